@@ -1,0 +1,61 @@
+package matcher
+
+import "time"
+
+// Observer is told what happened, after it happened. Its methods must return
+// at once: they stand in the way of requests.
+type Observer interface {
+	// Requested reports a request that was answered.
+	Requested(RequestPoint)
+	// Matched reports the sub-requests that one matcher answered together.
+	Matched(MatchPoint)
+	// Stored reports an object whose write was made durable.
+	Stored(*Object)
+}
+
+// RequestPoint describes one answered HTTP request.
+type RequestPoint struct {
+	Time      time.Time
+	Route     string // as in "POST:/matcher/faces"
+	Status    int
+	Code      Code // 0 when there was no error
+	RequestID string
+	Duration  time.Duration
+}
+
+// MatchPoint describes what one matcher did for one request.
+type MatchPoint struct {
+	Time      time.Time
+	Matcher   string
+	Origin    Origin
+	RequestID string
+	Subs      int // sub-requests answered
+	Rows      int // rows compared, over all of them
+	Matches   int // rows returned, over all of them
+	Duration  time.Duration
+	Err       error // the first one
+}
+
+// Observers passes every call on to each of them, in order.
+type Observers []Observer
+
+// Requested implements [Observer].
+func (all Observers) Requested(p RequestPoint) {
+	for _, o := range all {
+		o.Requested(p)
+	}
+}
+
+// Matched implements [Observer].
+func (all Observers) Matched(p MatchPoint) {
+	for _, o := range all {
+		o.Matched(p)
+	}
+}
+
+// Stored implements [Observer].
+func (all Observers) Stored(obj *Object) {
+	for _, o := range all {
+		o.Stored(obj)
+	}
+}
