@@ -1,0 +1,83 @@
+# Every check has a target here; CI (.ci/run) only installs what they need and calls `make ci`.
+
+# Overridable: make fuzz FUZZTIME=1m, make bench BENCH=Scan, make test ARGS='-run TestMatch -v'.
+FUZZTIME ?= 10s
+BENCH ?= .
+PKG ?= ./...
+ARGS ?=
+
+LINT_VERSION := v2.15.0
+LINT := $(shell go env GOPATH)/bin/golangci-lint
+
+# The product is built without C, so the tests are too; only the race detector needs a C compiler.
+export CGO_ENABLED := 0
+export GOFLAGS := -mod=readonly
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo run build test race fuzz bench lint fmt vet kernels generate vuln ci clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: build ## import real descriptors, match them, check every figure
+	go run ./bench/demo
+
+run: build ## a server to play with on 127.0.0.1:5110 (data in ./data)
+	bin/nearside serve
+
+build: ## the static binary bin/nearside
+	go build -trimpath -o bin/nearside ./cmd/nearside
+
+test: ## every test (PKG=./matcher/... ARGS=-v to narrow)
+	go test $(ARGS) $(PKG)
+
+race: ## every test under the race detector, in random order (needs gcc)
+	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) $(PKG)
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \
+	while IFS=: read -r file func; do \
+		name=$${func#func }; \
+		echo "fuzz $$name in $${file%/*} for $(FUZZTIME)"; \
+		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
+	done
+
+bench: ## every Go benchmark (BENCH=regexp to narrow)
+	go test -run '^$$' -bench '$(BENCH)' -benchmem $(ARGS) $(PKG)
+
+lint: $(LINT) ## golangci-lint, formatting included
+	@$(LINT) version | grep -qF 'version $(LINT_VERSION:v%=%) ' || $(MAKE) --always-make $(LINT)
+	$(LINT) run
+
+fmt: $(LINT) ## rewrite the sources in the one format
+	$(LINT) fmt
+
+$(LINT):
+	go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+
+vet: ## go vet as amd64, as arm64 and without assembly
+	go vet ./...
+	GOARCH=arm64 go vet ./...
+	go vet -tags purego ./...
+
+kernels: ## tests without assembly; then with every kernel, a missing one being a failure
+	go test -tags purego ./simd/... ./matcher/...
+	@if grep -q avx512_vnni /proc/cpuinfo; then \
+		SIMD_STRICT=1 go test ./simd/...; \
+	else \
+		echo 'this CPU has no AVX-512 VNNI: its kernels were not tested'; \
+	fi
+
+generate: ## write generated files again; fails when that changes them
+	go -C simd/_gen generate ./...
+	go test ./internal/server -run '^TestOpenAPIJSON$$' -update
+	git diff --exit-code -- simd internal/server/openapi.json
+
+vuln: ## known vulnerabilities (needs the network; not part of ci)
+	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
+
+ci: test vet lint kernels race fuzz generate demo ## all checks, as CI runs them
+
+clean: ## remove what was built
+	rm -rf bin
