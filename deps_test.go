@@ -1,0 +1,234 @@
+// Package nearside_test holds the import rule of the repository as a test:
+// imports go downwards only, and each third-party package is imported by one
+// package of ours, which hides it.
+//
+// It reads the sources itself instead of asking `go list`, so that it sees the
+// files of every build tag at once, and so that the test cache knows what the
+// result depends on.
+package nearside_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "nearside"
+
+// layers lists our packages from low to high. A package may import those of
+// lower layers, never its neighbours.
+var layers = [][]string{
+	{"simd", "plugins"}, // import nothing of ours
+	{"matcher"},
+	{"matcher/wire"},
+	{"matcher/store"},
+	{"matcher/memory"},
+	{"lua"},
+	{"matcher/route", "matcher/remote"},
+	{"internal/config", "internal/telemetry", "internal/vectors"},
+	{"internal/server"},
+	{"bench", "bench/demo", "cmd/nearside"},
+}
+
+// owners says which package of ours may import a third-party package and what
+// is below it. Its tests may, too.
+var owners = map[string]string{
+	"github.com/RoaringBitmap/roaring/v2": "matcher/memory",
+	"github.com/alecthomas/kong":          "cmd/nearside",
+	"github.com/bytedance/sonic":          "matcher/wire",
+	"github.com/cloudwego/base64x":        "matcher/wire",
+	"github.com/cloudwego/hertz":          "internal/server",
+	"github.com/cockroachdb/pebble/v2":    "matcher/store",
+	"github.com/google/uuid":              "matcher",
+	"github.com/klauspost/cpuid/v2":       "simd",
+	"github.com/knadh/koanf":              "internal/config",
+	"github.com/lmittmann/tint":           "cmd/nearside",
+	"github.com/panjf2000/ants/v2":        "matcher/memory",
+	"github.com/prometheus/client_golang": "internal/telemetry",
+	"github.com/schollz/progressbar/v3":   "cmd/nearside",
+	"github.com/tinylib/msgp":             "matcher/wire",
+	"github.com/viterin/vek":              "simd",
+	"github.com/yuin/gopher-lua":          "lua",
+	"go.yaml.in/yaml/v3":                  "internal/config",
+	"github.com/getkin/kin-openapi":       testsOnly,
+	"github.com/google/go-cmp":            testsOnly,
+	"github.com/rogpeppe/go-internal":     testsOnly,
+	"go.uber.org/goleak":                  testsOnly,
+	"pgregory.net/rapid":                  testsOnly,
+	"golang.org/x/sys/unix":               anyone, // the system's own interface
+}
+
+const (
+	testsOnly = "tests" // of any package
+	anyone    = "anyone"
+)
+
+// source is one Go file of the repository.
+type source struct {
+	dir  string // package, relative to the root: "." or "matcher/wire"
+	name string
+	test bool
+	ast  *ast.File
+}
+
+func TestImports(t *testing.T) {
+	for _, s := range sources(t) {
+		if s.dir == "." {
+			continue // this test
+		}
+		if layer(s.dir) < 0 {
+			t.Errorf("%s: package %s has no place in layers", s.name, s.dir)
+			continue
+		}
+		for _, spec := range s.ast.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := allowed(s.dir, imported, s.test); err != nil {
+				t.Errorf("%s: %v", s.name, err)
+			}
+		}
+	}
+}
+
+// TestImportRule shows that the rule refuses what it should.
+func TestImportRule(t *testing.T) {
+	check := func(dir, imported string, test, want bool) {
+		t.Helper()
+		if err := allowed(dir, imported, test); (err == nil) != want {
+			t.Errorf("%s imports %s: %v", dir, imported, err)
+		}
+	}
+	check("matcher", "fmt", false, true)
+	check("matcher", "nearside/simd", false, true)
+	check("simd", "nearside/matcher", false, false)
+	check("simd", "nearside/matcher", true, false)
+	check("matcher/store", "nearside/matcher/memory", false, false)
+	check("matcher/route", "nearside/matcher/remote", false, false)   // neighbours
+	check("cmd/nearside", "nearside/internal/new", false, false)      // unknown
+	check("internal/server", "nearside/internal/config", false, true) // a layer of its own
+	check("matcher", "github.com/google/uuid", false, true)
+	check("matcher/wire", "github.com/google/uuid", true, false)
+	check("matcher/store", "github.com/cockroachdb/pebble/v2/vfs", false, true)
+	check("matcher/store", "github.com/cockroachdb/pebble", false, false) // the old major version
+	check("matcher", "github.com/google/go-cmp/cmp", true, true)
+	check("matcher", "github.com/google/go-cmp/cmp", false, false)
+	check("simd", "golang.org/x/sys/unix", true, true)
+	check("simd", "golang.org/x/sys/cpu", false, false)
+	check("simd", "C", false, false)
+	check("matcher", "unknown.example/x", true, false)
+}
+
+// TestRequirements ties go.mod to the rule: a direct requirement that nobody
+// may import is not needed.
+func TestRequirements(t *testing.T) {
+	mod, err := os.ReadFile("go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := func(required string) bool {
+		for pkg := range owners {
+			if within(pkg, required) || within(required, pkg) {
+				return true
+			}
+		}
+		return false
+	}
+	lines := regexp.MustCompile(`(?m)^\t(\S+) v\S+$`).FindAllSubmatch(mod, -1) // direct: no comment behind
+	if len(lines) == 0 {
+		t.Fatal("go.mod: no direct requirement found")
+	}
+	for _, m := range lines {
+		if required := string(m[1]); !known(required) {
+			t.Errorf("go.mod: %s has no owner", required)
+		}
+	}
+}
+
+// allowed says why a file of package dir may not import a package.
+func allowed(dir, imported string, test bool) error {
+	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+		switch from, to := layer(dir), layer(own); {
+		case to < 0:
+			return fmt.Errorf("%s has no place in layers", own)
+		case dir == own && test: // an external test of its own package
+			return nil
+		case to >= from:
+			return fmt.Errorf("%s stands above or beside %s, which imports it", own, dir)
+		}
+		return nil
+	}
+	if imported == "C" {
+		return fmt.Errorf("%s uses cgo; the binary is built without", dir)
+	}
+	if !strings.Contains(firstElement(imported), ".") {
+		return nil // standard library
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(owners)) {
+		if !within(imported, pkg) {
+			continue
+		}
+		if owner := owners[pkg]; owner == anyone || owner == dir || owner == testsOnly && test {
+			return nil
+		}
+		return fmt.Errorf("%s imports %s, which is for %s", dir, imported, owners[pkg])
+	}
+	return fmt.Errorf("%s imports %s, which has no owner", dir, imported)
+}
+
+func layer(dir string) int {
+	return slices.IndexFunc(layers, func(packages []string) bool { return slices.Contains(packages, dir) })
+}
+
+// within reports whether p is dir or below it.
+func within(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
+func firstElement(p string) string {
+	first, _, _ := strings.Cut(p, "/")
+	return first
+}
+
+// sources reads every Go file of the module, whatever its build tags.
+func sources(t *testing.T) []source {
+	t.Helper()
+	var all []source
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		base := d.Name()
+		if d.IsDir() {
+			if name != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || name == "data") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(base, ".go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		all = append(all, source{filepath.ToSlash(filepath.Dir(name)), name, strings.HasSuffix(base, "_test.go"), f})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 2 {
+		t.Fatal("no sources found")
+	}
+	return all
+}
