@@ -1,0 +1,58 @@
+package simd
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// level orders the kernels; Select takes the last usable one at or below a level.
+type level int
+
+const (
+	levelGeneric level = iota
+	levelAVX2
+	levelAVX512
+)
+
+// levels are the words for the levels, in their order.
+var levels = []string{"generic", "avx2", "avx512"}
+
+// kernels are set once and read-only afterwards.
+var kernels = append([]*Kernel{{
+	name:         "generic",
+	level:        levelGeneric,
+	usable:       true,
+	squaredL2U8:  squaredL2U8Generic,
+	squaredL2F32: squaredL2F32Generic,
+	dotF32:       dotF32Generic,
+}}, nativeKernels()...)
+
+// Kernels returns all kernels of this build, slowest first, those that this CPU
+// cannot run among them.
+func Kernels() []*Kernel { return slices.Clone(kernels) }
+
+// Select returns the best usable kernel at or below a level: "generic", "avx2",
+// "avx512", or "auto" for the highest. A level above the CPU, or one of another
+// architecture, is no error; it gives what the CPU has.
+func Select(word string) (*Kernel, error) {
+	highest := level(slices.Index(levels, word))
+	if word == "auto" {
+		highest = levelAVX512
+	}
+	if highest < 0 {
+		return nil, fmt.Errorf("simd: unknown level %q, choose auto, %s", word, strings.Join(levels, ", "))
+	}
+	return best(kernels, highest), nil
+}
+
+// best returns the last usable kernel at or below highest. The first of list is generic.
+func best(list []*Kernel, highest level) *Kernel {
+	chosen := list[0]
+	for _, k := range list {
+		if k.usable && k.level <= highest {
+			chosen = k
+		}
+	}
+	return chosen
+}

@@ -1,0 +1,80 @@
+// Package simd computes distances between a query and many rows of numbers.
+//
+// A Kernel is one instruction set's implementation of every function of the
+// package. Kernels lists all that were compiled in, Select picks one for this
+// CPU, and whoever computes keeps the *Kernel it was given: there is no global
+// choice. Rows are row-major, one after the other without gaps.
+//
+// Integers are exact and equal in all kernels. A float32 result is one
+// evaluation of the sum in some order, with or without fused multiply-add; it
+// differs between kernels. For finite input it is within
+//
+//	ErrorBound(n)*sum(|terms|) + UnderflowBound
+//
+// of the exact value, as long as that stays below the largest float32: beyond
+// it the result may be an infinity or NaN, whatever the exact value is. A caller
+// that needs one answer from every kernel selects with these results and
+// evaluates what it selected, and what is not finite, again. Input that is not
+// finite gives results without meaning.
+//
+// The Go scheduler cannot interrupt a kernel. Hand it blocks of at most about a
+// millisecond, which is 16 MiB from memory, and nothing waits for it.
+package simd
+
+import "fmt"
+
+// DimMax is the largest number of dimensions of a row. Squared distances of
+// bytes stay below 2^31 with it.
+const DimMax = 16384
+
+// Kernel is one instruction set's implementation. It is immutable and safe for
+// concurrent use. It must be usable, or its functions end the process.
+type Kernel struct {
+	name   string
+	level  level
+	usable bool
+
+	squaredL2U8  func(dst []uint32, query, rows []uint8)
+	squaredL2F32 func(dst, query, rows []float32)
+	dotF32       func(dst, query, rows []float32)
+}
+
+// Name begins with the kernel's level, "generic", "avx2" or "avx512".
+func (k *Kernel) Name() string { return k.name }
+
+// Usable reports whether this CPU can run k.
+func (k *Kernel) Usable() bool { return k.usable }
+
+// SquaredL2U8 sets dst[i] to the squared distance between query and row i of
+// rows, the sum over j of (query[j]-row[j])^2, exactly.
+// It panics unless len(rows) == len(dst)*len(query) and query has 1 to DimMax dimensions.
+func (k *Kernel) SquaredL2U8(dst []uint32, query, rows []uint8) {
+	checkShape(len(dst), len(query), len(rows))
+	k.squaredL2U8(dst, query, rows)
+}
+
+// SquaredL2F32 sets dst[i] to the squared distance between query and row i of
+// rows, the sum over j of (query[j]-row[j])^2, within the package's bound.
+// It panics unless len(rows) == len(dst)*len(query) and query has 1 to DimMax dimensions.
+func (k *Kernel) SquaredL2F32(dst, query, rows []float32) {
+	checkShape(len(dst), len(query), len(rows))
+	k.squaredL2F32(dst, query, rows)
+}
+
+// DotF32 sets dst[i] to the dot product of query and row i of rows, the sum
+// over j of query[j]*row[j], within the package's bound.
+// It panics unless len(rows) == len(dst)*len(query) and query has 1 to DimMax dimensions.
+func (k *Kernel) DotF32(dst, query, rows []float32) {
+	checkShape(len(dst), len(query), len(rows))
+	k.dotF32(dst, query, rows)
+}
+
+// checkShape stands between the caller and assembly that trusts its lengths.
+func checkShape(rows, dim, values int) {
+	if dim < 1 || dim > DimMax {
+		panic(fmt.Sprintf("simd: %d dimensions, want 1 to %d", dim, DimMax))
+	}
+	if values != rows*dim {
+		panic(fmt.Sprintf("simd: %d values are not %d rows of %d dimensions", values, rows, dim))
+	}
+}
