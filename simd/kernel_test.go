@@ -1,0 +1,84 @@
+package simd
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+)
+
+// lengthMax is past every unroll width, several times.
+const lengthMax = 2100
+
+var rowCounts = []int{0, 1, 2, 3, 4, 5, 7, 16, 17, 65}
+
+// eachKernel runs a test on every kernel. A kernel that this CPU cannot run is
+// skipped, or fails where SIMD_STRICT promises that the CPU runs all.
+func eachKernel(t *testing.T, f func(t *testing.T, k *Kernel)) {
+	t.Helper()
+	for _, k := range Kernels() {
+		t.Run(k.Name(), func(t *testing.T) {
+			if !k.Usable() {
+				if os.Getenv("SIMD_STRICT") != "" {
+					t.Fatalf("SIMD_STRICT is set and %s cannot run %s", CPUName(), k.Name())
+				}
+				t.Skipf("%s cannot run %s", CPUName(), k.Name())
+			}
+			f(t, k)
+		})
+	}
+}
+
+// seeded returns the same numbers in every run.
+func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+func TestKernelsAreOrdered(t *testing.T) {
+	ks := Kernels()
+	if ks[0].Name() != "generic" || !ks[0].Usable() {
+		t.Fatalf("the first kernel is %s, usable %v", ks[0].Name(), ks[0].Usable())
+	}
+	for i, k := range ks {
+		if !strings.HasPrefix(k.Name(), levels[k.level]) {
+			t.Errorf("%s does not begin with its level %s", k.Name(), levels[k.level])
+		}
+		if i > 0 && k.level < ks[i-1].level {
+			t.Errorf("%s stands after %s", k.Name(), ks[i-1].Name())
+		}
+	}
+	ks[0] = nil
+	if Kernels()[0] == nil {
+		t.Error("the list can be changed from outside")
+	}
+}
+
+func TestWrongShapePanics(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		refused := func(rows, dim, values int) {
+			t.Helper()
+			for name, call := range map[string]func(){
+				"SquaredL2U8":  func() { k.SquaredL2U8(make([]uint32, rows), make([]uint8, dim), make([]uint8, values)) },
+				"SquaredL2F32": func() { k.SquaredL2F32(make([]float32, rows), make([]float32, dim), make([]float32, values)) },
+				"DotF32":       func() { k.DotF32(make([]float32, rows), make([]float32, dim), make([]float32, values)) },
+			} {
+				message := fmt.Sprint(panicOf(call))
+				if !strings.HasPrefix(message, "simd: ") {
+					t.Errorf("%s with %d rows, %d dimensions, %d values: panic %q", name, rows, dim, values, message)
+				}
+			}
+		}
+		refused(2, 3, 5)
+		refused(2, 3, 7)
+		refused(0, 3, 3)
+		refused(1, 3, 0)
+		refused(3, 0, 0) // an empty query is a mistake, not a distance of 0
+		refused(0, 0, 0)
+		refused(1, DimMax+1, DimMax+1)
+	})
+}
+
+func panicOf(f func()) (value any) {
+	defer func() { value = recover() }()
+	f()
+	return nil
+}

@@ -1,0 +1,76 @@
+package simd
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSelect(t *testing.T) {
+	ks := Kernels()
+	usable := slices.DeleteFunc(slices.Clone(ks), func(k *Kernel) bool { return !k.Usable() })
+	check := func(word string, want *Kernel) {
+		t.Helper()
+		got, err := Select(word)
+		if err != nil || got != want {
+			t.Errorf("Select(%q) = %v, %v, want %s", word, got, err, want.Name())
+		}
+	}
+	check("generic", ks[0])
+	check("auto", usable[len(usable)-1])
+	check("avx512", usable[len(usable)-1])
+	for _, k := range usable {
+		check(levels[k.level], k)
+	}
+}
+
+func TestSelectRefusesUnknownWords(t *testing.T) {
+	for _, word := range []string{"", "AVX2", "avx", "sse", "avx512-vnni"} {
+		k, err := Select(word)
+		if err == nil || k != nil {
+			t.Errorf("Select(%q) = %v, %v", word, k, err)
+			continue
+		}
+		for _, part := range append([]string{"simd: ", `"` + word + `"`, "auto"}, levels...) {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v does not name %s", err, part)
+			}
+		}
+	}
+}
+
+func TestBestStaysBelowTheCPU(t *testing.T) {
+	list := []*Kernel{
+		{name: "generic", level: levelGeneric, usable: true},
+		{name: "avx2", level: levelAVX2, usable: true},
+		{name: "avx512", level: levelAVX512, usable: true},
+		{name: "avx512-vnni", level: levelAVX512, usable: true},
+	}
+	check := func(usable int, highest level, want string) {
+		t.Helper()
+		for i, k := range list {
+			k.usable = i < usable
+		}
+		if got := best(list, highest); got.name != want {
+			t.Errorf("%d usable, at most %s: %s, want %s", usable, levels[highest], got.name, want)
+		}
+	}
+	check(4, levelAVX512, "avx512-vnni")
+	check(3, levelAVX512, "avx512") // no VNNI
+	check(2, levelAVX512, "avx2")
+	check(1, levelAVX512, "generic")
+	check(4, levelAVX2, "avx2")
+	check(1, levelAVX2, "generic")
+	check(4, levelGeneric, "generic")
+}
+
+func TestCPUIsNamed(t *testing.T) {
+	if CPUName() == "" {
+		t.Error("the CPU has no name")
+	}
+	for _, k := range Kernels() {
+		if k.level == levelAVX2 && k.Usable() && !slices.Contains(Features(), "AVX2") {
+			t.Errorf("%s is usable, the features are %v", k.Name(), Features())
+		}
+	}
+}
