@@ -36,3 +36,24 @@ func TestDispatchAsksForWhatTheAssemblyNeeds(t *testing.T) {
 		}
 	}
 }
+
+// Without any one of its features a kernel is passed over for a lower one.
+func TestMissingFeatureLowersTheChoice(t *testing.T) {
+	check := func(missing cpuid.FeatureID, want level) {
+		t.Helper()
+		if !cpuid.CPU.Supports(missing) {
+			t.Skipf("%s has no %s", CPUName(), missing)
+		}
+		cpuid.CPU.Disable(missing)
+		defer cpuid.CPU.Enable(missing)
+		if got := best(append(Kernels()[:1], nativeKernels()...), levelAVX512); got.level != want {
+			t.Errorf("without %s: %s, want %s", missing, got.name, levels[want])
+		}
+	}
+	for _, f := range needAVX2 {
+		check(f, levelGeneric)
+	}
+	for _, f := range needAVX512[len(needAVX2):] {
+		check(f, levelAVX2)
+	}
+}
