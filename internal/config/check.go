@@ -1,0 +1,80 @@
+package config
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"nearside/matcher"
+)
+
+// check returns the faults of values that only show beside each other.
+func (c *Config) check() faults {
+	var bad faults
+	if !c.Insecure && !isLoopback(c.Listen) {
+		bad = append(bad, fault{"listen", fmt.Sprintf(
+			"%s can be reached from other machines and there are no keys; set insecure: true if that is wanted", quote(c.Listen))})
+	}
+	if _, err := matcher.NewRegistry(c.Descriptors.Versions); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			path, text, _ := strings.Cut(line, ": ")
+			bad = append(bad, fault{path, text})
+		}
+	}
+	seen := map[string]bool{"memory": true} // the name of the local matcher
+	for i, r := range c.Matchers.Remote {
+		if seen[r.Name] {
+			bad = append(bad, fault{fmt.Sprintf("matchers.remote[%d].name", i), fmt.Sprintf("%q is the name of another matcher", r.Name)})
+		}
+		seen[r.Name] = true
+	}
+	paths := map[string]bool{}
+	for i, f := range c.Events.MetaFields {
+		if paths[f.Path] {
+			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("%q is there twice", f.Path)})
+		}
+		paths[f.Path] = true
+	}
+	return bad
+}
+
+// isLoopback reports whether only this machine reaches listen. A name other
+// than localhost may stand for any address.
+func isLoopback(listen string) bool {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
+}
+
+// checkVersion returns the faults of v by itself.
+func checkVersion(v matcher.Version) error {
+	_, err := matcher.NewRegistry([]matcher.Version{v})
+	if err == nil {
+		return nil
+	}
+	var bad faults
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		path, text, _ := strings.Cut(strings.TrimPrefix(line, "descriptors.versions[0]."), ": ")
+		bad = append(bad, fault{"." + path, text})
+	}
+	return bad
+}
+
+// dropTwins removes plugins that are named twice, with a warning for each.
+func (c *Config) dropTwins() (warnings []string) {
+	var once []string
+	for _, name := range c.Plugins.Active {
+		if slices.Contains(once, name) {
+			warnings = append(warnings, fmt.Sprintf("plugins.active: %q is named twice and activated once", name))
+			continue
+		}
+		once = append(once, name)
+	}
+	c.Plugins.Active = once
+	return warnings
+}

@@ -1,0 +1,79 @@
+package config
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/yaml"
+)
+
+// masked stands for a secret.
+const masked = "***"
+
+// Map returns c as the file would have it, in new maps of plain values.
+// Secrets are hidden: values in plugins.settings whose key speaks of one, and
+// user names and passwords in URLs everywhere.
+func (c *Config) Map() map[string]any {
+	root := map[string]any{}
+	for _, s := range c.settings() {
+		section := root
+		parts := strings.Split(s.key, ".")
+		for _, part := range parts[:len(parts)-1] {
+			below, ok := section[part].(map[string]any)
+			if !ok {
+				below = map[string]any{}
+				section[part] = below
+			}
+			section = below
+		}
+		section[parts[len(parts)-1]] = maskValue(s.value.get(), s.key == "plugins.settings")
+	}
+	return root
+}
+
+// YAML returns Map as a file, with sorted keys.
+func (c *Config) YAML() ([]byte, error) {
+	text, err := yaml.Parser().Marshal(c.Map())
+	if err != nil {
+		return nil, fmt.Errorf("config: %w", err)
+	}
+	return text, nil
+}
+
+var (
+	secretKey   = regexp.MustCompile(`(?i)passw|pwd|token|secret|key|credential|authorization`)
+	userInfo    = regexp.MustCompile(`://[^\s"']*@`) // greedy: passwords may hold @ and /
+	secretQuery = regexp.MustCompile(`(?i)([?&;][^=&;\s]*(?:passw|pwd|token|secret|key|credential)[^=&;\s]*=)[^&;\s"']+`)
+)
+
+// maskValue returns a copy of v with secrets hidden; byKey says whether names
+// of keys count.
+func maskValue(v any, byKey bool) any {
+	switch v := v.(type) {
+	case string:
+		return maskText(v)
+	case []any:
+		all := make([]any, len(v))
+		for i := range v {
+			all[i] = maskValue(v[i], byKey)
+		}
+		return all
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for key, below := range v {
+			if byKey && secretKey.MatchString(key) {
+				all[key] = masked
+				continue
+			}
+			all[key] = maskValue(below, byKey)
+		}
+		return all
+	}
+	return v
+}
+
+func maskText(s string) string {
+	s = userInfo.ReplaceAllString(s, "://"+masked+"@")
+	return secretQuery.ReplaceAllString(s, "${1}"+masked)
+}

@@ -1,0 +1,134 @@
+package config
+
+import (
+	"errors"
+	"math"
+	"time"
+
+	"nearside/matcher"
+)
+
+// setting joins a key with the field that it sets.
+type setting struct {
+	key      string // path in the file, parts joined by dots
+	required bool   // for the records of a list
+	value    value
+}
+
+// countMax bounds the counts in limits: above it, one request could ask for
+// more than any machine holds.
+const countMax = 100_000_000
+
+// settings returns all keys, in the order of the documentation.
+func (c *Config) settings() []setting {
+	return []setting{
+		{key: "listen", value: as(&c.Listen, address)},
+		{key: "insecure", value: as(&c.Insecure, boolean)},
+		{key: "data_dir", value: as(&c.DataDir, nonEmpty)},
+		{key: "workers", value: as(&c.Workers, count(0, 1024))},
+		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avx512"))},
+		{key: "descriptors.versions", value: as(&c.Descriptors.Versions, list(versionKind))},
+		{key: "events.retention", value: as(&c.Events.Retention, duration(0, 100*365*day))},
+		{key: "events.meta_fields", value: as(&c.Events.MetaFields, list(record(MetaField{}, metaFieldSettings)))},
+		{key: "plugins.dir", value: as(&c.Plugins.Dir, nonEmpty)},
+		{key: "plugins.active", value: as(&c.Plugins.Active, names)},
+		{key: "plugins.settings", value: as(&c.Plugins.Settings, free)},
+		{key: "plugins.watch", value: as(&c.Plugins.Watch, boolean)},
+		{key: "matchers.memory.cost", value: as(&c.Matchers.Memory.Cost, number(0, math.MaxFloat64))},
+		{key: "matchers.remote", value: as(&c.Matchers.Remote, list(record(defaultRemote, remoteSettings)))},
+		{key: "limits.body_bytes", value: as(&c.Limits.BodyBytes, size(1<<10, 1<<40))},
+		{key: "limits.line_bytes", value: as(&c.Limits.LineBytes, size(1<<10, 1<<30))},
+		{key: "limits.references", value: as(&c.Limits.References, count(1, countMax))},
+		{key: "limits.candidates", value: as(&c.Limits.Candidates, count(1, countMax))},
+		{key: "limits.raw_candidates", value: as(&c.Limits.RawCandidates, count(1, countMax))},
+		{key: "limits.result", value: as(&c.Limits.Result, count(1, countMax))},
+		{key: "limits.filter_values", value: as(&c.Limits.FilterValues, count(1, countMax))},
+		{key: "limits.cross_match", value: as(&c.Limits.CrossMatch, count(1, countMax))},
+		{key: "limits.memory", value: as(&c.Limits.Memory, size(0, 1<<50))},
+		{key: "limits.request_timeout", value: as(&c.Limits.RequestTimeout, duration(time.Millisecond, day))},
+		{key: "limits.shutdown_timeout", value: as(&c.Limits.ShutdownTimeout, duration(0, day))},
+		{key: "log.level", value: as(&c.Log.Level, level)},
+		{key: "log.format", value: as(&c.Log.Format, choice("text", "json", "auto"))},
+	}
+}
+
+func metaFieldSettings(f *MetaField) []setting {
+	return []setting{
+		{key: "path", required: true, value: as(&f.Path, nonEmpty)},
+		{key: "type", required: true, value: as(&f.Type, choice("number", "string", "boolean"))},
+	}
+}
+
+// defaultRemote costs as much as the local matcher: a replica then competes
+// with it by who is idler.
+var defaultRemote = Remote{Cost: 100, Timeout: 10 * time.Second, MaxInflight: 64}
+
+func remoteSettings(r *Remote) []setting {
+	return []setting{
+		{key: "name", required: true, value: as(&r.Name, nonEmpty)},
+		{key: "url", required: true, value: as(&r.URL, webAddress)},
+		{key: "cost", value: as(&r.Cost, number(0, math.MaxFloat64))},
+		{key: "timeout", value: as(&r.Timeout, duration(0, day))},
+		{key: "origins", value: as(&r.Origins, list(origin))},
+		{key: "lists", value: as(&r.Lists, list(id))},
+		{key: "max_inflight", value: as(&r.MaxInflight, count(1, 65536))},
+	}
+}
+
+// scaleDefault is the scale of the built-in uint8 versions.
+const scaleDefault = 128
+
+func versionSettings(v *matcher.Version) []setting {
+	return []setting{
+		{key: "number", required: true, value: as(&v.Number, versionNumber)},
+		{key: "type", required: true, value: as(&v.Type, enum(matcher.FaceDescriptor, matcher.BodyDescriptor))},
+		{key: "encoding", required: true, value: as(&v.Encoding, enum(matcher.Uint8, matcher.Float32))},
+		{key: "length", required: true, value: as(&v.Length, count(1, matcher.LengthMax))},
+		{key: "scale", value: as(&v.Scale, count(1, 1<<20))},
+		{key: "metric", value: as(&v.Metric, enum(matcher.L2, matcher.Cosine))},
+		{key: "similarity", required: true, value: as(&v.Similarity, record(matcher.Calibration{}, calibrationSettings))},
+	}
+}
+
+func calibrationSettings(c *matcher.Calibration) []setting {
+	return []setting{
+		{key: "midpoint", required: true, value: as(&c.Midpoint, number(0, math.MaxFloat64))},
+		{key: "steepness", required: true, value: as(&c.Steepness, number(math.SmallestNonzeroFloat64, math.MaxFloat64))},
+	}
+}
+
+// versionKind is a record whose keys depend on its encoding.
+var versionKind = func() kind[matcher.Version] {
+	plain := record(matcher.Version{}, versionSettings)
+	return kind[matcher.Version]{
+		parse: func(raw any) (matcher.Version, error) {
+			v, err := plain.parse(raw)
+			if err != nil {
+				return v, err
+			}
+			if v.Encoding == matcher.Uint8 && v.Scale == 0 {
+				v.Scale = scaleDefault
+			}
+			return v, checkVersion(v)
+		},
+		show: func(v matcher.Version) any {
+			shown := plain.show(v).(map[string]any)
+			if v.Encoding == matcher.Uint8 {
+				delete(shown, "metric")
+			} else {
+				delete(shown, "scale")
+			}
+			return shown
+		},
+	}
+}()
+
+// Versions reads a list of descriptor versions as [Config.Map] shows it; the
+// command line learns a server's versions so.
+func Versions(raw any) ([]matcher.Version, error) {
+	versions, err := list(versionKind).parse(raw)
+	if err != nil {
+		return nil, errors.Join(at("descriptors.versions", err).lines("")...)
+	}
+	return versions, nil
+}
