@@ -1,0 +1,243 @@
+package wire
+
+import "nearside/matcher"
+
+// Plan tells how an item of an answer came about (API.md 3, explain).
+type Plan struct {
+	Matchers         []PlanMatcher
+	Prefilters       []PlanPrefilter
+	RowsSelected     int // pass the filters
+	RowsOtherVersion int // of them, lack the type or version
+	RowsScanned      int // the rest
+	Kernel           string
+	SharedWith       int // other sub-requests in the same passes
+	Milliseconds     float64
+}
+
+// PlanMatcher is a matcher that was asked for its cost.
+type PlanMatcher struct {
+	Name   string
+	Cost   float64
+	Chosen bool
+	Reason string // why it was or was not chosen; may be empty
+}
+
+// PlanPrefilter is a prefilter that narrowed the candidate set.
+type PlanPrefilter struct {
+	Plugin        string
+	Before, After int // rows
+	Milliseconds  float64
+}
+
+// AppendMatches appends the answer of a match. results[i][j] answers refs[i]
+// against req.Candidates[j], and plans[i][j] explains it; plans is nil when
+// nobody asked.
+func AppendMatches(dst []byte, f Format, req *MatchRequest, refs []matcher.Reference,
+	results [][]matcher.Result, plans [][]*Plan,
+) []byte {
+	w := NewWriter(dst, f)
+	sets := make([]answerSet, len(req.Candidates))
+	for j, c := range req.Candidates {
+		sets[j] = newAnswerSet(f, c)
+	}
+	w.Array(len(refs))
+	for i := range refs {
+		w.Object()
+		w.reference("reference", &refs[i])
+		w.Key("matches")
+		w.Array(len(sets))
+		for j := range sets {
+			w.Object()
+			sets[j].append(w, results[i][j].Matches)
+			if plans != nil {
+				w.plan(plans[i][j])
+			}
+			w.EndObject()
+		}
+		w.EndArray()
+		w.EndObject()
+	}
+	w.EndArray()
+	return w.Done()
+}
+
+// answerSet is what every item of a candidate set has in common.
+type answerSet struct {
+	origin         matcher.Origin
+	targets        targetSet
+	sim, dist      bool   // whether the figures of a row are wanted
+	filters, label []byte // encoded once, repeated for every reference
+}
+
+func newAnswerSet(f Format, c *CandidateSet) answerSet {
+	s := answerSet{origin: c.Origin, targets: newTargetSet(c.Origin, c.Targets)}
+	s.sim, s.dist = s.targets.has(c.Origin, similarity), s.targets.has(c.Origin, distance)
+	encode := func(v Value) []byte {
+		if v.IsZero() {
+			return nil
+		}
+		w := NewWriter(nil, f)
+		w.Value(v)
+		return w.Done()
+	}
+	s.filters, s.label = encode(c.Filters), encode(c.Label)
+	return s
+}
+
+func (s *answerSet) append(w *Writer, rows []matcher.Match) {
+	if s.filters != nil {
+		w.Key("filters")
+		w.Raw(s.filters)
+	}
+	if s.label != nil {
+		w.Key("label")
+		w.Raw(s.label)
+	}
+	w.Key("result")
+	w.Array(len(rows))
+	for i := range rows {
+		row := &rows[i]
+		w.Object()
+		w.Key(s.origin.Singular())
+		obj := row.Object
+		if obj == nil { // it went away while the answer was made
+			obj = &matcher.Object{Origin: s.origin, ID: row.ID}
+			w.Object()
+			w.objectID(obj)
+			w.EndObject()
+		} else {
+			w.object(obj, s.targets, false)
+		}
+		w.figures(row.Similarity, row.Distance, s.sim, s.dist)
+		w.EndObject()
+	}
+	w.EndArray()
+}
+
+// figures writes the similarity and the distance of a row, where wanted.
+func (w *Writer) figures(sim, dist float64, wantSim, wantDist bool) {
+	if wantSim {
+		w.Key(similarity)
+		w.Float(sim)
+	}
+	if wantDist {
+		w.Key(distance)
+		w.Float(dist)
+	}
+}
+
+// reference writes what a client gave of a reference, and which object it is.
+func (w *Writer) reference(key string, ref *matcher.Reference) {
+	w.Key(key)
+	w.Object()
+	w.Key("type")
+	w.String(string(ref.Type))
+	w.Key("id")
+	w.String(ref.ID)
+	if !ref.ObjectID.IsZero() {
+		w.Key("object_id")
+		w.ID(ref.ObjectID)
+	}
+	w.EndObject()
+}
+
+func (w *Writer) plan(p *Plan) {
+	w.Key("plan")
+	if p == nil {
+		w.Null()
+		return
+	}
+	w.Object()
+	w.Key("matchers")
+	w.Array(len(p.Matchers))
+	for _, m := range p.Matchers {
+		w.Object()
+		w.Key("name")
+		w.String(m.Name)
+		w.Key("cost")
+		w.Float(m.Cost)
+		w.Key("chosen")
+		w.Bool(m.Chosen)
+		w.Key("reason")
+		w.String(m.Reason)
+		w.EndObject()
+	}
+	w.EndArray()
+	w.Key("prefilters")
+	w.Array(len(p.Prefilters))
+	for _, f := range p.Prefilters {
+		w.Object()
+		w.Key("plugin")
+		w.String(f.Plugin)
+		w.Key("before")
+		w.Int(int64(f.Before))
+		w.Key("after")
+		w.Int(int64(f.After))
+		w.Key("ms")
+		w.Float(f.Milliseconds)
+		w.EndObject()
+	}
+	w.EndArray()
+	w.Key("rows_selected")
+	w.Int(int64(p.RowsSelected))
+	w.Key("rows_other_version")
+	w.Int(int64(p.RowsOtherVersion))
+	w.Key("rows_scanned")
+	w.Int(int64(p.RowsScanned))
+	w.Key("kernel")
+	w.String(p.Kernel)
+	w.Key("shared_with")
+	w.Int(int64(p.SharedWith))
+	w.Key("ms")
+	w.Float(p.Milliseconds)
+	w.EndObject()
+}
+
+// RawResult is one candidate of a raw match against one reference.
+type RawResult struct{ Similarity, Distance float64 }
+
+// AppendRaw appends the answer of a raw match: results[i][j] compares
+// req.References[i] with req.Candidates[j], plans[i] explains reference i;
+// plans is nil when nobody asked.
+func AppendRaw(dst []byte, f Format, req *RawRequest, results [][]RawResult, plans []*Plan) []byte {
+	w := NewWriter(dst, f)
+	w.Array(len(req.References))
+	for i := range req.References {
+		w.Object()
+		w.reference("reference", &req.References[i])
+		w.Key("matches")
+		w.Array(len(req.Candidates))
+		for j := range req.Candidates {
+			w.Object()
+			w.Key("result")
+			w.Object()
+			w.reference("candidate", &req.Candidates[j])
+			w.figures(results[i][j].Similarity, results[i][j].Distance, true, true)
+			w.EndObject()
+			w.EndObject()
+		}
+		w.EndArray()
+		if plans != nil {
+			w.plan(plans[i])
+		}
+		w.EndObject()
+	}
+	w.EndArray()
+	return w.Done()
+}
+
+// AppendError appends the body of an error.
+func AppendError(dst []byte, f Format, code matcher.Code, desc, detail, link string) []byte {
+	w := NewWriter(dst, f)
+	w.Object()
+	w.Key("error_code")
+	w.Int(int64(code))
+	w.Key("desc")
+	w.String(desc)
+	w.Key("detail")
+	w.String(detail)
+	w.Key("link")
+	w.String(link)
+	w.EndObject()
+	return w.Done()
+}

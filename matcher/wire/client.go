@@ -1,0 +1,157 @@
+package wire
+
+import (
+	"errors"
+	"math"
+
+	"nearside/matcher"
+)
+
+// Answer is the answer of a match on faces as a client reads it.
+type Answer []AnswerItem
+
+// AnswerItem answers one reference.
+type AnswerItem struct {
+	Reference matcher.Reference // without its descriptor
+	Matches   []AnswerSet       // one per candidate set
+}
+
+// AnswerSet is what one candidate set gave.
+type AnswerSet struct{ Rows []AnswerRow }
+
+// AnswerRow is one match. What was not asked for is zero.
+type AnswerRow struct {
+	Face                 matcher.Object
+	Similarity, Distance float64
+}
+
+// ParseAnswer reads the answer of a match on faces. Fields that this version
+// does not know are skipped, so that a client can be older than its server.
+func ParseAnswer(f Format, body []byte) (Answer, error) {
+	var answer []AnswerItem
+	d := Decoder{}
+	err := d.decode(f, body, func(v value) error {
+		return each(v, &answer, func(v value, item *AnswerItem) error {
+			return v.known(func(key string, v value) error {
+				switch key {
+				case "reference":
+					return v.answerReference(&item.Reference)
+				case "matches":
+					return each(v, &item.Matches, value.answerSet)
+				}
+				return nil
+			})
+		})
+	})
+	return answer, err
+}
+
+// each appends an element to all for each element of v.
+func each[T any](v value, all *[]T, read func(value, *T) error) error {
+	return v.array(func(_ int, v value) error {
+		var x T
+		err := read(v, &x)
+		*all = append(*all, x)
+		return err
+	})
+}
+
+// known is object without its strictness.
+func (v value) known(visit func(key string, v value) error) error {
+	if v.kind() != kindObject {
+		return v.no("an object")
+	}
+	rest := v.nodes[1:]
+	for range v.len() {
+		if err := visit(rest[0].text, value{rest[1:]}); err != nil {
+			return within(shorten(rest[0].text), err)
+		}
+		rest = rest[1+rest[1].size:]
+	}
+	return nil
+}
+
+func (v value) answerReference(ref *matcher.Reference) error {
+	return v.known(func(key string, v value) (err error) {
+		switch key {
+		case "type":
+			var s string
+			s, err = v.keptText()
+			ref.Type = matcher.ReferenceType(s)
+		case "id":
+			ref.ID, err = v.keptText()
+		case "object_id":
+			ref.ObjectID, err = v.id()
+		}
+		return err
+	})
+}
+
+func (v value) answerSet(set *AnswerSet) error {
+	return v.known(func(key string, v value) error {
+		if key != "result" {
+			return nil
+		}
+		return each(v, &set.Rows, value.answerRow)
+	})
+}
+
+func (v value) answerRow(row *AnswerRow) error {
+	return v.known(func(key string, v value) (err error) {
+		switch key {
+		case "face":
+			err = v.answerFace(&row.Face)
+		case similarity:
+			row.Similarity, err = v.number(0, 1)
+		case distance:
+			row.Distance, err = v.number(0, math.MaxFloat64)
+		}
+		return err
+	})
+}
+
+func (v value) answerFace(obj *matcher.Object) error {
+	b := binder{Decoder: &Decoder{Limits: Limits{FilterValues: nodesMax}}}
+	return v.known(func(key string, v value) error {
+		if key == "descriptor" || !isFaceField(key) {
+			return nil
+		}
+		return b.faceField(obj, key, v)
+	})
+}
+
+// ErrorAnswer is the body of an error as a client reads it.
+type ErrorAnswer struct {
+	Code               matcher.Code
+	Desc, Detail, Link string
+}
+
+// ParseError reads the body of an error.
+func ParseError(f Format, body []byte) (*ErrorAnswer, error) {
+	a := &ErrorAnswer{}
+	d := Decoder{}
+	err := d.decode(f, body, func(v value) error {
+		return v.known(func(key string, v value) (err error) {
+			switch key {
+			case "error_code":
+				var n int64
+				n, err = v.integer(0, 1<<31-1)
+				a.Code = matcher.Code(n)
+			case "desc":
+				a.Desc, err = v.keptText()
+			case "detail":
+				a.Detail, err = v.keptText()
+			case "link":
+				a.Link, err = v.keptText()
+			}
+			return err
+		})
+	})
+	if err == nil && a.Code == 0 {
+		err = errors.New("wire: no error of nearside: error_code is absent")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a, nil
+}

@@ -1,0 +1,220 @@
+package wire
+
+import (
+	"fmt"
+	"strconv"
+
+	"nearside/matcher"
+)
+
+// RawRequest is the body of a raw match: descriptors of one version.
+type RawRequest struct {
+	References, Candidates []matcher.Reference
+}
+
+// Raw reads the body of a raw match. Descriptors of different versions are
+// CodeMixedVersions.
+func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
+	req := &RawRequest{}
+	b := binder{Decoder: d}
+	err := d.decode(f, body, func(v value) error {
+		err := v.object(func(key string, v value) (err error) {
+			switch key {
+			case "references":
+				req.References, err = b.references(v, "references", d.Limits.References)
+				if err == nil {
+					err = given(req.References)
+				}
+			case "candidates":
+				req.Candidates, err = b.references(v, "raw_candidates", d.Limits.RawCandidates)
+				if err == nil {
+					err = given(req.Candidates)
+				}
+			default:
+				err = errUnknownField
+			}
+			return err
+		})
+		err = orRequired(err,
+			requirement{"references", req.References == nil}, requirement{"candidates", req.Candidates == nil})
+		if err != nil {
+			return err
+		}
+		return sameVersion(req)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return req, nil
+}
+
+// given refuses references that would have to be looked up.
+func given(refs []matcher.Reference) error {
+	for i := range refs {
+		if refs[i].Descriptor.IsZero() {
+			return within(index(i), within("type",
+				badInput("%q is not one of raw_descriptor, sdk_descriptor", refs[i].Type)))
+		}
+	}
+	return nil
+}
+
+func sameVersion(req *RawRequest) error {
+	first := req.References[0].Descriptor.Version
+	check := func(field string, refs []matcher.Reference) error {
+		for i := range refs {
+			if v := refs[i].Descriptor.Version; v != first {
+				return &fault{
+					code: matcher.CodeMixedVersions, path: field + index(i) + ".data.version",
+					message: fmt.Sprintf("%d, but references[0] has %d", v, first),
+				}
+			}
+		}
+		return nil
+	}
+	if err := check("references", req.References); err != nil {
+		return err
+	}
+	return check("candidates", req.Candidates)
+}
+
+// references reads a list of 1..most references; limit is the name of most.
+func (b *binder) references(v value, limit string, most int) ([]matcher.Reference, error) {
+	if err := checkCount(v, limit, most); err != nil {
+		return nil, err
+	}
+	refs := make([]matcher.Reference, v.len())
+	err := v.array(func(i int, v value) error { return b.reference(v, &refs[i]) })
+	return refs, err
+}
+
+// reference reads one reference. The id of a given descriptor is the caller's
+// own text and may be absent; an object's is a UUID, a key is not empty.
+func (b *binder) reference(v value, ref *matcher.Reference) error {
+	var id, data value
+	err := v.object(func(key string, v value) (err error) {
+		switch key {
+		case "type":
+			ref.Type, err = referenceType(v)
+		case "id":
+			id = v
+		case "data":
+			data = v
+		default:
+			err = errUnknownField
+		}
+		return err
+	})
+	err = orRequired(err, requirement{"type", ref.Type == ""})
+	if err != nil {
+		return err
+	}
+	given := ref.Type == matcher.RefRaw || ref.Type == matcher.RefSDK
+	if given && data.nodes == nil {
+		return within("data", errRequired)
+	}
+	if !given && data.nodes != nil {
+		return within("data", badInput("a reference of type %s has none", ref.Type))
+	}
+	if !given && id.nodes == nil {
+		return within("id", errRequired)
+	}
+	if id.nodes != nil {
+		if ref.ID, err = referenceID(ref.Type, id); err != nil {
+			return within("id", err)
+		}
+	}
+	if given {
+		if ref.Descriptor, err = b.descriptor(data); err != nil {
+			return within("data", err)
+		}
+	}
+	return nil
+}
+
+func referenceType(v value) (matcher.ReferenceType, error) {
+	s, err := v.text()
+	if err != nil {
+		return "", err
+	}
+	for _, t := range []matcher.ReferenceType{
+		matcher.RefFace, matcher.RefEvent, matcher.RefAttribute, matcher.RefFaceExternalID,
+		matcher.RefEventExternalID, matcher.RefEventTrackID, matcher.RefRaw, matcher.RefSDK,
+	} {
+		if s == string(t) {
+			return t, nil
+		}
+	}
+	if s == "xpk_file" {
+		return "", badInput(`"xpk_file" is not supported: its format is not public`)
+	}
+	return "", v.no("a type of reference")
+}
+
+func referenceID(t matcher.ReferenceType, v value) (string, error) {
+	switch t {
+	case matcher.RefFace, matcher.RefEvent, matcher.RefAttribute:
+		id, err := v.id()
+		if err != nil {
+			return "", err
+		}
+		return id.String(), nil // lower case
+	case matcher.RefRaw, matcher.RefSDK:
+		return v.keptText()
+	default:
+		s, err := v.keptText()
+		if err == nil && s == "" {
+			err = badInput("must not be empty")
+		}
+		return s, err
+	}
+}
+
+// descriptor reads {"version", "data"}, or an SDK descriptor, and checks it
+// against its version.
+func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
+	var d matcher.Descriptor
+	if v.kind() != kindObject {
+		raw, err := v.bytes()
+		if err != nil {
+			return d, v.no(`{"version", "data"} or the bytes of an SDK descriptor`)
+		}
+		if d, err = matcher.ParseSDK(raw); err != nil {
+			return d, badInput("%v", err)
+		}
+		return d, b.checkDescriptor(d)
+	}
+	err := v.object(func(key string, v value) (err error) {
+		switch key {
+		case "version":
+			var n int64
+			n, err = v.integer(1, 1<<32-1)
+			d.Version = uint32(n)
+		case "data":
+			d.Data, err = v.bytes()
+		default:
+			err = errUnknownField
+		}
+		return err
+	})
+	err = orRequired(err, requirement{"version", d.Version == 0}, requirement{"data", d.Data == nil})
+	if err != nil {
+		return d, err
+	}
+	return d, b.checkDescriptor(d)
+}
+
+func (b *binder) checkDescriptor(d matcher.Descriptor) error {
+	v := b.Registry.Version(d.Version)
+	if v == nil {
+		return &fault{code: matcher.CodeUnknownVersion, path: "version", message: number(d.Version) + " is not registered"}
+	}
+	if err := v.CheckData(d.Data); err != nil {
+		return within("data", badInput("%v", err))
+	}
+	return nil
+}
+
+func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
+
+func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

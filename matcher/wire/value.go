@@ -1,0 +1,211 @@
+package wire
+
+import (
+	"encoding/base64"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"nearside/matcher"
+)
+
+// value is a value on a tape: the nodes from it on. Its readers return faults
+// without a path; object and array put in where they stood.
+type value struct{ nodes []node }
+
+func floatNode(f float64) node { return node{kind: kindFloat, num: math.Float64bits(f)} }
+
+func (v value) kind() kind { return v.nodes[0].kind }
+
+func (v value) isNull() bool { return v.kind() == kindNull }
+
+// len returns the number of elements or fields of a container.
+func (v value) len() int { return int(v.nodes[0].num) }
+
+// object calls visit for each field. A field given twice is refused.
+func (v value) object(visit func(key string, v value) error) error {
+	if v.kind() != kindObject {
+		return v.no("an object")
+	}
+	rest := v.nodes[1:]
+	for i := range v.len() {
+		key, field := rest[0].text, value{rest[1:]}
+		before := v.nodes[1:]
+		for range i { // few: visit refused every key that it does not know
+			if before[0].text == key {
+				return within(shorten(key), badInput("given twice"))
+			}
+			before = before[1+before[1].size:]
+		}
+		if err := visit(key, field); err != nil {
+			return within(shorten(key), err)
+		}
+		rest = rest[1+field.nodes[0].size:]
+	}
+	return nil
+}
+
+// field returns the first field of that name.
+func (v value) field(name string) (field value, ok bool) {
+	rest := v.nodes[1:]
+	for range v.len() {
+		if rest[0].text == name {
+			return value{rest[1:]}, true
+		}
+		rest = rest[1+rest[1].size:]
+	}
+	return value{}, false
+}
+
+// array calls visit for each element.
+func (v value) array(visit func(i int, v value) error) error {
+	if v.kind() != kindArray {
+		return v.no("a list")
+	}
+	rest := v.nodes[1:]
+	for i := range v.len() {
+		if err := visit(i, value{rest}); err != nil {
+			return within(fmt.Sprintf("[%d]", i), err)
+		}
+		rest = rest[rest[0].size:]
+	}
+	return nil
+}
+
+// text returns a string, which the caller clones to keep it.
+func (v value) text() (string, error) {
+	if v.kind() != kindString {
+		return "", v.no("text")
+	}
+	return v.nodes[0].text, nil
+}
+
+// keptText returns a string that does not hold the body in memory.
+func (v value) keptText() (string, error) {
+	s, err := v.text()
+	return strings.Clone(s), err
+}
+
+func (v value) id() (matcher.ID, error) {
+	s, err := v.text()
+	if err != nil {
+		return matcher.ID{}, v.no("a UUID")
+	}
+	id, err := matcher.ParseID(s)
+	if err != nil {
+		return matcher.ID{}, v.no("a UUID")
+	}
+	return id, nil
+}
+
+// objectID is id for what is stored: there the nil UUID means "none".
+func (v value) objectID() (matcher.ID, error) {
+	id, err := v.id()
+	if err == nil && id.IsZero() {
+		return id, badInput("the nil UUID names nothing")
+	}
+	return id, err
+}
+
+// integer returns a whole number of lo..hi. As in JSON Schema, 5.0 is one.
+func (v value) integer(lo, hi int64) (int64, error) {
+	n := v.nodes[0]
+	i, ok := int64(n.num), n.kind == kindInt
+	if f := math.Float64frombits(n.num); n.kind == kindFloat && f == math.Trunc(f) && math.Abs(f) <= 1<<53 {
+		i, ok = int64(f), true
+	}
+	if !ok || i < lo || i > hi {
+		return 0, v.no(fmt.Sprintf("a whole number of %d..%d", lo, hi))
+	}
+	return i, nil
+}
+
+// small returns an age or an enumeration.
+func (v value) small() (uint8, error) {
+	i, err := v.integer(0, math.MaxUint8)
+	return uint8(i), err
+}
+
+// number returns a number of lo..hi.
+func (v value) number(lo, hi float64) (float64, error) {
+	f, ok := v.float()
+	if !ok || !(f >= lo && f <= hi) { // so that NaN is refused
+		return 0, v.no(fmt.Sprintf("a number of %v..%v", lo, hi))
+	}
+	return f, nil
+}
+
+func (v value) float() (f float64, ok bool) {
+	switch n := v.nodes[0]; n.kind {
+	case kindInt:
+		return float64(int64(n.num)), true
+	case kindUint:
+		return float64(n.num), true
+	case kindFloat:
+		return math.Float64frombits(n.num), true
+	default:
+		return 0, false
+	}
+}
+
+func (v value) time() (matcher.Time, error) {
+	s, err := v.text()
+	if err != nil {
+		return 0, v.no("an RFC 3339 time")
+	}
+	t, err := matcher.ParseTime(s)
+	if err != nil {
+		return 0, v.no("an RFC 3339 time")
+	}
+	return t, nil
+}
+
+// bytes returns binary data, or what base64 text stands for, as a copy.
+func (v value) bytes() ([]byte, error) {
+	n := v.nodes[0]
+	switch n.kind {
+	case kindBinary:
+		return []byte(n.text), nil
+	case kindString:
+	default:
+		return nil, v.no("binary data")
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(n.text)
+	// The library skips line breaks; they show in the length.
+	padding := len(n.text) - len(strings.TrimRight(n.text, "="))
+	if err != nil || len(b) != len(n.text)/4*3-padding {
+		return nil, v.no("standard base64")
+	}
+	return b, nil
+}
+
+// no returns the fault of a value that is not what it should be.
+func (v value) no(what string) error { return badInput("%s is not %s", v.quote(), what) }
+
+// quote shows v in a detail, at most about 64 characters of it.
+func (v value) quote() string {
+	switch n := v.nodes[0]; n.kind {
+	case kindNull:
+		return "null"
+	case kindBool:
+		return strconv.FormatBool(n.num != 0)
+	case kindInt:
+		return strconv.FormatInt(int64(n.num), 10)
+	case kindUint:
+		return strconv.FormatUint(n.num, 10)
+	case kindFloat:
+		if n.text != "" {
+			return shorten(n.text)
+		}
+		return strconv.FormatFloat(math.Float64frombits(n.num), 'g', -1, 64)
+	case kindString:
+		return strconv.Quote(shorten(n.text))
+	case kindBinary:
+		return fmt.Sprintf("binary data of %d bytes", len(n.text))
+	case kindArray:
+		return fmt.Sprintf("a list of %d", n.num)
+	default:
+		return fmt.Sprintf("an object of %d fields", n.num)
+	}
+}
