@@ -14,8 +14,8 @@ import (
 func (c *Config) check() faults {
 	var bad faults
 	if !c.Insecure && !isLoopback(c.Listen) {
-		bad = append(bad, fault{"listen", fmt.Sprintf(
-			"%s can be reached from other machines and there are no keys; set insecure: true if that is wanted", quote(c.Listen))})
+		bad = append(bad, fault{"listen", quote(c.Listen) +
+			" can be reached from other machines and there are no keys; set insecure: true if that is wanted"})
 	}
 	if _, err := matcher.NewRegistry(c.Descriptors.Versions); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {

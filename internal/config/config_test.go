@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"nearside/matcher"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // write puts text into a file of its own.

@@ -93,18 +93,18 @@ func unknownKey(key string, known []string) string {
 
 // parseJSON takes a value of type T as it is, and a text as JSON.
 func parseJSON[T any](raw any, what string) (T, error) {
-	switch v := raw.(type) {
-	case T:
+	if v, ok := raw.(T); ok {
 		return v, nil
-	case string:
-		var parsed T
-		if err := json.Unmarshal([]byte(v), &parsed); err != nil {
-			return parsed, fmt.Errorf("%s is not %s in JSON", quote(v), what)
-		}
-		return parsed, nil
 	}
-	var none T
-	return none, fmt.Errorf("%s is not %s", quote(raw), what)
+	var parsed T
+	s, ok := raw.(string)
+	if !ok {
+		return parsed, fmt.Errorf("%s is not %s", quote(raw), what)
+	}
+	if err := json.Unmarshal([]byte(s), &parsed); err != nil {
+		return parsed, fmt.Errorf("%s is not %s in JSON", quote(s), what)
+	}
+	return parsed, nil
 }
 
 // free is a map that somebody else checks. Its faults show no values: they may

@@ -71,7 +71,7 @@ func (r *reader) readFile(path string) (used string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("config: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // only read
 	data, err := io.ReadAll(io.LimitReader(file, fileBytesMax+1))
 	if err != nil {
 		return "", fmt.Errorf("config: %w", err)
