@@ -1,0 +1,35 @@
+package store
+
+import "nearside/matcher"
+
+// ChangeKind says what a [Change] did.
+type ChangeKind uint8
+
+// The kinds of change.
+const (
+	PutObject    ChangeKind = iota // Object is new, or replaces the one with its ID
+	DeleteObject                   // the object Origin, ID is gone
+	PutList                        // List is new, or replaces the one with its ID
+	DeleteList                     // the list ID is gone, and no face is in it any more
+)
+
+// Change is one durable step from a state to the next.
+type Change struct {
+	Kind   ChangeKind
+	Object *matcher.Object // PutObject: whole, with descriptors; Lists exist, are sorted and unique
+	Origin matcher.Origin  // DeleteObject
+	ID     matcher.ID      // DeleteObject, DeleteList
+	List   *matcher.List   // PutList
+}
+
+// Applier keeps a copy of what is stored in memory. Its methods are called by
+// one goroutine at a time, in commit order.
+type Applier interface {
+	// Admit is asked before a transaction is committed whether there is room
+	// for its changes. An error, CodeFull, refuses this transaction alone.
+	// Several may be admitted before Apply brings their changes together.
+	Admit(changes []Change) error
+	// Apply brings changes that are durable. It cannot refuse. The slice and
+	// all that it points to belong to the applier, and are never changed.
+	Apply(changes []Change)
+}

@@ -1,0 +1,35 @@
+// Package store keeps objects and lists durably: the truth of which memory and
+// every index is a copy. It is the only user of Pebble.
+//
+// A [Store] owns one data directory. Every write is a transaction, a function
+// over a [Tx], that [Store.Commit] hands to the one writer goroutine. The
+// writer runs transactions one after another over the committed state and the
+// earlier ones of its group, commits the group with one sync, hands the
+// [Change]s to the [Applier] in commit order and then answers. So a write that
+// was answered is durable and visible, and the Applier's copy is never ahead
+// of the disk.
+//
+// Faces are linked to lists by a number that each list gets when it is created
+// and that is never used again. Deleting a list therefore costs nothing per
+// face: numbers without a list are skipped when a face is read, and a list
+// created again under the same ID is empty.
+//
+// # Data directory
+//
+//	FORMAT     "nearside 1": what wrote the directory
+//	COMMITTED  number of the last commit that was answered, with a checksum
+//	SPARE      disk space held back, so that a full disk cannot break the log
+//	pebble/    the database; its LOCK file is held while the store is open
+//
+// [Open] reads everything before it writes anything, so that a damaged
+// directory is found untouched. COMMITTED finds what Pebble cannot see: a log
+// that ends early, but cleanly.
+//
+// # When the disk fails
+//
+// A transaction that would leave too little free space is refused with
+// CodeFull; writes work again when there is space. When a log or a manifest
+// cannot be written all the same, Pebble has no way back: the store then is
+// poisoned. It refuses every write at once, [Store.Err] tells why, and the
+// process lives on with what is in memory, until it is started again.
+package store

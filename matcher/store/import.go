@@ -1,0 +1,78 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"nearside/matcher"
+)
+
+// ImportLine is one object of an import.
+type ImportLine struct {
+	Object   *matcher.Object
+	HasLists bool       // Object.Lists replace the lists of the object that is there; else they stay
+	AddList  matcher.ID // one more list; zero: none
+}
+
+// Import stores objects, new or in place of those with their IDs, and creates
+// the lists that are missing, in the account of the object. It returns one
+// error per line: nil when the object is durable. Lines that are rejected
+// (CodeForbidden: another account's object; CodeListNotFound: another
+// account's list) do not stop the others. All is one commit: when that fails,
+// every line gets its error.
+func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
+	errs := make([]error, len(lines))
+	err := s.Commit(ctx, func(tx *Tx) error {
+		now := matcher.TimeOf(time.Now())
+		for i := range lines {
+			errs[i] = tx.importLine(account, &lines[i], now)
+		}
+		return nil
+	})
+	if err != nil {
+		// A fresh slice: the writer may be at work on the other one still.
+		errs = make([]error, len(lines))
+		for i := range errs {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// importLine stores one line; when it returns an error it has written nothing.
+func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time) error {
+	o := line.Object
+	old, err := tx.owned(account, o)
+	if err != nil {
+		return err
+	}
+	if o.Origin != matcher.Faces {
+		if len(o.Lists) > 0 || !line.AddList.IsZero() {
+			return matcher.Errorf(matcher.CodeBadInput, "lists: only faces are in lists")
+		}
+		return tx.Put(o)
+	}
+	c := *o // the caller's object keeps its lists
+	c.Lists = nil
+	if line.HasLists {
+		c.Lists = append(c.Lists, o.Lists...)
+	} else if old != nil {
+		c.Lists = append(c.Lists, old.Lists...)
+	}
+	if !line.AddList.IsZero() {
+		c.Lists = append(c.Lists, line.AddList)
+	}
+	c.Lists = sortOnce(c.Lists)
+	for _, id := range c.Lists {
+		l := tx.List(id)
+		if l != nil && (!visible(account, l.Account) || !mayJoin(c.Account, l.Account)) {
+			return matcher.ListNotFound(id)
+		}
+	}
+	for _, id := range c.Lists {
+		if tx.List(id) == nil {
+			tx.PutList(&matcher.List{ID: id, Account: c.Account, CreateTime: now})
+		}
+	}
+	return tx.Put(&c)
+}

@@ -1,0 +1,178 @@
+package store
+
+import (
+	"context"
+	"slices"
+
+	"nearside/matcher"
+)
+
+// In what follows, account nil means that all objects and lists are visible;
+// with an account, those of others do not exist.
+
+func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
+
+// checkLists finds the first list that o cannot be in: there is none, it is
+// not visible, or it belongs to another account than o. old are lists that o
+// is in already.
+func checkLists(tx *Tx, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+	for i, id := range o.Lists {
+		if slices.Contains(old, id) {
+			continue
+		}
+		l := tx.List(id)
+		if l == nil || !visible(account, l.Account) || !mayJoin(o.Account, l.Account) {
+			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
+		}
+	}
+	return nil
+}
+
+// mayJoin reports whether an object can be in a list: not when they belong to
+// two accounts.
+func mayJoin(object, list matcher.ID) bool {
+	return object.IsZero() || list.IsZero() || object == list
+}
+
+// CreateObject stores a new object. There is one already: Origin.Exists; a
+// list is not there, or belongs to another account: CodeListNotFound.
+func (s *Store) CreateObject(ctx context.Context, o *matcher.Object) error {
+	return s.Commit(ctx, func(tx *Tx) error { return tx.create(o) })
+}
+
+// CreateObjects is CreateObject for several, all or none. The error is of the
+// object at index, -1 when it is of none.
+func (s *Store) CreateObjects(ctx context.Context, objects []*matcher.Object) (index int, err error) {
+	index = -1
+	err = s.Commit(ctx, func(tx *Tx) error {
+		for i, o := range objects {
+			if err := tx.create(o); err != nil {
+				index = i
+				return err
+			}
+		}
+		return nil
+	})
+	return index, err
+}
+
+func (tx *Tx) create(o *matcher.Object) error {
+	there, err := tx.Has(o.Origin, o.ID)
+	if err != nil {
+		return err
+	}
+	if there {
+		return o.Origin.Exists(o.ID)
+	}
+	if err := checkLists(tx, nil, o, nil); err != nil {
+		return err
+	}
+	return tx.Put(o)
+}
+
+// PutObject stores an object, new or in place of the one with its ID. That one
+// belongs to another account: CodeForbidden; a list is not there:
+// CodeListNotFound.
+func (s *Store) PutObject(ctx context.Context, account *matcher.ID, o *matcher.Object) (created bool, err error) {
+	err = s.Commit(ctx, func(tx *Tx) error {
+		old, err := tx.owned(account, o)
+		if err != nil {
+			return err
+		}
+		created = old == nil
+		if err := checkLists(tx, account, o, nil); err != nil {
+			return err
+		}
+		return tx.Put(o)
+	})
+	return created && err == nil, err
+}
+
+// owned returns the object that o would replace, nil when there is none;
+// CodeForbidden when it is another account's.
+func (tx *Tx) owned(account *matcher.ID, o *matcher.Object) (*matcher.Object, error) {
+	old, err := tx.Object(o.Origin, o.ID)
+	if err != nil || old == nil {
+		return nil, err
+	}
+	if !visible(account, old.Account) {
+		return nil, matcher.Errorf(matcher.CodeForbidden, "%s_id: %s belongs to another account", o.Origin.Singular(), o.ID)
+	}
+	return old, nil
+}
+
+// visible returns an object, or Origin.NotFound.
+func (tx *Tx) visible(account *matcher.ID, origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
+	o, err := tx.Object(origin, id)
+	if err != nil {
+		return nil, err
+	}
+	if o == nil || !visible(account, o.Account) {
+		return nil, origin.NotFound(id)
+	}
+	return o, nil
+}
+
+// PatchObject lets patch change a copy of an object and stores it. patch runs
+// on the writer goroutine: it must be quick. It cannot change the ID. Errors:
+// Origin.NotFound, CodeListNotFound, those of patch.
+func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID, patch func(*matcher.Object) error) error {
+	return s.Commit(ctx, func(tx *Tx) error {
+		o, err := tx.visible(account, origin, id)
+		if err != nil {
+			return err
+		}
+		old := slices.Clone(o.Lists)
+		if err := patch(o); err != nil {
+			return err
+		}
+		o.Origin, o.ID = origin, id
+		if err := checkLists(tx, account, o, old); err != nil {
+			return err
+		}
+		return tx.Put(o)
+	})
+}
+
+// DeleteObject removes an object, or returns Origin.NotFound.
+func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error {
+	return s.Commit(ctx, func(tx *Tx) error {
+		if _, err := tx.visible(account, origin, id); err != nil {
+			return err
+		}
+		tx.Delete(origin, id)
+		return nil
+	})
+}
+
+// DeleteObjects removes the objects that selectIDs names, all or none, and
+// returns how many there were. While selectIDs runs, the applier's state is
+// the committed one, and nothing else is written.
+func (s *Store) DeleteObjects(ctx context.Context, origin matcher.Origin, selectIDs func() ([]matcher.ID, error)) (deleted int, err error) {
+	err = s.CommitAlone(ctx, func(tx *Tx) error {
+		ids, err := selectIDs()
+		if err != nil {
+			return err
+		}
+		deleted, err = tx.deleteAll(origin, ids)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	return deleted, nil
+}
+
+func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, err error) {
+	for _, id := range ids {
+		there, err := tx.Has(origin, id)
+		if err != nil {
+			return 0, err
+		}
+		if there {
+			tx.Delete(origin, id)
+			deleted++
+		}
+	}
+	return deleted, nil
+}

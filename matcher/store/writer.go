@@ -1,0 +1,253 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"runtime/debug"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"nearside/matcher"
+)
+
+// Bounds of a commit. A group takes no more transactions once it has
+// groupBytes, so it is larger by one transaction at most.
+const (
+	groupBytes = 16 << 20
+	txBytesMax = 1 << 30
+)
+
+// request is a transaction on its way through the writer.
+type request struct {
+	ctx   context.Context
+	fn    func(*Tx) error
+	alone bool
+	taken atomic.Bool // by the writer, or by a caller that waits no longer
+	err   error       // set before done is closed
+	done  chan struct{}
+}
+
+// Commit runs fn on the writer goroutine and makes what it did durable, all of
+// it or nothing: on nil it is on disk and applied. Several transactions share
+// one sync. fn sees the committed state and what earlier transactions of its
+// group did; it must not block, keep the Tx or call Commit. When ctx ends
+// before fn begins, fn does not run; afterwards Commit waits for the outcome.
+// An error of fn is returned as it is. CodeFull: no disk space or memory;
+// CodeUnavailable: closed, or poisoned, and then the outcome is unknown until
+// the store is opened again.
+func (s *Store) Commit(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.submit(&request{ctx: ctx, fn: fn, done: make(chan struct{})})
+}
+
+// CommitAlone is Commit in a group of its own: while fn runs, the applier's
+// state is the committed state.
+func (s *Store) CommitAlone(ctx context.Context, fn func(tx *Tx) error) error {
+	return s.submit(&request{ctx: ctx, fn: fn, alone: true, done: make(chan struct{})})
+}
+
+func (s *Store) submit(r *request) error {
+	if err := s.enqueue(r); err != nil {
+		return err
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-r.ctx.Done():
+		if r.taken.CompareAndSwap(false, true) {
+			return contextError(r.ctx)
+		}
+	case <-s.poison.done:
+		if r.taken.CompareAndSwap(false, true) {
+			return s.poison.err
+		}
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-s.poison.done:
+		select {
+		case <-r.done: // it was answered before
+			return r.err
+		default:
+		}
+		code := matcher.CodeOf(s.poison.err)
+		return matcher.Errorf(code, "this write may be lost or not: %w", s.poison.err)
+	}
+}
+
+func (s *Store) enqueue(r *request) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return matcher.Errorf(matcher.CodeUnavailable, "store: the data directory is closed")
+	}
+	if err := s.poison.get(); err != nil {
+		return err
+	}
+	if r.ctx.Err() != nil {
+		return contextError(r.ctx)
+	}
+	select {
+	case s.queue <- r:
+		return nil
+	case <-r.ctx.Done():
+		return contextError(r.ctx)
+	case <-s.poison.done:
+		return s.poison.err
+	}
+}
+
+func contextError(ctx context.Context) error {
+	return matcher.Errorf(matcher.CodeDeadline, "the request ended before its write began: %w", ctx.Err())
+}
+
+// write is the writer goroutine. It ends when the queue is closed and empty,
+// or the store is poisoned.
+func (s *Store) write() {
+	ended := false
+	defer func() {
+		if r := recover(); r != nil {
+			s.poison.fail(fmt.Errorf("the writer panicked: %v\n%s", r, debug.Stack()))
+		} else if !ended {
+			s.poison.fail(errors.New("the writer was ended from within a transaction"))
+		}
+		close(s.written)
+	}()
+	var next *request
+	for s.poison.get() == nil {
+		r := next
+		if r == nil {
+			if r = <-s.queue; r == nil {
+				break // closed and empty
+			}
+		}
+		next = s.group(r)
+	}
+	ended = true
+}
+
+// group commits r and what else is waiting. It returns a request that was
+// taken from the queue, but must be first in the next group.
+func (s *Store) group(first *request) (next *request) {
+	g := &group{store: s, batch: s.db.NewBatch()}
+	defer g.batch.Close()
+	for r := first; r != nil; {
+		if r.alone && r != first {
+			next = r
+			break
+		}
+		if r.taken.CompareAndSwap(false, true) {
+			g.add(r)
+		}
+		if r.alone || g.batch.Len() >= groupBytes {
+			break
+		}
+		select {
+		case r = <-s.queue:
+		default:
+			r = nil
+		}
+	}
+	g.commit()
+	return next
+}
+
+// group is what one sync makes durable.
+type group struct {
+	store    *Store
+	room     room
+	measured bool
+	batch    *pebble.Batch
+	overlay  map[key][]byte // written by the group so far; nil: deleted
+	changes  []Change
+	answers  []*request
+}
+
+// add runs r and takes its writes into the group, or only its error.
+func (g *group) add(r *request) {
+	g.answers = append(g.answers, r)
+	tx := &Tx{store: g.store, group: g}
+	if r.err = tx.run(r.fn); r.err == nil {
+		r.err = g.take(tx)
+	}
+	if r.err != nil {
+		tx.rollback()
+	}
+}
+
+// take admits tx and makes its writes part of the group.
+func (g *group) take(tx *Tx) error {
+	if len(tx.ops) == 0 {
+		return nil
+	}
+	if tx.bytes > txBytesMax {
+		return matcher.Errorf(matcher.CodeTooLarge, "the write has %d bytes, more than the %d that can be done at once", tx.bytes, txBytesMax)
+	}
+	if !g.measured {
+		var err error
+		if g.room, err = g.store.measure(); err != nil {
+			return err
+		}
+		g.measured = true
+	}
+	if err := g.room.admit(g.batch.Len()+tx.bytes, tx.grows); err != nil {
+		return err
+	}
+	if err := g.store.opts.Applier.Admit(tx.changes); err != nil {
+		return err
+	}
+	for _, op := range tx.ops {
+		if op.rec == nil {
+			_ = g.batch.Delete(op.key[:], nil) // a batch without an index does not fail
+		} else {
+			_ = g.batch.Set(op.key[:], op.rec, nil)
+		}
+	}
+	if g.overlay == nil {
+		g.overlay = tx.local
+	} else {
+		maps.Copy(g.overlay, tx.local)
+	}
+	if g.changes == nil {
+		g.changes = tx.changes
+	} else {
+		g.changes = append(g.changes, tx.changes...)
+	}
+	return nil
+}
+
+// commit makes the group durable, applies it and answers. Those who got an
+// error are answered last too: it may come from what the group wrote.
+func (g *group) commit() {
+	s := g.store
+	if !g.batch.Empty() {
+		s.commits++
+		_ = g.batch.Set(metaCommits[:], uvarint(s.commits), nil)
+		if err := s.db.Apply(g.batch, pebble.Sync); err != nil {
+			s.poison.fail(fmt.Errorf("commit: %w", err))
+			return // submit answers
+		}
+		if _, err := s.committed.WriteAt([]byte(committedText(s.commits)), 0); err != nil {
+			s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
+		}
+		s.apply(g.changes)
+	}
+	for _, r := range g.answers {
+		close(r.done)
+	}
+}
+
+func (s *Store) apply(changes []Change) {
+	s.opts.Applier.Apply(changes)
+	if s.opts.Observer == nil {
+		return
+	}
+	for i := range changes {
+		if changes[i].Kind == PutObject {
+			s.opts.Observer.Stored(changes[i].Object)
+		}
+	}
+}
