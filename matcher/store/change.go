@@ -26,8 +26,9 @@ type Change struct {
 // one goroutine at a time, in commit order.
 type Applier interface {
 	// Admit is asked before a transaction is committed whether there is room
-	// for its changes. An error, CodeFull, refuses this transaction alone.
-	// Several may be admitted before Apply brings their changes together.
+	// for changes: all that the next Apply would bring, those of this
+	// transaction last. An error, CodeFull, refuses this transaction alone.
+	// The slice is only lent.
 	Admit(changes []Change) error
 	// Apply brings changes that are durable. It cannot refuse. The slice and
 	// all that it points to belong to the applier, and are never changed.

@@ -14,9 +14,11 @@ import (
 )
 
 // Bounds of a commit. A group takes no more transactions once it has
-// groupBytes, so it is larger by one transaction at most.
+// groupBytes, so it is larger by one transaction at most. groupTx bounds what
+// asking the applier about the whole group again for each of them costs.
 const (
 	groupBytes = 16 << 20
+	groupTx    = 128
 	txBytesMax = 1 << 30
 )
 
@@ -142,7 +144,7 @@ func (s *Store) group(first *request) (next *request) {
 		if r.taken.CompareAndSwap(false, true) {
 			g.add(r)
 		}
-		if r.alone || g.batch.Len() >= groupBytes {
+		if r.alone || g.batch.Len() >= groupBytes || len(g.answers) == groupTx {
 			break
 		}
 		select {
@@ -196,9 +198,11 @@ func (g *group) take(tx *Tx) error {
 	if err := g.room.admit(g.batch.Len()+tx.bytes, tx.grows); err != nil {
 		return err
 	}
-	if err := g.store.opts.Applier.Admit(tx.changes); err != nil {
+	changes := append(g.changes, tx.changes...) // what the next Apply would bring
+	if err := g.store.opts.Applier.Admit(changes); err != nil {
 		return err
 	}
+	g.changes = changes
 	for _, op := range tx.ops {
 		if op.rec == nil {
 			_ = g.batch.Delete(op.key[:], nil) // a batch without an index does not fail
@@ -210,11 +214,6 @@ func (g *group) take(tx *Tx) error {
 		g.overlay = tx.local
 	} else {
 		maps.Copy(g.overlay, tx.local)
-	}
-	if g.changes == nil {
-		g.changes = tx.changes
-	} else {
-		g.changes = append(g.changes, tx.changes...)
 	}
 	return nil
 }
