@@ -196,7 +196,7 @@ done:
 	RET
 
 // func squaredL2F32AVX512(dst []float32, query []float32, rows []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·squaredL2F32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  dst_len+8(FP), CX
@@ -207,74 +207,84 @@ TEXT ·squaredL2F32AVX512(SB), NOSPLIT, $0-72
 	JZ    done
 	SHLQ  $0x02, BX
 	MOVQ  BX, DI
-	ANDQ  $+63, DI
+	ANDQ  $+31, DI
 	MOVQ  $-1, R8
 	BZHIQ DI, R8, R8
 	KMOVQ R8, K1
 	MOVQ  BX, DI
-	ANDQ  $-64, DI
+	ANDQ  $-32, DI
 	MOVQ  BX, R8
 	ANDQ  $-128, R8
 
 row:
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
+	VPXORQ Y0, Y0, Y0
+	VPXORQ Y1, Y1, Y1
+	VPXORQ Y2, Y2, Y2
+	VPXORQ Y3, Y3, Y3
 	XORQ   R9, R9
 
 turn:
 	CMPQ        R9, R8
 	JAE         step
-	VMOVDQU8    (SI)(R9*1), Z2
-	VMOVDQU8    (DX)(R9*1), Z3
-	VSUBPS      Z2, Z3, Z2
-	VFMADD231PS Z2, Z2, Z0
-	VMOVDQU8    64(SI)(R9*1), Z2
-	VMOVDQU8    64(DX)(R9*1), Z3
-	VSUBPS      Z2, Z3, Z2
-	VFMADD231PS Z2, Z2, Z1
+	VMOVDQU8    (SI)(R9*1), Y4
+	VMOVDQU8    (DX)(R9*1), Y5
+	VSUBPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y0
+	VMOVDQU8    32(SI)(R9*1), Y4
+	VMOVDQU8    32(DX)(R9*1), Y5
+	VSUBPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y1
+	VMOVDQU8    64(SI)(R9*1), Y4
+	VMOVDQU8    64(DX)(R9*1), Y5
+	VSUBPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y2
+	VMOVDQU8    96(SI)(R9*1), Y4
+	VMOVDQU8    96(DX)(R9*1), Y5
+	VSUBPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y3
 	ADDQ        $+128, R9
 	JMP         turn
 
 step:
 	CMPQ        R9, DI
 	JAE         rest
-	VMOVDQU8    (SI)(R9*1), Z2
-	VMOVDQU8    (DX)(R9*1), Z3
-	VSUBPS      Z2, Z3, Z2
-	VFMADD231PS Z2, Z2, Z0
-	ADDQ        $+64, R9
+	VMOVDQU8    (SI)(R9*1), Y4
+	VMOVDQU8    (DX)(R9*1), Y5
+	VSUBPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y0
+	ADDQ        $+32, R9
 	JMP         step
 
 rest:
 	CMPQ        R9, BX
 	JAE         store
-	VMOVDQU8.Z  (SI)(R9*1), K1, Z2
-	VMOVDQU8.Z  (DX)(R9*1), K1, Z3
-	VSUBPS      Z2, Z3, Z2
-	VFMADD231PS Z2, Z2, Z1
+	VMOVDQU8.Z  (SI)(R9*1), K1, Y4
+	VMOVDQU8.Z  (DX)(R9*1), K1, Y5
+	VSUBPS      Y4, Y5, Y4
+	VFMADD231PS Y4, Y4, Y1
 
 store:
-	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X3
-	VADDPS        X2, X3, X3
-	VPSHUFD       $0x4e, X3, X2
-	VADDPS        X2, X3, X3
-	VPSHUFD       $0xb1, X3, X2
-	VADDPS        X2, X3, X3
-	VMOVSS        X3, (AX)
-	ADDQ          $+4, AX
-	ADDQ          BX, SI
-	DECQ          CX
-	JNZ           row
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X0, X4, X4
+	VPSHUFD      $0x4e, X4, X5
+	VADDPS       X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $+4, AX
+	ADDQ         BX, SI
+	DECQ         CX
+	JNZ          row
 	VZEROUPPER
 
 done:
 	RET
 
 // func dotF32AVX512(dst []float32, query []float32, rows []float32)
-// Requires: AVX, AVX512BW, AVX512F, BMI2
+// Requires: AVX, AVX512BW, AVX512F, AVX512VL, BMI2, FMA3
 TEXT ·dotF32AVX512(SB), NOSPLIT, $0-72
 	MOVQ  dst_base+0(FP), AX
 	MOVQ  dst_len+8(FP), CX
@@ -285,63 +295,71 @@ TEXT ·dotF32AVX512(SB), NOSPLIT, $0-72
 	JZ    done
 	SHLQ  $0x02, BX
 	MOVQ  BX, DI
-	ANDQ  $+63, DI
+	ANDQ  $+31, DI
 	MOVQ  $-1, R8
 	BZHIQ DI, R8, R8
 	KMOVQ R8, K1
 	MOVQ  BX, DI
-	ANDQ  $-64, DI
+	ANDQ  $-32, DI
 	MOVQ  BX, R8
 	ANDQ  $-128, R8
 
 row:
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
+	VPXORQ Y0, Y0, Y0
+	VPXORQ Y1, Y1, Y1
+	VPXORQ Y2, Y2, Y2
+	VPXORQ Y3, Y3, Y3
 	XORQ   R9, R9
 
 turn:
 	CMPQ        R9, R8
 	JAE         step
-	VMOVDQU8    (SI)(R9*1), Z2
-	VMOVDQU8    (DX)(R9*1), Z3
-	VFMADD231PS Z2, Z3, Z0
-	VMOVDQU8    64(SI)(R9*1), Z2
-	VMOVDQU8    64(DX)(R9*1), Z3
-	VFMADD231PS Z2, Z3, Z1
+	VMOVDQU8    (SI)(R9*1), Y4
+	VMOVDQU8    (DX)(R9*1), Y5
+	VFMADD231PS Y4, Y5, Y0
+	VMOVDQU8    32(SI)(R9*1), Y4
+	VMOVDQU8    32(DX)(R9*1), Y5
+	VFMADD231PS Y4, Y5, Y1
+	VMOVDQU8    64(SI)(R9*1), Y4
+	VMOVDQU8    64(DX)(R9*1), Y5
+	VFMADD231PS Y4, Y5, Y2
+	VMOVDQU8    96(SI)(R9*1), Y4
+	VMOVDQU8    96(DX)(R9*1), Y5
+	VFMADD231PS Y4, Y5, Y3
 	ADDQ        $+128, R9
 	JMP         turn
 
 step:
 	CMPQ        R9, DI
 	JAE         rest
-	VMOVDQU8    (SI)(R9*1), Z2
-	VMOVDQU8    (DX)(R9*1), Z3
-	VFMADD231PS Z2, Z3, Z0
-	ADDQ        $+64, R9
+	VMOVDQU8    (SI)(R9*1), Y4
+	VMOVDQU8    (DX)(R9*1), Y5
+	VFMADD231PS Y4, Y5, Y0
+	ADDQ        $+32, R9
 	JMP         step
 
 rest:
 	CMPQ        R9, BX
 	JAE         store
-	VMOVDQU8.Z  (SI)(R9*1), K1, Z2
-	VMOVDQU8.Z  (DX)(R9*1), K1, Z3
-	VFMADD231PS Z2, Z3, Z1
+	VMOVDQU8.Z  (SI)(R9*1), K1, Y4
+	VMOVDQU8.Z  (DX)(R9*1), K1, Y5
+	VFMADD231PS Y4, Y5, Y1
 
 store:
-	VADDPS        Z1, Z0, Z0
-	VEXTRACTF64X4 $0x01, Z0, Y2
-	VADDPS        Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X3
-	VADDPS        X2, X3, X3
-	VPSHUFD       $0x4e, X3, X2
-	VADDPS        X2, X3, X3
-	VPSHUFD       $0xb1, X3, X2
-	VADDPS        X2, X3, X3
-	VMOVSS        X3, (AX)
-	ADDQ          $+4, AX
-	ADDQ          BX, SI
-	DECQ          CX
-	JNZ           row
+	VADDPS       Y1, Y0, Y0
+	VADDPS       Y3, Y2, Y2
+	VADDPS       Y2, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X4
+	VADDPS       X0, X4, X4
+	VPSHUFD      $0x4e, X4, X5
+	VADDPS       X5, X4, X4
+	VPSHUFD      $0xb1, X4, X5
+	VADDPS       X5, X4, X4
+	VMOVSS       X4, (AX)
+	ADDQ         $+4, AX
+	ADDQ         BX, SI
+	DECQ         CX
+	JNZ          row
 	VZEROUPPER
 
 done:

@@ -4,8 +4,8 @@
 // All of them share one frame: rows strictly in order, because a core streams
 // from memory about twice as fast that way as when it reads several rows side
 // by side; within a row, steps of one vector register, then the rest that fills
-// no register. Four zmm steps per turn were measured 20 % slower than two on
-// float32 rows from memory, so the zmm kernels take two.
+// no register. A turn of the main loop takes 64 to 128 bytes: longer ones are
+// no faster in cache and some were measured 20 % slower from memory.
 package main
 
 import (
@@ -153,18 +153,18 @@ func squaredL2U8AVX2() {
 // both d-128 and -128 are signed bytes. It was measured faster than widening d
 // for VPDPWSSD. Lanes wrap, which cancels, since the sum fits in 32 bits.
 func squaredL2U8VNNI() {
-	square := [2]reg.VecVirtual{ZMM(), ZMM()} // sums of d*(d-128)
-	offset := [2]reg.VecVirtual{ZMM(), ZMM()} // sums of d*(-128)
-	signs := ZMM()                            // -128 in every byte
+	square := []reg.VecVirtual{ZMM(), ZMM()} // sums of d*(d-128)
+	offset := []reg.VecVirtual{ZMM(), ZMM()} // sums of d*(-128)
+	signs := ZMM()                           // -128 in every byte
 	k := kernel{
 		name: "squaredL2U8VNNI", doc: "sets dst[i] to the sum of (query[j]-row[j])^2, exact.",
-		dst: "uint32", elem: "uint8",
+		dst: "uint32", elem: "uint8", step: 64, turn: 2,
 		prepare: func(reg.Register) {
 			bytes := GP32()
 			MOVL(U32(0x80808080), bytes)
 			VPBROADCASTD(bytes, signs)
 		},
-		clear: func() { clear512(square[0], square[1], offset[0], offset[1]) },
+		clear: func() { clearAll(append(square, offset...)) },
 		store: func(out Mem) {
 			VPADDD(square[1], square[0], square[0])
 			VPADDD(offset[1], offset[0], offset[0])
@@ -175,7 +175,7 @@ func squaredL2U8VNNI() {
 			VMOVD(sumLanes(half, VEXTRACTI128, VPADDD), out)
 		},
 	}
-	emit512(k, func(r, q reg.VecVirtual, i int) {
+	emitMasked(k, ZMM, func(r, q reg.VecVirtual, i int) {
 		d, s := ZMM(), ZMM()
 		VPSUBUSB(q, r, d)
 		VPSUBUSB(r, q, s)
@@ -186,49 +186,49 @@ func squaredL2U8VNNI() {
 	})
 }
 
-// floatAVX512 writes a float32 kernel; add must leave acc as it is where r and q are 0.
+// floatAVX512 writes a float32 kernel; add must leave acc as it is where r and
+// q are 0. Its registers are ymm: on Zen 4 zmm was no faster in cache, and up to
+// 20 % slower on long rows from memory, where it runs ahead of the prefetcher.
 func floatAVX512(name, doc string, add func(r, q, acc reg.VecVirtual)) {
-	acc := [2]reg.VecVirtual{ZMM(), ZMM()}
+	acc := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
 	k := kernel{
 		name: name, doc: doc,
-		dst: "float32", elem: "float32", elemLog: 2,
+		dst: "float32", elem: "float32", elemLog: 2, step: 32, turn: 4,
 		prepare: func(reg.Register) {},
-		clear:   func() { clear512(acc[0], acc[1]) },
+		clear:   func() { clearAll(acc) },
 		store: func(out Mem) {
 			VADDPS(acc[1], acc[0], acc[0])
-			half := YMM()
-			VEXTRACTF64X4(U8(1), acc[0], half)
-			VADDPS(acc[0].AsY(), half, half)
-			VMOVSS(sumLanes(half, VEXTRACTF128, func(ops ...Op) { VADDPS(ops...) }), out)
+			VADDPS(acc[3], acc[2], acc[2])
+			VADDPS(acc[2], acc[0], acc[0])
+			VMOVSS(sumLanes(acc[0], VEXTRACTF128, func(ops ...Op) { VADDPS(ops...) }), out)
 		},
 	}
-	emit512(k, func(r, q reg.VecVirtual, i int) { add(r, q, acc[i]) })
+	emitMasked(k, YMM, func(r, q reg.VecVirtual, i int) { add(r, q, acc[i]) })
 }
 
-// emit512 writes the frame for steps of 64 bytes, which add takes from two
-// registers into its accumulator 0 or 1. The rest is a step under a mask: what
-// is masked off is not read, so that it cannot fault, and counts as 0.
-func emit512(k kernel, add func(r, q reg.VecVirtual, i int)) {
-	k.step, k.turn = 64, 2
+// emitMasked writes the frame for steps of one register, which add takes into
+// its accumulator i. The rest is a step under a mask: what is masked off is not
+// read, so that it cannot fault, and counts as 0.
+func emitMasked(k kernel, register func() reg.VecVirtual, add func(r, q reg.VecVirtual, i int)) {
 	mask := K()
 	constants := k.prepare
 	k.prepare = func(end reg.Register) {
 		constants(end)
 		rest, bits := GP64(), GP64()
 		MOVQ(end, rest)
-		ANDQ(I32(63), rest)
+		ANDQ(I32(k.step-1), rest)
 		MOVQ(I32(-1), bits)
-		BZHIQ(rest, bits, bits)
+		BZHIQ(rest, bits, bits) // a bit for each byte of the rest
 		KMOVQ(bits, mask)
 	}
 	k.add = func(row, query Mem, i int) {
-		r, q := ZMM(), ZMM()
+		r, q := register(), register()
 		VMOVDQU8(row, r)
 		VMOVDQU8(query, q)
 		add(r, q, i)
 	}
 	k.rest = func(row, query, j, _ reg.Register) {
-		r, q := ZMM(), ZMM()
+		r, q := register(), register()
 		VMOVDQU8_Z(Mem{Base: row, Index: j, Scale: 1}, mask, r)
 		VMOVDQU8_Z(Mem{Base: query, Index: j, Scale: 1}, mask, q)
 		add(r, q, 1)
@@ -244,7 +244,7 @@ func roundDown(n reg.Register, m int) reg.GPVirtual {
 	return r
 }
 
-func clear512(accs ...reg.VecVirtual) {
+func clearAll(accs []reg.VecVirtual) {
 	for _, a := range accs {
 		VPXORQ(a, a, a)
 	}
