@@ -1,0 +1,95 @@
+package memory
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"nearside/matcher"
+	"nearside/simd"
+)
+
+// Options are what a Memory is made with.
+type Options struct {
+	Registry *matcher.Registry
+	Kernel   *simd.Kernel
+	Workers  int     // 0: one per core
+	Cost     float64 // of a sub-request, to compare with other matchers
+	BytesMax int64   // descriptors and fields together; 0: no limit
+
+	chunkRows int // tests make chunks small; 0: chunkRowsMax
+}
+
+// Memory holds all objects in memory and matches against them. All methods are
+// safe for concurrent use but Admit and Apply, which the store's writer calls.
+type Memory struct {
+	options Options
+	workers *workers
+
+	// mu guards the maps below and the change of snap; it is held for lookups
+	// and for the publishing of a commit, never during a scan.
+	mu       sync.RWMutex
+	snap     *snapshot
+	rows     [matcher.Origins]map[matcher.ID]uint32
+	lists    map[matcher.ID]*list
+	accounts map[matcher.ID]uint32 // ordinals
+
+	// Of the writer alone.
+	open    [matcher.Origins]map[versions]uint32 // chunk that takes new rows
+	arenas  map[*chunk]*arena
+	spare   map[versions][]*chunk // mapped by Admit, so that Apply cannot fail
+	dropped int                   // bytes of dropped chunks since the last collection
+
+	bytes     atomic.Int64 // of all rows, the dead ones included
+	deadBytes atomic.Int64 // of the dead ones
+}
+
+// New returns an empty Memory; Close ends its workers.
+func New(o Options) (*Memory, error) {
+	if o.chunkRows == 0 {
+		o.chunkRows = chunkRowsMax
+	}
+	w, err := newWorkers(o.Workers)
+	if err != nil {
+		return nil, fmt.Errorf("memory: %w", err)
+	}
+	m := &Memory{
+		options:  o,
+		workers:  w,
+		snap:     &snapshot{epoch: 1},
+		lists:    map[matcher.ID]*list{},
+		accounts: map[matcher.ID]uint32{},
+		arenas:   map[*chunk]*arena{},
+		spare:    map[versions][]*chunk{},
+	}
+	for i := range m.rows {
+		m.rows[i] = map[matcher.ID]uint32{}
+		m.open[i] = map[versions]uint32{}
+	}
+	return m, nil
+}
+
+// Close ends the workers, when no match is under way any more.
+func (m *Memory) Close() { m.workers.close() }
+
+// Stats are figures for metrics and for cost.
+type Stats struct {
+	Rows    [matcher.Origins]int
+	Lists   int
+	Bytes   int64 // descriptors and fields of all rows
+	Workers int
+	Busy    int // workers that scan now
+}
+
+// Stats returns the figures of this moment.
+func (m *Memory) Stats() Stats {
+	m.mu.RLock()
+	s := Stats{Lists: len(m.lists), Bytes: m.bytes.Load()}
+	snap := m.snap
+	m.mu.RUnlock()
+	for o := range s.Rows {
+		s.Rows[o] = snap.live(matcher.Origin(o))
+	}
+	s.Workers, s.Busy = m.workers.pool.Cap(), m.workers.pool.Running()
+	return s
+}

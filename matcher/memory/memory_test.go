@@ -1,0 +1,81 @@
+package memory
+
+import (
+	"fmt"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// step makes one random commit and gives it to both.
+func step(w *world, m *Memory, o *oracle, versions []*matcher.Version) {
+	var changes []store.Change
+	exists := map[matcher.ID]bool{}
+	for l := range o.lists {
+		exists[l] = true
+	}
+	for range 1 + w.IntN(20) {
+		switch w.IntN(12) {
+		case 0:
+			l := pick(w, w.lists)
+			exists[l] = true
+			changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: l}})
+		case 1:
+			l := pick(w, w.lists)
+			if exists[l] && w.IntN(4) == 0 {
+				exists[l] = false
+				changes = append(changes, store.Change{Kind: store.DeleteList, ID: l})
+			}
+		case 2, 3, 4, 5:
+			changes = append(changes, store.Change{Kind: store.DeleteObject, ID: pick(w, w.ids)})
+		default:
+			var lists []matcher.ID
+			for _, l := range w.lists {
+				if exists[l] {
+					lists = append(lists, l)
+				}
+			}
+			changes = append(changes, store.Change{Kind: store.PutObject, Object: w.face(lists, versions)})
+		}
+	}
+	o.apply(changes)
+	if err := m.Admit(changes); err != nil {
+		panic(err)
+	}
+	m.Apply(changes)
+	if w.IntN(6) == 0 {
+		m.compact(func(v *view) bool { return v.deaths > 0 })
+	}
+}
+
+// TestEqualsBruteForce runs random writes and matches of every encoding and
+// length, under every kernel and 1, 2 and 7 workers.
+func TestEqualsBruteForce(t *testing.T) {
+	for _, k := range simd.Kernels() {
+		for _, workers := range []int{1, 2, 7} {
+			t.Run(fmt.Sprintf("%s/%d", k.Name(), workers), func(t *testing.T) {
+				if !k.Usable() {
+					t.Skip("this CPU cannot run the kernel")
+				}
+				w := newWorld(uint64(workers))
+				for i := 0; i < len(w.versions); i++ {
+					versions := w.versions[i : i+1]
+					if i%3 == 0 {
+						versions = []*matcher.Version{w.versions[i], w.versions[(i*5+1)%len(w.versions)]}
+					}
+					m := newMemory(t, w, k, workers)
+					o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+					for range 60 {
+						step(w, m, o, versions)
+						matchBoth(t, w, m, o, versions)
+					}
+					if got := m.Stats().Rows[matcher.Faces]; got != len(o.faces) {
+						t.Fatalf("%d rows, want %d", got, len(o.faces))
+					}
+				}
+			})
+		}
+	}
+}

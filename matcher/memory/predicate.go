@@ -1,0 +1,164 @@
+package memory
+
+import (
+	"math"
+	"math/bits"
+
+	"nearside/matcher"
+)
+
+// predicate is one filter over a column. Each form gives the same answer: all
+// is for many rows of a chunk, one for few.
+type predicate struct {
+	one func(v *view, i int) bool
+	// all clears the bits of words, one per row below v.n, that do not pass.
+	all func(v *view, words []uint64)
+}
+
+// byRow makes a predicate whose only form is one; it visits set bits.
+func byRow(one func(v *view, i int) bool) predicate {
+	return predicate{one: one, all: func(v *view, words []uint64) { clearUnless(v, words, one) }}
+}
+
+// clearUnless clears the set bits of words whose rows fail test.
+func clearUnless(v *view, words []uint64, test func(v *view, i int) bool) {
+	for w, word := range words {
+		for left := word; left != 0; left &= left - 1 {
+			if bit := bits.TrailingZeros64(left); !test(v, w*64+bit) {
+				words[w] &^= 1 << bit
+			}
+		}
+	}
+}
+
+// within makes a predicate lo <= column <= hi. The loop has no branch that
+// depends on the data.
+func within[T ~uint16 | ~uint32 | ~int64](column func(*chunk) []T, lo, hi T) predicate {
+	return predicate{
+		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x <= hi },
+		all: func(v *view, words []uint64) {
+			values := column(v.chunk)[:v.n]
+			for w := range words {
+				part := values[w*64 : min(w*64+64, len(values))]
+				mask := uint64(0)
+				for i, x := range part {
+					mask |= bit(lo <= x && x <= hi) << i
+				}
+				words[w] &= mask
+			}
+		},
+	}
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// smallRange makes a predicate over optional small numbers; absent ones fail.
+func smallRange(column func(*chunk) []matcher.Small, r matcher.Range[uint8]) predicate {
+	lo, hi := matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8)
+	if r.GTE != nil {
+		lo = matcher.SmallOf(*r.GTE)
+	}
+	if r.LT != nil {
+		hi = matcher.SmallOf(*r.LT) - 1 // for 0 the absent value: nothing passes, as lo is above it
+	}
+	return within(column, lo, hi)
+}
+
+// smallOneOf makes a predicate that passes the given values.
+func smallOneOf(column func(*chunk) []matcher.Small, values []uint8) predicate {
+	var set [257]bool // by Small
+	for _, v := range values {
+		set[matcher.SmallOf(v)] = true
+	}
+	return byRow(func(v *view, i int) bool { return set[column(v.chunk)[i]] })
+}
+
+func timeRange(r matcher.Range[matcher.Time]) predicate {
+	lo, hi := matcher.Time(math.MinInt64), matcher.Time(math.MaxInt64)
+	if r.GTE != nil {
+		lo = *r.GTE
+	}
+	if r.LT != nil {
+		if *r.LT == math.MinInt64 {
+			return nothing
+		}
+		hi = *r.LT - 1
+	}
+	return within(func(c *chunk) []matcher.Time { return c.times }, lo, hi)
+}
+
+// nothing passes no row.
+var nothing = predicate{
+	one: func(*view, int) bool { return false },
+	all: func(_ *view, words []uint64) { clear(words) },
+}
+
+// hashed makes a predicate over a field that has a column of hashes: the hash
+// finds rows, same settles them.
+func hashed(column func(*chunk) []uint32, hashes []uint32, same func(v *view, i int) bool) predicate {
+	if len(hashes) == 1 {
+		find := within(column, hashes[0], hashes[0])
+		return predicate{
+			one: func(v *view, i int) bool { return find.one(v, i) && same(v, i) },
+			all: func(v *view, words []uint64) { find.all(v, words); clearUnless(v, words, same) },
+		}
+	}
+	set := make(map[uint32]struct{}, len(hashes))
+	for _, h := range hashes {
+		set[h] = struct{}{}
+	}
+	return byRow(func(v *view, i int) bool {
+		_, ok := set[column(v.chunk)[i]]
+		return ok && same(v, i)
+	})
+}
+
+func userDataIs(want string) predicate {
+	if want == "" { // an absent field passes no filter
+		return nothing
+	}
+	return hashed(func(c *chunk) []uint32 { return c.userData }, []uint32{hashString(want)},
+		func(v *view, i int) bool { return string(v.details(i).userData) == want })
+}
+
+func externalIDIn(want []string) predicate {
+	set := make(map[string]struct{}, len(want))
+	hashes := make([]uint32, 0, len(want))
+	for _, s := range want {
+		if s != "" {
+			set[s] = struct{}{}
+			hashes = append(hashes, hashString(s))
+		}
+	}
+	return hashed(func(c *chunk) []uint32 { return c.external }, hashes, func(v *view, i int) bool {
+		_, ok := set[string(v.details(i).externalID)]
+		return ok
+	})
+}
+
+func eventIDIn(want []matcher.ID) predicate {
+	set := make(map[matcher.ID]struct{}, len(want))
+	hashes := make([]uint32, 0, len(want))
+	for _, id := range want {
+		if !id.IsZero() {
+			set[id] = struct{}{}
+			hashes = append(hashes, hashID(id))
+		}
+	}
+	return hashed(func(c *chunk) []uint32 { return c.event }, hashes, func(v *view, i int) bool {
+		_, ok := set[v.details(i).eventID]
+		return ok
+	})
+}
+
+func idRange(r matcher.Range[matcher.ID]) predicate {
+	return byRow(func(v *view, i int) bool {
+		id := v.ids[i]
+		return (r.GTE == nil || id.Compare(*r.GTE) >= 0) && (r.LT == nil || id.Compare(*r.LT) < 0)
+	})
+}

@@ -1,0 +1,163 @@
+package memory
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"nearside/matcher"
+)
+
+// visible reports whether an object of owner is there for account.
+func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
+
+// Get returns an object, with its descriptors if they are wanted. It is not
+// there for another account.
+func (m *Memory) Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool) {
+	m.mu.RLock()
+	snap := m.snap
+	row, ok := m.rows[o][id]
+	m.mu.RUnlock()
+	defer runtime.KeepAlive(snap)
+	if !ok {
+		return matcher.Object{}, false
+	}
+	obj := snap.object(o, row)
+	if !visible(account, obj.Account) {
+		return matcher.Object{}, false
+	}
+	if descriptors {
+		snap.withDescriptors(&obj, row)
+	}
+	return obj, true
+}
+
+// entry is a row with its ID, for ordering.
+type entry struct {
+	id  matcher.ID
+	row uint32
+}
+
+// eachEntry calls yield with the rows of s in the order of row numbers.
+func (s *Selection) eachEntry(yield func(entry) bool) {
+	defer runtime.KeepAlive(s.snap)
+	table := s.snap.tables[s.origin]
+	if s.rows != nil {
+		for it := s.rows.Iterator(); it.HasNext(); {
+			row := it.Next()
+			v, i := s.snap.at(s.origin, row)
+			if !yield(entry{v.ids[i], row}) {
+				return
+			}
+		}
+		return
+	}
+	for c := range table {
+		for i := range table[c].n {
+			if table[c].alive(i) && !yield(entry{table[c].ids[i], uint32(c)<<16 | uint32(i)}) {
+				return
+			}
+		}
+	}
+}
+
+// Page returns the objects of a filter that stand at offset..offset+size-1 in
+// the order of IDs, and how many there are in all.
+func (m *Memory) Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error) {
+	s, err := m.selection(ctx, o, f, account)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer runtime.KeepAlive(s.snap)
+	if offset >= s.n {
+		return nil, s.n, nil
+	}
+	all := make([]entry, 0, s.n)
+	for e := range s.eachEntry {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b entry) int { return a.id.Compare(b.id) })
+	page := all[offset:][:min(size, len(all)-offset)]
+	objects := make([]matcher.Object, len(page))
+	for i, e := range page {
+		objects[i] = s.snap.object(o, e.row)
+		if descriptors {
+			s.snap.withDescriptors(&objects[i], e.row)
+		}
+	}
+	return objects, s.n, nil
+}
+
+// Find returns all objects of a filter in the order of IDs, with descriptors.
+func (m *Memory) Find(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.Object, error) {
+	const all = int(^uint(0) >> 1)
+	objects, _, err := m.Page(ctx, o, f, account, 0, all, true)
+	return objects, err
+}
+
+// IDs returns the IDs of a filter's objects.
+func (m *Memory) IDs(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.ID, error) {
+	s, err := m.selection(ctx, o, f, account)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]matcher.ID, 0, s.n)
+	for e := range s.eachEntry {
+		ids = append(ids, e.id)
+	}
+	return ids, nil
+}
+
+// Each calls f with every object of a filter, descriptors included, as of one
+// moment, until f or the context ends it.
+func (m *Memory) Each(ctx context.Context, o matcher.Origin, filter *matcher.Filter, account *matcher.ID, f func(*matcher.Object) error) error {
+	s, err := m.selection(ctx, o, filter, account)
+	if err != nil {
+		return err
+	}
+	for e := range s.eachEntry {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		obj := s.snap.object(o, e.row)
+		s.snap.withDescriptors(&obj, e.row)
+		if err := f(&obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// List returns a list and how many faces it has.
+func (m *Memory) List(ctx context.Context, id matcher.ID, account *matcher.ID) (info matcher.List, faces int, ok bool) {
+	m.mu.RLock()
+	if l := m.lists[id]; l != nil {
+		info, ok = *l.info, true
+	}
+	m.mu.RUnlock()
+	if !ok || !visible(account, info.Account) {
+		return matcher.List{}, 0, false
+	}
+	s, err := m.selection(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, nil)
+	if err != nil {
+		return matcher.List{}, 0, false
+	}
+	return info, s.n, true
+}
+
+// Lists returns the lists that stand at offset..offset+size-1 in the order of
+// IDs, and how many there are in all.
+func (m *Memory) Lists(account *matcher.ID, offset, size int) ([]matcher.List, int) {
+	m.mu.RLock()
+	all := make([]matcher.List, 0, len(m.lists))
+	for _, l := range m.lists {
+		if visible(account, l.info.Account) {
+			all = append(all, *l.info)
+		}
+	}
+	m.mu.RUnlock()
+	slices.SortFunc(all, func(a, b matcher.List) int { return a.ID.Compare(b.ID) })
+	n := len(all)
+	all = all[min(offset, n):]
+	return all[:min(size, len(all))], n
+}

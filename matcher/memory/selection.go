@@ -1,0 +1,217 @@
+package memory
+
+import (
+	"context"
+
+	"github.com/RoaringBitmap/roaring/v2"
+
+	"nearside/matcher"
+)
+
+// Selection is a set of live rows of one origin, as of one snapshot. It is
+// immutable and keeps its snapshot in memory.
+type Selection struct {
+	snap   *snapshot
+	origin matcher.Origin
+	rows   *roaring.Bitmap // nil: every live row
+	n      int
+}
+
+// Len returns the number of rows.
+func (s *Selection) Len() int { return s.n }
+
+// sparse is the share of rows (one in so many) below which a set is tested and
+// scanned row by row rather than in whole words.
+const sparse = 32
+
+// query is a filter bound to a snapshot: the rows that indexes give, and the
+// predicates that are left to test.
+type query struct {
+	snap       *snapshot
+	origin     matcher.Origin
+	base       *roaring.Bitmap // nil: every row
+	predicates []predicate
+}
+
+// bind looks up what f names in the indexes. It needs Memory.mu for reading.
+func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) *query {
+	q := &query{snap: m.snap, origin: o}
+	narrow := func(rows *roaring.Bitmap) {
+		if q.base == nil {
+			q.base = rows
+		} else {
+			q.base = roaring.And(q.base, rows)
+		}
+	}
+	if f.FaceIDs != nil {
+		narrow(m.rowsOf(o, f.FaceIDs))
+	}
+	if f.ListID != nil {
+		narrow(m.rowsIn([]matcher.ID{*f.ListID}))
+	}
+	if f.Lists != nil {
+		narrow(m.rowsIn(f.Lists))
+	}
+	for _, id := range []*matcher.ID{account, f.Account} {
+		if id == nil {
+			continue
+		}
+		ordinal, ok := m.accounts[*id]
+		if !ok {
+			q.predicates = append(q.predicates, nothing)
+			continue
+		}
+		q.predicates = append(q.predicates, within(func(c *chunk) []uint32 { return c.accounts }, ordinal+1, ordinal+1))
+	}
+	return q
+}
+
+// rowsOf returns the rows of ids; unknown ones have none.
+func (m *Memory) rowsOf(o matcher.Origin, ids []matcher.ID) *roaring.Bitmap {
+	rows := make([]uint32, 0, len(ids))
+	for _, id := range ids {
+		if row, ok := m.rows[o][id]; ok {
+			rows = append(rows, row)
+		}
+	}
+	return roaring.BitmapOf(rows...)
+}
+
+// rowsIn returns the rows of all faces in any of the lists.
+func (m *Memory) rowsIn(lists []matcher.ID) *roaring.Bitmap {
+	var found []*roaring.Bitmap
+	for _, id := range lists {
+		if l := m.lists[id]; l != nil {
+			found = append(found, l.rows)
+		}
+	}
+	if len(found) == 1 {
+		return found[0] // published bitmaps never change
+	}
+	return roaring.FastOr(found...)
+}
+
+// columns adds the filters that are tested on columns.
+func (q *query) columns(f *matcher.Filter) {
+	add := func(p predicate) { q.predicates = append(q.predicates, p) }
+	if !f.CreateTime.IsZero() {
+		add(timeRange(f.CreateTime))
+	}
+	if !f.Age.IsZero() {
+		add(smallRange(func(c *chunk) []matcher.Small { return c.age }, f.Age))
+	}
+	if f.Gender != nil {
+		g := matcher.SmallOf(*f.Gender)
+		add(within(func(c *chunk) []matcher.Small { return c.gender }, g, g))
+	}
+	if f.EthnicGroups != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.ethnicGroup }, f.EthnicGroups))
+	}
+	if !f.FaceID.IsZero() {
+		add(idRange(f.FaceID))
+	}
+	if f.UserData != nil {
+		add(userDataIs(*f.UserData))
+	}
+	if f.ExternalIDs != nil {
+		add(externalIDIn(f.ExternalIDs))
+	}
+	if f.EventIDs != nil {
+		add(eventIDIn(f.EventIDs))
+	}
+}
+
+// run evaluates the query.
+func (q *query) run(ctx context.Context) (*Selection, error) {
+	s := &Selection{snap: q.snap, origin: q.origin}
+	all := q.snap.live(q.origin)
+	switch {
+	case q.base == nil && len(q.predicates) == 0:
+		s.n = all
+		return s, nil
+	case q.base != nil && int(q.base.GetCardinality())*sparse < all:
+		s.rows = q.eachRow()
+	default:
+		rows, err := q.eachChunk(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.rows = rows
+	}
+	s.n = int(s.rows.GetCardinality())
+	return s, nil
+}
+
+// eachRow tests the rows of a small base one by one.
+func (q *query) eachRow() *roaring.Bitmap {
+	kept := make([]uint32, 0, q.base.GetCardinality())
+	for it := q.base.Iterator(); it.HasNext(); {
+		row := it.Next()
+		if v, i := q.snap.at(q.origin, row); v.alive(i) && q.passes(v, i) {
+			kept = append(kept, row)
+		}
+	}
+	return roaring.BitmapOf(kept...)
+}
+
+func (q *query) passes(v *view, i int) bool {
+	for _, p := range q.predicates {
+		if !p.one(v, i) {
+			return false
+		}
+	}
+	return true
+}
+
+// eachChunk evaluates whole columns into bitmaps.
+func (q *query) eachChunk(ctx context.Context) (*roaring.Bitmap, error) {
+	const perChunk = chunkRowsMax / 64
+	table := q.snap.tables[q.origin]
+	dense := make([]uint64, len(table)*perChunk)
+	if q.base != nil {
+		q.base.WriteDenseTo(dense)
+	}
+	for c := range table {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		v, words := &table[c], dense[c*perChunk:(c+1)*perChunk]
+		if v.n == 0 {
+			continue // dropped
+		}
+		words = words[:(v.n+63)/64]
+		if q.base == nil {
+			fill(words, v.n)
+		}
+		for w := range v.dead[:min(len(v.dead), len(words))] {
+			words[w] &^= v.dead[w]
+		}
+		for _, p := range q.predicates {
+			p.all(v, words)
+		}
+	}
+	return roaring.FromDense(dense, false), nil
+}
+
+// fill sets the first n bits of words, which are just as many as needed.
+func fill(words []uint64, n int) {
+	for w := range words {
+		words[w] = ^uint64(0)
+	}
+	if n&63 != 0 {
+		words[len(words)-1] = 1<<(n&63) - 1
+	}
+}
+
+// Select implements [matcher.Selector].
+func (m *Memory) Select(ctx context.Context, c *matcher.Candidates, account *matcher.ID) (matcher.Selection, error) {
+	return m.selection(ctx, c.Origin, &c.Filter, account)
+}
+
+func (m *Memory) selection(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) (*Selection, error) {
+	m.mu.RLock()
+	q := m.bind(o, f, account)
+	m.mu.RUnlock()
+	q.columns(f)
+	return q.run(ctx)
+}
