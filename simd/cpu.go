@@ -2,6 +2,7 @@ package simd
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/klauspost/cpuid/v2"
 )
@@ -9,7 +10,7 @@ import (
 // What the kernels need of the CPU and the operating system.
 var (
 	needAVX2   = []cpuid.FeatureID{cpuid.AVX, cpuid.AVX2, cpuid.FMA3}
-	needAVX512 = append(needAVX2[:len(needAVX2):len(needAVX2)], cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VNNI)
+	needAVX512 = append(slices.Clip(needAVX2), cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VNNI)
 )
 
 // Features returns the names of the features that this CPU has and a kernel

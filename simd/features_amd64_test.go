@@ -29,7 +29,7 @@ func TestDispatchAsksForWhatTheAssemblyNeeds(t *testing.T) {
 		if strings.HasSuffix(f[1], "AVX2") {
 			need = needAVX2
 		}
-		for _, name := range strings.Split(f[2], ", ") {
+		for name := range strings.SplitSeq(f[2], ", ") {
 			if !slices.Contains(need, cpuid.ParseFeature(name)) {
 				t.Errorf("%s requires %s, dispatch does not ask for it", f[1], name)
 			}
