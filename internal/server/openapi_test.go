@@ -1,0 +1,196 @@
+package server_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+)
+
+var update = flag.Bool("update", false, "write openapi.json again")
+
+func loadSpec(t *testing.T) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}
+
+// TestOpenAPI checks the document itself, its examples against its schemas,
+// and that it is as strict as the contract.
+func TestOpenAPI(t *testing.T) {
+	doc := loadSpec(t)
+	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
+		t.Fatal(err)
+	}
+	for name, schema := range doc.Components.Schemas {
+		if s := schema.Value; s.Type.Is("object") && (s.AdditionalProperties.Has == nil || *s.AdditionalProperties.Has) {
+			t.Errorf("schema %s takes unknown fields", name)
+		}
+	}
+	ids := map[string]string{}
+	for path, item := range doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if other := ids[op.OperationID]; other != "" || op.OperationID == "" {
+				t.Errorf("%s %s: operation id %q is that of %q", method, path, op.OperationID, other)
+			}
+			ids[op.OperationID] = path
+			checkErrors(t, method+" "+path, op)
+			checkMedia(t, method+" "+path, op)
+		}
+	}
+}
+
+// checkErrors checks that every answer of 4xx and 5xx is the common error.
+func checkErrors(t *testing.T, where string, op *openapi3.Operation) {
+	t.Helper()
+	for status, answer := range op.Responses.Map() {
+		if status < "400" || status == "502" {
+			continue
+		}
+		for media, body := range answer.Value.Content {
+			if body.Schema.Ref != "#/components/schemas/Error" {
+				t.Errorf("%s %s %s: %q is no error", where, status, media, body.Schema.Ref)
+			}
+		}
+		if answer.Value.Headers["Luna-Request-Id"] == nil {
+			t.Errorf("%s %s: no request id", where, status)
+		}
+	}
+}
+
+// checkMedia checks that what goes as JSON goes as msgpack, too, by one schema.
+func checkMedia(t *testing.T, where string, op *openapi3.Operation) {
+	t.Helper()
+	check := func(what string, c openapi3.Content) {
+		in := c["application/json"]
+		if in == nil || c["application/x-yaml"] != nil {
+			return
+		}
+		if out := c["application/msgpack"]; out == nil || out.Schema.Ref != in.Schema.Ref {
+			t.Errorf("%s %s: JSON and msgpack differ", where, what)
+		}
+	}
+	if op.RequestBody != nil {
+		check("request", op.RequestBody.Value.Content)
+	}
+	for status, answer := range op.Responses.Map() {
+		check(status, answer.Value.Content)
+	}
+}
+
+// TestOpenAPIExamples checks that the face of the examples is one of the
+// sample data, and that each of its lines is a face to the document.
+func TestOpenAPIExamples(t *testing.T) {
+	doc := loadSpec(t)
+	lines, err := os.Open("../../bench/data/faces.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lines.Close()
+	example, err := json.Marshal(doc.Components.Examples["FaceWrite"].Value.Value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := false
+	in := bufio.NewScanner(lines)
+	for in.Scan() {
+		var face map[string]any
+		if err := json.Unmarshal(in.Bytes(), &face); err != nil {
+			t.Fatal(err)
+		}
+		if err := doc.Components.Schemas["FaceWrite"].Value.VisitJSON(face); err != nil {
+			t.Fatal(err)
+		}
+		line, err := json.Marshal(face)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found = found || bytes.Equal(line, example)
+	}
+	if in.Err() != nil || !found {
+		t.Errorf("the example's face is not in faces.ndjson (%v)", in.Err())
+	}
+}
+
+// TestOpenAPIJSON keeps the document in JSON equal to the YAML that is written
+// by hand; with -update it writes it. The server serves both without a parser.
+func TestOpenAPIJSON(t *testing.T) {
+	compact, err := json.Marshal(loadSpec(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want bytes.Buffer
+	if err := json.Indent(&want, compact, "", " "); err != nil {
+		t.Fatal(err)
+	}
+	want.WriteByte('\n')
+	if *update {
+		if err := os.WriteFile("openapi.json", want.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want.Bytes()) {
+		t.Error("openapi.json is not what openapi.yaml says: make generate")
+	}
+}
+
+// TestErrorPage checks that the page of errors has an anchor for every code
+// that the document knows, so that every error's link leads somewhere.
+func TestErrorPage(t *testing.T) {
+	page, err := os.ReadFile("ui/errors.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	codes := loadSpec(t).Components.Schemas["Error"].Value.Properties["error_code"].Value.Enum
+	if len(codes) == 0 {
+		t.Fatal("the document lists no codes")
+	}
+	for _, code := range codes {
+		text, err := json.Marshal(code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(page), ` id="`+string(text)+`"`); n != 1 {
+			t.Errorf("errors.html has %d anchors for %s", n, text)
+		}
+	}
+}
+
+// TestDocsPage checks that the page to read shows every operation of the
+// document, and loads nothing from elsewhere.
+func TestDocsPage(t *testing.T) {
+	page, err := os.ReadFile("ui/docs.html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range loadSpec(t).Paths.Map() {
+		for method := range item.Operations() {
+			if !bytes.Contains(page, []byte(`<b class="`+strings.ToLower(method)+`">`+method+`</b> <code>`+path+`</code>`)) {
+				t.Errorf("docs.html does not show %s %s", method, path)
+			}
+		}
+	}
+	for _, name := range []string{"ui/docs.html", "ui/errors.html"} {
+		page, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		foreign := []string{"<script", "<link", "@import", "url(", "src="}
+		if i := slices.IndexFunc(foreign, func(s string) bool { return bytes.Contains(page, []byte(s)) }); i >= 0 {
+			t.Errorf("%s contains %s", name, foreign[i])
+		}
+	}
+}
