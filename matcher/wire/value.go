@@ -174,7 +174,7 @@ func (v value) bytes() ([]byte, error) {
 	b, err := base64.StdEncoding.Strict().DecodeString(n.text)
 	// The library skips line breaks; they show in the length.
 	padding := len(n.text) - len(strings.TrimRight(n.text, "="))
-	if err != nil || len(b) != len(n.text)/4*3-padding {
+	if err != nil || len(n.text)%4 != 0 || len(b) != len(n.text)/4*3-padding {
 		return nil, v.no("standard base64")
 	}
 	return b, nil

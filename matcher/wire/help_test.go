@@ -1,0 +1,117 @@
+package wire
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"nearside/matcher"
+)
+
+var (
+	idA = matcher.MustID("0a000000-0000-4000-8000-00000000000a")
+	idB = matcher.MustID("0b000000-0000-4000-8000-00000000000b")
+	now = time.Date(2026, 5, 31, 12, 0, 0, 0, time.UTC)
+)
+
+// newDecoder knows three short versions beside the built-in ones: 1001 of 4
+// bytes, 2001 of 2 floats under cosine, 3001 of 4 bytes of a body.
+func newDecoder(t testing.TB) *Decoder {
+	t.Helper()
+	r, err := matcher.NewRegistry([]matcher.Version{
+		{Number: 1001, Length: 4, Scale: 128, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}},
+		{
+			Number: 2001, Encoding: matcher.Float32, Metric: matcher.Cosine, Length: 2,
+			Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1},
+		},
+		{Number: 3001, Type: matcher.BodyDescriptor, Length: 4, Scale: 128, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Decoder{
+		Registry: r,
+		Limits:   Limits{References: 3, Candidates: 2, RawCandidates: 4, Result: 100, FilterValues: 5},
+		Now:      func() time.Time { return now },
+	}
+}
+
+func base(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+func floats(fs ...float32) string {
+	var b []byte
+	for _, f := range fs {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
+	}
+	return base(b...)
+}
+
+// pack is the tests' own encoder of MessagePack, with keys in their order.
+func pack(b []byte, v any) []byte {
+	switch v := v.(type) {
+	case map[string]any:
+		b = msgp.AppendMapHeader(b, uint32(len(v)))
+		for _, key := range slices.Sorted(maps.Keys(v)) {
+			b = pack(msgp.AppendString(b, key), v[key])
+		}
+		return b
+	case []any:
+		b = msgp.AppendArrayHeader(b, uint32(len(v)))
+		for _, x := range v {
+			b = pack(b, x)
+		}
+		return b
+	case json.Number:
+		n := numberNode(string(v)) // only its kind: the values are compared elsewhere
+		switch n.kind {
+		case kindInt:
+			return msgp.AppendInt64(b, int64(n.num))
+		case kindUint:
+			return msgp.AppendUint64(b, n.num)
+		}
+		return msgp.AppendFloat64(b, math.Float64frombits(n.num))
+	}
+	b, err := msgp.AppendIntf(b, v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// transcode turns a document of JSON into MessagePack. Numbers keep being
+// whole or not. It fails on what encoding/json cannot read.
+func transcode(doc []byte) ([]byte, error) {
+	d := json.NewDecoder(strings.NewReader(string(doc)))
+	d.UseNumber()
+	var v any
+	if err := d.Decode(&v); err != nil {
+		return nil, err
+	}
+	return pack(nil, v), nil
+}
+
+// refused checks that err is a client's error of that code and detail.
+func refused(t *testing.T, err error, code matcher.Code, detail string) {
+	t.Helper()
+	if err == nil {
+		t.Errorf("accepted; want %d %q", code, detail)
+		return
+	}
+	if matcher.CodeOf(err) != code || !strings.Contains(err.Error(), detail) {
+		t.Errorf("%d %q\nwant %d %q", matcher.CodeOf(err), err, code, detail)
+	}
+	if len(err.Error()) > 300 {
+		t.Errorf("a detail of %d bytes", len(err.Error()))
+	}
+}
+
+func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, n)) }
