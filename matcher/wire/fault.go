@@ -18,8 +18,8 @@ type fault struct {
 
 func (f *fault) Error() string {
 	path := f.path
-	if path == "" {
-		path = "body"
+	if path == "" || path[0] == '[' {
+		path = "body" + path
 	}
 	return path + ": " + f.message
 }

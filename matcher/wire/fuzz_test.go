@@ -1,0 +1,181 @@
+package wire
+
+import (
+	"encoding/json"
+	"reflect"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/tinylib/msgp/msgp"
+
+	"nearside/matcher"
+)
+
+// seeds adds documents in both formats, whole and broken.
+func seeds(f *testing.F, docs ...string) {
+	f.Helper()
+	for _, doc := range docs {
+		f.Add(false, []byte(doc))
+		f.Add(false, []byte(doc[:len(doc)-1]))
+		if packed, err := transcode([]byte(doc)); err == nil {
+			f.Add(true, packed)
+			f.Add(true, packed[:len(packed)/2])
+		}
+	}
+	f.Add(false, []byte("{\"a\":\"\\ud800\xff\n\"}"))
+	f.Add(false, []byte(`[1e999,-0,01,1.,"\"]`))
+	f.Add(true, []byte("\xdf\xff\xff\xff\xff\xdd\x00\x01"))
+}
+
+// checkFault checks an error of a decoder against other parsers: whether it is
+// one of syntax, they decide.
+func checkFault(t *testing.T, format Format, body []byte, err error) {
+	t.Helper()
+	code := matcher.CodeOf(err)
+	if err != nil && code == matcher.CodeInternal {
+		t.Fatalf("no client's error: %v", err)
+	}
+	if err != nil && (len(err.Error()) > 400 || !utf8.ValidString(err.Error())) {
+		t.Fatalf("detail %q", err)
+	}
+	if format == MessagePack {
+		rest, skip := msgp.Skip(body)
+		if bad := skip != nil || len(rest) > 0; bad && code != matcher.CodeSyntax && code != matcher.CodeBadInput {
+			t.Fatalf("%v, but msgp says %v, %d left", err, skip, len(rest))
+		}
+		return
+	}
+	valid := utf8.Valid(body) && json.Valid(body) && depth(body) <= depthMax
+	if valid == (err != nil && code == matcher.CodeSyntax) {
+		t.Fatalf("%q: %v, but it is valid: %v", body, err, valid)
+	}
+}
+
+// depth is how deep a valid document is nested.
+func depth(body []byte) int {
+	deepest, now, text := 0, 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case text && c == '\\':
+			i++
+		case c == '"':
+			text = !text
+		case text:
+		case c == '{' || c == '[':
+			now++
+			deepest = max(deepest, now)
+		case c == '}' || c == ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+func formatOf(packed bool) Format {
+	if packed {
+		return MessagePack
+	}
+	return JSON
+}
+
+func FuzzMatch(f *testing.F) {
+	d := newDecoder(f)
+	seeds(f, matchBody(rawRef, faces), matchBody(rawRef, `{"filters":{"origin":"faces","age__lt":1,"lists":[]},"label":[{},1e3,"x"],"limit":3}`), `{}`, `5`)
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		format := formatOf(packed)
+		req, err := d.Match(format, body, matcher.FaceDescriptor)
+		checkFault(t, format, body, err)
+		if err != nil {
+			return
+		}
+		if format == JSON {
+			var want struct {
+				Candidates []struct{ Filters, Label any }
+			}
+			if err := json.Unmarshal(body, &want); err != nil {
+				t.Fatal(err)
+			}
+			for i, c := range req.Candidates {
+				if got := plainValue(t, JSON, inJSON(c.Filters)); !reflect.DeepEqual(got, want.Candidates[i].Filters) {
+					t.Fatalf("filters %v, given %v", got, want.Candidates[i].Filters)
+				}
+				if c.Label.IsZero() {
+					continue
+				}
+				if got := plainValue(t, JSON, inJSON(c.Label)); !reflect.DeepEqual(got, want.Candidates[i].Label) {
+					t.Fatalf("label %v, given %v", got, want.Candidates[i].Label)
+				}
+			}
+		}
+		results := make([][]matcher.Result, len(req.References))
+		for i := range results {
+			results[i] = make([]matcher.Result, len(req.Candidates))
+		}
+		a := plainValue(t, JSON, AppendMatches(nil, JSON, req, req.References, results, nil))
+		b := plainValue(t, MessagePack, AppendMatches(nil, MessagePack, req, req.References, results, nil))
+		if !reflect.DeepEqual(a, b) {
+			t.Fatalf("%v\n%v", a, b)
+		}
+	})
+}
+
+func FuzzRaw(f *testing.F) {
+	d := newDecoder(f)
+	seeds(f, `{"references":[`+rawRef+`],"candidates":[`+rawRef+`]}`)
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		req, err := d.Raw(formatOf(packed), body)
+		checkFault(t, formatOf(packed), body, err)
+		if err == nil && (len(req.References) == 0 || len(req.Candidates) == 0) {
+			t.Fatal("empty")
+		}
+	})
+}
+
+// What is accepted as a face is written so that it reads back the same.
+func FuzzFace(f *testing.F) {
+	d := newDecoder(f)
+	seeds(f, "{"+faceData+"}", string(AppendObject(nil, JSON, fullFace(), nil, true)), `{"age":null,"lists":["`+idA.String()+`"],`+faceData+"}")
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		in, err := d.Face(formatOf(packed), body)
+		checkFault(t, formatOf(packed), body, err)
+		if err != nil {
+			return
+		}
+		if !in.HasID {
+			in.Object.ID = idA
+		}
+		again, err := d.FaceLine(AppendObject(nil, JSON, &in.Object, nil, true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(in.Object.Lists) == 0 {
+			in.Object.Lists = []matcher.ID{}
+		}
+		if !reflect.DeepEqual(in.Object, again.Object) {
+			t.Fatalf("%+v\n%+v", in.Object, again.Object)
+		}
+	})
+}
+
+// FuzzSmall covers the other bodies, and answers as clients read them.
+func FuzzSmall(f *testing.F) {
+	d := newDecoder(f)
+	seeds(f, `{"list_id":"`+idA.String()+`","user_data":null}`, `{"action":"attach","list_id":"`+idA.String()+`","face_ids":["`+idB.String()+`"]}`,
+		`{"error_code":5,"desc":""}`, `[{"reference":{"id":"x"},"matches":[{"result":[{"face":{"age":1},"distance":1}]}]}]`)
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		format := formatOf(packed)
+		_, err := d.List(format, body)
+		checkFault(t, format, body, err)
+		if patch, err := d.ListPatch(format, body); err == nil {
+			_ = patch(&matcher.List{ID: idA})
+		}
+		if patch, err := d.FacePatch(format, body); err == nil {
+			_ = patch(fullFace())
+		}
+		if link, err := d.Linker(format, body); err == nil && (link.ListID.IsZero() || len(link.FaceIDs) == 0) {
+			t.Fatalf("%+v", link)
+		}
+		_, _ = ParseAnswer(format, body)
+		_, _ = ParseError(format, body)
+	})
+}

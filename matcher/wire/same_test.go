@@ -1,0 +1,144 @@
+package wire
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"nearside/matcher"
+)
+
+// document makes match requests, of which about half have faults.
+type document struct {
+	*rand.Rand
+	d *Decoder
+}
+
+func (g document) one(all ...any) any { return all[g.IntN(len(all))] }
+
+// maybe sets fields of an object: each with odds of a third, rarely to
+// something that does not belong there.
+func (g document) maybe(obj map[string]any, fields map[string]func() any) map[string]any {
+	for key, make := range fields {
+		switch g.IntN(60) {
+		case 0:
+			obj[key] = g.junk(3)
+		case 1:
+			obj[key+"x"] = make()
+		default:
+			if g.IntN(3) == 0 {
+				obj[key] = make()
+			}
+		}
+	}
+	return obj
+}
+
+func (g document) junk(depth int) any {
+	if depth == 0 || g.IntN(3) > 0 {
+		return g.one(nil, true, -1, 1e300, 0.5, "é\n", "", uint64(1<<63), 300)
+	}
+	if g.IntN(2) == 0 {
+		return []any{g.junk(depth - 1), g.junk(depth - 1)}
+	}
+	return map[string]any{"a": g.junk(depth - 1), "b": g.junk(depth - 1)}
+}
+
+func (g document) id() any {
+	return g.one(idA.String(), idB.String(), "0A000000-0000-4000-8000-00000000000A")
+}
+
+func (g document) descriptor() any {
+	return g.one(map[string]any{"version": 1001, "data": base(1, 2, 3, byte(g.IntN(256)))},
+		map[string]any{"version": 1001, "data": base(1, 2, 3)}, map[string]any{"version": 2001, "data": floats(1, g.Float32())},
+		map[string]any{"version": 1001, "data": base(4, 3, 2, 1)},
+		base(matcher.Descriptor{Version: 1001, Data: []byte{1, 2, 3, 4}}.AppendSDK(nil)...))
+}
+
+func (g document) reference() any {
+	if g.IntN(3) == 0 {
+		return g.maybe(map[string]any{"type": g.one("face", "event", "face_external_id", "xpk_file"), "id": g.id()}, nil)
+	}
+	return g.maybe(map[string]any{"type": g.one("raw_descriptor", "sdk_descriptor"), "data": g.descriptor()},
+		map[string]func() any{"id": func() any { return g.one("a", "", "é") }})
+}
+
+func listOf(g document, make func() any) func() any {
+	return func() any {
+		all := []any{}
+		for range g.IntN(4) {
+			all = append(all, make())
+		}
+		return all
+	}
+}
+
+func (g document) set() any {
+	small := func() any { return g.IntN(256) }
+	text := func() any { return g.one("a", "é", "") }
+	time := func() any { return g.one("now-5m", "now-3M", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+01:00") }
+	filters := g.maybe(map[string]any{"origin": "faces"}, map[string]func() any{
+		"account_id": g.id, "create_time__gte": time, "create_time__lt": time, "user_data": text, "external_ids": listOf(g, text),
+		"age__gte": small, "age__lt": small, "gender": small, "ethnic_groups": listOf(g, small), "event_ids": listOf(g, g.id),
+		"face_ids": listOf(g, g.id), "face_id__gte": g.id, "face_id__lt": g.id, "list_id": g.id, "lists": listOf(g, g.id),
+	})
+	return g.maybe(map[string]any{"filters": filters}, map[string]func() any{
+		"limit": func() any { return g.one(1, 7, 5.0, 100) }, "threshold": func() any { return g.one(0, 0.25, 1) },
+		"order": func() any { return g.one("similarity", "create_time_asc") }, "label": func() any { return g.junk(4) },
+		"targets": listOf(g, func() any { return g.one("age", "face_id", "similarity") }),
+	})
+}
+
+// The same document means the same in both formats, faults included; so does
+// the answer to it.
+func TestFormatsAgree(t *testing.T) {
+	g := document{seeded(2), newDecoder(t)}
+	good := 0
+	for range 5000 {
+		doc := map[string]any{"references": []any{g.reference(), g.reference()}, "candidates": []any{g.set()}}
+		text, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		packed, err := transcode(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, errA := g.d.Match(JSON, text, matcher.FaceDescriptor)
+		b, errB := g.d.Match(MessagePack, packed, matcher.FaceDescriptor)
+		if !reflect.DeepEqual(a, b) || !reflect.DeepEqual(errA, errB) {
+			t.Fatalf("%s\n%v, %v", text, errA, errB)
+		}
+		if code := matcher.CodeOf(errA); errA != nil && code != matcher.CodeBadInput {
+			t.Fatalf("%s\n%d %v", text, code, errA)
+		}
+		if errA == nil {
+			good++
+			answersAgree(t, g, a)
+		}
+	}
+	t.Logf("%d of 5000 accepted", good)
+	if good < 500 || good > 4500 {
+		t.Errorf("%d of 5000 were accepted: the documents test one side only", good)
+	}
+}
+
+func answersAgree(t *testing.T, g document, req *MatchRequest) {
+	t.Helper()
+	results := make([][]matcher.Result, len(req.References))
+	for i := range results {
+		results[i] = make([]matcher.Result, len(req.Candidates))
+		for j := range results[i] {
+			for range g.IntN(3) {
+				results[i][j].Matches = append(results[i][j].Matches,
+					matcher.Match{ID: idA, Similarity: g.Float64(), Distance: g.ExpFloat64(), Object: fullFace()})
+			}
+		}
+	}
+	text := AppendMatches(nil, JSON, req, req.References, results, nil)
+	packed := AppendMatches(nil, MessagePack, req, req.References, results, nil)
+	if a, b := plainValue(t, JSON, text), plainValue(t, MessagePack, packed); !reflect.DeepEqual(a, b) {
+		t.Fatalf("%v\n%v", a, b)
+	}
+}
