@@ -52,8 +52,8 @@ func makeKey(kind byte, id matcher.ID) (k key) {
 }
 
 var (
-	metaCommits  = makeKey(kindMeta, matcher.ID{'c', 'o', 'm', 'm', 'i', 't', 's'}) // uvarint, commits so far
-	metaNextList = makeKey(kindMeta, matcher.ID{'l', 'i', 's', 't', 's'})           // uvarint, lists.next
+	metaState    = makeKey(kindMeta, matcher.ID{'s', 't', 'a', 't', 'e'}) // state.append
+	metaNextList = makeKey(kindMeta, matcher.ID{'l', 'i', 's', 't', 's'}) // uvarint, lists.next
 )
 
 // originKinds are the first bytes of keys of objects.

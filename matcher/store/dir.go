@@ -44,6 +44,7 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	if err != nil {
 		return 0, fmt.Errorf("store: data directory %s: %w", dir, err)
 	}
+	slices.Sort(names)
 	switch {
 	case slices.Contains(names, nameFormat):
 		return dirOurs, checkFormat(fs, dir)
@@ -51,7 +52,13 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 		return dirNew, nil
 	}
 	for _, name := range names {
-		if name != nameDatabase {
+		switch name {
+		case "lost+found": // a file system of its own
+			continue
+		case nameCommitted:
+			return 0, damaged(dir, fmt.Errorf("the file %s is missing", nameFormat))
+		case nameDatabase:
+		default:
 			return 0, fmt.Errorf("store: %s is not empty and no data directory of nearside: it has no file %s, but %s; choose another directory", dir, nameFormat, name)
 		}
 		inside, err := fs.List(fs.PathJoin(dir, name))
@@ -59,7 +66,7 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 			return 0, fmt.Errorf("store: data directory %s: %w", dir, err)
 		}
 		if len(inside) > 0 && !slices.Equal(inside, []string{nameLock}) {
-			return 0, damaged(dir, fmt.Errorf("the file %s is missing beside %s", nameFormat, nameDatabase))
+			return 0, damaged(dir, fmt.Errorf("the file %s is missing", nameFormat))
 		}
 	}
 	return dirNew, nil

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -20,9 +19,17 @@ const (
 type loader struct {
 	applier Applier
 	lists   *lists
-	commits uint64
+	state   state  // as the last commit stored it
+	digest  digest // as it is
 	changes []Change
 	bytes   int
+}
+
+func (l *loader) loadAndCheck(ctx context.Context, db *pebble.DB) error {
+	if err := l.load(ctx, db); err != nil {
+		return err
+	}
+	return l.check()
 }
 
 // load hands all lists and objects to the applier, lists first.
@@ -65,6 +72,7 @@ func (l *loader) record(k, value []byte) error {
 	}
 	switch kind {
 	case kindList:
+		l.digest.add(key(k), value)
 		e, err := decodeList(value, id)
 		if err != nil {
 			return err
@@ -79,6 +87,7 @@ func (l *loader) record(k, value []byte) error {
 	if !ok {
 		return fmt.Errorf("key %x is of no known kind", k)
 	}
+	l.digest.add(key(k), value)
 	rec := bytes.Clone(value) // the iterator's buffer is used again
 	o, err := decodeObject(rec, origin, id, l.lists)
 	if err != nil {
@@ -89,24 +98,24 @@ func (l *loader) record(k, value []byte) error {
 	return nil
 }
 
-func (l *loader) meta(k key, value []byte) error {
-	n, size := binary.Uvarint(value)
-	if size != len(value) || size <= 0 {
-		return fmt.Errorf("key %x: %x is no number", k, value)
-	}
+func (l *loader) meta(k key, value []byte) (err error) {
 	switch k {
-	case metaCommits:
-		l.commits = n
+	case metaState:
+		l.state, err = decodeState(value)
 	case metaNextList:
-		l.lists.next = n
+		d := decoder{rest: value}
+		l.lists.next, err = d.uvarint(), d.err
 	default:
-		return fmt.Errorf("key %x is unknown", k)
+		err = fmt.Errorf("key %x is unknown", k)
 	}
-	return nil
+	return err
 }
 
-// check finds lists whose number is still to be given.
+// check compares what was found with what the last commit said.
 func (l *loader) check() error {
+	if l.digest != l.state.digest {
+		return fmt.Errorf("%d lists and objects were found, %d should be there, and they are not the same", l.digest.records, l.state.digest.records)
+	}
 	for number, id := range l.lists.ids {
 		if number >= l.lists.next {
 			return fmt.Errorf("list %s has the number %d, but the next one is %d", id, number, l.lists.next)
@@ -123,9 +132,6 @@ func (l *loader) readOnly(ctx context.Context, g *guardFS, database string, o *p
 		return err
 	}
 	return apart(g.poison, func() error {
-		return errors.Join(l.load(ctx, db), l.check(), db.Close())
+		return errors.Join(l.loadAndCheck(ctx, db), db.Close())
 	})
 }
-
-// meta values.
-func uvarint(n uint64) []byte { return binary.AppendUvarint(nil, n) }

@@ -140,8 +140,7 @@ func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin ma
 		if _, err := tx.visible(account, origin, id); err != nil {
 			return err
 		}
-		tx.Delete(origin, id)
-		return nil
+		return tx.Delete(origin, id)
 	})
 }
 
@@ -169,10 +168,13 @@ func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, e
 		if err != nil {
 			return 0, err
 		}
-		if there {
-			tx.Delete(origin, id)
-			deleted++
+		if !there {
+			continue
 		}
+		if err := tx.Delete(origin, id); err != nil {
+			return 0, err
+		}
+		deleted++
 	}
 	return deleted, nil
 }

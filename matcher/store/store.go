@@ -42,7 +42,7 @@ type Store struct {
 
 	// The writer goroutine's own.
 	lists     *lists
-	commits   uint64
+	state     state // of the last commit
 	committed vfs.File
 
 	queue   chan *request
@@ -144,10 +144,10 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		}
 		return damaged(dir, err)
 	}
-	if err := checkCommitted(s.fs, dir, l.commits); err != nil {
+	if err := checkCommitted(s.fs, dir, l.state.commits); err != nil {
 		return damaged(dir, err)
 	}
-	s.lists, s.commits = l.lists, l.commits
+	s.lists, s.state = l.lists, l.state
 
 	o := pebbleOptions(s.guard, s.lock, s.unit)
 	o.EventListener.FlushEnd = s.flushed

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -23,8 +24,17 @@ type Tx struct {
 	buf     []byte // holds the records of ops
 	bytes   int    // size of ops in a batch, about
 	grows   bool   // it puts something
+	delta   digest // what ops do to the digest
 	changes []Change
 	undo    []undo
+	last    lookup
+}
+
+// lookup is the record read last. Who reads an object mostly writes it next,
+// and that needs the checksum of the record that is replaced.
+type lookup struct {
+	key key
+	rec []byte // of Pebble's, or of the group; nil: none
 }
 
 // op is one write of a batch; without rec a delete.
@@ -55,59 +65,51 @@ func (tx *Tx) rollback() {
 	}
 }
 
-// written returns the record that this group wrote under k.
-func (tx *Tx) written(k key) (rec []byte, ok bool) {
-	if rec, ok = tx.local[k]; !ok {
+// read returns the record under k, nil when there is none. It must not be
+// changed, and is valid until the next commit.
+func (tx *Tx) read(k key) ([]byte, error) {
+	if tx.last.key == k {
+		return tx.last.rec, nil
+	}
+	rec, ok := tx.local[k]
+	if !ok {
 		rec, ok = tx.group.overlay[k]
 	}
-	return rec, ok
+	if !ok {
+		value, closer, err := tx.store.db.Get(k[:])
+		switch {
+		case errors.Is(err, pebble.ErrNotFound):
+		case err != nil:
+			return nil, fmt.Errorf("store: %w", err)
+		default:
+			rec = bytes.Clone(value)
+			if err := closer.Close(); err != nil {
+				return nil, fmt.Errorf("store: %w", err)
+			}
+		}
+	}
+	tx.last = lookup{k, rec}
+	return rec, nil
 }
 
 // Has reports whether there is an object; it is cheaper than Object.
 func (tx *Tx) Has(origin matcher.Origin, id matcher.ID) (bool, error) {
-	k := objectKey(origin, id)
-	if rec, ok := tx.written(k); ok {
-		return rec != nil, nil
-	}
-	_, closer, err := tx.store.db.Get(k[:])
-	if err != nil {
-		return false, getError(err)
-	}
-	return true, closer.Close()
+	rec, err := tx.read(objectKey(origin, id))
+	return rec != nil, err
 }
 
 // Object returns an object, or nil when there is none. It is a copy that the
 // caller may change and hand to Put.
 func (tx *Tx) Object(origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
-	k := objectKey(origin, id)
-	rec, ok := tx.written(k)
-	if !ok {
-		value, closer, err := tx.store.db.Get(k[:])
-		if err != nil {
-			return nil, getError(err)
-		}
-		rec = bytes.Clone(value)
-		if err := closer.Close(); err != nil {
-			return nil, fmt.Errorf("store: %w", err)
-		}
-	} else if rec == nil {
-		return nil, nil
-	} else {
-		rec = bytes.Clone(rec)
+	rec, err := tx.read(objectKey(origin, id))
+	if err != nil || rec == nil {
+		return nil, err
 	}
-	o, err := decodeObject(rec, origin, id, tx.store.lists)
+	o, err := decodeObject(bytes.Clone(rec), origin, id, tx.store.lists)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	return o, nil
-}
-
-// getError turns "not found" into no error.
-func getError(err error) error {
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil
-	}
-	return fmt.Errorf("store: %w", err)
 }
 
 // Put writes an object, new or in place of the one with its ID. The object
@@ -127,16 +129,21 @@ func (tx *Tx) Put(o *matcher.Object) error {
 		return err
 	}
 	tx.buf = buf
-	tx.set(objectKey(o.Origin, o.ID), buf[start:len(buf):len(buf)])
+	if err := tx.replace(objectKey(o.Origin, o.ID), buf[start:len(buf):len(buf)]); err != nil {
+		return err
+	}
 	tx.grows = true
 	tx.changes = append(tx.changes, Change{Kind: PutObject, Object: o})
 	return nil
 }
 
-// Delete removes an object; that it is not there is no error.
-func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) {
-	tx.set(objectKey(origin, id), nil)
+// Delete removes an object; that it is not there is no fault.
+func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) error {
+	if err := tx.replace(objectKey(origin, id), nil); err != nil {
+		return err
+	}
 	tx.changes = append(tx.changes, Change{Kind: DeleteObject, Origin: origin, ID: id})
+	return nil
 }
 
 // List returns a list, which must not be changed, or nil.
@@ -150,31 +157,55 @@ func (tx *Tx) PutList(l *matcher.List) {
 	if e.number == 0 {
 		e.number = table.next
 		table.next++ // not undone: what counts is that no number comes twice
-		tx.set(metaNextList, uvarint(table.next))
+		tx.write(metaNextList, binary.AppendUvarint(nil, table.next))
 	}
-	tx.set(makeKey(kindList, l.ID), appendList(nil, e))
-	tx.setList(l.ID, e)
+	tx.replaceList(l.ID, e)
 	tx.grows = true
 	tx.changes = append(tx.changes, Change{Kind: PutList, List: l})
 }
 
 // DeleteList removes a list and takes all faces out of it, at no cost per
-// face. That it is not there is no error.
+// face. That it is not there is no fault.
 func (tx *Tx) DeleteList(id matcher.ID) {
-	tx.set(makeKey(kindList, id), nil)
-	tx.setList(id, listEntry{})
+	tx.replaceList(id, listEntry{})
 	tx.changes = append(tx.changes, Change{Kind: DeleteList, ID: id})
 }
 
-func (tx *Tx) setList(id matcher.ID, e listEntry) {
-	tx.undo = append(tx.undo, undo{id, tx.store.lists.set(id, e)})
+// replaceList writes the record of a list and keeps the table in step; an
+// entry without a list removes it. The table knows the record that is replaced.
+func (tx *Tx) replaceList(id matcher.ID, e listEntry) {
+	k := makeKey(kindList, id)
+	old := tx.store.lists.set(id, e)
+	tx.undo = append(tx.undo, undo{id, old})
+	if old.list != nil {
+		tx.delta.drop(k, appendList(nil, old))
+	}
+	var rec []byte
+	if e.list != nil {
+		rec = appendList(nil, e)
+	}
+	tx.delta.add(k, rec)
+	tx.write(k, rec)
 }
 
-func (tx *Tx) set(k key, rec []byte) {
+// replace writes the record of an object; nil deletes it.
+func (tx *Tx) replace(k key, rec []byte) error {
+	old, err := tx.read(k)
+	if err != nil {
+		return err
+	}
+	tx.delta.drop(k, old)
+	tx.delta.add(k, rec)
+	tx.write(k, rec)
+	return nil
+}
+
+func (tx *Tx) write(k key, rec []byte) {
 	if tx.local == nil {
 		tx.local = map[key][]byte{}
 	}
 	tx.local[k] = rec
+	tx.last = lookup{k, rec}
 	tx.ops = append(tx.ops, op{k, rec})
 	tx.bytes += len(k) + len(rec) + 8
 }

@@ -164,6 +164,7 @@ type group struct {
 	measured bool
 	batch    *pebble.Batch
 	overlay  map[key][]byte // written by the group so far; nil: deleted
+	delta    digest
 	changes  []Change
 	answers  []*request
 }
@@ -203,6 +204,7 @@ func (g *group) take(tx *Tx) error {
 		return err
 	}
 	g.changes = changes
+	g.delta.join(tx.delta)
 	for _, op := range tx.ops {
 		if op.rec == nil {
 			_ = g.batch.Delete(op.key[:], nil) // a batch without an index does not fail
@@ -223,13 +225,14 @@ func (g *group) take(tx *Tx) error {
 func (g *group) commit() {
 	s := g.store
 	if !g.batch.Empty() {
-		s.commits++
-		_ = g.batch.Set(metaCommits[:], uvarint(s.commits), nil)
+		s.state.commits++
+		s.state.digest.join(g.delta)
+		_ = g.batch.Set(metaState[:], s.state.append(nil), nil)
 		if err := s.db.Apply(g.batch, pebble.Sync); err != nil {
 			s.poison.fail(fmt.Errorf("commit: %w", err))
 			return // submit answers
 		}
-		if _, err := s.committed.WriteAt([]byte(committedText(s.commits)), 0); err != nil {
+		if _, err := s.committed.WriteAt([]byte(committedText(s.state.commits)), 0); err != nil {
 			s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
 		}
 		s.apply(g.changes)

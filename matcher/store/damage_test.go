@@ -1,0 +1,243 @@
+package store
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	fs2 "io/fs"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"nearside/matcher"
+)
+
+// killedDir returns a file system with a data directory "data" as a killed
+// process leaves it: tables, a manifest with some edits, a log that was not
+// closed. previous is the state before the last commit.
+func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
+	t.Helper()
+	live := smallDisk(vfs.NewMem())
+	s, m := open(t, Options{Dir: "/data", fs: live})
+	rng := seeded()
+	for n := range 3 {
+		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + n)}))
+	}
+	for round := range 3 {
+		for n := range 20 {
+			_, err := s.PutObject(ctx, nil, face(rng, id(rng.IntN(40)), id(100+n%3)))
+			must(t, err)
+		}
+		must(t, s.DeleteList(ctx, nil, id(100+round), nil))
+		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + round), UserData: "again"}))
+		if round < 2 {
+			must(t, s.db.Flush())
+		}
+	}
+	previous = m.clone()
+	must(t, s.CreateObject(ctx, face(rng, id(1000))))
+	return cloneFS(t, live), m.clone(), previous
+}
+
+func (m *model) clone() *model {
+	c := newModel()
+	for k, o := range m.objects {
+		c.objects[k] = o
+	}
+	for k, l := range m.lists {
+		c.lists[k] = l
+	}
+	return c
+}
+
+func cloneFS(t *testing.T, from vfs.FS) *vfs.MemFS {
+	t.Helper()
+	to := smallDisk(vfs.NewMem())
+	ok, err := vfs.Clone(from, to, "/data", "/data")
+	if err != nil || !ok {
+		t.Fatal(ok, err)
+	}
+	return to
+}
+
+// filesOf returns the contents of all files but LOCK.
+func filesOf(t *testing.T, fs vfs.FS) map[string][]byte {
+	t.Helper()
+	files := map[string][]byte{}
+	for _, dir := range []string{"/data", "/data/pebble"} {
+		names, err := fs.List(dir)
+		if errors.Is(err, fs2.ErrNotExist) {
+			continue
+		}
+		must(t, err)
+		for _, name := range names {
+			if name == nameLock || path.Join(dir, name) == "/data/pebble" {
+				continue
+			}
+			f, err := fs.Open(path.Join(dir, name))
+			must(t, err)
+			b, err := io.ReadAll(f)
+			must(t, errors.Join(err, f.Close()))
+			files[path.Join(dir, name)] = b
+		}
+	}
+	return files
+}
+
+func hashOf(t *testing.T, fs vfs.FS) string {
+	t.Helper()
+	h := sha256.New()
+	files := filesOf(t, fs)
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		fmt.Fprintf(h, "%s %d\n%s\n", name, len(files[name]), files[name])
+	}
+	return string(h.Sum(nil))
+}
+
+func setFile(t *testing.T, fs vfs.FS, name string, b []byte) {
+	t.Helper()
+	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	must(t, err)
+	_, err = f.Write(slices.Clone(b))
+	must(t, errors.Join(err, f.Sync(), f.Close()))
+}
+
+// tryOpen opens a directory that may be damaged: all of want must be there,
+// or the error must be clear and nothing changed. It reports which.
+func tryOpen(t *testing.T, what string, fs vfs.FS, want *model) (opened bool) {
+	t.Helper()
+	before := hashOf(t, fs)
+	m := newModel()
+	s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: fs})
+	if err != nil {
+		parts := []string{"/data", "damaged", "nothing was changed", "restore"}
+		if strings.Contains(what, "FORMAT") && strings.Contains(err.Error(), "newer") {
+			parts = []string{"/data", "nothing was changed"} // a flip made another number of it
+		}
+		for _, part := range parts {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%s: the error does not say %q: %v", what, part, err)
+			}
+		}
+		if hashOf(t, fs) != before {
+			t.Errorf("%s: refused, but the directory was changed: %v", what, err)
+		}
+		return false
+	}
+	defer s.Close()
+	t.Run(what, func(t *testing.T) { m.equal(t, want) })
+	return true
+}
+
+func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
+	noLeaks(t)
+	base, want, _ := killedDir(t)
+	if !tryOpen(t, "undamaged", cloneFS(t, base), want) {
+		t.Fatal("the directory cannot be opened as it is")
+	}
+	rng := rand.New(rand.NewPCG(3, 4))
+	tally := map[string][2]int{}
+	damage := func(kind, name, how string, change func(fs vfs.FS)) {
+		fs := cloneFS(t, base)
+		change(fs)
+		n := tally[kind]
+		if tryOpen(t, how+" of "+path.Base(name), fs, want) {
+			n[0]++
+		} else {
+			n[1]++
+		}
+		tally[kind] = n
+	}
+	for name, b := range filesOf(t, base) {
+		kind := strings.TrimLeft(path.Ext(name), ".")
+		if kind == "" || strings.Contains(name, "marker") {
+			kind = strings.TrimRight(path.Base(name), "0123456789-.")
+		}
+		damage("removed "+kind, name, "removal", func(fs vfs.FS) { must(t, fs.Remove(name)) })
+		for range 24 {
+			if len(b) == 0 {
+				break
+			}
+			at, bit := rng.IntN(len(b)), byte(1)<<rng.IntN(8)
+			damage("flipped "+kind, name, fmt.Sprintf("flip at %d of %d", at, len(b)), func(fs vfs.FS) {
+				c := slices.Clone(b)
+				c[at] ^= bit
+				setFile(t, fs, name, c)
+			})
+		}
+		for range 8 {
+			if len(b) == 0 {
+				break
+			}
+			n := rng.IntN(len(b))
+			damage("cut "+kind, name, fmt.Sprintf("cut to %d of %d", n, len(b)), func(fs vfs.FS) { setFile(t, fs, name, b[:n]) })
+		}
+	}
+	for kind, n := range tally {
+		t.Logf("%-28s %2d all there, %2d refused", kind, n[0], n[1])
+	}
+}
+
+// TestLogCutAtEveryByte: whatever is cut off the log was acknowledged, so
+// every cut that loses something must be found.
+func TestLogCutAtEveryByte(t *testing.T) {
+	noLeaks(t)
+	base, want, previous := killedDir(t)
+	name, log := lastLog(t, base)
+	end := len(log)
+	lastRecord := 0
+	for n := end; n > end-1500; n -= 13 {
+		fs := cloneFS(t, base)
+		setFile(t, fs, name, log[:n])
+		opened := tryOpen(t, fmt.Sprintf("cut to %d of %d", n, end), fs, want)
+		if !opened && lastRecord == 0 {
+			lastRecord = n
+		}
+	}
+	if lastRecord == 0 {
+		t.Fatal("no cut was noticed")
+	}
+	// The same cut of a commit that was not acknowledged yet is a torn end, as
+	// a killed process leaves it.
+	fs := cloneFS(t, base)
+	setFile(t, fs, name, log[:lastRecord])
+	n, err := readCommitted(fs, "/data")
+	must(t, err)
+	setFile(t, fs, "/data/COMMITTED", []byte(committedText(n-1)))
+	if !tryOpen(t, "torn end", fs, previous) {
+		t.Error("a torn end was taken for damage")
+	}
+	// Nothing but the log's end tells that the log was lost as a whole.
+	fs = cloneFS(t, base)
+	must(t, fs.Remove(name))
+	if tryOpen(t, "log removed", fs, want) {
+		t.Error("a lost log was not noticed")
+	}
+}
+
+// lastLog returns the newest log that has content.
+func lastLog(t *testing.T, fs vfs.FS) (name string, b []byte) {
+	t.Helper()
+	for n, c := range filesOf(t, fs) {
+		if isLog(n) && n > name && len(c) > 0 {
+			name, b = n, c
+		}
+	}
+	return name, b
+}
+
+// smallDisk makes a disk on which memtables are small, which is faster.
+func smallDisk(fs *vfs.MemFS) *vfs.MemFS {
+	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 48 << 20, TotalBytes: 64 << 20})
+	return fs
+}
