@@ -115,6 +115,9 @@ func (r *Reader) RowSize() int { return r.dim * r.element.Size() }
 // Row is the number of rows that were read.
 func (r *Reader) Row() int64 { return r.row }
 
+// Offset is the number of bytes of the file that were read.
+func (r *Reader) Offset() int64 { return r.offset }
+
 // Next reads a row into dst, whose length must be RowSize. At the end of the
 // file it returns io.EOF itself. Errors name the row, from 0, and the offset
 // in bytes at which it begins, and are returned again by later calls.

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"nearside/internal/vectors"
+	"nearside/matcher"
+)
+
+type matchCmd struct {
+	remoteFlag
+	What    string `arg:"" name:"file|face_id" help:"Face of the server, or a file: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
+	List    string `help:"Only the faces of this list." placeholder:"ID"`
+	Version uint32 `help:"Descriptor version of a vector file, or which one of a face has to be." placeholder:"N"`
+	Limit   int    `help:"Most matches per reference." default:"5" placeholder:"K"`
+	JSON    bool   `help:"Show the server's answers as one JSON array."`
+}
+
+// Help is shown below the flags.
+func (*matchCmd) Help() string {
+	return `Examples:
+
+    nearside match 5dc73618-3df8-563e-bc95-4cff773c93ec --limit 3
+    nearside match queries.bvecs --version 1128 --list 0b8ee4e5-31fd-46ba-9df0-2b1a5a4b9f3e
+
+Every row of a file is a reference of its own.`
+}
+
+// batchReferences is the most references of a request.
+const batchReferences = 64
+
+// Run looks for each reference.
+func (c *matchCmd) Run(s *system) error {
+	if c.Limit < 1 {
+		return usagef("--limit: %d is not above 0", c.Limit)
+	}
+	filters := map[string]any{"origin": matcher.Faces.String()}
+	if c.List != "" {
+		id, err := matcher.ParseID(c.List)
+		if err != nil {
+			return usagef("--list: %v", err)
+		}
+		filters["list_id"] = id.String()
+	}
+	server, err := newClient(c.URL)
+	if err != nil {
+		return err
+	}
+	refs, batch, err := c.references(s, server)
+	if err != nil {
+		return err
+	}
+	defer refs.close()
+	set := map[string]any{"filters": filters, "limit": c.Limit, "targets": []string{"face_id", "external_id", "similarity", "distance"}}
+	var out printer = &tablePrinter{w: s.stdout}
+	if c.JSON {
+		out = &jsonPrinter{w: s.stdout}
+	}
+	for {
+		asked, err := take(refs, batch)
+		if err != nil {
+			return err
+		}
+		if len(asked) == 0 {
+			return out.end()
+		}
+		data, err := server.call(s.ctx, http.MethodPost, "/1/matcher/faces", c.query(), map[string]any{
+			"references": asked, "candidates": []any{set},
+		})
+		if err != nil {
+			return fmt.Errorf("%s: %w", asked[0].ID, err)
+		}
+		if err := out.answer(data); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *matchCmd) query() url.Values {
+	if c.Version == 0 {
+		return nil
+	}
+	return url.Values{"descriptor_version": {strconv.FormatUint(uint64(c.Version), 10)}}
+}
+
+// references opens what is looked for, and tells how many a request may have.
+func (c *matchCmd) references(s *system, server *client) (references, int, error) {
+	if id, err := matcher.ParseID(c.What); err == nil {
+		return &oneReference{&reference{Type: matcher.RefFace, ID: id.String()}}, 1, nil
+	}
+	format, isVectors := vectors.FormatOf(c.What)
+	switch {
+	case isVectors && format == vectors.Ivecs:
+		return nil, 0, usagef("%s: .ivecs files hold row numbers, no descriptors", c.What)
+	case isVectors && c.Version == 0:
+		return nil, 0, usagef("%s: vectors need --version, the descriptor version that they are", c.What)
+	case !isVectors && c.What != "-" && strings.ToLower(filepath.Ext(c.What)) != ".ndjson":
+		return nil, 0, usagef("%s: is neither a face_id nor one of .ndjson, .bvecs, .fvecs, .npy, -", c.What)
+	}
+	config, err := server.config(s.ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	batch := min(batchReferences, config.references)
+	if !isVectors {
+		j := job{path: c.What}
+		if err := j.check(nil); err != nil {
+			return nil, 0, err
+		}
+		lines, err := j.open(s.ctx, nil, matcher.Faces, s.stdin)
+		return &textReferences{path: c.What, lines: lines}, batch, err
+	}
+	v, err := versionOf(c.Version, config)
+	if err != nil {
+		return nil, 0, err
+	}
+	if v.Type != matcher.FaceDescriptor {
+		return nil, 0, fmt.Errorf("--version: %d is of type %s; match looks for faces", v.Number, v.Type)
+	}
+	file, err := openVectors(c.What, format, v)
+	if err != nil {
+		return nil, 0, err
+	}
+	return &vectorReferences{vectorFile: file, path: c.What, version: v.Number, row: make([]byte, v.Size())}, batch, nil
+}

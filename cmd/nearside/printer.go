@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+
+	"nearside/matcher/wire"
+)
+
+// printer shows answers as they come.
+type printer interface {
+	answer(data []byte) error
+	end() error
+}
+
+// jsonPrinter joins the arrays of the answers into one.
+type jsonPrinter struct {
+	w     io.Writer
+	items int
+}
+
+func (p *jsonPrinter) answer(data []byte) error {
+	var items []json.RawMessage
+	if err := json.Unmarshal(data, &items); err != nil {
+		return fmt.Errorf("server: /1/matcher/faces: %w", err)
+	}
+	for _, item := range items {
+		before := ",\n"
+		if p.items == 0 {
+			before = "["
+		}
+		p.items++
+		if _, err := fmt.Fprintf(p.w, "%s%s", before, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *jsonPrinter) end() error {
+	end := "]\n"
+	if p.items == 0 {
+		end = "[]\n"
+	}
+	_, err := io.WriteString(p.w, end)
+	return err
+}
+
+// tablePrinter shows a row per match. Its columns have fixed widths, because
+// the answers come one after the other.
+type tablePrinter struct {
+	w    io.Writer
+	rows int
+}
+
+const tableRow = "%-36s  %4v  %-36s  %-24s  %10s  %s\n"
+
+func (p *tablePrinter) answer(data []byte) error {
+	answer, err := wire.ParseAnswer(wire.JSON, data)
+	if err != nil {
+		return fmt.Errorf("server: /1/matcher/faces: %w", err)
+	}
+	if p.rows == 0 {
+		if _, err := fmt.Fprintf(p.w, tableRow, "reference", "rank", "face_id", "external_id", "similarity", "distance"); err != nil {
+			return err
+		}
+	}
+	for _, item := range answer {
+		p.rows++
+		found := 0
+		for _, set := range item.Matches {
+			for _, row := range set.Rows {
+				found++
+				_, err := fmt.Fprintf(p.w, tableRow, item.Reference.ID, found, row.Face.ID, row.Face.ExternalID,
+					strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64))
+				if err != nil {
+					return err
+				}
+			}
+		}
+		if found == 0 {
+			if _, err := fmt.Fprintf(p.w, tableRow, item.Reference.ID, "-", "(no match)", "", "", ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (p *tablePrinter) end() error { return nil }
