@@ -24,7 +24,7 @@ demo: build ## import real descriptors, match them, check every figure
 	go run ./bench/demo
 
 run: build ## a server to play with on 127.0.0.1:5110 (data in ./data)
-	bin/nearside serve
+	bin/nearside serve --config bench/data/nearside.yaml
 
 build: ## the static binary bin/nearside
 	go build -trimpath -o bin/nearside ./cmd/nearside
