@@ -1,0 +1,37 @@
+# The image holds one static binary, and runs as a user without rights.
+#
+#   docker build -t nearside .
+#   docker run -p 127.0.0.1:5110:5110 -v nearside-data:/data nearside
+#
+# Inside, nearside listens on all addresses, with insecure: true. It must: a container's loopback cannot be reached from
+# outside. It has no keys, so who reaches the port can read and write everything: publish it to where that is meant, as
+# the line above does.
+
+FROM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+# CGO_ENABLED=0 go build -trimpath -o bin/nearside ./cmd/nearside
+RUN make build && install -d -m 0775 -o 1001 -g 0 /image/data && install -d -m 0755 /image/plugins
+
+FROM scratch
+LABEL org.opencontainers.image.title="nearside" \
+      org.opencontainers.image.description="Exact matching of face descriptors over HTTP" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build --chown=1001:0 /image/data /data
+COPY --from=build /image/plugins /plugins
+COPY --from=build /src/bin/nearside /nearside
+ENV NEARSIDE_LISTEN=0.0.0.0:5110 \
+    NEARSIDE_INSECURE=true \
+    NEARSIDE_DATA_DIR=/data \
+    NEARSIDE_PLUGINS_DIR=/plugins
+# /data is the truth; /plugins is a folder to mount files into.
+VOLUME /data
+EXPOSE 5110
+USER 1001:0
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["/nearside", "doctor", "--ready", "http://127.0.0.1:5110"]
+ENTRYPOINT ["/nearside"]
+CMD ["serve"]
