@@ -1,17 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"nearside/matcher/store"
 	"nearside/simd"
 )
 
@@ -102,121 +99,6 @@ func addressSpace() check {
 	if limit.Cur != unix.RLIM_INFINITY {
 		c.State = stateWarn
 		c.Advice = "more is reserved than used, so a limit here ends the process too early; ulimit -v unlimited, and limits.memory instead"
-	}
-	return c
-}
-
-// memoryLimit looks for the tightest memory limit of this process's control
-// groups, below root.
-func memoryLimit(root string) check {
-	c := check{Name: "memory", State: stateOK}
-	total := memTotal(filepath.Join(root, "proc/meminfo"))
-	limit := cgroupLimit(root)
-	switch {
-	case limit > 0 && (total == 0 || limit < total):
-		c.Value = showBytes(limit) + " by control group"
-		if total > 0 {
-			c.Value += ", of " + showBytes(total)
-		}
-		c.Advice = fmt.Sprintf("set limits.memory to about %s, so that writes are refused before the process is killed", showBytes(limit/4*3))
-	case total > 0:
-		c.Value = showBytes(total) + ", no limit by control group"
-	default:
-		c.Value = "unknown"
-	}
-	return c
-}
-
-// memTotal is the memory of the machine in bytes, 0 if it is unknown.
-func memTotal(path string) uint64 {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
-			n, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 54) // 0 if it is no number
-			return n << 10
-		}
-	}
-	return 0
-}
-
-// cgroupLimit is the lowest limit from this process's group upwards, 0 for
-// none. Version 2 has one tree; version 1 has one for memory.
-func cgroupLimit(root string) uint64 {
-	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
-	if err != nil {
-		return 0
-	}
-	lowest := uint64(0)
-	for line := range strings.Lines(string(groups)) {
-		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(parts) != 3 {
-			continue
-		}
-		tree, file := "sys/fs/cgroup", "memory.max"
-		if parts[1] == "memory" {
-			tree, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-		} else if parts[1] != "" {
-			continue
-		}
-		for dir := filepath.Clean("/" + parts[2]); ; dir = filepath.Dir(dir) {
-			text, err := os.ReadFile(filepath.Join(root, tree, dir, file))
-			n, parseErr := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64) // "max" is none
-			if err == nil && parseErr == nil && n < 1<<62 && (lowest == 0 || n < lowest) {
-				lowest = n
-			}
-			if dir == "/" {
-				break
-			}
-		}
-	}
-	return lowest
-}
-
-// freeWanted is what is comfortable beside the data.
-const freeWanted = 1 << 30
-
-func dataChecks(dir string) []check {
-	c := check{Name: "data directory", State: stateOK}
-	info, err := store.Inspect(dir)
-	switch {
-	case err != nil:
-		c.State, c.Value, c.Advice = stateFail, err.Error(), "check path and permissions, as the user that serves"
-		return []check{c}
-	case !info.Exists:
-		c.Value = info.Dir + " is not there yet; serve makes it"
-	case info.Fault != nil:
-		c.State, c.Value = stateFail, info.Fault.Error()
-		c.Advice = "nothing was touched; restore a copy, or name another directory with data_dir"
-	case info.InUse:
-		c.Value = fmt.Sprintf("%s: in use by a server, %d commits, %s", info.Dir, info.Commits, showBytes(uint64(info.Bytes)))
-	default:
-		c.Value = fmt.Sprintf("%s: format %d, %d commits, %s", info.Dir, info.Format, info.Commits, showBytes(uint64(info.Bytes)))
-	}
-	return []check{c, freeDisk(info.Dir)}
-}
-
-// freeDisk looks at the file system of dir, or of where it would be made.
-func freeDisk(dir string) check {
-	c := check{Name: "free disk", State: stateOK}
-	var fs unix.Statfs_t
-	err := unix.Statfs(dir, &fs)
-	for errors.Is(err, unix.ENOENT) && dir != filepath.Dir(dir) {
-		dir = filepath.Dir(dir)
-		err = unix.Statfs(dir, &fs)
-	}
-	if err != nil {
-		c.State, c.Value = stateWarn, "unknown: "+err.Error()
-		return c
-	}
-	block := uint64(fs.Bsize)
-	free := fs.Bavail * block
-	c.Value = fmt.Sprintf("%s of %s", showBytes(free), showBytes(fs.Blocks*block))
-	if free < freeWanted {
-		c.State = stateWarn
-		c.Advice = "writes are refused before the disk is full; make room, or move data_dir"
 	}
 	return c
 }

@@ -119,7 +119,6 @@ func (s *textSource) appendLine(dst []byte) ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case errors.Is(err, io.EOF) && (len(dst) > start || long): // the last line has no newline
-			err = nil
 		case err != nil:
 			return dst[:start], err
 		}
