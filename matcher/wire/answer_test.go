@@ -186,12 +186,12 @@ func TestAppendValue(t *testing.T) {
 
 // Objects of any size have the right header, inner ones moved with them.
 func TestManyKeys(t *testing.T) {
-	for _, n := range []int{0, 1, 15, 16, 17, 300, 70_000} {
+	for _, n := range []int{0, 1, 15, 16, 17, 300, 66_000} {
 		inner := map[string]any{}
 		for i := range n {
 			inner[matcher.Time(i).String()] = i
 		}
-		v := map[string]any{"a": inner, "b": []any{inner, "last"}}
+		v := map[string]any{"a": []any{inner, "last"}}
 		got := plainValue(t, MessagePack, AppendValue(nil, MessagePack, v))
 		if diff := cmp.Diff(plainValue(t, JSON, AppendValue(nil, JSON, v)), got); diff != "" {
 			t.Error(n, diff)

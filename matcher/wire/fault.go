@@ -44,8 +44,8 @@ var (
 // within puts name, a field or an index in brackets, before the path of err.
 // It copies, since some faults are shared.
 func within(name string, err error) error {
-	var f *fault
-	if !errors.As(err, &f) {
+	f, ok := errors.AsType[*fault](err)
+	if !ok {
 		return err
 	}
 	path := name

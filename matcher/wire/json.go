@@ -27,8 +27,7 @@ func (t *tape) parseJSON(body []byte) error {
 	if err == nil {
 		return nil
 	}
-	var own *fault
-	if errors.As(err, &own) {
+	if own, ok := errors.AsType[*fault](err); ok {
 		return own
 	}
 	return jsonSyntax(body, err)
@@ -38,8 +37,8 @@ func (t *tape) parseJSON(body []byte) error {
 func jsonSyntax(body []byte, cause error) error {
 	var raw json.RawMessage
 	err := json.Unmarshal(body, &raw)
-	var syntax *json.SyntaxError
-	if !errors.As(err, &syntax) {
+	syntax, ok := errors.AsType[*json.SyntaxError](err)
+	if !ok {
 		return syntaxFault(0, "%v", cause)
 	}
 	offset := int(syntax.Offset)
@@ -134,7 +133,8 @@ func plain(b []byte) int {
 			return i + bits.TrailingZeros64(hit)/8
 		}
 	}
-	for ; i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\'; i++ {
+	for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
+		i++
 	}
 	return i
 }

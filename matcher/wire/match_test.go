@@ -29,142 +29,172 @@ func bothFormats(t *testing.T, doc string, f func(Format, []byte) error) []error
 	return []error{f(JSON, []byte(doc)), f(MessagePack, packed)}
 }
 
+// refusals checks faults of match requests, each in both formats.
+type refusals struct {
+	*testing.T
+	d *Decoder
+}
+
+func (r refusals) check(doc string, code matcher.Code, detail string) {
+	r.Helper()
+	for _, err := range bothFormats(r.T, doc, func(f Format, body []byte) error {
+		_, err := r.d.Match(f, body, matcher.FaceDescriptor)
+		return err
+	}) {
+		refused(r.T, err, code, detail)
+	}
+}
+
+func (r refusals) bad(doc, detail string) { r.Helper(); r.check(doc, matcher.CodeBadInput, detail) }
+
+func (r refusals) ref(s, detail string) {
+	r.Helper()
+	r.bad(matchBody(s, faces), "references[0]"+detail)
+}
+
+func (r refusals) data(s, detail string) {
+	r.Helper()
+	r.ref(`{"type":"raw_descriptor","id":"x","data":`+s+`}`, ".data"+detail)
+}
+
+func (r refusals) set(s, detail string) {
+	r.Helper()
+	r.bad(matchBody(rawRef, s), "candidates[0]"+detail)
+}
+
+func (r refusals) filter(s, detail string) {
+	r.Helper()
+	r.set(`{"filters":{"origin":"faces",`+s+`}}`, ".filters."+detail)
+}
+
 func TestMatchRefuses(t *testing.T) {
-	d := newDecoder(t)
-	check := func(doc string, code matcher.Code, detail string) {
-		t.Helper()
-		for _, err := range bothFormats(t, doc, func(f Format, body []byte) error {
-			_, err := d.Match(f, body, matcher.FaceDescriptor)
-			return err
-		}) {
-			refused(t, err, code, detail)
-		}
-	}
-	bad := func(doc, detail string) { t.Helper(); check(doc, matcher.CodeBadInput, detail) }
-	ref := func(s, detail string) { t.Helper(); bad(matchBody(s, faces), "references[0]"+detail) }
-	set := func(s, detail string) { t.Helper(); bad(matchBody(rawRef, s), "candidates[0]"+detail) }
-	filter := func(s, detail string) {
-		t.Helper()
-		set(`{"filters":{"origin":"faces",`+s+`}}`, ".filters."+detail)
-	}
+	r := refusals{t, newDecoder(t)}
+	r.bad(`5`, `body: 5 is not an object`)
+	r.bad(`[]`, `body: a list of 0 is not an object`)
+	r.bad(`null`, `body: null is not an object`)
+	r.bad(`{}`, `references: required`)
+	r.bad(`{"references":[`+rawRef+`]}`, `candidates: required`)
+	r.bad(`{"foo":1}`, `foo: unknown field`)
+	r.bad(`{"references":[],"candidates":[`+faces+`]}`, `references: must not be empty`)
+	r.bad(`{"references":null,"candidates":[`+faces+`]}`, `references: null is not a list`)
+	r.bad(`{"references":{},"candidates":[`+faces+`]}`, `references: an object of 0 fields is not a list`)
+	r.bad(`{"references":[`+rawRef+`],"candidates":[]}`, `candidates: must not be empty`)
+	r.bad(`{"references":[`+rawRef+`],"candidates":5}`, `candidates: 5 is not a list`)
+	r.check(matchBody(strings.Repeat(rawRef+",", 3)+rawRef, faces), matcher.CodeTooMany, "references: 4 are more than limits.references, which is 3")
+	r.check(matchBody(rawRef, faces+","+faces+","+faces), matcher.CodeTooMany, "candidates: 3 are more than limits.candidates, which is 2")
+}
 
-	bad(`5`, `body: 5 is not an object`)
-	bad(`[]`, `body: a list of 0 is not an object`)
-	bad(`null`, `body: null is not an object`)
-	bad(`{}`, `references: required`)
-	bad(`{"references":[`+rawRef+`]}`, `candidates: required`)
-	bad(`{"foo":1}`, `foo: unknown field`)
-	bad(`{"references":[],"candidates":[`+faces+`]}`, `references: must not be empty`)
-	bad(`{"references":null,"candidates":[`+faces+`]}`, `references: null is not a list`)
-	bad(`{"references":{},"candidates":[`+faces+`]}`, `references: an object of 0 fields is not a list`)
-	bad(`{"references":[`+rawRef+`],"candidates":[]}`, `candidates: must not be empty`)
-	bad(`{"references":[`+rawRef+`],"candidates":5}`, `candidates: 5 is not a list`)
-	check(matchBody(strings.Repeat(rawRef+",", 3)+rawRef, faces), matcher.CodeTooMany, "references: 4 are more than limits.references, which is 3")
-	check(matchBody(rawRef, faces+","+faces+","+faces), matcher.CodeTooMany, "candidates: 3 are more than limits.candidates, which is 2")
+func TestReferenceRefused(t *testing.T) {
+	r := refusals{t, newDecoder(t)}
+	r.ref(`5`, `: 5 is not an object`)
+	r.ref(`{}`, `.type: required`)
+	r.ref(`{"id":"x"}`, `.type: required`)
+	r.ref(`{"type":5}`, `.type: 5 is not text`)
+	r.ref(`{"type":"nope"}`, `.type: "nope" is not a type of reference`)
+	r.ref(`{"type":"xpk_file"}`, `.type: "xpk_file" is not supported: its format is not public`)
+	r.ref(`{"type":"face"}`, `.id: required`)
+	r.ref(`{"type":"face","id":"abc"}`, `.id: "abc" is not a UUID`)
+	r.ref(`{"type":"event","id":7}`, `.id: 7 is not a UUID`)
+	r.ref(`{"type":"attribute","id":null}`, `.id: null is not a UUID`)
+	r.ref(`{"type":"face","id":"`+strings.Repeat("é", 200)+`"}`, `.id: "`+strings.Repeat("é", 30)+`..." is not a UUID`)
+	r.ref(`{"type":"face_external_id","id":""}`, `.id: must not be empty`)
+	r.ref(`{"type":"event_track_id","id":5}`, `.id: 5 is not text`)
+	r.ref(`{"type":"face","id":"`+idA.String()+`","data":1}`, `.data: a reference of type face has none`)
+	r.ref(`{"type":"face","id":"`+idA.String()+`","foo":1}`, `.foo: unknown field`)
+	r.ref(`{"type":"raw_descriptor","id":"x"}`, `.data: required`)
+	r.ref(`{"type":"raw_descriptor","id":5,"data":{"version":1001,"data":"AQIDBA=="}}`, `.id: 5 is not text`)
+}
 
-	ref(`5`, `: 5 is not an object`)
-	ref(`{}`, `.type: required`)
-	ref(`{"id":"x"}`, `.type: required`)
-	ref(`{"type":5}`, `.type: 5 is not text`)
-	ref(`{"type":"nope"}`, `.type: "nope" is not a type of reference`)
-	ref(`{"type":"xpk_file"}`, `.type: "xpk_file" is not supported: its format is not public`)
-	ref(`{"type":"face"}`, `.id: required`)
-	ref(`{"type":"face","id":"abc"}`, `.id: "abc" is not a UUID`)
-	ref(`{"type":"event","id":7}`, `.id: 7 is not a UUID`)
-	ref(`{"type":"attribute","id":null}`, `.id: null is not a UUID`)
-	ref(`{"type":"face","id":"`+strings.Repeat("é", 200)+`"}`, `.id: "`+strings.Repeat("é", 30)+`..." is not a UUID`)
-	ref(`{"type":"face_external_id","id":""}`, `.id: must not be empty`)
-	ref(`{"type":"event_track_id","id":5}`, `.id: 5 is not text`)
-	ref(`{"type":"face","id":"`+idA.String()+`","data":1}`, `.data: a reference of type face has none`)
-	ref(`{"type":"face","id":"`+idA.String()+`","foo":1}`, `.foo: unknown field`)
-	ref(`{"type":"raw_descriptor","id":"x"}`, `.data: required`)
-	ref(`{"type":"raw_descriptor","id":5,"data":{"version":1001,"data":"AQIDBA=="}}`, `.id: 5 is not text`)
-	data := func(s, detail string) {
-		t.Helper()
-		ref(`{"type":"raw_descriptor","id":"x","data":`+s+`}`, ".data"+detail)
-	}
-	data(`null`, `: null is not {"version", "data"} or the bytes of an SDK descriptor`)
-	data(`{}`, `.version: required`)
-	data(`{"version":1001}`, `.data: required`)
-	data(`{"data":"AQIDBA=="}`, `.version: required`)
-	data(`{"version":0,"data":"AQIDBA=="}`, `.version: 0 is not a whole number of 1..4294967295`)
-	data(`{"version":1.5,"data":"AQIDBA=="}`, `.version: 1.5 is not a whole number`)
-	data(`{"version":"1001","data":"AQIDBA=="}`, `.version: "1001" is not a whole number`)
-	data(`{"version":18446744073709551615,"data":"AQIDBA=="}`, `.version: 18446744073709551615 is not a whole number`)
-	data(`{"version":1001,"data":5}`, `.data: 5 is not binary data`)
-	data(`{"version":1001,"data":""}`, `.data: 0 bytes are no descriptor of version 1001, which has 4`)
-	data(`{"version":1001,"data":"AQID"}`, `.data: 3 bytes are no descriptor of version 1001, which has 4`)
-	data(`{"version":1001,"data":"AQIDBA"}`, `.data: "AQIDBA" is not standard base64`)                     // no padding
-	data(`{"version":1001,"data":"AQID\nBA=="}`, `.data: "AQID\nBA==" is not standard base`)               // line break
-	data(`{"version":1001,"data":"AQIDBA\n=\n=\n\n"}`, `.data: "AQIDBA\n=\n=\n\n" is not standard base64`) // a whole quantum of them
-	data(`{"version":1001,"data":"AQIDBB=="}`, `.data: "AQIDBB==" is not standard base64`)                 // loose bits
-	data(`{"version":1001,"data":"_-IDBA=="}`, `.data: "_-IDBA==" is not standard base64`)                 // URL alphabet
-	data(`{"version":1001,"data":"AQIDBA==","x":1}`, `.x: unknown field`)
-	data(`{"version":2001,"data":"`+floats(float32(nan()), 1)+`"}`, `.data: value 0 is NaN`)
-	data(`{"version":2001,"data":"`+floats(0, 0)+`"}`, `.data: a zero vector`)
-	data(`"AQIDBA=="`, `: no SDK descriptor: it does not begin`)
-	data(`"`+base([]byte("dp\x00\x00\x01")...)+`"`, `: no SDK descriptor: 5 bytes are shorter`)
-	data(`"`+base(matcher.Descriptor{Version: 1001, Data: []byte{1}}.AppendSDK(nil)...)+`"`, `.data: 1 bytes are no descriptor`)
-	check(matchBody(`{"type":"raw_descriptor","id":"x","data":{"version":77,"data":"AQIDBA=="}}`, faces),
+func TestDescriptorRefused(t *testing.T) {
+	r := refusals{t, newDecoder(t)}
+	r.data(`null`, `: null is not {"version", "data"} or the bytes of an SDK descriptor`)
+	r.data(`{}`, `.version: required`)
+	r.data(`{"version":1001}`, `.data: required`)
+	r.data(`{"data":"AQIDBA=="}`, `.version: required`)
+	r.data(`{"version":0,"data":"AQIDBA=="}`, `.version: 0 is not a whole number of 1..4294967295`)
+	r.data(`{"version":1.5,"data":"AQIDBA=="}`, `.version: 1.5 is not a whole number`)
+	r.data(`{"version":"1001","data":"AQIDBA=="}`, `.version: "1001" is not a whole number`)
+	r.data(`{"version":18446744073709551615,"data":"AQIDBA=="}`, `.version: 18446744073709551615 is not a whole number`)
+	r.data(`{"version":1001,"data":5}`, `.data: 5 is not binary data`)
+	r.data(`{"version":1001,"data":""}`, `.data: 0 bytes are no descriptor of version 1001, which has 4`)
+	r.data(`{"version":1001,"data":"AQID"}`, `.data: 3 bytes are no descriptor of version 1001, which has 4`)
+	r.data(`{"version":1001,"data":"AQIDBA"}`, `.data: "AQIDBA" is not standard base64`)                     // no padding
+	r.data(`{"version":1001,"data":"AQID\nBA=="}`, `.data: "AQID\nBA==" is not standard base`)               // line break
+	r.data(`{"version":1001,"data":"AQIDBA\n=\n=\n\n"}`, `.data: "AQIDBA\n=\n=\n\n" is not standard base64`) // a whole quantum of them
+	r.data(`{"version":1001,"data":"AQIDBB=="}`, `.data: "AQIDBB==" is not standard base64`)                 // loose bits
+	r.data(`{"version":1001,"data":"_-IDBA=="}`, `.data: "_-IDBA==" is not standard base64`)                 // URL alphabet
+	r.data(`{"version":1001,"data":"AQIDBA==","x":1}`, `.x: unknown field`)
+	r.data(`{"version":2001,"data":"`+floats(float32(nan()), 1)+`"}`, `.data: value 0 is NaN`)
+	r.data(`{"version":2001,"data":"`+floats(0, 0)+`"}`, `.data: a zero vector`)
+	r.data(`"AQIDBA=="`, `: no SDK descriptor: it does not begin`)
+	r.data(`"`+base([]byte("dp\x00\x00\x01")...)+`"`, `: no SDK descriptor: 5 bytes are shorter`)
+	r.data(`"`+base(matcher.Descriptor{Version: 1001, Data: []byte{1}}.AppendSDK(nil)...)+`"`, `.data: 1 bytes are no descriptor`)
+	r.check(matchBody(`{"type":"raw_descriptor","id":"x","data":{"version":77,"data":"AQIDBA=="}}`, faces),
 		matcher.CodeUnknownVersion, "references[0].data.version: 77 is not registered")
-	check(matchBody(rawRef+`,{"type":"raw_descriptor","id":"x","data":{"version":3001,"data":"AQIDBA=="}}`, faces),
+	r.check(matchBody(rawRef+`,{"type":"raw_descriptor","id":"x","data":{"version":3001,"data":"AQIDBA=="}}`, faces),
 		matcher.CodeWrongVersion, "references[1].data.version: version 3001 is of type body, this match is of type face")
+}
 
-	set(`5`, `: 5 is not an object`)
-	set(`{}`, `.filters: required`)
-	set(`{"filters":null}`, `.filters: null is not an object`)
-	set(`{"filters":{}}`, `.filters.origin: required`)
-	set(`{"filters":{"origin":5}}`, `.filters.origin: 5 is not text`)
-	set(`{"filters":{"origin":"face"}}`, `.filters.origin: "face" is not one of faces, events, attributes`)
-	set(`{"filters":{"origin":"events"}}`, `.filters.origin: "events" are not served yet`)
-	set(`{"filters":{"origin":"attributes"}}`, `.filters.origin: "attributes" are not served yet`)
-	set(`{"filters":{"origin":"faces"},"foo":1}`, `.foo: unknown field`)
-	set(`{"filters":{"origin":"faces"},"limit":0}`, `.limit: 0 is not a whole number of 1..100`)
-	set(`{"filters":{"origin":"faces"},"limit":-1}`, `.limit: -1 is not a whole number of 1..100`)
-	set(`{"filters":{"origin":"faces"},"limit":101}`, `.limit: 101 is not a whole number of 1..100`)
-	set(`{"filters":{"origin":"faces"},"limit":1e300}`, `.limit: 1e+300 is not a whole number of 1..100`)
-	set(`{"filters":{"origin":"faces"},"limit":null}`, `.limit: null is not a whole number of 1..100`)
-	set(`{"filters":{"origin":"faces"},"limit":true}`, `.limit: true is not a whole number of 1..100`)
-	set(`{"filters":{"origin":"faces"},"threshold":-0.1}`, `.threshold: -0.1 is not a number of 0..1`)
-	set(`{"filters":{"origin":"faces"},"threshold":1.1}`, `.threshold: 1.1 is not a number of 0..1`)
-	set(`{"filters":{"origin":"faces"},"threshold":"1"}`, `.threshold: "1" is not a number of 0..1`)
-	set(`{"filters":{"origin":"faces"},"order":"random"}`, `.order: "random" is not one of similarity, create_time_asc, create_time_desc`)
-	set(`{"filters":{"origin":"faces"},"order":1}`, `.order: 1 is not text`)
-	set(`{"filters":{"origin":"faces"},"targets":"face_id"}`, `.targets: "face_id" is not a list`)
-	set(`{"filters":{"origin":"faces"},"targets":["face_id","source"]}`, `.targets[1]: "source" is not a target of faces`)
-	set(`{"filters":{"origin":"faces"},"targets":["descriptor"]}`, `.targets[0]: "descriptor" is not a target of faces`)
-	set(`{"filters":{"origin":"faces"},"targets":[1]}`, `.targets[0]: 1 is not text`)
+func TestSetRefused(t *testing.T) {
+	r := refusals{t, newDecoder(t)}
+	r.set(`5`, `: 5 is not an object`)
+	r.set(`{}`, `.filters: required`)
+	r.set(`{"filters":null}`, `.filters: null is not an object`)
+	r.set(`{"filters":{}}`, `.filters.origin: required`)
+	r.set(`{"filters":{"origin":5}}`, `.filters.origin: 5 is not text`)
+	r.set(`{"filters":{"origin":"face"}}`, `.filters.origin: "face" is not one of faces, events, attributes`)
+	r.set(`{"filters":{"origin":"events"}}`, `.filters.origin: "events" are not served yet`)
+	r.set(`{"filters":{"origin":"attributes"}}`, `.filters.origin: "attributes" are not served yet`)
+	r.set(`{"filters":{"origin":"faces"},"foo":1}`, `.foo: unknown field`)
+	r.set(`{"filters":{"origin":"faces"},"limit":0}`, `.limit: 0 is not a whole number of 1..100`)
+	r.set(`{"filters":{"origin":"faces"},"limit":-1}`, `.limit: -1 is not a whole number of 1..100`)
+	r.set(`{"filters":{"origin":"faces"},"limit":101}`, `.limit: 101 is not a whole number of 1..100`)
+	r.set(`{"filters":{"origin":"faces"},"limit":1e300}`, `.limit: 1e+300 is not a whole number of 1..100`)
+	r.set(`{"filters":{"origin":"faces"},"limit":null}`, `.limit: null is not a whole number of 1..100`)
+	r.set(`{"filters":{"origin":"faces"},"limit":true}`, `.limit: true is not a whole number of 1..100`)
+	r.set(`{"filters":{"origin":"faces"},"threshold":-0.1}`, `.threshold: -0.1 is not a number of 0..1`)
+	r.set(`{"filters":{"origin":"faces"},"threshold":1.1}`, `.threshold: 1.1 is not a number of 0..1`)
+	r.set(`{"filters":{"origin":"faces"},"threshold":"1"}`, `.threshold: "1" is not a number of 0..1`)
+	r.set(`{"filters":{"origin":"faces"},"order":"random"}`, `.order: "random" is not one of similarity, create_time_asc, create_time_desc`)
+	r.set(`{"filters":{"origin":"faces"},"order":1}`, `.order: 1 is not text`)
+	r.set(`{"filters":{"origin":"faces"},"targets":"face_id"}`, `.targets: "face_id" is not a list`)
+	r.set(`{"filters":{"origin":"faces"},"targets":["face_id","source"]}`, `.targets[1]: "source" is not a target of faces`)
+	r.set(`{"filters":{"origin":"faces"},"targets":["descriptor"]}`, `.targets[0]: "descriptor" is not a target of faces`)
+	r.set(`{"filters":{"origin":"faces"},"targets":[1]}`, `.targets[0]: 1 is not text`)
+}
 
-	filter(`"sources":["x"]`, `sources: unknown filter of faces`)
-	filter(`"foo":1`, `foo: unknown filter of faces`)
+func TestFilterRefused(t *testing.T) {
+	r := refusals{t, newDecoder(t)}
+	r.filter(`"sources":["x"]`, `sources: unknown filter of faces`)
+	r.filter(`"foo":1`, `foo: unknown filter of faces`)
 	for _, name := range []string{"account_id", "face_id__gte", "face_id__lt", "list_id"} {
-		filter(`"`+name+`":"abc"`, name+`: "abc" is not a UUID`)
-		filter(`"`+name+`":null`, name+`: null is not a UUID`)
-		filter(`"`+name+`":["`+idA.String()+`"]`, name+`: a list of 1 is not a UUID`)
+		r.filter(`"`+name+`":"abc"`, name+`: "abc" is not a UUID`)
+		r.filter(`"`+name+`":null`, name+`: null is not a UUID`)
+		r.filter(`"`+name+`":["`+idA.String()+`"]`, name+`: a list of 1 is not a UUID`)
 	}
 	for _, name := range []string{"face_ids", "event_ids", "lists"} {
-		filter(`"`+name+`":"`+idA.String()+`"`, name+`: "`+idA.String()+`" is not a list`)
-		filter(`"`+name+`":["`+idA.String()+`","abc"]`, name+`[1]: "abc" is not a UUID`)
-		filter(`"`+name+`":[5]`, name+`[0]: 5 is not a UUID`)
+		r.filter(`"`+name+`":"`+idA.String()+`"`, name+`: "`+idA.String()+`" is not a list`)
+		r.filter(`"`+name+`":["`+idA.String()+`","abc"]`, name+`[1]: "abc" is not a UUID`)
+		r.filter(`"`+name+`":[5]`, name+`[0]: 5 is not a UUID`)
 	}
 	for _, name := range []string{"create_time__gte", "create_time__lt"} {
-		filter(`"`+name+`":"yesterday"`, name+`: "yesterday" is not an RFC 3339 time or now-`)
-		filter(`"`+name+`":"now-5"`, name+`: "now-5" is not`)
-		filter(`"`+name+`":5`, name+`: 5 is not text`)
+		r.filter(`"`+name+`":"yesterday"`, name+`: "yesterday" is not an RFC 3339 time or now-`)
+		r.filter(`"`+name+`":"now-5"`, name+`: "now-5" is not`)
+		r.filter(`"`+name+`":5`, name+`: 5 is not text`)
 	}
 	for _, name := range []string{"age__gte", "age__lt", "gender"} {
-		filter(`"`+name+`":256`, name+`: 256 is not a whole number of 0..255`)
-		filter(`"`+name+`":-1`, name+`: -1 is not a whole number of 0..255`)
-		filter(`"`+name+`":"1"`, name+`: "1" is not a whole number of 0..255`)
-		filter(`"`+name+`":0.5`, name+`: 0.5 is not a whole number of 0..255`)
+		r.filter(`"`+name+`":256`, name+`: 256 is not a whole number of 0..255`)
+		r.filter(`"`+name+`":-1`, name+`: -1 is not a whole number of 0..255`)
+		r.filter(`"`+name+`":"1"`, name+`: "1" is not a whole number of 0..255`)
+		r.filter(`"`+name+`":0.5`, name+`: 0.5 is not a whole number of 0..255`)
 	}
-	filter(`"ethnic_groups":1`, `ethnic_groups: 1 is not a list`)
-	filter(`"ethnic_groups":[1,300]`, `ethnic_groups[1]: 300 is not a whole number of 0..255`)
-	filter(`"external_ids":"a"`, `external_ids: "a" is not a list`)
-	filter(`"external_ids":[1]`, `external_ids[0]: 1 is not text`)
-	filter(`"user_data":1`, `user_data: 1 is not text`)
-	filter(`"user_data":null`, `user_data: null is not text`)
-	check(matchBody(rawRef, `{"filters":{"origin":"faces","external_ids":["1","2","3","4","5","6"]}}`),
+	r.filter(`"ethnic_groups":1`, `ethnic_groups: 1 is not a list`)
+	r.filter(`"ethnic_groups":[1,300]`, `ethnic_groups[1]: 300 is not a whole number of 0..255`)
+	r.filter(`"external_ids":"a"`, `external_ids: "a" is not a list`)
+	r.filter(`"external_ids":[1]`, `external_ids[0]: 1 is not text`)
+	r.filter(`"user_data":1`, `user_data: 1 is not text`)
+	r.filter(`"user_data":null`, `user_data: null is not text`)
+	r.check(matchBody(rawRef, `{"filters":{"origin":"faces","external_ids":["1","2","3","4","5","6"]}}`),
 		matcher.CodeTooMany, "candidates[0].filters.external_ids: 6 are more than limits.filter_values, which is 5")
 }
 

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"testing"
@@ -20,15 +21,15 @@ func (g document) one(all ...any) any { return all[g.IntN(len(all))] }
 // maybe sets fields of an object: each with odds of a third, rarely to
 // something that does not belong there.
 func (g document) maybe(obj map[string]any, fields map[string]func() any) map[string]any {
-	for key, make := range fields {
+	for key, field := range fields {
 		switch g.IntN(60) {
 		case 0:
 			obj[key] = g.junk(3)
 		case 1:
-			obj[key+"x"] = make()
+			obj[key+"x"] = field()
 		default:
 			if g.IntN(3) == 0 {
-				obj[key] = make()
+				obj[key] = field()
 			}
 		}
 	}
@@ -64,11 +65,11 @@ func (g document) reference() any {
 		map[string]func() any{"id": func() any { return g.one("a", "", "é") }})
 }
 
-func listOf(g document, make func() any) func() any {
+func listOf(g document, element func() any) func() any {
 	return func() any {
 		all := []any{}
 		for range g.IntN(4) {
-			all = append(all, make())
+			all = append(all, element())
 		}
 		return all
 	}
@@ -107,7 +108,7 @@ func TestFormatsAgree(t *testing.T) {
 		}
 		a, errA := g.d.Match(JSON, text, matcher.FaceDescriptor)
 		b, errB := g.d.Match(MessagePack, packed, matcher.FaceDescriptor)
-		if !reflect.DeepEqual(a, b) || !reflect.DeepEqual(errA, errB) {
+		if !reflect.DeepEqual(a, b) || fmt.Sprint(errA) != fmt.Sprint(errB) || matcher.CodeOf(errA) != matcher.CodeOf(errB) {
 			t.Fatalf("%s\n%v, %v", text, errA, errB)
 		}
 		if code := matcher.CodeOf(errA); errA != nil && code != matcher.CodeBadInput {

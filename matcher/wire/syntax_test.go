@@ -2,7 +2,7 @@ package wire
 
 import (
 	"encoding/json"
-	"fmt"
+	"reflect"
 	"runtime"
 	"strings"
 	"testing"
@@ -126,7 +126,8 @@ func TestNotFinite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			body = append(packed[:len(packed)-1], number...) // the 1 comes last
+			body = append(body, packed[:len(packed)-1]...) // the 1 comes last
+			body = append(body, number...)
 		}
 		_, err := d.Match(f, body, matcher.FaceDescriptor)
 		refused(t, err, matcher.CodeBadInput, "candidates[0]."+detail)
@@ -220,13 +221,40 @@ func TestPlain(t *testing.T) {
 					b := []byte(strings.Repeat(string([]byte{other}), n))
 					b[at] = c
 					if got := plain(b); got != at {
-						t.Fatal(fmt.Sprintf("plain(%q) = %d, want %d", b, got, at))
+						t.Fatalf("plain(%q) = %d, want %d", b, got, at)
 					}
 					if got := plain(b[:at]); got != at {
-						t.Fatal(fmt.Sprintf("plain(%q) = %d, want %d", b[:at], got, at))
+						t.Fatalf("plain(%q) = %d, want %d", b[:at], got, at)
 					}
 				}
 			}
+		}
+	}
+}
+
+// Strings read as encoding/json reads them, escapes and surrogates included.
+func TestJSONStrings(t *testing.T) {
+	pieces := []string{
+		`a`, `é`, `\n`, `\"`, `\\`, `\/`, `\u0000`, `\u00e9`, `\ud83d`, `\ude00`, `\uD83D\uDE00`, `\ud800`, `\uffff`,
+		`\u`, `\x`, `\u12`, `"`, "\n", "\x7f", "\U0001f600", `01234567`, `\b\f`,
+	}
+	rng := seeded(4)
+	for range 20_000 {
+		var b strings.Builder
+		for range rng.IntN(6) {
+			b.WriteString(pieces[rng.IntN(len(pieces))])
+		}
+		text := `"` + b.String() + `"`
+		var want any
+		err := json.Unmarshal([]byte("["+text+"]"), &want)
+		var got Value
+		d := Decoder{}
+		own := d.decode(JSON, []byte("["+text+"]"), func(v value) (err error) { got, err = v.echo(); return err })
+		if (err == nil) != (own == nil) {
+			t.Fatalf("%s: %v, encoding/json %v", text, own, err)
+		}
+		if err == nil && !reflect.DeepEqual(plainValue(t, JSON, inJSON(got)), want) {
+			t.Fatalf("%s: %s, want %q", text, inJSON(got), want)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func (t *tape) add(n node) error {
 	return nil
 }
 
-// begin opens a container; at is the offset of its first byte.
+// begin opens a container, to which everything belongs until end.
 func (t *tape) begin(k kind) error {
 	if t.depth == depthMax {
 		return errDepth

@@ -82,9 +82,8 @@ func (d *Decoder) decode(f Format, body []byte, bind func(value) error) error {
 
 // clientError turns a fault of the binder into the error that clients see.
 func clientError(err error) error {
-	var f *fault
-	if !errors.As(err, &f) {
-		return err
+	if f, ok := errors.AsType[*fault](err); ok {
+		return f.clientError()
 	}
-	return f.clientError()
+	return err
 }

@@ -232,7 +232,7 @@ func (w *Writer) Raw(encoded []byte) {
 }
 
 // Value writes what a request gave.
-func (w *Writer) Value(v Value) { w.node(value{v.nodes}) }
+func (w *Writer) Value(v Value) { w.node(value(v)) }
 
 // node writes v; it recurses at most depthMax deep, as deep as it was parsed.
 func (w *Writer) node(v value) {
