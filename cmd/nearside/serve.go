@@ -3,9 +3,25 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
 
 	"nearside/internal/config"
+	"nearside/internal/server"
+	"nearside/internal/telemetry"
+	"nearside/matcher"
+	"nearside/matcher/memory"
+	"nearside/matcher/route"
+	"nearside/matcher/store"
+	"nearside/matcher/wire"
+	"nearside/simd"
 )
 
 type serveCmd struct {
@@ -20,11 +36,11 @@ func (*serveCmd) Help() string {
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads plugins, limits, remotes and the log level again.`
+When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads limits and the log level again.`
 }
 
-// Run reads the configuration and serves until a signal comes.
-func (c *serveCmd) Run(s *system) error {
+// read reads the configuration, now or again.
+func (c *serveCmd) read(s *system) (config.Config, []string, error) {
 	flags := map[string]any{}
 	if c.Listen != nil {
 		flags["listen"] = *c.Listen
@@ -32,18 +48,153 @@ func (c *serveCmd) Run(s *system) error {
 	if c.DataDir != nil {
 		flags["data_dir"] = *c.DataDir
 	}
-	cfg, warnings, err := config.Read(c.Config, s.env, flags)
+	return config.Read(c.Config, s.env, flags)
+}
+
+// Run reads the configuration and serves until a signal comes.
+func (c *serveCmd) Run(s *system) error {
+	cfg, warnings, err := c.read(s)
 	if err != nil {
 		return err
 	}
-	log, _ := newLogger(s.stderr, cfg.Log)
+	log, level := newLogger(s.stderr, cfg.Log)
 	for _, warning := range warnings {
 		log.Warn(warning)
 	}
-	return serve(s.ctx, cfg, log)
+	svc, err := open(s.ctx, &cfg, log)
+	if err != nil {
+		return err
+	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	return svc.run(s.ctx, hangups, func() {
+		next, _, err := c.read(s)
+		if err != nil {
+			log.Error("not reloaded", "error", err)
+			return
+		}
+		level.Set(next.Log.Level)
+		svc.reload(&next)
+		log.Info("limits and log level reloaded")
+	})
 }
 
-// serve serves until ctx ends.
-func serve(context.Context, config.Config, *slog.Logger) error {
-	return errors.New("serve is not wired yet")
+// service is everything that serves, bottom up.
+type service struct {
+	log      *slog.Logger
+	registry *matcher.Registry
+	memory   *memory.Memory
+	store    *store.Store
+	server   *server.Server
+	grace    time.Duration // for requests under way at the end
+}
+
+// open builds the service from what is stored.
+func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *service, err error) {
+	start := time.Now()
+	s := &service{log: log, grace: cfg.Limits.ShutdownTimeout}
+	if s.registry, err = matcher.NewRegistry(cfg.Descriptors.Versions); err != nil {
+		return nil, err
+	}
+	kernel, err := simd.Select(cfg.SIMD)
+	if err != nil {
+		return nil, err
+	}
+	s.memory, err = memory.New(memory.Options{
+		Registry: s.registry, Kernel: kernel, Workers: cfg.Workers, Cost: cfg.Matchers.Memory.Cost, BytesMax: cfg.Limits.Memory,
+	})
+	if err != nil {
+		return nil, err
+	}
+	points := telemetry.New(versionText(), telemetry.Gauges{
+		Rows:   func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
+		Lists:  func() int { return s.memory.Stats().Lists },
+		Memory: func() int64 { return s.memory.Stats().Bytes },
+	})
+	s.store, err = store.Open(ctx, store.Options{Dir: cfg.DataDir, Applier: s.memory, Observer: points, Warn: log.Warn})
+	if err != nil {
+		s.memory.Close()
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.store.Close())
+			s.memory.Close()
+		}
+	}()
+	if err := checkVersions(s.memory.Misfits()); err != nil {
+		return nil, err
+	}
+	s.server, err = server.New(server.Options{
+		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Observer: points, Log: log, Metrics: points.WriteText,
+		Router:  route.New(route.Options{Registry: s.registry, Objects: s.memory, Matchers: []matcher.Matcher{s.memory}, Observer: points}),
+		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
+		Limits:  s.limits(cfg),
+	})
+	if err != nil {
+		return nil, err
+	}
+	stats := s.memory.Stats()
+	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "lists", stats.Lists, "data_dir", cfg.DataDir,
+		"kernel", kernel.Name(), "workers", stats.Workers, "took", time.Since(start).Round(time.Millisecond).String())
+	return s, nil
+}
+
+// checkVersions refuses to serve objects that could not be matched.
+func checkVersions(misfits map[uint32]int) error {
+	if len(misfits) == 0 {
+		return nil
+	}
+	var found []string
+	for _, v := range slices.Sorted(maps.Keys(misfits)) {
+		found = append(found, fmt.Sprintf("%d of version %d", misfits[v], v))
+	}
+	return fmt.Errorf("descriptors.versions: the data directory has descriptors that no configured version fits: %s; add them as they were when the objects were stored",
+		strings.Join(found, ", "))
+}
+
+func (s *service) limits(cfg *config.Config) server.Limits {
+	l := cfg.Limits
+	return server.Limits{
+		Decoder: &wire.Decoder{Registry: s.registry, Now: time.Now, Limits: wire.Limits{
+			References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
+		}},
+		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
+	}
+}
+
+func (s *service) reload(cfg *config.Config) {
+	s.memory.SetBytesMax(cfg.Limits.Memory)
+	s.server.Reload(s.limits(cfg))
+}
+
+// run serves until ctx ends, then lets the requests under way end and closes
+// everything, top down.
+func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
+	served := make(chan error, 1)
+	go func() { served <- s.server.Run() }()
+	s.log.Info("listening on http://" + s.server.Addr().String())
+	var err error
+	for running := true; running; {
+		select {
+		case <-hangups:
+			reload()
+		case err = <-served:
+			running = false
+		case <-ctx.Done():
+			s.log.Info("stopping", "grace", s.grace.String())
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
+			if slow := s.server.Shutdown(grace); slow != nil {
+				s.log.Warn("requests were cut at the end of the grace period")
+			}
+			cancel()
+			err = <-served
+			running = false
+		}
+	}
+	err = errors.Join(err, s.store.Close())
+	s.memory.Close()
+	s.log.Info("stopped")
+	return err
 }

@@ -25,15 +25,20 @@ func (v *view) rowBytes(i int) int64 {
 	return int64(rowOverhead + v.versions.descriptorBytes() + len(v.record(i)))
 }
 
-// versionsOf returns the versions of the descriptors of o.
+// versionsOf returns the versions of the descriptors of o, but for those that
+// do not fit.
 func (m *Memory) versionsOf(o *matcher.Object) versions {
 	var vs versions
 	for t, d := range o.Descriptors {
-		if !d.IsZero() {
-			vs[t] = m.options.Registry.Version(d.Version)
+		if v := m.options.Registry.Version(d.Version); fits(v, t, d) {
+			vs[t] = v
 		}
 	}
 	return vs
+}
+
+func fits(v *matcher.Version, t int, d matcher.Descriptor) bool {
+	return v != nil && int(v.Type) == t && len(d.Data) == v.Size()
 }
 
 // Admit implements [store.Applier]: it refuses what would pass the memory
@@ -54,7 +59,7 @@ func (m *Memory) Admit(changes []store.Change) error {
 		rows[group{o.Origin, vs}]++
 		need += int64(rowOverhead + vs.descriptorBytes() + len(o.ExternalID) + len(o.UserData) + len(o.Avatar) + 24 + 3*len(o.Lists))
 	}
-	if most := m.options.BytesMax; most > 0 && need > 0 {
+	if most := m.bytesMax.Load(); most > 0 && need > 0 {
 		if m.bytes.Load()+need > most && m.deadBytes.Load() > 0 {
 			m.compact(func(v *view) bool { return v.deaths > 0 })
 		}

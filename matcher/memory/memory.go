@@ -39,7 +39,9 @@ type Memory struct {
 	arenas  map[*chunk]*arena
 	spare   map[versions][]*chunk // mapped by Admit, so that Apply cannot fail
 	dropped int                   // bytes of dropped chunks since the last collection
+	misfits map[uint32]int        // descriptors that their version does not fit, by its number
 
+	bytesMax  atomic.Int64
 	bytes     atomic.Int64 // of all rows, the dead ones included
 	deadBytes atomic.Int64 // of the dead ones
 }
@@ -61,7 +63,9 @@ func New(o Options) (*Memory, error) {
 		accounts: map[matcher.ID]uint32{},
 		arenas:   map[*chunk]*arena{},
 		spare:    map[versions][]*chunk{},
+		misfits:  map[uint32]int{},
 	}
+	m.SetBytesMax(o.BytesMax)
 	for i := range m.rows {
 		m.rows[i] = map[matcher.ID]uint32{}
 		m.open[i] = map[versions]uint32{}
@@ -71,6 +75,14 @@ func New(o Options) (*Memory, error) {
 
 // Close ends the workers, when no match is under way any more.
 func (m *Memory) Close() { m.workers.close() }
+
+// SetBytesMax changes Options.BytesMax; what is there already stays.
+func (m *Memory) SetBytesMax(n int64) { m.bytesMax.Store(n) }
+
+// Misfits counts, by version, the descriptors that came with Apply and that
+// the registry does not know, or knows with another length. They cannot be
+// matched: whoever loads a store must not go on with them.
+func (m *Memory) Misfits() map[uint32]int { return m.misfits }
 
 // Stats are figures for metrics and for cost.
 type Stats struct {

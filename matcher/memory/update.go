@@ -43,7 +43,13 @@ func (u *update) append(o *matcher.Object) uint32 {
 	if !o.Account.IsZero() {
 		account = u.account(o.Account) + 1
 	}
-	v, row := u.slot(o.Origin, u.m.versionsOf(o))
+	vs := u.m.versionsOf(o)
+	for t, d := range o.Descriptors {
+		if !d.IsZero() && vs[t] == nil {
+			u.m.misfits[d.Version]++
+		}
+	}
+	v, row := u.slot(o.Origin, vs)
 	v.set(v.n, o, account)
 	u.close(v, u.record)
 	u.m.bytes.Add(v.rowBytes(v.n - 1))

@@ -35,7 +35,7 @@ func (r *Router) resolve(ctx context.Context, req *Request) ([]matcher.Reference
 			}
 		}
 		refs = append(refs, found...)
-		if most := r.options.ReferencesMax; len(refs) > most {
+		if most := req.ReferencesMax; len(refs) > most {
 			return nil, matcher.Errorf(matcher.CodeTooMany, "references: %d or more, the limit is %d", len(refs), most)
 		}
 	}

@@ -29,7 +29,6 @@ type Options struct {
 	Objects       Objects
 	Matchers      []matcher.Matcher // in the order that settles ties of cost
 	Observer      matcher.Observer
-	ReferencesMax int
 }
 
 // Router answers match requests. It is safe for concurrent use.
@@ -47,6 +46,8 @@ type Request struct {
 	Account    *matcher.ID            // only its objects are visible; nil: all
 	RequestID  string
 	Explain    bool
+	// ReferencesMax bounds the references once keys stand for what they found.
+	ReferencesMax int
 }
 
 // Answer is the answer to a Request.

@@ -1,0 +1,63 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"nearside/matcher"
+)
+
+// fault is how clients see a code: its HTTP status and a text that never
+// changes.
+type fault struct {
+	status int
+	desc   string
+}
+
+// faults is the error table of API.md 1.
+var faults = map[matcher.Code]fault{
+	matcher.CodeInternal:        {http.StatusInternalServerError, "Internal server error"},
+	matcher.CodeSyntax:          {http.StatusBadRequest, "Body cannot be parsed"},
+	matcher.CodeNoRoute:         {http.StatusNotFound, "Resource not found"},
+	matcher.CodeMethod:          {http.StatusMethodNotAllowed, "Method not allowed"},
+	matcher.CodeBadInput:        {http.StatusBadRequest, "Bad input"},
+	matcher.CodeUnauthorized:    {http.StatusUnauthorized, "No key or a wrong key"},
+	matcher.CodeForbidden:       {http.StatusForbidden, "Forbidden"},
+	matcher.CodeMediaType:       {http.StatusUnsupportedMediaType, "Content type of the request is not supported"},
+	matcher.CodeNotAcceptable:   {http.StatusNotAcceptable, "Content type of the answer is not supported"},
+	matcher.CodeTooLarge:        {http.StatusRequestEntityTooLarge, "Body or line is too large"},
+	matcher.CodeUnknownVersion:  {http.StatusBadRequest, "Descriptor version is not registered"},
+	matcher.CodeUnavailable:     {http.StatusServiceUnavailable, "Service is unavailable"},
+	matcher.CodePlugins:         {http.StatusConflict, "Plugins were not reloaded"},
+	matcher.CodeFull:            {http.StatusInsufficientStorage, "Disk or memory limit reached"},
+	matcher.CodeDeadline:        {http.StatusGatewayTimeout, "Deadline of the request passed"},
+	matcher.CodeListExists:      {http.StatusConflict, "List exists"},
+	matcher.CodeListNotFound:    {http.StatusNotFound, "List not found"},
+	matcher.CodeFaceExists:      {http.StatusConflict, "Face exists"},
+	matcher.CodeFaceNotFound:    {http.StatusNotFound, "Face not found"},
+	matcher.CodeAttrNotFound:    {http.StatusNotFound, "Attribute not found"},
+	matcher.CodeEventExists:     {http.StatusConflict, "Event exists"},
+	matcher.CodeEventNotFound:   {http.StatusNotFound, "Event not found"},
+	matcher.CodeNoDescriptor:    {http.StatusBadRequest, "Object has no descriptor of the needed type"},
+	matcher.CodeAccountConflict: {http.StatusBadRequest, "Account of the query contradicts the request"},
+	matcher.CodeWrongVersion:    {http.StatusBadRequest, "Reference has another version or type than the match"},
+	matcher.CodeCrossLimit:      {http.StatusBadRequest, "Cross match selects too many objects"},
+	matcher.CodeMixedVersions:   {http.StatusBadRequest, "Matching between different descriptor versions"},
+	matcher.CodeTooMany:         {http.StatusBadRequest, "Too many items"},
+	matcher.CodeNoMatcher:       {http.StatusForbidden, "No matcher can do this request"},
+}
+
+// asError gives every error a code: what is no *matcher.Error is either the
+// request's end or our own mistake.
+func asError(err error) *matcher.Error {
+	var e *matcher.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed before it was answered")
+	case errors.As(err, &e):
+		return e
+	default:
+		return matcher.Errorf(matcher.CodeInternal, "%w", err)
+	}
+}
