@@ -25,10 +25,10 @@ type Objects interface {
 
 // Options are what a Router is made with.
 type Options struct {
-	Registry      *matcher.Registry
-	Objects       Objects
-	Matchers      []matcher.Matcher // in the order that settles ties of cost
-	Observer      matcher.Observer
+	Registry *matcher.Registry
+	Objects  Objects
+	Matchers []matcher.Matcher // in the order that settles ties of cost
+	Observer matcher.Observer
 }
 
 // Router answers match requests. It is safe for concurrent use.
