@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	fs2 "io/fs"
+	"maps"
 	"math/rand/v2"
 	"path"
 	"slices"
@@ -45,14 +46,7 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 }
 
 func (m *model) clone() *model {
-	c := newModel()
-	for k, o := range m.objects {
-		c.objects[k] = o
-	}
-	for k, l := range m.lists {
-		c.lists[k] = l
-	}
-	return c
+	return &model{objects: maps.Clone(m.objects), lists: maps.Clone(m.lists)}
 }
 
 func cloneFS(t *testing.T, from vfs.FS) *vfs.MemFS {
@@ -93,12 +87,7 @@ func hashOf(t *testing.T, fs vfs.FS) string {
 	t.Helper()
 	h := sha256.New()
 	files := filesOf(t, fs)
-	names := make([]string, 0, len(files))
-	for name := range files {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	for _, name := range names {
+	for _, name := range slices.Sorted(maps.Keys(files)) {
 		fmt.Fprintf(h, "%s %d\n%s\n", name, len(files[name]), files[name])
 	}
 	return string(h.Sum(nil))
@@ -158,7 +147,9 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 		}
 		tally[kind] = n
 	}
-	for name, b := range filesOf(t, base) {
+	files := filesOf(t, base)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		b := files[name]
 		kind := strings.TrimLeft(path.Ext(name), ".")
 		if kind == "" || strings.Contains(name, "marker") {
 			kind = strings.TrimRight(path.Base(name), "0123456789-.")
@@ -183,7 +174,8 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 			damage("cut "+kind, name, fmt.Sprintf("cut to %d of %d", n, len(b)), func(fs vfs.FS) { setFile(t, fs, name, b[:n]) })
 		}
 	}
-	for kind, n := range tally {
+	for _, kind := range slices.Sorted(maps.Keys(tally)) {
+		n := tally[kind]
 		t.Logf("%-28s %2d all there, %2d refused", kind, n[0], n[1])
 	}
 }

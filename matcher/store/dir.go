@@ -163,6 +163,21 @@ func create(g *guardFS, dir string, o *pebble.Options) error {
 	return syncDir(fs, dir)
 }
 
+// makeDir makes a directory and those above it, durably.
+func makeDir(fs vfs.FS, dir string) error {
+	parent := filepath.Dir(dir)
+	if _, err := fs.Stat(dir); err == nil || parent == dir {
+		return err
+	}
+	if err := makeDir(fs, parent); err != nil {
+		return err
+	}
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return syncDir(fs, parent)
+}
+
 func readFile(fs vfs.FS, path string) ([]byte, error) {
 	f, err := fs.Open(path)
 	if err != nil {

@@ -1,3 +1,234 @@
 package store
 
-func childMain(string) {}
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nearside/matcher"
+)
+
+// The child writes with some goroutines, each over IDs of its own, and prints
+// "start" before and "done" after each step, until it is killed. A step is a
+// put of the text "<step>", a delete, or a large import.
+
+const (
+	childWriters = 6
+	childIDs     = 20
+	importRows   = 300
+)
+
+// childID is the n-th ID of writer w; those from childIDs on are of imports.
+func childID(w, n int) matcher.ID {
+	var id matcher.ID
+	id[0], id[14], id[15] = byte(w+1), byte(n>>8), byte(n)
+	return id
+}
+
+func childMain(dir string) {
+	s, err := Open(context.Background(), Options{Dir: dir, Applier: newModel()})
+	if err != nil {
+		fmt.Println("fault", err)
+		os.Exit(1)
+	}
+	base, _ := strconv.Atoi(os.Getenv("NEARSIDE_STORE_STEP"))
+	var mu sync.Mutex // lines are written whole, and not buffered
+	say := func(args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Println(args...)
+	}
+	for w := range childWriters {
+		go func() {
+			rng := rand.New(rand.NewPCG(uint64(base), uint64(w)))
+			for step := base; ; step++ {
+				n, kind := rng.IntN(childIDs), "put"
+				switch rng.IntN(10) {
+				case 0, 1, 2:
+					kind = "delete"
+				case 3:
+					kind, n = "import", childIDs
+				}
+				say("start", w, n, kind, step)
+				if err := childStep(s, w, n, kind, step); err != nil {
+					say("fault", err)
+				}
+				say("done", w, n, kind, step)
+			}
+		}()
+	}
+	select {}
+}
+
+func childStep(s *Store, w, n int, kind string, step int) error {
+	object := func(n int) *matcher.Object {
+		o := face(rand.New(rand.NewPCG(uint64(step), uint64(w))), childID(w, n))
+		o.UserData = strconv.Itoa(step)
+		return o
+	}
+	switch kind {
+	case "delete":
+		err := s.DeleteObject(context.Background(), nil, matcher.Faces, childID(w, n))
+		if matcher.CodeOf(err) == matcher.CodeFaceNotFound {
+			return nil
+		}
+		return err
+	case "import":
+		lines := make([]ImportLine, importRows)
+		for i := range lines {
+			lines[i] = ImportLine{Object: object(n + i), AddList: childID(w, 0)}
+		}
+		for _, err := range s.Import(context.Background(), nil, lines) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		_, err := s.PutObject(context.Background(), nil, object(n))
+		return err
+	}
+}
+
+// known is what the parent knows of one place: its durable text ("" for none),
+// and what may have replaced it when the child was killed.
+type known struct {
+	text   string
+	maybe  string
+	unsure bool
+}
+
+func TestKillNine(t *testing.T) {
+	noLeaks(t)
+	dir := t.TempDir()
+	places := map[[2]int]*known{} // writer, ID; an import is one place
+	rng := seeded()
+	step, acked := 1, 0
+	rounds := 12
+	if testing.Short() {
+		rounds = 4
+	}
+	for range rounds {
+		out := killChild(t, dir, step, rng.IntN(400)+1)
+		for _, line := range out {
+			var what, kind string
+			var w, n, at int
+			if _, err := fmt.Sscan(line, &what, &w, &n, &kind, &at); err != nil || what == "fault" {
+				t.Fatalf("the child says %q", line)
+			}
+			p := places[[2]int{w, n}]
+			if p == nil {
+				p = &known{}
+				places[[2]int{w, n}] = p
+			}
+			text := strconv.Itoa(at)
+			if kind == "delete" {
+				text = ""
+			}
+			p.maybe, p.unsure = text, what == "start"
+			if !p.unsure {
+				p.text = text
+				acked++
+			}
+			step = max(step, at+1)
+		}
+		checkKilled(t, dir, places)
+	}
+	t.Logf("%d writes were acknowledged", acked)
+}
+
+// killChild runs a child, kills it after it acknowledged some writes, and
+// returns the whole lines that it printed.
+func killChild(t *testing.T, dir string, step, acks int) (lines []string) {
+	t.Helper()
+	lines = runChild(t, dir, step, func(line string) bool {
+		if strings.HasPrefix(line, "done") {
+			acks--
+		}
+		return acks == 0
+	})
+	if acks > 0 {
+		t.Fatalf("the child ended by itself: %v", lines)
+	}
+	return lines
+}
+
+// childOutput runs a child that ends by itself.
+func childOutput(t *testing.T, dir string) []string {
+	t.Helper()
+	return runChild(t, dir, 1, func(string) bool { return false })
+}
+
+// runChild runs a child and kills it when a line makes kill true. It returns
+// the whole lines that it printed, also after that.
+func runChild(t *testing.T, dir string, step int, kill func(line string) bool) (lines []string) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "NEARSIDE_STORE_CHILD="+dir, "NEARSIDE_STORE_STEP="+strconv.Itoa(step))
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	defer stuck.Stop()
+	r := bufio.NewReader(out)
+	killed := false
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			break // the end; a line without an end was cut by the kill
+		}
+		line = strings.TrimSpace(line)
+		lines = append(lines, line)
+		if !killed && kill(line) {
+			killed = true
+			must(t, cmd.Process.Kill()) // SIGKILL; what is in the pipe is still read
+		}
+	}
+	_ = cmd.Wait() // killed, or its exit status: the lines tell
+	return lines
+}
+
+// checkKilled opens the directory and compares it with what is known; then it
+// is known exactly.
+func checkKilled(t *testing.T, dir string, places map[[2]int]*known) {
+	t.Helper()
+	m := newModel()
+	s, err := Open(ctx, Options{Dir: dir, Applier: m})
+	must(t, err)
+	must(t, s.Close())
+	count := 0
+	for at, p := range places {
+		rows := 1
+		if at[1] == childIDs {
+			rows = importRows
+		}
+		got := ""
+		for i := range rows {
+			text := ""
+			if o := m.object(matcher.Faces, childID(at[0], at[1]+i)); o != nil {
+				text = o.UserData
+				count++
+			}
+			if i > 0 && text != got {
+				t.Fatalf("an import of writer %d is there in part: %q and %q", at[0], got, text)
+			}
+			got = text
+		}
+		if got != p.text && (!p.unsure || got != p.maybe) {
+			t.Errorf("writer %d, ID %d: %q is there; %q was acknowledged, then %q begun: %v", at[0], at[1], got, p.text, p.maybe, p.unsure)
+		}
+		p.text, p.unsure = got, false
+	}
+	if count != len(m.objects) {
+		t.Errorf("%d objects are there that nobody wrote", len(m.objects)-count)
+	}
+}

@@ -80,6 +80,12 @@ func (s *spare) release() bool {
 	return s.fs.Remove(s.path) == nil
 }
 
+func (s *spare) isHeld() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
+}
+
 // room tells how much a group may still write.
 type room struct {
 	free    uint64 // bytes of the file system that are free
@@ -96,14 +102,8 @@ func (s *Store) measure() (room, error) {
 	r := room{free: free, reserve: uint64(2 * s.unit)}
 	if flush := s.flushFault.Load(); flush != nil {
 		r.spare = *flush
-	} else if free >= r.reserve {
+	} else if free >= r.reserve { // else admit refuses puts anyway
 		r.spare = s.spare.hold()
-	} else {
-		s.spare.mu.Lock()
-		if !s.spare.held {
-			r.spare = errors.New("the spare space was used up")
-		}
-		s.spare.mu.Unlock()
 	}
 	return r, nil
 }

@@ -83,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 
 func (s *Store) open(ctx context.Context) (err error) {
 	dir, database := s.opts.Dir, s.fs.PathJoin(s.opts.Dir, nameDatabase)
-	if err := s.fs.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDir(s.fs, dir); err != nil {
 		return fmt.Errorf("store: data directory %s cannot be made: %w", dir, err)
 	}
 	state, err := inspectDir(s.fs, dir)
@@ -91,7 +91,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 		return err
 	}
 	if state == dirNew {
-		if err := s.fs.MkdirAll(database, 0o755); err != nil {
+		if err := makeDir(s.fs, database); err != nil {
 			return fmt.Errorf("store: data directory %s: %w", dir, err)
 		}
 	} else if _, err := s.fs.Stat(database); err != nil {

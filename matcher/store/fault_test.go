@@ -1,0 +1,243 @@
+package store
+
+import (
+	"math/rand/v2"
+	"path"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"nearside/matcher"
+)
+
+func syncRoot(t *testing.T, fs vfs.FS) {
+	t.Helper()
+	d, err := fs.OpenDir("/")
+	must(t, err)
+	must(t, d.Sync())
+	must(t, d.Close())
+}
+
+// stopFS keeps the state of the file system as it is on disk when a number of
+// writing operations were done.
+type stopFS struct {
+	FS      *vfs.MemFS
+	mu      sync.Mutex
+	left    int
+	crashed *vfs.MemFS
+}
+
+func (s *stopFS) wrap() vfs.FS {
+	return errorfs.Wrap(s.FS, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || op.Kind == errorfs.OpLock {
+			return nil
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.left == 0 {
+			half := vfs.CrashCloneCfg{UnsyncedDataPercent: 50, RNG: rand.New(rand.NewPCG(5, 6))}
+			s.crashed = s.FS.CrashClone(half)
+		}
+		s.left--
+		return nil
+	}))
+}
+
+// faults makes file operations of one kind fail while it is on.
+type faults struct {
+	on   atomic.Bool
+	hits atomic.Int32
+	fs   *vfs.MemFS
+	use  *diskFS
+}
+
+// diskFS has a size of its own.
+type diskFS struct {
+	vfs.FS
+	free, total atomic.Uint64
+}
+
+func (d *diskFS) GetDiskUsage(string) (vfs.DiskUsage, error) {
+	return vfs.DiskUsage{AvailBytes: d.free.Load(), TotalBytes: d.total.Load()}, nil
+}
+
+func newFaults(match func(op errorfs.Op) bool, err error) *faults {
+	f := &faults{fs: vfs.NewCrashableMem()}
+	injected := errorfs.Wrap(f.fs, errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if f.on.Load() && match(op) {
+			f.hits.Add(1)
+			return err
+		}
+		return nil
+	}))
+	f.use = &diskFS{FS: injected}
+	f.use.free.Store(1 << 40)
+	f.use.total.Store(64 << 20)
+	return f
+}
+
+func isManifest(op errorfs.Op) bool { return strings.HasPrefix(path.Base(op.Path), "MANIFEST") }
+func isTable(op errorfs.Op) bool    { return strings.HasSuffix(op.Path, ".sst") }
+
+// fill puts objects until one is refused, or n are there, and returns those
+// that were acknowledged.
+func fill(s *Store, from, n int) (acked []matcher.ID, err error) {
+	rng := rand.New(rand.NewPCG(9, uint64(from)))
+	for i := range n {
+		o := face(rng, id(from+i))
+		o.Avatar = strings.Repeat("a", 20_000)
+		if err := s.CreateObject(ctx, o); err != nil {
+			return acked, err
+		}
+		acked = append(acked, o.ID)
+	}
+	return acked, nil
+}
+
+// TestPoison: a fault of the log or the manifest ends writing, but neither the
+// process nor what is asked of it, and loses nothing that was acknowledged.
+func TestPoison(t *testing.T) {
+	check := func(name string, match func(op errorfs.Op) bool, fault error, code matcher.Code) {
+		t.Run(name, func(t *testing.T) {
+			f := newFaults(match, fault)
+			f.use.total.Store(64 << 20) // a memtable of 1 MiB: logs and manifest are soon written
+			var warned atomic.Int32
+			m := newModel()
+			s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: f.use, Warn: func(string, ...any) { warned.Add(1) }})
+			must(t, err)
+			acked, err := fill(s, 0, 5)
+			must(t, err)
+			f.on.Store(true)
+			more, err := fill(s, 1000, 2000)
+			acked = append(acked, more...)
+			wantCode(t, err, code)
+			if f.hits.Load() == 0 {
+				t.Fatal("no fault was met")
+			}
+			wantCode(t, s.Err(), code)
+			wantCode(t, s.CreateObject(ctx, face(seeded(), id(9000))), code)
+			wantCode(t, s.CommitAlone(ctx, func(*Tx) error { return nil }), code)
+			wantCode(t, s.Close(), code)
+			wantCode(t, s.Close(), code)
+			if warned.Load() != 1 {
+				t.Errorf("warned %d times", warned.Load())
+			}
+			if len(m.objects) != len(acked) {
+				t.Errorf("%d objects applied, %d acknowledged", len(m.objects), len(acked))
+			}
+			refused(t, Options{Dir: "/data", fs: f.use}, "in use")
+
+			// What the next process finds, also after a loss of power.
+			after := smallDisk(f.fs.CrashClone(vfs.CrashCloneCfg{}))
+			_, m2 := open(t, Options{Dir: "/data", fs: after})
+			for _, id := range acked {
+				if m2.object(matcher.Faces, id) == nil {
+					t.Fatalf("%s was acknowledged and is lost", id)
+				}
+			}
+			if n := len(m2.objects); n > len(acked)+1 {
+				t.Errorf("%d objects, %d were acknowledged", n, len(acked))
+			}
+		})
+	}
+	isWAL := func(op errorfs.Op) bool { return isLog(op.Path) }
+	kind := func(is func(errorfs.Op) bool, kinds ...errorfs.OpKind) func(errorfs.Op) bool {
+		return func(op errorfs.Op) bool {
+			for _, k := range kinds {
+				if op.Kind == k && is(op) {
+					return true
+				}
+			}
+			return false
+		}
+	}
+	syncs := []errorfs.OpKind{errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo}
+	check("log write, full", kind(isWAL, errorfs.OpFileWrite), syscall.ENOSPC, matcher.CodeFull)
+	check("log write, broken", kind(isWAL, errorfs.OpFileWrite), syscall.EIO, matcher.CodeUnavailable)
+	check("log sync", kind(isWAL, syncs...), syscall.ENOSPC, matcher.CodeFull)
+	check("next log", kind(isWAL, errorfs.OpCreate, errorfs.OpReuseForWrite), syscall.ENOSPC, matcher.CodeFull)
+	check("manifest write", kind(isManifest, errorfs.OpFileWrite), syscall.ENOSPC, matcher.CodeFull)
+	check("manifest sync", kind(isManifest, syncs...), syscall.EIO, matcher.CodeUnavailable)
+	check("directory sync", kind(func(op errorfs.Op) bool { return op.Path == "/data/pebble" }, errorfs.OpFileSync), syscall.EIO, matcher.CodeUnavailable)
+}
+
+// TestTablesWaitForSpace: when tables cannot be written, writes are refused,
+// and go on when there is space again.
+func TestTablesWaitForSpace(t *testing.T) {
+	noLeaks(t)
+	f := newFaults(isTable, syscall.ENOSPC)
+	s, m := open(t, Options{Dir: "/data", fs: f.use})
+	f.on.Store(true)
+	_, err := fill(s, 0, 2000)
+	wantCode(t, err, matcher.CodeFull)
+	if s.Err() != nil {
+		t.Fatalf("poisoned: %v", s.Err())
+	}
+	f.on.Store(false)
+	for n := 5000; ; n++ { // the next flush is tried within retryPause
+		if _, err = fill(s, n, 1); err == nil {
+			break
+		}
+		wantCode(t, err, matcher.CodeFull)
+		if n == 60_000 {
+			t.Fatal("writes do not work again")
+		}
+	}
+	reopen(t, s, m)
+}
+
+// TestFullDiskRefusesWrites: as long as the disk is full, puts are refused and
+// nothing else changes.
+func TestFullDiskRefusesWrites(t *testing.T) {
+	noLeaks(t)
+	f := newFaults(func(errorfs.Op) bool { return false }, nil)
+	s, m := open(t, Options{Dir: "/data", fs: f.use})
+	must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+	f.use.free.Store(100_000)
+	err := s.CreateObject(ctx, face(seeded(), id(2)))
+	wantCode(t, err, matcher.CodeFull)
+	if !strings.Contains(err.Error(), "100000 bytes free") {
+		t.Errorf("%q does not name the free bytes", err)
+	}
+	for _, err := range s.Import(ctx, nil, []ImportLine{{Object: face(seeded(), id(3)), AddList: id(100)}}) {
+		wantCode(t, err, matcher.CodeFull)
+	}
+	must(t, s.DeleteObject(ctx, nil, matcher.Faces, id(1))) // the way out of a full disk
+	if s.Err() != nil || len(m.objects) != 0 || len(m.lists) != 0 {
+		t.Errorf("%v; %d objects, %d lists", s.Err(), len(m.objects), len(m.lists))
+	}
+	f.use.free.Store(1 << 40)
+	must(t, s.CreateObject(ctx, face(seeded(), id(2))))
+	reopen(t, s, m)
+}
+
+// TestSpare: another program takes the last byte while the log is written.
+func TestSpare(t *testing.T) {
+	noLeaks(t)
+	var s *Store
+	full := newFaults(func(op errorfs.Op) bool {
+		return isLog(op.Path) && op.Kind == errorfs.OpFileWrite && s.spare.isHeld()
+	}, syscall.ENOSPC)
+	s, m := open(t, Options{Dir: "/data", fs: full.use})
+	must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+	full.on.Store(true)
+	full.use.free.Store(3 << 20) // enough to try
+	must(t, s.CreateObject(ctx, face(seeded(), id(2))))
+	if full.hits.Load() != 1 || s.spare.isHeld() || s.Err() != nil {
+		t.Fatalf("hits %d, spare held %v, %v", full.hits.Load(), s.spare.isHeld(), s.Err())
+	}
+	full.use.free.Store(1 << 20)
+	wantCode(t, s.CreateObject(ctx, face(seeded(), id(3))), matcher.CodeFull)
+	full.on.Store(false)
+	full.use.free.Store(1 << 40)
+	must(t, s.CreateObject(ctx, face(seeded(), id(3))))
+	if !s.spare.isHeld() {
+		t.Error("the spare space was not put back")
+	}
+	reopen(t, s, m)
+}
