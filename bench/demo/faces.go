@@ -1,0 +1,146 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+)
+
+// faces are the real faces: pictures of persons, some pictures of each.
+type faces struct {
+	list string
+	all  []face
+}
+
+type face struct {
+	ID         string `json:"face_id"`
+	Person     string `json:"external_id"`
+	Picture    string `json:"user_data"`
+	Descriptor struct{ Data []byte }
+}
+
+// newFaces reads the faces and imports them.
+func newFaces(s *service, data string) (*faces, error) {
+	file := filepath.Join(data, "faces.ndjson")
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	set := &faces{}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var one face
+		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		set.all = append(set.all, one)
+	}
+	set.list, err = s.importFile(file, len(set.all))
+	return set, err
+}
+
+// neighbour is another face, as this program computes it.
+type neighbour struct {
+	*face
+	distance float64
+}
+
+// neighbours returns all faces from near to far, ties by id.
+func (set *faces) neighbours(of *face) []neighbour {
+	const scale = 128
+	all := make([]neighbour, len(set.all))
+	for i := range set.all {
+		sum := 0
+		for j, x := range of.Descriptor.Data {
+			d := int(x) - int(set.all[i].Descriptor.Data[j])
+			sum += d * d
+		}
+		all[i] = neighbour{&set.all[i], float64(sum) / (scale * scale)}
+	}
+	sort.Slice(all, func(i, j int) bool {
+		if all[i].distance != all[j].distance {
+			return all[i].distance < all[j].distance
+		}
+		return all[i].ID < all[j].ID
+	})
+	return all
+}
+
+// person is a line of the table.
+type person struct {
+	pictures, same      int
+	nearest, similarity float64 // of the worst of the nearest other pictures
+	stranger            string
+}
+
+// check matches every face against all and compares each row of each answer
+// with this program's own computation.
+func (set *faces) check(s *service, show bool) error {
+	references := make([]any, len(set.all))
+	for i := range set.all {
+		references[i] = map[string]any{"type": "face", "id": set.all[i].ID}
+	}
+	a, err := s.match(references, set.list, len(set.all))
+	if err != nil {
+		return err
+	}
+	if len(a) != len(set.all) {
+		return fmt.Errorf("faces: %d answers for %d references", len(a), len(set.all))
+	}
+	persons := map[string]*person{}
+	for i := range set.all {
+		got, want := a[i].Matches[0].Result, set.neighbours(&set.all[i])
+		if len(got) != len(want) {
+			return fmt.Errorf("faces: %s has %d rows, not %d", set.all[i].ID, len(got), len(want))
+		}
+		other := -1
+		for j, w := range want {
+			if got[j].Face.ID != w.ID || got[j].Distance != w.distance {
+				return fmt.Errorf("faces: row %d of %s is %s at %v, not %s at %v", j, set.all[i].ID, got[j].Face.ID, got[j].Distance, w.ID, w.distance)
+			}
+			if other < 0 && w.ID != set.all[i].ID {
+				other = j
+			}
+		}
+		p := persons[set.all[i].Person]
+		if p == nil {
+			p = &person{similarity: 1}
+			persons[set.all[i].Person] = p
+		}
+		p.add(&set.all[i], want[other], got[other].Similarity)
+	}
+	if show {
+		printPersons(persons)
+	}
+	return nil
+}
+
+func (p *person) add(f *face, n neighbour, similarity float64) {
+	p.pictures++
+	if n.Person == f.Person {
+		p.same++
+	} else {
+		p.stranger += fmt.Sprintf(" %s: %s of %s;", f.Picture, n.Picture, n.Person)
+	}
+	p.nearest = max(p.nearest, n.distance)
+	p.similarity = min(p.similarity, similarity)
+}
+
+func printPersons(persons map[string]*person) {
+	names := make([]string, 0, len(persons))
+	for name := range persons {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	fmt.Printf("\n%-10s  %-31s  %-24s\n", "person", "nearest other picture is theirs", "farthest of these nearest")
+	same, all := 0, 0
+	for _, name := range names {
+		p := persons[name]
+		same, all = same+p.same, all+p.pictures
+		fmt.Printf("%-10s  %d of %d %-24s  distance %6.3f, similarity %.3f\n", name, p.same, p.pictures, p.stranger, p.nearest, p.similarity)
+	}
+	fmt.Printf("faces: %d of %d nearest other pictures are of the same person; all %d distances and places equal brute force\n", same, all, all*all)
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"nearside/internal/vectors"
+)
+
+// siftVersion is the descriptor version of the SIFT rows in nearside.yaml; its
+// scale is 1, so distances are the integers of the ground truth.
+const siftVersion = 1002
+
+// sift is a base, queries and, for each query, the rows of the base that are
+// nearest.
+type sift struct {
+	list          string
+	base, queries [][]byte
+	truth         [][]int32
+}
+
+func readRows(file string) ([][]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	format, _ := vectors.FormatOf(file)
+	r, err := vectors.NewReader(f, format)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	var rows [][]byte
+	for {
+		row := make([]byte, r.RowSize())
+		if err := r.Next(row); errors.Is(err, io.EOF) {
+			return rows, nil
+		} else if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		rows = append(rows, row)
+	}
+}
+
+// newSift reads the sets and imports the base.
+func newSift(s *service, data string) (set *sift, err error) {
+	set = &sift{}
+	base := filepath.Join(data, "sift-base.bvecs")
+	if set.base, err = readRows(base); err != nil {
+		return nil, err
+	}
+	if set.queries, err = readRows(filepath.Join(data, "sift-query.bvecs")); err != nil {
+		return nil, err
+	}
+	truth, err := readRows(filepath.Join(data, "sift-groundtruth.ivecs"))
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range truth {
+		set.truth = append(set.truth, vectors.Int32s(row))
+	}
+	set.list, err = s.importFile(base, len(set.base), "--version", strconv.Itoa(siftVersion))
+	return set, err
+}
+
+// rounds is how often the queries are sent to measure the rate.
+const rounds = 20
+
+// check matches every query and compares the answers with the ground truth.
+func (set *sift) check(s *service, show bool) error {
+	references := make([]any, len(set.queries))
+	for i, q := range set.queries {
+		references[i] = map[string]any{"type": "raw_descriptor", "id": strconv.Itoa(i), "data": map[string]any{"version": siftVersion, "data": q}}
+	}
+	depth := len(set.truth[0])
+	a, err := s.match(references, set.list, depth)
+	if err != nil {
+		return err
+	}
+	found := 0
+	for i := range set.queries {
+		found += set.right(a, i)
+	}
+	recall := float64(found) / float64(len(set.queries)*depth)
+	if show {
+		fmt.Printf("\nsift: recall@%d of %d queries in %d rows: %.3f by distance\n", depth, len(set.queries), len(set.base), recall)
+		if err := set.rate(s, references); err != nil {
+			return err
+		}
+	}
+	if recall != 1 {
+		return fmt.Errorf("sift: recall is %v, not 1", recall)
+	}
+	return nil
+}
+
+// right counts the rows of query i that stand at the distance of the ground
+// truth: rows of equal distance may change places.
+func (set *sift) right(a answer, i int) int {
+	n := 0
+	for j, row := range a[i].Matches[0].Result {
+		number, err := strconv.Atoi(row.Face.External)
+		if err != nil || number < 0 || number >= len(set.base) {
+			continue
+		}
+		if set.sum(i, set.truth[i][j]) == set.sum(i, int32(number)) && row.Distance == float64(set.sum(i, int32(number))) {
+			n++
+		}
+	}
+	return n
+}
+
+func (set *sift) sum(query int, row int32) int {
+	sum := 0
+	for j, x := range set.queries[query] {
+		d := int(x) - int(set.base[row][j])
+		sum += d * d
+	}
+	return sum
+}
+
+// rate measures how many rows are compared per second, over HTTP, with all
+// queries in one request and with one query in each.
+func (set *sift) rate(s *service, references []any) error {
+	measure := func(what string, requests [][]any) error {
+		start, rows, kernel := time.Now(), 0, ""
+		for _, r := range requests {
+			a, err := s.match(r, set.list, 10)
+			if err != nil {
+				return err
+			}
+			for _, item := range a {
+				rows += item.Matches[0].Plan.Scanned
+				kernel = item.Matches[0].Plan.Kernel
+			}
+		}
+		took := time.Since(start)
+		fmt.Printf("sift: %-22s %6.1f million rows compared per second, %v per request over HTTP, kernel %s\n",
+			what, float64(rows)/took.Seconds()/1e6, (took / time.Duration(len(requests))).Round(10*time.Microsecond), kernel)
+		return nil
+	}
+	var batches, singles [][]any
+	for range rounds {
+		batches = append(batches, references)
+	}
+	for i := range references {
+		singles = append(singles, references[i:i+1])
+	}
+	if err := measure("100 queries a request:", batches); err != nil {
+		return err
+	}
+	return measure("1 query a request:", singles)
+}
