@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"nearside/matcher/wire"
 )
@@ -55,7 +56,12 @@ type tablePrinter struct {
 	rows int
 }
 
-const tableRow = "%-36s  %4v  %-36s  %-24s  %10s  %s\n"
+// row writes a line with blanks up to its last value.
+func (p *tablePrinter) row(reference string, rank any, faceID, externalID, similarity, distance string) error {
+	line := fmt.Sprintf("%-36s  %4v  %-36s  %-24s  %10s  %s", reference, rank, faceID, externalID, similarity, distance)
+	_, err := fmt.Fprintln(p.w, strings.TrimRight(line, " "))
+	return err
+}
 
 func (p *tablePrinter) answer(data []byte) error {
 	answer, err := wire.ParseAnswer(wire.JSON, data)
@@ -63,7 +69,7 @@ func (p *tablePrinter) answer(data []byte) error {
 		return fmt.Errorf("server: /1/matcher/faces: %w", err)
 	}
 	if p.rows == 0 {
-		if _, err := fmt.Fprintf(p.w, tableRow, "reference", "rank", "face_id", "external_id", "similarity", "distance"); err != nil {
+		if err := p.row("reference", "rank", "face_id", "external_id", "similarity", "distance"); err != nil {
 			return err
 		}
 	}
@@ -73,7 +79,7 @@ func (p *tablePrinter) answer(data []byte) error {
 		for _, set := range item.Matches {
 			for _, row := range set.Rows {
 				found++
-				_, err := fmt.Fprintf(p.w, tableRow, item.Reference.ID, found, row.Face.ID, row.Face.ExternalID,
+				err := p.row(item.Reference.ID, found, row.Face.ID.String(), row.Face.ExternalID,
 					strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64))
 				if err != nil {
 					return err
@@ -81,7 +87,7 @@ func (p *tablePrinter) answer(data []byte) error {
 			}
 		}
 		if found == 0 {
-			if _, err := fmt.Fprintf(p.w, tableRow, item.Reference.ID, "-", "(no match)", "", "", ""); err != nil {
+			if err := p.row(item.Reference.ID, "-", "(no match)", "", "", ""); err != nil {
 				return err
 			}
 		}

@@ -111,7 +111,7 @@ func (u *upload) send(j job, from source) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("import stopped at lines %d to %d of %s, after %d lines were accepted: %w",
+		return fmt.Errorf("import stopped in the request of lines %d to %d of %s; %d lines were accepted before it: %w",
 			u.firstLine, u.firstLine+u.lines-1, j.path, u.total.Accepted, err)
 	}
 	for _, fault := range answer.Errors {

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func unquote(s string) (string, error) { return strconv.Unquote(`"` + s + `"`) }
+
+// fakeServer answers as API.md says, without knowing anything: it shows what
+// the client sends and what it makes of the answers.
+type fakeServer struct {
+	dir string // where it notes what it gets
+
+	mu       sync.Mutex
+	requests int
+}
+
+// startFakeServer is the command `fakeserver`.
+func startFakeServer(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 0 {
+		ts.Fatalf("usage: fakeserver")
+	}
+	f := &fakeServer{dir: ts.MkAbs("server")}
+	ts.Check(os.Mkdir(f.dir, 0o777))
+	server := httptest.NewServer(f.routes())
+	ts.Defer(server.Close)
+	ts.Setenv("URL", server.URL)
+}
+
+// newHTTPServer serves f until the test ends, and returns its URL.
+func newHTTPServer(t *testing.T, f *fakeServer) string {
+	server := httptest.NewServer(f.routes())
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (f *fakeServer) routes() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
+	mux.HandleFunc("GET /config", f.config)
+	mux.HandleFunc("POST /1/lists", f.list)
+	mux.HandleFunc("POST /1/import", f.importLines)
+	mux.HandleFunc("GET /1/export", f.export)
+	mux.HandleFunc("POST /1/matcher/faces", f.match)
+	return mux
+}
+
+// note keeps text in a file of the script's directory.
+func (f *fakeServer) note(name, text string) {
+	file, err := os.OpenFile(filepath.Join(f.dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	defer file.Close()
+	fmt.Fprintln(file, text)
+}
+
+func (f *fakeServer) config(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprint(w, `{"descriptors": {"versions": [
+		{"number": 3, "type": "face", "encoding": "uint8", "length": 3, "scale": 128, "similarity": {"midpoint": 1, "steepness": 8}},
+		{"number": 4, "type": "face", "encoding": "float32", "length": 1, "metric": "l2", "similarity": {"midpoint": 1, "steepness": 8}},
+		{"number": 1001, "type": "face", "encoding": "uint8", "length": 256, "scale": 128, "similarity": {"midpoint": 12.6, "steepness": 1}}]},
+		"limits": {"references": 2}}`)
+}
+
+func (f *fakeServer) list(w http.ResponseWriter, _ *http.Request) {
+	f.note("lists", "made")
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprint(w, `{"list_id": "00000000-0000-0000-0000-000000000009"}`)
+}
+
+// importLines rejects lines with "bad" in them, and breaks the connection at
+// one with "break", the disk is full at "full".
+func (f *fakeServer) importLines(w http.ResponseWriter, r *http.Request) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests++
+	f.note("requests", r.URL.RawQuery+" "+r.Header.Get("Content-Type"))
+	type lineError struct {
+		Line   int    `json:"line"`
+		Detail string `json:"detail"`
+	}
+	accepted, rejected, faults := 0, 0, []lineError{}
+	lines := bufio.NewScanner(r.Body)
+	lines.Buffer(nil, 32<<20)
+	for number := 1; lines.Scan(); number++ {
+		switch line := lines.Text(); {
+		case line == "":
+		case strings.Contains(line, "break"):
+			panic(http.ErrAbortHandler)
+		case strings.Contains(line, "full"):
+			w.WriteHeader(http.StatusInsufficientStorage)
+			fmt.Fprint(w, `{"error_code": 12052, "desc": "Full", "detail": "disk: 5 bytes left", "link": ""}`)
+			return
+		case strings.Contains(line, "bad"):
+			rejected++
+			if len(faults) < 100 {
+				faults = append(faults, lineError{number, "descriptor: is bad"})
+			}
+		default:
+			accepted++
+			f.note("lines", line)
+		}
+	}
+	json.NewEncoder(w).Encode(map[string]any{"accepted": accepted, "rejected": rejected, "errors": faults})
+}
+
+func (f *fakeServer) export(w http.ResponseWriter, r *http.Request) {
+	fmt.Fprintf(w, "{\"asked\": %q}\n{\"face\": 2}\n", r.URL.RawQuery)
+	if r.URL.Query().Get("list_id") == "00000000-0000-0000-0000-00000000dead" {
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// match finds for each reference a face with two matches, except for one
+// without any: reference "0".
+func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
+	var request struct {
+		References []struct {
+			Type, ID string
+			Data     json.RawMessage
+		}
+		Candidates []json.RawMessage
+	}
+	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+		panic(err)
+	}
+	f.note("matches", fmt.Sprintf("%s %s", r.URL.RawQuery, request.Candidates[0]))
+	var items []string
+	for _, ref := range request.References {
+		if ref.ID == "00000000-0000-0000-0000-000000000404" {
+			w.WriteHeader(http.StatusNotFound)
+			fmt.Fprint(w, `{"error_code": 22004, "desc": "Face not found", "detail": "references[0].id: does not exist", "link": ""}`)
+			return
+		}
+		f.note("references", fmt.Sprintf("%s %s %s", ref.Type, ref.ID, ref.Data))
+		rows := `{"face": {"face_id": "00000000-0000-0000-0000-000000000001", "external_id": "p1"}, "similarity": 0.5, "distance": 1.25}, {"face": {"face_id": "00000000-0000-0000-0000-000000000002"}, "similarity": 0.25, "distance": 2}`
+		if ref.ID == "0" {
+			rows = ""
+		}
+		items = append(items, fmt.Sprintf(`{"reference": {"type": %q, "id": %q}, "matches": [{"filters": {"origin": "faces"}, "result": [%s]}]}`, ref.Type, ref.ID, rows))
+	}
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
+}
