@@ -258,3 +258,16 @@ func TestJSONStrings(t *testing.T) {
 		}
 	}
 }
+
+// A tape in the pool does not hold the body that it was made of.
+func TestReleaseForgets(t *testing.T) {
+	tape := newTape()
+	if err := tape.parseJSON([]byte(`["body"]`)); err != nil {
+		t.Fatal(err)
+	}
+	nodes := tape.nodes
+	tape.release()
+	if nodes[1].text != "" {
+		t.Errorf("%q is still held", nodes[1].text)
+	}
+}
