@@ -1,0 +1,118 @@
+package server_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+const (
+	knownFace = "5dc73618-3df8-563e-bc95-4cff773c93ec" // first of the sample data
+	nobody    = "00000000-0000-4000-8000-000000000000"
+	staff     = "22222222-0000-4000-8000-000000000001"
+)
+
+// TestOpenAPILive holds the server and the document together: every operation
+// is called, every answer must be as described, and both take or refuse the
+// same bodies.
+func TestOpenAPILive(t *testing.T) {
+	d := serveDocumented(t)
+	faces, err := os.ReadFile("../../bench/data/faces.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	face, _, _ := strings.Cut(string(faces), "\n")
+	_, descriptor, _ := strings.Cut(face, `"descriptor": `)
+	descriptor = strings.TrimSuffix(descriptor, "}")
+
+	callFaces(t, d, face, descriptor)
+	d.call(t, 200, "POST", "/1/import", "/1/import?origin=faces&list_id="+staff, string(faces)+"{\n")
+	d.call(t, 400, "POST", "/1/import", "/1/import?origin=bodies", string(faces))
+	d.call(t, 200, "GET", "/1/export", "/1/export?origin=faces&lists="+staff, "")
+	callLists(t, d)
+	callMatches(t, d, descriptor)
+	callDeletes(t, d)
+	for _, path := range []string{"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec"} {
+		d.call(t, 200, "GET", path, path, "")
+	}
+	for path, item := range d.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			if !d.seen[op.OperationID] {
+				t.Errorf("%s %s was not called", method, path)
+			}
+		}
+	}
+}
+
+func callFaces(t *testing.T, d *documented, face, descriptor string) {
+	const one = "/1/faces/{face_id}"
+	d.call(t, 201, "POST", "/1/faces", "/1/faces", face)
+	d.call(t, 409, "POST", "/1/faces", "/1/faces", face)
+	d.call(t, 400, "POST", "/1/faces", "/1/faces", `{"sex": 1, "descriptor": `+descriptor+`}`)
+	d.call(t, 400, "POST", "/1/faces", "/1/faces", `{"external_id": "no descriptor"}`)
+	d.call(t, 400, "POST", "/1/faces", "/1/faces", `{"age": 256, "descriptor": `+descriptor+`}`)
+	d.call(t, 201, "POST", "/1/faces", "/1/faces", `{"age": null, "gender": 1, "descriptor": `+descriptor+`}`)
+	d.call(t, 200, "PUT", one, "/1/faces/"+knownFace, face)
+	d.call(t, 201, "PUT", one, "/1/faces/"+staff, `{"account_id": "`+staff+`", "descriptor": `+descriptor+`}`)
+	d.call(t, 200, "PATCH", one, "/1/faces/"+knownFace, `{"age": 34, "avatar": null, "face_id": "`+knownFace+`"}`)
+	d.call(t, 400, "PATCH", one, "/1/faces/"+knownFace, `{"descriptor": null}`)
+	d.call(t, 400, "PATCH", one, "/1/faces/"+knownFace, `{"create_time": null}`)
+	d.call(t, 200, "GET", one, "/1/faces/"+knownFace+"?descriptor=1", "")
+	d.call(t, 200, "GET", one, "/1/faces/"+staff, "")
+	d.call(t, 404, "GET", one, "/1/faces/"+nobody, "")
+	d.call(t, 200, "GET", "/1/faces", "/1/faces?page_size=3&descriptor=1&gender=1", "")
+	d.call(t, 400, "GET", "/1/faces", "/1/faces?page_size=1001", "")
+}
+
+func callLists(t *testing.T, d *documented) {
+	const one = "/1/lists/{list_id}"
+	d.call(t, 201, "POST", "/1/lists", "/1/lists", `{"user_data": "staff", "account_id": null}`)
+	d.call(t, 409, "POST", "/1/lists", "/1/lists", `{"list_id": "`+staff+`"}`)
+	d.call(t, 400, "POST", "/1/lists", "/1/lists", `{"name": "staff"}`)
+	d.call(t, 200, "GET", "/1/lists", "/1/lists", "")
+	d.call(t, 200, "GET", one, "/1/lists/"+staff, "")
+	d.call(t, 404, "GET", one, "/1/lists/"+nobody, "")
+	d.call(t, 200, "PATCH", one, "/1/lists/"+staff, `{"user_data": null}`)
+	d.call(t, 400, "PATCH", one, "/1/lists/"+staff, `{"face_count": 1}`)
+	link := `{"action": "detach", "list_id": "` + staff + `", "face_ids": ["` + knownFace + `"]}`
+	d.call(t, 204, "PATCH", "/1/linker", "/1/linker", link)
+	d.call(t, 400, "PATCH", "/1/linker", "/1/linker", strings.Replace(link, "detach", "move", 1))
+	d.call(t, 400, "PATCH", "/1/linker", "/1/linker", `{"action": "attach", "list_id": "`+staff+`", "face_ids": []}`)
+}
+
+func callMatches(t *testing.T, d *documented, descriptor string) {
+	const match = "/1/matcher/faces"
+	ask := func(reference, candidates string) string {
+		return `{"references": [` + reference + `], "candidates": [` + candidates + `]}`
+	}
+	stored, given := `{"type": "face", "id": "`+knownFace+`"}`, `{"type": "raw_descriptor", "data": `+descriptor+`}`
+	all := `{"filters": {"origin": "faces"}, "label": [1]}`
+	d.call(t, 201, "POST", match, match+"?explain=1", ask(stored+", "+given, all))
+	d.call(t, 201, "POST", match, match, ask(`{"type": "face_external_id", "id": "person-01"}`, all))
+	d.call(t, 201, "POST", match, match, ask(`{"type": "face_external_id", "id": "nobody"}`, all))
+	d.call(t, 201, "POST", match, match, ask(stored,
+		`{"filters": {"origin": "faces", "age__gte": 18, "create_time__lt": "now-1d", "lists": []}, "limit": 1,
+		  "threshold": 0.5, "targets": ["lists", "distance"], "order": "create_time_desc"}`))
+	for _, body := range []string{
+		ask("", all), ask(stored, ""), ask(`{"type": "xpk_file", "id": "x"}`, all), ask(`{"type": "face", "id": "x"}`, all),
+		ask(`{"type": "face_external_id", "id": ""}`, all), ask(`{"type": "raw_descriptor", "id": "x"}`, all),
+		ask(stored, `{"filters": {}}`), ask(stored, `{"filters": {"origin": "faces", "age": 3}}`),
+		ask(stored, `{"filters": {"origin": "faces"}, "limit": 0}`), ask(stored, `{"filters": {"origin": "faces"}, "threshold": 1.5}`),
+		ask(stored, `{"filters": {"origin": "faces"}, "targets": ["descriptor"]}`), ask(stored, `{"filters": {"origin": "faces"}, "order": "id"}`),
+		ask(stored, `{"filters": {"origin": "faces", "gender": [1]}}`), ask(stored, `{"filters": {"origin": "faces", "face_ids": "x"}}`),
+	} {
+		d.call(t, 400, "POST", match, match, body)
+	}
+	d.call(t, 201, "POST", "/1/matcher", "/1/matcher", ask(stored, all))
+	d.call(t, 201, "POST", "/1/matcher/raw", "/1/matcher/raw?explain=1", ask(given, given))
+	d.call(t, 400, "POST", "/1/matcher/raw", "/1/matcher/raw", ask(stored, given))
+}
+
+func callDeletes(t *testing.T, d *documented) {
+	const one, ofList = "/1/faces/{face_id}", "/1/lists/{list_id}"
+	d.call(t, 204, "DELETE", one, "/1/faces/"+knownFace, "")
+	d.call(t, 404, "DELETE", one, "/1/faces/"+knownFace, "")
+	d.call(t, 400, "DELETE", "/1/faces", "/1/faces", "")
+	d.call(t, 200, "DELETE", "/1/faces", "/1/faces?external_ids=person-01,person-02", "")
+	d.call(t, 204, "DELETE", ofList, "/1/lists/"+staff+"?with_faces=1", "")
+}
