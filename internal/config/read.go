@@ -128,9 +128,9 @@ func (r *reader) checkKeys(prefix string, section map[string]any) {
 	}
 }
 
-// put sets key, whatever an earlier source said about it.
+// put sets key, whatever an earlier source said about it: a text replaces a
+// whole map. Only a map would be merged with one, and none comes here.
 func (r *reader) put(key, source string, raw any) {
-	r.merged.Delete(key)
 	// A confmap of one valid key is merged without fail.
 	_ = r.merged.Load(confmap.Provider(map[string]any{key: raw}, "."), nil)
 	r.source[key] = source
