@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"fmt"
+
 	"nearside/matcher"
 	"nearside/matcher/store"
 )
@@ -45,65 +47,86 @@ func fits(v *matcher.Version, t int, d matcher.Descriptor) bool {
 // limit, after giving back what deleted rows still hold, and what no memory
 // can be mapped for.
 func (m *Memory) Admit(changes []store.Change) error {
-	type group struct {
-		origin   matcher.Origin
-		versions versions
-	}
-	need, rows := int64(0), map[group]int{}
+	need, rows := int64(0), map[kind]int{}
 	for _, c := range changes {
 		if c.Kind != store.PutObject {
 			continue
 		}
 		o := c.Object
 		vs := m.versionsOf(o)
-		rows[group{o.Origin, vs}]++
+		rows[kind{o.Origin, vs}]++
 		need += int64(rowOverhead + vs.descriptorBytes() + len(o.ExternalID) + len(o.UserData) + len(o.Avatar) + 24 + 3*len(o.Lists))
 	}
 	if most := m.bytesMax.Load(); most > 0 && need > 0 {
-		if m.bytes.Load()+need > most && m.deadBytes.Load() > 0 {
-			m.compact(func(v *view) bool { return v.deaths > 0 })
-		}
+		m.reclaim(most - need)
 		if used := m.bytes.Load(); used+need > most {
 			return matcher.Errorf(matcher.CodeFull, "limits.memory: %d of %d bytes are used and the write needs up to %d more", used, most, need)
 		}
 	}
-	for g, n := range rows {
-		if err := m.reserve(g.origin, g.versions, n); err != nil {
+	for k, n := range rows {
+		if err := m.reserve(k, n); err != nil {
 			return matcher.Errorf(matcher.CodeFull, "%w", err)
 		}
+	}
+	m.promised = rows
+	return nil
+}
+
+// reserve keeps chunks ready for n more rows of k.
+func (m *Memory) reserve(k kind, n int) error {
+	have := 0
+	if index, ok := m.open[k]; ok {
+		v := &m.snap.tables[k.origin][index]
+		have = v.capacity - v.n
+	}
+	for _, c := range m.spare[k] {
+		have += c.capacity
+	}
+	for have < n {
+		if m.chunks(k.origin) >= chunksMax {
+			return fmt.Errorf("memory: the %s fill %d chunks already, which is all there can be", k.origin, chunksMax)
+		}
+		c, err := m.newChunk(k.versions)
+		if err != nil {
+			return err
+		}
+		m.spare[k] = append(m.spare[k], c)
+		have += c.capacity
 	}
 	return nil
 }
 
-// reserve keeps chunks ready for n more rows of vs.
-func (m *Memory) reserve(o matcher.Origin, vs versions, n int) error {
-	have := 0
-	if index, ok := m.open[o][vs]; ok {
-		v := &m.snap.tables[o][index]
-		have = v.capacity - v.n
-	}
-	for _, c := range m.spare[vs] {
-		have += c.capacity
-	}
-	for have < n {
-		c, err := newChunk(vs, m.options.chunkRows)
-		if err != nil {
-			return err
+// chunks counts the chunks of an origin, the spare ones included.
+func (m *Memory) chunks(o matcher.Origin) int {
+	n := 0
+	for i := range m.snap.tables[o] {
+		if m.snap.tables[o][i].chunk != nil {
+			n++
 		}
-		m.spare[vs] = append(m.spare[vs], c)
-		have += c.capacity
 	}
-	return nil
+	for k, spare := range m.spare {
+		if k.origin == o {
+			n += len(spare)
+		}
+	}
+	return n
+}
+
+func (m *Memory) newChunk(vs versions) (*chunk, error) {
+	return newChunk(vs, m.options.chunkRows, m.options.newRegion)
 }
 
 // takeChunk returns an empty chunk: a reserved one, or a new one while the
 // store loads, when there is nothing to refuse yet.
-func (m *Memory) takeChunk(vs versions) *chunk {
-	if spare := m.spare[vs]; len(spare) > 0 {
-		m.spare[vs] = spare[:len(spare)-1]
-		return spare[len(spare)-1]
+func (m *Memory) takeChunk(k kind) *chunk {
+	if spare := m.spare[k]; len(spare) > 0 {
+		last := len(spare) - 1
+		c := spare[last]
+		spare[last] = nil // or the chunk could not be unmapped
+		m.spare[k] = spare[:last]
+		return c
 	}
-	c, err := newChunk(vs, m.options.chunkRows)
+	c, err := m.newChunk(k.versions)
 	if err != nil {
 		panic(err) // committed rows cannot be dropped
 	}
@@ -128,6 +151,7 @@ func (m *Memory) Apply(changes []store.Change) {
 		case store.DeleteObject:
 		}
 	}
+	clear(m.promised)
 	m.mu.Lock()
 	for i, c := range changes {
 		switch c.Kind {

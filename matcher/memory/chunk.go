@@ -17,8 +17,17 @@ const chunkRowsMax = 1 << 16
 // not reserve gigabytes of address space for their first row.
 const chunkBytesMax = 256 << 20
 
+// chunksMax is the chunks of an origin: a row's number has 32 bits.
+const chunksMax = 1 << 16
+
 // versions are the descriptor versions of a row, by type; nil: it has none.
 type versions [matcher.DescriptorTypes]*matcher.Version
+
+// kind is what all rows of a chunk have in common.
+type kind struct {
+	origin   matcher.Origin
+	versions versions
+}
 
 // chunk is a block of rows. Rows below a view's n never change; the store's
 // writer alone appends behind them.
@@ -43,7 +52,7 @@ type chunk struct {
 // newChunk maps a chunk for rows of vs. Its memory is unmapped when nothing
 // refers to the chunk any more: snapshots keep it alive, and so must whoever
 // holds only a slice of a column.
-func newChunk(vs versions, rowsMax int) (*chunk, error) {
+func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]byte, error)) (*chunk, error) {
 	rowBytes := 0
 	for _, v := range vs {
 		if v != nil {

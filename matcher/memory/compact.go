@@ -29,19 +29,60 @@ func (m *Memory) compact(wants func(*view) bool) {
 			}
 		}
 	}
+	m.unmap()
+}
+
+// reclaim drops dead rows until all rows need at most most bytes, beginning
+// with the chunks that have most of them. If that cannot be, it does nothing.
+func (m *Memory) reclaim(most int64) {
+	if m.bytes.Load() <= most || m.bytes.Load()-m.deadBytes.Load() > most {
+		return
+	}
+	for m.bytes.Load() > most {
+		var (
+			worst  int64
+			origin matcher.Origin
+			index  uint32
+		)
+		for o := range m.snap.tables {
+			for i := range m.snap.tables[o] {
+				if dead := m.snap.tables[o][i].deadBytes; dead > worst {
+					worst, origin, index = dead, matcher.Origin(o), uint32(i)
+				}
+			}
+		}
+		if worst == 0 || !m.rewrite(origin, index) {
+			break
+		}
+	}
+	m.unmap()
+}
+
+// unmap lets the garbage collector find the chunks that were dropped, when
+// that is worth it.
+func (m *Memory) unmap() {
 	if m.dropped >= unmapAfter {
 		m.dropped = 0
 		runtime.GC()
 	}
 }
 
-// rewrite replaces one chunk.
-func (m *Memory) rewrite(o matcher.Origin, index uint32) {
-	u := m.begin()
-	old := u.next.tables[o][index]
-	if open, ok := m.open[o][old.versions]; ok && open == index {
-		delete(m.open[o], old.versions)
+// rewrite replaces one chunk. It does not when there is no memory for the new
+// one: that can wait.
+func (m *Memory) rewrite(o matcher.Origin, index uint32) bool {
+	old := m.snap.tables[o][index]
+	k := kind{o, old.versions}
+	open, ok := m.open[k]
+	if ok && open == index {
+		delete(m.open, k)
 	}
+	if m.reserve(k, old.live()+m.promised[k]) != nil {
+		if ok {
+			m.open[k] = open
+		}
+		return false
+	}
+	u := m.begin()
 	moved := make([]uint32, 0, old.live())
 	for i := range old.n {
 		if old.alive(i) {
@@ -69,11 +110,12 @@ func (m *Memory) rewrite(o matcher.Origin, index uint32) {
 	m.deadBytes.Add(-old.deadBytes)
 	m.dropped += old.regionBytes()
 	m.snap = u.next
+	return true
 }
 
 // move copies row i of v behind the rows of the open chunk.
 func (u *update) move(o matcher.Origin, from *view, i int) uint32 {
-	to, row := u.slot(o, from.versions)
+	to, row := u.slot(kind{o, from.versions})
 	to.copyRow(to.n, from.chunk, i)
 	u.close(to, from.record(i))
 	return row

@@ -36,8 +36,7 @@ const arenaBlock = 1 << 16
 // them stays right.
 type arena struct {
 	blocks [][]byte
-	used   int   // bytes of the last block
-	bytes  int64 // allocated
+	used   int // bytes of the last block
 }
 
 // add stores record and returns where: block number and offset in it.
@@ -50,7 +49,6 @@ func (a *arena) add(record []byte) uint32 {
 		}
 		size = max(size, len(record))
 		a.blocks = append(a.blocks, make([]byte, size))
-		a.bytes += int64(size)
 		a.used = 0
 		last++
 	}

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"maps"
 	"sync"
 	"sync/atomic"
 
@@ -17,7 +18,9 @@ type Options struct {
 	Cost     float64 // of a sub-request, to compare with other matchers
 	BytesMax int64   // descriptors and fields together; 0: no limit
 
-	chunkRows int // tests make chunks small; 0: chunkRowsMax
+	// Tests make chunks small, and let memory run out.
+	chunkRows int                                       // 0: chunkRowsMax
+	newRegion func(size int, huge bool) ([]byte, error) // nil: newRegion
 }
 
 // Memory holds all objects in memory and matches against them. All methods are
@@ -33,13 +36,14 @@ type Memory struct {
 	rows     [matcher.Origins]map[matcher.ID]uint32
 	lists    map[matcher.ID]*list
 	accounts map[matcher.ID]uint32 // ordinals
+	misfits  map[uint32]int        // descriptors that their version does not fit, by its number
 
 	// Of the writer alone.
-	open    [matcher.Origins]map[versions]uint32 // chunk that takes new rows
-	arenas  map[*chunk]*arena
-	spare   map[versions][]*chunk // mapped by Admit, so that Apply cannot fail
-	dropped int                   // bytes of dropped chunks since the last collection
-	misfits map[uint32]int        // descriptors that their version does not fit, by its number
+	open     map[kind]uint32 // index of the chunk that takes new rows
+	arenas   map[*chunk]*arena
+	spare    map[kind][]*chunk // mapped by Admit, so that Apply cannot fail
+	promised map[kind]int      // rows that Admit has made room for and Apply has not brought
+	dropped  int               // bytes of dropped chunks since the last collection
 
 	bytesMax  atomic.Int64
 	bytes     atomic.Int64 // of all rows, the dead ones included
@@ -51,6 +55,9 @@ func New(o Options) (*Memory, error) {
 	if o.chunkRows == 0 {
 		o.chunkRows = chunkRowsMax
 	}
+	if o.newRegion == nil {
+		o.newRegion = newRegion
+	}
 	w, err := newWorkers(o.Workers)
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
@@ -61,14 +68,15 @@ func New(o Options) (*Memory, error) {
 		snap:     &snapshot{epoch: 1},
 		lists:    map[matcher.ID]*list{},
 		accounts: map[matcher.ID]uint32{},
-		arenas:   map[*chunk]*arena{},
-		spare:    map[versions][]*chunk{},
 		misfits:  map[uint32]int{},
+		open:     map[kind]uint32{},
+		arenas:   map[*chunk]*arena{},
+		spare:    map[kind][]*chunk{},
+		promised: map[kind]int{},
 	}
 	m.SetBytesMax(o.BytesMax)
 	for i := range m.rows {
 		m.rows[i] = map[matcher.ID]uint32{}
-		m.open[i] = map[versions]uint32{}
 	}
 	return m, nil
 }
@@ -82,7 +90,11 @@ func (m *Memory) SetBytesMax(n int64) { m.bytesMax.Store(n) }
 // Misfits counts, by version, the descriptors that came with Apply and that
 // the registry does not know, or knows with another length. They cannot be
 // matched: whoever loads a store must not go on with them.
-func (m *Memory) Misfits() map[uint32]int { return m.misfits }
+func (m *Memory) Misfits() map[uint32]int {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return maps.Clone(m.misfits)
+}
 
 // Stats are figures for metrics and for cost.
 type Stats struct {
@@ -90,7 +102,6 @@ type Stats struct {
 	Lists   int
 	Bytes   int64 // descriptors and fields of all rows
 	Workers int
-	Busy    int // workers that scan now
 }
 
 // Stats returns the figures of this moment.
@@ -102,6 +113,6 @@ func (m *Memory) Stats() Stats {
 	for o := range s.Rows {
 		s.Rows[o] = snap.live(matcher.Origin(o))
 	}
-	s.Workers, s.Busy = m.workers.pool.Cap(), m.workers.pool.Running()
+	s.Workers = m.workers.pool.Cap()
 	return s
 }

@@ -22,9 +22,9 @@ type pass struct {
 	m         *Memory
 	selection *Selection
 	version   *matcher.Version
-	probes    []probe
-	tasks     [][]span
-	rows      int // selected rows that have a descriptor of the version
+	parts     []span
+	tasks     []int // where in parts each task ends
+	rows      int   // selected rows that have a descriptor of the version
 }
 
 // newPass splits a selection into tasks for workers. probes counts those that
@@ -33,26 +33,40 @@ func (m *Memory) newPass(s *Selection, v *matcher.Version, probes int) *pass {
 	p := &pass{m: m, selection: s, version: v}
 	spans := p.spans()
 	most := max(1024, taskBytes/(v.Size()*probes)) &^ 63
-	var task []span
+	touched := 0
+	for i := range spans {
+		touched += spans[i].rows()
+	}
+	p.parts = make([]span, 0, len(spans)+touched/most)
+	p.tasks = make([]int, 0, 1+touched/(most-64))
 	room := most
 	for _, sp := range spans {
 		for sp.rows() > room {
 			var head span
 			head, sp = sp.split(room)
-			p.tasks = append(p.tasks, append(task, head))
-			task, room = nil, most
+			p.parts = append(p.parts, head)
+			p.tasks = append(p.tasks, len(p.parts))
+			room = most
 		}
-		task = append(task, sp)
-		room = (room - sp.rows()) &^ 63
-		if room <= 0 {
-			p.tasks = append(p.tasks, task)
-			task, room = nil, most
+		p.parts = append(p.parts, sp)
+		if room = (room - sp.rows()) &^ 63; room == 0 {
+			p.tasks = append(p.tasks, len(p.parts))
+			room = most
 		}
 	}
-	if len(task) > 0 {
-		p.tasks = append(p.tasks, task)
+	if room < most {
+		p.tasks = append(p.tasks, len(p.parts))
 	}
 	return p
+}
+
+// task returns the parts of task i.
+func (p *pass) task(i int) []span {
+	lo := 0
+	if i > 0 {
+		lo = p.tasks[i-1]
+	}
+	return p.parts[lo:p.tasks[i]]
 }
 
 // split cuts s behind rows, a multiple of 64 below its own number.
@@ -79,7 +93,7 @@ func (p *pass) spans() []span {
 		dense = make([]uint64, len(table)*perChunk)
 		s.rows.WriteDenseTo(dense)
 	}
-	var spans []span
+	spans := make([]span, 0, len(table))
 	for i := range table {
 		v := &table[i]
 		if v.live() == 0 || v.versions[p.version.Type] != p.version {
@@ -139,9 +153,10 @@ func (p *pass) run(ctx context.Context, probes []probe) ([][]hit, error) {
 			w.tops[j].probe = &probes[j]
 		}
 		scanners[i] = w
-		for n := next.Add(1) - 1; n < int64(len(p.tasks)); n = next.Add(1) - 1 {
-			for j := range p.tasks[n] {
-				w.scan(ctx, &p.tasks[n][j], p.version.Type)
+		for n := int(next.Add(1) - 1); n < len(p.tasks); n = int(next.Add(1) - 1) {
+			parts := p.task(n)
+			for j := range parts {
+				w.scan(ctx, &parts[j], p.version.Type)
 			}
 		}
 	})

@@ -102,7 +102,6 @@ type scanner struct {
 	tops   []topK // by probe
 	sums   [pieceRows]uint32
 	values [pieceRows]float32
-	rows   int // rows compared with each probe
 }
 
 // scan offers the selected rows of s to every probe. It ends early with the
@@ -172,8 +171,9 @@ func (w *scanner) squared(top *topK, s *span, t matcher.DescriptorType, rows []b
 func (w *scanner) cosine(top *topK, s *span, t matcher.DescriptorType, rows []byte, lo, n int) {
 	p, values := top.probe, w.values[:n]
 	w.kernel.DotF32(values, p.floats, floats(rows))
-	// 1e-12 is for the rounding of norms and of this sum in float64.
-	e, u := 2*simd.ErrorBound(p.version.Length)+1e-12, simd.UnderflowBound
+	// 1e-10 is for what is rounded in float64, here and in Distance: sums of up
+	// to 16384 terms, to 2^-53 each.
+	e, u := 2*simd.ErrorBound(p.version.Length)+1e-10, simd.UnderflowBound
 	inverse := s.view.inverse[t][lo : lo+n]
 	bound := top.bound()
 	for i, dot := range values {

@@ -46,31 +46,33 @@ func (u *update) append(o *matcher.Object) uint32 {
 	vs := u.m.versionsOf(o)
 	for t, d := range o.Descriptors {
 		if !d.IsZero() && vs[t] == nil {
+			u.m.mu.Lock()
 			u.m.misfits[d.Version]++
+			u.m.mu.Unlock()
 		}
 	}
-	v, row := u.slot(o.Origin, vs)
+	v, row := u.slot(kind{o.Origin, vs})
 	v.set(v.n, o, account)
 	u.close(v, u.record)
 	u.m.bytes.Add(v.rowBytes(v.n - 1))
 	return row
 }
 
-// slot returns the view that takes the next row of vs, and that row's number.
-func (u *update) slot(o matcher.Origin, vs versions) (*view, uint32) {
-	table := u.next.tables[o]
-	index, ok := u.m.open[o][vs]
+// slot returns the view that takes the next row of k, and that row's number.
+func (u *update) slot(k kind) (*view, uint32) {
+	table := u.next.tables[k.origin]
+	index, ok := u.m.open[k]
 	if !ok || table[index].n == table[index].capacity {
 		index = uint32(slices.IndexFunc(table, func(v view) bool { return v.chunk == nil }))
 		if int32(index) < 0 {
 			index = uint32(len(table))
 			table = append(table, view{})
-			u.next.tables[o] = table
+			u.next.tables[k.origin] = table
 		}
-		c := u.m.takeChunk(vs)
+		c := u.m.takeChunk(k)
 		u.m.arenas[c] = &arena{}
 		table[index] = view{chunk: c}
-		u.m.open[o][vs] = index
+		u.m.open[k] = index
 	}
 	v := &table[index]
 	return v, index<<16 | uint32(v.n)
