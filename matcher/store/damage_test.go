@@ -23,7 +23,7 @@ import (
 // closed. previous is the state before the last commit.
 func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 	t.Helper()
-	live := smallDisk(vfs.NewMem())
+	live := smallDisk(vfs.NewCrashableMem())
 	s, m := open(t, Options{Dir: "/data", fs: live})
 	rng := seeded()
 	for n := range 3 {
@@ -42,7 +42,8 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 	}
 	previous = m.clone()
 	must(t, s.CreateObject(ctx, face(rng, id(1000))))
-	return cloneFS(t, live), m.clone(), previous
+	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // of one moment: Pebble works on
+	return smallDisk(killed), m.clone(), previous
 }
 
 func (m *model) clone() *model {

@@ -183,8 +183,8 @@ func readFile(fs vfs.FS, path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, 4096))
+	b, err := io.ReadAll(io.LimitReader(f, 4096))
+	return b, errors.Join(err, f.Close())
 }
 
 func writeFile(fs vfs.FS, path, text string) error {

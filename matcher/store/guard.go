@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,17 +18,23 @@ type guardFS struct {
 	vfs.FS
 	poison  *poison
 	spare   *spare
+	dir     string
+	reserve uint64        // bytes that compactions leave free, for the log and for flushes
 	armed   atomic.Bool   // while Pebble opens, it returns faults to us
 	closing chan struct{} // closed when the store closes: waiting ends
+	// flush is why the last memtable could not be written; nil when it could.
+	// As long as it is there, more must not be put on top.
+	flush atomic.Pointer[error]
 }
 
-// retryPause is how long a table write that found the disk full waits before
-// it returns to Pebble, which tries again at once, for ever.
+// retryPause is how long a table write that failed waits before it returns to
+// Pebble, which tries again at once, for ever.
 const retryPause = time.Second
 
 const categoryFlush = vfs.DiskWriteCategory("pebble-memtable-flush")
 
-func isLog(name string) bool { return strings.HasSuffix(name, ".log") }
+func isLog(name string) bool   { return strings.HasSuffix(name, ".log") }
+func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
 
 // fault handles an error of a log file or of a directory that holds one.
 func (g *guardFS) fault(what, name string, err error) error {
@@ -38,8 +45,16 @@ func (g *guardFS) fault(what, name string, err error) error {
 }
 
 func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	// A marker names a file that was just made. Pebble makes both entries of
+	// the directory durable at once; a power loss in between must not leave the
+	// marker alone.
+	if strings.HasPrefix(g.PathBase(name), "marker.") {
+		if err := syncDir(g.FS, g.PathDir(name)); err != nil {
+			return nil, err
+		}
+	}
 	f, err := g.FS.Create(name, category)
-	if isFull(err) && g.spare.release() {
+	if isFull(err) && !isTable(name) && g.spare.release() {
 		f, err = g.FS.Create(name, category)
 	}
 	return g.wrap("create", f, name, category, err)
@@ -58,8 +73,7 @@ func (g *guardFS) wrap(what string, f vfs.File, name string, category vfs.DiskWr
 		}
 		return nil, err
 	}
-	table := strings.HasSuffix(name, ".sst")
-	return &guardFile{File: f, guard: g, name: name, log: log, pause: table, frugal: table && category != categoryFlush}, nil
+	return &guardFile{File: f, guard: g, name: name, log: log, table: isTable(name), flush: category == categoryFlush}, nil
 }
 
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
@@ -73,32 +87,59 @@ func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 // guardFile is a file that is written, or a directory that is synced.
 type guardFile struct {
 	vfs.File
-	guard  *guardFS
-	name   string
-	log    bool // faults halt
-	pause  bool // a full disk is waited for a little
-	frugal bool // must not take the spare space: compactions can wait
+	guard *guardFS
+	name  string
+	log   bool // faults halt
+	table bool // can wait for space, and must leave the spare space to the log
+	flush bool // a table made of a memtable
+	since int  // bytes written since the disk was looked at
+}
+
+// lookAfter is how much a compaction writes between two looks at the disk.
+const lookAfter = 256 << 10
+
+// room keeps compactions from taking the last space while they find out that
+// there is too little: commits would be refused, or worse, until they give up.
+func (f *guardFile) room(bytes int) error {
+	if !f.table || f.flush {
+		return nil
+	}
+	if f.since += bytes; f.since < lookAfter {
+		return nil
+	}
+	f.since = 0
+	if free, _, err := diskUsage(f.guard.FS, f.guard.dir); err == nil && free < f.guard.reserve {
+		return syscall.ENOSPC
+	}
+	return nil
 }
 
 func (f *guardFile) Write(p []byte) (int, error) {
+	if err := f.room(len(p)); err != nil {
+		return 0, f.check("write", err)
+	}
 	n, err := f.File.Write(p)
-	if isFull(err) && !f.frugal && f.guard.spare.release() {
+	if isFull(err) && !f.table && f.guard.spare.release() {
 		var m int
 		m, err = f.File.Write(p[n:])
 		n += m
-	}
-	if err != nil && f.pause && isFull(err) {
-		select {
-		case <-time.After(retryPause):
-		case <-f.guard.closing:
-		}
 	}
 	return n, f.check("write", err)
 }
 
 func (f *guardFile) check(what string, err error) error {
-	if f.log {
+	switch {
+	case err == nil:
+	case f.log:
 		return f.guard.fault(what, f.name, err)
+	case f.table:
+		if f.flush {
+			f.guard.flush.Store(&err) // now, not when Pebble hears of it
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-f.guard.closing:
+		}
 	}
 	return err
 }

@@ -107,9 +107,9 @@ func locked(dir string) (bool, error) {
 		}
 		return false, fmt.Errorf("store: data directory %s: %w", dir, err)
 	}
-	defer f.Close()
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart}
-	if err := unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock); err != nil {
+	err = unix.FcntlFlock(f.Fd(), unix.F_GETLK, &lock)
+	if err = errors.Join(err, f.Close()); err != nil {
 		return false, fmt.Errorf("store: data directory %s: %w", dir, err)
 	}
 	return lock.Type != unix.F_UNLCK, nil

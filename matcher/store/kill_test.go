@@ -23,7 +23,7 @@ import (
 const (
 	childWriters = 6
 	childIDs     = 20
-	importRows   = 300
+	importRows   = 200
 )
 
 // childID is the n-th ID of writer w; those from childIDs on are of imports.
@@ -112,7 +112,7 @@ func TestKillNine(t *testing.T) {
 	places := map[[2]int]*known{} // writer, ID; an import is one place
 	rng := seeded()
 	step, acked := 1, 0
-	rounds := 12
+	rounds := 8
 	if testing.Short() {
 		rounds = 4
 	}

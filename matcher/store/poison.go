@@ -68,7 +68,7 @@ func (l fatalLogger) Fatalf(format string, args ...any) {
 	text := fmt.Errorf(format, args...)
 	for _, a := range args {
 		if err, ok := a.(error); ok { // %s and %v hide what it wraps
-			text = fmt.Errorf("%s%w", text, hidden{err})
+			text = fmt.Errorf("%w%w", text, hidden{err})
 		}
 	}
 	l.halt(text)

@@ -90,7 +90,7 @@ func (s *spare) isHeld() bool {
 type room struct {
 	free    uint64 // bytes of the file system that are free
 	reserve uint64 // of them, not to be used by writes that add something
-	spare   error  // why the spare space could not be held
+	fault   error  // why nothing may be added now
 }
 
 // measure looks at the disk. It is asked once per group.
@@ -99,11 +99,11 @@ func (s *Store) measure() (room, error) {
 	if err != nil {
 		return room{}, err
 	}
-	r := room{free: free, reserve: uint64(2 * s.unit)}
-	if flush := s.flushFault.Load(); flush != nil {
-		r.spare = *flush
+	r := room{free: free, reserve: s.guard.reserve}
+	if flush := s.guard.flush.Load(); flush != nil {
+		r.fault = *flush
 	} else if free >= r.reserve { // else admit refuses puts anyway
-		r.spare = s.spare.hold()
+		r.fault = s.spare.hold()
 	}
 	return r, nil
 }
@@ -115,8 +115,11 @@ func (r room) admit(bytes int, grows bool) error {
 	need := 3 * uint64(bytes)
 	if grows {
 		need += r.reserve
-		if r.spare != nil {
-			return matcher.Errorf(matcher.CodeFull, "the disk is full: %d bytes free, %w", r.free, r.spare)
+		if r.fault != nil && !isFull(r.fault) {
+			return matcher.Errorf(matcher.CodeUnavailable, "the disk cannot be written: %w", r.fault)
+		}
+		if r.fault != nil {
+			return matcher.Errorf(matcher.CodeFull, "the disk is full: %d bytes free, %w", r.free, r.fault)
 		}
 	}
 	if r.free < need {

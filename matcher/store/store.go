@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -37,8 +36,8 @@ type Store struct {
 	db     *pebble.DB
 	unit   int64
 	spare  *spare
-	// flushFault is why the last flush failed; nil when it did not.
-	flushFault atomic.Pointer[error]
+
+	flushWarned bool // of Pebble's one flush goroutine
 
 	// The writer goroutine's own.
 	lists     *lists
@@ -131,7 +130,7 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	}
 	s.unit = unitOf(total)
 	s.spare = &spare{fs: s.fs, path: s.fs.PathJoin(dir, nameSpare), size: s.unit}
-	s.guard = &guardFS{FS: s.fs, poison: s.poison, spare: s.spare, closing: make(chan struct{})}
+	s.guard = &guardFS{FS: s.fs, poison: s.poison, spare: s.spare, dir: dir, reserve: uint64(2 * s.unit), closing: make(chan struct{})}
 	if state == dirNew {
 		if err := create(s.guard, dir, pebbleOptions(s.guard, s.lock, s.unit)); err != nil {
 			return fmt.Errorf("store: data directory %s cannot be made: %w", dir, err)
@@ -166,10 +165,13 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 // flushed is called by Pebble after it wrote, or failed to write, a memtable.
 func (s *Store) flushed(info pebble.FlushInfo) {
 	if info.Err == nil || strings.Contains(info.Err.Error(), "empty table") { // nothing to write: the memtable was empty
-		s.flushFault.Store(nil)
+		s.guard.flush.Store(nil)
+		s.flushWarned = false
 		return
 	}
-	if s.flushFault.Swap(&info.Err) == nil {
+	s.guard.flush.Store(&info.Err)
+	if !s.flushWarned {
+		s.flushWarned = true
 		s.opts.Warn("store: a table cannot be written; it is tried again", "error", info.Err)
 	}
 }

@@ -3,8 +3,11 @@
 package store
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -12,18 +15,9 @@ import (
 	"nearside/matcher"
 )
 
-// TestRealFullDisk fills a small file system, first with objects, then from
-// outside.
+// TestRealFullDisk fills a small file system with objects.
 func TestRealFullDisk(t *testing.T) {
-	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
-		t.Skipf("NOT TESTED: a file system of 48 MiB cannot be mounted here: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
+	dir := smallMount(t)
 	noLeaks(t)
 	s, m := open(t, Options{Dir: filepath.Join(dir, "data")})
 	acked, err := fill(s, 0, 20_000)
@@ -37,27 +31,71 @@ func TestRealFullDisk(t *testing.T) {
 	for _, id := range acked[:len(acked)/2] { // deletes work on a full disk
 		must(t, s.DeleteObject(ctx, nil, matcher.Faces, id))
 	}
-	s, m = reopen(t, s, m)
+	reopen(t, s, m)
+}
 
-	// Somebody else takes every byte, then gives it back.
-	filler, err := os.Create(filepath.Join(dir, "filler"))
-	must(t, err)
-	block := make([]byte, 1<<16)
-	for err == nil {
-		_, err = filler.Write(block)
+// smallMount mounts a file system of 48 MiB.
+func smallMount(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
+		t.Skipf("NOT TESTED: a file system of 48 MiB cannot be mounted here: %v", err)
 	}
-	_, err = fill(s, 30_000, 1)
-	wantCode(t, err, matcher.CodeFull)
-	if s.Err() != nil {
-		t.Fatal(s.Err())
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// TestRacesForTheLastByte: another program takes all space while writers are
+// at work, again and again. Nothing is poisoned, and each time writes work
+// again.
+func TestRacesForTheLastByte(t *testing.T) {
+	dir := smallMount(t)
+	noLeaks(t)
+	s, m := open(t, Options{Dir: filepath.Join(dir, "data")})
+	refusals, stop := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range 4 {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(1, uint64(w)))
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				o := face(rng, id(w*100+rng.IntN(20)))
+				o.Avatar = strings.Repeat("b", 10_000)
+				_, err := s.PutObject(ctx, nil, o)
+				if err == nil {
+					continue
+				}
+				wantCode(t, err, matcher.CodeFull)
+				select {
+				case refusals <- struct{}{}:
+				case <-stop:
+					return
+				}
+			}
+		})
 	}
-	must(t, filler.Close())
-	must(t, os.Remove(filler.Name()))
-	if err := s.db.Compact(ctx, []byte{0}, []byte{0xff}, false); err != nil { // do not wait for it to happen by itself
-		t.Fatal(err)
+	for range 8 {
+		filler, err := os.Create(filepath.Join(dir, "filler"))
+		must(t, err)
+		block := make([]byte, 4096)
+		for err == nil {
+			_, err = filler.Write(block)
+		}
+		<-refusals
+		must(t, filler.Close())
+		must(t, os.Remove(filler.Name()))
 	}
-	if _, err = fill(s, 30_000, 1); err != nil {
-		t.Errorf("space returned, but: %v", err)
-	}
+	close(stop)
+	wg.Wait()
+	must(t, s.Err())
+	untilWritten(t, s, matcher.CodeFull)
 	reopen(t, s, m)
 }

@@ -135,7 +135,6 @@ func (s *Store) write() {
 // taken from the queue, but must be first in the next group.
 func (s *Store) group(first *request) (next *request) {
 	g := &group{store: s, batch: s.db.NewBatch()}
-	defer g.batch.Close()
 	for r := first; r != nil; {
 		if r.alone && r != first {
 			next = r
@@ -154,6 +153,7 @@ func (s *Store) group(first *request) (next *request) {
 		}
 	}
 	g.commit()
+	_ = g.batch.Close() // gives its memory back; it does not fail
 	return next
 }
 
@@ -199,11 +199,12 @@ func (g *group) take(tx *Tx) error {
 	if err := g.room.admit(g.batch.Len()+tx.bytes, tx.grows); err != nil {
 		return err
 	}
-	changes := append(g.changes, tx.changes...) // what the next Apply would bring
-	if err := g.store.opts.Applier.Admit(changes); err != nil {
+	before := len(g.changes)
+	g.changes = append(g.changes, tx.changes...)
+	if err := g.store.opts.Applier.Admit(g.changes); err != nil {
+		g.changes = g.changes[:before]
 		return err
 	}
-	g.changes = changes
 	g.delta.join(tx.delta)
 	for _, op := range tx.ops {
 		if op.rec == nil {

@@ -1,0 +1,116 @@
+package store
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"nearside/matcher"
+)
+
+// nothing is an applier that costs nothing.
+type nothing struct{}
+
+func (nothing) Admit([]Change) error { return nil }
+func (nothing) Apply([]Change)       {}
+
+func benchStore(b *testing.B) *Store {
+	b.Helper()
+	s, err := Open(ctx, Options{Dir: b.TempDir(), Applier: nothing{}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// BenchmarkImport measures new faces with a list, per row.
+func BenchmarkImport(b *testing.B) {
+	for _, rows := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+			s := benchStore(b)
+			rng := rand.New(rand.NewPCG(1, 2))
+			lines := make([]ImportLine, rows)
+			done := 0
+			for b.Loop() {
+				b.StopTimer()
+				for i := range lines {
+					lines[i] = ImportLine{Object: face(rng, matcher.NewID()), AddList: id(1)}
+				}
+				b.StartTimer()
+				for _, err := range s.Import(ctx, nil, lines) {
+					if err != nil {
+						b.Fatal(err)
+					}
+				}
+				done += rows
+			}
+			b.ReportMetric(float64(done)/b.Elapsed().Seconds(), "rows/s")
+		})
+	}
+}
+
+// BenchmarkCreate measures single writes of many clients at once.
+func BenchmarkCreate(b *testing.B) {
+	s := benchStore(b)
+	b.SetParallelism(64)
+	b.RunParallel(func(pb *testing.PB) {
+		rng := rand.New(rand.NewPCG(1, 2))
+		for pb.Next() {
+			if err := s.CreateObject(ctx, face(rng, matcher.NewID())); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+}
+
+// BenchmarkOpen measures reading all of 200,000 faces.
+func BenchmarkOpen(b *testing.B) {
+	s := benchStore(b)
+	const rows = 200_000
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range rows / 10_000 {
+		lines := make([]ImportLine, 10_000)
+		for i := range lines {
+			lines[i] = ImportLine{Object: face(rng, matcher.NewID()), AddList: id(1)}
+		}
+		s.Import(ctx, nil, lines)
+	}
+	for b.Loop() {
+		_ = s.Close()
+		begin := time.Now()
+		var err error
+		if s, err = Open(ctx, Options{Dir: s.opts.Dir, Applier: nothing{}}); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(rows/time.Since(begin).Seconds(), "rows/s")
+	}
+	_ = s.Close()
+}
+
+// BenchmarkCodec measures a face of 512 bytes, there and back.
+func BenchmarkCodec(b *testing.B) {
+	table := newLists()
+	table.set(id(1), listEntry{&matcher.List{ID: id(1)}, 7})
+	o := face(seeded(), id(2), id(1))
+	rec, err := appendObject(nil, o, table)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("append", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			rec, _ = appendObject(rec[:0], o, table)
+		}
+	})
+	b.Run("decode", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := decodeObject(rec, o.Origin, o.ID, table); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
