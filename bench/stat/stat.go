@@ -1,0 +1,109 @@
+// Package stat compares how long things take on a machine that is shared and
+// drifts.
+//
+// Absolute times of such a machine are worth little: they differ by a factor of
+// two from one minute to the next. So participants run in turn, round after
+// round, and only ratios within a round are kept; the figure is the median of
+// them.
+package stat
+
+import (
+	"math"
+	"slices"
+)
+
+// Run does a fixed piece of work once and returns the seconds that it took.
+type Run func() (seconds float64, err error)
+
+// Rounds are times of participants that ran in turn. Participant 0 is the
+// probe: it runs before and after all others in every round.
+type Rounds struct {
+	seconds [][]float64 // by participant, then by round; the probe has one more
+}
+
+// InTurn runs all participants n times in turn, and the probe once more at the
+// end. It ends with the first error.
+func InTurn(n int, probe Run, others ...Run) (*Rounds, error) {
+	r := &Rounds{seconds: make([][]float64, 1+len(others))}
+	participants := append([]Run{probe}, others...)
+	for range n {
+		for i, run := range participants {
+			if err := r.add(i, run); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if err := r.add(0, probe); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func (r *Rounds) add(i int, run Run) error {
+	s, err := run()
+	if err != nil {
+		return err
+	}
+	r.seconds[i] = append(r.seconds[i], s)
+	return nil
+}
+
+// Len returns the number of rounds.
+func (r *Rounds) Len() int { return len(r.seconds[0]) - 1 }
+
+// Seconds returns the median time of a participant.
+func (r *Rounds) Seconds(participant int) float64 { return Median(r.seconds[participant]) }
+
+// Ratio says how the time of a relates to that of b. The time of the probe in a
+// round is the mean of its runs before and after.
+func (r *Rounds) Ratio(a, b int) Ratio {
+	ratios := make([]float64, r.Len())
+	for i := range ratios {
+		ratios[i] = r.at(a, i) / r.at(b, i)
+	}
+	return RatioOf(ratios)
+}
+
+func (r *Rounds) at(participant, round int) float64 {
+	s := r.seconds[participant]
+	if participant == 0 {
+		return (s[round] + s[round+1]) / 2
+	}
+	return s[round]
+}
+
+// Ratio is a median of ratios, the quartiles around it, and how many there
+// were.
+type Ratio struct {
+	Median float64 `json:"median"`
+	Low    float64 `json:"low"`  // lower quartile
+	High   float64 `json:"high"` // upper quartile
+	Pairs  int     `json:"pairs"`
+}
+
+// RatioOf summarises ratios.
+func RatioOf(ratios []float64) Ratio {
+	return Ratio{Median(ratios), Quantile(ratios, 0.25), Quantile(ratios, 0.75), len(ratios)}
+}
+
+// Times returns the ratio multiplied by a factor.
+func (r Ratio) Times(f float64) Ratio { return Ratio{r.Median * f, r.Low * f, r.High * f, r.Pairs} }
+
+// Inverse returns one divided by the ratio.
+func (r Ratio) Inverse() Ratio { return Ratio{1 / r.Median, 1 / r.High, 1 / r.Low, r.Pairs} }
+
+// Median returns the median of values, NaN when there are none.
+func Median(values []float64) float64 { return Quantile(values, 0.5) }
+
+// Quantile returns the value that the part q of 0..1 of all does not exceed,
+// interpolated between neighbours; NaN when there are none.
+func Quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	at := q * float64(len(sorted)-1)
+	below := int(at)
+	above := min(below+1, len(sorted)-1)
+	return sorted[below] + (at-float64(below))*(sorted[above]-sorted[below])
+}
