@@ -1,8 +1,6 @@
 package memory
 
 import (
-	"encoding/binary"
-	"math"
 	"runtime"
 	"unsafe"
 
@@ -32,10 +30,9 @@ type kind struct {
 // chunk is a block of rows. Rows below a view's n never change; the store's
 // writer alone appends behind them.
 type chunk struct {
-	versions    versions
-	capacity    int
-	descriptors [matcher.DescriptorTypes][]byte    // row-major, version.Size() each
-	inverse     [matcher.DescriptorTypes][]float64 // cosine: 1/|row|
+	versions versions
+	capacity int
+	slabs    [matcher.DescriptorTypes]slab // by type; without a version: none
 
 	ids         []matcher.ID
 	times       []matcher.Time
@@ -60,23 +57,23 @@ func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]b
 		}
 	}
 	c := &chunk{versions: vs, capacity: max(64, min(rowsMax, chunkBytesMax/max(1, rowBytes))) &^ 63}
+	columns, err := newRegion(c.capacity*columnBytes+columnCount*64, false)
+	if err != nil {
+		return nil, err
+	}
+	runtime.AddCleanup(c, freeRegion, columns)
 	for t, v := range vs {
 		if v == nil {
 			continue
 		}
-		mem, err := newRegion(c.capacity*v.Size(), true)
+		mem, err := newRegion(slabBytes(v, c.capacity), true)
 		if err != nil {
 			return nil, err
 		}
 		runtime.AddCleanup(c, freeRegion, mem)
-		c.descriptors[t] = mem
+		c.slabs[t] = newSlab(v, c.capacity, mem, &columns)
 	}
-	mem, err := newRegion(c.capacity*columnBytes+columnCount*64, false)
-	if err != nil {
-		return nil, err
-	}
-	runtime.AddCleanup(c, freeRegion, mem)
-	c.carve(mem)
+	c.carve(columns)
 	return c, nil
 }
 
@@ -98,11 +95,6 @@ func (c *chunk) carve(mem []byte) {
 	c.userData = carve[uint32](&mem, n)
 	c.event = carve[uint32](&mem, n)
 	c.details = carve[uint32](&mem, n)
-	for t, v := range c.versions {
-		if v != nil && v.Encoding == matcher.Float32 && v.Metric == matcher.Cosine {
-			c.inverse[t] = carve[float64](&mem, n)
-		}
-	}
 }
 
 // carve takes n values off mem, at a cache line. T must hold no pointers.
@@ -115,22 +107,11 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// descriptor returns the bytes of row i, which belong to the chunk.
-func (c *chunk) descriptor(t matcher.DescriptorType, i int) []byte {
-	size := c.versions[t].Size()
-	return c.descriptors[t][i*size : (i+1)*size : (i+1)*size]
-}
-
 // set writes row i, which no snapshot shows yet, but for its details.
 func (c *chunk) set(i int, o *matcher.Object, account uint32) {
 	for t, v := range c.versions {
-		if v == nil {
-			continue
-		}
-		row := c.descriptor(matcher.DescriptorType(t), i)
-		copy(row, o.Descriptors[t].Data)
-		if c.inverse[t] != nil {
-			c.inverse[t][i] = 1 / norm(row)
+		if v != nil {
+			c.slabs[t].put(i, o.Descriptors[t].Data)
 		}
 	}
 	c.ids[i] = o.ID
@@ -144,13 +125,11 @@ func (c *chunk) set(i int, o *matcher.Object, account uint32) {
 
 // copyRow writes row i as row j of from, but for its details.
 func (c *chunk) copyRow(i int, from *chunk, j int) {
+	var data []byte
 	for t, v := range c.versions {
-		if v == nil {
-			continue
-		}
-		copy(c.descriptor(matcher.DescriptorType(t), i), from.descriptor(matcher.DescriptorType(t), j))
-		if c.inverse[t] != nil {
-			c.inverse[t][i] = from.inverse[t][j]
+		if v != nil {
+			data = from.slabs[t].appendTo(data[:0], j)
+			c.slabs[t].put(i, data)
 		}
 	}
 	c.ids[i], c.times[i], c.accounts[i] = from.ids[j], from.times[j], from.accounts[j]
@@ -161,18 +140,8 @@ func (c *chunk) copyRow(i int, from *chunk, j int) {
 // regionBytes is the address space of the chunk.
 func (c *chunk) regionBytes() int {
 	n := c.capacity * columnBytes
-	for _, d := range c.descriptors {
-		n += len(d)
+	for t := range c.slabs {
+		n += len(c.slabs[t].blocks) + len(c.slabs[t].rows)
 	}
 	return n
-}
-
-// norm returns |x| of float32 values.
-func norm(x []byte) float64 {
-	sum := 0.0
-	for ; len(x) >= 4; x = x[4:] {
-		v := float64(math.Float32frombits(binary.LittleEndian.Uint32(x)))
-		sum += v * v
-	}
-	return math.Sqrt(sum)
 }

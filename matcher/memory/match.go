@@ -76,6 +76,10 @@ func (m *Memory) bindAll(subs []matcher.SubRequest, order []groupKey, groups map
 	return queries
 }
 
+// waveProbes is the most references of one request that are compared at once.
+// It is enough to make a pass bound by arithmetic, and leaves room for others.
+const waveProbes = 48
+
 // group answers the sub-requests of one group.
 func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
 	first := &subs[members[0]]
@@ -88,22 +92,20 @@ func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest,
 			return err
 		}
 	}
-	p := m.newPass(s, first.Version, min(len(members), probesMax))
-	scan := matcher.Scan{
-		RowsSelected: s.n, RowsOtherVersion: s.n - p.rows, RowsScanned: p.rows,
-		Kernel: m.options.Kernel.Name(), SharedWith: len(members) - 1,
-	}
-	for part := range slices.Chunk(members, probesMax) {
-		probes := make([]probe, len(part))
-		for i, sub := range part {
-			probes[i] = newProbe(s.snap, &subs[sub])
+	for part := range slices.Chunk(members, waveProbes) {
+		j := newJob(s, first.Version)
+		for _, sub := range part {
+			j.probes = append(j.probes, newProbe(s.snap, &subs[sub]))
 		}
-		found, err := p.run(ctx, probes)
-		if err != nil {
+		if err := m.scheduler.run(ctx, j); err != nil {
 			return err
 		}
+		scan := matcher.Scan{
+			RowsSelected: s.n, RowsOtherVersion: s.n - j.rows, RowsScanned: j.rows,
+			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.shared),
+		}
 		for i, sub := range part {
-			results[sub] = matcher.Result{Matches: probes[i].matches(found[i], subs[sub].Candidates), Scan: scan}
+			results[sub] = matcher.Result{Matches: j.probes[i].matches(subs[sub].Candidates), Scan: scan}
 		}
 	}
 	runtime.KeepAlive(s.snap) // its chunks were read by address
@@ -111,7 +113,9 @@ func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest,
 }
 
 // matches turns hits into rows of the answer.
-func (p *probe) matches(hits []hit, c *matcher.Candidates) []matcher.Match {
+func (p *probe) matches(c *matcher.Candidates) []matcher.Match {
+	hits := p.hits
+	slices.SortFunc(hits, p.compare)
 	rows := make([]matcher.Match, len(hits))
 	objects := make([]matcher.Object, len(hits))
 	bare := onlyID(c)

@@ -3,6 +3,7 @@ package memory
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"sync"
 	"sync/atomic"
 
@@ -26,8 +27,8 @@ type Options struct {
 // Memory holds all objects in memory and matches against them. All methods are
 // safe for concurrent use but Admit and Apply, which the store's writer calls.
 type Memory struct {
-	options Options
-	workers *workers
+	options   Options
+	scheduler *scheduler
 
 	// mu guards the maps below and the change of snap; it is held for lookups
 	// and for the publishing of a commit, never during a scan.
@@ -58,21 +59,24 @@ func New(o Options) (*Memory, error) {
 	if o.newRegion == nil {
 		o.newRegion = newRegion
 	}
-	w, err := newWorkers(o.Workers)
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	s, err := newScheduler(o.Workers, func() *scanner { return &scanner{kernel: o.Kernel} })
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
 	m := &Memory{
-		options:  o,
-		workers:  w,
-		snap:     &snapshot{epoch: 1},
-		lists:    map[matcher.ID]*list{},
-		accounts: map[matcher.ID]uint32{},
-		misfits:  map[uint32]int{},
-		open:     map[kind]uint32{},
-		arenas:   map[*chunk]*arena{},
-		spare:    map[kind][]*chunk{},
-		promised: map[kind]int{},
+		options:   o,
+		scheduler: s,
+		snap:      &snapshot{epoch: 1},
+		lists:     map[matcher.ID]*list{},
+		accounts:  map[matcher.ID]uint32{},
+		misfits:   map[uint32]int{},
+		open:      map[kind]uint32{},
+		arenas:    map[*chunk]*arena{},
+		spare:     map[kind][]*chunk{},
+		promised:  map[kind]int{},
 	}
 	m.SetBytesMax(o.BytesMax)
 	for i := range m.rows {
@@ -82,7 +86,7 @@ func New(o Options) (*Memory, error) {
 }
 
 // Close ends the workers, when no match is under way any more.
-func (m *Memory) Close() { m.workers.close() }
+func (m *Memory) Close() { m.scheduler.close() }
 
 // SetBytesMax changes Options.BytesMax; what is there already stays.
 func (m *Memory) SetBytesMax(n int64) { m.bytesMax.Store(n) }
@@ -113,6 +117,6 @@ func (m *Memory) Stats() Stats {
 	for o := range s.Rows {
 		s.Rows[o] = snap.live(matcher.Origin(o))
 	}
-	s.Workers = m.workers.pool.Cap()
+	s.Workers = m.scheduler.pool.Cap()
 	return s
 }

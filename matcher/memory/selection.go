@@ -215,3 +215,40 @@ func (m *Memory) selection(ctx context.Context, o matcher.Origin, f *matcher.Fil
 	q.columns(f)
 	return q.run(ctx)
 }
+
+// words returns which rows are selected, as a
+// function of the chunk: words with a bit per row, or all of them.
+func (s *Selection) words() func(chunk uint32) (words []uint64, all bool) {
+	table := s.snap.tables[s.origin]
+	if s.rows == nil {
+		return func(chunk uint32) ([]uint64, bool) {
+			view := &table[chunk]
+			if view.dead == nil {
+				return nil, true
+			}
+			live := make([]uint64, (view.n+63)/64)
+			fill(live, view.n)
+			for w := range live {
+				live[w] &^= view.dead[w]
+			}
+			return live, false
+		}
+	}
+	const perChunk = chunkRowsMax / 64
+	if s.n*sparse >= s.snap.live(s.origin) {
+		dense := make([]uint64, len(table)*perChunk)
+		s.rows.WriteDenseTo(dense)
+		return func(chunk uint32) ([]uint64, bool) { return dense[chunk*perChunk:][:(table[chunk].n+63)/64], false }
+	}
+	found := map[uint32][]uint64{}
+	for it := s.rows.Iterator(); it.HasNext(); {
+		row := it.Next()
+		words := found[row>>16]
+		if words == nil {
+			words = make([]uint64, (table[row>>16].n+63)/64)
+			found[row>>16] = words
+		}
+		words[row>>6&(perChunk-1)] |= 1 << (row & 63)
+	}
+	return func(chunk uint32) ([]uint64, bool) { return found[chunk], false }
+}

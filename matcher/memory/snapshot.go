@@ -92,7 +92,7 @@ func (s *snapshot) withDescriptors(obj *matcher.Object, row uint32) {
 		if version != nil {
 			obj.Descriptors[t] = matcher.Descriptor{
 				Version: version.Number,
-				Data:    append([]byte(nil), v.descriptor(matcher.DescriptorType(t), i)...),
+				Data:    v.slabs[t].appendTo(nil, i),
 			}
 		}
 	}

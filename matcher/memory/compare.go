@@ -1,0 +1,299 @@
+package memory
+
+import (
+	"math"
+	"math/bits"
+	"runtime/debug"
+	"slices"
+
+	"nearside/matcher"
+	"nearside/simd"
+)
+
+// resident is how much of the descriptors stays in a core's L2 while all
+// references go over it.
+const resident = 256 << 10
+
+// member is a reference that is compared with a strip.
+type member struct {
+	probe *probe
+	strip *strip
+}
+
+// scanner is what one worker compares with. Its memory is used again.
+type scanner struct {
+	kernel  *simd.Kernel
+	members []member
+	packed  []*probe // that queries holds
+	queries simd.QueriesU8
+	vectors [][]byte
+	found   []hit
+
+	tile, next simd.TileU8
+	limits     [simd.GroupMax]int32
+	hits       simd.HitsU8
+	values     [scanBlocks * simd.BlockRows]int32
+	masks      [scanBlocks]uint16
+	blocks     []int // selected blocks of a strip
+
+	// Blocks whose last rows no snapshot shows yet, as far as they are shown:
+	// the writer may be at the others.
+	tail       []byte
+	tailConsts [simd.BlockRows]int32
+	row        []byte
+
+	floats [pieceRows]float32
+}
+
+// scanBlocks is the most blocks of one scan for one reference: bounds fall
+// after each.
+const scanBlocks = 32
+
+// do compares the strip of a lease with the references of its jobs.
+func (w *scanner) do(l *lease) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = matcher.Errorf(matcher.CodeInternal, "memory: scan: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	w.members = w.members[:0]
+	v := l.parts[0].job.version
+	for _, p := range l.parts {
+		if v.Encoding == matcher.Uint8 && !p.strip.dense {
+			w.compareSparse(p)
+			continue
+		}
+		for _, probe := range p.job.probes {
+			w.members = append(w.members, member{probe, p.strip})
+		}
+	}
+	switch {
+	case len(w.members) == 0:
+	case v.Encoding == matcher.Uint8:
+		w.compareDense(v)
+	default:
+		w.compareFloats(v)
+	}
+	return nil
+}
+
+// forget drops what would keep a snapshot alive.
+func (w *scanner) forget() {
+	clear(w.members[:cap(w.members)])
+	clear(w.packed[:cap(w.packed)])
+	clear(w.vectors[:cap(w.vectors)])
+	w.members, w.packed, w.vectors = w.members[:0], w.packed[:0], w.vectors[:0]
+	w.tile.Reset()
+	w.next.Reset()
+}
+
+// pack puts the probes of w.members into w.queries, if they are not there.
+func (w *scanner) pack() {
+	same := len(w.packed) == len(w.members)
+	for i := 0; same && i < len(w.members); i++ {
+		same = w.packed[i] == w.members[i].probe
+	}
+	if same {
+		return
+	}
+	w.packed, w.vectors = w.packed[:0], w.vectors[:0]
+	for _, m := range w.members {
+		w.packed = append(w.packed, m.probe)
+		w.vectors = append(w.vectors, m.probe.query)
+	}
+	w.kernel.PackU8(&w.queries, w.vectors)
+}
+
+// compareDense compares all rows of a strip with w.members, which may see
+// different numbers of its rows.
+func (w *scanner) compareDense(v *matcher.Version) {
+	w.pack()
+	wide := w.members[0].strip
+	for _, m := range w.members[1:] {
+		if m.strip.hi > wide.hi {
+			wide = m.strip
+		}
+	}
+	s := w.slab(wide.view, v.Type, wide.hi)
+	if len(w.members) == 1 {
+		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
+		return
+	}
+	rows := max(simd.TileRows, resident/v.Size()&^(simd.TileRows-1))
+	for lo := wide.lo; lo < wide.hi; lo += rows {
+		hi := min(wide.hi, lo+rows)
+		for g := range w.queries.Groups() {
+			for at := lo; at < hi; at += simd.TileRows {
+				w.fill(&w.tile, &s, at, wide.hi)
+				var next *simd.TileU8
+				if g == 0 && at+simd.TileRows < wide.hi {
+					w.fill(&w.next, &s, at+simd.TileRows, wide.hi)
+					next = &w.next
+				}
+				w.compareTile(g, next)
+				first, count := w.queries.Group(g)
+				for q := range count {
+					if mask := w.hits.Masks[q]; mask != 0 {
+						w.take(first+q, at, mask, w.hits.Values[q][:])
+					}
+				}
+			}
+		}
+	}
+}
+
+// shown is a slab as far as a snapshot shows it: its last block may be a copy.
+type shown struct {
+	*slab
+	tail       int // number of the block that is a copy; -1: none
+	block16    []byte
+	tailConsts []int32
+}
+
+// slab returns the first n rows of a view's descriptors.
+func (w *scanner) slab(v *view, t matcher.DescriptorType, n int) shown {
+	s := shown{slab: &v.slabs[t], tail: -1}
+	rest := n % simd.BlockRows
+	if rest == 0 {
+		return s
+	}
+	s.tail = n / simd.BlockRows
+	w.tail = slices.Grow(w.tail[:0], simd.BlockBytesU8(s.version.Length))[:simd.BlockBytesU8(s.version.Length)]
+	block, consts := s.slab.block(s.tail)
+	w.row = slices.Grow(w.row[:0], s.version.Length)[:s.version.Length]
+	for i := range rest {
+		simd.GetRowU8(w.row, block, i)
+		simd.PutRowU8(w.tail, i, w.row)
+	}
+	clear(w.tailConsts[:])
+	copy(w.tailConsts[:rest], consts[:rest])
+	s.block16, s.tailConsts = w.tail, w.tailConsts[:]
+	return s
+}
+
+func (s *shown) block(b int) ([]byte, []int32) {
+	if b == s.tail {
+		return s.block16, s.tailConsts
+	}
+	return s.slab.block(b)
+}
+
+// fill makes a tile of the rows from at, up to hi.
+func (w *scanner) fill(t *simd.TileU8, s *shown, at, hi int) {
+	t.Reset()
+	for b := at / simd.BlockRows; b < (min(hi, at+simd.TileRows)+simd.BlockRows-1)/simd.BlockRows; b++ {
+		t.Add(s.block(b))
+	}
+}
+
+// compareTile compares w.tile with group g.
+func (w *scanner) compareTile(g int, next *simd.TileU8) {
+	first, count := w.queries.Group(g)
+	for q := range count {
+		w.limits[q] = w.limit(first + q)
+	}
+	w.kernel.TileU8(&w.queries, g, &w.tile, &w.limits, &w.hits, next)
+}
+
+// limit returns the value beyond which a row is not for query q.
+func (w *scanner) limit(q int) int32 {
+	return w.queries.Limit(q, uint32(min(w.members[q].probe.within(), math.MaxInt32)))
+}
+
+// scan compares blocks lo..hi-1 with query q alone.
+func (w *scanner) scan(s *shown, q, lo, hi int) {
+	for lo < hi {
+		n := min(scanBlocks, hi-lo)
+		if s.tail == lo {
+			n = 1
+		} else if s.tail > lo {
+			n = min(n, s.tail-lo)
+		}
+		block, consts := s.block(lo)
+		if n > 1 {
+			block, consts = s.blocks[lo*len(block):(lo+n)*len(block)], s.consts[lo*simd.BlockRows:(lo+n)*simd.BlockRows]
+		}
+		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(q), w.values[:n*simd.BlockRows], w.masks[:n])
+		for b, mask := range w.masks[:n] {
+			if mask != 0 {
+				w.take(q, (lo+b)*simd.BlockRows, uint64(mask), w.values[b*simd.BlockRows:])
+			}
+		}
+		lo += n
+	}
+}
+
+// take offers the rows of mask, of which the first has offset at, to the
+// probe of query q: those that its strip has and selects.
+func (w *scanner) take(q, at int, mask uint64, values []int32) {
+	m := &w.members[q]
+	if left := m.strip.hi - at; left < 64 {
+		mask &= 1<<max(0, left) - 1
+	}
+	if selected := m.strip.mask; selected != nil && mask != 0 {
+		mask &= selected[(at-m.strip.lo)>>6] >> (at & 63)
+	}
+	w.found = w.found[:0]
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
+	}
+	if len(w.found) > 0 {
+		m.probe.offer(w.found)
+	}
+}
+
+// compareSparse compares the blocks of a strip that have a selected row with
+// the references of one job. A scattered row costs its whole block: 16 rows
+// side by side are what a scan reads anyway.
+func (w *scanner) compareSparse(p part) {
+	w.members = w.members[:0]
+	for _, probe := range p.job.probes {
+		w.members = append(w.members, member{probe, p.strip})
+	}
+	w.pack()
+	w.blocks = w.blocks[:0]
+	for i, word := range p.strip.mask {
+		for b := 0; word != 0; b, word = b+1, word>>simd.BlockRows {
+			if word&0xffff != 0 {
+				w.blocks = append(w.blocks, p.strip.lo/simd.BlockRows+i*4+b)
+			}
+		}
+	}
+	s := w.slab(p.strip.view, p.job.version.Type, p.strip.hi)
+	if len(w.members) == 1 {
+		for i := 0; i < len(w.blocks); {
+			j := i + 1
+			for j < len(w.blocks) && w.blocks[j] == w.blocks[j-1]+1 {
+				j++
+			}
+			w.scan(&s, 0, w.blocks[i], w.blocks[j-1]+1)
+			i = j
+		}
+	} else {
+		for part := range slices.Chunk(w.blocks, simd.TileBlocks) {
+			w.compareBlocks(&s, part)
+		}
+	}
+	w.members = w.members[:0]
+}
+
+// compareBlocks compares up to four blocks, wherever they are, with all
+// queries.
+func (w *scanner) compareBlocks(s *shown, blocks []int) {
+	w.tile.Reset()
+	for _, b := range blocks {
+		w.tile.Add(s.block(b))
+	}
+	for g := range w.queries.Groups() {
+		w.compareTile(g, nil)
+		first, count := w.queries.Group(g)
+		for q := range count {
+			for i, b := range blocks {
+				if mask := w.hits.Masks[q] >> (i * simd.BlockRows) & 0xffff; mask != 0 {
+					w.take(first+q, b*simd.BlockRows, mask, w.hits.Values[q][i*simd.BlockRows:])
+				}
+			}
+		}
+	}
+}
