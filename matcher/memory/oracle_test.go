@@ -1,11 +1,11 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/big"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -75,13 +75,12 @@ func (o *oracle) passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 // distance follows the text of API.md 2.
 func (o *oracle) distance(v *matcher.Version, a, b []byte) float64 {
 	if v.Encoding == matcher.Uint8 {
-		sum := new(big.Int)
+		sum := int64(0)
 		for i := range a {
-			d := big.NewInt(int64(a[i]) - int64(b[i]))
-			sum.Add(sum, d.Mul(d, d))
+			d := int64(a[i]) - int64(b[i])
+			sum += d * d
 		}
-		f, _ := new(big.Rat).SetFrac(sum, big.NewInt(int64(v.Scale)*int64(v.Scale))).Float64()
-		return f
+		return float64(sum) / (float64(v.Scale) * float64(v.Scale))
 	}
 	at := func(b []byte, i int) float64 {
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(b[i*4:])))
@@ -138,7 +137,7 @@ func (o *oracle) match(sub *matcher.SubRequest) (rows []answer, selected, scanne
 		case c.Order == matcher.ByTimeDesc && a.time != b.time:
 			return a.time > b.time
 		}
-		return a.id.String() < b.id.String()
+		return bytes.Compare(a.id[:], b.id[:]) < 0
 	})
 	return rows[:min(len(rows), c.Limit)], selected, scanned
 }
