@@ -55,7 +55,6 @@ func (o *oracle) passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 	}
 	g, hasGender := x.Gender.Get()
 	e, hasEthnic := x.EthnicGroup.Get()
-	text := x.ID.String()
 	return (account == nil || *account == x.Account) &&
 		(f.Account == nil || *f.Account == x.Account) &&
 		matcher.InRange(f.CreateTime, x.CreateTime) &&
@@ -66,8 +65,8 @@ func (o *oracle) passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 		(f.EthnicGroups == nil || hasEthnic && slices.Contains(f.EthnicGroups, e)) &&
 		(f.EventIDs == nil || !x.EventID.IsZero() && in(f.EventIDs, x.EventID)) &&
 		(f.FaceIDs == nil || in(f.FaceIDs, x.ID)) &&
-		(f.FaceID.GTE == nil || text >= f.FaceID.GTE.String()) &&
-		(f.FaceID.LT == nil || text < f.FaceID.LT.String()) &&
+		(f.FaceID.GTE == nil || x.ID.String() >= f.FaceID.GTE.String()) &&
+		(f.FaceID.LT == nil || x.ID.String() < f.FaceID.LT.String()) &&
 		(f.ListID == nil || in([]matcher.ID{*f.ListID}, x.Lists...)) &&
 		(f.Lists == nil || in(f.Lists, x.Lists...))
 }
