@@ -92,6 +92,7 @@ func (v *Version) Cut(threshold float64) float64 {
 			lo = mid + 1
 		}
 	}
-	// math.Exp is monotone only up to its last digits: leave them room.
-	return math.Float64frombits(lo)*(1+1e-9) + 1e-12
+	// math.Exp is monotone only up to its last digits: leave them room. One of
+	// them is a distance of 2^-52/steepness.
+	return min(math.Float64frombits(lo)*(1+1e-9)+1e-15/v.Similarity.Steepness, v.DistanceMax())
 }

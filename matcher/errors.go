@@ -73,8 +73,7 @@ func At(path string, err error) error {
 
 // CodeOf returns the kind of err: CodeInternal when it is no *Error.
 func CodeOf(err error) Code {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
 	return CodeInternal

@@ -80,7 +80,7 @@ func (v *Version) Size() int {
 }
 
 // check returns every fault of v.
-func (v *Version) check() error {
+func (v *Version) check() []error {
 	var faults []error
 	bad := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	if v.Number == 0 {
@@ -104,6 +104,9 @@ func (v *Version) check() error {
 		if v.Scale != 0 {
 			bad("scale: only uint8 descriptors have one")
 		}
+		if v.Metric > Cosine {
+			bad("metric: %d is neither l2 nor cosine", v.Metric)
+		}
 	default:
 		bad("encoding: %d is neither uint8 nor float32", v.Encoding)
 	}
@@ -113,7 +116,7 @@ func (v *Version) check() error {
 	if k := v.Similarity.Steepness; math.IsNaN(k) || math.IsInf(k, 0) || k <= 0 {
 		bad("similarity.steepness: %v is not a number above 0", k)
 	}
-	return errors.Join(faults...)
+	return faults
 }
 
 // CheckData says what is wrong with data as a descriptor of v: its length,
@@ -170,18 +173,20 @@ func NewRegistry(custom []Version) (*Registry, error) {
 	seen := map[uint32]bool{}
 	var faults []error
 	for i, v := range custom {
-		err := v.check()
-		if old := r.versions[v.Number]; err == nil && old != nil {
+		bad := v.check()
+		if old := r.versions[v.Number]; bad == nil && old != nil {
 			switch {
 			case seen[v.Number]:
-				err = fmt.Errorf("number: %d is there twice", v.Number)
+				bad = append(bad, fmt.Errorf("number: %d is there twice", v.Number))
 			case old.Type != v.Type || old.Encoding != v.Encoding || old.Length != v.Length || old.Scale != v.Scale:
-				err = fmt.Errorf("number: %d is built in as %s, %s, length %d, scale %d; only its similarity can be set",
-					v.Number, old.Type, old.Encoding, old.Length, old.Scale)
+				bad = append(bad, fmt.Errorf("number: %d is built in as %s, %s, length %d, scale %d; only its similarity can be set",
+					v.Number, old.Type, old.Encoding, old.Length, old.Scale))
 			}
 		}
-		if err != nil {
+		for _, err := range bad {
 			faults = append(faults, fmt.Errorf("descriptors.versions[%d].%w", i, err))
+		}
+		if bad != nil {
 			continue
 		}
 		seen[v.Number] = true

@@ -16,6 +16,11 @@ func nativeKernels() []*Kernel {
 			squaredL2U8:  squaredL2U8AVX2,
 			squaredL2F32: squaredL2F32Vek,
 			dotF32:       dotF32Vek,
+			wordsU8:      1,
+			packU8:       packBytes,
+			scanU8:       scanU8Generic,
+			tileU8:       tileFuncs[uint32, int32]{2: tileU8Generic, 4: tileU8Generic, 6: tileU8Generic},
+			probes:       probes{probeStreamAVX2, probeU8AVX2, probeF32AVX2, 16, 8},
 		},
 		{
 			name:         "avx512-vnni",
@@ -24,6 +29,11 @@ func nativeKernels() []*Kernel {
 			squaredL2U8:  squaredL2U8VNNI,
 			squaredL2F32: squaredL2F32AVX512,
 			dotF32:       dotF32AVX512,
+			wordsU8:      1,
+			packU8:       packBytes,
+			scanU8:       scanU8VNNI,
+			tileU8:       tileFuncs[uint32, int32]{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
+			probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
 		},
 	}
 }

@@ -59,3 +59,8 @@ func benchmark[T uint8 | float32, D any](b *testing.B, compute func(k *Kernel, d
 func BenchmarkSquaredL2U8(b *testing.B)  { benchmark(b, (*Kernel).SquaredL2U8) }
 func BenchmarkSquaredL2F32(b *testing.B) { benchmark(b, (*Kernel).SquaredL2F32) }
 func BenchmarkDotF32(b *testing.B)       { benchmark(b, (*Kernel).DotF32) }
+
+// bytesOf returns the memory of s.
+func bytesOf(s []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(&s[0])), 4*len(s))
+}

@@ -26,6 +26,11 @@ var kernels = append([]*Kernel{{
 	squaredL2U8:  squaredL2U8Generic,
 	squaredL2F32: squaredL2F32Generic,
 	dotF32:       dotF32Generic,
+	wordsU8:      1,
+	packU8:       packBytes,
+	scanU8:       scanU8Generic,
+	tileU8:       tileFuncs[uint32, int32]{2: tileU8Generic, 4: tileU8Generic, 6: tileU8Generic},
+	probes:       probes{probeStreamGeneric, probeU8Generic, probeF32Generic, 1, 1},
 }}, nativeKernels()...)
 
 // Kernels returns all kernels of this build, slowest first, those that this CPU

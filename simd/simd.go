@@ -37,7 +37,22 @@ type Kernel struct {
 	squaredL2U8  func(dst []uint32, query, rows []uint8)
 	squaredL2F32 func(dst, query, rows []float32)
 	dotF32       func(dst, query, rows []float32)
+
+	wordsU8 int // of a packed uint8 query for each line of a block
+	packU8  func(dst []uint32, query []uint8)
+	scanU8  scanFunc[uint32, int32]
+	tileU8  tileFuncs[uint32, int32]
+
+	probes probes
 }
+
+// scanFunc is ScanU8 or ScanF32 after its checks.
+type scanFunc[W uint32 | float32, C int32 | float32] func(query []W, blocks []byte, consts []C, limit C, values []C, masks []uint16)
+
+// tileFuncs are TileU8 or TileF32 after their checks, by the width of the tile.
+// next is nil or has what shall be prefetched.
+type tileFuncs[W uint32 | float32, C int32 | float32] [GroupMax + 1]func(queries []W, blocks *[TileBlocks][]byte, consts *[TileBlocks][]C,
+	limits *[GroupMax]C, values *[GroupMax][TileRows]C, masks *[GroupMax]uint64, next *[TileBlocks][]byte)
 
 // Name begins with the kernel's level, "generic", "avx2" or "avx512".
 func (k *Kernel) Name() string { return k.name }
@@ -71,10 +86,14 @@ func (k *Kernel) DotF32(dst, query, rows []float32) {
 
 // checkShape stands between the caller and assembly that trusts its lengths.
 func checkShape(rows, dim, values int) {
-	if dim < 1 || dim > DimMax {
-		panic(fmt.Sprintf("simd: %d dimensions, want 1 to %d", dim, DimMax))
-	}
+	checkDims(dim)
 	if values != rows*dim {
 		panic(fmt.Sprintf("simd: %d values are not %d rows of %d dimensions", values, rows, dim))
+	}
+}
+
+func checkDims(dims int) {
+	if dims < 1 || dims > DimMax {
+		panic(fmt.Sprintf("simd: %d dimensions, want 1 to %d", dims, DimMax))
 	}
 }

@@ -24,6 +24,7 @@ type commands struct {
 	Import  importCmd  `cmd:"" help:"Send objects or vectors to a server."`
 	Export  exportCmd  `cmd:"" help:"Read objects from a server, as lines of JSON."`
 	Match   matchCmd   `cmd:"" help:"Look for the nearest faces of a server."`
+	Bench   benchCmd   `cmd:"" help:"Measure how fast a server answers."`
 	Doctor  doctorCmd  `cmd:"" help:"Look at this machine, and say what to do about it."`
 	Config  configCmd  `cmd:"" help:"Check and show the configuration."`
 	Version versionCmd `cmd:"" help:"Show the version."`

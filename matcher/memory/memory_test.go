@@ -60,7 +60,7 @@ func TestEqualsBruteForce(t *testing.T) {
 					t.Skip("this CPU cannot run the kernel")
 				}
 				w := newWorld(uint64(workers))
-				for i := 0; i < len(w.versions); i++ {
+				for i := range len(w.versions) {
 					versions := w.versions[i : i+1]
 					if i%3 == 0 {
 						versions = []*matcher.Version{w.versions[i], w.versions[(i*5+1)%len(w.versions)]}

@@ -1,11 +1,11 @@
 package memory
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math"
-	"math/big"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -55,7 +55,6 @@ func (o *oracle) passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 	}
 	g, hasGender := x.Gender.Get()
 	e, hasEthnic := x.EthnicGroup.Get()
-	text := x.ID.String()
 	return (account == nil || *account == x.Account) &&
 		(f.Account == nil || *f.Account == x.Account) &&
 		matcher.InRange(f.CreateTime, x.CreateTime) &&
@@ -66,8 +65,8 @@ func (o *oracle) passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 		(f.EthnicGroups == nil || hasEthnic && slices.Contains(f.EthnicGroups, e)) &&
 		(f.EventIDs == nil || !x.EventID.IsZero() && in(f.EventIDs, x.EventID)) &&
 		(f.FaceIDs == nil || in(f.FaceIDs, x.ID)) &&
-		(f.FaceID.GTE == nil || text >= f.FaceID.GTE.String()) &&
-		(f.FaceID.LT == nil || text < f.FaceID.LT.String()) &&
+		(f.FaceID.GTE == nil || x.ID.String() >= f.FaceID.GTE.String()) &&
+		(f.FaceID.LT == nil || x.ID.String() < f.FaceID.LT.String()) &&
 		(f.ListID == nil || in([]matcher.ID{*f.ListID}, x.Lists...)) &&
 		(f.Lists == nil || in(f.Lists, x.Lists...))
 }
@@ -75,24 +74,23 @@ func (o *oracle) passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 // distance follows the text of API.md 2.
 func (o *oracle) distance(v *matcher.Version, a, b []byte) float64 {
 	if v.Encoding == matcher.Uint8 {
-		sum := new(big.Int)
+		sum := int64(0)
 		for i := range a {
-			d := big.NewInt(int64(a[i]) - int64(b[i]))
-			sum.Add(sum, d.Mul(d, d))
+			d := int64(a[i]) - int64(b[i])
+			sum += d * d
 		}
-		f, _ := new(big.Rat).SetFrac(sum, big.NewInt(int64(v.Scale)*int64(v.Scale))).Float64()
-		return f
+		return float64(sum) / (float64(v.Scale) * float64(v.Scale))
 	}
 	at := func(b []byte, i int) float64 {
 		return float64(math.Float32frombits(binary.LittleEndian.Uint32(b[i*4:])))
 	}
 	var l2, dot, aa, bb float64
-	for i := 0; i < v.Length; i++ {
+	for i := range v.Length {
 		x, y := at(a, i), at(b, i)
-		l2 = l2 + float64((x-y)*(x-y))
-		dot = dot + float64(x*y)
-		aa = aa + float64(x*x)
-		bb = bb + float64(y*y)
+		l2 += float64((x - y) * (x - y))
+		dot += float64(x * y)
+		aa += float64(x * x)
+		bb += float64(y * y)
 	}
 	if v.Metric == matcher.L2 {
 		return l2
@@ -138,7 +136,7 @@ func (o *oracle) match(sub *matcher.SubRequest) (rows []answer, selected, scanne
 		case c.Order == matcher.ByTimeDesc && a.time != b.time:
 			return a.time > b.time
 		}
-		return a.id.String() < b.id.String()
+		return bytes.Compare(a.id[:], b.id[:]) < 0
 	})
 	return rows[:min(len(rows), c.Limit)], selected, scanned
 }
@@ -254,27 +252,26 @@ func (w *world) face(lists []matcher.ID, versions []*matcher.Version) *matcher.O
 	return o
 }
 
-func ptr[T any](v T) *T { return &v }
-
+//go:fix inline
 func (w *world) filter() (f matcher.Filter) {
 	for range w.IntN(4) {
 		switch w.IntN(14) {
 		case 0:
-			f.Account = ptr(pick(w, w.accounts))
+			f.Account = new(pick(w, w.accounts))
 		case 1:
-			f.CreateTime.GTE = ptr(matcher.Time(w.IntN(20) * 1000))
+			f.CreateTime.GTE = new(matcher.Time(w.IntN(20) * 1000))
 		case 2:
-			f.CreateTime.LT = ptr(matcher.Time(w.IntN(20) * 1000))
+			f.CreateTime.LT = new(matcher.Time(w.IntN(20) * 1000))
 		case 3:
-			f.UserData = ptr(fmt.Sprint("u", w.IntN(7)))
+			f.UserData = new(fmt.Sprint("u", w.IntN(7)))
 		case 4:
 			f.ExternalIDs = subset(w, []string{"e0", "e1", "e2", "none"})
 		case 5:
-			f.Age = matcher.Range[uint8]{GTE: ptr(uint8(w.IntN(60)))}
+			f.Age = matcher.Range[uint8]{GTE: new(uint8(w.IntN(60)))}
 		case 6:
-			f.Age.LT = ptr(uint8(w.IntN(90)))
+			f.Age.LT = new(uint8(w.IntN(90)))
 		case 7:
-			f.Gender = ptr(uint8(w.IntN(3)))
+			f.Gender = new(uint8(w.IntN(3)))
 		case 8:
 			f.EthnicGroups = subset(w, []uint8{0, 1, 2, 9})
 		case 9:
@@ -282,9 +279,9 @@ func (w *world) filter() (f matcher.Filter) {
 		case 10:
 			f.FaceIDs = subset(w, w.ids)[:w.IntN(50)]
 		case 11:
-			f.FaceID = matcher.Range[matcher.ID]{GTE: ptr(pick(w, w.ids)), LT: ptr(pick(w, w.ids))}
+			f.FaceID = matcher.Range[matcher.ID]{GTE: new(pick(w, w.ids)), LT: new(pick(w, w.ids))}
 		case 12:
-			f.ListID = ptr(pick(w, w.lists))
+			f.ListID = new(pick(w, w.lists))
 		case 13:
 			f.Lists = subset(w, w.lists)
 		}
@@ -303,7 +300,7 @@ func matchBoth(t *testing.T, w *world, m *Memory, o *oracle, versions []*matcher
 		}
 		var account *matcher.ID
 		if w.IntN(4) == 0 {
-			account = ptr(pick(w, w.accounts))
+			account = new(pick(w, w.accounts))
 		}
 		for range 1 + w.IntN(3) {
 			v := pick(w, versions)

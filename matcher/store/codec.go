@@ -62,7 +62,7 @@ var originKinds = [matcher.Origins]byte{matcher.Faces: 'f', matcher.Events: 'e',
 func objectKey(o matcher.Origin, id matcher.ID) key { return makeKey(originKinds[o], id) }
 
 // appendObject appends the record of o. Lists that are not in the table are
-// CodeListNotFound; scratch is for their numbers.
+// CodeListNotFound.
 func appendObject(dst []byte, o *matcher.Object, table *lists) ([]byte, error) {
 	dst = append(dst, recordVersion)
 	dst = appendID(dst, tagAccount, o.Account)

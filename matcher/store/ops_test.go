@@ -246,7 +246,7 @@ func TestImport(t *testing.T) {
 func TestDeletingManyIsOneCommit(t *testing.T) {
 	noLeaks(t)
 	s, m := open(t, Options{Dir: t.TempDir()})
-	const n = 100_000
+	const n = 40_000
 	ids := make([]matcher.ID, n)
 	must(t, s.Commit(ctx, func(tx *Tx) error {
 		for i := range ids {

@@ -1,8 +1,8 @@
 package store
 
 import (
-	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -28,7 +28,7 @@ func benchStore(b *testing.B) *Store {
 // BenchmarkImport measures new faces with a list, per row.
 func BenchmarkImport(b *testing.B) {
 	for _, rows := range []int{100, 1000, 10_000} {
-		b.Run(fmt.Sprint(rows), func(b *testing.B) {
+		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			s := benchStore(b)
 			rng := rand.New(rand.NewPCG(1, 2))
 			lines := make([]ImportLine, rows)

@@ -23,9 +23,9 @@ func TestRealFullDisk(t *testing.T) {
 	acked, err := fill(s, 0, 20_000)
 	wantCode(t, err, matcher.CodeFull)
 	if len(acked) < 200 || s.Err() != nil {
-		t.Fatalf("%d objects of 20 kB fit into 48 MiB; %v", len(acked), s.Err())
+		t.Fatalf("%d objects of 20 kB fit into 24 MiB; %v", len(acked), s.Err())
 	}
-	t.Logf("%d objects of 20 kB fit into 48 MiB", len(acked))
+	t.Logf("%d objects of 20 kB fit into 24 MiB", len(acked))
 	s, m = reopen(t, s, m) // a full directory can be opened
 
 	for _, id := range acked[:len(acked)/2] { // deletes work on a full disk
@@ -34,12 +34,12 @@ func TestRealFullDisk(t *testing.T) {
 	reopen(t, s, m)
 }
 
-// smallMount mounts a file system of 48 MiB.
+// smallMount mounts a file system of 24 MiB.
 func smallMount(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=48m"); err != nil {
-		t.Skipf("NOT TESTED: a file system of 48 MiB cannot be mounted here: %v", err)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m"); err != nil {
+		t.Skipf("NOT TESTED: a file system of 24 MiB cannot be mounted here: %v", err)
 	}
 	t.Cleanup(func() {
 		if err := unix.Unmount(dir, 0); err != nil {

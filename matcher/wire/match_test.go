@@ -226,7 +226,7 @@ func TestMatchAccepts(t *testing.T) {
 		Origin: matcher.Faces, Limit: 7, Threshold: 1, Targets: []string{"face_id", "similarity"}, Order: matcher.ByTimeDesc,
 		Filter: matcher.Filter{
 			Account:    &idA,
-			CreateTime: matcher.Range[matcher.Time]{GTE: at("2026-05-01T12:00:00Z"), LT: at("2026-05-31T12:00:00.123Z")},
+			CreateTime: matcher.Range[matcher.Time]{GTE: at("2026-04-30T12:00:00Z"), LT: at("2026-05-31T12:00:00.123Z")},
 			UserData:   &text, ExternalIDs: []string{"x", "y"}, Age: matcher.Range[uint8]{GTE: &one, LT: &two}, Gender: &zero,
 			EthnicGroups: []uint8{3}, EventIDs: []matcher.ID{idB}, FaceIDs: []matcher.ID{},
 			FaceID: matcher.Range[matcher.ID]{GTE: &idA, LT: &idB}, ListID: &idB, Lists: []matcher.ID{idA},

@@ -1,0 +1,68 @@
+// Package gate holds the bars for speed and judges measurements by them.
+//
+// A Bar is a bound on one figure, nearly always a ratio of two times of the
+// same run: to what the machine can do at most, or to another library. Judge
+// gives each bar a Verdict. A bar that cannot be met after honest tries stands
+// in bench/known-misses.md, with its measurement and its cause; it then is a
+// known miss as long as it does not get worse.
+package gate
+
+// Bar is a bound on a figure.
+type Bar struct {
+	ID       string
+	Workload string
+	Figure   string // what is measured, with its unit unless it is a ratio
+	AtMost   bool   // else at least
+	Bound    float64
+}
+
+// meets reports whether a value is within the bar.
+func (b *Bar) meets(value float64) bool {
+	if b.AtMost {
+		return value <= b.Bound
+	}
+	return value >= b.Bound
+}
+
+const (
+	u8One     = "uint8, 1 query, 1 thread, 512 MiB set"
+	u8Many    = "uint8, 64 queries, per core"
+	u8Some    = "uint8, 16 queries, per core"
+	avx2      = ", NEARSIDE_SIMD=avx2"
+	f32One    = "float32 exact, 1 query"
+	f32Many   = "float32, 64 queries, per core"
+	listPart  = "filter selecting 1 %, contiguous (one list)"
+	timePart  = "filter selecting 1 %, contiguous (one time range)"
+	scattered = "filter selecting 1 %, scattered"
+	httpMany  = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
+)
+
+// Bars are all bars: 512 dimensions, top 10 included.
+var Bars = []Bar{
+	{"u8-1-stream", u8One, "x stream probe", false, 1.0},
+	{"u8-1-faiss-recorded", u8One, "x FAISS 1.15 QT_8bit_direct, as recorded beside a probe", false, 1.4},
+	{"u8-1-faiss-sq8", u8One, "x FAISS SQ8, as installed", false, 3},
+	{"u8-64-peak", u8Many, "x VNNI peak", false, 0.80},
+	{"u8-64-faiss", u8Many, "x FAISS, its fastest of 8 bits", false, 8},
+	{"u8-16-limit", u8Some, "x min(VNNI peak, 16 x stream probe)", false, 0.68},
+	{"u8-16-faiss", u8Some, "x FAISS, its fastest of 8 bits", false, 5},
+	{"avx2-u8-1-stream", u8One + avx2, "x stream probe", false, 0.85},
+	{"avx2-u8-1-faiss", u8One + avx2, "x FAISS, its fastest of 8 bits", false, 1},
+	{"avx2-u8-64-peak", u8Many + avx2, "x VPMADDWD peak", false, 0.6},
+	{"avx2-u8-64-faiss", u8Many + avx2, "x FAISS, its fastest of 8 bits", false, 1},
+	{"avx2-u8-16-faiss", u8Some + avx2, "x FAISS, its fastest of 8 bits", false, 1},
+	{"f32-1-u8", f32One, "x the time of the uint8 scan of as many rows", true, 1.25},
+	{"f32-1-vek", f32One, "x vek32", false, 3},
+	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},
+	{"f32-64-sgemm", f32Many, "x OpenBLAS sgemm", false, 1.3},
+	{"filter-list", listPart, "x the time of the full scan", true, 0.03},
+	{"filter-time", timePart, "x the time of the full scan", true, 0.03},
+	{"filter-scattered", scattered, "x the time of the full scan", true, 0.20},
+	{"http-64-peak", httpMany, "x VNNI peak of all cores", false, 0.5},
+	{"http-64-1", httpMany, "x the pairs/s of one client", false, 4},
+	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
+	{"lua-cost-prefilter", "Lua: cost and prefilter of one candidate set", "us added", true, 10},
+	{"import", "import of uint8 x 512, sync on", "rows/s", false, 100_000},
+	{"restart", "restart, page cache warm", "s from exec to the first answer over all rows", true, 1},
+	{"memory", "resident memory of a server", "x (rows x (descriptor + 128 B) + 250 MB)", true, 1},
+}

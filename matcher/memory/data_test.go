@@ -1,0 +1,144 @@
+package memory
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+)
+
+// rowsOfFile reads a .bvecs, .fvecs or .ivecs file: int32 dimension, then the
+// values, per row.
+func rowsOfFile(t *testing.T, name string, valueBytes int) [][]byte {
+	t.Helper()
+	b, err := os.ReadFile("../../bench/data/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rows [][]byte
+	for len(b) > 0 {
+		n := 4 + int(binary.LittleEndian.Uint32(b))*valueBytes
+		rows = append(rows, b[4:n:n])
+		b = b[n:]
+	}
+	return rows
+}
+
+// TestRealFaces matches each of the 88 faces against all of them, in bytes and
+// in float32 under both metrics.
+func TestRealFaces(t *testing.T) {
+	s := matcher.Calibration{Midpoint: 12.6, Steepness: 1}
+	unit := matcher.Calibration{Midpoint: 0.9, Steepness: 10}
+	p := newPair(t, Options{chunkRows: 64},
+		matcher.Version{Number: 1001, Length: 256, Scale: 128, Similarity: s},
+		matcher.Version{Number: 2001, Length: 256, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: unit},
+		matcher.Version{Number: 2002, Length: 256, Encoding: matcher.Float32, Metric: matcher.L2, Similarity: unit})
+	file, err := os.Open("../../bench/data/faces.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	var changes []store.Change
+	floats := rowsOfFile(t, "faces.fvecs", 4)
+	for scan := bufio.NewScanner(file); scan.Scan(); {
+		var line struct {
+			FaceID     string `json:"face_id"`
+			ExternalID string `json:"external_id"`
+			UserData   string `json:"user_data"`
+			Descriptor struct {
+				Version uint32
+				Data    []byte
+			}
+		}
+		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		row := len(changes) / 3
+		for _, c := range []store.Change{
+			put(matcher.MustID(line.FaceID), 1001, line.Descriptor.Data),
+			put(matcher.NameID(fmt.Sprint("cosine", row)), 2001, floats[row]),
+			put(matcher.NameID(fmt.Sprint("l2", row)), 2002, floats[row]),
+		} {
+			c.Object.ExternalID, c.Object.UserData, c.Object.CreateTime = line.ExternalID, line.UserData, matcher.Time(row/4)
+			changes = append(changes, c)
+		}
+	}
+	if len(changes) != 3*88 {
+		t.Fatalf("%d rows, want 3 x 88", len(changes))
+	}
+	p.commit(t, changes...)
+	sets := []*matcher.Candidates{
+		{Limit: 100},
+		{Limit: 5, Threshold: 0.6},
+		{Limit: 7, Filter: matcher.Filter{UserData: new("dark")}, Order: matcher.ByTimeDesc, Threshold: 0.1},
+	}
+	var subs []matcher.SubRequest
+	for _, c := range changes {
+		d := c.Object.Descriptors[matcher.FaceDescriptor]
+		for _, set := range sets {
+			subs = append(subs, reference(p.options.Registry.Version(d.Version), d.Data, set))
+		}
+	}
+	want := p.expect(subs)
+	for i := range subs {
+		if i%3 == 0 && (len(want[i].rows) != 88 || want[i].rows[0].distance > 1e-15) {
+			t.Fatalf("the oracle is wrong: %d rows, nearest at %v", len(want[i].rows), want[i].rows[0].distance)
+		}
+	}
+	eachEngine(t, p.Memory, func(t *testing.T) { p.check(t, subs, want) })
+}
+
+// TestSIFT matches the queries against the base and compares with brute force
+// and with the published ground truth, which orders ties by row: distances
+// must be equal, and rows of equal distance as sets.
+func TestSIFT(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 1024},
+		matcher.Version{Number: 1002, Length: 128, Scale: 1, Similarity: matcher.Calibration{Midpoint: 60000, Steepness: 0.0001}})
+	base := rowsOfFile(t, "sift-base.bvecs", 1)
+	truth := rowsOfFile(t, "sift-groundtruth.ivecs", 4)
+	var changes []store.Change
+	rowOf := map[matcher.ID]int{}
+	for row, data := range base {
+		id := matcher.NameID(fmt.Sprint("sift", row))
+		rowOf[id] = row
+		changes = append(changes, put(id, 1002, data))
+	}
+	p.commit(t, changes...)
+	v := p.options.Registry.Version(1002)
+	all := &matcher.Candidates{Limit: 100, Targets: []string{"face_id"}}
+	var subs []matcher.SubRequest
+	for _, q := range rowsOfFile(t, "sift-query.bvecs", 1) {
+		subs = append(subs, reference(v, q, all))
+	}
+	if len(base) != 4900 || len(subs) != 100 || len(truth) != 100 {
+		t.Fatalf("%d base rows, %d queries, %d truths", len(base), len(subs), len(truth))
+	}
+	want := p.expect(subs)
+	eachEngine(t, p.Memory, func(t *testing.T) {
+		p.check(t, subs, want)
+		for i, r := range p.Match(t.Context(), subs) {
+			byDistance := map[float64][]int{}
+			for j, m := range r.Matches {
+				nearest := int(binary.LittleEndian.Uint32(truth[i][4*j:]))
+				query := subs[i].Reference.Descriptor.Data
+				if d := p.distance(v, query, base[nearest]); m.Distance != d {
+					t.Fatalf("query %d, place %d: distance %v, the ground truth's %v", i, j, m.Distance, d)
+				}
+				byDistance[m.Distance] = append(byDistance[m.Distance], rowOf[m.ID], nearest)
+			}
+			last := r.Matches[len(r.Matches)-1].Distance // its ties may be cut off differently
+			for d, rows := range byDistance {
+				slices.Sort(rows)
+				if once := slices.Compact(slices.Clone(rows)); d != last && 2*len(once) != len(rows) {
+					t.Fatalf("query %d: rows at distance %v differ from the ground truth: %v", i, d, rows)
+				}
+			}
+		}
+	})
+}

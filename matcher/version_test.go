@@ -1,0 +1,120 @@
+package matcher_test
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"nearside/matcher"
+)
+
+func TestBuiltInVersions(t *testing.T) {
+	registry, err := matcher.NewRegistry(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[uint32]matcher.Version{}
+	for _, n := range []uint32{54, 56, 57, 58, 59, 60, 62, 65} {
+		want[n] = matcher.Version{Type: matcher.FaceDescriptor, Length: 512}
+	}
+	for _, n := range []uint32{102, 103, 104} {
+		want[n] = matcher.Version{Type: matcher.BodyDescriptor, Length: 2048}
+	}
+	for _, n := range []uint32{105, 106, 107, 108, 110} {
+		want[n] = matcher.Version{Type: matcher.BodyDescriptor, Length: 512}
+	}
+	for n, w := range want {
+		w.Number, w.Scale, w.Similarity = n, 128, matcher.Calibration{Midpoint: 1, Steepness: 8}
+		if v := registry.Version(n); v == nil || *v != w || v.Size() != w.Length || v.Calibrated {
+			t.Errorf("version %d: %+v", n, v)
+		}
+	}
+	if n := len(registry.Versions()); n != len(want) {
+		t.Errorf("%d versions, want %d", n, len(want))
+	}
+	for _, n := range []uint32{0, 1, 53, 55, 61, 109, 111, math.MaxUint32} {
+		if v := registry.Version(n); v != nil {
+			t.Errorf("version %d: %+v", n, v)
+		}
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	s := matcher.Calibration{Midpoint: 12.6, Steepness: 1}
+	custom := []matcher.Version{
+		{Number: 1001, Length: 256, Scale: 128, Similarity: s},
+		{Number: 59, Length: 512, Scale: 128, Similarity: s}, // calibrates a built-in one
+		{Number: 2001, Type: matcher.BodyDescriptor, Encoding: matcher.Float32, Length: 256, Metric: matcher.Cosine, Similarity: s},
+	}
+	registry, err := matcher.NewRegistry(custom)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, w := range custom {
+		w.Calibrated = true
+		if v := registry.Version(w.Number); v == nil || *v != w {
+			t.Errorf("version %d: %+v", w.Number, v)
+		}
+	}
+	if size := registry.Version(2001).Size(); size != 1024 {
+		t.Errorf("256 float32 have %d bytes", size)
+	}
+	all := registry.Versions()
+	if n := len(all); n != 18 || all[4].Number != 59 || all[16].Number != 1001 || all[17].Number != 2001 {
+		t.Errorf("%d versions, not in order", n)
+	}
+	for _, v := range all {
+		if registry.Version(v.Number) != v {
+			t.Errorf("version %d is there twice", v.Number)
+		}
+	}
+	other, err := matcher.NewRegistry(nil)
+	if err != nil || other.Version(59).Calibrated {
+		t.Error("a registry changed another one")
+	}
+}
+
+// TestRegistryFaults: each fault is named, by its path.
+func TestRegistryFaults(t *testing.T) {
+	s := matcher.Calibration{Midpoint: 1, Steepness: 8}
+	check := func(want string, custom ...matcher.Version) {
+		t.Helper()
+		_, err := matcher.NewRegistry(custom)
+		if err == nil || err.Error() != want {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
+	sound := matcher.Version{Number: 1001, Length: 1, Scale: 1, Similarity: s}
+	with := func(change func(v *matcher.Version)) matcher.Version {
+		v := sound
+		change(&v)
+		return v
+	}
+	check("descriptors.versions[0].number: must be above 0", with(func(v *matcher.Version) { v.Number = 0 }))
+	check("descriptors.versions[0].type: 2 is neither face nor body", with(func(v *matcher.Version) { v.Type = 2 }))
+	check("descriptors.versions[0].length: 0 is not in 1..16384", with(func(v *matcher.Version) { v.Length = 0 }))
+	check("descriptors.versions[0].length: -1 is not in 1..16384", with(func(v *matcher.Version) { v.Length = -1 }))
+	check("descriptors.versions[0].length: 16385 is not in 1..16384", with(func(v *matcher.Version) { v.Length = 16385 }))
+	check("descriptors.versions[0].scale: 0 is not in 1..1048576", with(func(v *matcher.Version) { v.Scale = 0 }))
+	check("descriptors.versions[0].scale: 1048577 is not in 1..1048576", with(func(v *matcher.Version) { v.Scale = 1<<20 + 1 }))
+	check("descriptors.versions[0].metric: uint8 descriptors are always l2", with(func(v *matcher.Version) { v.Metric = matcher.Cosine }))
+	check("descriptors.versions[0].scale: only uint8 descriptors have one", with(func(v *matcher.Version) { v.Encoding = matcher.Float32 }))
+	check("descriptors.versions[0].metric: 2 is neither l2 nor cosine",
+		with(func(v *matcher.Version) { v.Encoding, v.Scale, v.Metric = matcher.Float32, 0, 2 }))
+	check("descriptors.versions[0].encoding: 2 is neither uint8 nor float32", with(func(v *matcher.Version) { v.Encoding = 2 }))
+	for text, midpoint := range map[string]float64{"NaN": math.NaN(), "+Inf": math.Inf(1), "-0.5": -0.5} {
+		check("descriptors.versions[0].similarity.midpoint: "+text+" is not a number of 0 or more", with(func(v *matcher.Version) { v.Similarity.Midpoint = midpoint }))
+	}
+	for text, steepness := range map[string]float64{"NaN": math.NaN(), "+Inf": math.Inf(1), "0": 0, "-1": -1} {
+		check("descriptors.versions[0].similarity.steepness: "+text+" is not a number above 0", with(func(v *matcher.Version) { v.Similarity.Steepness = steepness }))
+	}
+	check("descriptors.versions[1].number: 1001 is there twice", sound, sound)
+	check("descriptors.versions[0].number: 59 is built in as face, uint8, length 512, scale 128; only its similarity can be set", with(func(v *matcher.Version) { v.Number = 59 }))
+
+	check(strings.Join([]string{
+		"descriptors.versions[1].number: must be above 0",
+		"descriptors.versions[1].length: 0 is not in 1..16384",
+		"descriptors.versions[1].similarity.steepness: 0 is not a number above 0",
+		"descriptors.versions[2].scale: 0 is not in 1..1048576",
+	}, "\n"), sound, matcher.Version{Scale: 1}, with(func(v *matcher.Version) { v.Number, v.Scale = 7, 0 }))
+}

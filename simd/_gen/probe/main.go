@@ -1,0 +1,80 @@
+// Command probe writes the kernels of package simd that measure what a core can
+// do at most: they read or multiply and keep nothing.
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+//go:generate go run . -pkg simd -out ../../probe_amd64.s -stubs ../../probe_stub_amd64.go
+
+// sums is how many independent sums hide an instruction's latency: at most five
+// cycles, at most two instructions in each.
+const sums = 12
+
+func main() {
+	ConstraintExpr("amd64,!purego")
+	stream("probeStreamAVX2", 32, YMM, VPXOR)
+	stream("probeStreamAVX512", 64, ZMM, func(m, x, y Op) { VPXORQ(m, x, y) })
+	products("probeU8AVX2", "VPMADDWD", YMM, func(a, b, acc reg.VecVirtual) { VPMADDWD(a, b, acc) })
+	products("probeU8VNNI", "VPDPBUSD", ZMM, func(a, b, acc reg.VecVirtual) { VPDPBUSD(a, b, acc) })
+	products("probeF32AVX2", "VFMADD231PS", YMM, func(a, b, acc reg.VecVirtual) { VFMADD231PS(a, b, acc) })
+	products("probeF32AVX512", "VFMADD231PS", ZMM, func(a, b, acc reg.VecVirtual) { VFMADD231PS(a, b, acc) })
+	Generate()
+}
+
+// stream reads registers of size bytes in order.
+func stream(name string, size int, register func() reg.VecVirtual, xor func(m, x, y Op)) {
+	const turn = 512
+	TEXT(name, NOSPLIT, "func(data []byte)")
+	Doc(name+" reads data in order.", fmt.Sprintf("Its length is a multiple of %d.", turn))
+	Pragma("noescape")
+	p, end := Load(Param("data").Base(), GP64()), Load(Param("data").Len(), GP64())
+	acc := []reg.VecVirtual{register(), register(), register(), register()}
+	for _, a := range acc {
+		xor(a, a, a)
+	}
+	ADDQ(p, end)
+	Label("turn")
+	CMPQ(p, end)
+	JAE(LabelRef("done"))
+	for at := 0; at < turn; at += size {
+		a := acc[at/size%len(acc)]
+		xor(Mem{Base: p, Disp: at}, a, a)
+	}
+	ADDQ(I32(turn), p)
+	JMP(LabelRef("turn"))
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// products runs one instruction on registers alone.
+func products(name, instruction string, register func() reg.VecVirtual, multiply func(a, b, acc reg.VecVirtual)) {
+	TEXT(name, NOSPLIT, "func(rounds int)")
+	Doc(fmt.Sprintf("%s runs %s %d times in each round.", name, instruction, sums))
+	left := Load(Param("rounds"), GP64())
+	a, b := register(), register()
+	VXORPS(a.AsY(), a.AsY(), a.AsY())
+	VXORPS(b.AsY(), b.AsY(), b.AsY())
+	var acc [sums]reg.VecVirtual
+	for i := range acc {
+		acc[i] = register()
+		VXORPS(acc[i].AsY(), acc[i].AsY(), acc[i].AsY()) // clears what is above it, too
+	}
+	TESTQ(left, left)
+	JZ(LabelRef("done"))
+	Label("round")
+	for i := range acc {
+		multiply(a, b, acc[i])
+	}
+	DECQ(left)
+	JNZ(LabelRef("round"))
+	VZEROUPPER()
+	Label("done")
+	RET()
+}

@@ -1,0 +1,361 @@
+package simd
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// rowsU8 are blocks of uint8 rows with constants, beside the rows as they were.
+type rowsU8 struct {
+	dims   int
+	rows   [][]uint8
+	blocks []byte
+	consts []int32
+}
+
+// blocksOf puts rows, 16 for each block, into blocks of buf, whose old content
+// must not show.
+func blocksOf(buf []byte, rows [][]uint8, constOf func(row []uint8) int32) *rowsU8 {
+	dims := len(rows[0])
+	size := BlockBytesU8(dims)
+	s := &rowsU8{dims, rows, buf[:len(rows)/BlockRows*size], make([]int32, len(rows))}
+	for i, row := range rows {
+		PutRowU8(s.blocks[i/BlockRows*size:][:size], i%BlockRows, row)
+		s.consts[i] = constOf(row)
+	}
+	return s
+}
+
+func (s *rowsU8) block(b int) ([]byte, []int32) {
+	size := BlockBytesU8(s.dims)
+	return s.blocks[b*size:][:size:size], s.consts[b*BlockRows:][:BlockRows]
+}
+
+// value is the oracle: the definition, from the rows themselves.
+func (s *rowsU8) value(query []uint8, i int) int32 {
+	var dot int64
+	for j, q := range query {
+		dot += (int64(q) - 128) * int64(s.rows[i][j])
+	}
+	return int32(int64(s.consts[i]) - 2*dot)
+}
+
+func randomRows(r *rand.Rand, count, dims int) [][]uint8 {
+	rows := make([][]uint8, count)
+	for i := range rows {
+		rows[i] = make([]uint8, dims)
+		randomBytes(r, rows[i])
+	}
+	return rows
+}
+
+// limitOf returns extremes, and values that are there or next to them.
+func limitOf(r *rand.Rand, values []int32) int32 {
+	switch r.IntN(6) {
+	case 0:
+		return math.MinInt32
+	case 1:
+		return math.MaxInt32
+	case 2:
+		return values[r.IntN(len(values))] - 1
+	case 3:
+		return int32(r.Uint32())
+	default:
+		return values[r.IntN(len(values))]
+	}
+}
+
+// checkScanU8 scans with query i of queries and looks for writes outside.
+func checkScanU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, i int, query []uint8) {
+	t.Helper()
+	count := len(s.rows) / BlockRows
+	values, masks := make([]int32, len(s.rows)+2), make([]uint16, count+2)
+	values[0], values[len(s.rows)+1], masks[0], masks[count+1] = 77, 77, 77, 77
+	want := make([]int32, len(s.rows))
+	for row := range want {
+		want[row] = s.value(query, row)
+	}
+	limit := limitOf(r, append(want, 0))
+	k.ScanU8(q, i, s.blocks, s.consts, limit, values[1:len(s.rows)+1], masks[1:count+1])
+	if values[0] != 77 || values[len(s.rows)+1] != 77 || masks[0] != 77 || masks[count+1] != 77 {
+		t.Fatalf("%d dimensions: wrote outside", s.dims)
+	}
+	for row, w := range want {
+		hit := masks[1+row/BlockRows]>>(row%BlockRows)&1 == 1
+		if got := values[1+row]; got != w || hit != (w <= limit) {
+			t.Fatalf("%d dimensions, query %d, row %d: %d, hit %v, want %d, limit %d", s.dims, i, row, got, hit, w, limit)
+		}
+	}
+}
+
+// checkTileU8 runs every group over the blocks that order names.
+func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, queries [][]uint8, order []int) {
+	t.Helper()
+	var tile, next TileU8
+	for _, b := range order {
+		tile.Add(s.block(b))
+		next.Add(s.block(r.IntN(len(s.rows) / BlockRows)))
+	}
+	ahead := []*TileU8{nil, &next, {}}[r.IntN(3)]
+	for g := range q.Groups() {
+		first, count := q.Group(g)
+		var limits [GroupMax]int32
+		for i := range limits {
+			limits[i] = math.MaxInt32 // those of no query must not make hits
+		}
+		want := make([][]int32, count)
+		for i := range want {
+			for _, b := range order {
+				for row := range BlockRows {
+					want[i] = append(want[i], s.value(queries[first+i], b*BlockRows+row))
+				}
+			}
+			limits[i] = limitOf(r, want[i])
+		}
+		hits := HitsU8{Masks: [GroupMax]uint64{1, ^uint64(0), 3, 4, ^uint64(0), 5}}
+		k.TileU8(q, g, &tile, &limits, &hits, ahead)
+		for i := range want {
+			for row, w := range want[i] {
+				hit := hits.Masks[i]>>row&1 == 1
+				if got := hits.Values[i][row]; got != w || hit != (w <= limits[i]) {
+					t.Fatalf("%d dimensions, group %d of %d, query %d, row %d: %d, hit %v, want %d, limit %d",
+						s.dims, g, count, i, row, got, hit, w, limits[i])
+				}
+			}
+			if over := bits.Len64(hits.Masks[i]); over > len(want[i]) {
+				t.Fatalf("a hit in row %d of %d", over-1, len(want[i]))
+			}
+		}
+		for i := count; i < GroupMax; i++ {
+			if hits.Masks[i] != 0 {
+				t.Fatalf("%d queries, and hits of query %d", count, i)
+			}
+		}
+	}
+}
+
+func TestInterleavedU8(t *testing.T) {
+	buf := make([]byte, 64+5*BlockBytesU8(lengthMax))
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		r := seeded(11)
+		var q QueriesU8 // its memory is used again
+		for n := 1; n <= lengthMax; n++ {
+			count := 1 + n%(GroupMax+2)
+			if n > 300 && n%32 > 2 && n%7 != 0 {
+				count = 1 + n%2
+			}
+			randomBytes(r, buf)
+			blocks := 1 + n%5
+			s := blocksOf(buf[r.IntN(64):], randomRows(r, blocks*BlockRows, n), RowConstU8)
+			queries := randomRows(r, count, n)
+			k.PackU8(&q, queries)
+			i := r.IntN(count)
+			checkScanU8(t, k, r, s, &q, i, queries[i])
+			order := r.Perm(blocks)
+			checkTileU8(t, k, r, s, &q, queries, order[:min(len(order), TileBlocks)])
+		}
+	})
+}
+
+// Every number of queries and of blocks, constants of any size, one block twice.
+func TestInterleavedU8Shapes(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		r := seeded(12)
+		constOf := func([]uint8) int32 { return int32(r.IntN(1<<31+1) - 1<<30) }
+		var q QueriesU8
+		for _, n := range []int{1, 4, 31, 32, 33, 128, 512} {
+			s := blocksOf(make([]byte, 9*BlockBytesU8(n)), randomRows(r, 9*BlockRows, n), constOf)
+			for count := 1; count <= 2*GroupMax+1; count++ {
+				queries := randomRows(r, count, n)
+				k.PackU8(&q, queries)
+				for i, query := range queries {
+					checkScanU8(t, k, r, s, &q, i, query)
+				}
+				for _, order := range [][]int{{8}, {3, 3}, {7, 1, 0}, {0, 1, 2, 3}, {8, 2, 5, 2}} {
+					checkTileU8(t, k, r, s, &q, queries, order)
+				}
+			}
+		}
+	})
+}
+
+func TestInterleavedU8Extremes(t *testing.T) {
+	fill := func(n int, v uint8) []uint8 {
+		row := make([]uint8, n)
+		for i := range row {
+			row[i] = v
+		}
+		return row
+	}
+	consts := map[string]func(row []uint8) int32{
+		"l2":      RowConstU8,
+		"highest": func([]uint8) int32 { return 1 << 30 },
+		"lowest":  func([]uint8) int32 { return -1 << 30 },
+	}
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		r := seeded(13)
+		var q QueriesU8
+		for _, n := range []int{1, 2, 3, 64, 2048, DimMax - 1, DimMax} {
+			var rows, queries [][]uint8
+			for _, v := range []uint8{0, 255, 128, 127, 1, 254} {
+				rows, queries = append(rows, fill(n, v)), append(queries, fill(n, v))
+			}
+			for len(rows) < BlockRows {
+				row := randomRows(r, 1, n)[0]
+				for i := range row {
+					row[i] = uint8(int8(row[i]) >> 7) // 0 or 255
+				}
+				rows = append(rows, row)
+			}
+			k.PackU8(&q, queries)
+			for _, constOf := range consts {
+				s := blocksOf(make([]byte, BlockBytesU8(n)), rows, constOf)
+				for i, query := range queries {
+					checkScanU8(t, k, r, s, &q, i, query)
+				}
+				checkTileU8(t, k, r, s, &q, queries, []int{0})
+			}
+			for i, query := range queries {
+				for j, row := range rows {
+					s := rowsU8{n, rows, nil, []int32{RowConstU8(row)}}
+					s.rows = [][]uint8{row}
+					want := make([]uint32, 1)
+					squaredL2U8Generic(want, query, row)
+					value := s.value(query, 0)
+					if got := q.Distance(i, value); got != want[0] {
+						t.Fatalf("%d dimensions, query %d, row %d: distance %d, want %d", n, i, j, got, want[0])
+					}
+					for _, limit := range []uint32{0, want[0] - 1, want[0], want[0] + 1, math.MaxInt32, 1 << 31, math.MaxUint32} {
+						if got := value <= q.Limit(i, limit); got != (want[0] <= limit) {
+							t.Fatalf("%d dimensions, query %d, row %d: distance %d within %d: %v", n, i, j, want[0], limit, got)
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+func TestInterleavedU8AllPairs(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		r := seeded(14)
+		const n = 7 // each of the four places of a word, and padding
+		rows := make([][]uint8, 256)
+		for i := range rows {
+			rows[i] = slices.Repeat([]uint8{uint8(i)}, n)
+		}
+		s := blocksOf(make([]byte, 16*BlockBytesU8(n)), rows, RowConstU8)
+		var q QueriesU8
+		k.PackU8(&q, rows)
+		for i := range rows {
+			checkScanU8(t, k, r, s, &q, i, rows[i])
+		}
+		for b := 0; b < 16; b += TileBlocks {
+			checkTileU8(t, k, r, s, &q, rows, []int{b, b + 1, b + 2, b + 3})
+		}
+	})
+}
+
+func TestInterleavedRefusesWrongSizes(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		refused := func(name string, call func()) {
+			t.Helper()
+			if message := fmt.Sprint(panicOf(call)); !strings.HasPrefix(message, "simd: ") {
+				t.Errorf("%s: panic %q", name, message)
+			}
+		}
+		var q, other, none QueriesU8
+		k.PackU8(&q, randomRows(seeded(15), 2, 10))
+		k.PackU8(&none, nil)
+		other = q
+		other.words++
+		scan := func(q *QueriesU8, query, blocks, bytes, consts, values int) func() {
+			return func() {
+				k.ScanU8(q, query, make([]byte, bytes), make([]int32, consts), 0, make([]int32, values), make([]uint16, blocks))
+			}
+		}
+		scan(&q, 0, 2, 2*192, 32, 32)()
+		scan(&q, 1, 0, 0, 0, 0)()
+		refused("no such query", scan(&q, 2, 2, 2*192, 32, 32))
+		refused("query -1", scan(&q, -1, 2, 2*192, 32, 32))
+		refused("no queries", scan(&none, 0, 0, 0, 0, 0))
+		refused("another form", scan(&other, 0, 2, 2*192, 32, 32))
+		refused("bytes", scan(&q, 0, 2, 2*192-1, 32, 32))
+		refused("constants", scan(&q, 0, 2, 2*192, 31, 32))
+		refused("values", scan(&q, 0, 2, 2*192, 32, 33))
+		refused("blocks", scan(&q, 0, 1, 2*192, 32, 32))
+		tile := func(q *QueriesU8, g, blocks, bytes, consts int) func() {
+			return func() {
+				var tile TileU8
+				for range blocks {
+					tile.Add(make([]byte, bytes), make([]int32, consts))
+				}
+				k.TileU8(q, g, &tile, new([GroupMax]int32), new(HitsU8), nil)
+			}
+		}
+		tile(&q, 0, 1, 192, 16)()
+		refused("no block", tile(&q, 0, 0, 192, 16))
+		refused("five blocks", tile(&q, 0, 5, 192, 16))
+		refused("block's bytes", tile(&q, 0, 1, 193, 16))
+		refused("block's constants", tile(&q, 0, 1, 192, 15))
+		refused("no such group", tile(&q, 1, 1, 192, 16))
+		refused("group of another form", tile(&other, 0, 1, 192, 16))
+		refused("lengths of queries", func() { k.PackU8(&q, [][]uint8{{1}, {1, 2}}) })
+		refused("empty queries", func() { k.PackU8(&q, [][]uint8{{}}) })
+	})
+}
+
+func TestRowsOfBlocks(t *testing.T) {
+	r := seeded(16)
+	for n := 1; n <= 130; n++ {
+		bytes, floats := make([]byte, BlockBytesU8(n)), make([]byte, BlockBytesF32(n))
+		randomBytes(r, bytes) // what was there before must not show
+		rows := randomRows(r, BlockRows, n)
+		rowsF := make([][]float32, BlockRows)
+		for _, i := range r.Perm(BlockRows) {
+			before, beforeF := slices.Clone(bytes), slices.Clone(floats)
+			PutRowU8(bytes, i, rows[i])
+			rowsF[i] = make([]float32, n)
+			for j := range rowsF[i] {
+				rowsF[i][j] = math.Float32frombits(r.Uint32() &^ (1 << 23)) // never NaN
+			}
+			PutRowF32(floats, i, rowsF[i])
+			for at := range bytes {
+				if own := at/4%BlockRows == i; !own && bytes[at] != before[at] {
+					t.Fatalf("%d dimensions: row %d changed byte %d", n, i, at)
+				}
+			}
+			for at := range floats {
+				if own := at/4%BlockRows == i; !own && floats[at] != beforeF[at] {
+					t.Fatalf("%d float dimensions: row %d changed byte %d", n, i, at)
+				}
+			}
+		}
+		for i := range BlockRows {
+			row, rowF := make([]uint8, n), make([]float32, n)
+			GetRowU8(row, bytes, i)
+			GetRowF32(rowF, floats, i)
+			if !slices.Equal(row, rows[i]) || !slices.Equal(rowF, rowsF[i]) {
+				t.Fatalf("%d dimensions: row %d is another one", n, i)
+			}
+			for j := n; j < BlockBytesU8(n)/BlockRows; j++ {
+				if bytes[j/4*64+4*i+j%4] != 0 {
+					t.Fatalf("%d dimensions: row %d is padded with a value", n, i)
+				}
+			}
+		}
+		for name, call := range map[string]func(){
+			"put": func() { PutRowU8(bytes[1:], 0, rows[0]) }, "get": func() { GetRowU8(rows[0], bytes, 16) },
+			"put float": func() { PutRowF32(floats, -1, rowsF[0]) }, "get float": func() { GetRowF32(rowsF[0], floats[4:], 0) },
+		} {
+			if message := fmt.Sprint(panicOf(call)); !strings.HasPrefix(message, "simd: row ") {
+				t.Fatalf("%s: panic %q", name, message)
+			}
+		}
+	}
+}
