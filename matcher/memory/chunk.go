@@ -36,6 +36,7 @@ type chunk struct {
 
 	ids         []matcher.ID
 	times       []matcher.Time
+	zones       []zone   // of times; the last may be at work
 	accounts    []uint32 // ordinal + 1; 0: none
 	age         []matcher.Small
 	gender      []matcher.Small
@@ -45,6 +46,12 @@ type chunk struct {
 	event       []uint32 // hash of the field; 0: absent
 	details     []uint32 // where in an arena the other fields are
 }
+
+// zoneRows is the rows of a zone.
+const zoneRows = 1024
+
+// zone is the range of a column in a part of a chunk.
+type zone struct{ min, max matcher.Time }
 
 // newChunk maps a chunk for rows of vs. Its memory is unmapped when nothing
 // refers to the chunk any more: snapshots keep it alive, and so must whoever
@@ -74,6 +81,7 @@ func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]b
 		c.slabs[t] = newSlab(v, c.capacity, mem, &columns)
 	}
 	c.carve(columns)
+	c.zones = make([]zone, (c.capacity+zoneRows-1)/zoneRows)
 	return c, nil
 }
 
@@ -115,12 +123,22 @@ func (c *chunk) set(i int, o *matcher.Object, account uint32) {
 		}
 	}
 	c.ids[i] = o.ID
-	c.times[i] = o.CreateTime
+	c.setTime(i, o.CreateTime)
 	c.accounts[i] = account
 	c.age[i], c.gender[i], c.ethnicGroup[i] = o.Age, o.Gender, o.EthnicGroup
 	c.external[i] = hashString(o.ExternalID)
 	c.userData[i] = hashString(o.UserData)
 	c.event[i] = hashID(o.EventID)
+}
+
+// setTime writes the time of row i, which is behind all others.
+func (c *chunk) setTime(i int, t matcher.Time) {
+	c.times[i] = t
+	z := &c.zones[i/zoneRows]
+	if i%zoneRows == 0 {
+		*z = zone{t, t}
+	}
+	z.min, z.max = min(z.min, t), max(z.max, t)
 }
 
 // copyRow writes row i as row j of from, but for its details.
@@ -132,7 +150,8 @@ func (c *chunk) copyRow(i int, from *chunk, j int) {
 			c.slabs[t].put(i, data)
 		}
 	}
-	c.ids[i], c.times[i], c.accounts[i] = from.ids[j], from.times[j], from.accounts[j]
+	c.setTime(i, from.times[j])
+	c.ids[i], c.accounts[i] = from.ids[j], from.accounts[j]
 	c.age[i], c.gender[i], c.ethnicGroup[i] = from.age[j], from.gender[j], from.ethnicGroup[j]
 	c.external[i], c.userData[i], c.event[i] = from.external[j], from.userData[j], from.event[j]
 }

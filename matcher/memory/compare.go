@@ -10,10 +10,6 @@ import (
 	"nearside/simd"
 )
 
-// resident is how much of the descriptors stays in a core's L2 while all
-// references go over it.
-const resident = 256 << 10
-
 // member is a reference that is compared with a strip.
 type member struct {
 	probe *probe
@@ -29,7 +25,7 @@ type scanner struct {
 	vectors [][]byte
 	found   []hit
 
-	tile, next simd.TileU8
+	tile, next *simd.TileU8
 	limits     [simd.GroupMax]int32
 	hits       simd.HitsU8
 	values     [scanBlocks * simd.BlockRows]int32
@@ -48,6 +44,10 @@ type scanner struct {
 // scanBlocks is the most blocks of one scan for one reference: bounds fall
 // after each.
 const scanBlocks = 32
+
+func newScanner(k *simd.Kernel) *scanner {
+	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}}
+}
 
 // do compares the strip of a lease with the references of its jobs.
 func (w *scanner) do(l *lease) (err error) {
@@ -119,23 +119,23 @@ func (w *scanner) compareDense(v *matcher.Version) {
 		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
 		return
 	}
-	rows := max(simd.TileRows, resident/v.Size()&^(simd.TileRows-1))
-	for lo := wide.lo; lo < wide.hi; lo += rows {
-		hi := min(wide.hi, lo+rows)
+	for at := wide.lo; at < wide.hi; at += simd.TileRows {
+		w.tile, w.next = w.next, w.tile
+		if at == wide.lo {
+			w.fill(w.tile, &s, at, wide.hi)
+		}
+		var next *simd.TileU8
+		if at+simd.TileRows < wide.hi {
+			w.fill(w.next, &s, at+simd.TileRows, wide.hi)
+			next = w.next
+		}
 		for g := range w.queries.Groups() {
-			for at := lo; at < hi; at += simd.TileRows {
-				w.fill(&w.tile, &s, at, wide.hi)
-				var next *simd.TileU8
-				if g == 0 && at+simd.TileRows < wide.hi {
-					w.fill(&w.next, &s, at+simd.TileRows, wide.hi)
-					next = &w.next
-				}
-				w.compareTile(g, next)
-				first, count := w.queries.Group(g)
-				for q := range count {
-					if mask := w.hits.Masks[q]; mask != 0 {
-						w.take(first+q, at, mask, w.hits.Values[q][:])
-					}
+			w.compareTile(g, next)
+			next = nil // the first group has brought it
+			first, count := w.queries.Group(g)
+			for q := range count {
+				if mask := w.hits.Masks[q]; mask != 0 {
+					w.take(first+q, at, mask, w.hits.Values[q][:])
 				}
 			}
 		}
@@ -192,7 +192,7 @@ func (w *scanner) compareTile(g int, next *simd.TileU8) {
 	for q := range count {
 		w.limits[q] = w.limit(first + q)
 	}
-	w.kernel.TileU8(&w.queries, g, &w.tile, &w.limits, &w.hits, next)
+	w.kernel.TileU8(&w.queries, g, w.tile, &w.limits, &w.hits, next)
 }
 
 // limit returns the value beyond which a row is not for query q.

@@ -19,16 +19,16 @@ func eachEngine(t *testing.T, m *Memory, f func(t *testing.T)) {
 				if !k.Usable() {
 					t.Skip("this CPU cannot run the kernel")
 				}
-				pool, err := newWorkers(workers)
+				own, kernel := m.scheduler, m.options.Kernel
+				other, err := newScheduler(workers, func() *scanner { return newScanner(k) })
 				if err != nil {
 					t.Fatal(err)
 				}
-				own := m.workers
 				defer func() {
-					pool.close()
-					m.workers = own
+					other.close()
+					m.scheduler, m.options.Kernel = own, kernel
 				}()
-				m.workers, m.options.Kernel = pool, k
+				m.scheduler, m.options.Kernel = other, k
 				f(t)
 			})
 		}

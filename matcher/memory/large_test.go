@@ -156,7 +156,7 @@ func TestManyProbes(t *testing.T) {
 	p.commit(t, changes...)
 	set := &matcher.Candidates{Limit: 3}
 	var subs []matcher.SubRequest
-	for range 2*probesMax + 1 {
+	for range 2*waveProbes + 1 {
 		subs = append(subs, reference(v, w.descriptor(v).Data, set))
 	}
 	want := p.expect(subs)

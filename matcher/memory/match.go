@@ -78,7 +78,7 @@ func (m *Memory) bindAll(subs []matcher.SubRequest, order []groupKey, groups map
 
 // waveProbes is the most references of one request that are compared at once.
 // It is enough to make a pass bound by arithmetic, and leaves room for others.
-const waveProbes = 48
+const waveProbes = 66
 
 // group answers the sub-requests of one group.
 func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest, members []int, results []matcher.Result) error {

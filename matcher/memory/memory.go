@@ -62,7 +62,7 @@ func New(o Options) (*Memory, error) {
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	s, err := newScheduler(o.Workers, func() *scanner { return &scanner{kernel: o.Kernel} })
+	s, err := newScheduler(o.Workers, func() *scanner { return newScanner(o.Kernel) })
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}

@@ -31,22 +31,24 @@ func clearUnless(v *view, words []uint64, test func(v *view, i int) bool) {
 	}
 }
 
-// within makes a predicate lo <= column <= hi. The loop has no branch that
-// depends on the data.
+// within makes a predicate lo <= column <= hi.
 func within[T ~uint16 | ~uint32 | ~int64](column func(*chunk) []T, lo, hi T) predicate {
 	return predicate{
 		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x <= hi },
-		all: func(v *view, words []uint64) {
-			values := column(v.chunk)[:v.n]
-			for w := range words {
-				part := values[w*64 : min(w*64+64, len(values))]
-				mask := uint64(0)
-				for i, x := range part {
-					mask |= bit(lo <= x && x <= hi) << i
-				}
-				words[w] &= mask
-			}
-		},
+		all: func(v *view, words []uint64) { maskWithin(words, column(v.chunk)[:v.n], lo, hi) },
+	}
+}
+
+// maskWithin clears the bits of the values that are not in lo..hi. The loop
+// has no branch that depends on the data.
+func maskWithin[T ~uint16 | ~uint32 | ~int64](words []uint64, values []T, lo, hi T) {
+	for w := range words {
+		part := values[w*64 : min(w*64+64, len(values))]
+		mask := uint64(0)
+		for i, x := range part {
+			mask |= bit(lo <= x && x <= hi) << i
+		}
+		words[w] &= mask
 	}
 }
 
@@ -78,6 +80,8 @@ func smallOneOf(column func(*chunk) []matcher.Small, values []uint8) predicate {
 	return byRow(func(v *view, i int) bool { return set[column(v.chunk)[i]] })
 }
 
+// timeRange looks at the zones of a chunk first: rows that came in the order of
+// time are then found without looking at the others.
 func timeRange(r matcher.Range[matcher.Time]) predicate {
 	lo, hi := matcher.Time(math.MinInt64), matcher.Time(math.MaxInt64)
 	if r.GTE != nil {
@@ -89,7 +93,23 @@ func timeRange(r matcher.Range[matcher.Time]) predicate {
 		}
 		hi = *r.LT - 1
 	}
-	return within(func(c *chunk) []matcher.Time { return c.times }, lo, hi)
+	rows := within(func(c *chunk) []matcher.Time { return c.times }, lo, hi)
+	return predicate{
+		one: rows.one,
+		all: func(v *view, words []uint64) {
+			for z := 0; z*zoneRows < v.n; z++ {
+				part := words[z*zoneRows/64 : min((z+1)*zoneRows/64, len(words))]
+				full := (z+1)*zoneRows <= v.n // the writer may be at the last zone
+				switch {
+				case full && (v.zones[z].max < lo || v.zones[z].min > hi):
+					clear(part)
+				case full && v.zones[z].min >= lo && v.zones[z].max <= hi:
+				default:
+					maskWithin(part, v.times[z*zoneRows:min((z+1)*zoneRows, v.n)], lo, hi)
+				}
+			}
+		},
+	}
 }
 
 // nothing passes no row.

@@ -16,7 +16,7 @@ const (
 	jobsMax = 4096
 	// leaseProbes is the most references that share one strip: about as many
 	// as a strip of rows can be compared with before others have waited long.
-	leaseProbes = 96
+	leaseProbes = 132
 	// oldestEvery is how often the job that waits longest has its turn, among
 	// turns of the job with the least work left: small requests overtake huge
 	// ones, and huge ones still end.
