@@ -49,10 +49,16 @@ type chunk struct {
 	details     []uint32 // where in an arena the other fields are
 }
 
+// regions is where chunks get their memory and give it back.
+type regions struct {
+	get func(size int, huge bool) ([]byte, error) // zeroed, outside the Go heap
+	put func(mem []byte)
+}
+
 // newChunk maps a chunk for rows of vs. Its memory is unmapped when nothing
 // refers to the chunk any more: snapshots keep it alive, and so must whoever
 // holds only a slice of a column.
-func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]byte, error)) (*chunk, error) {
+func newChunk(vs versions, rowsMax int, r regions) (*chunk, error) {
 	rowBytes := 0
 	for _, v := range vs {
 		if v != nil {
@@ -64,18 +70,18 @@ func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]b
 		if v == nil {
 			continue
 		}
-		mem, err := newRegion(c.capacity*v.Size(), true)
+		mem, err := r.get(c.capacity*v.Size(), true)
 		if err != nil {
 			return nil, err
 		}
-		runtime.AddCleanup(c, freeRegion, mem)
+		runtime.AddCleanup(c, r.put, mem)
 		c.descriptors[t] = mem
 	}
-	mem, err := newRegion(c.capacity*columnBytes+columnCount*64, false)
+	mem, err := r.get(c.capacity*columnBytes+columnCount*64, false)
 	if err != nil {
 		return nil, err
 	}
-	runtime.AddCleanup(c, freeRegion, mem)
+	runtime.AddCleanup(c, r.put, mem)
 	c.carve(mem)
 	return c, nil
 }
