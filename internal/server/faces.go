@@ -122,11 +122,6 @@ func (s *Server) deleteFace(ctx context.Context, x *exchange) error {
 	return x.noContent()
 }
 
-func (x *exchange) noContent() error {
-	x.SetStatusCode(http.StatusNoContent)
-	return nil
-}
-
 // filter reads the filters of the query: what is left of it without the
 // route's own keys.
 func (x *exchange) filter(o matcher.Origin, own ...string) (*matcher.Filter, error) {

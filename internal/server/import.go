@@ -2,12 +2,12 @@ package server
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
-	"strings"
-	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/store"
@@ -28,6 +28,7 @@ type importer struct {
 	batch  []store.ImportLine
 	lines  []int // their numbers
 	bytes  int
+	buf    []byte       // of the line at hand
 	commit chan outcome // of the batch under way; nil: none is
 
 	accepted, rejected int
@@ -40,8 +41,10 @@ type outcome struct {
 	errors []error
 }
 
+// importObjects stores lines as they come. It may take long; each pause has a
+// limit instead of the whole.
 func (s *Server) importObjects(ctx context.Context, x *exchange) error {
-	im := &importer{x: x}
+	im := &importer{x: x, errors: []map[string]any{}}
 	if err := x.faceOrigin(); err != nil {
 		return err
 	}
@@ -52,27 +55,22 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		}
 		im.list = id
 	}
-	if media, _, _ := strings.Cut(string(x.ContentType()), ";"); media != "" && media != "application/x-ndjson" && media != "application/json" {
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: %q is not application/x-ndjson", shorten(media))
-	}
-	ctx = context.WithoutCancel(ctx) // an import may take long; each pause has a limit instead
-	err := im.read(ctx, bufio.NewReaderSize(idleReader{x}, 64<<10))
-	if failed := im.flush(ctx); err == nil {
-		err = failed
-	}
-	if failed := im.settle(); err == nil {
-		err = failed
-	}
+	media, err := x.media()
 	if err != nil {
-		x.discard()
-		var e *matcher.Error
-		if errors.As(err, &e) {
-			return matcher.Errorf(e.Code, "line %d: %w; %d lines were accepted", im.line, err, im.accepted)
-		}
 		return err
 	}
-	if im.errors == nil {
-		im.errors = []map[string]any{}
+	if media != "" && media != "application/x-ndjson" {
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: %q is not application/x-ndjson", shorten(media))
+	}
+	ctx = context.WithoutCancel(ctx)
+	err = im.read(ctx, bufio.NewReaderSize(idleReader{x}, 64<<10))
+	err = cmp.Or(err, im.flush(ctx)) // what was read counts, whatever came after it
+	err = cmp.Or(err, im.settle())
+	if e, ok := errors.AsType[*matcher.Error](err); ok {
+		return matcher.Errorf(e.Code, "line %d: %w; %d lines were accepted", im.line, err, im.accepted)
+	}
+	if err != nil {
+		return err
 	}
 	return x.value(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.errors})
 }
@@ -100,54 +98,51 @@ func (r idleReader) Read(p []byte) (int, error) {
 	if err := r.x.GetConn().SetReadTimeout(r.x.limits.RequestTimeout); err != nil {
 		return 0, err
 	}
-	return r.x.RequestBodyStream().Read(p)
+	return r.x.input.Read(p)
 }
 
 // read takes lines until the end. A line that the connection cut is dropped.
 func (im *importer) read(ctx context.Context, r *bufio.Reader) error {
 	for {
-		line, tooLong, err := im.readLine(r)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return matcher.Errorf(matcher.CodeSyntax, "body: %w", err)
+		line, end := im.readLine(r)
+		if end != nil && !errors.Is(end, io.EOF) {
+			return readFault(end)
 		}
-		if len(line) > 0 || tooLong || err == nil {
+		if len(line) > 0 || end == nil {
 			im.line++
-			if e := im.take(ctx, line, tooLong); e != nil {
-				return e
+			if err := im.take(ctx, line); err != nil {
+				return err
 			}
 		}
-		if err != nil {
+		if end != nil {
 			return nil
 		}
 	}
 }
 
-// readLine returns a line without its end. Of one over the limit it keeps
-// nothing, but reads it all.
-func (im *importer) readLine(r *bufio.Reader) (line []byte, tooLong bool, err error) {
+// readLine returns a line without its end, valid until the next call. Of one
+// over the limit it returns a part that is over it, too.
+func (im *importer) readLine(r *bufio.Reader) ([]byte, error) {
+	line := im.buf[:0]
 	for {
 		part, err := r.ReadSlice('\n')
-		if tooLong = tooLong || int64(len(line)+len(part)) > im.x.limits.LineBytes+1; tooLong {
-			line = nil
-		} else {
+		if int64(len(line)) <= im.x.limits.LineBytes+2 { // with its end
 			line = append(line, part...)
 		}
 		if !errors.Is(err, bufio.ErrBufferFull) {
-			if n := len(line); n > 0 && line[n-1] == '\n' {
-				line = line[:n-1]
-			}
-			return line, tooLong, err
+			im.buf = line
+			return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), err
 		}
 	}
 }
 
 // take decodes a line into the batch.
-func (im *importer) take(ctx context.Context, line []byte, tooLong bool) error {
-	if tooLong {
-		im.reject(im.line, matcher.Errorf(matcher.CodeTooLarge, "the line is longer than the limit of %d bytes", im.x.limits.LineBytes))
+func (im *importer) take(ctx context.Context, line []byte) error {
+	if most := im.x.limits.LineBytes; int64(len(line)) > most {
+		im.reject(im.line, matcher.Errorf(matcher.CodeTooLarge, "the line is longer than the limit of %d bytes", most))
 		return nil
 	}
-	if len(strings.TrimSpace(string(line))) == 0 {
+	if len(bytes.TrimSpace(line)) == 0 {
 		return nil
 	}
 	in, err := im.x.limits.Decoder.FaceLine(line)
@@ -191,11 +186,13 @@ func (im *importer) settle() error {
 	im.commit = nil
 	var stop error
 	for i, err := range o.errors {
-		switch code := matcher.CodeOf(err); {
-		case err == nil:
+		if err == nil {
 			im.accepted++
-		case code == matcher.CodeFull || code == matcher.CodeUnavailable || code == matcher.CodeInternal:
-			stop = err
+			continue
+		}
+		switch matcher.CodeOf(err) {
+		case matcher.CodeFull, matcher.CodeUnavailable, matcher.CodeDeadline, matcher.CodeInternal:
+			stop = err // of the whole batch
 		default:
 			im.reject(o.lines[i], err)
 		}
@@ -208,49 +205,4 @@ func (im *importer) reject(line int, err error) {
 	if len(im.errors) < lineErrorMax {
 		im.errors = append(im.errors, map[string]any{"line": line, "detail": asError(err).Detail})
 	}
-}
-
-// exportFlush is how many bytes of lines go out at once.
-const exportFlush = 256 << 10
-
-func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
-	if err := x.faceOrigin(); err != nil {
-		return err
-	}
-	f, err := x.filter(matcher.Faces, "origin")
-	if err != nil {
-		return err
-	}
-	x.SetStatusCode(http.StatusOK)
-	x.SetContentType("application/x-ndjson")
-	out := x.chunks()
-	var lines []byte
-	send := func() error {
-		if len(lines) == 0 {
-			return nil
-		}
-		if err := x.GetConn().SetWriteTimeout(x.limits.RequestTimeout); err != nil {
-			return err
-		}
-		if _, err := out.Write(lines); err != nil {
-			return err
-		}
-		lines = lines[:0]
-		return out.Flush()
-	}
-	err = x.server.Memory.Each(context.WithoutCancel(ctx), matcher.Faces, f, x.account, func(o *matcher.Object) error {
-		lines = appendLine(lines, o)
-		if len(lines) < exportFlush {
-			return nil
-		}
-		return send()
-	})
-	if err == nil {
-		err = send()
-	}
-	if err != nil { // the answer has begun: a cut connection tells the client
-		x.server.Log.Warn("export was cut", "request_id", x.requestID, "error", err, "after", time.Now())
-		_ = x.GetConn().Close()
-	}
-	return nil
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -67,7 +68,7 @@ func (x *exchange) checkAccount(given *matcher.ID, path string) error {
 
 // descriptorVersion reads ?descriptor_version, 0 when it is absent.
 func (x *exchange) descriptorVersion() (uint32, error) {
-	n, err := x.number("descriptor_version", 0, 1, 1<<31)
+	n, err := x.number("descriptor_version", 0, 1, math.MaxUint32)
 	if err != nil || n == 0 {
 		return 0, err
 	}

@@ -2,9 +2,7 @@ package server
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,8 +18,10 @@ func requestID(c *requestContext, now time.Time) string {
 	if given := string(c.Request.Header.Peek("Luna-Request-Id")); requestIDForm.MatchString(given) {
 		return given
 	}
-	return fmt.Sprintf("%010d,%s", now.Unix(), matcher.NewID())
+	return newRequestID(now)
 }
+
+func newRequestID(now time.Time) string { return fmt.Sprintf("%010d,%s", now.Unix(), matcher.NewID()) }
 
 // accepted chooses the format of the answer: the one of the highest quality,
 // JSON when both have the same or the header is absent.
@@ -65,5 +65,3 @@ func shorten(s string) string {
 	}
 	return s[:64] + "..."
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -15,7 +15,7 @@ import (
 
 var update = flag.Bool("update", false, "write openapi.json again")
 
-func loadSpec(t *testing.T) *openapi3.T {
+func loadSpec(t testing.TB) *openapi3.T {
 	t.Helper()
 	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
 	if err != nil {

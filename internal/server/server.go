@@ -6,11 +6,14 @@
 package server
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +21,6 @@ import (
 	"github.com/cloudwego/hertz/pkg/app"
 	hertz "github.com/cloudwego/hertz/pkg/app/server"
 	"github.com/cloudwego/hertz/pkg/common/hlog"
-	"github.com/cloudwego/hertz/pkg/network/standard"
 
 	"nearside/matcher"
 	"nearside/matcher/memory"
@@ -60,39 +62,47 @@ type Server struct {
 	limits   atomic.Pointer[Limits]
 	engine   *hertz.Hertz
 	listener *listener
+	methods  map[string][]string // by the path of a route
+	context  context.Context     // of all requests
+	cancel   context.CancelFunc
 	draining atomic.Bool
-	requests sync.WaitGroup // under way
-	begin    sync.RWMutex   // orders the start of requests before draining
+	entering sync.RWMutex // orders the start of requests before draining
 }
 
 // New listens on o.Listen and sets up the routes; connections wait until Run.
 func New(o Options) (*Server, error) {
-	l, err := listen(o.Listen, o.Limits.RequestTimeout)
-	if err != nil {
-		return nil, err
+	s := &Server{options: o, methods: map[string][]string{}}
+	var err error
+	if s.listener, err = listen(o.Listen, o.Limits.RequestTimeout, s.refusal); err != nil {
+		return nil, fmt.Errorf("server: listen: %w", err)
 	}
 	redirectLog.Do(func() {
 		hlog.SetLevel(hlog.LevelFatal) // what matters of its log is an answer or an error here
 		hlog.SetOutput(io.Discard)
 	})
-	s := &Server{options: o, listener: l}
+	s.context, s.cancel = context.WithCancel(context.Background())
 	s.Reload(o.Limits)
 	s.engine = hertz.New(
-		hertz.WithListener(l),
-		hertz.WithTransport(standard.NewTransporter),
-		hertz.WithStreamBody(true), // limits are checked here, with an answer of ours
-		hertz.WithMaxRequestBodySize(math.MaxInt),
+		hertz.WithListener(s.listener),
+		hertz.WithTransport(newTransporter),
+		hertz.WithOnAccept(withConnection),
+		hertz.WithStreamBody(true),      // so that handlers begin before it is there: body.go reads it
+		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than the first bytes
+		hertz.WithMaxHeaderBytes(headerMax),
 		hertz.WithDisablePreParseMultipartForm(true),
 		hertz.WithReadTimeout(o.Limits.RequestTimeout),
 		hertz.WithIdleTimeout(2*time.Minute),
 		hertz.WithRedirectTrailingSlash(false),
 		hertz.WithHandleMethodNotAllowed(true),
 		hertz.WithDisablePrintRoute(true),
-		hertz.WithExitWaitTime(time.Second),
+		hertz.WithExitWaitTime(2*lingerMax),
 	)
 	s.routes()
 	return s, nil
 }
+
+// headerMax is the most bytes of the head of a request.
+const headerMax = 64 << 10
 
 // redirectLog runs once: hertz has one log per process.
 var redirectLog sync.Once
@@ -106,16 +116,17 @@ func (s *Server) Reload(l Limits) { s.limits.Store(&l) }
 // Run serves until Shutdown.
 func (s *Server) Run() error { return s.engine.Run() }
 
-// Shutdown stops listening, refuses new requests, waits for those under way
-// until ctx ends, then closes all connections.
+// Shutdown stops listening, refuses new requests, and waits until those under
+// way are answered. When ctx ends before, it cuts them and returns its cause.
+// In either case all connections are closed and all handlers have returned.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.begin.Lock()
+	s.entering.Lock()
 	s.draining.Store(true)
-	s.begin.Unlock()
-	s.listener.stop()
+	s.entering.Unlock()
+	_ = s.listener.Close()
 	done := make(chan struct{})
-	go func() { // ends with the last request, which has a deadline of its own
-		s.requests.Wait()
+	go func() {
+		s.listener.requests.Wait()
 		close(done)
 	}()
 	var err error
@@ -124,72 +135,111 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
-	s.listener.closeConnections()
-	_ = s.engine.Shutdown(context.Background()) // its wait is for connections, which are closed
+	s.cancel()
+	s.listener.cutAll()
+	<-done
+	_ = s.engine.Shutdown(context.Background()) // its wait is for connections, which are cut
 	return err
 }
 
 // enter counts a request in, unless the server is shutting down.
-func (s *Server) enter() bool {
-	s.begin.RLock()
-	defer s.begin.RUnlock()
+func (s *Server) enter(c *connection) bool {
+	s.entering.RLock()
+	defer s.entering.RUnlock()
 	if s.draining.Load() {
 		return false
 	}
-	s.requests.Add(1)
+	c.begin()
 	return true
+}
+
+// refusal answers what hertz refuses; there are no more than a status and a
+// text of its own.
+func (s *Server) refusal(status int, panicked any) []byte {
+	start := time.Now()
+	id := newRequestID(start)
+	e := matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1, or cut short")
+	switch {
+	case panicked != nil:
+		s.options.Log.Warn("request cannot be read", "request_id", id, "panic", panicked)
+	case status == http.StatusRequestTimeout:
+		e = matcher.Errorf(matcher.CodeDeadline, "request: no more of it came in time")
+	case status == http.StatusRequestHeaderFieldsTooLarge:
+		e = matcher.Errorf(matcher.CodeBadInput, "header: larger than the limit of %d bytes", headerMax)
+	}
+	status, body := failure(e, wire.JSON, id)
+	answer := http.Response{
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
+		Header: http.Header{
+			"Content-Type": {wire.JSON.MediaType()}, "Date": {start.UTC().Format(http.TimeFormat)},
+			"Luna-Request-Id": {id}, "Server": {"nearside"},
+		},
+		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+	}
+	var text bytes.Buffer
+	_ = answer.Write(&text) // to memory
+	s.options.Observer.Requested(matcher.RequestPoint{Time: start, Route: unknownRoute, Status: status, Code: e.Code, RequestID: id, Duration: time.Since(start)})
+	return text.Bytes()
 }
 
 func (s *Server) routes() {
 	type query = []string
-	e := s.engine
-	s.handle("POST", "/1/matcher/faces", query{"descriptor_version", "explain"}, s.matchFaces)
-	s.handle("POST", "/1/matcher", query{"descriptor_version", "explain"}, s.matchAlias)
-	s.handle("POST", "/1/matcher/raw", query{"explain"}, s.matchRaw)
+	s.handle("POST", "/1/matcher/faces", operation{run: s.matchFaces, query: query{"descriptor_version", "explain"}})
+	s.handle("POST", "/1/matcher", operation{run: s.matchAlias, query: query{"descriptor_version", "explain"}})
+	s.handle("POST", "/1/matcher/raw", operation{run: s.matchRaw, query: query{"explain"}})
 
-	s.handle("POST", "/1/faces", nil, s.createFace)
-	s.handle("GET", "/1/faces", query{"page", "page_size", "descriptor", anyFilter}, s.listFaces)
-	s.handle("DELETE", "/1/faces", query{anyFilter}, s.deleteFaces)
-	s.handle("PUT", "/1/faces/:id", nil, s.putFace)
-	s.handle("PATCH", "/1/faces/:id", nil, s.patchFace)
-	s.handle("GET", "/1/faces/:id", query{"descriptor"}, s.getFace)
-	s.handle("DELETE", "/1/faces/:id", nil, s.deleteFace)
+	s.handle("POST", "/1/faces", operation{run: s.createFace})
+	s.handle("GET", "/1/faces", operation{run: s.listFaces, filters: true})
+	s.handle("DELETE", "/1/faces", operation{run: s.deleteFaces, filters: true})
+	s.handle("PUT", "/1/faces/:id", operation{run: s.putFace})
+	s.handle("PATCH", "/1/faces/:id", operation{run: s.patchFace})
+	s.handle("GET", "/1/faces/:id", operation{run: s.getFace, query: query{"descriptor"}})
+	s.handle("DELETE", "/1/faces/:id", operation{run: s.deleteFace})
 
-	s.handle("POST", "/1/lists", nil, s.createList)
-	s.handle("GET", "/1/lists", query{"page", "page_size"}, s.listLists)
-	s.handle("GET", "/1/lists/:id", nil, s.getList)
-	s.handle("PATCH", "/1/lists/:id", nil, s.patchList)
-	s.handle("DELETE", "/1/lists/:id", query{"with_faces"}, s.deleteList)
-	s.handle("PATCH", "/1/linker", nil, s.link)
+	s.handle("POST", "/1/lists", operation{run: s.createList})
+	s.handle("GET", "/1/lists", operation{run: s.listLists, query: query{"page", "page_size"}})
+	s.handle("GET", "/1/lists/:id", operation{run: s.getList})
+	s.handle("PATCH", "/1/lists/:id", operation{run: s.patchList})
+	s.handle("DELETE", "/1/lists/:id", operation{run: s.deleteList, query: query{"with_faces"}})
+	s.handle("PATCH", "/1/linker", operation{run: s.link})
 
-	s.handle("POST", "/1/import", query{"origin", "list_id"}, s.importObjects)
-	s.handle("GET", "/1/export", query{"origin", anyFilter}, s.exportObjects)
+	s.handle("POST", "/1/import", operation{run: s.importObjects, query: query{"origin", "list_id"}})
+	s.handle("GET", "/1/export", operation{run: s.exportObjects, filters: true, plain: true})
 
-	s.handle("GET", "/version", nil, s.version)
-	s.handle("GET", "/healthcheck", query{"include_luna_services"}, s.healthcheck)
-	s.handle("GET", "/livez", nil, s.livez)
-	s.handle("GET", "/readyz", nil, s.readyz)
-	s.handle("GET", "/config", nil, s.config)
-	s.handle("GET", "/metrics", query{anyKey}, s.metrics)
-	s.handle("GET", "/docs/spec", nil, s.spec)
-	s.handle("GET", "/docs", nil, s.page("ui/docs.html"))
-	s.handle("GET", "/docs/errors", nil, s.page("ui/errors.html"))
-	s.handle("GET", "/", nil, s.index)
+	s.handle("GET", "/version", operation{run: s.version})
+	s.handle("GET", "/healthcheck", operation{run: s.healthcheck, query: query{"include_luna_services"}})
+	s.handle("GET", "/livez", operation{run: s.livez})
+	s.handle("GET", "/readyz", operation{run: s.readyz})
+	s.handle("GET", "/config", operation{run: s.config})
+	s.handle("GET", "/metrics", operation{run: s.metrics, anyKey: true, plain: true})
+	s.handle("GET", "/docs/spec", operation{run: s.spec, plain: true})
+	s.handle("GET", "/docs", operation{run: s.page("ui/docs.html"), plain: true})
+	s.handle("GET", "/docs/errors", operation{run: s.page("ui/errors.html"), plain: true})
+	s.handle("GET", "/", operation{run: s.index, plain: true})
 
-	e.NoRoute(s.wrap("", query{anyKey}, func(_ context.Context, x *exchange) error {
-		return matcher.Errorf(matcher.CodeNoRoute, "%s is no resource of this server", shorten(string(x.Path())))
-	}))
-	e.NoMethod(s.wrap("", query{anyKey}, func(_ context.Context, x *exchange) error {
-		return matcher.Errorf(matcher.CodeMethod, "%s is not a method of %s", shorten(string(x.Method())), shorten(string(x.Path())))
-	}))
+	s.engine.NoRoute(s.wrap(unknownRoute, operation{run: noRoute, anyKey: true, plain: true}))
+	s.engine.NoMethod(s.wrap(unknownRoute, operation{run: s.noMethod, anyKey: true, plain: true}))
 }
 
-// handler answers one request.
-type handler func(ctx context.Context, x *exchange) error
+// handle adds a route.
+func (s *Server) handle(method, path string, op operation) {
+	s.methods[path] = append(s.methods[path], method)
+	s.engine.Handle(method, path, s.wrap(routeName(method, path), op))
+}
 
-// handle adds a route with the query keys that it knows, account_id aside.
-func (s *Server) handle(method, path string, query []string, h handler) {
-	s.engine.Handle(method, path, s.wrap(routeName(method, path), query, h))
+func noRoute(_ context.Context, x *exchange) error {
+	return matcher.Errorf(matcher.CodeNoRoute, "%s is no resource of this server", shorten(string(x.Path())))
+}
+
+func (s *Server) noMethod(_ context.Context, x *exchange) error {
+	path := string(x.Path())
+	for pattern, methods := range s.methods {
+		resource, one := strings.CutSuffix(pattern, ":id")
+		if path == pattern || one && strings.HasPrefix(path, resource) {
+			x.Response.Header.Set("Allow", strings.Join(methods, ", "))
+		}
+	}
+	return matcher.Errorf(matcher.CodeMethod, "%s is not a method of %s", shorten(string(x.Method())), shorten(path))
 }
 
 // requestContext is hertz's, under the name that handlers know it by.

@@ -8,11 +8,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cloudwego/hertz/pkg/network"
-	"github.com/cloudwego/hertz/pkg/protocol/http1/resp"
-
 	"nearside/matcher"
-	"nearside/matcher/wire"
 )
 
 //go:embed openapi.json openapi.yaml ui
@@ -60,8 +56,7 @@ func (s *Server) metrics(_ context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.Data(http.StatusOK, contentType, text.Bytes())
-	return nil
+	return x.send(http.StatusOK, contentType, text.Bytes())
 }
 
 // spec is the OpenAPI document.
@@ -88,18 +83,5 @@ func (x *exchange) file(name, contentType string) error {
 	if err != nil {
 		return err
 	}
-	x.Data(http.StatusOK, contentType, data)
-	return nil
-}
-
-// chunks begins an answer of unknown length.
-func (x *exchange) chunks() network.ExtWriter {
-	w := resp.NewChunkedBodyWriter(&x.Response, x.GetWriter())
-	x.Response.HijackWriter(w)
-	return w
-}
-
-// appendLine appends an object as a line of an import.
-func appendLine(dst []byte, o *matcher.Object) []byte {
-	return append(wire.AppendObject(dst, wire.JSON, o, nil, true), '\n')
+	return x.send(http.StatusOK, contentType, data)
 }

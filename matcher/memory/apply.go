@@ -113,7 +113,7 @@ func (m *Memory) chunks(o matcher.Origin) int {
 }
 
 func (m *Memory) newChunk(vs versions) (*chunk, error) {
-	return newChunk(vs, m.options.chunkRows, m.options.newRegion)
+	return newChunk(vs, m.options.chunkRows, m.options.regions)
 }
 
 // takeChunk returns an empty chunk: a reserved one, or a new one while the

@@ -53,10 +53,16 @@ const zoneRows = 1024
 // zone is the range of a column in a part of a chunk.
 type zone struct{ min, max matcher.Time }
 
+// regions is where chunks get their memory and give it back.
+type regions struct {
+	get func(size int, huge bool) ([]byte, error) // zeroed, outside the Go heap
+	put func(mem []byte)
+}
+
 // newChunk maps a chunk for rows of vs. Its memory is unmapped when nothing
 // refers to the chunk any more: snapshots keep it alive, and so must whoever
 // holds only a slice of a column.
-func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]byte, error)) (*chunk, error) {
+func newChunk(vs versions, rowsMax int, r regions) (*chunk, error) {
 	rowBytes := 0
 	for _, v := range vs {
 		if v != nil {
@@ -64,20 +70,20 @@ func newChunk(vs versions, rowsMax int, newRegion func(size int, huge bool) ([]b
 		}
 	}
 	c := &chunk{versions: vs, capacity: max(64, min(rowsMax, chunkBytesMax/max(1, rowBytes))) &^ 63}
-	columns, err := newRegion(c.capacity*columnBytes+columnCount*64, false)
+	columns, err := r.get(c.capacity*columnBytes+columnCount*64, false)
 	if err != nil {
 		return nil, err
 	}
-	runtime.AddCleanup(c, freeRegion, columns)
+	runtime.AddCleanup(c, r.put, columns)
 	for t, v := range vs {
 		if v == nil {
 			continue
 		}
-		mem, err := newRegion(slabBytes(v, c.capacity), true)
+		mem, err := r.get(slabBytes(v, c.capacity), true)
 		if err != nil {
 			return nil, err
 		}
-		runtime.AddCleanup(c, freeRegion, mem)
+		runtime.AddCleanup(c, r.put, mem)
 		c.slabs[t] = newSlab(v, c.capacity, mem, &columns)
 	}
 	c.carve(columns)

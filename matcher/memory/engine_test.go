@@ -69,7 +69,7 @@ func (p *pair) commit(t testing.TB, changes ...store.Change) {
 		if err := p.Admit(part); err != nil {
 			t.Fatal(err)
 		}
-		p.oracle.apply(part)
+		p.apply(part)
 		p.Apply(part)
 	}
 }

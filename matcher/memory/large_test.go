@@ -1,9 +1,9 @@
 package memory
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"nearside/matcher"
@@ -16,7 +16,7 @@ import (
 // in runs and at the borders.
 func TestChunkBorders(t *testing.T) {
 	for _, length := range []int{1, 7, 32} {
-		t.Run(fmt.Sprint(length), func(t *testing.T) { testChunkBorders(t, length) })
+		t.Run(strconv.Itoa(length), func(t *testing.T) { testChunkBorders(t, length) })
 	}
 }
 
@@ -95,7 +95,7 @@ func testChunkBorders(t *testing.T, length int) {
 // before them are empty.
 func TestHighRows(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 300000, Steepness: 1e-5}})
-	empty, err := newChunk(versions{}, 64, newRegion)
+	empty, err := newChunk(versions{}, 64, regions{newRegion, freeRegion})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestHighRows(t *testing.T) {
 	}
 	p.commit(t, changes...)
 	p.commit(t, del(ids[3]), del(ids[64]), del(ids[254]))
-	if row := p.Memory.rows[matcher.Faces][ids[253]]; row != chunksMax<<16-1<<16+61 {
+	if row := p.rows[matcher.Faces][ids[253]]; row != chunksMax<<16-1<<16+61 {
 		t.Fatalf("the last row is %d", row)
 	}
 	if err := p.Admit([]store.Change{changes[1], changes[2]}); matcher.CodeOf(err) != matcher.CodeFull { // there is room for one

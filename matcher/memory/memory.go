@@ -19,9 +19,9 @@ type Options struct {
 	Cost     float64 // of a sub-request, to compare with other matchers
 	BytesMax int64   // descriptors and fields together; 0: no limit
 
-	// Tests make chunks small, and let memory run out.
-	chunkRows int                                       // 0: chunkRowsMax
-	newRegion func(size int, huge bool) ([]byte, error) // nil: newRegion
+	// Tests make chunks small and watch their memory.
+	chunkRows int     // 0: chunkRowsMax
+	regions   regions // zero: newRegion and freeRegion
 }
 
 // Memory holds all objects in memory and matches against them. All methods are
@@ -56,8 +56,8 @@ func New(o Options) (*Memory, error) {
 	if o.chunkRows == 0 {
 		o.chunkRows = chunkRowsMax
 	}
-	if o.newRegion == nil {
-		o.newRegion = newRegion
+	if o.regions.get == nil {
+		o.regions = regions{newRegion, freeRegion}
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)

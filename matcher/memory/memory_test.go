@@ -74,6 +74,7 @@ func TestEqualsBruteForce(t *testing.T) {
 					if got := m.Stats().Rows[matcher.Faces]; got != len(o.faces) {
 						t.Fatalf("%d rows, want %d", got, len(o.faces))
 					}
+					invariants(t, m)
 				}
 			})
 		}

@@ -1,0 +1,93 @@
+package server_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestAccounts: what belongs to another account, or to none, is not there.
+func TestAccounts(t *testing.T) {
+	x := start(t)
+	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
+	as := func(method, path, body, account string) *answer {
+		t.Helper()
+		separator := "?"
+		if strings.Contains(path, "?") {
+			separator = "&"
+		}
+		return x.call(method, path+separator+"account_id="+account, body)
+	}
+	of := of(v4, 1, 2, 3, 4)
+	as("POST", "/1/faces", face(1, of, `,"external_id":"x"`), a).status(201) // filled in
+	as("POST", "/1/faces", face(2, of, `,"external_id":"x","account_id":"`+strings.ToUpper(b)+`"`), b).status(201)
+	x.call("POST", "/1/faces", face(3, of, `,"external_id":"x"`)).status(201) // of none
+	as("POST", "/1/lists", `{"list_id":"`+id(1)+`"}`, a).status(201)
+	as("POST", "/1/lists", `{"list_id":"`+id(2)+`","account_id":"`+b+`"}`, b).status(201)
+	x.call("POST", "/1/lists", `{"list_id":"`+id(3)+`"}`).status(201)
+
+	// Reading.
+	x.call("GET", "/1/faces/"+id(1), "").status(200).part("account_id", `"`+a+`"`)
+	as("GET", "/1/faces/"+id(1), "", a).status(200)
+	as("GET", "/1/faces/"+id(1), "", strings.ToUpper(a)).status(200)
+	as("GET", "/1/faces/"+id(2), "", a).fault(22004, id(2))
+	as("GET", "/1/faces/"+id(3), "", a).fault(22004, id(3))
+	as("GET", "/1/faces", "", a).status(200).part("count", "1").part("faces.0.face_id", `"`+id(1)+`"`)
+	as("GET", "/1/lists/"+id(1), "", a).status(200).part("account_id", `"`+a+`"`)
+	as("GET", "/1/lists/"+id(2), "", a).fault(22002, id(2))
+	as("GET", "/1/lists/"+id(3), "", a).fault(22002, id(3))
+	as("GET", "/1/lists", "", a).status(200).part("count", "1")
+	lines := string(as("GET", "/1/export", "", a).status(200).body)
+	if strings.Count(lines, "\n") != 1 || !strings.Contains(lines, id(1)) {
+		t.Errorf("export: %s", lines)
+	}
+	x.call("GET", "/1/faces", "").status(200).part("count", "3")
+
+	// Matching: candidates, references and keys.
+	match := func(reference, filter string) *answer {
+		t.Helper()
+		return as("POST", "/1/matcher/faces", ask(reference, `{"filters":{"origin":"faces"`+filter+`},"targets":[]}`), a)
+	}
+	only := `[{"face":{"face_id":"` + id(1) + `"}}]`
+	match(given(of), "").status(201).part("0.matches.0.result", only)
+	match(stored(1), "").status(201).part("0.matches.0.result", only)
+	match(given(of), `,"account_id":"`+a+`"`).status(201).part("0.matches.0.result", only)
+	match(stored(2), "").fault(22004, "references[0]", id(2))
+	match(stored(3), "").fault(22004, "references[0]", id(3))
+	match(key("x"), "").status(201).part("0.reference.object_id", `"`+id(1)+`"`)
+	match(given(of), `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+
+	// Writing.
+	as("POST", "/1/faces", face(9, of, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
+	as("POST", "/1/lists", `{"account_id":"`+b+`"}`, a).fault(31000, "account_id", b, a)
+	as("PUT", "/1/faces/"+id(2), face(2, of), a).fault(12026, "face_id", id(2))
+	as("PUT", "/1/faces/"+id(3), face(3, of), a).fault(12026, "face_id", id(3))
+	as("PATCH", "/1/faces/"+id(2), `{"age":1}`, a).fault(22004, id(2))
+	as("DELETE", "/1/faces/"+id(2), "", a).fault(22004, id(2))
+	as("PATCH", "/1/lists/"+id(2), `{}`, a).fault(22002, id(2))
+	as("DELETE", "/1/lists/"+id(2), "", a).fault(22002, id(2))
+	as("DELETE", "/1/faces?external_ids=x", "", id(7)).status(200).json(`{"deleted":0}`)
+	x.call("GET", "/1/faces", "").status(200).part("count", "3")
+
+	// Linking: a face and a list of two accounts do not come together.
+	link := func(account string, list, face int) *answer {
+		t.Helper()
+		return as("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(list)+`","face_ids":["`+id(face)+`"]}`, account)
+	}
+	link(a, 1, 1).status(204)
+	link(a, 2, 1).fault(22002, "list_id", id(2))
+	link(a, 1, 2).fault(22004, "face_ids[0]", id(2))
+	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
+	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
+	as("PATCH", "/1/faces/"+id(1), `{"lists":["`+id(2)+`"]}`, a).fault(22002, "lists[0]", id(2))
+
+	// Importing: a line of another account is rejected, the others are kept.
+	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).
+		part("accepted", "1").part("rejected", "2").part("errors.0.line", "2").part("errors.1.line", "1")
+	x.call("GET", "/1/faces/"+id(11), "").status(200).part("account_id", `"`+a+`"`)
+	x.call("GET", "/1/faces/"+id(10), "").fault(22004)
+	as("POST", "/1/import?list_id="+id(2), face(12, of)+"\n", a).status(200).part("rejected", "1")
+
+	x.call("GET", "/1/faces?account_id=x", "").fault(12022, "account_id", "x")
+	x.call("GET", "/1/faces?account_id=", "").fault(12022, "account_id")
+	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "twice")
+}

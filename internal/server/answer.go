@@ -1,0 +1,79 @@
+package server
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/cloudwego/hertz/pkg/network"
+	"github.com/cloudwego/hertz/pkg/protocol/http1/resp"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// send sends a body, which belongs to the answer from now on.
+func (x *exchange) send(status int, contentType string, body []byte) error {
+	x.SetStatusCode(status)
+	x.SetContentType(contentType)
+	x.Response.SetBodyRaw(body)
+	return nil
+}
+
+// answer sends a body in the format that the client accepts.
+func (x *exchange) answer(status int, body []byte) error {
+	return x.send(status, x.out.MediaType(), body)
+}
+
+// value sends a small object.
+func (x *exchange) value(status int, v map[string]any) error {
+	return x.answer(status, wire.AppendValue(nil, x.out, v))
+}
+
+func (x *exchange) noContent() error {
+	x.SetStatusCode(http.StatusNoContent)
+	return nil
+}
+
+// chunks begins an answer of unknown length.
+func (x *exchange) chunks(contentType string) network.ExtWriter {
+	x.SetStatusCode(http.StatusOK)
+	x.SetContentType(contentType)
+	w := resp.NewChunkedBodyWriter(&x.Response, x.GetWriter())
+	x.Response.HijackWriter(w)
+	return w
+}
+
+// fail answers an error. What is our own fault goes to the log, under the
+// request's id.
+func (x *exchange) fail(err error) {
+	e := asError(err)
+	x.code = e.Code
+	if x.Response.GetHijackWriter() != nil { // the answer has begun: that it is cut tells the client
+		x.server.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
+		x.conn.cut()
+		return
+	}
+	status, body := failure(e, x.out, x.requestID)
+	switch status {
+	case http.StatusInternalServerError:
+		x.server.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
+	case http.StatusServiceUnavailable:
+		x.Response.Header.Set("Retry-After", "1")
+	}
+	_ = x.answer(status, body)
+}
+
+// failure returns how clients see an error.
+func failure(e *matcher.Error, f wire.Format, requestID string) (status int, body []byte) {
+	seen, ok := faults[e.Code]
+	if !ok {
+		seen = faults[matcher.CodeInternal]
+	}
+	detail := strings.ToValidUTF8(e.Detail, "\ufffd")
+	if seen.status == http.StatusInternalServerError {
+		detail = "look for request " + requestID + " in the log"
+	}
+	link := fmt.Sprintf("/docs/errors#%d", e.Code)
+	return seen.status, wire.AppendError(nil, f, e.Code, seen.desc, detail, link)
+}

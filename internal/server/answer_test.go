@@ -1,0 +1,185 @@
+package server_test
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// answer is what came back. Its methods fail the test when it is not as they
+// say, and return it.
+type answer struct {
+	*service
+	what     string // was asked
+	response *http.Response
+	body     []byte
+}
+
+var requestID = regexp.MustCompile(`^[0-9]{10},[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// checkHead checks what every answer has.
+func (a *answer) checkHead() {
+	a.Helper()
+	if got := a.response.Header.Get("Luna-Request-Id"); !requestID.MatchString(got) {
+		a.Errorf("%s: Luna-Request-Id %q", a.what, got)
+	}
+	if got := a.response.Header.Get("Server"); got != "nearside" {
+		a.Errorf("%s: Server %q", a.what, got)
+	}
+}
+
+func (a *answer) status(want int) *answer {
+	a.Helper()
+	if got := a.response.StatusCode; got != want {
+		a.Fatalf("%s: %d, want %d: %.500s", a.what, got, want, a.body)
+	}
+	return a
+}
+
+func (a *answer) header(name, want string) *answer {
+	a.Helper()
+	if got := a.response.Header.Get(name); got != want {
+		a.Errorf("%s: %s is %q, want %q", a.what, name, got, want)
+	}
+	return a
+}
+
+// value decodes the body, whatever its format; binary data becomes base64.
+func (a *answer) value() any {
+	a.Helper()
+	switch media := a.response.Header.Get("Content-Type"); media {
+	case "application/json":
+		return value(a, string(a.body))
+	case "application/msgpack":
+		v, rest := unpack(a, a.body)
+		if len(rest) > 0 {
+			a.Fatalf("%s: %d bytes after the value", a.what, len(rest))
+		}
+		return v
+	default:
+		a.Fatalf("%s: a body of type %q: %.300s", a.what, media, a.body)
+		return nil
+	}
+}
+
+// json compares the body with JSON. It may hold {"$": "number"} and the like
+// for values that differ each time.
+func (a *answer) json(want string) *answer {
+	a.Helper()
+	if diff := cmp.Diff(value(a, want), a.value()); diff != "" {
+		a.Errorf("%s: %.1000s\n%s", a.what, a.body, diff)
+	}
+	return a
+}
+
+// at returns a part of the body: at("0.matches.0.result").
+func (a *answer) at(path string) any {
+	a.Helper()
+	v := a.value()
+	for key := range strings.SplitSeq(path, ".") {
+		switch in := v.(type) {
+		case map[string]any:
+			v = in[key]
+		case []any:
+			i, err := strconv.Atoi(key)
+			if err != nil || i >= len(in) {
+				a.Fatalf("%s: no %s: %.500s", a.what, path, a.body)
+			}
+			v = in[i]
+		default:
+			a.Fatalf("%s: no %s: %.500s", a.what, path, a.body)
+		}
+	}
+	return v
+}
+
+// part compares a part of the body with JSON.
+func (a *answer) part(path, want string) *answer {
+	a.Helper()
+	if diff := cmp.Diff(value(a, want), a.at(path)); diff != "" {
+		a.Errorf("%s: %s: %.1000s\n%s", a.what, path, a.body, diff)
+	}
+	return a
+}
+
+// errorTable is that of API.md 1 with the texts that never change: what the
+// server has today is what it must have.
+var errorTable = map[int]struct {
+	status int
+	desc   string
+}{
+	1:     {500, "Internal server error"},
+	12001: {400, "Body cannot be parsed"},
+	12010: {404, "Resource not found"},
+	12011: {405, "Method not allowed"},
+	12022: {400, "Bad input"},
+	12026: {403, "Forbidden"},
+	12027: {415, "Content type of the request is not supported"},
+	12028: {406, "Content type of the answer is not supported"},
+	12029: {413, "Body or line is too large"},
+	12036: {400, "Descriptor version is not registered"},
+	12050: {503, "Service is unavailable"},
+	12052: {507, "Disk or memory limit reached"},
+	12060: {504, "Deadline of the request passed"},
+	22001: {409, "List exists"},
+	22002: {404, "List not found"},
+	22003: {409, "Face exists"},
+	22004: {404, "Face not found"},
+	22005: {404, "Attribute not found"},
+	22007: {404, "Event not found"},
+	31000: {400, "Account of the query contradicts the request"},
+	31001: {400, "Reference has another version or type than the match"},
+	31005: {400, "Matching between different descriptor versions"},
+	31007: {400, "Too many items"},
+	31011: {403, "No matcher can do this request"},
+}
+
+// fault checks that the answer is that error and that its detail holds all of
+// details: a path, a value. Its link must lead somewhere.
+func (a *answer) fault(code int, details ...string) *answer {
+	a.Helper()
+	got, ok := a.value().(map[string]any)
+	if !ok || len(got) != 4 {
+		a.Fatalf("%s: no error: %.500s", a.what, a.body)
+	}
+	want, known := errorTable[code]
+	if !known {
+		a.Fatalf("the table has no %d", code)
+	}
+	if a.response.StatusCode != want.status || got["error_code"] != float64(code) || got["desc"] != want.desc {
+		a.Errorf("%s: %d %s\nwant %d %d %q", a.what, a.response.StatusCode, a.body, want.status, code, want.desc)
+	}
+	for _, d := range details {
+		if !strings.Contains(fmt.Sprint(got["detail"]), d) {
+			a.Errorf("%s: the detail is %q, not with %q", a.what, got["detail"], d)
+		}
+	}
+	if code == 12050 {
+		a.header("Retry-After", "1")
+	}
+	a.follow(fmt.Sprint(got["link"]), code)
+	return a
+}
+
+// follow checks the link of an error: the page and the place on it.
+func (a *answer) follow(link string, code int) {
+	a.Helper()
+	if want := fmt.Sprintf("/docs/errors#%d", code); link != want {
+		a.Errorf("%s: the link is %q, want %q", a.what, link, want)
+	}
+	if code == 12050 {
+		return // this server answers no more
+	}
+	page, err := a.client.Get("http://" + a.address + link)
+	if err != nil {
+		a.Fatal(err)
+	}
+	page.Body.Close()
+	if page.StatusCode != http.StatusOK {
+		a.Errorf("%s: the link %s answers %d", a.what, link, page.StatusCode)
+	}
+}

@@ -1,0 +1,58 @@
+package server_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"time"
+)
+
+// raw is a connection on which a test sends bytes of its choice.
+type raw struct {
+	*service
+	net.Conn
+	in *bufio.Reader
+}
+
+func newRaw(x *service, c net.Conn) *raw {
+	check(x, c.SetDeadline(time.Now().Add(time.Minute))) // so that a test fails rather than hangs
+	return &raw{x, c, bufio.NewReader(c)}
+}
+
+// write sends text; that the server has closed already is no fault.
+func (r *raw) write(text string) *raw {
+	_, _ = io.WriteString(r.Conn, text)
+	return r
+}
+
+// half ends the sending.
+func (r *raw) half() *raw {
+	check(r, r.Conn.(*net.TCPConn).CloseWrite())
+	return r
+}
+
+// answer reads an answer.
+func (r *raw) answer(what string) *answer {
+	r.Helper()
+	response, err := http.ReadResponse(r.in, nil)
+	if err != nil {
+		r.Fatalf("%s: no answer: %v", what, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.Fatalf("%s: %v", what, err)
+	}
+	a := &answer{service: r.service, what: what, response: response, body: body}
+	a.checkHead()
+	return a
+}
+
+// ended checks that the server closes the connection and sends nothing more.
+func (r *raw) ended() {
+	r.Helper()
+	if rest, err := io.ReadAll(r.in); err != nil || len(rest) > 0 {
+		r.Errorf("the connection goes on: %.300q, %v", rest, err)
+	}
+}

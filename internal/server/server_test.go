@@ -1,0 +1,232 @@
+package server_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/getkin/kin-openapi/openapi3filter"
+	"go.uber.org/goleak"
+
+	"nearside/internal/server"
+	"nearside/internal/telemetry"
+	"nearside/matcher"
+	"nearside/matcher/memory"
+	"nearside/matcher/route"
+	"nearside/matcher/store"
+	"nearside/matcher/wire"
+	"nearside/simd"
+)
+
+func TestMain(m *testing.M) {
+	for _, media := range []string{"application/x-ndjson", "text/html"} {
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder) // text
+	}
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), // ants has two for its pool that nobody uses
+		goleak.IgnoreAnyFunction("github.com/cloudwego/hertz/pkg/protocol.UpdateServerDate.func1"))
+}
+
+// The versions of the tests, beside the built-in ones. Their scale is 1, so
+// that distances can be computed in the head, unless noted.
+const (
+	v4      = 4    // 4 bytes
+	v4other = 44   // 4 bytes, scale 2
+	vL2     = 5    // 4 floats
+	vCosine = 6    // 4 floats
+	vBody   = 7    // 4 bytes, of bodies
+	v32     = 32   // 32 bytes, scale 128
+	v256    = 1001 // 256 bytes, scale 128
+)
+
+var versions = []matcher.Version{
+	{Number: v4, Length: 4, Scale: 1, Similarity: matcher.Calibration{Midpoint: 50, Steepness: 0.1}},
+	{Number: v4other, Length: 4, Scale: 2, Similarity: matcher.Calibration{Midpoint: 50, Steepness: 0.1}},
+	{Number: vL2, Length: 4, Encoding: matcher.Float32, Similarity: matcher.Calibration{Midpoint: 2, Steepness: 1}},
+	{Number: vCosine, Length: 4, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 5}},
+	{Number: vBody, Type: matcher.BodyDescriptor, Length: 4, Scale: 1, Similarity: matcher.Calibration{Midpoint: 50, Steepness: 0.1}},
+	{Number: v32, Length: 32, Scale: 128, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 8}},
+	{Number: v256, Length: 256, Scale: 128, Similarity: matcher.Calibration{Midpoint: 12.6, Steepness: 1}},
+}
+
+// settings are what a test may want otherwise.
+type settings struct {
+	limits     wire.Limits
+	body, line int64
+	timeout    time.Duration
+	memory     int64
+	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
+}
+
+// service is a running server and a client of it.
+type service struct {
+	testing.TB
+	address string
+	server  *server.Server
+	memory  *memory.Memory
+	log     *buffer
+	spec    *spec
+	client  *http.Client
+	stop    func(context.Context) error // Shutdown, once
+}
+
+// start runs a server on a free port, until the test ends.
+func start(t testing.TB, change ...func(*settings)) *service {
+	t.Helper()
+	set := settings{
+		limits:  wire.Limits{References: 100, Candidates: 20, RawCandidates: 1000, Result: 1000, FilterValues: 100000},
+		body:    1 << 20,
+		line:    16 << 10,
+		timeout: time.Minute,
+		matcher: func(m matcher.Matcher) matcher.Matcher { return m },
+	}
+	for _, c := range change {
+		c(&set)
+	}
+	registry := must(matcher.NewRegistry(versions))
+	mem := must(memory.New(memory.Options{Registry: registry, Kernel: must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory}))
+	t.Cleanup(mem.Close)
+	points := telemetry.New("0.0.0", telemetry.Gauges{})
+	objects := must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: points}))
+	t.Cleanup(func() { check(t, objects.Close()) })
+	log := &buffer{}
+	srv := must(server.New(server.Options{
+		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Observer: points, Metrics: points.WriteText,
+		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
+		Router: route.New(route.Options{Registry: registry, Objects: mem, Matchers: []matcher.Matcher{set.matcher(mem)}, Observer: points}),
+		Limits: server.Limits{
+			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits},
+			BodyBytes: set.body, LineBytes: set.line, RequestTimeout: set.timeout,
+			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
+		},
+	}))
+	x := &service{
+		TB: t, address: srv.Addr().String(), server: srv, memory: mem, log: log, spec: newSpec(t),
+		client: &http.Client{
+			Transport:     &http.Transport{DisableCompression: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Run() }()
+	var once sync.Once
+	x.stop = func(ctx context.Context) (err error) {
+		once.Do(func() {
+			err = srv.Shutdown(ctx)
+			check(t, <-served)
+		})
+		return err
+	}
+	t.Cleanup(func() {
+		x.client.CloseIdleConnections()
+		check(t, x.stop(context.Background()))
+	})
+	return x
+}
+
+// call sends a request and reads the answer. headers are name, value, ...;
+// without one a body is JSON.
+func (x *service) call(method, url, body string, headers ...string) *answer {
+	x.Helper()
+	return x.send(method, url, strings.NewReader(body), headers...)
+}
+
+func (x *service) send(method, url string, body io.Reader, headers ...string) *answer {
+	x.Helper()
+	request := must(http.NewRequestWithContext(context.Background(), method, "http://"+x.address+url, body))
+	if strings.HasPrefix(url, "/1/import") {
+		request.Header.Set("Content-Type", "application/x-ndjson")
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := x.client.Do(request)
+	if err != nil {
+		x.Fatalf("%s %.200s: %v", method, url, err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		x.Fatalf("%s %.200s: %v", method, url, err)
+	}
+	a := &answer{service: x, what: fmt.Sprintf("%s %.200s", method, url), response: response, body: text}
+	a.checkHead()
+	x.spec.check(a, request, body)
+	return a
+}
+
+// dial opens a connection for requests that a good client does not send.
+func (x *service) dial() *raw {
+	x.Helper()
+	c, err := net.Dial("tcp", x.address)
+	check(x, err)
+	x.Cleanup(func() { c.Close() })
+	return newRaw(x, c)
+}
+
+// buffer is a log that can be read while it is written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// id returns a UUID with n at its end.
+func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", n) }
+
+// base is base64.
+func base(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+// of is a descriptor in JSON.
+func of(version int, data ...byte) string {
+	return fmt.Sprintf(`{"version":%d,"data":"%s"}`, version, base(data...))
+}
+
+// face is a face in JSON with a descriptor of v4; more are further fields, as
+// in `,"age":3`.
+func face(n int, d string, more ...string) string {
+	return fmt.Sprintf(`{"face_id":"%s","create_time":"2026-05-01T00:00:%02d.000Z","descriptor":%s%s}`, id(n), n%60, d, strings.Join(more, ""))
+}
+
+// value decodes JSON.
+func value(t testing.TB, text string) (v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v: %.300s", err, text)
+	}
+	return v
+}

@@ -1,0 +1,184 @@
+package memory
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// hostile makes float32 rows that kernels get wrong: sums that overflow, are
+// lost or depend on their order, and rows that differ by the last digit. Each
+// value is made of the query's.
+var hostile = map[string]func(rng *rand.Rand, query, row []float32){
+	"equal": func(_ *rand.Rand, query, row []float32) { copy(row, query) },
+	"an ulp beside the query": func(rng *rand.Rand, query, row []float32) {
+		copy(row, query)
+		for range 1 + rng.IntN(3) {
+			i := rng.IntN(len(row))
+			row[i] = math.Nextafter32(row[i], float32(rng.IntN(3)-1)*math.MaxFloat32)
+		}
+	},
+	"ties but for the order of dimensions": func(rng *rand.Rand, query, row []float32) {
+		for i, j := range rng.Perm(len(row)) {
+			row[i] = query[i] + float32(math.Sqrt(float64(j+1)))
+		}
+	},
+	"ties but for the last digit": func(rng *rand.Rand, query, row []float32) {
+		for i := range row {
+			row[i] = -query[i] + 100 + float32(rng.IntN(2))*0x1p-17
+		}
+	},
+	"denormal": func(rng *rand.Rand, _, row []float32) {
+		for i := range row {
+			row[i] = signed(rng, math.Float32frombits(1+rng.Uint32N(1<<10)))
+		}
+	},
+	"squares underflow": func(rng *rand.Rand, query, row []float32) {
+		for i := range row {
+			row[i] = query[i] + signed(rng, 1e-23*rng.Float32())
+		}
+	},
+	"sum overflows": func(rng *rand.Rand, _, row []float32) {
+		for i := range row {
+			row[i] = signed(rng, 1e19*(1+rng.Float32()))
+		}
+	},
+	"sum next to overflow": func(rng *rand.Rand, query, row []float32) {
+		most := math.Sqrt(math.MaxFloat32 / float64(len(row)))
+		for i := range row {
+			row[i] = query[i] + float32(most)*(1+float32(rng.IntN(9)-4)*0x1p-23)
+		}
+	},
+	"differences overflow": func(rng *rand.Rand, _, row []float32) {
+		for i := range row {
+			row[i] = signed(rng, math.MaxFloat32*(0.5+0.5*rng.Float32()))
+		}
+	},
+	"products cancel": func(rng *rand.Rand, query, row []float32) {
+		for i := range row {
+			row[i] = signed(rng, 1e4/query[i]) * (1 + rng.Float32()*1e-6)
+		}
+	},
+	"one large value": func(rng *rand.Rand, query, row []float32) {
+		copy(row, query)
+		row[rng.IntN(len(row))] = signed(rng, 1e8)
+	},
+	"parallel": func(rng *rand.Rand, query, row []float32) {
+		scale := signed(rng, float32(math.Exp2(float64(rng.IntN(120)-60))))
+		for i := range row {
+			row[i] = query[i] * scale * (1 + float32(rng.IntN(3)-1)*0x1p-23)
+		}
+	},
+	"plain": func(rng *rand.Rand, _, row []float32) {
+		for i := range row {
+			row[i] = float32(rng.NormFloat64())
+		}
+	},
+}
+
+func signed(rng *rand.Rand, x float32) float32 {
+	if rng.IntN(2) == 0 {
+		return -x
+	}
+	return x
+}
+
+// hostileRow makes a valid descriptor.
+func hostileRow(rng *rand.Rand, kind string, query []float32) []float32 {
+	row := make([]float32, len(query))
+	hostile[kind](rng, query, row)
+	zero := true
+	for i, x := range row {
+		if x-x != 0 { // no number
+			row[i] = math.MaxFloat32
+		}
+		zero = zero && x == 0
+	}
+	if zero {
+		row[0] = math.SmallestNonzeroFloat32
+	}
+	return row
+}
+
+func pack(row []float32) []byte {
+	var b []byte
+	for _, x := range row {
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
+	}
+	return b
+}
+
+// TestFloatsEqualBruteForce: whatever a kernel makes of hostile rows, the
+// answer is that of float64.
+func TestFloatsEqualBruteForce(t *testing.T) {
+	for _, metric := range []matcher.Metric{matcher.L2, matcher.Cosine} {
+		for _, length := range []int{1, 2, 15, 16, 33, 256, 2048} {
+			t.Run(fmt.Sprint(metric, length), func(t *testing.T) { testHostile(t, metric, length) })
+		}
+	}
+}
+
+func testHostile(t *testing.T, metric matcher.Metric, length int) {
+	rng := rand.New(rand.NewPCG(uint64(length), uint64(metric)))
+	p := newPair(t, Options{Workers: 2, chunkRows: 64}, matcher.Version{
+		Number: 1, Length: length, Encoding: matcher.Float32, Metric: metric, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1},
+	})
+	var kinds []string
+	for kind := range hostile {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	ids := make([]matcher.ID, 96)
+	for i := range ids {
+		ids[i] = matcher.ID{byte(rng.Uint32()), byte(i)}
+	}
+	for _, origin := range []string{"plain", "denormal", "sum overflows", "one large value"} {
+		query := hostileRow(rng, origin, hostileRow(rng, "plain", make([]float32, length)))
+		for k := range len(kinds) + 1 {
+			var changes []store.Change
+			for i, id := range ids {
+				kind := kinds[i%len(kinds)] // all of them
+				if k < len(kinds) {
+					kind = kinds[k]
+				}
+				changes = append(changes, put(id, 1, pack(hostileRow(rng, kind, query))))
+			}
+			p.commit(t, changes...)
+			p.compact(func(v *view) bool { return v.live() == 0 })
+			p.checkHostile(t, pack(query))
+		}
+	}
+}
+
+// checkHostile compares limits and thresholds that lie at rows.
+func (p *pair) checkHostile(t *testing.T, query []byte) {
+	t.Helper()
+	v := p.options.Registry.Version(1)
+	all := p.expect([]matcher.SubRequest{reference(v, query, &matcher.Candidates{Limit: 1000})})[0].rows
+	middle := all[len(all)/2].distance
+	v.Similarity = matcher.Calibration{Midpoint: middle, Steepness: 3 / max(middle, 1e-300)}
+	var subs []matcher.SubRequest
+	for _, limit := range []int{1, 7, 40} {
+		for _, at := range []int{-1, 0, 5, 50, len(all) - 1} {
+			c := &matcher.Candidates{Limit: limit, Order: matcher.Order(limit % 3)}
+			if at >= 0 {
+				c.Threshold = v.SimilarityOf(all[at].distance)
+			}
+			subs = append(subs, reference(v, query, c))
+		}
+	}
+	want := p.expect(subs)
+	for _, k := range simd.Kernels() {
+		if k.Usable() {
+			p.options.Kernel = k
+			p.check(t, subs, want)
+		}
+	}
+}
