@@ -67,7 +67,7 @@ func TestEqualsBruteForce(t *testing.T) {
 					}
 					m := newMemory(t, w, k, workers)
 					o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
-					for range 60 {
+					for range 20 {
 						step(w, m, o, versions)
 						matchBoth(t, w, m, o, versions)
 					}
