@@ -13,6 +13,9 @@
 // under a short lock and then read without one; the store's writer is the only
 // one to call Apply.
 //
+// A match is one or more jobs: a selection of rows to be compared with some
+// references. A scheduler lets jobs share strips of rows, in schedule.go.
+//
 // Descriptors are kept as they came, little-endian: the package needs a
 // little-endian machine.
 package memory
