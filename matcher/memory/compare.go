@@ -56,15 +56,17 @@ func (w *scanner) do(l *lease) (err error) {
 			err = matcher.Errorf(matcher.CodeInternal, "memory: scan: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	w.members = w.members[:0]
 	v := l.parts[0].job.version
+	alone := func(p part) bool { return v.Encoding == matcher.Uint8 && !p.strip.dense }
 	for _, p := range l.parts {
-		if v.Encoding == matcher.Uint8 && !p.strip.dense {
+		if alone(p) {
 			w.compareSparse(p)
-			continue
 		}
-		for _, probe := range p.job.probes {
-			w.members = append(w.members, member{probe, p.strip})
+	}
+	w.members = w.members[:0]
+	for _, p := range l.parts {
+		if !alone(p) {
+			w.join(p)
 		}
 	}
 	switch {
@@ -75,6 +77,13 @@ func (w *scanner) do(l *lease) (err error) {
 		w.compareFloats(v)
 	}
 	return nil
+}
+
+// join adds the references of a part to w.members.
+func (w *scanner) join(p part) {
+	for _, probe := range p.job.probes {
+		w.members = append(w.members, member{probe, p.strip})
+	}
 }
 
 // forget drops what would keep a snapshot alive.
@@ -248,9 +257,7 @@ func (w *scanner) take(q, at int, mask uint64, values []int32) {
 // side by side are what a scan reads anyway.
 func (w *scanner) compareSparse(p part) {
 	w.members = w.members[:0]
-	for _, probe := range p.job.probes {
-		w.members = append(w.members, member{probe, p.strip})
-	}
+	w.join(p)
 	w.pack()
 	w.blocks = w.blocks[:0]
 	for i, word := range p.strip.mask {
@@ -275,7 +282,6 @@ func (w *scanner) compareSparse(p part) {
 			w.compareBlocks(&s, part)
 		}
 	}
-	w.members = w.members[:0]
 }
 
 // compareBlocks compares up to four blocks, wherever they are, with all
