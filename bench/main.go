@@ -38,11 +38,11 @@ type size struct {
 	duration  time.Duration // of a load run
 }
 
-// fullSize makes the main set 512 MiB; shortSize still is several times larger
-// than a last level cache.
+// fullSize makes the main set 512 MiB. That of shortSize is 64 MiB, of which a
+// cache may hold a part; the probe therefore reads as much as the set has.
 var (
 	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, probeMiB: 512, rounds: 9, tryRounds: 5, duration: 3 * time.Second}
-	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 128, rounds: 3, tryRounds: 3, duration: 500 * time.Millisecond}
+	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 64, rounds: 3, tryRounds: 3, duration: 500 * time.Millisecond}
 )
 
 func main() {
