@@ -1,6 +1,6 @@
 # Every check has a target here; CI (.ci/run) only installs what they need and calls `make ci`.
 
-# Overridable: make fuzz FUZZTIME=1m, make bench BENCH=Scan, make test ARGS='-run TestMatch -v'.
+# Overridable: make fuzz FUZZTIME=1m, make microbench BENCH=Scan, make test ARGS='-run TestMatch -v'.
 FUZZTIME ?= 10s
 BENCH ?= .
 PKG ?= ./...
@@ -15,10 +15,10 @@ export GOFLAGS := -mod=readonly
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test race fuzz bench lint fmt vet kernels generate vuln ci clean
+.PHONY: help demo run build test race fuzz bench bench-gates peers microbench lint fmt vet kernels generate vuln ci clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## import real descriptors, match them, check every figure
 	go run ./bench/demo
@@ -43,7 +43,16 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
 	done
 
-bench: ## every Go benchmark (BENCH=regexp to narrow)
+bench: build peers ## measure this machine: bench/results/<machine>.md (about 15 minutes; ARGS=-short takes 2)
+	go run ./bench $(ARGS)
+
+bench-gates: build peers ## the bars for speed and what is reached; fails when one is missed (ARGS=-short)
+	go run ./bench -gates $(ARGS)
+
+peers: ## other libraries to compare with, into bin/peers (as root it installs what is missing)
+	bench/peers/build.sh
+
+microbench: ## every Go benchmark (BENCH=regexp to narrow)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(ARGS) $(PKG)
 
 lint: $(LINT) ## golangci-lint, formatting included

@@ -359,3 +359,45 @@ func TestRowsOfBlocks(t *testing.T) {
 		}
 	}
 }
+
+// A warm caller allocates nothing.
+func TestInterleavedAllocatesNothing(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		const n = 32
+		r := seeded(17)
+		s := blocksOf(make([]byte, 4*BlockBytesU8(n)), randomRows(r, 4*BlockRows, n), RowConstU8)
+		queries := randomRows(r, 9, n)
+		var q QueriesU8
+		k.PackU8(&q, queries)
+		tile, limits, hits := new(TileU8), new([GroupMax]int32), new(HitsU8)
+		values, masks := make([]int32, 4*BlockRows), make([]uint16, 4)
+		if got := testing.AllocsPerRun(10, func() {
+			k.PackU8(&q, queries[:7])
+			k.PackU8(&q, queries)
+			k.ScanU8(&q, 8, s.blocks, s.consts, 0, values, masks)
+			tile.Reset()
+			for b := range 4 {
+				tile.Add(s.block(b))
+			}
+			for g := range q.Groups() {
+				k.TileU8(&q, g, tile, limits, hits, tile)
+			}
+		}); got != 0 {
+			t.Errorf("%v allocations", got)
+		}
+	})
+}
+
+// The probes say how much they did.
+func TestProbes(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		for name, probe := range map[string]func(int) int{"ProbeU8": k.ProbeU8, "ProbeF32": k.ProbeF32} {
+			if one, ten := probe(1), probe(10); one < probeInstructions || ten != 10*one || probe(0) != 0 {
+				t.Errorf("%s: %d products in a round, %d in ten", name, one, ten)
+			}
+		}
+		for _, n := range []int{0, 511, 512, 5000} {
+			k.ProbeStream(make([]byte, n))
+		}
+	})
+}

@@ -58,32 +58,39 @@ func (w *scanner) do(l *lease) (err error) {
 			err = matcher.Errorf(matcher.CodeInternal, "memory: scan: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	w.members = w.members[:0]
 	v := l.parts[0].job.version
+	blocks := hasBlocks(v)
+	if c := l.parts[0].strip.view.slabs[v.Type].coarse; c != nil && c.poor(l.parts[0].strip.lo, l.parts[0].strip.hi) {
+		blocks = false
+	}
+	alone := func(p part) bool { return blocks && !p.strip.dense }
 	for _, p := range l.parts {
-		if hasBlocks(v) && !p.strip.dense {
+		if alone(p) {
 			w.compareSparse(p)
-			continue
 		}
-		for _, probe := range p.job.probes {
-			w.members = append(w.members, member{probe, p.strip})
+	}
+	w.members = w.members[:0]
+	for _, p := range l.parts {
+		if !alone(p) {
+			w.join(p)
 		}
 	}
 	if len(w.members) == 0 {
 		return nil
 	}
-	wide := w.members[0].strip
-	for _, m := range w.members[1:] {
-		if m.strip.hi > wide.hi {
-			wide = m.strip
-		}
-	}
-	if s := &wide.view.slabs[v.Type]; !hasBlocks(v) || s.coarse != nil && s.coarse.poor(wide.lo, wide.hi) {
-		w.compareFloats(v)
+	if blocks {
+		w.compareDense(v)
 	} else {
-		w.compareDense(v, wide)
+		w.compareFloats(v)
 	}
 	return nil
+}
+
+// join adds the references of a part to w.members.
+func (w *scanner) join(p part) {
+	for _, probe := range p.job.probes {
+		w.members = append(w.members, member{probe, p.strip})
+	}
 }
 
 // forget drops what would keep a snapshot alive.
@@ -127,8 +134,14 @@ func (w *scanner) pack(s *slab) {
 }
 
 // compareDense compares all rows of a strip with w.members, which may see
-// different numbers of its rows; wide sees most.
-func (w *scanner) compareDense(v *matcher.Version, wide *strip) {
+// different numbers of its rows.
+func (w *scanner) compareDense(v *matcher.Version) {
+	wide := w.members[0].strip
+	for _, m := range w.members[1:] {
+		if m.strip.hi > wide.hi {
+			wide = m.strip
+		}
+	}
 	w.pack(&wide.view.slabs[v.Type])
 	s := w.slab(wide.view, v.Type, wide.hi)
 	if len(w.members) == 1 {
@@ -288,9 +301,7 @@ func (w *scanner) take(s *shown, q, at int, mask uint64, values []int32) {
 // side by side are what a scan reads anyway.
 func (w *scanner) compareSparse(p part) {
 	w.members = w.members[:0]
-	for _, probe := range p.job.probes {
-		w.members = append(w.members, member{probe, p.strip})
-	}
+	w.join(p)
 	w.pack(&p.strip.view.slabs[p.job.version.Type])
 	w.blocks = w.blocks[:0]
 	for i, word := range p.strip.mask {
@@ -320,7 +331,6 @@ func (w *scanner) compareSparse(p part) {
 			lo = hi
 		}
 	}
-	w.members = w.members[:0]
 }
 
 // compareBlocks compares up to four blocks, wherever they are, with all
