@@ -21,6 +21,8 @@ type scanner struct {
 	kernel  *simd.Kernel
 	members []member
 	packed  []*probe // that queries holds
+	step    float64  // of their copies; 0: they are bytes themselves
+	copies  []coarseQuery
 	queries simd.QueriesU8
 	vectors [][]byte
 	found   []hit
@@ -42,7 +44,7 @@ type scanner struct {
 }
 
 // scanBlocks is the most blocks of one scan for one reference: bounds fall
-// after each.
+// after each. A zone holds a multiple of it.
 const scanBlocks = 32
 
 func newScanner(k *simd.Kernel) *scanner {
@@ -57,7 +59,11 @@ func (w *scanner) do(l *lease) (err error) {
 		}
 	}()
 	v := l.parts[0].job.version
-	alone := func(p part) bool { return v.Encoding == matcher.Uint8 && !p.strip.dense }
+	blocks := hasBlocks(v)
+	if c := l.parts[0].strip.view.slabs[v.Type].coarse; c != nil && c.poor(l.parts[0].strip.lo, l.parts[0].strip.hi) {
+		blocks = false
+	}
+	alone := func(p part) bool { return blocks && !p.strip.dense }
 	for _, p := range l.parts {
 		if alone(p) {
 			w.compareSparse(p)
@@ -69,11 +75,12 @@ func (w *scanner) do(l *lease) (err error) {
 			w.join(p)
 		}
 	}
-	switch {
-	case len(w.members) == 0:
-	case v.Encoding == matcher.Uint8:
+	if len(w.members) == 0 {
+		return nil
+	}
+	if blocks {
 		w.compareDense(v)
-	default:
+	} else {
 		w.compareFloats(v)
 	}
 	return nil
@@ -96,19 +103,32 @@ func (w *scanner) forget() {
 	w.next.Reset()
 }
 
-// pack puts the probes of w.members into w.queries, if they are not there.
-func (w *scanner) pack() {
-	same := len(w.packed) == len(w.members)
+// pack puts the probes of w.members into w.queries, as s needs them, if they
+// are not there.
+func (w *scanner) pack(s *slab) {
+	step := 0.0
+	if s.coarse != nil {
+		step = s.coarse.step
+	}
+	same := len(w.packed) == len(w.members) && w.step == step
 	for i := 0; same && i < len(w.members); i++ {
 		same = w.packed[i] == w.members[i].probe
 	}
 	if same {
 		return
 	}
-	w.packed, w.vectors = w.packed[:0], w.vectors[:0]
-	for _, m := range w.members {
+	w.packed, w.vectors, w.step = w.packed[:0], w.vectors[:0], step
+	for i, m := range w.members {
 		w.packed = append(w.packed, m.probe)
-		w.vectors = append(w.vectors, m.probe.query)
+		if step == 0 {
+			w.vectors = append(w.vectors, m.probe.query)
+			continue
+		}
+		if i == len(w.copies) {
+			w.copies = append(w.copies, coarseQuery{})
+		}
+		w.copies[i].set(step, m.probe.floats, m.probe.scale())
+		w.vectors = append(w.vectors, w.copies[i].bytes)
 	}
 	w.kernel.PackU8(&w.queries, w.vectors)
 }
@@ -116,13 +136,13 @@ func (w *scanner) pack() {
 // compareDense compares all rows of a strip with w.members, which may see
 // different numbers of its rows.
 func (w *scanner) compareDense(v *matcher.Version) {
-	w.pack()
 	wide := w.members[0].strip
 	for _, m := range w.members[1:] {
 		if m.strip.hi > wide.hi {
 			wide = m.strip
 		}
 	}
+	w.pack(&wide.view.slabs[v.Type])
 	s := w.slab(wide.view, v.Type, wide.hi)
 	if len(w.members) == 1 {
 		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
@@ -139,12 +159,13 @@ func (w *scanner) compareDense(v *matcher.Version) {
 			next = w.next
 		}
 		for g := range w.queries.Groups() {
-			w.compareTile(g, next)
+			w.compareTile(&s, g, at, next)
 			next = nil // the first group has brought it
+			always := s.always(at)
 			first, count := w.queries.Group(g)
 			for q := range count {
-				if mask := w.hits.Masks[q]; mask != 0 {
-					w.take(first+q, at, mask, w.hits.Values[q][:])
+				if mask := w.hits.Masks[q] | always; mask != 0 {
+					w.take(&s, first+q, at, mask, w.hits.Values[q][:])
 				}
 			}
 		}
@@ -154,20 +175,22 @@ func (w *scanner) compareDense(v *matcher.Version) {
 // shown is a slab as far as a snapshot shows it: its last block may be a copy.
 type shown struct {
 	*slab
+	rows       int
 	tail       int // number of the block that is a copy; -1: none
-	block16    []byte
+	tailBlock  []byte
 	tailConsts []int32
 }
 
 // slab returns the first n rows of a view's descriptors.
 func (w *scanner) slab(v *view, t matcher.DescriptorType, n int) shown {
-	s := shown{slab: &v.slabs[t], tail: -1}
+	s := shown{slab: &v.slabs[t], rows: n, tail: -1}
 	rest := n % simd.BlockRows
 	if rest == 0 {
 		return s
 	}
 	s.tail = n / simd.BlockRows
-	w.tail = slices.Grow(w.tail[:0], simd.BlockBytesU8(s.version.Length))[:simd.BlockBytesU8(s.version.Length)]
+	size := simd.BlockBytesU8(s.version.Length)
+	w.tail = slices.Grow(w.tail[:0], size)[:size]
 	block, consts := s.slab.block(s.tail)
 	w.row = slices.Grow(w.row[:0], s.version.Length)[:s.version.Length]
 	for i := range rest {
@@ -176,15 +199,24 @@ func (w *scanner) slab(v *view, t matcher.DescriptorType, n int) shown {
 	}
 	clear(w.tailConsts[:])
 	copy(w.tailConsts[:rest], consts[:rest])
-	s.block16, s.tailConsts = w.tail, w.tailConsts[:]
+	s.tailBlock, s.tailConsts = w.tail, w.tailConsts[:]
 	return s
 }
 
 func (s *shown) block(b int) ([]byte, []int32) {
 	if b == s.tail {
-		return s.block16, s.tailConsts
+		return s.tailBlock, s.tailConsts
 	}
 	return s.slab.block(b)
+}
+
+// always returns those of the rows from at, a multiple of 64, that kernels say
+// nothing about.
+func (s *shown) always(at int) uint64 {
+	if s.coarse == nil {
+		return 0
+	}
+	return s.coarse.cut[at/64].Load()
 }
 
 // fill makes a tile of the rows from at, up to hi.
@@ -195,24 +227,30 @@ func (w *scanner) fill(t *simd.TileU8, s *shown, at, hi int) {
 	}
 }
 
-// compareTile compares w.tile with group g.
-func (w *scanner) compareTile(g int, next *simd.TileU8) {
+// compareTile compares w.tile, whose rows are of the zone of at, with group g.
+func (w *scanner) compareTile(s *shown, g, at int, next *simd.TileU8) {
 	first, count := w.queries.Group(g)
 	for q := range count {
-		w.limits[q] = w.limit(first + q)
+		w.limits[q] = w.limit(s, first+q, at)
 	}
 	w.kernel.TileU8(&w.queries, g, w.tile, &w.limits, &w.hits, next)
 }
 
-// limit returns the value beyond which a row is not for query q.
-func (w *scanner) limit(q int) int32 {
-	return w.queries.Limit(q, uint32(min(w.members[q].probe.within(), math.MaxInt32)))
+// limit returns the value beyond which a row of the zone of at is not for
+// query q.
+func (w *scanner) limit(s *shown, q, at int) int32 {
+	within := w.members[q].probe.within()
+	if s.coarse == nil {
+		return w.queries.Limit(q, uint32(min(within, math.MaxInt32)))
+	}
+	e, norm := s.coarse.bounds(at/zoneRows, s.rows, s.version.Length)
+	return w.copies[q].limit(s.coarse.step, within, e, norm)
 }
 
 // scan compares blocks lo..hi-1 with query q alone.
 func (w *scanner) scan(s *shown, q, lo, hi int) {
 	for lo < hi {
-		n := min(scanBlocks, hi-lo)
+		n := min(scanBlocks-lo%scanBlocks, hi-lo) // within a zone
 		if s.tail == lo {
 			n = 1
 		} else if s.tail > lo {
@@ -222,10 +260,11 @@ func (w *scanner) scan(s *shown, q, lo, hi int) {
 		if n > 1 {
 			block, consts = s.blocks[lo*len(block):(lo+n)*len(block)], s.consts[lo*simd.BlockRows:(lo+n)*simd.BlockRows]
 		}
-		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(q), w.values[:n*simd.BlockRows], w.masks[:n])
+		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(s, q, lo*simd.BlockRows), w.values[:n*simd.BlockRows], w.masks[:n])
 		for b, mask := range w.masks[:n] {
-			if mask != 0 {
-				w.take(q, (lo+b)*simd.BlockRows, uint64(mask), w.values[b*simd.BlockRows:])
+			at := (lo + b) * simd.BlockRows
+			if all := uint64(mask) | s.always(at)>>(at&63)&0xffff; all != 0 {
+				w.take(s, q, at, all, w.values[b*simd.BlockRows:])
 			}
 		}
 		lo += n
@@ -234,7 +273,7 @@ func (w *scanner) scan(s *shown, q, lo, hi int) {
 
 // take offers the rows of mask, of which the first has offset at, to the
 // probe of query q: those that its strip has and selects.
-func (w *scanner) take(q, at int, mask uint64, values []int32) {
+func (w *scanner) take(s *shown, q, at int, mask uint64, values []int32) {
 	m := &w.members[q]
 	if left := m.strip.hi - at; left < 64 {
 		mask &= 1<<max(0, left) - 1
@@ -245,7 +284,12 @@ func (w *scanner) take(q, at int, mask uint64, values []int32) {
 	w.found = w.found[:0]
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
+		row := m.strip.base + uint32(at+i)
+		if s.coarse == nil {
+			w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), row})
+		} else {
+			w.found = append(w.found, hit{m.probe.exact(s.row(at + i)), row})
+		}
 	}
 	if len(w.found) > 0 {
 		m.probe.offer(w.found)
@@ -258,7 +302,7 @@ func (w *scanner) take(q, at int, mask uint64, values []int32) {
 func (w *scanner) compareSparse(p part) {
 	w.members = w.members[:0]
 	w.join(p)
-	w.pack()
+	w.pack(&p.strip.view.slabs[p.job.version.Type])
 	w.blocks = w.blocks[:0]
 	for i, word := range p.strip.mask {
 		for b := 0; word != 0; b, word = b+1, word>>simd.BlockRows {
@@ -278,8 +322,13 @@ func (w *scanner) compareSparse(p part) {
 			i = j
 		}
 	} else {
-		for part := range slices.Chunk(w.blocks, simd.TileBlocks) {
-			w.compareBlocks(&s, part)
+		for lo := 0; lo < len(w.blocks); {
+			hi := lo + 1 // tiles of one zone
+			for hi < min(lo+simd.TileBlocks, len(w.blocks)) && w.blocks[hi]/scanBlocks == w.blocks[lo]/scanBlocks {
+				hi++
+			}
+			w.compareBlocks(&s, w.blocks[lo:hi])
+			lo = hi
 		}
 	}
 }
@@ -292,12 +341,13 @@ func (w *scanner) compareBlocks(s *shown, blocks []int) {
 		w.tile.Add(s.block(b))
 	}
 	for g := range w.queries.Groups() {
-		w.compareTile(g, nil)
+		w.compareTile(s, g, blocks[0]*simd.BlockRows, nil)
 		first, count := w.queries.Group(g)
 		for q := range count {
 			for i, b := range blocks {
-				if mask := w.hits.Masks[q] >> (i * simd.BlockRows) & 0xffff; mask != 0 {
-					w.take(first+q, b*simd.BlockRows, mask, w.hits.Values[q][i*simd.BlockRows:])
+				at := b * simd.BlockRows
+				if mask := (w.hits.Masks[q]>>(i*simd.BlockRows) | s.always(at)>>(at&63)) & 0xffff; mask != 0 {
+					w.take(s, first+q, at, mask, w.hits.Values[q][i*simd.BlockRows:])
 				}
 			}
 		}
