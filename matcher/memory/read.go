@@ -42,19 +42,13 @@ type entry struct {
 func (s *Selection) eachEntry(yield func(entry) bool) {
 	defer runtime.KeepAlive(s.snap)
 	table := s.snap.tables[s.origin]
-	if s.rows != nil {
-		for it := s.rows.Iterator(); it.HasNext(); {
-			row := it.Next()
-			v, i := s.snap.at(s.origin, row)
-			if !yield(entry{v.ids[i], row}) {
-				return
-			}
-		}
-		return
-	}
 	for c := range table {
+		words, all := s.words(uint32(c))
 		for i := range table[c].n {
-			if table[c].alive(i) && !yield(entry{table[c].ids[i], uint32(c)<<16 | uint32(i)}) {
+			if !all && (words == nil || words[i>>6]>>(i&63)&1 == 0) {
+				continue
+			}
+			if !yield(entry{table[c].ids[i], uint32(c)<<16 | uint32(i)}) {
 				return
 			}
 		}
