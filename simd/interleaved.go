@@ -98,6 +98,10 @@ func tile[W uint32 | float32, C int32 | float32](q *queries[W], g int, t *Tile[C
 	hits.trim(count, t.count)
 }
 
+// Prefetch begins to bring a block into the cache, for a scan of blocks that are
+// not neighbours: ask for a block one or two scans before its own.
+func (k *Kernel) Prefetch(block []byte) { k.prefetch(block) }
+
 // checkForm panics when q is for kernels that read other words.
 func (k *Kernel) checkForm(q *QueriesU8) {
 	if q.words != k.wordsU8 {

@@ -22,6 +22,7 @@ func nativeKernels() []*Kernel {
 			tileU8:       tileFuncs[uint32, int32]{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
 			scanF32:      scanF32AVX2,
 			tileF32:      tileFuncs[float32, float32]{2: tileF32x2AVX2, 4: tileF32x4AVX2, 6: tileF32x6AVX2},
+			prefetch:     prefetchLines,
 			probes:       probes{probeStreamAVX2, probeU8AVX2, probeF32AVX2, 16, 8},
 		},
 		{
@@ -37,6 +38,7 @@ func nativeKernels() []*Kernel {
 			tileU8:       tileFuncs[uint32, int32]{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
 			scanF32:      scanF32AVX512,
 			tileF32:      tileFuncs[float32, float32]{2: tileF32x2AVX512, 4: tileF32x4AVX512, 6: tileF32x6AVX512},
+			prefetch:     prefetchLines,
 			probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
 		},
 	}

@@ -53,7 +53,8 @@ type Kernel struct {
 	scanF32 scanFunc[float32, float32]
 	tileF32 tileFuncs[float32, float32]
 
-	probes probes
+	prefetch func(block []byte)
+	probes   probes
 }
 
 // scanFunc is ScanU8 or ScanF32 after its checks.

@@ -51,6 +51,10 @@ func newScanner(k *simd.Kernel) *scanner {
 	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}}
 }
 
+// prefetchBlocks is how many blocks are asked for ahead of one that stands
+// alone: memory takes long to answer, but answers many at once.
+const prefetchBlocks = 1
+
 // do compares the strip of a lease with the references of its jobs.
 func (w *scanner) do(l *lease) (err error) {
 	defer func() {
@@ -317,6 +321,10 @@ func (w *scanner) compareSparse(p part) {
 			j := i + 1
 			for j < len(w.blocks) && w.blocks[j] == w.blocks[j-1]+1 {
 				j++
+			}
+			for ahead := j; ahead < min(j+prefetchBlocks, len(w.blocks)); ahead++ {
+				block, _ := s.block(w.blocks[ahead])
+				w.kernel.Prefetch(block)
 			}
 			w.scan(&s, 0, w.blocks[i], w.blocks[j-1]+1)
 			i = j
