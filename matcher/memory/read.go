@@ -32,6 +32,14 @@ func (m *Memory) Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descr
 	return obj, true
 }
 
+// Has implements [store.Applier].
+func (m *Memory) Has(o matcher.Origin, id matcher.ID) bool {
+	m.mu.RLock()
+	_, ok := m.rows[o][id]
+	m.mu.RUnlock()
+	return ok
+}
+
 // entry is a row with its ID, for ordering.
 type entry struct {
 	id  matcher.ID

@@ -19,16 +19,22 @@
 //	FORMAT     "nearside 1": what wrote the directory
 //	COMMITTED  number of the last commit that was answered, with a checksum
 //	SPARE      disk space held back, so that a full disk cannot break the log
+//	INGEST     a table on its way into the database, or what a killed process left
 //	pebble/    the database; its LOCK file is held while the store is open
 //
 // [Open] reads everything before it writes anything, so that a damaged
 // directory is found untouched. COMMITTED finds what Pebble cannot see: a log
 // that ends early, but cleanly.
 //
+// A commit goes through Pebble's log. A large one is written as a sorted table
+// instead, once and not three times, which the database takes in as a whole.
+// Either way what a commit says about itself is part of it.
+//
 // # When the disk fails
 //
 // A transaction that would leave too little free space is refused with
-// CodeFull; writes work again when there is space. When a log or a manifest
+// CodeFull, and so is one whose table finds no space while it is written;
+// writes work again when there is space. When a log or a manifest
 // cannot be written all the same, Pebble has no way back: the store then is
 // poisoned. It refuses every write at once, [Store.Err] tells why, and the
 // process lives on with what is in memory, until it is started again.
