@@ -152,19 +152,11 @@ func (w *scanner) compareDense(v *matcher.Version) {
 		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
 		return
 	}
+	groups := w.queries.Groups()
 	for at := wide.lo; at < wide.hi; at += simd.TileRows {
-		w.tile, w.next = w.next, w.tile
-		if at == wide.lo {
-			w.fill(w.tile, &s, at, wide.hi)
-		}
-		var next *simd.TileU8
-		if at+simd.TileRows < wide.hi {
-			w.fill(w.next, &s, at+simd.TileRows, wide.hi)
-			next = w.next
-		}
-		for g := range w.queries.Groups() {
-			w.compareTile(&s, g, at, next)
-			next = nil // the first group has brought it
+		w.fill(w.tile, &s, at, wide.hi)
+		for g := range groups {
+			w.compareTile(&s, g, at, w.ahead(&s, g, groups, at+simd.TileRows, wide.hi))
 			always := s.always(at)
 			first, count := w.queries.Group(g)
 			for q := range count {
@@ -174,6 +166,24 @@ func (w *scanner) compareDense(v *matcher.Version) {
 			}
 		}
 	}
+}
+
+// ahead returns the part of the tile from at that group g shall bring into the
+// cache, nil for none. The first groups share that: one alone would ask for
+// more than memory gives in its time, and wait.
+func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
+	parts := 1
+	if groups >= simd.TileBlocks {
+		parts = simd.TileBlocks
+	} else if groups >= 2 {
+		parts = 2
+	}
+	rows := simd.TileRows / parts
+	if at += g * rows; g >= parts || at >= hi {
+		return nil
+	}
+	w.fill(w.next, s, at, min(hi, at+rows))
+	return w.next
 }
 
 // shown is a slab as far as a snapshot shows it: its last block may be a copy.
