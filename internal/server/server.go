@@ -87,7 +87,7 @@ func New(o Options) (*Server, error) {
 		hertz.WithTransport(newTransporter),
 		hertz.WithOnAccept(withConnection),
 		hertz.WithStreamBody(true),      // so that handlers begin before it is there: body.go reads it
-		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than the first bytes
+		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than two bytes
 		hertz.WithMaxHeaderBytes(headerMax),
 		hertz.WithDisablePreParseMultipartForm(true),
 		hertz.WithReadTimeout(o.Limits.RequestTimeout),

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -230,3 +231,7 @@ func value(t testing.TB, text string) (v any) {
 	}
 	return v
 }
+
+func jsonOf(v any) string { return string(must(json.Marshal(v))) }
+
+func itoa(n int) string { return strconv.Itoa(n) }
