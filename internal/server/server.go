@@ -102,7 +102,7 @@ func New(o Options) (*Server, error) {
 }
 
 // headerMax is the most bytes of the head of a request.
-const headerMax = 64 << 10
+const headerMax = 1 << 20
 
 // redirectLog runs once: hertz has one log per process.
 var redirectLog sync.Once

@@ -182,3 +182,18 @@ func TestHead(t *testing.T) {
 		t.Errorf("%d %v %q %v", response.StatusCode, response.Header, body, err)
 	}
 }
+
+// TestReload: limits hold for the requests that begin after it.
+func TestReload(t *testing.T) {
+	x := start(t)
+	x.line(1)
+	two := ask(stored(1)+","+stored(1), all())
+	x.call("POST", "/1/matcher/faces", two).status(201)
+	x.limits.Decoder.Limits.References = 1
+	x.limits.BodyBytes = int64(len(two))
+	x.limits.Config = map[string]any{"listen": "elsewhere"}
+	x.server.Reload(x.limits)
+	x.call("POST", "/1/matcher/faces", two).fault(31007, "references", "2", "1")
+	x.call("POST", "/1/matcher/faces", two+" ").fault(12029, "body", itoa(len(two)))
+	x.call("GET", "/config", "").status(200).json(`{"listen":"elsewhere"}`)
+}
