@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"runtime"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -130,21 +132,26 @@ const (
 	firstCode
 )
 
-// usable returns the kernels that this CPU can run, generic left out.
+// usable returns the kernels that this CPU can run, slowest first; generic only
+// when there is no other.
 func usable() []*simd.Kernel {
-	var all []*simd.Kernel
-	for _, k := range simd.Kernels() {
-		if k.Usable() && k.Name() != "generic" {
-			all = append(all, k)
-		}
+	all := slices.DeleteFunc(simd.Kernels(), func(k *simd.Kernel) bool { return !k.Usable() })
+	if len(all) > 1 {
+		all = all[1:]
 	}
 	return all
+}
+
+// best returns the fastest kernel that this CPU can run.
+func best() *simd.Kernel {
+	all := usable()
+	return all[len(all)-1]
 }
 
 // level returns the kernel of exactly this level, or nil.
 func level(name string) *simd.Kernel {
 	k, err := simd.Select(name)
-	if err != nil || len(k.Name()) < len(name) || k.Name()[:len(name)] != name {
+	if err != nil || !strings.HasPrefix(k.Name(), name) {
 		return nil
 	}
 	return k

@@ -30,19 +30,20 @@ type options struct {
 
 // size is how much is measured.
 type size struct {
-	rows      int           // of the main set
-	peerRows  int           // of the sets that peers search too
-	probeMiB  int           // region of the stream probe
-	rounds    int           // for a bar
-	tryRounds int           // for other figures
-	duration  time.Duration // of a load run
+	rows       int           // of the main set
+	peerRows   int           // of the sets that peers search too
+	probeMiB   int           // region of the stream probe
+	rounds     int           // for a bar
+	tryRounds  int           // for other figures
+	slowRounds int           // of peers that are very slow
+	duration   time.Duration // of a load run
 }
 
 // fullSize makes the main set 512 MiB. That of shortSize is 64 MiB, of which a
 // cache may hold a part; the probe therefore reads as much as the set has.
 var (
-	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, probeMiB: 512, rounds: 9, tryRounds: 5, duration: 3 * time.Second}
-	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 64, rounds: 3, tryRounds: 3, duration: 500 * time.Millisecond}
+	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, probeMiB: 512, rounds: 9, tryRounds: 5, slowRounds: 5, duration: 3 * time.Second}
+	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 64, rounds: 3, tryRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
 )
 
 func main() {

@@ -59,15 +59,21 @@ func TestPeer(t *testing.T) {
 	if got := must(p.recall(d, 1)); got != -1 {
 		t.Errorf("recall %v of no rows", got)
 	}
-	best, err := s.besidePeers(d, usable()[0], p, 1, 4)
-	if err != nil {
+	if err := s.besidePeers(d, usable()[:1], p, 1, 4); err != nil {
 		t.Fatal(err)
 	}
-	if best[1].Peer != "quick" || best[4].Peer != "quick" || best[4].Faster.Median <= 0 {
-		t.Errorf("%+v", best)
+	if len(s.comparisons) != 4 {
+		t.Fatalf("%d comparisons", len(s.comparisons))
 	}
-	if want := 0.001 / 300 / 4 * 1e9; best[4].Theirs != want {
-		t.Errorf("%v ns a pair, not %v", best[4].Theirs, want)
+	c := s.closest(usable()[0].Name(), 4, "")
+	if want := 0.001 / 300 / 4 * 1e9; c == nil || c.Peer != "quick" || c.Faster.Median <= 0 || c.Theirs != want || c.Recall != must(p.recall(d, 0)) {
+		t.Errorf("%+v", c)
+	}
+	if c := s.closest(usable()[0].Name(), 4, "slow"); c == nil || c.Peer != "slow" || c.Recall != -1 {
+		t.Errorf("%+v", c)
+	}
+	if c := s.closest("other", 4, ""); c != nil {
+		t.Errorf("%+v", c)
 	}
 	if err := p.close(); err != nil {
 		t.Error(err)

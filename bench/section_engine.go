@@ -40,11 +40,11 @@ func (s *suite) engineSection() error {
 		return err
 	}
 	for _, name := range []string{"avx512", "avx2"} {
-		k := level(name)
-		if k == nil {
+		if level(name) == nil {
 			s.skip("this CPU has no "+name, barsOf(name)...)
-			continue
 		}
+	}
+	for _, k := range usable() {
 		for _, workers := range machineWorkers() {
 			if s.gates && workers != 1 {
 				continue
@@ -53,7 +53,7 @@ func (s *suite) engineSection() error {
 			if err != nil {
 				return err
 			}
-			err = s.engineRuns(e, name)
+			err = s.engineRuns(e)
 			e.close()
 			if err != nil {
 				return err
@@ -85,10 +85,16 @@ func (e *engine) close() {
 	runtime.GC()
 }
 
-func (s *suite) engineRuns(e *engine, name string) error {
+func (s *suite) engineRuns(e *engine) error {
+	fastest := e.limits.kernel == best()
 	if e.limits.threads == 1 {
-		if err := s.engineBars(e, name); err != nil {
+		if err := s.engineBars(e); err != nil {
 			return err
+		}
+		if fastest {
+			if err := s.filterBars(e); err != nil {
+				return err
+			}
 		}
 	}
 	if s.gates {
@@ -100,7 +106,7 @@ func (s *suite) engineRuns(e *engine, name string) error {
 			all = append(all, full(queries))
 		}
 	}
-	if name == "avx512" {
+	if fastest {
 		for _, limit := range []int{1, 100, 1000} {
 			all = append(all, workload{1, limit, everything}, workload{64, limit, everything})
 		}
@@ -121,8 +127,7 @@ func (s *suite) engineRuns(e *engine, name string) error {
 const recordedFaiss = 28.9 / (512 / 24.0)
 
 // engineBars measures with one worker, so per core.
-func (s *suite) engineBars(e *engine, name string) error {
-	prefix := strings.TrimSuffix(name+"-", "avx512-") // bars of avx512 have none
+func (s *suite) engineBars(e *engine) error {
 	r, f, err := e.run("engine", s.size.rounds, full(1))
 	if err != nil {
 		return err
@@ -131,23 +136,31 @@ func (s *suite) engineBars(e *engine, name string) error {
 	stream := r.Of(func(seconds []float64) float64 {
 		return seconds[streamProbe] * bytes / float64(len(s.region)) / seconds[firstCode]
 	})
-	s.measure(prefix+"u8-1-stream", stream, "")
-	_, f, err = e.run("engine", s.size.rounds, full(64))
+	_, some, err := e.run("engine", s.size.rounds, full(16))
 	if err != nil {
 		return err
 	}
-	s.measure(prefix+"u8-64-peak", f.OfLimit, "")
-	_, f, err = e.run("engine", s.size.rounds, full(16))
+	_, many, err := e.run("engine", s.size.rounds, full(64))
 	if err != nil {
 		return err
 	}
-	if name != "avx512" {
-		return nil
+	switch e.limits.kernel {
+	case level("avx512"):
+		s.measure("u8-1-stream", stream, "")
+		s.measure("u8-1-faiss-recorded", stream.Times(recordedFaiss), "recorded: 28.9 ns a row at 24 GB/s")
+		s.measure("u8-16-limit", some.OfLimit, "")
+		s.measure("u8-64-peak", many.OfLimit, "")
+	case level("avx2"):
+		s.measure("avx2-u8-1-stream", stream, "")
+		s.measure("avx2-u8-64-peak", many.OfLimit, "")
 	}
-	s.measure("u8-1-faiss-recorded", stream.Times(recordedFaiss), "recorded: 28.9 ns a row at 24 GB/s")
-	s.measure("u8-16-limit", f.OfLimit, "")
-	for id, part := range map[string]*filter{"filter-list": e.data.find("list", 1), "filter-time": e.data.find("time range", 1), "filter-scattered": e.data.find("age", 1)} {
-		if err := s.filterBar(e, id, part); err != nil {
+	return nil
+}
+
+// filterBars compares filters of 1 % with no filter.
+func (s *suite) filterBars(e *engine) error {
+	for _, bar := range []struct{ id, filter string }{{"filter-list", "list"}, {"filter-time", "time range"}, {"filter-scattered", "age"}} {
+		if err := s.filterBar(e, bar.id, e.data.find(bar.filter, 1)); err != nil {
 			return err
 		}
 	}
@@ -178,7 +191,7 @@ func (s *suite) uniformRuns() error {
 	if err != nil {
 		return err
 	}
-	e, err := s.engine(d, usable()[len(usable())-1], 1)
+	e, err := s.engine(d, best(), 1)
 	if err != nil {
 		return err
 	}
@@ -193,13 +206,11 @@ func (s *suite) uniformRuns() error {
 
 // floatRuns measures float32, beside a uint8 scan of as many rows.
 func (s *suite) floatRuns() error {
-	kernels := usable()
-	best := kernels[len(kernels)-1]
 	bytes, err := s.dataset(synth.Faces, u8x512, s.size.peerRows)
 	if err != nil {
 		return err
 	}
-	byteEngine, err := s.engine(bytes, best, 1)
+	byteEngine, err := s.engine(bytes, best(), 1)
 	if err != nil {
 		return err
 	}
@@ -224,13 +235,11 @@ func (s *suite) floatRuns() error {
 }
 
 func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan stat.Run) error {
-	kernels := usable()
-	best := kernels[len(kernels)-1]
 	d, err := s.dataset(kind, version, s.size.peerRows)
 	if err != nil {
 		return err
 	}
-	e, err := s.engine(d, best, 1)
+	e, err := s.engine(d, best(), 1)
 	if err != nil {
 		return err
 	}
@@ -254,7 +263,7 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 		if err != nil {
 			return err
 		}
-		if bars && queries == 64 && strings.HasPrefix(best.Name(), "avx512") {
+		if bars && queries == 64 && strings.HasPrefix(best().Name(), "avx512") {
 			s.measure("f32-64-fma", f.OfLimit, "")
 		}
 	}

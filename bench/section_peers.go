@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"slices"
 	"strings"
 
 	"nearside/bench/stat"
@@ -23,6 +22,10 @@ type comparison struct {
 	Faster   stat.Ratio `json:"we_are_faster_by"`
 	Recall   float64    `json:"their_recall_at_10"` // -1: it gives no top-10
 }
+
+// comparisonSeconds is about how long a comparison may take: some peers are very
+// slow. A few rounds are run in any case.
+const comparisonSeconds = 30
 
 // peerSection runs the peers in turn with the engine, on the same file.
 func (s *suite) peerSection() error {
@@ -57,29 +60,36 @@ func (s *suite) bytePeers() error {
 	if p == nil || err != nil {
 		return err
 	}
+	if err := s.besidePeers(d, usable(), p, 1, 16, 64); err != nil {
+		return errors.Join(err, p.close())
+	}
 	for _, name := range []string{"avx512", "avx2"} {
-		k := level(name)
-		if k == nil {
-			continue // its bars are skipped already
-		}
-		best, err := s.besidePeers(d, k, p, 1, 16, 64)
-		if err != nil {
-			return errors.Join(err, p.close())
-		}
-		// The fastest of FAISS is the one over which our lead is the smallest.
-		prefix := strings.TrimSuffix(name+"-", "avx512-")
+		prefix := strings.TrimSuffix(name+"-", "avx512-") // bars of avx512 have none
 		for queries, id := range map[int]string{1: "u8-1-faiss", 16: "u8-16-faiss", 64: "u8-64-faiss"} {
-			if id = prefix + id; id != "u8-1-faiss" {
-				s.measure(id, best[queries].Faster, best[queries].Peer)
-			}
-		}
-		for _, c := range s.comparisons {
-			if name == "avx512" && c.Peer == "faiss SQ8" && c.Queries == 1 && c.Threads == 1 && c.Kernel == k.Name() {
-				s.measure("u8-1-faiss-sq8", c.Faster, "")
+			// The fastest of FAISS is the one over which our lead is the smallest.
+			if closest := s.closest(name, queries, "faiss"); closest != nil && prefix+id != "u8-1-faiss" {
+				s.measure(prefix+id, closest.Faster, closest.Peer)
 			}
 		}
 	}
+	if c := s.closest("avx512", 1, "faiss SQ8"); c != nil {
+		s.measure("u8-1-faiss-sq8", c.Faster, c.Peer)
+	}
 	return p.close()
+}
+
+// closest returns the comparison of bytes, one thread each, in which a peer
+// whose name begins so comes closest to one of our levels; nil: there is none.
+func (s *suite) closest(level string, queries int, peer string) *comparison {
+	var closest *comparison
+	for i := range s.comparisons {
+		c := &s.comparisons[i]
+		if c.Encoding == "uint8" && c.Threads == 1 && c.Queries == queries && strings.HasPrefix(c.Kernel, level) && strings.HasPrefix(c.Peer, peer) &&
+			(closest == nil || c.Faster.Median < closest.Faster.Median) {
+			closest = c
+		}
+	}
+	return closest
 }
 
 func (s *suite) floatPeers() error {
@@ -87,7 +97,6 @@ func (s *suite) floatPeers() error {
 	if err != nil {
 		return err
 	}
-	kernels := usable()
 	for _, program := range []string{"faiss", "go"} {
 		queries := []int{1, 16, 64}
 		if s.gates { // those of the bars
@@ -100,7 +109,7 @@ func (s *suite) floatPeers() error {
 		if p == nil {
 			continue
 		}
-		if _, err := s.besidePeers(d, kernels[len(kernels)-1], p, queries...); err != nil {
+		if err := s.besidePeers(d, []*simd.Kernel{best()}, p, queries...); err != nil {
 			return errors.Join(err, p.close())
 		}
 		if err := p.close(); err != nil {
@@ -119,90 +128,80 @@ func (s *suite) floatPeers() error {
 	return nil
 }
 
-// besidePeers compares all peers of a program with an engine, and returns for
-// each number of queries, with one thread, the peer that comes closest.
-func (s *suite) besidePeers(d *dataset, k *simd.Kernel, p *peerProgram, numbers ...int) (map[int]comparison, error) {
-	best := map[int]comparison{}
+// besidePeers compares all peers of a program with engines on kernels.
+func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, numbers ...int) error {
 	recalls := make([]float64, len(p.names))
 	for i := range p.names {
 		var err error
 		if recalls[i], err = p.recall(d, i); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for _, threads := range machineWorkers() {
-		if threads != 1 && (s.gates || k != usable()[len(usable())-1]) {
+		if threads != 1 && (s.gates || s.short) {
 			continue
 		}
-		e, err := s.engine(d, k, threads)
+		var engines []*engine
+		var err error
+		for _, k := range kernels {
+			var e *engine
+			if e, err = s.engine(d, k, threads); err != nil {
+				break
+			}
+			engines = append(engines, e)
+		}
+		for i := 0; i < len(numbers) && err == nil; i++ {
+			err = s.comparePeers(engines, p, recalls, numbers[i])
+		}
+		for _, e := range engines {
+			e.close()
+		}
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, queries := range numbers {
-			all, err := s.comparePeers(e, p, queries)
-			if err != nil {
-				e.close()
-				return nil, err
-			}
-			for i := range all {
-				all[i].Recall = recalls[i]
-			}
-			s.comparisons = append(s.comparisons, all...)
-			if threads == 1 {
-				best[queries] = slices.MinFunc(all, func(a, b comparison) int {
-					if a.Faster.Median < b.Faster.Median {
-						return -1
-					}
-					return 1
-				})
-			}
-		}
-		e.close()
 	}
-	return best, nil
+	return nil
 }
 
-// comparisonSeconds is about how long a comparison may take: some peers are very
-// slow. Three rounds are run in any case.
-const comparisonSeconds = 25
-
-// comparePeers runs one workload with the engine and all peers, in turn.
-func (s *suite) comparePeers(e *engine, p *peerProgram, queries int) ([]comparison, error) {
-	ours, err := e.timed(full(queries))
-	if err != nil {
-		return nil, err
+// comparePeers runs one workload with the engines and all peers, in turn.
+func (s *suite) comparePeers(engines []*engine, p *peerProgram, recalls []float64, queries int) error {
+	d, threads := engines[0].data, engines[0].limits.threads
+	var runs []stat.Run // engines, then peers
+	for _, e := range engines {
+		ours, err := e.timed(full(queries))
+		if err != nil {
+			return err
+		}
+		runs = append(runs, ours)
 	}
-	var theirs []stat.Run
 	for i := range p.names {
-		theirs = append(theirs, p.run(i, queries, e.limits.threads))
+		runs = append(runs, p.run(i, queries, threads))
 	}
-	once, err := stat.InTurn(1, ours, theirs...) // also warms caches up
+	once, err := stat.InTurn(1, runs[0], runs[1:]...) // also warms caches up
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sum := 0.0
-	for i := range len(theirs) + 1 {
+	for i := range runs {
 		sum += once.Seconds(i)
 	}
-	rounds := s.size.rounds
-	if e.limits.threads > 1 {
-		rounds = 3 // no bar
-	}
-	rounds = min(rounds, max(3, int(comparisonSeconds/sum)))
-	r, err := stat.InTurn(rounds, ours, theirs...)
+	rounds := min(s.size.rounds, max(s.size.slowRounds, int(comparisonSeconds/sum)))
+	r, err := stat.InTurn(rounds, runs[0], runs[1:]...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	perPair := 1e9 / float64(e.data.n*queries)
-	var all []comparison
-	for i, name := range p.names {
-		c := comparison{
-			Peer: name, Kernel: e.Kernel(), Encoding: e.data.version.Encoding.String(), Rows: e.data.n, Queries: queries, Threads: e.limits.threads,
-			Ours: r.Seconds(0) * perPair, Theirs: r.Seconds(i+1) * perPair, Faster: r.Ratio(i+1, 0),
+	perPair := 1e9 / float64(d.n*queries)
+	for i, e := range engines {
+		for j, name := range p.names {
+			theirs := len(engines) + j
+			c := comparison{
+				Peer: name, Kernel: e.Kernel(), Encoding: d.version.Encoding.String(), Rows: d.n, Queries: queries, Threads: threads,
+				Ours: r.Seconds(i) * perPair, Theirs: r.Seconds(theirs) * perPair, Faster: r.Ratio(theirs, i), Recall: recalls[j],
+			}
+			s.progress("   %-26s %2d queries, %d thread(s): %8.2f ns a pair; %s %8.2f; %.2f times faster",
+				c.Peer, c.Queries, c.Threads, c.Theirs, c.Kernel, c.Ours, c.Faster.Median)
+			s.comparisons = append(s.comparisons, c)
 		}
-		s.progress("   %-26s %2d queries, %d thread(s): %8.2f ns a pair; %s %8.2f; %.2f times faster",
-			c.Peer, c.Queries, c.Threads, c.Theirs, c.Kernel, c.Ours, c.Faster.Median)
-		all = append(all, c)
 	}
-	return all, nil
+	return nil
 }

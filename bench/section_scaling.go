@@ -31,9 +31,8 @@ func (s *suite) scale(version uint32, rows int) error {
 	if err != nil {
 		return err
 	}
-	kernels := usable()
 	for _, workers := range machineWorkers() {
-		e, err := s.engine(d, kernels[len(kernels)-1], workers)
+		e, err := s.engine(d, best(), workers)
 		if err != nil {
 			return err
 		}

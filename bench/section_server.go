@@ -126,8 +126,7 @@ func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 
 // loadBars measures what the bars need, three times, beside the probe.
 func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
-	kernels := usable()
-	l := limits{kernels[len(kernels)-1], runtime.GOMAXPROCS(0), s.region}
+	l := limits{best(), runtime.GOMAXPROCS(0), s.region}
 	var ofPeak, ofOne, latency []float64
 	for range 3 {
 		probes, err := stat.InTurn(3, l.u8)

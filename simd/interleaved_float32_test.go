@@ -152,7 +152,10 @@ func TestInterleavedF32(t *testing.T) {
 					if n < 70 {
 						count = 1 + n%(2*GroupMax)
 					}
-					blocks := 1 + n%2
+					blocks := 1
+					if n%16 < 3 {
+						blocks = 2
+					}
 					s := blocksOfF32(buf[r.IntN(64):], rowsOf(r, blocks*BlockRows, n, value), terms[n%len(terms)](r))
 					queries := rowsOf(r, count, n, value)
 					k.PackF32(&q, queries)

@@ -82,7 +82,7 @@ func TestAccounts(t *testing.T) {
 
 	// Importing: a line of another account is rejected, the others are kept.
 	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).
-		part("accepted", "1").part("rejected", "2").part("errors.0.line", "2").part("errors.1.line", "1")
+		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")
 	x.call("GET", "/1/faces/"+id(11), "").status(200).part("account_id", `"`+a+`"`)
 	x.call("GET", "/1/faces/"+id(10), "").fault(22004)
 	as("POST", "/1/import?list_id="+id(2), face(12, of)+"\n", a).status(200).part("rejected", "1")

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -125,10 +126,7 @@ func (s *Server) deleteFace(ctx context.Context, x *exchange) error {
 // filter reads the filters of the query: what is left of it without the
 // route's own keys.
 func (x *exchange) filter(o matcher.Origin, own ...string) (*matcher.Filter, error) {
-	rest := map[string]string{}
-	for k, v := range x.query {
-		rest[k] = v
-	}
+	rest := maps.Clone(x.query)
 	for _, k := range append(own, "account_id") {
 		delete(rest, k)
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 
 	"nearside/matcher"
 	"nearside/matcher/store"
@@ -72,6 +73,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	slices.SortFunc(im.errors, func(a, b map[string]any) int { return a["line"].(int) - b["line"].(int) })
 	return x.value(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.errors})
 }
 

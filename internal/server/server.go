@@ -87,7 +87,7 @@ func New(o Options) (*Server, error) {
 		hertz.WithTransport(newTransporter),
 		hertz.WithOnAccept(withConnection),
 		hertz.WithStreamBody(true),      // so that handlers begin before it is there: body.go reads it
-		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than the first bytes
+		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than two bytes
 		hertz.WithMaxHeaderBytes(headerMax),
 		hertz.WithDisablePreParseMultipartForm(true),
 		hertz.WithReadTimeout(o.Limits.RequestTimeout),
@@ -102,7 +102,7 @@ func New(o Options) (*Server, error) {
 }
 
 // headerMax is the most bytes of the head of a request.
-const headerMax = 64 << 10
+const headerMax = 1 << 20
 
 // redirectLog runs once: hertz has one log per process.
 var redirectLog sync.Once

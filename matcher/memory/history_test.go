@@ -38,6 +38,8 @@ func newHistory(next store.Applier) *history {
 	}
 }
 
+func (h *history) Has(o matcher.Origin, id matcher.ID) bool { return h.next.Has(o, id) }
+
 func (h *history) Admit(changes []store.Change) error { return h.next.Admit(changes) }
 
 func (h *history) Apply(changes []store.Change) {

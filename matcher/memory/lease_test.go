@@ -31,6 +31,7 @@ func TestLease(t *testing.T) {
 			for _, v := range []matcher.Version{
 				{Number: 1, Length: 21, Scale: 128, Similarity: similarity},
 				{Number: 1, Length: 5, Encoding: matcher.Float32, Similarity: similarity},
+				{Number: 1, Length: 5, Encoding: matcher.Float32, Exact: matcher.Plain, Similarity: similarity},
 				{Number: 1, Length: 5, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: similarity},
 			} {
 				testLease(t, k, v)
@@ -79,7 +80,11 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 		}
 	}
 	w := newScanner(k)
-	for range 500 {
+	rounds := 500
+	if underRace {
+		rounds = 50
+	}
+	for range rounds {
 		var l lease
 		var chosen []moment
 		var subs [][]matcher.SubRequest
