@@ -5,6 +5,8 @@ FUZZTIME ?= 10s
 BENCH ?= .
 PKG ?= ./...
 ARGS ?=
+# How long writers, deleters and matchers are at work at once, under the race detector.
+SOAK ?= 60s
 
 LINT_VERSION := v2.15.0
 LINT := $(shell go env GOPATH)/bin/golangci-lint
@@ -33,7 +35,7 @@ test: ## every test (PKG=./matcher/... ARGS=-v to narrow)
 	go test $(ARGS) $(PKG)
 
 race: ## every test under the race detector, in random order (needs gcc)
-	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) $(PKG)
+	CGO_ENABLED=1 NEARSIDE_SOAK=$(SOAK) go test -race -shuffle=on $(ARGS) $(PKG)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \

@@ -23,6 +23,9 @@ type Options struct {
 	Dir      string           // data directory, created when absent
 	Applier  Applier          // keeps the copy in memory
 	Observer matcher.Observer // nil: none; Stored is called after Apply, for each object put
+	// Check is asked when all was read, before anything is written: its error
+	// is that of Open. nil: none.
+	Check func() error
 	// Warn is told what an operator should know, with slog's key/value pairs;
 	// nil: dropped. Store itself never logs.
 	Warn func(msg string, args ...any)
@@ -161,6 +164,11 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		return damaged(dir, err)
 	}
 	s.lists, s.state = l.lists, l.state
+	if s.opts.Check != nil {
+		if err := s.opts.Check(); err != nil {
+			return err
+		}
+	}
 
 	if err := s.fs.Remove(s.tablePath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("store: data directory %s: %w", dir, err)
