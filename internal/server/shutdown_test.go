@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // closing begins a Shutdown and returns when the server takes no connections
@@ -72,7 +73,7 @@ func TestShutdown(t *testing.T) {
 // handlers have returned when Shutdown does.
 func TestShutdownCut(t *testing.T) {
 	begun, returned := make(chan struct{}), false
-	x := start(t, instead(func(ctx context.Context) { close(begun); <-ctx.Done(); returned = true }))
+	x := start(t, instead(func(ctx context.Context) { close(begun); <-ctx.Done(); returned = true }), func(s *settings) { s.timeout = time.Hour })
 	x.line(1)
 	match := ask(stored(1), all())
 	busy := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
@@ -90,6 +91,21 @@ func TestShutdownCut(t *testing.T) {
 			c.answer("cut").fault(12050, "shutting down")
 		}
 	}
+}
+
+// TestShutdownSlowReader: a handler that has returned is not all, its answer
+// must have been sent.
+func TestShutdownSlowReader(t *testing.T) {
+	x := start(t)
+	refs, candidates := given(of(v4, 0, 0, 0, 0))+strings.Repeat(","+given(of(v4, 0, 0, 0, 0)), 99), given(of(v4, 1, 0, 0, 0))+strings.Repeat(","+given(of(v4, 1, 0, 0, 0)), 999)
+	body := ask(refs, candidates)
+	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
+	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers on its way
+		t.Fatal(err)
+	}
+	ended := x.closing(context.Background())
+	slow.answer("slowly read").status(201).part("99.matches.999.result.distance", "1")
+	check(t, <-ended)
 }
 
 // TestShutdownLosesNothing: what is stored when the server has ended is what
