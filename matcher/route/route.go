@@ -8,6 +8,7 @@ package route
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"nearside/matcher"
@@ -174,7 +175,12 @@ func (r *Router) ask(ctx context.Context, m matcher.Matcher, subs []matcher.SubR
 		batch[i] = subs[n]
 	}
 	point := matcher.MatchPoint{Time: start, Matcher: m.Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(mine)}
-	for i, result := range m.Match(ctx, batch) {
+	answered := m.Match(ctx, batch)
+	if len(answered) != len(batch) { // a plugin or a remote may be wrong; nobody takes that for an empty answer
+		err := matcher.Errorf(matcher.CodeInternal, "matcher %s gave %d results for %d sub-requests", m.Name(), len(answered), len(batch))
+		answered = slices.Repeat([]matcher.Result{{Err: err}}, len(batch))
+	}
+	for i, result := range answered {
 		results[mine[i]] = result
 		point.Rows += result.Scan.RowsScanned
 		point.Matches += len(result.Matches)
