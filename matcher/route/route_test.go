@@ -292,7 +292,7 @@ func TestLateErrorIsTheDeadline(t *testing.T) {
 	defer cancel()
 	f := costs("memory", 1)
 	f.match = func(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
-		return slices.Repeat([]matcher.Result{{Err: fmt.Errorf("ended: %v", ctx.Err())}}, len(subs))
+		return slices.Repeat([]matcher.Result{{Err: errors.New("ended: " + ctx.Err().Error())}}, len(subs))
 	}
 	_, err := newRouter(t, nil, f).Match(ctx, request(raw(1)))
 	if matcher.CodeOf(err) != matcher.CodeDeadline {
