@@ -47,7 +47,7 @@ func (s *Server) createFace(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.CreateObject(ctx, &in.Object); err != nil {
+	if err := x.server.Store.CreateObject(ctx, x.account, &in.Object); err != nil {
 		return err
 	}
 	return x.value(http.StatusCreated, map[string]any{"face_id": in.Object.ID})

@@ -125,7 +125,7 @@ func (s *soak) write(w *world) {
 	case 4:
 		o := s.face(w)
 		o.Lists = nil
-		s.must(s.store.CreateObject(ctx, o))
+		s.must(s.store.CreateObject(ctx, nil, o))
 	case 5, 6:
 		o := s.face(w)
 		s.must(s.store.PatchObject(ctx, nil, matcher.Faces, o.ID, func(old *matcher.Object) error {

@@ -45,7 +45,7 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 		t.Fatalf("%d tables were taken in", n)
 	}
 	previous = m.clone()
-	must(t, s.CreateObject(ctx, face(rng, id(1000))))
+	must(t, s.CreateObject(ctx, nil, face(rng, id(1000))))
 	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // of one moment: Pebble works on
 	return smallDisk(killed), m.clone(), previous
 }

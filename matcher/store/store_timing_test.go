@@ -59,7 +59,7 @@ func BenchmarkCreate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for pb.Next() {
-			if err := s.CreateObject(ctx, face(rng, matcher.NewID())); err != nil {
+			if err := s.CreateObject(ctx, nil, face(rng, matcher.NewID())); err != nil {
 				b.Error(err)
 			}
 		}

@@ -88,7 +88,7 @@ func cutShort(t *testing.T, fs *vfs.MemFS, after, unsynced int) (commits int, st
 		answered++
 		states.after = append(states.after, m.clone())
 	}
-	step(s.CreateObject(ctx, face(rng, id(1))))
+	step(s.CreateObject(ctx, nil, face(rng, id(1))))
 	for n := range 3 {
 		step(errors.Join(s.Import(ctx, nil, facesOf(rng, 10*n, 40, id(100+n)))...))
 	}

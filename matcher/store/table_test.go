@@ -142,7 +142,7 @@ func TestTableFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFaults(func(op errorfs.Op) bool { return op.Kind == kind && path.Base(op.Path) == nameTable }, fault)
 			s, m := open(t, Options{Dir: "/data", fs: f.use, tableBytes: 10_000})
-			must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+			must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 			f.on.Store(true)
 			release := block(t, s)
 			var wg sync.WaitGroup
@@ -170,7 +170,7 @@ func TestTableFaults(t *testing.T) {
 				t.Fatalf("%v; %d objects, %d lists", s.Err(), len(m.objects), len(m.lists))
 			}
 			noOrphans(t, s, f.fs)
-			wantCode(t, s.CreateObject(ctx, face(seeded(), id(2), id(100))), matcher.CodeListNotFound)
+			wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(2), id(100))), matcher.CodeListNotFound)
 			must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
 			noOrphans(t, s, f.fs)
 			reopen(t, s, m)
