@@ -67,11 +67,13 @@ type Server struct {
 	cancel   context.CancelFunc
 	draining atomic.Bool
 	entering sync.RWMutex // orders the start of requests before draining
+
+	largeImports chan struct{} // holds one for each import that makes large groups
 }
 
 // New listens on o.Listen and sets up the routes; connections wait until Run.
 func New(o Options) (*Server, error) {
-	s := &Server{options: o, methods: map[string][]string{}}
+	s := &Server{options: o, methods: map[string][]string{}, largeImports: make(chan struct{}, largeImportsMax)}
 	var err error
 	if s.listener, err = listen(o.Listen, o.Limits.RequestTimeout, s.refusal); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)

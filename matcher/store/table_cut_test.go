@@ -20,7 +20,7 @@ func TestTableCutShort(t *testing.T) {
 	noLeaks(t)
 	for _, unsynced := range []int{0, 100} {
 		cuts := 0
-		for after := 0; ; after += 1 + after/40 {
+		for after := 0; ; after += 1 + after/20 {
 			fs := smallDisk(vfs.NewCrashableMem())
 			s, _ := open(t, Options{Dir: "/data", fs: fs}) // the directory is made undisturbed
 			must(t, s.Close())

@@ -239,7 +239,7 @@ func TestTableDamage(t *testing.T) {
 	}
 	try("removal", func(fs vfs.FS) { must(t, fs.Remove(name)) })
 	rng := seeded()
-	for range 20 {
+	for range 8 {
 		n := rng.IntN(len(table))
 		try(fmt.Sprintf("cut to %d of %d", n, len(table)), func(fs vfs.FS) { setFile(t, fs, name, table[:n]) })
 		try(fmt.Sprintf("flip at %d of %d", n, len(table)), func(fs vfs.FS) {
