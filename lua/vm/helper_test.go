@@ -80,7 +80,8 @@ func load(t testing.TB, s *State, source string) *Func {
 func run(t testing.TB, body string, args ...any) ([]any, error) {
 	t.Helper()
 	s := newState(t)
-	return s.Call(context.Background(), Limits{}, load(t, s, "local ns = require('test')\nreturn function(...) "+body+"\nend"), args...)
+	// A slice that the race detector's slowness does not exceed.
+	return s.Call(context.Background(), Limits{Slice: 400 * time.Millisecond}, load(t, s, "local ns = require('test')\nreturn function(...) "+body+"\nend"), args...)
 }
 
 // eval is run for what must succeed with one result.
