@@ -14,6 +14,8 @@ import (
 // immutable once it is published, but for what its plugins hold.
 type generation struct {
 	plugins   []*plugin // by name
+	matchers  []*plugin // those with a match, by name
+	narrowers []*plugin // those with a prefilter, by order, then name
 	listeners map[string][]*plugin
 	cancel    context.CancelFunc
 	sources   *sources
@@ -44,6 +46,7 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 			return nil, err
 		}
 	}
+	g.sortMatching()
 	for _, p := range g.plugins {
 		if p.queue == nil {
 			continue

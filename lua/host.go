@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nearside/matcher"
 )
 
 // Options configures a Host.
@@ -31,7 +33,16 @@ type Options struct {
 
 // Services are what modules reach outside this package. A nil one makes its
 // module fail with a text that says so.
-type Services struct{}
+type Services struct {
+	Matching Local // for plugins of kind matching
+}
+
+// Local is the local matcher: it makes the sets of matching plugins, scans
+// them, and checks the rows that plugins give.
+type Local interface {
+	matcher.Matcher
+	matcher.Selector
+}
 
 func (o Options) withDefaults() Options {
 	if o.Log == nil {
@@ -124,10 +135,10 @@ func (h *Host) Close(ctx context.Context) error {
 	return nil
 }
 
-// Emit hands value, an event of that name, to the plugins that ask for it. It
-// returns at once; value must not change afterwards, and be made of what
+// Emit hands an event of that name to the plugins that ask for it. It returns
+// at once; each of them calls value later, which makes it of what
 // vm.Call.Return takes.
-func (h *Host) Emit(name string, value any) {
+func (h *Host) Emit(name string, value func() any) {
 	for _, p := range h.current.Load().listeners[name] {
 		p.queue.push(point{name, value})
 	}

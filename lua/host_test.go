@@ -124,7 +124,7 @@ function M:handle_event(points)
   for _, p in ipairs(points) do ns.log.info(p.series .. ":" .. p.tags.route) end
 end
 return M`)
-	h.Emit("monitoring_event", map[string]any{"series": "requests", "tags": map[string]any{"route": "r1"}})
-	h.Emit("sending_event", map[string]any{})
+	h.Emit("monitoring_event", func() any { return map[string]any{"series": "requests", "tags": map[string]any{"route": "r1"}} })
+	h.Emit("sending_event", func() any { return map[string]any{} })
 	log.wait(t, "requests:r1")
 }

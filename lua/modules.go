@@ -19,6 +19,7 @@ func modules() []vm.Module {
 		logModule(),
 		miscModule(),
 		reModule(),
+		setModule(),
 		tasksModule(),
 	}
 }

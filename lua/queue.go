@@ -23,7 +23,7 @@ type queue struct {
 // A point is an event with its name.
 type point struct {
 	name  string
-	value any
+	value func() any
 }
 
 func newQueue(size int) *queue {
@@ -52,8 +52,8 @@ func (q *queue) wake() {
 }
 
 // take removes up to limit points, in order, all of one name, and returns
-// their values. After values, handled has to be called.
-func (q *queue) take(limit int) (name string, values []any) {
+// what makes their values. After values, handled has to be called.
+func (q *queue) take(limit int) (name string, values []func() any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(values) < limit && q.n > 0 {

@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -44,12 +45,7 @@ var columns = map[string]column{
 func columnOf(name string) (column, error) {
 	c, ok := columns[name]
 	if !ok {
-		names := make([]string, 0, len(columns))
-		for n := range columns {
-			names = append(names, n)
-		}
-		slices.Sort(names)
-		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(names, ", "))
+		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(Columns(), ", "))
 	}
 	return c, nil
 }
@@ -367,3 +363,6 @@ func textColumn(of func(*view, int) []byte, in func([]string) predicate) column 
 		},
 	}
 }
+
+// Columns returns the names of all columns, in alphabetical order.
+func Columns() []string { return slices.Sorted(maps.Keys(columns)) }
