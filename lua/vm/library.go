@@ -94,9 +94,18 @@ func NewLibrary(root string, modules ...Module) *Library {
 	return lib
 }
 
-// Knows reports whether path, "kv.get" or "kv", is a function, value or
-// module of the library.
-func (lib *Library) Knows(path string) bool { return lib.names[path] }
+// Knows reports whether path, "kv.get" or "conf.url", begins with a function
+// or value of the library, or is a module. What is below a value is the
+// value's own affair.
+func (lib *Library) Knows(path string) bool {
+	first, rest, deeper := strings.Cut(path, ".")
+	isModule := slices.ContainsFunc(lib.Modules, func(m Module) bool { return m.Name == first })
+	if !deeper || !isModule {
+		return lib.names[first]
+	}
+	second, _, _ := strings.Cut(rest, ".")
+	return lib.names[first+"."+second]
+}
 
 func (lib *Library) define(module, name string) {
 	if module != "" {
