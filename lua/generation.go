@@ -14,6 +14,7 @@ import (
 // immutable once it is published, but for what its plugins hold.
 type generation struct {
 	plugins   []*plugin // by name
+	matching  []*plugin // by order, then name
 	listeners map[string][]*plugin
 	cancel    context.CancelFunc
 	sources   *sources
@@ -45,6 +46,9 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 		}
 	}
 	for _, p := range g.plugins {
+		if p.pool != nil {
+			g.matching = append(g.matching, p)
+		}
 		if p.queue == nil {
 			continue
 		}
@@ -52,6 +56,7 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 			g.listeners[name] = append(g.listeners[name], p)
 		}
 	}
+	slices.SortFunc(g.matching, byOrder)
 	return g, nil
 }
 
