@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"nearside/lua/vm"
@@ -89,8 +90,8 @@ func (in *instance) close(ctx context.Context) error {
 	closers := in.closers
 	in.closed, in.closers = true, nil
 	in.mu.Unlock()
-	for i := len(closers) - 1; i >= 0; i-- {
-		faults = append(faults, closers[i]())
+	for _, f := range slices.Backward(closers) {
+		faults = append(faults, f())
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("plugin %s: %w", in.plugin.name, err)

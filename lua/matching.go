@@ -8,8 +8,8 @@ import (
 	"slices"
 	"sync"
 
-	"nearside/lua/vm"
 	"nearside/matcher"
+	"nearside/matcher/memory"
 )
 
 // sortMatching finds the plugins of a generation that narrow or answer.
@@ -89,39 +89,31 @@ func (c *capability) takes(sub *matcher.SubRequest) string {
 // errOff is returned for a hook whose breaker is open.
 var errOff = errors.New("is switched off after repeated failures")
 
-// matchHook calls a hook of the matching side in a state of its own.
-func (p *plugin) matchHook(ctx context.Context, name string, args func(*vm.State) []any) ([]any, error) {
+// matchHook calls a hook of the matching side in a state of its own; read
+// takes its results. What goes wrong in either is a failure of the plugin.
+func (p *plugin) matchHook(ctx context.Context, name string, read func(results []any) error, args ...any) error {
 	b := p.breakers[name]
 	if !b.Allow() {
-		return nil, errOff
-	}
-	results, err := p.checkedOut(ctx, name, args)
-	if ctx.Err() == nil || err == nil { // else it was the client who left, or its deadline
-		b.Done(err)
-	} else {
-		b.Done(nil)
-	}
-	return results, err
-}
-
-func (p *plugin) checkedOut(ctx context.Context, name string, args func(*vm.State) []any) ([]any, error) {
-	limit := p.limits[name]
-	if limit.Total > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, limit.Total) // for the wait as well
-		defer cancel()
+		return errOff
 	}
 	state, err := p.pool.Get(ctx)
 	if err != nil {
-		return nil, err
+		b.Cancel()
+		return err
 	}
 	in := state.Owner().(*instance)
-	results, err := in.hook(ctx, limit, name, args(state)...)
+	results, err := in.hook(ctx, p.limits[name], name, args...)
 	p.pool.Put(state, err != nil)
-	if err != nil {
-		in.report(name, err)
+	if err == nil {
+		err = read(append(results, nil))
 	}
-	return results, err
+	if err != nil && ctx.Err() != nil {
+		b.Cancel() // the client has gone, or its time: that says nothing of the plugin
+		return err
+	}
+	b.Done(err)
+	in.report(name, err)
+	return err
 }
 
 // narrowing is a plugin as a prefilter.
@@ -140,20 +132,17 @@ func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows mat
 	if err != nil {
 		return nil, err
 	}
-	results, err := p.matchHook(ctx, "prefilter", func(*vm.State) []any {
-		return []any{requestTable(ctx, sub), setOf(p.host, sub, whole)}
-	})
-	if err == nil {
-		left, e := narrowed(results, whole)
-		if err = e; err == nil {
-			return left, nil
-		}
-		p.failed("prefilter", err)
-	}
-	if ctx.Err() != nil {
+	var left *memory.Selection
+	err = p.matchHook(ctx, "prefilter", func(results []any) (err error) {
+		left, err = narrowed(results[0], whole)
+		return err
+	}, requestOf(ctx, sub, false), setOf(p.host, sub, whole))
+	switch {
+	case err == nil:
+		return left, nil
+	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	}
-	if p.matching.failOnError {
+	case p.matching.failOnError:
 		return nil, matcher.Errorf(matcher.CodeUnavailable, "plugin %s: prefilter: %w", p.name, err)
 	}
 	return rows, nil
@@ -206,20 +195,21 @@ func (a *answering) ask(ctx context.Context, sub *matcher.SubRequest) offer {
 	if !a.hooks["cost"] {
 		return offer{cost: costDefault, ok: true}
 	}
-	results, err := a.matchHook(ctx, "cost", func(*vm.State) []any { return []any{requestTable(ctx, sub)} })
+	o := offer{reason: "cannot"}
+	err := a.matchHook(ctx, "cost", func(results []any) error {
+		if results[0] == nil {
+			return nil
+		}
+		if o.cost, o.ok = results[0].(float64); !o.ok || o.cost != o.cost {
+			return fmt.Errorf("the result, %v, is no number", results[0])
+		}
+		o.reason = ""
+		return nil
+	}, requestOf(ctx, sub, false))
 	if err != nil {
 		return offer{reason: "cost: " + err.Error()}
 	}
-	if len(results) == 0 || results[0] == nil {
-		return offer{reason: "cannot"}
-	}
-	cost, ok := results[0].(float64)
-	if !ok || cost != cost {
-		err := fmt.Errorf("cost: %v is no number", results[0])
-		a.failed("cost", err)
-		return offer{reason: err.Error()}
-	}
-	return offer{cost: cost, ok: true}
+	return o
 }
 
 // Match implements [matcher.Matcher]. The plugin's rows are looked up and
@@ -245,22 +235,19 @@ func (a *answering) Match(ctx context.Context, subs []matcher.SubRequest) []matc
 }
 
 func (a *answering) match(ctx context.Context, sub *matcher.SubRequest) matcher.Result {
-	results, err := a.matchHook(ctx, "match", func(*vm.State) []any {
-		req := requestTable(ctx, sub)
-		req["reference"] = map[string]any{"type": string(sub.Reference.Type), "id": sub.Reference.ID, "version": int(sub.Version.Number)}
-		req["descriptor"] = func(c *vm.Call) error { return c.Return(sub.Reference.Descriptor.Data) }
-		return []any{req, lazySet(a.host, sub)}
-	})
-	if err != nil {
+	var ids []matcher.ID
+	declined := false
+	err := a.matchHook(ctx, "match", func(results []any) (err error) {
+		if declined = results[0] == nil; !declined {
+			ids, err = rowIDs(results[0])
+		}
+		return err
+	}, requestOf(ctx, sub, true), lazySet(a.host, sub))
+	switch {
+	case err != nil:
 		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.name, err)}
-	}
-	if len(results) == 0 || results[0] == nil {
+	case declined:
 		return matcher.Result{Err: matcher.ErrDeclined}
-	}
-	ids, err := rowIDs(results[0])
-	if err != nil {
-		a.failed("match", err)
-		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.name, err)}
 	}
 	return a.host.o.Services.Matching.Match(ctx, []matcher.SubRequest{only(sub, ids)})[0]
 }

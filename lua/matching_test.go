@@ -200,7 +200,8 @@ func TestPrefilterFails(t *testing.T) {
 					t.Errorf("%s: %v %v", body, got, err)
 				}
 			}
-			if s := h.Plugins()[0]; s.Failures == 0 || s.LastError == "" {
+			s := h.Plugins()[0]
+			if s.Failures != 2 || s.LastError == "" || s.Hooks[0].Name != "prefilter" || s.Hooks[0].State != "open" {
 				t.Errorf("%s: %+v", body, s)
 			}
 		}
@@ -280,9 +281,13 @@ func TestMatchFails(t *testing.T) {
 		`return nil`: "declined", ``: "declined", `return 7`: "no list of rows", `return {{}}`: "row 1 has no id", `return {"x"}`: "row 1 has no id",
 		`return {{id = "x"}}`: `row 1: id: "x" is not a UUID`, `error({})`: "error object is a table", `while true do end`: "ran for too long",
 		`return {[1] = {id = ns.uuid()}, [3] = 4}`: "list", `return set`: "no list of rows",
-		`local t, row = {}, {id = "x"} for i = 1, 100001 do t[i] = row end return t`: "100001 rows are more than",
+		`return many()`: "100001 rows are more than",
 	} {
-		h, _ := start(t, matching("function M:match(req, set)\n"+body+"\nend"), with(m))
+		h, _ := start(t, matching(`
+M.limits = {slice = 1}
+local function many() local t, row = {}, {id = "x"} for i = 1, 100001 do t[i] = row end return t end
+function M:match(req, set)
+`+body+"\nend"), with(m))
 		matchers, _, release := h.Acquire()
 		r := matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 1, &matcher.Candidates{Limit: 1})})[0]
 		release()

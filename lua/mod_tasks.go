@@ -46,7 +46,8 @@ func tasksModule() vm.Module {
 					if err != nil {
 						return err
 					}
-					return c.Wait(func(ctx context.Context) error { return self(c).plugin.host.clock.Sleep(ctx, d) })
+					clock := self(c).plugin.host.clock
+					return c.Wait(func(ctx context.Context) error { return clock.Sleep(ctx, d) })
 				},
 			},
 			{

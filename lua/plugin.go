@@ -35,6 +35,11 @@ type plugin struct {
 	last     atomic.Pointer[string]
 }
 
+// fault names the plugin and its file in err.
+func (p *plugin) fault(err error) error {
+	return fmt.Errorf("plugin %s: %s: %w", p.source.name, p.source.shown(p.source.main), err)
+}
+
 // failed notes a failure for the plugin's status.
 func (p *plugin) failed(what string, err error) {
 	p.failures.Add(1)

@@ -11,24 +11,70 @@ import (
 	"nearside/matcher"
 )
 
-// requestTable is req of PLUGINS.md 4: what a plugin is told about the set
-// and what is wanted of it.
-func requestTable(ctx context.Context, sub *matcher.SubRequest) map[string]any {
-	c := sub.Candidates
-	req := map[string]any{
-		"origin": c.Origin.String(), "filters": filterTable(&c.Filter), "limit": c.Limit, "threshold": c.Threshold, "order": c.Order.String(),
-		"descriptor_type": sub.Version.Type.String(), "version": int(sub.Version.Number), "request_id": sub.RequestID,
-	}
-	if c.Targets != nil {
-		req["targets"] = c.Targets
-	}
-	if sub.Account != nil {
-		req["account_id"] = sub.Account.String()
-	}
-	if until, ok := ctx.Deadline(); ok {
-		req["deadline_ms"] = float64(time.Until(until)) / float64(time.Millisecond)
-	}
-	return req
+// request is req of PLUGINS.md 4: what a plugin is told about a set and what
+// is wanted of it.
+type request struct {
+	ctx       context.Context
+	sub       *matcher.SubRequest
+	reference bool // whether it tells of the reference
+}
+
+func requestOf(ctx context.Context, sub *matcher.SubRequest, reference bool) vm.Object {
+	return vm.Object{Class: requestClass, Value: &request{ctx, sub, reference}}
+}
+
+// requestField makes a field of requests.
+func requestField(name, kind, doc string, get func(r *request) any) vm.Value {
+	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any { return get(c.Self().(*request)) }}
+}
+
+var requestClass = &vm.Class{
+	Name: "Request", Doc: "What a matching plugin is told about a candidate set.",
+	Fields: []vm.Value{
+		requestField("origin", "string", "faces, events or attributes.", func(r *request) any { return r.sub.Candidates.Origin.String() }),
+		requestField("filters", "table", "The filters of the set, by their names in requests.", func(r *request) any { return filterTable(&r.sub.Candidates.Filter) }),
+		requestField("limit", "integer", "The most rows that are wanted.", func(r *request) any { return r.sub.Candidates.Limit }),
+		requestField("threshold", "number", "The least similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
+		requestField("order", "string", "similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),
+		requestField("targets", "string[]?", "The fields that are wanted; nil: all.", func(r *request) any {
+			if r.sub.Candidates.Targets == nil {
+				return nil
+			}
+			return r.sub.Candidates.Targets
+		}),
+		requestField("descriptor_type", "string", "face or body.", func(r *request) any { return r.sub.Version.Type.String() }),
+		requestField("version", "integer", "The descriptor version of the match.", func(r *request) any { return int(r.sub.Version.Number) }),
+		requestField("account_id", "string?", "Only objects of this account are visible.", func(r *request) any {
+			if r.sub.Account == nil {
+				return nil
+			}
+			return r.sub.Account.String()
+		}),
+		requestField("request_id", "string", "The id of the HTTP request.", func(r *request) any { return r.sub.RequestID }),
+		requestField("deadline_ms", "number?", "Milliseconds that are left.", func(r *request) any {
+			until, ok := r.ctx.Deadline()
+			if !ok {
+				return nil
+			}
+			return float64(time.Until(until)) / float64(time.Millisecond)
+		}),
+		requestField("reference", "table?", "In match: type, id and version of the reference.", func(r *request) any {
+			if !r.reference {
+				return nil
+			}
+			return map[string]any{"type": string(r.sub.Reference.Type), "id": r.sub.Reference.ID, "version": int(r.sub.Version.Number)}
+		}),
+	},
+	Methods: []vm.Function{{
+		Name: "descriptor", Returns: []string{"string"}, Doc: "The bytes of the reference's descriptor. Only in match.",
+		Run: func(c *vm.Call) error {
+			r := c.Self().(*request)
+			if !r.reference {
+				return errors.New("only match has a reference")
+			}
+			return c.Return(r.sub.Reference.Descriptor.Data)
+		},
+	}},
 }
 
 // filterTable gives the filters by their wire names (API.md 3).

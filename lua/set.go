@@ -53,11 +53,8 @@ func (s *set) selection() (*memory.Selection, error) {
 
 // narrowed returns the rows of the set that a prefilter returned, as far as
 // whole has them: a prefilter can only narrow.
-func narrowed(results []any, whole *memory.Selection) (*memory.Selection, error) {
-	if len(results) == 0 {
-		return nil, errors.New("the result is no set")
-	}
-	object, _ := results[0].(vm.Object)
+func narrowed(result any, whole *memory.Selection) (*memory.Selection, error) {
+	object, _ := result.(vm.Object)
 	s, ok := object.Value.(*set)
 	if !ok {
 		return nil, errors.New("the result is no set")
@@ -72,7 +69,7 @@ var setClass = &vm.Class{
 	Name: "Set", Doc: "An immutable selection of rows. Every operation gives a new one.",
 }
 
-// setModule brings the class of sets, which scripts get as arguments. Its
+// setModule brings the classes of what matching hooks get. The set's
 // methods refer to it, so they are not part of its declaration.
 func setModule() vm.Module {
 	setClass.Methods = []vm.Function{
@@ -144,10 +141,12 @@ func setModule() vm.Module {
 		},
 	}
 	setClass.Operators = []vm.Function{
-		{Name: "#", Returns: []string{"integer"}, Run: setLen},
-		operator("+", (*memory.Selection).Union), operator("*", (*memory.Selection).Intersect), operator("-", (*memory.Selection).Minus),
+		{Name: "#", Returns: []string{"integer"}, Doc: "As len.", Run: setLen},
+		operator("+", "As union.", (*memory.Selection).Union),
+		operator("*", "As intersect.", (*memory.Selection).Intersect),
+		operator("-", "As minus.", (*memory.Selection).Minus),
 	}
-	return vm.Module{Classes: []*vm.Class{setClass}}
+	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
 }
 
 // opCost is what an operation counts as in instructions: enough for a look at
@@ -196,8 +195,8 @@ func combining(name, doc string, f func(a, b *memory.Selection) (*memory.Selecti
 	}
 }
 
-func operator(name string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
-	return vm.Function{Name: name, Params: []string{"a: Set", "b: Set"}, Returns: []string{"Set"}, Run: func(c *vm.Call) error {
+func operator(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+	return vm.Function{Name: name, Params: []string{"a: Set", "b: Set"}, Returns: []string{"Set"}, Doc: doc, Run: func(c *vm.Call) error {
 		return combine(c, c.Object(1, setClass).(*set), c.Object(2, setClass).(*set), f)
 	}}
 }

@@ -3,6 +3,7 @@ package vm
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -173,7 +174,7 @@ func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 		return glua.LNumber(v), nil
 	case uint64:
 		if v > maxInteger {
-			return glua.LString(fmt.Sprint(v)), nil
+			return glua.LString(strconv.FormatUint(v, 10)), nil
 		}
 		return glua.LNumber(v), nil
 	case Null:
@@ -250,7 +251,7 @@ func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 
 func integer(v int64) glua.LValue {
 	if v > maxInteger || v < -maxInteger {
-		return glua.LString(fmt.Sprint(v))
+		return glua.LString(strconv.FormatInt(v, 10))
 	}
 	return glua.LNumber(v)
 }

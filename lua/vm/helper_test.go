@@ -39,8 +39,10 @@ func sleeper() *Library {
 			}},
 			{Name: "echo", Run: func(c *Call) error { return c.Return(c.Value(1)) }},
 		},
-	}, Module{Name: "sub", Functions: []Function{{Name: "one", Run: func(c *Call) error { return c.Return(1) }}},
-		Values: []Value{{Name: "owner", Get: func(c *Call) any { return c.Owner() }}}})
+	}, Module{
+		Name: "sub", Functions: []Function{{Name: "one", Run: func(c *Call) error { return c.Return(1) }}},
+		Values: []Value{{Name: "owner", Get: func(c *Call) any { return c.Owner() }}},
+	})
 }
 
 var library = sleeper()

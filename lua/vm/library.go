@@ -36,12 +36,14 @@ type Value struct {
 	Get             func(c *Call) any
 }
 
-// A Class gives Objects their methods. Operators are methods named "+", "-",
+// A Class gives Objects their methods and fields, whose values Get makes of
+// Call.Self when they are read. Operators are methods named "+", "-",
 // "*", "#", "==" or "tostring"; binary ones get both operands as arguments.
 type Class struct {
 	Name      string
 	Doc       string
 	Methods   []Function
+	Fields    []Value
 	Operators []Function
 }
 
@@ -94,9 +96,18 @@ func NewLibrary(root string, modules ...Module) *Library {
 	return lib
 }
 
-// Knows reports whether path, "kv.get" or "kv", is a function, value or
-// module of the library.
-func (lib *Library) Knows(path string) bool { return lib.names[path] }
+// Knows reports whether path, "kv.get" or "conf.url", begins with a function
+// or value of the library, or is a module. What is below a value is the
+// value's own affair.
+func (lib *Library) Knows(path string) bool {
+	first, rest, deeper := strings.Cut(path, ".")
+	isModule := slices.ContainsFunc(lib.Modules, func(m Module) bool { return m.Name == first })
+	if !deeper || !isModule {
+		return lib.names[first]
+	}
+	second, _, _ := strings.Cut(rest, ".")
+	return lib.names[first+"."+second]
+}
 
 func (lib *Library) define(module, name string) {
 	if module != "" {
@@ -167,6 +178,9 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 		methods.RawSetString(m.Name, lib.goFunction(m.wrapMethod(c)))
 	}
 	meta := lib.sealed(c.Name, methods)
+	if len(c.Fields) > 0 {
+		meta.RawSetString("__index", lib.goFunction(c.index(methods)))
+	}
 	for _, op := range c.Operators {
 		event, ok := operatorEvents[op.Name]
 		if !ok {
@@ -175,6 +189,25 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 		meta.RawSetString(event, lib.function(op))
 	}
 	return meta
+}
+
+// index reads a field of an object, or one of its methods.
+func (class *Class) index(methods *glua.LTable) glua.LGFunction {
+	fields := map[string]Function{}
+	for _, f := range class.Fields {
+		fields[f.Name] = Function{Name: class.Name + "." + f.Name, Run: func(c *Call) error { return c.Return(f.Get(c)) }}
+	}
+	return func(l *glua.LState) int {
+		key := l.Get(2)
+		name, _ := key.(glua.LString)
+		f, ok := fields[string(name)]
+		if !ok {
+			l.Push(l.GetTable(methods, key)) // an error for what it has not
+			return 1
+		}
+		o := l.Get(1).(*glua.LUserData).Value.(Object)
+		return f.run(&Call{l: l, task: taskOf(l), f: &f, self: o.Value})
+	}
 }
 
 // object makes the userdata of o.

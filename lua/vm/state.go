@@ -105,7 +105,7 @@ func (s *State) call(ctx context.Context, lim Limits, noWait string, fn glua.LVa
 		return err
 	}
 	defer s.release()
-	t := newTask(s, ctx, lim, s.entered)
+	t := newTask(ctx, s, lim, s.entered)
 	t.noWait = noWait
 	s.counters.calls.Add(1)
 	err := s.protect(t, fn, args, read)
