@@ -14,7 +14,11 @@ func LibraryFile() string {
 	b.WriteString("---@meta nearside\n-- Written from the host's modules: go test ./lua -run TestLibraryFile -update\n\n")
 	for _, m := range library.Modules {
 		for _, c := range m.Classes {
-			fmt.Fprintf(&b, "---%s\n---@class %s\nlocal %s = {}\n", c.Doc, c.Name, c.Name)
+			fmt.Fprintf(&b, "---%s\n---@class %s\n", c.Doc, c.Name)
+			for _, v := range c.FieldDocs {
+				writeValue(&b, v)
+			}
+			fmt.Fprintf(&b, "local %s = {}\n", c.Name)
 			for _, f := range c.Methods {
 				writeFunction(&b, c.Name+":", f)
 			}
@@ -46,9 +50,13 @@ func writeValues(b *strings.Builder, module string) {
 			continue
 		}
 		for _, v := range m.Values {
-			fmt.Fprintf(b, "---@field %s %s %s\n", v.Name, v.Type, v.Doc)
+			writeValue(b, v)
 		}
 	}
+}
+
+func writeValue(b *strings.Builder, v vm.Value) {
+	fmt.Fprintf(b, "---@field %s %s %s\n", v.Name, v.Type, v.Doc)
 }
 
 func writeFunction(b *strings.Builder, prefix string, f vm.Function) {

@@ -68,8 +68,8 @@ func (m *MatchPlugin) Has(hook string) bool { return m.p.hooks[hook] }
 // the origin's targets are.
 func (m *MatchPlugin) Can(reference, origin, descriptor, order string, targets []string) bool {
 	c := m.p.matching
-	any := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
-	if !any(c.references, reference) || !any(c.origins, origin) || !any(c.descriptors, descriptor) || !any(c.orders, order) {
+	within := func(list []string, v string) bool { return len(list) == 0 || slices.Contains(list, v) }
+	if !within(c.references, reference) || !within(c.origins, origin) || !within(c.descriptors, descriptor) || !within(c.orders, order) {
 		return false
 	}
 	declared := c.targets[origin]

@@ -85,7 +85,7 @@ function M:match(req, set) calls = calls + 1 if req.none then return nil end if 
 // TestLeaseOutlivesReload: a request ends on the generation on which it
 // began.
 func TestLeaseOutlivesReload(t *testing.T) {
-	h, _ := start(t, matching(`function M:prefilter(req, set) return "one" end`), func(o *Options) { o.MatchStates = 1 })
+	h, log := start(t, matching(`function M:prefilter(req, set) return "one" end function M:close(r) ns.log.info("closed by " .. r) end`), func(o *Options) { o.MatchStates = 1 })
 	l := h.Lease()
 	rewrite(t, h, matching(`function M:prefilter(req, set) return "two" end`))
 	done := make(chan error)
@@ -108,4 +108,5 @@ func TestLeaseOutlivesReload(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	log.wait(t, "closed by reload")
 }

@@ -43,6 +43,12 @@ type Class struct {
 	Doc       string
 	Methods   []Function
 	Operators []Function
+
+	// Field, if not nil, gives fields that are read as object.name; ok is
+	// false for those that the class does not have. FieldDocs describe them
+	// to editors: Get is not used.
+	Field     func(value any, name string) (v any, ok bool)
+	FieldDocs []Value
 }
 
 // A Library is what scripts see: the bounded standard library and, by
@@ -176,6 +182,9 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 		methods.RawSetString(m.Name, lib.goFunction(m.wrapMethod(c)))
 	}
 	meta := lib.sealed(c.Name, methods)
+	if c.Field != nil {
+		meta.RawSetString("__index", lib.goFunction(c.index(methods)))
+	}
 	for _, op := range c.Operators {
 		event, ok := operatorEvents[op.Name]
 		if !ok {
@@ -184,6 +193,26 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 		meta.RawSetString(event, lib.function(op))
 	}
 	return meta
+}
+
+// index looks a name up among the fields of an object, then among methods.
+func (c *Class) index(methods *glua.LTable) glua.LGFunction {
+	return func(l *glua.LState) int {
+		object, ok := l.Get(1).(*glua.LUserData).Value.(Object)
+		name := l.Get(2).String()
+		if ok {
+			if v, has := c.Field(object.Value, name); has {
+				value, err := toLua(taskOf(l).state, v)
+				if err != nil {
+					l.RaiseError("%s.%s: %s", c.Name, name, err.Error())
+				}
+				l.Push(value)
+				return 1
+			}
+		}
+		l.Push(l.GetField(methods, name)) // raises for names that there are not
+		return 1
+	}
 }
 
 // object makes the userdata of o.
