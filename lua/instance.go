@@ -55,11 +55,20 @@ func (in *instance) call(ctx context.Context, lim vm.Limits, fn *vm.Func, args .
 // spawn calls a Lua function in a goroutine of the instance, without a
 // deadline. Its failure is logged.
 func (in *instance) spawn(fn *vm.Func, args ...any) (*vm.Task, error) {
+	if !in.plugin.checked.Load() {
+		return nil, errTooEarly
+	}
 	return in.state.Spawn(vm.Limits{}, fn, args, func(err error) { in.report("task", err) })
 }
 
+// errTooEarly: a plugin's table is checked before anything of it runs.
+var errTooEarly = errors.New("tasks can be started from initialize on, not while the file is loading")
+
 // goroutine runs f in a goroutine of the instance. f returns when ctx ends.
 func (in *instance) goroutine(f func(ctx context.Context)) (*vm.Task, error) {
+	if !in.plugin.checked.Load() {
+		return nil, errTooEarly
+	}
 	return in.state.Go(f)
 }
 
@@ -80,6 +89,12 @@ func (in *instance) hook(ctx context.Context, lim vm.Limits, name string, args .
 		return nil, nil
 	}
 	return in.state.Call(ctx, lim, fn, append([]any{in.table}, args...)...)
+}
+
+// goodbye calls the close hook.
+func (in *instance) goodbye(ctx context.Context, reason string) {
+	_, err := in.hook(ctx, in.plugin.limits["close"], "close", reason)
+	in.report("close", err)
 }
 
 // close ends the instance: its calls are killed and waited for, then what it

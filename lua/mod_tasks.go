@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -81,6 +82,9 @@ func spawnTask(c *vm.Call) error {
 		args = append(args, c.Ref(i))
 	}
 	task, err := self(c).spawn(fn, args...)
+	if errors.Is(err, errTooEarly) {
+		return err
+	}
 	if err != nil {
 		return c.Fail(err)
 	}
@@ -100,6 +104,9 @@ func everyTask(c *vm.Call) error {
 			in.report("timer", err)
 		}
 	})
+	if errors.Is(err, errTooEarly) {
+		return err
+	}
 	if err != nil {
 		return c.Fail(err)
 	}

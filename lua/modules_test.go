@@ -222,3 +222,21 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestClosers: what a module registered is closed after the instance's
+// calls, the last first; at once when the instance is closed already.
+func TestClosers(t *testing.T) {
+	h, _ := start(t, background(""))
+	in := h.current.Load().plugins[0].events[0]
+	var order []string
+	closer := func(name string) func() error {
+		return func() error { order = append(order, name); return nil }
+	}
+	in.onClose(closer("first"))
+	in.onClose(closer("second"))
+	closeHost(t, h)
+	in.onClose(closer("late"))
+	if got := strings.Join(order, " "); got != "second first late" {
+		t.Error(got)
+	}
+}

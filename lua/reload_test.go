@@ -44,6 +44,7 @@ func TestRefusals(t *testing.T) {
 	f("\nerror('no')", "p.lua:2: no")
 	f("return 5", "must return one table")
 	f("", "must return one table")
+	f(`return {api = 1, name = "p", kinds = {"background"}, schema = {print, [5] = 1}}`, "schema: ")
 	f(`return {api = 2, name = "p", kinds = {"event"}}`, "api: 2 is not a version", "events: name at least one")
 	f(`return {api = 1, name = "q", kinds = {"background"}}`, `name: "q" is not the name of the plugin's file, "p"`)
 	f(`return {api = 1, name = "p"}`, "kinds: name at least one")
@@ -54,8 +55,10 @@ func TestRefusals(t *testing.T) {
 	f(head+`function M:match() end return M`, "match: is only for plugins of kind matching")
 	f(head+`M.start = 5 return M`, "start: is not a function")
 	f(head+`M.limits = {start = -1, x = 1} return M`, "limits.start: -1 is not a number from", "limits.x: is unknown")
+	f(head+`M.permission = {} return M`, "permission: is unknown")
 	f(head+`M.states = 1000 return M`, "states: 1000 is not a number from 1 to 64")
 	f(head+"\nfunction M:initialize() error('bad start', 0) end return M", "initialize: bad start")
+	f("require('nearside').spawn(print)", "tasks can be started from initialize on")
 	f(head+"\nfunction M:start() while true do end end return M", "start: ", "too long")
 	f(`return {api = 1, name = "p", kinds = {"matching"}, matching = {origin = {}, order = "x", on_error = "stop"}}`,
 		"matching.origin: is unknown", "matching.order: x is not a number", `matching.on_error: "stop" is not one of`)

@@ -120,6 +120,23 @@ func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
 	return m, err
 }
 
+// fieldsOf converts the fields of a table one by one.
+func fieldsOf(s *State, t *glua.LTable) map[string]any {
+	fields := map[string]any{}
+	t.ForEach(func(k, v glua.LValue) {
+		name, ok := k.(glua.LString)
+		if !ok {
+			return
+		}
+		value, err := toGo(s, v)
+		if err != nil {
+			value = err
+		}
+		fields[string(name)] = value
+	})
+	return fields
+}
+
 func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
 	list := make([]any, n)
 	for i := range list {
