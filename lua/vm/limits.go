@@ -22,6 +22,15 @@ const (
 	checkEvery    = 256      // instructions between two looks at the clock
 )
 
+// A slice is over when its time has passed and it ran this many instructions,
+// which take a fifth of DefaultSlice when nobody else wants the processor; or,
+// with fewer, when its time has passed so many times more: a machine that is
+// busy with matching must not fail plugins that did little.
+const (
+	sliceSteps = 200_000
+	starved    = 9
+)
+
 // Limits is the budget of a call.
 type Limits struct {
 	Slice time.Duration // of Lua between two waits; 0 is DefaultSlice

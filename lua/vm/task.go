@@ -24,6 +24,7 @@ type task struct {
 	deadline time.Time // of the call; zero is none
 	left     int       // instructions until the next look at the clock
 	used     uint64    // instructions before the last look
+	from     uint64    // of used: those before this slice
 	dead     error     // why the call was killed; sticky
 	depth    int       // pcalls, coroutines and callbacks in progress
 	current  *glua.LState
@@ -75,7 +76,7 @@ func (t *task) check() {
 	case t.ended():
 	case !t.deadline.IsZero() && now.After(t.deadline):
 		t.dead = ErrTimeout
-	case now.After(t.end):
+	case now.After(t.end) && (t.used-t.from >= sliceSteps || now.After(t.end.Add(starved*t.slice))):
 		t.dead = fmt.Errorf("%w (%v)", ErrSlice, t.slice)
 	}
 }
@@ -126,7 +127,7 @@ func (t *task) wait(f func(context.Context) error) (err error) {
 		s.lock <- struct{}{} // in any case: the caller goes on to touch Lua
 		s.entered = time.Now()
 		s.main.G.CurrentThread = current
-		t.end = s.entered.Add(t.slice)
+		t.end, t.from = s.entered.Add(t.slice), t.used
 		if !t.ended() && !t.deadline.IsZero() && s.entered.After(t.deadline) {
 			t.dead = ErrTimeout
 		}
