@@ -4,6 +4,4 @@ package lua
 // the last of them.
 import (
 	_ "github.com/fsnotify/fsnotify"
-	_ "github.com/rabbitmq/amqp091-go"
-	_ "github.com/redis/go-redis/v9"
 )

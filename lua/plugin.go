@@ -21,6 +21,7 @@ type plugin struct {
 	settings map[string]any
 	log      *slog.Logger
 	kv       *kvStore
+	network  network
 	gate     gate
 	breakers map[string]*vm.Breaker // by hook
 
