@@ -14,7 +14,12 @@ import (
 )
 
 // Package ants has a pool of its own from the start.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), goleak.Cleanup(func(code int) {
+		endPeers()
+		os.Exit(code)
+	}))
+}
 
 // lines is what plugins logged.
 type lines struct {
