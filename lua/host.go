@@ -29,6 +29,8 @@ type Options struct {
 	Recycle      uint64        // uses after which a matching state is replaced; 0: 100,000
 	BreakerLimit int           // failures in a row that open a breaker; 0: 5
 	BreakerPause time.Duration // for which it stays open; 0: 10 s
+
+	trial *trial // nil but in tests of plugins
 }
 
 // Services are what modules reach outside this package. A nil one makes its

@@ -60,7 +60,16 @@ func (in *instance) spawn(fn *vm.Func, args ...any) (*vm.Task, error) {
 	if !in.plugin.checked.Load() {
 		return nil, errTooEarly
 	}
-	return in.state.Spawn(vm.Limits{}, fn, args, func(err error) { in.report("task", err) })
+	h := in.plugin.host
+	h.busy(1)
+	task, err := in.state.Spawn(vm.Limits{}, fn, args, func(err error) {
+		in.report("task", err)
+		h.busy(-1)
+	})
+	if err != nil {
+		h.busy(-1)
+	}
+	return task, err
 }
 
 // errTooEarly: a plugin's table is checked before anything of it runs.
@@ -71,7 +80,16 @@ func (in *instance) goroutine(f func(ctx context.Context)) (*vm.Task, error) {
 	if !in.plugin.checked.Load() {
 		return nil, errTooEarly
 	}
-	return in.state.Go(f)
+	h := in.plugin.host
+	h.busy(1)
+	task, err := in.state.Go(func(ctx context.Context) {
+		defer h.busy(-1)
+		f(ctx)
+	})
+	if err != nil {
+		h.busy(-1)
+	}
+	return task, err
 }
 
 // report logs the failure of something that nobody waits for. A task that was

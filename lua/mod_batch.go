@@ -22,11 +22,12 @@ type batch struct {
 	size  int
 	max   int
 	flush *vm.Func
-	full  chan struct{} // of capacity 1: size is reached
 
-	mu      sync.Mutex
-	items   []any // *vm.Ref
-	dropped uint64
+	mu       sync.Mutex
+	items    []any // *vm.Ref
+	dropped  uint64
+	flushing bool // somebody calls flush, one batch after the other
+	rest     bool // and goes on with fewer than size
 }
 
 var batchClass = &vm.Class{
@@ -77,7 +78,7 @@ func batchModule() vm.Module {
 
 func newBatch(c *vm.Call) error {
 	options := c.Map(1)
-	b := &batch{in: self(c), full: make(chan struct{}, 1)}
+	b := &batch{in: self(c)}
 	var ok bool
 	if b.flush, ok = options["flush"].(*vm.Func); !ok {
 		return errors.New("options.flush is no function")
@@ -114,20 +115,26 @@ func newBatch(c *vm.Call) error {
 	return c.Return(vm.Object{Class: batchClass, Value: b})
 }
 
+// add adds a value. The one that fills the batch starts a task that flushes.
 func (b *batch) add(v *vm.Ref) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
 	if len(b.items) >= b.max {
 		b.items[0] = nil
 		b.items = b.items[1:]
 		b.dropped++
 		b.in.plugin.dropped.Add(1)
 	}
-	if b.items = append(b.items, v); len(b.items) >= b.size {
-		select {
-		case b.full <- struct{}{}:
-		default:
-		}
+	b.items = append(b.items, v)
+	start := len(b.items) >= b.size && !b.flushing
+	b.flushing = b.flushing || start
+	b.mu.Unlock()
+	if !start {
+		return
+	}
+	if _, err := b.in.goroutine(b.drain); err != nil { // too many tasks: the next value tries again
+		b.mu.Lock()
+		b.flushing = false
+		b.mu.Unlock()
 	}
 }
 
@@ -135,6 +142,10 @@ func (b *batch) add(v *vm.Ref) {
 func (b *batch) take() []any {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.taken()
+}
+
+func (b *batch) taken() []any {
 	n := min(b.size, len(b.items))
 	items := b.items[:n:n]
 	if b.items = b.items[n:]; len(b.items) == 0 {
@@ -143,37 +154,33 @@ func (b *batch) take() []any {
 	return items
 }
 
-// run flushes when the batch is full and when its period has passed. A flush
-// that fails has lost its values.
+// run flushes whatever is there when its period has passed.
 func (b *batch) run(ctx context.Context, period time.Duration) {
-	for {
-		tick, cancel := context.WithCancel(ctx)
-		slept := make(chan struct{})
-		go func() { // ends with tick, at the end of this round
-			defer close(slept)
-			_ = b.in.plugin.host.clock.Sleep(tick, period)
-		}()
-		all := false
-		select {
-		case <-b.full:
-		case <-slept:
-			all = true
+	for b.in.plugin.host.clock.Sleep(ctx, period) == nil {
+		b.mu.Lock()
+		b.rest = len(b.items) > 0
+		start := b.rest && !b.flushing
+		b.flushing = b.flushing || start
+		b.mu.Unlock()
+		if start {
+			b.drain(ctx)
 		}
-		cancel()
-		<-slept
-		if ctx.Err() != nil {
+	}
+}
+
+// drain flushes full batches, or all that is there. A flush that fails has
+// lost its values.
+func (b *batch) drain(ctx context.Context) {
+	for {
+		b.mu.Lock()
+		if ctx.Err() != nil || len(b.items) == 0 || len(b.items) < b.size && !b.rest {
+			b.flushing, b.rest = false, false
+			b.mu.Unlock()
 			return
 		}
-		for {
-			items := b.take()
-			if len(items) == 0 {
-				break
-			}
-			_, err := b.in.call(ctx, vm.Limits{}, b.flush, items)
-			b.in.report("batch", err)
-			if len(items) < b.size && !all {
-				break
-			}
-		}
+		items := b.taken()
+		b.mu.Unlock()
+		_, err := b.in.call(ctx, vm.Limits{}, b.flush, items)
+		b.in.report("batch", err)
 	}
 }

@@ -242,7 +242,7 @@ func (in *instance) httpNetwork() *network {
 			MaxResponseHeaderBytes: maxHTTPHeaderLen, Protocols: new(http.Protocols),
 		}
 		transport.Protocols.SetHTTP1(true)
-		n.http = &http.Client{Transport: transport, CheckRedirect: p.redirect}
+		n.http = &http.Client{Transport: p.host.transport(transport), CheckRedirect: p.redirect}
 	})
 	in.idleHTTP.Do(func() {
 		in.onClose(func() error {

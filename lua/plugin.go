@@ -55,7 +55,7 @@ func (p *plugin) failed(what string, err error) {
 // instance has to be closed also when there is an error.
 func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) {
 	in := &instance{plugin: p}
-	in.state = library.NewState(life, vm.StateOptions{
+	in.state = p.host.library().NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
 		Print: func(line string) { in.write(slog.LevelInfo, line, nil) },
 	})
@@ -116,7 +116,7 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 	if p.is(Event) && p.hooks["handle_event"] {
 		p.queue = newQueue(p.host.o.EventQueue)
 		for _, in := range p.events {
-			if _, err := in.goroutine(func(ctx context.Context) { p.deliver(ctx, in) }); err != nil {
+			if _, err := in.state.Go(func(ctx context.Context) { p.deliver(ctx, in) }); err != nil {
 				return err
 			}
 		}

@@ -1,0 +1,46 @@
+package lua
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+)
+
+// maxTrialLines bounds what a test can look back on.
+const maxTrialLines = 10_000
+
+// A trialLog keeps what a plugin logs.
+type trialLog struct {
+	mu    sync.Mutex
+	lines []any // {level, message, fields}
+}
+
+func (l *trialLog) logger() *slog.Logger { return slog.New(trialHandler{log: l}) }
+
+func (l *trialLog) all() []any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]any{}, l.lines...)
+}
+
+// trialHandler implements [slog.Handler].
+type trialHandler struct{ log *trialLog }
+
+func (trialHandler) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h trialHandler) Handle(_ context.Context, r slog.Record) error {
+	fields := map[string]any{}
+	r.Attrs(func(a slog.Attr) bool {
+		fields[a.Key] = a.Value.Any()
+		return true
+	})
+	h.log.mu.Lock()
+	defer h.log.mu.Unlock()
+	if len(h.log.lines) < maxTrialLines {
+		h.log.lines = append(h.log.lines, map[string]any{"level": r.Level.String(), "message": r.Message, "fields": fields})
+	}
+	return nil
+}
+
+func (h trialHandler) WithAttrs([]slog.Attr) slog.Handler { return h } // the plugin's name
+func (h trialHandler) WithGroup(string) slog.Handler      { return h }

@@ -1,0 +1,162 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nearside/lua/vm"
+)
+
+// A trialPlugin is the plugin as a test holds it.
+type trialPlugin struct {
+	trial *trial
+	host  *Host
+}
+
+// running returns the plugin of the current generation.
+func (p *trialPlugin) running() (*plugin, error) {
+	if all := p.host.current.Load().plugins; len(all) == 1 {
+		return all[0], nil
+	}
+	return nil, errors.New("the plugin is closed")
+}
+
+// trialStart makes a host with one plugin.
+func trialStart(c *vm.Call) error {
+	t, err := trialOf(c)
+	if err != nil {
+		return err
+	}
+	o := t.options
+	if settings := c.Map(1); settings != nil {
+		o.Settings = map[string]any{t.name: settings}
+	}
+	if err := t.localMatcher(&o); err != nil {
+		return err
+	}
+	var h *Host
+	err = c.Wait(func(ctx context.Context) error {
+		return t.do(ctx, func(ctx context.Context) (err error) {
+			h, err = New(ctx, o)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	t.hosts = append(t.hosts, h)
+	return c.Return(vm.Object{Class: trialPluginClass, Value: &trialPlugin{t, h}})
+}
+
+// on makes a method of a function on the running plugin.
+func on(f func(c *vm.Call, t *trial, p *plugin) error) func(*vm.Call) error {
+	return func(c *vm.Call) error {
+		held := c.Self().(*trialPlugin)
+		p, err := held.running()
+		if err != nil {
+			return err
+		}
+		return f(c, held.trial, p)
+	}
+}
+
+var trialPluginClass = &vm.Class{
+	Name: "Plugin", Doc: "The plugin under test. Its methods return when it is at rest, and raise what its hooks raise.",
+	Methods: []vm.Function{
+		{
+			Name: "emit", Params: []string{"points: table[]", "event?: string"}, Waits: true,
+			Doc: "Hands points to handle_event; event is the first that the plugin asks for.", Run: on(trialEmit),
+		},
+		{
+			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any}"},
+			Returns: []string{"{status: integer, headers: table<string, string>, body: string, json: any}"}, Waits: true,
+			Doc: "Asks one of the plugin's routes; path is below the plugin's own.", Run: on(trialRequestRoute),
+		},
+		{
+			Name: "cost", Params: []string{"candidates?: table", "probe?: integer[]", "rows?: table[]"}, Returns: []string{"number?"}, Waits: true,
+			Doc: "The plugin's cost of a candidate set, which is written as in a request; nil when it cannot.", Run: on(trialCost),
+		},
+		{
+			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"}, Returns: []string{"table[]"}, Waits: true,
+			Doc: "What the plugin leaves of rows (see faces), in their order.", Run: on(trialPrefilter),
+		},
+		{
+			Name: "match", Params: []string{"rows: table[]", "probe: integer[]", "candidates?: table"}, Returns: []string{"table[]?"}, Waits: true,
+			Doc: "The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines.", Run: on(trialMatch),
+		},
+		{
+			Name: "reload", Waits: true, Doc: "Reloads the plugin, as SIGHUP does.",
+			Run: on(func(c *vm.Call, t *trial, p *plugin) error {
+				return c.Wait(func(ctx context.Context) error { return t.do(ctx, p.host.Reload) })
+			}),
+		},
+		{
+			Name: "close", Waits: true, Doc: "Shuts the plugin down.",
+			Run: on(func(c *vm.Call, t *trial, p *plugin) error {
+				return c.Wait(func(ctx context.Context) error { return t.do(ctx, p.host.Close) })
+			}),
+		},
+		{
+			Name: "status", Returns: []string{"{tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}"},
+			Doc: "How the plugin is. A test that has failures fails, unless it asks for them here.",
+			Run: on(func(c *vm.Call, t *trial, p *plugin) error {
+				t.excused = true
+				s := p.status()
+				return c.Return(map[string]any{
+					"tasks": s.Tasks, "routes": s.Routes, "failures": int(s.Failures), "last_error": s.LastError, "dropped": int(s.Dropped),
+				})
+			}),
+		},
+	},
+}
+
+func trialEmit(c *vm.Call, t *trial, p *plugin) error {
+	if p.queue == nil || len(p.eventNames) == 0 {
+		return errors.New("the plugin has no handle_event, or is not of kind event")
+	}
+	points, name := c.List(1), c.TextOr(2, p.eventNames[0])
+	return c.Wait(func(ctx context.Context) error {
+		return t.do(ctx, func(ctx context.Context) error {
+			_, err := p.events[0].hook(ctx, p.limits["handle_event"], "handle_event", points, name)
+			return err
+		})
+	})
+}
+
+func trialRequestRoute(c *vm.Call, t *trial, p *plugin) error {
+	o := &reader{m: c.Map(3), at: "options."}
+	o.known("query", "headers", "body", "json")
+	r := Request{Method: c.Text(1), Path: "/" + p.name + c.Text(2), Query: map[string]string{}, Headers: map[string]string{}, Body: []byte(o.text("body", ""))}
+	if v, ok := o.m["json"]; ok {
+		text, err := encodeJSON(v)
+		if err != nil {
+			return fmt.Errorf("options.json: %w", err)
+		}
+		r.Body, r.Headers["content-type"] = text, "application/json"
+	}
+	for name, v := range o.table("query") {
+		r.Query[name] = fmt.Sprint(v)
+	}
+	for name, v := range o.table("headers") {
+		r.Headers[name] = fmt.Sprint(v)
+	}
+	if err := errors.Join(o.faults...); err != nil {
+		return err
+	}
+	var response Response
+	err := c.Wait(func(ctx context.Context) error {
+		return t.do(ctx, func(ctx context.Context) (err error) {
+			response, err = p.host.Serve(ctx, r)
+			return err
+		})
+	})
+	if err != nil {
+		return err
+	}
+	result := map[string]any{"status": response.Status, "headers": response.Headers, "body": response.Body}
+	if v, err := decodeJSON(response.Body); err == nil {
+		result["json"] = v
+	}
+	return c.Return(result)
+}
