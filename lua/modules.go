@@ -23,6 +23,7 @@ func modules() []vm.Module {
 		resourceModule(),
 		routeModule(),
 		setModule(),
+		storeModule(),
 		tasksModule(),
 	}
 }
