@@ -19,10 +19,14 @@ func modules() []vm.Module {
 		jsonModule(),
 		kvModule(),
 		logModule(),
+		metricsModule(),
 		miscModule(),
 		reModule(),
 		redisModule(),
+		resourceModule(),
+		routeModule(),
 		setModule(),
+		storeModule(),
 		tasksModule(),
 	}
 }

@@ -45,11 +45,13 @@ var redisCommands = map[string]redisCommandDouble{
 		d.texts[key] = args[0]
 		return "OK", nil
 	}},
-	"INCR":    {1, func(d *redisData, key string, _ []string) (any, error) { return d.increase(key, "1") }},
-	"INCRBY":  {2, func(d *redisData, key string, args []string) (any, error) { return d.increase(key, args[0]) }},
-	"DEL":     {1, (*redisData).remove},
-	"EXPIRE":  {2, func(*redisData, string, []string) (any, error) { return 1, nil }},
-	"HGET":    {2, func(d *redisData, key string, args []string) (any, error) { return present(d.hashes[key], args[0]), nil }},
+	"INCR":   {1, func(d *redisData, key string, _ []string) (any, error) { return d.increase(key, "1") }},
+	"INCRBY": {2, func(d *redisData, key string, args []string) (any, error) { return d.increase(key, args[0]) }},
+	"DEL":    {1, (*redisData).remove},
+	"EXPIRE": {2, func(*redisData, string, []string) (any, error) { return 1, nil }},
+	"HGET": {2, func(d *redisData, key string, args []string) (any, error) {
+		return present(d.hashes[key], args[0]), nil
+	}},
 	"HSET":    {3, (*redisData).setHash},
 	"HGETALL": {1, func(d *redisData, key string, _ []string) (any, error) { return flat(d.hashes[key]), nil }},
 	"LPUSH": {2, func(d *redisData, key string, args []string) (any, error) {
@@ -89,9 +91,11 @@ var redisCommands = map[string]redisCommandDouble{
 		}
 		return 0, nil
 	}},
-	"SMEMBERS": {1, func(d *redisData, key string, _ []string) (any, error) { return slices.Sorted(maps.Keys(d.sets[key])), nil }},
-	"XADD":     {4, (*redisData).addEntry},
-	"XLEN":     {1, func(d *redisData, key string, _ []string) (any, error) { return len(d.streams[key]), nil }},
+	"SMEMBERS": {1, func(d *redisData, key string, _ []string) (any, error) {
+		return slices.Sorted(maps.Keys(d.sets[key])), nil
+	}},
+	"XADD": {4, (*redisData).addEntry},
+	"XLEN": {1, func(d *redisData, key string, _ []string) (any, error) { return len(d.streams[key]), nil }},
 }
 
 // run runs a command; its error is what the server would say.

@@ -87,13 +87,15 @@ type service struct {
 	memory   *memory.Memory
 	store    *store.Store
 	server   *server.Server
-	grace    time.Duration // for requests under way at the end
+	sweeper  *sweeper
+	meta     []matcher.MetaField // declared when the program started
+	grace    time.Duration       // for requests under way at the end
 }
 
 // open builds the service from what is stored.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *service, err error) {
 	start := time.Now()
-	s := &service{log: log, grace: cfg.Limits.ShutdownTimeout}
+	s := &service{log: log, meta: cfg.Events.MetaFields, grace: cfg.Limits.ShutdownTimeout}
 	if s.registry, err = matcher.NewRegistry(cfg.Descriptors.Versions); err != nil {
 		return nil, err
 	}
@@ -103,6 +105,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}
 	s.memory, err = memory.New(memory.Options{
 		Registry: s.registry, Kernel: kernel, Workers: cfg.Workers, Cost: cfg.Matchers.Memory.Cost, BytesMax: cfg.Limits.Memory,
+		MetaFields: s.meta,
 	})
 	if err != nil {
 		return nil, err
@@ -126,6 +129,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 			s.memory.Close()
 		}
 	}()
+	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
 	s.server, err = server.New(server.Options{
 		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Observer: points, Log: log, Metrics: points.WriteText,
 		Router:  route.New(route.Options{Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Observer: points}),
@@ -136,7 +140,8 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		return nil, err
 	}
 	stats := s.memory.Stats()
-	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "lists", stats.Lists, "data_dir", cfg.DataDir,
+	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "events", stats.Rows[matcher.Events],
+		"attributes", stats.Rows[matcher.Attributes], "lists", stats.Lists, "data_dir", cfg.DataDir,
 		"kernel", kernel.Name(), "workers", stats.Workers, "took", time.Since(start).Round(time.Millisecond).String())
 	return s, nil
 }
@@ -157,7 +162,7 @@ func checkVersions(misfits map[uint32]int) error {
 func (s *service) limits(cfg *config.Config) server.Limits {
 	l := cfg.Limits
 	return server.Limits{
-		Decoder: &wire.Decoder{Registry: s.registry, Now: time.Now, Limits: wire.Limits{
+		Decoder: &wire.Decoder{Registry: s.registry, Now: time.Now, MetaFields: s.meta, Limits: wire.Limits{
 			References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
 		}},
 		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
@@ -174,6 +179,12 @@ func (s *service) reload(cfg *config.Config) {
 func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
 	served := make(chan error, 1)
 	go func() { served <- s.server.Run() }()
+	sweeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	swept := make(chan struct{})
+	go func() {
+		defer close(swept)
+		s.sweeper.run(sweeping)
+	}()
 	s.log.Info("listening on http://" + s.server.Addr().String())
 	var err error
 	for running := true; running; {
@@ -193,6 +204,8 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 			running = false
 		}
 	}
+	stop()
+	<-swept
 	err = errors.Join(err, s.store.Close())
 	s.memory.Close()
 	s.log.Info("stopped")

@@ -124,71 +124,45 @@ local Task = {}
 ---Ends the task: a waiting call in it returns at once.
 function Task:cancel() end
 
----A RabbitMQ client: one connection, and a channel for each consumer.
----@class AmqpClient
-local AmqpClient = {}
+---A figure that goes up.
+---@class Counter
+local Counter = {}
 
----Sends a persistent message, and waits until the server has confirmed it unless confirm is false. It may have been sent also when there is an error. Waits.
----@param exchange string
----@param key string
----@param body string
----@param options? {headers: table<string, string|number|boolean>?, confirm: boolean?}
+---Adds n (1); fails when there are too many sets of label values.
+---@param n? number
+---@param labels? table<string, string|number>
 ---@return boolean?
 ---@return string? err
-function AmqpClient:publish(exchange, key, body, options) end
+function Counter:add(n, labels) end
 
----Calls fn for each message of a queue, one after the other, and acknowledges it when fn returns true. Else it is put back once, if it was not redelivered already, then dropped (to the dead letters, if the queue has them). Waits.
----@param queue string
----@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean}): boolean?
----@param options? {prefetch: integer?}
----@return Task?
----@return string? err
-function AmqpClient:consume(queue, fn, options) end
+---A figure that goes up and down.
+---@class Gauge
+local Gauge = {}
 
----Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false; again whenever the client connects again. Waits.
----@param kind "queue"|"exchange"
----@param name string
----@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?}[]?}
+---Sets the figure; fails when there are too many sets of label values.
+---@param v number
+---@param labels? table<string, string|number>
 ---@return boolean?
 ---@return string? err
-function AmqpClient:declare(kind, name, options) end
+function Gauge:set(v, labels) end
 
----Ends the client and its consumers. Waits.
-function AmqpClient:close() end
-
----A Redis client. A reply without a value is nil, within a list json.null; an error within a list is {err = text}.
----@class RedisClient
-local RedisClient = {}
-
----Runs a command. Waits.
----@param command string
----@param ... string|number
----@return any
+---Adds n (1), which may be below 0; fails when there are too many sets of label values.
+---@param n? number
+---@param labels? table<string, string|number>
+---@return boolean?
 ---@return string? err
-function RedisClient:call(command, ...) end
+function Gauge:add(n, labels) end
 
----Sends up to 1000 commands at once and returns their replies. Waits.
----@param commands (string|number)[][]
----@return any[]?
+---Counts of values by size.
+---@class Histogram
+local Histogram = {}
+
+---Counts a value; fails when there are too many sets of label values.
+---@param v number
+---@param labels? table<string, string|number>
+---@return boolean?
 ---@return string? err
-function RedisClient:pipeline(commands) end
-
----Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost. Waits.
----@param channel string
----@param fn fun(message: string, channel: string)
----@return Task?
----@return string? err
-function RedisClient:subscribe(channel, fn) end
-
----Calls fn for each entry of a stream and acknowledges it when fn returns true. Makes stream and group (from the stream's begin). What this consumer was given and did not acknowledge comes first; an entry may come twice. Waits.
----@param options {group: string, consumer: string?, stream: string, count: integer?, block_ms: integer?}
----@param fn fun(entry: {id: string, stream: string, fields: table<string, string>}): boolean?
----@return Task?
----@return string? err
-function RedisClient:xreadgroup(options, fn) end
-
----Ends the client and its subscriptions. Waits.
-function RedisClient:close() end
+function Histogram:observe(v, labels) end
 
 ---@class nearside
 ---@field conf table The plugin's settings, defaults filled in: a copy at each use.
@@ -204,6 +178,16 @@ function ns.batch(options) end
 ---Makes a random id (UUID version 4).
 ---@return string
 function ns.uuid() end
+
+---Tells how the process is: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), queue (sub-requests that wait for a worker), workers (of matching), rows (objects stored).
+---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}
+function ns.resource() end
+
+---Serves /plugins/<name><path> by fn({method, path, query, headers, body}), which returns status, body (a table is sent as JSON), headers.
+---@param method string
+---@param path string
+---@param fn fun(req: table): (integer, any, table?)
+function ns.route(method, path, fn) end
 
 ---Runs fn(...) as a task: it starts when the caller waits or ends.
 ---@param fn function
@@ -230,17 +214,6 @@ function ns.now() end
 ---Seconds since the host's start; never goes back.
 ---@return number
 function ns.monotonic() end
-
----RabbitMQ (AMQP 0-9-1).
----@class nearside.amqp
-ns.amqp = {}
-
----Connects to amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client then connects again by itself. Waits.
----@param url string
----@param options? {timeout_ms: number?}
----@return AmqpClient?
----@return string? err
-function ns.amqp.connect(url, options) end
 
 ---Base64.
 ---@class nearside.base64
@@ -270,32 +243,6 @@ function ns.hash.sha256(bytes) end
 ---@param bytes string
 ---@return string
 function ns.hash.crc32(bytes) end
-
----HTTP and HTTPS. Names of response headers are in lower case.
----@class nearside.http
-ns.http = {}
-
----Makes a request; any status is a result. json is sent as the body. Redirects are followed as far as the permissions go. Waits.
----@param method string
----@param url string
----@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
----@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
----@return string? err
-function ns.http.request(method, url, options) end
-
----Makes a GET request. Waits.
----@param url string
----@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
----@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
----@return string? err
-function ns.http.get(url, options) end
-
----Makes a POST request. Waits.
----@param url string
----@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
----@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
----@return string? err
-function ns.http.post(url, options) end
 
 ---JSON.
 ---@class nearside.json
@@ -398,6 +345,32 @@ function ns.log.warn(message, fields) end
 ---@param fields? table<string, any>
 function ns.log.error(message, fields) end
 
+---Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.
+---@class nearside.metrics
+ns.metrics = {}
+
+---Declares a figure that goes up; labels are the names of those that each add gives.
+---@param name string
+---@param help string
+---@param labels? string[]
+---@return Counter
+function ns.metrics.counter(name, help, labels) end
+
+---Declares a figure that goes up and down; labels are the names of those that each call gives.
+---@param name string
+---@param help string
+---@param labels? string[]
+---@return Gauge
+function ns.metrics.gauge(name, help, labels) end
+
+---Declares counts of values by size; labels are names, buckets upper bounds (those of durations in seconds).
+---@param name string
+---@param help string
+---@param labels? string[]
+---@param buckets? number[]
+---@return Histogram
+function ns.metrics.histogram(name, help, labels, buckets) end
+
 ---Regular expressions (RE2).
 ---@class nearside.re
 ns.re = {}
@@ -422,15 +395,76 @@ function ns.re.find_all(s, pattern, limit) end
 ---@return string
 function ns.re.replace(s, pattern, with) end
 
----Redis.
----@class nearside.redis
-ns.redis = {}
+---Stored objects, as tables like the API's JSON; descriptor data is base64, texts of errors count from 0. Needs the permission "store".
+---@class nearside.store
+ns.store = {}
 
----Connects to redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client then connects again by itself. Waits.
----@param url string
----@param options? {timeout_ms: number?}
----@return RedisClient?
+---Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent. Waits.
+---@param face table
+---@return string? id
 ---@return string? err
-function ns.redis.connect(url, options) end
+function ns.store.put_face(face) end
+
+---Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---@param faces table[]
+---@return string[]? ids
+---@return string? err
+function ns.store.put_faces(faces) end
+
+---Reads an object, with its descriptors.
+---@param id string
+---@return table?
+---@return string? err
+function ns.store.get_face(id) end
+
+---Removes an object; fails when there is none. Waits.
+---@param id string
+---@return boolean?
+---@return string? err
+function ns.store.delete_face(id) end
+
+---Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent. Waits.
+---@param event table
+---@return string? id
+---@return string? err
+function ns.store.put_event(event) end
+
+---Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---@param events table[]
+---@return string[]? ids
+---@return string? err
+function ns.store.put_events(events) end
+
+---Reads an object, with its descriptors.
+---@param id string
+---@return table?
+---@return string? err
+function ns.store.get_event(id) end
+
+---Removes an object; fails when there is none. Waits.
+---@param id string
+---@return boolean?
+---@return string? err
+function ns.store.delete_event(id) end
+
+---Puts faces into a list, all or none. Waits.
+---@param list_id string
+---@param face_ids string[]
+---@return boolean?
+---@return string? err
+function ns.store.attach(list_id, face_ids) end
+
+---Takes faces out of a list, all or none. Waits.
+---@param list_id string
+---@param face_ids string[]
+---@return boolean?
+---@return string? err
+function ns.store.detach(list_id, face_ids) end
+
+---Makes a list and returns its id; fails when there is one already. Waits.
+---@param list? {list_id: string?, account_id: string?, user_data: string?}
+---@return string? id
+---@return string? err
+function ns.store.new_list(list) end
 
 return ns

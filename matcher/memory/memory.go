@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nearside/matcher"
 	"nearside/simd"
@@ -18,16 +19,21 @@ type Options struct {
 	Workers  int     // 0: one per core
 	Cost     float64 // of a sub-request, to compare with other matchers
 	BytesMax int64   // descriptors and fields together; 0: no limit
+	// MetaFields are the fields of meta that events can be filtered on.
+	MetaFields []matcher.MetaField
 
 	// Tests make chunks small and watch their memory.
 	chunkRows int     // 0: chunkRowsMax
 	regions   regions // zero: newRegion and freeRegion
+	now       func() time.Time
 }
 
 // Memory holds all objects in memory and matches against them. All methods are
 // safe for concurrent use but Admit and Apply, which the store's writer calls.
 type Memory struct {
 	options   Options
+	layouts   [matcher.Origins]*layout
+	lexicons  lexicons
 	scheduler *scheduler
 
 	// mu guards the maps below and the change of snap; it is held for lookups
@@ -60,6 +66,9 @@ func New(o Options) (*Memory, error) {
 	if o.regions.get == nil {
 		o.regions = regions{newRegion, freeRegion}
 	}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -80,6 +89,10 @@ func New(o Options) (*Memory, error) {
 		promised:  map[kind]int{},
 	}
 	m.SetBytesMax(o.BytesMax)
+	for o := range m.layouts {
+		m.layouts[o] = newLayout(matcher.Origin(o), m.options.MetaFields)
+	}
+	m.lexicons = newLexicons(m.options.MetaFields)
 	for i := range m.rows {
 		m.rows[i] = map[matcher.ID]uint32{}
 	}

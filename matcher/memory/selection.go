@@ -29,6 +29,8 @@ const sparse = 32
 // query is a filter bound to a snapshot: the rows that indexes give, and the
 // predicates that are left to test.
 type query struct {
+	lexicons   *lexicons
+	declared   []matcher.MetaField
 	snap       *snapshot
 	origin     matcher.Origin
 	base       *roaring.Bitmap // nil: every row
@@ -36,8 +38,9 @@ type query struct {
 }
 
 // bind looks up what f names in the indexes. It needs Memory.mu for reading.
-func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) *query {
-	q := &query{snap: m.snap, origin: o}
+// Objects that have expired at now are not selected.
+func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID, now matcher.Time) *query {
+	q := &query{lexicons: &m.lexicons, declared: m.options.MetaFields, snap: m.snap, origin: o}
 	narrow := func(rows *roaring.Bitmap) {
 		if q.base == nil {
 			q.base = rows
@@ -45,14 +48,19 @@ func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) 
 			q.base = roaring.And(q.base, rows)
 		}
 	}
-	if f.FaceIDs != nil {
-		narrow(m.rowsOf(o, f.FaceIDs))
+	for origin, ids := range [matcher.Origins][]matcher.ID{f.FaceIDs, f.EventIDs, f.AttributeIDs} {
+		if ids != nil && matcher.Origin(origin) == o {
+			narrow(m.rowsOf(o, ids))
+		}
 	}
 	if f.ListID != nil {
 		narrow(m.rowsIn([]matcher.ID{*f.ListID}))
 	}
 	if f.Lists != nil {
 		narrow(m.rowsIn(f.Lists))
+	}
+	if o == matcher.Attributes {
+		q.predicates = append(q.predicates, within(func(c *chunk) []matcher.Time { return c.expires }, now+1, never))
 	}
 	for _, id := range []*matcher.ID{account, f.Account} {
 		if id == nil {
@@ -67,6 +75,9 @@ func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) 
 	}
 	return q
 }
+
+// now is the clock that objects expire by.
+func (m *Memory) now() matcher.Time { return matcher.TimeOf(m.options.now()) }
 
 // rowsOf returns the rows of ids; unknown ones have none.
 func (m *Memory) rowsOf(o matcher.Origin, ids []matcher.ID) *roaring.Bitmap {
@@ -112,14 +123,62 @@ func (q *query) columns(f *matcher.Filter) {
 	if !f.FaceID.IsZero() {
 		add(idRange(f.FaceID))
 	}
+	texts := func(field int, want []string) {
+		if want != nil {
+			add(q.textIn(field, want))
+		}
+	}
+	ids := func(field int, want []matcher.ID) {
+		if want != nil {
+			add(q.textIn(field, idTexts(want)))
+		}
+	}
 	if f.UserData != nil {
-		add(userDataIs(*f.UserData))
+		texts(textUserData, []string{*f.UserData})
 	}
-	if f.ExternalIDs != nil {
-		add(externalIDIn(f.ExternalIDs))
+	texts(textExternalID, f.ExternalIDs)
+	switch q.origin {
+	case matcher.Faces:
+		ids(faceEventID, f.EventIDs)
+	case matcher.Events:
+		ids(eventFace, f.FaceIDs)
+		q.eventColumns(&f.Event, add, texts, ids)
 	}
-	if f.EventIDs != nil {
-		add(eventIDIn(f.EventIDs))
+}
+
+// eventColumns adds the filters that only events have.
+func (q *query) eventColumns(f *matcher.EventFilter, add func(predicate), texts func(int, []string), ids func(int, []matcher.ID)) {
+	texts(eventSource, f.Sources)
+	ids(eventHandler, f.HandlerIDs)
+	ids(eventStream, f.StreamIDs)
+	texts(eventTrack, f.TrackIDs)
+	texts(eventCity, f.Cities)
+	texts(eventArea, f.Areas)
+	texts(eventDistrict, f.Districts)
+	texts(eventStreet, f.Streets)
+	texts(eventHouse, f.HouseNumbers)
+	ids(eventTopObject, f.TopMatchObjectIDs)
+	texts(eventTopExternal, f.TopMatchExternalIDs)
+	if f.Emotions != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.emotion }, f.Emotions))
+	}
+	if f.Masks != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.mask }, f.Masks))
+	}
+	if !f.EndTime.IsZero() {
+		add(endRange(f.EndTime))
+	}
+	if !f.TopMatchSimilarity.IsZero() {
+		add(floatRange(func(c *chunk) []float64 { return c.events.similarity }, f.TopMatchSimilarity))
+	}
+	if f.Position != nil {
+		add(inBox(*f.Position))
+	}
+	if f.Tags != nil {
+		add(tagged(f.Tags))
+	}
+	for i := range f.Meta {
+		add(q.meta(&f.Meta[i]))
 	}
 }
 
@@ -218,7 +277,7 @@ func (m *Memory) Select(ctx context.Context, c *matcher.Candidates, account *mat
 
 func (m *Memory) selection(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) (*Selection, error) {
 	m.mu.RLock()
-	q := m.bind(o, f, account)
+	q := m.bind(o, f, account, m.now())
 	m.mu.RUnlock()
 	q.columns(f)
 	s, err := q.run(ctx)

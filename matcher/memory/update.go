@@ -51,6 +51,9 @@ func (u *update) append(o *matcher.Object) uint32 {
 			u.m.mu.Unlock()
 		}
 	}
+	if o.Event != nil {
+		u.m.lexicons.add(o, u.m.options.MetaFields)
+	}
 	v, row := u.slot(kind{o.Origin, vs})
 	v.set(v.n, o, account)
 	u.close(v, u.record)
@@ -86,6 +89,9 @@ func (u *update) close(v *view, record []byte) {
 	a := u.m.arenas[v.chunk]
 	v.chunk.details[v.n] = a.add(record)
 	v.blocks = a.blocks
+	if v.events != nil {
+		v.events.tags[v.n] = v.tagBits(record)
+	}
 	v.n++
 }
 

@@ -136,7 +136,7 @@ func FuzzFace(f *testing.F) {
 	d := newDecoder(f)
 	seeds(f, "{"+faceData+"}", string(AppendObject(nil, JSON, fullFace(), nil, true)), `{"age":null,"lists":["`+idA.String()+`"],`+faceData+"}")
 	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
-		in, err := d.Face(formatOf(packed), body)
+		in, err := d.Object(matcher.Faces, formatOf(packed), body)
 		checkFault(t, formatOf(packed), body, err)
 		if err != nil {
 			return
@@ -144,7 +144,7 @@ func FuzzFace(f *testing.F) {
 		if !in.HasID {
 			in.Object.ID = idA
 		}
-		again, err := d.FaceLine(AppendObject(nil, JSON, &in.Object, nil, true))
+		again, err := d.Line(matcher.Faces, AppendObject(nil, JSON, &in.Object, nil, true))
 		if err != nil {
 			t.Fatal(err)
 		}

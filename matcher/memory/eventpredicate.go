@@ -1,0 +1,207 @@
+package memory
+
+import (
+	"math"
+	"slices"
+
+	"nearside/matcher"
+)
+
+// endRange passes events that ended in r.
+func endRange(r matcher.Range[matcher.Time]) predicate {
+	lo, hi := noTime+1, matcher.Time(math.MaxInt64)
+	if r.GTE != nil {
+		lo = max(lo, *r.GTE)
+	}
+	if r.LT != nil {
+		if *r.LT <= lo {
+			return nothing
+		}
+		hi = *r.LT - 1
+	}
+	return within(func(c *chunk) []matcher.Time { return c.events.end }, lo, hi)
+}
+
+// floatRange passes numbers in r; NaN is in none.
+func floatRange(column func(*chunk) []float64, r matcher.Range[float64]) predicate {
+	lo, hi := math.Inf(-1), math.Inf(1) // stored numbers are finite
+	if r.GTE != nil {
+		lo = *r.GTE
+	}
+	if r.LT != nil {
+		hi = *r.LT
+	}
+	return predicate{
+		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x < hi },
+		all: func(v *view, words []uint64) {
+			values := column(v.chunk)[:v.n]
+			for w := range words {
+				mask := uint64(0)
+				for i, x := range values[w*64 : min(w*64+64, len(values))] {
+					mask |= (bit(lo <= x) & bit(x < hi)) << i
+				}
+				words[w] &= mask
+			}
+		},
+	}
+}
+
+// inBox passes events that happened in b.
+func inBox(b matcher.GeoBox) predicate {
+	near := func(x, y float64) bool {
+		return math.Abs(x-b.Longitude) <= b.LongitudeDelta && math.Abs(y-b.Latitude) <= b.LatitudeDelta
+	}
+	return predicate{
+		one: func(v *view, i int) bool { return near(v.events.longitude[i], v.events.latitude[i]) },
+		all: func(v *view, words []uint64) {
+			xs, ys := v.events.longitude[:v.n], v.events.latitude[:v.n]
+			for w := range words {
+				mask := uint64(0)
+				part := ys[w*64 : min(w*64+64, len(ys))]
+				for i, x := range xs[w*64:][:len(part)] {
+					mask |= bit(near(x, part[i])) << i
+				}
+				words[w] &= mask
+			}
+		},
+	}
+}
+
+// tagged passes events that have one of the tags.
+func tagged(want []string) predicate {
+	set := make(map[string]struct{}, len(want))
+	for _, s := range want {
+		set[s] = struct{}{}
+	}
+	one := func(v *view, i int) bool {
+		for tag := range tagsIn(v.at(i)) {
+			if _, ok := set[string(tag)]; ok {
+				return true
+			}
+		}
+		return false
+	}
+	return predicate{one: one, all: func(v *view, words []uint64) {
+		mask, named := uint64(0), 0
+		for b, name := range v.tagNames {
+			if _, ok := set[name]; ok {
+				mask |= 1 << b
+				named++
+			}
+		}
+		// When all names have bits of their own, tags without one are not there.
+		look := len(v.tagNames) == tagOther && named < len(set)
+		values := v.events.tags[:v.n]
+		for w := range words {
+			pass, other := uint64(0), uint64(0)
+			for i, bits := range values[w*64 : min(w*64+64, len(values))] {
+				pass |= bit(bits&mask != 0) << i
+				other |= bits >> tagOther << i
+			}
+			if !look {
+				other = 0
+			}
+			words[w] &= pass | other
+			if other &^= pass; other&words[w] != 0 {
+				clearSome(v, words, w, other, one)
+			}
+		}
+	}}
+}
+
+// clearSome clears the bits of words[w] that are among some and fail test.
+func clearSome(v *view, words []uint64, w int, some uint64, test func(v *view, i int) bool) {
+	for i := range 64 {
+		if b := uint64(1) << i; words[w]&some&b != 0 && !test(v, w*64+i) {
+			words[w] &^= b
+		}
+	}
+}
+
+// meta makes the predicate of a filter on a declared field.
+func (q *query) meta(f *matcher.MetaFilter) predicate {
+	i := slices.Index(q.declared, f.Field)
+	if i < 0 {
+		return nothing // it was declared when the program started, or never
+	}
+	switch f.Field.Type {
+	case matcher.MetaNumber:
+		return metaNumber(i, f)
+	case matcher.MetaBoolean:
+		var flags []uint8
+		for _, v := range f.Values {
+			flags = append(flags, uint8(v.Number))
+		}
+		return smallOneOf(func(c *chunk) []matcher.Small { return c.events.meta[i].flags }, flags)
+	default:
+		return metaText(i, f, q.lexicons.meta[i])
+	}
+}
+
+func metaNumber(field int, f *matcher.MetaFilter) predicate {
+	column := func(c *chunk) []float64 { return c.events.meta[field].numbers }
+	switch f.Op {
+	case matcher.MetaGTE:
+		return floatRange(column, matcher.Range[float64]{GTE: &f.Values[0].Number})
+	case matcher.MetaLT:
+		return floatRange(column, matcher.Range[float64]{LT: &f.Values[0].Number})
+	}
+	if len(f.Values) == 1 {
+		from := f.Values[0].Number
+		to := math.Nextafter(from, math.Inf(1))
+		return floatRange(column, matcher.Range[float64]{GTE: &from, LT: &to})
+	}
+	set := make(map[float64]struct{}, len(f.Values))
+	for _, v := range f.Values {
+		set[v.Number] = struct{}{}
+	}
+	return byRow(func(v *view, i int) bool { _, ok := set[column(v.chunk)[i]]; return ok })
+}
+
+// metaText looks for hashes of texts: those that are wanted, or of a range
+// those of the lexicon that are in it.
+func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
+	column := func(c *chunk) []uint32 { return c.events.meta[field].hashes }
+	path := f.Field.Path
+	test := func(pass func(string) bool) func(v *view, i int) bool {
+		return func(v *view, i int) bool {
+			s, ok := valueAt(parseMeta(string(v.text(i, eventMeta))), path).(string)
+			return ok && pass(s)
+		}
+	}
+	if f.Op == matcher.MetaGTE || f.Op == matcher.MetaLT {
+		bound := f.Values[0].Text
+		pass := func(s string) bool { return s >= bound == (f.Op == matcher.MetaGTE) }
+		texts, ok := lex.all()
+		if !ok {
+			return predicate{
+				one: test(pass),
+				all: func(v *view, words []uint64) {
+					maskWithin(words, column(v.chunk)[:v.n], 1, math.MaxUint32)
+					clearUnless(v, words, test(pass))
+				},
+			}
+		}
+		var hashes []uint32
+		for h, s := range texts {
+			if pass(s) {
+				hashes = append(hashes, h)
+			}
+		}
+		return hashed(column, hashes, nil)
+	}
+	hashes, unsure := make([]uint32, 0, len(f.Values)), false
+	set := make(map[string]struct{}, len(f.Values))
+	for _, v := range f.Values {
+		h := hashPresent(v.Text)
+		if maybe, exact := lex.find(h, v.Text); maybe {
+			hashes = append(hashes, h)
+			set[v.Text] = struct{}{}
+			unsure = unsure || !exact
+		}
+	}
+	if !unsure {
+		return hashed(column, hashes, nil)
+	}
+	return hashed(column, hashes, test(func(s string) bool { _, ok := set[s]; return ok }))
+}

@@ -1,0 +1,123 @@
+package memory
+
+import (
+	"sync"
+
+	"nearside/matcher"
+)
+
+// lexiconMax bounds the texts of a lexicon.
+const lexiconMax = 1 << 16
+
+// lexicon knows the texts of a column of hashes that has few different ones, so
+// that rows found by hash need not be looked at. Texts are never forgotten. The
+// store's writer alone adds, before the rows are published: what a snapshot
+// shows is known.
+type lexicon struct {
+	mu      sync.RWMutex
+	texts   map[uint32]string
+	clashes map[uint32]bool // hashes of several texts
+	full    bool            // there are more than it knows
+	most    int             // texts
+}
+
+func newLexicon() *lexicon {
+	return &lexicon{texts: map[uint32]string{}, clashes: map[uint32]bool{}, most: lexiconMax}
+}
+
+// add makes text known. The writer's own look needs no lock.
+func (l *lexicon) add(hash uint32, text string) {
+	if l.full {
+		return
+	}
+	known, ok := l.texts[hash]
+	if ok && known == text || l.clashes[hash] {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case ok:
+		l.clashes[hash] = true
+	case len(l.texts) >= l.most:
+		l.full, l.texts, l.clashes = true, nil, nil
+	default:
+		l.texts[hash] = text
+	}
+}
+
+// find says whether text may be there, and whether its hash is that of no
+// other text.
+func (l *lexicon) find(hash uint32, text string) (maybe, exact bool) {
+	if l == nil {
+		return true, false
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.full || l.clashes[hash] {
+		return true, false
+	}
+	known, ok := l.texts[hash]
+	return ok && known == text, true
+}
+
+// all returns the known texts by hash, and false when there may be others.
+func (l *lexicon) all() (texts map[uint32]string, ok bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.full || len(l.clashes) > 0 {
+		return nil, false
+	}
+	texts = make(map[uint32]string, len(l.texts))
+	for hash, text := range l.texts {
+		texts[hash] = text
+	}
+	return texts, true
+}
+
+// lexicons are those of the columns of events that have one.
+type lexicons struct {
+	texts [eventHashes]*lexicon
+	meta  []*lexicon // by declared field
+}
+
+func newLexicons(meta []matcher.MetaField) lexicons {
+	var l lexicons
+	for _, f := range []int{eventSource, eventHandler, eventStream, eventCity, eventArea, eventDistrict, eventStreet, eventHouse} {
+		l.texts[f] = newLexicon()
+	}
+	l.meta = make([]*lexicon, len(meta))
+	for i, f := range meta {
+		if f.Type == matcher.MetaString {
+			l.meta[i] = newLexicon()
+		}
+	}
+	return l
+}
+
+// add makes the texts of an event known.
+func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField) {
+	var texts [textsMax]string
+	all := textsOf(texts[:0], o)
+	for f, lex := range l.texts {
+		if lex != nil && all[f] != "" {
+			lex.add(hashString(all[f]), all[f])
+		}
+	}
+	l.addMeta(all[eventMeta], meta)
+}
+
+func (l *lexicons) addMeta(text string, meta []matcher.MetaField) {
+	var root any
+	for i, lex := range l.meta {
+		if lex == nil || text == "" {
+			continue
+		}
+		if root == nil {
+			root = parseMeta(text)
+		}
+		if s, ok := valueAt(root, meta[i].Path).(string); ok {
+			lex.add(hashPresent(s), s)
+		}
+	}
+}
