@@ -39,7 +39,10 @@ type trial struct {
 	amqp    *amqpDouble
 	log     *trialLog
 	hosts   []*Host
+	store   *storeDouble // nil before the first start
 	local   *trialLocal
+	meter   *meterDouble
+	figures Resources
 	excused bool // the test has asked for the plugin's failures
 }
 
@@ -193,7 +196,10 @@ func (s *suite) run(ctx context.Context, o Options, tc trialCase) error {
 }
 
 func newTrial(o Options, name string) *trial {
-	t := &trial{name: name, clock: newTrialClock(), log: &trialLog{}}
+	t := &trial{
+		name: name, clock: newTrialClock(), log: &trialLog{},
+		meter: &meterDouble{figures: map[string]float64{}}, figures: trialFigures,
+	}
 	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(), newAMQPDouble()
 	t.options = Options{
 		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
@@ -242,6 +248,9 @@ func (t *trial) end(ctx context.Context) error {
 		faults = append(faults, t.do(ctx, h.Close))
 	}
 	t.hosts = nil
+	if t.store != nil {
+		t.store.memory.Close()
+	}
 	return errors.Join(faults...)
 }
 

@@ -63,7 +63,7 @@ func (m *trialMemory) put(rows []any) (map[matcher.ID]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rows[%d]: %w", i+1, err)
 		}
-		face, err := m.decoder.FaceLine(line)
+		face, err := m.decoder.Line(matcher.Faces, line)
 		if err != nil {
 			return nil, fmt.Errorf("rows[%d]: %w", i+1, err)
 		}
@@ -136,14 +136,6 @@ func (m *trialMemory) ask(candidates map[string]any, probe any) (*matcher.SubReq
 	}, nil
 }
 
-// localMatcher gives plugins of kind matching what they scan. It changes with
-// each call: the rows are the call's.
-func (t *trial) localMatcher(o *Options) error {
-	t.local = &trialLocal{}
-	o.Services.Matching = t.local
-	return nil
-}
-
 // trialLocal is the local matcher of the call in progress.
 type trialLocal struct{ now *trialMemory }
 
@@ -185,6 +177,7 @@ func (t *trial) matching(c *vm.Call, p *plugin, rows []any, candidates map[strin
 		return nil, errors.New("the plugin is " + why)
 	}
 	t.local.now = m
+	defer func() { t.local.now = t.store.memory }()
 	before := p.failures.Load()
 	err = c.Wait(func(ctx context.Context) error {
 		return t.do(ctx, func(ctx context.Context) error { return f(ctx, sub) })

@@ -20,7 +20,7 @@ var trialLibrary = sync.OnceValue(func() *vm.Library {
 		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(),
 		base64Module(), hashModule(), jsonModule(), reModule(),
 	}
-	return vm.NewLibrary(TrialRoot, modules...)
+	return vm.NewLibrary(TrialRoot, append(modules, trialServicesModules()...)...)
 })
 
 // doubledLibrary is what plugins see in tests: that of the host, with doubles

@@ -32,7 +32,7 @@ func trialStart(c *vm.Call) error {
 	if settings := c.Map(1); settings != nil {
 		o.Settings = map[string]any{t.name: settings}
 	}
-	if err := t.localMatcher(&o); err != nil {
+	if err := t.connect(&o); err != nil {
 		return err
 	}
 	var h *Host

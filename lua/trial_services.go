@@ -1,0 +1,282 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/matcher/wire"
+)
+
+// connect gives a plugin's host the services of the test.
+func (t *trial) connect(o *Options) error {
+	if t.store == nil {
+		m, err := newTrialMemory(t.clock.Now)
+		if err != nil {
+			return err
+		}
+		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]bool{}}
+		t.local = &trialLocal{now: m}
+	}
+	o.Services = Services{
+		Matching: t.local, Metrics: t.meter,
+		Resources: func() Resources { return t.figures },
+		Store:     t.store, Objects: t.store.memory, Decoder: func() *wire.Decoder { return t.store.memory.decoder },
+	}
+	return nil
+}
+
+// trialFigures are what ns.resource tells in tests.
+var trialFigures = Resources{
+	CPU: time.Second, RSS: 256 << 20, Heap: 64 << 20, Goroutines: 40, Uptime: time.Minute, Workers: 2,
+}
+
+// A storeDouble is the store of one test: objects in memory. It implements
+// [Writer].
+type storeDouble struct {
+	memory *trialMemory
+
+	mu      sync.Mutex
+	objects map[storeKey]bool
+	lists   map[matcher.ID]bool
+	down    string
+}
+
+type storeKey struct {
+	origin matcher.Origin
+	id     matcher.ID
+}
+
+func (s *storeDouble) lock() error {
+	s.mu.Lock()
+	if s.down != "" {
+		s.mu.Unlock()
+		return errors.New(s.down)
+	}
+	return nil
+}
+
+// PutObjects implements [Writer].
+func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*matcher.Object) (int, error) {
+	if err := s.lock(); err != nil {
+		return -1, err
+	}
+	defer s.mu.Unlock()
+	for i, obj := range objects {
+		for n, id := range obj.Lists {
+			if !s.lists[id] {
+				return i, matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", n, id)
+			}
+		}
+	}
+	for _, obj := range objects {
+		s.objects[storeKey{obj.Origin, obj.ID}] = true
+		s.memory.Apply([]store.Change{{Kind: store.PutObject, Object: obj}})
+	}
+	return 0, nil
+}
+
+// DeleteObject implements [Writer].
+func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.Origin, id matcher.ID) error {
+	if err := s.lock(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if !s.objects[storeKey{o, id}] {
+		return o.NotFound(id)
+	}
+	delete(s.objects, storeKey{o, id})
+	s.memory.Apply([]store.Change{{Kind: store.DeleteObject, Origin: o, ID: id}})
+	return nil
+}
+
+// Link implements [Writer].
+func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
+	if err := s.lock(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if !s.lists[list] {
+		return matcher.Errorf(matcher.CodeListNotFound, "list_id: %s does not exist", list)
+	}
+	for i, id := range faces {
+		if !s.objects[storeKey{matcher.Faces, id}] {
+			return matcher.At(fmt.Sprintf("face_ids[%d]", i), matcher.Faces.NotFound(id))
+		}
+	}
+	for _, id := range faces {
+		obj, _ := s.memory.Get(matcher.Faces, id, nil, true)
+		obj.Lists = slices.DeleteFunc(slices.Clone(obj.Lists), func(l matcher.ID) bool { return l == list })
+		if attach {
+			obj.Lists = append(obj.Lists, list)
+			slices.SortFunc(obj.Lists, matcher.ID.Compare)
+		}
+		s.memory.Apply([]store.Change{{Kind: store.PutObject, Object: &obj}})
+	}
+	return nil
+}
+
+// CreateList implements [Writer].
+func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
+	if err := s.lock(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if s.lists[l.ID] {
+		return matcher.Errorf(matcher.CodeListExists, "list_id: %s exists already", l.ID)
+	}
+	s.lists[l.ID] = true
+	s.memory.Apply([]store.Change{{Kind: store.PutList, List: l}})
+	return nil
+}
+
+// all returns the objects of an origin as the API shows them, by id.
+func (s *storeDouble) all(o matcher.Origin) ([]any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []matcher.ID
+	for key := range s.objects {
+		if key.origin == o {
+			ids = append(ids, key.id)
+		}
+	}
+	slices.SortFunc(ids, matcher.ID.Compare)
+	objects := []any{}
+	for _, id := range ids {
+		obj, _ := s.memory.Get(o, id, nil, true)
+		v, err := decodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, v)
+	}
+	return objects, nil
+}
+
+// A meterDouble keeps the figures of ns.metrics. It implements [Meter].
+type meterDouble struct {
+	mu      sync.Mutex
+	figures map[string]float64 // by name and label values
+}
+
+// Metric implements [Meter].
+func (d *meterDouble) Metric(_ string, s MetricShape) (Metric, error) {
+	return &metricDouble{d, s}, nil
+}
+
+type metricDouble struct {
+	*meterDouble
+	shape MetricShape
+}
+
+func metricKey(name string, labels []string) string {
+	return name + "\x00" + strings.Join(labels, "\x00")
+}
+
+func (m *metricDouble) Add(v float64, labels []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.shape.Kind == Histogram {
+		v = 1
+	}
+	m.figures[metricKey(m.shape.Name, labels)] += v
+	return nil
+}
+
+func (m *metricDouble) Set(v float64, labels []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.figures[metricKey(m.shape.Name, labels)] = v
+	return nil
+}
+
+func (m *metricDouble) Release() {}
+
+func trialServicesModules() []vm.Module {
+	objects := func(o matcher.Origin) vm.Function {
+		return vm.Function{
+			Name: o.String(), Returns: []string{"table[]"}, Doc: "The objects that are stored, by id, with their descriptors.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				if t.store == nil {
+					return c.Return([]any{})
+				}
+				all, err := t.store.all(o)
+				if err != nil {
+					return err
+				}
+				return c.Return(all)
+			},
+		}
+	}
+	return []vm.Module{
+		{Name: "store", Doc: "The store of the test. It is empty at first.", Functions: []vm.Function{
+			objects(matcher.Faces), objects(matcher.Events),
+			{
+				Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all writes fail with reason, until it is called without. After start.",
+				Run: func(c *vm.Call) error {
+					t, err := trialOf(c)
+					if err != nil {
+						return err
+					}
+					if t.store == nil {
+						return errors.New("start the plugin first")
+					}
+					t.store.mu.Lock()
+					defer t.store.mu.Unlock()
+					t.store.down = c.TextOr(1, "")
+					return nil
+				},
+			},
+		}},
+		{Functions: []vm.Function{
+			{
+				Name: "metric", Params: []string{"name: string", "values?: string[]"}, Returns: []string{"number?"},
+				Doc: "A figure of ns.metrics, of a histogram the number of values; values are those of its labels, by the names of the labels.",
+				Run: func(c *vm.Call) error {
+					t, err := trialOf(c)
+					if err != nil {
+						return err
+					}
+					var labels []string
+					for _, v := range trialRows(c, 2) {
+						labels = append(labels, fmt.Sprint(v))
+					}
+					t.meter.mu.Lock()
+					defer t.meter.mu.Unlock()
+					if v, ok := t.meter.figures[metricKey(c.Text(1), labels)]; ok {
+						return c.Return(v)
+					}
+					return c.Return(nil)
+				},
+			},
+			{
+				Name: "resource", Params: []string{"figures: {cpu: number?, rss: integer?, queue: integer?, rows: integer?}"},
+				Doc: "Says what ns.resource tells of the process from now on.",
+				Run: func(c *vm.Call) error {
+					t, err := trialOf(c)
+					if err != nil {
+						return err
+					}
+					o := &reader{m: c.Map(1), at: "figures."}
+					o.known("cpu", "rss", "queue", "rows")
+					t.figures.CPU = time.Duration(o.number("cpu", t.figures.CPU.Seconds(), 0, 1e9) * float64(time.Second))
+					t.figures.RSS = int64(o.number("rss", float64(t.figures.RSS), 0, 1e15))
+					t.figures.Queue = int(o.number("queue", float64(t.figures.Queue), 0, 1e9))
+					t.figures.Rows = int(o.number("rows", float64(t.figures.Rows), 0, 1e12))
+					return errors.Join(o.faults...)
+				},
+			},
+		}},
+	}
+}
