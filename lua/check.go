@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"regexp"
+	"slices"
 	"strings"
 
 	"nearside/lua/vm"
@@ -14,9 +16,12 @@ import (
 // Check loads the plugin of that name as a Host would, without initialising
 // it, and reports all that is wrong: syntax, writes of globals, shape,
 // permissions, schema, settings, and names that require("nearside") does not
-// have, in all files of its folder.
+// have or for which the plugin has no permission, in all files of its folder.
+// Settings are checked when there are some. The error has a line for each
+// fault.
 func Check(ctx context.Context, o Options, name string) error {
 	o = o.withDefaults()
+	o.anySettings = true
 	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
@@ -34,7 +39,7 @@ func Check(ctx context.Context, o Options, name string) error {
 // checkFiles compiles every file of the plugin and looks up what it uses.
 func (p *plugin) checkFiles() error {
 	s := p.source
-	faults := []error{unknownUses(p.script)}
+	faults := []error{p.unknownUses(p.script)}
 	if s.dir == "" {
 		return errors.Join(faults...)
 	}
@@ -47,18 +52,59 @@ func (p *plugin) checkFiles() error {
 			faults = append(faults, err)
 			return nil
 		}
-		faults = append(faults, unknownUses(script))
+		faults = append(faults, p.unknownUses(script))
 		return nil
 	})
 	return errors.Join(append(faults, err)...)
 }
 
-func unknownUses(script *vm.Script) error {
+// unknownUses are names that the library does not have, and modules that would
+// refuse everything for want of a permission.
+func (p *plugin) unknownUses(script *vm.Script) error {
 	var faults []error
 	for _, use := range script.Uses {
 		if !library.Knows(use.Path) {
 			faults = append(faults, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, Root, use.Path))
+			continue
 		}
+		kind, _, _ := strings.Cut(use.Path, ".")
+		wantsTarget, needed := permissionKinds[kind]
+		if !needed || slices.ContainsFunc(p.permissions, func(granted string) bool { return granted == kind || strings.HasPrefix(granted, kind+":") }) {
+			continue
+		}
+		if wantsTarget {
+			kind += ":host:port"
+		}
+		faults = append(faults, fmt.Errorf("%s:%d: %s needs a permission: add %q to permissions", script.Name, use.Line, use.Path, kind))
 	}
 	return errors.Join(faults...)
+}
+
+// lineOf guesses the line that sets a field, such as "matching.order" or
+// "permissions[2]", in the source of a plugin: its last part that is found
+// after the parts before it. It is the line of the last return otherwise.
+func lineOf(text, field string) int {
+	lines := strings.Split(text, "\n")
+	line, from := 1, 0
+	for i, l := range lines {
+		if strings.HasPrefix(strings.TrimSpace(l), "return") {
+			line = i + 1
+		}
+	}
+	for _, name := range strings.FieldsFunc(field, func(r rune) bool { return r == '.' || r == '[' }) {
+		sets, err := regexp.Compile(`(^|[^\w"])` + regexp.QuoteMeta(name) + `\s*=[^=]|[:.]` + regexp.QuoteMeta(name) + `\b`)
+		if err != nil {
+			break
+		}
+		i := slices.IndexFunc(lines[from:], func(l string) bool {
+			code, _, _ := strings.Cut(l, "--")
+			return sets.MatchString(code)
+		})
+		if i < 0 {
+			break
+		}
+		from += i
+		line = from + 1
+	}
+	return line
 }

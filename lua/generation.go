@@ -106,13 +106,18 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		return p, fmt.Errorf("plugin %s: %w", name, err)
 	}
 	if p.shape, err = parseShape(name, value); err != nil {
-		return p, p.fault(err)
+		return p, p.located(err)
 	}
 	settings, ok := h.o.Settings[name].(map[string]any)
+	if p.schema != nil {
+		if _, _, err := compileSchema(p.schema); err != nil {
+			return p, p.located(err)
+		}
+	}
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.settings, err = applySchema(p.schema, settings); err != nil {
+	if p.settings, err = applySchema(p.schema, settings); err != nil && !(settings == nil && h.o.anySettings) {
 		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
 	}
 	return p, nil

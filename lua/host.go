@@ -31,7 +31,8 @@ type Options struct {
 	BreakerLimit int           // failures in a row that open a breaker; 0: 5
 	BreakerPause time.Duration // for which it stays open; 0: 10 s
 
-	trial *trial // nil but in tests of plugins
+	trial       *trial // nil but in tests of plugins
+	anySettings bool   // a plugin without settings is not asked for those that it needs
 }
 
 // Services are what modules reach outside this package. A nil one makes its

@@ -9,10 +9,17 @@ import (
 
 // LibraryFile is the definition of require("nearside") for editors, in
 // LuaCATS: lua/library/nearside.lua.
-func LibraryFile() string {
+func LibraryFile() string { return libraryFile(library, "ns") }
+
+// TrialLibraryFile is that of require("nearside.test"):
+// lua/library/nearside.test.lua.
+func TrialLibraryFile() string { return libraryFile(trialLibrary(), "test") }
+
+// libraryFile writes the definition of lib, whose root it calls local.
+func libraryFile(lib *vm.Library, local string) string {
 	var b strings.Builder
-	b.WriteString("---@meta nearside\n-- Written from the host's modules: go test ./lua -run TestLibraryFile -update\n\n")
-	for _, m := range library.Modules {
+	fmt.Fprintf(&b, "---@meta %s\n-- Written from the host's modules: go test ./lua -run TestLibraryFile -update\n\n", lib.Root)
+	for _, m := range lib.Modules {
 		for _, c := range m.Classes {
 			fmt.Fprintf(&b, "---%s\n---@class %s\n", c.Doc, c.Name)
 			writeFields(&b, c.Fields)
@@ -23,32 +30,27 @@ func LibraryFile() string {
 			b.WriteString("\n")
 		}
 	}
-	b.WriteString("---@class nearside\n")
-	writeValues(&b, "")
-	b.WriteString("local ns = {}\n")
-	for _, m := range library.Modules {
-		prefix := "ns."
+	fmt.Fprintf(&b, "---@class %s\n", lib.Root)
+	for _, m := range lib.Modules {
+		if m.Name == "" {
+			writeFields(&b, m.Values)
+		}
+	}
+	fmt.Fprintf(&b, "local %s = {}\n", local)
+	for _, m := range lib.Modules {
+		prefix := local + "."
 		if m.Name != "" {
 			prefix += m.Name + "."
-			fmt.Fprintf(&b, "\n---%s\n---@class nearside.%s\n", m.Doc, m.Name)
-			writeValues(&b, m.Name)
-			fmt.Fprintf(&b, "ns.%s = {}\n", m.Name)
+			fmt.Fprintf(&b, "\n---%s\n---@class %s.%s\n", m.Doc, lib.Root, m.Name)
+			writeFields(&b, m.Values)
+			fmt.Fprintf(&b, "%s.%s = {}\n", local, m.Name)
 		}
 		for _, f := range m.Functions {
 			writeFunction(&b, prefix, f)
 		}
 	}
-	b.WriteString("\nreturn ns\n")
+	fmt.Fprintf(&b, "\nreturn %s\n", local)
 	return b.String()
-}
-
-func writeValues(b *strings.Builder, module string) {
-	for _, m := range library.Modules {
-		if m.Name != module {
-			continue
-		}
-		writeFields(b, m.Values)
-	}
 }
 
 func writeFields(b *strings.Builder, fields []vm.Value) {

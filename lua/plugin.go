@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,21 @@ type plugin struct {
 // fault names the plugin and its file in err.
 func (p *plugin) fault(err error) error {
 	return fmt.Errorf("plugin %s: %s: %w", p.source.name, p.source.shown(p.source.main), err)
+}
+
+// located is fault for what parseShape says: each fault with the line of the
+// field that it is about.
+func (p *plugin) located(err error) error {
+	all := []error{err}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // that of errors.Join, not of an error within it
+		all = joined.Unwrap()
+	}
+	text, _ := p.source.read(p.source.main) // it was read before
+	for i, fault := range all {
+		field, _, _ := strings.Cut(fault.Error(), ": ")
+		all[i] = fmt.Errorf("plugin %s: %s:%d: %w", p.source.name, p.source.shown(p.source.main), lineOf(text, field), fault)
+	}
+	return errors.Join(all...)
 }
 
 // failed notes a failure for the plugin's status.

@@ -24,22 +24,9 @@ func applySchema(schema, settings map[string]any) (map[string]any, error) {
 		}
 		return filled, nil
 	}
-	plain, err := jsonValue(clone(schema))
+	compiled, document, err := compileSchema(schema)
 	if err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.UseLoader(noLoader{})
-	document, err := roundTrip(plain)
-	if err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
-	}
-	if err := compiler.AddResource("plugin.json", document); err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
-	}
-	compiled, err := compiler.Compile("plugin.json")
-	if err != nil {
-		return nil, fmt.Errorf("schema: %w", err)
+		return nil, err
 	}
 	object, _ := document.(map[string]any)
 	fillDefaults(object, filled)
@@ -51,6 +38,40 @@ func applySchema(schema, settings map[string]any) (map[string]any, error) {
 		return nil, settingsError(err)
 	}
 	return luaValue(instance).(map[string]any), nil
+}
+
+// compileSchema checks a schema; document is the schema as the validator sees
+// it.
+func compileSchema(schema map[string]any) (compiled *jsonschema.Schema, document any, err error) {
+	plain, err := jsonValue(clone(schema))
+	if err != nil {
+		return nil, nil, fmt.Errorf("schema: %w", err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.UseLoader(noLoader{})
+	if document, err = roundTrip(plain); err == nil {
+		err = compiler.AddResource("plugin.json", document)
+	}
+	if err == nil {
+		compiled, err = compiler.Compile("plugin.json")
+	}
+	if err != nil {
+		return nil, nil, schemaError(err)
+	}
+	return compiled, document, nil
+}
+
+// schemaError names the parts of a schema that are wrong, one fault each.
+func schemaError(err error) error {
+	invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err)
+	if !ok {
+		return fmt.Errorf("schema: %w", err)
+	}
+	faults := []error{}
+	for fault := range strings.Lines(settingsError(invalid.Err).Error()) {
+		faults = append(faults, errors.New("schema."+strings.TrimSuffix(fault, "\n")))
+	}
+	return errors.Join(faults...)
 }
 
 // noLoader refuses references to other documents: a schema is one table.

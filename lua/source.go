@@ -13,6 +13,9 @@ import (
 	"nearside/lua/vm"
 )
 
+// shippedLabel stands for the folder of shipped plugins in messages.
+const shippedLabel = "shipped"
+
 var pluginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
 
 // A source is where a plugin's files are.
@@ -101,7 +104,7 @@ func (s *sources) find(name string) (found source, hides bool, err error) {
 	var shipped source
 	var isShipped bool
 	if s.shipped != nil {
-		if shipped, isShipped, err = look(s.shipped, name, "shipped"); err != nil {
+		if shipped, isShipped, err = look(s.shipped, name, shippedLabel); err != nil {
 			return source{}, false, err
 		}
 	}

@@ -1,0 +1,273 @@
+---@meta nearside.test
+-- Written from the host's modules: go test ./lua -run TestLibraryFile -update
+
+---The plugin under test. Its methods return when it is at rest, and raise what its hooks raise.
+---@class Plugin
+local Plugin = {}
+
+---Hands points to handle_event; event is the first that the plugin asks for. Waits.
+---@param points table[]
+---@param event? string
+function Plugin:emit(points, event) end
+
+---Asks one of the plugin's routes; path is below the plugin's own. Waits.
+---@param method string
+---@param path string
+---@param options? {query: table?, headers: table?, body: string?, json: any}
+---@return {status: integer, headers: table<string, string>, body: string, json: any}
+function Plugin:request(method, path, options) end
+
+---The plugin's cost of a candidate set, which is written as in a request; nil when it cannot. Waits.
+---@param candidates? table
+---@param probe? integer[]
+---@param rows? table[]
+---@return number?
+function Plugin:cost(candidates, probe, rows) end
+
+---What the plugin leaves of rows (see faces), in their order. Waits.
+---@param rows table[]
+---@param candidates? table
+---@return table[]
+function Plugin:prefilter(rows, candidates) end
+
+---The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. Waits.
+---@param rows table[]
+---@param probe integer[]
+---@param candidates? table
+---@return table[]?
+function Plugin:match(rows, probe, candidates) end
+
+---Reloads the plugin, as SIGHUP does. Waits.
+function Plugin:reload() end
+
+---Shuts the plugin down. Waits.
+function Plugin:close() end
+
+---How the plugin is. A test that has failures fails, unless it asks for them here.
+---@return {tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
+function Plugin:status() end
+
+---@class nearside.test
+local test = {}
+
+---Declares a test. Each starts with nothing: no plugin, no requests, an empty Redis.
+---@param name string
+---@param fn function
+function test.case(name, fn) end
+
+---Starts the plugin with these settings and runs it until it is at rest. Raises what would keep it from starting. Waits.
+---@param settings? table
+---@return Plugin
+function test.start(settings) end
+
+---Fails the test unless both are the same, tables by their contents.
+---@param got any
+---@param want any
+---@param what? string
+function test.equal(got, want, what) end
+
+---Fails the test when value is nil or false.
+---@param value any
+---@param what? string
+function test.ok(value, what) end
+
+---Fails the test unless text contains part, as it stands.
+---@param text string
+---@param part string
+---@param what? string
+function test.contains(text, part, what) end
+
+---Fails the test unless fn raises an error, one that contains part; returns it. Waits.
+---@param fn function
+---@param part? string
+---@return string
+function test.fails(fn, part) end
+
+---Fills in what faces need: face_id, and a descriptor (up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/faces.
+---@param rows table[]
+---@return table[]
+function test.faces(rows) end
+
+---A figure of ns.metrics, of a histogram the number of values; values are those of its labels, by the names of the labels.
+---@param name string
+---@param values? string[]
+---@return number?
+function test.metric(name, values) end
+
+---Says what ns.resource tells of the process from now on.
+---@param figures {cpu: number?, rss: integer?, queue: integer?, rows: integer?}
+function test.resource(figures) end
+
+---The RabbitMQ of the test. It has no queues at first.
+---@class nearside.test.amqp
+test.amqp = {}
+
+---Sends a message as somebody else would, and runs the plugin until it is at rest. A queue that nobody has declared is made. Waits.
+---@param exchange string
+---@param key string
+---@param body string
+---@param headers? table
+function test.amqp.publish(exchange, key, body, headers) end
+
+---What the plugin has published.
+---@return {exchange: string, key: string, body: string, headers: table}[]
+function test.amqp.published() end
+
+---How a queue is.
+---@param name string
+---@return {ready: integer, acked: integer, dropped: integer}?
+function test.amqp.queue(name) end
+
+---Makes all that the plugin asks of it fail with reason, until it is called without.
+---@param reason? string
+function test.amqp.down(reason) end
+
+---Base64.
+---@class nearside.test.base64
+test.base64 = {}
+
+---Encodes bytes.
+---@param bytes string
+---@return string
+function test.base64.encode(bytes) end
+
+---Decodes text.
+---@param text string
+---@return string?
+---@return string? err
+function test.base64.decode(text) end
+
+---The time of the test, which stands still while anything runs.
+---@class nearside.test.clock
+test.clock = {}
+
+---Lets time pass: timers fire and sleepers wake, in their order, and all that they do is done when it returns. Waits.
+---@param seconds number
+function test.clock.advance(seconds) end
+
+---Unix time in seconds, as the plugin's ns.now() gives it.
+---@return number
+function test.clock.now() end
+
+---Hashes.
+---@class nearside.test.hash
+test.hash = {}
+
+---SHA-256, as 64 hexadecimal digits.
+---@param bytes string
+---@return string
+function test.hash.sha256(bytes) end
+
+---CRC-32 (IEEE), as 8 hexadecimal digits.
+---@param bytes string
+---@return string
+function test.hash.crc32(bytes) end
+
+---What ns.http of the plugin reaches.
+---@class nearside.test.http
+test.http = {}
+
+---Answers the plugin's requests by fn; nil and a text are a failure of the connection. Without it every request fails.
+---@param fn fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string>?}?, string?
+function test.http.handle(fn) end
+
+---The requests so far, as http.handle gets them.
+---@return table[]
+function test.http.requests() end
+
+---JSON.
+---@class nearside.test.json
+---@field null userdata JSON's null.
+test.json = {}
+
+---Writes a value as JSON; an empty table is {} unless json.array marked it.
+---@param value any
+---@return string
+function test.json.encode(value) end
+
+---Reads JSON; null becomes json.null, integers beyond 2^53 strings.
+---@param text string
+---@return any
+---@return string? err
+function test.json.decode(text) end
+
+---Marks a table to be written as [], also when it is empty.
+---@param t table
+---@return table
+function test.json.array(t) end
+
+---Marks a table to be written as {}, also when it is empty.
+---@param t table
+---@return table
+function test.json.object(t) end
+
+---What the plugin logs.
+---@class nearside.test.log
+test.log = {}
+
+---The lines so far.
+---@return {level: string, message: string, fields: table}[]
+function test.log.lines() end
+
+---Regular expressions (RE2).
+---@class nearside.test.re
+test.re = {}
+
+---Finds the first match: the whole of it, then the groups; nil when there is none.
+---@param s string
+---@param pattern string
+---@return string[]?
+function test.re.match(s, pattern) end
+
+---Finds all matches, at most limit (10000).
+---@param s string
+---@param pattern string
+---@param limit? integer
+---@return string[]
+function test.re.find_all(s, pattern, limit) end
+
+---Replaces all matches; $1 or ${name} stand for groups.
+---@param s string
+---@param pattern string
+---@param with string
+---@return string
+function test.re.replace(s, pattern, with) end
+
+---The Redis of the test: strings, hashes, lists, sets, streams, PUBLISH. It is empty at first.
+---@class nearside.test.redis
+test.redis = {}
+
+---Runs a command as somebody else would, and the plugin until it is at rest. Waits.
+---@param command string
+---@param ... string|number
+---@return any
+---@return string? err
+function test.redis.call(command, ...) end
+
+---The entries that the plugin was given and has not acknowledged.
+---@param stream string
+---@param group string
+---@return string[]
+function test.redis.pending(stream, group) end
+
+---Makes all that the plugin asks of it fail with reason, until it is called without.
+---@param reason? string
+function test.redis.down(reason) end
+
+---The store of the test. It is empty at first.
+---@class nearside.test.store
+test.store = {}
+
+---The objects that are stored, by id, with their descriptors.
+---@return table[]
+function test.store.faces() end
+
+---The objects that are stored, by id, with their descriptors.
+---@return table[]
+function test.store.events() end
+
+---Makes all writes fail with reason, until it is called without. After start.
+---@param reason? string
+function test.store.down(reason) end
+
+return test

@@ -1,0 +1,93 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+)
+
+// A Listing is one plugin that can be activated.
+type Listing struct {
+	Name, Version, File string
+	Kinds               []Kind
+	Shipped             bool   // it comes with the binary
+	Hides               bool   // it takes the place of one that does
+	Active              bool   // Options.Active names it
+	Fault               string // why it does not load; empty: it does
+}
+
+// List reads the plugins of the folder and the shipped ones, without
+// initialising any, and returns them by name.
+func List(ctx context.Context, o Options) ([]Listing, error) {
+	o = o.withDefaults()
+	o.anySettings = true
+	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
+	found, err := openSources(o.Dir, o.Shipped)
+	if err != nil {
+		return nil, err
+	}
+	names := []string{}
+	if found.folder != nil {
+		names, err = pluginNames(found.folder.FS())
+	}
+	if err == nil && o.Shipped != nil {
+		var shipped []string
+		shipped, err = pluginNames(o.Shipped)
+		names = append(names, shipped...)
+	}
+	if err != nil {
+		return nil, errors.Join(err, found.close())
+	}
+	slices.Sort(names)
+	var all []Listing
+	active := activeNames(o.Active)
+	for _, name := range slices.Compact(names) {
+		l := h.listing(ctx, found, name)
+		l.Active = slices.Contains(active, name)
+		all = append(all, l)
+	}
+	return all, found.close()
+}
+
+func (h *Host) listing(ctx context.Context, found *sources, name string) Listing {
+	l := Listing{Name: name}
+	src, hides, err := found.find(name)
+	if err != nil {
+		l.Fault = err.Error()
+		return l
+	}
+	l.File, l.Hides, l.Shipped = src.shown(src.main), hides, src.label == shippedLabel
+	p, err := h.read(ctx, ctx, found, name)
+	if p != nil {
+		l.Version, l.Kinds = p.version, p.kinds
+		err = errors.Join(err, p.close(context.WithoutCancel(ctx)))
+	}
+	if err != nil {
+		l.Fault = err.Error()
+	}
+	return l
+}
+
+// pluginNames returns the names of the plugins among files: name.lua that is
+// no test, and name/init.lua.
+func pluginNames(files fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		name, isLua := strings.CutSuffix(e.Name(), ".lua")
+		if e.IsDir() {
+			_, err := fs.Stat(files, path.Join(name, "init.lua"))
+			isLua = err == nil
+		}
+		if isLua && pluginName.MatchString(name) && !strings.HasSuffix(name, "_test") {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
