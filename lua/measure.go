@@ -26,7 +26,7 @@ type Measurement struct {
 const measureBatch = 256
 
 // Measure calls each hook of a plugin for about d, with doubles of all that it
-// can reach: HTTP requests are answered 200. The matching side gets rows
+// can reach: HTTP requests are answered 201 (POST) or 200. The matching side gets rows
 // faces.
 func Measure(ctx context.Context, o Options, name string, rows int, d time.Duration) (results []Measurement, err error) {
 	name = strings.TrimSuffix(name, ".lua")

@@ -104,6 +104,10 @@ func fillDefaults(schema, object map[string]any) {
 				object[name] = clone(other)
 			}
 		}
+		// {} in Lua is as good a list as an object.
+		if empty, ok := object[name].(map[string]any); ok && len(empty) == 0 && property["type"] == "array" {
+			object[name] = []any{}
+		}
 		if child, ok := object[name].(map[string]any); ok {
 			fillDefaults(property, child)
 		}

@@ -22,7 +22,7 @@ type httpDouble struct {
 
 	mu       sync.Mutex
 	handler  *vm.Func
-	always   bool // without a handler: 200
+	always   bool // without a handler: 201 for POST, else 200
 	requests []any
 }
 
@@ -46,7 +46,11 @@ func (d *httpDouble) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	d.mu.Unlock()
 	if handler == nil && d.always {
-		return trialResponse(r, map[string]any{})
+		status := 200.0
+		if r.Method == http.MethodPost {
+			status = 201
+		}
+		return trialResponse(r, map[string]any{"status": status})
 	}
 	if handler == nil {
 		return nil, errors.New("connection refused: the test has no http.handle(fn)")

@@ -27,6 +27,7 @@ type commands struct {
 	Bench   benchCmd   `cmd:"" help:"Measure how fast a server answers."`
 	Doctor  doctorCmd  `cmd:"" help:"Look at this machine, and say what to do about it."`
 	Config  configCmd  `cmd:"" help:"Check and show the configuration."`
+	Plugin  pluginCmd  `cmd:"" help:"Write, check, test and measure plugins."`
 	Version versionCmd `cmd:"" help:"Show the version."`
 }
 

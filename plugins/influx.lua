@@ -1,0 +1,65 @@
+-- influx: writes points to InfluxDB (v2) in line protocol, many at a time.
+local ns = require("nearside")
+
+local M = {
+  api = 1, name = "influx", version = "1.0.0",
+  kinds = { "event" },
+  events = { "monitoring_event" },
+  permissions = { "http:*" }, -- the address is a setting
+  schema = {
+    type = "object", additionalProperties = false,
+    properties = {
+      url = { type = "string", default = "http://127.0.0.1:8086" },
+      org = { type = "string", default = "nearside" },
+      bucket = { type = "string", default = "nearside" },
+      token = { type = "string", default = "" },
+      size = { type = "integer", minimum = 1, maximum = 10000, default = 1000 }, -- points of a request
+      seconds = { type = "number", minimum = 0.1, default = 2 },                 -- after which fewer are sent
+    },
+  },
+}
+
+local function escaped(text) return (tostring(text):gsub("([,= \\])", "\\%1"):gsub("\n", " ")) end
+
+-- Keys in order: the same point is the same line.
+local function pairs_text(t, value)
+  local parts = {}
+  for k, v in pairs(t) do parts[#parts + 1] = escaped(k) .. "=" .. value(v) end
+  table.sort(parts)
+  return table.concat(parts, ",")
+end
+
+local function field(v)
+  if type(v) == "string" then return '"' .. v:gsub('(["\\])', "\\%1") .. '"' end
+  return tostring(v)
+end
+
+local function line(p)
+  local tags = pairs_text(p.tags, escaped)
+  if tags ~= "" then tags = "," .. tags end
+  return escaped(p.series) .. tags .. " " .. pairs_text(p.fields, field) .. " " .. ("%.0f"):format(p.time * 1000)
+end
+
+local batch
+
+function M:initialize(conf)
+  local headers = { ["Content-Type"] = "text/plain; charset=utf-8" }
+  if conf.token ~= "" then headers["Authorization"] = "Token " .. conf.token end
+  local written = ns.metrics.counter("points", "Points by outcome.", { "outcome" })
+  batch = ns.batch({ size = conf.size, seconds = conf.seconds, max = 10 * conf.size, flush = function(lines)
+    local answer, err = ns.http.post(conf.url .. "/api/v2/write", {
+      query = { org = conf.org, bucket = conf.bucket, precision = "ms" }, headers = headers, body = table.concat(lines, "\n"),
+    })
+    local ok = answer and answer.status == 204
+    written:add(#lines, { outcome = ok and "written" or "lost" })
+    if not ok then ns.log.warn("points were lost", { count = #lines, reason = err or answer.body }) end
+  end })
+end
+
+function M:handle_event(points)
+  for _, p in ipairs(points) do batch:add(line(p)) end
+end
+
+function M:close() batch:flush() end -- what is left; it may wait
+
+return M

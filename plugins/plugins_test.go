@@ -1,0 +1,48 @@
+package plugins
+
+import (
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestFiles: each plugin is short, starts with what it does, has a test and a
+// line in the README. Package lua runs the tests.
+func TestFiles(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := fs.Glob(Files, "*.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, file := range files {
+		name := strings.TrimSuffix(file, ".lua")
+		if strings.HasSuffix(name, "_test") {
+			continue
+		}
+		found++
+		text, err := fs.ReadFile(Files, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), "\n"); n > 80 {
+			t.Errorf("%s has %d lines", file, n)
+		}
+		if !strings.HasPrefix(string(text), "-- "+name+": ") {
+			t.Errorf("%s does not begin with what it does", file)
+		}
+		if _, err := fs.Stat(Files, name+"_test.lua"); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(string(readme), "`"+name+"`") {
+			t.Errorf("README.md does not have `%s`", name)
+		}
+	}
+	if found == 0 {
+		t.Error("no plugins")
+	}
+}

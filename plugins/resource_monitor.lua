@@ -1,0 +1,49 @@
+-- resource_monitor: watches the process, and warns before it is too late.
+local ns = require("nearside")
+
+local M = {
+  api = 1, name = "resource_monitor", version = "1.0.0",
+  kinds = { "background" },
+  schema = {
+    type = "object", additionalProperties = false,
+    properties = {
+      period = { type = "number", minimum = 1, default = 10 },         -- seconds
+      rss = { type = "number", exclusiveMinimum = 0, default = 64e9 }, -- bytes, above which it warns
+      queue = { type = "integer", minimum = 0, default = 1000 },       -- sub-requests that wait, alike
+    },
+  },
+}
+
+local conf, load, last, before
+local warned = {}
+
+-- check warns once when a figure rises above its bound, and tells when it is
+-- below again.
+local function check(name, value)
+  local high = value > conf[name]
+  if high and not warned[name] then ns.log.warn(name .. " is high", { value = value, bound = conf[name] }) end
+  if warned[name] and not high then ns.log.info(name .. " is normal again", { value = value }) end
+  warned[name] = high
+end
+
+local function look()
+  local now = ns.resource()
+  local seconds = ns.monotonic() - before
+  if last and seconds > 0 then load:set((now.cpu - last.cpu) / seconds) end
+  last, before = now, ns.monotonic()
+  check("rss", now.rss)
+  check("queue", now.queue)
+end
+
+function M:initialize(settings)
+  conf, before = settings, ns.monotonic()
+  load = ns.metrics.gauge("cpu_load", "Cores in use, over the last period.")
+end
+
+function M:start()
+  look()
+  ns.every(conf.period, look)
+  ns.route("GET", "/now", function() return 200, ns.resource() end)
+end
+
+return M

@@ -1,0 +1,28 @@
+local test = require("nearside.test")
+
+test.case("answers 418", function()
+  local answer = test.start():request("GET", "/teapot")
+  test.equal(answer.status, 418)
+  test.equal(answer.json, { message = "I am a teapot", temperature = 20 })
+  test.equal(answer.headers["cache-control"], "no-store")
+end)
+
+test.case("gets warmer while idle", function()
+  local plugin = test.start({ step = 2 })
+  test.clock.advance(10)
+  test.equal(plugin:request("GET", "/teapot").json.temperature, 40)
+end)
+
+test.case("boils and no more", function()
+  local plugin = test.start({ temperature = 99 })
+  test.clock.advance(60)
+  test.equal(plugin:request("GET", "/teapot").json.temperature, 100)
+  test.equal(test.log.lines()[1].message, "the water boils")
+  test.equal(plugin:status().tasks, 0)
+end)
+
+test.case("knows nothing else", function()
+  local plugin = test.start()
+  test.fails(function() plugin:request("GET", "/coffee") end, 'no route "/coffee"')
+  test.fails(function() plugin:request("POST", "/teapot") end, "POST is not one of GET")
+end)

@@ -1,0 +1,59 @@
+-- watchlist_alert: tells a webhook of events whose best match is on a watch
+-- list. It is of two kinds: as an event plugin it gets stored events, as a
+-- background plugin it serves what it did.
+local ns = require("nearside")
+
+local M = {
+  api = 1, name = "watchlist_alert", version = "1.0.0",
+  kinds = { "event", "background" },
+  events = { "sending_event" }, -- objects of POST /1/events, after they are stored
+  permissions = { "http:*" },   -- the address is a setting
+  schema = {
+    type = "object", additionalProperties = false,
+    required = { "url" },
+    properties = {
+      url = { type = "string" },
+      external_ids = { type = "array", items = { type = "string" }, default = {} }, -- empty: everybody
+      similarity = { type = "number", minimum = 0, maximum = 1, default = 0.9 },
+      seconds = { type = "number", minimum = 0.1, default = 5 }, -- alerts of so long go together
+      quiet = { type = "number", minimum = 0, default = 60 },    -- no second alert of a person within
+    },
+  },
+}
+
+local conf, batch
+local watched, counts = {}, { sent = 0, lost = 0 }
+
+local function flush(alerts)
+  local answer, err = ns.http.post(conf.url, { json = { alerts = alerts } })
+  local ok = answer and answer.status < 300
+  local outcome = ok and "sent" or "lost"
+  counts[outcome] = counts[outcome] + #alerts
+  if not ok then ns.log.warn("alerts were lost", { count = #alerts, reason = err or ("status " .. answer.status) }) end
+end
+
+function M:initialize(settings)
+  conf = settings
+  for _, id in ipairs(conf.external_ids) do watched[id] = true end
+  batch = ns.batch({ size = 100, seconds = conf.seconds, flush = flush })
+end
+
+function M:handle_event(events)
+  for _, e in ipairs(events) do
+    local top = e.top_match
+    if top and top.similarity and top.similarity >= conf.similarity and (watched[top.external_id] or #conf.external_ids == 0) then
+      -- ns.kv outlives reloads, and forgets by itself.
+      if conf.quiet == 0 or ns.kv.add("seen " .. top.object_id, true, conf.quiet) then
+        batch:add({ event_id = e.event_id, source = e.source, time = e.create_time, person = top.external_id, similarity = top.similarity })
+      end
+    end
+  end
+end
+
+function M:start()
+  ns.route("GET", "/status", function() return 200, counts end)
+end
+
+function M:close() batch:flush() end
+
+return M
