@@ -112,7 +112,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		Lists:  func() int { return s.memory.Stats().Lists },
 		Memory: func() int64 { return s.memory.Stats().Bytes },
 	})
-	s.store, err = store.Open(ctx, store.Options{Dir: cfg.DataDir, Applier: s.memory, Observer: points, Warn: log.Warn})
+	s.store, err = store.Open(ctx, store.Options{Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: points, Warn: log.Warn})
 	if err != nil {
 		s.memory.Close()
 		return nil, err

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"nearside/matcher"
@@ -45,6 +46,8 @@ type chunk struct {
 	userData    []uint32 // hash of the field; 0: absent
 	event       []uint32 // hash of the field; 0: absent
 	details     []uint32 // where in an arena the other fields are
+
+	segment atomic.Pointer[segment] // the newest file with rows of the chunk; nil: there is none
 }
 
 // zoneRows is the rows of a zone.

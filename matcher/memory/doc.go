@@ -13,6 +13,11 @@
 // under a short lock and then read without one; the store's writer is the only
 // one to call Apply.
 //
+// A Memory can be sealed: each chunk as a segment, a file that is read back at
+// the next start in place of all records, and a manifest that says of which
+// commit they are. Segments are a cache of the store, and are nothing without
+// it.
+//
 // Descriptors are kept as they came, little-endian: the package needs a
 // little-endian machine.
 package memory

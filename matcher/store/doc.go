@@ -19,11 +19,17 @@
 //	FORMAT     "nearside 1": what wrote the directory
 //	COMMITTED  number of the last commit that was answered, with a checksum
 //	SPARE      disk space held back, so that a full disk cannot break the log
+//	segments/  the [Cache], if there is one; it can be deleted at any time
 //	pebble/    the database; its LOCK file is held while the store is open
 //
 // [Open] reads everything before it writes anything, so that a damaged
 // directory is found untouched. COMMITTED finds what Pebble cannot see: a log
 // that ends early, but cleanly.
+//
+// With a [Cache] that fits, Open reads only lists, what was written since the
+// cache was sealed, and whatever else shares Pebble's blocks with them. All
+// other records are read while the store is in use already; damage among them
+// poisons it. The state in memory, which was verified apart from them, stays.
 //
 // # When the disk fails
 //

@@ -229,6 +229,10 @@ func (g *group) commit() {
 		s.state.commits++
 		s.state.digest.join(g.delta)
 		_ = g.batch.Set(metaState[:], s.state.append(nil), nil)
+		if s.sealer != nil {
+			k := journalKey(s.state.commits)
+			_ = g.batch.Set(k[:], appendJournal(nil, g.delta, g.changes), nil)
+		}
 		if err := s.db.Apply(g.batch, pebble.Sync); err != nil {
 			s.poison.fail(fmt.Errorf("commit: %w", err))
 			return // submit answers
@@ -237,6 +241,7 @@ func (g *group) commit() {
 			s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
 		}
 		s.apply(g.changes)
+		s.sealer.note(len(g.changes))
 	}
 	for _, r := range g.answers {
 		close(r.done)

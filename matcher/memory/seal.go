@@ -1,0 +1,227 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nearside/matcher"
+)
+
+// listsDeadMin and listsDeadShare bound the ordinals of deleted lists: with
+// more of them, and more than this many per list, nothing is sealed, so that
+// the next start reads the records and gives new ordinals.
+const (
+	listsDeadMin   = 1 << 16
+	listsDeadShare = 4
+)
+
+// capture is a state that is to be sealed.
+type capture struct {
+	snap  *snapshot
+	files map[*chunk]*file // of chunks that have rows in no segment
+	step  func(string)
+}
+
+// file is a segment to be written.
+type file struct {
+	segment  segment
+	sections [][]byte
+	blocks   [][]byte // of the arena
+}
+
+// Capture implements [store.Cache].
+func (m *Memory) Capture() func(ctx context.Context, dir string, mark []byte, bytesMax int64) error {
+	if len(m.misfits) > 0 {
+		return func(context.Context, string, []byte, int64) error {
+			return errors.New("there are descriptors that no version fits")
+		}
+	}
+	c := &capture{snap: m.snap, files: map[*chunk]*file{}, step: m.options.sealStep}
+	if c.step == nil {
+		c.step = func(string) {}
+	}
+	for o := range c.snap.tables {
+		for i := range c.snap.tables[o] {
+			v := &c.snap.tables[o][i]
+			if v.n == 0 {
+				continue
+			}
+			if s := v.segment.Load(); s == nil || s.rows != v.n {
+				c.files[v.chunk] = v.file()
+			}
+		}
+	}
+	return c.seal
+}
+
+// file returns what a segment of the view is made of. Its memory does not
+// change any more.
+func (v *view) file() *file {
+	f := &file{segment: segment{rows: v.n}, sections: v.frozenSections(v.n)}
+	// Rows have their records in the order of rows: the last one ends what the
+	// arena has of this view.
+	last := v.chunk.details[v.n-1]
+	end := int(last&0xffff) + len(v.record(v.n-1))
+	f.blocks = append(f.blocks, v.blocks[:last>>16]...)
+	f.blocks = append(f.blocks, v.blocks[last>>16][:end:end])
+	sizes := make([]uint32, len(f.blocks))
+	for i, b := range f.blocks {
+		sizes[i] = uint32(len(b))
+	}
+	f.sections = append(f.sections, bytesOf(sizes))
+	return f
+}
+
+func (f *file) bytes() int64 {
+	n := int64(segmentHeader)
+	for _, sections := range [][][]byte{f.sections, f.blocks} {
+		for _, p := range sections {
+			n += int64(len(p))
+		}
+	}
+	return n
+}
+
+// seal writes what has no file yet, then the manifest, and removes the files
+// that it does not name. As long as the new manifest is not in place the old
+// one holds, and all its files are there.
+func (c *capture) seal(ctx context.Context, dir string, mark []byte, bytesMax int64) error {
+	need := int64(0)
+	for _, f := range c.files {
+		need += f.bytes()
+	}
+	if need > bytesMax {
+		return fmt.Errorf("%d bytes of disk space are needed, %d can be used", need, bytesMax)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	mf, err := c.manifest(mark)
+	if err != nil {
+		return err
+	}
+	for o := range c.snap.tables {
+		for i := range c.snap.tables[o] {
+			v := &c.snap.tables[o][i]
+			if v.n == 0 {
+				continue
+			}
+			if f := c.files[v.chunk]; f != nil {
+				c.step("segment")
+				if err := f.write(ctx, dir, v.versions); err != nil {
+					return err
+				}
+				v.segment.Store(&f.segment)
+			}
+			mf.chunks = append(mf.chunks, sealedChunk{matcher.Origin(o), uint32(i), *v.segment.Load(), v.dead})
+		}
+	}
+	if err := syncDir(dir); err != nil {
+		return err
+	}
+	c.step("manifest")
+	if err := mf.write(dir, c.step); err != nil {
+		return err
+	}
+	c.step("clean")
+	if err := mf.clean(dir); err != nil {
+		return err
+	}
+	c.step("sealed")
+	return nil
+}
+
+// manifest returns the manifest, but for the chunks.
+func (c *capture) manifest(mark []byte) (*manifest, error) {
+	mf := &manifest{mark: mark, accounts: c.snap.accounts}
+	live := 0
+	for _, l := range c.snap.lists {
+		shown := c.snap.shows(l)
+		mf.lists = append(mf.lists, sealedList{l.id, shown})
+		live += int(bit(shown))
+	}
+	if dead := len(mf.lists) - live; dead > listsDeadMin && dead > listsDeadShare*live {
+		return nil, fmt.Errorf("%d lists were deleted since all was read from the database; they are forgotten at the next start", dead)
+	}
+	return mf, nil
+}
+
+// syncBytes is after how much the disk is made to write: then it has not so
+// much to do at once that commits wait for it.
+const syncBytes = 8 << 20
+
+// write writes the file, durably but for its name.
+func (f *file) write(ctx context.Context, dir string, vs versions) (err error) {
+	f.segment.id = matcher.NewID()
+	path := filepath.Join(dir, f.segment.name())
+	out, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err = errors.Join(err, out.Close()); err != nil {
+			err = errors.Join(err, os.Remove(path))
+		}
+	}()
+	var sections []section
+	if _, err := out.Write(make([]byte, segmentHeader)); err != nil {
+		return err
+	}
+	since := 0
+	add := func(p *section, b []byte) error {
+		for ; len(b) > 0; b = b[min(len(b), pieceBytes):] {
+			piece := b[:min(len(b), pieceBytes)]
+			p.sum = crc32.Update(p.sum, castagnoli, piece)
+			p.size += uint64(len(piece))
+			if _, err := out.Write(piece); err != nil {
+				return err
+			}
+			if since += len(piece); since >= syncBytes {
+				since = 0
+				if err := out.Sync(); err != nil {
+					return err
+				}
+			}
+		}
+		return ctx.Err()
+	}
+	for _, b := range f.sections {
+		sections = append(sections, section{})
+		if err := add(&sections[len(sections)-1], b); err != nil {
+			return err
+		}
+	}
+	sections = append(sections, section{})
+	for _, b := range f.blocks {
+		if err := add(&sections[len(sections)-1], b); err != nil {
+			return err
+		}
+	}
+	if _, err := out.WriteAt(f.segment.appendHeader(nil, vs, sections), 0); err != nil {
+		return err
+	}
+	return out.Sync()
+}
+
+// clean removes segments that mf does not name.
+func (mf *manifest) clean(dir string) error {
+	named := map[string]bool{}
+	for i := range mf.chunks {
+		named[mf.chunks[i].segment.name()] = true
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if name := e.Name(); strings.HasSuffix(name, segmentSuffix) && !named[name] {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, name)))
+		}
+	}
+	return err
+}

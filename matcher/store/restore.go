@@ -1,0 +1,140 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"nearside/matcher"
+)
+
+// A journal is not followed when it has more keys than this and than a share
+// of all records: reading them one by one would take longer than reading all.
+const (
+	journalKeysMin = 1 << 16
+	journalShare   = 4
+)
+
+// fill fills the applier, from the cache or by reading everything.
+func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options) error {
+	if o.Cache != nil {
+		dir := filepath.Join(o.Dir, nameSegments)
+		err := l.restore(ctx, db, o.Cache, dir)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			o.Warn("store: the segments cannot be used; everything is read from the database and they are made again", "dir", dir, "error", err)
+			*l = loader{applier: l.applier, lists: newLists()}
+		case l.restored:
+			return nil
+		}
+	}
+	return l.loadAndCheck(ctx, db)
+}
+
+// restore fills the applier from the cache, if there is one, and the journal.
+// After an error the applier is empty.
+func (l *loader) restore(ctx context.Context, db *pebble.DB, cache Cache, dir string) error {
+	b, err := cache.Restore(ctx, dir)
+	if b == nil || err != nil {
+		return err
+	}
+	m, err := decodeMark(b)
+	if err == nil {
+		err = l.follow(ctx, db, cache, m)
+	}
+	if err != nil {
+		cache.Discard()
+		return err
+	}
+	l.restored, l.sealed = true, m.state.commits
+	return nil
+}
+
+// follow brings what was restored under a mark to the last commit.
+func (l *loader) follow(ctx context.Context, db *pebble.DB, cache Cache, m mark) error {
+	if err := l.head(ctx, db); err != nil {
+		return err
+	}
+	if m.instance != l.instance {
+		return errors.New("they are of another data directory")
+	}
+	most := max(journalKeysMin, int(l.state.digest.records/journalShare))
+	keys, err := readJournal(ctx, db, m.state, l.state, most)
+	if err != nil {
+		return err
+	}
+	l.replayed = len(keys)
+	if err := l.replay(ctx, db, keys); err != nil {
+		return err
+	}
+	if n := cache.Records(); n != l.state.digest.records {
+		return fmt.Errorf("they lead to %d lists and objects, not %d", n, l.state.digest.records)
+	}
+	return l.checkNumbers()
+}
+
+// head reads the lists, as changes, and what the last commit says.
+func (l *loader) head(ctx context.Context, db *pebble.DB) (err error) {
+	it, err := db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: []byte{kindList}, UpperBound: []byte{kindMeta + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for it.First(); it.Valid(); it.Next() {
+		value, err := it.ValueAndErr()
+		if err != nil {
+			return err
+		}
+		if err := l.record(it.Key(), value); err != nil {
+			return err
+		}
+	}
+	return it.Error()
+}
+
+// replay applies what became of keys, which ascend. Lists come first: a list
+// that was deleted loses its faces before it comes again, and before faces
+// that are in it.
+func (l *loader) replay(ctx context.Context, db *pebble.DB, keys []key) (err error) {
+	puts := l.changes
+	l.changes = nil
+	for len(keys) > 0 && keys[0][0] == kindList {
+		l.changes = append(l.changes, Change{Kind: DeleteList, ID: matcher.ID(keys[0][1:])})
+		keys = keys[1:]
+	}
+	l.flush()
+	l.changes = puts
+	l.flush()
+	it, err := db.NewIterWithContext(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for _, k := range keys {
+		origin, ok := originOf(k[0])
+		if !ok {
+			return fmt.Errorf("the journal has the key %x, which is of no known kind", k)
+		}
+		if it.SeekGE(k[:]) && key(it.Key()) == k {
+			value, err := it.ValueAndErr()
+			if err != nil {
+				return err
+			}
+			if err := l.record(k[:], value); err != nil {
+				return err
+			}
+		} else {
+			l.changes = append(l.changes, Change{Kind: DeleteObject, Origin: origin, ID: matcher.ID(k[1:])})
+		}
+		if err := l.flushFull(ctx); err != nil {
+			return err
+		}
+	}
+	l.flush()
+	return it.Error()
+}
