@@ -1,10 +1,12 @@
 # Every check has a target here; CI (.ci/run) only installs what they need and calls `make ci`.
 
-# Overridable: make fuzz FUZZTIME=1m, make bench BENCH=Scan, make test ARGS='-run TestMatch -v'.
+# Overridable: make fuzz FUZZTIME=1m, make microbench BENCH=Scan, make test ARGS='-run TestMatch -v'.
 FUZZTIME ?= 10s
 BENCH ?= .
 PKG ?= ./...
 ARGS ?=
+# How long writers, deleters and matchers are at work at once, under the race detector.
+SOAK ?= 60s
 
 LINT_VERSION := v2.15.0
 LINT := $(shell go env GOPATH)/bin/golangci-lint
@@ -15,10 +17,10 @@ export GOFLAGS := -mod=readonly
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test race fuzz bench lint fmt vet kernels generate vuln ci clean
+.PHONY: help demo run build test race fuzz bench bench-gates peers microbench lint fmt vet kernels generate vuln ci clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## import real descriptors, match them, check every figure
 	go run ./bench/demo
@@ -33,7 +35,7 @@ test: ## every test (PKG=./matcher/... ARGS=-v to narrow)
 	go test $(ARGS) $(PKG)
 
 race: ## every test under the race detector, in random order (needs gcc)
-	CGO_ENABLED=1 go test -race -shuffle=on $(ARGS) $(PKG)
+	CGO_ENABLED=1 NEARSIDE_SOAK=$(SOAK) go test -race -shuffle=on $(ARGS) $(PKG)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \
@@ -43,7 +45,16 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
 	done
 
-bench: ## every Go benchmark (BENCH=regexp to narrow)
+bench: build peers ## measure this machine: bench/results/<machine>.md (about 15 minutes; ARGS=-short takes 2)
+	go run ./bench $(ARGS)
+
+bench-gates: build peers ## the bars for speed and what is reached; fails when one is missed (ARGS=-short)
+	go run ./bench -gates $(ARGS)
+
+peers: ## other libraries to compare with, into bin/peers (as root it installs what is missing)
+	bench/peers/build.sh
+
+microbench: ## every Go benchmark (BENCH=regexp to narrow)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(ARGS) $(PKG)
 
 lint: $(LINT) ## golangci-lint, formatting included

@@ -45,6 +45,20 @@ const (
 // String returns "l2" or "cosine".
 func (m Metric) String() string { return [...]string{"l2", "cosine"}[m] }
 
+// Exact says how the nearest float32 rows are found; the answer is the same.
+type Exact uint8
+
+// The ways: Bounded scans a copy in bytes, whose error is bounded for each
+// row, and computes what may be in the answer again; Plain scans the rows
+// themselves, without a copy.
+const (
+	Bounded Exact = iota
+	Plain
+)
+
+// String returns "bounded" or "plain".
+func (e Exact) String() string { return [...]string{"bounded", "plain"}[e] }
+
 // LengthMax is the most dimensions that a version may have. Sums of squared
 // byte differences stay below 2^31 up to it.
 const LengthMax = 16384
@@ -67,6 +81,7 @@ type Version struct {
 	Length     int // dimensions, 1..LengthMax
 	Scale      int // uint8 only: the value that stands for 1.0
 	Metric     Metric
+	Exact      Exact // float32 only
 	Similarity Calibration
 	Calibrated bool // false: Similarity is the default, not fitted to this version
 }
@@ -100,12 +115,18 @@ func (v *Version) check() []error {
 		if v.Metric != L2 {
 			bad("metric: uint8 descriptors are always l2")
 		}
+		if v.Exact != Bounded {
+			bad("exact: only float32 descriptors have it, integers are exact as they are")
+		}
 	case Float32:
 		if v.Scale != 0 {
 			bad("scale: only uint8 descriptors have one")
 		}
 		if v.Metric > Cosine {
 			bad("metric: %d is neither l2 nor cosine", v.Metric)
+		}
+		if v.Exact > Plain {
+			bad("exact: %d is neither bounded nor plain", v.Exact)
 		}
 	default:
 		bad("encoding: %d is neither uint8 nor float32", v.Encoding)

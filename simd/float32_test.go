@@ -19,7 +19,10 @@ var metrics = []metric{
 }
 
 // exact returns the sum of the terms and of their sizes, in float64: its own
-// error is 2^-29 of the bound that is tested.
+// error is 2^-29 of the bound that is tested. The race detector would make it
+// several times slower.
+//
+//go:norace
 func (m metric) exact(query, row []float32) (sum, size float64) {
 	for j, q := range query {
 		term := m.term(float64(q), float64(row[j]))

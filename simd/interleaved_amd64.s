@@ -4,6 +4,281 @@
 
 #include "textflag.h"
 
+// func scanU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2
+TEXT ·scanU8AVX2(SB), NOSPLIT, $0-128
+	MOVQ  query_base+0(FP), AX
+	MOVQ  query_len+8(FP), CX
+	MOVQ  blocks_base+24(FP), DX
+	MOVQ  consts_base+48(FP), BX
+	MOVQ  values_base+80(FP), SI
+	MOVQ  masks_base+104(FP), DI
+	MOVQ  masks_len+112(FP), R8
+	TESTQ R8, R8
+	JZ    done
+	MOVQ  CX, R9
+	ANDQ  $-8, R9
+
+block:
+	XORQ  R10, R10
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+turn:
+	CMPQ         R10, R9
+	JAE          line
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (DX), Y9, Y8
+	VPAND        32(DX), Y9, Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      (DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        64(DX), Y9, Y8
+	VPAND        96(DX), Y9, Y9
+	VPBROADCASTD 8(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y3, Y3
+	VMOVDQU      64(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      96(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 12(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y3, Y3
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        128(DX), Y9, Y8
+	VPAND        160(DX), Y9, Y9
+	VPBROADCASTD 16(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      128(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      160(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 20(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        192(DX), Y9, Y8
+	VPAND        224(DX), Y9, Y9
+	VPBROADCASTD 24(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      192(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      224(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 28(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	ADDQ         $+256, DX
+	ADDQ         $+8, R10
+	JMP          turn
+
+line:
+	CMPQ         R10, CX
+	JAE          sum
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (DX), Y9, Y8
+	VPAND        32(DX), Y9, Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      (DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	ADDQ         $+64, DX
+	ADDQ         $+2, R10
+	JMP          line
+
+sum:
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VBROADCASTSS limit+72(FP), Y2
+	VMOVDQU      (BX), Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y3, Y0
+	VPCMPGTD     Y2, Y0, Y3
+	VMOVDQU      Y0, (SI)
+	VMOVMSKPS    Y3, R10
+	VMOVDQU      32(BX), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y2, Y1, Y0
+	VMOVDQU      Y1, 32(SI)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (DI)
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
+DATA evenBytes<>+0(SB)/4, $0x00ff00ff
+DATA evenBytes<>+4(SB)/4, $0x00ff00ff
+DATA evenBytes<>+8(SB)/4, $0x00ff00ff
+DATA evenBytes<>+12(SB)/4, $0x00ff00ff
+DATA evenBytes<>+16(SB)/4, $0x00ff00ff
+DATA evenBytes<>+20(SB)/4, $0x00ff00ff
+DATA evenBytes<>+24(SB)/4, $0x00ff00ff
+DATA evenBytes<>+28(SB)/4, $0x00ff00ff
+GLOBL evenBytes<>(SB), RODATA|NOPTR, $32
+
+// func scanF32AVX2(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16)
+// Requires: AVX, AVX2, FMA3
+TEXT ·scanF32AVX2(SB), NOSPLIT, $0-128
+	MOVQ  query_base+0(FP), AX
+	MOVQ  query_len+8(FP), CX
+	MOVQ  blocks_base+24(FP), DX
+	MOVQ  consts_base+48(FP), BX
+	MOVQ  values_base+80(FP), SI
+	MOVQ  masks_base+104(FP), DI
+	MOVQ  masks_len+112(FP), R8
+	TESTQ R8, R8
+	JZ    done
+	MOVQ  CX, R9
+	ANDQ  $-4, R9
+
+block:
+	XORQ  R10, R10
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+turn:
+	CMPQ         R10, R9
+	JAE          line
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (AX)(R10*4), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VMOVUPS      64(DX), Y8
+	VMOVUPS      96(DX), Y9
+	VBROADCASTSS 4(AX)(R10*4), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VMOVUPS      128(DX), Y8
+	VMOVUPS      160(DX), Y9
+	VBROADCASTSS 8(AX)(R10*4), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VMOVUPS      192(DX), Y8
+	VMOVUPS      224(DX), Y9
+	VBROADCASTSS 12(AX)(R10*4), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	ADDQ         $+256, DX
+	ADDQ         $+4, R10
+	JMP          turn
+
+line:
+	CMPQ         R10, CX
+	JAE          sum
+	VMOVUPS      (DX), Y8
+	VMOVUPS      32(DX), Y9
+	VBROADCASTSS (AX)(R10*4), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	ADDQ         $+64, DX
+	ADDQ         $+1, R10
+	JMP          line
+
+sum:
+	VADDPS       Y4, Y0, Y0
+	VADDPS       Y5, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y3, Y3
+	VADDPS       Y2, Y0, Y0
+	VADDPS       Y3, Y1, Y1
+	VBROADCASTSS limit+72(FP), Y2
+	VMOVUPS      64(BX), Y3
+	VFMADD213PS  (BX), Y3, Y0
+	VCMPPS       $0x1e, Y2, Y0, Y3
+	VBROADCASTSS infinity<>+0(SB), Y4
+	VCMPPS       $0x11, Y4, Y0, Y4
+	VANDPS       Y4, Y3, Y3
+	VMOVDQU      Y0, (SI)
+	VMOVMSKPS    Y3, R10
+	VMOVUPS      96(BX), Y0
+	VFMADD213PS  32(BX), Y0, Y1
+	VCMPPS       $0x1e, Y2, Y1, Y0
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y1, Y2
+	VANDPS       Y2, Y0, Y0
+	VMOVDQU      Y1, 32(SI)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (DI)
+	ADDQ         $+128, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
+DATA infinity<>+0(SB)/4, $0x7f800000
+GLOBL infinity<>(SB), RODATA|NOPTR, $4
+
 // func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·scanU8VNNI(SB), NOSPLIT, $0-128
@@ -14,13 +289,11 @@ TEXT ·scanU8VNNI(SB), NOSPLIT, $0-128
 	MOVQ         values_base+80(FP), SI
 	MOVQ         masks_base+104(FP), DI
 	MOVQ         masks_len+112(FP), R8
-	MOVL         limit+72(FP), R9
-	VPBROADCASTD R9, Z0
+	VBROADCASTSS limit+72(FP), Z0
 	TESTQ        R8, R8
 	JZ           done
-	SHLQ         $0x02, CX
 	MOVQ         CX, R9
-	ANDQ         $-32, R9
+	ANDQ         $-8, R9
 
 block:
 	XORQ   R10, R10
@@ -35,35 +308,35 @@ block:
 
 turn:
 	CMPQ          R10, R9
-	JAE           step
+	JAE           line
 	VMOVDQU64     (DX), Z9
-	VPDPBUSD.BCST (AX)(R10*1), Z9, Z1
+	VPDPBUSD.BCST (AX)(R10*4), Z9, Z1
 	VMOVDQU64     64(DX), Z9
-	VPDPBUSD.BCST 4(AX)(R10*1), Z9, Z2
+	VPDPBUSD.BCST 4(AX)(R10*4), Z9, Z2
 	VMOVDQU64     128(DX), Z9
-	VPDPBUSD.BCST 8(AX)(R10*1), Z9, Z3
+	VPDPBUSD.BCST 8(AX)(R10*4), Z9, Z3
 	VMOVDQU64     192(DX), Z9
-	VPDPBUSD.BCST 12(AX)(R10*1), Z9, Z4
+	VPDPBUSD.BCST 12(AX)(R10*4), Z9, Z4
 	VMOVDQU64     256(DX), Z9
-	VPDPBUSD.BCST 16(AX)(R10*1), Z9, Z5
+	VPDPBUSD.BCST 16(AX)(R10*4), Z9, Z5
 	VMOVDQU64     320(DX), Z9
-	VPDPBUSD.BCST 20(AX)(R10*1), Z9, Z6
+	VPDPBUSD.BCST 20(AX)(R10*4), Z9, Z6
 	VMOVDQU64     384(DX), Z9
-	VPDPBUSD.BCST 24(AX)(R10*1), Z9, Z7
+	VPDPBUSD.BCST 24(AX)(R10*4), Z9, Z7
 	VMOVDQU64     448(DX), Z9
-	VPDPBUSD.BCST 28(AX)(R10*1), Z9, Z8
+	VPDPBUSD.BCST 28(AX)(R10*4), Z9, Z8
 	ADDQ          $+512, DX
-	ADDQ          $+32, R10
+	ADDQ          $+8, R10
 	JMP           turn
 
-step:
+line:
 	CMPQ          R10, CX
 	JAE           sum
 	VMOVDQU64     (DX), Z9
-	VPDPBUSD.BCST (AX)(R10*1), Z9, Z1
+	VPDPBUSD.BCST (AX)(R10*4), Z9, Z1
 	ADDQ          $+64, DX
-	ADDQ          $+4, R10
-	JMP           step
+	ADDQ          $+1, R10
+	JMP           line
 
 sum:
 	VPADDD    Z5, Z1, Z1
@@ -76,8 +349,9 @@ sum:
 	VMOVDQU32 (BX), Z9
 	VPADDD    Z1, Z1, Z1
 	VPSUBD    Z1, Z9, Z1
-	VPCMPD    $0x02, Z0, Z1, K1
+	VPCMPD    $0x06, Z0, Z1, K1
 	VMOVDQU32 Z1, (SI)
+	KNOTW     K1, K1
 	KMOVW     K1, (DI)
 	ADDQ      $+64, BX
 	ADDQ      $+64, SI
@@ -87,6 +361,300 @@ sum:
 	VZEROUPPER
 
 done:
+	RET
+
+// func scanF32AVX512(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16)
+// Requires: AVX, AVX512F
+TEXT ·scanF32AVX512(SB), NOSPLIT, $0-128
+	MOVQ         query_base+0(FP), AX
+	MOVQ         query_len+8(FP), CX
+	MOVQ         blocks_base+24(FP), DX
+	MOVQ         consts_base+48(FP), BX
+	MOVQ         values_base+80(FP), SI
+	MOVQ         masks_base+104(FP), DI
+	MOVQ         masks_len+112(FP), R8
+	VBROADCASTSS limit+72(FP), Z0
+	TESTQ        R8, R8
+	JZ           done
+	MOVQ         CX, R9
+	ANDQ         $-8, R9
+
+block:
+	XORQ   R10, R10
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+
+turn:
+	CMPQ             R10, R9
+	JAE              line
+	VMOVDQU64        (DX), Z9
+	VFMADD231PS.BCST (AX)(R10*4), Z9, Z1
+	VMOVDQU64        64(DX), Z9
+	VFMADD231PS.BCST 4(AX)(R10*4), Z9, Z2
+	VMOVDQU64        128(DX), Z9
+	VFMADD231PS.BCST 8(AX)(R10*4), Z9, Z3
+	VMOVDQU64        192(DX), Z9
+	VFMADD231PS.BCST 12(AX)(R10*4), Z9, Z4
+	VMOVDQU64        256(DX), Z9
+	VFMADD231PS.BCST 16(AX)(R10*4), Z9, Z5
+	VMOVDQU64        320(DX), Z9
+	VFMADD231PS.BCST 20(AX)(R10*4), Z9, Z6
+	VMOVDQU64        384(DX), Z9
+	VFMADD231PS.BCST 24(AX)(R10*4), Z9, Z7
+	VMOVDQU64        448(DX), Z9
+	VFMADD231PS.BCST 28(AX)(R10*4), Z9, Z8
+	ADDQ             $+512, DX
+	ADDQ             $+8, R10
+	JMP              turn
+
+line:
+	CMPQ             R10, CX
+	JAE              sum
+	VMOVDQU64        (DX), Z9
+	VFMADD231PS.BCST (AX)(R10*4), Z9, Z1
+	ADDQ             $+64, DX
+	ADDQ             $+1, R10
+	JMP              line
+
+sum:
+	VADDPS       Z5, Z1, Z1
+	VADDPS       Z6, Z2, Z2
+	VADDPS       Z7, Z3, Z3
+	VADDPS       Z8, Z4, Z4
+	VADDPS       Z3, Z1, Z1
+	VADDPS       Z4, Z2, Z2
+	VADDPS       Z2, Z1, Z1
+	VMOVUPS      64(BX), Z9
+	VFMADD213PS  (BX), Z9, Z1
+	VCMPPS       $0x1e, Z0, Z1, K1
+	VBROADCASTSS infinity<>+0(SB), Z9
+	VCMPPS       $0x11, Z9, Z1, K1, K1
+	VMOVDQU32    Z1, (SI)
+	KNOTW        K1, K1
+	KMOVW        K1, (DI)
+	ADDQ         $+128, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
+// func tileU8x2AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tileU8x2AVX2(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+
+line:
+	VMOVDQU      evenBytes<>+0(SB), Y5
+	VPAND        (R9), Y5, Y4
+	VPAND        32(R9), Y5, Y5
+	VPBROADCASTD (R8), Y6
+	VPMADDWD     Y6, Y4, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y6, Y5, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 8(R8), Y6
+	VPMADDWD     Y6, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y6, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	VMOVDQU      (R9), Y4
+	VPSRLW       $0x08, Y4, Y4
+	VMOVDQU      32(R9), Y5
+	VPSRLW       $0x08, Y5, Y5
+	VPBROADCASTD 4(R8), Y6
+	VPMADDWD     Y6, Y4, Y7
+	VPADDD       Y7, Y0, Y0
+	VPMADDWD     Y6, Y5, Y6
+	VPADDD       Y6, Y1, Y1
+	VPBROADCASTD 12(R8), Y6
+	VPMADDWD     Y6, Y4, Y4
+	VPADDD       Y4, Y2, Y2
+	VPMADDWD     Y6, Y5, Y4
+	VPADDD       Y4, Y3, Y3
+	TESTQ        R11, R11
+	JZ           advance
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+
+advance:
+	ADDQ         $+16, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y4
+	VMOVDQU      (R9), Y5
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VPCMPGTD     Y4, Y0, Y5
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y5, R10
+	VMOVDQU      32(R9), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y4, Y1, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VPCMPGTD     Y0, Y2, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y3, Y3, Y3
+	VPSUBD       Y3, Y1, Y3
+	VPCMPGTD     Y0, Y3, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 8(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func tileF32x2AVX2(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileF32x2AVX2(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+
+line:
+	VMOVUPS      (R9), Y4
+	VMOVUPS      32(R9), Y5
+	VBROADCASTSS (R8), Y6
+	VFMADD231PS  Y6, Y4, Y0
+	VFMADD231PS  Y6, Y5, Y1
+	VBROADCASTSS 4(R8), Y6
+	VFMADD231PS  Y6, Y4, Y2
+	VFMADD231PS  Y6, Y5, Y3
+	TESTQ        R11, R11
+	JZ           advance
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+
+advance:
+	ADDQ         $+8, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y4
+	VMOVUPS      64(R9), Y5
+	VFMADD213PS  (R9), Y5, Y0
+	VCMPPS       $0x1e, Y4, Y0, Y5
+	VBROADCASTSS infinity<>+0(SB), Y6
+	VCMPPS       $0x11, Y6, Y0, Y6
+	VANDPS       Y6, Y5, Y5
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y5, R10
+	VMOVUPS      96(R9), Y0
+	VFMADD213PS  32(R9), Y0, Y1
+	VCMPPS       $0x1e, Y4, Y1, Y0
+	VBROADCASTSS infinity<>+0(SB), Y4
+	VCMPPS       $0x11, Y4, Y1, Y4
+	VANDPS       Y4, Y0, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y2
+	VCMPPS       $0x1e, Y0, Y2, Y1
+	VBROADCASTSS infinity<>+0(SB), Y4
+	VCMPPS       $0x11, Y4, Y2, Y4
+	VANDPS       Y4, Y1, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y3
+	VCMPPS       $0x1e, Y0, Y3, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y3, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 8(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
 	RET
 
 // func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
@@ -165,56 +733,516 @@ advance:
 	MOVQ         24(BX), DI
 	MOVQ         48(BX), R8
 	MOVQ         72(BX), BX
-	VPBROADCASTD (AX), Z8
+	VBROADCASTSS (AX), Z8
 	VMOVDQU32    (SI), Z9
 	VPADDD       Z0, Z0, Z0
 	VPSUBD       Z0, Z9, Z0
-	VPCMPD       $0x02, Z8, Z0, K1
+	VPCMPD       $0x06, Z8, Z0, K1
 	VMOVDQU32    Z0, (CX)
 	VMOVDQU32    (DI), Z0
 	VPADDD       Z1, Z1, Z1
 	VPSUBD       Z1, Z0, Z1
-	VPCMPD       $0x02, Z8, Z1, K2
+	VPCMPD       $0x06, Z8, Z1, K2
 	VMOVDQU32    Z1, 64(CX)
 	VMOVDQU32    (R8), Z0
 	VPADDD       Z2, Z2, Z2
 	VPSUBD       Z2, Z0, Z2
-	VPCMPD       $0x02, Z8, Z2, K3
+	VPCMPD       $0x06, Z8, Z2, K3
 	VMOVDQU32    Z2, 128(CX)
 	VMOVDQU32    (BX), Z0
 	VPADDD       Z3, Z3, Z3
 	VPSUBD       Z3, Z0, Z3
-	VPCMPD       $0x02, Z8, Z3, K4
+	VPCMPD       $0x06, Z8, Z3, K4
 	VMOVDQU32    Z3, 192(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, (DX)
-	VPBROADCASTD 4(AX), Z0
+	VBROADCASTSS 4(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z4, Z4, Z4
 	VPSUBD       Z4, Z1, Z4
-	VPCMPD       $0x02, Z0, Z4, K1
+	VPCMPD       $0x06, Z0, Z4, K1
 	VMOVDQU32    Z4, 256(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z5, Z5, Z5
 	VPSUBD       Z5, Z1, Z5
-	VPCMPD       $0x02, Z0, Z5, K2
+	VPCMPD       $0x06, Z0, Z5, K2
 	VMOVDQU32    Z5, 320(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z6, Z6, Z6
 	VPSUBD       Z6, Z1, Z6
-	VPCMPD       $0x02, Z0, Z6, K3
+	VPCMPD       $0x06, Z0, Z6, K3
 	VMOVDQU32    Z6, 384(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z7, Z7, Z7
 	VPSUBD       Z7, Z1, Z7
-	VPCMPD       $0x02, Z0, Z7, K4
+	VPCMPD       $0x06, Z0, Z7, K4
 	VMOVDQU32    Z7, 448(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 8(DX)
+	VZEROUPPER
+	RET
+
+// func tileF32x2AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·tileF32x2AVX512(SB), NOSPLIT, $0-72
+	MOVQ   queries_base+0(FP), AX
+	MOVQ   blocks+24(FP), CX
+	MOVQ   next+64(FP), DX
+	MOVQ   8(CX), BX
+	MOVQ   (CX), SI
+	MOVQ   24(CX), DI
+	MOVQ   48(CX), R8
+	MOVQ   72(CX), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	XORQ   R9, R9
+	MOVQ   BX, R10
+	ADDQ   $+192, R10
+	SHRQ   $0x02, R10
+	ANDQ   $-64, R10
+	XORQ   R12, R12
+	MOVQ   BX, R11
+	TESTQ  DX, DX
+	JZ     line
+	XORQ   R11, R11
+
+turn:
+	MOVQ (DX), R12
+	ADDQ $+24, DX
+	ADDQ R10, R11
+	CMPQ R11, BX
+	JBE  line
+	MOVQ BX, R11
+
+line:
+	VMOVDQU64    (SI)(R9*1), Z8
+	VMOVDQU64    (DI)(R9*1), Z9
+	VMOVDQU64    (R8)(R9*1), Z10
+	VMOVDQU64    (CX)(R9*1), Z11
+	VPBROADCASTD (AX), Z12
+	VFMADD231PS  Z12, Z8, Z0
+	VFMADD231PS  Z12, Z9, Z1
+	VFMADD231PS  Z12, Z10, Z2
+	VFMADD231PS  Z12, Z11, Z3
+	VPBROADCASTD 4(AX), Z12
+	VFMADD231PS  Z12, Z8, Z4
+	VFMADD231PS  Z12, Z9, Z5
+	VFMADD231PS  Z12, Z10, Z6
+	VFMADD231PS  Z12, Z11, Z7
+	TESTQ        R12, R12
+	JZ           advance
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	ADDQ         $+256, R12
+
+advance:
+	ADDQ         $+8, AX
+	ADDQ         $+64, R9
+	CMPQ         R9, R11
+	JB           line
+	CMPQ         R9, BX
+	JB           turn
+	MOVQ         limits+40(FP), AX
+	MOVQ         values+48(FP), CX
+	MOVQ         masks+56(FP), DX
+	MOVQ         consts+32(FP), BX
+	MOVQ         (BX), SI
+	MOVQ         24(BX), DI
+	MOVQ         48(BX), R8
+	MOVQ         72(BX), BX
+	VBROADCASTSS (AX), Z8
+	VMOVUPS      64(SI), Z9
+	VFMADD213PS  (SI), Z9, Z0
+	VCMPPS       $0x1e, Z8, Z0, K1
+	VBROADCASTSS infinity<>+0(SB), Z9
+	VCMPPS       $0x11, Z9, Z0, K1, K1
+	VMOVDQU32    Z0, (CX)
+	VMOVUPS      64(DI), Z0
+	VFMADD213PS  (DI), Z0, Z1
+	VCMPPS       $0x1e, Z8, Z1, K2
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z1, K2, K2
+	VMOVDQU32    Z1, 64(CX)
+	VMOVUPS      64(R8), Z0
+	VFMADD213PS  (R8), Z0, Z2
+	VCMPPS       $0x1e, Z8, Z2, K3
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z2, K3, K3
+	VMOVDQU32    Z2, 128(CX)
+	VMOVUPS      64(BX), Z0
+	VFMADD213PS  (BX), Z0, Z3
+	VCMPPS       $0x1e, Z8, Z3, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z3, K4, K4
+	VMOVDQU32    Z3, 192(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, (DX)
+	VBROADCASTSS 4(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z4
+	VCMPPS       $0x1e, Z0, Z4, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z4, K1, K1
+	VMOVDQU32    Z4, 256(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z5
+	VCMPPS       $0x1e, Z0, Z5, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z5, K2, K2
+	VMOVDQU32    Z5, 320(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z6
+	VCMPPS       $0x1e, Z0, Z6, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z6, K3, K3
+	VMOVDQU32    Z6, 384(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z7
+	VCMPPS       $0x1e, Z0, Z7, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z7, K4, K4
+	VMOVDQU32    Z7, 448(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 8(DX)
+	VZEROUPPER
+	RET
+
+// func tileU8x4AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tileU8x4AVX2(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+line:
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (R9), Y9, Y8
+	VPAND        32(R9), Y9, Y9
+	VPBROADCASTD (R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 8(R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 16(R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 24(R8), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      (R9), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(R9), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y0, Y0
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y1, Y1
+	VPBROADCASTD 12(R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y2, Y2
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y3, Y3
+	VPBROADCASTD 20(R8), Y10
+	VPMADDWD     Y10, Y8, Y11
+	VPADDD       Y11, Y4, Y4
+	VPMADDWD     Y10, Y9, Y10
+	VPADDD       Y10, Y5, Y5
+	VPBROADCASTD 28(R8), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	TESTQ        R11, R11
+	JZ           advance
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+
+advance:
+	ADDQ         $+32, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y8
+	VMOVDQU      (R9), Y9
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y9, Y0
+	VPCMPGTD     Y8, Y0, Y9
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y9, R10
+	VMOVDQU      32(R9), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y8, Y1, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VPCMPGTD     Y0, Y2, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y3, Y3, Y3
+	VPSUBD       Y3, Y1, Y3
+	VPCMPGTD     Y0, Y3, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 8(SI)
+	VBROADCASTSS 8(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y1, Y4
+	VPCMPGTD     Y0, Y4, Y1
+	VMOVDQU      Y4, 512(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y5, Y5, Y5
+	VPSUBD       Y5, Y1, Y5
+	VPCMPGTD     Y0, Y5, Y0
+	VMOVDQU      Y5, 544(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 16(SI)
+	VBROADCASTSS 12(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y6, Y1, Y6
+	VPCMPGTD     Y0, Y6, Y1
+	VMOVDQU      Y6, 768(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y7, Y7, Y7
+	VPSUBD       Y7, Y1, Y7
+	VPCMPGTD     Y0, Y7, Y0
+	VMOVDQU      Y7, 800(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 24(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func tileF32x4AVX2(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileF32x4AVX2(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+line:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (R8), Y10
+	VFMADD231PS  Y10, Y8, Y0
+	VFMADD231PS  Y10, Y9, Y1
+	VBROADCASTSS 4(R8), Y10
+	VFMADD231PS  Y10, Y8, Y2
+	VFMADD231PS  Y10, Y9, Y3
+	VBROADCASTSS 8(R8), Y10
+	VFMADD231PS  Y10, Y8, Y4
+	VFMADD231PS  Y10, Y9, Y5
+	VBROADCASTSS 12(R8), Y10
+	VFMADD231PS  Y10, Y8, Y6
+	VFMADD231PS  Y10, Y9, Y7
+	TESTQ        R11, R11
+	JZ           advance
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+
+advance:
+	ADDQ         $+16, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y8
+	VMOVUPS      64(R9), Y9
+	VFMADD213PS  (R9), Y9, Y0
+	VCMPPS       $0x1e, Y8, Y0, Y9
+	VBROADCASTSS infinity<>+0(SB), Y10
+	VCMPPS       $0x11, Y10, Y0, Y10
+	VANDPS       Y10, Y9, Y9
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y9, R10
+	VMOVUPS      96(R9), Y0
+	VFMADD213PS  32(R9), Y0, Y1
+	VCMPPS       $0x1e, Y8, Y1, Y0
+	VBROADCASTSS infinity<>+0(SB), Y8
+	VCMPPS       $0x11, Y8, Y1, Y8
+	VANDPS       Y8, Y0, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y2
+	VCMPPS       $0x1e, Y0, Y2, Y1
+	VBROADCASTSS infinity<>+0(SB), Y8
+	VCMPPS       $0x11, Y8, Y2, Y8
+	VANDPS       Y8, Y1, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y3
+	VCMPPS       $0x1e, Y0, Y3, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y3, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 8(SI)
+	VBROADCASTSS 8(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y4
+	VCMPPS       $0x1e, Y0, Y4, Y1
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y4, Y2
+	VANDPS       Y2, Y1, Y1
+	VMOVDQU      Y4, 512(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y5
+	VCMPPS       $0x1e, Y0, Y5, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y5, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y5, 544(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 16(SI)
+	VBROADCASTSS 12(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y6
+	VCMPPS       $0x1e, Y0, Y6, Y1
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y6, Y2
+	VANDPS       Y2, Y1, Y1
+	VMOVDQU      Y6, 768(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y7
+	VCMPPS       $0x1e, Y0, Y7, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y7, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y7, 800(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 24(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
 	VZEROUPPER
 	RET
 
@@ -312,106 +1340,756 @@ advance:
 	MOVQ         24(BX), DI
 	MOVQ         48(BX), R8
 	MOVQ         72(BX), BX
-	VPBROADCASTD (AX), Z16
+	VBROADCASTSS (AX), Z16
 	VMOVDQU32    (SI), Z17
 	VPADDD       Z0, Z0, Z0
 	VPSUBD       Z0, Z17, Z0
-	VPCMPD       $0x02, Z16, Z0, K1
+	VPCMPD       $0x06, Z16, Z0, K1
 	VMOVDQU32    Z0, (CX)
 	VMOVDQU32    (DI), Z0
 	VPADDD       Z1, Z1, Z1
 	VPSUBD       Z1, Z0, Z1
-	VPCMPD       $0x02, Z16, Z1, K2
+	VPCMPD       $0x06, Z16, Z1, K2
 	VMOVDQU32    Z1, 64(CX)
 	VMOVDQU32    (R8), Z0
 	VPADDD       Z2, Z2, Z2
 	VPSUBD       Z2, Z0, Z2
-	VPCMPD       $0x02, Z16, Z2, K3
+	VPCMPD       $0x06, Z16, Z2, K3
 	VMOVDQU32    Z2, 128(CX)
 	VMOVDQU32    (BX), Z0
 	VPADDD       Z3, Z3, Z3
 	VPSUBD       Z3, Z0, Z3
-	VPCMPD       $0x02, Z16, Z3, K4
+	VPCMPD       $0x06, Z16, Z3, K4
 	VMOVDQU32    Z3, 192(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, (DX)
-	VPBROADCASTD 4(AX), Z0
+	VBROADCASTSS 4(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z4, Z4, Z4
 	VPSUBD       Z4, Z1, Z4
-	VPCMPD       $0x02, Z0, Z4, K1
+	VPCMPD       $0x06, Z0, Z4, K1
 	VMOVDQU32    Z4, 256(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z5, Z5, Z5
 	VPSUBD       Z5, Z1, Z5
-	VPCMPD       $0x02, Z0, Z5, K2
+	VPCMPD       $0x06, Z0, Z5, K2
 	VMOVDQU32    Z5, 320(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z6, Z6, Z6
 	VPSUBD       Z6, Z1, Z6
-	VPCMPD       $0x02, Z0, Z6, K3
+	VPCMPD       $0x06, Z0, Z6, K3
 	VMOVDQU32    Z6, 384(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z7, Z7, Z7
 	VPSUBD       Z7, Z1, Z7
-	VPCMPD       $0x02, Z0, Z7, K4
+	VPCMPD       $0x06, Z0, Z7, K4
 	VMOVDQU32    Z7, 448(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 8(DX)
-	VPBROADCASTD 8(AX), Z0
+	VBROADCASTSS 8(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z8, Z8, Z8
 	VPSUBD       Z8, Z1, Z8
-	VPCMPD       $0x02, Z0, Z8, K1
+	VPCMPD       $0x06, Z0, Z8, K1
 	VMOVDQU32    Z8, 512(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z9, Z9, Z9
 	VPSUBD       Z9, Z1, Z9
-	VPCMPD       $0x02, Z0, Z9, K2
+	VPCMPD       $0x06, Z0, Z9, K2
 	VMOVDQU32    Z9, 576(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z10, Z10, Z10
 	VPSUBD       Z10, Z1, Z10
-	VPCMPD       $0x02, Z0, Z10, K3
+	VPCMPD       $0x06, Z0, Z10, K3
 	VMOVDQU32    Z10, 640(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z11, Z11, Z11
 	VPSUBD       Z11, Z1, Z11
-	VPCMPD       $0x02, Z0, Z11, K4
+	VPCMPD       $0x06, Z0, Z11, K4
 	VMOVDQU32    Z11, 704(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 16(DX)
-	VPBROADCASTD 12(AX), Z0
+	VBROADCASTSS 12(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z12, Z12, Z12
 	VPSUBD       Z12, Z1, Z12
-	VPCMPD       $0x02, Z0, Z12, K1
+	VPCMPD       $0x06, Z0, Z12, K1
 	VMOVDQU32    Z12, 768(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z13, Z13, Z13
 	VPSUBD       Z13, Z1, Z13
-	VPCMPD       $0x02, Z0, Z13, K2
+	VPCMPD       $0x06, Z0, Z13, K2
 	VMOVDQU32    Z13, 832(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z14, Z14, Z14
 	VPSUBD       Z14, Z1, Z14
-	VPCMPD       $0x02, Z0, Z14, K3
+	VPCMPD       $0x06, Z0, Z14, K3
 	VMOVDQU32    Z14, 896(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z15, Z15, Z15
 	VPSUBD       Z15, Z1, Z15
-	VPCMPD       $0x02, Z0, Z15, K4
+	VPCMPD       $0x06, Z0, Z15, K4
 	VMOVDQU32    Z15, 960(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 24(DX)
+	VZEROUPPER
+	RET
+
+// func tileF32x4AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·tileF32x4AVX512(SB), NOSPLIT, $0-72
+	MOVQ   queries_base+0(FP), AX
+	MOVQ   blocks+24(FP), CX
+	MOVQ   next+64(FP), DX
+	MOVQ   8(CX), BX
+	MOVQ   (CX), SI
+	MOVQ   24(CX), DI
+	MOVQ   48(CX), R8
+	MOVQ   72(CX), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	XORQ   R9, R9
+	MOVQ   BX, R10
+	ADDQ   $+192, R10
+	SHRQ   $0x02, R10
+	ANDQ   $-64, R10
+	XORQ   R12, R12
+	MOVQ   BX, R11
+	TESTQ  DX, DX
+	JZ     line
+	XORQ   R11, R11
+
+turn:
+	MOVQ (DX), R12
+	ADDQ $+24, DX
+	ADDQ R10, R11
+	CMPQ R11, BX
+	JBE  line
+	MOVQ BX, R11
+
+line:
+	VMOVDQU64    (SI)(R9*1), Z16
+	VMOVDQU64    (DI)(R9*1), Z17
+	VMOVDQU64    (R8)(R9*1), Z18
+	VMOVDQU64    (CX)(R9*1), Z19
+	VPBROADCASTD (AX), Z20
+	VFMADD231PS  Z20, Z16, Z0
+	VFMADD231PS  Z20, Z17, Z1
+	VFMADD231PS  Z20, Z18, Z2
+	VFMADD231PS  Z20, Z19, Z3
+	VPBROADCASTD 4(AX), Z20
+	VFMADD231PS  Z20, Z16, Z4
+	VFMADD231PS  Z20, Z17, Z5
+	VFMADD231PS  Z20, Z18, Z6
+	VFMADD231PS  Z20, Z19, Z7
+	VPBROADCASTD 8(AX), Z20
+	VFMADD231PS  Z20, Z16, Z8
+	VFMADD231PS  Z20, Z17, Z9
+	VFMADD231PS  Z20, Z18, Z10
+	VFMADD231PS  Z20, Z19, Z11
+	VPBROADCASTD 12(AX), Z20
+	VFMADD231PS  Z20, Z16, Z12
+	VFMADD231PS  Z20, Z17, Z13
+	VFMADD231PS  Z20, Z18, Z14
+	VFMADD231PS  Z20, Z19, Z15
+	TESTQ        R12, R12
+	JZ           advance
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	ADDQ         $+256, R12
+
+advance:
+	ADDQ         $+16, AX
+	ADDQ         $+64, R9
+	CMPQ         R9, R11
+	JB           line
+	CMPQ         R9, BX
+	JB           turn
+	MOVQ         limits+40(FP), AX
+	MOVQ         values+48(FP), CX
+	MOVQ         masks+56(FP), DX
+	MOVQ         consts+32(FP), BX
+	MOVQ         (BX), SI
+	MOVQ         24(BX), DI
+	MOVQ         48(BX), R8
+	MOVQ         72(BX), BX
+	VBROADCASTSS (AX), Z16
+	VMOVUPS      64(SI), Z17
+	VFMADD213PS  (SI), Z17, Z0
+	VCMPPS       $0x1e, Z16, Z0, K1
+	VBROADCASTSS infinity<>+0(SB), Z17
+	VCMPPS       $0x11, Z17, Z0, K1, K1
+	VMOVDQU32    Z0, (CX)
+	VMOVUPS      64(DI), Z0
+	VFMADD213PS  (DI), Z0, Z1
+	VCMPPS       $0x1e, Z16, Z1, K2
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z1, K2, K2
+	VMOVDQU32    Z1, 64(CX)
+	VMOVUPS      64(R8), Z0
+	VFMADD213PS  (R8), Z0, Z2
+	VCMPPS       $0x1e, Z16, Z2, K3
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z2, K3, K3
+	VMOVDQU32    Z2, 128(CX)
+	VMOVUPS      64(BX), Z0
+	VFMADD213PS  (BX), Z0, Z3
+	VCMPPS       $0x1e, Z16, Z3, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z3, K4, K4
+	VMOVDQU32    Z3, 192(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, (DX)
+	VBROADCASTSS 4(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z4
+	VCMPPS       $0x1e, Z0, Z4, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z4, K1, K1
+	VMOVDQU32    Z4, 256(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z5
+	VCMPPS       $0x1e, Z0, Z5, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z5, K2, K2
+	VMOVDQU32    Z5, 320(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z6
+	VCMPPS       $0x1e, Z0, Z6, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z6, K3, K3
+	VMOVDQU32    Z6, 384(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z7
+	VCMPPS       $0x1e, Z0, Z7, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z7, K4, K4
+	VMOVDQU32    Z7, 448(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 8(DX)
+	VBROADCASTSS 8(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z8
+	VCMPPS       $0x1e, Z0, Z8, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z8, K1, K1
+	VMOVDQU32    Z8, 512(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z9
+	VCMPPS       $0x1e, Z0, Z9, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z9, K2, K2
+	VMOVDQU32    Z9, 576(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z10
+	VCMPPS       $0x1e, Z0, Z10, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z10, K3, K3
+	VMOVDQU32    Z10, 640(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z11
+	VCMPPS       $0x1e, Z0, Z11, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z11, K4, K4
+	VMOVDQU32    Z11, 704(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 16(DX)
+	VBROADCASTSS 12(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z12
+	VCMPPS       $0x1e, Z0, Z12, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z12, K1, K1
+	VMOVDQU32    Z12, 768(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z13
+	VCMPPS       $0x1e, Z0, Z13, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z13, K2, K2
+	VMOVDQU32    Z13, 832(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z14
+	VCMPPS       $0x1e, Z0, Z14, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z14, K3, K3
+	VMOVDQU32    Z14, 896(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z15
+	VCMPPS       $0x1e, Z0, Z15, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z15, K4, K4
+	VMOVDQU32    Z15, 960(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 24(DX)
+	VZEROUPPER
+	RET
+
+// func tileU8x6AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, MMX+
+TEXT ·tileU8x6AVX2(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+
+line:
+	VMOVDQU      evenBytes<>+0(SB), Y13
+	VPAND        (R9), Y13, Y12
+	VPAND        32(R9), Y13, Y13
+	VPBROADCASTD (R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 8(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 16(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 24(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 32(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 40(R8), Y14
+	VPMADDWD     Y14, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y14, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	VMOVDQU      (R9), Y12
+	VPSRLW       $0x08, Y12, Y12
+	VMOVDQU      32(R9), Y13
+	VPSRLW       $0x08, Y13, Y13
+	VPBROADCASTD 4(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y0, Y0
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y1, Y1
+	VPBROADCASTD 12(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y2, Y2
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y3, Y3
+	VPBROADCASTD 20(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y4, Y4
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y5, Y5
+	VPBROADCASTD 28(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y6, Y6
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y7, Y7
+	VPBROADCASTD 36(R8), Y14
+	VPMADDWD     Y14, Y12, Y15
+	VPADDD       Y15, Y8, Y8
+	VPMADDWD     Y14, Y13, Y14
+	VPADDD       Y14, Y9, Y9
+	VPBROADCASTD 44(R8), Y14
+	VPMADDWD     Y14, Y12, Y12
+	VPADDD       Y12, Y10, Y10
+	VPMADDWD     Y14, Y13, Y12
+	VPADDD       Y12, Y11, Y11
+	TESTQ        R11, R11
+	JZ           advance
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+
+advance:
+	ADDQ         $+48, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y12
+	VMOVDQU      (R9), Y13
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y13, Y0
+	VPCMPGTD     Y12, Y0, Y13
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y13, R10
+	VMOVDQU      32(R9), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y12, Y1, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VPCMPGTD     Y0, Y2, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y3, Y3, Y3
+	VPSUBD       Y3, Y1, Y3
+	VPCMPGTD     Y0, Y3, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 8(SI)
+	VBROADCASTSS 8(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y1, Y4
+	VPCMPGTD     Y0, Y4, Y1
+	VMOVDQU      Y4, 512(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y5, Y5, Y5
+	VPSUBD       Y5, Y1, Y5
+	VPCMPGTD     Y0, Y5, Y0
+	VMOVDQU      Y5, 544(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 16(SI)
+	VBROADCASTSS 12(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y6, Y1, Y6
+	VPCMPGTD     Y0, Y6, Y1
+	VMOVDQU      Y6, 768(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y7, Y7, Y7
+	VPSUBD       Y7, Y1, Y7
+	VPCMPGTD     Y0, Y7, Y0
+	VMOVDQU      Y7, 800(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 24(SI)
+	VBROADCASTSS 16(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y8, Y8, Y8
+	VPSUBD       Y8, Y1, Y8
+	VPCMPGTD     Y0, Y8, Y1
+	VMOVDQU      Y8, 1024(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y9, Y9, Y9
+	VPSUBD       Y9, Y1, Y9
+	VPCMPGTD     Y0, Y9, Y0
+	VMOVDQU      Y9, 1056(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 32(SI)
+	VBROADCASTSS 20(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y10, Y10, Y10
+	VPSUBD       Y10, Y1, Y10
+	VPCMPGTD     Y0, Y10, Y1
+	VMOVDQU      Y10, 1280(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y11, Y11, Y11
+	VPSUBD       Y11, Y1, Y11
+	VPCMPGTD     Y0, Y11, Y0
+	VMOVDQU      Y11, 1312(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 40(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func tileF32x6AVX2(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, FMA3, MMX+
+TEXT ·tileF32x6AVX2(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+
+line:
+	VMOVUPS      (R9), Y12
+	VMOVUPS      32(R9), Y13
+	VBROADCASTSS (R8), Y14
+	VFMADD231PS  Y14, Y12, Y0
+	VFMADD231PS  Y14, Y13, Y1
+	VBROADCASTSS 4(R8), Y14
+	VFMADD231PS  Y14, Y12, Y2
+	VFMADD231PS  Y14, Y13, Y3
+	VBROADCASTSS 8(R8), Y14
+	VFMADD231PS  Y14, Y12, Y4
+	VFMADD231PS  Y14, Y13, Y5
+	VBROADCASTSS 12(R8), Y14
+	VFMADD231PS  Y14, Y12, Y6
+	VFMADD231PS  Y14, Y13, Y7
+	VBROADCASTSS 16(R8), Y14
+	VFMADD231PS  Y14, Y12, Y8
+	VFMADD231PS  Y14, Y13, Y9
+	VBROADCASTSS 20(R8), Y14
+	VFMADD231PS  Y14, Y12, Y10
+	VFMADD231PS  Y14, Y13, Y11
+	TESTQ        R11, R11
+	JZ           advance
+	PREFETCHT1   (R11)
+	ADDQ         $+64, R11
+
+advance:
+	ADDQ         $+24, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y12
+	VMOVUPS      64(R9), Y13
+	VFMADD213PS  (R9), Y13, Y0
+	VCMPPS       $0x1e, Y12, Y0, Y13
+	VBROADCASTSS infinity<>+0(SB), Y14
+	VCMPPS       $0x11, Y14, Y0, Y14
+	VANDPS       Y14, Y13, Y13
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y13, R10
+	VMOVUPS      96(R9), Y0
+	VFMADD213PS  32(R9), Y0, Y1
+	VCMPPS       $0x1e, Y12, Y1, Y0
+	VBROADCASTSS infinity<>+0(SB), Y12
+	VCMPPS       $0x11, Y12, Y1, Y12
+	VANDPS       Y12, Y0, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y2
+	VCMPPS       $0x1e, Y0, Y2, Y1
+	VBROADCASTSS infinity<>+0(SB), Y12
+	VCMPPS       $0x11, Y12, Y2, Y12
+	VANDPS       Y12, Y1, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y3
+	VCMPPS       $0x1e, Y0, Y3, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y3, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 8(SI)
+	VBROADCASTSS 8(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y4
+	VCMPPS       $0x1e, Y0, Y4, Y1
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y4, Y2
+	VANDPS       Y2, Y1, Y1
+	VMOVDQU      Y4, 512(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y5
+	VCMPPS       $0x1e, Y0, Y5, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y5, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y5, 544(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 16(SI)
+	VBROADCASTSS 12(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y6
+	VCMPPS       $0x1e, Y0, Y6, Y1
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y6, Y2
+	VANDPS       Y2, Y1, Y1
+	VMOVDQU      Y6, 768(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y7
+	VCMPPS       $0x1e, Y0, Y7, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y7, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y7, 800(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 24(SI)
+	VBROADCASTSS 16(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y8
+	VCMPPS       $0x1e, Y0, Y8, Y1
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y8, Y2
+	VANDPS       Y2, Y1, Y1
+	VMOVDQU      Y8, 1024(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y9
+	VCMPPS       $0x1e, Y0, Y9, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y9, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y9, 1056(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 32(SI)
+	VBROADCASTSS 20(R8), Y0
+	VMOVUPS      64(R9), Y1
+	VFMADD213PS  (R9), Y1, Y10
+	VCMPPS       $0x1e, Y0, Y10, Y1
+	VBROADCASTSS infinity<>+0(SB), Y2
+	VCMPPS       $0x11, Y2, Y10, Y2
+	VANDPS       Y2, Y1, Y1
+	VMOVDQU      Y10, 1280(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVUPS      96(R9), Y1
+	VFMADD213PS  32(R9), Y1, Y11
+	VCMPPS       $0x1e, Y0, Y11, Y0
+	VBROADCASTSS infinity<>+0(SB), Y1
+	VCMPPS       $0x11, Y1, Y11, Y1
+	VANDPS       Y1, Y0, Y0
+	VMOVDQU      Y11, 1312(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 40(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
 	VZEROUPPER
 	RET
 
@@ -527,155 +2205,476 @@ advance:
 	MOVQ         24(BX), DI
 	MOVQ         48(BX), R8
 	MOVQ         72(BX), BX
-	VPBROADCASTD (AX), Z24
+	VBROADCASTSS (AX), Z24
 	VMOVDQU32    (SI), Z25
 	VPADDD       Z0, Z0, Z0
 	VPSUBD       Z0, Z25, Z0
-	VPCMPD       $0x02, Z24, Z0, K1
+	VPCMPD       $0x06, Z24, Z0, K1
 	VMOVDQU32    Z0, (CX)
 	VMOVDQU32    (DI), Z0
 	VPADDD       Z1, Z1, Z1
 	VPSUBD       Z1, Z0, Z1
-	VPCMPD       $0x02, Z24, Z1, K2
+	VPCMPD       $0x06, Z24, Z1, K2
 	VMOVDQU32    Z1, 64(CX)
 	VMOVDQU32    (R8), Z0
 	VPADDD       Z2, Z2, Z2
 	VPSUBD       Z2, Z0, Z2
-	VPCMPD       $0x02, Z24, Z2, K3
+	VPCMPD       $0x06, Z24, Z2, K3
 	VMOVDQU32    Z2, 128(CX)
 	VMOVDQU32    (BX), Z0
 	VPADDD       Z3, Z3, Z3
 	VPSUBD       Z3, Z0, Z3
-	VPCMPD       $0x02, Z24, Z3, K4
+	VPCMPD       $0x06, Z24, Z3, K4
 	VMOVDQU32    Z3, 192(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, (DX)
-	VPBROADCASTD 4(AX), Z0
+	VBROADCASTSS 4(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z4, Z4, Z4
 	VPSUBD       Z4, Z1, Z4
-	VPCMPD       $0x02, Z0, Z4, K1
+	VPCMPD       $0x06, Z0, Z4, K1
 	VMOVDQU32    Z4, 256(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z5, Z5, Z5
 	VPSUBD       Z5, Z1, Z5
-	VPCMPD       $0x02, Z0, Z5, K2
+	VPCMPD       $0x06, Z0, Z5, K2
 	VMOVDQU32    Z5, 320(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z6, Z6, Z6
 	VPSUBD       Z6, Z1, Z6
-	VPCMPD       $0x02, Z0, Z6, K3
+	VPCMPD       $0x06, Z0, Z6, K3
 	VMOVDQU32    Z6, 384(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z7, Z7, Z7
 	VPSUBD       Z7, Z1, Z7
-	VPCMPD       $0x02, Z0, Z7, K4
+	VPCMPD       $0x06, Z0, Z7, K4
 	VMOVDQU32    Z7, 448(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 8(DX)
-	VPBROADCASTD 8(AX), Z0
+	VBROADCASTSS 8(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z8, Z8, Z8
 	VPSUBD       Z8, Z1, Z8
-	VPCMPD       $0x02, Z0, Z8, K1
+	VPCMPD       $0x06, Z0, Z8, K1
 	VMOVDQU32    Z8, 512(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z9, Z9, Z9
 	VPSUBD       Z9, Z1, Z9
-	VPCMPD       $0x02, Z0, Z9, K2
+	VPCMPD       $0x06, Z0, Z9, K2
 	VMOVDQU32    Z9, 576(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z10, Z10, Z10
 	VPSUBD       Z10, Z1, Z10
-	VPCMPD       $0x02, Z0, Z10, K3
+	VPCMPD       $0x06, Z0, Z10, K3
 	VMOVDQU32    Z10, 640(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z11, Z11, Z11
 	VPSUBD       Z11, Z1, Z11
-	VPCMPD       $0x02, Z0, Z11, K4
+	VPCMPD       $0x06, Z0, Z11, K4
 	VMOVDQU32    Z11, 704(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 16(DX)
-	VPBROADCASTD 12(AX), Z0
+	VBROADCASTSS 12(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z12, Z12, Z12
 	VPSUBD       Z12, Z1, Z12
-	VPCMPD       $0x02, Z0, Z12, K1
+	VPCMPD       $0x06, Z0, Z12, K1
 	VMOVDQU32    Z12, 768(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z13, Z13, Z13
 	VPSUBD       Z13, Z1, Z13
-	VPCMPD       $0x02, Z0, Z13, K2
+	VPCMPD       $0x06, Z0, Z13, K2
 	VMOVDQU32    Z13, 832(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z14, Z14, Z14
 	VPSUBD       Z14, Z1, Z14
-	VPCMPD       $0x02, Z0, Z14, K3
+	VPCMPD       $0x06, Z0, Z14, K3
 	VMOVDQU32    Z14, 896(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z15, Z15, Z15
 	VPSUBD       Z15, Z1, Z15
-	VPCMPD       $0x02, Z0, Z15, K4
+	VPCMPD       $0x06, Z0, Z15, K4
 	VMOVDQU32    Z15, 960(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 24(DX)
-	VPBROADCASTD 16(AX), Z0
+	VBROADCASTSS 16(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z16, Z16, Z16
 	VPSUBD       Z16, Z1, Z16
-	VPCMPD       $0x02, Z0, Z16, K1
+	VPCMPD       $0x06, Z0, Z16, K1
 	VMOVDQU32    Z16, 1024(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z17, Z17, Z17
 	VPSUBD       Z17, Z1, Z17
-	VPCMPD       $0x02, Z0, Z17, K2
+	VPCMPD       $0x06, Z0, Z17, K2
 	VMOVDQU32    Z17, 1088(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z18, Z18, Z18
 	VPSUBD       Z18, Z1, Z18
-	VPCMPD       $0x02, Z0, Z18, K3
+	VPCMPD       $0x06, Z0, Z18, K3
 	VMOVDQU32    Z18, 1152(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z19, Z19, Z19
 	VPSUBD       Z19, Z1, Z19
-	VPCMPD       $0x02, Z0, Z19, K4
+	VPCMPD       $0x06, Z0, Z19, K4
 	VMOVDQU32    Z19, 1216(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 32(DX)
-	VPBROADCASTD 20(AX), Z0
+	VBROADCASTSS 20(AX), Z0
 	VMOVDQU32    (SI), Z1
 	VPADDD       Z20, Z20, Z20
 	VPSUBD       Z20, Z1, Z20
-	VPCMPD       $0x02, Z0, Z20, K1
+	VPCMPD       $0x06, Z0, Z20, K1
 	VMOVDQU32    Z20, 1280(CX)
 	VMOVDQU32    (DI), Z1
 	VPADDD       Z21, Z21, Z21
 	VPSUBD       Z21, Z1, Z21
-	VPCMPD       $0x02, Z0, Z21, K2
+	VPCMPD       $0x06, Z0, Z21, K2
 	VMOVDQU32    Z21, 1344(CX)
 	VMOVDQU32    (R8), Z1
 	VPADDD       Z22, Z22, Z22
 	VPSUBD       Z22, Z1, Z22
-	VPCMPD       $0x02, Z0, Z22, K3
+	VPCMPD       $0x06, Z0, Z22, K3
 	VMOVDQU32    Z22, 1408(CX)
 	VMOVDQU32    (BX), Z1
 	VPADDD       Z23, Z23, Z23
 	VPSUBD       Z23, Z1, Z23
-	VPCMPD       $0x02, Z0, Z23, K4
+	VPCMPD       $0x06, Z0, Z23, K4
 	VMOVDQU32    Z23, 1472(CX)
 	KUNPCKWD     K1, K2, K1
 	KUNPCKWD     K3, K4, K3
 	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
 	KMOVQ        K1, 40(DX)
 	VZEROUPPER
+	RET
+
+// func tileF32x6AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX512BW, AVX512F, MMX+
+TEXT ·tileF32x6AVX512(SB), NOSPLIT, $0-72
+	MOVQ   queries_base+0(FP), AX
+	MOVQ   blocks+24(FP), CX
+	MOVQ   next+64(FP), DX
+	MOVQ   8(CX), BX
+	MOVQ   (CX), SI
+	MOVQ   24(CX), DI
+	MOVQ   48(CX), R8
+	MOVQ   72(CX), CX
+	VPXORQ Z0, Z0, Z0
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	VPXORQ Z9, Z9, Z9
+	VPXORQ Z10, Z10, Z10
+	VPXORQ Z11, Z11, Z11
+	VPXORQ Z12, Z12, Z12
+	VPXORQ Z13, Z13, Z13
+	VPXORQ Z14, Z14, Z14
+	VPXORQ Z15, Z15, Z15
+	VPXORQ Z16, Z16, Z16
+	VPXORQ Z17, Z17, Z17
+	VPXORQ Z18, Z18, Z18
+	VPXORQ Z19, Z19, Z19
+	VPXORQ Z20, Z20, Z20
+	VPXORQ Z21, Z21, Z21
+	VPXORQ Z22, Z22, Z22
+	VPXORQ Z23, Z23, Z23
+	XORQ   R9, R9
+	MOVQ   BX, R10
+	ADDQ   $+192, R10
+	SHRQ   $0x02, R10
+	ANDQ   $-64, R10
+	XORQ   R12, R12
+	MOVQ   BX, R11
+	TESTQ  DX, DX
+	JZ     line
+	XORQ   R11, R11
+
+turn:
+	MOVQ (DX), R12
+	ADDQ $+24, DX
+	ADDQ R10, R11
+	CMPQ R11, BX
+	JBE  line
+	MOVQ BX, R11
+
+line:
+	VMOVDQU64    (SI)(R9*1), Z24
+	VMOVDQU64    (DI)(R9*1), Z25
+	VMOVDQU64    (R8)(R9*1), Z26
+	VMOVDQU64    (CX)(R9*1), Z27
+	VPBROADCASTD (AX), Z28
+	VFMADD231PS  Z28, Z24, Z0
+	VFMADD231PS  Z28, Z25, Z1
+	VFMADD231PS  Z28, Z26, Z2
+	VFMADD231PS  Z28, Z27, Z3
+	VPBROADCASTD 4(AX), Z28
+	VFMADD231PS  Z28, Z24, Z4
+	VFMADD231PS  Z28, Z25, Z5
+	VFMADD231PS  Z28, Z26, Z6
+	VFMADD231PS  Z28, Z27, Z7
+	VPBROADCASTD 8(AX), Z28
+	VFMADD231PS  Z28, Z24, Z8
+	VFMADD231PS  Z28, Z25, Z9
+	VFMADD231PS  Z28, Z26, Z10
+	VFMADD231PS  Z28, Z27, Z11
+	VPBROADCASTD 12(AX), Z28
+	VFMADD231PS  Z28, Z24, Z12
+	VFMADD231PS  Z28, Z25, Z13
+	VFMADD231PS  Z28, Z26, Z14
+	VFMADD231PS  Z28, Z27, Z15
+	VPBROADCASTD 16(AX), Z28
+	VFMADD231PS  Z28, Z24, Z16
+	VFMADD231PS  Z28, Z25, Z17
+	VFMADD231PS  Z28, Z26, Z18
+	VFMADD231PS  Z28, Z27, Z19
+	VPBROADCASTD 20(AX), Z28
+	VFMADD231PS  Z28, Z24, Z20
+	VFMADD231PS  Z28, Z25, Z21
+	VFMADD231PS  Z28, Z26, Z22
+	VFMADD231PS  Z28, Z27, Z23
+	TESTQ        R12, R12
+	JZ           advance
+	PREFETCHT1   (R12)
+	PREFETCHT1   64(R12)
+	PREFETCHT1   128(R12)
+	PREFETCHT1   192(R12)
+	ADDQ         $+256, R12
+
+advance:
+	ADDQ         $+24, AX
+	ADDQ         $+64, R9
+	CMPQ         R9, R11
+	JB           line
+	CMPQ         R9, BX
+	JB           turn
+	MOVQ         limits+40(FP), AX
+	MOVQ         values+48(FP), CX
+	MOVQ         masks+56(FP), DX
+	MOVQ         consts+32(FP), BX
+	MOVQ         (BX), SI
+	MOVQ         24(BX), DI
+	MOVQ         48(BX), R8
+	MOVQ         72(BX), BX
+	VBROADCASTSS (AX), Z24
+	VMOVUPS      64(SI), Z25
+	VFMADD213PS  (SI), Z25, Z0
+	VCMPPS       $0x1e, Z24, Z0, K1
+	VBROADCASTSS infinity<>+0(SB), Z25
+	VCMPPS       $0x11, Z25, Z0, K1, K1
+	VMOVDQU32    Z0, (CX)
+	VMOVUPS      64(DI), Z0
+	VFMADD213PS  (DI), Z0, Z1
+	VCMPPS       $0x1e, Z24, Z1, K2
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z1, K2, K2
+	VMOVDQU32    Z1, 64(CX)
+	VMOVUPS      64(R8), Z0
+	VFMADD213PS  (R8), Z0, Z2
+	VCMPPS       $0x1e, Z24, Z2, K3
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z2, K3, K3
+	VMOVDQU32    Z2, 128(CX)
+	VMOVUPS      64(BX), Z0
+	VFMADD213PS  (BX), Z0, Z3
+	VCMPPS       $0x1e, Z24, Z3, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z3, K4, K4
+	VMOVDQU32    Z3, 192(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, (DX)
+	VBROADCASTSS 4(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z4
+	VCMPPS       $0x1e, Z0, Z4, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z4, K1, K1
+	VMOVDQU32    Z4, 256(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z5
+	VCMPPS       $0x1e, Z0, Z5, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z5, K2, K2
+	VMOVDQU32    Z5, 320(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z6
+	VCMPPS       $0x1e, Z0, Z6, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z6, K3, K3
+	VMOVDQU32    Z6, 384(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z7
+	VCMPPS       $0x1e, Z0, Z7, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z7, K4, K4
+	VMOVDQU32    Z7, 448(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 8(DX)
+	VBROADCASTSS 8(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z8
+	VCMPPS       $0x1e, Z0, Z8, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z8, K1, K1
+	VMOVDQU32    Z8, 512(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z9
+	VCMPPS       $0x1e, Z0, Z9, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z9, K2, K2
+	VMOVDQU32    Z9, 576(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z10
+	VCMPPS       $0x1e, Z0, Z10, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z10, K3, K3
+	VMOVDQU32    Z10, 640(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z11
+	VCMPPS       $0x1e, Z0, Z11, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z11, K4, K4
+	VMOVDQU32    Z11, 704(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 16(DX)
+	VBROADCASTSS 12(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z12
+	VCMPPS       $0x1e, Z0, Z12, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z12, K1, K1
+	VMOVDQU32    Z12, 768(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z13
+	VCMPPS       $0x1e, Z0, Z13, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z13, K2, K2
+	VMOVDQU32    Z13, 832(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z14
+	VCMPPS       $0x1e, Z0, Z14, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z14, K3, K3
+	VMOVDQU32    Z14, 896(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z15
+	VCMPPS       $0x1e, Z0, Z15, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z15, K4, K4
+	VMOVDQU32    Z15, 960(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 24(DX)
+	VBROADCASTSS 16(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z16
+	VCMPPS       $0x1e, Z0, Z16, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z16, K1, K1
+	VMOVDQU32    Z16, 1024(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z17
+	VCMPPS       $0x1e, Z0, Z17, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z17, K2, K2
+	VMOVDQU32    Z17, 1088(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z18
+	VCMPPS       $0x1e, Z0, Z18, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z18, K3, K3
+	VMOVDQU32    Z18, 1152(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z19
+	VCMPPS       $0x1e, Z0, Z19, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z19, K4, K4
+	VMOVDQU32    Z19, 1216(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 32(DX)
+	VBROADCASTSS 20(AX), Z0
+	VMOVUPS      64(SI), Z1
+	VFMADD213PS  (SI), Z1, Z20
+	VCMPPS       $0x1e, Z0, Z20, K1
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z20, K1, K1
+	VMOVDQU32    Z20, 1280(CX)
+	VMOVUPS      64(DI), Z1
+	VFMADD213PS  (DI), Z1, Z21
+	VCMPPS       $0x1e, Z0, Z21, K2
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z21, K2, K2
+	VMOVDQU32    Z21, 1344(CX)
+	VMOVUPS      64(R8), Z1
+	VFMADD213PS  (R8), Z1, Z22
+	VCMPPS       $0x1e, Z0, Z22, K3
+	VBROADCASTSS infinity<>+0(SB), Z1
+	VCMPPS       $0x11, Z1, Z22, K3, K3
+	VMOVDQU32    Z22, 1408(CX)
+	VMOVUPS      64(BX), Z1
+	VFMADD213PS  (BX), Z1, Z23
+	VCMPPS       $0x1e, Z0, Z23, K4
+	VBROADCASTSS infinity<>+0(SB), Z0
+	VCMPPS       $0x11, Z0, Z23, K4, K4
+	VMOVDQU32    Z23, 1472(CX)
+	KUNPCKWD     K1, K2, K1
+	KUNPCKWD     K3, K4, K3
+	KUNPCKDQ     K1, K3, K1
+	KNOTQ        K1, K1
+	KMOVQ        K1, 40(DX)
+	VZEROUPPER
+	RET
+
+// func prefetchLines(block []byte)
+// Requires: MMX+
+TEXT ·prefetchLines(SB), NOSPLIT, $0-24
+	MOVQ block_base+0(FP), AX
+	MOVQ block_len+8(FP), CX
+
+lines:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	PREFETCHT0 128(AX)
+	PREFETCHT0 192(AX)
+	PREFETCHT0 256(AX)
+	PREFETCHT0 320(AX)
+	PREFETCHT0 384(AX)
+	PREFETCHT0 448(AX)
+	ADDQ       $0x00000200, AX
+	SUBQ       $0x00000200, CX
+	JG         lines
 	RET

@@ -65,7 +65,7 @@ func peakTime(probe func(rounds int) int, products float64) time.Duration {
 	return time.Duration(float64(cpuTime()-start) * products / float64(got))
 }
 
-// best is a heap of the ten smallest values with the greatest on top.
+// bestOf is a heap of the ten smallest values with the greatest on top.
 type bestOf[C cmp.Ordered] struct {
 	values []C
 	rows   []int
@@ -129,7 +129,7 @@ func BenchmarkScanU8(b *testing.B) {
 			size := BlockBytesU8(dims)
 			var q QueriesU8
 			k.PackU8(&q, randomRows(seeded(21), 1, dims))
-			chunk := max(1, 256<<10/size)
+			chunk := 1 << 20 / size
 			values, masks := make([]int32, chunk*BlockRows), make([]uint16, chunk)
 			b.Run(fmt.Sprintf("%s/%d", k.Name(), dims), func(b *testing.B) {
 				inTurn(b, float64(len(blocks)), "GB/s", func() {
@@ -162,7 +162,11 @@ func BenchmarkTileU8(b *testing.B) {
 				part := len(blocks) / (4 * size) / max(1, count/8) * 4 // blocks
 				b.Run(fmt.Sprintf("%s/%d/%d", k.Name(), dims, count), func(b *testing.B) {
 					done := float64(count) * float64(part*size)
-					inTurn(b, done, "GMAC/s", func() { tilesU8(k, &q, blocks[:part*size], consts, size) },
+					run := func(g int, tile *TileU8, limits *[GroupMax]int32, hits *HitsU8, next *TileU8) {
+						k.TileU8(&q, g, tile, limits, hits, next)
+					}
+					inTurn(b, done, "GMAC/s",
+						func() { runTiles(&q.queries, blocks[:part*size], consts[:part*BlockRows], size, math.MaxInt32, run) },
 						func(done float64) time.Duration {
 							return max(peakTime(k.ProbeU8, done), streamTime(k, blocks[:part*size]))
 						})
@@ -172,20 +176,24 @@ func BenchmarkTileU8(b *testing.B) {
 	}
 }
 
-func tilesU8(k *Kernel, q *QueriesU8, blocks []byte, consts []int32, size int) {
-	tops := make([]bestOf[int32], q.Count())
-	limits := make([][GroupMax]int32, q.Groups())
+// runTiles takes all queries over blocks, tile by tile, and keeps the best ten
+// of each.
+func runTiles[W uint32 | float32, C int32 | float32](q *queries[W], blocks []byte, consts []C, size int, all C,
+	run func(g int, tile *Tile[C], limits *[GroupMax]C, hits *Hits[C], next *Tile[C]),
+) {
+	tops := make([]bestOf[C], q.Count())
+	limits := make([][GroupMax]C, q.Groups())
 	for g := range limits {
 		for i := range limits[g] {
-			limits[g][i] = math.MaxInt32
+			limits[g][i] = all
 		}
 	}
-	hits := new(HitsU8)
-	tile, next := new(TileU8), new(TileU8)
-	fill := func(t *TileU8, at int) {
+	hits, tile, next := new(Hits[C]), new(Tile[C]), new(Tile[C])
+	terms := len(consts) / (len(blocks) / size)
+	fill := func(t *Tile[C], at int) {
 		t.Reset()
 		for b := at; b < min(at+TileBlocks, len(blocks)/size); b++ {
-			t.Add(blocks[b*size:][:size], consts[b*BlockRows:][:BlockRows])
+			t.Add(blocks[b*size:][:size], consts[b*terms:][:terms])
 		}
 	}
 	fill(tile, 0)
@@ -193,22 +201,57 @@ func tilesU8(k *Kernel, q *QueriesU8, blocks []byte, consts []int32, size int) {
 		fill(next, at+TileBlocks)
 		for g := range limits {
 			ahead := next
-			if g > 0 {
+			if g >= 2 {
 				ahead = nil
 			}
-			k.TileU8(q, g, tile, &limits[g], hits, ahead)
+			run(g, tile, &limits[g], hits, ahead)
 			first, count := q.Group(g)
 			for i, mask := range hits.Masks[:count] {
 				if mask == 0 {
 					continue
 				}
+				top := &tops[first+i]
 				for ; mask != 0; mask &= mask - 1 {
 					row := bits.TrailingZeros64(mask)
-					tops[first+i].offer(hits.Values[i][row], at*BlockRows+row)
+					top.offer(hits.Values[i][row], at*BlockRows+row)
 				}
-				limits[g][i] = tops[first+i].limit(math.MaxInt32)
+				limits[g][i] = top.limit(all)
 			}
 		}
 		tile, next = next, tile
+	}
+}
+
+func BenchmarkTileF32(b *testing.B) {
+	blocks := bytesOf(stored())
+	for _, k := range Kernels()[1:] {
+		for _, dims := range []int{128, 512, 2048} {
+			size := BlockBytesF32(dims)
+			consts := make([]float32, len(blocks)/size*TermsF32)
+			for i := range consts {
+				consts[i] = float32(dims) / 3 // of uniform numbers, about
+				if i/BlockRows%2 == 1 {
+					consts[i] = -2
+				}
+			}
+			for _, count := range []int{1, 6, 16, 64} {
+				var q QueriesF32
+				k.PackF32(&q, rowsOf(seeded(23), count, dims, values["positive"]))
+				part := len(blocks) / (4 * size) / max(1, count/4) * 4 // blocks
+				b.Run(fmt.Sprintf("%s/%d/%d", k.Name(), dims, count), func(b *testing.B) {
+					done := float64(count) * float64(part*size) / 4
+					run := func(g int, tile *TileF32, limits *[GroupMax]float32, hits *HitsF32, next *TileF32) {
+						k.TileF32(&q, g, tile, limits, hits, next)
+					}
+					inTurn(b, done, "GMAC/s",
+						func() {
+							runTiles(&q.queries, blocks[:part*size], consts[:part*TermsF32], size, float32(math.Inf(1)), run)
+						},
+						func(done float64) time.Duration {
+							return max(peakTime(k.ProbeF32, done), streamTime(k, blocks[:part*size]))
+						})
+				})
+			}
+		}
 	}
 }

@@ -94,6 +94,7 @@ func (q *queries[W]) gather() {
 
 // PackU8 fills dst with queries of 1 to DimMax dimensions, all of the same
 // number, in groups of six and a smaller last one. It uses dst's memory again.
+// A caller whose queries are signed bytes adds 128 to each.
 func (k *Kernel) PackU8(dst *QueriesU8, queries [][]uint8) {
 	dims := sameDims(queries)
 	dst.reset(len(queries), linesU8(dims), k.wordsU8)
@@ -148,5 +149,15 @@ func sameDims[T any](rows [][]T) int {
 func packBytes(dst []uint32, query []uint8) {
 	for j, x := range query {
 		dst[j/4] |= uint32(x^0x80) << (j % 4 * 8)
+	}
+}
+
+// packPairs writes a query as a kernel takes it that multiplies words of 16
+// bits: for every four dimensions a pair of the first and third, then one of the
+// second and fourth, each less 128, 0 behind the last.
+func packPairs(dst []uint32, query []uint8) {
+	for j, x := range query {
+		word := uint32(uint16(int16(x) - 128))
+		dst[j/4*2+j%2] |= word << (j % 4 / 2 * 16)
 	}
 }

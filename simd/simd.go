@@ -3,7 +3,15 @@
 // A Kernel is one instruction set's implementation of every function of the
 // package. Kernels lists all that were compiled in, Select picks one for this
 // CPU, and whoever computes keeps the *Kernel it was given: there is no global
-// choice. Rows are row-major, one after the other without gaps.
+// choice.
+//
+// Rows are row-major, one after the other without gaps, or interleaved: a block
+// has 16 rows, of which four bytes each stand side by side, first the first four
+// bytes of all rows, then the next four. Blocks are read about as fast as memory
+// allows by a scan (one query, consecutive blocks), and by a tile (a group of up
+// to six queries, any four blocks) about as fast as the CPU can multiply. Both
+// tell by a mask which rows are within a limit, so that a caller need not look
+// at the others. Probes measure those two speeds.
 //
 // Integers are exact and equal in all kernels. A float32 result is one
 // evaluation of the sum in some order, with or without fused multiply-add; it
@@ -42,8 +50,11 @@ type Kernel struct {
 	packU8  func(dst []uint32, query []uint8)
 	scanU8  scanFunc[uint32, int32]
 	tileU8  tileFuncs[uint32, int32]
+	scanF32 scanFunc[float32, float32]
+	tileF32 tileFuncs[float32, float32]
 
-	probes probes
+	prefetch func(block []byte)
+	probes   probes
 }
 
 // scanFunc is ScanU8 or ScanF32 after its checks.

@@ -60,6 +60,14 @@ func (t *Tile[C]) check(bytes, consts int) {
 	}
 }
 
+// ahead returns what a kernel shall prefetch, or nil.
+func (t *Tile[C]) ahead() *[TileBlocks][]byte {
+	if t == nil || t.count == 0 {
+		return nil
+	}
+	return &t.blocks
+}
+
 // Hits is what a tile's kernel found, by the query's place in its group.
 type Hits[C int32 | float32] struct {
 	// Values are the values of the rows, block after block. Those of queries or
@@ -67,6 +75,8 @@ type Hits[C int32 | float32] struct {
 	Values [GroupMax][TileRows]C
 	// Masks have a bit for each row whose value is not above the query's limit.
 	Masks [GroupMax]uint64
+
+	one [1]uint16 // the mask of one block
 }
 
 type (

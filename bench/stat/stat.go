@@ -57,11 +57,21 @@ func (r *Rounds) Seconds(participant int) float64 { return Median(r.seconds[part
 // Ratio says how the time of a relates to that of b. The time of the probe in a
 // round is the mean of its runs before and after.
 func (r *Rounds) Ratio(a, b int) Ratio {
-	ratios := make([]float64, r.Len())
-	for i := range ratios {
-		ratios[i] = r.at(a, i) / r.at(b, i)
+	return r.Of(func(seconds []float64) float64 { return seconds[a] / seconds[b] })
+}
+
+// Of summarises a figure of every round, which f computes of the times of all
+// participants in it.
+func (r *Rounds) Of(f func(seconds []float64) float64) Ratio {
+	figures := make([]float64, r.Len())
+	for i := range figures {
+		seconds := make([]float64, len(r.seconds))
+		for p := range seconds {
+			seconds[p] = r.at(p, i)
+		}
+		figures[i] = f(seconds)
 	}
-	return RatioOf(ratios)
+	return RatioOf(figures)
 }
 
 func (r *Rounds) at(participant, round int) float64 {

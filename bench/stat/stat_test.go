@@ -58,6 +58,9 @@ func TestInTurn(t *testing.T) {
 	if got := r.Ratio(0, 2).Times(8).Inverse(); got != (Ratio{0.5, 0.5, 0.5, 3}) {
 		t.Errorf("scaled and inverted: %+v", got)
 	}
+	if got := r.Of(func(s []float64) float64 { return max(s[0], s[1]) / s[2] }); got != (Ratio{0.5, 0.5, 0.5, 3}) {
+		t.Errorf("of all three: %+v", got)
+	}
 	if got := r.Seconds(1); got != 4 {
 		t.Errorf("seconds of 1: %v", got)
 	}

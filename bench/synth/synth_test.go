@@ -63,7 +63,7 @@ func dot(a, b []float64) float64 {
 // TestFacesAreLikeFaces compares with what was measured on real descriptors.
 func TestFacesAreLikeFaces(t *testing.T) {
 	for _, v := range []*matcher.Version{bytes512, floats512, floats300} {
-		const n = 900
+		const n = 500
 		same, different := cosines(New(Faces, 1, v, n), n)
 		check := func(what string, sorted []float64, q, low, high float64) {
 			t.Helper()

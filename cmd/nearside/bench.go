@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,7 +136,7 @@ func (c *benchCmd) target(ctx context.Context, server *client) (*load.Target, *b
 	}
 	probe := m
 	probe.Format, probe.Batch = wire.JSON, 1
-	data, err := server.send(ctx, http.MethodPost, "/1/matcher/faces", url.Values{"explain": {"1"}}, "application/json", probe.Target("").Bodies[0])
+	data, err := server.send(ctx, http.MethodPost, "/1/matcher/faces", url.Values{"explain": {"1"}}, "application/json", bytes.NewReader(probe.Target("").Bodies[0]))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -52,13 +52,16 @@ func newClient(base string) (*client, error) {
 
 // do sends a request whose answer is a stream, which the caller closes. An
 // answer other than 2xx is an error.
-func (c *client) do(ctx context.Context, method, path string, query url.Values, contentType string, body []byte) (io.ReadCloser, error) {
+func (c *client) do(ctx context.Context, method, path string, query url.Values, contentType string, body io.Reader) (io.ReadCloser, error) {
 	address := c.base + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
+		if c, ok := body.(io.Closer); ok { // as http.Client does
+			closeRead(c)
+		}
 		return nil, err
 	}
 	if body != nil {
@@ -95,17 +98,18 @@ func (c *client) explain(ctx context.Context, err error) error {
 
 // call sends in as JSON, unless it is nil, and reads the answer as a whole.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, in any) ([]byte, error) {
-	var body []byte
+	var body io.Reader
 	if in != nil {
-		var err error
-		if body, err = json.Marshal(in); err != nil {
+		text, err := json.Marshal(in)
+		if err != nil {
 			return nil, err
 		}
+		body = bytes.NewReader(text)
 	}
 	return c.send(ctx, method, path, query, "application/json", body)
 }
 
-func (c *client) send(ctx context.Context, method, path string, query url.Values, contentType string, body []byte) ([]byte, error) {
+func (c *client) send(ctx context.Context, method, path string, query url.Values, contentType string, body io.Reader) ([]byte, error) {
 	answer, err := c.do(ctx, method, path, query, contentType, body)
 	if err != nil {
 		return nil, err

@@ -112,7 +112,10 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		Lists:  func() int { return s.memory.Stats().Lists },
 		Memory: func() int64 { return s.memory.Stats().Bytes },
 	})
-	s.store, err = store.Open(ctx, store.Options{Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: points, Warn: log.Warn})
+	s.store, err = store.Open(ctx, store.Options{
+		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: points, Warn: log.Warn,
+		Check: func() error { return checkVersions(s.memory.Misfits()) },
+	})
 	if err != nil {
 		s.memory.Close()
 		return nil, err
@@ -123,9 +126,6 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 			s.memory.Close()
 		}
 	}()
-	if err := checkVersions(s.memory.Misfits()); err != nil {
-		return nil, err
-	}
 	s.server, err = server.New(server.Options{
 		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Observer: points, Log: log, Metrics: points.WriteText,
 		Router:  route.New(route.Options{Registry: s.registry, Objects: s.memory, Matchers: []matcher.Matcher{s.memory}, Observer: points}),

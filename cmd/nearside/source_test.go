@@ -73,6 +73,8 @@ func TestManyRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stdout, stderr bytes.Buffer
+	defer func(old int64) { requestBytes = old }(requestBytes)
+	requestBytes = 8 << 20
 	if code := run([]string{"import", "--url", server, path}, nil, &stdout, &stderr); code != 1 {
 		t.Errorf("exit code %d", code)
 	}

@@ -1,19 +1,23 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
 
 	"nearside/matcher"
 )
 
-// batchBytes is about the size of a request of an import: large enough that
-// the server commits many rows at once, small enough for progress and memory.
-const batchBytes = 8 << 20
+// requestBytes is about the most that one request of an import sends: large,
+// because the server is idle for a moment at its end, and not all, because an
+// answer tells what was stored. Tests send less.
+var requestBytes int64 = 512 << 20
 
 // shownMax bounds the rejected lines that are shown.
 const shownMax = 100
@@ -28,10 +32,15 @@ type upload struct {
 	total    summary
 	shown    int64 // rejected lines that were shown
 
-	earlier   int64 // bytes of the files before this one
-	batch     []byte
-	lines     int64 // in batch
-	firstLine int64 // number of the first line of batch in its file, from 1
+	earlier   int64       // bytes of the files before this one
+	firstLine int64       // number of the first line of the request in its file, from 1
+	faults    []lineFault // of the lines of the request
+}
+
+// lineFault is why a line was rejected.
+type lineFault struct {
+	Line   int64  `json:"line"` // in the request, from 1
+	Detail string `json:"detail"`
 }
 
 func newUpload(s *system, server *client, origin matcher.Origin, listID *matcher.ID, jobs []job) *upload {
@@ -60,50 +69,46 @@ func (u *upload) file(j job, v *matcher.Version, stdin io.Reader) error {
 	if err != nil {
 		return err
 	}
-	defer lines.close()
-	u.firstLine = 1
-	defer func() { u.earlier += lines.offset() }()
-	for {
-		u.batch, err = lines.appendLine(u.batch)
-		switch {
-		case errors.Is(err, errLongLine):
-			if err := u.send(j, lines); err != nil { // so that lines are shown in their order
-				return err
-			}
-			u.reject(j, u.firstLine, err.Error())
-			u.total.Rejected++
-			u.firstLine++
-			continue
-		case errors.Is(err, io.EOF):
-			return u.send(j, lines)
-		case err != nil: // what was read before is good
-			return errors.Join(u.send(j, lines), fmt.Errorf("%s: %w", j.path, err))
+	f := startFeed(u.ctx, lines)
+	defer func() {
+		if f.stop(j.path != "-"); j.path != "-" {
+			u.earlier += lines.offset()
+			lines.close()
 		}
-		u.lines++
-		if len(u.batch) >= batchBytes {
-			if err := u.send(j, lines); err != nil {
-				return err
-			}
+	}()
+	u.firstLine = 1
+	for !f.ended {
+		if err := u.send(j, f); err != nil {
+			return err
 		}
 	}
+	if f.err != nil { // what was read before is good
+		return fmt.Errorf("%s: %w", j.path, f.err)
+	}
+	return nil
 }
 
 // importAnswer is the server's answer to one request.
 type importAnswer struct {
-	Accepted int64 `json:"accepted"`
-	Rejected int64 `json:"rejected"`
-	Errors   []struct {
-		Line   int64  `json:"line"`
-		Detail string `json:"detail"`
-	} `json:"errors"`
+	Accepted int64       `json:"accepted"`
+	Rejected int64       `json:"rejected"`
+	Errors   []lineFault `json:"errors"`
 }
 
-// send sends the batch and counts what became of it.
-func (u *upload) send(j job, from source) error {
-	if u.lines == 0 {
-		return nil
-	}
-	data, err := u.server.send(u.ctx, http.MethodPost, "/1/import", u.query, "application/x-ndjson", u.batch)
+// send sends one request and counts what became of it.
+func (u *upload) send(j job, f *feed) error {
+	u.faults = nil
+	lines, before := int64(0), u.total.Accepted+u.total.Rejected
+	b := newBody(f, requestBytes, func(b feedBlock) {
+		for _, n := range b.long {
+			u.faults = append(u.faults, lineFault{lines + n + 1, errLongLine.Error()})
+		}
+		lines += b.lines
+		u.progress.set(before+lines, u.earlier+b.offset)
+	})
+	data, err := u.server.send(u.ctx, http.MethodPost, "/1/import", u.query, "application/x-ndjson", b)
+	<-b.closed // until then the transport may read it, even after the answer
+	long := int64(len(u.faults))
 	var answer importAnswer
 	if err == nil {
 		if err = json.Unmarshal(data, &answer); err != nil {
@@ -111,18 +116,33 @@ func (u *upload) send(j job, from source) error {
 		}
 	}
 	if err != nil {
+		earlier := u.total.Accepted
+		u.total.Accepted += acceptedOf(err)
 		return fmt.Errorf("import stopped in the request of lines %d to %d of %s; %d lines were accepted before it: %w",
-			u.firstLine, u.firstLine+u.lines-1, j.path, u.total.Accepted, err)
+			u.firstLine, u.firstLine+lines-1, j.path, earlier, err)
 	}
-	for _, fault := range answer.Errors {
+	u.faults = append(u.faults, answer.Errors...)
+	slices.SortFunc(u.faults, func(a, b lineFault) int { return cmp.Compare(a.Line, b.Line) })
+	for _, fault := range u.faults {
 		u.reject(j, u.firstLine+fault.Line-1, fault.Detail)
 	}
 	u.total.Accepted += answer.Accepted
-	u.total.Rejected += answer.Rejected
-	u.progress.set(u.total.Accepted+u.total.Rejected, u.earlier+from.offset())
-	u.firstLine += u.lines
-	u.batch, u.lines = u.batch[:0], 0
+	u.total.Rejected += answer.Rejected + long
+	u.firstLine += lines
 	return nil
+}
+
+// acceptedLines ends the detail of a server that stopped an import.
+var acceptedLines = regexp.MustCompile(`; (\d+) lines were accepted`)
+
+// acceptedOf returns how many lines of the request a server's error counts.
+func acceptedOf(err error) int64 {
+	found := acceptedLines.FindStringSubmatch(err.Error())
+	if found == nil {
+		return 0
+	}
+	n, _ := strconv.ParseInt(found[1], 10, 64) // digits only; more than fit are none of ours
+	return n
 }
 
 // reject shows why a line was rejected, as long as it is not one of too many.

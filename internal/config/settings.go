@@ -86,6 +86,7 @@ func versionSettings(v *matcher.Version) []setting {
 		{key: "length", required: true, value: as(&v.Length, count(1, matcher.LengthMax))},
 		{key: "scale", value: as(&v.Scale, count(1, 1<<20))},
 		{key: "metric", value: as(&v.Metric, enum(matcher.L2, matcher.Cosine))},
+		{key: "exact", value: as(&v.Exact, enum(matcher.Bounded, matcher.Plain))},
 		{key: "similarity", required: true, value: as(&v.Similarity, record(matcher.Calibration{}, calibrationSettings))},
 	}
 }
@@ -115,6 +116,7 @@ var versionKind = func() kind[matcher.Version] {
 			shown := plain.show(v).(map[string]any)
 			if v.Encoding == matcher.Uint8 {
 				delete(shown, "metric")
+				delete(shown, "exact")
 			} else {
 				delete(shown, "scale")
 			}

@@ -77,12 +77,13 @@ func TestAccounts(t *testing.T) {
 	link(a, 2, 1).fault(22002, "list_id", id(2))
 	link(a, 1, 2).fault(22004, "face_ids[0]", id(2))
 	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
+	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(3)+`"]`), a).fault(22002, "lists[0]", id(3))
 	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("PATCH", "/1/faces/"+id(1), `{"lists":["`+id(2)+`"]}`, a).fault(22002, "lists[0]", id(2))
 
 	// Importing: a line of another account is rejected, the others are kept.
 	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).
-		part("accepted", "1").part("rejected", "2").part("errors.0.line", "2").part("errors.1.line", "1")
+		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")
 	x.call("GET", "/1/faces/"+id(11), "").status(200).part("account_id", `"`+a+`"`)
 	x.call("GET", "/1/faces/"+id(10), "").fault(22004)
 	as("POST", "/1/import?list_id="+id(2), face(12, of)+"\n", a).status(200).part("rejected", "1")

@@ -48,6 +48,15 @@ func (a *answer) header(name, want string) *answer {
 	return a
 }
 
+// last checks that the answer announces the end of the connection.
+func (a *answer) last() *answer {
+	a.Helper()
+	if !a.response.Close {
+		a.Errorf("%s: the connection is to stay open", a.what)
+	}
+	return a
+}
+
 // value decodes the body, whatever its format; binary data becomes base64.
 func (a *answer) value() any {
 	a.Helper()

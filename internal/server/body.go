@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"io"
@@ -144,21 +145,21 @@ func (r *bodyReader) over() bool {
 // their body ends. hertz takes the last of several lengths, any transfer
 // encoding for chunked, and both at once.
 func framing(rawHeaders []byte) error {
-	lengths, encoding := 0, ""
-	for line := range strings.Lines(string(rawHeaders)) {
-		name, value, _ := strings.Cut(line, ":")
-		switch strings.ToLower(name) {
-		case "content-length":
+	lengths, encodings := 0, 0
+	for line := range bytes.Lines(rawHeaders) {
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		switch {
+		case bytes.EqualFold(name, []byte("Content-Length")):
 			lengths++
-		case "transfer-encoding":
-			encoding += strings.ToLower(strings.TrimSpace(value))
-			if encoding != "chunked" {
-				return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: %q is not chunked", shorten(encoding))
+		case bytes.EqualFold(name, []byte("Transfer-Encoding")):
+			encodings++
+			if value = bytes.TrimSpace(value); !bytes.EqualFold(value, []byte("chunked")) {
+				return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: %q is not chunked", shorten(string(value)))
 			}
 		}
 	}
-	if lengths > 1 || lengths == 1 && encoding != "" {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding and Content-Length give several lengths of the body")
+	if lengths+encodings > 1 {
+		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length and Transfer-Encoding say more than once how long the body is")
 	}
 	return nil
 }

@@ -168,7 +168,7 @@ func bareStatus(p []byte) int {
 // refuse answers what no handler will see, and reads no more requests.
 func (c *connection) refuse(status int, panicked any) error {
 	c.linger, c.refused = true, true
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(lingerMax))
+	_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
 	_, err := c.Conn.Write(c.of.refusal(status, panicked))
 	return err
 }
@@ -181,7 +181,7 @@ func (c *connection) Close() error { return nil }
 func (c *connection) done() {
 	c.answered()
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && half.CloseWrite() == nil {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
+		_ = c.SetReadDeadline(time.Now().Add(lingerMax))
 		_, _ = io.Copy(io.Discard, c.Conn)
 	}
 	_ = c.Conn.Close()

@@ -48,6 +48,8 @@ var faults = map[matcher.Code]fault{
 	matcher.CodeNoMatcher:       {http.StatusForbidden, "No matcher can do this request"},
 }
 
+var errShuttingDown = matcher.Errorf(matcher.CodeUnavailable, "the server is shutting down")
+
 // asError gives every error a code: what is no *matcher.Error is either the
 // request's end or our own mistake.
 func asError(err error) *matcher.Error {
@@ -57,6 +59,8 @@ func asError(err error) *matcher.Error {
 		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed before it was answered")
 	case errors.As(err, &e):
 		return e
+	case errors.Is(err, context.Canceled): // by Shutdown, which waits no longer
+		return errShuttingDown
 	default:
 		return matcher.Errorf(matcher.CodeInternal, "%w", err)
 	}

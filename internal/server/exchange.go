@@ -72,13 +72,10 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 			x.serve(ctx, op)
 			x.conn.end()
 		} else {
-			x.fail(matcher.Errorf(matcher.CodeUnavailable, "the server is shutting down"))
+			x.fail(errShuttingDown)
 		}
-		if !x.input.over() {
-			x.conn.linger = true
-			c.SetConnectionClose()
-		}
-		if s.draining.Load() {
+		if !x.input.over() || s.draining.Load() {
+			x.conn.linger = true // the client may be sending still
 			c.SetConnectionClose()
 		}
 		_ = c.GetConn().SetWriteTimeout(x.limits.RequestTimeout) // hertz writes the answer after this

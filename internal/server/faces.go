@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *Server) createFace(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.CreateObject(ctx, &in.Object); err != nil {
+	if err := x.server.Store.CreateObject(ctx, x.account, &in.Object); err != nil {
 		return err
 	}
 	return x.value(http.StatusCreated, map[string]any{"face_id": in.Object.ID})
@@ -125,10 +126,7 @@ func (s *Server) deleteFace(ctx context.Context, x *exchange) error {
 // filter reads the filters of the query: what is left of it without the
 // route's own keys.
 func (x *exchange) filter(o matcher.Origin, own ...string) (*matcher.Filter, error) {
-	rest := map[string]string{}
-	for k, v := range x.query {
-		rest[k] = v
-	}
+	rest := maps.Clone(x.query)
 	for _, k := range append(own, "account_id") {
 		delete(rest, k)
 	}

@@ -1,59 +1,30 @@
 package server
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"runtime"
+	"sync"
 
 	"nearside/matcher"
-	"nearside/matcher/store"
 )
-
-const (
-	batchLines   = 1000    // lines of one commit
-	batchBytes   = 4 << 20 // or so many bytes of lines
-	lineErrorMax = 100     // errors that the answer shows
-)
-
-// importer reads lines and stores them in batches. A batch is committed while
-// the next one is read; only one is under way at a time.
-type importer struct {
-	x      *exchange
-	list   matcher.ID // that all lines are put into; zero: none
-	line   int        // number of the line that was read last, from 1
-	batch  []store.ImportLine
-	lines  []int // their numbers
-	bytes  int
-	buf    []byte       // of the line at hand
-	commit chan outcome // of the batch under way; nil: none is
-
-	accepted, rejected int
-	errors             []map[string]any
-}
-
-// outcome is what became of a batch.
-type outcome struct {
-	lines  []int
-	errors []error
-}
 
 // importObjects stores lines as they come. It may take long; each pause has a
 // limit instead of the whole.
 func (s *Server) importObjects(ctx context.Context, x *exchange) error {
-	im := &importer{x: x, errors: []map[string]any{}}
 	if err := x.faceOrigin(); err != nil {
 		return err
 	}
+	d := lineDecoder{x: x}
 	if text, ok := x.query["list_id"]; ok {
 		id, err := matcher.ParseID(text)
 		if err != nil {
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: %w", err)
 		}
-		im.list = id
+		d.list = id
 	}
 	media, err := x.media()
 	if err != nil {
@@ -62,17 +33,23 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if media != "" && media != "application/x-ndjson" {
 		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: %q is not application/x-ndjson", shorten(media))
 	}
-	ctx = context.WithoutCancel(ctx)
-	err = im.read(ctx, bufio.NewReaderSize(idleReader{x}, 64<<10))
-	err = cmp.Or(err, im.flush(ctx)) // what was read counts, whatever came after it
-	err = cmp.Or(err, im.settle())
+	im := &importer{x: x, groupBytes: groupBytesMin, stopped: make(chan struct{}), errors: []lineError{}}
+	select {
+	case s.largeImports <- struct{}{}:
+		defer func() { <-s.largeImports }()
+		im.groupBytes = groupBytesMax
+	default:
+	}
+	lines := &lineReader{in: idleReader{x}, most: int(x.limits.LineBytes), free: make(chan []byte, blocksMax)}
+	d.release = lines.release
+	err = im.run(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
-		return matcher.Errorf(e.Code, "line %d: %w; %d lines were accepted", im.line, err, im.accepted)
+		return matcher.Errorf(e.Code, "line %d: %w; %d lines were accepted", lines.count, err, im.accepted)
 	}
 	if err != nil {
 		return err
 	}
-	return x.value(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.errors})
+	return x.value(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.faults()})
 }
 
 // faceOrigin checks ?origin=; faces are all that there is so far.
@@ -101,108 +78,45 @@ func (r idleReader) Read(p []byte) (int, error) {
 	return r.x.input.Read(p)
 }
 
-// read takes lines until the end. A line that the connection cut is dropped.
-func (im *importer) read(ctx context.Context, r *bufio.Reader) error {
+// run imports all lines: this goroutine reads them, one per core decodes them,
+// and one more puts them into groups that are stored in order. All have ended
+// when it returns.
+func (im *importer) run(ctx context.Context, lines *lineReader, d lineDecoder) error {
+	ordered, work := make(chan *lineBlock, blocksMax), make(chan *lineBlock, blocksMax)
+	var decoders sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), blocksMax) {
+		decoders.Go(func() {
+			for b := range work {
+				d.decode(b)
+			}
+		})
+	}
+	stored := make(chan error, 1)
+	go func() { stored <- im.store(ctx, ordered) }()
+	err := im.read(lines, ordered, work)
+	close(work)
+	close(ordered)
+	decoders.Wait()
+	return cmp.Or(err, <-stored) // what was read counts, whatever came after it
+}
+
+// read hands blocks on, until the end or until nothing can be stored any more.
+func (im *importer) read(lines *lineReader, ordered, work chan<- *lineBlock) error {
 	for {
-		line, end := im.readLine(r)
-		if end != nil && !errors.Is(end, io.EOF) {
-			return readFault(end)
-		}
-		if len(line) > 0 || end == nil {
-			im.line++
-			if err := im.take(ctx, line); err != nil {
-				return err
+		b, err := lines.next()
+		if b != nil {
+			select {
+			case <-im.stopped:
+				return nil
+			case ordered <- b:
+				work <- b
 			}
 		}
-		if end != nil {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
+		case err != nil:
+			return readFault(err)
 		}
-	}
-}
-
-// readLine returns a line without its end, valid until the next call. Of one
-// over the limit it returns a part that is over it, too.
-func (im *importer) readLine(r *bufio.Reader) ([]byte, error) {
-	line := im.buf[:0]
-	for {
-		part, err := r.ReadSlice('\n')
-		if int64(len(line)) <= im.x.limits.LineBytes+2 { // with its end
-			line = append(line, part...)
-		}
-		if !errors.Is(err, bufio.ErrBufferFull) {
-			im.buf = line
-			return bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), err
-		}
-	}
-}
-
-// take decodes a line into the batch.
-func (im *importer) take(ctx context.Context, line []byte) error {
-	if most := im.x.limits.LineBytes; int64(len(line)) > most {
-		im.reject(im.line, matcher.Errorf(matcher.CodeTooLarge, "the line is longer than the limit of %d bytes", most))
-		return nil
-	}
-	if len(bytes.TrimSpace(line)) == 0 {
-		return nil
-	}
-	in, err := im.x.limits.Decoder.FaceLine(line)
-	if err == nil {
-		err = im.x.complete(in)
-	}
-	if err != nil {
-		im.reject(im.line, err)
-		return nil
-	}
-	im.batch = append(im.batch, store.ImportLine{Object: &in.Object, HasLists: in.HasLists, AddList: im.list})
-	im.lines = append(im.lines, im.line)
-	if im.bytes += len(line); len(im.batch) < batchLines && im.bytes < batchBytes {
-		return nil
-	}
-	return im.flush(ctx)
-}
-
-// flush waits for the batch under way and begins to commit the next one.
-func (im *importer) flush(ctx context.Context) error {
-	if err := im.settle(); err != nil || len(im.batch) == 0 {
-		return err
-	}
-	batch, lines, done := im.batch, im.lines, make(chan outcome, 1)
-	im.batch, im.lines, im.bytes, im.commit = nil, nil, 0, done
-	go func() { // settle waits for it
-		ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
-		defer cancel()
-		done <- outcome{lines, im.x.server.Store.Import(ctx, im.x.account, batch)}
-	}()
-	return nil
-}
-
-// settle counts what became of the batch under way. It returns an error when
-// the store cannot take more.
-func (im *importer) settle() error {
-	if im.commit == nil {
-		return nil
-	}
-	o := <-im.commit
-	im.commit = nil
-	var stop error
-	for i, err := range o.errors {
-		if err == nil {
-			im.accepted++
-			continue
-		}
-		switch matcher.CodeOf(err) {
-		case matcher.CodeFull, matcher.CodeUnavailable, matcher.CodeDeadline, matcher.CodeInternal:
-			stop = err // of the whole batch
-		default:
-			im.reject(o.lines[i], err)
-		}
-	}
-	return stop
-}
-
-func (im *importer) reject(line int, err error) {
-	im.rejected++
-	if len(im.errors) < lineErrorMax {
-		im.errors = append(im.errors, map[string]any{"line": line, "detail": asError(err).Detail})
 	}
 }

@@ -50,9 +50,16 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 	answer, err := x.server.Router.Match(ctx, &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
 		Account: x.account, RequestID: x.requestID, Explain: explain,
-		ReferencesMax: x.limits.Decoder.Limits.References,
+		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
 	})
 	if err != nil {
+		return err
+	}
+	echo := 0
+	for _, c := range req.Candidates {
+		echo += c.Filters.Size() + c.Label.Size()
+	}
+	if err := checkEcho(echo, len(answer.References)); err != nil {
 		return err
 	}
 	return x.answer(http.StatusCreated, wire.AppendMatches(nil, x.out, req, answer.References, answer.Results, answer.Plans))
@@ -78,8 +85,20 @@ func (x *exchange) descriptorVersion() (uint32, error) {
 	return uint32(n), nil
 }
 
-// rawPairsMax bounds the answer of a raw match, which has a row per pair.
-const rawPairsMax = 2_000_000
+// Bounds of an answer: a small request may ask for a very large one.
+const (
+	rowsMax = 2_000_000 // of a match, pairs of a raw match
+	echoMax = 256 << 20 // bytes of what is repeated for each reference
+)
+
+// checkEcho refuses to repeat bytes for each reference when that is too much.
+func checkEcho(bytes, references int) error {
+	if bytes > echoMax/max(references, 1) {
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: %d bytes of filters, labels or ids are to be repeated for %d references, together more than %d",
+			bytes, references, echoMax)
+	}
+	return nil
+}
 
 func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	explain, err := x.flag("explain")
@@ -94,9 +113,16 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if pairs := len(req.References) * len(req.Candidates); pairs > rawPairsMax {
+	if pairs := len(req.References) * len(req.Candidates); pairs > rowsMax {
 		return matcher.Errorf(matcher.CodeTooMany, "candidates: %d references and %d candidates make %d pairs, the limit is %d",
-			len(req.References), len(req.Candidates), pairs, rawPairsMax)
+			len(req.References), len(req.Candidates), pairs, rowsMax)
+	}
+	echo := 0
+	for i := range req.Candidates {
+		echo += len(req.Candidates[i].ID)
+	}
+	if err := checkEcho(echo, len(req.References)); err != nil {
+		return err
 	}
 	v := x.limits.Decoder.Registry.Version(req.References[0].Descriptor.Version)
 	start := time.Now()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -141,16 +142,15 @@ func TestMatchOrder(t *testing.T) {
 	order := func(more string, want ...int) {
 		t.Helper()
 		rows := x.call("POST", "/1/matcher/faces", ask(given(of(v4, 0, 0, 0, 0)), all(more))).status(201).at("0.matches.0.result").([]any)
-		got := ""
+		var got, ids []string
 		for _, r := range rows {
-			got += r.(map[string]any)["face"].(map[string]any)["face_id"].(string) + "\n"
+			got = append(got, r.(map[string]any)["face"].(map[string]any)["face_id"].(string))
 		}
-		text := ""
 		for _, n := range want {
-			text += id(n) + "\n"
+			ids = append(ids, id(n))
 		}
-		if got != text {
-			t.Errorf("%s:\n%swant\n%s", more, got, text)
+		if !slices.Equal(got, ids) {
+			t.Errorf("%s:\n%v\nwant\n%v", more, got, ids)
 		}
 	}
 	order(``, 3, 1, 2, 4, 5) // ties by id

@@ -22,7 +22,7 @@ func pack(b []byte, v any) []byte {
 		}
 		return append(b, 0xc2)
 	case float64:
-		if v == math.Trunc(v) {
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
 			return binary.BigEndian.AppendUint64(append(b, 0xd3), uint64(int64(v)))
 		}
 		return binary.BigEndian.AppendUint64(append(b, 0xcb), math.Float64bits(v))

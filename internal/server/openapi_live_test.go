@@ -1,90 +1,26 @@
 package server_test
 
 import (
-	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
-
-	"nearside/internal/server"
-	"nearside/matcher"
-	"nearside/matcher/memory"
-	"nearside/matcher/route"
-	"nearside/matcher/store"
-	"nearside/matcher/wire"
-	"nearside/simd"
 )
 
 // documented is a running server beside the document that describes it.
 type documented struct {
-	url  string
+	*service
 	doc  *openapi3.T
 	seen map[string]bool // operations with an answer that was checked
 }
 
 func serveDocumented(t *testing.T) *documented {
 	t.Helper()
-	registry, err := matcher.NewRegistry([]matcher.Version{{
-		Number: 1001, Length: 256, Scale: 128, Similarity: matcher.Calibration{Midpoint: 12.6, Steepness: 1},
-	}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	kernel, err := simd.Select("auto")
-	if err != nil {
-		t.Fatal(err)
-	}
-	mem, err := memory.New(memory.Options{Registry: registry, Kernel: kernel, Workers: 2, Cost: 100})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(mem.Close)
-	unobserved := matcher.Observers{}
-	log := slog.New(slog.DiscardHandler)
-	objects, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: unobserved, Warn: log.Warn})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := objects.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	s, err := server.New(server.Options{
-		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Observer: unobserved, Log: log,
-		Router: route.New(route.Options{Registry: registry, Objects: mem, Matchers: []matcher.Matcher{mem}, Observer: unobserved}),
-		Metrics: func(w io.Writer, _ string) (string, error) {
-			_, err := io.WriteString(w, "rows 0\n")
-			return "text/plain", err
-		},
-		Limits: server.Limits{
-			Decoder: &wire.Decoder{Registry: registry, Now: time.Now, Limits: wire.Limits{
-				References: 1000, Candidates: 100, RawCandidates: 10000, Result: 1000, FilterValues: 100000,
-			}},
-			BodyBytes: 1 << 20, LineBytes: 1 << 16, RequestTimeout: time.Minute, Config: map[string]any{"listen": "here"},
-		},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- s.Run() }()
-	t.Cleanup(func() {
-		if err := s.Shutdown(context.Background()); err != nil { // the test's own context is over by now
-			t.Error(err)
-		}
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	return &documented{"http://" + s.Addr().String(), loadSpec(t), map[string]bool{}}
+	return &documented{start(t), loadSpec(t), map[string]bool{}}
 }
 
 // call sends a request and checks the answer: its status is want, the document
@@ -93,14 +29,14 @@ func serveDocumented(t *testing.T) *documented {
 func (d *documented) call(t *testing.T, want int, method, path, url, body string) {
 	t.Helper()
 	op := d.doc.Paths.Value(path).GetOperation(method)
-	request, err := http.NewRequestWithContext(t.Context(), method, d.url+url, strings.NewReader(body))
+	request, err := http.NewRequestWithContext(t.Context(), method, "http://"+d.address+url, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.HasPrefix(url, "/1/import") {
 		request.Header.Set("Content-Type", "application/x-ndjson")
 	}
-	answer, err := http.DefaultTransport.RoundTrip(request) // no redirects
+	answer, err := d.client.Do(request) // no redirects
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,15 +119,15 @@ func TestRaw(t *testing.T) {
 		}
 		return data[:32]
 	}
-	golden := func(kind, wrap string) {
+	golden := func(kind string) {
 		t.Helper()
 		a, b := of(v32, repeat(0x12, 0x34, 0x56, 0x78, 0x90)...), of(v32, repeat(0x01, 0x23, 0x45, 0x67, 0x89)...)
 		x.call("POST", "/1/matcher/raw", ask(`{"type":"`+kind+`","id":"a","data":`+a+`}`, `{"type":"`+kind+`","id":"b","data":`+b+`}`)).status(201).json(
 			`[{"reference":{"type":"` + kind + `","id":"a"},"matches":[{"result":{"candidate":{"type":"` + kind + `","id":"b"},"similarity":` +
 				number(similarity(v32, 0.4765625)) + `,"distance":0.4765625}}]}]`)
 	}
-	golden("raw_descriptor", "")
-	golden("sdk_descriptor", "")
+	golden("raw_descriptor")
+	golden("sdk_descriptor")
 
 	named := func(name, d string) string { return strings.Replace(given(d), "probe", name, 1) }
 	refs := named("a", of(v4, 0, 0, 0, 0)) + "," + named("b", of(v4, 3, 0, 0, 0))
@@ -150,4 +150,13 @@ func TestRaw(t *testing.T) {
 	x.call("POST", "/1/matcher/raw", ask(refs, "")).fault(12022, "candidates")
 	x.call("POST", "/1/matcher/raw?descriptor_version=4", ask(refs, candidates)).fault(12022, "descriptor_version")
 	x.call("POST", "/1/matcher/raw", ask(refs, candidates+strings.Repeat(","+given(of(v4, 1, 2, 3, 4)), 998))).fault(31007, "candidates", "1001", "1000")
+}
+
+// TestRowsLimit: what the limits of all sets allow has a limit, too.
+func TestRowsLimit(t *testing.T) {
+	x := start(t, func(s *settings) { s.limits.Candidates, s.limits.References = 100, 1000 })
+	x.line(1)
+	sets := func(n int) string { return all(`,"limit":1000`) + strings.Repeat(","+all(`,"limit":1000`), n-1) }
+	x.call("POST", "/1/matcher/faces", ask(stored(1)+strings.Repeat(","+stored(1), 99), sets(20))).status(201)
+	x.call("POST", "/1/matcher/faces", ask(stored(1)+strings.Repeat(","+stored(1), 99), sets(21))).fault(31007, "candidates", "21000 rows", "100 references", "2000000")
 }

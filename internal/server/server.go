@@ -67,11 +67,13 @@ type Server struct {
 	cancel   context.CancelFunc
 	draining atomic.Bool
 	entering sync.RWMutex // orders the start of requests before draining
+
+	largeImports chan struct{} // holds one for each import that makes large groups
 }
 
 // New listens on o.Listen and sets up the routes; connections wait until Run.
 func New(o Options) (*Server, error) {
-	s := &Server{options: o, methods: map[string][]string{}}
+	s := &Server{options: o, methods: map[string][]string{}, largeImports: make(chan struct{}, largeImportsMax)}
 	var err error
 	if s.listener, err = listen(o.Listen, o.Limits.RequestTimeout, s.refusal); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
@@ -87,7 +89,7 @@ func New(o Options) (*Server, error) {
 		hertz.WithTransport(newTransporter),
 		hertz.WithOnAccept(withConnection),
 		hertz.WithStreamBody(true),      // so that handlers begin before it is there: body.go reads it
-		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than the first bytes
+		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than two bytes
 		hertz.WithMaxHeaderBytes(headerMax),
 		hertz.WithDisablePreParseMultipartForm(true),
 		hertz.WithReadTimeout(o.Limits.RequestTimeout),
@@ -102,7 +104,7 @@ func New(o Options) (*Server, error) {
 }
 
 // headerMax is the most bytes of the head of a request.
-const headerMax = 64 << 10
+const headerMax = 1 << 20
 
 // redirectLog runs once: hertz has one log per process.
 var redirectLog sync.Once

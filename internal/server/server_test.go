@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -73,6 +74,7 @@ type service struct {
 	address string
 	server  *server.Server
 	memory  *memory.Memory
+	limits  server.Limits // to change and Reload; they share nothing with those in force
 	log     *buffer
 	spec    *spec
 	client  *http.Client
@@ -99,18 +101,21 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	objects := must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: points}))
 	t.Cleanup(func() { check(t, objects.Close()) })
 	log := &buffer{}
+	limits := func() server.Limits {
+		return server.Limits{
+			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits},
+			BodyBytes: set.body, LineBytes: set.line, RequestTimeout: set.timeout,
+			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
+		}
+	}
 	srv := must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Observer: points, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
 		Router: route.New(route.Options{Registry: registry, Objects: mem, Matchers: []matcher.Matcher{set.matcher(mem)}, Observer: points}),
-		Limits: server.Limits{
-			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits},
-			BodyBytes: set.body, LineBytes: set.line, RequestTimeout: set.timeout,
-			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
-		},
+		Limits: limits(),
 	}))
 	x := &service{
-		TB: t, address: srv.Addr().String(), server: srv, memory: mem, log: log, spec: newSpec(t),
+		TB: t, address: srv.Addr().String(), server: srv, memory: mem, limits: limits(), log: log, spec: newSpec(t),
 		client: &http.Client{
 			Transport:     &http.Transport{DisableCompression: true},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -230,3 +235,7 @@ func value(t testing.TB, text string) (v any) {
 	}
 	return v
 }
+
+func jsonOf(v any) string { return string(must(json.Marshal(v))) }
+
+func itoa(n int) string { return strconv.Itoa(n) }

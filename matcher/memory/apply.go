@@ -5,18 +5,19 @@ import (
 
 	"nearside/matcher"
 	"nearside/matcher/store"
+	"nearside/simd"
 )
 
 // rowOverhead is what a row needs beside its descriptors and its record: its
 // columns, its ID in the map, its bits in lists.
 const rowOverhead = columnBytes + 40
 
-// descriptorBytes is what the descriptors of a row need.
+// descriptorBytes is what the descriptors of a row need, copies included.
 func (vs versions) descriptorBytes() int {
 	n := 0
 	for _, v := range vs {
 		if v != nil {
-			n += v.Size()
+			n += slabBytes(v, simd.BlockRows) / simd.BlockRows
 		}
 	}
 	return n

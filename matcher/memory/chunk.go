@@ -66,13 +66,7 @@ type regions struct {
 // refers to the chunk any more: snapshots keep it alive, and so must whoever
 // holds only a slice of a column.
 func newChunk(vs versions, rowsMax int, r regions) (*chunk, error) {
-	rowBytes := 0
-	for _, v := range vs {
-		if v != nil {
-			rowBytes += v.Size()
-		}
-	}
-	c := &chunk{versions: vs, capacity: max(64, min(rowsMax, chunkBytesMax/max(1, rowBytes))) &^ 63}
+	c := &chunk{versions: vs, capacity: max(64, min(rowsMax, chunkBytesMax/max(1, vs.descriptorBytes()))) &^ 63}
 	columns, err := r.get(c.capacity*columnBytes+columnCount*64, false)
 	if err != nil {
 		return nil, err
@@ -96,8 +90,8 @@ func newChunk(vs versions, rowsMax int, r regions) (*chunk, error) {
 
 // columnBytes is what a row needs in columns, without its descriptors.
 const (
-	columnBytes = 16 + 8 + 4 + 3*2 + 4*4 + 8*int(matcher.DescriptorTypes)
-	columnCount = 10 + int(matcher.DescriptorTypes)
+	columnBytes = 16 + 8 + 4 + 3*2 + 4*4 + (4+8)*int(matcher.DescriptorTypes)
+	columnCount = 10 + 2*int(matcher.DescriptorTypes)
 )
 
 func (c *chunk) carve(mem []byte) {

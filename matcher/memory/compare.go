@@ -21,6 +21,8 @@ type scanner struct {
 	kernel  *simd.Kernel
 	members []member
 	packed  []*probe // that queries holds
+	step    float64  // of their copies; 0: they are bytes themselves
+	copies  []coarseQuery
 	queries simd.QueriesU8
 	vectors [][]byte
 	found   []hit
@@ -42,12 +44,16 @@ type scanner struct {
 }
 
 // scanBlocks is the most blocks of one scan for one reference: bounds fall
-// after each.
+// after each. A zone holds a multiple of it.
 const scanBlocks = 32
 
 func newScanner(k *simd.Kernel) *scanner {
 	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}}
 }
+
+// prefetchBlocks is how many blocks are asked for ahead of one that stands
+// alone: memory takes long to answer, but answers many at once.
+const prefetchBlocks = 1
 
 // do compares the strip of a lease with the references of its jobs.
 func (w *scanner) do(l *lease) (err error) {
@@ -56,25 +62,39 @@ func (w *scanner) do(l *lease) (err error) {
 			err = matcher.Errorf(matcher.CodeInternal, "memory: scan: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	w.members = w.members[:0]
 	v := l.parts[0].job.version
+	blocks := hasBlocks(v)
+	if c := l.parts[0].strip.view.slabs[v.Type].coarse; c != nil && c.poor(l.parts[0].strip.lo, l.parts[0].strip.hi) {
+		blocks = false
+	}
+	alone := func(p part) bool { return blocks && !p.strip.dense }
 	for _, p := range l.parts {
-		if v.Encoding == matcher.Uint8 && !p.strip.dense {
+		if alone(p) {
 			w.compareSparse(p)
-			continue
-		}
-		for _, probe := range p.job.probes {
-			w.members = append(w.members, member{probe, p.strip})
 		}
 	}
-	switch {
-	case len(w.members) == 0:
-	case v.Encoding == matcher.Uint8:
+	w.members = w.members[:0]
+	for _, p := range l.parts {
+		if !alone(p) {
+			w.join(p)
+		}
+	}
+	if len(w.members) == 0 {
+		return nil
+	}
+	if blocks {
 		w.compareDense(v)
-	default:
+	} else {
 		w.compareFloats(v)
 	}
 	return nil
+}
+
+// join adds the references of a part to w.members.
+func (w *scanner) join(p part) {
+	for _, probe := range p.job.probes {
+		w.members = append(w.members, member{probe, p.strip})
+	}
 }
 
 // forget drops what would keep a snapshot alive.
@@ -87,19 +107,32 @@ func (w *scanner) forget() {
 	w.next.Reset()
 }
 
-// pack puts the probes of w.members into w.queries, if they are not there.
-func (w *scanner) pack() {
-	same := len(w.packed) == len(w.members)
+// pack puts the probes of w.members into w.queries, as s needs them, if they
+// are not there.
+func (w *scanner) pack(s *slab) {
+	step := 0.0
+	if s.coarse != nil {
+		step = s.coarse.step
+	}
+	same := len(w.packed) == len(w.members) && w.step == step
 	for i := 0; same && i < len(w.members); i++ {
 		same = w.packed[i] == w.members[i].probe
 	}
 	if same {
 		return
 	}
-	w.packed, w.vectors = w.packed[:0], w.vectors[:0]
-	for _, m := range w.members {
+	w.packed, w.vectors, w.step = w.packed[:0], w.vectors[:0], step
+	for i, m := range w.members {
 		w.packed = append(w.packed, m.probe)
-		w.vectors = append(w.vectors, m.probe.query)
+		if step == 0 {
+			w.vectors = append(w.vectors, m.probe.query)
+			continue
+		}
+		if i == len(w.copies) {
+			w.copies = append(w.copies, coarseQuery{})
+		}
+		w.copies[i].set(step, m.probe.floats, m.probe.scale())
+		w.vectors = append(w.vectors, w.copies[i].bytes)
 	}
 	w.kernel.PackU8(&w.queries, w.vectors)
 }
@@ -107,58 +140,71 @@ func (w *scanner) pack() {
 // compareDense compares all rows of a strip with w.members, which may see
 // different numbers of its rows.
 func (w *scanner) compareDense(v *matcher.Version) {
-	w.pack()
 	wide := w.members[0].strip
 	for _, m := range w.members[1:] {
 		if m.strip.hi > wide.hi {
 			wide = m.strip
 		}
 	}
+	w.pack(&wide.view.slabs[v.Type])
 	s := w.slab(wide.view, v.Type, wide.hi)
 	if len(w.members) == 1 {
 		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
 		return
 	}
+	groups := w.queries.Groups()
 	for at := wide.lo; at < wide.hi; at += simd.TileRows {
-		w.tile, w.next = w.next, w.tile
-		if at == wide.lo {
-			w.fill(w.tile, &s, at, wide.hi)
-		}
-		var next *simd.TileU8
-		if at+simd.TileRows < wide.hi {
-			w.fill(w.next, &s, at+simd.TileRows, wide.hi)
-			next = w.next
-		}
-		for g := range w.queries.Groups() {
-			w.compareTile(g, next)
-			next = nil // the first group has brought it
+		w.fill(w.tile, &s, at, wide.hi)
+		for g := range groups {
+			w.compareTile(&s, g, at, w.ahead(&s, g, groups, at+simd.TileRows, wide.hi))
+			always := s.always(at)
 			first, count := w.queries.Group(g)
 			for q := range count {
-				if mask := w.hits.Masks[q]; mask != 0 {
-					w.take(first+q, at, mask, w.hits.Values[q][:])
+				if mask := w.hits.Masks[q] | always; mask != 0 {
+					w.take(&s, first+q, at, mask, w.hits.Values[q][:])
 				}
 			}
 		}
 	}
 }
 
+// ahead returns the part of the tile from at that group g shall bring into the
+// cache, nil for none. The first groups share that: one alone would ask for
+// more than memory gives in its time, and wait.
+func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
+	parts := 1
+	if groups >= simd.TileBlocks {
+		parts = simd.TileBlocks
+	} else if groups >= 2 {
+		parts = 2
+	}
+	rows := simd.TileRows / parts
+	if at += g * rows; g >= parts || at >= hi {
+		return nil
+	}
+	w.fill(w.next, s, at, min(hi, at+rows))
+	return w.next
+}
+
 // shown is a slab as far as a snapshot shows it: its last block may be a copy.
 type shown struct {
 	*slab
+	rows       int
 	tail       int // number of the block that is a copy; -1: none
-	block16    []byte
+	tailBlock  []byte
 	tailConsts []int32
 }
 
 // slab returns the first n rows of a view's descriptors.
 func (w *scanner) slab(v *view, t matcher.DescriptorType, n int) shown {
-	s := shown{slab: &v.slabs[t], tail: -1}
+	s := shown{slab: &v.slabs[t], rows: n, tail: -1}
 	rest := n % simd.BlockRows
 	if rest == 0 {
 		return s
 	}
 	s.tail = n / simd.BlockRows
-	w.tail = slices.Grow(w.tail[:0], simd.BlockBytesU8(s.version.Length))[:simd.BlockBytesU8(s.version.Length)]
+	size := simd.BlockBytesU8(s.version.Length)
+	w.tail = slices.Grow(w.tail[:0], size)[:size]
 	block, consts := s.slab.block(s.tail)
 	w.row = slices.Grow(w.row[:0], s.version.Length)[:s.version.Length]
 	for i := range rest {
@@ -167,15 +213,24 @@ func (w *scanner) slab(v *view, t matcher.DescriptorType, n int) shown {
 	}
 	clear(w.tailConsts[:])
 	copy(w.tailConsts[:rest], consts[:rest])
-	s.block16, s.tailConsts = w.tail, w.tailConsts[:]
+	s.tailBlock, s.tailConsts = w.tail, w.tailConsts[:]
 	return s
 }
 
 func (s *shown) block(b int) ([]byte, []int32) {
 	if b == s.tail {
-		return s.block16, s.tailConsts
+		return s.tailBlock, s.tailConsts
 	}
 	return s.slab.block(b)
+}
+
+// always returns those of the rows from at, a multiple of 64, that kernels say
+// nothing about.
+func (s *shown) always(at int) uint64 {
+	if s.coarse == nil {
+		return 0
+	}
+	return s.coarse.cut[at/64].Load()
 }
 
 // fill makes a tile of the rows from at, up to hi.
@@ -186,24 +241,30 @@ func (w *scanner) fill(t *simd.TileU8, s *shown, at, hi int) {
 	}
 }
 
-// compareTile compares w.tile with group g.
-func (w *scanner) compareTile(g int, next *simd.TileU8) {
+// compareTile compares w.tile, whose rows are of the zone of at, with group g.
+func (w *scanner) compareTile(s *shown, g, at int, next *simd.TileU8) {
 	first, count := w.queries.Group(g)
 	for q := range count {
-		w.limits[q] = w.limit(first + q)
+		w.limits[q] = w.limit(s, first+q, at)
 	}
 	w.kernel.TileU8(&w.queries, g, w.tile, &w.limits, &w.hits, next)
 }
 
-// limit returns the value beyond which a row is not for query q.
-func (w *scanner) limit(q int) int32 {
-	return w.queries.Limit(q, uint32(min(w.members[q].probe.within(), math.MaxInt32)))
+// limit returns the value beyond which a row of the zone of at is not for
+// query q.
+func (w *scanner) limit(s *shown, q, at int) int32 {
+	within := w.members[q].probe.within()
+	if s.coarse == nil {
+		return w.queries.Limit(q, uint32(min(within, math.MaxInt32)))
+	}
+	e, norm := s.coarse.bounds(at/zoneRows, s.rows, s.version.Length)
+	return w.copies[q].limit(s.coarse.step, within, e, norm)
 }
 
 // scan compares blocks lo..hi-1 with query q alone.
 func (w *scanner) scan(s *shown, q, lo, hi int) {
 	for lo < hi {
-		n := min(scanBlocks, hi-lo)
+		n := min(scanBlocks-lo%scanBlocks, hi-lo) // within a zone
 		if s.tail == lo {
 			n = 1
 		} else if s.tail > lo {
@@ -213,10 +274,11 @@ func (w *scanner) scan(s *shown, q, lo, hi int) {
 		if n > 1 {
 			block, consts = s.blocks[lo*len(block):(lo+n)*len(block)], s.consts[lo*simd.BlockRows:(lo+n)*simd.BlockRows]
 		}
-		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(q), w.values[:n*simd.BlockRows], w.masks[:n])
+		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(s, q, lo*simd.BlockRows), w.values[:n*simd.BlockRows], w.masks[:n])
 		for b, mask := range w.masks[:n] {
-			if mask != 0 {
-				w.take(q, (lo+b)*simd.BlockRows, uint64(mask), w.values[b*simd.BlockRows:])
+			at := (lo + b) * simd.BlockRows
+			if all := uint64(mask) | s.always(at)>>(at&63)&0xffff; all != 0 {
+				w.take(s, q, at, all, w.values[b*simd.BlockRows:])
 			}
 		}
 		lo += n
@@ -225,7 +287,7 @@ func (w *scanner) scan(s *shown, q, lo, hi int) {
 
 // take offers the rows of mask, of which the first has offset at, to the
 // probe of query q: those that its strip has and selects.
-func (w *scanner) take(q, at int, mask uint64, values []int32) {
+func (w *scanner) take(s *shown, q, at int, mask uint64, values []int32) {
 	m := &w.members[q]
 	if left := m.strip.hi - at; left < 64 {
 		mask &= 1<<max(0, left) - 1
@@ -236,7 +298,12 @@ func (w *scanner) take(q, at int, mask uint64, values []int32) {
 	w.found = w.found[:0]
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
+		row := m.strip.base + uint32(at+i)
+		if s.coarse == nil {
+			w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), row})
+		} else {
+			w.found = append(w.found, hit{m.probe.exact(s.row(at + i)), row})
+		}
 	}
 	if len(w.found) > 0 {
 		m.probe.offer(w.found)
@@ -248,10 +315,8 @@ func (w *scanner) take(q, at int, mask uint64, values []int32) {
 // side by side are what a scan reads anyway.
 func (w *scanner) compareSparse(p part) {
 	w.members = w.members[:0]
-	for _, probe := range p.job.probes {
-		w.members = append(w.members, member{probe, p.strip})
-	}
-	w.pack()
+	w.join(p)
+	w.pack(&p.strip.view.slabs[p.job.version.Type])
 	w.blocks = w.blocks[:0]
 	for i, word := range p.strip.mask {
 		for b := 0; word != 0; b, word = b+1, word>>simd.BlockRows {
@@ -267,15 +332,23 @@ func (w *scanner) compareSparse(p part) {
 			for j < len(w.blocks) && w.blocks[j] == w.blocks[j-1]+1 {
 				j++
 			}
+			for ahead := j; ahead < min(j+prefetchBlocks, len(w.blocks)); ahead++ {
+				block, _ := s.block(w.blocks[ahead])
+				w.kernel.Prefetch(block)
+			}
 			w.scan(&s, 0, w.blocks[i], w.blocks[j-1]+1)
 			i = j
 		}
 	} else {
-		for part := range slices.Chunk(w.blocks, simd.TileBlocks) {
-			w.compareBlocks(&s, part)
+		for lo := 0; lo < len(w.blocks); {
+			hi := lo + 1 // tiles of one zone
+			for hi < min(lo+simd.TileBlocks, len(w.blocks)) && w.blocks[hi]/scanBlocks == w.blocks[lo]/scanBlocks {
+				hi++
+			}
+			w.compareBlocks(&s, w.blocks[lo:hi])
+			lo = hi
 		}
 	}
-	w.members = w.members[:0]
 }
 
 // compareBlocks compares up to four blocks, wherever they are, with all
@@ -286,12 +359,13 @@ func (w *scanner) compareBlocks(s *shown, blocks []int) {
 		w.tile.Add(s.block(b))
 	}
 	for g := range w.queries.Groups() {
-		w.compareTile(g, nil)
+		w.compareTile(s, g, blocks[0]*simd.BlockRows, nil)
 		first, count := w.queries.Group(g)
 		for q := range count {
 			for i, b := range blocks {
-				if mask := w.hits.Masks[q] >> (i * simd.BlockRows) & 0xffff; mask != 0 {
-					w.take(first+q, b*simd.BlockRows, mask, w.hits.Values[q][i*simd.BlockRows:])
+				at := b * simd.BlockRows
+				if mask := (w.hits.Masks[q]>>(i*simd.BlockRows) | s.always(at)>>(at&63)) & 0xffff; mask != 0 {
+					w.take(s, first+q, at, mask, w.hits.Values[q][i*simd.BlockRows:])
 				}
 			}
 		}

@@ -70,7 +70,7 @@ func (w *scanner) compareRun(v *matcher.Version, m *member, at, n int, mask uint
 		if limit.excludes(values[i], s, at+i) {
 			continue
 		}
-		w.found = append(w.found, hit{v.Distance(p.query, s.row(at+i)), m.strip.base + uint32(at+i)})
+		w.found = append(w.found, hit{p.exact(s.row(at + i)), m.strip.base + uint32(at+i)})
 		if len(w.found) == cap(w.found) || p.order == matcher.BySimilarity {
 			p.offer(w.found)
 			w.found = w.found[:0]

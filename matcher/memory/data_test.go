@@ -38,7 +38,9 @@ func TestRealFaces(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64},
 		matcher.Version{Number: 1001, Length: 256, Scale: 128, Similarity: s},
 		matcher.Version{Number: 2001, Length: 256, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: unit},
-		matcher.Version{Number: 2002, Length: 256, Encoding: matcher.Float32, Metric: matcher.L2, Similarity: unit})
+		matcher.Version{Number: 2002, Length: 256, Encoding: matcher.Float32, Metric: matcher.L2, Similarity: unit},
+		matcher.Version{Number: 2003, Length: 256, Encoding: matcher.Float32, Metric: matcher.Cosine, Exact: matcher.Plain, Similarity: unit},
+		matcher.Version{Number: 2004, Length: 256, Encoding: matcher.Float32, Metric: matcher.L2, Exact: matcher.Plain, Similarity: unit})
 	file, err := os.Open("../../bench/data/faces.ndjson")
 	if err != nil {
 		t.Fatal(err)
@@ -59,18 +61,18 @@ func TestRealFaces(t *testing.T) {
 		if err := json.Unmarshal(scan.Bytes(), &line); err != nil {
 			t.Fatal(err)
 		}
-		row := len(changes) / 3
-		for _, c := range []store.Change{
-			put(matcher.MustID(line.FaceID), 1001, line.Descriptor.Data),
-			put(matcher.NameID(fmt.Sprint("cosine", row)), 2001, floats[row]),
-			put(matcher.NameID(fmt.Sprint("l2", row)), 2002, floats[row]),
-		} {
+		row := len(changes) / 5
+		faces := []store.Change{put(matcher.MustID(line.FaceID), 1001, line.Descriptor.Data)}
+		for _, version := range []uint32{2001, 2002, 2003, 2004} {
+			faces = append(faces, put(matcher.NameID(fmt.Sprint(version, row)), version, floats[row]))
+		}
+		for _, c := range faces {
 			c.Object.ExternalID, c.Object.UserData, c.Object.CreateTime = line.ExternalID, line.UserData, matcher.Time(row/4)
 			changes = append(changes, c)
 		}
 	}
-	if len(changes) != 3*88 {
-		t.Fatalf("%d rows, want 3 x 88", len(changes))
+	if len(changes) != 5*88 {
+		t.Fatalf("%d rows, want 5 x 88", len(changes))
 	}
 	p.commit(t, changes...)
 	sets := []*matcher.Candidates{

@@ -18,6 +18,9 @@
 // commit they are. Segments are a cache of the store, and are nothing without
 // it.
 //
+// A match is one or more jobs: a selection of rows to be compared with some
+// references. A scheduler lets jobs share strips of rows, in schedule.go.
+//
 // Descriptors are kept as they came, little-endian: the package needs a
 // little-endian machine.
 package memory

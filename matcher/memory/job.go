@@ -80,13 +80,12 @@ func (j *job) same(lead *job, s *strip) *strip {
 func newJob(s *Selection, v *matcher.Version) *job {
 	table := s.snap.tables[s.origin]
 	j := &job{origin: s.origin, version: v, index: make([][]int32, len(table)), done: make(chan struct{})}
-	words := s.words()
 	for i := range table {
 		view := &table[i]
 		if view.live() == 0 || view.versions[v.Type] != v {
 			continue
 		}
-		selected, all := words(uint32(i))
+		selected, all := s.words(uint32(i))
 		if selected == nil && !all {
 			continue
 		}

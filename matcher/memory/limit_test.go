@@ -214,3 +214,36 @@ func TestMisfits(t *testing.T) {
 	}
 	invariants(t, p.Memory)
 }
+
+// TestTwoDescriptors: an event has a face and a body; the columns of both find
+// room whatever they are.
+func TestTwoDescriptors(t *testing.T) {
+	similarity := matcher.Calibration{Midpoint: 1, Steepness: 1}
+	float := matcher.Version{Length: 3, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: similarity}
+	face, body := float, float
+	face.Number, body.Number, body.Type = 1, 2, matcher.BodyDescriptor
+	p := newPair(t, Options{chunkRows: 4096}, face, body)
+	var changes []store.Change
+	for i := range 200 {
+		o := &matcher.Object{Origin: matcher.Events, ID: matcher.ID{byte(i)}}
+		o.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 1, Data: pack([]float32{1, float32(i), 0})}
+		if i%2 == 0 {
+			o.Descriptors[matcher.BodyDescriptor] = matcher.Descriptor{Version: 2, Data: pack([]float32{0, 1, float32(i)})}
+		}
+		changes = append(changes, store.Change{Kind: store.PutObject, Object: o})
+	}
+	p.commit(t, changes...)
+	invariants(t, p.Memory)
+	set := &matcher.Candidates{Origin: matcher.Events, Limit: 1}
+	for i, c := range changes {
+		for n, d := range c.Object.Descriptors {
+			if d.IsZero() {
+				continue
+			}
+			r := p.Match(t.Context(), []matcher.SubRequest{reference(p.options.Registry.Version(d.Version), d.Data, set)})[0]
+			if r.Err != nil || len(r.Matches) != 1 || r.Matches[0].ID != c.Object.ID || r.Scan.RowsScanned != 200/(1+n) {
+				t.Fatalf("event %d, descriptor %d: %+v", i, n, r)
+			}
+		}
+	}
+}

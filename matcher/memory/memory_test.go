@@ -61,6 +61,9 @@ func TestEqualsBruteForce(t *testing.T) {
 				}
 				w := newWorld(uint64(workers))
 				for i := range len(w.versions) {
+					if underRace && i%5 > 0 {
+						continue
+					}
 					versions := w.versions[i : i+1]
 					if i%3 == 0 {
 						versions = []*matcher.Version{w.versions[i], w.versions[(i*5+1)%len(w.versions)]}

@@ -157,8 +157,8 @@ func newWorld(seed uint64) *world {
 	for i, n := range []int{1, 31, 32, 128, 256, 512, 2048} {
 		custom = append(custom,
 			matcher.Version{Number: uint32(1000 + i), Encoding: matcher.Uint8, Length: n, Scale: 128, Similarity: matcher.Calibration{Midpoint: float64(n) / 12, Steepness: 40 / float64(n)}},
-			matcher.Version{Number: uint32(2000 + i), Encoding: matcher.Float32, Length: n, Metric: matcher.L2, Similarity: matcher.Calibration{Midpoint: 2 * float64(n), Steepness: 5 / float64(n)}},
-			matcher.Version{Number: uint32(3000 + i), Encoding: matcher.Float32, Length: n, Metric: matcher.Cosine, Similarity: matcher.Calibration{Midpoint: 2, Steepness: 4}})
+			matcher.Version{Number: uint32(2000 + i), Encoding: matcher.Float32, Length: n, Metric: matcher.L2, Exact: matcher.Exact(i % 2), Similarity: matcher.Calibration{Midpoint: 2 * float64(n), Steepness: 5 / float64(n)}},
+			matcher.Version{Number: uint32(3000 + i), Encoding: matcher.Float32, Length: n, Metric: matcher.Cosine, Exact: matcher.Exact((i + 1) % 2), Similarity: matcher.Calibration{Midpoint: 2, Steepness: 4}})
 	}
 	registry, err := matcher.NewRegistry(custom)
 	if err != nil {

@@ -51,6 +51,23 @@ func newProbe(snap *snapshot, sub *matcher.SubRequest) *probe {
 	return p
 }
 
+// scale is what makes the query one of length 1 under cosine.
+func (p *probe) scale() float64 {
+	if p.version.Metric == matcher.Cosine {
+		return p.inverse
+	}
+	return 1
+}
+
+// exact returns the distance of a float32 row. Orders by time need it only of
+// rows that are early or late enough: push asks again.
+func (p *probe) exact(row []byte) float64 {
+	if p.order != matcher.BySimilarity {
+		return math.NaN()
+	}
+	return p.version.Distance(p.query, row)
+}
+
 // within returns the value above which a row cannot enter. It only falls, so
 // who holds an older one compares a few rows too many.
 func (p *probe) within() float64 { return math.Float64frombits(p.bound.Load()) }
@@ -80,6 +97,10 @@ func (p *probe) push(h hit) {
 	full := len(p.hits) == p.limit
 	if full && p.compare(h, p.hits[0]) >= 0 {
 		return
+	}
+	if math.IsNaN(h.value) {
+		v, i := p.snap.at(p.origin, h.row)
+		h.value = p.version.Distance(p.query, v.slabs[p.version.Type].row(i))
 	}
 	if p.threshold > 0 && p.version.SimilarityOf(p.distance(h)) < p.threshold {
 		return

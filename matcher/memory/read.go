@@ -32,6 +32,14 @@ func (m *Memory) Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descr
 	return obj, true
 }
 
+// Has implements [store.Applier].
+func (m *Memory) Has(o matcher.Origin, id matcher.ID) bool {
+	m.mu.RLock()
+	_, ok := m.rows[o][id]
+	m.mu.RUnlock()
+	return ok
+}
+
 // entry is a row with its ID, for ordering.
 type entry struct {
 	id  matcher.ID
@@ -42,19 +50,13 @@ type entry struct {
 func (s *Selection) eachEntry(yield func(entry) bool) {
 	defer runtime.KeepAlive(s.snap)
 	table := s.snap.tables[s.origin]
-	if s.rows != nil {
-		for it := s.rows.Iterator(); it.HasNext(); {
-			row := it.Next()
-			v, i := s.snap.at(s.origin, row)
-			if !yield(entry{v.ids[i], row}) {
-				return
-			}
-		}
-		return
-	}
 	for c := range table {
+		words, all := s.words(uint32(c))
 		for i := range table[c].n {
-			if table[c].alive(i) && !yield(entry{table[c].ids[i], uint32(c)<<16 | uint32(i)}) {
+			if !all && (words == nil || words[i>>6]>>(i&63)&1 == 0) {
+				continue
+			}
+			if !yield(entry{table[c].ids[i], uint32(c)<<16 | uint32(i)}) {
 				return
 			}
 		}

@@ -163,6 +163,13 @@ func (m *Memory) read(ctx context.Context, dir string, r *restored) (err error) 
 	for _, p := range c.sections(n) {
 		in.read(p)
 	}
+	for t := range c.slabs {
+		if copied := c.slabs[t].coarse; copied != nil {
+			if b := in.next(0); in.err == nil {
+				copied.restore(b, n)
+			}
+		}
+	}
 	r.arena = in.arena()
 	if in.err != nil {
 		return in.err

@@ -96,6 +96,7 @@ func (s *scheduler) enter(j *job) error {
 	for range start {
 		if err := s.pool.Submit(s.work); err != nil { // the pool is closed
 			s.leave(j)
+			<-j.done
 			return matcher.Errorf(matcher.CodeUnavailable, "matching: %w", err)
 		}
 	}

@@ -21,7 +21,7 @@ type sectionReader struct {
 // read fills dst with the next section.
 func (in *sectionReader) read(dst []byte) {
 	if in.err == nil && (len(in.sections) == 0 || in.sections[0].size != uint64(len(dst))) {
-		in.err = errors.New("its sections are not those of this program")
+		in.err = errSections
 	}
 	if in.err != nil {
 		return
@@ -45,9 +45,14 @@ func (in *sectionReader) read(dst []byte) {
 	in.sections = in.sections[1:]
 }
 
+var errSections = errors.New("its sections are not those of this program")
+
 // next returns the next section in memory of its own.
 func (in *sectionReader) next(spare int) []byte {
-	if in.err != nil || len(in.sections) == 0 {
+	if in.err == nil && len(in.sections) == 0 {
+		in.err = errSections
+	}
+	if in.err != nil {
 		return nil
 	}
 	b := make([]byte, in.sections[0].size, in.sections[0].size+uint64(spare))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 	"slices"
 	"unsafe"
 
@@ -148,7 +149,11 @@ func layoutOf(v *matcher.Version) uint32 {
 		s.put(row, data)
 	}
 	sum := crc32.Checksum([]byte{byte(v.Type), byte(v.Encoding), byte(v.Metric)}, castagnoli)
-	for _, p := range s.sections(rows) {
+	sections := s.sections(rows)
+	if s.coarse != nil {
+		sections = append(sections, s.coarse.append(nil, 2))
+	}
+	for _, p := range sections {
 		sum = crc32.Update(sum, castagnoli, p)
 	}
 	return sum ^ hashString("layout") ^ hashID(matcher.ID{1})
@@ -170,30 +175,61 @@ func (c *chunk) sections(n int) [][]byte {
 	return sections
 }
 
-// frozenSections is sections for who reads them while rows are added behind: the
-// writer calls it, and the block that both have is copied.
+// frozenSections is sections, and those of coarse copies, for who reads them
+// while rows are added behind: the writer calls it, and what both have is
+// copied.
 func (c *chunk) frozenSections(n int) [][]byte {
 	sections := c.sections(n)
-	if n%simd.BlockRows == 0 {
-		return sections
-	}
-	for i, p := range sections {
-		for t := range c.slabs {
-			if tail := c.slabs[t].tail(n); len(tail) > 0 && len(p) > 0 && &p[0] == &tail[0] {
-				sections[i] = slices.Clone(p)
-			}
+	for t := range c.slabs {
+		s := &c.slabs[t]
+		if tail := s.tail(n); len(tail) > 0 {
+			i := slices.IndexFunc(sections, func(b []byte) bool { return len(b) > 0 && &b[0] == &tail[0] })
+			sections[i] = slices.Clone(tail)
+		}
+		if s.coarse != nil {
+			sections = append(sections, s.coarse.append(nil, n))
 		}
 	}
 	return sections
 }
 
+// append appends what c says of the first n rows.
+func (c *coarse) append(dst []byte, n int) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, math.Float64bits(c.step))
+	for _, z := range c.zones[:(n+zoneRows-1)/zoneRows] {
+		dst = le.AppendUint64(dst, math.Float64bits(z.error))
+		dst = le.AppendUint64(dst, math.Float64bits(z.norm))
+		dst = le.AppendUint64(dst, uint64(z.cuts))
+	}
+	for i := range c.cut[:(n+63)/64] {
+		dst = le.AppendUint64(dst, c.cut[i].Load())
+	}
+	return dst
+}
+
+// restore reads what append wrote.
+func (c *coarse) restore(b []byte, n int) {
+	r := reader{b}
+	float := func() float64 { return math.Float64frombits(r.uint64()) }
+	c.step = float()
+	for i := range (n + zoneRows - 1) / zoneRows {
+		c.zones[i] = coarseZone{error: float(), norm: float(), cuts: int(r.uint64())}
+	}
+	for i := range (n + 63) / 64 {
+		c.cut[i].Store(r.uint64())
+	}
+}
+
 // sections returns the memory of the first n rows.
-func (s *slab) sections(n int) [][]byte {
+func (s *slab) sections(n int) (sections [][]byte) {
 	if s.blocks != nil {
 		whole := n / simd.BlockRows * simd.BlockBytesU8(s.version.Length)
-		return [][]byte{s.blocks[:whole:whole], s.tail(n), bytesOf(s.consts[:n])}
+		sections = append(sections, s.blocks[:whole:whole], s.tail(n), bytesOf(s.consts[:n]))
 	}
-	sections := [][]byte{s.rows[:n*s.version.Size()]}
+	if s.rows != nil {
+		sections = append(sections, s.rows[:n*s.version.Size()])
+	}
 	if s.inverse != nil {
 		sections = append(sections, bytesOf(s.inverse[:n]))
 	}

@@ -164,6 +164,47 @@ func TestLongRecords(t *testing.T) {
 	}
 }
 
+// TestSegmentsKeepBounds: what is known of copies in bytes comes back, so that
+// a scan of whole zones leaves out no row.
+func TestSegmentsKeepBounds(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 4096}, matcher.Version{Number: 1, Encoding: matcher.Float32, Length: 16, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	w := newWorld(3)
+	var changes []store.Change
+	for i := range 3 * zoneRows {
+		row := make([]float32, 16)
+		for j := range row {
+			row[j] = float32(w.NormFloat64())
+		}
+		if i%50 == 49 {
+			row[3] = 100 // more than bytes hold
+		}
+		changes = append(changes, put(w.newID(), 1, pack(row)))
+	}
+	p.commit(t, changes...)
+	dir := t.TempDir()
+	seal(t, p.Memory, dir, "")
+	m := newPair(t, Options{chunkRows: 4096}, *p.options.Registry.Version(1))
+	if _, err := m.Restore(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	want, got := p.snap.tables[matcher.Faces][0].slabs[0].coarse, m.snap.tables[matcher.Faces][0].slabs[0].coarse
+	if got.step != want.step || !slices.Equal(got.zones, want.zones) || want.zones[2].cuts == 0 || want.zones[2].error == 0 {
+		t.Errorf("step %v, zones %v; want %v, %v", got.step, got.zones, want.step, want.zones)
+	}
+	for i := range want.cut {
+		if got.cut[i].Load() != want.cut[i].Load() {
+			t.Fatalf("cut %d: %x, want %x", i, got.cut[i].Load(), want.cut[i].Load())
+		}
+	}
+	m.oracle = p.oracle
+	var subs []matcher.SubRequest
+	for i := range 20 {
+		data := changes[i*49].Object.Descriptors[0].Data
+		subs = append(subs, reference(m.options.Registry.Version(1), data, &matcher.Candidates{Limit: 1 + i}))
+	}
+	m.check(t, subs, m.expect(subs))
+}
+
 // TestDamagedSegments flips bits in every section of every file, cuts, removes
 // and swaps files: what is restored is the whole state, or an error names the
 // file, and nothing is.
@@ -296,6 +337,9 @@ func TestChangedVersions(t *testing.T) {
 	c = v
 	c.Length = 11
 	try(false, "another length", c)
+	c = v
+	c.Exact = matcher.Plain
+	try(false, "without a copy", c)
 	c = v
 	c.Type = matcher.BodyDescriptor
 	try(false, "another type", c)

@@ -13,7 +13,8 @@ import (
 type Selection struct {
 	snap   *snapshot
 	origin matcher.Origin
-	rows   *roaring.Bitmap // nil: every live row
+	all    bool
+	chunks [][]uint64 // unless all: by chunk, a bit per row; nil: none of it
 	n      int
 }
 
@@ -124,34 +125,35 @@ func (q *query) columns(f *matcher.Filter) {
 // run evaluates the query.
 func (q *query) run(ctx context.Context) (*Selection, error) {
 	s := &Selection{snap: q.snap, origin: q.origin}
-	all := q.snap.live(q.origin)
+	live := q.snap.live(q.origin)
 	switch {
 	case q.base == nil && len(q.predicates) == 0:
-		s.n = all
-		return s, nil
-	case q.base != nil && int(q.base.GetCardinality())*sparse < all:
-		s.rows = q.eachRow()
+		s.all, s.n = true, live
+	case q.base != nil && int(q.base.GetCardinality())*sparse < live:
+		q.eachRow(s)
 	default:
-		rows, err := q.eachChunk(ctx)
-		if err != nil {
-			return nil, err
-		}
-		s.rows = rows
+		return s, q.eachChunk(ctx, s)
 	}
-	s.n = int(s.rows.GetCardinality())
 	return s, nil
 }
 
 // eachRow tests the rows of a small base one by one.
-func (q *query) eachRow() *roaring.Bitmap {
-	kept := make([]uint32, 0, q.base.GetCardinality())
+func (q *query) eachRow(s *Selection) {
+	table := q.snap.tables[q.origin]
+	s.chunks = make([][]uint64, len(table))
 	for it := q.base.Iterator(); it.HasNext(); {
 		row := it.Next()
-		if v, i := q.snap.at(q.origin, row); v.alive(i) && q.passes(v, i) {
-			kept = append(kept, row)
+		v, i := q.snap.at(q.origin, row)
+		if !v.alive(i) || !q.passes(v, i) {
+			continue
 		}
+		words := &s.chunks[row>>16]
+		if *words == nil {
+			*words = make([]uint64, (v.n+63)/64)
+		}
+		(*words)[i>>6] |= 1 << (i & 63)
+		s.n++
 	}
-	return roaring.BitmapOf(kept...)
 }
 
 func (q *query) passes(v *view, i int) bool {
@@ -163,23 +165,24 @@ func (q *query) passes(v *view, i int) bool {
 	return true
 }
 
-// eachChunk evaluates whole columns into bitmaps.
-func (q *query) eachChunk(ctx context.Context) (*roaring.Bitmap, error) {
+// eachChunk evaluates whole columns.
+func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 	const perChunk = chunkRowsMax / 64
 	table := q.snap.tables[q.origin]
 	dense := make([]uint64, len(table)*perChunk)
 	if q.base != nil {
 		q.base.WriteDenseTo(dense)
 	}
+	s.chunks = make([][]uint64, len(table))
 	for c := range table {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		v, words := &table[c], dense[c*perChunk:(c+1)*perChunk]
+		v := &table[c]
 		if v.n == 0 {
 			continue // dropped
 		}
-		words = words[:(v.n+63)/64]
+		words := dense[c*perChunk:][:(v.n+63)/64]
 		if q.base == nil {
 			fill(words, v.n)
 		}
@@ -189,8 +192,12 @@ func (q *query) eachChunk(ctx context.Context) (*roaring.Bitmap, error) {
 		for _, p := range q.predicates {
 			p.all(v, words)
 		}
+		if n, _ := count(words); n > 0 {
+			s.chunks[c] = words
+			s.n += n
+		}
 	}
-	return roaring.FromDense(dense, false), nil
+	return nil
 }
 
 // fill sets the first n bits of words, which are just as many as needed.
@@ -216,39 +223,20 @@ func (m *Memory) selection(ctx context.Context, o matcher.Origin, f *matcher.Fil
 	return q.run(ctx)
 }
 
-// words returns which rows are selected, as a
-// function of the chunk: words with a bit per row, or all of them.
-func (s *Selection) words() func(chunk uint32) (words []uint64, all bool) {
-	table := s.snap.tables[s.origin]
-	if s.rows == nil {
-		return func(chunk uint32) ([]uint64, bool) {
-			view := &table[chunk]
-			if view.dead == nil {
-				return nil, true
-			}
-			live := make([]uint64, (view.n+63)/64)
-			fill(live, view.n)
-			for w := range live {
-				live[w] &^= view.dead[w]
-			}
-			return live, false
-		}
+// words returns which rows of a chunk are selected, a bit per row, or that all
+// are.
+func (s *Selection) words(chunk uint32) (words []uint64, all bool) {
+	if !s.all {
+		return s.chunks[chunk], false
 	}
-	const perChunk = chunkRowsMax / 64
-	if s.n*sparse >= s.snap.live(s.origin) {
-		dense := make([]uint64, len(table)*perChunk)
-		s.rows.WriteDenseTo(dense)
-		return func(chunk uint32) ([]uint64, bool) { return dense[chunk*perChunk:][:(table[chunk].n+63)/64], false }
+	v := &s.snap.tables[s.origin][chunk]
+	if v.dead == nil {
+		return nil, true
 	}
-	found := map[uint32][]uint64{}
-	for it := s.rows.Iterator(); it.HasNext(); {
-		row := it.Next()
-		words := found[row>>16]
-		if words == nil {
-			words = make([]uint64, (table[row>>16].n+63)/64)
-			found[row>>16] = words
-		}
-		words[row>>6&(perChunk-1)] |= 1 << (row & 63)
+	words = make([]uint64, (v.n+63)/64)
+	fill(words, v.n)
+	for w := range words {
+		words[w] &^= v.dead[w]
 	}
-	return func(chunk uint32) ([]uint64, bool) { return found[chunk], false }
+	return words, false
 }

@@ -19,31 +19,50 @@ type slab struct {
 	blocks []byte
 	consts []int32
 
-	// float32: row-major, so that a row can be computed again in place.
+	// float32: row-major, so that a row can be computed again in place. Blocks
+	// and constants are then of their copy in bytes, if they have one.
 	rows    []byte
 	inverse []float64 // cosine: 1/|row|
+	coarse  *coarse   // nil: no copy
 }
 
 // slabBytes returns what a slab of n rows, a multiple of 16, needs in huge
 // pages.
 func slabBytes(v *matcher.Version, n int) int {
-	if v.Encoding == matcher.Uint8 {
-		return n / simd.BlockRows * simd.BlockBytesU8(v.Length)
+	bytes := 0
+	if hasBlocks(v) {
+		bytes += n / simd.BlockRows * simd.BlockBytesU8(v.Length)
 	}
-	return n * v.Size()
+	if v.Encoding == matcher.Float32 {
+		bytes += n * v.Size()
+	}
+	return bytes
+}
+
+// hasBlocks reports whether rows of v, or a copy of them, are compared as
+// bytes.
+func hasBlocks(v *matcher.Version) bool {
+	return v.Encoding == matcher.Uint8 || v.Exact == matcher.Bounded
 }
 
 // newSlab takes a slab of n rows: descriptors from mem, which is all its own,
 // columns off the front of columns.
 func newSlab(v *matcher.Version, n int, mem []byte, columns *[]byte) slab {
 	s := slab{version: v}
+	if hasBlocks(v) {
+		split := n / simd.BlockRows * simd.BlockBytesU8(v.Length)
+		s.blocks, mem = mem[:split:split], mem[split:]
+		s.consts = carve[int32](columns, n)
+	}
 	if v.Encoding == matcher.Uint8 {
-		s.blocks, s.consts = mem, carve[int32](columns, n)
 		return s
 	}
 	s.rows = mem
 	if v.Metric == matcher.Cosine {
 		s.inverse = carve[float64](columns, n)
+	}
+	if v.Exact == matcher.Bounded {
+		s.coarse = newCoarse(n)
 	}
 	return s
 }
@@ -57,16 +76,27 @@ func (s *slab) block(b int) (block []byte, consts []int32) {
 // put writes row i, which no snapshot shows yet. Others of its block may be
 // read meanwhile.
 func (s *slab) put(i int, data []byte) {
-	if s.blocks != nil {
-		block, consts := s.block(i / simd.BlockRows)
-		simd.PutRowU8(block, i%simd.BlockRows, data)
-		consts[i%simd.BlockRows] = simd.RowConstU8(data)
+	if s.version.Encoding == matcher.Uint8 {
+		s.putBytes(i, data, simd.RowConstU8(data))
 		return
 	}
 	copy(s.row(i), data)
+	scale := 1.0
 	if s.inverse != nil {
 		s.inverse[i] = 1 / norm(data)
+		scale = s.inverse[i]
 	}
+	if s.coarse != nil {
+		bytes, constant := s.coarse.put(i, floats(s.row(i)), scale)
+		s.putBytes(i, bytes, constant)
+	}
+}
+
+// putBytes writes row i of the blocks.
+func (s *slab) putBytes(i int, row []byte, constant int32) {
+	block, consts := s.block(i / simd.BlockRows)
+	simd.PutRowU8(block, i%simd.BlockRows, row)
+	consts[i%simd.BlockRows] = constant
 }
 
 // row returns the bytes of row i of float32, which belong to the slab.
@@ -77,7 +107,7 @@ func (s *slab) row(i int) []byte {
 
 // appendTo appends the bytes of row i to dst.
 func (s *slab) appendTo(dst []byte, i int) []byte {
-	if s.blocks == nil {
+	if s.rows != nil {
 		return append(dst, s.row(i)...)
 	}
 	n := len(dst)

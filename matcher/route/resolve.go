@@ -65,8 +65,8 @@ func (r *Router) object(req *Request, i int, ref matcher.Reference) ([]matcher.R
 func (r *Router) key(ctx context.Context, req *Request, ref matcher.Reference) ([]matcher.Reference, error) {
 	var objects []matcher.Object
 	if ref.Type == matcher.RefFaceExternalID { // the keys of events find nothing while none are stored
-		var err error
-		objects, err = r.options.Objects.Find(ctx, matcher.Faces, &matcher.Filter{ExternalIDs: []string{ref.ID}}, req.Account)
+		var err error // one more than allowed is enough to refuse: every face has a descriptor that counts
+		objects, _, err = r.options.Objects.Page(ctx, matcher.Faces, &matcher.Filter{ExternalIDs: []string{ref.ID}}, req.Account, 0, req.ReferencesMax+1, true)
 		if err != nil {
 			return nil, deadline(ctx, err)
 		}

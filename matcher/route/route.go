@@ -8,7 +8,7 @@ package route
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
 	"time"
 
 	"nearside/matcher"
@@ -19,8 +19,9 @@ import (
 type Objects interface {
 	// Get returns a visible object with its descriptors.
 	Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool)
-	// Find returns the visible objects of a filter by ID, with descriptors.
-	Find(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.Object, error)
+	// Page returns the visible objects of a filter that stand at offset and
+	// after it, at most size, in the order of IDs, and how many there are.
+	Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error)
 }
 
 // Options are what a Router is made with.
@@ -46,8 +47,9 @@ type Request struct {
 	Account    *matcher.ID            // only its objects are visible; nil: all
 	RequestID  string
 	Explain    bool
-	// ReferencesMax bounds the references once keys stand for what they found.
-	ReferencesMax int
+	// ReferencesMax bounds the references once keys stand for what they found;
+	// RowsMax the rows of the answer, were every limit used up.
+	ReferencesMax, RowsMax int
 }
 
 // Answer is the answer to a Request.
@@ -63,6 +65,9 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := checkRows(req, len(refs)); err != nil {
+		return nil, err
+	}
 	subs, places, err := r.split(req, refs)
 	if err != nil {
 		return nil, err
@@ -75,7 +80,7 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 	byMatcher := make([][]int, len(r.options.Matchers))
 	for i := range subs {
 		if choices[i], err = r.choose(ctx, &subs[i]); err != nil {
-			return nil, fmt.Errorf("candidates[%d]: %w", places[i].set, err)
+			return nil, matcher.Errorf(matcher.CodeNoMatcher, "candidates[%d]: %w", places[i].set, err)
 		}
 		byMatcher[choices[i].best] = append(byMatcher[choices[i].best], i)
 	}
@@ -95,6 +100,19 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 		a.Plans = plans(refs, req, places, choices, results)
 	}
 	return a, nil
+}
+
+// checkRows refuses requests whose answer could be larger than memory.
+func checkRows(req *Request, references int) error {
+	rows := 0
+	for _, c := range req.Candidates {
+		rows += c.Limit
+	}
+	if rows > req.RowsMax/max(references, 1) {
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits allow %d rows for each of %d references, together more than %d",
+			rows, references, req.RowsMax)
+	}
+	return nil
 }
 
 // place says which reference and set a sub-request belongs to.
@@ -140,7 +158,7 @@ func (r *Router) choose(ctx context.Context, sub *matcher.SubRequest) (choice, e
 		}
 	}
 	if c.best < 0 {
-		return c, matcher.Errorf(matcher.CodeNoMatcher, "no matcher can do this request")
+		return c, errors.New("no matcher can do it")
 	}
 	c.offered[c.best].Chosen = true
 	if c.offered[c.best].Reason == "" {
@@ -157,7 +175,12 @@ func (r *Router) ask(ctx context.Context, m matcher.Matcher, subs []matcher.SubR
 		batch[i] = subs[n]
 	}
 	point := matcher.MatchPoint{Time: start, Matcher: m.Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(mine)}
-	for i, result := range m.Match(ctx, batch) {
+	answered := m.Match(ctx, batch)
+	if len(answered) != len(batch) { // a plugin or a remote may be wrong; nobody takes that for an empty answer
+		err := matcher.Errorf(matcher.CodeInternal, "matcher %s gave %d results for %d sub-requests", m.Name(), len(answered), len(batch))
+		answered = slices.Repeat([]matcher.Result{{Err: err}}, len(batch))
+	}
+	for i, result := range answered {
 		results[mine[i]] = result
 		point.Rows += result.Scan.RowsScanned
 		point.Matches += len(result.Matches)

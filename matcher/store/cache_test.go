@@ -121,7 +121,7 @@ func TestSealing(t *testing.T) {
 	must(t, err)
 	rng := seeded()
 	for n := range 10 {
-		must(t, s.CreateObject(ctx, face(rng, id(n))))
+		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
 	<-c.seals
 	must(t, s.Close())
@@ -149,7 +149,7 @@ func TestDamageWithACache(t *testing.T) { // a poisoned store leaves goroutines
 	must(t, err)
 	sealed, mark := c.sealed, c.mark
 	for n := range 60 {
-		must(t, s.CreateObject(ctx, face(rng, id(1000+n))))
+		must(t, s.CreateObject(ctx, nil, face(rng, id(1000+n))))
 		if n == 20 {
 			must(t, s.db.Flush())
 		}

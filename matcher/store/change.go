@@ -25,6 +25,9 @@ type Change struct {
 // Applier keeps a copy of what is stored in memory. Its methods are called by
 // one goroutine at a time, in commit order.
 type Applier interface {
+	// Has reports whether there is an object, as of the last Apply. It saves
+	// the store from looking on disk for what is not there.
+	Has(origin matcher.Origin, id matcher.ID) bool
 	// Admit is asked before a transaction is committed whether there is room
 	// for changes: all that the next Apply would bring, those of this
 	// transaction last. An error, CodeFull, refuses this transaction alone.

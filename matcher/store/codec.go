@@ -62,6 +62,15 @@ var originKinds = [matcher.Origins]byte{matcher.Faces: 'f', matcher.Events: 'e',
 
 func objectKey(o matcher.Origin, id matcher.ID) key { return makeKey(originKinds[o], id) }
 
+// recordBytesMax is more than the record of o can have.
+func recordBytesMax(o *matcher.Object) int {
+	n := 128 + len(o.ExternalID) + len(o.UserData) + len(o.Avatar) + (len(o.Lists)+1)*binary.MaxVarintLen64
+	for _, d := range o.Descriptors {
+		n += len(d.Data)
+	}
+	return n
+}
+
 // appendObject appends the record of o. Lists that are not in the table are
 // CodeListNotFound.
 func appendObject(dst []byte, o *matcher.Object, table *lists) ([]byte, error) {

@@ -27,7 +27,7 @@ func TestConcurrentCommits(t *testing.T) {
 	// Each writer owns some IDs and knows what they must be in the end; a list
 	// and a counter object are shared by all.
 	counter := &matcher.Object{Origin: matcher.Events, ID: id(9999)}
-	must(t, s.CreateObject(ctx, counter))
+	must(t, s.CreateObject(ctx, nil, counter))
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(5000)}))
 	expected := make([]map[matcher.ID]string, writers)
 	var wg sync.WaitGroup
@@ -130,7 +130,7 @@ func TestTransactionsFailAlone(t *testing.T) {
 	if len(m.objects) != 2 || len(m.lists) != 0 || len(seen.stored) != 2 {
 		t.Errorf("%d objects, %d lists, %d observed", len(m.objects), len(m.lists), len(seen.stored))
 	}
-	wantCode(t, s.CreateObject(ctx, face(seeded(), id(5), id(101))), matcher.CodeListNotFound) // the table of lists was rolled back
+	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(5), id(101))), matcher.CodeListNotFound) // the table of lists was rolled back
 	s, m = reopen(t, s, m)
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(101)}))
 	reopen(t, s, m)
@@ -169,7 +169,7 @@ func TestAdmit(t *testing.T) {
 	errs := make([]error, 4)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { errs[i] = s.CreateObject(ctx, face(seeded(), id(i))) })
+		wg.Go(func() { errs[i] = s.CreateObject(ctx, nil, face(seeded(), id(i))) })
 	}
 	release()
 	wg.Wait()
@@ -186,7 +186,7 @@ func TestContextOfCommit(t *testing.T) {
 	release := block(t, s)
 	short, cancel := context.WithCancel(ctx)
 	result := make(chan error)
-	go func() { result <- s.CreateObject(short, face(seeded(), id(1))) }()
+	go func() { result <- s.CreateObject(short, nil, face(seeded(), id(1))) }()
 	cancel()
 	err := <-result
 	wantCode(t, err, matcher.CodeDeadline)
@@ -194,7 +194,7 @@ func TestContextOfCommit(t *testing.T) {
 		t.Errorf("%v hides its cause", err)
 	}
 	release()
-	must(t, s.CreateObject(ctx, face(seeded(), id(2))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	if m.object(matcher.Faces, id(1)) != nil {
 		t.Error("a transaction ran after its context ended")
 	}
@@ -216,7 +216,7 @@ func TestCommitAloneSeesTheCommittedState(t *testing.T) {
 	for w := range 4 {
 		wg.Go(func() {
 			for n := range 50 {
-				if err := s.CreateObject(ctx, face(rand.New(rand.NewPCG(1, 1)), id(w*100+n))); err != nil {
+				if err := s.CreateObject(ctx, nil, face(rand.New(rand.NewPCG(1, 1)), id(w*100+n))); err != nil {
 					t.Error(err)
 				}
 			}
@@ -254,7 +254,7 @@ func TestClose(t *testing.T) {
 	errs := make([]error, 20)
 	var wg sync.WaitGroup
 	for i := range errs {
-		wg.Go(func() { errs[i] = s.CreateObject(ctx, face(seeded(), id(i))) })
+		wg.Go(func() { errs[i] = s.CreateObject(ctx, nil, face(seeded(), id(i))) })
 	}
 	wg.Go(func() { must(t, s.Close()) })
 	release()
@@ -270,7 +270,7 @@ func TestClose(t *testing.T) {
 	if acked != len(m.objects) {
 		t.Errorf("%d acknowledged, %d applied", acked, len(m.objects))
 	}
-	wantCode(t, s.CreateObject(ctx, face(seeded(), id(30))), matcher.CodeUnavailable)
+	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(30))), matcher.CodeUnavailable)
 	must(t, s.Close())
 	reopen(t, s, m)
 }

@@ -19,17 +19,18 @@ import (
 )
 
 // killedDir returns a file system with a data directory "data" as a killed
-// process leaves it: tables, a manifest with some edits, a log that was not
-// closed. previous is the state before the last commit.
+// process leaves it: tables that were flushed and that were taken in, a
+// manifest with some edits, a log that was not closed. previous is the state before the last commit.
 func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 	t.Helper()
 	live := smallDisk(vfs.NewCrashableMem())
-	s, m := open(t, Options{Dir: "/data", fs: live})
+	s, m := open(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
 	rng := seeded()
 	for n := range 3 {
 		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + n)}))
 	}
 	for round := range 3 {
+		must(t, errors.Join(s.Import(ctx, nil, facesOf(rng, 20+10*round, 30, id(103+round)))...)) // a table
 		for n := range 20 {
 			_, err := s.PutObject(ctx, nil, face(rng, id(rng.IntN(40)), id(100+n%3)))
 			must(t, err)
@@ -40,10 +41,22 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 			must(t, s.db.Flush())
 		}
 	}
+	if n := s.db.Metrics().Ingest.Count; n != 3 {
+		t.Fatalf("%d tables were taken in", n)
+	}
 	previous = m.clone()
-	must(t, s.CreateObject(ctx, face(rng, id(1000))))
+	must(t, s.CreateObject(ctx, nil, face(rng, id(1000))))
 	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // of one moment: Pebble works on
 	return smallDisk(killed), m.clone(), previous
+}
+
+// facesOf returns lines of n new faces, in a list.
+func facesOf(rng *rand.Rand, from, n int, list matcher.ID) []ImportLine {
+	lines := make([]ImportLine, n)
+	for i := range lines {
+		lines[i] = ImportLine{Object: face(rng, id(from+i)), AddList: list}
+	}
+	return lines
 }
 
 func (m *model) clone() *model {

@@ -28,6 +28,7 @@ const (
 	nameLock      = "LOCK" // in nameDatabase
 	nameCommitted = "COMMITTED"
 	nameSpare     = "SPARE"
+	nameTable     = "INGEST" // a table on its way into the database
 )
 
 // dirState is what a data directory is.

@@ -29,7 +29,7 @@ func TestDirInUse(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	s, m := open(t, Options{Dir: dir})
-	must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	refused(t, Options{Dir: dir}, dir, "in use") // by this process
 
 	info, err := Inspect(dir) // must not drop the lock
@@ -40,7 +40,7 @@ func TestDirInUse(t *testing.T) {
 	if lines := childOutput(t, dir); len(lines) != 1 || !strings.Contains(lines[0], "in use") {
 		t.Errorf("another process says %q", lines)
 	}
-	must(t, s.CreateObject(ctx, face(seeded(), id(2))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	reopen(t, s, m)
 	must(t, s.Close())
 }
@@ -122,7 +122,7 @@ func TestCreationCutShort(t *testing.T) {
 		cuts++
 		smallDisk(stop.crashed)
 		s2, _ := open(t, Options{Dir: "/data", fs: stop.crashed})
-		must(t, s2.CreateObject(ctx, face(seeded(), id(1))))
+		must(t, s2.CreateObject(ctx, nil, face(seeded(), id(1))))
 		must(t, s2.Close())
 	}
 	if cuts < 20 {
@@ -135,7 +135,7 @@ func TestLostAndFoundIsNobodys(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700))
 	s, m := open(t, Options{Dir: dir})
-	must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	reopen(t, s, m)
 }
 

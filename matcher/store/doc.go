@@ -20,11 +20,16 @@
 //	COMMITTED  number of the last commit that was answered, with a checksum
 //	SPARE      disk space held back, so that a full disk cannot break the log
 //	segments/  the [Cache], if there is one; it can be deleted at any time
+//	INGEST     a table on its way into the database, or what a killed process left
 //	pebble/    the database; its LOCK file is held while the store is open
 //
 // [Open] reads everything before it writes anything, so that a damaged
 // directory is found untouched. COMMITTED finds what Pebble cannot see: a log
 // that ends early, but cleanly.
+//
+// A commit goes through Pebble's log. A large one is written as a sorted table
+// instead, once and not three times, which the database takes in as a whole.
+// Either way what a commit says about itself is part of it.
 //
 // With a [Cache] that fits, Open reads only lists, what was written since the
 // cache was sealed, and whatever else shares Pebble's blocks with them. All
@@ -34,7 +39,8 @@
 // # When the disk fails
 //
 // A transaction that would leave too little free space is refused with
-// CodeFull; writes work again when there is space. When a log or a manifest
+// CodeFull, and so is one whose table finds no space while it is written;
+// writes work again when there is space. When a log or a manifest
 // cannot be written all the same, Pebble has no way back: the store then is
 // poisoned. It refuses every write at once, [Store.Err] tells why, and the
 // process lives on with what is in memory, until it is started again.

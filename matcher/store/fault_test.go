@@ -92,7 +92,7 @@ func fill(s *Store, from, n int) (acked []matcher.ID, err error) {
 	for i := range n {
 		o := face(rng, id(from+i))
 		o.Avatar = strings.Repeat("a", 20_000)
-		if err := s.CreateObject(ctx, o); err != nil {
+		if err := s.CreateObject(ctx, nil, o); err != nil {
 			return acked, err
 		}
 		acked = append(acked, o.ID)
@@ -121,7 +121,7 @@ func TestPoison(t *testing.T) {
 				t.Fatal("no fault was met")
 			}
 			wantCode(t, s.Err(), code)
-			wantCode(t, s.CreateObject(ctx, face(seeded(), id(9000))), code)
+			wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(9000))), code)
 			wantCode(t, s.CommitAlone(ctx, func(*Tx) error { return nil }), code)
 			wantCode(t, s.Close(), code)
 			wantCode(t, s.Close(), code)
@@ -200,9 +200,9 @@ func TestFullDiskRefusesWrites(t *testing.T) {
 	noLeaks(t)
 	f := newFaults(func(errorfs.Op) bool { return false }, nil)
 	s, m := open(t, Options{Dir: "/data", fs: f.use})
-	must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	f.use.free.Store(100_000)
-	err := s.CreateObject(ctx, face(seeded(), id(2)))
+	err := s.CreateObject(ctx, nil, face(seeded(), id(2)))
 	wantCode(t, err, matcher.CodeFull)
 	if !strings.Contains(err.Error(), "100000 bytes free") {
 		t.Errorf("%q does not name the free bytes", err)
@@ -215,7 +215,7 @@ func TestFullDiskRefusesWrites(t *testing.T) {
 		t.Errorf("%v; %d objects, %d lists", s.Err(), len(m.objects), len(m.lists))
 	}
 	f.use.free.Store(1 << 40)
-	must(t, s.CreateObject(ctx, face(seeded(), id(2))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	reopen(t, s, m)
 }
 
@@ -227,18 +227,18 @@ func TestSpare(t *testing.T) {
 		return isLog(op.Path) && op.Kind == errorfs.OpFileWrite && s.spare.isHeld()
 	}, syscall.ENOSPC)
 	s, m := open(t, Options{Dir: "/data", fs: full.use})
-	must(t, s.CreateObject(ctx, face(seeded(), id(1))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	full.on.Store(true)
 	full.use.free.Store(3 << 20) // enough to try
-	must(t, s.CreateObject(ctx, face(seeded(), id(2))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	if full.hits.Load() != 1 || s.spare.isHeld() || s.Err() != nil {
 		t.Fatalf("hits %d, spare held %v, %v", full.hits.Load(), s.spare.isHeld(), s.Err())
 	}
 	full.use.free.Store(1 << 20)
-	wantCode(t, s.CreateObject(ctx, face(seeded(), id(3))), matcher.CodeFull)
+	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(3))), matcher.CodeFull)
 	full.on.Store(false)
 	full.use.free.Store(1 << 40)
-	must(t, s.CreateObject(ctx, face(seeded(), id(3))))
+	must(t, s.CreateObject(ctx, nil, face(seeded(), id(3))))
 	if !s.spare.isHeld() {
 		t.Error("the spare space was not put back")
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"time"
 
 	"nearside/matcher"
 )
@@ -23,7 +22,7 @@ type ImportLine struct {
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
 	errs := make([]error, len(lines))
 	err := s.Commit(ctx, func(tx *Tx) error {
-		now := matcher.TimeOf(time.Now())
+		now := matcher.TimeOf(s.opts.now())
 		for i := range lines {
 			errs[i] = tx.importLine(account, &lines[i], now)
 		}

@@ -18,7 +18,7 @@ import (
 
 // The child writes with some goroutines, each over IDs of its own, and prints
 // "start" before and "done" after each step, until it is killed. A step is a
-// put of the text "<step>", a delete, or a large import.
+// put of the text "<step>", a delete, or an import that is written as a table.
 
 const (
 	childWriters = 6
@@ -34,7 +34,7 @@ func childID(w, n int) matcher.ID {
 }
 
 func childMain(dir string) {
-	s, err := Open(context.Background(), Options{Dir: dir, Applier: newModel()})
+	s, err := Open(context.Background(), Options{Dir: dir, Applier: newModel(), tableBytes: importRows * 512})
 	if err != nil {
 		fmt.Println("fault", err)
 		os.Exit(1)

@@ -37,6 +37,8 @@ func newModel() *model {
 	return &model{objects: map[key]*matcher.Object{}, lists: map[matcher.ID]*matcher.List{}}
 }
 
+func (m *model) Has(o matcher.Origin, id matcher.ID) bool { return m.object(o, id) != nil }
+
 func (m *model) Admit(changes []Change) error {
 	if m.admit != nil {
 		return m.admit(changes)

@@ -36,17 +36,17 @@ func mayJoin(object, list matcher.ID) bool {
 
 // CreateObject stores a new object. There is one already: Origin.Exists; a
 // list is not there, or belongs to another account: CodeListNotFound.
-func (s *Store) CreateObject(ctx context.Context, o *matcher.Object) error {
-	return s.Commit(ctx, func(tx *Tx) error { return tx.create(o) })
+func (s *Store) CreateObject(ctx context.Context, account *matcher.ID, o *matcher.Object) error {
+	return s.Commit(ctx, func(tx *Tx) error { return tx.create(account, o) })
 }
 
 // CreateObjects is CreateObject for several, all or none. The error is of the
 // object at index, -1 when it is of none.
-func (s *Store) CreateObjects(ctx context.Context, objects []*matcher.Object) (index int, err error) {
+func (s *Store) CreateObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error) {
 	index = -1
 	err = s.Commit(ctx, func(tx *Tx) error {
 		for i, o := range objects {
-			if err := tx.create(o); err != nil {
+			if err := tx.create(account, o); err != nil {
 				index = i
 				return err
 			}
@@ -56,7 +56,7 @@ func (s *Store) CreateObjects(ctx context.Context, objects []*matcher.Object) (i
 	return index, err
 }
 
-func (tx *Tx) create(o *matcher.Object) error {
+func (tx *Tx) create(account *matcher.ID, o *matcher.Object) error {
 	there, err := tx.Has(o.Origin, o.ID)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ func (tx *Tx) create(o *matcher.Object) error {
 	if there {
 		return o.Origin.Exists(o.ID)
 	}
-	if err := checkLists(tx, nil, o, nil); err != nil {
+	if err := checkLists(tx, account, o, nil); err != nil {
 		return err
 	}
 	return tx.Put(o)

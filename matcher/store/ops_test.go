@@ -19,14 +19,14 @@ func TestObjects(t *testing.T) {
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir()})
 
-	must(t, s.CreateObject(ctx, face(rng, id(1))))
-	wantCode(t, s.CreateObject(ctx, face(rng, id(1))), matcher.CodeFaceExists)
-	wantCode(t, s.CreateObject(ctx, face(rng, id(2), id(100))), matcher.CodeListNotFound)
+	must(t, s.CreateObject(ctx, nil, face(rng, id(1))))
+	wantCode(t, s.CreateObject(ctx, nil, face(rng, id(1))), matcher.CodeFaceExists)
+	wantCode(t, s.CreateObject(ctx, nil, face(rng, id(2), id(100))), matcher.CodeListNotFound)
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
-	must(t, s.CreateObject(ctx, face(rng, id(2), id(100))))
+	must(t, s.CreateObject(ctx, nil, face(rng, id(2), id(100))))
 	event := &matcher.Object{Origin: matcher.Events, ID: id(1), CreateTime: 5}
-	must(t, s.CreateObject(ctx, event)) // IDs are per origin
-	wantCode(t, s.CreateObject(ctx, &matcher.Object{Origin: matcher.Events, ID: id(3), Lists: []matcher.ID{id(100)}}), matcher.CodeBadInput)
+	must(t, s.CreateObject(ctx, nil, event)) // IDs are per origin
+	wantCode(t, s.CreateObject(ctx, nil, &matcher.Object{Origin: matcher.Events, ID: id(3), Lists: []matcher.ID{id(100)}}), matcher.CodeBadInput)
 
 	created, err := s.PutObject(ctx, nil, face(rng, id(3)))
 	if err != nil || !created {
@@ -80,12 +80,12 @@ func TestCreateObjectsIsAllOrNothing(t *testing.T) {
 	noLeaks(t)
 	s, m := open(t, Options{Dir: t.TempDir()})
 	event := func(n int) *matcher.Object { return &matcher.Object{Origin: matcher.Events, ID: id(n)} }
-	i, err := s.CreateObjects(ctx, []*matcher.Object{event(1), event(2), event(1)})
+	i, err := s.CreateObjects(ctx, nil, []*matcher.Object{event(1), event(2), event(1)})
 	wantCode(t, err, matcher.CodeEventExists)
 	if i != 2 || len(m.objects) != 0 {
 		t.Errorf("index %d, %d objects; want 2 and none", i, len(m.objects))
 	}
-	if i, err := s.CreateObjects(ctx, []*matcher.Object{event(1), event(2)}); i != -1 || err != nil {
+	if i, err := s.CreateObjects(ctx, nil, []*matcher.Object{event(1), event(2)}); i != -1 || err != nil {
 		t.Errorf("got %d, %v", i, err)
 	}
 	reopen(t, s, m)
@@ -99,7 +99,7 @@ func TestListsAreEmptyWhenCreatedAgain(t *testing.T) {
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(101)}))
 	wantCode(t, s.CreateList(ctx, &matcher.List{ID: id(100)}), matcher.CodeListExists)
 	for n := range 5 {
-		must(t, s.CreateObject(ctx, face(rng, id(n), id(100), id(101))))
+		must(t, s.CreateObject(ctx, nil, face(rng, id(n), id(100), id(101))))
 	}
 	must(t, s.PatchList(ctx, nil, id(100), func(l *matcher.List) error { l.UserData, l.ID = "patched", id(7); return nil }))
 	if l := m.list(id(100)); l.UserData != "patched" || len(m.faces(id(100))) != 5 {
@@ -138,7 +138,7 @@ func TestLink(t *testing.T) {
 	s, m := open(t, Options{Dir: t.TempDir()})
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
 	for n := range 4 {
-		must(t, s.CreateObject(ctx, face(rng, id(n))))
+		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
 	err := s.Link(ctx, nil, id(100), []matcher.ID{id(0), id(9)}, true)
 	wantCode(t, err, matcher.CodeFaceNotFound)
@@ -169,9 +169,9 @@ func TestAccounts(t *testing.T) {
 		return o
 	}
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountA}))
-	must(t, s.CreateObject(ctx, of(accountA, 1, id(100))))
-	wantCode(t, s.CreateObject(ctx, of(accountB, 2, id(100))), matcher.CodeListNotFound)
-	must(t, s.CreateObject(ctx, of(accountB, 2)))
+	must(t, s.CreateObject(ctx, nil, of(accountA, 1, id(100))))
+	wantCode(t, s.CreateObject(ctx, nil, of(accountB, 2, id(100))), matcher.CodeListNotFound)
+	must(t, s.CreateObject(ctx, nil, of(accountB, 2)))
 
 	_, err := s.PutObject(ctx, &accountB, of(accountB, 1))
 	wantCode(t, err, matcher.CodeForbidden)
@@ -200,7 +200,7 @@ func TestImport(t *testing.T) {
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountB}))
 	foreign := face(rng, id(50))
 	foreign.Account = accountB
-	must(t, s.CreateObject(ctx, foreign))
+	must(t, s.CreateObject(ctx, nil, foreign))
 
 	line := func(n int, has bool, add matcher.ID, lists ...matcher.ID) ImportLine {
 		o := face(rng, id(n), lists...)

@@ -10,7 +10,7 @@ import (
 )
 
 // pebbleOptions are what reading and writing have in common.
-func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit int64) *pebble.Options {
+func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Options {
 	o := &pebble.Options{
 		FS:   fs,
 		Lock: lock,
@@ -21,15 +21,19 @@ func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit int64) *pebble.Options {
 		Logger:                      fatalLogger{fs.poison},
 		MemTableSize:                uint64(unit),
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
-		// Reads come from memory: many tables in level 0 cost little, and a
-		// compaction that waits for disk space must not stop writes.
+		// Reads come from memory: many tables in level 0 cost little, and each
+		// compaction that is put off is work saved, as long as level 0 takes
+		// a small part of the disk: Pebble begins at half of this number, when
+		// that part is 1/64. A compaction that waits for disk space must not
+		// stop writes.
+		L0CompactionThreshold: int(min(max(total/32/unit, 4), 64)),
 		L0StopWritesThreshold: 500,
 		LBaseMaxBytes:         max(unit, 16<<20),
 		MaxOpenFiles:          500,
 		CacheSize:             32 << 20,
 		EventListener: &pebble.EventListener{
-			BackgroundError: func(error) {},
+			// A compaction of damaged tables would be tried again for ever.
+			BackgroundError: func(error) { fs.poison.haltIfSet() },
 			DataCorruption:  func(pebble.DataCorruptionInfo) {}, // who reads gets the error
 		},
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },

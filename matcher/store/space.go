@@ -109,7 +109,7 @@ func (s *Store) measure() (room, error) {
 }
 
 // admit refuses a transaction for which the disk has no room. A byte is
-// written three times before the first copy is given up: log, table,
+// written up to three times before the first copy is given up: log, table,
 // compaction. Deletes may use the reserve: they are the way out.
 func (r room) admit(bytes int, grows bool) error {
 	need := 3 * uint64(bytes)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"math"
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"nearside/matcher"
@@ -20,6 +24,9 @@ type Options struct {
 	Applier  Applier          // keeps the copy in memory
 	Cache    Cache            // of the same copy, makes a start fast; nil: none
 	Observer matcher.Observer // nil: none; Stored is called after Apply, for each object put
+	// Check is asked when all was read, before anything is written: its error
+	// is that of Open. nil: none.
+	Check func() error
 	// Warn is told what an operator should know, with slog's key/value pairs;
 	// nil: dropped. Store itself never logs.
 	Warn func(msg string, args ...any)
@@ -27,7 +34,9 @@ type Options struct {
 	// 0: 16,384. Closing seals the rest.
 	SealAfter int
 
-	fs vfs.FS // tests put faults in; nil: the disk
+	fs         vfs.FS           // tests put faults in; nil: the disk
+	tableBytes int              // tests write small tables; 0: tableBytes
+	now        func() time.Time // tests compare what was stored; nil: time.Now
 }
 
 // Store is an open data directory. Its methods are safe for concurrent use.
@@ -39,7 +48,9 @@ type Store struct {
 	lock   *pebble.Lock
 	db     *pebble.DB
 	unit   int64
+	total  int64 // bytes of the file system
 	spare  *spare
+	tables sstable.WriterOptions
 
 	flushWarned bool // of Pebble's one flush goroutine
 
@@ -77,6 +88,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default
+	}
+	if o.now == nil {
+		o.now = time.Now
+	}
+	if o.tableBytes == 0 {
+		o.tableBytes = tableBytes
 	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -140,16 +157,16 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	if err != nil {
 		return err
 	}
-	s.unit = unitOf(total)
+	s.unit, s.total = unitOf(total), int64(min(total, math.MaxInt64))
 	s.spare = &spare{fs: s.fs, path: s.fs.PathJoin(dir, nameSpare), size: s.unit}
 	s.guard = &guardFS{FS: s.fs, poison: s.poison, spare: s.spare, dir: dir, reserve: uint64(2 * s.unit), closing: make(chan struct{})}
 	if state == dirNew {
-		if err := create(s.guard, dir, pebbleOptions(s.guard, s.lock, s.unit)); err != nil {
+		if err := create(s.guard, dir, s.pebbleOptions()); err != nil {
 			return fmt.Errorf("store: data directory %s cannot be made: %w", dir, err)
 		}
 	}
 	l := loader{applier: s.opts.Applier, lists: newLists()}
-	err = readOnly(s.guard, database, pebbleOptions(s.guard, s.lock, s.unit), func(db *pebble.DB) error {
+	err = readOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
 		return l.fill(ctx, db, &s.opts)
 	})
 	if err != nil {
@@ -162,12 +179,21 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		return damaged(dir, err)
 	}
 	s.lists, s.state = l.lists, l.state
+	if s.opts.Check != nil {
+		if err := s.opts.Check(); err != nil {
+			return err
+		}
+	}
 
-	o := pebbleOptions(s.guard, s.lock, s.unit)
+	if err := s.fs.Remove(s.tablePath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("store: data directory %s: %w", dir, err)
+	}
+	o := s.pebbleOptions()
 	o.EventListener.FlushEnd = s.flushed
 	if s.db, err = openPebble(database, o, s.poison); err != nil {
 		return fmt.Errorf("store: data directory %s is sound, but cannot be opened for writing: %w", dir, err)
 	}
+	s.tables = o.MakeWriterOptions(0, s.db.TableFormat())
 	s.committed, err = s.fs.OpenReadWrite(s.fs.PathJoin(dir, nameCommitted), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		err = fmt.Errorf("store: data directory %s: %w", dir, err)
@@ -179,6 +205,10 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		return errors.Join(err, s.committed.Close(), apart(s.poison, s.db.Close))
 	}
 	return nil
+}
+
+func (s *Store) pebbleOptions() *pebble.Options {
+	return pebbleOptions(s.guard, s.lock, s.unit, s.total)
 }
 
 // flushed is called by Pebble after it wrote, or failed to write, a memtable.

@@ -12,8 +12,9 @@ import (
 // nothing is an applier that costs nothing.
 type nothing struct{}
 
-func (nothing) Admit([]Change) error { return nil }
-func (nothing) Apply([]Change)       {}
+func (nothing) Has(matcher.Origin, matcher.ID) bool { return false }
+func (nothing) Admit([]Change) error                { return nil }
+func (nothing) Apply([]Change)                      {}
 
 func benchStore(b *testing.B) *Store {
 	b.Helper()
@@ -27,7 +28,7 @@ func benchStore(b *testing.B) *Store {
 
 // BenchmarkImport measures new faces with a list, per row.
 func BenchmarkImport(b *testing.B) {
-	for _, rows := range []int{100, 1000, 10_000} {
+	for _, rows := range []int{100, 1000, 10_000, 50_000} {
 		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			s := benchStore(b)
 			rng := rand.New(rand.NewPCG(1, 2))
@@ -58,7 +59,7 @@ func BenchmarkCreate(b *testing.B) {
 	b.RunParallel(func(pb *testing.PB) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for pb.Next() {
-			if err := s.CreateObject(ctx, face(rng, matcher.NewID())); err != nil {
+			if err := s.CreateObject(ctx, nil, face(rng, matcher.NewID())); err != nil {
 				b.Error(err)
 			}
 		}

@@ -21,7 +21,7 @@ type Tx struct {
 	group   *group
 	local   map[key][]byte // own writes; nil: deleted
 	ops     []op
-	buf     []byte // holds the records of ops
+	buf     []byte // a block of memory for the records of ops; what is left of it is free
 	bytes   int    // size of ops in a batch, about
 	grows   bool   // it puts something
 	delta   digest // what ops do to the digest
@@ -58,10 +58,10 @@ func (tx *Tx) run(fn func(*Tx) error) (err error) {
 	return fn(tx)
 }
 
-// rollback undoes what a transaction that failed did outside of itself.
-func (tx *Tx) rollback() {
-	for _, u := range slices.Backward(tx.undo) {
-		tx.store.lists.set(u.id, u.old)
+// rollback undoes what transactions that failed did outside of themselves.
+func (s *Store) rollback(steps []undo) {
+	for _, u := range slices.Backward(steps) {
+		s.lists.set(u.id, u.old)
 	}
 }
 
@@ -75,7 +75,7 @@ func (tx *Tx) read(k key) ([]byte, error) {
 	if !ok {
 		rec, ok = tx.group.overlay[k]
 	}
-	if !ok {
+	if !ok && tx.committed(k) {
 		value, closer, err := tx.store.db.Get(k[:])
 		switch {
 		case errors.Is(err, pebble.ErrNotFound):
@@ -90,6 +90,13 @@ func (tx *Tx) read(k key) ([]byte, error) {
 	}
 	tx.last = lookup{k, rec}
 	return rec, nil
+}
+
+// committed reports whether the committed state may have the record of k. The
+// applier knows all objects.
+func (tx *Tx) committed(k key) bool {
+	origin, isObject := originOf(k[0])
+	return !isObject || tx.store.opts.Applier.Has(origin, matcher.ID(k[1:]))
 }
 
 // Has reports whether there is an object; it is cheaper than Object.
@@ -123,18 +130,37 @@ func (tx *Tx) Put(o *matcher.Object) error {
 		c.Lists = sortOnce(slices.Clone(o.Lists))
 		o = &c
 	}
-	start := len(tx.buf)
-	buf, err := appendObject(tx.buf, o, tx.store.lists)
+	rec, err := tx.record(o)
 	if err != nil {
 		return err
 	}
-	tx.buf = buf
-	if err := tx.replace(objectKey(o.Origin, o.ID), buf[start:len(buf):len(buf)]); err != nil {
+	if err := tx.replace(objectKey(o.Origin, o.ID), rec); err != nil {
 		return err
 	}
 	tx.grows = true
 	tx.changes = append(tx.changes, Change{Kind: PutObject, Object: o})
 	return nil
+}
+
+// blockBytes is the size of the memory blocks that take many records.
+const blockBytes = 256 << 10
+
+// record returns the record of o.
+func (tx *Tx) record(o *matcher.Object) ([]byte, error) {
+	if most := recordBytesMax(o); cap(tx.buf)-len(tx.buf) < most {
+		size := most // a block for one record, as most transactions have no more
+		if tx.buf != nil {
+			size = max(size, blockBytes)
+		}
+		tx.buf = make([]byte, 0, size)
+	}
+	start := len(tx.buf)
+	buf, err := appendObject(tx.buf, o, tx.store.lists)
+	if err != nil {
+		return nil, err
+	}
+	tx.buf = buf
+	return buf[start:len(buf):len(buf)], nil
 }
 
 // Delete removes an object; that it is not there is no fault.

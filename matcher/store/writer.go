@@ -134,7 +134,7 @@ func (s *Store) write() {
 // group commits r and what else is waiting. It returns a request that was
 // taken from the queue, but must be first in the next group.
 func (s *Store) group(first *request) (next *request) {
-	g := &group{store: s, batch: s.db.NewBatch()}
+	g := &group{store: s}
 	for r := first; r != nil; {
 		if r.alone && r != first {
 			next = r
@@ -143,7 +143,7 @@ func (s *Store) group(first *request) (next *request) {
 		if r.taken.CompareAndSwap(false, true) {
 			g.add(r)
 		}
-		if r.alone || g.batch.Len() >= groupBytes || len(g.answers) == groupTx {
+		if r.alone || g.bytes >= groupBytes || len(g.answers) == groupTx {
 			break
 		}
 		select {
@@ -153,7 +153,6 @@ func (s *Store) group(first *request) (next *request) {
 		}
 	}
 	g.commit()
-	_ = g.batch.Close() // gives its memory back; it does not fail
 	return next
 }
 
@@ -162,10 +161,12 @@ type group struct {
 	store    *Store
 	room     room
 	measured bool
-	batch    *pebble.Batch
-	overlay  map[key][]byte // written by the group so far; nil: deleted
+	ops      []op           // in their order
+	bytes    int            // size of ops in a batch, about
+	overlay  map[key][]byte // what they write; nil: deleted
 	delta    digest
 	changes  []Change
+	undo     []undo
 	answers  []*request
 }
 
@@ -177,7 +178,7 @@ func (g *group) add(r *request) {
 		r.err = g.take(tx)
 	}
 	if r.err != nil {
-		tx.rollback()
+		g.store.rollback(tx.undo)
 	}
 }
 
@@ -196,7 +197,7 @@ func (g *group) take(tx *Tx) error {
 		}
 		g.measured = true
 	}
-	if err := g.room.admit(g.batch.Len()+tx.bytes, tx.grows); err != nil {
+	if err := g.room.admit(g.bytes+tx.bytes, tx.grows); err != nil {
 		return err
 	}
 	before := len(g.changes)
@@ -206,18 +207,14 @@ func (g *group) take(tx *Tx) error {
 		return err
 	}
 	g.delta.join(tx.delta)
-	for _, op := range tx.ops {
-		if op.rec == nil {
-			_ = g.batch.Delete(op.key[:], nil) // a batch without an index does not fail
-		} else {
-			_ = g.batch.Set(op.key[:], op.rec, nil)
-		}
+	g.bytes += tx.bytes
+	g.undo = append(g.undo, tx.undo...)
+	if g.ops == nil { // mostly: what is large need not be copied
+		g.ops, g.overlay = tx.ops, tx.local
+		return nil
 	}
-	if g.overlay == nil {
-		g.overlay = tx.local
-	} else {
-		maps.Copy(g.overlay, tx.local)
-	}
+	g.ops = append(g.ops, tx.ops...)
+	maps.Copy(g.overlay, tx.local)
 	return nil
 }
 
@@ -225,26 +222,59 @@ func (g *group) take(tx *Tx) error {
 // error are answered last too: it may come from what the group wrote.
 func (g *group) commit() {
 	s := g.store
-	if !g.batch.Empty() {
-		s.state.commits++
-		s.state.digest.join(g.delta)
-		_ = g.batch.Set(metaState[:], s.state.append(nil), nil)
+	if len(g.ops) > 0 {
+		next := s.state
+		next.commits++
+		next.digest.join(g.delta)
+		g.ops = append(g.ops, op{metaState, next.append(nil)})
 		if s.sealer != nil {
-			k := journalKey(s.state.commits)
-			_ = g.batch.Set(k[:], appendJournal(nil, g.delta, g.changes), nil)
+			g.ops = append(g.ops, op{journalKey(next.commits), appendJournal(nil, g.delta, g.changes)})
 		}
-		if err := s.db.Apply(g.batch, pebble.Sync); err != nil {
-			s.poison.fail(fmt.Errorf("commit: %w", err))
+		if err := g.write(); s.poison.get() != nil {
 			return // submit answers
+		} else if err != nil {
+			g.refuse(err)
+		} else {
+			s.state = next
+			if _, err := s.committed.WriteAt([]byte(committedText(next.commits)), 0); err != nil {
+				s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
+			}
+			s.apply(g.changes)
+			s.sealer.note(len(g.changes))
 		}
-		if _, err := s.committed.WriteAt([]byte(committedText(s.state.commits)), 0); err != nil {
-			s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
-		}
-		s.apply(g.changes)
-		s.sealer.note(len(g.changes))
 	}
 	for _, r := range g.answers {
 		close(r.done)
+	}
+}
+
+// write makes ops durable, all or none. It returns an error when there are
+// none, and poisons when it is not known.
+func (g *group) write() error {
+	if g.bytes >= g.store.opts.tableBytes {
+		return g.store.ingest(g.ops)
+	}
+	b := g.store.db.NewBatch()
+	for i := range g.ops {
+		if op := &g.ops[i]; op.rec == nil {
+			_ = b.Delete(op.key[:], nil) // a batch without an index does not fail
+		} else {
+			_ = b.Set(op.key[:], op.rec, nil)
+		}
+	}
+	if err := g.store.db.Apply(b, pebble.Sync); err != nil {
+		g.store.poison.fail(fmt.Errorf("commit: %w", err))
+		return err
+	}
+	_ = b.Close() // gives its memory back; it does not fail
+	return nil
+}
+
+// refuse undoes the group and gives all of it err.
+func (g *group) refuse(err error) {
+	g.store.rollback(g.undo)
+	for _, r := range g.answers {
+		r.err = err
 	}
 }
 

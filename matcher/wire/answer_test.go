@@ -256,3 +256,21 @@ func TestParseAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestValueSize: a value is not larger in an answer than its size says.
+func TestValueSize(t *testing.T) {
+	d := newDecoder(t)
+	for _, label := range []string{`null`, `"text"`, `-9223372036854775808`, `1.7976931348623157e308`, `[[],{},true,"x",{"key":-1.2345678901234567e-300}]`} {
+		req, err := d.Match(JSON, []byte(`{"references":[{"type":"face_external_id","id":"x"}],"candidates":[{"filters":{"origin":"faces"},"label":`+label+`}]}`), matcher.FaceDescriptor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range []Format{JSON, MessagePack} {
+			w := NewWriter(nil, f)
+			w.Value(req.Candidates[0].Label)
+			if n := len(w.Done()); n > req.Candidates[0].Label.Size() {
+				t.Errorf("%s has %d bytes, its size is %d", label, n, req.Candidates[0].Label.Size())
+			}
+		}
+	}
+}

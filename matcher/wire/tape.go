@@ -106,6 +106,16 @@ type Value struct{ nodes []node }
 // IsZero reports whether v is "none".
 func (v Value) IsZero() bool { return v.nodes == nil }
 
+// Size is at most how many bytes v takes in an answer, about.
+func (v Value) Size() int {
+	const scalar = 24 // the longest number
+	size := 0
+	for _, n := range v.nodes {
+		size += len(n.text) + scalar
+	}
+	return size
+}
+
 // echo copies v with all that it refers to. Numbers that JSON cannot write
 // are refused.
 func (v value) echo() (Value, error) {

@@ -1,74 +1,99 @@
 package main
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// scanTurn is the lines of a turn of a scan's main loop, each with its own sum.
-const scanTurn = 8
+// kind512 is a type of rows: a register has a line of a block, a query has one
+// word for it.
+type kind512 struct {
+	types
+	mac     func(query, rows, acc reg.VecVirtual)
+	macWord func(query Mem, rows, acc reg.VecVirtual)
+	add     func(x, acc reg.VecVirtual)
+	// finish makes values of sums, and a bit of miss for each above the limit.
+	finish func(acc reg.VecVirtual, consts Mem, limit reg.VecVirtual, miss reg.OpmaskVirtual)
+}
 
-func scanU8VNNI() {
-	scanParams("scanU8VNNI", "compares one query with the rows of consecutive blocks.", "uint32", "int32")
-	query, bytes := base("query"), Load(Param("query").Len(), GP64())
+// u8VNNI multiplies a row's unsigned by a query's signed bytes. VPDPBUSD wraps,
+// it does not saturate.
+var u8VNNI = kind512{
+	types:   u8,
+	mac:     func(query, rows, acc reg.VecVirtual) { VPDPBUSD(query, rows, acc) },
+	macWord: func(query Mem, rows, acc reg.VecVirtual) { VPDPBUSD_BCST(query, rows, acc) },
+	add:     func(x, acc reg.VecVirtual) { VPADDD(x, acc, acc) },
+	finish: func(acc reg.VecVirtual, consts Mem, limit reg.VecVirtual, miss reg.OpmaskVirtual) {
+		c := ZMM()
+		VMOVDQU32(consts, c)
+		VPADDD(acc, acc, acc)
+		VPSUBD(acc, c, acc)
+		VPCMPD(U8(6), limit, acc, miss) // acc > limit
+	},
+}
+
+var f32AVX512 = kind512{
+	types:   f32,
+	mac:     func(query, rows, acc reg.VecVirtual) { VFMADD231PS(query, rows, acc) },
+	macWord: func(query Mem, rows, acc reg.VecVirtual) { VFMADD231PS_BCST(query, rows, acc) },
+	add:     func(x, acc reg.VecVirtual) { VADDPS(x, acc, acc) },
+	finish: func(acc reg.VecVirtual, consts Mem, limit reg.VecVirtual, miss reg.OpmaskVirtual) {
+		factor, infinity := ZMM(), ZMM()
+		VMOVUPS(consts.Offset(line), factor)
+		VFMADD213PS(consts, factor, acc)
+		above := K()
+		VCMPPS(U8(greater), limit, acc, above)
+		VBROADCASTSS(infinityData(), infinity)
+		VCMPPS(U8(less), infinity, acc, above, miss)
+	},
+}
+
+// scanTurn512 is the lines of a turn of a scan's main loop, each with its own sum.
+const scanTurn512 = 8
+
+func scan512(name string, k kind512) {
+	textScan(name, k.types)
+	query, end := base("query"), Load(Param("query").Len(), GP64())
 	rows, consts, values, masks := base("blocks"), base("consts"), base("values"), base("masks")
 	left := Load(Param("masks").Len(), GP64())
 	limit := ZMM()
-	VPBROADCASTD(Load(Param("limit"), GP32()), limit)
+	broadcastLimit(limit)
 	TESTQ(left, left)
 	JZ(LabelRef("done"))
-	SHLQ(U8(2), bytes) // of a query: four for each line
 	turns := GP64()
-	MOVQ(bytes, turns)
-	ANDQ(I32(-4*scanTurn), turns)
+	MOVQ(end, turns)
+	ANDQ(I32(-scanTurn512), turns)
 
-	var acc [scanTurn]reg.VecVirtual
+	var acc [scanTurn512]reg.VecVirtual
 	for i := range acc {
 		acc[i] = ZMM()
 	}
-	add := func(j reg.Register, i int) {
-		r := ZMM()
-		VMOVDQU64(Mem{Base: rows, Disp: i * line}, r)
-		VPDPBUSD_BCST(Mem{Base: query, Index: j, Scale: 1, Disp: 4 * i}, r, acc[i])
-	}
-
 	Label("block")
-	j := GP64()
+	j := GP64() // the line, and the query's word for it
 	XORQ(j, j)
 	for _, a := range acc {
 		VPXORQ(a, a, a)
 	}
-	Label("turn")
-	CMPQ(j, turns)
-	JAE(LabelRef("step"))
-	for i := range acc {
-		add(j, i)
-	}
-	ADDQ(I32(scanTurn*line), rows)
-	ADDQ(I32(scanTurn*4), j)
-	JMP(LabelRef("turn"))
-	Label("step")
-	CMPQ(j, bytes)
-	JAE(LabelRef("sum"))
-	add(j, 0)
-	ADDQ(I32(line), rows)
-	ADDQ(I32(4), j)
-	JMP(LabelRef("step"))
-
-	Label("sum")
-	for n := scanTurn / 2; n > 0; n /= 2 {
+	loop(j, turns, end, scanTurn512, func(i int) {
+		r := ZMM()
+		VMOVDQU64(Mem{Base: rows, Disp: i * line}, r)
+		k.macWord(Mem{Base: query, Index: j, Scale: 4, Disp: 4 * i}, r, acc[i])
+	}, func(n int) {
+		ADDQ(I32(n*line), rows)
+		ADDQ(I32(n), j)
+	})
+	for n := scanTurn512 / 2; n > 0; n /= 2 {
 		for i := range n {
-			VPADDD(acc[i+n], acc[i], acc[i])
+			k.add(acc[i+n], acc[i])
 		}
 	}
-	mask := K()
-	u8VNNI.finish(acc[0], Mem{Base: consts}, limit, mask)
+	miss := K()
+	k.finish(acc[0], Mem{Base: consts}, limit, miss)
 	VMOVDQU32(acc[0], Mem{Base: values})
-	KMOVW(mask, Mem{Base: masks})
-	ADDQ(I32(line), consts)
+	KNOTW(miss, miss)
+	KMOVW(miss, Mem{Base: masks})
+	ADDQ(I32(k.consts), consts)
 	ADDQ(I32(line), values)
 	ADDQ(I32(2), masks)
 	DECQ(left)
@@ -78,27 +103,11 @@ func scanU8VNNI() {
 	RET()
 }
 
-// u8VNNI multiplies a row's unsigned by a query's signed bytes. VPDPBUSD wraps,
-// it does not saturate.
-var u8VNNI = kind{
-	name: "tileU8x%dVNNI", word: "uint32", elem: "int32",
-	mac: func(query, rows, acc reg.VecVirtual) { VPDPBUSD(query, rows, acc) },
-	finish: func(acc reg.VecVirtual, consts Mem, limit reg.VecVirtual, mask reg.OpmaskVirtual) {
-		c := ZMM()
-		VMOVDQU32(consts, c)
-		VPADDD(acc, acc, acc)
-		VPSUBD(acc, c, acc)
-		VPCMPD(U8(2), limit, acc, mask) // acc <= limit
-	},
-}
-
-// tile512 writes a tile of width queries: 4*width registers of sums, one for
-// each block's line, one or two for the query's words.
-func tile512(k kind, width int) {
-	tileParams(fmt.Sprintf(k.name, width), fmt.Sprintf("compares %d queries with the rows of four blocks.", width), k.word, k.elem)
-	query := base("queries")
-	blocks := pointer("blocks")
-	next := pointer("next")
+// tile512 writes a tile of all four blocks at once: 4*width registers of sums,
+// one for each block's line, the rest for the query's words.
+func tile512(name string, k kind512, width int) {
+	textTile(name, k.types, width)
+	query, blocks, next := base("queries"), pointer("blocks"), pointer("next")
 	end := GP64() // of a block, in bytes
 	MOVQ(Mem{Base: blocks, Disp: 8}, end)
 	var rows [tileBlocks]reg.Register
@@ -120,7 +129,7 @@ func tile512(k kind, width int) {
 	// block of the next tile; without a next tile it has one.
 	quarter, stop, ahead := GP64(), GP64(), GP64()
 	MOVQ(end, quarter)
-	ADDQ(I32(3*line), quarter)
+	ADDQ(I32((tileBlocks-1)*line), quarter)
 	SHRQ(U8(2), quarter)
 	ANDQ(I32(-line), quarter)
 	XORQ(ahead, ahead)
@@ -163,13 +172,13 @@ func tile512(k kind, width int) {
 	CMPQ(j, end)
 	JB(LabelRef("turn"))
 
-	finish512(k, acc)
+	k.finishTile(acc)
 	VZEROUPPER()
 	RET()
 }
 
-// finish512 writes the values and masks of a tile.
-func finish512(k kind, acc [][tileBlocks]reg.VecVirtual) {
+// finishTile writes the values and masks of a tile.
+func (k kind512) finishTile(acc [][tileBlocks]reg.VecVirtual) {
 	limits, values, masks, array := pointer("limits"), pointer("values"), pointer("masks"), pointer("consts")
 	var consts [tileBlocks]reg.Register
 	for b := range consts {
@@ -177,16 +186,17 @@ func finish512(k kind, acc [][tileBlocks]reg.VecVirtual) {
 	}
 	for q := range acc {
 		limit := ZMM()
-		VPBROADCASTD(Mem{Base: limits, Disp: 4 * q}, limit)
-		var mask [tileBlocks]reg.OpmaskVirtual
-		for b := range mask {
-			mask[b] = K()
-			k.finish(acc[q][b], Mem{Base: consts[b]}, limit, mask[b])
+		VBROADCASTSS(Mem{Base: limits, Disp: 4 * q}, limit)
+		var miss [tileBlocks]reg.OpmaskVirtual
+		for b := range miss {
+			miss[b] = K()
+			k.finish(acc[q][b], Mem{Base: consts[b]}, limit, miss[b])
 			VMOVDQU32(acc[q][b], Mem{Base: values, Disp: 4 * (q*tileRows + b*blockRows)})
 		}
-		KUNPCKWD(mask[0], mask[1], mask[0]) // the second is the low half
-		KUNPCKWD(mask[2], mask[3], mask[2])
-		KUNPCKDQ(mask[0], mask[2], mask[0])
-		KMOVQ(mask[0], Mem{Base: masks, Disp: 8 * q})
+		KUNPCKWD(miss[0], miss[1], miss[0]) // the first becomes the low half
+		KUNPCKWD(miss[2], miss[3], miss[2])
+		KUNPCKDQ(miss[0], miss[2], miss[0])
+		KNOTQ(miss[0], miss[0])
+		KMOVQ(miss[0], Mem{Base: masks, Disp: 8 * q})
 	}
 }

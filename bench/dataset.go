@@ -1,0 +1,166 @@
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"nearside/bench/synth"
+	"nearside/matcher"
+)
+
+// versions are those that the suite needs beside the built-in 59, which is
+// uint8 of 512 dimensions.
+var versions = []matcher.Version{
+	{Number: 9128, Length: 128, Scale: 128, Similarity: calibration},
+	{Number: 9204, Length: 2048, Scale: 128, Similarity: calibration},
+	{Number: 9301, Length: 512, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: calibration},
+	{Number: 9302, Length: 512, Encoding: matcher.Float32, Metric: matcher.L2, Similarity: calibration},
+	{Number: 9328, Length: 128, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: calibration},
+	{Number: 9348, Length: 2048, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: calibration},
+}
+
+var calibration = matcher.Calibration{Midpoint: 1, Steepness: 8}
+
+// The versions by what they are.
+const (
+	u8x128, u8x512, u8x2048             = 9128, 59, 9204
+	cosinex128, cosinex512, cosinex2048 = 9328, 9301, 9348
+	l2x512                              = 9302
+)
+
+// seed of all data.
+const seed = 20260501
+
+// queriesMax is how many queries a dataset has.
+const queriesMax = 64
+
+// dataset is a file of rows and one of queries, mapped into memory.
+type dataset struct {
+	kind          synth.Kind
+	version       *matcher.Version
+	n             int
+	rows, queries []byte
+	rowsPath      string
+	queriesPath   string
+	filters       []*filter
+
+	mu        sync.Mutex
+	distances map[int][]float64 // of a query to every row, by the oracle
+}
+
+func (d *dataset) row(i int) []byte {
+	size := d.version.Size()
+	return d.rows[i*size : (i+1)*size : (i+1)*size]
+}
+
+func (d *dataset) query(i int) []byte {
+	size := d.version.Size()
+	return d.queries[i*size : (i+1)*size : (i+1)*size]
+}
+
+func (d *dataset) name() string { return d.kind.String() }
+
+// dataset returns a set of n rows, which it makes only once. The suite closes
+// it.
+func (s *suite) dataset(kind synth.Kind, version uint32, n int) (*dataset, error) {
+	for _, d := range s.datasets {
+		if d.kind == kind && d.version.Number == version && d.n == n {
+			return d, nil
+		}
+	}
+	v := s.registry.Version(version)
+	base := filepath.Join(s.dir, fmt.Sprintf("%s-%d-%d", kind, version, n))
+	d := &dataset{kind: kind, version: v, n: n, rowsPath: base + ".rows", queriesPath: base + ".queries", distances: map[int][]float64{}}
+	s.progress("   making %d rows of %d x %s, like %s", n, v.Length, v.Encoding, kind)
+	var err error
+	if d.rows, err = mapFile(d.rowsPath, n*v.Size()); err != nil {
+		return nil, err
+	}
+	s.datasets = append(s.datasets, d)
+	if d.queries, err = mapFile(d.queriesPath, queriesMax*v.Size()); err != nil {
+		return nil, err
+	}
+	set := synth.New(kind, seed, v, n)
+	var all sync.WaitGroup
+	for part, parts := 0, runtime.GOMAXPROCS(0); part < parts; part++ {
+		all.Go(func() {
+			for i := n * part / parts; i < n*(part+1)/parts && s.ctx.Err() == nil; i++ {
+				set.Row(d.row(i), i)
+			}
+		})
+	}
+	for i := range queriesMax {
+		set.Query(d.query(i), i)
+	}
+	all.Wait()
+	d.filters = filtersOf(n)
+	return d, s.ctx.Err()
+}
+
+func (d *dataset) close() error {
+	for _, b := range [][]byte{d.rows, d.queries} {
+		if err := unmap(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// release gives the memory of datasets back that no later section needs.
+func (s *suite) release(all ...*dataset) error {
+	for _, d := range all {
+		for i := range s.datasets {
+			if s.datasets[i] == d {
+				s.datasets = append(s.datasets[:i], s.datasets[i+1:]...)
+				break
+			}
+		}
+		if err := d.close(); err != nil {
+			return err
+		}
+		for _, path := range []string{d.rowsPath, d.queriesPath} {
+			if err := os.Remove(path); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// mapFile makes a file of n bytes and maps it, shared with whoever reads it.
+func mapFile(path string, n int) ([]byte, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // the mapping stays, and nothing is written through f
+	if err := f.Truncate(int64(n)); err != nil {
+		return nil, err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return b, nil
+}
+
+// mix spreads a number over 64 bits (splitmix64).
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// idOf returns the ID of row i: their order is not that of rows.
+func idOf(i int) (id matcher.ID) {
+	binary.BigEndian.PutUint64(id[:], mix(uint64(i)))
+	binary.BigEndian.PutUint64(id[8:], mix(^uint64(i)))
+	return id
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"nearside/bench/stat"
+	"nearside/matcher"
+	"nearside/matcher/memory"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// engine is a local matcher with the rows of a dataset.
+type engine struct {
+	*memory.Memory
+	suite  *suite
+	data   *dataset
+	limits limits
+}
+
+// applyRows is how many rows are given to a matcher at once.
+const applyRows = 8192
+
+// engine loads a dataset. The caller closes it.
+func (s *suite) engine(d *dataset, k *simd.Kernel, workers int) (*engine, error) {
+	m, err := memory.New(memory.Options{Registry: s.registry, Kernel: k, Workers: workers})
+	if err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	var changes []store.Change
+	for i := range lists {
+		changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: listID(i), CreateTime: firstTime}})
+	}
+	m.Apply(changes)
+	for lo := 0; lo < d.n; lo += applyRows {
+		if err := s.ctx.Err(); err != nil {
+			m.Close()
+			return nil, err
+		}
+		m.Apply(d.changes(lo, min(lo+applyRows, d.n)))
+	}
+	s.progress("   loaded %d rows of %d x %s into %s with %d worker(s) in %v",
+		d.n, d.version.Length, d.version.Encoding, k.Name(), workers, time.Since(start).Round(time.Millisecond))
+	return &engine{m, s, d, limits{k, workers, s.region}}, nil
+}
+
+// changes are the objects of rows lo..hi-1.
+func (d *dataset) changes(lo, hi int) []store.Change {
+	objects, changes := make([]matcher.Object, hi-lo), make([]store.Change, hi-lo)
+	for i := lo; i < hi; i++ {
+		in := listsOf(i, d.n)
+		slices.SortFunc(in, matcher.ID.Compare)
+		o := &objects[i-lo]
+		*o = matcher.Object{
+			Origin: matcher.Faces, ID: idOf(i), CreateTime: timeOf(i), UserData: userDataOf(i), Lists: in,
+			Age: matcher.SmallOf(ageOf(i)), Gender: matcher.SmallOf(genderOf(i)), EthnicGroup: matcher.SmallOf(ethnicGroupOf(i)),
+		}
+		o.Descriptors[d.version.Type] = matcher.Descriptor{Version: d.version.Number, Data: d.row(i)}
+		changes[i-lo] = store.Change{Kind: store.PutObject, Object: o}
+	}
+	return changes
+}
+
+// workload is what is asked of an engine in one call.
+type workload struct {
+	queries int
+	limit   int
+	filter  *filter
+}
+
+func (w workload) String() string {
+	s := fmt.Sprintf("%d queries, limit %d, %s", w.queries, w.limit, w.filter.name)
+	if w.filter != everything {
+		s += fmt.Sprintf(" %v %%", w.filter.percent)
+	}
+	return s
+}
+
+// subs are the sub-requests of a workload.
+func (e *engine) subs(w workload) []matcher.SubRequest {
+	c := &matcher.Candidates{Origin: matcher.Faces, Filter: w.filter.filter, Limit: w.limit, Targets: []string{"face_id"}}
+	subs := make([]matcher.SubRequest, w.queries)
+	for i := range subs {
+		subs[i] = matcher.SubRequest{
+			Reference:  &matcher.Reference{Type: matcher.RefRaw, Descriptor: matcher.Descriptor{Version: e.data.version.Number, Data: e.data.query(i)}},
+			Candidates: c, Version: e.data.version,
+		}
+	}
+	return subs
+}
+
+// shortest is how long a timed run takes at least, by repeating its calls.
+const shortest = 5 * time.Millisecond
+
+// timed checks a workload once and returns a run of it.
+func (e *engine) timed(w workload) (stat.Run, error) {
+	subs := e.subs(w)
+	start := time.Now()
+	results := e.Match(e.suite.ctx, subs)
+	calls := max(1, int(shortest/max(1, time.Since(start))))
+	if err := e.data.check(w, results); err != nil {
+		return nil, fmt.Errorf("%s, %d worker(s), %s: %w", e.Kernel(), e.limits.threads, w, err)
+	}
+	return func() (float64, error) {
+		start := time.Now()
+		for range calls {
+			for _, r := range e.Match(e.suite.ctx, subs) {
+				if r.Err != nil {
+					return 0, r.Err
+				}
+			}
+		}
+		return time.Since(start).Seconds() / float64(calls), e.suite.ctx.Err()
+	}, nil
+}
+
+// run measures a workload beside the limits and adds a figure to the report.
+// It returns the rounds, whose participants are the probes and the workload.
+func (e *engine) run(section string, rounds int, w workload) (*stat.Rounds, figure, error) {
+	code, err := e.timed(w)
+	if err != nil {
+		return nil, figure{}, err
+	}
+	f := e.figure(section, w)
+	pairs := float64(f.Compared) * float64(w.queries)
+	r, limit, err := e.limits.beside(rounds, e.data.version.Encoding == matcher.Float32,
+		float64(f.Compared)*float64(e.data.version.Size()), pairs*float64(e.data.version.Length), code)
+	if err != nil {
+		return nil, figure{}, err
+	}
+	f.Seconds = r.Seconds(firstCode)
+	f.OfLimit = r.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] })
+	e.suite.add(f)
+	return r, f, nil
+}
+
+func (e *engine) figure(section string, w workload) figure {
+	v := e.data.version
+	encoding := v.Encoding.String()
+	if v.Encoding == matcher.Float32 {
+		encoding += " " + v.Metric.String()
+	}
+	return figure{
+		Section: section, Data: e.data.name(), What: w.String(), Kernel: e.Kernel(), Workers: e.limits.threads, Encoding: encoding,
+		Dim: v.Length, Rows: e.data.n, Compared: w.filter.count(e.data.n), Queries: w.queries, Limit: w.limit,
+	}
+}

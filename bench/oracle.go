@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"nearside/matcher"
+	"nearside/simd"
+)
+
+// The oracle compares every row by the generic kernel (bytes) or by the
+// function that defines distances (floats), and applies filters by what a row
+// was given, not by an index.
+
+// near is a row of an answer.
+type near struct {
+	id       matcher.ID
+	distance float64
+}
+
+func (a near) compare(b near) int {
+	x, y := matcher.Match{ID: a.id, Distance: a.distance}, matcher.Match{ID: b.id, Distance: b.distance}
+	return matcher.BySimilarity.Compare(&x, &y)
+}
+
+// check compares the answers of the first and the last query with the oracle's.
+func (d *dataset) check(w workload, results []matcher.Result) error {
+	for i, r := range results {
+		if r.Err != nil {
+			return r.Err
+		}
+		if i != 0 && i != len(results)-1 {
+			continue
+		}
+		want, err := d.nearest(i, w.filter, w.limit)
+		if err != nil {
+			return err
+		}
+		if len(r.Matches) != len(want) {
+			return fmt.Errorf("query %d has %d rows, the oracle %d", i, len(r.Matches), len(want))
+		}
+		for j, m := range r.Matches {
+			if m.ID != want[j].id || m.Distance != want[j].distance {
+				return fmt.Errorf("row %d of query %d is %s at %v; the oracle says %s at %v", j, i, m.ID, m.Distance, want[j].id, want[j].distance)
+			}
+		}
+	}
+	return nil
+}
+
+// nearest returns the nearest rows of a filter.
+func (d *dataset) nearest(query int, f *filter, limit int) ([]near, error) {
+	distances, err := d.distancesOf(query)
+	if err != nil {
+		return nil, err
+	}
+	var top []near
+	for i, x := range distances {
+		if len(top) == limit && x > top[limit-1].distance || !f.has(i) {
+			continue
+		}
+		n := near{idOf(i), x}
+		at, _ := slices.BinarySearchFunc(top, n, near.compare)
+		if len(top) == limit {
+			if at == limit {
+				continue
+			}
+			top = top[:limit-1]
+		}
+		top = slices.Insert(top, at, n)
+	}
+	return top, nil
+}
+
+// distancesOf returns the distances of a query to all rows, computed once.
+func (d *dataset) distancesOf(query int) ([]float64, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if found := d.distances[query]; found != nil {
+		return found, nil
+	}
+	generic, err := simd.Select("generic")
+	if err != nil {
+		return nil, err
+	}
+	distances := make([]float64, d.n)
+	var all sync.WaitGroup
+	for part, parts := 0, runtime.GOMAXPROCS(0); part < parts; part++ {
+		all.Go(func() { d.compute(generic, distances, query, d.n*part/parts, d.n*(part+1)/parts) })
+	}
+	all.Wait()
+	d.distances[query] = distances
+	return distances, nil
+}
+
+func (d *dataset) compute(generic *simd.Kernel, distances []float64, query, lo, hi int) {
+	if d.version.Encoding == matcher.Float32 {
+		for i := lo; i < hi; i++ {
+			distances[i] = d.version.Distance(d.query(query), d.row(i))
+		}
+		return
+	}
+	const block = 1024
+	var sums [block]uint32
+	for ; lo < hi; lo += block {
+		n := min(block, hi-lo)
+		generic.SquaredL2U8(sums[:n], d.query(query), d.rows[lo*d.version.Length:(lo+n)*d.version.Length])
+		for i, sum := range sums[:n] {
+			distances[lo+i] = d.version.FromSum(sum)
+		}
+	}
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Builds the programs that other libraries are measured with, into bin/peers at
+# the root of the repository, and prints a line of JSON for each.
+#
+# Run as root on Debian it installs what is missing (g++, libfaiss-dev,
+# libopenblas-dev). What cannot be built is reported as absent; that is no
+# failure, the comparison then says so.
+set -u
+cd "$(dirname "$0")" || exit 1
+out=../../bin/peers
+mkdir -p "$out"
+
+absent() { printf '{"program": "%s", "absent": "%s"}\n' "$1" "$2"; }
+
+missing=
+for package in g++ libfaiss-dev libopenblas-dev; do
+	dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+	export DEBIAN_FRONTEND=noninteractive
+	# shellcheck disable=SC2086 # several words
+	{ apt-get update -q && apt-get install -q -y --no-install-recommends $missing; } >"$out/apt.log" 2>&1
+fi
+
+version() { dpkg-query -W -f '${Version}' "$1" 2>/dev/null || echo unknown; }
+if ! command -v g++ >/dev/null; then
+	absent faiss "g++ is not installed"
+elif g++ -O3 -std=c++17 -fopenmp -Wall -o "$out/faiss" faiss.cpp \
+	-DFAISS_PACKAGE="\"$(version libfaiss-dev)\"" -DOPENBLAS_PACKAGE="\"$(version libopenblas-dev)\"" \
+	-lfaiss -lopenblas -lpthread 2>"$out/faiss.log"; then
+	printf '{"program": "faiss", "libfaiss-dev": "%s", "libopenblas-dev": "%s", "g++": "%s"}\n' \
+		"$(version libfaiss-dev)" "$(version libopenblas-dev)" "$(g++ -dumpfullversion)"
+else
+	rm -f "$out/faiss"
+	absent faiss "it does not build; missing:${missing:- nothing}, see bin/peers/faiss.log"
+fi
+
+if CGO_ENABLED=0 go -C _go build -o "../$out/go" . 2>"$out/go.log"; then
+	printf '{"program": "go", "go": "%s"}\n' "$(go env GOVERSION)"
+else
+	rm -f "$out/go"
+	absent go "it does not build, see bin/peers/go.log"
+fi

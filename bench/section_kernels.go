@@ -1,0 +1,82 @@
+package main
+
+import (
+	"time"
+	"unsafe"
+
+	"nearside/simd"
+)
+
+// kernelRun is a kernel over a piece of memory.
+type kernelRun struct {
+	what  string
+	float bool
+	run   func(k *simd.Kernel, block []byte)
+}
+
+// kernelBlock is what a kernel gets at once: it fits in L2.
+const kernelBlock = 256 << 10
+
+// kernelSection runs the row-major kernels over memory, and over a block that
+// stays in the cache, beside the limits. `make microbench PKG=./simd`
+// has all kernels in detail.
+func (s *suite) kernelSection() error {
+	const dim = 512
+	query := make([]byte, 4*dim)
+	copy(query, s.region[len(s.region)/2:])
+	floats := unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(query))), dim)
+	sums, products := make([]uint32, kernelBlock/dim), make([]float32, kernelBlock/dim/4)
+	runs := []kernelRun{
+		{"SquaredL2U8", false, func(k *simd.Kernel, block []byte) { k.SquaredL2U8(sums, query[:dim], block) }},
+		{"SquaredL2F32", true, func(k *simd.Kernel, block []byte) { k.SquaredL2F32(products, floats, asFloats(block)) }},
+		{"DotF32", true, func(k *simd.Kernel, block []byte) { k.DotF32(products, floats, asFloats(block)) }},
+	}
+	for _, k := range usable() {
+		for _, r := range runs {
+			for _, cached := range []bool{false, true} {
+				if err := s.kernel(k, r, cached); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (s *suite) kernel(k *simd.Kernel, r kernelRun, cached bool) error {
+	l := limits{k, 1, s.region}
+	what, part := r.what+" from memory", s.region[:len(s.region)&^(kernelBlock-1)]
+	repeat, bytes := 1, float64(len(part))
+	if cached {
+		what, part, repeat, bytes = r.what+" from L2", part[:kernelBlock], 200, 0 // memory is no limit
+	}
+	code := func() (float64, error) {
+		start := time.Now()
+		for range repeat {
+			for i := 0; i < len(part); i += kernelBlock {
+				r.run(k, part[i:i+kernelBlock])
+			}
+		}
+		return time.Since(start).Seconds(), s.ctx.Err()
+	}
+	rowBytes, encoding := 512, "uint8"
+	if r.float {
+		rowBytes, encoding = 2048, "float32"
+	}
+	rows := repeat * len(part) / rowBytes
+	rounds, limit, err := l.beside(s.size.tryRounds, r.float, bytes, float64(rows*512), code)
+	if err != nil {
+		return err
+	}
+	s.add(figure{
+		Section: "kernels", Data: "-", What: what, Kernel: k.Name(), Workers: 1, Encoding: encoding, Dim: 512, Rows: rows, Compared: rows, Queries: 1,
+		Seconds: rounds.Seconds(firstCode),
+		OfLimit: rounds.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] }),
+	})
+	return nil
+}
+
+// asFloats returns aligned bytes as values.
+func asFloats(b []byte) []float32 {
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}

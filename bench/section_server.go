@@ -1,0 +1,235 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"nearside/bench/gate"
+	"nearside/bench/load"
+	"nearside/bench/stat"
+	"nearside/bench/synth"
+	"nearside/matcher/wire"
+)
+
+// serviceFigure is a figure of the server as a whole.
+type serviceFigure struct {
+	What  string  `json:"what"`
+	Value float64 `json:"value"`
+	Unit  string  `json:"unit"`
+}
+
+// smallList is the rows of the list that latency is measured with.
+const smallList = 1000
+
+// serverSection measures a real server: import, memory, load, restart.
+func (s *suite) serverSection() (err error) {
+	s.skip("not there yet: there are no plugins", "lua-cost-prefilter")
+	if _, err := os.Stat(s.binary); err != nil {
+		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "import", "restart", "memory")
+		return nil
+	}
+	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
+	if err != nil {
+		return err
+	}
+	other, err := s.dataset(synth.Uniform, u8x512, smallList)
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(s.dir, "data")
+	if err := os.WriteFile(filepath.Join(s.dir, "nearside.yaml"), []byte(serverConfig(data)), 0o600); err != nil {
+		return err
+	}
+	v := &service{suite: s, dir: data}
+	if err := v.start(); err != nil {
+		return err
+	}
+	defer v.kill()
+	lists, err := s.importBoth(v, d, other)
+	if err != nil {
+		return err
+	}
+	if err := s.loadRuns(v, d, lists); err != nil {
+		return err
+	}
+	if err := s.residentMemory(v, d.n+other.n); err != nil {
+		return err
+	}
+	return s.restart(v, d, lists[0])
+}
+
+func (s *suite) tell(what string, value float64, unit string) {
+	s.service = append(s.service, serviceFigure{what, value, unit})
+	s.progress("   %s: %.4g %s", what, value, unit)
+}
+
+// importBoth imports the main set and a small one, each into a list.
+func (s *suite) importBoth(v *service, sets ...*dataset) (ids []string, err error) {
+	for i, d := range sets {
+		path := filepath.Join(s.dir, "import.bvecs")
+		if err := writeVectors(path, d, d.n); err != nil {
+			return nil, err
+		}
+		list, seconds, err := v.importFile(path, d.version.Number, d.n)
+		if err != nil {
+			return nil, err
+		}
+		if err := v.check(d, list, d.n); err != nil {
+			return nil, err
+		}
+		if i == 0 {
+			rate := float64(d.n) / seconds
+			s.tell(fmt.Sprintf("import of %d x %d bytes, durable, with the command line", d.n, d.version.Size()), rate, "rows/s")
+			s.measured["import"] = gate.Measurement{Value: rate, Note: fmt.Sprintf("%d rows, client on the same cores", d.n)}
+		}
+		ids = append(ids, list)
+		if err := os.Remove(path); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// loadRuns loads the server with clients; lists are the main one and a small
+// one.
+func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
+	if err := s.loadBars(v, d, lists); err != nil || s.gates {
+		return err
+	}
+	closed := 0.0
+	for _, format := range []wire.Format{wire.JSON, wire.MessagePack} {
+		for _, clients := range []int{1, 4, 16, 64, 256} {
+			r, err := s.loadRun(v, d, format, 1, lists[0], d.n, load.Plan{Clients: clients})
+			if err != nil {
+				return err
+			}
+			if format == wire.JSON && clients == 64 {
+				closed = r.PerSecond
+			}
+		}
+	}
+	for _, batch := range []int{16, 64} {
+		if _, err := s.loadRun(v, d, wire.MessagePack, batch, lists[0], d.n, load.Plan{Clients: 4}); err != nil {
+			return err
+		}
+	}
+	for _, part := range []float64{0.25, 0.5, 0.75, 0.9} { // of what the closed loop reached
+		if _, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 256, Rate: part * closed}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loadBars measures what the bars need, three times, beside the probe.
+func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
+	l := limits{best(), runtime.GOMAXPROCS(0), s.region}
+	var ofPeak, ofOne, latency []float64
+	for range 3 {
+		probes, err := stat.InTurn(3, l.u8)
+		if err != nil {
+			return err
+		}
+		one, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 1})
+		if err != nil {
+			return err
+		}
+		many, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 64})
+		if err != nil {
+			return err
+		}
+		small, err := s.loadRun(v, d, wire.JSON, 1, lists[1], smallList, load.Plan{Clients: 1})
+		if err != nil {
+			return err
+		}
+		after, err := stat.InTurn(3, l.u8)
+		if err != nil {
+			return err
+		}
+		peak := l.u8Products() / ((probes.Seconds(0) + after.Seconds(0)) / 2)
+		ofPeak = append(ofPeak, many.PairsPerSecond*float64(d.version.Length)/peak)
+		ofOne = append(ofOne, many.PairsPerSecond/one.PairsPerSecond)
+		latency = append(latency, small.Latency.P50)
+	}
+	if level("avx512") != nil {
+		s.measure("http-64-peak", stat.RatioOf(ofPeak), "")
+	}
+	s.measure("http-64-1", stat.RatioOf(ofOne), "")
+	s.measure("http-list-p50", stat.RatioOf(latency), "")
+	return nil
+}
+
+// loadRun runs the load generator once. Any request that fails is an error.
+func (s *suite) loadRun(v *service, d *dataset, f wire.Format, batch int, list string, rows int, p load.Plan) (*load.Summary, error) {
+	p.Duration, p.WarmUp = s.size.duration, s.size.duration/4
+	m := requests(d, f, batch, list)
+	send, closeAll := m.Target(v.url).Connect(p.Clients)
+	defer closeAll()
+	r, err := load.Run(s.ctx, p, load.Wall{}, send)
+	if err != nil {
+		return nil, err
+	}
+	if r.Failed() > 0 && p.Rate == 0 { // in the open loop it may be too slow
+		return nil, fmt.Errorf("%d clients: requests failed: %v", p.Clients, r.Errors)
+	}
+	summary := r.Summary(rows * batch)
+	format := "JSON"
+	if f == wire.MessagePack {
+		format = "msgpack"
+	}
+	s.runs = append(s.runs, loadFigure{format, batch, rows, summary})
+	s.progress("   %3d clients, %-7s, %2d references, rate %6.0f, %7d rows: %8.1f requests/s, %8.1f M pairs/s, p50 %.2f, p99 %.2f ms",
+		p.Clients, format, batch, p.Rate, rows, summary.PerSecond, summary.PairsPerSecond/1e6, summary.Latency.P50, summary.Latency.P99)
+	return &summary, nil
+}
+
+// residentMemory compares with what the bar allows.
+func (s *suite) residentMemory(v *service, rows int) error {
+	resident, err := v.residentBytes()
+	if err != nil {
+		return err
+	}
+	allowed := float64(rows)*(512+128) + 250e6
+	s.tell(fmt.Sprintf("resident memory with %d rows", rows), resident/1e6, "MB")
+	s.measured["memory"] = gate.Measurement{Value: resident / allowed, Note: fmt.Sprintf("%.0f of %.0f MB", resident/1e6, allowed/1e6)}
+	return nil
+}
+
+// restart measures from exec to an answer over all rows, after an orderly stop
+// and after kill -9.
+func (s *suite) restart(v *service, d *dataset, list string) error {
+	again := func() (float64, error) {
+		begin := time.Now()
+		if err := v.start(); err != nil {
+			return 0, err
+		}
+		if err := v.check(d, list, d.n); err != nil {
+			return 0, err
+		}
+		return time.Since(begin).Seconds(), nil
+	}
+	var seconds []float64
+	for range 3 {
+		if err := v.stop(); err != nil {
+			return err
+		}
+		took, err := again()
+		if err != nil {
+			return err
+		}
+		seconds = append(seconds, took)
+	}
+	r := stat.RatioOf(seconds)
+	s.tell(fmt.Sprintf("restart with %d rows, page cache warm", d.n), r.Median, "s")
+	s.measure("restart", r, fmt.Sprintf("%d rows", d.n))
+	v.kill()
+	took, err := again()
+	if err != nil {
+		return err
+	}
+	s.tell(fmt.Sprintf("start after kill -9 with %d rows", d.n), took, "s")
+	return v.stop()
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"nearside/bench/gate"
+)
+
+// tiny is enough to go through everything, and to measure nothing.
+var tiny = size{rows: 3000, peerRows: 1024, probeMiB: 2, rounds: 1, tryRounds: 1, slowRounds: 1, duration: 10 * time.Millisecond}
+
+func testOptions(t *testing.T) *options {
+	return &options{gates: true, size: tiny, temp: t.TempDir(), out: t.TempDir(), binary: "none", peers: "none", known: "known-misses.md"}
+}
+
+func testSuite(t *testing.T) *suite {
+	s, err := newSuite(t.Context(), testOptions(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestEveryBarIsMeasured runs the gate without a server and without peers: each
+// bar has a figure or a reason.
+func TestEveryBarIsMeasured(t *testing.T) {
+	s := testSuite(t)
+	for _, section := range sections {
+		if !section.bars {
+			continue
+		}
+		if err := section.run(s); err != nil {
+			t.Fatalf("%s: %v", section.name, err)
+		}
+	}
+	for _, v := range gate.Judge(gate.Bars, s.measured, nil) {
+		switch {
+		case v.Note == "not measured":
+			t.Errorf("%s was not measured", v.ID)
+		case v.Skipped == "" && (v.Value <= 0 || v.Value > 1e6):
+			t.Errorf("%s: %v", v.ID, v.Value)
+		}
+	}
+	if len(s.measured) != len(gate.Bars) {
+		t.Errorf("%d figures for %d bars", len(s.measured), len(gate.Bars))
+	}
+	for _, id := range []string{"u8-64-faiss", "f32-64-sgemm", "f32-1-vek", "http-64-1"} {
+		if why := s.measured[id].Skipped; !strings.Contains(why, "not built") && level("avx512") != nil {
+			t.Errorf("%s is skipped because of %q", id, why)
+		}
+	}
+}
+
+// TestReport runs a part of the suite and reads what it writes.
+func TestReport(t *testing.T) {
+	o := testOptions(t)
+	o.gates, o.only = false, "limits,kernels,scaling"
+	if _, err := run(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(o.out, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]int{}
+	for _, f := range files {
+		kinds[filepath.Ext(f)]++
+	}
+	if kinds[".md"] != 1 || kinds[".json"] != 1 || kinds[".svg"] != 2 {
+		t.Errorf("the results are %v", files)
+	}
+	page, err := os.ReadFile(must(filepath.Glob(filepath.Join(o.out, "*.md")))[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"## Limits of the machine", "## Kernels", "## Scaling", "## Bars", "Only these sections were run", "| CPU |", ".svg)"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if left := must(filepath.Glob(filepath.Join(o.temp, "*"))); len(left) != 0 {
+		t.Errorf("temporary files are left: %v", left)
+	}
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+func TestUnknownSectionIsRefused(t *testing.T) {
+	o := testOptions(t)
+	o.only = "engine,speed"
+	if _, err := run(t.Context(), o); err == nil || !strings.Contains(err.Error(), `no section "speed"`) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMachine(t *testing.T) {
+	m := machine{CPU: "AMD EPYC(tm) 9B14, 2.6 GHz", Cores: 2}
+	if got := m.slug(); got != "amd-epyc-tm-9b14-2-6-ghz-2-cores" {
+		t.Errorf("slug %s", got)
+	}
+	if got := selected("always [madvise] never"); got != "madvise" {
+		t.Errorf("selected %q", got)
+	}
+	if got := selected(""); got != "unknown" {
+		t.Errorf("selected %q of nothing", got)
+	}
+	if d := describe(); d.CPU == "" || d.Cores < 1 || d.MemoryMB < 1 || d.Kernel == "" {
+		t.Errorf("%+v", d)
+	}
+}

@@ -1,0 +1,292 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+const (
+	crashWriters = 4
+	crashRounds  = 8
+)
+
+// TestKill9 kills the server while it is written to, again and again. What was
+// answered is there each time and is matched; what was deleted is gone; nothing
+// else is there. What was under way may be done or not, but not by half.
+func TestKill9(t *testing.T) {
+	t.Parallel()
+	config, dir := writeConfig(t, serveConfig), t.TempDir()
+	writers := newWriters(1)
+	rng := rand.New(rand.NewPCG(2, 3))
+	p := serve(t, config, dir)
+	for round := range crashRounds {
+		writeUntil(t, p, writers, int64(20+rng.IntN(300)), p.command.Process.Kill)
+		if code := p.wait(); code != -1 {
+			t.Fatalf("round %d: the server ended by itself, with code %d:\n%s", round, code, p.log())
+		}
+		p = serve(t, config, dir)
+		checkContent(t, p, writers)
+	}
+	acked, done := 0, 0
+	for _, w := range writers {
+		acked += w.acked
+		done += w.done
+	}
+	t.Logf("%d writes answered; of %d under way, %d were done", acked, crashRounds*crashWriters, done)
+}
+
+// TestSIGTERMUnderLoad: a server that is told to stop ends what it has begun,
+// says so, and nothing is lost.
+func TestSIGTERMUnderLoad(t *testing.T) {
+	t.Parallel()
+	config, dir := writeConfig(t, serveConfig), t.TempDir()
+	writers := newWriters(2)
+	for range 3 {
+		p := serve(t, config, dir)
+		checkContent(t, p, writers)
+		writeUntil(t, p, writers, 150, func() error { return p.command.Process.Signal(syscall.SIGTERM) })
+		if code := p.wait(); code != 0 || !strings.Contains(p.log(), "stopped") {
+			t.Fatalf("the server ended with code %d:\n%s", code, p.log())
+		}
+	}
+	checkContent(t, serve(t, config, dir), writers)
+}
+
+func newWriters(seed uint64) []*writer {
+	writers := make([]*writer, crashWriters)
+	for i := range writers {
+		writers[i] = &writer{Rand: rand.New(rand.NewPCG(seed, uint64(i))), number: i, content: newContent()}
+	}
+	return writers
+}
+
+// writeUntil lets all writers write; with the given number of requests it
+// calls end, and returns when all of them have noticed.
+func writeUntil(t *testing.T, p *process, writers []*writer, requests int64, end func() error) {
+	t.Helper()
+	var sent atomic.Int64
+	var all sync.WaitGroup
+	for _, w := range writers {
+		all.Go(func() {
+			err := w.write(p, func() {
+				if sent.Add(1) == requests {
+					all.Go(func() { // while the request is under way
+						if err := end(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	if t.Failed() {
+		t.Fatal(p.log())
+	}
+}
+
+// checkContent compares all that the server has with what the writers know,
+// and matches every face.
+func checkContent(t *testing.T, p *process, writers []*writer) {
+	t.Helper()
+	found := make([]content, len(writers))
+	for i := range found {
+		found[i] = newContent()
+	}
+	var ids []string
+	for _, f := range export(t, p) {
+		if len(f.Descriptor.Data) != 16 {
+			t.Fatalf("%+v", f)
+		}
+		owner := int(f.Descriptor.Data[0]-'0')*10 + int(f.Descriptor.Data[1]-'0')
+		found[owner].faces[f.FaceID] = storedFace{string(f.Descriptor.Data), f.UserData, joinIDs(f.Lists)}
+		ids = append(ids, f.FaceID)
+	}
+	var lists struct {
+		Lists []struct {
+			ListID    string `json:"list_id"`
+			FaceCount int    `json:"face_count"`
+		}
+		Count int
+	}
+	p.get(t, "GET", "/1/lists?page_size=1000", nil, &lists)
+	known := 0
+	for i, w := range writers {
+		for _, l := range lists.Lists {
+			mine := w.content.lists[l.ListID] || w.pending != nil && strings.Contains(string(mustJSON(t, w.pending.body)), l.ListID)
+			if !mine {
+				continue
+			}
+			known++
+			found[i].lists[l.ListID] = true
+			if n := len(found[i].in(l.ListID)); n != l.FaceCount {
+				t.Errorf("list %s has %d faces and says %d", l.ListID, n, l.FaceCount)
+			}
+		}
+		if err := w.settle(found[i]); err != nil {
+			t.Errorf("writer %d: %v", i, err)
+		}
+	}
+	if known != lists.Count || len(lists.Lists) != lists.Count {
+		t.Errorf("%d lists, of which %d are known", lists.Count, known)
+	}
+	matchAll(t, p, ids)
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+func mustJSON(t *testing.T, v any) []byte {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// exported is a line of an export.
+type exported struct {
+	FaceID     string `json:"face_id"`
+	UserData   string `json:"user_data"`
+	Lists      []string
+	Descriptor struct {
+		Version int
+		Data    []byte
+	}
+}
+
+func export(t *testing.T, p *process) []exported {
+	t.Helper()
+	status, text, err := p.call("GET", "/1/export?origin=faces", nil)
+	if err != nil || status != 200 {
+		t.Fatalf("export: %d %v", status, err)
+	}
+	var all []exported
+	for lines := json.NewDecoder(bytes.NewReader(text)); lines.More(); {
+		var f exported
+		if err := lines.Decode(&f); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// matchAll looks for every face by its ID: each finds itself at distance 0,
+// since no two descriptors are equal.
+func matchAll(t *testing.T, p *process, ids []string) {
+	t.Helper()
+	for part := range slices.Chunk(ids, 1000) {
+		var references []map[string]string
+		for _, id := range part {
+			references = append(references, map[string]string{"type": "face", "id": id})
+		}
+		var answer []struct {
+			Matches []struct {
+				Result []struct {
+					Face struct {
+						FaceID string `json:"face_id"`
+					}
+					Distance *float64
+				}
+			}
+		}
+		p.get(t, "POST", "/1/matcher/faces", map[string]any{
+			"references": references,
+			"candidates": []any{map[string]any{"filters": map[string]any{"origin": "faces"}, "limit": 1, "targets": []string{"face_id", "distance"}}},
+		}, &answer)
+		if len(answer) != len(part) {
+			t.Fatalf("%d answers to %d references", len(answer), len(part))
+		}
+		for i, id := range part {
+			r := answer[i].Matches[0].Result
+			if len(r) != 1 || r[0].Face.FaceID != id || r[0].Distance == nil || *r[0].Distance != 0 {
+				t.Fatalf("face %s was not matched: %+v", id, r)
+			}
+		}
+	}
+}
+
+// TestSecondServer: a data directory in use is refused, in one line, and its
+// server goes on.
+func TestSecondServer(t *testing.T) {
+	t.Parallel()
+	config, dir := writeConfig(t, serveConfig), t.TempDir()
+	first := serve(t, config, dir)
+	second := start(t, config, dir)
+	if code := second.wait(); code != 1 {
+		t.Errorf("the second server ended with code %d", code)
+	}
+	if log := second.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, dir) || !strings.Contains(log, "in use") {
+		t.Errorf("the second server said:\n%s", log)
+	}
+	var answer struct{ Count int }
+	first.get(t, "GET", "/1/faces", nil, &answer)
+}
+
+// TestMissingVersion: without the version of what is stored the server does
+// not start, says which one is missing, and leaves everything as it is.
+func TestMissingVersion(t *testing.T) {
+	t.Parallel()
+	config, dir := writeConfig(t, serveConfig), t.TempDir()
+	writers := newWriters(3)
+	p := serve(t, config, dir)
+	writeUntil(t, p, writers, 100, func() error { return p.command.Process.Signal(syscall.SIGTERM) })
+	if code := p.wait(); code != 0 {
+		t.Fatal(code)
+	}
+	for name, text := range map[string]string{"none": "{}\n", "other length": strings.Replace(serveConfig, "length: 16", "length: 17", 1)} {
+		before := files(t, dir)
+		other := start(t, writeConfig(t, text), dir)
+		if code := other.wait(); code != 1 {
+			t.Errorf("%s: code %d", name, code)
+		}
+		if log := other.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "version 1001") {
+			t.Errorf("%s: the server said:\n%s", name, log)
+		}
+		after := files(t, dir)
+		for file, content := range before {
+			if after[file] != content {
+				t.Errorf("%s: %s was changed", name, file)
+			}
+		}
+		for file := range after {
+			if _, ok := before[file]; !ok {
+				t.Errorf("%s: %s was made", name, file)
+			}
+		}
+	}
+	checkContent(t, serve(t, config, dir), writers)
+}
+
+// files reads a directory, but for the lock.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || d.Name() == "LOCK" {
+			return err
+		}
+		b, err := os.ReadFile(name)
+		all[name] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// process is a server in a process of its own: this test's binary, which
+// testscript has put into the path as nearside.
+type process struct {
+	command *exec.Cmd
+	url     string
+	client  *http.Client
+
+	mu     sync.Mutex
+	output bytes.Buffer
+	ended  chan struct{}
+}
+
+// serveConfig is a configuration with version 1001 of 16 bytes.
+const serveConfig = `descriptors:
+  versions:
+    - {number: 1001, type: face, encoding: uint8, length: 16, scale: 1, similarity: {midpoint: 1000, steepness: 0.01}}
+`
+
+// writeConfig writes a configuration file and returns its name.
+func writeConfig(t *testing.T, text string) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "nearside.yaml")
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+// start starts a server without waiting for it.
+func start(t *testing.T, config, dataDir string) *process {
+	t.Helper()
+	p := &process{
+		command: exec.Command("nearside", "serve", "--config", config, "--listen", "127.0.0.1:0", "--data-dir", dataDir),
+		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute},
+		ended:   make(chan struct{}),
+	}
+	p.command.Dir = t.TempDir() // without a nearside.yaml
+	stderr, err := p.command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	listening := make(chan string, 1)
+	go func() {
+		defer close(p.ended)
+		defer close(listening)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			p.mu.Lock()
+			fmt.Fprintln(&p.output, lines.Text())
+			p.mu.Unlock()
+			if _, url, ok := strings.Cut(lines.Text(), "listening on "); ok {
+				listening <- strings.Trim(url, `"}`)
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = p.command.Process.Kill() // it has ended already, or must
+		p.wait()
+		if strings.Contains(p.log(), "DATA RACE") {
+			t.Error(p.log())
+		}
+	})
+	p.url = <-listening // "" when it ended instead
+	return p
+}
+
+// serve starts a server that must come up.
+func serve(t *testing.T, config, dataDir string) *process {
+	t.Helper()
+	p := start(t, config, dataDir)
+	if p.url == "" {
+		t.Fatalf("the server ended with code %d:\n%s", p.wait(), p.log())
+	}
+	return p
+}
+
+// wait returns the exit code, -1 when a signal ended the process.
+func (p *process) wait() int {
+	<-p.ended // Wait closes the pipe: read it first
+	_ = p.command.Wait()
+	p.client.CloseIdleConnections()
+	return p.command.ProcessState.ExitCode()
+}
+
+func (p *process) log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.output.String()
+}
+
+// call sends a request and returns its status and answer. An error means that
+// nobody knows whether it was done.
+func (p *process) call(method, path string, body any) (int, []byte, error) {
+	var content io.Reader
+	contentType := "application/json"
+	switch b := body.(type) {
+	case nil:
+	case string:
+		content, contentType = strings.NewReader(b), "application/x-ndjson"
+	default:
+		text, err := json.Marshal(b)
+		if err != nil {
+			return 0, nil, err
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequest(method, p.url+path, content)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Content-Type", contentType)
+	answer, err := p.client.Do(request)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return answer.StatusCode, text, err
+}
+
+// get reads an answer that must be there.
+func (p *process) get(t *testing.T, method, path string, body, answer any) {
+	t.Helper()
+	status, text, err := p.call(method, path, body)
+	if err != nil || status/100 != 2 {
+		t.Fatalf("%s %s: %d %s %v\n%s", method, path, status, text, err, p.log())
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		t.Fatalf("%s %s: %v: %s", method, path, err, text)
+	}
+}

@@ -1,0 +1,199 @@
+package server_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestService(t *testing.T) {
+	x := start(t)
+	x.call("GET", "/version", "").status(200).json(`{"Version":{"api":1,"major":1,"minor":2,"patch":3}}`)
+	x.call("GET", "/livez", "").status(200).json(`{"status":"ok"}`)
+	x.call("GET", "/readyz", "").status(200).json(`{"status":"ok"}`)
+	x.call("GET", "/config", "").status(200).json(`{"listen":"127.0.0.1:0","limits":{"references":100}}`)
+	for _, query := range []string{"", "?include_luna_services=0", "?include_luna_services=1"} {
+		if took := x.call("GET", "/healthcheck"+query, "").status(200).at("execution_time").(float64); took < 0 {
+			t.Errorf("execution_time is %v", took)
+		}
+	}
+	x.call("GET", "/healthcheck?include_luna_services=yes", "").fault(12022, "include_luna_services", "yes")
+	x.call("GET", "/", "").status(302).header("Location", "/docs")
+}
+
+func TestDocs(t *testing.T) {
+	x := start(t)
+	holds := func(path, accept, media string, texts ...string) {
+		t.Helper()
+		a := x.call("GET", path, "", "Accept", accept).status(200).header("Content-Type", media)
+		for _, text := range texts {
+			if !strings.Contains(string(a.body), text) {
+				t.Errorf("%s holds no %q", path, text)
+			}
+		}
+	}
+	for _, accept := range []string{"*/*", "text/html", "image/png"} {
+		holds("/docs", accept, "text/html; charset=utf-8", "/1/matcher/faces")
+		holds("/docs/errors", accept, "text/html; charset=utf-8", `id="12022"`, `id="1"`)
+	}
+	holds("/docs/spec", "*/*", "application/json", `"openapi": "3.0.3"`)
+	holds("/docs/spec", "application/json", "application/json", `"openapi": "3.0.3"`)
+	holds("/docs/spec", "application/x-yaml", "application/x-yaml", "openapi: 3.0.3")
+}
+
+func TestMetrics(t *testing.T) {
+	x := start(t)
+	x.line(2)
+	x.call("GET", "/1/faces/"+id(1), "").status(200)
+	x.call("GET", "/1/faces/"+id(7), "").status(404)
+	x.call("GET", "/1/nothing/at/all", "").status(404)
+	x.call("POST", "/1/matcher/faces", ask(stored(1)+","+stored(2), all())).status(201)
+	a := x.call("GET", "/metrics?any=key", "").status(200)
+	if media := a.response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/plain") {
+		t.Errorf("metrics of type %s", media)
+	}
+	for _, line := range []string{
+		`nearside_requests_total{route="POST:/faces",status="201"} 2`,
+		`nearside_requests_total{route="GET:/faces/{id}",status="200"} 1`,
+		`nearside_requests_total{route="GET:/faces/{id}",status="404"} 1`,
+		`nearside_requests_total{route="unknown",status="404"} 1`,
+		`nearside_errors_total{code="22004"} 1`,
+		`nearside_errors_total{code="12010"} 1`,
+		`nearside_match_rows_scanned_total{matcher="memory"} 4`,
+		`nearside_request_duration_seconds_count{route="POST:/matcher/faces"} 1`,
+	} {
+		if !strings.Contains(string(a.body), line+"\n") {
+			t.Errorf("no %s in\n%s", line, a.body)
+		}
+	}
+}
+
+func TestRequestID(t *testing.T) {
+	x := start(t)
+	const good = "1767225600,136df8da-43a1-4d2f-8b6c-3f5f8e0b5a57"
+	for _, path := range []string{"/version", "/1/faces/x", "/nowhere", "/1/matcher/faces", "/docs", "/1/export"} {
+		x.call("GET", path, "", "Luna-Request-Id", good).header("Luna-Request-Id", good)
+	}
+	for _, bad := range []string{"", "x", "176722560,136df8da-43a1-4d2f-8b6c-3f5f8e0b5a57", good + "0", good + " x", "1767225600"} {
+		if got := x.call("GET", "/version", "", "Luna-Request-Id", bad).response.Header.Get("Luna-Request-Id"); got == bad {
+			t.Errorf("%q was not replaced", bad)
+		}
+	}
+}
+
+// TestFormats sends every kind of body in both formats and asks for each
+// answer in both: all four ways give the same content.
+func TestFormats(t *testing.T) {
+	x := start(t)
+	both := func(method, path, body string, status int) {
+		t.Helper()
+		var first any
+		for _, in := range []string{"application/json", "application/msgpack", "application/x-msgpack; v=1", ""} {
+			for _, out := range []string{"application/json", "application/msgpack", "text/html, application/x-msgpack;q=0.3, application/json;q=0.2", "*/*"} {
+				text := body
+				if strings.Contains(in, "msgpack") && body != "" {
+					text = packed(t, body)
+				}
+				a := x.call(method, path, text, "Content-Type", in, "Accept", out).status(status)
+				want := "application/json"
+				if strings.Contains(out, "msgpack") {
+					want = "application/msgpack"
+				}
+				a.header("Content-Type", want)
+				if first == nil {
+					first = a.value()
+				} else {
+					a.json(jsonOf(first))
+				}
+			}
+		}
+	}
+	x.call("POST", "/1/faces", full).status(201)
+	x.call("POST", "/1/faces", face(2, of(v4, 1, 2, 3, 4))).status(201)
+	both("PUT", "/1/faces/"+id(1), full, 200)
+	both("PUT", "/1/faces/"+id(2), face(2, floats(vL2, 1, 2, 3, 4)), 200)
+	both("PATCH", "/1/faces/"+id(1), `{"age":null,"user_data":"\u00e9\u2028 \"x\""}`, 200)
+	both("GET", "/1/faces/"+id(1)+"?descriptor=1", "", 200)
+	both("GET", "/1/faces", "", 200)
+	both("POST", "/1/matcher/faces", ask(stored(1)+","+given(floats(vL2, 0, 0, 0, 0.1)), all(`,"label":{"a":[1,-1,1.5,1e300,true,null,"x"]}`)), 201)
+	both("POST", "/1/matcher/raw", ask(given(of(v4, 1, 2, 3, 4)), given(of(v4, 1, 2, 3, 9))), 201)
+	both("GET", "/1/lists", "", 200)
+	both("GET", "/version", "", 200)
+	both("GET", "/config", "", 200)
+	both("GET", "/1/faces/"+id(9), "", 404)
+	both("POST", "/1/matcher/faces", ask(stored(1), all(`,"limit":0`)), 400)
+	both("POST", "/1/faces", `{"descriptor":{"version":4,"data":"AAAA"}}`, 400)
+	both("DELETE", "/1/faces?face_ids="+id(9), "", 200)
+	// msgpack may carry base64 text, too.
+	x.call("POST", "/1/faces", string(pack(nil, value(t, face(3, of(v4, 1, 2, 3, 4))))), "Content-Type", "application/msgpack").status(201)
+	x.call("GET", "/1/faces/"+id(3)+"?descriptor=1", "").status(200).part("descriptor", of(v4, 1, 2, 3, 4))
+}
+
+// TestKeptConnection: one connection serves many requests, with bodies that
+// were read and such that were not.
+func TestKeptConnection(t *testing.T) {
+	x := start(t)
+	c := x.dial()
+	for range 3 {
+		c.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\n").answer("version").status(200)
+		c.write("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").answer("nowhere").fault(12010)
+		c.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").answer("junk").fault(12001)
+		c.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2 \r\nlo\r\n0\r\nA: b\r\n\r\n").answer("chunks").fault(12001)
+	}
+	// Two at once are answered in turn.
+	c.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.answer("first").status(200).json(`{"Version":{"api":1,"major":1,"minor":2,"patch":3}}`)
+	c.answer("second").status(200).json(`{"status":"ok"}`)
+	c.write("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer("last").status(200)
+	c.ended()
+}
+
+// TestOldClient: HTTP/1.0 gets an answer and the end.
+func TestOldClient(t *testing.T) {
+	x := start(t)
+	c := x.dial().write("GET /livez HTTP/1.0\r\n\r\n")
+	c.answer("HTTP/1.0").status(200).json(`{"status":"ok"}`)
+	c.ended()
+}
+
+// TestExpectContinue: a client that waits to be asked for the body is asked.
+func TestExpectContinue(t *testing.T) {
+	x := start(t)
+	body := face(1, of(v4, 1, 2, 3, 4))
+	c := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n")
+	head, err := c.in.ReadString('\n')
+	if blank, _ := c.in.ReadString('\n'); err != nil || head+blank != "HTTP/1.1 100 Continue\r\n\r\n" {
+		t.Fatalf("%q, %v", head, err)
+	}
+	c.write(body).answer("continued").status(201)
+	c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
+}
+
+func TestHead(t *testing.T) {
+	x := start(t)
+	response, err := x.client.Head("http://" + x.address + "/livez")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	response.Body.Close()
+	if err != nil || len(body) > 0 || response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET" {
+		t.Errorf("%d %v %q %v", response.StatusCode, response.Header, body, err)
+	}
+}
+
+// TestReload: limits hold for the requests that begin after it.
+func TestReload(t *testing.T) {
+	x := start(t)
+	x.line(1)
+	two := ask(stored(1)+","+stored(1), all())
+	x.call("POST", "/1/matcher/faces", two).status(201)
+	x.limits.Decoder.Limits.References = 1
+	x.limits.BodyBytes = int64(len(two))
+	x.limits.Config = map[string]any{"listen": "elsewhere"}
+	x.server.Reload(x.limits)
+	x.call("POST", "/1/matcher/faces", two).fault(31007, "references", "2", "1")
+	x.call("POST", "/1/matcher/faces", two+" ").fault(12029, "body", itoa(len(two)))
+	x.call("GET", "/config", "").status(200).json(`{"listen":"elsewhere"}`)
+}

@@ -1,0 +1,141 @@
+package memory
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+)
+
+// history is an applier that keeps every state, by number, as long as an
+// answer may still be compared with it, and hands the changes on.
+type history struct {
+	next store.Applier
+
+	begun, done atomic.Int64 // states that Apply has begun to make, and has made
+
+	mu      sync.Mutex
+	changes int           // so far; their number is their place in time
+	ends    map[int64]int // by state: the changes that made it and those before
+	objects map[matcher.ID][]revision
+	deleted map[matcher.ID][]int // by list: when it was
+	asked   map[int64]int        // by state: who began to ask when it was the last one
+}
+
+// revision is what an object was from a change on; nil: deleted.
+type revision struct {
+	change int
+	object *matcher.Object
+}
+
+func newHistory(next store.Applier) *history {
+	return &history{
+		next: next, ends: map[int64]int{0: 0}, objects: map[matcher.ID][]revision{},
+		deleted: map[matcher.ID][]int{}, asked: map[int64]int{},
+	}
+}
+
+func (h *history) Has(o matcher.Origin, id matcher.ID) bool { return h.next.Has(o, id) }
+
+func (h *history) Admit(changes []store.Change) error { return h.next.Admit(changes) }
+
+func (h *history) Apply(changes []store.Change) {
+	state := h.begun.Load() + 1
+	h.mu.Lock()
+	for _, c := range changes {
+		h.changes++
+		switch c.Kind {
+		case store.PutObject:
+			h.objects[c.Object.ID] = append(h.objects[c.Object.ID], revision{h.changes, c.Object})
+		case store.DeleteObject:
+			h.objects[c.ID] = append(h.objects[c.ID], revision{h.changes, nil})
+		case store.DeleteList:
+			h.deleted[c.ID] = append(h.deleted[c.ID], h.changes)
+		case store.PutList:
+		}
+	}
+	h.ends[state] = h.changes
+	if state%256 == 0 {
+		h.forget()
+	}
+	h.mu.Unlock()
+	h.begun.Store(state)
+	h.next.Apply(changes)
+	h.done.Store(state)
+}
+
+// forget drops the states that nobody asks for any more.
+func (h *history) forget() {
+	oldest := h.done.Load()
+	for state := range h.asked {
+		oldest = min(oldest, state)
+	}
+	for state := range h.ends {
+		if state < oldest {
+			delete(h.ends, state)
+		}
+	}
+	for id, all := range h.objects {
+		first := 0
+		for first+1 < len(all) && all[first+1].change <= h.ends[oldest] {
+			first++
+		}
+		h.objects[id] = slices.Clone(all[first:])
+	}
+}
+
+// ask calls read and returns the states that its answer may come from.
+func (h *history) ask(read func(), check func(first, last int64)) {
+	h.mu.Lock()
+	first := h.done.Load()
+	h.asked[first]++
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.asked[first]--; h.asked[first] == 0 {
+			delete(h.asked, first)
+		}
+	}()
+	read()
+	check(first, h.begun.Load())
+}
+
+// at returns the objects of a state.
+func (h *history) at(state int64) map[matcher.ID]*matcher.Object {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	end, ok := h.ends[state]
+	if !ok {
+		panic(fmt.Sprintf("state %d was forgotten", state))
+	}
+	objects := map[matcher.ID]*matcher.Object{}
+	for id, all := range h.objects {
+		i, _ := slices.BinarySearchFunc(all, end+1, func(r revision, change int) int { return r.change - change })
+		if i > 0 && all[i-1].object != nil {
+			objects[id] = h.linked(all[i-1], end)
+		}
+	}
+	return objects
+}
+
+// linked returns an object with the lists that it is in after a change: those
+// that were deleted since it was written are not among them.
+func (h *history) linked(r revision, end int) *matcher.Object {
+	gone := func(list matcher.ID) bool {
+		i, _ := slices.BinarySearch(h.deleted[list], end+1)
+		return i > 0 && h.deleted[list][i-1] > r.change
+	}
+	if !slices.ContainsFunc(r.object.Lists, gone) {
+		return r.object
+	}
+	o := *r.object
+	o.Lists = slices.DeleteFunc(slices.Clone(o.Lists), gone)
+	if len(o.Lists) == 0 {
+		o.Lists = nil
+	}
+	return &o
+}

@@ -1,0 +1,275 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"reflect"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"nearside/matcher"
+)
+
+// recorder keeps the changes that it is told of.
+type recorder struct {
+	*model
+	changes []Change
+}
+
+func (r *recorder) Apply(changes []Change) {
+	r.changes = append(r.changes, changes...)
+	r.model.Apply(changes)
+}
+
+// randomImport returns lines in which everything happens: an ID twice, IDs
+// that are there, other accounts, lists that stay, are replaced and are new.
+func randomImport(rng *rand.Rand) []ImportLine {
+	lines := make([]ImportLine, 1+rng.IntN(60))
+	for i := range lines {
+		o := face(rng, id(rng.IntN(100)))
+		if rng.IntN(8) == 0 {
+			o.Account = id(2000 + rng.IntN(2))
+		}
+		if rng.IntN(10) == 0 {
+			o.Origin = matcher.Events // with a list it is refused
+		}
+		lines[i] = ImportLine{Object: o, HasLists: rng.IntN(2) == 0}
+		if rng.IntN(3) == 0 {
+			o.Lists = []matcher.ID{id(1000 + rng.IntN(6))}
+		}
+		if rng.IntN(3) == 0 {
+			lines[i].AddList = id(1000 + rng.IntN(6))
+		}
+	}
+	return lines
+}
+
+// TestTablesAndLogAreAlike: whichever way groups are written, the same is
+// answered, applied and stored.
+func TestTablesAndLogAreAlike(t *testing.T) {
+	noLeaks(t)
+	rounds := 40
+	if testing.Short() {
+		rounds = 10
+	}
+	type result struct {
+		changes []Change
+		answers []string
+		state   state
+		tables  uint64
+		found   *model
+	}
+	run := func(tableBytes int) (r result) {
+		rng := rand.New(rand.NewPCG(11, 12))
+		fs := smallDisk(vfs.NewMem())
+		now := time.UnixMilli(0)
+		o := Options{Dir: "/data", fs: fs, tableBytes: tableBytes, now: func() time.Time { now = now.Add(time.Second); return now }}
+		m := &recorder{model: newModel()}
+		o.Applier = m
+		s, err := Open(ctx, o)
+		must(t, err)
+		say := func(errs ...error) {
+			for _, err := range errs {
+				text := ""
+				if err != nil {
+					text = err.Error()
+				}
+				r.answers = append(r.answers, text)
+			}
+		}
+		for range rounds {
+			var account *matcher.ID
+			if rng.IntN(4) == 0 {
+				a := id(2000)
+				account = &a
+			}
+			say(s.Import(ctx, account, randomImport(rng))...)
+			list := id(1000 + rng.IntN(6))
+			switch rng.IntN(4) {
+			case 0:
+				say(s.DeleteList(ctx, nil, list, nil))
+			case 1:
+				say(s.DeleteList(ctx, nil, list, func() ([]matcher.ID, error) {
+					ids := m.faces(list)
+					slices.SortFunc(ids, matcher.ID.Compare)
+					return ids, nil
+				}))
+			case 2:
+				say(s.DeleteObject(ctx, nil, matcher.Faces, id(rng.IntN(100))))
+			case 3:
+				_, err := s.PutObject(ctx, nil, face(rng, id(rng.IntN(100))))
+				say(err)
+			}
+		}
+		r.changes, r.state, r.tables = m.changes, s.state, s.db.Metrics().Ingest.Count
+		must(t, s.Close())
+		_, r.found = open(t, Options{Dir: "/data", fs: fs})
+		r.found.equal(t, m.model)
+		return r
+	}
+	log, tables, mixed := run(1<<30), run(1), run(10_000)
+	if log.tables != 0 || tables.tables < uint64(rounds) || mixed.tables == 0 || mixed.tables >= tables.tables {
+		t.Errorf("tables taken in: %d, %d, %d", log.tables, tables.tables, mixed.tables)
+	}
+	for _, other := range []result{tables, mixed} {
+		if !slices.Equal(log.answers, other.answers) {
+			t.Error("the answers differ")
+		}
+		if !reflect.DeepEqual(log.changes, other.changes) {
+			t.Error("the changes differ")
+		}
+		if log.state != other.state {
+			t.Errorf("the states differ: %+v, %+v", log.state, other.state)
+		}
+		other.found.equal(t, log.found)
+	}
+}
+
+// TestTableFaults: a table that cannot be written is refused, undone and not
+// left behind.
+func TestTableFaults(t *testing.T) {
+	noLeaks(t)
+	check := func(name string, kind errorfs.OpKind, fault error, code matcher.Code) {
+		t.Run(name, func(t *testing.T) {
+			f := newFaults(func(op errorfs.Op) bool { return op.Kind == kind && path.Base(op.Path) == nameTable }, fault)
+			s, m := open(t, Options{Dir: "/data", fs: f.use, tableBytes: 10_000})
+			must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
+			f.on.Store(true)
+			release := block(t, s)
+			var wg sync.WaitGroup
+			var alone error // in the same group, and refused with it
+			errs := make(chan []error, 1)
+			wg.Go(func() { errs <- s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100))) })
+			for len(s.queue) == 0 { // the import is to be first
+				runtime.Gosched()
+			}
+			wg.Go(func() { alone = s.CreateList(ctx, &matcher.List{ID: id(101)}) })
+			for len(s.queue) == 1 {
+				runtime.Gosched()
+			}
+			release()
+			wg.Wait()
+			for _, err := range <-errs {
+				wantCode(t, err, code)
+			}
+			wantCode(t, alone, code)
+			if f.hits.Load() == 0 {
+				t.Error("no fault was met")
+			}
+			f.on.Store(false)
+			if s.Err() != nil || len(m.objects) != 1 || len(m.lists) != 0 {
+				t.Fatalf("%v; %d objects, %d lists", s.Err(), len(m.objects), len(m.lists))
+			}
+			noOrphans(t, s, f.fs)
+			wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(2), id(100))), matcher.CodeListNotFound)
+			must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+			noOrphans(t, s, f.fs)
+			reopen(t, s, m)
+		})
+	}
+	check("create, full", errorfs.OpCreate, syscall.ENOSPC, matcher.CodeFull)
+	check("write, full", errorfs.OpFileWrite, syscall.ENOSPC, matcher.CodeFull)
+	check("write, broken", errorfs.OpFileWrite, syscall.EIO, matcher.CodeUnavailable)
+	check("sync, full", errorfs.OpFileSyncData, syscall.ENOSPC, matcher.CodeFull)
+}
+
+// noOrphans fails when a table stays that the database does not know. While
+// Pebble compacts and cleans up behind itself, there are some.
+func noOrphans(t *testing.T, s *Store, fs vfs.FS) {
+	t.Helper()
+	if _, err := fs.Stat(s.tablePath()); err == nil {
+		t.Error("the table was left behind")
+	}
+	orphan := func() string {
+		names, err := fs.List("/data/pebble")
+		must(t, err)
+		levels, err := s.db.SSTables()
+		must(t, err)
+		known := map[string]bool{}
+		for _, table := range slices.Concat(levels...) {
+			known[table.FileNum.String()+".sst"] = true
+		}
+		for _, name := range names {
+			if isTable(name) && !known[name] {
+				return name
+			}
+		}
+		return ""
+	}
+	for end := time.Now().Add(time.Minute); orphan() != ""; runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("nobody knows %s", orphan())
+		}
+	}
+}
+
+// TestTableDamage: a table that was taken in and is lost or changed is found.
+func TestTableDamage(t *testing.T) {
+	noLeaks(t)
+	live := smallDisk(vfs.NewCrashableMem())
+	s, want := open(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
+	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+	killed := smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: seeded()}))
+	var name string
+	var table []byte
+	for n, b := range filesOf(t, killed) {
+		if isTable(n) {
+			name, table = n, b
+		}
+	}
+	if len(table) < 60*512 {
+		t.Fatalf("the table %q has %d bytes", name, len(table))
+	}
+	try := func(what string, change func(fs vfs.FS)) {
+		t.Helper()
+		fs := cloneFS(t, killed)
+		change(fs)
+		if tryOpen(t, what, fs, want) {
+			t.Errorf("%s was not noticed", what)
+		}
+	}
+	try("removal", func(fs vfs.FS) { must(t, fs.Remove(name)) })
+	rng := seeded()
+	for range 8 {
+		n := rng.IntN(len(table))
+		try(fmt.Sprintf("cut to %d of %d", n, len(table)), func(fs vfs.FS) { setFile(t, fs, name, table[:n]) })
+		try(fmt.Sprintf("flip at %d of %d", n, len(table)), func(fs vfs.FS) {
+			b := slices.Clone(table)
+			b[n] ^= 1 << rng.IntN(8)
+			setFile(t, fs, name, b)
+		})
+	}
+	if !tryOpen(t, "undamaged", cloneFS(t, killed), want) {
+		t.Error("the directory cannot be opened as it is")
+	}
+}
+
+// TestTablePoison: when the manifest cannot name the table, it is not known
+// what the next process finds: nothing is acknowledged, nor written any more.
+func TestTablePoison(t *testing.T) {
+	f := newFaults(func(op errorfs.Op) bool { return isManifest(op) && op.Kind == errorfs.OpFileWrite }, syscall.EIO)
+	m := newModel()
+	s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: f.use, tableBytes: 10_000})
+	must(t, err)
+	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+	f.on.Store(true)
+	for _, err := range s.Import(ctx, nil, facesOf(seeded(), 100, 60, id(101))) {
+		wantCode(t, err, matcher.CodeUnavailable)
+	}
+	wantCode(t, s.Err(), matcher.CodeUnavailable)
+	wantCode(t, s.Close(), matcher.CodeUnavailable)
+	s2, found := open(t, Options{Dir: "/data", fs: smallDisk(f.fs.CrashClone(vfs.CrashCloneCfg{}))})
+	if n := len(found.objects); n != 60 && n != 120 {
+		t.Errorf("%d objects", n)
+	}
+	must(t, errors.Join(s2.Import(ctx, nil, facesOf(seeded(), 200, 60, id(101)))...))
+}
