@@ -113,6 +113,9 @@ func TestKilledWhileSealing(t *testing.T) {
 					text = ""
 				}
 				place := [2]int{writer, i}
+				if texts[place] == nil {
+					texts[place] = []string{""}
+				}
 				if step = max(step, at+1); what == "done" {
 					texts[place] = []string{text}
 				} else {

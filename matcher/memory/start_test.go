@@ -119,7 +119,7 @@ func (n *node) stop(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range n.warnings {
-		if !strings.Contains(text, "cannot be used") && (!n.killed || !strings.Contains(text, "killed")) {
+		if !strings.Contains(text, "could not be used") && (!n.killed || !strings.Contains(text, "killed")) {
 			t.Fatal(text)
 		}
 	}

@@ -30,6 +30,7 @@ type loader struct {
 	restored bool   // from the cache
 	sealed   uint64 // commit that the cache was of
 	replayed int    // changes that came after it
+	misfit   error  // why the cache could not be used
 }
 
 func (l *loader) loadAndCheck(ctx context.Context, db *pebble.DB) error {

@@ -27,8 +27,7 @@ func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err != nil:
-			o.Warn("store: the segments cannot be used; everything is read from the database and they are made again", "dir", dir, "error", err)
-			*l = loader{applier: l.applier, lists: newLists()}
+			*l = loader{applier: l.applier, lists: newLists(), misfit: err}
 		case l.restored:
 			return nil
 		}

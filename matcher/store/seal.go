@@ -159,6 +159,9 @@ func (s *Store) openCache(l *loader) error {
 		store: s, cache: s.opts.Cache, dir: filepath.Join(s.opts.Dir, nameSegments), after: sealAfter,
 		wake: make(chan struct{}, 1), sealed: l.sealed, current: l.restored,
 	}
+	if l.misfit != nil {
+		s.opts.Warn("store: the segments could not be used; everything was read from the database and they are made again", "dir", s.sealer.dir, "error", l.misfit)
+	}
 	if s.opts.SealAfter > 0 {
 		s.sealer.after = int64(s.opts.SealAfter)
 	}
