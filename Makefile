@@ -35,7 +35,7 @@ test: ## every test (PKG=./matcher/... ARGS=-v to narrow)
 	go test $(ARGS) $(PKG)
 
 race: ## every test under the race detector, in random order (needs gcc)
-	CGO_ENABLED=1 NEARSIDE_SOAK=$(SOAK) go test -race -shuffle=on $(ARGS) $(PKG)
+	CGO_ENABLED=1 SOAK_TIME=$(SOAK) go test -race -shuffle=on $(ARGS) $(PKG)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \

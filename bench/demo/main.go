@@ -72,6 +72,8 @@ const goOn = `
 All figures are right. To go on:
   make run                                  a server on http://127.0.0.1:5110 (data in ./data)
   bin/nearside import bench/data/faces.ndjson --list new
-  bin/nearside match bench/data/faces.fvecs --version 2001 --limit 3      your own vectors the same way
+  bin/nearside match 5dc73618-3df8-563e-bc95-4cff773c93ec --limit 4      who looks like this face
+  bin/nearside import bench/data/faces.fvecs --version 2001 --list new   your own vectors the same way
+  bin/nearside match bench/data/faces.fvecs --version 2001 --limit 3
   http://127.0.0.1:5110/docs                the API; README.md has the first requests
 `

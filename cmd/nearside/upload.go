@@ -17,7 +17,7 @@ import (
 // requestBytes is about the most that one request of an import sends: large,
 // because the server is idle for a moment at its end, and not all, because an
 // answer tells what was stored. Tests send less.
-var requestBytes int64 = 512 << 20
+var requestBytes int64 = 1 << 30
 
 // shownMax bounds the rejected lines that are shown.
 const shownMax = 100

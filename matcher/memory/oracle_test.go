@@ -344,3 +344,12 @@ func newMemory(t *testing.T, w *world, k *simd.Kernel, workers int) *Memory {
 	t.Cleanup(m.Close)
 	return m
 }
+
+// kernel is the best of this machine.
+func (w *world) kernel() *simd.Kernel {
+	k, err := simd.Select("auto")
+	if err != nil {
+		panic(err)
+	}
+	return k
+}

@@ -18,15 +18,15 @@ import (
 	"nearside/simd"
 )
 
-// soakTime is how long TestSoak runs: NEARSIDE_SOAK, or a few seconds.
+// soakTime is how long TestSoak runs: SOAK_TIME, or a few seconds.
 func soakTime(t *testing.T) time.Duration {
-	text := os.Getenv("NEARSIDE_SOAK")
+	text := os.Getenv("SOAK_TIME")
 	if text == "" {
 		return 3 * time.Second
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		t.Fatalf("NEARSIDE_SOAK: %v", err)
+		t.Fatalf("SOAK_TIME: %v", err)
 	}
 	return d
 }

@@ -76,6 +76,14 @@ var hostile = map[string]func(rng *rand.Rand, query, row []float32){
 			row[i] = query[i] * scale * (1 + float32(rng.IntN(3)-1)*0x1p-23)
 		}
 	},
+	"few are not small": func(rng *rand.Rand, query, row []float32) {
+		for i := range row {
+			row[i] = rng.Float32()
+		}
+		if rng.IntN(24) == 0 {
+			copy(row, query)
+		}
+	},
 	"plain": func(rng *rand.Rand, _, row []float32) {
 		for i := range row {
 			row[i] = float32(rng.NormFloat64())
