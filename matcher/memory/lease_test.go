@@ -67,6 +67,9 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 			}
 		}
 		p.commit(t, changes...)
+		if n%4 == 3 { // another chunk takes the place of the first one, sooner or later
+			p.compact(func(v *view) bool { return v.deaths > 0 })
+		}
 		for _, age := range []uint8{255, 60, 3} {
 			set := &matcher.Candidates{Limit: 7, Order: matcher.Order(rng.IntN(3)), Filter: matcher.Filter{Age: matcher.Range[uint8]{LT: &age}}}
 			if age == 255 {
@@ -84,6 +87,7 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 	if underRace {
 		rounds = 50
 	}
+	shared := 0
 	for range rounds {
 		var l lease
 		var chosen []moment
@@ -99,12 +103,20 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 				mine = append(mine, reference(v, data(), m.set))
 				j.probes = append(j.probes, newProbe(m.selection.snap, &mine[len(mine)-1]))
 			}
-			l.parts = append(l.parts, part{j, &j.strips[0]})
+			place := &j.strips[0]
+			if len(l.parts) > 0 {
+				place = j.same(l.parts[0].job, l.parts[0].strip)
+			}
+			if place == nil { // its rows are in another chunk
+				continue
+			}
+			l.parts = append(l.parts, part{j, place})
 			chosen, subs = append(chosen, m), append(subs, mine)
 		}
 		if len(l.parts) == 0 {
 			continue
 		}
+		shared = max(shared, len(l.parts))
 		if err := w.do(&l); err != nil {
 			t.Fatal(err)
 		}
@@ -117,5 +129,8 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 				}
 			}
 		}
+	}
+	if shared < 3 {
+		t.Errorf("at most %d jobs shared a strip", shared)
 	}
 }

@@ -154,6 +154,31 @@ func TestNoMemory(t *testing.T) {
 	invariants(t, p.Memory)
 }
 
+// TestPromise: chunks that were mapped for what was admitted are not used to
+// compact others.
+func TestPromise(t *testing.T) {
+	var memory failing
+	p := newPair(t, Options{chunkRows: 64, regions: memory.regions()}, bytes3())
+	p.commit(t, rows3(0, 64)...)
+	for i := range 40 {
+		p.commit(t, del(rows3(i, 1)[0].Object.ID))
+	}
+	a := rows3(100, 50)
+	if err := p.Admit(a); err != nil { // needs a chunk, which has room for 64
+		t.Fatal(err)
+	}
+	memory.now = true
+	p.SetBytesMax(p.Stats().Bytes + 5000) // too little, and enough without the dead rows
+	if err := p.Admit(append(a, rows3(200, 1)...)); matcher.CodeOf(err) != matcher.CodeFull {
+		t.Fatal(err)
+	}
+	p.Apply(a)
+	if rows := p.Stats().Rows[matcher.Faces]; rows != 24+50 {
+		t.Errorf("%d rows", rows)
+	}
+	invariants(t, p.Memory)
+}
+
 // TestCompactWithoutMemory: compaction that gets no memory leaves all as it
 // was, and is done later.
 func TestCompactWithoutMemory(t *testing.T) {
@@ -234,6 +259,16 @@ func TestTwoDescriptors(t *testing.T) {
 	}
 	p.commit(t, changes...)
 	invariants(t, p.Memory)
+	selection, err := p.selection(t.Context(), matcher.Events, &matcher.Filter{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	faces, bodies := newJob(selection, p.options.Registry.Version(1)), newJob(selection, p.options.Registry.Version(2))
+	for i := range bodies.strips {
+		if faces.same(bodies, &bodies.strips[i]) != nil {
+			t.Error("faces are compared with bodies")
+		}
+	}
 	set := &matcher.Candidates{Origin: matcher.Events, Limit: 1}
 	for i, c := range changes {
 		for n, d := range c.Object.Descriptors {

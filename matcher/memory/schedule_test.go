@@ -3,6 +3,7 @@ package memory
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -150,5 +151,123 @@ func TestManyAtOnce(t *testing.T) {
 	defer s.mu.Unlock()
 	if len(s.jobs) != 0 {
 		t.Errorf("%d jobs are left", len(s.jobs))
+	}
+}
+
+// TestTurns plays workers that take turns in every possible order with jobs
+// that come, share strips and are given up: each strip of a job is done once,
+// and every job that was not given up ends with its answer.
+func TestTurns(t *testing.T) {
+	p := newPair(t, Options{Workers: 3},
+		matcher.Version{Number: 1, Length: 3, Scale: 1, Similarity: matcher.Calibration{Midpoint: 30000, Steepness: 1e-4}},
+		matcher.Version{Number: 2, Length: 1, Encoding: matcher.Float32, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	changes := rows3(0, 90_000) // six strips in two chunks
+	for i := range 20_000 {
+		changes = append(changes, put(matcher.ID{7, byte(i >> 8), byte(i)}, 2, pack([]float32{float32(i)})))
+	}
+	p.commit(t, changes...)
+	var subs []matcher.SubRequest
+	for i := range 8 {
+		set := &matcher.Candidates{Limit: 300}
+		if i%2 > 0 && i < 7 {
+			set.Filter.FaceID.LT = new(rows3(70_000-i*9_000, 1)[0].Object.ID)
+		}
+		data := []byte{byte(i), byte(i * 40), 7}
+		v := p.options.Registry.Version(uint32(1 + i/7))
+		if v.Encoding == matcher.Float32 {
+			data = pack([]float32{500})
+		}
+		subs = append(subs, reference(v, data, set))
+	}
+	want := p.expect(subs)
+	rng := rand.New(rand.NewPCG(1, 1))
+	for range 20 {
+		p.playTurns(t, rng, subs, want)
+	}
+}
+
+func (p *pair) playTurns(t *testing.T, rng *rand.Rand, subs []matcher.SubRequest, want []expected) {
+	t.Helper()
+	s := p.scheduler
+	s.workers = s.pool.Cap() // those below; none is started
+	w := newScanner(p.options.Kernel)
+	leases := make([]lease, s.workers)
+	type entered struct {
+		*job
+		sub   int
+		given bool
+	}
+	var jobs []entered
+	enter := func() {
+		i := rng.IntN(len(subs))
+		selection, err := p.selection(t.Context(), matcher.Faces, &subs[i].Candidates.Filter, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := newJob(selection, subs[i].Version)
+		j.probes = []*probe{newProbe(selection.snap, &subs[i])}
+		if err := s.enter(j); err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, entered{job: j, sub: i})
+	}
+	for turns := 0; len(jobs) < 12 || len(s.jobs) > 0 || slices.ContainsFunc(leases, func(l lease) bool { return len(l.parts) > 0 }); turns++ {
+		switch n := rng.IntN(20); {
+		case n < 8 && len(jobs) < 12:
+			enter()
+		case n == 8 && len(s.jobs) > 0:
+			given := s.jobs[rng.IntN(len(s.jobs))]
+			for i := range jobs {
+				jobs[i].given = jobs[i].given || jobs[i].job == given
+			}
+			s.leave(given)
+		default:
+			l := &leases[rng.IntN(len(leases))]
+			if !s.next(l) {
+				s.workers++ // it stays
+			} else if err := w.do(l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if turns > 10_000 {
+			t.Fatal("the jobs do not end")
+		}
+	}
+	s.workers = 0
+	for i, j := range jobs {
+		select {
+		case <-j.done:
+		default:
+			t.Fatalf("job %d is not done", i)
+		}
+		if got := answers(j.probes[0].matches(subs[j.sub].Candidates)); !j.given && !slices.Equal(got, want[j.sub].rows) {
+			t.Fatalf("job %d: %d rows, want %d", i, len(got), len(want[j.sub].rows))
+		}
+	}
+}
+
+// TestLeaseIsBounded: no more references share a strip than it is good for.
+func TestLeaseIsBounded(t *testing.T) {
+	p, subs := schedulerPair(t, 1)
+	s := p.scheduler
+	s.workers = 1 // none is started
+	selection, err := p.selection(t.Context(), matcher.Faces, &matcher.Filter{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		j := newJob(selection, subs[0].Version)
+		for range waveProbes {
+			j.probes = append(j.probes, newProbe(selection.snap, &subs[0]))
+		}
+		if err := s.enter(j); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var l lease
+	for s.next(&l) { // which gives back the one before
+		if len(l.parts) > leaseProbes/waveProbes {
+			t.Fatalf("%d jobs of %d references share a strip", len(l.parts), waveProbes)
+		}
 	}
 }

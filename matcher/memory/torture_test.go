@@ -42,7 +42,7 @@ var hostile = map[string]func(rng *rand.Rand, query, row []float32){
 	},
 	"squares underflow": func(rng *rand.Rand, query, row []float32) {
 		for i := range row {
-			row[i] = query[i] + signed(rng, 1e-23*rng.Float32())
+			row[i] = query[i] + signed(rng, float32(math.Pow(10, -21-3*rng.Float64())))
 		}
 	},
 	"sum overflows": func(rng *rand.Rand, _, row []float32) {
