@@ -1,15 +1,18 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"nearside/matcher"
+	"nearside/matcher/store"
 )
 
 // listsDeadMin and listsDeadShare bound the ordinals of deleted lists: with
@@ -35,9 +38,9 @@ type file struct {
 }
 
 // Capture implements [store.Cache].
-func (m *Memory) Capture() func(ctx context.Context, dir string, mark []byte, bytesMax int64) error {
+func (m *Memory) Capture() store.Seal {
 	if len(m.misfits) > 0 {
-		return func(context.Context, string, []byte, int64) error {
+		return func(context.Context, string, []byte, func(int64) error) error {
 			return errors.New("there are descriptors that no version fits")
 		}
 	}
@@ -90,13 +93,13 @@ func (f *file) bytes() int64 {
 // seal writes what has no file yet, then the manifest, and removes the files
 // that it does not name. As long as the new manifest is not in place the old
 // one holds, and all its files are there.
-func (c *capture) seal(ctx context.Context, dir string, mark []byte, bytesMax int64) error {
+func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(bytes int64) error) error {
 	need := int64(0)
 	for _, f := range c.files {
 		need += f.bytes()
 	}
-	if need > bytesMax {
-		return fmt.Errorf("%d bytes of disk space are needed, %d can be used", need, bytesMax)
+	if err := room(need); err != nil {
+		return err
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -113,7 +116,7 @@ func (c *capture) seal(ctx context.Context, dir string, mark []byte, bytesMax in
 			}
 			if f := c.files[v.chunk]; f != nil {
 				c.step("segment")
-				if err := f.write(ctx, dir, v.versions); err != nil {
+				if err := f.write(ctx, dir, v.versions, room); err != nil {
 					return err
 				}
 				v.segment.Store(&f.segment)
@@ -151,12 +154,12 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	return mf, nil
 }
 
-// syncBytes is after how much the disk is made to write: then it has not so
-// much to do at once that commits wait for it.
+// syncBytes is after how much the disk is made to write, so that it never has so
+// much to do at once that commits wait for it, and looked at for room.
 const syncBytes = 8 << 20
 
 // write writes the file, durably but for its name.
-func (f *file) write(ctx context.Context, dir string, vs versions) (err error) {
+func (f *file) write(ctx context.Context, dir string, vs versions, room func(bytes int64) error) (err error) {
 	f.segment.id = matcher.NewID()
 	path := filepath.Join(dir, f.segment.name())
 	out, err := os.Create(path)
@@ -183,7 +186,7 @@ func (f *file) write(ctx context.Context, dir string, vs versions) (err error) {
 			}
 			if since += len(piece); since >= syncBytes {
 				since = 0
-				if err := out.Sync(); err != nil {
+				if err := cmp.Or(out.Sync(), room(syncBytes)); err != nil {
 					return err
 				}
 			}
@@ -208,6 +211,24 @@ func (f *file) write(ctx context.Context, dir string, vs versions) (err error) {
 	return out.Sync()
 }
 
+// Drop implements [store.Cache].
+func (m *Memory) Drop(dir string) error {
+	m.mu.RLock()
+	snap := m.snap
+	m.mu.RUnlock()
+	for o := range snap.tables {
+		for i := range snap.tables[o] {
+			if c := snap.tables[o][i].chunk; c != nil {
+				c.segment.Store(nil)
+			}
+		}
+	}
+	if err := os.Remove(filepath.Join(dir, manifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return (&manifest{}).clean(dir)
+}
+
 // clean removes segments that mf does not name.
 func (mf *manifest) clean(dir string) error {
 	named := map[string]bool{}
@@ -215,8 +236,8 @@ func (mf *manifest) clean(dir string) error {
 		named[mf.chunks[i].segment.name()] = true
 	}
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	for _, e := range entries {
 		if name := e.Name(); strings.HasSuffix(name, segmentSuffix) && !named[name] {

@@ -34,11 +34,16 @@ type Cache interface {
 	// Discard makes the applier empty again, after Restore.
 	Discard()
 	// Capture takes hold of the applier's state of this moment; it is called
-	// between two commits and is quick. seal replaces the copy in dir,
-	// atomically and durably, and writes at most bytesMax. Other goroutines
-	// may call it while the applier goes on; one at a time.
-	Capture() (seal func(ctx context.Context, dir string, mark []byte, bytesMax int64) error)
+	// between two commits and is quick. What it returns may be called while
+	// the applier goes on; not beside itself or Drop.
+	Capture() Seal
+	// Drop removes the copy in dir, if there is one.
+	Drop(dir string) error
 }
+
+// Seal replaces the copy in dir, atomically and durably. It asks room before it
+// writes so many bytes and ends with its error, if any.
+type Seal func(ctx context.Context, dir string, mark []byte, room func(bytes int64) error) error
 
 // mark says what a cache is a copy of.
 type mark struct {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
-	"path"
-	"slices"
+	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,8 +20,8 @@ type modelCache struct {
 	*model // of the store that is open
 	sealed *model
 	mark   []byte
-	fault  error // of the next Restore
-	seals  chan struct{}
+	fault  error         // of the next Restore
+	events chan struct{} // nil, or told of each sealing and dropping
 }
 
 func (c *modelCache) Restore(context.Context, string) ([]byte, error) {
@@ -38,20 +36,33 @@ func (c *modelCache) Records() uint64 { return uint64(len(c.objects) + len(c.lis
 
 func (c *modelCache) Discard() { c.objects, c.lists = newModel().objects, newModel().lists }
 
-func (c *modelCache) Capture() func(context.Context, string, []byte, int64) error {
+func (c *modelCache) Capture() Seal {
 	captured := c.clone()
-	return func(_ context.Context, _ string, mark []byte, bytesMax int64) error {
-		if bytesMax <= 0 {
-			return errors.New("no space")
+	return func(_ context.Context, _ string, mark []byte, room func(int64) error) error {
+		if err := room(1 << 20); err != nil {
+			return err
 		}
 		c.sealed, c.mark = captured, mark
-		select {
-		case c.seals <- struct{}{}:
-		default:
-		}
+		c.tell()
 		return nil
 	}
 }
+
+func (c *modelCache) Drop(string) error {
+	c.sealed, c.mark = nil, nil
+	c.tell()
+	return nil
+}
+
+func (c *modelCache) tell() {
+	select {
+	case c.events <- struct{}{}:
+	default:
+	}
+}
+
+// copyOf returns a cache with the same copy, whatever becomes of c.
+func (c *modelCache) copyOf() *modelCache { return &modelCache{sealed: c.sealed, mark: c.mark} }
 
 // open opens o with a new model and the cache, and returns what it warned of.
 func (c *modelCache) open(o Options) (*Store, []string, error) {
@@ -61,6 +72,26 @@ func (c *modelCache) open(o Options) (*Store, []string, error) {
 	o.Warn = func(msg string, args ...any) { warnings = append(warnings, fmt.Sprint(msg, args)) }
 	s, err := Open(ctx, o)
 	return s, warnings, err
+}
+
+// openCached is open with a cache that is sealed by sealNow and at the end.
+func openCached(t *testing.T, o Options) (*Store, *modelCache) {
+	t.Helper()
+	c := &modelCache{}
+	o.Cache, o.SealAfter = c, math.MaxInt
+	s, m := open(t, o)
+	c.model = m
+	return s, c
+}
+
+func sealNow(t *testing.T, s *Store) {
+	t.Helper()
+	var seal Seal
+	must(t, s.CommitAlone(ctx, func(*Tx) error {
+		seal = s.sealer.capture()
+		return nil
+	}))
+	must(t, s.sealer.seal(ctx, seal))
 }
 
 // TestCacheIsFollowed: each start is the state, from the cache and the journal
@@ -76,8 +107,8 @@ func TestCacheIsFollowed(t *testing.T) {
 		must(t, err)
 		if round > 0 {
 			c.equal(t, want)
-			if s.restored == (round == 7) || (len(warnings) > 0) != (round == 7) {
-				t.Fatalf("round %d: restored: %v, warnings %q", round, s.restored, warnings)
+			if s.sealer.current == (round == 7) || (len(warnings) > 0) != (round == 7) {
+				t.Fatalf("round %d: restored: %v, warnings %q", round, s.sealer.current, warnings)
 			}
 		}
 		for n := range 30 {
@@ -116,94 +147,63 @@ func TestCacheIsFollowed(t *testing.T) {
 // trimmed.
 func TestSealing(t *testing.T) {
 	noLeaks(t)
-	c := &modelCache{seals: make(chan struct{}, 1)}
+	c := &modelCache{events: make(chan struct{}, 1)}
 	s, _, err := c.open(Options{Dir: "/data", fs: vfs.NewMem(), SealAfter: 10})
 	must(t, err)
 	rng := seeded()
 	for n := range 10 {
 		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
-	<-c.seals
+	<-c.events
 	must(t, s.Close())
 	if len(c.sealed.objects) != 10 {
 		t.Errorf("%d objects are sealed", len(c.sealed.objects))
 	}
 }
 
-// TestDamageWithACache: a directory that is damaged and has a cache is refused
-// untouched, or all is there and, when what the cache spared the start from
-// reading is damaged, the store says so and writes nothing more.
-func TestDamageWithACache(t *testing.T) { // a poisoned store leaves goroutines
-	live := smallDisk(vfs.NewCrashableMem())
-	c := &modelCache{}
-	s, _, err := c.open(Options{Dir: "/data", fs: live})
+// TestNoRoomToSeal: writes come before the cache; one that is too old to be
+// followed is dropped, with its journal.
+func TestNoRoomToSeal(t *testing.T) {
+	noLeaks(t)
+	disk := &diskFS{FS: vfs.NewMem()}
+	disk.free.Store(1 << 40)
+	disk.total.Store(64 << 20)
+	c := &modelCache{events: make(chan struct{}, 1)}
+	o := Options{Dir: "/data", fs: disk, SealAfter: 10}
+	s, _, err := c.open(o)
 	must(t, err)
 	rng := seeded()
-	var lines []ImportLine
-	for n := range 600 {
-		lines = append(lines, ImportLine{Object: face(rng, id(n))})
+	for n := range 10 {
+		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
-	must(t, errors.Join(s.Import(ctx, nil, lines)...))
-	must(t, s.Close())
-	s, _, err = c.open(Options{Dir: "/data", fs: live})
-	must(t, err)
-	sealed, mark := c.sealed, c.mark
-	for n := range 60 {
-		must(t, s.CreateObject(ctx, nil, face(rng, id(1000+n))))
-		if n == 20 {
-			must(t, s.db.Flush())
-		}
+	<-c.events
+	disk.free.Store(9 << 19) // the reserve is 2 MiB
+	s.sealer.changes.Add(journalKeysMin)
+	for n := range 10 {
+		must(t, s.CreateObject(ctx, nil, face(rng, id(100+n))))
 	}
+	<-c.events
 	want := c.clone()
-	base := smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng})) // of one moment: Pebble works on
 	must(t, s.Close())
-
-	tally := map[string]int{}
-	damage := func(name string, change func(fs vfs.FS)) {
-		fs := cloneFS(t, base)
-		change(fs)
-		before := hashOf(t, fs)
-		c := &modelCache{sealed: sealed, mark: mark}
-		s, _, err := c.open(Options{Dir: "/data", fs: fs})
-		if err != nil {
-			if tally["refused"]++; name == "nothing" {
-				t.Fatal(err)
-			}
-			if hashOf(t, fs) != before {
-				t.Errorf("%s: refused, but the directory was changed: %v", name, err)
-			}
-			return
-		}
-		c.equal(t, want)
-		if !s.restored {
-			tally["read as a whole"]++
-		} else {
-			<-s.verified
-			if err := s.Err(); err == nil {
-				tally["sound"]++
-			} else if tally["found later"]++; !strings.Contains(err.Error(), "/data is damaged") || !strings.Contains(err.Error(), "export") {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		_ = s.Close() // says it again, if so
+	if c.sealed != nil {
+		t.Error("a copy was kept that is of no use")
 	}
-	damage("nothing", func(vfs.FS) {})
-	if tally["sound"] != 1 {
-		t.Fatalf("undamaged: %v", tally)
+	disk.free.Store(1 << 40)
+	s, warnings, err := c.open(o)
+	must(t, err)
+	c.equal(t, want)
+	if s.sealer.current || len(warnings) > 0 {
+		t.Errorf("the start was from %v, with the warnings %q", c.mark, warnings)
 	}
-	files := filesOf(t, base)
-	flips := rand.New(rand.NewPCG(3, 4))
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		b := files[name]
-		damage(path.Base(name)+" removed", func(fs vfs.FS) { must(t, fs.Remove(name)) })
-		for range min(len(b), 12) {
-			c := slices.Clone(b)
-			c[flips.IntN(len(b))] ^= 1 << flips.IntN(8)
-			damage(path.Base(name)+" flipped", func(fs vfs.FS) { setFile(t, fs, name, c) })
-		}
+	entries := 0
+	it, err := s.db.NewIter(nil)
+	must(t, err)
+	for it.First(); it.Valid(); it.Next() {
+		entries += strings.Count(string(it.Key()[:1]), string(rune(kindJournal)))
 	}
-	t.Log(tally)
-	if tally["refused"] == 0 || tally["found later"] == 0 {
-		t.Errorf("%v", tally)
+	must(t, it.Close())
+	if entries > 10 {
+		t.Errorf("%d entries of the journal are left", entries)
 	}
+	must(t, s.Close())
 }

@@ -52,8 +52,8 @@ func appendJournal(dst []byte, delta digest, changes []Change) []byte {
 
 // readJournal returns the keys that the commits after from and up to to have
 // touched, in order and each once. The error says why they are not known, or
-// that there are more than keysMax.
-func readJournal(ctx context.Context, db *pebble.DB, from, to state, keysMax int) (keys []key, err error) {
+// that there are too many.
+func readJournal(ctx context.Context, db *pebble.DB, from, to state) (keys []key, err error) {
 	if from.commits > to.commits {
 		return nil, fmt.Errorf("they are of commit %d, but the last one is %d", from.commits, to.commits)
 	}
@@ -79,8 +79,8 @@ func readJournal(ctx context.Context, db *pebble.DB, from, to state, keysMax int
 		for k := range slices.Chunk(value[digestBytes:], len(key{})) {
 			keys = append(keys, key(k))
 		}
-		if len(keys) > keysMax {
-			return nil, fmt.Errorf("more than %d changes came after commit %d, which they are of", keysMax, from.commits)
+		if most := to.journalMax(); int64(len(keys)) > most {
+			return nil, fmt.Errorf("more than %d changes came after commit %d, which they are of", most, from.commits)
 		}
 	}
 	if err := it.Error(); err != nil {

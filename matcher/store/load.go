@@ -132,20 +132,9 @@ func (l *loader) meta(k key, value []byte) (err error) {
 
 // check compares what was found with what the last commit said.
 func (l *loader) check() error {
-	if err := l.checkDigest(); err != nil {
-		return err
-	}
-	return l.checkNumbers()
-}
-
-func (l *loader) checkDigest() error {
 	if l.digest != l.state.digest {
 		return fmt.Errorf("%d lists and objects were found, %d should be there, and they are not the same", l.digest.records, l.state.digest.records)
 	}
-	return nil
-}
-
-func (l *loader) checkNumbers() error {
 	for number, id := range l.lists.ids {
 		if number >= l.lists.next {
 			return fmt.Errorf("list %s has the number %d, but the next one is %d", id, number, l.lists.next)

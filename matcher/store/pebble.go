@@ -32,8 +32,7 @@ func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Op
 		MaxOpenFiles:          500,
 		CacheSize:             32 << 20,
 		EventListener: &pebble.EventListener{
-			// A compaction of damaged tables would be tried again for ever.
-			BackgroundError: func(error) { fs.poison.haltIfSet() },
+			BackgroundError: func(error) {},
 			DataCorruption:  func(pebble.DataCorruptionInfo) {}, // who reads gets the error
 		},
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },

@@ -54,13 +54,6 @@ func (p *poison) halt(cause error) {
 	select {}
 }
 
-// haltIfSet never returns when the store is poisoned.
-func (p *poison) haltIfSet() {
-	if p.get() != nil {
-		select {}
-	}
-}
-
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
 // fatalLogger is Pebble's logger. Pebble logs faults that it recovers from

@@ -18,21 +18,40 @@ const (
 	journalShare   = 4
 )
 
-// fill fills the applier, from the cache or by reading everything.
-func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options) error {
-	if o.Cache != nil {
-		dir := filepath.Join(o.Dir, nameSegments)
-		err := l.restore(ctx, db, o.Cache, dir)
-		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			*l = loader{applier: l.applier, lists: newLists(), misfit: err}
-		case l.restored:
-			return nil
-		}
+// journalMax returns how many keys a journal that leads to s may have.
+func (s state) journalMax() int64 {
+	return max(journalKeysMin, int64(s.digest.records/journalShare))
+}
+
+// fill fills the applier with what all records say, which it verifies: from
+// the cache, while all records are counted beside that, or record by record.
+func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options, p *poison) error {
+	if o.Cache == nil {
+		return l.loadAndCheck(ctx, db)
 	}
-	return l.loadAndCheck(ctx, db)
+	counting, stop := context.WithCancel(ctx)
+	defer stop()
+	all := make(chan counted, 1)
+	go func() {
+		d, err := countAll(counting, db, p)
+		all <- counted{d, err}
+	}()
+	err := l.restore(ctx, db, o.Cache, filepath.Join(o.Dir, nameSegments))
+	if !l.restored {
+		stop()
+	}
+	found := <-all
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !l.restored:
+		*l = loader{applier: l.applier, lists: newLists(), misfit: err}
+		return l.loadAndCheck(ctx, db)
+	case found.err != nil:
+		return found.err
+	}
+	l.digest = found.digest
+	return l.check()
 }
 
 // restore fills the applier from the cache, if there is one, and the journal.
@@ -62,8 +81,7 @@ func (l *loader) follow(ctx context.Context, db *pebble.DB, cache Cache, m mark)
 	if m.instance != l.instance {
 		return errors.New("they are of another data directory")
 	}
-	most := max(journalKeysMin, int(l.state.digest.records/journalShare))
-	keys, err := readJournal(ctx, db, m.state, l.state, most)
+	keys, err := readJournal(ctx, db, m.state, l.state)
 	if err != nil {
 		return err
 	}
@@ -74,7 +92,7 @@ func (l *loader) follow(ctx context.Context, db *pebble.DB, cache Cache, m mark)
 	if n := cache.Records(); n != l.state.digest.records {
 		return fmt.Errorf("they lead to %d lists and objects, not %d", n, l.state.digest.records)
 	}
-	return l.checkNumbers()
+	return nil
 }
 
 // head reads the lists, as changes, and what the last commit says.

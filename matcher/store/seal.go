@@ -34,10 +34,14 @@ type sealer struct {
 	cache   Cache
 	dir     string
 	after   int64
-	changes atomic.Int64 // since the last sealing began
+	changes atomic.Int64 // since the last capture
 	wake    chan struct{}
-	sealed  uint64 // commit of the mark; of the goroutine, and of close after it
-	current bool   // there is a cache, of commit sealed
+
+	// Of the goroutine, and of close after it.
+	captured state
+	behind   int64  // changes from what is sealed to what was captured
+	sealed   uint64 // commit of the mark
+	current  bool   // there is a cache, of commit sealed
 }
 
 // note says that a commit brought changes; the writer calls it.
@@ -67,14 +71,15 @@ func (q *sealer) run(ctx context.Context) {
 			return
 		}
 		start := time.Now()
-		q.changes.Store(0)
-		var job func(context.Context) error
+		var seal Seal
 		err := q.store.CommitAlone(ctx, func(*Tx) error {
-			job = q.capture()
+			seal = q.capture()
 			return nil
 		})
 		if err == nil {
-			err = job(ctx)
+			if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.behind > q.captured.journalMax() {
+				err = errors.Join(err, q.giveUp())
+			}
 		}
 		q.report(ctx, err)
 		rest.Reset(sealRest * time.Since(start))
@@ -88,25 +93,40 @@ func (q *sealer) report(ctx context.Context, err error) {
 }
 
 // capture takes hold of the committed state; the writer calls it, or close
-// when the writer has ended. The function that it returns seals it.
-func (q *sealer) capture() func(context.Context) error {
-	at := mark{q.store.instance, q.store.state}
-	seal := q.cache.Capture()
-	return func(ctx context.Context) error {
-		free, _, err := diskUsage(q.store.fs, q.store.opts.Dir)
-		if err != nil {
-			return err
-		}
-		room := max(0, int64(free)-2*int64(q.store.guard.reserve)) // writes come first
-		if err := seal(ctx, q.dir, at.append(nil), room); err != nil {
-			return err
-		}
-		q.sealed, q.current = at.state.commits, true
-		if err := q.store.trim(at.state.commits); err != nil {
-			return fmt.Errorf("the journal cannot be trimmed: %w", err)
-		}
-		return nil
+// when the writer has ended.
+func (q *sealer) capture() Seal {
+	q.captured = q.store.state
+	q.behind += q.changes.Swap(0)
+	return q.cache.Capture()
+}
+
+// seal seals what was captured and removes what came before it from the journal.
+func (q *sealer) seal(ctx context.Context, seal Seal) error {
+	at := mark{q.store.instance, q.captured}
+	if err := seal(ctx, q.dir, at.append(nil), q.room); err != nil {
+		return err
 	}
+	q.sealed, q.current, q.behind = q.captured.commits, true, 0
+	if err := q.store.trim(q.captured.commits); err != nil {
+		return fmt.Errorf("the journal cannot be trimmed: %w", err)
+	}
+	return nil
+}
+
+// room refuses what would leave too little space for writes: they come first.
+func (q *sealer) room(bytes int64) error {
+	free, _, err := diskUsage(q.store.fs, q.store.opts.Dir)
+	if need := uint64(bytes) + 2*q.store.guard.reserve; err == nil && free < need {
+		err = fmt.Errorf("%d bytes of disk space are needed, of them %d for what is written meanwhile; %d are free", need, need-uint64(bytes), free)
+	}
+	return err
+}
+
+// giveUp removes the cache and the journal when both are of no use any more: a
+// start would not follow so many changes.
+func (q *sealer) giveUp() error {
+	q.current = false
+	return errors.Join(q.cache.Drop(q.dir), q.store.trim(q.captured.commits))
 }
 
 // finish makes the next start fast, when run and the writer have ended: it
@@ -119,7 +139,7 @@ func (q *sealer) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), sealTimeMax)
 	defer cancel()
 	if !q.current || q.sealed != q.store.state.commits {
-		err := q.capture()(ctx)
+		err := q.seal(ctx, q.capture())
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%v was not enough: %w", sealTimeMax, err)
 		}
@@ -160,7 +180,8 @@ func (s *Store) openCache(l *loader) error {
 		wake: make(chan struct{}, 1), sealed: l.sealed, current: l.restored,
 	}
 	if l.misfit != nil {
-		s.opts.Warn("store: the segments could not be used; everything was read from the database and they are made again", "dir", s.sealer.dir, "error", l.misfit)
+		s.opts.Warn("store: the segments could not be used; everything was read from the database and they are made again",
+			"dir", s.sealer.dir, "error", errors.Join(l.misfit, s.opts.Cache.Drop(s.sealer.dir)))
 	}
 	if s.opts.SealAfter > 0 {
 		s.sealer.after = int64(s.opts.SealAfter)
@@ -170,7 +191,6 @@ func (s *Store) openCache(l *loader) error {
 	} else {
 		s.sealer.note(int(l.digest.records))
 	}
-	s.restored = l.restored
 	return nil
 }
 
@@ -178,17 +198,7 @@ func (s *Store) openCache(l *loader) error {
 func (s *Store) startTasks() {
 	var ctx context.Context
 	ctx, s.endTasks = context.WithCancel(context.Background())
-	if s.sealer == nil {
-		return
-	}
-	s.tasks.Go(func() { s.sealer.run(ctx) })
-	s.verified = make(chan struct{})
-	if s.restored {
-		s.tasks.Go(func() {
-			defer close(s.verified)
-			s.verify(ctx)
-		})
-	} else {
-		close(s.verified)
+	if s.sealer != nil {
+		s.tasks.Go(func() { s.sealer.run(ctx) })
 	}
 }

@@ -56,8 +56,6 @@ type Store struct {
 
 	instance matcher.ID     // zero without a cache
 	sealer   *sealer        // nil without a cache
-	restored bool           // from the cache
-	verified chan struct{}  // closed when all records were read
 	tasks    sync.WaitGroup // goroutines that endTasks ends
 	endTasks context.CancelFunc
 
@@ -167,7 +165,7 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	}
 	l := loader{applier: s.opts.Applier, lists: newLists()}
 	err = readOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
-		return l.fill(ctx, db, &s.opts)
+		return l.fill(ctx, db, &s.opts, s.poison)
 	})
 	if err != nil {
 		if ctx.Err() != nil {

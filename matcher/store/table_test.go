@@ -216,8 +216,10 @@ func noOrphans(t *testing.T, s *Store, fs vfs.FS) {
 func TestTableDamage(t *testing.T) {
 	noLeaks(t)
 	live := smallDisk(vfs.NewCrashableMem())
-	s, want := open(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
+	s, c := openCached(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
 	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+	sealNow(t, s)
+	want, c := c.clone(), c.copyOf()
 	killed := smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: seeded()}))
 	var name string
 	var table []byte
@@ -233,7 +235,7 @@ func TestTableDamage(t *testing.T) {
 		t.Helper()
 		fs := cloneFS(t, killed)
 		change(fs)
-		if tryOpen(t, what, fs, want) {
+		if tryOpen(t, what, fs, want, c) {
 			t.Errorf("%s was not noticed", what)
 		}
 	}
@@ -248,7 +250,7 @@ func TestTableDamage(t *testing.T) {
 			setFile(t, fs, name, b)
 		})
 	}
-	if !tryOpen(t, "undamaged", cloneFS(t, killed), want) {
+	if !tryOpen(t, "undamaged", cloneFS(t, killed), want, c) {
 		t.Error("the directory cannot be opened as it is")
 	}
 }

@@ -197,7 +197,8 @@ func (g *group) take(tx *Tx) error {
 		}
 		g.measured = true
 	}
-	if err := g.room.admit(g.bytes+tx.bytes, tx.grows); err != nil {
+	bytes := tx.bytes + len(tx.changes)*len(key{}) // of the journal's entry
+	if err := g.room.admit(g.bytes+bytes, tx.grows); err != nil {
 		return err
 	}
 	before := len(g.changes)
@@ -207,7 +208,7 @@ func (g *group) take(tx *Tx) error {
 		return err
 	}
 	g.delta.join(tx.delta)
-	g.bytes += tx.bytes
+	g.bytes += bytes
 	g.undo = append(g.undo, tx.undo...)
 	if g.ops == nil { // mostly: what is large need not be copied
 		g.ops, g.overlay = tx.ops, tx.local
