@@ -1,11 +1,9 @@
 package memory
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,13 +26,6 @@ type capture struct {
 	snap  *snapshot
 	files map[*chunk]*file // of chunks that have rows in no segment
 	step  func(string)
-}
-
-// file is a segment to be written.
-type file struct {
-	segment  segment
-	sections [][]byte
-	blocks   [][]byte // of the arena
 }
 
 // Capture implements [store.Cache].
@@ -60,34 +51,6 @@ func (m *Memory) Capture() store.Seal {
 		}
 	}
 	return c.seal
-}
-
-// file returns what a segment of the view is made of. Its memory does not
-// change any more.
-func (v *view) file() *file {
-	f := &file{segment: segment{rows: v.n}, sections: v.frozenSections(v.n)}
-	// Rows have their records in the order of rows: the last one ends what the
-	// arena has of this view.
-	last := v.chunk.details[v.n-1]
-	end := int(last&0xffff) + len(v.record(v.n-1))
-	f.blocks = append(f.blocks, v.blocks[:last>>16]...)
-	f.blocks = append(f.blocks, v.blocks[last>>16][:end:end])
-	sizes := make([]uint32, len(f.blocks))
-	for i, b := range f.blocks {
-		sizes[i] = uint32(len(b))
-	}
-	f.sections = append(f.sections, bytesOf(sizes))
-	return f
-}
-
-func (f *file) bytes() int64 {
-	n := int64(segmentHeader)
-	for _, sections := range [][][]byte{f.sections, f.blocks} {
-		for _, p := range sections {
-			n += int64(len(p))
-		}
-	}
-	return n
 }
 
 // seal writes what has no file yet, then the manifest, and removes the files
@@ -152,63 +115,6 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 		return nil, fmt.Errorf("%d lists were deleted since all was read from the database; they are forgotten at the next start", dead)
 	}
 	return mf, nil
-}
-
-// syncBytes is after how much the disk is made to write, so that it never has so
-// much to do at once that commits wait for it, and looked at for room.
-const syncBytes = 8 << 20
-
-// write writes the file, durably but for its name.
-func (f *file) write(ctx context.Context, dir string, vs versions, room func(bytes int64) error) (err error) {
-	f.segment.id = matcher.NewID()
-	path := filepath.Join(dir, f.segment.name())
-	out, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err = errors.Join(err, out.Close()); err != nil {
-			err = errors.Join(err, os.Remove(path))
-		}
-	}()
-	var sections []section
-	if _, err := out.Write(make([]byte, segmentHeader)); err != nil {
-		return err
-	}
-	since := 0
-	add := func(p *section, b []byte) error {
-		for ; len(b) > 0; b = b[min(len(b), pieceBytes):] {
-			piece := b[:min(len(b), pieceBytes)]
-			p.sum = crc32.Update(p.sum, castagnoli, piece)
-			p.size += uint64(len(piece))
-			if _, err := out.Write(piece); err != nil {
-				return err
-			}
-			if since += len(piece); since >= syncBytes {
-				since = 0
-				if err := cmp.Or(out.Sync(), room(syncBytes)); err != nil {
-					return err
-				}
-			}
-		}
-		return ctx.Err()
-	}
-	for _, b := range f.sections {
-		sections = append(sections, section{})
-		if err := add(&sections[len(sections)-1], b); err != nil {
-			return err
-		}
-	}
-	sections = append(sections, section{})
-	for _, b := range f.blocks {
-		if err := add(&sections[len(sections)-1], b); err != nil {
-			return err
-		}
-	}
-	if _, err := out.WriteAt(f.segment.appendHeader(nil, vs, sections), 0); err != nil {
-		return err
-	}
-	return out.Sync()
 }
 
 // Drop implements [store.Cache].

@@ -1,80 +1,102 @@
 package memory
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"hash/crc32"
-	"os"
+	"encoding/binary"
+	"math"
+	"slices"
+	"unsafe"
+
+	"nearside/simd"
 )
 
-// sectionReader reads the sections of a segment one after the other. After the first
-// fault it does nothing.
-type sectionReader struct {
-	ctx      context.Context
-	file     *os.File
-	at       int64
-	sections []section
-	err      error
+// sections returns the memory of the first n rows, in the order of a segment. The
+// last block of a slab may hold more rows than that.
+func (c *chunk) sections(n int) [][]byte {
+	sections := [][]byte{
+		bytesOf(c.ids[:n]), bytesOf(c.times[:n]), bytesOf(c.accounts[:n]),
+		bytesOf(c.age[:n]), bytesOf(c.gender[:n]), bytesOf(c.ethnicGroup[:n]),
+		bytesOf(c.external[:n]), bytesOf(c.userData[:n]), bytesOf(c.event[:n]), bytesOf(c.details[:n]),
+	}
+	for t := range c.slabs {
+		if c.versions[t] != nil {
+			sections = append(sections, c.slabs[t].sections(n)...)
+		}
+	}
+	return sections
 }
 
-// read fills dst with the next section.
-func (in *sectionReader) read(dst []byte) {
-	if in.err == nil && (len(in.sections) == 0 || in.sections[0].size != uint64(len(dst))) {
-		in.err = errSections
-	}
-	if in.err != nil {
-		return
-	}
-	sum := uint32(0)
-	for b := dst; len(b) > 0; b = b[min(len(b), pieceBytes):] {
-		piece := b[:min(len(b), pieceBytes)]
-		if in.err = in.ctx.Err(); in.err != nil {
-			return
+// frozenSections is sections, and those of coarse copies, for who reads them
+// while rows are added behind: the writer calls it, and what both have is
+// copied.
+func (c *chunk) frozenSections(n int) [][]byte {
+	sections := c.sections(n)
+	for t := range c.slabs {
+		s := &c.slabs[t]
+		if tail := s.tail(n); len(tail) > 0 {
+			i := slices.IndexFunc(sections, func(b []byte) bool { return len(b) > 0 && &b[0] == &tail[0] })
+			sections[i] = slices.Clone(tail)
 		}
-		if _, err := in.file.ReadAt(piece, in.at); err != nil {
-			in.err = fmt.Errorf("at %d: %w", in.at, err)
-			return
+		if s.coarse != nil {
+			sections = append(sections, s.coarse.append(nil, n))
 		}
-		in.at += int64(len(piece))
-		sum = crc32.Update(sum, castagnoli, piece)
 	}
-	if sum != in.sections[0].sum {
-		in.err = fmt.Errorf("the %d bytes before %d are damaged", len(dst), in.at)
-	}
-	in.sections = in.sections[1:]
+	return sections
 }
 
-var errSections = errors.New("its sections are not those of this program")
-
-// next returns the next section in memory of its own.
-func (in *sectionReader) next(spare int) []byte {
-	if in.err == nil && len(in.sections) == 0 {
-		in.err = errSections
+// append appends what c says of the first n rows.
+func (c *coarse) append(dst []byte, n int) []byte {
+	le := binary.LittleEndian
+	dst = le.AppendUint64(dst, math.Float64bits(c.step))
+	for _, z := range c.zones[:(n+zoneRows-1)/zoneRows] {
+		dst = le.AppendUint64(dst, math.Float64bits(z.error))
+		dst = le.AppendUint64(dst, math.Float64bits(z.norm))
+		dst = le.AppendUint64(dst, uint64(z.cuts))
 	}
-	if in.err != nil {
+	for i := range c.cut[:(n+63)/64] {
+		dst = le.AppendUint64(dst, c.cut[i].Load())
+	}
+	return dst
+}
+
+// restore reads what append wrote.
+func (c *coarse) restore(b []byte, n int) {
+	r := reader{b}
+	float := func() float64 { return math.Float64frombits(r.uint64()) }
+	c.step = float()
+	for i := range (n + zoneRows - 1) / zoneRows {
+		c.zones[i] = coarseZone{error: float(), norm: float(), cuts: int(r.uint64())}
+	}
+	for i := range (n + 63) / 64 {
+		c.cut[i].Store(r.uint64())
+	}
+}
+
+// sections returns the memory of the first n rows.
+func (s *slab) sections(n int) (sections [][]byte) {
+	if s.blocks != nil {
+		whole := n / simd.BlockRows * simd.BlockBytesU8(s.version.Length)
+		sections = append(sections, s.blocks[:whole:whole], s.tail(n), bytesOf(s.consts[:n]))
+	}
+	if s.rows != nil {
+		sections = append(sections, s.rows[:n*s.version.Size()])
+	}
+	if s.inverse != nil {
+		sections = append(sections, bytesOf(s.inverse[:n]))
+	}
+	return sections
+}
+
+// tail returns the block of which only some rows are among the first n.
+func (s *slab) tail(n int) []byte {
+	if s.blocks == nil || n%simd.BlockRows == 0 {
 		return nil
 	}
-	b := make([]byte, in.sections[0].size, in.sections[0].size+uint64(spare))
-	in.read(b)
-	return b
+	block, _ := s.block(n / simd.BlockRows)
+	return block
 }
 
-// arena reads the arena. More records can be added to it.
-func (in *sectionReader) arena() *arena {
-	sizes, all := in.next(0), in.next(arenaBlock)
-	if in.err != nil {
-		return nil
-	}
-	a := &arena{}
-	for r := (reader{sizes}); len(r.rest) > 0; {
-		a.used = int(r.uint32())
-		if len(r.rest) > 0 {
-			a.blocks = append(a.blocks, all[:a.used:a.used])
-		} else { // the last one, which may get more
-			a.blocks = append(a.blocks, all[:max(a.used, arenaBlock)])
-		}
-		all = all[a.used:]
-	}
-	return a
+// bytesOf returns the memory of values, which hold no pointers.
+func bytesOf[T any](values []T) []byte {
+	var zero T
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), len(values)*int(unsafe.Sizeof(zero)))
 }

@@ -3,9 +3,9 @@ package memory
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,10 +18,12 @@ import (
 	"nearside/simd"
 )
 
+func noLimit(int64) error { return nil }
+
 // seal makes dir a copy of m.
 func seal(t *testing.T, m *Memory, dir, mark string) {
 	t.Helper()
-	if err := m.Capture()(t.Context(), dir, []byte(mark), math.MaxInt64); err != nil {
+	if err := m.Capture()(t.Context(), dir, []byte(mark), noLimit); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -119,17 +121,74 @@ func TestSealedChunksAreNotWrittenAgain(t *testing.T) {
 	}
 	// Without disk space nothing changes.
 	put(151, 1)
-	err := p.Capture()(t.Context(), dir, []byte("c"), 1000)
-	if err == nil || !strings.Contains(err.Error(), "disk space") || !slices.Equal(segmentFiles(t, dir), after) {
+	full := errors.New("full")
+	err := p.Capture()(t.Context(), dir, []byte("c"), func(int64) error { return full })
+	if !errors.Is(err, full) || !slices.Equal(segmentFiles(t, dir), after) {
 		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := p.Capture()(ctx, dir, []byte("c"), math.MaxInt64); err == nil || !slices.Equal(segmentFiles(t, dir), after) {
+	if err := p.Capture()(ctx, dir, []byte("c"), noLimit); err == nil || !slices.Equal(segmentFiles(t, dir), after) {
 		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
 	}
 	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
 	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "b" || m.Records() != 151 {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
+// TestDiskFillsWhileSealing: a sealing that meets a full disk leaves what was
+// sealed before, and no file of its own.
+func TestDiskFillsWhileSealing(t *testing.T) {
+	p := newPair(t, Options{}, matcher.Version{Number: 1, Length: 2048, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := t.TempDir()
+	p.commit(t, put(matcher.ID{1}, 1, make([]byte, 2048)))
+	seal(t, p.Memory, dir, "a")
+	before := segmentFiles(t, dir)
+	var changes []store.Change
+	for i := range syncBytes/2048 + 1 {
+		changes = append(changes, put(matcher.NameID(strconv.Itoa(i)), 1, make([]byte, 2048)))
+	}
+	p.commit(t, changes...)
+	full, asked := errors.New("full"), 0
+	err := p.Capture()(t.Context(), dir, []byte("b"), func(int64) error {
+		if asked++; asked > 1 {
+			return full
+		}
+		return nil
+	})
+	if !errors.Is(err, full) || !slices.Equal(segmentFiles(t, dir), before) {
+		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
+	}
+	seal(t, p.Memory, dir, "c")
+	m, err := New(Options{Registry: p.options.Registry, Kernel: simd.Kernels()[0], Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "c" || m.Records() != uint64(1+len(changes)) {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
+// TestDrop: what was dropped is gone, and written as a whole by the next sealing.
+func TestDrop(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := filepath.Join(t.TempDir(), "segments")
+	for i := range 70 {
+		p.commit(t, put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
+	}
+	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+	for range 2 {
+		if err := p.Drop(dir); err != nil { // the first time there is nothing
+			t.Fatal(err)
+		}
+		if mark, err := m.Restore(t.Context(), dir); mark != nil || err != nil || len(segmentFiles(t, dir)) > 0 {
+			t.Fatal(mark, err, segmentFiles(t, dir))
+		}
+		seal(t, p.Memory, dir, "a")
+	}
+	if mark, err := m.Restore(t.Context(), dir); string(mark) != "a" || err != nil || m.Records() != 70 {
 		t.Fatal(string(mark), err, m.Records())
 	}
 }
@@ -349,7 +408,7 @@ func TestChangedVersions(t *testing.T) {
 
 	// Descriptors that no version fits are in no row: they must not be lost.
 	p.commit(t, put(matcher.ID{2}, 77, make([]byte, 4)))
-	if err := p.Capture()(t.Context(), dir, nil, math.MaxInt64); err == nil || !strings.Contains(err.Error(), "no version fits") {
+	if err := p.Capture()(t.Context(), dir, nil, noLimit); err == nil || !strings.Contains(err.Error(), "no version fits") {
 		t.Errorf("sealed with a descriptor missing: %v", err)
 	}
 }
@@ -362,7 +421,7 @@ func TestSealingBesideWrites(t *testing.T) {
 	m := newMemory(t, w, simd.Kernels()[0], 2)
 	o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
 	type job struct {
-		seal  func(context.Context, string, []byte, int64) error
+		seal  store.Seal
 		state *oracle
 	}
 	jobs, enough := make(chan job), make(chan struct{})
@@ -382,7 +441,7 @@ func TestSealingBesideWrites(t *testing.T) {
 	dir := t.TempDir()
 	for range 25 {
 		j := <-jobs
-		if err := j.seal(t.Context(), dir, []byte("m"), math.MaxInt64); err != nil {
+		if err := j.seal(t.Context(), dir, []byte("m"), noLimit); err != nil {
 			t.Fatal(err)
 		}
 		sameFaces(t, restoredFrom(t, w, dir, "m", j.state), j.state.faces)

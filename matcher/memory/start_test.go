@@ -50,9 +50,9 @@ type cache struct {
 	killed *bool
 }
 
-func (c cache) Capture() func(context.Context, string, []byte, int64) error {
+func (c cache) Capture() store.Seal {
 	if *c.killed {
-		return func(context.Context, string, []byte, int64) error { return errors.New("killed") }
+		return func(context.Context, string, []byte, func(int64) error) error { return errors.New("killed") }
 	}
 	return c.Memory.Capture()
 }
