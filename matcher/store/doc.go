@@ -31,10 +31,10 @@
 // instead, once and not three times, which the database takes in as a whole.
 // Either way what a commit says about itself is part of it.
 //
-// With a [Cache] that fits, Open reads only lists, what was written since the
-// cache was sealed, and whatever else shares Pebble's blocks with them. All
-// other records are read while the store is in use already; damage among them
-// poisons it. The state in memory, which was verified apart from them, stays.
+// With a [Cache] that fits, Open hands the applier only lists and what was
+// written since the cache was sealed. All other records are read too, on all
+// cores, but only to be counted: it finds the same damage with a cache and
+// without.
 //
 // # When the disk fails
 //
