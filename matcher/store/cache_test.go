@@ -189,6 +189,7 @@ func TestNoRoomToSeal(t *testing.T) {
 		t.Error("a copy was kept that is of no use")
 	}
 	disk.free.Store(1 << 40)
+	o.SealAfter = 0 // not at once
 	s, warnings, err := c.open(o)
 	must(t, err)
 	c.equal(t, want)
