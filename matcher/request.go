@@ -77,6 +77,10 @@ type Result struct {
 	Err     error
 }
 
+// ErrDeclined is the error of a sub-request that a matcher does not want to
+// answer after all: somebody else is to be asked.
+var ErrDeclined = Errorf(CodeNoMatcher, "declined")
+
 // Matcher answers sub-requests. Implementations are safe for concurrent use.
 type Matcher interface {
 	Name() string
@@ -85,6 +89,8 @@ type Matcher interface {
 	Cost(ctx context.Context, sub *SubRequest) (cost float64, reason string, ok bool)
 	// Match answers all sub-requests of a request that it was chosen for, in
 	// their order. Each result has its own error; ctx carries the deadline.
+	// Internal errors, CodeUnavailable, CodeDeadline and ErrDeclined let the
+	// next cheapest matcher answer; all others are the client's.
 	Match(ctx context.Context, subs []SubRequest) []Result
 }
 

@@ -128,7 +128,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}()
 	s.server, err = server.New(server.Options{
 		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Observer: points, Log: log, Metrics: points.WriteText,
-		Router:  route.New(route.Options{Registry: s.registry, Objects: s.memory, Matchers: []matcher.Matcher{s.memory}, Observer: points}),
+		Router:  route.New(route.Options{Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Observer: points}),
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
 		Limits:  s.limits(cfg),
 	})

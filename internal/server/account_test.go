@@ -25,6 +25,9 @@ func TestAccounts(t *testing.T) {
 	as("POST", "/1/lists", `{"list_id":"`+id(2)+`","account_id":"`+b+`"}`, b).status(201)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(3)+`"}`).status(201)
 
+	// What has no account is stored with zeros: nobody may ask for those.
+	as("GET", "/1/faces", "", "00000000-0000-0000-0000-000000000000").fault(12022, "account_id", "0000")
+
 	// Reading.
 	x.call("GET", "/1/faces/"+id(1), "").status(200).part("account_id", `"`+a+`"`)
 	as("GET", "/1/faces/"+id(1), "", a).status(200)
@@ -51,6 +54,8 @@ func TestAccounts(t *testing.T) {
 	match(given(of), "").status(201).part("0.matches.0.result", only)
 	match(stored(1), "").status(201).part("0.matches.0.result", only)
 	match(given(of), `,"account_id":"`+a+`"`).status(201).part("0.matches.0.result", only)
+	x.call("POST", "/1/matcher/faces", ask(given(of), `{"filters":{"origin":"faces","account_id":"00000000-0000-0000-0000-000000000000"}}`)).
+		fault(12022, "candidates[0].filters.account_id")
 	match(stored(2), "").fault(22004, "references[0]", id(2))
 	match(stored(3), "").fault(22004, "references[0]", id(3))
 	match(key("x"), "").status(201).part("0.reference.object_id", `"`+id(1)+`"`)

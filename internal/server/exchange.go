@@ -139,6 +139,9 @@ func (x *exchange) readQuery(op operation) error {
 		if err != nil {
 			return matcher.Errorf(matcher.CodeBadInput, "account_id: %w", err)
 		}
+		if id.IsZero() {
+			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s is no account", id)
+		}
 		x.account = &id
 	}
 	if op.filters {

@@ -111,7 +111,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	srv := must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Observer: points, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Router: route.New(route.Options{Registry: registry, Objects: mem, Matchers: []matcher.Matcher{set.matcher(mem)}, Observer: points}),
+		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Observer: points}),
 		Limits: limits(),
 	}))
 	x := &service{

@@ -174,4 +174,5 @@ func (m *Memory) Apply(changes []store.Change) {
 	m.snap = u.next
 	m.mu.Unlock()
 	m.compact(func(v *view) bool { return v.deaths >= compactMin && v.deaths*compactShare > v.n })
+	m.order()
 }

@@ -127,7 +127,7 @@ type coarseQuery struct {
 	error float64 // |q-q'|
 }
 
-// query makes the copy of scale*x.
+// set makes the copy of scale*x.
 func (q *coarseQuery) set(step float64, x []float32, scale float64) {
 	q.bytes, q.sum = q.bytes[:0], 0
 	var norm, loss float64

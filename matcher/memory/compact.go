@@ -84,10 +84,8 @@ func (m *Memory) rewrite(o matcher.Origin, index uint32) bool {
 	}
 	u := m.begin()
 	moved := make([]uint32, 0, old.live())
-	for i := range old.n {
-		if old.alive(i) {
-			moved = append(moved, u.move(o, &old, i))
-		}
+	for _, i := range old.order() {
+		moved = append(moved, u.move(o, &old, i))
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -4,7 +4,6 @@ import (
 	"math"
 	"math/bits"
 	"runtime/debug"
-	"slices"
 
 	"nearside/matcher"
 	"nearside/simd"
@@ -33,12 +32,6 @@ type scanner struct {
 	values     [scanBlocks * simd.BlockRows]int32
 	masks      [scanBlocks]uint16
 	blocks     []int // selected blocks of a strip
-
-	// Blocks whose last rows no snapshot shows yet, as far as they are shown:
-	// the writer may be at the others.
-	tail       []byte
-	tailConsts [simd.BlockRows]int32
-	row        []byte
 
 	floats [pieceRows]float32
 }
@@ -147,7 +140,7 @@ func (w *scanner) compareDense(v *matcher.Version) {
 		}
 	}
 	w.pack(&wide.view.slabs[v.Type])
-	s := w.slab(wide.view, v.Type, wide.hi)
+	s := shown{&wide.view.slabs[v.Type], wide.hi}
 	if len(w.members) == 1 {
 		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
 		return
@@ -186,42 +179,11 @@ func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
 	return w.next
 }
 
-// shown is a slab as far as a snapshot shows it: its last block may be a copy.
+// shown is a slab as far as a snapshot shows it. Its last block may have rows
+// that the writer is at: kernels read whole blocks, and take drops such rows.
 type shown struct {
 	*slab
-	rows       int
-	tail       int // number of the block that is a copy; -1: none
-	tailBlock  []byte
-	tailConsts []int32
-}
-
-// slab returns the first n rows of a view's descriptors.
-func (w *scanner) slab(v *view, t matcher.DescriptorType, n int) shown {
-	s := shown{slab: &v.slabs[t], rows: n, tail: -1}
-	rest := n % simd.BlockRows
-	if rest == 0 {
-		return s
-	}
-	s.tail = n / simd.BlockRows
-	size := simd.BlockBytesU8(s.version.Length)
-	w.tail = slices.Grow(w.tail[:0], size)[:size]
-	block, consts := s.slab.block(s.tail)
-	w.row = slices.Grow(w.row[:0], s.version.Length)[:s.version.Length]
-	for i := range rest {
-		simd.GetRowU8(w.row, block, i)
-		simd.PutRowU8(w.tail, i, w.row)
-	}
-	clear(w.tailConsts[:])
-	copy(w.tailConsts[:rest], consts[:rest])
-	s.tailBlock, s.tailConsts = w.tail, w.tailConsts[:]
-	return s
-}
-
-func (s *shown) block(b int) ([]byte, []int32) {
-	if b == s.tail {
-		return s.tailBlock, s.tailConsts
-	}
-	return s.slab.block(b)
+	rows int
 }
 
 // always returns those of the rows from at, a multiple of 64, that kernels say
@@ -265,11 +227,6 @@ func (w *scanner) limit(s *shown, q, at int) int32 {
 func (w *scanner) scan(s *shown, q, lo, hi int) {
 	for lo < hi {
 		n := min(scanBlocks-lo%scanBlocks, hi-lo) // within a zone
-		if s.tail == lo {
-			n = 1
-		} else if s.tail > lo {
-			n = min(n, s.tail-lo)
-		}
 		block, consts := s.block(lo)
 		if n > 1 {
 			block, consts = s.blocks[lo*len(block):(lo+n)*len(block)], s.consts[lo*simd.BlockRows:(lo+n)*simd.BlockRows]
@@ -325,7 +282,7 @@ func (w *scanner) compareSparse(p part) {
 			}
 		}
 	}
-	s := w.slab(p.strip.view, p.job.version.Type, p.strip.hi)
+	s := shown{&p.strip.view.slabs[p.job.version.Type], p.strip.hi}
 	if len(w.members) == 1 {
 		for i := 0; i < len(w.blocks); {
 			j := i + 1

@@ -8,7 +8,8 @@
 // chunks.
 //
 // A published row never changes. An update is a new row and a tombstone; a
-// chunk with many tombstones is rewritten and dropped, and its memory is given
+// chunk with many tombstones, or a full one that mixes lists, is rewritten in the
+// order of lists and times and dropped, and its memory is given
 // back when the last snapshot that shows it is gone. Readers take a snapshot
 // under a short lock and then read without one; the store's writer is the only
 // one to call Apply.

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -128,4 +129,11 @@ func answers(matches []matcher.Match) []answer {
 		rows = append(rows, answer{m.ID, m.Distance, m.Similarity, m.CreateTime})
 	}
 	return rows
+}
+
+// Find returns all objects of a filter in the order of IDs, with descriptors.
+func (m *Memory) Find(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.Object, error) {
+	const all = int(^uint(0) >> 1)
+	objects, _, err := m.Page(ctx, o, f, account, 0, all, true)
+	return objects, err
 }

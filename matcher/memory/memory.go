@@ -44,6 +44,7 @@ type Memory struct {
 	// Of the writer alone.
 	open     map[kind]uint32 // index of the chunk that takes new rows
 	arenas   map[*chunk]*arena
+	filled   []full            // since the last commit
 	spare    map[kind][]*chunk // mapped by Admit, so that Apply cannot fail
 	promised map[kind]int      // rows that Admit has made room for and Apply has not brought
 	dropped  int               // bytes of dropped chunks since the last collection

@@ -90,13 +90,6 @@ func (m *Memory) Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, 
 	return objects, s.n, nil
 }
 
-// Find returns all objects of a filter in the order of IDs, with descriptors.
-func (m *Memory) Find(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.Object, error) {
-	const all = int(^uint(0) >> 1)
-	objects, _, err := m.Page(ctx, o, f, account, 0, all, true)
-	return objects, err
-}
-
 // IDs returns the IDs of a filter's objects.
 func (m *Memory) IDs(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.ID, error) {
 	s, err := m.selection(ctx, o, f, account)

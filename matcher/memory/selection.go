@@ -11,6 +11,7 @@ import (
 // Selection is a set of live rows of one origin, as of one snapshot. It is
 // immutable and keeps its snapshot in memory.
 type Selection struct {
+	memory *Memory
 	snap   *snapshot
 	origin matcher.Origin
 	all    bool
@@ -192,7 +193,7 @@ func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 		for _, p := range q.predicates {
 			p.all(v, words)
 		}
-		if n, _ := count(words); n > 0 {
+		if n := popcount(words); n > 0 {
 			s.chunks[c] = words
 			s.n += n
 		}
@@ -220,7 +221,12 @@ func (m *Memory) selection(ctx context.Context, o matcher.Origin, f *matcher.Fil
 	q := m.bind(o, f, account)
 	m.mu.RUnlock()
 	q.columns(f)
-	return q.run(ctx)
+	s, err := q.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.memory = m
+	return s, nil
 }
 
 // words returns which rows of a chunk are selected, a bit per row, or that all

@@ -63,6 +63,9 @@ func (u *update) slot(k kind) (*view, uint32) {
 	table := u.next.tables[k.origin]
 	index, ok := u.m.open[k]
 	if !ok || table[index].n == table[index].capacity {
+		if ok {
+			u.m.filled = append(u.m.filled, full{k.origin, index, table[index].chunk})
+		}
 		index = uint32(slices.IndexFunc(table, func(v view) bool { return v.chunk == nil }))
 		if int32(index) < 0 {
 			index = uint32(len(table))

@@ -1,15 +1,15 @@
 // Package route takes whole match requests apart and gets them answered.
 //
 // A [Router] resolves each reference to a descriptor, makes a sub-request of
-// every reference and candidate set, asks the matchers for their cost and
-// hands each the sub-requests that it does cheapest, all at once.
+// every reference and candidate set, lets prefilters narrow the sets, asks the
+// matchers for their cost and hands each the sub-requests that it does
+// cheapest, all at once. What a matcher fails, declines or takes too long for
+// goes to the next cheapest.
 package route
 
 import (
 	"context"
 	"errors"
-	"slices"
-	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -24,11 +24,22 @@ type Objects interface {
 	Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error)
 }
 
+// Plugins are the matchers and prefilters that can change while requests are
+// under way.
+type Plugins interface {
+	// Acquire returns those of now, prefilters in the order in which they run.
+	// They can be used until release is called, which must be done once.
+	Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func())
+}
+
 // Options are what a Router is made with.
 type Options struct {
 	Registry *matcher.Registry
 	Objects  Objects
-	Matchers []matcher.Matcher // in the order that settles ties of cost
+	Selector matcher.Selector  // evaluates the filters of sets that prefilters narrow
+	Local    matcher.Matcher   // gives whole rows, in order, and ends with its context
+	Others   []matcher.Matcher // may do none of that; Local comes first when costs are equal, then they, then plugins
+	Plugins  Plugins           // nil: none
 	Observer matcher.Observer
 }
 
@@ -72,34 +83,43 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	matchers, prefilters, release := r.acquire()
+	defer release()
+	narrowed, err := r.narrow(ctx, prefilters, subs, places)
+	if err != nil {
+		return nil, deadline(ctx, err)
+	}
+	w := &work{Router: r, matchers: matchers, subs: subs, choices: make([]choice, len(subs)), results: make([]matcher.Result, len(subs))}
+	for i := range subs {
+		if w.choices[i], err = choose(ctx, matchers, &subs[i]); err != nil {
+			return nil, matcher.Errorf(matcher.CodeNoMatcher, "candidates[%d]: %w", places[i].set, err)
+		}
+	}
+	w.run(ctx)
 	a := &Answer{References: refs, Results: make([][]matcher.Result, len(refs))}
 	for i := range a.Results {
 		a.Results[i] = make([]matcher.Result, len(req.Candidates))
 	}
-	choices := make([]choice, len(subs))
-	byMatcher := make([][]int, len(r.options.Matchers))
-	for i := range subs {
-		if choices[i], err = r.choose(ctx, &subs[i]); err != nil {
-			return nil, matcher.Errorf(matcher.CodeNoMatcher, "candidates[%d]: %w", places[i].set, err)
-		}
-		byMatcher[choices[i].best] = append(byMatcher[choices[i].best], i)
-	}
-	results := make([]matcher.Result, len(subs))
-	for m, mine := range byMatcher {
-		if len(mine) > 0 {
-			r.ask(ctx, r.options.Matchers[m], subs, mine, results)
-		}
-	}
 	for i, p := range places {
-		if err := results[i].Err; err != nil {
+		if err := w.results[i].Err; err != nil {
 			return nil, deadline(ctx, err)
 		}
-		a.Results[p.reference][p.set] = results[i]
+		a.Results[p.reference][p.set] = w.results[i]
 	}
 	if req.Explain {
-		a.Plans = plans(refs, req, places, choices, results)
+		a.Plans = plans(len(refs), req, places, w, narrowed)
 	}
 	return a, nil
+}
+
+// acquire returns all matchers in the order that settles ties of cost.
+func (r *Router) acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
+	matchers = append([]matcher.Matcher{r.options.Local}, r.options.Others...)
+	if r.options.Plugins == nil {
+		return matchers, nil, func() {}
+	}
+	more, prefilters, release := r.options.Plugins.Acquire()
+	return append(matchers, more...), prefilters, release
 }
 
 // checkRows refuses requests whose answer could be larger than memory.
@@ -141,81 +161,10 @@ func (r *Router) split(req *Request, refs []matcher.Reference) ([]matcher.SubReq
 	return subs, places, nil
 }
 
-// choice is what the matchers said about a sub-request.
-type choice struct {
-	best    int
-	offered []wire.PlanMatcher
-}
-
-// choose finds the cheapest matcher that can do sub.
-func (r *Router) choose(ctx context.Context, sub *matcher.SubRequest) (choice, error) {
-	c := choice{best: -1}
-	for i, m := range r.options.Matchers {
-		cost, reason, ok := m.Cost(ctx, sub)
-		c.offered = append(c.offered, wire.PlanMatcher{Name: m.Name(), Cost: cost, Reason: reason})
-		if ok && (c.best < 0 || cost < c.offered[c.best].Cost) {
-			c.best = i
-		}
-	}
-	if c.best < 0 {
-		return c, errors.New("no matcher can do it")
-	}
-	c.offered[c.best].Chosen = true
-	if c.offered[c.best].Reason == "" {
-		c.offered[c.best].Reason = "lowest cost"
-	}
-	return c, nil
-}
-
-// ask lets m answer its sub-requests together.
-func (r *Router) ask(ctx context.Context, m matcher.Matcher, subs []matcher.SubRequest, mine []int, results []matcher.Result) {
-	start := time.Now()
-	batch := make([]matcher.SubRequest, len(mine))
-	for i, n := range mine {
-		batch[i] = subs[n]
-	}
-	point := matcher.MatchPoint{Time: start, Matcher: m.Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(mine)}
-	answered := m.Match(ctx, batch)
-	if len(answered) != len(batch) { // a plugin or a remote may be wrong; nobody takes that for an empty answer
-		err := matcher.Errorf(matcher.CodeInternal, "matcher %s gave %d results for %d sub-requests", m.Name(), len(answered), len(batch))
-		answered = slices.Repeat([]matcher.Result{{Err: err}}, len(batch))
-	}
-	for i, result := range answered {
-		results[mine[i]] = result
-		point.Rows += result.Scan.RowsScanned
-		point.Matches += len(result.Matches)
-		if point.Err == nil {
-			point.Err = result.Err
-		}
-	}
-	point.Duration = time.Since(start)
-	if r.options.Observer != nil {
-		r.options.Observer.Matched(point)
-	}
-}
-
 // deadline names the cause of an error that the request's own end made.
 func deadline(ctx context.Context, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed before it was answered")
 	}
 	return err
-}
-
-func plans(refs []matcher.Reference, req *Request, places []place, choices []choice, results []matcher.Result) [][]*wire.Plan {
-	all := make([][]*wire.Plan, len(refs))
-	for i := range all {
-		all[i] = make([]*wire.Plan, len(req.Candidates))
-		for j := range all[i] {
-			all[i][j] = &wire.Plan{} // a key that found nothing was not matched
-		}
-	}
-	for i, p := range places {
-		s := results[i].Scan
-		*all[p.reference][p.set] = wire.Plan{
-			Matchers: choices[i].offered, RowsSelected: s.RowsSelected, RowsOtherVersion: s.RowsOtherVersion,
-			RowsScanned: s.RowsScanned, Kernel: s.Kernel, SharedWith: s.SharedWith, Milliseconds: float64(s.Duration) / float64(time.Millisecond),
-		}
-	}
-	return all
 }

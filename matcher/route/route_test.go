@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ type fake struct {
 	cost  func(sub *matcher.SubRequest) (float64, string, bool)
 	match func(ctx context.Context, subs []matcher.SubRequest) []matcher.Result
 	calls [][]matcher.SubRequest
+	mu    sync.Mutex
 }
 
 func (f *fake) Name() string { return f.name }
@@ -29,7 +31,9 @@ func (f *fake) Cost(_ context.Context, sub *matcher.SubRequest) (float64, string
 }
 
 func (f *fake) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
+	f.mu.Lock()
 	f.calls = append(f.calls, subs)
+	f.mu.Unlock()
 	if f.match != nil {
 		return f.match(ctx, subs)
 	}
@@ -56,8 +60,11 @@ func id(n byte) matcher.ID { return matcher.ID{n} }
 
 func (o objects) Get(origin matcher.Origin, want matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool) {
 	x := o[want[0]]
-	if origin != matcher.Faces || x == nil || account != nil && x.Account != *account || !descriptors {
+	if origin != matcher.Faces || x == nil || account != nil && x.Account != *account {
 		return matcher.Object{}, false
+	}
+	if !descriptors {
+		return matcher.Object{ID: x.ID, ExternalID: x.ExternalID}, true
 	}
 	return *x, true
 }
@@ -90,11 +97,19 @@ func faces() objects {
 	return all
 }
 
-type observer struct{ points []matcher.MatchPoint }
+type observer struct {
+	mu     sync.Mutex
+	points []matcher.MatchPoint
+}
 
-func (o *observer) Requested(matcher.RequestPoint)   {}
-func (o *observer) Matched(point matcher.MatchPoint) { o.points = append(o.points, point) }
-func (o *observer) Stored(*matcher.Object)           {}
+func (o *observer) Requested(matcher.RequestPoint) {}
+func (o *observer) Matched(point matcher.MatchPoint) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.points = append(o.points, point)
+	slices.SortStableFunc(o.points, func(a, b matcher.MatchPoint) int { return -strings.Compare(a.Matcher, b.Matcher) })
+}
+func (o *observer) Stored(*matcher.Object) {}
 
 func newRouter(t *testing.T, o *observer, matchers ...matcher.Matcher) *route.Router {
 	t.Helper()
@@ -102,7 +117,7 @@ func newRouter(t *testing.T, o *observer, matchers ...matcher.Matcher) *route.Ro
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := route.Options{Registry: registry, Objects: faces(), Matchers: matchers}
+	options := route.Options{Registry: registry, Objects: faces(), Local: matchers[0], Others: matchers[1:]}
 	if o != nil {
 		options.Observer = o
 	}

@@ -48,8 +48,12 @@ func (f filterField) ofNumbers() filterField { f.numeric = true; return f }
 
 // The readers of filter values.
 func readID(_ *binder, v value) (matcher.ID, error) { return v.id() }
-func readText(_ *binder, v value) (string, error)   { return v.keptText() }
-func readSmall(_ *binder, v value) (uint8, error)   { return v.small() }
+
+// readAccount refuses the nil UUID: objects without an account have it.
+func readAccount(_ *binder, v value) (matcher.ID, error) { return v.objectID() }
+
+func readText(_ *binder, v value) (string, error) { return v.keptText() }
+func readSmall(_ *binder, v value) (uint8, error) { return v.small() }
 
 func readTime(b *binder, v value) (matcher.Time, error) {
 	s, err := v.text()
@@ -67,7 +71,7 @@ func readTime(b *binder, v value) (matcher.Time, error) {
 // not served yet.
 var filterFields = [matcher.Origins]map[string]filterField{
 	matcher.Faces: {
-		"account_id":       one(readID, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
+		"account_id":       one(readAccount, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
 		"create_time__gte": one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.GTE }),
 		"create_time__lt":  one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.LT }),
 		"user_data":        one(readText, func(f *matcher.Filter) **string { return &f.UserData }),

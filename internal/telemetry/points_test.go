@@ -1,0 +1,68 @@
+package telemetry
+
+import (
+	"errors"
+	"maps"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nearside/matcher"
+)
+
+var _ matcher.Observer = (*Points)(nil)
+
+// TestPlugins: the points that plugins get, and none when nobody listens.
+func TestPlugins(t *testing.T) {
+	var got []any
+	listens := true
+	p := &Points{
+		Emit:    func(event string, value func() any) { got = append(got, event, value()) },
+		Listens: func(event string) bool { return listens && event == MonitoringEvent },
+	}
+	at := time.UnixMilli(1_700_000_000_250)
+	everything := func() {
+		p.Requested(matcher.RequestPoint{Time: at, Route: "POST:/matcher/faces", Status: 201, RequestID: "1,a", Duration: 1500 * time.Microsecond})
+		p.Requested(matcher.RequestPoint{Time: at, Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput, RequestID: "1,b", Duration: time.Second})
+		p.Matched(matcher.MatchPoint{Time: at, Matcher: "memory", Origin: matcher.Events, RequestID: "1,c", Subs: 2, Rows: 30, Matches: 4, Duration: 2 * time.Second})
+		p.Matched(matcher.MatchPoint{Time: at, Matcher: "plugin", Err: errors.New("x")})
+	}
+	everything()
+	tags := func(more map[string]any) map[string]any {
+		all := map[string]any{"service": "nearside"}
+		maps.Copy(all, more)
+		return all
+	}
+	series := func(name string, tagged, fields map[string]any) map[string]any {
+		return map[string]any{"series": name, "time": 1_700_000_000.25, "tags": tags(tagged), "fields": fields}
+	}
+	want := []any{
+		MonitoringEvent, series("requests", map[string]any{"route": "POST:/matcher/faces", "status_code": 201},
+			map[string]any{"request_id": "1,a", "execution_time": 0.0015}),
+		MonitoringEvent, series("requests", map[string]any{"route": "GET:/faces", "status_code": 400},
+			map[string]any{"request_id": "1,b", "execution_time": 1.0}),
+		MonitoringEvent, series("errors", map[string]any{"route": "GET:/faces", "status_code": 400, "error_code": 12022},
+			map[string]any{"request_id": "1,b"}),
+		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "memory", "origin": "events", "outcome": "ok"},
+			map[string]any{"request_id": "1,c", "execution_time": 2.0, "sub_requests": 2, "rows": 30, "matches": 4}),
+		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "plugin", "origin": "faces", "outcome": "failed"},
+			map[string]any{"request_id": "", "execution_time": 0.0, "sub_requests": 0, "rows": 0, "matches": 0}),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	got, listens = nil, false
+	if everything(); got != nil {
+		t.Errorf("made for nobody: %v", got)
+	}
+}
+
+// BenchmarkPoint is what an event plugin adds to a request.
+func BenchmarkPoint(b *testing.B) {
+	p := &Points{Emit: func(string, func() any) {}, Listens: func(string) bool { return true }}
+	r := matcher.RequestPoint{Time: time.Now(), Route: "POST:/matcher/faces", Status: 201, RequestID: "1,a", Duration: time.Millisecond}
+	for b.Loop() {
+		p.Requested(r)
+	}
+}

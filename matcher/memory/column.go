@@ -1,0 +1,369 @@
+package memory
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"nearside/matcher"
+)
+
+// column is a field as plugins see it. Rows without the field pass no test.
+type column struct {
+	// where makes the predicate of a comparison with one value.
+	where func(s *snapshot, op string, value any) (predicate, error)
+	// oneOf makes the predicate of equality with any of values; nil: there is
+	// no faster way than where for each.
+	oneOf func(values []any) (predicate, error)
+	// value returns nil, a uint8, string, [matcher.Time], [matcher.ID] or
+	// []matcher.ID.
+	value func(s *snapshot, v *view, i int) any
+	// rank orders rows for Top; nil: the column has no order of numbers.
+	rank func(v *view, i int) (rank int64, ok bool)
+}
+
+// columns are those of faces (API.md 4).
+var columns = map[string]column{
+	"face_id":      idColumn(func(v *view, i int) matcher.ID { return v.ids[i] }),
+	"account_id":   accountColumn,
+	"lists":        listsColumn,
+	"event_id":     idColumn(func(v *view, i int) matcher.ID { return v.details(i).eventID }),
+	"create_time":  timeColumn(func(c *chunk) []matcher.Time { return c.times }),
+	"external_id":  textColumn(func(v *view, i int) []byte { return v.details(i).externalID }, externalIDIn),
+	"user_data":    textColumn(func(v *view, i int) []byte { return v.details(i).userData }, nil),
+	"avatar":       textColumn(func(v *view, i int) []byte { return v.details(i).avatar }, nil),
+	"age":          smallColumn(func(c *chunk) []matcher.Small { return c.age }),
+	"gender":       smallColumn(func(c *chunk) []matcher.Small { return c.gender }),
+	"ethnic_group": smallColumn(func(c *chunk) []matcher.Small { return c.ethnicGroup }),
+}
+
+// columnOf returns the column called name.
+func columnOf(name string) (column, error) {
+	c, ok := columns[name]
+	if !ok {
+		names := make([]string, 0, len(columns))
+		for n := range columns {
+			names = append(names, n)
+		}
+		slices.Sort(names)
+		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(names, ", "))
+	}
+	return c, nil
+}
+
+// compares reports whether a value that compares so (-1, 0, 1) with the given
+// one passes op, and whether there is such an op.
+func compares(op string, sign int) (pass, ok bool) {
+	switch op {
+	case "=", "==":
+		return sign == 0, true
+	case "!=", "~=":
+		return sign != 0, true
+	case "<":
+		return sign < 0, true
+	case "<=":
+		return sign <= 0, true
+	case ">":
+		return sign > 0, true
+	case ">=":
+		return sign >= 0, true
+	}
+	return false, false
+}
+
+// badOperator is the error of an op that compares does not know.
+func badOperator(op string) error {
+	return fmt.Errorf("%q is not one of = != < <= > >=", op)
+}
+
+// interval returns which whole numbers compare so with x: those of lo..hi, or
+// all others.
+func interval(op string, x float64) (lo, hi int64, others bool, err error) {
+	const far = 1 << 62
+	if math.IsNaN(x) {
+		return 0, 0, false, fmt.Errorf("%v is no number", x)
+	}
+	x = min(max(x, -far), far)
+	lo, hi = -far, far
+	switch op {
+	case "=", "==", "!=", "~=":
+		lo, hi = int64(math.Ceil(x)), int64(math.Floor(x)) // none when x is not whole
+		others = op[0] != '='
+	case "<":
+		hi = int64(math.Ceil(x)) - 1
+	case "<=":
+		hi = int64(math.Floor(x))
+	case ">":
+		lo = int64(math.Floor(x)) + 1
+	case ">=":
+		lo = int64(math.Ceil(x))
+	default:
+		err = badOperator(op)
+	}
+	return lo, hi, others, err
+}
+
+// without makes the predicate of rows that pass p and fail but.
+func without(p, but predicate) predicate {
+	return predicate{
+		one: func(v *view, i int) bool { return p.one(v, i) && !but.one(v, i) },
+		all: func(v *view, words []uint64) {
+			failed := slices.Clone(words)
+			but.all(v, failed)
+			p.all(v, words)
+			for w := range words {
+				words[w] &^= failed[w]
+			}
+		},
+	}
+}
+
+func smallColumn(of func(*chunk) []matcher.Small) column {
+	present := within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8))
+	return column{
+		where: func(_ *snapshot, op string, value any) (predicate, error) {
+			x, ok := value.(float64)
+			if !ok {
+				return nothing, fmt.Errorf("%v is no number", value)
+			}
+			lo, hi, others, err := interval(op, x)
+			if err != nil {
+				return nothing, err
+			}
+			inside := nothing
+			if lo, hi = max(lo, 0), min(hi, math.MaxUint8); lo <= hi {
+				inside = within(of, matcher.SmallOf(uint8(lo)), matcher.SmallOf(uint8(hi)))
+			}
+			if others {
+				return without(present, inside), nil
+			}
+			return inside, nil
+		},
+		oneOf: func(values []any) (predicate, error) {
+			var whole []uint8
+			for _, value := range values {
+				x, ok := value.(float64)
+				if !ok {
+					return nothing, fmt.Errorf("%v is no number", value)
+				}
+				if x == math.Trunc(x) && x >= 0 && x <= math.MaxUint8 {
+					whole = append(whole, uint8(x))
+				}
+			}
+			return smallOneOf(of, whole), nil
+		},
+		value: func(_ *snapshot, v *view, i int) any {
+			if x, ok := of(v.chunk)[i].Get(); ok {
+				return x
+			}
+			return nil
+		},
+		rank: func(v *view, i int) (int64, bool) {
+			x, ok := of(v.chunk)[i].Get()
+			return int64(x), ok
+		},
+	}
+}
+
+// timeColumn takes RFC 3339, now-<n><unit> and seconds since 1970.
+func timeColumn(of func(*chunk) []matcher.Time) column {
+	return column{
+		where: func(_ *snapshot, op string, value any) (predicate, error) {
+			var x float64
+			switch value := value.(type) {
+			case float64:
+				x = value * 1000
+			case string:
+				t, err := matcher.ParseFilterTime(value, time.Now())
+				if err != nil {
+					return nothing, err
+				}
+				x = float64(t)
+			default:
+				return nothing, fmt.Errorf("%v is no time", value)
+			}
+			lo, hi, others, err := interval(op, x)
+			if err != nil {
+				return nothing, err
+			}
+			inside := nothing
+			if lo <= hi {
+				from, to := matcher.Time(lo), matcher.Time(hi+1)
+				inside = timeRange(matcher.Range[matcher.Time]{GTE: &from, LT: &to})
+			}
+			if others {
+				return without(everything, inside), nil
+			}
+			return inside, nil
+		},
+		value: func(_ *snapshot, v *view, i int) any { return of(v.chunk)[i] },
+		rank:  func(v *view, i int) (int64, bool) { return int64(of(v.chunk)[i]), true },
+	}
+}
+
+// everything passes every row.
+var everything = predicate{
+	one: func(*view, int) bool { return true },
+	all: func(*view, []uint64) {},
+}
+
+func idColumn(of func(*view, int) matcher.ID) column {
+	return column{
+		where: func(_ *snapshot, op string, value any) (predicate, error) {
+			pass, err := idTest(op, value)
+			if err != nil {
+				return nothing, err
+			}
+			return byRow(func(v *view, i int) bool { return pass(of(v, i)) }), nil
+		},
+		oneOf: func(values []any) (predicate, error) {
+			set := make(map[matcher.ID]struct{}, len(values))
+			for _, value := range values {
+				id, err := idOf(value)
+				if err != nil {
+					return nothing, err
+				}
+				set[id] = struct{}{}
+			}
+			delete(set, matcher.ID{}) // absent
+			return byRow(func(v *view, i int) bool { _, ok := set[of(v, i)]; return ok }), nil
+		},
+		value: func(_ *snapshot, v *view, i int) any {
+			if id := of(v, i); !id.IsZero() {
+				return id
+			}
+			return nil
+		},
+	}
+}
+
+// idTest returns what says whether an ID, which may be absent, compares so
+// with the value.
+func idTest(op string, value any) (func(matcher.ID) bool, error) {
+	id, err := idOf(value)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := compares(op, 0); !ok {
+		return nil, badOperator(op)
+	}
+	return func(x matcher.ID) bool {
+		pass, _ := compares(op, x.Compare(id))
+		return pass && !x.IsZero()
+	}, nil
+}
+
+// accountColumn is of ordinals, which the snapshot has the IDs of.
+var accountColumn = column{
+	where: func(s *snapshot, op string, value any) (predicate, error) {
+		pass, err := idTest(op, value)
+		if err != nil {
+			return nothing, err
+		}
+		passes := make([]bool, len(s.accounts)+1) // by what is in the column: 0 is none
+		for ordinal, id := range s.accounts {
+			passes[ordinal+1] = pass(id)
+		}
+		return byRow(func(v *view, i int) bool { return passes[v.accounts[i]] }), nil
+	},
+	value: func(s *snapshot, v *view, i int) any {
+		if a := v.accounts[i]; a != 0 {
+			return s.accounts[a-1]
+		}
+		return nil
+	},
+}
+
+// listsColumn passes = when one of the lists is the given one, and != when
+// none is.
+var listsColumn = column{
+	where: func(s *snapshot, op string, value any) (predicate, error) {
+		id, err := idOf(value)
+		if err != nil {
+			return nothing, err
+		}
+		wanted := slices.IndexFunc(s.lists, func(l *list) bool { return l.id == id && s.shows(l) })
+		in := byRow(func(v *view, i int) bool {
+			d := v.details(i)
+			for ordinal := range d.ordinals {
+				if int(ordinal) == wanted {
+					return true
+				}
+			}
+			return false
+		})
+		switch op {
+		case "=", "==":
+			return in, nil
+		case "!=", "~=":
+			return without(everything, in), nil
+		}
+		return nothing, fmt.Errorf("%q is not one of = !=, which lists have", op)
+	},
+	value: func(s *snapshot, v *view, i int) any {
+		ids := []matcher.ID{}
+		d := v.details(i)
+		for ordinal := range d.ordinals {
+			if l := s.lists[ordinal]; s.shows(l) {
+				ids = append(ids, l.id)
+			}
+		}
+		return ids
+	},
+}
+
+func idOf(value any) (matcher.ID, error) {
+	s, ok := value.(string)
+	if !ok {
+		return matcher.ID{}, fmt.Errorf("%v is no UUID", value)
+	}
+	return matcher.ParseID(s)
+}
+
+// textColumn is a column of strings; in finds rows that have one of some
+// faster than row by row, if it is not nil.
+func textColumn(of func(*view, int) []byte, in func([]string) predicate) column {
+	return column{
+		where: func(_ *snapshot, op string, value any) (predicate, error) {
+			s, ok := value.(string)
+			if !ok {
+				return nothing, fmt.Errorf("%v is no string", value)
+			}
+			if _, ok := compares(op, 0); !ok {
+				return nothing, badOperator(op)
+			}
+			if in != nil && (op == "=" || op == "==") {
+				return in([]string{s}), nil
+			}
+			return byRow(func(v *view, i int) bool {
+				x := of(v, i)
+				pass, _ := compares(op, cmp.Compare(string(x), s))
+				return pass && len(x) > 0
+			}), nil
+		},
+		oneOf: func(values []any) (predicate, error) {
+			texts, set := make([]string, len(values)), make(map[string]struct{}, len(values))
+			for i, value := range values {
+				var ok bool
+				if texts[i], ok = value.(string); !ok {
+					return nothing, fmt.Errorf("%v is no string", value)
+				}
+				set[texts[i]] = struct{}{}
+			}
+			if in != nil {
+				return in(texts), nil
+			}
+			delete(set, "") // absent
+			return byRow(func(v *view, i int) bool { _, ok := set[string(of(v, i))]; return ok }), nil
+		},
+		value: func(_ *snapshot, v *view, i int) any {
+			if x := of(v, i); len(x) > 0 {
+				return string(x)
+			}
+			return nil
+		},
+	}
+}
