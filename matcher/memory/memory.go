@@ -86,6 +86,7 @@ func (m *Memory) reset() {
 	m.misfits = map[uint32]int{}
 	m.open = map[kind]uint32{}
 	m.arenas = map[*chunk]*arena{}
+	m.filled = nil
 	m.spare = map[kind][]*chunk{}
 	m.promised = map[kind]int{}
 	m.bytes.Store(0)
