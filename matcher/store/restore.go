@@ -44,11 +44,11 @@ func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options, p *poison)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case found.err != nil && !errors.Is(found.err, context.Canceled):
+		return found.err // loading would find it too
 	case !l.restored:
 		*l = loader{applier: l.applier, lists: newLists(), misfit: err}
 		return l.loadAndCheck(ctx, db)
-	case found.err != nil:
-		return found.err
 	}
 	l.digest = found.digest
 	return l.check()

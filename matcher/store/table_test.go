@@ -247,7 +247,7 @@ func TestTableDamage(t *testing.T) {
 	}
 	try("removal", func(fs vfs.FS) { must(t, fs.Remove(name)) })
 	rng := seeded()
-	for range 12 {
+	for range 8 {
 		n := rng.IntN(len(table))
 		try(fmt.Sprintf("cut to %d of %d", n, len(table)), func(fs vfs.FS) { setFile(t, fs, name, table[:n]) })
 		try(fmt.Sprintf("flip at %d of %d", n, len(table)), func(fs vfs.FS) {
@@ -261,7 +261,7 @@ func TestTableDamage(t *testing.T) {
 		if !strings.HasPrefix(path.Base(n), "MANIFEST") {
 			continue
 		}
-		for at := 0; at < len(manifest); at += 1 + len(manifest)/30 {
+		for at := 0; at < len(manifest); at += 1 + len(manifest)/15 {
 			fs := cloneFS(t, killed)
 			setFile(t, fs, n, manifest[:at])
 			if !tryOpen(t, fmt.Sprintf("%s cut to %d of %d", n, at, len(manifest)), fs, want, c) {

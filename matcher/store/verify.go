@@ -77,10 +77,10 @@ func keyCuts(db *pebble.DB) ([][]byte, error) {
 			cuts = append(cuts, tables[i].Smallest.UserKey)
 		}
 	}
-	const perKind = 16
+	perKind := min(4*runtime.GOMAXPROCS(0), 256) // so many that no core waits for another for long
 	for _, kind := range originKinds {
 		for i := range perKind {
-			k := makeKey(kind, matcher.ID{byte(i * (256 / perKind))})
+			k := makeKey(kind, matcher.ID{byte(i * 256 / perKind)})
 			cuts = append(cuts, k[:])
 		}
 	}
