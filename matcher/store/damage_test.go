@@ -151,6 +151,9 @@ func tryOpenOnce(t *testing.T, what string, fs vfs.FS, want *model, c *modelCach
 				t.Errorf("%s: the error does not say %q: %v", what, part, err)
 			}
 		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: the error is not one line: %v", what, err)
+		}
 		if hashOf(t, fs) != before {
 			t.Errorf("%s: refused, but the directory was changed: %v", what, err)
 		}

@@ -2,9 +2,9 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -62,7 +62,7 @@ func readJournal(ctx context.Context, db *pebble.DB, from, to state) (keys []key
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = cmp.Or(err, it.Close()) }()
 	at := from
 	for it.First(); it.Valid(); it.Next() {
 		if at.commits++; key(it.Key()) != journalKey(at.commits) {

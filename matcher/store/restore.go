@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -101,7 +102,7 @@ func (l *loader) head(ctx context.Context, db *pebble.DB) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = cmp.Or(err, it.Close()) }()
 	for it.First(); it.Valid(); it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
@@ -131,7 +132,7 @@ func (l *loader) replay(ctx context.Context, db *pebble.DB, keys []key) (err err
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = cmp.Or(err, it.Close()) }()
 	for _, k := range keys {
 		origin, ok := originOf(k[0])
 		if !ok {

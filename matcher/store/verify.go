@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -95,7 +94,7 @@ func (d *digest) addRange(ctx context.Context, db *pebble.DB, lower, upper []byt
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = cmp.Or(err, it.Close()) }()
 	n := 0
 	for it.First(); it.Valid(); it.Next() {
 		value, err := it.ValueAndErr()
