@@ -295,18 +295,32 @@ func (w *scanner) take(s *shown, q, at int, mask uint64, values []int32) {
 	if selected := m.strip.mask; selected != nil && mask != 0 {
 		mask &= selected[(at-m.strip.lo)>>6] >> (at & 63)
 	}
+	if s.coarse != nil {
+		w.takeCoarse(s, q, at, mask, values)
+		return
+	}
 	w.found = w.found[:0]
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		row := m.strip.base + uint32(at+i)
-		if s.coarse == nil {
-			w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), row})
-		} else {
-			w.found = append(w.found, hit{m.probe.exact(s.row(at + i)), row})
-		}
+		w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
 	}
 	if len(w.found) > 0 {
 		m.probe.offer(w.found)
+	}
+}
+
+// takeCoarse compares the rows of mask themselves, unless the bound, which
+// falls with each, has made that unnecessary.
+func (w *scanner) takeCoarse(s *shown, q, at int, mask uint64, values []int32) {
+	m, always := &w.members[q], s.always(at)>>(at&63)
+	limit := w.limit(s, q, at)
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		if values[i] > limit && always>>i&1 == 0 {
+			continue
+		}
+		w.compareRun(s.version, m, at+i, 1, 1)
+		limit = w.limit(s, q, at)
 	}
 }
 
