@@ -28,6 +28,12 @@ func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, valu
 //go:noescape
 func scanF32AVX512(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16)
 
+// listU8VNNI compares one query with a multiple of four blocks, by their numbers.
+// It prefetches what is behind them in the list. The caller has checked the sizes.
+//
+//go:noescape
+func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
+
 // tileU8x2AVX2 compares 2 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //

@@ -35,10 +35,12 @@ func nativeKernels() []*Kernel {
 			wordsU8:      1,
 			packU8:       packBytes,
 			scanU8:       scanU8VNNI,
+			listU8:       listU8VNNI,
 			tileU8:       tileFuncs[uint32, int32]{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
 			scanF32:      scanF32AVX512,
 			tileF32:      tileFuncs[float32, float32]{2: tileF32x2AVX512, 4: tileF32x4AVX512, 6: tileF32x6AVX512},
 			prefetch:     prefetchLines,
+			within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
 			probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
 		},
 	}

@@ -11,7 +11,7 @@ func TestPrefetchTouchesNothing(t *testing.T) {
 		for _, dims := range []int{1, 31, 512} {
 			size := BlockBytesU8(dims)
 			for _, block := range ends[byte](fenced(t, size), size) {
-				k.Prefetch(block)
+				k.prefetch(block)
 			}
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // stripBytes is how much of the descriptors a worker takes at once: less than
@@ -13,7 +14,11 @@ const stripBytes = 2 << 20
 
 // stripRows returns the rows of a strip of v, a power of two.
 func stripRows(v *matcher.Version) int {
-	rows := max(64, min(1<<14, stripBytes/v.Size()))
+	size := v.Size()
+	if hasBlocks(v) {
+		size = simd.BlockBytesU8(v.Length) / simd.BlockRows
+	}
+	rows := max(64, min(1<<14, stripBytes/size))
 	return 1 << (bits.Len(uint(rows)) - 1)
 }
 

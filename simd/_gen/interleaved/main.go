@@ -34,6 +34,7 @@ func main() {
 	scan256("scanF32AVX2", f32AVX2())
 	scan512("scanU8VNNI", u8VNNI)
 	scan512("scanF32AVX512", f32AVX512)
+	list512("listU8VNNI", u8VNNI)
 	for _, width := range widths {
 		tile256(fmt.Sprintf("tileU8x%dAVX2", width), u8AVX2(), width)
 		tile256(fmt.Sprintf("tileF32x%dAVX2", width), f32AVX2(), width)
