@@ -2850,23 +2850,3 @@ advance:
 	KMOVQ        K1, 40(DX)
 	VZEROUPPER
 	RET
-
-// func prefetchLines(block []byte)
-// Requires: MMX+
-TEXT ·prefetchLines(SB), NOSPLIT, $0-24
-	MOVQ block_base+0(FP), AX
-	MOVQ block_len+8(FP), CX
-
-lines:
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	PREFETCHT0 128(AX)
-	PREFETCHT0 192(AX)
-	PREFETCHT0 256(AX)
-	PREFETCHT0 320(AX)
-	PREFETCHT0 384(AX)
-	PREFETCHT0 448(AX)
-	ADDQ       $0x00000200, AX
-	SUBQ       $0x00000200, CX
-	JG         lines
-	RET

@@ -105,8 +105,3 @@ func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 //
 //go:noescape
 func tileF32x6AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
-
-// prefetchLines brings a block into the cache.
-//
-//go:noescape
-func prefetchLines(block []byte)

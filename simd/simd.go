@@ -50,13 +50,13 @@ type Kernel struct {
 	packU8  func(dst []uint32, query []uint8)
 	scanU8  scanFunc[uint32, int32]
 	listU8  listFunc // nil: none
+	share   float64  // see ListShare
 	tileU8  tileFuncs[uint32, int32]
 	scanF32 scanFunc[float32, float32]
 	tileF32 tileFuncs[float32, float32]
 
-	prefetch func(block []byte)
-	within   withinFuncs
-	probes   probes
+	within withinFuncs
+	probes probes
 }
 
 // scanFunc is ScanU8 or ScanF32 after its checks.

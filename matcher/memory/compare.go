@@ -63,7 +63,7 @@ func (w *scanner) do(l *lease) (err error) {
 	if c := l.parts[0].strip.view.slabs[v.Type].coarse; c != nil && c.poor(l.parts[0].strip.lo, l.parts[0].strip.hi) {
 		blocks = false
 	}
-	alone := func(p part) bool { return blocks && !p.strip.dense }
+	alone := func(p part) bool { return blocks && w.sparse(p) }
 	for _, p := range l.parts {
 		if alone(p) {
 			w.compareSparse(p)

@@ -1,8 +1,23 @@
 package memory
 
 import (
+	"math/bits"
+
 	"nearside/simd"
 )
+
+// tileShare is the share of blocks with a selected row from which comparing
+// all is faster for several references. ARCHITECTURE.md has the measurements.
+const tileShare = 0.85
+
+// sparse reports whether skipping the blocks of a strip that have no selected
+// row is faster than comparing all rows.
+func (w *scanner) sparse(p part) bool {
+	if len(p.job.probes) > 1 {
+		return p.strip.share < tileShare
+	}
+	return p.strip.share < w.kernel.ListShare()
+}
 
 // compareSparse compares the blocks of a strip that have a selected row with
 // the references of one job. A scattered row costs its whole block: 16 rows
@@ -13,10 +28,8 @@ func (w *scanner) compareSparse(p part) {
 	w.pack(&p.strip.view.slabs[p.job.version.Type])
 	w.list = w.list[:0]
 	for i, word := range p.strip.mask {
-		for b := 0; word != 0; b, word = b+1, word>>simd.BlockRows {
-			if word&0xffff != 0 {
-				w.list = append(w.list, uint32(p.strip.lo/simd.BlockRows+i*4+b))
-			}
+		for left := blocksOf(word); left != 0; left &= left - 1 {
+			w.list = append(w.list, uint32((p.strip.lo+i*64+bits.TrailingZeros64(left))/simd.BlockRows))
 		}
 	}
 	s := w.slab(p.strip.view, p.job.version.Type, p.strip.hi)

@@ -41,25 +41,7 @@ func main() {
 		tile512(fmt.Sprintf("tileU8x%dVNNI", width), u8VNNI, width)
 		tile512(fmt.Sprintf("tileF32x%dAVX512", width), f32AVX512, width)
 	}
-	prefetch()
 	Generate()
-}
-
-// prefetch writes a function that brings a block into the cache. It may ask
-// for some lines behind it, which does nothing worse than that.
-func prefetch() {
-	TEXT("prefetchLines", NOSPLIT, "func(block []byte)")
-	Doc("prefetchLines brings a block into the cache.")
-	Pragma("noescape")
-	at, left := base("block"), Load(Param("block").Len(), GP64())
-	Label("lines")
-	for i := range 8 {
-		PREFETCHT0(Mem{Base: at, Disp: i * line})
-	}
-	ADDQ(U32(8*line), at)
-	SUBQ(U32(8*line), left)
-	JG(LabelRef("lines"))
-	RET()
 }
 
 // types are the Go types of a query's words and of the values, and the bytes of
