@@ -8,9 +8,9 @@ import (
 )
 
 // stripBytes is how much a worker reads at once, of descriptors or of their
-// copies: less than
-// a tenth of a millisecond at memory speed for one reference, so that what
-// comes later is not kept waiting, and much more than it costs to take it.
+// copies: less than a tenth of a millisecond at memory speed for one reference,
+// so that what comes later is not kept waiting, and much more than it costs to
+// take it.
 const stripBytes = 2 << 20
 
 // stripRows returns the rows of a strip of v, a power of two.
