@@ -6,6 +6,7 @@ import (
 	"unsafe"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // chunkRowsMax is the rows of a chunk, which is what 16 bits count: a chunk is
@@ -50,8 +51,11 @@ type chunk struct {
 	segment atomic.Pointer[segment] // the newest file with rows of the chunk; nil: there is none
 }
 
-// zoneRows is the rows of a zone.
-const zoneRows = 1024
+// zoneRows is the rows of a zone, zoneBlocks its blocks.
+const (
+	zoneRows   = 1024
+	zoneBlocks = zoneRows / simd.BlockRows
+)
 
 // zone is the range of a column in a part of a chunk.
 type zone struct{ min, max matcher.Time }

@@ -51,7 +51,11 @@ func (mf *manifest) append(dst []byte) []byte {
 	}
 	dst = le.AppendUint32(dst, uint32(len(mf.lists)))
 	for _, l := range mf.lists {
-		dst = append(append(dst, l.id[:]...), byte(bit(l.live)))
+		live := byte(0)
+		if l.live {
+			live = 1
+		}
+		dst = append(append(dst, l.id[:]...), live)
 	}
 	dst = le.AppendUint32(dst, uint32(len(mf.chunks)))
 	for i := range mf.chunks {

@@ -109,7 +109,9 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	for _, l := range c.snap.lists {
 		shown := c.snap.shows(l)
 		mf.lists = append(mf.lists, sealedList{l.id, shown})
-		live += int(bit(shown))
+		if shown {
+			live++
+		}
 	}
 	if dead := len(mf.lists) - live; dead > listsDeadMin && dead > listsDeadShare*live {
 		return nil, fmt.Errorf("%d lists were deleted since all was read from the database; they are forgotten at the next start", dead)
