@@ -3,9 +3,11 @@ package memory
 import (
 	"math"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // chunkRowsMax is the rows of a chunk, which is what 16 bits count: a chunk is
@@ -48,10 +50,15 @@ type chunk struct {
 
 	events  *eventColumns  // of events
 	expires []matcher.Time // of attributes
+
+	segment atomic.Pointer[segment] // the newest file with rows of the chunk; nil: there is none
 }
 
-// zoneRows is the rows of a zone.
-const zoneRows = 1024
+// zoneRows is the rows of a zone, zoneBlocks its blocks.
+const (
+	zoneRows   = 1024
+	zoneBlocks = zoneRows / simd.BlockRows
+)
 
 // zone is the range of a column in a part of a chunk.
 type zone struct{ min, max matcher.Time }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // endRange passes events that ended in r.
@@ -33,7 +34,7 @@ func floatRange(column func(*chunk) []float64, r matcher.Range[float64]) predica
 	}
 	return predicate{
 		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x < hi },
-		all: func(v *view, words []uint64) {
+		all: func(_ *simd.Kernel, v *view, words []uint64) {
 			values := column(v.chunk)[:v.n]
 			for w := range words {
 				mask := uint64(0)
@@ -53,7 +54,7 @@ func inBox(b matcher.GeoBox) predicate {
 	}
 	return predicate{
 		one: func(v *view, i int) bool { return near(v.events.longitude[i], v.events.latitude[i]) },
-		all: func(v *view, words []uint64) {
+		all: func(_ *simd.Kernel, v *view, words []uint64) {
 			xs, ys := v.events.longitude[:v.n], v.events.latitude[:v.n]
 			for w := range words {
 				mask := uint64(0)
@@ -81,7 +82,7 @@ func tagged(want []string) predicate {
 		}
 		return false
 	}
-	return predicate{one: one, all: func(v *view, words []uint64) {
+	return predicate{one: one, all: func(_ *simd.Kernel, v *view, words []uint64) {
 		mask, named := uint64(0), 0
 		for b, name := range v.tagNames {
 			if _, ok := set[name]; ok {
@@ -176,8 +177,8 @@ func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
 		if !ok {
 			return predicate{
 				one: test(pass),
-				all: func(v *view, words []uint64) {
-					maskWithin(words, column(v.chunk)[:v.n], 1, math.MaxUint32)
+				all: func(k *simd.Kernel, v *view, words []uint64) {
+					simd.Within(k, words, column(v.chunk)[:v.n], 1, math.MaxUint32)
 					clearUnless(v, words, test(pass))
 				},
 			}
@@ -204,4 +205,11 @@ func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
 		return hashed(column, hashes, nil)
 	}
 	return hashed(column, hashes, test(func(s string) bool { _, ok := set[s]; return ok }))
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }

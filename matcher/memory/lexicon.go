@@ -46,6 +46,29 @@ func (l *lexicon) add(hash uint32, text string) {
 	}
 }
 
+// knows reports whether text is known, or nothing is.
+func (l *lexicon) knows(hash uint32, text []byte) bool {
+	return l.full || l.texts[hash] == string(text)
+}
+
+// merge makes known what other knows. nil knows nothing.
+func (l *lexicon) merge(other *lexicon) {
+	switch {
+	case other == nil || l.full:
+	case other.full:
+		l.full, l.texts, l.clashes = true, nil, nil
+	default:
+		for hash, text := range other.texts {
+			l.add(hash, text)
+		}
+		for hash := range other.clashes {
+			if !l.full {
+				l.clashes[hash] = true
+			}
+		}
+	}
+}
+
 // find says whether text may be there, and whether its hash is that of no
 // other text.
 func (l *lexicon) find(hash uint32, text string) (maybe, exact bool) {
@@ -93,6 +116,35 @@ func newLexicons(meta []matcher.MetaField) lexicons {
 		}
 	}
 	return l
+}
+
+// addRow makes the texts of a row of events known, which its columns have the
+// hashes of.
+func (l *lexicons) addRow(v *view, i int) {
+	rest := v.at(i)
+	for f, lex := range l.texts {
+		var s []byte
+		if s, rest = text(rest); lex != nil && len(s) > 0 && !lex.knows(v.hashes[f][i], s) {
+			lex.add(v.hashes[f][i], string(s))
+		}
+	}
+	for f := range l.meta {
+		if l.meta[f] != nil && v.events.meta[f].hashes[i] != 0 {
+			meta, _ := text(rest)
+			l.addMeta(string(meta), v.layout.meta)
+			return
+		}
+	}
+}
+
+// merge makes known what other knows. Nobody may use l meanwhile.
+func (l *lexicons) merge(other *lexicons) {
+	for f := range l.texts {
+		l.texts[f].merge(other.texts[f])
+	}
+	for f := range other.meta {
+		l.meta[f].merge(other.meta[f])
+	}
 }
 
 // add makes the texts of an event known.

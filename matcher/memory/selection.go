@@ -6,6 +6,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // Selection is a set of live rows of one origin, as of one snapshot. It is
@@ -31,6 +32,7 @@ const sparse = 32
 type query struct {
 	lexicons   *lexicons
 	declared   []matcher.MetaField
+	kernel     *simd.Kernel
 	snap       *snapshot
 	origin     matcher.Origin
 	base       *roaring.Bitmap // nil: every row
@@ -40,7 +42,7 @@ type query struct {
 // bind looks up what f names in the indexes. It needs Memory.mu for reading.
 // Objects that have expired at now are not selected.
 func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID, now matcher.Time) *query {
-	q := &query{lexicons: &m.lexicons, declared: m.options.MetaFields, snap: m.snap, origin: o}
+	q := &query{kernel: m.options.Kernel, lexicons: &m.lexicons, declared: m.options.MetaFields, snap: m.snap, origin: o}
 	narrow := func(rows *roaring.Bitmap) {
 		if q.base == nil {
 			q.base = rows
@@ -250,7 +252,7 @@ func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 			words[w] &^= v.dead[w]
 		}
 		for _, p := range q.predicates {
-			p.all(v, words)
+			p.all(q.kernel, v, words)
 		}
 		if n := popcount(words); n > 0 {
 			s.chunks[c] = words

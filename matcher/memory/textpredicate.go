@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // fewHashes is up to how many hashes are compared with each row one by one:
@@ -22,7 +23,7 @@ func hashed(column func(*chunk) []uint32, hashes []uint32, same func(v *view, i 
 	}
 	return predicate{
 		one: func(v *view, i int) bool { return find.one(v, i) && same(v, i) },
-		all: func(v *view, words []uint64) { find.all(v, words); clearUnless(v, words, same) },
+		all: func(k *simd.Kernel, v *view, words []uint64) { find.all(k, v, words); clearUnless(v, words, same) },
 	}
 }
 
@@ -33,7 +34,7 @@ func oneOfHashes(column func(*chunk) []uint32, hashes []uint32) predicate {
 	if len(hashes) <= fewHashes {
 		return predicate{
 			one: func(v *view, i int) bool { return slices.Contains(hashes, column(v.chunk)[i]) },
-			all: func(v *view, words []uint64) { maskOneOf(words, column(v.chunk)[:v.n], hashes) },
+			all: func(_ *simd.Kernel, v *view, words []uint64) { maskOneOf(words, column(v.chunk)[:v.n], hashes) },
 		}
 	}
 	var low [1 << 16 / 64]uint64 // of the low bits of hashes: it sorts out most rows
