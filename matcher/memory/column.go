@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -26,30 +27,65 @@ type column struct {
 	rank func(v *view, i int) (rank int64, ok bool)
 }
 
-// columns are those of faces (API.md 4).
-var columns = map[string]column{
-	"face_id":      idColumn(func(v *view, i int) matcher.ID { return v.ids[i] }),
-	"account_id":   accountColumn,
-	"lists":        listsColumn,
-	"event_id":     idColumn(func(v *view, i int) matcher.ID { return v.details(i).eventID }),
-	"create_time":  timeColumn(func(c *chunk) []matcher.Time { return c.times }),
-	"external_id":  textColumn(func(v *view, i int) []byte { return v.details(i).externalID }, externalIDIn),
-	"user_data":    textColumn(func(v *view, i int) []byte { return v.details(i).userData }, nil),
-	"avatar":       textColumn(func(v *view, i int) []byte { return v.details(i).avatar }, nil),
-	"age":          smallColumn(func(c *chunk) []matcher.Small { return c.age }),
-	"gender":       smallColumn(func(c *chunk) []matcher.Small { return c.gender }),
-	"ethnic_group": smallColumn(func(c *chunk) []matcher.Small { return c.ethnicGroup }),
+// columns are those that plugins see, by origin: fields of API.md 4, those of a
+// location with its name before them. Tags, meta, positions, end times and the
+// similarity of the top match are not among them.
+var columns = [matcher.Origins]map[string]column{
+	matcher.Faces: withCommon("face_id", map[string]column{
+		"lists":       listsColumn,
+		"event_id":    idColumn(func(v *view, i int) matcher.ID { return v.details(i).eventID }),
+		"external_id": textField(textExternalID),
+		"user_data":   textField(textUserData),
+		"avatar":      textColumn(func(v *view, i int) []byte { return v.text(i, faceAvatar) }, nil),
+	}),
+	matcher.Events: withCommon("event_id", map[string]column{
+		"external_id":           textField(textExternalID),
+		"user_data":             textField(textUserData),
+		"source":                textField(eventSource),
+		"handler_id":            idField(eventHandler),
+		"stream_id":             idField(eventStream),
+		"track_id":              textField(eventTrack),
+		"face_id":               idField(eventFace),
+		"emotion":               smallColumn(func(c *chunk) []matcher.Small { return c.events.emotion }),
+		"mask":                  smallColumn(func(c *chunk) []matcher.Small { return c.events.mask }),
+		"location.city":         textField(eventCity),
+		"location.area":         textField(eventArea),
+		"location.district":     textField(eventDistrict),
+		"location.street":       textField(eventStreet),
+		"location.house_number": textField(eventHouse),
+		"top_match.object_id":   idField(eventTopObject),
+		"top_match.external_id": textField(eventTopExternal),
+	}),
+	matcher.Attributes: withCommon("attribute_id", map[string]column{}),
 }
 
-// columnOf returns the column called name.
-func columnOf(name string) (column, error) {
-	c, ok := columns[name]
+// withCommon adds the columns of all origins; id is the name of the object's own.
+func withCommon(id string, own map[string]column) map[string]column {
+	own[id] = idColumn(func(v *view, i int) matcher.ID { return v.ids[i] })
+	own["account_id"] = accountColumn
+	own["create_time"] = timeColumn(func(c *chunk) []matcher.Time { return c.times })
+	own["age"] = smallColumn(func(c *chunk) []matcher.Small { return c.age })
+	own["gender"] = smallColumn(func(c *chunk) []matcher.Small { return c.gender })
+	own["ethnic_group"] = smallColumn(func(c *chunk) []matcher.Small { return c.ethnicGroup })
+	return own
+}
+
+// textField is the column of a text that has hashes.
+func textField(field int) column {
+	return textColumn(func(v *view, i int) []byte { return v.text(i, field) },
+		func(want []string) predicate { return textIn(field, want, nil) })
+}
+
+// idField is the column of an ID among the texts.
+func idField(field int) column {
+	return idColumn(func(v *view, i int) matcher.ID { return idOfText(v.text(i, field)) })
+}
+
+// columnOf returns the column of o called name.
+func columnOf(o matcher.Origin, name string) (column, error) {
+	c, ok := columns[o][name]
 	if !ok {
-		names := make([]string, 0, len(columns))
-		for n := range columns {
-			names = append(names, n)
-		}
-		slices.Sort(names)
+		names := slices.Sorted(maps.Keys(columns[o]))
 		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(names, ", "))
 	}
 	return c, nil

@@ -109,8 +109,6 @@ func textIn(field int, want []string, lex *lexicon) predicate {
 	})
 }
 
-func externalIDIn(want []string) predicate { return textIn(textExternalID, want, nil) }
-
 func idTexts(ids []matcher.ID) []string {
 	texts := make([]string, len(ids))
 	for i, id := range ids {
