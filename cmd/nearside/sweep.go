@@ -47,7 +47,10 @@ func (s *sweeper) run(ctx context.Context) {
 // note logs the first of several failures: they mostly have one cause, as a
 // full disk.
 func (s *sweeper) note(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil && !s.failing {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil && !s.failing {
 		s.log.Warn("what has had its time cannot be deleted; it is tried again", "error", err)
 	}
 	s.failing = err != nil
