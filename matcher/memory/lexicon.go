@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"sync"
 
 	"nearside/matcher"
@@ -91,11 +92,7 @@ func (l *lexicon) all() (texts map[uint32]string, ok bool) {
 	if l.full || len(l.clashes) > 0 {
 		return nil, false
 	}
-	texts = make(map[uint32]string, len(l.texts))
-	for hash, text := range l.texts {
-		texts[hash] = text
-	}
-	return texts, true
+	return maps.Clone(l.texts), true
 }
 
 // lexicons are those of the columns of events that have one.

@@ -107,7 +107,7 @@ func passesMeta(f *matcher.MetaFilter, meta string) bool {
 			panic(err)
 		}
 	}
-	for _, name := range strings.Split(f.Field.Path, ".") {
+	for name := range strings.SplitSeq(f.Field.Path, ".") {
 		object, _ := value.(map[string]any)
 		value = object[name]
 	}
@@ -366,7 +366,7 @@ func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	t.Helper()
 	m, err := New(Options{
-		Registry: p.plain.oracle.registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta,
+		Registry: p.oracle.registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta,
 		now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
 	})
 	if err != nil {
@@ -456,7 +456,7 @@ func (p *originsPair) check(t *testing.T) {
 // checkMatch compares a match with one over the objects that pass the filter.
 func (p *originsPair) checkMatch(t *testing.T, sub *matcher.SubRequest, selected []*matcher.Object) {
 	t.Helper()
-	few := oracle{registry: p.plain.oracle.registry, faces: map[matcher.ID]*matcher.Object{}}
+	few := oracle{registry: p.oracle.registry, faces: map[matcher.ID]*matcher.Object{}}
 	for _, x := range selected {
 		few.faces[x.ID] = x
 	}
@@ -589,7 +589,7 @@ func TestOneClock(t *testing.T) {
 	x.Expires = p.clock + 50
 	p.Apply([]store.Change{{Kind: store.PutObject, Object: x}})
 	p.options.now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each look at the clock moves it
-	v := p.plain.oracle.registry.Version(x.Descriptors[matcher.FaceDescriptor].Version)
+	v := p.oracle.registry.Version(x.Descriptors[matcher.FaceDescriptor].Version)
 	for range 60 {
 		var subs []matcher.SubRequest
 		for range 3 {

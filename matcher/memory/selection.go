@@ -171,7 +171,7 @@ func (q *query) eventColumns(f *matcher.EventFilter, add func(predicate), texts 
 		add(endRange(f.EndTime))
 	}
 	if !f.TopMatchSimilarity.IsZero() {
-		add(floatRange(func(c *chunk) []float64 { return c.events.similarity }, f.TopMatchSimilarity))
+		add(numberRange(func(c *chunk) []number { return c.events.similarity }, f.TopMatchSimilarity))
 	}
 	if f.Position != nil {
 		add(inBox(*f.Position))
