@@ -119,6 +119,14 @@ func (h *Host) Reload(ctx context.Context) error {
 	return nil
 }
 
+// Configure replaces the names of active plugins and their settings, for the
+// next Reload.
+func (h *Host) Configure(active []string, settings map[string]any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.o.Active, h.o.Settings = active, settings
+}
+
 // Close ends all plugins. ctx bounds how long their calls and close hooks are
 // waited for. Call it after the server has stopped: requests that still run
 // get errors from closed plugins.

@@ -13,6 +13,8 @@ type Status struct {
 	Kinds               []Kind
 	Events              []string
 	Permissions         []string
+	Order               int            // of a prefilter among others
+	Schema              map[string]any // of its settings; nil: any
 	Routes              []string // "GET /teapot"
 	Hooks               []HookStatus
 	States, Tasks       int
@@ -40,7 +42,7 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.permissions, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
+		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
 		state, reason := p.breakers[name].State()
@@ -52,6 +54,9 @@ func (p *plugin) status() Status {
 				s.Routes = append(s.Routes, method+" "+path)
 			}
 		}
+	}
+	if p.matching != nil {
+		s.Order = p.matching.order
 	}
 	for _, in := range p.events {
 		s.States++
