@@ -113,7 +113,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		Memory: func() int64 { return s.memory.Stats().Bytes },
 	})
 	s.store, err = store.Open(ctx, store.Options{
-		Dir: cfg.DataDir, Applier: s.memory, Observer: points, Warn: log.Warn,
+		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: points, Warn: log.Warn,
 		Check: func() error { return checkVersions(s.memory.Misfits()) },
 	})
 	if err != nil {

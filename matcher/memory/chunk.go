@@ -2,9 +2,11 @@ package memory
 
 import (
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // chunkRowsMax is the rows of a chunk, which is what 16 bits count: a chunk is
@@ -45,10 +47,15 @@ type chunk struct {
 	userData    []uint32 // hash of the field; 0: absent
 	event       []uint32 // hash of the field; 0: absent
 	details     []uint32 // where in an arena the other fields are
+
+	segment atomic.Pointer[segment] // the newest file with rows of the chunk; nil: there is none
 }
 
-// zoneRows is the rows of a zone.
-const zoneRows = 1024
+// zoneRows is the rows of a zone, zoneBlocks its blocks.
+const (
+	zoneRows   = 1024
+	zoneBlocks = zoneRows / simd.BlockRows
+)
 
 // zone is the range of a column in a part of a chunk.
 type zone struct{ min, max matcher.Time }

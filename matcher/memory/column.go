@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // column is a field as plugins see it. Rows without the field pass no test.
@@ -106,10 +107,10 @@ func interval(op string, x float64) (lo, hi int64, others bool, err error) {
 func without(p, but predicate) predicate {
 	return predicate{
 		one: func(v *view, i int) bool { return p.one(v, i) && !but.one(v, i) },
-		all: func(v *view, words []uint64) {
+		all: func(k *simd.Kernel, v *view, words []uint64) {
 			failed := slices.Clone(words)
-			but.all(v, failed)
-			p.all(v, words)
+			but.all(k, v, failed)
+			p.all(k, v, words)
 			for w := range words {
 				words[w] &^= failed[w]
 			}
@@ -203,7 +204,7 @@ func timeColumn(of func(*chunk) []matcher.Time) column {
 // everything passes every row.
 var everything = predicate{
 	one: func(*view, int) bool { return true },
-	all: func(*view, []uint64) {},
+	all: func(*simd.Kernel, *view, []uint64) {},
 }
 
 func idColumn(of func(*view, int) matcher.ID) column {

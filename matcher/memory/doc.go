@@ -14,6 +14,11 @@
 // under a short lock and then read without one; the store's writer is the only
 // one to call Apply.
 //
+// A Memory can be sealed: each chunk as a segment, a file that is read back at
+// the next start in place of all records, and a manifest that says of which
+// commit they are. Segments are a cache of the store, and are nothing without
+// it.
+//
 // A match is one or more jobs: a selection of rows to be compared with some
 // references. A scheduler lets jobs share strips of rows, in schedule.go.
 //

@@ -19,9 +19,11 @@ type Options struct {
 	Cost     float64 // of a sub-request, to compare with other matchers
 	BytesMax int64   // descriptors and fields together; 0: no limit
 
-	// Tests make chunks small and watch their memory.
+	// Tests make chunks small, watch their memory, and stop sealing where they
+	// like.
 	chunkRows int     // 0: chunkRowsMax
 	regions   regions // zero: newRegion and freeRegion
+	sealStep  func(step string)
 }
 
 // Memory holds all objects in memory and matches against them. All methods are
@@ -67,23 +69,28 @@ func New(o Options) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	m := &Memory{
-		options:   o,
-		scheduler: s,
-		snap:      &snapshot{epoch: 1},
-		lists:     map[matcher.ID]*list{},
-		accounts:  map[matcher.ID]uint32{},
-		misfits:   map[uint32]int{},
-		open:      map[kind]uint32{},
-		arenas:    map[*chunk]*arena{},
-		spare:     map[kind][]*chunk{},
-		promised:  map[kind]int{},
-	}
+	m := &Memory{options: o, scheduler: s}
+	m.reset()
 	m.SetBytesMax(o.BytesMax)
+	return m, nil
+}
+
+// reset makes m empty. Nobody may use it meanwhile.
+func (m *Memory) reset() {
+	m.snap = &snapshot{epoch: 1}
 	for i := range m.rows {
 		m.rows[i] = map[matcher.ID]uint32{}
 	}
-	return m, nil
+	m.lists = map[matcher.ID]*list{}
+	m.accounts = map[matcher.ID]uint32{}
+	m.misfits = map[uint32]int{}
+	m.open = map[kind]uint32{}
+	m.arenas = map[*chunk]*arena{}
+	m.filled = nil
+	m.spare = map[kind][]*chunk{}
+	m.promised = map[kind]int{}
+	m.bytes.Store(0)
+	m.deadBytes.Store(0)
 }
 
 // Close ends the workers, when no match is under way any more.

@@ -6,6 +6,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // Selection is a set of live rows of one origin, as of one snapshot. It is
@@ -29,6 +30,7 @@ const sparse = 32
 // query is a filter bound to a snapshot: the rows that indexes give, and the
 // predicates that are left to test.
 type query struct {
+	kernel     *simd.Kernel
 	snap       *snapshot
 	origin     matcher.Origin
 	base       *roaring.Bitmap // nil: every row
@@ -37,7 +39,7 @@ type query struct {
 
 // bind looks up what f names in the indexes. It needs Memory.mu for reading.
 func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) *query {
-	q := &query{snap: m.snap, origin: o}
+	q := &query{kernel: m.options.Kernel, snap: m.snap, origin: o}
 	narrow := func(rows *roaring.Bitmap) {
 		if q.base == nil {
 			q.base = rows
@@ -191,7 +193,7 @@ func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 			words[w] &^= v.dead[w]
 		}
 		for _, p := range q.predicates {
-			p.all(v, words)
+			p.all(q.kernel, v, words)
 		}
 		if n := popcount(words); n > 0 {
 			s.chunks[c] = words

@@ -77,7 +77,7 @@ func (s *Selection) apply(p predicate) *Selection {
 		if popcount(words)*sparse < v.n {
 			clearUnless(v, words, p.one)
 		} else {
-			p.all(v, words)
+			p.all(s.memory.options.Kernel, v, words)
 		}
 		kept.put(c, words)
 	}
