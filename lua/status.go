@@ -15,7 +15,7 @@ type Status struct {
 	Permissions         []string
 	Order               int            // of a prefilter among others
 	Schema              map[string]any // of its settings; nil: any
-	Routes              []string // "GET /teapot"
+	Routes              []string       // "GET /teapot"
 	Hooks               []HookStatus
 	States, Tasks       int
 	Queued              int    // points that wait
