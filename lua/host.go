@@ -32,9 +32,12 @@ type Options struct {
 }
 
 // Services are what modules reach outside this package. A nil one makes its
-// module fail with a text that says so.
+// module fail with a text that says so; without Metrics, figures are counted
+// nowhere.
 type Services struct {
-	Matching Local // for plugins of kind matching
+	Matching  Local            // for plugins of kind matching
+	Metrics   Meter            // ns.metrics
+	Resources func() Resources // ns.resource; called by any goroutine
 }
 
 // Local is the local matcher: it makes the sets of matching plugins, scans

@@ -17,8 +17,11 @@ func modules() []vm.Module {
 		jsonModule(),
 		kvModule(),
 		logModule(),
+		metricsModule(),
 		miscModule(),
 		reModule(),
+		resourceModule(),
+		routeModule(),
 		setModule(),
 		tasksModule(),
 	}

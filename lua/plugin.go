@@ -33,6 +33,8 @@ type plugin struct {
 	ending atomic.Pointer[string] // why the plugin is closed
 	routes atomic.Pointer[routes]
 
+	metrics metrics
+
 	dropped  atomic.Uint64 // values of batches
 	failures atomic.Uint64 // of hooks, tasks and timers
 	last     atomic.Pointer[string]
@@ -203,5 +205,6 @@ func (p *plugin) close(ctx context.Context) error {
 	for _, in := range p.events {
 		faults = append(faults, in.close(ctx))
 	}
+	p.metrics.release()
 	return errors.Join(faults...)
 }

@@ -124,6 +124,46 @@ local Task = {}
 ---Ends the task: a waiting call in it returns at once.
 function Task:cancel() end
 
+---A figure that goes up.
+---@class Counter
+local Counter = {}
+
+---Adds n (1); fails when there are too many sets of label values.
+---@param n? number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Counter:add(n, labels) end
+
+---A figure that goes up and down.
+---@class Gauge
+local Gauge = {}
+
+---Sets the figure; fails when there are too many sets of label values.
+---@param v number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Gauge:set(v, labels) end
+
+---Adds n (1), which may be below 0; fails when there are too many sets of label values.
+---@param n? number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Gauge:add(n, labels) end
+
+---Counts of values by size.
+---@class Histogram
+local Histogram = {}
+
+---Counts a value; fails when there are too many sets of label values.
+---@param v number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Histogram:observe(v, labels) end
+
 ---@class nearside
 ---@field conf table The plugin's settings, defaults filled in: a copy at each use.
 ---@field name string The plugin's name.
@@ -138,6 +178,16 @@ function ns.batch(options) end
 ---Makes a random id (UUID version 4).
 ---@return string
 function ns.uuid() end
+
+---Tells how the process is: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), queue (sub-requests that wait for a worker), workers (of matching), rows (objects stored).
+---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}
+function ns.resource() end
+
+---Serves /plugins/<name><path> by fn({method, path, query, headers, body}), which returns status, body (a table is sent as JSON), headers.
+---@param method string
+---@param path string
+---@param fn fun(req: table): (integer, any, table?)
+function ns.route(method, path, fn) end
 
 ---Runs fn(...) as a task: it starts when the caller waits or ends.
 ---@param fn function
@@ -294,6 +344,32 @@ function ns.log.warn(message, fields) end
 ---@param message string
 ---@param fields? table<string, any>
 function ns.log.error(message, fields) end
+
+---Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.
+---@class nearside.metrics
+ns.metrics = {}
+
+---Declares a figure that goes up; labels are the names of those that each add gives.
+---@param name string
+---@param help string
+---@param labels? string[]
+---@return Counter
+function ns.metrics.counter(name, help, labels) end
+
+---Declares a figure that goes up and down; labels are the names of those that each call gives.
+---@param name string
+---@param help string
+---@param labels? string[]
+---@return Gauge
+function ns.metrics.gauge(name, help, labels) end
+
+---Declares counts of values by size; labels are names, buckets upper bounds (those of durations in seconds).
+---@param name string
+---@param help string
+---@param labels? string[]
+---@param buckets? number[]
+---@return Histogram
+function ns.metrics.histogram(name, help, labels, buckets) end
 
 ---Regular expressions (RE2).
 ---@class nearside.re
