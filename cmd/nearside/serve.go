@@ -115,9 +115,10 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		return nil, err
 	}
 	points := telemetry.New(versionText(), telemetry.Gauges{
-		Rows:   func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
-		Lists:  func() int { return s.memory.Stats().Lists },
-		Memory: func() int64 { return s.memory.Stats().Bytes },
+		Rows:    func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
+		Lists:   func() int { return s.memory.Stats().Lists },
+		Memory:  func() int64 { return s.memory.Stats().Bytes },
+		Workers: func() int { return s.memory.Stats().Workers },
 	})
 	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}}
 	s.store, err = store.Open(ctx, store.Options{
@@ -133,7 +134,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	host, err := s.openPlugins(ctx, cfg)
+	host, err := s.openPlugins(ctx, cfg, points)
 	if err != nil {
 		return nil, err
 	}
