@@ -24,7 +24,7 @@ func (h *Host) Watch(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("plugins.watch: %w", err)
 	}
-	defer w.Close()
+	defer func() { _ = w.Close() }() // there is nothing to lose
 	if err := watchFolders(w, h.o.Dir); err != nil {
 		return fmt.Errorf("plugins.watch: %w", err)
 	}

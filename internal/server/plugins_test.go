@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,7 +86,7 @@ function M:start()
 end
 return M`}))
 	a := x.call("GET", "/plugins/tea/pot", "")
-	if a.response.StatusCode != 418 || string(a.body) != "short and stout" || a.response.Header.Get("X-Tea") != "green" || a.response.Header.Get("Content-Type") != "text/tea" {
+	if a.response.StatusCode != http.StatusTeapot || string(a.body) != "short and stout" || a.response.Header.Get("X-Tea") != "green" || a.response.Header.Get("Content-Type") != "text/tea" {
 		t.Errorf("%d %s %v", a.response.StatusCode, a.body, a.response.Header)
 	}
 	a = x.call("POST", "/plugins/tea/echo?a=1", "a=b", "Content-Type", "application/x-www-form-urlencoded", "X-Agent", "7").status(200)
@@ -105,7 +106,7 @@ return M`}))
 	}
 	x.call("POST", "/plugins/tea/echo", strings.Repeat("x", 2<<20)).fault(12029, "body")
 	for path, why := range map[string]string{"/plugins/tea/broken": "cracked", "/plugins/tea/odd": "is not a status"} {
-		if a := x.call("GET", path, ""); a.response.StatusCode != 500 || !strings.Contains(x.log.String(), why) {
+		if a := x.call("GET", path, ""); a.response.StatusCode != http.StatusInternalServerError || !strings.Contains(x.log.String(), why) {
 			t.Errorf("%d %s\n%s", a.response.StatusCode, a.body, x.log)
 		}
 	}
@@ -140,7 +141,7 @@ return M`
 					return
 				default:
 					a := x.call("POST", "/1/matcher/faces", ask(stored(1), `{"filters":{"origin":"faces"},"targets":[]}`))
-					if a.response.StatusCode != 201 {
+					if a.response.StatusCode != http.StatusCreated {
 						t.Errorf("%d %s", a.response.StatusCode, a.body)
 						return
 					}
