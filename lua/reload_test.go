@@ -358,7 +358,7 @@ func TestQueueDropsTheOldest(t *testing.T) {
 	if name, values := q.take(10); name != "b" || len(values) != 1 || values[0]() != 5 {
 		t.Error(name, values)
 	}
-	if n, dropped, _ := q.counts(); n != 0 || dropped != 3 {
+	if n, _, dropped, _ := q.counts(); n != 0 || dropped != 3 {
 		t.Error(n, dropped)
 	}
 }

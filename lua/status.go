@@ -18,7 +18,7 @@ type Status struct {
 	Routes              []string       // "GET /teapot"
 	Hooks               []HookStatus
 	States, Tasks       int
-	Queued              int    // points that wait
+	Queued, Handling    int    // points that wait, and batches at work
 	Dropped             uint64 // points and values of batches that made room
 	Lost                uint64 // points whose batch failed
 	Failures            uint64 // of hooks, tasks and timers
@@ -68,8 +68,8 @@ func (p *plugin) status() Status {
 		s.Totals.Add(p.pool.Counters())
 	}
 	if p.queue != nil {
-		waiting, dropped, lost := p.queue.counts()
-		s.Queued, s.Lost = waiting, lost
+		waiting, busy, dropped, lost := p.queue.counts()
+		s.Queued, s.Handling, s.Lost = waiting, busy, lost
 		s.Dropped += dropped
 	}
 	if last := p.last.Load(); last != nil {

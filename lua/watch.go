@@ -25,7 +25,10 @@ func (h *Host) Watch(ctx context.Context) error {
 		return fmt.Errorf("plugins.watch: %w", err)
 	}
 	defer func() { _ = w.Close() }() // there is nothing to lose
-	if err := watchFolders(w, h.o.Dir); err != nil {
+	h.mu.Lock()
+	dir := h.o.Dir
+	h.mu.Unlock()
+	if err := watchFolders(w, dir); err != nil {
 		return fmt.Errorf("plugins.watch: %w", err)
 	}
 	changed := time.NewTimer(0)

@@ -185,7 +185,7 @@ func (s *service) reload(ctx context.Context, cfg *config.Config) error {
 	s.memory.SetBytesMax(cfg.Limits.Memory)
 	s.server.Reload(s.limits(cfg))
 	host := s.plugins.Load()
-	host.Configure(cfg.Plugins.Active, cfg.Plugins.Settings)
+	host.Configure(cfg.Plugins.Dir, cfg.Plugins.Active, cfg.Plugins.Settings)
 	return host.Reload(ctx)
 }
 
