@@ -27,9 +27,8 @@ const smallList = 1000
 
 // serverSection measures a real server: import, memory, load, restart.
 func (s *suite) serverSection() (err error) {
-	s.skip("not there yet: there are no plugins", "lua-cost-prefilter")
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "import", "restart", "memory")
+		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "import", "restart", "memory")
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -57,6 +56,9 @@ func (s *suite) serverSection() (err error) {
 		return err
 	}
 	if err := s.residentMemory(v, d.n+other.n); err != nil {
+		return err
+	}
+	if err := s.eventLoad(v, d, lists[0]); err != nil {
 		return err
 	}
 	return s.restart(v, d, lists[0])

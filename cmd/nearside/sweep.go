@@ -26,6 +26,16 @@ type sweeper struct {
 	failing   bool // the last sweep did, and was logged
 }
 
+// start sweeps until ctx ends, and then closes the channel that it returns.
+func (s *sweeper) start(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.run(ctx)
+	}()
+	return ended
+}
+
 // run sweeps until ctx ends.
 func (s *sweeper) run(ctx context.Context) {
 	expiry, retention := time.NewTicker(expiryEvery), time.NewTicker(retentionEvery)

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"nearside/lua"
 	"nearside/matcher"
 )
 
@@ -35,12 +36,16 @@ type Gauges struct {
 	Lists  func() int
 	Memory func() int64 // bytes of stored rows
 	Queue  func() int   // sub-requests that wait for a worker
+
+	Workers func() int // of matching
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent
 // use.
 type Telemetry struct {
-	scrape http.Handler
+	scrape  http.Handler
+	gauges  Gauges
+	plugins *pluginMetrics
 
 	requests *prometheus.CounterVec
 	errors   *prometheus.CounterVec
@@ -63,8 +68,10 @@ func New(version string, g Gauges) *Telemetry {
 	f := factory{registry}
 	t := &Telemetry{
 		// Compression is left to the server, which knows its connection.
-		scrape: promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true, EnableOpenMetrics: true}),
-		routes: map[string]string{},
+		scrape:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true, EnableOpenMetrics: true}),
+		gauges:  g,
+		plugins: &pluginMetrics{plugins: map[string]*pluginMeter{}},
+		routes:  map[string]string{},
 
 		requests: f.counter("requests_total", "Requests answered, by route and HTTP status.", "route", "status"),
 		errors:   f.counter("errors_total", "Requests answered with an error, by its code.", "code"),
@@ -82,9 +89,12 @@ func New(version string, g Gauges) *Telemetry {
 	}
 	f.gauge("build_info", "1, with the version of the program.", prometheus.Labels{"version": version}, func() float64 { return 1 })
 	f.gauges(g)
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(t.plugins, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t
 }
+
+// Plugins returns the metrics that plugins make.
+func (t *Telemetry) Plugins() lua.Meter { return t.plugins }
 
 // Requested implements [matcher.Observer].
 func (t *Telemetry) Requested(p matcher.RequestPoint) {

@@ -85,8 +85,7 @@ func idField(field int) column {
 func columnOf(o matcher.Origin, name string) (column, error) {
 	c, ok := columns[o][name]
 	if !ok {
-		names := slices.Sorted(maps.Keys(columns[o]))
-		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(names, ", "))
+		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(columnNames(o), ", "))
 	}
 	return c, nil
 }
@@ -404,3 +403,12 @@ func textColumn(of func(*view, int) []byte, in func([]string) predicate) column 
 		},
 	}
 }
+
+// Columns returns the names of all columns of faces, in alphabetical order.
+func Columns() []string { return columnNames(matcher.Faces) }
+
+// Columns returns the names of all columns of the objects in s, in alphabetical
+// order.
+func (s *Selection) Columns() []string { return columnNames(s.origin) }
+
+func columnNames(o matcher.Origin) []string { return slices.Sorted(maps.Keys(columns[o])) }

@@ -1,0 +1,3 @@
+package lua
+
+import _ "github.com/alicebob/miniredis/v2"

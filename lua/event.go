@@ -1,0 +1,45 @@
+package lua
+
+import (
+	"context"
+)
+
+// deliver hands queued points to handle_event, a batch after the other, until
+// the instance ends or the queue is drained.
+func (p *plugin) deliver(ctx context.Context, in *instance) {
+	for {
+		select {
+		case <-p.queue.ready:
+		case <-ctx.Done():
+			return
+		}
+		for ctx.Err() == nil {
+			name, makers := p.queue.take(p.host.o.EventBatch)
+			if len(makers) == 0 {
+				break
+			}
+			p.handle(ctx, in, name, makers)
+			p.queue.handled()
+		}
+	}
+}
+
+// handle calls handle_event with one batch and the name of its events. A batch
+// that fails is lost and counted; while the breaker is open, all are.
+func (p *plugin) handle(ctx context.Context, in *instance, name string, makers []func() any) {
+	b := p.breakers["handle_event"]
+	if !b.Allow() {
+		p.queue.lose(len(makers))
+		return
+	}
+	values := make([]any, len(makers))
+	for i, value := range makers {
+		values[i] = value()
+	}
+	_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", values, name)
+	b.Done(err)
+	if err != nil {
+		p.queue.lose(len(makers))
+		in.report("handle_event", err)
+	}
+}

@@ -1,0 +1,398 @@
+---@meta nearside
+-- Written from the host's modules: go test ./lua -run TestLibraryFile -update
+
+---Values that wait to be flushed together.
+---@class Batch
+local Batch = {}
+
+---Adds a value; beyond max the oldest is dropped.
+---@param value any
+function Batch:add(value) end
+
+---Flushes what is there, in this call. Waits.
+function Batch:flush() end
+
+---Tells how many values were dropped.
+---@return integer
+function Batch:dropped() end
+
+---What a matching plugin is told about a candidate set.
+---@class Request
+---@field origin string faces, events or attributes.
+---@field filters table The filters of the set, by their names in requests.
+---@field limit integer The most rows that are wanted.
+---@field threshold number The least similarity.
+---@field order string similarity, create_time_asc or create_time_desc.
+---@field targets string[]? The fields that are wanted; nil: all.
+---@field descriptor_type string face or body.
+---@field version integer The descriptor version of the match.
+---@field account_id string? Only objects of this account are visible.
+---@field request_id string The id of the HTTP request.
+---@field deadline_ms number? Milliseconds that are left.
+---@field reference table? In match: type, id and version of the reference.
+local Request = {}
+
+---The bytes of the reference's descriptor. Only in match.
+---@return string
+function Request:descriptor() end
+
+---An immutable selection of rows. Every operation gives a new one.
+---@class Set
+local Set = {}
+
+---The number of rows.
+---@return integer
+function Set:len() end
+
+---Keeps the rows whose column compares so with value: = != < <= > >=.
+---@param column string
+---@param op string
+---@param value any
+---@return Set
+function Set:where(column, op, value) end
+
+---Keeps the rows whose column is at least a and at most b.
+---@param column string
+---@param a any
+---@param b any
+---@return Set
+function Set:between(column, a, b) end
+
+---Keeps the rows whose column equals one of values.
+---@param column string
+---@param values any[]
+---@return Set
+function Set:one_of(column, values) end
+
+---Keeps the rows of these objects.
+---@param ids string[]
+---@return Set
+function Set:ids(ids) end
+
+---Drops the rows of these objects.
+---@param ids string[]
+---@return Set
+function Set:exclude(ids) end
+
+---Keeps the n rows with the largest values of a column of numbers or times.
+---@param column string
+---@param n integer
+---@return Set
+function Set:top(column, n) end
+
+---Keeps n rows that seed picks, the same ones for the same seed.
+---@param n integer
+---@param seed integer
+---@return Set
+function Set:sample(n, seed) end
+
+---The rows of either set.
+---@param other Set
+---@return Set
+function Set:union(other) end
+
+---The rows of both sets.
+---@param other Set
+---@return Set
+function Set:intersect(other) end
+
+---The rows that the other set has not.
+---@param other Set
+---@return Set
+function Set:minus(other) end
+
+---Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.
+---@param test function
+---@param ... string
+---@return Set
+function Set:filter(test, ...) end
+
+---Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match. Waits.
+---@param limit integer
+---@return table[]
+function Set:scan(limit) end
+
+---The fields of at most limit rows, in no particular order.
+---@param limit integer
+---@return table[]
+function Set:to_table(limit) end
+
+---A running task.
+---@class Task
+local Task = {}
+
+---Ends the task: a waiting call in it returns at once.
+function Task:cancel() end
+
+---A figure that goes up.
+---@class Counter
+local Counter = {}
+
+---Adds n (1); fails when there are too many sets of label values.
+---@param n? number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Counter:add(n, labels) end
+
+---A figure that goes up and down.
+---@class Gauge
+local Gauge = {}
+
+---Sets the figure; fails when there are too many sets of label values.
+---@param v number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Gauge:set(v, labels) end
+
+---Adds n (1), which may be below 0; fails when there are too many sets of label values.
+---@param n? number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Gauge:add(n, labels) end
+
+---Counts of values by size.
+---@class Histogram
+local Histogram = {}
+
+---Counts a value; fails when there are too many sets of label values.
+---@param v number
+---@param labels? table<string, string|number>
+---@return boolean?
+---@return string? err
+function Histogram:observe(v, labels) end
+
+---@class nearside
+---@field conf table The plugin's settings, defaults filled in: a copy at each use.
+---@field name string The plugin's name.
+---@field version string The plugin's version.
+local ns = {}
+
+---Collects values and calls flush with size (100) of them, or with fewer after seconds (1); max (10 times size) may wait.
+---@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[])}
+---@return Batch
+function ns.batch(options) end
+
+---Makes a random id (UUID version 4).
+---@return string
+function ns.uuid() end
+
+---Tells how the process is: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), queue (sub-requests that wait for a worker), workers (of matching), rows (objects stored).
+---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}
+function ns.resource() end
+
+---Serves /plugins/<name><path> by fn({method, path, query, headers, body}), which returns status, body (a table is sent as JSON), headers.
+---@param method string
+---@param path string
+---@param fn fun(req: table): (integer, any, table?)
+function ns.route(method, path, fn) end
+
+---Runs fn(...) as a task: it starts when the caller waits or ends.
+---@param fn function
+---@param ... any
+---@return Task?
+---@return string? err
+function ns.spawn(fn, ...) end
+
+---Calls fn again and again, the first time after seconds; a call that is late is not made up for.
+---@param seconds number
+---@param fn function
+---@return Task?
+---@return string? err
+function ns.every(seconds, fn) end
+
+---Waits; 0 lets others run. Waits.
+---@param seconds number
+function ns.sleep(seconds) end
+
+---Unix time in seconds.
+---@return number
+function ns.now() end
+
+---Seconds since the host's start; never goes back.
+---@return number
+function ns.monotonic() end
+
+---Base64.
+---@class nearside.base64
+ns.base64 = {}
+
+---Encodes bytes.
+---@param bytes string
+---@return string
+function ns.base64.encode(bytes) end
+
+---Decodes text.
+---@param text string
+---@return string?
+---@return string? err
+function ns.base64.decode(text) end
+
+---Hashes.
+---@class nearside.hash
+ns.hash = {}
+
+---SHA-256, as 64 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.sha256(bytes) end
+
+---CRC-32 (IEEE), as 8 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.crc32(bytes) end
+
+---JSON.
+---@class nearside.json
+---@field null userdata JSON's null.
+ns.json = {}
+
+---Writes a value as JSON; an empty table is {} unless json.array marked it.
+---@param value any
+---@return string
+function ns.json.encode(value) end
+
+---Reads JSON; null becomes json.null, integers beyond 2^53 strings.
+---@param text string
+---@return any
+---@return string? err
+function ns.json.decode(text) end
+
+---Marks a table to be written as [], also when it is empty.
+---@param t table
+---@return table
+function ns.json.array(t) end
+
+---Marks a table to be written as {}, also when it is empty.
+---@param t table
+---@return table
+function ns.json.object(t) end
+
+---Values that all instances of the plugin share, kept over reloads.
+---@class nearside.kv
+ns.kv = {}
+
+---Reads a value: a copy; nil when there is none.
+---@param key string
+---@return any
+function ns.kv.get(key) end
+
+---Stores a value (nil removes it), for ever or for ttl_seconds.
+---@param key string
+---@param value any
+---@param ttl_seconds? number
+---@return boolean?
+---@return string? err
+function ns.kv.set(key, value, ttl_seconds) end
+
+---Stores a value unless the key exists; tells whether it did.
+---@param key string
+---@param value any
+---@param ttl_seconds? number
+---@return boolean?
+---@return string? err
+function ns.kv.add(key, value, ttl_seconds) end
+
+---Adds n (1) to a number (0 when missing) and returns it; the key keeps its time to live.
+---@param key string
+---@param n? number
+---@return number?
+---@return string? err
+function ns.kv.incr(key, n) end
+
+---Replaces old (nil: no value) by new (nil: removes) and tells whether it did; old is no table.
+---@param key string
+---@param old any
+---@param new any
+---@return boolean?
+---@return string? err
+function ns.kv.cas(key, old, new) end
+
+---Removes a key and tells whether it existed.
+---@param key string
+---@return boolean
+function ns.kv.delete(key) end
+
+---Lists keys in order, at most limit (10000).
+---@param prefix? string
+---@param limit? integer
+---@return string[]
+function ns.kv.keys(prefix, limit) end
+
+---Messages in the host's log.
+---@class nearside.log
+ns.log = {}
+
+---Logs a message of level debug.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.debug(message, fields) end
+
+---Logs a message of level info.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.info(message, fields) end
+
+---Logs a message of level warn.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.warn(message, fields) end
+
+---Logs a message of level error.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.error(message, fields) end
+
+---Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.
+---@class nearside.metrics
+ns.metrics = {}
+
+---Declares a figure that goes up; labels are the names of those that each add gives.
+---@param name string
+---@param help string
+---@param labels? string[]
+---@return Counter
+function ns.metrics.counter(name, help, labels) end
+
+---Declares a figure that goes up and down; labels are the names of those that each call gives.
+---@param name string
+---@param help string
+---@param labels? string[]
+---@return Gauge
+function ns.metrics.gauge(name, help, labels) end
+
+---Declares counts of values by size; labels are names, buckets upper bounds (those of durations in seconds).
+---@param name string
+---@param help string
+---@param labels? string[]
+---@param buckets? number[]
+---@return Histogram
+function ns.metrics.histogram(name, help, labels, buckets) end
+
+---Regular expressions (RE2).
+---@class nearside.re
+ns.re = {}
+
+---Finds the first match: the whole of it, then the groups; nil when there is none.
+---@param s string
+---@param pattern string
+---@return string[]?
+function ns.re.match(s, pattern) end
+
+---Finds all matches, at most limit (10000).
+---@param s string
+---@param pattern string
+---@param limit? integer
+---@return string[]
+function ns.re.find_all(s, pattern, limit) end
+
+---Replaces all matches; $1 or ${name} stand for groups.
+---@param s string
+---@param pattern string
+---@param with string
+---@return string
+function ns.re.replace(s, pattern, with) end
+
+return ns

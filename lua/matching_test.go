@@ -1,0 +1,388 @@
+package lua
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"nearside/matcher"
+	"nearside/matcher/memory"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// faceID is the ID of face n.
+func faceID(n int) matcher.ID { return matcher.ID{14: byte(n >> 8), 15: byte(n)} }
+
+// listID is the list of the even faces.
+var listID = matcher.ID{0: 1}
+
+// people makes a memory of n faces: face i is i%100 years old, of gender i%2,
+// made at second i, and its descriptor is i.
+func people(t testing.TB, n int) (*memory.Memory, *matcher.Version) {
+	t.Helper()
+	registry, err := matcher.NewRegistry([]matcher.Version{
+		{Number: 1, Length: 2, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1000, Steepness: 0.01}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := memory.New(memory.Options{Registry: registry, Kernel: simd.Kernels()[0], Workers: 2, Cost: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	changes := []store.Change{{Kind: store.PutList, List: &matcher.List{ID: listID}}}
+	for i := range n {
+		o := &matcher.Object{
+			ID: faceID(i), CreateTime: matcher.Time(i * 1000), UserData: fmt.Sprint("user ", i),
+			Age: matcher.SmallOf(uint8(i % 100)), Gender: matcher.SmallOf(uint8(i % 2)),
+		}
+		if i%2 == 0 {
+			o.Lists = []matcher.ID{listID}
+		}
+		o.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 1, Data: []byte{byte(i), byte(i >> 8)}}
+		changes = append(changes, store.Change{Kind: store.PutObject, Object: o})
+	}
+	m.Apply(changes)
+	return m, registry.Version(1)
+}
+
+// ask makes a sub-request for what is near face n.
+func ask(v *matcher.Version, n int, c *matcher.Candidates) matcher.SubRequest {
+	return matcher.SubRequest{
+		Reference:  &matcher.Reference{Type: matcher.RefRaw, ID: "probe", Descriptor: matcher.Descriptor{Version: 1, Data: []byte{byte(n), byte(n >> 8)}}},
+		Candidates: c, Version: v, RequestID: "1,x",
+	}
+}
+
+func matching(body string) string {
+	return "local ns = require('nearside')\nlocal M = {api = 1, name = 'p', kinds = {'matching'}}\n" + body + "\nreturn M"
+}
+
+// with gives a host a local matcher.
+func with(m *memory.Memory) func(*Options) {
+	return func(o *Options) { o.Services.Matching, o.MatchStates = m, 2 }
+}
+
+// numbers returns the faces of an answer.
+func numbers(t *testing.T, r matcher.Result) []int {
+	t.Helper()
+	if r.Err != nil {
+		t.Fatal(r.Err)
+	}
+	found := []int{}
+	for _, m := range r.Matches {
+		found = append(found, int(m.ID[14])<<8|int(m.ID[15]))
+	}
+	return found
+}
+
+// narrow runs the prefilter of the only plugin over all people.
+func narrow(t *testing.T, h *Host, m *memory.Memory, sub matcher.SubRequest) ([]int, error) {
+	t.Helper()
+	rows, err := m.Select(t.Context(), sub.Candidates, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, prefilters, release := h.Acquire()
+	defer release()
+	if len(prefilters) != 1 || prefilters[0].Name() != "p" || !prefilters[0].Applies(&sub) {
+		t.Fatalf("%d prefilters", len(prefilters))
+	}
+	left, err := prefilters[0].Narrow(t.Context(), &sub, rows)
+	if err != nil {
+		return nil, err
+	}
+	found := []int{}
+	for r := range left.(*memory.Selection).Rows() {
+		o := left.(*memory.Selection).Object(r)
+		found = append(found, int(o.ID[14])<<8|int(o.ID[15]))
+	}
+	slices.Sort(found)
+	return found, nil
+}
+
+// TestPrefilterOperations: every operation of a set, as scripts call it.
+func TestPrefilterOperations(t *testing.T) {
+	m, v := people(t, 300)
+	keep := func(test func(i int) bool) []int {
+		found := []int{}
+		for i := range 300 {
+			if test(i) {
+				found = append(found, i)
+			}
+		}
+		return found
+	}
+	id := func(n int) string { return "'" + faceID(n).String() + "'" }
+	for source, want := range map[string]func(i int) bool{
+		`return set:where("age", ">=", 18)`:                                    func(i int) bool { return i%100 >= 18 },
+		`return set:where("user_data", "=", "user 7")`:                         func(i int) bool { return i == 7 },
+		`return set:where("create_time", "<", 10)`:                             func(i int) bool { return i < 10 },
+		`return set:where("create_time", ">=", "1970-01-01T00:04:00Z")`:        func(i int) bool { return i >= 240 },
+		`return set:between("age", 20, 30)`:                                    func(i int) bool { return i%100 >= 20 && i%100 <= 30 },
+		`return set:one_of("age", {1, 5, 300})`:                                func(i int) bool { return i%100 == 1 || i%100 == 5 },
+		`return set:ids({` + id(3) + `, ` + id(299) + `, ` + id(900) + `})`:    func(i int) bool { return i == 3 || i == 299 },
+		`return set:exclude({` + id(3) + `})`:                                  func(i int) bool { return i != 3 },
+		`return set:top("create_time", 5)`:                                     func(i int) bool { return i >= 295 },
+		`return set:where("age", "<", 10):union(set:where("age", ">", 90))`:    func(i int) bool { return i%100 < 10 || i%100 > 90 },
+		`return set:where("age", "<", 10) + set:where("age", ">", 90)`:         func(i int) bool { return i%100 < 10 || i%100 > 90 },
+		`return set:where("age", "<", 10) * set:where("gender", "=", 1)`:       func(i int) bool { return i%100 < 10 && i%2 == 1 },
+		`return set:intersect(set:where("gender", "=", 1))`:                    func(i int) bool { return i%2 == 1 },
+		`return set - set:where("gender", "=", 1)`:                             func(i int) bool { return i%2 == 0 },
+		`return set:minus(set:where("lists", "=", '` + listID.String() + `'))`: func(i int) bool { return i%2 == 1 },
+		`return set:filter(function(age, user) return age % 7 == 0 and user ~= "user 7" end, "age", "user_data")`: func(i int) bool {
+			return i%100%7 == 0 && i != 7
+		},
+		`if #set ~= 300 or set:len() ~= 300 then error("len") end
+		 if #set:sample(20, 1) ~= 20 or #(set:sample(20, 1) - set:sample(20, 1)) ~= 0 then error("sample") end
+		 return set`: func(int) bool { return true },
+		`local rows = set:where("user_data", "=", "user 8"):to_table(5)
+		 local r = rows[1]
+		 if #rows ~= 1 or r.age ~= 8 or r.gender ~= 0 or r.face_id ~= ` + id(8) + ` or r.create_time ~= "1970-01-01T00:00:08.000Z"
+		   or r.lists[1] ~= '` + listID.String() + `' or r.avatar ~= nil then error("row") end
+		 if #set:to_table(7) ~= 7 then error("limit") end
+		 return set:ids({})`: func(int) bool { return false },
+	} {
+		h, log := start(t, matching("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\n"+source+"\nend"), with(m))
+		got, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
+		if err != nil || !slices.Equal(got, keep(want)) {
+			t.Errorf("%s: %v %v\n%s", source, got, err, log.all())
+		}
+	}
+}
+
+// TestPrefilterOnlyNarrows: rows outside the set that the plugin got do not
+// come in.
+func TestPrefilterOnlyNarrows(t *testing.T) {
+	m, v := people(t, 100)
+	h, _ := start(t, matching(`
+local first
+M.matching = {on_error = "fail"}
+function M:prefilter(req, set)
+  first = first or set
+  return first
+end`), with(m), func(o *Options) { o.MatchStates = 1 })
+	all := ask(v, 1, &matcher.Candidates{Limit: 5})
+	if got, err := narrow(t, h, m, all); err != nil || len(got) != 100 {
+		t.Fatal(got, err)
+	}
+	some := ask(v, 1, &matcher.Candidates{Limit: 5, Filter: matcher.Filter{FaceIDs: []matcher.ID{faceID(7)}}})
+	if got, err := narrow(t, h, m, some); err != nil || !slices.Equal(got, []int{7}) {
+		t.Fatal(got, err)
+	}
+	// Of another moment, rows cannot be compared: that is an error.
+	m.Apply([]store.Change{{Kind: store.DeleteObject, ID: faceID(99)}})
+	if got, err := narrow(t, h, m, all); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(err.Error(), "not made from one candidate set") {
+		t.Fatal(got, err)
+	}
+}
+
+// TestPrefilterFails: with "skip" the set stays whole, with "fail" the request
+// fails; also when the breaker is open.
+func TestPrefilterFails(t *testing.T) {
+	m, v := people(t, 50)
+	for _, body := range []string{`error("policy")`, `while true do end`, `return 5`, `return nil`, `return set:where("height", ">", 1)`} {
+		for _, mode := range []string{"skip", "fail"} {
+			h, _ := start(t, matching("M.matching = {on_error = '"+mode+"'}\nfunction M:prefilter(req, set)\n"+body+"\nend"), with(m),
+				func(o *Options) { o.BreakerLimit, o.BreakerPause = 2, time.Hour })
+			for range 4 {
+				got, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
+				if mode == "skip" && (err != nil || len(got) != 50) {
+					t.Errorf("%s: %v %v", body, got, err)
+				}
+				if mode == "fail" && (matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(err.Error(), "plugin p: prefilter: ")) {
+					t.Errorf("%s: %v %v", body, got, err)
+				}
+			}
+			s := h.Plugins()[0]
+			if s.Failures != 2 || s.LastError == "" || s.Hooks[0].Name != "prefilter" || s.Hooks[0].State != "open" {
+				t.Errorf("%s: %+v", body, s)
+			}
+		}
+	}
+}
+
+// TestMatch: rows of a plugin are compared again, and left out when they are
+// not in the set.
+func TestMatch(t *testing.T) {
+	m, v := people(t, 100)
+	h, log := start(t, matching(`
+function M:cost(req) return req.limit / 2 end
+function M:match(req, set)
+  local r = req.reference
+  if r.type ~= "raw_descriptor" or r.id ~= "probe" or r.version ~= 1 or req:descriptor() ~= "\10\0" then error("reference") end
+  if req.origin ~= "faces" or req.order ~= "similarity" or req.version ~= 1 or req.descriptor_type ~= "face" or req.request_id ~= "1,x"
+    or req.threshold ~= 0 or req.filters.list_id ~= "`+listID.String()+`" then error("request") end
+  if #set ~= 50 then error("set") end
+  local rows = {}
+  for _, n in ipairs({8, 99, 4, 12, 6}) do rows[#rows + 1] = {id = ("00000000-0000-0000-0000-%012x"):format(n), distance = n} end
+  rows[#rows + 1] = {id = ns.uuid()}
+  return rows
+end`), with(m))
+	matchers, _, release := h.Acquire()
+	defer release()
+	c := &matcher.Candidates{Limit: 3, Filter: matcher.Filter{ListID: &listID}}
+	sub := ask(v, 10, c)
+	if cost, reason, ok := matchers[0].Cost(t.Context(), &sub); cost != 1.5 || !ok || reason != "" {
+		t.Error(cost, reason, ok)
+	}
+	result := matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]
+	if got := numbers(t, result); !slices.Equal(got, []int{8, 12, 6}) {
+		t.Error(got, log.all())
+	}
+	if d := result.Matches[0]; d.Distance != 4 || d.Object.UserData != "user 8" {
+		t.Errorf("%+v", d)
+	}
+}
+
+// TestMatchScans: a plugin answers with its own scan of a part of the set;
+// what a prefilter took away stays away.
+func TestMatchScans(t *testing.T) {
+	m, v := people(t, 200)
+	h, log := start(t, matching(`
+function M:match(req, set)
+  local near = set:where("gender", "=", 0):scan(4)
+  if near[1].distance > near[2].distance or near[1].similarity < near[2].similarity then error("order") end
+  return near
+end`), with(m))
+	matchers, _, release := h.Acquire()
+	defer release()
+	sub := ask(v, 101, &matcher.Candidates{Limit: 10})
+	if cost, _, ok := matchers[0].Cost(t.Context(), &sub); cost != costDefault || !ok {
+		t.Error(cost, ok)
+	}
+	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]); !slices.Equal(got, []int{100, 102, 98, 104}) {
+		t.Error(got, log.all())
+	}
+	part, err := m.Select(t.Context(), &matcher.Candidates{Filter: matcher.Filter{FaceIDs: []matcher.ID{faceID(100), faceID(101), faceID(104)}}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sub.Selection = part
+	results := matchers[0].Match(t.Context(), []matcher.SubRequest{sub, sub, sub, sub, sub})
+	for _, r := range results {
+		if got := numbers(t, r); !slices.Equal(got, []int{100, 104}) {
+			t.Error(got, log.all())
+		}
+	}
+}
+
+// TestMatchFails: what a plugin does wrong is an error that lets the next
+// matcher answer; nil declines.
+func TestMatchFails(t *testing.T) {
+	m, v := people(t, 10)
+	for body, want := range map[string]string{
+		`return nil`: "declined", ``: "declined", `return 7`: "no list of rows", `return {{}}`: "row 1 has no id", `return {"x"}`: "row 1 has no id",
+		`return {{id = "x"}}`: `row 1: id: "x" is not a UUID`, `error({})`: "error object is a table", `while true do end`: "ran for too long",
+		`return {[1] = {id = ns.uuid()}, [3] = 4}`: "list", `return set`: "no list of rows",
+		`return many()`: "100001 rows are more than",
+	} {
+		h, _ := start(t, matching(`
+M.limits = {slice = 1}
+local function many() local t, row = {}, {id = "x"} for i = 1, 100001 do t[i] = row end return t end
+function M:match(req, set)
+`+body+"\nend"), with(m))
+		matchers, _, release := h.Acquire()
+		r := matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 1, &matcher.Candidates{Limit: 1})})[0]
+		release()
+		if r.Err == nil || !strings.Contains(r.Err.Error(), want) {
+			t.Errorf("%s: %v, want %s", body, r.Err, want)
+		}
+		if code := matcher.CodeOf(r.Err); code != matcher.CodeInternal && code != matcher.CodeNoMatcher {
+			t.Errorf("%s: code %d: nobody else would be asked", body, code)
+		}
+	}
+}
+
+// TestCapabilities: a plugin is asked only for what it says it can do.
+func TestCapabilities(t *testing.T) {
+	m, v := people(t, 10)
+	h, _ := start(t, matching(`
+M.matching = {references = {"face"}, origins = {"faces"}, descriptors = {"face"}, orders = {"similarity"}}
+function M:cost(req) if req.limit > 5 then return nil end return 1 end
+function M:match() end
+function M:prefilter(req, set) return set end`), with(m))
+	matchers, prefilters, release := h.Acquire()
+	defer release()
+	ask := func(change func(*matcher.SubRequest)) string {
+		sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+		sub.Reference.Type = matcher.RefFace
+		change(&sub)
+		_, reason, ok := matchers[0].Cost(t.Context(), &sub)
+		if reason != "cannot" && ok != prefilters[0].Applies(&sub) {
+			t.Error("as a prefilter it says something else than as a matcher")
+		}
+		return fmt.Sprint(ok, " ", reason)
+	}
+	body := *v
+	body.Type = matcher.BodyDescriptor
+	for _, c := range []struct {
+		want   string
+		change func(*matcher.SubRequest)
+	}{
+		{"true ", func(*matcher.SubRequest) {}},
+		{"false cannot", func(s *matcher.SubRequest) { s.Candidates.Limit = 6 }},
+		{"false not for events", func(s *matcher.SubRequest) { s.Candidates.Origin = matcher.Events }},
+		{"false not for the order create_time_asc", func(s *matcher.SubRequest) { s.Candidates.Order = matcher.ByTimeAsc }},
+		{"false not for body descriptors", func(s *matcher.SubRequest) { s.Version = &body }},
+		{"false not for references of type sdk_descriptor", func(s *matcher.SubRequest) { s.Reference.Type = matcher.RefSDK }},
+	} {
+		if got := ask(c.change); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestReloadKeepsRequests: a request goes on with the plugins that it began
+// with; a reload waits for it.
+func TestReloadKeepsRequests(t *testing.T) {
+	m, v := people(t, 10)
+	h, _ := start(t, matching("function M:match(req, set) return set:scan(1) end"), with(m))
+	matchers, _, release := h.Acquire()
+	reloaded := make(chan error)
+	go func() { reloaded <- h.Reload(context.Background()) }()
+	for h.current.Load().matchers[0] == matchers[0].(*answering).plugin {
+		runtime.Gosched() // until the new generation is the one of now
+	}
+	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 3, &matcher.Candidates{Limit: 1})})[0]); !slices.Equal(got, []int{3}) {
+		t.Error(got)
+	}
+	select {
+	case err := <-reloaded:
+		t.Fatal("the reload did not wait:", err)
+	default:
+	}
+	release()
+	if err := <-reloaded; err != nil {
+		t.Error(err)
+	}
+}
+
+// BenchmarkMatching is what a plugin adds to a request with one set.
+func BenchmarkMatching(b *testing.B) {
+	m, v := people(b, 1000)
+	h, _ := start(b, matching("function M:cost(req) return 200 end\nfunction M:match() end\nfunction M:prefilter(req, set) return set end"), with(m))
+	sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+	rows, err := m.Select(b.Context(), sub.Candidates, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(b.Context(), time.Hour)
+	defer cancel()
+	for b.Loop() {
+		matchers, prefilters, release := h.Acquire()
+		if _, err := prefilters[0].Narrow(ctx, &sub, rows); err != nil {
+			b.Fatal(err)
+		}
+		if _, _, ok := matchers[0].Cost(ctx, &sub); !ok {
+			b.Fatal("no cost")
+		}
+		release()
+	}
+}

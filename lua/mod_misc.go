@@ -1,0 +1,71 @@
+package lua
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"hash/crc32"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+)
+
+// base64Module is standard base64 with padding.
+func base64Module() vm.Module {
+	return vm.Module{Name: "base64", Doc: "Base64.", Functions: []vm.Function{
+		{
+			Name: "encode", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "Encodes bytes.",
+			Run: func(c *vm.Call) error {
+				c.Charge(len(c.Text(1)) / 64)
+				return c.Return(base64.StdEncoding.EncodeToString([]byte(c.Text(1))))
+			},
+		},
+		{
+			Name: "decode", Params: []string{"text: string"}, Returns: []string{"string?", "string? err"}, Doc: "Decodes text.",
+			Run: func(c *vm.Call) error {
+				c.Charge(len(c.Text(1)) / 64)
+				b, err := base64.StdEncoding.DecodeString(c.Text(1))
+				if err != nil {
+					return c.Fail(err)
+				}
+				return c.Return(b)
+			},
+		},
+	}}
+}
+
+func hashModule() vm.Module {
+	return vm.Module{Name: "hash", Doc: "Hashes.", Functions: []vm.Function{
+		{
+			Name: "sha256", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "SHA-256, as 64 hexadecimal digits.",
+			Run: func(c *vm.Call) error {
+				c.Charge(len(c.Text(1)) / 16)
+				sum := sha256.Sum256([]byte(c.Text(1)))
+				return c.Return(hex.EncodeToString(sum[:]))
+			},
+		},
+		{
+			Name: "crc32", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "CRC-32 (IEEE), as 8 hexadecimal digits.",
+			Run: func(c *vm.Call) error {
+				c.Charge(len(c.Text(1)) / 64)
+				return c.Return(fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(c.Text(1)))))
+			},
+		},
+	}}
+}
+
+// miscModule is what stands in the root without a subject of its own.
+func miscModule() vm.Module {
+	return vm.Module{
+		Functions: []vm.Function{{
+			Name: "uuid", Returns: []string{"string"}, Doc: "Makes a random id (UUID version 4).",
+			Run: func(c *vm.Call) error { return c.Return(matcher.NewID().String()) },
+		}},
+		Values: []vm.Value{
+			{Name: "conf", Type: "table", Doc: "The plugin's settings, defaults filled in: a copy at each use.", Get: func(c *vm.Call) any { return self(c).plugin.settings }},
+			{Name: "name", Type: "string", Doc: "The plugin's name.", Get: func(c *vm.Call) any { return self(c).plugin.name }},
+			{Name: "version", Type: "string", Doc: "The plugin's version.", Get: func(c *vm.Call) any { return self(c).plugin.version }},
+		},
+	}
+}

@@ -1,0 +1,28 @@
+package lua
+
+import "nearside/lua/vm"
+
+// Root is the name by which scripts require the host's library.
+const Root = "nearside"
+
+// library is what every plugin sees. It is immutable.
+var library = vm.NewLibrary(Root, modules()...)
+
+// modules lists the ns modules; one file each.
+func modules() []vm.Module {
+	return []vm.Module{
+		base64Module(),
+		batchModule(),
+		hashModule(),
+		jsonModule(),
+		kvModule(),
+		logModule(),
+		metricsModule(),
+		miscModule(),
+		reModule(),
+		resourceModule(),
+		routeModule(),
+		setModule(),
+		tasksModule(),
+	}
+}

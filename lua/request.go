@@ -1,0 +1,190 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+)
+
+// request is req of PLUGINS.md 4: what a plugin is told about a set and what
+// is wanted of it.
+type request struct {
+	ctx       context.Context
+	sub       *matcher.SubRequest
+	reference bool // whether it tells of the reference
+}
+
+func requestOf(ctx context.Context, sub *matcher.SubRequest, reference bool) vm.Object {
+	return vm.Object{Class: requestClass, Value: &request{ctx, sub, reference}}
+}
+
+// requestField makes a field of requests.
+func requestField(name, kind, doc string, get func(r *request) any) vm.Value {
+	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any { return get(c.Self().(*request)) }}
+}
+
+var requestClass = &vm.Class{
+	Name: "Request", Doc: "What a matching plugin is told about a candidate set.",
+	Fields: []vm.Value{
+		requestField("origin", "string", "faces, events or attributes.", func(r *request) any { return r.sub.Candidates.Origin.String() }),
+		requestField("filters", "table", "The filters of the set, by their names in requests.", func(r *request) any { return filterTable(&r.sub.Candidates.Filter) }),
+		requestField("limit", "integer", "The most rows that are wanted.", func(r *request) any { return r.sub.Candidates.Limit }),
+		requestField("threshold", "number", "The least similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
+		requestField("order", "string", "similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),
+		requestField("targets", "string[]?", "The fields that are wanted; nil: all.", func(r *request) any {
+			if r.sub.Candidates.Targets == nil {
+				return nil
+			}
+			return r.sub.Candidates.Targets
+		}),
+		requestField("descriptor_type", "string", "face or body.", func(r *request) any { return r.sub.Version.Type.String() }),
+		requestField("version", "integer", "The descriptor version of the match.", func(r *request) any { return int(r.sub.Version.Number) }),
+		requestField("account_id", "string?", "Only objects of this account are visible.", func(r *request) any {
+			if r.sub.Account == nil {
+				return nil
+			}
+			return r.sub.Account.String()
+		}),
+		requestField("request_id", "string", "The id of the HTTP request.", func(r *request) any { return r.sub.RequestID }),
+		requestField("deadline_ms", "number?", "Milliseconds that are left.", func(r *request) any {
+			until, ok := r.ctx.Deadline()
+			if !ok {
+				return nil
+			}
+			return float64(time.Until(until)) / float64(time.Millisecond)
+		}),
+		requestField("reference", "table?", "In match: type, id and version of the reference.", func(r *request) any {
+			if !r.reference {
+				return nil
+			}
+			return map[string]any{"type": string(r.sub.Reference.Type), "id": r.sub.Reference.ID, "version": int(r.sub.Version.Number)}
+		}),
+	},
+	Methods: []vm.Function{{
+		Name: "descriptor", Returns: []string{"string"}, Doc: "The bytes of the reference's descriptor. Only in match.",
+		Run: func(c *vm.Call) error {
+			r := c.Self().(*request)
+			if !r.reference {
+				return errors.New("only match has a reference")
+			}
+			return c.Return(r.sub.Reference.Descriptor.Data)
+		},
+	}},
+}
+
+// filterTable gives the filters by their wire names (API.md 3).
+func filterTable(f *matcher.Filter) map[string]any {
+	t := map[string]any{}
+	if f.IsZero() {
+		return t
+	}
+	id := func(key string, v *matcher.ID) {
+		if v != nil {
+			t[key] = v.String()
+		}
+	}
+	ids := func(key string, list []matcher.ID) {
+		if list != nil {
+			texts := make([]string, len(list))
+			for i := range list {
+				texts[i] = list[i].String()
+			}
+			t[key] = texts
+		}
+	}
+	small := func(key string, v *uint8) {
+		if v != nil {
+			t[key] = int(*v)
+		}
+	}
+	moment := func(key string, v *matcher.Time) {
+		if v != nil {
+			t[key] = v.String()
+		}
+	}
+	id("account_id", f.Account)
+	moment("create_time__gte", f.CreateTime.GTE)
+	moment("create_time__lt", f.CreateTime.LT)
+	if f.UserData != nil {
+		t["user_data"] = *f.UserData
+	}
+	if f.ExternalIDs != nil {
+		t["external_ids"] = f.ExternalIDs
+	}
+	small("age__gte", f.Age.GTE)
+	small("age__lt", f.Age.LT)
+	small("gender", f.Gender)
+	if f.EthnicGroups != nil {
+		groups := make([]any, len(f.EthnicGroups))
+		for i, g := range f.EthnicGroups {
+			groups[i] = int(g)
+		}
+		t["ethnic_groups"] = groups
+	}
+	ids("event_ids", f.EventIDs)
+	ids("face_ids", f.FaceIDs)
+	id("face_id__gte", f.FaceID.GTE)
+	id("face_id__lt", f.FaceID.LT)
+	id("list_id", f.ListID)
+	ids("lists", f.Lists)
+	return t
+}
+
+// rowsMax is the most rows that a match may return.
+const rowsMax = 100_000
+
+// rowIDs reads what a match returned: a list of {id = "uuid", ...}.
+func rowIDs(value any) ([]matcher.ID, error) {
+	if _, ok := value.(vm.Empty); ok {
+		return nil, nil
+	}
+	rows, ok := value.([]any)
+	if !ok {
+		return nil, errors.New("the result is no list of rows {id = ...}")
+	}
+	if len(rows) > rowsMax {
+		return nil, fmt.Errorf("%d rows are more than %d", len(rows), rowsMax)
+	}
+	ids := make([]matcher.ID, len(rows))
+	for i, row := range rows {
+		fields, _ := row.(map[string]any)
+		text, ok := fields["id"].(string)
+		if !ok {
+			return nil, fmt.Errorf("row %d has no id that is a string", i+1)
+		}
+		id, err := matcher.ParseID(text)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: id: %w", i+1, err)
+		}
+		ids[i] = id
+	}
+	return ids, nil
+}
+
+// only returns sub for those of its candidates that have one of ids.
+func only(sub *matcher.SubRequest, ids []matcher.ID) matcher.SubRequest {
+	narrow := *sub
+	if s, err := selectionOf(sub.Selection); err == nil {
+		narrow.Selection = s.ByID(ids)
+		return narrow
+	}
+	c := *sub.Candidates
+	wanted := &c.Filter.FaceIDs
+	if c.Origin == matcher.Events {
+		wanted = &c.Filter.EventIDs
+	}
+	if *wanted != nil {
+		ids = slices.DeleteFunc(ids, func(id matcher.ID) bool { return !slices.Contains(*wanted, id) })
+	}
+	if ids == nil {
+		ids = []matcher.ID{}
+	}
+	*wanted = ids
+	narrow.Candidates = &c
+	return narrow
+}

@@ -1,0 +1,235 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+	"nearside/matcher/memory"
+)
+
+// set is a selection as scripts see it, with what it takes to scan it. The
+// rows of the set that a match gets are found when they are first asked for.
+type set struct {
+	host *Host
+	sub  *matcher.SubRequest
+	rows *memory.Selection
+}
+
+func setOf(h *Host, sub *matcher.SubRequest, rows *memory.Selection) vm.Object {
+	return vm.Object{Class: setClass, Value: &set{h, sub, rows}}
+}
+
+// lazySet is the candidate set of sub.
+func lazySet(h *Host, sub *matcher.SubRequest) vm.Object {
+	rows, _ := selectionOf(sub.Selection) // nil: nothing has narrowed it
+	return setOf(h, sub, rows)
+}
+
+// selectionOf returns a selection of the local matcher.
+func selectionOf(s matcher.Selection) (*memory.Selection, error) {
+	rows, ok := s.(*memory.Selection)
+	if !ok || rows == nil {
+		return nil, fmt.Errorf("a %T is no selection of the local matcher", s)
+	}
+	return rows, nil
+}
+
+// selection returns the rows of the set.
+func (s *set) selection() (*memory.Selection, error) {
+	if s.rows == nil {
+		found, err := s.host.o.Services.Matching.Select(context.Background(), s.sub.Candidates, s.sub.Account)
+		if err != nil {
+			return nil, err
+		}
+		if s.rows, err = selectionOf(found); err != nil {
+			return nil, err
+		}
+	}
+	return s.rows, nil
+}
+
+// narrowed returns the rows of the set that a prefilter returned, as far as
+// whole has them: a prefilter can only narrow.
+func narrowed(result any, whole *memory.Selection) (*memory.Selection, error) {
+	object, _ := result.(vm.Object)
+	s, ok := object.Value.(*set)
+	if !ok {
+		return nil, errors.New("the result is no set")
+	}
+	if s.rows == whole {
+		return whole, nil
+	}
+	return whole.Intersect(s.rows)
+}
+
+var setClass = &vm.Class{
+	Name: "Set", Doc: "An immutable selection of rows. Every operation gives a new one.",
+}
+
+// setModule brings the classes of what matching hooks get. The set's
+// methods refer to it, so they are not part of its declaration.
+func setModule() vm.Module {
+	setClass.Methods = append(selecting(), []vm.Function{
+		combining("union", "The rows of either set.", (*memory.Selection).Union),
+		combining("intersect", "The rows of both sets.", (*memory.Selection).Intersect),
+		combining("minus", "The rows that the other set has not.", (*memory.Selection).Minus),
+		{
+			Name: "filter", Params: []string{"test: function", "...: string"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.",
+			Run: setFilter,
+		},
+		{
+			Name: "scan", Params: []string{"limit: integer"}, Returns: []string{"table[]"}, Waits: true,
+			Doc: "Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match.",
+			Run: setScan,
+		},
+		{
+			Name: "to_table", Params: []string{"limit: integer"}, Returns: []string{"table[]"},
+			Doc: "The fields of at most limit rows, in no particular order.",
+			Run: setTable,
+		},
+	}...)
+	setClass.Operators = []vm.Function{
+		{Name: "#", Returns: []string{"integer"}, Doc: "As len.", Run: setLen},
+		operator("+", "As union.", (*memory.Selection).Union),
+		operator("*", "As intersect.", (*memory.Selection).Intersect),
+		operator("-", "As minus.", (*memory.Selection).Minus),
+	}
+	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
+}
+
+// selecting are the methods that keep a part of the rows.
+func selecting() []vm.Function {
+	return []vm.Function{
+		{Name: "len", Returns: []string{"integer"}, Doc: "The number of rows.", Run: setLen},
+		{
+			Name: "where", Params: []string{"column: string", "op: string", "value: any"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows whose column compares so with value: = != < <= > >=.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Where(c.Text(1), c.Text(2), c.Value(3))
+			}),
+		},
+		{
+			Name: "between", Params: []string{"column: string", "a: any", "b: any"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows whose column is at least a and at most b.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Between(c.Text(1), c.Value(2), c.Value(3))
+			}),
+		},
+		{
+			Name: "one_of", Params: []string{"column: string", "values: any[]"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows whose column equals one of values.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.OneOf(c.Text(1), c.List(2))
+			}),
+		},
+		{
+			Name: "ids", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Keeps the rows of these objects.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				ids, err := idsOf(c.List(1))
+				return s.ByID(ids), err
+			}),
+		},
+		{
+			Name: "exclude", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Drops the rows of these objects.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				ids, err := idsOf(c.List(1))
+				return s.Exclude(ids), err
+			}),
+		},
+		{
+			Name: "top", Params: []string{"column: string", "n: integer"}, Returns: []string{"Set"},
+			Doc: "Keeps the n rows with the largest values of a column of numbers or times.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) { return s.Top(c.Text(1), c.Int(2)) }),
+		},
+		{
+			Name: "sample", Params: []string{"n: integer", "seed: integer"}, Returns: []string{"Set"},
+			Doc: "Keeps n rows that seed picks, the same ones for the same seed.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Sample(c.Int(1), uint64(c.IntOr(2, 0))), nil
+			}),
+		},
+	}
+}
+
+// opCost is what an operation counts as in instructions: enough for a look at
+// the clock, since it runs in Go.
+const opCost = 256
+
+// give returns a set to the script.
+func (s *set) give(c *vm.Call, rows *memory.Selection, err error) error {
+	c.Charge(opCost)
+	if err != nil {
+		return err
+	}
+	return c.Return(setOf(s.host, s.sub, rows))
+}
+
+// narrowBy makes a method of an operation on the rows.
+func narrowBy(f func(*vm.Call, *memory.Selection) (*memory.Selection, error)) func(*vm.Call) error {
+	return func(c *vm.Call) error {
+		s := c.Self().(*set)
+		rows, err := s.selection()
+		if err == nil {
+			rows, err = f(c, rows)
+		}
+		return s.give(c, rows, err)
+	}
+}
+
+// combine applies an operation to two sets.
+func combine(c *vm.Call, a, b *set, f func(a, b *memory.Selection) (*memory.Selection, error)) error {
+	x, err := a.selection()
+	if err != nil {
+		return err
+	}
+	y, err := b.selection()
+	if err != nil {
+		return err
+	}
+	rows, err := f(x, y)
+	return a.give(c, rows, err)
+}
+
+func combining(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+	return vm.Function{
+		Name: name, Params: []string{"other: Set"}, Returns: []string{"Set"}, Doc: doc,
+		Run: func(c *vm.Call) error { return combine(c, c.Self().(*set), c.Object(1, setClass).(*set), f) },
+	}
+}
+
+func operator(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+	return vm.Function{Name: name, Params: []string{"a: Set", "b: Set"}, Returns: []string{"Set"}, Doc: doc, Run: func(c *vm.Call) error {
+		return combine(c, c.Object(1, setClass).(*set), c.Object(2, setClass).(*set), f)
+	}}
+}
+
+func setLen(c *vm.Call) error {
+	s, ok := c.Self().(*set)
+	if !ok {
+		s = c.Object(1, setClass).(*set)
+	}
+	rows, err := s.selection()
+	if err != nil {
+		return err
+	}
+	return c.Return(rows.Len())
+}
+
+func idsOf(list []any) ([]matcher.ID, error) {
+	ids := make([]matcher.ID, len(list))
+	for i, value := range list {
+		text, ok := value.(string)
+		if !ok {
+			return nil, fmt.Errorf("id %d is no string", i+1)
+		}
+		var err error
+		if ids[i], err = matcher.ParseID(text); err != nil {
+			return nil, fmt.Errorf("id %d: %w", i+1, err)
+		}
+	}
+	return ids, nil
+}

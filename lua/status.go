@@ -1,0 +1,79 @@
+package lua
+
+import (
+	"maps"
+	"slices"
+
+	"nearside/lua/vm"
+)
+
+// A Status is how one plugin is: what /1/plugins shows.
+type Status struct {
+	Name, Version, File string
+	Kinds               []Kind
+	Events              []string
+	Permissions         []string
+	Order               int            // of a prefilter among others
+	Schema              map[string]any // of its settings; nil: any
+	Routes              []string       // "GET /teapot"
+	Hooks               []HookStatus
+	States, Tasks       int
+	Queued, Handling    int    // points that wait, and batches at work
+	Dropped             uint64 // points and values of batches that made room
+	Lost                uint64 // points whose batch failed
+	Failures            uint64 // of hooks, tasks and timers
+	LastError           string
+	Totals              vm.Counters
+}
+
+// A HookStatus is the breaker of one hook.
+type HookStatus struct{ Name, State, Reason string }
+
+// Plugins returns how the active plugins are, by name.
+func (h *Host) Plugins() []Status {
+	g := h.current.Load()
+	all := make([]Status, len(g.plugins))
+	for i, p := range g.plugins {
+		all[i] = p.status()
+	}
+	return all
+}
+
+func (p *plugin) status() Status {
+	s := Status{
+		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
+		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
+		state, reason := p.breakers[name].State()
+		s.Hooks = append(s.Hooks, HookStatus{name, state, reason})
+	}
+	if table := p.routes.Load(); table != nil {
+		for _, path := range slices.Sorted(maps.Keys(*table)) {
+			for _, method := range slices.Sorted(maps.Keys((*table)[path])) {
+				s.Routes = append(s.Routes, method+" "+path)
+			}
+		}
+	}
+	if p.matching != nil {
+		s.Order = p.matching.order
+	}
+	for _, in := range p.events {
+		s.States++
+		s.Tasks += in.state.Tasks()
+		s.Totals.Add(in.state.Counters())
+	}
+	if p.pool != nil {
+		s.States += p.pool.Size()
+		s.Totals.Add(p.pool.Counters())
+	}
+	if p.queue != nil {
+		waiting, busy, dropped, lost := p.queue.counts()
+		s.Queued, s.Handling, s.Lost = waiting, busy, lost
+		s.Dropped += dropped
+	}
+	if last := p.last.Load(); last != nil {
+		s.LastError = *last
+	}
+	return s
+}

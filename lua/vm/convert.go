@@ -1,0 +1,320 @@
+package vm
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// Bounds of one conversion between Lua and Go.
+const (
+	maxNesting = 64      // tables within tables; a cycle ends here
+	maxValues  = 1 << 20 // in one conversion
+	maxInteger = 1 << 53 // beyond it a float64 skips integers
+)
+
+// Null is JSON's null in Lua and Go: a value, where nil is none.
+type Null struct{}
+
+// Empty is a Lua table without entries: as good a list as a map.
+type Empty struct{}
+
+// A Ref is a Lua value of a state that Go holds without looking inside.
+type Ref struct {
+	state *State
+	value glua.LValue
+}
+
+// A Func is a Lua function of a state.
+type Func Ref
+
+// State is the interpreter that the function belongs to.
+func (f *Func) State() *State { return f.state }
+
+// An Object is a Go value that scripts see as one with the methods of Class.
+type Object struct {
+	Class *Class
+	Value any
+}
+
+// converter counts what one conversion has visited.
+type converter struct {
+	state  *State // for functions; nil refuses them
+	values int
+}
+
+// toGo returns v as nil, bool, float64, string, []any, map[string]any, Empty,
+// Null, Object, *Func or, for coroutines, *Ref. A table must be a list
+// without holes or have string keys only.
+func toGo(s *State, v glua.LValue) (any, error) {
+	c := converter{state: s}
+	return c.toGo(v, 0)
+}
+
+func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
+	if c.values++; c.values > maxValues {
+		return nil, fmt.Errorf("more than %d values", maxValues)
+	}
+	switch v := v.(type) {
+	case *glua.LNilType:
+		return nil, nil
+	case glua.LBool:
+		return bool(v), nil
+	case glua.LNumber:
+		return float64(v), nil
+	case glua.LString:
+		return string(v), nil
+	case *glua.LTable:
+		if depth >= maxNesting {
+			return nil, fmt.Errorf("tables are nested deeper than %d (a cycle?)", maxNesting)
+		}
+		return c.tableToGo(v, depth+1)
+	case *glua.LUserData:
+		switch value := v.Value.(type) {
+		case Object:
+			return value, nil
+		case Null:
+			return value, nil
+		}
+	case *glua.LFunction:
+		if c.state != nil {
+			return &Func{c.state, v}, nil
+		}
+	case *glua.LState:
+		if c.state != nil {
+			return &Ref{c.state, v}, nil
+		}
+	}
+	return nil, fmt.Errorf("a %s has no value here", v.Type())
+}
+
+func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
+	n := t.Len()
+	key, _ := t.Next(glua.LNil)
+	if n > 0 {
+		return c.listToGo(t, n, depth)
+	}
+	if key == glua.LNil {
+		return emptyOf(t), nil
+	}
+	m := map[string]any{}
+	var err error
+	t.ForEach(func(k, v glua.LValue) {
+		if err != nil {
+			return
+		}
+		name, ok := k.(glua.LString)
+		if !ok {
+			err = fmt.Errorf("key %s: a table is a list without holes, or has string keys only", k.String())
+			return
+		}
+		value, e := c.toGo(v, depth)
+		if e != nil {
+			err = fmt.Errorf("%s: %w", string(name), e)
+			return
+		}
+		m[string(name)] = value
+	})
+	return m, err
+}
+
+// fieldsOf converts the fields of a table one by one.
+func fieldsOf(s *State, t *glua.LTable) map[string]any {
+	fields := map[string]any{}
+	t.ForEach(func(k, v glua.LValue) {
+		name, ok := k.(glua.LString)
+		if !ok {
+			return
+		}
+		value, err := toGo(s, v)
+		if err != nil {
+			value = err
+		}
+		fields[string(name)] = value
+	})
+	return fields
+}
+
+func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
+	list := make([]any, n)
+	for i := range list {
+		item := t.RawGetInt(i + 1)
+		if item == glua.LNil {
+			return nil, fmt.Errorf("[%d]: a hole in a list", i+1)
+		}
+		value, err := c.toGo(item, depth)
+		if err != nil {
+			return nil, fmt.Errorf("[%d]: %w", i+1, err)
+		}
+		list[i] = value
+	}
+	if k, _ := t.Next(glua.LNumber(n)); k != glua.LNil {
+		return nil, fmt.Errorf("key %s: a table is a list without holes, or has string keys only", k.String())
+	}
+	return list, nil
+}
+
+// toLua returns v as a new Lua value. Integers that a float64 cannot hold
+// become strings.
+func toLua(s *State, v any) (glua.LValue, error) {
+	c := converter{state: s}
+	return c.toLua(v, 0)
+}
+
+func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
+	if c.values++; c.values > maxValues {
+		return nil, fmt.Errorf("more than %d values", maxValues)
+	}
+	if depth > maxNesting {
+		return nil, fmt.Errorf("values are nested deeper than %d", maxNesting)
+	}
+	switch v := v.(type) {
+	case nil:
+		return glua.LNil, nil
+	case bool:
+		return glua.LBool(v), nil
+	case string:
+		return boundedString(v)
+	case []byte:
+		return boundedString(string(v))
+	case float64:
+		return glua.LNumber(v), nil
+	case float32:
+		return glua.LNumber(v), nil
+	case int:
+		return integer(int64(v)), nil
+	case int64:
+		return integer(v), nil
+	case int32:
+		return glua.LNumber(v), nil
+	case uint64:
+		if v > maxInteger {
+			return glua.LString(strconv.FormatUint(v, 10)), nil
+		}
+		return glua.LNumber(v), nil
+	case Null:
+		return c.state.lib.null, nil
+	case Empty:
+		return &glua.LTable{Metatable: glua.LNil}, nil
+	}
+	return c.structureToLua(v, depth+1)
+}
+
+func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
+	s := c.state
+	switch v := v.(type) {
+	case map[string]any:
+		t := s.main.CreateTable(0, len(v))
+		for k, item := range v {
+			value, err := c.toLua(item, depth)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", k, err)
+			}
+			t.RawSetString(k, value)
+		}
+		return t, nil
+	case map[string]string:
+		t := s.main.CreateTable(0, len(v))
+		for k, item := range v {
+			t.RawSetString(k, glua.LString(item))
+		}
+		return t, nil
+	case []any:
+		return listToLua(c, v, depth)
+	case []string:
+		return listToLua(c, v, depth)
+	case []float64:
+		return listToLua(c, v, depth)
+	case []map[string]any:
+		return listToLua(c, v, depth)
+	case *Func:
+		return c.own(v.state, v.value)
+	case *Ref:
+		return c.own(v.state, v.value)
+	case Object:
+		return s.object(v)
+	case func(*Call) error:
+		return s.main.NewFunction(Function{Name: "?", Waits: true, Run: v}.wrap()), nil
+	}
+	return nil, fmt.Errorf("a %T has no form in Lua", v)
+}
+
+func (c *converter) own(s *State, v glua.LValue) (glua.LValue, error) {
+	if s != c.state {
+		return nil, fmt.Errorf("the %s belongs to another interpreter", v.Type())
+	}
+	return v, nil
+}
+
+func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
+	if len(list) >= MaxArray {
+		return nil, fmt.Errorf("%d items are more than a table's %d", len(list), MaxArray-1)
+	}
+	t := c.state.main.CreateTable(len(list), 0)
+	for i, item := range list {
+		value, err := c.toLua(item, depth)
+		if err != nil {
+			return nil, fmt.Errorf("[%d]: %w", i+1, err)
+		}
+		if value == glua.LNil {
+			value = c.state.lib.null // keeps its place
+		}
+		t.RawSetInt(i+1, value)
+	}
+	return t, nil
+}
+
+func integer(v int64) glua.LValue {
+	if v > maxInteger || v < -maxInteger {
+		return glua.LString(strconv.FormatInt(v, 10))
+	}
+	return glua.LNumber(v)
+}
+
+func boundedString(s string) (glua.LValue, error) {
+	if len(s) > MaxString {
+		return nil, fmt.Errorf("a string of %d bytes is longer than %d", len(s), MaxString)
+	}
+	return glua.LString(s), nil
+}
+
+// wholeNumber reports whether f is an integer that a float64 holds exactly.
+func wholeNumber(f float64) bool { return f == math.Trunc(f) && math.Abs(f) <= maxInteger }
+
+// Metatables that mark a table as a list or a map, for when it is empty. They
+// are empty themselves and no script can reach them.
+var listMark, mapMark = mark(), mark()
+
+func mark() *glua.LTable {
+	t := newTable()
+	t.RawSetString("__metatable", glua.LFalse)
+	return t
+}
+
+func emptyOf(t *glua.LTable) any {
+	switch t.Metatable {
+	case listMark:
+		return []any{}
+	case mapMark:
+		return map[string]any{}
+	}
+	return Empty{}
+}
+
+// ReturnMarked returns argument i, a table without a metatable, marked to be
+// a list or a map also when it is empty.
+func (c *Call) ReturnMarked(i int, list bool) error {
+	t, ok := c.get(i).(*glua.LTable)
+	if !ok || t.Metatable != glua.LNil && t.Metatable != listMark && t.Metatable != mapMark {
+		c.bad(i, "table without a metatable")
+	}
+	t.Metatable = mapMark
+	if list {
+		t.Metatable = listMark
+	}
+	c.l.Push(t)
+	c.returned++
+	return nil
+}

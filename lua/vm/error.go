@@ -1,0 +1,58 @@
+package vm
+
+import (
+	"errors"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// Reasons why a call was ended from outside; errors.Is finds them in an
+// *Error.
+var (
+	ErrSlice     = errors.New("it ran for too long without a waiting call")
+	ErrTimeout   = errors.New("the call took longer than its limit")
+	ErrCancelled = errors.New("the call was cancelled")
+	ErrClosed    = errors.New("the state is closed")
+	ErrTasks     = errors.New("too many tasks")
+)
+
+// An Error is a Lua error that nobody caught.
+type Error struct {
+	Message   string // "file:line: reason"
+	Traceback string
+	Value     any   // what was raised, when it is no string
+	reason    error // one of the above, or the cause in Go
+}
+
+func (e *Error) Error() string { return e.Message }
+
+func (e *Error) Unwrap() error { return e.reason }
+
+// luaError makes an *Error of what a protected call returned. reason, when
+// not nil, is why the call was killed: it holds over what the script made of
+// it.
+func luaError(err, reason error) *Error {
+	e := &Error{Message: err.Error(), reason: reason}
+	if api, ok := errors.AsType[*glua.ApiError](err); ok {
+		e.Message, e.Traceback = api.Object.String(), api.StackTrace
+		if table, ok := api.Object.(*glua.LTable); ok {
+			e.Value, _ = toGo(nil, table)
+			e.Message = tableMessage(table)
+		}
+	}
+	if reason != nil && !strings.Contains(e.Message, reason.Error()) {
+		e.Message = reason.Error() + ": " + e.Message
+	}
+	return e
+}
+
+// tableMessage is what a table that was raised has to say.
+func tableMessage(t *glua.LTable) string {
+	for _, key := range []string{"message", "error", "reason"} {
+		if s, ok := t.RawGetString(key).(glua.LString); ok {
+			return string(s)
+		}
+	}
+	return "error object is a table"
+}

@@ -1,0 +1,149 @@
+package vm
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// stringFormat is string.format with C's meaning of each directive; widths
+// and precisions have at most two digits, as in Lua.
+func stringFormat(l *glua.LState) int {
+	format := l.CheckString(1)
+	var out strings.Builder
+	arg := 1
+	for i := 0; i < len(format); i++ {
+		if format[i] != '%' {
+			out.WriteByte(format[i])
+			continue
+		}
+		if i++; i < len(format) && format[i] == '%' {
+			out.WriteByte('%')
+			continue
+		}
+		spec, verb := directive(l, format[i:])
+		i += len(spec)
+		arg++
+		out.WriteString(formatOne(l, spec, verb, arg))
+		checkLength(l, out.Len())
+	}
+	taskOf(l).charge(l, out.Len()/64)
+	l.Push(glua.LString(out.String()))
+	return 1
+}
+
+// directive splits "-5.2f..." into "-5.2" and 'f'.
+func directive(l *glua.LState, s string) (spec string, verb byte) {
+	i := 0
+	digits := func() {
+		first := i
+		for i < len(s) && digit(s[i]) {
+			i++
+		}
+		if i-first > 2 {
+			l.RaiseError("invalid format (width or precision too long)")
+		}
+	}
+	for i < len(s) && i < 5 && strings.IndexByte("-+ #0", s[i]) >= 0 {
+		i++
+	}
+	digits()
+	if i < len(s) && s[i] == '.' {
+		i++
+		digits()
+	}
+	if i == len(s) {
+		l.RaiseError("invalid format: it ends within a directive")
+	}
+	return s[:i], s[i]
+}
+
+func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
+	switch verb {
+	case 'd', 'i':
+		return formatInteger(spec, 'd', float64(l.CheckNumber(arg)))
+	case 'u', 'o', 'x', 'X':
+		if verb == 'u' {
+			verb = 'd'
+		}
+		return formatInteger(spec, verb, float64(l.CheckNumber(arg)))
+	case 'c':
+		return fmt.Sprintf("%"+spec+"s", string([]byte{byte(l.CheckInt(arg))}))
+	case 'e', 'E', 'f', 'g', 'G':
+		return formatFloat(spec, verb, float64(l.CheckNumber(arg)))
+	case 'q':
+		return quote(l, l.CheckString(arg))
+	case 's':
+		s := l.ToStringMeta(l.CheckAny(arg)).String()
+		if spec == "" {
+			return s
+		}
+		return formatBytes(spec, s)
+	}
+	l.RaiseError("invalid option '%%%c' to 'format'", rune(verb))
+	return ""
+}
+
+// formatInteger has C's rule that a precision is the least number of digits
+// and switches off padding with zeros.
+func formatInteger(spec string, verb byte, f float64) string {
+	if math.IsNaN(f) || math.IsInf(f, 0) || math.Abs(f) >= 1<<63 {
+		return formatFloat(spec, 'g', f)
+	}
+	if verb == 'd' {
+		return fmt.Sprintf("%"+spec+string(rune(verb)), int64(f))
+	}
+	return fmt.Sprintf("%"+spec+string(rune(verb)), uint64(int64(f))) //nolint:gosec // C prints the two's complement
+}
+
+func formatFloat(spec string, verb byte, f float64) string {
+	if math.IsInf(f, 0) || math.IsNaN(f) {
+		text := strings.ToLower(strconv.FormatFloat(f, 'g', -1, 64))
+		text = strings.TrimPrefix(text, "+")
+		return formatBytes(strings.ReplaceAll(spec, "0", ""), text)
+	}
+	if (verb == 'g' || verb == 'G') && !strings.Contains(spec, ".") {
+		spec += ".6" // C's default, where Go takes the shortest
+	}
+	return fmt.Sprintf("%"+spec+string(rune(verb)), f)
+}
+
+// formatBytes is %s with C's meaning: widths and precisions count bytes.
+func formatBytes(spec, s string) string {
+	left := strings.HasPrefix(strings.TrimLeft(spec, "+ #0"), "-")
+	spec = strings.TrimLeft(spec, "-+ #0")
+	width, precision, cut := strings.Cut(spec, ".")
+	if n, _ := strconv.Atoi(precision); cut && n < len(s) {
+		s = s[:n]
+	}
+	n, _ := strconv.Atoi(width)
+	padding := strings.Repeat(" ", max(n-len(s), 0))
+	if left {
+		return s + padding
+	}
+	return padding + s
+}
+
+func quote(l *glua.LState, s string) string {
+	checkLength(l, 2*len(s))
+	var b strings.Builder
+	b.WriteByte('"')
+	for _, c := range []byte(s) {
+		switch c {
+		case '"', '\\', '\n':
+			b.WriteByte('\\')
+			b.WriteByte(c)
+		case '\r':
+			b.WriteString(`\r`)
+		case 0:
+			b.WriteString(`\000`)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	b.WriteByte('"')
+	return b.String()
+}

@@ -1,0 +1,59 @@
+package vm
+
+import (
+	"time"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+// Bounds of what one script can make the host do.
+const (
+	MaxSource     = 1 << 20  // bytes of one source file
+	MaxString     = 16 << 20 // bytes of a string that a function makes
+	MaxArray      = 1 << 20  // items of the array part of a table
+	MaxDepth      = 64       // nesting of pcall, coroutines and callbacks
+	MaxCoroutines = 10_000   // coroutines of a state that have not ended
+	MaxTasks      = 4096     // goroutines of a state
+	maxFrames     = 1000     // Lua calls on one thread
+	maxRegistry   = 1 << 18  // values on one thread
+	maxResults    = 8000     // values of unpack, string.byte
+	maxThreads    = 64       // idle threads of a state
+	maxSteps      = 4 << 20  // steps of one pattern match
+	checkEvery    = 256      // instructions between two looks at the clock
+)
+
+// A slice is over when its time has passed and it ran this many instructions,
+// which take a fifth of DefaultSlice when nobody else wants the processor; or,
+// with fewer, when its time has passed so many times more: a machine that is
+// busy with matching must not fail plugins that did little.
+const (
+	sliceSteps = 200_000
+	starved    = 9
+)
+
+// Limits is the budget of a call.
+type Limits struct {
+	Slice time.Duration // of Lua between two waits; 0 is DefaultSlice
+	Total time.Duration // of the whole call; 0 is none. A deadline of the call's context holds beside it
+}
+
+// DefaultSlice is how long Lua may run between two waits.
+const DefaultSlice = 50 * time.Millisecond
+
+func init() {
+	// A process-wide setting of gopher-lua, whose only user is this package:
+	// one assignment t[n] = v allocates up to this many values.
+	glua.MaxArrayIndex = MaxArray
+}
+
+func stateOptions() glua.Options {
+	return glua.Options{
+		CallStackSize:    maxFrames,
+		RegistrySize:     256,
+		RegistryMaxSize:  maxRegistry,
+		RegistryGrowStep: 65536, // small steps copy the stack again and again
+
+		SkipOpenLibs:        true,
+		MinimizeStackMemory: true,
+	}
+}

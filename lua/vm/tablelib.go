@@ -1,0 +1,125 @@
+package vm
+
+import (
+	"slices"
+	"strings"
+
+	glua "github.com/yuin/gopher-lua"
+)
+
+func (lib *Library) tableLib(stock map[string]*glua.LFunction) *glua.LTable {
+	t := lib.pick(stock, "getn", "maxn")
+	for name, f := range map[string]glua.LGFunction{
+		"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "sort": tableSort,
+	} {
+		t.RawSetString(name, lib.goFunction(f))
+	}
+	return t
+}
+
+// tableConcat builds the string aside: gopher-lua pushes every item on the
+// stack first.
+func tableConcat(l *glua.LState) int {
+	t, separator := l.CheckTable(1), l.OptString(2, "")
+	from := l.OptInt(3, 1)
+	to := l.OptInt(4, t.Len())
+	var b strings.Builder
+	for i := from; i <= to; i++ {
+		v := t.RawGetInt(i)
+		if !glua.LVCanConvToString(v) {
+			l.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
+		}
+		b.WriteString(v.String())
+		if i < to {
+			b.WriteString(separator)
+		}
+		checkLength(l, b.Len())
+		if i&63 == 0 {
+			taskOf(l).charge(l, 64)
+		}
+	}
+	taskOf(l).charge(l, b.Len()/64)
+	l.Push(glua.LString(b.String()))
+	return 1
+}
+
+func tableInsert(l *glua.LState) int {
+	t := l.CheckTable(1)
+	n := t.Len()
+	taskOf(l).charge(l, n/1024)
+	switch l.GetTop() {
+	case 2:
+		at := n + 1
+		if at >= MaxArray {
+			l.RaiseError("table.insert: a list holds at most %d items", MaxArray-1)
+		}
+		t.RawSetInt(at, l.Get(2))
+	case 3:
+		at := l.CheckInt(2)
+		if at < 1 || at > n+1 || n+1 >= MaxArray {
+			l.RaiseError("table.insert: position %d is out of 1 to %d", at, min(n+1, MaxArray-1))
+		}
+		t.Insert(at, l.Get(3))
+	default:
+		l.RaiseError("wrong number of arguments to 'insert'")
+	}
+	return 0
+}
+
+func tableRemove(l *glua.LState) int {
+	t := l.CheckTable(1)
+	n := t.Len()
+	at := l.OptInt(2, n)
+	taskOf(l).charge(l, n/1024)
+	if at < 1 || at > n {
+		return 0
+	}
+	v := t.RawGetInt(at)
+	if at == n {
+		t.RawSetInt(n, glua.LNil) // also when there are nils behind it
+	} else {
+		t.Remove(at)
+	}
+	l.Push(v)
+	return 1
+}
+
+// tableSort sorts a copy and writes it back, so that a comparison which fails
+// or changes the table finds and leaves it whole.
+func tableSort(l *glua.LState) int {
+	t := l.CheckTable(1)
+	items := make([]glua.LValue, t.Len())
+	for i := range items {
+		items[i] = t.RawGetInt(i + 1)
+	}
+	task := taskOf(l)
+	task.charge(l, len(items)/16)
+	less := func(a, b glua.LValue) bool {
+		task.charge(l, 1)
+		return l.LessThan(a, b)
+	}
+	if l.Get(2) != glua.LNil {
+		fn := l.CheckFunction(2)
+		top := l.GetTop()
+		less = func(a, b glua.LValue) bool {
+			l.Push(a)
+			l.Push(b)
+			r := glua.LVAsBool(callback(l, fn, top+1))
+			l.SetTop(top)
+			return r
+		}
+	}
+	slices.SortFunc(items, func(a, b glua.LValue) int {
+		switch {
+		case less(a, b):
+			return -1
+		case less(b, a):
+			return 1
+		}
+		return 0
+	})
+	for i, v := range items {
+		t.RawSetInt(i+1, v)
+	}
+	return 0
+}
