@@ -125,8 +125,9 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// set writes row i, which no snapshot shows yet, but for its details.
-func (c *chunk) set(i int, o *matcher.Object, account uint32) {
+// set writes row i, which no snapshot shows yet, but for its details. meta is
+// what an event has, parsed.
+func (c *chunk) set(i int, o *matcher.Object, account uint32, meta any) {
 	for t, v := range c.versions {
 		if v != nil {
 			c.slabs[t].put(i, o.Descriptors[t].Data)
@@ -142,7 +143,7 @@ func (c *chunk) set(i int, o *matcher.Object, account uint32) {
 	}
 	switch c.layout.origin {
 	case matcher.Events:
-		c.events.set(i, o, c.layout.meta)
+		c.events.set(i, o, c.layout.meta, meta)
 	case matcher.Attributes:
 		c.expires[i] = o.Expires
 		if o.Expires == 0 {

@@ -64,8 +64,8 @@ func carveEvents(mem *[]byte, n int, meta []matcher.MetaField) *eventColumns {
 	return e
 }
 
-// set writes row i, but for its tags.
-func (c *eventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField) {
+// set writes row i, but for its tags; root is its meta, parsed.
+func (c *eventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField, root any) {
 	e := o.Event
 	if e == nil {
 		e = &matcher.Event{}
@@ -82,13 +82,10 @@ func (c *eventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField) {
 	if s := e.TopMatch.Similarity; s != nil {
 		c.similarity[i] = numberOf(*s)
 	}
-	if len(meta) > 0 {
-		c.setMeta(i, e.Meta, meta)
-	}
+	c.setMeta(i, root, meta)
 }
 
-func (c *eventColumns) setMeta(i int, text string, meta []matcher.MetaField) {
-	root := parseMeta(text)
+func (c *eventColumns) setMeta(i int, root any, meta []matcher.MetaField) {
 	for f := range meta {
 		col, value := &c.meta[f], valueAt(root, meta[f].Path)
 		switch meta[f].Type {

@@ -110,3 +110,27 @@ func BenchmarkEventMatch(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkEventApply reports ns per event that is written in place of another,
+// the rewriting of chunks included.
+func BenchmarkEventApply(b *testing.B) {
+	m, err := benchEvents()
+	if err != nil {
+		b.Fatal(err)
+	}
+	const events = 1000
+	var objects [events]matcher.Object
+	n := 0
+	for v := &m.snap.tables[matcher.Events][0]; n < events; n++ {
+		objects[n] = m.snap.object(matcher.Events, uint32(n))
+		objects[n].Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 59, Data: v.slabs[0].appendTo(nil, n)}
+	}
+	for b.Loop() {
+		changes := make([]store.Change, events)
+		for i := range changes {
+			changes[i] = store.Change{Kind: store.PutObject, Object: &objects[i]}
+		}
+		m.Apply(changes)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/events, "ns/event")
+}

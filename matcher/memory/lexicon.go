@@ -128,7 +128,7 @@ func (l *lexicons) addRow(v *view, i int) {
 	for f := range l.meta {
 		if l.meta[f] != nil && v.events.meta[f].hashes[i] != 0 {
 			meta, _ := text(rest)
-			l.addMeta(string(meta), v.layout.meta)
+			l.addMeta(parseMeta(string(meta)), v.layout.meta)
 			return
 		}
 	}
@@ -144,8 +144,8 @@ func (l *lexicons) merge(other *lexicons) {
 	}
 }
 
-// add makes the texts of an event known.
-func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField) {
+// add makes the texts of an event known; root is its meta, parsed.
+func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField, root any) {
 	var texts [textsMax]string
 	all := textsOf(texts[:0], o)
 	for f, lex := range l.texts {
@@ -153,17 +153,13 @@ func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField) {
 			lex.add(hashString(all[f]), all[f])
 		}
 	}
-	l.addMeta(all[eventMeta], meta)
+	l.addMeta(root, meta)
 }
 
-func (l *lexicons) addMeta(text string, meta []matcher.MetaField) {
-	var root any
+func (l *lexicons) addMeta(root any, meta []matcher.MetaField) {
 	for i, lex := range l.meta {
-		if lex == nil || text == "" {
+		if lex == nil {
 			continue
-		}
-		if root == nil {
-			root = parseMeta(text)
 		}
 		if s, ok := valueAt(root, meta[i].Path).(string); ok {
 			lex.add(hashPresent(s), s)
