@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -249,7 +250,7 @@ func TestEventErrors(t *testing.T) {
 
 	y := start(t, func(s *settings) { s.memory = 2000 })
 	for n := 0; ; n++ {
-		if a := y.call("POST", "/1/events", event(n)); n > 100 || a.response.StatusCode != 201 {
+		if a := y.call("POST", "/1/events", event(n)); n > 100 || a.response.StatusCode != http.StatusCreated {
 			a.fault(12052, "limits.memory", "2000")
 			break
 		}

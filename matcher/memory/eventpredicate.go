@@ -186,3 +186,39 @@ func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
 	}
 	return hashed(column, hashes, test(func(s string) bool { _, ok := set[s]; return ok }))
 }
+
+// eventColumns adds the filters that only events have.
+func (q *query) eventColumns(f *matcher.EventFilter, add func(predicate), texts func(int, []string), ids func(int, []matcher.ID)) {
+	texts(eventSource, f.Sources)
+	ids(eventHandler, f.HandlerIDs)
+	ids(eventStream, f.StreamIDs)
+	texts(eventTrack, f.TrackIDs)
+	texts(eventCity, f.Cities)
+	texts(eventArea, f.Areas)
+	texts(eventDistrict, f.Districts)
+	texts(eventStreet, f.Streets)
+	texts(eventHouse, f.HouseNumbers)
+	ids(eventTopObject, f.TopMatchObjectIDs)
+	texts(eventTopExternal, f.TopMatchExternalIDs)
+	if f.Emotions != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.emotion }, f.Emotions))
+	}
+	if f.Masks != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.mask }, f.Masks))
+	}
+	if !f.EndTime.IsZero() {
+		add(endRange(f.EndTime))
+	}
+	if !f.TopMatchSimilarity.IsZero() {
+		add(numberRange(func(c *chunk) []number { return c.events.similarity }, f.TopMatchSimilarity))
+	}
+	if f.Position != nil {
+		add(inBox(*f.Position))
+	}
+	if f.Tags != nil {
+		add(tagged(f.Tags))
+	}
+	for i := range f.Meta {
+		add(q.meta(&f.Meta[i]))
+	}
+}
