@@ -156,9 +156,6 @@ func (a *amqpClient) dial(ctx context.Context) (*amqpConn, error) {
 			}
 			k.raw = raw
 			stop = context.AfterFunc(ctx, func() { _ = raw.Close() })
-			if deadline, ok := ctx.Deadline(); ok {
-				_ = raw.SetDeadline(deadline) // until the handshake is over
-			}
 			return &timedConn{raw, a.timeout}, nil
 		},
 	})

@@ -71,7 +71,7 @@ func run(t testing.TB, dir string, env []string, program string, args ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = exec.Command("sh", append([]string{script, program}, args...)...)
+	p.cmd = exec.Command("bash", append([]string{script, program}, args...)...)
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {

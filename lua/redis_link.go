@@ -100,10 +100,11 @@ type meteredConn struct {
 }
 
 func (c *meteredConn) Read(p []byte) (int, error) {
-	if c.left.Load() <= 0 {
+	left := c.left.Load()
+	if left <= 0 {
 		return 0, fmt.Errorf("the reply is larger than %d bytes", maxRedisReply)
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
 	c.left.Add(int64(-n))
 	return n, err
 }
