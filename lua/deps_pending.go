@@ -1,7 +1,7 @@
 package lua
 
-// Dependencies of modules that are being written. This file goes away with
-// the last of them.
 import (
+	// Requirements of modules that are being written. This file goes away
+	// with the last of them.
 	_ "github.com/fsnotify/fsnotify"
 )

@@ -34,7 +34,7 @@
 //		if err != nil {
 //			return c.Fail(err)             // to be expected: nil, "text"
 //		}
-//		p.onClose(func() { client.Close() }) // ends with the generation
+//		p.onClose(client.Close) // ends with the generation
 //		return c.Return(vm.Object{Class: redisClient, Value: client})
 //	}
 //
@@ -53,7 +53,17 @@
 //
 // # Calling hooks
 //
-// Host.Emit hands a point to event plugins and returns at once. Host.Route
-// finds the handler of a path under /plugins. Host.Plugins says how plugins
-// are.
+// Host.Emit hands a point to event plugins and returns at once. Host.Serve
+// answers a request below /plugins with what a background plugin has
+// registered by instance.addRoute. Host.Lease holds the matching plugins for
+// one request, whatever is reloaded meanwhile: MatchPlugin.Cost, Prefilter and
+// Match run on pooled states. What req and set are there, the caller decides:
+// a vm.Object of a vm.Class that is in modules has methods, operators and
+// fields, and crosses without a copy. Host.Plugins says how plugins are.
+//
+// # What a Host does not do
+//
+// The memory of one plugin's tables has no bound of its own, and a table whose
+// keys change for ever grows for ever (see package vm): what is kept by key
+// for long belongs in kv.
 package lua

@@ -14,6 +14,7 @@ import (
 // immutable once it is published, but for what its plugins hold.
 type generation struct {
 	plugins   []*plugin // by name
+	matching  []*plugin // by order, then name
 	listeners map[string][]*plugin
 	cancel    context.CancelFunc
 	sources   *sources
@@ -45,6 +46,9 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 		}
 	}
 	for _, p := range g.plugins {
+		if p.pool != nil {
+			g.matching = append(g.matching, p)
+		}
 		if p.queue == nil {
 			continue
 		}
@@ -52,6 +56,7 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 			g.listeners[name] = append(g.listeners[name], p)
 		}
 	}
+	slices.SortFunc(g.matching, byOrder)
 	return g, nil
 }
 
@@ -70,6 +75,18 @@ func activeNames(active []string) []string {
 // open loads, checks and initialises one plugin. What it returns beside an
 // error has to be closed.
 func (h *Host) open(ctx, life context.Context, found *sources, name string) (*plugin, error) {
+	p, err := h.read(ctx, life, found, name)
+	if err != nil {
+		return p, err
+	}
+	if err := p.prepare(ctx, life); err != nil {
+		return p, p.fault(err)
+	}
+	return p, nil
+}
+
+// read loads and checks one plugin: all but its initialisation.
+func (h *Host) read(ctx, life context.Context, found *sources, name string) (*plugin, error) {
 	src, hides, err := found.find(name)
 	if err != nil {
 		return nil, err
@@ -77,23 +94,21 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 	if hides {
 		h.o.Log.Info("plugins: a file takes the place of the shipped plugin", slog.String("plugin", name), slog.String("file", src.shown(src.main)))
 	}
-	fault := func(err error) error { return fmt.Errorf("plugin %s: %s: %w", name, src.shown(src.main), err) }
 	script, err := src.compile()
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: %w", name, err) // names file and line itself
 	}
 	p := &plugin{
-		host: h, source: src, script: script, kv: h.store(name),
+		shape: shape{name: name}, host: h, source: src, script: script, kv: h.store(name),
 		log: h.o.Log.With(slog.String("plugin", name)),
 	}
-	p.name = name // until the shape is known
 	first, value, err := p.instantiate(ctx, life)
 	p.spare = first
 	if err != nil {
 		return p, fmt.Errorf("plugin %s: %w", name, err)
 	}
 	if p.shape, err = parseShape(name, value); err != nil {
-		return p, fault(err)
+		return p, p.fault(err)
 	}
 	settings, ok := h.o.Settings[name].(map[string]any)
 	if !ok && h.o.Settings[name] != nil {
@@ -101,9 +116,6 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 	}
 	if p.settings, err = applySchema(p.schema, settings); err != nil {
 		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
-	}
-	if err := p.prepare(ctx, life); err != nil {
-		return p, fmt.Errorf("plugin %s: %w", name, err)
 	}
 	return p, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"nearside/lua/vm"
@@ -56,11 +57,20 @@ func (in *instance) call(ctx context.Context, lim vm.Limits, fn *vm.Func, args .
 // spawn calls a Lua function in a goroutine of the instance, without a
 // deadline. Its failure is logged.
 func (in *instance) spawn(fn *vm.Func, args ...any) (*vm.Task, error) {
+	if !in.plugin.checked.Load() {
+		return nil, errTooEarly
+	}
 	return in.state.Spawn(vm.Limits{}, fn, args, func(err error) { in.report("task", err) })
 }
 
+// errTooEarly: a plugin's table is checked before anything of it runs.
+var errTooEarly = errors.New("tasks can be started from initialize on, not while the file is loading")
+
 // goroutine runs f in a goroutine of the instance. f returns when ctx ends.
 func (in *instance) goroutine(f func(ctx context.Context)) (*vm.Task, error) {
+	if !in.plugin.checked.Load() {
+		return nil, errTooEarly
+	}
 	return in.state.Go(f)
 }
 
@@ -83,6 +93,12 @@ func (in *instance) hook(ctx context.Context, lim vm.Limits, name string, args .
 	return in.state.Call(ctx, lim, fn, append([]any{in.table}, args...)...)
 }
 
+// goodbye calls the close hook.
+func (in *instance) goodbye(ctx context.Context, reason string) {
+	_, err := in.hook(ctx, in.plugin.limits["close"], "close", reason)
+	in.report("close", err)
+}
+
 // close ends the instance: its calls are killed and waited for, then what it
 // registered is closed.
 func (in *instance) close(ctx context.Context) error {
@@ -91,8 +107,8 @@ func (in *instance) close(ctx context.Context) error {
 	closers := in.closers
 	in.closed, in.closers = true, nil
 	in.mu.Unlock()
-	for i := len(closers) - 1; i >= 0; i-- {
-		faults = append(faults, closers[i]())
+	for _, f := range slices.Backward(closers) {
+		faults = append(faults, f())
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("plugin %s: %w", in.plugin.name, err)

@@ -148,7 +148,7 @@ func kvModule() vm.Module {
 		{
 			Name: "set", Params: []string{key, value, "ttl_seconds?: number"}, Returns: stored,
 			Doc: "Stores a value (nil removes it), for ever or for ttl_seconds.",
-			Run: kv(func(c *vm.Call, s *kvStore) error { return kvSet(c, s) }),
+			Run: kv(kvSet),
 		},
 		{
 			Name: "add", Params: []string{key, value, "ttl_seconds?: number"}, Returns: stored,

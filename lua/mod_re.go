@@ -3,6 +3,7 @@ package lua
 import (
 	"fmt"
 	"regexp"
+	"strings"
 	"sync"
 
 	"nearside/lua/vm"
@@ -13,6 +14,7 @@ const (
 	maxExpression = 4096 // bytes
 	maxCompiled   = 256  // kept per process
 	maxMatches    = 10_000
+	maxWork       = 16 << 20 // bytes of text times bytes of pattern: what RE2's time grows with
 )
 
 // reModule is RE2: its time grows with the text, never beyond.
@@ -54,18 +56,33 @@ func reModule() vm.Module {
 				if err != nil {
 					return err
 				}
-				s, with := c.Text(1), c.Text(3)
-				// Each of at most len+1 matches adds the template and what
-				// its groups hold.
-				if grow := (len(s) + 1) * (len(with) + 1); grow > vm.MaxString && len(s)*len(with) > 0 {
-					if n := len(re.FindAllStringIndex(s, maxMatches+1)); n > maxMatches {
-						return fmt.Errorf("more than %d matches", maxMatches)
-					}
+				text, err := replaceAll(re, c.Text(1), c.Text(3))
+				if err != nil {
+					return err
 				}
-				return c.Return(re.ReplaceAllString(s, with))
+				return c.Return(text)
 			},
 		},
 	}}
+}
+
+// replaceAll is re.ReplaceAllString with a bound on the result.
+func replaceAll(re *regexp.Regexp, s, with string) ([]byte, error) {
+	found := re.FindAllStringSubmatchIndex(s, maxMatches+1)
+	if len(found) > maxMatches {
+		return nil, fmt.Errorf("more than %d matches", maxMatches)
+	}
+	var out []byte
+	at, groups := 0, strings.Count(with, "$")
+	for _, m := range found {
+		if len(out)+m[0]-at+len(with)+groups*(m[1]-m[0]) > vm.MaxString {
+			return nil, fmt.Errorf("the result may be longer than %d bytes", vm.MaxString)
+		}
+		out = append(out, s[at:m[0]]...)
+		out = re.ExpandString(out, with, s, m)
+		at = m[1]
+	}
+	return append(out, s[at:]...), nil
 }
 
 // compiled keeps the expressions that were used: compiling one costs more
@@ -80,6 +97,9 @@ func expression(c *vm.Call) (*regexp.Regexp, error) {
 	c.Charge(len(c.Text(1)) / 4)
 	if len(pattern) > maxExpression {
 		return nil, fmt.Errorf("a pattern of %d bytes is longer than %d", len(pattern), maxExpression)
+	}
+	if len(c.Text(1))*len(pattern) > maxWork {
+		return nil, fmt.Errorf("%d bytes of text times %d of pattern are more than %d", len(c.Text(1)), len(pattern), maxWork)
 	}
 	compiled.Lock()
 	defer compiled.Unlock()

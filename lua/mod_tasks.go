@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -46,7 +47,8 @@ func tasksModule() vm.Module {
 					if err != nil {
 						return err
 					}
-					return c.Wait(func(ctx context.Context) error { return self(c).plugin.host.clock.Sleep(ctx, d) })
+					clock := self(c).plugin.host.clock
+					return c.Wait(func(ctx context.Context) error { return clock.Sleep(ctx, d) })
 				},
 			},
 			{
@@ -80,6 +82,9 @@ func spawnTask(c *vm.Call) error {
 		args = append(args, c.Ref(i))
 	}
 	task, err := self(c).spawn(fn, args...)
+	if errors.Is(err, errTooEarly) {
+		return err
+	}
 	if err != nil {
 		return c.Fail(err)
 	}
@@ -99,6 +104,9 @@ func everyTask(c *vm.Call) error {
 			in.report("timer", err)
 		}
 	})
+	if errors.Is(err, errTooEarly) {
+		return err
+	}
 	if err != nil {
 		return c.Fail(err)
 	}

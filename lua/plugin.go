@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"nearside/lua/vm"
 )
@@ -23,17 +24,24 @@ type plugin struct {
 	kv       *kvStore
 	network  network
 	gate     gate
+	checked  atomic.Bool            // the table and the settings are: they do not change any more
 	breakers map[string]*vm.Breaker // by hook
 
-	spare  *instance   // made to read the table; taken by the first that needs one
-	events []*instance // of the event and background side; none for a plugin that only matches
-	queue  *queue      // nil unless it takes events
-	pool   *vm.Pool    // of the matching side; nil unless it is of that kind
+	spare  *instance              // made to read the table; taken by the first that needs one
+	events []*instance            // of the event and background side; none for a plugin that only matches
+	queue  *queue                 // nil unless it takes events
+	pool   *vm.Pool               // of the matching side; nil unless it is of that kind
+	ending atomic.Pointer[string] // why the plugin is closed
 	routes atomic.Pointer[routes]
 
 	dropped  atomic.Uint64 // values of batches
 	failures atomic.Uint64 // of hooks, tasks and timers
 	last     atomic.Pointer[string]
+}
+
+// fault names the plugin and its file in err.
+func (p *plugin) fault(err error) error {
+	return fmt.Errorf("plugin %s: %s: %w", p.source.name, p.source.shown(p.source.main), err)
 }
 
 // failed notes a failure for the plugin's status.
@@ -86,6 +94,7 @@ func (p *plugin) initialised(ctx, life context.Context) (*instance, error) {
 
 // prepare makes the plugin's instances and starts what runs beside requests.
 func (p *plugin) prepare(ctx, life context.Context) error {
+	p.checked.Store(true)
 	p.breakers = map[string]*vm.Breaker{}
 	for name := range p.hooks {
 		p.breakers[name] = vm.NewBreaker(p.host.o.BreakerLimit, p.host.o.BreakerPause, p.host.clock.Now)
@@ -138,23 +147,49 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 			}
 			return in.state, nil
 		},
-		Close:  func(ctx context.Context, s *vm.State) error { return s.Owner().(*instance).close(ctx) },
+		Close: func(ctx context.Context, s *vm.State) error {
+			in := s.Owner().(*instance)
+			in.goodbye(ctx, p.closing())
+			return in.close(ctx)
+		},
 		Failed: func(err error) { p.failed("initialize", err) },
 	})
 	first = false
 	return err
 }
 
+// drainTime is how long calls and queued events of an old generation may
+// still take.
+const drainTime = 30 * time.Second
+
 // drain lets calls and queued events end, then calls the close hooks.
 func (p *plugin) drain(ctx context.Context, reason string) {
-	p.gate.close(ctx)
+	calls, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	p.ending.Store(&reason)
+	p.gate.close(calls)
 	if p.queue != nil {
-		p.queue.drain(ctx)
+		p.queue.drain(calls)
 	}
 	for _, in := range p.events {
-		_, err := in.hook(ctx, p.limits["close"], "close", reason)
-		in.report("close", err)
+		in.goodbye(ctx, reason)
 	}
+	if p.pool != nil {
+		// With its close hooks, which need the generation alive. close calls
+		// it again for a generation that was never drained.
+		if err := p.pool.Close(ctx); err != nil {
+			p.failed("close", err)
+		}
+	}
+}
+
+// closing is the argument of the close hook: a state that is replaced goes as
+// at a reload.
+func (p *plugin) closing() string {
+	if reason := p.ending.Load(); reason != nil {
+		return *reason
+	}
+	return "reload"
 }
 
 // close ends all instances and waits for them.

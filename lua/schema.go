@@ -120,12 +120,9 @@ func settingsError(err error) error {
 	var walk func(*jsonschema.ValidationError)
 	walk = func(v *jsonschema.ValidationError) {
 		if len(v.Causes) == 0 {
-			// The text of a leaf ends with "- at '/path': reason"; its own
-			// interface to the reason needs a package for translations.
-			_, text, _ := strings.Cut(v.Error(), "- at ")
-			if _, reason, ok := strings.Cut(text, "': "); ok {
-				text = reason
-			}
+			// The text of a leaf is "at '/path': reason"; its own interface
+			// to the reason needs a package for translations.
+			_, text, _ := strings.Cut(v.Error(), "': ")
 			if at := strings.Join(v.InstanceLocation, "."); at != "" {
 				text = at + ": " + text
 			}

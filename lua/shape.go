@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"nearside/lua/vm"
@@ -149,9 +150,14 @@ func (r *reader) known(names ...string) {
 	}
 }
 
+// fieldNames are the fields of a plugin's table beside hooks.
+var fieldNames = []string{
+	"api", "name", "version", "kinds", "events", "permissions", "schema", "states", "limits", "matching",
+}
+
 // parseShape checks the value that a plugin's file returned. Other fields
-// than the contract's are allowed when they are functions or start with an
-// underscore: a plugin may keep its state in its table.
+// than the contract's are refused, lest a misspelt one go unnoticed, unless
+// they are functions or begin with an underscore.
 func parseShape(entry string, value any) (shape, error) {
 	s := shape{version: "", limits: defaultLimits(), hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
@@ -181,6 +187,12 @@ func parseShape(entry string, value any) (shape, error) {
 	s.states = int(r.number("states", 1, 1, maxStates))
 	s.parseLimits(r)
 	s.parseHooks(r)
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		_, isFunction := m[name].(*vm.Func)
+		if !isFunction && !strings.HasPrefix(name, "_") && !slices.Contains(fieldNames, name) && !slices.Contains(hookNames, name) {
+			r.fault(name, "is unknown; there are %q; the plugin's own begin with an underscore", fieldNames)
+		}
+	}
 	if slices.Contains(s.kinds, Matching) {
 		s.parseMatching(r)
 	} else if m["matching"] != nil {

@@ -33,7 +33,7 @@ func (s source) read(file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
 	b, err := io.ReadAll(io.LimitReader(f, vm.MaxSource+1))
 	return string(b), err
 }

@@ -17,12 +17,12 @@ func (lib *Library) openStandard() {
 	set := func(name string, v glua.LValue) { lib.env.RawSetString(name, v) }
 	for _, name := range []string{
 		"error", "getmetatable", "ipairs", "next", "pairs", "rawequal",
-		"rawget", "rawset", "select", "setmetatable", "tonumber", "tostring", "type",
+		"rawget", "rawset", "select", "tonumber", "tostring", "type",
 	} {
 		set(name, lib.adopt(stock[""][name]))
 	}
 	for name, f := range map[string]glua.LGFunction{
-		"assert": luaAssert, "pcall": luaPcall, "xpcall": luaXpcall, "unpack": luaUnpack,
+		"assert": luaAssert, "pcall": luaPcall, "xpcall": luaXpcall, "unpack": luaUnpack, "setmetatable": luaSetmetatable,
 		"print": luaPrint, "require": luaRequire, concatName: luaConcat,
 	} {
 		set(name, lib.goFunction(f))
@@ -100,6 +100,19 @@ func luaAssert(l *glua.LState) int {
 	}
 	l.Error(message, 0)
 	return 0
+}
+
+// luaSetmetatable takes tables only; gopher-lua's would set the metatable of
+// all numbers, functions or booleans.
+func luaSetmetatable(l *glua.LState) int {
+	t := l.CheckTable(1)
+	l.CheckTypes(2, glua.LTNil, glua.LTTable)
+	if old, ok := t.Metatable.(*glua.LTable); ok && old.RawGetString("__metatable") != glua.LNil {
+		l.RaiseError("cannot change a protected metatable")
+	}
+	t.Metatable = l.Get(2)
+	l.SetTop(1)
+	return 1
 }
 
 func luaUnpack(l *glua.LState) int {

@@ -26,8 +26,8 @@ func NewBreaker(limit int, pause time.Duration, now func() time.Time) *Breaker {
 	return &Breaker{limit: max(limit, 1), pause: pause, now: now}
 }
 
-// Allow reports whether a call may be tried. After true, Done has to be
-// called.
+// Allow reports whether a call may be tried. After true, Done or
+// Cancel has to be called.
 func (b *Breaker) Allow() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -55,6 +55,13 @@ func (b *Breaker) Done(err error) {
 	if b.failures >= b.limit {
 		b.until = b.now().Add(b.pause)
 	}
+}
+
+// Cancel says that a call which was allowed has told nothing.
+func (b *Breaker) Cancel() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.probing = false
 }
 
 // State is "closed", "open" or "half-open", with the last failure's text.

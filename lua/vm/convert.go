@@ -3,6 +3,7 @@ package vm
 import (
 	"fmt"
 	"math"
+	"strconv"
 
 	glua "github.com/yuin/gopher-lua"
 )
@@ -119,6 +120,23 @@ func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
 	return m, err
 }
 
+// fieldsOf converts the fields of a table one by one.
+func fieldsOf(s *State, t *glua.LTable) map[string]any {
+	fields := map[string]any{}
+	t.ForEach(func(k, v glua.LValue) {
+		name, ok := k.(glua.LString)
+		if !ok {
+			return
+		}
+		value, err := toGo(s, v)
+		if err != nil {
+			value = err
+		}
+		fields[string(name)] = value
+	})
+	return fields
+}
+
 func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
 	list := make([]any, n)
 	for i := range list {
@@ -173,7 +191,7 @@ func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 		return glua.LNumber(v), nil
 	case uint64:
 		if v > maxInteger {
-			return glua.LString(fmt.Sprint(v)), nil
+			return glua.LString(strconv.FormatUint(v, 10)), nil
 		}
 		return glua.LNumber(v), nil
 	case Null:
@@ -250,7 +268,7 @@ func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 
 func integer(v int64) glua.LValue {
 	if v > maxInteger || v < -maxInteger {
-		return glua.LString(fmt.Sprint(v))
+		return glua.LString(strconv.FormatInt(v, 10))
 	}
 	return glua.LNumber(v)
 }

@@ -10,7 +10,7 @@ import (
 // Reasons why a call was ended from outside; errors.Is finds them in an
 // *Error.
 var (
-	ErrSlice     = errors.New("Lua ran for too long without a waiting call")
+	ErrSlice     = errors.New("it ran for too long without a waiting call")
 	ErrTimeout   = errors.New("the call took longer than its limit")
 	ErrCancelled = errors.New("the call was cancelled")
 	ErrClosed    = errors.New("the state is closed")

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -39,8 +40,10 @@ func sleeper() *Library {
 			}},
 			{Name: "echo", Run: func(c *Call) error { return c.Return(c.Value(1)) }},
 		},
-	}, Module{Name: "sub", Functions: []Function{{Name: "one", Run: func(c *Call) error { return c.Return(1) }}},
-		Values: []Value{{Name: "owner", Get: func(c *Call) any { return c.Owner() }}}})
+	}, Module{
+		Name: "sub", Functions: []Function{{Name: "one", Run: func(c *Call) error { return c.Return(1) }}},
+		Values: []Value{{Name: "owner", Get: func(c *Call) any { return c.Owner() }}},
+	})
 }
 
 var library = sleeper()
@@ -79,8 +82,14 @@ func load(t testing.TB, s *State, source string) *Func {
 // run calls the body as a function of a new state.
 func run(t testing.TB, body string, args ...any) ([]any, error) {
 	t.Helper()
+	return runFor(t, 20*time.Second, body, args...) // which nothing but an endless loop needs
+}
+
+// runFor is run with a slice.
+func runFor(t testing.TB, slice time.Duration, body string, args ...any) ([]any, error) {
+	t.Helper()
 	s := newState(t)
-	return s.Call(context.Background(), Limits{}, load(t, s, "local ns = require('test')\nreturn function(...) "+body+"\nend"), args...)
+	return s.Call(context.Background(), Limits{Slice: slice}, load(t, s, "local ns = require('test')\nreturn function(...) "+body+"\nend"), args...)
 }
 
 // eval is run for what must succeed with one result.
@@ -94,6 +103,14 @@ func eval(t testing.TB, body string, args ...any) any {
 		return nil
 	}
 	return results[0]
+}
+
+// endless runs the body and wants its slice to end it.
+func endless(t testing.TB, body string) {
+	t.Helper()
+	if _, err := runFor(t, DefaultSlice, body); !errors.Is(err, ErrSlice) {
+		t.Errorf("%s: error %v, want %v", body, err, ErrSlice)
+	}
 }
 
 // fails runs the body and wants an error that contains want.

@@ -43,6 +43,12 @@ type Class struct {
 	Doc       string
 	Methods   []Function
 	Operators []Function
+
+	// Field, if not nil, gives fields that are read as object.name; ok is
+	// false for those that the class does not have. FieldDocs describe them
+	// to editors: Get is not used.
+	Field     func(value any, name string) (v any, ok bool)
+	FieldDocs []Value
 }
 
 // A Library is what scripts see: the bounded standard library and, by
@@ -94,9 +100,18 @@ func NewLibrary(root string, modules ...Module) *Library {
 	return lib
 }
 
-// Knows reports whether path, "kv.get" or "kv", is a function, value or
-// module of the library.
-func (lib *Library) Knows(path string) bool { return lib.names[path] }
+// Knows reports whether path, "kv.get" or "conf.url", begins with a function
+// or value of the library, or is a module. What is below a value is the
+// value's own affair.
+func (lib *Library) Knows(path string) bool {
+	first, rest, deeper := strings.Cut(path, ".")
+	isModule := slices.ContainsFunc(lib.Modules, func(m Module) bool { return m.Name == first })
+	if !deeper || !isModule {
+		return lib.names[first]
+	}
+	second, _, _ := strings.Cut(rest, ".")
+	return lib.names[first+"."+second]
+}
 
 func (lib *Library) define(module, name string) {
 	if module != "" {
@@ -167,6 +182,9 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 		methods.RawSetString(m.Name, lib.goFunction(m.wrapMethod(c)))
 	}
 	meta := lib.sealed(c.Name, methods)
+	if c.Field != nil {
+		meta.RawSetString("__index", lib.goFunction(c.index(methods)))
+	}
 	for _, op := range c.Operators {
 		event, ok := operatorEvents[op.Name]
 		if !ok {
@@ -175,6 +193,26 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 		meta.RawSetString(event, lib.function(op))
 	}
 	return meta
+}
+
+// index looks a name up among the fields of an object, then among methods.
+func (c *Class) index(methods *glua.LTable) glua.LGFunction {
+	return func(l *glua.LState) int {
+		object, ok := l.Get(1).(*glua.LUserData).Value.(Object)
+		name := l.Get(2).String()
+		if ok {
+			if v, has := c.Field(object.Value, name); has {
+				value, err := toLua(taskOf(l).state, v)
+				if err != nil {
+					l.RaiseError("%s.%s: %s", c.Name, name, err.Error())
+				}
+				l.Push(value)
+				return 1
+			}
+		}
+		l.Push(l.GetField(methods, name)) // raises for names that there are not
+		return 1
+	}
 }
 
 // object makes the userdata of o.

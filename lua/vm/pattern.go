@@ -74,28 +74,12 @@ func (m *matcher) match(s, p int) int {
 				return -1
 			}
 		case '%':
-			if p+1 < len(m.pat) {
-				switch next := m.pat[p+1]; {
-				case next == 'b':
-					if s = m.balance(s, p+2); s == -1 {
-						return -1
-					}
-					p += 4
-					continue
-				case next == 'f':
-					end, ok := m.frontier(s, p+2)
-					if !ok {
-						return -1
-					}
-					p = end
-					continue
-				case next >= '0' && next <= '9':
-					if s = m.backReference(s, next); s == -1 {
-						return -1
-					}
-					p += 2
-					continue
+			if ns, np, special := m.special(s, p); special {
+				if ns == -1 {
+					return -1
 				}
+				s, p = ns, np
+				continue
 			}
 		}
 		end := m.classEnd(p)
@@ -127,6 +111,27 @@ func (m *matcher) match(s, p int) int {
 			s, p = s+1, end
 		}
 	}
+}
+
+// special matches %b, %f and %1 to %9 at p, and returns where both text and
+// pattern go on; the text at -1 when they do not match.
+func (m *matcher) special(s, p int) (text, pattern int, special bool) {
+	if p+1 == len(m.pat) {
+		return 0, 0, false
+	}
+	switch next := m.pat[p+1]; {
+	case next == 'b':
+		return m.balance(s, p+2), p + 4, true
+	case next == 'f':
+		end, ok := m.frontier(s, p+2)
+		if !ok {
+			s = -1
+		}
+		return s, end, true
+	case digit(next):
+		return m.backReference(s, next), p + 2, true
+	}
+	return 0, 0, false
 }
 
 func (m *matcher) maxExpand(s, p, end int) int {
@@ -170,7 +175,8 @@ func (m *matcher) startCapture(s, p, what int) int {
 
 func (m *matcher) endCapture(s, p int) int {
 	i := m.level - 1
-	for ; i >= 0 && m.captures[i].length != openCapture; i-- {
+	for i >= 0 && m.captures[i].length != openCapture {
+		i--
 	}
 	if i < 0 {
 		m.l.RaiseError("invalid pattern capture")

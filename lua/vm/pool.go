@@ -90,11 +90,7 @@ func (p *Pool) Put(s *State, broken bool) {
 	}
 	delete(p.all, s)
 	p.past.Add(s.Counters())
-	p.work.Add(1)
-	go func() {
-		defer p.work.Done()
-		p.replace(s)
-	}()
+	p.work.Go(func() { p.replace(s) })
 }
 
 // replace closes old and makes a new state, as often as it takes.

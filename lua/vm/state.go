@@ -82,12 +82,17 @@ func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (re
 }
 
 // Load runs script, which may not wait, and returns its first result: as a
-// reference, and as Go values.
+// reference, and as a Go value. In a table with string keys, a field that has
+// no Go value is there as the error that says why; other keys are left out.
 func (s *State) Load(ctx context.Context, lim Limits, script *Script) (ref *Ref, value any, err error) {
 	fn := s.main.NewFunctionFromProto(script.proto)
 	err = s.call(ctx, lim, "waiting is not possible while "+script.Name+" is loading", fn, nil, func(l *glua.LState) error {
 		first := l.Get(1)
 		ref = &Ref{s, first}
+		if t, ok := first.(*glua.LTable); ok && t.Len() == 0 {
+			value = fieldsOf(s, t)
+			return nil
+		}
 		value, err = toGo(s, first)
 		return err
 	})
@@ -105,7 +110,7 @@ func (s *State) call(ctx context.Context, lim Limits, noWait string, fn glua.LVa
 		return err
 	}
 	defer s.release()
-	t := newTask(s, ctx, lim, s.entered)
+	t := newTask(ctx, s, lim, s.entered)
 	t.noWait = noWait
 	s.counters.calls.Add(1)
 	err := s.protect(t, fn, args, read)

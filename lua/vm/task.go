@@ -33,7 +33,7 @@ type task struct {
 	cancel context.CancelFunc
 }
 
-func newTask(s *State, caller context.Context, lim Limits, now time.Time) *task {
+func newTask(caller context.Context, s *State, lim Limits, now time.Time) *task {
 	t := &task{state: s, caller: caller, slice: lim.Slice, left: checkEvery}
 	if t.slice <= 0 {
 		t.slice = DefaultSlice

@@ -1,0 +1,62 @@
+package lua
+
+import (
+	"context"
+	"testing"
+)
+
+var benchPoint = map[string]any{
+	"series": "requests", "time": 1.7e9,
+	"tags":   map[string]any{"service": "nearside", "route": "POST:/matcher/faces", "status_code": 200},
+	"fields": map[string]any{"request_id": "1536751345,6a1a-4b1c", "execution_time": 0.0123},
+}
+
+// BenchmarkEmit is what an event costs its request.
+func BenchmarkEmit(b *testing.B) {
+	h, _ := start(b, versioned("1", `function M:handle_event(points) end`))
+	b.ReportAllocs()
+	for b.Loop() {
+		h.Emit("monitoring_event", benchPoint)
+	}
+}
+
+// BenchmarkHandle is what an event costs in the plugin, in batches of 256;
+// the figure is of one event.
+func BenchmarkHandle(b *testing.B) {
+	h, _ := start(b, versioned("1", `local n = 0
+function M:handle_event(points) for i = 1, #points do n = n + points[i].fields.execution_time end end`))
+	p := h.current.Load().plugins[0]
+	batch := make([]any, 256)
+	for i := range batch {
+		batch[i] = benchPoint
+	}
+	b.ReportAllocs()
+	for i := 0; i < b.N; i += len(batch) {
+		p.handle(context.Background(), p.events[0], batch)
+	}
+	if p.failures.Load() > 0 {
+		b.Fatal(*p.last.Load())
+	}
+}
+
+// BenchmarkCostAndPrefilter is what a candidate set costs, without the work
+// on its set.
+func BenchmarkCostAndPrefilter(b *testing.B) {
+	h, _ := start(b, matching(`
+function M:cost(req) return 10 end
+function M:match(req, set) end
+function M:prefilter(req, set) return set end`))
+	l := h.Lease()
+	defer l.Release()
+	m, ctx := l.Plugins[0], context.Background()
+	req := map[string]any{"origin": "faces", "limit": 10, "order": "similarity", "request_id": "x", "deadline_ms": 1000}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := m.Cost(ctx, req); !ok {
+			b.Fatal("no cost")
+		}
+		if _, err := m.Prefilter(ctx, req, "set"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,221 @@
+---@meta nearside
+-- Written from the host's modules: go test ./lua -run TestLibraryFile -update
+
+---Values that wait to be flushed together.
+---@class Batch
+local Batch = {}
+
+---Adds a value; beyond max the oldest is dropped.
+---@param value any
+function Batch:add(value) end
+
+---Flushes what is there, in this call. Waits.
+function Batch:flush() end
+
+---Tells how many values were dropped.
+---@return integer
+function Batch:dropped() end
+
+---A running task.
+---@class Task
+local Task = {}
+
+---Ends the task: a waiting call in it returns at once.
+function Task:cancel() end
+
+---@class nearside
+---@field conf table The plugin's settings, defaults filled in: a copy at each use.
+---@field name string The plugin's name.
+---@field version string The plugin's version.
+local ns = {}
+
+---Collects values and calls flush with size (100) of them, or with fewer after seconds (1); max (10 times size) may wait.
+---@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[])}
+---@return Batch
+function ns.batch(options) end
+
+---Makes a random id (UUID version 4).
+---@return string
+function ns.uuid() end
+
+---Runs fn(...) as a task: it starts when the caller waits or ends.
+---@param fn function
+---@param ... any
+---@return Task?
+---@return string? err
+function ns.spawn(fn, ...) end
+
+---Calls fn again and again, the first time after seconds; a call that is late is not made up for.
+---@param seconds number
+---@param fn function
+---@return Task?
+---@return string? err
+function ns.every(seconds, fn) end
+
+---Waits; 0 lets others run. Waits.
+---@param seconds number
+function ns.sleep(seconds) end
+
+---Unix time in seconds.
+---@return number
+function ns.now() end
+
+---Seconds since the host's start; never goes back.
+---@return number
+function ns.monotonic() end
+
+---Base64.
+---@class nearside.base64
+ns.base64 = {}
+
+---Encodes bytes.
+---@param bytes string
+---@return string
+function ns.base64.encode(bytes) end
+
+---Decodes text.
+---@param text string
+---@return string?
+---@return string? err
+function ns.base64.decode(text) end
+
+---Hashes.
+---@class nearside.hash
+ns.hash = {}
+
+---SHA-256, as 64 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.sha256(bytes) end
+
+---CRC-32 (IEEE), as 8 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.crc32(bytes) end
+
+---JSON.
+---@class nearside.json
+---@field null userdata JSON's null.
+ns.json = {}
+
+---Writes a value as JSON; an empty table is {} unless json.array marked it.
+---@param value any
+---@return string
+function ns.json.encode(value) end
+
+---Reads JSON; null becomes json.null, integers beyond 2^53 strings.
+---@param text string
+---@return any
+---@return string? err
+function ns.json.decode(text) end
+
+---Marks a table to be written as [], also when it is empty.
+---@param t table
+---@return table
+function ns.json.array(t) end
+
+---Marks a table to be written as {}, also when it is empty.
+---@param t table
+---@return table
+function ns.json.object(t) end
+
+---Values that all instances of the plugin share, kept over reloads.
+---@class nearside.kv
+ns.kv = {}
+
+---Reads a value: a copy; nil when there is none.
+---@param key string
+---@return any
+function ns.kv.get(key) end
+
+---Stores a value (nil removes it), for ever or for ttl_seconds.
+---@param key string
+---@param value any
+---@param ttl_seconds? number
+---@return boolean?
+---@return string? err
+function ns.kv.set(key, value, ttl_seconds) end
+
+---Stores a value unless the key exists; tells whether it did.
+---@param key string
+---@param value any
+---@param ttl_seconds? number
+---@return boolean?
+---@return string? err
+function ns.kv.add(key, value, ttl_seconds) end
+
+---Adds n (1) to a number (0 when missing) and returns it; the key keeps its time to live.
+---@param key string
+---@param n? number
+---@return number?
+---@return string? err
+function ns.kv.incr(key, n) end
+
+---Replaces old (nil: no value) by new (nil: removes) and tells whether it did; old is no table.
+---@param key string
+---@param old any
+---@param new any
+---@return boolean?
+---@return string? err
+function ns.kv.cas(key, old, new) end
+
+---Removes a key and tells whether it existed.
+---@param key string
+---@return boolean
+function ns.kv.delete(key) end
+
+---Lists keys in order, at most limit (10000).
+---@param prefix? string
+---@param limit? integer
+---@return string[]
+function ns.kv.keys(prefix, limit) end
+
+---Messages in the host's log.
+---@class nearside.log
+ns.log = {}
+
+---Logs a message of level debug.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.debug(message, fields) end
+
+---Logs a message of level info.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.info(message, fields) end
+
+---Logs a message of level warn.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.warn(message, fields) end
+
+---Logs a message of level error.
+---@param message string
+---@param fields? table<string, any>
+function ns.log.error(message, fields) end
+
+---Regular expressions (RE2).
+---@class nearside.re
+ns.re = {}
+
+---Finds the first match: the whole of it, then the groups; nil when there is none.
+---@param s string
+---@param pattern string
+---@return string[]?
+function ns.re.match(s, pattern) end
+
+---Finds all matches, at most limit (10000).
+---@param s string
+---@param pattern string
+---@param limit? integer
+---@return string[]
+function ns.re.find_all(s, pattern, limit) end
+
+---Replaces all matches; $1 or ${name} stand for groups.
+---@param s string
+---@param pattern string
+---@param with string
+---@return string
+function ns.re.replace(s, pattern, with) end
+
+return ns

@@ -1,0 +1,364 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+)
+
+// refused starts a host and wants an error with each of want.
+func refused(t *testing.T, o Options, want ...string) {
+	t.Helper()
+	h, err := New(context.Background(), o)
+	if err == nil {
+		closeHost(t, h)
+		t.Errorf("started; want an error with %q", want)
+		return
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error %v; want %q", err, w)
+		}
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	f := func(source string, want ...string) {
+		t.Helper()
+		refused(t, Options{Dir: folder(t, map[string]string{"p.lua": source}), Active: []string{"p.lua"}}, append(want, "p.lua")...)
+	}
+	head := `local M = {api = 1, name = "p", kinds = {"background"}} `
+	f("local x = = 1", "p.lua:1: near '='")
+	f("x = 1", `p.lua:1: write to the undeclared global "x"`)
+	f("\nerror('no')", "p.lua:2: no")
+	f("return 5", "must return one table")
+	f("", "must return one table")
+	f(`return {api = 1, name = "p", kinds = {"background"}, schema = {print, [5] = 1}}`, "schema: ")
+	f(`return {api = 2, name = "p", kinds = {"event"}}`, "api: 2 is not a version", "events: name at least one")
+	f(`return {api = 1, name = "q", kinds = {"background"}}`, `name: "q" is not the name of the plugin's file, "p"`)
+	f(`return {api = 1, name = "p"}`, "kinds: name at least one")
+	f(`return {api = 1, name = "p", kinds = {"evnt"}}`, `kinds: [1]: "evnt" is not one of`)
+	f(`return {api = 1, name = "p", kinds = {"event"}, events = {"x"}}`, `events: [1]: "x" is not one of`)
+	f(head+`M.permissions = {"file:x"} return M`, `permissions[1]: "file:x" is of no known kind`)
+	f(head+`M.permissions = {"http"} return M`, "names no host")
+	f(head+`function M:match() end return M`, "match: is only for plugins of kind matching")
+	f(head+`M.start = 5 return M`, "start: is not a function")
+	f(head+`M.limits = {start = -1, x = 1} return M`, "limits.start: -1 is not a number from", "limits.x: is unknown")
+	f(head+`M.permission = {} return M`, "permission: is unknown")
+	f(head+`M.states = 1000 return M`, "states: 1000 is not a number from 1 to 64")
+	f(head+"\nfunction M:initialize() error('bad start', 0) end return M", "initialize: bad start")
+	f("require('nearside').spawn(print)", "tasks can be started from initialize on")
+	f(head+"\nfunction M:start() while true do end end return M", "start: ", "too long")
+	f(`return {api = 1, name = "p", kinds = {"matching"}, matching = {origin = {}, order = "x", on_error = "stop"}}`,
+		"matching.origin: is unknown", "matching.order: x is not a number", `matching.on_error: "stop" is not one of`)
+	f(`return {api = 1, name = "p", kinds = {"matching"}, cost = function() end}`, "cost: makes sense only with match")
+
+	dir := folder(t, map[string]string{"a.lua": "", "a/init.lua": "", "b/x.lua": ""})
+	refused(t, Options{Dir: dir, Active: []string{"a"}}, `plugin "a" is there twice`, "a.lua", "a/init.lua")
+	refused(t, Options{Dir: dir, Active: []string{"b"}}, `there is no plugin "b"`, "b.lua", "b/init.lua")
+	refused(t, Options{Dir: dir, Active: []string{"../a"}}, `"../a" is not a name of a plugin`)
+	refused(t, Options{Dir: filepath.Join(dir, "missing"), Active: []string{"a"}}, `there is no plugin "a"`)
+}
+
+func TestSettings(t *testing.T) {
+	source := `local ns = require("nearside")
+local M = {api = 1, name = "p", kinds = {"background"}, schema = {type = "object", additionalProperties = false,
+  required = {"url"}, properties = {url = {type = "string"}, n = {type = "integer", minimum = 1, default = 3},
+  deep = {type = "object", default = {}, properties = {x = {type = "number", default = 1.5}}}}}}
+function M:initialize(conf) ns.log.info(conf.url .. conf.n .. conf.deep.x .. ns.conf.url) end
+return M`
+	files := map[string]string{"p.lua": source}
+	set := func(settings any) Options {
+		return Options{Dir: folder(t, files), Active: []string{"p"}, Settings: map[string]any{"p": settings}}
+	}
+	refused(t, set(map[string]any{"url": 5.0}), "plugins.settings.p: url: got number, want string")
+	refused(t, set(map[string]any{"url": "u", "n": 0}), "n: ", "minimum")
+	refused(t, set(map[string]any{"url": "u", "other": 1}), "other")
+	refused(t, set(map[string]any{}), "url")
+	refused(t, set([]any{}), "is not a table")
+	_, log := start(t, source, func(o *Options) { o.Settings = map[string]any{"p": map[string]any{"url": "u"}} })
+	log.wait(t, "u31.5u")
+	refused(t, Options{
+		Dir: folder(t, map[string]string{"p.lua": background("")}), Active: []string{"p"},
+		Settings: map[string]any{"p": map[string]any{"x": 1}},
+	}, "x is unknown: the plugin has no schema")
+}
+
+func TestFolderWinsOverShipped(t *testing.T) {
+	named := func(version string) string {
+		return `return {api = 1, kinds = {"background"}, name = "p", version = "` + version + `"}`
+	}
+	shipped := fstest.MapFS{"p.lua": {Data: []byte(named("shipped"))}, "s.lua": {Data: []byte(strings.Replace(named("s"), `"p"`, `"s"`, 1))}}
+	h, log := start(t, named("own"), func(o *Options) { o.Shipped, o.Active = shipped, []string{"p", "s", "p.lua"} })
+	log.wait(t, "takes the place of the shipped plugin")
+	all := h.Plugins()
+	if len(all) != 2 || all[0].Version != "own" || all[1].Version != "s" || all[1].File != "shipped/s.lua" {
+		t.Errorf("%+v", all)
+	}
+}
+
+// TestRequireStaysInTheFolder: no dots, and no symbolic link out of it.
+func TestRequireStaysInTheFolder(t *testing.T) {
+	outside := folder(t, map[string]string{"secret.lua": "return 'secret'"})
+	for name, want := range map[string]string{
+		"../secret": "not found", "./../secret": "is not the name of a file", "./a/../../secret": "is not the name",
+		"/etc/x": "not found", "./link": "", "./missing": "no such file", ".": "not found",
+	} {
+		dir := folder(t, map[string]string{
+			"p/init.lua": "local x = require('" + name + "') return {api = 1, name = 'p', kinds = {'background'}, version = x}",
+			"secret.lua": "return 'secret'",
+		})
+		if err := os.Symlink(filepath.Join(outside, "secret.lua"), filepath.Join(dir, "p", "link.lua")); err != nil {
+			t.Fatal(err)
+		}
+		refused(t, Options{Dir: dir, Active: []string{"p"}}, want)
+	}
+	dir := folder(t, map[string]string{
+		"p/init.lua": "return {api = 1, name = 'p', kinds = {'background'}, version = require('./sub/x').v}", "p/sub/x.lua": "return {v = 'neighbour'}",
+	})
+	h, err := New(context.Background(), Options{Dir: dir, Active: []string{"p"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeHost(t, h)
+	if v := h.Plugins()[0].Version; v != "neighbour" {
+		t.Error(v)
+	}
+}
+
+func rewrite(t testing.TB, h *Host, source string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(h.o.Dir, "p.lua"), []byte(source), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func versioned(version, body string) string {
+	return "local ns = require('nearside') local M = {api = 1, name = 'p', version = '" + version + "', kinds = {'event', 'background'}, events = {'monitoring_event'}}\n" + body + "\nreturn M"
+}
+
+func TestReload(t *testing.T) {
+	h, log := start(t, versioned("1", `
+function M:start() ns.kv.set("n", 1) ns.spawn(function() while true do pcall(ns.sleep, 0.001) end end) end
+function M:handle_event(points) ns.log.info("one got " .. #points) end
+function M:close(reason) ns.log.info("one closed by " .. reason) end`))
+	h.Emit("monitoring_event", map[string]any{}) // waits in the queue; drained by the reload
+	rewrite(t, h, "syntax error")
+	if err := h.Reload(context.Background()); err == nil || !strings.Contains(err.Error(), "p.lua:1") {
+		t.Errorf("a broken file: %v", err)
+	}
+	if v := h.Plugins()[0].Version; v != "1" {
+		t.Errorf("version %s runs after a failed reload", v)
+	}
+	rewrite(t, h, versioned("2", `function M:start() error("no") end`))
+	if err := h.Reload(context.Background()); err == nil {
+		t.Error("a failing start was accepted")
+	}
+	rewrite(t, h, versioned("2", `function M:initialize() ns.log.info("two sees " .. ns.kv.get("n")) end`))
+	if err := h.Reload(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"one got 1", "one closed by reload", "two sees 1"} {
+		if !strings.Contains(log.all(), want) {
+			t.Errorf("no line %q in\n%s", want, log.all())
+		}
+	}
+	if v := h.Plugins()[0].Version; v != "2" {
+		t.Errorf("version %s runs", v)
+	}
+	closeHost(t, h)
+	if err := h.Reload(context.Background()); !errors.Is(err, errClosed) {
+		t.Error(err)
+	}
+}
+
+// TestReloadsLeakNothing: goroutines and memory over many reloads under
+// events and requests; every request is answered by one generation or the
+// next.
+func TestReloadsLeakNothing(t *testing.T) {
+	h, _ := start(t, versioned("1", `
+function M:start()
+  for i = 1, 5 do ns.spawn(function() while true do pcall(ns.sleep, 1000) end end) end
+  ns.every(0.001, function() end)
+  ns.batch{size = 2, flush = function() end}:add(1)
+end
+function M:handle_event(points) for i = 1, 100 do end end`))
+	route := func() {
+		in := h.current.Load().plugins[0].events[0]
+		fn := in.hooks["start"] // any function serves
+		if err := in.addRoute("GET", "/x", fn); err != nil {
+			t.Error(err)
+		}
+	}
+	route()
+	stop, cancel := context.WithCancel(context.Background())
+	var load sync.WaitGroup
+	for range 2 {
+		load.Go(func() {
+			for stop.Err() == nil {
+				h.Emit("monitoring_event", map[string]any{"a": 1})
+				runtime.Gosched()
+			}
+		})
+	}
+	load.Go(func() {
+		for stop.Err() == nil {
+			_, err := h.Serve(stop, Request{Method: "GET", Path: "/p/none"})
+			if matcher.CodeOf(err) != matcher.CodeNoRoute {
+				t.Error(err)
+			}
+		}
+	})
+	var before int
+	for i := range 30 {
+		if err := h.Reload(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if i == 4 {
+			before = runtime.NumGoroutine()
+		}
+	}
+	after := runtime.NumGoroutine()
+	cancel()
+	load.Wait()
+	if after > before+10 {
+		t.Errorf("%d goroutines after 5 reloads, %d after 30", before, after)
+	}
+}
+
+func TestRoutes(t *testing.T) {
+	h, _ := start(t, background(`
+M.limits = {route = 0.2}
+function M:ok(req) end
+M.initialize = function() end
+M.start = function(self, req)
+  if not req then return end
+  if req.path == "/p/echo" then return 418, req.method .. req.query.q .. req.body, {["X-A"] = "b"} end
+  if req.path == "/p/json" then return 200, {a = 1} end
+  if req.path == "/p/slow" then ns.sleep(100) end
+  if req.path == "/p/error" then error("broken") end
+  if req.path == "/p/header" then return 200, "", {x = "a\r\nb"} end
+  return "no status"
+end`))
+	in := h.current.Load().plugins[0].events[0]
+	wrap := func(path string) {
+		script, err := vm.Compile("r.lua", "return function(req) return require('nearside') and nil end", Root)
+		if err != nil || script == nil {
+			t.Fatal(err)
+		}
+		if err := in.addRoute("GET", path, routeFunc(t, in)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range []string{"/echo", "/json", "/slow", "/error", "/header", "/other"} {
+		wrap(path)
+	}
+	get := func(method, path string) (Response, error) {
+		return h.Serve(context.Background(), Request{Method: method, Path: path, Query: map[string]string{"q": "Q"}, Body: []byte("B")})
+	}
+	r, err := get("GET", "/p/echo")
+	if err != nil || r.Status != 418 || string(r.Body) != "GETQB" || r.Headers["x-a"] != "b" {
+		t.Errorf("%+v %v", r, err)
+	}
+	r, err = get("GET", "/p/json")
+	if err != nil || string(r.Body) != `{"a":1}` || r.Headers["content-type"] != "application/json" {
+		t.Errorf("%+v %v", r, err)
+	}
+	f := func(method, path string, want matcher.Code) {
+		t.Helper()
+		if _, err := get(method, path); matcher.CodeOf(err) != want {
+			t.Errorf("%s %s: %v, want code %d", method, path, err, want)
+		}
+	}
+	f("GET", "/p/none", matcher.CodeNoRoute)
+	f("GET", "/q/echo", matcher.CodeNoRoute)
+	f("POST", "/p/echo", matcher.CodeMethod)
+	f("GET", "/p/slow", matcher.CodeDeadline)
+	f("GET", "/p/error", matcher.CodePlugins)
+	f("GET", "/p/header", matcher.CodePlugins)
+	f("GET", "/p/other", matcher.CodePlugins)
+	if err := in.addRoute("FETCH", "/x", routeFunc(t, in)); err == nil {
+		t.Error("method FETCH was accepted")
+	}
+	if got := fmt.Sprint(h.Plugins()[0].Routes); got != "[GET /echo GET /error GET /header GET /json GET /other GET /slow]" {
+		t.Error(got)
+	}
+}
+
+// routeFunc is the plugin's start, which serves as a handler without self.
+func routeFunc(t *testing.T, in *instance) *vm.Func {
+	t.Helper()
+	script, err := vm.Compile("handler.lua", "return function(start) return function(req) return start(nil, req) end end", Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, maker, err := in.state.Load(context.Background(), vm.Limits{}, script)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := in.call(context.Background(), vm.Limits{}, maker.(*vm.Func), in.hooks["start"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r[0].(*vm.Func)
+}
+
+// TestEventsThatFail: errors are counted, the breaker opens, and a probe
+// closes it when its time has come.
+func TestEventsThatFail(t *testing.T) {
+	clock := &fakeClock{now: time.Unix(1000, 0)}
+	h, log := start(t, versioned("1", `
+function M:handle_event(points)
+  if points[1].bad then error("bad point") end
+  ns.log.info("good " .. points[1].n)
+end`), func(o *Options) { o.Clock, o.BreakerLimit, o.EventBatch = clock, 3, 1 })
+	for range 5 {
+		h.Emit("monitoring_event", map[string]any{"bad": true})
+	}
+	waitFor(t, func() bool { s := h.Plugins()[0]; return s.Lost == 5 })
+	s := h.Plugins()[0]
+	if s.Failures != 3 || s.Hooks[0].State != "open" || !strings.Contains(s.LastError, "bad point") || s.Totals.Errors != 3 {
+		t.Errorf("%+v", s)
+	}
+	clock.advance(time.Minute)
+	h.Emit("monitoring_event", map[string]any{"n": 7})
+	log.wait(t, "good 7")
+	waitFor(t, func() bool { return h.Plugins()[0].Hooks[0].State == "closed" })
+}
+
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatal("it did not come to be")
+		}
+	}
+}
+
+func TestQueueDropsTheOldest(t *testing.T) {
+	q := newQueue(3)
+	for i := range 5 {
+		q.push(point{"a", i})
+	}
+	q.push(point{"b", 5})
+	if _, values := q.take(10); fmt.Sprint(values) != "[3 4]" {
+		t.Error(values)
+	}
+	if name, values := q.take(10); name != "b" || fmt.Sprint(values) != "[5]" {
+		t.Error(name, values)
+	}
+	if n, dropped, _ := q.counts(); n != 0 || dropped != 3 {
+		t.Error(n, dropped)
+	}
+}

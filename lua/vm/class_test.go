@@ -1,0 +1,108 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+)
+
+var counterClass = &Class{
+	Name: "Counter",
+	Methods: []Function{
+		{Name: "add", Run: func(c *Call) error { *c.Self().(*int) += c.Int(1); return c.Return(*c.Self().(*int)) }},
+	},
+	Operators: []Function{
+		{Name: "+", Run: func(c *Call) error {
+			n := *c.Object(1, theCounter).(*int) + *c.Object(2, theCounter).(*int)
+			return c.Return(Object{theCounter, &n})
+		}},
+		{Name: "#", Run: func(c *Call) error { return c.Return(*c.Object(1, theCounter).(*int)) }},
+	},
+	Field: func(v any, name string) (any, bool) { return *v.(*int), name == "n" },
+}
+
+// theCounter is counterClass, which cannot name itself.
+var theCounter *Class
+
+func init() { theCounter = counterClass }
+
+func TestObjects(t *testing.T) {
+	lib := NewLibrary("test", Module{Classes: []*Class{counterClass}, Functions: []Function{
+		{Name: "counter", Run: func(c *Call) error { n := c.IntOr(1, 0); return c.Return(Object{counterClass, &n}) }},
+	}})
+	s := lib.NewState(context.Background(), StateOptions{})
+	defer s.Close(context.Background())
+	f := func(body string, want any) {
+		t.Helper()
+		r, err := s.Call(context.Background(), Limits{}, load(t, s, `local ns = require('test') return function() local a = ns.counter(2) `+body+` end`))
+		if fault, ok := want.(error); ok {
+			if err == nil || !strings.Contains(err.Error(), fault.Error()) {
+				t.Errorf("%s: %v, want %v", body, err, want)
+			}
+			return
+		}
+		if err != nil || !reflect.DeepEqual(r[0], want) {
+			t.Errorf("%s: %v %v, want %v", body, r, err, want)
+		}
+	}
+	f(`return a:add(3)`, 5.0)
+	f(`a:add(1) return a.n`, 3.0)
+	f(`return #(a + ns.counter(5))`, 7.0)
+	f(`return tostring(a)`, "Counter")
+	f(`return a.none`, errors.New(`Counter has no "none"`))
+	f(`a.n = 5`, errors.New(`Counter is read-only: "n" cannot be set`))
+	f(`return a.add(1)`, errors.New("call it with a colon"))
+	f(`return a + 1`, errors.New("bad argument #2 (Counter expected, got number)"))
+	f(`return a:add(1.5)`, errors.New("whole number expected"))
+	f(`return type(a)`, "userdata")
+}
+
+func TestConversions(t *testing.T) {
+	s := newState(t)
+	echo := load(t, s, `local ns = require('test') return function(v) return ns.echo(v) end`)
+	f := func(in, want any) {
+		t.Helper()
+		r, err := s.Call(context.Background(), long, echo, in)
+		if err != nil {
+			t.Errorf("%v: %v", in, err)
+			return
+		}
+		if !reflect.DeepEqual(r[0], want) {
+			t.Errorf("%#v became %#v, want %#v", in, r[0], want)
+		}
+	}
+	f(nil, nil)
+	f(true, true)
+	f(int64(1<<53), float64(1<<53))
+	f(int64(1<<53+1), "9007199254740993")
+	f(int64(math.MinInt64), "-9223372036854775808")
+	f(uint64(math.MaxUint64), "18446744073709551615")
+	f([]byte{0, 255}, "\x00\xff")
+	f([]string{"a"}, []any{"a"})
+	f([]any{}, Empty{})
+	f([]any{nil, 1}, []any{Null{}, 1.0})
+	f(map[string]any{"a": map[string]string{"b": "c"}, "n": nil}, map[string]any{"a": map[string]any{"b": "c"}})
+	f(Null{}, Null{})
+	f(float32(0.5), 0.5)
+	bad := func(in any, want string) {
+		t.Helper()
+		if _, err := s.Call(context.Background(), long, echo, in); err == nil || !contains(err, want) {
+			t.Errorf("%T: %v, want %q", in, err, want)
+		}
+	}
+	bad(struct{}{}, "has no form in Lua")
+	bad(strings.Repeat("x", MaxString+1), "longer than")
+	bad(load(t, newState(t), "return function() end"), "belongs to another interpreter")
+	deep := any("x")
+	for range maxNesting + 2 {
+		deep = []any{deep}
+	}
+	bad(deep, "nested deeper")
+	fails(t, `local t = {} t[1] = t ns.echo(t)`, "a cycle?")
+	fails(t, `ns.echo({1, nil, 3})`, "a hole in a list")
+	fails(t, `ns.echo({1, x = 2})`, "list without holes")
+	fails(t, `ns.echo({[1.5] = 2})`, "list without holes")
+}
