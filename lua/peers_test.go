@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -145,7 +146,7 @@ var shared struct {
 
 // endPeers ends them; TestMain calls it.
 func endPeers() {
-	for _, end := range shared.ends {
+	for _, end := range slices.Backward(shared.ends) {
 		end()
 	}
 }
