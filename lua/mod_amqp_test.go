@@ -175,6 +175,29 @@ end`))
 	log.secret(t)
 }
 
+// A broker that hangs: calls end by their timeout, and so does a reload.
+func TestAMQPFrozenBroker(t *testing.T) {
+	between, q := cut(t, rabbitAddr(t)), matcher.NewID().String()
+	h, log := start(t, background(`
+M.permissions, M.kinds, M.events = {"amqp:*"}, {"background", "event"}, {"sending_event"}
+local c
+function M:initialize()
+  c = assert(ns.amqp.connect("`+rabbitURL(between.addr())+`", {timeout_ms = 1000}))
+  assert(c:declare("queue", "`+q+`", {durable = false, auto_delete = true}))
+  assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))
+end
+function M:handle_event(events)
+  print("confirm", c:publish("", "`+q+`", "held"))
+  print("declare", c:declare("queue", "`+q+`", {durable = false, auto_delete = true}))
+  print("done")
+end`))
+	between.freeze(true)
+	h.Emit("sending_event", map[string]any{})
+	log.wait(t, "done")
+	logged(t, log.all(), `confirm\tnil\t`, "timeout", `declare\tnil\t`, "timeout")
+	closeHost(t, h)
+}
+
 // A queue that is deleted ends its consumer, which comes back with the queue.
 func TestAMQPQueueIsDeleted(t *testing.T) {
 	addr, q := rabbitAddr(t), matcher.NewID().String()

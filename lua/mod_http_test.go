@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,7 +128,7 @@ func TestHTTPHostileServers(t *testing.T) {
 		case "/long":
 			w.Header().Set("X", strings.Repeat("v", maxHTTPHeaderLen))
 		case "/huge":
-			w.Header().Set("Content-Length", fmt.Sprint(1<<30))
+			w.Header().Set("Content-Length", strconv.Itoa(1<<30))
 			chunk := make([]byte, 1<<20)
 			for range 1 << 10 {
 				n, err := w.Write(chunk)
@@ -185,23 +186,26 @@ print(tostring(r) .. " " .. err)`)
 
 // Twice as many requests as may be in progress: the server never sees more.
 func TestHTTPCallsAreBounded(t *testing.T) {
-	var now, most atomic.Int64
+	var mu sync.Mutex
+	now, most := 0, 0
 	full, fill := make(chan struct{}), new(sync.Once)
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		n := now.Add(1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-		}
-		if n == maxHTTPCalls {
+		mu.Lock()
+		now++
+		if most = max(most, now); now == maxHTTPCalls {
 			fill.Do(func() { close(full) })
 		}
+		mu.Unlock()
 		<-full
-		now.Add(-1)
+		mu.Lock()
+		now--
+		mu.Unlock()
 	}))
 	defer s.Close()
 	_, log := start(t, background(`
 M.permissions = {"http:*"}
 function M:start()
-  local left = `+fmt.Sprint(2*maxHTTPCalls)+`
+  local left = `+strconv.Itoa(2*maxHTTPCalls)+`
   for i = 1, left do
     ns.spawn(function()
       assert(ns.http.get("`+s.URL+`", {timeout_ms = 60000}))
@@ -211,8 +215,10 @@ function M:start()
   end
 end`))
 	log.wait(t, "all")
-	if n := most.Load(); n != maxHTTPCalls {
-		t.Errorf("%d requests were in progress, want %d", n, maxHTTPCalls)
+	mu.Lock()
+	defer mu.Unlock()
+	if most != maxHTTPCalls {
+		t.Errorf("%d requests were in progress, want %d", most, maxHTTPCalls)
 	}
 }
 

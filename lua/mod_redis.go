@@ -115,7 +115,10 @@ func redisConnect(c *vm.Call) error {
 		options: goredis.Options{
 			Addr: e.target(), Username: e.user, Password: e.password, DB: db,
 			Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
-			MaxRetries: -1, DialerRetries: 1, PoolSize: 1,
+			MaxRetries: -1, DialerRetries: 1,
+			// A link uses one. After as many failed dials go-redis would go
+			// on dialling in a goroutine of its own, and fail all commands.
+			PoolSize:                 16,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		},
 		slots: make(chan struct{}, maxRedisLinks),
@@ -148,7 +151,7 @@ func (r *redisClient) do(ctx context.Context, f func(ctx context.Context, l *red
 		l := r.take()
 		stop := context.AfterFunc(ctx, l.kill)
 		err := f(ctx, l)
-		// After a failure, go-redis would answer with the old error for a while.
+		// A link whose connection has failed is not worth to be kept.
 		if !stop() || err != nil && !isReply(err) || !r.give(l) {
 			l.end()
 		}

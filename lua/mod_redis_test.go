@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -286,7 +287,7 @@ end`))
 	c := redisClientOf(t, address)
 	p.ready(t, func() error {
 		if c.Publish(t.Context(), "news", "again").Val() == 0 {
-			return fmt.Errorf("nobody listens")
+			return errors.New("nobody listens")
 		}
 		return c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", "again"}}).Err()
 	})
@@ -294,6 +295,38 @@ end`))
 	log.wait(t, "entry again")
 	closeHost(t, h)
 	log.secret(t)
+}
+
+// A server that hangs: calls end by their timeout, and so does a reload; the
+// link that waited is not used again.
+func TestRedisFrozenServer(t *testing.T) {
+	s := miniredis.RunT(t)
+	between := cut(t, s.Addr())
+	h, log := start(t, background(`
+M.permissions, M.kinds, M.events = {"redis:*"}, {"background", "event"}, {"sending_event"}
+local c
+function M:initialize()
+  c = assert(ns.redis.connect("redis://`+between.addr()+`", {timeout_ms = 500}))
+  assert(c:subscribe("news", print))
+end
+local n = 0
+function M:handle_event()
+  n = n + 1
+  print("reply " .. n, c:call("INCR", "n"))
+  print("replies " .. n, c:pipeline({{"INCR", "n"}}))
+  print("done " .. n)
+end`))
+	between.freeze(true)
+	h.Emit("sending_event", map[string]any{})
+	log.wait(t, "done 1")
+	logged(t, log.all(), `reply 1\tnil\t`, "timeout", `replies 1\tnil\t`, "timeout")
+	between.freeze(false)
+	h.Emit("sending_event", map[string]any{})
+	log.wait(t, "done 2")
+	if strings.Count(log.all(), "timeout") != 2 {
+		t.Error(log.all())
+	}
+	closeHost(t, h)
 }
 
 // Everything that can block does, and a reload ends it at once.
