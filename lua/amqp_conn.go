@@ -163,10 +163,8 @@ func (a *amqpClient) dial(ctx context.Context) (*amqpConn, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		if k.Connection != nil {
-			k.end()
-		} else if k.raw != nil {
-			_ = k.raw.Close()
+		if k.raw != nil {
+			_ = k.raw.Close() // ends the library's goroutines, too
 		}
 		return nil, err
 	}

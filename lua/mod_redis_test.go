@@ -184,32 +184,27 @@ func TestRedisPendingAfterReload(t *testing.T) {
 	s := miniredis.RunT(t)
 	c := goredis.NewClient(&goredis.Options{Addr: s.Addr()})
 	defer c.Close()
+	add := func(n string) string {
+		return c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", n}}).Val()
+	}
+	c.XGroupCreateMkStream(t.Context(), "s", "g", "0")
+	left := add("left")
+	c.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "g", Consumer: "other", Streams: []string{"s", ">"}})
 	clock := &handClock{now: time.Unix(1e9, 0)}
 	h, log := start(t, script(`"redis:*"`, connectRedis("redis://"+s.Addr())+`
-assert(c:xreadgroup({group = "g", stream = "s", block_ms = 1}, function(e) print("got " .. e.fields.n) return true end))
-print("up")`), func(o *Options) { o.Clock = clock })
-	c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", "1"}})
-	log.wait(t, "got 1")
-	// As another reader of the same name would: given, not acknowledged.
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		for range 1000 { // until this reader is the one that is given the entry
-			c.XAdd(context.Background(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", "left"}})
-			r := c.XReadGroup(context.Background(), &goredis.XReadGroupArgs{Group: "g", Consumer: "p", Streams: []string{"s", ">"}, Block: -1}).Val()
-			if len(r) > 0 {
-				id := r[0].Messages[0].ID
-				clock.move(pendingEvery)
-				for c.XPendingExt(context.Background(), &goredis.XPendingExtArgs{Stream: "s", Group: "g", Start: id, End: id, Count: 1}).Val() != nil {
-					if pending := c.XPending(context.Background(), "s", "g").Val(); pending == nil || pending.Count == 0 {
-						return
-					}
-				}
-				return
-			}
-		}
-	}()
-	<-left
+assert(c:xreadgroup({group = "g", stream = "s", block_ms = 1}, function(e) print("got " .. e.fields.n) return true end))`),
+		func(o *Options) { o.Clock = clock })
+	add("1")
+	log.wait(t, "got 1") // it has looked at its pending entries: there were none
+	if err := c.XClaim(t.Context(), &goredis.XClaimArgs{Stream: "s", Group: "g", Consumer: "p", Messages: []string{left}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	add("2")
+	log.wait(t, "got 2")
+	if strings.Contains(log.all(), "got left") {
+		t.Error("it looked before its time")
+	}
+	clock.move(pendingEvery)
 	log.wait(t, "got left")
 	closeHost(t, h)
 }

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -242,12 +243,16 @@ type cutter struct {
 	frozen chan struct{} // nil: bytes pass
 }
 
-// cut makes a cutter in front of a server.
-func cut(t testing.TB, to string) *cutter {
+// cut makes a cutter in front of a server; secure, if given, is for its own
+// side.
+func cut(t testing.TB, to string, secure ...*tls.Config) *cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, config := range secure {
+		l = tls.NewListener(l, config)
 	}
 	c := &cutter{l: l, to: to, conns: map[net.Conn]bool{}}
 	c.work.Go(c.accept)
