@@ -22,6 +22,8 @@ type instance struct {
 	mu      sync.Mutex
 	closed  bool
 	closers []func() error
+
+	idleHTTP sync.Once // registers a closer: see httpNetwork
 }
 
 // self is the instance whose script calls.

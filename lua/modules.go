@@ -11,15 +11,18 @@ var library = vm.NewLibrary(Root, modules()...)
 // modules lists the ns modules; one file each.
 func modules() []vm.Module {
 	return []vm.Module{
+		amqpModule(),
 		base64Module(),
 		batchModule(),
 		hashModule(),
+		httpModule(),
 		jsonModule(),
 		kvModule(),
 		logModule(),
 		metricsModule(),
 		miscModule(),
 		reModule(),
+		redisModule(),
 		resourceModule(),
 		routeModule(),
 		setModule(),

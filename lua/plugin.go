@@ -22,6 +22,7 @@ type plugin struct {
 	settings map[string]any
 	log      *slog.Logger
 	kv       *kvStore
+	network  network
 	gate     gate
 	checked  atomic.Bool            // the table and the settings are: they do not change any more
 	breakers map[string]*vm.Breaker // by hook

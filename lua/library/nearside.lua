@@ -124,6 +124,38 @@ local Task = {}
 ---Ends the task: a waiting call in it returns at once.
 function Task:cancel() end
 
+---A RabbitMQ client: one connection, and a channel for each consumer.
+---@class AmqpClient
+local AmqpClient = {}
+
+---Sends a persistent message, and waits until the server has confirmed it unless confirm is false. It may have been sent also when there is an error. Waits.
+---@param exchange string
+---@param key string
+---@param body string
+---@param options? {headers: table<string, string|number|boolean>?, confirm: boolean?}
+---@return boolean?
+---@return string? err
+function AmqpClient:publish(exchange, key, body, options) end
+
+---Calls fn for each message of a queue, one after the other, and acknowledges it when fn returns true. Else it is put back once, if it was not redelivered already, then dropped (to the dead letters, if the queue has them). Waits.
+---@param queue string
+---@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean}): boolean?
+---@param options? {prefetch: integer?}
+---@return Task?
+---@return string? err
+function AmqpClient:consume(queue, fn, options) end
+
+---Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false; again whenever the client connects again. Waits.
+---@param kind "queue"|"exchange"
+---@param name string
+---@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?}[]?}
+---@return boolean?
+---@return string? err
+function AmqpClient:declare(kind, name, options) end
+
+---Ends the client and its consumers. Waits.
+function AmqpClient:close() end
+
 ---A figure that goes up.
 ---@class Counter
 local Counter = {}
@@ -163,6 +195,40 @@ local Histogram = {}
 ---@return boolean?
 ---@return string? err
 function Histogram:observe(v, labels) end
+
+---A Redis client. A reply without a value is nil, within a list json.null; an error within a list is {err = text}.
+---@class RedisClient
+local RedisClient = {}
+
+---Runs a command. Waits.
+---@param command string
+---@param ... string|number
+---@return any
+---@return string? err
+function RedisClient:call(command, ...) end
+
+---Sends up to 1000 commands at once and returns their replies. Waits.
+---@param commands (string|number)[][]
+---@return any[]?
+---@return string? err
+function RedisClient:pipeline(commands) end
+
+---Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost. Waits.
+---@param channel string
+---@param fn fun(message: string, channel: string)
+---@return Task?
+---@return string? err
+function RedisClient:subscribe(channel, fn) end
+
+---Calls fn for each entry of a stream and acknowledges it when fn returns true. Makes stream and group (from the stream's begin). What this consumer was given and did not acknowledge comes first; an entry may come twice. Waits.
+---@param options {group: string, consumer: string?, stream: string, count: integer?, block_ms: integer?}
+---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>}): boolean?
+---@return Task?
+---@return string? err
+function RedisClient:xreadgroup(options, fn) end
+
+---Ends the client and its subscriptions. Waits.
+function RedisClient:close() end
 
 ---@class nearside
 ---@field conf table The plugin's settings, defaults filled in: a copy at each use.
@@ -215,6 +281,17 @@ function ns.now() end
 ---@return number
 function ns.monotonic() end
 
+---RabbitMQ (AMQP 0-9-1).
+---@class nearside.amqp
+ns.amqp = {}
+
+---Connects to amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client then connects again by itself. Waits.
+---@param url string
+---@param options? {timeout_ms: number?}
+---@return AmqpClient?
+---@return string? err
+function ns.amqp.connect(url, options) end
+
 ---Base64.
 ---@class nearside.base64
 ns.base64 = {}
@@ -243,6 +320,32 @@ function ns.hash.sha256(bytes) end
 ---@param bytes string
 ---@return string
 function ns.hash.crc32(bytes) end
+
+---HTTP and HTTPS. Names of response headers are in lower case.
+---@class nearside.http
+ns.http = {}
+
+---Makes a request; any status is a result. json is sent as the body. Redirects are followed as far as the permissions go. Waits.
+---@param method string
+---@param url string
+---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
+---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
+---@return string? err
+function ns.http.request(method, url, options) end
+
+---Makes a GET request. Waits.
+---@param url string
+---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
+---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
+---@return string? err
+function ns.http.get(url, options) end
+
+---Makes a POST request. Waits.
+---@param url string
+---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
+---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
+---@return string? err
+function ns.http.post(url, options) end
 
 ---JSON.
 ---@class nearside.json
@@ -394,5 +497,16 @@ function ns.re.find_all(s, pattern, limit) end
 ---@param with string
 ---@return string
 function ns.re.replace(s, pattern, with) end
+
+---Redis.
+---@class nearside.redis
+ns.redis = {}
+
+---Connects to redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client then connects again by itself. Waits.
+---@param url string
+---@param options? {timeout_ms: number?}
+---@return RedisClient?
+---@return string? err
+function ns.redis.connect(url, options) end
 
 return ns

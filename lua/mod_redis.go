@@ -1,0 +1,320 @@
+package lua
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"nearside/lua/vm"
+)
+
+// Bounds of a Redis client.
+const (
+	maxRedisLinks    = 8        // connections for commands; more calls wait for their turn
+	maxRedisReply    = 16 << 20 // bytes
+	maxRedisCommand  = 16 << 20 // bytes of a command or pipeline
+	maxRedisPipeline = 1000     // commands
+	maxRedisEntries  = 1000     // of one xreadgroup
+)
+
+// notRedis are commands that change the connection, which calls share.
+var notRedis = []string{
+	"AUTH", "CLIENT", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE",
+	"QUIT", "RESET", "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
+}
+
+var redisPorts = map[string]string{"redis": "6379", "rediss": "6379"}
+
+// redisModule talks to Redis. A client connects again by itself; a command is
+// never sent twice.
+func redisModule() vm.Module {
+	return vm.Module{
+		Name: "redis", Doc: "Redis.", Classes: []*vm.Class{redisClass},
+		Functions: []vm.Function{{
+			Name: "connect", Params: []string{"url: string", "options?: {timeout_ms: number?}"}, Returns: []string{"RedisClient?", "string? err"},
+			Doc: "Connects to redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client then connects again by itself.", Waits: true, Run: redisConnect,
+		}},
+	}
+}
+
+var redisClass = &vm.Class{
+	Name: "RedisClient", Doc: "A Redis client. A reply without a value is nil, within a list json.null; an error within a list is {err = text}.",
+	Methods: []vm.Function{
+		{
+			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
+			Doc: "Runs a command.", Run: redisCall,
+		},
+		{
+			Name: "pipeline", Params: []string{"commands: (string|number)[][]"}, Returns: []string{"any[]?", "string? err"}, Waits: true,
+			Doc: "Sends up to 1000 commands at once and returns their replies.", Run: redisPipeline,
+		},
+		{
+			Name: "subscribe", Params: []string{"channel: string", "fn: fun(message: string, channel: string)"}, Returns: []string{"Task?", "string? err"}, Waits: true,
+			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost.", Run: redisSubscribe,
+		},
+		{
+			Name: "xreadgroup", Returns: []string{"Task?", "string? err"}, Waits: true,
+			Params: []string{
+				"options: {group: string, consumer: string?, stream: string, count: integer?, block_ms: integer?}",
+				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>}): boolean?",
+			},
+			Doc: "Calls fn for each entry of a stream and acknowledges it when fn returns true. Makes stream and group (from the stream's begin). What this consumer was given and did not acknowledge comes first; an entry may come twice.",
+			Run: redisReadGroup,
+		},
+		{
+			Name: "close", Waits: true, Doc: "Ends the client and its subscriptions.",
+			Run: func(c *vm.Call) error { return c.Wait(c.Self().(*redisClient).close) },
+		},
+	},
+}
+
+type redisClient struct {
+	client
+	options goredis.Options
+	tls     *tls.Config   // nil without TLS
+	slots   chan struct{} // one per link in use
+
+	mu   sync.Mutex
+	idle []*redisLink
+	shut bool
+}
+
+func redisConnect(c *vm.Call) error {
+	in := self(c)
+	e, err := parseEndpoint(c.Text(1), redisPorts)
+	if err != nil {
+		return err
+	}
+	db := 0
+	if e.path != "" {
+		if db, err = strconv.Atoi(e.path); err != nil || db < 0 {
+			return errors.New("the url's path is not the number of a database")
+		}
+	}
+	o := &reader{m: c.Map(2), at: "options."}
+	o.known("timeout_ms")
+	timeout := o.timeout()
+	if err := errors.Join(o.faults...); err != nil {
+		return err
+	}
+	if err := in.permit("redis", e.target()); err != nil {
+		return err
+	}
+	logging.Disable() // go-redis would write to stderr; its errors are ours to report
+	r := &redisClient{
+		client: client{in: in, target: e.target(), timeout: timeout},
+		options: goredis.Options{
+			Addr: e.target(), Username: e.user, Password: e.password, DB: db,
+			Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
+			MaxRetries: -1, DialerRetries: 1,
+			// A link uses one. After as many failed dials go-redis would go
+			// on dialling in a goroutine of its own, and fail all commands.
+			PoolSize:                 16,
+			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+		},
+		slots: make(chan struct{}, maxRedisLinks),
+	}
+	if e.scheme == "rediss" {
+		r.tls = &tls.Config{ServerName: e.host, MinVersion: tls.VersionTLS12}
+	}
+	if err := r.open(r.end); err != nil {
+		return c.Fail(err)
+	}
+	err = c.Wait(func(ctx context.Context) error {
+		return r.do(ctx, func(ctx context.Context, l *redisLink) error { return l.Ping(ctx).Err() })
+	})
+	if err != nil {
+		r.task.Cancel()
+		return c.Fail(err)
+	}
+	return c.Return(vm.Object{Class: redisClass, Value: r})
+}
+
+// do runs f with a link, under the client's timeout.
+func (r *redisClient) do(ctx context.Context, f func(ctx context.Context, l *redisLink) error) error {
+	return r.within(ctx, func(ctx context.Context) error {
+		select {
+		case r.slots <- struct{}{}:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		defer func() { <-r.slots }()
+		l := r.take()
+		stop := context.AfterFunc(ctx, l.kill)
+		err := f(ctx, l)
+		// A link whose connection has failed is not worth to be kept.
+		if !stop() || err != nil && !isReply(err) || !r.give(l) {
+			l.end()
+		}
+		return err
+	})
+}
+
+func (r *redisClient) take() *redisLink {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if n := len(r.idle) - 1; n >= 0 {
+		l := r.idle[n]
+		r.idle = r.idle[:n]
+		return l
+	}
+	return r.newLink(r.timeout)
+}
+
+// give keeps a link for the next call, unless the client has ended.
+func (r *redisClient) give(l *redisLink) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.shut {
+		r.idle = append(r.idle, l)
+	}
+	return !r.shut
+}
+
+// end closes idle links; those in use are ended by their contexts.
+func (r *redisClient) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.shut = true
+	for _, l := range r.idle {
+		l.end()
+	}
+	r.idle = nil
+}
+
+func redisCall(c *vm.Call) error {
+	r := c.Self().(*redisClient)
+	parts := make([]any, c.Args())
+	for i := range parts {
+		parts[i] = c.Value(i + 1)
+	}
+	if _, err := redisCommand(parts); err != nil {
+		return err
+	}
+	var reply any
+	err := c.Wait(func(ctx context.Context) error {
+		return r.do(ctx, func(ctx context.Context, l *redisLink) (err error) {
+			reply, err = l.Do(ctx, parts...).Result()
+			if errors.Is(err, goredis.Nil) {
+				return nil
+			}
+			return err
+		})
+	})
+	if err != nil {
+		return c.Fail(err)
+	}
+	return returnReply(c, redisReply(reply))
+}
+
+func redisPipeline(c *vm.Call) error {
+	r := c.Self().(*redisClient)
+	list := c.List(1)
+	if len(list) > maxRedisPipeline {
+		return fmt.Errorf("%d commands are more than %d", len(list), maxRedisPipeline)
+	}
+	size := 0
+	for i, item := range list {
+		parts, ok := item.([]any)
+		if !ok {
+			return fmt.Errorf("commands[%d]: is not a list", i+1)
+		}
+		n, err := redisCommand(parts)
+		if err != nil {
+			return fmt.Errorf("commands[%d]: %w", i+1, err)
+		}
+		if size += n; size > maxRedisCommand {
+			return fmt.Errorf("the commands are larger than %d bytes", maxRedisCommand)
+		}
+	}
+	replies := make([]any, len(list))
+	if len(list) == 0 {
+		return c.Return(replies)
+	}
+	err := c.Wait(func(ctx context.Context) error {
+		return r.do(ctx, func(ctx context.Context, l *redisLink) error {
+			p := l.Pipeline()
+			commands := make([]*goredis.Cmd, len(list))
+			for i, item := range list {
+				commands[i] = p.Do(ctx, item.([]any)...)
+			}
+			_, _ = p.Exec(ctx) // each command has its own error
+			for i, command := range commands {
+				reply, err := command.Result()
+				if err != nil && !isReply(err) {
+					return err
+				}
+				if replies[i] = redisReply(reply); err != nil && !errors.Is(err, goredis.Nil) {
+					replies[i] = redisReply(err)
+				}
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return c.Fail(err)
+	}
+	return returnReply(c, replies)
+}
+
+// redisCommand checks a command, writes its numbers as text, and returns its
+// size.
+func redisCommand(parts []any) (size int, err error) {
+	if len(parts) == 0 {
+		return 0, errors.New("a command has at least a name")
+	}
+	for i, part := range parts {
+		switch v := part.(type) {
+		case string:
+		case float64:
+			parts[i] = strconv.FormatFloat(v, 'f', -1, 64)
+		default:
+			return 0, fmt.Errorf("part %d of the command is no string or number", i+1)
+		}
+		size += len(parts[i].(string))
+	}
+	name := strings.ToUpper(parts[0].(string))
+	if slices.Contains(notRedis, name) {
+		return 0, fmt.Errorf("%s would change a connection that calls share", name)
+	}
+	if size > maxRedisCommand {
+		return 0, fmt.Errorf("the command is larger than %d bytes", maxRedisCommand)
+	}
+	return size, nil
+}
+
+// isReply reports whether err is what the server said, not a lost connection.
+func isReply(err error) bool {
+	var said goredis.Error
+	return errors.As(err, &said)
+}
+
+// redisReply turns errors within a reply into tables.
+func redisReply(v any) any {
+	switch v := v.(type) {
+	case error:
+		return map[string]any{"err": v.Error()}
+	case []any:
+		for i := range v {
+			v[i] = redisReply(v[i])
+		}
+	}
+	return v
+}
+
+// returnReply returns a reply; one that a script cannot hold is a failure.
+func returnReply(c *vm.Call, reply any) error {
+	if err := c.Return(reply); err != nil {
+		return c.Fail(err)
+	}
+	return nil
+}
