@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,9 +27,8 @@ const smallList = 1000
 
 // serverSection measures a real server: import, memory, load, restart.
 func (s *suite) serverSection() (err error) {
-	s.skip("not there yet: there are no plugins", "lua-cost-prefilter")
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "import", "restart", "memory")
+		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "import", "restart", "memory")
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -56,6 +56,9 @@ func (s *suite) serverSection() (err error) {
 		return err
 	}
 	if err := s.residentMemory(v, d.n+other.n); err != nil {
+		return err
+	}
+	if err := s.eventLoad(v, d, lists[0]); err != nil {
 		return err
 	}
 	return s.restart(v, d, lists[0])
@@ -198,38 +201,49 @@ func (s *suite) residentMemory(v *service, rows int) error {
 	return nil
 }
 
-// restart measures from exec to an answer over all rows, after an orderly stop
-// and after kill -9.
+// restart measures from exec to an answer over all rows, after an orderly stop,
+// after kill -9, and when the segments are gone.
 func (s *suite) restart(v *service, d *dataset, list string) error {
-	again := func() (float64, error) {
-		begin := time.Now()
-		if err := v.start(); err != nil {
-			return 0, err
-		}
-		if err := v.check(d, list, d.n); err != nil {
-			return 0, err
-		}
-		return time.Since(begin).Seconds(), nil
-	}
-	var seconds []float64
-	for range 3 {
-		if err := v.stop(); err != nil {
-			return err
-		}
-		took, err := again()
-		if err != nil {
-			return err
-		}
-		seconds = append(seconds, took)
-	}
-	r := stat.RatioOf(seconds)
-	s.tell(fmt.Sprintf("restart with %d rows, page cache warm", d.n), r.Median, "s")
-	s.measure("restart", r, fmt.Sprintf("%d rows", d.n))
-	v.kill()
-	took, err := again()
+	stopped, err := s.starts(v, d, list, 5, v.stop)
 	if err != nil {
 		return err
 	}
-	s.tell(fmt.Sprintf("start after kill -9 with %d rows", d.n), took, "s")
+	s.tell(fmt.Sprintf("restart with %d rows, page cache warm", d.n), stopped.Median, "s")
+	s.measure("restart", stopped, fmt.Sprintf("%d rows", d.n))
+	killed, err := s.starts(v, d, list, 5, func() error {
+		v.kill()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	s.tell(fmt.Sprintf("start after kill -9 with %d rows", d.n), killed.Median, "s")
+	bare, err := s.starts(v, d, list, 1, func() error {
+		return errors.Join(v.stop(), os.RemoveAll(filepath.Join(v.dir, "segments")))
+	})
+	if err != nil {
+		return err
+	}
+	s.tell(fmt.Sprintf("start without segments with %d rows", d.n), bare.Median, "s")
 	return v.stop()
+}
+
+// starts ends the server and starts it again, so many times, and returns the
+// seconds from exec to an answer over all rows.
+func (s *suite) starts(v *service, d *dataset, list string, times int, end func() error) (stat.Ratio, error) {
+	var seconds []float64
+	for range times {
+		if err := end(); err != nil {
+			return stat.Ratio{}, err
+		}
+		begin := time.Now()
+		if err := v.start(); err != nil {
+			return stat.Ratio{}, err
+		}
+		if err := v.check(d, list, d.n); err != nil {
+			return stat.Ratio{}, err
+		}
+		seconds = append(seconds, time.Since(begin).Seconds())
+	}
+	return stat.RatioOf(seconds), nil
 }

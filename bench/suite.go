@@ -27,6 +27,7 @@ var sections = []struct {
 	{"engine", true, (*suite).engineSection},
 	{"scaling", false, (*suite).scalingSection},
 	{"peers", true, (*suite).peerSection},
+	{"lua", true, (*suite).luaSection},
 	{"server", true, (*suite).serverSection},
 }
 

@@ -156,9 +156,6 @@ func (a *amqpClient) dial(ctx context.Context) (*amqpConn, error) {
 			}
 			k.raw = raw
 			stop = context.AfterFunc(ctx, func() { _ = raw.Close() })
-			if deadline, ok := ctx.Deadline(); ok {
-				_ = raw.SetDeadline(deadline) // until the handshake is over
-			}
 			return &timedConn{raw, a.timeout}, nil
 		},
 	})
@@ -166,10 +163,8 @@ func (a *amqpClient) dial(ctx context.Context) (*amqpConn, error) {
 		err = ctx.Err()
 	}
 	if err != nil {
-		if k.Connection != nil {
-			k.end()
-		} else if k.raw != nil {
-			_ = k.raw.Close()
+		if k.raw != nil {
+			_ = k.raw.Close() // ends the library's goroutines, too
 		}
 		return nil, err
 	}

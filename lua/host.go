@@ -130,6 +130,14 @@ func (h *Host) Reload(ctx context.Context) error {
 	return nil
 }
 
+// Configure replaces the folder of plugins, the names of those that are active
+// and their settings, for the next Reload. A Watch goes on with the old folder.
+func (h *Host) Configure(dir string, active []string, settings map[string]any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.o.Dir, h.o.Active, h.o.Settings = dir, active, settings
+}
+
 // Close ends all plugins. ctx bounds how long their calls and close hooks are
 // waited for. Call it after the server has stopped: requests that still run
 // get errors from closed plugins.

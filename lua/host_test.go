@@ -13,9 +13,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-// Package ants has a pool of its own from the start.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), goleak.Cleanup(func(code int) {
+	ours := goleak.IgnoreCurrent() // package ants has a pool of its own from the start
+	goleak.VerifyTestMain(m, ours, goleak.Cleanup(func(code int) {
 		endPeers()
 		os.Exit(code)
 	}))

@@ -114,7 +114,7 @@ func shownURL(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedP
 func newHTTPRequest(method, text string, o *reader) (*http.Request, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || httpPorts[u.Scheme] == "" {
-		return nil, errors.New("the url is not of the form http://host[:port]/path or https://...")
+		return nil, errors.New("the url is not of the form http://host[:port]/path or https://host[:port]/path")
 	}
 	o.known("body", "headers", "query", "timeout_ms", "json")
 	body := o.text("body", "")
@@ -204,9 +204,8 @@ func (in *instance) fetch(ctx context.Context, request *http.Request) (*httpResp
 	defer func() { <-n.calls }()
 	r, err := n.http.Do(request.WithContext(ctx))
 	if err != nil {
-		var outer *url.Error // it has the whole URL in it
-		if errors.As(err, &outer) {
-			err = outer.Err
+		if outer, ok := errors.AsType[*url.Error](err); ok {
+			err = outer.Err // the outer one has the whole URL in it
 		}
 		return nil, err
 	}

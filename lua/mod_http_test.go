@@ -2,20 +2,23 @@ package lua
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/alicebob/miniredis/v2"
 )
 
 // script is a background plugin whose initialize is body, with permissions.
@@ -127,7 +130,7 @@ func TestHTTPHostileServers(t *testing.T) {
 		case "/long":
 			w.Header().Set("X", strings.Repeat("v", maxHTTPHeaderLen))
 		case "/huge":
-			w.Header().Set("Content-Length", fmt.Sprint(1<<30))
+			w.Header().Set("Content-Length", strconv.Itoa(1<<30))
 			chunk := make([]byte, 1<<20)
 			for range 1 << 10 {
 				n, err := w.Write(chunk)
@@ -161,7 +164,8 @@ func TestHTTPNobodyListens(t *testing.T) {
 	logged(t, eval(t, `"http:*"`, `local r, err = ns.http.get("http://127.0.0.1:`+port+`/") print(tostring(r) .. " " .. err)`), "nil", "refused")
 }
 
-func TestHTTPS(t *testing.T) {
+// https, rediss and amqps trust what the system trusts, and check names.
+func TestTLS(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SSL_CERT_FILE is read on Linux")
 	}
@@ -175,33 +179,49 @@ func TestHTTPS(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SSL_CERT_FILE", file) // read once, by the first test that checks a certificate: this one
-	_, port, _ := net.SplitHostPort(s.Listener.Addr().String())
-	all := eval(t, `"http:*"`, `
-print(assert(ns.http.get("`+s.URL+`")).body)
-local r, err = ns.http.get("https://localhost:`+port+`/")
-print(tostring(r) .. " " .. err)`)
-	logged(t, all, "hello", "nil", "certificate")
+	body := func(kind, scheme, address, use string) string {
+		return `
+local c = assert(ns.` + kind + `("` + scheme + `://` + address + `"))
+` + use + `
+local r, err = ns.` + kind + `("` + scheme + `://` + strings.Replace(address, "127.0.0.1", "localhost", 1) + `")
+print("again " .. tostring(r) .. " " .. err)`
+	}
+	logged(t, eval(t, `"http:*"`, body("http.get", "https", s.Listener.Addr().String(), `print(c.body)`)), "hello", " nil ", "certificate")
+	secure := &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS12}
+	redis, err := miniredis.RunTLS(secure)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer redis.Close()
+	logged(t, eval(t, `"redis:*"`, body("redis.connect", "rediss", redis.Addr(), `for i = 1, 3 do print("n" .. assert(c:call("INCR", "n"))) end`)),
+		"n1", "n2", "n3", " nil ", "certificate")
+	rabbit := cut(t, rabbitAddr(t), secure)
+	use := `print("sent", c:publish("", "nobody", "x"))`
+	logged(t, eval(t, `"amqp:*"`, body("amqp.connect", "amqps", "nearside:"+password+"@"+rabbit.addr(), use)), `sent\ttrue`, " nil ", "certificate")
 }
 
 // Twice as many requests as may be in progress: the server never sees more.
 func TestHTTPCallsAreBounded(t *testing.T) {
-	var now, most atomic.Int64
+	var mu sync.Mutex
+	now, most := 0, 0
 	full, fill := make(chan struct{}), new(sync.Once)
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		n := now.Add(1)
-		for old := most.Load(); n > old && !most.CompareAndSwap(old, n); old = most.Load() {
-		}
-		if n == maxHTTPCalls {
+		mu.Lock()
+		now++
+		if most = max(most, now); now == maxHTTPCalls {
 			fill.Do(func() { close(full) })
 		}
+		mu.Unlock()
 		<-full
-		now.Add(-1)
+		mu.Lock()
+		now--
+		mu.Unlock()
 	}))
 	defer s.Close()
 	_, log := start(t, background(`
 M.permissions = {"http:*"}
 function M:start()
-  local left = `+fmt.Sprint(2*maxHTTPCalls)+`
+  local left = `+strconv.Itoa(2*maxHTTPCalls)+`
   for i = 1, left do
     ns.spawn(function()
       assert(ns.http.get("`+s.URL+`", {timeout_ms = 60000}))
@@ -211,8 +231,10 @@ function M:start()
   end
 end`))
 	log.wait(t, "all")
-	if n := most.Load(); n != maxHTTPCalls {
-		t.Errorf("%d requests were in progress, want %d", n, maxHTTPCalls)
+	mu.Lock()
+	defer mu.Unlock()
+	if most != maxHTTPCalls {
+		t.Errorf("%d requests were in progress, want %d", most, maxHTTPCalls)
 	}
 }
 

@@ -115,7 +115,10 @@ func redisConnect(c *vm.Call) error {
 		options: goredis.Options{
 			Addr: e.target(), Username: e.user, Password: e.password, DB: db,
 			Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
-			MaxRetries: -1, DialerRetries: 1, PoolSize: 1,
+			MaxRetries: -1, DialerRetries: 1,
+			// A link uses one. After as many failed dials go-redis would go
+			// on dialling in a goroutine of its own, and fail all commands.
+			PoolSize:                 16,
 			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 		},
 		slots: make(chan struct{}, maxRedisLinks),
@@ -148,7 +151,8 @@ func (r *redisClient) do(ctx context.Context, f func(ctx context.Context, l *red
 		l := r.take()
 		stop := context.AfterFunc(ctx, l.kill)
 		err := f(ctx, l)
-		if !stop() || !r.give(l) {
+		// A link whose connection has failed is not worth to be kept.
+		if !stop() || err != nil && !isReply(err) || !r.give(l) {
 			l.end()
 		}
 		return err
@@ -246,8 +250,7 @@ func redisPipeline(c *vm.Call) error {
 			_, _ = p.Exec(ctx) // each command has its own error
 			for i, command := range commands {
 				reply, err := command.Result()
-				var said goredis.Error
-				if err != nil && !errors.As(err, &said) {
+				if err != nil && !isReply(err) {
 					return err
 				}
 				if replies[i] = redisReply(reply); err != nil && !errors.Is(err, goredis.Nil) {
@@ -287,6 +290,12 @@ func redisCommand(parts []any) (size int, err error) {
 		return 0, fmt.Errorf("the command is larger than %d bytes", maxRedisCommand)
 	}
 	return size, nil
+}
+
+// isReply reports whether err is what the server said, not a lost connection.
+func isReply(err error) bool {
+	var said goredis.Error
+	return errors.As(err, &said)
 }
 
 // redisReply turns errors within a reply into tables.

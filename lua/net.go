@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -139,7 +140,7 @@ func (k *client) fault(ctx context.Context, err error) error {
 		return nil
 	case k.ctx.Err() != nil:
 		err = errors.New("the client is closed")
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
 		err = errors.New("timeout")
 	case ctx.Err() != nil:
 		err = ctx.Err()

@@ -2,12 +2,14 @@ package lua
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,7 +73,7 @@ func run(t testing.TB, dir string, env []string, program string, args ...string)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd = exec.Command("sh", append([]string{script, program}, args...)...)
+	p.cmd = exec.Command("bash", append([]string{script, program}, args...)...)
 	p.cmd.Dir, p.cmd.Env = dir, append(os.Environ(), env...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
@@ -145,7 +147,7 @@ var shared struct {
 
 // endPeers ends them; TestMain calls it.
 func endPeers() {
-	for _, end := range shared.ends {
+	for _, end := range slices.Backward(shared.ends) {
 		end()
 	}
 }
@@ -235,23 +237,28 @@ type cutter struct {
 	to   string
 	work sync.WaitGroup
 
-	mu    sync.Mutex
-	down  bool
-	conns map[net.Conn]bool
-	seen  int // connections that were let through
+	mu     sync.Mutex
+	down   bool
+	conns  map[net.Conn]bool
+	frozen chan struct{} // nil: bytes pass
 }
 
-// cut makes a cutter in front of a server.
-func cut(t testing.TB, to string) *cutter {
+// cut makes a cutter in front of a server; secure, if given, is for its own
+// side.
+func cut(t testing.TB, to string, secure ...*tls.Config) *cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, config := range secure {
+		l = tls.NewListener(l, config)
+	}
 	c := &cutter{l: l, to: to, conns: map[net.Conn]bool{}}
 	c.work.Go(c.accept)
 	t.Cleanup(func() {
 		l.Close()
+		c.freeze(false)
 		c.set(true)
 		c.work.Wait()
 	})
@@ -271,6 +278,35 @@ func (c *cutter) set(down bool) {
 	clear(c.conns)
 }
 
+// freeze holds all bytes back, without closing anything.
+func (c *cutter) freeze(on bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case on && c.frozen == nil:
+		c.frozen = make(chan struct{})
+	case !on && c.frozen != nil:
+		close(c.frozen)
+		c.frozen = nil
+	}
+}
+
+func (c *cutter) copy(to io.Writer, from io.Reader) {
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(buffer)
+		c.mu.Lock()
+		frozen := c.frozen
+		c.mu.Unlock()
+		if frozen != nil {
+			<-frozen
+		}
+		if _, e := to.Write(buffer[:n]); err != nil || e != nil {
+			return
+		}
+	}
+}
+
 func (c *cutter) accept() {
 	for {
 		in, err := c.l.Accept()
@@ -287,28 +323,14 @@ func (c *cutter) accept() {
 			c.mu.Unlock()
 			continue
 		}
-		c.seen++
 		c.conns[in], c.conns[out] = true, true
 		c.mu.Unlock()
 		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
 			c.work.Go(func() {
-				io.Copy(pair[0], pair[1])
+				c.copy(pair[0], pair[1])
 				pair[0].Close()
 				pair[1].Close()
 			})
-		}
-	}
-}
-
-// count waits until a line with text was logged n times.
-func (l *lines) count(t *testing.T, text string, n int) {
-	t.Helper()
-	timeout := time.After(30 * time.Second)
-	for strings.Count(l.all(), text) < n {
-		select {
-		case <-l.c:
-		case <-timeout:
-			t.Fatalf("not %d lines with %q in:\n%s", n, text, l.all())
 		}
 	}
 }

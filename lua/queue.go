@@ -110,8 +110,8 @@ func (q *queue) drain(ctx context.Context) {
 	}
 }
 
-func (q *queue) counts() (waiting int, dropped, lost uint64) {
+func (q *queue) counts() (waiting, busy int, dropped, lost uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.n, q.dropped, q.lost
+	return q.n, q.busy, q.dropped, q.lost
 }

@@ -14,22 +14,24 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
-// A redisLink is one connection to a Redis server: a go-redis client whose
-// pool has one place. go-redis looks at the deadline of a context, but not at
-// its end; a link can be killed, which ends what waits in it at once.
+// A redisLink is one connection to a Redis server: a go-redis client that is
+// used by one call at a time. go-redis looks at the deadline of a context, but
+// not at its end; a link can be killed, which ends what waits in it at once.
 type redisLink struct {
 	*goredis.Client
-	left atomic.Int64 // bytes that may be read until the next write
+	left atomic.Int64    // bytes that may be read until the next write
+	life context.Context // ends with the link; go-redis may dial beside the call that needs it
+	over context.CancelFunc
 
 	mu   sync.Mutex
 	conn net.Conn
-	dead bool
 }
 
 // newLink makes a link; it connects when it is used. wait is for how long a
 // reply is waited for; a context with a deadline shortens it.
 func (r *redisClient) newLink(wait time.Duration) *redisLink {
 	l := &redisLink{}
+	l.life, l.over = context.WithCancel(context.Background())
 	o := r.options
 	o.ReadTimeout, o.WriteTimeout, o.DialTimeout = wait, r.timeout, r.timeout
 	o.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -39,15 +41,10 @@ func (r *redisClient) newLink(wait time.Duration) *redisLink {
 	return l
 }
 
-var errLinkDead = errors.New("the connection was ended")
-
 func (l *redisLink) dial(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error) {
-	l.mu.Lock()
-	dead := l.dead
-	l.mu.Unlock()
-	if dead {
-		return nil, errLinkDead
-	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.life, cancel)()
 	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
@@ -67,8 +64,8 @@ func (l *redisLink) dial(ctx context.Context, network, address string, secure *t
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.dead {
-		return nil, errors.Join(errLinkDead, conn.Close())
+	if l.life.Err() != nil {
+		return nil, errors.Join(l.life.Err(), conn.Close())
 	}
 	l.conn = conn
 	return result, nil
@@ -78,7 +75,7 @@ func (l *redisLink) dial(ctx context.Context, network, address string, secure *t
 func (l *redisLink) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.dead = true
+	l.over()
 	if l.conn != nil {
 		_ = l.conn.Close() // also of one that go-redis has closed
 	}
@@ -100,10 +97,11 @@ type meteredConn struct {
 }
 
 func (c *meteredConn) Read(p []byte) (int, error) {
-	if c.left.Load() <= 0 {
+	left := c.left.Load()
+	if left <= 0 {
 		return 0, fmt.Errorf("the reply is larger than %d bytes", maxRedisReply)
 	}
-	n, err := c.Conn.Read(p)
+	n, err := c.Conn.Read(p[:min(int64(len(p)), left)])
 	c.left.Add(int64(-n))
 	return n, err
 }

@@ -285,9 +285,9 @@ end`))
 	f("GET", "/q/echo", matcher.CodeNoRoute)
 	f("POST", "/p/echo", matcher.CodeMethod)
 	f("GET", "/p/slow", matcher.CodeDeadline)
-	f("GET", "/p/error", matcher.CodePlugins)
-	f("GET", "/p/header", matcher.CodePlugins)
-	f("GET", "/p/other", matcher.CodePlugins)
+	f("GET", "/p/error", matcher.CodeInternal)
+	f("GET", "/p/header", matcher.CodeInternal)
+	f("GET", "/p/other", matcher.CodeInternal)
 	if err := in.addRoute("FETCH", "/x", routeFunc(t, in)); err == nil {
 		t.Error("method FETCH was accepted")
 	}
@@ -358,7 +358,7 @@ func TestQueueDropsTheOldest(t *testing.T) {
 	if name, values := q.take(10); name != "b" || len(values) != 1 || values[0]() != 5 {
 		t.Error(name, values)
 	}
-	if n, dropped, _ := q.counts(); n != 0 || dropped != 3 {
+	if n, _, dropped, _ := q.counts(); n != 0 || dropped != 3 {
 		t.Error(n, dropped)
 	}
 }

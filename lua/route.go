@@ -76,7 +76,8 @@ type Response struct {
 }
 
 // Serve answers a request for a path of a plugin. Errors are *matcher.Error:
-// CodeNoRoute, CodeMethod, CodePlugins, CodeDeadline.
+// CodeNoRoute, CodeMethod, CodeUnavailable, CodeDeadline, and CodeInternal for
+// what the plugin did wrong.
 func (h *Host) Serve(ctx context.Context, r Request) (Response, error) {
 	name, path, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
 	path = "/" + path
@@ -88,7 +89,7 @@ func (h *Host) Serve(ctx context.Context, r Request) (Response, error) {
 		}
 		if !p.gate.enter() {
 			if g == h.current.Load() {
-				return Response{}, matcher.Errorf(matcher.CodePlugins, "plugin %s is being closed", name)
+				return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s is being closed", name)
 			}
 			continue // a new generation has taken over
 		}
@@ -117,12 +118,12 @@ func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, e
 		if errors.Is(err, vm.ErrTimeout) || ctx.Err() != nil {
 			return Response{}, matcher.Errorf(matcher.CodeDeadline, "plugin %s: %w", p.name, err)
 		}
-		return Response{}, matcher.Errorf(matcher.CodePlugins, "plugin %s: %w", p.name, err)
+		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.name, err)
 	}
 	response, err := parseResponse(results)
 	if err != nil {
 		found.in.report("route", err)
-		return Response{}, matcher.Errorf(matcher.CodePlugins, "plugin %s: %w", p.name, err)
+		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.name, err)
 	}
 	return response, nil
 }

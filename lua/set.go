@@ -72,7 +72,38 @@ var setClass = &vm.Class{
 // setModule brings the classes of what matching hooks get. The set's
 // methods refer to it, so they are not part of its declaration.
 func setModule() vm.Module {
-	setClass.Methods = []vm.Function{
+	setClass.Methods = append(selecting(), []vm.Function{
+		combining("union", "The rows of either set.", (*memory.Selection).Union),
+		combining("intersect", "The rows of both sets.", (*memory.Selection).Intersect),
+		combining("minus", "The rows that the other set has not.", (*memory.Selection).Minus),
+		{
+			Name: "filter", Params: []string{"test: function", "...: string"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.",
+			Run: setFilter,
+		},
+		{
+			Name: "scan", Params: []string{"limit: integer"}, Returns: []string{"table[]"}, Waits: true,
+			Doc: "Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match.",
+			Run: setScan,
+		},
+		{
+			Name: "to_table", Params: []string{"limit: integer"}, Returns: []string{"table[]"},
+			Doc: "The fields of at most limit rows, in no particular order.",
+			Run: setTable,
+		},
+	}...)
+	setClass.Operators = []vm.Function{
+		{Name: "#", Returns: []string{"integer"}, Doc: "As len.", Run: setLen},
+		operator("+", "As union.", (*memory.Selection).Union),
+		operator("*", "As intersect.", (*memory.Selection).Intersect),
+		operator("-", "As minus.", (*memory.Selection).Minus),
+	}
+	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
+}
+
+// selecting are the methods that keep a part of the rows.
+func selecting() []vm.Function {
+	return []vm.Function{
 		{Name: "len", Returns: []string{"integer"}, Doc: "The number of rows.", Run: setLen},
 		{
 			Name: "where", Params: []string{"column: string", "op: string", "value: any"}, Returns: []string{"Set"},
@@ -121,32 +152,7 @@ func setModule() vm.Module {
 				return s.Sample(c.Int(1), uint64(c.IntOr(2, 0))), nil
 			}),
 		},
-		combining("union", "The rows of either set.", (*memory.Selection).Union),
-		combining("intersect", "The rows of both sets.", (*memory.Selection).Intersect),
-		combining("minus", "The rows that the other set has not.", (*memory.Selection).Minus),
-		{
-			Name: "filter", Params: []string{"test: function", "...: string"}, Returns: []string{"Set"},
-			Doc: "Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.",
-			Run: setFilter,
-		},
-		{
-			Name: "scan", Params: []string{"limit: integer"}, Returns: []string{"table[]"}, Waits: true,
-			Doc: "Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match.",
-			Run: setScan,
-		},
-		{
-			Name: "to_table", Params: []string{"limit: integer"}, Returns: []string{"table[]"},
-			Doc: "The fields of at most limit rows, in no particular order.",
-			Run: setTable,
-		},
 	}
-	setClass.Operators = []vm.Function{
-		{Name: "#", Returns: []string{"integer"}, Doc: "As len.", Run: setLen},
-		operator("+", "As union.", (*memory.Selection).Union),
-		operator("*", "As intersect.", (*memory.Selection).Intersect),
-		operator("-", "As minus.", (*memory.Selection).Minus),
-	}
-	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
 }
 
 // opCost is what an operation counts as in instructions: enough for a look at

@@ -13,10 +13,12 @@ type Status struct {
 	Kinds               []Kind
 	Events              []string
 	Permissions         []string
-	Routes              []string // "GET /teapot"
+	Order               int            // of a prefilter among others
+	Schema              map[string]any // of its settings; nil: any
+	Routes              []string       // "GET /teapot"
 	Hooks               []HookStatus
 	States, Tasks       int
-	Queued              int    // points that wait
+	Queued, Handling    int    // points that wait, and batches at work
 	Dropped             uint64 // points and values of batches that made room
 	Lost                uint64 // points whose batch failed
 	Failures            uint64 // of hooks, tasks and timers
@@ -40,7 +42,7 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.permissions, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
+		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
 		state, reason := p.breakers[name].State()
@@ -53,6 +55,9 @@ func (p *plugin) status() Status {
 			}
 		}
 	}
+	if p.matching != nil {
+		s.Order = p.matching.order
+	}
 	for _, in := range p.events {
 		s.States++
 		s.Tasks += in.state.Tasks()
@@ -63,8 +68,8 @@ func (p *plugin) status() Status {
 		s.Totals.Add(p.pool.Counters())
 	}
 	if p.queue != nil {
-		waiting, dropped, lost := p.queue.counts()
-		s.Queued, s.Lost = waiting, lost
+		waiting, busy, dropped, lost := p.queue.counts()
+		s.Queued, s.Handling, s.Lost = waiting, busy, lost
 		s.Dropped += dropped
 	}
 	if last := p.last.Load(); last != nil {

@@ -30,6 +30,32 @@ func (k *Kernel) ScanU8(q *QueriesU8, query int, blocks []byte, consts []int32, 
 	k.scanU8(single, blocks, consts, limit, values, masks)
 }
 
+// ListU8 is ScanU8 for blocks that lie apart: those whose numbers among blocks
+// are list[:len(masks)]. What comes behind them in the list is prefetched, for
+// the next call, where that gains anything.
+//
+// It panics as ScanU8 does, and when a number is not below that of blocks.
+func (k *Kernel) ListU8(q *QueriesU8, query int, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16) {
+	k.checkForm(q)
+	single := q.single(query)
+	size := q.lines * line
+	checkScan(q.lines, len(consts)/BlockRows, len(blocks), len(consts), len(consts), BlockRows)
+	checkList(list, len(masks), len(consts)/BlockRows, len(values))
+	done := 0
+	if n := len(masks) &^ 3; n > 0 && k.listU8 != nil {
+		k.listU8(single, blocks, consts, list, limit, values, masks[:n])
+		done = n
+	}
+	for i := done; i < len(masks); i++ {
+		b := int(list[i])
+		k.scanU8(single, blocks[b*size:][:size], consts[b*BlockRows:][:BlockRows], limit, values[i*BlockRows:][:BlockRows], masks[i:i+1])
+	}
+}
+
+// ListShare returns the share of all blocks from which scanning all is faster
+// than ListU8 over some, as measured with blocks of 8 KiB from memory.
+func (k *Kernel) ListShare() float64 { return k.share }
+
 // TileU8 compares the queries of group g with the rows of a tile, as ScanU8 does.
 // limits are those of the group's queries. When next is not nil, its blocks are
 // brought into the L2 cache on the way. In a pass over a tile from memory, name
@@ -98,10 +124,6 @@ func tile[W uint32 | float32, C int32 | float32](q *queries[W], g int, t *Tile[C
 	hits.trim(count, t.count)
 }
 
-// Prefetch begins to bring a block into the cache, for a scan of blocks that are
-// not neighbours: ask for a block one or two scans before its own.
-func (k *Kernel) Prefetch(block []byte) { k.prefetch(block) }
-
 // checkForm panics when q is for kernels that read other words.
 func (k *Kernel) checkForm(q *QueriesU8) {
 	if q.words != k.wordsU8 {
@@ -114,6 +136,18 @@ func checkScan(lines, count, blocks, consts, values, constsOfBlock int) {
 	if blocks != count*lines*line || consts != count*constsOfBlock || values != count*BlockRows {
 		panic(fmt.Sprintf("simd: %d bytes, %d constants, %d values are not %d blocks of %d bytes",
 			blocks, consts, values, count, lines*line))
+	}
+}
+
+// checkList stands between the caller and assembly that trusts the numbers.
+func checkList(list []uint32, count, blocks, values int) {
+	if count > len(list) || values != count*BlockRows {
+		panic(fmt.Sprintf("simd: %d values of %d blocks of a list of %d", values, count, len(list)))
+	}
+	for _, b := range list {
+		if int(b) >= blocks {
+			panic(fmt.Sprintf("simd: block %d of %d", b, blocks))
+		}
 	}
 }
 

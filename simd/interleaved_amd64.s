@@ -448,6 +448,198 @@ sum:
 done:
 	RET
 
+// func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·listU8VNNI(SB), NOSPLIT, $0-152
+	VBROADCASTSS limit+96(FP), Z0
+	XORQ         AX, AX
+
+group:
+	MOVQ masks_len+136(FP), CX
+	CMPQ AX, CX
+	JAE  done
+	MOVQ list_base+72(FP), CX
+	MOVQ list_len+80(FP), DX
+	SUBQ $+4, DX
+	LEAQ 4(AX), BX
+	CMPQ BX, DX
+	JLE  addresses
+	MOVQ DX, BX
+
+addresses:
+	MOVL   (CX)(AX*4), DX
+	MOVQ   query_len+8(FP), SI
+	SHLQ   $0x06, SI
+	IMULQ  SI, DX
+	MOVQ   blocks_base+24(FP), SI
+	ADDQ   SI, DX
+	MOVL   4(CX)(AX*4), SI
+	MOVQ   query_len+8(FP), DI
+	SHLQ   $0x06, DI
+	IMULQ  DI, SI
+	MOVQ   blocks_base+24(FP), DI
+	ADDQ   DI, SI
+	MOVL   8(CX)(AX*4), DI
+	MOVQ   query_len+8(FP), R8
+	SHLQ   $0x06, R8
+	IMULQ  R8, DI
+	MOVQ   blocks_base+24(FP), R8
+	ADDQ   R8, DI
+	MOVL   12(CX)(AX*4), R8
+	MOVQ   query_len+8(FP), R9
+	SHLQ   $0x06, R9
+	IMULQ  R9, R8
+	MOVQ   blocks_base+24(FP), R9
+	ADDQ   R9, R8
+	MOVL   (CX)(BX*4), R9
+	MOVQ   query_len+8(FP), R10
+	SHLQ   $0x06, R10
+	IMULQ  R10, R9
+	MOVQ   blocks_base+24(FP), R10
+	ADDQ   R10, R9
+	MOVL   4(CX)(BX*4), R10
+	MOVQ   query_len+8(FP), R11
+	SHLQ   $0x06, R11
+	IMULQ  R11, R10
+	MOVQ   blocks_base+24(FP), R11
+	ADDQ   R11, R10
+	MOVL   8(CX)(BX*4), R11
+	MOVQ   query_len+8(FP), R12
+	SHLQ   $0x06, R12
+	IMULQ  R12, R11
+	MOVQ   blocks_base+24(FP), R12
+	ADDQ   R12, R11
+	MOVL   12(CX)(BX*4), CX
+	MOVQ   query_len+8(FP), BX
+	SHLQ   $0x06, BX
+	IMULQ  BX, CX
+	MOVQ   blocks_base+24(FP), BX
+	ADDQ   BX, CX
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+	MOVQ   query_base+0(FP), BX
+	MOVQ   query_len+8(FP), R12
+	SHRQ   $0x01, R12
+	MOVQ   R12, R14
+	MOVQ   R12, R13
+	SHLQ   $0x02, R13
+	SHLQ   $0x06, R12
+	XORQ   R15, R15
+	TESTQ  R14, R14
+	JZ     odd
+
+line:
+	VMOVDQU64     (DX)(R15*1), Z9
+	VPDPBUSD.BCST (BX), Z9, Z1
+	VMOVDQU64     (DX)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z2
+	PREFETCHT1    (R9)(R15*1)
+	PREFETCHT1    (R9)(R12*1)
+	VMOVDQU64     (SI)(R15*1), Z9
+	VPDPBUSD.BCST (BX), Z9, Z3
+	VMOVDQU64     (SI)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z4
+	PREFETCHT1    (R10)(R15*1)
+	PREFETCHT1    (R10)(R12*1)
+	VMOVDQU64     (DI)(R15*1), Z9
+	VPDPBUSD.BCST (BX), Z9, Z5
+	VMOVDQU64     (DI)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z6
+	PREFETCHT1    (R11)(R15*1)
+	PREFETCHT1    (R11)(R12*1)
+	VMOVDQU64     (R8)(R15*1), Z9
+	VPDPBUSD.BCST (BX), Z9, Z7
+	VMOVDQU64     (R8)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z8
+	PREFETCHT1    (CX)(R15*1)
+	PREFETCHT1    (CX)(R12*1)
+	ADDQ          $+4, BX
+	ADDQ          $+64, R15
+	ADDQ          $+64, R12
+	DECQ          R14
+	JNZ           line
+
+odd:
+	MOVQ          query_len+8(FP), CX
+	TESTQ         $+1, CX
+	JZ            sum
+	VMOVDQU64     (DX)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z1
+	VMOVDQU64     (SI)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z3
+	VMOVDQU64     (DI)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z5
+	VMOVDQU64     (R8)(R12*1), Z9
+	VPDPBUSD.BCST (BX)(R13*1), Z9, Z7
+
+sum:
+	MOVQ      list_base+72(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	MOVQ      values_base+104(FP), BX
+	ADDQ      BX, DX
+	MOVQ      masks_base+128(FP), BX
+	MOVL      (CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VPADDD    Z2, Z1, Z1
+	VMOVDQU32 (SI), Z9
+	VPADDD    Z1, Z1, Z1
+	VPSUBD    Z1, Z9, Z1
+	VPCMPD    $0x06, Z0, Z1, K1
+	VMOVDQU32 Z1, (DX)
+	KNOTW     K1, K1
+	KMOVW     K1, (BX)(AX*2)
+	MOVL      4(CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VPADDD    Z4, Z3, Z3
+	VMOVDQU32 (SI), Z9
+	VPADDD    Z3, Z3, Z3
+	VPSUBD    Z3, Z9, Z3
+	VPCMPD    $0x06, Z0, Z3, K1
+	VMOVDQU32 Z3, 64(DX)
+	KNOTW     K1, K1
+	KMOVW     K1, 2(BX)(AX*2)
+	MOVL      8(CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VPADDD    Z6, Z5, Z5
+	VMOVDQU32 (SI), Z9
+	VPADDD    Z5, Z5, Z5
+	VPSUBD    Z5, Z9, Z5
+	VPCMPD    $0x06, Z0, Z5, K1
+	VMOVDQU32 Z5, 128(DX)
+	KNOTW     K1, K1
+	KMOVW     K1, 4(BX)(AX*2)
+	MOVL      12(CX)(AX*4), CX
+	IMUL3Q    $+64, CX, CX
+	MOVQ      consts_base+48(FP), SI
+	ADDQ      SI, CX
+	VPADDD    Z8, Z7, Z7
+	VMOVDQU32 (CX), Z9
+	VPADDD    Z7, Z7, Z7
+	VPSUBD    Z7, Z9, Z7
+	VPCMPD    $0x06, Z0, Z7, K1
+	VMOVDQU32 Z7, 192(DX)
+	KNOTW     K1, K1
+	KMOVW     K1, 6(BX)(AX*2)
+	ADDQ      $+4, AX
+	JMP       group
+
+done:
+	VZEROUPPER
+	RET
+
 // func tileU8x2AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 // Requires: AVX, AVX2, MMX+
 TEXT ·tileU8x2AVX2(SB), NOSPLIT, $0-72
@@ -2657,24 +2849,4 @@ advance:
 	KNOTQ        K1, K1
 	KMOVQ        K1, 40(DX)
 	VZEROUPPER
-	RET
-
-// func prefetchLines(block []byte)
-// Requires: MMX+
-TEXT ·prefetchLines(SB), NOSPLIT, $0-24
-	MOVQ block_base+0(FP), AX
-	MOVQ block_len+8(FP), CX
-
-lines:
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	PREFETCHT0 128(AX)
-	PREFETCHT0 192(AX)
-	PREFETCHT0 256(AX)
-	PREFETCHT0 320(AX)
-	PREFETCHT0 384(AX)
-	PREFETCHT0 448(AX)
-	ADDQ       $0x00000200, AX
-	SUBQ       $0x00000200, CX
-	JG         lines
 	RET

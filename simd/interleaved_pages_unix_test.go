@@ -15,13 +15,15 @@ func at[T any](b []byte, side int) *T {
 
 // fences are pages between others that nobody may touch, for all that a kernel
 // reads or writes.
-type fences struct{ blocks, consts, packed, values, masks, limits, hits []byte }
+type fences struct{ blocks, consts, packed, values, masks, limits, hits, list, listed []byte }
+
+const blocksMax = TileBlocks
 
 func TestNothingOutsideOfBlocksIsTouched(t *testing.T) {
-	const blocksMax = TileBlocks
 	f := fences{
 		fenced(t, blocksMax*BlockBytesF32(lengthMax)), fenced(t, blocksMax*4*TermsF32), fenced(t, 2*4*2*GroupMax*lengthMax),
-		fenced(t, 4*TileRows), fenced(t, 2*blocksMax), fenced(t, 4*GroupMax), fenced(t, int(unsafe.Sizeof(HitsU8{}))),
+		fenced(t, 4*TileRows), fenced(t, 2*blocksMax), fenced(t, 4*GroupMax), fenced(t, int(unsafe.Sizeof(HitsU8{}))), fenced(t, 2*4*blocksMax),
+		fenced(t, 4*blocksMax*BlockRows),
 	}
 	r := seeded(41)
 	eachKernel(t, func(t *testing.T, k *Kernel) {
@@ -60,6 +62,7 @@ func fencedU8(t *testing.T, k *Kernel, f *fences, q QueriesU8, count, blocks, si
 	alone.packed = alone.packed[:count*q.lines*q.words]
 	move(&alone.queries, f.packed, side)
 	k.ScanU8(&alone, count-1, data, consts, 0, out, masks)
+	fencedList(t, k, f, alone, count-1, data, consts, out, side)
 	move(&q.queries, f.packed, side)
 	var tile TileU8
 	for b := range blocks {
@@ -70,6 +73,23 @@ func fencedU8(t *testing.T, k *Kernel, f *fences, q QueriesU8, count, blocks, si
 	for row, want := range out {
 		if got := hits.Values[count-1][row]; got != want {
 			t.Fatalf("%d queries, %d blocks of %d bytes, row %d: tile %d, scan %d", count, blocks, size, row, got, want)
+		}
+	}
+}
+
+// fencedList compares with a scan: values are those of it.
+func fencedList(t *testing.T, k *Kernel, f *fences, q QueriesU8, query int, data []byte, consts, values []int32, side int) {
+	t.Helper()
+	blocks := len(consts) / BlockRows
+	list := ends[uint32](f.list, 2*blocksMax)[side]
+	for i := range list {
+		list[i] = uint32(i % blocks)
+	}
+	out, masks := ends[int32](f.listed, blocksMax*BlockRows)[side], ends[uint16](f.masks, blocksMax)[side]
+	k.ListU8(&q, query, data, consts, list, 0, out, masks)
+	for i, got := range out {
+		if want := values[i%len(values)]; got != want {
+			t.Fatalf("%d blocks of %d bytes, row %d: list %d, scan %d", blocks, len(data)/blocks, i, got, want)
 		}
 	}
 }

@@ -28,6 +28,12 @@ func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, valu
 //go:noescape
 func scanF32AVX512(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16)
 
+// listU8VNNI compares one query with a multiple of four blocks, by their numbers.
+// It prefetches what is behind them in the list. The caller has checked the sizes.
+//
+//go:noescape
+func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
+
 // tileU8x2AVX2 compares 2 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //
@@ -99,8 +105,3 @@ func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 //
 //go:noescape
 func tileF32x6AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
-
-// prefetchLines brings a block into the cache.
-//
-//go:noescape
-func prefetchLines(block []byte)

@@ -96,6 +96,34 @@ func checkScanU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 	}
 }
 
+// checkListU8 scans some blocks, of which some come again, with query i of
+// queries; ahead more stand behind them in the list.
+func checkListU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, i int, query []uint8, count, ahead int) {
+	t.Helper()
+	list, want := make([]uint32, count+ahead), make([]int32, 0, count*BlockRows)
+	for place := range list {
+		list[place] = uint32(r.IntN(len(s.rows) / BlockRows))
+	}
+	for _, b := range list[:count] {
+		for row := range BlockRows {
+			want = append(want, s.value(query, int(b)*BlockRows+row))
+		}
+	}
+	values, masks := make([]int32, len(want)+2), make([]uint16, count+2)
+	values[0], values[len(want)+1], masks[0], masks[count+1] = 77, 77, 77, 77
+	limit := limitOf(r, append(want, 0))
+	k.ListU8(q, i, s.blocks, s.consts, list, limit, values[1:len(want)+1], masks[1:count+1])
+	if values[0] != 77 || values[len(want)+1] != 77 || masks[0] != 77 || masks[count+1] != 77 {
+		t.Fatalf("%d dimensions: wrote outside", s.dims)
+	}
+	for row, w := range want {
+		hit := masks[1+row/BlockRows]>>(row%BlockRows)&1 == 1
+		if got := values[1+row]; got != w || hit != (w <= limit) {
+			t.Fatalf("%d dimensions, list %v + %d, row %d: %d, hit %v, want %d, limit %d", s.dims, list[:count], ahead, row, got, hit, w, limit)
+		}
+	}
+}
+
 // checkTileU8 runs every group over the blocks that order names.
 func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, queries [][]uint8, order []int) {
 	t.Helper()
@@ -158,6 +186,7 @@ func TestInterleavedU8(t *testing.T) {
 			k.PackU8(&q, queries)
 			i := r.IntN(count)
 			checkScanU8(t, k, r, s, &q, i, queries[i])
+			checkListU8(t, k, r, s, &q, i, queries[i], 4*(n%2)+r.IntN(4), r.IntN(6))
 			order := r.Perm(blocks)
 			checkTileU8(t, k, r, s, &q, queries, order[:min(len(order), TileBlocks)])
 		}
@@ -177,6 +206,7 @@ func TestInterleavedU8Shapes(t *testing.T) {
 				k.PackU8(&q, queries)
 				for i, query := range queries {
 					checkScanU8(t, k, r, s, &q, i, query)
+					checkListU8(t, k, r, s, &q, i, query, count, i)
 				}
 				for _, order := range [][]int{{8}, {3, 3}, {7, 1, 0}, {0, 1, 2, 3}, {8, 2, 5, 2}} {
 					checkTileU8(t, k, r, s, &q, queries, order)
@@ -219,6 +249,7 @@ func TestInterleavedU8Extremes(t *testing.T) {
 				s := blocksOf(make([]byte, BlockBytesU8(n)), rows, constOf)
 				for i, query := range queries {
 					checkScanU8(t, k, r, s, &q, i, query)
+					checkListU8(t, k, r, s, &q, i, query, 4, 0)
 				}
 				checkTileU8(t, k, r, s, &q, queries, []int{0})
 			}
@@ -291,6 +322,21 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 		refused("constants", scan(&q, 0, 2, 2*192, 31, 32))
 		refused("values", scan(&q, 0, 2, 2*192, 32, 33))
 		refused("blocks", scan(&q, 0, 1, 2*192, 32, 32))
+		list := func(q *QueriesU8, query, bytes, consts, values, masks int, list ...uint32) func() {
+			return func() {
+				k.ListU8(q, query, make([]byte, bytes), make([]int32, consts), list, 0, make([]int32, values), make([]uint16, masks))
+			}
+		}
+		list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 1, 0)()
+		list(&q, 1, 0, 0, 0, 0)()
+		refused("no such query of a list", list(&q, 2, 2*192, 32, 64, 4, 1, 0, 1, 1))
+		refused("a list and another form", list(&other, 0, 2*192, 32, 64, 4, 1, 0, 1, 1))
+		refused("a list's bytes", list(&q, 0, 2*192-1, 32, 64, 4, 1, 0, 1, 1))
+		refused("a list's constants", list(&q, 0, 2*192, 33, 64, 4, 1, 0, 1, 1))
+		refused("a list's values", list(&q, 0, 2*192, 32, 63, 4, 1, 0, 1, 1))
+		refused("a list's length", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1))
+		refused("a list's number", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 2))
+		refused("a number ahead", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 1, 2))
 		tile := func(q *QueriesU8, g, blocks, bytes, consts int) func() {
 			return func() {
 				var tile TileU8
@@ -322,11 +368,12 @@ func TestInterleavedAllocatesNothing(t *testing.T) {
 		var q QueriesU8
 		k.PackU8(&q, queries)
 		tile, limits, hits := new(TileU8), new([GroupMax]int32), new(HitsU8)
-		values, masks := make([]int32, 4*BlockRows), make([]uint16, 4)
+		values, masks, list := make([]int32, 4*BlockRows), make([]uint16, 4), []uint32{3, 1, 2, 0}
 		if got := testing.AllocsPerRun(10, func() {
 			k.PackU8(&q, queries[:7])
 			k.PackU8(&q, queries)
 			k.ScanU8(&q, 8, s.blocks, s.consts, 0, values, masks)
+			k.ListU8(&q, 8, s.blocks, s.consts, list, 0, values, masks)
 			tile.Reset()
 			for b := range 4 {
 				tile.Add(s.block(b))

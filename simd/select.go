@@ -29,10 +29,10 @@ var kernels = append([]*Kernel{{
 	wordsU8:      1,
 	packU8:       packBytes,
 	scanU8:       scanU8Generic,
+	share:        1,
 	tileU8:       tileFuncs[uint32, int32]{2: tileU8Generic, 4: tileU8Generic, 6: tileU8Generic},
 	scanF32:      scanF32Generic,
 	tileF32:      tileFuncs[float32, float32]{2: tileF32Generic, 4: tileF32Generic, 6: tileF32Generic},
-	prefetch:     func([]byte) {},
 	probes:       probes{probeStreamGeneric, probeU8Generic, probeF32Generic, 1, 1},
 }}, nativeKernels()...)
 

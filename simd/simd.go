@@ -49,16 +49,21 @@ type Kernel struct {
 	wordsU8 int // of a packed uint8 query for each line of a block
 	packU8  func(dst []uint32, query []uint8)
 	scanU8  scanFunc[uint32, int32]
+	listU8  listFunc // nil: none
+	share   float64  // see ListShare
 	tileU8  tileFuncs[uint32, int32]
 	scanF32 scanFunc[float32, float32]
 	tileF32 tileFuncs[float32, float32]
 
-	prefetch func(block []byte)
-	probes   probes
+	within withinFuncs
+	probes probes
 }
 
 // scanFunc is ScanU8 or ScanF32 after its checks.
 type scanFunc[W uint32 | float32, C int32 | float32] func(query []W, blocks []byte, consts []C, limit C, values []C, masks []uint16)
+
+// listFunc is ListU8 for a multiple of four blocks, after its checks.
+type listFunc func(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
 
 // tileFuncs are TileU8 or TileF32 after their checks, by the width of the tile.
 // next is nil or has what shall be prefetched.

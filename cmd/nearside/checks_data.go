@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nearside/matcher/memory"
 	"nearside/matcher/store"
 )
 
@@ -30,7 +31,29 @@ func dataChecks(dir string) []check {
 	default:
 		c.Value = fmt.Sprintf("%s: format %d, %d commits, %s", info.Dir, info.Format, info.Commits, showBytes(uint64(info.Bytes)))
 	}
-	return []check{c, freeDisk(info.Dir)}
+	checks := []check{c}
+	if info.Exists && info.Fault == nil {
+		checks = append(checks, segments(info.Cache, info.InUse))
+	}
+	return append(checks, freeDisk(info.Dir))
+}
+
+// segments looks at the copy from which the next start is fast.
+func segments(dir string, inUse bool) check {
+	c := check{Name: "segments", State: stateOK}
+	s, err := memory.InspectSegments(dir)
+	switch {
+	case err != nil && inUse:
+		c.Value = "being written"
+	case err != nil:
+		c.State, c.Value = stateWarn, err.Error()
+		c.Advice = "nothing is lost: the next start reads everything from the database, which takes longer, and makes them again"
+	case s.Files == 0:
+		c.Value = "none; the next start reads everything from the database"
+	default:
+		c.Value = fmt.Sprintf("%d files, %d rows, %s", s.Files, s.Rows, showBytes(uint64(s.Bytes)))
+	}
+	return c
 }
 
 // freeDisk looks at the file system of dir, or of where it would be made.

@@ -10,12 +10,14 @@ import (
 	"os/signal"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
 	"nearside/internal/config"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
+	"nearside/lua"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/route"
@@ -36,7 +38,7 @@ func (*serveCmd) Help() string {
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads limits and the log level again.`
+When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads plugins, limits and the log level again.`
 }
 
 // read reads the configuration, now or again.
@@ -75,8 +77,11 @@ func (c *serveCmd) Run(s *system) error {
 			return
 		}
 		level.Set(next.Log.Level)
-		svc.reload(&next)
-		log.Info("limits and log level reloaded")
+		if err := svc.reload(s.ctx, &next); err != nil {
+			log.Error("plugins not reloaded", "error", err)
+			return
+		}
+		log.Info("plugins, limits and log level reloaded")
 	})
 }
 
@@ -86,9 +91,11 @@ type service struct {
 	registry *matcher.Registry
 	memory   *memory.Memory
 	store    *store.Store
+	plugins  atomic.Pointer[lua.Host] // nil until it is there
 	server   *server.Server
 	sweeper  *sweeper
 	meta     []matcher.MetaField // declared when the program started
+	watch    bool                // whether changes of plugins reload them
 	grace    time.Duration       // for requests under way at the end
 }
 
@@ -111,12 +118,14 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		return nil, err
 	}
 	points := telemetry.New(versionText(), telemetry.Gauges{
-		Rows:   func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
-		Lists:  func() int { return s.memory.Stats().Lists },
-		Memory: func() int64 { return s.memory.Stats().Bytes },
+		Rows:    func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
+		Lists:   func() int { return s.memory.Stats().Lists },
+		Memory:  func() int64 { return s.memory.Stats().Bytes },
+		Workers: func() int { return s.memory.Stats().Workers },
 	})
+	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}}
 	s.store, err = store.Open(ctx, store.Options{
-		Dir: cfg.DataDir, Applier: s.memory, Observer: points, Warn: log.Warn,
+		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: observers, Warn: log.Warn,
 		Check: func() error { return checkVersions(s.memory.Misfits()) },
 	})
 	if err != nil {
@@ -125,14 +134,20 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, s.store.Close())
-			s.memory.Close()
+			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
 	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
+	host, err := s.openPlugins(ctx, cfg, points)
+	if err != nil {
+		return nil, err
+	}
+	s.plugins.Store(host)
 	s.server, err = server.New(server.Options{
-		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Observer: points, Log: log, Metrics: points.WriteText,
-		Router:  route.New(route.Options{Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Observer: points}),
+		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Plugins: host, Observer: observers, Log: log, Metrics: points.WriteText,
+		Router: route.New(route.Options{
+			Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Plugins: host, Observer: observers,
+		}),
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
 		Limits:  s.limits(cfg),
 	})
@@ -169,9 +184,14 @@ func (s *service) limits(cfg *config.Config) server.Limits {
 	}
 }
 
-func (s *service) reload(cfg *config.Config) {
+// reload takes what can change while the service runs. Plugins that cannot be
+// loaded leave the running ones as they are.
+func (s *service) reload(ctx context.Context, cfg *config.Config) error {
 	s.memory.SetBytesMax(cfg.Limits.Memory)
 	s.server.Reload(s.limits(cfg))
+	host := s.plugins.Load()
+	host.Configure(cfg.Plugins.Dir, cfg.Plugins.Active, cfg.Plugins.Settings)
+	return host.Reload(ctx)
 }
 
 // run serves until ctx ends, then lets the requests under way end and closes
@@ -179,12 +199,10 @@ func (s *service) reload(cfg *config.Config) {
 func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
 	served := make(chan error, 1)
 	go func() { served <- s.server.Run() }()
-	sweeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	swept := make(chan struct{})
-	go func() {
-		defer close(swept)
-		s.sweeper.run(sweeping)
-	}()
+	watching, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	watched := s.watchPlugins(watching)
+	swept := s.sweeper.start(watching)
 	s.log.Info("listening on http://" + s.server.Addr().String())
 	var err error
 	for running := true; running; {
@@ -204,10 +222,23 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 			running = false
 		}
 	}
-	stop()
+	unwatch()
+	<-watched
 	<-swept
+	err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
+	s.log.Info("stopped")
+	return err
+}
+
+// close ends what there is below the server, top down.
+func (s *service) close(ctx context.Context) error {
+	var err error
+	if host := s.plugins.Load(); host != nil {
+		grace, cancel := context.WithTimeout(ctx, s.grace)
+		defer cancel()
+		err = host.Close(grace)
+	}
 	err = errors.Join(err, s.store.Close())
 	s.memory.Close()
-	s.log.Info("stopped")
 	return err
 }

@@ -26,6 +26,16 @@ type sweeper struct {
 	failing   bool // the last sweep did, and was logged
 }
 
+// start sweeps until ctx ends, and then closes the channel that it returns.
+func (s *sweeper) start(ctx context.Context) <-chan struct{} {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.run(ctx)
+	}()
+	return ended
+}
+
 // run sweeps until ctx ends.
 func (s *sweeper) run(ctx context.Context) {
 	expiry, retention := time.NewTicker(expiryEvery), time.NewTicker(retentionEvery)
@@ -47,7 +57,10 @@ func (s *sweeper) run(ctx context.Context) {
 // note logs the first of several failures: they mostly have one cause, as a
 // full disk.
 func (s *sweeper) note(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil && !s.failing {
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil && !s.failing {
 		s.log.Warn("what has had its time cannot be deleted; it is tried again", "error", err)
 	}
 	s.failing = err != nil

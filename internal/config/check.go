@@ -11,7 +11,7 @@ import (
 )
 
 // metaFieldsMax bounds what every event needs in memory.
-const metaFieldsMax = 32
+const metaFieldsMax = 16
 
 // check returns the faults of values that only show beside each other.
 func (c *Config) check() faults {

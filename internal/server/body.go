@@ -169,6 +169,11 @@ func (x *exchange) body() ([]byte, error) {
 	if err := x.contentType(); err != nil {
 		return nil, err
 	}
+	return x.anyBody()
+}
+
+// anyBody reads the whole body, whatever it is.
+func (x *exchange) anyBody() ([]byte, error) {
 	most := x.limits.BodyBytes
 	tooLarge := matcher.Errorf(matcher.CodeTooLarge, "body: larger than the limit of %d bytes", most)
 	if x.input.length > most {

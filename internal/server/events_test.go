@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -221,4 +222,59 @@ func TestEventRoundTrip(t *testing.T) {
 func sorted(lines string) string {
 	a, b, _ := strings.Cut(strings.TrimSpace(lines), "\n")
 	return min(a, b) + max(a, b)
+}
+
+// TestEventErrors has a line for each error that events and attributes can give
+// and that no other test has.
+func TestEventErrors(t *testing.T) {
+	x := start(t, func(s *settings) { s.limits.FilterValues, s.body, s.line = 3, 4000, 1000 })
+	attribute := "/1/attributes/" + id(1)
+	for path, method := range map[string]string{"/1/events": "POST", attribute: "PUT"} {
+		x.call(method, path, `{`).fault(12001, "byte 1")
+		x.call(method, path, "\x81\xa1\xff\xc0", "Content-Type", "application/msgpack").fault(12001, "UTF-8")
+		x.call(method, path, `{}`, "Content-Type", "text/plain").fault(12027, "text/plain")
+		x.call(method, path, `{}`, "Accept", "text/plain").fault(12028, "text/plain")
+		x.call(method, path, `{"x":"`+strings.Repeat("x", 4000)+`"}`).fault(12029, "4000")
+		x.call(method, path+"?color=red", `{}`).fault(12022, "color")
+	}
+	x.call("POST", "/1/events", event(1, `,"tags":["a","b","c","d"]`)).fault(31007, "tags", "limits.filter_values")
+	x.call("GET", "/1/events?tags=a,b,c,d", "").fault(31007, "tags", "4")
+	x.call("POST", "/1/matcher/bodies", ask(given(of(vBody, 1, 2, 3, 4)), `{"filters":{"origin":"events","meta.shop.floor__in":[1,2,3,4]}}`)).
+		fault(31007, "candidates[0].filters.meta.shop.floor__in", "4")
+	x.call("POST", "/1/matcher/bodies", ask(given(of(9, 1)), all())).fault(12036, "references[0].data.version", "9")
+	x.call("PUT", attribute, `{"descriptor":`+of(9, 1)+`}`).fault(12036, "descriptor.version", "9")
+	x.call("GET", "/1/matcher/bodies", "").fault(12011, "GET").header("Allow", "POST")
+	x.call("POST", "/1/import?origin=events", event(1, `,"user_data":"`+strings.Repeat("x", 1000)+`"`)+"\n"+event(2)+"\n\n"+event(3, `,"mask":"x"`)).status(200).
+		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "4").
+		part("errors.1.detail", `"mask: \"x\" is not a whole number of 0..255"`)
+
+	y := start(t, func(s *settings) { s.memory = 2000 })
+	for n := 0; ; n++ {
+		if a := y.call("POST", "/1/events", event(n)); n > 100 || a.response.StatusCode != http.StatusCreated {
+			a.fault(12052, "limits.memory", "2000")
+			break
+		}
+	}
+	y.call("PUT", "/1/attributes/"+id(1), `{"descriptor":`+of(v4, 1, 2, 3, 4)+`}`).fault(12052, "limits.memory")
+}
+
+// TestEventsInMessagePack stores, reads and matches an event without JSON.
+func TestEventsInMessagePack(t *testing.T) {
+	x := start(t)
+	whole := wholeEvent + `,"face_descriptor":` + of(v4, 1, 0, 0, 0) + `}`
+	headers := []string{"Content-Type", "application/msgpack", "Accept", "application/msgpack"}
+	x.call("POST", "/1/events", packed(t, `[`+whole+`]`), headers...).status(201)
+	x.call("GET", "/1/events/"+id(1)+"?descriptor=1", "").status(200).json(whole)
+	same := func(a *answer, want string) {
+		t.Helper()
+		got, rest := unpack(t, a.body)
+		if len(rest) > 0 || jsonOf(got) != jsonOf(value(t, want)) {
+			t.Errorf("%v\nwant %s", got, want)
+		}
+	}
+	same(x.call("GET", "/1/events/"+id(1)+"?descriptor=1", "", headers...).status(200), whole)
+	set := `{"filters":{"origin":"events","tags":["a"],"meta.vip__eq":true},"limit":1}`
+	same(x.call("POST", "/1/matcher/faces", packed(t, ask(given(of(v4, 1, 0, 0, 0)), set)), headers...).status(201),
+		`[{"reference":{"type":"raw_descriptor","id":"probe"},"matches":[{"filters":{"origin":"events","tags":["a"],"meta.vip__eq":true},
+			"result":[{"event":`+wholeEvent+`},"similarity":1,"distance":0}]}]}]`)
 }

@@ -46,7 +46,7 @@ type exchange struct {
 
 // routeName is the form of a route in metrics and points.
 func routeName(method, path string) string {
-	path = strings.ReplaceAll(strings.TrimPrefix(path, "/1"), ":id", "{id}")
+	path = strings.NewReplacer(":id", "{id}", "*path", "{path}").Replace(strings.TrimPrefix(path, "/1"))
 	return method + ":" + path
 }
 

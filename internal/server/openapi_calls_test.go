@@ -33,6 +33,9 @@ func TestOpenAPILive(t *testing.T) {
 	callLists(t, d)
 	callMatches(t, d, descriptor)
 	callDeletes(t, d)
+	d.call(t, 200, "GET", "/1/plugins", "/1/plugins", "")
+	d.call(t, 200, "POST", "/1/plugins/reload", "/1/plugins/reload", "")
+	d.call(t, 400, "POST", "/1/plugins/reload", "/1/plugins/reload?hard=1", "")
 	for _, path := range []string{"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec"} {
 		d.call(t, 200, "GET", path, path, "")
 	}

@@ -35,6 +35,7 @@ type Options struct {
 	Router   *route.Router
 	Memory   *memory.Memory
 	Store    *store.Store
+	Plugins  Plugins
 	Observer matcher.Observer
 	Log      *slog.Logger
 	// Metrics writes the metrics in the form that accept asks for and returns
@@ -218,6 +219,12 @@ func (s *Server) routes() {
 
 	s.handle("POST", "/1/import", operation{run: s.importObjects, query: query{"origin", "list_id"}})
 	s.handle("GET", "/1/export", operation{run: s.exportObjects, filters: true, plain: true})
+
+	s.handle("GET", "/1/plugins", operation{run: s.listPlugins})
+	s.handle("POST", "/1/plugins/reload", operation{run: s.reloadPlugins})
+	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+		s.handle(method, "/plugins/*path", operation{run: s.pluginRoute, anyKey: true, plain: true})
+	}
 
 	s.handle("GET", "/version", operation{run: s.version})
 	s.handle("GET", "/healthcheck", operation{run: s.healthcheck, query: query{"include_luna_services"}})

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,6 +23,7 @@ import (
 
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
+	"nearside/lua"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/route"
@@ -71,6 +74,7 @@ type settings struct {
 	timeout    time.Duration
 	memory     int64
 	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
+	plugins    map[string]string                     // sources by name; all are active
 }
 
 // service is a running server and a client of it.
@@ -79,11 +83,13 @@ type service struct {
 	address string
 	server  *server.Server
 	memory  *memory.Memory
-	limits  server.Limits // to change and Reload; they share nothing with those in force
-	log     *buffer
-	spec    *spec
-	client  *http.Client
-	stop    func(context.Context) error // Shutdown, once
+	// pluginDir is the folder of the plugins.
+	pluginDir string
+	limits    server.Limits // to change and Reload; they share nothing with those in force
+	log       *buffer
+	spec      *spec
+	client    *http.Client
+	stop      func(context.Context) error // Shutdown, once
 }
 
 // start runs a server on a free port, until the test ends.
@@ -106,6 +112,19 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	objects := must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: points}))
 	t.Cleanup(func() { check(t, objects.Close()) })
 	log := &buffer{}
+	x := &service{TB: t, pluginDir: t.TempDir(), log: log}
+	for name, source := range set.plugins {
+		x.writePlugin(name, source)
+	}
+	var host *lua.Host
+	observers := matcher.Observers{points, &telemetry.Points{
+		Emit: func(event string, value func() any) { host.Emit(event, value) }, Listens: func(event string) bool { return host.Listens(event) },
+	}}
+	host = must(lua.New(t.Context(), lua.Options{
+		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Services: lua.Services{Matching: mem},
+		Log: slog.New(slog.NewTextHandler(log, nil)),
+	}))
+	t.Cleanup(func() { check(t, host.Close(context.Background())) })
 	limits := func() server.Limits {
 		return server.Limits{
 			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits, MetaFields: metaFields},
@@ -114,17 +133,15 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		}
 	}
 	srv := must(server.New(server.Options{
-		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Observer: points, Metrics: points.WriteText,
+		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Plugins: host, Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Observer: points}),
+		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Plugins: host, Observer: observers}),
 		Limits: limits(),
 	}))
-	x := &service{
-		TB: t, address: srv.Addr().String(), server: srv, memory: mem, limits: limits(), log: log, spec: newSpec(t),
-		client: &http.Client{
-			Transport:     &http.Transport{DisableCompression: true},
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
+	x.client = &http.Client{
+		Transport:     &http.Transport{DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	served := make(chan error, 1)
 	go func() { served <- srv.Run() }()

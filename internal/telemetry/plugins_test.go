@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -155,7 +156,7 @@ ns.route("GET", "/hit", function(req) c:add(1, {n = req.query.n}) return 200 end
 	for g := range goroutines {
 		work.Go(func() {
 			for i := range each {
-				r := lua.Request{Method: "GET", Path: "/p/hit", Query: map[string]string{"n": fmt.Sprint(i % 3)}}
+				r := lua.Request{Method: "GET", Path: "/p/hit", Query: map[string]string{"n": strconv.Itoa(i % 3)}}
 				if _, err := h.Serve(context.Background(), r); err != nil {
 					t.Error(err)
 				}

@@ -3,9 +3,11 @@ package memory
 import (
 	"math"
 	"runtime"
+	"sync/atomic"
 	"unsafe"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // chunkRowsMax is the rows of a chunk, which is what 16 bits count: a chunk is
@@ -48,10 +50,15 @@ type chunk struct {
 
 	events  *eventColumns  // of events
 	expires []matcher.Time // of attributes
+
+	segment atomic.Pointer[segment] // the newest file with rows of the chunk; nil: there is none
 }
 
-// zoneRows is the rows of a zone.
-const zoneRows = 1024
+// zoneRows is the rows of a zone, zoneBlocks its blocks.
+const (
+	zoneRows   = 1024
+	zoneBlocks = zoneRows / simd.BlockRows
+)
 
 // zone is the range of a column in a part of a chunk.
 type zone struct{ min, max matcher.Time }
@@ -118,8 +125,9 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// set writes row i, which no snapshot shows yet, but for its details.
-func (c *chunk) set(i int, o *matcher.Object, account uint32) {
+// set writes row i, which no snapshot shows yet, but for its details. meta is
+// what an event has, parsed.
+func (c *chunk) set(i int, o *matcher.Object, account uint32, meta any) {
 	for t, v := range c.versions {
 		if v != nil {
 			c.slabs[t].put(i, o.Descriptors[t].Data)
@@ -135,7 +143,7 @@ func (c *chunk) set(i int, o *matcher.Object, account uint32) {
 	}
 	switch c.layout.origin {
 	case matcher.Events:
-		c.events.set(i, o, c.layout.meta)
+		c.events.set(i, o, c.layout.meta, meta)
 	case matcher.Attributes:
 		c.expires[i] = o.Expires
 		if o.Expires == 0 {

@@ -31,7 +31,7 @@ type scanner struct {
 	hits       simd.HitsU8
 	values     [scanBlocks * simd.BlockRows]int32
 	masks      [scanBlocks]uint16
-	blocks     []int // selected blocks of a strip
+	list       []uint32 // selected blocks of a strip
 
 	floats [pieceRows]float32
 }
@@ -43,10 +43,6 @@ const scanBlocks = 32
 func newScanner(k *simd.Kernel) *scanner {
 	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}}
 }
-
-// prefetchBlocks is how many blocks are asked for ahead of one that stands
-// alone: memory takes long to answer, but answers many at once.
-const prefetchBlocks = 1
 
 // do compares the strip of a lease with the references of its jobs.
 func (w *scanner) do(l *lease) (err error) {
@@ -60,7 +56,7 @@ func (w *scanner) do(l *lease) (err error) {
 	if c := l.parts[0].strip.view.slabs[v.Type].coarse; c != nil && c.poor(l.parts[0].strip.lo, l.parts[0].strip.hi) {
 		blocks = false
 	}
-	alone := func(p part) bool { return blocks && !p.strip.dense }
+	alone := func(p part) bool { return blocks && w.sparse(p) }
 	for _, p := range l.parts {
 		if alone(p) {
 			w.compareSparse(p)
@@ -233,10 +229,7 @@ func (w *scanner) scan(s *shown, q, lo, hi int) {
 		}
 		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(s, q, lo*simd.BlockRows), w.values[:n*simd.BlockRows], w.masks[:n])
 		for b, mask := range w.masks[:n] {
-			at := (lo + b) * simd.BlockRows
-			if all := uint64(mask) | s.always(at)>>(at&63)&0xffff; all != 0 {
-				w.take(s, q, at, all, w.values[b*simd.BlockRows:])
-			}
+			w.takeBlock(s, q, lo+b, uint64(mask), w.values[b*simd.BlockRows:])
 		}
 		lo += n
 	}
@@ -252,79 +245,31 @@ func (w *scanner) take(s *shown, q, at int, mask uint64, values []int32) {
 	if selected := m.strip.mask; selected != nil && mask != 0 {
 		mask &= selected[(at-m.strip.lo)>>6] >> (at & 63)
 	}
+	if s.coarse != nil {
+		w.takeCoarse(s, q, at, mask, values)
+		return
+	}
 	w.found = w.found[:0]
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		row := m.strip.base + uint32(at+i)
-		if s.coarse == nil {
-			w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), row})
-		} else {
-			w.found = append(w.found, hit{m.probe.exact(s.row(at + i)), row})
-		}
+		w.found = append(w.found, hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
 	}
 	if len(w.found) > 0 {
 		m.probe.offer(w.found)
 	}
 }
 
-// compareSparse compares the blocks of a strip that have a selected row with
-// the references of one job. A scattered row costs its whole block: 16 rows
-// side by side are what a scan reads anyway.
-func (w *scanner) compareSparse(p part) {
-	w.members = w.members[:0]
-	w.join(p)
-	w.pack(&p.strip.view.slabs[p.job.version.Type])
-	w.blocks = w.blocks[:0]
-	for i, word := range p.strip.mask {
-		for b := 0; word != 0; b, word = b+1, word>>simd.BlockRows {
-			if word&0xffff != 0 {
-				w.blocks = append(w.blocks, p.strip.lo/simd.BlockRows+i*4+b)
-			}
+// takeCoarse compares the rows of mask themselves, unless the bound, which
+// falls with each, has made that unnecessary.
+func (w *scanner) takeCoarse(s *shown, q, at int, mask uint64, values []int32) {
+	m, always := &w.members[q], s.always(at)>>(at&63)
+	limit := w.limit(s, q, at)
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		if values[i] > limit && always>>i&1 == 0 {
+			continue
 		}
-	}
-	s := shown{&p.strip.view.slabs[p.job.version.Type], p.strip.hi}
-	if len(w.members) == 1 {
-		for i := 0; i < len(w.blocks); {
-			j := i + 1
-			for j < len(w.blocks) && w.blocks[j] == w.blocks[j-1]+1 {
-				j++
-			}
-			for ahead := j; ahead < min(j+prefetchBlocks, len(w.blocks)); ahead++ {
-				block, _ := s.block(w.blocks[ahead])
-				w.kernel.Prefetch(block)
-			}
-			w.scan(&s, 0, w.blocks[i], w.blocks[j-1]+1)
-			i = j
-		}
-	} else {
-		for lo := 0; lo < len(w.blocks); {
-			hi := lo + 1 // tiles of one zone
-			for hi < min(lo+simd.TileBlocks, len(w.blocks)) && w.blocks[hi]/scanBlocks == w.blocks[lo]/scanBlocks {
-				hi++
-			}
-			w.compareBlocks(&s, w.blocks[lo:hi])
-			lo = hi
-		}
-	}
-}
-
-// compareBlocks compares up to four blocks, wherever they are, with all
-// queries.
-func (w *scanner) compareBlocks(s *shown, blocks []int) {
-	w.tile.Reset()
-	for _, b := range blocks {
-		w.tile.Add(s.block(b))
-	}
-	for g := range w.queries.Groups() {
-		w.compareTile(s, g, blocks[0]*simd.BlockRows, nil)
-		first, count := w.queries.Group(g)
-		for q := range count {
-			for i, b := range blocks {
-				at := b * simd.BlockRows
-				if mask := (w.hits.Masks[q]>>(i*simd.BlockRows) | s.always(at)>>(at&63)) & 0xffff; mask != 0 {
-					w.take(s, first+q, at, mask, w.hits.Values[q][i*simd.BlockRows:])
-				}
-			}
-		}
+		w.compareRun(s.version, m, at+i, 1, 1)
+		limit = w.limit(s, q, at)
 	}
 }

@@ -2,21 +2,23 @@ package memory
 
 import (
 	"encoding/binary"
-	"hash/maphash"
 
 	"nearside/matcher"
 )
 
-var seed = maphash.MakeSeed()
-
 // hashString returns a hash that is 0 only for the absent (empty) string.
 // Columns of hashes find strings without a pointer per row; who finds one
-// compares the string itself.
+// compares the string itself. Segments keep the hashes, so they are the same in
+// every process: FNV-1a.
 func hashString(s string) uint32 {
 	if s == "" {
 		return 0
 	}
-	return max(1, uint32(maphash.String(seed, s)))
+	h := uint32(2166136261)
+	for i := range len(s) {
+		h = (h ^ uint32(s[i])) * 16777619
+	}
+	return max(1, h)
 }
 
 // arenaBlock is the size of a block of details; a longer record has a block of

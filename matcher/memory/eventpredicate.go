@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // endRange passes events that ended in r.
@@ -22,48 +23,27 @@ func endRange(r matcher.Range[matcher.Time]) predicate {
 	return within(func(c *chunk) []matcher.Time { return c.events.end }, lo, hi)
 }
 
-// floatRange passes numbers in r; NaN is in none.
-func floatRange(column func(*chunk) []float64, r matcher.Range[float64]) predicate {
-	lo, hi := math.Inf(-1), math.Inf(1) // stored numbers are finite
+// numberRange passes numbers in r.
+func numberRange(column func(*chunk) []number, r matcher.Range[float64]) predicate {
+	lo, hi := noNumber+1, number(math.MaxInt64)
 	if r.GTE != nil {
-		lo = *r.GTE
+		lo = numberOf(*r.GTE)
 	}
 	if r.LT != nil {
-		hi = *r.LT
+		hi = numberOf(*r.LT) - 1
 	}
-	return predicate{
-		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x < hi },
-		all: func(v *view, words []uint64) {
-			values := column(v.chunk)[:v.n]
-			for w := range words {
-				mask := uint64(0)
-				for i, x := range values[w*64 : min(w*64+64, len(values))] {
-					mask |= (bit(lo <= x) & bit(x < hi)) << i
-				}
-				words[w] &= mask
-			}
-		},
-	}
+	return within(column, lo, hi)
 }
 
 // inBox passes events that happened in b.
 func inBox(b matcher.GeoBox) predicate {
-	near := func(x, y float64) bool {
-		return math.Abs(x-b.Longitude) <= b.LongitudeDelta && math.Abs(y-b.Latitude) <= b.LatitudeDelta
-	}
+	west, east := near(b.Longitude, b.LongitudeDelta)
+	south, north := near(b.Latitude, b.LatitudeDelta)
+	x := within(func(c *chunk) []number { return c.events.longitude }, west, east)
+	y := within(func(c *chunk) []number { return c.events.latitude }, south, north)
 	return predicate{
-		one: func(v *view, i int) bool { return near(v.events.longitude[i], v.events.latitude[i]) },
-		all: func(v *view, words []uint64) {
-			xs, ys := v.events.longitude[:v.n], v.events.latitude[:v.n]
-			for w := range words {
-				mask := uint64(0)
-				part := ys[w*64 : min(w*64+64, len(ys))]
-				for i, x := range xs[w*64:][:len(part)] {
-					mask |= bit(near(x, part[i])) << i
-				}
-				words[w] &= mask
-			}
-		},
+		one: func(v *view, i int) bool { return x.one(v, i) && y.one(v, i) },
+		all: func(k *simd.Kernel, v *view, words []uint64) { x.all(k, v, words); y.all(k, v, words) },
 	}
 }
 
@@ -81,7 +61,7 @@ func tagged(want []string) predicate {
 		}
 		return false
 	}
-	return predicate{one: one, all: func(v *view, words []uint64) {
+	return predicate{one: one, all: func(_ *simd.Kernel, v *view, words []uint64) {
 		mask, named := uint64(0), 0
 		for b, name := range v.tagNames {
 			if _, ok := set[name]; ok {
@@ -92,14 +72,20 @@ func tagged(want []string) predicate {
 		// When all names have bits of their own, tags without one are not there.
 		look := len(v.tagNames) == tagOther && named < len(set)
 		values := v.events.tags[:v.n]
-		for w := range words {
-			pass, other := uint64(0), uint64(0)
-			for i, bits := range values[w*64 : min(w*64+64, len(values))] {
-				pass |= bit(bits&mask != 0) << i
-				other |= bits >> tagOther << i
+		for w, word := range words {
+			if word == 0 {
+				continue
 			}
-			if !look {
-				other = 0
+			part, pass := values[w*64:min(w*64+64, len(values))], uint64(0)
+			for i, bits := range part {
+				x := bits & mask
+				pass |= (x | -x) >> 63 << i // whether x is not 0, without a branch
+			}
+			other := uint64(0)
+			if look {
+				for i, bits := range part {
+					other |= bits >> tagOther << i
+				}
 			}
 			words[w] &= pass | other
 			if other &^= pass; other&words[w] != 0 {
@@ -139,23 +125,18 @@ func (q *query) meta(f *matcher.MetaFilter) predicate {
 }
 
 func metaNumber(field int, f *matcher.MetaFilter) predicate {
-	column := func(c *chunk) []float64 { return c.events.meta[field].numbers }
+	column := func(c *chunk) []number { return c.events.meta[field].numbers }
 	switch f.Op {
 	case matcher.MetaGTE:
-		return floatRange(column, matcher.Range[float64]{GTE: &f.Values[0].Number})
+		return numberRange(column, matcher.Range[float64]{GTE: &f.Values[0].Number})
 	case matcher.MetaLT:
-		return floatRange(column, matcher.Range[float64]{LT: &f.Values[0].Number})
+		return numberRange(column, matcher.Range[float64]{LT: &f.Values[0].Number})
 	}
-	if len(f.Values) == 1 {
-		from := f.Values[0].Number
-		to := math.Nextafter(from, math.Inf(1))
-		return floatRange(column, matcher.Range[float64]{GTE: &from, LT: &to})
+	values := make([]number, len(f.Values))
+	for i, v := range f.Values {
+		values[i] = numberOf(v.Number)
 	}
-	set := make(map[float64]struct{}, len(f.Values))
-	for _, v := range f.Values {
-		set[v.Number] = struct{}{}
-	}
-	return byRow(func(v *view, i int) bool { _, ok := set[column(v.chunk)[i]]; return ok })
+	return oneOf(column, values)
 }
 
 // metaText looks for hashes of texts: those that are wanted, or of a range
@@ -176,8 +157,8 @@ func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
 		if !ok {
 			return predicate{
 				one: test(pass),
-				all: func(v *view, words []uint64) {
-					maskWithin(words, column(v.chunk)[:v.n], 1, math.MaxUint32)
+				all: func(k *simd.Kernel, v *view, words []uint64) {
+					simd.Within(k, words, column(v.chunk)[:v.n], 1, math.MaxUint32)
 					clearUnless(v, words, test(pass))
 				},
 			}
@@ -204,4 +185,40 @@ func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
 		return hashed(column, hashes, nil)
 	}
 	return hashed(column, hashes, test(func(s string) bool { _, ok := set[s]; return ok }))
+}
+
+// eventColumns adds the filters that only events have.
+func (q *query) eventColumns(f *matcher.EventFilter, add func(predicate), texts func(int, []string), ids func(int, []matcher.ID)) {
+	texts(eventSource, f.Sources)
+	ids(eventHandler, f.HandlerIDs)
+	ids(eventStream, f.StreamIDs)
+	texts(eventTrack, f.TrackIDs)
+	texts(eventCity, f.Cities)
+	texts(eventArea, f.Areas)
+	texts(eventDistrict, f.Districts)
+	texts(eventStreet, f.Streets)
+	texts(eventHouse, f.HouseNumbers)
+	ids(eventTopObject, f.TopMatchObjectIDs)
+	texts(eventTopExternal, f.TopMatchExternalIDs)
+	if f.Emotions != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.emotion }, f.Emotions))
+	}
+	if f.Masks != nil {
+		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.mask }, f.Masks))
+	}
+	if !f.EndTime.IsZero() {
+		add(endRange(f.EndTime))
+	}
+	if !f.TopMatchSimilarity.IsZero() {
+		add(numberRange(func(c *chunk) []number { return c.events.similarity }, f.TopMatchSimilarity))
+	}
+	if f.Position != nil {
+		add(inBox(*f.Position))
+	}
+	if f.Tags != nil {
+		add(tagged(f.Tags))
+	}
+	for i := range f.Meta {
+		add(q.meta(&f.Meta[i]))
+	}
 }

@@ -7,14 +7,13 @@ import (
 	"nearside/matcher"
 )
 
-// eventColumns are the columns that only events have, beside hashes. A NaN is
-// an absent number.
+// eventColumns are the columns that only events have, beside hashes.
 type eventColumns struct {
 	end                 []matcher.Time // noTime: absent
 	emotion, mask       []matcher.Small
-	longitude, latitude []float64
-	similarity          []float64 // of the top match
-	tags                []uint64  // a bit for each tag of a row: that of its name in the view, or tagOther
+	longitude, latitude []number
+	similarity          []number // of the top match
+	tags                []uint64 // a bit for each tag of a row: that of its name in the view, or tagOther
 	meta                []metaColumn
 }
 
@@ -34,7 +33,7 @@ const tagOther = 63
 // metaColumn is the column of a declared field of meta; one of its slices is
 // there. A value of another type is absent.
 type metaColumn struct {
-	numbers []float64
+	numbers []number
 	hashes  []uint32 // 0: absent
 	flags   []matcher.Small
 }
@@ -46,15 +45,15 @@ func carveEvents(mem *[]byte, n int, meta []matcher.MetaField) *eventColumns {
 	e := &eventColumns{
 		end:     carve[matcher.Time](mem, n),
 		emotion: carve[matcher.Small](mem, n), mask: carve[matcher.Small](mem, n),
-		longitude: carve[float64](mem, n), latitude: carve[float64](mem, n),
-		similarity: carve[float64](mem, n),
+		longitude: carve[number](mem, n), latitude: carve[number](mem, n),
+		similarity: carve[number](mem, n),
 		tags:       carve[uint64](mem, n),
 	}
 	for _, f := range meta {
 		var c metaColumn
 		switch f.Type {
 		case matcher.MetaNumber:
-			c.numbers = carve[float64](mem, n)
+			c.numbers = carve[number](mem, n)
 		case matcher.MetaString:
 			c.hashes = carve[uint32](mem, n)
 		case matcher.MetaBoolean:
@@ -65,8 +64,8 @@ func carveEvents(mem *[]byte, n int, meta []matcher.MetaField) *eventColumns {
 	return e
 }
 
-// set writes row i, but for its tags.
-func (c *eventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField) {
+// set writes row i, but for its tags; root is its meta, parsed.
+func (c *eventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField, root any) {
 	e := o.Event
 	if e == nil {
 		e = &matcher.Event{}
@@ -76,27 +75,24 @@ func (c *eventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField) {
 		c.end[i] = *e.EndTime
 	}
 	c.emotion[i], c.mask[i] = e.Emotion, e.Mask
-	c.longitude[i], c.latitude[i], c.similarity[i] = math.NaN(), math.NaN(), math.NaN()
+	c.longitude[i], c.latitude[i], c.similarity[i] = noNumber, noNumber, noNumber
 	if p := e.Location.Position; p != nil {
-		c.longitude[i], c.latitude[i] = p.Longitude, p.Latitude
+		c.longitude[i], c.latitude[i] = numberOf(p.Longitude), numberOf(p.Latitude)
 	}
 	if s := e.TopMatch.Similarity; s != nil {
-		c.similarity[i] = *s
+		c.similarity[i] = numberOf(*s)
 	}
-	if len(meta) > 0 {
-		c.setMeta(i, e.Meta, meta)
-	}
+	c.setMeta(i, root, meta)
 }
 
-func (c *eventColumns) setMeta(i int, text string, meta []matcher.MetaField) {
-	root := parseMeta(text)
+func (c *eventColumns) setMeta(i int, root any, meta []matcher.MetaField) {
 	for f := range meta {
 		col, value := &c.meta[f], valueAt(root, meta[f].Path)
 		switch meta[f].Type {
 		case matcher.MetaNumber:
-			col.numbers[i] = math.NaN()
+			col.numbers[i] = noNumber
 			if x, ok := value.(float64); ok {
-				col.numbers[i] = x
+				col.numbers[i] = numberOf(x)
 			}
 		case matcher.MetaString:
 			col.hashes[i] = 0
@@ -106,7 +102,10 @@ func (c *eventColumns) setMeta(i int, text string, meta []matcher.MetaField) {
 		case matcher.MetaBoolean:
 			col.flags[i] = 0
 			if b, ok := value.(bool); ok {
-				col.flags[i] = matcher.SmallOf(uint8(bit(b)))
+				col.flags[i] = matcher.SmallOf(0)
+				if b {
+					col.flags[i] = matcher.SmallOf(1)
+				}
 			}
 		}
 	}
@@ -202,10 +201,11 @@ func (v *view) event(i int) *matcher.Event {
 	if t := c.end[i]; t != noTime {
 		e.EndTime = &t
 	}
-	if x := c.longitude[i]; !math.IsNaN(x) {
-		e.Location.Position = &matcher.Position{Longitude: x, Latitude: c.latitude[i]}
+	if x := c.longitude[i]; x != noNumber {
+		e.Location.Position = &matcher.Position{Longitude: x.float(), Latitude: c.latitude[i].float()}
 	}
-	if s := c.similarity[i]; !math.IsNaN(s) {
+	if x := c.similarity[i]; x != noNumber {
+		s := x.float()
 		e.TopMatch.Similarity = &s
 	}
 	for tag := range tagsIn(v.at(i)) {

@@ -4,16 +4,22 @@ import (
 	"math/bits"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
-// stripBytes is how much of the descriptors a worker takes at once: less than
-// a tenth of a millisecond at memory speed for one reference, so that what
-// comes later is not kept waiting, and much more than it costs to take it.
+// stripBytes is how much a worker reads at once, of descriptors or of their
+// copies: less than a tenth of a millisecond at memory speed for one reference,
+// so that what comes later is not kept waiting, and much more than it costs to
+// take it.
 const stripBytes = 2 << 20
 
 // stripRows returns the rows of a strip of v, a power of two.
 func stripRows(v *matcher.Version) int {
-	rows := max(64, min(1<<14, stripBytes/v.Size()))
+	size := v.Size()
+	if hasBlocks(v) {
+		size = simd.BlockBytesU8(v.Length) / simd.BlockRows
+	}
+	rows := max(64, min(1<<14, stripBytes/size))
 	return 1 << (bits.Len(uint(rows)) - 1)
 }
 
@@ -23,7 +29,7 @@ type strip struct {
 	base   uint32   // row of offset 0 of the chunk
 	lo, hi int      // offsets; lo is a multiple of 64
 	mask   []uint64 // selected rows, from lo; nil: all of them
-	dense  bool     // most blocks have a selected row: all rows are compared
+	share  float64  // of blocks with a selected row
 	taken  bool     // guarded by scheduler.mu
 }
 
@@ -101,13 +107,13 @@ func (j *job) add(v *view, chunk uint32, selected []uint64) {
 	places := make([]int32, (v.n+rows-1)/rows)
 	for p := range places {
 		lo := p * rows
-		s := strip{view: v, base: chunk << 16, lo: lo, hi: min(v.n, lo+rows), dense: true}
+		s := strip{view: v, base: chunk << 16, lo: lo, hi: min(v.n, lo+rows), share: 1}
 		n := s.hi - lo
 		if selected != nil {
 			s.mask = selected[lo/64 : (s.hi+63)/64]
 			blocks := 0
 			n, blocks = count(s.mask)
-			s.dense = blocks*2 >= (s.hi-lo+15)/16
+			s.share = float64(blocks) / float64((s.hi-s.lo+15)/16)
 		}
 		if n == 0 {
 			places[p] = -1
@@ -124,11 +130,14 @@ func (j *job) add(v *view, chunk uint32, selected []uint64) {
 func count(mask []uint64) (rows, blocks int) {
 	for _, w := range mask {
 		rows += bits.OnesCount64(w)
-		for ; w != 0; w >>= 16 {
-			if w&0xffff != 0 {
-				blocks++
-			}
-		}
+		blocks += bits.OnesCount64(blocksOf(w))
 	}
 	return rows, blocks
+}
+
+// blocksOf sets the last bit of every block of 16 rows that has a bit in word,
+// and no other.
+func blocksOf(word uint64) uint64 {
+	const last = 0x8000_8000_8000_8000
+	return (word&^last + ^uint64(last) | word) & last // the sum carries into the last bit, not beyond
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"encoding/binary"
+	"hash/crc32"
 
 	"nearside/matcher"
 )
@@ -76,6 +77,15 @@ func newLayout(o matcher.Origin, meta []matcher.MetaField) *layout {
 // rowOverhead is what a row needs beside its descriptors and its record: its
 // columns, its ID in the map, its bits in lists.
 func (l *layout) rowOverhead() int { return l.columnBytes + 40 }
+
+// sum is a number that changes with the columns that the configuration makes.
+func (l *layout) sum() uint32 {
+	sum := crc32.Checksum([]byte(l.origin.String()), castagnoli)
+	for _, f := range l.meta {
+		sum = crc32.Update(sum, castagnoli, []byte(f.Path+" "+f.Type.String()+"\n"))
+	}
+	return sum
+}
 
 // textsOf appends the texts of the record of o.
 func textsOf(dst []string, o *matcher.Object) []string {

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"maps"
 	"sync"
 
 	"nearside/matcher"
@@ -46,6 +47,29 @@ func (l *lexicon) add(hash uint32, text string) {
 	}
 }
 
+// knows reports whether text is known, or nothing is.
+func (l *lexicon) knows(hash uint32, text []byte) bool {
+	return l.full || l.texts[hash] == string(text)
+}
+
+// merge makes known what other knows. nil knows nothing.
+func (l *lexicon) merge(other *lexicon) {
+	switch {
+	case other == nil || l.full:
+	case other.full:
+		l.full, l.texts, l.clashes = true, nil, nil
+	default:
+		for hash, text := range other.texts {
+			l.add(hash, text)
+		}
+		for hash := range other.clashes {
+			if !l.full {
+				l.clashes[hash] = true
+			}
+		}
+	}
+}
+
 // find says whether text may be there, and whether its hash is that of no
 // other text.
 func (l *lexicon) find(hash uint32, text string) (maybe, exact bool) {
@@ -68,11 +92,7 @@ func (l *lexicon) all() (texts map[uint32]string, ok bool) {
 	if l.full || len(l.clashes) > 0 {
 		return nil, false
 	}
-	texts = make(map[uint32]string, len(l.texts))
-	for hash, text := range l.texts {
-		texts[hash] = text
-	}
-	return texts, true
+	return maps.Clone(l.texts), true
 }
 
 // lexicons are those of the columns of events that have one.
@@ -95,8 +115,37 @@ func newLexicons(meta []matcher.MetaField) lexicons {
 	return l
 }
 
-// add makes the texts of an event known.
-func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField) {
+// addRow makes the texts of a row of events known, which its columns have the
+// hashes of.
+func (l *lexicons) addRow(v *view, i int) {
+	rest := v.at(i)
+	for f, lex := range l.texts {
+		var s []byte
+		if s, rest = text(rest); lex != nil && len(s) > 0 && !lex.knows(v.hashes[f][i], s) {
+			lex.add(v.hashes[f][i], string(s))
+		}
+	}
+	for f := range l.meta {
+		if l.meta[f] != nil && v.events.meta[f].hashes[i] != 0 {
+			meta, _ := text(rest)
+			l.addMeta(parseMeta(string(meta)), v.layout.meta)
+			return
+		}
+	}
+}
+
+// merge makes known what other knows. Nobody may use l meanwhile.
+func (l *lexicons) merge(other *lexicons) {
+	for f := range l.texts {
+		l.texts[f].merge(other.texts[f])
+	}
+	for f := range other.meta {
+		l.meta[f].merge(other.meta[f])
+	}
+}
+
+// add makes the texts of an event known; root is its meta, parsed.
+func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField, root any) {
 	var texts [textsMax]string
 	all := textsOf(texts[:0], o)
 	for f, lex := range l.texts {
@@ -104,17 +153,13 @@ func (l *lexicons) add(o *matcher.Object, meta []matcher.MetaField) {
 			lex.add(hashString(all[f]), all[f])
 		}
 	}
-	l.addMeta(all[eventMeta], meta)
+	l.addMeta(root, meta)
 }
 
-func (l *lexicons) addMeta(text string, meta []matcher.MetaField) {
-	var root any
+func (l *lexicons) addMeta(root any, meta []matcher.MetaField) {
 	for i, lex := range l.meta {
-		if lex == nil || text == "" {
+		if lex == nil {
 			continue
-		}
-		if root == nil {
-			root = parseMeta(text)
 		}
 		if s, ok := valueAt(root, meta[i].Path).(string); ok {
 			lex.add(hashPresent(s), s)

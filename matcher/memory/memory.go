@@ -22,10 +22,12 @@ type Options struct {
 	// MetaFields are the fields of meta that events can be filtered on.
 	MetaFields []matcher.MetaField
 
-	// Tests make chunks small and watch their memory.
+	// Tests make chunks small, watch their memory, and stop sealing where they
+	// like.
 	chunkRows int     // 0: chunkRowsMax
 	regions   regions // zero: newRegion and freeRegion
 	now       func() time.Time
+	sealStep  func(step string)
 }
 
 // Memory holds all objects in memory and matches against them. All methods are
@@ -76,27 +78,32 @@ func New(o Options) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	m := &Memory{
-		options:   o,
-		scheduler: s,
-		snap:      &snapshot{epoch: 1},
-		lists:     map[matcher.ID]*list{},
-		accounts:  map[matcher.ID]uint32{},
-		misfits:   map[uint32]int{},
-		open:      map[kind]uint32{},
-		arenas:    map[*chunk]*arena{},
-		spare:     map[kind][]*chunk{},
-		promised:  map[kind]int{},
-	}
+	m := &Memory{options: o, scheduler: s}
+	m.reset()
 	m.SetBytesMax(o.BytesMax)
 	for o := range m.layouts {
 		m.layouts[o] = newLayout(matcher.Origin(o), m.options.MetaFields)
 	}
+	return m, nil
+}
+
+// reset makes m empty. Nobody may use it meanwhile.
+func (m *Memory) reset() {
+	m.snap = &snapshot{epoch: 1}
 	m.lexicons = newLexicons(m.options.MetaFields)
 	for i := range m.rows {
 		m.rows[i] = map[matcher.ID]uint32{}
 	}
-	return m, nil
+	m.lists = map[matcher.ID]*list{}
+	m.accounts = map[matcher.ID]uint32{}
+	m.misfits = map[uint32]int{}
+	m.open = map[kind]uint32{}
+	m.arenas = map[*chunk]*arena{}
+	m.filled = nil
+	m.spare = map[kind][]*chunk{}
+	m.promised = map[kind]int{}
+	m.bytes.Store(0)
+	m.deadBytes.Store(0)
 }
 
 // Close ends the workers, when no match is under way any more.

@@ -5,6 +5,7 @@ import (
 	"math/bits"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // predicate is one filter over a column. Each form gives the same answer: all
@@ -12,12 +13,12 @@ import (
 type predicate struct {
 	one func(v *view, i int) bool
 	// all clears the bits of words, one per row below v.n, that do not pass.
-	all func(v *view, words []uint64)
+	all func(k *simd.Kernel, v *view, words []uint64)
 }
 
 // byRow makes a predicate whose only form is one; it visits set bits.
 func byRow(one func(v *view, i int) bool) predicate {
-	return predicate{one: one, all: func(v *view, words []uint64) { clearUnless(v, words, one) }}
+	return predicate{one: one, all: func(_ *simd.Kernel, v *view, words []uint64) { clearUnless(v, words, one) }}
 }
 
 // clearUnless clears the set bits of words whose rows fail test.
@@ -35,28 +36,8 @@ func clearUnless(v *view, words []uint64, test func(v *view, i int) bool) {
 func within[T ~uint16 | ~uint32 | ~int64](column func(*chunk) []T, lo, hi T) predicate {
 	return predicate{
 		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x <= hi },
-		all: func(v *view, words []uint64) { maskWithin(words, column(v.chunk)[:v.n], lo, hi) },
+		all: func(k *simd.Kernel, v *view, words []uint64) { simd.Within(k, words, column(v.chunk)[:v.n], lo, hi) },
 	}
-}
-
-// maskWithin clears the bits of the values that are not in lo..hi. The loop
-// has no branch that depends on the data.
-func maskWithin[T ~uint16 | ~uint32 | ~int64](words []uint64, values []T, lo, hi T) {
-	for w := range words {
-		part := values[w*64 : min(w*64+64, len(values))]
-		mask := uint64(0)
-		for i, x := range part {
-			mask |= bit(lo <= x && x <= hi) << i
-		}
-		words[w] &= mask
-	}
-}
-
-func bit(b bool) uint64 {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // smallRange makes a predicate over optional small numbers; absent ones fail.
@@ -96,7 +77,7 @@ func timeRange(r matcher.Range[matcher.Time]) predicate {
 	rows := within(func(c *chunk) []matcher.Time { return c.times }, lo, hi)
 	return predicate{
 		one: rows.one,
-		all: func(v *view, words []uint64) {
+		all: func(k *simd.Kernel, v *view, words []uint64) {
 			for z := 0; z*zoneRows < v.n; z++ {
 				part := words[z*zoneRows/64 : min((z+1)*zoneRows/64, len(words))]
 				full := (z+1)*zoneRows <= v.n // the writer may be at the last zone
@@ -105,7 +86,7 @@ func timeRange(r matcher.Range[matcher.Time]) predicate {
 					clear(part)
 				case full && v.zones[z].min >= lo && v.zones[z].max <= hi:
 				default:
-					maskWithin(part, v.times[z*zoneRows:min((z+1)*zoneRows, v.n)], lo, hi)
+					simd.Within(k, part, v.times[z*zoneRows:min((z+1)*zoneRows, v.n)], lo, hi)
 				}
 			}
 		},
@@ -115,7 +96,7 @@ func timeRange(r matcher.Range[matcher.Time]) predicate {
 // nothing passes no row.
 var nothing = predicate{
 	one: func(*view, int) bool { return false },
-	all: func(_ *view, words []uint64) { clear(words) },
+	all: func(_ *simd.Kernel, _ *view, words []uint64) { clear(words) },
 }
 
 func idRange(r matcher.Range[matcher.ID]) predicate {

@@ -6,6 +6,7 @@ import (
 	"github.com/RoaringBitmap/roaring/v2"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 // Selection is a set of live rows of one origin, as of one snapshot. It is
@@ -31,6 +32,7 @@ const sparse = 32
 type query struct {
 	lexicons   *lexicons
 	declared   []matcher.MetaField
+	kernel     *simd.Kernel
 	snap       *snapshot
 	origin     matcher.Origin
 	base       *roaring.Bitmap // nil: every row
@@ -40,7 +42,7 @@ type query struct {
 // bind looks up what f names in the indexes. It needs Memory.mu for reading.
 // Objects that have expired at now are not selected.
 func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID, now matcher.Time) *query {
-	q := &query{lexicons: &m.lexicons, declared: m.options.MetaFields, snap: m.snap, origin: o}
+	q := &query{kernel: m.options.Kernel, lexicons: &m.lexicons, declared: m.options.MetaFields, snap: m.snap, origin: o}
 	narrow := func(rows *roaring.Bitmap) {
 		if q.base == nil {
 			q.base = rows
@@ -146,42 +148,6 @@ func (q *query) columns(f *matcher.Filter) {
 	}
 }
 
-// eventColumns adds the filters that only events have.
-func (q *query) eventColumns(f *matcher.EventFilter, add func(predicate), texts func(int, []string), ids func(int, []matcher.ID)) {
-	texts(eventSource, f.Sources)
-	ids(eventHandler, f.HandlerIDs)
-	ids(eventStream, f.StreamIDs)
-	texts(eventTrack, f.TrackIDs)
-	texts(eventCity, f.Cities)
-	texts(eventArea, f.Areas)
-	texts(eventDistrict, f.Districts)
-	texts(eventStreet, f.Streets)
-	texts(eventHouse, f.HouseNumbers)
-	ids(eventTopObject, f.TopMatchObjectIDs)
-	texts(eventTopExternal, f.TopMatchExternalIDs)
-	if f.Emotions != nil {
-		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.emotion }, f.Emotions))
-	}
-	if f.Masks != nil {
-		add(smallOneOf(func(c *chunk) []matcher.Small { return c.events.mask }, f.Masks))
-	}
-	if !f.EndTime.IsZero() {
-		add(endRange(f.EndTime))
-	}
-	if !f.TopMatchSimilarity.IsZero() {
-		add(floatRange(func(c *chunk) []float64 { return c.events.similarity }, f.TopMatchSimilarity))
-	}
-	if f.Position != nil {
-		add(inBox(*f.Position))
-	}
-	if f.Tags != nil {
-		add(tagged(f.Tags))
-	}
-	for i := range f.Meta {
-		add(q.meta(&f.Meta[i]))
-	}
-}
-
 // run evaluates the query.
 func (q *query) run(ctx context.Context) (*Selection, error) {
 	s := &Selection{snap: q.snap, origin: q.origin}
@@ -250,7 +216,7 @@ func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 			words[w] &^= v.dead[w]
 		}
 		for _, p := range q.predicates {
-			p.all(v, words)
+			p.all(q.kernel, v, words)
 		}
 		if n := popcount(words); n > 0 {
 			s.chunks[c] = words

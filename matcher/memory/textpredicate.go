@@ -4,70 +4,66 @@ import (
 	"slices"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
-// fewHashes is up to how many hashes are compared with each row one by one:
+// fewValues is up to how many values are compared with each row one by one:
 // more are looked up.
-const fewHashes = 8
+const fewValues = 8
 
 // hashed makes a predicate over a column of hashes: the hash finds rows, same
 // settles them; nil: the hash is enough.
 func hashed(column func(*chunk) []uint32, hashes []uint32, same func(v *view, i int) bool) predicate {
-	if len(hashes) == 0 {
-		return nothing
-	}
-	find := oneOfHashes(column, hashes)
+	find := oneOf(column, hashes)
 	if same == nil {
 		return find
 	}
 	return predicate{
 		one: func(v *view, i int) bool { return find.one(v, i) && same(v, i) },
-		all: func(v *view, words []uint64) { find.all(v, words); clearUnless(v, words, same) },
+		all: func(k *simd.Kernel, v *view, words []uint64) { find.all(k, v, words); clearUnless(v, words, same) },
 	}
 }
 
-func oneOfHashes(column func(*chunk) []uint32, hashes []uint32) predicate {
-	if len(hashes) == 1 {
-		return within(column, hashes[0], hashes[0])
-	}
-	if len(hashes) <= fewHashes {
+// oneOf passes the given values.
+func oneOf[T ~uint32 | ~int64](column func(*chunk) []T, values []T) predicate {
+	switch {
+	case len(values) == 0:
+		return nothing
+	case len(values) == 1:
+		return within(column, values[0], values[0])
+	case len(values) <= fewValues:
 		return predicate{
-			one: func(v *view, i int) bool { return slices.Contains(hashes, column(v.chunk)[i]) },
-			all: func(v *view, words []uint64) { maskOneOf(words, column(v.chunk)[:v.n], hashes) },
+			one: func(v *view, i int) bool { return slices.Contains(values, column(v.chunk)[i]) },
+			all: func(k *simd.Kernel, v *view, words []uint64) { keepFew(k, words, column(v.chunk)[:v.n], values) },
 		}
 	}
-	var low [1 << 16 / 64]uint64 // of the low bits of hashes: it sorts out most rows
-	set := make(map[uint32]struct{}, len(hashes))
-	for _, h := range hashes {
-		low[h&0xffff>>6] |= 1 << (h & 63)
-		set[h] = struct{}{}
+	var low [1 << 16 / 64]uint64 // of the low bits of values: it sorts out most rows
+	set := make(map[T]struct{}, len(values))
+	for _, x := range values {
+		low[x&0xffff>>6] |= 1 << (x & 63)
+		set[x] = struct{}{}
 	}
 	return byRow(func(v *view, i int) bool {
-		h := column(v.chunk)[i]
-		if low[h&0xffff>>6]>>(h&63)&1 == 0 {
+		x := column(v.chunk)[i]
+		if low[x&0xffff>>6]>>(x&63)&1 == 0 {
 			return false
 		}
-		_, ok := set[h]
+		_, ok := set[x]
 		return ok
 	})
 }
 
-// maskOneOf clears the bits of the values that equal none of set. The loops
-// have no branch that depends on the data.
-func maskOneOf(words []uint64, values, set []uint32) {
-	for w := range words {
-		if words[w] == 0 {
-			continue
+// keepFew clears the bits of words whose values equal none of few.
+func keepFew[T ~uint32 | ~int64](k *simd.Kernel, words []uint64, values, few []T) {
+	some, one := make([]uint64, len(words)), make([]uint64, len(words))
+	for _, x := range few {
+		copy(one, words)
+		simd.Within(k, one, values, x, x)
+		for w := range some {
+			some[w] |= one[w]
 		}
-		part := values[w*64 : min(w*64+64, len(values))]
-		mask := uint64(0)
-		for _, x := range set {
-			for i, y := range part {
-				mask |= bit(x == y) << i
-			}
-		}
-		words[w] &= mask
 	}
+	copy(words, some)
 }
 
 // textIn makes a predicate over a text of the record that has a column of
@@ -107,8 +103,6 @@ func textIn(field int, want []string, lex *lexicon) predicate {
 		return ok
 	})
 }
-
-func externalIDIn(want []string) predicate { return textIn(textExternalID, want, nil) }
 
 func idTexts(ids []matcher.ID) []string {
 	texts := make([]string, len(ids))

@@ -51,11 +51,15 @@ func (u *update) append(o *matcher.Object) uint32 {
 			u.m.mu.Unlock()
 		}
 	}
-	if o.Event != nil {
-		u.m.lexicons.add(o, u.m.options.MetaFields)
+	var meta any
+	if fields := u.m.options.MetaFields; o.Event != nil {
+		if len(fields) > 0 {
+			meta = parseMeta(o.Event.Meta)
+		}
+		u.m.lexicons.add(o, fields, meta)
 	}
 	v, row := u.slot(kind{o.Origin, vs})
-	v.set(v.n, o, account)
+	v.set(v.n, o, account, meta)
 	u.close(v, u.record)
 	u.m.bytes.Add(v.rowBytes(v.n - 1))
 	return row

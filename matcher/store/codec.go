@@ -57,6 +57,7 @@ func makeKey(kind byte, id matcher.ID) (k key) {
 var (
 	metaState    = makeKey(kindMeta, matcher.ID{'s', 't', 'a', 't', 'e'}) // state.append
 	metaNextList = makeKey(kindMeta, matcher.ID{'l', 'i', 's', 't', 's'}) // uvarint, lists.next
+	metaInstance = makeKey(kindMeta, matcher.ID{'i', 'd'})                // id, random
 )
 
 // originKinds are the first bytes of keys of objects.

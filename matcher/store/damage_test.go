@@ -20,11 +20,12 @@ import (
 
 // killedDir returns a file system with a data directory "data" as a killed
 // process leaves it: tables that were flushed and that were taken in, a
-// manifest with some edits, a log that was not closed. previous is the state before the last commit.
-func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
+// manifest with some edits, a log that was not closed. previous is the state
+// before the last commit, c a cache that was sealed before the last third.
+func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model, c *modelCache) {
 	t.Helper()
 	live := smallDisk(vfs.NewCrashableMem())
-	s, m := open(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
+	s, m := openCached(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
 	rng := seeded()
 	for n := range 3 {
 		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + n)}))
@@ -39,6 +40,7 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + round), UserData: "again"}))
 		if round < 2 {
 			must(t, s.db.Flush())
+			sealNow(t, s)
 		}
 	}
 	if n := s.db.Metrics().Ingest.Count; n != 3 {
@@ -47,7 +49,7 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model) {
 	previous = m.clone()
 	must(t, s.CreateObject(ctx, nil, face(rng, id(1000))))
 	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // of one moment: Pebble works on
-	return smallDisk(killed), m.clone(), previous
+	return smallDisk(killed), m.clone(), previous, m.copyOf()
 }
 
 // facesOf returns lines of n new faces, in a list.
@@ -115,13 +117,30 @@ func setFile(t *testing.T, fs vfs.FS, name string, b []byte) {
 	must(t, errors.Join(err, f.Sync(), f.Close()))
 }
 
-// tryOpen opens a directory that may be damaged: all of want must be there,
-// or the error must be clear and nothing changed. It reports which.
-func tryOpen(t *testing.T, what string, fs vfs.FS, want *model) (opened bool) {
+// tryOpen opens a directory that may be damaged, without its cache and with it,
+// if there is one: both times all of want must be there, or the error must be clear and nothing
+// changed. It reports which.
+func tryOpen(t *testing.T, what string, fs vfs.FS, want *model, c *modelCache) (opened bool) {
+	t.Helper()
+	opened = tryOpenOnce(t, what, cloneFS(t, fs), want, nil)
+	if c == nil {
+		return opened
+	}
+	if tryOpenOnce(t, what+", with segments", fs, want, c.copyOf()) != opened {
+		t.Errorf("%s: opened: %v, but with segments: %v", what, opened, !opened)
+	}
+	return opened
+}
+
+func tryOpenOnce(t *testing.T, what string, fs vfs.FS, want *model, c *modelCache) (opened bool) {
 	t.Helper()
 	before := hashOf(t, fs)
 	m := newModel()
-	s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: fs})
+	o := Options{Dir: "/data", Applier: m, fs: fs}
+	if c != nil {
+		c.model, o.Cache = m, c
+	}
+	s, err := Open(ctx, o)
 	if err != nil {
 		parts := []string{"/data", "damaged", "nothing was changed", "restore"}
 		if strings.Contains(what, "FORMAT") && strings.Contains(err.Error(), "newer") {
@@ -131,6 +150,9 @@ func tryOpen(t *testing.T, what string, fs vfs.FS, want *model) (opened bool) {
 			if !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: the error does not say %q: %v", what, part, err)
 			}
+		}
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: the error is not one line: %v", what, err)
 		}
 		if hashOf(t, fs) != before {
 			t.Errorf("%s: refused, but the directory was changed: %v", what, err)
@@ -144,17 +166,23 @@ func tryOpen(t *testing.T, what string, fs vfs.FS, want *model) (opened bool) {
 
 func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 	noLeaks(t)
-	base, want, _ := killedDir(t)
-	if !tryOpen(t, "undamaged", cloneFS(t, base), want) {
+	base, want, _, c := killedDir(t)
+	if !tryOpen(t, "undamaged", cloneFS(t, base), want, c) {
 		t.Fatal("the directory cannot be opened as it is")
 	}
+	s, warnings, err := c.copyOf().open(Options{Dir: "/data", fs: cloneFS(t, base)})
+	must(t, err)
+	if !s.sealer.current {
+		t.Fatalf("undamaged, but the segments were not used: %q", warnings)
+	}
+	must(t, s.Close())
 	rng := rand.New(rand.NewPCG(3, 4))
 	tally := map[string][2]int{}
-	damage := func(kind, name, how string, change func(fs vfs.FS)) {
+	damage := func(kind, name, how string, c *modelCache, change func(fs vfs.FS)) {
 		fs := cloneFS(t, base)
 		change(fs)
 		n := tally[kind]
-		if tryOpen(t, how+" of "+path.Base(name), fs, want) {
+		if tryOpen(t, how+" of "+path.Base(name), fs, want, c) {
 			n[0]++
 		} else {
 			n[1]++
@@ -168,13 +196,17 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 		if kind == "" || strings.Contains(name, "marker") {
 			kind = strings.TrimRight(path.Base(name), "0123456789-.")
 		}
-		damage("removed "+kind, name, "removal", func(fs vfs.FS) { must(t, fs.Remove(name)) })
-		for range 24 {
+		damage("removed "+kind, name, "removal", c, func(fs vfs.FS) { must(t, fs.Remove(name)) })
+		for i := range 24 {
 			if len(b) == 0 {
 				break
 			}
 			at, bit := rng.IntN(len(b)), byte(1)<<rng.IntN(8)
-			damage("flipped "+kind, name, fmt.Sprintf("flip at %d of %d", at, len(b)), func(fs vfs.FS) {
+			c := c
+			if i >= 8 { // Pebble looks for the bit long enough without segments
+				c = nil
+			}
+			damage("flipped "+kind, name, fmt.Sprintf("flip at %d of %d", at, len(b)), c, func(fs vfs.FS) {
 				c := slices.Clone(b)
 				c[at] ^= bit
 				setFile(t, fs, name, c)
@@ -185,7 +217,7 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 				break
 			}
 			n := rng.IntN(len(b))
-			damage("cut "+kind, name, fmt.Sprintf("cut to %d of %d", n, len(b)), func(fs vfs.FS) { setFile(t, fs, name, b[:n]) })
+			damage("cut "+kind, name, fmt.Sprintf("cut to %d of %d", n, len(b)), c, func(fs vfs.FS) { setFile(t, fs, name, b[:n]) })
 		}
 	}
 	for _, kind := range slices.Sorted(maps.Keys(tally)) {
@@ -198,14 +230,14 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 // every cut that loses something must be found.
 func TestLogCutAtEveryByte(t *testing.T) {
 	noLeaks(t)
-	base, want, previous := killedDir(t)
+	base, want, previous, c := killedDir(t)
 	name, log := lastLog(t, base)
 	end := len(log)
 	lastRecord := 0
 	for n := end; n > end-1500; n -= 13 {
 		fs := cloneFS(t, base)
 		setFile(t, fs, name, log[:n])
-		opened := tryOpen(t, fmt.Sprintf("cut to %d of %d", n, end), fs, want)
+		opened := tryOpen(t, fmt.Sprintf("cut to %d of %d", n, end), fs, want, c)
 		if !opened && lastRecord == 0 {
 			lastRecord = n
 		}
@@ -220,13 +252,13 @@ func TestLogCutAtEveryByte(t *testing.T) {
 	n, err := readCommitted(fs, "/data")
 	must(t, err)
 	setFile(t, fs, "/data/COMMITTED", []byte(committedText(n-1)))
-	if !tryOpen(t, "torn end", fs, previous) {
+	if !tryOpen(t, "torn end", fs, previous, c) {
 		t.Error("a torn end was taken for damage")
 	}
 	// Nothing but the log's end tells that the log was lost as a whole.
 	fs = cloneFS(t, base)
 	must(t, fs.Remove(name))
-	if tryOpen(t, "log removed", fs, want) {
+	if tryOpen(t, "log removed", fs, want, c) {
 		t.Error("a lost log was not noticed")
 	}
 }

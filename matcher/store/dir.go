@@ -108,7 +108,9 @@ func damaged(dir string, cause error) error {
 			return fmt.Errorf("store: data directory %s cannot be read: %w", dir, cause)
 		}
 	}
-	return fmt.Errorf("store: data directory %s is damaged: %w; nothing was changed: restore it from a copy, or move it away and import the data again", dir, cause)
+	// One line, without a mark that Pebble makes for its own use.
+	text := strings.NewReplacer("\n<corruption detail carrier>", "", "\n", "; ").Replace(cause.Error())
+	return fmt.Errorf("store: data directory %s is damaged: %s%w; nothing was changed: restore it from a copy, or move it away and import the data again", dir, text, hidden{cause})
 }
 
 // opened names the data directories that this process has open. Looking at a

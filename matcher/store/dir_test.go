@@ -82,7 +82,7 @@ func TestForeignAndNewerDirectories(t *testing.T) {
 		t.Errorf("a foreign directory now holds %v, %v", names, err)
 	}
 
-	fs, _, _ = killedDir(t)
+	fs, _, _, _ = killedDir(t)
 	setFile(t, fs, "/data/FORMAT", []byte("nearside 2\n"))
 	before = hashOf(t, fs)
 	refused(t, Options{Dir: "/data", fs: fs}, "/data", "format 2", "up to 1", "newer")

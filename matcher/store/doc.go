@@ -19,6 +19,7 @@
 //	FORMAT     "nearside 1": what wrote the directory
 //	COMMITTED  number of the last commit that was answered, with a checksum
 //	SPARE      disk space held back, so that a full disk cannot break the log
+//	segments/  the [Cache], if there is one; it can be deleted at any time
 //	INGEST     a table on its way into the database, or what a killed process left
 //	pebble/    the database; its LOCK file is held while the store is open
 //
@@ -29,6 +30,11 @@
 // A commit goes through Pebble's log. A large one is written as a sorted table
 // instead, once and not three times, which the database takes in as a whole.
 // Either way what a commit says about itself is part of it.
+//
+// With a [Cache] that fits, Open hands the applier only lists and what was
+// written since the cache was sealed. All other records are read too, on all
+// cores, but only to be counted: it finds the same damage with a cache and
+// without.
 //
 // # When the disk fails
 //

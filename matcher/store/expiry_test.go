@@ -14,7 +14,7 @@ func TestExpired(t *testing.T) {
 	now := time.UnixMilli(1_000_000)
 	a, b := id(900), id(901)
 	o := Options{Dir: t.TempDir(), now: func() time.Time { return now }}
-	s, m := open(t, o)
+	s, _ := open(t, o)
 	put := func(account matcher.ID, seconds int) (bool, error) {
 		return s.PutObject(ctx, &account, &matcher.Object{Origin: matcher.Attributes, ID: id(1), Account: account, Expires: matcher.TimeOf(now.Add(time.Duration(seconds) * time.Second))})
 	}
@@ -32,7 +32,7 @@ func TestExpired(t *testing.T) {
 	wantCode(t, err, matcher.CodeForbidden)
 	now = now.Add(10 * time.Second)
 	must(t, s.Close())
-	s, m = open(t, o)
+	s, m := open(t, o)
 	if m.object(matcher.Attributes, id(1)) == nil {
 		t.Fatal("nobody deleted it yet")
 	}

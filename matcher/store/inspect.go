@@ -21,6 +21,7 @@ type Info struct {
 	InUse   bool   // by this or another process
 	Commits uint64 // answered ones, at least
 	Bytes   int64  // on disk, all files
+	Cache   string // folder of the [Cache], which may not be there; part of Bytes
 	Free    uint64 // bytes of the file system
 	Total   uint64 // bytes of the file system
 	// Fault says what stands in the way of opening it: another format,
@@ -35,7 +36,7 @@ func Inspect(dir string) (Info, error) {
 	if err != nil {
 		return Info{}, fmt.Errorf("store: data directory %s: %w", dir, err)
 	}
-	info := Info{Dir: abs}
+	info := Info{Dir: abs, Cache: filepath.Join(abs, nameSegments)}
 	st, err := os.Stat(abs)
 	if errors.Is(err, fs.ErrNotExist) {
 		return info, nil

@@ -2,11 +2,14 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"nearside/matcher"
 )
 
 // Bounds of a batch that load hands to the applier.
@@ -17,12 +20,18 @@ const (
 
 // loader reads a whole database, which verifies the checksum of every block.
 type loader struct {
-	applier Applier
-	lists   *lists
-	state   state  // as the last commit stored it
-	digest  digest // as it is
-	changes []Change
-	bytes   int
+	applier  Applier
+	lists    *lists
+	instance matcher.ID // of the data directory; zero: it has none
+	state    state      // as the last commit stored it
+	digest   digest     // as it is
+	changes  []Change
+	bytes    int
+
+	restored bool   // from the cache
+	sealed   uint64 // commit that the cache was of
+	replayed int    // changes that came after it
+	misfit   error  // why the cache could not be used
 }
 
 func (l *loader) loadAndCheck(ctx context.Context, db *pebble.DB) error {
@@ -38,7 +47,7 @@ func (l *loader) load(ctx context.Context, db *pebble.DB) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
+	defer func() { err = cmp.Or(err, it.Close()) }()
 	for it.First(); it.Valid(); it.Next() {
 		value, err := it.ValueAndErr()
 		if err != nil {
@@ -47,15 +56,21 @@ func (l *loader) load(ctx context.Context, db *pebble.DB) (err error) {
 		if err := l.record(it.Key(), value); err != nil {
 			return err
 		}
-		if len(l.changes) == loadChanges || l.bytes >= loadBytes {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			l.flush()
+		if err := l.flushFull(ctx); err != nil {
+			return err
 		}
 	}
 	l.flush()
 	return it.Error()
+}
+
+// flushFull flushes when the batch is full.
+func (l *loader) flushFull(ctx context.Context) error {
+	if len(l.changes) < loadChanges && l.bytes < loadBytes {
+		return nil
+	}
+	l.flush()
+	return ctx.Err()
 }
 
 func (l *loader) flush() {
@@ -82,6 +97,8 @@ func (l *loader) record(k, value []byte) error {
 		return nil
 	case kindMeta:
 		return l.meta(key(k), value)
+	case kindJournal:
+		return nil
 	}
 	origin, ok := originOf(kind)
 	if !ok {
@@ -105,6 +122,9 @@ func (l *loader) meta(k key, value []byte) (err error) {
 	case metaNextList:
 		d := decoder{rest: value}
 		l.lists.next, err = d.uvarint(), d.err
+	case metaInstance:
+		d := decoder{rest: value}
+		l.instance, err = d.id(), d.err
 	default:
 		err = fmt.Errorf("key %x is unknown", k)
 	}
@@ -124,14 +144,14 @@ func (l *loader) check() error {
 	return nil
 }
 
-// readOnly opens the database without writing anything and loads it.
-func (l *loader) readOnly(ctx context.Context, g *guardFS, database string, o *pebble.Options) error {
+// readOnly opens the database without writing anything and hands it to load.
+func readOnly(g *guardFS, database string, o *pebble.Options, load func(*pebble.DB) error) error {
 	o.ReadOnly = true
 	db, err := openPebble(database, o, g.poison)
 	if err != nil {
 		return err
 	}
 	return apart(g.poison, func() error {
-		return errors.Join(l.loadAndCheck(ctx, db), db.Close())
+		return errors.Join(load(db), db.Close())
 	})
 }

@@ -22,6 +22,7 @@ import (
 type Options struct {
 	Dir      string           // data directory, created when absent
 	Applier  Applier          // keeps the copy in memory
+	Cache    Cache            // of the same copy, makes a start fast; nil: none
 	Observer matcher.Observer // nil: none; Stored is called after Apply, for each object put
 	// Check is asked when all was read, before anything is written: its error
 	// is that of Open. nil: none.
@@ -29,6 +30,9 @@ type Options struct {
 	// Warn is told what an operator should know, with slog's key/value pairs;
 	// nil: dropped. Store itself never logs.
 	Warn func(msg string, args ...any)
+	// SealAfter is how many changes wait before the cache is sealed again;
+	// 0: 16,384. Closing seals the rest.
+	SealAfter int
 
 	fs         vfs.FS           // tests put faults in; nil: the disk
 	tableBytes int              // tests write small tables; 0: tableBytes
@@ -49,6 +53,11 @@ type Store struct {
 	tables sstable.WriterOptions
 
 	flushWarned bool // of Pebble's one flush goroutine
+
+	instance matcher.ID     // zero without a cache
+	sealer   *sealer        // nil without a cache
+	tasks    sync.WaitGroup // goroutines that endTasks ends
+	endTasks context.CancelFunc
 
 	// The writer goroutine's own.
 	lists     *lists
@@ -94,6 +103,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, err
 	}
 	go s.write()
+	s.startTasks()
 	return s, nil
 }
 
@@ -154,7 +164,10 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		}
 	}
 	l := loader{applier: s.opts.Applier, lists: newLists()}
-	if err := l.readOnly(ctx, s.guard, database, s.pebbleOptions()); err != nil {
+	err = readOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
+		return l.fill(ctx, db, &s.opts, s.poison)
+	})
+	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("store: opening data directory %s: %w", dir, ctx.Err())
 		}
@@ -185,6 +198,10 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		return errors.Join(err, apart(s.poison, s.db.Close))
 	}
 	s.guard.armed.Store(true)
+	if err := s.openCache(&l); err != nil {
+		err = fmt.Errorf("store: data directory %s: %w", dir, err)
+		return errors.Join(err, s.committed.Close(), apart(s.poison, s.db.Close))
+	}
 	return nil
 }
 
@@ -215,6 +232,7 @@ func (s *Store) Err() error { return s.poison.get() }
 // still be working on it.
 func (s *Store) Close() error {
 	s.once.Do(func() {
+		s.endTasks()
 		s.mu.Lock()
 		s.closed = true
 		close(s.queue)
@@ -228,6 +246,10 @@ func (s *Store) close() error {
 	select {
 	case <-s.written:
 	case <-s.poison.done:
+	}
+	if s.poison.get() == nil {
+		s.tasks.Wait()
+		s.sealer.finish()
 	}
 	close(s.guard.closing)
 	if err := s.poison.get(); err != nil {

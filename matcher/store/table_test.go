@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -212,28 +213,35 @@ func noOrphans(t *testing.T, s *Store, fs vfs.FS) {
 	}
 }
 
-// TestTableDamage: a table that was taken in and is lost or changed is found.
+// TestTableDamage: a table that was taken in and is lost, changed or forgotten
+// is found, also where a start from segments needs nothing of it.
 func TestTableDamage(t *testing.T) {
 	noLeaks(t)
+	const tableFaces = 400 // several blocks
 	live := smallDisk(vfs.NewCrashableMem())
-	s, want := open(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
-	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+	s, c := openCached(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
+	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, tableFaces, id(100)))...))
+	sealNow(t, s)
+	for n := range 3 { // in the log: what the last commit says is not lost with the table
+		must(t, s.CreateObject(ctx, nil, face(seeded(), id(1000+n))))
+	}
+	want, c := c.clone(), c.copyOf()
 	killed := smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: seeded()}))
 	var name string
 	var table []byte
 	for n, b := range filesOf(t, killed) {
-		if isTable(n) {
+		if isTable(n) && len(b) > len(table) {
 			name, table = n, b
 		}
 	}
-	if len(table) < 60*512 {
+	if len(table) < tableFaces*512 {
 		t.Fatalf("the table %q has %d bytes", name, len(table))
 	}
 	try := func(what string, change func(fs vfs.FS)) {
 		t.Helper()
 		fs := cloneFS(t, killed)
 		change(fs)
-		if tryOpen(t, what, fs, want) {
+		if tryOpen(t, what, fs, want, c) {
 			t.Errorf("%s was not noticed", what)
 		}
 	}
@@ -248,7 +256,23 @@ func TestTableDamage(t *testing.T) {
 			setFile(t, fs, name, b)
 		})
 	}
-	if !tryOpen(t, "undamaged", cloneFS(t, killed), want) {
+	forgotten := 0
+	for n, manifest := range filesOf(t, killed) {
+		if !strings.HasPrefix(path.Base(n), "MANIFEST") {
+			continue
+		}
+		for at := 0; at < len(manifest); at += 1 + len(manifest)/15 {
+			fs := cloneFS(t, killed)
+			setFile(t, fs, n, manifest[:at])
+			if !tryOpen(t, fmt.Sprintf("%s cut to %d of %d", n, at, len(manifest)), fs, want, c) {
+				forgotten++
+			}
+		}
+	}
+	if forgotten == 0 {
+		t.Error("no cut of a manifest was noticed")
+	}
+	if !tryOpen(t, "undamaged", cloneFS(t, killed), want, c) {
 		t.Error("the directory cannot be opened as it is")
 	}
 }

@@ -197,7 +197,8 @@ func (g *group) take(tx *Tx) error {
 		}
 		g.measured = true
 	}
-	if err := g.room.admit(g.bytes+tx.bytes, tx.grows); err != nil {
+	bytes := tx.bytes + len(tx.changes)*len(key{}) // of the journal's entry
+	if err := g.room.admit(g.bytes+bytes, tx.grows); err != nil {
 		return err
 	}
 	before := len(g.changes)
@@ -207,7 +208,7 @@ func (g *group) take(tx *Tx) error {
 		return err
 	}
 	g.delta.join(tx.delta)
-	g.bytes += tx.bytes
+	g.bytes += bytes
 	g.undo = append(g.undo, tx.undo...)
 	if g.ops == nil { // mostly: what is large need not be copied
 		g.ops, g.overlay = tx.ops, tx.local
@@ -227,6 +228,9 @@ func (g *group) commit() {
 		next.commits++
 		next.digest.join(g.delta)
 		g.ops = append(g.ops, op{metaState, next.append(nil)})
+		if s.sealer != nil {
+			g.ops = append(g.ops, op{journalKey(next.commits), appendJournal(nil, g.delta, g.changes)})
+		}
 		if err := g.write(); s.poison.get() != nil {
 			return // submit answers
 		} else if err != nil {
@@ -237,6 +241,7 @@ func (g *group) commit() {
 				s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
 			}
 			s.apply(g.changes)
+			s.sealer.note(len(g.changes))
 		}
 	}
 	for _, r := range g.answers {

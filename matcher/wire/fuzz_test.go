@@ -157,6 +157,19 @@ func FuzzFace(f *testing.F) {
 	})
 }
 
+// What is accepted as an event is written so that it reads back the same.
+func FuzzEvent(f *testing.F) {
+	d := newDecoder(f)
+	seeds(f, "{"+faceOfEvent+"}", "["+eventText+","+bodyOfEvent+"}]", `{"meta":{"a":[{},null,1e-7]},"location":{"geo_position":null},`+faceOfEvent+"}")
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		all, _, err := d.Events(formatOf(packed), body)
+		checkFault(t, formatOf(packed), body, err)
+		for _, in := range all {
+			checkAgain(t, d, &in.Object)
+		}
+	})
+}
+
 // FuzzSmall covers the other bodies, and answers as clients read them.
 func FuzzSmall(f *testing.F) {
 	d := newDecoder(f)

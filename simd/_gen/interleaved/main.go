@@ -34,31 +34,14 @@ func main() {
 	scan256("scanF32AVX2", f32AVX2())
 	scan512("scanU8VNNI", u8VNNI)
 	scan512("scanF32AVX512", f32AVX512)
+	list512("listU8VNNI", u8VNNI)
 	for _, width := range widths {
 		tile256(fmt.Sprintf("tileU8x%dAVX2", width), u8AVX2(), width)
 		tile256(fmt.Sprintf("tileF32x%dAVX2", width), f32AVX2(), width)
 		tile512(fmt.Sprintf("tileU8x%dVNNI", width), u8VNNI, width)
 		tile512(fmt.Sprintf("tileF32x%dAVX512", width), f32AVX512, width)
 	}
-	prefetch()
 	Generate()
-}
-
-// prefetch writes a function that brings a block into the cache. It may ask
-// for some lines behind it, which does nothing worse than that.
-func prefetch() {
-	TEXT("prefetchLines", NOSPLIT, "func(block []byte)")
-	Doc("prefetchLines brings a block into the cache.")
-	Pragma("noescape")
-	at, left := base("block"), Load(Param("block").Len(), GP64())
-	Label("lines")
-	for i := range 8 {
-		PREFETCHT0(Mem{Base: at, Disp: i * line})
-	}
-	ADDQ(U32(8*line), at)
-	SUBQ(U32(8*line), left)
-	JG(LabelRef("lines"))
-	RET()
 }
 
 // types are the Go types of a query's words and of the values, and the bytes of

@@ -1,0 +1,162 @@
+package server_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"nearside/matcher"
+)
+
+func (x *service) writePlugin(name, source string) {
+	x.Helper()
+	check(x, os.WriteFile(filepath.Join(x.pluginDir, name+".lua"), []byte(source), 0o644))
+}
+
+func withPlugins(plugins map[string]string) func(*settings) {
+	return func(s *settings) { s.plugins = plugins }
+}
+
+// TestPluginsAreListed: what they say of themselves, and how they are.
+func TestPluginsAreListed(t *testing.T) {
+	x := start(t, withPlugins(map[string]string{
+		"one": `return {api = 1, name = "one", version = "1.2", kinds = {"matching"}, permissions = {"http:127.0.0.1:5020"},
+			schema = {type = "object"}, matching = {order = 7}, prefilter = function(self, req, set) error("never") end}`,
+		"two": `return {api = 1, name = "two", kinds = {"event"}, events = {"monitoring_event"}, handle_event = function() end}`,
+	}))
+	a := x.call("GET", "/1/plugins", "").status(200)
+	a.part("0.name", `"one"`).part("0.version", `"1.2"`).part("0.kinds", `["matching"]`).part("0.state", `"running"`).part("0.order", "7")
+	a.part("0.permissions", `["http:127.0.0.1:5020"]`).part("0.schema.type", `"object"`).part("1.name", `"two"`).part("1.schema", "null")
+	x.call("GET", "/1/plugins", "", "Accept", "application/msgpack").status(200)
+	x.call("GET", "/1/plugins?all=1", "").fault(12022, "all")
+
+	x.call("POST", "/1/faces", face(1, of(v4, 1, 2, 3, 4), "")).status(201)
+	for range 5 { // on_error is "skip": nobody notices
+		x.call("POST", "/1/matcher/faces", ask(stored(1), `{"filters":{"origin":"faces"},"targets":[]}`)).status(201).part("0.matches.0.result.0.face.face_id", `"`+id(1)+`"`)
+	}
+	a = x.call("GET", "/1/plugins", "").status(200)
+	a.part("0.state", `"degraded"`).part("0.breakers.prefilter.state", `"open"`).part("0.counters.errors", "5").part("1.state", `"running"`)
+}
+
+// TestPluginsNarrowAndAnswer: plugins take part in matches, and the plan says
+// how.
+func TestPluginsNarrowAndAnswer(t *testing.T) {
+	x := start(t, withPlugins(map[string]string{
+		"adults": `return {api = 1, name = "adults", kinds = {"matching"}, matching = {on_error = "fail"},
+			prefilter = function(self, req, set) if req.limit == 9 then error("no policy") end return set:where("age", ">=", 18) end}`,
+		"thin": `return {api = 1, name = "thin", kinds = {"matching"}, cost = function(self, req) if req.filters.list_id then return 10 end end,
+			match = function(self, req, set) if req.limit == 2 then return nil end return set:scan(1) end}`,
+	}))
+	x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
+	for n, age := range []string{"10", "20", "30"} {
+		x.call("POST", "/1/faces", face(n+1, of(v4, byte(n), 2, 3, 4), `,"age":`+age+`,"lists":["`+id(9)+`"]`)).status(201)
+	}
+	match := func(set string) *answer {
+		t.Helper()
+		return x.call("POST", "/1/matcher/faces?explain=1", ask(given(of(v4, 0, 2, 3, 4)), `{"filters":{"origin":"faces"`+set+`,"targets":["distance"]}`))
+	}
+	a := match(`}`).status(201)
+	a.part("0.matches.0.result", `[{"face":{"face_id":"`+id(2)+`"},"distance":1},{"face":{"face_id":"`+id(3)+`"},"distance":4}]`)
+	a.part("0.matches.0.plan.prefilters.0.plugin", `"adults"`).part("0.matches.0.plan.prefilters.0.before", "3").part("0.matches.0.plan.prefilters.0.after", "2")
+	a.part("0.matches.0.plan.matchers.0.chosen", "true").part("0.matches.0.plan.matchers.1.reason", `"cannot"`)
+	a = match(`,"list_id":"` + id(9) + `"}`).status(201)
+	a.part("0.matches.0.result", `[{"face":{"face_id":"`+id(2)+`"},"distance":1}]`).part("0.matches.0.plan.matchers.1.chosen", "true")
+	a = match(`,"list_id":"` + id(9) + `"},"limit":2`).status(201) // declined
+	a.part("0.matches.0.result.1.face.face_id", `"`+id(3)+`"`).part("0.matches.0.plan.matchers.1.reason", `"failed: declined"`)
+	match(`},"limit":9`).fault(12050, "candidates[0].plugin adults: prefilter", "no policy")
+}
+
+// TestPluginRoutes: what is below /plugins goes to the plugin, whatever the
+// body and the method are.
+func TestPluginRoutes(t *testing.T) {
+	x := start(t, withPlugins(map[string]string{"tea": `
+local ns = require("nearside")
+local M = {api = 1, name = "tea", kinds = {"background"}}
+function M:start()
+  ns.route("GET", "/pot", function(req) return 418, "short and stout", {["x-tea"] = "green", ["content-type"] = "text/tea"} end)
+  ns.route("POST", "/echo", function(req)
+    return 200, {method = req.method, path = req.path, a = req.query.a, agent = req.headers["x-agent"], body = req.body}
+  end)
+  ns.route("GET", "/broken", function() error("cracked") end)
+  ns.route("GET", "/odd", function() return "x" end)
+end
+return M`}))
+	a := x.call("GET", "/plugins/tea/pot", "")
+	if a.response.StatusCode != http.StatusTeapot || string(a.body) != "short and stout" || a.response.Header.Get("X-Tea") != "green" || a.response.Header.Get("Content-Type") != "text/tea" {
+		t.Errorf("%d %s %v", a.response.StatusCode, a.body, a.response.Header)
+	}
+	a = x.call("POST", "/plugins/tea/echo?a=1", "a=b", "Content-Type", "application/x-www-form-urlencoded", "X-Agent", "7").status(200)
+	var got map[string]string
+	check(t, json.Unmarshal(a.body, &got))
+	for key, want := range map[string]string{"method": "POST", "path": "/tea/echo", "a": "1", "agent": "7", "body": "a=b"} {
+		if got[key] != want {
+			t.Errorf("%s: %q, want %q", key, got[key], want)
+		}
+	}
+	x.call("GET", "/plugins/tea/cup", "").fault(12010, `"/cup"`)
+	x.call("GET", "/plugins/coffee/pot", "").fault(12010, `"coffee"`)
+	if a := x.call("PUT", "/plugins/tea/pot", ""); a.response.Header.Get("Allow") != "GET" {
+		t.Errorf("%v", a.response.Header)
+	} else {
+		a.fault(12011, "PUT")
+	}
+	x.call("POST", "/plugins/tea/echo", strings.Repeat("x", 2<<20)).fault(12029, "body")
+	for path, why := range map[string]string{"/plugins/tea/broken": "cracked", "/plugins/tea/odd": "is not a status"} {
+		if a := x.call("GET", path, ""); a.response.StatusCode != http.StatusInternalServerError || !strings.Contains(x.log.String(), why) {
+			t.Errorf("%d %s\n%s", a.response.StatusCode, a.body, x.log)
+		}
+	}
+}
+
+// TestPluginReload: a new generation answers, a broken one is refused and
+// changes nothing, and requests under way notice neither.
+func TestPluginReload(t *testing.T) {
+	source := func(answer string) string {
+		return `local ns = require("nearside")
+local M = {api = 1, name = "p", kinds = {"background", "matching"}, matching = {on_error = "fail"}}
+function M:start() ns.route("GET", "/x", function() return 200, "` + answer + `" end) end
+function M:prefilter(req, set) return set end
+return M`
+	}
+	x := start(t, withPlugins(map[string]string{"p": source("one")}))
+	x.call("POST", "/1/faces", face(1, of(v4, 1, 2, 3, 4), "")).status(201)
+	says := func(want string) {
+		t.Helper()
+		if a := x.call("GET", "/plugins/p/x", "").status(200); string(a.body) != want {
+			t.Errorf("%s, want %s", a.body, want)
+		}
+	}
+	says("one")
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for range 2 {
+		clients.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					a := x.call("POST", "/1/matcher/faces", ask(stored(1), `{"filters":{"origin":"faces"},"targets":[]}`))
+					if a.response.StatusCode != http.StatusCreated {
+						t.Errorf("%d %s", a.response.StatusCode, a.body)
+						return
+					}
+				}
+			}
+		})
+	}
+	for range 10 {
+		x.writePlugin("p", source("two"))
+		x.call("POST", "/1/plugins/reload", "").status(200).part("0.name", `"p"`)
+		says("two")
+		x.writePlugin("p", "return {\n  api = 1,\n  name = }")
+		x.call("POST", "/1/plugins/reload", "").fault(int(matcher.CodePlugins), "p.lua:3:")
+		says("two")
+	}
+	close(stop)
+	clients.Wait()
+}

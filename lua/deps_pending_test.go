@@ -1,3 +1,0 @@
-package lua
-
-import _ "github.com/alicebob/miniredis/v2"

@@ -1,0 +1,352 @@
+package lua
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// eachRedis runs a test on miniredis and on a real server.
+func eachRedis(t *testing.T, f func(t *testing.T, address, url string)) {
+	t.Helper()
+	t.Run("miniredis", func(t *testing.T) {
+		s := miniredis.RunT(t)
+		s.RequireAuth(password)
+		f(t, s.Addr(), "redis://:"+password+"@"+s.Addr())
+	})
+	t.Run("real", func(t *testing.T) {
+		text := redisURL(t)
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		redisClientOf(t, u.Host).FlushAll(t.Context())
+		f(t, u.Host, text)
+	})
+}
+
+// redisClientOf is a client that does not go through plugins.
+func redisClientOf(t testing.TB, address string) *goredis.Client {
+	t.Helper()
+	c := goredis.NewClient(&goredis.Options{Addr: address, Password: password, Protocol: 2})
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func connectRedis(url string) string { return `local c = assert(ns.redis.connect("` + url + `")) ` }
+
+func TestRedisCommands(t *testing.T) {
+	eachRedis(t, func(t *testing.T, _, url string) {
+		_, log := start(t, script(`"redis:*"`, connectRedis(url)+`
+local function show(...) print(ns.json.encode({...})) end
+show(c:call("SET", "k", "v"), c:call("GET", "k"), c:call("INCR", "n"), c:call("INCRBY", "n", 41))
+print("none", c:call("GET", "nothing"))
+c:call("SET", "big", "9223372036854775806")
+show(c:call("INCR", "big"))
+c:call("SET", "f", 0.25)
+c:call("SET", "i", 1e15)
+show(c:call("MGET", "f", "i", "nothing"))
+print("wrong", c:call("LPUSH", "k", "x"))
+show(c:pipeline({{"SET", "a", 1}, {"LPUSH", "k", "x"}, {"GET", "nothing"}, {"GET", "a"}}))
+show(c:pipeline({}))
+c:call("SET", "bytes", "\0\255\r\n")
+print(#c:call("GET", "bytes"))
+c:close()
+print("closed", c:call("GET", "k"))`))
+		logged(t, log.all(), `\"OK\",\"v\",1,42`, `none\tnil`, `\"9223372036854775807\"`, `[[\"0.25\",\"1000000000000000\",null]]`,
+			`wrong\tnil\t`, `WRONGTYPE`, `[[\"OK\",{\"err\":\"WRONGTYPE`, `,null,\"1\"]]`, `msg=4`, `closed\tnil\t`, `the client is closed`)
+		log.secret(t)
+	})
+}
+
+func TestRedisMistakesRaise(t *testing.T) {
+	s := miniredis.RunT(t)
+	f := func(call, want string) {
+		t.Helper()
+		all := eval(t, `"redis:`+s.Addr()+`"`, connectRedis("redis://"+s.Addr())+`local ok, err = pcall(function() return `+call+` end) print(tostring(ok) .. " " .. tostring(err))`)
+		logged(t, all, "false", want)
+		if strings.Contains(all, "s3cret") {
+			t.Errorf("the password is in:\n%s", all)
+		}
+	}
+	f(`ns.redis.connect("redis://:s3cret@127.0.0.1:1")`, "not permitted: add")
+	f(`ns.redis.connect("http://:s3cret@127.0.0.1:1")`, "scheme")
+	f(`ns.redis.connect("redis://:s3cr%et@127.0.0.1:1")`, "not of the form")
+	f(`ns.redis.connect("redis://:s3cret/@x:1")`, "not of the form")
+	f(`ns.redis.connect("redis://127.0.0.1:1/x")`, "database")
+	f(`ns.redis.connect("redis://127.0.0.1:1?a=b")`, "not of the form")
+	f(`ns.redis.connect("redis://127.0.0.1:1", {timeout = 1})`, "unknown")
+	f(`c:call()`, "at least a name")
+	f(`c:call("SET", "k", true)`, "part 3")
+	f(`c:call("select", 1)`, "share")
+	f(`c:pipeline({{"GET", "a"}, {"MULTI"}})`, "commands[2]")
+	f(`c:pipeline((function() local t = {} for i = 1, 1001 do t[i] = {"PING"} end return t end)())`, "1001 commands")
+	f(`c:subscribe("", print)`, "no name")
+	f(`c:xreadgroup({stream = "s"}, print)`, "group")
+	f(`c:xreadgroup({stream = "s", group = "g", count = 1e6}, print)`, "count")
+	f(`c.call("GET")`, "colon")
+}
+
+func TestRedisClientsAreBounded(t *testing.T) {
+	s := miniredis.RunT(t)
+	all := eval(t, `"redis:*"`, `
+local function open() return ns.redis.connect("redis://`+s.Addr()+`") end
+local first = assert(open())
+for i = 1, 15 do assert(open()) end
+print(open())
+first:close()
+assert(open())
+for i = 1, 64 do assert(ns.redis and true) end
+print("done")`)
+	logged(t, all, `nil\t`, "16 clients", "done")
+}
+
+func TestRedisSubscribe(t *testing.T) {
+	eachRedis(t, func(t *testing.T, address, url string) {
+		h, log := start(t, script(`"redis:*"`, connectRedis(url)+`
+local task
+task = assert(c:subscribe("news", function(m, channel)
+  if m == "raise" then error("oh") end
+  print("got " .. channel .. " " .. m)
+  if m == "last" then task:cancel() end
+end))`))
+		c := redisClientOf(t, address)
+		for _, m := range []string{"one", "raise", "two"} {
+			c.Publish(t.Context(), "news", m)
+		}
+		log.wait(t, "got news two")
+		logged(t, log.all(), "got news one", "oh", "got news two")
+		if err := h.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := c.Publish(t.Context(), "news", "after").Val(); n < 1 {
+			t.Error("nobody listens after the reload")
+		}
+		log.wait(t, "got news after")
+		c.Publish(t.Context(), "news", "last")
+		log.wait(t, "got news last")
+		log.secret(t)
+	})
+}
+
+func TestRedisGroup(t *testing.T) {
+	eachRedis(t, func(t *testing.T, address, url string) {
+		c := redisClientOf(t, address)
+		add := func(n string) {
+			t.Helper()
+			if err := c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", n}}).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		add("before")
+		add("refused")
+		source := script(`"redis:*"`, connectRedis(url)+`
+assert(c:xreadgroup({group = "g", stream = "s", count = 2, block_ms = 60000}, function(e)
+  print("got " .. e.fields.n .. " of " .. e.stream)
+  if e.fields.n == "raise" then error("oh") end
+  return e.fields.n ~= "refused" or nil
+end))`)
+		h, log := start(t, source)
+		log.wait(t, "got refused")
+		add("raise")
+		add("after")
+		log.wait(t, "got after")
+		closeHost(t, h)
+		logged(t, log.all(), "got before of s", "got refused", "got raise", "oh", "got after")
+		// "after" may have been cut between its print and its acknowledgement.
+		if n := c.XPending(context.Background(), "s", "g").Val().Count; n != 2 && n != 3 {
+			t.Errorf("%d entries are pending, want refused and raise", n)
+		}
+		h, log = start(t, source)
+		log.wait(t, "got raise")
+		add("new")
+		log.wait(t, "got new")
+		closeHost(t, h)
+		all := log.all()
+		logged(t, all, "got refused", "got raise", "got new")
+		if strings.Contains(all, "got before") || strings.Count(all, "got refused") != 1 {
+			t.Errorf("what was acknowledged, or refused in this run, came again:\n%s", all)
+		}
+		log.secret(t)
+	})
+}
+
+// Entries that an old generation left come when the reader looks again.
+func TestRedisPendingAfterReload(t *testing.T) {
+	s := miniredis.RunT(t)
+	c := goredis.NewClient(&goredis.Options{Addr: s.Addr()})
+	defer c.Close()
+	add := func(n string) string {
+		return c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", n}}).Val()
+	}
+	c.XGroupCreateMkStream(t.Context(), "s", "g", "0")
+	left := add("left")
+	c.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "g", Consumer: "other", Streams: []string{"s", ">"}})
+	clock := &handClock{now: time.Unix(1e9, 0)}
+	h, log := start(t, script(`"redis:*"`, connectRedis("redis://"+s.Addr())+`
+assert(c:xreadgroup({group = "g", stream = "s", block_ms = 1}, function(e) print("got " .. e.fields.n) return true end))`),
+		func(o *Options) { o.Clock = clock })
+	add("1")
+	log.wait(t, "got 1") // it has looked at its pending entries: there were none
+	if err := c.XClaim(t.Context(), &goredis.XClaimArgs{Stream: "s", Group: "g", Consumer: "p", Messages: []string{left}}).Err(); err != nil {
+		t.Fatal(err)
+	}
+	add("2")
+	log.wait(t, "got 2")
+	if strings.Contains(log.all(), "got left") {
+		t.Error("it looked before its time")
+	}
+	clock.move(pendingEvery)
+	log.wait(t, "got left")
+	closeHost(t, h)
+}
+
+func TestRedisDeadAtStart(t *testing.T) {
+	port := freePort(t)
+	all := eval(t, `"redis:*"`, `local c, err = ns.redis.connect("redis://:s3cret@127.0.0.1:`+port+`") print(tostring(c) .. " " .. err)`)
+	logged(t, all, "nil 127.0.0.1:"+port, "refused")
+	if strings.Contains(all, "s3cret") {
+		t.Error(all)
+	}
+}
+
+// A server that takes connections and never answers.
+func TestRedisSilentServer(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	all := eval(t, `"redis:*", "amqp:*"`, `
+for _, kind in ipairs({"redis", "amqp"}) do
+  local c, err = ns[kind].connect(kind .. "://`+l.Addr().String()+`", {timeout_ms = 200})
+  print(tostring(c) .. " " .. err)
+end`)
+	logged(t, all, "nil "+l.Addr().String()+": timeout", "nil "+l.Addr().String()+": timeout")
+}
+
+// A reply that never ends is given up at its bound.
+func TestRedisHugeReply(t *testing.T) {
+	s := miniredis.RunT(t)
+	if err := s.Set("k", strings.Repeat("x", maxRedisReply)); err != nil {
+		t.Fatal(err)
+	}
+	all := eval(t, `"redis:*"`, connectRedis("redis://"+s.Addr())+`
+local v, err = c:call("GET", "k")
+print(tostring(v) .. " " .. err)
+print("then", c:call("PING"))`)
+	logged(t, all, "nil", fmt.Sprintf("larger than %d bytes", maxRedisReply), `then\tPONG`)
+}
+
+// The server is killed in the middle and comes back, with its data.
+func TestRedisComesBack(t *testing.T) {
+	find(t, "redis-server")
+	dir, port := t.TempDir(), freePort(t)
+	address := "127.0.0.1:" + port
+	p := startRedis(t, dir, port)
+	h, log := start(t, background(`
+M.permissions, M.kinds, M.events = {"redis:*"}, {"background", "event"}, {"sending_event"}
+local c
+function M:initialize()
+  c = assert(ns.redis.connect("redis://:`+password+`@`+address+`"))
+  assert(c:subscribe("news", function(m) print("news " .. m) end))
+  assert(c:xreadgroup({group = "g", stream = "s", block_ms = 60000}, function(e) print("entry " .. e.fields.n) return true end))
+end
+local n = 0
+function M:handle_event()
+  n = n + 1
+  local reply, err = c:call("SET", "k", "v")
+  print("set " .. n .. " " .. tostring(reply or err))
+end`))
+	set := func(want string) {
+		t.Helper()
+		h.Emit("sending_event", func() any { return map[string]any{} })
+		log.wait(t, want)
+	}
+	set("set 1 OK")
+	p.end()
+	set("set 2 " + address + ": ")
+	log.wait(t, "subscription failed")
+	log.wait(t, "xreadgroup failed")
+	p = startRedis(t, dir, port)
+	defer p.end()
+	set("set 3 OK")
+	c := redisClientOf(t, address)
+	p.ready(t, func() error {
+		if c.Publish(t.Context(), "news", "again").Val() == 0 {
+			return errors.New("nobody listens")
+		}
+		return c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", "again"}}).Err()
+	})
+	log.wait(t, "news again")
+	log.wait(t, "entry again")
+	closeHost(t, h)
+	log.secret(t)
+}
+
+// A server that hangs: calls end by their timeout, and so does a reload; the
+// link that waited is not used again.
+func TestRedisFrozenServer(t *testing.T) {
+	s := miniredis.RunT(t)
+	between := cut(t, s.Addr())
+	h, log := start(t, background(`
+M.permissions, M.kinds, M.events = {"redis:*"}, {"background", "event"}, {"sending_event"}
+local c
+function M:initialize()
+  c = assert(ns.redis.connect("redis://`+between.addr()+`", {timeout_ms = 500}))
+  assert(c:subscribe("news", print))
+end
+local n = 0
+function M:handle_event()
+  n = n + 1
+  print("reply " .. n, c:call("INCR", "n"))
+  print("replies " .. n, c:pipeline({{"INCR", "n"}}))
+  print("done " .. n)
+end`))
+	between.freeze(true)
+	h.Emit("sending_event", func() any { return map[string]any{} })
+	log.wait(t, "done 1")
+	logged(t, log.all(), `reply 1\tnil\t`, "timeout", `replies 1\tnil\t`, "timeout")
+	between.freeze(false)
+	h.Emit("sending_event", func() any { return map[string]any{} })
+	log.wait(t, "done 2")
+	if strings.Count(log.all(), "timeout") != 2 {
+		t.Error(log.all())
+	}
+	closeHost(t, h)
+}
+
+// Everything that can block does, and a reload ends it at once.
+func TestRedisEndsWithItsGeneration(t *testing.T) {
+	eachRedis(t, func(t *testing.T, address, url string) {
+		h, log := start(t, background(`
+M.permissions = {"redis:*"}
+function M:start()
+  local c = assert(ns.redis.connect("`+url+`", {timeout_ms = 300000}))
+  assert(c:subscribe("news", print))
+  assert(c:xreadgroup({group = "g", stream = "s", block_ms = 60000}, print))
+  for i = 1, 20 do ns.spawn(function() while true do pcall(c.call, c, "BLPOP", "list", 0) end end) end
+  print("up")
+end`))
+		log.wait(t, "up")
+		c := redisClientOf(t, address)
+		before := c.XInfoGroups(t.Context(), "s").Val()
+		for range 3 {
+			if err := h.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		closeHost(t, h)
+		if len(before) != 1 {
+			t.Errorf("%d groups, want 1", len(before))
+		}
+	})
+}

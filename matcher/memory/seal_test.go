@@ -1,0 +1,203 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+func noLimit(int64) error { return nil }
+
+// seal makes dir a copy of m.
+func seal(t *testing.T, m *Memory, dir, mark string) {
+	t.Helper()
+	if err := m.Capture()(t.Context(), dir, []byte(mark), noLimit); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestSealedChunksAreNotWrittenAgain: a second sealing writes only what is new,
+// and removes what is not used any more.
+func TestSealedChunksAreNotWrittenAgain(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := t.TempDir()
+	put := func(from, n int) {
+		for i := range n {
+			p.commit(t, put(matcher.NameID(strconv.Itoa(from+i)), 1, make([]byte, 8)))
+		}
+	}
+	put(0, 150) // two full chunks, 22 rows in the third
+	seal(t, p.Memory, dir, "a")
+	before := segmentFiles(t, dir)
+	put(150, 1)
+	seal(t, p.Memory, dir, "b")
+	after := segmentFiles(t, dir)
+	same := 0
+	for _, name := range after {
+		if slices.Contains(before, name) {
+			same++
+		}
+	}
+	if len(before) != 3 || len(after) != 3 || same != 2 {
+		t.Fatalf("%v became %v", before, after)
+	}
+	// Without disk space nothing changes.
+	put(151, 1)
+	full := errors.New("full")
+	err := p.Capture()(t.Context(), dir, []byte("c"), func(int64) error { return full })
+	if !errors.Is(err, full) || !slices.Equal(segmentFiles(t, dir), after) {
+		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Capture()(ctx, dir, []byte("c"), noLimit); err == nil || !slices.Equal(segmentFiles(t, dir), after) {
+		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
+	}
+	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "b" || m.Records() != 151 {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
+// TestDiskFillsWhileSealing: a sealing that meets a full disk leaves what was
+// sealed before, and no file of its own.
+func TestDiskFillsWhileSealing(t *testing.T) {
+	p := newPair(t, Options{}, matcher.Version{Number: 1, Length: 2048, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := t.TempDir()
+	p.commit(t, put(matcher.ID{1}, 1, make([]byte, 2048)))
+	seal(t, p.Memory, dir, "a")
+	before := segmentFiles(t, dir)
+	var changes []store.Change
+	for i := range syncBytes/2048 + 1 {
+		changes = append(changes, put(matcher.NameID(strconv.Itoa(i)), 1, make([]byte, 2048)))
+	}
+	p.commit(t, changes...)
+	full, asked := errors.New("full"), 0
+	err := p.Capture()(t.Context(), dir, []byte("b"), func(int64) error {
+		if asked++; asked > 1 {
+			return full
+		}
+		return nil
+	})
+	if !errors.Is(err, full) || !slices.Equal(segmentFiles(t, dir), before) {
+		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
+	}
+	seal(t, p.Memory, dir, "c")
+	m, err := New(Options{Registry: p.options.Registry, Kernel: simd.Kernels()[0], Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "c" || m.Records() != uint64(1+len(changes)) {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
+// TestDrop: what was dropped is gone, and written as a whole by the next sealing.
+func TestDrop(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := filepath.Join(t.TempDir(), "segments")
+	for i := range 70 {
+		p.commit(t, put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
+	}
+	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+	for range 2 {
+		if err := p.Drop(dir); err != nil { // the first time there is nothing
+			t.Fatal(err)
+		}
+		if mark, err := m.Restore(t.Context(), dir); mark != nil || err != nil || len(segmentFiles(t, dir)) > 0 {
+			t.Fatal(mark, err, segmentFiles(t, dir))
+		}
+		seal(t, p.Memory, dir, "a")
+	}
+	if mark, err := m.Restore(t.Context(), dir); string(mark) != "a" || err != nil || m.Records() != 70 {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
+func segmentFiles(t *testing.T, dir string) []string {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// TestSealingBesideWrites seals without a pause while rows are written, deleted
+// and compacted: each copy is the state at its capture.
+func TestSealingBesideWrites(t *testing.T) {
+	w := newWorld(9)
+	versions := []*matcher.Version{w.versions[3], w.versions[9], w.versions[10], w.versions[11]}
+	m := newMemory(t, w, simd.Kernels()[0], 2)
+	o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+	type job struct {
+		seal  store.Seal
+		state *oracle
+	}
+	jobs, enough := make(chan job), make(chan struct{})
+	go func() {
+		defer close(jobs)
+		for {
+			step(w, m, o, versions)
+			j := job{m.Capture(), &oracle{faces: maps.Clone(o.faces), lists: maps.Clone(o.lists)}}
+			select {
+			case jobs <- j:
+			case <-enough:
+				return
+			default: // the one before is at work
+			}
+		}
+	}()
+	dir := t.TempDir()
+	for range 25 {
+		j := <-jobs
+		if err := j.seal(t.Context(), dir, []byte("m"), noLimit); err != nil {
+			t.Fatal(err)
+		}
+		sameFaces(t, restoredFrom(t, w, dir, "m", j.state), j.state.faces)
+	}
+	close(enough)
+	<-jobs
+}
+
+// TestInspectSegments: what is there is counted; what is missing or damaged is
+// named.
+func TestInspectSegments(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := filepath.Join(t.TempDir(), "segments")
+	for i := range 70 {
+		p.commit(t, put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
+	}
+	if s, err := InspectSegments(dir); err != nil || s != (Sealed{}) {
+		t.Fatal(s, err)
+	}
+	seal(t, p.Memory, dir, "a")
+	if s, err := InspectSegments(dir); err != nil || s.Files != 2 || s.Rows != 70 || s.Bytes < 70*(8+16) {
+		t.Fatal(s, err)
+	}
+	lost := segmentFiles(t, dir)[1]
+	if err := os.Remove(lost); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := InspectSegments(dir); err == nil || !strings.Contains(err.Error(), lost) {
+		t.Error(err)
+	}
+	name := filepath.Join(dir, manifestName)
+	if err := os.WriteFile(name, []byte("not a manifest"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := InspectSegments(dir); err == nil || !strings.Contains(err.Error(), name) {
+		t.Error(err)
+	}
+}

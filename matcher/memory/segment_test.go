@@ -1,0 +1,293 @@
+package memory
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// restoredFrom returns what dir holds, with the lists of o as the store brings
+// them.
+func restoredFrom(t *testing.T, w *world, dir, mark string, o *oracle) *Memory {
+	t.Helper()
+	m := newMemory(t, w, simd.Kernels()[0], 2)
+	got, err := m.Restore(t.Context(), dir)
+	if err != nil || string(got) != mark {
+		t.Fatalf("mark %q, want %q: %v", got, mark, err)
+	}
+	if n := len(o.faces) + len(o.lists); m.Records() != uint64(n) {
+		t.Fatalf("%d records, want %d", m.Records(), n)
+	}
+	var lists []store.Change
+	for id := range o.lists {
+		lists = append(lists, store.Change{Kind: store.PutList, List: &matcher.List{ID: id}})
+	}
+	m.Apply(lists)
+	return m
+}
+
+// sameFaces compares all fields and descriptors.
+func sameFaces(t *testing.T, m *Memory, want map[matcher.ID]*matcher.Object) {
+	t.Helper()
+	if n := m.Stats().Rows[matcher.Faces]; n != len(want) {
+		t.Fatalf("%d faces, want %d", n, len(want))
+	}
+	for id, x := range want {
+		got, ok := m.Get(matcher.Faces, id, nil, true)
+		if !ok {
+			t.Fatalf("%s is not there", id)
+		}
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", *x) {
+			t.Fatalf("%s:\n got %+v\nwant %+v", id, got, *x)
+		}
+	}
+}
+
+// TestSegmentsEqualBruteForce takes random histories of every encoding and
+// length through segments again and again: what is restored answers as brute
+// force does, and goes on as if nothing had been.
+func TestSegmentsEqualBruteForce(t *testing.T) {
+	w := newWorld(5)
+	for i := 0; i < len(w.versions); i += 3 {
+		versions := w.versions[i : i+3]
+		dir := t.TempDir()
+		m := newMemory(t, w, simd.Kernels()[0], 2)
+		o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+		for round := range 6 {
+			for range w.IntN(15) {
+				step(w, m, o, versions)
+			}
+			mark := fmt.Sprint("round ", round)
+			seal(t, m, dir, mark)
+			if w.IntN(3) == 0 {
+				continue // and seal again what has segments already
+			}
+			m = restoredFrom(t, w, dir, mark, o)
+			sameFaces(t, m, o.faces)
+			invariants(t, m)
+			for range 3 {
+				matchBoth(t, w, m, o, versions)
+			}
+		}
+	}
+}
+
+// TestLongRecords: records longer than a block of the arena, and a block that
+// is filled further after a start.
+func TestLongRecords(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 1, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := t.TempDir()
+	m := p.Memory
+	for i, n := range []int{10, 70_000, 0, 65_500, 100, 200_000, 5, 65_536} {
+		c := put(matcher.NameID(strconv.Itoa(i)), 1, []byte{byte(i)})
+		c.Object.UserData = strings.Repeat("x", n)
+		p.apply([]store.Change{c})
+		m.Apply([]store.Change{c})
+		seal(t, m, dir, "")
+		m = newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+		if _, err := m.Restore(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+		sameFaces(t, m, p.faces)
+		invariants(t, m)
+	}
+}
+
+// TestSegmentsKeepBounds: what is known of copies in bytes comes back, so that
+// a scan of whole zones leaves out no row.
+func TestSegmentsKeepBounds(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 4096}, matcher.Version{Number: 1, Encoding: matcher.Float32, Length: 16, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	w := newWorld(3)
+	var changes []store.Change
+	for i := range 3 * zoneRows {
+		row := make([]float32, 16)
+		for j := range row {
+			row[j] = float32(w.NormFloat64())
+		}
+		if i%50 == 49 {
+			row[3] = 100 // more than bytes hold
+		}
+		changes = append(changes, put(w.newID(), 1, pack(row)))
+	}
+	p.commit(t, changes...)
+	dir := t.TempDir()
+	seal(t, p.Memory, dir, "")
+	m := newPair(t, Options{chunkRows: 4096}, *p.options.Registry.Version(1))
+	if _, err := m.Restore(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	want, got := p.snap.tables[matcher.Faces][0].slabs[0].coarse, m.snap.tables[matcher.Faces][0].slabs[0].coarse
+	if got.step != want.step || !slices.Equal(got.zones, want.zones) || want.zones[2].cuts == 0 || want.zones[2].error == 0 {
+		t.Errorf("step %v, zones %v; want %v, %v", got.step, got.zones, want.step, want.zones)
+	}
+	for i := range want.cut {
+		if got.cut[i].Load() != want.cut[i].Load() {
+			t.Fatalf("cut %d: %x, want %x", i, got.cut[i].Load(), want.cut[i].Load())
+		}
+	}
+	m.oracle = p.oracle
+	var subs []matcher.SubRequest
+	for i := range 20 {
+		data := changes[i*49].Object.Descriptors[0].Data
+		subs = append(subs, reference(m.options.Registry.Version(1), data, &matcher.Candidates{Limit: 1 + i}))
+	}
+	m.check(t, subs, m.expect(subs))
+}
+
+// TestDamagedSegments flips bits in every section of every file, cuts, removes
+// and swaps files: what is restored is the whole state, or an error names the
+// file, and nothing is.
+func TestDamagedSegments(t *testing.T) {
+	w := newWorld(6)
+	m := newMemory(t, w, simd.Kernels()[0], 1)
+	o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+	for range 40 {
+		step(w, m, o, []*matcher.Version{w.versions[0], w.versions[5], w.versions[8]})
+	}
+	for i := range 150 { // full chunks that differ only in what is in them
+		c := put(matcher.ID{1, byte(i)}, w.versions[3].Number, bytes.Repeat([]byte{byte(i)}, w.versions[3].Size()))
+		o.apply([]store.Change{c})
+		m.Apply([]store.Change{c})
+	}
+	dir := t.TempDir()
+	seal(t, m, dir, "mark")
+	files := append(segmentFiles(t, dir), filepath.Join(dir, manifestName))
+	if len(files) < 4 {
+		t.Fatalf("only %d files", len(files))
+	}
+	contents := map[string][]byte{}
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		contents[path] = b
+	}
+	refused := func(path, what string) {
+		t.Helper()
+		m := newMemory(t, w, simd.Kernels()[0], 2)
+		_, err := m.Restore(t.Context(), dir)
+		if err == nil || !strings.Contains(err.Error(), path) || m.Records() != 0 || len(m.snap.lists) != 0 {
+			t.Errorf("%s of %s: %v; %d records", what, path, err, m.Records())
+		}
+	}
+	write := func(path string, b []byte) {
+		if err := os.WriteFile(path, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range files {
+		b := contents[path]
+		for _, at := range offsets(w, b) {
+			c := bytes.Clone(b)
+			c[at] ^= 1 << w.IntN(8)
+			write(path, c)
+			refused(path, fmt.Sprintf("flip at %d of %d", at, len(b)))
+		}
+		for _, n := range []int{0, 1, 500, segmentHeader, len(b) - 1, w.IntN(len(b))} {
+			if n < len(b) {
+				write(path, b[:n])
+				refused(path, fmt.Sprintf("cut to %d of %d", n, len(b)))
+			}
+		}
+		if path != files[len(files)-1] { // without a manifest there are no segments
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			refused(path, "removal")
+		}
+		write(path, b)
+	}
+	for i, a := range files[:len(files)-1] {
+		for _, b := range files[:i] {
+			write(a, contents[b])
+			write(b, contents[a])
+			refused(dir, "exchange")
+			write(a, contents[a])
+			write(b, contents[b])
+		}
+	}
+	sameFaces(t, restoredFrom(t, w, dir, "mark", o), o.faces)
+}
+
+// offsets returns places in every section of a file, by its own header.
+func offsets(w *world, b []byte) []int {
+	all := []int{0, 3, 9, 30, len(b) - 1}
+	if string(b[:len(segmentMagic)]) != segmentMagic {
+		for range 40 {
+			all = append(all, w.IntN(len(b)))
+		}
+		return all
+	}
+	s := segment{id: matcher.ID(b[len(segmentMagic):])}
+	d := reader{b[len(segmentMagic)+16:]}
+	s.rows = int(d.uint32())
+	d = reader{b[segmentHeader-4:]}
+	s.sum = d.uint32()
+	_, sections, err := s.parseHeader(b[:segmentHeader], newLayout(matcher.Faces, nil), w.registry)
+	if err != nil {
+		panic(err)
+	}
+	at := segmentHeader
+	for _, section := range sections {
+		if section.size > 0 {
+			all = append(all, at, at+w.IntN(int(section.size)), at+int(section.size)-1)
+		}
+		at += int(section.size)
+	}
+	if at != len(b) {
+		panic("the sections are not the file")
+	}
+	return append(all, segmentHeader-200) // padding
+}
+
+// TestChangedVersions: segments of another configuration are refused.
+func TestChangedVersions(t *testing.T) {
+	v := matcher.Version{Number: 1000, Encoding: matcher.Float32, Length: 12, Metric: matcher.L2, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}}
+	p := newPair(t, Options{chunkRows: 64}, v)
+	p.commit(t, put(matcher.ID{1}, 1000, make([]byte, 48)))
+	dir := t.TempDir()
+	seal(t, p.Memory, dir, "")
+	try := func(want bool, what string, versions ...matcher.Version) {
+		t.Helper()
+		m := newPair(t, Options{chunkRows: 64}, versions...)
+		if _, err := m.Restore(t.Context(), dir); (err == nil) != want || !want && !strings.Contains(err.Error(), "version 1000") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	try(true, "the same", v)
+	try(false, "none")
+	c := v
+	c.Similarity.Midpoint = 2
+	try(true, "another calibration", c)
+	c = v
+	c.Metric = matcher.Cosine
+	try(false, "another metric", c)
+	c = v
+	c.Length = 11
+	try(false, "another length", c)
+	c = v
+	c.Exact = matcher.Plain
+	try(false, "without a copy", c)
+	c = v
+	c.Type = matcher.BodyDescriptor
+	try(false, "another type", c)
+	c = v
+	c.Encoding, c.Length, c.Scale = matcher.Uint8, 48, 1
+	try(false, "another encoding", c)
+
+	// Descriptors that no version fits are in no row: they must not be lost.
+	p.commit(t, put(matcher.ID{2}, 77, make([]byte, 4)))
+	if err := p.Capture()(t.Context(), dir, nil, noLimit); err == nil || !strings.Contains(err.Error(), "no version fits") {
+		t.Errorf("sealed with a descriptor missing: %v", err)
+	}
+}

@@ -1,0 +1,297 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// tee gives what is committed to an oracle too, but not what a start brings.
+type tee struct {
+	*Memory
+	*oracle
+	live atomic.Bool
+}
+
+func (x *tee) Apply(changes []store.Change) {
+	if x.live.Load() {
+		x.apply(changes)
+	}
+	x.Memory.Apply(changes)
+}
+
+// node is a store over a Memory, as a server has it.
+type node struct {
+	*store.Store
+	*tee
+	w        *world
+	dir      string
+	warnings []string
+	cached   bool
+	killed   bool // closing seals nothing
+}
+
+// cache is that of a process that may be killed before it seals.
+type cache struct {
+	*Memory
+	killed *bool
+}
+
+func (c cache) Capture() store.Seal {
+	if *c.killed {
+		return func(context.Context, string, []byte, func(int64) error) error { return errors.New("killed") }
+	}
+	return c.Memory.Capture()
+}
+
+func newNode(t *testing.T, w *world) *node {
+	o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+	return &node{w: w, dir: t.TempDir(), cached: true, tee: &tee{oracle: o}}
+}
+
+// start opens the store, with or without its cache, and compares all with the
+// oracle. want is how often it must warn, and fast whether the start must not
+// read all records.
+func (n *node) start(t *testing.T, fast bool, warnings ...string) {
+	t.Helper()
+	m := newMemory(t, n.w, simd.Kernels()[0], 1)
+	o := n.oracle
+	n.tee = &tee{Memory: m, oracle: o}
+	n.warnings = nil
+	options := store.Options{Dir: n.dir, Applier: n.tee, SealAfter: 1 << 30, Warn: func(msg string, args ...any) {
+		n.warnings = append(n.warnings, fmt.Sprint(msg, args))
+	}}
+	if n.cached {
+		options.Cache = cache{m, &n.killed}
+	}
+	s, err := store.Open(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Store = s
+	t.Cleanup(func() { s.Close() })
+	if len(n.warnings) != len(warnings) {
+		t.Fatalf("warnings %q, want %q", n.warnings, warnings)
+	}
+	for i, part := range warnings {
+		if !strings.Contains(n.warnings[i], part) {
+			t.Fatalf("warning %q does not say %q", n.warnings[i], part)
+		}
+	}
+	if restored := fromSegments(m); restored != fast {
+		t.Fatalf("restored from segments: %v, want %v", restored, fast)
+	}
+	sameFaces(t, m, o.faces)
+	invariants(t, m)
+	if _, lists := m.Lists(nil, 0, 100); lists != len(o.lists) {
+		t.Fatalf("%d lists, want %d", lists, len(o.lists))
+	}
+	n.live.Store(true)
+}
+
+// fromSegments reports whether a store that was just opened was not read as a
+// whole.
+func fromSegments(m *Memory) bool {
+	for i := range m.snap.tables[matcher.Faces] {
+		if v := &m.snap.tables[matcher.Faces][i]; v.chunk != nil && v.segment.Load() != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (n *node) stop(t *testing.T) {
+	t.Helper()
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range n.warnings {
+		if !strings.Contains(text, "could not be used") && (!n.killed || !strings.Contains(text, "killed")) {
+			t.Fatal(text)
+		}
+	}
+	n.killed = false
+}
+
+// write makes random commits of every kind.
+func (n *node) write(t *testing.T, commits int) {
+	t.Helper()
+	w, ctx := n.w, t.Context()
+	for range commits {
+		var err error
+		lists := slices.Sorted(maps.Keys(n.textLists()))
+		switch l := pick(w, w.lists); w.IntN(9) {
+		case 0:
+			err = n.CreateList(ctx, &matcher.List{ID: l})
+		case 1:
+			err = n.DeleteList(ctx, nil, l, nil)
+		case 2, 3:
+			err = n.DeleteObject(ctx, nil, matcher.Faces, pick(w, w.ids))
+		case 4:
+			var lines []store.ImportLine
+			for range 20 {
+				x := w.face(nil, w.versions[3:6])
+				x.Account = matcher.ID{}
+				lines = append(lines, store.ImportLine{Object: x, AddList: l})
+			}
+			for _, e := range n.Import(ctx, nil, lines) {
+				if e != nil {
+					t.Fatal(e)
+				}
+			}
+		default:
+			var ids []matcher.ID
+			for _, text := range lists {
+				ids = append(ids, matcher.MustID(text))
+			}
+			_, err = n.PutObject(ctx, nil, w.face(ids, w.versions[3:6]))
+		}
+		switch matcher.CodeOf(err) {
+		case matcher.CodeListExists, matcher.CodeListNotFound, matcher.CodeFaceNotFound:
+		default:
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func (n *node) textLists() map[string]bool {
+	texts := map[string]bool{}
+	for id := range n.oracle.lists {
+		texts[id.String()] = true
+	}
+	return texts
+}
+
+// copyDir copies a folder, as a backup would.
+func copyDir(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.RemoveAll(to); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStarts takes one data directory through starts with segments that are
+// current, old, missing, damaged, of another directory and of another past.
+func TestStarts(t *testing.T) {
+	leaks := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, leaks) })
+	w := newWorld(11)
+	n := newNode(t, w)
+	segments := filepath.Join(n.dir, "segments")
+	n.start(t, false)
+	n.write(t, 150)
+	n.stop(t)
+	n.start(t, true) // sealed at the end
+	n.stop(t)
+	old := t.TempDir()
+	copyDir(t, segments, old)
+	n.start(t, true) // not sealed again, and not worn out
+	n.write(t, 60)
+	n.stop(t)
+	copyDir(t, old, segments)
+	n.start(t, false, "does not lead to commit") // the journal was trimmed
+	n.stop(t)
+
+	n.start(t, true)
+	n.write(t, 30)
+	n.stop(t)
+	files := segmentFiles(t, segments)
+	if err := os.Remove(files[1]); err != nil {
+		t.Fatal(err)
+	}
+	n.start(t, false, files[1])
+	n.stop(t)
+	n.start(t, true)
+	n.stop(t)
+	if err := os.RemoveAll(segments); err != nil {
+		t.Fatal(err)
+	}
+	n.start(t, false)
+	n.stop(t)
+
+	n.cached = false // an older program, or one that keeps no segments
+	n.start(t, false)
+	n.write(t, 5)
+	n.stop(t)
+	n.cached = true
+	n.start(t, false, "does not lead to commit")
+	n.write(t, 5)
+	n.stop(t)
+
+	other := newNode(t, w)
+	other.start(t, false)
+	other.write(t, 150)
+	other.stop(t)
+	copyDir(t, segments, filepath.Join(other.dir, "segments"))
+	other.start(t, false, "another data directory")
+	other.stop(t)
+	other.start(t, true)
+	other.stop(t)
+}
+
+// TestJournal starts with commits of every kind since the segments were sealed.
+func TestJournal(t *testing.T) {
+	for seed := range uint64(6) {
+		w := newWorld(20 + seed)
+		n := newNode(t, w)
+		n.start(t, false)
+		n.write(t, 80)
+		n.stop(t)
+		for round := range 5 {
+			n.start(t, true)
+			n.write(t, 1+w.IntN(60))
+			n.killed = round != 2
+			n.stop(t)
+		}
+		n.start(t, true)
+		n.stop(t)
+	}
+}
+
+// TestAnotherPast: segments of a copy of the directory that went another way.
+func TestAnotherPast(t *testing.T) {
+	w := newWorld(12)
+	n := newNode(t, w)
+	n.start(t, false)
+	n.write(t, 100)
+	n.stop(t)
+	twin := newNode(t, w)
+	copyDir(t, n.dir, twin.dir)
+	past := n.oracle
+	twin.oracle = &oracle{registry: w.registry, faces: maps.Clone(past.faces), lists: maps.Clone(past.lists)}
+	n.start(t, true)
+	n.write(t, 20)
+	n.stop(t)
+	twin.start(t, true)
+	twin.write(t, 60)
+	twin.killed = true // and has all of its journal
+	twin.stop(t)
+	copyDir(t, filepath.Join(n.dir, "segments"), filepath.Join(twin.dir, "segments"))
+	twin.start(t, false, "does not lead to commit")
+	twin.stop(t)
+	// And of a later commit than the directory has.
+	twin.start(t, true)
+	twin.write(t, 60)
+	twin.stop(t)
+	copyDir(t, filepath.Join(twin.dir, "segments"), filepath.Join(n.dir, "segments"))
+	n.start(t, false, "the last one is")
+	n.stop(t)
+}
