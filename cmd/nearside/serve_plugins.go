@@ -7,13 +7,15 @@ import (
 	"nearside/internal/config"
 	"nearside/internal/telemetry"
 	"nearside/lua"
+	"nearside/plugins"
 )
 
 // openPlugins starts the active plugins.
 func (s *service) openPlugins(ctx context.Context, cfg *config.Config, points *telemetry.Telemetry) (*lua.Host, error) {
 	s.watch = cfg.Plugins.Watch
 	return lua.New(ctx, lua.Options{
-		Dir: cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings,
+		Shipped: plugins.Files,
+		Dir:     cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings,
 		Log: s.log, MatchStates: s.memory.Stats().Workers,
 		Services: lua.Services{Matching: s.memory, Metrics: points.Plugins(), Resources: points.Resources},
 	})
