@@ -47,12 +47,19 @@ func writeConfig(t *testing.T, text string) string {
 // start starts a server without waiting for it.
 func start(t *testing.T, config, dataDir string) *process {
 	t.Helper()
+	command := exec.Command("nearside", "serve", "--config", config, "--listen", "127.0.0.1:0", "--data-dir", dataDir)
+	command.Dir = t.TempDir() // without a nearside.yaml
+	return launch(t, command)
+}
+
+// launch starts a server by a command of one's own.
+func launch(t *testing.T, command *exec.Cmd) *process {
+	t.Helper()
 	p := &process{
-		command: exec.Command("nearside", "serve", "--config", config, "--listen", "127.0.0.1:0", "--data-dir", dataDir),
+		command: command,
 		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute},
 		ended:   make(chan struct{}),
 	}
-	p.command.Dir = t.TempDir() // without a nearside.yaml
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
