@@ -117,7 +117,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.settings, err = applySchema(p.schema, settings); err != nil && !(settings == nil && h.o.anySettings) {
+	if p.settings, err = applySchema(p.schema, settings); err != nil && (settings != nil || !h.o.anySettings) {
 		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
 	}
 	return p, nil

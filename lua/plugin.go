@@ -51,7 +51,7 @@ func (p *plugin) fault(err error) error {
 // field that it is about.
 func (p *plugin) located(err error) error {
 	all := []error{err}
-	if joined, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // that of errors.Join, not of an error within it
+	if joined, ok := err.(interface{ Unwrap() []error }); ok { // as errors.Join makes it
 		all = joined.Unwrap()
 	}
 	text, _ := p.source.read(p.source.main) // it was read before

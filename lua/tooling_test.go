@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -108,15 +109,9 @@ func TestList(t *testing.T) {
 	}
 	var got []string
 	for _, l := range all {
-		line := l.Name + l.Version
-		for flag, set := range map[string]bool{" shipped": l.Shipped, " hides": l.Hides, " active": l.Active, " fault": l.Fault != ""} {
-			if set {
-				line += flag
-			}
-		}
-		got = append(got, line)
+		got = append(got, fmt.Sprint(l.Name, l.Version, l.Shipped, l.Hides, l.Active, l.Fault != ""))
 	}
-	if strings.Join(got, ",") != "a2 hides,b1 active,c fault,d1 shipped" {
+	if strings.Join(got, ",") != "a2false true false false,b1false false true false,cfalse false false true,d1true false false false" {
 		t.Error(got)
 	}
 	if all, err := List(t.Context(), Options{Dir: filepath.Join(dir, "none"), Shipped: shipped}); err != nil || len(all) != 2 {

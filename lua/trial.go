@@ -83,11 +83,11 @@ func (h *Host) busy(n int) {
 }
 
 // transport is what ns.http sends requests with.
-func (h *Host) transport(real http.RoundTripper) http.RoundTripper {
+func (h *Host) transport(network http.RoundTripper) http.RoundTripper {
 	if h.o.trial != nil {
 		return h.o.trial.http
 	}
-	return real
+	return network
 }
 
 // Test runs the tests of a plugin: name_test.lua beside it and, of a folder,

@@ -17,10 +17,10 @@ import (
 // those of ns that need no plugin.
 var trialLibrary = sync.OnceValue(func() *vm.Library {
 	modules := []vm.Module{
-		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(),
+		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(), trialStoreModule(), trialFiguresModule(),
 		base64Module(), hashModule(), jsonModule(), reModule(),
 	}
-	return vm.NewLibrary(TrialRoot, append(modules, trialServicesModules()...)...)
+	return vm.NewLibrary(TrialRoot, modules...)
 })
 
 // doubledLibrary is what plugins see in tests: that of the host, with doubles
