@@ -61,6 +61,19 @@
 // a vm.Object of a vm.Class that is in modules has methods, operators and
 // fields, and crosses without a copy. Host.Plugins says how plugins are.
 //
+// # Tests of plugins
+//
+// Test runs the test files of a plugin, which require "nearside.test", in an
+// interpreter beside the plugin's. The files trial*.go have it: a trial is one
+// test, with a host of its own. Its clock (trialClock) stands still while
+// anything of the plugin runs and jumps when nothing does, for which
+// Host.busy counts what instance.spawn and instance.goroutine have started:
+// what they run may block only in Clock.Sleep, or not for long. HTTP
+// is answered at the transport, so that all before it is tested too; redis and
+// amqp are modules with the same declarations and other functions (doubled);
+// store, metrics and the local matcher are Services. A module that reaches
+// anything else needs a double as well.
+//
 // # What a Host does not do
 //
 // The memory of one plugin's tables has no bound of its own, and a table whose

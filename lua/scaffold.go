@@ -15,8 +15,7 @@ const LibraryFolder = "library"
 // luarc tells the Lua language server of the definitions.
 const luarc = `{
   "runtime.version": "Lua 5.1",
-  "workspace.library": ["` + LibraryFolder + `"],
-  "diagnostics.disable": ["lowercase-global"]
+  "workspace.library": ["` + LibraryFolder + `"]
 }
 `
 

@@ -24,11 +24,17 @@ func (l *trialLog) all() []any {
 }
 
 // trialHandler implements [slog.Handler].
-type trialHandler struct{ log *trialLog }
+type trialHandler struct {
+	log *trialLog
+	own bool // of a logger that names the plugin: what the host has to say is left out
+}
 
 func (trialHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 func (h trialHandler) Handle(_ context.Context, r slog.Record) error {
+	if !h.own {
+		return nil
+	}
 	fields := map[string]any{}
 	r.Attrs(func(a slog.Attr) bool {
 		fields[a.Key] = a.Value.Any()
@@ -42,5 +48,6 @@ func (h trialHandler) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-func (h trialHandler) WithAttrs([]slog.Attr) slog.Handler { return h } // the plugin's name
+// WithAttrs is how the host names the plugin.
+func (h trialHandler) WithAttrs([]slog.Attr) slog.Handler { return trialHandler{h.log, true} }
 func (h trialHandler) WithGroup(string) slog.Handler      { return h }

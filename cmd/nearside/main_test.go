@@ -27,6 +27,7 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DATA", data)
+			env.Setenv("PLUGINS", filepath.Join(data, "../../plugins"))
 			env.Setenv("NO_PROXY", "*")
 			return nil
 		},
