@@ -25,18 +25,22 @@ type Filter struct {
 	Age          Range[uint8]
 	Gender       *uint8
 	EthnicGroups []uint8
-	EventIDs     []ID
+	EventIDs     []ID // faces: of the event that they come from; events: of themselves
+	FaceIDs      []ID // faces: of themselves; events: of the face that they show
+	AttributeIDs []ID
 
 	// Faces.
-	FaceIDs []ID
-	FaceID  Range[ID]
-	ListID  *ID
-	Lists   []ID
+	FaceID Range[ID]
+	ListID *ID
+	Lists  []ID
+
+	Event EventFilter
 }
 
 // IsZero reports whether f lets every row pass.
 func (f *Filter) IsZero() bool {
 	return f.Account == nil && f.CreateTime.IsZero() && f.UserData == nil && f.ExternalIDs == nil &&
 		f.Age.IsZero() && f.Gender == nil && f.EthnicGroups == nil && f.EventIDs == nil &&
-		f.FaceIDs == nil && f.FaceID.IsZero() && f.ListID == nil && f.Lists == nil
+		f.FaceIDs == nil && f.AttributeIDs == nil && f.FaceID.IsZero() && f.ListID == nil && f.Lists == nil &&
+		f.Event.IsZero()
 }

@@ -69,7 +69,13 @@ type Object struct {
 	EventID ID // zero: none
 	Avatar  string
 	Lists   []ID // in the order of IDs, each once
+
+	Event   *Event // of an event, and of nothing else; nil: it has none of the fields
+	Expires Time   // attributes: from then on it is not there; zero: never
 }
+
+// Expired reports whether o is an object that is gone at now.
+func (o *Object) Expired(now Time) bool { return o.Expires != 0 && o.Expires <= now }
 
 // Descriptor returns the descriptor of type t, which may be "none".
 func (o *Object) Descriptor(t DescriptorType) Descriptor { return o.Descriptors[t] }

@@ -79,7 +79,7 @@ func (p *tablePrinter) answer(data []byte) error {
 		for _, set := range item.Matches {
 			for _, row := range set.Rows {
 				found++
-				err := p.row(item.Reference.ID, found, row.Face.ID.String(), row.Face.ExternalID,
+				err := p.row(item.Reference.ID, found, row.Object.ID.String(), row.Object.ExternalID,
 					strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64))
 				if err != nil {
 					return err

@@ -93,14 +93,16 @@ type service struct {
 	store    *store.Store
 	plugins  atomic.Pointer[lua.Host] // nil until it is there
 	server   *server.Server
-	watch    bool          // whether changes of plugins reload them
-	grace    time.Duration // for requests under way at the end
+	sweeper  *sweeper
+	meta     []matcher.MetaField // declared when the program started
+	watch    bool                // whether changes of plugins reload them
+	grace    time.Duration       // for requests under way at the end
 }
 
 // open builds the service from what is stored.
 func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *service, err error) {
 	start := time.Now()
-	s := &service{log: log, grace: cfg.Limits.ShutdownTimeout}
+	s := &service{log: log, meta: cfg.Events.MetaFields, grace: cfg.Limits.ShutdownTimeout}
 	if s.registry, err = matcher.NewRegistry(cfg.Descriptors.Versions); err != nil {
 		return nil, err
 	}
@@ -110,6 +112,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}
 	s.memory, err = memory.New(memory.Options{
 		Registry: s.registry, Kernel: kernel, Workers: cfg.Workers, Cost: cfg.Matchers.Memory.Cost, BytesMax: cfg.Limits.Memory,
+		MetaFields: s.meta,
 	})
 	if err != nil {
 		return nil, err
@@ -134,6 +137,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
+	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
 	host, err := s.openPlugins(ctx, cfg, points)
 	if err != nil {
 		return nil, err
@@ -151,7 +155,8 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		return nil, err
 	}
 	stats := s.memory.Stats()
-	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "lists", stats.Lists, "data_dir", cfg.DataDir,
+	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "events", stats.Rows[matcher.Events],
+		"attributes", stats.Rows[matcher.Attributes], "lists", stats.Lists, "data_dir", cfg.DataDir,
 		"kernel", kernel.Name(), "workers", stats.Workers, "took", time.Since(start).Round(time.Millisecond).String())
 	return s, nil
 }
@@ -172,7 +177,7 @@ func checkVersions(misfits map[uint32]int) error {
 func (s *service) limits(cfg *config.Config) server.Limits {
 	l := cfg.Limits
 	return server.Limits{
-		Decoder: &wire.Decoder{Registry: s.registry, Now: time.Now, Limits: wire.Limits{
+		Decoder: &wire.Decoder{Registry: s.registry, Now: time.Now, MetaFields: s.meta, Limits: wire.Limits{
 			References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
 		}},
 		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
@@ -197,6 +202,7 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	watched := s.watchPlugins(watching)
+	swept := s.sweeper.start(watching)
 	s.log.Info("listening on http://" + s.server.Addr().String())
 	var err error
 	for running := true; running; {
@@ -218,6 +224,7 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 	}
 	unwatch()
 	<-watched
+	<-swept
 	err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 	s.log.Info("stopped")
 	return err

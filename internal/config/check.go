@@ -10,6 +10,9 @@ import (
 	"nearside/matcher"
 )
 
+// metaFieldsMax bounds what every event needs in memory.
+const metaFieldsMax = 16
+
 // check returns the faults of values that only show beside each other.
 func (c *Config) check() faults {
 	var bad faults
@@ -36,6 +39,12 @@ func (c *Config) check() faults {
 			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("%q is there twice", f.Path)})
 		}
 		paths[f.Path] = true
+		if slices.Contains(strings.Split(f.Path, "."), "") {
+			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("%q has an empty name", f.Path)})
+		}
+	}
+	if most := metaFieldsMax; len(c.Events.MetaFields) > most {
+		bad = append(bad, fault{"events.meta_fields", fmt.Sprintf("%d are more than %d", len(c.Events.MetaFields), most)})
 	}
 	return bad
 }

@@ -46,13 +46,7 @@ type Descriptors struct {
 // filtered on.
 type Events struct {
 	Retention  time.Duration // 0 = for ever
-	MetaFields []MetaField
-}
-
-// MetaField is a path into the meta object of events.
-type MetaField struct {
-	Path string // names joined by dots
-	Type string // number, string or boolean
+	MetaFields []matcher.MetaField
 }
 
 // Plugins says which plugins run, and with what settings.

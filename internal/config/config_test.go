@@ -108,7 +108,7 @@ log: {level: debug, format: json}
 			{Number: 1001, Length: 256, Scale: 128, Similarity: matcher.Calibration{Midpoint: 12.6, Steepness: 1}},
 			{Number: 2001, Type: matcher.BodyDescriptor, Encoding: matcher.Float32, Length: 64, Metric: matcher.Cosine, Similarity: matcher.Calibration{Midpoint: 0.9, Steepness: 10}},
 		}},
-		Events: Events{Retention: 720 * time.Hour, MetaFields: []MetaField{{"shop.floor", "number"}}},
+		Events: Events{Retention: 720 * time.Hour, MetaFields: []matcher.MetaField{{Path: "shop.floor", Type: matcher.MetaNumber}}},
 		Plugins: Plugins{Dir: "p", Active: []string{"a", "b"}, Watch: true, Settings: map[string]any{
 			"a": map[string]any{"n": 1, "deep": []any{"x", 1.5, nil, true}},
 		}},

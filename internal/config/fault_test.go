@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -91,6 +92,13 @@ func TestFaults(t *testing.T) {
 	check("plugins: {settings: {a: 2020-01-01}}", "plugins.settings.a: is a time.Time")
 	check("plugins: {active: [1]}", "plugins.active[0]: 1 is not a text")
 	check("events: {meta_fields: [{path: a, type: number}, {path: a, type: string}]}", `events.meta_fields[1].path: "a" is there twice`)
+	check("events: {meta_fields: [{path: a, type: date}]}", `events.meta_fields[0].type: "date" is not one of number, string, boolean`)
+	check("events: {meta_fields: [{path: a..b, type: number}]}", `events.meta_fields[0].path: "a..b" has an empty name`)
+	var many []string
+	for i := range 17 {
+		many = append(many, fmt.Sprintf("{path: p%d, type: number}", i))
+	}
+	check("events: {meta_fields: ["+strings.Join(many, ", ")+"]}", "events.meta_fields: 17 are more than 16")
 
 	const remote = "matchers: {remote: [{name: %N, url: %U}]}"
 	with := func(name, url string) string { return strings.NewReplacer("%N", name, "%U", url).Replace(remote) }

@@ -29,7 +29,7 @@ func (c *Config) settings() []setting {
 		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avx512"))},
 		{key: "descriptors.versions", value: as(&c.Descriptors.Versions, list(versionKind))},
 		{key: "events.retention", value: as(&c.Events.Retention, duration(0, 100*365*day))},
-		{key: "events.meta_fields", value: as(&c.Events.MetaFields, list(record(MetaField{}, metaFieldSettings)))},
+		{key: "events.meta_fields", value: as(&c.Events.MetaFields, list(record(matcher.MetaField{}, metaFieldSettings)))},
 		{key: "plugins.dir", value: as(&c.Plugins.Dir, nonEmpty)},
 		{key: "plugins.active", value: as(&c.Plugins.Active, names)},
 		{key: "plugins.settings", value: as(&c.Plugins.Settings, free)},
@@ -52,10 +52,10 @@ func (c *Config) settings() []setting {
 	}
 }
 
-func metaFieldSettings(f *MetaField) []setting {
+func metaFieldSettings(f *matcher.MetaField) []setting {
 	return []setting{
 		{key: "path", required: true, value: as(&f.Path, nonEmpty)},
-		{key: "type", required: true, value: as(&f.Type, choice("number", "string", "boolean"))},
+		{key: "type", required: true, value: as(&f.Type, enum(matcher.MetaNumber, matcher.MetaString, matcher.MetaBoolean))},
 	}
 }
 

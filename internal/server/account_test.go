@@ -97,3 +97,69 @@ func TestAccounts(t *testing.T) {
 	x.call("GET", "/1/faces?account_id=", "").fault(12022, "account_id")
 	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "twice")
 }
+
+// TestAccountsOfEvents is TestAccounts of events and attributes.
+func TestAccountsOfEvents(t *testing.T) {
+	x := start(t)
+	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
+	as := func(method, path, body, account string) *answer {
+		t.Helper()
+		separator := "?"
+		if strings.Contains(path, "?") {
+			separator = "&"
+		}
+		return x.call(method, path+separator+"account_id="+account, body)
+	}
+	attribute := `{"descriptor":` + of(v4, 1, 0, 0, 0) + `}`
+	as("POST", "/1/events", event(1, `,"external_id":"x","track_id":"t"`), a).status(201) // filled in
+	as("POST", "/1/events", `[`+event(2, `,"external_id":"x","track_id":"t","account_id":"`+b+`"`)+`]`, b).status(201)
+	x.call("POST", "/1/events", event(3, `,"external_id":"x","track_id":"t"`)).status(201) // of none
+	as("PUT", "/1/attributes/"+id(1), attribute, a).status(201)
+	as("PUT", "/1/attributes/"+id(2), attribute, b).status(201)
+	x.call("PUT", "/1/attributes/"+id(3), attribute).status(201)
+
+	// Reading.
+	x.call("GET", "/1/events/"+id(1), "").status(200).part("account_id", `"`+a+`"`)
+	x.call("GET", "/1/attributes/"+id(1), "").status(200).part("account_id", `"`+a+`"`)
+	for _, n := range []int{2, 3} {
+		as("GET", "/1/events/"+id(n), "", a).fault(22007, id(n))
+		as("DELETE", "/1/events/"+id(n), "", a).fault(22007, id(n))
+		as("GET", "/1/attributes/"+id(n), "", a).fault(22005, id(n))
+		as("DELETE", "/1/attributes/"+id(n), "", a).fault(22005, id(n))
+		as("PUT", "/1/attributes/"+id(n), attribute, a).fault(12026, "attribute_id", id(n))
+	}
+	as("GET", "/1/events", "", a).status(200).part("count", "1").part("events.0.event_id", `"`+id(1)+`"`)
+	lines := string(as("GET", "/1/export?origin=events", "", a).status(200).body)
+	if strings.Count(lines, "\n") != 1 || !strings.Contains(lines, id(1)) {
+		t.Errorf("export: %s", lines)
+	}
+
+	// Matching: candidates, references and keys.
+	match := func(reference, origin, filter string) *answer {
+		t.Helper()
+		return as("POST", "/1/matcher/faces?explain=1", ask(reference, `{"filters":{"origin":"`+origin+`"`+filter+`},"targets":[]}`), a)
+	}
+	match(given(of(v4, 1, 0, 0, 0)), "events", "").status(201).part("0.matches.0.result", `[{"event":{"event_id":"`+id(1)+`"}}]`).part("0.matches.0.plan.rows_selected", "1")
+	match(given(of(v4, 1, 0, 0, 0)), "attributes", "").status(201).part("0.matches.0.result", `[{"attribute":{"attribute_id":"`+id(1)+`"}}]`)
+	match(given(of(v4, 1, 0, 0, 0)), "events", `,"event_ids":["`+id(2)+`","`+id(3)+`"]`).status(201).part("0.matches.0.result", `[]`)
+	match(given(of(v4, 1, 0, 0, 0)), "attributes", `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+	match(`{"type":"event","id":"`+id(2)+`"}`, "events", "").fault(22007, "references[0]", id(2))
+	match(`{"type":"attribute","id":"`+id(3)+`"}`, "events", "").fault(22005, "references[0]", id(3))
+	for kind, key := range map[string]string{"event_external_id": "x", "event_track_id": "t"} {
+		found := match(`{"type":"`+kind+`","id":"`+key+`"}`, "events", "").status(201).part("0.reference.object_id", `"`+id(1)+`"`)
+		if len(found.value().([]any)) != 1 {
+			t.Errorf("%s: %s", kind, found.body)
+		}
+	}
+
+	// Writing.
+	as("POST", "/1/events", event(9, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
+	as("POST", "/1/events", `[`+event(8)+`,`+event(9, `,"account_id":"`+b+`"`)+`]`, a).fault(31000, "body[1].account_id", b, a)
+	as("PUT", "/1/attributes/"+id(9), `{"account_id":"`+b+`","descriptor":`+of(v4, 1, 0, 0, 0)+`}`, a).fault(31000, "account_id", b, a)
+	as("DELETE", "/1/events?track_ids=t", "", id(7)).status(200).json(`{"deleted":0}`)
+	as("POST", "/1/import?origin=events", event(2)+"\n"+event(10, `,"account_id":"`+b+`"`)+"\n"+event(11)+"\n", a).status(200).
+		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")
+	x.call("GET", "/1/events/"+id(11), "").status(200).part("account_id", `"`+a+`"`)
+	as("DELETE", "/1/events?track_ids=t", "", a).status(200).json(`{"deleted":1}`)
+	x.call("GET", "/1/events", "").status(200).part("count", "3")
+}

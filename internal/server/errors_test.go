@@ -44,7 +44,7 @@ func TestErrors(t *testing.T) {
 	x.call("GET", "/1/faces/"+id(1)+"/age", "").fault(12010, "/age")
 	x.call("GET", "/1/faces/", "").fault(12010, "/1/faces/")
 	x.call("GET", "/2/faces", "").fault(12010, "/2/faces")
-	x.call("GET", "/1/events", "", "Accept", "image/png").fault(12010, "/1/events")
+	x.call("GET", "/1/bodies", "", "Accept", "image/png").fault(12010, "/1/bodies")
 	x.call("PUT", "/1/faces", "").fault(12011, "PUT", "/1/faces").header("Allow", "POST, GET, DELETE")
 	x.call("POST", "/1/faces/"+id(1), "").fault(12011, "POST", id(1)).header("Allow", "PUT, PATCH, GET, DELETE")
 	x.call("GET", "/1/import", "").fault(12011, "GET").header("Allow", "POST")

@@ -13,10 +13,11 @@ const exportFlush = 256 << 10
 // exportObjects sends objects with their descriptors, one per line, as an
 // import takes them. It may take long; each pause of the client has a limit.
 func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
-	if err := x.faceOrigin(); err != nil {
+	origin, err := x.lineOrigin()
+	if err != nil {
 		return err
 	}
-	f, err := x.filter(matcher.Faces, "origin")
+	f, err := x.filter(origin, "origin")
 	if err != nil {
 		return err
 	}
@@ -32,7 +33,7 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 		lines = lines[:0]
 		return out.Flush()
 	}
-	err = x.server.Memory.Each(context.WithoutCancel(ctx), matcher.Faces, f, x.account, func(o *matcher.Object) error {
+	err = x.server.Memory.Each(context.WithoutCancel(ctx), origin, f, x.account, func(o *matcher.Object) error {
 		lines = append(wire.AppendObject(lines, wire.JSON, o, nil, true), '\n')
 		if len(lines) < exportFlush {
 			return nil

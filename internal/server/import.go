@@ -15,14 +15,18 @@ import (
 // importObjects stores lines as they come. It may take long; each pause has a
 // limit instead of the whole.
 func (s *Server) importObjects(ctx context.Context, x *exchange) error {
-	if err := x.faceOrigin(); err != nil {
+	o, err := x.lineOrigin()
+	if err != nil {
 		return err
 	}
-	d := lineDecoder{x: x}
+	d := lineDecoder{x: x, origin: o}
 	if text, ok := x.query["list_id"]; ok {
 		id, err := matcher.ParseID(text)
 		if err != nil {
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: %w", err)
+		}
+		if o != matcher.Faces {
+			return matcher.Errorf(matcher.CodeBadInput, "list_id: only faces are in lists, not %s", o)
 		}
 		d.list = id
 	}
@@ -52,20 +56,17 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	return x.value(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.faults()})
 }
 
-// faceOrigin checks ?origin=; faces are all that there is so far.
-func (x *exchange) faceOrigin() error {
+// lineOrigin reads ?origin= of an import or export.
+func (x *exchange) lineOrigin() (matcher.Origin, error) {
 	text, ok := x.query["origin"]
 	if !ok {
-		return nil
+		return matcher.Faces, nil
 	}
 	o, err := matcher.ParseOrigin(text)
-	if err == nil && o != matcher.Faces {
-		return matcher.Errorf(matcher.CodeBadInput, "origin: %q is not supported by this version", text)
+	if err != nil || o == matcher.Attributes {
+		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: %q is not one of faces, events", shorten(text))
 	}
-	if err != nil {
-		return matcher.Errorf(matcher.CodeBadInput, "origin: %w", err)
-	}
-	return nil
+	return o, nil
 }
 
 // idleReader reads the body; a pause may take as long as a request.

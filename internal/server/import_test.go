@@ -38,7 +38,8 @@ func TestImport(t *testing.T) {
 	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).part("descriptor", of(v4, 2, 2, 2, 2))
 
 	x.call("POST", "/1/import?origin=bodies", "").fault(12022, "origin", "bodies")
-	x.call("POST", "/1/import?origin=events", "").fault(12022, "origin", "events")
+	x.call("POST", "/1/import?origin=attributes", "").fault(12022, "origin", "attributes")
+	x.call("POST", "/1/import?origin=events&list_id="+id(1), "").fault(12022, "list_id", "events")
 	x.call("POST", "/1/import?list_id=x", "").fault(12022, "list_id", "x")
 	x.call("POST", "/1/import?list_id="+id(1)+"&list_id="+id(1), "").fault(12022, "list_id", "twice")
 	x.call("POST", "/1/import?lists="+id(1), "").fault(12022, "lists")
@@ -169,7 +170,8 @@ func TestRoundTrip(t *testing.T) {
 	want := x.call("POST", "/1/matcher/faces", ask(key("person-01"), all(`,"limit":1000`))).status(201)
 	y.call("POST", "/1/matcher/faces", ask(key("person-01"), all(`,"limit":1000`))).status(201).json(string(want.body))
 
-	x.call("GET", "/1/export?origin=events", "").fault(12022, "origin", "events")
+	x.call("GET", "/1/export?origin=attributes", "").fault(12022, "origin", "attributes")
+	x.call("GET", "/1/export?origin=events&list_id="+id(7), "").fault(12022, "list_id", "unknown filter of events")
 	if none := x.call("GET", "/1/export?list_id="+id(7), "").status(200).body; len(none) > 0 {
 		t.Errorf("%s", none)
 	}

@@ -96,6 +96,7 @@ func (r *lineReader) release(b []byte) {
 // lineDecoder makes objects of lines. It is used by several goroutines.
 type lineDecoder struct {
 	x       *exchange
+	origin  matcher.Origin
 	list    matcher.ID // that all objects are put into; zero: none
 	release func([]byte)
 }
@@ -134,7 +135,7 @@ func (d lineDecoder) line(line []byte) (store.ImportLine, error) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return store.ImportLine{}, nil
 	}
-	in, err := d.x.limits.Decoder.FaceLine(line)
+	in, err := d.x.limits.Decoder.Line(d.origin, line)
 	if err == nil {
 		err = d.x.complete(in)
 	}

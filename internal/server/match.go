@@ -17,6 +17,10 @@ func (s *Server) matchFaces(ctx context.Context, x *exchange) error {
 	return s.match(ctx, x, matcher.FaceDescriptor)
 }
 
+func (s *Server) matchBodies(ctx context.Context, x *exchange) error {
+	return s.match(ctx, x, matcher.BodyDescriptor)
+}
+
 // matchAlias is the old name of matchFaces.
 func (s *Server) matchAlias(ctx context.Context, x *exchange) error {
 	x.Response.Header.Set("Warning", `299 - "POST /1/matcher is deprecated, use POST /1/matcher/faces"`)

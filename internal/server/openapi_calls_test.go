@@ -29,6 +29,7 @@ func TestOpenAPILive(t *testing.T) {
 	d.call(t, 200, "POST", "/1/import", "/1/import?origin=faces&list_id="+staff, string(faces)+"{\n")
 	d.call(t, 400, "POST", "/1/import", "/1/import?origin=bodies", string(faces))
 	d.call(t, 200, "GET", "/1/export", "/1/export?origin=faces&lists="+staff, "")
+	callEvents(t, d, descriptor)
 	callLists(t, d)
 	callMatches(t, d, descriptor)
 	callDeletes(t, d)
@@ -65,6 +66,44 @@ func callFaces(t *testing.T, d *documented, face, descriptor string) {
 	d.call(t, 404, "GET", one, "/1/faces/"+nobody, "")
 	d.call(t, 200, "GET", "/1/faces", "/1/faces?page_size=3&descriptor=1&gender=1", "")
 	d.call(t, 400, "GET", "/1/faces", "/1/faces?page_size=1001", "")
+}
+
+func callEvents(t *testing.T, d *documented, descriptor string) {
+	const one, attribute = "/1/events/{event_id}", "/1/attributes/{attribute_id}"
+	event := `{"event_id": "` + staff + `", "meta": {"shop": {"floor": 2}}, "top_match": {"similarity": 1}, "face_descriptor": ` + descriptor + `}`
+	d.call(t, 201, "POST", "/1/events", "/1/events", event)
+	d.call(t, 409, "POST", "/1/events", "/1/events", "["+event+"]")
+	d.call(t, 201, "POST", "/1/events", "/1/events", `[{"tags": null, "location": {"city": null}, "body_descriptor": null, "face_descriptor": `+descriptor+`}]`)
+	for _, body := range []string{
+		`[]`, `{}`, `{"lists": [], "face_descriptor": ` + descriptor + `}`, `{"tags": [""], "face_descriptor": ` + descriptor + `}`,
+		`{"location": {"geo_position": {"longitude": 1}}, "face_descriptor": ` + descriptor + `}`, `{"meta": 5, "face_descriptor": ` + descriptor + `}`,
+	} {
+		d.call(t, 400, "POST", "/1/events", "/1/events", body)
+	}
+	d.call(t, 200, "GET", one, "/1/events/"+staff+"?descriptor=1", "")
+	d.call(t, 404, "GET", one, "/1/events/"+nobody, "")
+	d.call(t, 200, "GET", "/1/events", "/1/events?descriptor=1&page_size=2&meta.shop.floor__gte=1.5", "")
+	d.call(t, 400, "GET", "/1/events", "/1/events?lists="+staff, "")
+	d.call(t, 200, "GET", "/1/export", "/1/export?origin=events&tags=a", "")
+	d.call(t, 201, "PUT", attribute, "/1/attributes/"+staff+"?ttl=100", `{"age": null, "descriptor": `+descriptor+`}`)
+	d.call(t, 200, "PUT", attribute, "/1/attributes/"+staff, `{"age": 3, "descriptor": `+descriptor+`}`)
+	d.call(t, 400, "PUT", attribute, "/1/attributes/"+staff, `{"user_data": "x", "descriptor": `+descriptor+`}`)
+	d.call(t, 200, "GET", attribute, "/1/attributes/"+staff+"?descriptor=1", "")
+	d.call(t, 404, "GET", attribute, "/1/attributes/"+nobody, "")
+	stored := func(kind, filters string) string {
+		return `{"references": [{"type": "` + kind + `", "id": "` + staff + `"}], "candidates": [{"filters": ` + filters + `}]}`
+	}
+	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces?explain=1", stored("attribute", `{"origin": "events", "meta.shop.floor__in": [2, 3], "tags": ["a"]}`))
+	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces", stored("event", `{"origin": "events", "geo_position": {"origin_longitude": 0, "origin_latitude": 0, "longitude_delta": 1, "latitude_delta": 1}}`))
+	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces", stored("event", `{"origin": "attributes", "attribute_ids": ["`+staff+`"]}`))
+	d.call(t, 400, "POST", "/1/matcher/faces", "/1/matcher/faces", stored("event", `{"origin": "attributes", "tags": ["a"]}`))
+	body := `{"type": "raw_descriptor", "data": {"version": 7, "data": "AQIDBA=="}}`
+	d.call(t, 201, "POST", "/1/matcher/bodies", "/1/matcher/bodies", `{"references": [`+body+`], "candidates": [{"filters": {"origin": "events"}}]}`)
+	d.call(t, 204, "DELETE", one, "/1/events/"+staff, "")
+	d.call(t, 404, "DELETE", one, "/1/events/"+staff, "")
+	d.call(t, 200, "DELETE", "/1/events", "/1/events?tags=a", "")
+	d.call(t, 400, "DELETE", "/1/events", "/1/events", "")
+	d.call(t, 204, "DELETE", attribute, "/1/attributes/"+staff, "")
 }
 
 func callLists(t *testing.T, d *documented) {

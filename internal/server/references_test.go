@@ -35,7 +35,7 @@ func TestKeyReferences(t *testing.T) {
 	match(key("two")+","+key("two")).fault(31007, "references", "3")
 	match(key("one")+","+key("one")+","+key("one")+","+key("one")).fault(31007, "references", "4", "3")
 
-	// Keys of objects that are not stored yet find nothing.
+	// Keys of events do not find faces.
 	for _, kind := range []string{"event_external_id", "event_track_id"} {
 		match(`{"type":"`+kind+`","id":"one"}`).status(201).part("0.matches.0.result", "[]")
 	}

@@ -188,16 +188,27 @@ func (s *Server) refusal(status int, panicked any) []byte {
 func (s *Server) routes() {
 	type query = []string
 	s.handle("POST", "/1/matcher/faces", operation{run: s.matchFaces, query: query{"descriptor_version", "explain"}})
+	s.handle("POST", "/1/matcher/bodies", operation{run: s.matchBodies, query: query{"descriptor_version", "explain"}})
 	s.handle("POST", "/1/matcher", operation{run: s.matchAlias, query: query{"descriptor_version", "explain"}})
 	s.handle("POST", "/1/matcher/raw", operation{run: s.matchRaw, query: query{"explain"}})
 
 	s.handle("POST", "/1/faces", operation{run: s.createFace})
-	s.handle("GET", "/1/faces", operation{run: s.listFaces, filters: true})
-	s.handle("DELETE", "/1/faces", operation{run: s.deleteFaces, filters: true})
+	s.handle("GET", "/1/faces", operation{run: listObjects(matcher.Faces), filters: true})
+	s.handle("DELETE", "/1/faces", operation{run: deleteObjects(matcher.Faces), filters: true})
 	s.handle("PUT", "/1/faces/:id", operation{run: s.putFace})
 	s.handle("PATCH", "/1/faces/:id", operation{run: s.patchFace})
-	s.handle("GET", "/1/faces/:id", operation{run: s.getFace, query: query{"descriptor"}})
-	s.handle("DELETE", "/1/faces/:id", operation{run: s.deleteFace})
+	s.handle("GET", "/1/faces/:id", operation{run: getObject(matcher.Faces), query: query{"descriptor"}})
+	s.handle("DELETE", "/1/faces/:id", operation{run: deleteObject(matcher.Faces)})
+
+	s.handle("POST", "/1/events", operation{run: s.createEvents})
+	s.handle("GET", "/1/events", operation{run: listObjects(matcher.Events), filters: true})
+	s.handle("DELETE", "/1/events", operation{run: deleteObjects(matcher.Events), filters: true})
+	s.handle("GET", "/1/events/:id", operation{run: getObject(matcher.Events), query: query{"descriptor"}})
+	s.handle("DELETE", "/1/events/:id", operation{run: deleteObject(matcher.Events)})
+
+	s.handle("PUT", "/1/attributes/:id", operation{run: s.putAttribute, query: query{"ttl"}})
+	s.handle("GET", "/1/attributes/:id", operation{run: getObject(matcher.Attributes), query: query{"descriptor"}})
+	s.handle("DELETE", "/1/attributes/:id", operation{run: deleteObject(matcher.Attributes)})
 
 	s.handle("POST", "/1/lists", operation{run: s.createList})
 	s.handle("GET", "/1/lists", operation{run: s.listLists, query: query{"page", "page_size"}})

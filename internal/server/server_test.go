@@ -62,6 +62,11 @@ var versions = []matcher.Version{
 	{Number: v256, Length: 256, Scale: 128, Similarity: matcher.Calibration{Midpoint: 12.6, Steepness: 1}},
 }
 
+// metaFields are declared in all tests.
+var metaFields = []matcher.MetaField{
+	{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "shop.name", Type: matcher.MetaString}, {Path: "vip", Type: matcher.MetaBoolean},
+}
+
 // settings are what a test may want otherwise.
 type settings struct {
 	limits     wire.Limits
@@ -101,7 +106,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		c(&set)
 	}
 	registry := must(matcher.NewRegistry(versions))
-	mem := must(memory.New(memory.Options{Registry: registry, Kernel: must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory}))
+	mem := must(memory.New(memory.Options{Registry: registry, Kernel: must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory, MetaFields: metaFields}))
 	t.Cleanup(mem.Close)
 	points := telemetry.New("0.0.0", telemetry.Gauges{})
 	objects := must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: points}))
@@ -122,7 +127,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	t.Cleanup(func() { check(t, host.Close(context.Background())) })
 	limits := func() server.Limits {
 		return server.Limits{
-			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits},
+			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, RequestTimeout: set.timeout,
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}

@@ -8,10 +8,6 @@ import (
 	"nearside/simd"
 )
 
-// rowOverhead is what a row needs beside its descriptors and its record: its
-// columns, its ID in the map, its bits in lists.
-const rowOverhead = columnBytes + 40
-
 // descriptorBytes is what the descriptors of a row need, copies included.
 func (vs versions) descriptorBytes() int {
 	n := 0
@@ -25,7 +21,7 @@ func (vs versions) descriptorBytes() int {
 
 // rowBytes is what row i needs in memory.
 func (v *view) rowBytes(i int) int64 {
-	return int64(rowOverhead + v.versions.descriptorBytes() + len(v.record(i)))
+	return int64(v.layout.rowOverhead() + v.versions.descriptorBytes() + len(v.record(i)))
 }
 
 // versionsOf returns the versions of the descriptors of o, but for those that
@@ -56,7 +52,7 @@ func (m *Memory) Admit(changes []store.Change) error {
 		o := c.Object
 		vs := m.versionsOf(o)
 		rows[kind{o.Origin, vs}]++
-		need += int64(rowOverhead + vs.descriptorBytes() + len(o.ExternalID) + len(o.UserData) + len(o.Avatar) + 24 + 3*len(o.Lists))
+		need += int64(m.layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + detailsBytes(o))
 	}
 	if most := m.bytesMax.Load(); most > 0 && need > 0 {
 		m.reclaim(most - need)
@@ -87,7 +83,7 @@ func (m *Memory) reserve(k kind, n int) error {
 		if m.chunks(k.origin) >= chunksMax {
 			return fmt.Errorf("memory: the %s fill %d chunks already, which is all there can be", k.origin, chunksMax)
 		}
-		c, err := m.newChunk(k.versions)
+		c, err := m.newChunk(k)
 		if err != nil {
 			return err
 		}
@@ -113,8 +109,8 @@ func (m *Memory) chunks(o matcher.Origin) int {
 	return n
 }
 
-func (m *Memory) newChunk(vs versions) (*chunk, error) {
-	return newChunk(vs, m.options.chunkRows, m.options.regions)
+func (m *Memory) newChunk(k kind) (*chunk, error) {
+	return newChunk(m.layouts[k.origin], k.versions, m.options.chunkRows, m.options.regions)
 }
 
 // takeChunk returns an empty chunk: a reserved one, or a new one while the
@@ -127,7 +123,7 @@ func (m *Memory) takeChunk(k kind) *chunk {
 		m.spare[k] = spare[:last]
 		return c
 	}
-	c, err := m.newChunk(k.versions)
+	c, err := m.newChunk(k)
 	if err != nil {
 		panic(err) // committed rows cannot be dropped
 	}

@@ -28,8 +28,8 @@ func TestWriterBesideScan(t *testing.T) {
 		p.commit(t, del(matcher.ID{1, 0, 3}))
 		filter := matcher.Filter{CreateTime: matcher.Range[matcher.Time]{LT: new(matcher.Time(1))}, Age: matcher.Range[uint8]{LT: new(uint8(9))}}
 		p.mu.RLock()
-		q := p.bind(matcher.Faces, &matcher.Filter{}, nil)
-		narrow := p.bind(matcher.Faces, &filter, nil)
+		q := p.bind(matcher.Faces, &matcher.Filter{}, nil, 0)
+		narrow := p.bind(matcher.Faces, &filter, nil, 0)
 		p.mu.RUnlock()
 		narrow.columns(&filter)
 

@@ -19,7 +19,7 @@ type ranked struct {
 // Top keeps the n rows with the largest values of a column of numbers or
 // times; of equal ones those with the least IDs.
 func (s *Selection) Top(name string, n int) (*Selection, error) {
-	c, err := columnOf(name)
+	c, err := columnOf(s.origin, name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 	"unsafe"
@@ -32,6 +33,7 @@ type kind struct {
 // chunk is a block of rows. Rows below a view's n never change; the store's
 // writer alone appends behind them.
 type chunk struct {
+	layout   *layout
 	versions versions
 	capacity int
 	slabs    [matcher.DescriptorTypes]slab // by type; without a version: none
@@ -43,10 +45,11 @@ type chunk struct {
 	age         []matcher.Small
 	gender      []matcher.Small
 	ethnicGroup []matcher.Small
-	external    []uint32 // hash of the field; 0: absent
-	userData    []uint32 // hash of the field; 0: absent
-	event       []uint32 // hash of the field; 0: absent
-	details     []uint32 // where in an arena the other fields are
+	hashes      [][]uint32 // by field of the layout, of what the field has; 0: absent
+	details     []uint32   // where in an arena the other fields are
+
+	events  *eventColumns  // of events
+	expires []matcher.Time // of attributes
 
 	segment atomic.Pointer[segment] // the newest file with rows of the chunk; nil: there is none
 }
@@ -69,9 +72,9 @@ type regions struct {
 // newChunk maps a chunk for rows of vs. Its memory is unmapped when nothing
 // refers to the chunk any more: snapshots keep it alive, and so must whoever
 // holds only a slice of a column.
-func newChunk(vs versions, rowsMax int, r regions) (*chunk, error) {
-	c := &chunk{versions: vs, capacity: max(64, min(rowsMax, chunkBytesMax/max(1, vs.descriptorBytes()))) &^ 63}
-	columns, err := r.get(c.capacity*columnBytes+columnCount*64, false)
+func newChunk(l *layout, vs versions, rowsMax int, r regions) (*chunk, error) {
+	c := &chunk{layout: l, versions: vs, capacity: max(64, min(rowsMax, chunkBytesMax/max(1, vs.descriptorBytes()))) &^ 63}
+	columns, err := r.get(c.capacity*l.columnBytes+l.columnCount*64, false)
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +95,6 @@ func newChunk(vs versions, rowsMax int, r regions) (*chunk, error) {
 	return c, nil
 }
 
-// columnBytes is what a row needs in columns, without its descriptors.
-const (
-	columnBytes = 16 + 8 + 4 + 3*2 + 4*4 + (4+8)*int(matcher.DescriptorTypes)
-	columnCount = 10 + 2*int(matcher.DescriptorTypes)
-)
-
 func (c *chunk) carve(mem []byte) {
 	n := c.capacity
 	c.ids = carve[matcher.ID](&mem, n)
@@ -106,10 +103,16 @@ func (c *chunk) carve(mem []byte) {
 	c.age = carve[matcher.Small](&mem, n)
 	c.gender = carve[matcher.Small](&mem, n)
 	c.ethnicGroup = carve[matcher.Small](&mem, n)
-	c.external = carve[uint32](&mem, n)
-	c.userData = carve[uint32](&mem, n)
-	c.event = carve[uint32](&mem, n)
+	for range c.layout.hashes {
+		c.hashes = append(c.hashes, carve[uint32](&mem, n))
+	}
 	c.details = carve[uint32](&mem, n)
+	switch c.layout.origin {
+	case matcher.Events:
+		c.events = carveEvents(&mem, n, c.layout.meta)
+	case matcher.Attributes:
+		c.expires = carve[matcher.Time](&mem, n)
+	}
 }
 
 // carve takes n values off mem, at a cache line. T must hold no pointers.
@@ -122,8 +125,9 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// set writes row i, which no snapshot shows yet, but for its details.
-func (c *chunk) set(i int, o *matcher.Object, account uint32) {
+// set writes row i, which no snapshot shows yet, but for its details. meta is
+// what an event has, parsed.
+func (c *chunk) set(i int, o *matcher.Object, account uint32, meta any) {
 	for t, v := range c.versions {
 		if v != nil {
 			c.slabs[t].put(i, o.Descriptors[t].Data)
@@ -133,10 +137,23 @@ func (c *chunk) set(i int, o *matcher.Object, account uint32) {
 	c.setTime(i, o.CreateTime)
 	c.accounts[i] = account
 	c.age[i], c.gender[i], c.ethnicGroup[i] = o.Age, o.Gender, o.EthnicGroup
-	c.external[i] = hashString(o.ExternalID)
-	c.userData[i] = hashString(o.UserData)
-	c.event[i] = hashID(o.EventID)
+	var texts [textsMax]string
+	for f, text := range textsOf(texts[:0], o)[:len(c.hashes)] {
+		c.hashes[f][i] = hashString(text)
+	}
+	switch c.layout.origin {
+	case matcher.Events:
+		c.events.set(i, o, c.layout.meta, meta)
+	case matcher.Attributes:
+		c.expires[i] = o.Expires
+		if o.Expires == 0 {
+			c.expires[i] = never
+		}
+	}
 }
+
+// never is the time of expiry of what does not expire.
+const never = matcher.Time(math.MaxInt64)
 
 // setTime writes the time of row i, which is behind all others.
 func (c *chunk) setTime(i int, t matcher.Time) {
@@ -160,12 +177,20 @@ func (c *chunk) copyRow(i int, from *chunk, j int) {
 	c.setTime(i, from.times[j])
 	c.ids[i], c.accounts[i] = from.ids[j], from.accounts[j]
 	c.age[i], c.gender[i], c.ethnicGroup[i] = from.age[j], from.gender[j], from.ethnicGroup[j]
-	c.external[i], c.userData[i], c.event[i] = from.external[j], from.userData[j], from.event[j]
+	for f := range c.hashes {
+		c.hashes[f][i] = from.hashes[f][j]
+	}
+	switch c.layout.origin {
+	case matcher.Events:
+		c.events.copyRow(i, from.events, j)
+	case matcher.Attributes:
+		c.expires[i] = from.expires[j]
+	}
 }
 
 // regionBytes is the address space of the chunk.
 func (c *chunk) regionBytes() int {
-	n := c.capacity * columnBytes
+	n := c.capacity * c.layout.columnBytes
 	for t := range c.slabs {
 		n += len(c.slabs[t].blocks) + len(c.slabs[t].rows)
 	}

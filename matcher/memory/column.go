@@ -3,10 +3,8 @@ package memory
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"nearside/matcher"
@@ -25,30 +23,6 @@ type column struct {
 	value func(s *snapshot, v *view, i int) any
 	// rank orders rows for Top; nil: the column has no order of numbers.
 	rank func(v *view, i int) (rank int64, ok bool)
-}
-
-// columns are those of faces (API.md 4).
-var columns = map[string]column{
-	"face_id":      idColumn(func(v *view, i int) matcher.ID { return v.ids[i] }),
-	"account_id":   accountColumn,
-	"lists":        listsColumn,
-	"event_id":     idColumn(func(v *view, i int) matcher.ID { return v.details(i).eventID }),
-	"create_time":  timeColumn(func(c *chunk) []matcher.Time { return c.times }),
-	"external_id":  textColumn(func(v *view, i int) []byte { return v.details(i).externalID }, externalIDIn),
-	"user_data":    textColumn(func(v *view, i int) []byte { return v.details(i).userData }, nil),
-	"avatar":       textColumn(func(v *view, i int) []byte { return v.details(i).avatar }, nil),
-	"age":          smallColumn(func(c *chunk) []matcher.Small { return c.age }),
-	"gender":       smallColumn(func(c *chunk) []matcher.Small { return c.gender }),
-	"ethnic_group": smallColumn(func(c *chunk) []matcher.Small { return c.ethnicGroup }),
-}
-
-// columnOf returns the column called name.
-func columnOf(name string) (column, error) {
-	c, ok := columns[name]
-	if !ok {
-		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(Columns(), ", "))
-	}
-	return c, nil
 }
 
 // compares reports whether a value that compares so (-1, 0, 1) with the given
@@ -364,6 +338,3 @@ func textColumn(of func(*view, int) []byte, in func([]string) predicate) column 
 		},
 	}
 }
-
-// Columns returns the names of all columns, in alphabetical order.
-func Columns() []string { return slices.Sorted(maps.Keys(columns)) }

@@ -21,14 +21,6 @@ func hashString(s string) uint32 {
 	return max(1, h)
 }
 
-// hashID returns a hash that is 0 only for the absent ID.
-func hashID(id matcher.ID) uint32 {
-	if id.IsZero() {
-		return 0
-	}
-	return hashString(string(id[:]))
-}
-
 // arenaBlock is the size of a block of details; a longer record has a block of
 // its own.
 const arenaBlock = 1 << 16
@@ -59,24 +51,23 @@ func (a *arena) add(record []byte) uint32 {
 	return uint32(last)<<16 | uint32(offset)
 }
 
-// details are the fields of a row that no column has. Strings and ordinals
-// point into the arena.
+// details are the fields of a row that no column has, but for those of events
+// alone. Strings and ordinals point into the arena.
 type details struct {
 	externalID, userData, avatar []byte
 	eventID                      matcher.ID
 	lists                        []byte // uvarint ordinals of m.lists
 }
 
-// appendDetails appends the record of o; lists are ordinals.
+// appendDetails appends the record of o: its texts, then the ordinals of lists,
+// or the tags of an event.
 func appendDetails(dst []byte, o *matcher.Object, lists []uint32) []byte {
-	for _, s := range []string{o.ExternalID, o.UserData, o.Avatar} {
-		dst = binary.AppendUvarint(dst, uint64(len(s)))
-		dst = append(dst, s...)
+	var texts [textsMax]string
+	for _, s := range textsOf(texts[:0], o) {
+		dst = appendText(dst, s)
 	}
-	if o.EventID.IsZero() {
-		dst = append(dst, 0)
-	} else {
-		dst = append(append(dst, 1), o.EventID[:]...)
+	if o.Origin == matcher.Events {
+		return appendTags(dst, o.Event)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(lists)))
 	for _, l := range lists {
@@ -85,40 +76,70 @@ func appendDetails(dst []byte, o *matcher.Object, lists []uint32) []byte {
 	return dst
 }
 
+func appendText(dst []byte, s string) []byte {
+	dst = binary.AppendUvarint(dst, uint64(len(s)))
+	return append(dst, s...)
+}
+
+// text takes a text off b.
+func text(b []byte) (s, rest []byte) {
+	n, width := binary.Uvarint(b)
+	end := width + int(n)
+	return b[width:end:end], b[end:]
+}
+
+// at returns the record of row i and what comes behind it.
+func (v *view) at(i int) []byte {
+	at := v.chunk.details[i]
+	return v.blocks[at>>16][at&0xffff:]
+}
+
+// text returns a text of the record of row i.
+func (v *view) text(i, field int) []byte {
+	s, rest := text(v.at(i))
+	for ; field > 0; field-- {
+		s, rest = text(rest)
+	}
+	return s
+}
+
 // details reads the record of row i.
-func (v *view) details(i int) details {
-	d, _ := v.parse(i)
+func (v *view) details(i int) (d details) {
+	b := v.at(i)
+	if v.layout.texts > 0 {
+		d.externalID, b = text(b)
+		d.userData, b = text(b)
+	}
+	switch v.layout.origin {
+	case matcher.Faces:
+		var id []byte
+		if id, b = text(b); len(id) > 0 {
+			d.eventID = matcher.ID(id)
+		}
+		d.avatar, d.lists = text(b)
+	case matcher.Attributes:
+		d.lists = b
+	}
 	return d
 }
 
 // record returns the bytes of the record of row i, which belong to the arena.
 func (v *view) record(i int) []byte {
-	_, record := v.parse(i)
-	return record
-}
-
-func (v *view) parse(i int) (d details, record []byte) {
-	at := v.chunk.details[i]
-	b := v.blocks[at>>16][at&0xffff:]
-	whole := b
-	for _, field := range []*[]byte{&d.externalID, &d.userData, &d.avatar} {
-		n, width := binary.Uvarint(b)
-		*field = b[width : width+int(n)]
-		b = b[width+int(n):]
+	b := v.at(i)
+	rest := b
+	for range v.layout.texts {
+		_, rest = text(rest)
 	}
-	if b[0] == 1 {
-		d.eventID = matcher.ID(b[1:17])
-		b = b[16:]
-	}
-	d.lists = b[1:]
-	rest := d.lists
 	n, width := binary.Uvarint(rest)
 	for rest = rest[width:]; n > 0; n-- {
+		if v.layout.origin == matcher.Events {
+			_, rest = text(rest)
+			continue
+		}
 		_, width = binary.Uvarint(rest)
 		rest = rest[width:]
 	}
-	d.lists = d.lists[:len(d.lists)-len(rest)]
-	return d, whole[:len(whole)-len(rest)]
+	return b[:len(b)-len(rest)]
 }
 
 // ordinals calls yield with each list ordinal of d.

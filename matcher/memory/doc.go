@@ -3,7 +3,8 @@
 //
 // A [Memory] holds one table per origin. A table is a list of chunks; a chunk
 // holds up to 65,536 rows of one set of descriptor versions: a slab of
-// descriptors outside the Go heap, and a column per field. A row's number is
+// descriptors outside the Go heap, and a column per field that the origin has. A
+// row's number is
 // its chunk's index and its offset in it, so bitmaps over rows line up with
 // chunks.
 //

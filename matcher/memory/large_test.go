@@ -99,7 +99,7 @@ func testChunkBorders(t *testing.T, length int) {
 // before them are empty.
 func TestHighRows(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 300000, Steepness: 1e-5}})
-	empty, err := newChunk(versions{}, 64, regions{newRegion, freeRegion})
+	empty, err := newChunk(newLayout(matcher.Faces, nil), versions{}, 64, regions{newRegion, freeRegion})
 	if err != nil {
 		t.Fatal(err)
 	}

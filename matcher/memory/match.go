@@ -61,10 +61,11 @@ func (m *Memory) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 // selection already gets nil.
 func (m *Memory) bindAll(subs []matcher.SubRequest, order []groupKey, groups map[groupKey][]int) []*query {
 	queries := make([]*query, len(order))
+	now := m.now() // one for the whole request
 	m.mu.RLock()
 	for g, k := range order {
 		if k.selection == nil {
-			queries[g] = m.bind(k.candidates.Origin, &k.candidates.Filter, subs[groups[k][0]].Account)
+			queries[g] = m.bind(k.candidates.Origin, &k.candidates.Filter, subs[groups[k][0]].Account, now)
 		}
 	}
 	m.mu.RUnlock()

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"nearside/matcher"
 	"nearside/simd"
@@ -18,11 +19,14 @@ type Options struct {
 	Workers  int     // 0: one per core
 	Cost     float64 // of a sub-request, to compare with other matchers
 	BytesMax int64   // descriptors and fields together; 0: no limit
+	// MetaFields are the fields of meta that events can be filtered on.
+	MetaFields []matcher.MetaField
 
 	// Tests make chunks small, watch their memory, and stop sealing where they
 	// like.
 	chunkRows int     // 0: chunkRowsMax
 	regions   regions // zero: newRegion and freeRegion
+	now       func() time.Time
 	sealStep  func(step string)
 }
 
@@ -30,6 +34,8 @@ type Options struct {
 // safe for concurrent use but Admit and Apply, which the store's writer calls.
 type Memory struct {
 	options   Options
+	layouts   [matcher.Origins]*layout
+	lexicons  lexicons
 	scheduler *scheduler
 
 	// mu guards the maps below and the change of snap; it is held for lookups
@@ -62,6 +68,9 @@ func New(o Options) (*Memory, error) {
 	if o.regions.get == nil {
 		o.regions = regions{newRegion, freeRegion}
 	}
+	if o.now == nil {
+		o.now = time.Now
+	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -72,12 +81,16 @@ func New(o Options) (*Memory, error) {
 	m := &Memory{options: o, scheduler: s}
 	m.reset()
 	m.SetBytesMax(o.BytesMax)
+	for o := range m.layouts {
+		m.layouts[o] = newLayout(matcher.Origin(o), m.options.MetaFields)
+	}
 	return m, nil
 }
 
 // reset makes m empty. Nobody may use it meanwhile.
 func (m *Memory) reset() {
 	m.snap = &snapshot{epoch: 1}
+	m.lexicons = newLexicons(m.options.MetaFields)
 	for i := range m.rows {
 		m.rows[i] = map[matcher.ID]uint32{}
 	}

@@ -99,64 +99,6 @@ var nothing = predicate{
 	all: func(_ *simd.Kernel, _ *view, words []uint64) { clear(words) },
 }
 
-// hashed makes a predicate over a field that has a column of hashes: the hash
-// finds rows, same settles them.
-func hashed(column func(*chunk) []uint32, hashes []uint32, same func(v *view, i int) bool) predicate {
-	if len(hashes) == 1 {
-		find := within(column, hashes[0], hashes[0])
-		return predicate{
-			one: func(v *view, i int) bool { return find.one(v, i) && same(v, i) },
-			all: func(k *simd.Kernel, v *view, words []uint64) { find.all(k, v, words); clearUnless(v, words, same) },
-		}
-	}
-	set := make(map[uint32]struct{}, len(hashes))
-	for _, h := range hashes {
-		set[h] = struct{}{}
-	}
-	return byRow(func(v *view, i int) bool {
-		_, ok := set[column(v.chunk)[i]]
-		return ok && same(v, i)
-	})
-}
-
-func userDataIs(want string) predicate {
-	if want == "" { // an absent field passes no filter
-		return nothing
-	}
-	return hashed(func(c *chunk) []uint32 { return c.userData }, []uint32{hashString(want)},
-		func(v *view, i int) bool { return string(v.details(i).userData) == want })
-}
-
-func externalIDIn(want []string) predicate {
-	set := make(map[string]struct{}, len(want))
-	hashes := make([]uint32, 0, len(want))
-	for _, s := range want {
-		if s != "" {
-			set[s] = struct{}{}
-			hashes = append(hashes, hashString(s))
-		}
-	}
-	return hashed(func(c *chunk) []uint32 { return c.external }, hashes, func(v *view, i int) bool {
-		_, ok := set[string(v.details(i).externalID)]
-		return ok
-	})
-}
-
-func eventIDIn(want []matcher.ID) predicate {
-	set := make(map[matcher.ID]struct{}, len(want))
-	hashes := make([]uint32, 0, len(want))
-	for _, id := range want {
-		if !id.IsZero() {
-			set[id] = struct{}{}
-			hashes = append(hashes, hashID(id))
-		}
-	}
-	return hashed(func(c *chunk) []uint32 { return c.event }, hashes, func(v *view, i int) bool {
-		_, ok := set[v.details(i).eventID]
-		return ok
-	})
-}
-
 func idRange(r matcher.Range[matcher.ID]) predicate {
 	return byRow(func(v *view, i int) bool {
 		id := v.ids[i]

@@ -23,7 +23,7 @@ func (m *Memory) Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descr
 		return matcher.Object{}, false
 	}
 	obj := snap.object(o, row)
-	if !visible(account, obj.Account) {
+	if !visible(account, obj.Account) || obj.Expired(m.now()) {
 		return matcher.Object{}, false
 	}
 	if descriptors {
@@ -101,6 +101,27 @@ func (m *Memory) IDs(ctx context.Context, o matcher.Origin, f *matcher.Filter, a
 		ids = append(ids, e.id)
 	}
 	return ids, nil
+}
+
+// Expired returns the IDs of attributes whose time has come, at most most.
+func (m *Memory) Expired(most int) []matcher.ID {
+	now := m.now()
+	m.mu.RLock()
+	snap := m.snap
+	m.mu.RUnlock()
+	defer runtime.KeepAlive(snap)
+	var ids []matcher.ID
+	for t := range snap.tables[matcher.Attributes] {
+		v := &snap.tables[matcher.Attributes][t]
+		for i := range v.n {
+			if v.expires[i] <= now && v.alive(i) {
+				if ids = append(ids, v.ids[i]); len(ids) == most {
+					return ids
+				}
+			}
+		}
+	}
+	return ids
 }
 
 // Each calls f with every object of a filter, descriptors included, as of one

@@ -27,6 +27,7 @@ type restored struct {
 	arena *arena
 	lists map[uint32]*roaring.Bitmap // rows by ordinal
 	bytes int64                      // of all rows
+	known lexicons                   // of events: its texts
 	err   error
 }
 
@@ -147,11 +148,11 @@ func (m *Memory) read(ctx context.Context, dir string, r *restored) (err error) 
 	if _, err := f.ReadAt(header, 0); err != nil {
 		return err
 	}
-	vs, sections, err := r.segment.parseHeader(header, m.options.Registry)
+	vs, sections, err := r.segment.parseHeader(header, m.layouts[r.origin], m.options.Registry)
 	if err != nil {
 		return err
 	}
-	c, err := m.newChunk(vs)
+	c, err := m.newChunk(kind{r.origin, vs})
 	if err != nil {
 		return err
 	}
@@ -179,6 +180,9 @@ func (m *Memory) read(ctx context.Context, dir string, r *restored) (err error) 
 	}
 	c.segment.Store(&r.segment)
 	r.view = view{chunk: c, n: n, blocks: r.arena.blocks}
+	if r.origin == matcher.Events {
+		r.known = newLexicons(m.options.MetaFields)
+	}
 	r.survey(m.snap)
 	return nil
 }
@@ -191,9 +195,13 @@ func (r *restored) survey(snap *snapshot) {
 		copy(v.dead, r.dead)
 	}
 	rows := map[uint32][]uint32{}
-	size := int64(rowOverhead + v.versions.descriptorBytes())
+	size := int64(v.layout.rowOverhead() + v.versions.descriptorBytes())
 	for i := range v.n {
-		d, record := v.parse(i)
+		d, record := v.details(i), v.record(i)
+		if v.events != nil {
+			v.events.tags[i] = v.tagBits(record)
+			r.known.addRow(v, i)
+		}
 		bytes := size + int64(len(record))
 		r.bytes += bytes
 		if !v.alive(i) {
@@ -240,6 +248,7 @@ func (m *Memory) adopt(r *restored) error {
 			l.rows.Or(rows)
 		}
 	}
+	m.lexicons.merge(&r.known)
 	m.bytes.Add(r.bytes)
 	m.deadBytes.Add(v.deadBytes)
 	return nil

@@ -79,7 +79,7 @@ func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(b
 			}
 			if f := c.files[v.chunk]; f != nil {
 				c.step("segment")
-				if err := f.write(ctx, dir, v.versions, room); err != nil {
+				if err := f.write(ctx, dir, v.layout, v.versions, room); err != nil {
 					return err
 				}
 				v.segment.Store(&f.segment)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"unsafe"
 
+	"nearside/matcher"
 	"nearside/simd"
 )
 
@@ -15,7 +16,16 @@ func (c *chunk) sections(n int) [][]byte {
 	sections := [][]byte{
 		bytesOf(c.ids[:n]), bytesOf(c.times[:n]), bytesOf(c.accounts[:n]),
 		bytesOf(c.age[:n]), bytesOf(c.gender[:n]), bytesOf(c.ethnicGroup[:n]),
-		bytesOf(c.external[:n]), bytesOf(c.userData[:n]), bytesOf(c.event[:n]), bytesOf(c.details[:n]),
+	}
+	for _, column := range c.hashes {
+		sections = append(sections, bytesOf(column[:n]))
+	}
+	sections = append(sections, bytesOf(c.details[:n]))
+	switch c.layout.origin {
+	case matcher.Events:
+		sections = append(sections, c.events.sections(n)...)
+	case matcher.Attributes:
+		sections = append(sections, bytesOf(c.expires[:n]))
 	}
 	for t := range c.slabs {
 		if c.versions[t] != nil {
@@ -38,6 +48,26 @@ func (c *chunk) frozenSections(n int) [][]byte {
 		}
 		if s.coarse != nil {
 			sections = append(sections, s.coarse.append(nil, n))
+		}
+	}
+	return sections
+}
+
+// sections returns the memory of the first n rows, but for tags: they are made
+// again, with their names.
+func (c *eventColumns) sections(n int) [][]byte {
+	sections := [][]byte{
+		bytesOf(c.end[:n]), bytesOf(c.emotion[:n]), bytesOf(c.mask[:n]),
+		bytesOf(c.longitude[:n]), bytesOf(c.latitude[:n]), bytesOf(c.similarity[:n]),
+	}
+	for f := range c.meta {
+		switch m := &c.meta[f]; {
+		case m.numbers != nil:
+			sections = append(sections, bytesOf(m.numbers[:n]))
+		case m.hashes != nil:
+			sections = append(sections, bytesOf(m.hashes[:n]))
+		default:
+			sections = append(sections, bytesOf(m.flags[:n]))
 		}
 	}
 	return sections

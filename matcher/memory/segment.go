@@ -16,7 +16,7 @@ import (
 // once. The ordinals in it are those of the manifest. The magic changes with
 // whatever [layoutOf] does not see: the columns, and what details look like.
 const (
-	segmentMagic  = "nearseg\x01"
+	segmentMagic  = "nearseg\x02"
 	segmentHeader = 1024
 	segmentSuffix = ".seg"
 )
@@ -43,11 +43,12 @@ const sectionsMax = 64
 
 // appendHeader appends the header of a segment, whose sum is not known yet, and
 // sets the sum.
-func (s *segment) appendHeader(dst []byte, vs versions, sections []section) []byte {
+func (s *segment) appendHeader(dst []byte, l *layout, vs versions, sections []section) []byte {
 	start := len(dst)
 	dst = append(dst, segmentMagic...)
 	dst = append(dst, s.id[:]...)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(s.rows))
+	dst = binary.LittleEndian.AppendUint32(dst, l.sum())
 	dst = appendVersions(dst, vs)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(sections)))
 	for _, p := range sections {
@@ -60,7 +61,7 @@ func (s *segment) appendHeader(dst []byte, vs versions, sections []section) []by
 }
 
 // parseHeader reads the header of the file that s names.
-func (s *segment) parseHeader(b []byte, r *matcher.Registry) (vs versions, sections []section, err error) {
+func (s *segment) parseHeader(b []byte, l *layout, r *matcher.Registry) (vs versions, sections []section, err error) {
 	body := b[:len(b)-4]
 	sum := crc32.Checksum(body, castagnoli)
 	switch {
@@ -74,6 +75,9 @@ func (s *segment) parseHeader(b []byte, r *matcher.Registry) (vs versions, secti
 	d := reader{body[len(segmentMagic)+len(s.id):]}
 	if rows := int(d.uint32()); rows != s.rows {
 		return vs, nil, fmt.Errorf("it has %d rows, the manifest says %d", rows, s.rows)
+	}
+	if d.uint32() != l.sum() {
+		return vs, nil, fmt.Errorf("it has columns of %s as they were before the configuration changed", l.origin)
 	}
 	if vs, err = d.versions(r); err != nil {
 		return vs, nil, err
@@ -138,7 +142,7 @@ func (r *reader) versions(registry *matcher.Registry) (vs versions, err error) {
 // columns.
 func layoutOf(v *matcher.Version) uint32 {
 	const rows = simd.BlockRows
-	columns := make([]byte, rows*columnBytes+columnCount*64)
+	columns := make([]byte, (rows+64)*(4+8)) // constants and lengths
 	s := newSlab(v, rows, make([]byte, slabBytes(v, rows)), &columns)
 	data := make([]byte, v.Size())
 	for row := range 2 {
@@ -155,5 +159,5 @@ func layoutOf(v *matcher.Version) uint32 {
 	for _, p := range sections {
 		sum = crc32.Update(sum, castagnoli, p)
 	}
-	return sum ^ hashString("layout") ^ hashID(matcher.ID{1})
+	return sum ^ hashString("layout") ^ hashString(idText(matcher.ID{1}))
 }

@@ -233,7 +233,7 @@ func offsets(w *world, b []byte) []int {
 	s.rows = int(d.uint32())
 	d = reader{b[segmentHeader-4:]}
 	s.sum = d.uint32()
-	_, sections, err := s.parseHeader(b[:segmentHeader], w.registry)
+	_, sections, err := s.parseHeader(b[:segmentHeader], newLayout(matcher.Faces, nil), w.registry)
 	if err != nil {
 		panic(err)
 	}

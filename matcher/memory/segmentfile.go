@@ -52,7 +52,7 @@ func (f *file) bytes() int64 {
 const syncBytes = 8 << 20
 
 // write writes the file, durably but for its name.
-func (f *file) write(ctx context.Context, dir string, vs versions, room func(bytes int64) error) (err error) {
+func (f *file) write(ctx context.Context, dir string, l *layout, vs versions, room func(bytes int64) error) (err error) {
 	f.segment.id = matcher.NewID()
 	path := filepath.Join(dir, f.segment.name())
 	out, err := os.Create(path)
@@ -98,7 +98,7 @@ func (f *file) write(ctx context.Context, dir string, vs versions, room func(byt
 			return err
 		}
 	}
-	if _, err := out.WriteAt(f.segment.appendHeader(nil, vs, sections), 0); err != nil {
+	if _, err := out.WriteAt(f.segment.appendHeader(nil, l, vs, sections), 0); err != nil {
 		return err
 	}
 	return out.Sync()

@@ -30,6 +30,8 @@ const sparse = 32
 // query is a filter bound to a snapshot: the rows that indexes give, and the
 // predicates that are left to test.
 type query struct {
+	lexicons   *lexicons
+	declared   []matcher.MetaField
 	kernel     *simd.Kernel
 	snap       *snapshot
 	origin     matcher.Origin
@@ -38,8 +40,9 @@ type query struct {
 }
 
 // bind looks up what f names in the indexes. It needs Memory.mu for reading.
-func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) *query {
-	q := &query{kernel: m.options.Kernel, snap: m.snap, origin: o}
+// Objects that have expired at now are not selected.
+func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID, now matcher.Time) *query {
+	q := &query{kernel: m.options.Kernel, lexicons: &m.lexicons, declared: m.options.MetaFields, snap: m.snap, origin: o}
 	narrow := func(rows *roaring.Bitmap) {
 		if q.base == nil {
 			q.base = rows
@@ -47,14 +50,19 @@ func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) 
 			q.base = roaring.And(q.base, rows)
 		}
 	}
-	if f.FaceIDs != nil {
-		narrow(m.rowsOf(o, f.FaceIDs))
+	for origin, ids := range [matcher.Origins][]matcher.ID{f.FaceIDs, f.EventIDs, f.AttributeIDs} {
+		if ids != nil && matcher.Origin(origin) == o {
+			narrow(m.rowsOf(o, ids))
+		}
 	}
 	if f.ListID != nil {
 		narrow(m.rowsIn([]matcher.ID{*f.ListID}))
 	}
 	if f.Lists != nil {
 		narrow(m.rowsIn(f.Lists))
+	}
+	if o == matcher.Attributes {
+		q.predicates = append(q.predicates, within(func(c *chunk) []matcher.Time { return c.expires }, now+1, never))
 	}
 	for _, id := range []*matcher.ID{account, f.Account} {
 		if id == nil {
@@ -69,6 +77,9 @@ func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID) 
 	}
 	return q
 }
+
+// now is the clock that objects expire by.
+func (m *Memory) now() matcher.Time { return matcher.TimeOf(m.options.now()) }
 
 // rowsOf returns the rows of ids; unknown ones have none.
 func (m *Memory) rowsOf(o matcher.Origin, ids []matcher.ID) *roaring.Bitmap {
@@ -114,14 +125,26 @@ func (q *query) columns(f *matcher.Filter) {
 	if !f.FaceID.IsZero() {
 		add(idRange(f.FaceID))
 	}
+	texts := func(field int, want []string) {
+		if want != nil {
+			add(q.textIn(field, want))
+		}
+	}
+	ids := func(field int, want []matcher.ID) {
+		if want != nil {
+			add(q.textIn(field, idTexts(want)))
+		}
+	}
 	if f.UserData != nil {
-		add(userDataIs(*f.UserData))
+		texts(textUserData, []string{*f.UserData})
 	}
-	if f.ExternalIDs != nil {
-		add(externalIDIn(f.ExternalIDs))
-	}
-	if f.EventIDs != nil {
-		add(eventIDIn(f.EventIDs))
+	texts(textExternalID, f.ExternalIDs)
+	switch q.origin {
+	case matcher.Faces:
+		ids(faceEventID, f.EventIDs)
+	case matcher.Events:
+		ids(eventFace, f.FaceIDs)
+		q.eventColumns(&f.Event, add, texts, ids)
 	}
 }
 
@@ -220,7 +243,7 @@ func (m *Memory) Select(ctx context.Context, c *matcher.Candidates, account *mat
 
 func (m *Memory) selection(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) (*Selection, error) {
 	m.mu.RLock()
-	q := m.bind(o, f, account)
+	q := m.bind(o, f, account, m.now())
 	m.mu.RUnlock()
 	q.columns(f)
 	s, err := q.run(ctx)

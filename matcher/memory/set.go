@@ -19,7 +19,7 @@ import (
 // Where keeps the rows whose column compares so with value; op is one of
 // = != < <= > >=, also written == and ~=.
 func (s *Selection) Where(name, op string, value any) (*Selection, error) {
-	c, err := columnOf(name)
+	c, err := columnOf(s.origin, name)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *Selection) Between(name string, lo, hi any) (*Selection, error) {
 
 // OneOf keeps the rows whose column equals one of values.
 func (s *Selection) OneOf(name string, values []any) (*Selection, error) {
-	c, err := columnOf(name)
+	c, err := columnOf(s.origin, name)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (s *Selection) Reader(names ...string) (func(r Row, dst []any), error) {
 	read := make([]column, len(names))
 	for i, name := range names {
 		var err error
-		if read[i], err = columnOf(name); err != nil {
+		if read[i], err = columnOf(s.origin, name); err != nil {
 			return nil, err
 		}
 	}

@@ -341,7 +341,7 @@ func TestReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := selected.(*Selection)
-	names := append(slices.Sorted(maps.Keys(columns)), "face_id")
+	names := append(slices.Sorted(maps.Keys(columns[matcher.Faces])), "face_id")
 	read, err := s.Reader(names...)
 	if err != nil {
 		t.Fatal(err)

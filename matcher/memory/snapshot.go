@@ -16,6 +16,7 @@ type view struct {
 	deaths    int
 	deadBytes int64
 	blocks    [][]byte // of the chunk's arena
+	tagNames  []string // of events: the tags that have a bit, in the order of bits
 }
 
 // alive reports whether row i, which is below n, was not deleted.
@@ -76,6 +77,14 @@ func (s *snapshot) object(o matcher.Origin, row uint32) matcher.Object {
 	}
 	if a := v.accounts[i]; a != 0 {
 		obj.Account = s.accounts[a-1]
+	}
+	switch o {
+	case matcher.Events:
+		obj.Event = v.event(i)
+	case matcher.Attributes:
+		if t := v.expires[i]; t != never {
+			obj.Expires = t
+		}
 	}
 	for ordinal := range d.ordinals {
 		if l := s.lists[ordinal]; s.shows(l) {

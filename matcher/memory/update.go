@@ -51,8 +51,15 @@ func (u *update) append(o *matcher.Object) uint32 {
 			u.m.mu.Unlock()
 		}
 	}
+	var meta any
+	if fields := u.m.options.MetaFields; o.Event != nil {
+		if len(fields) > 0 {
+			meta = parseMeta(o.Event.Meta)
+		}
+		u.m.lexicons.add(o, fields, meta)
+	}
 	v, row := u.slot(kind{o.Origin, vs})
-	v.set(v.n, o, account)
+	v.set(v.n, o, account, meta)
 	u.close(v, u.record)
 	u.m.bytes.Add(v.rowBytes(v.n - 1))
 	return row
@@ -86,6 +93,9 @@ func (u *update) close(v *view, record []byte) {
 	a := u.m.arenas[v.chunk]
 	v.chunk.details[v.n] = a.add(record)
 	v.blocks = a.blocks
+	if v.events != nil {
+		v.events.tags[v.n] = v.tagBits(record)
+	}
 	v.n++
 }
 

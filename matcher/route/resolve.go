@@ -60,21 +60,39 @@ func (r *Router) object(req *Request, i int, ref matcher.Reference) ([]matcher.R
 	return []matcher.Reference{ref}, nil
 }
 
+// keys are the reference types that stand for any number of objects.
+var keys = map[matcher.ReferenceType]struct {
+	origin matcher.Origin
+	filter func(key []string) matcher.Filter
+}{
+	matcher.RefFaceExternalID:  {matcher.Faces, byExternalID},
+	matcher.RefEventExternalID: {matcher.Events, byExternalID},
+	matcher.RefEventTrackID: {matcher.Events, func(key []string) matcher.Filter {
+		return matcher.Filter{Event: matcher.EventFilter{TrackIDs: key}}
+	}},
+}
+
+func byExternalID(key []string) matcher.Filter { return matcher.Filter{ExternalIDs: key} }
+
 // key resolves a key that may stand for any number of objects. Those without
-// the needed descriptor are skipped.
+// the needed descriptor are skipped. One more than allowed is enough: it is
+// refused.
 func (r *Router) key(ctx context.Context, req *Request, ref matcher.Reference) ([]matcher.Reference, error) {
-	var objects []matcher.Object
-	if ref.Type == matcher.RefFaceExternalID { // the keys of events find nothing while none are stored
-		var err error // one more than allowed is enough to refuse: every face has a descriptor that counts
-		objects, _, err = r.options.Objects.Page(ctx, matcher.Faces, &matcher.Filter{ExternalIDs: []string{ref.ID}}, req.Account, 0, req.ReferencesMax+1, true)
+	var found []matcher.Reference
+	k := keys[ref.Type]
+	filter, size := k.filter([]string{ref.ID}), req.ReferencesMax+1
+	for offset := 0; len(found) < size; offset += size {
+		objects, _, err := r.options.Objects.Page(ctx, k.origin, &filter, req.Account, offset, size, true)
 		if err != nil {
 			return nil, deadline(ctx, err)
 		}
-	}
-	var found []matcher.Reference
-	for i := range objects {
-		if d := objects[i].Descriptor(req.Type); !d.IsZero() {
-			found = append(found, matcher.Reference{Type: ref.Type, ID: ref.ID, ObjectID: objects[i].ID, Descriptor: d})
+		for i := range objects {
+			if d := objects[i].Descriptor(req.Type); !d.IsZero() {
+				found = append(found, matcher.Reference{Type: ref.Type, ID: ref.ID, ObjectID: objects[i].ID, Descriptor: d})
+			}
+		}
+		if len(objects) < size {
+			break
 		}
 	}
 	if found == nil {

@@ -15,6 +15,9 @@ import (
 // field needs a new record version or a new directory format.
 const recordVersion = 1
 
+// recordVersions are those of objects: of events and attributes with the tags of event.go.
+var recordVersions = [matcher.Origins]byte{matcher.Faces: recordVersion, matcher.Events: 2, matcher.Attributes: 2}
+
 // Tags of objects. The forms: id 16 bytes; text uvarint length, bytes; time
 // zigzag varint; small one byte; descriptor uvarint version, uvarint length,
 // bytes; lists uvarint count, then ascending numbers as uvarint differences.
@@ -68,13 +71,13 @@ func recordBytesMax(o *matcher.Object) int {
 	for _, d := range o.Descriptors {
 		n += len(d.Data)
 	}
-	return n
+	return n + eventBytesMax(o.Event)
 }
 
 // appendObject appends the record of o. Lists that are not in the table are
 // CodeListNotFound.
 func appendObject(dst []byte, o *matcher.Object, table *lists) ([]byte, error) {
-	dst = append(dst, recordVersion)
+	dst = append(dst, recordVersions[o.Origin])
 	dst = appendID(dst, tagAccount, o.Account)
 	dst = appendTime(dst, tagCreateTime, o.CreateTime)
 	dst = appendText(dst, tagExternalID, o.ExternalID)
@@ -93,6 +96,9 @@ func appendObject(dst []byte, o *matcher.Object, table *lists) ([]byte, error) {
 	}
 	dst = appendID(dst, tagEventID, o.EventID)
 	dst = appendText(dst, tagAvatar, o.Avatar)
+	if o.Origin != matcher.Faces {
+		return appendOwn(dst, o), nil // nothing else is in lists
+	}
 	return appendLists(dst, o.Lists, table)
 }
 

@@ -16,7 +16,7 @@ import (
 func decodeObject(rec []byte, origin matcher.Origin, id matcher.ID, table *lists) (*matcher.Object, error) {
 	o := &matcher.Object{Origin: origin, ID: id}
 	d := decoder{rest: rec}
-	d.version()
+	d.version(recordVersions[origin])
 	for {
 		tag, more := d.tag()
 		if !more {
@@ -46,6 +46,10 @@ func decodeObject(rec []byte, origin matcher.Origin, id matcher.ID, table *lists
 		case tagLists:
 			o.Lists = d.lists(table)
 		default:
+			if origin != matcher.Faces {
+				d.own(o, tag)
+				continue
+			}
 			d.fail(fmt.Errorf("tag %d is unknown", tag))
 		}
 	}
@@ -60,7 +64,7 @@ func decodeList(rec []byte, id matcher.ID) (listEntry, error) {
 	l := &matcher.List{ID: id}
 	e := listEntry{list: l}
 	d := decoder{rest: rec}
-	d.version()
+	d.version(recordVersion)
 	for {
 		tag, more := d.tag()
 		if !more {
@@ -113,9 +117,9 @@ func (d *decoder) take(n uint64) []byte {
 	return b
 }
 
-func (d *decoder) version() {
-	if b := d.take(1); d.err == nil && b[0] != recordVersion {
-		d.fail(fmt.Errorf("record version %d is unknown, this program reads %d", b[0], recordVersion))
+func (d *decoder) version(want byte) {
+	if b := d.take(1); d.err == nil && b[0] != want {
+		d.fail(fmt.Errorf("record version %d is unknown, this program reads %d", b[0], want))
 	}
 }
 

@@ -68,23 +68,42 @@ func childMain(dir string) {
 	select {}
 }
 
+// childOrigin is the origin of what is at a place: all of an import are of one.
+func childOrigin(w, n int) matcher.Origin {
+	if n < childIDs {
+		return matcher.Origin(n) % matcher.Origins
+	}
+	return matcher.Origin(w) % 2 // faces or events
+}
+
 func childStep(s *Store, w, n int, kind string, step int) error {
 	object := func(n int) *matcher.Object {
 		o := face(rand.New(rand.NewPCG(uint64(step), uint64(w))), childID(w, n))
 		o.UserData = strconv.Itoa(step)
+		switch o.Origin = childOrigin(w, n); o.Origin {
+		case matcher.Events:
+			o.Event = &matcher.Event{Source: o.UserData, Tags: []string{"a", o.UserData}}
+		case matcher.Attributes:
+			o.Expires = matcher.Time(1<<42 + step)
+		default:
+		}
 		return o
 	}
+	origin := childOrigin(w, n)
 	switch kind {
 	case "delete":
-		err := s.DeleteObject(context.Background(), nil, matcher.Faces, childID(w, n))
-		if matcher.CodeOf(err) == matcher.CodeFaceNotFound {
+		err := s.DeleteObject(context.Background(), nil, origin, childID(w, n))
+		if matcher.CodeOf(err) == origin.NotFound(matcher.ID{}).Code {
 			return nil
 		}
 		return err
 	case "import":
 		lines := make([]ImportLine, importRows)
 		for i := range lines {
-			lines[i] = ImportLine{Object: object(n + i), AddList: childID(w, 0)}
+			lines[i] = ImportLine{Object: object(n + i)}
+			if origin == matcher.Faces {
+				lines[i].AddList = childID(w, 0)
+			}
 		}
 		for _, err := range s.Import(context.Background(), nil, lines) {
 			if err != nil {
@@ -214,9 +233,12 @@ func checkKilled(t *testing.T, dir string, places map[[2]int]*known) {
 		got := ""
 		for i := range rows {
 			text := ""
-			if o := m.object(matcher.Faces, childID(at[0], at[1]+i)); o != nil {
+			if o := m.object(childOrigin(at[0], at[1]), childID(at[0], at[1]+i)); o != nil {
 				text = o.UserData
 				count++
+				if step, _ := strconv.Atoi(text); o.Event != nil && (o.Event.Source != text || len(o.Event.Tags) != 2) || o.Origin == matcher.Attributes && o.Expires != matcher.Time(1<<42+step) {
+					t.Errorf("%s %s lost fields: %+v", o.Origin.Singular(), o.ID, o)
+				}
 			}
 			if i > 0 && text != got {
 				t.Fatalf("an import of writer %d is there in part: %q and %q", at[0], got, text)

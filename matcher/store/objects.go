@@ -61,7 +61,7 @@ func (tx *Tx) create(account *matcher.ID, o *matcher.Object) error {
 	if err != nil {
 		return err
 	}
-	if there {
+	if there { // attributes, which may have expired, are not created but put
 		return o.Origin.Exists(o.ID)
 	}
 	if err := checkLists(tx, account, o, nil); err != nil {
@@ -88,10 +88,19 @@ func (s *Store) PutObject(ctx context.Context, account *matcher.ID, o *matcher.O
 	return created && err == nil, err
 }
 
+// current returns an object, nil when there is none or it has expired.
+func (tx *Tx) current(origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
+	o, err := tx.Object(origin, id)
+	if err != nil || o == nil || o.Expired(matcher.TimeOf(tx.store.opts.now())) {
+		return nil, err
+	}
+	return o, nil
+}
+
 // owned returns the object that o would replace, nil when there is none;
 // CodeForbidden when it is another account's.
 func (tx *Tx) owned(account *matcher.ID, o *matcher.Object) (*matcher.Object, error) {
-	old, err := tx.Object(o.Origin, o.ID)
+	old, err := tx.current(o.Origin, o.ID)
 	if err != nil || old == nil {
 		return nil, err
 	}
@@ -103,7 +112,7 @@ func (tx *Tx) owned(account *matcher.ID, o *matcher.Object) (*matcher.Object, er
 
 // visible returns an object, or Origin.NotFound.
 func (tx *Tx) visible(account *matcher.ID, origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
-	o, err := tx.Object(origin, id)
+	o, err := tx.current(origin, id)
 	if err != nil {
 		return nil, err
 	}

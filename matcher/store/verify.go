@@ -117,11 +117,14 @@ func (d *digest) count(k, value []byte) error {
 	if err != nil || kind == kindMeta || kind == kindJournal {
 		return err
 	}
-	if _, ok := originOf(kind); !ok && kind != kindList {
+	version := byte(recordVersion)
+	if origin, ok := originOf(kind); ok {
+		version = recordVersions[origin]
+	} else if kind != kindList {
 		return fmt.Errorf("key %x is of no known kind", k)
 	}
 	r := decoder{rest: value}
-	if r.version(); r.err != nil {
+	if r.version(version); r.err != nil {
 		return fmt.Errorf("key %x: %w", k, r.err)
 	}
 	d.add(key(k), value)

@@ -115,8 +115,8 @@ func TestAppendObject(t *testing.T) {
 // An exported line reads back as the face that it was written from.
 func TestExportImport(t *testing.T) {
 	face := fullFace()
-	in, err := newDecoder(t).FaceLine(AppendObject(nil, JSON, face, nil, true))
-	if diff := cmp.Diff(&FaceInput{Object: *face, HasID: true, HasLists: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
+	in, err := newDecoder(t).Line(matcher.Faces, AppendObject(nil, JSON, face, nil, true))
+	if diff := cmp.Diff(&ObjectInput{Object: *face, HasID: true, HasLists: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 }
@@ -239,7 +239,7 @@ func TestParseAnswer(t *testing.T) {
 	results := [][]matcher.Result{{{Matches: []matcher.Match{{ID: idA, Distance: 3, Similarity: 0.25, Object: fullFace()}}}}}
 	face := *fullFace()
 	face.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
-	want := Answer{{Reference: refs[0], Matches: []AnswerSet{{Rows: []AnswerRow{{Face: face, Similarity: 0.25, Distance: 3}}}}}}
+	want := Answer{{Reference: refs[0], Matches: []AnswerSet{{Rows: []AnswerRow{{Object: face, Similarity: 0.25, Distance: 3}}}}}}
 	for _, f := range []Format{JSON, MessagePack} {
 		got, err := ParseAnswer(f, AppendMatches(nil, f, req, refs, results, [][]*Plan{{{}}}))
 		if diff := cmp.Diff(want, got); err != nil || diff != "" {

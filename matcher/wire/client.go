@@ -3,11 +3,12 @@ package wire
 import (
 	"errors"
 	"math"
+	"strings"
 
 	"nearside/matcher"
 )
 
-// Answer is the answer of a match on faces as a client reads it.
+// Answer is the answer of a match as a client reads it.
 type Answer []AnswerItem
 
 // AnswerItem answers one reference.
@@ -21,11 +22,11 @@ type AnswerSet struct{ Rows []AnswerRow }
 
 // AnswerRow is one match. What was not asked for is zero.
 type AnswerRow struct {
-	Face                 matcher.Object
+	Object               matcher.Object // of any origin
 	Similarity, Distance float64
 }
 
-// ParseAnswer reads the answer of a match on faces. Fields that this version
+// ParseAnswer reads the answer of a match. Fields that this version
 // does not know are skipped, so that a client can be older than its server.
 func ParseAnswer(f Format, body []byte) (Answer, error) {
 	var answer []AnswerItem
@@ -100,7 +101,11 @@ func (v value) answerRow(row *AnswerRow) error {
 	return v.known(func(key string, v value) (err error) {
 		switch key {
 		case "face":
-			err = v.answerFace(&row.Face)
+			err = v.answerObject(matcher.Faces, &row.Object)
+		case "event":
+			err = v.answerObject(matcher.Events, &row.Object)
+		case "attribute":
+			err = v.answerObject(matcher.Attributes, &row.Object)
 		case similarity:
 			row.Similarity, err = v.number(0, 1)
 		case distance:
@@ -110,13 +115,15 @@ func (v value) answerRow(row *AnswerRow) error {
 	})
 }
 
-func (v value) answerFace(obj *matcher.Object) error {
+func (v value) answerObject(o matcher.Origin, obj *matcher.Object) error {
+	obj.Origin = o
 	b := binder{Decoder: &Decoder{Limits: Limits{FilterValues: nodesMax}}}
+	form := &objectForms[o]
 	return v.known(func(key string, v value) error {
-		if key == "descriptor" || !isFaceField(key) {
+		if strings.HasSuffix(key, "descriptor") || !form.known(key) {
 			return nil
 		}
-		return b.faceField(obj, key, v)
+		return form.bind(&b, obj, key, v)
 	})
 }
 

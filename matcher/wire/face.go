@@ -7,52 +7,6 @@ import (
 	"nearside/matcher"
 )
 
-// FaceInput is a face that a client gives. What it left out is zero in Object:
-// the server makes ids and times.
-type FaceInput struct {
-	Object              matcher.Object // Lists is sorted, each once
-	HasID, HasLists     bool
-	HasTime, HasAccount bool
-}
-
-// Face reads the body of POST and PUT. A descriptor is required, null is
-// absent, and so is empty text.
-func (d *Decoder) Face(f Format, body []byte) (*FaceInput, error) {
-	in := &FaceInput{}
-	b := binder{Decoder: d}
-	if err := d.decode(f, body, func(v value) error { return b.face(v, in) }); err != nil {
-		return nil, err
-	}
-	return in, nil
-}
-
-// FaceLine reads one line of an import, which is the JSON of Face.
-func (d *Decoder) FaceLine(line []byte) (*FaceInput, error) { return d.Face(JSON, line) }
-
-func (b *binder) face(v value, in *FaceInput) error {
-	obj := &in.Object
-	err := v.object(func(key string, v value) error {
-		switch {
-		case !isFaceField(key):
-			return errUnknownField
-		case v.isNull():
-			return nil
-		}
-		switch key {
-		case "face_id":
-			in.HasID = true
-		case "account_id":
-			in.HasAccount = true
-		case "create_time":
-			in.HasTime = true
-		case "lists":
-			in.HasLists = true
-		}
-		return b.faceField(obj, key, v)
-	})
-	return orRequired(err, requirement{"descriptor", obj.Descriptor(matcher.FaceDescriptor).IsZero()})
-}
-
 // isFaceField reports whether a face has that field in a body.
 func isFaceField(key string) bool {
 	switch key {
@@ -89,17 +43,25 @@ func (b *binder) faceField(obj *matcher.Object, key string, v value) (err error)
 	case "ethnic_group":
 		obj.EthnicGroup, err = v.optionalSmall()
 	case "descriptor":
-		obj.Descriptors[matcher.FaceDescriptor], err = b.faceDescriptor(v)
+		err = b.descriptorOf(obj, matcher.FaceDescriptor, v)
 	}
 	return err
 }
 
-func (b *binder) faceDescriptor(v value) (matcher.Descriptor, error) {
+// descriptorOf reads the descriptor of type t of obj.
+func (b *binder) descriptorOf(obj *matcher.Object, t matcher.DescriptorType, v value) error {
 	d, err := b.descriptor(v)
-	if err == nil && b.Registry.Version(d.Version).Type != matcher.FaceDescriptor {
-		err = within("version", badInput("%d is of type body; a face has a face descriptor", d.Version))
+	if err != nil {
+		return err
 	}
-	return d, err
+	if other := b.Registry.Version(d.Version).Type; other != t {
+		if obj.Origin == matcher.Faces {
+			return within("version", badInput("%d is of type body; a face has a face descriptor", d.Version))
+		}
+		return within("version", badInput("%d is of type %s; this is the place of a %s descriptor", d.Version, other, t))
+	}
+	obj.Descriptors[t] = d
+	return nil
 }
 
 // ids reads ids of objects; they are returned in their order, each once.

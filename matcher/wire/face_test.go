@@ -14,7 +14,7 @@ const faceData = `"descriptor":{"version":1001,"data":"AQIDBA=="}`
 func TestFaceRefuses(t *testing.T) {
 	d := newDecoder(t)
 	decoders := map[string]func(Format, []byte) error{
-		"Face":      func(f Format, b []byte) error { _, err := d.Face(f, b); return err },
+		"Face":      func(f Format, b []byte) error { _, err := d.Object(matcher.Faces, f, b); return err },
 		"FacePatch": func(f Format, b []byte) error { _, err := d.FacePatch(f, b); return err },
 	}
 	check := func(doc string, code matcher.Code, detail string) {
@@ -65,10 +65,10 @@ func TestFaceRefuses(t *testing.T) {
 
 func TestFace(t *testing.T) {
 	d := newDecoder(t)
-	check := func(doc string, want FaceInput) {
+	check := func(doc string, want ObjectInput) {
 		t.Helper()
 		for _, err := range bothFormats(t, doc, func(f Format, body []byte) error {
-			got, err := d.Face(f, body)
+			got, err := d.Object(matcher.Faces, f, body)
 			if err != nil {
 				return err
 			}
@@ -83,16 +83,16 @@ func TestFace(t *testing.T) {
 		}
 	}
 	descriptors := [matcher.DescriptorTypes]matcher.Descriptor{{Version: 1001, Data: []byte{1, 2, 3, 4}}}
-	check("{"+faceData+"}", FaceInput{Object: matcher.Object{Descriptors: descriptors}})
+	check("{"+faceData+"}", ObjectInput{Object: matcher.Object{Descriptors: descriptors}})
 	check(`{"face_id":null,"lists":null,"age":null,"user_data":null,"create_time":null,"account_id":null,`+faceData+"}",
-		FaceInput{Object: matcher.Object{Descriptors: descriptors}})
-	check(`{"lists":[],`+faceData+"}", FaceInput{Object: matcher.Object{Descriptors: descriptors, Lists: []matcher.ID{}}, HasLists: true})
+		ObjectInput{Object: matcher.Object{Descriptors: descriptors}})
+	check(`{"lists":[],`+faceData+"}", ObjectInput{Object: matcher.Object{Descriptors: descriptors, Lists: []matcher.ID{}}, HasLists: true})
 	check(`{"descriptor":"`+base(matcher.Descriptor{Version: 1001, Data: []byte{1, 2, 3, 4}}.AppendSDK(nil)...)+`"}`,
-		FaceInput{Object: matcher.Object{Descriptors: descriptors}})
+		ObjectInput{Object: matcher.Object{Descriptors: descriptors}})
 	check(`{"face_id":"`+strings.ToUpper(idA.String())+`","account_id":"`+idB.String()+`","event_id":"`+idB.String()+`","external_id":"e","user_data":"é\n",
 		"avatar":"a","create_time":"2026-05-01T02:00:00.0019+02:00","lists":["`+idB.String()+`","`+idA.String()+`","`+idB.String()+`"],
 		"age":0,"gender":1,"ethnic_group":255,`+faceData+"}",
-		FaceInput{
+		ObjectInput{
 			Object: matcher.Object{
 				ID: idA, Account: idB, EventID: idB, ExternalID: "e", UserData: "é\n", Avatar: "a", CreateTime: 1777593600001,
 				Lists: []matcher.ID{idA, idB}, Age: matcher.SmallOf(0), Gender: matcher.SmallOf(1), EthnicGroup: matcher.SmallOf(255),

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,10 +13,21 @@ import (
 
 // filterField is a filter of an origin.
 type filterField struct {
-	list    bool // takes a list, else one value
-	numeric bool // its values are numbers
-	bind    func(b *binder, f *matcher.Filter, v value) error
+	list bool // takes a list, else one value
+	form form // of its values in a query
+	bind func(b *binder, f *matcher.Filter, v value) error
 }
+
+// form is how a query writes a value.
+type form uint8
+
+const (
+	formText form = iota
+	formInteger
+	formNumber
+	formBoolean
+	formJSON
+)
 
 // one binds a filter of one value.
 func one[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) **T) filterField {
@@ -44,7 +57,7 @@ func many[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) 
 	}}
 }
 
-func (f filterField) ofNumbers() filterField { f.numeric = true; return f }
+func (f filterField) as(in form) filterField { f.form = in; return f }
 
 // The readers of filter values.
 func readID(_ *binder, v value) (matcher.ID, error) { return v.id() }
@@ -67,38 +80,6 @@ func readTime(b *binder, v value) (matcher.Time, error) {
 	return t, nil
 }
 
-// filterFields are the filters by origin (API.md 3). An origin without any is
-// not served yet.
-var filterFields = [matcher.Origins]map[string]filterField{
-	matcher.Faces: {
-		"account_id":       one(readAccount, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
-		"create_time__gte": one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.GTE }),
-		"create_time__lt":  one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.LT }),
-		"user_data":        one(readText, func(f *matcher.Filter) **string { return &f.UserData }),
-		"external_ids":     many(readText, func(f *matcher.Filter) *[]string { return &f.ExternalIDs }),
-		"age__gte":         one(readSmall, func(f *matcher.Filter) **uint8 { return &f.Age.GTE }).ofNumbers(),
-		"age__lt":          one(readSmall, func(f *matcher.Filter) **uint8 { return &f.Age.LT }).ofNumbers(),
-		"gender":           one(readSmall, func(f *matcher.Filter) **uint8 { return &f.Gender }).ofNumbers(),
-		"ethnic_groups":    many(readSmall, func(f *matcher.Filter) *[]uint8 { return &f.EthnicGroups }).ofNumbers(),
-		"event_ids":        many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.EventIDs }),
-		"face_ids":         many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.FaceIDs }),
-		"face_id__gte":     one(readID, func(f *matcher.Filter) **matcher.ID { return &f.FaceID.GTE }),
-		"face_id__lt":      one(readID, func(f *matcher.Filter) **matcher.ID { return &f.FaceID.LT }),
-		"list_id":          one(readID, func(f *matcher.Filter) **matcher.ID { return &f.ListID }),
-		"lists":            many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Lists }),
-	},
-}
-
-// fieldsOf returns the filters of o. It is the one place that refuses origins
-// that are not served.
-func fieldsOf(o matcher.Origin) (map[string]filterField, error) {
-	fields := filterFields[o]
-	if fields == nil {
-		return nil, badInput("%q are not served yet, only faces", o)
-	}
-	return fields, nil
-}
-
 // origin reads the origin of a filters object, on which its other fields depend.
 func origin(filters value) (matcher.Origin, error) {
 	if filters.kind() != kindObject {
@@ -116,9 +97,6 @@ func origin(filters value) (matcher.Origin, error) {
 	if err != nil {
 		return 0, within("origin", v.no("one of faces, events, attributes"))
 	}
-	if _, err := fieldsOf(o); err != nil {
-		return 0, within("origin", err)
-	}
 	return o, nil
 }
 
@@ -129,9 +107,9 @@ func (b *binder) filter(o matcher.Origin, v value) (matcher.Filter, error) {
 		if key == "origin" {
 			return nil
 		}
-		field, ok := filterFields[o][key]
-		if !ok {
-			return badInput("unknown filter of %s", o)
+		field, err := b.filterField(o, key)
+		if err != nil {
+			return err
 		}
 		return field.bind(b, &f, v)
 	})
@@ -143,40 +121,60 @@ func (b *binder) filter(o matcher.Origin, v value) (matcher.Filter, error) {
 // caller removes the keys that are no filters.
 func (d *Decoder) QueryFilter(o matcher.Origin, query map[string]string) (matcher.Filter, error) {
 	var f matcher.Filter
-	fields, err := fieldsOf(o)
-	if err != nil {
-		return f, clientError(within("origin", err))
-	}
 	b := binder{Decoder: d, now: d.Now()}
 	for _, key := range slices.Sorted(maps.Keys(query)) { // the same fault each time
-		field, ok := fields[key]
-		if !ok {
-			return f, clientError(within(shorten(key), badInput("unknown filter of %s", o)))
+		field, err := b.filterField(o, key)
+		if err != nil {
+			return f, clientError(within(shorten(key), err))
 		}
-		if err := field.bind(&b, &f, queryValue(field, query[key])); err != nil {
+		if err := bindQuery(&b, &f, field, query[key]); err != nil {
 			return f, clientError(within(key, err))
 		}
 	}
 	return f, nil
 }
 
+func bindQuery(b *binder, f *matcher.Filter, field filterField, text string) error {
+	if field.form != formJSON {
+		return field.bind(b, f, queryValue(field, text))
+	}
+	err := b.bindJSON([]byte(text), func(v value) error { return field.bind(b, f, v) })
+	if syntax, ok := errors.AsType[*fault](err); ok && syntax.code == matcher.CodeSyntax {
+		return badInput("%q is not JSON: %s", shorten(text), syntax.message)
+	}
+	return err
+}
+
 // queryValue makes the value that JSON would have had.
 func queryValue(field filterField, text string) value {
-	scalar := func(s string) node {
-		if i, err := strconv.ParseInt(s, 10, 64); err == nil && field.numeric {
-			return node{kind: kindInt, size: 1, num: uint64(i)}
-		}
-		return node{kind: kindString, size: 1, text: s}
-	}
 	if !field.list {
-		return value{[]node{scalar(text)}}
+		return value{[]node{queryNode(field.form, text)}}
 	}
 	nodes := []node{{kind: kindArray}}
 	if text != "" {
 		for s := range strings.SplitSeq(text, ",") {
-			nodes = append(nodes, scalar(s))
+			nodes = append(nodes, queryNode(field.form, s))
 		}
 	}
 	nodes[0].size, nodes[0].num = uint32(len(nodes)), uint64(len(nodes)-1)
 	return value{nodes}
+}
+
+// queryNode makes a value of text; what has not the form stays text, which its
+// reader refuses.
+func queryNode(in form, text string) node {
+	n := node{kind: kindString, text: text}
+	i, err := strconv.ParseInt(text, 10, 64)
+	switch {
+	case in == formInteger && err == nil:
+		n = node{kind: kindInt, num: uint64(i)}
+	case in == formNumber && json.Valid([]byte(text)) && !strings.ContainsAny(text, "\"ntf[{ \t\r\n"):
+		n = numberNode(text)
+	case in == formBoolean && text == "true":
+		n = node{kind: kindBool, num: 1}
+	case in == formBoolean && text == "false":
+		n = node{kind: kindBool}
+	}
+	n.size = 1
+	return n
 }

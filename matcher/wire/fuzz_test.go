@@ -136,7 +136,7 @@ func FuzzFace(f *testing.F) {
 	d := newDecoder(f)
 	seeds(f, "{"+faceData+"}", string(AppendObject(nil, JSON, fullFace(), nil, true)), `{"age":null,"lists":["`+idA.String()+`"],`+faceData+"}")
 	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
-		in, err := d.Face(formatOf(packed), body)
+		in, err := d.Object(matcher.Faces, formatOf(packed), body)
 		checkFault(t, formatOf(packed), body, err)
 		if err != nil {
 			return
@@ -144,7 +144,7 @@ func FuzzFace(f *testing.F) {
 		if !in.HasID {
 			in.Object.ID = idA
 		}
-		again, err := d.FaceLine(AppendObject(nil, JSON, &in.Object, nil, true))
+		again, err := d.Line(matcher.Faces, AppendObject(nil, JSON, &in.Object, nil, true))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -153,6 +153,19 @@ func FuzzFace(f *testing.F) {
 		}
 		if !reflect.DeepEqual(in.Object, again.Object) {
 			t.Fatalf("%+v\n%+v", in.Object, again.Object)
+		}
+	})
+}
+
+// What is accepted as an event is written so that it reads back the same.
+func FuzzEvent(f *testing.F) {
+	d := newDecoder(f)
+	seeds(f, "{"+faceOfEvent+"}", "["+eventText+","+bodyOfEvent+"}]", `{"meta":{"a":[{},null,1e-7]},"location":{"geo_position":null},`+faceOfEvent+"}")
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		all, _, err := d.Events(formatOf(packed), body)
+		checkFault(t, formatOf(packed), body, err)
+		for _, in := range all {
+			checkAgain(t, d, &in.Object)
 		}
 	})
 }

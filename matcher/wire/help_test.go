@@ -42,6 +42,9 @@ func newDecoder(t testing.TB) *Decoder {
 		Registry: r,
 		Limits:   Limits{References: 3, Candidates: 2, RawCandidates: 4, Result: 100, FilterValues: 5},
 		Now:      func() time.Time { return now },
+		MetaFields: []matcher.MetaField{
+			{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "shop.name", Type: matcher.MetaString}, {Path: "vip", Type: matcher.MetaBoolean},
+		},
 	}
 }
 

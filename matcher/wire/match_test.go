@@ -143,8 +143,8 @@ func TestSetRefused(t *testing.T) {
 	r.set(`{"filters":{}}`, `.filters.origin: required`)
 	r.set(`{"filters":{"origin":5}}`, `.filters.origin: 5 is not text`)
 	r.set(`{"filters":{"origin":"face"}}`, `.filters.origin: "face" is not one of faces, events, attributes`)
-	r.set(`{"filters":{"origin":"events"}}`, `.filters.origin: "events" are not served yet`)
-	r.set(`{"filters":{"origin":"attributes"}}`, `.filters.origin: "attributes" are not served yet`)
+	r.set(`{"filters":{"origin":"events","lists":[]}}`, `.filters.lists: unknown filter of events`)
+	r.set(`{"filters":{"origin":"attributes","tags":[]}}`, `.filters.tags: unknown filter of attributes`)
 	r.set(`{"filters":{"origin":"faces"},"foo":1}`, `.foo: unknown field`)
 	r.set(`{"filters":{"origin":"faces"},"limit":0}`, `.limit: 0 is not a whole number of 1..100`)
 	r.set(`{"filters":{"origin":"faces"},"limit":-1}`, `.limit: -1 is not a whole number of 1..100`)
@@ -334,8 +334,6 @@ func TestQueryFilter(t *testing.T) {
 	check("ethnic_groups", "1,999", matcher.CodeBadInput, `ethnic_groups[1]: 999 is not a whole number of 0..255`)
 	check("create_time__lt", "soon", matcher.CodeBadInput, `create_time__lt: "soon" is not`)
 	check("external_ids", "1,2,3,4,5,6", matcher.CodeTooMany, "external_ids: 6 are more than limits.filter_values, which is 5")
-	_, err = d.QueryFilter(matcher.Events, nil)
-	refused(t, err, matcher.CodeBadInput, `origin: "events" are not served yet`)
 	_, err = d.QueryFilter(matcher.Faces, map[string]string{"b": "1", "a": "1", "c": "1"})
 	refused(t, err, matcher.CodeBadInput, "a: unknown filter of faces") // always the first by name
 }

@@ -13,6 +13,14 @@ var targetNames = [matcher.Origins][]string{
 		"face_id", "account_id", "external_id", "user_data", "event_id", "create_time", "avatar",
 		"lists", "age", "gender", "ethnic_group", similarity, distance,
 	},
+	matcher.Events: {
+		"event_id", "account_id", "create_time", "end_time", "source", "handler_id", "stream_id", "track_id", "external_id",
+		"user_data", "tags", "face_id", "age", "gender", "ethnic_group", "emotion", "mask", "location", "top_match", "meta",
+		similarity, distance,
+	},
+	matcher.Attributes: {
+		"attribute_id", "account_id", "create_time", "age", "gender", "ethnic_group", similarity, distance,
+	},
 }
 
 const (
@@ -84,23 +92,21 @@ func (w *Writer) objectID(obj *matcher.Object) {
 	w.ID(obj.ID)
 }
 
-// object writes a face: its id, and the fields that are wanted and there.
+// object writes an object: its id, and the fields that are wanted and there.
 func (w *Writer) object(obj *matcher.Object, targets targetSet, descriptor bool) {
 	w.Object()
 	w.objectID(obj)
 	for i, name := range targetNames[obj.Origin] {
 		if targets&(1<<i) != 0 {
-			w.faceField(obj, name)
+			if obj.Origin == matcher.Events {
+				w.eventField(obj, name)
+			} else {
+				w.faceField(obj, name)
+			}
 		}
 	}
-	if d := obj.Descriptor(matcher.FaceDescriptor); descriptor && !d.IsZero() {
-		w.Key("descriptor")
-		w.Object()
-		w.Key("version")
-		w.Uint(uint64(d.Version))
-		w.Key("data")
-		w.Bytes(d.Data)
-		w.EndObject()
+	if descriptor {
+		w.descriptors(obj)
 	}
 	w.EndObject()
 }

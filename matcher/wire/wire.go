@@ -62,6 +62,8 @@ type Decoder struct {
 	Registry *matcher.Registry
 	Limits   Limits
 	Now      func() time.Time // what now-5m counts from
+	// MetaFields are the fields of meta that events can be filtered on.
+	MetaFields []matcher.MetaField
 }
 
 // decode parses body and hands its outermost value to bind, which must keep
@@ -78,6 +80,17 @@ func (d *Decoder) decode(f Format, body []byte, bind func(value) error) error {
 		err = bind(t.root())
 	}
 	return clientError(err)
+}
+
+// bindJSON hands the outermost value of text to bind, which must keep nothing
+// of it.
+func (d *Decoder) bindJSON(text []byte, bind func(value) error) error {
+	t := newTape()
+	defer t.release()
+	if err := t.parseJSON(text); err != nil {
+		return err
+	}
+	return bind(t.root())
 }
 
 // clientError turns a fault of the binder into the error that clients see.

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"nearside/matcher"
+	"nearside/matcher/memory"
+	"nearside/matcher/store"
+	"nearside/simd"
+)
+
+// newSweeper makes one over an empty store.
+func newSweeper(t *testing.T, out io.Writer) *sweeper {
+	t.Helper()
+	registry, err := matcher.NewRegistry(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kernel, err := simd.Select("auto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := memory.New(memory.Options{Registry: registry, Kernel: kernel, Workers: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	s, err := store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return &sweeper{store: s, memory: m, log: slog.New(slog.NewTextHandler(out, nil))}
+}
+
+func (s *sweeper) put(t *testing.T, o matcher.Object) {
+	t.Helper()
+	d := matcher.Descriptor{Version: 59, Data: make([]byte, 512)}
+	o.Descriptors[matcher.FaceDescriptor] = d
+	if _, err := s.store.PutObject(t.Context(), nil, &o); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	s := newSweeper(t, io.Discard)
+	now := time.Now()
+	at := func(d time.Duration) matcher.Time { return matcher.TimeOf(now.Add(d)) }
+	day := 24 * time.Hour
+	for i, age := range []time.Duration{0, -day, -30*day + time.Second, -30*day - time.Second, -400 * day} {
+		s.put(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{byte(i + 1)}, CreateTime: at(age)})
+		s.put(t, matcher.Object{Origin: matcher.Faces, ID: matcher.ID{byte(i + 1)}, CreateTime: at(age)})
+	}
+	s.put(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{1}, CreateTime: at(-400 * day), Expires: at(time.Hour)})
+	s.put(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{2}, Expires: at(-time.Hour)})
+	s.put(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{3}})
+	rows := func(want ...int) {
+		t.Helper()
+		got := s.memory.Stats().Rows
+		for o, n := range want {
+			if got[o] != n {
+				t.Errorf("%d %s, want %d", got[o], matcher.Origin(o), n)
+			}
+		}
+	}
+	sweep := func() {
+		t.Helper()
+		if err := errors.Join(s.expired(t.Context()), s.outdated(t.Context(), now)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rows(5, 5, 3)
+	sweep() // without a retention
+	rows(5, 5, 2)
+	s.retention = 30 * day
+	sweep()
+	rows(5, 3, 2)
+	sweep()
+	rows(5, 3, 2)
+}
+
+// TestSweepEnds: run ends with its context, and tells of a failure once.
+func TestSweepEnds(t *testing.T) {
+	var log strings.Builder
+	s := newSweeper(t, &log)
+	s.retention = time.Hour
+	s.put(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{1}, CreateTime: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.run(ctx)
+	if log.Len() > 0 {
+		t.Error(log.String())
+	}
+	failed := errors.New("no space")
+	for range 3 {
+		s.note(t.Context(), failed)
+	}
+	s.note(t.Context(), nil)
+	s.note(t.Context(), failed)
+	if n := strings.Count(log.String(), "no space"); n != 2 {
+		t.Errorf("%d lines:\n%s", n, log.String())
+	}
+}

@@ -1,0 +1,51 @@
+package server
+
+import (
+	"context"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"nearside/matcher"
+)
+
+// createEvents stores one event, or several, all or none.
+func (s *Server) createEvents(ctx context.Context, x *exchange) error {
+	body, err := x.body()
+	if err != nil {
+		return err
+	}
+	all, list, err := x.limits.Decoder.Events(x.in, body)
+	if err != nil {
+		return err
+	}
+	at := func(i int, err error) error {
+		if !list || i < 0 {
+			return err
+		}
+		return matcher.At("body["+strconv.Itoa(i)+"]", err)
+	}
+	objects, ids := make([]*matcher.Object, len(all)), make([]matcher.ID, len(all))
+	for i, in := range all {
+		if err := x.complete(in); err != nil {
+			return at(i, err)
+		}
+		objects[i], ids[i] = &in.Object, in.Object.ID
+	}
+	if i, err := x.server.Store.CreateObjects(ctx, x.account, objects); err != nil {
+		return at(i, err)
+	}
+	return x.value(http.StatusCreated, map[string]any{"event_ids": ids})
+}
+
+// putAttribute stores an attribute for a time.
+func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
+	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	return x.put(ctx, matcher.Attributes, func(o *matcher.Object) {
+		o.Expires = matcher.TimeOf(time.Now().Add(time.Duration(ttl) * time.Second))
+	})
+}

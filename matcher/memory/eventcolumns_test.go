@@ -1,0 +1,93 @@
+package memory
+
+import (
+	"strings"
+	"testing"
+
+	"nearside/matcher"
+)
+
+// TestColumnsOfEvents: every column of events selects the rows that have its
+// value, and is read as it is.
+func TestColumnsOfEvents(t *testing.T) {
+	p := newOriginsPair(t, 7)
+	for range 12 {
+		p.step(t)
+	}
+	selection, err := p.Select(t.Context(), &matcher.Candidates{Origin: matcher.Events}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := selection.(*Selection)
+	for name := range columns[matcher.Events] {
+		read, err := s.Reader(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		values, rows := map[any]int{}, 0
+		for row := range s.Rows() {
+			x := s.Object(row)
+			var got [1]any
+			read(row, got[:])
+			if want := eventField(&x, name); got[0] != want {
+				t.Fatalf("%s: %v, want %v", name, got[0], want)
+			}
+			values[got[0]]++
+			rows++
+		}
+		if rows == 0 || len(values) < 2 {
+			t.Fatalf("%s: %d values of %d rows", name, len(values), rows)
+		}
+		for value, n := range values {
+			switch v := value.(type) {
+			case nil:
+				continue
+			case matcher.Time:
+				value = v.String()
+			case uint8:
+				value = float64(v)
+			case matcher.ID:
+				value = v.String()
+			}
+			if found, err := s.Where(name, "=", value); err != nil || found.Len() != n {
+				t.Errorf("%s = %v: %d rows, want %d: %v", name, value, found.Len(), n, err)
+			}
+		}
+	}
+	for _, name := range []string{"lists", "tags", "meta", "height"} {
+		if _, err := s.Where(name, "=", "x"); err == nil || !strings.Contains(err.Error(), "is not one of the columns account_id, age,") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// eventField returns a field of an event as a Reader does.
+func eventField(x *matcher.Object, name string) any {
+	id := func(id matcher.ID) any {
+		if id.IsZero() {
+			return nil
+		}
+		return id
+	}
+	text := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	small := func(s matcher.Small) any {
+		if v, ok := s.Get(); ok {
+			return v
+		}
+		return nil
+	}
+	e := x.Event
+	return map[string]any{
+		"event_id": id(x.ID), "account_id": id(x.Account), "create_time": x.CreateTime, "external_id": text(x.ExternalID), "user_data": text(x.UserData),
+		"age": small(x.Age), "gender": small(x.Gender), "ethnic_group": small(x.EthnicGroup), "source": text(e.Source), "handler_id": id(e.HandlerID),
+		"stream_id": id(e.StreamID), "track_id": text(e.TrackID), "face_id": id(e.FaceID), "emotion": small(e.Emotion), "mask": small(e.Mask),
+		"location.city": text(e.Location.City), "location.area": text(e.Location.Area), "location.district": text(e.Location.District),
+		"location.street": text(e.Location.Street), "location.house_number": text(e.Location.HouseNumber),
+		"top_match.object_id": id(e.TopMatch.ObjectID), "top_match.external_id": text(e.TopMatch.ExternalID),
+	}[name]
+}

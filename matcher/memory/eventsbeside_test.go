@@ -1,0 +1,75 @@
+package memory
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+)
+
+// TestEventsBeside filters events while they are written and rewritten: names
+// of tags and lexicons grow under the readers. Whatever is selected passes the
+// filter, and all that was there before is found.
+func TestEventsBeside(t *testing.T) {
+	p := newOriginsPair(t, 11)
+	const rounds, perRound = 60, 20
+	event := func(n int) *matcher.Object {
+		o := p.of(matcher.Events, 0, p.faces[:1], p.body)
+		o.ID, o.Event.Source = matcher.ID{byte(n >> 8), byte(n), 1}, fmt.Sprint("s", n%7)
+		o.Event.Tags = []string{fmt.Sprint("tag", n%100), "all"}
+		return o
+	}
+	done := make(chan struct{})
+	var readers sync.WaitGroup
+	for r := range 3 {
+		readers.Go(func() {
+			for n := r; ; n++ {
+				source, tag := fmt.Sprint("s", n%7), fmt.Sprint("tag", n%100)
+				p.readBeside(t, source, tag)
+				select {
+				case <-done:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for round := range rounds {
+		var changes []store.Change
+		for i := range perRound {
+			changes = append(changes, store.Change{Kind: store.PutObject, Object: event((round*perRound + i) % 700)}) // later ones replace
+		}
+		if err := p.Admit(changes); err != nil {
+			t.Error(err)
+		}
+		p.Apply(changes)
+		if round%9 == 8 {
+			p.compact(func(v *view) bool { return v.deaths > 0 })
+		}
+	}
+	close(done)
+	readers.Wait()
+	invariants(t, p.Memory)
+	for n := range 7 {
+		f := matcher.Filter{Event: matcher.EventFilter{Sources: []string{fmt.Sprint("s", n)}, Tags: []string{"all"}}}
+		if ids, err := p.IDs(t.Context(), matcher.Events, &f, nil); err != nil || len(ids) != 100 {
+			t.Errorf("%d of 100 events of source %d: %v", len(ids), n, err)
+		}
+	}
+}
+
+// readBeside reads events of a source with a tag.
+func (p *originsPair) readBeside(t *testing.T, source, tag string) {
+	f := matcher.Filter{Event: matcher.EventFilter{Sources: []string{source}, Tags: []string{tag, "none"}}}
+	objects, n, err := p.Page(t.Context(), matcher.Events, &f, nil, 0, 1000, false)
+	if err != nil || n != len(objects) {
+		t.Error(n, err)
+	}
+	for _, o := range objects {
+		if o.Event.Source != source || o.Event.Tags[0] != tag {
+			t.Errorf("%s has source %s and tags %v, not %s and %s", o.ID, o.Event.Source, o.Event.Tags, source, tag)
+		}
+	}
+}

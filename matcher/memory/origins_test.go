@@ -1,0 +1,290 @@
+package memory
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"nearside/matcher"
+	"nearside/matcher/store"
+)
+
+// originsPair is a Memory beside the model.
+type originsPair struct {
+	*Memory
+	plain
+	*world
+	faces []*matcher.Version
+	body  *matcher.Version
+	dir   string
+}
+
+func newOriginsPair(t *testing.T, seed uint64) *originsPair {
+	t.Helper()
+	w := newWorld(seed)
+	p := &originsPair{world: w, dir: t.TempDir()}
+	registry, err := matcher.NewRegistry([]matcher.Version{*w.versions[0], *w.versions[1], {
+		Number: 9, Type: matcher.BodyDescriptor, Length: 7, Scale: 128, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.faces = []*matcher.Version{registry.Version(w.versions[0].Number), registry.Version(w.versions[1].Number)}
+	p.body = registry.Version(9)
+	p.plain = plain{oracle: oracle{registry: registry}, objects: map[place]*matcher.Object{}, clock: 1_000_000}
+	p.start(t, metaFields)
+	return p
+}
+
+// start puts an empty Memory in place.
+func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
+	t.Helper()
+	m, err := New(Options{
+		Registry: p.oracle.registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta,
+		now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	p.Memory = m
+}
+
+// restart takes all through segments.
+func (p *originsPair) restart(t *testing.T) {
+	t.Helper()
+	dir := p.dir // one for all times: what has not changed is not sealed again
+	seal(t, p.Memory, dir, "mark")
+	p.start(t, nil)
+	if _, err := p.Restore(t.Context(), dir); len(p.objects) > 0 && (err == nil || !strings.Contains(err.Error(), "the configuration changed")) {
+		t.Fatalf("other declared fields: %v", err)
+	}
+	p.start(t, metaFields)
+	if mark, err := p.Restore(t.Context(), dir); err != nil || string(mark) != "mark" || p.Records() != uint64(len(p.objects)) {
+		t.Fatalf("%q, %v: %d records, want %d", mark, err, p.Records(), len(p.objects))
+	}
+	invariants(t, p.Memory)
+}
+
+// step commits random changes of all origins to both.
+func (p *originsPair) step(t *testing.T) {
+	t.Helper()
+	var changes []store.Change
+	for range 1 + p.IntN(60) {
+		o := matcher.Origin(p.IntN(int(matcher.Origins)))
+		if p.IntN(4) == 0 {
+			changes = append(changes, store.Change{Kind: store.DeleteObject, Origin: o, ID: pick(p.world, p.ids)})
+			continue
+		}
+		changes = append(changes, store.Change{Kind: store.PutObject, Object: p.of(o, p.clock, p.faces, p.body)})
+	}
+	if err := p.Admit(changes); err != nil {
+		t.Fatal(err)
+	}
+	p.apply(changes)
+	p.Apply(changes)
+	if p.IntN(6) == 0 {
+		p.compact(func(v *view) bool { return v.deaths > 0 })
+	}
+	p.clock += matcher.Time(p.IntN(5))
+}
+
+// apply is of the model: both embedded types have one.
+func (p *originsPair) apply(changes []store.Change) { p.plain.apply(changes) }
+
+// same compares two objects.
+func same(t *testing.T, got, want *matcher.Object) {
+	t.Helper()
+	if reflect.DeepEqual(got, want) {
+		return // cmp is slow
+	}
+	if d := cmp.Diff(want, got, cmpopts.EquateEmpty()); d != "" {
+		t.Fatalf("(-want +got):\n%s", d)
+	}
+}
+
+// check compares selections, pages and matches.
+func (p *originsPair) check(t *testing.T) {
+	t.Helper()
+	o := matcher.Origin(p.IntN(int(matcher.Origins)))
+	f := p.filterOf(o)
+	var account *matcher.ID
+	if p.IntN(5) == 0 {
+		account = new(pick(p.world, p.world.accounts))
+	}
+	want := p.selected(o, &f, account)
+	got, n, err := p.Page(t.Context(), o, &f, account, 0, 1000, true)
+	if err != nil || n != len(want) {
+		t.Fatalf("%v: %d objects of %s, want %d: %s", err, n, o, len(want), show(f))
+	}
+	for i := range got {
+		same(t, &got[i], want[i])
+	}
+	v := pick(p.world, []*matcher.Version{p.faces[0], p.faces[1], p.body})
+	c := &matcher.Candidates{Origin: o, Filter: f, Limit: 1 + p.IntN(9), Order: matcher.Order(p.IntN(3))}
+	sub := reference(v, p.descriptor(v).Data, c)
+	sub.Account = account
+	p.checkMatch(t, &sub, want)
+}
+
+// checkMatch compares a match with one over the objects that pass the filter.
+func (p *originsPair) checkMatch(t *testing.T, sub *matcher.SubRequest, selected []*matcher.Object) {
+	t.Helper()
+	few := oracle{registry: p.oracle.registry, faces: map[matcher.ID]*matcher.Object{}}
+	for _, x := range selected {
+		few.faces[x.ID] = x
+	}
+	all := *sub
+	all.Account, all.Candidates = nil, &matcher.Candidates{Limit: sub.Candidates.Limit, Order: sub.Candidates.Order}
+	want, n, scanned := few.match(&all)
+	r := p.Match(t.Context(), []matcher.SubRequest{*sub})[0]
+	if r.Err != nil || r.Scan.RowsSelected != n || r.Scan.RowsScanned != scanned {
+		t.Fatalf("%v: scan %+v, want %d selected, %d scanned", r.Err, r.Scan, n, scanned)
+	}
+	if got := answers(r.Matches); !slices.Equal(got, want) {
+		t.Fatalf("%s:\n got %v\nwant %v", show(sub.Candidates.Filter), got, want)
+	}
+	for _, m := range r.Matches {
+		plain := *few.faces[m.ID]
+		plain.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
+		same(t, m.Object, &plain)
+	}
+}
+
+func show(f matcher.Filter) string {
+	b, err := json.Marshal(f)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// TestOriginsEqualBruteForce: random writes, filters and matches of all origins,
+// attributes that expire meanwhile.
+func TestOriginsEqualBruteForce(t *testing.T) {
+	for seed := range uint64(4) {
+		p := newOriginsPair(t, seed)
+		switch seed {
+		case 1: // lexicons that overflow
+			for _, l := range append(p.lexicons.texts[:], p.lexicons.meta...) {
+				if l != nil {
+					l.most = 2
+				}
+			}
+		case 2: // hashes that do not tell anything
+			for _, l := range append(p.lexicons.texts[:], p.lexicons.meta...) {
+				if l == nil {
+					continue
+				}
+				for _, prefix := range []string{"s", "c", "a", "d", "r", "", "n"} {
+					for i := range 9 {
+						l.clashes[hashString(fmt.Sprint(prefix, i))] = true
+					}
+				}
+			}
+		}
+		found := 0
+		for round := range 60 {
+			p.step(t)
+			if seed == 3 && round%6 == 5 {
+				p.restart(t)
+			}
+			for range 12 {
+				p.check(t)
+			}
+			found += len(p.objects)
+			if got := len(p.Expired(1000)); got != p.expired() {
+				t.Fatalf("%d expired, want %d", got, p.expired())
+			}
+		}
+		for place, x := range p.objects {
+			got, ok := p.Get(place.origin, place.id, nil, true)
+			if want := p.there(place.origin, &matcher.Filter{}, nil, x); ok != want {
+				t.Errorf("Get: %v, want %v", ok, want)
+			} else if ok {
+				same(t, &got, x)
+			}
+		}
+		invariants(t, p.Memory)
+		if found == 0 {
+			t.Error("nothing was stored")
+		}
+	}
+}
+
+func (p *originsPair) expired() (n int) {
+	for _, x := range p.objects {
+		if x.Origin == matcher.Attributes && x.Expires != 0 && x.Expires <= p.clock {
+			n++
+		}
+	}
+	return n
+}
+
+// TestLexiconClash: texts of one hash are told apart.
+func TestLexiconClash(t *testing.T) {
+	a, b := clash(t)
+	p := newOriginsPair(t, 9)
+	for i, source := range []string{a, b, a} {
+		x := p.of(matcher.Events, 0, p.faces, p.body)
+		x.ID, x.Event.Source = matcher.ID{byte(i + 1)}, source
+		change := []store.Change{{Kind: store.PutObject, Object: x}}
+		p.apply(change)
+		p.Apply(change)
+	}
+	for _, want := range []string{a, b} {
+		f := matcher.Filter{Event: matcher.EventFilter{Sources: []string{want}}}
+		ids, err := p.IDs(t.Context(), matcher.Events, &f, nil)
+		if err != nil || len(ids) != len(p.selected(matcher.Events, &f, nil)) {
+			t.Errorf("%q: %v, %v", want, ids, err)
+		}
+	}
+}
+
+// clash returns two texts with one hash.
+func clash(t *testing.T) (a, b string) {
+	t.Helper()
+	seen := map[uint32]string{}
+	for i := range 1 << 20 {
+		s := fmt.Sprint("clash ", i)
+		if other, ok := seen[hashString(s)]; ok {
+			return other, s
+		}
+		seen[hashString(s)] = s
+	}
+	t.Fatal("no two of a million texts have one hash")
+	return "", ""
+}
+
+// TestOneClock: sub-requests of one request see an attribute all, or none.
+func TestOneClock(t *testing.T) {
+	p := newOriginsPair(t, 3)
+	x := p.of(matcher.Attributes, 0, p.faces, p.body)
+	x.Expires = p.clock + 50
+	p.Apply([]store.Change{{Kind: store.PutObject, Object: x}})
+	p.options.now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each look at the clock moves it
+	v := p.oracle.registry.Version(x.Descriptors[matcher.FaceDescriptor].Version)
+	for range 60 {
+		var subs []matcher.SubRequest
+		for range 3 {
+			subs = append(subs, reference(v, p.descriptor(v).Data, &matcher.Candidates{Origin: matcher.Attributes, Limit: 1}))
+		}
+		results := p.Match(t.Context(), subs)
+		want := 1
+		if p.clock >= x.Expires {
+			want = 0
+		}
+		for _, r := range results {
+			if r.Scan.RowsSelected != want || len(r.Matches) != want {
+				t.Fatalf("at %d: %+v, want %d rows", p.clock, r.Scan, want)
+			}
+		}
+	}
+}

@@ -1,0 +1,190 @@
+package memory
+
+import (
+	"fmt"
+
+	"nearside/matcher"
+)
+
+// metaFields are declared in the tests of events.
+var metaFields = []matcher.MetaField{
+	{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "name", Type: matcher.MetaString}, {Path: "a.vip", Type: matcher.MetaBoolean},
+}
+
+func (w *world) text(prefix string, n int) string {
+	if w.IntN(4) == 0 {
+		return ""
+	}
+	return fmt.Sprint(prefix, w.IntN(n))
+}
+
+func (w *world) maybeID(from []matcher.ID) (id matcher.ID) {
+	if w.IntN(4) > 0 {
+		id = pick(w, from)
+	}
+	return id
+}
+
+// of makes an object of any origin.
+func (w *world) of(o matcher.Origin, now matcher.Time, versions []*matcher.Version, body *matcher.Version) *matcher.Object {
+	x := w.face(nil, versions)
+	x.Origin, x.Lists = o, nil
+	switch o {
+	case matcher.Events:
+		x.Avatar, x.EventID = "", matcher.ID{}
+		x.Event = w.event()
+		switch w.IntN(3) {
+		case 0:
+			x.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
+			fallthrough
+		case 1:
+			x.Descriptors[matcher.BodyDescriptor] = w.descriptor(body)
+		}
+	case matcher.Attributes:
+		x.Avatar, x.EventID, x.ExternalID, x.UserData = "", matcher.ID{}, "", ""
+		if w.IntN(3) > 0 {
+			x.Expires = now + matcher.Time(w.IntN(20)-4)
+		}
+	}
+	return x
+}
+
+func (w *world) event() *matcher.Event {
+	small := func() matcher.Small {
+		if w.IntN(3) == 0 {
+			return 0
+		}
+		return matcher.SmallOf(uint8(w.IntN(4)))
+	}
+	e := &matcher.Event{
+		Source: w.text("s", 5), HandlerID: w.maybeID(w.events), StreamID: w.maybeID(w.events), TrackID: w.text("t", 9), FaceID: w.maybeID(w.ids[:9]),
+		Emotion: small(), Mask: small(),
+		Location: matcher.Location{City: w.text("c", 4), Area: w.text("a", 4), District: w.text("d", 4), Street: w.text("r", 4), HouseNumber: w.text("", 9)},
+		TopMatch: matcher.TopMatch{ObjectID: w.maybeID(w.ids[:9]), ExternalID: w.text("x", 5)},
+	}
+	tags, most := 3, 4 // names in use; with 90, not all have bits of their own
+	if w.IntN(2) == 0 {
+		tags, most = 90, 20
+	}
+	for range w.IntN(most) {
+		e.Tags = append(e.Tags, fmt.Sprint("tag", w.IntN(tags)))
+	}
+	if w.IntN(3) > 0 {
+		e.EndTime = new(matcher.Time(w.IntN(20)*1000 - 5000))
+	}
+	if w.IntN(3) > 0 {
+		e.Location.Position = &matcher.Position{Longitude: float64(w.IntN(9)) - 4.5, Latitude: float64(w.IntN(9)) / 8}
+	}
+	if w.IntN(3) > 0 {
+		e.TopMatch.Similarity = new(float64(w.IntN(5)) / 4)
+	}
+	e.Meta = pick(w, []string{
+		"", `{}`, `{"shop":{"floor":3},"name":"n1","a":{"vip":true}}`, `{"shop":{"floor":-0.5},"name":"n2","a":{"vip":false}}`,
+		`{"shop":{"floor":"3"},"name":3,"a":{"vip":1}}`, `{"shop":3,"name":"","a":[true]}`, `{"shop":{"floor":1e300},"name":"\u00e9"}`,
+		`{"shop":{"floor":3.0000000001},"name":null}`,
+	})
+	return e
+}
+
+// filterOf makes a filter of an origin.
+func (w *world) filterOf(o matcher.Origin) matcher.Filter {
+	f := w.filter()
+	f.ListID, f.Lists = nil, nil
+	if o != matcher.Faces {
+		f.FaceID, f.FaceIDs, f.EventIDs = matcher.Range[matcher.ID]{}, nil, nil
+	}
+	if o == matcher.Attributes {
+		if w.IntN(3) == 0 {
+			f.AttributeIDs = subset(w, w.ids)
+		}
+		return f
+	}
+	if o != matcher.Events {
+		return f
+	}
+	e := &f.Event
+	texts := func(prefix string, n int) (all []string) {
+		all = []string{}
+		for i := range n {
+			if w.IntN(3) == 0 {
+				all = append(all, fmt.Sprint(prefix, i))
+			}
+		}
+		if w.IntN(9) == 0 {
+			all = append(all, "", "none")
+		}
+		return all
+	}
+	for range 1 + w.IntN(2) {
+		switch w.IntN(21) {
+		case 0:
+			f.EventIDs = subset(w, w.ids)
+		case 1:
+			f.FaceIDs = subset(w, w.ids[:9])
+		case 2:
+			e.Sources = texts("s", 6)
+		case 3:
+			e.HandlerIDs = subset(w, w.events)
+		case 4:
+			e.StreamIDs = subset(w, w.events)
+		case 5:
+			e.TrackIDs = texts("t", 10)
+		case 6:
+			e.Tags = texts("tag", pick(w, []int{4, 100}))
+		case 7:
+			e.Emotions = subset(w, []uint8{0, 1, 2, 9})
+		case 8:
+			e.Masks = subset(w, []uint8{0, 1, 2, 9})
+		case 9:
+			e.Cities = texts("c", 5)
+		case 10:
+			e.Areas = texts("a", 5)
+		case 11:
+			e.Districts = texts("d", 5)
+		case 12:
+			e.Streets = texts("r", 5)
+		case 13:
+			e.HouseNumbers = texts("", 30)
+		case 14:
+			e.Position = &matcher.GeoBox{Longitude: float64(w.IntN(9)) - 4, Latitude: w.Float64(), LongitudeDelta: float64(w.IntN(4)) / 2, LatitudeDelta: w.Float64() / 2}
+		case 15:
+			e.EndTime = matcher.Range[matcher.Time]{GTE: new(matcher.Time(w.IntN(20)*1000 - 5000))}
+		case 16:
+			e.EndTime.LT = new(matcher.Time(w.IntN(20)*1000 - 5000))
+		case 17:
+			e.TopMatchObjectIDs = subset(w, w.ids[:9])
+		case 18:
+			e.TopMatchExternalIDs = texts("x", 6)
+		case 19:
+			e.TopMatchSimilarity = matcher.Range[float64]{GTE: new(w.Float64()), LT: pick(w, []*float64{nil, new(0.75), new(2.0)})}
+		case 20:
+			e.Meta = append(e.Meta, w.metaFilter())
+		}
+	}
+	return f
+}
+
+func (w *world) metaFilter() matcher.MetaFilter {
+	f := matcher.MetaFilter{Field: pick(w, metaFields), Op: matcher.MetaOp(w.IntN(4))}
+	if f.Field.Type == matcher.MetaBoolean {
+		f.Op %= 2
+	}
+	value := func() matcher.MetaValue {
+		switch f.Field.Type {
+		case matcher.MetaNumber:
+			return matcher.MetaValue{Number: pick(w, []float64{3, -0.5, 1e300, 7, 3.0000000001})}
+		case matcher.MetaString:
+			return matcher.MetaValue{Text: pick(w, []string{"n1", "n2", "", "é", "z"})}
+		default:
+			return matcher.MetaValue{Number: float64(w.IntN(2))}
+		}
+	}
+	if f.Op != matcher.MetaIn {
+		f.Values = []matcher.MetaValue{value()}
+		return f
+	}
+	for range w.IntN(4) {
+		f.Values = append(f.Values, value())
+	}
+	return f
+}

@@ -1,0 +1,299 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nearside/matcher"
+)
+
+const (
+	faceOfEvent = `"face_descriptor":{"version":1001,"data":"AQIDBA=="}`
+	bodyOfEvent = `"body_descriptor":{"version":3001,"data":"BAMCAQ=="}`
+	eventText   = `{"event_id":` + textA + `,"account_id":` + textB + `,"create_time":"2026-05-01T00:00:00.001Z","end_time":"1970-01-01T00:00:00.000Z",` +
+		`"source":"cam-1","handler_id":` + textA + `,"stream_id":` + textB + `,"track_id":"t","external_id":"e","user_data":"u",` +
+		`"tags":["b","a","b"],"face_id":` + textB + `,"age":33,"gender":0,"ethnic_group":2,"emotion":3,"mask":0,` +
+		`"location":{"city":"c","area":"a","district":"d","street":"s","house_number":"1/2","geo_position":{"longitude":-1.5,"latitude":2.25}},` +
+		`"top_match":{"object_id":` + textB + `,"external_id":"x","similarity":0},` +
+		`"meta":{"shop":{"floor":3,"name":"<é>\n"},"b":[1,18446744073709551615,-0.5,null,{}],"a":true}`
+)
+
+func fullEvent() *matcher.Object {
+	end, similarity := matcher.Time(0), 0.0
+	return &matcher.Object{
+		Origin: matcher.Events, ID: idA, Account: idB, CreateTime: 1777593600001, ExternalID: "e", UserData: "u",
+		Age: matcher.SmallOf(33), Gender: matcher.SmallOf(0), EthnicGroup: matcher.SmallOf(2),
+		Descriptors: [matcher.DescriptorTypes]matcher.Descriptor{{Version: 1001, Data: []byte{1, 2, 3, 4}}, {Version: 3001, Data: []byte{4, 3, 2, 1}}},
+		Event: &matcher.Event{
+			EndTime: &end, Source: "cam-1", HandlerID: idA, StreamID: idB, TrackID: "t", Tags: []string{"b", "a", "b"}, FaceID: idB,
+			Emotion: matcher.SmallOf(3), Mask: matcher.SmallOf(0),
+			Location: matcher.Location{City: "c", Area: "a", District: "d", Street: "s", HouseNumber: "1/2", Position: &matcher.Position{Longitude: -1.5, Latitude: 2.25}},
+			TopMatch: matcher.TopMatch{ObjectID: idB, ExternalID: "x", Similarity: &similarity},
+			Meta:     `{"shop":{"floor":3,"name":"<é>\n"},"b":[1,18446744073709551615,-0.5,null,{}],"a":true}`,
+		},
+	}
+}
+
+// TestEventFields reads and writes an event that has every field, and one that
+// has none, in both formats.
+func TestEventFields(t *testing.T) {
+	d := newDecoder(t)
+	whole := eventText + `,` + faceOfEvent + `,` + bodyOfEvent + `}`
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, true) }, whole)
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, false) }, eventText+"}")
+	for _, f := range []Format{JSON, MessagePack} { // what was written reads back
+		in, err := d.Object(matcher.Events, f, AppendObject(nil, f, fullEvent(), nil, true))
+		if diff := cmp.Diff(&ObjectInput{Object: *fullEvent(), HasID: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
+			t.Error(err, diff)
+		}
+	}
+	bare := &matcher.Object{Origin: matcher.Events, ID: idB}
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, bare, nil, true) },
+		`{"event_id":`+textB+`,"create_time":"1970-01-01T00:00:00.000Z"}`)
+	nulls := `{` + bodyOfEvent + `,"face_descriptor":null,"tags":null,"location":{"city":null,"geo_position":null},"top_match":{"similarity":null},"meta":null,"end_time":null}`
+	all, list, err := d.Events(JSON, []byte(nulls))
+	if err != nil || list || len(all) != 1 {
+		t.Fatal(all, list, err)
+	}
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, &all[0].Object, []string{}, true) },
+		`{"event_id":"00000000-0000-0000-0000-000000000000",`+bodyOfEvent+`}`)
+	golden(t, func(dst []byte, f Format) []byte {
+		return AppendObject(dst, f, fullEvent(), []string{"tags", "similarity", "mask"}, false)
+	}, `{"event_id":`+textA+`,"tags":["b","a","b"],"mask":0}`)
+}
+
+func TestAttributeFields(t *testing.T) {
+	d := newDecoder(t)
+	text := `{"attribute_id":` + textA + `,"account_id":` + textB + `,"create_time":"1970-01-01T00:00:00.005Z","age":1,"gender":0,"ethnic_group":2,"descriptor":{"version":3001,"data":"BAMCAQ=="}}`
+	in, err := d.Object(matcher.Attributes, JSON, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ObjectInput{HasID: true, HasTime: true, HasAccount: true, Object: matcher.Object{
+		Origin: matcher.Attributes, ID: idA, Account: idB, CreateTime: 5, Age: matcher.SmallOf(1), Gender: matcher.SmallOf(0), EthnicGroup: matcher.SmallOf(2),
+		Descriptors: [matcher.DescriptorTypes]matcher.Descriptor{matcher.BodyDescriptor: {Version: 3001, Data: []byte{4, 3, 2, 1}}},
+	}}
+	if diff := cmp.Diff(&want, in); diff != "" {
+		t.Error(diff)
+	}
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, &in.Object, nil, true) }, text)
+	for doc, detail := range map[string]string{
+		`{}`: "descriptor: required", `{"user_data":"x",` + faceData + `}`: "user_data: unknown field",
+		`{"attribute_id":5,` + faceData + `}`: "attribute_id: 5 is not a UUID", `{"age":300,` + faceData + `}`: "age: 300 is not a whole number",
+	} {
+		_, err := d.Object(matcher.Attributes, JSON, []byte(doc))
+		refused(t, err, matcher.CodeBadInput, detail)
+	}
+}
+
+func TestEventRefuses(t *testing.T) {
+	d := newDecoder(t)
+	check := func(doc, detail string) {
+		t.Helper()
+		for _, err := range bothFormats(t, doc, func(f Format, b []byte) error { _, _, err := d.Events(f, b); return err }) {
+			refused(t, err, matcher.CodeBadInput, detail)
+		}
+	}
+	bad := func(field, detail string) {
+		t.Helper()
+		check("{"+field+","+faceOfEvent+"}", detail)
+		check("[{"+faceOfEvent+"},{"+field+","+faceOfEvent+"}]", "body[1]."+detail)
+	}
+	check(`5`, "body: 5 is not an object")
+	check(`[]`, "body: 0 events are not 1..1000")
+	check(`[`+strings.Repeat("{},", 1000)+`{}]`, "body: 1001 events are not 1..1000")
+	check(`[{}]`, "body[0].face_descriptor: required")
+	check(`{"face_descriptor":null}`, "face_descriptor: required")
+	check(`{"face_descriptor":{"version":3001,"data":"AQIDBA=="}}`, "face_descriptor.version: 3001 is of type body; this is the place of a face descriptor")
+	check(`{"body_descriptor":{"version":1001,"data":"AQIDBA=="}}`, "body_descriptor.version: 1001 is of type face; this is the place of a body descriptor")
+	bad(`"descriptor":{}`, "descriptor: unknown field")
+	bad(`"lists":[]`, "lists: unknown field")
+	bad(`"event_id":1`, "event_id: 1 is not a UUID")
+	bad(`"end_time":"now-1d"`, `end_time: "now-1d" is not an RFC 3339 time`)
+	bad(`"source":1`, "source: 1 is not text")
+	bad(`"handler_id":"x"`, `handler_id: "x" is not a UUID`)
+	bad(`"stream_id":{}`, "stream_id: an object of 0 fields is not a UUID")
+	bad(`"track_id":[]`, "track_id: a list of 0 is not text")
+	bad(`"tags":"a"`, `tags: "a" is not a list`)
+	bad(`"tags":["a",""]`, "tags[1]: must not be empty")
+	bad(`"tags":["a",5]`, "tags[1]: 5 is not text")
+	bad(`"face_id":"00000000-0000-0000-0000-000000000000"`, "face_id: the nil UUID")
+	bad(`"emotion":256`, "emotion: 256 is not a whole number of 0..255")
+	bad(`"mask":-1`, "mask: -1 is not a whole number of 0..255")
+	bad(`"location":[]`, "location: a list of 0 is not an object")
+	bad(`"location":{"country":"x"}`, "location.country: unknown field")
+	bad(`"location":{"country":null}`, "location.country: unknown field")
+	bad(`"location":{"city":5}`, "location.city: 5 is not text")
+	bad(`"location":{"geo_position":{"longitude":1}}`, "location.geo_position.latitude: required")
+	bad(`"location":{"geo_position":{"longitude":180.5,"latitude":0}}`, "location.geo_position.longitude: 180.5 is not a number of -180..180")
+	bad(`"location":{"geo_position":{"longitude":0,"latitude":-91}}`, "location.geo_position.latitude: -91 is not a number of -90..90")
+	bad(`"location":{"geo_position":{"altitude":0}}`, "location.geo_position.altitude: unknown field")
+	bad(`"top_match":{"similarity":1.1}`, "top_match.similarity: 1.1 is not a number of 0..1")
+	bad(`"top_match":{"object_id":"x"}`, `top_match.object_id: "x" is not a UUID`)
+	bad(`"top_match":{"id":"x"}`, "top_match.id: unknown field")
+	bad(`"meta":5`, "meta: 5 is not an object")
+	bad(`"meta":{"a":{"b":1,"c":{"d":1e999}}}`, "meta.a.c.d: ")
+	bad(`"meta":`+strings.Repeat(`{"a":`, 25)+"1"+strings.Repeat("}", 25), "meta"+strings.Repeat(".a", 24)+": nested deeper than 24")
+	_, _, err := d.Events(JSON, []byte(`{"meta":{"a":1,"a":2},`+faceOfEvent+`}`))
+	refused(t, err, matcher.CodeBadInput, "meta.a: given twice")
+	_, _, err = d.Events(JSON, []byte(`{"meta":`+strings.Repeat(`{"a":`, 24)+"1"+strings.Repeat("}", 24)+`,`+faceOfEvent+`}`))
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// everyEventFilter has each filter of events once, as JSON and as a query.
+var everyEventFilter = map[string][2]string{
+	"event_ids":                 {`[` + textA + `]`, idA.String()},
+	"face_ids":                  {`[` + textA + `,` + textB + `]`, idA.String() + "," + idB.String()},
+	"sources":                   {`["a","b"]`, "a,b"},
+	"handler_ids":               {`[]`, ""},
+	"stream_ids":                {`[` + textB + `]`, idB.String()},
+	"track_ids":                 {`["5"]`, "5"},
+	"tags":                      {`["true"]`, "true"},
+	"emotions":                  {`[1,2]`, "1,2"},
+	"masks":                     {`[0]`, "0"},
+	"cities":                    {`["é"]`, "é"},
+	"areas":                     {`["a"]`, "a"},
+	"districts":                 {`["d"]`, "d"},
+	"streets":                   {`["s"]`, "s"},
+	"house_numbers":             {`["1"]`, "1"},
+	"geo_position":              {`{"origin_longitude":1.5,"origin_latitude":-2,"longitude_delta":0,"latitude_delta":3e-1}`, `{"origin_longitude":1.5,"origin_latitude":-2,"longitude_delta":0,"latitude_delta":3e-1}`},
+	"end_time__gte":             {`"now-1d"`, "now-1d"},
+	"end_time__lt":              {`"2026-05-01T00:00:00Z"`, "2026-05-01T00:00:00Z"},
+	"top_match_object_ids":      {`[` + textA + `]`, idA.String()},
+	"top_match_external_ids":    {`["x"]`, "x"},
+	"top_match_similarity__gte": {`0.5`, "0.5"},
+	"top_match_similarity__lt":  {`1`, "1"},
+	"meta.shop.floor__eq":       {`3`, "3"},
+	"meta.shop.floor__gte":      {`-1.5e3`, "-1.5e3"},
+	"meta.shop.floor__lt":       {`7`, "7"},
+	"meta.shop.floor__in":       {`[1,2.5]`, "1,2.5"},
+	"meta.shop.name__eq":        {`"1"`, "1"},
+	"meta.shop.name__in":        {`["a",""]`, "a,"},
+	"meta.shop.name__gte":       {`"b"`, "b"},
+	"meta.vip__eq":              {`true`, "true"},
+	"meta.vip__in":              {`[false]`, "false"},
+	"user_data":                 {`"u"`, "u"},
+	"gender":                    {`1`, "1"},
+}
+
+// TestEventFilters: a filter is the same in JSON, in msgpack and in a query,
+// and it is the only one that is set.
+func TestEventFilters(t *testing.T) {
+	d := newDecoder(t)
+	for name, forms := range everyEventFilter {
+		query, err := d.QueryFilter(matcher.Events, map[string]string{name: forms[1]})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if query.IsZero() {
+			t.Errorf("%s filters nothing", name)
+		}
+		doc := matchBody(rawRef, `{"filters":{"origin":"events","`+name+`":`+forms[0]+`}}`)
+		for _, err := range bothFormats(t, doc, func(f Format, b []byte) error {
+			req, err := d.Match(f, b, matcher.FaceDescriptor)
+			if err != nil {
+				return err
+			}
+			if diff := cmp.Diff(query, req.Candidates[0].Filter); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
+			return nil
+		}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	for name := range filterFields[matcher.Events] {
+		if _, ok := everyEventFilter[name]; !ok && commonFilters[name].bind == nil {
+			t.Errorf("%s is not tested", name)
+		}
+	}
+	got, err := d.QueryFilter(matcher.Events, map[string]string{"meta.shop.floor__in": "1,2.5", "meta.vip__eq": "true", "end_time__gte": "now-1d"})
+	day := matcher.TimeOf(now.AddDate(0, 0, -1))
+	want := matcher.Filter{Event: matcher.EventFilter{EndTime: matcher.Range[matcher.Time]{GTE: &day}, Meta: []matcher.MetaFilter{
+		{Field: d.MetaFields[0], Op: matcher.MetaIn, Values: []matcher.MetaValue{{Number: 1}, {Number: 2.5}}},
+		{Field: d.MetaFields[2], Op: matcher.MetaEQ, Values: []matcher.MetaValue{{Number: 1}}},
+	}}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+}
+
+func TestEventFiltersRefused(t *testing.T) {
+	r := refusals{t, newDecoder(t)}
+	bad := func(filter, detail string) {
+		t.Helper()
+		r.set(`{"filters":{"origin":"events",`+filter+`}}`, `.filters.`+detail)
+	}
+	bad(`"face_id__gte":`+textA, "face_id__gte: unknown filter of events")
+	bad(`"sources":"a"`, `sources: "a" is not a list`)
+	bad(`"emotions":[256]`, "emotions[0]: 256 is not a whole number of 0..255")
+	bad(`"end_time__lt":5`, "end_time__lt: 5 is not text")
+	bad(`"geo_position":[]`, "geo_position: a list of 0 is not an object")
+	bad(`"geo_position":{"origin_longitude":0}`, "geo_position.origin_latitude: required")
+	bad(`"geo_position":{"origin_longitude":181}`, "geo_position.origin_longitude: 181 is not a number of -180..180")
+	bad(`"geo_position":{"longitude_delta":-1}`, "geo_position.longitude_delta: -1 is not a number of 0..360")
+	bad(`"geo_position":{"radius":1}`, "geo_position.radius: unknown field")
+	bad(`"top_match_similarity__gte":"x"`, `top_match_similarity__gte: "x" is not a number`)
+	bad(`"meta.shop__eq":1`, `meta.shop__eq: "shop" is not declared in events.meta_fields`)
+	bad(`"meta.vip":true`, "meta.vip: a filter of meta ends in __eq, __gte, __lt or __in")
+	bad(`"meta.vip__ne":true`, "meta.vip__ne: a filter of meta ends in")
+	bad(`"meta.vip__gte":true`, "meta.vip__gte: vip is of type boolean, which has no order")
+	bad(`"meta.vip__eq":1`, "meta.vip__eq: 1 is not true or false")
+	bad(`"meta.shop.floor__eq":"3"`, `meta.shop.floor__eq: "3" is not a number`)
+	bad(`"meta.shop.name__in":"a"`, `meta.shop.name__in: "a" is not a list`)
+	bad(`"meta.shop.name__in":[1]`, `meta.shop.name__in[0]: 1 is not text`)
+	r.set(`{"filters":{"origin":"events"},"targets":["lists"]}`, `.targets[0]: "lists" is not a target of events`)
+	r.set(`{"filters":{"origin":"attributes"},"targets":["user_data"]}`, `.targets[0]: "user_data" is not a target of attributes`)
+	d := newDecoder(t)
+	for name, text := range map[string]string{
+		"geo_position": "{", "top_match_similarity__gte": "", "meta.shop.floor__eq": "null", "meta.vip__eq": "1", "emotions": "1.0",
+	} {
+		_, err := d.QueryFilter(matcher.Events, map[string]string{name: text})
+		if err == nil || !strings.HasPrefix(err.Error(), name) {
+			t.Errorf("%s=%s: %v", name, text, err)
+		}
+	}
+	_, err := d.QueryFilter(matcher.Faces, map[string]string{"meta.vip__eq": "true"})
+	refused(t, err, matcher.CodeBadInput, "meta.vip__eq: unknown filter of faces")
+}
+
+// TestMatchRows: rows are named by their origin, and a client reads them back.
+func TestMatchRows(t *testing.T) {
+	d := newDecoder(t)
+	attribute := &matcher.Object{Origin: matcher.Attributes, ID: idB, CreateTime: 7, Age: matcher.SmallOf(9)}
+	for _, c := range []struct {
+		obj  *matcher.Object
+		want string
+	}{
+		{fullEvent(), `{"event":` + eventText + `},"similarity":0.5,"distance":2}`},
+		{attribute, `{"attribute":{"attribute_id":` + textB + `,"create_time":"1970-01-01T00:00:00.007Z","age":9},"similarity":0.5,"distance":2}`},
+	} {
+		filters := `{"origin":"` + c.obj.Origin.String() + `"}`
+		req, err := d.Match(JSON, []byte(matchBody(rawRef, `{"filters":`+filters+`}`)), matcher.FaceDescriptor)
+		if err != nil {
+			t.Fatal(err)
+		}
+		results := [][]matcher.Result{{{Matches: []matcher.Match{{ID: c.obj.ID, Similarity: 0.5, Distance: 2, Object: c.obj}}}}}
+		refs := []matcher.Reference{{Type: matcher.RefRaw, ID: "r"}}
+		golden(t, func(dst []byte, f Format) []byte { return AppendMatches(dst, f, req, refs, results, nil) },
+			`[{"reference":{"type":"raw_descriptor","id":"r"},"matches":[{"filters":`+filters+`,"result":[`+c.want+`]}]}]`)
+		for _, f := range []Format{JSON, MessagePack} {
+			got, err := ParseAnswer(f, AppendMatches(nil, f, req, refs, results, nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := *c.obj
+			want.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
+			if diff := cmp.Diff(AnswerRow{Object: want, Similarity: 0.5, Distance: 2}, got[0].Matches[0].Rows[0]); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+}
