@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
 // Options configures a Host.
@@ -38,6 +39,10 @@ type Services struct {
 	Matching  Local            // for plugins of kind matching
 	Metrics   Meter            // ns.metrics
 	Resources func() Resources // ns.resource; called by any goroutine
+
+	Store   Writer               // ns.store, with the two that follow
+	Objects Reader               // sees what Store has written
+	Decoder func() *wire.Decoder // with the limits of now; called by any goroutine
 }
 
 // Local is the local matcher: it makes the sets of matching plugins, scans

@@ -26,6 +26,7 @@ func modules() []vm.Module {
 		resourceModule(),
 		routeModule(),
 		setModule(),
+		storeModule(),
 		tasksModule(),
 	}
 }

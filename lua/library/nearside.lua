@@ -509,4 +509,76 @@ ns.redis = {}
 ---@return string? err
 function ns.redis.connect(url, options) end
 
+---Stored objects, as tables like the API's JSON; descriptor data is base64, texts of errors count from 0. Needs the permission "store".
+---@class nearside.store
+ns.store = {}
+
+---Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent. Waits.
+---@param face table
+---@return string? id
+---@return string? err
+function ns.store.put_face(face) end
+
+---Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---@param faces table[]
+---@return string[]? ids
+---@return string? err
+function ns.store.put_faces(faces) end
+
+---Reads an object, with its descriptors.
+---@param id string
+---@return table?
+---@return string? err
+function ns.store.get_face(id) end
+
+---Removes an object; fails when there is none. Waits.
+---@param id string
+---@return boolean?
+---@return string? err
+function ns.store.delete_face(id) end
+
+---Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent. Waits.
+---@param event table
+---@return string? id
+---@return string? err
+function ns.store.put_event(event) end
+
+---Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---@param events table[]
+---@return string[]? ids
+---@return string? err
+function ns.store.put_events(events) end
+
+---Reads an object, with its descriptors.
+---@param id string
+---@return table?
+---@return string? err
+function ns.store.get_event(id) end
+
+---Removes an object; fails when there is none. Waits.
+---@param id string
+---@return boolean?
+---@return string? err
+function ns.store.delete_event(id) end
+
+---Puts faces into a list, all or none. Waits.
+---@param list_id string
+---@param face_ids string[]
+---@return boolean?
+---@return string? err
+function ns.store.attach(list_id, face_ids) end
+
+---Takes faces out of a list, all or none. Waits.
+---@param list_id string
+---@param face_ids string[]
+---@return boolean?
+---@return string? err
+function ns.store.detach(list_id, face_ids) end
+
+---Makes a list and returns its id; fails when there is one already. Waits.
+---@param list? {list_id: string?, account_id: string?, user_data: string?}
+---@return string? id
+---@return string? err
+function ns.store.new_list(list) end
+
 return ns

@@ -43,10 +43,15 @@ func (s *Store) CreateObject(ctx context.Context, account *matcher.ID, o *matche
 // CreateObjects is CreateObject for several, all or none. The error is of the
 // object at index, -1 when it is of none.
 func (s *Store) CreateObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error) {
+	return s.each(ctx, objects, func(tx *Tx, o *matcher.Object) error { return tx.create(account, o) })
+}
+
+// each writes several objects, all or none.
+func (s *Store) each(ctx context.Context, objects []*matcher.Object, write func(*Tx, *matcher.Object) error) (index int, err error) {
 	index = -1
 	err = s.Commit(ctx, func(tx *Tx) error {
 		for i, o := range objects {
-			if err := tx.create(account, o); err != nil {
+			if err := write(tx, o); err != nil {
 				index = i
 				return err
 			}
@@ -75,17 +80,31 @@ func (tx *Tx) create(account *matcher.ID, o *matcher.Object) error {
 // CodeListNotFound.
 func (s *Store) PutObject(ctx context.Context, account *matcher.ID, o *matcher.Object) (created bool, err error) {
 	err = s.Commit(ctx, func(tx *Tx) error {
-		old, err := tx.owned(account, o)
-		if err != nil {
-			return err
-		}
-		created = old == nil
-		if err := checkLists(tx, account, o, nil); err != nil {
-			return err
-		}
-		return tx.Put(o)
+		var err error
+		created, err = tx.put(account, o)
+		return err
 	})
 	return created && err == nil, err
+}
+
+// PutObjects is PutObject for several, all or none, in their order. The error
+// is of the object at index, -1 when it is of none.
+func (s *Store) PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error) {
+	return s.each(ctx, objects, func(tx *Tx, o *matcher.Object) error {
+		_, err := tx.put(account, o)
+		return err
+	})
+}
+
+func (tx *Tx) put(account *matcher.ID, o *matcher.Object) (created bool, err error) {
+	old, err := tx.owned(account, o)
+	if err != nil {
+		return false, err
+	}
+	if err := checkLists(tx, account, o, nil); err != nil {
+		return false, err
+	}
+	return old == nil, tx.Put(o)
 }
 
 // current returns an object, nil when there is none or it has expired.

@@ -76,6 +76,41 @@ func TestObjects(t *testing.T) {
 	reopen(t, s, m)
 }
 
+// TestPutObjectsIsAllOrNothing: as PutObject, in order, and a fault is of the
+// object that has it.
+func TestPutObjectsIsAllOrNothing(t *testing.T) {
+	noLeaks(t)
+	rng := seeded()
+	s, m := open(t, Options{Dir: t.TempDir()})
+	put := func(account *matcher.ID, objects ...*matcher.Object) (int, error) {
+		return s.PutObjects(ctx, account, objects)
+	}
+	i, err := put(nil, face(rng, id(1)), face(rng, id(2), id(100)))
+	wantCode(t, err, matcher.CodeListNotFound)
+	if i != 1 || m.object(matcher.Faces, id(1)) != nil {
+		t.Errorf("index %d", i)
+	}
+	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	theirs := face(rng, id(3))
+	theirs.Account = accountB
+	last := face(rng, id(1), id(100))
+	if i, err := put(nil, face(rng, id(1)), theirs, last); i != -1 || err != nil {
+		t.Errorf("index %d, %v", i, err)
+	}
+	if o := m.object(matcher.Faces, id(1)); o == nil || o.ExternalID != last.ExternalID || !slices.Equal(o.Lists, last.Lists) {
+		t.Error("the last of two with one ID is not what is stored")
+	}
+	mine := face(rng, id(4))
+	mine.Account = accountA
+	over := face(rng, id(3))
+	over.Account = accountA
+	i, err = put(&accountA, mine, over)
+	wantCode(t, err, matcher.CodeForbidden)
+	if i != 1 || m.object(matcher.Faces, id(4)) != nil {
+		t.Errorf("index %d", i)
+	}
+}
+
 func TestCreateObjectsIsAllOrNothing(t *testing.T) {
 	noLeaks(t)
 	s, m := open(t, Options{Dir: t.TempDir()})
