@@ -77,64 +77,6 @@ var requestClass = &vm.Class{
 	}},
 }
 
-// filterTable gives the filters by their wire names (API.md 3).
-func filterTable(f *matcher.Filter) map[string]any {
-	t := map[string]any{}
-	if f.IsZero() {
-		return t
-	}
-	id := func(key string, v *matcher.ID) {
-		if v != nil {
-			t[key] = v.String()
-		}
-	}
-	ids := func(key string, list []matcher.ID) {
-		if list != nil {
-			texts := make([]string, len(list))
-			for i := range list {
-				texts[i] = list[i].String()
-			}
-			t[key] = texts
-		}
-	}
-	small := func(key string, v *uint8) {
-		if v != nil {
-			t[key] = int(*v)
-		}
-	}
-	moment := func(key string, v *matcher.Time) {
-		if v != nil {
-			t[key] = v.String()
-		}
-	}
-	id("account_id", f.Account)
-	moment("create_time__gte", f.CreateTime.GTE)
-	moment("create_time__lt", f.CreateTime.LT)
-	if f.UserData != nil {
-		t["user_data"] = *f.UserData
-	}
-	if f.ExternalIDs != nil {
-		t["external_ids"] = f.ExternalIDs
-	}
-	small("age__gte", f.Age.GTE)
-	small("age__lt", f.Age.LT)
-	small("gender", f.Gender)
-	if f.EthnicGroups != nil {
-		groups := make([]any, len(f.EthnicGroups))
-		for i, g := range f.EthnicGroups {
-			groups[i] = int(g)
-		}
-		t["ethnic_groups"] = groups
-	}
-	ids("event_ids", f.EventIDs)
-	ids("face_ids", f.FaceIDs)
-	id("face_id__gte", f.FaceID.GTE)
-	id("face_id__lt", f.FaceID.LT)
-	id("list_id", f.ListID)
-	ids("lists", f.Lists)
-	return t
-}
-
 // rowsMax is the most rows that a match may return.
 const rowsMax = 100_000
 
@@ -174,10 +116,7 @@ func only(sub *matcher.SubRequest, ids []matcher.ID) matcher.SubRequest {
 		return narrow
 	}
 	c := *sub.Candidates
-	wanted := &c.Filter.FaceIDs
-	if c.Origin == matcher.Events {
-		wanted = &c.Filter.EventIDs
-	}
+	wanted := [...]*[]matcher.ID{&c.Filter.FaceIDs, &c.Filter.EventIDs, &c.Filter.AttributeIDs}[c.Origin]
 	if *wanted != nil {
 		ids = slices.DeleteFunc(ids, func(id matcher.ID) bool { return !slices.Contains(*wanted, id) })
 	}

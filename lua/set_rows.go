@@ -68,7 +68,7 @@ func setTable(c *vm.Call) error {
 	if err != nil {
 		return err
 	}
-	names := memory.Columns()
+	names := rows.Columns()
 	read, err := rows.Reader(names...)
 	if err != nil {
 		return err

@@ -94,9 +94,10 @@ type service struct {
 	plugins  atomic.Pointer[lua.Host] // nil until it is there
 	server   *server.Server
 	sweeper  *sweeper
-	meta     []matcher.MetaField // declared when the program started
-	watch    bool                // whether changes of plugins reload them
-	grace    time.Duration       // for requests under way at the end
+	decoder  atomic.Pointer[wire.Decoder] // with the limits of now
+	meta     []matcher.MetaField          // declared when the program started
+	watch    bool                         // whether changes of plugins reload them
+	grace    time.Duration                // for requests under way at the end
 }
 
 // open builds the service from what is stored.
@@ -138,6 +139,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		}
 	}()
 	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
+	limits := s.limits(cfg)
 	host, err := s.openPlugins(ctx, cfg, points)
 	if err != nil {
 		return nil, err
@@ -149,7 +151,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 			Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Plugins: host, Observer: observers,
 		}),
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
-		Limits:  s.limits(cfg),
+		Limits:  limits,
 	})
 	if err != nil {
 		return nil, err
@@ -174,12 +176,14 @@ func checkVersions(misfits map[uint32]int) error {
 		strings.Join(found, ", "))
 }
 
+// limits returns what cfg says of them, and makes the decoder with them.
 func (s *service) limits(cfg *config.Config) server.Limits {
 	l := cfg.Limits
+	s.decoder.Store(&wire.Decoder{Registry: s.registry, Now: time.Now, MetaFields: s.meta, Limits: wire.Limits{
+		References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
+	}})
 	return server.Limits{
-		Decoder: &wire.Decoder{Registry: s.registry, Now: time.Now, MetaFields: s.meta, Limits: wire.Limits{
-			References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
-		}},
+		Decoder:   s.decoder.Load(),
 		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
 	}
 }

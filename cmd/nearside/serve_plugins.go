@@ -17,7 +17,10 @@ func (s *service) openPlugins(ctx context.Context, cfg *config.Config, points *t
 		Shipped: plugins.Files,
 		Dir:     cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings,
 		Log: s.log, MatchStates: s.memory.Stats().Workers,
-		Services: lua.Services{Matching: s.memory, Metrics: points.Plugins(), Resources: points.Resources},
+		Services: lua.Services{
+			Matching: s.memory, Metrics: points.Plugins(), Resources: points.Resources,
+			Store: s.store, Objects: s.memory, Decoder: s.decoder.Load,
+		},
 	})
 }
 

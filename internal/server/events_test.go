@@ -198,7 +198,7 @@ func TestEventFilters(t *testing.T) {
 	refused("meta.shop.size__eq", "1", 12022, "shop.size", "events.meta_fields")
 	refused("meta.vip__lt", "true", 12022, "boolean")
 	refused("meta.shop.floor__eq", "x", 12022, `"x"`)
-	refused("geo_position", "{", 12001, "byte 1")
+	refused("geo_position", "{", 12022, "not JSON", "byte 1")
 	refused("geo_position", "5", 12022, "5 is not an object")
 	refused("emotions", "300", 12022, "300")
 	refused("end_time__lt", "soon", 12022, "soon")

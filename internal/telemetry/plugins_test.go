@@ -72,13 +72,16 @@ end`
 
 func TestPluginMetrics(t *testing.T) {
 	tm := New("1", Gauges{})
-	h, write := plugins(t, tm, map[string]string{"p": counting, "q": `ns.metrics.gauge("heat", "Another help."):set(1)`})
+	h, write := plugins(t, tm, map[string]string{"p": counting, "q": `
+ns.metrics.gauge("heat", "Another help."):set(1)
+ns.metrics.counter("hits_total", "With other labels.", {"x"}):add(1, {x = "\"\n"})`})
 	lines := scrape(t, tm)
 	same(t, ofPlugins(lines),
 		`nearside_plugin_heat{plugin="p"} 4.5`,
 		`nearside_plugin_heat{plugin="q"} 1`,
 		`nearside_plugin_hits_total{code="200",plugin="p",route="a"} 3`,
 		`nearside_plugin_hits_total{code="x?",plugin="p",route="b"} 0`,
+		`nearside_plugin_hits_total{plugin="q",x="\"\n"} 1`,
 		`nearside_plugin_took_bucket{plugin="p",le="+Inf"} 3`,
 		`nearside_plugin_took_bucket{plugin="p",le="1"} 1`,
 		`nearside_plugin_took_bucket{plugin="p",le="2.5"} 2`,
@@ -86,6 +89,11 @@ func TestPluginMetrics(t *testing.T) {
 		`nearside_plugin_took_sum{plugin="p"} 12`,
 	)
 	expect(t, lines, "# HELP nearside_plugin_heat Heat.", "# TYPE nearside_plugin_heat gauge", "# TYPE nearside_plugin_hits_total counter")
+
+	var open strings.Builder
+	if _, err := tm.WriteText(&open, "application/openmetrics-text; version=1.0.0"); err != nil || strings.Count(open.String(), "# TYPE nearside_plugin_hits counter") != 1 {
+		t.Error(err, open.String())
+	}
 
 	// A name of another plugin's and another kind is refused, in whatever form;
 	// what was counted before that stays.

@@ -1,9 +1,11 @@
 package telemetry
 
 import (
+	"encoding/json"
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
 // The series of monitoring points, by the names that operators of the LUNA
@@ -72,8 +74,20 @@ func (p *Points) Matched(m matcher.MatchPoint) {
 	})
 }
 
-// Stored implements [matcher.Observer].
-func (p *Points) Stored(*matcher.Object) {}
+// Stored implements [matcher.Observer]: events that were stored are events for
+// plugins, in the form of the API.
+func (p *Points) Stored(obj *matcher.Object) {
+	if obj.Origin != matcher.Events || !p.Listens(SendingEvent) {
+		return
+	}
+	p.Emit(SendingEvent, func() any {
+		var shown map[string]any
+		if err := json.Unmarshal(wire.AppendObject(nil, wire.JSON, obj, nil, false), &shown); err != nil {
+			return map[string]any{} // cannot be: it was written just now
+		}
+		return shown
+	})
+}
 
 // point makes one; its time is in seconds since 1970.
 func point(series string, t time.Time, tags, fields map[string]any) map[string]any {

@@ -52,7 +52,19 @@ func TestPlugins(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	got = nil
+	p.Listens = func(event string) bool { return listens && event == SendingEvent }
+	p.Stored(&matcher.Object{Origin: matcher.Faces})
+	p.Stored(&matcher.Object{Origin: matcher.Events, ID: matcher.ID{15: 7}, CreateTime: 1000, Event: &matcher.Event{Source: "cam-1", Meta: `{"floor":3}`}})
+	sent := []any{SendingEvent, map[string]any{
+		"event_id": "00000000-0000-0000-0000-000000000007", "create_time": "1970-01-01T00:00:01.000Z", "source": "cam-1",
+		"meta": map[string]any{"floor": 3.0},
+	}}
+	if diff := cmp.Diff(sent, got); diff != "" {
+		t.Error(diff)
+	}
 	got, listens = nil, false
+	p.Stored(&matcher.Object{Origin: matcher.Events, Event: &matcher.Event{}})
 	if everything(); got != nil {
 		t.Errorf("made for nobody: %v", got)
 	}

@@ -72,9 +72,6 @@ func columnOf(o matcher.Origin, name string) (column, error) {
 	return c, nil
 }
 
-// Columns returns the names of all columns of faces, in alphabetical order.
-func Columns() []string { return columnNames(matcher.Faces) }
-
 // Columns returns the names of all columns of the objects in s, in alphabetical
 // order.
 func (s *Selection) Columns() []string { return columnNames(s.origin) }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"slices"
 	"strconv"
@@ -137,7 +138,11 @@ func bindQuery(b *binder, f *matcher.Filter, field filterField, text string) err
 	if field.form != formJSON {
 		return field.bind(b, f, queryValue(field, text))
 	}
-	return b.bindJSON([]byte(text), func(v value) error { return field.bind(b, f, v) })
+	err := b.bindJSON([]byte(text), func(v value) error { return field.bind(b, f, v) })
+	if syntax, ok := errors.AsType[*fault](err); ok && syntax.code == matcher.CodeSyntax {
+		return badInput("%q is not JSON: %s", shorten(text), syntax.message)
+	}
+	return err
 }
 
 // queryValue makes the value that JSON would have had.
