@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"nearside/lua/vm"
 	"nearside/matcher"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
@@ -198,88 +197,3 @@ func (m *metricDouble) Set(v float64, labels []string) error {
 }
 
 func (m *metricDouble) Release() {}
-
-// trialObjects lists what is stored of an origin.
-func trialObjects(o matcher.Origin) vm.Function {
-	return vm.Function{
-		Name: o.String(), Returns: []string{"table[]"}, Doc: "The objects that are stored, by id, with their descriptors.",
-		Run: func(c *vm.Call) error {
-			t, err := trialOf(c)
-			if err != nil {
-				return err
-			}
-			if t.store == nil {
-				return c.Return([]any{})
-			}
-			all, err := t.store.all(o)
-			if err != nil {
-				return err
-			}
-			return c.Return(all)
-		},
-	}
-}
-
-func trialStoreModule() vm.Module {
-	return vm.Module{Name: "store", Doc: "The store of the test. It is empty at first.", Functions: []vm.Function{
-		trialObjects(matcher.Faces), trialObjects(matcher.Events),
-		{
-			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all writes fail with reason, until it is called without. After start.",
-			Run: func(c *vm.Call) error {
-				t, err := trialOf(c)
-				if err != nil {
-					return err
-				}
-				if t.store == nil {
-					return errors.New("start the plugin first")
-				}
-				t.store.mu.Lock()
-				defer t.store.mu.Unlock()
-				t.store.down = c.TextOr(1, "")
-				return nil
-			},
-		},
-	}}
-}
-
-func trialFiguresModule() vm.Module {
-	return vm.Module{Functions: []vm.Function{
-		{
-			Name: "metric", Params: []string{"name: string", "values?: string[]"}, Returns: []string{"number?"},
-			Doc: "A figure of ns.metrics, of a histogram the number of values; values are those of its labels, by the names of the labels.",
-			Run: func(c *vm.Call) error {
-				t, err := trialOf(c)
-				if err != nil {
-					return err
-				}
-				var labels []string
-				for _, v := range trialRows(c, 2) {
-					labels = append(labels, fmt.Sprint(v))
-				}
-				t.meter.mu.Lock()
-				defer t.meter.mu.Unlock()
-				if v, ok := t.meter.figures[metricKey(c.Text(1), labels)]; ok {
-					return c.Return(v)
-				}
-				return c.Return(nil)
-			},
-		},
-		{
-			Name: "resource", Params: []string{"figures: {cpu: number?, rss: integer?, queue: integer?, rows: integer?}"},
-			Doc: "Says what ns.resource tells of the process from now on.",
-			Run: func(c *vm.Call) error {
-				t, err := trialOf(c)
-				if err != nil {
-					return err
-				}
-				o := &reader{m: c.Map(1), at: "figures."}
-				o.known("cpu", "rss", "queue", "rows")
-				t.figures.CPU = time.Duration(o.number("cpu", t.figures.CPU.Seconds(), 0, 1e9) * float64(time.Second))
-				t.figures.RSS = int64(o.number("rss", float64(t.figures.RSS), 0, 1e15))
-				t.figures.Queue = int(o.number("queue", float64(t.figures.Queue), 0, 1e9))
-				t.figures.Rows = int(o.number("rows", float64(t.figures.Rows), 0, 1e12))
-				return errors.Join(o.faults...)
-			},
-		},
-	}}
-}

@@ -1,0 +1,118 @@
+package lua
+
+import (
+	"context"
+
+	"nearside/lua/vm"
+)
+
+func trialRedisModule() vm.Module {
+	return vm.Module{Name: "redis", Doc: "The Redis of the test: strings, hashes, lists, sets, streams, PUBLISH. It is empty at first.", Functions: []vm.Function{
+		{
+			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
+			Doc: "Runs a command as somebody else would, and the plugin until it is at rest.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				if err := redisDoubleCall(c, t.redis); err != nil {
+					return err
+				}
+				return c.Wait(func(ctx context.Context) error { return t.clock.drive(ctx, nil, 0) })
+			},
+		},
+		{
+			Name: "pending", Params: []string{"stream: string", "group: string"}, Returns: []string{"string[]"},
+			Doc: "The entries that the plugin was given and has not acknowledged.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				t.redis.mu.Lock()
+				defer t.redis.mu.Unlock()
+				return c.Return(t.redis.data.waiting(c.Text(1), c.Text(2)))
+			},
+		},
+		{
+			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all that the plugin asks of it fail with reason, until it is called without.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				t.redis.mu.Lock()
+				defer t.redis.mu.Unlock()
+				t.redis.down = c.TextOr(1, "")
+				return nil
+			},
+		},
+	}}
+}
+
+func trialAMQPModule() vm.Module {
+	return vm.Module{Name: "amqp", Doc: "The RabbitMQ of the test. It has no queues at first.", Functions: []vm.Function{
+		{
+			Name: "publish", Params: []string{"exchange: string", "key: string", "body: string", "headers?: table"}, Waits: true,
+			Doc: "Sends a message as somebody else would, and runs the plugin until it is at rest. A queue that nobody has declared is made.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				t.amqp.mu.Lock()
+				if c.Text(1) == "" && t.amqp.queues[c.Text(2)] == nil {
+					t.amqp.queues[c.Text(2)] = &amqpDoubleQueue{}
+				}
+				err = t.amqp.route(c.Text(1), c.Text(2), c.Text(3), c.Map(4))
+				t.amqp.mu.Unlock()
+				if err != nil {
+					return err
+				}
+				return c.Wait(func(ctx context.Context) error { return t.clock.drive(ctx, nil, 0) })
+			},
+		},
+		{
+			Name: "published", Returns: []string{"{exchange: string, key: string, body: string, headers: table}[]"}, Doc: "What the plugin has published.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				t.amqp.mu.Lock()
+				defer t.amqp.mu.Unlock()
+				return c.Return(append([]any{}, t.amqp.published...))
+			},
+		},
+		{
+			Name: "queue", Params: []string{"name: string"}, Returns: []string{"{ready: integer, acked: integer, dropped: integer}?"}, Doc: "How a queue is.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				t.amqp.mu.Lock()
+				defer t.amqp.mu.Unlock()
+				q := t.amqp.queues[c.Text(1)]
+				if q == nil {
+					return c.Return(nil)
+				}
+				return c.Return(map[string]any{"ready": len(q.ready), "acked": q.acked, "dropped": q.dropped})
+			},
+		},
+		{
+			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all that the plugin asks of it fail with reason, until it is called without.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
+				t.amqp.mu.Lock()
+				defer t.amqp.mu.Unlock()
+				t.amqp.down = c.TextOr(1, "")
+				return nil
+			},
+		},
+	}}
+}
