@@ -67,6 +67,9 @@ func (p *plugin) failed(what string, err error) {
 	p.failures.Add(1)
 	text := what + ": " + err.Error()
 	p.last.Store(&text)
+	if t := p.host.o.trial; t != nil {
+		t.failed(text)
+	}
 }
 
 // instantiate makes an interpreter and runs the plugin's file in it. The

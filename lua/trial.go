@@ -43,6 +43,10 @@ type trial struct {
 	local   *trialLocal
 	meter   *meterDouble
 	figures Resources
+
+	mu       sync.Mutex
+	failures []string // of what nobody waits for, and of the matching side
+
 	excused bool // the test has asked for the plugin's failures
 }
 
@@ -187,12 +191,13 @@ func (s *suite) run(ctx context.Context, o Options, tc trialCase) error {
 	if calling.Err() != nil && ctx.Err() == nil {
 		err = fmt.Errorf("it took longer than %v: %w", trialTime, err)
 	}
-	if err == nil && !t.excused {
-		err = t.failure()
-	}
 	ending, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), trialTime)
 	defer cancelEnd()
-	return errors.Join(err, t.end(ending))
+	err = errors.Join(err, t.end(ending))
+	if failed := t.raise(0); err == nil && failed != nil && !t.excused {
+		err = fmt.Errorf("the plugin has failed: %w", failed)
+	}
+	return err
 }
 
 func newTrial(o Options, name string) *trial {
@@ -229,16 +234,30 @@ func (t *trial) do(ctx context.Context, f func(ctx context.Context) error) (err 
 	return err
 }
 
-// failure is the last failure of something that nobody waited for.
-func (t *trial) failure() error {
-	for _, h := range t.hosts {
-		for _, p := range h.current.Load().plugins {
-			if last := p.last.Load(); last != nil {
-				return errors.New("the plugin has failed: " + *last)
-			}
-		}
+// failed is told of what nobody waited for.
+func (t *trial) failed(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failures = append(t.failures, what)
+}
+
+// raise takes back the failures since there were n, and returns the last: it
+// is raised, and so known to the test.
+func (t *trial) raise(n int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.failures) <= n {
+		return nil
 	}
-	return nil
+	last := t.failures[len(t.failures)-1]
+	t.failures = t.failures[:n]
+	return errors.New(last)
+}
+
+func (t *trial) failureCount() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.failures)
 }
 
 // end closes the plugins that are still open.

@@ -51,13 +51,12 @@ func (t *trial) matching(c *vm.Call, p *plugin, rows []any, candidates map[strin
 	}
 	t.local.now = m
 	defer func() { t.local.now = t.store.memory }()
-	before := p.failures.Load()
+	before := t.failureCount()
 	err = c.Wait(func(ctx context.Context) error {
 		return t.do(ctx, func(ctx context.Context) error { return f(ctx, sub) })
 	})
-	if failed := p.failures.Load(); failed != before {
-		p.failures.Store(before) // it is raised: the test knows of it
-		err = errors.New(*p.last.Swap(nil))
+	if failed := t.raise(before); failed != nil {
+		err = failed
 	}
 	return numbers, err
 }

@@ -89,6 +89,15 @@ test.case("equal", function() test.equal({}, {}) test.equal({a = {}}, {a = {}}) 
 			t.Errorf("no %q in:\n%s", want, got)
 		}
 	}
+	got, err = trials(t, map[string]string{
+		"p.lua": background("function M:close() error('cannot end') end"),
+		"p_test.lua": `local test = require("nearside.test")
+test.case("at the end", function() test.start() end)
+test.case("before", function() test.start():close() end)`,
+	})
+	if err != nil || strings.Count(got, ": the plugin has failed: close: p.lua:3: cannot end\n") != 2 {
+		t.Error(got, err)
+	}
 	for source, want := range map[string]string{
 		"x = 1": "global", "local t = require('nearside.test')\nt.nothing()": `p_test.lua:2: nearside.test has no "nothing"`, "": "no test.case",
 		"local t = require('nearside.test') t.clock.now()": "only a test can do this", "require('nearside')": "not found",
