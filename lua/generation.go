@@ -101,7 +101,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		log: h.o.Log.With(slog.String("plugin", name)),
 	}
 	first, value, err := p.instantiate(ctx, life)
-	p.spare = first
+	p.spare.Store(first)
 	if err != nil {
 		return p, fmt.Errorf("plugin %s: %w", name, err)
 	}

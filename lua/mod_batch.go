@@ -168,19 +168,24 @@ func (b *batch) run(ctx context.Context, period time.Duration) {
 	}
 }
 
-// drain flushes full batches, or all that is there. A flush that fails has
-// lost its values.
+// drain flushes full batches, or all that is there. Values are taken when
+// flush is about to run, not before: until then they can be dropped, and an
+// explicit flush takes them in their order. A flush that fails has lost its
+// values.
 func (b *batch) drain(ctx context.Context) {
-	for {
-		b.mu.Lock()
-		if ctx.Err() != nil || len(b.items) == 0 || len(b.items) < b.size && !b.rest {
-			b.flushing, b.rest = false, false
-			b.mu.Unlock()
-			return
-		}
-		items := b.taken()
-		b.mu.Unlock()
-		_, err := b.in.call(ctx, vm.Limits{}, b.flush, items)
+	for more := true; more; {
+		err := b.in.state.CallLate(ctx, vm.Limits{}, b.flush, func() []any {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			if more = len(b.items) > 0 && (len(b.items) >= b.size || b.rest); !more {
+				b.flushing, b.rest = false, false
+				return nil
+			}
+			return []any{b.taken()}
+		})
 		b.in.report("batch", err)
+		if ctx.Err() != nil || errors.Is(err, vm.ErrClosed) {
+			return // with the plugin
+		}
 	}
 }

@@ -28,11 +28,11 @@ type plugin struct {
 	checked  atomic.Bool            // the table and the settings are: they do not change any more
 	breakers map[string]*vm.Breaker // by hook
 
-	spare  *instance              // made to read the table; taken by the first that needs one
-	events []*instance            // of the event and background side; none for a plugin that only matches
-	queue  *queue                 // nil unless it takes events
-	pool   *vm.Pool               // of the matching side; nil unless it is of that kind
-	ending atomic.Pointer[string] // why the plugin is closed
+	spare  atomic.Pointer[instance] // made to read the table; taken by the first that needs one
+	events []*instance              // of the event and background side; none for a plugin that only matches
+	queue  *queue                   // nil unless it takes events
+	pool   *vm.Pool                 // of the matching side; nil unless it is of that kind
+	ending atomic.Pointer[string]   // why the plugin is closed
 	routes atomic.Pointer[routes]
 
 	metrics metrics
@@ -97,8 +97,8 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 
 // initialised is a new instance, ready for calls.
 func (p *plugin) initialised(ctx, life context.Context) (*instance, error) {
-	in, err := p.spare, error(nil)
-	if p.spare = nil; in == nil {
+	in, err := p.spare.Swap(nil), error(nil)
+	if in == nil {
 		in, _, err = p.instantiate(ctx, life)
 	}
 	if err == nil {
@@ -216,8 +216,8 @@ func (p *plugin) closing() string {
 // close ends all instances and waits for them.
 func (p *plugin) close(ctx context.Context) error {
 	var faults []error
-	if p.spare != nil {
-		faults = append(faults, p.spare.close(ctx))
+	if in := p.spare.Swap(nil); in != nil {
+		faults = append(faults, in.close(ctx))
 	}
 	if p.pool != nil {
 		faults = append(faults, p.pool.Close(ctx))

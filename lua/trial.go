@@ -79,10 +79,10 @@ func (h *Host) library() *vm.Library {
 	return library
 }
 
-// busy tells a test that n more calls or tasks run.
+// busy tells a test that n more tasks run.
 func (h *Host) busy(n int) {
 	if h.o.trial != nil {
-		h.o.trial.clock.add(n)
+		h.o.trial.clock.task(n)
 	}
 }
 
@@ -216,6 +216,10 @@ func newTrial(o Options, name string) *trial {
 // do runs f, a call into the plugin, until it has ended and the plugin is at
 // rest.
 func (t *trial) do(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	if err := t.clock.take(); err != nil { // before f runs, which may call handlers of the test
+		return err
+	}
+	defer t.clock.give()
 	t.clock.add(1)
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
@@ -225,7 +229,7 @@ func (t *trial) do(ctx context.Context, f func(ctx context.Context) error) (err 
 		close(done)
 		t.clock.add(-1)
 	})
-	driven := t.clock.drive(ctx, done, 0)
+	driven := t.clock.drive(ctx, done, time.Time{})
 	cancel()
 	work.Wait()
 	if driven != nil {

@@ -16,7 +16,8 @@ import (
 type trialClock struct {
 	mu       sync.Mutex
 	now      time.Time
-	busy     int
+	busy     int // calls and tasks that run
+	tasks    int // tasks, also those that sleep
 	sleepers []*trialSleeper
 	driving  bool
 	idle     chan struct{} // of capacity 1: busy has become 0
@@ -38,7 +39,21 @@ func (c *trialClock) Now() time.Time {
 	return c.now
 }
 
-// add changes how many calls and tasks run.
+// task changes how many tasks there are.
+func (c *trialClock) task(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tasks += n
+	c.count(n)
+}
+
+func (c *trialClock) taskCount() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tasks
+}
+
+// add changes how many calls run.
 func (c *trialClock) add(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,22 +105,35 @@ var (
 	errStuck  = errors.New("it waits for something that never comes")
 )
 
-// drive lets the plugin run until done is closed and nothing runs; without
-// done, until the time is d later.
-func (c *trialClock) drive(ctx context.Context, done <-chan struct{}, d time.Duration) error {
+// take makes the caller the one that moves the time, until give.
+func (c *trialClock) take() error {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.driving {
-		c.mu.Unlock()
 		return errNested
 	}
 	c.driving = true
-	limit := c.now.Add(d)
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		c.driving = false
-		c.mu.Unlock()
-	}()
+	return nil
+}
+
+func (c *trialClock) give() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.driving = false
+}
+
+// advance lets d pass.
+func (c *trialClock) advance(ctx context.Context, d time.Duration) error {
+	if err := c.take(); err != nil {
+		return err
+	}
+	defer c.give()
+	return c.drive(ctx, nil, c.Now().Add(d))
+}
+
+// drive lets the plugin run until done is closed and nothing runs; without
+// done, until the time is limit. The caller has taken the clock.
+func (c *trialClock) drive(ctx context.Context, done <-chan struct{}, limit time.Time) error {
 	for {
 		if err := c.settle(ctx); err != nil {
 			return err

@@ -190,7 +190,7 @@ func trialClockModule() vm.Module {
 				if err != nil {
 					return err
 				}
-				return c.Wait(func(ctx context.Context) error { return t.clock.drive(ctx, nil, d) })
+				return c.Wait(func(ctx context.Context) error { return t.clock.advance(ctx, d) })
 			},
 		},
 		{

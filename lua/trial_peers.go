@@ -19,7 +19,7 @@ func trialRedisModule() vm.Module {
 				if err := redisDoubleCall(c, t.redis); err != nil {
 					return err
 				}
-				return c.Wait(func(ctx context.Context) error { return t.clock.drive(ctx, nil, 0) })
+				return c.Wait(func(ctx context.Context) error { return t.clock.advance(ctx, 0) })
 			},
 		},
 		{
@@ -70,7 +70,7 @@ func trialAMQPModule() vm.Module {
 				if err != nil {
 					return err
 				}
-				return c.Wait(func(ctx context.Context) error { return t.clock.drive(ctx, nil, 0) })
+				return c.Wait(func(ctx context.Context) error { return t.clock.advance(ctx, 0) })
 			},
 		},
 		{

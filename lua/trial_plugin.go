@@ -104,7 +104,7 @@ var trialPluginClass = &vm.Class{
 				t.excused = true
 				s := p.status()
 				return c.Return(map[string]any{
-					"tasks": s.Tasks, "routes": s.Routes, "failures": int(s.Failures), "last_error": s.LastError, "dropped": int(s.Dropped),
+					"tasks": t.clock.taskCount(), "routes": s.Routes, "failures": int(s.Failures), "last_error": s.LastError, "dropped": int(s.Dropped),
 				})
 			}),
 		},

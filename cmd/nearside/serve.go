@@ -184,7 +184,7 @@ func (s *service) limits(cfg *config.Config) server.Limits {
 	}})
 	return server.Limits{
 		Decoder:   s.decoder.Load(),
-		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
+		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
 	}
 }
 

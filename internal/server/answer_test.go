@@ -145,6 +145,7 @@ var errorTable = map[int]struct {
 	22008: {400, "Object has no descriptor of the needed type"},
 	31000: {400, "Account of the query contradicts the request"},
 	31001: {400, "Reference has another version or type than the match"},
+	31002: {400, "Cross match selects too many objects"},
 	31005: {400, "Matching between different descriptor versions"},
 	31007: {400, "Too many items"},
 	31011: {403, "No matcher can do this request"},

@@ -104,6 +104,42 @@ func checkEcho(bytes, references int) error {
 	return nil
 }
 
+// crossMatch matches the objects of one filter against those of another.
+func (s *Server) crossMatch(t matcher.DescriptorType) handler {
+	return func(ctx context.Context, x *exchange) error {
+		explain, err := x.flag("explain")
+		if err != nil {
+			return err
+		}
+		body, err := x.body()
+		if err != nil {
+			return err
+		}
+		req, err := x.limits.Decoder.Cross(x.in, body)
+		if err != nil {
+			return err
+		}
+		if err := x.checkAccount(req.References.Filter.Account, "references.filters."); err != nil {
+			return err
+		}
+		if err := x.checkAccount(req.Candidates.Filter.Account, "candidates.filters."); err != nil {
+			return err
+		}
+		answer, err := x.server.Router.Cross(ctx, &route.CrossRequest{
+			References: req.References, Candidates: &req.Candidates.Candidates, Type: t,
+			Account: x.account, RequestID: x.requestID, Explain: explain, ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
+		})
+		if err != nil {
+			return err
+		}
+		if err := checkEcho(req.Candidates.Filters.Size(), len(answer.References)); err != nil {
+			return err
+		}
+		match := &wire.MatchRequest{Candidates: []*wire.CandidateSet{req.Candidates}}
+		return x.answer(http.StatusCreated, wire.AppendMatches(nil, x.out, match, answer.References, answer.Results, answer.Plans))
+	}
+}
+
 func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	explain, err := x.flag("explain")
 	if err != nil {

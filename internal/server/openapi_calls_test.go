@@ -33,6 +33,10 @@ func TestOpenAPILive(t *testing.T) {
 	callLists(t, d)
 	callMatches(t, d, descriptor)
 	callDeletes(t, d)
+	for _, path := range []string{"/1/crossmatcher/faces", "/1/crossmatcher/bodies"} {
+		d.call(t, 201, "POST", path, path, `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"events"}},"limit":1,"targets":[]}`)
+		d.call(t, 400, "POST", path, path, `{"references":{"filters":{"origin":"faces"}}}`)
+	}
 	d.call(t, 200, "GET", "/1/plugins", "/1/plugins", "")
 	d.call(t, 200, "POST", "/1/plugins/reload", "/1/plugins/reload", "")
 	d.call(t, 400, "POST", "/1/plugins/reload", "/1/plugins/reload?hard=1", "")

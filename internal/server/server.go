@@ -50,6 +50,7 @@ type Limits struct {
 	Decoder        *wire.Decoder  // has those of what bodies hold
 	BodyBytes      int64          // most bytes of a body
 	LineBytes      int64          // most bytes of a line of an import
+	CrossMatch     int            // most objects of a cross match, both sides together
 	RequestTimeout time.Duration  // of a request; of a pause in an import or export
 	Config         map[string]any // shown by GET /config, secrets masked
 }
@@ -191,6 +192,8 @@ func (s *Server) routes() {
 	s.handle("POST", "/1/matcher/bodies", operation{run: s.matchBodies, query: query{"descriptor_version", "explain"}})
 	s.handle("POST", "/1/matcher", operation{run: s.matchAlias, query: query{"descriptor_version", "explain"}})
 	s.handle("POST", "/1/matcher/raw", operation{run: s.matchRaw, query: query{"explain"}})
+	s.handle("POST", "/1/crossmatcher/faces", operation{run: s.crossMatch(matcher.FaceDescriptor), query: query{"explain"}})
+	s.handle("POST", "/1/crossmatcher/bodies", operation{run: s.crossMatch(matcher.BodyDescriptor), query: query{"explain"}})
 
 	s.handle("POST", "/1/faces", operation{run: s.createFace})
 	s.handle("GET", "/1/faces", operation{run: listObjects(matcher.Faces), filters: true})

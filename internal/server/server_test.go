@@ -73,6 +73,7 @@ type settings struct {
 	body, line int64
 	timeout    time.Duration
 	memory     int64
+	cross      int                                   // objects of a cross match
 	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
 	plugins    map[string]string                     // sources by name; all are active
 }
@@ -100,6 +101,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		body:    1 << 20,
 		line:    16 << 10,
 		timeout: time.Minute,
+		cross:   1000,
 		matcher: func(m matcher.Matcher) matcher.Matcher { return m },
 	}
 	for _, c := range change {
@@ -128,7 +130,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	limits := func() server.Limits {
 		return server.Limits{
 			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits, MetaFields: metaFields},
-			BodyBytes: set.body, LineBytes: set.line, RequestTimeout: set.timeout,
+			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}

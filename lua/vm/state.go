@@ -81,6 +81,24 @@ func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (re
 	return results, err
 }
 
+// CallLate is Call with arguments that are made when fn is about to run, while
+// the lock is held; when they are nil, nothing is called. It tells no results.
+func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() []any) error {
+	if !s.begin() {
+		return ErrClosed
+	}
+	defer s.calls.Done()
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	made := args()
+	if made == nil {
+		return nil
+	}
+	return s.held(ctx, lim, "", fn.value, made, func(*glua.LState) error { return nil })
+}
+
 // Load runs script, which may not wait, and returns its first result: as a
 // reference, and as a Go value. In a table with string keys, a field that has
 // no Go value is there as the error that says why; other keys are left out.
@@ -110,6 +128,11 @@ func (s *State) call(ctx context.Context, lim Limits, noWait string, fn glua.LVa
 		return err
 	}
 	defer s.release()
+	return s.held(ctx, lim, noWait, fn, args, read)
+}
+
+// held is call while the lock is held.
+func (s *State) held(ctx context.Context, lim Limits, noWait string, fn glua.LValue, args []any, read func(*glua.LState) error) error {
 	t := newTask(ctx, s, lim, s.entered)
 	t.noWait = noWait
 	s.counters.calls.Add(1)

@@ -22,6 +22,9 @@ type Objects interface {
 	// Page returns the visible objects of a filter that stand at offset and
 	// after it, at most size, in the order of IDs, and how many there are.
 	Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error)
+	// Each calls f with every visible object of a filter, with descriptors, as
+	// of one moment and in no order, until it returns an error.
+	Each(ctx context.Context, o matcher.Origin, filter *matcher.Filter, account *matcher.ID, f func(*matcher.Object) error) error
 }
 
 // Plugins are the matchers and prefilters that can change while requests are
@@ -79,6 +82,11 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 	if err := checkRows(req, len(refs)); err != nil {
 		return nil, err
 	}
+	return r.match(ctx, req, refs)
+}
+
+// match answers a request whose references have their descriptors.
+func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Reference) (*Answer, error) {
 	subs, places, err := r.split(req, refs)
 	if err != nil {
 		return nil, err

@@ -82,6 +82,17 @@ func (o objects) Page(_ context.Context, _ matcher.Origin, f *matcher.Filter, ac
 	return found[min(offset, len(found)):min(offset+size, len(found))], len(found), nil
 }
 
+func (o objects) Each(_ context.Context, _ matcher.Origin, f *matcher.Filter, account *matcher.ID, do func(*matcher.Object) error) error {
+	for _, x := range o { // in no order
+		if (f.ExternalIDs == nil || slices.Contains(f.ExternalIDs, x.ExternalID)) && (account == nil || x.Account == *account) {
+			if err := do(x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // faces 1..4: 1 and 2 share a key, 3 has a body only, 4 is another account's.
 func faces() objects {
 	all := objects{}

@@ -121,19 +121,7 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 	err := v.object(func(key string, v value) (err error) {
 		switch key {
 		case "filters":
-			if set.Origin, err = origin(v); err != nil {
-				return err
-			}
-			if set.Filter, err = b.filter(set.Origin, v); err != nil {
-				return err
-			}
-			set.Filters, err = v.echo()
-		case "limit":
-			var n int64
-			n, err = v.integer(1, int64(b.Limits.Result))
-			set.Limit = int(n)
-		case "threshold":
-			set.Threshold, err = v.number(0, 1)
+			set.Origin, set.Filter, set.Filters, err = b.filters(v)
 		case "targets":
 			targets = v // their names depend on the origin
 		case "order":
@@ -141,7 +129,7 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 		case "label":
 			set.Label, err = v.echo()
 		default:
-			err = errUnknownField
+			err = b.setField(set, key, v)
 		}
 		return err
 	})
@@ -150,6 +138,33 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 		set.Targets, err = targetsOf(set.Origin, targets)
 	}
 	return set, err
+}
+
+// filters reads a filters object; echo is what an answer repeats of it.
+func (b *binder) filters(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
+	if o, err = origin(v); err != nil {
+		return o, f, echo, err
+	}
+	if f, err = b.filter(o, v); err != nil {
+		return o, f, echo, err
+	}
+	echo, err = v.echo()
+	return o, f, echo, err
+}
+
+// setField reads the fields that candidate sets and cross matches have.
+func (b *binder) setField(set *CandidateSet, key string, v value) (err error) {
+	switch key {
+	case "limit":
+		var n int64
+		n, err = v.integer(1, int64(b.Limits.Result))
+		set.Limit = int(n)
+	case "threshold":
+		set.Threshold, err = v.number(0, 1)
+	default:
+		err = errUnknownField
+	}
+	return err
 }
 
 func order(v value) (matcher.Order, error) {
