@@ -3,6 +3,7 @@ package vm
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -57,6 +58,27 @@ func TestPoolIsBoundedAndWarm(t *testing.T) {
 	work.Wait()
 	if made != 3 || most > 3 || p.Idle() != 3 {
 		t.Errorf("%d made, %d used at once, %d idle", made, most, p.Idle())
+	}
+}
+
+func TestPoolKeepsItsStates(t *testing.T) { // also over collections
+	made := 0
+	p := newPool(t, PoolOptions{Size: 4, New: func(ctx context.Context) (*State, error) {
+		made++
+		return library.NewState(ctx, StateOptions{}), nil
+	}})
+	for range 3 {
+		runtime.GC()
+	}
+	for range 8 {
+		s, err := p.Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Put(s, false)
+	}
+	if made != 4 || p.Idle() != 4 {
+		t.Errorf("%d states were made, %d are idle", made, p.Idle())
 	}
 }
 

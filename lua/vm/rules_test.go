@@ -311,6 +311,47 @@ return function() here = here + 1 while here < 2 do ns.sleep(0) end return here 
 	work.Wait()
 }
 
+// TestWaitsHaveAContextOfTheirOwn: what a waiting function gets is not the
+// budget, whose Done counts instructions and must stay in its goroutine: many
+// goroutines may ask the one, which the race detector would see of the other.
+func TestWaitsHaveAContextOfTheirOwn(t *testing.T) {
+	lib := NewLibrary("test", Module{Functions: []Function{{Name: "fan", Waits: true, Run: func(c *Call) error {
+		return c.Wait(func(ctx context.Context) error {
+			if _, ok := ctx.(*task); ok || ctx.Value(0) != nil {
+				t.Error("the budget is handed out")
+			}
+			var work sync.WaitGroup
+			for range 8 {
+				work.Go(func() {
+					derived, cancel := context.WithCancel(ctx)
+					defer cancel()
+					select {
+					case <-derived.Done():
+						t.Error("ended:", derived.Err())
+					default:
+					}
+				})
+			}
+			work.Wait()
+			return nil
+		})
+	}}}})
+	s := lib.NewState(context.Background(), StateOptions{})
+	defer s.Close(context.Background())
+	fn := load(t, s, `local ns = require('test') return function() for _ = 1, 100 do ns.fan() end return 1 end`)
+	if _, err := s.Call(context.Background(), Limits{Total: time.Minute}, fn); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStackGrowsInLargeSteps: with the default step of gopher-lua this took
+// three quarters of a minute.
+func TestStackGrowsInLargeSteps(t *testing.T) {
+	if got := eval(t, `local t = {} for i = 1, 200000 do t[i] = "x" end return #table.concat(t)`); got != 200000.0 {
+		t.Error(got)
+	}
+}
+
 // TestModuleBodiesMayNotWait: a second task would see a half-made module.
 func TestModuleBodiesMayNotWait(t *testing.T) {
 	files := map[string]string{
