@@ -172,6 +172,8 @@ func (s *suite) luaEvents(e *engine) error {
 // of the same server without one, in turn.
 func (s *suite) eventLoad(v *service, d *dataset, list string) error {
 	var ratios []float64
+	runs := len(s.runs)
+	defer func() { s.runs = s.runs[:runs] }() // loads of the report are without plugins
 	for range 3 {
 		var rates [2]float64
 		for i, active := range []string{"", "counting"} {
