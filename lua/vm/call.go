@@ -48,7 +48,11 @@ func (f Function) wrapMethod(class *Class) glua.LGFunction {
 
 func (f *Function) run(c *Call) int {
 	if err := f.guarded(c); err != nil {
-		c.l.RaiseError("%s: %s", f.Name, err.Error())
+		message := f.Name + ": " + err.Error()
+		if where := c.l.Where(1); where == "" { // called by pcall itself
+			c.l.Error(glua.LString(message), 0)
+		}
+		c.l.RaiseError("%s", message)
 	}
 	return c.returned
 }

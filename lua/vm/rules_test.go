@@ -206,6 +206,16 @@ func TestPanicsBecomeLuaErrors(t *testing.T) {
 	}
 }
 
+// TestErrorsWithoutAPlace: pcall calls the function itself, so there is no line.
+func TestErrorsWithoutAPlace(t *testing.T) {
+	if got := eval(t, `local _, why = pcall(ns.panic) return why`); got != "panic: internal error: boom" {
+		t.Errorf("%q", got)
+	}
+	if got := eval(t, `local _, why = pcall(function() ns.panic() end) return why`); got != "t.lua:2: panic: internal error: boom" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestFailedThreadsAreNotPooled: what ended by an error is in an unknown
 // state.
 func TestFailedThreadsAreNotPooled(t *testing.T) {
