@@ -76,7 +76,7 @@ func (p *plugin) failed(what string, err error) {
 // instance has to be closed also when there is an error.
 func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) {
 	in := &instance{plugin: p}
-	in.state = p.host.library().NewState(life, vm.StateOptions{
+	in.state = p.host.scriptLibrary().NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
 		Print: func(line string) { in.write(slog.LevelInfo, line, nil) },
 	})

@@ -71,8 +71,8 @@ func trialOf(c *vm.Call) (*trial, error) {
 	return t, nil
 }
 
-// library is what the plugins of this host see.
-func (h *Host) library() *vm.Library {
+// scriptLibrary is what the plugins of this host see.
+func (h *Host) scriptLibrary() *vm.Library {
 	if h.o.trial != nil {
 		return doubledLibrary()
 	}

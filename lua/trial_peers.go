@@ -61,11 +61,12 @@ func trialAMQPModule() vm.Module {
 				if err != nil {
 					return err
 				}
+				exchange, key, body, headers := c.Text(1), c.Text(2), c.Text(3), c.Map(4) // a wrong one raises: not under the lock
 				t.amqp.mu.Lock()
-				if c.Text(1) == "" && t.amqp.queues[c.Text(2)] == nil {
-					t.amqp.queues[c.Text(2)] = &amqpDoubleQueue{}
+				if exchange == "" && t.amqp.queues[key] == nil {
+					t.amqp.queues[key] = &amqpDoubleQueue{}
 				}
-				err = t.amqp.route(c.Text(1), c.Text(2), c.Text(3), c.Map(4))
+				err = t.amqp.route(exchange, key, body, headers)
 				t.amqp.mu.Unlock()
 				if err != nil {
 					return err
