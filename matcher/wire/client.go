@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"math"
-	"strings"
 
 	"nearside/matcher"
 )
@@ -18,22 +17,30 @@ type AnswerItem struct {
 }
 
 // AnswerSet is what one candidate set gave.
-type AnswerSet struct{ Rows []AnswerRow }
-
-// AnswerRow is one match. What was not asked for is zero.
-type AnswerRow struct {
-	Object               matcher.Object // of any origin
-	Similarity, Distance float64
+type AnswerSet struct {
+	Rows []AnswerRow
+	Plan *Plan // nil: the answer has none
 }
 
-// ParseAnswer reads the answer of a match. Fields that this version
-// does not know are skipped, so that a client can be older than its server.
+// AnswerRow is one match. What the answer does not have is zero.
+type AnswerRow struct {
+	Object                     matcher.Object // of any origin; its ID may be absent
+	Similarity, Distance       float64        // 0..1; 0 or more
+	HasSimilarity, HasDistance bool
+}
+
+// ParseAnswer reads the answer of a match or of a cross match. Fields that
+// this version does not know are skipped, so that a client can be older than
+// its server, and null is absent. Every row has one object.
+//
+// What it returns takes up to about fifty times the memory of a hostile body,
+// which is for the caller to bound.
 func ParseAnswer(f Format, body []byte) (Answer, error) {
 	var answer []AnswerItem
 	d := Decoder{}
 	err := d.decode(f, body, func(v value) error {
 		return each(v, &answer, func(v value, item *AnswerItem) error {
-			return v.known(func(key string, v value) error {
+			return v.given(func(key string, v value) error {
 				switch key {
 				case "reference":
 					return v.answerReference(&item.Reference)
@@ -44,7 +51,10 @@ func ParseAnswer(f Format, body []byte) (Answer, error) {
 			})
 		})
 	})
-	return answer, err
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
 }
 
 // each appends an element to all for each element of v.
@@ -72,8 +82,18 @@ func (v value) known(visit func(key string, v value) error) error {
 	return nil
 }
 
+// given is known without the fields that are null.
+func (v value) given(visit func(key string, v value) error) error {
+	return v.known(func(key string, v value) error {
+		if v.isNull() {
+			return nil
+		}
+		return visit(key, v)
+	})
+}
+
 func (v value) answerReference(ref *matcher.Reference) error {
-	return v.known(func(key string, v value) (err error) {
+	return v.given(func(key string, v value) (err error) {
 		switch key {
 		case "type":
 			var s string
@@ -89,42 +109,46 @@ func (v value) answerReference(ref *matcher.Reference) error {
 }
 
 func (v value) answerSet(set *AnswerSet) error {
-	return v.known(func(key string, v value) error {
-		if key != "result" {
-			return nil
+	return v.given(func(key string, v value) error {
+		switch key {
+		case "result":
+			return each(v, &set.Rows, value.answerRow)
+		case "plan":
+			set.Plan = &Plan{}
+			return v.answerPlan(set.Plan)
 		}
-		return each(v, &set.Rows, value.answerRow)
+		return nil
 	})
 }
 
 func (v value) answerRow(row *AnswerRow) error {
-	return v.known(func(key string, v value) (err error) {
+	objects := 0
+	object := func(o matcher.Origin, v value) error {
+		objects++
+		row.Object.Origin = o
+		return rowBinder.clientObject(v, &row.Object, false)
+	}
+	err := v.given(func(key string, v value) (err error) {
 		switch key {
 		case "face":
-			err = v.answerObject(matcher.Faces, &row.Object)
+			err = object(matcher.Faces, v)
 		case "event":
-			err = v.answerObject(matcher.Events, &row.Object)
+			err = object(matcher.Events, v)
 		case "attribute":
-			err = v.answerObject(matcher.Attributes, &row.Object)
+			err = object(matcher.Attributes, v)
 		case similarity:
+			row.HasSimilarity = true
 			row.Similarity, err = v.number(0, 1)
 		case distance:
+			row.HasDistance = true
 			row.Distance, err = v.number(0, math.MaxFloat64)
 		}
 		return err
 	})
-}
-
-func (v value) answerObject(o matcher.Origin, obj *matcher.Object) error {
-	obj.Origin = o
-	b := binder{Decoder: &Decoder{Limits: Limits{FilterValues: nodesMax}}}
-	form := &objectForms[o]
-	return v.known(func(key string, v value) error {
-		if strings.HasSuffix(key, "descriptor") || !form.known(key) {
-			return nil
-		}
-		return form.bind(&b, obj, key, v)
-	})
+	if err == nil && objects != 1 {
+		err = badInput("%d of face, event and attribute; a row has one", objects)
+	}
+	return err
 }
 
 // ErrorAnswer is the body of an error as a client reads it.
@@ -138,7 +162,7 @@ func ParseError(f Format, body []byte) (*ErrorAnswer, error) {
 	a := &ErrorAnswer{}
 	d := Decoder{}
 	err := d.decode(f, body, func(v value) error {
-		return v.known(func(key string, v value) (err error) {
+		return v.given(func(key string, v value) (err error) {
 			switch key {
 			case "error_code":
 				var n int64
