@@ -31,30 +31,34 @@ type AnswerRow struct {
 
 // ParseAnswer reads the answer of a match or of a cross match. Fields that
 // this version does not know are skipped, so that a client can be older than
-// its server, and null is absent. Every row has one object.
+// its server, and null is absent. What every answer has must be there: the
+// matches of an item, the result of a set, the one object of a row.
 //
-// What it returns takes up to about fifty times the memory of a hostile body,
-// which is for the caller to bound.
+// Reading a hostile body takes up to about 140 times its size, until it has
+// too many values; the caller bounds it by what was asked.
 func ParseAnswer(f Format, body []byte) (Answer, error) {
 	var answer []AnswerItem
 	d := Decoder{}
-	err := d.decode(f, body, func(v value) error {
-		return each(v, &answer, func(v value, item *AnswerItem) error {
-			return v.given(func(key string, v value) error {
-				switch key {
-				case "reference":
-					return v.answerReference(&item.Reference)
-				case "matches":
-					return each(v, &item.Matches, value.answerSet)
-				}
-				return nil
-			})
-		})
-	})
+	err := d.decode(f, body, func(v value) error { return each(v, &answer, value.answerItem) })
 	if err != nil {
 		return nil, err
 	}
 	return answer, nil
+}
+
+func (v value) answerItem(item *AnswerItem) error {
+	hasMatches := false
+	err := v.given(func(key string, v value) error {
+		switch key {
+		case "reference":
+			return v.answerReference(&item.Reference)
+		case "matches":
+			hasMatches = true
+			return each(v, &item.Matches, value.answerSet)
+		}
+		return nil
+	})
+	return orRequired(err, requirement{"matches", !hasMatches})
 }
 
 // each appends an element to all for each element of v.
@@ -109,9 +113,11 @@ func (v value) answerReference(ref *matcher.Reference) error {
 }
 
 func (v value) answerSet(set *AnswerSet) error {
-	return v.given(func(key string, v value) error {
+	hasResult := false
+	err := v.given(func(key string, v value) error {
 		switch key {
 		case "result":
+			hasResult = true
 			return each(v, &set.Rows, value.answerRow)
 		case "plan":
 			set.Plan = &Plan{}
@@ -119,6 +125,7 @@ func (v value) answerSet(set *AnswerSet) error {
 		}
 		return nil
 	})
+	return orRequired(err, requirement{"result", !hasResult})
 }
 
 func (v value) answerRow(row *AnswerRow) error {

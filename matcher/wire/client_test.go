@@ -88,7 +88,7 @@ func TestParseAnswerPresence(t *testing.T) {
 	f(`{"similarity":0,"attribute":{"attribute_id":`+textA+`,"age":null,"descriptor":5,"new":[{}]},"face":null,"distance":null,"new":1}`, AnswerRow{
 		Object: matcher.Object{Origin: matcher.Attributes, ID: idA}, HasSimilarity: true,
 	})
-	plan := parsed(t, `[{"matches":[{"plan":{}},{"plan":null},{},{"result":null,"plan":{"new":1,"ms":null,"rows_scanned":5.0,"matchers":[{"new":[],"cost":null}],"prefilters":null}}]}]`)
+	plan := parsed(t, `[{"matches":[{"result":[],"plan":{}},{"plan":null,"result":[]},{"result":[]},{"result":[],"plan":{"new":1,"ms":null,"rows_scanned":5.0,"matchers":[{"new":[],"cost":null}],"prefilters":null}}]}]`)
 	want := []AnswerSet{{Plan: &Plan{}}, {}, {}, {Plan: &Plan{RowsScanned: 5, Matchers: []PlanMatcher{{}}}}}
 	if diff := cmp.Diff(want, plan[0].Matches); diff != "" {
 		t.Error(diff)
@@ -111,6 +111,10 @@ func TestParseAnswerRefuses(t *testing.T) {
 	const row = "body[0].matches[0].result[0]"
 	f(`5`, `body: 5 is not a list`)
 	f(`{"error_code":1}`, `body: an object of 1 fields is not a list`)
+	f(`[{}]`, `body[0].matches: required`)
+	f(`[{"matches":null}]`, `body[0].matches: required`)
+	f(`[{"matches":[{}]}]`, `body[0].matches[0].result: required`)
+	f(`[{"matches":[{"result":null,"plan":{}}]}]`, `body[0].matches[0].result: required`)
 	f(`[{"matches":[{"result":5}]}]`, `body[0].matches[0].result: 5 is not a list`)
 	f(`[{"matches":[{"result":{"candidate":{}}}]}]`, `result: an object of 1 fields is not a list`)
 	f(rowsBody(`{"face":{}},{}`), `result[1]: 0 of face, event and attribute; a row has one`)
