@@ -113,7 +113,7 @@ func scanOf(plan *wire.Plan) []string {
 	return append(parts, milliseconds(plan.Milliseconds))
 }
 
-// matcherLines marks who answered.
+// matcherLines marks who answered. Who cannot do it has no cost.
 func matcherLines(matchers []wire.PlanMatcher) []string {
 	rows := make([][]string, len(matchers))
 	for i, m := range matchers {
@@ -121,7 +121,11 @@ func matcherLines(matchers []wire.PlanMatcher) []string {
 		if m.Chosen {
 			mark = "* "
 		}
-		rows[i] = []string{mark + oneLine(m.Name), "cost " + strconv.FormatFloat(m.Cost, 'g', -1, 64), oneLine(m.Reason)}
+		cost := "-"
+		if m.Chosen || m.Cost != 0 {
+			cost = strconv.FormatFloat(m.Cost, 'g', -1, 64)
+		}
+		rows[i] = []string{mark + oneLine(m.Name), "cost " + cost, oneLine(m.Reason)}
 	}
 	return aligned(rows)
 }
