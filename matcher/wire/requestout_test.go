@@ -65,7 +65,7 @@ func TestAppendMatchRequest(t *testing.T) {
 	}
 	g := document{seeded(4), d}
 	checked := 0
-	for range 2000 {
+	for range 500 {
 		text, err := json.Marshal(map[string]any{"references": []any{g.reference()}, "candidates": []any{g.set(), g.set()}})
 		if err != nil {
 			t.Fatal(err)
@@ -77,8 +77,8 @@ func TestAppendMatchRequest(t *testing.T) {
 		checked++
 		checkRequest(t, d, []*matcher.Candidates{&req.Candidates[0].Candidates, &req.Candidates[1].Candidates})
 	}
-	if checked < 200 {
-		t.Errorf("only %d of 2000 requests were good ones", checked)
+	if checked < 50 {
+		t.Errorf("only %d of 500 requests were good ones", checked)
 	}
 }
 
