@@ -18,8 +18,13 @@ import (
 	"nearside/matcher/wire"
 )
 
-// answerMax bounds the bytes of an answer.
-const answerMax = 256 << 20
+// An answer may have answerBytes, and for each object that was asked for
+// objectBytes.
+const (
+	answerBytes = 1 << 20
+	objectBytes = 64 << 10
+	answerMax   = 256 << 20
+)
 
 // call is one HTTP request to a remote.
 type call struct {
@@ -27,6 +32,7 @@ type call struct {
 	query        url.Values
 	body         []byte // MessagePack
 	requestID    string
+	objects      int // most in the answer
 	read         func(f wire.Format, body []byte) error // makes sense of a 2xx answer; nil: any will do
 }
 
@@ -115,12 +121,13 @@ func (r *Remote) send(ctx context.Context, c *call) error {
 		return failure(ctx, err)
 	}
 	defer func() { _ = answer.Body.Close() }() // it was read, or is of no use
-	body, err := io.ReadAll(io.LimitReader(answer.Body, answerMax+1))
+	most := min(answerBytes+c.objects*objectBytes, answerMax)
+	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(most)+1))
 	switch {
 	case err != nil:
 		return failure(ctx, err)
-	case len(body) > answerMax:
-		return fmt.Errorf("its answer is longer than %d bytes", answerMax)
+	case len(body) > most:
+		return fmt.Errorf("its answer is longer than %d bytes", most)
 	}
 	f := formatOf(answer.Header)
 	switch {

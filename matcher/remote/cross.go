@@ -11,7 +11,7 @@ import (
 // Cross implements [matcher.Remote].
 func (r *Remote) Cross(ctx context.Context, m *matcher.CrossMatch) (refs []matcher.Reference, results []matcher.Result, err error) {
 	err = r.do(ctx, &call{
-		method: "POST", path: "/1/crossmatcher/" + plural(m.Type), query: query(m.Account, m.Explain), requestID: m.RequestID,
+		method: "POST", path: "/1/crossmatcher/" + plural(m.Type), query: query(m.Account, m.Explain), requestID: m.RequestID, objects: answerMax / objectBytes, // nobody knows
 		body: wire.AppendCrossRequest(nil, wire.MessagePack, m.References, m.Candidates),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)

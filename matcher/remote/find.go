@@ -25,7 +25,7 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 	for part := range slices.Chunk(ids, size) {
 		q := query(account, false)
 		q.Set("descriptor", "1")
-		c := &call{method: "GET", path: "/1/" + o.String(), query: q, requestID: requestID}
+		c := &call{method: "GET", path: "/1/" + o.String(), query: q, requestID: requestID, objects: len(part)}
 		var found []matcher.Object
 		if o == matcher.Attributes {
 			c.path += "/" + part[0].String()
@@ -78,7 +78,7 @@ func (r *Remote) Keys(ctx context.Context, keys []matcher.Reference, t matcher.D
 	}
 	nothing := map[string]any{"filters": map[string]any{"origin": matcher.Faces.String(), "face_ids": []any{}}}
 	err := r.do(ctx, &call{
-		method: "POST", path: "/1/matcher/" + plural(t), query: query(account, false), requestID: requestID,
+		method: "POST", path: "/1/matcher/" + plural(t), query: query(account, false), requestID: requestID, objects: r.decoder().Limits.References,
 		body: wire.AppendValue(nil, wire.MessagePack, map[string]any{"references": references, "candidates": []any{nothing}}),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)

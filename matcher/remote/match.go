@@ -102,12 +102,16 @@ func batches(subs []matcher.SubRequest) []batch {
 // match makes one call.
 func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, results []matcher.Result) error {
 	first := &subs[b.subs[0]]
+	rows := 0
+	for _, set := range b.sets {
+		rows += set.Limit
+	}
 	references := make([]matcher.Reference, len(b.references))
 	for i, ref := range b.references {
 		references[i] = *ref
 	}
 	return r.do(ctx, &call{
-		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID,
+		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID, objects: rows * len(references),
 		body: wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
