@@ -32,7 +32,7 @@ type call struct {
 	query        url.Values
 	body         []byte // MessagePack
 	requestID    string
-	objects      int // most in the answer
+	objects      int                                    // most in the answer
 	read         func(f wire.Format, body []byte) error // makes sense of a 2xx answer; nil: any will do
 }
 
