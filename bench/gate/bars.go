@@ -34,6 +34,8 @@ const (
 	listPart  = "filter selecting 1 %, contiguous (one list)"
 	timePart  = "filter selecting 1 %, contiguous (one time range)"
 	scattered = "filter selecting 1 %, scattered"
+	events    = "events of 60 days, as they come: "
+	fullScan  = "x the time of the full scan"
 	httpMany  = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
@@ -55,9 +57,14 @@ var Bars = []Bar{
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},
 	{"f32-64-sgemm", f32Many, "x OpenBLAS sgemm", false, 1.3},
-	{"filter-list", listPart, "x the time of the full scan", true, 0.03},
-	{"filter-time", timePart, "x the time of the full scan", true, 0.03},
-	{"filter-scattered", scattered, "x the time of the full scan", true, 0.20},
+	{"filter-list", listPart, fullScan, true, 0.03},
+	{"filter-time", timePart, fullScan, true, 0.03},
+	{"filter-scattered", scattered, fullScan, true, 0.20},
+	{"events-day", events + "one day", fullScan, true, 0.05},
+	{"events-day-city-age", events + "one day, city, ages", fullScan, true, 0.05},
+	{"events-city-age", events + "city, ages", fullScan, true, 0.25},
+	{"events-worst", events + "the slowest filter", fullScan, true, 1.1},
+	{"events-filter", events + "the slowest filter, without its scan", fullScan, true, 0.1},
 	{"http-64-peak", httpMany, "x VNNI peak of all cores", false, 0.5},
 	{"http-64-1", httpMany, "x the pairs/s of one client", false, 4},
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
