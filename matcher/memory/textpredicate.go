@@ -58,7 +58,7 @@ func keepFew[T ~uint32 | ~int64](k *simd.Kernel, words []uint64, values, few []T
 	some, one := make([]uint64, len(words)), make([]uint64, len(words))
 	for _, x := range few {
 		copy(one, words)
-		simd.Within(k, one, values, x, x)
+		keepWithin(k, one, values, x, x)
 		for w := range some {
 			some[w] |= one[w]
 		}
