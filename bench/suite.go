@@ -30,6 +30,7 @@ var sections = []struct {
 	{"peers", true, (*suite).peerSection},
 	{"lua", true, (*suite).luaSection},
 	{"server", true, (*suite).serverSection},
+	{"beside", true, (*suite).besideSection},
 }
 
 func sectionNames() []string {

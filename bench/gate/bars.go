@@ -36,6 +36,7 @@ const (
 	scattered = "filter selecting 1 %, scattered"
 	events    = "events of 60 days, as they come: "
 	fullScan  = "x the time of the full scan"
+	besideOf  = "HTTP, list of 1,000, 1 client, beside a cross match of 50,000 x 50,000"
 	httpMany  = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
@@ -68,6 +69,8 @@ var Bars = []Bar{
 	{"http-64-peak", httpMany, "x VNNI peak of all cores", false, 0.5},
 	{"http-64-1", httpMany, "x the pairs/s of one client", false, 4},
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
+	{"beside-cross-p50", besideOf, "x p50 without it", true, 10},
+	{"beside-cross-p99", besideOf, "x p99 without it", true, 10},
 	{"lua-cost-prefilter", "Lua: cost and prefilter of one candidate set", "us added", true, 10},
 	{"lua-where", "Lua: a prefilter of one comparison", "ms per million rows", true, 1},
 	{"lua-event-request", "Lua: an event", "us added to its request", true, 2},
