@@ -68,8 +68,8 @@ func (s *suite) besideSection() error {
 	return v.stop()
 }
 
-// besideRuns loads the server with one client, alone and beside the cross
-// match, in turn. The cross match begins again as long as the client goes on.
+// besideRuns asks for small matches, alone and beside the cross match, in turn.
+// The cross match begins again as long as they go on.
 func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list string) error {
 	begin := time.Now()
 	if err := cross.once(s.ctx); err != nil {
@@ -78,14 +78,15 @@ func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list 
 	s.tell(fmt.Sprintf("cross match of %d x %d faces", cross.rows, cross.rows), time.Since(begin).Seconds(), "s")
 	runs := len(s.runs)
 	defer func() { s.runs = s.runs[:runs] }() // loads of the report are alone
-	var alone, beside [2][]float64            // p50 and p99, by round
+	plan := load.Plan{Clients: besideClients, Rate: besideRate}
+	var alone, beside [2][]float64 // p50 and p99, by round
 	for range besideRounds {
-		a, err := s.loadRun(v, small, wire.JSON, 1, list, smallList, load.Plan{Clients: 1})
+		a, err := s.loadRun(v, small, wire.JSON, 1, list, smallList, plan)
 		if err != nil {
 			return err
 		}
 		stop := cross.repeat(s.ctx)
-		b, err := s.loadRun(v, small, wire.JSON, 1, list, smallList, load.Plan{Clients: 1})
+		b, err := s.loadRun(v, small, wire.JSON, 1, list, smallList, plan)
 		if err := errors.Join(err, stop()); err != nil {
 			return err
 		}
@@ -103,8 +104,14 @@ func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list 
 	return nil
 }
 
-// besideRounds are the runs alone, and the runs beside.
-const besideRounds = 3
+// Small matches are due at a fixed rate: a client that waits for its answer
+// would ask less often when answers are slow, and hide them. The rate is far
+// below what the server can do.
+const (
+	besideRounds  = 3 // runs alone, and runs beside
+	besideRate    = 200
+	besideClients = 64
+)
 
 // crossTarget is a cross match of a list with itself.
 type crossTarget struct {

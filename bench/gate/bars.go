@@ -36,7 +36,7 @@ const (
 	scattered = "filter selecting 1 %, scattered"
 	events    = "events of 60 days, as they come: "
 	fullScan  = "x the time of the full scan"
-	besideOf  = "HTTP, list of 1,000, 1 client, beside a cross match of 50,000 x 50,000"
+	besideOf  = "HTTP, list of 1,000, 200 requests/s, beside a cross match of 50,000 x 50,000"
 	httpMany  = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
