@@ -74,15 +74,6 @@ func smallRange(column func(*chunk) []matcher.Small, r matcher.Range[uint8]) pre
 	return within(column, lo, hi)
 }
 
-// smallOneOf makes a predicate that passes the given values.
-func smallOneOf(column func(*chunk) []matcher.Small, values []uint8) predicate {
-	var set [257]bool // by Small
-	for _, v := range values {
-		set[matcher.SmallOf(v)] = true
-	}
-	return byRow(func(v *view, i int) bool { return set[column(v.chunk)[i]] })
-}
-
 // timeRange looks at the zones of a chunk first: rows that came in the order of
 // time are then found without looking at the others.
 func timeRange(r matcher.Range[matcher.Time]) predicate {
