@@ -25,8 +25,10 @@ const (
 	ageTo      = 40               // of the filter by age, not in it
 	manyFrom   = visitors * 3 / 4 // of the filter by the declared field
 	manyTo     = visitors * 4 / 5 // of the filter by the declared field, not in it
-	boxHalf    = 0.05             // degrees
-	spread     = 0.2              // degrees between a city's centre and its cameras' events, at most
+	emotions   = 7
+	cameraStep = 10   // of the cameras, one in so many is asked for
+	boxHalf    = 0.05 // degrees
+	spread     = 0.2  // degrees between a city's centre and its cameras' events, at most
 )
 
 // metaVisitors is the declared field.
@@ -74,6 +76,7 @@ const (
 	ofLatitude
 	ofVisitors
 	ofTags
+	ofEmotion
 )
 
 func (s *eventSet) timeOf(i int) matcher.Time {
@@ -92,6 +95,14 @@ func (s *eventSet) cityOf(i int) int {
 	}
 	return cities - 1
 }
+
+func (s *eventSet) cameraOf(i int) int {
+	return s.cityOf(i)*perCity + int(part(i, ofCamera)*perCity)
+}
+
+func cameraName(c int) string { return "camera " + strconv.Itoa(c) }
+
+func emotionOf(i int) uint8 { return uint8(part(i, ofEmotion) * emotions) }
 
 func cityName(c int) string { return "city " + strconv.Itoa(c) }
 
@@ -128,7 +139,8 @@ func (s *eventSet) contents() contents {
 		city, at := s.cityOf(i), s.positionOf(i)
 		o.CreateTime, o.Age, o.Gender = s.timeOf(i), matcher.SmallOf(ageOf(i)), matcher.SmallOf(genderOf(i))
 		o.Event = &matcher.Event{
-			Source:   fmt.Sprintf("camera %d", city*perCity+int(part(i, ofCamera)*perCity)),
+			Source:   cameraName(s.cameraOf(i)),
+			Emotion:  matcher.SmallOf(emotionOf(i)),
 			TrackID:  strconv.Itoa(i / 4),
 			Location: matcher.Location{City: cityName(city), Position: &at},
 			Meta:     fmt.Sprintf(`{"shop":{"visitors":%d}}`, visitorsOf(i)),
@@ -175,7 +187,13 @@ func (s *eventSet) otherFilters() []*filter {
 	}
 	centre := centreOf(0)
 	box := matcher.GeoBox{Longitude: centre.Longitude, Latitude: centre.Latitude, LongitudeDelta: boxHalf, LatitudeDelta: boxHalf}
+	var cameras []string
+	for c := 0; c < cities*perCity; c += cameraStep {
+		cameras = append(cameras, cameraName(c))
+	}
 	return []*filter{
+		{name: "20 cameras", filter: only(matcher.EventFilter{Sources: cameras}), has: func(i int) bool { return s.cameraOf(i)%cameraStep == 0 }},
+		{name: "two emotions", filter: only(matcher.EventFilter{Emotions: []uint8{1, 4}}), has: func(i int) bool { return emotionOf(i) == 1 || emotionOf(i) == 4 }},
 		{name: "tags", filter: only(matcher.EventFilter{Tags: []string{tagName(7), tagName(11)}}), has: func(i int) bool {
 			for _, t := range tagsOf(i) {
 				if t == 7 || t == 11 {

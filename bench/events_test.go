@@ -25,12 +25,12 @@ func TestEventFiltersSelectWhatTheySay(t *testing.T) {
 			got := float64(f.count(n)) / n
 			want, ok := map[string]float64{
 				oneDay: day, oneDayCityAge: day * city * ages, cityAge: city * ages, "meta number range": float64(manyTo-manyFrom) / visitors,
-				"geo box": 1 / harmonic * (boxHalf / spread) * (boxHalf / spread),
+				"two emotions": 2.0 / emotions, "geo box": 1 / harmonic * (boxHalf / spread) * (boxHalf / spread),
 			}[f.name]
 			if !ok {
-				want = 0.1 // of tags: about
+				want = 0.1 // of tags and cameras: about
 			}
-			if math.Abs(got-want) > 6*math.Sqrt(want/n) && (ok || got < 0.05 || got > 0.15) {
+			if math.Abs(got-want) > 6*math.Sqrt(want/n) && (ok || got < 0.05 || got > 0.3) {
 				t.Errorf("shuffled: %v: %s selects %v, not about %v", shuffled, f.name, got, want)
 			}
 		}
@@ -86,7 +86,7 @@ func TestEventRunsEqualTheOracle(t *testing.T) {
 			t.Errorf("shuffled: %v: a wrong selection was not found", shuffled)
 		}
 	}
-	if len(s.events) != 2*(6+2) {
+	if len(s.events) != 2*(8+2) {
 		t.Errorf("%d figures", len(s.events))
 	}
 }
