@@ -55,16 +55,15 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 	c.Lists = nil
 	if line.HasLists {
 		c.Lists = append(c.Lists, o.Lists...)
-	} else if old != nil {
-		c.Lists = append(c.Lists, old.Lists...)
+	} else {
+		c.Lists = append(c.Lists, listsOf(old)...)
 	}
 	if !line.AddList.IsZero() {
 		c.Lists = append(c.Lists, line.AddList)
 	}
 	c.Lists = sortOnce(c.Lists)
 	for _, id := range c.Lists {
-		l := tx.List(id)
-		if l != nil && (!visible(account, l.Account) || !mayJoin(c.Account, l.Account)) {
+		if l := tx.List(id); l != nil && !mayBeIn(l, account, &c, listsOf(old)) {
 			return matcher.ListNotFound(id)
 		}
 	}

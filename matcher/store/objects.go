@@ -12,20 +12,30 @@ import (
 
 func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
 
-// checkLists finds the first list that o cannot be in: there is none, it is
-// not visible, or it belongs to another account than o. old are lists that o
-// is in already.
+// checkLists finds the first list that o cannot be in: there is none, or
+// mayBeIn says so. old are lists that o is in already.
 func checkLists(tx *Tx, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
 	for i, id := range o.Lists {
-		if slices.Contains(old, id) {
-			continue
-		}
 		l := tx.List(id)
-		if l == nil || !visible(account, l.Account) || !mayJoin(o.Account, l.Account) {
+		if l == nil || !mayBeIn(l, account, o, old) {
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
 		}
 	}
 	return nil
+}
+
+// mayBeIn reports whether o can be in l: not when they belong to two accounts,
+// and when l is not visible only if it is among old, where o is already. So an
+// account can write again what it has read.
+func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) bool {
+	return mayJoin(o.Account, l.Account) && (visible(account, l.Account) || slices.Contains(old, l.ID))
+}
+
+func listsOf(o *matcher.Object) []matcher.ID {
+	if o == nil {
+		return nil
+	}
+	return o.Lists
 }
 
 // mayJoin reports whether an object can be in a list: not when they belong to
@@ -101,7 +111,7 @@ func (tx *Tx) put(account *matcher.ID, o *matcher.Object) (created bool, err err
 	if err != nil {
 		return false, err
 	}
-	if err := checkLists(tx, account, o, nil); err != nil {
+	if err := checkLists(tx, account, o, listsOf(old)); err != nil {
 		return false, err
 	}
 	return old == nil, tx.Put(o)
