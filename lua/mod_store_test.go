@@ -178,6 +178,13 @@ func TestStoreEvents(t *testing.T) {
 		t.Error(got)
 	}
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), wholeEvent)
+	// Empty lists and maps stay what they are, also when a script writes what it has read.
+	meta := `"meta":{"list":[],"map":{},"deep":[[],{},[[]]]}`
+	empties := strings.Replace(wholeEvent, `"meta":{"any":{"n":[1,2.5,null]}}`, meta, 1)
+	run(`assert(ns.store.put_event(ns.json.decode([==[` + empties + `]==])))`)
+	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), empties)
+	run(`assert(ns.store.put_event(ns.store.get_event("` + event1 + `")))`)
+	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), empties)
 	// Putting it again replaces it: a message that comes twice does no harm.
 	ids := run(`return assert(ns.store.put_events{
 		{event_id = "` + event1 + `", tags = {}, meta = {}, location = {}, body_descriptor = {version = 2, data = "AQID"}},
