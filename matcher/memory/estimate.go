@@ -1,0 +1,138 @@
+package memory
+
+import (
+	"math/bits"
+	"time"
+
+	"nearside/matcher"
+)
+
+const (
+	// patience is how many times the time that a request has left the estimate
+	// may be before it is refused: estimates are rough, and who would have been
+	// in time must not be refused.
+	patience = 1.25
+	// paceWindow is the time of workers that a pace is the mean of, about: long
+	// enough that a worker that was stopped for a while does not show.
+	paceWindow = 1.0 // seconds
+	// paceFirst is the time of workers from which on a pace counts.
+	paceFirst = 0.02 // seconds
+	// stripWork is what taking a strip costs, as bytes that could be compared
+	// meanwhile, so that strips of few rows say something about large ones.
+	stripWork = 64 << 10
+	// demandLevels is how many levels of demand have a pace of their own:
+	// 1 reference, 2 or more, 4 or more ... 128 or more, which fill a lease.
+	demandLevels = 8
+)
+
+// speed is how fast workers do the strips of one version. Work is counted in
+// bytes of rows times references. References that share a strip cost much less
+// than as many alone, so there is a pace for each level of demand: what shares
+// how much is not computed, what gets done is measured.
+type speed struct {
+	paces [demandLevels]pace
+
+	// Of the estimate that is made.
+	before, beside float64 // work of the jobs that go before the one in question, and of the others
+	demand         int     // references that wait
+}
+
+// pace is time and work of the past, of which the last paceWindow counts most.
+type pace struct{ seconds, work float64 }
+
+func demandLevel(references int) int { return min(bits.Len(uint(references)), demandLevels) - 1 }
+
+// add takes what a worker did in one go, while so many references waited.
+func (s *speed) add(references int, work float64, took time.Duration) {
+	seconds := max(0, took.Seconds())
+	p := &s.paces[demandLevel(references)]
+	keep := 1 - min(1, seconds/paceWindow)
+	p.seconds, p.work = p.seconds*keep+seconds, p.work*keep+work
+}
+
+// seconds returns how long a worker needs for work while so many references
+// wait. Of a level that was not seen yet it returns the least that what was
+// seen allows: strips take no less time with more references, and a reference
+// no less with fewer. Nothing seen at all is 0.
+func (s *speed) seconds(work float64, references int) float64 {
+	level := demandLevel(references)
+	for l := level; l >= 0; l-- {
+		if p := &s.paces[l]; p.seconds >= paceFirst {
+			if l < level {
+				work *= float64(int(1)<<l) / float64(min(references, leaseProbes))
+			}
+			return work * p.seconds / p.work
+		}
+	}
+	for _, p := range s.paces[level+1:] {
+		if p.seconds >= paceFirst {
+			return work * p.seconds / p.work
+		}
+	}
+	return 0
+}
+
+// weigh says how much work the strips of j are for one reference. Strips that
+// are compared in part cost that part of the share at which all are compared.
+func (j *job) weigh(listShare float64) {
+	all := listShare
+	if len(j.probes) > 1 {
+		all = tileShare
+	}
+	j.work = 0
+	for i := range j.strips {
+		s := &j.strips[i]
+		s.work = stripWork + float64((s.hi-s.lo)*j.version.Size())*min(1, s.share/all)
+		j.work += s.work
+	}
+}
+
+// rest returns how much work is left of j, for one reference.
+func (j *job) rest() float64 { return j.work * float64(j.left) / float64(len(j.strips)) }
+
+// speed returns the speed of v.
+func (s *scheduler) speed(v *matcher.Version) *speed {
+	if s.speeds[v] == nil {
+		s.speeds[v] = &speed{}
+	}
+	return s.speeds[v]
+}
+
+// wait estimates when j would be done, with the references of its request that
+// come after it. Jobs with as little left go before it; those with more have
+// no more than the turns of the oldest. What comes later is not known, and what
+// was never measured takes no time: it may take longer, hardly less.
+func (s *scheduler) wait(j *job) time.Duration {
+	for _, v := range s.speeds {
+		v.before, v.beside, v.demand = 0, 0, 0
+	}
+	own := s.speed(j.version)
+	own.before, own.demand = j.rest()*float64(len(j.probes)+j.more), len(j.probes)
+	for _, other := range s.jobs {
+		v, work := s.speed(other.version), other.rest()*float64(len(other.probes))
+		v.demand += len(other.probes)
+		if other.turns() <= j.turns() {
+			v.before += work
+		} else {
+			v.beside += work
+		}
+	}
+	var before, beside float64
+	for _, v := range s.speeds {
+		before += v.seconds(v.before, v.demand)
+		beside += v.seconds(v.beside, v.demand)
+	}
+	seconds := (before + min(beside, before/(oldestEvery-1))) / float64(s.pool.Cap())
+	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second))
+}
+
+// inTime refuses a job that would be done long after its deadline.
+func (s *scheduler) inTime(j *job, deadline time.Time) error {
+	left := deadline.Sub(s.now())
+	wait := s.wait(j)
+	if left <= 0 || float64(wait) <= patience*float64(left) { // that it is over, its context says
+		return nil
+	}
+	return matcher.Overloaded(wait, "matching: what waits takes about %v, the request has %v left",
+		wait.Round(time.Millisecond), left.Round(time.Millisecond))
+}
