@@ -11,7 +11,7 @@ const (
 	// patience is how many times the time that a request has left the estimate
 	// may be before it is refused: estimates are rough, and who would have been
 	// in time must not be refused.
-	patience = 1.25
+	patience = 1.5
 	// paceWindow is the time of workers that a pace is the mean of, about: long
 	// enough that a worker that was stopped for a while does not show.
 	paceWindow = 1.0 // seconds
@@ -99,24 +99,33 @@ func (s *scheduler) speed(v *matcher.Version) *speed {
 }
 
 // wait estimates when j would be done, with the references of its request that
-// come after it. Jobs with as little left go before it; those with more have
-// no more than the turns of the oldest. What comes later is not known, and what
-// was never measured takes no time: it may take longer, hardly less.
+// come after it. Jobs that share its strips get as far as it does meanwhile.
+// Of the others, those with as little left go before it, and those with more
+// have the turns of the oldest. What comes later is not known, and what was
+// never measured takes no time.
 func (s *scheduler) wait(j *job) time.Duration {
 	for _, v := range s.speeds {
 		v.before, v.beside, v.demand = 0, 0, 0
 	}
-	own := s.speed(j.version)
-	own.before, own.demand = j.rest()*float64(len(j.probes)+j.more), len(j.probes)
+	own, along, most := s.speed(j.version), 0.0, 0.0
+	own.demand = len(j.probes)
 	for _, other := range s.jobs {
 		v, work := s.speed(other.version), other.rest()*float64(len(other.probes))
 		v.demand += len(other.probes)
+		shares := j.shares(other)
+		most = max(most, shares)
+		shared := work * shares
+		part := shared * min(1, float64(j.left)/float64(other.left))
 		if other.turns() <= j.turns() {
-			v.before += work
+			v.before += work - shared + part
 		} else {
-			v.beside += work
+			along += part
+			v.beside += work - shared
 		}
 	}
+	// A lease takes only so many along, and only strips that both need.
+	taken := min(along, j.rest()*most*max(0, float64(leaseProbes-len(j.probes))))
+	own.before += j.rest()*float64(len(j.probes)+j.more) + taken
 	var before, beside float64
 	for _, v := range s.speeds {
 		before += v.seconds(v.before, v.demand)
@@ -124,6 +133,18 @@ func (s *scheduler) wait(j *job) time.Duration {
 	}
 	seconds := (before + min(beside, before/(oldestEvery-1))) / float64(s.pool.Cap())
 	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second))
+}
+
+// shares returns which part of the strips of j other needs, too; two are
+// looked at.
+func (j *job) shares(other *job) float64 {
+	part := 0.0
+	for _, s := range []*strip{&j.strips[0], &j.strips[len(j.strips)-1]} {
+		if other.same(j, s) != nil {
+			part += 0.5
+		}
+	}
+	return part
 }
 
 // inTime refuses a job that would be done long after its deadline.
