@@ -34,11 +34,11 @@ type speed struct {
 
 	// Of the estimate that is made.
 	before, beside float64 // work of the jobs that go before the one in question, and of the others
-	demand         int     // references that wait
+	demand         int     // references that wait, now
 }
 
 // pace is time and work of the past, of which the last paceWindow counts most.
-type pace struct{ seconds, work float64 }
+type pace struct{ seconds, work, leases float64 }
 
 func demandLevel(references int) int { return min(bits.Len(uint(references)), demandLevels) - 1 }
 
@@ -47,7 +47,7 @@ func (s *speed) add(references int, work float64, took time.Duration) {
 	seconds := max(0, took.Seconds())
 	p := &s.paces[demandLevel(references)]
 	keep := 1 - min(1, seconds/paceWindow)
-	p.seconds, p.work = p.seconds*keep+seconds, p.work*keep+work
+	p.seconds, p.work, p.leases = p.seconds*keep+seconds, p.work*keep+work, p.leases*keep+1
 }
 
 // seconds returns how long a worker needs for work while so many references
@@ -147,13 +147,42 @@ func (j *job) shares(other *job) float64 {
 	return part
 }
 
-// inTime refuses a job that would be done long after its deadline.
-func (s *scheduler) inTime(j *job, deadline time.Time) error {
-	left := deadline.Sub(s.now())
+// pass estimates how long the strips of j take from now on, if each turn is
+// its own.
+func (s *scheduler) pass(j *job) time.Duration {
+	own := s.speed(j.version)
+	lease := own.seconds(j.work/float64(len(j.strips))*float64(min(own.demand, leaseProbes)), own.demand)
+	if p := &own.paces[demandLevel(own.demand)]; p.leases > 0 {
+		lease = min(lease, p.seconds/p.leases)
+	}
+	return time.Duration(lease * float64(j.left) / float64(s.pool.Cap()) * float64(time.Second))
+}
+
+// inTime refuses j, which is new, when it would be done long after its
+// deadline.
+func (s *scheduler) inTime(j *job) error {
+	left := j.deadline.Sub(s.now())
 	wait := s.wait(j)
 	if left <= 0 || float64(wait) <= patience*float64(left) { // that it is over, its context says
 		return nil
 	}
 	return matcher.Overloaded(wait, "matching: what waits takes about %v, the request has %v left",
 		wait.Round(time.Millisecond), left.Round(time.Millisecond))
+}
+
+// late gives j up when it has waited so long that it cannot be done in time any
+// more, though it was let in: what is spent on it would be taken from those
+// that can.
+func (s *scheduler) late(j *job, now time.Time) bool {
+	if j.left < len(j.strips) || j.deadline.IsZero() {
+		return false
+	}
+	pass := s.pass(j)
+	if float64(pass) <= patience*float64(j.deadline.Sub(now)) {
+		return false
+	}
+	j.failed = matcher.Overloaded(pass, "matching: it waited too long to be done in time")
+	j.left, j.closed = 0, true
+	close(j.done)
+	return true
 }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math/bits"
+	"time"
 
 	"nearside/matcher"
 	"nearside/simd"
@@ -46,10 +47,11 @@ type job struct {
 	work    float64   // of all strips, for one reference
 	more    int       // references that its request compares with the same rows later
 
-	at        int // strips before it are taken
-	left      int // strips that nobody has taken
-	running   int // workers that are at a strip
-	shared    int // most references of other jobs that shared a strip
+	at        int       // strips before it are taken
+	left      int       // strips that nobody has taken
+	running   int       // workers that are at a strip
+	shared    int       // most references of other jobs that shared a strip
+	deadline  time.Time // of its request; zero: none
 	closed    bool
 	cancelled bool
 	failed    error

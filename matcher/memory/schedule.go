@@ -123,7 +123,8 @@ func (s *scheduler) queue(ctx context.Context, j *job) (start int, err error) {
 		return 0, matcher.Errorf(matcher.CodeUnavailable, "matching: %d matches wait already", jobsMax)
 	}
 	if deadline, ok := ctx.Deadline(); ok {
-		if err := s.inTime(j, deadline); err != nil {
+		j.deadline = deadline
+		if err := s.inTime(j); err != nil {
 			return 0, err
 		}
 	}
@@ -178,14 +179,30 @@ func (s *scheduler) next(l *lease) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle(l, now)
-	if len(s.jobs) == 0 {
-		s.workers--
-		return false
+	for len(s.jobs) > 0 {
+		lead := s.lead()
+		s.count(l, lead.version)
+		if !s.late(lead, now) {
+			s.take(l, lead, now)
+		}
+		s.jobs = slices.DeleteFunc(s.jobs, func(j *job) bool { return j.left == 0 })
+		if len(l.parts) > 0 {
+			return true
+		}
 	}
-	s.take(l, s.lead())
-	l.begun = now
-	s.jobs = slices.DeleteFunc(s.jobs, func(j *job) bool { return j.left == 0 })
-	return true
+	s.workers--
+	return false
+}
+
+// count sets how many references wait for strips of v.
+func (s *scheduler) count(l *lease, v *matcher.Version) {
+	l.demand = 0
+	for _, j := range s.jobs {
+		if j.version == v {
+			l.demand += len(j.probes)
+		}
+	}
+	s.speed(v).demand = l.demand
 }
 
 // settle gives a lease back that was done until now, and makes it empty.
@@ -218,16 +235,17 @@ func (s *scheduler) lead() *job {
 }
 
 // take takes the next strip of lead, for every job that needs it.
-func (s *scheduler) take(l *lease, lead *job) {
+func (s *scheduler) take(l *lease, lead *job, now time.Time) {
 	strip := lead.next()
 	probes := 0
+	l.begun = now
 	for _, j := range s.jobs {
-		if j.version == lead.version {
-			l.demand += len(j.probes)
-		}
 		mine := strip
 		if j != lead {
 			if mine = j.same(lead, strip); mine == nil || probes+len(j.probes)+len(lead.probes) > leaseProbes {
+				continue
+			}
+			if s.late(j, now) {
 				continue
 			}
 			probes += len(j.probes)
