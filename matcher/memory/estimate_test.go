@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -136,8 +137,8 @@ func TestInTime(t *testing.T) {
 		t.Helper()
 		waiting := len(s.jobs)
 		err := s.enter(j, left)
-		var e *matcher.Error
-		if e, _ = err.(*matcher.Error); e == nil || e.Code != matcher.CodeUnavailable || len(s.jobs) != waiting {
+		e, ok := errors.AsType[*matcher.Error](err)
+		if !ok || e.Code != matcher.CodeUnavailable || len(s.jobs) != waiting {
 			t.Fatalf("%v, %d jobs wait", err, len(s.jobs)-waiting)
 		}
 		if d := e.RetryAfter - wait; d < -wait/100 || d > wait/100 {
@@ -253,7 +254,7 @@ func TestLate(t *testing.T) {
 	s.until(t, begun)
 	for s.step() {
 	}
-	if e, ok := waits.failed.(*matcher.Error); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter == 0 {
+	if e, ok := errors.AsType[*matcher.Error](waits.failed); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter == 0 {
 		t.Errorf("%v", waits.failed)
 	}
 	if begun.failed != nil || small.failed != nil || small.left > 0 {
