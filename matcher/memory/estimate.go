@@ -15,6 +15,12 @@ const (
 	// paceWindow is the time of workers that a pace is the mean of, about: long
 	// enough that a worker that was stopped for a while does not show.
 	paceWindow = 1.0 // seconds
+	// paceAge is how long a pace counts. Were it for ever, what was measured in
+	// a bad moment could refuse all that would measure it again.
+	paceAge = 2 * time.Second
+	// paceOutlier bounds how much longer than before a strip takes: whatever is
+	// beyond was a pause of the machine.
+	paceOutlier = 8
 	// paceFirst is the time of workers from which on a pace counts.
 	paceFirst = 0.02 // seconds
 	// stripWork is what taking a strip costs, as bytes that could be compared
@@ -38,16 +44,32 @@ type speed struct {
 }
 
 // pace is time and work of the past, of which the last paceWindow counts most.
-type pace struct{ seconds, work, leases float64 }
+type pace struct {
+	seconds, work, leases float64
+	last                  time.Time
+}
 
 func demandLevel(references int) int { return min(bits.Len(uint(references)), demandLevels) - 1 }
 
-// add takes what a worker did in one go, while so many references waited.
-func (s *speed) add(references int, work float64, took time.Duration) {
-	seconds := max(0, took.Seconds())
+// add takes what a worker did from begun to now, while so many references
+// waited.
+func (s *speed) add(references int, work float64, begun, now time.Time) {
+	seconds := max(0, now.Sub(begun).Seconds())
 	p := &s.paces[demandLevel(references)]
+	if p.seconds >= paceFirst {
+		seconds = min(seconds, paceOutlier*work*p.seconds/p.work)
+	}
 	keep := 1 - min(1, seconds/paceWindow)
-	p.seconds, p.work, p.leases = p.seconds*keep+seconds, p.work*keep+work, p.leases*keep+1
+	p.seconds, p.work, p.leases, p.last = p.seconds*keep+seconds, p.work*keep+work, p.leases*keep+1, now
+}
+
+// forget drops what was measured long ago.
+func (s *speed) forget(now time.Time) {
+	for i := range s.paces {
+		if now.Sub(s.paces[i].last) > paceAge {
+			s.paces[i] = pace{}
+		}
+	}
 }
 
 // seconds returns how long a worker needs for work while so many references
@@ -103,8 +125,9 @@ func (s *scheduler) speed(v *matcher.Version) *speed {
 // Of the others, those with as little left go before it, and those with more
 // have the turns of the oldest. What comes later is not known, and what was
 // never measured takes no time.
-func (s *scheduler) wait(j *job) time.Duration {
+func (s *scheduler) wait(j *job, now time.Time) time.Duration {
 	for _, v := range s.speeds {
+		v.forget(now)
 		v.before, v.beside, v.demand = 0, 0, 0
 	}
 	own, along, most := s.speed(j.version), 0.0, 0.0
@@ -161,8 +184,8 @@ func (s *scheduler) pass(j *job) time.Duration {
 // inTime refuses j, which is new, when it would be done long after its
 // deadline.
 func (s *scheduler) inTime(j *job) error {
-	left := j.deadline.Sub(s.now())
-	wait := s.wait(j)
+	now := s.now()
+	left, wait := j.deadline.Sub(now), s.wait(j, now)
 	if left <= 0 || float64(wait) <= patience*float64(left) { // that it is over, its context says
 		return nil
 	}

@@ -181,6 +181,9 @@ func TestInTime(t *testing.T) {
 // kinds: a job that would be in time is not refused, and when a job comes much
 // too late that is known.
 func TestEstimate(t *testing.T) {
+	if underRace {
+		t.Skip("it is about figures, and takes long")
+	}
 	rng := rand.New(rand.NewPCG(3, 3))
 	costs := map[string]func(*lease) time.Duration{
 		"shared":  shared,
@@ -193,7 +196,7 @@ func TestEstimate(t *testing.T) {
 		for _, workers := range []int{1, 3} {
 			s := simulate(t, workers, cost)
 			high, low := 0, 0
-			const jobs = 300
+			const jobs = 150
 			for range jobs {
 				references := []int{1, 1, 1, 5, 66}[rng.IntN(5)]
 				rows := []int{0, 0, 100_000, 16_384, 200}[rng.IntN(5)]
@@ -207,7 +210,7 @@ func TestEstimate(t *testing.T) {
 				}
 				j := s.job(t, []int{0, 100_000, 16_384, 200}[rng.IntN(4)], []int{1, 7, 66}[rng.IntN(3)])
 				j.weigh(s.listShare)
-				wait := s.wait(j)
+				wait := s.wait(j, s.clock)
 				if err := s.scheduler.enter(t.Context(), j); err != nil {
 					t.Fatal(err)
 				}
@@ -227,6 +230,43 @@ func TestEstimate(t *testing.T) {
 				t.Errorf("%s, %d workers: of %d estimates %d are too high and %d much too low", name, workers, jobs, high, low)
 			}
 		}
+	}
+}
+
+// TestPaceHeals: what was measured in a bad moment refuses nobody for long, and
+// a pause of the machine hardly counts.
+func TestPaceHeals(t *testing.T) {
+	const strip = 10 * time.Millisecond
+	cost := strip
+	s := simulate(t, 1, func(*lease) time.Duration { return cost })
+	run := func() {
+		t.Helper()
+		j := s.job(t, 0, 1)
+		if err := s.enter(j, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.until(t, j)
+	}
+	run()
+	paused := s.job(t, 0, 1)
+	if err := s.enter(paused, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	cost = time.Minute
+	s.step()
+	cost = strip
+	s.until(t, paused)
+	if err := s.inTime(&job{version: paused.version, probes: paused.probes, strips: paused.strips, work: paused.work, left: 19, deadline: s.clock.Add(30 * strip)}); err != nil {
+		t.Errorf("after a pause: %v", err)
+	}
+	cost = 20 * strip
+	run()
+	if err := s.enter(s.job(t, 0, 1), 19*strip); err == nil {
+		t.Fatal("not refused, though all is slow")
+	}
+	s.clock = s.clock.Add(paceAge + 1)
+	if err := s.enter(s.job(t, 0, 1), 19*strip); err != nil {
+		t.Errorf("after a while: %v", err)
 	}
 }
 

@@ -29,7 +29,7 @@ const (
 // is alone waits for nobody, and who comes later joins where others are.
 //
 // A job that cannot be done before its deadline, by what is measured, is
-// refused when it comes: estimate.go.
+// refused: estimate.go.
 type scheduler struct {
 	pool      *ants.Pool
 	scratch   sync.Pool // of *scanner
@@ -181,7 +181,7 @@ func (s *scheduler) next(l *lease) bool {
 	s.settle(l, now)
 	for len(s.jobs) > 0 {
 		lead := s.lead()
-		s.count(l, lead.version)
+		s.count(l, lead.version, now)
 		if !s.late(lead, now) {
 			s.take(l, lead, now)
 		}
@@ -195,20 +195,22 @@ func (s *scheduler) next(l *lease) bool {
 }
 
 // count sets how many references wait for strips of v.
-func (s *scheduler) count(l *lease, v *matcher.Version) {
+func (s *scheduler) count(l *lease, v *matcher.Version, now time.Time) {
 	l.demand = 0
 	for _, j := range s.jobs {
 		if j.version == v {
 			l.demand += len(j.probes)
 		}
 	}
-	s.speed(v).demand = l.demand
+	own := s.speed(v)
+	own.demand = l.demand
+	own.forget(now)
 }
 
 // settle gives a lease back that was done until now, and makes it empty.
 func (s *scheduler) settle(l *lease, now time.Time) {
 	if l.work > 0 {
-		s.speed(l.parts[0].job.version).add(l.demand, l.work, now.Sub(l.begun))
+		s.speed(l.parts[0].job.version).add(l.demand, l.work, l.begun, now)
 	}
 	for _, p := range l.parts {
 		j := p.job
