@@ -162,6 +162,9 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		once.Do(func() {
 			err = srv.Shutdown(ctx)
 			check(t, <-served)
+			if srv.HoldBodies() == nil || srv.HoldAnswers() == nil {
+				t.Error("no request is left, and room for bodies or answers was not given back")
+			}
 		})
 		return err
 	}
