@@ -17,7 +17,7 @@ func TestOwnersOf(t *testing.T) {
 	all.Origins[matcher.Faces] = []string{"o"}
 
 	// The lists are numbers; the first is list_id, 0: none.
-	check := func(o *matcher.Owners, origin matcher.Origin, lists string, want string) {
+	check := func(o *matcher.Owners, origin matcher.Origin, lists, want string) {
 		t.Helper()
 		f := &matcher.Filter{}
 		for i, n := range []byte(lists) {
@@ -82,8 +82,12 @@ func TestOwnersHave(t *testing.T) {
 		origin matcher.Origin
 		has    bool
 	}{
-		{"a", matcher.Faces, true}, {"b", matcher.Faces, true}, {"a", matcher.Events, false}, {"e", matcher.Events, true},
-		{"e", matcher.Faces, false}, {"z", matcher.Faces, false},
+		{"a", matcher.Faces, true},
+		{"b", matcher.Faces, true},
+		{"a", matcher.Events, false},
+		{"e", matcher.Events, true},
+		{"e", matcher.Faces, false},
+		{"z", matcher.Faces, false},
 	} {
 		if o.Has(x.name, x.origin) != x.has {
 			t.Errorf("%s, %s: %v", x.name, x.origin, !x.has)
