@@ -178,7 +178,9 @@ func TestInflight(t *testing.T) {
 		if _, reason, ok := b.Cost(ctx, &matcher.SubRequest{}); ok || reason != "has all the calls that it may have at once" {
 			t.Errorf("%q", reason)
 		}
-		wantUnavailable(t, b.one(ctx), "32 calls wait for it already")
+		long, end := context.WithTimeout(ctx, time.Hour)
+		wantUnavailable(t, b.one(long), "32 calls wait for it already")
+		end()
 		goOn <- struct{}{}
 		if err := <-done; err != nil {
 			t.Error(err)

@@ -26,12 +26,16 @@ func TestConfigure(t *testing.T) {
 	in(t, base(), func(t *testing.T, b *bench) {
 		east, west := base(), base()
 		west.Name, west.Lists, west.Origins = "west", []matcher.ID{face(1), face(2)}, []matcher.Origin{matcher.Events}
+		all := map[matcher.Remote]bool{}
 		configure := func(configs ...Config) []matcher.Remote {
 			t.Helper()
 			if err := b.group.Configure(configs); err != nil {
 				t.Fatal(err)
 			}
 			now, _ := b.group.Now()
+			for _, m := range now {
+				all[m] = true
+			}
 			return now
 		}
 		now := configure(west, east)
@@ -61,7 +65,14 @@ func TestConfigure(t *testing.T) {
 			now[1] = configure(east)[0]
 		}
 		configure()
-		<-now[1].(*Remote).stopped
+		for m := range all {
+			select {
+			case <-m.(*Remote).stopped:
+			default:
+				t.Error("one that was removed checks its health")
+				m.(*Remote).close()
+			}
+		}
 		if now, owners := b.group.Now(); len(now) != 0 || owners != nil {
 			t.Errorf("%v, %+v", now, owners)
 		}
