@@ -20,8 +20,11 @@ func (r *Remote) Cross(ctx context.Context, m *matcher.CrossMatch) (refs []match
 			}
 			refs, results = make([]matcher.Reference, len(answer)), make([]matcher.Result, len(answer))
 			for i, item := range answer {
-				if len(item.Matches) != 1 || i > 0 && refs[i-1].ID >= item.Reference.ID {
-					return errors.New("its references are not in order, or without their matches")
+				if _, err := matcher.ParseID(item.Reference.ID); err != nil || i > 0 && refs[i-1].ID >= item.Reference.ID {
+					return errors.New("its references are no objects in the order of IDs")
+				}
+				if len(item.Matches) != 1 {
+					return errors.New("a reference has not the matches of one candidate set")
 				}
 				refs[i] = item.Reference
 				if results[i], err = result(m.Candidates, &item.Matches[0]); err != nil {

@@ -52,7 +52,7 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 			return err
 		}
 		switch err := r.do(ctx, c); {
-		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound && err != nil:
+		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound:
 			continue
 		case err != nil:
 			return nil, err

@@ -15,6 +15,7 @@ import (
 // Bounds of one call and of one request.
 const (
 	referencesPerCall = 250     // the least limit of references that is usual is 1000
+	setsPerCall       = 100     // and the usual limit of candidate sets
 	rowsPerCall       = 100_000 // of an answer, were every limit used up
 	callsPerRequest   = 8       // at once
 )
@@ -73,7 +74,8 @@ func batches(subs []matcher.SubRequest) []batch {
 		var same, others []*column
 		rows := 0
 		for _, c := range columns {
-			if slices.Equal(c.references, first.references) && (c == first || rows+c.set.Limit <= rowsPerCall) {
+			fits := c == first || rows+c.set.Limit <= rowsPerCall && len(same) < setsPerCall
+			if fits && slices.Equal(c.references, first.references) {
 				same = append(same, c)
 				rows += c.set.Limit
 			} else {
@@ -161,14 +163,18 @@ func result(set *matcher.Candidates, answer *wire.AnswerSet) (matcher.Result, er
 		return none, errors.New("it has more rows than the limit")
 	}
 	rows := make([]matcher.Match, len(answer.Rows))
+	seen := make(map[matcher.ID]bool, len(rows))
 	for i := range answer.Rows {
 		row := &answer.Rows[i]
 		switch {
 		case row.Object.Origin != set.Origin || row.Object.ID.IsZero():
 			return none, errors.New("a row is without its object")
+		case seen[row.Object.ID]: // and another one is missing
+			return none, errors.New("an object is there twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:
 			return none, errors.New("a row is without its distance, or below the threshold")
 		}
+		seen[row.Object.ID] = true
 		rows[i] = matcher.Match{
 			ID: row.Object.ID, CreateTime: row.Object.CreateTime, Distance: row.Distance, Similarity: row.Similarity, Object: &row.Object,
 		}
