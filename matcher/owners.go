@@ -53,7 +53,7 @@ func (o *Owners) Of(origin Origin, f *Filter) ([]string, error) {
 	common := o.OfList(named[0])
 	for _, id := range named[1:] {
 		owners := o.OfList(id)
-		if len(owners) == 0 && len(common) == 0 {
+		if slices.Equal(owners, common) {
 			continue
 		}
 		both := slices.DeleteFunc(slices.Clone(common), func(name string) bool { return !slices.Contains(owners, name) })
