@@ -161,14 +161,18 @@ func result(set *matcher.Candidates, answer *wire.AnswerSet) (matcher.Result, er
 		return none, errors.New("it has more rows than the limit")
 	}
 	rows := make([]matcher.Match, len(answer.Rows))
+	seen := make(map[matcher.ID]bool, len(rows))
 	for i := range answer.Rows {
 		row := &answer.Rows[i]
 		switch {
 		case row.Object.Origin != set.Origin || row.Object.ID.IsZero():
 			return none, errors.New("a row is without its object")
+		case seen[row.Object.ID]: // and another one is missing
+			return none, errors.New("an object is there twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:
 			return none, errors.New("a row is without its distance, or below the threshold")
 		}
+		seen[row.Object.ID] = true
 		rows[i] = matcher.Match{
 			ID: row.Object.ID, CreateTime: row.Object.CreateTime, Distance: row.Distance, Similarity: row.Similarity, Object: &row.Object,
 		}
