@@ -180,7 +180,11 @@ func TestRemoteImpostors(t *testing.T) {
 			server.CloseClientConnections()
 			server.Close()
 		})
-		remote := fmt.Sprintf(`    - {name: "%s", url: "%s", timeout: 1s, cost: %d`, f.name, server.URL, i)
+		timeout := "10s"
+		if f.detail == "did not answer within" {
+			timeout = "1s"
+		}
+		remote := fmt.Sprintf(`    - {name: "%s", url: "%s", timeout: %s, cost: %d`, f.name, server.URL, timeout, i)
 		owning += remote + fmt.Sprintf(", lists: [\"%s\"]}\n", id(16, i))
 		if f.want == 12050 && f.name != "another account" {
 			copying += remote + "}\n"

@@ -17,7 +17,7 @@ import (
 // remotesConfig is serveConfig with version 1002 for bodies, and short
 // deadlines.
 const remotesConfig = serveConfig + `    - {number: 1002, type: body, encoding: uint8, length: 16, scale: 1, similarity: {midpoint: 1000, steepness: 0.01}}
-limits: {request_timeout: 5s}
+limits: {request_timeout: 10s}
 `
 
 // Lists of the tests: of the server that is asked, of east, of both remotes,
