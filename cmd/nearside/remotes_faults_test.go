@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -30,9 +31,7 @@ func impostorRow(changes string) string {
 	if err := json.Unmarshal([]byte("{"+changes+"}"), &other); err != nil {
 		panic(err)
 	}
-	for key, value := range other {
-		row[key] = value
-	}
+	maps.Copy(row, other)
 	text, err := json.Marshal(row)
 	if err != nil {
 		panic(err)
@@ -57,7 +56,7 @@ func says(status int, body string) http.HandlerFunc {
 func streams(contentType, part string, pause time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
-		w.WriteHeader(201)
+		w.WriteHeader(http.StatusCreated)
 		for {
 			if _, err := w.Write([]byte(part)); err != nil {
 				return
@@ -173,7 +172,9 @@ func (f *impostor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestRemoteImpostors(t *testing.T) {
 	t.Parallel()
 	all := impostors()
-	owning, copying := "matchers:\n  remote:\n", "matchers:\n  memory: {cost: 1000}\n  remote:\n"
+	var owning, copying strings.Builder
+	owning.WriteString("matchers:\n  remote:\n")
+	copying.WriteString("matchers:\n  memory: {cost: 1000}\n  remote:\n")
 	for i, f := range all {
 		server := httptest.NewServer(f)
 		t.Cleanup(func() {
@@ -185,12 +186,12 @@ func TestRemoteImpostors(t *testing.T) {
 			timeout = "1s"
 		}
 		remote := fmt.Sprintf(`    - {name: "%s", url: "%s", timeout: %s, cost: %d`, f.name, server.URL, timeout, i)
-		owning += remote + fmt.Sprintf(", lists: [\"%s\"]}\n", id(16, i))
+		fmt.Fprintf(&owning, "%s, lists: [\"%s\"]}\n", remote, id(16, i))
 		if f.want == 12050 && f.name != "another account" {
-			copying += remote + "}\n"
+			fmt.Fprintf(&copying, "%s}\n", remote)
 		}
 	}
-	p := serve(t, writeConfig(t, remotesConfig+owning), t.TempDir())
+	p := serve(t, writeConfig(t, remotesConfig+owning.String()), t.TempDir())
 	p.client.Timeout = 30 * time.Second // far above request_timeout: for requests that hang
 	before := p.resources(t)
 	for i, f := range all {
@@ -210,7 +211,7 @@ func TestRemoteImpostors(t *testing.T) {
 		f.well.Store(false)
 	}
 	w := newWorld(1)
-	p = serve(t, writeConfig(t, remotesConfig+copying), t.TempDir())
+	p = serve(t, writeConfig(t, remotesConfig+copying.String()), t.TempDir())
 	w.load(t, p, "here")
 	answer, _, err := w.match(p, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{faces(), faceList(listHere)}})
 	if err != nil {
@@ -239,8 +240,11 @@ func (f *impostor) check(p *process, list string, want int) error {
 		return err
 	}
 	code, err := answer.code()
-	if err != nil || code != want {
-		return fmt.Errorf("code %d, want %d: %s %w", code, want, answer.body, err)
+	if err != nil {
+		return err
+	}
+	if code != want {
+		return fmt.Errorf("code %d, want %d: %s", code, want, answer.body)
 	}
 	if text := string(answer.body); code != 0 && (!strings.Contains(text, "remote "+f.name+":") && f.detail != "another account" || !strings.Contains(text, f.detail)) {
 		return fmt.Errorf("%q is not in %s", f.detail, answer.body)
