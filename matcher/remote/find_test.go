@@ -38,7 +38,9 @@ func pages(t *testing.T, o matcher.Origin, below int) http.HandlerFunc {
 		var page []*matcher.Object
 		for n := range below {
 			if slices.Contains(want, face(n).String()) {
-				page = append(page, stored(o, n))
+				obj := stored(o, n)
+				obj.Account = accountOf(r)
+				page = append(page, obj)
 			}
 		}
 		answer(w, http.StatusOK, wire.MessagePack, wire.AppendObjects(nil, wire.MessagePack, o, page, nil, true, len(page)))

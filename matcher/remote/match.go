@@ -114,7 +114,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	}
 	return r.do(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID, objects: rows * len(references),
-		body: wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets),
+		body: wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets, checked(first.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
 			if err != nil {
@@ -128,7 +128,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 					return errors.New("it has another number of candidate sets than the request")
 				}
 				for j, set := range b.sets {
-					if results[b.subs[i*len(b.sets)+j]], err = result(set, &item.Matches[j]); err != nil {
+					if results[b.subs[i*len(b.sets)+j]], err = result(set, first.Account, &item.Matches[j]); err != nil {
 						return err
 					}
 				}
@@ -156,8 +156,16 @@ func query(account *matcher.ID, explain bool) url.Values {
 	return q
 }
 
+// checked are the targets that rows are checked by, whatever the client wants.
+func checked(account *matcher.ID) []string {
+	if account == nil {
+		return nil
+	}
+	return []string{"account_id"}
+}
+
 // result checks what a set gave.
-func result(set *matcher.Candidates, answer *wire.AnswerSet) (matcher.Result, error) {
+func result(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet) (matcher.Result, error) {
 	var none matcher.Result
 	if len(answer.Rows) > set.Limit {
 		return none, errors.New("it has more rows than the limit")
@@ -169,6 +177,8 @@ func result(set *matcher.Candidates, answer *wire.AnswerSet) (matcher.Result, er
 		switch {
 		case row.Object.Origin != set.Origin || row.Object.ID.IsZero():
 			return none, errors.New("a row is without its object")
+		case account != nil && row.Object.Account != *account:
+			return none, errors.New("a row is of another account")
 		case seen[row.Object.ID]: // and another one is missing
 			return none, errors.New("an object is there twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:

@@ -61,12 +61,35 @@ func matches(t *testing.T, f wire.Format) http.HandlerFunc {
 			for _, set := range req.Candidates {
 				id := set.Filter.FaceIDs[0]
 				results[i] = append(results[i], matcher.Result{Matches: []matcher.Match{{
-					ID: id, Similarity: 0.5, Distance: float64(numberOf(&req.References[i])), Object: &matcher.Object{ID: id, UserData: "x", CreateTime: 5},
+					ID: id, Similarity: 0.5, Distance: float64(numberOf(&req.References[i])), Object: &matcher.Object{ID: id, Account: accountOf(r), UserData: "x", CreateTime: 5},
 				}}})
 			}
 		}
 		answer(w, http.StatusCreated, f, wire.AppendMatches(nil, f, req, req.References, results, nil))
 	}
+}
+
+// accountOf returns the account that a call is for, zero for none.
+func accountOf(r *http.Request) matcher.ID {
+	if text := r.URL.Query().Get("account_id"); text != "" {
+		return matcher.MustID(text)
+	}
+	return matcher.ID{}
+}
+
+// TestAccountOfRows: a remote that does not know accounts shows nothing of
+// others, whatever the targets.
+func TestAccountOfRows(t *testing.T) {
+	in(t, base(), func(t *testing.T, b *bench) {
+		b.answers(func(w http.ResponseWriter, r *http.Request) {
+			r.URL.RawQuery = ""
+			matches(t, wire.MessagePack)(w, r)
+		})
+		subs := pairs(some(1), setsOf(1, 5))
+		account := face(99)
+		subs[0].Account, subs[0].Candidates.Targets = &account, []string{"similarity"}
+		wantUnavailable(t, b.Match(t.Context(), subs)[0].Err, "a row is of another account")
+	})
 }
 
 // asked decodes the match that a call asks for, as a service does.
@@ -167,7 +190,7 @@ func TestWhatIsAsked(t *testing.T) {
 		}
 		got := req.Candidates[0]
 		if got.Limit != 3 || got.Threshold != 0.25 || got.Order != matcher.ByTimeDesc || *got.Filter.UserData != "u" || got.Origin != matcher.Faces ||
-			!slices.Equal(got.Targets, []string{"user_data", "similarity", "distance", "create_time"}) {
+			!slices.Equal(got.Targets, []string{"user_data", "similarity", "distance", "account_id", "create_time"}) {
 			t.Errorf("%+v", got)
 		}
 

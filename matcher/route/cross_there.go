@@ -1,7 +1,6 @@
 package route
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -66,7 +65,7 @@ func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossReques
 	refs, results, err := m.Cross(ctx, &req.CrossMatch)
 	a := &Answer{References: refs, Results: make([][]matcher.Result, len(results))}
 	for i := range results {
-		err = cmp.Or(err, r.complete(&results[i], req.Candidates, req.Account))
+		r.complete(&results[i], req.Candidates, req.Account)
 		a.Results[i] = results[i : i+1]
 		point.Matches += len(results[i].Matches)
 	}

@@ -98,7 +98,7 @@ func (w *work) ask(ctx context.Context, m int, mine []int) {
 	defer w.busy.add(point.Matcher, -1)
 	for i, result := range answers(ctx, w.matchers[m], batch) {
 		if m > 0 && result.Err == nil {
-			result.Err = w.complete(&result, batch[i].Candidates, batch[i].Account)
+			w.complete(&result, batch[i].Candidates, batch[i].Account)
 		}
 		w.results[mine[i]] = result
 		point.Rows += result.Scan.RowsScanned
@@ -135,8 +135,8 @@ func answers(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequest)
 
 // complete makes whole rows of those that a plugin or a remote gave: it fills
 // in objects, drops rows of objects that are gone, restores the order and the
-// limit. An answer with objects of another account is none (CodeUnavailable).
-func (r *Router) complete(result *matcher.Result, c *matcher.Candidates, account *matcher.ID) error {
+// limit.
+func (r *Router) complete(result *matcher.Result, c *matcher.Candidates, account *matcher.ID) {
 	rows := result.Matches[:0:0]
 	for _, row := range result.Matches {
 		if row.Object == nil {
@@ -146,13 +146,8 @@ func (r *Router) complete(result *matcher.Result, c *matcher.Candidates, account
 			}
 			row.Object, row.CreateTime = &obj, obj.CreateTime
 		}
-		if of := row.Object.Account; account != nil && !of.IsZero() && of != *account {
-			result.Matches = nil
-			return matcher.Errorf(matcher.CodeUnavailable, "the answer has objects of another account")
-		}
 		rows = append(rows, row)
 	}
 	slices.SortFunc(rows, func(a, b matcher.Match) int { return c.Order.Compare(&a, &b) })
 	result.Matches = rows[:min(len(rows), c.Limit)]
-	return nil
 }
