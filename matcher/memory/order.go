@@ -10,10 +10,13 @@ import (
 
 // A full chunk is put in order when neighbours of different lists are more
 // than one in mixedRows of its rows, and more than mixedLists for each list:
-// once ordered there is one for each.
+// once ordered there is one for each. A chunk of one list, or of none, is when
+// what its parts of 64 rows span of time adds up to more than mixedTimes of
+// what it spans itself: once ordered that is no more than one.
 const (
 	mixedRows  = 64
 	mixedLists = 4
+	mixedTimes = 8
 )
 
 // full is a chunk that took its last row.
@@ -23,7 +26,7 @@ type full struct {
 	*chunk
 }
 
-// order rewrites the chunks that became full and mix lists, each as a chunk of
+// order rewrites the chunks that became full and mix lists or times, each as a chunk of
 // its own, so that filters by list, and by time within one, select rows that
 // are side by side. Only the writer calls it.
 func (m *Memory) order() {
@@ -58,7 +61,8 @@ func (v *view) home(i int) uint32 {
 	return home
 }
 
-// mixed reports whether ordering would bring rows of one list together.
+// mixed reports whether ordering would bring rows of one list, or of one time,
+// together.
 func (v *view) mixed() bool {
 	changes, last, lists := 0, uint32(noList), map[uint32]struct{}{}
 	for i := range v.n {
@@ -69,7 +73,24 @@ func (v *view) mixed() bool {
 		}
 		last = home
 	}
+	if len(lists) == 1 {
+		return v.shuffled()
+	}
 	return changes*mixedRows > v.n && changes > mixedLists*len(lists)
+}
+
+// shuffled reports whether rows that are side by side are of all times. Rows
+// that come a little late are not.
+func (v *view) shuffled() bool {
+	times := v.times[:v.n]
+	if len(times) == 0 {
+		return false
+	}
+	sum := 0.0
+	for part := range slices.Chunk(times, 64) {
+		sum += float64(slices.Max(part) - slices.Min(part))
+	}
+	return sum > mixedTimes*float64(slices.Max(times)-slices.Min(times))
 }
 
 // order returns the live rows of v by list, then time, then ID.

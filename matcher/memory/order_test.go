@@ -115,3 +115,45 @@ func TestCompactionOrders(t *testing.T) {
 	}
 	p.check(t, p.listSub(lists[1]), p.expect(p.listSub(lists[1])))
 }
+
+// TestShuffledTimesAreOrdered: events that come in any order lie by time once
+// their chunk is full, and those that come a little late stay where they are.
+func TestShuffledTimesAreOrdered(t *testing.T) {
+	const n = 5000
+	for name, late := range map[string]int64{"shuffled": n, "late": 64} {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(3, 4))
+			p := newPair(t, Options{chunkRows: 1024}, bytes3())
+			changes := rows3(0, n)
+			for i := range changes {
+				o := changes[i].Object
+				o.Origin, o.CreateTime = matcher.Events, matcher.Time(int64(i)+rng.Int64N(late))
+			}
+			p.commit(t, changes...)
+			invariants(t, p.Memory)
+			table, wrong := p.snap.tables[matcher.Events], 0
+			for at := range table {
+				v := &table[at]
+				if v.chunk == nil {
+					continue
+				}
+				if open, ok := p.open[kind{matcher.Events, v.versions}]; ok && uint32(at) == open {
+					continue
+				}
+				for i := 1; i < v.n; i++ {
+					if v.times[i-1] > v.times[i] {
+						wrong++
+					}
+				}
+			}
+			if ordered := wrong == 0; ordered != (name == "shuffled") {
+				t.Errorf("%d neighbours out of order", wrong)
+			}
+			set := &matcher.Candidates{Origin: matcher.Events, Limit: 9, Filter: matcher.Filter{
+				CreateTime: matcher.Range[matcher.Time]{GTE: new(matcher.Time(1000)), LT: new(matcher.Time(1500))},
+			}}
+			subs := []matcher.SubRequest{reference(p.options.Registry.Version(changes[0].Object.Descriptors[matcher.FaceDescriptor].Version), changes[7].Object.Descriptors[matcher.FaceDescriptor].Data, set)}
+			p.check(t, subs, p.expect(subs))
+		})
+	}
+}
