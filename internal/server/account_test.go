@@ -86,6 +86,12 @@ func TestAccounts(t *testing.T) {
 	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("PATCH", "/1/faces/"+id(1), `{"lists":["`+id(2)+`"]}`, a).fault(22002, "lists[0]", id(2))
 
+	// Faces of no account can be in a list of any: they do not count for it.
+	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(1)+`","face_ids":["`+id(3)+`"]}`).status(204)
+	x.call("GET", "/1/lists/"+id(1), "").status(200).part("face_count", "2")
+	as("GET", "/1/lists/"+id(1), "", a).status(200).part("face_count", "1")
+	as("GET", "/1/lists", "", a).status(200).part("lists.0.face_count", "1")
+
 	// Importing: a line of another account is rejected, the others are kept.
 	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).
 		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")

@@ -144,7 +144,7 @@ func (m *Memory) Each(ctx context.Context, o matcher.Origin, filter *matcher.Fil
 	return nil
 }
 
-// List returns a list and how many faces it has.
+// List returns a list and how many visible faces it has.
 func (m *Memory) List(ctx context.Context, id matcher.ID, account *matcher.ID) (info matcher.List, faces int, ok bool) {
 	m.mu.RLock()
 	if l := m.lists[id]; l != nil {
@@ -154,7 +154,7 @@ func (m *Memory) List(ctx context.Context, id matcher.ID, account *matcher.ID) (
 	if !ok || !visible(account, info.Account) {
 		return matcher.List{}, 0, false
 	}
-	s, err := m.selection(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, nil)
+	s, err := m.selection(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, account)
 	if err != nil {
 		return matcher.List{}, 0, false
 	}
