@@ -76,6 +76,8 @@ type settings struct {
 	cross      int                                   // objects of a cross match
 	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
 	plugins    map[string]string                     // sources by name; all are active
+	versions   []matcher.Version
+	now        func() time.Time // of filters
 }
 
 // service is a running server and a client of it.
@@ -103,11 +105,14 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		timeout: time.Minute,
 		cross:   1000,
 		matcher: func(m matcher.Matcher) matcher.Matcher { return m },
+
+		versions: versions,
+		now:      time.Now,
 	}
 	for _, c := range change {
 		c(&set)
 	}
-	registry := must(matcher.NewRegistry(versions))
+	registry := must(matcher.NewRegistry(set.versions))
 	mem := must(memory.New(memory.Options{Registry: registry, Kernel: must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory, MetaFields: metaFields}))
 	t.Cleanup(mem.Close)
 	points := telemetry.New("0.0.0", telemetry.Gauges{})
@@ -129,7 +134,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	t.Cleanup(func() { check(t, host.Close(context.Background())) })
 	limits := func() server.Limits {
 		return server.Limits{
-			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits, MetaFields: metaFields},
+			Decoder:   &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
