@@ -209,7 +209,7 @@ func (w *world) sharpThreshold(set map[string]any, isBody bool, account string, 
 	_, all := w.selected(set["filters"], account)
 	all = slices.DeleteFunc(all, func(t *thing) bool { return !t.has(found[0].vector.model) })
 	if len(all) > 0 {
-		at := w.near(found[0].vector.similarity(found[0].vector.distance(pick(w, all).vectors[which(isBody)])))
+		at := w.near(found[0].vector.similarity(found[0].vector.distance(pick(w, all).vectors[which(found[0].vector.body)])))
 		set["threshold"] = math.Min(1, math.Max(0, at))
 	}
 }
