@@ -63,6 +63,7 @@ var owners = map[string]string{
 	"github.com/redis/go-redis/v9":             "lua",
 	"github.com/santhosh-tekuri/jsonschema/v6": "lua",
 	"github.com/schollz/progressbar/v3":        "cmd/nearside",
+	"github.com/sony/gobreaker/v2":             "matcher/remote",
 	"github.com/tinylib/msgp":                  "matcher/wire",
 	"github.com/viterin/vek":                   "simd",
 	"github.com/yuin/gopher-lua":               "lua/vm",

@@ -9,6 +9,7 @@ import (
 
 	"nearside/lua/vm"
 	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
 // request is req of PLUGINS.md 4: what a plugin is told about a set and what
@@ -32,7 +33,7 @@ var requestClass = &vm.Class{
 	Name: "Request", Doc: "What a matching plugin is told about a candidate set.",
 	Fields: []vm.Value{
 		requestField("origin", "string", "faces, events or attributes.", func(r *request) any { return r.sub.Candidates.Origin.String() }),
-		requestField("filters", "table", "The filters of the set, by their names in requests.", func(r *request) any { return filterTable(&r.sub.Candidates.Filter) }),
+		requestField("filters", "table", "The filters of the set, by their names in requests.", func(r *request) any { return wire.FilterValues(&r.sub.Candidates.Filter) }),
 		requestField("limit", "integer", "The most rows that are wanted.", func(r *request) any { return r.sub.Candidates.Limit }),
 		requestField("threshold", "number", "The least similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
 		requestField("order", "string", "similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),

@@ -49,6 +49,17 @@ type SubRequest struct {
 	Account    *ID       // only objects of this account are visible; nil: all
 	Selection  Selection // what prefilters left of the set; nil: they took nothing
 	RequestID  string
+	Explain    bool // whether Scan is shown: who has to ask for it does so only then
+}
+
+// CrossMatch is every object of one set against all objects of another.
+type CrossMatch struct {
+	References *Candidates // of which Origin and Filter count
+	Candidates *Candidates
+	Type       DescriptorType // of the descriptors that are compared
+	Account    *ID            // only its objects are visible; nil: all
+	RequestID  string
+	Explain    bool
 }
 
 // Match is one row of an answer.
@@ -92,6 +103,24 @@ type Matcher interface {
 	// Internal errors, CodeUnavailable, CodeDeadline and ErrDeclined let the
 	// next cheapest matcher answer; all others are the client's.
 	Match(ctx context.Context, subs []SubRequest) []Result
+}
+
+// Remote is a matcher that is another service, with objects of its own. What
+// its methods return is CodeUnavailable when it does not answer, or not what
+// the contract says.
+type Remote interface {
+	Matcher
+	// Replica reports whether it has the same objects as the local store; one
+	// that owns data (see [Owners]) is none.
+	Replica() bool
+	// Find returns the visible objects of ids that it has, with descriptors.
+	Find(ctx context.Context, o Origin, ids []ID, account *ID, requestID string) ([]Object, error)
+	// Keys returns the IDs of the objects with a descriptor of type t that keys
+	// (each once) stand for, by key.
+	Keys(ctx context.Context, keys []Reference, t DescriptorType, account *ID, requestID string) ([][]ID, error)
+	// Cross answers a cross match of its own objects, by the IDs of the
+	// references.
+	Cross(ctx context.Context, m *CrossMatch) ([]Reference, []Result, error)
 }
 
 // Selection is an immutable set of rows of one origin, as of one moment.

@@ -126,7 +126,7 @@ func (f *fakeServer) export(w http.ResponseWriter, r *http.Request) {
 }
 
 // match finds for each reference a face with two matches, except for one
-// without any: reference "0".
+// without any: reference "0". Asked to explain, it does.
 func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		References []struct {
@@ -151,8 +151,26 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 		if ref.ID == "0" {
 			rows = ""
 		}
-		items = append(items, fmt.Sprintf(`{"reference": {"type": %q, "id": %q}, "matches": [{"filters": {"origin": "faces"}, "result": [%s]}]}`, ref.Type, ref.ID, rows))
+		plan := ""
+		if r.URL.Query().Get("explain") == "1" {
+			plan = fakePlan(ref.ID)
+		}
+		items = append(items, fmt.Sprintf(`{"reference": {"type": %q, "id": %q}, "matches": [{"filters": {"origin": "faces"}, "result": [%s]%s}]}`, ref.Type, ref.ID, rows, plan))
 	}
 	w.WriteHeader(http.StatusCreated)
 	fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
+}
+
+// fakePlan explains reference "0" by little, "2" not at all, and others well.
+func fakePlan(reference string) string {
+	switch reference {
+	case "0":
+		return `, "plan": {"matchers": [], "prefilters": [], "rows_selected": 0, "rows_other_version": 0, "rows_scanned": 0, "kernel": "", "shared_with": 0, "ms": 0}`
+	case "2":
+		return ""
+	}
+	return `, "plan": {"matchers": [{"name": "memory", "cost": 100, "chosen": true, "reason": "lowest cost"}, {"name": "thin_list", "cost": 12.5, "chosen": false, "reason": "failed: no\nanswer"},
+		{"name": "far", "cost": 0, "chosen": false, "reason": "cannot"}],
+		"prefilters": [{"plugin": "adults_only", "before": 1000000, "after": 412034, "ms": 12.34}, {"plugin": "é", "before": 412034, "after": 7, "ms": 0.0314}],
+		"rows_selected": 1000000, "rows_other_version": 0, "rows_scanned": 999, "kernel": "avx512-vnni", "shared_with": 3, "ms": 1234.56}`
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -18,6 +19,7 @@ type matchCmd struct {
 	List    string `help:"Only the faces of this list." placeholder:"ID"`
 	Version uint32 `help:"Descriptor version of a vector file, or which one of a face has to be." placeholder:"N"`
 	Limit   int    `help:"Most matches per reference." default:"5" placeholder:"K"`
+	Explain bool   `help:"Show how each answer came about: which matcher was chosen, what prefilters took, rows, scan and time; with --json, the answers have their plans."`
 	JSON    bool   `help:"Show the server's answers as one JSON array."`
 }
 
@@ -27,8 +29,9 @@ func (*matchCmd) Help() string {
 
     nearside match 5dc73618-3df8-563e-bc95-4cff773c93ec --limit 3
     nearside match queries.bvecs --version 1128 --list 0b8ee4e5-31fd-46ba-9df0-2b1a5a4b9f3e
+    nearside match queries.bvecs --version 1128 --explain
 
-Every row of a file is a reference of its own.`
+Every row of a file is a reference of its own. --explain marks the matcher that answered with *.`
 }
 
 // batchReferences is the most references of a request.
@@ -57,10 +60,7 @@ func (c *matchCmd) Run(s *system) error {
 	}
 	defer refs.close()
 	set := map[string]any{"filters": filters, "limit": c.Limit, "targets": []string{"face_id", "external_id", "similarity", "distance"}}
-	var out printer = &tablePrinter{w: s.stdout}
-	if c.JSON {
-		out = &jsonPrinter{w: s.stdout}
-	}
+	out := c.printer(s.stdout)
 	for {
 		asked, err := take(refs, batch)
 		if err != nil {
@@ -81,11 +81,26 @@ func (c *matchCmd) Run(s *system) error {
 	}
 }
 
-func (c *matchCmd) query() url.Values {
-	if c.Version == 0 {
-		return nil
+func (c *matchCmd) printer(w io.Writer) printer {
+	switch {
+	case c.JSON:
+		return &jsonPrinter{w: w}
+	case c.Explain:
+		return &explainPrinter{w: w}
+	default:
+		return &tablePrinter{w: w}
 	}
-	return url.Values{"descriptor_version": {strconv.FormatUint(uint64(c.Version), 10)}}
+}
+
+func (c *matchCmd) query() url.Values {
+	query := url.Values{}
+	if c.Version != 0 {
+		query.Set("descriptor_version", strconv.FormatUint(uint64(c.Version), 10))
+	}
+	if c.Explain {
+		query.Set("explain", "1")
+	}
+	return query
 }
 
 // references opens what is looked for, and tells how many a request may have.

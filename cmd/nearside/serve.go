@@ -20,6 +20,7 @@ import (
 	"nearside/lua"
 	"nearside/matcher"
 	"nearside/matcher/memory"
+	"nearside/matcher/remote"
 	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
@@ -38,7 +39,7 @@ func (*serveCmd) Help() string {
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads plugins, limits and the log level again.`
+When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads plugins, limits, remotes and the log level again.`
 }
 
 // read reads the configuration, now or again.
@@ -78,10 +79,10 @@ func (c *serveCmd) Run(s *system) error {
 		}
 		level.Set(next.Log.Level)
 		if err := svc.reload(s.ctx, &next); err != nil {
-			log.Error("plugins not reloaded", "error", err)
+			log.Error("not wholly reloaded", "error", err)
 			return
 		}
-		log.Info("plugins, limits and log level reloaded")
+		log.Info("plugins, limits, remotes and log level reloaded")
 	})
 }
 
@@ -92,6 +93,7 @@ type service struct {
 	memory   *memory.Memory
 	store    *store.Store
 	plugins  atomic.Pointer[lua.Host] // nil until it is there
+	remotes  *remote.Group
 	server   *server.Server
 	sweeper  *sweeper
 	decoder  atomic.Pointer[wire.Decoder] // with the limits of now
@@ -140,6 +142,10 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}()
 	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
 	limits := s.limits(cfg)
+	s.remotes = remote.NewGroup(s.decoder.Load, log)
+	if err = s.configureRemotes(cfg); err != nil {
+		return nil, err
+	}
 	host, err := s.openPlugins(ctx, cfg, points)
 	if err != nil {
 		return nil, err
@@ -148,7 +154,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	s.server, err = server.New(server.Options{
 		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Plugins: host, Observer: observers, Log: log, Metrics: points.WriteText,
 		Router: route.New(route.Options{
-			Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Plugins: host, Observer: observers,
+			Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: observers,
 		}),
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
 		Limits:  limits,
@@ -188,11 +194,28 @@ func (s *service) limits(cfg *config.Config) server.Limits {
 	}
 }
 
+// configureRemotes replaces the remotes; the store refuses what they own.
+func (s *service) configureRemotes(cfg *config.Config) error {
+	configs := make([]remote.Config, len(cfg.Matchers.Remote))
+	for i, r := range cfg.Matchers.Remote {
+		configs[i] = remote.Config(r)
+	}
+	if err := s.remotes.Configure(configs); err != nil {
+		return err
+	}
+	_, owners := s.remotes.Now()
+	s.store.SetOwners(owners)
+	return nil
+}
+
 // reload takes what can change while the service runs. Plugins that cannot be
 // loaded leave the running ones as they are.
 func (s *service) reload(ctx context.Context, cfg *config.Config) error {
 	s.memory.SetBytesMax(cfg.Limits.Memory)
 	s.server.Reload(s.limits(cfg))
+	if err := s.configureRemotes(cfg); err != nil {
+		return err
+	}
 	host := s.plugins.Load()
 	host.Configure(cfg.Plugins.Dir, cfg.Plugins.Active, cfg.Plugins.Settings)
 	return host.Reload(ctx)
@@ -241,6 +264,9 @@ func (s *service) close(ctx context.Context) error {
 		grace, cancel := context.WithTimeout(ctx, s.grace)
 		defer cancel()
 		err = host.Close(grace)
+	}
+	if s.remotes != nil {
+		s.remotes.Close()
 	}
 	err = errors.Join(err, s.store.Close())
 	s.memory.Close()

@@ -87,6 +87,9 @@ func (s *sweeper) outdated(ctx context.Context, now time.Time) error {
 // delete deletes what find finds, until that is nothing more. The first look
 // costs no commit.
 func (s *sweeper) delete(ctx context.Context, o matcher.Origin, find func() ([]matcher.ID, error)) error {
+	if len(s.store.Owners().OfOrigin(o)) > 0 {
+		return nil // what is left of it here serves nobody
+	}
 	for {
 		ids, err := find()
 		if err != nil || len(ids) == 0 {

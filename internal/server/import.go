@@ -19,6 +19,10 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	owners := s.options.Store.Owners()
+	if err := owners.CheckOrigin(o); err != nil {
+		return err
+	}
 	d := lineDecoder{x: x, origin: o}
 	if text, ok := x.query["list_id"]; ok {
 		id, err := matcher.ParseID(text)
@@ -27,6 +31,9 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		}
 		if o != matcher.Faces {
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: only faces are in lists, not %s", o)
+		}
+		if err := owners.CheckList(id); err != nil {
+			return err
 		}
 		d.list = id
 	}

@@ -126,8 +126,11 @@ func (s *Server) crossMatch(t matcher.DescriptorType) handler {
 			return err
 		}
 		answer, err := x.server.Router.Cross(ctx, &route.CrossRequest{
-			References: req.References, Candidates: &req.Candidates.Candidates, Type: t,
-			Account: x.account, RequestID: x.requestID, Explain: explain, ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
+			CrossMatch: matcher.CrossMatch{
+				References: &req.References, Candidates: &req.Candidates.Candidates, Type: t,
+				Account: x.account, RequestID: x.requestID, Explain: explain,
+			},
+			ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
 		})
 		if err != nil {
 			return err

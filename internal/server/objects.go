@@ -160,6 +160,12 @@ func deleteObjects(o matcher.Origin) handler {
 		if f.IsZero() {
 			return matcher.Errorf(matcher.CodeBadInput, "query: deleting needs a filter besides account_id")
 		}
+		switch names, err := x.server.Store.Owners().Of(o, f); {
+		case err != nil:
+			return err
+		case len(names) > 0:
+			return matcher.Errorf(matcher.CodeForbidden, "query: what it selects is owned by %s: delete there", matcher.OwnerText(names))
+		}
 		deleted, err := x.server.Store.DeleteObjects(ctx, o, func() ([]matcher.ID, error) {
 			return x.server.Memory.IDs(ctx, o, f, x.account)
 		})

@@ -3,8 +3,10 @@ package route
 import (
 	"cmp"
 	"context"
-	"errors"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -14,46 +16,80 @@ import (
 // it.
 type choice struct {
 	offered []wire.PlanMatcher // by matcher
-	ranked  []int              // those that can do it, the cheapest first
+	ranked  []int              // those that can do it, in the order in which they are asked
 	at      int                // of ranked: who is asked, or answered
 }
 
-// choose asks matchers for the cost of sub.
-func choose(ctx context.Context, matchers []matcher.Matcher, sub *matcher.SubRequest) (choice, error) {
-	c := choice{offered: make([]wire.PlanMatcher, len(matchers))}
-	for i, m := range matchers {
-		cost, reason, ok := m.Cost(ctx, sub)
-		c.offered[i] = wire.PlanMatcher{Name: m.Name(), Cost: cost, Reason: reason}
+// choose asks the matchers that may answer sub for its cost. The cheapest comes
+// first; of equal ones that have the same objects, the idler; then the order of
+// the contest decides.
+func (r *Router) choose(ctx context.Context, c *contest, sub *matcher.SubRequest, owners []string) (choice, error) {
+	ch := choice{offered: make([]wire.PlanMatcher, len(c.matchers))}
+	for i, m := range c.matchers {
+		offer := &ch.offered[i]
+		offer.Name = m.Name()
+		reason, ok := c.admits(i, owners)
 		if ok {
-			c.ranked = append(c.ranked, i)
+			offer.Cost, reason, ok = m.Cost(ctx, sub)
+		}
+		offer.Reason = reason
+		if ok {
+			ch.ranked = append(ch.ranked, i)
 		}
 	}
-	if c.ranked == nil {
-		return c, errors.New("no matcher can do it")
+	switch {
+	case ch.ranked == nil:
+		return ch, ch.nobody()
+	case len(ch.ranked) > 1:
+		r.rank(c, &ch)
 	}
-	slices.SortStableFunc(c.ranked, func(a, b int) int { return cmp.Compare(c.offered[a].Cost, c.offered[b].Cost) })
-	return c, nil
+	return ch, nil
+}
+
+// rank orders the matchers that can do a sub-request.
+func (r *Router) rank(c *contest, ch *choice) {
+	load := make([]int, len(c.matchers)) // of one moment
+	for i := range load {
+		switch {
+		case !c.copies(i):
+			load[i] = math.MaxInt
+		case len(c.remotes) > 0:
+			load[i] = r.busy.of(c.matchers[i].Name())
+		}
+	}
+	slices.SortStableFunc(ch.ranked, func(a, b int) int {
+		return cmp.Or(cmp.Compare(ch.offered[a].Cost, ch.offered[b].Cost), cmp.Compare(load[a], load[b]))
+	})
+}
+
+// nobody says why no matcher can do it.
+func (ch *choice) nobody() error {
+	reasons := make([]string, len(ch.offered))
+	for i, m := range ch.offered {
+		reasons[i] = m.Name + ": " + cmp.Or(m.Reason, "cannot")
+	}
+	return fmt.Errorf("no matcher can do it: %s", strings.Join(reasons, "; "))
 }
 
 // matcher returns the number of the one that is asked.
-func (c *choice) matcher() int { return c.ranked[c.at] }
+func (ch *choice) matcher() int { return ch.ranked[ch.at] }
 
 // last reports whether nobody is left to ask.
-func (c *choice) last() bool { return c.at == len(c.ranked)-1 }
+func (ch *choice) last() bool { return ch.at == len(ch.ranked)-1 }
 
-// next goes on to the next cheapest, since the present one failed with err.
-func (c *choice) next(err error) {
-	c.offered[c.matcher()].Reason = "failed: " + err.Error()
-	c.at++
+// next goes on to the next one, since the present one failed with err.
+func (ch *choice) next(err error) {
+	ch.offered[ch.matcher()].Reason = "failed: " + err.Error()
+	ch.at++
 }
 
 // settle says who answered.
-func (c *choice) settle() {
-	m := &c.offered[c.matcher()]
+func (ch *choice) settle() {
+	m := &ch.offered[ch.matcher()]
 	m.Chosen = true
 	switch {
 	case m.Reason != "":
-	case c.at > 0:
+	case ch.at > 0:
 		m.Reason = "cheaper ones failed"
 	default:
 		m.Reason = "lowest cost"

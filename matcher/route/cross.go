@@ -10,12 +10,7 @@ import (
 // CrossRequest is a decoded cross match: every object of one filter against
 // all objects of another.
 type CrossRequest struct {
-	References matcher.Candidates // of which Origin and Filter count
-	Candidates *matcher.Candidates
-	Type       matcher.DescriptorType // of the descriptors that are compared
-	Account    *matcher.ID            // only its objects are visible; nil: all
-	RequestID  string
-	Explain    bool
+	matcher.CrossMatch
 	// ObjectsMax bounds the objects of both filters together; RowsMax the rows
 	// of the answer, were the limit used up.
 	ObjectsMax, RowsMax int
@@ -31,6 +26,12 @@ var refTypes = [matcher.Origins]matcher.ReferenceType{matcher.RefFace, matcher.R
 // Cross answers a cross match, by the IDs of the references. Objects without
 // the needed descriptor are no references.
 func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) {
+	switch owners, err := r.crossOwners(req); {
+	case err != nil:
+		return nil, err
+	case len(owners) > 0:
+		return r.crossThere(ctx, req, owners)
+	}
 	refs, err := r.crossReferences(ctx, req)
 	if err != nil {
 		return nil, deadline(ctx, err)
@@ -58,7 +59,7 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 // crossReferences selects the references, and checks how much is selected.
 func (r *Router) crossReferences(ctx context.Context, req *CrossRequest) ([]matcher.Reference, error) {
 	selected := 0
-	for _, side := range []*matcher.Candidates{&req.References, req.Candidates} {
+	for _, side := range []*matcher.Candidates{req.References, req.Candidates} {
 		rows, err := r.options.Selector.Select(ctx, side, req.Account)
 		if err != nil {
 			return nil, err

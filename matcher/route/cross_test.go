@@ -25,7 +25,9 @@ func TestCross(t *testing.T) {
 		}
 	}
 	r := route.New(route.Options{Registry: registry, Objects: many, Selector: selected, Local: local})
-	req := &route.CrossRequest{Candidates: &matcher.Candidates{Limit: 3}, ObjectsMax: 2000, RowsMax: 300, Explain: true, RequestID: "id"}
+	req := &route.CrossRequest{ObjectsMax: 2000, RowsMax: 300, CrossMatch: matcher.CrossMatch{
+		References: &matcher.Candidates{}, Candidates: &matcher.Candidates{Limit: 3}, Explain: true, RequestID: "id",
+	}}
 	a, err := r.Cross(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package route
 import (
 	"time"
 
+	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
@@ -16,17 +17,20 @@ func plans(references int, req *Request, places []place, w *work, left []*narrow
 		}
 	}
 	for i, p := range places {
-		s := w.results[i].Scan
-		plan := &wire.Plan{
-			Matchers: w.choices[i].offered, RowsSelected: s.RowsSelected, RowsOtherVersion: s.RowsOtherVersion,
-			RowsScanned: s.RowsScanned, Kernel: s.Kernel, SharedWith: s.SharedWith, Milliseconds: milliseconds(s.Duration),
-		}
+		plan := planOf(&w.results[i].Scan, w.choices[i].offered)
 		if left != nil && left[i] != nil {
 			plan.Prefilters = left[i].plan
 		}
 		all[p.reference][p.set] = plan
 	}
 	return all
+}
+
+func planOf(s *matcher.Scan, offered []wire.PlanMatcher) *wire.Plan {
+	return &wire.Plan{
+		Matchers: offered, RowsSelected: s.RowsSelected, RowsOtherVersion: s.RowsOtherVersion,
+		RowsScanned: s.RowsScanned, Kernel: s.Kernel, SharedWith: s.SharedWith, Milliseconds: milliseconds(s.Duration),
+	}
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -10,6 +10,7 @@ package route
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -35,22 +36,31 @@ type Plugins interface {
 	Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func())
 }
 
+// Remotes are other services, which can change while requests are under way.
+type Remotes interface {
+	// Now returns them in the order that settles ties, and what they own.
+	Now() ([]matcher.Remote, *matcher.Owners)
+}
+
 // Options are what a Router is made with.
 type Options struct {
 	Registry *matcher.Registry
 	Objects  Objects
-	Selector matcher.Selector  // evaluates the filters of sets that prefilters narrow
-	Local    matcher.Matcher   // gives whole rows, in order, and ends with its context
-	Others   []matcher.Matcher // may do none of that; Local comes first when costs are equal, then they, then plugins
-	Plugins  Plugins           // nil: none
+	Selector matcher.Selector // evaluates the filters of sets that prefilters narrow
+	Local    matcher.Matcher  // gives whole rows, in order, and ends with its context
+	Remotes  Remotes          // nil: none
+	Plugins  Plugins          // nil: none
 	Observer matcher.Observer
 }
 
 // Router answers match requests. It is safe for concurrent use.
-type Router struct{ options Options }
+type Router struct {
+	options Options
+	busy    busy
+}
 
 // New returns a Router.
-func New(o Options) *Router { return &Router{o} }
+func New(o Options) *Router { return &Router{options: o} }
 
 // Request is a decoded match request.
 type Request struct {
@@ -91,15 +101,19 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	if err != nil {
 		return nil, err
 	}
-	matchers, prefilters, release := r.acquire()
-	defer release()
-	narrowed, err := r.narrow(ctx, prefilters, subs, places)
+	c := r.contest()
+	defer c.release()
+	owners, err := ownersOf(c.owners, req.Candidates)
+	if err != nil {
+		return nil, err
+	}
+	narrowed, err := r.narrow(ctx, c.prefilters, subs, places)
 	if err != nil {
 		return nil, deadline(ctx, err)
 	}
-	w := &work{Router: r, matchers: matchers, subs: subs, choices: make([]choice, len(subs)), results: make([]matcher.Result, len(subs))}
+	w := &work{Router: r, matchers: c.matchers, subs: subs, choices: make([]choice, len(subs)), results: make([]matcher.Result, len(subs))}
 	for i := range subs {
-		if w.choices[i], err = choose(ctx, matchers, &subs[i]); err != nil {
+		if w.choices[i], err = r.choose(ctx, c, &subs[i], owners[places[i].set]); err != nil {
 			return nil, matcher.Errorf(matcher.CodeNoMatcher, "candidates[%d]: %w", places[i].set, err)
 		}
 	}
@@ -110,7 +124,7 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	}
 	for i, p := range places {
 		if err := w.results[i].Err; err != nil {
-			return nil, deadline(ctx, err)
+			return nil, deadline(ctx, located(p, err))
 		}
 		a.Results[p.reference][p.set] = w.results[i]
 	}
@@ -120,14 +134,25 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	return a, nil
 }
 
-// acquire returns all matchers in the order that settles ties of cost.
-func (r *Router) acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
-	matchers = append([]matcher.Matcher{r.options.Local}, r.options.Others...)
-	if r.options.Plugins == nil {
-		return matchers, nil, func() {}
+// ownersOf returns whose each set is.
+func ownersOf(all *matcher.Owners, sets []*matcher.Candidates) ([][]string, error) {
+	owners := make([][]string, len(sets))
+	for i, set := range sets {
+		var err error
+		if owners[i], err = all.Of(set.Origin, &set.Filter); err != nil {
+			return nil, matcher.At(fmt.Sprintf("candidates[%d]", i), err)
+		}
 	}
-	more, prefilters, release := r.options.Plugins.Acquire()
-	return append(matchers, more...), prefilters, release
+	return owners, nil
+}
+
+// located says which set an error of a matcher is about.
+func located(p place, err error) error {
+	e, ok := errors.AsType[*matcher.Error](err)
+	if !ok {
+		return err
+	}
+	return matcher.Errorf(e.Code, "candidates[%d]: %w", p.set, err)
 }
 
 // checkRows refuses requests whose answer could be larger than memory.
@@ -162,7 +187,7 @@ func (r *Router) split(req *Request, refs []matcher.Reference) ([]matcher.SubReq
 			return nil, nil, matcher.Errorf(matcher.CodeUnknownVersion, "references: version: %d is not registered", refs[i].Descriptor.Version)
 		}
 		for j, c := range req.Candidates {
-			subs = append(subs, matcher.SubRequest{Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, RequestID: req.RequestID})
+			subs = append(subs, matcher.SubRequest{Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, RequestID: req.RequestID, Explain: req.Explain})
 			places = append(places, place{i, j})
 		}
 	}

@@ -128,12 +128,16 @@ func newRouter(t *testing.T, o *observer, matchers ...matcher.Matcher) *route.Ro
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := route.Options{Registry: registry, Objects: faces(), Local: matchers[0], Others: matchers[1:]}
+	options := route.Options{Registry: registry, Objects: faces(), Local: matchers[0], Plugins: others(matchers[1:])}
 	if o != nil {
 		options.Observer = o
 	}
 	return route.New(options)
 }
+
+type others []matcher.Matcher
+
+func (p others) Acquire() ([]matcher.Matcher, []matcher.Prefilter, func()) { return p, nil, func() {} }
 
 func face(n byte) matcher.Reference {
 	return matcher.Reference{Type: matcher.RefFace, ID: id(n).String()}

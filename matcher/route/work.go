@@ -94,6 +94,8 @@ func (w *work) ask(ctx context.Context, m int, mine []int) {
 	point := matcher.MatchPoint{
 		Time: start, Matcher: w.matchers[m].Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(mine),
 	}
+	w.busy.add(point.Matcher, 1)
+	defer w.busy.add(point.Matcher, -1)
 	for i, result := range answers(ctx, w.matchers[m], batch) {
 		if m > 0 && result.Err == nil {
 			w.complete(&result, batch[i].Candidates, batch[i].Account)

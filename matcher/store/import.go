@@ -16,7 +16,7 @@ type ImportLine struct {
 // Import stores objects, new or in place of those with their IDs, and creates
 // the lists that are missing, in the account of the object. It returns one
 // error per line: nil when the object is durable. Lines that are rejected
-// (CodeForbidden: another account's object; CodeListNotFound: another
+// (CodeForbidden: another account's object, or a remote's; CodeListNotFound: another
 // account's list) do not stop the others. All is one commit: when that fails,
 // every line gets its error.
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
@@ -46,6 +46,9 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 		return err
 	}
 	if o.Origin != matcher.Faces {
+		if err := tx.checkOwners(o, nil); err != nil {
+			return err
+		}
 		if len(o.Lists) > 0 || !line.AddList.IsZero() {
 			return matcher.Errorf(matcher.CodeBadInput, "lists: only faces are in lists")
 		}
@@ -62,6 +65,13 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 		c.Lists = append(c.Lists, line.AddList)
 	}
 	c.Lists = sortOnce(c.Lists)
+	var there []matcher.ID
+	if old != nil {
+		there = old.Lists
+	}
+	if err := tx.checkOwners(&c, there); err != nil {
+		return err
+	}
 	for _, id := range c.Lists {
 		l := tx.List(id)
 		if l != nil && (!visible(account, l.Account) || !mayJoin(c.Account, l.Account)) {

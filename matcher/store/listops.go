@@ -9,6 +9,9 @@ import (
 
 // CreateList stores a new list; CodeListExists when there is one already.
 func (s *Store) CreateList(ctx context.Context, l *matcher.List) error {
+	if err := s.Owners().CheckList(l.ID); err != nil {
+		return err
+	}
 	return s.Commit(ctx, func(tx *Tx) error {
 		if tx.List(l.ID) != nil {
 			return matcher.Errorf(matcher.CodeListExists, "list_id: %s exists already", l.ID)
@@ -30,6 +33,9 @@ func (tx *Tx) visibleList(account *matcher.ID, id matcher.ID) (*matcher.List, er
 // PatchList lets patch change a copy of a list and stores it; its faces stay.
 // patch runs on the writer goroutine. It cannot change the ID.
 func (s *Store) PatchList(ctx context.Context, account *matcher.ID, id matcher.ID, patch func(*matcher.List) error) error {
+	if err := s.Owners().CheckList(id); err != nil {
+		return err
+	}
 	return s.Commit(ctx, func(tx *Tx) error {
 		old, err := tx.visibleList(account, id)
 		if err != nil {
@@ -49,6 +55,9 @@ func (s *Store) PatchList(ctx context.Context, account *matcher.ID, id matcher.I
 // faces that it returns are deleted too, and while it runs, the applier's
 // state is the committed one.
 func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.ID, withFaces func() ([]matcher.ID, error)) error {
+	if err := s.Owners().CheckList(id); err != nil {
+		return err
+	}
 	if withFaces == nil {
 		return s.Commit(ctx, func(tx *Tx) error {
 			_, err := tx.visibleList(account, id)
@@ -78,6 +87,9 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 // there, or out, already stay so. CodeListNotFound and CodeFaceNotFound name
 // the ID that is not there.
 func (s *Store) Link(ctx context.Context, account *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
+	if err := s.Owners().CheckList(list); err != nil {
+		return err
+	}
 	return s.Commit(ctx, func(tx *Tx) error {
 		l, err := tx.visibleList(account, list)
 		if err != nil {

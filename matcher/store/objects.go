@@ -12,10 +12,13 @@ import (
 
 func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
 
-// checkLists finds the first list that o cannot be in: there is none, it is
-// not visible, or it belongs to another account than o. old are lists that o
-// is in already.
-func checkLists(tx *Tx, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+// mayWrite finds why o cannot be stored: it is not ours, or there is a list
+// that it cannot be in, because there is none, it is not visible, not ours, or
+// belongs to another account than o. old are lists that o is in already.
+func (tx *Tx) mayWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+	if err := tx.checkOwners(o, old); err != nil {
+		return err
+	}
 	for i, id := range o.Lists {
 		if slices.Contains(old, id) {
 			continue
@@ -69,7 +72,7 @@ func (tx *Tx) create(account *matcher.ID, o *matcher.Object) error {
 	if there { // attributes, which may have expired, are not created but put
 		return o.Origin.Exists(o.ID)
 	}
-	if err := checkLists(tx, account, o, nil); err != nil {
+	if err := tx.mayWrite(account, o, nil); err != nil {
 		return err
 	}
 	return tx.Put(o)
@@ -101,7 +104,7 @@ func (tx *Tx) put(account *matcher.ID, o *matcher.Object) (created bool, err err
 	if err != nil {
 		return false, err
 	}
-	if err := checkLists(tx, account, o, nil); err != nil {
+	if err := tx.mayWrite(account, o, nil); err != nil {
 		return false, err
 	}
 	return old == nil, tx.Put(o)
@@ -145,6 +148,9 @@ func (tx *Tx) visible(account *matcher.ID, origin matcher.Origin, id matcher.ID)
 // on the writer goroutine: it must be quick. It cannot change the ID. Errors:
 // Origin.NotFound, CodeListNotFound, those of patch.
 func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID, patch func(*matcher.Object) error) error {
+	if err := s.Owners().CheckOrigin(origin); err != nil {
+		return err
+	}
 	return s.Commit(ctx, func(tx *Tx) error {
 		o, err := tx.visible(account, origin, id)
 		if err != nil {
@@ -155,7 +161,7 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 			return err
 		}
 		o.Origin, o.ID = origin, id
-		if err := checkLists(tx, account, o, old); err != nil {
+		if err := tx.mayWrite(account, o, old); err != nil {
 			return err
 		}
 		return tx.Put(o)
@@ -164,6 +170,9 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 
 // DeleteObject removes an object, or returns Origin.NotFound.
 func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error {
+	if err := s.Owners().CheckOrigin(origin); err != nil {
+		return err
+	}
 	return s.Commit(ctx, func(tx *Tx) error {
 		if _, err := tx.visible(account, origin, id); err != nil {
 			return err
@@ -176,6 +185,9 @@ func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin ma
 // returns how many there were. While selectIDs runs, the applier's state is
 // the committed one, and nothing else is written.
 func (s *Store) DeleteObjects(ctx context.Context, origin matcher.Origin, selectIDs func() ([]matcher.ID, error)) (deleted int, err error) {
+	if err := s.Owners().CheckOrigin(origin); err != nil {
+		return 0, err
+	}
 	err = s.CommitAlone(ctx, func(tx *Tx) error {
 		ids, err := selectIDs()
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -63,6 +64,8 @@ type Store struct {
 	lists     *lists
 	state     state // of the last commit
 	committed vfs.File
+
+	owners atomic.Pointer[matcher.Owners]
 
 	queue   chan *request
 	written chan struct{} // closed when the writer has ended

@@ -2,33 +2,6 @@ package wire
 
 import "nearside/matcher"
 
-// Plan tells how an item of an answer came about (API.md 3, explain).
-type Plan struct {
-	Matchers         []PlanMatcher
-	Prefilters       []PlanPrefilter
-	RowsSelected     int // pass the filters
-	RowsOtherVersion int // of them, lack the type or version
-	RowsScanned      int // the rest
-	Kernel           string
-	SharedWith       int // other sub-requests in the same passes
-	Milliseconds     float64
-}
-
-// PlanMatcher is a matcher that was asked for its cost.
-type PlanMatcher struct {
-	Name   string
-	Cost   float64
-	Chosen bool
-	Reason string // why it was or was not chosen; may be empty
-}
-
-// PlanPrefilter is a prefilter that narrowed the candidate set.
-type PlanPrefilter struct {
-	Plugin        string
-	Before, After int // rows
-	Milliseconds  float64
-}
-
 // AppendMatches appends the answer of a match. results[i][j] answers refs[i]
 // against req.Candidates[j], and plans[i][j] explains it; plans is nil when
 // nobody asked.
@@ -138,58 +111,6 @@ func (w *Writer) reference(key string, ref *matcher.Reference) {
 		w.Key("object_id")
 		w.ID(ref.ObjectID)
 	}
-	w.EndObject()
-}
-
-func (w *Writer) plan(p *Plan) {
-	w.Key("plan")
-	if p == nil {
-		w.Null()
-		return
-	}
-	w.Object()
-	w.Key("matchers")
-	w.Array(len(p.Matchers))
-	for _, m := range p.Matchers {
-		w.Object()
-		w.Key("name")
-		w.String(m.Name)
-		w.Key("cost")
-		w.Float(m.Cost)
-		w.Key("chosen")
-		w.Bool(m.Chosen)
-		w.Key("reason")
-		w.String(m.Reason)
-		w.EndObject()
-	}
-	w.EndArray()
-	w.Key("prefilters")
-	w.Array(len(p.Prefilters))
-	for _, f := range p.Prefilters {
-		w.Object()
-		w.Key("plugin")
-		w.String(f.Plugin)
-		w.Key("before")
-		w.Int(int64(f.Before))
-		w.Key("after")
-		w.Int(int64(f.After))
-		w.Key("ms")
-		w.Float(f.Milliseconds)
-		w.EndObject()
-	}
-	w.EndArray()
-	w.Key("rows_selected")
-	w.Int(int64(p.RowsSelected))
-	w.Key("rows_other_version")
-	w.Int(int64(p.RowsOtherVersion))
-	w.Key("rows_scanned")
-	w.Int(int64(p.RowsScanned))
-	w.Key("kernel")
-	w.String(p.Kernel)
-	w.Key("shared_with")
-	w.Int(int64(p.SharedWith))
-	w.Key("ms")
-	w.Float(p.Milliseconds)
 	w.EndObject()
 }
 

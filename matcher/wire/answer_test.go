@@ -228,35 +228,6 @@ func TestJSONScalars(t *testing.T) {
 	}
 }
 
-// A client reads what a server writes.
-func TestParseAnswer(t *testing.T) {
-	d := newDecoder(t)
-	req, err := d.Match(JSON, []byte(matchBody(rawRef, faces)), matcher.FaceDescriptor)
-	if err != nil {
-		t.Fatal(err)
-	}
-	refs := []matcher.Reference{{Type: matcher.RefFaceExternalID, ID: "e", ObjectID: idB}}
-	results := [][]matcher.Result{{{Matches: []matcher.Match{{ID: idA, Distance: 3, Similarity: 0.25, Object: fullFace()}}}}}
-	face := *fullFace()
-	face.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
-	want := Answer{{Reference: refs[0], Matches: []AnswerSet{{Rows: []AnswerRow{{Object: face, Similarity: 0.25, Distance: 3}}}}}}
-	for _, f := range []Format{JSON, MessagePack} {
-		got, err := ParseAnswer(f, AppendMatches(nil, f, req, refs, results, [][]*Plan{{{}}}))
-		if diff := cmp.Diff(want, got); err != nil || diff != "" {
-			t.Error(err, diff)
-		}
-		_, err = ParseAnswer(f, AppendValue(nil, f, []any{map[string]any{"matches": []any{map[string]any{"result": 5}}}}))
-		refused(t, err, matcher.CodeBadInput, "body[0].matches[0].result: 5 is not a list")
-		e, err := ParseError(f, AppendError(nil, f, matcher.CodeBadInput, "d", "x", "/l"))
-		if diff := cmp.Diff(&ErrorAnswer{Code: matcher.CodeBadInput, Desc: "d", Detail: "x", Link: "/l"}, e); err != nil || diff != "" {
-			t.Error(err, diff)
-		}
-		if _, err := ParseError(f, AppendValue(nil, f, map[string]any{})); err == nil {
-			t.Error("an error without a code")
-		}
-	}
-}
-
 // TestValueSize: a value is not larger in an answer than its size says.
 func TestValueSize(t *testing.T) {
 	d := newDecoder(t)

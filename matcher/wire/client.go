@@ -3,7 +3,6 @@ package wire
 import (
 	"errors"
 	"math"
-	"strings"
 
 	"nearside/matcher"
 )
@@ -18,33 +17,48 @@ type AnswerItem struct {
 }
 
 // AnswerSet is what one candidate set gave.
-type AnswerSet struct{ Rows []AnswerRow }
-
-// AnswerRow is one match. What was not asked for is zero.
-type AnswerRow struct {
-	Object               matcher.Object // of any origin
-	Similarity, Distance float64
+type AnswerSet struct {
+	Rows []AnswerRow
+	Plan *Plan // nil: the answer has none
 }
 
-// ParseAnswer reads the answer of a match. Fields that this version
-// does not know are skipped, so that a client can be older than its server.
+// AnswerRow is one match. What the answer does not have is zero.
+type AnswerRow struct {
+	Object                     matcher.Object // of any origin; its ID may be absent
+	Similarity, Distance       float64        // 0..1; 0 or more
+	HasSimilarity, HasDistance bool
+}
+
+// ParseAnswer reads the answer of a match or of a cross match. Fields that
+// this version does not know are skipped, so that a client can be older than
+// its server, and null is absent. What every answer has must be there: the
+// matches of an item, the result of a set, the one object of a row.
+//
+// Reading a hostile body takes up to about 140 times its size, until it has
+// too many values; the caller bounds it by what was asked.
 func ParseAnswer(f Format, body []byte) (Answer, error) {
 	var answer []AnswerItem
 	d := Decoder{}
-	err := d.decode(f, body, func(v value) error {
-		return each(v, &answer, func(v value, item *AnswerItem) error {
-			return v.known(func(key string, v value) error {
-				switch key {
-				case "reference":
-					return v.answerReference(&item.Reference)
-				case "matches":
-					return each(v, &item.Matches, value.answerSet)
-				}
-				return nil
-			})
-		})
+	err := d.decode(f, body, func(v value) error { return each(v, &answer, value.answerItem) })
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (v value) answerItem(item *AnswerItem) error {
+	hasMatches := false
+	err := v.given(func(key string, v value) error {
+		switch key {
+		case "reference":
+			return v.answerReference(&item.Reference)
+		case "matches":
+			hasMatches = true
+			return each(v, &item.Matches, value.answerSet)
+		}
+		return nil
 	})
-	return answer, err
+	return orRequired(err, requirement{"matches", !hasMatches})
 }
 
 // each appends an element to all for each element of v.
@@ -72,8 +86,18 @@ func (v value) known(visit func(key string, v value) error) error {
 	return nil
 }
 
+// given is known without the fields that are null.
+func (v value) given(visit func(key string, v value) error) error {
+	return v.known(func(key string, v value) error {
+		if v.isNull() {
+			return nil
+		}
+		return visit(key, v)
+	})
+}
+
 func (v value) answerReference(ref *matcher.Reference) error {
-	return v.known(func(key string, v value) (err error) {
+	return v.given(func(key string, v value) (err error) {
 		switch key {
 		case "type":
 			var s string
@@ -89,42 +113,49 @@ func (v value) answerReference(ref *matcher.Reference) error {
 }
 
 func (v value) answerSet(set *AnswerSet) error {
-	return v.known(func(key string, v value) error {
-		if key != "result" {
-			return nil
+	hasResult := false
+	err := v.given(func(key string, v value) error {
+		switch key {
+		case "result":
+			hasResult = true
+			return each(v, &set.Rows, value.answerRow)
+		case "plan":
+			set.Plan = &Plan{}
+			return v.answerPlan(set.Plan)
 		}
-		return each(v, &set.Rows, value.answerRow)
+		return nil
 	})
+	return orRequired(err, requirement{"result", !hasResult})
 }
 
 func (v value) answerRow(row *AnswerRow) error {
-	return v.known(func(key string, v value) (err error) {
+	objects := 0
+	object := func(o matcher.Origin, v value) error {
+		objects++
+		row.Object.Origin = o
+		return rowBinder.clientObject(v, &row.Object, false)
+	}
+	err := v.given(func(key string, v value) (err error) {
 		switch key {
 		case "face":
-			err = v.answerObject(matcher.Faces, &row.Object)
+			err = object(matcher.Faces, v)
 		case "event":
-			err = v.answerObject(matcher.Events, &row.Object)
+			err = object(matcher.Events, v)
 		case "attribute":
-			err = v.answerObject(matcher.Attributes, &row.Object)
+			err = object(matcher.Attributes, v)
 		case similarity:
+			row.HasSimilarity = true
 			row.Similarity, err = v.number(0, 1)
 		case distance:
+			row.HasDistance = true
 			row.Distance, err = v.number(0, math.MaxFloat64)
 		}
 		return err
 	})
-}
-
-func (v value) answerObject(o matcher.Origin, obj *matcher.Object) error {
-	obj.Origin = o
-	b := binder{Decoder: &Decoder{Limits: Limits{FilterValues: nodesMax}}}
-	form := &objectForms[o]
-	return v.known(func(key string, v value) error {
-		if strings.HasSuffix(key, "descriptor") || !form.known(key) {
-			return nil
-		}
-		return form.bind(&b, obj, key, v)
-	})
+	if err == nil && objects != 1 {
+		err = badInput("%d of face, event and attribute; a row has one", objects)
+	}
+	return err
 }
 
 // ErrorAnswer is the body of an error as a client reads it.
@@ -138,7 +169,7 @@ func ParseError(f Format, body []byte) (*ErrorAnswer, error) {
 	a := &ErrorAnswer{}
 	d := Decoder{}
 	err := d.decode(f, body, func(v value) error {
-		return v.known(func(key string, v value) (err error) {
+		return v.given(func(key string, v value) (err error) {
 			switch key {
 			case "error_code":
 				var n int64

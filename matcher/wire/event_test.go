@@ -291,7 +291,7 @@ func TestMatchRows(t *testing.T) {
 			}
 			want := *c.obj
 			want.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
-			if diff := cmp.Diff(AnswerRow{Object: want, Similarity: 0.5, Distance: 2}, got[0].Matches[0].Rows[0]); diff != "" {
+			if diff := cmp.Diff(AnswerRow{Object: want, Similarity: 0.5, Distance: 2, HasSimilarity: true, HasDistance: true}, got[0].Matches[0].Rows[0]); diff != "" {
 				t.Error(diff)
 			}
 		}

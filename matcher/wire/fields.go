@@ -130,10 +130,8 @@ func (v value) metaValue(t matcher.MetaType) (matcher.MetaValue, error) {
 		s, err := v.keptText()
 		return matcher.MetaValue{Text: s}, err
 	case matcher.MetaBoolean:
-		if v.kind() != kindBool {
-			return matcher.MetaValue{}, v.no("true or false")
-		}
-		return matcher.MetaValue{Number: float64(v.nodes[0].num)}, nil
+		_, err := v.boolean()
+		return matcher.MetaValue{Number: float64(v.nodes[0].num)}, err
 	default:
 		f, err := v.finite()
 		return matcher.MetaValue{Number: f}, err

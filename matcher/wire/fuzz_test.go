@@ -107,6 +107,11 @@ func FuzzMatch(f *testing.F) {
 				}
 			}
 		}
+		sets := make([]*matcher.Candidates, len(req.Candidates))
+		for i, c := range req.Candidates {
+			sets[i] = &c.Candidates
+		}
+		checkRequest(t, d, sets)
 		results := make([][]matcher.Result, len(req.References))
 		for i := range results {
 			results[i] = make([]matcher.Result, len(req.Candidates))
@@ -170,11 +175,10 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// FuzzSmall covers the other bodies, and answers as clients read them.
+// FuzzSmall covers the other bodies.
 func FuzzSmall(f *testing.F) {
 	d := newDecoder(f)
-	seeds(f, `{"list_id":"`+idA.String()+`","user_data":null}`, `{"action":"attach","list_id":"`+idA.String()+`","face_ids":["`+idB.String()+`"]}`,
-		`{"error_code":5,"desc":""}`, `[{"reference":{"id":"x"},"matches":[{"result":[{"face":{"age":1},"distance":1}]}]}]`)
+	seeds(f, `{"list_id":"`+idA.String()+`","user_data":null}`, `{"action":"attach","list_id":"`+idA.String()+`","face_ids":["`+idB.String()+`"]}`)
 	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
 		format := formatOf(packed)
 		_, err := d.List(format, body)
@@ -188,7 +192,70 @@ func FuzzSmall(f *testing.F) {
 		if link, err := d.Linker(format, body); err == nil && (link.ListID.IsZero() || len(link.FaceIDs) == 0) {
 			t.Fatalf("%+v", link)
 		}
-		_, _ = ParseAnswer(format, body)
-		_, _ = ParseError(format, body)
 	})
+}
+
+// FuzzClient reads what a broken or hostile server may answer: what is
+// accepted keeps its promises.
+func FuzzClient(f *testing.F) {
+	d := newDecoder(f)
+	face := string(AppendObject(nil, JSON, fullFace(), nil, true))
+	event := string(AppendObject(nil, JSON, fullEvent(), nil, true))
+	seeds(f, `{"error_code":5,"desc":""}`, `{"faces":[`+face+`],"count":3}`, `{"events":[`+event+`],"x":{},"count":1}`, event,
+		`{"attribute_id":`+textA+`,"age":null,"descriptor":{"version":77,"data":""}}`,
+		`[{"reference":{"id":"x"},"matches":[{"result":[{"face":{"age":1},"distance":1}],"plan":{"matchers":[{"cost":null,"chosen":true}],"prefilters":[{"ms":0.5}],"shared_with":7}}]}]`)
+	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
+		format := formatOf(packed)
+		answer, err := ParseAnswer(format, body)
+		checkFault(t, format, body, err)
+		for _, item := range answer {
+			for _, set := range item.Matches {
+				for _, row := range set.Rows {
+					if !(row.Similarity >= 0 && row.Similarity <= 1 && row.Distance >= 0) || row.Object.Origin >= matcher.Origins || hasDescriptor(&row.Object) {
+						t.Fatalf("%+v", row)
+					}
+				}
+			}
+		}
+		_, err = ParseError(format, body)
+		if err == nil && answer != nil {
+			t.Fatal("an answer that is an error as well")
+		}
+		for o := range matcher.Origins {
+			objects, _, err := d.ParseObjects(format, o, body)
+			checkFault(t, format, body, err)
+			for i := range objects {
+				checkStored(t, d, o, &objects[i])
+			}
+			obj, err := d.ParseObject(format, o, body)
+			checkFault(t, format, body, err)
+			if err == nil {
+				checkStored(t, d, o, &obj)
+			}
+		}
+	})
+}
+
+// checkStored checks an object that a server gave: it has an ID and
+// descriptors that can be matched, and reads back the same.
+func checkStored(t *testing.T, d *Decoder, o matcher.Origin, obj *matcher.Object) {
+	t.Helper()
+	if obj.Origin != o || obj.ID.IsZero() {
+		t.Fatalf("%+v", obj)
+	}
+	for kind, descriptor := range obj.Descriptors {
+		if descriptor.IsZero() {
+			continue
+		}
+		if v, err := d.Registry.Check(descriptor); err != nil || v.Type != matcher.DescriptorType(kind) {
+			t.Fatal(err, v)
+		}
+	}
+	line := AppendObject(nil, JSON, obj, nil, true)
+	for _, f := range []Format{JSON, MessagePack} {
+		again, err := d.ParseObject(f, o, AppendObject(nil, f, obj, nil, true))
+		if second := AppendObject(nil, JSON, &again, nil, true); err != nil || string(second) != string(line) {
+			t.Fatalf("%v\n%s\n%s", err, line, second)
+		}
+	}
 }

@@ -114,11 +114,15 @@ func (w *Writer) descriptors(obj *matcher.Object) {
 			continue
 		}
 		w.Key(descriptorNames[obj.Origin][t])
-		w.Object()
-		w.Key("version")
-		w.Uint(uint64(d.Version))
-		w.Key("data")
-		w.Bytes(d.Data)
-		w.EndObject()
+		w.descriptor(d)
 	}
+}
+
+func (w *Writer) descriptor(d matcher.Descriptor) {
+	w.Object()
+	w.Key("version")
+	w.Uint(uint64(d.Version))
+	w.Key("data")
+	w.Bytes(d.Data)
+	w.EndObject()
 }

@@ -108,6 +108,13 @@ func (v value) objectID() (matcher.ID, error) {
 	return id, err
 }
 
+func (v value) boolean() (bool, error) {
+	if v.kind() != kindBool {
+		return false, v.no("true or false")
+	}
+	return v.nodes[0].num != 0, nil
+}
+
 // integer returns a whole number of lo..hi. As in JSON Schema, 5.0 is one.
 func (v value) integer(lo, hi int64) (int64, error) {
 	n := v.nodes[0]

@@ -1,13 +1,17 @@
-package lua
+package wire
 
-import "nearside/matcher"
+import (
+	"time"
 
-// filters is a table of filters by their wire names (API.md 3).
-type filters map[string]any
+	"nearside/matcher"
+)
 
-// filterTable gives the filters of a set.
-func filterTable(f *matcher.Filter) map[string]any {
-	t := filters{}
+// FilterValues gives the filters of f by their wire names (API.md 3), as
+// [AppendValue] takes them; decoding them gives the same filter. The origin is
+// not among them. A time that RFC 3339 cannot say becomes the nearest that it
+// can.
+func FilterValues(f *matcher.Filter) map[string]any {
+	t := filterValues{}
 	if f.IsZero() {
 		return t
 	}
@@ -34,8 +38,11 @@ func filterTable(f *matcher.Filter) map[string]any {
 	return t
 }
 
+// filterValues are filters by their wire names.
+type filterValues map[string]any
+
 // event adds the filters that only events have.
-func (t filters) event(f *matcher.EventFilter) {
+func (t filterValues) event(f *matcher.EventFilter) {
 	for name, list := range map[string][]string{
 		"sources": f.Sources, "track_ids": f.TrackIDs, "tags": f.Tags, "cities": f.Cities, "areas": f.Areas, "districts": f.Districts,
 		"streets": f.Streets, "house_numbers": f.HouseNumbers, "top_match_external_ids": f.TopMatchExternalIDs,
@@ -63,13 +70,13 @@ func (t filters) event(f *matcher.EventFilter) {
 	}
 }
 
-func (t filters) id(key string, v *matcher.ID) {
+func (t filterValues) id(key string, v *matcher.ID) {
 	if v != nil {
 		t[key] = v.String()
 	}
 }
 
-func (t filters) ids(key string, list []matcher.ID) {
+func (t filterValues) ids(key string, list []matcher.ID) {
 	if list != nil {
 		texts := make([]string, len(list))
 		for i := range list {
@@ -79,19 +86,19 @@ func (t filters) ids(key string, list []matcher.ID) {
 	}
 }
 
-func (t filters) texts(key string, list []string) {
+func (t filterValues) texts(key string, list []string) {
 	if list != nil {
 		t[key] = list
 	}
 }
 
-func (t filters) small(key string, v *uint8) {
+func (t filterValues) small(key string, v *uint8) {
 	if v != nil {
 		t[key] = int(*v)
 	}
 }
 
-func (t filters) smalls(key string, list []uint8) {
+func (t filterValues) smalls(key string, list []uint8) {
 	if list != nil {
 		numbers := make([]any, len(list))
 		for i, n := range list {
@@ -101,15 +108,22 @@ func (t filters) smalls(key string, list []uint8) {
 	}
 }
 
-func (t filters) times(key string, r matcher.Range[matcher.Time]) {
+func (t filterValues) times(key string, r matcher.Range[matcher.Time]) {
 	for end, v := range map[string]*matcher.Time{"gte": r.GTE, "lt": r.LT} {
 		if v != nil {
-			t[key+"__"+end] = v.String()
+			t[key+"__"+end] = min(max(*v, timeFirst), timeLast).String()
 		}
 	}
 }
 
-func (t filters) meta(f *matcher.MetaFilter) {
+// The first and the last time that RFC 3339 can say. Those beyond are of
+// filters relative to now (now-9999y) and of zones at either end.
+var (
+	timeFirst = matcher.TimeOf(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC))
+	timeLast  = matcher.TimeOf(time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC))
+)
+
+func (t filterValues) meta(f *matcher.MetaFilter) {
 	values := make([]any, len(f.Values))
 	for i, v := range f.Values {
 		switch f.Field.Type {

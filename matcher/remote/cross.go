@@ -1,0 +1,38 @@
+package remote
+
+import (
+	"context"
+	"errors"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// Cross implements [matcher.Remote].
+func (r *Remote) Cross(ctx context.Context, m *matcher.CrossMatch) (refs []matcher.Reference, results []matcher.Result, err error) {
+	err = r.do(ctx, &call{
+		method: "POST", path: "/1/crossmatcher/" + plural(m.Type), query: query(m.Account, m.Explain), requestID: m.RequestID, objects: answerMax / objectBytes, // nobody knows
+		body: wire.AppendCrossRequest(nil, wire.MessagePack, m.References, m.Candidates),
+		read: func(f wire.Format, body []byte) error {
+			answer, err := wire.ParseAnswer(f, body)
+			if err != nil {
+				return err
+			}
+			refs, results = make([]matcher.Reference, len(answer)), make([]matcher.Result, len(answer))
+			for i, item := range answer {
+				if len(item.Matches) != 1 || i > 0 && refs[i-1].ID >= item.Reference.ID {
+					return errors.New("its references are not in order, or without their matches")
+				}
+				refs[i] = item.Reference
+				if results[i], err = result(m.Candidates, &item.Matches[0]); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return refs, results, nil
+}

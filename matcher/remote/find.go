@@ -1,0 +1,104 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// idsPerCall keeps the address of a call below 8 KiB, which is what services
+// take at least.
+const idsPerCall = 200
+
+// Find implements [matcher.Remote].
+func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, account *matcher.ID, requestID string) ([]matcher.Object, error) {
+	var all []matcher.Object
+	size := idsPerCall
+	if o == matcher.Attributes {
+		size = 1 // they have no pages
+	}
+	for part := range slices.Chunk(ids, size) {
+		q := query(account, false)
+		q.Set("descriptor", "1")
+		c := &call{method: "GET", path: "/1/" + o.String(), query: q, requestID: requestID, objects: len(part)}
+		var found []matcher.Object
+		if o == matcher.Attributes {
+			c.path += "/" + part[0].String()
+		} else {
+			texts := make([]string, len(part))
+			for i, id := range part {
+				texts[i] = id.String()
+			}
+			q.Set(o.Singular()+"_ids", strings.Join(texts, ","))
+			q.Set("page_size", strconv.Itoa(len(part)))
+		}
+		c.read = func(f wire.Format, body []byte) (err error) {
+			if o == matcher.Attributes {
+				found = make([]matcher.Object, 1)
+				found[0], err = r.decoder().ParseObject(f, o, body)
+			} else {
+				found, _, err = r.decoder().ParseObjects(f, o, body)
+			}
+			for i := range found {
+				if !slices.Contains(part, found[i].ID) {
+					return errors.New("it has an object that was not asked for")
+				}
+			}
+			return err
+		}
+		switch err := r.do(ctx, c); {
+		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound && err != nil:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+// Keys implements [matcher.Remote]. A match against nothing says what keys
+// stand for, whatever is in them; a query cannot have keys with commas.
+func (r *Remote) Keys(ctx context.Context, keys []matcher.Reference, t matcher.DescriptorType, account *matcher.ID, requestID string) ([][]matcher.ID, error) {
+	type key struct {
+		matcher.ReferenceType
+		id string
+	}
+	all := make([][]matcher.ID, len(keys))
+	at := make(map[key]int, len(keys))
+	references := make([]any, len(keys))
+	for i, k := range keys {
+		at[key{k.Type, k.ID}] = i
+		references[i] = map[string]any{"type": string(k.Type), "id": k.ID}
+	}
+	nothing := map[string]any{"filters": map[string]any{"origin": matcher.Faces.String(), "face_ids": []any{}}}
+	err := r.do(ctx, &call{
+		method: "POST", path: "/1/matcher/" + plural(t), query: query(account, false), requestID: requestID, objects: r.decoder().Limits.References,
+		body: wire.AppendValue(nil, wire.MessagePack, map[string]any{"references": references, "candidates": []any{nothing}}),
+		read: func(f wire.Format, body []byte) error {
+			answer, err := wire.ParseAnswer(f, body)
+			if err != nil {
+				return err
+			}
+			for _, item := range answer {
+				i, asked := at[key{item.Reference.Type, item.Reference.ID}]
+				if !asked {
+					return errors.New("it has a reference that was not asked for")
+				}
+				if id := item.Reference.ObjectID; !id.IsZero() {
+					all[i] = append(all[i], id)
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}

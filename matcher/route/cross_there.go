@@ -1,0 +1,87 @@
+package route
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// crossOwners returns whose both sides of a cross match are, none when they
+// are ours. Sides of different owners cannot be matched (CodeNoMatcher).
+func (r *Router) crossOwners(req *CrossRequest) ([]string, error) {
+	if r.options.Remotes == nil {
+		return nil, nil
+	}
+	_, all := r.options.Remotes.Now()
+	left, err := all.Of(req.References.Origin, &req.References.Filter)
+	if err != nil {
+		return nil, matcher.At("references", err)
+	}
+	right, err := all.Of(req.Candidates.Origin, &req.Candidates.Filter)
+	if err != nil {
+		return nil, matcher.At("candidates", err)
+	}
+	both := slices.DeleteFunc(slices.Clone(left), func(name string) bool { return !slices.Contains(right, name) })
+	if len(both) == 0 && len(left)+len(right) > 0 {
+		return nil, matcher.Errorf(matcher.CodeNoMatcher, "references: they are of %s and the candidates of %s; no matcher has both",
+			matcher.OwnerText(left), matcher.OwnerText(right))
+	}
+	return both, nil
+}
+
+// crossThere lets an owner answer a cross match; its limits hold, too.
+func (r *Router) crossThere(ctx context.Context, req *CrossRequest, owners []string) (*Answer, error) {
+	remotes, _ := r.options.Remotes.Now()
+	var offered []wire.PlanMatcher
+	err := error(matcher.Errorf(matcher.CodeUnavailable, "%s is not there any more", matcher.OwnerText(owners)))
+	for _, m := range remotes {
+		if !slices.Contains(owners, m.Name()) {
+			continue
+		}
+		offered = append(offered, wire.PlanMatcher{Name: m.Name(), Chosen: true, Reason: "owns both sides"})
+		offer := &offered[len(offered)-1]
+		offer.Cost, _, _ = m.Cost(ctx, &matcher.SubRequest{Candidates: req.Candidates})
+		var a *Answer
+		if a, err = r.crossAt(ctx, m, req); err == nil {
+			a.explain(req.Explain, offered)
+			return a, nil
+		}
+		if ctx.Err() != nil || !fallible(err) {
+			break
+		}
+		offer.Chosen, offer.Reason = false, "failed: "+err.Error()
+	}
+	return nil, deadline(ctx, err)
+}
+
+// crossAt lets one remote answer a cross match.
+func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossRequest) (*Answer, error) {
+	point := matcher.MatchPoint{Time: time.Now(), Matcher: m.Name(), Origin: req.Candidates.Origin, RequestID: req.RequestID}
+	r.busy.add(m.Name(), 1)
+	defer r.busy.add(m.Name(), -1)
+	refs, results, err := m.Cross(ctx, &req.CrossMatch)
+	a := &Answer{References: refs, Results: make([][]matcher.Result, len(results))}
+	for i := range results {
+		r.complete(&results[i], req.Candidates, req.Account)
+		a.Results[i] = results[i : i+1]
+		point.Matches += len(results[i].Matches)
+	}
+	if r.options.Observer != nil {
+		point.Subs, point.Err, point.Duration = len(results), err, time.Since(point.Time)
+		r.options.Observer.Matched(point)
+	}
+	return a, err
+}
+
+// explain adds the plans of what a remote answered, if they are wanted.
+func (a *Answer) explain(wanted bool, offered []wire.PlanMatcher) {
+	for i := range a.Results {
+		if !wanted {
+			return
+		}
+		a.Plans = append(a.Plans, []*wire.Plan{planOf(&a.Results[i][0].Scan, offered)})
+	}
+}

@@ -1,0 +1,103 @@
+package wire
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"nearside/matcher"
+)
+
+const commonFilterText = `"account_id":` + textA + `,"create_time__gte":"2026-01-01T00:00:00.001Z","create_time__lt":"2026-02-01T00:00:00.000Z","user_data":"u",
+	"external_ids":["a","b"],"age__gte":18,"age__lt":60,"gender":0,"ethnic_groups":[1,2],`
+
+// allFilters are filters objects with every filter of their origin.
+var allFilters = map[matcher.Origin]string{
+	matcher.Faces: `{"origin":"faces",` + commonFilterText + `"face_ids":[` + textA + `],"face_id__gte":` + textA + `,"face_id__lt":` + textB + `,
+		"list_id":` + textA + `,"lists":[` + textB + `],"event_ids":[]}`,
+	matcher.Events: `{"origin":"events",` + commonFilterText + `"event_ids":[` + textA + `],"face_ids":[` + textB + `],"sources":["s"],"handler_ids":[` + textA + `],
+		"stream_ids":[` + textB + `],"track_ids":["t"],"tags":["x"],"emotions":[1],"masks":[2],"cities":["c"],"areas":["a"],"districts":["d"],
+		"streets":["s"],"house_numbers":["1"],"geo_position":{"origin_longitude":1.5,"origin_latitude":2.5,"longitude_delta":0.5,"latitude_delta":0.25},
+		"end_time__gte":"2026-01-01T00:00:00.000Z","end_time__lt":"2026-02-01T00:00:00.999Z","top_match_object_ids":[` + textA + `],
+		"top_match_external_ids":["e"],"top_match_similarity__gte":0.5,"top_match_similarity__lt":0.75,
+		"meta.shop.floor__gte":3,"meta.shop.name__in":["a","b"],"meta.vip__eq":true}`,
+	matcher.Attributes: `{"origin":"attributes",` + commonFilterText + `"attribute_ids":[` + textB + `]}`,
+}
+
+// withFilters decodes a match with these filters.
+func withFilters(t *testing.T, d *Decoder, f Format, filters []byte) *matcher.Filter {
+	t.Helper()
+	var err error
+	body := []byte(matchBody(rawRef, `{"filters":`+string(filters)+`}`))
+	if f == MessagePack {
+		w := NewWriter(nil, f)
+		w.Object()
+		w.Key("references")
+		w.any([]any{map[string]any{"type": "face", "id": idA}})
+		w.Key("candidates")
+		w.Array(1)
+		w.Object()
+		w.Key("filters")
+		w.Raw(filters)
+		w.EndObject()
+		w.EndObject()
+		body = w.Done()
+	}
+	req, err := d.Match(f, body, matcher.FaceDescriptor)
+	if err != nil {
+		t.Fatalf("%v\n%q", err, filters)
+	}
+	return sortMeta(&req.Candidates[0].Filter)
+}
+
+// sortMeta sorts filters that stand in any order.
+func sortMeta(f *matcher.Filter) *matcher.Filter {
+	slices.SortFunc(f.Event.Meta, func(a, b matcher.MetaFilter) int {
+		return strings.Compare(a.Field.Path+a.Op.String(), b.Field.Path+b.Op.String())
+	})
+	return f
+}
+
+// TestFilterValues: decoding the values of a filter gives the filter, for
+// every filter that there is.
+func TestFilterValues(t *testing.T) {
+	d := newDecoder(t)
+	for o, text := range allFilters {
+		want := withFilters(t, d, JSON, []byte(text))
+		values := FilterValues(want)
+		for name := range filterFields[o] {
+			if _, ok := values[name]; !ok {
+				t.Errorf("%s: %s is absent", o, name)
+			}
+		}
+		if n := len(filterFields[o]) + len(want.Event.Meta); len(values) != n {
+			t.Errorf("%s: %d filters, want %d: %q", o, len(values), n, slices.Sorted(maps.Keys(values)))
+		}
+		values["origin"] = o.String()
+		for _, f := range []Format{JSON, MessagePack} {
+			if diff := cmp.Diff(want, withFilters(t, d, f, AppendValue(nil, f, values))); diff != "" {
+				t.Errorf("%s: %s", o, diff)
+			}
+		}
+	}
+	if values := FilterValues(&matcher.Filter{}); len(values) > 0 {
+		t.Errorf("no filters: %v", values)
+	}
+}
+
+// TestFilterValuesTimes: times that RFC 3339 cannot say become the nearest
+// that it can.
+func TestFilterValuesTimes(t *testing.T) {
+	d := newDecoder(t)
+	f := withFilters(t, d, JSON, []byte(`{"origin":"faces","create_time__gte":"now-9999y","create_time__lt":"9999-12-31T23:59:59.999-23:59"}`))
+	want := map[string]any{"create_time__gte": "0000-01-01T00:00:00.000Z", "create_time__lt": "9999-12-31T23:59:59.999Z"}
+	got := FilterValues(f)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	got["origin"] = "faces"
+	withFilters(t, d, JSON, AppendValue(nil, JSON, got))
+}

@@ -1,0 +1,146 @@
+package wire
+
+import "math"
+
+// Plan tells how an item of an answer came about (API.md 3, explain).
+type Plan struct {
+	Matchers         []PlanMatcher
+	Prefilters       []PlanPrefilter
+	RowsSelected     int // pass the filters
+	RowsOtherVersion int // of them, lack the type or version
+	RowsScanned      int // the rest
+	Kernel           string
+	SharedWith       int // other sub-requests in the same passes
+	Milliseconds     float64
+}
+
+// PlanMatcher is a matcher that was asked for its cost.
+type PlanMatcher struct {
+	Name   string
+	Cost   float64
+	Chosen bool
+	Reason string // why it was or was not chosen; may be empty
+}
+
+// PlanPrefilter is a prefilter that narrowed the candidate set.
+type PlanPrefilter struct {
+	Plugin        string
+	Before, After int // rows
+	Milliseconds  float64
+}
+
+// plan writes p, and null for nil.
+func (w *Writer) plan(p *Plan) {
+	w.Key("plan")
+	if p == nil {
+		w.Null()
+		return
+	}
+	w.Object()
+	w.Key("matchers")
+	w.Array(len(p.Matchers))
+	for _, m := range p.Matchers {
+		w.Object()
+		w.Key("name")
+		w.String(m.Name)
+		w.Key("cost")
+		w.Float(m.Cost)
+		w.Key("chosen")
+		w.Bool(m.Chosen)
+		w.Key("reason")
+		w.String(m.Reason)
+		w.EndObject()
+	}
+	w.EndArray()
+	w.Key("prefilters")
+	w.Array(len(p.Prefilters))
+	for _, f := range p.Prefilters {
+		w.Object()
+		w.Key("plugin")
+		w.String(f.Plugin)
+		w.Key("before")
+		w.Int(int64(f.Before))
+		w.Key("after")
+		w.Int(int64(f.After))
+		w.Key("ms")
+		w.Float(f.Milliseconds)
+		w.EndObject()
+	}
+	w.EndArray()
+	w.Key("rows_selected")
+	w.Int(int64(p.RowsSelected))
+	w.Key("rows_other_version")
+	w.Int(int64(p.RowsOtherVersion))
+	w.Key("rows_scanned")
+	w.Int(int64(p.RowsScanned))
+	w.Key("kernel")
+	w.String(p.Kernel)
+	w.Key("shared_with")
+	w.Int(int64(p.SharedWith))
+	w.Key("ms")
+	w.Float(p.Milliseconds)
+	w.EndObject()
+}
+
+// answerPlan reads a plan as a client does. What is absent or null is zero.
+func (v value) answerPlan(p *Plan) error {
+	return v.given(func(key string, v value) (err error) {
+		switch key {
+		case "matchers":
+			err = each(v, &p.Matchers, value.planMatcher)
+		case "prefilters":
+			err = each(v, &p.Prefilters, value.planPrefilter)
+		case "rows_selected":
+			p.RowsSelected, err = v.count()
+		case "rows_other_version":
+			p.RowsOtherVersion, err = v.count()
+		case "rows_scanned":
+			p.RowsScanned, err = v.count()
+		case "kernel":
+			p.Kernel, err = v.keptText()
+		case "shared_with":
+			p.SharedWith, err = v.count()
+		case "ms":
+			p.Milliseconds, err = v.finite()
+		}
+		return err
+	})
+}
+
+func (v value) planMatcher(m *PlanMatcher) error {
+	return v.given(func(key string, v value) (err error) {
+		switch key {
+		case "name":
+			m.Name, err = v.keptText()
+		case "cost":
+			m.Cost, err = v.finite()
+		case "chosen":
+			m.Chosen, err = v.boolean()
+		case "reason":
+			m.Reason, err = v.keptText()
+		}
+		return err
+	})
+}
+
+func (v value) planPrefilter(f *PlanPrefilter) error {
+	return v.given(func(key string, v value) (err error) {
+		switch key {
+		case "plugin":
+			f.Plugin, err = v.keptText()
+		case "before":
+			f.Before, err = v.count()
+		case "after":
+			f.After, err = v.count()
+		case "ms":
+			f.Milliseconds, err = v.finite()
+		}
+		return err
+	})
+}
+
+// count returns a number of things.
+func (v value) count() (int, error) {
+	n, err := v.integer(0, math.MaxInt)
+	return int(n), err
+}
