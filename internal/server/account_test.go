@@ -81,6 +81,7 @@ func TestAccounts(t *testing.T) {
 	link(a, 1, 1).status(204)
 	link(a, 2, 1).fault(22002, "list_id", id(2))
 	link(a, 1, 2).fault(22004, "face_ids[0]", id(2))
+	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(2)+`","face_ids":["`+id(1)+`"]}`).fault(12026, "face_ids", id(1), id(2))
 	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(3)+`"]`), a).fault(22002, "lists[0]", id(3))
 	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
