@@ -3,6 +3,7 @@ package server_test
 import (
 	"maps"
 	"slices"
+	"testing"
 )
 
 // noteMatch counts what a match with rows was asked with.
@@ -34,8 +35,8 @@ func (w *world) noteMatch(p probe, c candidates, rows []ranked) {
 	if _, ok := set["threshold"]; ok && len(rows) < len(c.things) {
 		w.seen["threshold"]++
 	}
-	if w.chosen(set) != "memory" {
-		w.seen["by "+w.chosen(set)]++
+	if w.chosen(w, set) != "memory" {
+		w.seen["by "+w.chosen(w, set)]++
 	}
 }
 
@@ -48,8 +49,9 @@ func (w *world) noteFilters(how string, origin int, filters map[string]any) {
 }
 
 // coverage fails when something was never asked, or hardly.
-func (r *run) coverage(steps int) {
-	want := map[string]int{}
+func coverage(t *testing.T, seen map[string]int, steps int) {
+	t.Helper()
+	want := map[string]int{"by thin": 20, "by table": 50, "by there": 50, "by copy": 50, "error 31011": 5}
 	for origin, name := range origins {
 		for _, f := range filtersOf(origin) {
 			if origin == inAttributes && (f.name == "external_ids" || f.name == "user_data") {
@@ -83,8 +85,8 @@ func (r *run) coverage(steps int) {
 		want[kind] = 2
 	}
 	for _, what := range slices.Sorted(maps.Keys(want)) {
-		if n := want[what]; steps >= 5000 && r.seen[what] < n || r.seen[what] == 0 && steps >= 2000 {
-			r.Errorf("%q was asked %d times with success, want %d", what, r.seen[what], n)
+		if n := want[what]; steps >= 10_000 && seen[what] < n || steps >= 5000 && seen[what] == 0 {
+			t.Errorf("%q was asked %d times with success, want %d", what, seen[what], n)
 		}
 	}
 }

@@ -92,12 +92,13 @@ func filtersOf(origin int) []filterRow {
 	return rows
 }
 
-// selected are the visible things that pass filters, and which they are of.
-func (w *world) selected(filters any, account string) (origin int, all []*thing) {
+// selected are the visible things of a server that pass filters, and which
+// they are of.
+func (w *world) selected(at *holding, filters any, account string) (origin int, all []*thing) {
 	wanted := filters.(map[string]any)
 	origin = slices.Index(origins[:], wanted["origin"].(string))
 	rows := slices.DeleteFunc(filtersOf(origin), func(f filterRow) bool { _, asked := wanted[f.name]; return !asked })
-	for _, t := range w.things[origin] {
+	for _, t := range at.things[origin] {
 		fails := func(f filterRow) bool {
 			has, ok := t.at(f.path)
 			return !ok || !f.accepts(has, wanted[f.name], w.now)
@@ -187,12 +188,12 @@ func moments(text string, now time.Time) string {
 // filters are random ones of an origin. Most accept a certain thing.
 func (w *world) filters(origin int, account string) map[string]any {
 	filters := map[string]any{}
-	if len(w.things[origin]) == 0 {
+	if len(w.pool(origin)) == 0 {
 		return filters
 	}
-	aim := pick(w, w.things[origin])
+	aim := pick(w, w.pool(origin))
 	for i := 0; i < 20 && !aim.visible(account); i++ {
-		aim = pick(w, w.things[origin])
+		aim = pick(w, w.pool(origin))
 	}
 	for range pick(w, []int{0, 1, 1, 1, 1, 2, 2, 3}) {
 		f := pick(w, filtersOf(origin))
@@ -201,13 +202,16 @@ func (w *world) filters(origin int, account string) map[string]any {
 		}
 		of := aim
 		if w.chance(0.2) {
-			of = pick(w, w.things[origin])
+			of = pick(w, w.pool(origin))
 		}
 		has, ok := of.at(f.path)
 		if !ok && w.chance(0.7) {
 			continue
 		}
 		filters[f.name] = w.wanted(f, has, ok)
+	}
+	if lists, ok := aim.fields["lists"].([]any); ok && len(lists) > 0 && w.chance(0.2) {
+		filters["list_id"] = pick(w, lists)
 	}
 	return filters
 }

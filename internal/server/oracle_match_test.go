@@ -57,7 +57,12 @@ func (w *world) resolve(ref map[string]any, body bool, account string) (found []
 	echo := map[string]any{"type": kind, "id": id}
 	if origin, ok := byID[kind]; ok {
 		echo["id"] = strings.ToLower(id)
-		t := w.find(origin, strings.ToLower(id))
+		var t *thing
+		for _, h := range w.holdings {
+			if t == nil {
+				t = h.find(origin, strings.ToLower(id))
+			}
+		}
 		switch {
 		case t == nil || !t.visible(account):
 			return nil, notFound[origin]
@@ -81,9 +86,12 @@ func (w *world) resolve(ref map[string]any, body bool, account string) (found []
 	return found, 0
 }
 
-// sorted are the things of an origin by id.
+// sorted are the things of an origin at all servers, by id.
 func (w *world) sorted(origin int) []*thing {
-	all := slices.Clone(w.things[origin])
+	var all []*thing
+	for _, h := range w.holdings {
+		all = append(all, h.things[origin]...)
+	}
 	slices.SortFunc(all, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
 	return all
 }
@@ -121,6 +129,12 @@ func (w *world) match(r *request, isBody bool) outcome {
 		}
 		if wrong || code != 0 || len(probes) > w.bounds.references {
 			break // the first one counts
+		}
+	}
+	asks := slices.ContainsFunc(probes, func(p probe) bool { return p.vector != nil })
+	for _, set := range sets {
+		if _, ok := w.owner(set.(map[string]any)["filters"]); !ok && asks {
+			codes = append(codes, 31011)
 		}
 	}
 	if codes != nil {
@@ -161,14 +175,32 @@ type candidates struct {
 	prefilters []any // of the plan
 }
 
+// owner is who holds what filters are about; false: nobody has all of it.
+func (w *world) owner(filters any) (*holding, bool) {
+	if w.owns == nil {
+		return w.holdings[0], true
+	}
+	n := w.owns(w, filters.(map[string]any))
+	if n < 0 {
+		return nil, false
+	}
+	return w.holdings[n], true
+}
+
 // take selects the candidates of a set, and narrows them.
 func (w *world) take(set map[string]any, account string) candidates {
 	c := candidates{set: set, prefilters: []any{}}
-	c.origin, c.things = w.selected(set["filters"], account)
-	if w.narrow != nil {
-		before := len(c.things)
-		c.things = slices.DeleteFunc(c.things, func(t *thing) bool { return !w.narrow(t) })
-		c.prefilters = append(c.prefilters, map[string]any{"plugin": w.narrower, "before": float64(before), "after": float64(len(c.things))})
+	at, ok := w.owner(set["filters"])
+	if !ok {
+		return c
+	}
+	c.origin, c.things = w.selected(at, set["filters"], account)
+	for _, p := range w.prefilters {
+		if strings.Contains(p.origins, origins[c.origin][:1]) {
+			before := len(c.things)
+			c.things = slices.DeleteFunc(c.things, func(t *thing) bool { return !p.passes(t) })
+			c.prefilters = append(c.prefilters, map[string]any{"plugin": p.name, "before": float64(before), "after": float64(len(c.things))})
+		}
 	}
 	return c
 }
@@ -188,9 +220,9 @@ func (w *world) against(p probe, c candidates, explain bool) map[string]any {
 	rows := w.rank(p.vector, c)
 	item["result"] = show(rows[:min(len(rows), limit(c.set))], c)
 	if explain {
-		plan := map[string]any{"prefilters": c.prefilters, "by": w.chosen(c.set)}
+		plan := map[string]any{"prefilters": c.prefilters, "by": w.chosen(w, c.set)}
 		item["plan"] = plan
-		if plan["by"] == "memory" {
+		if _, ofPlugin := w.plugins[plan["by"].(string)]; !ofPlugin {
 			comparable := 0
 			for _, t := range c.things {
 				if t.has(p.vector.model) {
@@ -300,8 +332,12 @@ func (w *world) cross(r *request, isBody bool) outcome {
 	if other(filters("references"), r.account()) || other(filters("candidates"), r.account()) {
 		return refused(31000)
 	}
-	_, refs := w.selected(filters("references"), r.account())
-	if _, candidates := w.selected(filters("candidates"), r.account()); len(refs)+len(candidates) > w.bounds.cross {
+	left, known := w.owner(filters("references"))
+	if right, also := w.owner(filters("candidates")); !known || !also || left != right {
+		return refused(31011)
+	}
+	_, refs := w.selected(left, filters("references"), r.account())
+	if _, candidates := w.selected(left, filters("candidates"), r.account()); len(refs)+len(candidates) > w.bounds.cross {
 		return refused(31002)
 	}
 	slices.SortFunc(refs, func(a, b *thing) int { return strings.Compare(a.id, b.id) })

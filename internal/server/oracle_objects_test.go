@@ -9,9 +9,9 @@ import (
 // listed is a list.
 type listed struct{ id, account, userData string }
 
-func (w *world) list(id string) *listed {
-	if i := slices.IndexFunc(w.lists, func(l *listed) bool { return l.id == id }); i >= 0 {
-		return w.lists[i]
+func (h *holding) list(id string) *listed {
+	if i := slices.IndexFunc(h.lists, func(l *listed) bool { return l.id == id }); i >= 0 {
+		return h.lists[i]
 	}
 	return nil
 }
@@ -172,7 +172,7 @@ func (w *world) delete(origin int, id, account string) outcome {
 func (w *world) chosenBy(origin int, r *request) []*thing {
 	filters := maps.Clone(r.filters)
 	filters["origin"] = origins[origin]
-	_, all := w.selected(filters, r.account())
+	_, all := w.selected(w.holding, filters, r.account())
 	slices.SortFunc(all, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
 	return all
 }

@@ -18,6 +18,7 @@ type request struct {
 	body         any            // as JSON has it; nil: none
 	lines        []string       // of an import
 	writes       bool           // changes objects
+	server       int            // that gets it
 	answer       func() outcome
 }
 
@@ -138,8 +139,8 @@ func (w *world) reference(isBody bool, account string) map[string]any {
 	}
 	if key, ok := byKey[kind]; ok {
 		id := pick(w, w.people)
-		if w.chance(0.7) && len(w.things[key.origin]) > 0 {
-			if has, ok := pick(w, w.things[key.origin]).at(key.path); ok {
+		if w.chance(0.7) && len(w.pool(key.origin)) > 0 {
+			if has, ok := pick(w, w.pool(key.origin)).at(key.path); ok {
 				id = has.(string)
 			}
 		}
@@ -155,10 +156,10 @@ func (w *world) reference(isBody bool, account string) map[string]any {
 func (w *world) referable(origin int, good func(*thing) bool) string {
 	if w.chance(0.97) {
 		for range 30 {
-			if len(w.things[origin]) == 0 {
+			if len(w.pool(origin)) == 0 {
 				break
 			}
-			if t := pick(w, w.things[origin]); good(t) || w.chance(0.01) {
+			if t := pick(w, w.pool(origin)); good(t) || w.chance(0.01) {
 				return t.id
 			}
 		}
@@ -206,7 +207,11 @@ func (w *world) sharpThreshold(set map[string]any, isBody bool, account string, 
 	if len(found) == 0 || found[0].vector == nil {
 		return
 	}
-	_, all := w.selected(set["filters"], account)
+	at, ok := w.owner(set["filters"])
+	if !ok {
+		return
+	}
+	_, all := w.selected(at, set["filters"], account)
 	all = slices.DeleteFunc(all, func(t *thing) bool { return !t.has(found[0].vector.model) })
 	if len(all) > 0 {
 		at := w.near(found[0].vector.similarity(found[0].vector.distance(pick(w, all).vectors[which(found[0].vector.body)])))
@@ -296,6 +301,7 @@ func (w *world) crossRequest() *request {
 func (w *world) readRequest() *request {
 	origin := w.rng.IntN(3)
 	r := &request{kind: "get " + singulars[origin], method: "GET", query: w.maybeAccount()}
+	w.settle(r, origin)
 	if w.chance(0.3) {
 		r.query["descriptor"] = pick(w, []string{"0", "1"})
 	}
@@ -338,6 +344,7 @@ func (w *world) readRequest() *request {
 
 func (w *world) readLists(r *request) *request {
 	delete(r.query, "descriptor")
+	w.settle(r, inFaces)
 	visible := func(l *listed) bool { return r.account() == "" || l.account == r.account() }
 	if w.chance(0.5) && len(w.lists) > 0 {
 		l := pick(w, w.lists)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,23 +24,29 @@ type world struct {
 	bounds bounds
 	seen   map[string]int // how often what was asked with success
 
-	things [3][]*thing // in the order in which they were made
-	lists  []*listed
+	*holding              // of the server that is asked
+	holdings   []*holding // of all servers
+	everywhere bool       // requests are about the things of all
 
-	accounts, people, ids, listIDs, moments []string
-	center                                  map[*model][][]byte
+	accounts, people, ids, moments []string
+	center                         map[*model][][]byte
 
 	topology
 }
 
-// topology is a server under test, and how it differs from one with nothing
-// but its memory.
-type topology struct {
-	name     string
-	plugins  map[string]string
-	narrower string                          // the prefilter
-	narrow   func(*thing) bool               // what it lets pass; nil: there is none
-	chosen   func(set map[string]any) string // the matcher that answers
+// holding is what a server holds.
+type holding struct {
+	things  [3][]*thing // in the order in which they were made
+	lists   []*listed
+	listIDs []string // that its lists may have
+}
+
+// pool are the things of an origin that a request may be about.
+func (w *world) pool(origin int) []*thing {
+	if !w.everywhere || len(w.holdings) == 1 {
+		return w.things[origin]
+	}
+	return slices.Concat(w.holdings[0].things[origin], w.holdings[1].things[origin])
 }
 
 func newWorld(seed uint64, in topology) *world {
@@ -54,9 +61,19 @@ func newWorld(seed uint64, in topology) *world {
 	}
 	for range 30 {
 		w.ids = append(w.ids, w.newID())
-		w.listIDs = append(w.listIDs, w.newID())
 	}
-	w.listIDs = w.listIDs[:12]
+	w.holdings = []*holding{{}}
+	if in.remote != nil && !in.copies {
+		w.holdings = append(w.holdings, &holding{})
+	}
+	for i := range 14 {
+		h := w.holdings[0]
+		if i >= 12 && len(w.holdings) > 1 {
+			h = w.holdings[1]
+		}
+		h.listIDs = append(h.listIDs, w.newID())
+	}
+	w.holding = w.holdings[0]
 	for i := range 40 {
 		w.people = append(w.people, fmt.Sprintf("person %d", i/2)+strings.Repeat("é", i%2))
 		at := w.now.Add(-time.Duration(w.rng.Int64N(int64(3 * 365 * 24 * time.Hour))))
@@ -65,23 +82,24 @@ func newWorld(seed uint64, in topology) *world {
 	return w
 }
 
-// oracleSteps is how many requests each topology gets.
+// oracleSteps is how many requests all servers get.
 func oracleSteps(t *testing.T) int {
 	if text := os.Getenv("NEARSIDE_ORACLE_STEPS"); text != "" {
 		return must(strconv.Atoi(text))
 	}
 	if testing.Short() {
-		return 500
+		return 2000
 	}
-	return 5000
+	return 10_000
 }
 
 // run is one run of a topology.
 type run struct {
 	*world
-	*service
-	seed uint64
-	step int
+	*service // that is asked
+	services []*service
+	seed     uint64
+	step     int
 }
 
 // TestOracle sends random requests over random data, which changes meanwhile,
@@ -94,73 +112,100 @@ func TestOracle(t *testing.T) {
 	if text := os.Getenv("NEARSIDE_ORACLE_SEED"); text != "" {
 		seed = must(strconv.ParseUint(text, 10, 64))
 	}
+	only, _ := strconv.Atoi(os.Getenv("NEARSIDE_ORACLE_ONLY"))
+	steps := oracleSteps(t)
+	var mu sync.Mutex
+	seen := map[string]int{}
 	for _, in := range topologies {
 		t.Run(in.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(seed, in)
-			x := start(t, func(s *settings) {
-				s.limits.References, s.limits.FilterValues, s.cross = w.bounds.references, w.bounds.values, w.bounds.cross
-				s.versions, s.now, s.plugins = registered(), func() time.Time { return w.now }, in.plugins
-			})
-			r := &run{world: w, service: x, seed: seed}
-			r.fill()
-			only, _ := strconv.Atoi(os.Getenv("NEARSIDE_ORACLE_ONLY"))
-			steps := oracleSteps(t)
-			for r.step = 1; r.step <= steps; r.step++ {
-				w.rng = rand.New(rand.NewPCG(seed, uint64(r.step)))
-				q := w.next()
+			r := openRun(t, seed, in)
+			for r.step = 1; r.step <= steps*in.percent/100; r.step++ {
+				r.rng = rand.New(rand.NewPCG(seed, uint64(r.step)))
+				q := r.next()
 				if only == 0 || q.writes || r.step == only {
 					r.do(q)
 				}
 			}
-			if only == 0 {
-				r.coverage(steps)
+			mu.Lock()
+			defer mu.Unlock()
+			for what, n := range r.seen {
+				seen[what] += n
 			}
 		})
 	}
+	t.Cleanup(func() { // when all have ended
+		if only == 0 && !t.Failed() {
+			coverage(t, seen, steps)
+		}
+	})
+}
+
+// openRun starts the servers of a topology and fills them.
+func openRun(t *testing.T, seed uint64, in topology) *run {
+	w := newWorld(seed, in)
+	r := &run{world: w, services: w.open(t), seed: seed}
+	r.service = r.services[0]
+	r.fill()
+	return r
 }
 
 // next is a random request.
 func (w *world) next() *request {
-	switch n := w.rng.IntN(100); {
-	case n < 62:
-		return w.matchRequest()
-	case n < 65:
-		return w.rawRequest()
-	case n < 70:
-		return w.crossRequest()
-	case n < 80:
-		return w.readRequest()
-	case n < 86:
-		return w.wrongRequest()
-	default:
+	w.holding, w.everywhere = w.holdings[0], true
+	if w.chance(0.24) {
+		w.everywhere = false
+		if w.chance(0.4) {
+			return w.readRequest()
+		}
 		return w.writeRequest()
+	}
+	switch n := w.rng.IntN(100); {
+	case n < 82:
+		return w.matchRequest()
+	case n < 86:
+		return w.rawRequest()
+	case n < 92:
+		return w.crossRequest()
+	default:
+		return w.wrongRequest()
 	}
 }
 
 // fill makes lists and objects.
 func (r *run) fill() {
-	for range 8 {
-		q := &request{query: map[string]string{}, writes: true}
-		r.createList(q)
-		r.do(q)
-	}
-	for origin, n := range []int{300, 300, 60} {
-		var lines []string
-		for range n {
-			t := r.thing(origin)
-			body := string(must(json.Marshal(r.written(t))))
-			lines = append(lines, body)
-			if origin == inAttributes {
-				r.call("PUT", "/1/attributes/"+t.id+"?ttl=1000000", body).status(201)
-				r.store(t)
-			} else {
-				r.importThing(t, true, "", "")
+	for n, h := range r.holdings {
+		r.holding = h
+		for range 2 * len(h.listIDs) / 3 {
+			q := &request{query: map[string]string{}, writes: true, server: n}
+			for r.createList(q); h.list(q.body.(map[string]any)["list_id"].(string)) != nil; {
+				r.createList(q)
 			}
+			r.do(q)
 		}
-		if origin != inAttributes {
-			r.call("POST", "/1/import?origin="+origins[origin], strings.Join(lines, "\n")).status(200).part("accepted", itoa(n))
+	}
+	for origin, n := range []int{300, 300} {
+		for range n / 10 {
+			q := &request{kind: "fill", method: "POST", path: "/1/import", query: map[string]string{"origin": origins[origin]}, writes: true}
+			r.settle(q, origin)
+			var things []*thing
+			for range 10 {
+				things = append(things, r.thing(origin))
+				q.lines = append(q.lines, string(must(json.Marshal(r.written(things[len(things)-1])))))
+			}
+			q.answer = func() outcome {
+				for _, t := range things {
+					r.store(t)
+				}
+				return outcome{status: 200, body: map[string]any{"accepted": 10.0, "rejected": 0.0, "errors": []any{}}}
+			}
+			r.do(q)
 		}
+	}
+	for range 60 {
+		q := &request{query: map[string]string{}, writes: true}
+		r.putAttribute(q)
+		r.do(q)
 	}
 }
 
@@ -173,7 +218,12 @@ func (r *run) do(q *request) {
 	if q.lines != nil || q.path == "/1/export" || q.path == "/1/import" {
 		packOut = false
 	}
+	r.service = r.services[q.server]
 	r.compare(q, want, packIn, packOut)
+	if q.writes && r.copies {
+		r.service = r.services[1]
+		r.compare(q, want, packIn, packOut)
+	}
 	if !q.writes && r.step%10 == 0 && q.path != "/1/export" {
 		r.compare(q, want, q.body != nil && !packIn, !packOut)
 		r.seen["in both codecs"]++
@@ -225,7 +275,7 @@ func (r *run) compare(q *request, want outcome, packIn, packOut bool) {
 	} else {
 		got = a.value()
 	}
-	reduce(got)
+	r.reduce(got)
 	if !reflect.DeepEqual(want.body, got) {
 		r.Errorf("%s, msgpack in %t, out %t (-want +got):\n%.6000s", q.kind, packIn, packOut, cmp.Diff(want.body, got))
 	}
@@ -267,15 +317,15 @@ func sortedLines(t testing.TB, text string) any {
 
 // reduce takes away what the oracle does not know: details of errors of
 // imports, times of lists, and of plans all but the counts and the matcher.
-func reduce(v any) {
+func (w *world) reduce(v any) {
 	switch v := v.(type) {
 	case []any:
 		for _, x := range v {
-			reduce(x)
+			w.reduce(x)
 		}
 	case map[string]any:
 		for _, x := range v {
-			reduce(x)
+			w.reduce(x)
 		}
 		if _, ok := v["line"]; ok {
 			delete(v, "detail")
@@ -284,12 +334,12 @@ func reduce(v any) {
 			delete(v, "create_time")
 		}
 		if plan, ok := v["plan"].(map[string]any); ok {
-			v["plan"] = reducedPlan(plan)
+			v["plan"] = w.reducedPlan(plan)
 		}
 	}
 }
 
-func reducedPlan(plan map[string]any) map[string]any {
+func (w *world) reducedPlan(plan map[string]any) map[string]any {
 	reduced := map[string]any{}
 	for _, m := range plan["matchers"].([]any) {
 		if m := m.(map[string]any); m["chosen"] == true {
@@ -299,7 +349,8 @@ func reducedPlan(plan map[string]any) map[string]any {
 			reduced["by"] = m["name"]
 		}
 	}
-	if reduced["by"] == "memory" {
+	by, chosen := reduced["by"].(string)
+	if _, ofPlugin := w.plugins[by]; chosen && !ofPlugin {
 		for _, name := range []string{"rows_selected", "rows_other_version", "rows_scanned"} {
 			reduced[name] = plan[name]
 		}

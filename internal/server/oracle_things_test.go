@@ -260,9 +260,9 @@ func (w *world) newID() string {
 }
 
 // find returns the thing of an id, nil if there is none.
-func (w *world) find(origin int, id string) *thing {
-	if i := slices.IndexFunc(w.things[origin], func(t *thing) bool { return t.id == id }); i >= 0 {
-		return w.things[origin][i]
+func (h *holding) find(origin int, id string) *thing {
+	if i := slices.IndexFunc(h.things[origin], func(t *thing) bool { return t.id == id }); i >= 0 {
+		return h.things[origin][i]
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ var models = []*model{
 	{number: 59, length: 512, metric: 'b', scale: 128, middle: 1, slope: 8, weight: 8},
 	{number: 7, length: 4, body: true, metric: 'b', scale: 1, middle: 50, slope: 0.1, weight: 30},
 	{number: 23, length: 8, body: true, metric: 'c', middle: 0.7, slope: 9, weight: 20},
-	{number: 110, length: 512, body: true, metric: 'b', scale: 128, middle: 1, slope: 8, weight: 8},
+	{number: 110, length: 512, body: true, metric: 'b', scale: 128, middle: 1, slope: 8, weight: 15},
 }
 
 // registered are the models that are not built in, for the server.

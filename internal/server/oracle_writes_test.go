@@ -17,7 +17,20 @@ func (w *world) writeRequest() *request {
 		(*world).writeList, (*world).importLines,
 	})
 	write(w, r)
+	if w.refusable != nil && w.chance(0.1) && w.refusable(w, r) { // by another server than the owner
+		r.server = 0
+		delete(r.query, "account_id")
+		r.answer = func() outcome { return refused(12026) }
+	}
 	return r
+}
+
+// settle lets r go to the server that has things of an origin, or some.
+func (w *world) settle(r *request, origin int) {
+	if w.home != nil {
+		r.server = w.home(w, origin)
+	}
+	w.holding = w.holdings[r.server]
 }
 
 // thingFor is a new thing that mostly fits the account of the query.
@@ -47,6 +60,7 @@ func (w *world) retake(t *thing) {
 }
 
 func (w *world) createFace(r *request) {
+	w.settle(r, inFaces)
 	t := w.thingFor(inFaces, r.account())
 	if w.chance(0.15) {
 		w.retake(t)
@@ -56,6 +70,7 @@ func (w *world) createFace(r *request) {
 }
 
 func (w *world) createEvents(r *request) {
+	w.settle(r, inEvents)
 	var things []*thing
 	bodies := []any{}
 	for range 1 + w.rng.IntN(3) {
@@ -78,6 +93,7 @@ func (w *world) createEvents(r *request) {
 }
 
 func (w *world) putThing(r *request, origin int) {
+	w.settle(r, origin)
 	t := w.thingFor(origin, r.account())
 	if w.chance(0.7) {
 		w.retake(t)
@@ -94,6 +110,7 @@ func (w *world) putAttribute(r *request) {
 }
 
 func (w *world) patchFace(r *request) {
+	w.settle(r, inFaces)
 	id := w.referable(inFaces, func(t *thing) bool { return t.visible(r.account()) })
 	fields, body := map[string]any{}, map[string]any{}
 	for _, f := range shapes[inFaces] {
@@ -121,6 +138,7 @@ func (w *world) patchFace(r *request) {
 
 func (w *world) deleteOne(r *request) {
 	origin := w.rng.IntN(3)
+	w.settle(r, origin)
 	id := w.referable(origin, func(t *thing) bool { return t.visible(r.account()) })
 	r.kind, r.method, r.path = "delete "+singulars[origin], "DELETE", "/1/"+origins[origin]+"/"+id
 	r.answer = func() outcome { return w.delete(origin, id, r.account()) }
@@ -129,6 +147,7 @@ func (w *world) deleteOne(r *request) {
 // deleteSome deletes by filters, not too many.
 func (w *world) deleteSome(r *request) {
 	origin := w.rng.IntN(2)
+	w.settle(r, origin)
 	for {
 		r.filters = w.filters(origin, r.account())
 		_, named := r.filters["account_id"]
@@ -141,6 +160,7 @@ func (w *world) deleteSome(r *request) {
 }
 
 func (w *world) linkFaces(r *request) {
+	w.settle(r, inFaces)
 	list := pick(w, w.ids)
 	if len(w.lists) > 0 && w.chance(0.97) {
 		list = pick(w, w.lists).id
@@ -170,7 +190,8 @@ func (w *world) linkFaces(r *request) {
 
 // writeList makes, changes or deletes a list; there are always some.
 func (w *world) writeList(r *request) {
-	if len(w.lists) < 8 || w.chance(0.2) {
+	w.settle(r, inFaces)
+	if len(w.lists) < 2*len(w.listIDs)/3 || w.chance(0.2) {
 		w.createList(r)
 		return
 	}
@@ -227,6 +248,7 @@ func (w *world) createList(r *request) {
 // importLines imports faces or events, with lines that are none among them.
 func (w *world) importLines(r *request) {
 	origin := w.rng.IntN(2)
+	w.settle(r, origin)
 	add := ""
 	r.query["origin"] = origins[origin]
 	if origin == inFaces && w.chance(0.5) {

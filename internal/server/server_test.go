@@ -26,6 +26,7 @@ import (
 	"nearside/lua"
 	"nearside/matcher"
 	"nearside/matcher/memory"
+	"nearside/matcher/remote"
 	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
@@ -78,6 +79,7 @@ type settings struct {
 	plugins    map[string]string                     // sources by name; all are active
 	versions   []matcher.Version
 	now        func() time.Time // of filters
+	remotes    []remote.Config
 }
 
 // service is a running server and a client of it.
@@ -139,10 +141,11 @@ func start(t testing.TB, change ...func(*settings)) *service {
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}
+	remotes := set.openRemotes(t, func() *wire.Decoder { return limits().Decoder }, objects)
 	srv := must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Plugins: host, Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Plugins: host, Observer: observers}),
+		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
 		Limits: limits(),
 	}))
 	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
@@ -165,6 +168,17 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		check(t, x.stop(context.Background()))
 	})
 	return x
+}
+
+// openRemotes opens remotes that the server under test asks.
+func (s *settings) openRemotes(t testing.TB, decoder func() *wire.Decoder, objects *store.Store) *remote.Group {
+	t.Helper()
+	group := remote.NewGroup(decoder, slog.New(slog.DiscardHandler))
+	t.Cleanup(group.Close)
+	check(t, group.Configure(s.remotes))
+	_, owners := group.Now()
+	objects.SetOwners(owners)
+	return group
 }
 
 // call sends a request and reads the answer. headers are name, value, ...;
