@@ -25,7 +25,7 @@ func (w *world) noteMatch(p probe, c candidates, rows []ranked) {
 			w.seen["target "+target.(string)+" of "+name]++
 		}
 	}
-	w.seen["version "+itoa(p.vector.number)+" of "+name]++
+	w.seen["version "+itoa(p.vector.number)]++
 	if len(rows) > limit(set) {
 		w.seen["limit"]++
 		if rows[limit(set)].distance == rows[limit(set)-1].distance {
@@ -68,11 +68,9 @@ func coverage(t *testing.T, seen map[string]int, steps int) {
 		for _, kind := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(byKey)), []string{"raw_descriptor", "sdk_descriptor"}) {
 			want["reference "+kind+" to "+name] = 10
 		}
-		for _, m := range models {
-			if !m.body || origin != inFaces {
-				want["version "+itoa(m.number)+" of "+name] = 5
-			}
-		}
+	}
+	for _, m := range models {
+		want["version "+itoa(m.number)] = 20
 	}
 	for _, kind := range []string{
 		"match", "raw", "cross", "get face", "get event", "get attribute", "get list", "page of faces", "page of events", "page of lists",

@@ -223,13 +223,13 @@ func (w *world) against(p probe, c candidates, explain bool) map[string]any {
 		plan := map[string]any{"prefilters": c.prefilters, "by": w.chosen(w, c.set)}
 		item["plan"] = plan
 		if _, ofPlugin := w.plugins[plan["by"].(string)]; !ofPlugin {
-			comparable := 0
+			compared := 0
 			for _, t := range c.things {
 				if t.has(p.vector.model) {
-					comparable++
+					compared++
 				}
 			}
-			plan["rows_selected"], plan["rows_other_version"], plan["rows_scanned"] = float64(len(c.things)), float64(len(c.things)-comparable), float64(comparable)
+			plan["rows_selected"], plan["rows_other_version"], plan["rows_scanned"] = float64(len(c.things)), float64(len(c.things)-compared), float64(compared)
 		}
 	}
 	w.noteMatch(p, c, rows)

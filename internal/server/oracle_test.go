@@ -83,7 +83,7 @@ func newWorld(seed uint64, in topology) *world {
 }
 
 // oracleSteps is how many requests all servers get.
-func oracleSteps(t *testing.T) int {
+func oracleSteps() int {
 	if text := os.Getenv("NEARSIDE_ORACLE_STEPS"); text != "" {
 		return must(strconv.Atoi(text))
 	}
@@ -113,7 +113,7 @@ func TestOracle(t *testing.T) {
 		seed = must(strconv.ParseUint(text, 10, 64))
 	}
 	only, _ := strconv.Atoi(os.Getenv("NEARSIDE_ORACLE_ONLY"))
-	steps := oracleSteps(t)
+	steps := oracleSteps()
 	var mu sync.Mutex
 	seen := map[string]int{}
 	for _, in := range topologies {
@@ -184,7 +184,7 @@ func (r *run) fill() {
 			r.do(q)
 		}
 	}
-	for origin, n := range []int{300, 300} {
+	for origin, n := range population[:inAttributes] {
 		for range n / 10 {
 			q := &request{kind: "fill", method: "POST", path: "/1/import", query: map[string]string{"origin": origins[origin]}, writes: true}
 			r.settle(q, origin)
@@ -202,7 +202,7 @@ func (r *run) fill() {
 			r.do(q)
 		}
 	}
-	for range 60 {
+	for range population[inAttributes] {
 		q := &request{query: map[string]string{}, writes: true}
 		r.putAttribute(q)
 		r.do(q)

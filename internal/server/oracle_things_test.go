@@ -131,9 +131,13 @@ var shapes = [3][]field{
 // tags are some of more names than a chunk has bits for; a few are frequent.
 func (w *world) tags() any {
 	var tags []any
-	for range 1 + w.rng.IntN(4) {
-		n := w.rng.IntN(90)
-		if w.chance(0.5) {
+	most := 4
+	if w.chance(0.2) {
+		most = 20
+	}
+	for range 1 + w.rng.IntN(most) {
+		n := w.rng.IntN(200)
+		if w.chance(0.4) {
 			n %= 4
 		}
 		tags = append(tags, fmt.Sprintf("tag-%d", n)+strings.Repeat("ж", n%3))

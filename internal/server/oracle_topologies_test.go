@@ -170,6 +170,9 @@ var topologies = []topology{
 		},
 		refusable: func(w *world, r *request) bool {
 			names := r.url()
+			if r.filters != nil {
+				return false // it may name lists of both
+			}
 			if r.path == "/1/lists" || r.path == "/1/linker" {
 				names += jsonOf(r.body.(map[string]any)["list_id"])
 			}

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// population is about how many things of each origin there are.
+var population = [3]int{300, 300, 80}
+
 // writeRequest is a random request that changes objects or lists. The numbers
 // of objects stay about the same.
 func (w *world) writeRequest() *request {
@@ -16,6 +19,11 @@ func (w *world) writeRequest() *request {
 		(*world).patchFace, (*world).deleteOne, (*world).deleteOne, (*world).deleteSome, (*world).linkFaces, (*world).linkFaces,
 		(*world).writeList, (*world).importLines,
 	})
+	for origin, create := range []func(*world, *request){(*world).createFace, (*world).createEvents, (*world).putAttribute} {
+		if len(w.sorted(origin)) < population[origin] && w.chance(0.5) {
+			write = create
+		}
+	}
 	write(w, r)
 	if w.refusable != nil && w.chance(0.1) && w.refusable(w, r) { // by another server than the owner
 		r.server = 0
@@ -209,7 +217,7 @@ func (w *world) writeList(r *request) {
 		}
 		return
 	}
-	withFaces := w.chance(0.5) && w.faceCount(l.id, r.account()) < 30
+	withFaces := w.chance(0.7) && w.faceCount(l.id, r.account()) < 60
 	r.kind, r.method = "delete list", "DELETE"
 	if withFaces {
 		r.kind, r.query["with_faces"] = "delete list with faces", "1"
@@ -291,6 +299,9 @@ func (w *world) importLines(r *request) {
 // wrongRequest is a good match with one fault in it.
 func (w *world) wrongRequest() *request {
 	r := w.matchRequest()
+	for r.answer().codes != nil {
+		r = w.matchRequest()
+	}
 	delete(r.query, "descriptor_version")
 	r.kind = "wrong"
 	r.body = cloneJSON(r.body)
