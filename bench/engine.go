@@ -17,47 +17,67 @@ type engine struct {
 	*memory.Memory
 	suite  *suite
 	data   *dataset
+	origin matcher.Origin
 	limits limits
+}
+
+// contents says what the rows of a dataset are in a matcher.
+type contents struct {
+	origin matcher.Origin
+	meta   []matcher.MetaField
+	before []store.Change                 // what rows refer to
+	object func(i int, o *matcher.Object) // fills in row i, but for its ID and descriptor
 }
 
 // applyRows is how many rows are given to a matcher at once.
 const applyRows = 8192
 
-// engine loads a dataset. The caller closes it.
+// engine loads a dataset as faces. The caller closes it.
 func (s *suite) engine(d *dataset, k *simd.Kernel, workers int) (*engine, error) {
-	m, err := memory.New(memory.Options{Registry: s.registry, Kernel: k, Workers: workers})
+	return s.loaded(d, d.faces(), k, workers)
+}
+
+// loaded loads a dataset as the rows of t. The caller closes it.
+func (s *suite) loaded(d *dataset, t contents, k *simd.Kernel, workers int) (*engine, error) {
+	m, err := memory.New(memory.Options{Registry: s.registry, Kernel: k, Workers: workers, MetaFields: t.meta})
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	var changes []store.Change
-	for i := range lists {
-		changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: listID(i), CreateTime: firstTime}})
-	}
-	m.Apply(changes)
+	m.Apply(t.before)
 	for lo := 0; lo < d.n; lo += applyRows {
 		if err := s.ctx.Err(); err != nil {
 			m.Close()
 			return nil, err
 		}
-		m.Apply(d.changes(lo, min(lo+applyRows, d.n)))
+		m.Apply(d.changes(t, lo, min(lo+applyRows, d.n)))
 	}
-	s.progress("   loaded %d rows of %d x %s into %s with %d worker(s) in %v",
-		d.n, d.version.Length, d.version.Encoding, k.Name(), workers, time.Since(start).Round(time.Millisecond))
-	return &engine{m, s, d, limits{k, workers, s.region}}, nil
+	s.progress("   loaded %d %s of %d x %s into %s with %d worker(s) in %v",
+		d.n, t.origin, d.version.Length, d.version.Encoding, k.Name(), workers, time.Since(start).Round(time.Millisecond))
+	return &engine{m, s, d, t.origin, limits{k, workers, s.region}}, nil
+}
+
+// faces are the rows with what filters of faces select from.
+func (d *dataset) faces() contents {
+	t := contents{origin: matcher.Faces, object: func(i int, o *matcher.Object) {
+		in := listsOf(i, d.n)
+		slices.SortFunc(in, matcher.ID.Compare)
+		o.CreateTime, o.UserData, o.Lists = timeOf(i), userDataOf(i), in
+		o.Age, o.Gender, o.EthnicGroup = matcher.SmallOf(ageOf(i)), matcher.SmallOf(genderOf(i)), matcher.SmallOf(ethnicGroupOf(i))
+	}}
+	for i := range lists {
+		t.before = append(t.before, store.Change{Kind: store.PutList, List: &matcher.List{ID: listID(i), CreateTime: firstTime}})
+	}
+	return t
 }
 
 // changes are the objects of rows lo..hi-1.
-func (d *dataset) changes(lo, hi int) []store.Change {
+func (d *dataset) changes(t contents, lo, hi int) []store.Change {
 	objects, changes := make([]matcher.Object, hi-lo), make([]store.Change, hi-lo)
 	for i := lo; i < hi; i++ {
-		in := listsOf(i, d.n)
-		slices.SortFunc(in, matcher.ID.Compare)
 		o := &objects[i-lo]
-		*o = matcher.Object{
-			Origin: matcher.Faces, ID: idOf(i), CreateTime: timeOf(i), UserData: userDataOf(i), Lists: in,
-			Age: matcher.SmallOf(ageOf(i)), Gender: matcher.SmallOf(genderOf(i)), EthnicGroup: matcher.SmallOf(ethnicGroupOf(i)),
-		}
+		o.Origin, o.ID = t.origin, idOf(i)
+		t.object(i, o)
 		o.Descriptors[d.version.Type] = matcher.Descriptor{Version: d.version.Number, Data: d.row(i)}
 		changes[i-lo] = store.Change{Kind: store.PutObject, Object: o}
 	}
@@ -79,9 +99,13 @@ func (w workload) String() string {
 	return s
 }
 
+func (e *engine) candidates(w workload) *matcher.Candidates {
+	return &matcher.Candidates{Origin: e.origin, Filter: w.filter.filter, Limit: w.limit, Targets: []string{e.origin.Singular() + "_id"}}
+}
+
 // subs are the sub-requests of a workload.
 func (e *engine) subs(w workload) []matcher.SubRequest {
-	c := &matcher.Candidates{Origin: matcher.Faces, Filter: w.filter.filter, Limit: w.limit, Targets: []string{"face_id"}}
+	c := e.candidates(w)
 	subs := make([]matcher.SubRequest, w.queries)
 	for i := range subs {
 		subs[i] = matcher.SubRequest{

@@ -23,6 +23,7 @@ type report struct {
 	Peers       []string        `json:"peers"`
 	Limits      []limitFigure   `json:"limits"`
 	Figures     []figure        `json:"figures"`
+	Events      []eventFigure   `json:"events"`
 	Comparisons []comparison    `json:"comparisons"`
 	Loads       []loadFigure    `json:"loads"`
 	Service     []serviceFigure `json:"service"`
@@ -42,7 +43,7 @@ type verdict struct {
 func (s *suite) write(verdicts []gate.Verdict) error {
 	r := report{
 		Machine: describe(), Date: s.start.UTC().Format(time.DateOnly), Seconds: int(time.Since(s.start).Seconds()), Short: s.short, Sections: s.only,
-		Peers: s.found, Limits: s.limitFigures, Figures: s.figures, Comparisons: s.comparisons, Loads: s.runs, Service: s.service,
+		Peers: s.found, Limits: s.limitFigures, Figures: s.figures, Events: s.events, Comparisons: s.comparisons, Loads: s.runs, Service: s.service,
 	}
 	for _, v := range verdicts {
 		r.Bars = append(r.Bars, verdict{v.ID, v.Bound, v.AtMost, v.Status, v.Measurement})
@@ -126,6 +127,7 @@ func (r *report) tables(b *bytes.Buffer) {
 				f.Seconds*1e3, f.pairsPerSecond()/1e6, f.OfLimit.Median, f.OfLimit.Low, f.OfLimit.High)
 		})
 	}
+	r.eventTable(b)
 	table(b, "Peers", "Exhaustive search over the same file of 512 dimensions, faces, in turn with ours.",
 		"| peer | encoding | rows | queries | threads | its ns per pair | kernel | our ns per pair | we are faster by | its recall@10 |", r.Comparisons, func(c *comparison) string {
 			recall := "no top-10"
@@ -150,6 +152,14 @@ func (r *report) tables(b *bytes.Buffer) {
 	table(b, "Import, start, memory", "", "| figure | value |", r.Service, func(f *serviceFigure) string {
 		return fmt.Sprintf("| %s | %.4g %s |", f.What, f.Value, f.Unit)
 	})
+}
+
+func (r *report) eventTable(b *bytes.Buffer) {
+	table(b, "Filtered events", "One reference, top 10, among events of 60 days; times are parts of the time of a full scan beside them, caches are cold. Ideal: the part of the rows that are selected.",
+		"| order of rows | workers | rows | filter | selected | ideal | match | filter alone | scan alone | full scan ms |", r.Events, func(f *eventFigure) string {
+			return fmt.Sprintf("| %s | %d | %d | %s | %d | %.4f | %.4f (%.4f..%.4f) | %.4f | %.4f | %.2f |", f.Order, f.Workers, f.Rows, f.Filter, f.Selected, f.ideal(),
+				f.Match.Median, f.Match.Low, f.Match.High, f.Select.Median, f.Scan.Median, f.Full*1e3)
+		})
 }
 
 // table writes rows under a title, or nothing when there are none.

@@ -25,10 +25,12 @@ var sections = []struct {
 	{"limits", false, (*suite).limitsSection},
 	{"kernels", false, (*suite).kernelSection},
 	{"engine", true, (*suite).engineSection},
+	{"events", true, (*suite).eventSection},
 	{"scaling", false, (*suite).scalingSection},
 	{"peers", true, (*suite).peerSection},
 	{"lua", true, (*suite).luaSection},
 	{"server", true, (*suite).serverSection},
+	{"beside", true, (*suite).besideSection},
 }
 
 func sectionNames() []string {
@@ -54,6 +56,7 @@ type suite struct {
 	measured     map[string]gate.Measurement
 	limitFigures []limitFigure
 	figures      []figure
+	events       []eventFigure
 	comparisons  []comparison
 	runs         []loadFigure
 	service      []serviceFigure

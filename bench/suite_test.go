@@ -63,7 +63,7 @@ func TestEveryBarIsMeasured(t *testing.T) {
 // TestReport runs a part of the suite and reads what it writes.
 func TestReport(t *testing.T) {
 	o := testOptions(t)
-	o.gates, o.only = false, "limits,kernels,scaling"
+	o.gates, o.only = false, "limits,kernels,events,scaling"
 	if _, err := run(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +82,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"## Limits of the machine", "## Kernels", "## Scaling", "## Bars", "Only these sections were run", "| CPU |", ".svg)"} {
+	for _, want := range []string{"## Limits of the machine", "## Kernels", "## Filtered events", "## Scaling", "## Bars", "Only these sections were run", "| CPU |", ".svg)"} {
 		if !strings.Contains(string(page), want) {
 			t.Errorf("the page does not say %q", want)
 		}

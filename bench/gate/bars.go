@@ -34,6 +34,9 @@ const (
 	listPart  = "filter selecting 1 %, contiguous (one list)"
 	timePart  = "filter selecting 1 %, contiguous (one time range)"
 	scattered = "filter selecting 1 %, scattered"
+	events    = "events of 60 days, as they come: "
+	fullScan  = "x the time of the full scan"
+	besideOf  = "HTTP, list of 1,000, 200 requests/s, beside a cross match of 50,000 x 50,000"
 	httpMany  = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
@@ -55,12 +58,19 @@ var Bars = []Bar{
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},
 	{"f32-64-sgemm", f32Many, "x OpenBLAS sgemm", false, 1.3},
-	{"filter-list", listPart, "x the time of the full scan", true, 0.03},
-	{"filter-time", timePart, "x the time of the full scan", true, 0.03},
-	{"filter-scattered", scattered, "x the time of the full scan", true, 0.20},
+	{"filter-list", listPart, fullScan, true, 0.03},
+	{"filter-time", timePart, fullScan, true, 0.03},
+	{"filter-scattered", scattered, fullScan, true, 0.20},
+	{"events-day", events + "one day", fullScan, true, 0.05},
+	{"events-day-city-age", events + "one day, city, ages", fullScan, true, 0.03},
+	{"events-city-age", events + "city, ages", fullScan, true, 0.3},
+	{"events-worst", events + "the slowest filter", fullScan, true, 1.1},
+	{"events-filter", events + "the slowest filter, without its scan", fullScan, true, 0.12},
 	{"http-64-peak", httpMany, "x VNNI peak of all cores", false, 0.5},
 	{"http-64-1", httpMany, "x the pairs/s of one client", false, 4},
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
+	{"beside-cross-p50", besideOf, "x p50 without it", true, 5},
+	{"beside-cross-p99", besideOf, "x p99 without it", true, 10},
 	{"lua-cost-prefilter", "Lua: cost and prefilter of one candidate set", "us added", true, 10},
 	{"lua-where", "Lua: a prefilter of one comparison", "ms per million rows", true, 1},
 	{"lua-event-request", "Lua: an event", "us added to its request", true, 2},

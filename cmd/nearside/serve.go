@@ -120,11 +120,13 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	if err != nil {
 		return nil, err
 	}
+	s.remotes = remote.NewGroup(s.decoder.Load, log)
 	points := telemetry.New(versionText(), telemetry.Gauges{
 		Rows:    func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
 		Lists:   func() int { return s.memory.Stats().Lists },
 		Memory:  func() int64 { return s.memory.Stats().Bytes },
 		Workers: func() int { return s.memory.Stats().Workers },
+		Remotes: s.remotes.States,
 	})
 	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}}
 	s.store, err = store.Open(ctx, store.Options{
@@ -142,7 +144,6 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}()
 	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
 	limits := s.limits(cfg)
-	s.remotes = remote.NewGroup(s.decoder.Load, log)
 	if err = s.configureRemotes(cfg); err != nil {
 		return nil, err
 	}
@@ -152,7 +153,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}
 	s.plugins.Store(host)
 	s.server, err = server.New(server.Options{
-		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Plugins: host, Observer: observers, Log: log, Metrics: points.WriteText,
+		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Observer: observers, Log: log, Metrics: points.WriteText,
 		Router: route.New(route.Options{
 			Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: observers,
 		}),

@@ -24,6 +24,7 @@ import (
 
 	"nearside/matcher"
 	"nearside/matcher/memory"
+	"nearside/matcher/remote"
 	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
@@ -36,6 +37,7 @@ type Options struct {
 	Memory   *memory.Memory
 	Store    *store.Store
 	Plugins  Plugins
+	Remotes  *remote.Group // nil: none
 	Observer matcher.Observer
 	Log      *slog.Logger
 	// Metrics writes the metrics in the form that accept asks for and returns

@@ -21,14 +21,27 @@ func (s *Server) version(_ context.Context, x *exchange) error {
 	})
 }
 
-// healthcheck says whether the service can do its work.
+// healthcheck says whether the service can do its work, and on demand whether
+// the remotes that it depends on can.
 func (s *Server) healthcheck(_ context.Context, x *exchange) error {
 	start := time.Now()
-	if _, err := x.flag("include_luna_services"); err != nil {
+	all, err := x.flag("include_luna_services")
+	if err != nil {
 		return err
 	}
+	var faults []any
 	if err := x.server.Store.Err(); err != nil {
-		return x.value(http.StatusBadGateway, map[string]any{"errors": []any{err.Error()}})
+		faults = append(faults, err.Error())
+	}
+	if all && x.server.Remotes != nil {
+		for _, remote := range x.server.Remotes.States() {
+			if remote.Reason != "" {
+				faults = append(faults, "remote "+remote.Name+": "+remote.Reason)
+			}
+		}
+	}
+	if faults != nil {
+		return x.value(http.StatusBadGateway, map[string]any{"errors": faults})
 	}
 	return x.value(http.StatusOK, map[string]any{"execution_time": time.Since(start).Seconds()})
 }

@@ -49,6 +49,9 @@ func (f factory) gauges(g Gauges) {
 	if g.Queue != nil {
 		f.gauge("queue_length", "Sub-requests that wait for a worker.", nil, func() float64 { return float64(g.Queue()) })
 	}
+	if g.Remotes != nil {
+		f.registry.MustRegister(remotes(g.Remotes))
+	}
 	if g.Workers != nil {
 		f.gauge("workers", "Workers of the local matcher.", nil, func() float64 { return float64(g.Workers()) })
 	}

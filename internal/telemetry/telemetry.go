@@ -20,6 +20,7 @@ import (
 
 	"nearside/lua"
 	"nearside/matcher"
+	"nearside/matcher/remote"
 )
 
 // routesMax bounds the routes that have numbers of their own; those after it
@@ -38,6 +39,7 @@ type Gauges struct {
 	Queue  func() int   // sub-requests that wait for a worker
 
 	Workers func() int // of matching
+	Remotes func() []remote.State
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/remote"
 )
 
 var _ matcher.Observer = (*Telemetry)(nil)
@@ -40,6 +41,9 @@ func TestPoints(t *testing.T) {
 		Lists:  func() int { return 3 },
 		Memory: func() int64 { return 4096 },
 		Queue:  func() int { return 5 },
+		Remotes: func() []remote.State {
+			return []remote.State{{Name: "east", Calls: 3}, {Name: "west", Reason: "not well"}}
+		},
 	})
 	tm.Requested(matcher.RequestPoint{Route: "POST:/matcher/faces", Status: 201, Duration: 2 * time.Millisecond})
 	tm.Requested(matcher.RequestPoint{Route: "POST:/matcher/faces", Status: 201, Duration: 3 * time.Second})
@@ -50,6 +54,9 @@ func TestPoints(t *testing.T) {
 	tm.Stored(&matcher.Object{Origin: matcher.Faces})
 	expect(t, scrape(t, tm),
 		`nearside_build_info{version="1.2.3"} 1`,
+		`nearside_remote_up{remote="east"} 1`,
+		`nearside_remote_calls{remote="east"} 3`,
+		`nearside_remote_up{remote="west"} 0`,
 		`nearside_requests_total{route="POST:/matcher/faces",status="201"} 2`,
 		`nearside_requests_total{route="POST:/matcher/faces",status="400"} 1`,
 		`nearside_errors_total{code="12022"} 1`,

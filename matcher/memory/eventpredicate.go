@@ -76,16 +76,10 @@ func tagged(want []string) predicate {
 			if word == 0 {
 				continue
 			}
-			part, pass := values[w*64:min(w*64+64, len(values))], uint64(0)
-			for i, bits := range part {
-				x := bits & mask
-				pass |= (x | -x) >> 63 << i // whether x is not 0, without a branch
-			}
-			other := uint64(0)
+			part := values[w*64 : min(w*64+64, len(values))]
+			pass, other := withAny(part, mask), uint64(0)
 			if look {
-				for i, bits := range part {
-					other |= bits >> tagOther << i
-				}
+				other = withAny(part, 1<<tagOther)
 			}
 			words[w] &= pass | other
 			if other &^= pass; other&words[w] != 0 {
@@ -93,6 +87,31 @@ func tagged(want []string) predicate {
 			}
 		}
 	}}
+}
+
+// withAny returns a bit for each of up to 64 values, set when the value has a
+// bit of mask. It has no branch that depends on the data, and eight values at a
+// time keep the processor busy.
+func withAny(values []uint64, mask uint64) (found uint64) {
+	if len(values) < 64 {
+		var padded [64]uint64
+		copy(padded[:], values)
+		values = padded[:]
+	}
+	for i, all := 0, (*[64]uint64)(values); i < 64; i += 8 {
+		a, b, c, d := all[i]&mask, all[i+1]&mask, all[i+2]&mask, all[i+3]&mask
+		e, f, g, h := all[i+4]&mask, all[i+5]&mask, all[i+6]&mask, all[i+7]&mask
+		found |= (isSet(a) | isSet(b)<<1 | isSet(c)<<2 | isSet(d)<<3 | isSet(e)<<4 | isSet(f)<<5 | isSet(g)<<6 | isSet(h)<<7) << i
+	}
+	return found
+}
+
+// isSet returns 1 unless x is 0.
+func isSet(x uint64) uint64 {
+	if x != 0 {
+		return 1
+	}
+	return 0
 }
 
 // clearSome clears the bits of words[w] that are among some and fail test.
@@ -158,7 +177,7 @@ func metaText(field int, f *matcher.MetaFilter, lex *lexicon) predicate {
 			return predicate{
 				one: test(pass),
 				all: func(k *simd.Kernel, v *view, words []uint64) {
-					simd.Within(k, words, column(v.chunk)[:v.n], 1, math.MaxUint32)
+					keepWithin(k, words, column(v.chunk)[:v.n], 1, math.MaxUint32)
 					clearUnless(v, words, test(pass))
 				},
 			}

@@ -37,7 +37,7 @@ var benchEvents = sync.OnceValues(func() (*Memory, error) {
 		o.Age = matcher.SmallOf(uint8(random.IntN(80)))
 		o.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 59, Data: data}
 		o.Event = &matcher.Event{
-			Source: fmt.Sprint("cam-", random.IntN(200)), TrackID: fmt.Sprint("track-", i/4), Tags: []string{fmt.Sprint("tag", random.IntN(20)), fmt.Sprint("tag", random.IntN(20))},
+			Emotion: matcher.SmallOf(uint8(random.IntN(7))), Source: fmt.Sprint("cam-", random.IntN(200)), TrackID: fmt.Sprint("track-", i/4), Tags: []string{fmt.Sprint("tag", random.IntN(20)), fmt.Sprint("tag", random.IntN(20))},
 			Location: matcher.Location{City: fmt.Sprint("city ", random.IntN(10)), Position: &matcher.Position{Longitude: random.Float64()*360 - 180, Latitude: random.Float64()*180 - 90}},
 			Meta:     fmt.Sprintf(`{"shop":{"floor":%d},"name":"shop %d"}`, random.IntN(10), random.IntN(50)),
 		}
@@ -59,6 +59,8 @@ var eventFilters = map[string]matcher.Filter{
 	"all":         {},
 	"city":        {Event: matcher.EventFilter{Cities: []string{"city 3"}}},
 	"cities":      {Event: matcher.EventFilter{Cities: []string{"city 3", "city 4", "city 5"}}},
+	"sources":     {Event: matcher.EventFilter{Sources: someSources(20)}},
+	"emotions":    {Event: matcher.EventFilter{Emotions: []uint8{1, 4, 6}}},
 	"tag":         {Event: matcher.EventFilter{Tags: []string{"tag7"}}},
 	"track":       {Event: matcher.EventFilter{TrackIDs: []string{"track-777"}}},
 	"position":    {Event: matcher.EventFilter{Position: &matcher.GeoBox{LongitudeDelta: 18, LatitudeDelta: 90}}},
@@ -68,6 +70,14 @@ var eventFilters = map[string]matcher.Filter{
 		CreateTime: matcher.Range[matcher.Time]{GTE: new(matcher.Time(30 * dayMs)), LT: new(matcher.Time(31 * dayMs))},
 		Age:        matcher.Range[uint8]{GTE: new(uint8(20)), LT: new(uint8(40))}, Event: matcher.EventFilter{Cities: []string{"city 3"}},
 	},
+}
+
+func someSources(n int) []string {
+	var sources []string
+	for i := range n {
+		sources = append(sources, fmt.Sprint("cam-", i*7))
+	}
+	return sources
 }
 
 // BenchmarkEventFilter reports ns per row of the table: selecting alone.

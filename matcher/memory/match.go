@@ -12,12 +12,6 @@ import (
 // Name implements [matcher.Matcher].
 func (m *Memory) Name() string { return "memory" }
 
-// Cost implements [matcher.Matcher]: the configured cost, for whatever it is
-// asked.
-func (m *Memory) Cost(context.Context, *matcher.SubRequest) (cost float64, reason string, ok bool) {
-	return m.options.Cost, "", true
-}
-
 // groupKey says which sub-requests share a selection and a pass.
 type groupKey struct {
 	candidates *matcher.Candidates

@@ -36,7 +36,29 @@ func clearUnless(v *view, words []uint64, test func(v *view, i int) bool) {
 func within[T ~uint16 | ~uint32 | ~int64](column func(*chunk) []T, lo, hi T) predicate {
 	return predicate{
 		one: func(v *view, i int) bool { x := column(v.chunk)[i]; return lo <= x && x <= hi },
-		all: func(k *simd.Kernel, v *view, words []uint64) { simd.Within(k, words, column(v.chunk)[:v.n], lo, hi) },
+		all: func(k *simd.Kernel, v *view, words []uint64) { keepWithin(k, words, column(v.chunk)[:v.n], lo, hi) },
+	}
+}
+
+// gapWords is how many words without a bit are worth to be stepped over.
+const gapWords = 4
+
+// keepWithin is [simd.Within] that reads no values where no row is left: what
+// another predicate passes is often side by side.
+func keepWithin[T ~uint16 | ~uint32 | ~int64](k *simd.Kernel, words []uint64, values []T, lo, hi T) {
+	for at := 0; at < len(words); {
+		if words[at] == 0 {
+			at++
+			continue
+		}
+		end := at + 1 // behind the last word of the run with a bit
+		for next := end; next < len(words) && next-end < gapWords; next++ {
+			if words[next] != 0 {
+				end = next + 1
+			}
+		}
+		simd.Within(k, words[at:end], values[at*64:min(end*64, len(values))], lo, hi)
+		at = end
 	}
 }
 
@@ -50,15 +72,6 @@ func smallRange(column func(*chunk) []matcher.Small, r matcher.Range[uint8]) pre
 		hi = matcher.SmallOf(*r.LT) - 1 // for 0 the absent value: nothing passes, as lo is above it
 	}
 	return within(column, lo, hi)
-}
-
-// smallOneOf makes a predicate that passes the given values.
-func smallOneOf(column func(*chunk) []matcher.Small, values []uint8) predicate {
-	var set [257]bool // by Small
-	for _, v := range values {
-		set[matcher.SmallOf(v)] = true
-	}
-	return byRow(func(v *view, i int) bool { return set[column(v.chunk)[i]] })
 }
 
 // timeRange looks at the zones of a chunk first: rows that came in the order of

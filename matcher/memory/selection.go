@@ -2,6 +2,7 @@ package memory
 
 import (
 	"context"
+	"slices"
 
 	"github.com/RoaringBitmap/roaring/v2"
 
@@ -216,7 +217,9 @@ func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 			words[w] &^= v.dead[w]
 		}
 		for _, p := range q.predicates {
-			p.all(q.kernel, v, words)
+			if p.all(q.kernel, v, words); !anySet(words) {
+				break
+			}
 		}
 		if n := popcount(words); n > 0 {
 			s.chunks[c] = words
@@ -224,6 +227,10 @@ func (q *query) eachChunk(ctx context.Context, s *Selection) error {
 		}
 	}
 	return nil
+}
+
+func anySet(words []uint64) bool {
+	return slices.ContainsFunc(words, func(w uint64) bool { return w != 0 })
 }
 
 // fill sets the first n bits of words, which are just as many as needed.

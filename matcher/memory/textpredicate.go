@@ -1,15 +1,9 @@
 package memory
 
 import (
-	"slices"
-
 	"nearside/matcher"
 	"nearside/simd"
 )
-
-// fewValues is up to how many values are compared with each row one by one:
-// more are looked up.
-const fewValues = 8
 
 // hashed makes a predicate over a column of hashes: the hash finds rows, same
 // settles them; nil: the hash is enough.
@@ -22,48 +16,6 @@ func hashed(column func(*chunk) []uint32, hashes []uint32, same func(v *view, i 
 		one: func(v *view, i int) bool { return find.one(v, i) && same(v, i) },
 		all: func(k *simd.Kernel, v *view, words []uint64) { find.all(k, v, words); clearUnless(v, words, same) },
 	}
-}
-
-// oneOf passes the given values.
-func oneOf[T ~uint32 | ~int64](column func(*chunk) []T, values []T) predicate {
-	switch {
-	case len(values) == 0:
-		return nothing
-	case len(values) == 1:
-		return within(column, values[0], values[0])
-	case len(values) <= fewValues:
-		return predicate{
-			one: func(v *view, i int) bool { return slices.Contains(values, column(v.chunk)[i]) },
-			all: func(k *simd.Kernel, v *view, words []uint64) { keepFew(k, words, column(v.chunk)[:v.n], values) },
-		}
-	}
-	var low [1 << 16 / 64]uint64 // of the low bits of values: it sorts out most rows
-	set := make(map[T]struct{}, len(values))
-	for _, x := range values {
-		low[x&0xffff>>6] |= 1 << (x & 63)
-		set[x] = struct{}{}
-	}
-	return byRow(func(v *view, i int) bool {
-		x := column(v.chunk)[i]
-		if low[x&0xffff>>6]>>(x&63)&1 == 0 {
-			return false
-		}
-		_, ok := set[x]
-		return ok
-	})
-}
-
-// keepFew clears the bits of words whose values equal none of few.
-func keepFew[T ~uint32 | ~int64](k *simd.Kernel, words []uint64, values, few []T) {
-	some, one := make([]uint64, len(words)), make([]uint64, len(words))
-	for _, x := range few {
-		copy(one, words)
-		simd.Within(k, one, values, x, x)
-		for w := range some {
-			some[w] |= one[w]
-		}
-	}
-	copy(words, some)
 }
 
 // textIn makes a predicate over a text of the record that has a column of

@@ -41,6 +41,26 @@ func (g *Group) Now() ([]matcher.Remote, *matcher.Owners) {
 	return now.remotes, now.owners
 }
 
+// State is how a remote is.
+type State struct {
+	Name   string
+	Reason string // why it is not well; empty: it is
+	Calls  int    // under way
+}
+
+// States returns how the remotes are, in the order of the configuration.
+func (g *Group) States() []State {
+	own := g.now.Load().own
+	all := make([]State, len(own))
+	for i, r := range own {
+		all[i] = State{Name: r.config.Name, Calls: len(r.places)}
+		if sick := r.sick.Load(); sick != nil {
+			all[i].Reason = *sick
+		}
+	}
+	return all
+}
+
 // Configure replaces the remotes. Those that stay as they are keep their
 // connections; requests under way end with those that they began with. After
 // an error the remotes are what they were.

@@ -1,0 +1,84 @@
+package memory
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/simd"
+)
+
+// TestOneOf compares both forms of the predicate with the definition, for few
+// and for many values, of which some share their low bits.
+func TestOneOf(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 1))
+	for _, count := range []int{0, 1, 2, fewSpans, fewSpans + 1, 33, 1000} {
+		testOneOf(t, random, count, func() uint32 { return random.Uint32() &^ 0xfff0 })
+		testOneOf(t, random, count, func() uint32 { return random.Uint32N(50) })
+		testOneOf(t, random, count, func() number { return numberOf(float64(random.IntN(2000) - 1000)) })
+		testOneOf(t, random, count, func() number { return number(random.Uint64()) })
+	}
+}
+
+func testOneOf[T ~uint32 | ~int64](t *testing.T, random *rand.Rand, count int, value func() T) {
+	t.Helper()
+	values := make([]T, count)
+	for i := range values {
+		values[i] = value()
+	}
+	rows := make([]T, 1+random.IntN(3000))
+	for i := range rows {
+		if rows[i] = value(); count > 0 && random.IntN(3) == 0 {
+			rows[i] = values[random.IntN(count)]
+		}
+	}
+	p := oneOf(func(*chunk) []T { return rows }, values)
+	checkPredicate(t, random, p, len(rows), func(i int) bool { return slices.Contains(values, rows[i]) })
+}
+
+// TestSmallOneOf does the same for small numbers, absent ones among them.
+func TestSmallOneOf(t *testing.T) {
+	random := rand.New(rand.NewPCG(6, 2))
+	for count := range 256 {
+		values := make([]uint8, count)
+		for i := range values {
+			values[i] = uint8(random.Uint32())
+			if count%2 == 0 { // neighbours
+				values[i] = uint8(count + i)
+			}
+		}
+		if count == 5 {
+			values = []uint8{0, 1, 255, 254, 0}
+		}
+		rows := make([]matcher.Small, 1+random.IntN(1000))
+		for i := range rows {
+			rows[i] = matcher.Small(random.IntN(257))
+		}
+		p := smallOneOf(func(*chunk) []matcher.Small { return rows }, values)
+		checkPredicate(t, random, p, len(rows), func(i int) bool {
+			x, ok := rows[i].Get()
+			return ok && slices.Contains(values, x)
+		})
+	}
+}
+
+// checkPredicate compares both forms of p with want, for n rows.
+func checkPredicate(t *testing.T, random *rand.Rand, p predicate, n int, want func(i int) bool) {
+	t.Helper()
+	v := &view{chunk: &chunk{}, n: n}
+	for _, k := range simd.Kernels() {
+		if !k.Usable() {
+			continue
+		}
+		words := holedWords(random, n)
+		before := slices.Clone(words)
+		p.all(k, v, words)
+		for i := range n {
+			bit := func(words []uint64) bool { return words[i/64]>>(i%64)&1 == 1 }
+			if p.one(v, i) != want(i) || bit(words) != (bit(before) && want(i)) {
+				t.Fatalf("%s: row %d of %d: %v, %v, want %v", k.Name(), i, n, p.one(v, i), bit(words), want(i))
+			}
+		}
+	}
+}
