@@ -113,15 +113,34 @@ var (
 // shapes are the fields of things that may be absent.
 var shapes = [3][]field{
 	inFaces: {
-		{"account_id", from(func(w *world) []string { return w.accounts })}, {"external_id", person}, {"user_data", userData},
-		{"event_id", anyID}, {"avatar", person}, {"age", age}, {"gender", small(1)}, {"ethnic_group", small(5)},
+		{"account_id", from(func(w *world) []string { return w.accounts })},
+		{"external_id", person},
+		{"user_data", userData},
+		{"event_id", anyID},
+		{"avatar", person},
+		{"age", age},
+		{"gender", small(1)},
+		{"ethnic_group", small(5)},
 	},
 	inEvents: {
-		{"account_id", from(func(w *world) []string { return w.accounts })}, {"external_id", person}, {"user_data", userData},
-		{"end_time", moment}, {"source", from(func(*world) []string { return []string{"cam-1", "cam-2", "cam-3", "камера №7", "Cam-1"} })},
-		{"handler_id", anyID}, {"stream_id", anyID}, {"track_id", person}, {"tags", (*world).tags}, {"face_id", anyID},
-		{"age", age}, {"gender", small(1)}, {"ethnic_group", small(5)}, {"emotion", small(6)}, {"mask", small(3)},
-		{"location", (*world).location}, {"top_match", (*world).topMatch}, {"meta", (*world).meta},
+		{"account_id", from(func(w *world) []string { return w.accounts })},
+		{"external_id", person},
+		{"user_data", userData},
+		{"end_time", moment},
+		{"source", from(func(*world) []string { return []string{"cam-1", "cam-2", "cam-3", "камера №7", "Cam-1"} })},
+		{"handler_id", anyID},
+		{"stream_id", anyID},
+		{"track_id", person},
+		{"tags", (*world).tags},
+		{"face_id", anyID},
+		{"age", age},
+		{"gender", small(1)},
+		{"ethnic_group", small(5)},
+		{"emotion", small(6)},
+		{"mask", small(3)},
+		{"location", (*world).location},
+		{"top_match", (*world).topMatch},
+		{"meta", (*world).meta},
 	},
 	inAttributes: {
 		{"account_id", from(func(w *world) []string { return w.accounts })}, {"age", age}, {"gender", small(1)}, {"ethnic_group", small(5)},
@@ -164,8 +183,12 @@ func place3(kind string) func(*world) any {
 
 func (w *world) location() any {
 	return w.some([]field{
-		{"city", place3("Köln")}, {"area", place3("area")}, {"district", place3("d")}, {"street", place3("street")},
-		{"house_number", place3("1/2a")}, {"geo_position", func(w *world) any {
+		{"city", place3("Köln")},
+		{"area", place3("area")},
+		{"district", place3("d")},
+		{"street", place3("street")},
+		{"house_number", place3("1/2a")},
+		{"geo_position", func(w *world) any {
 			return map[string]any{"longitude": float64(w.rng.IntN(9)-4) / 2, "latitude": float64(w.rng.IntN(9)-4) / 2}
 		}},
 	}, 0.5)
@@ -183,7 +206,8 @@ func (w *world) meta() any {
 	name := func(w *world) any { return pick(w, []any{"a", "b", "bb", "é", "Z", 7.0, false}) }
 	shop := func(w *world) any { return w.some([]field{{"floor", floor}, {"name", name}, {"x", floor}}, 0.6) }
 	return w.some([]field{
-		{"shop", shop}, {"vip", func(w *world) any { return pick(w, []any{true, true, false, false, 1.0, "true"}) }},
+		{"shop", shop},
+		{"vip", func(w *world) any { return pick(w, []any{true, true, false, false, 1.0, "true"}) }},
 		{"more", func(*world) any { return []any{1.0, nil, map[string]any{"a": "b"}} }},
 	}, 0.6)
 }
