@@ -150,8 +150,8 @@ var shapes = [3][]field{
 // tags are some of more names than a chunk has bits for; a few are frequent.
 func (w *world) tags() any {
 	var tags []any
-	most := 4
-	if w.chance(0.2) {
+	most := 4 // a chunk is of events of one pair of versions, which are few
+	if w.chance(0.5) {
 		most = 20
 	}
 	for range 1 + w.rng.IntN(most) {

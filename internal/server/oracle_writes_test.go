@@ -82,10 +82,10 @@ func (w *world) createEvents(r *request) {
 	bodies := []any{}
 	for range 1 + w.rng.IntN(3) {
 		t := w.thingFor(inEvents, r.account())
-		if w.chance(0.03) {
+		if w.chance(0.1) {
 			w.retake(t)
 		}
-		if len(things) > 0 && w.chance(0.03) {
+		if len(things) > 0 && w.chance(0.06) {
 			t.id = things[0].id
 			t.fields["event_id"] = t.id
 		}
@@ -216,7 +216,7 @@ func (w *world) writeList(r *request) {
 		}
 		return
 	}
-	withFaces := w.chance(0.7) && w.faceCount(l.id, r.account()) < 60
+	withFaces := w.chance(0.6) && w.faceCount(l.id, r.account()) < 150
 	r.kind, r.method = "delete list", "DELETE"
 	if withFaces {
 		r.kind, r.query["with_faces"] = "delete list with faces", "1"
