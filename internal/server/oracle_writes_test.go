@@ -16,7 +16,7 @@ func (w *world) writeRequest() *request {
 	write := pick(w, []func(*world, *request){
 		(*world).createFace, (*world).createEvents, (*world).putFace, (*world).putFace, (*world).putAttribute, (*world).patchFace,
 		(*world).patchFace, (*world).deleteOne, (*world).deleteOne, (*world).deleteSome, (*world).linkFaces, (*world).linkFaces,
-		(*world).writeList, (*world).importLines,
+		(*world).writeList, (*world).writeList, (*world).importLines,
 	})
 	for origin, create := range []func(*world, *request){(*world).createFace, (*world).createEvents, (*world).putAttribute} {
 		if len(w.sorted(origin)) < population[origin] && w.chance(0.5) {
@@ -204,7 +204,7 @@ func (w *world) writeList(r *request) {
 	}
 	l := pick(w, w.lists)
 	r.path = "/1/lists/" + l.id
-	if w.chance(0.5) {
+	if w.chance(0.3) {
 		text := pick(w, []string{"", "x", "é"})
 		r.kind, r.method, r.body = "patch list", "PATCH", map[string]any{"user_data": text}
 		r.answer = func() outcome {
@@ -216,7 +216,7 @@ func (w *world) writeList(r *request) {
 		}
 		return
 	}
-	withFaces := w.chance(0.6) && w.faceCount(l.id, r.account()) < 150
+	withFaces := w.chance(0.5) && w.faceCount(l.id, r.account()) < 150
 	r.kind, r.method = "delete list", "DELETE"
 	if withFaces {
 		r.kind, r.query["with_faces"] = "delete list with faces", "1"
