@@ -68,6 +68,7 @@ var owners = map[string]string{
 	"github.com/viterin/vek":                   "simd",
 	"github.com/yuin/gopher-lua":               "lua/vm",
 	"go.yaml.in/yaml/v3":                       "internal/config",
+	"golang.org/x/sync/semaphore":              "internal/server",
 	"github.com/alicebob/miniredis/v2":         testsOnly,
 	"github.com/getkin/kin-openapi":            testsOnly,
 	"github.com/google/go-cmp":                 testsOnly,

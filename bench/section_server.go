@@ -28,7 +28,7 @@ const smallList = 1000
 // serverSection measures a real server: import, memory, load, restart.
 func (s *suite) serverSection() (err error) {
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "import", "restart", "memory")
+		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "proxy-list-p50", "proxy-64", "import", "restart", "memory")
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -59,6 +59,9 @@ func (s *suite) serverSection() (err error) {
 		return err
 	}
 	if err := s.eventLoad(v, d, lists[0]); err != nil {
+		return err
+	}
+	if err := s.proxyLoad(v, d, lists); err != nil {
 		return err
 	}
 	return s.restart(v, d, lists[0])

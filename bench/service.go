@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ import (
 type service struct {
 	suite   *suite
 	dir     string // of its data
+	config  string // its configuration; empty: nearside.yaml of the suite
 	process *exec.Cmd
 	url     string
 }
@@ -34,7 +36,8 @@ var listening = regexp.MustCompile(`listening on (http://[0-9.:]+)`)
 
 // start starts the server on a free port and waits until it can answer.
 func (v *service) start() error {
-	v.process = exec.CommandContext(v.suite.ctx, v.suite.binary, "serve", "--config", filepath.Join(v.suite.dir, "nearside.yaml"),
+	config := cmp.Or(v.config, filepath.Join(v.suite.dir, "nearside.yaml"))
+	v.process = exec.CommandContext(v.suite.ctx, v.suite.binary, "serve", "--config", config,
 		"--listen", "127.0.0.1:0", "--data-dir", v.dir)
 	log, err := v.process.StderrPipe()
 	if err != nil {

@@ -19,7 +19,7 @@ func jsonModule() vm.Module {
 		Functions: []vm.Function{
 			{
 				Name: "encode", Params: []string{"value: any"}, Returns: []string{"string"},
-				Doc: "Writes a value as JSON; an empty table is {} unless json.array marked it.",
+				Doc: "Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.",
 				Run: func(c *vm.Call) error {
 					text, err := encodeJSON(c.Value(1))
 					if err != nil {

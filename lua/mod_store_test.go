@@ -178,6 +178,13 @@ func TestStoreEvents(t *testing.T) {
 		t.Error(got)
 	}
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), wholeEvent)
+	// Empty lists and maps stay what they are, also when a script writes what it has read.
+	meta := `"meta":{"list":[],"map":{},"deep":[[],{},[[]]]}`
+	empties := strings.Replace(wholeEvent, `"meta":{"any":{"n":[1,2.5,null]}}`, meta, 1)
+	run(`assert(ns.store.put_event(ns.json.decode([==[` + empties + `]==])))`)
+	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), empties)
+	run(`assert(ns.store.put_event(ns.store.get_event("` + event1 + `")))`)
+	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), empties)
 	// Putting it again replaces it: a message that comes twice does no harm.
 	ids := run(`return assert(ns.store.put_events{
 		{event_id = "` + event1 + `", tags = {}, meta = {}, location = {}, body_descriptor = {version = 2, data = "AQID"}},
@@ -307,4 +314,23 @@ func TestStoreIsRefused(t *testing.T) {
 	if fmt.Sprint(d.memory.Stats().Rows) != "[0 0 0]" {
 		t.Error("something was stored")
 	}
+}
+
+// TestStoreOfAnOwner: a plugin cannot write what a remote owns; it reads what
+// is left of it here.
+func TestStoreOfAnOwner(t *testing.T) {
+	d := openDatabase(t, t.TempDir(), 0)
+	run, fails := storing(t, d)
+	run(`assert(ns.store.new_list{list_id = "` + list1 + `"}) assert(ns.store.put_face(ns.json.decode([[` + wholeFace + `]]))) assert(ns.store.put_event(ns.json.decode([[` + wholeEvent + `]])))`)
+	owners := &matcher.Owners{Lists: map[matcher.ID][]string{matcher.MustID(list1): {"east"}}}
+	owners.Origins[matcher.Events] = []string{"west"}
+	d.store.SetOwners(owners)
+	const events = "events are owned by remote west: write there"
+	fails(`ns.store.put_event(ns.json.decode([[`+wholeEvent+`]]))`, events)
+	fails(`ns.store.delete_event("`+event1+`")`, events)
+	fails(`ns.store.put_face(ns.json.decode([[`+wholeFace+`]]))`, "lists[0]: "+list1+" is owned by remote east: write there")
+	fails(`ns.store.attach("`+list1+`", {"`+face1+`"})`, "list_id: "+list1+" is owned by remote east: write there")
+	run(`assert(ns.store.get_face("` + face1 + `")) assert(ns.store.get_event("` + event1 + `"))`)
+	d.store.SetOwners(nil)
+	run(`assert(ns.store.delete_event("` + event1 + `")) assert(ns.store.detach("` + list1 + `", {"` + face1 + `"}))`)
 }

@@ -100,7 +100,12 @@ func TestModules(t *testing.T) {
 	}
 	f(`return ns.json.encode({a = {1, 2, "x"}, b = true, c = ns.json.null, d = 1.5, e = {}, f = ns.json.array({})})`, `{"a":[1,2,"x"],"b":true,"c":null,"d":1.5,"e":{},"f":[]}`)
 	f(`return ns.json.encode(ns.json.decode('{"a":[1,9007199254740993,null,{"<":"ü"}]}'))`, `{"a":[1,"9007199254740993",null,{"<":"ü"}]}`)
-	f(`return ns.json.decode("[1") == nil and select(2, ns.json.decode("[1"))`, "json: unexpected end")
+	f(`return ns.json.encode(ns.json.decode('{"a":[],"b":[[],{}]}'))`, `{"a":[],"b":[[],{}]}`)
+	f(`local t = ns.json.decode("[]") t.a = 1 return ns.json.encode(t)`, `{"a":1}`)
+	f(`local t = ns.json.decode("[]") t[1] = "x" return #t .. ns.json.encode(t)`, `1["x"]`)
+	f(`local t = setmetatable(ns.json.decode("[]"), {__index = {a = 1}}) return t.a .. ns.json.encode(t)`, `1{}`)
+	f(`ns.log.info("x", ns.json.decode("[]")) ns.kv.set("e", ns.json.decode("[]")) return ns.json.encode(ns.kv.get("e"))`, "[]")
+	f(`ns.kv.delete("e") return ns.json.decode("[1") == nil and select(2, ns.json.decode("[1"))`, "json: unexpected end")
 	f(`return select(2, ns.json.decode("1 2"))`, "json: there is more behind the value")
 	f(`return ns.json.decode("null") == ns.json.null`, "true")
 	f(`return ns.json.encode({1, 2, nil, 4, x = 1})`, "error t.lua:2: encode: bad argument #1")

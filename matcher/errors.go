@@ -3,6 +3,7 @@ package matcher
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code names a kind of fault. Its value is the error_code that clients see
@@ -47,13 +48,28 @@ const (
 type Error struct {
 	Code   Code
 	Detail string
-	err    error
+	// RetryAfter is when the request may be answered, counted from now; 0: not
+	// known.
+	RetryAfter time.Duration
+	err        error
 }
 
-// Errorf makes an Error; %w keeps a cause for errors.Is and errors.As.
+// Errorf makes an Error; %w keeps a cause for errors.Is and errors.As. A cause
+// that says when to try again says it for the whole.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
-	return &Error{Code: code, Detail: err.Error(), err: errors.Unwrap(err)}
+	e := &Error{Code: code, Detail: err.Error(), err: errors.Unwrap(err)}
+	if cause, ok := errors.AsType[*Error](e.err); ok {
+		e.RetryAfter = cause.RetryAfter
+	}
+	return e
+}
+
+// Overloaded makes an Error of CodeUnavailable that says when to try again.
+func Overloaded(retryAfter time.Duration, format string, args ...any) *Error {
+	e := Errorf(CodeUnavailable, format, args...)
+	e.RetryAfter = retryAfter
+	return e
 }
 
 func (e *Error) Error() string { return e.Detail }
@@ -68,7 +84,7 @@ func At(path string, err error) error {
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Error{Code: e.Code, Detail: path + "." + e.Detail, err: e.err}
+	return &Error{Code: e.Code, Detail: path + "." + e.Detail, RetryAfter: e.RetryAfter, err: e.err}
 }
 
 // CodeOf returns the kind of err: CodeInternal when it is no *Error.

@@ -50,16 +50,15 @@ func (o *Owners) Of(origin Origin, f *Filter) ([]string, error) {
 	if len(named) == 0 {
 		return o.Origins[origin], nil
 	}
-	first := o.OfList(named[0])
-	common := first
+	common := o.OfList(named[0])
 	for _, id := range named[1:] {
 		owners := o.OfList(id)
-		if len(owners) == 0 && len(common) == 0 {
+		if slices.Equal(owners, common) {
 			continue
 		}
 		both := slices.DeleteFunc(slices.Clone(common), func(name string) bool { return !slices.Contains(owners, name) })
 		if len(both) == 0 {
-			return nil, Errorf(CodeNoMatcher, "filters: list %s is of %s and list %s of %s; no matcher has both", named[0], OwnerText(first), id, OwnerText(owners))
+			return nil, Errorf(CodeNoMatcher, "filters: list %s is of %s and the lists before it of %s; no matcher has all", id, OwnerText(owners), OwnerText(common))
 		}
 		common = both
 	}
@@ -75,8 +74,11 @@ func (o *Owners) Has(name string, origin Origin) bool {
 	if slices.Contains(o.Origins[origin], name) {
 		return true
 	}
+	if origin != Faces { // only faces are in lists
+		return false
+	}
 	for _, owners := range o.Lists {
-		if origin == Faces && slices.Contains(owners, name) {
+		if slices.Contains(owners, name) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"nearside/matcher"
 )
@@ -73,6 +74,12 @@ func TestErrors(t *testing.T) {
 	}
 	if plain := errors.New("x"); !errors.Is(matcher.At("a", plain), plain) || matcher.CodeOf(plain) != matcher.CodeInternal {
 		t.Error("a plain error did not stay so")
+	}
+	busy := matcher.Overloaded(3*time.Second, "%d wait", 5)
+	for _, err := range []error{busy, matcher.At("a", busy), matcher.At("a", fmt.Errorf("b: %w", busy)), matcher.Errorf(matcher.CodeUnavailable, "c: %w", busy)} {
+		if e, ok := errors.AsType[*matcher.Error](err); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter != 3*time.Second {
+			t.Errorf("%v does not say when to try again", err)
+		}
 	}
 	if matcher.At("a", nil) != nil {
 		t.Error("no error became one")

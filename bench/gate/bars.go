@@ -71,6 +71,8 @@ var Bars = []Bar{
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
 	{"beside-cross-p50", besideOf, "x p50 without it", true, 5},
 	{"beside-cross-p99", besideOf, "x p99 without it", true, 10},
+	{"proxy-list-p50", "HTTP, list of 1,000 at a remote, 1 client", "ms added to asking the remote itself", true, 0.5},
+	{"proxy-64", "HTTP, 64 clients, the list at a remote on the same cores", "x the throughput of the remote itself", false, 0.8},
 	{"lua-cost-prefilter", "Lua: cost and prefilter of one candidate set", "us added", true, 10},
 	{"lua-where", "Lua: a prefilter of one comparison", "ms per million rows", true, 1},
 	{"lua-event-request", "Lua: an event", "us added to its request", true, 2},

@@ -128,7 +128,7 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		Workers: func() int { return s.memory.Stats().Workers },
 		Remotes: s.remotes.States,
 	})
-	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}}
+	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}, matchLog{log}}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: observers, Warn: log.Warn,
 		Check: func() error { return checkVersions(s.memory.Misfits()) },

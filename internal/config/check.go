@@ -26,13 +26,7 @@ func (c *Config) check() faults {
 			bad = append(bad, fault{path, text})
 		}
 	}
-	seen := map[string]bool{"memory": true} // the name of the local matcher
-	for i, r := range c.Matchers.Remote {
-		if seen[r.Name] {
-			bad = append(bad, fault{fmt.Sprintf("matchers.remote[%d].name", i), fmt.Sprintf("%q is the name of another matcher", r.Name)})
-		}
-		seen[r.Name] = true
-	}
+	bad = append(bad, c.checkRemotes()...)
 	paths := map[string]bool{}
 	for i, f := range c.Events.MetaFields {
 		if paths[f.Path] {
@@ -45,6 +39,38 @@ func (c *Config) check() faults {
 	}
 	if most := metaFieldsMax; len(c.Events.MetaFields) > most {
 		bad = append(bad, fault{"events.meta_fields", fmt.Sprintf("%d are more than %d", len(c.Events.MetaFields), most)})
+	}
+	return bad
+}
+
+// checkRemotes returns the faults of remotes beside each other.
+func (c *Config) checkRemotes() faults {
+	var bad faults
+	seen := map[string]bool{"memory": true} // the name of the local matcher
+	for i, r := range c.Matchers.Remote {
+		path := fmt.Sprintf("matchers.remote[%d].", i)
+		if seen[r.Name] {
+			bad = append(bad, fault{path + "name", quote(r.Name) + " is the name of another matcher"})
+		}
+		seen[r.Name] = true
+		bad = append(bad, twice(path+"origins", r.Origins)...)
+		bad = append(bad, twice(path+"lists", r.Lists)...)
+	}
+	return bad
+}
+
+// twice returns a fault for each value that stands in a list before.
+func twice[T interface {
+	comparable
+	fmt.Stringer
+}](path string, all []T) faults {
+	var bad faults
+	seen := map[T]bool{}
+	for i, v := range all {
+		if seen[v] {
+			bad = append(bad, fault{fmt.Sprintf("%s[%d]", path, i), quote(v.String()) + " is there twice"})
+		}
+		seen[v] = true
 	}
 	return bad
 }

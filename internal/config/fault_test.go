@@ -106,6 +106,7 @@ func TestFaults(t *testing.T) {
 	check(with("a", "ftp://h"), `matchers.remote[0].url: "ftp://h" is not a URL`)
 	check(with("a", "http://"), "is not a URL")
 	check(with("a", "'ftp://me:pass@h'"), `"ftp://***@h" is not a URL`)
+	checkRemoteFaults(check)
 
 	version := func(rest string) string {
 		return "descriptors: {versions: [{" + rest + ", similarity: {midpoint: 1, steepness: 1}}]}"
@@ -118,6 +119,43 @@ func TestFaults(t *testing.T) {
 		"descriptors.versions[0].similarity.steepness: 0 is not above 0")
 	one := "{number: 1, type: face, encoding: uint8, length: 2, similarity: {midpoint: 1, steepness: 1}}"
 	check("descriptors: {versions: ["+one+", "+one+"]}", "descriptors.versions[1].number: 1 is there twice")
+}
+
+// checkRemoteFaults: every key of a remote, with path and value.
+func checkRemoteFaults(check func(text, want string)) {
+	remote := func(rest string) string {
+		return "matchers: {remote: [{name: a, url: 'http://h'}, {name: b, url: 'http://h', " + rest + "}]}"
+	}
+	const path = "matchers.remote[1]."
+	list := "aa000000-0000-0000-0000-000000000001"
+	check("matchers: {remote: [{name: a}]}", "matchers.remote[0].url: is missing")
+	check("matchers: {remote: [{url: 'http://h'}]}", "matchers.remote[0].name: is missing")
+	check("matchers: {remote: {name: a}}", "matchers.remote: ")
+	check("matchers: {remote: [a]}", "matchers.remote[0]: ")
+	check("matchers: {remote: [{name: a, url: 'http://h'}, {name: a, url: 'http://g'}]}", path+`name: "a" is the name of another matcher`)
+	for _, name := range []string{"a b", "a,b", "é", "a\"b", "a/b", strings.Repeat("x", 65)} {
+		check("matchers: {remote: [{name: '"+name+"', url: 'http://h'}]}", "is not 1..64 letters, digits, dots, dashes and underscores")
+	}
+	for _, url := range []string{"h", "h:80", "//h", "http:", "http://h?x=1", "http://h/p#f", "http://h:port", "unix:///s", "http://%zz"} {
+		check("matchers: {remote: [{name: a, url: '"+url+"'}]}", fmt.Sprintf("matchers.remote[0].url: %q is not a URL like http://host:port", url))
+	}
+	check("matchers: {remote: [{name: a, url: 'http://me:secret@h:port'}]}", `url: "http://***@h:port" is not a URL`)
+	check(remote("weight: 1"), path+"weight: is not a known key")
+	check(remote("list: []"), path+"list: is not a known key; did you mean lists?")
+	check(remote("cost: -1"), path+"cost: -1 is below 0")
+	check(remote("cost: .inf"), path+"cost: +Inf is not a finite number")
+	check(remote("cost: low"), path+`cost: "low" is not a finite number`)
+	check(remote("timeout: -1s"), path+`timeout: "-1s" is not in 0..1d`)
+	check(remote("timeout: 5"), path+"timeout: 5 is not a duration")
+	check(remote("timeout: 2d"), path+`timeout: "2d" is not in 0..1d`)
+	check(remote("origins: [faces, people]"), path+`origins[1]: "people" is not one of faces, events, attributes`)
+	check(remote("origins: faces"), path+"origins: ")
+	check(remote("origins: [faces, events, faces]"), path+`origins[2]: "faces" is there twice`)
+	check(remote("lists: [x]"), path+`lists[0]: "x" is not a UUID`)
+	check(remote("lists: [5]"), path+"lists[0]: 5 is not a text")
+	check(remote("lists: ["+list+", "+strings.ToUpper(list)+"]"), path+`lists[1]: "`+list+`" is there twice`)
+	check(remote("max_inflight: 0"), path+"max_inflight: 0 is not a whole number in 1..65536")
+	check(remote("max_inflight: 65537"), path+"max_inflight: 65537 is not")
 }
 
 func TestListen(t *testing.T) {

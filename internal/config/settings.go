@@ -65,7 +65,7 @@ var defaultRemote = Remote{Cost: 100, Timeout: 10 * time.Second, MaxInflight: 64
 
 func remoteSettings(r *Remote) []setting {
 	return []setting{
-		{key: "name", required: true, value: as(&r.Name, nonEmpty)},
+		{key: "name", required: true, value: as(&r.Name, matcherName)},
 		{key: "url", required: true, value: as(&r.URL, webAddress)},
 		{key: "cost", value: as(&r.Cost, number(0, math.MaxFloat64))},
 		{key: "timeout", value: as(&r.Timeout, duration(0, day))},

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -143,6 +144,17 @@ var address = text(func(s string) error {
 	}
 	return nil
 })
+
+// matcherName is what remotes are called in plans, metrics and errors.
+var matcherName = text(func(s string) error {
+	const most = 64
+	if !nameForm.MatchString(s) || len(s) > most {
+		return fmt.Errorf("%s is not 1..%d letters, digits, dots, dashes and underscores", quote(s), most)
+	}
+	return nil
+})
+
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // webAddress is the base URL of another server.
 var webAddress = text(func(s string) error {

@@ -105,6 +105,44 @@ func TestAccounts(t *testing.T) {
 	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "twice")
 }
 
+// TestAccountsWriteWhatTheyRead: a face that was put into a list of no account
+// shows it, and its account can write the face again, by each way; more faces
+// it cannot put there.
+func TestAccountsWriteWhatTheyRead(t *testing.T) {
+	x := start(t)
+	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
+	lists := `,"lists":["` + id(9) + `"]`
+	whole := face(1, of(v4, 1, 2, 3, 4), `,"account_id":"`+a+`"`, lists)
+	x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
+	x.call("POST", "/1/faces", whole).status(201)
+	x.call("POST", "/1/faces?account_id="+a, face(2, of(v4, 1, 2, 3, 4))).status(201)
+	shown := func() {
+		t.Helper()
+		x.call("GET", "/1/faces/"+id(1)+"?account_id="+a, "").status(200).part("lists", `["`+id(9)+`"]`)
+	}
+	shown()
+	x.call("POST", "/1/import?account_id="+a, string(x.call("GET", "/1/export?face_ids="+id(1), "").status(200).body)).status(200).part("accepted", "1")
+	shown()
+	x.call("POST", "/1/import?account_id="+a, face(1, of(v4, 1, 2, 3, 4))).status(200).part("accepted", "1") // its lists stay
+	shown()
+	x.call("PUT", "/1/faces/"+id(1)+"?account_id="+a, whole).status(200)
+	shown()
+	x.call("PATCH", "/1/faces/"+id(1)+"?account_id="+a, "{"+lists[1:]+"}").status(200)
+	shown()
+	x.call("PUT", "/1/faces/"+id(2)+"?account_id="+a, face(2, of(v4, 1, 2, 3, 4), lists)).fault(22002, "lists[0]", id(9))
+	x.call("POST", "/1/import?account_id="+a, face(2, of(v4, 1, 2, 3, 4), lists)).status(200).part("rejected", "1").part("errors.0.detail", `"list_id: `+id(9)+` does not exist"`)
+	x.call("POST", "/1/import?account_id="+a+"&list_id="+id(9), face(2, of(v4, 1, 2, 3, 4))).status(200).part("rejected", "1")
+
+	// Who sees all accounts can give a face to another, but not with lists of the old one.
+	x.call("POST", "/1/lists", `{"list_id":"`+id(8)+`","account_id":"`+a+`"}`).status(201)
+	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(8)+`","face_ids":["`+id(2)+`"]}`).status(204)
+	moved := face(2, of(v4, 1, 2, 3, 4), `,"account_id":"`+b+`"`)
+	x.call("POST", "/1/import", moved).status(200).part("errors.0.detail", `"list_id: `+id(8)+` does not exist"`)
+	x.call("PUT", "/1/faces/"+id(2), face(2, of(v4, 1, 2, 3, 4), `,"account_id":"`+b+`","lists":["`+id(8)+`"]`)).fault(22002, "lists[0]", id(8))
+	x.call("PUT", "/1/faces/"+id(2), moved).status(200)
+	x.call("GET", "/1/lists/"+id(8), "").status(200).part("face_count", "0")
+}
+
 // TestAccountsOfEvents is TestAccounts of events and attributes.
 func TestAccountsOfEvents(t *testing.T) {
 	x := start(t)

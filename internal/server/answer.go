@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/cloudwego/hertz/pkg/network"
@@ -59,9 +61,16 @@ func (x *exchange) fail(err error) {
 	case http.StatusInternalServerError:
 		x.server.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
 	case http.StatusServiceUnavailable:
-		x.Response.Header.Set("Retry-After", "1")
+		x.Response.Header.Set("Retry-After", retryAfter(e))
 	}
 	_ = x.answer(status, body)
+}
+
+// retryAfter is the header of an error of status 503, in seconds: what the
+// error says, within 1..60.
+func retryAfter(e *matcher.Error) string {
+	seconds := math.Ceil(e.RetryAfter.Seconds())
+	return strconv.Itoa(int(min(max(seconds, 1), 60)))
 }
 
 // failure returns how clients see an error.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/cloudwego/hertz/pkg/network"
 
@@ -172,14 +173,17 @@ func (x *exchange) body() ([]byte, error) {
 	return x.anyBody()
 }
 
-// anyBody reads the whole body, whatever it is.
+// anyBody reads the whole body, whatever it is, within the time of the
+// request.
 func (x *exchange) anyBody() ([]byte, error) {
 	most := x.limits.BodyBytes
-	tooLarge := matcher.Errorf(matcher.CodeTooLarge, "body: larger than the limit of %d bytes", most)
 	if x.input.length > most {
-		return nil, tooLarge
+		return nil, tooLarge(most)
 	}
-	if err := x.GetConn().SetReadTimeout(x.limits.RequestTimeout); err != nil {
+	if err := x.holdBody(x.input.length); err != nil {
+		return nil, err
+	}
+	if err := x.readUntilDeadline(); err != nil {
 		return nil, readFault(err)
 	}
 	buf := make([]byte, 0, min(max(512, x.input.length+1), bodyAtOnce))
@@ -188,15 +192,48 @@ func (x *exchange) anyBody() ([]byte, error) {
 		buf = buf[:len(buf)+n]
 		switch {
 		case int64(len(buf)) > most:
-			return nil, tooLarge
+			return nil, tooLarge(most)
 		case errors.Is(err, io.EOF):
+			x.keepBody(int64(len(buf)))
 			return buf, nil
 		case err != nil:
 			return nil, readFault(err)
-		case len(buf) == cap(buf):
+		case x.input.chunked && x.held == 0 && len(buf) >= ticketMin:
+			// Its length is not known: it may become as large as any.
+			if err = cmp.Or(x.holdBody(most), x.readUntilDeadline()); err != nil {
+				return nil, err
+			}
+		}
+		if len(buf) == cap(buf) {
 			buf = append(buf, 0)[:len(buf)]
 		}
 	}
+}
+
+func tooLarge(most int64) error {
+	return matcher.Errorf(matcher.CodeTooLarge, "body: larger than the limit of %d bytes", most)
+}
+
+// holdBody waits until there is room for a body, which dropBody gives back.
+func (x *exchange) holdBody(bytes int64) (err error) {
+	x.held, err = x.limits.bodies.take(x.ctx, bytes)
+	return err
+}
+
+// keepBody gives back what the body did not need.
+func (x *exchange) keepBody(bytes int64) {
+	if more := x.held - bytes; more > 0 {
+		x.limits.bodies.Release(more)
+		x.held = bytes
+	}
+}
+
+func (x *exchange) dropBody() { x.keepBody(0) }
+
+// readUntilDeadline lets reads fail when the time of the request is over.
+func (x *exchange) readUntilDeadline() error {
+	deadline, _ := x.ctx.Deadline() // it has one
+	return x.GetConn().SetReadTimeout(max(time.Until(deadline), time.Millisecond))
 }
 
 // readFault makes the error that a client is told of, of one of its body.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudwego/hertz/pkg/common/config"
@@ -31,8 +32,13 @@ type listener struct {
 	close     func() error
 	requests  sync.WaitGroup // from their handler on, until the answer was written
 
+	turnedAway sync.WaitGroup // connections that are too many, until they are closed
+
+	most atomic.Int64 // connections that are open at once
+
 	mu   sync.Mutex
 	open map[*connection]struct{}
+	away map[*connection]struct{} // those of turnedAway
 }
 
 // refusal returns the whole answer to a request that hertz refuses with status,
@@ -54,8 +60,9 @@ type connection struct {
 	net.Conn
 	of      *listener
 	state   state
-	linger  bool // the request was not read to its end
-	refused bool // no more requests are read
+	linger  bool   // the request was not read to its end
+	refused bool   // no more requests are read
+	sent    func() // what is to be done when the answer was written; nil: nothing
 }
 
 func listen(address string, firstRead time.Duration, refuse refusal) (*listener, error) {
@@ -63,7 +70,11 @@ func listen(address string, firstRead time.Duration, refuse refusal) (*listener,
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{Listener: inner, firstRead: firstRead, refusal: refuse, closed: make(chan struct{}), open: map[*connection]struct{}{}}
+	l := &listener{
+		Listener: inner, firstRead: firstRead, refusal: refuse, closed: make(chan struct{}),
+		open: map[*connection]struct{}{}, away: map[*connection]struct{}{},
+	}
+	l.most.Store(connectionsMax())
 	l.close = sync.OnceValue(func() error {
 		close(l.closed)
 		return l.Listener.Close()
@@ -78,10 +89,17 @@ func (l *listener) Close() error { return l.close() }
 // was closed: hertz would end for good when, say, there are too many open
 // files for a moment.
 func (l *listener) Accept() (net.Conn, error) {
-	for delay := 5 * time.Millisecond; ; delay = min(2*delay, time.Second) {
+	delay := acceptDelay
+	for {
 		inner, err := l.Listener.Accept()
 		if err == nil {
-			return l.keep(inner), nil
+			c, room := l.keep(inner)
+			if room {
+				return c, nil
+			}
+			l.turnAway(c)
+			delay = acceptDelay
+			continue
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return nil, err
@@ -90,17 +108,25 @@ func (l *listener) Accept() (net.Conn, error) {
 		case <-l.closed:
 			return nil, net.ErrClosed
 		case <-time.After(delay):
+			delay = min(2*delay, time.Second)
 		}
 	}
 }
 
-func (l *listener) keep(inner net.Conn) *connection {
+// acceptDelay is the first pause after Accept failed.
+const acceptDelay = 5 * time.Millisecond
+
+// keep keeps a new connection, unless there is no room for it.
+func (l *listener) keep(inner net.Conn) (c *connection, room bool) {
 	_ = inner.SetReadDeadline(time.Now().Add(l.firstRead)) // fails on a closed connection only, and reading tells that
-	c := &connection{Conn: inner, of: l}
+	c = &connection{Conn: inner, of: l}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if int64(len(l.open)) >= l.most.Load() {
+		return c, false
+	}
 	l.open[c] = struct{}{}
-	l.mu.Unlock()
-	return c
+	return c, true
 }
 
 // cutAll closes the connections under hertz, which then ends with them.
@@ -108,6 +134,9 @@ func (l *listener) cutAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for c := range l.open {
+		c.cut()
+	}
+	for c := range l.away {
 		c.cut()
 	}
 }
@@ -118,6 +147,7 @@ func (c *connection) cut() { _ = c.Conn.Close() }
 // begin counts a request in, unless the one before, whose answer was written,
 // still is.
 func (c *connection) begin() {
+	c.wasSent()
 	if c.state == idle {
 		c.of.requests.Add(1)
 	}
@@ -131,7 +161,16 @@ func (c *connection) end() { c.state = answering }
 func (c *connection) answered() {
 	if c.state == answering {
 		c.state = idle
+		c.wasSent()
 		c.of.requests.Done()
+	}
+}
+
+// wasSent does what is to be done when an answer was written.
+func (c *connection) wasSent() {
+	if c.sent != nil {
+		c.sent()
+		c.sent = nil
 	}
 }
 
@@ -187,6 +226,7 @@ func (c *connection) done() {
 	_ = c.Conn.Close()
 	c.of.mu.Lock()
 	delete(c.of.open, c)
+	delete(c.of.away, c)
 	c.of.mu.Unlock()
 }
 

@@ -30,8 +30,11 @@ type handler func(ctx context.Context, x *exchange) error
 // exchange is a request under way and its answer.
 type exchange struct {
 	*requestContext
+	ctx       context.Context // of the request
 	server    Options
-	limits    *Limits // of this request
+	limits    *limits // of this request
+	answers   *budget
+	held      int64 // bytes of limits.bodies
 	conn      *connection
 	route     string
 	requestID string
@@ -60,16 +63,18 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 	return func(ctx context.Context, c *requestContext) {
 		start := time.Now()
 		x := &exchange{
-			requestContext: c, server: s.options, limits: s.limits.Load(), route: name,
+			requestContext: c, server: s.options, limits: s.limits.Load(), answers: s.answers, route: name,
 			conn: connectionOf(ctx), requestID: requestID(c, start), input: takeBody(c),
 		}
 		x.out, x.unacceptable = accepted(string(c.Request.Header.Peek("Accept")))
 		ctx, cancel := context.WithTimeout(s.context, x.limits.RequestTimeout)
 		defer cancel()
+		x.ctx = ctx
 		c.Response.Header.Set("Server", "nearside")
 		c.Response.Header.Set("Luna-Request-Id", x.requestID)
 		if s.enter(x.conn) {
 			x.serve(ctx, op)
+			x.dropBody()
 			x.conn.end()
 		} else {
 			x.fail(errShuttingDown)

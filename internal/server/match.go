@@ -51,6 +51,9 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 		}
 		sets[i] = &c.Candidates
 	}
+	if err := x.reserve(ctx, x.matchBytes(req)); err != nil {
+		return err
+	}
 	answer, err := x.server.Router.Match(ctx, &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
 		Account: x.account, RequestID: x.requestID, Explain: explain,
@@ -125,6 +128,9 @@ func (s *Server) crossMatch(t matcher.DescriptorType) handler {
 		if err := x.checkAccount(req.Candidates.Filter.Account, "candidates.filters."); err != nil {
 			return err
 		}
+		if err := x.reserveCross(ctx, req); err != nil {
+			return err
+		}
 		answer, err := x.server.Router.Cross(ctx, &route.CrossRequest{
 			CrossMatch: matcher.CrossMatch{
 				References: &req.References, Candidates: &req.Candidates.Candidates, Type: t,
@@ -165,6 +171,9 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 		echo += len(req.Candidates[i].ID)
 	}
 	if err := checkEcho(echo, len(req.References)); err != nil {
+		return err
+	}
+	if err := x.reserve(ctx, len(req.References)*(len(req.Candidates)*pairBytes+echo)); err != nil {
 		return err
 	}
 	v := x.limits.Decoder.Registry.Version(req.References[0].Descriptor.Version)

@@ -57,13 +57,20 @@ type Limits struct {
 	Config         map[string]any // shown by GET /config, secrets masked
 }
 
+// limits are those that requests begin with, and what is derived of them.
+type limits struct {
+	Limits
+	bodies *budget
+}
+
 // Version is what GET /version shows.
 type Version struct{ Major, Minor, Patch int }
 
 // Server serves HTTP. Make it with New, run it with Run, end it with Shutdown.
 type Server struct {
 	options  Options
-	limits   atomic.Pointer[Limits]
+	limits   atomic.Pointer[limits]
+	answers  *budget
 	engine   *hertz.Hertz
 	listener *listener
 	methods  map[string][]string // by the path of a route
@@ -77,7 +84,10 @@ type Server struct {
 
 // New listens on o.Listen and sets up the routes; connections wait until Run.
 func New(o Options) (*Server, error) {
-	s := &Server{options: o, methods: map[string][]string{}, largeImports: make(chan struct{}, largeImportsMax)}
+	s := &Server{
+		options: o, methods: map[string][]string{}, largeImports: make(chan struct{}, largeImportsMax),
+		answers: newBudget("answers", answersMax),
+	}
 	var err error
 	if s.listener, err = listen(o.Listen, o.Limits.RequestTimeout, s.refusal); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
@@ -116,8 +126,17 @@ var redirectLog sync.Once
 // Addr returns the address that the server listens on, with the real port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Reload sets the limits of requests that begin from now on.
-func (s *Server) Reload(l Limits) { s.limits.Store(&l) }
+// Reload sets the limits of requests that begin from now on. It is not for
+// concurrent use.
+func (s *Server) Reload(l Limits) {
+	next := &limits{Limits: l}
+	if now := s.limits.Load(); now != nil && now.BodyBytes == l.BodyBytes {
+		next.bodies = now.bodies
+	} else {
+		next.bodies = newBudget("bodies", bodiesAtOnce*l.BodyBytes)
+	}
+	s.limits.Store(next)
+}
 
 // Run serves until Shutdown.
 func (s *Server) Run() error { return s.engine.Run() }
@@ -144,6 +163,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.cancel()
 	s.listener.cutAll()
 	<-done
+	s.listener.turnedAway.Wait()
 	_ = s.engine.Shutdown(context.Background()) // its wait is for connections, which are cut
 	return err
 }
@@ -159,13 +179,18 @@ func (s *Server) enter(c *connection) bool {
 	return true
 }
 
-// refusal answers what hertz refuses; there are no more than a status and a
-// text of its own.
+// refusal answers what no handler sees: what hertz refuses, of which there are
+// no more than a status and a text of its own, and connections that are too
+// many.
 func (s *Server) refusal(status int, panicked any) []byte {
 	start := time.Now()
 	id := newRequestID(start)
 	e := matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1, or cut short")
+	header := http.Header{}
 	switch {
+	case status == http.StatusServiceUnavailable:
+		e = matcher.Errorf(matcher.CodeUnavailable, "connection: %d are open already", s.listener.most.Load())
+		header.Set("Retry-After", retryAfter(e))
 	case panicked != nil:
 		s.options.Log.Warn("request cannot be read", "request_id", id, "panic", panicked)
 	case status == http.StatusRequestTimeout:
@@ -174,12 +199,12 @@ func (s *Server) refusal(status int, panicked any) []byte {
 		e = matcher.Errorf(matcher.CodeBadInput, "header: larger than the limit of %d bytes", headerMax)
 	}
 	status, body := failure(e, wire.JSON, id)
+	header.Set("Content-Type", wire.JSON.MediaType())
+	header.Set("Date", start.UTC().Format(http.TimeFormat))
+	header.Set("Luna-Request-Id", id)
+	header.Set("Server", "nearside")
 	answer := http.Response{
-		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Close: true,
-		Header: http.Header{
-			"Content-Type": {wire.JSON.MediaType()}, "Date": {start.UTC().Format(http.TimeFormat)},
-			"Luna-Request-Id": {id}, "Server": {"nearside"},
-		},
+		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
 	var text bytes.Buffer

@@ -5,12 +5,14 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +38,9 @@ import (
 func TestMain(m *testing.M) {
 	for _, media := range []string{"application/x-ndjson", "text/html"} {
 		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder) // text
+	}
+	if os.Getenv(poisonedEnv) != "" { // its disk is never let go
+		os.Exit(m.Run())
 	}
 	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), // ants has two for its pool that nobody uses
 		goleak.IgnoreAnyFunction("github.com/cloudwego/hertz/pkg/protocol.UpdateServerDate.func1"))
@@ -88,6 +93,7 @@ type service struct {
 	address string
 	server  *server.Server
 	memory  *memory.Memory
+	store   *store.Store
 	// pluginDir is the folder of the plugins.
 	pluginDir string
 	limits    server.Limits // to change and Reload; they share nothing with those in force
@@ -119,9 +125,13 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	t.Cleanup(mem.Close)
 	points := telemetry.New("0.0.0", telemetry.Gauges{})
 	objects := must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: points}))
-	t.Cleanup(func() { check(t, objects.Close()) })
+	t.Cleanup(func() {
+		if err := objects.Close(); !errors.Is(err, objects.Err()) {
+			t.Error(err)
+		}
+	})
 	log := &buffer{}
-	x := &service{TB: t, pluginDir: t.TempDir(), log: log}
+	x := &service{TB: t, store: objects, pluginDir: t.TempDir(), log: log}
 	for name, source := range set.plugins {
 		x.writePlugin(name, source)
 	}
@@ -160,6 +170,9 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		once.Do(func() {
 			err = srv.Shutdown(ctx)
 			check(t, <-served)
+			if srv.HoldBodies() == nil || srv.HoldAnswers() == nil {
+				t.Error("no request is left, and room for bodies or answers was not given back")
+			}
 		})
 		return err
 	}

@@ -352,7 +352,7 @@ function ns.http.post(url, options) end
 ---@field null userdata JSON's null.
 ns.json = {}
 
----Writes a value as JSON; an empty table is {} unless json.array marked it.
+---Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.
 ---@param value any
 ---@return string
 function ns.json.encode(value) end

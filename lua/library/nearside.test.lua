@@ -180,7 +180,7 @@ function test.http.requests() end
 ---@field null userdata JSON's null.
 test.json = {}
 
----Writes a value as JSON; an empty table is {} unless json.array marked it.
+---Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.
 ---@param value any
 ---@return string
 function test.json.encode(value) end

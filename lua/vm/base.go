@@ -107,7 +107,7 @@ func luaAssert(l *glua.LState) int {
 func luaSetmetatable(l *glua.LState) int {
 	t := l.CheckTable(1)
 	l.CheckTypes(2, glua.LTNil, glua.LTTable)
-	if old, ok := t.Metatable.(*glua.LTable); ok && old.RawGetString("__metatable") != glua.LNil {
+	if old, ok := t.Metatable.(*glua.LTable); ok && !marked(t) && old.RawGetString("__metatable") != glua.LNil {
 		l.RaiseError("cannot change a protected metatable")
 	}
 	t.Metatable = l.Get(2)

@@ -185,6 +185,10 @@ func (c *Call) Map(i int) map[string]any {
 		return v
 	case Empty:
 		return map[string]any{}
+	case []any:
+		if len(v) == 0 {
+			return map[string]any{}
+		}
 	}
 	c.bad(i, "table with string keys")
 	return nil
@@ -197,6 +201,10 @@ func (c *Call) List(i int) []any {
 		return v
 	case Empty:
 		return nil
+	case map[string]any:
+		if len(v) == 0 {
+			return nil
+		}
 	}
 	c.bad(i, "list")
 	return nil

@@ -253,6 +253,9 @@ func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 		return nil, fmt.Errorf("%d items are more than a table's %d", len(list), MaxArray-1)
 	}
 	t := c.state.main.CreateTable(len(list), 0)
+	if len(list) == 0 {
+		t.Metatable = listMark // so that it is a list still when it comes back
+	}
 	for i, item := range list {
 		value, err := c.toLua(item, depth)
 		if err != nil {
@@ -284,8 +287,10 @@ func boundedString(s string) (glua.LValue, error) {
 func wholeNumber(f float64) bool { return f == math.Trunc(f) && math.Abs(f) <= maxInteger }
 
 // Metatables that mark a table as a list or a map, for when it is empty. They
-// are empty themselves and no script can reach them.
+// are empty themselves and no script can reach them; setmetatable replaces them.
 var listMark, mapMark = mark(), mark()
+
+func marked(t *glua.LTable) bool { return t.Metatable == listMark || t.Metatable == mapMark }
 
 func mark() *glua.LTable {
 	t := newTable()
@@ -307,7 +312,7 @@ func emptyOf(t *glua.LTable) any {
 // a list or a map also when it is empty.
 func (c *Call) ReturnMarked(i int, list bool) error {
 	t, ok := c.get(i).(*glua.LTable)
-	if !ok || t.Metatable != glua.LNil && t.Metatable != listMark && t.Metatable != mapMark {
+	if !ok || t.Metatable != glua.LNil && !marked(t) {
 		c.bad(i, "table without a metatable")
 	}
 	t.Metatable = mapMark

@@ -93,11 +93,8 @@ func (m *Memory) rewrite(o matcher.Origin, index uint32) bool {
 		v, i := u.next.at(o, row)
 		m.rows[o][v.ids[i]] = row
 	}
-	first := uint64(index) << 16
-	for _, l := range m.lists {
-		if l.rows.IntersectsWithInterval(first, first+chunkRowsMax) {
-			u.bitmap(l).RemoveRange(first, first+chunkRowsMax)
-		}
+	if o == matcher.Faces { // rows of lists are faces; other origins number theirs alike
+		u.delist(index)
 	}
 	for _, row := range moved {
 		u.enlist(o, row)
@@ -109,6 +106,16 @@ func (m *Memory) rewrite(o matcher.Origin, index uint32) bool {
 	m.dropped += old.regionBytes()
 	m.snap = u.next
 	return true
+}
+
+// delist takes all rows of a chunk of faces out of the lists.
+func (u *update) delist(index uint32) {
+	first := uint64(index) << 16
+	for _, l := range u.m.lists {
+		if l.rows.IntersectsWithInterval(first, first+chunkRowsMax) {
+			u.bitmap(l).RemoveRange(first, first+chunkRowsMax)
+		}
+	}
 }
 
 // move copies row i of v behind the rows of the open chunk.

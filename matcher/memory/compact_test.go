@@ -122,3 +122,29 @@ func TestSelectionKeepsItsRows(t *testing.T) {
 	p.check(t, subs, p.expect(subs))
 	memory.settle(t, 2*int64(p.chunks(matcher.Faces)))
 }
+
+// TestCompactLeavesLists: rows of other origins have the numbers of faces, and
+// when they are rewritten, faces stay in their lists.
+func TestCompactLeavesLists(t *testing.T) {
+	p := newOriginsPair(t, 5)
+	list := matcher.NewID()
+	changes := []store.Change{{Kind: store.PutList, List: &matcher.List{ID: list}}}
+	for n := range byte(100) {
+		for o := range matcher.Origins {
+			x := p.of(o, p.clock, p.faces[:1], p.body)
+			if x.ID = (matcher.ID{n + 1}); o == matcher.Faces {
+				x.Lists = []matcher.ID{list}
+			}
+			changes = append(changes, store.Change{Kind: store.PutObject, Object: x})
+		}
+	}
+	p.Apply(changes)
+	for _, o := range []matcher.Origin{matcher.Events, matcher.Attributes, matcher.Faces} {
+		p.Apply([]store.Change{{Kind: store.DeleteObject, Origin: o, ID: matcher.ID{1}}})
+		p.compact(func(v *view) bool { return v.deaths > 0 })
+		if ids, err := p.IDs(t.Context(), matcher.Faces, &matcher.Filter{ListID: &list}, nil); err != nil || len(ids) != len(p.rows[matcher.Faces]) {
+			t.Fatalf("%s were rewritten, and the list has %d of %d faces (%v)", o, len(ids), len(p.rows[matcher.Faces]), err)
+		}
+	}
+	invariants(t, p.Memory)
+}

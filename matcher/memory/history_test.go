@@ -20,7 +20,7 @@ type history struct {
 	mu      sync.Mutex
 	changes int           // so far; their number is their place in time
 	ends    map[int64]int // by state: the changes that made it and those before
-	objects map[matcher.ID][]revision
+	objects map[place][]revision
 	deleted map[matcher.ID][]int // by list: when it was
 	asked   map[int64]int        // by state: who began to ask when it was the last one
 }
@@ -33,7 +33,7 @@ type revision struct {
 
 func newHistory(next store.Applier) *history {
 	return &history{
-		next: next, ends: map[int64]int{0: 0}, objects: map[matcher.ID][]revision{},
+		next: next, ends: map[int64]int{0: 0}, objects: map[place][]revision{},
 		deleted: map[matcher.ID][]int{}, asked: map[int64]int{},
 	}
 }
@@ -49,9 +49,11 @@ func (h *history) Apply(changes []store.Change) {
 		h.changes++
 		switch c.Kind {
 		case store.PutObject:
-			h.objects[c.Object.ID] = append(h.objects[c.Object.ID], revision{h.changes, c.Object})
+			at := place{c.Object.Origin, c.Object.ID}
+			h.objects[at] = append(h.objects[at], revision{h.changes, c.Object})
 		case store.DeleteObject:
-			h.objects[c.ID] = append(h.objects[c.ID], revision{h.changes, nil})
+			at := place{c.Origin, c.ID}
+			h.objects[at] = append(h.objects[at], revision{h.changes, nil})
 		case store.DeleteList:
 			h.deleted[c.ID] = append(h.deleted[c.ID], h.changes)
 		case store.PutList:
@@ -78,12 +80,12 @@ func (h *history) forget() {
 			delete(h.ends, state)
 		}
 	}
-	for id, all := range h.objects {
+	for at, all := range h.objects {
 		first := 0
 		for first+1 < len(all) && all[first+1].change <= h.ends[oldest] {
 			first++
 		}
-		h.objects[id] = slices.Clone(all[first:])
+		h.objects[at] = slices.Clone(all[first:])
 	}
 }
 
@@ -105,18 +107,18 @@ func (h *history) ask(read func(), check func(first, last int64)) {
 }
 
 // at returns the objects of a state.
-func (h *history) at(state int64) map[matcher.ID]*matcher.Object {
+func (h *history) at(state int64) map[place]*matcher.Object {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	end, ok := h.ends[state]
 	if !ok {
 		panic(fmt.Sprintf("state %d was forgotten", state))
 	}
-	objects := map[matcher.ID]*matcher.Object{}
-	for id, all := range h.objects {
+	objects := map[place]*matcher.Object{}
+	for at, all := range h.objects {
 		i, _ := slices.BinarySearchFunc(all, end+1, func(r revision, change int) int { return r.change - change })
 		if i > 0 && all[i-1].object != nil {
-			objects[id] = h.linked(all[i-1], end)
+			objects[at] = h.linked(all[i-1], end)
 		}
 	}
 	return objects

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math/bits"
+	"time"
 
 	"nearside/matcher"
 	"nearside/simd"
@@ -30,6 +31,7 @@ type strip struct {
 	lo, hi int      // offsets; lo is a multiple of 64
 	mask   []uint64 // selected rows, from lo; nil: all of them
 	share  float64  // of blocks with a selected row
+	work   float64  // of one reference
 	taken  bool     // guarded by scheduler.mu
 }
 
@@ -42,16 +44,23 @@ type job struct {
 	strips  []strip
 	index   [][]int32 // strip by chunk and place in it, -1: none
 	rows    int       // selected rows that have a descriptor of the version
+	work    float64   // of all strips, for one reference
+	more    int       // references that its request compares with the same rows later
 
-	at        int // strips before it are taken
-	left      int // strips that nobody has taken
-	running   int // workers that are at a strip
-	shared    int // most references of other jobs that shared a strip
+	at        int       // strips before it are taken
+	left      int       // strips that nobody has taken
+	running   int       // workers that are at a strip
+	shared    int       // most references of other jobs that shared a strip
+	deadline  time.Time // of its request; zero: none
 	closed    bool
 	cancelled bool
 	failed    error
 	done      chan struct{}
 }
+
+// turns is what jobs are ordered by: strips that nobody has taken, times
+// references.
+func (j *job) turns() int { return j.left * len(j.probes) }
 
 // next returns the first strip that nobody has taken; there must be one.
 func (j *job) next() *strip {

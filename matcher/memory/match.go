@@ -87,8 +87,11 @@ func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest,
 			return err
 		}
 	}
+	left := len(members)
 	for part := range slices.Chunk(members, waveProbes) {
+		left -= len(part)
 		j := newJob(s, first.Version)
+		j.more = left
 		for _, sub := range part {
 			j.probes = append(j.probes, newProbe(s.snap, &subs[sub]))
 		}

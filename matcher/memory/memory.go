@@ -37,6 +37,7 @@ type Memory struct {
 	layouts   [matcher.Origins]*layout
 	lexicons  lexicons
 	scheduler *scheduler
+	raw       *turnstile
 
 	// mu guards the maps below and the change of snap; it is held for lookups
 	// and for the publishing of a commit, never during a scan.
@@ -78,7 +79,7 @@ func New(o Options) (*Memory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	m := &Memory{options: o, scheduler: s}
+	m := &Memory{options: o, scheduler: s, raw: newTurnstile(o.Workers, rawWaitingMax)}
 	m.reset()
 	m.SetBytesMax(o.BytesMax)
 	for o := range m.layouts {

@@ -159,6 +159,20 @@ func TestLists(t *testing.T) {
 	if l, _, _ := p.List(t.Context(), matcher.ID{1}, nil); l.UserData != "new" {
 		t.Errorf("%+v", l)
 	}
+	// Faces are counted that the account sees: others may be in its list.
+	for n := range byte(3) {
+		face := put(matcher.ID{n}, 1, []byte{1, 2, 3})
+		face.Object.Lists = []matcher.ID{{2}}
+		if n > 0 {
+			face.Object.Account = mine
+		}
+		p.commit(t, face)
+	}
+	for account, want := range map[*matcher.ID]int{nil: 3, &mine: 2} {
+		if _, n, ok := p.List(t.Context(), matcher.ID{2}, account); !ok || n != want {
+			t.Errorf("account %v: %d faces, want %d", account, n, want)
+		}
+	}
 }
 
 // TestRaw compares distances with the oracle's.

@@ -206,7 +206,7 @@ func (p *pair) playTurns(t *testing.T, rng *rand.Rand, subs []matcher.SubRequest
 		}
 		j := newJob(selection, subs[i].Version)
 		j.probes = []*probe{newProbe(selection.snap, &subs[i])}
-		if err := s.enter(j); err != nil {
+		if err := s.enter(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
 		jobs = append(jobs, entered{job: j, sub: i})
@@ -260,7 +260,7 @@ func TestLeaseIsBounded(t *testing.T) {
 		for range waveProbes {
 			j.probes = append(j.probes, newProbe(selection.snap, &subs[0]))
 		}
-		if err := s.enter(j); err != nil {
+		if err := s.enter(t.Context(), j); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"nearside/matcher"
 	"nearside/matcher/store"
 	"nearside/simd"
@@ -36,29 +39,39 @@ type soak struct {
 	t        *testing.T
 	world    *world
 	versions []*matcher.Version
+	body     *matcher.Version
+	compared []*matcher.Version // all of them
 	memory   *Memory
 	store    *store.Store
 	history  *history
+	clock    atomic.Int64 // that attributes expire by, in ms; to the store, all of them are alive
 
 	written, refused, answered, ambiguous atomic.Int64
 }
 
-// TestSoak lets writers, deleters and matchers work at once. Every answer must
-// be that of some state between its start and its end, all candidate sets of a
-// request that of the same state; in the end, what is in memory is what was
-// written, and what the store opens again.
+// TestSoak lets writers, deleters and matchers of all origins work at once, and
+// a clock that makes attributes expire. Every answer must be that of some state
+// and time between its start and its end, all candidate sets of a request that
+// of the same; in the end, what is in memory is what was written, and what the
+// store opens again.
 func TestSoak(t *testing.T) {
 	kernel, err := simd.Select("auto")
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(11)
-	m, err := New(Options{Registry: w.registry, Kernel: kernel, Workers: 2, chunkRows: 2048})
+	s := &soak{t: t, world: w, versions: w.versions[:6], body: w.registry.Version(110)}
+	s.compared = append(slices.Clone(s.versions), s.body)
+	s.clock.Store(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
+	m, err := New(Options{
+		Registry: w.registry, Kernel: kernel, Workers: 2, chunkRows: 2048, MetaFields: metaFields,
+		now: func() time.Time { return time.UnixMilli(s.clock.Load()) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	s := &soak{t: t, world: w, versions: w.versions[:6], memory: m, history: newHistory(m)}
+	s.memory, s.history = m, newHistory(m)
 	dir := t.TempDir()
 	if s.store, err = store.Open(t.Context(), store.Options{Dir: dir, Applier: s.history}); err != nil {
 		t.Fatal(err)
@@ -77,7 +90,8 @@ func TestSoak(t *testing.T) {
 			})
 		}
 	}
-	run(3, s.write)
+	run(2, s.write)
+	run(1, s.writeOthers)
 	run(1, s.writeMany)
 	run(1, s.disturb)
 	run(2, s.match)
@@ -93,7 +107,7 @@ func TestSoak(t *testing.T) {
 func (s *soak) must(err error) {
 	switch matcher.CodeOf(err) {
 	case matcher.CodeFaceExists, matcher.CodeFaceNotFound, matcher.CodeListExists, matcher.CodeListNotFound, matcher.CodeFull,
-		matcher.CodeForbidden:
+		matcher.CodeForbidden, matcher.CodeEventExists, matcher.CodeEventNotFound, matcher.CodeAttrNotFound:
 		s.refused.Add(1)
 	default:
 		if err != nil {
@@ -104,6 +118,25 @@ func (s *soak) must(err error) {
 }
 
 func (s *soak) face(w *world) *matcher.Object { return w.face(w.lists, s.versions) }
+
+// object makes one of any origin; of two attributes in three the time comes
+// when the clock has gone on a little.
+func (s *soak) object(w *world, o matcher.Origin) *matcher.Object {
+	if o == matcher.Faces {
+		return s.face(w)
+	}
+	return w.of(o, matcher.Time(s.clock.Load()), s.versions, s.body)
+}
+
+// filter makes a filter of any origin, lists included.
+func (s *soak) filter(w *world, o matcher.Origin) matcher.Filter {
+	if o == matcher.Faces {
+		return w.filter()
+	}
+	return w.filterOf(o)
+}
+
+func (w *world) origin() matcher.Origin { return matcher.Origin(w.IntN(int(matcher.Origins))) }
 
 // write does one of the writes that clients do.
 func (s *soak) write(w *world) {
@@ -140,6 +173,38 @@ func (s *soak) write(w *world) {
 	}
 }
 
+// writeOthers writes events and attributes, and does what the service does
+// with those whose time has come.
+func (s *soak) writeOthers(w *world) {
+	ctx := s.t.Context()
+	o := matcher.Events
+	if w.IntN(2) == 0 {
+		o = matcher.Attributes
+	}
+	switch w.IntN(10) {
+	case 0:
+		_, err := s.store.DeleteObjects(ctx, matcher.Attributes, func() ([]matcher.ID, error) { return s.memory.Expired(50), nil })
+		s.must(err)
+	case 1:
+		f := matcher.Filter{CreateTime: matcher.Range[matcher.Time]{LT: new(matcher.Time(w.IntN(5) * 1000))}}
+		_, err := s.store.DeleteObjects(ctx, matcher.Events, func() ([]matcher.ID, error) { return s.memory.IDs(ctx, matcher.Events, &f, nil) })
+		s.must(err)
+	case 2, 3:
+		s.must(s.store.DeleteObject(ctx, nil, o, pick(w, w.ids)))
+	case 4, 5:
+		events := make([]*matcher.Object, 1+w.IntN(20))
+		for i := range events {
+			events[i] = s.object(w, matcher.Events)
+		}
+		_, err := s.store.CreateObjects(ctx, nil, events)
+		s.must(err)
+	default:
+		_, err := s.store.PutObject(ctx, nil, s.object(w, o))
+		s.must(err)
+	}
+	s.clock.Add(w.Int64N(2))
+}
+
 // writeMany imports and deletes many at once.
 func (s *soak) writeMany(w *world) {
 	ctx := s.t.Context()
@@ -154,8 +219,11 @@ func (s *soak) writeMany(w *world) {
 	var lines []store.ImportLine
 	for range w.IntN(200) {
 		line := store.ImportLine{Object: s.face(w), HasLists: w.IntN(2) == 0}
-		if w.IntN(3) == 0 {
+		switch w.IntN(6) {
+		case 0, 1:
 			line.AddList = pick(w, w.lists)
+		case 2:
+			line = store.ImportLine{Object: s.object(w, matcher.Events)}
 		}
 		lines = append(lines, line)
 	}
@@ -175,7 +243,7 @@ func (s *soak) disturb(w *world) {
 	default:
 		s.memory.SetBytesMax(0)
 	}
-	if _, err := s.memory.Find(s.t.Context(), matcher.Faces, &matcher.Filter{}, nil); err != nil {
+	if _, err := s.memory.Find(s.t.Context(), w.origin(), &matcher.Filter{}, nil); err != nil {
 		s.t.Error(err)
 	}
 }
@@ -184,12 +252,13 @@ func (s *soak) disturb(w *world) {
 func (s *soak) match(w *world) {
 	var subs []matcher.SubRequest
 	for range 1 + w.IntN(3) {
-		c := &matcher.Candidates{Filter: w.filter(), Limit: 1 + w.IntN(12), Order: matcher.Order(w.IntN(3))}
+		o := w.origin()
+		c := &matcher.Candidates{Origin: o, Filter: s.filter(w, o), Limit: 1 + w.IntN(12), Order: matcher.Order(w.IntN(3))}
 		if w.IntN(2) == 0 {
 			c.Threshold = w.Float64()
 		}
 		for range 1 + w.IntN(2) {
-			v := pick(w, s.versions)
+			v := pick(w, s.compared)
 			subs = append(subs, reference(v, w.descriptor(v).Data, c))
 		}
 	}
@@ -207,25 +276,30 @@ func (s *soak) match(w *world) {
 			results = s.memory.Match(s.t.Context(), subs)
 		}
 	}
-	s.history.ask(read, func(first, last int64) {
-		s.explain(first, last, fmt.Sprint("match ", len(subs)), func(o *oracle) bool {
-			for i := range subs {
-				if results[i].Err != nil || !sameMatches(o, &subs[i], &results[i]) {
-					return false
-				}
+	s.ask(read, fmt.Sprintf("match of %d, first %s by %s", len(subs), subs[0].Candidates.Origin, show(subs[0].Candidates.Filter)), func(p *plain) bool {
+		for i := range subs {
+			if results[i].Err != nil || !sameMatches(p, &subs[i], &results[i]) {
+				return false
 			}
-			return true
-		})
+		}
+		return true
 	})
 }
 
-// sameMatches reports whether an answer is that of the oracle, in all fields.
-func sameMatches(o *oracle, sub *matcher.SubRequest, r *matcher.Result) bool {
-	rows, selected, scanned := o.match(sub)
+// sameMatches reports whether an answer is that of the model, in all fields.
+func sameMatches(p *plain, sub *matcher.SubRequest, r *matcher.Result) bool {
+	few := oracle{registry: p.registry, faces: map[matcher.ID]*matcher.Object{}}
+	for _, x := range p.selected(sub.Candidates.Origin, &sub.Candidates.Filter, nil) {
+		few.faces[x.ID] = x
+	}
+	all, c := *sub, *sub.Candidates
+	c.Filter = matcher.Filter{}
+	all.Candidates = &c
+	rows, selected, scanned := few.match(&all)
 	if r.Scan.RowsSelected != selected || r.Scan.RowsScanned != scanned || !slices.Equal(answers(r.Matches), rows) {
 		return false
 	}
-	return !slices.ContainsFunc(r.Matches, func(m matcher.Match) bool { return !sameObject(m.Object, o.faces[m.ID], false) })
+	return !slices.ContainsFunc(r.Matches, func(m matcher.Match) bool { return !sameObject(m.Object, few.faces[m.ID], false) })
 }
 
 // sameObject compares what memory gives with what was written.
@@ -234,70 +308,67 @@ func sameObject(got, want *matcher.Object, descriptors bool) bool {
 	if !descriptors {
 		plain.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
 	}
-	if len(plain.Lists) == 0 {
-		plain.Lists = got.Lists[:0]
-	}
-	return reflect.DeepEqual(*got, plain)
+	return reflect.DeepEqual(*got, plain) || cmp.Equal(*got, plain, cmpopts.EquateEmpty()) // cmp is slow
 }
 
 // read reads all objects of a filter.
 func (s *soak) read(w *world) {
-	f := w.filter()
+	o := w.origin()
+	f := s.filter(w, o)
 	var objects []matcher.Object
-	s.history.ask(func() {
+	s.ask(func() {
 		var err error
-		if objects, err = s.memory.Find(s.t.Context(), matcher.Faces, &f, nil); err != nil {
+		if objects, err = s.memory.Find(s.t.Context(), o, &f, nil); err != nil {
 			s.t.Error(err)
 		}
-	}, func(first, last int64) {
-		s.explain(first, last, "find", func(o *oracle) bool {
-			n := 0
-			for _, x := range o.faces {
-				if o.passes(&f, nil, x) {
-					n++
+	}, "find", func(p *plain) bool { return sameObjects(objects, p.selected(o, &f, nil)) })
+}
+
+func sameObjects(got []matcher.Object, want []*matcher.Object) bool {
+	return slices.EqualFunc(got, want, func(got matcher.Object, want *matcher.Object) bool { return sameObject(&got, want, true) })
+}
+
+// ask calls read and fails the test when its answer is right in none of the
+// states and at none of the times that it may come from.
+func (s *soak) ask(read func(), what string, right func(*plain) bool) {
+	begin := s.clock.Load()
+	s.history.ask(read, func(first, last int64) {
+		end := s.clock.Load()
+		s.answered.Add(1)
+		if first != last {
+			s.ambiguous.Add(1)
+		}
+		for state := first; state <= last; state++ {
+			for clock := begin; clock <= end; clock++ {
+				if right(s.model(state, clock)) {
+					return
 				}
 			}
-			return n == len(objects) && !slices.ContainsFunc(objects, func(x matcher.Object) bool {
-				want := o.faces[x.ID]
-				return want == nil || !o.passes(&f, nil, want) || !sameObject(&x, want, true)
-			})
-		})
+		}
+		s.t.Errorf("%s: the answer is wrong in all states %d..%d, at all times %d..%d", what, first, last, begin, end)
 	})
 }
 
-// explain fails the test when an answer is right in none of the states that it
-// may come from.
-func (s *soak) explain(first, last int64, what string, right func(*oracle) bool) {
-	s.answered.Add(1)
-	if first != last {
-		s.ambiguous.Add(1)
-	}
-	for state := first; state <= last; state++ {
-		if right(&oracle{registry: s.world.registry, faces: s.history.at(state)}) {
-			return
-		}
-	}
-	s.t.Errorf("%s: the answer is wrong in all states %d..%d", what, first, last)
+// model is a state of the history at a time.
+func (s *soak) model(state, clock int64) *plain {
+	return &plain{oracle: oracle{registry: s.world.registry}, objects: s.history.at(state), clock: matcher.Time(clock)}
 }
 
 // end compares memory with the last state, and with what the store has.
 func (s *soak) end(dir string) {
 	t := s.t
 	invariants(t, s.memory)
-	want := s.history.at(s.history.done.Load())
-	compare := func(name string, m *Memory) {
+	compare := func(name string, m *Memory, clock int64) {
 		t.Helper()
-		got, err := m.Find(t.Context(), matcher.Faces, &matcher.Filter{}, nil)
-		if err != nil || len(got) != len(want) {
-			t.Fatalf("%s: %d objects, want %d (%v)", name, len(got), len(want), err)
-		}
-		for i := range got {
-			if w := want[got[i].ID]; w == nil || !sameObject(&got[i], w, true) {
-				t.Errorf("%s: %+v, want %+v", name, got[i], w)
+		want := s.model(s.history.done.Load(), clock)
+		for o := range matcher.Origins {
+			all := want.selected(o, &matcher.Filter{}, nil)
+			if got, err := m.Find(t.Context(), o, &matcher.Filter{}, nil); err != nil || !sameObjects(got, all) {
+				t.Errorf("%s: %d %s, want %d, or they differ (%v)", name, len(got), o, len(all), err)
 			}
 		}
 	}
-	compare("memory", s.memory)
+	compare("memory", s.memory, s.clock.Load())
 	if err := s.store.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +377,7 @@ func (s *soak) end(dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compare("store", again)
+	compare("store", again, 0) // by its clock nothing has expired
 	invariants(t, again)
 	if err := reopened.Close(); err != nil {
 		t.Fatal(err)

@@ -47,6 +47,9 @@ func (r *refusal) Error() string { return r.fault.Error() }
 // do makes a call when there is a place for it. The error is that of the
 // client's fault, CodeUnavailable, or of ctx when that ended.
 func (r *Remote) do(ctx context.Context, c *call) error {
+	if ctx.Err() != nil { // which must not count against the remote
+		return context.Cause(ctx)
+	}
 	if err := r.enter(ctx); err != nil {
 		return err
 	}
@@ -57,10 +60,15 @@ func (r *Remote) do(ctx context.Context, c *call) error {
 		own, cancel = context.WithTimeout(ctx, r.config.Timeout)
 		defer cancel()
 	}
-	if sick := r.sick.Load(); sick != nil && r.breaker.State() != gobreaker.StateClosed {
-		return r.unavailable("%s", *sick)
+	if r.breaker.State() != gobreaker.StateClosed { // half open is for health checks
+		if sick := r.sick.Load(); sick != nil {
+			return r.unavailable("%s", *sick)
+		}
+		return r.unavailable("%w", gobreaker.ErrOpenState)
 	}
-	_, err := r.breaker.Execute(func() (struct{}, error) { return struct{}{}, r.send(own, c) })
+	err := r.send(own, c)
+	// It counts when it ends: the breaker drops what began in a span before.
+	_, _ = r.breaker.Execute(func() (struct{}, error) { return struct{}{}, err })
 	var refused *refusal
 	switch {
 	case err == nil:
@@ -145,9 +153,9 @@ func (r *Remote) send(ctx context.Context, c *call) error {
 }
 
 func (r *Remote) request(ctx context.Context, c *call) *http.Request {
-	address := *r.base
-	address.Path, address.RawQuery = r.base.Path+c.path, c.query.Encode()
-	req := (&http.Request{Method: c.method, URL: &address, Host: address.Host, Header: http.Header{
+	address := r.base.JoinPath(c.path)
+	address.RawQuery = c.query.Encode()
+	req := (&http.Request{Method: c.method, URL: address, Host: address.Host, Header: http.Header{
 		"Accept": {wire.MessagePack.MediaType()}, "User-Agent": {"nearside"},
 	}}).WithContext(ctx)
 	if c.requestID != "" {

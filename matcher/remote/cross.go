@@ -12,7 +12,7 @@ import (
 func (r *Remote) Cross(ctx context.Context, m *matcher.CrossMatch) (refs []matcher.Reference, results []matcher.Result, err error) {
 	err = r.do(ctx, &call{
 		method: "POST", path: "/1/crossmatcher/" + plural(m.Type), query: query(m.Account, m.Explain), requestID: m.RequestID, objects: answerMax / objectBytes, // nobody knows
-		body: wire.AppendCrossRequest(nil, wire.MessagePack, m.References, m.Candidates),
+		body: wire.AppendCrossRequest(nil, wire.MessagePack, m.References, m.Candidates, checked(m.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
 			if err != nil {
@@ -20,11 +20,14 @@ func (r *Remote) Cross(ctx context.Context, m *matcher.CrossMatch) (refs []match
 			}
 			refs, results = make([]matcher.Reference, len(answer)), make([]matcher.Result, len(answer))
 			for i, item := range answer {
-				if len(item.Matches) != 1 || i > 0 && refs[i-1].ID >= item.Reference.ID {
-					return errors.New("its references are not in order, or without their matches")
+				if _, err := matcher.ParseID(item.Reference.ID); err != nil || i > 0 && refs[i-1].ID >= item.Reference.ID {
+					return errors.New("its references are no objects in the order of IDs")
+				}
+				if len(item.Matches) != 1 {
+					return errors.New("a reference has not the matches of one candidate set")
 				}
 				refs[i] = item.Reference
-				if results[i], err = result(m.Candidates, &item.Matches[0]); err != nil {
+				if results[i], err = result(m.Candidates, m.Account, &item.Matches[0]); err != nil {
 					return err
 				}
 			}

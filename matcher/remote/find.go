@@ -48,11 +48,14 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 				if !slices.Contains(part, found[i].ID) {
 					return errors.New("it has an object that was not asked for")
 				}
+				if account != nil && found[i].Account != *account {
+					return errors.New("it has an object of another account")
+				}
 			}
 			return err
 		}
 		switch err := r.do(ctx, c); {
-		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound && err != nil:
+		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound:
 			continue
 		case err != nil:
 			return nil, err

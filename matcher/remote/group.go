@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -15,6 +16,7 @@ import (
 type Group struct {
 	decoder func() *wire.Decoder
 	log     *slog.Logger
+	dial    dialer
 	now     atomic.Pointer[generation]
 	mu      sync.Mutex // held by Configure and Close
 }
@@ -29,7 +31,7 @@ type generation struct {
 // NewGroup returns a Group without remotes. decoder returns the one that reads
 // objects now.
 func NewGroup(decoder func() *wire.Decoder, log *slog.Logger) *Group {
-	g := &Group{decoder: decoder, log: log}
+	g := &Group{decoder: decoder, log: log, dial: (&net.Dialer{Timeout: dialTimeout}).DialContext}
 	g.now.Store(&generation{})
 	return g
 }
@@ -75,7 +77,7 @@ func (g *Group) Configure(configs []Config) error {
 		r := before.find(&configs[i])
 		if r == nil {
 			var err error
-			if r, err = newRemote(configs[i], g.decoder, g.log); err != nil {
+			if r, err = newRemote(configs[i], g.decoder, g.log, g.dial); err != nil {
 				faults = append(faults, fmt.Errorf("matchers.remote[%d].url: %w", i, err))
 				continue
 			}

@@ -17,7 +17,7 @@ const (
 	// of at least callsMin calls of breakerSpan failed.
 	failuresMax = 3
 	callsMin    = 20
-	breakerSpan = 10 * time.Second
+	breakerSpan = time.Minute
 )
 
 // newBreaker returns the circuit breaker of a remote. When it is open, only health
@@ -51,13 +51,22 @@ func (r *Remote) watch(ctx context.Context) {
 	}
 }
 
-// check asks r once how it is.
+// check asks r once how it is. While the breaker is closed, only what is wrong
+// counts: a remote that says it is well may still fail every match.
 func (r *Remote) check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	_, err := r.breaker.Execute(func() (struct{}, error) {
+	ask := func() (struct{}, error) {
 		return struct{}{}, r.send(ctx, &call{method: http.MethodGet, path: "/healthcheck"})
-	})
+	}
+	if r.breaker.State() != gobreaker.StateClosed {
+		_, err := r.breaker.Execute(ask)
+		return err
+	}
+	none, err := ask()
+	if err != nil {
+		_, _ = r.breaker.Execute(func() (struct{}, error) { return none, err })
+	}
 	return err
 }
 

@@ -15,6 +15,7 @@ import (
 // Bounds of one call and of one request.
 const (
 	referencesPerCall = 250     // the least limit of references that is usual is 1000
+	setsPerCall       = 100     // and the usual limit of candidate sets
 	rowsPerCall       = 100_000 // of an answer, were every limit used up
 	callsPerRequest   = 8       // at once
 )
@@ -73,7 +74,8 @@ func batches(subs []matcher.SubRequest) []batch {
 		var same, others []*column
 		rows := 0
 		for _, c := range columns {
-			if slices.Equal(c.references, first.references) && (c == first || rows+c.set.Limit <= rowsPerCall) {
+			fits := c == first || rows+c.set.Limit <= rowsPerCall && len(same) < setsPerCall
+			if fits && slices.Equal(c.references, first.references) {
 				same = append(same, c)
 				rows += c.set.Limit
 			} else {
@@ -112,7 +114,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	}
 	return r.do(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID, objects: rows * len(references),
-		body: wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets),
+		body: wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets, checked(first.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
 			if err != nil {
@@ -126,7 +128,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 					return errors.New("it has another number of candidate sets than the request")
 				}
 				for j, set := range b.sets {
-					if results[b.subs[i*len(b.sets)+j]], err = result(set, &item.Matches[j]); err != nil {
+					if results[b.subs[i*len(b.sets)+j]], err = result(set, first.Account, &item.Matches[j]); err != nil {
 						return err
 					}
 				}
@@ -154,21 +156,35 @@ func query(account *matcher.ID, explain bool) url.Values {
 	return q
 }
 
+// checked are the targets that rows are checked by, whatever the client wants.
+func checked(account *matcher.ID) []string {
+	if account == nil {
+		return nil
+	}
+	return []string{"account_id"}
+}
+
 // result checks what a set gave.
-func result(set *matcher.Candidates, answer *wire.AnswerSet) (matcher.Result, error) {
+func result(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet) (matcher.Result, error) {
 	var none matcher.Result
 	if len(answer.Rows) > set.Limit {
 		return none, errors.New("it has more rows than the limit")
 	}
 	rows := make([]matcher.Match, len(answer.Rows))
+	seen := make(map[matcher.ID]bool, len(rows))
 	for i := range answer.Rows {
 		row := &answer.Rows[i]
 		switch {
 		case row.Object.Origin != set.Origin || row.Object.ID.IsZero():
 			return none, errors.New("a row is without its object")
+		case account != nil && row.Object.Account != *account:
+			return none, errors.New("a row is of another account")
+		case seen[row.Object.ID]: // and another one is missing
+			return none, errors.New("an object is there twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:
 			return none, errors.New("a row is without its distance, or below the threshold")
 		}
+		seen[row.Object.ID] = true
 		rows[i] = matcher.Match{
 			ID: row.Object.ID, CreateTime: row.Object.CreateTime, Distance: row.Distance, Similarity: row.Similarity, Object: &row.Object,
 		}

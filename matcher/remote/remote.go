@@ -15,6 +15,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"net/http"
@@ -68,17 +69,20 @@ type Remote struct {
 	stopped chan struct{}
 }
 
+// dialer makes connections.
+type dialer func(ctx context.Context, network, address string) (net.Conn, error)
+
 // newRemote returns a Remote whose health is checked until close.
-func newRemote(c Config, decoder func() *wire.Decoder, log *slog.Logger) (*Remote, error) {
-	base, err := url.Parse(strings.TrimRight(c.URL, "/"))
+func newRemote(c Config, decoder func() *wire.Decoder, log *slog.Logger, dial dialer) (*Remote, error) {
+	base, err := url.Parse(strings.TrimRight(c.URL, "/") + "/")
 	if err != nil {
-		return nil, err
+		return nil, errors.Unwrap(err) // the rest has the URL, and so a password
 	}
 	r := &Remote{
 		config: c, base: base, decoder: decoder, log: log, places: make(chan struct{}, c.MaxInflight), stopped: make(chan struct{}),
 		client: &http.Client{
 			Transport: &http.Transport{
-				DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+				DialContext:            dial,
 				TLSHandshakeTimeout:    dialTimeout,
 				MaxIdleConnsPerHost:    c.MaxInflight,
 				IdleConnTimeout:        time.Minute,

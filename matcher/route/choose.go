@@ -77,9 +77,11 @@ func (ch *choice) matcher() int { return ch.ranked[ch.at] }
 // last reports whether nobody is left to ask.
 func (ch *choice) last() bool { return ch.at == len(ch.ranked)-1 }
 
-// next goes on to the next one, since the present one failed with err.
+// next goes on to the next one, since the present one failed with err. Clients
+// see the reason, but no stack of a panic.
 func (ch *choice) next(err error) {
-	ch.offered[ch.matcher()].Reason = "failed: " + err.Error()
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	ch.offered[ch.matcher()].Reason = "failed: " + text
 	ch.at++
 }
 

@@ -21,6 +21,9 @@ func (r *Router) there(ctx context.Context, req *Request, all []resolved) {
 		for i := range all {
 			q.add(i)
 		}
+		if q.ids == nil && q.keys == nil {
+			continue
+		}
 		for _, rank := range ranks {
 			for _, m := range remotes {
 				if rankOf(m, owners, origin) == rank {

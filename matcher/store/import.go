@@ -58,23 +58,18 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 	c.Lists = nil
 	if line.HasLists {
 		c.Lists = append(c.Lists, o.Lists...)
-	} else if old != nil {
-		c.Lists = append(c.Lists, old.Lists...)
+	} else {
+		c.Lists = append(c.Lists, listsOf(old)...)
 	}
 	if !line.AddList.IsZero() {
 		c.Lists = append(c.Lists, line.AddList)
 	}
 	c.Lists = sortOnce(c.Lists)
-	var there []matcher.ID
-	if old != nil {
-		there = old.Lists
-	}
-	if err := tx.checkOwners(&c, there); err != nil {
+	if err := tx.checkOwners(&c, listsOf(old)); err != nil {
 		return err
 	}
 	for _, id := range c.Lists {
-		l := tx.List(id)
-		if l != nil && (!visible(account, l.Account) || !mayJoin(c.Account, l.Account)) {
+		if l := tx.List(id); l != nil && !mayBeIn(l, account, &c, listsOf(old)) {
 			return matcher.ListNotFound(id)
 		}
 	}

@@ -13,22 +13,33 @@ import (
 func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
 
 // mayWrite finds why o cannot be stored: it is not ours, or there is a list
-// that it cannot be in, because there is none, it is not visible, not ours, or
-// belongs to another account than o. old are lists that o is in already.
+// that is not there, not ours, or that mayBeIn refuses. old are lists that o is
+// in already.
 func (tx *Tx) mayWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
 	if err := tx.checkOwners(o, old); err != nil {
 		return err
 	}
 	for i, id := range o.Lists {
-		if slices.Contains(old, id) {
-			continue
-		}
 		l := tx.List(id)
-		if l == nil || !visible(account, l.Account) || !mayJoin(o.Account, l.Account) {
+		if l == nil || !mayBeIn(l, account, o, old) {
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
 		}
 	}
 	return nil
+}
+
+// mayBeIn reports whether o can be in l: not when they belong to two accounts,
+// and when l is not visible only if it is among old, where o is already. So an
+// account can write again what it has read.
+func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) bool {
+	return mayJoin(o.Account, l.Account) && (visible(account, l.Account) || slices.Contains(old, l.ID))
+}
+
+func listsOf(o *matcher.Object) []matcher.ID {
+	if o == nil {
+		return nil
+	}
+	return o.Lists
 }
 
 // mayJoin reports whether an object can be in a list: not when they belong to
@@ -104,7 +115,7 @@ func (tx *Tx) put(account *matcher.ID, o *matcher.Object) (created bool, err err
 	if err != nil {
 		return false, err
 	}
-	if err := tx.mayWrite(account, o, nil); err != nil {
+	if err := tx.mayWrite(account, o, listsOf(old)); err != nil {
 		return false, err
 	}
 	return old == nil, tx.Put(o)

@@ -10,8 +10,8 @@ import (
 // AppendMatchRequest appends the body of a match, as [Decoder.Match] reads it.
 // Each reference is given by its descriptor, with its index in references as
 // its id. The rows of the answer have at least what merging them takes:
-// similarity, distance, and by time the create_time.
-func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, sets []*matcher.Candidates) []byte {
+// similarity, distance, by time the create_time, and the targets also.
+func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, sets []*matcher.Candidates, also ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
 	w.Key("references")
@@ -32,7 +32,7 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 	for _, set := range sets {
 		w.Object()
 		w.filters(set)
-		w.wanted(set)
+		w.wanted(set, also)
 		w.Key("order")
 		w.String(set.Order.String())
 		w.EndObject()
@@ -43,8 +43,9 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 }
 
 // AppendCrossRequest appends the body of a cross match, as [Decoder.Cross]
-// reads it. Of references the origin and the filter count.
-func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Candidates) []byte {
+// reads it. Of references the origin and the filter count. The rows have what
+// those of AppendMatchRequest have.
+func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Candidates, also ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
 	w.Key("references")
@@ -55,7 +56,7 @@ func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Ca
 	w.Object()
 	w.filters(candidates)
 	w.EndObject()
-	w.wanted(candidates)
+	w.wanted(candidates, also)
 	w.EndObject()
 	return w.Done()
 }
@@ -68,7 +69,7 @@ func (w *Writer) filters(set *matcher.Candidates) {
 }
 
 // wanted writes how much of the answer is wanted.
-func (w *Writer) wanted(set *matcher.Candidates) {
+func (w *Writer) wanted(set *matcher.Candidates, also []string) {
 	w.Key("limit")
 	w.Int(int64(set.Limit))
 	w.Key("threshold")
@@ -76,7 +77,7 @@ func (w *Writer) wanted(set *matcher.Candidates) {
 	if set.Targets == nil {
 		return
 	}
-	needed := []string{similarity, distance}
+	needed := append([]string{similarity, distance}, also...)
 	if set.Order != matcher.BySimilarity {
 		needed = append(needed, "create_time")
 	}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"nearside/bench/gate"
+	"nearside/bench/load"
+	"nearside/bench/stat"
+	"nearside/matcher/wire"
+)
+
+// proxyLoad measures what a server adds that passes matches on to v, which owns
+// the lists: to the time of one small match, and to the throughput of many over
+// the main list. Both servers and the clients share the cores.
+func (s *suite) proxyLoad(v *service, d *dataset, lists []string) error {
+	config := filepath.Join(s.dir, "front.yaml")
+	front := &service{suite: s, dir: filepath.Join(s.dir, "front"), config: config}
+	text := serverConfig(front.dir) + fmt.Sprintf("matchers: {remote: [{name: owner, url: %q, lists: [%s, %s]}]}\n", v.url, lists[0], lists[1])
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return err
+	}
+	if err := front.start(); err != nil {
+		return err
+	}
+	defer front.kill()
+	runs := len(s.runs)
+	defer func() { s.runs = s.runs[:runs] }() // loads of the report are without a proxy
+	var added, ratios []float64
+	for range 3 {
+		var p50, rate [2]float64
+		for i, server := range []*service{v, front} {
+			small, err := s.loadRun(server, d, wire.JSON, 1, lists[1], smallList, load.Plan{Clients: 1})
+			if err != nil {
+				return err
+			}
+			many, err := s.loadRun(server, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 64})
+			if err != nil {
+				return err
+			}
+			p50[i], rate[i] = small.Latency.P50, many.PerSecond
+		}
+		added, ratios = append(added, p50[1]-p50[0]), append(ratios, rate[1]/rate[0])
+	}
+	s.measured["proxy-list-p50"] = gate.Measurement{Value: stat.Median(added), Note: fmt.Sprintf("%.3f ms", stat.Median(added))}
+	s.measure("proxy-64", stat.RatioOf(ratios), "")
+	return front.stop()
+}

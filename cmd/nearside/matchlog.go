@@ -1,0 +1,26 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"nearside/matcher"
+)
+
+// matchLog logs what matchers did wrong, since a request that somebody else
+// then answered shows nothing of it.
+type matchLog struct{ log *slog.Logger }
+
+// Requested implements [matcher.Observer].
+func (matchLog) Requested(matcher.RequestPoint) {}
+
+// Matched implements [matcher.Observer].
+func (l matchLog) Matched(p matcher.MatchPoint) {
+	if p.Err != nil && matcher.CodeOf(p.Err) == matcher.CodeInternal && !errors.Is(p.Err, context.Canceled) {
+		l.log.Error("matcher failed", "matcher", p.Matcher, "request_id", p.RequestID, "error", p.Err)
+	}
+}
+
+// Stored implements [matcher.Observer].
+func (matchLog) Stored(*matcher.Object) {}

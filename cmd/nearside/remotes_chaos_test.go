@@ -1,0 +1,210 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// crowd is clients that send requests until it ends.
+type crowd struct {
+	outcomes chan outcome // nobody goes on before it is read
+	calls    atomic.Int64 // of answers
+	done     chan struct{}
+	all      sync.WaitGroup
+	once     sync.Once
+}
+
+// outcome is how a request ended that began during a call of answers.
+type outcome struct {
+	code int
+	call int64
+}
+
+// startCrowd starts clients. Each sends what request gives it; an answer must be
+// right or have one of the codes that are allowed for it.
+func startCrowd(t *testing.T, w *world, p *process, request func(*rand.Rand) (*matchRequest, []int)) *crowd {
+	l := &crowd{outcomes: make(chan outcome), done: make(chan struct{})}
+	for n := range 4 {
+		rng := rand.New(rand.NewPCG(5, uint64(n)))
+		l.all.Go(func() {
+			for {
+				call := l.calls.Load()
+				r, allowed := request(rng)
+				_, code, err := w.match(p, r, allowed...)
+				if err != nil {
+					t.Errorf("%v\n%+v", err, r)
+				}
+				select {
+				case l.outcomes <- outcome{code, call}:
+				case <-l.done:
+					return
+				}
+			}
+		})
+	}
+	t.Cleanup(l.end)
+	return l
+}
+
+func (l *crowd) end() {
+	l.once.Do(func() { close(l.done) })
+	l.all.Wait()
+}
+
+// answers waits for n answers to requests that begin from now on, and returns
+// how many failed.
+func (l *crowd) answers(n int) (failed int) {
+	for now := l.calls.Add(1); n > 0; {
+		o := <-l.outcomes
+		if o.call != now {
+			continue
+		}
+		n--
+		if o.code == 12050 || o.code == 12060 {
+			failed++
+		}
+	}
+	return failed
+}
+
+// calmRequest asks for sets without asking for objects of remotes.
+func calmRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
+	r := &matchRequest{References: []askedReference{probe}, account: pick(rng, "", accountA)}
+	for range 1 + rng.IntN(3) {
+		r.Candidates = append(r.Candidates, pick(rng, sets...))
+	}
+	return r
+}
+
+// TestRemoteChaos kills, stops and starts an owner under load. What does not
+// need it is always answered; what does is answered right, or fails as
+// documented.
+func TestRemoteChaos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a while")
+	}
+	t.Parallel()
+	w := newPair(t)
+	lists := []string{listHere, listEast, listBoth, listWest}
+	l := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
+		if rng.IntN(2) == 0 {
+			return calmRequest(rng, faces(), faceList(listHere), faceList(listWest), faces(listBoth, listWest), origin("events"), origin("attributes")), nil
+		}
+		return w.randomRequest(rng, lists), []int{12050, 12060}
+	})
+	l.answers(100)
+	before := w.here.resources(t)
+	rng := rand.New(rand.NewPCG(6, 6))
+	kinds := []string{"kill", "stop", "kill", "both", "stop", "kill"}
+	rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+	failed := 0
+	for _, kind := range kinds {
+		switch kind {
+		case "kill":
+			w.east.signal(t, syscall.SIGKILL)
+		case "stop", "both":
+			w.east.signal(t, syscall.SIGSTOP)
+		}
+		n := l.answers(20 + rng.IntN(60))
+		if n == 0 {
+			t.Errorf("%s: nothing failed", kind)
+		}
+		failed += n
+		switch kind {
+		case "both":
+			w.east.signal(t, syscall.SIGKILL)
+			failed += l.answers(20)
+			fallthrough
+		case "kill":
+			w.east.wait()
+			w.east.restart(t)
+		case "stop":
+			w.east.signal(t, syscall.SIGCONT)
+		}
+		eventually(t, func() error {
+			if n := l.answers(60); n > 0 {
+				failed += n
+				return fmt.Errorf("after %s: %d fail although the owner is back", kind, n)
+			}
+			return nil
+		})
+		if t.Failed() {
+			t.Fatal(w.here.log())
+		}
+	}
+	l.end()
+	w.here.settles(t, before)
+	t.Logf("%d failed as documented", failed)
+	w.here.stop(t)
+}
+
+// TestRemotesReload changes the remotes by SIGHUP under load: nothing fails.
+func TestRemotesReload(t *testing.T) {
+	t.Parallel()
+	w := newPair(t)
+	l := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
+		return calmRequest(rng, faces(), faceList(listHere), faceList(listBoth), faceList(listWest), origin("events")), nil
+	})
+	east := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\", \"%s\"]}\n", w.east.url, listEast, listBoth)
+	eastWithout := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\"]}\n", w.east.url, listEast)
+	west := fmt.Sprintf("    - {name: west, url: \"%s\", origins: [events], lists: [\"%s\", \"%s\"]}\n", w.west.url, listBoth, listWest)
+	westWithout := fmt.Sprintf("    - {name: west, url: \"%s\", origins: [events], lists: [\"%s\"]}\n", w.west.url, listWest)
+	reload := func(lines, said string) {
+		t.Helper()
+		l.answers(20)
+		if err := os.WriteFile(w.config, []byte(remotesConfig+"matchers:\n  remote:\n"+lines), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		n := strings.Count(w.here.log(), said)
+		w.here.signal(t, syscall.SIGHUP)
+		eventually(t, func() error {
+			l.answers(4)
+			if strings.Count(w.here.log(), said) == n {
+				return fmt.Errorf("it does not say %q:\n%s", said, w.here.log())
+			}
+			return nil
+		})
+		l.answers(20)
+	}
+	chosen := func(set askedSet, want string) {
+		t.Helper()
+		if by, err := w.chosen(w.here, set); err != nil || by != want {
+			t.Errorf("%s has answered, want %s: %v", by, want, err)
+		}
+	}
+	create := func(want int) {
+		t.Helper()
+		if status, text, err := w.here.call("POST", "/1/lists", map[string]any{"list_id": listEast}); status != want {
+			t.Errorf("%d %s %v, want %d", status, text, err, want)
+		}
+	}
+	const done, not = "log level reloaded", "not reloaded"
+	for range 3 {
+		reload(east+westWithout, done)
+		chosen(faceList(listBoth), "east")
+		reload(eastWithout+west, done)
+		chosen(faceList(listBoth), "west")
+	}
+	reload(eastWithout+west+"    - {name: east, url: \"http://127.0.0.1:1\"}\n", not)
+	reload(eastWithout+"    - {name: west, url: \"http://127.0.0.1:1\", lists: [x]}\n", not)
+	chosen(faceList(listBoth), "west")
+	chosen(faceList(listEast), "east")
+	create(http.StatusForbidden)
+
+	reload(west, done)
+	if _, code, err := w.match(w.here, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{faceList(listEast)}}); err == nil {
+		t.Errorf("%d: the list is still at east", code)
+	}
+	create(http.StatusCreated) // it is ours now
+	reload(west+east, done)
+	chosen(faceList(listEast), "east")
+	create(http.StatusForbidden)
+	l.end()
+}

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// signal sends a signal to a server. One that is to stop has stopped then.
+func (p *process) signal(t *testing.T, s syscall.Signal) {
+	t.Helper()
+	if err := p.command.Process.Signal(s); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	for s == syscall.SIGSTOP && !status.Stopped() {
+		if _, err := syscall.Wait4(p.command.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil && !errors.Is(err, syscall.EINTR) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// backend is a server that is killed and started again where it was.
+type backend struct {
+	*process
+	config, dir, at string
+}
+
+func newBackend(t *testing.T) *backend {
+	t.Helper()
+	b := &backend{config: writeConfig(t, remotesConfig), dir: t.TempDir()}
+	b.process = serve(t, b.config, b.dir)
+	b.at = b.address()
+	return b
+}
+
+func (b *backend) kill(t *testing.T) {
+	t.Helper()
+	b.signal(t, syscall.SIGKILL)
+	b.wait()
+}
+
+func (b *backend) restart(t *testing.T) {
+	t.Helper()
+	b.process = serveAt(t, b.at, b.config, b.dir)
+}
+
+// chosen asks for a set and returns who answered.
+func (w *world) chosen(p *process, set askedSet) (string, error) {
+	answer, _, err := w.match(p, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{set}})
+	if err != nil {
+		return "", err
+	}
+	for _, m := range answer[0].Matches[0].Plan.Matchers {
+		if m.Chosen {
+			return m.Name, nil
+		}
+	}
+	return "", fmt.Errorf("nobody was chosen: %+v", answer[0].Matches[0].Plan)
+}
+
+// untilChosen asks until somebody answers, and rightly every time.
+func (w *world) untilChosen(t *testing.T, p *process, set askedSet, name string) {
+	t.Helper()
+	eventually(t, func() error {
+		by, err := w.chosen(p, set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by != name {
+			return fmt.Errorf("%s has answered, want %s", by, name)
+		}
+		return nil
+	})
+}
+
+// TestReplica: who answers does not show in an answer; a replica that fails is
+// replaced by the memory of the server that was asked, and used again when it
+// is back.
+func TestReplica(t *testing.T) {
+	t.Parallel()
+	w := newWorld(3)
+	w.things = w.things[:len(w.things)-1] // but for the twin
+	for _, o := range w.things {
+		o.at = places
+	}
+	copied := newBackend(t)
+	p := serve(t, writeConfig(t, remotesConfig+fmt.Sprintf("matchers:\n  remote:\n    - {name: copy, url: \"%s\", cost: 10, timeout: 1s}\n", copied.url)), t.TempDir())
+	p.client.Timeout = 30 * time.Second
+	w.load(t, p, "here")
+	w.load(t, copied.process, "here")
+	rng := rand.New(rand.NewPCG(4, 4))
+	some := func() (unknown int) {
+		t.Helper()
+		for range 50 {
+			r := w.randomRequest(rng, []string{listHere, listNowhere})
+			_, code, err := w.match(p, r, 12050)
+			if err != nil {
+				t.Errorf("%v\n%s", err, mustJSON(t, r))
+			}
+			if code == 12050 { // a reference that is unknown here may be known there
+				unknown++
+			}
+			r = calmRequest(rng, faces(), faceList(listHere), origin("events"), origin("attributes"))
+			if _, _, err := w.match(p, r); err != nil {
+				t.Errorf("%v\n%s", err, mustJSON(t, r))
+			}
+		}
+		return unknown
+	}
+	healthy := func() {
+		t.Helper()
+		eventually(t, func() error {
+			if n := some(); n > 0 {
+				return fmt.Errorf("%d requests failed", n)
+			}
+			return nil
+		})
+	}
+	w.untilChosen(t, p, faces(), "copy")
+	healthy()
+	for range 2 {
+		copied.kill(t)
+		w.untilChosen(t, p, faces(), "memory")
+		some()
+		copied.restart(t)
+		w.untilChosen(t, p, origin("events"), "copy")
+		healthy()
+		copied.signal(t, syscall.SIGSTOP)
+		w.untilChosen(t, p, faces(), "memory")
+		some()
+		copied.signal(t, syscall.SIGCONT)
+		w.untilChosen(t, p, origin("attributes"), "copy")
+		healthy()
+	}
+}
+
+// pair is a server with two remotes, of which east comes and goes.
+type pair struct {
+	*world
+	here   *process
+	east   *backend
+	west   *process
+	config string // of here
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	w := &pair{world: newWorld(2), east: newBackend(t), west: serve(t, writeConfig(t, remotesConfig), t.TempDir())}
+	for _, o := range w.things {
+		if o.origin != "faces" && o.at[0] == "east" { // who owns no events and attributes need not answer for them
+			o.at = []string{"west"}
+		}
+	}
+	w.config = writeConfig(t, remotesConfig+strings.ReplaceAll(remoteLines(w.east.process, w.west), "lists:", "timeout: 1s, lists:"))
+	w.here = serve(t, w.config, t.TempDir())
+	w.here.client.Timeout = 30 * time.Second
+	w.load(t, w.here, "here")
+	w.load(t, w.east.process, "east")
+	w.load(t, w.west, "west")
+	return w
+}
+
+// TestOwnerFails: what only a dead or hanging owner knows is an error, never
+// somebody else's answer; everything else is answered.
+func TestOwnerFails(t *testing.T) {
+	t.Parallel()
+	w := newPair(t)
+	request := func(set askedSet, typ, id string) *matchRequest {
+		return &matchRequest{References: []askedReference{{Type: typ, ID: id}}, Candidates: []askedSet{faces(), set}}
+	}
+	here := w.someAt("faces", "here").id
+	needs := []*matchRequest{ // east
+		request(faceList(listEast), "face", here),
+		request(faces(listEast, listBoth), "face", here),
+		request(faceList(listHere), "face", w.someAt("faces", "east").id),
+		request(faceList(listHere), "face", listNowhere),
+		request(faceList(listHere), "face_external_id", "key 1"),
+	}
+	others := []*matchRequest{
+		request(faceList(listHere), "face", here),
+		request(faceList(listWest), "face", here),
+		request(faceList(listBoth), "face", here), // west has it, too
+		request(faces(listBoth, listWest), "face", w.someAt("faces", "west").id),
+		request(origin("events"), "event", w.someAt("events", "west").id),
+		request(origin("events"), "event", listNowhere),
+		request(origin("attributes"), "attribute", w.someAt("attributes", "west").id),
+		request(faces(listEast, listHere), "face", here), // nobody has both
+	}
+	check := func() {
+		t.Helper()
+		for i, r := range needs {
+			if _, code, err := w.match(w.here, r, 12050, 12060); err != nil || code == 0 {
+				t.Errorf("needs %d: code %d: %v", i, code, err)
+			}
+		}
+		for i, r := range others {
+			if _, _, err := w.match(w.here, r); err != nil {
+				t.Errorf("other %d: %v", i, err)
+			}
+		}
+		answer, err := ask(w.here, "POST", "/1/crossmatcher/faces", map[string]any{
+			"references": map[string]any{"filters": faceList(listEast).Filters}, "candidates": map[string]any{"filters": faceList(listEast).Filters},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, err := answer.code(); err != nil || code != 12050 && code != 12060 {
+			t.Errorf("cross match: %d %v", code, err)
+		}
+		if status, text, err := w.here.call("POST", "/1/lists", map[string]any{"list_id": listEast}); status != http.StatusForbidden {
+			t.Errorf("write: %d %s %v", status, text, err)
+		}
+	}
+	back := func() {
+		t.Helper()
+		eventually(t, func() error {
+			for i, r := range append(needs, others...) {
+				switch _, code, err := w.match(w.here, r, 12050, 12060); {
+				case err != nil:
+					t.Fatal(i, err) // it is answered, but not rightly
+				case code == 12050 || code == 12060:
+					return fmt.Errorf("%d: %d", i, code)
+				}
+			}
+			return nil
+		})
+	}
+	back()
+	w.east.kill(t)
+	check()
+	w.east.restart(t)
+	back()
+	w.east.signal(t, syscall.SIGSTOP)
+	check()
+	w.east.signal(t, syscall.SIGCONT)
+	back()
+	w.east.stop(t)
+	check()
+	w.east.restart(t)
+	back()
+}

@@ -1,0 +1,296 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// newWorld makes the things of the tests.
+func newWorld(seed uint64) *world {
+	w, rng := &world{}, rand.New(rand.NewPCG(seed, 1))
+	descriptor := func() string {
+		text := make([]byte, 16)
+		for i := range text {
+			text[i] = byte('a' + rng.IntN(16))
+		}
+		return string(text)
+	}
+	n := 0
+	add := func(origin string, lists []string, at ...string) *thing {
+		n++
+		o := &thing{
+			at: at, origin: origin, id: id(1+slices.Index([]string{"faces", "events", "attributes"}, origin), n), lists: lists,
+			second: rng.IntN(100), face: descriptor(), account: pick(rng, "", accountA, accountB),
+		}
+		if origin != "attributes" {
+			o.external, o.data = fmt.Sprintf("key %d", n%7), fmt.Sprintf("%s %d", origin, n)
+		}
+		w.things = append(w.things, o)
+		return o
+	}
+	for range 15 {
+		add("faces", nil, "here")
+		add("faces", []string{listHere}, "here")
+		add("faces", []string{listEast}, "east")
+		add("faces", []string{listBoth}, "east", "west")
+		add("faces", []string{listEast, listBoth}, "east", "west")
+		add("faces", []string{listWest}, "west")
+		e := add("events", nil, "west")
+		e.track = fmt.Sprintf("track %d", n%4)
+		e.body = descriptor()
+		add("attributes", nil, places[n%3])
+	}
+	add("faces", nil, "east").external = "only at east, in no list"
+	add("events", nil, "west").face = ""
+	w.things[len(w.things)-1].body = descriptor()
+	add("events", nil, "east").external = "of somebody who does not own events"
+	twin := *w.things[0] // another face of the same ID
+	twin.at, twin.face, twin.lists, twin.data = []string{"east"}, descriptor(), []string{listEast}, "the twin"
+	w.things = append(w.things, &twin)
+	return w
+}
+
+// of returns the first thing that ok accepts.
+func (w *world) of(ok func(*thing) bool) *thing {
+	return w.things[slices.IndexFunc(w.things, ok)]
+}
+
+// someAt returns a thing that only one server has.
+func (w *world) someAt(origin, place string) *thing {
+	return w.of(func(o *thing) bool {
+		return o.origin == origin && slices.Equal(o.at, []string{place}) && o != w.things[0]
+	})
+}
+
+// trio is a server that knows two remotes, and what they have.
+type trio struct {
+	*world
+	here, east, west *process
+	config           string // of here
+}
+
+// remoteLines are the remotes of a trio.
+func remoteLines(east, west *process) string {
+	return fmt.Sprintf(`matchers:
+  remote:
+    - {name: east, url: "%s", lists: ["%s", "%s"]}
+    - {name: west, url: "%s", cost: 10, origins: [events], lists: ["%s", "%s"]}
+`, east.url, listEast, listBoth, west.url, listBoth, listWest)
+}
+
+func newTrio(t *testing.T) *trio {
+	t.Helper()
+	w := &trio{world: newWorld(1)}
+	w.east, w.west = serve(t, writeConfig(t, remotesConfig), t.TempDir()), serve(t, writeConfig(t, remotesConfig), t.TempDir())
+	w.config = writeConfig(t, remotesConfig+remoteLines(w.east, w.west))
+	w.here = serve(t, w.config, t.TempDir())
+	w.load(t, w.here, "here")
+	w.load(t, w.east, "east")
+	w.load(t, w.west, "west")
+	return w
+}
+
+// TestRemotes: a server with two remotes answers what the three of them have.
+func TestRemotes(t *testing.T) {
+	t.Parallel()
+	w := newTrio(t)
+	t.Run("routing", w.routing)
+	t.Run("references", w.references)
+	t.Run("explain", w.explain)
+	t.Run("random", w.random)
+	t.Run("cross", w.cross)
+	t.Run("writes", w.writes)
+}
+
+// all sends requests that w knows the answers of.
+func (w *trio) all(t *testing.T, name string, requests ...*matchRequest) {
+	t.Helper()
+	for _, r := range requests {
+		if _, _, err := w.match(w.here, r); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, mustJSON(t, r))
+		}
+	}
+}
+
+func faces(lists ...string) askedSet {
+	return askedSet{Filters: askedFilters{Origin: "faces", Lists: lists}, Limit: 100}
+}
+
+func faceList(list string) askedSet {
+	return askedSet{Filters: askedFilters{Origin: "faces", ListID: list}, Limit: 7}
+}
+
+func origin(name string) askedSet { return askedSet{Filters: askedFilters{Origin: name}, Limit: 100} }
+
+var probe = rawReference("abcdefghijklmnop")
+
+func (w *trio) routing(t *testing.T) {
+	sets := map[string]askedSet{
+		"here":                 faceList(listHere),
+		"east":                 faceList(listEast),
+		"west":                 faceList(listWest),
+		"both":                 faceList(listBoth),
+		"nowhere":              faceList(listNowhere),
+		"no list":              faces(),
+		"east and both":        faces(listEast, listBoth),
+		"both and west":        faces(listBoth, listWest),
+		"east and west":        faces(listEast, listWest),
+		"here and east":        faces(listHere, listEast),
+		"nowhere and here":     faces(listNowhere, listHere),
+		"west and nowhere":     faces(listWest, listNowhere),
+		"events":               origin("events"),
+		"attributes":           origin("attributes"),
+		"list_id and lists":    {Filters: askedFilters{Origin: "faces", ListID: listBoth, Lists: []string{listEast}}},
+		"list_id of an other":  {Filters: askedFilters{Origin: "faces", ListID: listHere, Lists: []string{listEast}}},
+		"key":                  {Filters: askedFilters{Origin: "faces", ListID: listEast, External: []string{"key 1", "key 2"}}},
+		"targets":              {Filters: askedFilters{Origin: "faces", ListID: listEast}, Targets: []string{"user_data", "similarity"}},
+		"targets without rows": {Filters: askedFilters{Origin: "events"}, Targets: []string{}},
+		"threshold":            {Filters: askedFilters{Origin: "faces", ListID: listWest}, Threshold: 0.5, Limit: 50},
+		"oldest":               {Filters: askedFilters{Origin: "events"}, Order: "create_time_asc", Threshold: 0.2, Targets: []string{"create_time"}},
+		"newest":               {Filters: askedFilters{Origin: "faces", ListID: listBoth}, Order: "create_time_desc", Targets: []string{"distance"}},
+	}
+	codes := map[int]int{}
+	for name, set := range sets {
+		for _, account := range []string{"", accountA} {
+			_, code, err := w.match(w.here, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{set}, account: account})
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			codes[code]++
+		}
+	}
+	if codes[0] != 36 || codes[31011] != 8 {
+		t.Errorf("%v", codes)
+	}
+	several := &matchRequest{References: []askedReference{probe, rawReference("ponmlkjihgfedcba")}, Candidates: []askedSet{
+		faceList(listEast), faceList(listHere), origin("events"), faces(), faceList(listWest), faces(listBoth), faceList(listEast), origin("attributes"),
+	}}
+	body := &matchRequest{References: []askedReference{{Type: "event", ID: w.someAt("events", "west").id}}, Candidates: []askedSet{origin("events"), faces()}, bodies: true}
+	w.all(t, "several sets", several, body)
+}
+
+func (w *trio) references(t *testing.T) {
+	sets := []askedSet{faces(), faceList(listEast), origin("events")}
+	one := func(name, typ, id string) {
+		t.Helper()
+		for _, account := range []string{"", accountA, accountB} {
+			for _, bodies := range []bool{false, true} {
+				w.all(t, name, &matchRequest{References: []askedReference{{Type: typ, ID: id}}, Candidates: sets, account: account, bodies: bodies})
+			}
+		}
+	}
+	var several []askedReference
+	for _, place := range places {
+		one("face at "+place, "face", w.someAt("faces", place).id)
+		one("attribute at "+place, "attribute", w.someAt("attributes", place).id)
+		several = append(several, askedReference{Type: "face", ID: w.someAt("faces", place).id}, askedReference{Type: "attribute", ID: w.someAt("attributes", place).id})
+	}
+	one("event at west", "event", w.someAt("events", "west").id)
+	one("event at east", "event", w.someAt("events", "east").id)
+	one("two faces of one ID", "face", w.things[0].id)
+	for _, typ := range []string{"face", "event", "attribute"} {
+		one("unknown "+typ, typ, listNowhere)
+	}
+	for n := range 7 {
+		one("external ID of faces", "face_external_id", fmt.Sprintf("key %d", n))
+		one("external ID of events", "event_external_id", fmt.Sprintf("key %d", n))
+		one("track", "event_track_id", fmt.Sprintf("track %d", n))
+	}
+	one("face without a list", "face_external_id", "only at east, in no list")
+	one("key with a comma", "face_external_id", "a,b")
+	several = append(several, askedReference{Type: "face_external_id", ID: "key 3"}, probe, several[0], askedReference{Type: "event_track_id", ID: "none"})
+	w.all(t, "several references", &matchRequest{References: several, Candidates: sets},
+		&matchRequest{References: append(slices.Clone(several), askedReference{Type: "event", ID: listNowhere}), Candidates: sets})
+}
+
+// explain: the plan says who was asked and why.
+func (w *trio) explain(t *testing.T) {
+	f := func(set askedSet, chosen, reason string) {
+		t.Helper()
+		answer, _, err := w.match(w.here, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{set}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reasons := ""
+		for _, m := range answer[0].Matches[0].Plan.Matchers {
+			if reasons += m.Name + ": " + m.Reason + "; "; m.Chosen != (m.Name == chosen) {
+				t.Errorf("want %s: %+v", chosen, m)
+			}
+		}
+		if !strings.Contains(reasons, reason) {
+			t.Errorf("want %q, got %q", reason, reasons)
+		}
+	}
+	f(faces(), "memory", "east: answers only for what it owns; west: answers only for what it owns;")
+	f(faceList(listHere), "memory", "east: answers only for what it owns")
+	f(faceList(listEast), "east", "memory: the set is owned by remote east; east: owns the set; west: the set is owned by remote east;")
+	f(faceList(listBoth), "west", "memory: the set is owned by remote east, west; east: owns the set; west: owns the set;") // cost 10
+	f(origin("events"), "west", "memory: the set is owned by remote west")
+	f(origin("attributes"), "memory", "")
+}
+
+// random sends requests that are put together at random.
+func (w *trio) random(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	codes := map[int]int{}
+	for range 300 {
+		r := w.randomRequest(rng, []string{listHere, listEast, listBoth, listWest, listNowhere})
+		_, code, err := w.match(w.here, r)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, mustJSON(t, r))
+		}
+		codes[code]++
+	}
+	if codes[0] < 100 || codes[31011] == 0 || codes[22004] == 0 || codes[22007] == 0 {
+		t.Errorf("%v", codes)
+	}
+}
+
+func pick[T any](rng *rand.Rand, all ...T) T { return all[rng.IntN(len(all))] }
+
+func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
+	r := &matchRequest{account: pick(rng, "", "", accountA, accountB)}
+	for range 1 + rng.IntN(3) {
+		o := pick(rng, w.things...)
+		single := strings.TrimSuffix(o.origin, "s")
+		switch pick(rng, 0, 0, 0, 0, 0, 1, 2, 3, 3) {
+		case 0:
+			if o.descriptor(false) != "" && o.visible(r.account) {
+				r.References = append(r.References, askedReference{Type: single, ID: o.id})
+				continue
+			}
+			r.References = append(r.References, probe)
+		case 1:
+			r.References = append(r.References, askedReference{Type: single, ID: pick(rng, o.id, listNowhere)})
+		case 2:
+			r.References = append(r.References, askedReference{Type: pick(rng, "face_external_id", "event_external_id"), ID: pick(rng, o.external, "x") + ""})
+			if last := &r.References[len(r.References)-1]; last.ID == "" {
+				last.ID = "y"
+			}
+		case 3:
+			r.References = append(r.References, probe)
+		}
+	}
+	for range 1 + rng.IntN(3) {
+		s := askedSet{
+			Filters: askedFilters{Origin: pick(rng, "faces", "faces", "faces", "events", "attributes")}, Limit: 1 + rng.IntN(30),
+			Order: pick(rng, "similarity", "similarity", "create_time_asc", "create_time_desc"), Threshold: pick(rng, 0, 0.1, 0.6),
+		}
+		if s.Filters.Origin == "faces" {
+			switch rng.IntN(4) {
+			case 0:
+				s.Filters.Lists = []string{pick(rng, lists...), pick(rng, lists...)}
+			case 1, 2:
+				s.Filters.ListID = pick(rng, lists...)
+			}
+		}
+		if s.Filters.Origin != "attributes" {
+			s.Targets = pick(rng, nil, []string{}, []string{"distance"}, []string{"user_data", "create_time", "similarity"})
+		}
+		r.Candidates = append(r.Candidates, s)
+	}
+	return r
+}

@@ -1,0 +1,231 @@
+package server_test
+
+import (
+	"bytes"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestAccountAudit attacks every operation of the document as one account with
+// the ids, keys, lists and filters of another, and of no account. Two servers
+// are asked the same: the audited one has all their objects, the control has
+// the attacker's only. An answer that differs shows something, and so does one
+// that has a secret of the others that the request has not.
+func TestAccountAudit(t *testing.T) {
+	x, control := startAudit(t, attacker, other, nobodys), startAudit(t, attacker)
+	a := &audit{x: x, control: control, seen: map[string]map[string]bool{}}
+	others := a.others()
+	if n := len(secrets.FindAllString(others, -1)); n < 500 {
+		t.Fatalf("only %d secrets are stored", n)
+	}
+	for _, attack := range attacks() {
+		answer := a.ask(attack)
+		if attack.method == "GET" || strings.Contains(attack.url, "matcher/") {
+			continue
+		}
+		if diff := cmp.Diff(others, a.others()); diff != "" {
+			t.Fatalf("%s %s %.300s changed what is not the attacker's: %s", attack.method, attack.url, attack.body, diff)
+		}
+		if bytes.HasPrefix(answer.body, []byte(`{"deleted":`)) && !bytes.Contains(answer.body, []byte(":0}")) {
+			x.seed(attacker)
+			control.seed(attacker)
+		}
+	}
+	for path, item := range x.spec.doc.Paths.Map() {
+		for method, op := range item.Operations() {
+			for _, p := range op.Parameters {
+				if p.Value.In == "query" && !a.seen[op.OperationID][p.Value.Name] {
+					t.Errorf("%s %s is not attacked with %s", method, path, p.Value.Name)
+				}
+			}
+			if a.seen[op.OperationID] == nil {
+				t.Errorf("%s %s is not attacked", method, path)
+			}
+		}
+	}
+	for _, how := range []string{"spy.widened", "spy.added", "thin.added"} {
+		plugin, attacks, _ := strings.Cut(how, ".")
+		if n := x.call("GET", "/plugins/"+plugin+"/attacks", "").status(200).at(attacks).(float64); n < 9 {
+			t.Errorf("%s: sets were %s %v times", plugin, attacks, n)
+		}
+	}
+	// A list goes with the faces that its owner sees.
+	x.call("DELETE", "/1/lists/"+attacker.id(100)+"?with_faces=1&account_id="+attacker.account, "").status(204)
+	x.call("GET", "/1/faces?account_id="+attacker.account, "").status(200).part("count", "0")
+	x.call("GET", "/1/faces/"+nobodys.id(1), "").status(200).part("lists", `["`+other.id(100)+`","`+nobodys.id(100)+`"]`)
+}
+
+// owner is one to whom objects belong, with a digit for ids and a number that
+// none of the others has in any field.
+type owner struct {
+	digit, account string
+	number         int
+	objects        int // of each origin
+}
+
+var (
+	attacker = owner{"a", "aaaaaaaa-0000-4000-8000-0000000000ff", 10, 3}
+	other    = owner{"b", "bbbbbbbb-0000-4000-8000-0000000000ff", 201, 9}
+	nobodys  = owner{"c", "", 202, 9}
+)
+
+// id returns an id of o's.
+func (o owner) id(n int) string { return strings.Repeat(o.digit, 8) + id(n)[8:] }
+
+// text returns a text that only o's objects have.
+func (o owner) text(field string) string { return "secret-" + o.digit + "-" + field }
+
+// secrets are what nobody else than other and nobodys can have made.
+var secrets = regexp.MustCompile(`secret-[bc]-[a-z]*|(bbbbbbbb|cccccccc)-[0-9a-f-]{27}|2031-[0-9]{2}-[0-9]{2}T[0-9:.]*Z|(ycnJ|ysrK|yQAA|ygAA)[A-Za-z0-9+/=]*`)
+
+func startAudit(t *testing.T, owners ...owner) *service {
+	x := start(t, withPlugins(map[string]string{"spy": spy("spy", "create_time_asc", ""), "thin": spy("thin", "create_time_desc", "M.prefilter = nil")}), func(s *settings) { s.limits.References, s.cross = 5, 14 })
+	for _, o := range owners {
+		for _, list := range []int{100, 101} {
+			x.call("POST", "/1/lists", o.with(`{"list_id":"`+o.id(list)+`","user_data":"`+o.text("list")+`"`)+"}").status(201)
+		}
+	}
+	for _, o := range owners {
+		x.seed(o)
+	}
+	for _, account := range []string{"?account_id=" + other.account, ""} { // what the plugin keeps of others
+		for _, origin := range []string{"faces", "events", "attributes"} {
+			for _, order := range []string{"create_time_asc", "create_time_desc"} {
+				x.call("POST", "/1/matcher/faces"+account, ask(given(of(v4, 201, 201, 201, 1)),
+					`{"filters":{"origin":"`+origin+`"},"order":"`+order+`","limit":7}`)).status(201)
+			}
+		}
+	}
+	return x
+}
+
+// seed stores o's objects, or puts them back to what they were.
+func (x *service) seed(o owner) {
+	x.Helper()
+	var faces, events []string
+	for n := 1; n <= o.objects; n++ {
+		faces, events = append(faces, o.face(n)), append(events, o.event(n))
+		x.call("PUT", "/1/attributes/"+o.id(n)+"?ttl=3000", o.attribute(n))
+	}
+	for query, lines := range map[string][]string{"origin=faces": faces, "origin=events": events} {
+		x.call("POST", "/1/import?"+query, strings.Join(lines, "\n")).status(200).part("accepted", itoa(o.objects))
+	}
+}
+
+// audit is the two servers, and what was asked of them: query parameters by
+// operation.
+type audit struct {
+	x, control *service
+	seen       map[string]map[string]bool
+}
+
+// attack is a request of the attacker.
+type attack struct {
+	method, url, body string
+	// taken is what the answer says that tells of an id that it is taken, which
+	// ids being of all accounts cannot hide. The control is not asked.
+	taken string
+	// open says that the answer is of the service, whatever the account is.
+	open bool
+}
+
+// whatever is what differs from answer to answer: shared_with, too, when a
+// plugin answers several references at once.
+var whatever = regexp.MustCompile(`"(ms|execution_time|shared_with)":[0-9.e+-]+|"create_time":"202[0-9]-(0[6-9]|1[0-2])[^"]*"|[0-9]{10},[0-9a-f-]{36}`)
+
+func (a *audit) ask(attack attack) *answer {
+	a.x.Helper()
+	address := attack.url + "?"
+	if strings.Contains(attack.url, "?") {
+		address = attack.url + "&"
+	}
+	address += "account_id=" + attacker.account
+	got := a.x.call(attack.method, address, attack.body)
+	a.count(got)
+	unseen := func(what string) {
+		a.x.Helper()
+		plain, err := url.QueryUnescape(attack.url)
+		check(a.x, err)
+		for _, secret := range secrets.FindAllString(what, -1) {
+			if !strings.Contains(plain+attack.body, secret) {
+				a.x.Errorf("%s %.500s: %q is in the answer: %.2000s", got.what, attack.body, secret, what)
+				return
+			}
+		}
+	}
+	unseen(string(got.body))
+	for name, values := range got.response.Header {
+		unseen(name + strings.Join(values, " "))
+	}
+	switch {
+	case attack.open:
+	case attack.taken != "":
+		if !strings.Contains(string(got.body), attack.taken) {
+			a.x.Errorf("%s %.300s: no %q in the answer: %.500s", got.what, attack.body, attack.taken, got.body)
+		}
+	default:
+		want := a.control.call(attack.method, address, attack.body)
+		if diff := cmp.Diff(want.comparable(), got.comparable()); diff != "" {
+			a.x.Errorf("%s %.500s: the answer depends on other accounts (+): %s", got.what, attack.body, diff)
+		}
+	}
+	return got
+}
+
+// comparable is all that an answer shows.
+func (a *answer) comparable() map[string]any {
+	head := maps.Clone(a.response.Header)
+	for _, name := range []string{"Date", "Luna-Request-Id", "Content-Length"} {
+		head.Del(name)
+	}
+	lines := strings.Split(whatever.ReplaceAllString(string(a.body), "#"), "\n") // an export has no order
+	slices.Sort(lines)
+	return map[string]any{"status": a.response.StatusCode, "headers": head, "body": lines}
+}
+
+// count notes which operation answered.
+func (a *audit) count(got *answer) {
+	request := got.response.Request
+	place, _, err := a.x.spec.router.FindRoute(request)
+	if err != nil {
+		return // of no operation
+	}
+	id := place.Operation.OperationID
+	if a.seen[id] == nil {
+		a.seen[id] = map[string]bool{}
+	}
+	if got.response.StatusCode != http.StatusMethodNotAllowed {
+		for key := range request.URL.Query() {
+			a.seen[id][key] = true
+		}
+	}
+}
+
+// others is everything that is not the attacker's, in a fixed order.
+func (a *audit) others() string {
+	var all []string
+	for _, origin := range []string{"faces", "events"} {
+		for line := range strings.Lines(string(a.x.call("GET", "/1/export?origin="+origin, "").status(200).body)) {
+			if !strings.Contains(line, `"account_id":"`+attacker.account) {
+				all = append(all, line)
+			}
+		}
+	}
+	slices.Sort(all)
+	for _, o := range []owner{other, nobodys} {
+		for n := 1; n <= o.objects; n++ {
+			all = append(all, string(a.x.call("GET", "/1/attributes/"+o.id(n)+"?descriptor=1", "").status(200).body))
+		}
+		for _, list := range []int{100, 101} {
+			all = append(all, string(a.x.call("GET", "/1/lists/"+o.id(list), "").status(200).body))
+		}
+	}
+	return strings.Join(all, "\n")
+}

@@ -1,0 +1,244 @@
+package server_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nearside/matcher"
+)
+
+// failing is a matcher that fails with an error.
+type failing struct {
+	matcher.Matcher
+	err error
+}
+
+func (f failing) Match(_ context.Context, subs []matcher.SubRequest) []matcher.Result {
+	return slices.Repeat([]matcher.Result{{Err: f.err}}, len(subs))
+}
+
+// TestRetryAfter: clients are told what the matcher says, in whole seconds.
+func TestRetryAfter(t *testing.T) {
+	for after, want := range map[time.Duration]string{
+		0: "1", time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2", time.Minute: "60", time.Hour: "60",
+	} {
+		err := matcher.At("candidates[0]", fmt.Errorf("wrapped: %w", matcher.Overloaded(after, "too much")))
+		x := start(t, func(s *settings) {
+			s.matcher = func(m matcher.Matcher) matcher.Matcher { return failing{m, err} }
+		})
+		x.call("POST", "/1/matcher/faces", ask(given(of(v4, 1, 2, 3, 4)), all())).status(503).header("Retry-After", want).part("error_code", "12050")
+	}
+}
+
+// wide is a body of about that many bytes.
+func wide(n, bytes int) string {
+	return face(n, of(v4, 1, 2, 3, 4), `,"user_data":"`+strings.Repeat("x", bytes)+`"`)
+}
+
+// TestBodiesAtOnce: large bodies wait for room until their deadline, small ones
+// do not.
+func TestBodiesAtOnce(t *testing.T) {
+	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
+	release := x.server.HoldBodies()
+	x.call("POST", "/1/faces", wide(1, 100_000)).fault(12050, "bodies", itoa(len(wide(1, 100_000))), itoa(4<<20))
+	x.send("POST", "/1/faces", unsized(wide(1, 100_000))).fault(12050, "bodies", itoa(1<<20))
+	x.call("POST", "/1/faces", wide(1, 60_000)).status(201)
+	x.send("POST", "/1/faces", unsized(wide(2, 60_000))).status(201)
+	release()
+	x.call("POST", "/1/faces", wide(3, 100_000)).status(201)
+	x.send("POST", "/1/faces", unsized(wide(4, 100_000))).status(201)
+	x.send("POST", "/1/faces", unsized(wide(4, 1<<20))).fault(12029)
+	x.faces(4)
+}
+
+// TestBodyWaits: a large body that waits is read when there is room again.
+func TestBodyWaits(t *testing.T) {
+	x := start(t)
+	release := x.server.HoldBodies()
+	var done sync.WaitGroup
+	for n := range 3 {
+		done.Go(func() { x.call("POST", "/1/faces", wide(n, 100_000)).status(201) })
+	}
+	x.call("GET", "/readyz", "").status(200)
+	release()
+	done.Wait()
+	x.faces(3)
+}
+
+// TestAnswersAtOnce: so do large answers.
+func TestAnswersAtOnce(t *testing.T) {
+	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
+	x.line(2)
+	probe := given(of(v4, 1, 2, 3, 4))
+	large := map[string]string{
+		"/1/matcher/faces":      ask(stored(1), all(`,"limit":1000`)),
+		"/1/matcher":            ask(`{"type":"face_external_id","id":"x"}`, all(`,"limit":50`)), // may stand for many
+		"/1/matcher/raw":        ask(probe+strings.Repeat(","+probe, 19), probe+strings.Repeat(","+probe, 19)),
+		"/1/crossmatcher/faces": `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":1000}`,
+	}
+	small := map[string]string{
+		"/1/matcher/faces":      ask(stored(1), all(`,"limit":100`)),
+		"/1/matcher/raw":        ask(probe, probe),
+		"/1/crossmatcher/faces": `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":50}`,
+	}
+	release := x.server.HoldAnswers()
+	for path, body := range large {
+		x.call("POST", path, body).fault(12050, "answers")
+	}
+	for path, body := range small {
+		x.call("POST", path, body).status(201)
+	}
+	release()
+	for path, body := range large {
+		x.call("POST", path, body).status(201)
+	}
+}
+
+// TestAnswerIsHeldUntilSent: an answer has its room until the client has it.
+func TestAnswerIsHeldUntilSent(t *testing.T) {
+	x := start(t)
+	probe := given(of(v4, 0, 0, 0, 0))
+	body := ask(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999))
+	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
+	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers on its way
+		t.Fatal(err)
+	}
+	if x.server.HoldAnswers() != nil {
+		t.Error("the answer has no room, and is not sent yet")
+	}
+	slow.answer("slowly read").status(201)
+	slow.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
+	release := x.server.HoldAnswers()
+	if release == nil {
+		t.Fatal("the answer was sent, and still has its room")
+	}
+	release()
+}
+
+// TestConnections: one connection too many is told so and closed; when another
+// one ends there is room again.
+func TestConnections(t *testing.T) {
+	x := start(t)
+	x.server.SetConnectionsMax(2)
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	first, second := x.dial(), x.dial()
+	first.write(request).answer("first").status(200)
+	second.write(request).answer("second").status(200)
+	for range 3 {
+		c := x.dial().write(request)
+		c.answer("third").fault(12050, "2 are open").last()
+		c.ended()
+	}
+	hasty := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
+	hasty.answer("still sending").fault(12050)
+	silent := x.dial()
+	silent.answer("silent").fault(12050) // when it has said nothing for a while
+	first.write(request).answer("first again").status(200)
+	check(t, second.Close())
+	for { // until the server has noticed
+		c, err := net.Dial("tcp", x.address)
+		check(t, err)
+		r := newRaw(x, c)
+		a := r.write(request).answer("fourth")
+		check(t, c.Close())
+		if a.response.StatusCode == http.StatusOK {
+			break
+		}
+	}
+	x.server.SetConnectionsMax(100)
+	if text := string(x.call("GET", "/metrics", "").status(200).body); !strings.Contains(text, `nearside_errors_total{code="12050"}`) {
+		t.Error("nothing of it is in the metrics")
+	}
+}
+
+// TestCrowd: those that are far too many are closed at once.
+func TestCrowd(t *testing.T) {
+	x := start(t)
+	x.server.SetConnectionsMax(0)
+	var all []net.Conn
+	for range 300 {
+		c, err := net.Dial("tcp", x.address)
+		check(t, err)
+		defer c.Close()
+		all = append(all, c)
+	}
+	for i, c := range all {
+		check(t, c.SetDeadline(time.Now().Add(time.Minute)))
+		if text, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 503 ") {
+			t.Fatalf("connection %d: %.100q, %v", i, text, err)
+		}
+	}
+}
+
+// gate is a context whose n-th use of Done waits.
+type gate struct {
+	context.Context
+	uses int
+	open func(n int)
+}
+
+func (g *gate) Done() <-chan struct{} {
+	g.uses++
+	g.open(g.uses)
+	return g.Context.Done()
+}
+
+// gated gives large requests to the memory with a gate.
+type gated struct {
+	matcher.Matcher
+	open func(n int)
+}
+
+func (g gated) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
+	if len(subs) > 1 {
+		ctx = &gate{Context: ctx, open: g.open}
+	}
+	return g.Matcher.Match(ctx, subs)
+}
+
+// TestSmallBesideCross: small requests that come while a cross match is under
+// way are answered before it.
+func TestSmallBesideCross(t *testing.T) {
+	underway, answered := make(chan struct{}), make(chan struct{})
+	x := start(t, func(s *settings) {
+		s.matcher = func(m matcher.Matcher) matcher.Matcher {
+			return gated{m, func(n int) {
+				if n == 4 { // of its many waves, which each wait once or more
+					close(underway)
+					<-answered
+				}
+			}}
+		}
+	})
+	var lines strings.Builder
+	for n := range 500 {
+		lines.WriteString(face(n, of(v4, byte(n), byte(n>>8), 0, 0)) + "\n")
+	}
+	x.call("POST", "/1/import", lines.String()).status(200)
+	crossed := make(chan *answer)
+	go func() {
+		const side = `{"filters":{"origin":"faces"}}`
+		crossed <- x.call("POST", "/1/crossmatcher/faces", `{"references":`+side+`,"candidates":`+side+`,"limit":3}`)
+	}()
+	<-underway
+	probe := given(of(v4, 7, 0, 0, 0))
+	for range 20 {
+		x.call("POST", "/1/matcher/faces", ask(probe, all(`,"limit":1`, figures))).status(201).part("0.matches.0.result", `[`+row(7, v4, 0)+`]`)
+		x.call("POST", "/1/matcher/raw", ask(probe, probe)).status(201)
+	}
+	select {
+	case <-crossed:
+		t.Fatal("the cross match did not wait")
+	default:
+	}
+	close(answered)
+	(<-crossed).status(201).part("499.matches.0.result.0.face.face_id", `"`+id(499)+`"`)
+}

@@ -1,0 +1,44 @@
+package server
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// undocumented are the routes that are no operations: of plugins, and the
+// redirection to the pages.
+var undocumented = []string{"/plugins/*path", "/"}
+
+// TestRoutesAreDocumented: tests that walk the operations of the document walk
+// all routes there are.
+func TestRoutesAreDocumented(t *testing.T) {
+	s, err := New(Options{Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.listener.Close()
+	text, err := files.ReadFile("openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var document struct{ Paths map[string]map[string]any }
+	if err := json.Unmarshal(text, &document); err != nil {
+		t.Fatal(err)
+	}
+	operations := map[string]bool{}
+	for path, item := range document.Paths {
+		for method := range item {
+			operations[strings.ToUpper(method)+" "+regexp.MustCompile(`\{[a-z_]+\}`).ReplaceAllString(path, ":id")] = true
+		}
+	}
+	for path, methods := range s.methods {
+		for _, method := range methods {
+			if !slices.Contains(undocumented, path) && !operations[method+" "+path] {
+				t.Errorf("%s %s is not in the document", method, path)
+			}
+		}
+	}
+}

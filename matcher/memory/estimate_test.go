@@ -1,0 +1,342 @@
+package memory
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"nearside/matcher"
+)
+
+// simulation is a scheduler whose workers compare nothing: they take the time
+// that cost says, by a clock of the test.
+type simulation struct {
+	*scheduler
+	p          *pair
+	selections map[int]*Selection // by rows
+	clock      time.Time
+	leases     []lease
+	ends       []time.Time // of leases; zero: the worker idles
+	cost       func(l *lease) time.Duration
+}
+
+// simulate has 300,000 rows, which are 19 strips.
+func simulate(t *testing.T, workers int, cost func(l *lease) time.Duration) *simulation {
+	t.Helper()
+	p := newPair(t, Options{Workers: workers}, bytes3())
+	p.commit(t, rows3(0, 300_000)...)
+	s := &simulation{
+		scheduler: p.scheduler, p: p, selections: map[int]*Selection{}, clock: time.Now(), leases: make([]lease, workers), ends: make([]time.Time, workers), cost: cost,
+	}
+	s.workers = workers // none is started
+	s.now = func() time.Time { return s.clock }
+	t.Cleanup(func() { s.workers = 0 })
+	return s
+}
+
+// job is one of the first rows, with so many references.
+func (s *simulation) job(t *testing.T, rows, references int) *job {
+	t.Helper()
+	set := &matcher.Candidates{Limit: 1}
+	if rows > 0 {
+		set.Filter.FaceID.LT = new(rows3(rows, 1)[0].Object.ID) // the first rows
+	}
+	selection := s.selections[rows]
+	if selection == nil {
+		var err error
+		if selection, err = s.p.selection(t.Context(), matcher.Faces, &set.Filter, nil); err != nil {
+			t.Fatal(err)
+		}
+		s.selections[rows] = selection
+	}
+	v := s.p.options.Registry.Version(1)
+	j := newJob(selection, v)
+	for range references {
+		sub := reference(v, []byte{1, 2, 3}, set)
+		j.probes = append(j.probes, newProbe(selection.snap, &sub))
+	}
+	return j
+}
+
+// enter lets a job in whose request has that much time left.
+func (s *simulation) enter(j *job, left time.Duration) error {
+	ctx, cancel := context.WithDeadline(context.Background(), s.clock.Add(left))
+	defer cancel()
+	return s.scheduler.enter(ctx, j)
+}
+
+// step goes on to the moment at which the next worker is done, and lets all
+// that have nothing to do take strips. It returns false when there is nothing.
+func (s *simulation) step() bool {
+	first := -1
+	for i, end := range s.ends {
+		if !end.IsZero() && (first < 0 || end.Before(s.ends[first])) {
+			first = i
+		}
+	}
+	if first >= 0 {
+		s.clock = s.ends[first]
+		s.ends[first] = time.Time{}
+		s.take(first)
+	}
+	for i, end := range s.ends {
+		if end.IsZero() {
+			s.take(i)
+		}
+	}
+	return first >= 0 || slices.ContainsFunc(s.ends, func(end time.Time) bool { return !end.IsZero() })
+}
+
+func (s *simulation) take(worker int) {
+	if !s.next(&s.leases[worker]) {
+		s.workers++ // it stays
+		return
+	}
+	s.ends[worker] = s.clock.Add(s.cost(&s.leases[worker]))
+}
+
+// until steps until j is done and returns how long that took.
+func (s *simulation) until(t *testing.T, j *job) time.Duration {
+	t.Helper()
+	begun := s.clock
+	for {
+		select {
+		case <-j.done:
+			return s.clock.Sub(begun)
+		default:
+		}
+		if !s.step() {
+			t.Fatal("nothing is left to do, and the job is not done")
+		}
+	}
+}
+
+// shared is the time of a strip that is read once and compared with each
+// reference, as a real one.
+func shared(l *lease) time.Duration {
+	references := 0
+	for _, p := range l.parts {
+		references += len(p.job.probes)
+	}
+	return 10*time.Millisecond + time.Duration(references)*500*time.Microsecond
+}
+
+// TestInTime: what cannot be done in time is refused at once, and nothing else.
+func TestInTime(t *testing.T) {
+	s := simulate(t, 1, func(*lease) time.Duration { return 10 * time.Millisecond })
+	admitted := func(j *job, left time.Duration) {
+		t.Helper()
+		if err := s.enter(j, left); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := func(j *job, left, wait time.Duration) {
+		t.Helper()
+		waiting := len(s.jobs)
+		err := s.enter(j, left)
+		e, ok := errors.AsType[*matcher.Error](err)
+		if !ok || e.Code != matcher.CodeUnavailable || len(s.jobs) != waiting {
+			t.Fatalf("%v, %d jobs wait", err, len(s.jobs)-waiting)
+		}
+		if d := e.RetryAfter - wait; d < -wait/100 || d > wait/100 {
+			t.Errorf("the estimate is %v, want %v", e.RetryAfter, wait)
+		}
+	}
+	const strip = 10 * time.Millisecond
+	first := s.job(t, 0, 1)
+	admitted(first, time.Nanosecond) // nothing was measured
+	if took := s.until(t, first); took != 19*strip {
+		t.Fatalf("19 strips took %v", took)
+	}
+	refused(s.job(t, 0, 1), 12*strip, 19*strip)
+	admitted(s.job(t, 0, 1), 13*strip) // within what an estimate may be wrong
+	// Nobody has seen two references wait: they may cost no more than one.
+	refused(s.job(t, 0, 1), 12*strip, 19*strip)
+	second := s.job(t, 0, 1)
+	admitted(second, 13*strip)
+	if took := s.until(t, second); took != 19*strip {
+		t.Fatalf("two jobs that share strips took %v", took)
+	}
+	// A large one, whose request has still more to come, knows what it is.
+	large := s.job(t, 0, 66)
+	large.more = 66
+	refused(large, 2*12*strip, 2*19*strip)
+	admitted(large, 2*13*strip)
+	// A small one goes before it, but for the turns of the oldest, which it
+	// shares; what is measured is pairs.
+	if err := s.enter(s.job(t, 16384, 1), 3*strip); err != nil {
+		t.Error(err)
+	}
+	over, cancel := context.WithDeadline(context.Background(), s.clock.Add(-time.Second))
+	defer cancel()
+	if err := s.scheduler.enter(over, s.job(t, 0, 1)); err != nil {
+		t.Errorf("that the time is over, the context says: %v", err)
+	}
+}
+
+// TestEstimate compares estimates with what then comes true, for queues of all
+// kinds: a job that would be in time is not refused, and when a job comes much
+// too late that is known.
+func TestEstimate(t *testing.T) {
+	if underRace {
+		t.Skip("it is about figures, and takes long")
+	}
+	rng := rand.New(rand.NewPCG(3, 3))
+	costs := map[string]func(*lease) time.Duration{
+		"shared":  shared,
+		"by work": func(l *lease) time.Duration { return time.Duration(l.work / 100) },
+		"uneven": func(l *lease) time.Duration {
+			return time.Duration(float64(shared(l)) * (0.5 + rng.Float64()))
+		},
+	}
+	for name, cost := range costs {
+		for _, workers := range []int{1, 3} {
+			s := simulate(t, workers, cost)
+			high, low := 0, 0
+			const jobs = 150
+			for range jobs {
+				references := []int{1, 1, 1, 5, 66}[rng.IntN(5)]
+				rows := []int{0, 0, 100_000, 16_384, 200}[rng.IntN(5)]
+				for range rng.IntN(40) {
+					if err := s.scheduler.enter(t.Context(), s.job(t, rows, references)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for range rng.IntN(20) {
+					s.step()
+				}
+				j := s.job(t, []int{0, 100_000, 16_384, 200}[rng.IntN(4)], []int{1, 7, 66}[rng.IntN(3)])
+				j.weigh(s.listShare)
+				wait := s.wait(j, s.clock)
+				if err := s.scheduler.enter(t.Context(), j); err != nil {
+					t.Fatal(err)
+				}
+				took := s.until(t, j)
+				if float64(wait) > patience*float64(took) {
+					high++
+				}
+				if wait < took/4 {
+					low++
+				}
+				for rng.IntN(4) == 0 && s.step() { // an empty queue from time to time
+					for s.step() {
+					}
+				}
+			}
+			if high > jobs/20 || low > jobs/3 {
+				t.Errorf("%s, %d workers: of %d estimates %d are too high and %d much too low", name, workers, jobs, high, low)
+			}
+		}
+	}
+}
+
+// TestPaceHeals: what was measured in a bad moment refuses nobody for long, and
+// a pause of the machine hardly counts.
+func TestPaceHeals(t *testing.T) {
+	const strip = 10 * time.Millisecond
+	cost := strip
+	s := simulate(t, 1, func(*lease) time.Duration { return cost })
+	run := func() {
+		t.Helper()
+		j := s.job(t, 0, 1)
+		if err := s.enter(j, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.until(t, j)
+	}
+	run()
+	paused := s.job(t, 0, 1)
+	if err := s.enter(paused, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	cost = time.Minute
+	s.step()
+	cost = strip
+	s.until(t, paused)
+	if err := s.inTime(&job{version: paused.version, probes: paused.probes, strips: paused.strips, work: paused.work, left: 19, deadline: s.clock.Add(30 * strip)}); err != nil {
+		t.Errorf("after a pause: %v", err)
+	}
+	cost = 20 * strip
+	run()
+	if err := s.enter(s.job(t, 0, 1), 19*strip); err == nil {
+		t.Fatal("not refused, though all is slow")
+	}
+	s.clock = s.clock.Add(paceAge + 1)
+	if err := s.enter(s.job(t, 0, 1), 19*strip); err != nil {
+		t.Errorf("after a while: %v", err)
+	}
+}
+
+// TestLate: who was let in and then waited too long is refused when its turn
+// comes, unless it is under way.
+func TestLate(t *testing.T) {
+	const strip = 10 * time.Millisecond
+	s := simulate(t, 1, func(*lease) time.Duration { return strip })
+	first := s.job(t, 0, 1)
+	if err := s.enter(first, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, first)
+	begun, waits, small := s.job(t, 0, leaseProbes), s.job(t, 0, 1), s.job(t, 200, 1) // begun leaves no room in its leases
+	for _, j := range []*job{begun, waits, small} {
+		if err := s.enter(j, 20*strip); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.jobs = []*job{begun} // the others have been waiting for others
+	s.step()
+	s.step()
+	waits.deadline = s.clock.Add(12 * strip)
+	s.jobs = append(s.jobs, waits, small)
+	s.until(t, begun)
+	for s.step() {
+	}
+	if e, ok := errors.AsType[*matcher.Error](waits.failed); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter == 0 {
+		t.Errorf("%v", waits.failed)
+	}
+	if begun.failed != nil || small.failed != nil || small.left > 0 {
+		t.Errorf("%v, %v", begun.failed, small.failed)
+	}
+	if len(s.jobs) > 0 {
+		t.Errorf("%d jobs are left", len(s.jobs))
+	}
+}
+
+// TestSmallFirst: small jobs that come while a large one is under way are done
+// before it, and it ends though more and more of them come.
+func TestSmallFirst(t *testing.T) {
+	s := simulate(t, 1, shared)
+	large := s.job(t, 0, leaseProbes) // takes no other along
+	if err := s.enter(large, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	s.step()
+	var small []*job
+	for n := range 12 {
+		small = append(small, s.job(t, 16_384*(1+n%3), 1))
+		if err := s.enter(small[n], time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, j := range small {
+		s.until(t, j)
+	}
+	if large.left < 10 {
+		t.Errorf("%d of 19 strips of the large one are left when the small ones are done", large.left)
+	}
+	for range 8 * 19 { // a small one at each step
+		select {
+		case <-large.done:
+			return
+		default:
+		}
+		if err := s.enter(s.job(t, 16_384, 1), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		s.step()
+	}
+	t.Errorf("%d strips of the large one are left", large.left)
+}

@@ -1,0 +1,245 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// service is the other side: an HTTP server at the end of pipes, so that a
+// test can run in a bubble of its own time (testing/synctest). In it, waiting
+// takes no time, and whoever is left over at the end fails the test.
+type service struct {
+	conns  chan net.Conn
+	server *http.Server
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	calls   []seen
+	handler http.HandlerFunc // of all but health checks
+	health  http.HandlerFunc // nil: well
+	down    bool             // connections are refused
+}
+
+// seen is a call as it arrived.
+type seen struct {
+	method, path, query string
+	header              http.Header
+	body                []byte
+}
+
+// Accept, Close and Addr make service a net.Listener.
+func (s *service) Accept() (net.Conn, error) {
+	select {
+	case c := <-s.conns:
+		return c, nil
+	case <-s.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+func (s *service) Close() error   { return nil }
+func (s *service) Addr() net.Addr { return &net.TCPAddr{} }
+
+func (s *service) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	s.mu.Lock()
+	down := s.down
+	s.mu.Unlock()
+	if down {
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: errors.New("connection refused")}
+	}
+	near, far := net.Pipe()
+	select {
+	case s.conns <- far:
+		return near, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	s.mu.Lock()
+	handle := s.health
+	if r.URL.Path != "/healthcheck" {
+		handle = s.handler
+		s.calls = append(s.calls, seen{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
+	}
+	s.mu.Unlock()
+	if handle == nil {
+		return
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	handle(w, r)
+}
+
+// answers replaces what the service does.
+func (s *service) answers(handler http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handler = handler
+}
+
+// isWell replaces what health checks find; nil: that all is well.
+func (s *service) isWell(health http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.health = health
+}
+
+// refuses lets connections be made, or not.
+func (s *service) refuses(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+// took returns the calls that arrived since it was last asked.
+func (s *service) took() []seen {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	calls := s.calls
+	s.calls = nil
+	return calls
+}
+
+// logged is what was logged, a line each.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// lines returns what was logged since it was last asked, without the time.
+func (l *logged) lines() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := strings.Split(strings.TrimSuffix(l.text.String(), "\n"), "\n")
+	l.text.Reset()
+	if lines[0] == "" {
+		return nil
+	}
+	for i := range lines {
+		_, lines[i], _ = strings.Cut(lines[i], " ")
+	}
+	return lines
+}
+
+// bench is a remote and its service.
+type bench struct {
+	*service
+	*Remote
+	group *Group
+	log   *logged
+}
+
+// testRegistry has the built-in versions and 7: face, three dimensions.
+var testRegistry = func() *matcher.Registry {
+	r, err := matcher.NewRegistry([]matcher.Version{{Number: 7, Length: 3, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}}})
+	if err != nil {
+		panic(err)
+	}
+	return r
+}()
+
+var testDecoder = &wire.Decoder{Registry: testRegistry, Now: time.Now, Limits: wire.Limits{
+	References: 1000, Candidates: 100, RawCandidates: 1000, Result: 1000, FilterValues: 1000,
+}}
+
+func newService() *service {
+	s := &service{conns: make(chan net.Conn), ended: make(chan struct{})}
+	s.server = &http.Server{Handler: s, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)} //nolint:gosec // it serves tests
+	go func() { _ = s.server.Serve(s) }()
+	return s
+}
+
+func newGroup(dial dialer) (*Group, *logged) {
+	log := &logged{}
+	g := NewGroup(func() *wire.Decoder { return testDecoder }, slog.New(slog.NewTextHandler(log, nil)))
+	g.dial = dial
+	return g, log
+}
+
+// base is a configuration to start from.
+func base() Config { return Config{Name: "east", URL: "http://east/", Cost: 50, MaxInflight: 4} }
+
+// in runs test in a bubble, with a remote that was found well.
+func in(t *testing.T, c Config, test func(*testing.T, *bench)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		s := newService()
+		g, log := newGroup(s.dial)
+		if err := g.Configure([]Config{c}); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			g.Close()
+			close(s.ended)
+			if err := s.server.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		test(t, &bench{service: s, Remote: g.now.Load().own[0], group: g, log: log})
+	})
+}
+
+// answer writes a body in the format that the call accepts.
+func answer(w http.ResponseWriter, status int, f wire.Format, body []byte) {
+	w.Header().Set("Content-Type", f.MediaType()+"; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // who does not listen is what some tests are about
+}
+
+// refuse answers an error of the contract.
+func refuse(status int, code matcher.Code, detail string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, status, wire.MessagePack, wire.AppendError(nil, wire.MessagePack, code, "what it is", detail, "/docs"))
+	}
+}
+
+// breaks ends the connection without an answer, or after the start of one.
+func breaks(start string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		_, _ = rw.WriteString(start)
+		_ = rw.Flush()
+		_ = conn.Close()
+	}
+}
+
+// hangs does not answer until the caller goes away.
+func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+// wantUnavailable fails the test unless err is CodeUnavailable, names the
+// remote and has detail, and shows no address.
+func wantUnavailable(t *testing.T, err error, detail string) {
+	t.Helper()
+	if err == nil || matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.HasPrefix(err.Error(), "remote east: ") ||
+		!strings.Contains(err.Error(), detail) || strings.Contains(err.Error(), "http://") {
+		t.Errorf("%v; want %d with %q", err, matcher.CodeUnavailable, detail)
+	}
+}

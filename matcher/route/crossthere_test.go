@@ -1,0 +1,124 @@
+package route_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"nearside/matcher"
+	"nearside/matcher/route"
+)
+
+// crosses answers a cross match with two references, each of which has rows
+// that are not in order.
+func crosses(name string) func() ([]matcher.Reference, []matcher.Result, error) {
+	return func() ([]matcher.Reference, []matcher.Result, error) {
+		row := func(n byte, distance float64) matcher.Match {
+			return matcher.Match{ID: id(n), Distance: distance, Object: &matcher.Object{ID: id(n), ExternalID: name}}
+		}
+		return []matcher.Reference{{Type: matcher.RefFace, ID: id(1).String()}, {Type: matcher.RefFace, ID: id(2).String()}}, []matcher.Result{
+			{Matches: []matcher.Match{row(2, 2), row(1, 1)}, Scan: matcher.Scan{RowsScanned: 7}}, {},
+		}, nil
+	}
+}
+
+func crossFails(err error) func() ([]matcher.Reference, []matcher.Result, error) {
+	return func() ([]matcher.Reference, []matcher.Result, error) { return nil, nil, err }
+}
+
+// crossRouter has the lists 1 of a, 2 of a and b, 3 of b, and a replica.
+func crossRouter(t *testing.T, a, b func() ([]matcher.Reference, []matcher.Result, error), o matcher.Observer) (r *route.Router, local *fake, asked *[]string) {
+	asked, local = new([]string), costs("local", 100)
+	all := []*remote{replicaOf(costs("replica", 200)), owner(costs("a", 20)), owner(costs("b", 10))}
+	for i, cross := range []func() ([]matcher.Reference, []matcher.Result, error){nil, a, b} {
+		all[i].cross, all[i].asked = cross, asked
+	}
+	owners := &matcher.Owners{Lists: map[matcher.ID][]string{id(1): {"a"}, id(2): {"a", "b"}, id(3): {"b"}}}
+	owners.Origins[matcher.Events] = []string{"a"}
+	options := options(t, local, remotes{all, owners})
+	options.Observer = o
+	return route.New(options), local, asked
+}
+
+func crossRequest(left, right matcher.Filter) *route.CrossRequest {
+	return &route.CrossRequest{ObjectsMax: 2000, RowsMax: 300, CrossMatch: matcher.CrossMatch{
+		References: &matcher.Candidates{Filter: left}, Candidates: &matcher.Candidates{Filter: right, Limit: 3}, Explain: true, RequestID: "id",
+	}}
+}
+
+// TestCrossOfOwners: who owns both sides answers; nobody else has both.
+func TestCrossOfOwners(t *testing.T) {
+	check := func(left, right matcher.Filter, want string) {
+		t.Helper()
+		r, local, asked := crossRouter(t, crosses("a"), crosses("b"), nil)
+		a, err := r.Cross(t.Context(), crossRequest(left, right))
+		got := strings.Join(*asked, ", ")
+		if err != nil {
+			got = fmt.Sprintf("%d %s", matcher.CodeOf(err), err)
+		}
+		if !strings.HasPrefix(got, want) || (len(local.calls) > 0) != (want == "") {
+			t.Errorf("%q, want %q; local was asked %d times", got, want, len(local.calls))
+		}
+		if err == nil && want != "" && (len(a.References) != 2 || len(a.Results) != 2 || a.Results[0][0].Matches[0].ID != id(1) || len(a.Results[1][0].Matches) != 0) {
+			t.Errorf("%+v", a)
+		}
+	}
+	check(listID(1), listID(1), "a cross")
+	check(listID(1), listID(2), "a cross")
+	check(listID(2), listID(3), "b cross")
+	check(listID(2), listID(2), "a cross")
+	check(listID(1), listID(3), "31011 references: they are of remote a and the candidates of remote b; no matcher has both")
+	check(listID(1), matcher.Filter{}, "31011 references: they are of remote a and the candidates of this server; ")
+	check(matcher.Filter{}, listID(3), "31011 references: they are of this server and the candidates of remote b; ")
+	check(lists(1, 3), listID(1), "31011 references.filters: list ")
+	check(listID(1), lists(1, 9), "31011 candidates.filters: list ")
+	check(matcher.Filter{}, listID(9), "")
+	check(matcher.Filter{}, matcher.Filter{}, "")
+}
+
+// TestCrossPlan: who answered, and who failed before.
+func TestCrossPlan(t *testing.T) {
+	o := &observer{}
+	r, _, asked := crossRouter(t, crossFails(gone), crosses("b"), o)
+	a, err := r.Cross(t.Context(), crossRequest(listID(2), listID(2)))
+	if err != nil || !slices.Equal(*asked, []string{"a cross", "b cross"}) {
+		t.Fatal(err, *asked)
+	}
+	for i := range a.Results {
+		var said []string
+		for _, m := range a.Plans[i][0].Matchers {
+			said = append(said, fmt.Sprintf("%s %v %v %s", m.Name, m.Cost, m.Chosen, m.Reason))
+		}
+		if !slices.Equal(said, []string{"a 20 false failed: remote a: it does not answer", "b 10 true owns both sides"}) {
+			t.Errorf("%q", said)
+		}
+	}
+	if a.Plans[0][0].RowsScanned != 7 || len(o.points) != 2 || o.points[0].Matches != 2 || o.points[0].Subs != 2 || !errors.Is(o.points[1].Err, gone) || o.points[0].RequestID != "id" {
+		t.Errorf("%+v, %+v", a.Plans[0][0], o.points)
+	}
+	req := crossRequest(listID(2), listID(2))
+	req.Explain = false
+	if a, err = r.Cross(t.Context(), req); err != nil || a.Plans != nil {
+		t.Errorf("%v, %v", a.Plans, err)
+	}
+}
+
+// TestCrossOwnersFail: the local matcher never answers in their place.
+func TestCrossOwnersFail(t *testing.T) {
+	check := func(ctx context.Context, a error, asks int, code matcher.Code) {
+		t.Helper()
+		r, local, asked := crossRouter(t, crossFails(a), crossFails(gone), nil)
+		answer, err := r.Cross(ctx, crossRequest(listID(2), listID(2)))
+		if matcher.CodeOf(err) != code || answer != nil || len(local.calls) != 0 || len(*asked) != asks {
+			t.Errorf("%v, %v; asked %q", answer, err, *asked)
+		}
+	}
+	check(t.Context(), gone, 2, matcher.CodeUnavailable)
+	check(t.Context(), matcher.Errorf(matcher.CodeCrossLimit, "too many"), 1, matcher.CodeCrossLimit)
+	ended, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	check(ended, context.DeadlineExceeded, 1, matcher.CodeDeadline)
+}
