@@ -106,7 +106,7 @@ func (w *world) match(r *request, isBody bool) outcome {
 	}
 	var codes []int
 	for _, set := range sets {
-		if other(set.(map[string]any)["filters"], r.account()) {
+		if foreign(set.(map[string]any)["filters"], r.account()) {
 			codes = append(codes, 31000)
 			break
 		}
@@ -154,8 +154,8 @@ func (w *world) match(r *request, isBody bool) outcome {
 	return outcome{status: 201, body: items}
 }
 
-// other reports whether filters name another account than the query.
-func other(filters any, account string) bool {
+// foreign reports whether filters name another account than the query.
+func foreign(filters any, account string) bool {
 	named, ok := filters.(map[string]any)["account_id"].(string)
 	return ok && account != "" && strings.ToLower(named) != account
 }
@@ -197,7 +197,7 @@ func (w *world) raw(r *request) outcome {
 func (w *world) cross(r *request, isBody bool) outcome {
 	body := r.body.(map[string]any)
 	filters := func(side string) any { return body[side].(map[string]any)["filters"] }
-	if other(filters("references"), r.account()) || other(filters("candidates"), r.account()) {
+	if foreign(filters("references"), r.account()) || foreign(filters("candidates"), r.account()) {
 		return refused(31000)
 	}
 	left, known := w.owner(filters("references"))

@@ -55,8 +55,8 @@ func (w *world) admit(t *thing, account string, had []any) int {
 	return 0
 }
 
-// store puts t in place of the thing of its id, if there is one.
-func (w *world) store(t *thing) {
+// keep puts t in place of the thing of its id, if there is one.
+func (w *world) keep(t *thing) {
 	if old := w.find(t.origin, t.id); old != nil {
 		*old = *t
 	} else {
@@ -93,7 +93,7 @@ func (w *world) create(things []*thing, account string) outcome {
 		return refused(code)
 	}
 	for _, t := range things {
-		w.store(t)
+		w.keep(t)
 	}
 	if things[0].origin == inFaces {
 		return outcome{status: 201, body: map[string]any{"face_id": ids[0]}}
@@ -116,7 +116,7 @@ func (w *world) put(t *thing, account string) outcome {
 	if code := w.admit(t, account, nil); code != 0 {
 		return refused(code)
 	}
-	w.store(t)
+	w.keep(t)
 	return outcome{status: status, body: map[string]any{singulars[t.origin] + "_id": t.id}}
 }
 
@@ -143,7 +143,7 @@ func (w *world) patch(id string, fields map[string]any, v *vector, account strin
 	if code := w.admit(changed, account, had); code != 0 {
 		return refused(code)
 	}
-	w.store(changed)
+	w.keep(changed)
 	return outcome{status: 200, body: map[string]any{"face_id": id}}
 }
 
@@ -224,7 +224,7 @@ func (w *world) importThing(t *thing, hasLists bool, add, account string) bool {
 		return false
 	}
 	if t.origin != inFaces {
-		w.store(t)
+		w.keep(t)
 		return true
 	}
 	lists := []any{}
@@ -249,6 +249,6 @@ func (w *world) importThing(t *thing, hasLists bool, add, account string) bool {
 		}
 	}
 	t.fields["lists"] = lists
-	w.store(t)
+	w.keep(t)
 	return true
 }

@@ -192,7 +192,7 @@ func (r *run) fill() {
 			}
 			q.answer = func() outcome {
 				for _, t := range things {
-					r.store(t)
+					r.keep(t)
 				}
 				return outcome{status: 200, body: map[string]any{"accepted": 10.0, "rejected": 0.0, "errors": []any{}}}
 			}

@@ -156,7 +156,7 @@ func (q *inquiry) within(asked []matcher.Reference, ids [][]matcher.ID) []matche
 		}
 		for _, i := range q.keys {
 			if r := &q.req.References[i]; r.Type == ref.Type && r.ID == ref.ID {
-				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references: %d or more, the limit is %d", n, q.req.ReferencesMax)
+				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: references: %d or more, the limit is %d", i, n, q.req.ReferencesMax)
 				break
 			}
 		}
