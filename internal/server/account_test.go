@@ -81,10 +81,17 @@ func TestAccounts(t *testing.T) {
 	link(a, 1, 1).status(204)
 	link(a, 2, 1).fault(22002, "list_id", id(2))
 	link(a, 1, 2).fault(22004, "face_ids[0]", id(2))
+	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(2)+`","face_ids":["`+id(1)+`"]}`).fault(12026, "face_ids", id(1), id(2))
 	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(3)+`"]`), a).fault(22002, "lists[0]", id(3))
 	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("PATCH", "/1/faces/"+id(1), `{"lists":["`+id(2)+`"]}`, a).fault(22002, "lists[0]", id(2))
+
+	// Faces of no account can be in a list of any: they do not count for it.
+	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(1)+`","face_ids":["`+id(3)+`"]}`).status(204)
+	x.call("GET", "/1/lists/"+id(1), "").status(200).part("face_count", "2")
+	as("GET", "/1/lists/"+id(1), "", a).status(200).part("face_count", "1")
+	as("GET", "/1/lists", "", a).status(200).part("lists.0.face_count", "1")
 
 	// Importing: a line of another account is rejected, the others are kept.
 	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).

@@ -28,6 +28,7 @@ import (
 	"nearside/lua"
 	"nearside/matcher"
 	"nearside/matcher/memory"
+	"nearside/matcher/remote"
 	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
@@ -81,6 +82,9 @@ type settings struct {
 	cross      int                                   // objects of a cross match
 	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
 	plugins    map[string]string                     // sources by name; all are active
+	versions   []matcher.Version
+	now        func() time.Time // of filters
+	remotes    []remote.Config
 }
 
 // service is a running server and a client of it.
@@ -109,11 +113,14 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		timeout: time.Minute,
 		cross:   1000,
 		matcher: func(m matcher.Matcher) matcher.Matcher { return m },
+
+		versions: versions,
+		now:      time.Now,
 	}
 	for _, c := range change {
 		c(&set)
 	}
-	registry := must(matcher.NewRegistry(versions))
+	registry := must(matcher.NewRegistry(set.versions))
 	mem := must(memory.New(memory.Options{Registry: registry, Kernel: must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory, MetaFields: metaFields}))
 	t.Cleanup(mem.Close)
 	points := telemetry.New("0.0.0", telemetry.Gauges{})
@@ -139,15 +146,16 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	t.Cleanup(func() { check(t, host.Close(context.Background())) })
 	limits := func() server.Limits {
 		return server.Limits{
-			Decoder:   &wire.Decoder{Registry: registry, Now: time.Now, Limits: set.limits, MetaFields: metaFields},
+			Decoder:   &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}
+	remotes := set.openRemotes(t, func() *wire.Decoder { return limits().Decoder }, objects)
 	srv := must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Plugins: host, Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Plugins: host, Observer: observers}),
+		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
 		Limits: limits(),
 	}))
 	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
@@ -173,6 +181,17 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		check(t, x.stop(context.Background()))
 	})
 	return x
+}
+
+// openRemotes opens remotes that the server under test asks.
+func (s *settings) openRemotes(t testing.TB, decoder func() *wire.Decoder, objects *store.Store) *remote.Group {
+	t.Helper()
+	group := remote.NewGroup(decoder, slog.New(slog.DiscardHandler))
+	t.Cleanup(group.Close)
+	check(t, group.Configure(s.remotes))
+	_, owners := group.Now()
+	objects.SetOwners(owners)
+	return group
 }
 
 // call sends a request and reads the answer. headers are name, value, ...;

@@ -131,7 +131,8 @@ func (q *inquiry) askKeys(ctx context.Context, m matcher.Remote, rank rank) erro
 	if err != nil {
 		return err
 	}
-	found, err := find(ctx, m, q, slices.Concat(ids...))
+	asked = q.within(asked, ids)
+	found, err := find(ctx, m, q, slices.Concat(ids[:len(asked)]...))
 	if err != nil {
 		return err
 	}
@@ -145,11 +146,27 @@ func (q *inquiry) askKeys(ctx context.Context, m matcher.Remote, rank rank) erro
 	return nil
 }
 
+// within returns the keys that stand for no more objects than a request may
+// have. The first one beyond is refused, unless there is a fault before it.
+func (q *inquiry) within(asked []matcher.Reference, ids [][]matcher.ID) []matcher.Reference {
+	n := 0
+	for at, ref := range asked {
+		if n += len(ids[at]); n <= q.req.ReferencesMax {
+			continue
+		}
+		for _, i := range q.keys {
+			if r := &q.req.References[i]; r.Type == ref.Type && r.ID == ref.ID {
+				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: references: %d or more, the limit is %d", i, n, q.req.ReferencesMax)
+				break
+			}
+		}
+		return asked[:at]
+	}
+	return asked
+}
+
 // find returns objects of a remote by their IDs.
 func find(ctx context.Context, m matcher.Remote, q *inquiry, ids []matcher.ID) (map[matcher.ID]*matcher.Object, error) {
-	if most := q.req.ReferencesMax; len(ids) > most {
-		return nil, matcher.Errorf(matcher.CodeTooMany, "references: %d or more, the limit is %d", len(ids), most)
-	}
 	objects, err := m.Find(ctx, q.origin, ids, q.req.Account, q.req.RequestID)
 	if err != nil {
 		return nil, err
