@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"os/signal"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,6 +69,7 @@ func (c *serveCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
+	spareProcessor(svc.memory.Stats().Workers)
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
@@ -84,6 +86,16 @@ func (c *serveCmd) Run(s *system) error {
 		}
 		log.Info("plugins, limits, remotes and log level reloaded")
 	})
+}
+
+// spareProcessor lets Go run one goroutine more at once than there are workers,
+// unless GOMAXPROCS says how many. A worker computes and never waits: with all
+// processors at it, Go looks at the network every 10 ms only, when it takes one
+// away from a worker.
+func spareProcessor(workers int) {
+	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= workers {
+		runtime.GOMAXPROCS(workers + 1)
+	}
 }
 
 // service is everything that serves, bottom up.
