@@ -92,10 +92,10 @@ func (ch *choice) settle() {
 		other := &ch.offered[i]
 		why := "costs more"
 		if other.Cost <= m.Cost {
-			why = "is as cheap, but busier or later in order"
+			why = "as cheap, but busier or later in order"
 		}
 		if other.Reason != "" {
-			why = other.Reason + ", but " + why
+			why = other.Reason + "; " + why
 		}
 		other.Reason = why
 	}
