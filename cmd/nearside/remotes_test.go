@@ -227,7 +227,7 @@ func (w *trio) explain(t *testing.T) {
 	f(faces(), "memory", "east: answers only for what it owns; west: answers only for what it owns;")
 	f(faceList(listHere), "memory", "east: answers only for what it owns")
 	f(faceList(listEast), "east", "memory: the set is owned by remote east; east: owns the set; west: the set is owned by remote east;")
-	f(faceList(listBoth), "west", "memory: the set is owned by remote east, west; east: owns the set; west: owns the set;") // cost 10
+	f(faceList(listBoth), "west", "memory: the set is owned by remote east, west; east: owns the set; costs more; west: owns the set;") // cost 10
 	f(origin("events"), "west", "memory: the set is owned by remote west")
 	f(origin("attributes"), "memory", "")
 }

@@ -60,6 +60,7 @@ type connection struct {
 	net.Conn
 	of      *listener
 	state   state
+	heard   bool   // the client has sent something
 	linger  bool   // the request was not read to its end
 	refused bool   // no more requests are read
 	sent    func() // what is to be done when the answer was written; nil: nothing
@@ -181,13 +182,21 @@ func (c *connection) Read(p []byte) (int, error) {
 	if c.refused {
 		return 0, io.EOF
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	c.heard = c.heard || n > 0
+	return n, err
 }
 
 // Write implements net.Conn. What hertz cannot parse it answers itself, in its
 // own words; they are replaced. Every answer of ours has a request id.
 func (c *connection) Write(p []byte) (int, error) {
-	if status := bareStatus(p); status >= http.StatusBadRequest {
+	switch status := bareStatus(p); {
+	case status == http.StatusRequestTimeout && !c.heard:
+		// Connections that are opened early are kept by clients: one would take
+		// this for the answer to what it sends later.
+		c.refused = true
+		return len(p), nil
+	case status >= http.StatusBadRequest:
 		return len(p), c.refuse(status, nil)
 	}
 	return c.Conn.Write(p)

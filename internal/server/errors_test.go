@@ -194,7 +194,7 @@ func TestSlowClient(t *testing.T) {
 		c.ended()
 	}
 	line := face(1, of(v4, 1, 2, 3, 4)) + "\n"
-	slow("", "request")
+	x.dial().ended() // an answer to nothing would be taken for that of the next request
 	slow("GET / HT", "request")
 	slow("GET /livez HTTP/1.1\r\nHost: x\r\n", "request")
 	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "body")

@@ -85,9 +85,20 @@ func (ch *choice) next(err error) {
 	ch.at++
 }
 
-// settle says who answered.
+// settle says who answered, and of those behind it why they were not asked.
 func (ch *choice) settle() {
 	m := &ch.offered[ch.matcher()]
+	for _, i := range ch.ranked[ch.at+1:] {
+		other := &ch.offered[i]
+		why := "costs more"
+		if other.Cost <= m.Cost {
+			why = "as cheap, but busier or later in order"
+		}
+		if other.Reason != "" {
+			why = other.Reason + "; " + why
+		}
+		other.Reason = why
+	}
 	m.Chosen = true
 	switch {
 	case m.Reason != "":

@@ -52,7 +52,7 @@ func TestFallback(t *testing.T) {
 	want := []string{
 		"local true cheaper ones failed", "broken false failed: broken", "declines false failed: declined",
 		"panics false failed: matcher panics: panic: boom", "short false failed: matcher short gave 0 results for 2 sub-requests",
-		"gone false failed: connection refused", "slow false failed: matcher slow: context deadline exceeded", "dear false ",
+		"gone false failed: connection refused", "slow false failed: matcher slow: context deadline exceeded", "dear false costs more",
 	}
 	if !slices.Equal(said, want) {
 		t.Errorf("%q\nwant %q", said, want)

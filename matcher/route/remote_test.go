@@ -169,7 +169,7 @@ func TestOwnerPlan(t *testing.T) {
 	const others = "false the set is owned by remote a"
 	for set, want := range [][]string{
 		{"local " + others, "a true lowest cost", "replica " + others, "plugin " + others},
-		{"local false ", "a false answers only for what it owns", "replica true lowest cost", "plugin false "},
+		{"local false costs more", "a false answers only for what it owns", "replica true lowest cost", "plugin false costs more"},
 	} {
 		var said []string
 		for _, m := range a.Plans[0][set].Matchers {

@@ -235,7 +235,7 @@ func TestLowestCostWins(t *testing.T) {
 	for _, m := range plan.Matchers {
 		said = append(said, fmt.Sprintf("%s %v %v %s", m.Name, m.Cost, m.Chosen, m.Reason))
 	}
-	if want := []string{"never 0 false busy", "dear 9 false ", "cheap 2 true lowest cost", "same 2 false "}; !slices.Equal(said, want) {
+	if want := []string{"never 0 false busy", "dear 9 false costs more", "cheap 2 true lowest cost", "same 2 false as cheap, but busier or later in order"}; !slices.Equal(said, want) {
 		t.Errorf("%q, want %q", said, want)
 	}
 	if plan.RowsSelected != 3 || plan.RowsOtherVersion != 1 || plan.RowsScanned != 2 || plan.Kernel != "cheap" || plan.SharedWith != 1 || plan.Milliseconds != 1 {

@@ -108,6 +108,9 @@ func (q *inquiry) askIDs(ctx context.Context, m matcher.Remote) error {
 		id, err := matcher.ParseID(q.req.References[i].ID)
 		if obj := found[id]; err == nil && obj != nil && q.all[i].missing() {
 			q.all[i] = object(q.req, i, obj)
+			if q.all[i].err != nil { // what it has of versions that are not registered here was left out
+				q.all[i].err = matcher.Errorf(matcher.CodeNoDescriptor, "%w of a version that is registered here", q.all[i].err)
+			}
 		}
 	}
 	return nil

@@ -157,7 +157,7 @@ func TestReferencesNobodyHas(t *testing.T) {
 
 	bodies := request(ref(face, 10))
 	bodies.Type = matcher.BodyDescriptor
-	check(matcher.CodeNoDescriptor, "references[0].id: face "+id(10).String()+" has no body descriptor", bodies)
+	check(matcher.CodeNoDescriptor, "references[0].id: face "+id(10).String()+" has no body descriptor of a version that is registered here", bodies)
 	req = request(ref(face, 10))
 	req.Version = 58
 	check(matcher.CodeWrongVersion, "references[0]: its descriptor has version 59", req)
