@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -201,4 +202,9 @@ func scan(p *wire.Plan) matcher.Scan {
 		RowsSelected: p.RowsSelected, RowsOtherVersion: p.RowsOtherVersion, RowsScanned: p.RowsScanned,
 		Kernel: p.Kernel, SharedWith: p.SharedWith, Duration: duration(p.Milliseconds),
 	}
+}
+
+// duration returns a time of a plan.
+func duration(milliseconds float64) time.Duration {
+	return time.Duration(milliseconds * float64(time.Millisecond))
 }
