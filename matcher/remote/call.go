@@ -24,6 +24,10 @@ const (
 	answerMax   = 256 << 20
 )
 
+// Forwarded is the header of all requests to remotes. Who is asked with it asks
+// no remotes of its own, so that servers can be remotes of each other.
+const Forwarded = "Luna-Forwarded"
+
 // call is one HTTP request to a remote.
 type call struct {
 	method, path string
@@ -146,7 +150,7 @@ func (r *Remote) request(ctx context.Context, c *call) *http.Request {
 	address := r.base.JoinPath(c.path)
 	address.RawQuery = c.query.Encode()
 	req := (&http.Request{Method: c.method, URL: address, Host: address.Host, Header: http.Header{
-		"Accept": {wire.MessagePack.MediaType()}, "User-Agent": {"nearside"},
+		"Accept": {wire.MessagePack.MediaType()}, "User-Agent": {"nearside"}, Forwarded: {"1"},
 	}}).WithContext(ctx)
 	if c.requestID != "" {
 		req.Header.Set("Luna-Request-Id", c.requestID)
