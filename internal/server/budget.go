@@ -71,27 +71,48 @@ func (x *exchange) reserve(ctx context.Context, bytes int) error {
 
 // matchBytes is how large the answer of a match may become, about.
 func (x *exchange) matchBytes(req *wire.MatchRequest) int {
-	references := 0
+	rows, echo := 0, 0
+	for _, c := range req.Candidates {
+		rows += c.Limit
+		echo += c.Filters.Size() + c.Label.Size()
+	}
+	references := len(req.References)
+	if tooMuch(references, rows, echo) {
+		return 0
+	}
 	for _, r := range req.References {
 		if r.Type == matcher.RefFaceExternalID || r.Type == matcher.RefEventExternalID || r.Type == matcher.RefEventTrackID {
 			references = x.limits.Decoder.Limits.References // it stands for any number of objects
 			break
 		}
-		references++
 	}
-	bytes := 0
-	for _, c := range req.Candidates {
-		bytes += c.Limit*rowBytes + c.Filters.Size() + c.Label.Size()
-	}
-	return references * bytes
+	return references * (rows*rowBytes + echo)
+}
+
+// tooMuch reports whether an answer is refused for its size. It needs no room
+// then, and others are not to wait behind it.
+func tooMuch(references, rows, echo int) bool {
+	references = max(references, 1)
+	return rows > rowsMax/references || echo > echoMax/references
 }
 
 // reserveCross reserves room for the answer of a cross match, by the objects
-// that are its references.
+// that are its references. How many a remote has is not known here.
 func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) error {
-	rows, err := x.server.Memory.Select(ctx, &req.References, x.account)
+	rows, echo := req.Candidates.Limit, req.Candidates.Filters.Size()
+	switch owners, err := x.server.Store.Owners().Of(req.References.Origin, &req.References.Filter); {
+	case err != nil:
+		return nil // the router says it
+	case len(owners) > 0:
+		return x.reserve(ctx, x.limits.CrossMatch*(rows*rowBytes+echo))
+	}
+	selected, err := x.server.Memory.Select(ctx, &req.References, x.account)
 	if err != nil {
 		return err
 	}
-	return x.reserve(ctx, rows.Len()*(req.Candidates.Limit*rowBytes+req.Candidates.Filters.Size()))
+	references := selected.Len()
+	if references > x.limits.CrossMatch || tooMuch(references, rows, echo) {
+		return nil
+	}
+	return x.reserve(ctx, references*(rows*rowBytes+echo))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/remote"
 	"nearside/matcher/route"
 	"nearside/matcher/wire"
 )
@@ -56,7 +57,7 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 	}
 	answer, err := x.server.Router.Match(ctx, &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
-		Account: x.account, RequestID: x.requestID, Explain: explain,
+		Account: x.account, RequestID: x.requestID, Explain: explain, Forwarded: x.forwarded(),
 		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
 	})
 	if err != nil {
@@ -71,6 +72,9 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 	}
 	return x.answer(http.StatusCreated, wire.AppendMatches(nil, x.out, req, answer.References, answer.Results, answer.Plans))
 }
+
+// forwarded reports whether a proxy asks.
+func (x *exchange) forwarded() bool { return len(x.Request.Header.Peek(remote.Forwarded)) > 0 }
 
 // checkAccount refuses an account that contradicts the query's.
 func (x *exchange) checkAccount(given *matcher.ID, path string) error {
@@ -136,7 +140,7 @@ func (s *Server) crossMatch(t matcher.DescriptorType) handler {
 				References: &req.References, Candidates: &req.Candidates.Candidates, Type: t,
 				Account: x.account, RequestID: x.requestID, Explain: explain,
 			},
-			ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
+			Forwarded: x.forwarded(), ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
 		})
 		if err != nil {
 			return err

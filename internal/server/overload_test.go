@@ -102,6 +102,32 @@ func TestAnswersAtOnce(t *testing.T) {
 	}
 }
 
+// TestRefusedAnswersNeedNoRoom: what is refused whatever is found does not wait
+// for room, and nobody waits behind it.
+func TestRefusedAnswersNeedNoRoom(t *testing.T) {
+	x := start(t, func(s *settings) { s.cross, s.limits.Result = 10, 3_000_000 })
+	x.line(11)
+	defer x.server.HoldAnswers()()
+	probe := given(of(v4, 1, 2, 3, 4))
+	x.call("POST", "/1/matcher/faces", ask(probe, all(`,"limit":2000001`))).fault(31007)
+	x.call("POST", "/1/matcher/faces", ask(`{"type":"face_external_id","id":"x"}`, all(`,"limit":2000001`))).fault(31007)
+	x.call("POST", "/1/matcher/faces", ask(probe+","+probe, all(`,"limit":1000001`))).fault(31007)
+	const sides = `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":`
+	x.call("POST", "/1/crossmatcher/faces", sides+`1000}`).fault(31002)
+	x.call("POST", "/1/crossmatcher/faces", sides+`2000000}`).fault(31002)
+}
+
+// TestCrossOfRemotesNeedsRoom: what an owner will answer is not known, so it
+// counts as much as may be asked for.
+func TestCrossOfRemotesNeedsRoom(t *testing.T) {
+	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
+	owners := &matcher.Owners{}
+	owners.Origins[matcher.Faces] = []string{"east"}
+	x.store.SetOwners(owners)
+	defer x.server.HoldAnswers()()
+	x.call("POST", "/1/crossmatcher/faces", `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":10}`).fault(12050, "answers")
+}
+
 // TestAnswerIsHeldUntilSent: an answer has its room until the client has it.
 func TestAnswerIsHeldUntilSent(t *testing.T) {
 	x := start(t)

@@ -54,7 +54,7 @@ func demandLevel(references int) int { return min(bits.Len(uint(references)), de
 // add takes what a worker did from begun to now, while so many references
 // waited.
 func (s *speed) add(references int, work float64, begun, now time.Time) {
-	seconds := max(0, now.Sub(begun).Seconds())
+	seconds := min(max(0, now.Sub(begun).Seconds()), paceWindow) // longer is a pause, whatever was measured before
 	p := &s.paces[demandLevel(references)]
 	if p.seconds >= paceFirst {
 		seconds = min(seconds, paceOutlier*work*p.seconds/p.work)

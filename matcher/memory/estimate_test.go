@@ -270,6 +270,24 @@ func TestPaceHeals(t *testing.T) {
 	}
 }
 
+// TestPauseAfterIdle: a pause counts little also when nothing was measured
+// before it.
+func TestPauseAfterIdle(t *testing.T) {
+	const strip = 10 * time.Millisecond
+	cost := time.Minute
+	s := simulate(t, 1, func(*lease) time.Duration { return cost })
+	paused := s.job(t, 0, 1)
+	if err := s.enter(paused, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	s.step() // takes the strip
+	cost = strip
+	s.until(t, paused)
+	if err := s.enter(s.job(t, 0, 1), 100*strip); err != nil {
+		t.Errorf("it takes %v: %v", 19*strip, err)
+	}
+}
+
 // TestLate: who was let in and then waited too long is refused when its turn
 // comes, unless it is under way.
 func TestLate(t *testing.T) {

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"math/bits"
+	"math/rand/v2"
 	"slices"
 
 	"nearside/matcher"
@@ -95,13 +96,14 @@ func oneOf[T ~uint32 | ~int64](column func(*chunk) []T, values []T) predicate {
 // linear probing.
 type valueSet[T ~uint32 | ~int64] struct {
 	low   [1 << 16 / 64]uint64
-	slots []T // a power of two, at most half full; free ones have the value free
-	shift int // of hashes
-	free  T   // it is in the set, and so never looked for beyond itself
+	slots []T    // a power of two, at most half full; free ones have the value free
+	shift int    // of hashes
+	seed  uint64 // random, so that nobody can choose values of one slot
+	free  T      // it is in the set, and so never looked for beyond itself
 }
 
 func newValueSet[T ~uint32 | ~int64](values []T) *valueSet[T] {
-	s := &valueSet[T]{shift: 63, free: values[0]}
+	s := &valueSet[T]{shift: 63, seed: rand.Uint64(), free: values[0]}
 	for 1<<(64-s.shift) < 2*len(values) {
 		s.shift--
 	}
@@ -117,9 +119,13 @@ func newValueSet[T ~uint32 | ~int64](values []T) *valueSet[T] {
 	return s
 }
 
-// at returns the slot to look at first (Fibonacci hashing), next the one after
-// another.
-func (s *valueSet[T]) at(x T) int      { return int(uint64(x) * 0x9e3779b97f4a7c15 >> s.shift) }
+// at returns the slot to look at first, by a product that is folded.
+func (s *valueSet[T]) at(x T) int {
+	hi, lo := bits.Mul64(uint64(x)^s.seed, 0x9e3779b97f4a7c15)
+	return int((hi ^ lo) >> s.shift)
+}
+
+// next returns the slot after another.
 func (s *valueSet[T]) next(at int) int { return (at + 1) & (len(s.slots) - 1) }
 
 func (s *valueSet[T]) has(x T) bool {

@@ -37,6 +37,31 @@ func testOneOf[T ~uint32 | ~int64](t *testing.T, random *rand.Rand, count int, v
 	checkPredicate(t, random, p, len(rows), func(i int) bool { return slices.Contains(values, rows[i]) })
 }
 
+// TestChosenValues: nobody can choose values that all look for one slot. These
+// do when a hash is the highest bits of the product with the golden ratio.
+func TestChosenValues(t *testing.T) {
+	const golden = 0x9e3779b97f4a7c15
+	inverse := uint64(golden) // modulo 2^64, by Newton's method
+	for range 6 {
+		inverse *= 2 - golden*inverse
+	}
+	values := make([]number, 20_000)
+	for i := range values {
+		values[i] = number(uint64(i+1) * inverse)
+	}
+	set := newValueSet(values)
+	longest, run := 0, 0
+	for _, x := range set.slots {
+		if run++; x == set.free {
+			run = 0
+		}
+		longest = max(longest, run)
+	}
+	if longest > 1000 {
+		t.Errorf("a value may be looked for in %d slots", longest)
+	}
+}
+
 // TestSmallOneOf does the same for small numbers, absent ones among them.
 func TestSmallOneOf(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 2))

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/sony/gobreaker/v2"
 
@@ -26,6 +24,10 @@ const (
 	answerMax   = 256 << 20
 )
 
+// Forwarded is the header of all requests to remotes. Who is asked with it asks
+// no remotes of its own, so that servers can be remotes of each other.
+const Forwarded = "Luna-Forwarded"
+
 // call is one HTTP request to a remote.
 type call struct {
 	method, path string
@@ -35,14 +37,6 @@ type call struct {
 	objects      int                                    // most in the answer
 	read         func(f wire.Format, body []byte) error // makes sense of a 2xx answer; nil: any will do
 }
-
-// errGone says that nobody waits for the answer any more.
-var errGone = errors.New("the request has ended")
-
-// refusal is the error that a remote answered with 4xx.
-type refusal struct{ fault *matcher.Error }
-
-func (r *refusal) Error() string { return r.fault.Error() }
 
 // do makes a call when there is a place for it. The error is that of the
 // client's fault, CodeUnavailable, or of ctx when that ended.
@@ -156,7 +150,7 @@ func (r *Remote) request(ctx context.Context, c *call) *http.Request {
 	address := r.base.JoinPath(c.path)
 	address.RawQuery = c.query.Encode()
 	req := (&http.Request{Method: c.method, URL: address, Host: address.Host, Header: http.Header{
-		"Accept": {wire.MessagePack.MediaType()}, "User-Agent": {"nearside"},
+		"Accept": {wire.MessagePack.MediaType()}, "User-Agent": {"nearside"}, Forwarded: {"1"},
 	}}).WithContext(ctx)
 	if c.requestID != "" {
 		req.Header.Set("Luna-Request-Id", c.requestID)
@@ -175,62 +169,4 @@ func formatOf(h http.Header) wire.Format {
 		return wire.MessagePack
 	}
 	return wire.JSON
-}
-
-// failure says why there is no answer. The remote's address stays out of it.
-func failure(ctx context.Context, err error) error {
-	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return errGone
-	case ctx.Err() != nil:
-		return errors.New("it does not answer in time")
-	}
-	if wrapped, ok := errors.AsType[*url.Error](err); ok {
-		err = wrapped.Err
-	}
-	if wrapped, ok := errors.AsType[*net.OpError](err); ok {
-		err = wrapped.Err
-	}
-	return fmt.Errorf("it does not answer: %w", err)
-}
-
-// ours are the codes of faults that are not the client's, but of how the proxy
-// and the remote are set up, or of the remote's state.
-var ours = map[matcher.Code]bool{
-	matcher.CodeInternal: true, matcher.CodeNoRoute: true, matcher.CodeMethod: true, matcher.CodeSyntax: true,
-	matcher.CodeUnauthorized: true, matcher.CodeForbidden: true, matcher.CodeMediaType: true, matcher.CodeNotAcceptable: true,
-	matcher.CodeUnavailable: true, matcher.CodeDeadline: true, matcher.CodeNoMatcher: true,
-}
-
-// theirs are the codes of faults of a client.
-var theirs = map[matcher.Code]bool{
-	matcher.CodeBadInput: true, matcher.CodeUnknownVersion: true, matcher.CodeTooLarge: true, matcher.CodeNoDescriptor: true,
-	matcher.CodeListNotFound: true, matcher.CodeFaceNotFound: true, matcher.CodeEventNotFound: true, matcher.CodeAttrNotFound: true,
-	matcher.CodeAccountConflict: true, matcher.CodeWrongVersion: true, matcher.CodeCrossLimit: true, matcher.CodeTooMany: true,
-}
-
-// refusal passes on what a remote says the client did wrong; codes that are
-// not of the contract become CodeBadInput.
-func (r *Remote) refusal(status int, f wire.Format, body []byte) error {
-	e, err := wire.ParseError(f, body)
-	switch {
-	case err != nil || ours[e.Code] || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
-		return failedStatus(status, f, body)
-	case theirs[e.Code]:
-		return &refusal{matcher.Errorf(e.Code, "remote %s: %s", r.config.Name, e.Detail)}
-	}
-	return &refusal{matcher.Errorf(matcher.CodeBadInput, "remote %s: %d: %s: %s", r.config.Name, e.Code, e.Desc, e.Detail)}
-}
-
-// failedStatus describes an answer that is none.
-func failedStatus(status int, f wire.Format, body []byte) error {
-	if e, err := wire.ParseError(f, body); err == nil {
-		return fmt.Errorf("it answers %d: %d: %s", status, e.Code, e.Detail)
-	}
-	return fmt.Errorf("it answers %d %s", status, http.StatusText(status))
-}
-
-// duration returns a time of a plan.
-func duration(milliseconds float64) time.Duration {
-	return time.Duration(milliseconds * float64(time.Millisecond))
 }

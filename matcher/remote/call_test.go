@@ -3,12 +3,18 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"net"
 	"net/http"
+	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -202,4 +208,40 @@ func TestInflight(t *testing.T) {
 			t.Errorf("%d calls, %d wait, %d under way", n, b.waiting.Load(), len(b.places))
 		}
 	})
+}
+
+// TestAddressesStayHere: clients are not told where a remote is, however it
+// cannot be reached.
+func TestAddressesStayHere(t *testing.T) {
+	const name, ip = "hidden.example", "192.0.2.7"
+	address := &net.TCPAddr{IP: net.ParseIP(ip), Port: 5110}
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{&net.OpError{Op: "dial", Net: "tcp", Addr: address, Err: errors.New("connection refused")}, "connection refused"},
+		{&net.OpError{Op: "read", Net: "tcp", Source: address, Addr: address, Err: errors.New("connection reset")}, "connection reset"},
+		{&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: name, Server: ip + ":53", IsNotFound: true}}, "no such host"},
+		{&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{name}}, Host: ip}}, "its certificate is for another name"},
+	} {
+		got := failure(t.Context(), &url.Error{Op: "Post", URL: "https://me:secret@" + name + "/", Err: c.err}).Error()
+		if got != "it does not answer: "+c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+// TestLongFaults: of what a remote says of a fault, only the beginning goes to
+// clients and into the log.
+func TestLongFaults(t *testing.T) {
+	long := strings.Repeat("é", detailMax)
+	for status, code := range map[int]matcher.Code{400: matcher.CodeBadInput, 409: 41000, 500: matcher.CodeInternal} {
+		in(t, base(), func(t *testing.T, b *bench) {
+			b.answers(refuse(status, code, "x"+long))
+			err := b.one(t.Context())
+			if err == nil || len(err.Error()) > detailMax+100 || !utf8.ValidString(err.Error()) || !strings.HasSuffix(err.Error(), "éé...") {
+				t.Errorf("%d: %.200v", status, err)
+			}
+		})
+	}
 }

@@ -64,8 +64,11 @@ func (r *Remote) check(ctx context.Context) error {
 		return err
 	}
 	none, err := ask()
-	if err != nil {
+	switch {
+	case err != nil:
 		_, _ = r.breaker.Execute(func() (struct{}, error) { return none, err })
+	case r.breaker.State() != gobreaker.StateClosed: // calls opened it meanwhile
+		return gobreaker.ErrOpenState
 	}
 	return err
 }

@@ -131,6 +131,24 @@ func TestHealth(t *testing.T) {
 	})
 }
 
+// TestHealthIsOld: a check that began before a remote was left alone does not
+// say that it is well.
+func TestHealthIsOld(t *testing.T) {
+	in(t, base(), func(t *testing.T, b *bench) {
+		b.isWell(func(http.ResponseWriter, *http.Request) { time.Sleep(healthEvery / 10) })
+		b.answers(refuse(500, matcher.CodeInternal, "broken"))
+		time.Sleep(healthEvery)
+		for range failuresMax {
+			wantUnavailable(t, b.one(t.Context()), "broken")
+		}
+		time.Sleep(healthEvery / 5)
+		synctest.Wait()
+		if _, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); ok || reason != "not well: it answers 500: 1: broken" {
+			t.Errorf("%q %v", reason, ok)
+		}
+	})
+}
+
 type selection struct{}
 
 func (selection) Len() int { return 1 }

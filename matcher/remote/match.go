@@ -5,8 +5,10 @@ import (
 	"errors"
 	"math"
 	"net/url"
+	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -101,8 +103,14 @@ func batches(subs []matcher.SubRequest) []batch {
 	return all
 }
 
-// match makes one call.
-func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, results []matcher.Result) error {
+// match makes one call. It runs in a goroutine of its own, where nobody else
+// stops a panic over what a remote says.
+func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, results []matcher.Result) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = matcher.Errorf(matcher.CodeInternal, "remote %s: panic: %v\n%s", r.config.Name, p, debug.Stack())
+		}
+	}()
 	first := &subs[b.subs[0]]
 	rows := 0
 	for _, set := range b.sets {
@@ -201,4 +209,9 @@ func scan(p *wire.Plan) matcher.Scan {
 		RowsSelected: p.RowsSelected, RowsOtherVersion: p.RowsOtherVersion, RowsScanned: p.RowsScanned,
 		Kernel: p.Kernel, SharedWith: p.SharedWith, Duration: duration(p.Milliseconds),
 	}
+}
+
+// duration returns a time of a plan.
+func duration(milliseconds float64) time.Duration {
+	return time.Duration(milliseconds * float64(time.Millisecond))
 }

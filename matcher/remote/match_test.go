@@ -219,3 +219,22 @@ func TestBaseURL(t *testing.T) {
 		}
 	})
 }
+
+// TestPanic: a panic ends the call, not the process, and gives its place back.
+func TestPanic(t *testing.T) {
+	c := base()
+	c.MaxInflight = 1
+	in(t, c, func(t *testing.T, b *bench) {
+		b.answers(matches(t, wire.JSON))
+		bad := pairs(some(1), setsOf(1, 1))
+		bad[0].Version = nil
+		for range 2 {
+			if err := b.Match(t.Context(), bad)[0].Err; err == nil || matcher.CodeOf(err) != matcher.CodeInternal {
+				t.Errorf("%v", err)
+			}
+		}
+		if err := b.one(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}

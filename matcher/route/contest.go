@@ -17,13 +17,18 @@ type contest struct {
 	release    func() // to be called once, at the end
 }
 
-func (r *Router) contest() *contest {
+// contest begins a contest. Of a request that was forwarded remotes are not
+// part, but what they own is theirs all the same.
+func (r *Router) contest(forwarded bool) *contest {
 	c := &contest{matchers: []matcher.Matcher{r.options.Local}, release: func() {}}
 	if r.options.Remotes != nil {
 		c.remotes, c.owners = r.options.Remotes.Now()
-		for _, m := range c.remotes {
-			c.matchers = append(c.matchers, m)
-		}
+	}
+	if forwarded {
+		c.remotes = nil
+	}
+	for _, m := range c.remotes {
+		c.matchers = append(c.matchers, m)
 	}
 	if r.options.Plugins != nil {
 		var plugins []matcher.Matcher

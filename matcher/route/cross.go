@@ -11,6 +11,7 @@ import (
 // all objects of another.
 type CrossRequest struct {
 	matcher.CrossMatch
+	Forwarded bool // a proxy asks: no remotes are asked in turn
 	// ObjectsMax bounds the objects of both filters together; RowsMax the rows
 	// of the answer, were the limit used up.
 	ObjectsMax, RowsMax int
@@ -29,6 +30,8 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 	switch owners, err := r.crossOwners(req); {
 	case err != nil:
 		return nil, err
+	case len(owners) > 0 && req.Forwarded:
+		return nil, matcher.Errorf(matcher.CodeNoMatcher, "references: they are of %s, and the request was forwarded already", matcher.OwnerText(owners))
 	case len(owners) > 0:
 		return r.crossThere(ctx, req, owners)
 	}
@@ -38,7 +41,7 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 	}
 	match := &Request{
 		Candidates: []*matcher.Candidates{req.Candidates}, Type: req.Type, Account: req.Account, RequestID: req.RequestID,
-		Explain: req.Explain, RowsMax: req.RowsMax,
+		Explain: req.Explain, Forwarded: req.Forwarded, RowsMax: req.RowsMax,
 	}
 	if err := checkRows(match, len(refs)); err != nil {
 		return nil, err

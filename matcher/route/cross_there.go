@@ -35,17 +35,15 @@ func (r *Router) crossOwners(req *CrossRequest) ([]string, error) {
 // crossThere lets an owner answer a cross match; its limits hold, too.
 func (r *Router) crossThere(ctx context.Context, req *CrossRequest, owners []string) (*Answer, error) {
 	remotes, _ := r.options.Remotes.Now()
+	remotes = slices.DeleteFunc(slices.Clone(remotes), func(m matcher.Remote) bool { return !slices.Contains(owners, m.Name()) })
 	var offered []wire.PlanMatcher
 	err := error(matcher.Errorf(matcher.CodeUnavailable, "%s is not there any more", matcher.OwnerText(owners)))
-	for _, m := range remotes {
-		if !slices.Contains(owners, m.Name()) {
-			continue
-		}
+	for i, m := range remotes {
 		offered = append(offered, wire.PlanMatcher{Name: m.Name(), Chosen: true, Reason: "owns both sides"})
 		offer := &offered[len(offered)-1]
 		offer.Cost, _, _ = m.Cost(ctx, &matcher.SubRequest{Candidates: req.Candidates})
 		var a *Answer
-		if a, err = r.crossAt(ctx, m, req); err == nil {
+		if a, err = r.crossAt(ctx, m, req, i < len(remotes)-1); err == nil {
 			a.explain(req.Explain, offered)
 			return a, nil
 		}
@@ -57,12 +55,19 @@ func (r *Router) crossThere(ctx context.Context, req *CrossRequest, owners []str
 	return nil, deadline(ctx, err)
 }
 
-// crossAt lets one remote answer a cross match.
-func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossRequest) (*Answer, error) {
+// crossAt lets one remote answer a cross match, in half of the time when
+// another one is left.
+func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossRequest, spare bool) (*Answer, error) {
+	if spare {
+		var cancel context.CancelFunc
+		ctx, cancel = half(ctx)
+		defer cancel()
+	}
 	point := matcher.MatchPoint{Time: time.Now(), Matcher: m.Name(), Origin: req.Candidates.Origin, RequestID: req.RequestID}
 	r.busy.add(m.Name(), 1)
 	defer r.busy.add(m.Name(), -1)
 	refs, results, err := m.Cross(ctx, &req.CrossMatch)
+	err = deadline(ctx, err)
 	a := &Answer{References: refs, Results: make([][]matcher.Result, len(results))}
 	for i := range results {
 		r.complete(&results[i], req.Candidates, req.Account)

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/route"
@@ -121,4 +123,40 @@ func TestCrossOwnersFail(t *testing.T) {
 	ended, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
 	check(ended, context.DeadlineExceeded, 1, matcher.CodeDeadline)
+}
+
+// hung is a remote that only the end of its time ends.
+type hung struct{ matcher.Remote }
+
+func (h hung) Cross(ctx context.Context, _ *matcher.CrossMatch) ([]matcher.Reference, []matcher.Result, error) {
+	<-ctx.Done()
+	return nil, nil, context.Cause(ctx)
+}
+
+type someRemotes struct {
+	all    []matcher.Remote
+	owners *matcher.Owners
+}
+
+func (r someRemotes) Now() ([]matcher.Remote, *matcher.Owners) { return r.all, r.owners }
+
+// TestHungOwnerLeavesTime: the other owner of a cross match has half of the
+// time.
+func TestHungOwnerLeavesTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, b, seen := options(t, costs("local", 1), remotes{}), owner(costs("b", 1)), &observer{}
+		b.cross = crosses("b")
+		o.Remotes = someRemotes{[]matcher.Remote{hung{owner(costs("a", 1))}, b}, &matcher.Owners{Lists: map[matcher.ID][]string{id(2): {"a", "b"}}}}
+		o.Observer = seen
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		start := time.Now()
+		a, err := route.New(o).Cross(ctx, crossRequest(listID(2), listID(2)))
+		if err != nil || len(a.Results) != 2 || time.Since(start) != 30*time.Second {
+			t.Errorf("%+v, %v after %v", a, err, time.Since(start))
+		}
+		if err := seen.points[1].Err; matcher.CodeOf(err) != matcher.CodeDeadline {
+			t.Errorf("observed %v", err)
+		}
+	})
 }

@@ -41,7 +41,7 @@ func (r *Router) resolve(ctx context.Context, req *Request) ([]matcher.Reference
 		}
 		n += len(d.found)
 	}
-	if r.options.Remotes != nil {
+	if r.options.Remotes != nil && !req.Forwarded {
 		r.there(ctx, req, all)
 	}
 	refs := make([]matcher.Reference, 0, len(req.References))

@@ -71,6 +71,7 @@ type Request struct {
 	Account    *matcher.ID            // only its objects are visible; nil: all
 	RequestID  string
 	Explain    bool
+	Forwarded  bool // a proxy asks: no remotes are asked in turn
 	// ReferencesMax bounds the references once keys stand for what they found;
 	// RowsMax the rows of the answer, were every limit used up.
 	ReferencesMax, RowsMax int
@@ -101,7 +102,7 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	if err != nil {
 		return nil, err
 	}
-	c := r.contest()
+	c := r.contest(req.Forwarded)
 	defer c.release()
 	owners, err := ownersOf(c.owners, req.Candidates)
 	if err != nil {

@@ -85,10 +85,9 @@ func (w *work) ask(ctx context.Context, m int, mine []int) {
 		batch[i] = w.subs[n]
 		spare = spare && !w.choices[n].last()
 	}
-	if until, ok := ctx.Deadline(); ok && spare {
-		// Whoever comes next needs time, too.
+	if spare {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, start.Add(until.Sub(start)/2))
+		ctx, cancel = half(ctx)
 		defer cancel()
 	}
 	point := matcher.MatchPoint{
@@ -111,6 +110,15 @@ func (w *work) ask(ctx context.Context, m int, mine []int) {
 	if w.options.Observer != nil {
 		w.options.Observer.Matched(point)
 	}
+}
+
+// half leaves half of the time to whoever is asked next.
+func half(ctx context.Context) (context.Context, context.CancelFunc) {
+	until, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, time.Until(until)/2)
 }
 
 // answers returns what m makes of batch: whatever it does, as many results.

@@ -95,7 +95,8 @@ func listWrites() []write {
 		{"attach", refused, func(s *Store) error { return s.Link(ctx, nil, id(200), []matcher.ID{id(1)}, true) }},
 		{"detach", refused, func(s *Store) error { return s.Link(ctx, nil, id(200), []matcher.ID{id(1)}, false) }},
 		{"create", inList(1), func(s *Store) error { return s.CreateObject(ctx, nil, faceIn(2, id(100), id(200))) }},
-		{"put", inList(0), func(s *Store) error { _, err := s.PutObject(ctx, nil, faceIn(1, id(200))); return err }},
+		{"put into", inList(1), func(s *Store) error { _, err := s.PutObject(ctx, nil, faceIn(1, id(200), id(201))); return err }},
+		{"put new", inList(0), func(s *Store) error { _, err := s.PutObject(ctx, nil, faceIn(2, id(200))); return err }},
 		{"patch into another", inList(2), patch(id(100), id(200), id(201))},
 		{"import into", inList(1), func(s *Store) error {
 			return s.Import(ctx, nil, []ImportLine{{Object: faceIn(1, id(100), id(201)), HasLists: true}})[0]
@@ -104,6 +105,7 @@ func listWrites() []write {
 			return s.Import(ctx, nil, []ImportLine{{Object: faceIn(2), AddList: id(200)}})[0]
 		}},
 		{"patch that leaves the lists", "", func(s *Store) error { return s.PatchObject(ctx, nil, matcher.Faces, id(1), patchNothing) }},
+		{"put that leaves the lists", "", func(s *Store) error { _, err := s.PutObject(ctx, nil, faceIn(1, id(100), id(200))); return err }},
 		{"import that leaves the lists", "", func(s *Store) error { return s.Import(ctx, nil, []ImportLine{{Object: faceIn(1)}})[0] }},
 		{"patch out of it", "", patch(id(100))},
 		{"create beside", "", func(s *Store) error { return s.CreateObject(ctx, nil, faceIn(2, id(100))) }},
