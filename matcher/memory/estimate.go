@@ -12,6 +12,9 @@ const (
 	// may be before it is refused: estimates are rough, and who would have been
 	// in time must not be refused.
 	patience = 1.5
+	// doubt is which part of the time that a request has left the estimate may
+	// be for it to begin while others wait, who would have its turns.
+	doubt = 0.5
 	// paceWindow is the time of workers that a pace is the mean of, about: long
 	// enough that a worker that was stopped for a while does not show.
 	paceWindow = 1.0 // seconds
@@ -27,8 +30,8 @@ const (
 	// meanwhile, so that strips of few rows say something about large ones.
 	stripWork = 64 << 10
 	// demandLevels is how many levels of demand have a pace of their own:
-	// 1 reference, 2 or more, 4 or more ... 128 or more, which fill a lease.
-	demandLevels = 8
+	// 1 reference, 2 or more, 4 or more ... 64 or more, which fill a lease.
+	demandLevels = 7
 )
 
 // speed is how fast workers do the strips of one version. Work is counted in
@@ -133,7 +136,7 @@ func (s *scheduler) wait(j *job, now time.Time) time.Duration {
 	own, along, most := s.speed(j.version), 0.0, 0.0
 	own.demand = len(j.probes)
 	for _, other := range s.jobs {
-		v, work := s.speed(other.version), other.rest()*float64(len(other.probes))
+		v, work := s.speed(other.version), other.rest()*float64(len(other.probes))+other.work*float64(other.more)
 		v.demand += len(other.probes)
 		shares := j.shares(other)
 		most = max(most, shares)
@@ -158,10 +161,13 @@ func (s *scheduler) wait(j *job, now time.Time) time.Duration {
 	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second))
 }
 
-// shares returns which part of the strips of j other needs, too; two are
-// looked at.
+// shares returns which part of the strips of j other could take with it; two
+// are looked at.
 func (j *job) shares(other *job) float64 {
 	part := 0.0
+	if len(j.probes)+len(other.probes) > leaseProbes {
+		return part
+	}
 	for _, s := range []*strip{&j.strips[0], &j.strips[len(j.strips)-1]} {
 		if other.same(j, s) != nil {
 			part += 0.5
@@ -170,20 +176,25 @@ func (j *job) shares(other *job) float64 {
 	return part
 }
 
-// pass estimates how long the strips of j take from now on, if each turn is
-// its own.
-func (s *scheduler) pass(j *job) time.Duration {
+// needs estimates how long j takes from now on, with the references of its
+// request that come after it, if each turn is its own.
+func (s *scheduler) needs(j *job) time.Duration {
 	own := s.speed(j.version)
 	lease := own.seconds(j.work/float64(len(j.strips))*float64(min(own.demand, leaseProbes)), own.demand)
 	if p := &own.paces[demandLevel(own.demand)]; p.leases > 0 {
 		lease = min(lease, p.seconds/p.leases)
 	}
-	return time.Duration(lease * float64(j.left) / float64(s.pool.Cap()) * float64(time.Second))
+	waves := 1 + float64(j.more)/float64(len(j.probes))
+	return time.Duration(lease * float64(j.left) * waves / float64(s.pool.Cap()) * float64(time.Second))
 }
 
 // inTime refuses j, which is new, when it would be done long after its
-// deadline.
+// deadline. A request that has begun is not refused any more: what was spent on
+// it would be lost.
 func (s *scheduler) inTime(j *job) error {
+	if j.begun {
+		return nil
+	}
 	now := s.now()
 	left, wait := j.deadline.Sub(now), s.wait(j, now)
 	if left <= 0 || float64(wait) <= patience*float64(left) { // that it is over, its context says
@@ -193,18 +204,24 @@ func (s *scheduler) inTime(j *job) error {
 		wait.Round(time.Millisecond), left.Round(time.Millisecond))
 }
 
-// late gives j up when it has waited so long that it cannot be done in time any
-// more, though it was let in: what is spent on it would be taken from those
-// that can.
+// late gives j up, before its first strip, when it has waited so long that it
+// cannot be done in time any more, though it was let in: what is spent on it
+// would be taken from those that can. While others wait, that is so as soon as
+// it is doubtful: under more load than can be done, each that has its turn has
+// waited nearly until its deadline.
 func (s *scheduler) late(j *job, now time.Time) bool {
-	if j.left < len(j.strips) || j.deadline.IsZero() {
+	if j.hasBegun() || j.deadline.IsZero() {
 		return false
 	}
-	pass := s.pass(j)
-	if float64(pass) <= patience*float64(j.deadline.Sub(now)) {
+	needs := s.needs(j)
+	bound := patience
+	if len(s.jobs) > 1 {
+		bound = 1.0 / 2
+	}
+	if float64(needs) <= bound*float64(j.deadline.Sub(now)) {
 		return false
 	}
-	j.failed = matcher.Overloaded(pass, "matching: it waited too long to be done in time")
+	j.failed = matcher.Overloaded(needs, "matching: it waited too long to be done in time")
 	j.left, j.closed = 0, true
 	close(j.done)
 	return true

@@ -46,6 +46,7 @@ type job struct {
 	rows    int       // selected rows that have a descriptor of the version
 	work    float64   // of all strips, for one reference
 	more    int       // references that its request compares with the same rows later
+	begun   bool      // its request has compared others with the same rows already
 
 	at        int       // strips before it are taken
 	left      int       // strips that nobody has taken
@@ -59,8 +60,11 @@ type job struct {
 }
 
 // turns is what jobs are ordered by: strips that nobody has taken, times
-// references.
-func (j *job) turns() int { return j.left * len(j.probes) }
+// references, those that come later included. Who has begun is near its end.
+func (j *job) turns() int { return j.left*len(j.probes) + len(j.strips)*j.more }
+
+// hasBegun reports whether something was spent on the request of j.
+func (j *job) hasBegun() bool { return j.begun || j.left < len(j.strips) }
 
 // next returns the first strip that nobody has taken; there must be one.
 func (j *job) next() *strip {

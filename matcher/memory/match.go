@@ -91,7 +91,7 @@ func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest,
 	for part := range slices.Chunk(members, waveProbes) {
 		left -= len(part)
 		j := newJob(s, first.Version)
-		j.more = left
+		j.more, j.begun = left, left+len(part) < len(members)
 		for _, sub := range part {
 			j.probes = append(j.probes, newProbe(s.snap, &subs[sub]))
 		}

@@ -15,9 +15,9 @@ import (
 const (
 	// jobsMax bounds the jobs that wait; beyond it a request is refused.
 	jobsMax = 4096
-	// leaseProbes is the most references that share one strip: about as many
-	// as a strip of rows can be compared with before others have waited long.
-	leaseProbes = 132
+	// leaseProbes is the most references that share one strip. So many are
+	// bound by arithmetic: more would only begin what others wait to end.
+	leaseProbes = waveProbes
 	// oldestEvery is how often the job that waits longest has its turn, among
 	// turns of the job with the least work left: small requests overtake huge
 	// ones, and huge ones still end.
@@ -180,7 +180,7 @@ func (s *scheduler) next(l *lease) bool {
 	defer s.mu.Unlock()
 	s.settle(l, now)
 	for len(s.jobs) > 0 {
-		lead := s.lead()
+		lead := s.lead(now)
 		s.count(l, lead.version, now)
 		if !s.late(lead, now) {
 			s.take(l, lead, now)
@@ -223,14 +223,18 @@ func (s *scheduler) settle(l *lease, now time.Time) {
 	*l = lease{parts: l.parts[:0]}
 }
 
-// lead returns the job whose turn it is; there must be one.
-func (s *scheduler) lead() *job {
+// lead returns the job whose turn it is; there must be one. The oldest has a
+// turn of its own unless it would begin with too little time for such turns
+// alone: what it began would be lost.
+func (s *scheduler) lead(now time.Time) *job {
 	lead := s.jobs[0]
-	if s.turn++; s.turn%oldestEvery != 0 {
-		for _, j := range s.jobs {
-			if j.turns() < lead.turns() {
-				lead = j
-			}
+	if s.turn++; s.turn%oldestEvery == 0 && (lead.hasBegun() || lead.deadline.IsZero() ||
+		oldestEvery*s.needs(lead) <= lead.deadline.Sub(now)) {
+		return lead
+	}
+	for _, j := range s.jobs {
+		if j.turns() < lead.turns() {
+			lead = j
 		}
 	}
 	return lead
