@@ -216,7 +216,7 @@ func (s *scheduler) late(j *job, now time.Time) bool {
 	needs := s.needs(j)
 	bound := patience
 	if len(s.jobs) > 1 {
-		bound = 1.0 / 2
+		bound = doubt
 	}
 	if float64(needs) <= bound*float64(j.deadline.Sub(now)) {
 		return false
