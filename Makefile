@@ -6,7 +6,7 @@ BENCH ?= .
 PKG ?= ./...
 ARGS ?=
 # How long writers, deleters and matchers are at work at once, under the race detector.
-SOAK ?= 60s
+SOAK ?= 30s
 
 LINT_VERSION := v2.15.0
 LINT := $(shell go env GOPATH)/bin/golangci-lint
