@@ -133,13 +133,16 @@ func (s *scheduler) wait(j *job, now time.Time) time.Duration {
 		v.forget(now)
 		v.before, v.beside, v.demand = 0, 0, 0
 	}
-	own, along, most := s.speed(j.version), 0.0, 0.0
+	own, along, most, riders := s.speed(j.version), 0.0, 0.0, 0
 	own.demand = len(j.probes)
 	for _, other := range s.jobs {
 		v, work := s.speed(other.version), other.rest()*float64(len(other.probes))+other.work*float64(other.more)
 		v.demand += len(other.probes)
 		shares := j.shares(other)
 		most = max(most, shares)
+		if shares > 0 {
+			riders += len(other.probes)
+		}
 		shared := work * shares
 		part := shared * min(1, float64(j.left)/float64(other.left))
 		if other.turns() <= j.turns() {
@@ -158,6 +161,9 @@ func (s *scheduler) wait(j *job, now time.Time) time.Duration {
 		beside += v.seconds(v.beside, v.demand)
 	}
 	seconds := (before + min(beside, before/(oldestEvery-1))) / float64(s.pool.Cap())
+	// The last strip is done by one worker, with those it takes along.
+	n := min(len(j.probes)+riders, leaseProbes)
+	seconds += own.seconds(j.work/float64(len(j.strips))*float64(n), n) * (1 - 1/float64(s.pool.Cap()))
 	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second))
 }
 
