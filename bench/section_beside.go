@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"nearside/bench/load"
@@ -38,26 +37,15 @@ func (s *suite) besideSection() error {
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(s.dir, "beside")
-	if err := os.WriteFile(filepath.Join(s.dir, "nearside.yaml"), []byte(serverConfig(data)), 0o600); err != nil {
-		return err
-	}
-	v := &service{suite: s, dir: data}
-	if err := v.start(); err != nil {
+	v, err := s.serve("beside", "")
+	if err != nil {
 		return err
 	}
 	defer v.kill()
 	var ids []string
 	for _, d := range []*dataset{large, small} {
-		path := filepath.Join(s.dir, "import.bvecs")
-		if err := writeVectors(path, d, d.n); err != nil {
-			return err
-		}
-		list, _, err := v.importFile(path, d.version.Number, d.n)
+		list, _, err := v.importSet(d)
 		if err != nil {
-			return err
-		}
-		if err := v.check(d, list, d.n); err != nil {
 			return err
 		}
 		ids = append(ids, list)

@@ -199,7 +199,7 @@ func (v *service) activate(plugin string) error {
 		return err
 	}
 	config := serverConfig(v.dir) + fmt.Sprintf("plugins: {dir: %q, active: [%s]}\n", dir, plugin)
-	if err := os.WriteFile(filepath.Join(v.suite.dir, "nearside.yaml"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(v.config, []byte(config), 0o600); err != nil {
 		return err
 	}
 	if err := v.process.Process.Signal(syscall.SIGHUP); err != nil {

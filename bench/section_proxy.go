@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 
 	"nearside/bench/gate"
 	"nearside/bench/load"
@@ -15,13 +13,8 @@ import (
 // the lists: to the time of one small match, and to the throughput of many over
 // the main list. Both servers and the clients share the cores.
 func (s *suite) proxyLoad(v *service, d *dataset, lists []string) error {
-	config := filepath.Join(s.dir, "front.yaml")
-	front := &service{suite: s, dir: filepath.Join(s.dir, "front"), config: config}
-	text := serverConfig(front.dir) + fmt.Sprintf("matchers: {remote: [{name: owner, url: %q, lists: [%s, %s]}]}\n", v.url, lists[0], lists[1])
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		return err
-	}
-	if err := front.start(); err != nil {
+	front, err := s.serve("front", fmt.Sprintf("matchers: {remote: [{name: owner, url: %q, lists: [%s, %s]}]}\n", v.url, lists[0], lists[1]))
+	if err != nil {
 		return err
 	}
 	defer front.kill()

@@ -39,12 +39,8 @@ func (s *suite) serverSection() (err error) {
 	if err != nil {
 		return err
 	}
-	data := filepath.Join(s.dir, "data")
-	if err := os.WriteFile(filepath.Join(s.dir, "nearside.yaml"), []byte(serverConfig(data)), 0o600); err != nil {
-		return err
-	}
-	v := &service{suite: s, dir: data}
-	if err := v.start(); err != nil {
+	v, err := s.serve("data", "")
+	if err != nil {
 		return err
 	}
 	defer v.kill()
@@ -75,15 +71,8 @@ func (s *suite) tell(what string, value float64, unit string) {
 // importBoth imports the main set and a small one, each into a list.
 func (s *suite) importBoth(v *service, sets ...*dataset) (ids []string, err error) {
 	for i, d := range sets {
-		path := filepath.Join(s.dir, "import.bvecs")
-		if err := writeVectors(path, d, d.n); err != nil {
-			return nil, err
-		}
-		list, seconds, err := v.importFile(path, d.version.Number, d.n)
+		list, seconds, err := v.importSet(d)
 		if err != nil {
-			return nil, err
-		}
-		if err := v.check(d, list, d.n); err != nil {
 			return nil, err
 		}
 		if i == 0 {
@@ -92,9 +81,6 @@ func (s *suite) importBoth(v *service, sets ...*dataset) (ids []string, err erro
 			s.measured["import"] = gate.Measurement{Value: rate, Note: fmt.Sprintf("%d rows, client on the same cores", d.n)}
 		}
 		ids = append(ids, list)
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
 	}
 	return ids, nil
 }

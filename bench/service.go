@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -27,17 +26,26 @@ import (
 type service struct {
 	suite   *suite
 	dir     string // of its data
-	config  string // its configuration; empty: nearside.yaml of the suite
+	config  string // its configuration file
 	process *exec.Cmd
 	url     string
 }
 
 var listening = regexp.MustCompile(`listening on (http://[0-9.:]+)`)
 
+// serve starts a server with a name, data of its own, and more configuration
+// than all have.
+func (s *suite) serve(name, more string) (*service, error) {
+	v := &service{suite: s, dir: filepath.Join(s.dir, name), config: filepath.Join(s.dir, name+".yaml")}
+	if err := os.WriteFile(v.config, []byte(serverConfig(v.dir)+more), 0o600); err != nil {
+		return nil, err
+	}
+	return v, v.start()
+}
+
 // start starts the server on a free port and waits until it can answer.
 func (v *service) start() error {
-	config := cmp.Or(v.config, filepath.Join(v.suite.dir, "nearside.yaml"))
-	v.process = exec.CommandContext(v.suite.ctx, v.suite.binary, "serve", "--config", config,
+	v.process = exec.CommandContext(v.suite.ctx, v.suite.binary, "serve", "--config", v.config,
 		"--listen", "127.0.0.1:0", "--data-dir", v.dir)
 	log, err := v.process.StderrPipe()
 	if err != nil {
@@ -74,6 +82,22 @@ func (v *service) kill() {
 		_ = v.process.Process.Kill() // it may have ended by itself
 		_ = v.process.Wait()
 	}
+}
+
+// importSet imports a dataset into a new list, checks an answer over it, and
+// returns it with the seconds that the import took.
+func (v *service) importSet(d *dataset) (list string, seconds float64, err error) {
+	path := filepath.Join(v.suite.dir, "import.bvecs")
+	if err := writeVectors(path, d, d.n); err != nil {
+		return "", 0, err
+	}
+	if list, seconds, err = v.importFile(path, d.version.Number, d.n); err != nil {
+		return "", 0, err
+	}
+	if err := v.check(d, list, d.n); err != nil {
+		return "", 0, err
+	}
+	return list, seconds, os.Remove(path)
 }
 
 // importFile imports vectors with the command line into a new list and returns
