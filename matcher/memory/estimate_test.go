@@ -325,6 +325,65 @@ func TestLate(t *testing.T) {
 	}
 }
 
+// TestBegunIsEnded: a later wave of a request is let in and done whatever the
+// estimate says, and goes before those that have not begun; nobody begins in
+// doubt while others wait.
+func TestBegunIsEnded(t *testing.T) {
+	const strip = 10 * time.Millisecond
+	s := simulate(t, 1, func(*lease) time.Duration { return strip })
+	enter := func(j *job, left time.Duration) *job {
+		t.Helper()
+		if err := s.enter(j, left); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	s.until(t, enter(s.job(t, 0, leaseProbes), time.Hour)) // 19 strips are 190 ms
+	refused := func(j *job) bool {
+		_, ok := errors.AsType[*matcher.Error](j.failed)
+		return ok
+	}
+
+	drain := func() {
+		for s.step() {
+		}
+	}
+
+	// The wave has one reference less than a job that has a wave to come.
+	waits, wave := s.job(t, 0, 1), s.job(t, 0, leaseProbes)
+	waits.more, wave.begun = leaseProbes, true
+	enter(waits, time.Hour)
+	enter(wave, strip)
+	for len(s.jobs) == 2 {
+		s.step()
+	}
+	if refused(wave) || waits.left < len(waits.strips)/2 { // of four turns one is the oldest's
+		t.Errorf("%v, %d strips of the other are left", wave.failed, waits.left)
+	}
+	drain()
+
+	doubtful, other := s.job(t, 0, leaseProbes), s.job(t, 0, leaseProbes)
+	enter(doubtful, 30*strip)
+	enter(other, time.Hour)
+	drain()
+	if !refused(doubtful) || other.failed != nil {
+		t.Errorf("19 strips in the time of 30, while another waits: %v, %v", doubtful.failed, other.failed)
+	}
+	alone := enter(s.job(t, 0, leaseProbes), 30*strip)
+	drain()
+	if alone.failed != nil {
+		t.Errorf("19 strips in the time of 30, alone: %v", alone.failed)
+	}
+	long := s.job(t, 0, leaseProbes)
+	long.more = leaseProbes // 38 strips
+	enter(long, time.Hour)
+	long.deadline = s.clock.Add(20 * strip)
+	drain()
+	if !refused(long) {
+		t.Error("the references that come later do not count")
+	}
+}
+
 // TestSmallFirst: small jobs that come while a large one is under way are done
 // before it, and it ends though more and more of them come.
 func TestSmallFirst(t *testing.T) {
