@@ -78,7 +78,7 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 	in := &instance{plugin: p}
 	in.state = p.host.scriptLibrary().NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
-		Print: func(line string) { in.write(slog.LevelInfo, line, nil) },
+		Print: func(line string) { in.write(slog.LevelInfo, line, nil) }, Time: p.host.osTime(),
 	})
 	table, value, err := in.state.Load(ctx, defaultLimits()["initialize"], p.script)
 	if err != nil {

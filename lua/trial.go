@@ -62,6 +62,14 @@ type trialCase struct {
 	run  *vm.Func
 }
 
+// now is the time of the current test.
+func (s *suite) now() time.Time {
+	if s.current == nil {
+		return trialStartTime
+	}
+	return s.current.clock.Now()
+}
+
 // trialOf is the test whose script calls.
 func trialOf(c *vm.Call) (*trial, error) {
 	t := c.Owner().(*suite).current
@@ -157,7 +165,7 @@ func testFile(ctx context.Context, o Options, src source, file string, each func
 		return err
 	}
 	s := &suite{plugin: src.name}
-	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}})
+	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: trialTimeOf(s.now)})
 	defer func() { err = errors.Join(err, state.Close(context.WithoutCancel(ctx))) }()
 	if _, _, err := state.Load(ctx, vm.Limits{Slice: time.Second}, script); err != nil {
 		return err

@@ -28,8 +28,11 @@ type trialSleeper struct {
 	wake chan struct{}
 }
 
+// trialStartTime is when each test begins.
+var trialStartTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func newTrialClock() *trialClock {
-	return &trialClock{now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), idle: make(chan struct{}, 1)}
+	return &trialClock{now: trialStartTime, idle: make(chan struct{}, 1)}
 }
 
 // Now implements [Clock].

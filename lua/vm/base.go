@@ -34,7 +34,7 @@ func (lib *Library) openStandard() {
 	set("string", lib.readOnly("string", text, nil))
 	set("table", lib.readOnly("table", lib.tableLib(stock["table"]), nil))
 	set("math", lib.readOnly("math", lib.mathLib(stock["math"]), nil))
-	set("os", lib.readOnly("os", lib.pick(stock["os"], "clock", "date", "difftime", "time"), nil))
+	set("os", lib.readOnly("os", lib.functions(osLib()), nil))
 	set("coroutine", lib.readOnly("coroutine", lib.functions(coroutineLib(coroutineFuncs{
 		create: stock["coroutine"]["create"].GFunction,
 		resume: stock["coroutine"]["resume"].GFunction,
@@ -51,7 +51,7 @@ func stockFunctions() map[string]map[string]*glua.LFunction {
 	all := map[string]map[string]*glua.LFunction{}
 	for name, open := range map[string]glua.LGFunction{
 		"": glua.OpenBase, "string": glua.OpenString, "table": glua.OpenTable,
-		"math": glua.OpenMath, "os": glua.OpenOs, "coroutine": glua.OpenCoroutine,
+		"math": glua.OpenMath, "coroutine": glua.OpenCoroutine,
 	} {
 		l.Push(l.NewFunction(open))
 		l.Call(0, 1)

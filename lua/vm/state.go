@@ -17,6 +17,7 @@ type State struct {
 	owner    any
 	resolve  func(path string) (*Script, error)
 	print    func(string)
+	time     Time
 	ctx      context.Context // ends with the state
 	cancel   context.CancelFunc
 	lock     chan struct{} // of capacity 1: first come, first served
@@ -41,13 +42,14 @@ type StateOptions struct {
 	Owner   any                                // what Call.Owner returns
 	Resolve func(path string) (*Script, error) // for require("./x"); nil: there are no neighbours
 	Print   func(line string)                  // for print; nil: nothing is printed
+	Time    Time                               // for os.time, os.date and os.clock
 }
 
 // NewState makes an interpreter that sees lib. It lives until ctx ends or
 // Close is called; its owner calls Close in any case.
 func (lib *Library) NewState(ctx context.Context, o StateOptions) *State {
 	s := &State{
-		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print,
+		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print, time: o.Time.filled(),
 		lock:   make(chan struct{}, 1),
 		main:   glua.NewState(stateOptions()),
 		busy:   map[*glua.LState]bool{},
