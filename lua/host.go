@@ -156,8 +156,9 @@ func (h *Host) Close(ctx context.Context) error {
 
 // Emit hands an event of that name to the plugins that ask for it. It returns
 // at once; each of them calls value later, which makes it of what
-// vm.Call.Return takes.
+// vm.Call.Return takes, or a json.RawMessage.
 func (h *Host) Emit(name string, value func() any) {
+	value = decoded(value)
 	for _, p := range h.current.Load().listeners[name] {
 		p.queue.push(point{name, value})
 	}

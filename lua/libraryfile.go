@@ -42,6 +42,7 @@ func libraryFile(lib *vm.Library, local string) string {
 		if m.Name != "" {
 			prefix += m.Name + "."
 			fmt.Fprintf(&b, "\n---%s\n---@class %s.%s\n", m.Doc, lib.Root, m.Name)
+			writeOverload(&b, m.Call)
 			writeFields(&b, m.Values)
 			fmt.Fprintf(&b, "%s.%s = {}\n", local, m.Name)
 		}
@@ -51,6 +52,13 @@ func libraryFile(lib *vm.Library, local string) string {
 	}
 	fmt.Fprintf(&b, "\nreturn %s\n", local)
 	return b.String()
+}
+
+// writeOverload tells of a module that can be called; nil: it cannot.
+func writeOverload(b *strings.Builder, f *vm.Function) {
+	if f != nil {
+		fmt.Fprintf(b, "---%s\n---@overload fun(%s): %s\n", f.Doc, strings.Join(f.Params, ", "), strings.Join(f.Returns, ", "))
+	}
 }
 
 func writeFields(b *strings.Builder, fields []vm.Value) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/url"
 	"slices"
+	"strconv"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -252,6 +253,12 @@ func amqpTable(o *reader, field string) amqp.Table {
 			if v == math.Trunc(v) && math.Abs(v) <= 1<<53 {
 				out[name] = int64(v)
 			}
+		case vm.Integer:
+			n, err := strconv.ParseInt(string(v), 10, 64)
+			if err != nil {
+				o.fault(field+"."+name, "%v does not fit into 64 bits", v)
+			}
+			out[name] = n
 		default:
 			o.fault(field+"."+name, "is no string, number or boolean")
 		}

@@ -84,14 +84,7 @@ func httpRun(c *vm.Call, method string, i int) error {
 	body := response.body
 	return c.Return(map[string]any{
 		"status": response.status, "headers": response.headers, "body": body,
-		"json": func(c *vm.Call) error {
-			c.Charge(len(body) / 16)
-			v, err := decodeJSON(body)
-			if err != nil {
-				return c.Fail(err)
-			}
-			return c.Return(v)
-		},
+		"json": func(c *vm.Call) error { return returnJSON(c, body) },
 	})
 }
 
@@ -180,7 +173,7 @@ func scalar(v any) (string, error) {
 	switch v := v.(type) {
 	case string:
 		return v, nil
-	case bool, float64:
+	case bool, float64, vm.Integer:
 		text, err := encodeJSON(v)
 		return string(text), err
 	}

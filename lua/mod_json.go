@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"unicode/utf8"
 
 	"nearside/lua/vm"
 )
@@ -30,16 +31,8 @@ func jsonModule() vm.Module {
 			},
 			{
 				Name: "decode", Params: []string{"text: string"}, Returns: []string{"any", "string? err"},
-				Doc: "Reads JSON; null becomes json.null, integers beyond 2^53 strings.",
-				Run: func(c *vm.Call) error {
-					text := c.Text(1)
-					c.Charge(len(text) / 16)
-					v, err := decodeJSON([]byte(text))
-					if err != nil {
-						return c.Fail(err)
-					}
-					return c.Return(v)
-				},
+				Doc: "Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).",
+				Run: func(c *vm.Call) error { return returnJSON(c, []byte(c.Text(1))) },
 			},
 			{
 				Name: "array", Params: []string{"t: table"}, Returns: []string{"table"},
@@ -56,7 +49,21 @@ func jsonModule() vm.Module {
 	}
 }
 
-// encodeJSON writes what vm.Call.Value returns.
+// returnJSON gives the script the value of text, or nil and an error: also when
+// the value has no form in Lua because it is nested too deep or too large.
+func returnJSON(c *vm.Call, text []byte) error {
+	c.Charge(len(text) / 16)
+	v, err := decodeJSON(text)
+	if err == nil {
+		err = c.Return(v)
+	}
+	if err != nil {
+		return c.Fail(err)
+	}
+	return nil
+}
+
+// encodeJSON writes what vm.Call.Value returns. It changes v.
 func encodeJSON(v any) ([]byte, error) {
 	plain, err := jsonValue(v)
 	if err != nil {
@@ -71,7 +78,8 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// jsonValue replaces what encoding/json does not know, in place.
+// jsonValue replaces what encoding/json does not know, in place. It refuses
+// text that is not UTF-8, which encoding/json would replace without an error.
 func jsonValue(v any) (_ any, err error) {
 	switch v := v.(type) {
 	case vm.Null:
@@ -79,11 +87,10 @@ func jsonValue(v any) (_ any, err error) {
 	case vm.Empty:
 		return struct{}{}, nil
 	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return nil, fmt.Errorf("%v has no form in JSON", v)
-		}
-		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
-			return int64(v), nil
+		return jsonNumber(v)
+	case string:
+		if !utf8.ValidString(v) {
+			return nil, errNotUTF8
 		}
 	case []any:
 		for i := range v {
@@ -93,19 +100,42 @@ func jsonValue(v any) (_ any, err error) {
 		}
 	case map[string]any:
 		for k := range v {
+			if !utf8.ValidString(k) {
+				return nil, fmt.Errorf("key %q: %w", clip(k), errNotUTF8)
+			}
 			if v[k], err = jsonValue(v[k]); err != nil {
 				return nil, fmt.Errorf("%s: %w", k, err)
 			}
 		}
-	case nil, bool, string:
+	case nil, bool, vm.Integer:
 	default:
 		return nil, errors.New("functions, coroutines and objects have no form in JSON")
 	}
 	return v, nil
 }
 
+var errNotUTF8 = errors.New("text that is not UTF-8 has no form in JSON: encode bytes with ns.base64")
+
+// jsonNumber writes whole numbers without an exponent and with all their
+// digits, as far as they are 64-bit integers.
+func jsonNumber(f float64) (any, error) {
+	switch {
+	case math.IsNaN(f) || math.IsInf(f, 0):
+		return nil, fmt.Errorf("%v has no form in JSON", f)
+	case f == 0 && math.Signbit(f): // "-0"
+	case f == math.Trunc(f) && f >= math.MinInt64 && f < math.MaxInt64:
+		return int64(f), nil
+	case f == math.Trunc(f) && f > 0 && f < math.MaxUint64:
+		return uint64(f), nil
+	}
+	return f, nil
+}
+
 // decodeJSON reads one JSON value and nothing behind it.
 func decodeJSON(text []byte) (any, error) {
+	if !utf8.Valid(text) {
+		return nil, errors.New("json: the text is not UTF-8")
+	}
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	var v any
@@ -118,31 +148,64 @@ func decodeJSON(text []byte) (any, error) {
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("json: there is more behind the value")
 	}
-	return luaValue(v), nil
+	return luaValue(v)
+}
+
+// decoded returns value with JSON decoded as ns.json.decode does it.
+func decoded(value func() any) func() any {
+	return func() any {
+		v := value()
+		text, ok := v.(json.RawMessage)
+		if !ok {
+			return v
+		}
+		v, err := decodeJSON(text)
+		if err != nil { // the host wrote it: this is a mistake of the host
+			return map[string]any{"error": err.Error()}
+		}
+		return v
+	}
 }
 
 // luaValue replaces null and numbers, in place.
-func luaValue(v any) any {
+func luaValue(v any) (_ any, err error) {
 	switch v := v.(type) {
 	case nil:
-		return vm.Null{}
+		return vm.Null{}, nil
 	case json.Number:
-		if i, err := strconv.ParseInt(string(v), 10, 64); err == nil {
-			return i
-		}
-		f, err := v.Float64()
-		if err != nil || f == math.Trunc(f) && math.Abs(f) > 1<<53 && !bytes.ContainsAny([]byte(v), ".eE") {
-			return string(v)
-		}
-		return f
+		return luaNumber(string(v))
 	case []any:
 		for i := range v {
-			v[i] = luaValue(v[i])
+			if v[i], err = luaValue(v[i]); err != nil {
+				return nil, err
+			}
 		}
 	case map[string]any:
 		for k := range v {
-			v[k] = luaValue(v[k])
+			if v[k], err = luaValue(v[k]); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return v
+	return v, nil
+}
+
+// luaNumber is a number of JSON: a float64, or a [vm.Integer] if it is an
+// integer that a float64 does not hold.
+func luaNumber(text string) (any, error) {
+	if n, ok := vm.ParseInteger(text); ok {
+		f, small := n.Small()
+		switch {
+		case !small:
+			return n, nil
+		case f == 0 && text[0] == '-':
+			return math.Copysign(0, -1), nil
+		}
+		return f, nil
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return nil, fmt.Errorf("json: %s is beyond the range of numbers", clip(text))
+	}
+	return f, nil
 }

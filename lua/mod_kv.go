@@ -100,6 +100,8 @@ func weight(v any) int {
 	switch v := v.(type) {
 	case string:
 		n += len(v)
+	case vm.Integer:
+		n += len(v)
 	case []any:
 		for _, item := range v {
 			n += weight(item)
@@ -244,12 +246,12 @@ func kvCas(c *vm.Call, s *kvStore) error {
 		return err
 	}
 	switch old.(type) {
-	case nil, bool, float64, string:
+	case nil, bool, float64, string, vm.Integer:
 	default:
 		return errors.New("kv.cas: old is nil, a boolean, a number or a string")
 	}
 	switch current, _ := s.get(c.Text(1)); current.(type) {
-	case nil, bool, float64, string:
+	case nil, bool, float64, string, vm.Integer:
 		if current != old {
 			return c.Return(false)
 		}

@@ -202,7 +202,7 @@ func (m *metric) values(given map[string]any) ([]string, error) {
 		switch v := given[name].(type) {
 		case string:
 			values[i] = strings.ToValidUTF8(v, "?")
-		case float64:
+		case float64, vm.Integer:
 			values[i] = fmt.Sprint(v)
 		default:
 			return nil, fmt.Errorf("label %s: %v is not a text or a number", name, v)

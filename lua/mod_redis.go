@@ -277,6 +277,8 @@ func redisCommand(parts []any) (size int, err error) {
 		case string:
 		case float64:
 			parts[i] = strconv.FormatFloat(v, 'f', -1, 64)
+		case vm.Integer:
+			parts[i] = string(v)
 		default:
 			return 0, fmt.Errorf("part %d of the command is no string or number", i+1)
 		}

@@ -61,7 +61,7 @@ c:call("SET", "bytes", "\0\255\r\n")
 print(#c:call("GET", "bytes"))
 c:close()
 print("closed", c:call("GET", "k"))`))
-		logged(t, log.all(), `\"OK\",\"v\",1,42`, `none\tnil`, `\"9223372036854775807\"`, `[[\"0.25\",\"1000000000000000\",null]]`,
+		logged(t, log.all(), `\"OK\",\"v\",1,42`, `none\tnil`, `[9223372036854775807]`, `[[\"0.25\",\"1000000000000000\",null]]`,
 			`wrong\tnil\t`, `WRONGTYPE`, `[[\"OK\",{\"err\":\"WRONGTYPE`, `,null,\"1\"]]`, `msg=4`, `closed\tnil\t`, `the client is closed`)
 		log.secret(t)
 	})

@@ -16,6 +16,7 @@ func modules() []vm.Module {
 		batchModule(),
 		hashModule(),
 		httpModule(),
+		int64Module(),
 		jsonModule(),
 		kvModule(),
 		logModule(),

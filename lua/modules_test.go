@@ -99,7 +99,7 @@ func TestModules(t *testing.T) {
 		}
 	}
 	f(`return ns.json.encode({a = {1, 2, "x"}, b = true, c = ns.json.null, d = 1.5, e = {}, f = ns.json.array({})})`, `{"a":[1,2,"x"],"b":true,"c":null,"d":1.5,"e":{},"f":[]}`)
-	f(`return ns.json.encode(ns.json.decode('{"a":[1,9007199254740993,null,{"<":"ü"}]}'))`, `{"a":[1,"9007199254740993",null,{"<":"ü"}]}`)
+	f(`return ns.json.encode(ns.json.decode('{"a":[1,9007199254740993,null,{"<":"ü"}]}'))`, `{"a":[1,9007199254740993,null,{"<":"ü"}]}`)
 	f(`return ns.json.encode(ns.json.decode('{"a":[],"b":[[],{}]}'))`, `{"a":[],"b":[[],{}]}`)
 	f(`local t = ns.json.decode("[]") t.a = 1 return ns.json.encode(t)`, `{"a":1}`)
 	f(`local t = ns.json.decode("[]") t[1] = "x" return #t .. ns.json.encode(t)`, `1["x"]`)

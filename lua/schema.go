@@ -37,7 +37,11 @@ func applySchema(schema, settings map[string]any) (map[string]any, error) {
 	if err := compiled.Validate(instance); err != nil {
 		return nil, settingsError(err)
 	}
-	return luaValue(instance).(map[string]any), nil
+	value, err := luaValue(instance)
+	if err != nil {
+		return nil, err
+	}
+	return value.(map[string]any), nil
 }
 
 // compileSchema checks a schema; document is the schema as the validator sees

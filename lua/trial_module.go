@@ -18,7 +18,7 @@ import (
 var trialLibrary = sync.OnceValue(func() *vm.Library {
 	modules := []vm.Module{
 		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(), trialStoreModule(), trialFiguresModule(),
-		base64Module(), hashModule(), jsonModule(), reModule(),
+		base64Module(), hashModule(), int64Module(), jsonModule(), reModule(),
 	}
 	return vm.NewLibrary(TrialRoot, modules...)
 })

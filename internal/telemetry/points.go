@@ -29,7 +29,7 @@ const (
 // told.
 type Points struct {
 	// Emit takes an event and returns at once. The value, made of maps,
-	// strings, float64s and ints, is made when value is called: outside the
+	// strings, float64s and ints, or a json.RawMessage, is made when value is called: outside the
 	// request's time, and by each who wants it.
 	Emit    func(event string, value func() any)
 	Listens func(event string) bool // whether anybody wants that event
@@ -81,11 +81,7 @@ func (p *Points) Stored(obj *matcher.Object) {
 		return
 	}
 	p.Emit(SendingEvent, func() any {
-		var shown map[string]any
-		if err := json.Unmarshal(wire.AppendObject(nil, wire.JSON, obj, nil, false), &shown); err != nil {
-			return map[string]any{} // cannot be: it was written just now
-		}
-		return shown
+		return json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, false))
 	})
 }
 

@@ -156,6 +156,10 @@ function AmqpClient:declare(kind, name, options) end
 ---Ends the client and its consumers. Waits.
 function AmqpClient:close() end
 
+---A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
+---@class Int64
+local Int64 = {}
+
 ---A figure that goes up.
 ---@class Counter
 local Counter = {}
@@ -347,6 +351,18 @@ function ns.http.get(url, options) end
 ---@return string? err
 function ns.http.post(url, options) end
 
+---Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.
+---@class nearside.int64
+---Makes a boxed integer of decimal digits or of a whole number.
+---@overload fun(value: string|integer|Int64): Int64
+ns.int64 = {}
+
+---Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.
+---@param a number|Int64
+---@param b number|Int64
+---@return integer
+function ns.int64.compare(a, b) end
+
 ---JSON.
 ---@class nearside.json
 ---@field null userdata JSON's null.
@@ -357,7 +373,7 @@ ns.json = {}
 ---@return string
 function ns.json.encode(value) end
 
----Reads JSON; null becomes json.null, integers beyond 2^53 strings.
+---Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).
 ---@param text string
 ---@return any
 ---@return string? err

@@ -47,6 +47,10 @@ function Plugin:close() end
 ---@return {tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
 function Plugin:status() end
 
+---A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
+---@class Int64
+local Int64 = {}
+
 ---@class nearside.test
 local test = {}
 
@@ -175,6 +179,18 @@ function test.http.handle(fn) end
 ---@return table[]
 function test.http.requests() end
 
+---Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.
+---@class nearside.test.int64
+---Makes a boxed integer of decimal digits or of a whole number.
+---@overload fun(value: string|integer|Int64): Int64
+test.int64 = {}
+
+---Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.
+---@param a number|Int64
+---@param b number|Int64
+---@return integer
+function test.int64.compare(a, b) end
+
 ---JSON.
 ---@class nearside.test.json
 ---@field null userdata JSON's null.
@@ -185,7 +201,7 @@ test.json = {}
 ---@return string
 function test.json.encode(value) end
 
----Reads JSON; null becomes json.null, integers beyond 2^53 strings.
+---Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).
 ---@param text string
 ---@return any
 ---@return string? err

@@ -99,13 +99,17 @@ func (c *Call) bad(i int, want string) {
 	panic(badArgument{fmt.Sprintf("bad argument #%d (%s expected, got %s)", i, want, got)})
 }
 
-// Text is argument i, a string or a number.
+// Text is argument i, a string or a number, which may be a boxed integer.
 func (c *Call) Text(i int) string {
 	switch v := c.get(i).(type) {
 	case glua.LString:
 		return string(v)
 	case glua.LNumber:
 		return v.String()
+	case *glua.LUserData:
+		if n := boxed(v); n != "" {
+			return string(n)
+		}
 	}
 	c.bad(i, "string")
 	return ""
@@ -165,8 +169,8 @@ func (c *Call) Func(i int) *Func {
 	return nil
 }
 
-// Value is argument i as a Go value: nil, bool, float64, string, []any,
-// map[string]any, Empty, Null, Object or *Func.
+// Value is argument i as a Go value: nil, bool, float64, Integer, string,
+// []any, map[string]any, Empty, Null, Object or *Func.
 func (c *Call) Value(i int) any {
 	v, err := toGo(c.task.state, c.get(i))
 	if err != nil {

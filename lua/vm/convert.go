@@ -45,8 +45,8 @@ type converter struct {
 	values int
 }
 
-// toGo returns v as nil, bool, float64, string, []any, map[string]any, Empty,
-// Null, Object, *Func or, for coroutines, *Ref. A table must be a list
+// toGo returns v as nil, bool, float64, Integer, string, []any, map[string]any,
+// Empty, Null, Object, *Func or, for coroutines, *Ref. A table must be a list
 // without holes or have string keys only.
 func toGo(s *State, v glua.LValue) (any, error) {
 	c := converter{state: s}
@@ -76,6 +76,8 @@ func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
 		case Object:
 			return value, nil
 		case Null:
+			return value, nil
+		case Integer:
 			return value, nil
 		}
 	case *glua.LFunction:
@@ -156,8 +158,8 @@ func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
 	return list, nil
 }
 
-// toLua returns v as a new Lua value. Integers that a float64 cannot hold
-// become strings.
+// toLua returns v as a new Lua value. Integers beyond 2^53 become boxed
+// integers: see [Integer].
 func toLua(s *State, v any) (glua.LValue, error) {
 	c := converter{state: s}
 	return c.toLua(v, 0)
@@ -184,16 +186,18 @@ func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 	case float32:
 		return glua.LNumber(v), nil
 	case int:
-		return integer(int64(v)), nil
+		return c.integer(int64(v)), nil
 	case int64:
-		return integer(v), nil
+		return c.integer(v), nil
 	case int32:
 		return glua.LNumber(v), nil
 	case uint64:
 		if v > maxInteger {
-			return glua.LString(strconv.FormatUint(v, 10)), nil
+			return c.state.box(Integer(strconv.FormatUint(v, 10))), nil
 		}
 		return glua.LNumber(v), nil
+	case Integer:
+		return c.state.box(v), nil
 	case Null:
 		return c.state.lib.null, nil
 	case Empty:
@@ -269,9 +273,9 @@ func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 	return t, nil
 }
 
-func integer(v int64) glua.LValue {
+func (c *converter) integer(v int64) glua.LValue {
 	if v > maxInteger || v < -maxInteger {
-		return glua.LString(strconv.FormatInt(v, 10))
+		return c.state.box(Integer(strconv.FormatInt(v, 10)))
 	}
 	return glua.LNumber(v)
 }

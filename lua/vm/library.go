@@ -9,10 +9,11 @@ import (
 )
 
 // A Module is a set of functions for scripts. The module named "" is the root
-// itself: its functions are root.name.
+// itself: its functions are root.name. Call makes a module a function too.
 type Module struct {
-	Name      string // "kv"
-	Doc       string // one sentence
+	Name      string    // "kv"
+	Doc       string    // one sentence
+	Call      *Function // root.name(...); its own name is not used
 	Functions []Function
 	Values    []Value
 	Classes   []*Class
@@ -57,6 +58,7 @@ type Library struct {
 	stringMeta *glua.LTable
 	root       *glua.LUserData
 	null       *glua.LUserData
+	integer    *glua.LTable // the metatable of boxed integers
 	classes    map[*Class]*glua.LTable
 	names      map[string]bool
 }
@@ -69,6 +71,7 @@ func NewLibrary(root string, modules ...Module) *Library {
 	lib := &Library{Root: root, Modules: modules, classes: map[*Class]*glua.LTable{}, names: map[string]bool{}}
 	lib.null = &glua.LUserData{Value: Null{}, Metatable: lib.sealed("null", newTable())}
 	lib.openStandard()
+	lib.integer = lib.integerMeta()
 	fields := newTable()
 	dynamic := map[string]Value{}
 	for _, m := range modules {
@@ -89,7 +92,7 @@ func NewLibrary(root string, modules ...Module) *Library {
 		}
 		if m.Name != "" {
 			lib.define("", m.Name)
-			fields.RawSetString(m.Name, lib.readOnly(root+"."+m.Name, target, values))
+			fields.RawSetString(m.Name, lib.callable(m, lib.readOnly(root+"."+m.Name, target, values)))
 		}
 	}
 	lib.root = lib.readOnly(root, fields, dynamic)
@@ -143,6 +146,18 @@ func (lib *Library) readOnly(name string, fields *glua.LTable, values map[string
 	}))
 	fields.Metatable = missing
 	return &glua.LUserData{Metatable: lib.sealed(name, fields)}
+}
+
+// callable lets scripts call a module that is a function too.
+func (lib *Library) callable(m Module, ud *glua.LUserData) *glua.LUserData {
+	if m.Call != nil {
+		f := *m.Call
+		f.Name = m.Name
+		ud.Metatable.(*glua.LTable).RawSetString("__call", lib.goFunction(func(l *glua.LState) int {
+			return f.run(&Call{l: l, task: taskOf(l), f: &f, skip: 1})
+		}))
+	}
+	return ud
 }
 
 // sealed is a metatable for userdata: reads go to fields, writes are errors,

@@ -30,11 +30,12 @@ type State struct {
 	tasks  atomic.Int64
 
 	// Guarded by lock.
-	free    []*glua.LState
-	busy    map[*glua.LState]bool // coroutines that run, or wait for one that they resumed
-	live    live
-	loaded  map[string]glua.LValue
-	entered time.Time // since when the lock is held
+	free     []*glua.LState
+	busy     map[*glua.LState]bool // coroutines that run, or wait for one that they resumed
+	live     live
+	loaded   map[string]glua.LValue
+	integers integers
+	entered  time.Time // since when the lock is held
 }
 
 // StateOptions configures a State.
