@@ -36,7 +36,7 @@ func newTrialMemory(now func() time.Time) (*trialMemory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := memory.New(memory.Options{Registry: registry, Kernel: simd.Kernels()[0], Workers: 1, Cost: costDefault})
+	m, err := memory.New(memory.Options{Registry: registry, Kernel: simd.Kernels()[0], Workers: 1, Cost: costDefault, Now: now})
 	if err != nil {
 		return nil, err
 	}

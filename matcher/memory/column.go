@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"time"
 
 	"nearside/matcher"
 	"nearside/simd"
@@ -14,10 +13,14 @@ import (
 // column is a field as plugins see it. Rows without the field pass no test.
 type column struct {
 	// where makes the predicate of a comparison with one value.
-	where func(s *snapshot, op string, value any) (predicate, error)
+	where func(s *Selection, op string, value any) (predicate, error)
 	// oneOf makes the predicate of equality with any of values; nil: there is
 	// no faster way than where for each.
-	oneOf func(values []any) (predicate, error)
+	oneOf func(s *Selection, values []any) (predicate, error)
+	// find keeps the rows that equal any of values by an index, which is asked
+	// for = and != instead of where, and instead of oneOf; nil: there is none.
+	// Every row of a column with find has the field.
+	find func(s *Selection, values []any) (*Selection, error)
 	// value returns nil, a uint8, string, [matcher.Time], [matcher.ID] or
 	// []matcher.ID.
 	value func(s *snapshot, v *view, i int) any
@@ -95,7 +98,7 @@ func without(p, but predicate) predicate {
 func smallColumn(of func(*chunk) []matcher.Small) column {
 	present := within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8))
 	return column{
-		where: func(_ *snapshot, op string, value any) (predicate, error) {
+		where: func(_ *Selection, op string, value any) (predicate, error) {
 			x, ok := value.(float64)
 			if !ok {
 				return nothing, fmt.Errorf("%v is no number", value)
@@ -113,7 +116,7 @@ func smallColumn(of func(*chunk) []matcher.Small) column {
 			}
 			return inside, nil
 		},
-		oneOf: func(values []any) (predicate, error) {
+		oneOf: func(_ *Selection, values []any) (predicate, error) {
 			var whole []uint8
 			for _, value := range values {
 				x, ok := value.(float64)
@@ -142,13 +145,13 @@ func smallColumn(of func(*chunk) []matcher.Small) column {
 // timeColumn takes RFC 3339, now-<n><unit> and seconds since 1970.
 func timeColumn(of func(*chunk) []matcher.Time) column {
 	return column{
-		where: func(_ *snapshot, op string, value any) (predicate, error) {
+		where: func(s *Selection, op string, value any) (predicate, error) {
 			var x float64
 			switch value := value.(type) {
 			case float64:
 				x = value * 1000
 			case string:
-				t, err := matcher.ParseFilterTime(value, time.Now())
+				t, err := matcher.ParseFilterTime(value, s.memory.options.Now())
 				if err != nil {
 					return nothing, err
 				}
@@ -181,26 +184,46 @@ var everything = predicate{
 	all: func(*simd.Kernel, *view, []uint64) {},
 }
 
-func idColumn(of func(*view, int) matcher.ID) column {
+// ownID is the column of the ID of the object itself.
+var ownID = column{
+	where: func(_ *Selection, op string, value any) (predicate, error) {
+		pass, err := idTest(op, value)
+		if err != nil {
+			return nothing, err
+		}
+		return byRow(func(v *view, i int) bool { return pass(v.ids[i]) }), nil
+	},
+	find: func(s *Selection, values []any) (*Selection, error) {
+		ids, err := idsOf(values)
+		if err != nil {
+			return nil, err
+		}
+		return s.ByID(ids), nil
+	},
+	value: func(_ *snapshot, v *view, i int) any { return v.ids[i] },
+}
+
+// idField is the column of an ID among the texts of the record.
+func idField(field int) column {
+	of := func(v *view, i int) matcher.ID { return idOfText(v.text(i, field)) }
 	return column{
-		where: func(_ *snapshot, op string, value any) (predicate, error) {
+		where: func(s *Selection, op string, value any) (predicate, error) {
 			pass, err := idTest(op, value)
 			if err != nil {
 				return nothing, err
 			}
+			id, _ := idOf(value)
+			if p, ok := s.compareText(field, op, idText(id)); ok {
+				return p, nil
+			}
 			return byRow(func(v *view, i int) bool { return pass(of(v, i)) }), nil
 		},
-		oneOf: func(values []any) (predicate, error) {
-			set := make(map[matcher.ID]struct{}, len(values))
-			for _, value := range values {
-				id, err := idOf(value)
-				if err != nil {
-					return nothing, err
-				}
-				set[id] = struct{}{}
+		oneOf: func(s *Selection, values []any) (predicate, error) {
+			ids, err := idsOf(values)
+			if err != nil {
+				return nothing, err
 			}
-			delete(set, matcher.ID{}) // absent
-			return byRow(func(v *view, i int) bool { _, ok := set[of(v, i)]; return ok }), nil
+			return s.textIn(field, idTexts(ids)), nil
 		},
 		value: func(_ *snapshot, v *view, i int) any {
 			if id := of(v, i); !id.IsZero() {
@@ -229,16 +252,23 @@ func idTest(op string, value any) (func(matcher.ID) bool, error) {
 
 // accountColumn is of ordinals, which the snapshot has the IDs of.
 var accountColumn = column{
-	where: func(s *snapshot, op string, value any) (predicate, error) {
+	where: func(s *Selection, op string, value any) (predicate, error) {
 		pass, err := idTest(op, value)
 		if err != nil {
 			return nothing, err
 		}
-		passes := make([]bool, len(s.accounts)+1) // by what is in the column: 0 is none
-		for ordinal, id := range s.accounts {
-			passes[ordinal+1] = pass(id)
+		return accountsThat(s.snap, pass), nil
+	},
+	oneOf: func(s *Selection, values []any) (predicate, error) {
+		ids, err := idsOf(values)
+		if err != nil {
+			return nothing, err
 		}
-		return byRow(func(v *view, i int) bool { return passes[v.accounts[i]] }), nil
+		set := make(map[matcher.ID]struct{}, len(ids))
+		for _, id := range ids {
+			set[id] = struct{}{}
+		}
+		return accountsThat(s.snap, func(id matcher.ID) bool { _, ok := set[id]; return ok }), nil
 	},
 	value: func(s *snapshot, v *view, i int) any {
 		if a := v.accounts[i]; a != 0 {
@@ -248,42 +278,13 @@ var accountColumn = column{
 	},
 }
 
-// listsColumn passes = when one of the lists is the given one, and != when
-// none is.
-var listsColumn = column{
-	where: func(s *snapshot, op string, value any) (predicate, error) {
-		id, err := idOf(value)
-		if err != nil {
-			return nothing, err
-		}
-		wanted := slices.IndexFunc(s.lists, func(l *list) bool { return l.id == id && s.shows(l) })
-		in := byRow(func(v *view, i int) bool {
-			d := v.details(i)
-			for ordinal := range d.ordinals {
-				if int(ordinal) == wanted {
-					return true
-				}
-			}
-			return false
-		})
-		switch op {
-		case "=", "==":
-			return in, nil
-		case "!=", "~=":
-			return without(everything, in), nil
-		}
-		return nothing, fmt.Errorf("%q is not one of = !=, which lists have", op)
-	},
-	value: func(s *snapshot, v *view, i int) any {
-		ids := []matcher.ID{}
-		d := v.details(i)
-		for ordinal := range d.ordinals {
-			if l := s.lists[ordinal]; s.shows(l) {
-				ids = append(ids, l.id)
-			}
-		}
-		return ids
-	},
+// accountsThat passes the rows whose account passes.
+func accountsThat(s *snapshot, pass func(matcher.ID) bool) predicate {
+	passes := make([]bool, len(s.accounts)+1) // by what is in the column: 0 is none
+	for ordinal, id := range s.accounts {
+		passes[ordinal+1] = pass(id)
+	}
+	return byRow(func(v *view, i int) bool { return passes[v.accounts[i]] })
 }
 
 func idOf(value any) (matcher.ID, error) {
@@ -294,47 +295,102 @@ func idOf(value any) (matcher.ID, error) {
 	return matcher.ParseID(s)
 }
 
-// textColumn is a column of strings; in finds rows that have one of some
-// faster than row by row, if it is not nil.
-func textColumn(of func(*view, int) []byte, in func([]string) predicate) column {
+func idsOf(values []any) ([]matcher.ID, error) {
+	ids := make([]matcher.ID, len(values))
+	for i, value := range values {
+		var err error
+		if ids[i], err = idOf(value); err != nil {
+			return nil, err
+		}
+	}
+	return ids, nil
+}
+
+// textField is the column of a text of the record. Texts with a column of
+// hashes are found by that, where they are compared for equality.
+func textField(field int) column {
 	return column{
-		where: func(_ *snapshot, op string, value any) (predicate, error) {
-			s, ok := value.(string)
+		where: func(s *Selection, op string, value any) (predicate, error) {
+			want, ok := value.(string)
 			if !ok {
 				return nothing, fmt.Errorf("%v is no string", value)
 			}
 			if _, ok := compares(op, 0); !ok {
 				return nothing, badOperator(op)
 			}
-			if in != nil && (op == "=" || op == "==") {
-				return in([]string{s}), nil
+			if p, ok := s.compareText(field, op, want); ok {
+				return p, nil
 			}
 			return byRow(func(v *view, i int) bool {
-				x := of(v, i)
-				pass, _ := compares(op, cmp.Compare(string(x), s))
+				x := v.text(i, field)
+				pass, _ := compares(op, cmp.Compare(string(x), want))
 				return pass && len(x) > 0
 			}), nil
 		},
-		oneOf: func(values []any) (predicate, error) {
-			texts, set := make([]string, len(values)), make(map[string]struct{}, len(values))
+		oneOf: func(s *Selection, values []any) (predicate, error) {
+			texts := make([]string, len(values))
 			for i, value := range values {
 				var ok bool
 				if texts[i], ok = value.(string); !ok {
 					return nothing, fmt.Errorf("%v is no string", value)
 				}
-				set[texts[i]] = struct{}{}
 			}
-			if in != nil {
-				return in(texts), nil
-			}
-			delete(set, "") // absent
-			return byRow(func(v *view, i int) bool { _, ok := set[string(of(v, i))]; return ok }), nil
+			return s.textIn(field, texts), nil
 		},
 		value: func(_ *snapshot, v *view, i int) any {
-			if x := of(v, i); len(x) > 0 {
+			if x := v.text(i, field); len(x) > 0 {
 				return string(x)
 			}
 			return nil
 		},
 	}
+}
+
+// hashed reports whether a text of the record has a column of hashes.
+func (s *Selection) hashed(field int) bool {
+	return field < s.memory.layouts[s.origin].hashes
+}
+
+// textIn passes the rows whose text is one of want.
+func (s *Selection) textIn(field int, want []string) predicate {
+	if s.hashed(field) {
+		return textIn(field, want, s.memory.lexicons.of(s.origin, field))
+	}
+	set := make(map[string]struct{}, len(want))
+	for _, text := range want {
+		set[text] = struct{}{}
+	}
+	delete(set, "") // absent
+	return byRow(func(v *view, i int) bool { _, ok := set[string(v.text(i, field))]; return ok })
+}
+
+// compareText is the predicate of a comparison that the hashes of a text can
+// answer; ok is false when they cannot: < and the like need every text that
+// there is, which is known of some columns of events.
+func (s *Selection) compareText(field int, op, want string) (p predicate, ok bool) {
+	if !s.hashed(field) {
+		return nothing, false
+	}
+	column := func(c *chunk) []uint32 { return c.hashes[field] }
+	switch op {
+	case "=", "==":
+		return s.textIn(field, []string{want}), true
+	case "!=", "~=":
+		return without(within(column, 1, math.MaxUint32), s.textIn(field, []string{want})), true
+	}
+	lex := s.memory.lexicons.of(s.origin, field)
+	if lex == nil {
+		return nothing, false
+	}
+	texts, ok := lex.all()
+	if !ok {
+		return nothing, false
+	}
+	var hashes []uint32
+	for hash, text := range texts {
+		if pass, _ := compares(op, cmp.Compare(text, want)); pass {
+			hashes = append(hashes, hash)
+		}
+	}
+	return hashed(column, hashes, nil), true
 }

@@ -15,10 +15,10 @@ import (
 var columns = [matcher.Origins]map[string]column{
 	matcher.Faces: withCommon("face_id", map[string]column{
 		"lists":       listsColumn,
-		"event_id":    idColumn(func(v *view, i int) matcher.ID { return v.details(i).eventID }),
+		"event_id":    idField(faceEventID),
 		"external_id": textField(textExternalID),
 		"user_data":   textField(textUserData),
-		"avatar":      textColumn(func(v *view, i int) []byte { return v.text(i, faceAvatar) }, nil),
+		"avatar":      textField(faceAvatar),
 	}),
 	matcher.Events: withCommon("event_id", map[string]column{
 		"external_id":           textField(textExternalID),
@@ -43,24 +43,13 @@ var columns = [matcher.Origins]map[string]column{
 
 // withCommon adds the columns of all origins; id is the name of the object's own.
 func withCommon(id string, own map[string]column) map[string]column {
-	own[id] = idColumn(func(v *view, i int) matcher.ID { return v.ids[i] })
+	own[id] = ownID
 	own["account_id"] = accountColumn
 	own["create_time"] = timeColumn(func(c *chunk) []matcher.Time { return c.times })
 	own["age"] = smallColumn(func(c *chunk) []matcher.Small { return c.age })
 	own["gender"] = smallColumn(func(c *chunk) []matcher.Small { return c.gender })
 	own["ethnic_group"] = smallColumn(func(c *chunk) []matcher.Small { return c.ethnicGroup })
 	return own
-}
-
-// textField is the column of a text that has hashes.
-func textField(field int) column {
-	return textColumn(func(v *view, i int) []byte { return v.text(i, field) },
-		func(want []string) predicate { return textIn(field, want, nil) })
-}
-
-// idField is the column of an ID among the texts.
-func idField(field int) column {
-	return idColumn(func(v *view, i int) matcher.ID { return idOfText(v.text(i, field)) })
 }
 
 // columnOf returns the column of o called name.

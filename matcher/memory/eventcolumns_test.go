@@ -52,6 +52,26 @@ func TestColumnsOfEvents(t *testing.T) {
 			if found, err := s.Where(name, "=", value); err != nil || found.Len() != n {
 				t.Errorf("%s = %v: %d rows, want %d: %v", name, value, found.Len(), n, err)
 			}
+			if found, err := s.Where(name, "!=", value); err != nil || found.Len() != rows-values[nil]-n {
+				t.Errorf("%s != %v: %d rows, want %d: %v", name, value, found.Len(), rows-values[nil]-n, err)
+			}
+			if found, err := s.OneOf(name, []any{value, value}); err != nil || found.Len() != n {
+				t.Errorf("%s is one of %v: %d rows, want %d: %v", name, value, found.Len(), n, err)
+			}
+			if text, ok := value.(string); ok && name != "create_time" {
+				less := 0
+				for other, count := range values {
+					if id, isID := other.(matcher.ID); isID {
+						other = id.String()
+					}
+					if s, ok := other.(string); ok && s < text {
+						less += count
+					}
+				}
+				if found, err := s.Where(name, "<", value); err != nil || found.Len() != less {
+					t.Errorf("%s < %v: %d rows, want %d: %v", name, value, found.Len(), less, err)
+				}
+			}
 		}
 	}
 	for _, name := range []string{"lists", "tags", "meta", "height"} {

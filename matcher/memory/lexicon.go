@@ -101,6 +101,14 @@ type lexicons struct {
 	meta  []*lexicon // by declared field
 }
 
+// of returns the lexicon of a text; nil: it has none.
+func (l *lexicons) of(o matcher.Origin, field int) *lexicon {
+	if o == matcher.Events {
+		return l.texts[field]
+	}
+	return nil
+}
+
 func newLexicons(meta []matcher.MetaField) lexicons {
 	var l lexicons
 	for _, f := range []int{eventSource, eventHandler, eventStream, eventCity, eventArea, eventDistrict, eventStreet, eventHouse} {

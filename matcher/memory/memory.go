@@ -21,12 +21,12 @@ type Options struct {
 	BytesMax int64   // descriptors and fields together; 0: no limit
 	// MetaFields are the fields of meta that events can be filtered on.
 	MetaFields []matcher.MetaField
+	Now        func() time.Time // the clock that objects expire by; nil: time.Now
 
 	// Tests make chunks small, watch their memory, and stop sealing where they
 	// like.
 	chunkRows int     // 0: chunkRowsMax
 	regions   regions // zero: newRegion and freeRegion
-	now       func() time.Time
 	sealStep  func(step string)
 }
 
@@ -69,8 +69,8 @@ func New(o Options) (*Memory, error) {
 	if o.regions.get == nil {
 		o.regions = regions{newRegion, freeRegion}
 	}
-	if o.now == nil {
-		o.now = time.Now
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)

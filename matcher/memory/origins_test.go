@@ -48,7 +48,7 @@ func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	t.Helper()
 	m, err := New(Options{
 		Registry: p.oracle.registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta,
-		now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
+		Now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -269,7 +269,7 @@ func TestOneClock(t *testing.T) {
 	x := p.of(matcher.Attributes, 0, p.faces, p.body)
 	x.Expires = p.clock + 50
 	p.Apply([]store.Change{{Kind: store.PutObject, Object: x}})
-	p.options.now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each look at the clock moves it
+	p.options.Now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each look at the clock moves it
 	v := p.oracle.registry.Version(x.Descriptors[matcher.FaceDescriptor].Version)
 	for range 60 {
 		var subs []matcher.SubRequest

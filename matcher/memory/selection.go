@@ -80,7 +80,7 @@ func (m *Memory) bind(o matcher.Origin, f *matcher.Filter, account *matcher.ID, 
 }
 
 // now is the clock that objects expire by.
-func (m *Memory) now() matcher.Time { return matcher.TimeOf(m.options.now()) }
+func (m *Memory) now() matcher.Time { return matcher.TimeOf(m.options.Now()) }
 
 // rowsOf returns the rows of ids; unknown ones have none.
 func (m *Memory) rowsOf(o matcher.Origin, ids []matcher.ID) *roaring.Bitmap {

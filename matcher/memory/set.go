@@ -23,7 +23,17 @@ func (s *Selection) Where(name, op string, value any) (*Selection, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := c.where(s.snap, op, value)
+	if equal := op == "=" || op == "=="; c.find != nil && (equal || op == "!=" || op == "~=") {
+		found, err := c.find(s, []any{value})
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%s: %w", name, err)
+		case equal:
+			return found, nil
+		}
+		return s.join(found, func(a, b uint64) uint64 { return a &^ b }), nil
+	}
+	p, err := c.where(s, op, value)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
@@ -45,8 +55,15 @@ func (s *Selection) OneOf(name string, values []any) (*Selection, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.find != nil {
+		found, err := c.find(s, values)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return found, nil
+	}
 	if c.oneOf != nil {
-		p, err := c.oneOf(values)
+		p, err := c.oneOf(s, values)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -54,7 +71,7 @@ func (s *Selection) OneOf(name string, values []any) (*Selection, error) {
 	}
 	kept := s.empty()
 	for _, value := range values {
-		p, err := c.where(s.snap, "=", value)
+		p, err := c.where(s, "=", value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

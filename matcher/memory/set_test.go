@@ -195,9 +195,20 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 		s, err = s.Between("age", lo, hi)
 		o = o.where("age", ">=", lo).where("age", "<=", hi)
 	case 4:
-		what = fmt.Sprint("one of ", name, value)
-		s, err = s.OneOf(name, []any{value, value})
-		o = o.where(name, "=", wanted)
+		values := []any{value, value}
+		with := o.where(name, "=", wanted)
+		for range w.IntN(4) { // others of the same column
+			if other, _, more := w.comparison(); other == name {
+				values = append(values, more)
+				if name == "create_time" {
+					more = more.(float64) * 1000
+				}
+				maps.Copy(with.rows, o.where(name, "=", more).rows)
+			}
+		}
+		what = fmt.Sprint("one of ", name, values)
+		s, err = s.OneOf(name, values)
+		o = with
 	case 5:
 		ids := subset(w, w.ids)
 		what = "ids"
@@ -245,6 +256,56 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 	}
 	o.check(t, what, s)
 	return s, o
+}
+
+// TestListsOfOldSets compares the column lists of sets whose lists and chunks
+// have changed since with the records of their rows.
+func TestListsOfOldSets(t *testing.T) {
+	w := newWorld(37)
+	p := newPair(t, Options{chunkRows: 64}, versionsOf(w)...)
+	for range 40 {
+		step(w, p.Memory, &p.oracle, w.versions[:3])
+	}
+	var old []*Selection
+	for round := range 40 {
+		whole, err := p.Select(t.Context(), &matcher.Candidates{}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old = append(old, whole.(*Selection))
+		if round%4 == 1 {
+			id := pick(w, w.lists)
+			p.Apply([]store.Change{{Kind: store.DeleteList, ID: id}})
+			if w.IntN(2) == 0 {
+				p.Apply([]store.Change{{Kind: store.PutList, List: &matcher.List{ID: id}}})
+			}
+		}
+		p.Apply([]store.Change{{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, {Kind: store.DeleteObject, ID: pick(w, w.ids)}})
+		if round%3 == 0 {
+			p.compact(func(v *view) bool { return v.deaths > 0 })
+		}
+		s := pick(w, old)
+		wanted := []matcher.ID{pick(w, w.lists), pick(w, w.lists)}
+		var want []matcher.ID
+		for r := range s.Rows() {
+			x := s.Object(r)
+			if slices.ContainsFunc(x.Lists, func(l matcher.ID) bool { return slices.Contains(wanted, l) }) {
+				want = append(want, x.ID)
+			}
+		}
+		found, err := s.OneOf("lists", []any{wanted[0].String(), wanted[1].String()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []matcher.ID
+		for r := range found.Rows() {
+			x := found.Object(r)
+			got = append(got, x.ID)
+		}
+		if !slices.Equal(got, want) || found.Len() != len(want) {
+			t.Fatalf("round %d: %d rows in %v, want %d", round, len(got), wanted, len(want))
+		}
+	}
 }
 
 // TestSample: so many rows, the same for the same seed in another layout, and

@@ -65,7 +65,7 @@ func TestSoak(t *testing.T) {
 	s.clock.Store(time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli())
 	m, err := New(Options{
 		Registry: w.registry, Kernel: kernel, Workers: 2, chunkRows: 2048, MetaFields: metaFields,
-		now: func() time.Time { return time.UnixMilli(s.clock.Load()) },
+		Now: func() time.Time { return time.UnixMilli(s.clock.Load()) },
 	})
 	if err != nil {
 		t.Fatal(err)

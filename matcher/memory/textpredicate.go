@@ -24,11 +24,7 @@ func (q *query) textIn(field int, want []string) predicate {
 	if q.origin == matcher.Attributes {
 		return nothing
 	}
-	var lex *lexicon
-	if q.origin == matcher.Events {
-		lex = q.lexicons.texts[field]
-	}
-	return textIn(field, want, lex)
+	return textIn(field, want, q.lexicons.of(q.origin, field))
 }
 
 func textIn(field int, want []string, lex *lexicon) predicate {
