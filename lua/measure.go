@@ -118,7 +118,7 @@ func (t *trial) measuredMatching(p *plugin, rows int) ([]measuredHook, error) {
 	if _, err := m.put(faces); err != nil {
 		return nil, err
 	}
-	sub, err := m.ask(nil, []any{1.0, 2.0})
+	sub, err := m.ask(nil, []any{1.0, 2.0}, nil)
 	if err != nil {
 		return nil, err
 	}

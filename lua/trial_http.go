@@ -99,7 +99,21 @@ func trialResponse(r *http.Request, v any) (*http.Response, error) {
 		header.Set("Content-Type", "application/json")
 	}
 	for name, value := range o.table("headers") {
-		header.Set(name, fmt.Sprint(value))
+		values, isList := value.([]any)
+		if !isList {
+			values = []any{value}
+		}
+		header.Del(name)
+		for _, v := range values {
+			text, err := scalar(v)
+			if err != nil {
+				o.fault("headers."+name, "%w", err)
+			}
+			header.Add(name, text)
+		}
+	}
+	if r.Method == http.MethodHead || status == http.StatusNoContent || status == http.StatusNotModified {
+		body = nil // such answers have none, whatever the server says
 	}
 	return &http.Response{
 		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: header, Request: r,
@@ -111,7 +125,7 @@ func trialHTTPModule() vm.Module {
 	return vm.Module{Name: "http", Doc: "What ns.http of the plugin reaches.", Functions: []vm.Function{
 		{
 			Name:   "handle",
-			Params: []string{"fn: fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string>?}?, string?"},
+			Params: []string{"fn: fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string|string[]>?}?, string?"},
 			Doc:    "Answers the plugin's requests by fn; nil and a text are a failure of the connection. Without it every request fails.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)

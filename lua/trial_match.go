@@ -42,7 +42,7 @@ func (t *trial) matching(c *vm.Call, p *plugin, rows []any, candidates map[strin
 	if err != nil {
 		return nil, err
 	}
-	sub, err := m.ask(candidates, probe)
+	sub, err := m.ask(candidates, probe, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +99,7 @@ func trialPrefilter(c *vm.Call, t *trial, p *plugin) error {
 	kept := make([]bool, len(rows))
 	var left *memory.Selection
 	numbers, err := t.matching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
-		whole, err := t.local.now.Select(ctx, sub.Candidates, nil)
+		whole, err := t.local.now.Select(ctx, sub.Candidates, sub.Account)
 		if err != nil {
 			return err
 		}

@@ -69,21 +69,21 @@ var trialPluginClass = &vm.Class{
 			Doc: "Hands points to handle_event; event is the first that the plugin asks for.", Run: on(trialEmit),
 		},
 		{
-			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any}"},
+			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any, account_id: string?}"},
 			Returns: []string{"{status: integer, headers: table<string, string>, body: string, json: any}"}, Waits: true,
-			Doc: "Asks one of the plugin's routes; path is below the plugin's own.", Run: on(trialRequestRoute),
+			Doc: "Asks one of the plugin's routes; path is below the plugin's own. account_id goes into the query.", Run: on(trialRequestRoute),
 		},
 		{
 			Name: "cost", Params: []string{"candidates?: table", "probe?: integer[]", "rows?: table[]"}, Returns: []string{"number?"}, Waits: true,
-			Doc: "The plugin's cost of a candidate set, which is written as in a request; nil when it cannot.", Run: on(trialCost),
+			Doc: "The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot.", Run: on(trialCost),
 		},
 		{
 			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"}, Returns: []string{"table[]"}, Waits: true,
-			Doc: "What the plugin leaves of rows (see faces), in their order.", Run: on(trialPrefilter),
+			Doc: "What the plugin leaves of rows (see faces, events), in their order. candidates: see cost.", Run: on(trialPrefilter),
 		},
 		{
 			Name: "match", Params: []string{"rows: table[]", "probe: integer[]", "candidates?: table"}, Returns: []string{"table[]?"}, Waits: true,
-			Doc: "The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines.", Run: on(trialMatch),
+			Doc: "The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost.", Run: on(trialMatch),
 		},
 		{
 			Name: "reload", Waits: true, Doc: "Reloads the plugin, as SIGHUP does.",
@@ -126,7 +126,7 @@ func trialEmit(c *vm.Call, t *trial, p *plugin) error {
 
 func trialRequestRoute(c *vm.Call, t *trial, p *plugin) error {
 	o := &reader{m: c.Map(3), at: "options."}
-	o.known("query", "headers", "body", "json")
+	o.known("query", "headers", "body", "json", "account_id")
 	r := Request{Method: c.Text(1), Path: "/" + p.name + c.Text(2), Query: map[string]string{}, Headers: map[string]string{}, Body: []byte(o.text("body", ""))}
 	if v, ok := o.m["json"]; ok {
 		text, err := encodeJSON(v)
@@ -138,6 +138,13 @@ func trialRequestRoute(c *vm.Call, t *trial, p *plugin) error {
 	for name, v := range o.table("query") {
 		r.Query[name] = fmt.Sprint(v)
 	}
+	account, err := trialAccount(o.m)
+	if err != nil {
+		return fmt.Errorf("options.%w", err)
+	}
+	if account != nil {
+		r.Query["account_id"] = account.String()
+	}
 	for name, v := range o.table("headers") {
 		r.Headers[name] = fmt.Sprint(v)
 	}
@@ -145,7 +152,7 @@ func trialRequestRoute(c *vm.Call, t *trial, p *plugin) error {
 		return err
 	}
 	var response Response
-	err := c.Wait(func(ctx context.Context) error {
+	err = c.Wait(func(ctx context.Context) error {
 		return t.do(ctx, func(ctx context.Context) (err error) {
 			response, err = p.host.Serve(ctx, r)
 			return err

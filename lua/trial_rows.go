@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"nearside/lua/vm"
@@ -17,8 +18,9 @@ import (
 
 // The descriptors of tests: short, so that they can be written down.
 const (
-	trialVersion = 1
-	trialLength  = 16
+	trialVersion     = 1 // of faces
+	trialBodyVersion = 2
+	trialLength      = 16
 )
 
 // trialMemory is a local matcher with the rows of one call.
@@ -30,8 +32,10 @@ type trialMemory struct {
 
 // newTrialMemory makes one; it has to be closed.
 func newTrialMemory(now func() time.Time) (*trialMemory, error) {
+	similarity := matcher.Calibration{Midpoint: 1000, Steepness: 0.01}
 	registry, err := matcher.NewRegistry([]matcher.Version{
-		{Number: trialVersion, Length: trialLength, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1000, Steepness: 0.01}},
+		{Number: trialVersion, Length: trialLength, Scale: 1, Similarity: similarity},
+		{Number: trialBodyVersion, Type: matcher.BodyDescriptor, Length: trialLength, Scale: 1, Similarity: similarity},
 	})
 	if err != nil {
 		return nil, err
@@ -44,43 +48,68 @@ func newTrialMemory(now func() time.Time) (*trialMemory, error) {
 	return &trialMemory{m, &wire.Decoder{Registry: registry, Limits: limits, Now: now}, registry.Version(trialVersion)}, nil
 }
 
-// put stores faces that are written as in a request, but for their
+// put stores faces and events that are written as in a request, but for their
 // descriptors, and returns their numbers by ID.
 func (m *trialMemory) put(rows []any) (map[matcher.ID]int, error) {
 	number := map[matcher.ID]int{}
 	for i, row := range rows {
-		fields, ok := clone(row).(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("rows[%d]: is not a table of fields", i+1)
-		}
-		descriptor, err := trialDescriptor(fields["descriptor"])
-		if err != nil {
-			return nil, fmt.Errorf("rows[%d]: descriptor: %w", i+1, err)
-		}
-		fields["descriptor"] = descriptor
-		line, err := encodeJSON(fields)
+		origin, line, err := trialLine(row)
 		if err != nil {
 			return nil, fmt.Errorf("rows[%d]: %w", i+1, err)
 		}
-		face, err := m.decoder.Line(matcher.Faces, line)
+		in, err := m.decoder.Line(origin, line)
 		if err != nil {
 			return nil, fmt.Errorf("rows[%d]: %w", i+1, err)
 		}
-		if !face.HasID {
-			return nil, fmt.Errorf("rows[%d]: face_id is missing: pass the rows through test.faces first", i+1)
+		if !in.HasID {
+			return nil, fmt.Errorf("rows[%d]: %s_id is missing: pass the rows through test.%s first", i+1, origin.Singular(), origin)
 		}
-		number[face.Object.ID] = i
+		number[in.Object.ID] = i
 		var changes []store.Change
-		for _, id := range face.Object.Lists {
+		for _, id := range in.Object.Lists {
 			changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: id}})
 		}
-		m.Apply(append(changes, store.Change{Kind: store.PutObject, Object: &face.Object}))
+		m.Apply(append(changes, store.Change{Kind: store.PutObject, Object: &in.Object}))
 	}
 	return number, nil
 }
 
+// trialLine makes the JSON of a row.
+func trialLine(row any) (matcher.Origin, []byte, error) {
+	fields, ok := clone(row).(map[string]any)
+	if !ok {
+		return 0, nil, errors.New("is not a table of fields")
+	}
+	origin := trialOrigin(fields)
+	names := map[string]uint32{"descriptor": trialVersion}
+	if origin == matcher.Events {
+		names = map[string]uint32{"face_descriptor": trialVersion, "body_descriptor": trialBodyVersion}
+	}
+	for name, version := range names {
+		if origin == matcher.Events && fields[name] == nil {
+			continue
+		}
+		descriptor, err := trialDescriptor(fields[name], version)
+		if err != nil {
+			return 0, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		fields[name] = descriptor
+	}
+	line, err := encodeJSON(fields)
+	return origin, line, err
+}
+
+// trialOrigin tells rows of events, which have other descriptors, from faces.
+func trialOrigin(row any) matcher.Origin {
+	fields, _ := row.(map[string]any)
+	if fields["face_descriptor"] != nil || fields["body_descriptor"] != nil {
+		return matcher.Events
+	}
+	return matcher.Faces
+}
+
 // trialDescriptor makes a descriptor of a list of up to 16 numbers.
-func trialDescriptor(v any) (map[string]any, error) {
+func trialDescriptor(v any, version uint32) (map[string]any, error) {
 	list, ok := v.([]any)
 	if !ok && v != nil {
 		return nil, errors.New("is no list of numbers")
@@ -95,12 +124,14 @@ func trialDescriptor(v any) (map[string]any, error) {
 			return nil, fmt.Errorf("%v is not a whole number within 0 and 255", item)
 		}
 	}
-	return map[string]any{"version": float64(trialVersion), "data": base64.StdEncoding.EncodeToString(data)}, nil
+	return map[string]any{"version": float64(version), "data": base64.StdEncoding.EncodeToString(data)}, nil
 }
 
-// ask reads a request of one probe and one candidate set.
-func (m *trialMemory) ask(candidates map[string]any, probe any) (*matcher.SubRequest, error) {
-	descriptor, err := trialDescriptor(probe)
+// ask reads a request of one probe and one candidate set. rows tell the origin
+// where the filters do not. Beside the fields of a candidate set, candidates
+// may have the account_id of the request.
+func (m *trialMemory) ask(candidates map[string]any, probe any, rows []any) (*matcher.SubRequest, error) {
+	descriptor, err := trialDescriptor(probe, trialVersion)
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
@@ -108,11 +139,18 @@ func (m *trialMemory) ask(candidates map[string]any, probe any) (*matcher.SubReq
 	if set == nil {
 		set = map[string]any{}
 	}
+	account, err := trialAccount(set)
+	if err != nil {
+		return nil, err
+	}
 	if _, ok := set["filters"]; !ok {
 		set["filters"] = map[string]any{}
 	}
 	if filters, ok := set["filters"].(map[string]any); ok && filters["origin"] == nil {
-		filters["origin"] = "faces"
+		filters["origin"] = matcher.Faces.String()
+		if len(rows) > 0 {
+			filters["origin"] = trialOrigin(rows[0]).String()
+		}
 	}
 	plain, err := jsonValue(set)
 	if err != nil {
@@ -129,35 +167,72 @@ func (m *trialMemory) ask(candidates map[string]any, probe any) (*matcher.SubReq
 	if err != nil {
 		return nil, err
 	}
+	c := &r.Candidates[0].Candidates
+	if given := c.Filter.Account; given != nil && account != nil && *given != *account {
+		return nil, matcher.Errorf(matcher.CodeAccountConflict, "candidates[0].filters.account_id: %s is another account than the query's %s", given, account)
+	}
 	return &matcher.SubRequest{
-		Reference: &r.References[0], Candidates: &r.Candidates[0].Candidates, Version: m.version,
+		Reference: &r.References[0], Candidates: c, Version: m.version, Account: account,
 		RequestID: "1767225600,00000000-0000-4000-8000-000000000000",
 	}, nil
 }
 
+// trialAccount takes account_id out of options; nil: it is not there.
+func trialAccount(options map[string]any) (*matcher.ID, error) {
+	value, ok := options["account_id"]
+	delete(options, "account_id")
+	if !ok {
+		return nil, nil
+	}
+	text, isText := value.(string)
+	if !isText {
+		return nil, fmt.Errorf("account_id: %v is not a text", value)
+	}
+	id, err := matcher.ParseID(text)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("account_id: %w", err)
+	case id.IsZero():
+		return nil, fmt.Errorf("account_id: %s is no account", id)
+	}
+	return &id, nil
+}
+
 func trialMatchModule() vm.Module {
-	return vm.Module{Functions: []vm.Function{{
-		Name: "faces", Params: []string{"rows: table[]"}, Returns: []string{"table[]"},
-		Doc: "Fills in what faces need: face_id, and a descriptor (up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/faces.",
-		Run: func(c *vm.Call) error {
-			rows := c.List(1)
-			for i, row := range rows {
-				fields, ok := row.(map[string]any)
-				if _, empty := row.(vm.Empty); empty {
-					fields, ok = map[string]any{}, true
-				}
-				if !ok {
-					return fmt.Errorf("rows[%d]: is not a table of fields", i+1)
-				}
-				if fields["face_id"] == nil {
-					fields["face_id"] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1)
-				}
-				if fields["descriptor"] == nil {
-					fields["descriptor"] = []any{0.0}
-				}
-				rows[i] = fields
-			}
-			return c.Return(rows)
+	const descriptor = "a list of up to 16 numbers within 0 and 255; the rest is 0"
+	return vm.Module{Functions: []vm.Function{
+		{
+			Name: "faces", Params: []string{"rows: table[]"}, Returns: []string{"table[]"},
+			Doc: "Fills in what faces need: face_id, and a descriptor (" + descriptor + "). Their fields are those of POST /1/faces.",
+			Run: func(c *vm.Call) error { return trialFill(c, "face_id", "descriptor") },
 		},
-	}}}
+		{
+			Name: "events", Params: []string{"rows: table[]"}, Returns: []string{"table[]"},
+			Doc: "Fills in what events need: event_id, and a face_descriptor if there is no body_descriptor (each " + descriptor + "). Their fields are those of POST /1/events.",
+			Run: func(c *vm.Call) error { return trialFill(c, "event_id", "face_descriptor", "body_descriptor") },
+		},
+	}}
+}
+
+// trialFill gives each row an id, and the first of descriptors unless it has
+// any of them.
+func trialFill(c *vm.Call, id string, descriptors ...string) error {
+	rows := c.List(1)
+	for i, row := range rows {
+		fields, ok := row.(map[string]any)
+		if _, empty := row.(vm.Empty); empty {
+			fields, ok = map[string]any{}, true
+		}
+		if !ok {
+			return fmt.Errorf("rows[%d]: is not a table of fields", i+1)
+		}
+		if fields[id] == nil {
+			fields[id] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1)
+		}
+		if !slices.ContainsFunc(descriptors, func(name string) bool { return fields[name] != nil }) {
+			fields[descriptors[0]] = []any{0.0}
+		}
+		rows[i] = fields
+	}
+	return c.Return(rows)
 }

@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +20,7 @@ func (t *trial) connect(o *Options) error {
 		if err != nil {
 			return err
 		}
-		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]bool{}}
+		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]*matcher.List{}}
 		t.local = &trialLocal{now: m}
 	}
 	o.Services = Services{
@@ -44,7 +43,7 @@ type storeDouble struct {
 
 	mu      sync.Mutex
 	objects map[storeKey]bool
-	lists   map[matcher.ID]bool
+	lists   map[matcher.ID]*matcher.List
 	down    string
 }
 
@@ -70,7 +69,7 @@ func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*ma
 	defer s.mu.Unlock()
 	for i, obj := range objects {
 		for n, id := range obj.Lists {
-			if !s.lists[id] {
+			if l := s.lists[id]; l == nil || !mayJoin(obj.Account, l.Account) {
 				return i, matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", n, id)
 			}
 		}
@@ -80,6 +79,12 @@ func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*ma
 		s.memory.Apply([]store.Change{{Kind: store.PutObject, Object: obj}})
 	}
 	return 0, nil
+}
+
+// mayJoin reports whether an object can be in a list: not when they belong to
+// two accounts.
+func mayJoin(object, list matcher.ID) bool {
+	return object.IsZero() || list.IsZero() || object == list
 }
 
 // DeleteObject implements [Writer].
@@ -102,12 +107,16 @@ func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, fa
 		return err
 	}
 	defer s.mu.Unlock()
-	if !s.lists[list] {
-		return matcher.Errorf(matcher.CodeListNotFound, "list_id: %s does not exist", list)
+	l := s.lists[list]
+	if l == nil {
+		return matcher.ListNotFound(list)
 	}
 	for i, id := range faces {
 		if !s.objects[storeKey{matcher.Faces, id}] {
-			return matcher.At(fmt.Sprintf("face_ids[%d]", i), matcher.Faces.NotFound(id))
+			return matcher.Errorf(matcher.CodeFaceNotFound, "face_ids[%d]: %s does not exist", i, id)
+		}
+		if obj, _ := s.memory.Get(matcher.Faces, id, nil, false); attach && !mayJoin(obj.Account, l.Account) {
+			return matcher.Errorf(matcher.CodeForbidden, "face_ids: %s belongs to another account than the list %s", id, list)
 		}
 	}
 	for _, id := range faces {
@@ -128,10 +137,10 @@ func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
 		return err
 	}
 	defer s.mu.Unlock()
-	if s.lists[l.ID] {
+	if s.lists[l.ID] != nil {
 		return matcher.Errorf(matcher.CodeListExists, "list_id: %s exists already", l.ID)
 	}
-	s.lists[l.ID] = true
+	s.lists[l.ID] = l
 	s.memory.Apply([]store.Change{{Kind: store.PutList, List: l}})
 	return nil
 }
