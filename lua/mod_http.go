@@ -122,7 +122,10 @@ func newHTTPRequest(method, text string, o *reader) (*http.Request, error) {
 		}
 		body, contentType = string(encoded), "application/json"
 	}
-	query := u.Query()
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil && len(o.table("query")) > 0 {
+		o.fault("query", "the url has a query that cannot be extended: %w", err)
+	}
 	for name, v := range o.table("query") {
 		value, err := scalar(v)
 		if err != nil {
@@ -152,7 +155,13 @@ func setHeaders(request *http.Request, o *reader) {
 	if len(headers) > maxHTTPHeaders {
 		o.fault("headers", "there are more than %d", maxHTTPHeaders)
 	}
+	seen := map[string]bool{}
 	for name, v := range headers {
+		if lower := strings.ToLower(name); seen[lower] {
+			o.fault("headers", "%q is given twice: names of headers do not depend on upper and lower case", lower)
+		} else {
+			seen[lower] = true
+		}
 		value, err := scalar(v)
 		if err != nil || !httpHeader.MatchString(name) || strings.ContainsFunc(value, isControl) {
 			o.fault("headers", "%q is no name of a header, or its value has bytes that no header has", name)

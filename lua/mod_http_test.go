@@ -87,6 +87,9 @@ func TestHTTPMistakesRaise(t *testing.T) {
 	f(`ns.http.get("http://127.0.0.1:1", {json = 1, body = "1"})`, "either json or body")
 	f(`ns.http.get("http://127.0.0.1:1", {json = print})`, "no form in JSON")
 	f(`ns.http.request("GE T", "http://127.0.0.1:1")`, "method")
+	f(`ns.http.get("http://127.0.0.1:1", {headers = {Accept = "a", accept = "b"}})`, `accept\" is given twice`)
+	f(`ns.http.get("http://127.0.0.1:1/?a=1;b=2", {query = {c = 3}})`, "query that cannot be extended")
+	f(`ns.http.get("http://127.0.0.1:1/", {query = {["a%d"] = {}}})`, "query.a%d: is no string, number or boolean")
 }
 
 func TestHTTPRedirects(t *testing.T) {

@@ -72,7 +72,7 @@ type reader struct {
 }
 
 func (r *reader) fault(field, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf(r.at+field+": "+format, args...))
+	r.faults = append(r.faults, fmt.Errorf("%s%s: "+format, append([]any{r.at, field}, args...)...))
 }
 
 func (r *reader) text(field, other string) string {

@@ -81,7 +81,14 @@ func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 		Query: map[string]string{}, Headers: map[string]string{}, Body: body,
 	}
 	x.QueryArgs().VisitAll(func(k, v []byte) { r.Query[string(k)] = string(v) })
-	x.Request.Header.VisitAll(func(k, v []byte) { r.Headers[strings.ToLower(string(k))] = string(v) })
+	x.Request.Header.VisitAll(func(k, v []byte) {
+		name := strings.ToLower(string(k))
+		if first, again := r.Headers[name]; again {
+			r.Headers[name] = first + ", " + string(v)
+			return
+		}
+		r.Headers[name] = string(v)
+	})
 	answer, err := x.server.Plugins.Serve(ctx, r)
 	if err != nil {
 		if e := asError(err); e.Code == matcher.CodeMethod {

@@ -97,6 +97,14 @@ return M`}))
 			t.Errorf("%s: %q, want %q", key, got[key], want)
 		}
 	}
+	request := must(http.NewRequestWithContext(t.Context(), "POST", "http://"+x.address+"/plugins/tea/echo", nil))
+	request.Header["X-Agent"] = []string{"7", "8"}
+	response := must(x.client.Do(request))
+	check(t, json.NewDecoder(response.Body).Decode(&got))
+	check(t, response.Body.Close())
+	if got["agent"] != "7, 8" {
+		t.Errorf("a header that comes twice is %q", got["agent"])
+	}
 	x.call("GET", "/plugins/tea/cup", "").fault(12010, `"/cup"`)
 	x.call("GET", "/plugins/coffee/pot", "").fault(12010, `"coffee"`)
 	if a := x.call("PUT", "/plugins/tea/pot", ""); a.response.Header.Get("Allow") != "GET" {
