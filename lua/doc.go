@@ -39,8 +39,8 @@
 //	}
 //
 // Rules: a returned error is raised in the script, c.Fail gives it nil and a
-// text. Values cross as Go values (vm.Call.Value, vm.Call.Return); ids and
-// 64-bit numbers are strings. Only c.Wait may block, and its function must
+// text. Values cross as Go values (vm.Call.Value, vm.Call.Return); ids are
+// strings, and whole numbers beyond 2^53 a vm.Integer. Only c.Wait may block, and its function must
 // return when its context ends. A goroutine is started by instance.goroutine
 // (Go) or instance.spawn (a Lua function), which end with the instance;
 // anything else that has to be ended goes to instance.onClose. A Lua function

@@ -10,27 +10,27 @@ local Plugin = {}
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Asks one of the plugin's routes; path is below the plugin's own. Waits.
+---Asks one of the plugin's routes; path is below the plugin's own. account_id goes into the query. Waits.
 ---@param method string
 ---@param path string
----@param options? {query: table?, headers: table?, body: string?, json: any}
+---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: any}
 function Plugin:request(method, path, options) end
 
----The plugin's cost of a candidate set, which is written as in a request; nil when it cannot. Waits.
+---The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot. Waits.
 ---@param candidates? table
 ---@param probe? integer[]
 ---@param rows? table[]
 ---@return number?
 function Plugin:cost(candidates, probe, rows) end
 
----What the plugin leaves of rows (see faces), in their order. Waits.
+---What the plugin leaves of rows (see faces, events), in their order. candidates: see cost. Waits.
 ---@param rows table[]
 ---@param candidates? table
 ---@return table[]
 function Plugin:prefilter(rows, candidates) end
 
----The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. Waits.
+---The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost. Waits.
 ---@param rows table[]
 ---@param probe integer[]
 ---@param candidates? table
@@ -87,10 +87,15 @@ function test.contains(text, part, what) end
 ---@return string
 function test.fails(fn, part) end
 
----Fills in what faces need: face_id, and a descriptor (up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/faces.
+---Fills in what faces need: face_id, and a descriptor (a list of up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/faces.
 ---@param rows table[]
 ---@return table[]
 function test.faces(rows) end
+
+---Fills in what events need: event_id, and a face_descriptor if there is no body_descriptor (each a list of up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/events.
+---@param rows table[]
+---@return table[]
+function test.events(rows) end
 
 ---A figure of ns.metrics, of a histogram the number of values; values are those of its labels, by the names of the labels.
 ---@param name string
@@ -172,7 +177,7 @@ function test.hash.crc32(bytes) end
 test.http = {}
 
 ---Answers the plugin's requests by fn; nil and a text are a failure of the connection. Without it every request fails.
----@param fn fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string>?}?, string?
+---@param fn fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string|string[]>?}?, string?
 function test.http.handle(fn) end
 
 ---The requests so far, as http.handle gets them.
