@@ -15,7 +15,7 @@ func TestJSONIsExact(t *testing.T) {
 	value = func(depth int) string {
 		switch n := r.IntN(9); {
 		case n < 3:
-			return []string{"0", "-0", "1", "-1", "9007199254740992", "9007199254740993", "-9007199254740993", "18446744073709551615", "123456789012345678901234567890", "0.1", "1e-7", "1e+300", "-2.5"}[r.IntN(13)]
+			return []string{"0", "-0.0", "1", "-1", "9007199254740992", "9007199254740993", "-9007199254740993", "18446744073709551615", "123456789012345678901234567890", "0.1", "1e-7", "1e+300", "-2.5"}[r.IntN(13)]
 		case n == 3:
 			return fmt.Sprint(r.Int64() - 1<<62)
 		case n == 4:
@@ -92,7 +92,7 @@ test.case("json", function()
   test.fails(function() test.json.encode({a = "\255"}) end, "a: text that is not UTF-8")
   test.fails(function() test.json.encode({["\255"] = 1}) end, "not UTF-8")
   local zero = 0
-  test.equal(test.json.encode({2^53, 2^60, -2^63, 2^63, -zero, 1e300}), "[9007199254740992,1152921504606846976,-9223372036854775808,9223372036854775808,-0,1e+300]")
+  test.equal(test.json.encode({2^53, 2^60, -2^63, 2^63, -zero, 1e300}), "[9007199254740992,1152921504606846976,-9223372036854775808,9223372036854775808,-0.0,1e+300]")
 end)
 test.case("a route's body", function()
   test.equal(test.start():request("POST", "/echo", {body = "[9007199254740993,-9223372036854775809]"}).body, '{"v":[9007199254740993,-9223372036854775809]}')

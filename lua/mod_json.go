@@ -122,7 +122,8 @@ func jsonNumber(f float64) (any, error) {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return nil, fmt.Errorf("%v has no form in JSON", f)
-	case f == 0 && math.Signbit(f): // "-0"
+	case f == 0 && math.Signbit(f):
+		return json.Number("-0.0"), nil // many read "-0" as an integer, which has no sign
 	case f == math.Trunc(f) && f >= math.MinInt64 && f < math.MaxInt64:
 		return int64(f), nil
 	case f == math.Trunc(f) && f > 0 && f < math.MaxUint64:
