@@ -45,7 +45,8 @@ type trial struct {
 	figures Resources
 
 	mu       sync.Mutex
-	failures []string // of what nobody waits for, and of the matching side
+	failures []string             // of what nobody waits for, and of the matching side
+	points   map[*instance]*inbox // of stored events
 
 	excused bool // the test has asked for the plugin's failures
 }

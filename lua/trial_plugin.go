@@ -2,10 +2,13 @@ package lua
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"nearside/lua/vm"
+	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
 // A trialPlugin is the plugin as a test holds it.
@@ -122,6 +125,31 @@ func trialEmit(c *vm.Call, t *trial, p *plugin) error {
 			return err
 		})
 	})
+}
+
+// sendEvent hands a stored event to the plugin's handle_event, if the plugin
+// takes such events: one after the other, as points that a server sends.
+func (t *trial) sendEvent(obj *matcher.Object) {
+	const name = "sending_event"
+	for _, h := range t.hosts {
+		for _, p := range h.current.Load().listeners[name] {
+			in := p.events[0]
+			t.mu.Lock()
+			if t.points == nil {
+				t.points = map[*instance]*inbox{}
+			}
+			if t.points[in] == nil {
+				t.points[in] = &inbox{}
+			}
+			points := t.points[in]
+			t.mu.Unlock()
+			text := json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, false))
+			points.put(in, decoded(func() any { return text })(), func(ctx context.Context, item any) {
+				_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", []any{item}, name)
+				in.report("handle_event", err)
+			})
+		}
+	}
 }
 
 func trialRequestRoute(c *vm.Call, t *trial, p *plugin) error {

@@ -44,3 +44,33 @@ test.case("a route", function()
   test.equal(p:request("GET", "/x", {account_id = "AAAAAAAA-0000-4000-8000-000000000000", query = {a = 1}}).json, {a = "1", account_id = "aaaaaaaa-0000-4000-8000-000000000000"})
 end)`)
 }
+
+// TestTrialSendsStoredEvents checks that an event that is stored reaches the
+// plugin, with its numbers and nulls.
+func TestTrialSendsStoredEvents(t *testing.T) {
+	passes(t, background(`
+M.kinds, M.events, M.permissions = {"event", "background"}, {"sending_event"}, {"store"}
+local got = ns.json.array({})
+function M:handle_event(points, name) for _, p in ipairs(points) do ns.sleep(1) got[#got + 1] = {name, p.event_id:sub(-1), p.meta} end end
+function M:start()
+  ns.route("GET", "/put", function()
+    for n = 1, 3 do
+      assert(ns.store.put_event({event_id = "00000000-0000-4000-8000-00000000000" .. n, meta = {n = ns.int64("9007199254740993"), none = ns.json.null},
+        face_descriptor = {version = 1, data = ns.base64.encode(("\0"):rep(16))}}))
+    end
+    return 200
+  end)
+  ns.route("GET", "/got", function() return 200, got end)
+end`), `
+test.case("they arrive in order", function()
+  local p = test.start()
+  p:request("GET", "/put")
+  test.clock.advance(3)
+  local meta = '{"n":9007199254740993,"none":null}'
+  test.equal(p:request("GET", "/got").body, '[["sending_event","1",' .. meta .. '],["sending_event","2",' .. meta .. '],["sending_event","3",' .. meta .. ']]')
+  p:reload()
+  p:request("GET", "/put")
+  test.clock.advance(3)
+  test.equal(#p:request("GET", "/got").json, 3, "the new generation has its own")
+end)`)
+}

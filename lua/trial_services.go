@@ -20,7 +20,7 @@ func (t *trial) connect(o *Options) error {
 		if err != nil {
 			return err
 		}
-		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]*matcher.List{}}
+		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]*matcher.List{}, stored: t.sendEvent}
 		t.local = &trialLocal{now: m}
 	}
 	o.Services = Services{
@@ -40,6 +40,7 @@ var trialFigures = Resources{
 // [Writer].
 type storeDouble struct {
 	memory *trialMemory
+	stored func(*matcher.Object) // called for each event that was put
 
 	mu      sync.Mutex
 	objects map[storeKey]bool
@@ -77,6 +78,9 @@ func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*ma
 	for _, obj := range objects {
 		s.objects[storeKey{obj.Origin, obj.ID}] = true
 		s.memory.Apply([]store.Change{{Kind: store.PutObject, Object: obj}})
+		if obj.Origin == matcher.Events {
+			s.stored(obj)
+		}
 	}
 	return 0, nil
 }
