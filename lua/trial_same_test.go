@@ -2,9 +2,10 @@ package lua
 
 import (
 	"fmt"
-	"math"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -166,67 +167,7 @@ end
 function M:match(req, set) return set:scan(5) end
 `
 	ask := []string{`{limit = 1}`, `{limit = 2}`, `{limit = 3}`, `{limit = 4}`, `{limit = 5}`, `{limit = 1, account_id = A}`, `{limit = 5, account_id = B, filters = {age__gte = 3}}`, `{limit = 2, filters = {list_id = L}}`}
-	// The real answer: the rows in a store, the hooks called as a request calls them.
-	change := realServices(t)
-	var o Options
-	change(&o)
-	h, _ := start(t, matching(hooks+`M.permissions = {"store"}`), change)
-	fill := background(`M.permissions = {"store"}
-function M:start() ns.route("GET", "/fill", function()
-  ` + rows + `
-  ns.store.new_list({list_id = L})
-  for _, row in ipairs(rows) do
-    row.descriptor = {version = 1, data = ns.base64.encode(string.char(row.descriptor[1], row.descriptor[2]) .. ("\0"):rep(14))}
-    assert(ns.store.put_face(row))
-  end
-  return 200
-end) end`)
-	filler, _ := start(t, fill, change)
-	if _, err := filler.Serve(t.Context(), Request{Method: "GET", Path: "/p/fill"}); err != nil {
-		t.Fatal(err)
-	}
-	m := o.Services.Matching.(*memory.Memory)
-	real := &trialMemory{m, o.Services.Decoder(), o.Services.Decoder().Registry.Version(trialVersion)}
-	var checks strings.Builder
-	for _, candidates := range ask {
-		sub, err := real.ask(luaTable(t, candidates), []any{1.0, 2.0}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		whole, err := m.Select(t.Context(), sub.Candidates, sub.Account)
-		if err != nil {
-			t.Fatal(err)
-		}
-		matchers, prefilters, release := h.Acquire()
-		left, err := prefilters[0].Narrow(t.Context(), sub, whole)
-		if err != nil {
-			t.Fatal(err)
-		}
-		kept := map[string]bool{}
-		for r := range left.(*memory.Selection).Rows() {
-			x := left.(*memory.Selection).Object(r)
-			kept[x.ID.String()] = true
-		}
-		found := matchers[0].Match(t.Context(), []matcher.SubRequest{*sub})[0]
-		release()
-		if found.Err != nil {
-			t.Fatal(found.Err)
-		}
-		fmt.Fprintf(&checks, "ask(%s, {", candidates)
-		for n := 1; n <= 40; n++ {
-			if kept[fmt.Sprintf("00000000-0000-4000-8000-%012d", n)] {
-				fmt.Fprintf(&checks, "%d,", n)
-			}
-		}
-		checks.WriteString("}, {")
-		for _, match := range found.Matches {
-			if math.IsNaN(match.Distance) {
-				t.Fatal("no distance")
-			}
-			fmt.Fprintf(&checks, "{%q, %v, %.17g},", match.ID, match.Distance, match.Similarity)
-		}
-		checks.WriteString("})\n")
-	}
+	checks := realAnswers(t, matching(hooks+`M.permissions = {"store"}`), rows, ask)
 	passes(t, matching(hooks), rows+`
 test.case("the same", function()
   local p = test.start()
@@ -239,8 +180,69 @@ test.case("the same", function()
     for i, row in ipairs(p:match(rows, {1, 2}, candidates)) do matched[i] = {row.face_id, row.distance, row.similarity} end
     test.equal(matched, found, test.json.encode(candidates))
   end
-  `+checks.String()+`
+  `+checks+`
 end)`)
+}
+
+// realAnswers stores rows by a plugin, asks the hooks of a plugin as a request
+// does, and returns a line of Lua for each of the candidate sets:
+// ask(candidates, {numbers of the rows that prefilter keeps}, {what match finds}).
+func realAnswers(t *testing.T, plugin, rows string, ask []string) string {
+	t.Helper()
+	change := realServices(t)
+	var o Options
+	change(&o)
+	h, _ := start(t, plugin, change)
+	filler, _ := start(t, background(`M.permissions = {"store"}
+function M:start() ns.route("GET", "/fill", function()
+  `+rows+`
+  ns.store.new_list({list_id = L})
+  for _, row in ipairs(rows) do
+    row.descriptor = {version = 1, data = ns.base64.encode(string.char(row.descriptor[1], row.descriptor[2]) .. ("\0"):rep(14))}
+    assert(ns.store.put_face(row))
+  end
+  return 200
+end) end`), change)
+	if _, err := filler.Serve(t.Context(), Request{Method: "GET", Path: "/p/fill"}); err != nil {
+		t.Fatal(err)
+	}
+	m := o.Services.Matching.(*memory.Memory)
+	asking := &trialMemory{m, o.Services.Decoder(), o.Services.Decoder().Registry.Version(trialVersion)}
+	var checks strings.Builder
+	for _, candidates := range ask {
+		sub, err := asking.ask(luaTable(t, candidates), []any{1.0, 2.0}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := m.Select(t.Context(), sub.Candidates, sub.Account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		matchers, prefilters, release := h.Acquire()
+		left, err := prefilters[0].Narrow(t.Context(), sub, whole)
+		found := matchers[0].Match(t.Context(), []matcher.SubRequest{*sub})[0]
+		release()
+		if err != nil || found.Err != nil {
+			t.Fatal(err, found.Err)
+		}
+		var kept []int
+		for r := range left.(*memory.Selection).Rows() {
+			kept = append(kept, rowNumber(left.(*memory.Selection).Object(r).ID))
+		}
+		slices.Sort(kept)
+		fmt.Fprintf(&checks, "ask(%s, {%s}, {", candidates, strings.Trim(strings.ReplaceAll(fmt.Sprint(kept), " ", ","), "[]"))
+		for _, match := range found.Matches {
+			fmt.Fprintf(&checks, "{%q, %v, %.17g},", match.ID, match.Distance, match.Similarity)
+		}
+		checks.WriteString("})\n")
+	}
+	return checks.String()
+}
+
+// rowNumber is the number at the end of an ID.
+func rowNumber(id matcher.ID) int {
+	n, _ := strconv.Atoi(id.String()[24:]) // the tests wrote it
+	return n
 }
 
 // luaTable is the value of a Lua expression.

@@ -162,24 +162,12 @@ func (c civil) appendDirective(b []byte, name byte, local *time.Location) []byte
 		return fmt.Appendf(b, f.format, f.get(&c))
 	}
 	switch name {
-	case 'A':
-		return append(b, time.Weekday(c.weekday).String()...)
-	case 'a':
-		return append(b, time.Weekday(c.weekday).String()[:3]...)
-	case 'B':
-		return append(b, time.Month(c.month+1).String()...)
-	case 'b', 'h':
-		return append(b, time.Month(c.month + 1).String()[:3]...)
 	case 'n':
 		return append(b, '\n')
 	case 't':
 		return append(b, '\t')
 	case '%':
 		return append(b, '%')
-	case 'p':
-		return append(b, [...]string{"AM", "PM"}[c.hour/12]...)
-	case 'P':
-		return append(b, [...]string{"am", "pm"}[c.hour/12]...)
 	case 's':
 		seconds, ok := c.unix(local)
 		if !ok {
@@ -197,7 +185,29 @@ func (c civil) appendDirective(b []byte, name byte, local *time.Location) []byte
 	case '3', '4', '5', '6', '7', '8', '9': // a width without a directive
 		return fmt.Appendf(b, "%*s", int(name-'0'), "%"+string(name))
 	}
+	if word := c.word(name); word != "" {
+		return append(b, word...)
+	}
 	return append(b, '%', name)
+}
+
+// word returns the text of a directive that is one, or "".
+func (c civil) word(name byte) string {
+	switch name {
+	case 'A':
+		return time.Weekday(c.weekday).String()
+	case 'a':
+		return time.Weekday(c.weekday).String()[:3]
+	case 'B':
+		return time.Month(c.month + 1).String()
+	case 'b', 'h':
+		return time.Month(c.month + 1).String()[:3]
+	case 'p':
+		return [...]string{"AM", "PM"}[c.hour/12]
+	case 'P':
+		return [...]string{"am", "pm"}[c.hour/12]
+	}
+	return ""
 }
 
 var compositeDirectives = map[byte]string{
