@@ -70,6 +70,9 @@ func activeNames(active []string) []string {
 	return names
 }
 
+// active reports whether the configuration names a plugin.
+func (h *Host) active(name string) bool { return slices.Contains(activeNames(h.o.Active), name) }
+
 // open loads, checks and initialises one plugin. What it returns beside an
 // error has to be closed.
 func (h *Host) open(ctx, life context.Context, found *sources, name string) (*plugin, error) {
@@ -86,13 +89,16 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 // read loads and checks one plugin: all but its initialisation.
 func (h *Host) read(ctx, life context.Context, found *sources, name string) (*plugin, error) {
 	src, hides, err := found.find(name)
+	if err != nil && !h.o.reading {
+		err = fmt.Errorf("plugins.active: %w", err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	if hides {
 		h.o.Log.Info("plugins: a file takes the place of the shipped plugin", slog.String("plugin", name), slog.String("file", src.shown(src.main)))
 	}
-	script, err := src.compile()
+	script, err := src.compile(src.main)
 	if err != nil {
 		return nil, fmt.Errorf("plugin %s: %w", name, err) // names file and line itself
 	}
@@ -105,7 +111,11 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if err != nil {
 		return p, fmt.Errorf("plugin %s: %w", name, err)
 	}
-	if p.shape, err = parseShape(name, value); err != nil {
+	inherited, err := first.state.Inherited(ctx, defaultLimits()["initialize"], first.table, contractNames)
+	if err != nil {
+		return p, fmt.Errorf("plugin %s: reading its table: %w", name, err)
+	}
+	if p.shape, err = parseShape(name, value, inherited); err != nil {
 		return p, p.located(err)
 	}
 	settings, ok := h.o.Settings[name].(map[string]any)
@@ -117,7 +127,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.settings, err = applySchema(p.schema, settings); err != nil && (settings != nil || !h.o.anySettings) {
+	if p.settings, err = applySchema(p.schema, settings); err != nil && !(h.o.reading && settings == nil && !h.active(name)) {
 		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
 	}
 	return p, nil

@@ -31,8 +31,8 @@ type Options struct {
 	BreakerLimit int           // failures in a row that open a breaker; 0: 5
 	BreakerPause time.Duration // for which it stays open; 0: 10 s
 
-	trial       *trial // nil but in tests of plugins
-	anySettings bool   // a plugin without settings is not asked for those that it needs
+	trial   *trial // nil but in tests of plugins
+	reading bool   // plugins are checked, not run: those that are not active need no settings
 }
 
 // Services are what modules reach outside this package. A nil one makes its

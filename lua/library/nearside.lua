@@ -241,6 +241,12 @@ local ns = {}
 ---@return Batch
 function ns.batch(options) end
 
+---Copies the hooks and fields of base that m lacks, and returns m: how a plugin inherits. Metatables of a plugin's table are not read.
+---@param base table
+---@param m table
+---@return table m
+function ns.extend(base, m) end
+
 ---Makes a random id (UUID version 4).
 ---@return string
 function ns.uuid() end
