@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,8 +18,13 @@ type generation struct {
 	matchers  []*plugin // those with a match, by name
 	narrowers []*plugin // those with a prefilter, by order, then name
 	listeners map[string][]*plugin
+	life      context.Context // ends with the generation
 	cancel    context.CancelFunc
 	sources   *sources
+
+	retries     *sync.WaitGroup // attempts to start plugins that are not required
+	retrying    context.Context // ends them
+	stopRetries context.CancelFunc
 }
 
 // load makes a whole generation, initialised and not yet running. On an error
@@ -30,7 +36,8 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 	}
 	// A generation outlives the request that asked for it.
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	g := &generation{listeners: map[string][]*plugin{}, cancel: cancel, sources: found}
+	g := &generation{life: life, cancel: cancel, sources: found, retries: &sync.WaitGroup{}}
+	g.retrying, g.stopRetries = context.WithCancel(life)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, g.end(context.WithoutCancel(ctx)))
@@ -46,8 +53,20 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 			return nil, err
 		}
 	}
-	g.sortMatching()
+	g.index()
+	return g, nil
+}
+
+// index finds what each plugin is for.
+func (g *generation) index() {
+	g.matchers, g.narrowers, g.listeners = nil, nil, map[string][]*plugin{}
 	for _, p := range g.plugins {
+		if p.hooks["match"] {
+			g.matchers = append(g.matchers, p)
+		}
+		if p.hooks["prefilter"] {
+			g.narrowers = append(g.narrowers, p)
+		}
 		if p.queue == nil {
 			continue
 		}
@@ -55,7 +74,7 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 			g.listeners[name] = append(g.listeners[name], p)
 		}
 	}
-	return g, nil
+	slices.SortStableFunc(g.narrowers, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
 }
 
 // activeNames removes ".lua" and twins.
@@ -80,10 +99,18 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 	if err != nil {
 		return p, err
 	}
-	if err := p.prepare(ctx, life); err != nil {
+	p.reason = "reload"
+	if h.reloads == 0 {
+		p.reason = "start"
+	}
+	err = p.prepare(ctx, life)
+	switch {
+	case err == nil:
+		return p, nil
+	case p.required || ctx.Err() != nil:
 		return p, p.fault(err)
 	}
-	return p, nil
+	return p.degrade(ctx, err)
 }
 
 // read loads and checks one plugin: all but its initialisation.
@@ -133,12 +160,22 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	return p, nil
 }
 
+// begin lets the plugins of the published generation do what waits for the
+// server.
+func (g *generation) begin() {
+	for _, p := range g.plugins {
+		p.ready.begin()
+	}
+}
+
 // close lets calls in progress end, waits for queued events, calls the close
 // hooks, and ends the generation.
 func (g *generation) close(ctx context.Context, reason string) error {
 	if g.cancel == nil {
 		return nil // the one before the first
 	}
+	g.stopRetries()
+	g.retries.Wait()
 	var work sync.WaitGroup
 	for _, p := range g.plugins {
 		work.Go(func() { p.drain(ctx, reason) })
@@ -149,6 +186,7 @@ func (g *generation) close(ctx context.Context, reason string) error {
 
 // end kills what still runs and waits for it.
 func (g *generation) end(ctx context.Context) error {
+	g.stopRetries()
 	g.cancel()
 	var faults []error
 	for _, p := range g.plugins {

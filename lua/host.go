@@ -87,6 +87,8 @@ type Host struct {
 	started time.Time
 	current atomic.Pointer[generation]
 
+	listening atomic.Bool // whether the server does
+
 	mu      sync.Mutex // of Reload and Close, and of what follows
 	closed  bool
 	kv      map[string]*kvStore // by plugin; kept over reloads
@@ -124,10 +126,22 @@ func (h *Host) Reload(ctx context.Context) error {
 	}
 	old := h.current.Swap(next)
 	h.reloads++
+	next.inherit(old)
+	h.retry(next)
+	if h.listening.Load() {
+		next.begin()
+	}
 	if err := old.close(ctx, "reload"); err != nil {
 		h.o.Log.Warn("plugins: the old generation", slog.String("error", err.Error()))
 	}
 	return nil
+}
+
+// Listening says that the server listens: what plugins have given to ns.ready
+// runs now, and after later reloads at once.
+func (h *Host) Listening() {
+	h.listening.Store(true)
+	h.current.Load().begin()
 }
 
 // Configure replaces the folder of plugins, the names of those that are active

@@ -275,6 +275,10 @@ function ns.spawn(fn, ...) end
 ---@return string? err
 function ns.every(seconds, fn) end
 
+---Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.
+---@param fn function
+function ns.ready(fn) end
+
 ---Waits; 0 lets others run. Waits.
 ---@param seconds number
 function ns.sleep(seconds) end

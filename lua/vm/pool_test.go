@@ -12,7 +12,7 @@ import (
 func newPool(t *testing.T, o PoolOptions) *Pool {
 	t.Helper()
 	if o.New == nil {
-		o.New = func(ctx context.Context) (*State, error) { return library.NewState(ctx, StateOptions{}), nil }
+		o.New = func(ctx context.Context, _ Slot) (*State, error) { return library.NewState(ctx, StateOptions{}), nil }
 	}
 	p, err := NewPool(context.Background(), o)
 	if err != nil {
@@ -31,7 +31,7 @@ func newPool(t *testing.T, o PoolOptions) *Pool {
 func TestPoolIsBoundedAndWarm(t *testing.T) {
 	var mu sync.Mutex
 	made, used, most := 0, 0, 0
-	p := newPool(t, PoolOptions{Size: 3, New: func(ctx context.Context) (*State, error) {
+	p := newPool(t, PoolOptions{Size: 3, New: func(ctx context.Context, _ Slot) (*State, error) {
 		made++
 		return library.NewState(ctx, StateOptions{}), nil
 	}})
@@ -63,7 +63,7 @@ func TestPoolIsBoundedAndWarm(t *testing.T) {
 
 func TestPoolKeepsItsStates(t *testing.T) { // also over collections
 	made := 0
-	p := newPool(t, PoolOptions{Size: 4, New: func(ctx context.Context) (*State, error) {
+	p := newPool(t, PoolOptions{Size: 4, New: func(ctx context.Context, _ Slot) (*State, error) {
 		made++
 		return library.NewState(ctx, StateOptions{}), nil
 	}})
@@ -100,7 +100,10 @@ func TestPoolWaitsWithTheDeadline(t *testing.T) {
 // when making one fails. The totals of replaced states are kept.
 func TestPoolReplacesStates(t *testing.T) {
 	failures, made := 2, 0
-	p := newPool(t, PoolOptions{Size: 1, Recycle: 3, Retry: time.Millisecond, New: func(ctx context.Context) (*State, error) {
+	p := newPool(t, PoolOptions{Size: 1, Recycle: 3, Retry: time.Millisecond, New: func(ctx context.Context, slot Slot) (*State, error) {
+		if slot != (Slot{Index: 1, Replaces: made > 0}) {
+			t.Errorf("%+v", slot)
+		}
 		if made > 0 && failures > 0 {
 			failures--
 			return nil, errors.New("not now")
