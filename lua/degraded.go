@@ -19,7 +19,8 @@ const (
 // takes over the queue and what was counted.
 func (p *plugin) again() *plugin {
 	next := &plugin{
-		shape: p.shape, host: p.host, source: p.source, script: p.script, settings: p.settings, log: p.log, kv: p.kv,
+		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled, settings: p.settings,
+		log: p.log, kv: p.kv,
 		reason: p.reason, queue: p.queue,
 	}
 	next.failures.Store(p.failures.Load())

@@ -146,15 +146,13 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		return p, p.located(err)
 	}
 	settings, ok := h.o.Settings[name].(map[string]any)
-	if p.schema != nil {
-		if _, _, err := compileSchema(p.schema); err != nil {
-			return p, p.located(err)
-		}
+	if p.compiled, err = compileSchema(p.schema); err != nil {
+		return p, p.located(err)
 	}
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.settings, err = applySchema(p.schema, settings); err != nil && !(h.o.reading && settings == nil && !h.active(name)) {
+	if p.settings, err = p.compiled.apply(settings); err != nil && !(h.o.reading && settings == nil && !h.active(name)) {
 		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
 	}
 	return p, nil

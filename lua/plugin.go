@@ -19,6 +19,7 @@ type plugin struct {
 	host     *Host
 	source   source
 	script   *vm.Script
+	compiled *settingsSchema // nil: there are no settings
 	settings map[string]any
 	log      *slog.Logger
 	kv       *kvStore
