@@ -87,7 +87,8 @@ type Host struct {
 	started time.Time
 	current atomic.Pointer[generation]
 
-	listening atomic.Bool // whether the server does
+	listening atomic.Bool              // whether the server does
+	loaded    atomic.Pointer[snapshot] // the files of the running generation
 
 	mu      sync.Mutex // of Reload and Close, and of what follows
 	closed  bool
@@ -101,6 +102,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	o = o.withDefaults()
 	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
 	h.current.Store(&generation{})
+	h.loaded.Store(&snapshot{})
 	if err := h.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -120,10 +122,12 @@ func (h *Host) Reload(ctx context.Context) error {
 	if h.closed {
 		return errClosed
 	}
+	files := snapshotOf(h.o.Dir) // before they are read: a later change is noticed
 	next, err := h.load(ctx)
 	if err != nil {
 		return err
 	}
+	h.loaded.Store(&files)
 	old := h.current.Swap(next)
 	h.reloads++
 	next.inherit(old)
@@ -145,7 +149,7 @@ func (h *Host) Listening() {
 }
 
 // Configure replaces the folder of plugins, the names of those that are active
-// and their settings, for the next Reload. A Watch goes on with the old folder.
+// and their settings, for the next Reload.
 func (h *Host) Configure(dir string, active []string, settings map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
