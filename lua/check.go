@@ -29,6 +29,17 @@ func Check(ctx context.Context, o Options, name string) error {
 	return errors.Join(err, found.close())
 }
 
+// Find returns an error unless there is a plugin of that name. It does not look
+// into its files.
+func Find(o Options, name string) error {
+	found, err := openSources(o.Dir, o.Shipped)
+	if err != nil {
+		return err
+	}
+	_, _, err = found.find(strings.TrimSuffix(name, ".lua"))
+	return errors.Join(err, found.close())
+}
+
 // newReader makes a Host that only reads plugins.
 func newReader(o Options) *Host {
 	o = o.withDefaults()

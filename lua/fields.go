@@ -116,10 +116,10 @@ func (r *reader) own() {
 			continue
 		}
 		if _, isFunction := r.m[name].(*vm.Func); isFunction {
-			r.fault(name, "a function of this name is no hook and would never run%s; functions of your own are local or begin with an underscore",
+			r.fault(name, "a function of this name is no hook and would never run; functions of your own are local or begin with an underscore%s",
 				didYouMean(name, hookNames))
 		} else if misspelt(name, contractNames) {
-			r.fault(name, "is unknown%s; a field of your own has a name less like it, or begins with an underscore", didYouMean(name, contractNames))
+			r.fault(name, "is unknown; a field of your own has a name less like those of the contract, or begins with an underscore%s", didYouMean(name, contractNames))
 		}
 	}
 }

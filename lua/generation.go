@@ -116,7 +116,7 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 // read loads and checks one plugin: all but its initialisation.
 func (h *Host) read(ctx, life context.Context, found *sources, name string) (*plugin, error) {
 	src, hides, err := found.find(name)
-	if err != nil && !h.o.reading {
+	if err != nil && !h.o.reading && h.o.trial == nil {
 		err = fmt.Errorf("plugins.active: %w", err)
 	}
 	if err != nil {

@@ -458,7 +458,7 @@ function ns.log.warn(message, fields) end
 ---@param fields? table<string, any>
 function ns.log.error(message, fields) end
 
----Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.
+---Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike. The name of a counter ends with _total, which is added when it is missing.
 ---@class nearside.metrics
 ns.metrics = {}
 
