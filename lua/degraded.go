@@ -49,7 +49,7 @@ func (p *plugin) tryLater(cause error, pause time.Duration) {
 	reason := cause.Error()
 	p.last.Store(&reason)
 	p.degraded.Store(&reason)
-	p.log.Error("plugins: a plugin that is not required does not start, and is tried again", slog.String("error", reason), slog.Duration("pause", pause))
+	p.log.Error("plugins: a plugin that is not required does not start, and is tried again", slog.String("error", reason), slog.String("pause", pause.String()))
 }
 
 // discardQueue loses the events of a plugin that never came to run.

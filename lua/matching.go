@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"nearside/lua/vm"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 )
@@ -92,7 +93,7 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	}
 	in := state.Owner().(*instance)
 	results, err := in.hook(ctx, p.limits[name], name, args...)
-	p.pool.Put(state, err != nil)
+	p.pool.Put(state, vm.Broken(err))
 	if err == nil {
 		err = read(append(results, nil))
 	}

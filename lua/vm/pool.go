@@ -9,8 +9,8 @@ import (
 )
 
 // A Pool is a fixed number of states that share nothing. Each is used by one
-// caller at a time. A state is replaced, in the background, after a call on
-// it failed and after a number of calls.
+// caller at a time. A state is replaced, in the background, when its user calls
+// it broken and after a number of uses.
 type Pool struct {
 	o      PoolOptions
 	ctx    context.Context
@@ -97,7 +97,8 @@ func (p *Pool) Get(ctx context.Context) (*State, error) {
 	}
 }
 
-// Put gives back a state. broken says that a call on it failed.
+// Put gives back a state. broken says that it must not be used again; see
+// Broken.
 func (p *Pool) Put(s *State, broken bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
