@@ -99,6 +99,9 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 	if err != nil {
 		return p, err
 	}
+	if err := p.checkFiles(); err != nil { // it may still run well: the lines may never be reached
+		h.o.Log.Warn("plugins: check finds faults", slog.String("plugin", name), slog.String("error", err.Error()))
+	}
 	p.reason = "reload"
 	if h.reloads == 0 {
 		p.reason = "start"

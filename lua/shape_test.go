@@ -260,3 +260,14 @@ func TestEditDistance(t *testing.T) {
 		}
 	}
 }
+
+// TestStartWarns: what check would refuse and a start cannot know to be wrong
+// is in the log.
+func TestStartWarns(t *testing.T) {
+	_, log := start(t, background(`function M:start() if false then ns.kv.gte("x") ns.http.get("http://x/") end end`))
+	for _, want := range []string{"check finds faults", `p.lua:3: nearside has no`, "http.get needs a permission"} {
+		if !strings.Contains(log.all(), want) {
+			t.Errorf("no %q in %s", want, log.all())
+		}
+	}
+}
