@@ -22,15 +22,15 @@ type pluginDir struct {
 // openPluginDir opens the folder. The folder itself may be a link, which is
 // followed once: a link that is swapped later does not mix two folders.
 func openPluginDir(dir string) (*pluginDir, error) {
-	real, err := filepath.EvalSymlinks(dir)
+	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return nil, err
 	}
-	root, err := os.OpenRoot(real)
+	root, err := os.OpenRoot(resolved)
 	if err != nil {
 		return nil, err
 	}
-	return &pluginDir{root, real}, nil
+	return &pluginDir{root, resolved}, nil
 }
 
 func (d *pluginDir) Close() error { return d.root.Close() }

@@ -103,17 +103,17 @@ func (v *visit) fault(err error) {
 }
 
 func (v *visit) folder(dir string) {
-	real, err := filepath.EvalSymlinks(dir)
+	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		v.fault(err)
 		return
 	}
-	v.note("folder %q %q", dir, real)
-	if v.seen[real] {
+	v.note("folder %q %q", dir, resolved)
+	if v.seen[resolved] {
 		return
 	}
-	v.seen[real] = true
-	entries, err := os.ReadDir(real)
+	v.seen[resolved] = true
+	entries, err := os.ReadDir(resolved)
 	if err != nil {
 		v.fault(err)
 		return
@@ -142,10 +142,10 @@ func (v *visit) entry(path string) {
 		v.fault(err)
 		return
 	}
-	real, err := filepath.EvalSymlinks(path)
+	resolved, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		v.fault(err)
 		return
 	}
-	v.note("file %q %q %d %d", path, real, info.Size(), info.ModTime().UnixNano())
+	v.note("file %q %q %d %d", path, resolved, info.Size(), info.ModTime().UnixNano())
 }
