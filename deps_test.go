@@ -52,7 +52,6 @@ var owners = map[string]string{
 	"github.com/cloudwego/base64x":             "matcher/wire",
 	"github.com/cloudwego/hertz":               "internal/server",
 	"github.com/cockroachdb/pebble/v2":         "matcher/store",
-	"github.com/fsnotify/fsnotify":             "lua",
 	"github.com/google/uuid":                   "matcher",
 	"github.com/klauspost/cpuid/v2":            "simd",
 	"github.com/knadh/koanf":                   "internal/config",

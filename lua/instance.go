@@ -18,6 +18,7 @@ type instance struct {
 	state  *vm.State
 	table  *vm.Ref             // the table that the script returned: self of hooks
 	hooks  map[string]*vm.Func // its functions
+	info   stateInfo           // set before initialize
 
 	mu      sync.Mutex
 	closed  bool
@@ -120,6 +121,7 @@ func (in *instance) goodbye(ctx context.Context, reason string) {
 // close ends the instance: its calls are killed and waited for, then what it
 // registered is closed.
 func (in *instance) close(ctx context.Context) error {
+	in.plugin.routes.remove(in)
 	faults := []error{in.state.Close(ctx)}
 	in.mu.Lock()
 	closers := in.closers

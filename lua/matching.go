@@ -1,29 +1,16 @@
 package lua
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"sync"
 
+	"nearside/lua/vm"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 )
-
-// sortMatching finds the plugins of a generation that narrow or answer.
-func (g *generation) sortMatching() {
-	for _, p := range g.plugins {
-		if p.hooks["match"] {
-			g.matchers = append(g.matchers, p)
-		}
-		if p.hooks["prefilter"] {
-			g.narrowers = append(g.narrowers, p)
-		}
-	}
-	slices.SortStableFunc(g.narrowers, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
-}
 
 // Acquire returns the matching plugins of now as matchers, and as prefilters
 // in the order in which they run. They are for one request, and can be used
@@ -92,6 +79,9 @@ var errOff = errors.New("is switched off after repeated failures")
 // matchHook calls a hook of the matching side in a state of its own; read
 // takes its results. What goes wrong in either is a failure of the plugin.
 func (p *plugin) matchHook(ctx context.Context, name string, read func(results []any) error, args ...any) error {
+	if reason := p.degraded.Load(); reason != nil {
+		return errors.New("the plugin does not run: " + *reason)
+	}
 	b := p.breakers[name]
 	if !b.Allow() {
 		return errOff
@@ -103,7 +93,7 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	}
 	in := state.Owner().(*instance)
 	results, err := in.hook(ctx, p.limits[name], name, args...)
-	p.pool.Put(state, err != nil)
+	p.pool.Put(state, vm.Broken(err))
 	if err == nil {
 		err = read(append(results, nil))
 	}
@@ -179,6 +169,9 @@ func (a *answering) Name() string { return a.name }
 func (a *answering) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
 	if reason := a.matching.takes(sub); reason != "" {
 		return 0, reason, false
+	}
+	if reason := a.degraded.Load(); reason != nil {
+		return 0, "does not run: " + *reason, false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -2,8 +2,10 @@ package lua
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 
 	"nearside/lua/vm"
@@ -37,7 +39,42 @@ func (in *instance) write(level slog.Level, message string, fields map[string]an
 	}
 	attrs := make([]slog.Attr, 0, len(fields))
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
-		attrs = append(attrs, slog.Any(key, fields[key]))
+		attrs = append(attrs, slog.Any(key, logValue(fields[key])))
 	}
 	in.plugin.log.LogAttrs(context.Background(), level, message, attrs...)
+}
+
+// logValue is a script's value as the log shows it: json.null as null, an
+// empty table as {}, and as text what JSON cannot show.
+func logValue(v any) any {
+	switch v := v.(type) {
+	case nil, bool, string:
+		return v
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v)
+		}
+		return v
+	case vm.Null:
+		return nil
+	case vm.Empty:
+		return map[string]any{}
+	case []any:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = logValue(item)
+		}
+		return list
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for key, item := range v {
+			m[key] = logValue(item)
+		}
+		return m
+	case *vm.Func:
+		return "function"
+	case vm.Object:
+		return v.Class.Name
+	}
+	return fmt.Sprintf("%T", v)
 }

@@ -40,6 +40,10 @@ func tasksModule() vm.Module {
 				Doc: "Calls fn again and again, the first time after seconds; a call that is late is not made up for.", Run: everyTask,
 			},
 			{
+				Name: "ready", Params: []string{"fn: function"},
+				Doc: "Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.", Run: readyTask,
+			},
+			{
 				Name: "sleep", Params: []string{"seconds: number"}, Waits: true,
 				Doc: "Waits; 0 lets others run.",
 				Run: func(c *vm.Call) error {
@@ -89,6 +93,17 @@ func spawnTask(c *vm.Call) error {
 		return c.Fail(err)
 	}
 	return c.Return(vm.Object{Class: taskHandle, Value: task})
+}
+
+func readyTask(c *vm.Call) error {
+	in, fn := self(c), c.Func(1)
+	if !in.plugin.checked.Load() {
+		return errTooEarly
+	}
+	return in.plugin.ready.add(func() {
+		_, err := in.spawn(fn)
+		in.report("ready", err)
+	})
 }
 
 func everyTask(c *vm.Call) error {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -20,11 +19,15 @@ type plugin struct {
 	host     *Host
 	source   source
 	script   *vm.Script
+	compiled *settingsSchema // nil: there are no settings
 	settings map[string]any
 	log      *slog.Logger
 	kv       *kvStore
 	network  network
 	gate     gate
+	reason   string                 // of its generation: "start" or "reload"
+	degraded atomic.Pointer[string] // why it does not run though its service does; nil: it runs
+	ready    readiness
 	checked  atomic.Bool            // the table and the settings are: they do not change any more
 	breakers map[string]*vm.Breaker // by hook
 
@@ -33,7 +36,7 @@ type plugin struct {
 	queue  *queue                   // nil unless it takes events
 	pool   *vm.Pool                 // of the matching side; nil unless it is of that kind
 	ending atomic.Pointer[string]   // why the plugin is closed
-	routes atomic.Pointer[routes]
+	routes routeTable
 
 	metrics metrics
 
@@ -72,113 +75,6 @@ func (p *plugin) failed(what string, err error) {
 	}
 }
 
-// instantiate makes an interpreter and runs the plugin's file in it. The
-// instance has to be closed also when there is an error.
-func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) {
-	in := &instance{plugin: p}
-	in.state = p.host.scriptLibrary().NewState(life, vm.StateOptions{
-		Owner: in, Resolve: p.source.resolve,
-		Print: func(line string) { in.write(slog.LevelInfo, line, nil) }, Time: p.host.osTime(),
-	})
-	table, value, err := in.state.Load(ctx, defaultLimits()["initialize"], p.script)
-	if err != nil {
-		return in, nil, err
-	}
-	in.table, in.hooks = table, map[string]*vm.Func{}
-	if m, ok := value.(map[string]any); ok {
-		for _, name := range hookNames {
-			if fn, ok := m[name].(*vm.Func); ok {
-				in.hooks[name] = fn
-			}
-		}
-	}
-	return in, value, nil
-}
-
-// initialised is a new instance, ready for calls.
-func (p *plugin) initialised(ctx, life context.Context) (*instance, error) {
-	in, err := p.spare.Swap(nil), error(nil)
-	if in == nil {
-		in, _, err = p.instantiate(ctx, life)
-	}
-	if err == nil {
-		_, err = in.hook(ctx, p.limits["initialize"], "initialize", p.settings)
-		if err != nil {
-			err = fmt.Errorf("initialize: %w", err)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, in.close(context.WithoutCancel(ctx)))
-	}
-	return in, nil
-}
-
-// prepare makes the plugin's instances and starts what runs beside requests.
-func (p *plugin) prepare(ctx, life context.Context) error {
-	p.checked.Store(true)
-	p.breakers = map[string]*vm.Breaker{}
-	for name := range p.hooks {
-		p.breakers[name] = vm.NewBreaker(p.host.o.BreakerLimit, p.host.o.BreakerPause, p.host.clock.Now)
-	}
-	if p.is(Event) || p.is(Background) {
-		for range p.states {
-			in, err := p.initialised(ctx, life)
-			if err != nil {
-				return err
-			}
-			p.events = append(p.events, in)
-		}
-	}
-	if p.is(Matching) {
-		if err := p.preparePool(ctx, life); err != nil {
-			return err
-		}
-	}
-	if p.is(Event) && p.hooks["handle_event"] {
-		p.queue = newQueue(p.host.o.EventQueue)
-		for _, in := range p.events {
-			if _, err := in.state.Go(func(ctx context.Context) { p.deliver(ctx, in) }); err != nil {
-				return err
-			}
-		}
-	}
-	if p.is(Background) {
-		if _, err := p.events[0].hook(ctx, p.limits["start"], "start"); err != nil {
-			return fmt.Errorf("start: %w", err)
-		}
-	}
-	return nil
-}
-
-func (p *plugin) is(k Kind) bool { return slices.Contains(p.kinds, k) }
-
-// preparePool makes the states of the matching side.
-func (p *plugin) preparePool(ctx, life context.Context) (err error) {
-	first := true
-	p.pool, err = vm.NewPool(life, vm.PoolOptions{
-		Size: p.host.o.MatchStates, Recycle: p.host.o.Recycle,
-		New: func(pooled context.Context) (*vm.State, error) {
-			call := pooled
-			if first { // the spare one belongs to the load
-				call = ctx
-			}
-			in, err := p.initialised(call, life)
-			if err != nil {
-				return nil, err
-			}
-			return in.state, nil
-		},
-		Close: func(ctx context.Context, s *vm.State) error {
-			in := s.Owner().(*instance)
-			in.goodbye(ctx, p.closing())
-			return in.close(ctx)
-		},
-		Failed: func(err error) { p.failed("initialize", err) },
-	})
-	first = false
-	return err
-}
-
 // drainTime is how long calls and queued events of an old generation may
 // still take.
 const drainTime = 30 * time.Second
@@ -189,7 +85,9 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 	defer cancel()
 	p.ending.Store(&reason)
 	p.gate.close(calls)
-	if p.queue != nil {
+	if p.degraded.Load() != nil {
+		p.discardQueue()
+	} else if p.queue != nil {
 		p.queue.drain(calls)
 	}
 	for _, in := range p.events {
@@ -202,15 +100,6 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 			p.failed("close", err)
 		}
 	}
-}
-
-// closing is the argument of the close hook: a state that is replaced goes as
-// at a reload.
-func (p *plugin) closing() string {
-	if reason := p.ending.Load(); reason != nil {
-		return *reason
-	}
-	return "reload"
 }
 
 // close ends all instances and waits for them.

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -11,6 +12,7 @@ import (
 type Status struct {
 	Name, Version, File string
 	Kinds               []Kind
+	Degraded            []string // why it does not do all that it should; empty: it runs
 	Events              []string
 	Permissions         []string
 	Order               int            // of a prefilter among others
@@ -42,17 +44,19 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
+		Events: p.eventNames, Permissions: p.permissions, Schema: p.compiled.shown(), Dropped: p.dropped.Load(), Failures: p.failures.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
 		state, reason := p.breakers[name].State()
 		s.Hooks = append(s.Hooks, HookStatus{name, state, reason})
+		if state != "closed" {
+			s.Degraded = append(s.Degraded, name+" is switched off for a while: "+reason)
+		}
 	}
-	if table := p.routes.Load(); table != nil {
-		for _, path := range slices.Sorted(maps.Keys(*table)) {
-			for _, method := range slices.Sorted(maps.Keys((*table)[path])) {
-				s.Routes = append(s.Routes, method+" "+path)
-			}
+	table := p.routes.load()
+	for _, path := range slices.Sorted(maps.Keys(table)) {
+		for _, method := range slices.Sorted(maps.Keys(table[path])) {
+			s.Routes = append(s.Routes, method+" "+path)
 		}
 	}
 	if p.matching != nil {
@@ -63,7 +67,13 @@ func (p *plugin) status() Status {
 		s.Tasks += in.state.Tasks()
 		s.Totals.Add(in.state.Counters())
 	}
+	if reason := p.degraded.Load(); reason != nil {
+		s.Degraded = append(s.Degraded, *reason)
+	}
 	if p.pool != nil {
+		if vacant, cause := p.pool.Vacant(); vacant > 0 {
+			s.Degraded = append(s.Degraded, fmt.Sprintf("%d of %d states of the matching side cannot be made: %v", vacant, p.pool.Size(), cause))
+		}
 		s.States += p.pool.Size()
 		s.Totals.Add(p.pool.Counters())
 	}

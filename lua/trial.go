@@ -299,7 +299,7 @@ func TestFiles(files fs.FS) ([]string, error) {
 		if dir := path.Dir(file); dir != "." {
 			name = dir
 		}
-		if _, ok, err := look(files, name, ""); err == nil && ok && !slices.Contains(names, name) {
+		if _, ok, err := look(place{files: files}, name); err == nil && name != libFolder && ok && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

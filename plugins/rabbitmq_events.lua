@@ -8,6 +8,7 @@ local ns = require("nearside")
 local M = {
   api = 1, name = "rabbitmq_events", version = "1.0.0",
   kinds = { "background" },
+  required = false, -- the service starts without its peer, and tries again
   permissions = { "amqp:*", "store" }, -- the address is a setting
   schema = {
     type = "object", additionalProperties = false,

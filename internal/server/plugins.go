@@ -35,19 +35,19 @@ func plugins(all []lua.Status) []any {
 	shown := make([]any, len(all))
 	for i, p := range all {
 		state := "running"
+		if len(p.Degraded) > 0 {
+			state = "degraded"
+		}
 		breakers := map[string]any{}
 		for _, h := range p.Hooks {
 			breakers[h.Name] = map[string]any{"state": h.State, "reason": h.Reason}
-			if h.State != "closed" {
-				state = "degraded"
-			}
 		}
 		kinds := make([]string, len(p.Kinds))
 		for k := range p.Kinds {
 			kinds[k] = string(p.Kinds[k])
 		}
 		shown[i] = map[string]any{
-			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "order": p.Order, "file": p.File,
+			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "reason": strings.Join(p.Degraded, "; "), "order": p.Order, "file": p.File,
 			"permissions": texts(p.Permissions), "schema": schema(p.Schema), "events": texts(p.Events), "routes": texts(p.Routes),
 			"breakers": breakers, "last_error": p.LastError,
 			"counters": map[string]any{

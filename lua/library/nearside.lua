@@ -245,6 +245,12 @@ local ns = {}
 ---@return Batch
 function ns.batch(options) end
 
+---Copies the hooks and fields of base that m lacks, and returns m: how a plugin inherits. Metatables of a plugin's table are not read.
+---@param base table
+---@param m table
+---@return table m
+function ns.extend(base, m) end
+
 ---Makes a random id (UUID version 4).
 ---@return string
 function ns.uuid() end
@@ -272,6 +278,10 @@ function ns.spawn(fn, ...) end
 ---@return Task?
 ---@return string? err
 function ns.every(seconds, fn) end
+
+---Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.
+---@param fn function
+function ns.ready(fn) end
 
 ---Waits; 0 lets others run. Waits.
 ---@param seconds number
@@ -464,7 +474,7 @@ function ns.log.warn(message, fields) end
 ---@param fields? table<string, any>
 function ns.log.error(message, fields) end
 
----Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.
+---Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike. The name of a counter ends with _total, which is added when it is missing.
 ---@class nearside.metrics
 ns.metrics = {}
 

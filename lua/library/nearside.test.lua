@@ -44,7 +44,7 @@ function Plugin:reload() end
 function Plugin:close() end
 
 ---How the plugin is. A test that has failures fails, unless it asks for them here.
----@return {tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
+---@return {state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
 function Plugin:status() end
 
 ---A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.

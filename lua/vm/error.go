@@ -23,11 +23,21 @@ type Error struct {
 	Traceback string
 	Value     any   // what was raised, when it is no string
 	reason    error // one of the above, or the cause in Go
+	panicked  bool  // the interpreter itself failed
 }
 
 func (e *Error) Error() string { return e.Message }
 
 func (e *Error) Unwrap() error { return e.reason }
+
+// Broken reports whether a state should be replaced after a call failed with
+// err: a budget ended the call at some instruction, or the interpreter itself
+// failed. An error that a script raised, and a caller that gave up, leave the
+// state as good as it was.
+func Broken(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.panicked || e.reason != nil && !errors.Is(e.reason, ErrCancelled))
+}
 
 // luaError makes an *Error of what a protected call returned. reason, when
 // not nil, is why the call was killed: it holds over what the script made of
@@ -35,7 +45,7 @@ func (e *Error) Unwrap() error { return e.reason }
 func luaError(err, reason error) *Error {
 	e := &Error{Message: err.Error(), reason: reason}
 	if api, ok := errors.AsType[*glua.ApiError](err); ok {
-		e.Message, e.Traceback = api.Object.String(), api.StackTrace
+		e.Message, e.Traceback, e.panicked = api.Object.String(), api.StackTrace, api.Type == glua.ApiErrorPanic
 		if table, ok := api.Object.(*glua.LTable); ok {
 			e.Value, _ = toGo(nil, table)
 			e.Message = tableMessage(table)

@@ -11,9 +11,10 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 		l.RaiseError("calls, coroutines and callbacks are nested deeper than %d", MaxDepth)
 	}
 	s, g := t.state, t.state.main.G
-	current, depth, caller := t.current, t.depth, g.CurrentThread
+	current, depth, caller, outer := t.current, t.depth, g.CurrentThread, t.outer
 	p := s.thread(t)
 	t.depth++
+	t.outer = l
 	p.Push(fn)
 	nargs := 0
 	for i := first; i <= l.GetTop(); i++ {
@@ -21,7 +22,7 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 		nargs++
 	}
 	err = p.PCall(nargs, glua.MultRet, nil)
-	t.current, t.depth, g.CurrentThread = current, depth, caller
+	t.current, t.depth, g.CurrentThread, t.outer = current, depth, caller, outer
 	if err != nil {
 		return 0, err // p is dropped: it is in an unknown state
 	}

@@ -15,7 +15,7 @@ import (
 type State struct {
 	lib      *Library
 	owner    any
-	resolve  func(path string) (*Script, error)
+	resolve  func(name, from string) (*Script, error)
 	print    func(string)
 	time     Time
 	ctx      context.Context // ends with the state
@@ -40,10 +40,14 @@ type State struct {
 
 // StateOptions configures a State.
 type StateOptions struct {
-	Owner   any                                // what Call.Owner returns
-	Resolve func(path string) (*Script, error) // for require("./x"); nil: there are no neighbours
-	Print   func(line string)                  // for print; nil: nothing is printed
-	Time    Time                               // for os.time, os.date and os.clock
+	Owner any               // what Call.Owner returns
+	Print func(line string) // for print; nil: nothing is printed
+	Time  Time              // for os.time, os.date and os.clock
+
+	// Resolve finds what require(name) loads, nil: nothing. from is the
+	// Script.Name of the file that requires, "" when it is unknown. Two scripts
+	// of one Name are one module.
+	Resolve func(name, from string) (*Script, error)
 }
 
 // NewState makes an interpreter that sees lib. It lives until ctx ends or

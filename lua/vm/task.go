@@ -28,7 +28,8 @@ type task struct {
 	dead     error     // why the call was killed; sticky
 	depth    int       // pcalls, coroutines and callbacks in progress
 	current  *glua.LState
-	noWait   string // why the call may not wait; empty when it may
+	outer    *glua.LState // the thread that called pcall or require; nil outside of them
+	noWait   string       // why the call may not wait; empty when it may
 
 	waits  context.Context // for waiting calls; made by the first of them
 	cancel context.CancelFunc
