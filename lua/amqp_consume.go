@@ -13,7 +13,7 @@ import (
 
 // consume hands the messages of a queue to fn until the connection or the
 // queue is lost, or ctx ends.
-func (a *amqpClient) consume(ctx context.Context, up func(), queue string, prefetch int, fn *vm.Func) error {
+func (a *amqpClient) consume(ctx context.Context, k *consumer, queue string, prefetch int, fn *vm.Func) error {
 	opening, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	conn, err := a.connection(opening)
@@ -37,11 +37,14 @@ func (a *amqpClient) consume(ctx context.Context, up func(), queue string, prefe
 	if ch != nil {
 		defer conn.release(ch.Channel, a.timeout)
 	}
+	if said, ok := errors.AsType[*amqp.Error](err); ok && said.Code >= 400 && said.Code < 500 {
+		return refusal{err}
+	}
 	if err != nil {
 		return err
 	}
 	cancel()
-	up()
+	k.set(consumerRunning, nil)
 	for {
 		select {
 		case m, ok := <-messages:

@@ -19,9 +19,12 @@ type instance struct {
 	table  *vm.Ref             // the table that the script returned: self of hooks
 	hooks  map[string]*vm.Func // its functions
 
-	mu      sync.Mutex
-	closed  bool
-	closers []func() error
+	mu        sync.Mutex
+	closed    bool
+	closers   []func() error
+	consumers []*consumer // of messages, for the status
+
+	drains drains
 
 	idleHTTP sync.Once // registers a closer: see httpNetwork
 }

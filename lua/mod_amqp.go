@@ -149,8 +149,8 @@ func amqpConsume(c *vm.Call) error {
 	if queue == "" {
 		return errors.New("the queue has no name")
 	}
-	return a.follow(c, "consumer", func(ctx context.Context, up func()) error {
-		return a.consume(ctx, up, queue, prefetch, fn)
+	return a.follow(c, "consumer", "amqp "+a.target+" queue "+queue, func(ctx context.Context, k *consumer) error {
+		return a.consume(ctx, k, queue, prefetch, fn)
 	})
 }
 

@@ -189,6 +189,9 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 	defer cancel()
 	p.ending.Store(&reason)
 	p.gate.close(calls)
+	for _, in := range p.events {
+		in.drain(calls)
+	}
 	if p.queue != nil {
 		p.queue.drain(calls)
 	}

@@ -26,13 +26,13 @@ func redisSubscribe(c *vm.Call) error {
 	if channel == "" {
 		return errors.New("the channel has no name")
 	}
-	return r.follow(c, "subscription", func(ctx context.Context, up func()) error {
-		return r.listen(ctx, up, channel, fn)
+	return r.follow(c, "subscription", "redis "+r.target+" channel "+channel, func(ctx context.Context, k *consumer) error {
+		return r.listen(ctx, k, channel, fn)
 	})
 }
 
 // listen hands messages to fn until the connection is lost or ctx ends.
-func (r *redisClient) listen(ctx context.Context, up func(), channel string, fn *vm.Func) error {
+func (r *redisClient) listen(ctx context.Context, k *consumer, channel string, fn *vm.Func) error {
 	l := r.newLink(r.timeout)
 	defer l.end()
 	defer context.AfterFunc(ctx, l.kill)()
@@ -56,7 +56,7 @@ func (r *redisClient) listen(ctx context.Context, up func(), channel string, fn 
 		wait, asked = redisPing, false
 		switch m := message.(type) {
 		case *goredis.Subscription:
-			up()
+			k.set(consumerRunning, nil)
 		case *goredis.Message:
 			_, err := r.in.call(ctx, vm.Limits{}, fn, m.Payload, m.Channel)
 			r.in.report("subscription", err)
@@ -97,11 +97,11 @@ func redisReadGroup(c *vm.Call) error {
 	if err := errors.Join(o.faults...); err != nil {
 		return err
 	}
-	return r.follow(c, "xreadgroup", g.run)
+	return r.follow(c, "xreadgroup", "redis "+r.target+" stream "+g.stream+", group "+g.group, g.run)
 }
 
 // run reads until the connection is lost or ctx ends.
-func (g *groupReader) run(ctx context.Context, up func()) error {
+func (g *groupReader) run(ctx context.Context, k *consumer) error {
 	l := g.newLink(g.timeout)
 	defer l.end()
 	defer context.AfterFunc(ctx, l.kill)()
@@ -110,7 +110,7 @@ func (g *groupReader) run(ctx context.Context, up func()) error {
 	if err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
 		return err
 	}
-	up()
+	k.set(consumerRunning, nil)
 	clear(g.refused) // a new connection is as good as a restart
 	g.swept = time.Time{}
 	clock := g.in.plugin.host.clock

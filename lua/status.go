@@ -23,6 +23,7 @@ type Status struct {
 	Lost                uint64 // points whose batch failed
 	Failures            uint64 // of hooks, tasks and timers
 	LastError           string
+	Consumers           []ConsumerStatus
 	Totals              vm.Counters
 }
 
@@ -61,6 +62,7 @@ func (p *plugin) status() Status {
 	for _, in := range p.events {
 		s.States++
 		s.Tasks += in.state.Tasks()
+		s.Consumers = append(s.Consumers, in.consumerStatus()...)
 		s.Totals.Add(in.state.Counters())
 	}
 	if p.pool != nil {
