@@ -90,6 +90,7 @@ type Host struct {
 	mu      sync.Mutex // of Reload and Close, and of what follows
 	closed  bool
 	kv      map[string]*kvStore // by plugin; kept over reloads
+	lasting map[string]*lasting // by plugin; kept over reloads
 	reloads uint64
 }
 
@@ -123,6 +124,7 @@ func (h *Host) Reload(ctx context.Context) error {
 		return err
 	}
 	old := h.current.Swap(next)
+	next.golive()
 	h.reloads++
 	if err := old.close(ctx, "reload"); err != nil {
 		h.o.Log.Warn("plugins: the old generation", slog.String("error", err.Error()))
@@ -167,6 +169,21 @@ func (h *Host) Emit(name string, value func() any) {
 // Listens reports whether any plugin takes events of that name: making one
 // for nobody can be saved.
 func (h *Host) Listens(name string) bool { return len(h.current.Load().listeners[name]) > 0 }
+
+// lasting are counters that all generations of a plugin share.
+type lasting struct {
+	dropped atomic.Uint64 // values of batches
+}
+
+func (h *Host) lastingOf(name string) *lasting {
+	if h.lasting == nil {
+		h.lasting = map[string]*lasting{}
+	}
+	if h.lasting[name] == nil {
+		h.lasting[name] = &lasting{}
+	}
+	return h.lasting[name]
+}
 
 // store returns the key-value store of a plugin.
 func (h *Host) store(name string) *kvStore {

@@ -15,6 +15,8 @@ import (
 // methods are for modules; all may be called by any goroutine.
 type instance struct {
 	plugin *plugin
+	index  int    // among the instances of its side, from 1
+	side   string // "main" or "matching"
 	state  *vm.State
 	table  *vm.Ref             // the table that the script returned: self of hooks
 	hooks  map[string]*vm.Func // its functions
@@ -23,6 +25,7 @@ type instance struct {
 	closed    bool
 	closers   []func() error
 	consumers []*consumer // of messages, for the status
+	batches   []*batch    // flushed when the instance ends
 
 	drains drains
 
@@ -120,6 +123,22 @@ func (in *instance) goodbye(ctx context.Context, reason string) {
 	in.report("close", err)
 }
 
+// quiesce stops what feeds the instance, waits for its handlers, and flushes
+// its batches, until ctx ends.
+func (in *instance) quiesce(ctx context.Context) {
+	in.drain(ctx)
+	in.flush(ctx, true)
+}
+
+// finish calls the close hook and flushes what it has left in batches. What
+// cannot be flushed now is dropped and counted.
+func (in *instance) finish(ctx context.Context, reason string) {
+	ctx, cancel := in.plugin.host.within(ctx, in.plugin.closeTime())
+	defer cancel()
+	in.goodbye(ctx, reason)
+	in.flush(ctx, false)
+}
+
 // close ends the instance: its calls are killed and waited for, then what it
 // registered is closed.
 func (in *instance) close(ctx context.Context) error {
@@ -130,6 +149,9 @@ func (in *instance) close(ctx context.Context) error {
 	in.mu.Unlock()
 	for _, f := range slices.Backward(closers) {
 		faults = append(faults, f())
+	}
+	for _, b := range in.batches {
+		b.abandon()
 	}
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("plugin %s: %w", in.plugin.name, err)

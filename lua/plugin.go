@@ -37,7 +37,8 @@ type plugin struct {
 
 	metrics metrics
 
-	dropped  atomic.Uint64 // values of batches
+	lasting  *lasting      // of all generations of the plugin
+	live     *flight       // ends when the generation takes over
 	failures atomic.Uint64 // of hooks, tasks and timers
 	last     atomic.Pointer[string]
 }
@@ -96,12 +97,13 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 }
 
 // initialised is a new instance, ready for calls.
-func (p *plugin) initialised(ctx, life context.Context) (*instance, error) {
+func (p *plugin) initialised(ctx, life context.Context, side string, index int) (*instance, error) {
 	in, err := p.spare.Swap(nil), error(nil)
 	if in == nil {
 		in, _, err = p.instantiate(ctx, life)
 	}
 	if err == nil {
+		in.side, in.index = side, index
 		_, err = in.hook(ctx, p.limits["initialize"], "initialize", p.settings)
 		if err != nil {
 			err = fmt.Errorf("initialize: %w", err)
@@ -121,8 +123,8 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 		p.breakers[name] = vm.NewBreaker(p.host.o.BreakerLimit, p.host.o.BreakerPause, p.host.clock.Now)
 	}
 	if p.is(Event) || p.is(Background) {
-		for range p.states {
-			in, err := p.initialised(ctx, life)
+		for i := range p.states {
+			in, err := p.initialised(ctx, life, "main", i+1)
 			if err != nil {
 				return err
 			}
@@ -154,7 +156,7 @@ func (p *plugin) is(k Kind) bool { return slices.Contains(p.kinds, k) }
 
 // preparePool makes the states of the matching side.
 func (p *plugin) preparePool(ctx, life context.Context) (err error) {
-	first := true
+	first, made := true, 0
 	p.pool, err = vm.NewPool(life, vm.PoolOptions{
 		Size: p.host.o.MatchStates, Recycle: p.host.o.Recycle,
 		New: func(pooled context.Context) (*vm.State, error) {
@@ -162,7 +164,8 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 			if first { // the spare one belongs to the load
 				call = ctx
 			}
-			in, err := p.initialised(call, life)
+			made++
+			in, err := p.initialised(call, life, "matching", (made-1)%p.host.o.MatchStates+1)
 			if err != nil {
 				return nil, err
 			}
@@ -170,7 +173,7 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 		},
 		Close: func(ctx context.Context, s *vm.State) error {
 			in := s.Owner().(*instance)
-			in.goodbye(ctx, p.closing())
+			p.end(ctx, in)
 			return in.close(ctx)
 		},
 		Failed: func(err error) { p.failed("initialize", err) },
@@ -179,24 +182,48 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 	return err
 }
 
-// drainTime is how long calls and queued events of an old generation may
-// still take.
-const drainTime = 30 * time.Second
+// closeTime is how long the plugin may take to come to rest, and then to close.
+func (p *plugin) closeTime() time.Duration { return p.limits["close"].Total }
 
-// drain lets calls and queued events end, then calls the close hooks.
-func (p *plugin) drain(ctx context.Context, reason string) {
-	calls, cancel := context.WithTimeout(ctx, drainTime)
-	defer cancel()
+// quiesce lets the plugin come to rest: routes, consumers and timers take
+// nothing more, the handlers in progress end, queued events are handled, and
+// batches are flushed. ctx and the budget of close bound it.
+func (p *plugin) quiesce(ctx context.Context, reason string) {
 	p.ending.Store(&reason)
-	p.gate.close(calls)
+	ctx, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	var work []func()
 	for _, in := range p.events {
-		in.drain(calls)
+		work = append(work, func() { in.drain(ctx) })
 	}
+	work = append(work, func() { p.gate.close(ctx) })
 	if p.queue != nil {
-		p.queue.drain(calls)
+		work = append(work, func() { p.queue.drain(ctx) })
 	}
+	p.host.together(work)
+	if p.queue != nil {
+		p.reportLost()
+	}
+	work = nil
 	for _, in := range p.events {
-		in.goodbye(ctx, reason)
+		work = append(work, func() { in.flush(ctx, true) })
+	}
+	p.host.together(work)
+}
+
+// reportLost counts and logs the points that nobody will handle any more.
+func (p *plugin) reportLost() {
+	waiting, _, _, _ := p.queue.counts()
+	if waiting > 0 {
+		p.queue.lose(waiting)
+		p.log.Error("events were lost: the plugin was closed before it could handle them", slog.Int("count", waiting))
+	}
+}
+
+// finish calls the close hooks.
+func (p *plugin) finish(ctx context.Context, reason string) {
+	for _, in := range p.events {
+		in.finish(ctx, reason)
 	}
 	if p.pool != nil {
 		// With its close hooks, which need the generation alive. close calls
@@ -205,6 +232,14 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 			p.failed("close", err)
 		}
 	}
+}
+
+// end brings one state of the matching side to rest and calls its close hook.
+func (p *plugin) end(ctx context.Context, in *instance) {
+	limited, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	in.quiesce(limited)
+	in.finish(ctx, p.closing())
 }
 
 // closing is the argument of the close hook: a state that is replaced goes as

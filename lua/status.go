@@ -43,7 +43,7 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
+		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.lasting.dropped.Load(), Failures: p.failures.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
 		state, reason := p.breakers[name].State()

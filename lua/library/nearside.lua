@@ -5,11 +5,13 @@
 ---@class Batch
 local Batch = {}
 
----Adds a value; beyond max the oldest is dropped.
+---Adds a value. When max values wait, the oldest is dropped and counted.
 ---@param value any
 function Batch:add(value) end
 
----Flushes what is there, in this call. Waits.
+---Waits for a flush in progress, then flushes all values that wait. Returns true, or nil and why a flush failed: its values then wait for the next one. Waits.
+---@return boolean?
+---@return string? err
 function Batch:flush() end
 
 ---Tells how many values were dropped.
@@ -240,8 +242,8 @@ function RedisClient:close() end
 ---@field version string The plugin's version.
 local ns = {}
 
----Collects values and calls flush with size (100) of them, or with fewer after seconds (1); max (10 times size) may wait.
----@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[])}
+---Collects values and calls flush with up to size (100) of them, at the latest after seconds (1). A flush that raises, or returns false, or nil and a reason, is repeated after 1 s, 2 s, ... 60 s; up to max values (10 times size) wait meanwhile. A reload and a shutdown flush what waits.
+---@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[]): boolean?, string?}
 ---@return Batch
 function ns.batch(options) end
 
