@@ -22,8 +22,10 @@ type consumer struct {
 
 	mu      sync.Mutex
 	status  ConsumerStatus
+	stuck   string    // why the last of the stuck messages failed
 	down    time.Time // since when it has no connection; zero: it has one
 	running func()    // called when it runs, without the lock; may be nil
+	ending  func()    // called when it has stopped for good; may be nil
 }
 
 // A ConsumerStatus is how one consumer of messages is.
@@ -69,7 +71,7 @@ func (k *consumer) set(state string, reason error) {
 		k.down = time.Time{}
 	}
 	if state == consumerRunning && k.status.Stuck > 0 {
-		state, text = consumerDegraded, fmt.Sprintf("%d messages failed for the last time and there is no dead-letter target", k.status.Stuck)
+		state, text = consumerDegraded, fmt.Sprintf("%d messages failed for the last time and stay, because no dead letters are named; the last one: %s", k.status.Stuck, k.stuck)
 	}
 	k.status.State, k.status.Reason = state, text
 	state = k.status.State
@@ -103,6 +105,14 @@ func (k *consumer) lost(err error) {
 	}
 	k.mu.Unlock()
 	k.set(consumerConnecting, err)
+}
+
+// addStuck tells that a message failed for the last time and stays.
+func (k *consumer) addStuck(why string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.status.Stuck++
+	k.stuck = why
 }
 
 // count changes the counters.

@@ -87,6 +87,8 @@ type Host struct {
 	started time.Time
 	current atomic.Pointer[generation]
 
+	held redisHeld // entries of streams in the hands of readers
+
 	mu      sync.Mutex // of Reload and Close, and of what follows
 	closed  bool
 	kv      map[string]*kvStore // by plugin; kept over reloads

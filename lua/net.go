@@ -106,7 +106,11 @@ func (k *client) open(shut func()) error {
 	}
 	begun := make(chan context.Context, 1)
 	k.ended = make(chan struct{})
-	task, err := k.in.goroutine(func(ctx context.Context) {
+	if !k.in.plugin.checked.Load() {
+		readers.Add(-1)
+		return errTooEarly
+	}
+	task, err := k.in.state.Go(func(ctx context.Context) {
 		begun <- ctx
 		<-ctx.Done()
 		shut()
@@ -198,6 +202,9 @@ func (k *client) follow(call *vm.Call, what, name string, run func(ctx context.C
 			f.wait(limit)
 		})()
 		k.retry(ctx, what, reader, first, run)
+		if reader.ending != nil {
+			reader.ending()
+		}
 	})
 	if err != nil {
 		reader.remove()
@@ -225,7 +232,7 @@ func (k *client) follow(call *vm.Call, what, name string, run func(ctx context.C
 
 // retry calls run until ctx ends. first gets the outcome of the first attempt.
 func (k *client) retry(ctx context.Context, what string, reader *consumer, first chan<- error, run func(ctx context.Context, reader *consumer) error) {
-	pause := backoff{clock: k.in.plugin.host.clock, random: rand.Float64}
+	pause := backoff{clock: k.in.plugin.host.clock, random: k.in.plugin.host.random}
 	answered := false
 	answer := func(err error) {
 		if !answered {
@@ -251,6 +258,9 @@ func (k *client) retry(ctx context.Context, what string, reader *consumer, first
 		answer(nil)
 		k.in.report(what, err)
 		reader.lost(err)
+		if errors.As(err, &refused) {
+			reader.set(consumerDegraded, err)
+		}
 		if pause.wait(ctx) != nil {
 			return
 		}
@@ -279,6 +289,14 @@ func (b *backoff) next() time.Duration {
 		b.attempt++
 	}
 	return d/2 + time.Duration(b.random()*float64(d/2))
+}
+
+// random is a number within [0, 1), always the same in tests of plugins.
+func (h *Host) random() float64 {
+	if h.o.trial != nil {
+		return 0.5
+	}
+	return rand.Float64()
 }
 
 // wait sleeps for the next pause, or returns the error of ctx.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,4 +127,37 @@ func TestDrainOrder(t *testing.T) {
 	if !called {
 		t.Error("not called after the drain has begun")
 	}
+}
+
+// A switchedStore is a store that can be made to refuse writes.
+type switchedStore struct {
+	Writer
+	mu  sync.Mutex
+	err error
+}
+
+func (s *switchedStore) set(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = err
+}
+
+func (s *switchedStore) CreateList(ctx context.Context, l *matcher.List) error {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.Writer.CreateList(ctx, l)
+}
+
+func (s *switchedStore) PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (int, error) {
+	s.mu.Lock()
+	err := s.err
+	s.mu.Unlock()
+	if err != nil {
+		return -1, err
+	}
+	return s.Writer.PutObjects(ctx, account, objects)
 }

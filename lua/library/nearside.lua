@@ -219,16 +219,16 @@ function RedisClient:call(command, ...) end
 ---@return string? err
 function RedisClient:pipeline(commands) end
 
----Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost. Waits.
+---Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost; /1/plugins shows for how long there was none. Waits.
 ---@param channel string
 ---@param fn fun(message: string, channel: string)
 ---@return Task?
 ---@return string? err
 function RedisClient:subscribe(channel, fn) end
 
----Calls fn for each entry of a stream and acknowledges it when fn returns true. Makes stream and group (from the stream's begin). What this consumer was given and did not acknowledge comes first; an entry may come twice. Waits.
----@param options {group: string, consumer: string?, stream: string, count: integer?, block_ms: integer?}
----@param fn fun(entry: {id: string, stream: string, fields: table<string, string>}): boolean?
+---Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns "ack" or true; "retry", false, nil or an error; "dead"; {retry = seconds}; for a list one of them for all, or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice. Waits.
+---@param options {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}
+---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): Verdict?
 ---@return Task?
 ---@return string? err
 function RedisClient:xreadgroup(options, fn) end
@@ -520,7 +520,7 @@ function ns.re.replace(s, pattern, with) end
 ---@class nearside.redis
 ns.redis = {}
 
----Connects to redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client then connects again by itself. Waits.
+---Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. Waits.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return RedisClient?
