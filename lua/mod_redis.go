@@ -94,30 +94,31 @@ type redisClient struct {
 	shut bool
 }
 
-func redisConnect(c *vm.Call) error {
+// redisTarget reads the arguments of connect.
+func redisTarget(c *vm.Call) (k client, e endpoint, db int, err error) {
 	in := self(c)
-	e, err := parseEndpoint(c.Text(1), redisPorts)
-	if err != nil {
-		return err
+	if e, err = parseEndpoint(c.Text(1), redisPorts); err != nil {
+		return k, e, 0, err
 	}
-	db := 0
 	if e.path != "" {
 		if db, err = strconv.Atoi(e.path); err != nil || db < 0 {
-			return errors.New("the url's path is not the number of a database")
+			return k, e, 0, errors.New("the url's path is not the number of a database")
 		}
 	}
 	o := &reader{m: c.Map(2), at: "options."}
 	o.known("timeout_ms")
-	timeout := o.timeout()
-	if err := errors.Join(o.faults...); err != nil {
-		return err
-	}
-	if err := in.permit("redis", e.target()); err != nil {
+	k = client{in: in, target: e.target(), timeout: o.timeout()}
+	return k, e, db, errors.Join(errors.Join(o.faults...), in.permit("redis", e.target()))
+}
+
+func redisConnect(c *vm.Call) error {
+	k, e, db, err := redisTarget(c)
+	if err != nil {
 		return err
 	}
 	logging.Disable() // go-redis would write to stderr; its errors are ours to report
 	r := &redisClient{
-		client: client{in: in, target: e.target(), timeout: timeout},
+		client: k,
 		options: goredis.Options{
 			Addr: e.target(), Username: e.user, Password: e.password, DB: db,
 			Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,

@@ -83,7 +83,12 @@ func (g *groupReader) keepAlive() (stop func()) {
 // retry decides what becomes of an entry whose attempt has failed.
 func (g *groupReader) retry(e *groupEntry, v verdict) {
 	g.state.count(func(s *ConsumerStatus) { s.Retried++ })
-	g.in.report("xreadgroup", fmt.Errorf("entry %s, attempt %d of %d: %w", e.id, e.attempt, g.attempts, v.err))
+	if v.raised {
+		g.in.report("xreadgroup", fmt.Errorf("entry %s, attempt %d of %d: %w", e.id, e.attempt, g.attempts, v.err))
+	} else {
+		g.in.plugin.log.Warn("xreadgroup: an entry was not handled", slog.String("stream", g.stream), slog.String("entry", e.id),
+			slog.Int("attempt", e.attempt), slog.Int("attempts", g.attempts), slog.String("reason", v.err.Error()))
+	}
 	if e.attempt >= g.attempts {
 		g.fail(e, fmt.Errorf("attempt %d: %w", e.attempt, v.err))
 		return

@@ -45,19 +45,19 @@ func TestRedisIngest(t *testing.T) {
 			return fmt.Sprintf(`{"face_id":"%s","descriptor":{"version":1,"data":"AQI="}}`, faceID(n))
 		}
 		add("face", face(1)) // before the start
-		d, log := shipped(t, "redis_ingest", map[string]any{"url": url, "list_id": list1})
+		d, log := shipped(t, "redis_ingest", map[string]any{"url": url, "list_id": list1, "attempts": 1})
 		add("face", face(2))
 		add("face", face(2)) // again
-		add("face", "{")     // dropped
+		add("face", "{")     // a dead letter
 		add("face", `{"age":300}`)
-		log.wait(t, "not stored")
+		log.wait(t, "age: 300")
 		d.stored(t, matcher.Faces, 2)
 		if got := d.near(t, matcher.MustID(list1)); len(got) != 2 {
 			t.Errorf("in the list: %v", got)
 		}
 		waitFor(t, func() bool {
 			pending, err := outside.XPending(t.Context(), "faces", "nearside").Result()
-			return err == nil && pending.Count == 1
+			return err == nil && pending.Count == 0 && outside.XLen(t.Context(), "faces.dead").Val() == 2
 		})
 	})
 }

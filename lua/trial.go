@@ -214,7 +214,7 @@ func newTrial(o Options, name string) *trial {
 		name: name, clock: newTrialClock(), log: &trialLog{},
 		meter: &meterDouble{figures: map[string]float64{}}, figures: trialFigures,
 	}
-	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(), newAMQPDouble()
+	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(t.clock), newAMQPDouble()
 	t.options = Options{
 		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
 		Clock: t.clock, MatchStates: 1, trial: t,

@@ -7,7 +7,7 @@ import (
 )
 
 func trialRedisModule() vm.Module {
-	return vm.Module{Name: "redis", Doc: "The Redis of the test: strings, hashes, lists, sets, streams, PUBLISH. It is empty at first.", Functions: []vm.Function{
+	return vm.Module{Name: "redis", Doc: "The Redis of the test: strings, hashes, lists, sets, streams with groups, PUBLISH, EVAL by script. Times to live and idle times follow the clock of the test. It is empty at first.", Functions: []vm.Function{
 		{
 			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
 			Doc: "Runs a command as somebody else would, and the plugin until it is at rest.",
@@ -42,9 +42,20 @@ func trialRedisModule() vm.Module {
 				if err != nil {
 					return err
 				}
+				t.redis.setDown(c.TextOr(1, ""))
+				return nil
+			},
+		},
+		{
+			Name: "script", Params: []string{"fn: fun(script: string, keys: string[], args: string[]): any"}, Doc: "Runs the plugin's EVAL: what fn returns is the reply, what it raises the error.",
+			Run: func(c *vm.Call) error {
+				t, err := trialOf(c)
+				if err != nil {
+					return err
+				}
 				t.redis.mu.Lock()
 				defer t.redis.mu.Unlock()
-				t.redis.down = c.TextOr(1, "")
+				t.redis.script = c.Func(1)
 				return nil
 			},
 		},

@@ -38,6 +38,8 @@ type verdict struct {
 	kind verdictKind
 	wait time.Duration // before a retry; 0: retryWait
 	err  error         // why the message was not acknowledged; nil for verdictAck
+	// The handler raised err, or returned no verdict: a fault of the plugin.
+	raised bool
 }
 
 // retryWait is how long a message waits after its attempt (from 1) has failed.
@@ -92,7 +94,7 @@ func (in *instance) judgeEach(fn *vm.Func, argument any, n int, list bool) []ver
 		case ended(err):
 			all[i] = verdict{kind: verdictCancelled, err: err}
 		default:
-			all[i] = verdict{kind: verdictRetry, err: err}
+			all[i] = verdict{kind: verdictRetry, err: err, raised: true}
 		}
 		if cause := h.cause(); all[i].kind == verdictRetry && cause != nil {
 			all[i] = verdict{kind: verdictPause, err: cause}
@@ -131,17 +133,17 @@ func readVerdict(results []any) verdict {
 		case "dead":
 			v = verdict{kind: verdictDead, err: errors.New("the handler returned \"dead\"")}
 		default:
-			v.err = fmt.Errorf("the handler returned %q; allowed are \"ack\", \"retry\", \"dead\", {retry = seconds}, true, false and nil", clip(r))
+			v.raised, v.err = true, fmt.Errorf("the handler returned %q; allowed are \"ack\", \"retry\", \"dead\", {retry = seconds}, true, false and nil", clip(r))
 		}
 	case map[string]any:
 		seconds, ok := r["retry"].(float64)
 		if !ok || len(r) != 1 || !(seconds >= 0 && seconds <= maxRetrySeconds) {
-			v.err = fmt.Errorf("the handler returned a table that is not {retry = seconds}, seconds from 0 to %v", maxRetrySeconds)
+			v.raised, v.err = true, fmt.Errorf("the handler returned a table that is not {retry = seconds}, seconds from 0 to %v", maxRetrySeconds)
 			break
 		}
 		v.wait = max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
 	default:
-		v.err = fmt.Errorf("the handler returned a %T, which is not a verdict", first)
+		v.raised, v.err = true, fmt.Errorf("the handler returned a %T, which is not a verdict", first)
 	}
 	if text, ok := reason.(string); ok && text != "" {
 		v.err = errors.New(text)

@@ -254,7 +254,7 @@ function test.re.find_all(s, pattern, limit) end
 ---@return string
 function test.re.replace(s, pattern, with) end
 
----The Redis of the test: strings, hashes, lists, sets, streams, PUBLISH. It is empty at first.
+---The Redis of the test: strings, hashes, lists, sets, streams with groups, PUBLISH, EVAL by script. Times to live and idle times follow the clock of the test. It is empty at first.
 ---@class nearside.test.redis
 test.redis = {}
 
@@ -274,6 +274,10 @@ function test.redis.pending(stream, group) end
 ---Makes all that the plugin asks of it fail with reason, until it is called without.
 ---@param reason? string
 function test.redis.down(reason) end
+
+---Runs the plugin's EVAL: what fn returns is the reply, what it raises the error.
+---@param fn fun(script: string, keys: string[], args: string[]): any
+function test.redis.script(fn) end
 
 ---The store of the test. It is empty at first.
 ---@class nearside.test.store
