@@ -271,6 +271,7 @@ func (d *redisData) xreadgroup(key, name, consumer, after string, count int, noa
 			}
 			if e, ok := s.find(id); ok {
 				found = append(found, e.reply())
+				g.pending[id].since, g.pending[id].count = d.now(), g.pending[id].count+1
 			} else {
 				found = append(found, []any{id, nil})
 			}
