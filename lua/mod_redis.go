@@ -2,7 +2,6 @@ package lua
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,8 +10,6 @@ import (
 	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"nearside/lua/vm"
 )
@@ -41,7 +38,8 @@ func redisModule() vm.Module {
 		Name: "redis", Doc: "Redis.", Classes: []*vm.Class{redisClass},
 		Functions: []vm.Function{{
 			Name: "connect", Params: []string{"url: string", "options?: {timeout_ms: number?}"}, Returns: []string{"RedisClient?", "string? err"},
-			Doc: "Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect.", Waits: true, Run: redisConnect,
+			Doc: "Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. " +
+				"With ?master_name=name the hosts are Sentinels, with ?cluster=true nodes of a cluster; &addr=host:port names further ones.", Waits: true, Run: redisConnect,
 		}},
 	}
 }
@@ -72,7 +70,7 @@ var redisClass = &vm.Class{
 				"Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice.",
 			Run: func(c *vm.Call) error {
 				r := c.Self().(*redisClient)
-				return readGroup(c, &r.client, r.options.DB, &redisStream{redisClient: r})
+				return readGroup(c, &r.client, r.at.db, &redisStream{redisClient: r})
 			},
 		},
 		{
@@ -84,59 +82,12 @@ var redisClass = &vm.Class{
 
 type redisClient struct {
 	client
-	options goredis.Options
-	tls     *tls.Config // nil without TLS
-	cluster bool
-	slots   chan struct{} // one per link in use
+	at    redisAddress
+	slots chan struct{} // one per link in use
 
 	mu   sync.Mutex
 	idle []*redisLink
 	shut bool
-}
-
-// redisTarget reads the arguments of connect.
-func redisTarget(c *vm.Call) (k client, e endpoint, db int, err error) {
-	in := self(c)
-	if e, err = parseEndpoint(c.Text(1), redisPorts); err != nil {
-		return k, e, 0, err
-	}
-	if e.path != "" {
-		if db, err = strconv.Atoi(e.path); err != nil || db < 0 {
-			return k, e, 0, errors.New("the url's path is not the number of a database")
-		}
-	}
-	o := &reader{m: c.Map(2), at: "options."}
-	o.known("timeout_ms")
-	k = client{in: in, target: e.target(), timeout: o.timeout()}
-	return k, e, db, errors.Join(errors.Join(o.faults...), in.permit("redis", e.target()))
-}
-
-func redisConnect(c *vm.Call) error {
-	k, e, db, err := redisTarget(c)
-	if err != nil {
-		return err
-	}
-	logging.Disable() // go-redis would write to stderr; its errors are ours to report
-	r := &redisClient{
-		client: k,
-		options: goredis.Options{
-			Addr: e.target(), Username: e.user, Password: e.password, DB: db,
-			Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
-			MaxRetries: -1, DialerRetries: 1,
-			// A link uses one. After as many failed dials go-redis would go
-			// on dialling in a goroutine of its own, and fail all commands.
-			PoolSize:                 16,
-			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		},
-		slots: make(chan struct{}, maxRedisLinks),
-	}
-	if e.scheme == "rediss" {
-		r.tls = &tls.Config{ServerName: e.host, MinVersion: tls.VersionTLS12}
-	}
-	if err := r.open(r.end); err != nil {
-		return c.Fail(err)
-	}
-	return c.Return(vm.Object{Class: redisClass, Value: r})
 }
 
 // do is command, whose error names the server.

@@ -16,7 +16,7 @@ type redisStream struct {
 	id   int64      // of the link's connection; 0: not known
 }
 
-func (s *redisStream) clustered() bool { return s.cluster }
+func (s *redisStream) clustered() bool { return s.at.cluster }
 
 // do implements redisPeer.
 func (s *redisStream) do(ctx context.Context, command ...any) (reply any, err error) {

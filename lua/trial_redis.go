@@ -84,11 +84,11 @@ func redisDoubles() map[string]func(*vm.Call) error {
 }
 
 func redisDoubleConnect(c *vm.Call) error {
-	k, _, db, err := redisTarget(c)
+	k, at, err := redisTarget(c)
 	if err != nil {
 		return err
 	}
-	r := &redisDoubleClient{client: k, redisDouble: k.in.plugin.host.o.trial.redis, db: db}
+	r := &redisDoubleClient{client: k, redisDouble: k.in.plugin.host.o.trial.redis, db: at.db}
 	if err := r.open(func() {}); err != nil {
 		return c.Fail(err)
 	}

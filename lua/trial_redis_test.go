@@ -18,7 +18,7 @@ import (
 var redisDialogues = map[string]string{
 	"strings": `SET a 1|GET a|INCR a|INCRBY a 41|DECR a|GET none|SET a x NX|SET n x NX|SET n y XX GET|SET o y XX|INCR n|APPEND a 0|GETDEL a|GET a
 SETNX a 1|SETNX a 2|MGET a none n|TYPE a|TYPE none|EXISTS a none n|DEL a none n|SET a 1 EX x|SET a 1 EX 0|SET a 1 NOPE|SET a 9223372036854775806|INCR a`,
-	"expiry": `SET a 1 EX 100|TTL a|EXPIRE a 50|TTL a|PERSIST a|TTL a|PERSIST a|TTL none|EXPIRE none 5|SET a 1 EX 100|SET a 2|TTL a|SET a 3 PX 100000 NX|SET a 3 PX 100000 XX|TTL a|SET a 4 KEEPTTL|TTL a|EXPIRE a 0|GET a|SETEX b 7 v|TTL b|RPUSH l x|EXPIRE l 9|TTL l`,
+	"expiry":  `SET a 1 EX 100|TTL a|EXPIRE a 50|TTL a|PERSIST a|TTL a|PERSIST a|TTL none|EXPIRE none 5|SET a 1 EX 100|SET a 2|TTL a|SET a 3 PX 100000 NX|SET a 3 PX 100000 XX|TTL a|SET a 4 KEEPTTL|TTL a|EXPIRE a 0|GET a|SETEX b 7 v|TTL b|RPUSH l x|EXPIRE l 9|TTL l`,
 	"hashes":  `HSET h a 1 b 2|HSET h a 3|HGET h a|HGET h none|HMGET h a none|HINCRBY h a 2|HINCRBY h b x|HSETNX h a 9|HEXISTS h a|HLEN h|HDEL h a none|HGETALL h|HDEL h b|EXISTS h|HSET h a|HGETALL none`,
 	"lists":   `RPUSH l a b c|LPUSH l x y|LLEN l|LRANGE l 0 -1|LRANGE l -2 9|LRANGE l 5 1|LPOP l|RPOP l|LTRIM l 0 0|LRANGE l 0 -1|LPOP l|LPOP l|EXISTS l|LRANGE l x y`,
 	"sets":    `SADD s a b|SADD s b c|SISMEMBER s a|SISMEMBER s x|SCARD s|SREM s a x|SMEMBERS none|SREM s b c|EXISTS s`,

@@ -520,7 +520,7 @@ function ns.re.replace(s, pattern, with) end
 ---@class nearside.redis
 ns.redis = {}
 
----Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. Waits.
+---Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. With ?master_name=name the hosts are Sentinels, with ?cluster=true nodes of a cluster; &addr=host:port names further ones. Waits.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return RedisClient?
