@@ -63,7 +63,7 @@ var redisClass = &vm.Class{
 			Name: "xreadgroup", Returns: []string{"Task?", "string? err"}, Waits: true,
 			Params: []string{
 				"options: {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}",
-				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): Verdict?",
+				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|\"ack\"|\"retry\"|\"dead\"|{retry: number}|table[]|nil, string?",
 			},
 			Doc: "Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns \"ack\" or true; \"retry\", false, nil or an error; \"dead\"; {retry = seconds}; for a list one of them for all, " +
 				"or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. " +

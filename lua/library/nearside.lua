@@ -228,7 +228,7 @@ function RedisClient:subscribe(channel, fn) end
 
 ---Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns "ack" or true; "retry", false, nil or an error; "dead"; {retry = seconds}; for a list one of them for all, or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice. Waits.
 ---@param options {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}
----@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): Verdict?
+---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|"ack"|"retry"|"dead"|{retry: number}|table[]|nil, string?
 ---@return Task?
 ---@return string? err
 function RedisClient:xreadgroup(options, fn) end
