@@ -13,8 +13,15 @@ import (
 type drains struct {
 	mu    sync.Mutex
 	stops []*func(ctx context.Context)
-	begun context.Context // of the drain; nil before it
+	begun bool
 }
+
+// over is a context that has ended.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
 
 // onDrain registers stop, which is called when a reload, a shutdown or the
 // replacement of the instance begins, before batches are flushed and before
@@ -23,14 +30,15 @@ type drains struct {
 //
 // All registered functions run at the same time, each in a goroutine of its
 // own; the one registered last is started first. If the drain has already
-// begun, stop is called at once. forget removes stop; a source that has ended
+// begun, stop is called at once, with a context that has ended: it may be
+// called by the goroutine that it would wait for. forget removes stop; a source that has ended
 // calls it.
 func (in *instance) onDrain(stop func(ctx context.Context)) (forget func()) {
 	d := &in.drains
 	d.mu.Lock()
-	if ctx := d.begun; ctx != nil {
+	if d.begun {
 		d.mu.Unlock()
-		stop(ctx)
+		stop(over)
 		return func() {}
 	}
 	entry := &stop
@@ -48,11 +56,11 @@ func (in *instance) onDrain(stop func(ctx context.Context)) (forget func()) {
 func (in *instance) drain(ctx context.Context) {
 	d := &in.drains
 	d.mu.Lock()
-	if d.begun != nil {
+	if d.begun {
 		d.mu.Unlock()
 		return
 	}
-	d.begun = ctx
+	d.begun = true
 	stops := d.stops
 	d.stops = nil
 	d.mu.Unlock()

@@ -108,3 +108,30 @@ func TestLiveIsAfterTheSwap(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// TestTimerInClose: a timer or reader that is started when its plugin
+// already ends does not delay the end.
+func TestTimerInClose(t *testing.T) {
+	h, log := start(t, background(`function M:close() ns.every(0.001, function() ns.sleep(1000) end) ns.sleep(0.05) print("closed") end`))
+	begun := time.Now()
+	closeHost(t, h)
+	logged(t, log.all(), "closed")
+	if time.Since(begun) > 20*time.Second {
+		t.Error("it took the whole budget")
+	}
+}
+
+// TestCloseHookHasTime: a handler that does not end leaves time for the close
+// hooks at a shutdown.
+func TestCloseHookHasTime(t *testing.T) {
+	h, log := start(t, background(`
+function M:start() ns.every(0.001, function() print("stuck") ns.sleep(1000) end) end
+function M:close() print("closed") end`))
+	log.wait(t, "stuck")
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	if err := h.Close(ctx); err != nil {
+		t.Error(err)
+	}
+	logged(t, log.all(), "stuck", "closed")
+}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 )
 
 // A generation is the set of plugins that one Reload has made. It is
@@ -137,9 +138,11 @@ func (g *generation) close(ctx context.Context, reason string) error {
 	if g.cancel == nil {
 		return nil // the one before the first
 	}
+	quiet, cancel := firstPart(ctx)
+	defer cancel()
 	var work []func()
 	for _, p := range g.plugins {
-		work = append(work, func() { p.quiesce(ctx, reason) })
+		work = append(work, func() { p.quiesce(quiet, reason) })
 	}
 	if len(g.plugins) > 0 {
 		g.plugins[0].host.together(work)
@@ -148,6 +151,16 @@ func (g *generation) close(ctx context.Context, reason string) error {
 		p.finish(ctx, reason)
 	}
 	return g.end(ctx)
+}
+
+// firstPart is a context that ends after two thirds of the time that ctx has
+// left, so that the close hooks have some, too.
+func firstPart(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-time.Until(end)/3))
 }
 
 // end kills what still runs and waits for it.
