@@ -255,12 +255,12 @@ func (k *client) retry(ctx context.Context, what string, reader *consumer, first
 			answer(err)
 			return
 		}
-		answer(nil)
 		k.in.report(what, err)
 		reader.lost(err)
 		if errors.As(err, &refused) {
 			reader.set(consumerDegraded, err)
 		}
+		answer(nil)
 		if pause.wait(ctx) != nil {
 			return
 		}
