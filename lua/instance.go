@@ -153,6 +153,7 @@ func (in *instance) close(ctx context.Context) error {
 	for _, b := range in.batches {
 		b.abandon()
 	}
+	in.plugin.troubles.forget(in)
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("plugin %s: %w", in.plugin.name, err)
 	}

@@ -35,7 +35,8 @@ type plugin struct {
 	ending atomic.Pointer[string]   // why the plugin is closed
 	routes atomic.Pointer[routes]
 
-	metrics metrics
+	metrics  metrics
+	troubles troubles
 
 	lasting  *lasting      // of all generations of the plugin
 	live     *flight       // ends when the generation takes over

@@ -24,6 +24,7 @@ type Status struct {
 	Failures            uint64 // of hooks, tasks and timers
 	LastError           string
 	Consumers           []ConsumerStatus
+	Degraded            []string // "what: reason": what does not work, such as a connection
 	Totals              vm.Counters
 }
 
@@ -74,6 +75,7 @@ func (p *plugin) status() Status {
 		s.Queued, s.Handling, s.Lost = waiting, busy, lost
 		s.Dropped += dropped
 	}
+	s.Degraded = p.troubles.all()
 	if last := p.last.Load(); last != nil {
 		s.LastError = *last
 	}

@@ -47,6 +47,9 @@ func plugins(all []lua.Status) []any {
 				state = "degraded"
 			}
 		}
+		if len(p.Degraded) > 0 {
+			state = "degraded"
+		}
 		kinds := make([]string, len(p.Kinds))
 		for k := range p.Kinds {
 			kinds[k] = string(p.Kinds[k])
@@ -54,7 +57,7 @@ func plugins(all []lua.Status) []any {
 		shown[i] = map[string]any{
 			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "order": p.Order, "file": p.File,
 			"permissions": texts(p.Permissions), "schema": schema(p.Schema), "events": texts(p.Events), "routes": texts(p.Routes),
-			"breakers": breakers, "consumers": consumers(p.Consumers), "last_error": p.LastError,
+			"breakers": breakers, "consumers": consumers(p.Consumers), "degraded": texts(p.Degraded), "last_error": p.LastError,
 			"counters": map[string]any{
 				"calls": p.Totals.Calls, "errors": p.Totals.Errors, "timeouts": p.Totals.Timeouts, "instructions": p.Totals.Instructions,
 				"busy_seconds": p.Totals.Busy.Seconds(), "failures": p.Failures, "queued": p.Queued, "dropped": p.Dropped, "lost": p.Lost,
