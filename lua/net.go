@@ -282,6 +282,8 @@ type backoff struct {
 	attempt int
 }
 
+func newBackoff(c Clock) *backoff { return &backoff{clock: c, random: rand.Float64} }
+
 func (b *backoff) next() time.Duration {
 	d := maxPause
 	if b.attempt < 7 { // minPause << 7 is beyond maxPause

@@ -126,31 +126,31 @@ local Task = {}
 ---Ends the task: a waiting call in it returns at once.
 function Task:cancel() end
 
----A RabbitMQ client: one connection, and a channel for each consumer.
+---A RabbitMQ client.
 ---@class AmqpClient
 local AmqpClient = {}
 
----Sends a persistent message, and waits until the server has confirmed it unless confirm is false. It may have been sent also when there is an error. Waits.
+---Sends a persistent message, and waits until the server has confirmed it unless confirm is false. With mandatory it fails when no queue took the message; confirm = true sets mandatory unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. The message may have been sent also when there is an error. Waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
----@param options? {headers: table<string, string|number|boolean>?, confirm: boolean?}
+---@param options? {confirm: boolean?, mandatory: boolean?, headers: table<string, string|number|boolean>?, persistent: boolean?, expiration: (integer|string)?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}
 ---@return boolean?
 ---@return string? err
 function AmqpClient:publish(exchange, key, body, options) end
 
----Calls fn for each message of a queue, one after the other, and acknowledges it when fn returns true. Else it is put back once, if it was not redelivered already, then dropped (to the dead letters, if the queue has them). Waits.
+---Calls fn for each message of a queue, one after the other. "ack" or true acknowledges it. After "retry", false, nil or an error it comes again, after 1 to 60 seconds or {retry = seconds}, up to attempts (10) times; then, or after "dead", it goes to dead: a queue, or an exchange and key, or true for the x-dead-letter-exchange of a queue that this client has not declared. Without one it stays in the queue. While the store is full or not available (12052, 12050) the consumer pauses, and no attempt is used. A second result is the reason. Waits.
 ---@param queue string
----@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean}): boolean?
----@param options? {prefetch: integer?}
+---@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean, attempt: integer, persistent: boolean, expiration: string?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}): ("ack"|"retry"|"dead"|boolean|{retry: number})?, string?
+---@param options? {prefetch: integer?, attempts: integer?, dead: (string|boolean|{exchange: string, key: string?})?}
 ---@return Task?
 ---@return string? err
 function AmqpClient:consume(queue, fn, options) end
 
----Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false; again whenever the client connects again. Waits.
+---Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false. The client makes it again when it connects again and when it disappears. While the server cannot be reached it returns true, and makes it later. Waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
----@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?}[]?}
+---@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?, arguments: table<string, any>?}[]?}
 ---@return boolean?
 ---@return string? err
 function AmqpClient:declare(kind, name, options) end
@@ -291,7 +291,7 @@ function ns.monotonic() end
 ---@class nearside.amqp
 ns.amqp = {}
 
----Connects to amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client then connects again by itself. Waits.
+---Makes a client of amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client connects by itself, also when the server is down now, and connects again when the connection is lost.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return AmqpClient?
