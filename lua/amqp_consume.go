@@ -105,12 +105,12 @@ func (a *amqpClient) consume(ctx context.Context, k *amqpConsumer, first chan<- 
 			tell(err)
 			return
 		}
-		tell(nil)
 		if isRefused(err) {
 			k.state.set(consumerDegraded, err)
 		} else {
 			k.state.lost(err)
 		}
+		tell(nil)
 		if k.rest(ctx, pause.next()) != nil {
 			return
 		}

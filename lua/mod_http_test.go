@@ -183,9 +183,12 @@ func TestTLS(t *testing.T) {
 	}
 	t.Setenv("SSL_CERT_FILE", file) // read once, by the first test that checks a certificate: this one
 	body := func(kind, scheme, address, use string) string {
-		call := ""
-		if kind == "redis.connect" { // which does not fail itself
+		call := "" // of a client, whose connect does not fail
+		switch kind {
+		case "redis.connect":
 			call = `if r then r, err = r:call("PING") end`
+		case "amqp.connect":
+			call = `if r then r, err = r:publish("", "nobody", "x") end`
 		}
 		return `
 local c = assert(ns.` + kind + `("` + scheme + `://` + address + `"))

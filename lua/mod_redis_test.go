@@ -183,8 +183,9 @@ func TestRedisSilentServer(t *testing.T) {
 local redis = ns.redis.connect("redis://`+l.Addr().String()+`", {timeout_ms = 200})
 local pong, err = redis:call("PING")
 print(tostring(pong) .. " " .. err)
-local c, err = ns.amqp.connect("amqp://`+l.Addr().String()+`", {timeout_ms = 200})
-print(tostring(c) .. " " .. err)`)
+local amqp = ns.amqp.connect("amqp://`+l.Addr().String()+`", {timeout_ms = 200})
+local sent, err = amqp:publish("", "q", "x")
+print(tostring(sent) .. " " .. err)`)
 	logged(t, all, "nil "+l.Addr().String()+": timeout", "nil "+l.Addr().String()+": timeout")
 }
 
