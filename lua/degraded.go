@@ -20,8 +20,8 @@ const (
 func (p *plugin) again() *plugin {
 	next := &plugin{
 		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled, settings: p.settings,
-		log: p.log, kv: p.kv,
-		reason: p.reason, queue: p.queue,
+		log: p.log, kv: p.kv, lasting: p.lasting, live: p.live,
+		gate: gate{host: p.host}, reason: p.reason, queue: p.queue,
 	}
 	next.failures.Store(p.failures.Load())
 	next.last.Store(p.last.Load())
@@ -110,8 +110,9 @@ func (h *Host) substitute(p, next *plugin) bool {
 			return false
 		}
 		changed := *g
-		changed.plugins = slices.Clone(g.plugins)
+		changed.plugins, changed.started = slices.Clone(g.plugins), slices.Clone(g.started)
 		changed.plugins[i] = next
+		changed.started[slices.Index(g.started, p)] = next
 		changed.index()
 		if h.current.CompareAndSwap(g, &changed) {
 			return true

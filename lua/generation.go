@@ -9,12 +9,14 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // A generation is the set of plugins that one Reload has made. It is
 // immutable once it is published, but for what its plugins hold.
 type generation struct {
 	plugins   []*plugin // by name
+	started   []*plugin // in the order of plugins.active, in which they were started
 	matchers  []*plugin // those with a match, by name
 	narrowers []*plugin // those with a prefilter, by order, then name
 	listeners map[string][]*plugin
@@ -47,12 +49,13 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 	for _, name := range activeNames(h.o.Active) {
 		p, err := h.open(ctx, life, found, name)
 		if p != nil {
-			g.plugins = append(g.plugins, p)
+			g.plugins, g.started = append(g.plugins, p), append(g.started, p)
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
+	slices.SortFunc(g.plugins, func(a, b *plugin) int { return strings.Compare(a.name, b.name) })
 	g.index()
 	return g, nil
 }
@@ -77,7 +80,7 @@ func (g *generation) index() {
 	slices.SortStableFunc(g.narrowers, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
 }
 
-// activeNames removes ".lua" and twins.
+// activeNames removes ".lua" and names that come twice; the order stays.
 func activeNames(active []string) []string {
 	var names []string
 	for _, name := range active {
@@ -85,7 +88,6 @@ func activeNames(active []string) []string {
 			names = append(names, name)
 		}
 	}
-	slices.Sort(names)
 	return names
 }
 
@@ -133,7 +135,8 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		return nil, fmt.Errorf("plugin %s: %w", name, err) // names file and line itself
 	}
 	p := &plugin{
-		shape: shape{name: name}, host: h, source: src, script: script, kv: h.store(name),
+		gate:  gate{host: h},
+		shape: shape{name: name}, host: h, source: src, script: script, kv: h.store(name), lasting: h.lastingOf(name), live: newFlight(h),
 		log: h.o.Log.With(slog.String("plugin", name)),
 	}
 	first, value, err := p.instantiate(ctx, life)
@@ -171,18 +174,44 @@ func (g *generation) begin() {
 
 // close lets calls in progress end, waits for queued events, calls the close
 // hooks, and ends the generation.
+// golive lets the consumers of a generation take their first messages.
+func (g *generation) golive() {
+	for _, p := range g.started {
+		p.live.end()
+	}
+}
+
+// close brings all plugins to rest at the same time, calls their close hooks
+// in the reverse order of their start, and ends the generation.
 func (g *generation) close(ctx context.Context, reason string) error {
 	if g.cancel == nil {
 		return nil // the one before the first
 	}
 	g.stopRetries()
 	g.retries.Wait()
-	var work sync.WaitGroup
+	quiet, cancel := firstPart(ctx)
+	defer cancel()
+	var work []func()
 	for _, p := range g.plugins {
-		work.Go(func() { p.drain(ctx, reason) })
+		work = append(work, func() { p.quiesce(quiet, reason) })
 	}
-	work.Wait()
+	if len(g.plugins) > 0 {
+		g.plugins[0].host.together(work)
+	}
+	for _, p := range slices.Backward(g.started) {
+		p.finish(ctx, reason)
+	}
 	return g.end(ctx)
+}
+
+// firstPart is a context that ends after two thirds of the time that ctx has
+// left, so that the close hooks have some, too.
+func firstPart(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, end.Add(-time.Until(end)/3))
 }
 
 // end kills what still runs and waits for it.

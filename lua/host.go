@@ -89,10 +89,12 @@ type Host struct {
 
 	listening atomic.Bool              // whether the server does
 	loaded    atomic.Pointer[snapshot] // the files of the running generation
+	held      redisHeld                // entries of streams in the hands of readers
 
 	mu      sync.Mutex // of Reload and Close, and of what follows
 	closed  bool
 	kv      map[string]*kvStore // by plugin; kept over reloads
+	lasting map[string]*lasting // by plugin; kept over reloads
 	reloads uint64
 }
 
@@ -129,6 +131,7 @@ func (h *Host) Reload(ctx context.Context) error {
 	}
 	h.loaded.Store(&files)
 	old := h.current.Swap(next)
+	next.golive()
 	h.reloads++
 	next.inherit(old)
 	h.retry(next)
@@ -185,6 +188,21 @@ func (h *Host) Emit(name string, value func() any) {
 // Listens reports whether any plugin takes events of that name: making one
 // for nobody can be saved.
 func (h *Host) Listens(name string) bool { return len(h.current.Load().listeners[name]) > 0 }
+
+// lasting are counters that all generations of a plugin share.
+type lasting struct {
+	dropped atomic.Uint64 // values of batches
+}
+
+func (h *Host) lastingOf(name string) *lasting {
+	if h.lasting == nil {
+		h.lasting = map[string]*lasting{}
+	}
+	if h.lasting[name] == nil {
+		h.lasting[name] = &lasting{}
+	}
+	return h.lasting[name]
+}
 
 // store returns the key-value store of a plugin.
 func (h *Host) store(name string) *kvStore {

@@ -112,13 +112,7 @@ func everyTask(c *vm.Call) error {
 		return err
 	}
 	in, fn := self(c), c.Func(2)
-	d = max(d, minPeriod)
-	task, err := in.goroutine(func(ctx context.Context) {
-		for in.plugin.host.clock.Sleep(ctx, d) == nil {
-			_, err := in.call(ctx, vm.Limits{}, fn)
-			in.report("timer", err)
-		}
-	})
+	task, err := in.goroutine(func(ctx context.Context) { in.tick(ctx, max(d, minPeriod), fn) })
 	if errors.Is(err, errTooEarly) {
 		return err
 	}
@@ -126,4 +120,21 @@ func everyTask(c *vm.Call) error {
 		return c.Fail(err)
 	}
 	return c.Return(vm.Object{Class: taskHandle, Value: task})
+}
+
+// tick calls fn again and again until ctx ends. When the plugin ends, a call
+// in progress is waited for.
+func (in *instance) tick(ctx context.Context, d time.Duration, fn *vm.Func) {
+	f := newFlight(in.plugin.host)
+	defer f.end()
+	ticks, stop := context.WithCancel(ctx)
+	defer stop()
+	defer in.onDrain(func(limit context.Context) {
+		stop()
+		f.wait(limit)
+	})()
+	for in.plugin.host.clock.Sleep(ticks, d) == nil {
+		_, err := in.call(ctx, vm.Limits{}, fn)
+		in.report("timer", err)
+	}
 }

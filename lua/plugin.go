@@ -38,9 +38,11 @@ type plugin struct {
 	ending atomic.Pointer[string]   // why the plugin is closed
 	routes routeTable
 
-	metrics metrics
+	metrics  metrics
+	troubles troubles
 
-	dropped  atomic.Uint64 // values of batches
+	lasting  *lasting      // of all generations of the plugin
+	live     *flight       // ends when the generation takes over
 	failures atomic.Uint64 // of hooks, tasks and timers
 	last     atomic.Pointer[string]
 }
@@ -75,23 +77,51 @@ func (p *plugin) failed(what string, err error) {
 	}
 }
 
-// drainTime is how long calls and queued events of an old generation may
-// still take.
-const drainTime = 30 * time.Second
+// closeTime is how long the plugin may take to come to rest, and then to close.
+func (p *plugin) closeTime() time.Duration { return p.limits["close"].Total }
 
-// drain lets calls and queued events end, then calls the close hooks.
-func (p *plugin) drain(ctx context.Context, reason string) {
-	calls, cancel := context.WithTimeout(ctx, drainTime)
-	defer cancel()
+// quiesce lets the plugin come to rest: routes, consumers and timers take
+// nothing more, the handlers in progress end, queued events are handled, and
+// batches are flushed. ctx and the budget of close bound it.
+func (p *plugin) quiesce(ctx context.Context, reason string) {
 	p.ending.Store(&reason)
-	p.gate.close(calls)
-	if p.degraded.Load() != nil {
+	ctx, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	var work []func()
+	for _, in := range p.events {
+		work = append(work, func() { in.drain(ctx) })
+	}
+	work = append(work, func() { p.gate.close(ctx) })
+	runs := p.degraded.Load() == nil
+	if p.queue != nil && runs {
+		work = append(work, func() { p.queue.drain(ctx) })
+	}
+	p.host.together(work)
+	if !runs {
 		p.discardQueue()
 	} else if p.queue != nil {
-		p.queue.drain(calls)
+		p.reportLost()
 	}
+	work = nil
 	for _, in := range p.events {
-		in.goodbye(ctx, reason)
+		work = append(work, func() { in.flush(ctx, true) })
+	}
+	p.host.together(work)
+}
+
+// reportLost counts and logs the points that nobody will handle any more.
+func (p *plugin) reportLost() {
+	waiting, _, _, _ := p.queue.counts()
+	if waiting > 0 {
+		p.queue.lose(waiting)
+		p.log.Error("events were lost: the plugin was closed before it could handle them", slog.Int("count", waiting))
+	}
+}
+
+// finish calls the close hooks.
+func (p *plugin) finish(ctx context.Context, reason string) {
+	for _, in := range p.events {
+		in.finish(ctx, reason)
 	}
 	if p.pool != nil {
 		// With its close hooks, which need the generation alive. close calls
@@ -99,6 +129,17 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 		if err := p.pool.Close(ctx); err != nil {
 			p.failed("close", err)
 		}
+	}
+}
+
+// endState brings one state of the matching side to rest. Its close hook runs
+// only when the plugin is closed, not when the state is replaced.
+func (p *plugin) endState(ctx context.Context, in *instance) {
+	limited, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	in.quiesce(limited)
+	if reason := p.ending.Load(); reason != nil {
+		in.finish(ctx, *reason)
 	}
 }
 

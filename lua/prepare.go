@@ -121,8 +121,7 @@ func (p *plugin) takeEvents() error {
 
 func (p *plugin) is(k Kind) bool { return slices.Contains(p.kinds, k) }
 
-// preparePool makes the states of the matching side. The close hook runs when
-// the plugin is closed, not when a state is replaced: nothing else ends then.
+// preparePool makes the states of the matching side.
 func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 	first := true
 	p.pool, err = vm.NewPool(life, vm.PoolOptions{
@@ -144,9 +143,7 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 		},
 		Close: func(ctx context.Context, s *vm.State) error {
 			in := s.Owner().(*instance)
-			if reason := p.ending.Load(); reason != nil {
-				in.goodbye(ctx, *reason)
-			}
+			p.endState(ctx, in)
 			return in.close(ctx)
 		},
 		Failed: func(err error) { p.failed("initialize", err) },

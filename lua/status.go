@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"nearside/lua/vm"
 )
@@ -25,6 +26,7 @@ type Status struct {
 	Lost                uint64 // points whose batch failed
 	Failures            uint64 // of hooks, tasks and timers
 	LastError           string
+	Consumers           []ConsumerStatus
 	Totals              vm.Counters
 }
 
@@ -44,7 +46,7 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.permissions, Schema: p.compiled.shown(), Dropped: p.dropped.Load(), Failures: p.failures.Load(),
+		Events: p.eventNames, Permissions: p.permissions, Schema: p.compiled.shown(), Dropped: p.lasting.dropped.Load(), Failures: p.failures.Load(),
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
 		state, reason := p.breakers[name].State()
@@ -65,6 +67,7 @@ func (p *plugin) status() Status {
 	for _, in := range p.events {
 		s.States++
 		s.Tasks += in.state.Tasks()
+		s.Consumers = append(s.Consumers, in.consumerStatus()...)
 		s.Totals.Add(in.state.Counters())
 	}
 	if reason := p.degraded.Load(); reason != nil {
@@ -81,6 +84,12 @@ func (p *plugin) status() Status {
 		waiting, busy, dropped, lost := p.queue.counts()
 		s.Queued, s.Handling, s.Lost = waiting, busy, lost
 		s.Dropped += dropped
+	}
+	s.Degraded = append(s.Degraded, p.troubles.all()...)
+	for _, c := range s.Consumers {
+		if c.State != consumerRunning {
+			s.Degraded = append(s.Degraded, strings.TrimSuffix(c.Name+" is "+c.State+": "+c.Reason, ": "))
+		}
 	}
 	if last := p.last.Load(); last != nil {
 		s.LastError = *last

@@ -49,12 +49,24 @@ func plugins(all []lua.Status) []any {
 		shown[i] = map[string]any{
 			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "reason": strings.Join(p.Degraded, "; "), "order": p.Order, "file": p.File,
 			"permissions": texts(p.Permissions), "schema": schema(p.Schema), "events": texts(p.Events), "routes": texts(p.Routes),
-			"breakers": breakers, "last_error": p.LastError,
+			"breakers": breakers, "consumers": consumers(p.Consumers), "last_error": p.LastError,
 			"counters": map[string]any{
 				"calls": p.Totals.Calls, "errors": p.Totals.Errors, "timeouts": p.Totals.Timeouts, "instructions": p.Totals.Instructions,
 				"busy_seconds": p.Totals.Busy.Seconds(), "failures": p.Failures, "queued": p.Queued, "dropped": p.Dropped, "lost": p.Lost,
 				"states": p.States, "tasks": p.Tasks,
 			},
+		}
+	}
+	return shown
+}
+
+// consumers shows how readers of messages are.
+func consumers(all []lua.ConsumerStatus) []any {
+	shown := make([]any, len(all))
+	for i, c := range all {
+		shown[i] = map[string]any{
+			"name": c.Name, "state": c.State, "reason": c.Reason, "acked": c.Acked, "retried": c.Retried, "dead": c.Dead,
+			"stuck": c.Stuck, "down_seconds": c.Down.Seconds(),
 		}
 	}
 	return shown

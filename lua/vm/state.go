@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -89,7 +90,8 @@ func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (re
 }
 
 // CallLate is Call with arguments that are made when fn is about to run, while
-// the lock is held; when they are nil, nothing is called. It tells no results.
+// the lock is held. When they are nil, nothing is called. The error is also
+// that which fn returned: false, or nil and a reason.
 func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() []any) error {
 	if !s.begin() {
 		return ErrClosed
@@ -103,7 +105,18 @@ func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() 
 	if made == nil {
 		return nil
 	}
-	return s.held(ctx, lim, "", fn.value, made, func(*glua.LState) error { return nil })
+	var failed error
+	err := s.held(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
+		first, second := l.Get(1), l.Get(2)
+		if first == glua.LFalse || first == glua.LNil && second != glua.LNil {
+			failed = errors.New("the function returned false")
+			if second != glua.LNil {
+				failed = errors.New(second.String())
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, failed)
 }
 
 // Load runs script, which may not wait, and returns its first result: as a
