@@ -15,6 +15,11 @@
 // bounded, too (limits.go). What is not bounded is the memory of all tables
 // of a state together; gopher-lua cannot count it.
 //
+// Scripts compute what Lua 5.1 computes. The package reads sources (syntax)
+// and generates instructions for gopher-lua's interpreter (gen.go) itself, and
+// has library functions of its own where gopher-lua's differ. lua51 compares
+// it with the reference interpreter on random programs.
+//
 // gopher-lua keeps the keys of removed entries of a table until the table
 // itself is garbage: a table whose keys change for ever grows for ever.
 package vm

@@ -51,6 +51,7 @@ func luaError(err, reason error) *Error {
 			e.Message = tableMessage(table)
 		}
 	}
+	e.Message, e.Traceback = unmarked(e.Message), unmarked(e.Traceback)
 	if reason != nil && !strings.Contains(e.Message, reason.Error()) {
 		e.Message = reason.Error() + ": " + e.Message
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -101,9 +102,9 @@ func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() 
 		return err
 	}
 	defer s.release()
-	made := args()
-	if made == nil {
-		return nil
+	made, err := lateArgs(args)
+	if made == nil || err != nil {
+		return err
 	}
 	var failed error
 	err := s.held(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
@@ -117,6 +118,16 @@ func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() 
 		return nil
 	})
 	return errors.Join(err, failed)
+}
+
+// lateArgs turns a panic of args into an error.
+func lateArgs(args func() []any) (made []any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return args(), nil
 }
 
 // Load runs script, which may not wait, and returns its first result: as a
@@ -162,7 +173,14 @@ func (s *State) held(ctx context.Context, lim Limits, noWait string, fn glua.LVa
 	return err
 }
 
-func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LState) error) error {
+// protect runs fn on a thread of its own. A panic, also of converting the
+// arguments or the results, ends this call only; its thread is dropped.
+func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LState) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Traceback: string(debug.Stack()), reason: t.dead}
+		}
+	}()
 	l := s.thread(t)
 	l.Push(fn)
 	for i, arg := range args {
@@ -179,7 +197,7 @@ func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LSt
 	if t.dead != nil {
 		return &Error{Message: t.dead.Error(), reason: t.dead}
 	}
-	err := read(l)
+	err = read(l)
 	s.putThread(l)
 	return err
 }

@@ -17,19 +17,20 @@ var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); r
 // derive from it, because another goroutine would then count instructions.
 // All fields belong to the goroutine of the call.
 type task struct {
-	state    *State
-	caller   context.Context // of the call; its end is the call's
-	slice    time.Duration
-	end      time.Time // of this slice
-	deadline time.Time // of the call; zero is none
-	left     int       // instructions until the next look at the clock
-	used     uint64    // instructions before the last look
-	from     uint64    // of used: those before this slice
-	dead     error     // why the call was killed; sticky
-	depth    int       // pcalls, coroutines and callbacks in progress
-	current  *glua.LState
-	outer    *glua.LState // the thread that called pcall or require; nil outside of them
-	noWait   string       // why the call may not wait; empty when it may
+	state     *State
+	caller    context.Context // of the call; its end is the call's
+	slice     time.Duration
+	end       time.Time // of this slice
+	deadline  time.Time // of the call; zero is none
+	left      int       // instructions until the next look at the clock
+	used      uint64    // instructions before the last look
+	from      uint64    // of used: those before this slice
+	dead      error     // why the call was killed; sticky
+	depth     int       // pcalls, coroutines and callbacks in progress
+	current   *glua.LState
+	outer     *glua.LState // the thread that called pcall or require; nil outside of them
+	callbacks []callback   // threads of protectedCall in progress
+	noWait    string       // why the call may not wait; empty when it may
 
 	waits  context.Context // for waiting calls; made by the first of them
 	cancel context.CancelFunc
