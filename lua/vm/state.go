@@ -107,7 +107,7 @@ func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() 
 		return err
 	}
 	var failed error
-	err := s.held(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
+	err = s.held(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
 		first, second := l.Get(1), l.Get(2)
 		if first == glua.LFalse || first == glua.LNil && second != glua.LNil {
 			failed = errors.New("the function returned false")
