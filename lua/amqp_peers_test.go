@@ -4,10 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
@@ -74,8 +74,8 @@ end`))
 						t.Error(err)
 						return
 					}
-					if sent%20 == 19 { // about as fast as they are handled
-						time.Sleep(10 * time.Millisecond)
+					for sent-handled() > 200 && !t.Failed() { // no faster than they are handled
+						runtime.Gosched()
 					}
 				}
 			}()
@@ -109,15 +109,17 @@ func TestAMQPPrefetchedUsesNoAttempt(t *testing.T) {
 			if _, err := ch.QueueDeclare(q, true, false, false, false, amqp.Table{"x-queue-type": kind}); err != nil {
 				t.Fatal(err)
 			}
-			defer ch.QueueDelete(q, false, false, false)
+			for _, name := range []string{q, q + "dead", q + "deadgo"} {
+				defer ch.QueueDelete(name, false, false, false)
+			}
 			for n := range 5 {
 				send(t, ch, q, strconv.Itoa(n))
 			}
 			h, log := start(t, script(`"amqp:*"`, connectAMQP(between.addr())+`
 local dead, seen = "`+q+`dead", {}
-assert(c:declare("queue", dead, {auto_delete = true}))
+assert(c:declare("queue", dead))
 assert(c:consume(dead, function(m) print("dead " .. m.body) return true end))
-assert(c:declare("queue", dead .. "go", {auto_delete = true}))
+assert(c:declare("queue", dead .. "go"))
 assert(c:consume(dead .. "go", function(m) seen.go = true return true end))
 assert(c:consume("`+q+`", function(m)
   print("got " .. m.body .. " " .. m.attempt)
