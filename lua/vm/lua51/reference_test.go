@@ -23,13 +23,13 @@ import (
 const driver = `local helpers = loadstring([==[` + helpers + `]==], '=helpers')
 local all = io.read('*a')
 local write, at = io.write, 1
-local lines, size
+local lines, size, slow
 local function shown(...)
   local o = {}
   for i = 1, select('#', ...) do o[i] = tostring((select(i, ...))) end
   local s = table.concat(o, '\t')
   size = size + #s + 1
-  if size > 1e6 then error('too much output', 0) end
+  if size > 1e6 then slow = true error('too much output', 0) end
   lines[#lines + 1] = s
 end
 local names = {'assert', 'error', 'getmetatable', 'ipairs', 'next', 'pairs', 'pcall', 'rawequal', 'rawget', 'rawset',
@@ -45,7 +45,7 @@ while at <= #all do
   local length = tonumber(sub(all, at, stop - 1))
   local source = sub(all, stop + 1, stop + length)
   at = stop + length + 1
-  lines, size = {}, 0
+  lines, size, slow = {}, 0, false
   local env = {}
   for k, v in next, global do env[k] = v end
   env.print = shown
@@ -54,7 +54,6 @@ while at <= #all do
     lines[1] = 'refused: ' .. e
   else
     setfenv(f, env)
-    local slow
     local function limit() slow = true sethook(limit, '', 1) error('limit', 0) end
     -- A hook holds for one coroutine.
     local function limited(f) return function(...) sethook(limit, '', 300000) return f(...) end end
@@ -216,9 +215,11 @@ func agree(got, want string) bool {
 	return plain(got) == plain(want)
 }
 
-// plain leaves out addresses and the sign of NaN.
+// plain leaves out addresses and the sign of NaN, with the spaces that pad it.
 func plain(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(addresses.ReplaceAllString(s, "$1"), "+nan", "nan"), "-nan", "nan")
+	return nan.ReplaceAllString(addresses.ReplaceAllString(s, "$1"), "nan")
 }
+
+var nan = regexp.MustCompile(" *[-+]?nan *")
 
 var addresses = regexp.MustCompile("(table|function|thread|userdata): (builtin: )?0x[0-9a-f]+")
