@@ -105,6 +105,15 @@ func (c *claim) grow(ctx context.Context, bytes int64) error {
 	}
 }
 
+// tryGrow is grow without a wait and without a favor. It reports whether the
+// bytes are reserved.
+func (c *claim) tryGrow(bytes int64) bool {
+	b := c.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting.Len() == 0 && c != b.favored && b.used+bytes <= b.size && b.admit(c, bytes)
+}
+
 // giveUp removes a waiter, unless its bytes were reserved just now.
 func (b *budget) giveUp(ctx context.Context, place *list.Element) error {
 	b.mu.Lock()

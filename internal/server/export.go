@@ -28,11 +28,15 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	}
 	var lines []byte
 	send := func() error {
+		s.work.end() // while the client is waited for
+		defer s.work.begin()
 		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout))
 		_, err := out.Write(lines)
 		lines = lines[:0]
 		return err
 	}
+	s.work.begin()
+	defer s.work.end()
 	err = x.server.Memory.Each(context.WithoutCancel(ctx), origin, f, x.account, func(o *matcher.Object) error {
 		lines = append(wire.AppendObject(lines, wire.JSON, o, nil, true), '\n')
 		if len(lines) < exportFlush {

@@ -49,7 +49,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	defer room.close()
 	x.held = x.limits.lines.claim(x.conn.endReading)
 	in := idleReader{x}
-	lines := &lineReader{in: in, most: int(x.limits.LineBytes), wait: in.wait, room: room, grow: in.holdLine}
+	lines := &lineReader{in: in, most: int(x.limits.LineBytes), wait: in.wait, room: room, hold: in.holdLine}
 	im := &importer{x: x, room: room, large: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.run(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
@@ -90,20 +90,25 @@ func (r idleReader) wait() {
 	_ = r.x.input.wait()
 }
 
-// holdLine reserves memory for the beginning of a line, size bytes in all.
-func (r idleReader) holdLine(size int) error {
+// holdLine is the holder for lines: it reserves what a buffer has beyond
+// freeBytes.
+func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
 	need, c := max(int64(size)-freeBytes, 0), r.x.held
-	if need <= c.held {
+	switch {
+	case need <= c.held:
 		c.shrink(need)
-		return nil
+		return true, nil
+	case !mayWait:
+		return c.tryGrow(need - c.held), nil
 	}
 	ctx, cancel := context.WithTimeout(r.x.conn.of.server.context, r.x.limits.RequestTimeout)
 	defer cancel()
-	return c.grow(ctx, need-c.held)
+	return true, c.grow(ctx, need-c.held)
 }
 
-// run imports all lines: this goroutine reads them, one per core decodes them,
-// and one more puts them into groups that are stored in order. All have ended
+// run imports all lines: this goroutine reads them, others decode them, as many
+// at once as there are cores for all imports together, and one more puts them
+// into groups that are stored in order. All have ended
 // when it returns.
 func (im *importer) run(ctx context.Context, lines *lineReader, d lineDecoder) error {
 	b, err := im.first(lines)
@@ -115,7 +120,7 @@ func (im *importer) run(ctx context.Context, lines *lineReader, d lineDecoder) e
 	for range min(runtime.GOMAXPROCS(0), blocksMax) {
 		decoders.Go(func() {
 			for b := range work {
-				d.decode(b)
+				im.x.conn.of.server.work.do(func() { d.decode(b) })
 			}
 		})
 	}

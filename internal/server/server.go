@@ -89,6 +89,7 @@ type Server struct {
 	draining atomic.Bool
 	entering sync.RWMutex // orders the start of requests before draining
 
+	work        workers
 	largeGroups chan struct{} // holds one for each large group of an import
 }
 
@@ -96,8 +97,8 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
-		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
-		answers: newAnswerBudgets(), blocks: semaphore.NewWeighted(blocksSize),
+		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
+		work:  newWorkers(), answers: newAnswerBudgets(), blocks: semaphore.NewWeighted(blocksSize),
 	}
 	var err error
 	if s.listener, err = listen(o.Listen, s); err != nil {
@@ -129,12 +130,12 @@ const (
 	// headsSize is the bytes of heads beyond inputMin that all connections hold
 	// together. hertz needs about three times as much while a request is
 	// answered.
-	headsSize = 32 << 20
+	headsSize = 64 << 20
 	// bodiesSize and linesSize are the bytes of bodies, and of unfinished lines
 	// of imports, that all requests hold together beyond freeBytes each, if the
 	// largest body is smaller. In addition there is room for the largest one.
 	// What is decoded of a body takes a few times its size.
-	bodiesSize = 64 << 20
+	bodiesSize = 48 << 20
 	linesSize  = 32 << 20
 )
 
