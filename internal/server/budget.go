@@ -36,6 +36,7 @@ type budget struct {
 	reserve int64  // bytes that the favored claim may hold
 
 	mu      sync.Mutex
+	slow    time.Duration // slowAfter, but in tests
 	used    int64 // by all claims but the favored one
 	favored *claim
 	holders map[*claim]struct{} // claims that hold bytes
@@ -66,7 +67,7 @@ type waiter struct {
 }
 
 func newBudget(kind string, size, reserve int64) *budget {
-	return &budget{kind: kind, size: size, reserve: reserve, holders: map[*claim]struct{}{}}
+	return &budget{kind: kind, size: size, reserve: reserve, slow: slowAfter, holders: map[*claim]struct{}{}}
 }
 
 // claim returns a claim that holds nothing yet. Its client counts as slow when
@@ -88,11 +89,11 @@ func (c *claim) grow(ctx context.Context, bytes int64) error {
 	w := &waiter{claim: c, bytes: bytes, done: make(chan struct{})}
 	place := b.waiting.PushBack(w)
 	c.waiting = true
+	tick := time.NewTicker(min(slowCheck, b.slow))
+	defer tick.Stop()
 	b.mu.Unlock()
 	defer c.waited()
 
-	tick := time.NewTicker(slowCheck)
-	defer tick.Stop()
 	for {
 		b.tellSlow()
 		select {
@@ -243,12 +244,12 @@ func (b *budget) tellSlow() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if now.Sub(b.checked) < slowCheck {
+	if now.Sub(b.checked) < min(slowCheck, b.slow) {
 		return
 	}
 	b.checked = now
 	for c := range b.holders {
-		if !c.waiting && !c.suspended && now.Sub(c.since) >= slowAfter {
+		if !c.waiting && !c.suspended && now.Sub(c.since) >= b.slow {
 			c.slow()
 		}
 	}

@@ -1,5 +1,7 @@
 package server
 
+import "time"
+
 // SetConnectionsMax changes the bound of connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.most.Store(n) }
 
@@ -29,6 +31,26 @@ func (s *Server) HoldImports() (release func()) {
 
 // HoldHeads is like HoldBodies.
 func (s *Server) HoldHeads() (release func()) { return hold(s.heads) }
+
+// SetPatience changes the time after which clients are slow.
+func (s *Server) SetPatience(d time.Duration) {
+	for _, b := range []*budget{s.heads, s.answers.small, s.answers.large, s.limits.Load().bodies, s.limits.Load().lines} {
+		b.mu.Lock()
+		b.slow = d
+		b.mu.Unlock()
+	}
+}
+
+// Holders is how many requests hold room for bodies, lines of imports, headers
+// and answers.
+func (s *Server) Holders() (bodies, lines, heads, answers int) {
+	count := func(b *budget) int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return len(b.holders)
+	}
+	return count(s.limits.Load().bodies), count(s.limits.Load().lines), count(s.heads), count(s.answers.small) + count(s.answers.large)
+}
 
 // hold fills budgets that are empty.
 func hold(all ...*budget) func() {
