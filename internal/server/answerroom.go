@@ -41,6 +41,7 @@ func (x *exchange) reserve(ctx context.Context, bytes int) error {
 		of = x.answers.large
 	}
 	x.conn.answer = of.claim(x.conn.askWriter)
+	x.conn.answer.asks = 4
 	if err := x.conn.answer.grow(ctx, int64(bytes)); err != nil {
 		return err
 	}

@@ -37,7 +37,7 @@ type budget struct {
 
 	mu      sync.Mutex
 	slow    time.Duration // slowAfter, but in tests
-	used    int64 // by all claims but the favored one
+	used    int64         // by all claims but the favored one
 	favored *claim
 	holders map[*claim]struct{} // claims that hold bytes
 	waiting list.List           // of *waiter
@@ -49,6 +49,7 @@ type budget struct {
 type claim struct {
 	of   *budget
 	slow func() // tells the request that its client is slow; it does not block
+	asks int    // how often slow is called within slowAfter; 0: once
 
 	// The fields below are guarded by of.mu. While the goroutine of the claim
 	// does not wait in grow, only that one changes held.
@@ -231,6 +232,13 @@ func (c *claim) resume() {
 	c.restart()
 }
 
+// patience is how long a client may do nothing while others wait.
+func (c *claim) patience() time.Duration {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	return c.of.slow
+}
+
 // waited says that grow does not wait any more.
 func (c *claim) waited() {
 	c.of.mu.Lock()
@@ -249,8 +257,11 @@ func (b *budget) tellSlow() {
 	}
 	b.checked = now
 	for c := range b.holders {
-		if !c.waiting && !c.suspended && now.Sub(c.since) >= b.slow {
+		if !c.waiting && !c.suspended && now.Sub(c.since) >= b.slow/time.Duration(max(c.asks, 1)) {
 			c.slow()
+			if c.asks > 0 {
+				c.restart()
+			}
 		}
 	}
 }

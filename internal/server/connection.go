@@ -44,10 +44,12 @@ type connection struct {
 	headRoom   *claim // for in beyond inputMin
 
 	out     output
-	answer  *claim // room for the answer, until it is written; nil: it needs none
-	begun   bool   // a handler has taken the request
-	counted bool   // in of.requests
-	linger  bool   // the request was not read to its end
+	answer  *claim    // room for the answer, until it is written; nil: it needs none
+	begun   bool      // a handler has taken the request
+	counted bool      // in of.requests
+	linger  bool      // the request was not read to its end
+	readAt  time.Time // when the client has taken a part of the answer last
+	reset   bool      // the client does not read: what the kernel has for it is dropped
 
 	mu       sync.Mutex
 	tooSlow  bool // no more is read, because the client is slow and others wait
@@ -228,9 +230,12 @@ func (c *connection) answered() {
 // done closes c.
 func (c *connection) done() {
 	c.answered()
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && half.CloseWrite() == nil {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && !c.reset && half.CloseWrite() == nil {
 		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
 		_, _ = io.Copy(io.Discard, c.Conn)
+	}
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.reset {
+		_ = tcp.SetLinger(0)
 	}
 	_ = c.Conn.Close()
 	c.headRoom.shrink(0)

@@ -69,6 +69,7 @@ func (o *output) discard() {
 // flush sends everything.
 func (o *output) flush() error {
 	defer o.discard()
+	o.to.readAt = time.Now()
 	pieces := o.pieces
 	for len(pieces) > 0 {
 		n, err := o.to.send(upTo(pieces, writeMax))
@@ -122,13 +123,13 @@ func (c *connection) send(pieces net.Buffers) (int, error) {
 		n, err = pieces.WriteTo(c.Conn)
 	}
 	if n > 0 && c.answer != nil {
+		c.readAt = time.Now()
 		c.answer.progress(slowBytes) // whatever a client takes, it reads
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.wasAsked() {
-		if n > 0 {
-			return int(n), nil
+		if err = nil; time.Since(c.readAt) >= c.answer.patience() {
+			c.reset, err = true, errNotReading
 		}
-		return 0, errNotReading
 	}
 	return int(n), err
 }
