@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -231,8 +230,7 @@ func (c *connection) answered() {
 func (c *connection) done() {
 	c.answered()
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && !c.reset && half.CloseWrite() == nil {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
-		_, _ = io.Copy(io.Discard, c.Conn)
+		c.discard()
 	}
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.reset {
 		_ = tcp.SetLinger(0)
@@ -242,6 +240,18 @@ func (c *connection) done() {
 	c.of.mu.Lock()
 	c.of.forget(c)
 	c.of.mu.Unlock()
+}
+
+// discard reads for lingerMax what the client still sends.
+func (c *connection) discard() {
+	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
+	block := blockPool.Get().(*[blockMax]byte)
+	defer blockPool.Put(block)
+	for {
+		if _, err := c.Conn.Read(block[:]); err != nil {
+			return
+		}
+	}
 }
 
 // connectionKey finds the connection in the context of a request.
