@@ -114,11 +114,21 @@ func TestBudgetOrder(t *testing.T) {
 func TestBudgetSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget("things", 400, 100)
-		slow := map[string]time.Duration{}
+		var mu sync.Mutex
+		slow := map[string]time.Duration{} // when they were told
+		told := func(name string) time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return slow[name]
+		}
 		start := time.Now()
 		hold := func(name string) *claim {
 			var c *claim
-			c = b.claim(func() { slow[name] = time.Since(start) })
+			c = b.claim(func() {
+				mu.Lock()
+				defer mu.Unlock()
+				slow[name] = time.Since(start)
+			})
 			if err := c.grow(t.Context(), 100); err != nil {
 				t.Fatal(err)
 			}
@@ -135,22 +145,26 @@ func TestBudgetSlow(t *testing.T) {
 			}
 		}()
 		time.Sleep(30 * time.Second)
-		if len(slow) > 0 {
-			t.Errorf("nobody waits, but %v", slow)
+		if at := told("silent"); at != 0 {
+			t.Errorf("nobody waits, and the silent one was told at %v", at)
 		}
 		waiting := b.claim(nobody)
+		served := make(chan struct{})
 		go func() {
+			defer close(served)
 			if err := waiting.grow(t.Context(), 100); err != nil {
 				t.Error(err)
 			}
 		}()
 		synctest.Wait()
-		if at, ok := slow["silent"]; !ok || at != 30*time.Second {
-			t.Errorf("the silent one was told %v", slow)
+		if at := told("silent"); at != 30*time.Second {
+			t.Errorf("the silent one was told at %v", at)
 		}
 		silent.shrink(0) // as the request does that is told
 		synctest.Wait()
-		if waiting.held != 100 {
+		select {
+		case <-served:
+		default:
 			t.Error("room was given back, and the waiting one has none")
 		}
 		waiting.suspend()
@@ -160,8 +174,8 @@ func TestBudgetSlow(t *testing.T) {
 			}
 		}()
 		time.Sleep(11 * time.Second)
-		if _, ok := slow["trickling"]; !ok || len(slow) != 2 {
-			t.Errorf("slow are %v", slow)
+		if told("trickling") == 0 || told("steady")+told("busy")+told("favored") != 0 {
+			t.Errorf("told were %v", slow)
 		}
 		trickling.shrink(0)
 		time.Sleep(100 * time.Second)
