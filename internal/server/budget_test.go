@@ -140,7 +140,11 @@ func TestBudgetSlow(t *testing.T) {
 		go func() {
 			for range 100 {
 				time.Sleep(time.Second)
-				trickling.progress(slowBytes/10 - 10)
+				if told("trickling") == 0 {
+					trickling.progress(slowBytes/10 - 10)
+				} else {
+					trickling.shrink(0) // as the request does that is told
+				}
 				steady.progress(slowBytes/10 + 200)
 			}
 		}()
@@ -160,7 +164,7 @@ func TestBudgetSlow(t *testing.T) {
 		if at := told("silent"); at != 30*time.Second {
 			t.Errorf("the silent one was told at %v", at)
 		}
-		silent.shrink(0) // as the request does that is told
+		silent.shrink(0)
 		synctest.Wait()
 		select {
 		case <-served:
@@ -177,7 +181,6 @@ func TestBudgetSlow(t *testing.T) {
 		if told("trickling") == 0 || told("steady")+told("busy")+told("favored") != 0 {
 			t.Errorf("told were %v", slow)
 		}
-		trickling.shrink(0)
 		time.Sleep(100 * time.Second)
 	})
 }
