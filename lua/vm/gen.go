@@ -49,8 +49,8 @@ func generate(name string, main *syntax.Function) (proto *glua.FunctionProto, er
 		case nil:
 		case genError:
 			err = fmt.Errorf("%s:%d: %s", name, p.line, p.reason)
-		default:
-			panic(p)
+		default: // a fault of ours must not end the process
+			err = fmt.Errorf("%s: internal error of the compiler: %v", name, p)
 		}
 	}()
 	_, proto = g.function(nil, main)
@@ -129,7 +129,7 @@ const manyConstants = 512
 // body generates source. The constants begin with names.
 func (g *generator) body(parent *fn, source *syntax.Function, names []string) *fn {
 	f := &fn{
-		g: g, parent: parent, source: source, line: source.Line,
+		g: g, parent: parent, source: source, line: max(source.Line, 1),
 		data: map[int]bool{}, index: map[glua.LValue]int{},
 	}
 	for _, name := range names {

@@ -47,6 +47,16 @@ func (f *fn) any(e syntax.Expr) int {
 	return f.next(e)
 }
 
+// anyIn is any, but uses reg if it is fresh: a long chain of operations then
+// needs no register for each of them.
+func (f *fn) anyIn(e syntax.Expr, reg int) int {
+	if f.localOf(e) == nil && f.fresh(reg) {
+		f.into(e, reg)
+		return reg
+	}
+	return f.any(e)
+}
+
 func (f *fn) localOf(e syntax.Expr) *variable {
 	switch e := e.(type) {
 	case *syntax.Name:
@@ -129,7 +139,7 @@ func (f *fn) into(e syntax.Expr, reg int) {
 	case *syntax.Name:
 		f.variable(e, reg)
 	case *syntax.Index:
-		object := f.any(e.Object)
+		object := f.anyIn(e.Object, reg)
 		key, name := f.key(e.Key)
 		op := glua.OP_GETTABLE
 		if name {
