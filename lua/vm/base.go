@@ -27,14 +27,19 @@ func (lib *Library) openStandard() {
 	} {
 		set(name, lib.goFunction(f))
 	}
-	text := lib.stringLib(stock["string"])
+	for name, f := range lib.chargeBase(stock) {
+		set(name, lib.goFunction(f))
+	}
+	lib.guard("", lib.env)
+	text := lib.guard("string", lib.stringLib(stock["string"]))
 	lib.stringMeta = newTable()
 	lib.stringMeta.RawSetString("__index", text)
 	lib.stringMeta.RawSetString("__metatable", glua.LFalse)
+	lib.stringArithmetic()
 	set("string", lib.readOnly("string", text, nil))
-	set("table", lib.readOnly("table", lib.tableLib(stock["table"]), nil))
-	set("math", lib.readOnly("math", lib.mathLib(stock["math"]), nil))
-	set("os", lib.readOnly("os", lib.functions(osLib()), nil))
+	set("table", lib.readOnly("table", lib.guard("table", lib.tableLib(stock["table"])), nil))
+	set("math", lib.readOnly("math", lib.guard("math", lib.mathLib(stock["math"])), nil))
+	set("os", lib.readOnly("os", lib.guard("os", lib.boundedOs(lib.functions(osLib()))), nil))
 	set("coroutine", lib.readOnly("coroutine", lib.functions(coroutineLib(coroutineFuncs{
 		create: stock["coroutine"]["create"].GFunction,
 		resume: stock["coroutine"]["resume"].GFunction,
@@ -125,6 +130,7 @@ func luaUnpack(l *glua.LState) int {
 	if uint64(to)-uint64(from) >= maxResults {
 		l.RaiseError("unpack: more than %d results", maxResults)
 	}
+	taskOf(l).charge(l, (to-from)/8)
 	for i := from; i <= to; i++ {
 		l.Push(t.RawGetInt(i))
 	}
@@ -137,8 +143,7 @@ func luaPrint(l *glua.LState) int {
 		if i > 1 {
 			b.WriteByte('\t')
 		}
-		b.WriteString(l.ToStringMeta(l.Get(i)).String())
-		checkLength(l, b.Len())
+		addText(l, &b, l.ToStringMeta(l.Get(i)).String())
 	}
 	if p := taskOf(l).state.print; p != nil {
 		p(b.String())
@@ -161,13 +166,13 @@ func luaConcat(l *glua.LState) int {
 		}
 	}
 	checkLength(l, total)
-	taskOf(l).charge(l, total/64)
+	taskOf(l).reserve(l, total)
 	var b strings.Builder
 	b.Grow(total)
 	for i := 1; i <= n; i++ {
 		b.WriteString(l.Get(i).String())
 	}
-	l.Push(glua.LString(b.String()))
+	l.Push(trimmed(taskOf(l), &b))
 	return 1
 }
 
@@ -180,7 +185,7 @@ func concatMeta(l *glua.LState, n int) int {
 		if glua.LVCanConvToString(left) && glua.LVCanConvToString(result) {
 			total := len(left.String()) + len(result.String())
 			checkLength(l, total)
-			taskOf(l).charge(l, total/64)
+			taskOf(l).reserve(l, total)
 			result = glua.LString(left.String() + result.String())
 			continue
 		}

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"runtime"
+	"time"
 	"weak"
 
 	glua "github.com/yuin/gopher-lua"
@@ -11,6 +12,9 @@ import (
 // interpreter thread (11 KB and more). Those that a script has dropped
 // half-way leave when the garbage collector finds them.
 type live map[weak.Pointer[glua.LState]]struct{}
+
+// collectTime is what a garbage collection is charged as.
+const collectTime = 10 * time.Millisecond
 
 // room reports whether one more may be made.
 func (v live) room() bool {
@@ -44,7 +48,7 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 		"wrap": func(l *glua.LState) int {
 			create(l)
 			thread := l.Get(-1)
-			l.Push(l.NewFunction(func(l *glua.LState) int {
+			l.Push(l.NewClosure(func(l *glua.LState) int {
 				l.Insert(thread, 1)
 				top := l.GetTop()
 				n := resume(l)
@@ -52,7 +56,7 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 					l.Error(l.Get(top+2), 0)
 				}
 				return n - 1
-			}))
+			}, thread)) // an upvalue, so that it counts as memory
 			return 1
 		},
 	}
@@ -61,10 +65,13 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 func coroutineCreate(l *glua.LState, create glua.LGFunction) int {
 	l.CheckFunction(1)
 	t := taskOf(l)
+	if len(t.state.live) >= MaxCoroutines {
+		t.charge(l, int(unitsIn(collectTime)))
+	}
 	if !t.state.live.room() {
 		l.RaiseError("more than %d coroutines have not ended", MaxCoroutines)
 	}
-	t.charge(l, 16) // for the thread
+	t.reserve(l, newThreadBytes)
 	// With a context, create would derive one that never ends with the task.
 	l.RemoveContext()
 	n := create(l)

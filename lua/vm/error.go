@@ -10,11 +10,13 @@ import (
 // Reasons why a call was ended from outside; errors.Is finds them in an
 // *Error.
 var (
-	ErrSlice     = errors.New("it ran for too long without a waiting call")
-	ErrTimeout   = errors.New("the call took longer than its limit")
-	ErrCancelled = errors.New("the call was cancelled")
-	ErrClosed    = errors.New("the state is closed")
-	ErrTasks     = errors.New("too many tasks")
+	ErrSlice      = errors.New("it ran for too long without a waiting call")
+	ErrAllocation = errors.New("it allocated more than 64 MiB without a waiting call")
+	ErrMemory     = errors.New("the plugin holds more memory than its limit: its state is replaced")
+	ErrTimeout    = errors.New("the call took longer than its limit")
+	ErrCancelled  = errors.New("the call was cancelled")
+	ErrClosed     = errors.New("the state is closed")
+	ErrTasks      = errors.New("too many tasks")
 )
 
 // An Error is a Lua error that nobody caught.

@@ -22,7 +22,9 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 	}
 	err = p.PCall(nargs, glua.MultRet, nil)
 	t.current, t.depth, g.CurrentThread = current, depth, caller
+	t.threads = t.threads[:len(t.threads)-1]
 	if err != nil {
+		t.left -= caughtUnits
 		return 0, err // p is dropped: it is in an unknown state
 	}
 	results = p.GetTop()

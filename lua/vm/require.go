@@ -19,6 +19,9 @@ func luaRequire(l *glua.LState) int {
 		l.Push(s.lib.root)
 		return 1
 	}
+	if len(name) > longText {
+		l.RaiseError("module %q not found: its name is too long", clip(name))
+	}
 	if !strings.HasPrefix(name, "./") || s.resolve == nil {
 		l.RaiseError("module %q not found: there are %q and files of this plugin's folder (\"./name\")", name, s.lib.Root)
 	}

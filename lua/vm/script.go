@@ -43,7 +43,7 @@ func Compile(name, source, root string) (*Script, error) {
 	if err != nil {
 		return nil, syntaxError(name, err)
 	}
-	if err := globalWrites(proto); err != nil {
+	if err := errors.Join(globalWrites(proto), meterConstants(proto)); err != nil {
 		return nil, err
 	}
 	return &Script{Name: name, Uses: r.uses, proto: proto}, nil

@@ -9,9 +9,9 @@ import (
 // stringLib is the string library. Bytes are bytes: upper and lower change
 // ASCII letters only, where gopher-lua's would damage what is not UTF-8.
 func (lib *Library) stringLib(stock map[string]*glua.LFunction) *glua.LTable {
-	t := lib.pick(stock, "char", "len", "sub")
+	t := lib.pick(stock, "char", "len")
 	for name, f := range map[string]glua.LGFunction{
-		"byte": stringByte, "rep": stringRep, "reverse": stringReverse,
+		"byte": stringByte, "sub": stringSub, "rep": stringRep, "reverse": stringReverse,
 		"lower": mapBytes(lower), "upper": mapBytes(upper), "format": stringFormat,
 		"find": stringFind, "match": stringMatch, "gmatch": stringGmatch, "gsub": stringGsub,
 	} {
@@ -43,6 +43,7 @@ func stringByte(l *glua.LState) int {
 	if start >= len(s) {
 		return 0
 	}
+	taskOf(l).charge(l, (end-start)/4)
 	for _, b := range []byte(s[start:end]) {
 		l.Push(glua.LNumber(b))
 	}
@@ -57,7 +58,7 @@ func stringRep(l *glua.LState) int {
 	if len(s) == 0 {
 		n = 0
 	}
-	taskOf(l).charge(l, len(s)*n/64)
+	taskOf(l).reserve(l, len(s)*n)
 	l.Push(glua.LString(strings.Repeat(s, n)))
 	return 1
 }
@@ -65,6 +66,7 @@ func stringRep(l *glua.LState) int {
 func stringReverse(l *glua.LState) int {
 	s := l.CheckString(1)
 	taskOf(l).charge(l, len(s)/16)
+	taskOf(l).reserve(l, 2*len(s))
 	out := make([]byte, len(s))
 	for i := range len(s) {
 		out[len(s)-1-i] = s[i]
@@ -77,6 +79,7 @@ func mapBytes(f func(byte) byte) glua.LGFunction {
 	return func(l *glua.LState) int {
 		s := l.CheckString(1)
 		taskOf(l).charge(l, len(s)/16)
+		taskOf(l).reserve(l, 2*len(s))
 		out := make([]byte, len(s))
 		for i := range out {
 			out[i] = f(s[i])
