@@ -14,6 +14,7 @@ import (
 // consume hands the messages of a queue to fn until the connection or the
 // queue is lost, or ctx ends.
 func (a *amqpClient) consume(ctx context.Context, up func(), queue string, prefetch int, fn *vm.Func) error {
+	defer a.in.state.Keep(fn)()
 	opening, cancel := context.WithTimeout(ctx, a.timeout)
 	defer cancel()
 	conn, err := a.connection(opening)

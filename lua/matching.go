@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"nearside/lua/vm"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 )
@@ -103,17 +104,39 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	}
 	in := state.Owner().(*instance)
 	results, err := in.hook(ctx, p.limits[name], name, args...)
-	p.pool.Put(state, err != nil)
-	if err == nil {
+	decision, isDecision := (*rejection)(nil), false
+	if name == "prefilter" {
+		if decision, isDecision = raisedRejection(err); isDecision {
+			err = nil
+		}
+	}
+	p.pool.Put(state, err != nil && !innocent(ctx, err))
+	if err == nil && !isDecision {
+		decision, isDecision = rejected(append(results, nil)[0])
+		isDecision = isDecision && name == "prefilter"
+	}
+	switch {
+	case isDecision:
+		b.Done(nil)
+		p.rejected.Add(1)
+		return decision.err()
+	case err == nil:
 		err = read(append(results, nil))
 	}
-	if err != nil && ctx.Err() != nil {
-		b.Cancel() // the client has gone, or its time: that says nothing of the plugin
+	if err != nil && innocent(ctx, err) {
+		b.Cancel()
 		return err
 	}
 	b.Done(err)
 	in.report(name, err)
 	return err
+}
+
+// innocent reports whether a failure says nothing of the plugin: the client or
+// its time has gone, the plugin is being closed, its state was taken away for
+// what another one holds, or a service of the host failed.
+func innocent(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrHost)
 }
 
 // narrowing is a plugin as a prefilter.
@@ -140,6 +163,8 @@ func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows mat
 	switch {
 	case err == nil:
 		return left, nil
+	case matcher.CodeOf(err) == matcher.CodeRejected:
+		return nil, err
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case p.matching.failOnError:

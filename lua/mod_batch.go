@@ -14,6 +14,7 @@ import (
 const (
 	maxBatchSize  = 10_000
 	maxBatchItems = 1_000_000
+	itemBytes     = 64 // of a value that waits, without the value
 )
 
 // A batch collects values and hands them to a function, size at a time.
@@ -36,6 +37,7 @@ var batchClass = &vm.Class{
 		{
 			Name: "add", Params: []string{"value: any"}, Doc: "Adds a value; beyond max the oldest is dropped.",
 			Run: func(c *vm.Call) error {
+				c.Allocate(itemBytes)
 				c.Self().(*batch).add(c.Ref(1))
 				return nil
 			},
@@ -138,6 +140,14 @@ func (b *batch) add(v *vm.Ref) {
 	}
 }
 
+// Held implements [vm.Holder].
+func (b *batch) Held(visit func(v any)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	visit(b.flush)
+	visit(b.items)
+}
+
 // take removes and returns up to size values.
 func (b *batch) take() []any {
 	b.mu.Lock()
@@ -156,6 +166,7 @@ func (b *batch) taken() []any {
 
 // run flushes whatever is there when its period has passed.
 func (b *batch) run(ctx context.Context, period time.Duration) {
+	defer b.in.state.Keep(b)()
 	for b.in.plugin.host.clock.Sleep(ctx, period) == nil {
 		b.mu.Lock()
 		b.rest = len(b.items) > 0

@@ -99,6 +99,7 @@ func everyTask(c *vm.Call) error {
 	in, fn := self(c), c.Func(2)
 	d = max(d, minPeriod)
 	task, err := in.goroutine(func(ctx context.Context) {
+		defer in.state.Keep(fn)()
 		for in.plugin.host.clock.Sleep(ctx, d) == nil {
 			_, err := in.call(ctx, vm.Limits{}, fn)
 			in.report("timer", err)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,15 +30,21 @@ type plugin struct {
 	breakers map[string]*vm.Breaker // by hook
 
 	spare  atomic.Pointer[instance] // made to read the table; taken by the first that needs one
-	events []*instance              // of the event and background side; none for a plugin that only matches
+	main   mainSide                 // the event and background side; empty for a plugin that only matches
 	queue  *queue                   // nil unless it takes events
 	pool   *vm.Pool                 // of the matching side; nil unless it is of that kind
 	ending atomic.Pointer[string]   // why the plugin is closed
 	routes atomic.Pointer[routes]
 
+	routesMu sync.Mutex // of changes of routes
+
 	metrics metrics
 
+	accountOnce sync.Once
+	account     *vm.Memory
+
 	dropped  atomic.Uint64 // values of batches
+	rejected atomic.Uint64 // requests, by ns.reject
 	failures atomic.Uint64 // of hooks, tasks and timers
 	last     atomic.Pointer[string]
 }
@@ -75,16 +82,19 @@ func (p *plugin) failed(what string, err error) {
 // instantiate makes an interpreter and runs the plugin's file in it. The
 // instance has to be closed also when there is an error.
 func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) {
-	in := &instance{plugin: p}
+	in := &instance{plugin: p, life: life}
 	in.state = p.host.scriptLibrary().NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
-		Print: func(line string) { in.write(slog.LevelInfo, line, nil) }, Time: p.host.osTime(),
+		Print:  func(line string) { in.write(slog.LevelInfo, line, nil) },
+		Time:   p.host.osTime(),
+		Memory: p.memoryAccount(), Exceeded: in.exceeded,
 	})
 	table, value, err := in.state.Load(ctx, defaultLimits()["initialize"], p.script)
 	if err != nil {
 		return in, nil, err
 	}
 	in.table, in.hooks = table, map[string]*vm.Func{}
+	in.state.Keep(table) // for as long as the state
 	if m, ok := value.(map[string]any); ok {
 		for _, name := range hookNames {
 			if fn, ok := m[name].(*vm.Func); ok {
@@ -126,7 +136,7 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 			if err != nil {
 				return err
 			}
-			p.events = append(p.events, in)
+			p.main.add(in)
 		}
 	}
 	if p.is(Matching) {
@@ -136,15 +146,10 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 	}
 	if p.is(Event) && p.hooks["handle_event"] {
 		p.queue = newQueue(p.host.o.EventQueue)
-		for _, in := range p.events {
-			if _, err := in.state.Go(func(ctx context.Context) { p.deliver(ctx, in) }); err != nil {
-				return err
-			}
-		}
 	}
-	if p.is(Background) {
-		if _, err := p.events[0].hook(ctx, p.limits["start"], "start"); err != nil {
-			return fmt.Errorf("start: %w", err)
+	for i, in := range p.main.all() {
+		if err := p.run(ctx, in, i); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -192,7 +197,8 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 	if p.queue != nil {
 		p.queue.drain(calls)
 	}
-	for _, in := range p.events {
+	p.main.end()
+	for _, in := range p.main.all() {
 		in.goodbye(ctx, reason)
 	}
 	if p.pool != nil {
@@ -222,7 +228,8 @@ func (p *plugin) close(ctx context.Context) error {
 	if p.pool != nil {
 		faults = append(faults, p.pool.Close(ctx))
 	}
-	for _, in := range p.events {
+	p.main.end()
+	for _, in := range p.main.all() {
 		faults = append(faults, in.close(ctx))
 	}
 	p.metrics.release()

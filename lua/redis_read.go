@@ -33,6 +33,7 @@ func redisSubscribe(c *vm.Call) error {
 
 // listen hands messages to fn until the connection is lost or ctx ends.
 func (r *redisClient) listen(ctx context.Context, up func(), channel string, fn *vm.Func) error {
+	defer r.in.state.Keep(fn)()
 	l := r.newLink(r.timeout)
 	defer l.end()
 	defer context.AfterFunc(ctx, l.kill)()
@@ -102,6 +103,7 @@ func redisReadGroup(c *vm.Call) error {
 
 // run reads until the connection is lost or ctx ends.
 func (g *groupReader) run(ctx context.Context, up func()) error {
+	defer g.in.state.Keep(g.fn)()
 	l := g.newLink(g.timeout)
 	defer l.end()
 	defer context.AfterFunc(ctx, l.kill)()

@@ -40,8 +40,8 @@ func (in *instance) addRoute(method, path string, fn *vm.Func) error {
 	if !routePath.MatchString(path) || len(path) > 256 {
 		return fmt.Errorf("path %q is not of the form /name", path)
 	}
-	in.mu.Lock() // against other additions; readers need no lock
-	defer in.mu.Unlock()
+	in.plugin.routesMu.Lock() // against other changes; readers need no lock
+	defer in.plugin.routesMu.Unlock()
 	next := routes{}
 	if old := in.plugin.routes.Load(); old != nil {
 		maps.Copy(next, *old)
@@ -56,7 +56,27 @@ func (in *instance) addRoute(method, path string, fn *vm.Func) error {
 		return fmt.Errorf("a plugin has at most %d routes", maxRoutes)
 	}
 	in.plugin.routes.Store(&next)
+	in.state.Keep(fn) // for as long as the state; a route is rarely replaced
 	return nil
+}
+
+// removeRoutes takes out the routes of an instance that has ended.
+func (p *plugin) removeRoutes(in *instance) {
+	p.routesMu.Lock()
+	defer p.routesMu.Unlock()
+	old := p.routes.Load()
+	if old == nil {
+		return
+	}
+	next := routes{}
+	for path, methods := range *old {
+		left := maps.Clone(methods)
+		maps.DeleteFunc(left, func(_ string, r route) bool { return r.in == in })
+		if len(left) > 0 {
+			next[path] = left
+		}
+	}
+	p.routes.Store(&next)
 }
 
 // A Request is what a route's handler gets.

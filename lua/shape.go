@@ -39,6 +39,7 @@ type shape struct {
 	schema        map[string]any // nil: any settings
 	states        int
 	limits        map[string]vm.Limits
+	memory        int64       // bytes that all states may hold together
 	matching      *capability // nil unless it is of that kind
 	hooks         map[string]bool
 }
@@ -55,7 +56,7 @@ type capability struct {
 // defaultLimits are the budgets of hooks.
 func defaultLimits() map[string]vm.Limits {
 	limits := map[string]vm.Limits{
-		"cost": {Total: 50 * time.Millisecond}, "prefilter": {Total: 50 * time.Millisecond},
+		"cost": briefly(50 * time.Millisecond), "prefilter": briefly(50 * time.Millisecond),
 		"match":        {}, // the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
@@ -159,7 +160,7 @@ var fieldNames = []string{
 // than the contract's are refused, lest a misspelt one go unnoticed, unless
 // they are functions or begin with an underscore.
 func parseShape(entry string, value any) (shape, error) {
-	s := shape{version: "", limits: defaultLimits(), hooks: map[string]bool{}}
+	s := shape{version: "", limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
 	if !ok {
 		return s, errors.New("the file must return one table with the plugin's fields")
@@ -204,15 +205,23 @@ func parseShape(entry string, value any) (shape, error) {
 func (s *shape) parseLimits(r *reader) {
 	limits := &reader{m: r.table("limits"), at: "limits."}
 	for _, name := range slices.Sorted(maps.Keys(limits.m)) {
+		if name == "memory" {
+			s.memory = limits.size(name, minMemory, maxMemory)
+			continue
+		}
 		lim, ok := s.limits[name]
 		if !ok && name != "slice" {
-			limits.fault(name, "is unknown; there are slice, %q", slices.Sorted(maps.Keys(s.limits)))
+			limits.fault(name, "is unknown; there are memory, slice, %q", slices.Sorted(maps.Keys(s.limits)))
 			continue
 		}
 		seconds := limits.number(name, 1, 0.001, 3600)
 		d := time.Duration(math.Round(seconds * float64(time.Second)))
 		if name != "slice" {
-			lim.Total = d
+			if lim.Work > 0 {
+				lim = briefly(d)
+			} else {
+				lim.Total = d
+			}
 			s.limits[name] = lim
 		}
 	}

@@ -121,7 +121,11 @@ func trialEmit(c *vm.Call, t *trial, p *plugin) error {
 	points, name := c.List(1), c.TextOr(2, p.eventNames[0])
 	return c.Wait(func(ctx context.Context) error {
 		return t.do(ctx, func(ctx context.Context) error {
-			_, err := p.events[0].hook(ctx, p.limits["handle_event"], "handle_event", points, name)
+			in := p.main.first()
+			if in == nil {
+				return vm.ErrMemory // it is being replaced
+			}
+			_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", points, name)
 			return err
 		})
 	})
@@ -133,7 +137,10 @@ func (t *trial) sendEvent(obj *matcher.Object) {
 	const name = "sending_event"
 	for _, h := range t.hosts {
 		for _, p := range h.current.Load().listeners[name] {
-			in := p.events[0]
+			in := p.main.first()
+			if in == nil {
+				continue // it is being replaced
+			}
 			t.mu.Lock()
 			if t.points == nil {
 				t.points = map[*instance]*inbox{}

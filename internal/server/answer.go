@@ -83,6 +83,9 @@ func failure(e *matcher.Error, f wire.Format, requestID string) (status int, bod
 	if seen.status == http.StatusInternalServerError {
 		detail = "look for request " + requestID + " in the log"
 	}
+	if e.Code == matcher.CodeRejected && e.Status >= 400 && e.Status <= 499 {
+		seen.status = e.Status
+	}
 	link := fmt.Sprintf("/docs/errors#%d", e.Code)
 	return seen.status, wire.AppendError(nil, f, e.Code, seen.desc, detail, link)
 }

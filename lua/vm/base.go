@@ -130,7 +130,7 @@ func luaUnpack(l *glua.LState) int {
 	if uint64(to)-uint64(from) >= maxResults {
 		l.RaiseError("unpack: more than %d results", maxResults)
 	}
-	taskOf(l).charge(l, (to-from)/8)
+	taskOf(l).charge(l, (to-from)/4)
 	for i := from; i <= to; i++ {
 		l.Push(t.RawGetInt(i))
 	}

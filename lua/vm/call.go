@@ -49,6 +49,9 @@ func (f Function) wrapMethod(class *Class) glua.LGFunction {
 
 func (f *Function) run(c *Call) int {
 	if err := f.guarded(c); err != nil {
+		if errors.Is(err, ErrHost) {
+			c.task.host = err
+		}
 		message := f.Name + ": " + err.Error()
 		if where := c.l.Where(1); where == "" { // called by pcall itself
 			c.l.Error(glua.LString(message), 0)

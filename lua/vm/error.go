@@ -17,6 +17,7 @@ var (
 	ErrCancelled  = errors.New("the call was cancelled")
 	ErrClosed     = errors.New("the state is closed")
 	ErrTasks      = errors.New("too many tasks")
+	ErrHost       = errors.New("a service of the host failed") // a Function may return it, wrapped
 )
 
 // An Error is a Lua error that nobody caught.
@@ -38,9 +39,13 @@ func luaError(err, reason error) *Error {
 	e := &Error{Message: err.Error(), reason: reason}
 	if api, ok := errors.AsType[*glua.ApiError](err); ok {
 		e.Message, e.Traceback = api.Object.String(), api.StackTrace
-		if table, ok := api.Object.(*glua.LTable); ok {
-			e.Value, _ = toGo(nil, table)
-			e.Message = tableMessage(table)
+		switch value := api.Object.(type) {
+		case *glua.LTable:
+			e.Value, _ = toGo(nil, value)
+			e.Message = tableMessage(value)
+		case *glua.LUserData:
+			e.Value, _ = toGo(nil, value)
+			e.Message = "error object is a userdata"
 		}
 	}
 	if reason != nil && !strings.Contains(e.Message, reason.Error()) {
@@ -57,4 +62,13 @@ func tableMessage(t *glua.LTable) string {
 		}
 	}
 	return "error object is a table"
+}
+
+// reason is why a call failed, beside what its script says: it was killed, or
+// a service of the host failed.
+func (t *task) reason() error {
+	if t.dead == nil {
+		return t.host
+	}
+	return t.dead
 }

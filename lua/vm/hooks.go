@@ -27,8 +27,8 @@ func meterInstructions() {
 	wrap(meterNewTable, glua.OP_NEWTABLE)
 	wrap(meterClosure, glua.OP_CLOSURE)
 	wrap(meterLen, glua.OP_LEN)
-	wrap(meterCompare(128), glua.OP_EQ)
-	wrap(meterCompare(16), glua.OP_LT, glua.OP_LE)
+	wrap(meterCompare(80), glua.OP_EQ)
+	wrap(meterCompare(6), glua.OP_LT, glua.OP_LE)
 	wrap(meterCall, glua.OP_CALL, glua.OP_TAILCALL)
 	wrap(meterVarargs, glua.OP_VARARG)
 }
@@ -153,7 +153,7 @@ func meterClosure(next instruction) instruction {
 func meterLen(next instruction) instruction {
 	return func(l *glua.LState, inst uint32, base unsafe.Pointer) int {
 		if table, ok := operand(l, argB(inst)).(*glua.LTable); ok {
-			spend(l, trailing(table)/16)
+			spend(l, trailing(table))
 		}
 		return next(l, inst, base)
 	}

@@ -16,7 +16,7 @@ type Memory struct {
 	used  atomic.Int64 // alive when last measured, and what was allocated since
 	kills atomic.Uint64
 
-	mu     sync.Mutex // of states, with their alive and since
+	mu     sync.Mutex // of limit, slack, and states with their alive and since
 	states map[*State]struct{}
 }
 
@@ -28,8 +28,19 @@ func NewMemory(limit int64) *Memory {
 	return &Memory{limit: limit, slack: limit + limit/8, states: map[*State]struct{}{}}
 }
 
+// SetLimit changes the bound.
+func (m *Memory) SetLimit(bytes int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.limit, m.slack = bytes, bytes+bytes/8
+}
+
 // Limit returns the bound in bytes.
-func (m *Memory) Limit() int64 { return m.limit }
+func (m *Memory) Limit() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.limit
+}
 
 // Used returns how many bytes the states use. It includes garbage that was
 // allocated since a state was last measured.

@@ -190,7 +190,7 @@ func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LSt
 		l.Push(v)
 	}
 	if err := l.PCall(len(args), glua.MultRet, nil); err != nil {
-		return luaError(err, t.dead) // the thread is dropped: it is in an unknown state
+		return luaError(err, t.reason()) // the thread is dropped: it is in an unknown state
 	}
 	if t.dead != nil {
 		return &Error{Message: t.dead.Error(), reason: t.dead}

@@ -43,7 +43,7 @@ func stringByte(l *glua.LState) int {
 	if start >= len(s) {
 		return 0
 	}
-	taskOf(l).charge(l, (end-start)/4)
+	taskOf(l).charge(l, end-start)
 	for _, b := range []byte(s[start:end]) {
 		l.Push(glua.LNumber(b))
 	}

@@ -55,7 +55,7 @@ func tableInsert(l *glua.LState) int {
 		if at < 1 || at > n+1 || n+1 >= MaxArray {
 			l.RaiseError("table.insert: position %d is out of 1 to %d", at, min(n+1, MaxArray-1))
 		}
-		taskOf(l).charge(l, (n-at)/16)
+		taskOf(l).charge(l, (n-at)/2)
 		t.Insert(at, l.Get(3))
 	default:
 		l.RaiseError("wrong number of arguments to 'insert'")
@@ -67,7 +67,7 @@ func tableRemove(l *glua.LState) int {
 	t := l.CheckTable(1)
 	n := length(l, t)
 	at := l.OptInt(2, n)
-	taskOf(l).charge(l, max(n-at, 0)/16)
+	taskOf(l).charge(l, max(n-at, 0)/4)
 	if at < 1 || at > n {
 		return 0
 	}

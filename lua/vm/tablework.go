@@ -6,7 +6,7 @@ import (
 
 // length is #t, charged for the nils at the end of the array that it looks at.
 func length(l *glua.LState, t *glua.LTable) int {
-	taskOf(l).charge(l, trailing(t)/16)
+	taskOf(l).charge(l, trailing(t))
 	return t.Len()
 }
 
@@ -14,7 +14,7 @@ func length(l *glua.LState, t *glua.LTable) int {
 func compareUnits(a, b glua.LValue) int {
 	x, _ := a.(glua.LString)
 	y, _ := b.(glua.LString)
-	return 1 + min(len(x), len(y))/16
+	return 1 + min(len(x), len(y))/6
 }
 
 // hold counts bytes that a function of Go keeps while it calls Lua, which may

@@ -29,6 +29,7 @@ type task struct {
 	hardEnd  time.Time // of this slice, for what is not counted
 	waited   time.Duration
 	dead     error // why the call was killed; sticky
+	host     error // the last failure of a service of the host
 	depth    int   // pcalls, coroutines and callbacks in progress
 	current  *glua.LState
 	threads  []*glua.LState // that the call uses, the outermost first
