@@ -1,9 +1,7 @@
 package lua
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -13,9 +11,9 @@ import (
 const rejecting = `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"matching"}, matching = {on_error = "fail"}}
 local function decide(req)
-  if req.filters.user_data == "blocked" then return ns.reject(451, "blocked until Monday") end
-  if req.filters.user_data == "raised" then error(ns.reject(429, "too often")) end
-  if req.filters.user_data == "helper" then return pcall(error, ns.reject(402, "pay")) end
+  if req.request_id == "blocked" then return ns.reject(451, "blocked until Monday") end
+  if req.request_id == "raised" then error(ns.reject(429, "too often")) end
+  if req.request_id == "helper" then return pcall(error, ns.reject(402, "pay")) end
 end
 function M:prefilter(req, set)
   local a, b = decide(req)
@@ -26,30 +24,23 @@ return M`
 // TestRejectIsNoFailure: a rejection has the plugin's status and detail, opens
 // no breaker and replaces no state.
 func TestRejectIsNoFailure(t *testing.T) {
-	h, m := matchingHost(t, rejecting)
+	m, v := people(t, 10)
+	h, _ := start(t, rejecting, with(m))
 	for range 8 {
 		for _, c := range []struct {
-			data   string
+			id     string
 			status int
 			detail string
 		}{{"blocked", 451, "blocked until Monday"}, {"raised", 429, "too often"}, {"helper", 402, "pay"}, {"other", 0, ""}} {
-			sub, err := m.ask(map[string]any{"filters": map[string]any{"origin": "faces", "user_data": c.data}}, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			whole, err := m.Select(context.Background(), sub.Candidates, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, prefilters, release := h.Acquire()
-			_, err = prefilters[0].Narrow(context.Background(), sub, whole)
-			release()
+			sub := ask(v, 1, &matcher.Candidates{Origin: matcher.Faces})
+			sub.RequestID = c.id
+			_, err := narrow(t, h, m, sub)
 			e, _ := errors.AsType[*matcher.Error](err)
 			switch {
 			case c.status == 0 && err != nil:
 				t.Error(err)
 			case c.status > 0 && (e == nil || e.Code != matcher.CodeRejected || e.Status != c.status || e.Detail != c.detail):
-				t.Errorf("%s: %+v", c.data, err)
+				t.Errorf("%s: %+v", c.id, err)
 			}
 		}
 	}
@@ -60,15 +51,15 @@ func TestRejectIsNoFailure(t *testing.T) {
 }
 
 func TestRejectArguments(t *testing.T) {
+	h, _ := start(t, background("function M:start() end"))
+	in := h.current.Load().plugins[0].main.first()
 	for arguments, want := range map[string]string{
 		`399, "x"`: "400 to 499", `500, "x"`: "400 to 499", `451.5, "x"`: "400 to 499", `"451", "x"`: "number expected",
 		`451`: "string expected", `451, ""`: "1 to 1024", `451, ("x"):rep(2000)`: "1 to 1024", `0/0, "x"`: "400 to 499",
 	} {
-		err := runIn(t, "return ns.reject("+arguments+")")
+		_, err := in.run(t, "return ns.reject("+arguments+")")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("reject(%s): %v, want %q", arguments, err, want)
 		}
 	}
 }
-
-var _ = fmt.Sprint
