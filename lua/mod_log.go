@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"maps"
 	"slices"
@@ -67,6 +68,8 @@ func logValue(v any) any {
 	switch v := v.(type) {
 	case bool, float64:
 		return v
+	case vm.Integer:
+		return json.Number(v)
 	case string:
 		return cutText(v, maxLogField)
 	}

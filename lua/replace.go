@@ -24,6 +24,7 @@ const (
 type mainSide struct {
 	mu        sync.Mutex
 	instances []*instance
+	past      vm.Counters // of instances that were replaced
 	replacing int
 	pause     time.Duration // before the next replacement
 	last      time.Time     // of the last replacement
@@ -86,6 +87,7 @@ func (m *mainSide) begin(ctx context.Context, in *instance, now time.Time) (_ co
 	}
 	m.last = now
 	m.instances = slices.Delete(m.instances, at, at+1)
+	m.past.Add(in.state.Counters())
 	m.replacing++
 	m.work.Add(1)
 	return ctx, at, m.pause, true
@@ -100,11 +102,12 @@ func (m *mainSide) finish(in *instance, at int) {
 	}
 }
 
-// waiting is how many instances are being replaced.
-func (m *mainSide) waiting() int {
+// replaced returns how many instances are being replaced, and the counters of
+// those that were.
+func (m *mainSide) replaced() (waiting int, past vm.Counters) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.replacing
+	return m.replacing, m.past
 }
 
 // memoryAccount is the plugin's account of memory. It is made with the first

@@ -48,7 +48,8 @@ func (p *plugin) status() Status {
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
 		Events: p.eventNames, Permissions: p.permissions, Schema: p.schema, Dropped: p.dropped.Load(), Failures: p.failures.Load(),
 	}
-	s.Rejected, s.Replacing = p.rejected.Load(), p.main.waiting()
+	s.Rejected = p.rejected.Load()
+	s.Replacing, s.Totals = p.main.replaced()
 	account := p.memoryAccount()
 	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {

@@ -81,8 +81,9 @@ var trialPluginClass = &vm.Class{
 			Doc: "The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot.", Run: on(trialCost),
 		},
 		{
-			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"}, Returns: []string{"table[]"}, Waits: true,
-			Doc: "What the plugin leaves of rows (see faces, events), in their order. candidates: see cost.", Run: on(trialPrefilter),
+			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"},
+			Returns: []string{"table[]?", "{status: integer, detail: string}? rejection"}, Waits: true,
+			Doc: "What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost.", Run: on(trialPrefilter),
 		},
 		{
 			Name: "match", Params: []string{"rows: table[]", "probe: integer[]", "candidates?: table"}, Returns: []string{"table[]?"}, Waits: true,

@@ -235,3 +235,13 @@ test.case("match", function()
   test.equal(p:match(rows, {1}, {limit = 1}), nil, "declined")
 end)`)
 }
+
+// TestTrialShowsRejections: a test of a plugin sees status and detail.
+func TestTrialShowsRejections(t *testing.T) {
+	passes(t, matching(`function M:prefilter(req, set) return ns.reject(451, "blocked") end`), `
+test.case("rejects", function()
+  local rows, why = test.start():prefilter(test.faces({{age = 1}}))
+  test.equal(rows, nil)
+  test.equal(why, {status = 451, detail = "blocked"})
+end)`)
+}
