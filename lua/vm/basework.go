@@ -98,13 +98,15 @@ func (lib *Library) boundedOs(functions *glua.LTable) *glua.LTable {
 		next := functions.RawGetString(name).(*glua.LFunction).GFunction
 		functions.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
 			check(l)
-			return next(l)
+			n := next(l)
+			taskOf(l).allocated(3 * textLength(l.Get(-1))) // and while it grew
+			return n
 		}))
 	}
 	before("date", func(l *glua.LState) {
 		n := textLength(l.Get(1))
-		taskOf(l).charge(l, 10+2*n)
-		taskOf(l).reserve(l, 8*n)
+		taskOf(l).charge(l, 10)
+		taskOf(l).reserve(l, 2*n)
 	})
 	before("time", func(l *glua.LState) {
 		table, ok := l.Get(1).(*glua.LTable)

@@ -64,7 +64,8 @@ func trimmed(t *task, b *strings.Builder) glua.LValue {
 func addText(l *glua.LState, b *strings.Builder, s string) {
 	checkLength(l, b.Len()+len(s))
 	if n := b.Len() + len(s); n > b.Cap() && n > longText {
-		taskOf(l).reserve(l, 2*b.Cap()+len(s)) // it grows
+		taskOf(l).reserve(l, 2*b.Cap()+len(s))
+		b.Grow(len(s)) // to that
 	} else if len(s) > longText {
 		taskOf(l).charge(l, len(s)/bytesPerUnit)
 	}
