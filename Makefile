@@ -17,10 +17,10 @@ export GOFLAGS := -mod=readonly
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test race fuzz bench bench-gates peers microbench lint fmt vet kernels generate vuln ci clean
+.PHONY: help demo run build test lua51 race fuzz bench bench-gates peers microbench lint fmt vet kernels generate vuln ci clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## import real descriptors, match them, check every figure
 	go run ./bench/demo
@@ -36,6 +36,12 @@ test: ## every test (PKG=./matcher/... ARGS=-v to narrow)
 
 race: ## every test under the race detector, in random order (needs gcc)
 	CGO_ENABLED=1 SOAK_TIME=$(SOAK) go test -race -shuffle=on $(ARGS) $(PKG)
+
+# The defaults are those of `make test`, which runs it too.
+N ?= 20000
+SEED ?= 1
+lua51: ## random Lua programs against lua5.1 (N=5000000 SEED=2 for others)
+	LUA51_N=$(N) LUA51_SEED=$(SEED) go test ./lua/vm/lua51 -run '^TestLua51$$' -count=1 -v -timeout 0 $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \

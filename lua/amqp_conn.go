@@ -3,9 +3,7 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,35 +13,42 @@ import (
 const (
 	amqpHeartbeat = 10 * time.Second // three missed ones end the connection
 	amqpGoodbye   = time.Second      // for the server's answer to a close
+	amqpLook      = 10 * time.Second // between two checks of what the client has declared
 )
 
+// An amqpClient has two connections: a server that is short of memory or disk
+// stops reading from one that publishes, and consumers must be able to
+// acknowledge meanwhile.
 type amqpClient struct {
 	client
 	url   string // without user and password
 	auth  amqp.Authentication
 	vhost string
 	slots chan struct{} // one per operation in progress
-	turn  chan struct{} // of capacity 1: the lock of what follows, which can be waited for with a context
 
-	conn     *amqpConn
-	declared []declaration
+	work   amqpLine // declares and consumes
+	out    amqpLine // publishes
+	wanted declarations
 }
 
-// A declaration is a queue or an exchange as a script wants it.
-type declaration struct {
-	kind, name, exchangeType       string
-	durable, autoDelete, exclusive bool
-	arguments                      amqp.Table
-	bindings                       []binding
+// An amqpLine is a connection that is made again when it is lost.
+type amqpLine struct {
+	turn chan struct{} // of capacity 1: the lock of what follows, which can be waited for with a context
+	conn *amqpConn
+	down error // why the last attempt to connect failed; nil after one that did not
 }
 
-type binding struct{ exchange, key string }
-
-// An amqpConn is one connection, with the channels that publish on it.
+// An amqpConn is one connection.
 type amqpConn struct {
 	*amqp.Connection
-	raw  net.Conn
-	send [2]*amqpChannel // without and with confirms
+	raw   net.Conn
+	gone  chan *amqp.Error // closed when the connection is lost
+	alarm sync.WaitGroup   // the goroutine that hears of blocked
+
+	mu      sync.Mutex
+	blocked string        // why the server does not take messages; empty: it does
+	plain   *amqp.Channel // publishes without confirms
+	senders []*amqpSender // publish with confirms
 }
 
 // An amqpChannel knows why it was closed.
@@ -89,20 +94,21 @@ func (a *amqpClient) operate(ctx context.Context, f func(ctx context.Context) er
 	})
 }
 
-// lock takes the client's turn.
-func (a *amqpClient) lock(ctx context.Context) error {
+// lock takes the line's turn.
+func (l *amqpLine) lock(ctx context.Context) error {
 	select {
-	case a.turn <- struct{}{}:
+	case l.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (a *amqpClient) unlock() { <-a.turn }
+func (l *amqpLine) unlock() { <-l.turn }
 
-// guard runs f, a step that the library does not end with a context: if that
-// ends meanwhile, the connection is broken, and made again by the next call.
+// guard runs f, a step that the library does not end with a context. If ctx
+// ends meanwhile, the connection is closed; the next operation makes another
+// one.
 func (k *amqpConn) guard(ctx context.Context, f func() error) error {
 	defer context.AfterFunc(ctx, func() { _ = k.raw.Close() })()
 	if err := f(); err != nil {
@@ -111,35 +117,53 @@ func (k *amqpConn) guard(ctx context.Context, f func() error) error {
 	return ctx.Err()
 }
 
-// connection returns the connection, made anew if it is lost.
-func (a *amqpClient) connection(ctx context.Context) (*amqpConn, error) {
-	if err := a.lock(ctx); err != nil {
-		return nil, err
-	}
-	defer a.unlock()
-	return a.connected(ctx)
-}
+// An unreachable is why there is no connection.
+type unreachable struct{ error }
 
-// connected is connection, for a caller that has the turn.
-func (a *amqpClient) connected(ctx context.Context) (*amqpConn, error) {
-	if a.ctx.Err() != nil {
-		return nil, a.ctx.Err()
+func (e unreachable) Unwrap() error { return e.error }
+
+// connection returns a line's connection, made anew if it is lost. A new
+// connection for work declares what the client has declared. The error is an
+// unreachable.
+func (a *amqpClient) connection(ctx context.Context, l *amqpLine) (*amqpConn, error) {
+	if err := l.lock(ctx); err != nil {
+		return nil, unreachable{err}
 	}
-	if a.conn != nil && !a.conn.IsClosed() {
-		return a.conn, nil
+	defer l.unlock()
+	if err := a.ctx.Err(); err != nil {
+		return nil, unreachable{err}
+	}
+	if l.conn != nil && !l.conn.IsClosed() {
+		return l.conn, nil
+	}
+	if l.conn != nil {
+		l.conn.end()
+		l.conn = nil
 	}
 	conn, err := a.dial(ctx)
-	if err != nil {
-		return nil, err
+	if l.down = err; err != nil {
+		return nil, unreachable{err}
 	}
-	for _, d := range a.declared {
-		if err := conn.declare(ctx, d); err != nil {
-			conn.end()
-			return nil, fmt.Errorf("%s %s: %w", d.kind, d.name, err)
-		}
+	l.conn = conn
+	if l == &a.work {
+		a.restore(ctx, conn, func(declaration) bool { return true })
+	} else {
+		alarms := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
+		conn.alarm.Go(func() { a.hearAlarms(conn, alarms) })
 	}
-	a.conn = conn
 	return conn, nil
+}
+
+// wasDown is why the last attempt to connect failed; nil after one that did
+// not, and while another goroutine tries.
+func (a *amqpClient) wasDown(l *amqpLine) error {
+	select {
+	case l.turn <- struct{}{}:
+		defer l.unlock()
+		return l.down
+	default:
+		return nil
+	}
 }
 
 func (a *amqpClient) dial(ctx context.Context) (*amqpConn, error) {
@@ -168,6 +192,7 @@ func (a *amqpClient) dial(ctx context.Context) (*amqpConn, error) {
 		}
 		return nil, err
 	}
+	k.gone = k.NotifyClose(make(chan *amqp.Error, 1))
 	return k, nil
 }
 
@@ -185,126 +210,94 @@ func (c *timedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// end says goodbye, for a bounded time, and closes the connection.
+// hearAlarms notes when the server blocks publishers, until the connection
+// ends.
+func (a *amqpClient) hearAlarms(k *amqpConn, alarms <-chan amqp.Blocking) {
+	what := "publishing to amqp " + a.target
+	for b := range alarms {
+		k.mu.Lock()
+		k.blocked = ""
+		if b.Active {
+			k.blocked = "the server takes no messages: " + b.Reason
+		}
+		blocked := k.blocked
+		k.mu.Unlock()
+		if blocked == "" {
+			a.in.recovered(what)
+		} else {
+			a.in.degrade(what, errors.New(blocked))
+		}
+	}
+	a.in.recovered(what)
+}
+
+func (k *amqpConn) blockedReason() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.blocked
+}
+
+// end closes the connection, and gives the server a bounded time to agree.
 func (k *amqpConn) end() {
 	_ = k.CloseDeadline(time.Now().Add(amqpGoodbye)) // it may be lost already
 	_ = k.raw.Close()
+	k.alarm.Wait()
 }
 
-// end closes the client's connection; nobody makes another one.
+// end closes the client's connections; nobody makes others.
 func (a *amqpClient) end() {
-	a.turn <- struct{}{} // whoever has it sees that the client's context has ended
-	defer a.unlock()
-	if a.conn != nil {
-		a.conn.end()
-		a.conn = nil
+	for _, l := range []*amqpLine{&a.work, &a.out} {
+		l.turn <- struct{}{} // whoever has it sees that the client's context has ended
+		if l.conn != nil {
+			l.conn.end()
+			l.conn = nil
+		}
+		l.unlock()
 	}
 }
 
-// declare makes a queue or an exchange, now and after each reconnection.
-func (a *amqpClient) declare(ctx context.Context, d declaration) error {
-	if err := a.lock(ctx); err != nil {
-		return err
-	}
-	defer a.unlock()
-	i := slices.IndexFunc(a.declared, func(o declaration) bool { return o.kind == d.kind && o.name == d.name })
-	if i < 0 && len(a.declared) >= maxDeclarations {
-		return fmt.Errorf("the client has declared %d queues and exchanges already", maxDeclarations)
-	}
-	conn, err := a.connected(ctx)
-	if err != nil {
-		return err
-	}
-	if err := conn.declare(ctx, d); err != nil {
-		return err
-	}
-	if i < 0 {
-		a.declared = append(a.declared, d)
-	} else {
-		a.declared[i] = d
-	}
-	return nil
-}
-
-// declare uses a channel of its own, because the server closes the channel of
-// a declaration that it refuses.
-func (k *amqpConn) declare(ctx context.Context, d declaration) error {
-	return k.guard(ctx, func() error {
-		ch, err := k.Channel()
-		if err != nil {
-			return err
-		}
-		if d.kind == "exchange" {
-			err = ch.ExchangeDeclare(d.name, d.exchangeType, d.durable, d.autoDelete, false, false, d.arguments)
-		} else {
-			_, err = ch.QueueDeclare(d.name, d.durable, d.autoDelete, d.exclusive, false, d.arguments)
-		}
-		for _, b := range d.bindings {
-			if err == nil {
-				err = ch.QueueBind(d.name, b.key, b.exchange, false, nil)
+// keep connects, connects again when the connection is lost, and looks from
+// time to time whether what the client has declared is still there, until ctx
+// ends.
+func (a *amqpClient) keep(ctx context.Context) {
+	what := "amqp " + a.target
+	pause := newBackoff(a.in.plugin.host.clock)
+	for ctx.Err() == nil {
+		var conn *amqpConn
+		err := a.within(ctx, func(ctx context.Context) (err error) {
+			if conn, err = a.connection(ctx, &a.work); err == nil {
+				a.restore(ctx, conn, declaration.stays)
+				err = ctx.Err()
 			}
-		}
-		return errors.Join(err, closeChannel(ch))
-	})
-}
-
-// closeChannel closes a channel that may be closed already.
-func closeChannel(ch *amqp.Channel) error {
-	if err := ch.Close(); !errors.Is(err, amqp.ErrClosed) {
-		return err
-	}
-	return nil
-}
-
-// sender returns the channel to publish on.
-func (a *amqpClient) sender(ctx context.Context, confirm bool) (*amqpConn, *amqpChannel, error) {
-	if err := a.lock(ctx); err != nil {
-		return nil, nil, err
-	}
-	defer a.unlock()
-	conn, err := a.connected(ctx)
-	if err != nil {
-		return nil, nil, err
-	}
-	i := 0
-	if confirm {
-		i = 1
-	}
-	if conn.send[i] != nil && !conn.send[i].IsClosed() {
-		return conn, conn.send[i], nil
-	}
-	err = conn.guard(ctx, func() error {
-		ch, err := conn.Channel()
-		if err != nil {
 			return err
+		})
+		if ctx.Err() != nil {
+			break
 		}
-		conn.send[i] = newAMQPChannel(ch)
-		if confirm {
-			return ch.Confirm(false)
+		if err != nil {
+			a.in.degrade(what, err)
+			_ = pause.wait(ctx)
+			continue
 		}
-		return nil
-	})
-	return conn, conn.send[i], err
+		a.in.recovered(what)
+		pause.attempt = 0
+		a.rest(ctx, conn)
+	}
+	a.in.recovered(what)
 }
 
-// publish sends a message and, when that is wanted, waits for the server's
-// confirmation.
-func (a *amqpClient) publish(ctx context.Context, exchange, key string, message amqp.Publishing, confirm bool) error {
-	conn, ch, err := a.sender(ctx, confirm)
-	if err != nil {
-		return err
-	}
-	var confirmed *amqp.DeferredConfirmation
-	err = conn.guard(ctx, func() (err error) {
-		confirmed, err = ch.PublishWithDeferredConfirm(exchange, key, false, false, message)
-		return err
+// rest waits for the next look, or until the connection is lost.
+func (a *amqpClient) rest(ctx context.Context, conn *amqpConn) {
+	ctx, cancel := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() {
+		select {
+		case <-conn.gone:
+			cancel()
+		case <-ctx.Done():
+		}
 	})
-	if err != nil || confirmed == nil {
-		return err
-	}
-	ok, err := confirmed.WaitContext(ctx)
-	if err == nil && !ok {
-		err = ch.fault(errors.New("the server did not take the message"))
-	}
-	return err
+	_ = a.in.plugin.host.clock.Sleep(ctx, amqpLook)
+	cancel()
+	watch.Wait()
 }

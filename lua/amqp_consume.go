@@ -4,120 +4,127 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
-
-	amqp "github.com/rabbitmq/amqp091-go"
 
 	"nearside/lua/vm"
 )
 
-// consume hands the messages of a queue to fn until the connection or the
-// queue is lost, or ctx ends.
-func (a *amqpClient) consume(ctx context.Context, up func(), queue string, prefetch int, fn *vm.Func) error {
-	defer a.in.state.Keep(fn)()
-	opening, cancel := context.WithTimeout(ctx, a.timeout)
-	defer cancel()
-	conn, err := a.connection(opening)
-	if err != nil {
-		return err
-	}
-	var ch *amqpChannel
-	var messages <-chan amqp.Delivery
-	err = conn.guard(opening, func() error {
-		plain, err := conn.Channel()
-		if err != nil {
-			return err
+// errStopped says that a consumer ended because it was told to.
+var errStopped = errors.New("the consumer has stopped")
+
+// newAMQPConsumer makes a consumer of the instance, which ends with it. It
+// stops when a drain begins. end has to be called when it has ended.
+func newAMQPConsumer(in *instance, name string, shape amqpShape) (k *amqpConsumer, end func()) {
+	k = &amqpConsumer{amqpShape: shape, in: in, state: in.newConsumer(name)}
+	stopping, cancel := context.WithCancel(in.state.Context())
+	k.stopping, k.stop = stopping, cancel
+	k.ended = newFlight(in.plugin.host)
+	var made atomic.Bool
+	forget := in.onDrain(func(ctx context.Context) {
+		k.stop()
+		if made.Load() { // else the drain has begun before, and the consumer ends at once
+			k.ended.wait(ctx)
 		}
-		ch = newAMQPChannel(plain)
-		if err := ch.Qos(prefetch, 0, false); err != nil {
-			return err
-		}
-		messages, err = ch.Consume(queue, "", false, false, false, false, nil)
-		return err
 	})
-	if ch != nil {
-		defer conn.release(ch.Channel, a.timeout)
+	made.Store(true)
+	release := in.state.Keep(shape.fn)
+	return k, func() {
+		release()
+		forget()
+		cancel()
+		k.state.remove()
+		k.ended.end()
 	}
+}
+
+// start runs a consumer as a task and gives the script its handle. The
+// script gets an error when the server refuses the queue and the client has
+// not declared it. While the server cannot be reached, the consumer waits for
+// it.
+func (a *amqpClient) start(c *vm.Call, shape amqpShape) error {
+	readers := &a.in.plugin.network.readers
+	if !reserve(readers, maxReaders) {
+		return c.Fail(fmt.Errorf("the plugin has %d subscriptions and consumers already", maxReaders))
+	}
+	k, end := newAMQPConsumer(a.in, "amqp "+a.target+" queue "+shape.queue, shape)
+	first := make(chan error, 1)
+	task, err := a.in.goroutine(func(ctx context.Context) {
+		defer readers.Add(-1)
+		defer end()
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(a.ctx, cancel)()
+		a.consume(ctx, k, first)
+	})
 	if err != nil {
-		return err
+		readers.Add(-1)
+		end()
+		return c.Fail(err)
 	}
-	cancel()
-	up()
-	for {
+	err = c.Wait(func(ctx context.Context) error {
+		limit := time.NewTimer(firstAttempt)
+		defer limit.Stop()
 		select {
-		case m, ok := <-messages:
-			if !ok {
-				return ch.fault(fmt.Errorf("the server has ended the consumer of queue %s", queue))
-			}
-			if err := a.handle(ctx, m, fn); err != nil {
-				return err
-			}
+		case err := <-first:
+			return err
+		case <-limit.C:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-	}
-}
-
-// release closes a consumer's channel: the server puts back what was not
-// acknowledged. A server that does not answer loses the connection.
-func (k *amqpConn) release(ch *amqp.Channel, timeout time.Duration) {
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
-	defer cancel()
-	_ = k.guard(ctx, func() error { return closeChannel(ch) })
-}
-
-// handle calls fn with a message and tells the server the outcome. Its error
-// is the connection's.
-func (a *amqpClient) handle(ctx context.Context, m amqp.Delivery, fn *vm.Func) error {
-	if len(m.Body) > maxAMQPMessage {
-		a.in.report("consumer", fmt.Errorf("a message of %d bytes was dropped: it is larger than %d", len(m.Body), maxAMQPMessage))
-		return m.Reject(false)
-	}
-	results, err := a.in.call(ctx, vm.Limits{}, fn, map[string]any{
-		"body": m.Body, "headers": amqpValue(m.Headers), "exchange": m.Exchange, "key": m.RoutingKey, "redelivered": m.Redelivered,
 	})
-	if ctx.Err() != nil {
-		return errors.Join(ctx.Err(), err) // the server puts the message back
+	if err != nil {
+		task.Cancel()
+		return c.Fail(err)
 	}
-	a.in.report("consumer", err)
-	if err == nil && len(results) > 0 && results[0] == true {
-		return m.Ack(false)
-	}
-	return m.Reject(!m.Redelivered)
+	return c.Return(vm.Object{Class: taskHandle, Value: task})
 }
 
-// amqpValue turns a value of a header into one that scripts know.
-func amqpValue(v any) any {
-	switch v := v.(type) {
-	case amqp.Table:
-		out := make(map[string]any, len(v))
-		for name, item := range v {
-			out[name] = amqpValue(item)
+// consume runs sessions of the consumer until ctx ends or it is stopped. first
+// gets the outcome of the first attempt, for the script.
+func (a *amqpClient) consume(ctx context.Context, k *amqpConsumer, first chan<- error) {
+	pause := newBackoff(a.in.plugin.host.clock)
+	told := false
+	tell := func(err error) {
+		if !told {
+			told = true
+			first <- err
 		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = amqpValue(item)
-		}
-		return out
-	case nil:
-		return vm.Null{}
-	case bool, string, []byte, int, int32, int64, float32, float64:
-		return v
-	case int8:
-		return int(v)
-	case byte:
-		return int(v)
-	case int16:
-		return int(v)
-	case uint16:
-		return int(v)
-	case uint32:
-		return int64(v)
-	case time.Time:
-		return v.UTC().Format(time.RFC3339)
-	default:
-		return fmt.Sprint(v)
 	}
+	for n := 0; ; n++ {
+		err := a.session(ctx, k, n > 0, func() {
+			pause.attempt = 0
+			k.state.set(consumerRunning, nil)
+			tell(nil)
+		})
+		err = a.fault(ctx, err)
+		if ctx.Err() != nil || k.stopping.Err() != nil {
+			tell(err)
+			return
+		}
+		if !told && !a.comesLater(k.queue, err) {
+			tell(err)
+			return
+		}
+		if isRefused(err) {
+			k.state.set(consumerDegraded, err)
+		} else {
+			k.state.lost(err)
+		}
+		tell(nil)
+		if k.rest(ctx, pause.next()) != nil {
+			return
+		}
+	}
+}
+
+// comesLater reports whether a consumer that could not begin is to try again
+// by itself.
+func (a *amqpClient) comesLater(queue string, err error) bool {
+	if !isRefused(err) || isLocked(err) {
+		return true
+	}
+	_, declared := a.wanted.find("queue", queue)
+	return declared
 }

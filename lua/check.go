@@ -13,41 +13,69 @@ import (
 	"nearside/lua/vm"
 )
 
-// Check loads the plugin of that name as a Host would, without initialising
-// it, and reports all that is wrong: syntax, writes of globals, shape,
-// permissions, schema, settings, and names that require("nearside") does not
-// have or for which the plugin has no permission, in all files of its folder.
-// Settings are checked when there are some. The error has a line for each
-// fault.
+// Check loads the plugin of that name as a Host does, without initialising
+// it, and reports all that is wrong: what keeps a Host from starting it (syntax,
+// writes of globals, shape, permissions, schema, settings), and in all its
+// files, also those that it requires, names that require("nearside") does not
+// have or for which the plugin has no permission. A plugin that is not active
+// needs no settings. The error has a line for each fault.
 func Check(ctx context.Context, o Options, name string) error {
-	o = o.withDefaults()
-	o.anySettings = true
-	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return err
 	}
 	name = strings.TrimSuffix(name, ".lua")
+	_, err = newReader(o).check(ctx, found, name)
+	return errors.Join(err, found.close())
+}
+
+// Find returns an error unless there is a plugin of that name. It does not look
+// into its files.
+func Find(o Options, name string) error {
+	found, err := openSources(o.Dir, o.Shipped)
+	if err != nil {
+		return err
+	}
+	_, _, err = found.find(strings.TrimSuffix(name, ".lua"))
+	return errors.Join(err, found.close())
+}
+
+// newReader makes a Host that only reads plugins.
+func newReader(o Options) *Host {
+	o = o.withDefaults()
+	o.reading = true
+	return &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
+}
+
+// check reads a plugin and checks all its files. The plugin, which may be nil,
+// is closed.
+func (h *Host) check(ctx context.Context, found *sources, name string) (*plugin, error) {
 	p, err := h.read(ctx, ctx, found, name)
 	faults := []error{err}
 	if p != nil {
 		faults = append(faults, p.checkFiles(), p.close(context.WithoutCancel(ctx)))
 	}
-	return errors.Join(append(faults, found.close())...)
+	return p, errors.Join(faults...)
 }
 
-// checkFiles compiles every file of the plugin and looks up what it uses.
+// checkFiles looks up what the plugin's files use: those that have run, and
+// the others of its folder, which may be required later.
 func (p *plugin) checkFiles() error {
-	s := p.source
 	faults := []error{p.unknownUses(p.script)}
+	seen := map[string]bool{p.script.Name: true}
+	for _, script := range p.source.scripts.all() {
+		seen[script.Name] = true
+		faults = append(faults, p.unknownUses(script))
+	}
+	s := p.source
 	if s.dir == "" {
 		return errors.Join(faults...)
 	}
 	err := fs.WalkDir(s.files, s.dir, func(file string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path.Ext(file) != ".lua" || file == s.main {
+		if err != nil || d.IsDir() || path.Ext(file) != ".lua" || seen[s.shown(file)] {
 			return err
 		}
-		script, err := s.compileFile(file)
+		script, err := s.compile(file)
 		if err != nil {
 			faults = append(faults, err)
 			return nil

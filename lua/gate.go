@@ -8,10 +8,11 @@ import (
 // A gate counts calls that come from requests, so that a plugin can be
 // closed when they have ended. The zero gate is open.
 type gate struct {
+	host *Host
+
 	mu     sync.Mutex
 	n      int
-	closed bool
-	empty  chan struct{} // made by close; closed with the last call
+	closed *flight // made by close; ends with the last call
 }
 
 // enter lets a call in unless the gate is closed; after true, leave has to be
@@ -19,7 +20,7 @@ type gate struct {
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.closed {
+	if g.closed != nil {
 		return false
 	}
 	g.n++
@@ -29,26 +30,23 @@ func (g *gate) enter() bool {
 func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.n--; g.n == 0 && g.closed {
-		close(g.empty)
+	if g.n--; g.n == 0 && g.closed != nil {
+		g.closed.end()
 	}
 }
 
 // close lets no further call in and waits for those inside until ctx ends.
 func (g *gate) close(ctx context.Context) {
 	g.mu.Lock()
-	if g.closed {
+	if g.closed != nil {
 		g.mu.Unlock()
 		return
 	}
-	g.closed, g.empty = true, make(chan struct{})
-	empty := g.empty
+	inside := newFlight(g.host)
+	g.closed = inside
 	if g.n == 0 {
-		close(empty)
+		inside.end()
 	}
 	g.mu.Unlock()
-	select {
-	case <-empty:
-	case <-ctx.Done():
-	}
+	inside.wait(ctx)
 }

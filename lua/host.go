@@ -31,8 +31,8 @@ type Options struct {
 	BreakerLimit int           // failures in a row that open a breaker; 0: 5
 	BreakerPause time.Duration // for which it stays open; 0: 10 s
 
-	trial       *trial // nil but in tests of plugins
-	anySettings bool   // a plugin without settings is not asked for those that it needs
+	trial   *trial // nil but in tests of plugins
+	reading bool   // plugins are checked, not run: those that are not active need no settings
 }
 
 // Services are what modules reach outside this package. A nil one makes its
@@ -87,9 +87,14 @@ type Host struct {
 	started time.Time
 	current atomic.Pointer[generation]
 
+	listening atomic.Bool              // whether the server does
+	loaded    atomic.Pointer[snapshot] // the files of the running generation
+	held      redisHeld                // entries of streams in the hands of readers
+
 	mu      sync.Mutex // of Reload and Close, and of what follows
 	closed  bool
 	kv      map[string]*kvStore // by plugin; kept over reloads
+	lasting map[string]*lasting // by plugin; kept over reloads
 	reloads uint64
 }
 
@@ -99,6 +104,7 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	o = o.withDefaults()
 	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
 	h.current.Store(&generation{})
+	h.loaded.Store(&snapshot{})
 	if err := h.Reload(ctx); err != nil {
 		return nil, err
 	}
@@ -118,20 +124,35 @@ func (h *Host) Reload(ctx context.Context) error {
 	if h.closed {
 		return errClosed
 	}
+	files := snapshotOf(h.o.Dir) // before they are read: a later change is noticed
 	next, err := h.load(ctx)
 	if err != nil {
 		return err
 	}
+	h.loaded.Store(&files)
 	old := h.current.Swap(next)
+	next.golive()
 	h.reloads++
+	next.inherit(old)
+	h.retry(next)
+	if h.listening.Load() {
+		next.begin()
+	}
 	if err := old.close(ctx, "reload"); err != nil {
 		h.o.Log.Warn("plugins: the old generation", slog.String("error", err.Error()))
 	}
 	return nil
 }
 
+// Listening says that the server listens: what plugins have given to ns.ready
+// runs now, and after later reloads at once.
+func (h *Host) Listening() {
+	h.listening.Store(true)
+	h.current.Load().begin()
+}
+
 // Configure replaces the folder of plugins, the names of those that are active
-// and their settings, for the next Reload. A Watch goes on with the old folder.
+// and their settings, for the next Reload.
 func (h *Host) Configure(dir string, active []string, settings map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -167,6 +188,22 @@ func (h *Host) Emit(name string, value func() any) {
 // Listens reports whether any plugin takes events of that name: making one
 // for nobody can be saved.
 func (h *Host) Listens(name string) bool { return len(h.current.Load().listeners[name]) > 0 }
+
+// lasting are counters that all generations of a plugin share.
+type lasting struct {
+	dropped  atomic.Uint64 // values of batches
+	rejected atomic.Uint64 // requests, by ns.reject
+}
+
+func (h *Host) lastingOf(name string) *lasting {
+	if h.lasting == nil {
+		h.lasting = map[string]*lasting{}
+	}
+	if h.lasting[name] == nil {
+		h.lasting[name] = &lasting{}
+	}
+	return h.lasting[name]
+}
 
 // store returns the key-value store of a plugin.
 func (h *Host) store(name string) *kvStore {

@@ -19,10 +19,15 @@ type instance struct {
 	state  *vm.State
 	table  *vm.Ref             // the table that the script returned: self of hooks
 	hooks  map[string]*vm.Func // its functions
+	info   stateInfo           // set before initialize
 
-	mu      sync.Mutex
-	closed  bool
-	closers []func() error
+	mu        sync.Mutex
+	closed    bool
+	closers   []func() error
+	consumers []*consumer // of messages, for the status
+	batches   []*batch    // flushed when the instance ends
+
+	drains drains
 
 	idleHTTP sync.Once // registers a closer: see httpNetwork
 }
@@ -118,9 +123,26 @@ func (in *instance) goodbye(ctx context.Context, reason string) {
 	in.report("close", err)
 }
 
+// quiesce stops what feeds the instance, waits for its handlers, and flushes
+// its batches, until ctx ends.
+func (in *instance) quiesce(ctx context.Context) {
+	in.drain(ctx)
+	in.flush(ctx, true)
+}
+
+// finish calls the close hook and flushes what it has left in batches. What
+// cannot be flushed now is dropped and counted.
+func (in *instance) finish(ctx context.Context, reason string) {
+	ctx, cancel := in.plugin.host.within(ctx, in.plugin.closeTime())
+	defer cancel()
+	in.goodbye(ctx, reason)
+	in.flush(ctx, false)
+}
+
 // close ends the instance: its calls are killed and waited for, then what it
 // registered is closed.
 func (in *instance) close(ctx context.Context) error {
+	in.plugin.routes.remove(in)
 	faults := []error{in.state.Close(ctx)}
 	in.mu.Lock()
 	closers := in.closers
@@ -129,6 +151,10 @@ func (in *instance) close(ctx context.Context) error {
 	for _, f := range slices.Backward(closers) {
 		faults = append(faults, f())
 	}
+	for _, b := range in.batches {
+		b.abandon()
+	}
+	in.plugin.troubles.forget(in)
 	if err := errors.Join(faults...); err != nil {
 		return fmt.Errorf("plugin %s: %w", in.plugin.name, err)
 	}

@@ -19,19 +19,17 @@ type Listing struct {
 	Fault               string // why it does not load; empty: it does
 }
 
-// List reads the plugins of the folder and the shipped ones, without
-// initialising any, and returns them by name.
+// List checks the plugins of the folder and the shipped ones as Check does and
+// returns them by name.
 func List(ctx context.Context, o Options) ([]Listing, error) {
-	o = o.withDefaults()
-	o.anySettings = true
-	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
+	h := newReader(o)
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return nil, err
 	}
 	names := []string{}
 	if found.folder != nil {
-		names, err = pluginNames(found.folder.FS())
+		names, err = pluginNames(found.folder)
 	}
 	if err == nil && o.Shipped != nil {
 		var shipped []string
@@ -60,10 +58,9 @@ func (h *Host) listing(ctx context.Context, found *sources, name string) Listing
 		return l
 	}
 	l.File, l.Hides, l.Shipped = src.shown(src.main), hides, src.label == shippedLabel
-	p, err := h.read(ctx, ctx, found, name)
+	p, err := h.check(ctx, found, name)
 	if p != nil {
 		l.Version, l.Kinds = p.version, p.kinds
-		err = errors.Join(err, p.close(context.WithoutCancel(ctx)))
 	}
 	if err != nil {
 		l.Fault = err.Error()
@@ -72,7 +69,7 @@ func (h *Host) listing(ctx context.Context, found *sources, name string) Listing
 }
 
 // pluginNames returns the names of the plugins among files: name.lua that is
-// no test, and name/init.lua.
+// no test, and name/init.lua that is not the folder of libraries.
 func pluginNames(files fs.FS) ([]string, error) {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
@@ -80,12 +77,12 @@ func pluginNames(files fs.FS) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		name, isLua := strings.CutSuffix(e.Name(), ".lua")
-		if e.IsDir() {
+		name, isPlugin := strings.CutSuffix(e.Name(), ".lua")
+		if !isPlugin {
 			_, err := fs.Stat(files, path.Join(name, "init.lua"))
-			isLua = err == nil
+			isPlugin = err == nil && name != libFolder
 		}
-		if isLua && pluginName.MatchString(name) && !strings.HasSuffix(name, "_test") {
+		if isPlugin && pluginName.MatchString(name) && !strings.HasSuffix(name, "_test") {
 			names = append(names, name)
 		}
 	}

@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,19 +11,6 @@ import (
 	"nearside/matcher"
 	"nearside/matcher/memory"
 )
-
-// sortMatching finds the plugins of a generation that narrow or answer.
-func (g *generation) sortMatching() {
-	for _, p := range g.plugins {
-		if p.hooks["match"] {
-			g.matchers = append(g.matchers, p)
-		}
-		if p.hooks["prefilter"] {
-			g.narrowers = append(g.narrowers, p)
-		}
-	}
-	slices.SortStableFunc(g.narrowers, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
-}
 
 // Acquire returns the matching plugins of now as matchers, and as prefilters
 // in the order in which they run. They are for one request, and can be used
@@ -93,34 +79,28 @@ var errOff = errors.New("is switched off after repeated failures")
 // matchHook calls a hook of the matching side in a state of its own; read
 // takes its results. What goes wrong in either is a failure of the plugin.
 func (p *plugin) matchHook(ctx context.Context, name string, read func(results []any) error, args ...any) error {
+	if reason := p.degraded.Load(); reason != nil {
+		return errors.New("the plugin does not run: " + *reason)
+	}
 	b := p.breakers[name]
 	if !b.Allow() {
 		return errOff
 	}
-	state, err := p.pool.Get(ctx)
+	state, err := p.idleState(ctx)
 	if err != nil {
 		b.Cancel()
 		return err
 	}
 	in := state.Owner().(*instance)
 	results, err := in.hook(ctx, p.limits[name], name, args...)
-	decision, isDecision := (*rejection)(nil), false
-	if name == "prefilter" {
-		if decision, isDecision = raisedRejection(err); isDecision {
-			err = nil
-		}
-	}
-	p.pool.Put(state, err != nil && !innocent(ctx, err))
-	if err == nil && !isDecision {
-		decision, isDecision = rejected(append(results, nil)[0])
-		isDecision = isDecision && name == "prefilter"
-	}
-	switch {
-	case isDecision:
+	broken := vm.Broken(err)
+	p.pool.Put(state, broken)
+	if decision, ok := decisionOf(name, results, err); ok && !broken {
 		b.Done(nil)
-		p.rejected.Add(1)
+		p.lasting.rejected.Add(1)
 		return decision.err()
-	case err == nil:
+	}
+	if err == nil {
 		err = read(append(results, nil))
 	}
 	if err != nil && innocent(ctx, err) {
@@ -130,6 +110,31 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	b.Done(err)
 	in.report(name, err)
 	return err
+}
+
+// idleState takes a state from the pool. Those that were killed for their
+// memory since they were last used are replaced.
+func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
+	for {
+		state, err := p.pool.Get(ctx)
+		if err != nil || !state.Exceeded() {
+			return state, err
+		}
+		p.pool.Put(state, true)
+	}
+}
+
+// decisionOf returns the rejection that a prefilter has returned or raised.
+func decisionOf(hook string, results []any, err error) (*rejection, bool) {
+	switch {
+	case hook != "prefilter":
+		return nil, false
+	case err != nil:
+		return raisedRejection(err)
+	case len(results) == 0:
+		return nil, false
+	}
+	return rejected(results[0])
 }
 
 // innocent reports whether a failure says nothing of the plugin: the client or
@@ -204,6 +209,9 @@ func (a *answering) Name() string { return a.name }
 func (a *answering) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
 	if reason := a.matching.takes(sub); reason != "" {
 		return 0, reason, false
+	}
+	if reason := a.degraded.Load(); reason != nil {
+		return 0, "does not run: " + *reason, false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -48,7 +48,11 @@ func Measure(ctx context.Context, o Options, name string, rows int, d time.Durat
 	if err != nil {
 		return nil, err
 	}
+	t.hosts[0].Listening()
 	p := t.hosts[0].current.Load().plugins[0]
+	if reason := p.degraded.Load(); reason != nil {
+		return nil, errors.New(*reason)
+	}
 	hooks, err := t.measured(p, rows)
 	if err != nil {
 		return nil, err
@@ -91,15 +95,14 @@ func (t *trial) measured(p *plugin, rows int) ([]measuredHook, error) {
 			return err
 		}})
 	}
-	if table := p.routes.Load(); table != nil {
-		for _, path := range slices.Sorted(maps.Keys(*table)) {
-			for _, method := range slices.Sorted(maps.Keys((*table)[path])) {
-				r := Request{Method: method, Path: "/" + p.name + path, Query: map[string]string{}, Headers: map[string]string{}}
-				hooks = append(hooks, measuredHook{Measurement{Hook: method + " " + path, Per: "call"}, 1, func(ctx context.Context) error {
-					_, err := p.host.Serve(ctx, r)
-					return err
-				}})
-			}
+	table := p.routes.load()
+	for _, path := range slices.Sorted(maps.Keys(table)) {
+		for _, method := range slices.Sorted(maps.Keys(table[path])) {
+			r := Request{Method: method, Path: "/" + p.name + path, Query: map[string]string{}, Headers: map[string]string{}}
+			hooks = append(hooks, measuredHook{Measurement{Hook: method + " " + path, Per: "call"}, 1, func(ctx context.Context) error {
+				_, err := p.host.Serve(ctx, r)
+				return err
+			}})
 		}
 	}
 	if p.matching == nil {

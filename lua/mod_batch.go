@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"nearside/lua/vm"
@@ -17,25 +16,11 @@ const (
 	itemBytes     = 64 // of a value that waits, without the value
 )
 
-// A batch collects values and hands them to a function, size at a time.
-type batch struct {
-	in    *instance
-	size  int
-	max   int
-	flush *vm.Func
-
-	mu       sync.Mutex
-	items    []any // *vm.Ref
-	dropped  uint64
-	flushing bool // somebody calls flush, one batch after the other
-	rest     bool // and goes on with fewer than size
-}
-
 var batchClass = &vm.Class{
 	Name: "Batch", Doc: "Values that wait to be flushed together.",
 	Methods: []vm.Function{
 		{
-			Name: "add", Params: []string{"value: any"}, Doc: "Adds a value; beyond max the oldest is dropped.",
+			Name: "add", Params: []string{"value: any"}, Doc: "Adds a value. When max values wait, the oldest is dropped and counted.",
 			Run: func(c *vm.Call) error {
 				c.Allocate(itemBytes)
 				c.Self().(*batch).add(c.Ref(1))
@@ -43,16 +28,9 @@ var batchClass = &vm.Class{
 			},
 		},
 		{
-			Name: "flush", Doc: "Flushes what is there, in this call.", Waits: true,
-			Run: func(c *vm.Call) error {
-				b := c.Self().(*batch)
-				for items := b.take(); len(items) > 0; items = b.take() {
-					if _, err := c.Invoke(b.flush, items); err != nil {
-						return err
-					}
-				}
-				return nil
-			},
+			Name: "flush", Returns: []string{"boolean?", "string? err"}, Waits: true,
+			Doc: "Waits for a flush in progress, then flushes all values that wait. Returns true, or nil and why a flush failed: its values then wait for the next one.",
+			Run: batchFlush,
 		},
 		{
 			Name: "dropped", Returns: []string{"integer"}, Doc: "Tells how many values were dropped.",
@@ -70,10 +48,11 @@ func batchModule() vm.Module {
 	return vm.Module{
 		Classes: []*vm.Class{batchClass},
 		Functions: []vm.Function{{
-			Name: "batch", Params: []string{"options: {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[])}"},
+			Name: "batch", Params: []string{"options: {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[]): boolean?, string?}"},
 			Returns: []string{"Batch"},
-			Doc:     "Collects values and calls flush with size (100) of them, or with fewer after seconds (1); max (10 times size) may wait.",
-			Run:     newBatch,
+			Doc: "Collects values and calls flush with up to size (100) of them, at the latest after seconds (1). A flush that raises, or returns false, or nil and a reason, " +
+				"is repeated after 1 s, 2 s, ... 60 s; up to max values (10 times size) wait meanwhile. A reload and a shutdown flush what waits.",
+			Run: newBatch,
 		}},
 	}
 }
@@ -82,7 +61,7 @@ func newBatch(c *vm.Call) error {
 	options := c.Map(1)
 	b := &batch{in: self(c)}
 	var ok bool
-	if b.flush, ok = options["flush"].(*vm.Func); !ok {
+	if b.fn, ok = options["flush"].(*vm.Func); !ok {
 		return errors.New("options.flush is no function")
 	}
 	number := func(name string, other, most float64) (float64, error) {
@@ -91,7 +70,7 @@ func newBatch(c *vm.Call) error {
 			return other, nil
 		}
 		f, ok := v.(float64)
-		if !ok || f <= 0 || f > most {
+		if !ok || !(f > 0 && f <= most) {
 			return 0, fmt.Errorf("options.%s: %v is not a number above 0 and at most %v", name, v, most)
 		}
 		return f, nil
@@ -110,93 +89,31 @@ func newBatch(c *vm.Call) error {
 		}
 	}
 	b.size, b.max = max(int(size), 1), max(int(most), 1)
-	period := max(time.Duration(seconds*float64(time.Second)), minPeriod)
-	if _, err := b.in.goroutine(func(ctx context.Context) { b.run(ctx, period) }); err != nil {
+	b.period = max(time.Duration(seconds*float64(time.Second)), minPeriod)
+	b.turn.host = b.in.plugin.host
+	if _, err := b.in.goroutine(b.run); err != nil {
 		return err
 	}
+	b.in.onFlush(b)
 	return c.Return(vm.Object{Class: batchClass, Value: b})
 }
 
-// add adds a value. The one that fills the batch starts a task that flushes.
-func (b *batch) add(v *vm.Ref) {
-	b.mu.Lock()
-	if len(b.items) >= b.max {
-		b.items[0] = nil
-		b.items = b.items[1:]
-		b.dropped++
-		b.in.plugin.dropped.Add(1)
-	}
-	b.items = append(b.items, v)
-	start := len(b.items) >= b.size && !b.flushing
-	b.flushing = b.flushing || start
-	b.mu.Unlock()
-	if !start {
-		return
-	}
-	if _, err := b.in.goroutine(b.drain); err != nil { // too many tasks: the next value tries again
-		b.mu.Lock()
-		b.flushing = false
-		b.mu.Unlock()
-	}
-}
-
-// Held implements [vm.Holder].
-func (b *batch) Held(visit func(v any)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	visit(b.flush)
-	visit(b.items)
-}
-
-// take removes and returns up to size values.
-func (b *batch) take() []any {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.taken()
-}
-
-func (b *batch) taken() []any {
-	n := min(b.size, len(b.items))
-	items := b.items[:n:n]
-	if b.items = b.items[n:]; len(b.items) == 0 {
-		b.items = nil
-	}
-	return items
-}
-
-// run flushes whatever is there when its period has passed.
-func (b *batch) run(ctx context.Context, period time.Duration) {
-	defer b.in.state.Keep(b)()
-	for b.in.plugin.host.clock.Sleep(ctx, period) == nil {
-		b.mu.Lock()
-		b.rest = len(b.items) > 0
-		start := b.rest && !b.flushing
-		b.flushing = b.flushing || start
-		b.mu.Unlock()
-		if start {
-			b.drain(ctx)
+// batchFlush is batch:flush().
+func batchFlush(c *vm.Call) error {
+	b := c.Self().(*batch)
+	var failed error
+	err := c.Wait(func(ctx context.Context) error {
+		if ctx.Value(flushing{b}) != nil {
+			return errors.New("a flush function cannot flush its own batch")
 		}
+		failed = b.flushAll(ctx, func(error) bool { return false })
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
 	}
-}
-
-// drain flushes full batches, or all that is there. Values are taken when
-// flush is about to run, not before: until then they can be dropped, and an
-// explicit flush takes them in their order. A flush that fails has lost its
-// values.
-func (b *batch) drain(ctx context.Context) {
-	for more := true; more; {
-		err := b.in.state.CallLate(ctx, vm.Limits{}, b.flush, func() []any {
-			b.mu.Lock()
-			defer b.mu.Unlock()
-			if more = len(b.items) > 0 && (len(b.items) >= b.size || b.rest); !more {
-				b.flushing, b.rest = false, false
-				return nil
-			}
-			return []any{b.taken()}
-		})
-		b.in.report("batch", err)
-		if ctx.Err() != nil || errors.Is(err, vm.ErrClosed) {
-			return // with the plugin
-		}
+	if failed != nil {
+		return c.Fail(failed)
 	}
+	return c.Return(true)
 }

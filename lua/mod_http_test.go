@@ -183,10 +183,18 @@ func TestTLS(t *testing.T) {
 	}
 	t.Setenv("SSL_CERT_FILE", file) // read once, by the first test that checks a certificate: this one
 	body := func(kind, scheme, address, use string) string {
+		call := "" // of a client, whose connect does not fail
+		switch kind {
+		case "redis.connect":
+			call = `if r then r, err = r:call("PING") end`
+		case "amqp.connect":
+			call = `if r then r, err = r:publish("", "nobody", "x") end`
+		}
 		return `
 local c = assert(ns.` + kind + `("` + scheme + `://` + address + `"))
 ` + use + `
 local r, err = ns.` + kind + `("` + scheme + `://` + strings.Replace(address, "127.0.0.1", "localhost", 1) + `")
+` + call + `
 print("again " .. tostring(r) .. " " .. err)`
 	}
 	logged(t, eval(t, `"http:*"`, body("http.get", "https", s.Listener.Addr().String(), `print(c.body)`)), "hello", " nil ", "certificate")

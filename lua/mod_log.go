@@ -3,8 +3,10 @@ package lua
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"log/slog"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -63,26 +65,6 @@ func logKey(key string) string {
 
 const fieldPrefix = "field_"
 
-// logValue is a field's value: texts are cut, and tables are JSON.
-func logValue(v any) any {
-	switch v := v.(type) {
-	case bool, float64:
-		return v
-	case vm.Integer:
-		return json.Number(v)
-	case string:
-		return cutText(v, maxLogField)
-	}
-	if jsonLength(v) > 4*maxLogField {
-		return "(a table that is too large for the log)"
-	}
-	text, err := encodeJSON(v)
-	if err != nil {
-		return "(" + err.Error() + ")"
-	}
-	return cutText(string(text), maxLogField)
-}
-
 // cutText cuts a text to n bytes, at the begin of a character.
 func cutText(s string, n int) string {
 	if len(s) <= n {
@@ -98,10 +80,79 @@ func (in *instance) write(level slog.Level, message string, fields map[string]an
 	keys := slices.Sorted(maps.Keys(fields))
 	attrs := make([]slog.Attr, 0, min(len(keys), maxLogFields)+1)
 	for _, key := range keys[:min(len(keys), maxLogFields)] {
-		attrs = append(attrs, slog.Any(logKey(key), logValue(fields[key])))
+		attrs = append(attrs, slog.Any(logKey(key), logField(fields[key])))
 	}
 	if left := len(keys) - len(attrs); left > 0 {
 		attrs = append(attrs, slog.Int("fields_left_out", left))
 	}
 	in.plugin.log.LogAttrs(context.Background(), level, cutText(message, maxLogText), attrs...)
+}
+
+// A logTable is the JSON of a table: a log of JSON has it as it is, other ones
+// as a text.
+type logTable string
+
+// MarshalJSON implements [json.Marshaler].
+func (t logTable) MarshalJSON() ([]byte, error) { return []byte(t), nil }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (t logTable) MarshalText() ([]byte, error) { return []byte(t), nil }
+
+// logField is a field's value. Texts are cut. A table is JSON, or a text with
+// the begin of it when it is too long.
+func logField(v any) any {
+	switch v := v.(type) {
+	case string:
+		return cutText(v, maxLogField)
+	case []any, map[string]any:
+		if jsonLength(v) > 4*maxLogField {
+			return "(a table that is too large for the log)"
+		}
+		text, err := encodeJSON(logValue(v))
+		if err != nil {
+			return "(" + err.Error() + ")"
+		}
+		if len(text) > maxLogField {
+			return cutText(string(text), maxLogField)
+		}
+		return logTable(text)
+	}
+	return logValue(v)
+}
+
+// logValue is a script's value as the log shows it: json.null as null, an
+// empty table as {}, and as text what JSON cannot show.
+func logValue(v any) any {
+	switch v := v.(type) {
+	case nil, bool, string:
+		return v
+	case vm.Integer:
+		return json.Number(v)
+	case float64:
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fmt.Sprint(v)
+		}
+		return v
+	case vm.Null:
+		return nil
+	case vm.Empty:
+		return map[string]any{}
+	case []any:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = logValue(item)
+		}
+		return list
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for key, item := range v {
+			m[key] = logValue(item)
+		}
+		return m
+	case *vm.Func:
+		return "function"
+	case vm.Object:
+		return v.Class.Name
+	}
+	return fmt.Sprintf("%T", v)
 }

@@ -66,7 +66,7 @@ var histogramClass = &vm.Class{
 // their values at each call.
 func metricsModule() vm.Module {
 	m := vm.Module{
-		Name: "metrics", Doc: "Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.",
+		Name: "metrics", Doc: "Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike. The name of a counter ends with _total, which is added when it is missing.",
 		Classes: []*vm.Class{counterClass, gaugeClass, histogramClass},
 	}
 	for _, k := range []struct {
@@ -114,6 +114,9 @@ func metricShape(c *vm.Call, kind MetricKind) (MetricShape, error) {
 		if strings.HasSuffix(s.Name, suffix) && (kind != Counter || suffix != "_total") {
 			return s, fmt.Errorf("name %q: the name of a %s does not end with %s", s.Name, kind, suffix)
 		}
+	}
+	if kind == Counter && !strings.HasSuffix(s.Name, "_total") {
+		s.Name += "_total"
 	}
 	if len(s.Help) > maxMetricHelp {
 		return s, fmt.Errorf("a help of %d bytes is longer than %d", len(s.Help), maxMetricHelp)

@@ -20,7 +20,9 @@ func TestMetricDeclarations(t *testing.T) {
 	f(`assert(ns.metrics.counter("ok_total", "x"):add())`, "")
 	f(`assert(ns.metrics.counter("ok_total", "y") ~= nil)`, "")
 	f(`ns.metrics.gauge("ok_total", "x")`, `the name of a gauge does not end with _total`)
-	f(`ns.metrics.counter("ok", "x")`, `the counter ok_total is declared already`)
+	f(`ns.metrics.counter("ok", "x")`, "") // the same one: _total is added
+	f(`ns.metrics.gauge("ok", "x")`, `the counter ok_total is declared already`)
+	f(`local c = ns.metrics.counter("ok", "x") c:add(1, {a = 1})`, "ok_total has 0")
 	f(`ns.metrics.counter("ok_total", "x", {"a"})`, `is declared already`)
 	f(`ns.metrics.counter("1x", "x")`, `name "1x"`)
 	f(`ns.metrics.counter("", "x")`, `name ""`)

@@ -62,13 +62,20 @@ func hashModule() vm.Module {
 // miscModule is what stands in the root without a subject of its own.
 func miscModule() vm.Module {
 	return vm.Module{
-		Functions: []vm.Function{{
-			Name: "uuid", Returns: []string{"string"}, Doc: "Makes a random id (UUID version 4).",
-			Run: func(c *vm.Call) error {
-				c.Charge(20)
-				return c.Return(matcher.NewID().String())
+		Functions: []vm.Function{
+			{
+				Name: "extend", Params: []string{"base: table", "m: table"}, Returns: []string{"table m"},
+				Doc: "Copies the hooks and fields of base that m lacks, and returns m: how a plugin inherits. Metatables of a plugin's table are not read.",
+				Run: func(c *vm.Call) error { return c.ReturnExtended(1, 2) },
 			},
-		}},
+			{
+				Name: "uuid", Returns: []string{"string"}, Doc: "Makes a random id (UUID version 4).",
+				Run: func(c *vm.Call) error {
+					c.Charge(20)
+					return c.Return(matcher.NewID().String())
+				},
+			},
+		},
 		Values: []vm.Value{
 			{Name: "conf", Type: "table", Doc: "The plugin's settings, defaults filled in: a copy at each use.", Get: func(c *vm.Call) any { return self(c).plugin.settings }},
 			{Name: "name", Type: "string", Doc: "The plugin's name.", Get: func(c *vm.Call) any { return self(c).plugin.name }},

@@ -2,7 +2,6 @@ package lua
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,8 +10,6 @@ import (
 	"sync"
 
 	goredis "github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/logging"
-	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"nearside/lua/vm"
 )
@@ -41,7 +38,8 @@ func redisModule() vm.Module {
 		Name: "redis", Doc: "Redis.", Classes: []*vm.Class{redisClass},
 		Functions: []vm.Function{{
 			Name: "connect", Params: []string{"url: string", "options?: {timeout_ms: number?}"}, Returns: []string{"RedisClient?", "string? err"},
-			Doc: "Connects to redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client then connects again by itself.", Waits: true, Run: redisConnect,
+			Doc: "Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. " +
+				"With ?master_name=name the hosts are Sentinels, with ?cluster=true nodes of a cluster; &addr=host:port names further ones.", Waits: true, Run: redisConnect,
 		}},
 	}
 }
@@ -59,16 +57,21 @@ var redisClass = &vm.Class{
 		},
 		{
 			Name: "subscribe", Params: []string{"channel: string", "fn: fun(message: string, channel: string)"}, Returns: []string{"Task?", "string? err"}, Waits: true,
-			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost.", Run: redisSubscribe,
+			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost; /1/plugins shows for how long there was none.", Run: redisSubscribe,
 		},
 		{
 			Name: "xreadgroup", Returns: []string{"Task?", "string? err"}, Waits: true,
 			Params: []string{
-				"options: {group: string, consumer: string?, stream: string, count: integer?, block_ms: integer?}",
-				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>}): boolean?",
+				"options: {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}",
+				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|\"ack\"|\"retry\"|\"dead\"|{retry: number}|table[]|nil, string?",
 			},
-			Doc: "Calls fn for each entry of a stream and acknowledges it when fn returns true. Makes stream and group (from the stream's begin). What this consumer was given and did not acknowledge comes first; an entry may come twice.",
-			Run: redisReadGroup,
+			Doc: "Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns \"ack\" or true; \"retry\", false, nil or an error; \"dead\"; {retry = seconds}; for a list one of them for all, " +
+				"or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. " +
+				"Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice.",
+			Run: func(c *vm.Call) error {
+				r := c.Self().(*redisClient)
+				return readGroup(c, &r.client, r.at.db, &redisStream{redisClient: r})
+			},
 		},
 		{
 			Name: "close", Waits: true, Doc: "Ends the client and its subscriptions.",
@@ -79,84 +82,55 @@ var redisClass = &vm.Class{
 
 type redisClient struct {
 	client
-	options goredis.Options
-	tls     *tls.Config   // nil without TLS
-	slots   chan struct{} // one per link in use
+	at    redisAddress
+	slots chan struct{} // one per link in use
 
 	mu   sync.Mutex
 	idle []*redisLink
 	shut bool
 }
 
-func redisConnect(c *vm.Call) error {
-	in := self(c)
-	e, err := parseEndpoint(c.Text(1), redisPorts)
-	if err != nil {
-		return err
-	}
-	db := 0
-	if e.path != "" {
-		if db, err = strconv.Atoi(e.path); err != nil || db < 0 {
-			return errors.New("the url's path is not the number of a database")
-		}
-	}
-	o := &reader{m: c.Map(2), at: "options."}
-	o.known("timeout_ms")
-	timeout := o.timeout()
-	if err := errors.Join(o.faults...); err != nil {
-		return err
-	}
-	if err := in.permit("redis", e.target()); err != nil {
-		return err
-	}
-	logging.Disable() // go-redis would write to stderr; its errors are ours to report
-	r := &redisClient{
-		client: client{in: in, target: e.target(), timeout: timeout},
-		options: goredis.Options{
-			Addr: e.target(), Username: e.user, Password: e.password, DB: db,
-			Protocol: 2, DisableIdentity: true, ContextTimeoutEnabled: true,
-			MaxRetries: -1, DialerRetries: 1,
-			// A link uses one. After as many failed dials go-redis would go
-			// on dialling in a goroutine of its own, and fail all commands.
-			PoolSize:                 16,
-			MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-		},
-		slots: make(chan struct{}, maxRedisLinks),
-	}
-	if e.scheme == "rediss" {
-		r.tls = &tls.Config{ServerName: e.host, MinVersion: tls.VersionTLS12}
-	}
-	if err := r.open(r.end); err != nil {
-		return c.Fail(err)
-	}
-	err = c.Wait(func(ctx context.Context) error {
-		return r.do(ctx, func(ctx context.Context, l *redisLink) error { return l.Ping(ctx).Err() })
-	})
-	if err != nil {
-		r.task.Cancel()
-		return c.Fail(err)
-	}
-	return c.Return(vm.Object{Class: redisClass, Value: r})
+// do is command, whose error names the server.
+func (r *redisClient) do(ctx context.Context, f func(ctx context.Context, l *redisLink) error) error {
+	return r.within(ctx, func(ctx context.Context) error { return r.run(ctx, f) })
 }
 
-// do runs f with a link, under the client's timeout.
-func (r *redisClient) do(ctx context.Context, f func(ctx context.Context, l *redisLink) error) error {
-	return r.within(ctx, func(ctx context.Context) error {
-		select {
-		case r.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		defer func() { <-r.slots }()
-		l := r.take()
-		stop := context.AfterFunc(ctx, l.kill)
-		err := f(ctx, l)
-		// A link whose connection has failed is not worth to be kept.
-		if !stop() || err != nil && !isReply(err) || !r.give(l) {
-			l.end()
-		}
-		return err
-	})
+// command runs f with a link, under the client's timeout. Its error is the
+// server's or the connection's as it is.
+func (r *redisClient) command(ctx context.Context, f func(ctx context.Context, l *redisLink) error) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	defer context.AfterFunc(r.ctx, cancel)()
+	return r.run(ctx, f)
+}
+
+func (r *redisClient) run(ctx context.Context, f func(ctx context.Context, l *redisLink) error) error {
+	select {
+	case r.slots <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-r.slots }()
+	l := r.take()
+	stop := context.AfterFunc(ctx, l.kill)
+	err := f(ctx, l)
+	r.noteOutcome(ctx, err)
+	// A link whose connection has failed is not kept, nor one to a server that
+	// is no master any more.
+	if !stop() || err != nil && (!isReply(err) || isTransient(err)) || !r.give(l) {
+		l.end()
+	}
+	return err
+}
+
+// noteOutcome tells a message handler that waits for the command whether the
+// server is to blame for its failure.
+func (r *redisClient) noteOutcome(ctx context.Context, err error) {
+	if err != nil && (!isReply(err) || isTransient(err)) {
+		note(ctx, r.target, err)
+		return
+	}
+	note(ctx, r.target, nil)
 }
 
 func (r *redisClient) take() *redisLink {
@@ -298,6 +272,27 @@ func redisCommand(parts []any) (size int, err error) {
 func isReply(err error) bool {
 	var said goredis.Error
 	return errors.As(err, &said)
+}
+
+// transient are the first words of errors that a server heals by itself, or an
+// operator without a change of the plugin.
+var transient = []string{"LOADING", "OOM", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "MISCONF", "NOREPLICAS", "BUSY", "ERR max", "EXECABORT"}
+
+func isTransient(err error) bool {
+	for _, word := range transient {
+		if strings.HasPrefix(err.Error(), word) && !strings.HasPrefix(err.Error(), "BUSYGROUP") {
+			return true
+		}
+	}
+	return false
+}
+
+// refusedReply marks an answer of the server that no waiting mends.
+func refusedReply(err error) error {
+	if err != nil && isReply(err) && !isTransient(err) {
+		return refusal{err}
+	}
+	return err
 }
 
 // redisReply turns errors within a reply into tables.

@@ -83,7 +83,7 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			Run: storeFunction(func(c *vm.Call, s *stored) error {
 				id, err := objectID(o, c.Text(1))
 				if err == nil {
-					err = c.Wait(func(ctx context.Context) error { return s.Store.DeleteObject(ctx, nil, o, id) })
+					err = s.wait(c, func(ctx context.Context) error { return s.Store.DeleteObject(ctx, nil, o, id) })
 				}
 				if err != nil {
 					return c.Fail(err)
@@ -121,7 +121,7 @@ func linkFaces(action string) func(*vm.Call, *stored) error {
 		}
 		body, err := bodyOf(map[string]any{"action": action, "list_id": c.Text(1), "face_ids": ids})
 		if err == nil {
-			err = c.Wait(func(ctx context.Context) error {
+			err = s.wait(c, func(ctx context.Context) error {
 				r, err := s.Decoder().Linker(wire.JSON, body)
 				if err != nil {
 					return err
@@ -155,7 +155,7 @@ func newList(c *vm.Call, s *stored) error {
 	}
 	l.CreateTime = matcher.TimeOf(s.clock.Now())
 	id := l.ID.String() // l is the store's from now on
-	if err := c.Wait(func(ctx context.Context) error { return s.Store.CreateList(ctx, l) }); err != nil {
+	if err := s.wait(c, func(ctx context.Context) error { return s.Store.CreateList(ctx, l) }); err != nil {
 		return c.Fail(err)
 	}
 	return c.Return(id)

@@ -40,6 +40,10 @@ func tasksModule() vm.Module {
 				Doc: "Calls fn again and again, the first time after seconds; a call that is late is not made up for.", Run: everyTask,
 			},
 			{
+				Name: "ready", Params: []string{"fn: function"},
+				Doc: "Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.", Run: readyTask,
+			},
+			{
 				Name: "sleep", Params: []string{"seconds: number"}, Waits: true,
 				Doc: "Waits; 0 lets others run.",
 				Run: func(c *vm.Call) error {
@@ -91,20 +95,30 @@ func spawnTask(c *vm.Call) error {
 	return c.Return(vm.Object{Class: taskHandle, Value: task})
 }
 
+func readyTask(c *vm.Call) error {
+	in, fn := self(c), c.Func(1)
+	if !in.plugin.checked.Load() {
+		return errTooEarly
+	}
+	release := in.state.Keep(fn)
+	err := in.plugin.ready.add(func() {
+		defer release()
+		_, err := in.spawn(fn)
+		in.report("ready", err)
+	})
+	if err != nil {
+		release()
+	}
+	return err
+}
+
 func everyTask(c *vm.Call) error {
 	d, err := duration(c.Number(1))
 	if err != nil {
 		return err
 	}
 	in, fn := self(c), c.Func(2)
-	d = max(d, minPeriod)
-	task, err := in.goroutine(func(ctx context.Context) {
-		defer in.state.Keep(fn)()
-		for in.plugin.host.clock.Sleep(ctx, d) == nil {
-			_, err := in.call(ctx, vm.Limits{}, fn)
-			in.report("timer", err)
-		}
-	})
+	task, err := in.goroutine(func(ctx context.Context) { in.tick(ctx, max(d, minPeriod), fn) })
 	if errors.Is(err, errTooEarly) {
 		return err
 	}
@@ -112,4 +126,22 @@ func everyTask(c *vm.Call) error {
 		return c.Fail(err)
 	}
 	return c.Return(vm.Object{Class: taskHandle, Value: task})
+}
+
+// tick calls fn again and again until ctx ends. When the plugin ends, a call
+// in progress is waited for.
+func (in *instance) tick(ctx context.Context, d time.Duration, fn *vm.Func) {
+	defer in.state.Keep(fn)()
+	f := newFlight(in.plugin.host)
+	defer f.end()
+	ticks, stop := context.WithCancel(ctx)
+	defer stop()
+	defer in.onDrain(func(limit context.Context) {
+		stop()
+		f.wait(limit)
+	})()
+	for in.plugin.host.clock.Sleep(ticks, d) == nil {
+		_, err := in.call(ctx, vm.Limits{}, fn)
+		in.report("timer", err)
+	}
 }

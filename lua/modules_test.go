@@ -3,6 +3,7 @@ package lua
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -42,8 +43,21 @@ func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
 	case <-s.done:
 		return nil
 	case <-ctx.Done():
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.sleeper = slices.DeleteFunc(c.sleeper, func(other sleeper) bool { return other == s })
 		return ctx.Err()
 	}
+}
+
+// sleeping waits until n callers sleep.
+func (c *fakeClock) sleeping(t *testing.T, n int) {
+	t.Helper()
+	waitFor(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return len(c.sleeper) == n
+	})
 }
 
 func (c *fakeClock) advance(d time.Duration) {

@@ -106,7 +106,11 @@ func (k *client) open(shut func()) error {
 	}
 	begun := make(chan context.Context, 1)
 	k.ended = make(chan struct{})
-	task, err := k.in.goroutine(func(ctx context.Context) {
+	if !k.in.plugin.checked.Load() {
+		readers.Add(-1)
+		return errTooEarly
+	}
+	task, err := k.in.state.Go(func(ctx context.Context) {
 		begun <- ctx
 		<-ctx.Done()
 		shut()
@@ -156,64 +160,108 @@ func (k *client) within(ctx context.Context, f func(ctx context.Context) error) 
 	return k.fault(ctx, f(ctx))
 }
 
-// follow runs a reader, such as a subscription, as a task of its own, and
-// gives the script its handle. run returns when the connection is lost, and
-// is then called again after a pause; it calls up when it has begun to read.
-// When the first attempt fails, the script gets the error and there is no
-// task.
-func (k *client) follow(c *vm.Call, what string, run func(ctx context.Context, up func()) error) error {
+// firstAttempt is how long a script waits for the outcome of a reader's first
+// attempt to connect. The reader goes on either way.
+const firstAttempt = 2 * time.Second
+
+// A refusal is an answer of the server that the plugin's author has to mend,
+// such as a stream's name that is another kind of key.
+type refusal struct{ error }
+
+func (r refusal) Unwrap() error { return r.error }
+
+// follow runs a reader, such as a subscription or a consumer, as a task of its
+// own, and gives the script its handle. name is shown in /1/plugins.
+//
+// run returns when the connection is lost and is called again after a pause.
+// It calls reader.set(consumerRunning, nil) when it has begun to read. Its ctx ends
+// when the reader shall take nothing more: the task was cancelled, the client
+// was closed, or a drain has begun. A handler in progress then still ends, and
+// its message is still acknowledged, before run returns; so both use the
+// context of the instance's state, not ctx.
+//
+// When the first attempt ends with a refusal, the script gets the error and
+// there is no task. A server that is down is no refusal.
+func (k *client) follow(call *vm.Call, what, name string, fn *vm.Func, run func(ctx context.Context, reader *consumer) error) error {
 	readers := &k.in.plugin.network.readers
 	if !reserve(readers, maxReaders) {
-		return c.Fail(fmt.Errorf("the plugin has %d subscriptions and consumers already", maxReaders))
+		return call.Fail(fmt.Errorf("the plugin has %d subscriptions and consumers already", maxReaders))
 	}
 	first := make(chan error, 1)
+	reader := k.in.newConsumer(name)
+	f := newFlight(k.in.plugin.host)
 	task, err := k.in.goroutine(func(ctx context.Context) {
+		defer f.end()
 		defer readers.Add(-1)
+		defer reader.remove()
+		defer k.in.state.Keep(fn)()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(k.ctx, cancel)()
-		k.retry(ctx, what, first, run)
+		defer k.in.onDrain(func(limit context.Context) {
+			cancel()
+			f.wait(limit)
+		})()
+		k.retry(ctx, what, reader, first, run)
+		if reader.ending != nil {
+			reader.ending()
+		}
 	})
 	if err != nil {
+		reader.remove()
 		readers.Add(-1)
-		return c.Fail(err)
+		return call.Fail(err)
 	}
-	err = c.Wait(func(ctx context.Context) error {
+	err = call.Wait(func(ctx context.Context) error {
+		limit := time.NewTimer(firstAttempt)
+		defer limit.Stop()
 		select {
 		case err := <-first:
 			return err
+		case <-limit.C:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	})
 	if err != nil {
 		task.Cancel()
-		return c.Fail(err)
+		return call.Fail(err)
 	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+	return call.Return(vm.Object{Class: taskHandle, Value: task})
 }
 
 // retry calls run until ctx ends. first gets the outcome of the first attempt.
-func (k *client) retry(ctx context.Context, what string, first chan<- error, run func(ctx context.Context, up func()) error) {
-	pause := backoff{clock: k.in.plugin.host.clock, random: rand.Float64}
-	started := false
-	for {
-		err := run(ctx, func() {
-			pause.attempt = 0
-			if !started {
-				started = true
-				first <- nil
-			}
-		})
-		err = k.fault(ctx, err)
-		if !started {
+func (k *client) retry(ctx context.Context, what string, reader *consumer, first chan<- error, run func(ctx context.Context, reader *consumer) error) {
+	pause := backoff{clock: k.in.plugin.host.clock, random: k.in.plugin.host.random}
+	answered := false
+	answer := func(err error) {
+		if !answered {
+			answered = true
 			first <- err
+		}
+	}
+	reader.onRunning(func() {
+		pause.attempt = 0
+		answer(nil)
+	})
+	for {
+		err := k.fault(ctx, run(ctx, reader))
+		if ctx.Err() != nil {
+			answer(err)
 			return
 		}
-		if ctx.Err() != nil {
+		var refused refusal
+		if errors.As(err, &refused) && !answered {
+			answer(err)
 			return
 		}
 		k.in.report(what, err)
+		reader.lost(err)
+		if errors.As(err, &refused) {
+			reader.set(consumerDegraded, err)
+		}
+		answer(nil)
 		if pause.wait(ctx) != nil {
 			return
 		}
@@ -235,6 +283,8 @@ type backoff struct {
 	attempt int
 }
 
+func newBackoff(c Clock) *backoff { return &backoff{clock: c, random: rand.Float64} }
+
 func (b *backoff) next() time.Duration {
 	d := maxPause
 	if b.attempt < 7 { // minPause << 7 is beyond maxPause
@@ -242,6 +292,14 @@ func (b *backoff) next() time.Duration {
 		b.attempt++
 	}
 	return d/2 + time.Duration(b.random()*float64(d/2))
+}
+
+// random is a number within [0, 1), always the same in tests of plugins.
+func (h *Host) random() float64 {
+	if h.o.trial != nil {
+		return 0.5
+	}
+	return rand.Float64()
 }
 
 // wait sleeps for the next pause, or returns the error of ctx.

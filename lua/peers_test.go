@@ -141,6 +141,7 @@ var shared struct {
 	redis, rabbit sync.Once
 	redisURL      string
 	rabbitAddr    string
+	rabbitEnv     []string // for rabbitmqctl
 	mu            sync.Mutex
 	ends          []func()
 }
@@ -228,7 +229,17 @@ func startRabbit(t testing.TB) {
 		}
 		return c.Close()
 	})
-	shared.rabbitAddr = "127.0.0.1:" + port
+	shared.rabbitAddr, shared.rabbitEnv = "127.0.0.1:"+port, env
+}
+
+// rabbitctl runs a command of rabbitmqctl on the shared server.
+func rabbitctl(t testing.TB, args ...string) {
+	t.Helper()
+	c := exec.Command(find(t, "rabbitmqctl", "/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin"), args...)
+	c.Env = append(os.Environ(), shared.rabbitEnv...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("rabbitmqctl %q: %v\n%s", args, err, out)
+	}
 }
 
 // A cutter stands between a client and a server, and cuts connections.

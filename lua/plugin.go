@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,30 +20,33 @@ type plugin struct {
 	host     *Host
 	source   source
 	script   *vm.Script
+	compiled *settingsSchema // nil: there are no settings
 	settings map[string]any
 	log      *slog.Logger
 	kv       *kvStore
 	network  network
 	gate     gate
+	reason   string                 // of its generation: "start" or "reload"
+	degraded atomic.Pointer[string] // why it does not run though its service does; nil: it runs
+	ready    readiness
 	checked  atomic.Bool            // the table and the settings are: they do not change any more
 	breakers map[string]*vm.Breaker // by hook
 
 	spare  atomic.Pointer[instance] // made to read the table; taken by the first that needs one
-	main   mainSide                 // the event and background side; empty for a plugin that only matches
+	main   mainStates               // the event and background side; empty for a plugin that only matches
 	queue  *queue                   // nil unless it takes events
 	pool   *vm.Pool                 // of the matching side; nil unless it is of that kind
 	ending atomic.Pointer[string]   // why the plugin is closed
-	routes atomic.Pointer[routes]
-
-	routesMu sync.Mutex // of changes of routes
-
-	metrics metrics
+	routes routeTable
 
 	accountOnce sync.Once
 	account     *vm.Memory
 
-	dropped  atomic.Uint64 // values of batches
-	rejected atomic.Uint64 // requests, by ns.reject
+	metrics  metrics
+	troubles troubles
+
+	lasting  *lasting      // of all generations of the plugin
+	live     *flight       // ends when the generation takes over
 	failures atomic.Uint64 // of hooks, tasks and timers
 	last     atomic.Pointer[string]
 }
@@ -79,127 +81,52 @@ func (p *plugin) failed(what string, err error) {
 	}
 }
 
-// instantiate makes an interpreter and runs the plugin's file in it. The
-// instance has to be closed also when there is an error.
-func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) {
-	in := &instance{plugin: p, life: life}
-	in.state = p.host.scriptLibrary().NewState(life, vm.StateOptions{
-		Owner: in, Resolve: p.source.resolve,
-		Print:  func(line string) { in.write(slog.LevelInfo, line, nil) },
-		Time:   p.host.osTime(),
-		Memory: p.memoryAccount(), Exceeded: in.exceeded,
-	})
-	table, value, err := in.state.Load(ctx, defaultLimits()["initialize"], p.script)
-	if err != nil {
-		return in, nil, err
-	}
-	in.table, in.hooks = table, map[string]*vm.Func{}
-	in.state.Keep(table) // for as long as the state
-	if m, ok := value.(map[string]any); ok {
-		for _, name := range hookNames {
-			if fn, ok := m[name].(*vm.Func); ok {
-				in.hooks[name] = fn
-			}
-		}
-	}
-	return in, value, nil
-}
+// closeTime is how long the plugin may take to come to rest, and then to close.
+func (p *plugin) closeTime() time.Duration { return p.limits["close"].Total }
 
-// initialised is a new instance, ready for calls.
-func (p *plugin) initialised(ctx, life context.Context) (*instance, error) {
-	in, err := p.spare.Swap(nil), error(nil)
-	if in == nil {
-		in, _, err = p.instantiate(ctx, life)
-	}
-	if err == nil {
-		_, err = in.hook(ctx, p.limits["initialize"], "initialize", p.settings)
-		if err != nil {
-			err = fmt.Errorf("initialize: %w", err)
-		}
-	}
-	if err != nil {
-		return nil, errors.Join(err, in.close(context.WithoutCancel(ctx)))
-	}
-	return in, nil
-}
-
-// prepare makes the plugin's instances and starts what runs beside requests.
-func (p *plugin) prepare(ctx, life context.Context) error {
-	p.checked.Store(true)
-	p.breakers = map[string]*vm.Breaker{}
-	for name := range p.hooks {
-		p.breakers[name] = vm.NewBreaker(p.host.o.BreakerLimit, p.host.o.BreakerPause, p.host.clock.Now)
-	}
-	if p.is(Event) || p.is(Background) {
-		for range p.states {
-			in, err := p.initialised(ctx, life)
-			if err != nil {
-				return err
-			}
-			p.main.add(in)
-		}
-	}
-	if p.is(Matching) {
-		if err := p.preparePool(ctx, life); err != nil {
-			return err
-		}
-	}
-	if p.is(Event) && p.hooks["handle_event"] {
-		p.queue = newQueue(p.host.o.EventQueue)
-	}
-	for i, in := range p.main.all() {
-		if err := p.run(ctx, in, i); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (p *plugin) is(k Kind) bool { return slices.Contains(p.kinds, k) }
-
-// preparePool makes the states of the matching side.
-func (p *plugin) preparePool(ctx, life context.Context) (err error) {
-	first := true
-	p.pool, err = vm.NewPool(life, vm.PoolOptions{
-		Size: p.host.o.MatchStates, Recycle: p.host.o.Recycle,
-		New: func(pooled context.Context) (*vm.State, error) {
-			call := pooled
-			if first { // the spare one belongs to the load
-				call = ctx
-			}
-			in, err := p.initialised(call, life)
-			if err != nil {
-				return nil, err
-			}
-			return in.state, nil
-		},
-		Close: func(ctx context.Context, s *vm.State) error {
-			in := s.Owner().(*instance)
-			in.goodbye(ctx, p.closing())
-			return in.close(ctx)
-		},
-		Failed: func(err error) { p.failed("initialize", err) },
-	})
-	first = false
-	return err
-}
-
-// drainTime is how long calls and queued events of an old generation may
-// still take.
-const drainTime = 30 * time.Second
-
-// drain lets calls and queued events end, then calls the close hooks.
-func (p *plugin) drain(ctx context.Context, reason string) {
-	calls, cancel := context.WithTimeout(ctx, drainTime)
-	defer cancel()
+// quiesce lets the plugin come to rest: routes, consumers and timers take
+// nothing more, the handlers in progress end, queued events are handled, and
+// batches are flushed. ctx and the budget of close bound it.
+func (p *plugin) quiesce(ctx context.Context, reason string) {
 	p.ending.Store(&reason)
-	p.gate.close(calls)
-	if p.queue != nil {
-		p.queue.drain(calls)
-	}
 	p.main.end()
+	ctx, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	var work []func()
 	for _, in := range p.main.all() {
-		in.goodbye(ctx, reason)
+		work = append(work, func() { in.drain(ctx) })
+	}
+	work = append(work, func() { p.gate.close(ctx) })
+	runs := p.degraded.Load() == nil && len(p.main.all()) > 0
+	if p.queue != nil && runs {
+		work = append(work, func() { p.queue.drain(ctx) })
+	}
+	p.host.together(work)
+	if !runs {
+		p.discardQueue()
+	} else if p.queue != nil {
+		p.reportLost()
+	}
+	work = nil
+	for _, in := range p.main.all() {
+		work = append(work, func() { in.flush(ctx, true) })
+	}
+	p.host.together(work)
+}
+
+// reportLost counts and logs the points that nobody will handle any more.
+func (p *plugin) reportLost() {
+	waiting, _, _, _ := p.queue.counts()
+	if waiting > 0 {
+		p.queue.lose(waiting)
+		p.log.Error("events were lost: the plugin was closed before it could handle them", slog.Int("count", waiting))
+	}
+}
+
+// finish calls the close hooks.
+func (p *plugin) finish(ctx context.Context, reason string) {
+	for _, in := range p.main.all() {
+		in.finish(ctx, reason)
 	}
 	if p.pool != nil {
 		// With its close hooks, which need the generation alive. close calls
@@ -210,13 +137,15 @@ func (p *plugin) drain(ctx context.Context, reason string) {
 	}
 }
 
-// closing is the argument of the close hook: a state that is replaced goes as
-// at a reload.
-func (p *plugin) closing() string {
+// endState brings one state of the matching side to rest. Its close hook runs
+// only when the plugin is closed, not when the state is replaced.
+func (p *plugin) endState(ctx context.Context, in *instance) {
+	limited, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	in.quiesce(limited)
 	if reason := p.ending.Load(); reason != nil {
-		return *reason
+		in.finish(ctx, *reason)
 	}
-	return "reload"
 }
 
 // close ends all instances and waits for them.

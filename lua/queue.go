@@ -92,6 +92,30 @@ func (q *queue) lose(n int) {
 	q.lost += uint64(n)
 }
 
+// discard removes all points that wait, counts them as lost, and returns how
+// many there were.
+func (q *queue) discard() int {
+	lost := 0
+	q.takeAll(func(point) { lost++ })
+	q.lose(lost)
+	return lost
+}
+
+// takeAll removes all points that wait and hands each to f, in order.
+func (q *queue) takeAll(f func(point)) {
+	q.mu.Lock()
+	var all []point
+	for ; q.n > 0; q.n-- {
+		all = append(all, q.ring[q.first])
+		q.ring[q.first] = point{}
+		q.first = (q.first + 1) % len(q.ring)
+	}
+	q.mu.Unlock()
+	for _, p := range all {
+		f(p)
+	}
+}
+
 // drain waits until every point is handled or ctx ends. Nothing is pushed any
 // more, but by those who still hold the old generation: their points are
 // waited for as well, or lost.

@@ -18,27 +18,50 @@ import (
 // used by one call at a time. go-redis looks at the deadline of a context, but
 // not at its end; a link can be killed, which ends what waits in it at once.
 type redisLink struct {
-	*goredis.Client
+	goredis.UniversalClient
+	r    *redisClient
 	left atomic.Int64    // bytes that may be read until the next write
 	life context.Context // ends with the link; go-redis may dial beside the call that needs it
 	over context.CancelFunc
 
-	mu   sync.Mutex
-	conn net.Conn
+	mu    sync.Mutex
+	conns []net.Conn // those that may be open: of a cluster, one per node
 }
+
+// redisTimes are the timeouts of a link.
+type redisTimes struct{ read, write time.Duration }
+
+// maxLinkConns bounds the connections that a link remembers.
+const maxLinkConns = 256
 
 // newLink makes a link; it connects when it is used. wait is for how long a
 // reply is waited for; a context with a deadline shortens it.
 func (r *redisClient) newLink(wait time.Duration) *redisLink {
-	l := &redisLink{}
+	l := &redisLink{r: r}
 	l.life, l.over = context.WithCancel(context.Background())
-	o := r.options
-	o.ReadTimeout, o.WriteTimeout, o.DialTimeout = wait, r.timeout, r.timeout
-	o.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
-		return l.dial(ctx, network, address, r.tls)
+	times := redisTimes{wait, r.timeout}
+	switch {
+	case r.at.master != "":
+		l.UniversalClient = l.failover(r.at, times)
+	case r.at.cluster:
+		l.UniversalClient = l.clustered(r.at, times)
+	default:
+		l.UniversalClient = l.single(r.at, times)
 	}
-	l.Client = goredis.NewClient(&o)
 	return l
+}
+
+// dialer connects to a server that the plugin may reach: Sentinels and nodes
+// of a cluster name others than the URL does.
+func (l *redisLink) dialer(ctx context.Context, network, address string) (net.Conn, error) {
+	if err := l.r.in.permit("redis", address); err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	return l.dial(ctx, network, address, l.r.at.config(host))
 }
 
 func (l *redisLink) dial(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error) {
@@ -67,7 +90,10 @@ func (l *redisLink) dial(ctx context.Context, network, address string, secure *t
 	if l.life.Err() != nil {
 		return nil, errors.Join(l.life.Err(), conn.Close())
 	}
-	l.conn = conn
+	l.conns = append(l.conns, conn)
+	if n := len(l.conns) - maxLinkConns; n > 0 {
+		l.conns = l.conns[n:] // they were closed long ago
+	}
 	return result, nil
 }
 
@@ -76,9 +102,10 @@ func (l *redisLink) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.over()
-	if l.conn != nil {
-		_ = l.conn.Close() // also of one that go-redis has closed
+	for _, conn := range l.conns {
+		_ = conn.Close() // also of one that go-redis has closed
 	}
+	l.conns = nil
 }
 
 // end frees the link.

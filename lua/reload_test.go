@@ -145,7 +145,7 @@ func rewrite(t testing.TB, h *Host, source string) {
 }
 
 func versioned(version, body string) string {
-	return "local ns = require('nearside') local M = {api = 1, name = 'p', version = '" + version + "', kinds = {'event', 'background'}, events = {'monitoring_event'}}\n" + body + "\nreturn M"
+	return "local ns = require('nearside') local M = {api = 1, name = 'p', version = '" + version + "', kinds = {'event', 'background'}, events = {'monitoring_event'}}\nfunction M:handle_event() end\n" + body + "\nreturn M"
 }
 
 func TestReload(t *testing.T) {
@@ -240,7 +240,6 @@ function M:handle_event(points) for i = 1, 100 do end end`))
 func TestRoutes(t *testing.T) {
 	h, _ := start(t, background(`
 M.limits = {route = 0.2}
-function M:ok(req) end
 M.initialize = function() end
 M.start = function(self, req)
   if not req then return end

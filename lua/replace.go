@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -19,28 +20,32 @@ const (
 	steadyTime      = 10 * time.Minute
 )
 
-// mainSide is the instances of a plugin's event and background side. Those
-// that exceed the plugin's memory are replaced.
-type mainSide struct {
+// mainStates are the instances of a plugin's event and background side. Those
+// that exceed the plugin's memory are replaced. The zero value is empty.
+type mainStates struct {
 	mu        sync.Mutex
-	instances []*instance
-	past      vm.Counters // of instances that were replaced
+	instances []*instance   // in the order of their indexes
+	ready     chan struct{} // closed when the plugin is prepared: replacements wait for it
+	past      vm.Counters   // of instances that were replaced
 	replacing int
 	pause     time.Duration // before the next replacement
 	last      time.Time     // of the last replacement
 	ended     bool
-	stop      context.CancelFunc // ends replacements
-	work      sync.WaitGroup     // replacements in progress
+	ctx       context.Context // of replacements; made by the first
+	stop      context.CancelFunc
+	work      sync.WaitGroup // replacements in progress
 }
 
-func (m *mainSide) add(in *instance) {
+// add adds an instance in the order of the indexes.
+func (m *mainStates) add(in *instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.instances = append(m.instances, in)
+	at, _ := slices.BinarySearchFunc(m.instances, in.info.index, func(other *instance, index int) int { return other.info.index - index })
+	m.instances = slices.Insert(m.instances, at, in)
 }
 
 // all returns the instances of now.
-func (m *mainSide) all() []*instance {
+func (m *mainStates) all() []*instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.instances)
@@ -48,7 +53,7 @@ func (m *mainSide) all() []*instance {
 
 // first is the instance in which a test calls hooks; nil when it is being
 // replaced.
-func (m *mainSide) first() *instance {
+func (m *mainStates) first() *instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(m.instances) == 0 {
@@ -57,8 +62,23 @@ func (m *mainSide) first() *instance {
 	return m.instances[0]
 }
 
+// readiness returns what prepared closes. The lock is held.
+func (m *mainStates) readiness() chan struct{} {
+	if m.ready == nil {
+		m.ready = make(chan struct{})
+	}
+	return m.ready
+}
+
+// prepared lets replacements begin; once.
+func (m *mainStates) prepared() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.readiness())
+}
+
 // end lets no further replacement begin and waits for those in progress.
-func (m *mainSide) end() {
+func (m *mainStates) end() {
 	m.mu.Lock()
 	m.ended = true
 	if m.stop != nil {
@@ -68,18 +88,19 @@ func (m *mainSide) end() {
 	m.work.Wait()
 }
 
-// begin takes an instance out, and returns its index and the pause before it is
-// made again. Afterwards, m.work.Done has to be called. It fails when the
-// plugin is ending, or the instance is not one of these.
-func (m *mainSide) begin(ctx context.Context, in *instance, now time.Time) (_ context.Context, at int, pause time.Duration, ok bool) {
+// begin takes an instance out and returns the pause before it is made again,
+// and a context that ends with the plugin. Afterwards, finish has to be
+// called. It fails when the plugin is ending, or the instance is not one of
+// these.
+func (m *mainStates) begin(in *instance, now time.Time) (ctx context.Context, ready <-chan struct{}, pause time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at = slices.Index(m.instances, in)
+	at := slices.Index(m.instances, in)
 	if m.ended || at < 0 {
-		return nil, 0, 0, false
+		return nil, nil, 0, false
 	}
-	if m.stop == nil || m.replacing == 0 {
-		ctx, m.stop = context.WithCancel(ctx)
+	if m.ctx == nil {
+		m.ctx, m.stop = context.WithCancel(in.life)
 	}
 	m.pause = min(max(2*m.pause, replacePause), replacePauseMax)
 	if now.Sub(m.last) > steadyTime {
@@ -90,30 +111,32 @@ func (m *mainSide) begin(ctx context.Context, in *instance, now time.Time) (_ co
 	m.past.Add(in.state.Counters())
 	m.replacing++
 	m.work.Add(1)
-	return ctx, at, m.pause, true
+	return m.ctx, m.readiness(), m.pause, true
 }
 
-func (m *mainSide) finish(in *instance, at int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.replacing--
+// finish ends a replacement. in is the new instance, nil when there is none.
+func (m *mainStates) finish(in *instance) {
 	if in != nil {
-		m.instances = slices.Insert(m.instances, min(at, len(m.instances)), in)
+		m.add(in)
 	}
+	m.mu.Lock()
+	m.replacing--
+	m.mu.Unlock()
+	m.work.Done()
 }
 
 // replaced returns how many instances are being replaced, and the counters of
 // those that were.
-func (m *mainSide) replaced() (waiting int, past vm.Counters) {
+func (m *mainStates) replaced() (waiting int, past vm.Counters) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.replacing, m.past
 }
 
-// memoryAccount is the plugin's account of memory. It is made with the first
-// instance, when limits.memory is not known yet.
+// memoryAccount is the plugin's account of memory. It may be made before
+// limits.memory is known.
 func (p *plugin) memoryAccount() *vm.Memory {
-	p.accountOnce.Do(func() { p.account = vm.NewMemory(0) })
+	p.accountOnce.Do(func() { p.account = vm.NewMemory(p.memory) })
 	return p.account
 }
 
@@ -121,56 +144,83 @@ func (p *plugin) memoryAccount() *vm.Memory {
 // block: see vm.StateOptions.
 func (in *instance) exceeded(bytes int64) {
 	p := in.plugin
-	go func() { // ends with the replacement, which mainSide.end waits for, or at once
+	p.host.busy(1)
+	go func() { // ends with the replacement, which mainStates.end waits for, or at once
+		defer p.host.busy(-1)
 		p.failed("memory", vm.ErrMemory)
 		p.log.LogAttrs(context.Background(), slog.LevelError, "plugin exceeded limits.memory; a state is replaced",
 			slog.Int64("state_bytes", bytes), slog.Int64("limit", p.account.Limit()))
-		ctx, at, pause, ok := p.main.begin(in.life, in, p.host.clock.Now())
-		if !ok {
-			return // of the matching side, which has its own pool, or ending
-		}
-		defer p.main.work.Done()
-		p.main.finish(p.replacement(ctx, in, at, pause), at)
+		p.replace(in)
 	}()
 }
 
-// replacement closes a killed instance and makes another one, as often as it
-// takes. It returns nil when the plugin ends meanwhile.
-func (p *plugin) replacement(ctx context.Context, old *instance, at int, pause time.Duration) *instance {
-	p.removeRoutes(old)
-	if err := old.close(context.WithoutCancel(ctx)); err != nil {
-		p.failed("close", err)
+// replace makes a killed instance of the main side again. It does nothing for
+// one of the matching side, which has its own pool, when the plugin is ending,
+// and when somebody else does it.
+func (p *plugin) replace(in *instance) {
+	for in != nil && in.state.Exceeded() { // the new one may be killed before it is in its place
+		ctx, ready, pause, ok := p.main.begin(in, p.host.clock.Now())
+		if !ok {
+			return
+		}
+		in = p.replacement(ctx, ready, in, pause)
+		p.main.finish(in)
+	}
+}
+
+// replacement ends a killed instance and makes another one, as often as it
+// takes. It returns nil when the plugin ends meanwhile. Until the new one
+// works, the plugin is shown as degraded.
+func (p *plugin) replacement(ctx context.Context, ready <-chan struct{}, old *instance, pause time.Duration) *instance {
+	p.endKilled(context.WithoutCancel(ctx), old)
+	what := fmt.Sprintf("state %d of the main side", old.info.index)
+	old.degrade(what, errors.New("it held more memory than limits.memory and is made again"))
+	defer p.troubles.forget(old)
+	select {
+	case <-ready:
+	case <-ctx.Done():
 	}
 	for p.host.clock.Sleep(ctx, pause) == nil {
-		in, err := p.initialised(ctx, old.life)
+		in, err := p.successor(ctx, old)
 		if err == nil {
-			if err = p.run(ctx, in, at); err == nil {
-				return in
-			}
-			_ = in.close(context.WithoutCancel(ctx)) // the error of run is told
+			old.recovered(what)
+			return in
 		}
 		if ctx.Err() == nil {
 			p.failed("replace", err)
-			p.log.LogAttrs(ctx, slog.LevelError, "a plugin's state could not be replaced", slog.String("error", err.Error()))
+			old.degrade(what, fmt.Errorf("it cannot be made again: %w", err))
 		}
 		pause = min(2*pause, replacePauseMax)
 	}
 	return nil
 }
 
-// run starts what instance number at of the event and background side does
-// beside requests.
-func (p *plugin) run(ctx context.Context, in *instance, at int) error {
-	if p.queue != nil {
-		if _, err := in.state.Go(func(ctx context.Context) { p.deliver(ctx, in) }); err != nil {
-			return err
-		}
+// endKilled ends an instance whose state was killed. Its consumers give their
+// messages back, and the values of its batches are dropped and counted. There
+// is no close hook.
+func (p *plugin) endKilled(ctx context.Context, in *instance) {
+	p.routes.remove(in)
+	limited, cancel := p.host.within(ctx, p.closeTime())
+	defer cancel()
+	in.drain(limited)
+	if err := in.close(ctx); err != nil {
+		p.failed("close", err)
 	}
-	if !p.is(Background) || at != 0 {
-		return nil
+}
+
+// successor makes the instance that takes the place of old.
+func (p *plugin) successor(ctx context.Context, old *instance) (*instance, error) {
+	info := old.info
+	info.reason = replacedState
+	in, err := p.initialised(ctx, old.life, info)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := in.hook(ctx, p.limits["start"], "start"); err != nil {
-		return fmt.Errorf("start: %w", err)
+	if err = p.begin(ctx, in); err == nil {
+		err = p.takeEvents(in)
 	}
-	return nil
+	if err != nil {
+		return nil, errors.Join(err, in.close(context.WithoutCancel(ctx)))
+	}
+	return in, nil
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -17,13 +19,100 @@ import (
 // maxRoutes bounds the routes of one plugin.
 const maxRoutes = 256
 
-// routes are a plugin's handlers: by path, then by method. The table is
-// immutable; adding replaces it.
-type routes map[string]map[string]route
+// A routeTable has the handlers of a plugin. Its zero value is empty.
+type routeTable struct {
+	mu      sync.Mutex // of changes; readers need no lock
+	current atomic.Pointer[routes]
+}
 
+// routes are handlers by path, then by method. They are immutable.
+type routes map[string]map[string]*route
+
+// A route is served by the states that have registered it, in turn: by those
+// of the main side if there are any.
 type route struct {
+	handlers []handler // of the main side first
+	main     int       // how many of them are of the main side
+	turn     atomic.Uint64
+}
+
+type handler struct {
 	in *instance
 	fn *vm.Func
+}
+
+func newRoute(handlers []handler) *route {
+	r := &route{handlers: handlers}
+	slices.SortStableFunc(handlers, func(a, b handler) int { return strings.Compare(a.in.info.side, b.in.info.side) })
+	for r.main < len(handlers) && handlers[r.main].in.info.side == mainSide {
+		r.main++
+	}
+	return r
+}
+
+// next is the handler for one more request.
+func (r *route) next() handler {
+	n := r.main
+	if n == 0 {
+		n = len(r.handlers)
+	}
+	return r.handlers[(r.turn.Add(1)-1)%uint64(n)]
+}
+
+// without returns the handlers of other instances than in.
+func (r *route) without(in *instance) []handler {
+	if r == nil {
+		return nil
+	}
+	return slices.DeleteFunc(slices.Clone(r.handlers), func(h handler) bool { return h.in == in })
+}
+
+// load returns the routes of now.
+func (t *routeTable) load() routes {
+	if r := t.current.Load(); r != nil {
+		return *r
+	}
+	return nil
+}
+
+// add has in serve path and method by fn, beside other instances.
+func (t *routeTable) add(in *instance, method, path string, fn *vm.Func) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := routes{}
+	maps.Copy(next, t.load())
+	methods := map[string]*route{}
+	maps.Copy(methods, next[path])
+	methods[method] = newRoute(append(methods[method].without(in), handler{in, fn}))
+	next[path] = methods
+	if len(next) > maxRoutes {
+		return fmt.Errorf("a plugin has at most %d routes", maxRoutes)
+	}
+	t.current.Store(&next)
+	return nil
+}
+
+// remove takes out the handlers of an instance that is closed.
+func (t *routeTable) remove(in *instance) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	next := routes{}
+	for path, methods := range t.load() {
+		for method, r := range methods {
+			left := r.without(in)
+			if len(left) == 0 {
+				continue
+			}
+			if next[path] == nil {
+				next[path] = map[string]*route{}
+			}
+			next[path][method] = r
+			if len(left) < len(r.handlers) {
+				next[path][method] = newRoute(left)
+			}
+		}
+	}
+	t.current.Store(&next)
 }
 
 var (
@@ -32,7 +121,7 @@ var (
 )
 
 // addRoute serves method and path, below the plugin's own, by fn. A route
-// that is added again is replaced.
+// that the instance adds again is replaced.
 func (in *instance) addRoute(method, path string, fn *vm.Func) error {
 	if !routeMethod.MatchString(method) {
 		return fmt.Errorf("method %q is not one of GET, HEAD, POST, PUT, PATCH, DELETE", method)
@@ -40,43 +129,23 @@ func (in *instance) addRoute(method, path string, fn *vm.Func) error {
 	if !routePath.MatchString(path) || len(path) > 256 {
 		return fmt.Errorf("path %q is not of the form /name", path)
 	}
-	in.plugin.routesMu.Lock() // against other changes; readers need no lock
-	defer in.plugin.routesMu.Unlock()
-	next := routes{}
-	if old := in.plugin.routes.Load(); old != nil {
-		maps.Copy(next, *old)
-	}
-	methods := maps.Clone(next[path])
-	if methods == nil {
-		methods = map[string]route{}
-	}
-	methods[method] = route{in, fn}
-	next[path] = methods
-	if len(next) > maxRoutes {
-		return fmt.Errorf("a plugin has at most %d routes", maxRoutes)
-	}
-	in.plugin.routes.Store(&next)
-	in.state.Keep(fn) // for as long as the state; a route is rarely replaced
-	return nil
+	return in.plugin.routes.add(in, method, path, fn)
 }
 
-// removeRoutes takes out the routes of an instance that has ended.
-func (p *plugin) removeRoutes(in *instance) {
-	p.routesMu.Lock()
-	defer p.routesMu.Unlock()
-	old := p.routes.Load()
-	if old == nil {
-		return
-	}
-	next := routes{}
-	for path, methods := range *old {
-		left := maps.Clone(methods)
-		maps.DeleteFunc(left, func(_ string, r route) bool { return r.in == in })
-		if len(left) > 0 {
-			next[path] = left
+// servedRoutes are the routes of an instance, as a [vm.Holder].
+type servedRoutes struct{ *instance }
+
+// Held implements [vm.Holder].
+func (r servedRoutes) Held(visit func(v any)) {
+	for _, methods := range r.plugin.routes.load() {
+		for _, route := range methods {
+			for _, h := range route.handlers {
+				if h.in == r.instance {
+					visit(h.fn)
+				}
+			}
 		}
 	}
-	p.routes.Store(&next)
 }
 
 // A Request is what a route's handler gets.
@@ -119,17 +188,18 @@ func (h *Host) Serve(ctx context.Context, r Request) (Response, error) {
 }
 
 func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, error) {
-	var methods map[string]route
-	if table := p.routes.Load(); table != nil {
-		methods = (*table)[path]
+	if reason := p.degraded.Load(); reason != nil {
+		return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s does not run: %s", p.name, *reason)
 	}
+	methods := p.routes.load()[path]
 	if methods == nil {
 		return Response{}, matcher.Errorf(matcher.CodeNoRoute, "path: plugin %s has no route %q", p.name, path)
 	}
-	found, ok := methods[r.Method]
+	registered, ok := methods[r.Method]
 	if !ok {
 		return Response{}, matcher.Errorf(matcher.CodeMethod, "method: %s is not one of %s", r.Method, strings.Join(slices.Sorted(maps.Keys(methods)), ", "))
 	}
+	found := registered.next()
 	results, err := found.in.call(ctx, p.limits["route"], found.fn, map[string]any{
 		"method": r.Method, "path": r.Path, "query": r.Query, "headers": r.Headers, "body": r.Body,
 	})

@@ -22,8 +22,8 @@ const luarc = `{
 // Scaffold returns the files of a new plugin, by their names in the folder of
 // plugins: a commented plugin, its test, and what editors need.
 func Scaffold(name string, kind Kind) (map[string]string, error) {
-	if !pluginName.MatchString(name) || strings.HasSuffix(name, "_test") {
-		return nil, fmt.Errorf("%q is not a name of a plugin: letters, digits, _ and -, at most 64, not ending with _test", name)
+	if err := checkPluginName(name); err != nil {
+		return nil, err
 	}
 	files := map[string]string{
 		".luarc.json":                        luarc,

@@ -7,34 +7,68 @@ import (
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-
-	"nearside/lua/vm"
 )
 
-// applySchema fills the defaults of schema into a copy of settings and checks
-// the result. Without a schema, there must be no settings.
-func applySchema(schema, settings map[string]any) (map[string]any, error) {
-	filled, _ := clone(settings).(map[string]any)
+// A settingsSchema is the JSON Schema of a plugin's settings. A nil one allows
+// no settings.
+type settingsSchema struct {
+	compiled *jsonschema.Schema
+	document map[string]any // in the types of encoding/json, numbers as json.Number
+}
+
+// compileSchema checks a schema as a script wrote it.
+func compileSchema(schema map[string]any) (*settingsSchema, error) {
+	if schema == nil {
+		return nil, nil
+	}
+	plain, err := jsonValue(asSchema(schema))
+	if err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	compiler := jsonschema.NewCompiler()
+	compiler.UseLoader(noLoader{})
+	document, err := roundTrip(plain)
+	if err == nil {
+		err = compiler.AddResource("plugin.json", document)
+	}
+	s := &settingsSchema{}
+	if err == nil {
+		s.compiled, err = compiler.Compile("plugin.json")
+	}
+	if err != nil {
+		return nil, schemaError(err)
+	}
+	s.document, _ = document.(map[string]any)
+	return s, nil
+}
+
+// shown is the schema as values of JSON; nil when there is none.
+func (s *settingsSchema) shown() map[string]any {
+	if s == nil {
+		return nil
+	}
+	return plainValue(clone(s.document)).(map[string]any)
+}
+
+// apply fills the schema's defaults into a copy of settings and checks the
+// result.
+func (s *settingsSchema) apply(settings map[string]any) (map[string]any, error) {
+	if s == nil {
+		for key := range settings {
+			return nil, fmt.Errorf("%s is unknown: the plugin has no schema and takes no settings", key)
+		}
+		return map[string]any{}, nil
+	}
+	filled, _ := conform(s.document, settings).(map[string]any)
 	if filled == nil {
 		filled = map[string]any{}
 	}
-	if schema == nil {
-		for key := range filled {
-			return nil, fmt.Errorf("%s is unknown: the plugin has no schema and takes no settings", key)
-		}
-		return filled, nil
-	}
-	compiled, document, err := compileSchema(schema)
-	if err != nil {
-		return nil, err
-	}
-	object, _ := document.(map[string]any)
-	fillDefaults(object, filled)
+	fillDefaults(s.document, filled)
 	instance, err := roundTrip(filled)
 	if err != nil {
 		return nil, err
 	}
-	if err := compiled.Validate(instance); err != nil {
+	if err := s.compiled.Validate(instance); err != nil {
 		return nil, settingsError(err)
 	}
 	value, err := luaValue(instance)
@@ -42,27 +76,6 @@ func applySchema(schema, settings map[string]any) (map[string]any, error) {
 		return nil, err
 	}
 	return value.(map[string]any), nil
-}
-
-// compileSchema checks a schema; document is the schema as the validator sees
-// it.
-func compileSchema(schema map[string]any) (compiled *jsonschema.Schema, document any, err error) {
-	plain, err := jsonValue(clone(schema))
-	if err != nil {
-		return nil, nil, fmt.Errorf("schema: %w", err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.UseLoader(noLoader{})
-	if document, err = roundTrip(plain); err == nil {
-		err = compiler.AddResource("plugin.json", document)
-	}
-	if err == nil {
-		compiled, err = compiler.Compile("plugin.json")
-	}
-	if err != nil {
-		return nil, nil, schemaError(err)
-	}
-	return compiled, document, nil
 }
 
 // schemaError names the parts of a schema that are wrong, one fault each.
@@ -92,51 +105,6 @@ func roundTrip(v any) (any, error) {
 		return nil, err
 	}
 	return jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
-}
-
-// fillDefaults adds missing properties that have a default, at every depth
-// where the object is there or has a default itself.
-func fillDefaults(schema, object map[string]any) {
-	properties, _ := schema["properties"].(map[string]any)
-	for name, p := range properties {
-		property, ok := p.(map[string]any)
-		if !ok {
-			continue
-		}
-		if _, there := object[name]; !there {
-			if other, has := property["default"]; has {
-				object[name] = clone(other)
-			}
-		}
-		// {} in Lua is as good a list as an object.
-		if empty, ok := object[name].(map[string]any); ok && len(empty) == 0 && property["type"] == "array" {
-			object[name] = []any{}
-		}
-		if child, ok := object[name].(map[string]any); ok {
-			fillDefaults(property, child)
-		}
-	}
-}
-
-// clone copies the tables of v.
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, item := range v {
-			m[k] = clone(item)
-		}
-		return m
-	case []any:
-		list := make([]any, len(v))
-		for i, item := range v {
-			list[i] = clone(item)
-		}
-		return list
-	case vm.Empty:
-		return map[string]any{}
-	}
-	return v
 }
 
 // settingsError names the fields that are wrong, one fault each.

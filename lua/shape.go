@@ -2,11 +2,9 @@ package lua
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"nearside/lua/vm"
@@ -37,6 +35,7 @@ type shape struct {
 	eventNames    []string
 	permissions   permissions
 	schema        map[string]any // nil: any settings
+	required      bool           // whether the service starts only with this plugin
 	states        int
 	limits        map[string]vm.Limits
 	memory        int64       // bytes that all states may hold together
@@ -65,101 +64,17 @@ func defaultLimits() map[string]vm.Limits {
 	return limits
 }
 
-// reader reads fields of a table and keeps the faults.
-type reader struct {
-	m      map[string]any
-	at     string
-	faults []error
-}
-
-func (r *reader) fault(field, format string, args ...any) {
-	r.faults = append(r.faults, fmt.Errorf("%s%s: "+format, append([]any{r.at, field}, args...)...))
-}
-
-func (r *reader) text(field, other string) string {
-	switch v := r.m[field].(type) {
-	case nil:
-		return other
-	case string:
-		return v
-	default:
-		r.fault(field, "%v is not a text", v)
-		return other
-	}
-}
-
-func (r *reader) number(field string, other, low, high float64) float64 {
-	switch v := r.m[field].(type) {
-	case nil:
-		return other
-	case float64:
-		if v >= low && v <= high {
-			return v
-		}
-	}
-	r.fault(field, "%v is not a number from %v to %v", r.m[field], low, high)
-	return other
-}
-
-// texts is a list of texts, each of allowed if that is not nil.
-func (r *reader) texts(field string, allowed []string) []string {
-	var out []string
-	for i, item := range r.list(field) {
-		text, ok := item.(string)
-		switch {
-		case !ok:
-			r.fault(field, "[%d]: %v is not a text", i+1, item)
-		case allowed != nil && !slices.Contains(allowed, text):
-			r.fault(field, "[%d]: %q is not one of %q", i+1, text, allowed)
-		case slices.Contains(out, text):
-			r.fault(field, "[%d]: %q is there twice", i+1, text)
-		default:
-			out = append(out, text)
-		}
-	}
-	return out
-}
-
-func (r *reader) list(field string) []any {
-	switch v := r.m[field].(type) {
-	case nil, vm.Empty:
-	case []any:
-		return v
-	default:
-		r.fault(field, "is not a list")
-	}
-	return nil
-}
-
-func (r *reader) table(field string) map[string]any {
-	switch v := r.m[field].(type) {
-	case nil, vm.Empty:
-	case map[string]any:
-		return v
-	default:
-		r.fault(field, "is not a table with string keys")
-	}
-	return nil
-}
-
-// known refuses other fields.
-func (r *reader) known(names ...string) {
-	for _, name := range slices.Sorted(maps.Keys(r.m)) {
-		if !slices.Contains(names, name) {
-			r.fault(name, "is unknown; there are %q", names)
-		}
-	}
-}
-
 // fieldNames are the fields of a plugin's table beside hooks.
 var fieldNames = []string{
-	"api", "name", "version", "kinds", "events", "permissions", "schema", "states", "limits", "matching",
+	"api", "name", "version", "kinds", "events", "permissions", "schema", "states", "limits", "matching", "required",
 }
 
-// parseShape checks the value that a plugin's file returned. Other fields
-// than the contract's are refused, lest a misspelt one go unnoticed, unless
-// they are functions or begin with an underscore.
-func parseShape(entry string, value any) (shape, error) {
+// contractNames are the names that a plugin's table has a meaning for.
+var contractNames = slices.Concat(fieldNames, hookNames)
+
+// parseShape checks the value that a plugin's file returned. inherited are
+// the fields that exist only by metatables, as vm.State.Inherited finds them.
+func parseShape(entry string, value any, inherited []string) (shape, error) {
 	s := shape{version: "", limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
 	if !ok {
@@ -185,15 +100,12 @@ func parseShape(entry string, value any) (shape, error) {
 		r.faults = append(r.faults, err)
 	}
 	s.schema = r.table("schema")
+	s.required = r.boolean("required", true)
 	s.states = int(r.number("states", 1, 1, maxStates))
 	s.parseLimits(r)
-	s.parseHooks(r)
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		_, isFunction := m[name].(*vm.Func)
-		if !isFunction && !strings.HasPrefix(name, "_") && !slices.Contains(fieldNames, name) && !slices.Contains(hookNames, name) {
-			r.fault(name, "is unknown; there are %q; the plugin's own begin with an underscore", fieldNames)
-		}
-	}
+	s.parseHooks(r, inherited)
+	r.inherited(inherited)
+	r.own()
 	if slices.Contains(s.kinds, Matching) {
 		s.parseMatching(r)
 	} else if m["matching"] != nil {
@@ -211,7 +123,8 @@ func (s *shape) parseLimits(r *reader) {
 		}
 		lim, ok := s.limits[name]
 		if !ok && name != "slice" {
-			limits.fault(name, "is unknown; there are memory, slice, %q", slices.Sorted(maps.Keys(s.limits)))
+			known := append(slices.Sorted(maps.Keys(s.limits)), "memory", "slice")
+			limits.fault(name, "is unknown; there are %q%s", known, didYouMean(name, known))
 			continue
 		}
 		seconds := limits.number(name, 1, 0.001, 3600)
@@ -235,7 +148,9 @@ func (s *shape) parseLimits(r *reader) {
 	r.faults = append(r.faults, limits.faults...)
 }
 
-func (s *shape) parseHooks(r *reader) {
+// parseHooks checks that hooks and kinds fit: no hook is there that would
+// never run, and no kind that would do nothing.
+func (s *shape) parseHooks(r *reader, inherited []string) {
 	for _, name := range hookNames {
 		switch r.m[name].(type) {
 		case nil:
@@ -258,6 +173,14 @@ func (s *shape) parseHooks(r *reader) {
 	if s.hooks["cost"] && !s.hooks["match"] {
 		r.fault("cost", "makes sense only with match")
 	}
+	wants := func(kind Kind, what string, hooks ...string) {
+		has := func(hook string) bool { return r.m[hook] != nil || slices.Contains(inherited, hook) }
+		if slices.Contains(s.kinds, kind) && !slices.ContainsFunc(hooks, has) {
+			r.fault("kinds", "%s without its hook: write %s, or leave the kind out", kind, what)
+		}
+	}
+	wants(Event, "M:handle_event(points)", "handle_event")
+	wants(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
 	if slices.Contains(s.kinds, Event) && len(s.eventNames) == 0 {
 		r.fault("events", "name at least one of %q", EventNames)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,19 +47,19 @@ func TestRedisIngest(t *testing.T) {
 			return fmt.Sprintf(`{"face_id":"%s","descriptor":{"version":1,"data":"AQI="}}`, faceID(n))
 		}
 		add("face", face(1)) // before the start
-		d, log := shipped(t, "redis_ingest", map[string]any{"url": url, "list_id": list1})
+		d, log := shipped(t, "redis_ingest", map[string]any{"url": url, "list_id": list1, "attempts": 1})
 		add("face", face(2))
 		add("face", face(2)) // again
-		add("face", "{")     // dropped
+		add("face", "{")     // a dead letter
 		add("face", `{"age":300}`)
-		log.wait(t, "not stored")
+		log.wait(t, "age: 300")
 		d.stored(t, matcher.Faces, 2)
 		if got := d.near(t, matcher.MustID(list1)); len(got) != 2 {
 			t.Errorf("in the list: %v", got)
 		}
 		waitFor(t, func() bool {
 			pending, err := outside.XPending(t.Context(), "faces", "nearside").Result()
-			return err == nil && pending.Count == 1
+			return err == nil && pending.Count == 0 && outside.XLen(t.Context(), "faces.dead").Val() == 2
 		})
 	})
 }
@@ -79,7 +81,55 @@ func TestRabbitEvents(t *testing.T) {
 	}
 	publish("door.1", string(event)) // is not for it
 	publish("camera.1", string(event))
-	publish("camera.1", "no JSON") // put back once, then dropped
-	log.wait(t, "again=false")
+	publish("camera.1", "no JSON")
 	d.stored(t, matcher.Events, 1)
+	log.wait(t, "a message went to the dead letters")
+	dead, ok, err := ch.Get(queue+".dead", true)
+	if err != nil || !ok || string(dead.Body) != "no JSON" || !strings.Contains(fmt.Sprint(dead.Headers[headerDeadReason]), "is not an event") {
+		t.Errorf("%s %v %v", dead.Body, dead.Headers, err)
+	}
+}
+
+// TestRabbitEventsFull: while the store has no room, events stay in the queue
+// and use no attempt; they are stored when there is room.
+func TestRabbitEventsFull(t *testing.T) {
+	ch := rabbitChannel(t)
+	queue := fmt.Sprintf("full-%d", time.Now().UnixNano())
+	d := openDatabase(t, t.TempDir(), 0)
+	var full atomic.Bool
+	full.Store(true)
+	services := func(o *Options) {
+		d.services(o)
+		o.Services.Store = &refusingStore{Writer: o.Services.Store, full: &full}
+	}
+	h, log := start(t, background(""), services, func(o *Options) {
+		o.Shipped, o.Active, o.Settings = plugins.Files, []string{"rabbitmq_events"}, map[string]any{"rabbitmq_events": map[string]any{
+			"url": rabbitURL(rabbitAddr(t)), "exchange": queue + ".x", "queue": queue, "attempts": 1,
+		}}
+		o.Clock = nil
+	})
+	const events = 20
+	for n := range events {
+		send(t, ch, queue, fmt.Sprintf(`{"source":"cam-%d","face_descriptor":{"version":1,"data":"AQI="}}`, n))
+	}
+	log.wait(t, "consumer paused")
+	if c := h.Plugins()[0].Consumers[0]; c.State != consumerPaused || !strings.Contains(c.Reason, "no room") || c.Dead+c.Retried > 0 {
+		t.Errorf("%+v", c)
+	}
+	full.Store(false)
+	d.stored(t, matcher.Events, events)
+	waitFor(t, func() bool { c := h.Plugins()[0].Consumers[0]; return c.Acked == events && c.State == consumerRunning })
+}
+
+// A refusingStore has no room while full is set.
+type refusingStore struct {
+	Writer
+	full *atomic.Bool
+}
+
+func (s *refusingStore) PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (int, error) {
+	if s.full.Load() {
+		return 0, matcher.Errorf(matcher.CodeFull, "there is no room")
+	}
+	return s.Writer.PutObjects(ctx, account, objects)
 }

@@ -43,20 +43,3 @@ func TestShipped(t *testing.T) {
 		})
 	}
 }
-
-// TestEmptyLists: {} in a schema or in settings is a list where one is wanted.
-func TestEmptyLists(t *testing.T) {
-	schema := map[string]any{"type": "object", "properties": map[string]any{
-		"a": map[string]any{"type": "array", "default": map[string]any{}}, "o": map[string]any{"type": "object", "default": map[string]any{}},
-	}}
-	got, err := applySchema(schema, map[string]any{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if list, ok := got["a"].([]any); !ok || len(list) != 0 {
-		t.Errorf("%#v", got)
-	}
-	if _, ok := got["o"].([]any); ok {
-		t.Errorf("%#v", got)
-	}
-}

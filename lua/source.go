@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -16,23 +16,50 @@ import (
 // shippedLabel stands for the folder of shipped plugins in messages.
 const shippedLabel = "shipped"
 
+// libFolder holds the libraries that all plugins share. It is no plugin.
+const libFolder = "lib"
+
 var pluginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
 
-// A source is where a plugin's files are.
-type source struct {
-	name  string
+// checkPluginName says why name cannot be the name of a plugin.
+func checkPluginName(name string) error {
+	switch {
+	case !pluginName.MatchString(name):
+		return fmt.Errorf("%q is not a name of a plugin: letters, digits, _ and -, at most 64", name)
+	case strings.HasSuffix(name, "_test"):
+		return fmt.Errorf("%q is not a name of a plugin: files that end with _test.lua are tests", name)
+	case name == libFolder:
+		return fmt.Errorf("%q is not a name of a plugin: the folder %s holds libraries for all plugins", name, libFolder)
+	}
+	return nil
+}
+
+// A place is a file system with plugins and libraries.
+type place struct {
 	files fs.FS
-	main  string // the file that returns the plugin's table
-	dir   string // of neighbours; "" for a plugin that is one file
 	label string // before file names in messages: the folder, or "shipped"
 }
 
 // shown is the name of a file in messages.
-func (s source) shown(file string) string { return path.Join(s.label, file) }
+func (p place) shown(file string) string { return path.Join(p.label, file) }
 
-// read reads one file of a plugin, no more than vm.MaxSource.
-func (s source) read(file string) (string, error) {
-	f, err := s.files.Open(file)
+// exists reports whether there is a regular file of that name.
+func (p place) exists(file string) (bool, error) {
+	info, err := fs.Stat(p.files, file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir):
+		return false, nil
+	case err != nil:
+		return false, err
+	case !info.Mode().IsRegular():
+		return false, fmt.Errorf("%s: is not a file", p.shown(file))
+	}
+	return true, nil
+}
+
+// read reads one file, no more than vm.MaxSource.
+func (p place) read(file string) (string, error) {
+	f, err := p.files.Open(file)
 	if err != nil {
 		return "", err
 	}
@@ -41,51 +68,47 @@ func (s source) read(file string) (string, error) {
 	return string(b), err
 }
 
-// compile compiles the plugin's main file.
-func (s source) compile() (*vm.Script, error) { return s.compileFile(s.main) }
-
-func (s source) compileFile(file string) (*vm.Script, error) {
-	text, err := s.read(file)
+// compile compiles one file.
+func (p place) compile(file string) (*vm.Script, error) {
+	text, err := p.read(file)
 	if err != nil {
 		return nil, err
 	}
-	return vm.Compile(s.shown(file), text, Root)
+	return vm.Compile(p.shown(file), text, Root)
 }
 
-var neighbour = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$`)
-
-// resolve finds the file of require("./name"): within the plugin's folder,
-// without dots. The folder is an os.Root or embedded, so that no symbolic
-// link leads out of it either.
-func (s source) resolve(name string) (*vm.Script, error) {
-	if s.dir == "" {
-		return nil, errors.New("a plugin that is one file has no neighbours: make it a folder with init.lua")
-	}
-	name = strings.TrimSuffix(name, ".lua")
-	if !neighbour.MatchString(name) {
-		return nil, fmt.Errorf("%q is not the name of a file in the plugin's folder", name)
-	}
-	return s.compileFile(path.Join(s.dir, name) + ".lua")
+// A source is where a plugin's files are.
+type source struct {
+	place
+	name    string
+	main    string   // the file that returns the plugin's table
+	dir     string   // of neighbours; "" for a plugin that is one file
+	scripts *scripts // what it has required
 }
 
 // sources finds plugins by name: in the folder, then among the shipped ones.
 type sources struct {
-	dir     string
-	folder  *os.Root // nil: there is no folder
-	shipped fs.FS    // nil: nothing is shipped
+	dir    string
+	folder *pluginDir // nil: there is no folder
+	places []place    // to look in, the folder first
 }
 
-// openSources opens the folder, which may be missing.
+// openSources opens the folder, which may be missing. shipped may be nil.
 func openSources(dir string, shipped fs.FS) (*sources, error) {
-	s := &sources{dir: dir, shipped: shipped}
-	if dir == "" {
-		return s, nil
+	s := &sources{dir: dir}
+	if dir != "" {
+		folder, err := openPluginDir(dir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("plugins.dir: %w", err)
+		}
+		if err == nil {
+			s.folder = folder
+			s.places = append(s.places, place{folder, filepath.ToSlash(dir)})
+		}
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("plugins.dir: %w", err)
+	if shipped != nil {
+		s.places = append(s.places, place{shipped, shippedLabel})
 	}
-	s.folder = root
 	return s, nil
 }
 
@@ -98,45 +121,54 @@ func (s *sources) close() error {
 
 // find returns the source of a plugin, and whether it hides a shipped one.
 func (s *sources) find(name string) (found source, hides bool, err error) {
-	if !pluginName.MatchString(name) {
-		return source{}, false, fmt.Errorf("plugins.active: %q is not a name of a plugin: letters, digits, _ and -, at most 64", name)
+	if err := checkPluginName(name); err != nil {
+		return source{}, false, err
 	}
-	var shipped source
-	var isShipped bool
-	if s.shipped != nil {
-		if shipped, isShipped, err = look(s.shipped, name, shippedLabel); err != nil {
+	var all []source
+	for _, p := range s.places {
+		one, ok, err := look(p, name)
+		if err != nil {
 			return source{}, false, err
 		}
-	}
-	if s.folder != nil {
-		own, ok, err := look(s.folder.FS(), name, s.dir)
-		if err != nil || ok {
-			return own, isShipped, err
+		if ok {
+			one.scripts = &scripts{places: s.places}
+			all = append(all, one)
 		}
 	}
-	if !isShipped {
-		return source{}, false, fmt.Errorf("plugins.active: there is no plugin %q: neither %s nor %s, nor one that is shipped",
-			name, path.Join(s.dir, name+".lua"), path.Join(s.dir, name, "init.lua"))
+	if len(all) == 0 {
+		return source{}, false, fmt.Errorf("there is no plugin %q: neither %s nor %s, nor one that is shipped%s",
+			name, path.Join(s.dir, name+".lua"), path.Join(s.dir, name, "init.lua"), didYouMean(name, s.names()))
 	}
-	return shipped, false, nil
+	return all[0], len(all) > 1, nil
+}
+
+// names returns the names of all plugins, as far as the folders can be read.
+func (s *sources) names() []string {
+	var names []string
+	for _, p := range s.places {
+		some, _ := pluginNames(p.files)
+		names = append(names, some...)
+	}
+	return names
 }
 
 // look finds name.lua or name/init.lua, and refuses both.
-func look(files fs.FS, name, label string) (source, bool, error) {
+func look(p place, name string) (source, bool, error) {
 	file, folder := name+".lua", path.Join(name, "init.lua")
-	_, fileErr := fs.Stat(files, file)
-	_, folderErr := fs.Stat(files, folder)
+	isFile, err := p.exists(file)
+	if err != nil {
+		return source{}, false, err
+	}
+	isFolder, err := p.exists(folder)
 	switch {
-	case fileErr == nil && folderErr == nil:
-		return source{}, false, fmt.Errorf("plugin %q is there twice: %s and %s", name, path.Join(label, file), path.Join(label, folder))
-	case fileErr == nil:
-		return source{name: name, files: files, main: file, label: label}, true, nil
-	case folderErr == nil:
-		return source{name: name, files: files, main: folder, dir: name, label: label}, true, nil
-	case !errors.Is(fileErr, fs.ErrNotExist):
-		return source{}, false, fileErr
-	case !errors.Is(folderErr, fs.ErrNotExist):
-		return source{}, false, folderErr
+	case err != nil:
+		return source{}, false, err
+	case isFile && isFolder:
+		return source{}, false, fmt.Errorf("plugin %q is there twice: %s and %s", name, p.shown(file), p.shown(folder))
+	case isFile:
+		return source{place: p, name: name, main: file}, true, nil
+	case isFolder:
+		return source{place: p, name: name, main: folder, dir: name}, true, nil
 	}
 	return source{}, false, nil
 }

@@ -31,6 +31,16 @@ type stored struct {
 	clock Clock
 }
 
+// wait is vm.Call.Wait for a write. A message handler that fails because of it
+// is told apart from one that fails because of its message: see verdict.go.
+func (s *stored) wait(c *vm.Call, f func(ctx context.Context) error) error {
+	return c.Wait(func(ctx context.Context) error {
+		err := f(ctx)
+		noteStore(ctx, err)
+		return err
+	})
+}
+
 // put stores what scripts gave and returns the ids; at names the place of a
 // fault.
 func (s *stored) put(c *vm.Call, o matcher.Origin, given []any, at func(i int, err error) error) ([]string, error) {
@@ -44,7 +54,7 @@ func (s *stored) put(c *vm.Call, o matcher.Origin, given []any, at func(i int, e
 		}
 		return at(i, err)
 	}
-	err := c.Wait(func(ctx context.Context) error {
+	err := s.wait(c, func(ctx context.Context) error {
 		decoder, objects := s.Decoder(), make([]*matcher.Object, len(given))
 		for i, v := range given {
 			obj, err := s.read(decoder, o, v)

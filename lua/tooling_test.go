@@ -89,7 +89,7 @@ return M`, "s.lua": "local x = = 1"})
 		}
 	}
 	check("p", "p.lua:3: api: 2 ", `p.lua:3: name: "other"`, `p.lua:4: kinds: [2]: "evnt"`, `p.lua:5: permissions[1]: "htp:x"`,
-		"p.lua:8: matching: is only for", "p.lua:12: start: is only for", "p.lua:11: http.get needs a permission")
+		"p.lua:4: kinds: event without its hook", "p.lua:8: matching: is only for", "p.lua:12: start: is only for", "p.lua:11: http.get needs a permission")
 	check("q", "q.lua:4: schema.properties.a.type: value must be one of", "q.lua:4: schema.properties.a.type: got string")
 	check("r", `r.lua:5: amqp.connect needs a permission: add "amqp:host:port"`, `r.lua:6: store.get_face needs a permission: add "store"`)
 	check("s", "s.lua:1: ")
@@ -111,7 +111,7 @@ func TestList(t *testing.T) {
 	for _, l := range all {
 		got = append(got, fmt.Sprint(l.Name, l.Version, l.Shipped, l.Hides, l.Active, l.Fault != ""))
 	}
-	if strings.Join(got, ",") != "a2false true false false,b1false false true false,cfalse false false true,d1true false false false" {
+	if strings.Join(got, ",") != "a2false true false false,b1false false true true,cfalse false false true,d1true false false false" {
 		t.Error(got)
 	}
 	if all, err := List(t.Context(), Options{Dir: filepath.Join(dir, "none"), Shipped: shipped}); err != nil || len(all) != 2 {

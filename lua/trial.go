@@ -214,7 +214,7 @@ func newTrial(o Options, name string) *trial {
 		name: name, clock: newTrialClock(), log: &trialLog{},
 		meter: &meterDouble{figures: map[string]float64{}}, figures: trialFigures,
 	}
-	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(), newAMQPDouble()
+	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(t.clock), newAMQPDouble(t.clock)
 	t.options = Options{
 		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
 		Clock: t.clock, MatchStates: 1, trial: t,
@@ -280,6 +280,7 @@ func (t *trial) end(ctx context.Context) error {
 		faults = append(faults, t.do(ctx, h.Close))
 	}
 	t.hosts = nil
+	t.amqp.close()
 	if t.store != nil {
 		t.store.memory.Close()
 	}
@@ -299,7 +300,7 @@ func TestFiles(files fs.FS) ([]string, error) {
 		if dir := path.Dir(file); dir != "." {
 			name = dir
 		}
-		if _, ok, err := look(files, name, ""); err == nil && ok && !slices.Contains(names, name) {
+		if _, ok, err := look(place{files: files}, name); err == nil && name != libFolder && ok && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

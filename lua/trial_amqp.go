@@ -2,214 +2,277 @@ package lua
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
-	"strings"
+	"strconv"
 	"sync"
+	"time"
 
-	"nearside/lua/vm"
+	amqp "github.com/rabbitmq/amqp091-go"
 )
 
 // An amqpDouble is the RabbitMQ of one test.
 type amqpDouble struct {
+	clock *trialClock
+	life  context.Context // of what waits for its time
+	end   context.CancelFunc
+	waits sync.WaitGroup
+
 	mu        sync.Mutex
-	exchanges map[string]*amqpDoubleExchange
+	exchanges map[string]string // types
 	queues    map[string]*amqpDoubleQueue
+	clients   []*amqpDoubleClient
 	published []any
-	down      string
+	down      string // why nothing works; empty: it does
 }
-
-type amqpDoubleExchange struct {
-	kind     string
-	bindings []amqpDoubleBinding
-}
-
-type amqpDoubleBinding struct{ queue, key string }
 
 type amqpDoubleQueue struct {
-	ready          []map[string]any // without a consumer yet
-	consumer       *amqpDoubleConsumer
-	acked, dropped int
+	declaration
+	ready     []*amqpDoubleMessage // the oldest first
+	consumers []*amqpDoubleConsumer
+	unacked   int
+	acked     int // by handlers
+	dropped   int // rejected or expired, without dead letters
+	numbers   uint64
 }
 
-type amqpDoubleConsumer struct {
-	in    *instance
-	fn    *vm.Func
-	inbox inbox
+type amqpDoubleMessage struct {
+	amqp.Delivery
+	number  uint64    // its place in the queue
+	expires time.Time // zero: never
 }
 
-type amqpDoubleClient struct {
-	*amqpDouble
-	in *instance
+func newAMQPDouble(clock *trialClock) *amqpDouble {
+	d := &amqpDouble{clock: clock, exchanges: map[string]string{}, queues: map[string]*amqpDoubleQueue{}}
+	d.life, d.end = context.WithCancel(context.Background())
+	return d
 }
 
-func newAMQPDouble() *amqpDouble {
-	return &amqpDouble{exchanges: map[string]*amqpDoubleExchange{}, queues: map[string]*amqpDoubleQueue{}}
+// close ends what waits for its time.
+func (d *amqpDouble) close() {
+	d.end()
+	d.waits.Wait()
 }
 
-var amqpDoubleClass = &vm.Class{Name: amqpClass.Name, Doc: amqpClass.Doc}
-
-func amqpDoubles() map[string]func(*vm.Call) error {
-	client := func(f func(c *vm.Call, a *amqpDoubleClient) error) func(*vm.Call) error {
-		return func(c *vm.Call) error {
-			a := c.Self().(*amqpDoubleClient)
-			a.mu.Lock()
-			defer a.mu.Unlock()
-			if a.down != "" {
-				return c.Fail(errors.New(a.down))
-			}
-			return f(c, a)
+// after calls f in the test's time.
+func (d *amqpDouble) after(wait time.Duration, f func()) {
+	d.clock.add(1)
+	d.waits.Go(func() {
+		defer d.clock.add(-1)
+		if d.clock.Sleep(d.life, wait) == nil {
+			f()
 		}
-	}
-	return map[string]func(*vm.Call) error{
-		"connect":            amqpDoubleConnect,
-		"AmqpClient.publish": client(amqpDoublePublish),
-		"AmqpClient.declare": client(amqpDoubleDeclare),
-		"AmqpClient.consume": client(amqpDoubleConsume),
-		"AmqpClient.close":   func(*vm.Call) error { return nil },
-	}
+	})
 }
 
-func amqpDoubleConnect(c *vm.Call) error {
-	in := self(c)
-	e, err := parseEndpoint(c.Text(1), amqpPorts)
-	if err != nil {
-		return err
-	}
-	if err := in.permit("amqp", e.target()); err != nil {
-		return err
-	}
-	d := in.plugin.host.o.trial.amqp
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.down != "" {
-		return c.Fail(errors.New(d.down))
-	}
-	return c.Return(vm.Object{Class: amqpDoubleClass, Value: &amqpDoubleClient{d, in}})
+// notFound is what RabbitMQ says of what does not exist.
+func notFound(kind, name string) error {
+	return &amqp.Error{Code: amqp.NotFound, Reason: fmt.Sprintf("NOT_FOUND - no %s '%s' in vhost '/'", kind, name), Server: true}
 }
 
-func amqpDoublePublish(c *vm.Call, a *amqpDoubleClient) error {
-	o := &reader{m: c.Map(4), at: "options."}
-	o.known("headers", "confirm")
-	headers := o.table("headers")
-	if err := errors.Join(o.faults...); err != nil {
-		return err
-	}
-	a.published = append(a.published, map[string]any{"exchange": c.Text(1), "key": c.Text(2), "body": c.Text(3), "headers": headers})
-	if err := a.route(c.Text(1), c.Text(2), c.Text(3), headers); err != nil {
-		return c.Fail(err)
-	}
-	return c.Return(true)
-}
-
-// route puts a message into the queues that it is for.
-func (d *amqpDouble) route(exchange, key, body string, headers map[string]any) error {
-	message := map[string]any{"exchange": exchange, "key": key, "body": body, "headers": headers, "redelivered": false}
+// route puts a message into the queues that it is for. The caller has the
+// lock, also of the functions that follow.
+func (d *amqpDouble) route(exchange, key string, p amqp.Publishing) error {
+	var to []*amqpDoubleQueue
 	if exchange == "" {
 		if q := d.queues[key]; q != nil {
-			q.put(message)
+			to = append(to, q)
 		}
+	} else {
+		kind, ok := d.exchanges[exchange]
+		if !ok {
+			return notFound("exchange", exchange)
+		}
+		for _, name := range slices.Sorted(maps.Keys(d.queues)) {
+			q := d.queues[name]
+			if slices.ContainsFunc(q.bindings, func(b binding) bool { return b.exchange == exchange && b.binds(kind, key, p.Headers) }) {
+				to = append(to, q)
+			}
+		}
+	}
+	if len(to) == 0 {
+		return fmt.Errorf("%w: NO_ROUTE", errNoQueue)
+	}
+	for _, q := range to {
+		d.put(q, exchange, key, p)
+	}
+	return nil
+}
+
+// put adds a message to a queue.
+func (d *amqpDouble) put(q *amqpDoubleQueue, exchange, key string, p amqp.Publishing) {
+	m := &amqpDoubleMessage{Delivery: amqp.Delivery{
+		Headers: maps.Clone(p.Headers), ContentType: p.ContentType, ContentEncoding: p.ContentEncoding, DeliveryMode: p.DeliveryMode,
+		Priority: p.Priority, CorrelationId: p.CorrelationId, ReplyTo: p.ReplyTo, Expiration: p.Expiration, MessageId: p.MessageId,
+		Timestamp: p.Timestamp, Type: p.Type, AppId: p.AppId, Body: p.Body, Exchange: exchange, RoutingKey: key,
+	}}
+	q.numbers++
+	m.number = q.numbers
+	if ttl, ok := q.lifetime(p.Expiration); ok {
+		m.expires = d.clock.Now().Add(ttl)
+		d.after(ttl, func() {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.expire(q)
+		})
+	}
+	q.ready = append(q.ready, m)
+	if most, ok := headerInt(q.arguments, "x-max-length"); ok && int64(len(q.ready)) > most {
+		d.die(q, q.ready[0], "maxlen")
+		q.ready = q.ready[1:]
+	}
+	d.serve(q)
+}
+
+// lifetime is the shorter one of the message's and the queue's.
+func (q *amqpDoubleQueue) lifetime(expiration string) (time.Duration, bool) {
+	ms, ok := headerInt(q.arguments, "x-message-ttl")
+	if own, err := strconv.ParseInt(expiration, 10, 64); err == nil && (!ok || own < ms) {
+		ms, ok = own, true
+	}
+	return time.Duration(ms) * time.Millisecond, ok
+}
+
+// expire removes messages from the head of a queue whose time is over, as
+// RabbitMQ does: one behind a message that lives has to wait.
+func (d *amqpDouble) expire(q *amqpDoubleQueue) {
+	for len(q.ready) > 0 && !q.ready[0].expires.IsZero() && !q.ready[0].expires.After(d.clock.Now()) {
+		m := q.ready[0]
+		q.ready = q.ready[1:]
+		d.die(q, m, "expired")
+	}
+}
+
+// die sends a message to the queue's own dead letters, if there are any.
+func (d *amqpDouble) die(q *amqpDoubleQueue, m *amqpDoubleMessage, why string) {
+	exchange, ok := q.arguments["x-dead-letter-exchange"].(string)
+	if !ok {
+		q.dropped++
+		return
+	}
+	key := m.RoutingKey
+	if other, ok := q.arguments["x-dead-letter-routing-key"].(string); ok {
+		key = other
+	}
+	p := (&amqpDelivery{Delivery: m.Delivery}).copied()
+	p.Headers = maps.Clone(m.Headers)
+	if p.Headers == nil {
+		p.Headers = amqp.Table{}
+	}
+	p.Expiration = ""
+	p.Headers["x-death"] = died(p.Headers["x-death"], amqp.Table{
+		"queue": q.name, "reason": why, "exchange": m.Exchange, "routing-keys": []any{m.RoutingKey}, "count": int64(1), "time": d.clock.Now(),
+	})
+	if d.route(exchange, key, p) != nil {
+		q.dropped++
+	}
+}
+
+// died adds an entry to a header x-death: one for each queue and reason.
+func died(header any, entry amqp.Table) []any {
+	all, _ := header.([]any)
+	var rest []any
+	for _, item := range all {
+		if old, ok := item.(amqp.Table); ok && old["queue"] == entry["queue"] && old["reason"] == entry["reason"] {
+			n, _ := headerInt(old, "count")
+			entry["count"] = n + 1
+			continue
+		}
+		rest = append(rest, item)
+	}
+	return append([]any{entry}, rest...)
+}
+
+// serve gives a queue's messages to consumers that are free.
+func (d *amqpDouble) serve(q *amqpDoubleQueue) {
+	for i := 0; i < len(q.consumers) && len(q.ready) > 0; i++ {
+		q.consumers[i].begin()
+	}
+}
+
+// take removes the next message, and has the consumers take turns.
+func (d *amqpDouble) take(q *amqpDoubleQueue, c *amqpDoubleConsumer) *amqpDoubleMessage {
+	d.expire(q)
+	if len(q.ready) == 0 {
 		return nil
 	}
-	e := d.exchanges[exchange]
-	if e == nil {
-		return fmt.Errorf("NOT_FOUND - no exchange '%s'", exchange)
+	m := q.ready[0]
+	q.ready = q.ready[1:]
+	q.unacked++
+	if i := slices.Index(q.consumers, c); i >= 0 {
+		q.consumers = append(slices.Delete(q.consumers, i, i+1), c)
 	}
-	for _, b := range e.bindings {
-		if e.kind == "fanout" || e.kind == "direct" && b.key == key || e.kind == "topic" && topicMatches(strings.Split(b.key, "."), strings.Split(key, ".")) {
-			d.queues[b.queue].put(maps.Clone(message))
+	return m
+}
+
+// putBack puts a message that was not acknowledged back to its place.
+func (d *amqpDouble) putBack(q *amqpDoubleQueue, m *amqpDoubleMessage) {
+	m.Redelivered = true
+	if q.arguments["x-queue-type"] == "quorum" {
+		n, _ := headerInt(m.Headers, "x-delivery-count")
+		if m.Headers == nil {
+			m.Headers = amqp.Table{}
+		}
+		m.Headers["x-delivery-count"] = n + 1
+	}
+	i := slices.IndexFunc(q.ready, func(o *amqpDoubleMessage) bool { return o.number > m.number })
+	if i < 0 {
+		i = len(q.ready)
+	}
+	q.ready = slices.Insert(q.ready, i, m)
+	d.serve(q)
+}
+
+// make declares a queue or an exchange.
+func (d *amqpDouble) make(w declaration) error {
+	other := &amqp.Error{Code: amqp.PreconditionFailed, Reason: fmt.Sprintf("PRECONDITION_FAILED - inequivalent arg for %s '%s' in vhost '/'", w.kind, w.name), Server: true}
+	if w.kind == "exchange" {
+		if kind, ok := d.exchanges[w.name]; ok && kind != w.exchangeType {
+			return other
+		}
+		d.exchanges[w.name] = w.exchangeType
+		return nil
+	}
+	q := d.queues[w.name]
+	if q == nil {
+		q = &amqpDoubleQueue{declaration: w}
+		q.bindings = nil
+		d.queues[w.name] = q
+	} else if q.durable != w.durable || q.autoDelete != w.autoDelete || len(q.arguments)+len(w.arguments) > 0 && !reflect.DeepEqual(q.arguments, w.arguments) {
+		return other
+	}
+	for _, b := range w.bindings {
+		if _, ok := d.exchanges[b.exchange]; !ok {
+			return notFound("exchange", b.exchange)
+		}
+		if !slices.ContainsFunc(q.bindings, func(o binding) bool { return reflect.DeepEqual(o, b) }) {
+			q.bindings = append(q.bindings, b)
 		}
 	}
 	return nil
 }
 
-// topicMatches: * is one word, # any number of them.
-func topicMatches(pattern, words []string) bool {
-	switch {
-	case len(pattern) == 0:
-		return len(words) == 0
-	case pattern[0] == "#":
-		return topicMatches(pattern[1:], words) || len(words) > 0 && topicMatches(pattern, words[1:])
-	case len(words) == 0:
-		return false
-	}
-	return (pattern[0] == "*" || pattern[0] == words[0]) && topicMatches(pattern[1:], words[1:])
-}
-
-// put hands a message to the consumer, or keeps it for one.
-func (q *amqpDoubleQueue) put(message map[string]any) {
-	k := q.consumer
-	if k == nil || k.inbox.isEnded() {
-		q.ready = append(q.ready, message)
-		return
-	}
-	k.inbox.put(k.in, message, func(ctx context.Context, item any) { q.handle(ctx, k, item.(map[string]any)) })
-}
-
-// handle calls the consumer: acknowledged when it returns true, else put back
-// once.
-func (q *amqpDoubleQueue) handle(ctx context.Context, k *amqpDoubleConsumer, message map[string]any) {
-	results, err := k.in.call(ctx, vm.Limits{}, k.fn, message)
-	k.in.report("consumer", err)
-	d := k.in.plugin.host.o.trial.amqp
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	switch {
-	case err == nil && len(results) > 0 && results[0] == true:
-		q.acked++
-	case message["redelivered"] == true:
-		q.dropped++
-	default:
-		again := maps.Clone(message)
-		again["redelivered"] = true
-		q.put(again)
-	}
-}
-
-func amqpDoubleDeclare(c *vm.Call, a *amqpDoubleClient) error {
-	kind, name := c.Text(1), c.Text(2)
-	o := &reader{m: c.Map(3), at: "options."}
-	switch kind {
-	case "exchange":
-		o.known("type", "durable", "auto_delete", "arguments")
-		if a.exchanges[name] == nil {
-			a.exchanges[name] = &amqpDoubleExchange{kind: o.text("type", "direct")}
+// remove deletes a queue with its messages, or an exchange with its bindings.
+func (d *amqpDouble) remove(kind, name string) error {
+	if kind == "exchange" {
+		if _, ok := d.exchanges[name]; !ok {
+			return notFound(kind, name)
 		}
-	case "queue":
-		o.known("durable", "auto_delete", "exclusive", "arguments", "bind")
-		if a.queues[name] == nil {
-			a.queues[name] = &amqpDoubleQueue{}
+		delete(d.exchanges, name)
+		for _, q := range d.queues {
+			q.bindings = slices.DeleteFunc(q.bindings, func(b binding) bool { return b.exchange == name })
 		}
-		for _, b := range bindings(o) {
-			e := a.exchanges[b.exchange]
-			if e == nil {
-				return c.Fail(fmt.Errorf("NOT_FOUND - no exchange '%s'", b.exchange))
-			}
-			if binding := (amqpDoubleBinding{name, b.key}); !slices.Contains(e.bindings, binding) {
-				e.bindings = append(e.bindings, binding)
-			}
-		}
-	default:
-		return fmt.Errorf("kind %q is not one of queue, exchange", kind)
+		return nil
 	}
-	if err := errors.Join(o.faults...); err != nil {
-		return err
-	}
-	return c.Return(true)
-}
-
-func amqpDoubleConsume(c *vm.Call, a *amqpDoubleClient) error {
-	q := a.queues[c.Text(1)]
+	q := d.queues[name]
 	if q == nil {
-		return c.Fail(fmt.Errorf("NOT_FOUND - no queue '%s'", c.Text(1)))
+		return notFound(kind, name)
 	}
-	q.consumer = &amqpDoubleConsumer{in: a.in, fn: c.Func(2)}
-	ready := q.ready
-	q.ready = nil
-	for _, message := range ready {
-		q.put(message)
+	delete(d.queues, name)
+	for _, c := range slices.Clone(q.consumers) {
+		c.lose(fmt.Errorf("the server has ended the consumer of queue %s", name))
 	}
-	return following(c, a.in, q.consumer.inbox.end)
+	return nil
 }

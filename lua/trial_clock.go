@@ -24,6 +24,7 @@ type trialClock struct {
 }
 
 type trialSleeper struct {
+	ctx  context.Context // its end wakes the sleeper
 	at   time.Time
 	wake chan struct{}
 }
@@ -75,7 +76,7 @@ func (c *trialClock) count(n int) {
 // Sleep implements [Clock].
 func (c *trialClock) Sleep(ctx context.Context, d time.Duration) error {
 	c.mu.Lock()
-	s := &trialSleeper{at: c.now.Add(max(d, 0)), wake: make(chan struct{})}
+	s := &trialSleeper{ctx: ctx, at: c.now.Add(max(d, 0)), wake: make(chan struct{})}
 	c.sleepers = append(c.sleepers, s)
 	c.count(-1)
 	c.mu.Unlock()
@@ -180,6 +181,14 @@ func (c *trialClock) wakeNext(limit time.Time, limited bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var next *trialSleeper
+	for _, s := range c.sleepers {
+		if s.ctx.Err() != nil { // it is about to go on: no time passes
+			c.remove(s)
+			c.count(1)
+			close(s.wake)
+			return true
+		}
+	}
 	for _, s := range c.sleepers {
 		if next == nil || s.at.Before(next.at) {
 			next = s

@@ -68,8 +68,10 @@ func trialFiguresModule() vm.Module {
 				}
 				t.meter.mu.Lock()
 				defer t.meter.mu.Unlock()
-				if v, ok := t.meter.figures[metricKey(c.Text(1), labels)]; ok {
-					return c.Return(v)
+				for _, name := range []string{c.Text(1), c.Text(1) + "_total"} { // a counter may be named as it was declared
+					if v, ok := t.meter.figures[metricKey(name, labels)]; ok {
+						return c.Return(v)
+					}
 				}
 				return c.Return(nil)
 			},

@@ -7,7 +7,7 @@ import (
 )
 
 func trialRedisModule() vm.Module {
-	return vm.Module{Name: "redis", Doc: "The Redis of the test: strings, hashes, lists, sets, streams, PUBLISH. It is empty at first.", Functions: []vm.Function{
+	return vm.Module{Name: "redis", Doc: "The Redis of the test: strings, hashes, lists, sets, streams with groups, PUBLISH, EVAL by script. Times to live and idle times follow the clock of the test. It is empty at first.", Functions: []vm.Function{
 		{
 			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
 			Doc: "Runs a command as somebody else would, and the plugin until it is at rest.",
@@ -42,76 +42,21 @@ func trialRedisModule() vm.Module {
 				if err != nil {
 					return err
 				}
-				t.redis.mu.Lock()
-				defer t.redis.mu.Unlock()
-				t.redis.down = c.TextOr(1, "")
+				t.redis.setDown(c.TextOr(1, ""))
 				return nil
 			},
 		},
-	}}
-}
-
-func trialAMQPModule() vm.Module {
-	return vm.Module{Name: "amqp", Doc: "The RabbitMQ of the test. It has no queues at first.", Functions: []vm.Function{
 		{
-			Name: "publish", Params: []string{"exchange: string", "key: string", "body: string", "headers?: table"}, Waits: true,
-			Doc: "Sends a message as somebody else would, and runs the plugin until it is at rest. A queue that nobody has declared is made.",
+			Name: "script", Params: []string{"fn: fun(script: string, keys: string[], args: string[]): any"}, Doc: "Runs the plugin's EVAL: what fn returns is the reply, what it raises the error.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
 					return err
 				}
-				exchange, key, body, headers := c.Text(1), c.Text(2), c.Text(3), c.Map(4) // a wrong one raises: not under the lock
-				t.amqp.mu.Lock()
-				if exchange == "" && t.amqp.queues[key] == nil {
-					t.amqp.queues[key] = &amqpDoubleQueue{}
-				}
-				err = t.amqp.route(exchange, key, body, headers)
-				t.amqp.mu.Unlock()
-				if err != nil {
-					return err
-				}
-				return c.Wait(func(ctx context.Context) error { return t.clock.advance(ctx, 0) })
-			},
-		},
-		{
-			Name: "published", Returns: []string{"{exchange: string, key: string, body: string, headers: table}[]"}, Doc: "What the plugin has published.",
-			Run: func(c *vm.Call) error {
-				t, err := trialOf(c)
-				if err != nil {
-					return err
-				}
-				t.amqp.mu.Lock()
-				defer t.amqp.mu.Unlock()
-				return c.Return(append([]any{}, t.amqp.published...))
-			},
-		},
-		{
-			Name: "queue", Params: []string{"name: string"}, Returns: []string{"{ready: integer, acked: integer, dropped: integer}?"}, Doc: "How a queue is.",
-			Run: func(c *vm.Call) error {
-				t, err := trialOf(c)
-				if err != nil {
-					return err
-				}
-				t.amqp.mu.Lock()
-				defer t.amqp.mu.Unlock()
-				q := t.amqp.queues[c.Text(1)]
-				if q == nil {
-					return c.Return(nil)
-				}
-				return c.Return(map[string]any{"ready": len(q.ready), "acked": q.acked, "dropped": q.dropped})
-			},
-		},
-		{
-			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all that the plugin asks of it fail with reason, until it is called without.",
-			Run: func(c *vm.Call) error {
-				t, err := trialOf(c)
-				if err != nil {
-					return err
-				}
-				t.amqp.mu.Lock()
-				defer t.amqp.mu.Unlock()
-				t.amqp.down = c.TextOr(1, "")
+				t.redis.mu.Lock()
+				defer t.redis.mu.Unlock()
+				t.redis.script = c.Func(1)
+				t.redis.script.State().Keep(t.redis.script)
 				return nil
 			},
 		},

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -41,7 +42,9 @@ func trialStart(c *vm.Call) error {
 	var h *Host
 	err = c.Wait(func(ctx context.Context) error {
 		return t.do(ctx, func(ctx context.Context) (err error) {
-			h, err = New(ctx, o)
+			if h, err = New(ctx, o); err == nil {
+				h.Listening()
+			}
 			return err
 		})
 	})
@@ -102,12 +105,17 @@ var trialPluginClass = &vm.Class{
 			}),
 		},
 		{
-			Name: "status", Returns: []string{"{tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}"},
+			Name: "status", Returns: []string{"{state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}"},
 			Doc: "How the plugin is. A test that has failures fails, unless it asks for them here.",
 			Run: on(func(c *vm.Call, t *trial, p *plugin) error {
 				t.excused = true
 				s := p.status()
+				state := "running"
+				if len(s.Degraded) > 0 {
+					state = "degraded"
+				}
 				return c.Return(map[string]any{
+					"state": state, "reason": strings.Join(s.Degraded, "; "),
 					"tasks": t.clock.taskCount(), "routes": s.Routes, "failures": int(s.Failures), "last_error": s.LastError, "dropped": int(s.Dropped),
 				})
 			}),
@@ -116,6 +124,9 @@ var trialPluginClass = &vm.Class{
 }
 
 func trialEmit(c *vm.Call, t *trial, p *plugin) error {
+	if reason := p.degraded.Load(); reason != nil {
+		return errors.New("the plugin does not run: " + *reason)
+	}
 	if p.queue == nil || len(p.eventNames) == 0 {
 		return errors.New("the plugin has no handle_event, or is not of kind event")
 	}

@@ -4,99 +4,52 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"nearside/lua/vm"
 )
 
-// A redisDouble is the Redis of one test.
+// A redisDouble is the Redis of one test. Readers of streams are those of real
+// clients: only the server is a double.
 type redisDouble struct {
+	clock *trialClock
+
 	mu       sync.Mutex
 	data     redisData
-	readers  []*redisDoubleReader
-	channels map[string][]*redisDoubleReader
-	down     string // why nothing works; empty: it does
+	readers  map[*waker]bool // woken when streams have changed
+	channels map[string][]*redisDoubleChannel
+	script   *vm.Func // runs EVAL; nil: there is none
+	down     string   // why nothing works; empty: it does
 }
 
-func newRedisDouble() *redisDouble {
-	return &redisDouble{data: newRedisData(), channels: map[string][]*redisDoubleReader{}}
+func newRedisDouble(clock *trialClock) *redisDouble {
+	return &redisDouble{
+		clock: clock, data: newRedisData(clock.Now), readers: map[*waker]bool{}, channels: map[string][]*redisDoubleChannel{},
+	}
 }
+
+// A redisDoubleError is an answer of the server.
+type redisDoubleError string
+
+func (e redisDoubleError) Error() string { return string(e) }
+
+// RedisError implements [goredis.Error].
+func (e redisDoubleError) RedisError() {}
 
 // redisDoubleClient is what connect gives the plugin.
 type redisDoubleClient struct {
+	client
 	*redisDouble
-	in     *instance
-	closed bool
+	db int
 }
 
-// redisDoubleReader hands messages to a function of the plugin, one after
-// the other.
-type redisDoubleReader struct {
-	in            *instance
-	fn            *vm.Func
-	stream, group string // of xreadgroup
-	inbox         inbox
-}
-
-// An inbox calls f with each item, in order, in a task of the instance that
-// lives as long as there are items.
-type inbox struct {
-	mu      sync.Mutex
-	items   []any
-	running bool
-	ended   bool
-}
-
-func (b *inbox) put(in *instance, item any, f func(ctx context.Context, item any)) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ended {
-		return
-	}
-	if b.items = append(b.items, item); b.running {
-		return
-	}
-	_, err := in.goroutine(func(ctx context.Context) {
-		for {
-			b.mu.Lock()
-			if len(b.items) == 0 || b.ended {
-				b.running = false
-				b.mu.Unlock()
-				return
-			}
-			item := b.items[0]
-			b.items = b.items[1:]
-			b.mu.Unlock()
-			f(ctx, item)
-		}
-	})
-	b.running = err == nil
-}
-
-func (b *inbox) isEnded() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ended
-}
-
-func (b *inbox) end() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.ended = true
-}
-
-// following gives a script the handle of a reader; end is called when it is
-// cancelled.
-func following(c *vm.Call, in *instance, end func()) error {
-	task, err := in.state.Go(func(ctx context.Context) {
-		<-ctx.Done()
-		end()
-	})
-	if err != nil {
-		return c.Fail(err)
-	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+// A redisDoubleChannel is one subscription.
+type redisDoubleChannel struct {
+	waker    waker
+	messages []string
 }
 
 var redisDoubleClass = &vm.Class{Name: redisClass.Name, Doc: redisClass.Doc}
@@ -105,50 +58,58 @@ func redisDoubles() map[string]func(*vm.Call) error {
 	client := func(f func(c *vm.Call, r *redisDoubleClient) error) func(*vm.Call) error {
 		return func(c *vm.Call) error {
 			r := c.Self().(*redisDoubleClient)
-			r.mu.Lock()
-			why := r.down
-			if r.closed {
-				why = "the client is closed"
-			}
-			r.mu.Unlock()
-			if why != "" {
-				return c.Fail(errors.New(why))
+			if err := c.Wait(r.reach); err != nil {
+				return c.Fail(err)
 			}
 			return f(c, r)
 		}
 	}
 	return map[string]func(*vm.Call) error{
-		"connect":                redisDoubleConnect,
-		"RedisClient.call":       client(func(c *vm.Call, r *redisDoubleClient) error { return redisDoubleCall(c, r.redisDouble) }),
-		"RedisClient.pipeline":   client(redisDoublePipeline),
-		"RedisClient.subscribe":  client(redisDoubleSubscribe),
-		"RedisClient.xreadgroup": client(redisDoubleReadGroup),
-		"RedisClient.close": func(c *vm.Call) error {
+		"connect":              redisDoubleConnect,
+		"RedisClient.call":     client(func(c *vm.Call, r *redisDoubleClient) error { return redisDoubleCall(c, r.redisDouble) }),
+		"RedisClient.pipeline": client(redisDoublePipeline),
+		"RedisClient.subscribe": func(c *vm.Call) error {
 			r := c.Self().(*redisDoubleClient)
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.closed = true
-			return nil
+			channel, fn := c.Text(1), c.Func(2)
+			return r.follow(c, "subscription", "redis "+r.target+" channel "+channel, fn, func(ctx context.Context, k *consumer) error {
+				return r.listen(ctx, k, channel, fn)
+			})
 		},
+		"RedisClient.xreadgroup": func(c *vm.Call) error {
+			r := c.Self().(*redisDoubleClient)
+			return readGroup(c, &r.client, r.db, &redisDoublePeer{redisDoubleClient: r, waker: waker{clock: r.clock}})
+		},
+		"RedisClient.close": func(c *vm.Call) error { return c.Wait(c.Self().(*redisDoubleClient).close) },
 	}
 }
 
 func redisDoubleConnect(c *vm.Call) error {
-	in := self(c)
-	e, err := parseEndpoint(c.Text(1), redisPorts)
+	k, at, err := redisTarget(c)
 	if err != nil {
 		return err
 	}
-	if err := in.permit("redis", e.target()); err != nil {
+	r := &redisDoubleClient{client: k, redisDouble: k.in.plugin.host.o.trial.redis, db: at.db}
+	if err := r.open(func() {}); err != nil {
+		return c.Fail(err)
+	}
+	return c.Return(vm.Object{Class: redisDoubleClass, Value: r})
+}
+
+// reach fails when the test says that the server is down, or the client is
+// closed.
+func (r *redisDoubleClient) reach(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.ctx.Err() != nil:
+		return errors.New("the client is closed")
+	case r.down != "":
+		err := errors.New(r.down)
+		note(ctx, r.target, err)
 		return err
 	}
-	d := in.plugin.host.o.trial.redis
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.down != "" {
-		return c.Fail(errors.New(d.down))
-	}
-	return c.Return(vm.Object{Class: redisDoubleClass, Value: &redisDoubleClient{redisDouble: d, in: in}})
+	note(ctx, r.target, nil)
+	return nil
 }
 
 // redisDoubleCall runs the command that is the call's arguments.
@@ -160,7 +121,11 @@ func redisDoubleCall(c *vm.Call, d *redisDouble) error {
 	if _, err := redisCommand(parts); err != nil {
 		return err
 	}
-	reply, err := d.do(parts)
+	var reply any
+	err := c.Wait(func(ctx context.Context) (err error) {
+		reply, err = d.do(ctx, parts...)
+		return err
+	})
 	if err != nil {
 		return c.Fail(err)
 	}
@@ -168,8 +133,8 @@ func redisDoubleCall(c *vm.Call, d *redisDouble) error {
 }
 
 func redisDoublePipeline(c *vm.Call, r *redisDoubleClient) error {
-	replies := []any{}
-	for i, item := range c.List(1) {
+	list := c.List(1)
+	for i, item := range list {
 		parts, ok := item.([]any)
 		if !ok {
 			return fmt.Errorf("commands[%d]: is not a list", i+1)
@@ -177,91 +142,212 @@ func redisDoublePipeline(c *vm.Call, r *redisDoubleClient) error {
 		if _, err := redisCommand(parts); err != nil {
 			return fmt.Errorf("commands[%d]: %w", i+1, err)
 		}
-		reply, err := r.do(parts)
-		if err != nil {
-			reply = map[string]any{"err": err.Error()}
-		}
-		replies = append(replies, reply)
 	}
-	return c.Return(replies)
+	replies := []any{}
+	err := c.Wait(func(ctx context.Context) error {
+		for _, item := range list {
+			reply, err := r.do(ctx, item.([]any)...)
+			if err != nil {
+				reply = map[string]any{"err": err.Error()}
+			}
+			replies = append(replies, reply)
+		}
+		return nil
+	})
+	return errors.Join(err, c.Return(replies))
 }
 
-// do runs a command and hands what it made to readers.
-func (d *redisDouble) do(parts []any) (any, error) {
-	args := make([]string, len(parts))
-	for i := range parts {
-		args[i] = parts[i].(string)
+// do runs a command, whether the server is down or not, and wakes the readers
+// that it has something for.
+func (d *redisDouble) do(ctx context.Context, parts ...any) (any, error) {
+	name, args := commandText(parts)
+	if name == "EVAL" {
+		return d.eval(ctx, args)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	name, args := strings.ToUpper(args[0]), args[1:]
+	return d.locked(name, args)
+}
+
+func commandText(parts []any) (name string, args []string) {
+	for _, part := range parts {
+		args = append(args, fmt.Sprint(part))
+	}
+	return strings.ToUpper(args[0]), args[1:]
+}
+
+func (d *redisDouble) locked(name string, args []string) (any, error) {
 	if name == "PUBLISH" && len(args) == 2 {
-		n := 0
 		for _, s := range d.channels[args[0]] {
-			if s.inbox.isEnded() {
-				continue
-			}
-			n++
-			s.inbox.put(s.in, args[1], func(ctx context.Context, item any) {
-				_, err := s.in.call(ctx, vm.Limits{}, s.fn, item, args[0])
-				s.in.report("subscription", err)
-			})
+			s.messages = append(s.messages, args[1])
+			s.waker.wake()
 		}
-		return n, nil
+		return int64(len(d.channels[args[0]])), nil
 	}
 	reply, err := d.data.run(name, args)
-	if err == nil && name == "XADD" {
-		d.spread(args[0])
-	}
-	return reply, err
-}
-
-// spread gives each group of a stream what it has not had.
-func (d *redisDouble) spread(stream string) {
-	for _, r := range d.readers {
-		if r.stream != stream || r.inbox.isEnded() {
-			continue
-		}
-		for _, entry := range d.data.next(r.stream, r.group) {
-			r.inbox.put(r.in, entry, func(ctx context.Context, item any) { d.handle(ctx, r, item.(redisEntry)) })
-		}
-	}
-}
-
-func (d *redisDouble) handle(ctx context.Context, r *redisDoubleReader, e redisEntry) {
-	results, err := r.in.call(ctx, vm.Limits{}, r.fn, map[string]any{"id": e.id, "stream": r.stream, "fields": e.fields})
 	if err != nil {
-		r.in.report("xreadgroup", fmt.Errorf("entry %s: %w", e.id, err))
+		return nil, redisDoubleError(err.Error())
 	}
-	if err == nil && len(results) > 0 && results[0] == true {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		delete(d.data.pending[r.stream+"\x00"+r.group], e.id)
+	if strings.HasPrefix(name, "X") && name != "XPENDING" && name != "XREADGROUP" || name == "FLUSHALL" || name == "DEL" {
+		d.wakeAll()
+	}
+	return redisDoubleReply(reply), nil
+}
+
+// redisDoubleReply gives replies the types that clients have them in.
+func redisDoubleReply(v any) any {
+	switch v := v.(type) {
+	case int:
+		return int64(v)
+	case []string:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = v[i]
+		}
+		return list
+	case []any:
+		for i := range v {
+			v[i] = redisDoubleReply(v[i])
+		}
+	}
+	return v
+}
+
+// eval hands EVAL to the test: fn(script, keys, args).
+func (d *redisDouble) eval(ctx context.Context, args []string) (any, error) {
+	d.mu.Lock()
+	fn := d.script
+	d.mu.Unlock()
+	if fn == nil {
+		return nil, redisDoubleError("ERR the test has no redis.script(fn), which runs EVAL")
+	}
+	if len(args) < 2 {
+		return nil, redisDoubleError("ERR wrong number of arguments for 'eval' command")
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil || n < 0 || n > len(args)-2 {
+		return nil, redisDoubleError("ERR Number of keys can't be greater than number of args")
+	}
+	results, err := fn.State().Call(ctx, vm.Limits{}, fn, args[0], args[2:2+n], args[2+n:])
+	if err != nil {
+		return nil, redisDoubleError("ERR " + err.Error())
+	}
+	if len(results) == 0 {
+		return nil, nil
+	}
+	return results[0], nil
+}
+
+// wakeAll wakes all readers of streams. The lock is held.
+func (d *redisDouble) wakeAll() {
+	for w := range d.readers {
+		w.wake()
 	}
 }
 
-func redisDoubleSubscribe(c *vm.Call, r *redisDoubleClient) error {
-	channel := c.Text(1)
-	s := &redisDoubleReader{in: r.in, fn: c.Func(2)}
+// setDown makes everything fail with reason, or work again.
+func (d *redisDouble) setDown(reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.down = reason
+	d.wakeAll()
+	for _, all := range d.channels {
+		for _, s := range all {
+			s.waker.wake()
+		}
+	}
+}
+
+// redisDoublePeer is the double as a reader of a stream sees it.
+type redisDoublePeer struct {
+	*redisDoubleClient
+	waker waker
+}
+
+func (p *redisDoublePeer) clustered() bool { return false }
+
+func (p *redisDoublePeer) do(ctx context.Context, command ...any) (any, error) {
+	if err := p.reach(ctx); err != nil {
+		return nil, err
+	}
+	return p.redisDouble.do(ctx, command...)
+}
+
+func (p *redisDoublePeer) exec(ctx context.Context, commands ...[]any) error {
+	if err := p.reach(ctx); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, command := range commands {
+		name, args := commandText(command)
+		if _, err := p.locked(name, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *redisDoublePeer) read(ctx context.Context, block time.Duration, command ...any) (any, error) {
+	p.mu.Lock()
+	p.readers[&p.waker] = true
+	p.mu.Unlock()
+	for _, wait := range []time.Duration{block, 0} {
+		reply, err := p.do(ctx, command...)
+		if reply != nil || err != nil || wait == 0 {
+			return reply, err
+		}
+		p.waker.nap(ctx, wait)
+	}
+	return nil, nil
+}
+
+func (p *redisDoublePeer) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.readers, &p.waker)
+}
+
+// listen hands the messages of a channel to fn.
+func (r *redisDoubleClient) listen(ctx context.Context, k *consumer, channel string, fn *vm.Func) error {
+	if err := r.reach(ctx); err != nil {
+		return err
+	}
+	s := &redisDoubleChannel{waker: waker{clock: r.clock}}
 	r.mu.Lock()
 	r.channels[channel] = append(r.channels[channel], s)
 	r.mu.Unlock()
-	return following(c, r.in, s.inbox.end)
+	defer r.leave(channel, s)
+	k.set(consumerRunning, nil)
+	if !r.in.plugin.live.wait(ctx) {
+		return ctx.Err()
+	}
+	for ctx.Err() == nil {
+		if err := r.reach(ctx); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		messages := s.messages
+		s.messages = nil
+		r.mu.Unlock()
+		for _, m := range messages {
+			r.in.hear(k, fn, m, channel)
+		}
+		if len(messages) == 0 {
+			s.waker.nap(ctx, time.Hour)
+		}
+	}
+	return ctx.Err()
 }
 
-func redisDoubleReadGroup(c *vm.Call, r *redisDoubleClient) error {
-	o := &reader{m: c.Map(1), at: "options."}
-	o.known("group", "consumer", "stream", "count", "block_ms")
-	s := &redisDoubleReader{in: r.in, fn: c.Func(2), stream: o.text("stream", ""), group: o.text("group", "")}
-	if s.stream == "" || s.group == "" {
-		o.fault("stream", "name a stream and a group")
-	}
-	if err := errors.Join(o.faults...); err != nil {
-		return err
-	}
+func (r *redisDoubleClient) leave(channel string, s *redisDoubleChannel) {
 	r.mu.Lock()
-	r.readers = append(r.readers, s)
-	r.spread(s.stream)
-	r.mu.Unlock()
-	return following(c, r.in, s.inbox.end)
+	defer r.mu.Unlock()
+	all := r.channels[channel]
+	for i := range all {
+		if all[i] == s {
+			r.channels[channel] = append(all[:i:i], all[i+1:]...)
+			return
+		}
+	}
 }

@@ -6,245 +6,283 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
+	"time"
 )
 
-// redisData is what the Redis of a test holds, by key.
+// redisData is what the Redis of a test holds.
 type redisData struct {
-	texts   map[string]string
-	hashes  map[string]map[string]string
-	lists   map[string][]string
-	sets    map[string]map[string]bool
-	streams map[string][]redisEntry
-	given   map[string]int             // entries that a stream's group had, by stream and group
-	pending map[string]map[string]bool // of them, those that are not acknowledged
-	entries int
+	now  func() time.Time
+	keys map[string]*redisValue
 }
 
-type redisEntry struct {
-	id     string
-	fields map[string]string
+// A redisValue is what a key holds. What it is of no kind is nil.
+type redisValue struct {
+	kind    string // "string", "hash", "list", "set" or "stream"
+	text    string
+	hash    map[string]string
+	list    []string
+	set     map[string]bool
+	stream  *redisStreamData
+	expires time.Time // zero: never
 }
 
-func newRedisData() redisData {
-	return redisData{
-		texts: map[string]string{}, hashes: map[string]map[string]string{}, lists: map[string][]string{},
-		sets: map[string]map[string]bool{}, streams: map[string][]redisEntry{},
-		given: map[string]int{}, pending: map[string]map[string]bool{},
-	}
+var (
+	errRedisType   = errors.New("WRONGTYPE Operation against a key holding the wrong kind of value")
+	errRedisNumber = errors.New("ERR value is not an integer or out of range")
+	errRedisSyntax = errors.New("ERR syntax error")
+)
+
+func newRedisData(now func() time.Time) redisData {
+	return redisData{now: now, keys: map[string]*redisValue{}}
 }
 
 // A redisCommandDouble runs with at least so many arguments, the key first.
 type redisCommandDouble struct {
 	args int
+	kind string // that the key has, if it is there; empty: any
 	run  func(d *redisData, key string, args []string) (any, error)
 }
 
-var redisCommands = map[string]redisCommandDouble{
-	"GET": {1, func(d *redisData, key string, _ []string) (any, error) { return present(d.texts, key), nil }},
-	"SET": {2, func(d *redisData, key string, args []string) (any, error) {
-		d.texts[key] = args[0]
-		return "OK", nil
-	}},
-	"INCR":   {1, func(d *redisData, key string, _ []string) (any, error) { return d.increase(key, "1") }},
-	"INCRBY": {2, func(d *redisData, key string, args []string) (any, error) { return d.increase(key, args[0]) }},
-	"DEL":    {1, (*redisData).remove},
-	"EXPIRE": {2, func(*redisData, string, []string) (any, error) { return 1, nil }},
-	"HGET": {2, func(d *redisData, key string, args []string) (any, error) {
-		return present(d.hashes[key], args[0]), nil
-	}},
-	"HSET":    {3, (*redisData).setHash},
-	"HGETALL": {1, func(d *redisData, key string, _ []string) (any, error) { return flat(d.hashes[key]), nil }},
-	"LPUSH": {2, func(d *redisData, key string, args []string) (any, error) {
-		for _, v := range args {
-			d.lists[key] = slices.Insert(d.lists[key], 0, v)
-		}
-		return len(d.lists[key]), nil
-	}},
-	"RPUSH": {2, func(d *redisData, key string, args []string) (any, error) {
-		d.lists[key] = append(d.lists[key], args...)
-		return len(d.lists[key]), nil
-	}},
-	"LPOP":   {1, func(d *redisData, key string, _ []string) (any, error) { return d.pop(key, true), nil }},
-	"RPOP":   {1, func(d *redisData, key string, _ []string) (any, error) { return d.pop(key, false), nil }},
-	"LLEN":   {1, func(d *redisData, key string, _ []string) (any, error) { return len(d.lists[key]), nil }},
-	"LRANGE": {3, (*redisData).part},
-	"SADD": {2, func(d *redisData, key string, args []string) (any, error) {
-		if d.sets[key] == nil {
-			d.sets[key] = map[string]bool{}
-		}
-		before := len(d.sets[key])
-		for _, v := range args {
-			d.sets[key][v] = true
-		}
-		return len(d.sets[key]) - before, nil
-	}},
-	"SREM": {2, func(d *redisData, key string, args []string) (any, error) {
-		before := len(d.sets[key])
-		for _, v := range args {
-			delete(d.sets[key], v)
-		}
-		return before - len(d.sets[key]), nil
-	}},
-	"SISMEMBER": {2, func(d *redisData, key string, args []string) (any, error) {
-		if d.sets[key][args[0]] {
-			return 1, nil
-		}
-		return 0, nil
-	}},
-	"SMEMBERS": {1, func(d *redisData, key string, _ []string) (any, error) {
-		return slices.Sorted(maps.Keys(d.sets[key])), nil
-	}},
-	"XADD": {4, (*redisData).addEntry},
-	"XLEN": {1, func(d *redisData, key string, _ []string) (any, error) { return len(d.streams[key]), nil }},
-}
+// redisCommands are what the double can do; redisTexts and the like add theirs.
+var redisCommands = func() map[string]redisCommandDouble {
+	all := map[string]redisCommandDouble{}
+	for _, some := range []map[string]redisCommandDouble{redisKeyCommands, redisTextCommands, redisHashCommands, redisListCommands, redisSetCommands, redisStreamCommands} {
+		maps.Copy(all, some)
+	}
+	return all
+}()
 
 // run runs a command; its error is what the server would say.
 func (d *redisData) run(name string, args []string) (any, error) {
-	if name == "PING" {
+	switch name {
+	case "PING":
 		return "PONG", nil
+	case "FLUSHALL", "FLUSHDB":
+		clear(d.keys)
+		return "OK", nil
+	case "XGROUP", "XREADGROUP", "XREAD":
+		return d.runStream(name, args)
 	}
 	command, ok := redisCommands[name]
 	if !ok {
-		return nil, fmt.Errorf("ERR the Redis of tests has no %s; it has %q", name, slices.Sorted(maps.Keys(redisCommands)))
+		return nil, fmt.Errorf("ERR the Redis of tests has no %s; it has EVAL, PUBLISH, XGROUP, XREADGROUP and %q", name, slices.Sorted(maps.Keys(redisCommands)))
 	}
 	if len(args) < command.args {
-		return nil, fmt.Errorf("ERR wrong number of arguments for %s", name)
+		return nil, fmt.Errorf("ERR wrong number of arguments for '%s' command", strings.ToLower(name))
 	}
-	return command.run(d, args[0], args[1:])
+	if v := d.get(args[0]); v != nil && command.kind != "" && v.kind != command.kind {
+		return nil, errRedisType
+	}
+	reply, err := command.run(d, args[0], args[1:])
+	d.removeEmpty(args[0])
+	return reply, err
 }
 
-func present(m map[string]string, key string) any {
-	if v, ok := m[key]; ok {
-		return v
+// get returns what a key holds; nil: it is not there, or has expired.
+func (d *redisData) get(key string) *redisValue {
+	v := d.keys[key]
+	if v != nil && !v.expires.IsZero() && !d.now().Before(v.expires) {
+		delete(d.keys, key)
+		return nil
+	}
+	return v
+}
+
+// make returns what a key holds, made when it is not there.
+func (d *redisData) make(key, kind string) *redisValue {
+	v := d.get(key)
+	if v == nil {
+		v = &redisValue{kind: kind, hash: map[string]string{}, set: map[string]bool{}, stream: &redisStreamData{groups: map[string]*redisGroup{}}}
+		d.keys[key] = v
+	}
+	return v
+}
+
+// view is get for readers: a key that is not there is empty.
+func (d *redisData) view(key string) redisValue {
+	if v := d.get(key); v != nil {
+		return *v
+	}
+	return redisValue{stream: &redisStreamData{}}
+}
+
+// removeEmpty removes a key whose last member has gone. Streams stay.
+func (d *redisData) removeEmpty(key string) {
+	v := d.keys[key]
+	if v != nil && v.kind != "string" && v.kind != "stream" && len(v.hash)+len(v.list)+len(v.set) == 0 {
+		delete(d.keys, key)
+	}
+}
+
+func countOf(ok bool) int {
+	if ok {
+		return 1
+	}
+	return 0
+}
+
+var redisKeyCommands = map[string]redisCommandDouble{
+	"DEL": {1, "", func(d *redisData, key string, args []string) (any, error) {
+		n := 0
+		for _, k := range append([]string{key}, args...) {
+			n += countOf(d.get(k) != nil)
+			delete(d.keys, k)
+		}
+		return n, nil
+	}},
+	"EXISTS": {1, "", func(d *redisData, key string, args []string) (any, error) {
+		n := 0
+		for _, k := range append([]string{key}, args...) {
+			n += countOf(d.get(k) != nil)
+		}
+		return n, nil
+	}},
+	"TYPE": {1, "", func(d *redisData, key string, _ []string) (any, error) {
+		if v := d.get(key); v != nil {
+			return v.kind, nil
+		}
+		return "none", nil
+	}},
+	"EXPIRE": {2, "", func(d *redisData, key string, args []string) (any, error) { return d.expire(key, args[0], time.Second) }},
+	"PEXPIRE": {2, "", func(d *redisData, key string, args []string) (any, error) {
+		return d.expire(key, args[0], time.Millisecond)
+	}},
+	"TTL":  {1, "", func(d *redisData, key string, _ []string) (any, error) { return d.timeLeft(key, time.Second), nil }},
+	"PTTL": {1, "", func(d *redisData, key string, _ []string) (any, error) { return d.timeLeft(key, time.Millisecond), nil }},
+	"PERSIST": {1, "", func(d *redisData, key string, _ []string) (any, error) {
+		v := d.get(key)
+		if v == nil || v.expires.IsZero() {
+			return 0, nil
+		}
+		v.expires = time.Time{}
+		return 1, nil
+	}},
+}
+
+func (d *redisData) expire(key, text string, unit time.Duration) (any, error) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return nil, errRedisNumber
+	}
+	v := d.get(key)
+	if v == nil {
+		return 0, nil
+	}
+	v.expires = d.now().Add(time.Duration(n) * unit)
+	return 1, nil
+}
+
+// timeLeft is TTL: -2 without a key, -1 without an end.
+func (d *redisData) timeLeft(key string, unit time.Duration) int {
+	v := d.get(key)
+	switch {
+	case v == nil:
+		return -2
+	case v.expires.IsZero():
+		return -1
+	}
+	left := v.expires.Sub(d.now())
+	return int((left + unit/2) / unit) // as the server rounds
+}
+
+var redisTextCommands = map[string]redisCommandDouble{
+	"GET": {1, "string", func(d *redisData, key string, _ []string) (any, error) { return d.text(key), nil }},
+	"SET": {2, "", (*redisData).set},
+	"SETNX": {2, "", func(d *redisData, key string, args []string) (any, error) {
+		if d.get(key) != nil {
+			return 0, nil
+		}
+		_, err := d.set(key, args)
+		return 1, err
+	}},
+	"SETEX": {3, "", func(d *redisData, key string, args []string) (any, error) {
+		return d.set(key, []string{args[1], "EX", args[0]})
+	}},
+	"GETDEL": {1, "string", func(d *redisData, key string, _ []string) (any, error) {
+		old := d.text(key)
+		delete(d.keys, key)
+		return old, nil
+	}},
+	"MGET": {1, "", func(d *redisData, key string, args []string) (any, error) {
+		all := []any{}
+		for _, k := range append([]string{key}, args...) {
+			all = append(all, d.text(k))
+		}
+		return all, nil
+	}},
+	"APPEND": {2, "string", func(d *redisData, key string, args []string) (any, error) {
+		v := d.make(key, "string")
+		v.text += args[0]
+		return len(v.text), nil
+	}},
+	"INCR":   {1, "string", func(d *redisData, key string, _ []string) (any, error) { return d.increase(key, "1") }},
+	"DECR":   {1, "string", func(d *redisData, key string, _ []string) (any, error) { return d.increase(key, "-1") }},
+	"INCRBY": {2, "string", func(d *redisData, key string, args []string) (any, error) { return d.increase(key, args[0]) }},
+}
+
+// text is GET; nil for a key of another kind, too, as in MGET.
+func (d *redisData) text(key string) any {
+	if v := d.get(key); v != nil && v.kind == "string" {
+		return v.text
 	}
 	return nil
 }
 
-func flat(m map[string]string) []string {
-	list := []string{}
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		list = append(list, k, m[k])
+// set is SET key value [NX|XX] [GET] [EX seconds|PX milliseconds|KEEPTTL].
+func (d *redisData) set(key string, args []string) (any, error) {
+	value, old := &redisValue{kind: "string", text: args[0]}, d.get(key)
+	allowed, get := true, false
+	for i := 1; i < len(args); i++ {
+		switch option := strings.ToUpper(args[i]); option {
+		case "NX":
+			allowed = allowed && old == nil
+		case "XX":
+			allowed = allowed && old != nil
+		case "GET":
+			get = true
+		case "KEEPTTL":
+			if old != nil {
+				value.expires = old.expires
+			}
+		case "EX", "PX":
+			if i++; i == len(args) {
+				return nil, errRedisSyntax
+			}
+			n, err := strconv.Atoi(args[i])
+			if err != nil {
+				return nil, errRedisNumber
+			}
+			if n <= 0 {
+				return nil, errors.New("ERR invalid expire time in 'set' command")
+			}
+			value.expires = d.now().Add(time.Duration(n) * map[string]time.Duration{"EX": time.Second, "PX": time.Millisecond}[option])
+		default:
+			return nil, errRedisSyntax
+		}
 	}
-	return list
+	if get && old != nil && old.kind != "string" {
+		return nil, errRedisType
+	}
+	before := d.text(key)
+	if allowed {
+		d.keys[key] = value
+	}
+	if get {
+		return before, nil
+	}
+	if !allowed {
+		return nil, nil
+	}
+	return "OK", nil
 }
 
 func (d *redisData) increase(key, by string) (any, error) {
-	n, err := strconv.Atoi(by)
-	old, err2 := strconv.Atoi(orDefault(d.texts[key], "0"))
+	n, err := strconv.ParseInt(by, 10, 64)
+	old, err2 := strconv.ParseInt(orDefault(d.view(key).text, "0"), 10, 64)
 	if errors.Join(err, err2) != nil {
-		return nil, errors.New("ERR value is not an integer or out of range")
+		return nil, errRedisNumber
 	}
-	d.texts[key] = strconv.Itoa(old + n)
+	d.make(key, "string").text = strconv.FormatInt(old+n, 10)
 	return old + n, nil
-}
-
-func (d *redisData) remove(key string, args []string) (any, error) {
-	n := 0
-	for _, k := range append([]string{key}, args...) {
-		_, text := d.texts[k]
-		_, hash := d.hashes[k]
-		if text || hash || len(d.lists[k])+len(d.sets[k])+len(d.streams[k]) > 0 {
-			n++
-		}
-		delete(d.texts, k)
-		delete(d.hashes, k)
-		delete(d.lists, k)
-		delete(d.sets, k)
-		delete(d.streams, k)
-	}
-	return n, nil
-}
-
-// pairs reads field, value, ...
-func pairs(args []string) (map[string]string, error) {
-	if len(args)%2 != 0 {
-		return nil, errors.New("ERR wrong number of arguments: fields come with values")
-	}
-	m := map[string]string{}
-	for i := 0; i < len(args); i += 2 {
-		m[args[i]] = args[i+1]
-	}
-	return m, nil
-}
-
-func (d *redisData) setHash(key string, args []string) (any, error) {
-	fields, err := pairs(args)
-	if err != nil {
-		return nil, err
-	}
-	if d.hashes[key] == nil {
-		d.hashes[key] = map[string]string{}
-	}
-	before := len(d.hashes[key])
-	maps.Copy(d.hashes[key], fields)
-	return len(d.hashes[key]) - before, nil
-}
-
-func (d *redisData) pop(key string, left bool) any {
-	list := d.lists[key]
-	if len(list) == 0 {
-		return nil
-	}
-	if left {
-		d.lists[key] = list[1:]
-		return list[0]
-	}
-	d.lists[key] = list[:len(list)-1]
-	return list[len(list)-1]
-}
-
-// part is LRANGE; negative positions count from the end.
-func (d *redisData) part(key string, args []string) (any, error) {
-	list := d.lists[key]
-	from, err := strconv.Atoi(args[0])
-	to, err2 := strconv.Atoi(args[1])
-	if errors.Join(err, err2) != nil {
-		return nil, errors.New("ERR value is not an integer or out of range")
-	}
-	if from < 0 {
-		from = max(from+len(list), 0)
-	}
-	if to < 0 {
-		to += len(list)
-	}
-	if to = min(to, len(list)-1); from > to {
-		return []string{}, nil
-	}
-	return slices.Clone(list[from : to+1]), nil
-}
-
-// addEntry is XADD; MAXLEN and the like before the id are passed over.
-func (d *redisData) addEntry(key string, args []string) (any, error) {
-	if at := slices.Index(args, "*"); at > 0 {
-		args = args[at:]
-	}
-	fields, err := pairs(args[1:])
-	if err != nil {
-		return nil, err
-	}
-	d.entries++
-	e := redisEntry{args[0], fields}
-	if e.id == "*" {
-		e.id = fmt.Sprintf("%d-0", d.entries)
-	}
-	d.streams[key] = append(d.streams[key], e)
-	return e.id, nil
-}
-
-// next returns the entries that a group has not had; they are pending then.
-func (d *redisData) next(stream, group string) []redisEntry {
-	key := stream + "\x00" + group
-	entries := d.streams[stream][min(d.given[key], len(d.streams[stream])):]
-	d.given[key] += len(entries)
-	if d.pending[key] == nil {
-		d.pending[key] = map[string]bool{}
-	}
-	for _, e := range entries {
-		d.pending[key][e.id] = true
-	}
-	return entries
-}
-
-func (d *redisData) waiting(stream, group string) []string {
-	return slices.Sorted(maps.Keys(d.pending[stream+"\x00"+group]))
 }

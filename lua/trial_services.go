@@ -2,7 +2,6 @@ package lua
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 	"sync"
@@ -57,7 +56,7 @@ func (s *storeDouble) lock() error {
 	s.mu.Lock()
 	if s.down != "" {
 		s.mu.Unlock()
-		return errors.New(s.down)
+		return matcher.Errorf(matcher.CodeUnavailable, "%s", s.down)
 	}
 	return nil
 }

@@ -43,7 +43,7 @@ function M:start()
   ns.sleep(5)
   order[1] = "start@" .. ns.monotonic()
 end
-function M:close() ns.sleep(1000) ns.log.info("closed " .. table.concat(order, " ")) end
+function M:close() ns.sleep(20) ns.log.info("closed " .. table.concat(order, " ")) end
 `), `
 test.case("in order", function()
   local from = test.clock.now()
@@ -51,7 +51,7 @@ test.case("in order", function()
   test.equal(test.clock.now() - from, 5, "start has slept")
   test.clock.advance(10.5)
   p:close()
-  test.equal(test.log.lines()[1].message:sub(1, 35), "closed start@5 tick@10 task@15 tick")
+  test.equal(test.log.lines()[1].message, "closed start@5 tick@10 task@15", "timers stop before close")
   test.fails(function() p:status() end, "closed")
 end)
 test.case("afresh", function()
@@ -154,7 +154,7 @@ function M:start()
   r:call("SET", "k", "v")
   r:pipeline({{"HSET", "h", "a", 1}, {"RPUSH", "l", "x", "y"}, {"NOPE", "x"}})
   r:subscribe("c", function(m) r:call("RPUSH", "got", m) end)
-  r:xreadgroup({group = "g", stream = "s"}, function(e) ns.sleep(1) r:call("RPUSH", "entries", e.fields.n) return e.fields.n ~= "2" end)
+  r:xreadgroup({group = "g", stream = "s"}, function(e) ns.sleep(1) r:call("RPUSH", "entries", e.fields.n) return e.fields.n ~= "2" or {retry = 3600} end)
 end
 return M`, `
 test.case("all of it", function()
@@ -163,24 +163,33 @@ test.case("all of it", function()
   test.equal(call("GET", "k"), "v")
   test.equal(call("HGETALL", "h"), {"a", "1"})
   test.equal(call("LRANGE", "l", 0, -1), {"x", "y"})
-  test.contains(call("EVAL", "x"), "has no EVAL")
+  test.contains(call("EVAL", "x", 0), "redis.script")
+  test.redis.script(function(script, keys, args) return script .. keys[1] .. args[1] end)
+  test.equal(call("EVAL", "x", 1, "k", "a"), "xka")
   call("PUBLISH", "c", "m1") call("PUBLISH", "c", "m2")
   test.equal(call("LRANGE", "got", 0, -1), {"m1", "m2"})
   for n = 1, 3 do call("XADD", "s", "*", "n", n) end
   test.clock.advance(2)
   test.equal(call("LRANGE", "entries", 0, -1), {"1", "2"}, "one after the other")
   test.clock.advance(1)
-  test.equal(test.redis.pending("s", "g"), {"2-0"})
+  test.equal(#test.redis.pending("s", "g"), 1)
   p:reload()
   call("PUBLISH", "c", "m3")
   test.equal(call("LRANGE", "got", 0, -1), {"m1", "m2", "m3"}, "the old generation hears nothing")
   call("XADD", "s", "*", "n", 4)
-  test.clock.advance(1)
-  test.equal(call("LLEN", "entries"), 4)
+  test.clock.advance(5)
+  test.equal(call("LRANGE", "entries", 3, -1), {"4", "2"}, "the new generation tries again what the old one gave back")
 end)
 test.case("down", function()
   test.redis.down("no route to host")
-  test.fails(function() test.start() end, "no route to host")
+  local p = test.start()
+  test.redis.call("XADD", "s", "*", "n", 5)
+  test.clock.advance(60)
+  test.equal(test.redis.call("LLEN", "entries"), 0)
+  test.redis.down()
+  test.clock.advance(15)
+  test.equal(test.redis.call("LRANGE", "entries", 0, -1), {"5"})
+  test.ok(p:status().failures > 0)
 end)`)
 }
 
@@ -191,19 +200,59 @@ function M:start()
   local a = assert(ns.amqp.connect("amqp://mq"))
   assert(a:declare("exchange", "x", {type = "topic"}))
   assert(a:declare("queue", "q", {bind = {{exchange = "x", key = "a.*"}}}))
-  assert(a:consume("q", function(m) a:publish("", "out", m.body .. (m.redelivered and "!" or "")) return m.body == "good" end))
+  assert(a:consume("q", function(m)
+    a:publish("", "out", m.body .. m.attempt .. (m.redelivered and "!" or ""))
+    if m.body == "slow" then ns.sleep(5) end
+    return m.body ~= "bad"
+  end, {attempts = 3}))
 end
 return M`, `
-test.case("all of it", function()
+local function bodies()
+  local all = {}
+  for i, m in ipairs(test.amqp.published()) do all[i] = m.body end
+  return all
+end
+test.case("attempts", function()
   test.start()
-  test.amqp.publish("x", "a.b", "good")
-  test.amqp.publish("x", "a.b.c", "unroutable")
+  test.ok(test.amqp.publish("x", "a.b", "good"))
+  test.ok(not test.amqp.publish("x", "a.b.c", "unroutable"))
   test.amqp.publish("", "q", "bad")
-  test.equal(test.amqp.queue("q"), {ready = 0, acked = 1, dropped = 1})
-  local bodies = {}
-  for i, m in ipairs(test.amqp.published()) do bodies[i] = m.body end
-  test.equal(bodies, {"good", "bad", "bad!"})
+  test.equal(bodies(), {"good1", "bad1"})
+  test.equal({test.amqp.queue("q"), test.amqp.unacked("q")}, {{ready = 0, acked = 1, dropped = 0}, 1}, "it waits")
+  test.clock.advance(1)
+  test.clock.advance(2)
+  test.equal(bodies(), {"good1", "bad1", "bad2", "bad3"})
+  test.clock.advance(60)
+  test.equal({#bodies(), test.amqp.unacked("q")}, {4, 1}, "it has no dead letters, and stays")
   test.fails(function() test.amqp.publish("none", "k", "b") end, "no exchange 'none'")
+  test.fails(function() test.amqp.publish("", "k", "b", nil, {expiration = "x"}) end, "milliseconds")
+end)
+test.case("reload", function()
+  local p = test.start()
+  test.amqp.publish("", "q", "slow")
+  test.amqp.publish("", "q", "next")
+  p:reload()
+  test.equal(bodies(), {"slow1", "next1"}, "the handler has ended, the other message is not redelivered")
+  test.equal(test.amqp.queue("q"), {ready = 0, acked = 2, dropped = 0})
+end)
+test.case("down", function()
+  test.start()
+  test.amqp.publish("", "q", "slow")
+  test.amqp.down("no route to host")
+  test.equal(#test.amqp.messages("q"), 1, "it goes back")
+  test.amqp.down()
+  test.clock.advance(10)
+  test.equal(bodies(), {"slow1", "slow1!"}, "no attempt is used")
+end)
+test.case("deletion", function()
+  test.start()
+  test.amqp.delete("queue", "q")
+  test.clock.advance(1)
+  test.ok(test.amqp.publish("x", "a.b", "again"), "with its binding")
+  test.equal(bodies(), {"again1"})
+  test.amqp.delete("exchange", "x")
+  test.clock.advance(10)
+  test.ok(test.amqp.publish("x", "a.b", "again"))
 end)`)
 }
 
@@ -243,5 +292,18 @@ test.case("rejects", function()
   local rows, why = test.start():prefilter(test.faces({{age = 1}}))
   test.equal(rows, nil)
   test.equal(why, {status = 451, detail = "blocked"})
+end)`)
+}
+
+// TestTrialShowsLoggedFields: a test of a plugin sees what was logged, as it was.
+func TestTrialShowsLoggedFields(t *testing.T) {
+	passes(t, `local ns = require('nearside')
+local M = {api = 1, name = 'p', kinds = {'background'}}
+function M:start() ns.log.info("m", {n = 1.5, list = {1, {a = "b"}}, big = ns.int64("9007199254740993"), text = "t"}) end
+return M`, `
+test.case("fields", function()
+  test.start()
+  local fields = test.log.lines()[1].fields
+  test.equal({fields.n, fields.list, fields.text, tostring(fields.big)}, {1.5, {1, {a = "b"}}, "t", "9007199254740993"})
 end)`)
 }

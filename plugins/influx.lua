@@ -1,8 +1,9 @@
 -- influx: writes points to InfluxDB (v2) in line protocol, many at a time.
+-- Points wait while it does not answer; beyond 10 requests the oldest are dropped.
 local ns = require("nearside")
 
 local M = {
-  api = 1, name = "influx", version = "1.0.0",
+  api = 1, name = "influx", version = "1.1.0",
   kinds = { "event" },
   events = { "monitoring_event" },
   permissions = { "http:*" }, -- the address is a setting
@@ -19,8 +20,7 @@ local M = {
   },
 }
 
--- The same few names and tags come again and again: escape each once. gsub is
--- what costs here.
+-- The same few names and tags come again and again: gsub escapes each once.
 local known, size = {}, 0
 
 local function escaped(text)
@@ -61,9 +61,11 @@ function M:initialize(conf)
     local answer, err = ns.http.post(conf.url .. "/api/v2/write", {
       query = { org = conf.org, bucket = conf.bucket, precision = "ms" }, headers = headers, body = table.concat(lines, "\n"),
     })
-    local ok = answer and answer.status == 204
+    if not answer then return false, err end -- the same lines come again
+    if answer.status >= 500 or answer.status == 429 then return false, "status " .. answer.status end
+    local ok = answer.status < 300 -- else the lines are refused: sending them again would not help
     written:add(#lines, { outcome = ok and "written" or "lost" })
-    if not ok then ns.log.warn("points were lost", { count = #lines, reason = err or answer.body }) end
+    if not ok then ns.log.warn("points were refused", { count = #lines, status = answer.status, reason = answer.body }) end
   end })
 end
 
@@ -73,7 +75,5 @@ function M:handle_event(points)
     if i % 64 == 0 then ns.sleep(0) end -- others of this plugin take their turn, and a new slice of 50 ms begins
   end
 end
-
-function M:close() batch:flush() end -- what is left; it may wait
 
 return M

@@ -1,13 +1,15 @@
 -- rabbitmq_events: events from a RabbitMQ queue into the store.
 --
 -- A message is an event as in POST /1/events, as JSON. It is acknowledged when
--- the event is stored; one that cannot be stored is put back once, then goes
--- to the queue's dead letters.
+-- the event is on disk. While the store is full or not available, the plugin
+-- pauses. An event that is refused is tried again, then goes to a queue of dead
+-- letters, as does at once what is not JSON. Nothing is dropped.
 local ns = require("nearside")
 
 local M = {
-  api = 1, name = "rabbitmq_events", version = "1.0.0",
+  api = 1, name = "rabbitmq_events", version = "1.1.0",
   kinds = { "background" },
+  required = false, -- the service starts without its peer, and tries again
   permissions = { "amqp:*", "store" }, -- the address is a setting
   schema = {
     type = "object", additionalProperties = false,
@@ -16,22 +18,34 @@ local M = {
       exchange = { type = "string", default = "events" },
       queue = { type = "string", default = "nearside.events" },
       key = { type = "string", default = "#" }, -- of the binding: every event
+      dead = { type = "string" }, -- the queue of dead letters; default: the queue's name and ".dead"
+      attempts = { type = "integer", minimum = 1, maximum = 1000, default = 5 },
     },
   },
 }
 
 local stored
 
+-- The same message again is the same event, if the sender names it.
+local function id_of(message)
+  local id = message.headers.event_id
+  if id or not message.message_id then return id end
+  local h = ns.hash.sha256(message.message_id)
+  return table.concat({ h:sub(1, 8), h:sub(9, 12), "8" .. h:sub(14, 16), "8" .. h:sub(18, 20), h:sub(21, 32) }, "-")
+end
+
 local function take(message)
   local event, err = ns.json.decode(message.body)
-  local id
-  if event then
-    event.event_id = event.event_id or message.headers.event_id -- the same message again is the same event
-    id, err = ns.store.put_event(event)
+  if type(event) ~= "table" then
+    stored:add(1, { outcome = "malformed" })
+    return "dead", "the message is not an event: " .. (err or "it is not a JSON object")
   end
+  event.event_id = event.event_id or id_of(message)
+  local id
+  id, err = ns.store.put_event(event)
   stored:add(1, { outcome = id and "stored" or "refused" })
-  if not id then ns.log.warn("not stored", { key = message.key, again = not message.redelivered, reason = err }) end
-  return id ~= nil
+  if id then return "ack" end
+  return "retry", err
 end
 
 function M:initialize()
@@ -40,10 +54,12 @@ end
 
 function M:start()
   local conf = ns.conf
-  local mq = assert(ns.amqp.connect(conf.url))
+  local dead = conf.dead or (conf.queue .. ".dead")
+  local mq = assert(ns.amqp.connect(conf.url)) -- connects when RabbitMQ is there
+  assert(mq:declare("queue", dead))
   assert(mq:declare("exchange", conf.exchange, { type = "topic" }))
   assert(mq:declare("queue", conf.queue, { bind = { { exchange = conf.exchange, key = conf.key } } }))
-  assert(mq:consume(conf.queue, take, { prefetch = 32 }))
+  assert(mq:consume(conf.queue, take, { prefetch = 32, attempts = conf.attempts, dead = dead }))
 end
 
 return M

@@ -1,12 +1,12 @@
 -- request_monitoring: sends points about requests to an HTTP object store.
 --
 -- The bucket is made at the start: 201 says that it is new, 409 that it was
--- there. A batch of points becomes one object. When the store does not answer,
--- the batch is lost, and the next one is tried again.
+-- there. A batch of points becomes one object. While the store does not answer,
+-- up to 50,000 points wait, and are sent again after growing pauses.
 local ns = require("nearside")
 
 local M = {
-  api = 1, name = "request_monitoring", version = "1.0.0",
+  api = 1, name = "request_monitoring", version = "1.1.0",
   kinds = { "event" },
   events = { "monitoring_event" },
   -- The store's address is a setting, so any may be reached. A copy of this
@@ -22,16 +22,38 @@ local M = {
   },
 }
 
-local conf, wanted = nil, {}
+local conf, wanted, made, failing, backlog = nil, {}, false, false, nil
+
+-- post returns true when the request is done with: answered, or refused for
+-- good, which is counted. Else nil and why it should be repeated.
+local function post(path, options, fine, count)
+  local answer, err = ns.http.post(conf.url .. path, options)
+  if not answer then return nil, err end
+  if answer.status >= 500 or answer.status == 429 then return nil, "status " .. answer.status .. ": " .. answer.body end
+  if not fine[answer.status] then
+    if not count then error("the bucket: status " .. answer.status .. ": " .. answer.body) end
+    ns.log.warn("points were refused", { count = count, status = answer.status, reason = answer.body })
+  end
+  return true
+end
+
+local function send(points)
+  local err
+  if not made then made, err = post("/1/buckets", { query = { bucket = conf.bucket } }, { [201] = true, [409] = true }) end
+  if made and #points > 0 then
+    local done
+    done, err = post("/1/buckets/" .. conf.bucket .. "/objects", { json = { points = points } }, { [201] = true }, #points)
+    failing = not done
+  end
+  return err == nil, err
+end
 
 function M:initialize(settings)
   conf = settings
   for _, name in ipairs(conf.series) do wanted[name] = true end
-  local answer, err = ns.http.post(conf.url .. "/1/buckets", { query = { bucket = conf.bucket } })
-  if not answer then error("the bucket: " .. err) end -- an error here keeps the plugin from starting
-  if answer.status ~= 201 and answer.status ~= 409 then
-    error("the bucket: status " .. answer.status .. ": " .. answer.body)
-  end
+  backlog = ns.batch({ size = 500, seconds = 1, max = 50000, flush = send })
+  local ok, err = send({}) -- a status that no retry mends keeps the plugin from starting
+  if not ok then ns.log.warn("no bucket yet", { reason = err }) end
 end
 
 function M:handle_event(points)
@@ -42,10 +64,13 @@ function M:handle_event(points)
     end
   end
   if #chosen == 0 then return end
-  local answer, err = ns.http.post(conf.url .. "/1/buckets/" .. conf.bucket .. "/objects", { json = { points = chosen } })
-  if not answer or answer.status ~= 201 then
-    ns.log.warn("points were lost", { count = #chosen, reason = err or ("status " .. answer.status) })
+  if not failing then
+    local ok, err = send(chosen)
+    if ok then return end
+    failing = true
+    ns.log.warn("points wait", { count = #chosen, reason = err })
   end
+  for _, p in ipairs(chosen) do backlog:add(p) end
 end
 
 return M

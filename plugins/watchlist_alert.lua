@@ -1,10 +1,11 @@
 -- watchlist_alert: tells a webhook of events whose best match is on a watch
 -- list. It is of two kinds: as an event plugin it gets stored events, as a
--- background plugin it serves what it did.
+-- background plugin it serves what it did. Alerts wait while the webhook does
+-- not answer, up to 10,000 of them.
 local ns = require("nearside")
 
 local M = {
-  api = 1, name = "watchlist_alert", version = "1.0.0",
+  api = 1, name = "watchlist_alert", version = "1.1.0",
   kinds = { "event", "background" },
   events = { "sending_event" }, -- objects of POST /1/events, after they are stored
   permissions = { "http:*" },   -- the address is a setting
@@ -26,16 +27,17 @@ local watched, counts = {}, { sent = 0, lost = 0 }
 
 local function flush(alerts)
   local answer, err = ns.http.post(conf.url, { json = { alerts = alerts } })
-  local ok = answer and answer.status < 300
-  local outcome = ok and "sent" or "lost"
+  if not answer then return false, err end -- the same alerts come again
+  if answer.status >= 500 or answer.status == 429 then return false, "status " .. answer.status end
+  local outcome = answer.status < 300 and "sent" or "lost" -- lost: the webhook does not want them
   counts[outcome] = counts[outcome] + #alerts
-  if not ok then ns.log.warn("alerts were lost", { count = #alerts, reason = err or ("status " .. answer.status) }) end
+  if outcome == "lost" then ns.log.warn("alerts were refused", { count = #alerts, status = answer.status }) end
 end
 
 function M:initialize(settings)
   conf = settings
   for _, id in ipairs(conf.external_ids) do watched[id] = true end
-  batch = ns.batch({ size = 100, seconds = conf.seconds, flush = flush })
+  batch = ns.batch({ size = 100, max = 10000, seconds = conf.seconds, flush = flush })
 end
 
 function M:handle_event(events)
@@ -51,9 +53,7 @@ function M:handle_event(events)
 end
 
 function M:start()
-  ns.route("GET", "/status", function() return 200, counts end)
+  ns.route("GET", "/status", function() return 200, { sent = counts.sent, lost = counts.lost + batch:dropped() } end)
 end
-
-function M:close() batch:flush() end
 
 return M

@@ -25,7 +25,7 @@ func (*pluginNewCmd) Help() string {
 
     nearside plugin new slow_requests --kind event --dir plugins
 
-It writes NAME.lua, NAME_test.lua, .luarc.json and library/ into the folder, and never over a file that somebody has written.`
+It writes NAME.lua, NAME_test.lua, .luarc.json and library/ into the folder, and never over a file that somebody has written. .luarc.json and library/ are for editors only: version control may ignore them.`
 }
 
 // Run writes the files.
@@ -52,7 +52,8 @@ func (c *pluginNewCmd) Run(s *system) error {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(s.stdout, "\nnext: nearside plugin test --dir %s %s\n", o.Dir, c.Name)
+	_, err = fmt.Fprintf(s.stdout, "\n.luarc.json and %s/ are for editors only: version control may ignore them\nnext: nearside plugin test --dir %s %s\n",
+		lua.LibraryFolder, o.Dir, c.Name)
 	return err
 }
 

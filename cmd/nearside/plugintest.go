@@ -48,6 +48,11 @@ func (c *pluginTestCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
+	for _, t := range targets { // before any test runs: a misspelt name is no plugin without tests
+		if err := lua.Find(t.options, t.name); err != nil {
+			return err
+		}
+	}
 	passed, failed := 0, 0
 	var faults []error
 	for _, t := range targets {

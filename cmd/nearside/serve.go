@@ -244,6 +244,7 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 	watched := s.watchPlugins(watching)
 	swept := s.sweeper.start(watching)
 	s.log.Info("listening on http://" + s.server.Addr().String())
+	s.plugins.Load().Listening()
 	var err error
 	for running := true; running; {
 		select {

@@ -35,12 +35,12 @@ func plugins(all []lua.Status) []any {
 	shown := make([]any, len(all))
 	for i, p := range all {
 		state := "running"
+		if len(p.Degraded) > 0 {
+			state = "degraded"
+		}
 		breakers := map[string]any{}
 		for _, h := range p.Hooks {
 			breakers[h.Name] = map[string]any{"state": h.State, "reason": h.Reason}
-			if h.State != "closed" {
-				state = "degraded"
-			}
 		}
 		if p.Replacing > 0 {
 			state = "degraded"
@@ -50,15 +50,27 @@ func plugins(all []lua.Status) []any {
 			kinds[k] = string(p.Kinds[k])
 		}
 		shown[i] = map[string]any{
-			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "order": p.Order, "file": p.File,
+			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "reason": strings.Join(p.Degraded, "; "), "order": p.Order, "file": p.File,
 			"permissions": texts(p.Permissions), "schema": schema(p.Schema), "events": texts(p.Events), "routes": texts(p.Routes),
-			"breakers": breakers, "last_error": p.LastError,
+			"breakers": breakers, "consumers": consumers(p.Consumers), "last_error": p.LastError,
 			"counters": map[string]any{
 				"calls": p.Totals.Calls, "errors": p.Totals.Errors, "timeouts": p.Totals.Timeouts, "instructions": p.Totals.Instructions,
 				"busy_seconds": p.Totals.Busy.Seconds(), "failures": p.Failures, "queued": p.Queued, "dropped": p.Dropped, "lost": p.Lost,
 				"states": p.States, "tasks": p.Tasks, "rejected": p.Rejected, "replaced": p.Replaced,
 				"memory_bytes": p.Memory, "memory_limit_bytes": p.MemoryLimit,
 			},
+		}
+	}
+	return shown
+}
+
+// consumers shows how readers of messages are.
+func consumers(all []lua.ConsumerStatus) []any {
+	shown := make([]any, len(all))
+	for i, c := range all {
+		shown[i] = map[string]any{
+			"name": c.Name, "state": c.State, "reason": c.Reason, "acked": c.Acked, "retried": c.Retried, "dead": c.Dead,
+			"stuck": c.Stuck, "down_seconds": c.Down.Seconds(),
 		}
 	}
 	return shown

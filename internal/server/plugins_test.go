@@ -25,12 +25,12 @@ func withPlugins(plugins map[string]string) func(*settings) {
 func TestPluginsAreListed(t *testing.T) {
 	x := start(t, withPlugins(map[string]string{
 		"one": `return {api = 1, name = "one", version = "1.2", kinds = {"matching"}, permissions = {"http:127.0.0.1:5020"},
-			schema = {type = "object"}, matching = {order = 7}, prefilter = function(self, req, set) error("never") end}`,
+			schema = {type = "object", properties = {ids = {type = "array", default = {}}}}, matching = {order = 7}, prefilter = function(self, req, set) error("never") end}`,
 		"two": `return {api = 1, name = "two", kinds = {"event"}, events = {"monitoring_event"}, handle_event = function() end}`,
 	}))
 	a := x.call("GET", "/1/plugins", "").status(200)
 	a.part("0.name", `"one"`).part("0.version", `"1.2"`).part("0.kinds", `["matching"]`).part("0.state", `"running"`).part("0.order", "7")
-	a.part("0.permissions", `["http:127.0.0.1:5020"]`).part("0.schema.type", `"object"`).part("1.name", `"two"`).part("1.schema", "null")
+	a.part("0.permissions", `["http:127.0.0.1:5020"]`).part("0.schema.type", `"object"`).part("0.schema.properties.ids.default", "[]").part("0.reason", `""`).part("1.name", `"two"`).part("1.schema", "null")
 	x.call("GET", "/1/plugins", "", "Accept", "application/msgpack").status(200)
 	x.call("GET", "/1/plugins?all=1", "").fault(12022, "all")
 
@@ -39,6 +39,7 @@ func TestPluginsAreListed(t *testing.T) {
 		x.call("POST", "/1/matcher/faces", ask(stored(1), `{"filters":{"origin":"faces"},"targets":[]}`)).status(201).part("0.matches.0.result.0.face.face_id", `"`+id(1)+`"`)
 	}
 	a = x.call("GET", "/1/plugins", "").status(200)
+	a.part("0.reason", `"prefilter is switched off for a while: `+x.pluginDir+`/one.lua:2: never"`)
 	a.part("0.state", `"degraded"`).part("0.breakers.prefilter.state", `"open"`).part("0.counters.errors", "5").part("1.state", `"running"`)
 }
 

@@ -114,7 +114,7 @@ func TestPluginMetricsReload(t *testing.T) {
 local a, b, c = ns.metrics.counter("a", "A."), ns.metrics.counter("b", "B."), ns.metrics.counter("c", "C.")
 function M:start() a:add(1) b:add(2) c:add(3) end`})
 	before := scrape(t, tm)
-	same(t, ofPlugins(before), `nearside_plugin_a{plugin="p"} 1`, `nearside_plugin_b{plugin="p"} 2`, `nearside_plugin_c{plugin="p"} 3`)
+	same(t, ofPlugins(before), `nearside_plugin_a_total{plugin="p"} 1`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
 	next := `
 local a, b = ns.metrics.counter("a", "New help."), ns.metrics.gauge("b", "B.")
 function M:start() a:add(10) b:set(20) `
@@ -123,14 +123,14 @@ function M:start() a:add(10) b:set(20) `
 		t.Fatal("reloaded")
 	}
 	// What the refused one counted in common stays, its gauge does not.
-	same(t, ofPlugins(scrape(t, tm)), `nearside_plugin_a{plugin="p"} 11`, `nearside_plugin_b{plugin="p"} 2`, `nearside_plugin_c{plugin="p"} 3`)
+	same(t, ofPlugins(scrape(t, tm)), `nearside_plugin_a_total{plugin="p"} 11`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
 	write("p", next+"end")
 	if err := h.Reload(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	lines := scrape(t, tm)
-	same(t, ofPlugins(lines), `nearside_plugin_a{plugin="p"} 21`, `nearside_plugin_b{plugin="p"} 20`)
-	expect(t, lines, "# HELP nearside_plugin_a New help.", "# TYPE nearside_plugin_b gauge")
+	same(t, ofPlugins(lines), `nearside_plugin_a_total{plugin="p"} 21`, `nearside_plugin_b{plugin="p"} 20`)
+	expect(t, lines, "# HELP nearside_plugin_a_total New help.", "# TYPE nearside_plugin_b gauge")
 }
 
 // TestPluginSeriesAreBounded: too many sets of label values are refused to
@@ -142,11 +142,11 @@ local c = ns.metrics.counter("c", "C.", {"n"})
 local g = ns.metrics.gauge("g", "G.")
 for i = 1, %d do assert(c:add(1, {n = i})) end
 local ok, err = c:add(1, {n = "one more"})
-assert(ok == nil and err == "c: the plugin has %d sets of label values, which is the most", err)
+assert(ok == nil and err == "c_total: the plugin has %d sets of label values, which is the most", err)
 assert(g:set(1) == nil)
 assert(c:add(1, {n = 1}))`, seriesMax, seriesMax)})
 	lines := ofPlugins(scrape(t, tm))
-	expect(t, lines, `nearside_plugin_c{n="1",plugin="p"} 2`)
+	expect(t, lines, `nearside_plugin_c_total{n="1",plugin="p"} 2`)
 	if len(lines) != seriesMax {
 		t.Errorf("%d lines", len(lines))
 	}
@@ -182,7 +182,7 @@ ns.route("GET", "/hit", function(req) c:add(1, {n = req.query.n}) return 200 end
 		})
 	}
 	work.Wait()
-	same(t, ofPlugins(scrape(t, tm)), `nearside_plugin_c{n="0",plugin="p"} 136`, `nearside_plugin_c{n="1",plugin="p"} 132`, `nearside_plugin_c{n="2",plugin="p"} 132`)
+	same(t, ofPlugins(scrape(t, tm)), `nearside_plugin_c_total{n="0",plugin="p"} 136`, `nearside_plugin_c_total{n="1",plugin="p"} 132`, `nearside_plugin_c_total{n="2",plugin="p"} 132`)
 }
 
 func TestResources(t *testing.T) {

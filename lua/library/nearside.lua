@@ -5,11 +5,13 @@
 ---@class Batch
 local Batch = {}
 
----Adds a value; beyond max the oldest is dropped.
+---Adds a value. When max values wait, the oldest is dropped and counted.
 ---@param value any
 function Batch:add(value) end
 
----Flushes what is there, in this call. Waits.
+---Waits for a flush in progress, then flushes all values that wait. Returns true, or nil and why a flush failed: its values then wait for the next one. Waits.
+---@return boolean?
+---@return string? err
 function Batch:flush() end
 
 ---Tells how many values were dropped.
@@ -130,31 +132,31 @@ local Task = {}
 ---Ends the task: a waiting call in it returns at once.
 function Task:cancel() end
 
----A RabbitMQ client: one connection, and a channel for each consumer.
+---A RabbitMQ client.
 ---@class AmqpClient
 local AmqpClient = {}
 
----Sends a persistent message, and waits until the server has confirmed it unless confirm is false. It may have been sent also when there is an error. Waits.
+---Sends a persistent message, and waits until the server has confirmed it unless confirm is false. With mandatory it fails when no queue took the message; confirm = true sets mandatory unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. The message may have been sent also when there is an error. Waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
----@param options? {headers: table<string, string|number|boolean>?, confirm: boolean?}
+---@param options? {confirm: boolean?, mandatory: boolean?, headers: table<string, string|number|boolean>?, persistent: boolean?, expiration: (integer|string)?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}
 ---@return boolean?
 ---@return string? err
 function AmqpClient:publish(exchange, key, body, options) end
 
----Calls fn for each message of a queue, one after the other, and acknowledges it when fn returns true. Else it is put back once, if it was not redelivered already, then dropped (to the dead letters, if the queue has them). Waits.
+---Calls fn for each message of a queue, one after the other. "ack" or true acknowledges it. After "retry", false, nil or an error it comes again, after 1 to 60 seconds or {retry = seconds}, up to attempts (10) times; then, or after "dead", it goes to dead: a queue, or an exchange and key, or true for the x-dead-letter-exchange of a queue that this client has not declared. Without one it stays in the queue. While the store is full or not available (12052, 12050) the consumer pauses, and no attempt is used. A second result is the reason. Waits.
 ---@param queue string
----@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean}): boolean?
----@param options? {prefetch: integer?}
+---@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean, attempt: integer, persistent: boolean, expiration: string?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}): ("ack"|"retry"|"dead"|boolean|{retry: number})?, string?
+---@param options? {prefetch: integer?, attempts: integer?, dead: (string|boolean|{exchange: string, key: string?})?}
 ---@return Task?
 ---@return string? err
 function AmqpClient:consume(queue, fn, options) end
 
----Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false; again whenever the client connects again. Waits.
+---Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false. The client makes it again when it connects again and when it disappears. While the server cannot be reached it returns true, and makes it later. Waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
----@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?}[]?}
+---@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?, arguments: table<string, any>?}[]?}
 ---@return boolean?
 ---@return string? err
 function AmqpClient:declare(kind, name, options) end
@@ -223,16 +225,16 @@ function RedisClient:call(command, ...) end
 ---@return string? err
 function RedisClient:pipeline(commands) end
 
----Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost. Waits.
+---Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost; /1/plugins shows for how long there was none. Waits.
 ---@param channel string
 ---@param fn fun(message: string, channel: string)
 ---@return Task?
 ---@return string? err
 function RedisClient:subscribe(channel, fn) end
 
----Calls fn for each entry of a stream and acknowledges it when fn returns true. Makes stream and group (from the stream's begin). What this consumer was given and did not acknowledge comes first; an entry may come twice. Waits.
----@param options {group: string, consumer: string?, stream: string, count: integer?, block_ms: integer?}
----@param fn fun(entry: {id: string, stream: string, fields: table<string, string>}): boolean?
+---Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns "ack" or true; "retry", false, nil or an error; "dead"; {retry = seconds}; for a list one of them for all, or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice. Waits.
+---@param options {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}
+---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|"ack"|"retry"|"dead"|{retry: number}|table[]|nil, string?
 ---@return Task?
 ---@return string? err
 function RedisClient:xreadgroup(options, fn) end
@@ -246,10 +248,16 @@ function RedisClient:close() end
 ---@field version string The plugin's version.
 local ns = {}
 
----Collects values and calls flush with size (100) of them, or with fewer after seconds (1); max (10 times size) may wait.
----@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[])}
+---Collects values and calls flush with up to size (100) of them, at the latest after seconds (1). A flush that raises, or returns false, or nil and a reason, is repeated after 1 s, 2 s, ... 60 s; up to max values (10 times size) wait meanwhile. A reload and a shutdown flush what waits.
+---@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[]): boolean?, string?}
 ---@return Batch
 function ns.batch(options) end
+
+---Copies the hooks and fields of base that m lacks, and returns m: how a plugin inherits. Metatables of a plugin's table are not read.
+---@param base table
+---@param m table
+---@return table m
+function ns.extend(base, m) end
 
 ---Makes a random id (UUID version 4).
 ---@return string
@@ -285,6 +293,10 @@ function ns.spawn(fn, ...) end
 ---@return string? err
 function ns.every(seconds, fn) end
 
+---Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.
+---@param fn function
+function ns.ready(fn) end
+
 ---Waits; 0 lets others run. Waits.
 ---@param seconds number
 function ns.sleep(seconds) end
@@ -301,7 +313,7 @@ function ns.monotonic() end
 ---@class nearside.amqp
 ns.amqp = {}
 
----Connects to amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client then connects again by itself. Waits.
+---Makes a client of amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client connects by itself, also when the server is down now, and connects again when the connection is lost.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return AmqpClient?
@@ -476,7 +488,7 @@ function ns.log.warn(message, fields) end
 ---@param fields? table<string, any>
 function ns.log.error(message, fields) end
 
----Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike.
+---Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike. The name of a counter ends with _total, which is added when it is missing.
 ---@class nearside.metrics
 ns.metrics = {}
 
@@ -530,7 +542,7 @@ function ns.re.replace(s, pattern, with) end
 ---@class nearside.redis
 ns.redis = {}
 
----Connects to redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client then connects again by itself. Waits.
+---Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. With ?master_name=name the hosts are Sentinels, with ?cluster=true nodes of a cluster; &addr=host:port names further ones. Waits.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return RedisClient?

@@ -45,7 +45,7 @@ function Plugin:reload() end
 function Plugin:close() end
 
 ---How the plugin is. A test that has failures fails, unless it asks for them here.
----@return {tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
+---@return {state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
 function Plugin:status() end
 
 ---A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
@@ -112,23 +112,40 @@ function test.resource(figures) end
 ---@class nearside.test.amqp
 test.amqp = {}
 
----Sends a message as somebody else would, and runs the plugin until it is at rest. A queue that nobody has declared is made. Waits.
+---Sends a message as somebody else would, and runs the plugin until it is at rest. options are the properties, as of publish. Returns whether a queue took it. The default exchange makes a queue that nobody has declared. Waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
 ---@param headers? table
-function test.amqp.publish(exchange, key, body, headers) end
+---@param options? table
+---@return boolean
+function test.amqp.publish(exchange, key, body, headers, options) end
 
 ---What the plugin has published.
 ---@return {exchange: string, key: string, body: string, headers: table}[]
 function test.amqp.published() end
 
----How a queue is.
+---How a queue is: messages that wait, that handlers have acknowledged, and that were rejected or expired without dead letters.
 ---@param name string
 ---@return {ready: integer, acked: integer, dropped: integer}?
 function test.amqp.queue(name) end
 
----Makes all that the plugin asks of it fail with reason, until it is called without.
+---How many messages of a queue consumers have and have not acknowledged: they are handled, wait for their next attempt, or are stuck.
+---@param name string
+---@return integer
+function test.amqp.unacked(name) end
+
+---The messages that wait in a queue, as a consumer would get them.
+---@param name string
+---@return table[]
+function test.amqp.messages(name) end
+
+---Deletes a queue with its messages, or an exchange with its bindings, as an operator would, and runs the plugin until it is at rest. Waits.
+---@param kind "queue"|"exchange"
+---@param name string
+function test.amqp.delete(kind, name) end
+
+---Takes the server away: connections are lost, and all that the plugin asks of it fails with reason, until it is called without. Waits.
 ---@param reason? string
 function test.amqp.down(reason) end
 
@@ -255,7 +272,7 @@ function test.re.find_all(s, pattern, limit) end
 ---@return string
 function test.re.replace(s, pattern, with) end
 
----The Redis of the test: strings, hashes, lists, sets, streams, PUBLISH. It is empty at first.
+---The Redis of the test: strings, hashes, lists, sets, streams with groups, PUBLISH, EVAL by script. Times to live and idle times follow the clock of the test. It is empty at first.
 ---@class nearside.test.redis
 test.redis = {}
 
@@ -275,6 +292,10 @@ function test.redis.pending(stream, group) end
 ---Makes all that the plugin asks of it fail with reason, until it is called without.
 ---@param reason? string
 function test.redis.down(reason) end
+
+---Runs the plugin's EVAL: what fn returns is the reply, what it raises the error.
+---@param fn fun(script: string, keys: string[], args: string[]): any
+function test.redis.script(fn) end
 
 ---The store of the test. It is empty at first.
 ---@class nearside.test.store

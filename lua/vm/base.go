@@ -1,10 +1,6 @@
 package vm
 
-import (
-	"strings"
-
-	glua "github.com/yuin/gopher-lua"
-)
+import glua "github.com/yuin/gopher-lua"
 
 // openStandard fills the globals: functions of gopher-lua where they are
 // bounded, our own where they are not. What is missing is missing on purpose:
@@ -15,38 +11,41 @@ func (lib *Library) openStandard() {
 	lib.env = newTable()
 	lib.env.Metatable = newTable() // no script can write globals; see Compile
 	set := func(name string, v glua.LValue) { lib.env.RawSetString(name, v) }
-	for _, name := range []string{
-		"error", "getmetatable", "ipairs", "next", "pairs", "rawequal",
-		"rawget", "rawset", "select", "tonumber", "tostring", "type",
-	} {
+	for _, name := range []string{"getmetatable", "ipairs", "type"} {
 		set(name, lib.adopt(stock[""][name]))
 	}
-	for name, f := range map[string]glua.LGFunction{
-		"assert": luaAssert, "pcall": luaPcall, "xpcall": luaXpcall, "unpack": luaUnpack, "setmetatable": luaSetmetatable,
-		"print": luaPrint, "require": luaRequire, concatName: luaConcat,
-	} {
+	for name, f := range baseFunctions() {
 		set(name, lib.goFunction(f))
 	}
-	for name, f := range lib.chargeBase(stock) {
-		set(name, lib.goFunction(f))
+	for name, f := range operatorFunctions() {
+		function := lib.goFunction(f)
+		lib.operators[function] = true
+		set(name, function)
 	}
-	lib.guard("", lib.env)
-	text := lib.guard("string", lib.stringLib(stock["string"]))
+	lib.traceback = stock["debug"]["traceback"]
+	text := lib.stringLib()
 	lib.stringMeta = newTable()
 	lib.stringMeta.RawSetString("__index", text)
 	lib.stringMeta.RawSetString("__metatable", glua.LFalse)
-	lib.stringArithmetic()
-	set("string", lib.readOnly("string", text, nil))
-	set("table", lib.readOnly("table", lib.guard("table", lib.tableLib(stock["table"])), nil))
-	set("math", lib.readOnly("math", lib.guard("math", lib.mathLib(stock["math"])), nil))
-	set("os", lib.readOnly("os", lib.guard("os", lib.boundedOs(lib.functions(osLib()))), nil))
-	set("coroutine", lib.readOnly("coroutine", lib.functions(coroutineLib(coroutineFuncs{
+	for event, f := range stringOperators() {
+		function := lib.goFunction(f)
+		lib.operators[function] = true
+		lib.stringMeta.RawSetString(event, function)
+	}
+	set("string", lib.standard("string", text))
+	set("table", lib.standard("table", lib.tableLib(stock["table"])))
+	set("math", lib.standard("math", lib.mathLib()))
+	set("os", lib.standard("os", lib.functions(osLib())))
+	coroutines := lib.functions(coroutineLib(coroutineFuncs{
 		create: stock["coroutine"]["create"].GFunction,
 		resume: stock["coroutine"]["resume"].GFunction,
 		status: stock["coroutine"]["status"].GFunction,
-	})), nil))
+	}))
+	coroutines.RawSetString("yield", yieldFunction)
+	set("coroutine", lib.standard("coroutine", coroutines))
 	set("_VERSION", glua.LString("Lua 5.1"))
-	set("_G", &glua.LUserData{Metatable: lib.sealed("_G", lib.env)})
+	lib.global = &glua.LUserData{Metatable: lib.sealed("_G", lib.env)}
+	set("_G", lib.global)
 }
 
 // stockFunctions are gopher-lua's own, by library; "" is the base library.
@@ -55,8 +54,8 @@ func stockFunctions() map[string]map[string]*glua.LFunction {
 	defer l.Close()
 	all := map[string]map[string]*glua.LFunction{}
 	for name, open := range map[string]glua.LGFunction{
-		"": glua.OpenBase, "string": glua.OpenString, "table": glua.OpenTable,
-		"math": glua.OpenMath, "coroutine": glua.OpenCoroutine,
+		"": glua.OpenBase, "table": glua.OpenTable,
+		"coroutine": glua.OpenCoroutine, "debug": glua.OpenDebug,
 	} {
 		l.Push(l.NewFunction(open))
 		l.Call(0, 1)
@@ -92,128 +91,4 @@ func (lib *Library) functions(list map[string]glua.LGFunction) *glua.LTable {
 		t.RawSetString(name, lib.goFunction(f))
 	}
 	return t
-}
-
-// luaAssert passes any error value on, as Lua does and gopher-lua does not.
-func luaAssert(l *glua.LState) int {
-	if glua.LVAsBool(l.CheckAny(1)) {
-		return l.GetTop()
-	}
-	message := l.Get(2)
-	if message == glua.LNil {
-		message = glua.LString("assertion failed!")
-	}
-	l.Error(message, 0)
-	return 0
-}
-
-// luaSetmetatable takes tables only; gopher-lua's would set the metatable of
-// all numbers, functions or booleans.
-func luaSetmetatable(l *glua.LState) int {
-	t := l.CheckTable(1)
-	l.CheckTypes(2, glua.LTNil, glua.LTTable)
-	if old, ok := t.Metatable.(*glua.LTable); ok && !marked(t) && old.RawGetString("__metatable") != glua.LNil {
-		l.RaiseError("cannot change a protected metatable")
-	}
-	t.Metatable = l.Get(2)
-	l.SetTop(1)
-	return 1
-}
-
-func luaUnpack(l *glua.LState) int {
-	t := l.CheckTable(1)
-	from := l.OptInt(2, 1)
-	to := l.OptInt(3, t.Len())
-	if from > to {
-		return 0
-	}
-	if uint64(to)-uint64(from) >= maxResults {
-		l.RaiseError("unpack: more than %d results", maxResults)
-	}
-	taskOf(l).charge(l, (to-from)/4)
-	for i := from; i <= to; i++ {
-		l.Push(t.RawGetInt(i))
-	}
-	return to - from + 1
-}
-
-func luaPrint(l *glua.LState) int {
-	var b strings.Builder
-	for i := 1; i <= l.GetTop(); i++ {
-		if i > 1 {
-			b.WriteByte('\t')
-		}
-		addText(l, &b, l.ToStringMeta(l.Get(i)).String())
-	}
-	if p := taskOf(l).state.print; p != nil {
-		p(b.String())
-	}
-	return 0
-}
-
-// luaConcat is the operator `..`: see rewriter.
-func luaConcat(l *glua.LState) int {
-	n := l.GetTop()
-	total := 0
-	for i := 1; i <= n; i++ {
-		switch v := l.Get(i).(type) {
-		case glua.LString:
-			total += len(v)
-		case glua.LNumber:
-			total += 24 // at most
-		default:
-			return concatMeta(l, n)
-		}
-	}
-	checkLength(l, total)
-	taskOf(l).reserve(l, total)
-	var b strings.Builder
-	b.Grow(total)
-	for i := 1; i <= n; i++ {
-		b.WriteString(l.Get(i).String())
-	}
-	l.Push(trimmed(taskOf(l), &b))
-	return 1
-}
-
-// concatMeta works from right to left, as the operator does, with __concat
-// where an operand is no string.
-func concatMeta(l *glua.LState, n int) int {
-	result := l.Get(n)
-	for i := n - 1; i >= 1; i-- {
-		left := l.Get(i)
-		if glua.LVCanConvToString(left) && glua.LVCanConvToString(result) {
-			total := len(left.String()) + len(result.String())
-			checkLength(l, total)
-			taskOf(l).reserve(l, total)
-			result = glua.LString(left.String() + result.String())
-			continue
-		}
-		f := l.GetMetaField(left, "__concat")
-		if f == glua.LNil {
-			f = l.GetMetaField(result, "__concat")
-		}
-		if f == glua.LNil {
-			culprit := left
-			if glua.LVCanConvToString(left) {
-				culprit = result
-			}
-			l.RaiseError("attempt to concatenate a %s value", culprit.Type())
-		}
-		l.Push(f)
-		l.Push(left)
-		l.Push(result)
-		l.Call(2, 1)
-		result = l.Get(-1)
-		l.Pop(1)
-	}
-	l.Push(result)
-	return 1
-}
-
-// checkLength refuses to make a string of n bytes when that is too long.
-func checkLength(l *glua.LState, n int) {
-	if n > MaxString {
-		l.RaiseError("a string of %d bytes is longer than the %d allowed", n, MaxString)
-	}
 }

@@ -48,7 +48,8 @@ func TestStandardLibrary(t *testing.T) {
 	f(`return ("]"):match("[]]")`, "]")
 	f(`return ("a-b"):match("[a%-]+")`, "a-")
 	f(`return string.format("%5.2f|%-5s|%05d|%x|%q|%c|%%", 3.14159, "ab", 42, 255, 'a"b', 65)`, ` 3.14|ab   |00042|ff|"a\"b"|A|%`)
-	f(`return string.format("%g %g %s %s", 1e20, 0.1, nil, true)`, "1e+20 0.1 nil true")
+	f(`return string.format("%g %g %s %s", 1e20, 0.1, "x", 2^53)`, "1e+20 0.1 x 9.007199254741e+15")
+	f(`local ok, e = pcall(string.format, "%s", nil) return ok`, false) // Lua 5.1 converts strings and numbers only
 	f(`return string.format("%.3s|%5.1s|", "abcdef", "xyz")`, "abc|    x|")
 	f(`return table.concat({1, 2, "x"}, ", ", 2, 3)`, "2, x")
 	f(`local t = {3, 1, 2} table.sort(t) return table.concat(t)`, "123")
@@ -63,14 +64,14 @@ func TestStandardLibrary(t *testing.T) {
 	f(`return _G.tostring(5) .. tostring(_G.nothing)`, "5nil")
 	f(`return select('#', pcall(function() return 1, nil end))`, 3.0)
 	f(`local ok, e = pcall(error, {code = 7}) return e.code`, 7.0)
-	f(`local ok, e = pcall(assert, false, {code = 7}) return e.code`, 7.0)
+	f(`local ok, e = pcall(assert, false, {code = 7}) return type(e)`, "string") // Lua 5.1 wants a string here
 	f(`local ok, e = xpcall(function() error("x", 0) end, function(m) return "h:" .. m end) return e`, "h:x")
 	f(`local ns = require('test') return ns.sub.one() .. ns.sub.owner`, "1me")
 	f(`local t = {} for i = 1, 100 do t[i] = i .. ' ' end return `+strings.Repeat("'a' .. ", 200)+`'b'`, strings.Repeat("a", 200)+"b")
 }
 
 func TestErrorLines(t *testing.T) {
-	fails(t, "local x = 1\nlocal y = {}\nreturn 'a' .. x ..\n y", "t.lua:4: attempt to concatenate a table value")
+	fails(t, "local x = 1\nlocal y = {}\nreturn 'a' .. x ..\n y", "t.lua:5: attempt to concatenate a table value")
 	fails(t, "\n\nerror('boom')", "t.lua:4: boom")
 	fails(t, "\nlocal ns = ns\n ns.panic()", "t.lua:4: panic: internal error: boom")
 	fails(t, "ns.sleep('x')", "bad argument #1 (number expected, got string)")

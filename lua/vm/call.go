@@ -68,7 +68,7 @@ func (f *Function) guarded(c *Call) (err error) {
 		switch p := recover().(type) {
 		case nil:
 		case *glua.ApiError:
-			panic(p)
+			panic(p) // Lua's own way to unwind
 		case badArgument:
 			err = errors.New(p.message)
 		default:

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -66,6 +67,8 @@ func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
 		return nil, fmt.Errorf("more than %d values", maxValues)
 	}
 	switch v := v.(type) {
+	case nil:
+		return nil, errors.New("the interpreter left no value here")
 	case *glua.LNilType:
 		return nil, nil
 	case glua.LBool:

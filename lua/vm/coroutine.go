@@ -2,6 +2,8 @@ package vm
 
 import (
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 	"weak"
 
@@ -10,8 +12,9 @@ import (
 
 // live are the coroutines of a state that have not ended. Each is a whole
 // interpreter thread (11 KB and more). Those that a script has dropped
-// half-way leave when the garbage collector finds them.
-type live map[weak.Pointer[glua.LState]]struct{}
+// half-way leave when the garbage collector finds them. The value is how many
+// results a suspended one wants from its yield: all that come if negative.
+type live map[weak.Pointer[glua.LState]]int
 
 // collectTime is what a garbage collection is charged as.
 const collectTime = 10 * time.Millisecond
@@ -43,17 +46,20 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 		"create":  create,
 		"resume":  resume,
 		"status":  func(l *glua.LState) int { return coroutineStatus(l, stock.status) },
-		"yield":   coroutineYield,
 		"running": coroutineRunning,
 		"wrap": func(l *glua.LState) int {
 			create(l)
 			thread := l.Get(-1)
 			l.Push(l.NewClosure(func(l *glua.LState) int {
 				l.Insert(thread, 1)
-				top := l.GetTop()
 				n := resume(l)
-				if l.Get(top+1) == glua.LFalse {
-					l.Error(l.Get(top+2), 0)
+				first := l.GetTop() - n + 1
+				if l.Get(first) == glua.LFalse {
+					raised := l.Get(first + 1)
+					if s, ok := textOf(raised); ok {
+						raised = glua.LString(position(l, 1) + s)
+					}
+					l.Error(raised, 0)
 				}
 				return n - 1
 			}, thread)) // an upvalue, so that it counts as memory
@@ -63,7 +69,9 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 }
 
 func coroutineCreate(l *glua.LState, create glua.LGFunction) int {
-	l.CheckFunction(1)
+	if l.CheckFunction(1).IsG {
+		l.ArgError(1, "Lua function expected")
+	}
 	t := taskOf(l)
 	if len(t.state.live) >= MaxCoroutines {
 		t.charge(l, int(unitsIn(collectTime)))
@@ -76,7 +84,7 @@ func coroutineCreate(l *glua.LState, create glua.LGFunction) int {
 	l.RemoveContext()
 	n := create(l)
 	l.SetContext(t)
-	t.state.live[weak.Make(l.Get(-1).(*glua.LState))] = struct{}{}
+	t.state.live[weak.Make(l.Get(-1).(*glua.LState))] = -1
 	return n
 }
 
@@ -110,16 +118,69 @@ func coroutineResume(l *glua.LState, resume glua.LGFunction) int {
 		}
 		t.current, t.depth, g.CurrentThread = current, depth, caller
 	}()
-	return resume(l)
+	// gopher-lua leaves registers empty for which no value came.
+	for wants := s.live[weak.Make(thread)]; l.GetTop()-1 < wants; {
+		l.Push(glua.LNil)
+	}
+	n := resume(l)
+	if e, ok := l.Get(-1).(glua.LString); ok && n == 2 && l.Get(-2) == glua.LFalse {
+		l.Replace(l.GetTop(), glua.LString(unmarked(string(e))))
+	}
+	return n
 }
+
+// yieldFunction is coroutine.yield, of all libraries: generated code compares
+// with it, because gopher-lua loses a coroutine that yields in a tail call.
+var yieldFunction = &glua.LFunction{IsG: true, GFunction: coroutineYield}
 
 // coroutineYield works on the coroutine's own thread only: a pcall or a
 // callback in between has a thread of its own.
 func coroutineYield(l *glua.LState) int {
-	if taskOf(l).current != l {
-		l.RaiseError("attempt to yield from outside of a coroutine, or across a pcall or a callback")
+	t := taskOf(l)
+	chargeLevels(l)
+	if t.current != l || acrossGo(l) {
+		l.Error(glua.LString("attempt to yield from outside of a coroutine, or across a pcall, a metamethod, an iterator or a callback"), 0)
 	}
+	wants := 1
+	if dbg, ok := l.GetStack(0); ok {
+		_, _ = l.GetInfo("n", dbg, glua.LNil) // nothing to be found is no error
+		if _, count, marked := strings.Cut(dbg.Name, wantsMark); marked {
+			wants, _ = strconv.Atoi(count)
+		}
+	}
+	t.state.live[weak.Make(l)] = wants
 	return -1
+}
+
+// acrossGo reports whether a function that the interpreter has called from
+// Go, as it does metamethods and iterators, is among those in progress:
+// gopher-lua would lose it.
+func acrossGo(l *glua.LState) bool {
+	for i := 0; ; i++ {
+		if _, more := l.GetStack(i + 1); !more {
+			return false
+		}
+		dbg, _ := l.GetStack(i)
+		_, _ = l.GetInfo("n", dbg, glua.LNil)
+		if dbg.Name == "(anonymous)" || strings.HasPrefix(dbg.Name, "<") { // or a tail call
+			return loops() > 1
+		}
+	}
+}
+
+// loops counts the interpreter's loops of the coroutine that runs.
+func loops() int {
+	pcs := make([]uintptr, 256)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
+	for n := 0; ; {
+		frame, more := frames.Next()
+		switch {
+		case strings.HasSuffix(frame.Function, ".mainLoopWithContext"):
+			n++
+		case strings.HasSuffix(frame.Function, ".threadRun"), !more:
+			return n
+		}
+	}
 }
 
 func coroutineRunning(l *glua.LState) int {

@@ -18,6 +18,11 @@
 // a script. Strings, tables, patterns, coroutines, tasks and nesting are
 // bounded, too (limits.go).
 //
+// Scripts compute what Lua 5.1 computes. The package reads sources (syntax)
+// and generates instructions for gopher-lua's interpreter (gen.go) itself, and
+// has library functions of its own where gopher-lua's differ. lua51 compares
+// it with the reference interpreter on random programs.
+//
 // The live memory of states is bounded by an account that they share (Memory).
 // It walks all that a state can reach (walk.go) when what was allocated since
 // the last walk may exceed the limit. Sizes come from private fields of

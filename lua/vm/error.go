@@ -26,11 +26,25 @@ type Error struct {
 	Traceback string
 	Value     any   // what was raised, when it is no string
 	reason    error // one of the above, or the cause in Go
+	panicked  bool  // the interpreter itself failed
 }
 
 func (e *Error) Error() string { return e.Message }
 
 func (e *Error) Unwrap() error { return e.reason }
+
+// Broken reports whether a state should be replaced after a call failed with
+// err: a budget ended the call at some instruction, the state was killed for
+// its memory, or the interpreter itself failed. An error that a script raised,
+// a service of the host that failed, and a caller that gave up, leave the
+// state as good as it was.
+func Broken(err error) bool {
+	if errors.Is(err, ErrMemory) {
+		return true // also when the call did not begin
+	}
+	e, ok := errors.AsType[*Error](err)
+	return ok && (e.panicked || e.reason != nil && !errors.Is(e.reason, ErrCancelled) && !errors.Is(e.reason, ErrHost))
+}
 
 // luaError makes an *Error of what a protected call returned. reason, when
 // not nil, is why the call was killed: it holds over what the script made of
@@ -38,7 +52,7 @@ func (e *Error) Unwrap() error { return e.reason }
 func luaError(err, reason error) *Error {
 	e := &Error{Message: err.Error(), reason: reason}
 	if api, ok := errors.AsType[*glua.ApiError](err); ok {
-		e.Message, e.Traceback = api.Object.String(), api.StackTrace
+		e.Message, e.Traceback, e.panicked = api.Object.String(), api.StackTrace, api.Type == glua.ApiErrorPanic
 		switch value := api.Object.(type) {
 		case *glua.LTable:
 			e.Value, _ = toGo(nil, value)
@@ -48,6 +62,7 @@ func luaError(err, reason error) *Error {
 			e.Message = "error object is a userdata"
 		}
 	}
+	e.Message, e.Traceback = unmarked(e.Message), unmarked(e.Traceback)
 	if reason != nil && !strings.Contains(e.Message, reason.Error()) {
 		e.Message = reason.Error() + ": " + e.Message
 	}

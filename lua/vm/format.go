@@ -12,7 +12,7 @@ import (
 // stringFormat is string.format with C's meaning of each directive; widths
 // and precisions have at most two digits, as in Lua.
 func stringFormat(l *glua.LState) int {
-	format := l.CheckString(1)
+	format := checkText(l, 1)
 	taskOf(l).charge(l, len(format)/16)
 	var out strings.Builder
 	arg := 1
@@ -62,28 +62,32 @@ func directive(l *glua.LState, s string) (spec string, verb byte) {
 }
 
 func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
-	if verb != 's' && verb != 'q' {
-		shortNumber(l, arg)
-	}
 	switch verb {
 	case 'd', 'i':
-		return formatInteger(spec, 'd', float64(l.CheckNumber(arg)))
+		return formatInteger(spec, 'd', checkNumber(l, arg))
 	case 'u', 'o', 'x', 'X':
 		if verb == 'u' {
 			verb = 'd'
 		}
-		return formatInteger(spec, verb, float64(l.CheckNumber(arg)))
+		return formatInteger(spec, verb, checkNumber(l, arg))
 	case 'c':
-		return fmt.Sprintf("%"+spec+"s", string([]byte{byte(l.CheckInt(arg))}))
+		return fmt.Sprintf("%"+spec+"s", string([]byte{byte(checkInt(l, arg))}))
 	case 'e', 'E', 'f', 'g', 'G':
-		return formatFloat(spec, verb, float64(l.CheckNumber(arg)))
+		return formatFloat(spec, verb, checkNumber(l, arg))
 	case 'q':
-		return quote(l, l.CheckString(arg))
+		return quote(l, checkText(l, arg))
 	case 's':
-		s := l.ToStringMeta(l.CheckAny(arg)).String()
-		if spec == "" {
-			return s
+		s, ok := "", false
+		if ud, host := l.Get(arg).(*glua.LUserData); host { // such as a boxed integer
+			s, ok = textOf(tostring(l, ud))
 		}
+		if !ok {
+			s = checkText(l, arg) // Lua 5.1 converts nothing else
+		}
+		if len(s) >= 100 && !strings.Contains(spec, ".") {
+			return s // Lua 5.1 pads no long strings
+		}
+		s, _, _ = strings.Cut(s, "\x00") // where C's strings end
 		return formatBytes(spec, s)
 	}
 	l.RaiseError("invalid option '%%%c' to 'format'", rune(verb))
@@ -106,7 +110,21 @@ func formatFloat(spec string, verb byte, f float64) string {
 	if math.IsInf(f, 0) || math.IsNaN(f) {
 		text := strings.ToLower(strconv.FormatFloat(f, 'g', -1, 64))
 		text = strings.TrimPrefix(text, "+")
-		return formatBytes(strings.ReplaceAll(spec, "0", ""), text)
+		if strings.Contains(spec, "+") && text[0] != '-' {
+			text = "+" + text
+		} else if strings.Contains(spec, " ") && text[0] != '-' {
+			text = " " + text
+		}
+		if verb == 'G' || verb == 'E' {
+			text = strings.ToUpper(text)
+		}
+		width, _, _ := strings.Cut(spec, ".") // infinity has no digits to count or to pad with
+		if flags := len(width) - len(strings.TrimLeft(width, "-+ #0")); strings.Contains(width[:flags], "-") {
+			width = "-" + width[flags:]
+		} else {
+			width = width[flags:]
+		}
+		return formatBytes(width, text)
 	}
 	if (verb == 'g' || verb == 'G') && !strings.Contains(spec, ".") {
 		spec += ".6" // C's default, where Go takes the shortest

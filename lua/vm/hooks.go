@@ -26,7 +26,6 @@ func meterInstructions() {
 	wrap(meterSetList, glua.OP_SETLIST)
 	wrap(meterNewTable, glua.OP_NEWTABLE)
 	wrap(meterClosure, glua.OP_CLOSURE)
-	wrap(meterLen, glua.OP_LEN)
 	wrap(meterCompare(80), glua.OP_EQ)
 	wrap(meterCompare(6), glua.OP_LT, glua.OP_LE)
 	wrap(meterCall, glua.OP_CALL, glua.OP_TAILCALL)
@@ -147,15 +146,6 @@ func meterClosure(next instruction) instruction {
 			}
 		}
 		return result
-	}
-}
-
-func meterLen(next instruction) instruction {
-	return func(l *glua.LState, inst uint32, base unsafe.Pointer) int {
-		if table, ok := operand(l, argB(inst)).(*glua.LTable); ok {
-			spend(l, trailing(table))
-		}
-		return next(l, inst, base)
 	}
 }
 

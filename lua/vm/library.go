@@ -56,6 +56,9 @@ type Library struct {
 
 	env        *glua.LTable // the globals of every script; nothing can write them
 	stringMeta *glua.LTable
+	operators  map[*glua.LFunction]bool // functions that generated code calls for operators
+	traceback  *glua.LFunction
+	global     *glua.LUserData // _G
 	root       *glua.LUserData
 	null       *glua.LUserData
 	integer    *glua.LTable // the metatable of boxed integers
@@ -68,7 +71,7 @@ type Library struct {
 func NewLibrary(root string, modules ...Module) *Library {
 	modules = slices.Clone(modules)
 	slices.SortStableFunc(modules, func(a, b Module) int { return strings.Compare(a.Name, b.Name) })
-	lib := &Library{Root: root, Modules: modules, classes: map[*Class]*glua.LTable{}, names: map[string]bool{}}
+	lib := &Library{Root: root, Modules: modules, classes: map[*Class]*glua.LTable{}, names: map[string]bool{}, operators: map[*glua.LFunction]bool{}}
 	lib.null = &glua.LUserData{Value: Null{}, Metatable: lib.sealed("null", newTable())}
 	lib.openStandard()
 	lib.integer = lib.integerMeta()
@@ -158,6 +161,13 @@ func (lib *Library) callable(m Module, ud *glua.LUserData) *glua.LUserData {
 		}))
 	}
 	return ud
+}
+
+// standard is a table of the standard library that no script can write. What
+// it does not have reads as nil, as in `table.unpack or unpack`.
+func (lib *Library) standard(name string, fields *glua.LTable) *glua.LUserData {
+	fields.Metatable = newTable()
+	return &glua.LUserData{Metatable: lib.sealed(name, fields)}
 }
 
 // sealed is a metatable for userdata: reads go to fields, writes are errors,

@@ -7,18 +7,69 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// mathLib is gopher-lua's, except for randomness: a script must not seed the
-// process's generator.
-func (lib *Library) mathLib(stock map[string]*glua.LFunction) *glua.LTable {
+// mathLib is the math library. A script cannot seed the process's generator.
+func (lib *Library) mathLib() *glua.LTable {
 	t := newTable()
-	for name, f := range stock {
-		t.RawSetString(name, lib.adopt(f))
+	for name, f := range map[string]func(float64) float64{
+		"abs": math.Abs, "acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos, "cosh": math.Cosh,
+		"deg": func(x float64) float64 { return x / (math.Pi / 180) }, "exp": math.Exp, "floor": math.Floor, "log": math.Log, "log10": log10,
+		"rad": func(x float64) float64 { return x * (math.Pi / 180) }, "sin": math.Sin, "sinh": math.Sinh, "sqrt": math.Sqrt, "tan": math.Tan, "tanh": math.Tanh,
+	} {
+		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
+			l.Push(glua.LNumber(f(checkNumber(l, 1))))
+			return 1
+		}))
 	}
-	t.RawSetString("random", lib.goFunction(mathRandom))
-	t.RawSetString("randomseed", lib.goFunction(func(*glua.LState) int { return 0 }))
+	for name, f := range map[string]func(x, y float64) float64{
+		"atan2": math.Atan2, "fmod": math.Mod, "mod": math.Mod, "pow": power,
+		"ldexp": func(x, y float64) float64 { return math.Ldexp(x, toInt(y)) },
+	} {
+		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
+			l.Push(glua.LNumber(f(checkNumber(l, 1), checkNumber(l, 2))))
+			return 1
+		}))
+	}
+	for name, f := range map[string]glua.LGFunction{
+		"frexp": mathFrexp, "modf": mathModf, "random": mathRandom, "randomseed": func(*glua.LState) int { return 0 },
+		"max": extreme(func(a, b float64) bool { return b > a }), "min": extreme(func(a, b float64) bool { return b < a }),
+	} {
+		t.RawSetString(name, lib.goFunction(f))
+	}
 	t.RawSetString("pi", glua.LNumber(math.Pi))
 	t.RawSetString("huge", glua.LNumber(math.Inf(1)))
 	return t
+}
+
+// extreme returns the argument that replaces all before it.
+func extreme(replaces func(a, b float64) bool) glua.LGFunction {
+	return func(l *glua.LState) int {
+		best := checkNumber(l, 1)
+		for i := 2; i <= l.GetTop(); i++ {
+			if n := checkNumber(l, i); replaces(best, n) {
+				best = n
+			}
+		}
+		l.Push(glua.LNumber(best))
+		return 1
+	}
+}
+
+func mathFrexp(l *glua.LState) int {
+	fraction, exponent := math.Frexp(checkNumber(l, 1))
+	l.Push(glua.LNumber(fraction))
+	l.Push(glua.LNumber(exponent))
+	return 2
+}
+
+func mathModf(l *glua.LState) int {
+	x := checkNumber(l, 1)
+	whole, fraction := math.Trunc(x), math.Copysign(0, x)
+	if !math.IsInf(x, 0) {
+		fraction = math.Copysign(x-whole, x)
+	}
+	l.Push(glua.LNumber(whole))
+	l.Push(glua.LNumber(fraction))
+	return 2
 }
 
 func mathRandom(l *glua.LState) int {
@@ -28,9 +79,9 @@ func mathRandom(l *glua.LState) int {
 		l.Push(glua.LNumber(rand.Float64()))
 		return 1
 	case 1:
-		to = float64(l.CheckNumber(1))
+		to = checkNumber(l, 1)
 	default:
-		from, to = float64(l.CheckNumber(1)), float64(l.CheckNumber(2))
+		from, to = checkNumber(l, 1), checkNumber(l, 2)
 	}
 	from, to = math.Floor(from), math.Floor(to)
 	if !wholeNumber(from) || !wholeNumber(to) || from > to {

@@ -3,16 +3,19 @@ package vm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
 	"sync"
 	"testing"
 	"time"
+
+	glua "github.com/yuin/gopher-lua"
 )
 
 func newPool(t *testing.T, o PoolOptions) *Pool {
 	t.Helper()
 	if o.New == nil {
-		o.New = func(ctx context.Context) (*State, error) { return library.NewState(ctx, StateOptions{}), nil }
+		o.New = func(ctx context.Context, _ Slot) (*State, error) { return library.NewState(ctx, StateOptions{}), nil }
 	}
 	p, err := NewPool(context.Background(), o)
 	if err != nil {
@@ -31,7 +34,7 @@ func newPool(t *testing.T, o PoolOptions) *Pool {
 func TestPoolIsBoundedAndWarm(t *testing.T) {
 	var mu sync.Mutex
 	made, used, most := 0, 0, 0
-	p := newPool(t, PoolOptions{Size: 3, New: func(ctx context.Context) (*State, error) {
+	p := newPool(t, PoolOptions{Size: 3, New: func(ctx context.Context, _ Slot) (*State, error) {
 		made++
 		return library.NewState(ctx, StateOptions{}), nil
 	}})
@@ -63,7 +66,7 @@ func TestPoolIsBoundedAndWarm(t *testing.T) {
 
 func TestPoolKeepsItsStates(t *testing.T) { // also over collections
 	made := 0
-	p := newPool(t, PoolOptions{Size: 4, New: func(ctx context.Context) (*State, error) {
+	p := newPool(t, PoolOptions{Size: 4, New: func(ctx context.Context, _ Slot) (*State, error) {
 		made++
 		return library.NewState(ctx, StateOptions{}), nil
 	}})
@@ -100,7 +103,10 @@ func TestPoolWaitsWithTheDeadline(t *testing.T) {
 // when making one fails. The totals of replaced states are kept.
 func TestPoolReplacesStates(t *testing.T) {
 	failures, made := 2, 0
-	p := newPool(t, PoolOptions{Size: 1, Recycle: 3, Retry: time.Millisecond, New: func(ctx context.Context) (*State, error) {
+	p := newPool(t, PoolOptions{Size: 1, Recycle: 3, Retry: time.Millisecond, New: func(ctx context.Context, slot Slot) (*State, error) {
+		if slot != (Slot{Index: 1, Replaces: made > 0}) {
+			t.Errorf("%+v", slot)
+		}
 		if made > 0 && failures > 0 {
 			failures--
 			return nil, errors.New("not now")
@@ -137,6 +143,40 @@ func TestPoolReplacesStates(t *testing.T) {
 	}
 	if _, err := first.Call(context.Background(), Limits{}, load(t, newState(t), "return function() end")); !errors.Is(err, ErrClosed) {
 		t.Errorf("the replaced state: %v", err)
+	}
+}
+
+// TestBroken: a state is given up after a spent budget, not after an error of
+// the script or when the caller is gone.
+func TestBroken(t *testing.T) {
+	s := newState(t)
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	late, cancelLate := context.WithTimeout(context.Background(), -time.Second)
+	defer cancelLate()
+	endless := `return function() while true do end end`
+	for _, f := range []struct {
+		ctx    context.Context
+		source string
+		want   bool
+	}{
+		{context.Background(), `return function() error("no") end`, false},
+		{context.Background(), `return function() local function f() return 1 + f() end return f() end`, true},
+		{context.Background(), `return function() return io end`, false},
+		{cancelled, endless, false},
+		{context.Background(), endless, true},
+		{late, endless, true},
+	} {
+		_, err := s.Call(f.ctx, Limits{Slice: time.Millisecond}, load(t, s, f.source))
+		if Broken(err) != f.want {
+			t.Errorf("%s: %v: %v, want %v", f.source, err, !f.want, f.want)
+		}
+	}
+	if !Broken(fmt.Errorf("x: %w", luaError(&glua.ApiError{Type: glua.ApiErrorPanic, Object: glua.LString("x")}, nil))) {
+		t.Error("a failure of the interpreter")
+	}
+	if Broken(nil) || Broken(ErrClosed) {
+		t.Error("no error of Lua")
 	}
 }
 

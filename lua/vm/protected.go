@@ -1,6 +1,10 @@
 package vm
 
-import glua "github.com/yuin/gopher-lua"
+import (
+	"fmt"
+
+	glua "github.com/yuin/gopher-lua"
+)
 
 // protectedCall calls fn with the values of l from index first on, on a
 // thread of its own that shares the task: an error there must not close the
@@ -11,18 +15,21 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 		l.RaiseError("calls, coroutines and callbacks are nested deeper than %d", MaxDepth)
 	}
 	s, g := t.state, t.state.main.G
-	current, depth, caller := t.current, t.depth, g.CurrentThread
+	current, depth, caller, outer := t.current, t.depth, g.CurrentThread, t.outer
 	p := s.thread(t)
 	t.depth++
+	t.outer = l
+	t.callbacks = append(t.callbacks, callback{p, l})
 	p.Push(fn)
 	nargs := 0
 	for i := first; i <= l.GetTop(); i++ {
 		p.Push(l.Get(i))
 		nargs++
 	}
-	err = p.PCall(nargs, glua.MultRet, nil)
-	t.current, t.depth, g.CurrentThread = current, depth, caller
+	err = pcall(p, nargs)
+	t.current, t.depth, g.CurrentThread, t.outer = current, depth, caller, outer
 	t.threads = t.threads[:len(t.threads)-1]
+	t.callbacks = t.callbacks[:len(t.callbacks)-1]
 	if err != nil {
 		t.left -= caughtUnits
 		return 0, err // p is dropped: it is in an unknown state
@@ -35,9 +42,22 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 	return results, nil
 }
 
+// pcall is PCall, which lets some panics of the interpreter through.
+func pcall(p *glua.LState, nargs int) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("internal error: %v", r)
+		}
+	}()
+	return p.PCall(nargs, glua.MultRet, nil)
+}
+
 // raised is the value that a protected call caught.
 func raised(err error) glua.LValue {
 	if api, ok := err.(*glua.ApiError); ok { //nolint:errorlint // gopher-lua never wraps it
+		if s, ok := api.Object.(glua.LString); ok {
+			return glua.LString(unmarked(string(s)))
+		}
 		return api.Object
 	}
 	return glua.LString(err.Error())

@@ -1,17 +1,16 @@
 package vm
 
 import (
-	"strings"
-
 	glua "github.com/yuin/gopher-lua"
 )
 
 // loading marks a module whose body runs.
 var loading = &glua.LUserData{}
 
-// luaRequire gives the library by its name, and neighbours of the script by
-// "./name". A neighbour's body runs once per state and may not wait: a second
-// task that asked for it meanwhile would get a half-made module.
+// luaRequire returns the library by its name, and other modules as
+// StateOptions.Resolve finds them. A module's body runs once per state, with
+// the name as its argument. It may not wait: a second task that requires the
+// module meanwhile would get an unfinished one.
 func luaRequire(l *glua.LState) int {
 	name, t := l.CheckString(1), taskOf(l)
 	s := t.state
@@ -22,10 +21,14 @@ func luaRequire(l *glua.LState) int {
 	if len(name) > longText {
 		l.RaiseError("module %q not found: its name is too long", clip(name))
 	}
-	if !strings.HasPrefix(name, "./") || s.resolve == nil {
-		l.RaiseError("module %q not found: there are %q and files of this plugin's folder (\"./name\")", name, s.lib.Root)
+	if s.resolve == nil {
+		l.RaiseError("module %q not found: only %q can be required here", name, s.lib.Root)
 	}
-	switch module := s.loaded[name]; module {
+	script, err := s.resolve(name, requiringFile(l, t))
+	if err != nil {
+		l.RaiseError("module %q: %s", name, err.Error())
+	}
+	switch module := s.loaded[script.Name]; module {
 	case nil:
 	case loading:
 		l.RaiseError("module %q requires itself", name)
@@ -33,26 +36,40 @@ func luaRequire(l *glua.LState) int {
 		l.Push(module)
 		return 1
 	}
-	script, err := s.resolve(strings.TrimPrefix(name, "./"))
-	if err != nil {
-		l.RaiseError("module %q: %s", name, err.Error())
-	}
-	s.loaded[name] = loading
+	s.loaded[script.Name] = loading
 	before := t.noWait
 	if before == "" {
 		t.noWait = "waiting is not possible while module " + name + " is loading"
 	}
-	n, err := protectedCall(l, t, s.main.NewFunctionFromProto(script.proto), l.GetTop()+1)
+	l.SetTop(1)
+	n, err := protectedCall(l, t, s.main.NewFunctionFromProto(script.proto), 1)
 	t.noWait = before
 	if err != nil {
-		delete(s.loaded, name)
+		delete(s.loaded, script.Name)
 		l.Error(raised(err), 0)
 	}
 	module := glua.LValue(glua.LTrue)
 	if n > 0 && l.Get(l.GetTop()-n+1) != glua.LNil {
 		module = l.Get(l.GetTop() - n + 1)
 	}
-	s.loaded[name] = module
+	s.loaded[script.Name] = module
 	l.Push(module)
 	return 1
+}
+
+// requiringFile is the name of the script that calls require, directly or by
+// pcall(require, name). It is "" when neither is so.
+func requiringFile(l *glua.LState, t *task) string {
+	dbg, ok := l.GetStack(1)
+	if !ok && t.outer != nil { // pcall runs require on a thread of its own
+		l = t.outer
+		dbg, ok = l.GetStack(1)
+	}
+	if !ok {
+		return ""
+	}
+	if _, err := l.GetInfo("S", dbg, glua.LNil); err != nil {
+		return ""
+	}
+	return dbg.Source
 }

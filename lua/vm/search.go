@@ -59,7 +59,7 @@ func (m *matcher) pushCaptures(begin, end int, whole bool) int {
 
 // initial is the optional argument 3 of find and match as an offset.
 func initial(l *glua.LState, length int) int {
-	start := l.OptInt(3, 1)
+	start := optInt(l, 3, 1)
 	if start < 0 {
 		start = max(length+start+1, 1)
 	}
@@ -67,7 +67,7 @@ func initial(l *glua.LState, length int) int {
 }
 
 func stringFind(l *glua.LState) int {
-	src, pat := l.CheckString(1), l.CheckString(2)
+	src, pat := checkText(l, 1), checkText(l, 2)
 	start := initial(l, len(src))
 	if glua.LVAsBool(l.Get(4)) || !strings.ContainsAny(pat, "^$*+?.([%-") {
 		taskOf(l).charge(l, (len(src)-start+len(pat))/16)
@@ -92,8 +92,8 @@ func stringFind(l *glua.LState) int {
 }
 
 func stringMatch(l *glua.LState) int {
-	src := l.CheckString(1)
-	m := newMatcher(l, src, l.CheckString(2))
+	src := checkText(l, 1)
+	m := newMatcher(l, src, checkText(l, 2))
 	begin, end := m.from(initial(l, len(src)))
 	if begin < 0 {
 		l.Push(glua.LNil)
@@ -103,7 +103,7 @@ func stringMatch(l *glua.LState) int {
 }
 
 func stringGmatch(l *glua.LState) int {
-	src, pat := l.CheckString(1), l.CheckString(2)
+	src, pat := checkText(l, 1), checkText(l, 2)
 	next := 0
 	l.Push(l.NewClosure(func(l *glua.LState) int {
 		m := newMatcher(l, src, pat)
@@ -136,9 +136,9 @@ func (m *matcher) unanchored(start int) (begin, end int) {
 }
 
 func stringGsub(l *glua.LState) int {
-	src, pat := l.CheckString(1), l.CheckString(2)
+	src, pat := checkText(l, 1), checkText(l, 2)
 	replace := replacement(l, l.Get(3))
-	limit := l.OptInt(4, len(src)+1)
+	limit := optInt(l, 4, len(src)+1)
 	m := newMatcher(l, src, pat)
 	p, anchored := 0, false
 	if strings.HasPrefix(pat, "^") {
@@ -180,7 +180,7 @@ func replacement(l *glua.LState, v glua.LValue) func(m *matcher, begin, end int)
 	var value func(m *matcher, begin, end int) glua.LValue
 	switch v := v.(type) {
 	case glua.LString, glua.LNumber:
-		template := v.String()
+		template, _ := textOf(v)
 		return func(m *matcher, begin, end int) string { return m.expand(template, begin, end) }
 	case *glua.LTable:
 		value = func(m *matcher, begin, end int) glua.LValue {
@@ -191,22 +191,23 @@ func replacement(l *glua.LState, v glua.LValue) func(m *matcher, begin, end int)
 			top := l.GetTop()
 			defer m.task.hold(m.made)()
 			m.pushCaptures(begin, end, true)
-			r := callback(l, v, top+1)
+			r := runCallback(l, v, top+1)
 			l.SetTop(top)
 			return r
 		}
 	default:
-		l.TypeError(3, glua.LTString)
+		l.ArgError(3, "string/function/table expected")
 	}
 	return func(m *matcher, begin, end int) string {
 		r := value(m, begin, end)
 		if glua.LVIsFalse(r) {
 			return m.src[begin:end]
 		}
-		if !glua.LVCanConvToString(r) {
+		s, ok := textOf(r)
+		if !ok {
 			l.RaiseError("invalid replacement value (a %s)", r.Type())
 		}
-		return r.String()
+		return s
 	}
 }
 
@@ -227,7 +228,8 @@ func (m *matcher) expand(template string, begin, end int) string {
 		case c == '0':
 			addText(m.l, &b, m.src[begin:end])
 		case digit(c):
-			addText(m.l, &b, m.capture(int(c-'1'), begin, end).String())
+			s, _ := textOf(m.capture(int(c-'1'), begin, end))
+			addText(m.l, &b, s)
 		default:
 			b.WriteByte(c)
 		}
@@ -236,9 +238,9 @@ func (m *matcher) expand(template string, begin, end int) string {
 	return b.String()
 }
 
-// callback calls fn with the values of l from index first on, on a thread of
+// runCallback calls fn with the values of l from index first on, on a thread of
 // its own, and returns the first result.
-func callback(l *glua.LState, fn glua.LValue, first int) glua.LValue {
+func runCallback(l *glua.LState, fn glua.LValue, first int) glua.LValue {
 	n, err := protectedCall(l, taskOf(l), fn, first)
 	if err != nil {
 		l.Error(raised(err), 0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +17,7 @@ import (
 type State struct {
 	lib      *Library
 	owner    any
-	resolve  func(path string) (*Script, error)
+	resolve  func(name, from string) (*Script, error)
 	print    func(string)
 	time     Time
 	ctx      context.Context // ends with the state
@@ -55,11 +56,15 @@ type State struct {
 
 // StateOptions configures a State.
 type StateOptions struct {
-	Owner   any                                // what Call.Owner returns
-	Resolve func(path string) (*Script, error) // for require("./x"); nil: there are no neighbours
-	Print   func(line string)                  // for print; nil: nothing is printed
-	Time    Time                               // for os.time, os.date and os.clock
-	Memory  *Memory                            // the account that the state belongs to; nil: one of its own
+	Owner  any               // what Call.Owner returns
+	Print  func(line string) // for print; nil: nothing is printed
+	Time   Time              // for os.time, os.date and os.clock
+	Memory *Memory           // the account that the state belongs to; nil: one of its own
+
+	// Resolve finds what require(name) loads, nil: nothing. from is the
+	// Script.Name of the file that requires, "" when it is unknown. Two scripts
+	// of one Name are one module.
+	Resolve func(name, from string) (*Script, error)
 
 	// Exceeded is called once, when the state is killed because its account is
 	// over its limit: bytes is what the state held. It must return at once.
@@ -112,7 +117,8 @@ func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (re
 }
 
 // CallLate is Call with arguments that are made when fn is about to run, while
-// the lock is held; when they are nil, nothing is called. It tells no results.
+// the lock is held. When they are nil, nothing is called. The error is also
+// that which fn returned: false, or nil and a reason.
 func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() []any) error {
 	if !s.begin() {
 		return ErrClosed
@@ -122,11 +128,32 @@ func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() 
 		return err
 	}
 	defer s.release()
-	made := args()
-	if made == nil {
-		return nil
+	made, err := lateArgs(args)
+	if made == nil || err != nil {
+		return err
 	}
-	return s.held(ctx, lim, "", fn.value, made, func(*glua.LState) error { return nil })
+	var failed error
+	err = s.held(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
+		first, second := l.Get(1), l.Get(2)
+		if first == glua.LFalse || first == glua.LNil && second != glua.LNil {
+			failed = errors.New("the function returned false")
+			if second != glua.LNil {
+				failed = errors.New(second.String())
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, failed)
+}
+
+// lateArgs turns a panic of args into an error.
+func lateArgs(args func() []any) (made []any, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return args(), nil
 }
 
 // Load runs script, which may not wait, and returns its first result: as a
@@ -178,7 +205,14 @@ func (s *State) held(ctx context.Context, lim Limits, noWait string, fn glua.LVa
 	return err
 }
 
-func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LState) error) error {
+// protect runs fn on a thread of its own. A panic, also of converting the
+// arguments or the results, ends this call only; its thread is dropped.
+func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LState) error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Traceback: string(debug.Stack()), reason: t.dead}
+		}
+	}()
 	l := s.thread(t)
 	l.Push(fn)
 	for i, arg := range args {
@@ -195,7 +229,7 @@ func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LSt
 	if t.dead != nil {
 		return &Error{Message: t.dead.Error(), reason: t.dead}
 	}
-	err := read(l)
+	err = read(l)
 	s.putThread(l)
 	return err
 }

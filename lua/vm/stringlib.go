@@ -8,10 +8,10 @@ import (
 
 // stringLib is the string library. Bytes are bytes: upper and lower change
 // ASCII letters only, where gopher-lua's would damage what is not UTF-8.
-func (lib *Library) stringLib(stock map[string]*glua.LFunction) *glua.LTable {
-	t := lib.pick(stock, "char", "len")
+func (lib *Library) stringLib() *glua.LTable {
+	t := newTable()
 	for name, f := range map[string]glua.LGFunction{
-		"byte": stringByte, "sub": stringSub, "rep": stringRep, "reverse": stringReverse,
+		"char": stringChar, "len": stringLen, "sub": stringSub, "gfind": stringGmatch, "byte": stringByte, "rep": stringRep, "reverse": stringReverse,
 		"lower": mapBytes(lower), "upper": mapBytes(upper), "format": stringFormat,
 		"find": stringFind, "match": stringMatch, "gmatch": stringGmatch, "gsub": stringGsub,
 	} {
@@ -33,10 +33,30 @@ func bounds(length, from, to int) (start, end int) {
 	return start, max(start, end)
 }
 
+func stringChar(l *glua.LState) int {
+	taskOf(l).charge(l, l.GetTop()/2)
+	taskOf(l).reserve(l, 2*l.GetTop())
+	out := make([]byte, l.GetTop())
+	for i := range out {
+		c := checkInt(l, i+1)
+		if c < 0 || c > 255 {
+			l.ArgError(i+1, "invalid value")
+		}
+		out[i] = byte(c)
+	}
+	l.Push(glua.LString(out))
+	return 1
+}
+
+func stringLen(l *glua.LState) int {
+	l.Push(glua.LNumber(len(checkText(l, 1))))
+	return 1
+}
+
 func stringByte(l *glua.LState) int {
-	s := l.CheckString(1)
-	from := l.OptInt(2, 1)
-	start, end := bounds(len(s), from, l.OptInt(3, from))
+	s := checkText(l, 1)
+	from := optInt(l, 2, 1)
+	start, end := bounds(len(s), from, optInt(l, 3, from))
 	if end-start > maxResults {
 		l.RaiseError("string.byte: more than %d results", maxResults)
 	}
@@ -51,7 +71,7 @@ func stringByte(l *glua.LState) int {
 }
 
 func stringRep(l *glua.LState) int {
-	s, n := l.CheckString(1), max(l.CheckInt(2), 0)
+	s, n := checkText(l, 1), max(checkInt(l, 2), 0)
 	if len(s) > 0 && n > MaxString/len(s) {
 		l.RaiseError("string.rep: %d times %d bytes are longer than the %d allowed", n, len(s), MaxString)
 	}
@@ -64,7 +84,7 @@ func stringRep(l *glua.LState) int {
 }
 
 func stringReverse(l *glua.LState) int {
-	s := l.CheckString(1)
+	s := checkText(l, 1)
 	taskOf(l).charge(l, len(s)/16)
 	taskOf(l).reserve(l, 2*len(s))
 	out := make([]byte, len(s))
@@ -77,7 +97,7 @@ func stringReverse(l *glua.LState) int {
 
 func mapBytes(f func(byte) byte) glua.LGFunction {
 	return func(l *glua.LState) int {
-		s := l.CheckString(1)
+		s := checkText(l, 1)
 		taskOf(l).charge(l, len(s)/16)
 		taskOf(l).reserve(l, 2*len(s))
 		out := make([]byte, len(s))

@@ -31,8 +31,8 @@ func part(t *task, src string, begin, end int) glua.LValue {
 }
 
 func stringSub(l *glua.LState) int {
-	s := l.CheckString(1)
-	start, end := bounds(len(s), l.CheckInt(2), l.OptInt(3, -1))
+	s := checkText(l, 1)
+	start, end := bounds(len(s), checkInt(l, 2), optInt(l, 3, -1))
 	if start >= end {
 		l.Push(glua.LString(""))
 		return 1

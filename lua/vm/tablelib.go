@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -20,16 +21,20 @@ func (lib *Library) tableLib(stock map[string]*glua.LFunction) *glua.LTable {
 // tableConcat builds the string aside: gopher-lua pushes every item on the
 // stack first.
 func tableConcat(l *glua.LState) int {
-	t, separator := l.CheckTable(1), l.OptString(2, "")
-	from := l.OptInt(3, 1)
-	to := l.OptInt(4, length(l, t))
+	t, separator := l.CheckTable(1), ""
+	if l.Get(2) != glua.LNil {
+		separator = checkText(l, 2)
+	}
+	from := optInt(l, 3, 1)
+	to := optInt(l, 4, length(l, t))
 	var b strings.Builder
 	for i := from; i <= to; i++ {
-		v := t.RawGetInt(i)
-		if !glua.LVCanConvToString(v) {
+		v := t.RawGet(glua.LNumber(i))
+		s, ok := textOf(v)
+		if !ok {
 			l.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
-		addText(l, &b, v.String())
+		addText(l, &b, s)
 		if i < to {
 			addText(l, &b, separator)
 		}
@@ -51,7 +56,7 @@ func tableInsert(l *glua.LState) int {
 		}
 		t.RawSetInt(at, l.Get(2))
 	case 3:
-		at := l.CheckInt(2)
+		at := checkInt(l, 2)
 		if at < 1 || at > n+1 || n+1 >= MaxArray {
 			l.RaiseError("table.insert: position %d is out of 1 to %d", at, min(n+1, MaxArray-1))
 		}
@@ -66,7 +71,7 @@ func tableInsert(l *glua.LState) int {
 func tableRemove(l *glua.LState) int {
 	t := l.CheckTable(1)
 	n := length(l, t)
-	at := l.OptInt(2, n)
+	at := optInt(l, 2, n)
 	taskOf(l).charge(l, max(n-at, 0)/4)
 	if at < 1 || at > n {
 		return 0
@@ -96,6 +101,9 @@ func tableSort(l *glua.LState) int {
 	defer task.hold(n * valueBytes)()
 	less := func(a, b glua.LValue) bool {
 		task.charge(l, compareUnits(a, b))
+		if a.Type() != b.Type() { // as in lua5.1, without a position
+			l.Error(glua.LString(fmt.Sprintf("attempt to compare %s with %s", a.Type(), b.Type())), 0)
+		}
 		return l.LessThan(a, b)
 	}
 	if l.Get(2) != glua.LNil {
@@ -104,7 +112,7 @@ func tableSort(l *glua.LState) int {
 		less = func(a, b glua.LValue) bool {
 			l.Push(a)
 			l.Push(b)
-			r := glua.LVAsBool(callback(l, fn, top+1))
+			r := glua.LVAsBool(runCallback(l, fn, top+1))
 			l.SetTop(top)
 			return r
 		}

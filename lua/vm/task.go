@@ -17,23 +17,25 @@ var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); r
 // derive from it, because another goroutine would then count instructions.
 // All fields belong to the goroutine of the call.
 type task struct {
-	state    *State
-	caller   context.Context // of the call; its end is the call's
-	limits   Limits
-	deadline time.Time // of the call; zero is none
-	left     int       // units of work until the next check
-	used     uint64    // units before the last check
-	sliceEnd uint64    // of used: where this slice is over
-	workEnd  uint64    // of used: where the call is over; 0 is none
-	begun    int64     // of State.allocated: where this slice began
-	hardEnd  time.Time // of this slice, for what is not counted
-	waited   time.Duration
-	dead     error // why the call was killed; sticky
-	host     error // the last failure of a service of the host
-	depth    int   // pcalls, coroutines and callbacks in progress
-	current  *glua.LState
-	threads  []*glua.LState // that the call uses, the outermost first
-	noWait   string         // why the call may not wait; empty when it may
+	state     *State
+	caller    context.Context // of the call; its end is the call's
+	limits    Limits
+	deadline  time.Time // of the call; zero is none
+	left      int       // units of work until the next check
+	used      uint64    // units before the last check
+	sliceEnd  uint64    // of used: where this slice is over
+	workEnd   uint64    // of used: where the call is over; 0 is none
+	begun     int64     // of State.allocated: where this slice began
+	hardEnd   time.Time // of this slice, for what is not counted
+	waited    time.Duration
+	dead      error // why the call was killed; sticky
+	host      error // the last failure of a service of the host
+	depth     int   // pcalls, coroutines and callbacks in progress
+	current   *glua.LState
+	outer     *glua.LState   // the thread that called pcall or require; nil outside of them
+	callbacks []callback     // threads of protectedCall in progress
+	threads   []*glua.LState // that the call uses, the outermost first
+	noWait    string         // why the call may not wait; empty when it may
 
 	waits  context.Context // for waiting calls; made by the first of them
 	cancel context.CancelFunc

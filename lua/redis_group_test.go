@@ -1,0 +1,335 @@
+package lua
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"nearside/matcher"
+)
+
+// streamTest is a real, empty server and a client beside the plugin's.
+type streamTest struct {
+	*goredis.Client
+	url string
+}
+
+func newStreamTest(t *testing.T) streamTest {
+	t.Helper()
+	text := redisURL(t)
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := redisClientOf(t, u.Host)
+	c.FlushAll(t.Context())
+	return streamTest{c, text}
+}
+
+func (s streamTest) add(t *testing.T, values ...string) {
+	t.Helper()
+	for _, v := range values {
+		if err := s.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", v}}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (s streamTest) pending(t *testing.T) int64 {
+	t.Helper()
+	p, err := s.XPending(t.Context(), "s", "g").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Count
+}
+
+// reads is a plugin with a reader of stream s.
+func (s streamTest) reads(options, body string) string {
+	return script(`"redis:*", "store"`, connectRedis(s.url)+`
+assert(c:xreadgroup({group = "g", stream = "s", block_ms = 60000, `+options+`}, function(e) `+body+` end))
+print("reading")`)
+}
+
+func TestRedisGroupVerdicts(t *testing.T) {
+	s := newStreamTest(t)
+	s.add(t, "ack", "twice", "dead", "raise")
+	h, log := start(t, s.reads(`dead = "d", attempts = 2`, `
+local n = e.fields.n
+print("got " .. n .. " " .. e.attempt)
+if n == "ack" then return "ack" end
+if n == "twice" then if e.attempt == 2 then return true end return {retry = 0.01} end
+if n == "dead" then return "dead", "no face" end
+error("oh")`))
+	waitFor(t, func() bool { return s.XLen(t.Context(), "d").Val() == 2 && s.pending(t) == 0 })
+	all := log.all()
+	for _, want := range []string{"got ack 1", "got twice 1", "got twice 2", "got dead 1", "got raise 1", "got raise 2"} {
+		if strings.Count(all, want) != 1 {
+			t.Errorf("%q comes %d times", want, strings.Count(all, want))
+		}
+	}
+	letters := s.XRange(t.Context(), "d", "-", "+").Val()
+	first, second := letters[0].Values, letters[1].Values
+	if first["reason"] != "no face" || first["n"] != "dead" || first["stream"] != "s" || first["group"] != "g" || first["attempts"] != "1" || first["id"] == "" {
+		t.Errorf("%v", first)
+	}
+	if !strings.Contains(fmt.Sprint(second["reason"]), "oh") || second["attempts"] != "2" || second["n"] != "raise" {
+		t.Errorf("%v", second)
+	}
+	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 2 })
+	if k := h.Plugins()[0].Consumers[0]; k.Dead != 2 || k.State != consumerRunning || k.Stuck != 0 {
+		t.Errorf("%+v", k)
+	}
+	closeHost(t, h)
+}
+
+// TestRedisGroupStuck: without dead letters an entry stays pending after its
+// last attempt, the state says so, and a reload tries it once more.
+func TestRedisGroupStuck(t *testing.T) {
+	s := newStreamTest(t)
+	s.add(t, "bad", "good")
+	h, log := start(t, s.reads(`attempts = 2`, `
+print("got " .. e.fields.n .. " " .. e.attempt)
+if e.fields.n == "good" then return true end
+return {retry = 0.01}`))
+	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == consumerDegraded })
+	k := h.Plugins()[0].Consumers[0]
+	if k.Stuck != 1 || !strings.Contains(k.Reason, "1 messages failed for the last time") || s.pending(t) != 1 {
+		t.Errorf("%+v", k)
+	}
+	s.add(t, "good") // the others go on
+	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 2 })
+	if strings.Count(log.all(), "got bad") != 2 {
+		t.Error(log.all())
+	}
+	if s := h.Plugins()[0].Consumers[0]; s.State != consumerDegraded {
+		t.Errorf("%+v", s)
+	}
+	closeHost(t, h)
+}
+
+// TestRedisGroupBatch: lists of entries, and a verdict for each.
+func TestRedisGroupBatch(t *testing.T) {
+	s := newStreamTest(t)
+	for i := range 10 {
+		s.add(t, fmt.Sprint(i))
+	}
+	h, log := start(t, s.reads(`batch = 4, dead = "d"`, `
+local verdicts, names = {}, {}
+for i, entry in ipairs(e) do
+  names[i] = entry.fields.n
+  verdicts[i] = entry.fields.n == "3" and entry.attempt == 1 and {retry = 0.01} or entry.fields.n == "5" and "dead" or "ack"
+end
+print("got " .. table.concat(names, "-"))
+return verdicts`))
+	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 9 })
+	logged(t, log.all(), "got 0-1-2-3", "got 3")
+	logged(t, log.all(), "got 0-1-2-3", "got 4-5-6-7", "got 8-9")
+	if s.XLen(t.Context(), "d").Val() != 1 || s.pending(t) != 0 {
+		t.Error("pending entries")
+	}
+	closeHost(t, h)
+}
+
+// TestRedisGroupPause: a store that is full uses no attempt, and delays only
+// as long as it is full.
+func TestRedisGroupPause(t *testing.T) {
+	s := newStreamTest(t)
+	s.add(t, "1", "2")
+	d := openDatabase(t, t.TempDir(), 0)
+	full := &switchedStore{Writer: d.store}
+	full.set(matcher.Errorf(matcher.CodeFull, "the disk is full"))
+	h, log := start(t, s.reads(`attempts = 1`, `
+local id, err = ns.store.new_list({})
+if not id then print("refused " .. e.fields.n) return false end
+print("stored " .. e.fields.n .. " " .. e.attempt)
+return true`), d.services, func(o *Options) { o.Clock, o.Services.Store = nil, full })
+	log.wait(t, "refused 1")
+	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == consumerPaused })
+	if k := h.Plugins()[0].Consumers[0]; !strings.Contains(k.Reason, "the disk is full") || k.Retried != 0 {
+		t.Errorf("%+v", k)
+	}
+	full.set(nil)
+	log.wait(t, "stored 2 1")
+	logged(t, log.all(), "refused 1", "stored 1 1", "stored 2 1")
+	waitFor(t, func() bool { return s.pending(t) == 0 && h.Plugins()[0].Consumers[0].State == consumerRunning })
+	closeHost(t, h)
+}
+
+// TestRedisGroupTakesOver: what others left, and what a reader of the same
+// name left before a restart, comes when they have been silent long enough.
+func TestRedisGroupTakesOver(t *testing.T) {
+	s := newStreamTest(t)
+	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
+	s.add(t, "gone", "deleted", "mine", "worked on")
+	read := func(consumer string, n int64) []goredis.XMessage {
+		return s.XReadGroup(t.Context(), &goredis.XReadGroupArgs{Group: "g", Consumer: consumer, Streams: []string{"s", ">"}, Count: n}).Val()[0].Messages
+	}
+	gone := read("gone", 2)
+	mine := read("me", 1)
+	worked := read("busy", 1)
+	idle := func(id, consumer string, d time.Duration) {
+		s.Do(t.Context(), "XCLAIM", "s", "g", consumer, 0, id, "IDLE", d.Milliseconds(), "JUSTID")
+	}
+	idle(gone[0].ID, "gone", time.Hour)
+	idle(gone[1].ID, "gone", time.Hour)
+	s.XDel(t.Context(), "s", gone[1].ID)
+	idle(mine[0].ID, "me", redisOwnIdle)
+	h, log := start(t, s.reads(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
+	log.wait(t, "got gone 2")
+	log.wait(t, "got mine 2")
+	waitFor(t, func() bool { return s.pending(t) == 1 })
+	if strings.Contains(log.all(), "worked on") {
+		t.Error("an entry was taken from a consumer that works on it")
+	}
+	idle(worked[0].ID, "busy", time.Hour)
+	log.wait(t, "got worked on 2")
+	closeHost(t, h)
+}
+
+// TestRedisGroupMadeAgain: the group, the stream, or all keys are deleted.
+func TestRedisGroupMadeAgain(t *testing.T) {
+	s := newStreamTest(t)
+	h, log := start(t, s.reads(``, `print("got " .. e.fields.n) return true`))
+	log.wait(t, "reading")
+	for i, del := range []func() error{
+		func() error { return s.XGroupDestroy(t.Context(), "s", "g").Err() },
+		func() error { return s.Del(t.Context(), "s").Err() },
+		func() error { return s.FlushAll(t.Context()).Err() },
+	} {
+		s.add(t, fmt.Sprint(i))
+		log.wait(t, fmt.Sprintf("got %d", i))
+		if err := del(); err != nil {
+			t.Fatal(err)
+		}
+		s.add(t, fmt.Sprint("again ", i))
+		log.wait(t, fmt.Sprintf("got again %d", i))
+	}
+	closeHost(t, h)
+}
+
+// TestRedisGroupStates: each state reads by a name of its own, and no entry is
+// handled by two.
+func TestRedisGroupStates(t *testing.T) {
+	s := newStreamTest(t)
+	const n = 60
+	for i := range n {
+		s.add(t, fmt.Sprint(i))
+	}
+	h, log := start(t, background(`M.states, M.permissions = 3, {"redis:*"}
+function M:initialize()
+  local c = assert(ns.redis.connect("`+s.url+`"))
+  for _, name in ipairs({"named", ""}) do
+    assert(c:xreadgroup({group = "g", stream = "s", claim_ms = 100, consumer = name ~= "" and name or nil}, function(e)
+      print("got " .. e.fields.n .. ";")
+      ns.sleep(0.15)
+      return true
+    end))
+  end
+end`))
+	waitFor(t, func() bool { return s.pending(t) == 0 && strings.Count(log.all(), "got ") >= n })
+	for i := range n {
+		if c := strings.Count(log.all(), fmt.Sprintf("got %d;", i)); c != 1 {
+			t.Errorf("entry %d came %d times", i, c)
+		}
+	}
+	if names := s.XInfoConsumers(t.Context(), "s", "g").Val(); len(names) != 6 {
+		t.Errorf("%v: want 6 consumers", names)
+	}
+	closeHost(t, h)
+}
+
+// TestRedisGroupRenews: a handler that takes longer than claim_ms keeps its
+// entry, also against another process.
+func TestRedisGroupRenews(t *testing.T) {
+	s := newStreamTest(t)
+	body := `print("begin " .. e.fields.n) ns.sleep(4) print("end " .. e.fields.n) return true`
+	one, log1 := start(t, s.reads(`consumer = "a", claim_ms = 2500`, body))
+	log1.wait(t, "reading")
+	two, log2 := start(t, s.reads(`consumer = "b", claim_ms = 2500`, body))
+	log2.wait(t, "reading")
+	s.add(t, "x")
+	waitFor(t, func() bool { return strings.Contains(log1.all()+log2.all(), "end x") && s.pending(t) == 0 })
+	if n := strings.Count(log1.all()+log2.all(), "begin x"); n != 1 {
+		t.Errorf("handled %d times", n)
+	}
+	closeHost(t, one)
+	closeHost(t, two)
+}
+
+// TestRedisGroupAckIsRepeated: the connection breaks after the handler has
+// begun: its entry is acknowledged later, and not handled again.
+func TestRedisGroupAckIsRepeated(t *testing.T) {
+	s := newStreamTest(t)
+	u, _ := url.Parse(s.url)
+	between := cut(t, u.Host)
+	s.url = strings.Replace(s.url, u.Host, between.addr(), 1)
+	h, log := start(t, s.reads(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
+	s.add(t, "1")
+	log.wait(t, "begin 1;")
+	between.set(true)
+	log.wait(t, "end 1;")
+	log.wait(t, "xreadgroup failed")
+	between.set(false)
+	s.add(t, "2")
+	log.wait(t, "end 2;")
+	waitFor(t, func() bool { return s.pending(t) == 0 })
+	if strings.Count(log.all(), "begin 1;") != 1 {
+		t.Error(log.all())
+	}
+	closeHost(t, h)
+}
+
+// TestRedisGroupRefused: what the author has to mend is an error at once.
+func TestRedisGroupRefused(t *testing.T) {
+	s := newStreamTest(t)
+	s.Set(t.Context(), "text", "x", 0)
+	all := eval(t, `"redis:*"`, connectRedis(s.url)+`
+print("wrong type", c:xreadgroup({group = "g", stream = "text"}, print))
+print("dead", pcall(c.xreadgroup, c, {group = "g", stream = "s", dead = "s"}, print))`)
+	logged(t, all, `wrong type\tnil\t`, "WRONGTYPE", `dead\tfalse`, "is the stream itself")
+}
+
+// TestRedisHandlerInAnOutage: a handler that fails because a Redis server is
+// gone uses no attempt.
+func TestRedisHandlerInAnOutage(t *testing.T) {
+	s := newStreamTest(t)
+	port := freePort(t)
+	s.add(t, "1")
+	h, log := start(t, s.reads(`attempts = 1, dead = "d"`, `
+local peer = assert(ns.redis.connect("redis://127.0.0.1:`+port+`", {timeout_ms = 500}))
+local ok, err = peer:call("SET", "a", 1)
+peer:close()
+if not ok then print("refused") return false end`))
+	log.wait(t, "refused")
+	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == consumerPaused })
+	if n := s.XLen(t.Context(), "d").Val(); n != 0 {
+		t.Errorf("%d dead letters", n)
+	}
+	closeHost(t, h)
+}
+
+// TestRedisFullMemory: entries are handled while the server takes no writes,
+// and a dead letter waits until it does.
+func TestRedisFullMemory(t *testing.T) {
+	s := newStreamTest(t)
+	s.add(t, "bad", "good")
+	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
+	s.ConfigSet(t.Context(), "maxmemory", "1")
+	t.Cleanup(func() { s.ConfigSet(context.Background(), "maxmemory", "0") })
+	h, log := start(t, s.reads(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
+	log.wait(t, "got good")
+	waitFor(t, func() bool { return s.pending(t) == 1 })
+	log.wait(t, "its dead letter")
+	s.ConfigSet(t.Context(), "maxmemory", "0")
+	waitFor(t, func() bool { return s.pending(t) == 0 && s.XLen(t.Context(), "d").Val() == 1 })
+	if strings.Count(log.all(), "got bad") != 1 {
+		t.Error(log.all())
+	}
+	closeHost(t, h)
+}

@@ -1,0 +1,225 @@
+package lua
+
+import (
+	"encoding/json"
+	"slices"
+
+	"nearside/lua/vm"
+)
+
+// An empty Lua table is as good a list as an object. The functions below
+// decide which of them a table of a schema or of settings is.
+
+// What the keywords of JSON Schema hold. Others hold plain values.
+var (
+	schemaKeywords = []string{
+		"items", "additionalProperties", "additionalItems", "not", "if", "then", "else", "contains", "propertyNames",
+		"unevaluatedItems", "unevaluatedProperties", "contentSchema",
+	}
+	schemaMapKeywords  = []string{"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
+	schemaListKeywords = []string{"allOf", "anyOf", "oneOf", "prefixItems"}
+	listKeywords       = []string{"required", "enum", "examples", "type"}
+	exampleKeywords    = []string{"default", "const"} // values that the schema describes
+)
+
+// asSchema copies a schema, with its empty tables as the lists and objects
+// that the keywords want.
+func asSchema(v any) any {
+	schema, ok := v.(map[string]any)
+	if !ok {
+		return clone(v)
+	}
+	out := make(map[string]any, len(schema))
+	for key, value := range schema {
+		switch {
+		case slices.Contains(schemaKeywords, key):
+			out[key] = asSchema(value)
+			if list, ok := value.([]any); ok { // items of older drafts
+				out[key] = schemaList(list)
+			}
+		case slices.Contains(schemaMapKeywords, key):
+			out[key] = schemaMap(value)
+		case slices.Contains(schemaListKeywords, key):
+			out[key] = schemaList(asList(value))
+		case slices.Contains(listKeywords, key):
+			out[key] = clone(asList(value))
+		case key == "dependentRequired":
+			out[key] = clone(value)
+			if lists, ok := out[key].(map[string]any); ok {
+				for name, list := range lists {
+					lists[name] = asList(list)
+				}
+			}
+		default:
+			out[key] = clone(value)
+		}
+	}
+	for _, key := range exampleKeywords {
+		if value, ok := schema[key]; ok {
+			out[key] = conform(out, value)
+		}
+	}
+	for _, key := range []string{"enum", "examples"} {
+		list, _ := out[key].([]any)
+		for i := range list {
+			list[i] = conform(out, list[i])
+		}
+	}
+	return out
+}
+
+func schemaMap(v any) any {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return clone(v)
+	}
+	out := make(map[string]any, len(m))
+	for name, schema := range m {
+		out[name] = asSchema(schema)
+	}
+	return out
+}
+
+func schemaList(v any) any {
+	list, ok := v.([]any)
+	if !ok {
+		return clone(v)
+	}
+	out := make([]any, len(list))
+	for i, schema := range list {
+		out[i] = asSchema(schema)
+	}
+	return out
+}
+
+// asList is v, as a list when it is an empty table.
+func asList(v any) any {
+	if isEmpty(v) {
+		return []any{}
+	}
+	return v
+}
+
+func isEmpty(v any) bool {
+	if m, ok := v.(map[string]any); ok {
+		return len(m) == 0
+	}
+	return v == vm.Empty{}
+}
+
+// conform copies a value that schema describes, with its empty tables as the
+// lists and objects that the schema wants.
+func conform(schema map[string]any, v any) any {
+	switch v := v.(type) {
+	case vm.Empty:
+		if wantsList(schema) {
+			return []any{}
+		}
+		return map[string]any{}
+	case map[string]any:
+		if len(v) == 0 && wantsList(schema) {
+			return []any{}
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		others, _ := schema["additionalProperties"].(map[string]any)
+		out := make(map[string]any, len(v))
+		for key, item := range v {
+			described, ok := properties[key].(map[string]any)
+			if !ok {
+				described = others
+			}
+			out[key] = conform(described, item)
+		}
+		return out
+	case []any:
+		items, _ := schema["items"].(map[string]any)
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = conform(items, item)
+		}
+		return out
+	}
+	return v
+}
+
+// wantsList reports whether a schema allows a list and no object.
+func wantsList(schema map[string]any) bool {
+	switch t := schema["type"].(type) {
+	case string:
+		return t == "array"
+	case []any:
+		return slices.Contains(t, any("array")) && !slices.Contains(t, any("object"))
+	}
+	for _, key := range []string{"anyOf", "oneOf", "allOf"} {
+		list, _ := schema[key].([]any)
+		for _, sub := range list {
+			if one, ok := sub.(map[string]any); ok && wantsList(one) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// fillDefaults adds missing properties that have a default, at every depth
+// where the object is there or has a default itself.
+func fillDefaults(schema, object map[string]any) {
+	properties, _ := schema["properties"].(map[string]any)
+	for name, p := range properties {
+		property, ok := p.(map[string]any)
+		if !ok {
+			continue
+		}
+		if _, there := object[name]; !there {
+			if other, has := property["default"]; has {
+				object[name] = clone(other)
+			}
+		}
+		if child, ok := object[name].(map[string]any); ok {
+			fillDefaults(property, child)
+		}
+	}
+}
+
+// clone copies the tables of v.
+func clone(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, item := range v {
+			m[k] = clone(item)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = clone(item)
+		}
+		return list
+	case vm.Empty:
+		return map[string]any{}
+	}
+	return v
+}
+
+// plainValue replaces the numbers of a JSON document by int64 and float64, in
+// place.
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case json.Number:
+		if i, err := v.Int64(); err == nil {
+			return i
+		}
+		f, _ := v.Float64() // the document was made of finite numbers
+		return f
+	case []any:
+		for i := range v {
+			v[i] = plainValue(v[i])
+		}
+	case map[string]any:
+		for key := range v {
+			v[key] = plainValue(v[key])
+		}
+	}
+	return v
+}

@@ -1,0 +1,187 @@
+package lua51_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+)
+
+// header is in the first line of each program. show prints values without
+// addresses and signs of NaN; E is what must agree of an error: its line, and
+// its text if the program raised it; try calls and prints the outcome.
+const header = `local function show(...) local o = {} for i = 1, select('#', ...) do local v = select(i, ...) local k = type(v) ` +
+	`if k == 'number' then o[i] = v ~= v and 'nan' or tostring(v) elseif k == 'string' or k == 'nil' or k == 'boolean' then o[i] = tostring(v) else o[i] = k end end print(table.concat(o, ' ')) end ` +
+	`local function E(e) if type(e) ~= 'string' then return type(e) == 'table' and 'table ' .. tostring(rawget(e, 'code')) or tostring(e) end ` +
+	`if e:find('E:', 1, true) then return e end return 'line ' .. (e:match('^p:(%d+):') or '?') end ` +
+	`local function tried(ok, ...) if ok then show('ok', ...) else show('failed', E((...))) end end ` +
+	`local function try(f, ...) return tried(pcall(f, ...)) end`
+
+// A generator writes one random program. What it writes ends: every loop has
+// a counter, and recursion a depth.
+type generator struct {
+	*rand.Rand
+	out    strings.Builder
+	vars   []variable
+	unique int
+	depth  int // of blocks
+	budget int // statements left
+	vararg bool
+	inCo   bool // in the body of a coroutine
+	loops  int
+}
+
+type kind int
+
+const (
+	anything kind = iota
+	num
+	str
+	list   // a table that is a list without holes
+	table  // with the fields x, y, z
+	fun    // of any arguments
+	object // with a metatable
+)
+
+type variable struct {
+	name  string
+	kind  kind
+	fixed bool // never assigned to
+}
+
+// program is the source of program i of a seed.
+func program(seed, i uint64) string {
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, i)), budget: 14}
+	g.budget += g.IntN(30)
+	g.line(header)
+	if g.IntN(40) == 0 {
+		g.manyLocals()
+	}
+	for _, d := range []struct {
+		text, name string
+		kind       kind
+	}{
+		{"local a, b, c = %s, %s, %s", "", anything},
+		{"local n, m = %s, %s", "n", num}, {"", "m", num},
+		{"local s, u = %s, %s", "s", str}, {"", "u", str},
+		{"local t = {x = %s, y = %s, %s}", "t", table},
+		{"local q = {%s, %s, %s}", "q", list},
+	} {
+		switch {
+		case d.name == "":
+			g.line(fmt.Sprintf(d.text, g.constant(), g.constant(), g.constant()))
+			g.vars = append(g.vars, variable{name: "a"}, variable{name: "b"}, variable{name: "c"})
+		case d.text != "":
+			n := strings.Count(d.text, "%s")
+			args := make([]any, n)
+			for i := range args {
+				args[i] = g.literalOf(d.kind)
+			}
+			g.line(fmt.Sprintf(d.text, args...))
+			fallthrough
+		default:
+			g.vars = append(g.vars, variable{name: d.name, kind: d.kind})
+		}
+	}
+	g.vararg = true
+	for g.budget > 0 {
+		g.statement()
+	}
+	g.line("show(a, b, c, n, m, s, u, t.x, t.y, t.z, t[1], #q, unpack(q))")
+	return g.out.String()
+}
+
+func (g *generator) manyLocals() {
+	n := []int{100, 170, 185, 186, 189, 190, 250}[g.IntN(7)]
+	for i := 0; i < n; i += 10 {
+		var names, values []string
+		for j := i; j < min(i+10, n); j++ {
+			names, values = append(names, fmt.Sprintf("l%d", j)), append(values, fmt.Sprint(j))
+		}
+		g.line("local %s = %s", strings.Join(names, ", "), strings.Join(values, ", "))
+	}
+	g.vars = append(g.vars, variable{name: "l0", kind: num}, variable{name: fmt.Sprintf("l%d", n-1), kind: num})
+}
+
+func (g *generator) line(format string, args ...any) {
+	if len(args) > 0 {
+		format = fmt.Sprintf(format, args...)
+	}
+	g.out.WriteString(format)
+	if g.IntN(8) == 0 {
+		g.out.WriteString(" ") // two statements in a line
+	} else {
+		g.out.WriteString("\n")
+	}
+}
+
+// sp is a space, or now and then the end of a line.
+func (g *generator) sp() string {
+	if g.IntN(30) == 0 {
+		return "\n"
+	}
+	return " "
+}
+
+func (g *generator) name(prefix string) string {
+	g.unique++
+	return fmt.Sprintf("%s%d", prefix, g.unique)
+}
+
+func (g *generator) one(choices ...string) string { return choices[g.IntN(len(choices))] }
+
+// pick returns a variable of a kind, or "" if there is none.
+func (g *generator) pick(k kind, assign bool) string {
+	var names []string
+	for i, v := range g.vars {
+		shadowed := false
+		for _, later := range g.vars[i+1:] {
+			shadowed = shadowed || later.name == v.name
+		}
+		if v.kind == k && !shadowed && !(assign && v.fixed) {
+			names = append(names, v.name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	if g.IntN(3) == 0 {
+		return names[len(names)-1]
+	}
+	return names[g.IntN(len(names))]
+}
+
+func (g *generator) literalOf(k kind) string {
+	switch k {
+	case num:
+		return g.number()
+	case str:
+		return g.text()
+	case list:
+		return g.one(g.number(), g.text())
+	}
+	return g.constant()
+}
+
+func (g *generator) constant() string {
+	switch g.IntN(4) {
+	case 0:
+		return g.number()
+	case 1:
+		return g.text()
+	}
+	return g.one("nil", "true", "false", "{}")
+}
+
+func (g *generator) number() string {
+	switch g.IntN(6) {
+	case 0:
+		return g.one("0", "-0", "0.5", "-1.5", "1e15", "1e100", "-1e15", "2^53", "1e-7", "123456789012", "0x10", "0xff", "1/0", "-1/0", "0/0", "1e308 * 10",
+			"3.14159265358979", "100", "1e14", "123456.789e3", "5e-324", ".5", "3.", "0.1", "1/3", "2^31", "-2^63", "4294967296", "99999999999999", "1e16")
+	}
+	return fmt.Sprint(g.IntN(12) - 2)
+}
+
+func (g *generator) text() string {
+	return g.one(`"a"`, `"abc"`, `""`, `"10"`, `"0x1f"`, `" 7 "`, `"3.5"`, `"hello world"`, `"a.b.c"`, `"x=1, y=2"`, `"%d"`, `"A"`, `"aaa"`, `'q"q'`, `"l\nm"`, `"\0z"`, `"010"`,
+		`[[long]]`, `[==[]]]==]`, `"1e2"`, `"\65\066"`, `"THE (quick) fox"`, `"  trim  "`, `"inf"`, `"-5"`, `"5 5"`)
+}
