@@ -84,7 +84,7 @@ return M`, func(o *Options) { o.Clock = clock })
 		clock.advance(time.Second)
 		return h.Plugins()[0].Replacing == 0
 	})
-	waitFor(t, func() bool { return strings.Count(log.all(), "msg=serves") >= 3 })
+	waitFor(t, func() bool { return strings.Contains(log.all(), "msg=serves plugin=p count=2 index=1 reason=replaced") })
 	if got := []string{route(), route()}; !slices.Contains(got, "replaced1") || !slices.Contains(got, "start2") {
 		t.Errorf("%q answer", got)
 	}
