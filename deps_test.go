@@ -39,7 +39,7 @@ var layers = [][]string{
 	{"internal/config", "internal/telemetry", "internal/vectors"},
 	{"internal/server"},
 	{"bench/chart", "bench/gate", "bench/load", "bench/stat", "bench/synth"},
-	{"bench", "bench/demo", "cmd/nearside"},
+	{"bench", "bench/demo", "bench/siege", "cmd/nearside"},
 }
 
 // owners says which package of ours may import a third-party package and what

@@ -173,22 +173,25 @@ func (p *plugin) replace(in *instance) {
 // works, the plugin is shown as degraded.
 func (p *plugin) replacement(ctx context.Context, ready <-chan struct{}, old *instance, pause time.Duration) *instance {
 	p.endKilled(context.WithoutCancel(ctx), old)
-	what := fmt.Sprintf("state %d of the main side", old.info.index)
-	old.degrade(what, errors.New("it held more memory than limits.memory and is made again"))
-	defer p.troubles.forget(old)
+	// The old one is not kept any longer: it holds the memory.
+	place := &instance{plugin: p, life: old.life, info: old.info}
+	place.info.reason = replacedState
+	what := fmt.Sprintf("state %d of the main side", place.info.index)
+	place.degrade(what, errors.New("it held more memory than limits.memory and is made again"))
+	defer p.troubles.forget(place)
 	select {
 	case <-ready:
 	case <-ctx.Done():
 	}
 	for p.host.clock.Sleep(ctx, pause) == nil {
-		in, err := p.successor(ctx, old)
+		in, err := p.successor(ctx, place)
 		if err == nil {
-			old.recovered(what)
+			place.recovered(what)
 			return in
 		}
 		if ctx.Err() == nil {
 			p.failed("replace", err)
-			old.degrade(what, fmt.Errorf("it cannot be made again: %w", err))
+			place.degrade(what, fmt.Errorf("it cannot be made again: %w", err))
 		}
 		pause = min(2*pause, replacePauseMax)
 	}
@@ -208,11 +211,9 @@ func (p *plugin) endKilled(ctx context.Context, in *instance) {
 	}
 }
 
-// successor makes the instance that takes the place of old.
-func (p *plugin) successor(ctx context.Context, old *instance) (*instance, error) {
-	info := old.info
-	info.reason = replacedState
-	in, err := p.initialised(ctx, old.life, info)
+// successor makes the instance for a place.
+func (p *plugin) successor(ctx context.Context, place *instance) (*instance, error) {
+	in, err := p.initialised(ctx, place.life, place.info)
 	if err != nil {
 		return nil, err
 	}

@@ -22,6 +22,7 @@ const (
 	CodeMediaType       Code = 12027
 	CodeNotAcceptable   Code = 12028
 	CodeTooLarge        Code = 12029
+	CodeTooSlow         Code = 12030
 	CodeUnknownVersion  Code = 12036
 	CodeUnavailable     Code = 12050
 	CodePlugins         Code = 12051

@@ -203,7 +203,7 @@ func (s *service) limits(cfg *config.Config) server.Limits {
 	}})
 	return server.Limits{
 		Decoder:   s.decoder.Load(),
-		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
+		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
 	}
 }
 

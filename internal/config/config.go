@@ -81,17 +81,21 @@ type Remote struct {
 
 // Limits bounds what a request may ask for.
 type Limits struct {
-	BodyBytes       int64
-	LineBytes       int64 // of import and export
-	References      int
-	Candidates      int
-	RawCandidates   int
-	Result          int
-	FilterValues    int
-	CrossMatch      int
-	Memory          int64 // of stored rows, 0 = no limit
-	RequestTimeout  time.Duration
-	ShutdownTimeout time.Duration
+	BodyBytes   int64
+	LineBytes   int64 // of import and export
+	HeaderBytes int64 // of the request line and the header
+	// ConnectionsPerAddress is how many connections of one client address may
+	// be open at once.
+	ConnectionsPerAddress int
+	References            int
+	Candidates            int
+	RawCandidates         int
+	Result                int
+	FilterValues          int
+	CrossMatch            int
+	Memory                int64 // of stored rows, 0 = no limit
+	RequestTimeout        time.Duration
+	ShutdownTimeout       time.Duration
 }
 
 // Log configures the log.
@@ -111,16 +115,18 @@ func Default() Config {
 			Memory: Memory{Cost: 100},
 		},
 		Limits: Limits{
-			BodyBytes:       64 << 20,
-			LineBytes:       1 << 20,
-			References:      1000,
-			Candidates:      100,
-			RawCandidates:   10000,
-			Result:          1000,
-			FilterValues:    100000,
-			CrossMatch:      100000,
-			RequestTimeout:  60 * time.Second,
-			ShutdownTimeout: 30 * time.Second,
+			BodyBytes:             64 << 20,
+			LineBytes:             1 << 20,
+			HeaderBytes:           64 << 10,
+			ConnectionsPerAddress: 1024,
+			References:            1000,
+			Candidates:            100,
+			RawCandidates:         10000,
+			Result:                1000,
+			FilterValues:          100000,
+			CrossMatch:            100000,
+			RequestTimeout:        60 * time.Second,
+			ShutdownTimeout:       30 * time.Second,
 		},
 		Log: Log{Level: slog.LevelInfo, Format: "auto"},
 	}

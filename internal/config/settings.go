@@ -38,6 +38,8 @@ func (c *Config) settings() []setting {
 		{key: "matchers.remote", value: as(&c.Matchers.Remote, list(record(defaultRemote, remoteSettings)))},
 		{key: "limits.body_bytes", value: as(&c.Limits.BodyBytes, size(1<<10, 1<<40))},
 		{key: "limits.line_bytes", value: as(&c.Limits.LineBytes, size(1<<10, 1<<30))},
+		{key: "limits.header_bytes", value: as(&c.Limits.HeaderBytes, size(1<<10, 1<<20))},
+		{key: "limits.connections_per_address", value: as(&c.Limits.ConnectionsPerAddress, count(1, countMax))},
 		{key: "limits.references", value: as(&c.Limits.References, count(1, countMax))},
 		{key: "limits.candidates", value: as(&c.Limits.Candidates, count(1, countMax))},
 		{key: "limits.raw_candidates", value: as(&c.Limits.RawCandidates, count(1, countMax))},

@@ -1,29 +1,34 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
 	"strconv"
 	"strings"
 
-	"github.com/cloudwego/hertz/pkg/network"
-	"github.com/cloudwego/hertz/pkg/protocol/http1/resp"
-
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-// send sends a body, which belongs to the answer from now on.
+// send sends a body, which belongs to the answer from now on. The room that was
+// reserved for the answer becomes that of the body.
 func (x *exchange) send(status int, contentType string, body []byte) error {
+	x.conn.answer.shrink(int64(cap(body)))
+	x.conn.answer.resume()
 	x.SetStatusCode(status)
 	x.SetContentType(contentType)
 	x.Response.SetBodyRaw(body)
 	return nil
 }
 
-// answer sends a body in the format that the client accepts.
+// answer sends a body in the format that the client accepts. JSON ends with a
+// newline, for those who read it in a terminal.
 func (x *exchange) answer(status int, body []byte) error {
+	if x.out == wire.JSON {
+		body = append(body, '\n')
+	}
 	return x.send(status, x.out.MediaType(), body)
 }
 
@@ -37,22 +42,19 @@ func (x *exchange) noContent() error {
 	return nil
 }
 
-// chunks begins an answer of unknown length.
-func (x *exchange) chunks(contentType string) network.ExtWriter {
-	x.SetStatusCode(http.StatusOK)
-	x.SetContentType(contentType)
-	w := resp.NewChunkedBodyWriter(&x.Response, x.GetWriter())
-	x.Response.HijackWriter(w)
-	return w
-}
-
 // fail answers an error. What is our own fault goes to the log, under the
 // request's id.
 func (x *exchange) fail(err error) {
 	e := asError(err)
 	x.code = e.Code
-	if x.Response.GetHijackWriter() != nil { // the answer has begun: that it is cut tells the client
-		x.server.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
+	x.aborted = x.aborted || errors.Is(err, errUnsent)
+	if x.aborted && x.long {
+		x.server.Log.Info("the client left before the request was complete", "request_id", x.requestID, "route", x.route, "error", err)
+	}
+	if x.Response.GetHijackWriter() != nil { // the answer has begun: the client sees that it is cut
+		if !x.aborted {
+			x.server.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
+		}
 		x.conn.cut()
 		return
 	}
@@ -87,5 +89,8 @@ func failure(e *matcher.Error, f wire.Format, requestID string) (status int, bod
 		seen.status = e.Status
 	}
 	link := fmt.Sprintf("/docs/errors#%d", e.Code)
+	if errors.Is(e, errLargeHeader) {
+		seen.status = http.StatusRequestHeaderFieldsTooLarge
+	}
 	return seen.status, wire.AppendError(nil, f, e.Code, seen.desc, detail, link)
 }

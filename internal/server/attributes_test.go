@@ -27,7 +27,7 @@ func TestAttributes(t *testing.T) {
 		x.call("PUT", path+"?ttl="+ttl, `{"descriptor":`+d+`}`).fault(12022, "ttl", ttl)
 	}
 	x.call("GET", "/1/attributes", "").fault(12010, "/1/attributes")
-	x.call("POST", path, "").fault(12011, "POST").header("Allow", "PUT, GET, DELETE")
+	x.call("POST", path, "").fault(12011, "POST").header("Allow", "PUT, GET, HEAD, DELETE")
 	x.call("GET", "/1/attributes/"+id(2), "").fault(22005, id(2))
 	x.call("DELETE", path, "").status(204)
 	x.call("DELETE", path, "").fault(22005, id(1))

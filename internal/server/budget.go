@@ -1,118 +1,267 @@
 package server
 
 import (
+	"container/list"
 	"context"
-	"errors"
-
-	"golang.org/x/sync/semaphore"
+	"sync"
+	"time"
 
 	"nearside/matcher"
-	"nearside/matcher/wire"
 )
 
-// Bounds of the memory of all requests together. What one request may have is
-// bounded by its limits.
 const (
-	// bodiesAtOnce is how many of the largest bodies are held at once, or more
-	// smaller ones. What is decoded of a body takes a few times its size.
-	bodiesAtOnce = 4
-	// answersMax is the bytes of answers that are made or sent at once: one of
-	// the largest, or more smaller ones.
-	answersMax = rowsMax*rowBytes + echoMax
-	rowBytes   = 640 // of a row of an answer: the match, its object, its text
-	pairBytes  = 200 // of a pair of a raw match
-	// ticketMin is the bytes from which on a body or an answer is counted.
-	// Smaller ones never wait behind large ones; the bound of connections is
-	// theirs.
-	ticketMin = 64 << 10
+	// freeBytes is how much every request may hold without a reservation. The
+	// limits of connections bound it for all requests together. Small requests
+	// therefore never wait behind large ones.
+	freeBytes = 64 << 10
+	// slowAfter is how long a client may take for slowBytes while others wait
+	// for room.
+	slowAfter = 10 * time.Second
+	slowBytes = 10 << 10
+	// slowCheck is the time between two searches for slow clients.
+	slowCheck = time.Second
 )
 
-// budget bounds bytes of one kind that are held at once. Who waits for some
-// gets them by order of arrival, so that large requests have their turn too.
+// budget bounds the bytes of one kind that all requests hold together. Requests
+// reserve bytes step by step, as the bytes arrive. When no room is left they
+// wait in order of arrival.
 //
-// A request takes from a budget once, and from that of bodies before that of
-// answers, so that none waits for what only another one that waits can give.
+// Requests that each hold a part and wait for more could block each other for
+// ever. One claim is therefore favored: it holds its bytes in a reserve of its
+// own, which is large enough for the largest request. The first one that waits
+// becomes favored when no other is.
 type budget struct {
-	kind string
-	size int64
-	*semaphore.Weighted
+	kind    string // as errors name it
+	size    int64  // bytes that all claims but the favored one may hold
+	reserve int64  // bytes that the favored claim may hold
+
+	mu      sync.Mutex
+	slow    time.Duration // slowAfter, but in tests
+	used    int64         // by all claims but the favored one
+	favored *claim
+	holders map[*claim]struct{} // claims that hold bytes
+	waiting list.List           // of *waiter
+	checked time.Time           // when slow clients were searched last
 }
 
-func newBudget(kind string, size int64) *budget {
-	return &budget{kind, size, semaphore.NewWeighted(size)}
+// claim is what one request holds of a budget. It is used by one goroutine. A
+// nil claim holds nothing.
+type claim struct {
+	of   *budget
+	slow func() // tells the request that its client is slow; it does not block
+	asks int    // how often slow is called within slowAfter; 0: once
+
+	// The fields below are guarded by of.mu. While the goroutine of the claim
+	// does not wait in grow, only that one changes held.
+	held      int64
+	waiting   bool      // in grow
+	suspended bool      // nothing is expected of the client
+	since     time.Time // when the client began to send or to read the current slowBytes
+	piece     int64     // of them, bytes that have come
 }
 
-// take waits for n bytes, at most all there are, and returns how many Release
-// must give back.
-func (b *budget) take(ctx context.Context, n int64) (int64, error) {
-	if n <= ticketMin {
-		return 0, nil
-	}
-	n = min(n, b.size)
-	err := b.Acquire(ctx, n)
-	if errors.Is(err, context.DeadlineExceeded) {
-		err = matcher.Overloaded(0, "memory: no room for %d bytes of %s came in time, all requests together have %d", n, b.kind, b.size)
-	}
-	if err != nil {
-		return 0, err
-	}
-	return n, nil
+// waiter is a claim that waits for more bytes.
+type waiter struct {
+	claim *claim
+	bytes int64
+	done  chan struct{} // closed when they are reserved
 }
 
-// reserve waits until there is room for an answer of about that many bytes. It
-// is given back when the answer was sent.
-func (x *exchange) reserve(ctx context.Context, bytes int) error {
-	n, err := x.answers.take(ctx, int64(bytes))
-	if n > 0 {
-		x.conn.sent = func() { x.answers.Release(n) }
-	}
-	return err
+func newBudget(kind string, size, reserve int64) *budget {
+	return &budget{kind: kind, size: size, reserve: reserve, slow: slowAfter, holders: map[*claim]struct{}{}}
 }
 
-// matchBytes is how large the answer of a match may become, about.
-func (x *exchange) matchBytes(req *wire.MatchRequest) int {
-	rows, echo := 0, 0
-	for _, c := range req.Candidates {
-		rows += c.Limit
-		echo += c.Filters.Size() + c.Label.Size()
-	}
-	references := len(req.References)
-	if tooMuch(references, rows, echo) {
-		return 0
-	}
-	for _, r := range req.References {
-		if r.Type == matcher.RefFaceExternalID || r.Type == matcher.RefEventExternalID || r.Type == matcher.RefEventTrackID {
-			references = x.limits.Decoder.Limits.References // it stands for any number of objects
-			break
-		}
-	}
-	return references * (rows*rowBytes + echo)
-}
+// claim returns a claim that holds nothing yet. Its client counts as slow when
+// it does not bring slowBytes within slowAfter. While others wait, slow is then
+// called, possibly more than once.
+func (b *budget) claim(slow func()) *claim { return &claim{of: b, slow: slow} }
 
-// tooMuch reports whether an answer is refused for its size. It needs no room
-// then, and others are not to wait behind it.
-func tooMuch(references, rows, echo int) bool {
-	references = max(references, 1)
-	return rows > rowsMax/references || echo > echoMax/references
-}
-
-// reserveCross reserves room for the answer of a cross match, by the objects
-// that are its references. How many a remote has is not known here.
-func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) error {
-	rows, echo := req.Candidates.Limit, req.Candidates.Filters.Size()
-	switch owners, err := x.server.Store.Owners().Of(req.References.Origin, &req.References.Filter); {
-	case err != nil:
-		return nil // the router says it
-	case len(owners) > 0:
-		return x.reserve(ctx, x.limits.CrossMatch*(rows*rowBytes+echo))
-	}
-	selected, err := x.server.Memory.Select(ctx, &req.References, x.account)
-	if err != nil {
-		return err
-	}
-	references := selected.Len()
-	if references > x.limits.CrossMatch || tooMuch(references, rows, echo) {
+// grow waits until the claim holds that many bytes more, or until ctx ends.
+// Together they must not be more than the reserve of the budget, and more than
+// that is cut to it.
+func (c *claim) grow(ctx context.Context, bytes int64) error {
+	b := c.of
+	b.mu.Lock()
+	bytes = min(bytes, b.reserve-c.held)
+	if (b.waiting.Len() == 0 || c == b.favored) && b.admit(c, bytes) {
+		b.mu.Unlock()
 		return nil
 	}
-	return x.reserve(ctx, references*(rows*rowBytes+echo))
+	w := &waiter{claim: c, bytes: bytes, done: make(chan struct{})}
+	place := b.waiting.PushBack(w)
+	c.waiting = true
+	tick := time.NewTicker(min(slowCheck, b.slow))
+	defer tick.Stop()
+	b.mu.Unlock()
+	defer c.waited()
+
+	for {
+		b.tellSlow()
+		select {
+		case <-w.done:
+			return nil
+		case <-tick.C:
+		case <-ctx.Done():
+			return b.giveUp(ctx, place)
+		}
+	}
+}
+
+// tryGrow is grow without a wait and without a favor. It reports whether the
+// bytes are reserved.
+func (c *claim) tryGrow(bytes int64) bool {
+	b := c.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting.Len() == 0 && c != b.favored && b.used+bytes <= b.size && b.admit(c, bytes)
+}
+
+// giveUp removes a waiter, unless its bytes were reserved just now.
+func (b *budget) giveUp(ctx context.Context, place *list.Element) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := place.Value.(*waiter)
+	select {
+	case <-w.done:
+		return nil
+	default:
+	}
+	b.waiting.Remove(place)
+	b.admitWaiting()
+	if context.Cause(ctx) == context.DeadlineExceeded {
+		return matcher.Overloaded(0, "memory: no room for %d bytes of %s came in time, all requests together have %d", w.bytes, b.kind, b.size+b.reserve)
+	}
+	return ctx.Err()
+}
+
+// admit reserves bytes for c if there is room. b.mu is held.
+func (b *budget) admit(c *claim, bytes int64) bool {
+	switch {
+	case c == b.favored:
+		if c.held+bytes > b.reserve {
+			return false
+		}
+	case b.used+bytes <= b.size:
+		b.used += bytes
+	case b.favored == nil:
+		b.favored = c
+		b.used -= c.held
+	default:
+		return false
+	}
+	c.held += bytes
+	if _, ok := b.holders[c]; !ok {
+		b.holders[c] = struct{}{}
+		c.restart()
+	}
+	return true
+}
+
+// admitWaiting reserves bytes for those that wait, as far as there is room.
+// b.mu is held.
+func (b *budget) admitWaiting() {
+	blocked := false // by one that came earlier
+	for place := b.waiting.Front(); place != nil; {
+		w, next := place.Value.(*waiter), place.Next()
+		if blocked && w.claim != b.favored || !b.admit(w.claim, w.bytes) {
+			blocked = true
+		} else {
+			b.waiting.Remove(place)
+			close(w.done)
+		}
+		place = next
+	}
+}
+
+// shrink gives back what the claim holds beyond that many bytes.
+func (c *claim) shrink(bytes int64) {
+	if c == nil || c.held <= bytes {
+		return
+	}
+	b := c.of
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	back := c.held - bytes
+	c.held = bytes
+	switch {
+	case c != b.favored:
+		b.used -= back
+	case b.used+c.held <= b.size: // it needs no favor any more
+		b.favored = nil
+		b.used += c.held
+	}
+	if c.held == 0 {
+		delete(b.holders, c)
+	}
+	b.admitWaiting()
+}
+
+// progress notes that the client has sent or read that many bytes more.
+func (c *claim) progress(bytes int) {
+	if c == nil || c.held == 0 {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	if c.piece += int64(bytes); c.piece >= slowBytes {
+		c.restart()
+	}
+}
+
+// restart begins a new piece of slowBytes. of.mu is held.
+func (c *claim) restart() { c.since, c.piece = time.Now(), 0 }
+
+// suspend says that nothing is expected of the client until resume is called.
+func (c *claim) suspend() {
+	if c == nil || c.held == 0 {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.suspended = true
+}
+
+// resume ends the pause that suspend began.
+func (c *claim) resume() {
+	if c == nil || c.held == 0 {
+		return
+	}
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.suspended = false
+	c.restart()
+}
+
+// patience is how long a client may do nothing while others wait.
+func (c *claim) patience() time.Duration {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	return c.of.slow
+}
+
+// waited says that grow does not wait any more.
+func (c *claim) waited() {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.waiting = false
+	c.restart()
+}
+
+// tellSlow tells the claims whose clients are slow.
+func (b *budget) tellSlow() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := time.Now()
+	if now.Sub(b.checked) < min(slowCheck, b.slow) {
+		return
+	}
+	b.checked = now
+	for c := range b.holders {
+		if !c.waiting && !c.suspended && now.Sub(c.since) >= b.slow/time.Duration(max(c.asks, 1)) {
+			c.slow()
+			if c.asks > 0 {
+				c.restart()
+			}
+		}
+	}
 }

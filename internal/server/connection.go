@@ -1,271 +1,260 @@
 package server
 
 import (
-	"bytes"
+	"container/list"
 	"context"
 	"errors"
-	"io"
 	"net"
-	"net/http"
-	"strconv"
+	"net/netip"
+	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/cloudwego/hertz/pkg/common/config"
-	"github.com/cloudwego/hertz/pkg/network"
-	"github.com/cloudwego/hertz/pkg/network/standard"
+	"nearside/matcher"
 )
-
-// lingerMax is how long a connection is read on after an answer that did not
-// wait for the whole request: closed at once, it would take the answer away
-// from a client that is still sending.
-const lingerMax = time.Second
-
-// listener keeps its connections and counts the requests under way, so that
-// Shutdown can wait for these and close those that idle.
-type listener struct {
-	net.Listener
-	firstRead time.Duration // until the first request must have been read
-	refusal   refusal
-	closed    chan struct{}
-	close     func() error
-	requests  sync.WaitGroup // from their handler on, until the answer was written
-
-	turnedAway sync.WaitGroup // connections that are too many, until they are closed
-
-	most atomic.Int64 // connections that are open at once
-
-	mu   sync.Mutex
-	open map[*connection]struct{}
-	away map[*connection]struct{} // those of turnedAway
-}
-
-// refusal returns the whole answer to a request that hertz refuses with status,
-// or over which it panicked.
-type refusal func(status int, panicked any) []byte
-
-// state is how far a connection is with a request.
-type state int
 
 const (
-	idle      state = iota // or with one that no handler has seen yet
-	handling               // its handler runs
-	answering              // hertz writes the answer
+	// lingerMax is how long a connection is read on after an answer that did
+	// not wait for the whole request. If it were closed at once, a client that
+	// is still sending would not see the answer.
+	lingerMax = time.Second
+	// idleMax is how long a connection may wait for its next request.
+	idleMax = 2 * time.Minute
+	// inputMin is the least size of the buffer for what was read.
+	inputMin = 4 << 10
 )
 
-// connection is an accepted connection. But for cut, all is done by the
-// goroutine that serves it.
+// connection is an accepted connection. It reads the heads of requests and
+// shows hertz one request at a time: hertz waits for nothing and sees no body,
+// which handlers read with a bodyReader.
+//
+// One goroutine uses it. cut and endReading may be called by others.
 type connection struct {
 	net.Conn
 	of      *listener
-	state   state
-	heard   bool   // the client has sent something
-	linger  bool   // the request was not read to its end
-	refused bool   // no more requests are read
-	sent    func() // what is to be done when the answer was written; nil: nothing
+	address netip.Prefix
+	idle    *list.Element // guarded by of.mu; nil: a request is being answered
+
+	in         []byte // what was read is in[begin:end]
+	begin, end int
+	first      bool // no request was read yet
+	head       head
+	headLeft   int    // bytes of the head that hertz has not read
+	headRoom   *claim // for in beyond inputMin
+
+	out     output
+	answer  *claim    // room for the answer, until it is written; nil: it needs none
+	begun   bool      // a handler has taken the request
+	counted bool      // in of.requests
+	linger  bool      // the request was not read to its end
+	readAt  time.Time // when the client has taken a part of the answer last
+	reset   bool      // the client does not read: what the kernel has for it is dropped
+
+	mu       sync.Mutex
+	tooSlow  bool // no more is read, because the client is slow and others wait
+	unread   bool // the writer is to check whether the client reads
+	writeEnd time.Time
 }
 
-func listen(address string, firstRead time.Duration, refuse refusal) (*listener, error) {
-	inner, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, err
-	}
-	l := &listener{
-		Listener: inner, firstRead: firstRead, refusal: refuse, closed: make(chan struct{}),
-		open: map[*connection]struct{}{}, away: map[*connection]struct{}{},
-	}
-	l.most.Store(connectionsMax())
-	l.close = sync.OnceValue(func() error {
-		close(l.closed)
-		return l.Listener.Close()
-	})
-	return l, nil
+func newConnection(inner net.Conn, l *listener) *connection {
+	c := &connection{Conn: inner, of: l, address: addressOf(inner), in: make([]byte, inputMin), first: true}
+	c.headRoom = l.server.heads.claim(c.endReading)
+	c.out.to = c
+	return c
 }
 
-// Close implements net.Listener; it may be called more than once.
-func (l *listener) Close() error { return l.close() }
-
-// Accept implements net.Listener. It returns an error only when the listener
-// was closed: hertz would end for good when, say, there are too many open
-// files for a moment.
-func (l *listener) Accept() (net.Conn, error) {
-	delay := acceptDelay
-	for {
-		inner, err := l.Listener.Accept()
-		if err == nil {
-			c, room := l.keep(inner)
-			if room {
-				return c, nil
-			}
-			l.turnAway(c)
-			delay = acceptDelay
-			continue
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return nil, err
-		}
-		select {
-		case <-l.closed:
-			return nil, net.ErrClosed
-		case <-time.After(delay):
-			delay = min(2*delay, time.Second)
-		}
-	}
-}
-
-// acceptDelay is the first pause after Accept failed.
-const acceptDelay = 5 * time.Millisecond
-
-// keep keeps a new connection, unless there is no room for it.
-func (l *listener) keep(inner net.Conn) (c *connection, room bool) {
-	_ = inner.SetReadDeadline(time.Now().Add(l.firstRead)) // fails on a closed connection only, and reading tells that
-	c = &connection{Conn: inner, of: l}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if int64(len(l.open)) >= l.most.Load() {
-		return c, false
-	}
-	l.open[c] = struct{}{}
-	return c, true
-}
-
-// cutAll closes the connections under hertz, which then ends with them.
-func (l *listener) cutAll() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for c := range l.open {
-		c.cut()
-	}
-	for c := range l.away {
-		c.cut()
-	}
-}
-
-// cut closes c under hertz. It may be called by any goroutine.
+// cut closes c at once. Its goroutine ends soon after.
 func (c *connection) cut() { _ = c.Conn.Close() }
 
-// begin counts a request in, unless the one before, whose answer was written,
-// still is.
-func (c *connection) begin() {
-	c.wasSent()
-	if c.state == idle {
-		c.of.requests.Add(1)
+// readUntil sets the time at which reads fail, unless they fail already.
+func (c *connection) readUntil(t time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.tooSlow {
+		_ = c.Conn.SetReadDeadline(t) // fails on a closed connection only, and reading tells that
 	}
-	c.state = handling
 }
 
-// end says that the handler has returned.
-func (c *connection) end() { c.state = answering }
+// endReading lets reads fail from now on, because the client is slow and
+// others wait for what it holds.
+func (c *connection) endReading() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tooSlow = true
+	_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+}
 
-// answered counts the request out when its answer was written.
+func (c *connection) isTooSlow() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tooSlow
+}
+
+// next reads the head of the next request. It returns false when there is
+// none: because the client has closed the connection or was idle for too long,
+// or because it sent something that is not HTTP, which next has answered.
+func (c *connection) next() bool {
+	c.head.reset()
+	c.begun, c.linger = false, false
+	c.keepInput()
+	err := c.readHead()
+	var refused *matcher.Error
+	switch {
+	case err == nil:
+		c.of.busy(c)
+		return true
+	case c.isTooSlow():
+		refused = matcher.Errorf(matcher.CodeTooSlow, "header: less than %d bytes came in %s, and others wait for the memory", slowBytes, slowAfter)
+	case c.begin == c.end || errors.Is(err, net.ErrClosed):
+		return false // it had not begun a request
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		refused = matcher.Errorf(matcher.CodeDeadline, "request: no more of it came in time")
+	case errors.As(err, &refused):
+	default:
+		refused = notHTTP("it is cut short: %w", err)
+	}
+	c.refuse(refused)
+	return false
+}
+
+// readHead reads until the head of a request is complete.
+func (c *connection) readHead() error {
+	limits := c.of.server.limits.Load()
+	wait := idleMax
+	if c.first {
+		c.first, wait = false, limits.RequestTimeout
+	}
+	deadline := time.Now().Add(wait)
+	heard := false
+	for {
+		if c.end > c.begin {
+			if !heard {
+				heard = true
+				deadline = time.Now().Add(limits.RequestTimeout)
+				c.of.rest(c)
+			}
+			text := c.in[c.begin:c.end]
+			size, err := c.head.scan(text[:min(len(text), limits.HeaderBytes)])
+			if err != nil {
+				return err
+			}
+			if size > 0 {
+				cut := c.head.remove(text[:size])
+				c.begin, c.headLeft = c.begin+cut, size-cut
+				return nil
+			}
+			if len(text) >= limits.HeaderBytes {
+				return matcher.Errorf(matcher.CodeBadInput, "header: %w of %d bytes (limits.header_bytes)", errLargeHeader, limits.HeaderBytes)
+			}
+		}
+		c.readUntil(deadline)
+		if err := c.roomForHead(deadline, limits.HeaderBytes); err != nil {
+			return err
+		}
+		n, err := c.fill()
+		if n > 0 {
+			c.headRoom.progress(n)
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// errLargeHeader is the only error of CodeBadInput with the status 431.
+var errLargeHeader = errors.New("larger than the limit")
+
+// roomForHead makes room to read more of a head.
+func (c *connection) roomForHead(deadline time.Time, most int) error {
+	if c.begin == c.end {
+		c.begin, c.end = 0, 0
+	}
+	if c.end < len(c.in) {
+		return nil
+	}
+	if c.begin > 0 {
+		c.end = copy(c.in, c.in[c.begin:c.end])
+		c.begin = 0
+		return nil
+	}
+	size := min(2*len(c.in), most+inputMin)
+	ctx, cancel := context.WithDeadline(c.of.server.context, deadline)
+	defer cancel()
+	if err := c.headRoom.grow(ctx, int64(size-len(c.in))); err != nil {
+		return err
+	}
+	larger := make([]byte, size)
+	copy(larger, c.in)
+	c.in = larger
+	return nil
+}
+
+// keepInput makes the buffer small again after a large head.
+func (c *connection) keepInput() {
+	if len(c.in) == inputMin || c.end-c.begin > inputMin {
+		return
+	}
+	small := make([]byte, inputMin)
+	c.end = copy(small, c.in[c.begin:c.end])
+	c.in, c.begin = small, 0
+	c.headRoom.shrink(0)
+}
+
+// fill reads what comes next into the buffer, which has room.
+func (c *connection) fill() (int, error) {
+	n, err := c.Conn.Read(c.in[c.end:])
+	c.end += n
+	return n, err
+}
+
+// refuse answers a request that no handler will see. No more requests are read
+// from the connection.
+func (c *connection) refuse(e *matcher.Error) {
+	c.linger = true
+	_ = c.Conn.SetWriteDeadline(time.Now().Add(lingerMax))
+	_, _ = c.Conn.Write(c.of.server.refusal(e))
+}
+
+// answered counts the request out: its answer is written, or cannot be.
 func (c *connection) answered() {
-	if c.state == answering {
-		c.state = idle
-		c.wasSent()
+	if c.answer != nil {
+		c.answer.shrink(0)
+		c.answer = nil
+	}
+	if c.counted {
+		c.counted = false
 		c.of.requests.Done()
 	}
 }
 
-// wasSent does what is to be done when an answer was written.
-func (c *connection) wasSent() {
-	if c.sent != nil {
-		c.sent()
-		c.sent = nil
-	}
-}
-
-// Read implements net.Conn. When hertz reads after a handler has returned, it
-// wants the next request.
-func (c *connection) Read(p []byte) (int, error) {
-	c.answered()
-	if c.refused {
-		return 0, io.EOF
-	}
-	n, err := c.Conn.Read(p)
-	c.heard = c.heard || n > 0
-	return n, err
-}
-
-// Write implements net.Conn. What hertz cannot parse it answers itself, in its
-// own words; they are replaced. Every answer of ours has a request id.
-func (c *connection) Write(p []byte) (int, error) {
-	switch status := bareStatus(p); {
-	case status == http.StatusRequestTimeout && !c.heard:
-		// Connections that are opened early are kept by clients: one would take
-		// this for the answer to what it sends later.
-		c.refused = true
-		return len(p), nil
-	case status >= http.StatusBadRequest:
-		return len(p), c.refuse(status, nil)
-	}
-	return c.Conn.Write(p)
-}
-
-// bareStatus returns the status of an answer without a request id; 0 when p
-// does not begin one.
-func bareStatus(p []byte) int {
-	const begin = "HTTP/1.1 "
-	if !bytes.HasPrefix(p, []byte(begin)) || len(p) < len(begin)+3 || bytes.Contains(p, []byte("\r\nLuna-Request-Id: ")) {
-		return 0
-	}
-	status, _ := strconv.Atoi(string(p[len(begin):][:3])) // else 0
-	return status
-}
-
-// refuse answers what no handler will see, and reads no more requests.
-func (c *connection) refuse(status int, panicked any) error {
-	c.linger, c.refused = true, true
-	_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
-	_, err := c.Conn.Write(c.of.refusal(status, panicked))
-	return err
-}
-
-// Close implements net.Conn. It leaves the work to done: hertz closes before
-// it is known how it ended.
-func (c *connection) Close() error { return nil }
-
-// done closes c when hertz is through with it.
+// done closes c.
 func (c *connection) done() {
 	c.answered()
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && half.CloseWrite() == nil {
-		_ = c.SetReadDeadline(time.Now().Add(lingerMax))
-		_, _ = io.Copy(io.Discard, c.Conn)
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && !c.reset && half.CloseWrite() == nil {
+		c.discard()
+	}
+	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.reset {
+		_ = tcp.SetLinger(0)
 	}
 	_ = c.Conn.Close()
+	c.headRoom.shrink(0)
 	c.of.mu.Lock()
-	delete(c.of.open, c)
-	delete(c.of.away, c)
+	c.of.forget(c)
 	c.of.mu.Unlock()
+}
+
+// discard reads for lingerMax what the client still sends.
+func (c *connection) discard() {
+	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
+	block := blockPool.Get().(*[blockMax]byte)
+	defer blockPool.Put(block)
+	for {
+		if _, err := c.Conn.Read(block[:]); err != nil {
+			return
+		}
+	}
 }
 
 // connectionKey finds the connection in the context of a request.
 type connectionKey struct{}
 
-func withConnection(c net.Conn) context.Context {
-	return context.WithValue(context.Background(), connectionKey{}, c)
-}
-
 func connectionOf(ctx context.Context) *connection { return ctx.Value(connectionKey{}).(*connection) }
-
-// transporter is hertz's, except that a panic of hertz ends the connection and
-// not the process: v0.10.4 has one when it reads "Trailer: ,".
-type transporter struct{ network.Transporter }
-
-func newTransporter(o *config.Options) network.Transporter {
-	return transporter{standard.NewTransporter(o)}
-}
-
-// ListenAndServe implements network.Transporter.
-func (t transporter) ListenAndServe(serve network.OnData) error {
-	return t.Transporter.ListenAndServe(func(ctx context.Context, conn any) error {
-		c := connectionOf(ctx)
-		defer c.done()
-		defer func() {
-			if p := recover(); p != nil {
-				_ = c.refuse(http.StatusBadRequest, p)
-			}
-		}()
-		return serve(ctx, conn)
-	})
-}

@@ -58,7 +58,7 @@ func TestCrossMatch(t *testing.T) {
 		status(201).part("0.matches.0.plan.rows_scanned", "60")
 	for path, filters := range map[string]string{"/1/crossmatcher/bodies": `"origin":"faces"`, "/1/crossmatcher/faces": `"origin":"faces","face_ids":[]`} {
 		a := x.call("POST", path, `{"references":{"filters":{`+filters+`}},"candidates":{"filters":{"origin":"faces"}}}`).status(201)
-		if string(a.body) != "[]" {
+		if string(a.body) != "[]\n" {
 			t.Errorf("%s: %s", path, a.body)
 		}
 	}

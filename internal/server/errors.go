@@ -27,6 +27,7 @@ var faults = map[matcher.Code]fault{
 	matcher.CodeMediaType:       {http.StatusUnsupportedMediaType, "Content type of the request is not supported"},
 	matcher.CodeNotAcceptable:   {http.StatusNotAcceptable, "Content type of the answer is not supported"},
 	matcher.CodeTooLarge:        {http.StatusRequestEntityTooLarge, "Body or line is too large"},
+	matcher.CodeTooSlow:         {http.StatusRequestTimeout, "Request body arrives too slowly"},
 	matcher.CodeUnknownVersion:  {http.StatusBadRequest, "Descriptor version is not registered"},
 	matcher.CodeUnavailable:     {http.StatusServiceUnavailable, "Service is unavailable"},
 	matcher.CodePlugins:         {http.StatusConflict, "Plugins were not reloaded"},

@@ -45,10 +45,10 @@ func TestErrors(t *testing.T) {
 	x.call("GET", "/1/faces/", "").fault(12010, "/1/faces/")
 	x.call("GET", "/2/faces", "").fault(12010, "/2/faces")
 	x.call("GET", "/1/bodies", "", "Accept", "image/png").fault(12010, "/1/bodies")
-	x.call("PUT", "/1/faces", "").fault(12011, "PUT", "/1/faces").header("Allow", "POST, GET, DELETE")
-	x.call("POST", "/1/faces/"+id(1), "").fault(12011, "POST", id(1)).header("Allow", "PUT, PATCH, GET, DELETE")
+	x.call("PUT", "/1/faces", "").fault(12011, "PUT", "/1/faces").header("Allow", "POST, GET, HEAD, DELETE")
+	x.call("POST", "/1/faces/"+id(1), "").fault(12011, "POST", id(1)).header("Allow", "PUT, PATCH, GET, HEAD, DELETE")
 	x.call("GET", "/1/import", "").fault(12011, "GET").header("Allow", "POST")
-	x.call("BREW", "/version", "").fault(12011, "BREW").header("Allow", "GET")
+	x.call("BREW", "/version", "").fault(12011, "BREW").header("Allow", "GET, HEAD")
 
 	// 12022: what does not fit. One of each kind of fault.
 	post(`{"name":1,"descriptor":`+d+`}`, 12022, "name", "unknown field")

@@ -56,7 +56,7 @@ func TestEvents(t *testing.T) {
 	x.call("DELETE", "/1/events/"+id(2), "").status(204)
 	x.call("DELETE", "/1/events/"+id(2), "").fault(22007, id(2))
 	x.call("DELETE", "/1/events/x", "").fault(22007, "x")
-	x.call("PUT", "/1/events/"+id(2), event(2)).fault(12011, "PUT").header("Allow", "GET, DELETE")
+	x.call("PUT", "/1/events/"+id(2), event(2)).fault(12011, "PUT").header("Allow", "GET, HEAD, DELETE")
 	x.call("DELETE", "/1/events?create_time__lt=now-0s", "").status(200).json(`{"deleted":1001}`)
 }
 

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -22,6 +23,8 @@ type operation struct {
 	filters bool     // the other keys are filters
 	anyKey  bool     // whatever keys there are mean nothing
 	plain   bool     // the answer has one form, whatever Accept says
+	ownHead bool     // HEAD is a route of its own, not GET without the body
+	long    bool     // it may take long, so an abortion is worth a line in the log
 }
 
 // handler answers one request.
@@ -33,8 +36,8 @@ type exchange struct {
 	ctx       context.Context // of the request
 	server    Options
 	limits    *limits // of this request
-	answers   *budget
-	held      int64 // bytes of limits.bodies
+	answers   *answerBudgets
+	held      *claim // room for the body; nil: it needs none
 	conn      *connection
 	route     string
 	requestID string
@@ -45,6 +48,8 @@ type exchange struct {
 	account      *matcher.ID // that the query names
 	query        map[string]string
 	code         matcher.Code // of the error that was answered
+	long         bool         // see operation
+	aborted      bool         // the client has gone before the request was complete
 }
 
 // routeName is the form of a route in metrics and points.
@@ -64,9 +69,11 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 		start := time.Now()
 		x := &exchange{
 			requestContext: c, server: s.options, limits: s.limits.Load(), answers: s.answers, route: name,
-			conn: connectionOf(ctx), requestID: requestID(c, start), input: takeBody(c),
+			conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
-		x.out, x.unacceptable = accepted(string(c.Request.Header.Peek("Accept")))
+		x.conn.begun = true
+		x.input = takeBody(x.conn)
+		x.out, x.unacceptable = accepted(x.header("Accept"))
 		ctx, cancel := context.WithTimeout(s.context, x.limits.RequestTimeout)
 		defer cancel()
 		x.ctx = ctx
@@ -74,8 +81,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 		c.Response.Header.Set("Luna-Request-Id", x.requestID)
 		if s.enter(x.conn) {
 			x.serve(ctx, op)
-			x.dropBody()
-			x.conn.end()
+			x.held.shrink(0)
 		} else {
 			x.fail(errShuttingDown)
 		}
@@ -83,12 +89,29 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 			x.conn.linger = true // the client may be sending still
 			c.SetConnectionClose()
 		}
-		_ = c.GetConn().SetWriteTimeout(x.limits.RequestTimeout) // hertz writes the answer after this
+		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout)) // hertz writes the answer after this
+		status := c.Response.StatusCode()
+		if x.aborted {
+			status, x.code = statusAborted, 0
+		}
 		s.options.Observer.Requested(matcher.RequestPoint{
-			Time: start, Route: x.route, Status: c.Response.StatusCode(), Code: x.code,
+			Time: start, Route: x.route, Status: status, Code: x.code,
 			RequestID: x.requestID, Duration: time.Since(start),
 		})
 	}
+}
+
+// statusAborted is the status in metrics and points of requests whose client
+// has gone before they were complete. No client sees it.
+const statusAborted = 499
+
+// header returns the values of a header that is a list, joined.
+func (x *exchange) header(name string) string {
+	all := x.Request.Header.PeekAll(name)
+	if len(all) == 1 {
+		return string(all[0])
+	}
+	return string(bytes.Join(all, []byte(", ")))
 }
 
 // serve runs op, after the checks that need no body.
@@ -98,6 +121,7 @@ func (x *exchange) serve(ctx context.Context, op operation) {
 			x.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
+	x.long = op.long
 	err := x.settle(op)
 	if err == nil {
 		err = op.run(ctx, x)
@@ -108,10 +132,6 @@ func (x *exchange) serve(ctx context.Context, op operation) {
 }
 
 func (x *exchange) settle(op operation) error {
-	if err := framing(x.Request.Header.RawHeaders()); err != nil {
-		x.SetConnectionClose()
-		return err
-	}
 	if x.unacceptable != nil && !op.plain {
 		return x.unacceptable
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"sync"
+	"time"
 
 	"nearside/matcher"
 )
@@ -44,15 +45,12 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if media != "" && media != "application/x-ndjson" {
 		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: %q is not application/x-ndjson", shorten(media))
 	}
-	im := &importer{x: x, groupBytes: groupBytesMin, stopped: make(chan struct{}), errors: []lineError{}}
-	select {
-	case s.largeImports <- struct{}{}:
-		defer func() { <-s.largeImports }()
-		im.groupBytes = groupBytesMax
-	default:
-	}
-	lines := &lineReader{in: idleReader{x}, most: int(x.limits.LineBytes), free: make(chan []byte, blocksMax)}
-	d.release = lines.release
+	room := &importRoom{of: s.blocks, ctx: s.context, timeout: x.limits.RequestTimeout}
+	defer room.close()
+	x.held = x.limits.lines.claim(x.conn.endReading)
+	in := idleReader{x}
+	lines := &lineReader{in: in, most: int(x.limits.LineBytes), wait: in.wait, room: room, hold: in.holdLine}
+	im := &importer{x: x, room: room, large: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.run(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
 		return matcher.Errorf(e.Code, "line %d: %w; %d lines were accepted", lines.count, err, im.accepted)
@@ -80,38 +78,75 @@ func (x *exchange) lineOrigin() (matcher.Origin, error) {
 type idleReader struct{ x *exchange }
 
 func (r idleReader) Read(p []byte) (int, error) {
-	if err := r.x.GetConn().SetReadTimeout(r.x.limits.RequestTimeout); err != nil {
-		return 0, err
-	}
-	return r.x.input.Read(p)
+	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
+	n, err := r.x.input.Read(p)
+	r.x.held.progress(n)
+	return n, err
 }
 
-// run imports all lines: this goroutine reads them, one per core decodes them,
-// and one more puts them into groups that are stored in order. All have ended
+// wait waits for input. Its error comes again from Read.
+func (r idleReader) wait() {
+	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
+	_ = r.x.input.wait()
+}
+
+// holdLine is the holder for lines: it reserves what a buffer has beyond
+// freeBytes.
+func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
+	need, c := max(int64(size)-freeBytes, 0), r.x.held
+	switch {
+	case need <= c.held:
+		c.shrink(need)
+		return true, nil
+	case !mayWait:
+		return c.tryGrow(need - c.held), nil
+	}
+	ctx, cancel := context.WithTimeout(r.x.conn.of.server.context, r.x.limits.RequestTimeout)
+	defer cancel()
+	return true, c.grow(ctx, need-c.held)
+}
+
+// run imports all lines: this goroutine reads them, others decode them, as many
+// at once as there are cores for all imports together, and one more puts them
+// into groups that are stored in order. All have ended
 // when it returns.
 func (im *importer) run(ctx context.Context, lines *lineReader, d lineDecoder) error {
+	b, err := im.first(lines)
+	if b == nil {
+		return im.ended(err)
+	}
 	ordered, work := make(chan *lineBlock, blocksMax), make(chan *lineBlock, blocksMax)
 	var decoders sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), blocksMax) {
 		decoders.Go(func() {
 			for b := range work {
-				d.decode(b)
+				im.x.conn.of.server.work.do(func() { d.decode(b) })
 			}
 		})
 	}
 	stored := make(chan error, 1)
 	go func() { stored <- im.store(ctx, ordered) }()
-	err := im.read(lines, ordered, work)
+	err = im.read(b, err, lines, ordered, work)
 	close(work)
 	close(ordered)
 	decoders.Wait()
 	return cmp.Or(err, <-stored) // what was read counts, whatever came after it
 }
 
-// read hands blocks on, until the end or until nothing can be stored any more.
-func (im *importer) read(lines *lineReader, ordered, work chan<- *lineBlock) error {
+// first reads until there are lines. Until then an import holds no more than the
+// beginning of a line.
+func (im *importer) first(lines *lineReader) (*lineBlock, error) {
 	for {
-		b, err := lines.next()
+		if b, err := lines.next(); b != nil || err != nil {
+			return b, err
+		}
+	}
+}
+
+// read hands blocks on, b first, until the end or until nothing can be stored
+// any more.
+func (im *importer) read(b *lineBlock, err error, lines *lineReader, ordered, work chan<- *lineBlock) error {
+	for {
 		if b != nil {
 			select {
 			case <-im.stopped:
@@ -120,11 +155,20 @@ func (im *importer) read(lines *lineReader, ordered, work chan<- *lineBlock) err
 				work <- b
 			}
 		}
-		switch {
-		case errors.Is(err, io.EOF):
-			return nil
-		case err != nil:
-			return readFault(err)
+		if err != nil {
+			return im.ended(err)
 		}
+		b, err = lines.next()
 	}
+}
+
+// ended returns the error of an import whose lines have ended with err.
+func (im *importer) ended(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	if _, ok := errors.AsType[*matcher.Error](err); ok {
+		return err
+	}
+	return im.x.readFault(err)
 }

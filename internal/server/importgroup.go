@@ -11,21 +11,22 @@ import (
 )
 
 // Bounds of a group, which is one commit. Large groups are stored at less cost
-// per line, but an import holds two of them; so only a few imports at a time
-// make them.
+// per line, but an import holds two of them; so only a few groups at a time are
+// large.
 const (
-	groupBytesMin   = 4 << 20
-	groupBytesMax   = 48 << 20
-	groupAge        = time.Second // from its first line on, so that a slow stream is stored too
-	largeImportsMax = 4
+	groupBytesMin  = 4 << 20
+	groupBytesMax  = 48 << 20
+	groupAge       = time.Second // from its first line on, so that a slow stream is stored too
+	largeGroupsMax = 8
 )
 
 // importer stores blocks of lines in groups. A group is committed while the
 // next one is made; only one is under way at a time.
 type importer struct {
-	x          *exchange
-	groupBytes int
-	stopped    chan struct{} // closed when nothing can be stored any more
+	x       *exchange
+	room    *importRoom
+	large   chan struct{} // holds one for each large group
+	stopped chan struct{} // closed when nothing can be stored any more
 
 	group  lineGroup
 	commit chan lineGroup // of the group under way; nil: none is
@@ -36,7 +37,9 @@ type importer struct {
 
 // lineGroup is what one commit stores.
 type lineGroup struct {
-	bytes   int // of memory, about
+	bytes   int  // of memory, about
+	room    int  // bytes of the importRoom that go back when the group is stored
+	large   bool // it counts in importer.large
 	lines   []store.ImportLine
 	numbers []int
 	faults  int         // lines that were rejected so far
@@ -52,7 +55,9 @@ func (im *importer) store(ctx context.Context, blocks <-chan *lineBlock) error {
 		for range blocks { // so that the reader ends
 		}
 	}
-	return cmp.Or(err, im.settle())
+	err = cmp.Or(err, im.settle())
+	im.drop(im.group)
+	return err
 }
 
 func (im *importer) storeAll(ctx context.Context, blocks <-chan *lineBlock) error {
@@ -70,7 +75,7 @@ func (im *importer) storeAll(ctx context.Context, blocks <-chan *lineBlock) erro
 			if err := im.take(b); err != nil {
 				return err
 			}
-			if im.group.bytes < im.groupBytes {
+			if im.group.bytes < groupBytesMin || im.group.bytes < groupBytesMax && im.enlarge() {
 				continue
 			}
 		case <-old.C:
@@ -81,11 +86,33 @@ func (im *importer) storeAll(ctx context.Context, blocks <-chan *lineBlock) erro
 	}
 }
 
+// enlarge reports whether the group may become large.
+func (im *importer) enlarge() bool {
+	if im.group.large {
+		return true
+	}
+	select {
+	case im.large <- struct{}{}:
+		im.group.large = true
+	default:
+	}
+	return im.group.large
+}
+
+// drop gives back what a group holds.
+func (im *importer) drop(g lineGroup) {
+	im.room.give(g.room)
+	if g.large {
+		<-im.large
+	}
+}
+
 // take waits for b and adds it to the group.
 func (im *importer) take(b *lineBlock) error {
 	<-b.done
 	g := &im.group
 	g.bytes += b.bytes
+	g.room += b.room
 	g.lines = append(g.lines, b.lines...)
 	g.numbers = append(g.numbers, b.numbers...)
 	g.faults += b.faults
@@ -121,6 +148,7 @@ func (im *importer) settle() error {
 	}
 	g := <-im.commit
 	im.commit = nil
+	im.drop(g)
 	for i, err := range g.results {
 		if err == nil {
 			im.accepted++

@@ -43,7 +43,7 @@ func TestLineReader(t *testing.T) {
 		if len(want) > 0 && (want[len(want)-1] == "" || broken) {
 			want = want[:len(want)-1] // no line follows the last end; or it is cut
 		}
-		r := &lineReader{in: &shortReads{rng, stream, 1 + rng.IntN(50), io.EOF}, most: most, free: make(chan []byte, 2)}
+		r := &lineReader{in: &shortReads{rng, stream, 1 + rng.IntN(50), io.EOF}, most: most}
 		if broken {
 			r.in.(*shortReads).err = iotest.ErrTimeout
 		}
@@ -76,7 +76,7 @@ func linesOf(t *testing.T, r *lineReader) (lines []string, err error) {
 			for line := range bytes.Lines(b.text) {
 				lines = append(lines, string(bytes.TrimSuffix(line, []byte("\n"))))
 			}
-			r.release(b.text)
+			releaseLines(b.text)
 		}
 		if err != nil {
 			return lines, err

@@ -37,8 +37,8 @@ func TestMalformed(t *testing.T) {
 	refused(head("Content-Length: -5"), 12001)
 	refused(head("Content-Length: 5x"), 12001)
 	refused(head("Content-Length: 99999999999999999999"), 12001)
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: "+strings.Repeat("b", 1<<20)+"\r\n\r\n", 12022, "header", "1048576")
-	refused("GET /"+strings.Repeat("b", 1<<20)+" HTTP/1.1\r\nHost: x\r\n\r\n", 12022, "header")
+	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: "+strings.Repeat("b", 1<<16)+"\r\n\r\n", 12022, "header", "65536")
+	refused("GET /"+strings.Repeat("b", 1<<16)+" HTTP/1.1\r\nHost: x\r\n\r\n", 12022, "header")
 
 	// Where a body ends must be certain.
 	refused(head("Content-Length: 5", "Transfer-Encoding: chunked")+"0\r\n\r\n", 12001, "Transfer-Encoding")

@@ -48,8 +48,8 @@ func wide(n, bytes int) string {
 func TestBodiesAtOnce(t *testing.T) {
 	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
 	release := x.server.HoldBodies()
-	x.call("POST", "/1/faces", wide(1, 100_000)).fault(12050, "bodies", itoa(len(wide(1, 100_000))), itoa(4<<20))
-	x.send("POST", "/1/faces", unsized(wide(1, 100_000))).fault(12050, "bodies", itoa(1<<20))
+	x.call("POST", "/1/faces", wide(1, 100_000)).fault(12050, "bodies", itoa(4<<20))
+	x.send("POST", "/1/faces", unsized(wide(1, 100_000))).fault(12050, "bodies", itoa(4<<20))
 	x.call("POST", "/1/faces", wide(1, 60_000)).status(201)
 	x.send("POST", "/1/faces", unsized(wide(2, 60_000))).status(201)
 	release()
@@ -149,46 +149,132 @@ func TestAnswerIsHeldUntilSent(t *testing.T) {
 	release()
 }
 
+// occupy begins a request that lasts until the connection is closed.
+func (x *service) occupy() *raw {
+	x.Helper()
+	c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+	if line, err := c.in.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
+		x.Fatalf("%q, %v", line, err)
+	}
+	_, err := c.in.Discard(len("\r\n"))
+	check(x, err)
+	return c
+}
+
 // TestConnections: one connection too many is told so and closed; when another
 // one ends there is room again.
 func TestConnections(t *testing.T) {
 	x := start(t)
 	x.server.SetConnectionsMax(2)
 	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-	first, second := x.dial(), x.dial()
-	first.write(request).answer("first").status(200)
-	second.write(request).answer("second").status(200)
+	_, second := x.occupy(), x.occupy()
 	for range 3 {
 		c := x.dial().write(request)
-		c.answer("third").fault(12050, "2 are open").last()
+		c.answer("third").fault(12050, "2 connections are open").last()
 		c.ended()
 	}
 	hasty := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
 	hasty.answer("still sending").fault(12050)
 	silent := x.dial()
 	silent.answer("silent").fault(12050) // when it has said nothing for a while
-	first.write(request).answer("first again").status(200)
 	check(t, second.Close())
-	for { // until the server has noticed
-		c, err := net.Dial("tcp", x.address)
-		check(t, err)
-		r := newRaw(x, c)
-		a := r.write(request).answer("fourth")
-		check(t, c.Close())
-		if a.response.StatusCode == http.StatusOK {
-			break
-		}
-	}
+	x.untilServed(request)
 	x.server.SetConnectionsMax(100)
 	if text := string(x.call("GET", "/metrics", "").status(200).body); !strings.Contains(text, `nearside_errors_total{code="12050"}`) {
 		t.Error("nothing of it is in the metrics")
 	}
 }
 
+// untilServed sends a request on new connections until one is answered with
+// success: because the server has noticed that another connection was closed.
+func (x *service) untilServed(request string) {
+	x.Helper()
+	for {
+		r := x.dial()
+		a := r.write(request).answer("a new connection")
+		check(x, r.Close())
+		if a.response.StatusCode == http.StatusOK {
+			return
+		}
+	}
+}
+
+// TestIdleMakesRoom: when there are too many connections, the one that has been
+// idle for longest is closed. Requests that are being answered go on.
+func TestIdleMakesRoom(t *testing.T) {
+	x := start(t)
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	busy := x.occupy()
+	var idle []*raw
+	for range 4 {
+		c := x.dial()
+		c.write(request).answer("idle").status(200)
+		idle = append(idle, c)
+	}
+	idle[0].write(request).answer("used again").status(200) // now 1, 2, 3, 0 is the order
+	x.server.SetConnectionsMax(5)
+	for _, n := range []int{1, 2, 3, 0} {
+		c := x.dial()
+		c.write(request).answer("new").status(200)
+		idle[n].ended()
+		c.write(request).answer("it stays").status(200)
+	}
+	busy.write(strings.Repeat(" ", 1000)).answer("busy").status(200)
+}
+
+// TestUnfinishedMakesRoom: connections with an unfinished header make room, too.
+func TestUnfinishedMakesRoom(t *testing.T) {
+	x := start(t)
+	var all []*raw
+	for range 3 {
+		all = append(all, x.dial().write("GET /livez HTTP/1.1\r\nHost:"))
+	}
+	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("so that the others were read").status(200)
+	x.server.SetConnectionsMax(1)
+	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("new").status(200)
+	all[0].closed()
+}
+
+// closed checks that the server closes the connection without an answer.
+func (r *raw) closed() {
+	r.Helper()
+	if rest, _ := io.ReadAll(r.in); len(rest) > 0 { // the connection may be reset
+		r.Errorf("an answer to nothing: %q", rest)
+	}
+}
+
+// TestConnectionsPerAddress: one address has so many connections, idle or not,
+// and others are not kept out by it.
+func TestConnectionsPerAddress(t *testing.T) {
+	x := start(t, func(s *settings) { s.address = 3 })
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	var all []*raw
+	for range 3 {
+		c := x.dial()
+		c.write(request).answer("one of three").status(200)
+		all = append(all, c)
+	}
+	c := x.dial().write(request)
+	c.answer("the fourth").fault(12050, "3 connections of 127.0.0.1", "limits.connections_per_address").last()
+	c.ended()
+	other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", x.address)
+	check(t, err)
+	defer other.Close()
+	newRaw(x, other).write(request).answer("another address").status(200)
+	check(t, all[0].Close())
+	x.untilServed(request)
+	x.limits.ConnectionsPerAddress = 100
+	x.server.Reload(x.limits)
+	for range 10 {
+		x.dial().write(request).answer("after a reload").status(200)
+	}
+}
+
 // TestCrowd: those that are far too many are closed at once.
 func TestCrowd(t *testing.T) {
 	x := start(t)
-	x.server.SetConnectionsMax(0)
+	x.server.SetConnectionsMax(1)
+	defer x.occupy().Close()
 	var all []net.Conn
 	for range 300 {
 		c, err := net.Dial("tcp", x.address)

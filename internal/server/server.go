@@ -20,7 +20,10 @@ import (
 
 	"github.com/cloudwego/hertz/pkg/app"
 	hertz "github.com/cloudwego/hertz/pkg/app/server"
+	"github.com/cloudwego/hertz/pkg/common/config"
 	"github.com/cloudwego/hertz/pkg/common/hlog"
+	"github.com/cloudwego/hertz/pkg/network"
+	"golang.org/x/sync/semaphore"
 
 	"nearside/matcher"
 	"nearside/matcher/memory"
@@ -49,18 +52,23 @@ type Options struct {
 
 // Limits can change while the server runs, with Reload.
 type Limits struct {
-	Decoder        *wire.Decoder  // has those of what bodies hold
-	BodyBytes      int64          // most bytes of a body
-	LineBytes      int64          // most bytes of a line of an import
-	CrossMatch     int            // most objects of a cross match, both sides together
-	RequestTimeout time.Duration  // of a request; of a pause in an import or export
-	Config         map[string]any // shown by GET /config, secrets masked
+	Decoder     *wire.Decoder // has those of what bodies hold
+	BodyBytes   int64         // most bytes of a body
+	LineBytes   int64         // most bytes of a line of an import
+	HeaderBytes int           // most bytes of the head of a request
+	CrossMatch  int           // most objects of a cross match, both sides together
+	// ConnectionsPerAddress is how many connections of one address may be open
+	// at once; 0: any number.
+	ConnectionsPerAddress int
+	RequestTimeout        time.Duration  // of a request; of a pause in an import or export
+	Config                map[string]any // shown by GET /config, secrets masked
 }
 
 // limits are those that requests begin with, and what is derived of them.
 type limits struct {
 	Limits
 	bodies *budget
+	lines  *budget // beginnings of lines of imports
 }
 
 // Version is what GET /version shows.
@@ -70,7 +78,9 @@ type Version struct{ Major, Minor, Patch int }
 type Server struct {
 	options  Options
 	limits   atomic.Pointer[limits]
-	answers  *budget
+	heads    *budget
+	answers  *answerBudgets
+	blocks   *semaphore.Weighted // of imports, blocksSize bytes
 	engine   *hertz.Hertz
 	listener *listener
 	methods  map[string][]string // by the path of a route
@@ -79,17 +89,19 @@ type Server struct {
 	draining atomic.Bool
 	entering sync.RWMutex // orders the start of requests before draining
 
-	largeImports chan struct{} // holds one for each import that makes large groups
+	work        workers
+	largeGroups chan struct{} // holds one for each large group of an import
 }
 
 // New listens on o.Listen and sets up the routes; connections wait until Run.
 func New(o Options) (*Server, error) {
 	s := &Server{
-		options: o, methods: map[string][]string{}, largeImports: make(chan struct{}, largeImportsMax),
-		answers: newBudget("answers", answersMax),
+		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
+		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
+		work:  newWorkers(), answers: newAnswerBudgets(), blocks: semaphore.NewWeighted(blocksSize),
 	}
 	var err error
-	if s.listener, err = listen(o.Listen, o.Limits.RequestTimeout, s.refusal); err != nil {
+	if s.listener, err = listen(o.Listen, s); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
 	}
 	redirectLog.Do(func() {
@@ -99,15 +111,10 @@ func New(o Options) (*Server, error) {
 	s.context, s.cancel = context.WithCancel(context.Background())
 	s.Reload(o.Limits)
 	s.engine = hertz.New(
-		hertz.WithListener(s.listener),
-		hertz.WithTransport(newTransporter),
-		hertz.WithOnAccept(withConnection),
-		hertz.WithStreamBody(true),      // so that handlers begin before it is there: body.go reads it
-		hertz.WithMaxRequestBodySize(1), // of it, hertz waits for no more than two bytes
-		hertz.WithMaxHeaderBytes(headerMax),
+		hertz.WithTransport(func(*config.Options) network.Transporter { return transport{s.listener} }),
+		hertz.WithMaxHeaderBytes(0), // connections have checked it
+		hertz.WithIdleTimeout(0),    // hertz returns after each request
 		hertz.WithDisablePreParseMultipartForm(true),
-		hertz.WithReadTimeout(o.Limits.RequestTimeout),
-		hertz.WithIdleTimeout(2*time.Minute),
 		hertz.WithRedirectTrailingSlash(false),
 		hertz.WithHandleMethodNotAllowed(true),
 		hertz.WithDisablePrintRoute(true),
@@ -117,8 +124,20 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-// headerMax is the most bytes of the head of a request.
-const headerMax = 1 << 20
+const (
+	// headerBytesMax is the most that Limits.HeaderBytes can be.
+	headerBytesMax = 1 << 20
+	// headsSize is the bytes of heads beyond inputMin that all connections hold
+	// together. hertz needs about three times as much while a request is
+	// answered.
+	headsSize = 64 << 20
+	// bodiesSize and linesSize are the bytes of bodies, and of unfinished lines
+	// of imports, that all requests hold together beyond freeBytes each, if the
+	// largest body is smaller. In addition there is room for the largest one.
+	// What is decoded of a body takes a few times its size.
+	bodiesSize = 48 << 20
+	linesSize  = 32 << 20
+)
 
 // redirectLog runs once: hertz has one log per process.
 var redirectLog sync.Once
@@ -130,10 +149,16 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // concurrent use.
 func (s *Server) Reload(l Limits) {
 	next := &limits{Limits: l}
-	if now := s.limits.Load(); now != nil && now.BodyBytes == l.BodyBytes {
+	now := s.limits.Load()
+	if now != nil && now.BodyBytes == l.BodyBytes {
 		next.bodies = now.bodies
 	} else {
-		next.bodies = newBudget("bodies", bodiesAtOnce*l.BodyBytes)
+		next.bodies = newBudget("bodies", min(bodiesSize, 3*l.BodyBytes), l.BodyBytes)
+	}
+	if now != nil && now.LineBytes == l.LineBytes {
+		next.lines = now.lines
+	} else {
+		next.lines = newBudget("lines of imports", linesSize, l.LineBytes+2)
 	}
 	s.limits.Store(next)
 }
@@ -163,7 +188,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.cancel()
 	s.listener.cutAll()
 	<-done
-	s.listener.turnedAway.Wait()
 	_ = s.engine.Shutdown(context.Background()) // its wait is for connections, which are cut
 	return err
 }
@@ -175,34 +199,26 @@ func (s *Server) enter(c *connection) bool {
 	if s.draining.Load() {
 		return false
 	}
-	c.begin()
+	c.counted = true
+	c.of.requests.Add(1)
 	return true
 }
 
-// refusal answers what no handler sees: what hertz refuses, of which there are
-// no more than a status and a text of its own, and connections that are too
-// many.
-func (s *Server) refusal(status int, panicked any) []byte {
+// refusal returns the whole answer to what no handler sees: requests that cannot
+// be read, and connections that are too many.
+func (s *Server) refusal(e *matcher.Error) []byte {
 	start := time.Now()
 	id := newRequestID(start)
-	e := matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1, or cut short")
-	header := http.Header{}
-	switch {
-	case status == http.StatusServiceUnavailable:
-		e = matcher.Errorf(matcher.CodeUnavailable, "connection: %d are open already", s.listener.most.Load())
-		header.Set("Retry-After", retryAfter(e))
-	case panicked != nil:
-		s.options.Log.Warn("request cannot be read", "request_id", id, "panic", panicked)
-	case status == http.StatusRequestTimeout:
-		e = matcher.Errorf(matcher.CodeDeadline, "request: no more of it came in time")
-	case status == http.StatusRequestHeaderFieldsTooLarge:
-		e = matcher.Errorf(matcher.CodeBadInput, "header: larger than the limit of %d bytes", headerMax)
-	}
 	status, body := failure(e, wire.JSON, id)
+	header := http.Header{}
+	if status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", retryAfter(e))
+	}
 	header.Set("Content-Type", wire.JSON.MediaType())
 	header.Set("Date", start.UTC().Format(http.TimeFormat))
 	header.Set("Luna-Request-Id", id)
 	header.Set("Server", "nearside")
+	body = append(body, '\n')
 	answer := http.Response{
 		StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Close: true, Header: header,
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
@@ -247,13 +263,13 @@ func (s *Server) routes() {
 	s.handle("DELETE", "/1/lists/:id", operation{run: s.deleteList, query: query{"with_faces"}})
 	s.handle("PATCH", "/1/linker", operation{run: s.link})
 
-	s.handle("POST", "/1/import", operation{run: s.importObjects, query: query{"origin", "list_id"}})
-	s.handle("GET", "/1/export", operation{run: s.exportObjects, filters: true, plain: true})
+	s.handle("POST", "/1/import", operation{run: s.importObjects, query: query{"origin", "list_id"}, long: true})
+	s.handle("GET", "/1/export", operation{run: s.exportObjects, filters: true, plain: true, long: true})
 
 	s.handle("GET", "/1/plugins", operation{run: s.listPlugins})
 	s.handle("POST", "/1/plugins/reload", operation{run: s.reloadPlugins})
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		s.handle(method, "/plugins/*path", operation{run: s.pluginRoute, anyKey: true, plain: true})
+		s.handle(method, "/plugins/*path", operation{run: s.pluginRoute, anyKey: true, plain: true, ownHead: true})
 	}
 
 	s.handle("GET", "/version", operation{run: s.version})
@@ -264,7 +280,9 @@ func (s *Server) routes() {
 	s.handle("GET", "/metrics", operation{run: s.metrics, anyKey: true, plain: true})
 	s.handle("GET", "/docs/spec", operation{run: s.spec, plain: true})
 	s.handle("GET", "/docs", operation{run: s.page("ui/docs.html"), plain: true})
+	s.handle("GET", "/docs/", operation{run: s.page("ui/docs.html"), plain: true})
 	s.handle("GET", "/docs/errors", operation{run: s.page("ui/errors.html"), plain: true})
+	s.handle("GET", "/favicon.ico", operation{run: s.favicon, anyKey: true, plain: true})
 	s.handle("GET", "/", operation{run: s.index, plain: true})
 
 	s.engine.NoRoute(s.wrap(unknownRoute, operation{run: noRoute, anyKey: true, plain: true}))
@@ -275,6 +293,9 @@ func (s *Server) routes() {
 func (s *Server) handle(method, path string, op operation) {
 	s.methods[path] = append(s.methods[path], method)
 	s.engine.Handle(method, path, s.wrap(routeName(method, path), op))
+	if method == http.MethodGet && !op.ownHead {
+		s.handle(http.MethodHead, path, op) // hertz leaves the body out
+	}
 }
 
 func noRoute(_ context.Context, x *exchange) error {

@@ -79,6 +79,8 @@ type settings struct {
 	body, line int64
 	timeout    time.Duration
 	memory     int64
+	header     int
+	address    int                                   // connections of one address
 	cross      int                                   // objects of a cross match
 	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
 	plugins    map[string]string                     // sources by name; all are active
@@ -112,6 +114,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		line:    16 << 10,
 		timeout: time.Minute,
 		cross:   1000,
+		header:  64 << 10,
 		matcher: func(m matcher.Matcher) matcher.Matcher { return m },
 
 		versions: versions,
@@ -148,6 +151,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		return server.Limits{
 			Decoder:   &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
+			HeaderBytes: set.header, ConnectionsPerAddress: set.address,
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}
@@ -170,8 +174,8 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		once.Do(func() {
 			err = srv.Shutdown(ctx)
 			check(t, <-served)
-			if srv.HoldBodies() == nil || srv.HoldAnswers() == nil {
-				t.Error("no request is left, and room for bodies or answers was not given back")
+			if srv.HoldBodies() == nil || srv.HoldAnswers() == nil || srv.HoldImports() == nil || srv.HoldHeads() == nil {
+				t.Error("no request is left, and room for bodies, answers, imports or headers was not given back")
 			}
 		})
 		return err

@@ -65,7 +65,7 @@ func (s *Server) config(_ context.Context, x *exchange) error {
 
 func (s *Server) metrics(_ context.Context, x *exchange) error {
 	var text bytes.Buffer
-	contentType, err := x.server.Metrics(&text, string(x.Request.Header.Peek("Accept")))
+	contentType, err := x.server.Metrics(&text, x.header("Accept"))
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (s *Server) metrics(_ context.Context, x *exchange) error {
 // spec is the OpenAPI document.
 func (s *Server) spec(_ context.Context, x *exchange) error {
 	name, contentType := "openapi.json", "application/json"
-	if accept := string(x.Request.Header.Peek("Accept")); strings.Contains(accept, "yaml") {
+	if accept := x.header("Accept"); strings.Contains(accept, "yaml") {
 		name, contentType = "openapi.yaml", "application/x-yaml"
 	}
 	return x.file(name, contentType)
@@ -84,6 +84,10 @@ func (s *Server) spec(_ context.Context, x *exchange) error {
 // page serves an embedded page.
 func (s *Server) page(name string) handler {
 	return func(_ context.Context, x *exchange) error { return x.file(name, "text/html; charset=utf-8") }
+}
+
+func (s *Server) favicon(_ context.Context, x *exchange) error {
+	return x.file("ui/favicon.ico", "image/x-icon")
 }
 
 func (s *Server) index(_ context.Context, x *exchange) error {

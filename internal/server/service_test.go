@@ -1,7 +1,6 @@
 package server_test
 
 import (
-	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -35,6 +34,8 @@ func TestDocs(t *testing.T) {
 	}
 	for _, accept := range []string{"*/*", "text/html", "image/png"} {
 		holds("/docs", accept, "text/html; charset=utf-8", "/1/matcher/faces")
+		holds("/docs/", accept, "text/html; charset=utf-8", "/1/matcher/faces")
+		holds("/favicon.ico", accept, "image/x-icon", "PNG")
 		holds("/docs/errors", accept, "text/html; charset=utf-8", `id="12022"`, `id="1"`)
 	}
 	holds("/docs/spec", "*/*", "application/json", `"openapi": "3.0.3"`)
@@ -157,30 +158,36 @@ func TestOldClient(t *testing.T) {
 	c.ended()
 }
 
-// TestExpectContinue: a client that waits to be asked for the body is asked.
-func TestExpectContinue(t *testing.T) {
-	x := start(t)
-	body := face(1, of(v4, 1, 2, 3, 4))
-	c := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n")
-	head, err := c.in.ReadString('\n')
-	if blank, _ := c.in.ReadString('\n'); err != nil || head+blank != "HTTP/1.1 100 Continue\r\n\r\n" {
-		t.Fatalf("%q, %v", head, err)
-	}
-	c.write(body).answer("continued").status(201)
-	c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
-}
-
+// TestHead: HEAD is GET without the body, with success and with an error.
 func TestHead(t *testing.T) {
 	x := start(t)
-	response, err := x.client.Head("http://" + x.address + "/livez")
-	if err != nil {
-		t.Fatal(err)
+	x.line(1)
+	x.call("POST", "/1/lists", `{"list_id":"`+id(1)+`"}`).status(201)
+	for _, path := range []string{
+		"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/", "/docs/errors", "/docs/spec", "/favicon.ico", "/",
+		"/1/faces", "/1/faces/" + id(1), "/1/faces/" + id(9), "/1/events", "/1/events/" + id(1), "/1/attributes/" + id(1), "/1/lists", "/1/lists/" + id(1),
+		"/1/export", "/1/export?origin=bodies", "/1/plugins", "/nowhere", "/1/faces?page=0",
+	} {
+		c := x.dial()
+		c.write("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		get := c.answer("GET " + path)
+		c.write("HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\nHEAD " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		for range 2 { // a body would be taken for the second answer
+			response, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodHead})
+			if err != nil {
+				t.Fatalf("HEAD %s: %v", path, err)
+			}
+			response.Body.Close()
+			if response.StatusCode != get.response.StatusCode || response.Header.Get("Content-Type") != get.response.Header.Get("Content-Type") {
+				t.Errorf("HEAD %s: %s, but GET: %s", path, response.Status, get.response.Status)
+			}
+			if want := get.response.ContentLength; want >= 0 && path != "/healthcheck" && path != "/metrics" && path != "/" && response.ContentLength != want {
+				t.Errorf("HEAD %s: Content-Length %d, but GET: %d", path, response.ContentLength, want)
+			}
+		}
+		c.ended()
 	}
-	body, err := io.ReadAll(response.Body)
-	response.Body.Close()
-	if err != nil || len(body) > 0 || response.StatusCode != http.StatusMethodNotAllowed || response.Header.Get("Allow") != "GET" {
-		t.Errorf("%d %v %q %v", response.StatusCode, response.Header, body, err)
-	}
+	x.call("HEAD", "/1/import", "").status(405)
 }
 
 // TestReload: limits hold for the requests that begin after it.

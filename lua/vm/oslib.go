@@ -87,7 +87,7 @@ func osDate(l *glua.LState) int {
 		l.Push(t.table(l))
 	default:
 		text := formatDate(l, format, t, clock.Zone)
-		taskOf(l).allocated(3 * len(text)) // and while it grew
+		taskOf(l).allocated(6 * len(text)) // and while it grew, by a quarter at a time
 		l.Push(glua.LString(text))
 	}
 	return 1

@@ -6,15 +6,21 @@ import (
 	"strings"
 )
 
-// header is in the first line of each program. show prints values without
-// addresses and signs of NaN; E is what must agree of an error: its line, and
-// its text if the program raised it; try calls and prints the outcome.
-const header = `local function show(...) local o = {} for i = 1, select('#', ...) do local v = select(i, ...) local k = type(v) ` +
+// helpers returns the functions that each program gets. show prints values
+// without addresses and signs of NaN. E is what must agree of an error: its
+// line, and its text if the program raised it. try calls a function and prints
+// the outcome; tried prints the outcome of a pcall.
+const helpers = `local function show(...) local o = {} for i = 1, select('#', ...) do local v = select(i, ...) local k = type(v) ` +
 	`if k == 'number' then o[i] = v ~= v and 'nan' or tostring(v) elseif k == 'string' or k == 'nil' or k == 'boolean' then o[i] = tostring(v) else o[i] = k end end print(table.concat(o, ' ')) end ` +
 	`local function E(e) if type(e) ~= 'string' then return type(e) == 'table' and 'table ' .. tostring(rawget(e, 'code')) or tostring(e) end ` +
 	`if e:find('E:', 1, true) then return e end return 'line ' .. (e:match('^p:(%d+):') or '?') end ` +
 	`local function tried(ok, ...) if ok then show('ok', ...) else show('failed', E((...))) end end ` +
-	`local function try(f, ...) return tried(pcall(f, ...)) end`
+	`local function try(f, ...) return tried(pcall(f, ...)) end ` +
+	`return show, E, tried, try`
+
+// opening is how each program begins. It returns a function that the helpers
+// are passed to, so that they are compiled once.
+const opening = "return function(show, E, tried, try, ...) "
 
 // A generator writes one random program. What it writes ends: every loop has
 // a counter, and recursion a depth.
@@ -50,9 +56,13 @@ type variable struct {
 
 // program is the source of program i of a seed.
 func program(seed, i uint64) string {
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, i)), budget: 14}
-	g.budget += g.IntN(30)
-	g.line(header)
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, i)), budget: 2}
+	if g.IntN(8) == 0 { // most faults need few statements; some need many
+		g.budget += 10 + g.IntN(32)
+	} else {
+		g.budget += g.IntN(8)
+	}
+	g.out.WriteString(opening)
 	if g.IntN(40) == 0 {
 		g.manyLocals()
 	}
@@ -87,7 +97,7 @@ func program(seed, i uint64) string {
 		g.statement()
 	}
 	g.line("show(a, b, c, n, m, s, u, t.x, t.y, t.z, t[1], #q, unpack(q))")
-	return g.out.String()
+	return g.out.String() + "end"
 }
 
 func (g *generator) manyLocals() {

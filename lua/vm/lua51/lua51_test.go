@@ -100,7 +100,7 @@ func shrink(path, p, got, want string) (program, gotNow, wantNow string) {
 	refused := strings.HasPrefix(got, "refused: ")
 	tries := 0
 	for size := len(lines) / 2; size >= 1; size /= 2 {
-		for at := 1; at+size <= len(lines) && tries < maxTries; {
+		for at := 1; at+size < len(lines) && tries < maxTries; { // the first and the last line stay
 			tries++
 			fewer := append(append([]string{}, lines[:at]...), lines[at+size:]...)
 			candidate := strings.Join(fewer, "\n")

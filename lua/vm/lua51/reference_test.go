@@ -17,18 +17,19 @@ import (
 
 // driver is what the reference interpreter runs: it reads programs from its
 // input, each behind its length, and writes the output of each behind its
-// length. A program that runs for too long ends; each further instruction of
+// length. A program that returns a function is that function, and gets the
+// helpers. A program that runs for too long ends; each further instruction of
 // it fails, so that no pcall keeps it alive.
-const driver = `
+const driver = `local helpers = loadstring([==[` + helpers + `]==], '=helpers')
 local all = io.read('*a')
 local write, at = io.write, 1
-local lines, size
+local lines, size, slow
 local function shown(...)
   local o = {}
   for i = 1, select('#', ...) do o[i] = tostring((select(i, ...))) end
   local s = table.concat(o, '\t')
   size = size + #s + 1
-  if size > 1e6 then error('too much output', 0) end
+  if size > 1e6 then slow = true error('too much output', 0) end
   lines[#lines + 1] = s
 end
 local names = {'assert', 'error', 'getmetatable', 'ipairs', 'next', 'pairs', 'pcall', 'rawequal', 'rawget', 'rawset',
@@ -36,12 +37,15 @@ local names = {'assert', 'error', 'getmetatable', 'ipairs', 'next', 'pairs', 'pc
 local sethook, setfenv, loadstring, pcall, sub, tonumber = debug.sethook, setfenv, loadstring, pcall, string.sub, tonumber
 local global = {}
 for _, name in ipairs(names) do global[name] = _G[name] end
+local known = setmetatable({print = shown}, {__index = global})
+setfenv(helpers, known)
+local show, E, tried, try = helpers()
 while at <= #all do
   local stop = all:find('\n', at, true)
   local length = tonumber(sub(all, at, stop - 1))
   local source = sub(all, stop + 1, stop + length)
   at = stop + length + 1
-  lines, size = {}, 0
+  lines, size, slow = {}, 0, false
   local env = {}
   for k, v in next, global do env[k] = v end
   env.print = shown
@@ -50,7 +54,6 @@ while at <= #all do
     lines[1] = 'refused: ' .. e
   else
     setfenv(f, env)
-    local slow
     local function limit() slow = true sethook(limit, '', 1) error('limit', 0) end
     -- A hook holds for one coroutine.
     local function limited(f) return function(...) sethook(limit, '', 300000) return f(...) end end
@@ -58,7 +61,11 @@ while at <= #all do
     for k, v in next, coroutine do env.coroutine[k] = v end
     env.coroutine.create = function(f) return coroutine.create(limited(f)) end
     env.coroutine.wrap = function(f) return coroutine.wrap(limited(f)) end
-    local ok, e = coroutine.resume(coroutine.create(limited(f)))
+    local function run()
+      local inner = f()
+      if type(inner) == 'function' then inner(show, E, tried, try) end
+    end
+    local ok, e = coroutine.resume(coroutine.create(limited(run)))
     if slow then
       lines = {'limit'}
     elseif not ok then
@@ -146,7 +153,7 @@ func ours(source string) string {
 	}
 	var lines []string
 	s := library.NewState(context.Background(), vm.StateOptions{Print: func(line string) { lines = append(lines, line) }})
-	_, _, err = s.Load(context.Background(), vm.Limits{Slice: 20 * time.Second}, script)
+	err = run(s, script)
 	if closed := s.Close(context.Background()); closed != nil {
 		return "not closed: " + closed.Error()
 	}
@@ -160,6 +167,35 @@ func ours(source string) string {
 		lines = append(lines, "error: "+errorShape(e))
 	}
 	return strings.Join(lines, "\n")
+}
+
+// helperScript returns a function that returns the helpers.
+var helperScript = func() *vm.Script {
+	script, err := vm.Compile("helpers", "return function() "+helpers+" end", "none")
+	if err != nil {
+		panic(err)
+	}
+	return script
+}()
+
+// run runs a program; if it returns a function, that is the program.
+func run(s *vm.State, script *vm.Script) error {
+	ctx, limits := context.Background(), vm.Limits{Slice: 20 * time.Second}
+	_, value, err := s.Load(ctx, limits, script)
+	program, ok := value.(*vm.Func)
+	if err != nil || !ok {
+		return err
+	}
+	_, value, err = s.Load(ctx, limits, helperScript)
+	if err != nil {
+		return err
+	}
+	args, err := s.Call(ctx, limits, value.(*vm.Func))
+	if err != nil {
+		return err
+	}
+	_, err = s.Call(ctx, limits, program, args...)
+	return err
 }
 
 // errorShape is what must agree of an error that nobody caught.
@@ -182,12 +218,14 @@ func agree(got, want string) bool {
 	if strings.HasPrefix(want, "refused: ") {
 		return strings.HasPrefix(got, "refused: ")
 	}
-	return plain(got) == plain(want)
+	return got == want || plain(got) == plain(want)
 }
 
-// plain leaves out addresses and the sign of NaN.
+// plain leaves out addresses and the sign of NaN, with the spaces that pad it.
 func plain(s string) string {
-	return strings.ReplaceAll(strings.ReplaceAll(addresses.ReplaceAllString(s, "$1"), "+nan", "nan"), "-nan", "nan")
+	return nan.ReplaceAllString(addresses.ReplaceAllString(s, "$1"), "nan")
 }
+
+var nan = regexp.MustCompile(" *[-+]?nan *")
 
 var addresses = regexp.MustCompile("(table|function|thread|userdata): (builtin: )?0x[0-9a-f]+")

@@ -1,0 +1,186 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"nearside/matcher"
+)
+
+func nobody() { panic("nobody is slow") }
+
+// TestBudgetProgress: however requests that need different amounts reserve them
+// piece by piece, all of them come to their end, and never hold more than there
+// is.
+func TestBudgetProgress(t *testing.T) {
+	for seed := range uint64(50) {
+		synctest.Test(t, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(seed, 1))
+			size, reserve := 1+rng.Int64N(100), 1+rng.Int64N(100)
+			b := newBudget("things", size, reserve)
+			var done sync.WaitGroup
+			for range 40 {
+				need := 1 + rng.Int64N(reserve)
+				step := 1 + rng.Int64N(need)
+				work := time.Duration(rng.Int64N(1e6))
+				done.Go(func() {
+					c := b.claim(nobody)
+					for c.held < need {
+						if err := c.grow(t.Context(), min(step, need-c.held)); err != nil {
+							t.Errorf("seed %d: %v", seed, err)
+							return
+						}
+						b.mu.Lock()
+						if b.used > size || b.favored != nil && b.favored.held > reserve {
+							t.Errorf("seed %d: %d of %d are in use", seed, b.used, size)
+						}
+						b.mu.Unlock()
+						time.Sleep(work)
+					}
+					c.shrink(need / 2)
+					time.Sleep(work)
+					c.shrink(0)
+				})
+			}
+			done.Wait() // a deadlock fails the test
+			if b.used != 0 || b.favored != nil || len(b.holders) != 0 || b.waiting.Len() != 0 {
+				t.Errorf("seed %d: %d bytes are left", seed, b.used)
+			}
+		})
+	}
+}
+
+// TestBudgetOrder: those that wait get room in order of arrival. One that gives
+// up lets the next ones pass.
+func TestBudgetOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget("things", 10, 10)
+		all, favored := b.claim(nobody), b.claim(nobody)
+		all.suspend()
+		for _, c := range []*claim{all, favored} {
+			if err := c.grow(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+			c.suspend()
+		}
+		var order []string
+		var mu sync.Mutex
+		wait := func(name string, bytes int64, patience time.Duration) {
+			go func() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				err := b.claim(nobody).grow(ctx, bytes)
+				mu.Lock()
+				defer mu.Unlock()
+				if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeUnavailable {
+					name += " gave up"
+				} else if err != nil {
+					t.Error(err)
+				}
+				order = append(order, name)
+			}()
+			synctest.Wait()
+		}
+		wait("large", 9, time.Second)
+		wait("first", 4, time.Minute)
+		wait("second", 4, time.Minute)
+		wait("third", 2, time.Minute)
+		wait("fourth", 2, time.Minute)
+		time.Sleep(2 * time.Second)
+		all.shrink(0)
+		synctest.Wait()
+		slices.Sort(order[1:]) // these were let in at once
+		if got := fmt.Sprint(order); got != "[large gave up first second third]" {
+			t.Error(got)
+		}
+		favored.shrink(0)
+		synctest.Wait()
+		if order[len(order)-1] != "fourth" {
+			t.Error(order)
+		}
+	})
+}
+
+// TestBudgetSlow: a client is told to be slow when it brings less than slowBytes
+// in slowAfter and others wait; not when nobody waits, when the server is what
+// takes long, and when it is fast enough.
+func TestBudgetSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget("things", 400, 100)
+		var mu sync.Mutex
+		slow := map[string]time.Duration{} // when they were told
+		told := func(name string) time.Duration {
+			mu.Lock()
+			defer mu.Unlock()
+			return slow[name]
+		}
+		start := time.Now()
+		hold := func(name string) *claim {
+			var c *claim
+			c = b.claim(func() {
+				mu.Lock()
+				defer mu.Unlock()
+				slow[name] = time.Since(start)
+			})
+			if err := c.grow(t.Context(), 100); err != nil {
+				t.Fatal(err)
+			}
+			return c
+		}
+		silent, trickling, steady, busy, favored := hold("silent"), hold("trickling"), hold("steady"), hold("busy"), hold("favored")
+		busy.suspend()
+		favored.suspend()
+		go func() {
+			for range 100 {
+				time.Sleep(time.Second)
+				if told("trickling") == 0 {
+					trickling.progress(slowBytes/10 - 10)
+				} else {
+					trickling.shrink(0) // as the request does that is told
+				}
+				steady.progress(slowBytes/10 + 200)
+			}
+		}()
+		time.Sleep(30 * time.Second)
+		if at := told("silent"); at != 0 {
+			t.Errorf("nobody waits, and the silent one was told at %v", at)
+		}
+		waiting := b.claim(nobody)
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			if err := waiting.grow(t.Context(), 100); err != nil {
+				t.Error(err)
+			}
+		}()
+		synctest.Wait()
+		if at := told("silent"); at != 30*time.Second {
+			t.Errorf("the silent one was told at %v", at)
+		}
+		silent.shrink(0)
+		synctest.Wait()
+		select {
+		case <-served:
+		default:
+			t.Error("room was given back, and the waiting one has none")
+		}
+		waiting.suspend()
+		go func() {
+			if err := b.claim(nobody).grow(t.Context(), 1); err != nil {
+				t.Error(err)
+			}
+		}()
+		time.Sleep(11 * time.Second)
+		if told("trickling") == 0 || told("steady")+told("busy")+told("favored") != 0 {
+			t.Errorf("told were %v", slow)
+		}
+		time.Sleep(100 * time.Second)
+	})
+}

@@ -1,0 +1,228 @@
+package server_test
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// until waits until condition holds.
+func (x *service) until(condition func() bool) {
+	x.Helper()
+	for !condition() {
+		if x.Context().Err() != nil {
+			x.Fatal("the test has ended")
+		}
+		runtime.Gosched()
+	}
+}
+
+// await waits until that many requests hold room of one kind: bodies, lines,
+// heads, answers.
+func (x *service) await(kind string, n int) {
+	x.Helper()
+	x.until(func() bool {
+		bodies, lines, heads, answers := x.server.Holders()
+		return map[string]int{"bodies": bodies, "lines": lines, "heads": heads, "answers": answers}[kind] >= n
+	})
+}
+
+const sending = "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+
+// TestDeclaredBodies: a body that is declared and does not come takes no room.
+func TestDeclaredBodies(t *testing.T) {
+	x := start(t)
+	x.server.SetPatience(time.Hour)
+	for range 50 {
+		x.dial().write(sending + "[ ")
+	}
+	for n := range 8 {
+		x.call("POST", "/1/faces", wide(n, 500_000)).status(201)
+	}
+	if bodies, _, _, _ := x.server.Holders(); bodies != 0 {
+		t.Errorf("%d bodies hold room", bodies)
+	}
+}
+
+// TestSlowBodies: bodies that have stopped coming hold their room while nobody
+// needs it. When others wait for it, they end with 12030, and the others are
+// served.
+func TestSlowBodies(t *testing.T) {
+	x := start(t)
+	x.server.SetPatience(time.Hour)
+	var slow []*raw
+	for range 4 { // 900 kB each, of 4 MiB in all
+		c := x.dial().write(sending + "[" + strings.Repeat(" ", 900_000))
+		slow = append(slow, c)
+	}
+	x.await("bodies", 4)
+	x.call("POST", "/1/faces", wide(1, 60_000)).status(201) // it needs no room
+	x.server.SetPatience(time.Second)
+	for n := range 4 {
+		x.call("POST", "/1/faces", wide(2+n, 1_000_000)).status(201)
+	}
+	ended := 0
+	for _, c := range slow {
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // those that made room have their answer already
+		if _, err := c.in.Peek(1); err == nil {
+			check(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+			c.answer("slow").fault(12030, "body").last()
+			c.ended()
+			ended++
+		}
+	}
+	if ended == 0 {
+		t.Error("nobody was ended")
+	}
+	x.faces(5)
+}
+
+// TestSlowLines: so do imports with lines that have no end.
+func TestSlowLines(t *testing.T) {
+	x := start(t, func(s *settings) { s.line = 8 << 20 })
+	x.server.SetPatience(time.Hour)
+	const importing = "POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+	line := face(1, of(v4, 1, 2, 3, 4)) + "\n"
+	var slow []*raw
+	for range 12 { // they want 8 MiB each, and all together have 40
+		c := x.dial()
+		slow = append(slow, c)
+		go c.write(importing + line + `{"user_data":"` + strings.Repeat("x", 7<<20)) // waits until the connection ends
+	}
+	x.await("lines", 2)
+	// An import with short lines needs no room of theirs.
+	x.call("POST", "/1/import", strings.Repeat(line, 3000)).status(200).part("accepted", "3000")
+	x.server.SetPatience(time.Second)
+	var long strings.Builder
+	for n := range 3 {
+		long.WriteString(wide(10+n, 4<<20) + "\n")
+	}
+	x.call("POST", "/1/import", long.String()).status(200).part("accepted", "3")
+	ended := 0
+	for _, c := range slow {
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := c.in.Peek(1); err == nil {
+			check(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+			c.answer("slow").fault(12030, "line 1", "1 lines were accepted")
+			ended++
+		}
+		c.Close()
+	}
+	if ended == 0 {
+		t.Error("nobody was ended")
+	}
+}
+
+// TestSlowHeads: unfinished headers end with 12030 when others wait for their
+// room. Small headers do not wait.
+func TestSlowHeads(t *testing.T) {
+	x := start(t, func(s *settings) { s.header = 1 << 20 })
+	x.server.SetPatience(time.Hour)
+	unfinished := "GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1_000_000)
+	var slow []*raw
+	for range 66 { // all together have 65 MiB
+		c := x.dial()
+		slow = append(slow, c)
+		go c.write(unfinished)
+	}
+	x.await("heads", 60)
+	x.call("GET", "/livez", "").status(200)
+	x.server.SetPatience(time.Second)
+	for range 4 {
+		x.dial().write(unfinished + "\r\n\r\n").answer("large header").status(200)
+	}
+	ended := 0
+	for _, c := range slow {
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		if _, err := c.in.Peek(1); err == nil {
+			check(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
+			c.answer("slow").fault(12030, "header")
+			ended++
+		}
+		c.Close()
+	}
+	if ended == 0 {
+		t.Error("nobody was ended")
+	}
+}
+
+// TestUnreadAnswers: a large answer that nobody reads is held until others wait
+// for room; then the client is disconnected. One who reads gets the whole
+// answer, however slowly.
+func TestUnreadAnswers(t *testing.T) {
+	x := start(t)
+	x.server.SetPatience(time.Hour)
+	probe := given(of(v4, 0, 0, 0, 0))
+	body := ask(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999)) // some 15 MB in 100,000 pairs
+	request := "POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
+	var unread []*raw
+	for range 8 { // more than all answers together may have
+		c := x.dial()
+		check(t, c.Conn.(*net.TCPConn).SetReadBuffer(4096))
+		unread = append(unread, c.write(request))
+	}
+	x.await("answers", 3)
+	x.call("POST", "/1/matcher/raw", ask(probe, probe)).status(201) // it needs no room
+	x.server.SetPatience(time.Second)
+	for range 3 {
+		x.call("POST", "/1/matcher/raw", body).status(201)
+	}
+	cut := 0
+	for _, c := range unread {
+		check(t, c.SetReadDeadline(time.Now().Add(100*time.Millisecond))) // for those that may read on
+		if _, err := io.Copy(io.Discard, c.in); errors.Is(err, syscall.ECONNRESET) {
+			cut++
+		}
+		c.Close()
+	}
+	if cut == 0 {
+		t.Error("nobody was disconnected")
+	}
+}
+
+// TestAborted: imports and exports whose client leaves are not faults of the
+// server, nor of the request. They are counted apart and the log has a line.
+func TestAborted(t *testing.T) {
+	x := start(t)
+	for n := range 4 { // so that an export is larger than all buffers on its way
+		var lines strings.Builder
+		for i := range 200 {
+			lines.WriteString(wide(200*n+i, 15_000) + "\n")
+		}
+		x.call("POST", "/1/import", lines.String()).status(200)
+	}
+	exporting := x.dial()
+	check(t, exporting.Conn.(*net.TCPConn).SetReadBuffer(4096))
+	exporting.write("GET /1/export HTTP/1.1\r\nHost: x\r\n\r\n")
+	if _, err := exporting.in.Peek(1000); err != nil {
+		t.Fatal(err)
+	}
+	check(t, exporting.Close())
+	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + face(1, of(v4, 1, 2, 3, 4)) + "\n{")
+	check(t, importing.Close())
+	cut := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
+	check(t, cut.Close())
+
+	metrics := func() string { return string(x.call("GET", "/metrics", "").status(200).body) }
+	for _, route := range []string{"GET:/export", "POST:/import", "POST:/faces"} {
+		x.until(func() bool {
+			return strings.Contains(metrics(), `nearside_requests_total{route="`+route+`",status="499"} 1`+"\n")
+		})
+	}
+	if text := metrics(); strings.Contains(text, "nearside_errors_total{") {
+		t.Errorf("aborted requests are errors in\n%s", text)
+	}
+	for _, route := range []string{"GET:/export", "POST:/import"} {
+		if n := strings.Count(x.log.String(), "route="+route); n != 1 {
+			t.Errorf("%d lines of the log are about %s:\n%s", n, route, x.log)
+		}
+	}
+	if strings.Contains(x.log.String(), "level=ERROR") {
+		t.Errorf("the log has errors:\n%s", x.log)
+	}
+}

@@ -1,0 +1,90 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/cloudwego/hertz/pkg/protocol/http1/resp"
+)
+
+// errUnsent is in the errors of answers that the client does not take.
+var errUnsent = errors.New("the answer cannot be sent")
+
+// stream sends an answer of unknown length piece by piece: in chunks, or until
+// the end of the connection in HTTP/1.0. It implements network.ExtWriter.
+type stream struct {
+	x     *exchange
+	begun bool
+	ended bool
+}
+
+// stream begins an answer of unknown length. To HEAD there is only its header.
+func (x *exchange) stream(contentType string) *stream {
+	x.SetStatusCode(http.StatusOK)
+	x.SetContentType(contentType)
+	s := &stream{x: x}
+	if x.conn.head.old {
+		x.SetConnectionClose()
+	}
+	x.Response.HijackWriter(s)
+	return s
+}
+
+// Write implements io.Writer. It returns when p is sent.
+func (s *stream) Write(p []byte) (int, error) {
+	if s.ended || len(p) == 0 || s.x.IsHead() {
+		return len(p), nil
+	}
+	if err := s.begin(); err != nil {
+		return 0, err
+	}
+	out := &s.x.conn.out
+	if s.x.conn.head.old {
+		out.add(p)
+	} else {
+		out.add(fmt.Appendf(nil, "%x\r\n", len(p)))
+		out.add(p)
+		out.add([]byte("\r\n"))
+	}
+	return len(p), s.Flush()
+}
+
+// begin writes the header of the answer.
+func (s *stream) begin() error {
+	if s.begun {
+		return nil
+	}
+	s.begun = true
+	header := &s.x.Response.Header
+	header.SetContentLength(-1)
+	if s.x.conn.head.old {
+		header.SetContentLength(-2)
+	}
+	return resp.WriteHeader(header, s.x.conn)
+}
+
+// Flush implements network.ExtWriter.
+func (s *stream) Flush() error {
+	if err := s.x.conn.Flush(); err != nil {
+		s.ended = true
+		return fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return nil
+}
+
+// Finalize implements network.ExtWriter. hertz calls it when the handler has
+// returned.
+func (s *stream) Finalize() error {
+	if s.ended {
+		return nil
+	}
+	if err := s.begin(); err != nil {
+		return err
+	}
+	s.ended = true
+	if !s.x.conn.head.old && !s.x.IsHead() {
+		s.x.conn.out.add([]byte("0\r\n\r\n"))
+	}
+	return s.x.conn.Flush()
+}
