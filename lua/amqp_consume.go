@@ -28,7 +28,9 @@ func newAMQPConsumer(in *instance, name string, shape amqpShape) (k *amqpConsume
 		}
 	})
 	made.Store(true)
+	release := in.state.Keep(shape.fn)
 	return k, func() {
+		release()
 		forget()
 		cancel()
 		k.state.remove()

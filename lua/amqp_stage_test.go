@@ -75,7 +75,7 @@ func realStage(t *testing.T, fill func(url, name string) string) *stage {
 			t.Fatal(err)
 		}
 		unacked := 0
-		for _, c := range s.host.current.Load().plugins[0].events[0].consumerStatus() {
+		for _, c := range s.host.current.Load().plugins[0].main.first().consumerStatus() {
 			if strings.HasSuffix(c.Name, " "+queue) {
 				unacked += c.Stuck
 			}

@@ -143,6 +143,14 @@ func (b *batch) flushOne(ctx context.Context) (int, error) {
 	return len(taken), err
 }
 
+// Held implements [vm.Holder].
+func (b *batch) Held(visit func(v any)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	visit(b.fn)
+	visit(b.items)
+}
+
 // take removes and returns up to size values.
 func (b *batch) take() []any {
 	b.mu.Lock()
@@ -167,17 +175,18 @@ func (b *batch) logDropped(why string) {
 	}
 }
 
-// abandon drops what still waits when the plugin has been closed.
+// abandon drops what still waits when the instance has been closed.
 func (b *batch) abandon() {
 	b.mu.Lock()
 	b.max = 0
 	b.trim()
 	b.mu.Unlock()
-	b.logDropped("the plugin was closed before they could be flushed")
+	b.logDropped("their state ended before they could be flushed")
 }
 
 // onFlush registers a batch, which is flushed when the instance ends.
 func (in *instance) onFlush(b *batch) {
+	in.state.Keep(b) // for as long as the state
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.batches = append(in.batches, b)

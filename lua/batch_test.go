@@ -127,7 +127,7 @@ func TestBatchDropsWhatItCannotFlush(t *testing.T) {
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	logged(t, log.all(), "values of a batch were dropped", "closed before", "count=3")
+	logged(t, log.all(), "values of a batch were dropped", "ended before", "count=3")
 	if d := h.Plugins()[0].Dropped; d != 3 {
 		t.Errorf("%d dropped, want 3: the counter outlives a reload", d)
 	}

@@ -32,7 +32,7 @@ function M:handle_event(points) for i = 1, #points do n = n + points[i].fields.e
 	}
 	b.ReportAllocs()
 	for i := 0; i < b.N; i += len(batch) {
-		p.handle(context.Background(), p.events[0], "monitoring_event", batch)
+		p.handle(context.Background(), p.main.first(), "monitoring_event", batch)
 	}
 	if p.failures.Load() > 0 {
 		b.Fatal(*p.last.Load())

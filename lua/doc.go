@@ -74,9 +74,12 @@
 // store, metrics and the local matcher are Services. A module that reaches
 // anything else needs a double as well.
 //
-// # What a Host does not do
+// # Memory
 //
-// The memory of one plugin's tables has no bound of its own, and a table whose
-// keys change for ever grows for ever (see package vm): what is kept by key
-// for long belongs in kv.
+// All states of a plugin share one account (vm.Memory), which measures what
+// they can reach. So that it finds what Go keeps for a script, a module that
+// keeps a function or a value longer than a call says so by State.Keep, one
+// that allocates for a script calls Call.Allocate first, and an object that is
+// large implements vm.Sized. A state over the limit is replaced: by the pool on
+// the matching side, by replace.go on the other.
 package lua

@@ -19,11 +19,17 @@ function M:start()
 end
 function M:close() print("close") end`), func(o *Options) { o.Clock = clock })
 	waitFor(t, func() bool { clock.advance(100 * time.Millisecond); return strings.Contains(log.all(), "msg=tick") })
+	drains := &h.current.Load().plugins[0].main.first().drains
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		closeHost(t, h)
 	}()
+	waitFor(t, func() bool { // else the time runs away before the close begins
+		drains.mu.Lock()
+		defer drains.mu.Unlock()
+		return drains.begun
+	})
 	waitFor(t, func() bool {
 		clock.advance(100 * time.Millisecond)
 		select {

@@ -37,7 +37,11 @@ func (p *plugin) handle(ctx context.Context, in *instance, name string, makers [
 		values[i] = value()
 	}
 	_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", values, name)
-	b.Done(err)
+	if err != nil && innocent(ctx, err) {
+		b.Cancel()
+	} else {
+		b.Done(err)
+	}
 	if err != nil {
 		p.queue.lose(len(makers))
 		in.report("handle_event", err)

@@ -151,6 +151,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if p.shape, err = parseShape(name, value, inherited); err != nil {
 		return p, p.located(err)
 	}
+	p.account.SetLimit(p.memory)
 	settings, ok := h.o.Settings[name].(map[string]any)
 	if p.compiled, err = compileSchema(p.schema); err != nil {
 		return p, p.located(err)

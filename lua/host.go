@@ -191,7 +191,8 @@ func (h *Host) Listens(name string) bool { return len(h.current.Load().listeners
 
 // lasting are counters that all generations of a plugin share.
 type lasting struct {
-	dropped atomic.Uint64 // values of batches
+	dropped  atomic.Uint64 // values of batches
+	rejected atomic.Uint64 // requests, by ns.reject
 }
 
 func (h *Host) lastingOf(name string) *lasting {

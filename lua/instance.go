@@ -15,6 +15,7 @@ import (
 // methods are for modules; all may be called by any goroutine.
 type instance struct {
 	plugin *plugin
+	life   context.Context // of the generation
 	state  *vm.State
 	table  *vm.Ref             // the table that the script returned: self of hooks
 	hooks  map[string]*vm.Func // its functions

@@ -157,11 +157,11 @@ return M`, func(o *Options) { o.MatchStates = 2 })
 		t.Error(s)
 	}
 	p := h.current.Load().plugins[0]
-	p.routes.remove(p.events[0])
+	p.routes.remove(p.main.all()[0])
 	if s := get("all") + get("all") + get("all"); strings.Contains(s, "main1") || !strings.Contains(s, "main3") {
 		t.Error(s)
 	}
-	p.routes.remove(p.events[1])
+	p.routes.remove(p.main.all()[1])
 	if s := get("second"); s != "matching2" {
 		t.Error(s)
 	}

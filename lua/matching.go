@@ -86,24 +86,62 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	if !b.Allow() {
 		return errOff
 	}
-	state, err := p.pool.Get(ctx)
+	state, err := p.idleState(ctx)
 	if err != nil {
 		b.Cancel()
 		return err
 	}
 	in := state.Owner().(*instance)
 	results, err := in.hook(ctx, p.limits[name], name, args...)
-	p.pool.Put(state, vm.Broken(err))
+	broken := vm.Broken(err)
+	p.pool.Put(state, broken)
+	if decision, ok := decisionOf(name, results, err); ok && !broken {
+		b.Done(nil)
+		p.lasting.rejected.Add(1)
+		return decision.err()
+	}
 	if err == nil {
 		err = read(append(results, nil))
 	}
-	if err != nil && ctx.Err() != nil {
-		b.Cancel() // the client has gone, or its time: that says nothing of the plugin
+	if err != nil && innocent(ctx, err) {
+		b.Cancel()
 		return err
 	}
 	b.Done(err)
 	in.report(name, err)
 	return err
+}
+
+// idleState takes a state from the pool. Those that were killed for their
+// memory since they were last used are replaced.
+func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
+	for {
+		state, err := p.pool.Get(ctx)
+		if err != nil || !state.Exceeded() {
+			return state, err
+		}
+		p.pool.Put(state, true)
+	}
+}
+
+// decisionOf returns the rejection that a prefilter has returned or raised.
+func decisionOf(hook string, results []any, err error) (*rejection, bool) {
+	switch {
+	case hook != "prefilter":
+		return nil, false
+	case err != nil:
+		return raisedRejection(err)
+	case len(results) == 0:
+		return nil, false
+	}
+	return rejected(results[0])
+}
+
+// innocent reports whether a failure says nothing of the plugin: the client or
+// its time has gone, the plugin is being closed, its state was taken away for
+// what another one holds, or a service of the host failed.
+func innocent(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrHost)
 }
 
 // narrowing is a plugin as a prefilter.
@@ -130,6 +168,8 @@ func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows mat
 	switch {
 	case err == nil:
 		return left, nil
+	case matcher.CodeOf(err) == matcher.CodeRejected:
+		return nil, err
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case p.matching.failOnError:

@@ -87,7 +87,11 @@ func (t *trial) measured(p *plugin, rows int) ([]measuredHook, error) {
 			}
 		}
 		hooks = append(hooks, measuredHook{Measurement{Hook: "handle_event", Per: "event"}, measureBatch, func(ctx context.Context) error {
-			_, err := p.events[0].hook(ctx, p.limits["handle_event"], "handle_event", points, p.eventNames[0])
+			in := p.main.first()
+			if in == nil {
+				return vm.ErrMemory // it is being replaced
+			}
+			_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", points, p.eventNames[0])
 			return err
 		}})
 	}

@@ -13,6 +13,7 @@ import (
 const (
 	maxBatchSize  = 10_000
 	maxBatchItems = 1_000_000
+	itemBytes     = 64 // of a value that waits, without the value
 )
 
 var batchClass = &vm.Class{
@@ -21,6 +22,7 @@ var batchClass = &vm.Class{
 		{
 			Name: "add", Params: []string{"value: any"}, Doc: "Adds a value. When max values wait, the oldest is dropped and counted.",
 			Run: func(c *vm.Call) error {
+				c.Allocate(itemBytes)
 				c.Self().(*batch).add(c.Ref(1))
 				return nil
 			},

@@ -81,10 +81,11 @@ func httpRun(c *vm.Call, method string, i int) error {
 	if err != nil {
 		return c.Fail(fmt.Errorf("%s %s: %w", method, shownURL(request.URL), err))
 	}
-	body := response.body
+	c.Allocate(2 * len(response.body))
+	body := string(response.body)
 	return c.Return(map[string]any{
 		"status": response.status, "headers": response.headers, "body": body,
-		"json": func(c *vm.Call) error { return returnJSON(c, body) },
+		"json": vm.Closure{Holds: body, Run: func(c *vm.Call) error { return returnJSON(c, body) }},
 	})
 }
 

@@ -22,7 +22,11 @@ func jsonModule() vm.Module {
 				Name: "encode", Params: []string{"value: any"}, Returns: []string{"string"},
 				Doc: "Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.",
 				Run: func(c *vm.Call) error {
-					text, err := encodeJSON(c.Value(1))
+					v := c.Value(1)
+					if err := chargeJSON(c, v); err != nil {
+						return err
+					}
+					text, err := encodeJSON(v)
 					if err != nil {
 						return err
 					}
@@ -32,7 +36,7 @@ func jsonModule() vm.Module {
 			{
 				Name: "decode", Params: []string{"text: string"}, Returns: []string{"any", "string? err"},
 				Doc: "Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).",
-				Run: func(c *vm.Call) error { return returnJSON(c, []byte(c.Text(1))) },
+				Run: func(c *vm.Call) error { return returnJSON(c, c.Text(1)) },
 			},
 			{
 				Name: "array", Params: []string{"t: table"}, Returns: []string{"table"},
@@ -47,20 +51,6 @@ func jsonModule() vm.Module {
 		},
 		Values: []vm.Value{{Name: "null", Type: "userdata", Doc: "JSON's null.", Get: func(*vm.Call) any { return vm.Null{} }}},
 	}
-}
-
-// returnJSON gives the script the value of text, or nil and an error: also when
-// the value has no form in Lua because it is nested too deep or too large.
-func returnJSON(c *vm.Call, text []byte) error {
-	c.Charge(len(text) / 16)
-	v, err := decodeJSON(text)
-	if err == nil {
-		err = c.Return(v)
-	}
-	if err != nil {
-		return c.Fail(err)
-	}
-	return nil
 }
 
 // encodeJSON writes what vm.Call.Value returns. It changes v.

@@ -18,6 +18,8 @@ const (
 	maxKVBytes  = 64 << 20 // of keys and values, roughly
 	maxKeyBytes = 1024
 	maxListed   = 10_000
+
+	sweepPause = 100 * time.Millisecond // between two sweeps of a store that stays full
 )
 
 // A kvStore is what all instances and generations of one plugin share.
@@ -26,6 +28,8 @@ type kvStore struct {
 	mu    sync.Mutex
 	m     map[string]kvEntry
 	bytes int
+
+	fullUntil time.Time // new keys are refused without a sweep
 }
 
 type kvEntry struct {
@@ -46,6 +50,7 @@ func (s *kvStore) get(key string) (any, bool) {
 }
 
 func (s *kvStore) remove(key string) {
+	s.fullUntil = time.Time{}
 	s.bytes -= s.m[key].bytes
 	delete(s.m, key)
 }
@@ -70,12 +75,16 @@ func (s *kvStore) set(key string, value any, ttl time.Duration) error {
 	case ttl < 0:
 		e.expires = old.expires
 	}
+	if s.now().Before(s.fullUntil) && !exists {
+		return errFull // it was swept a moment ago
+	}
 	full := func() bool {
 		return s.bytes-old.bytes+e.bytes > maxKVBytes || !exists && len(s.m) >= maxKeys
 	}
 	if full() {
 		s.sweep()
 		if old, exists = s.m[key]; full() {
+			s.fullUntil = s.now().Add(sweepPause)
 			return errFull
 		}
 	}
@@ -184,6 +193,7 @@ func kvModule() vm.Module {
 			Name: "keys", Params: []string{"prefix?: string", "limit?: integer"}, Returns: []string{"string[]"},
 			Doc: fmt.Sprintf("Lists keys in order, at most limit (%d).", maxListed),
 			Run: kv(func(c *vm.Call, s *kvStore) error {
+				c.Charge(20 * len(s.m))
 				s.sweep()
 				prefix, keys := c.TextOr(1, ""), []string{}
 				for k := range s.m {
@@ -192,7 +202,6 @@ func kvModule() vm.Module {
 					}
 				}
 				slices.Sort(keys)
-				c.Charge(len(s.m) / 4)
 				return c.Return(keys[:min(len(keys), max(c.IntOr(2, maxListed), 0), maxListed)])
 			}),
 		},
@@ -203,6 +212,7 @@ func kvModule() vm.Module {
 func kv(f func(*vm.Call, *kvStore) error) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		s := self(c).plugin.kv
+		c.Charge(20)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return f(c, s)

@@ -85,6 +85,7 @@ func metricsModule() vm.Module {
 		m.Functions = append(m.Functions, vm.Function{
 			Name: k.kind.String(), Params: params, Returns: []string{k.class.Name}, Doc: k.doc,
 			Run: func(c *vm.Call) error {
+				c.Charge(500)
 				s, err := metricShape(c, k.kind)
 				if err != nil {
 					return err
@@ -105,7 +106,7 @@ var metricName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
 
 // metricShape reads and checks the arguments of a declaration.
 func metricShape(c *vm.Call, kind MetricKind) (MetricShape, error) {
-	s := MetricShape{Kind: kind, Name: c.Text(1), Help: strings.ToValidUTF8(c.Text(2), "?")}
+	s := MetricShape{Kind: kind, Name: c.Text(1), Help: strings.ToValidUTF8(c.Text(2)[:min(len(c.Text(2)), maxMetricHelp+1)], "?")}
 	if err := checkMetricName(s.Name); err != nil {
 		return s, err
 	}
@@ -184,6 +185,7 @@ func countMetric(c *vm.Call, do func(Metric, float64, []string) error, v float64
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return fmt.Errorf("%v is no figure", v)
 	}
+	c.Charge(50)
 	m := c.Self().(*metric)
 	labels, err := m.values(c.Map(2))
 	if err != nil {
@@ -204,6 +206,9 @@ func (m *metric) values(given map[string]any) ([]string, error) {
 	for i, name := range m.Labels {
 		switch v := given[name].(type) {
 		case string:
+			if len(v) > maxLabelValue {
+				return nil, fmt.Errorf("label %s: %d bytes are more than %d", name, len(v), maxLabelValue)
+			}
 			values[i] = strings.ToValidUTF8(v, "?")
 		case float64, vm.Integer:
 			values[i] = fmt.Sprint(v)

@@ -10,7 +10,7 @@ import (
 // also on a host that shows no figures.
 func TestMetricDeclarations(t *testing.T) {
 	h, _ := start(t, background(""))
-	in := h.current.Load().plugins[0].events[0]
+	in := h.current.Load().plugins[0].main.first()
 	f := func(body, want string) {
 		t.Helper()
 		if _, err := in.run(t, body); want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
@@ -67,7 +67,7 @@ end`))
 	if err != nil || r.Status != 418 || string(r.Body) != `{"path":"/p/teapot","q":"1"}` || r.Headers["x-tea"] != "green" {
 		t.Errorf("%v %+v %s", err, r, r.Body)
 	}
-	in := h.current.Load().plugins[0].events[0]
+	in := h.current.Load().plugins[0].main.first()
 	for body, want := range map[string]string{
 		`ns.route("GET", "teapot", print)`: `path "teapot"`,
 		`ns.route("EAT", "/x", print)`:     `method "EAT"`,

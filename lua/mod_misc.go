@@ -17,14 +17,16 @@ func base64Module() vm.Module {
 		{
 			Name: "encode", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "Encodes bytes.",
 			Run: func(c *vm.Call) error {
-				c.Charge(len(c.Text(1)) / 64)
+				c.Charge(len(c.Text(1)) / 16)
+				c.Allocate(3 * len(c.Text(1)))
 				return c.Return(base64.StdEncoding.EncodeToString([]byte(c.Text(1))))
 			},
 		},
 		{
 			Name: "decode", Params: []string{"text: string"}, Returns: []string{"string?", "string? err"}, Doc: "Decodes text.",
 			Run: func(c *vm.Call) error {
-				c.Charge(len(c.Text(1)) / 64)
+				c.Charge(len(c.Text(1)) / 16)
+				c.Allocate(len(c.Text(1)))
 				b, err := base64.StdEncoding.DecodeString(c.Text(1))
 				if err != nil {
 					return c.Fail(err)
@@ -40,7 +42,8 @@ func hashModule() vm.Module {
 		{
 			Name: "sha256", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "SHA-256, as 64 hexadecimal digits.",
 			Run: func(c *vm.Call) error {
-				c.Charge(len(c.Text(1)) / 16)
+				c.Charge(len(c.Text(1))/8 + 20)
+				c.Allocate(len(c.Text(1)))
 				sum := sha256.Sum256([]byte(c.Text(1)))
 				return c.Return(hex.EncodeToString(sum[:]))
 			},
@@ -48,7 +51,8 @@ func hashModule() vm.Module {
 		{
 			Name: "crc32", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "CRC-32 (IEEE), as 8 hexadecimal digits.",
 			Run: func(c *vm.Call) error {
-				c.Charge(len(c.Text(1)) / 64)
+				c.Charge(len(c.Text(1))/64 + 20)
+				c.Allocate(len(c.Text(1)))
 				return c.Return(fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(c.Text(1)))))
 			},
 		},
@@ -66,7 +70,10 @@ func miscModule() vm.Module {
 			},
 			{
 				Name: "uuid", Returns: []string{"string"}, Doc: "Makes a random id (UUID version 4).",
-				Run: func(c *vm.Call) error { return c.Return(matcher.NewID().String()) },
+				Run: func(c *vm.Call) error {
+					c.Charge(20)
+					return c.Return(matcher.NewID().String())
+				},
 			},
 		},
 		Values: []vm.Value{

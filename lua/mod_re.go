@@ -3,6 +3,7 @@ package lua
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strings"
 	"sync"
 
@@ -14,7 +15,8 @@ const (
 	maxExpression = 4096 // bytes
 	maxCompiled   = 256  // kept per process
 	maxMatches    = 10_000
-	maxWork       = 16 << 20 // bytes of text times bytes of pattern: what RE2's time grows with
+	maxProgram    = 5000     // steps of a compiled expression: a{1000} has 1000
+	maxWork       = 64 << 20 // bytes of text times steps: what RE2's time grows with
 )
 
 // reModule is RE2: its time grows with the text, never beyond.
@@ -33,7 +35,7 @@ func reModule() vm.Module {
 				if found == nil {
 					return c.Return(nil)
 				}
-				return c.Return(found)
+				return c.Return(copies(found))
 			},
 		},
 		{
@@ -45,7 +47,7 @@ func reModule() vm.Module {
 					return err
 				}
 				limit := min(max(c.IntOr(3, maxMatches), 0), maxMatches)
-				return c.Return(re.FindAllString(c.Text(1), limit))
+				return c.Return(copies(re.FindAllString(c.Text(1), limit)))
 			},
 		},
 		{
@@ -89,23 +91,42 @@ func replaceAll(re *regexp.Regexp, s, with string) ([]byte, error) {
 // than using it.
 var compiled = struct {
 	sync.Mutex
-	m map[string]*regexp.Regexp
-}{m: map[string]*regexp.Regexp{}}
+	m map[string]*program
+}{m: map[string]*program{}}
 
 func expression(c *vm.Call) (*regexp.Regexp, error) {
-	pattern := c.Text(2)
-	c.Charge(len(c.Text(1)) / 4)
+	pattern, text := c.Text(2), c.Text(1)
 	if len(pattern) > maxExpression {
 		return nil, fmt.Errorf("a pattern of %d bytes is longer than %d", len(pattern), maxExpression)
 	}
-	if len(c.Text(1))*len(pattern) > maxWork {
-		return nil, fmt.Errorf("%d bytes of text times %d of pattern are more than %d", len(c.Text(1)), len(pattern), maxWork)
+	c.Charge(50)
+	re, err := compiledExpression(c, pattern)
+	if err != nil {
+		return nil, err
 	}
+	if len(text)*re.steps > maxWork {
+		return nil, fmt.Errorf("%d bytes of text times the %d steps of the pattern are more than %d", len(text), re.steps, maxWork)
+	}
+	c.Charge(max(len(text)/2, len(text)*re.steps/32))
+	c.Allocate(len(text))
+	return re.Regexp, nil
+}
+
+func compiledExpression(c *vm.Call, pattern string) (*program, error) {
 	compiled.Lock()
 	defer compiled.Unlock()
 	if re := compiled.m[pattern]; re != nil {
 		return re, nil
 	}
+	tree, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	steps := stepsOf(tree)
+	if steps > maxProgram {
+		return nil, fmt.Errorf("the pattern has %d steps; %d are allowed", steps, maxProgram)
+	}
+	c.Charge(200 + 40*steps)
 	re, err := regexp.Compile(pattern)
 	if err != nil {
 		return nil, err
@@ -113,6 +134,35 @@ func expression(c *vm.Call) (*regexp.Regexp, error) {
 	if len(compiled.m) >= maxCompiled {
 		clear(compiled.m)
 	}
-	compiled.m[pattern] = re
-	return re, nil
+	p := &program{re, steps}
+	compiled.m[strings.Clone(pattern)] = p
+	return p, nil
+}
+
+// program is a compiled expression with its number of steps.
+type program struct {
+	*regexp.Regexp
+	steps int
+}
+
+// stepsOf is about how many steps an expression has when its repetitions are
+// written out.
+func stepsOf(re *syntax.Regexp) int {
+	n := 1 + len(re.Rune)/2
+	for _, sub := range re.Sub {
+		n += stepsOf(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return min(n, maxProgram*1000)
+}
+
+// copies makes parts of a text strings of their own, in place: memory is
+// counted by string.
+func copies(parts []string) []string {
+	for i := range parts {
+		parts[i] = strings.Clone(parts[i])
+	}
+	return parts
 }

@@ -66,7 +66,7 @@ func (d *database) services(o *Options) {
 func storing(t *testing.T, d *database) (run func(body string) any, fails func(body, want string)) {
 	t.Helper()
 	h, _ := start(t, background(`M.permissions = {"store"}`), d.services)
-	in := h.current.Load().plugins[0].events[0]
+	in := h.current.Load().plugins[0].main.first()
 	run = func(body string) any {
 		t.Helper()
 		v, err := in.run(t, body)
@@ -296,7 +296,7 @@ func TestStoreIsRefused(t *testing.T) {
 	raises := func(source string, change func(*Options), body, want string) {
 		t.Helper()
 		h, _ := start(t, background(source), change)
-		if _, err := h.current.Load().plugins[0].events[0].run(t, body); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := h.current.Load().plugins[0].main.first().run(t, body); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

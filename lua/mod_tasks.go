@@ -100,10 +100,16 @@ func readyTask(c *vm.Call) error {
 	if !in.plugin.checked.Load() {
 		return errTooEarly
 	}
-	return in.plugin.ready.add(func() {
+	release := in.state.Keep(fn)
+	err := in.plugin.ready.add(func() {
+		defer release()
 		_, err := in.spawn(fn)
 		in.report("ready", err)
 	})
+	if err != nil {
+		release()
+	}
+	return err
 }
 
 func everyTask(c *vm.Call) error {
@@ -125,6 +131,7 @@ func everyTask(c *vm.Call) error {
 // tick calls fn again and again until ctx ends. When the plugin ends, a call
 // in progress is waited for.
 func (in *instance) tick(ctx context.Context, d time.Duration, fn *vm.Func) {
+	defer in.state.Keep(fn)()
 	f := newFlight(in.plugin.host)
 	defer f.end()
 	ticks, stop := context.WithCancel(ctx)

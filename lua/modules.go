@@ -24,6 +24,7 @@ func modules() []vm.Module {
 		miscModule(),
 		reModule(),
 		redisModule(),
+		rejectModule(),
 		resourceModule(),
 		routeModule(),
 		setModule(),

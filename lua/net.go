@@ -182,7 +182,7 @@ func (r refusal) Unwrap() error { return r.error }
 //
 // When the first attempt ends with a refusal, the script gets the error and
 // there is no task. A server that is down is no refusal.
-func (k *client) follow(call *vm.Call, what, name string, run func(ctx context.Context, reader *consumer) error) error {
+func (k *client) follow(call *vm.Call, what, name string, fn *vm.Func, run func(ctx context.Context, reader *consumer) error) error {
 	readers := &k.in.plugin.network.readers
 	if !reserve(readers, maxReaders) {
 		return call.Fail(fmt.Errorf("the plugin has %d subscriptions and consumers already", maxReaders))
@@ -194,6 +194,7 @@ func (k *client) follow(call *vm.Call, what, name string, run func(ctx context.C
 		defer f.end()
 		defer readers.Add(-1)
 		defer reader.remove()
+		defer k.in.state.Keep(fn)()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(k.ctx, cancel)()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,11 +33,14 @@ type plugin struct {
 	breakers map[string]*vm.Breaker // by hook
 
 	spare  atomic.Pointer[instance] // made to read the table; taken by the first that needs one
-	events []*instance              // of the event and background side; none for a plugin that only matches
+	main   mainStates               // the event and background side; empty for a plugin that only matches
 	queue  *queue                   // nil unless it takes events
 	pool   *vm.Pool                 // of the matching side; nil unless it is of that kind
 	ending atomic.Pointer[string]   // why the plugin is closed
 	routes routeTable
+
+	accountOnce sync.Once
+	account     *vm.Memory
 
 	metrics  metrics
 	troubles troubles
@@ -85,14 +89,15 @@ func (p *plugin) closeTime() time.Duration { return p.limits["close"].Total }
 // batches are flushed. ctx and the budget of close bound it.
 func (p *plugin) quiesce(ctx context.Context, reason string) {
 	p.ending.Store(&reason)
+	p.main.end()
 	ctx, cancel := p.host.within(ctx, p.closeTime())
 	defer cancel()
 	var work []func()
-	for _, in := range p.events {
+	for _, in := range p.main.all() {
 		work = append(work, func() { in.drain(ctx) })
 	}
 	work = append(work, func() { p.gate.close(ctx) })
-	runs := p.degraded.Load() == nil
+	runs := p.degraded.Load() == nil && len(p.main.all()) > 0
 	if p.queue != nil && runs {
 		work = append(work, func() { p.queue.drain(ctx) })
 	}
@@ -103,7 +108,7 @@ func (p *plugin) quiesce(ctx context.Context, reason string) {
 		p.reportLost()
 	}
 	work = nil
-	for _, in := range p.events {
+	for _, in := range p.main.all() {
 		work = append(work, func() { in.flush(ctx, true) })
 	}
 	p.host.together(work)
@@ -120,7 +125,7 @@ func (p *plugin) reportLost() {
 
 // finish calls the close hooks.
 func (p *plugin) finish(ctx context.Context, reason string) {
-	for _, in := range p.events {
+	for _, in := range p.main.all() {
 		in.finish(ctx, reason)
 	}
 	if p.pool != nil {
@@ -152,7 +157,8 @@ func (p *plugin) close(ctx context.Context) error {
 	if p.pool != nil {
 		faults = append(faults, p.pool.Close(ctx))
 	}
-	for _, in := range p.events {
+	p.main.end()
+	for _, in := range p.main.all() {
 		faults = append(faults, in.close(ctx))
 	}
 	p.metrics.release()

@@ -35,15 +35,18 @@ func (i stateInfo) table() map[string]any {
 // instantiate makes an interpreter and runs the plugin's file in it. The
 // instance has to be closed also when there is an error.
 func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) {
-	in := &instance{plugin: p}
+	in := &instance{plugin: p, life: life}
 	in.state = p.host.scriptLibrary().NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
 		Print: func(line string) { in.write(slog.LevelInfo, line, nil) }, Time: p.host.osTime(),
+		Memory: p.memoryAccount(), Exceeded: in.exceeded,
 	})
 	table, value, err := in.state.Load(ctx, defaultLimits()["initialize"], p.script)
 	if err != nil {
 		return in, nil, err
 	}
+	in.state.Keep(table) // as the routes: for as long as the state
+	in.state.Keep(servedRoutes{in})
 	in.table, in.hooks = table, map[string]*vm.Func{}
 	if m, ok := value.(map[string]any); ok {
 		for _, name := range hookNames {
@@ -81,13 +84,16 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 	for name := range p.hooks {
 		p.breakers[name] = vm.NewBreaker(p.host.o.BreakerLimit, p.host.o.BreakerPause, p.host.clock.Now)
 	}
+	if p.is(Event) && p.queue == nil { // else it is from a time when the plugin could not run
+		p.queue = newQueue(p.host.o.EventQueue)
+	}
 	if p.is(Event) || p.is(Background) {
 		for i := range p.states {
 			in, err := p.initialised(ctx, life, stateInfo{mainSide, i + 1, p.states, p.reason})
 			if err != nil {
 				return err
 			}
-			p.events = append(p.events, in)
+			p.main.add(in)
 		}
 	}
 	if p.is(Matching) {
@@ -95,28 +101,40 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 			return err
 		}
 	}
-	for _, in := range p.events {
-		if _, err := in.hook(ctx, p.limits["start"], "start", in.info.table()); err != nil {
-			return fmt.Errorf("start: %w", err)
-		}
-	}
-	return p.takeEvents()
-}
-
-// takeEvents has the instances handle the events in the queue.
-func (p *plugin) takeEvents() error {
-	if !p.is(Event) {
-		return nil
-	}
-	if p.queue == nil { // else it is from a time when the plugin could not run
-		p.queue = newQueue(p.host.o.EventQueue)
-	}
-	for _, in := range p.events {
-		if _, err := in.state.Go(func(ctx context.Context) { p.deliver(ctx, in) }); err != nil {
+	for _, in := range p.main.all() {
+		if err := p.begin(ctx, in); err != nil {
 			return err
 		}
 	}
+	for _, in := range p.main.all() {
+		if err := p.takeEvents(in); err != nil {
+			return err
+		}
+	}
+	p.main.prepared()
+	for _, in := range p.main.all() {
+		if in.state.Exceeded() { // killed before it was in its place
+			go p.replace(in)
+		}
+	}
 	return nil
+}
+
+// begin calls the start hook of a state of the main side.
+func (p *plugin) begin(ctx context.Context, in *instance) error {
+	if _, err := in.hook(ctx, p.limits["start"], "start", in.info.table()); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	return nil
+}
+
+// takeEvents has an instance handle events of the queue.
+func (p *plugin) takeEvents(in *instance) error {
+	if p.queue == nil {
+		return nil
+	}
+	_, err := in.state.Go(func(ctx context.Context) { p.deliver(ctx, in) })
+	return err
 }
 
 func (p *plugin) is(k Kind) bool { return slices.Contains(p.kinds, k) }

@@ -111,7 +111,7 @@ func readGroup(c *vm.Call, k *client, db int, peer redisPeer) error {
 	}
 	g.key = fmt.Sprintf("%s %d %s\x00%s", k.target, db, g.stream, g.group)
 	name := fmt.Sprintf("redis %s stream %s, group %s, consumer %s", k.target, g.stream, g.group, g.consumer)
-	return k.follow(c, "xreadgroup", name, g.run)
+	return k.follow(c, "xreadgroup", name, g.fn, g.run)
 }
 
 // consumerName is the name by which a state reads: its own, also when several

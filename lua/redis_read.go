@@ -20,7 +20,7 @@ func redisSubscribe(c *vm.Call) error {
 	if channel == "" {
 		return errors.New("the channel has no name")
 	}
-	return r.follow(c, "subscription", "redis "+r.target+" channel "+channel, func(ctx context.Context, k *consumer) error {
+	return r.follow(c, "subscription", "redis "+r.target+" channel "+channel, fn, func(ctx context.Context, k *consumer) error {
 		return r.listen(ctx, k, channel, fn)
 	})
 }

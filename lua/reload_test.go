@@ -195,7 +195,7 @@ function M:start()
 end
 function M:handle_event(points) for i = 1, 100 do end end`))
 	route := func() {
-		in := h.current.Load().plugins[0].events[0]
+		in := h.current.Load().plugins[0].main.first()
 		fn := in.hooks["start"] // any function serves
 		if err := in.addRoute("GET", "/x", fn); err != nil {
 			t.Error(err)
@@ -250,7 +250,7 @@ M.start = function(self, req)
   if req.path == "/p/header" then return 200, "", {x = "a\r\nb"} end
   return "no status"
 end`))
-	in := h.current.Load().plugins[0].events[0]
+	in := h.current.Load().plugins[0].main.first()
 	wrap := func(path string) {
 		script, err := vm.Compile("r.lua", "return function(req) return require('nearside') and nil end", Root)
 		if err != nil || script == nil {

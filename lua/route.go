@@ -132,6 +132,22 @@ func (in *instance) addRoute(method, path string, fn *vm.Func) error {
 	return in.plugin.routes.add(in, method, path, fn)
 }
 
+// servedRoutes are the routes of an instance, as a [vm.Holder].
+type servedRoutes struct{ *instance }
+
+// Held implements [vm.Holder].
+func (r servedRoutes) Held(visit func(v any)) {
+	for _, methods := range r.plugin.routes.load() {
+		for _, route := range methods {
+			for _, h := range route.handlers {
+				if h.in == r.instance {
+					visit(h.fn)
+				}
+			}
+		}
+	}
+}
+
 // A Request is what a route's handler gets.
 type Request struct {
 	Method  string

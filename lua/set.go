@@ -42,7 +42,7 @@ func (s *set) selection() (*memory.Selection, error) {
 	if s.rows == nil {
 		found, err := s.host.o.Services.Matching.Select(context.Background(), s.sub.Candidates, s.sub.Account)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", vm.ErrHost, err)
 		}
 		if s.rows, err = selectionOf(found); err != nil {
 			return nil, err
@@ -155,9 +155,23 @@ func selecting() []vm.Function {
 	}
 }
 
-// opCost is what an operation counts as in instructions: enough for a look at
-// the clock, since it runs in Go.
-const opCost = 256
+// What an operation on a set is charged as, in units of work: so many, and one
+// for each rowsPerUnit of its rows, which are at most looked at one by one.
+const (
+	opCost      = 256
+	rowsPerUnit = 16
+)
+
+// setBytes is how many bytes a set that is made of rows takes, at most.
+func setBytes(rows *memory.Selection) int { return rows.Bytes() + rows.Len()/8 }
+
+// Bytes implements [vm.Sized].
+func (s *set) Bytes() int {
+	if s.rows == nil {
+		return 0
+	}
+	return s.rows.Bytes()
+}
 
 // give returns a set to the script.
 func (s *set) give(c *vm.Call, rows *memory.Selection, err error) error {
@@ -174,6 +188,8 @@ func narrowBy(f func(*vm.Call, *memory.Selection) (*memory.Selection, error)) fu
 		s := c.Self().(*set)
 		rows, err := s.selection()
 		if err == nil {
+			c.Charge(rows.Len() / rowsPerUnit)
+			c.Allocate(setBytes(rows))
 			rows, err = f(c, rows)
 		}
 		return s.give(c, rows, err)
@@ -190,6 +206,8 @@ func combine(c *vm.Call, a, b *set, f func(a, b *memory.Selection) (*memory.Sele
 	if err != nil {
 		return err
 	}
+	c.Charge((x.Len() + y.Len()) / (8 * rowsPerUnit))
+	c.Allocate(setBytes(x) + setBytes(y))
 	rows, err := f(x, y)
 	return a.give(c, rows, err)
 }

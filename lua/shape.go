@@ -38,6 +38,7 @@ type shape struct {
 	required      bool           // whether the service starts only with this plugin
 	states        int
 	limits        map[string]vm.Limits
+	memory        int64       // bytes that all states may hold together
 	matching      *capability // nil unless it is of that kind
 	hooks         map[string]bool
 }
@@ -54,7 +55,7 @@ type capability struct {
 // defaultLimits are the budgets of hooks.
 func defaultLimits() map[string]vm.Limits {
 	limits := map[string]vm.Limits{
-		"cost": {Total: 50 * time.Millisecond}, "prefilter": {Total: 50 * time.Millisecond},
+		"cost": briefly(50 * time.Millisecond), "prefilter": briefly(50 * time.Millisecond),
 		"match":        {}, // the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
@@ -74,7 +75,7 @@ var contractNames = slices.Concat(fieldNames, hookNames)
 // parseShape checks the value that a plugin's file returned. inherited are
 // the fields that exist only by metatables, as vm.State.Inherited finds them.
 func parseShape(entry string, value any, inherited []string) (shape, error) {
-	s := shape{version: "", limits: defaultLimits(), hooks: map[string]bool{}}
+	s := shape{version: "", limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
 	if !ok {
 		return s, errors.New("the file must return one table with the plugin's fields")
@@ -116,16 +117,24 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 func (s *shape) parseLimits(r *reader) {
 	limits := &reader{m: r.table("limits"), at: "limits."}
 	for _, name := range slices.Sorted(maps.Keys(limits.m)) {
+		if name == "memory" {
+			s.memory = limits.size(name, minMemory, maxMemory)
+			continue
+		}
 		lim, ok := s.limits[name]
 		if !ok && name != "slice" {
-			known := append(slices.Sorted(maps.Keys(s.limits)), "slice")
+			known := append(slices.Sorted(maps.Keys(s.limits)), "memory", "slice")
 			limits.fault(name, "is unknown; there are %q%s", known, didYouMean(name, known))
 			continue
 		}
 		seconds := limits.number(name, 1, 0.001, 3600)
 		d := time.Duration(math.Round(seconds * float64(time.Second)))
 		if name != "slice" {
-			lim.Total = d
+			if lim.Work > 0 {
+				lim = briefly(d)
+			} else {
+				lim.Total = d
+			}
 			s.limits[name] = lim
 		}
 	}

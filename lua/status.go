@@ -25,6 +25,10 @@ type Status struct {
 	Dropped             uint64 // points and values of batches that made room
 	Lost                uint64 // points whose batch failed
 	Failures            uint64 // of hooks, tasks and timers
+	Rejected            uint64 // requests that ns.reject refused
+	Replaced            uint64 // states that held more memory than the limit
+	Replacing           int    // states of the event and background side that are being made again
+	Memory, MemoryLimit int64  // bytes that all states hold, and may hold
 	LastError           string
 	Consumers           []ConsumerStatus
 	Totals              vm.Counters
@@ -48,6 +52,10 @@ func (p *plugin) status() Status {
 		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
 		Events: p.eventNames, Permissions: p.permissions, Schema: p.compiled.shown(), Dropped: p.lasting.dropped.Load(), Failures: p.failures.Load(),
 	}
+	s.Rejected = p.lasting.rejected.Load()
+	s.Replacing, s.Totals = p.main.replaced()
+	account := p.memoryAccount()
+	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
 		state, reason := p.breakers[name].State()
 		s.Hooks = append(s.Hooks, HookStatus{name, state, reason})
@@ -64,7 +72,7 @@ func (p *plugin) status() Status {
 	if p.matching != nil {
 		s.Order = p.matching.order
 	}
-	for _, in := range p.events {
+	for _, in := range p.main.all() {
 		s.States++
 		s.Tasks += in.state.Tasks()
 		s.Consumers = append(s.Consumers, in.consumerStatus()...)

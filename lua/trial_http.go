@@ -135,6 +135,7 @@ func trialHTTPModule() vm.Module {
 				t.http.mu.Lock()
 				defer t.http.mu.Unlock()
 				t.http.handler = c.Func(1)
+				t.http.handler.State().Keep(t.http.handler)
 				return nil
 			},
 		},

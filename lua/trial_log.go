@@ -2,8 +2,11 @@ package lua
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"sync"
+
+	"nearside/lua/vm"
 )
 
 // maxTrialLines bounds what a test can look back on.
@@ -37,7 +40,14 @@ func (h trialHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	fields := map[string]any{}
 	r.Attrs(func(a slog.Attr) bool {
-		fields[a.Key] = a.Value.Any()
+		switch v := a.Value.Any().(type) {
+		case json.Number:
+			fields[a.Key] = vm.Integer(v)
+		case logTable:
+			fields[a.Key] = decoded(func() any { return json.RawMessage(v) })()
+		default:
+			fields[a.Key] = v
+		}
 		return true
 	})
 	h.log.mu.Lock()

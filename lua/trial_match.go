@@ -112,6 +112,9 @@ func trialPrefilter(c *vm.Call, t *trial, p *plugin) error {
 		left, err = selectionOf(narrowed)
 		return err
 	})
+	if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeRejected {
+		return c.Return(nil, map[string]any{"status": e.Status, "detail": e.Detail})
+	}
 	if err != nil {
 		return err
 	}

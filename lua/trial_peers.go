@@ -56,6 +56,7 @@ func trialRedisModule() vm.Module {
 				t.redis.mu.Lock()
 				defer t.redis.mu.Unlock()
 				t.redis.script = c.Func(1)
+				t.redis.script.State().Keep(t.redis.script)
 				return nil
 			},
 		},

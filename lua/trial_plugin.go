@@ -84,8 +84,9 @@ var trialPluginClass = &vm.Class{
 			Doc: "The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot.", Run: on(trialCost),
 		},
 		{
-			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"}, Returns: []string{"table[]"}, Waits: true,
-			Doc: "What the plugin leaves of rows (see faces, events), in their order. candidates: see cost.", Run: on(trialPrefilter),
+			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"},
+			Returns: []string{"table[]?", "{status: integer, detail: string}? rejection"}, Waits: true,
+			Doc: "What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost.", Run: on(trialPrefilter),
 		},
 		{
 			Name: "match", Params: []string{"rows: table[]", "probe: integer[]", "candidates?: table"}, Returns: []string{"table[]?"}, Waits: true,
@@ -132,7 +133,11 @@ func trialEmit(c *vm.Call, t *trial, p *plugin) error {
 	points, name := c.List(1), c.TextOr(2, p.eventNames[0])
 	return c.Wait(func(ctx context.Context) error {
 		return t.do(ctx, func(ctx context.Context) error {
-			_, err := p.events[0].hook(ctx, p.limits["handle_event"], "handle_event", points, name)
+			in := p.main.first()
+			if in == nil {
+				return vm.ErrMemory // it is being replaced
+			}
+			_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", points, name)
 			return err
 		})
 	})
@@ -144,7 +149,10 @@ func (t *trial) sendEvent(obj *matcher.Object) {
 	const name = "sending_event"
 	for _, h := range t.hosts {
 		for _, p := range h.current.Load().listeners[name] {
-			in := p.events[0]
+			in := p.main.first()
+			if in == nil {
+				continue // it is being replaced
+			}
 			t.mu.Lock()
 			if t.points == nil {
 				t.points = map[*instance]*inbox{}

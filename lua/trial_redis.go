@@ -71,7 +71,7 @@ func redisDoubles() map[string]func(*vm.Call) error {
 		"RedisClient.subscribe": func(c *vm.Call) error {
 			r := c.Self().(*redisDoubleClient)
 			channel, fn := c.Text(1), c.Func(2)
-			return r.follow(c, "subscription", "redis "+r.target+" channel "+channel, func(ctx context.Context, k *consumer) error {
+			return r.follow(c, "subscription", "redis "+r.target+" channel "+channel, fn, func(ctx context.Context, k *consumer) error {
 				return r.listen(ctx, k, channel, fn)
 			})
 		},

@@ -249,7 +249,7 @@ func rowNumber(id matcher.ID) int {
 func luaTable(t *testing.T, text string) map[string]any {
 	t.Helper()
 	h, _ := start(t, background(""))
-	v, err := h.current.Load().plugins[0].events[0].run(t, `local A, B, L = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000", "11111111-0000-4000-8000-000000000000" return `+text)
+	v, err := h.current.Load().plugins[0].main.first().run(t, `local A, B, L = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000", "11111111-0000-4000-8000-000000000000" return `+text)
 	if err != nil {
 		t.Fatal(err)
 	}

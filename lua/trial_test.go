@@ -284,3 +284,26 @@ test.case("match", function()
   test.equal(p:match(rows, {1}, {limit = 1}), nil, "declined")
 end)`)
 }
+
+// TestTrialShowsRejections: a test of a plugin sees status and detail.
+func TestTrialShowsRejections(t *testing.T) {
+	passes(t, matching(`function M:prefilter(req, set) return ns.reject(451, "blocked") end`), `
+test.case("rejects", function()
+  local rows, why = test.start():prefilter(test.faces({{age = 1}}))
+  test.equal(rows, nil)
+  test.equal(why, {status = 451, detail = "blocked"})
+end)`)
+}
+
+// TestTrialShowsLoggedFields: a test of a plugin sees what was logged, as it was.
+func TestTrialShowsLoggedFields(t *testing.T) {
+	passes(t, `local ns = require('nearside')
+local M = {api = 1, name = 'p', kinds = {'background'}}
+function M:start() ns.log.info("m", {n = 1.5, list = {1, {a = "b"}}, big = ns.int64("9007199254740993"), text = "t"}) end
+return M`, `
+test.case("fields", function()
+  test.start()
+  local fields = test.log.lines()[1].fields
+  test.equal({fields.n, fields.list, fields.text, tostring(fields.big)}, {1.5, {1, {a = "b"}}, "t", "9007199254740993"})
+end)`)
+}

@@ -106,8 +106,11 @@ func (in *instance) judgeEach(fn *vm.Func, argument any, n int, list bool) []ver
 	return all
 }
 
-// ended reports whether a call ended with its plugin.
-func ended(err error) bool { return errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) }
+// ended reports whether a call ended with its state: the plugin was closed, or
+// the state was killed for its memory.
+func ended(err error) bool {
+	return errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrMemory)
+}
 
 // readVerdict reads what a handler returned: the verdict, then its reason.
 func readVerdict(results []any) verdict {

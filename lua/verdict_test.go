@@ -42,7 +42,7 @@ func TestVerdicts(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	var writer fullStore
 	h, _ := start(t, background(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
-	in := h.current.Load().plugins[0].events[0]
+	in := h.current.Load().plugins[0].main.first()
 	f := func(body string, want verdictKind, wait time.Duration, why string) {
 		t.Helper()
 		v := in.judge(in.handler(t, "function(m) "+body+" end"), "message")
@@ -116,7 +116,7 @@ func TestRetryWaits(t *testing.T) {
 // and what is registered later at once.
 func TestDrainOrder(t *testing.T) {
 	h, _ := start(t, background(""))
-	in := h.current.Load().plugins[0].events[0]
+	in := h.current.Load().plugins[0].main.first()
 	both := make(chan struct{})
 	in.onDrain(func(context.Context) { <-both })
 	in.onDrain(func(context.Context) { close(both) })

@@ -27,6 +27,7 @@ const (
 	CodeUnavailable     Code = 12050
 	CodePlugins         Code = 12051
 	CodeFull            Code = 12052
+	CodeRejected        Code = 12057
 	CodeDeadline        Code = 12060
 	CodeListExists      Code = 22001
 	CodeListNotFound    Code = 22002
@@ -52,7 +53,15 @@ type Error struct {
 	// RetryAfter is when the request may be answered, counted from now; 0: not
 	// known.
 	RetryAfter time.Duration
-	err        error
+	// Status is the HTTP status of CodeRejected, 400 to 499; 0 for other codes.
+	Status int
+	err    error
+}
+
+// Rejected makes an Error of CodeRejected: a plugin's decision about a request.
+// status is 400 to 499. The detail is the plugin's and gets no path.
+func Rejected(status int, detail string) *Error {
+	return &Error{Code: CodeRejected, Detail: detail, Status: status}
 }
 
 // Errorf makes an Error; %w keeps a cause for errors.Is and errors.As. A cause
@@ -79,10 +88,10 @@ func (e *Error) Unwrap() error { return e.err }
 
 // At returns err with path before its detail: At("candidates[1]", "limit: 0
 // is not ...") is "candidates[1].limit: 0 is not ...". Errors that are no
-// *Error are returned as they are.
+// *Error, and rejections, are returned as they are.
 func At(path string, err error) error {
 	var e *Error
-	if !errors.As(err, &e) {
+	if !errors.As(err, &e) || e.Code == CodeRejected {
 		return err
 	}
 	return &Error{Code: e.Code, Detail: path + "." + e.Detail, RetryAfter: e.RetryAfter, err: e.err}

@@ -85,6 +85,9 @@ func failure(e *matcher.Error, f wire.Format, requestID string) (status int, bod
 	if seen.status == http.StatusInternalServerError {
 		detail = "look for request " + requestID + " in the log"
 	}
+	if e.Code == matcher.CodeRejected && e.Status >= 400 && e.Status <= 499 {
+		seen.status = e.Status
+	}
 	link := fmt.Sprintf("/docs/errors#%d", e.Code)
 	if errors.Is(e, errLargeHeader) {
 		seen.status = http.StatusRequestHeaderFieldsTooLarge

@@ -134,6 +134,7 @@ var errorTable = map[int]struct {
 	12036: {400, "Descriptor version is not registered"},
 	12050: {503, "Service is unavailable"},
 	12051: {409, "Plugins were not reloaded"},
+	12057: {403, "A plugin rejected the request"},
 	12052: {507, "Disk or memory limit reached"},
 	12060: {504, "Deadline of the request passed"},
 	22001: {409, "List exists"},

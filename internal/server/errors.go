@@ -32,6 +32,7 @@ var faults = map[matcher.Code]fault{
 	matcher.CodeUnavailable:     {http.StatusServiceUnavailable, "Service is unavailable"},
 	matcher.CodePlugins:         {http.StatusConflict, "Plugins were not reloaded"},
 	matcher.CodeFull:            {http.StatusInsufficientStorage, "Disk or memory limit reached"},
+	matcher.CodeRejected:        {http.StatusForbidden, "A plugin rejected the request"}, // or the plugin's status
 	matcher.CodeDeadline:        {http.StatusGatewayTimeout, "Deadline of the request passed"},
 	matcher.CodeListExists:      {http.StatusConflict, "List exists"},
 	matcher.CodeListNotFound:    {http.StatusNotFound, "List not found"},

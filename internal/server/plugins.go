@@ -42,6 +42,9 @@ func plugins(all []lua.Status) []any {
 		for _, h := range p.Hooks {
 			breakers[h.Name] = map[string]any{"state": h.State, "reason": h.Reason}
 		}
+		if p.Replacing > 0 {
+			state = "degraded"
+		}
 		kinds := make([]string, len(p.Kinds))
 		for k := range p.Kinds {
 			kinds[k] = string(p.Kinds[k])
@@ -53,7 +56,8 @@ func plugins(all []lua.Status) []any {
 			"counters": map[string]any{
 				"calls": p.Totals.Calls, "errors": p.Totals.Errors, "timeouts": p.Totals.Timeouts, "instructions": p.Totals.Instructions,
 				"busy_seconds": p.Totals.Busy.Seconds(), "failures": p.Failures, "queued": p.Queued, "dropped": p.Dropped, "lost": p.Lost,
-				"states": p.States, "tasks": p.Tasks,
+				"states": p.States, "tasks": p.Tasks, "rejected": p.Rejected, "replaced": p.Replaced,
+				"memory_bytes": p.Memory, "memory_limit_bytes": p.MemoryLimit,
 			},
 		}
 	}

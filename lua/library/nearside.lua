@@ -18,6 +18,12 @@ function Batch:flush() end
 ---@return integer
 function Batch:dropped() end
 
+---A decision not to answer a request: return it from prefilter.
+---@class Rejection
+---@field status integer The HTTP status.
+---@field detail string The detail.
+local Rejection = {}
+
 ---What a matching plugin is told about a candidate set.
 ---@class Request
 ---@field origin string faces, events or attributes.
@@ -256,6 +262,12 @@ function ns.extend(base, m) end
 ---Makes a random id (UUID version 4).
 ---@return string
 function ns.uuid() end
+
+---Makes a rejection for prefilter to return, or to raise by error: the request is answered with this status (400 to 499), error code 12057 and the detail.
+---@param status integer
+---@param detail string
+---@return Rejection
+function ns.reject(status, detail) end
 
 ---Tells how the process is: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), queue (sub-requests that wait for a worker), workers (of matching), rows (objects stored).
 ---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}

@@ -24,10 +24,11 @@ function Plugin:request(method, path, options) end
 ---@return number?
 function Plugin:cost(candidates, probe, rows) end
 
----What the plugin leaves of rows (see faces, events), in their order. candidates: see cost. Waits.
+---What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost. Waits.
 ---@param rows table[]
 ---@param candidates? table
----@return table[]
+---@return table[]?
+---@return {status: integer, detail: string}? rejection
 function Plugin:prefilter(rows, candidates) end
 
 ---The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost. Waits.

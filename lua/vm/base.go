@@ -11,7 +11,7 @@ func (lib *Library) openStandard() {
 	lib.env = newTable()
 	lib.env.Metatable = newTable() // no script can write globals; see Compile
 	set := func(name string, v glua.LValue) { lib.env.RawSetString(name, v) }
-	for _, name := range []string{"getmetatable", "ipairs", "next", "rawequal", "type"} {
+	for _, name := range []string{"getmetatable", "ipairs", "type"} {
 		set(name, lib.adopt(stock[""][name]))
 	}
 	for name, f := range baseFunctions() {

@@ -12,7 +12,7 @@ import (
 func baseFunctions() map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{
 		"assert": luaAssert, "error": luaRaise, "pcall": luaPcall, "print": luaPrint, "rawget": luaRawget, "rawset": luaRawset,
-		"require": luaRequire, "select": luaSelect, "setmetatable": luaSetmetatable, "pairs": luaPairs,
+		"next": luaNext, "rawequal": luaRawequal, "require": luaRequire, "select": luaSelect, "setmetatable": luaSetmetatable, "pairs": luaPairs,
 		"tonumber": luaTonumber, "tostring": luaTostring, "unpack": luaUnpack, "xpcall": luaXpcall,
 	}
 }
@@ -26,6 +26,7 @@ func luaAssert(l *glua.LState) int {
 	if l.Get(2) != glua.LNil {
 		message = checkText(l, 2)
 	}
+	taskOf(l).reserve(l, 2*len(message))
 	l.Error(glua.LString(position(l, 1)+message), 0)
 	return 0
 }
@@ -34,6 +35,7 @@ func luaAssert(l *glua.LState) int {
 func luaRaise(l *glua.LState) int {
 	level := optInt(l, 2, 1)
 	v := l.Get(1)
+	taskOf(l).reserve(l, 2*textLength(v))
 	if s, ok := textOf(v); ok && level > 0 {
 		v = glua.LString(position(l, level) + s)
 	}
@@ -60,13 +62,14 @@ func luaSetmetatable(l *glua.LState) int {
 func luaUnpack(l *glua.LState) int {
 	t := l.CheckTable(1)
 	from := optInt(l, 2, 1)
-	to := optInt(l, 3, t.Len())
+	to := optInt(l, 3, length(l, t))
 	if from > to {
 		return 0
 	}
 	if uint64(to)-uint64(from) >= maxResults { //nolint:gosec // the difference is positive
 		l.RaiseError("unpack: more than %d results", maxResults)
 	}
+	taskOf(l).charge(l, (to-from)/4)
 	for i := from; i <= to; i++ {
 		l.Push(t.RawGet(glua.LNumber(i)))
 	}
@@ -104,8 +107,7 @@ func luaPrint(l *glua.LState) int {
 		if !ok {
 			l.RaiseError("'tostring' must return a string to 'print'")
 		}
-		b.WriteString(s)
-		checkLength(l, b.Len())
+		addText(l, &b, s)
 	}
 	if p := taskOf(l).state.print; p != nil {
 		p(b.String())
@@ -116,7 +118,7 @@ func luaPrint(l *glua.LState) int {
 func luaTonumber(l *glua.LState) int {
 	base := optInt(l, 2, 10)
 	if base == 10 {
-		n, ok := toNumber(l.CheckAny(1))
+		n, ok := toNumber(l, l.CheckAny(1))
 		if !ok {
 			l.Push(glua.LNil)
 			return 1
@@ -125,6 +127,7 @@ func luaTonumber(l *glua.LState) int {
 		return 1
 	}
 	s := checkText(l, 1)
+	readsNumber(l, glua.LString(s))
 	if base < 2 || base > 36 {
 		l.ArgError(2, "base out of range")
 	}
@@ -189,13 +192,22 @@ func globals(l *glua.LState, i int) *glua.LTable {
 	return nil
 }
 
+func luaRawequal(l *glua.LState) int {
+	a, b := l.CheckAny(1), l.CheckAny(2)
+	taskOf(l).charge(l, min(textLength(a), textLength(b))/128)
+	l.Push(glua.LBool(a == b))
+	return 1
+}
+
 // luaRawget reads also _G, which is no table here.
 func luaRawget(l *glua.LState) int {
 	t := globals(l, 1)
 	if t == nil {
 		t = l.CheckTable(1)
 	}
-	l.Push(t.RawGet(l.CheckAny(2)))
+	key := l.CheckAny(2)
+	taskOf(l).charge(l, textLength(key)/128)
+	l.Push(t.RawGet(key))
 	return 1
 }
 
@@ -204,7 +216,11 @@ func luaRawset(l *glua.LState) int {
 	if n, ok := key.(glua.LNumber); key == glua.LNil || ok && n != n {
 		l.Error(glua.LString("table index is "+map[bool]string{true: "NaN", false: "nil"}[ok]), 0)
 	}
+	task := taskOf(l)
+	task.prepareSet(l, t, key, value)
+	before := sizeNow(t)
 	t.RawSet(key, value)
+	task.grown(t, before)
 	l.SetTop(1)
 	return 1
 }

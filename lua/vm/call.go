@@ -18,6 +18,7 @@ type Call struct {
 	f        *Function
 	self     any
 	skip     int // 1 in methods: the object comes first
+	holding  int // bytes of Go values of the call: they live while it waits
 	returned int
 }
 
@@ -48,6 +49,9 @@ func (f Function) wrapMethod(class *Class) glua.LGFunction {
 
 func (f *Function) run(c *Call) int {
 	if err := f.guarded(c); err != nil {
+		if errors.Is(err, ErrHost) {
+			c.task.host = err
+		}
 		message := f.Name + ": " + err.Error()
 		if where := c.l.Where(1); where == "" { // called by pcall itself
 			c.l.Error(glua.LString(message), 0)
@@ -172,7 +176,8 @@ func (c *Call) Func(i int) *Func {
 // Value is argument i as a Go value: nil, bool, float64, Integer, string,
 // []any, map[string]any, Empty, Null, Object or *Func.
 func (c *Call) Value(i int) any {
-	v, err := toGo(c.task.state, c.get(i))
+	v, bytes, err := c.task.toGo(c.get(i))
+	c.holding += bytes
 	if err != nil {
 		panic(badArgument{fmt.Sprintf("bad argument #%d (%v)", i, err)})
 	}
@@ -230,7 +235,7 @@ func (c *Call) Object(i int, class *Class) any {
 // `return c.Return(x)`.
 func (c *Call) Return(results ...any) error {
 	for _, r := range results {
-		v, err := toLua(c.task.state, r)
+		v, err := c.task.toLua(r)
 		if err != nil {
 			return err
 		}
@@ -252,19 +257,18 @@ func (c *Call) Wait(f func(ctx context.Context) error) error {
 	if !c.f.Waits {
 		panic("the function is not declared to wait")
 	}
+	s := c.task.state
+	s.holding += int64(c.holding)
+	defer func() { s.holding -= int64(c.holding) }() // wait returns with the lock
 	return c.task.wait(f)
 }
-
-// Charge counts work of Go as Lua instructions, so that loops over a script's
-// data are bounded by its budget.
-func (c *Call) Charge(instructions int) { c.task.charge(c.l, instructions) }
 
 // Invoke calls a Lua function from within Run, in the same call and budget.
 // An error that Lua raised is passed on, not returned.
 func (c *Call) Invoke(fn *Func, args ...any) ([]any, error) {
 	top := c.l.GetTop()
 	for _, arg := range args {
-		v, err := toLua(c.task.state, arg)
+		v, err := c.task.toLua(arg)
 		if err != nil {
 			return nil, err
 		}
@@ -277,7 +281,7 @@ func (c *Call) Invoke(fn *Func, args ...any) ([]any, error) {
 	}
 	results := make([]any, n)
 	for i := range results {
-		if results[i], err = toGo(c.task.state, c.l.Get(c.l.GetTop()-n+1+i)); err != nil {
+		if results[i], _, err = c.task.toGo(c.l.Get(c.l.GetTop() - n + 1 + i)); err != nil {
 			return nil, err
 		}
 	}

@@ -40,10 +40,18 @@ type Object struct {
 	Value any
 }
 
+// A Closure is a function of Go that scripts can keep. Holds is a text that it
+// needs: it counts as memory of the state.
+type Closure struct {
+	Run   func(*Call) error
+	Holds string
+}
+
 // converter counts what one conversion has visited.
 type converter struct {
 	state  *State // for functions; nil refuses them
 	values int
+	bytes  int // of what was made
 }
 
 // toGo returns v as nil, bool, float64, Integer, string, []any, map[string]any,
@@ -68,6 +76,7 @@ func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
 	case glua.LNumber:
 		return float64(v), nil
 	case glua.LString:
+		c.bytes += boxBytes
 		return string(v), nil
 	case *glua.LTable:
 		if depth >= maxNesting {
@@ -105,6 +114,7 @@ func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
 		return emptyOf(t), nil
 	}
 	m := map[string]any{}
+	c.bytes += sizeOfMapFor(len(layoutOf(t).strdict), 2*valueBytes)
 	var err error
 	t.ForEach(func(k, v glua.LValue) {
 		if err != nil {
@@ -144,6 +154,7 @@ func fieldsOf(s *State, t *glua.LTable) map[string]any {
 
 func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
 	list := make([]any, n)
+	c.bytes += n * valueBytes
 	for i := range list {
 		item := t.RawGetInt(i + 1)
 		if item == glua.LNil {
@@ -181,8 +192,10 @@ func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 	case bool:
 		return glua.LBool(v), nil
 	case string:
+		c.bytes += boxBytes
 		return boundedString(v)
 	case []byte:
+		c.bytes += boxBytes + len(v)
 		return boundedString(string(v))
 	case float64:
 		return glua.LNumber(v), nil
@@ -214,6 +227,7 @@ func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 	switch v := v.(type) {
 	case map[string]any:
 		t := s.main.CreateTable(0, len(v))
+		c.bytes += tableBytes + len(v)*keyBytes
 		for k, item := range v {
 			value, err := c.toLua(item, depth)
 			if err != nil {
@@ -224,6 +238,7 @@ func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 		return t, nil
 	case map[string]string:
 		t := s.main.CreateTable(0, len(v))
+		c.bytes += tableBytes + len(v)*keyBytes
 		for k, item := range v {
 			t.RawSetString(k, glua.LString(item))
 		}
@@ -244,6 +259,8 @@ func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 		return s.object(v)
 	case func(*Call) error:
 		return s.main.NewFunction(Function{Name: "?", Waits: true, Run: v}.wrap()), nil
+	case Closure:
+		return s.main.NewClosure(Function{Name: "?", Waits: true, Run: v.Run}.wrap(), glua.LString(v.Holds)), nil
 	}
 	return nil, fmt.Errorf("a %T has no form in Lua", v)
 }
@@ -260,6 +277,7 @@ func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 		return nil, fmt.Errorf("%d items are more than a table's %d", len(list), MaxArray-1)
 	}
 	t := c.state.main.CreateTable(len(list), 0)
+	c.bytes += tableBytes + len(list)*valueBytes
 	if len(list) == 0 {
 		t.Metatable = listMark // so that it is a list still when it comes back
 	}

@@ -4,6 +4,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 	"weak"
 
 	glua "github.com/yuin/gopher-lua"
@@ -14,6 +15,9 @@ import (
 // half-way leave when the garbage collector finds them. The value is how many
 // results a suspended one wants from its yield: all that come if negative.
 type live map[weak.Pointer[glua.LState]]int
+
+// collectTime is what a garbage collection is charged as.
+const collectTime = 10 * time.Millisecond
 
 // room reports whether one more may be made.
 func (v live) room() bool {
@@ -46,7 +50,7 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 		"wrap": func(l *glua.LState) int {
 			create(l)
 			thread := l.Get(-1)
-			l.Push(l.NewFunction(func(l *glua.LState) int {
+			l.Push(l.NewClosure(func(l *glua.LState) int {
 				l.Insert(thread, 1)
 				n := resume(l)
 				first := l.GetTop() - n + 1
@@ -58,7 +62,7 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 					l.Error(raised, 0)
 				}
 				return n - 1
-			}))
+			}, thread)) // an upvalue, so that it counts as memory
 			return 1
 		},
 	}
@@ -69,10 +73,13 @@ func coroutineCreate(l *glua.LState, create glua.LGFunction) int {
 		l.ArgError(1, "Lua function expected")
 	}
 	t := taskOf(l)
+	if len(t.state.live) >= MaxCoroutines {
+		t.charge(l, int(unitsIn(collectTime)))
+	}
 	if !t.state.live.room() {
 		l.RaiseError("more than %d coroutines have not ended", MaxCoroutines)
 	}
-	t.charge(l, 16) // for the thread
+	t.reserve(l, newThreadBytes)
 	// With a context, create would derive one that never ends with the task.
 	l.RemoveContext()
 	n := create(l)
@@ -130,6 +137,7 @@ var yieldFunction = &glua.LFunction{IsG: true, GFunction: coroutineYield}
 // callback in between has a thread of its own.
 func coroutineYield(l *glua.LState) int {
 	t := taskOf(l)
+	chargeLevels(l)
 	if t.current != l || acrossGo(l) {
 		l.Error(glua.LString("attempt to yield from outside of a coroutine, or across a pcall, a metamethod, an iterator or a callback"), 0)
 	}

@@ -8,18 +8,27 @@
 // Pool keeps several States that share nothing. A Ref is a Lua value that Go
 // holds, a Func one that can be called.
 //
-// Every call has a budget (Limits): how long Lua may run between two waits,
-// and how long the call may take. A call that exceeds it is killed: each
-// further instruction raises again, so that no pcall and no coroutine
-// outlives it. Strings, tables, patterns, coroutines, tasks and nesting are
-// bounded, too (limits.go). What is not bounded is the memory of all tables
-// of a state together; gopher-lua cannot count it.
+// Every call has a budget (Limits): how much Lua may do between two waits, and
+// how long the call may take. Lua is not timed. Its instructions, the work of
+// library functions and allocations are counted in units of work (work.go),
+// which are calibrated once per process. A call that exceeds its budget is
+// killed: each further instruction raises again, so that no pcall and no
+// coroutine outlives it. Instructions whose work depends on their operands are
+// charged for it (hooks.go), and so is every function that loops over data of
+// a script. Strings, tables, patterns, coroutines, tasks and nesting are
+// bounded, too (limits.go).
 //
 // Scripts compute what Lua 5.1 computes. The package reads sources (syntax)
 // and generates instructions for gopher-lua's interpreter (gen.go) itself, and
 // has library functions of its own where gopher-lua's differ. lua51 compares
 // it with the reference interpreter on random programs.
 //
-// gopher-lua keeps the keys of removed entries of a table until the table
-// itself is garbage: a table whose keys change for ever grows for ever.
+// The live memory of states is bounded by an account that they share (Memory).
+// It walks all that a state can reach (walk.go) when what was allocated since
+// the last walk may exceed the limit. Sizes come from private fields of
+// gopher-lua and of Go's maps (layout.go, sizes.go), whose layout is checked
+// when the process starts.
+//
+// gopher-lua keeps the keys of removed entries of a table. When more than half
+// of a table's keys are such, they are forgotten (growth.go).
 package vm

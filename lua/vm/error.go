@@ -10,11 +10,14 @@ import (
 // Reasons why a call was ended from outside; errors.Is finds them in an
 // *Error.
 var (
-	ErrSlice     = errors.New("it ran for too long without a waiting call")
-	ErrTimeout   = errors.New("the call took longer than its limit")
-	ErrCancelled = errors.New("the call was cancelled")
-	ErrClosed    = errors.New("the state is closed")
-	ErrTasks     = errors.New("too many tasks")
+	ErrSlice      = errors.New("it ran for too long without a waiting call")
+	ErrAllocation = errors.New("it allocated more than 64 MiB without a waiting call")
+	ErrMemory     = errors.New("the plugin holds more memory than its limit: its state is replaced")
+	ErrTimeout    = errors.New("the call took longer than its limit")
+	ErrCancelled  = errors.New("the call was cancelled")
+	ErrClosed     = errors.New("the state is closed")
+	ErrTasks      = errors.New("too many tasks")
+	ErrHost       = errors.New("a service of the host failed") // a Function may return it, wrapped
 )
 
 // An Error is a Lua error that nobody caught.
@@ -31,12 +34,16 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.reason }
 
 // Broken reports whether a state should be replaced after a call failed with
-// err: a budget ended the call at some instruction, or the interpreter itself
-// failed. An error that a script raised, and a caller that gave up, leave the
+// err: a budget ended the call at some instruction, the state was killed for
+// its memory, or the interpreter itself failed. An error that a script raised,
+// a service of the host that failed, and a caller that gave up, leave the
 // state as good as it was.
 func Broken(err error) bool {
+	if errors.Is(err, ErrMemory) {
+		return true // also when the call did not begin
+	}
 	e, ok := errors.AsType[*Error](err)
-	return ok && (e.panicked || e.reason != nil && !errors.Is(e.reason, ErrCancelled))
+	return ok && (e.panicked || e.reason != nil && !errors.Is(e.reason, ErrCancelled) && !errors.Is(e.reason, ErrHost))
 }
 
 // luaError makes an *Error of what a protected call returned. reason, when
@@ -46,9 +53,13 @@ func luaError(err, reason error) *Error {
 	e := &Error{Message: err.Error(), reason: reason}
 	if api, ok := errors.AsType[*glua.ApiError](err); ok {
 		e.Message, e.Traceback, e.panicked = api.Object.String(), api.StackTrace, api.Type == glua.ApiErrorPanic
-		if table, ok := api.Object.(*glua.LTable); ok {
-			e.Value, _ = toGo(nil, table)
-			e.Message = tableMessage(table)
+		switch value := api.Object.(type) {
+		case *glua.LTable:
+			e.Value, _ = toGo(nil, value)
+			e.Message = tableMessage(value)
+		case *glua.LUserData:
+			e.Value, _ = toGo(nil, value)
+			e.Message = "error object is a userdata"
 		}
 	}
 	e.Message, e.Traceback = unmarked(e.Message), unmarked(e.Traceback)
@@ -66,4 +77,13 @@ func tableMessage(t *glua.LTable) string {
 		}
 	}
 	return "error object is a table"
+}
+
+// reason is why a call failed, beside what its script says: it was killed, or
+// a service of the host failed.
+func (t *task) reason() error {
+	if t.dead == nil {
+		return t.host
+	}
+	return t.dead
 }

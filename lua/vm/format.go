@@ -13,6 +13,7 @@ import (
 // and precisions have at most two digits, as in Lua.
 func stringFormat(l *glua.LState) int {
 	format := checkText(l, 1)
+	taskOf(l).charge(l, len(format)/16)
 	var out strings.Builder
 	arg := 1
 	for i := 0; i < len(format); i++ {
@@ -27,11 +28,10 @@ func stringFormat(l *glua.LState) int {
 		spec, verb := directive(l, format[i:])
 		i += len(spec)
 		arg++
-		out.WriteString(formatOne(l, spec, verb, arg))
-		checkLength(l, out.Len())
+		addText(l, &out, formatOne(l, spec, verb, arg))
+		taskOf(l).charge(l, 4)
 	}
-	taskOf(l).charge(l, out.Len()/64)
-	l.Push(glua.LString(out.String()))
+	pushText(l, &out)
 	return 1
 }
 
@@ -150,6 +150,8 @@ func formatBytes(spec, s string) string {
 
 func quote(l *glua.LState, s string) string {
 	checkLength(l, 2*len(s))
+	taskOf(l).charge(l, len(s)/8)
+	taskOf(l).reserve(l, 4*len(s))
 	var b strings.Builder
 	b.WriteByte('"')
 	for _, c := range []byte(s) {

@@ -237,6 +237,14 @@ func (f *fn) constant(v glua.LValue) int {
 	return i
 }
 
+// checkName refuses a long name of a global or a method: the interpreter's
+// instructions for them are not charged for its length.
+func (f *fn) checkName(name string, line int) {
+	if len(name) > longText {
+		f.fail(line, "a name is longer than %d bytes", longText)
+	}
+}
+
 // nameConstant is constant for an instruction that wants a name.
 func (f *fn) nameConstant(name string) int {
 	i := f.constant(glua.LString(name))

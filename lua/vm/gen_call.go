@@ -1,7 +1,6 @@
 package vm
 
 import (
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -25,6 +24,7 @@ func (f *fn) call(e syntax.Expr, n int) int {
 		object := f.any(e.Object)
 		f.top = base
 		f.reserve(2)
+		f.checkName(e.Name, e.SelfLine)
 		key := f.constant(glua.LString(e.Name))
 		if key <= maxRK {
 			key = f.nameConstant(e.Name) | rkConstant
@@ -63,14 +63,24 @@ func markedName(name string, results int) string {
 	return name + wantsMark + strconv.Itoa(results)
 }
 
-var marks = regexp.MustCompile(wantsMark + "-?[0-9]+")
-
 // unmarked takes the marks out of a message or traceback.
 func unmarked(s string) string {
-	if !strings.Contains(s, wantsMark) {
+	before, after, found := strings.Cut(s, wantsMark)
+	if !found {
 		return s
 	}
-	return marks.ReplaceAllString(s, "")
+	var b strings.Builder
+	for found {
+		b.WriteString(before)
+		count := strings.TrimLeft(strings.TrimPrefix(after, "-"), "0123456789")
+		if strings.HasSuffix(after[:len(after)-len(count)], "-") || len(count) == len(after) {
+			b.WriteString(wantsMark) // no number follows
+			count = after
+		}
+		before, after, found = strings.Cut(count, wantsMark)
+	}
+	b.WriteString(before)
+	return b.String()
 }
 
 // tailCall returns what a call returns. coroutine.yield is called in the

@@ -102,6 +102,9 @@ func (f *fn) key(e syntax.Expr) (operand int, name bool) {
 	if !ok {
 		return f.operand(e), false
 	}
+	if len(s.Value) > longText { // only the others are charged for the length of the key
+		return f.operand(e), false
+	}
 	if i := f.constant(glua.LString(s.Value)); i <= maxRK {
 		return f.nameConstant(s.Value) | rkConstant, true
 	}
@@ -199,6 +202,7 @@ func (f *fn) variable(e *syntax.Name, reg int) {
 	} else if i := f.upvalue(e.Name); i >= 0 {
 		f.emit(e.Line, glua.OP_GETUPVAL, reg, i, 0)
 	} else {
+		f.checkName(e.Name, e.Line)
 		f.emitBx(e.Line, glua.OP_GETGLOBAL, reg, f.nameConstant(e.Name))
 	}
 }

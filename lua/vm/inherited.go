@@ -68,6 +68,8 @@ func indexed(t *glua.LTable, path string, seen map[*glua.LTable]bool) (paths []s
 // with two underscores are not.
 func (c *Call) ReturnExtended(base, target int) error {
 	from, to := c.table(base), c.table(target)
+	before := sizeNow(to)
+	defer func() { c.task.grown(to, before) }()
 	for depth := 0; ; depth++ {
 		if depth == MaxDepth {
 			return fmt.Errorf("argument #%d inherits through more than %d tables (a cycle?)", base, MaxDepth)

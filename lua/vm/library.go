@@ -142,7 +142,7 @@ func (lib *Library) readOnly(name string, fields *glua.LTable, values map[string
 		key := l.Get(2).String()
 		v, ok := values[key]
 		if !ok {
-			l.RaiseError("%s has no %q", name, key)
+			l.RaiseError("%s has no %q", name, clip(key))
 		}
 		f := Function{Name: name + "." + key, Run: func(c *Call) error { return c.Return(v.Get(c)) }}
 		return f.wrap()(l)
@@ -176,7 +176,7 @@ func (lib *Library) sealed(name string, fields *glua.LTable) *glua.LTable {
 	meta := newTable()
 	meta.RawSetString("__index", fields)
 	meta.RawSetString("__newindex", lib.goFunction(func(l *glua.LState) int {
-		l.RaiseError("%s is read-only: %q cannot be set", name, l.Get(2).String())
+		l.RaiseError("%s is read-only: %q cannot be set", name, clip(l.Get(2).String()))
 		return 0
 	}))
 	meta.RawSetString("__metatable", glua.LFalse)
@@ -195,7 +195,7 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 	methods := newTable()
 	missing := newTable()
 	missing.RawSetString("__index", lib.goFunction(func(l *glua.LState) int {
-		l.RaiseError("%s has no %q", c.Name, l.Get(2).String())
+		l.RaiseError("%s has no %q", c.Name, clip(l.Get(2).String()))
 		return 0
 	}))
 	methods.Metatable = missing

@@ -8,33 +8,33 @@ import (
 
 // Bounds of what one script can make the host do.
 const (
-	MaxSource     = 1 << 20  // bytes of one source file
-	MaxString     = 16 << 20 // bytes of a string that a function makes
-	MaxArray      = 1 << 20  // items of the array part of a table
-	MaxDepth      = 64       // nesting of pcall, coroutines and callbacks
-	MaxCoroutines = 10_000   // coroutines of a state that have not ended
-	MaxTasks      = 4096     // goroutines of a state
-	maxFrames     = 1000     // Lua calls on one thread
-	maxRegistry   = 1 << 18  // values on one thread
-	maxResults    = 8000     // values of unpack, string.byte
-	maxThreads    = 64       // idle threads of a state
-	maxSteps      = 4 << 20  // steps of one pattern match
-	checkEvery    = 256      // instructions between two looks at the clock
+	MaxSource      = 1 << 20  // bytes of one source file
+	MaxString      = 16 << 20 // bytes of a string that a function makes
+	MaxArray       = 1 << 20  // items of the array part of a table
+	MaxDepth       = 64       // nesting of pcall, coroutines and callbacks
+	MaxCoroutines  = 10_000   // coroutines of a state that have not ended
+	MaxTasks       = 4096     // goroutines of a state
+	maxFrames      = 1000     // Lua calls on one thread
+	maxRegistry    = 1 << 18  // values on one thread
+	maxResults     = 8000     // values of unpack, string.byte
+	maxThreads     = 64       // idle threads of a state
+	maxSteps       = 4 << 20  // steps of one pattern match
+	pooledRegistry = 4096     // values of a thread that is kept for the next call
+	checkEvery     = 256      // units of work between two checks of a call's budget
 )
 
-// A slice is over when its time has passed and it ran this many instructions,
-// which take a fifth of DefaultSlice when nobody else wants the processor; or,
-// with fewer, when its time has passed so many times more: a machine that is
-// busy with matching must not fail plugins that did little.
+// Bounds of memory.
 const (
-	sliceSteps = 200_000
-	starved    = 9
+	DefaultMemory = 256 << 20 // live bytes of all states of a plugin
+	maxSliceBytes = 64 << 20  // allocated in one slice
 )
 
 // Limits is the budget of a call.
 type Limits struct {
-	Slice time.Duration // of Lua between two waits; 0 is DefaultSlice
-	Total time.Duration // of the whole call; 0 is none. A deadline of the call's context holds beside it
+	Slice time.Duration // of Lua between two waits, as counted work; 0 is DefaultSlice
+	Work  time.Duration // of Lua in the whole call, as counted work; 0 is no bound
+	Wait  time.Duration // of all waits of the call, by the clock; 0 is no bound
+	Total time.Duration // of the whole call, by the clock; 0 is no bound. A deadline of the call's context holds beside it
 }
 
 // DefaultSlice is how long Lua may run between two waits.

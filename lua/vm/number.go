@@ -47,7 +47,7 @@ func checkText(l *glua.LState, i int) string {
 
 // checkNumber is argument i, a number or a string that reads as one.
 func checkNumber(l *glua.LState, i int) float64 {
-	n, ok := toNumber(l.Get(i))
+	n, ok := toNumber(l, l.Get(i))
 	if !ok {
 		badType(l, i, "number")
 	}

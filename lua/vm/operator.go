@@ -38,8 +38,8 @@ func operatorFunctions() map[string]glua.LGFunction {
 // a metamethod, if they are no numbers.
 func zeroFunction(op string) glua.LGFunction {
 	return func(l *glua.LState) int {
-		x, ok1 := toNumber(l.Get(1))
-		y, ok2 := toNumber(l.Get(2))
+		x, ok1 := toNumber(l, l.Get(1))
+		y, ok2 := toNumber(l, l.Get(2))
 		if ok1 && ok2 {
 			l.Push(glua.LNumber(compute(op, x, y)))
 		}
@@ -83,11 +83,12 @@ func modulo(a, b float64) float64 {
 }
 
 // toNumber is v as a number, if it is one or a string that reads as one.
-func toNumber(v glua.LValue) (float64, bool) {
+func toNumber(l *glua.LState, v glua.LValue) (float64, bool) {
 	switch v := v.(type) {
 	case glua.LNumber:
 		return float64(v), true
 	case glua.LString:
+		readsNumber(l, v)
 		return syntax.ToNumber(string(v))
 	}
 	return 0, false
@@ -96,8 +97,8 @@ func toNumber(v glua.LValue) (float64, bool) {
 func arithmeticFunction(op, event string) glua.LGFunction {
 	return func(l *glua.LState) int {
 		a, b := l.Get(1), l.Get(2)
-		x, ok1 := toNumber(a)
-		y, ok2 := toNumber(b)
+		x, ok1 := toNumber(l, a)
+		y, ok2 := toNumber(l, b)
 		if ok1 && ok2 {
 			l.SetTop(0)
 			l.Push(glua.LNumber(compute(op, x, y)))
@@ -125,7 +126,7 @@ func arithmeticFunction(op, event string) glua.LGFunction {
 // luaMinus is the operator `-` with one operand. The metamethod gets it twice.
 func luaMinus(l *glua.LState) int {
 	v := l.Get(1)
-	if x, ok := toNumber(v); ok {
+	if x, ok := toNumber(l, v); ok {
 		l.Push(glua.LNumber(-x))
 		return 1
 	}
@@ -154,7 +155,7 @@ func luaLen(l *glua.LState) int {
 	case glua.LString:
 		l.Push(glua.LNumber(len(v)))
 	case *glua.LTable:
-		l.Push(glua.LNumber(v.Len()))
+		l.Push(glua.LNumber(length(l, v)))
 	default:
 		f := metaField(l, v, "__len")
 		if f == glua.LNil {
@@ -170,7 +171,7 @@ func luaLen(l *glua.LState) int {
 // luaFor turns the values of a numeric for into numbers.
 func luaFor(l *glua.LState) int {
 	for i, name := range []string{"initial value", "limit", "step"} {
-		n, ok := toNumber(l.Get(i + 1))
+		n, ok := toNumber(l, l.Get(i+1))
 		if !ok {
 			l.RaiseError("'for' %s must be a number", name)
 		}
@@ -195,7 +196,7 @@ func luaConcat(l *glua.LState) int {
 		}
 	}
 	checkLength(l, total)
-	taskOf(l).charge(l, total/64)
+	taskOf(l).reserve(l, total)
 	var b strings.Builder
 	b.Grow(total)
 	for i := 1; i <= n; i++ {
@@ -206,7 +207,7 @@ func luaConcat(l *glua.LState) int {
 			b.WriteString(numberText(float64(v)))
 		}
 	}
-	l.Push(glua.LString(b.String()))
+	l.Push(trimmed(taskOf(l), &b))
 	return 1
 }
 
@@ -222,7 +223,7 @@ func concatMeta(l *glua.LState, n int) int {
 		if ok1 && ok2 {
 			total := len(a) + len(b)
 			checkLength(l, total)
-			taskOf(l).charge(l, total/64)
+			taskOf(l).reserve(l, total)
 			result = glua.LString(a + b)
 			continue
 		}

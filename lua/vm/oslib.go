@@ -48,7 +48,11 @@ func osClock(l *glua.LState) int {
 }
 
 func osDifftime(l *glua.LState) int {
-	l.Push(l.CheckNumber(1) - l.OptNumber(2, 0))
+	to, from := checkNumber(l, 1), 0.0
+	if l.Get(2) != glua.LNil {
+		from = checkNumber(l, 2)
+	}
+	l.Push(glua.LNumber(to - from))
 	return 1
 }
 
@@ -57,14 +61,19 @@ const dateCost = 8
 
 // osDate formats a time, or returns its fields for the format "*t".
 func osDate(l *glua.LState) int {
-	format := l.OptString(1, "%c")
+	format := "%c"
+	if l.Get(1) != glua.LNil {
+		format = checkText(l, 1)
+	}
+	taskOf(l).charge(l, 10)
+	taskOf(l).reserve(l, 2*len(format))                // what the result takes for plain text
 	if end := strings.IndexByte(format, 0); end >= 0 { // as C strings end
 		format = format[:end]
 	}
 	clock := timeOf(l)
 	seconds := clock.Now().Unix()
 	if l.Get(2) != glua.LNil {
-		seconds = cInt64(float64(l.CheckNumber(2)))
+		seconds = cInt64(checkNumber(l, 2))
 	}
 	zone := clock.Zone
 	if strings.HasPrefix(format, "!") {
@@ -77,7 +86,9 @@ func osDate(l *glua.LState) int {
 	case format == "*t":
 		l.Push(t.table(l))
 	default:
-		l.Push(glua.LString(formatDate(l, format, t, clock.Zone)))
+		text := formatDate(l, format, t, clock.Zone)
+		taskOf(l).allocated(6 * len(text)) // and while it grew, by a quarter at a time
+		l.Push(glua.LString(text))
 	}
 	return 1
 }
@@ -139,34 +150,13 @@ func osTime(l *glua.LState) int {
 // dateField reads a field of the table of os.time; a field without a default
 // (-1) has to be there.
 func dateField(l *glua.LState, t *glua.LTable, name string, other int32) int32 {
-	if n, ok := numberOf(l.GetField(t, name)); ok {
+	if n, ok := toNumber(l, l.GetField(t, name)); ok {
 		return int32(cInt64(n))
 	}
 	if other < 0 {
 		l.RaiseError("field '%s' missing in date table", name)
 	}
 	return other
-}
-
-// numberOf converts as lua_tonumber does.
-func numberOf(v glua.LValue) (float64, bool) {
-	switch v := v.(type) {
-	case glua.LNumber:
-		return float64(v), true
-	case glua.LString:
-		n := glua.LVAsNumber(v)
-		if n == 0 && !looksZero(string(v)) {
-			return 0, false
-		}
-		return float64(n), true
-	}
-	return 0, false
-}
-
-// looksZero tells a text that is the number 0 from one that is no number.
-func looksZero(text string) bool {
-	text = strings.TrimLeft(strings.TrimSpace(text), "+-")
-	return text != "" && (text[0] == '0' || strings.HasPrefix(text, ".0"))
 }
 
 // cInt64 converts as C does on amd64: what does not fit becomes the lowest.

@@ -23,6 +23,7 @@ type matcher struct {
 	depth    int
 	steps    int
 	level    int
+	made     int // bytes of the result of gsub so far
 	captures [maxCaptures]struct{ start, length int }
 }
 
@@ -234,6 +235,7 @@ func (m *matcher) backReference(s int, digit byte) int {
 		m.l.RaiseError("invalid capture index")
 	}
 	text := m.src[m.captures[i].start:][:max(m.captures[i].length, 0)]
+	m.task.charge(m.l, len(text)/128)
 	if !strings.HasPrefix(m.src[s:], text) {
 		return -1
 	}

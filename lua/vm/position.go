@@ -53,6 +53,7 @@ func callerOf(l *glua.LState) *glua.LState {
 // fewer, how many it has. Operators that are functions here have no level in
 // Lua 5.1, and a tail call has one.
 func levelOf(l *glua.LState, level int) (line string, depth int) {
+	chargeLevels(l)
 	trace := traceback(l)
 	for i := 0; ; i++ {
 		if i < len(trace) && strings.Contains(trace[i], "(tailcall)") {
@@ -74,6 +75,13 @@ func levelOf(l *glua.LState, level int) (line string, depth int) {
 		}
 		depth++
 	}
+}
+
+// chargeLevels charges for a look at all levels of the call stack: gopher-lua
+// finds each of them from the top.
+func chargeLevels(l *glua.LState) {
+	depth := frameOf(l).Idx
+	taskOf(l).charge(l, depth*(20+depth/16))
 }
 
 func isOperator(l *glua.LState, fn glua.LValue) bool {

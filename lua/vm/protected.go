@@ -28,8 +28,10 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 	}
 	err = pcall(p, nargs)
 	t.current, t.depth, g.CurrentThread, t.outer = current, depth, caller, outer
+	t.threads = t.threads[:len(t.threads)-1]
 	t.callbacks = t.callbacks[:len(t.callbacks)-1]
 	if err != nil {
+		t.left -= caughtUnits
 		return 0, err // p is dropped: it is in an unknown state
 	}
 	results = p.GetTop()

@@ -18,6 +18,9 @@ func luaRequire(l *glua.LState) int {
 		l.Push(s.lib.root)
 		return 1
 	}
+	if len(name) > longText {
+		l.RaiseError("module %q not found: its name is too long", clip(name))
+	}
 	if s.resolve == nil {
 		l.RaiseError("module %q not found: only %q can be required here", name, s.lib.Root)
 	}

@@ -32,7 +32,7 @@ func (m *matcher) capture(i, begin, end int) glua.LValue {
 		if i != 0 {
 			m.l.RaiseError("invalid capture index")
 		}
-		return glua.LString(m.src[begin:end])
+		return part(m.task, m.src, begin, end)
 	}
 	c := m.captures[i]
 	switch c.length {
@@ -41,7 +41,7 @@ func (m *matcher) capture(i, begin, end int) glua.LValue {
 	case positionCapture:
 		return glua.LNumber(c.start + 1)
 	}
-	return glua.LString(m.src[c.start:][:c.length])
+	return part(m.task, m.src, c.start, c.start+c.length)
 }
 
 // pushCaptures pushes all captures; the whole match if there are none and
@@ -70,7 +70,7 @@ func stringFind(l *glua.LState) int {
 	src, pat := checkText(l, 1), checkText(l, 2)
 	start := initial(l, len(src))
 	if glua.LVAsBool(l.Get(4)) || !strings.ContainsAny(pat, "^$*+?.([%-") {
-		taskOf(l).charge(l, (len(src)-start)/64)
+		taskOf(l).charge(l, (len(src)-start+len(pat))/16)
 		i := strings.Index(src[start:], pat)
 		if i < 0 {
 			l.Push(glua.LNil)
@@ -105,7 +105,7 @@ func stringMatch(l *glua.LState) int {
 func stringGmatch(l *glua.LState) int {
 	src, pat := checkText(l, 1), checkText(l, 2)
 	next := 0
-	l.Push(l.NewFunction(func(l *glua.LState) int {
+	l.Push(l.NewClosure(func(l *glua.LState) int {
 		m := newMatcher(l, src, pat)
 		if next > len(src) {
 			return 0
@@ -120,7 +120,7 @@ func stringGmatch(l *glua.LState) int {
 			next++
 		}
 		return m.pushCaptures(begin, end, true)
-	}))
+	}, glua.LString(src), glua.LString(pat))) // upvalues, so that they count as memory
 	return 1
 }
 
@@ -151,8 +151,8 @@ func stringGsub(l *glua.LState) int {
 		end := m.match(at, p)
 		if end != -1 {
 			count++
-			out.WriteString(replace(m, at, end))
-			checkLength(l, out.Len())
+			m.made = out.Len()
+			addText(l, &out, replace(m, at, end))
 		}
 		switch {
 		case end > at:
@@ -168,10 +168,9 @@ func stringGsub(l *glua.LState) int {
 		}
 	}
 	if at < len(src) {
-		out.WriteString(src[at:])
+		addText(l, &out, src[at:])
 	}
-	checkLength(l, out.Len())
-	l.Push(glua.LString(out.String()))
+	pushText(l, &out)
 	l.Push(glua.LNumber(count))
 	return 2
 }
@@ -190,6 +189,7 @@ func replacement(l *glua.LState, v glua.LValue) func(m *matcher, begin, end int)
 	case *glua.LFunction:
 		value = func(m *matcher, begin, end int) glua.LValue {
 			top := l.GetTop()
+			defer m.task.hold(m.made)()
 			m.pushCaptures(begin, end, true)
 			r := runCallback(l, v, top+1)
 			l.SetTop(top)
@@ -226,10 +226,10 @@ func (m *matcher) expand(template string, begin, end int) string {
 		i++
 		switch c := template[i]; {
 		case c == '0':
-			b.WriteString(m.src[begin:end])
+			addText(m.l, &b, m.src[begin:end])
 		case digit(c):
 			s, _ := textOf(m.capture(int(c-'1'), begin, end))
-			b.WriteString(s)
+			addText(m.l, &b, s)
 		default:
 			b.WriteByte(c)
 		}

@@ -13,12 +13,18 @@ func (t *Task) Cancel() { t.cancel() }
 // it. done, if not nil, gets the outcome, in that goroutine. It fails with
 // ErrTasks when the state has MaxTasks, with ErrClosed when it is closed.
 func (s *State) Spawn(lim Limits, fn *Func, args []any, done func(error)) (*Task, error) {
-	return s.Go(func(ctx context.Context) {
+	release := s.Keep([]any{fn, args})
+	task, err := s.Go(func(ctx context.Context) {
+		defer release()
 		_, err := s.Call(ctx, lim, fn, args...)
 		if done != nil {
 			done(err)
 		}
 	})
+	if err != nil {
+		release()
+	}
+	return task, err
 }
 
 // Go runs f in a goroutine that belongs to the state; ctx ends with the task

@@ -38,32 +38,58 @@ type State struct {
 	loaded   map[string]glua.LValue
 	integers integers
 	entered  time.Time // since when the lock is held
+	calling  *task     // the calls in progress, the last one first
+
+	allocated int64 // bytes, since the state was made
+	settled   int64 // of allocated: what memory knows of
+	holding   int64 // bytes of values of Go that calls hold while they wait
+
+	memory   *Memory
+	exceeded func(bytes int64)
+	over     atomic.Bool // killed for its memory
+	alive    int64       // guarded by memory: bytes when last measured
+	since    int64       // guarded by memory: bytes allocated since then
+
+	keepMu sync.Mutex
+	kept   map[*keeping]struct{}
 }
 
 // StateOptions configures a State.
 type StateOptions struct {
-	Owner any               // what Call.Owner returns
-	Print func(line string) // for print; nil: nothing is printed
-	Time  Time              // for os.time, os.date and os.clock
+	Owner  any               // what Call.Owner returns
+	Print  func(line string) // for print; nil: nothing is printed
+	Time   Time              // for os.time, os.date and os.clock
+	Memory *Memory           // the account that the state belongs to; nil: one of its own
 
 	// Resolve finds what require(name) loads, nil: nothing. from is the
 	// Script.Name of the file that requires, "" when it is unknown. Two scripts
 	// of one Name are one module.
 	Resolve func(name, from string) (*Script, error)
+
+	// Exceeded is called once, when the state is killed because its account is
+	// over its limit: bytes is what the state held. It must return at once.
+	Exceeded func(bytes int64)
 }
 
 // NewState makes an interpreter that sees lib. It lives until ctx ends or
 // Close is called; its owner calls Close in any case.
 func (lib *Library) NewState(ctx context.Context, o StateOptions) *State {
+	unit() // a first call would wait for it
+	if o.Memory == nil {
+		o.Memory = NewMemory(0)
+	}
 	s := &State{
 		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print, time: o.Time.filled(),
+		memory: o.Memory, exceeded: o.Exceeded,
 		lock:   make(chan struct{}, 1),
 		main:   glua.NewState(stateOptions()),
 		busy:   map[*glua.LState]bool{},
 		live:   live{},
 		loaded: map[string]glua.LValue{},
+		kept:   map[*keeping]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.memory.add(s)
 	s.main.Env, s.main.G.Global = lib.env, lib.env
 	s.main.SetMetatable(glua.LString(""), lib.stringMeta)
 	return s
@@ -81,7 +107,7 @@ func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (re
 	err = s.call(ctx, lim, "", fn.value, args, func(l *glua.LState) error {
 		results = make([]any, l.GetTop())
 		for i := range results {
-			if results[i], err = toGo(s, l.Get(i+1)); err != nil {
+			if results[i], _, err = taskOf(l).toGo(l.Get(i + 1)); err != nil {
 				return fmt.Errorf("result %d: %w", i+1, err)
 			}
 		}
@@ -167,8 +193,14 @@ func (s *State) held(ctx context.Context, lim Limits, noWait string, fn glua.LVa
 	t := newTask(ctx, s, lim, s.entered)
 	t.noWait = noWait
 	s.counters.calls.Add(1)
+	t.enlist()
 	err := s.protect(t, fn, args, read)
+	t.delist()
 	s.counters.instructions.Add(t.finish())
+	if over := s.settle(); errors.Is(over, ErrMemory) && t.dead == nil {
+		t.dead = over
+		err = &Error{Message: over.Error(), reason: over}
+	}
 	s.counters.count(err, t.dead)
 	return err
 }
@@ -184,7 +216,7 @@ func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LSt
 	l := s.thread(t)
 	l.Push(fn)
 	for i, arg := range args {
-		v, err := toLua(s, arg)
+		v, err := t.toLua(arg)
 		if err != nil {
 			s.putThread(l)
 			return fmt.Errorf("argument %d: %w", i+1, err)
@@ -192,7 +224,7 @@ func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LSt
 		l.Push(v)
 	}
 	if err := l.PCall(len(args), glua.MultRet, nil); err != nil {
-		return luaError(err, t.dead) // the thread is dropped: it is in an unknown state
+		return luaError(err, t.reason()) // the thread is dropped: it is in an unknown state
 	}
 	if t.dead != nil {
 		return &Error{Message: t.dead.Error(), reason: t.dead}
@@ -209,8 +241,10 @@ func (s *State) thread(t *task) *glua.LState {
 		l, s.free = s.free[n], s.free[:n]
 	} else {
 		l, _ = s.main.NewThread()
+		t.allocated(newThreadBytes)
 	}
 	l.SetContext(t)
+	t.threads = append(t.threads, l)
 	s.main.G.CurrentThread = l
 	return l
 }
@@ -219,7 +253,7 @@ func (s *State) thread(t *task) *glua.LState {
 func (s *State) putThread(l *glua.LState) {
 	l.SetTop(0)
 	l.RemoveContext()
-	if len(s.free) < maxThreads {
+	if len(s.free) < maxThreads && len(registryOf(l).array) <= pooledRegistry {
 		s.free = append(s.free, l)
 	}
 }
@@ -244,12 +278,33 @@ func (s *State) acquire(ctx context.Context) error {
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for the plugin's turn: %w", ctx.Err())
 		case <-s.ctx.Done():
+			if s.over.Load() {
+				return ErrMemory
+			}
 			return ErrClosed
 		}
+	}
+	if s.over.Load() {
+		<-s.lock
+		return ErrMemory
 	}
 	s.entered = time.Now()
 	return nil
 }
+
+// endedBy says why the state has ended; nil while it has not.
+func (s *State) endedBy() error {
+	switch {
+	case s.over.Load():
+		return ErrMemory
+	case s.ctx.Err() != nil:
+		return ErrCancelled
+	}
+	return nil
+}
+
+// Exceeded reports whether the state was killed because of its memory.
+func (s *State) Exceeded() bool { return s.over.Load() }
 
 func (s *State) release() {
 	s.counters.busy.Add(int64(time.Since(s.entered)))
@@ -276,6 +331,7 @@ func (s *State) Close(ctx context.Context) error {
 		return fmt.Errorf("closing a state: calls are still running: %w", ctx.Err())
 	}
 	if first {
+		s.memory.forget(s)
 		s.main.Close()
 	}
 	return nil

@@ -34,6 +34,8 @@ func bounds(length, from, to int) (start, end int) {
 }
 
 func stringChar(l *glua.LState) int {
+	taskOf(l).charge(l, l.GetTop()/2)
+	taskOf(l).reserve(l, 2*l.GetTop())
 	out := make([]byte, l.GetTop())
 	for i := range out {
 		c := checkInt(l, i+1)
@@ -51,16 +53,6 @@ func stringLen(l *glua.LState) int {
 	return 1
 }
 
-func stringSub(l *glua.LState) int {
-	s := checkText(l, 1)
-	start, end := bounds(len(s), checkInt(l, 2), optInt(l, 3, -1))
-	if start >= len(s) {
-		start, end = 0, 0
-	}
-	l.Push(glua.LString(s[start:end]))
-	return 1
-}
-
 func stringByte(l *glua.LState) int {
 	s := checkText(l, 1)
 	from := optInt(l, 2, 1)
@@ -71,6 +63,7 @@ func stringByte(l *glua.LState) int {
 	if start >= len(s) {
 		return 0
 	}
+	taskOf(l).charge(l, end-start)
 	for _, b := range []byte(s[start:end]) {
 		l.Push(glua.LNumber(b))
 	}
@@ -85,7 +78,7 @@ func stringRep(l *glua.LState) int {
 	if len(s) == 0 {
 		n = 0
 	}
-	taskOf(l).charge(l, len(s)*n/64)
+	taskOf(l).reserve(l, len(s)*n)
 	l.Push(glua.LString(strings.Repeat(s, n)))
 	return 1
 }
@@ -93,6 +86,7 @@ func stringRep(l *glua.LState) int {
 func stringReverse(l *glua.LState) int {
 	s := checkText(l, 1)
 	taskOf(l).charge(l, len(s)/16)
+	taskOf(l).reserve(l, 2*len(s))
 	out := make([]byte, len(s))
 	for i := range len(s) {
 		out[len(s)-1-i] = s[i]
@@ -105,6 +99,7 @@ func mapBytes(f func(byte) byte) glua.LGFunction {
 	return func(l *glua.LState) int {
 		s := checkText(l, 1)
 		taskOf(l).charge(l, len(s)/16)
+		taskOf(l).reserve(l, 2*len(s))
 		out := make([]byte, len(s))
 		for i := range out {
 			out[i] = f(s[i])

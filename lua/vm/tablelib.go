@@ -26,7 +26,7 @@ func tableConcat(l *glua.LState) int {
 		separator = checkText(l, 2)
 	}
 	from := optInt(l, 3, 1)
-	to := optInt(l, 4, t.Len())
+	to := optInt(l, 4, length(l, t))
 	var b strings.Builder
 	for i := from; i <= to; i++ {
 		v := t.RawGet(glua.LNumber(i))
@@ -34,24 +34,20 @@ func tableConcat(l *glua.LState) int {
 		if !ok {
 			l.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
-		b.WriteString(s)
+		addText(l, &b, s)
 		if i < to {
-			b.WriteString(separator)
+			addText(l, &b, separator)
 		}
-		checkLength(l, b.Len())
-		if i&63 == 0 {
-			taskOf(l).charge(l, 64)
-		}
+		taskOf(l).charge(l, 2)
 	}
-	taskOf(l).charge(l, b.Len()/64)
-	l.Push(glua.LString(b.String()))
+	pushText(l, &b)
 	return 1
 }
 
 func tableInsert(l *glua.LState) int {
 	t := l.CheckTable(1)
-	n := t.Len()
-	taskOf(l).charge(l, n/1024)
+	n, before := length(l, t), sizeNow(t)
+	defer func() { taskOf(l).grown(t, before) }()
 	switch l.GetTop() {
 	case 2:
 		at := n + 1
@@ -64,6 +60,7 @@ func tableInsert(l *glua.LState) int {
 		if at < 1 || at > n+1 || n+1 >= MaxArray {
 			l.RaiseError("table.insert: position %d is out of 1 to %d", at, min(n+1, MaxArray-1))
 		}
+		taskOf(l).charge(l, (n-at)/2)
 		t.Insert(at, l.Get(3))
 	default:
 		l.RaiseError("wrong number of arguments to 'insert'")
@@ -73,9 +70,9 @@ func tableInsert(l *glua.LState) int {
 
 func tableRemove(l *glua.LState) int {
 	t := l.CheckTable(1)
-	n := t.Len()
+	n := length(l, t)
 	at := optInt(l, 2, n)
-	taskOf(l).charge(l, n/1024)
+	taskOf(l).charge(l, max(n-at, 0)/4)
 	if at < 1 || at > n {
 		return 0
 	}
@@ -93,14 +90,17 @@ func tableRemove(l *glua.LState) int {
 // or changes the table finds and leaves it whole.
 func tableSort(l *glua.LState) int {
 	t := l.CheckTable(1)
-	items := make([]glua.LValue, t.Len())
+	n := length(l, t)
+	taskOf(l).reserve(l, n*valueBytes)
+	items := make([]glua.LValue, n)
 	for i := range items {
 		items[i] = t.RawGetInt(i + 1)
 	}
 	task := taskOf(l)
 	task.charge(l, len(items)/16)
+	defer task.hold(n * valueBytes)()
 	less := func(a, b glua.LValue) bool {
-		task.charge(l, 1)
+		task.charge(l, compareUnits(a, b))
 		if a.Type() != b.Type() { // as in lua5.1, without a position
 			l.Error(glua.LString(fmt.Sprintf("attempt to compare %s with %s", a.Type(), b.Type())), 0)
 		}

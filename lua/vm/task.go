@@ -19,29 +19,39 @@ var closedChannel = func() chan struct{} { c := make(chan struct{}); close(c); r
 type task struct {
 	state     *State
 	caller    context.Context // of the call; its end is the call's
-	slice     time.Duration
-	end       time.Time // of this slice
+	limits    Limits
 	deadline  time.Time // of the call; zero is none
-	left      int       // instructions until the next look at the clock
-	used      uint64    // instructions before the last look
-	from      uint64    // of used: those before this slice
-	dead      error     // why the call was killed; sticky
-	depth     int       // pcalls, coroutines and callbacks in progress
+	left      int       // units of work until the next check
+	used      uint64    // units before the last check
+	sliceEnd  uint64    // of used: where this slice is over
+	workEnd   uint64    // of used: where the call is over; 0 is none
+	begun     int64     // of State.allocated: where this slice began
+	hardEnd   time.Time // of this slice, for what is not counted
+	waited    time.Duration
+	dead      error // why the call was killed; sticky
+	host      error // the last failure of a service of the host
+	depth     int   // pcalls, coroutines and callbacks in progress
 	current   *glua.LState
-	outer     *glua.LState // the thread that called pcall or require; nil outside of them
-	callbacks []callback   // threads of protectedCall in progress
-	noWait    string       // why the call may not wait; empty when it may
+	outer     *glua.LState   // the thread that called pcall or require; nil outside of them
+	callbacks []callback     // threads of protectedCall in progress
+	threads   []*glua.LState // that the call uses, the outermost first
+	noWait    string         // why the call may not wait; empty when it may
 
 	waits  context.Context // for waiting calls; made by the first of them
 	cancel context.CancelFunc
+	before *task // in the list of the state's calls
+	after  *task
 }
 
 func newTask(caller context.Context, s *State, lim Limits, now time.Time) *task {
-	t := &task{state: s, caller: caller, slice: lim.Slice, left: checkEvery}
-	if t.slice <= 0 {
-		t.slice = DefaultSlice
+	t := &task{state: s, caller: caller, limits: lim, left: checkEvery}
+	if t.limits.Slice <= 0 {
+		t.limits.Slice = DefaultSlice
 	}
-	t.end = now.Add(t.slice)
+	t.startSlice(now)
+	if lim.Work > 0 {
+		t.workEnd = unitsIn(lim.Work)
+	}
 	if lim.Total > 0 {
 		t.deadline = now.Add(lim.Total)
 	}
@@ -49,6 +59,13 @@ func newTask(caller context.Context, s *State, lim Limits, now time.Time) *task 
 		t.deadline = d
 	}
 	return t
+}
+
+// startSlice gives the call a new slice.
+func (t *task) startSlice(now time.Time) {
+	t.sliceEnd = t.used + unitsIn(t.limits.Slice)
+	t.begun = t.state.allocated
+	t.hardEnd = now.Add(max(backstop*t.limits.Slice, backstopMin))
 }
 
 // Done is called by the interpreter before each instruction.
@@ -66,27 +83,33 @@ func (t *task) Err() error                  { return t.dead }
 func (t *task) Deadline() (time.Time, bool) { return t.deadline, !t.deadline.IsZero() }
 func (t *task) Value(any) any               { return nil }
 
-// check kills the task when its time is over or somebody has ended it.
-func (t *task) check() {
-	t.used += uint64(checkEvery - t.left)
+// count moves what was done since the last check to used.
+func (t *task) count() {
+	t.used += uint64(checkEvery - t.left) //nolint:gosec // left is never above checkEvery
 	t.left = checkEvery
-	if t.dead != nil {
+}
+
+// check kills the task when its budget is spent or somebody has ended it.
+func (t *task) check() {
+	t.count()
+	if t.dead != nil || t.ended() {
 		return
 	}
 	now := time.Now()
 	switch {
-	case t.ended():
-	case !t.deadline.IsZero() && now.After(t.deadline):
+	case !t.deadline.IsZero() && now.After(t.deadline), t.workEnd > 0 && t.used >= t.workEnd:
 		t.dead = ErrTimeout
-	case now.After(t.end) && (t.used-t.from >= sliceSteps || now.After(t.end.Add(starved*t.slice))):
-		t.dead = fmt.Errorf("%w (%v)", ErrSlice, t.slice)
+	case t.used >= t.sliceEnd || now.After(t.hardEnd):
+		t.dead = fmt.Errorf("%w (%v)", ErrSlice, t.limits.Slice)
+	case t.state.allocated-t.begun > maxSliceBytes:
+		t.dead = ErrAllocation
 	}
 }
 
-// ended kills the task when its generation or its caller is gone.
+// ended kills the task when its state or its caller is gone.
 func (t *task) ended() bool {
-	if t.dead == nil && t.state.ctx.Err() != nil {
-		t.dead = ErrCancelled
+	if t.dead == nil {
+		t.dead = t.state.endedBy()
 	}
 	if err := t.caller.Err(); t.dead == nil && err != nil {
 		t.dead = ErrCancelled
@@ -97,10 +120,28 @@ func (t *task) ended() bool {
 	return t.dead != nil
 }
 
-// charge counts work of the host as instructions, and raises when the budget
-// is spent.
-func (t *task) charge(l *glua.LState, steps int) {
-	if t.left -= steps; t.left <= 0 {
+// charge counts work of the host, and raises when the budget is spent.
+func (t *task) charge(l *glua.LState, units int) {
+	if t.left -= units; t.left <= 0 {
+		t.check()
+	}
+	if t.dead != nil {
+		l.RaiseError("%s", t.dead.Error())
+	}
+}
+
+// allocated counts bytes that the script has allocated, and the time that it
+// took.
+func (t *task) allocated(bytes int) {
+	t.state.allocated += int64(bytes)
+	t.left -= bytes / bytesPerUnit
+}
+
+// reserve is allocated before the bytes are allocated. It raises when the
+// slice may not allocate so much.
+func (t *task) reserve(l *glua.LState, bytes int) {
+	t.allocated(bytes)
+	if t.left <= 0 || t.state.allocated-t.begun > maxSliceBytes {
 		t.check()
 	}
 	if t.dead != nil {
@@ -116,21 +157,31 @@ func (t *task) wait(f func(context.Context) error) (err error) {
 	if t.dead != nil || t.ended() {
 		return t.dead
 	}
-	ctx := t.waitContext()
 	s := t.state
+	t.count()
+	if t.dead = s.settle(); t.dead != nil {
+		return t.dead
+	}
+	ctx := t.waitContext()
+	if t.limits.Wait > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, max(t.limits.Wait-t.waited, 0))
+		defer cancel()
+	}
 	current := s.main.G.CurrentThread
-	t.used += uint64(checkEvery - t.left)
-	t.left = checkEvery
+	start := time.Now()
 	s.release()
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("internal error: %v", p)
 		}
+		t.waited += time.Since(start)
 		s.lock <- struct{}{} // in any case: the caller goes on to touch Lua
 		s.entered = time.Now()
 		s.main.G.CurrentThread = current
-		t.end, t.from = s.entered.Add(t.slice), t.used
-		if !t.ended() && !t.deadline.IsZero() && s.entered.After(t.deadline) {
+		t.startSlice(s.entered)
+		late := !t.deadline.IsZero() && s.entered.After(t.deadline) || t.limits.Wait > 0 && t.waited >= t.limits.Wait
+		if !t.ended() && late {
 			t.dead = ErrTimeout
 		}
 		if t.dead != nil {
@@ -159,12 +210,13 @@ func (t *task) waitContext() context.Context {
 	return ctx
 }
 
-// finish ends what the task has started and returns its instructions.
+// finish ends what the task has started and returns its units of work.
 func (t *task) finish() uint64 {
 	if t.cancel != nil {
 		t.cancel()
 	}
-	return t.used + uint64(checkEvery-t.left)
+	t.count()
+	return t.used
 }
 
 // taskOf returns the task that runs l.

@@ -24,6 +24,15 @@ type Selection struct {
 // Len returns the number of rows.
 func (s *Selection) Len() int { return s.n }
 
+// Bytes returns how much memory the selection takes, without the rows.
+func (s *Selection) Bytes() int {
+	n := 128 + 24*len(s.chunks)
+	for _, chunk := range s.chunks {
+		n += 8 * cap(chunk)
+	}
+	return n
+}
+
 // sparse is the share of rows (one in so many) below which a set is tested and
 // scanned row by row rather than in whole words.
 const sparse = 32

@@ -69,6 +69,8 @@ var theirs = map[matcher.Code]bool{
 func (r *Remote) refusal(status int, f wire.Format, body []byte) error {
 	e, err := parseError(f, body)
 	switch {
+	case err == nil && e.Code == matcher.CodeRejected:
+		return &refusal{matcher.Rejected(status, "remote "+r.config.Name+": "+e.Detail)}
 	case err != nil || ours[e.Code] || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
 		return failedStatus(status, f, body)
 	case theirs[e.Code]:

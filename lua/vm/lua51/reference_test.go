@@ -142,6 +142,9 @@ func reference(path string, programs []string) ([]string, error) {
 
 var library = vm.NewLibrary("none")
 
+// tooMuch is the output of a program that allocates more than a plugin may.
+const tooMuch = "allocates too much"
+
 // ours runs a program and returns its output in the form of the driver.
 func ours(source string) string {
 	script, err := vm.Compile("p", source, "none")
@@ -156,6 +159,9 @@ func ours(source string) string {
 	}
 	if errors.Is(err, vm.ErrSlice) || errors.Is(err, vm.ErrTimeout) {
 		return "limit"
+	}
+	if errors.Is(err, vm.ErrAllocation) {
+		return tooMuch
 	}
 	if e, ok := errors.AsType[*vm.Error](err); ok {
 		lines = append(lines, "error: "+errorShape(e))
