@@ -16,7 +16,8 @@ func (lib *Library) mathLib() *glua.LTable {
 		"rad": func(x float64) float64 { return x * (math.Pi / 180) }, "sin": math.Sin, "sinh": math.Sinh, "sqrt": math.Sqrt, "tan": math.Tan, "tanh": math.Tanh,
 	} {
 		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
-			l.Push(glua.LNumber(f(checkNumber(l, 1))))
+			x := checkNumber(l, 1)
+			l.Push(glua.LNumber(invalid(f(x), math.IsNaN(x) || name == "acos" || name == "asin" || name == "log10")))
 			return 1
 		}))
 	}
@@ -25,7 +26,8 @@ func (lib *Library) mathLib() *glua.LTable {
 		"ldexp": func(x, y float64) float64 { return math.Ldexp(x, toInt(y)) },
 	} {
 		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
-			l.Push(glua.LNumber(f(checkNumber(l, 1), checkNumber(l, 2))))
+			x, y := checkNumber(l, 1), checkNumber(l, 2)
+			l.Push(glua.LNumber(invalid(f(x, y), math.IsNaN(x) || math.IsNaN(y))))
 			return 1
 		}))
 	}
@@ -38,6 +40,15 @@ func (lib *Library) mathLib() *glua.LTable {
 	t.RawSetString("pi", glua.LNumber(math.Pi))
 	t.RawSetString("huge", glua.LNumber(math.Inf(1)))
 	return t
+}
+
+// invalid gives a NaN that an invalid operation made the sign that it has in
+// lua5.1 on amd64. asIs leaves the result as it is.
+func invalid(result float64, asIs bool) float64 {
+	if math.IsNaN(result) && !asIs {
+		return math.Copysign(result, -1)
+	}
+	return result
 }
 
 // extreme returns the argument that replaces all before it.

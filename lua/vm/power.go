@@ -15,7 +15,7 @@ func power(a, b float64) float64 {
 		}
 		return product
 	}
-	return math.Pow(a, b)
+	return invalid(math.Pow(a, b), math.IsNaN(a) || math.IsNaN(b))
 }
 
 // log10 is exact for powers of ten; math.Log10(1000) is below 3.
