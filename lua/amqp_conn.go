@@ -292,7 +292,7 @@ func (a *amqpClient) rest(ctx context.Context, conn *amqpConn) {
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
-		case <-conn.gone:
+		case <-conn.gone: //nolint:errcheck // only that it is gone matters here
 			cancel()
 		case <-ctx.Done():
 		}

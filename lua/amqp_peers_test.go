@@ -192,7 +192,7 @@ function M:initialize()
   assert(c:declare("queue", "`+q+`"))
   assert(c:consume("`+q+`", function(m) print("got " .. m.body .. ".") return true end, {prefetch = 1}))
 end`))
-	queue, err := ch.QueueInspect(q)
+	queue, err := ch.QueueDeclarePassive(q, false, false, false, false, nil)
 	if err != nil || queue.Consumers != 3 || len(h.Plugins()[0].Consumers) != 3 {
 		t.Errorf("%+v %v %+v", queue, err, h.Plugins()[0].Consumers)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -141,8 +142,8 @@ func (k *amqpConn) sender(ctx context.Context) (*amqpSender, error) {
 func (k *amqpConn) freeSender() (s *amqpSender, room bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for i := len(k.senders) - 1; i >= 0; i-- {
-		s := k.senders[i]
+	for i, s := range slices.Backward(k.senders) {
+
 		select {
 		case <-s.pending.Done():
 		default:

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,7 +75,7 @@ end))
 assert(c:publish("", q, "b", {confirm = true, headers = {n = 1}, content_type = "text/plain", content_encoding = "gzip", message_id = "m", correlation_id = "co",
   reply_to = "r", timestamp = 1700000000, expiration = 60000, priority = 7, type = "t", app_id = "a", persistent = false}))
 assert(c:publish("", q, "plain"))
-assert(c:publish("", q, "text", {expiration = "60000"}))`, func(t *testing.T, s *stage) {
+assert(c:publish("", q, "text", {expiration = "60000"}))`, func(_ *testing.T, s *stage) {
 		s.logged(
 			`got app_id=a attempt=1 body=b content_encoding=gzip content_type=text/plain correlation_id=co exchange= expiration=60000 headers={\"n\":1} key=`+s.q+` message_id=m persistent=false priority=7 reply_to=r timestamp=1700000000 type=t`,
 			`got attempt=1 body=plain exchange= headers={} key=`+s.q+` persistent=true priority=0`,
@@ -120,7 +121,7 @@ assert(c:consume(q, function(m)
 end))
 assert(c:declare("queue", q .. "2", {durable = false}))
 assert(c:consume(q .. "2", function(m) print("second", c:publish("", q, m.body)) return true end))
-print("begun")`, func(t *testing.T, s *stage) {
+print("begun")`, func(_ *testing.T, s *stage) {
 		s.logged("begun")
 		s.publish(s.q+"x", "a", text("one"))
 		s.logged("got one")
@@ -180,7 +181,7 @@ assert(c:consume(q, function(m)
     return true
   end
   return "dead"
-end))`, func(t *testing.T, s *stage) {
+end))`, func(_ *testing.T, s *stage) {
 		s.publish("", s.q, text("early"))
 		s.await(func() bool { return s.consumer().Stuck == 1 })
 		s.publish("", s.q, text("mend"))
@@ -246,7 +247,7 @@ assert(c:consume(q, function(m)
 end, {prefetch = 10, attempts = 2}))
 ns.kv.set("reloading", ns.kv.get("seen"))`, func(t *testing.T, s *stage) {
 		for n := 1; n <= 4; n++ {
-			s.publish("", s.q, text(fmt.Sprint(n)))
+			s.publish("", s.q, text(strconv.Itoa(n)))
 		}
 		s.logged("begin 1 1")
 		s.reload(t)

@@ -45,7 +45,7 @@ func (a *amqpClient) session(ctx context.Context, k *amqpConsumer, again bool, u
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
-		case <-gone:
+		case <-gone: //nolint:errcheck // only that it is gone matters here
 			cancel()
 		case <-ctx.Done():
 		}

@@ -137,7 +137,7 @@ func (b *batch) flushOne(ctx context.Context) (int, error) {
 		b.failures = 0
 	case len(taken) > 0:
 		b.failures++
-		b.items = append(taken[:len(taken):len(taken)], b.items...)
+		b.items = append(slices.Clip(taken), b.items...)
 		b.trim()
 	}
 	return len(taken), err

@@ -12,7 +12,7 @@ import (
 // flushed are the chunks of "flush a-b-c" lines, in order.
 func flushed(log *lines) []string {
 	var all []string
-	for _, line := range strings.Split(log.all(), "\n") {
+	for line := range strings.SplitSeq(log.all(), "\n") {
 		if _, rest, ok := strings.Cut(line, `msg="flush `); ok {
 			chunk, _, _ := strings.Cut(rest, `"`)
 			all = append(all, chunk)

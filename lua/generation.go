@@ -159,7 +159,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.settings, err = p.compiled.apply(settings); err != nil && !(h.o.reading && settings == nil && !h.active(name)) {
+	if p.settings, err = p.compiled.apply(settings); err != nil && (!h.o.reading || settings != nil || h.active(name)) {
 		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
 	}
 	return p, nil

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,7 +18,7 @@ func TestJSONIsExact(t *testing.T) {
 		case n < 3:
 			return []string{"0", "-0.0", "1", "-1", "9007199254740992", "9007199254740993", "-9007199254740993", "18446744073709551615", "123456789012345678901234567890", "0.1", "1e-7", "1e+300", "-2.5"}[r.IntN(13)]
 		case n == 3:
-			return fmt.Sprint(r.Int64() - 1<<62)
+			return strconv.FormatInt(r.Int64()-1<<62, 10)
 		case n == 4:
 			return []string{"null", "true", "false", `""`, `"ü<"`, `"9007199254740993"`}[r.IntN(6)]
 		case depth == 0:

@@ -1,58 +1,10 @@
 package lua
 
 import (
-	"context"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 )
-
-// handClock is a Clock that tests move; its sleeps end with their context or
-// when it has moved far enough.
-type handClock struct {
-	mu    sync.Mutex
-	now   time.Time
-	slept []time.Duration
-	moved chan struct{} // closed by move
-}
-
-func (c *handClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *handClock) move(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	if c.moved != nil {
-		close(c.moved)
-		c.moved = nil
-	}
-}
-
-func (c *handClock) Sleep(ctx context.Context, d time.Duration) error {
-	c.mu.Lock()
-	c.slept = append(c.slept, d)
-	end := c.now.Add(d)
-	for c.now.Before(end) {
-		if c.moved == nil {
-			c.moved = make(chan struct{})
-		}
-		moved := c.moved
-		c.mu.Unlock()
-		select {
-		case <-moved:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		c.mu.Lock()
-	}
-	c.mu.Unlock()
-	return ctx.Err()
-}
 
 func TestBackoff(t *testing.T) {
 	for _, f := range []struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -120,7 +121,7 @@ return {retry = 0.01}`))
 func TestRedisGroupBatch(t *testing.T) {
 	s := newStreamTest(t)
 	for i := range 10 {
-		s.add(t, fmt.Sprint(i))
+		s.add(t, strconv.Itoa(i))
 	}
 	h, log := start(t, s.reads(`batch = 4, dead = "d"`, `
 local verdicts, names = {}, {}
@@ -205,7 +206,7 @@ func TestRedisGroupMadeAgain(t *testing.T) {
 		func() error { return s.Del(t.Context(), "s").Err() },
 		func() error { return s.FlushAll(t.Context()).Err() },
 	} {
-		s.add(t, fmt.Sprint(i))
+		s.add(t, strconv.Itoa(i))
 		log.wait(t, fmt.Sprintf("got %d", i))
 		if err := del(); err != nil {
 			t.Fatal(err)
@@ -222,7 +223,7 @@ func TestRedisGroupStates(t *testing.T) {
 	s := newStreamTest(t)
 	const n = 60
 	for i := range n {
-		s.add(t, fmt.Sprint(i))
+		s.add(t, strconv.Itoa(i))
 	}
 	h, log := start(t, background(`M.states, M.permissions = 3, {"redis:*"}
 function M:initialize()

@@ -20,7 +20,7 @@ func (s *redisStream) clustered() bool { return s.at.cluster }
 
 // do implements redisPeer.
 func (s *redisStream) do(ctx context.Context, command ...any) (reply any, err error) {
-	err = s.redisClient.command(ctx, func(ctx context.Context, l *redisLink) (err error) {
+	err = s.command(ctx, func(ctx context.Context, l *redisLink) (err error) {
 		reply, err = l.Do(ctx, command...).Result()
 		if errors.Is(err, goredis.Nil) {
 			return nil

@@ -167,7 +167,7 @@ func amqpDoubleConsume(c *vm.Call, a *amqpDoubleClient) error {
 	return following(c, a.in, func() { k.stop() })
 }
 
-func amqpDoubleClose(c *vm.Call, a *amqpDoubleClient) error {
+func amqpDoubleClose(_ *vm.Call, a *amqpDoubleClient) error {
 	a.closed = true
 	for _, k := range a.consumers {
 		k.halt()

@@ -42,12 +42,6 @@ func (b *inbox) put(in *instance, item any, f func(ctx context.Context, item any
 	b.running = err == nil
 }
 
-func (b *inbox) isEnded() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.ended
-}
-
 func (b *inbox) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -62,7 +62,7 @@ func TestRedisDoubleIsLikeTheServer(t *testing.T) {
 		d := newRedisDouble(newTrialClock())
 		for _, command := range strings.FieldsFunc(dialogue, func(r rune) bool { return r == '|' || r == '\n' }) {
 			var parts []any
-			for _, part := range strings.Fields(command) {
+			for part := range strings.FieldsSeq(command) {
 				parts = append(parts, part)
 			}
 			reply, err := s.Do(t.Context(), parts...).Result()
@@ -81,7 +81,7 @@ func TestRedisDoubleExpires(t *testing.T) {
 	d := newRedisDouble(clock)
 	do := func(command string) string {
 		var parts []any
-		for _, part := range strings.Fields(command) {
+		for part := range strings.FieldsSeq(command) {
 			parts = append(parts, part)
 		}
 		reply, err := d.do(t.Context(), parts...)

@@ -224,7 +224,7 @@ func (d *redisData) xgroup(args []string) (any, error) {
 		v = d.make(key, "stream")
 	}
 	if v == nil {
-		return nil, errors.New("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.")
+		return nil, errors.New("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.") //nolint:revive,staticcheck // the server's own text
 	}
 	group := v.stream.groups[name]
 	switch {

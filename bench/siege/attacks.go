@@ -54,7 +54,7 @@ func (h *horde) once(ctx context.Context, a attack) {
 		h.refused.Add(1)
 		return
 	}
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	h.opened.Add(1)
 	deadline, _ := ctx.Deadline() // it has one
 	_ = c.SetDeadline(deadline.Add(time.Second))

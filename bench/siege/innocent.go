@@ -64,7 +64,7 @@ func visit(ctx context.Context, address string) *sight {
 		response, err := client.Post("http://"+address+"/1/matcher/faces", "application/json", strings.NewReader(body))
 		if err == nil {
 			_, err = io.Copy(io.Discard, response.Body)
-			response.Body.Close()
+			_ = response.Body.Close()
 		}
 		seen.Took = append(seen.Took, time.Since(begun))
 		if err != nil || response.StatusCode != http.StatusCreated {

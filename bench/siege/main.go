@@ -32,8 +32,8 @@ func main() {
 	flag.Parse()
 	if *visited != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), *seconds)
-		defer cancel()
-		_ = json.NewEncoder(os.Stdout).Encode(visit(ctx, *visited)) // who started it would miss it
+		_ = json.NewEncoder(os.Stdout).Encode(visit(ctx, *visited)) // the process that reads it notices a missing line
+		cancel()
 		return
 	}
 	missed, err := run(*binary, *connections, *seconds, *only)

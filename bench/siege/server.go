@@ -94,7 +94,7 @@ func (s *server) fill() error {
 	if err != nil {
 		return err
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("import: %s", response.Status)
 	}

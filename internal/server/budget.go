@@ -3,6 +3,7 @@ package server
 import (
 	"container/list"
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -128,7 +129,7 @@ func (b *budget) giveUp(ctx context.Context, place *list.Element) error {
 	}
 	b.waiting.Remove(place)
 	b.admitWaiting()
-	if context.Cause(ctx) == context.DeadlineExceeded {
+	if errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		return matcher.Overloaded(0, "memory: no room for %d bytes of %s came in time, all requests together have %d", w.bytes, b.kind, b.size+b.reserve)
 	}
 	return ctx.Err()

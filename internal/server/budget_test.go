@@ -123,8 +123,7 @@ func TestBudgetSlow(t *testing.T) {
 		}
 		start := time.Now()
 		hold := func(name string) *claim {
-			var c *claim
-			c = b.claim(func() {
+			c := b.claim(func() {
 				mu.Lock()
 				defer mu.Unlock()
 				slow[name] = time.Since(start)

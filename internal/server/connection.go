@@ -71,7 +71,7 @@ func (c *connection) readUntil(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.tooSlow {
-		_ = c.Conn.SetReadDeadline(t) // fails on a closed connection only, and reading tells that
+		_ = c.SetReadDeadline(t) // fails on a closed connection only, and reading tells that
 	}
 }
 
@@ -81,7 +81,7 @@ func (c *connection) endReading() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tooSlow = true
-	_ = c.Conn.SetReadDeadline(time.Unix(1, 0))
+	_ = c.SetReadDeadline(time.Unix(1, 0))
 }
 
 func (c *connection) isTooSlow() bool {
@@ -210,7 +210,7 @@ func (c *connection) fill() (int, error) {
 // from the connection.
 func (c *connection) refuse(e *matcher.Error) {
 	c.linger = true
-	_ = c.Conn.SetWriteDeadline(time.Now().Add(lingerMax))
+	_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
 	_, _ = c.Conn.Write(c.of.server.refusal(e))
 }
 
@@ -244,7 +244,7 @@ func (c *connection) done() {
 
 // discard reads for lingerMax what the client still sends.
 func (c *connection) discard() {
-	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
+	_ = c.SetReadDeadline(time.Now().Add(lingerMax))
 	block := blockPool.Get().(*[blockMax]byte)
 	defer blockPool.Put(block)
 	for {

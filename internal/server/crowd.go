@@ -128,7 +128,7 @@ func (l *listener) turnAway(c *connection, why *matcher.Error) {
 	}
 	l.away[c] = struct{}{}
 	l.serving.Go(func() {
-		_ = c.Conn.SetReadDeadline(time.Now().Add(lingerMax))
+		_ = c.SetReadDeadline(time.Now().Add(lingerMax))
 		_, _ = c.Conn.Read(make([]byte, 1)) // clients do not expect an answer before they have asked
 		c.refuse(why)
 		c.done()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 
 	"nearside/matcher"
@@ -187,8 +188,8 @@ func (h *head) check() error {
 // whole head. It returns where the rest begins.
 func (h *head) remove(text []byte) int {
 	begin := 0
-	for i := len(h.cut) - 1; i >= 0; i-- {
-		from, to := begin+h.cut[i][0], begin+h.cut[i][1]
+	for _, v := range slices.Backward(h.cut) {
+		from, to := begin+v[0], begin+v[1]
 		copy(text[begin+to-from:to], text[begin:from])
 		begin += to - from
 	}

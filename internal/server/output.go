@@ -140,7 +140,7 @@ func (c *connection) writeUntil(t time.Time) {
 	defer c.mu.Unlock()
 	c.writeEnd = t
 	if !c.unread {
-		_ = c.Conn.SetWriteDeadline(t) // fails on a closed connection only, and writing tells that
+		_ = c.SetWriteDeadline(t) // fails on a closed connection only, and writing tells that
 	}
 }
 
@@ -150,7 +150,7 @@ func (c *connection) askWriter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.unread = true
-	_ = c.Conn.SetWriteDeadline(time.Unix(1, 0))
+	_ = c.SetWriteDeadline(time.Unix(1, 0))
 }
 
 // wasAsked reports whether askWriter interrupted a write, and lets writes go on.
@@ -159,6 +159,6 @@ func (c *connection) wasAsked() bool {
 	defer c.mu.Unlock()
 	asked := c.unread
 	c.unread = false
-	_ = c.Conn.SetWriteDeadline(c.writeEnd)
+	_ = c.SetWriteDeadline(c.writeEnd)
 	return asked && time.Now().Before(c.writeEnd)
 }

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"math"
 	"strconv"
 	"strings"
 
@@ -213,7 +214,7 @@ func luaRawget(l *glua.LState) int {
 
 func luaRawset(l *glua.LState) int {
 	t, key, value := l.CheckTable(1), l.CheckAny(2), l.CheckAny(3)
-	if n, ok := key.(glua.LNumber); key == glua.LNil || ok && n != n {
+	if n, ok := key.(glua.LNumber); key == glua.LNil || ok && math.IsNaN(float64(n)) {
 		l.Error(glua.LString("table index is "+map[bool]string{true: "NaN", false: "nil"}[ok]), 0)
 	}
 	task := taskOf(l)

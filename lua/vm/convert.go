@@ -174,11 +174,6 @@ func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
 
 // toLua returns v as a new Lua value. Integers beyond 2^53 become boxed
 // integers: see [Integer].
-func toLua(s *State, v any) (glua.LValue, error) {
-	c := converter{state: s}
-	return c.toLua(v, 0)
-}
-
 func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 	if c.values++; c.values > maxValues {
 		return nil, fmt.Errorf("more than %d values", maxValues)

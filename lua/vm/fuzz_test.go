@@ -16,7 +16,7 @@ func FuzzCompile(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	for _, c := range strings.Split(string(cases), "--==\n") {
+	for c := range strings.SplitSeq(string(cases), "--==\n") {
 		f.Add(c)
 	}
 	f.Add("local function f(...) local a, b = ... return a and b or f(b, ...) end return f(1, 2)")

@@ -1,6 +1,8 @@
 package vm
 
 import (
+	"slices"
+
 	glua "github.com/yuin/gopher-lua"
 
 	"nearside/lua/vm/syntax"
@@ -93,9 +95,9 @@ func (f *fn) assign(s *syntax.Assign) {
 		f.top = top
 		places = places[:last]
 	}
-	for i := len(places) - 1; i >= 0; i-- {
+	for _, place := range slices.Backward(places) {
 		f.top--
-		f.store(places[i], f.top, s.Line)
+		f.store(place, f.top, s.Line)
 	}
 }
 

@@ -43,7 +43,7 @@ func TestIntegerCompare(t *testing.T) {
 	if _, ok := Integer("1").CompareFloat(math.NaN()); ok {
 		t.Error("NaN has an order")
 	}
-	for text, want := range map[string]Integer{"007": "7", "-0": "0", "+5": "5", "-12": "-12", "": "", "-": "", "1.0": "", " 1": "", "0x1": "", "--1": ""} {
+	for text, want := range map[string]Integer{"007": "7", "-0": "0", "+5": "5", "-12": "-12", "": "", "-": "", "1.0": "", " 1": "", "0x1": "", "--1": ""} { //nolint:gocritic // a text with a space is a case
 		if got, ok := ParseInteger(text); got != want || ok != (want != "") {
 			t.Errorf("%q: %q, %t", text, got, ok)
 		}

@@ -102,14 +102,14 @@ func checkLayout() (registryAt, frameAt uintptr) {
 	return registry.Offset, frame.Offset
 }
 
-func sameLayout(mirror, real reflect.Type) {
-	same := mirror.NumField() == real.NumField() && mirror.Size() == real.Size()
-	for i := 0; same && i < real.NumField(); i++ {
-		a, b := mirror.Field(i), real.Field(i)
+func sameLayout(mirror, theirs reflect.Type) {
+	same := mirror.NumField() == theirs.NumField() && mirror.Size() == theirs.Size()
+	for i := 0; same && i < theirs.NumField(); i++ {
+		a, b := mirror.Field(i), theirs.Field(i)
 		same = a.Name == b.Name && a.Offset == b.Offset && a.Type.Size() == b.Type.Size() &&
 			(a.Type.Kind() == b.Type.Kind() || b.Type.Kind() == reflect.Interface || b.Type.Kind() == reflect.Pointer)
 	}
 	if !same {
-		panic(fmt.Sprintf("vm: this version of gopher-lua has another %v", real))
+		panic(fmt.Sprintf("vm: this version of gopher-lua has another %v", theirs))
 	}
 }

@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"slices"
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
@@ -41,9 +42,9 @@ func lineOf(l *glua.LState, level int) string {
 // callerOf is the thread that waits for l, a thread of protectedCall.
 func callerOf(l *glua.LState) *glua.LState {
 	t := taskOf(l)
-	for i := len(t.callbacks) - 1; i >= 0; i-- {
-		if t.callbacks[i].thread == l {
-			return t.callbacks[i].caller
+	for _, v := range slices.Backward(t.callbacks) {
+		if v.thread == l {
+			return v.caller
 		}
 	}
 	return nil

@@ -39,13 +39,13 @@ func roundUp(n int) int {
 // estimated from the number of entries.
 type mapHeader struct {
 	used   uint64
-	seed   uintptr
+	_      uintptr // the seed
 	dir    unsafe.Pointer
 	dirLen int
 }
 
 type mapTable struct {
-	used, capacity uint16
+	_, capacity uint16 // the first is how many are used
 }
 
 const slotsPerGroup = 8

@@ -65,7 +65,7 @@ func newTask(caller context.Context, s *State, lim Limits, now time.Time) *task 
 func (t *task) startSlice(now time.Time) {
 	t.sliceEnd = t.used + unitsIn(t.limits.Slice)
 	t.begun = t.state.allocated
-	t.hardEnd = now.Add(max(backstop*t.limits.Slice, backstopMin))
+	t.hardEnd = now.Add(max(backstop*t.limits.Slice, leastBackstop))
 }
 
 // Done is called by the interpreter before each instruction.

@@ -19,8 +19,8 @@ const (
 
 	// backstop is how many times its budget a slice may take by the clock. It
 	// is for what is not counted, and generous: a busy machine must not reach it.
-	backstop    = 20
-	backstopMin = 2 * time.Second
+	backstop      = 20
+	leastBackstop = 2 * time.Second
 )
 
 // unit is how long a unit of work takes on this machine when it is idle. It is

@@ -101,7 +101,7 @@ func (s *Selection) listsOf(ids []matcher.ID) []*list {
 func (v *view) isIn(i int, lists []*list) bool {
 	d := v.details(i)
 	for ordinal := range d.ordinals {
-		if slices.ContainsFunc(lists, func(l *list) bool { return l.ordinal == uint32(ordinal) }) {
+		if slices.ContainsFunc(lists, func(l *list) bool { return l.ordinal == ordinal }) {
 			return true
 		}
 	}

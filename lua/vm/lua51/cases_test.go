@@ -14,7 +14,7 @@ func TestCases(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, cases, _ := strings.Cut(string(text), "output.\n")
-	for _, c := range strings.Split(cases, "--==\n") {
+	for c := range strings.SplitSeq(cases, "--==\n") {
 		source, want, ok := strings.Cut(c, "-->\n")
 		if !ok {
 			t.Fatalf("a case without an output:\n%s", c)
@@ -33,7 +33,7 @@ func TestCasesAreRight(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, cases, _ := strings.Cut(string(text), "output.\n")
-	for _, c := range strings.Split(cases, "--==\n") {
+	for c := range strings.SplitSeq(cases, "--==\n") {
 		source, want, _ := strings.Cut(c, "-->\n")
 		got, err := reference(path, []string{source})
 		if err != nil {

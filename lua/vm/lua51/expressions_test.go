@@ -219,7 +219,7 @@ func (g *generator) format(d int) string {
 	return fmt.Sprintf("string.format(%s)", g.one(`"plain"`, `"%%"`, `"%s", true == nil`, `"%5s|%-3s|", 1, 2`))
 }
 
-func (g *generator) listExpr(d int) string {
+func (g *generator) listExpr(int) string {
 	if v := g.pick(list, false); v != "" && g.IntN(2) == 0 {
 		return v
 	}
@@ -233,7 +233,7 @@ func (g *generator) listExpr(d int) string {
 	return "{" + strings.Join(items, ","+g.sp()) + "}"
 }
 
-func (g *generator) funExpr(d int) string {
+func (g *generator) funExpr(int) string {
 	if v := g.pick(fun, false); v != "" && g.IntN(2) == 0 {
 		return v
 	}

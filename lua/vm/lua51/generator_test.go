@@ -3,6 +3,7 @@ package lua51_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 )
 
@@ -32,7 +33,6 @@ type generator struct {
 	depth  int // of blocks
 	budget int // statements left
 	vararg bool
-	inCo   bool // in the body of a coroutine
 	loops  int
 }
 
@@ -71,8 +71,10 @@ func program(seed, i uint64) string {
 		kind       kind
 	}{
 		{"local a, b, c = %s, %s, %s", "", anything},
-		{"local n, m = %s, %s", "n", num}, {"", "m", num},
-		{"local s, u = %s, %s", "s", str}, {"", "u", str},
+		{"local n, m = %s, %s", "n", num},
+		{"", "m", num},
+		{"local s, u = %s, %s", "s", str},
+		{"", "u", str},
 		{"local t = {x = %s, y = %s, %s}", "t", table},
 		{"local q = {%s, %s, %s}", "q", list},
 	} {
@@ -105,7 +107,7 @@ func (g *generator) manyLocals() {
 	for i := 0; i < n; i += 10 {
 		var names, values []string
 		for j := i; j < min(i+10, n); j++ {
-			names, values = append(names, fmt.Sprintf("l%d", j)), append(values, fmt.Sprint(j))
+			names, values = append(names, fmt.Sprintf("l%d", j)), append(values, strconv.Itoa(j))
 		}
 		g.line("local %s = %s", strings.Join(names, ", "), strings.Join(values, ", "))
 	}
@@ -147,7 +149,7 @@ func (g *generator) pick(k kind, assign bool) string {
 		for _, later := range g.vars[i+1:] {
 			shadowed = shadowed || later.name == v.name
 		}
-		if v.kind == k && !shadowed && !(assign && v.fixed) {
+		if v.kind == k && !shadowed && (!assign || !v.fixed) {
 			names = append(names, v.name)
 		}
 	}
@@ -183,12 +185,11 @@ func (g *generator) constant() string {
 }
 
 func (g *generator) number() string {
-	switch g.IntN(6) {
-	case 0:
+	if g.IntN(6) == 0 {
 		return g.one("0", "-0", "0.5", "-1.5", "1e15", "1e100", "-1e15", "2^53", "1e-7", "123456789012", "0x10", "0xff", "1/0", "-1/0", "0/0", "1e308 * 10",
 			"3.14159265358979", "100", "1e14", "123456.789e3", "5e-324", ".5", "3.", "0.1", "1/3", "2^31", "-2^63", "4294967296", "99999999999999", "1e16")
 	}
-	return fmt.Sprint(g.IntN(12) - 2)
+	return strconv.Itoa(g.IntN(12) - 2)
 }
 
 func (g *generator) text() string {

@@ -26,7 +26,7 @@ func ToNumber(s string) (float64, bool) {
 	if len(digits) > 1 && digits[0] == '0' && (digits[1] == 'x' || digits[1] == 'X') {
 		return hexNumber(digits[2:], sign)
 	}
-	if !('0' <= digits[0] && digits[0] <= '9') && digits[0] != '.' {
+	if ('0' > digits[0] || digits[0] > '9') && digits[0] != '.' {
 		switch lower := strings.ToLower(digits); {
 		case lower == "inf" || lower == "infinity":
 			return math.Inf(int(sign)), true

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -140,8 +141,8 @@ func (p *parser) block() []Stmt {
 
 // markLast marks the labels at the end of a block.
 func markLast(body []Stmt) {
-	for i := len(body) - 1; i >= 0; i-- {
-		l, ok := body[i].(*Label)
+	for _, b := range slices.Backward(body) {
+		l, ok := b.(*Label)
 		if !ok {
 			return
 		}
