@@ -66,12 +66,11 @@ func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
 	case 'd', 'i':
 		return formatInteger(spec, 'd', checkNumber(l, arg))
 	case 'u', 'o', 'x', 'X':
-		if verb == 'u' {
-			verb = 'd'
-		}
 		return formatInteger(spec, verb, checkNumber(l, arg))
 	case 'c':
-		return fmt.Sprintf("%"+spec+"s", string([]byte{byte(checkInt(l, arg))}))
+		s := formatBytes(spec, string([]byte{byte(checkInt(l, arg))}))
+		s, _, _ = strings.Cut(s, "\x00") // where C's strings end
+		return s
 	case 'e', 'E', 'f', 'g', 'G':
 		return formatFloat(spec, verb, checkNumber(l, arg))
 	case 'q':
@@ -97,13 +96,30 @@ func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
 // formatInteger has C's rule that a precision is the least number of digits
 // and switches off padding with zeros.
 func formatInteger(spec string, verb byte, f float64) string {
-	if math.IsNaN(f) || math.IsInf(f, 0) || math.Abs(f) >= 1<<63 {
-		return formatFloat(spec, 'g', f)
+	switch verb {
+	case 'd':
+		return fmt.Sprintf("%"+spec+"d", signed(f))
+	case 'u':
+		verb = 'd'
 	}
-	if verb == 'd' {
-		return fmt.Sprintf("%"+spec+string(rune(verb)), int64(f))
+	return fmt.Sprintf("%"+spec+string(rune(verb)), unsigned(f))
+}
+
+// signed is the conversion to int64 on amd64: what does not fit gives the
+// least integer.
+func signed(f float64) int64 {
+	if math.IsNaN(f) || f >= 1<<63 || f < -1<<63 {
+		return math.MinInt64
 	}
-	return fmt.Sprintf("%"+spec+string(rune(verb)), uint64(int64(f))) //nolint:gosec // C prints the two's complement
+	return int64(f)
+}
+
+// unsigned is the conversion to uint64 as compilers for amd64 do it.
+func unsigned(f float64) uint64 {
+	if f >= 1<<63 {
+		return uint64(signed(f-1<<63)) ^ 1<<63 //nolint:gosec // the bits are meant
+	}
+	return uint64(signed(f)) //nolint:gosec // C prints the two's complement
 }
 
 func formatFloat(spec string, verb byte, f float64) string {

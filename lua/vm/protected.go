@@ -89,7 +89,7 @@ func luaXpcall(l *glua.LState) int {
 	n, err = protectedCall(l, t, handler, 1)
 	if err != nil {
 		l.Push(glua.LFalse)
-		l.Push(raised(err))
+		l.Push(glua.LString("error in error handling"))
 		return 2
 	}
 	l.Insert(glua.LFalse, 2)

@@ -219,11 +219,14 @@ func (m *matcher) expand(template string, begin, end int) string {
 	var b strings.Builder
 	for i := 0; i < len(template); i++ {
 		c := template[i]
-		if c != '%' || i+1 == len(template) {
+		if c != '%' {
 			b.WriteByte(c)
 			continue
 		}
-		i++
+		if i++; i == len(template) {
+			b.WriteByte(0) // lua5.1 takes the end of its C string for a character
+			break
+		}
 		switch c := template[i]; {
 		case c == '0':
 			addText(m.l, &b, m.src[begin:end])

@@ -57,11 +57,18 @@ func tableInsert(l *glua.LState) int {
 		t.RawSetInt(at, l.Get(2))
 	case 3:
 		at := checkInt(l, 2)
-		if at < 1 || at > n+1 || n+1 >= MaxArray {
-			l.RaiseError("table.insert: position %d is out of 1 to %d", at, min(n+1, MaxArray-1))
+		if n+1 >= MaxArray || at < -MaxArray {
+			l.RaiseError("table.insert: a list holds at most %d items", MaxArray-1)
 		}
-		taskOf(l).charge(l, (n-at)/2)
-		t.Insert(at, l.Get(3))
+		taskOf(l).charge(l, max(n-at, 0)/2)
+		if at >= 1 && at <= n {
+			t.Insert(at, l.Get(3))
+			break
+		}
+		for i := n + 1; i > at; i-- { // from a position before the list
+			t.RawSetInt(i, t.RawGetInt(i-1))
+		}
+		t.RawSetInt(at, l.Get(3))
 	default:
 		l.RaiseError("wrong number of arguments to 'insert'")
 	}
