@@ -30,6 +30,7 @@ func plugins(t *testing.T, tm *Telemetry, sources map[string]string) (h *lua.Hos
 		write(name, body)
 		o.Active = append(o.Active, name)
 	}
+	slices.Sort(o.Active) // plugins start in this order
 	h, err := lua.New(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)

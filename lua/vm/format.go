@@ -61,6 +61,10 @@ func directive(l *glua.LState, s string) (spec string, verb byte) {
 	return s[:i], s[i]
 }
 
+// manyDigits is the work of a number with ten digits or more behind the point:
+// they are computed with long integers.
+const manyDigits = 50
+
 func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
 	switch verb {
 	case 'd', 'i':
@@ -72,6 +76,9 @@ func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
 		s, _, _ = strings.Cut(s, "\x00") // where C's strings end
 		return s
 	case 'e', 'E', 'f', 'g', 'G':
+		if _, precision, _ := strings.Cut(spec, "."); len(precision) > 1 {
+			taskOf(l).charge(l, manyDigits)
+		}
 		return formatFloat(spec, verb, checkNumber(l, arg))
 	case 'q':
 		return quote(l, checkText(l, arg))

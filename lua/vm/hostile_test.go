@@ -43,7 +43,7 @@ func TestHostile(t *testing.T) {
 	f(`local s = ("a"):rep(1e4) return s:gsub("a", ("b"):rep(1e4))`, "longer than")
 	f(`return unpack({}, 1, 1e7)`, "more than")
 	f(`return ("x"):rep(1e6):byte(1, -1)`, "more than")
-	f(`local t = {} table.insert(t, 2^53, 1)`, "out of")
+	f(`local t = {} table.insert(t, -2e9, 1)`, "at most")
 	endless(t, `local t = {} for i = 1, 1e9 do t[i] = i end`)
 	endless(t, `local t = {} for i = 1, 3e5 do t[i] = i % 7 end table.sort(t, function(a, b) return true end)`)
 	f(`table.sort({3, 2, 1}, function(a, b) error("cmp", 0) end)`, "cmp")

@@ -3,9 +3,13 @@ package vm
 import (
 	"math"
 	"math/rand/v2"
+	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 )
+
+// farModulo is the work of the remainder of two numbers that are far apart.
+const farModulo = 50
 
 // mathLib is the math library. A script cannot seed the process's generator.
 func (lib *Library) mathLib() *glua.LTable {
@@ -27,6 +31,9 @@ func (lib *Library) mathLib() *glua.LTable {
 	} {
 		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
 			x, y := checkNumber(l, 1), checkNumber(l, 2)
+			if strings.HasSuffix(name, "mod") && math.Abs(x/y) > maxInteger { // one step for each bit of the quotient
+				taskOf(l).charge(l, farModulo)
+			}
 			l.Push(glua.LNumber(invalid(f(x, y), math.IsNaN(x) || math.IsNaN(y))))
 			return 1
 		}))

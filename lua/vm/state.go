@@ -164,9 +164,11 @@ func (s *State) Load(ctx context.Context, lim Limits, script *Script) (ref *Ref,
 	err = s.call(ctx, lim, "waiting is not possible while "+script.Name+" is loading", fn, nil, func(l *glua.LState) error {
 		first := l.Get(1)
 		ref = &Ref{s, first}
-		if t, ok := first.(*glua.LTable); ok && t.Len() == 0 {
-			value = fieldsOf(s, t)
-			return nil
+		if t, ok := first.(*glua.LTable); ok {
+			if fields := fieldsOf(s, t); len(fields) > 0 || t.Len() == 0 {
+				value = fields
+				return nil
+			}
 		}
 		value, err = toGo(s, first)
 		return err
