@@ -113,6 +113,12 @@ func TestRemoteChaos(t *testing.T) {
 			w.east.signal(t, syscall.SIGSTOP)
 		}
 		n := l.answers(20 + rng.IntN(60))
+		for range 100 { // requests that need a stopped owner are answered last
+			if n > 0 {
+				break
+			}
+			n = l.answers(20)
+		}
 		if n == 0 {
 			t.Errorf("%s: nothing failed", kind)
 		}
