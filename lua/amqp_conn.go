@@ -43,7 +43,7 @@ type amqpConn struct {
 	*amqp.Connection
 	raw   net.Conn
 	gone  chan *amqp.Error // closed when the connection is lost
-	alarm sync.WaitGroup   // the goroutine that hears of blocked
+	alarm sync.WaitGroup   // the goroutine that receives the blocked notices
 
 	mu      sync.Mutex
 	blocked string        // why the server does not take messages; empty: it does
@@ -117,7 +117,7 @@ func (k *amqpConn) guard(ctx context.Context, f func() error) error {
 	return ctx.Err()
 }
 
-// An unreachable is why there is no connection.
+// An unreachable error says why there is no connection.
 type unreachable struct{ error }
 
 func (e unreachable) Unwrap() error { return e.error }

@@ -48,7 +48,7 @@ func (c *pluginTestCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
-	for _, t := range targets { // before any test runs: a misspelt name is no plugin without tests
+	for _, t := range targets { // before any test runs, so that a misspelt name is reported as unknown
 		if err := lua.Find(t.options, t.name); err != nil {
 			return err
 		}

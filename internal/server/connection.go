@@ -35,7 +35,7 @@ type connection struct {
 	address netip.Prefix
 	idle    *list.Element // guarded by of.mu; nil: a request is being answered
 
-	in         []byte // what was read is in[begin:end]
+	in         []byte // in[begin:end] holds the bytes that were read
 	begin, end int
 	first      bool // no request was read yet
 	head       head

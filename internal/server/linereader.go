@@ -31,7 +31,7 @@ type lineReader struct {
 // whether the memory is reserved.
 type holder func(size int, mayWait bool) (ok bool, err error)
 
-// next returns the lines that the next read brings, nil when there are none.
+// next reads once and returns the complete lines, or nil if there are none.
 // Lines are returned also beside an error. At the end, io.EOF, what has no line
 // end is a line; a line that another error cut is dropped.
 func (r *lineReader) next() (*lineBlock, error) {
@@ -52,7 +52,7 @@ func (r *lineReader) next() (*lineBlock, error) {
 	switch {
 	case errors.Is(err, io.EOF):
 		end = len(text)
-	case end == old: // what is before has no line end
+	case end == old: // the bytes before old have no line end
 		end = 0
 	}
 	if end == 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// copyMax is the size up to which what is written is copied, so that a
+	// copyMax is the size up to which a write is copied, so that a
 	// small answer is one write.
 	copyMax = 4 << 10
 	// writeMax is how much is written at once. After it, it is known how much
