@@ -9,6 +9,7 @@ ARGS ?=
 SOAK ?= 30s
 
 LINT_VERSION := v2.15.0
+DEADCODE_VERSION := v0.45.0
 LINT := $(shell go env GOPATH)/bin/golangci-lint
 
 # The product is built without C, so the tests are too; only the race detector needs a C compiler.
@@ -17,12 +18,12 @@ export GOFLAGS := -mod=readonly
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test lua51 race fuzz bench bench-gates peers microbench lint fmt vet kernels generate vuln ci clean
+.PHONY: help demo run build test lua51 race fuzz bench bench-gates peers microbench lint fmt vet deadcode kernels generate vuln ci clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: build ## import real descriptors, match them, check every figure
+demo: build ## import real descriptors, match them, check every figure (less than a minute after the download of modules)
 	go run ./bench/demo
 
 run: build ## a server to play with on 127.0.0.1:5110 (data in ./data)
@@ -31,11 +32,11 @@ run: build ## a server to play with on 127.0.0.1:5110 (data in ./data)
 build: ## the static binary bin/nearside
 	go build -trimpath -o bin/nearside ./cmd/nearside
 
-test: ## every test (PKG=./matcher/... ARGS=-v to narrow)
-	go test $(ARGS) $(PKG)
+test: ## every test, about 6 minutes; lists the skipped ones (PKG=./matcher/... ARGS=-v to narrow)
+	@go run ./internal/testkit/gotest $(ARGS) $(PKG)
 
 race: ## every test under the race detector, in random order (needs gcc)
-	CGO_ENABLED=1 SOAK_TIME=$(SOAK) go test -race -shuffle=on $(ARGS) $(PKG)
+	CGO_ENABLED=1 SOAK_TIME=$(SOAK) go test -race -shuffle=on -timeout 40m $(ARGS) $(PKG)
 
 # The defaults are those of `make test`, which runs it too.
 N ?= 20000
@@ -51,7 +52,7 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
 	done
 
-bench: build peers ## measure this machine: bench/results/<machine>.md (about 15 minutes; ARGS=-short takes 2)
+bench: build peers ## measure this machine: bench/results/<machine>.md (about 15 minutes; ARGS=-short: 2 to 3)
 	go run ./bench $(ARGS)
 
 bench-gates: build peers ## the bars for speed and what is reached; fails when one is missed (ARGS=-short)
@@ -78,8 +79,15 @@ vet: ## go vet as amd64, as arm64 and without assembly
 	GOARCH=arm64 go vet ./...
 	go vet -tags purego ./...
 
-kernels: ## tests without assembly; then with every kernel, a missing one being a failure
+deadcode: ## functions that no program reaches; fails when there are any
+	@dead=$$(go run golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION) ./cmd/... ./bench/...) || exit 1; \
+	if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
+
+kernels: ## tests without assembly; then with every kernel, a missing one being a failure; then the bits of distances with fused multiply-add
 	go test -tags purego ./simd/... ./matcher/...
+	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
+		GOAMD64=v3 go test ./matcher -run '^(TestBitsOfEveryCPU|TestExp)' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU'; \
+	fi
 	@if grep -q avx512_vnni /proc/cpuinfo; then \
 		SIMD_STRICT=1 go test ./simd/...; \
 	else \
@@ -94,7 +102,7 @@ generate: ## write generated files again; fails when that changes them
 vuln: ## known vulnerabilities (needs the network; not part of ci)
 	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
-ci: test vet lint kernels race fuzz generate demo ## all checks, as CI runs them
+ci: test vet lint deadcode kernels race fuzz generate demo ## all checks, as CI runs them
 
 clean: ## remove what was built
 	rm -rf bin

@@ -14,8 +14,8 @@ import (
 	"nearside/matcher"
 )
 
-// versions are those that the suite needs beside the built-in 59, which is
-// uint8 of 512 dimensions.
+// versions are the descriptor versions of the suite, in addition to the built-in
+// version 59, which has 512 dimensions of uint8.
 var versions = []matcher.Version{
 	{Number: 9128, Length: 128, Scale: 128, Similarity: calibration},
 	{Number: 9204, Length: 2048, Scale: 128, Similarity: calibration},
@@ -27,17 +27,17 @@ var versions = []matcher.Version{
 
 var calibration = matcher.Calibration{Midpoint: 1, Steepness: 8}
 
-// The versions by what they are.
+// The numbers of the versions, by encoding or metric and by dimensions.
 const (
 	u8x128, u8x512, u8x2048             = 9128, 59, 9204
 	cosinex128, cosinex512, cosinex2048 = 9328, 9301, 9348
 	l2x512                              = 9302
 )
 
-// seed of all data.
+// seed is the random seed of all data.
 const seed = 20260501
 
-// queriesMax is how many queries a dataset has.
+// queriesMax is the number of queries of a dataset.
 const queriesMax = 64
 
 // dataset is a file of rows and one of queries, mapped into memory.
@@ -51,7 +51,7 @@ type dataset struct {
 	filters       []*filter
 
 	mu        sync.Mutex
-	distances map[int][]float64 // of a query to every row, by the oracle
+	distances map[int][]float64 // from a query to every row, as the oracle computed them
 }
 
 func (d *dataset) row(i int) []byte {
@@ -66,8 +66,7 @@ func (d *dataset) query(i int) []byte {
 
 func (d *dataset) name() string { return d.kind.String() }
 
-// dataset returns a set of n rows, which it makes only once. The suite closes
-// it.
+// dataset returns a set of n rows. It creates each set only once. The suite closes it.
 func (s *suite) dataset(kind synth.Kind, version uint32, n int) (*dataset, error) {
 	for _, d := range s.datasets {
 		if d.kind == kind && d.version.Number == version && d.n == n {
@@ -77,7 +76,7 @@ func (s *suite) dataset(kind synth.Kind, version uint32, n int) (*dataset, error
 	v := s.registry.Version(version)
 	base := filepath.Join(s.dir, fmt.Sprintf("%s-%d-%d", kind, version, n))
 	d := &dataset{kind: kind, version: v, n: n, rowsPath: base + ".rows", queriesPath: base + ".queries", distances: map[int][]float64{}}
-	s.progress("   making %d rows of %d x %s, like %s", n, v.Length, v.Encoding, kind)
+	s.logf("   generating %d rows of %d x %s, kind %s", n, v.Length, v.Encoding, kind)
 	var err error
 	if d.rows, err = mapFile(d.rowsPath, n*v.Size()); err != nil {
 		return nil, err
@@ -112,8 +111,9 @@ func (d *dataset) close() error {
 	return nil
 }
 
-// release gives the memory of datasets back that no later section needs.
-func (s *suite) release(all ...*dataset) error {
+// releaseDatasets frees the memory and the files of datasets that no later section
+// needs.
+func (s *suite) releaseDatasets(all ...*dataset) error {
 	for _, d := range all {
 		for i := range s.datasets {
 			if s.datasets[i] == d {
@@ -133,13 +133,14 @@ func (s *suite) release(all ...*dataset) error {
 	return nil
 }
 
-// mapFile makes a file of n bytes and maps it, shared with whoever reads it.
+// mapFile creates a file of n bytes and maps it. Other processes that read the file see
+// the content of the mapping.
 func mapFile(path string, n int) ([]byte, error) {
 	f, err := os.Create(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // the mapping stays, and nothing is written through f
+	defer f.Close() //nolint:errcheck // the mapping remains valid, and nothing is written through f
 	if err := f.Truncate(int64(n)); err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func mapFile(path string, n int) ([]byte, error) {
 	return b, nil
 }
 
-// mix spreads a number over 64 bits (splitmix64).
+// mix hashes a number to 64 bits (splitmix64).
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -158,7 +159,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// idOf returns the ID of row i: their order is not that of rows.
+// idOf returns the ID of row i. The order of the IDs differs from the order of the rows.
 func idOf(i int) (id matcher.ID) {
 	binary.BigEndian.PutUint64(id[:], mix(uint64(i)))
 	binary.BigEndian.PutUint64(id[8:], mix(^uint64(i)))

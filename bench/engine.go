@@ -21,24 +21,24 @@ type engine struct {
 	limits limits
 }
 
-// contents says what the rows of a dataset are in a matcher.
+// contents determines which objects the rows of a dataset become.
 type contents struct {
 	origin matcher.Origin
 	meta   []matcher.MetaField
-	before []store.Change                 // what rows refer to
-	object func(i int, o *matcher.Object) // fills in row i, but for its ID and descriptor
+	before []store.Change                 // lists to which the objects refer
+	object func(i int, o *matcher.Object) // sets the fields of row i, except ID and descriptor
 }
 
-// applyRows is how many rows are given to a matcher at once.
+// applyRows is the number of rows in one call of Apply.
 const applyRows = 8192
 
-// engine loads a dataset as faces. The caller closes it.
-func (s *suite) engine(d *dataset, k *simd.Kernel, workers int) (*engine, error) {
-	return s.loaded(d, d.faces(), k, workers)
+// faceEngine returns an engine with a dataset as faces. The caller closes it.
+func (s *suite) faceEngine(d *dataset, k *simd.Kernel, workers int) (*engine, error) {
+	return s.loadEngine(d, d.faces(), k, workers)
 }
 
-// loaded loads a dataset as the rows of t. The caller closes it.
-func (s *suite) loaded(d *dataset, t contents, k *simd.Kernel, workers int) (*engine, error) {
+// loadEngine returns an engine with a dataset as the objects of t. The caller closes it.
+func (s *suite) loadEngine(d *dataset, t contents, k *simd.Kernel, workers int) (*engine, error) {
 	m, err := memory.New(memory.Options{Registry: s.registry, Kernel: k, Workers: workers, MetaFields: t.meta})
 	if err != nil {
 		return nil, err
@@ -52,12 +52,12 @@ func (s *suite) loaded(d *dataset, t contents, k *simd.Kernel, workers int) (*en
 		}
 		m.Apply(d.changes(t, lo, min(lo+applyRows, d.n)))
 	}
-	s.progress("   loaded %d %s of %d x %s into %s with %d worker(s) in %v",
+	s.logf("   loaded %d %s of %d x %s into %s with %d worker(s) in %v",
 		d.n, t.origin, d.version.Length, d.version.Encoding, k.Name(), workers, time.Since(start).Round(time.Millisecond))
 	return &engine{m, s, d, t.origin, limits{k, workers, s.region}}, nil
 }
 
-// faces are the rows with what filters of faces select from.
+// faces returns contents with the attributes that the filters of faces select by.
 func (d *dataset) faces() contents {
 	t := contents{origin: matcher.Faces, object: func(i int, o *matcher.Object) {
 		in := listsOf(i, d.n)
@@ -71,7 +71,7 @@ func (d *dataset) faces() contents {
 	return t
 }
 
-// changes are the objects of rows lo..hi-1.
+// changes returns the objects of rows lo to hi-1, as puts.
 func (d *dataset) changes(t contents, lo, hi int) []store.Change {
 	objects, changes := make([]matcher.Object, hi-lo), make([]store.Change, hi-lo)
 	for i := lo; i < hi; i++ {
@@ -84,7 +84,7 @@ func (d *dataset) changes(t contents, lo, hi int) []store.Change {
 	return changes
 }
 
-// workload is what is asked of an engine in one call.
+// workload is one call of an engine.
 type workload struct {
 	queries int
 	limit   int
@@ -103,8 +103,8 @@ func (e *engine) candidates(w workload) *matcher.Candidates {
 	return &matcher.Candidates{Origin: e.origin, Filter: w.filter.filter, Limit: w.limit, Targets: []string{e.origin.Singular() + "_id"}}
 }
 
-// subs are the sub-requests of a workload.
-func (e *engine) subs(w workload) []matcher.SubRequest {
+// subRequests returns the sub-requests of a workload.
+func (e *engine) subRequests(w workload) []matcher.SubRequest {
 	c := e.candidates(w)
 	subs := make([]matcher.SubRequest, w.queries)
 	for i := range subs {
@@ -116,16 +116,16 @@ func (e *engine) subs(w workload) []matcher.SubRequest {
 	return subs
 }
 
-// shortest is how long a timed run takes at least, by repeating its calls.
-const shortest = 5 * time.Millisecond
+// minRunTime is the minimum time of a timed run. Short calls are repeated.
+const minRunTime = 5 * time.Millisecond
 
-// timed checks a workload once and returns a run of it.
-func (e *engine) timed(w workload) (stat.Run, error) {
-	subs := e.subs(w)
+// timedRun compares the results of a workload with the oracle and returns a run of it.
+func (e *engine) timedRun(w workload) (stat.Run, error) {
+	subs := e.subRequests(w)
 	start := time.Now()
 	results := e.Match(e.suite.ctx, subs)
-	calls := max(1, int(shortest/max(1, time.Since(start))))
-	if err := e.data.check(w, results); err != nil {
+	calls := max(1, int(minRunTime/max(1, time.Since(start))))
+	if err := e.data.checkResults(w, results); err != nil {
 		return nil, fmt.Errorf("%s, %d worker(s), %s: %w", e.Kernel(), e.limits.threads, w, err)
 	}
 	return func() (float64, error) {
@@ -141,23 +141,24 @@ func (e *engine) timed(w workload) (stat.Run, error) {
 	}, nil
 }
 
-// run measures a workload beside the limits and adds a figure to the report.
-// It returns the rounds, whose participants are the probes and the workload.
-func (e *engine) run(section string, rounds int, w workload) (*stat.Rounds, figure, error) {
-	code, err := e.timed(w)
+// measureWorkload measures a workload, alternating with the probes, and adds a figure
+// to the report. It returns the rounds, whose participants are the probes and the
+// workload, and the figure.
+func (e *engine) measureWorkload(section string, rounds int, w workload) (*stat.Rounds, figure, error) {
+	code, err := e.timedRun(w)
 	if err != nil {
 		return nil, figure{}, err
 	}
 	f := e.figure(section, w)
 	pairs := float64(f.Compared) * float64(w.queries)
-	r, limit, err := e.limits.beside(rounds, e.data.version.Encoding == matcher.Float32,
+	r, limit, err := e.limits.besideProbes(rounds, e.data.version.Encoding == matcher.Float32,
 		float64(f.Compared)*float64(e.data.version.Size()), pairs*float64(e.data.version.Length), code)
 	if err != nil {
 		return nil, figure{}, err
 	}
 	f.Seconds = r.Seconds(firstCode)
 	f.OfLimit = r.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] })
-	e.suite.add(f)
+	e.suite.addFigure(f)
 	return r, f, nil
 }
 

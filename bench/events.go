@@ -9,36 +9,36 @@ import (
 	"nearside/matcher"
 )
 
-// Events are 60 days of cameras of some cities, which are unlike in size. All
-// that filters select from follows from the number of the row.
+// Events are those of 60 days, from cameras in cities of different sizes. The number of a
+// row determines all attributes by which filters select.
 const (
 	eventDays  = 60
 	eventDay   = matcher.Time(24 * time.Hour / time.Millisecond)
 	cities     = 50
-	perCity    = 4 // cameras
+	perCity    = 4 // cameras per city
 	tagNames   = 24
-	visitors   = 1000             // numbers of the declared field
-	delayMax   = 2 * 60 * 1000    // ms that events come late at most, so that their order is not quite that of time
-	dayTested  = 30               // of eventDays
-	cityTested = 4                // by size
-	ageFrom    = 20               // of the filter by age
-	ageTo      = 40               // of the filter by age, not in it
-	manyFrom   = visitors * 3 / 4 // of the filter by the declared field
-	manyTo     = visitors * 4 / 5 // of the filter by the declared field, not in it
+	visitors   = 1000             // number of values of the declared field
+	delayMax   = 2 * 60 * 1000    // largest delay of an event in ms: the order of rows is not exactly the order of time
+	dayTested  = 30               // day that the filters select, of eventDays
+	cityTested = 4                // city that the filters select; cities are numbered by size
+	ageFrom    = 20               // first age that the filters select
+	ageTo      = 40               // end of the selected ages, exclusive
+	manyFrom   = visitors * 3 / 4 // first selected value of the declared field
+	manyTo     = visitors * 4 / 5 // end of the selected values, exclusive
 	emotions   = 7
-	cameraStep = 10   // of the cameras, one in so many is asked for
-	boxHalf    = 0.05 // degrees
-	spread     = 0.2  // degrees between a city's centre and its cameras' events, at most
+	cameraStep = 10   // the filter by cameras selects every tenth camera
+	boxHalf    = 0.05 // half of the side of the geo box, in degrees
+	spread     = 0.2  // largest distance of an event from the centre of its city, per axis, in degrees
 )
 
 // metaVisitors is the declared field.
 var metaVisitors = matcher.MetaField{Path: "shop.visitors", Type: matcher.MetaNumber}
 
-// eventSet are events as the rows of a dataset of n rows.
+// eventSet defines the events of a dataset of n rows.
 type eventSet struct {
 	n        int
-	shuffled bool      // rows come in no order of time
-	sizes    []float64 // part of all events that the cities up to each have
+	shuffled bool      // the rows are not in the order of time
+	sizes    []float64 // fraction of the events that city c and all larger cities have
 }
 
 func newEventSet(n int, shuffled bool) *eventSet {
@@ -54,20 +54,20 @@ func newEventSet(n int, shuffled bool) *eventSet {
 	return s
 }
 
-// order names the order of rows.
+// order returns a name for the order of the rows.
 func (s *eventSet) order() string {
 	if s.shuffled {
 		return "shuffled"
 	}
-	return "as they come"
+	return "by arrival"
 }
 
-// part is a number of 0..1 that row i has for a purpose.
-func part(i, purpose int) float64 {
+// fraction returns a pseudo-random number in [0, 1) for row i and a purpose.
+func fraction(i, purpose int) float64 {
 	return float64(mix(uint64(i)*16+uint64(purpose)+1<<40)>>11) / (1 << 53)
 }
 
-// The purposes of numbers.
+// The purposes of the numbers of fraction.
 const (
 	ofTime = iota
 	ofCity
@@ -81,13 +81,13 @@ const (
 
 func (s *eventSet) timeOf(i int) matcher.Time {
 	if s.shuffled {
-		return firstTime + matcher.Time(part(i, ofTime)*float64(eventDays*eventDay))
+		return firstTime + matcher.Time(fraction(i, ofTime)*float64(eventDays*eventDay))
 	}
-	return firstTime + matcher.Time(i)*eventDays*eventDay/matcher.Time(s.n) + matcher.Time(part(i, ofTime)*delayMax)
+	return firstTime + matcher.Time(i)*eventDays*eventDay/matcher.Time(s.n) + matcher.Time(fraction(i, ofTime)*delayMax)
 }
 
 func (s *eventSet) cityOf(i int) int {
-	x := part(i, ofCity)
+	x := fraction(i, ofCity)
 	for c, end := range s.sizes {
 		if x < end {
 			return c
@@ -97,30 +97,30 @@ func (s *eventSet) cityOf(i int) int {
 }
 
 func (s *eventSet) cameraOf(i int) int {
-	return s.cityOf(i)*perCity + int(part(i, ofCamera)*perCity)
+	return s.cityOf(i)*perCity + int(fraction(i, ofCamera)*perCity)
 }
 
 func cameraName(c int) string { return "camera " + strconv.Itoa(c) }
 
-func emotionOf(i int) uint8 { return uint8(part(i, ofEmotion) * emotions) }
+func emotionOf(i int) uint8 { return uint8(fraction(i, ofEmotion) * emotions) }
 
 func cityName(c int) string { return "city " + strconv.Itoa(c) }
 
-// centreOf returns where a city is: they lie on a grid.
+// centreOf returns the centre of a city. Cities lie on a grid.
 func centreOf(c int) matcher.Position {
 	return matcher.Position{Longitude: float64(30 + 3*(c%10)), Latitude: float64(40 + 3*(c/10))}
 }
 
 func (s *eventSet) positionOf(i int) matcher.Position {
 	p := centreOf(s.cityOf(i))
-	p.Longitude += (2*part(i, ofLongitude) - 1) * spread
-	p.Latitude += (2*part(i, ofLatitude) - 1) * spread
+	p.Longitude += (2*fraction(i, ofLongitude) - 1) * spread
+	p.Latitude += (2*fraction(i, ofLatitude) - 1) * spread
 	return p
 }
 
-func visitorsOf(i int) int { return int(part(i, ofVisitors) * visitors) }
+func visitorsOf(i int) int { return int(fraction(i, ofVisitors) * visitors) }
 
-// tagsOf are none to three tags, early ones more often.
+// tagsOf returns up to three tags. Tags with low numbers are more frequent.
 func tagsOf(i int) []int {
 	x := mix(uint64(i)*16 + ofTags + 1<<40)
 	tags := make([]int, 0, 3)
@@ -133,7 +133,7 @@ func tagsOf(i int) []int {
 
 func tagName(t int) string { return "tag " + strconv.Itoa(t) }
 
-// contents makes events of the rows.
+// contents returns contents that turn the rows into events.
 func (s *eventSet) contents() contents {
 	return contents{origin: matcher.Events, meta: []matcher.MetaField{metaVisitors}, object: func(i int, o *matcher.Object) {
 		city, at := s.cityOf(i), s.positionOf(i)
@@ -158,32 +158,33 @@ const (
 	cityAge       = "city, ages"
 )
 
-// filters are what events are asked for. Only the first ones depend on the
-// order of time.
+// filters returns the measured filters. For shuffled events it returns only the filters
+// by time, because the others do not depend on the order of rows.
 func (s *eventSet) filters() []*filter {
 	from := firstTime + dayTested*eventDay
 	to := from + eventDay
 	day := matcher.Range[matcher.Time]{GTE: &from, LT: &to}
 	inDay := func(i int) bool { t := s.timeOf(i); return t >= from && t < to }
 	low, high := uint8(ageFrom), uint8(ageTo)
-	ages := matcher.Range[uint8]{GTE: &low, LT: &high}
-	city := matcher.EventFilter{Cities: []string{cityName(cityTested)}}
+	cityAndAges := []matcher.FieldFilter{
+		matcher.Within("age", matcher.Range[uint8]{GTE: &low, LT: &high}), matcher.AnyOf("location.city", cityName(cityTested)),
+	}
 	inCity := func(i int) bool { return ageOf(i) >= ageFrom && ageOf(i) < ageTo && s.cityOf(i) == cityTested }
 	all := []*filter{
-		{name: oneDay, contiguous: !s.shuffled, filter: matcher.Filter{CreateTime: day}, has: inDay},
-		{name: oneDayCityAge, filter: matcher.Filter{CreateTime: day, Age: ages, Event: city}, has: func(i int) bool { return inCity(i) && inDay(i) }},
+		{name: oneDay, contiguous: !s.shuffled, filter: matcher.Filter{CreateTime: day}, matches: inDay},
+		{name: oneDayCityAge, filter: matcher.Filter{CreateTime: day, Fields: cityAndAges}, matches: func(i int) bool { return inCity(i) && inDay(i) }},
 	}
 	if s.shuffled {
 		return all
 	}
-	all = append(all, &filter{name: cityAge, filter: matcher.Filter{Age: ages, Event: city}, has: inCity})
+	all = append(all, &filter{name: cityAge, filter: matcher.Where(cityAndAges...), matches: inCity})
 	return append(all, s.otherFilters()...)
 }
 
 func (s *eventSet) otherFilters() []*filter {
 	only := func(f matcher.EventFilter) matcher.Filter { return matcher.Filter{Event: f} }
 	number := func(op matcher.MetaOp, x float64) matcher.MetaFilter {
-		return matcher.MetaFilter{Field: metaVisitors, Op: op, Values: []matcher.MetaValue{{Number: x}}}
+		return matcher.MetaFilter{Field: metaVisitors, Op: op, Values: []matcher.MetaValue{{Number: matcher.Number{Float: x}}}}
 	}
 	centre := centreOf(0)
 	box := matcher.GeoBox{Longitude: centre.Longitude, Latitude: centre.Latitude, LongitudeDelta: boxHalf, LatitudeDelta: boxHalf}
@@ -192,9 +193,9 @@ func (s *eventSet) otherFilters() []*filter {
 		cameras = append(cameras, cameraName(c))
 	}
 	return []*filter{
-		{name: "20 cameras", filter: only(matcher.EventFilter{Sources: cameras}), has: func(i int) bool { return s.cameraOf(i)%cameraStep == 0 }},
-		{name: "two emotions", filter: only(matcher.EventFilter{Emotions: []uint8{1, 4}}), has: func(i int) bool { return emotionOf(i) == 1 || emotionOf(i) == 4 }},
-		{name: "tags", filter: only(matcher.EventFilter{Tags: []string{tagName(7), tagName(11)}}), has: func(i int) bool {
+		{name: "20 cameras", filter: matcher.Where(matcher.AnyOf("source", cameras...)), matches: func(i int) bool { return s.cameraOf(i)%cameraStep == 0 }},
+		{name: "two emotions", filter: matcher.Where(matcher.AnyOf("emotion", uint8(1), 4)), matches: func(i int) bool { return emotionOf(i) == 1 || emotionOf(i) == 4 }},
+		{name: "tags", filter: only(matcher.EventFilter{Tags: []string{tagName(7), tagName(11)}}), matches: func(i int) bool {
 			for _, t := range tagsOf(i) {
 				if t == 7 || t == 11 {
 					return true
@@ -204,9 +205,9 @@ func (s *eventSet) otherFilters() []*filter {
 		}},
 		{
 			name: "meta number range", filter: only(matcher.EventFilter{Meta: []matcher.MetaFilter{number(matcher.MetaGTE, manyFrom), number(matcher.MetaLT, manyTo)}}),
-			has: func(i int) bool { return visitorsOf(i) >= manyFrom && visitorsOf(i) < manyTo },
+			matches: func(i int) bool { return visitorsOf(i) >= manyFrom && visitorsOf(i) < manyTo },
 		},
-		{name: "geo box", filter: only(matcher.EventFilter{Position: &box}), has: func(i int) bool {
+		{name: "geo box", filter: only(matcher.EventFilter{Position: &box}), matches: func(i int) bool {
 			p := s.positionOf(i)
 			return math.Abs(p.Longitude-centre.Longitude) <= boxHalf && math.Abs(p.Latitude-centre.Latitude) <= boxHalf
 		}},

@@ -14,13 +14,13 @@ import (
 	"nearside/simd"
 )
 
-// mapRegion maps n bytes on huge pages, where there are, and touches them.
+// mapRegion maps n bytes, on huge pages if possible, and writes to every page.
 func mapRegion(n int) ([]byte, error) {
 	b, err := unix.Mmap(-1, 0, n, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
 	if err != nil {
 		return nil, fmt.Errorf("%d bytes cannot be mapped: %w", n, err)
 	}
-	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // the report says what pages there are
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // the report shows whether huge pages are enabled
 	for i := 0; i < len(b); i += 4096 {
 		b[i] = byte(i >> 12)
 	}
@@ -34,18 +34,19 @@ func unmap(b []byte) error {
 	return unix.Munmap(b)
 }
 
-// limits are the machine's limits for a kernel with a number of threads.
+// limits measures the limits of the machine for a kernel and a number of threads.
 type limits struct {
 	kernel  *simd.Kernel
 	threads int
 	region  []byte
 }
 
-// probeRounds make an arithmetic probe take some milliseconds.
+// probeRounds is the number of rounds of an arithmetic probe, which take a few
+// milliseconds.
 const probeRounds = 2 << 20
 
-// parallel runs f on every thread and returns the seconds until all are done.
-// The operating system keeps the threads apart.
+// parallel runs f on every thread and returns the seconds until all have ended. The
+// operating system distributes the threads over the cores.
 func (l *limits) parallel(f func(thread int)) float64 {
 	var ready, done sync.WaitGroup
 	start := make(chan struct{})
@@ -66,8 +67,8 @@ func (l *limits) parallel(f func(thread int)) float64 {
 	return time.Since(begin).Seconds()
 }
 
-// stream returns the seconds to read the region once, by all threads together,
-// in pieces of which each keeps the scheduler waiting for under a millisecond.
+// stream returns the seconds in which all threads together read the region once. Each
+// call of the probe reads a piece that blocks the scheduler for less than a millisecond.
 func (l *limits) stream() (float64, error) {
 	const piece = 8 << 20
 	return l.parallel(func(t int) {
@@ -78,7 +79,7 @@ func (l *limits) stream() (float64, error) {
 	}), nil
 }
 
-// u8 and f32 return the seconds for products of bytes, or of floats.
+// u8 and f32 return the seconds of the arithmetic probes.
 func (l *limits) u8() (float64, error)  { return l.arithmetic(l.kernel.ProbeU8) }
 func (l *limits) f32() (float64, error) { return l.arithmetic(l.kernel.ProbeF32) }
 
@@ -91,7 +92,8 @@ func (l *limits) arithmetic(probe func(rounds int) (products int)) (float64, err
 	return seconds, nil
 }
 
-// probePieces keep the garbage collector of a process from waiting for a probe.
+// probePieces is the number of calls of an arithmetic probe. Short calls keep the
+// garbage collector from waiting.
 const probePieces = 64
 
 func (l *limits) rounds() int {
@@ -101,7 +103,7 @@ func (l *limits) rounds() int {
 	return probeRounds
 }
 
-// u8Products and f32Products return how many products the probes compute.
+// u8Products and f32Products return the numbers of products that u8 and f32 compute.
 func (l *limits) u8Products() float64 {
 	return float64(l.kernel.ProbeU8(probePieces)) / probePieces * float64(l.rounds()*l.threads)
 }
@@ -110,10 +112,10 @@ func (l *limits) f32Products() float64 {
 	return float64(l.kernel.ProbeF32(probePieces)) / probePieces * float64(l.rounds()*l.threads)
 }
 
-// beside runs code in turn with the probes that can limit it, and returns its
-// rounds and a function for what the limit is in each: the seconds that bytes
-// from memory, or products of the encoding, take at least.
-func (l *limits) beside(rounds int, float bool, bytes, products float64, code ...stat.Run) (*stat.Rounds, func(seconds []float64) float64, error) {
+// besideProbes runs code, alternating with the probes that limit it, and returns the
+// rounds and a function. The function returns the limit of a round: the minimum number
+// of seconds to read bytes from memory or to compute products, whichever is longer.
+func (l *limits) besideProbes(rounds int, float bool, bytes, products float64, code ...stat.Run) (*stat.Rounds, func(seconds []float64) float64, error) {
 	peak, count := l.u8, l.u8Products()
 	if float {
 		peak, count = l.f32, l.f32Products()
@@ -124,17 +126,16 @@ func (l *limits) beside(rounds int, float bool, bytes, products float64, code ..
 	}, err
 }
 
-// firstCode is the place of the first code among beside's rounds, behind the
-// probes.
+// The participants of the rounds of besideProbes. firstCode is the first code.
 const (
 	streamProbe = iota
 	peakProbe
 	firstCode
 )
 
-// usable returns the kernels that this CPU can run, slowest first; generic only
-// when there is no other.
-func usable() []*simd.Kernel {
+// usableKernels returns the kernels that this CPU can run, slowest first. It returns
+// generic only if the CPU can run no other kernel.
+func usableKernels() []*simd.Kernel {
 	all := slices.DeleteFunc(simd.Kernels(), func(k *simd.Kernel) bool { return !k.Usable() })
 	if len(all) > 1 {
 		all = all[1:]
@@ -142,14 +143,15 @@ func usable() []*simd.Kernel {
 	return all
 }
 
-// best returns the fastest kernel that this CPU can run.
-func best() *simd.Kernel {
-	all := usable()
+// bestKernel returns the fastest kernel that this CPU can run.
+func bestKernel() *simd.Kernel {
+	all := usableKernels()
 	return all[len(all)-1]
 }
 
-// level returns the kernel of exactly this level, or nil.
-func level(name string) *simd.Kernel {
+// kernelOfLevel returns the kernel of exactly the named level, or nil if this CPU cannot
+// run it.
+func kernelOfLevel(name string) *simd.Kernel {
 	k, err := simd.Select(name)
 	if err != nil || !strings.HasPrefix(k.Name(), name) {
 		return nil

@@ -12,7 +12,7 @@ import (
 	"nearside/simd"
 )
 
-// machine describes where a result comes from.
+// machine describes the machine on which a result was measured.
 type machine struct {
 	CPU       string   `json:"cpu"`
 	Features  []string `json:"features"`
@@ -22,13 +22,13 @@ type machine struct {
 	Kernel    string   `json:"kernel"`
 	HugePages string   `json:"transparent_huge_pages"`
 	Go        string   `json:"go"`
-	Load      string   `json:"load_average"` // when the suite began
+	Load      string   `json:"load_average"` // when the suite started
 }
 
-func describe() machine {
+func describeMachine() machine {
 	m := machine{
 		CPU: simd.CPUName(), Features: simd.Features(), Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(),
-		HugePages: selected(read("/sys/kernel/mm/transparent_hugepage/enabled")), Load: first(read("/proc/loadavg"), 3),
+		HugePages: bracketed(readText("/sys/kernel/mm/transparent_hugepage/enabled")), Load: firstWords(readText("/proc/loadavg"), 3),
 	}
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
@@ -41,8 +41,8 @@ func describe() machine {
 	var caches []string
 	for i := range 8 {
 		dir := "/sys/devices/system/cpu/cpu0/cache/index" + strconv.Itoa(i) + "/"
-		level, size := read(dir+"level"), read(dir+"size")
-		if level != "" && read(dir+"type") != "Instruction" {
+		level, size := readText(dir+"level"), readText(dir+"size")
+		if level != "" && readText(dir+"type") != "Instruction" {
 			caches = append(caches, "L"+level+" "+size)
 		}
 	}
@@ -50,8 +50,8 @@ func describe() machine {
 	return m
 }
 
-// read returns a small file's text, empty when there is none.
-func read(path string) string {
+// readText returns the text of a small file, or "" if it cannot be read.
+func readText(path string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return ""
@@ -59,8 +59,8 @@ func read(path string) string {
 	return strings.TrimSpace(string(b))
 }
 
-// selected returns the word in brackets of "always [madvise] never".
-func selected(text string) string {
+// bracketed returns the word in brackets in a text like "always [madvise] never".
+func bracketed(text string) string {
 	_, after, _ := strings.Cut(text, "[")
 	word, _, found := strings.Cut(after, "]")
 	if !found {
@@ -69,15 +69,15 @@ func selected(text string) string {
 	return word
 }
 
-// first returns the first n words.
-func first(text string, n int) string {
+// firstWords returns the first n words of a text.
+func firstWords(text string, n int) string {
 	words := strings.Fields(text)
 	return strings.Join(words[:min(n, len(words))], " ")
 }
 
 var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
 
-// slug is the machine's name for files.
+// slug returns a name of the machine for the names of files.
 func (m *machine) slug() string {
 	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(m.CPU), "-"), "-") + "-" + strconv.Itoa(m.Cores) + "-cores"
 }

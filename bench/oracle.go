@@ -10,23 +10,23 @@ import (
 	"nearside/simd"
 )
 
-// The oracle compares every row by the generic kernel (bytes) or by the
-// function that defines distances (floats), and applies filters by what a row
-// was given, not by an index.
+// The oracle computes the distance of every row with the generic kernel (uint8) or with
+// the function that defines distances (float32). It applies filters to the attributes of
+// the rows, without an index.
 
-// near is a row of an answer.
-type near struct {
+// neighbour is a row of an answer.
+type neighbour struct {
 	id       matcher.ID
 	distance float64
 }
 
-func (a near) compare(b near) int {
+func (a neighbour) compare(b neighbour) int {
 	x, y := matcher.Match{ID: a.id, Distance: a.distance}, matcher.Match{ID: b.id, Distance: b.distance}
 	return matcher.BySimilarity.Compare(&x, &y)
 }
 
-// check compares the answers of the first and the last query with the oracle's.
-func (d *dataset) check(w workload, results []matcher.Result) error {
+// checkResults compares the answers to the first and the last query with the oracle.
+func (d *dataset) checkResults(w workload, results []matcher.Result) error {
 	for i, r := range results {
 		if r.Err != nil {
 			return r.Err
@@ -39,30 +39,30 @@ func (d *dataset) check(w workload, results []matcher.Result) error {
 			return err
 		}
 		if len(r.Matches) != len(want) {
-			return fmt.Errorf("query %d has %d rows, the oracle %d", i, len(r.Matches), len(want))
+			return fmt.Errorf("the answer to query %d must have %d rows, got %d", i, len(want), len(r.Matches))
 		}
 		for j, m := range r.Matches {
 			if m.ID != want[j].id || m.Distance != want[j].distance {
-				return fmt.Errorf("row %d of query %d is %s at %v; the oracle says %s at %v", j, i, m.ID, m.Distance, want[j].id, want[j].distance)
+				return fmt.Errorf("row %d of the answer to query %d is %s at %v, want %s at %v", j, i, m.ID, m.Distance, want[j].id, want[j].distance)
 			}
 		}
 	}
 	return nil
 }
 
-// nearest returns the nearest rows of a filter.
-func (d *dataset) nearest(query int, f *filter, limit int) ([]near, error) {
+// nearest returns the rows nearest to a query that pass a filter.
+func (d *dataset) nearest(query int, f *filter, limit int) ([]neighbour, error) {
 	distances, err := d.distancesOf(query)
 	if err != nil {
 		return nil, err
 	}
-	var top []near
+	var top []neighbour
 	for i, x := range distances {
-		if len(top) == limit && x > top[limit-1].distance || !f.has(i) {
+		if len(top) == limit && x > top[limit-1].distance || !f.matches(i) {
 			continue
 		}
-		n := near{idOf(i), x}
-		at, _ := slices.BinarySearchFunc(top, n, near.compare)
+		n := neighbour{idOf(i), x}
+		at, _ := slices.BinarySearchFunc(top, n, neighbour.compare)
 		if len(top) == limit {
 			if at == limit {
 				continue
@@ -74,7 +74,7 @@ func (d *dataset) nearest(query int, f *filter, limit int) ([]near, error) {
 	return top, nil
 }
 
-// distancesOf returns the distances of a query to all rows, computed once.
+// distancesOf returns the distances from a query to all rows. It computes them once.
 func (d *dataset) distancesOf(query int) ([]float64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -88,14 +88,14 @@ func (d *dataset) distancesOf(query int) ([]float64, error) {
 	distances := make([]float64, d.n)
 	var all sync.WaitGroup
 	for part, parts := 0, runtime.GOMAXPROCS(0); part < parts; part++ {
-		all.Go(func() { d.compute(generic, distances, query, d.n*part/parts, d.n*(part+1)/parts) })
+		all.Go(func() { d.computeDistances(generic, distances, query, d.n*part/parts, d.n*(part+1)/parts) })
 	}
 	all.Wait()
 	d.distances[query] = distances
 	return distances, nil
 }
 
-func (d *dataset) compute(generic *simd.Kernel, distances []float64, query, lo, hi int) {
+func (d *dataset) computeDistances(generic *simd.Kernel, distances []float64, query, lo, hi int) {
 	if d.version.Encoding == matcher.Float32 {
 		for i := lo; i < hi; i++ {
 			distances[i] = d.version.Distance(d.query(query), d.row(i))

@@ -14,8 +14,8 @@ import (
 	"nearside/bench/stat"
 )
 
-// peerProgram is another program that searches a dataset, as a process that
-// waits for its turn; bench/peers/README.md says how it is spoken to.
+// peerProgram is the process of another program that searches a dataset. It is idle
+// between searches. bench/peers/README.md describes its protocol.
 type peerProgram struct {
 	process *exec.Cmd
 	stdin   io.WriteCloser
@@ -23,29 +23,30 @@ type peerProgram struct {
 	names   []string
 }
 
-// peerHello is what a program says before it is ready, a line per peer.
+// peerHello is a line that a program prints at its start: one per peer, then one with
+// Ready.
 type peerHello struct {
 	Peer    string `json:"peer"`
 	Version string `json:"version"`
 	Ready   bool   `json:"ready"`
 }
 
-// peerAnswer is one search.
+// peerAnswer is the answer to one search.
 type peerAnswer struct {
 	Seconds float64 `json:"seconds"`
-	Rows    []int   `json:"rows"` // nearest to the first query; none: it has no top-10
+	Rows    []int   `json:"rows"` // rows nearest to the first query; empty if the peer computes no top 10
 }
 
-// startPeer starts a program, or returns nil when it was not built.
+// startPeer starts a program. It returns nil if the program was not built.
 func (s *suite) startPeer(program string, d *dataset) (*peerProgram, error) {
 	path := filepath.Join(s.peers, program)
 	if _, err := os.Stat(path); err != nil {
-		s.found = append(s.found, program+": absent: "+path+" was not built (bench/peers/build.sh)")
+		s.peerNotes = append(s.peerNotes, program+": absent: "+path+" was not built (bench/peers/build.sh)")
 		return nil, nil
 	}
 	p := &peerProgram{process: exec.CommandContext(s.ctx, path, d.rowsPath, d.queriesPath, d.version.Encoding.String(),
 		strconv.Itoa(d.version.Length), strconv.Itoa(d.n), strconv.Itoa(queriesMax))}
-	// Threads that spin for their next work would disturb whose turn it is.
+	// Idle threads must not spin, because that would disturb the other participants.
 	p.process.Env = append(os.Environ(), "OMP_WAIT_POLICY=passive", "OPENBLAS_THREAD_TIMEOUT=4")
 	p.process.Stderr = os.Stderr
 	var err error
@@ -69,18 +70,18 @@ func (s *suite) startPeer(program string, d *dataset) (*peerProgram, error) {
 			return p, nil
 		}
 		p.names = append(p.names, hello.Peer)
-		s.found = append(s.found, hello.Peer+" "+hello.Version)
+		s.peerNotes = append(s.peerNotes, hello.Peer+" "+hello.Version)
 	}
-	return nil, errors.Join(fmt.Errorf("%s: it ended before it was ready", program), p.close())
+	return nil, errors.Join(fmt.Errorf("%s: the program ended before it was ready", program), p.close())
 }
 
-// close lets the program end.
+// close closes the program's input and waits until it ends.
 func (p *peerProgram) close() error {
 	return errors.Join(p.stdin.Close(), p.process.Wait())
 }
 
-// ask has a peer search once.
-func (p *peerProgram) ask(peer, queries, threads int) (*peerAnswer, error) {
+// search makes a peer search once.
+func (p *peerProgram) search(peer, queries, threads int) (*peerAnswer, error) {
 	if _, err := fmt.Fprintf(p.stdin, "%d %d %d\n", peer, queries, threads); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.names[peer], err)
 	}
@@ -89,15 +90,15 @@ func (p *peerProgram) ask(peer, queries, threads int) (*peerAnswer, error) {
 	}
 	var a peerAnswer
 	if err := json.Unmarshal(p.answers.Bytes(), &a); err != nil || a.Seconds <= 0 {
-		return nil, errors.Join(fmt.Errorf("%s: %q is no answer", p.names[peer], p.answers.Text()), err)
+		return nil, errors.Join(fmt.Errorf("%s: invalid answer %q", p.names[peer], p.answers.Text()), err)
 	}
 	return &a, nil
 }
 
-// run returns a run of a peer.
-func (p *peerProgram) run(peer, queries, threads int) stat.Run {
+// timedRun returns a run of a peer.
+func (p *peerProgram) timedRun(peer, queries, threads int) stat.Run {
 	return func() (float64, error) {
-		a, err := p.ask(peer, queries, threads)
+		a, err := p.search(peer, queries, threads)
 		if err != nil {
 			return 0, err
 		}
@@ -105,10 +106,10 @@ func (p *peerProgram) run(peer, queries, threads int) stat.Run {
 	}
 }
 
-// recall returns how many of the oracle's nearest rows a peer finds for the
-// first query; -1 when it gives no rows.
+// recall returns the fraction of the oracle's nearest rows that a peer finds for the
+// first query, or -1 if the peer returns no rows.
 func (p *peerProgram) recall(d *dataset, peer int) (float64, error) {
-	a, err := p.ask(peer, 1, 1)
+	a, err := p.search(peer, 1, 1)
 	if err != nil || len(a.Rows) == 0 {
 		return -1, err
 	}
@@ -122,7 +123,7 @@ func (p *peerProgram) recall(d *dataset, peer int) (float64, error) {
 	}
 	found := 0
 	for _, row := range a.Rows {
-		// By distance: peers order equal ones as they like.
+		// Compare distances, because peers may return other rows of equal distance.
 		if row >= 0 && row < d.n && distances[row] <= want[len(want)-1].distance {
 			found++
 		}

@@ -9,9 +9,9 @@ import (
 	"nearside/bench/chart"
 )
 
-// pictures draws what there are figures for, into files whose names begin with
-// base, and returns their names without the folder.
-func (r *report) pictures(base string) ([]string, error) {
+// drawPictures draws charts of the figures into files whose paths begin with base. It
+// returns the names of the files without the folder. Charts without figures are skipped.
+func (r *report) drawPictures(base string) ([]string, error) {
 	var names []string
 	for _, p := range []struct {
 		name  string
@@ -42,14 +42,14 @@ func (r *report) pictures(base string) ([]string, error) {
 	return names, nil
 }
 
-// lines collects points by the names of their series, in the order in which
-// the names come.
-type lines struct {
+// seriesSet collects points by the name of their series. The series have the order in
+// which their names first occur.
+type seriesSet struct {
 	series []chart.Series
-	seen   map[string]map[float64]bool // x of a series: the first one counts
+	seen   map[string]map[float64]bool // the x values of a series; later points with the same x are ignored
 }
 
-func (l *lines) add(name string, x, y float64) {
+func (l *seriesSet) addPoint(name string, x, y float64) {
 	if l.seen == nil {
 		l.seen = map[string]map[float64]bool{}
 	}
@@ -68,10 +68,10 @@ func (l *lines) add(name string, x, y float64) {
 	}
 }
 
-// byClients draws the closed loop over the main set, from the last runs with a
-// number of clients, which are those of one sweep.
+// byClients returns the series of the closed loop over the main set, by number of
+// clients. It uses the last run with each number of clients.
 func (r *report) byClients(of func(*loadFigure) map[string]float64) []chart.Series {
-	var l lines
+	var l seriesSet
 	for i := len(r.Loads) - 1; i >= 0; i-- {
 		f := &r.Loads[i]
 		if f.Rate > 0 || f.Batch != 1 || f.Rows == smallList {
@@ -80,20 +80,20 @@ func (r *report) byClients(of func(*loadFigure) map[string]float64) []chart.Seri
 		values := of(f)
 		for _, suffix := range []string{"", " p50", " p99"} {
 			if y, ok := values[suffix]; ok {
-				l.add(f.Format+suffix, float64(f.Clients), y)
+				l.addPoint(f.Format+suffix, float64(f.Clients), y)
 			}
 		}
 	}
 	return l.series
 }
 
-// byRows draws the scaling section's sets of 512 bytes.
+// byRows returns the series of the scaling section's sets with rows of 512 bytes.
 func (r *report) byRows(of func(*figure) float64) []chart.Series {
-	var l lines
+	var l seriesSet
 	for i := range r.Figures {
 		f := &r.Figures[i]
 		if f.Section == "scaling" && f.Dim == 512 && f.Encoding == "uint8" {
-			l.add(fmt.Sprintf("%d queries, %d worker(s)", f.Queries, f.Workers), float64(f.Rows), of(f))
+			l.addPoint(fmt.Sprintf("%d queries, %d worker(s)", f.Queries, f.Workers), float64(f.Rows), of(f))
 		}
 	}
 	return l.series

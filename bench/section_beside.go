@@ -15,18 +15,18 @@ import (
 	"nearside/matcher/wire"
 )
 
-// crossRows are the faces of a cross match, which is of all with all: as many
-// as the server's limit allows by default.
+// crossRows is the number of faces of a cross match, which compares all with all. It is
+// the default limit of a server.
 const crossRows = 50_000
 
-// besideBars need a server.
+// besideBars are the bars of this section. They need a server.
 var besideBars = []string{"beside-cross-p50", "beside-cross-p99"}
 
-// besideSection measures small matches beside a large one: what one reference
-// in a list of 1,000 waits while the server is at a cross match.
+// besideSection measures the latency of small matches, of one reference in a list of
+// 1,000, while the server runs a cross match.
 func (s *suite) besideSection() error {
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skip(s.binary+" was not built (make build)", besideBars...)
+		s.skipBars(s.binary+" was not built; run make build", besideBars...)
 		return nil
 	}
 	large, err := s.dataset(synth.Faces, u8x512, min(crossRows, s.size.rows))
@@ -37,11 +37,11 @@ func (s *suite) besideSection() error {
 	if err != nil {
 		return err
 	}
-	v, err := s.serve("beside", "")
+	v, err := s.startService("beside", "")
 	if err != nil {
 		return err
 	}
-	defer v.kill()
+	defer v.Kill()
 	var ids []string
 	for _, d := range []*dataset{large, small} {
 		list, _, err := v.importSet(d)
@@ -50,30 +50,30 @@ func (s *suite) besideSection() error {
 		}
 		ids = append(ids, list)
 	}
-	if err := s.besideRuns(v, crossMatch(v.url, ids[0], large.n), small, ids[1]); err != nil {
+	if err := s.besideRuns(v, crossMatch(v.URL, ids[0], large.n), small, ids[1]); err != nil {
 		return err
 	}
-	return v.stop()
+	return v.Stop()
 }
 
-// besideRuns asks for small matches, alone and beside the cross match, in turn.
-// The cross match begins again as long as they go on.
+// besideRuns measures small matches alone and during cross matches, alternating. The
+// cross match is repeated until the small matches end.
 func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list string) error {
 	begin := time.Now()
-	if err := cross.once(s.ctx); err != nil {
+	if err := cross.runOnce(s.ctx); err != nil {
 		return err
 	}
-	s.tell(fmt.Sprintf("cross match of %d x %d faces", cross.rows, cross.rows), time.Since(begin).Seconds(), "s")
+	s.addServiceFigure(fmt.Sprintf("cross match of %d x %d faces", cross.rows, cross.rows), time.Since(begin).Seconds(), "s")
 	runs := len(s.runs)
-	defer func() { s.runs = s.runs[:runs] }() // loads of the report are alone
+	defer func() { s.runs = s.runs[:runs] }() // the report has only load runs without a cross match
 	plan := load.Plan{Clients: besideClients, Rate: besideRate}
-	var alone, beside [2][]float64 // p50 and p99, by round
+	var alone, beside [2][]float64 // p50 and p99 of each round
 	for range besideRounds {
 		a, err := s.loadRun(v, small, wire.JSON, 1, list, smallList, plan)
 		if err != nil {
 			return err
 		}
-		stop := cross.repeat(s.ctx)
+		stop := cross.runRepeatedly(s.ctx)
 		b, err := s.loadRun(v, small, wire.JSON, 1, list, smallList, plan)
 		if err := errors.Join(err, stop()); err != nil {
 			return err
@@ -87,16 +87,16 @@ func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list 
 		for r := range ratios {
 			ratios[r] = beside[i][r] / alone[i][r]
 		}
-		s.measure(id, stat.RatioOf(ratios), fmt.Sprintf("%.2f ms alone, %.2f ms beside", stat.Median(alone[i]), stat.Median(beside[i])))
+		s.recordBar(id, stat.RatioOf(ratios), fmt.Sprintf("%.2f ms alone, %.2f ms during a cross match", stat.Median(alone[i]), stat.Median(beside[i])))
 	}
 	return nil
 }
 
-// Small matches are due at a fixed rate: a client that waits for its answer
-// would ask less often when answers are slow, and hide them. The rate is far
-// below what the server can do.
+// Small matches are due at a fixed rate. A client that waits for each answer would send
+// fewer requests while answers are slow and so hide the slowness. The rate is far below
+// the capacity of the server.
 const (
-	besideRounds  = 3 // runs alone, and runs beside
+	besideRounds  = 3 // each has one run alone and one during cross matches
 	besideRate    = 200
 	besideClients = 64
 )
@@ -115,9 +115,9 @@ func crossMatch(url, list string, rows int) *crossTarget {
 	}, rows}
 }
 
-// once does the cross match and checks that every face finds itself: all are
-// different.
-func (c *crossTarget) once(ctx context.Context) error {
+// runOnce runs the cross match and checks that every face finds itself at distance 0.
+// All faces are different.
+func (c *crossTarget) runOnce(ctx context.Context) error {
 	body, err := c.Once(ctx)
 	if err != nil {
 		return err
@@ -134,22 +134,22 @@ func (c *crossTarget) once(ctx context.Context) error {
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || len(answer) != c.rows {
-		return errors.Join(fmt.Errorf("the cross match of %d faces has %d answers", c.rows, len(answer)), err)
+		return errors.Join(fmt.Errorf("the cross match must have %d answers, got %d", c.rows, len(answer)), err)
 	}
 	for i, a := range answer {
 		if len(a.Matches) != 1 || len(a.Matches[0].Result) != 1 {
-			return fmt.Errorf("answer %d of the cross match has not one row", i)
+			return fmt.Errorf("answer %d of the cross match must have one row", i)
 		}
 		if r := a.Matches[0].Result[0]; r.Face.ID != a.Reference.ID || r.Distance == nil || *r.Distance != 0 {
-			return fmt.Errorf("answer %d of the cross match: %s finds %s, not itself", i, a.Reference.ID, r.Face.ID)
+			return fmt.Errorf("answer %d of the cross match: face %s must find itself, got %s", i, a.Reference.ID, r.Face.ID)
 		}
 	}
 	return nil
 }
 
-// repeat does the cross match again and again until stop, which waits for the
-// last one and returns the first error.
-func (c *crossTarget) repeat(ctx context.Context) (stop func() error) {
+// runRepeatedly repeats the cross match until stop is called. stop waits for the last
+// one and returns the first error.
+func (c *crossTarget) runRepeatedly(ctx context.Context) (stop func() error) {
 	end, done := make(chan struct{}), make(chan error, 1)
 	go func() {
 		send, closeAll := c.Connect(1)

@@ -8,16 +8,15 @@ import (
 	"nearside/bench/synth"
 )
 
-// depth is the number of matches that is asked for unless a workload is about
-// it.
+// depth is the number of requested matches, except in workloads that vary it.
 const depth = 10
 
-// full is a workload over all rows.
-func full(queries int) workload { return workload{queries, depth, everything} }
+// unfiltered returns a workload over all rows.
+func unfiltered(queries int) workload { return workload{queries, depth, everything} }
 
-// limitsSection shows what the machine can do.
+// limitsSection measures the limits of the machine.
 func (s *suite) limitsSection() error {
-	for _, k := range usable() {
+	for _, k := range usableKernels() {
 		for _, threads := range machineWorkers() {
 			l := limits{k, threads, s.region}
 			r, err := stat.InTurn(s.size.rounds, l.stream, l.u8, l.f32)
@@ -26,30 +25,30 @@ func (s *suite) limitsSection() error {
 			}
 			f := limitFigure{k.Name(), threads, float64(len(s.region)) / r.Seconds(0) / 1e9, l.u8Products() / r.Seconds(1) / 1e9, l.f32Products() / r.Seconds(2) / 1e9}
 			s.limitFigures = append(s.limitFigures, f)
-			s.progress("   %-7s %d thread(s): stream %5.1f GB/s, uint8 %6.1f and float32 %6.1f G products/s", f.Kernel, f.Threads, f.StreamGB, f.U8, f.F32)
+			s.logf("   %-7s %d thread(s): stream %5.1f GB/s, uint8 %6.1f and float32 %6.1f G products/s", f.Kernel, f.Threads, f.StreamGB, f.U8, f.F32)
 		}
 	}
 	return nil
 }
 
-// engineSection measures the local matcher, and all bars that compare it with
-// the machine's limits.
+// engineSection measures the local matcher, and the bars that compare it with the
+// limits of the machine.
 func (s *suite) engineSection() error {
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
 	if err != nil {
 		return err
 	}
 	for _, name := range []string{"avx512", "avx2"} {
-		if level(name) == nil {
-			s.skip("this CPU has no "+name, barsOf(name)...)
+		if kernelOfLevel(name) == nil {
+			s.skipBars("this CPU does not support "+name, barsOf(name)...)
 		}
 	}
-	for _, k := range usable() {
+	for _, k := range usableKernels() {
 		for _, workers := range machineWorkers() {
 			if s.gates && workers != 1 {
 				continue
 			}
-			e, err := s.engine(d, k, workers)
+			e, err := s.faceEngine(d, k, workers)
 			if err != nil {
 				return err
 			}
@@ -68,7 +67,7 @@ func (s *suite) engineSection() error {
 	return s.floatRuns()
 }
 
-// barsOf returns the bars that need a level, those of peers included.
+// barsOf returns the IDs of the bars that need a level, including bars of peers.
 func barsOf(name string) []string {
 	if name == "avx2" {
 		return []string{"avx2-u8-1-stream", "avx2-u8-64-peak", "avx2-u8-1-faiss", "avx2-u8-16-faiss", "avx2-u8-64-faiss"}
@@ -76,8 +75,8 @@ func barsOf(name string) []string {
 	return []string{"u8-1-stream", "u8-1-faiss-recorded", "u8-1-faiss-sq8", "u8-64-peak", "u8-64-faiss", "u8-16-limit", "u8-16-faiss", "f32-64-fma", "http-64-peak"}
 }
 
-// close gives the memory back: descriptors are unmapped when the collector
-// finds that nobody refers to them.
+// close frees the memory. The garbage collector unmaps the descriptors when nothing
+// refers to them any more.
 func (e *engine) close() {
 	e.Close()
 	e.Memory = nil
@@ -86,7 +85,7 @@ func (e *engine) close() {
 }
 
 func (s *suite) engineRuns(e *engine) error {
-	fastest := e.limits.kernel == best()
+	fastest := e.limits.kernel == bestKernel()
 	if e.limits.threads == 1 {
 		if err := s.engineBars(e); err != nil {
 			return err
@@ -102,8 +101,8 @@ func (s *suite) engineRuns(e *engine) error {
 	}
 	var all []workload
 	for _, queries := range []int{1, 4, 16, 64} {
-		if e.limits.threads > 1 || queries == 4 { // others are bars
-			all = append(all, full(queries))
+		if e.limits.threads > 1 || queries == 4 { // engineBars measures the rest
+			all = append(all, unfiltered(queries))
 		}
 	}
 	if fastest {
@@ -115,20 +114,21 @@ func (s *suite) engineRuns(e *engine) error {
 		}
 	}
 	for _, w := range all {
-		if _, _, err := e.run("engine", s.size.tryRounds, w); err != nil {
+		if _, _, err := e.measureWorkload("engine", s.size.tryRounds, w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// recordedFaiss is what FAISS 1.15 QT_8bit_direct took for a row of 512 on one
-// core (PERFORMANCE 2), 28.9 ns, in times of a stream probe of 24 GB/s there.
+// recordedFaiss is the recorded time of FAISS 1.15 QT_8bit_direct for a row of 512
+// bytes on one core, 28.9 ns, as a multiple of the time of a stream probe, which
+// reached 24 GB/s on that machine (bench/known-misses.md, u8-1-faiss-recorded).
 const recordedFaiss = 28.9 / (512 / 24.0)
 
-// engineBars measures with one worker, so per core.
+// engineBars measures the bars of an engine with one worker, which are per core.
 func (s *suite) engineBars(e *engine) error {
-	r, f, err := e.run("engine", s.size.rounds, full(1))
+	r, f, err := e.measureWorkload("engine", s.size.rounds, unfiltered(1))
 	if err != nil {
 		return err
 	}
@@ -136,44 +136,45 @@ func (s *suite) engineBars(e *engine) error {
 	stream := r.Of(func(seconds []float64) float64 {
 		return seconds[streamProbe] * bytes / float64(len(s.region)) / seconds[firstCode]
 	})
-	_, some, err := e.run("engine", s.size.rounds, full(16))
+	_, some, err := e.measureWorkload("engine", s.size.rounds, unfiltered(16))
 	if err != nil {
 		return err
 	}
-	_, many, err := e.run("engine", s.size.rounds, full(64))
+	_, many, err := e.measureWorkload("engine", s.size.rounds, unfiltered(64))
 	if err != nil {
 		return err
 	}
 	switch e.limits.kernel {
-	case level("avx512"):
-		s.measure("u8-1-stream", stream, "")
-		s.measure("u8-1-faiss-recorded", stream.Times(recordedFaiss), "recorded: 28.9 ns a row at 24 GB/s")
-		s.measure("u8-16-limit", some.OfLimit, "")
-		s.measure("u8-64-peak", many.OfLimit, "")
-	case level("avx2"):
-		s.measure("avx2-u8-1-stream", stream, "")
-		s.measure("avx2-u8-64-peak", many.OfLimit, "")
+	case kernelOfLevel("avx512"):
+		s.recordBar("u8-1-stream", stream, "")
+		s.recordBar("u8-1-faiss-recorded", stream.Times(recordedFaiss), "recorded: 28.9 ns per row at 24 GB/s")
+		s.recordBar("u8-16-limit", some.OfLimit, "")
+		s.recordBar("u8-64-peak", many.OfLimit, "")
+	case kernelOfLevel("avx2"):
+		s.recordBar("avx2-u8-1-stream", stream, "")
+		s.recordBar("avx2-u8-64-peak", many.OfLimit, "")
 	}
 	return nil
 }
 
-// filterBars compares filters of 1 % with no filter.
+// filterBars measures the bars of filters that select 1 % of the rows.
 func (s *suite) filterBars(e *engine) error {
 	for _, bar := range []struct{ id, filter string }{{"filter-list", "list"}, {"filter-time", "time range"}, {"filter-scattered", "age"}} {
-		if err := s.filterBar(e, bar.id, e.data.find(bar.filter, 1)); err != nil {
+		if err := s.filterBar(e, bar.id, e.data.findFilter(bar.filter, 1)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// filterBar compares a filtered with a full scan, in turn.
+// filterBar measures the time of a filtered scan as a fraction of the time of a full
+// scan, alternating between them.
 func (s *suite) filterBar(e *engine, id string, f *filter) error {
-	all, err := e.timed(full(1))
+	all, err := e.timedRun(unfiltered(1))
 	if err != nil {
 		return err
 	}
-	part, err := e.timed(workload{1, depth, f})
+	part, err := e.timedRun(workload{1, depth, f})
 	if err != nil {
 		return err
 	}
@@ -181,41 +182,42 @@ func (s *suite) filterBar(e *engine, id string, f *filter) error {
 	if err != nil {
 		return err
 	}
-	s.measure(id, r.Ratio(1, 0), "")
+	s.recordBar(id, r.Ratio(1, 0), "")
 	return nil
 }
 
-// uniformRuns shows what random bytes, the worst case for thresholds, change.
+// uniformRuns measures random bytes, which are the worst case for thresholds.
 func (s *suite) uniformRuns() error {
 	d, err := s.dataset(synth.Uniform, u8x512, s.size.rows)
 	if err != nil {
 		return err
 	}
-	e, err := s.engine(d, best(), 1)
+	e, err := s.faceEngine(d, bestKernel(), 1)
 	if err != nil {
 		return err
 	}
 	defer e.close()
 	for _, queries := range []int{1, 16, 64} {
-		if _, _, err := e.run("engine", s.size.tryRounds, full(queries)); err != nil {
+		if _, _, err := e.measureWorkload("engine", s.size.tryRounds, unfiltered(queries)); err != nil {
 			return err
 		}
 	}
-	return s.release(d)
+	return s.releaseDatasets(d)
 }
 
-// floatRuns measures float32, beside a uint8 scan of as many rows.
+// floatRuns measures float32, and compares it with a uint8 scan of the same number of
+// rows.
 func (s *suite) floatRuns() error {
 	bytes, err := s.dataset(synth.Faces, u8x512, s.size.peerRows)
 	if err != nil {
 		return err
 	}
-	byteEngine, err := s.engine(bytes, best(), 1)
+	byteEngine, err := s.faceEngine(bytes, bestKernel(), 1)
 	if err != nil {
 		return err
 	}
 	defer byteEngine.close()
-	byteScan, err := byteEngine.timed(full(1))
+	byteScan, err := byteEngine.timedRun(unfiltered(1))
 	if err != nil {
 		return err
 	}
@@ -239,13 +241,13 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 	if err != nil {
 		return err
 	}
-	e, err := s.engine(d, best(), 1)
+	e, err := s.faceEngine(d, bestKernel(), 1)
 	if err != nil {
 		return err
 	}
 	defer e.close()
 	if bars {
-		one, err := e.timed(full(1))
+		one, err := e.timedRun(unfiltered(1))
 		if err != nil {
 			return err
 		}
@@ -253,22 +255,22 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 		if err != nil {
 			return err
 		}
-		s.measure("f32-1-u8", r.Ratio(1, 0), "")
+		s.recordBar("f32-1-u8", r.Ratio(1, 0), "")
 	}
 	for _, queries := range []int{1, 16, 64} {
 		if s.gates && queries != 64 {
 			continue
 		}
-		_, f, err := e.run("engine", s.size.rounds, full(queries))
+		_, f, err := e.measureWorkload("engine", s.size.rounds, unfiltered(queries))
 		if err != nil {
 			return err
 		}
-		if bars && queries == 64 && strings.HasPrefix(best().Name(), "avx512") {
-			s.measure("f32-64-fma", f.OfLimit, "")
+		if bars && queries == 64 && strings.HasPrefix(bestKernel().Name(), "avx512") {
+			s.recordBar("f32-64-fma", f.OfLimit, "")
 		}
 	}
-	if !bars { // those of the bars are for the peers, too
-		return s.release(d)
+	if !bars { // the peers use the datasets of the bars, too
+		return s.releaseDatasets(d)
 	}
 	return nil
 }

@@ -9,24 +9,24 @@ import (
 	"nearside/matcher"
 )
 
-// eventFigure is how a filter of events compares with a scan of all of them.
-// Times are parts of that scan's.
+// eventFigure compares a filter of events with a scan of all events. Times are fractions
+// of the time of that scan.
 type eventFigure struct {
 	Rows     int        `json:"rows"`
-	Order    string     `json:"order"` // of rows
+	Order    string     `json:"order"` // order of the rows
 	Workers  int        `json:"workers"`
 	Filter   string     `json:"filter"`
 	Selected int        `json:"selected"`
 	Full     float64    `json:"full_scan_seconds"`
 	Match    stat.Ratio `json:"match"`  // filter, scan and answer
 	Select   stat.Ratio `json:"select"` // the filter alone
-	Scan     stat.Ratio `json:"scan"`   // a match whose rows are known
+	Scan     stat.Ratio `json:"scan"`   // a match with a selection that is known already
 }
 
-// ideal is the part of the rows that are selected.
+// ideal returns the fraction of the rows that the filter selects.
 func (f *eventFigure) ideal() float64 { return float64(f.Selected) / float64(f.Rows) }
 
-// eventSection measures filtered matches of events beside scans of all of them.
+// eventSection compares filtered matches of events with scans of all events.
 func (s *suite) eventSection() error {
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
 	if err != nil {
@@ -46,7 +46,7 @@ func (s *suite) eventSection() error {
 }
 
 func (s *suite) eventRuns(d *dataset, set *eventSet, workers int) error {
-	e, err := s.loaded(d, set.contents(), best(), workers)
+	e, err := s.loadEngine(d, set.contents(), bestKernel(), workers)
 	if err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *suite) eventRuns(d *dataset, set *eventSet, workers int) error {
 		}
 		figure.Order = set.order()
 		figures = append(figures, figure)
-		s.progress("   %-12s %-20s %7d rows (%.4f): %.4f of the full scan's %.2f ms, filter alone %.4f, scan alone %.4f", figure.Order, figure.Filter,
+		s.logf("   %-12s %-20s %7d rows (%.4f): %.4f of the full scan's %.2f ms, filter alone %.4f, scan alone %.4f", figure.Order, figure.Filter,
 			figure.Selected, figure.ideal(), figure.Match.Median, figure.Full*1e3, figure.Select.Median, figure.Scan.Median)
 	}
 	s.events = append(s.events, figures...)
@@ -69,14 +69,14 @@ func (s *suite) eventRuns(d *dataset, set *eventSet, workers int) error {
 	return nil
 }
 
-// eventRun compares what a filter of events takes with a full scan.
+// eventRun compares the times of a filter of events with a full scan.
 func (s *suite) eventRun(e *engine, f *filter) (eventFigure, error) {
-	all, err := e.timed(full(1))
+	all, err := e.timedRun(unfiltered(1))
 	if err != nil {
 		return eventFigure{}, err
 	}
 	w := workload{1, depth, f}
-	if _, err := e.timed(w); err != nil { // it checks
+	if _, err := e.timedRun(w); err != nil { // only for its comparison with the oracle
 		return eventFigure{}, err
 	}
 	c := e.candidates(w)
@@ -86,15 +86,15 @@ func (s *suite) eventRun(e *engine, f *filter) (eventFigure, error) {
 	}
 	figure := eventFigure{Rows: e.data.n, Workers: e.limits.threads, Filter: f.name, Selected: f.count(e.data.n)}
 	if selection.Len() != figure.Selected {
-		return figure, fmt.Errorf("%d rows are selected; the oracle says %d", selection.Len(), figure.Selected)
+		return figure, fmt.Errorf("the filter must select %d rows, got %d", figure.Selected, selection.Len())
 	}
-	subs, known := e.subs(w), e.subs(w)
+	subs, known := e.subRequests(w), e.subRequests(w)
 	known[0].Selection = selection
 	match := func(subs []matcher.SubRequest) func() error {
 		return func() error { return e.Match(s.ctx, subs)[0].Err }
 	}
 	filter := func() error { _, err := e.Select(s.ctx, c, nil); return err }
-	r, err := stat.InTurn(s.size.rounds, all, e.cold(match(subs)), e.cold(filter), e.cold(match(known)))
+	r, err := stat.InTurn(s.size.rounds, all, e.coldRun(match(subs)), e.coldRun(filter), e.coldRun(match(known)))
 	if err != nil {
 		return figure, err
 	}
@@ -102,15 +102,15 @@ func (s *suite) eventRun(e *engine, f *filter) (eventFigure, error) {
 	return figure, nil
 }
 
-// coldBytes are more than a cache holds, coldCalls are the calls of a run.
+// coldBytes is more than a cache holds. coldCalls is the number of calls of a run.
 const (
 	coldBytes = 96 << 20
 	coldCalls = 3
 )
 
-// cold returns a run of calls that find neither rows nor columns in the caches:
-// a request is rarely about what the one before it was about.
-func (e *engine) cold(call func() error) stat.Run {
+// coldRun returns a run of calls with cold caches: before each call it reads other
+// memory. In practice a request rarely needs the rows of the request before.
+func (e *engine) coldRun(call func() error) stat.Run {
 	region := e.limits.region[:min(coldBytes, len(e.limits.region))]
 	return func() (float64, error) {
 		sum := time.Duration(0)
@@ -126,8 +126,7 @@ func (e *engine) cold(call func() error) stat.Run {
 	}
 }
 
-// eventBars keeps the figures of the bars, of which two are those of the worst
-// filter.
+// eventBars records the bars. Two of them are the worst figures of all filters.
 func (s *suite) eventBars(figures []eventFigure) {
 	var slowest, longest *eventFigure
 	for i := range figures {
@@ -135,11 +134,11 @@ func (s *suite) eventBars(figures []eventFigure) {
 		note := fmt.Sprintf("%d of %d rows: ideal %.4f", f.Selected, f.Rows, f.ideal())
 		switch f.Filter {
 		case oneDay:
-			s.measure("events-day", f.Match, note)
+			s.recordBar("events-day", f.Match, note)
 		case oneDayCityAge:
-			s.measure("events-day-city-age", f.Match, note)
+			s.recordBar("events-day-city-age", f.Match, note)
 		case cityAge:
-			s.measure("events-city-age", f.Match, note)
+			s.recordBar("events-city-age", f.Match, note)
 		}
 		if slowest == nil || f.Match.Median > slowest.Match.Median {
 			slowest = f
@@ -148,6 +147,6 @@ func (s *suite) eventBars(figures []eventFigure) {
 			longest = f
 		}
 	}
-	s.measure("events-worst", slowest.Match, slowest.Filter)
-	s.measure("events-filter", longest.Select, longest.Filter)
+	s.recordBar("events-worst", slowest.Match, slowest.Filter)
+	s.recordBar("events-filter", longest.Select, longest.Filter)
 }

@@ -7,19 +7,19 @@ import (
 	"nearside/simd"
 )
 
-// kernelRun is a kernel over a piece of memory.
+// kernelRun is a function of a kernel that processes a block of memory.
 type kernelRun struct {
 	what  string
 	float bool
 	run   func(k *simd.Kernel, block []byte)
 }
 
-// kernelBlock is what a kernel gets at once: it fits in L2.
+// kernelBlock is the number of bytes of one call of a kernel. It fits in the L2 cache.
 const kernelBlock = 256 << 10
 
-// kernelSection runs the row-major kernels over memory, and over a block that
-// stays in the cache, beside the limits. `make microbench PKG=./simd`
-// has all kernels in detail.
+// kernelSection measures the row-major functions of the kernels on a large region of
+// memory and on a block that stays in the cache, and compares them with the limits.
+// `make microbench PKG=./simd` measures all functions in detail.
 func (s *suite) kernelSection() error {
 	const dim = 512
 	query := make([]byte, 4*dim)
@@ -31,10 +31,10 @@ func (s *suite) kernelSection() error {
 		{"SquaredL2F32", true, func(k *simd.Kernel, block []byte) { k.SquaredL2F32(products, floats, asFloats(block)) }},
 		{"DotF32", true, func(k *simd.Kernel, block []byte) { k.DotF32(products, floats, asFloats(block)) }},
 	}
-	for _, k := range usable() {
+	for _, k := range usableKernels() {
 		for _, r := range runs {
 			for _, cached := range []bool{false, true} {
-				if err := s.kernel(k, r, cached); err != nil {
+				if err := s.measureKernel(k, r, cached); err != nil {
 					return err
 				}
 			}
@@ -43,12 +43,12 @@ func (s *suite) kernelSection() error {
 	return nil
 }
 
-func (s *suite) kernel(k *simd.Kernel, r kernelRun, cached bool) error {
+func (s *suite) measureKernel(k *simd.Kernel, r kernelRun, cached bool) error {
 	l := limits{k, 1, s.region}
 	what, part := r.what+" from memory", s.region[:len(s.region)&^(kernelBlock-1)]
 	repeat, bytes := 1, float64(len(part))
 	if cached {
-		what, part, repeat, bytes = r.what+" from L2", part[:kernelBlock], 200, 0 // memory is no limit
+		what, part, repeat, bytes = r.what+" from L2", part[:kernelBlock], 200, 0 // 0: memory does not limit the speed
 	}
 	code := func() (float64, error) {
 		start := time.Now()
@@ -64,11 +64,11 @@ func (s *suite) kernel(k *simd.Kernel, r kernelRun, cached bool) error {
 		rowBytes, encoding = 2048, "float32"
 	}
 	rows := repeat * len(part) / rowBytes
-	rounds, limit, err := l.beside(s.size.tryRounds, r.float, bytes, float64(rows*512), code)
+	rounds, limit, err := l.besideProbes(s.size.tryRounds, r.float, bytes, float64(rows*512), code)
 	if err != nil {
 		return err
 	}
-	s.add(figure{
+	s.addFigure(figure{
 		Section: "kernels", Data: "-", What: what, Kernel: k.Name(), Workers: 1, Encoding: encoding, Dim: 512, Rows: rows, Compared: rows, Queries: 1,
 		Seconds: rounds.Seconds(firstCode),
 		OfLimit: rounds.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] }),
@@ -76,7 +76,7 @@ func (s *suite) kernel(k *simd.Kernel, r kernelRun, cached bool) error {
 	return nil
 }
 
-// asFloats returns aligned bytes as values.
+// asFloats returns aligned bytes as float32 values.
 func asFloats(b []byte) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }

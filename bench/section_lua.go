@@ -17,12 +17,14 @@ import (
 	"nearside/bench/synth"
 	"nearside/internal/telemetry"
 	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-// The plugins of the measurements. policy narrows nothing and does not want to
-// answer; adults has one operator over all rows; counting looks at each point.
+// luaPlugins are the sources of the measured plugins. policy returns a cost and the
+// unchanged set; adults applies one comparison to all rows; counting reads every
+// monitoring point.
 var luaPlugins = map[string]string{
 	"policy": `return {api = 1, name = "policy", kinds = {"matching"}, cost = function(self, req) return 200 end, match = function() end,
   prefilter = function(self, req, set) return set end}`,
@@ -35,16 +37,16 @@ return {api = 1, name = "counting", kinds = {"event"}, events = {"monitoring_eve
 end}`,
 }
 
-// luaCalls is how many calls a timed run makes.
+// luaCalls is the number of calls of a timed run.
 const luaCalls = 2000
 
-// luaSection measures what plugins add, in one process with the matcher.
+// luaSection measures the time that plugins add, in the process of the matcher.
 func (s *suite) luaSection() error {
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
 	if err != nil {
 		return err
 	}
-	e, err := s.engine(d, best(), 1)
+	e, err := s.faceEngine(d, bestKernel(), 1)
 	if err != nil {
 		return err
 	}
@@ -55,13 +57,13 @@ func (s *suite) luaSection() error {
 	return s.luaEvents(e)
 }
 
-// host runs one of luaPlugins.
-func (s *suite) host(e *engine, name string) (*lua.Host, error) {
+// startHost starts one of luaPlugins.
+func (s *suite) startHost(e *engine, name string) (*lua.Host, error) {
 	dir, err := s.pluginFolder()
 	if err != nil {
 		return nil, err
 	}
-	return lua.New(s.ctx, lua.Options{Dir: dir, Active: []string{name}, Services: lua.Services{Matching: e.Memory}})
+	return lua.New(s.ctx, lua.Options{Dir: dir, Active: []string{name}, Services: ns.Services{Matching: e.Memory}})
 }
 
 func (s *suite) pluginFolder() (string, error) {
@@ -77,7 +79,7 @@ func (s *suite) pluginFolder() (string, error) {
 	return dir, nil
 }
 
-// luaMatching measures the hooks of a matching plugin on a set of all rows.
+// luaMatching measures the hooks of matching plugins on a set of all rows.
 func (s *suite) luaMatching(e *engine) error {
 	candidates := &matcher.Candidates{Limit: depth}
 	rows, err := e.Select(s.ctx, candidates, nil)
@@ -89,7 +91,7 @@ func (s *suite) luaMatching(e *engine) error {
 		calls      int
 		unit       float64
 	}{{"lua-cost-prefilter", "policy", luaCalls, 1e6}, {"lua-where", "adults", 20, 1e3 * 1e6 / float64(e.data.n)}} {
-		h, err := s.host(e, bar.plugin)
+		h, err := s.startHost(e, bar.plugin)
 		if err != nil {
 			return err
 		}
@@ -97,13 +99,13 @@ func (s *suite) luaMatching(e *engine) error {
 		for range s.size.rounds {
 			begin := time.Now()
 			for range bar.calls {
-				if err := s.hooks(h, e, candidates, rows); err != nil {
+				if err := s.runHooks(h, e, candidates, rows); err != nil {
 					return err
 				}
 			}
 			seconds = append(seconds, time.Since(begin).Seconds()/float64(bar.calls)*bar.unit)
 		}
-		s.measure(bar.id, stat.RatioOf(seconds), "")
+		s.recordBar(bar.id, stat.RatioOf(seconds), "")
 		if err := h.Close(s.ctx); err != nil {
 			return err
 		}
@@ -111,8 +113,8 @@ func (s *suite) luaMatching(e *engine) error {
 	return nil
 }
 
-// hooks does what a router does with the plugins for one set.
-func (s *suite) hooks(h *lua.Host, e *engine, c *matcher.Candidates, rows matcher.Selection) error {
+// runHooks calls the plugins for one candidate set, as a router does.
+func (s *suite) runHooks(h *lua.Host, e *engine, c *matcher.Candidates, rows matcher.Selection) error {
 	ctx, cancel := context.WithTimeout(s.ctx, time.Minute)
 	defer cancel()
 	sub := matcher.SubRequest{
@@ -127,20 +129,21 @@ func (s *suite) hooks(h *lua.Host, e *engine, c *matcher.Candidates, rows matche
 			return err
 		}
 		if p.Name() == "adults" && left.Len() == rows.Len() {
-			return fmt.Errorf("plugin %s took nothing of %d rows", p.Name(), rows.Len())
+			return fmt.Errorf("plugin %s must remove some of the %d rows, but removed none", p.Name(), rows.Len())
 		}
 	}
 	for _, m := range matchers {
 		if _, reason, ok := m.Cost(ctx, &sub); !ok {
-			return fmt.Errorf("plugin %s: no cost: %s", m.Name(), reason)
+			return fmt.Errorf("plugin %s returned no cost: %s", m.Name(), reason)
 		}
 	}
 	return nil
 }
 
-// luaEvents measures what a point costs its request, and its plugin.
+// luaEvents measures the time that an event adds to its request, and the time of the
+// plugin.
 func (s *suite) luaEvents(e *engine) error {
-	h, err := s.host(e, "counting")
+	h, err := s.startHost(e, "counting")
 	if err != nil {
 		return err
 	}
@@ -149,7 +152,7 @@ func (s *suite) luaEvents(e *engine) error {
 	var emit, handle []float64
 	for range s.size.rounds {
 		before := h.Plugins()[0].Totals.Busy
-		const events = 8192 // half of the queue: none is dropped
+		const events = 8192 // half of the queue, so that no event is dropped
 		begin := time.Now()
 		for range events {
 			points.Requested(point)
@@ -161,23 +164,23 @@ func (s *suite) luaEvents(e *engine) error {
 		handle = append(handle, (h.Plugins()[0].Totals.Busy-before).Seconds()/events*1e6)
 	}
 	if p := h.Plugins()[0]; p.Dropped+p.Lost > 0 {
-		return fmt.Errorf("%d events were dropped, %d lost: %s", p.Dropped, p.Lost, p.LastError)
+		return fmt.Errorf("%d events were dropped and %d were lost, want 0: %s", p.Dropped, p.Lost, p.LastError)
 	}
-	s.measure("lua-event-request", stat.RatioOf(emit), "")
-	s.measure("lua-event-plugin", stat.RatioOf(handle), "")
+	s.recordBar("lua-event-request", stat.RatioOf(emit), "")
+	s.recordBar("lua-event-plugin", stat.RatioOf(handle), "")
 	return h.Close(s.ctx)
 }
 
-// eventLoad compares the throughput of a server with an event plugin with that
-// of the same server without one, in turn.
+// eventLoad compares the throughput of a server with and without an event plugin,
+// alternating.
 func (s *suite) eventLoad(v *service, d *dataset, list string) error {
 	var ratios []float64
 	runs := len(s.runs)
-	defer func() { s.runs = s.runs[:runs] }() // loads of the report are without plugins
+	defer func() { s.runs = s.runs[:runs] }() // the report has only load runs without plugins
 	for range 3 {
 		var rates [2]float64
 		for i, active := range []string{"", "counting"} {
-			if err := v.activate(active); err != nil {
+			if err := v.activatePlugin(active); err != nil {
 				return err
 			}
 			r, err := s.loadRun(v, d, wire.JSON, 1, list, d.n, load.Plan{Clients: 64})
@@ -188,12 +191,12 @@ func (s *suite) eventLoad(v *service, d *dataset, list string) error {
 		}
 		ratios = append(ratios, rates[1]/rates[0])
 	}
-	s.measure("lua-event-throughput", stat.RatioOf(ratios), "")
-	return v.activate("")
+	s.recordBar("lua-event-throughput", stat.RatioOf(ratios), "")
+	return v.activatePlugin("")
 }
 
-// activate has the server run one plugin, or none.
-func (v *service) activate(plugin string) error {
+// activatePlugin makes the server run one plugin, or no plugin if the name is empty.
+func (v *service) activatePlugin(plugin string) error {
 	dir, err := v.suite.pluginFolder()
 	if err != nil {
 		return err
@@ -202,7 +205,7 @@ func (v *service) activate(plugin string) error {
 	if err := os.WriteFile(v.config, []byte(config), 0o600); err != nil {
 		return err
 	}
-	if err := v.process.Process.Signal(syscall.SIGHUP); err != nil {
+	if err := v.Signal(syscall.SIGHUP); err != nil {
 		return err
 	}
 	for range 1000 {
@@ -210,7 +213,7 @@ func (v *service) activate(plugin string) error {
 		if err != nil {
 			return err
 		}
-		if plugin == "" && body == "[]" || plugin != "" && strings.Contains(body, `"name":"`+plugin+`"`) {
+		if plugin == "" && strings.TrimSpace(body) == "[]" || plugin != "" && strings.Contains(body, `"name":"`+plugin+`"`) {
 			return nil
 		}
 		time.Sleep(10 * time.Millisecond)
@@ -218,9 +221,9 @@ func (v *service) activate(plugin string) error {
 	return fmt.Errorf("the server does not run plugin %q after SIGHUP", plugin)
 }
 
-// get reads a resource of the server.
+// get returns the body of a resource of the server.
 func (v *service) get(path string) (string, error) {
-	request, err := http.NewRequestWithContext(v.suite.ctx, http.MethodGet, v.url+path, nil)
+	request, err := http.NewRequestWithContext(v.suite.ctx, http.MethodGet, v.URL+path, nil)
 	if err != nil {
 		return "", err
 	}

@@ -9,10 +9,10 @@ import (
 	"nearside/simd"
 )
 
-// comparison is a peer beside us.
+// comparison is the result of one peer compared with one of our kernels.
 type comparison struct {
 	Peer     string     `json:"peer"`
-	Kernel   string     `json:"kernel"` // ours
+	Kernel   string     `json:"kernel"` // our kernel
 	Encoding string     `json:"encoding"`
 	Rows     int        `json:"rows"`
 	Queries  int        `json:"queries"`
@@ -20,14 +20,14 @@ type comparison struct {
 	Ours     float64    `json:"our_ns_per_pair"`
 	Theirs   float64    `json:"their_ns_per_pair"`
 	Faster   stat.Ratio `json:"we_are_faster_by"`
-	Recall   float64    `json:"their_recall_at_10"` // -1: it gives no top-10
+	Recall   float64    `json:"their_recall_at_10"` // -1 if the peer computes no top 10
 }
 
-// comparisonSeconds is about how long a comparison may take: some peers are very
-// slow. A few rounds are run in any case.
+// comparisonSeconds is the approximate time limit of a comparison, because some peers
+// are very slow. size.slowRounds rounds run in any case.
 const comparisonSeconds = 30
 
-// peerSection runs the peers in turn with the engine, on the same file.
+// peerSection measures the peers and the engine on the same file, alternating.
 func (s *suite) peerSection() error {
 	if err := s.bytePeers(); err != nil {
 		return err
@@ -35,15 +35,15 @@ func (s *suite) peerSection() error {
 	if err := s.floatPeers(); err != nil {
 		return err
 	}
-	s.skip("FAISS is absent: "+s.why("faiss"), "u8-1-faiss-sq8", "u8-64-faiss", "u8-16-faiss", "avx2-u8-1-faiss", "avx2-u8-16-faiss", "avx2-u8-64-faiss")
-	s.skip("OpenBLAS is absent: "+s.why("faiss"), "f32-64-sgemm")
-	s.skip("vek32 is absent: "+s.why("go"), "f32-1-vek")
+	s.skipBars("FAISS is absent: "+s.absenceReason("faiss"), "u8-1-faiss-sq8", "u8-64-faiss", "u8-16-faiss", "avx2-u8-1-faiss", "avx2-u8-16-faiss", "avx2-u8-64-faiss")
+	s.skipBars("OpenBLAS is absent: "+s.absenceReason("faiss"), "f32-64-sgemm")
+	s.skipBars("vek32 is absent: "+s.absenceReason("go"), "f32-1-vek")
 	return nil
 }
 
-// why returns what was found of a program.
-func (s *suite) why(program string) string {
-	for _, found := range s.found {
+// absenceReason returns the reason why a peer of a program was not measured.
+func (s *suite) absenceReason(program string) string {
+	for _, found := range s.peerNotes {
 		if text, ok := strings.CutPrefix(found, program+": absent: "); ok {
 			return text
 		}
@@ -60,27 +60,28 @@ func (s *suite) bytePeers() error {
 	if p == nil || err != nil {
 		return err
 	}
-	if err := s.besidePeers(d, usable(), p, 1, 16, 64); err != nil {
+	if err := s.besidePeers(d, usableKernels(), p, 1, 16, 64); err != nil {
 		return errors.Join(err, p.close())
 	}
 	for _, name := range []string{"avx512", "avx2"} {
-		prefix := strings.TrimSuffix(name+"-", "avx512-") // bars of avx512 have none
+		prefix := strings.TrimSuffix(name+"-", "avx512-") // bars of avx512 have no prefix
 		for queries, id := range map[int]string{1: "u8-1-faiss", 16: "u8-16-faiss", 64: "u8-64-faiss"} {
-			// The fastest of FAISS is the one over which our lead is the smallest.
-			if closest := s.closest(name, queries, "faiss"); closest != nil && prefix+id != "u8-1-faiss" {
-				s.measure(prefix+id, closest.Faster, closest.Peer)
+			// The bar counts the fastest index of FAISS: the one with our smallest lead.
+			if closest := s.closestComparison(name, queries, "faiss"); closest != nil && prefix+id != "u8-1-faiss" {
+				s.recordBar(prefix+id, closest.Faster, closest.Peer)
 			}
 		}
 	}
-	if c := s.closest("avx512", 1, "faiss SQ8"); c != nil {
-		s.measure("u8-1-faiss-sq8", c.Faster, c.Peer)
+	if c := s.closestComparison("avx512", 1, "faiss SQ8"); c != nil {
+		s.recordBar("u8-1-faiss-sq8", c.Faster, c.Peer)
 	}
 	return p.close()
 }
 
-// closest returns the comparison of bytes, one thread each, in which a peer
-// whose name begins so comes closest to one of our levels; nil: there is none.
-func (s *suite) closest(level string, queries int, peer string) *comparison {
+// closestComparison returns the comparison with the smallest lead of ours, among those
+// of uint8 with one thread, with a kernel of the given level, and with a peer whose
+// name begins with peer. It returns nil if there is no such comparison.
+func (s *suite) closestComparison(level string, queries int, peer string) *comparison {
 	var closest *comparison
 	for i := range s.comparisons {
 		c := &s.comparisons[i]
@@ -99,7 +100,7 @@ func (s *suite) floatPeers() error {
 	}
 	for _, program := range []string{"faiss", "go"} {
 		queries := []int{1, 16, 64}
-		if s.gates { // those of the bars
+		if s.gates { // only the workloads of the bars
 			queries = map[string][]int{"faiss": {64}, "go": {1}}[program]
 		}
 		p, err := s.startPeer(program, d)
@@ -109,7 +110,7 @@ func (s *suite) floatPeers() error {
 		if p == nil {
 			continue
 		}
-		if err := s.besidePeers(d, []*simd.Kernel{best()}, p, queries...); err != nil {
+		if err := s.besidePeers(d, []*simd.Kernel{bestKernel()}, p, queries...); err != nil {
 			return errors.Join(err, p.close())
 		}
 		if err := p.close(); err != nil {
@@ -120,15 +121,16 @@ func (s *suite) floatPeers() error {
 		switch {
 		case c.Threads != 1 || c.Encoding != "float32":
 		case c.Queries == 64 && strings.HasPrefix(c.Peer, "openblas sgemm"):
-			s.measure("f32-64-sgemm", c.Faster, "it computes no top-10")
+			s.recordBar("f32-64-sgemm", c.Faster, "it computes no top-10")
 		case c.Queries == 1 && strings.HasPrefix(c.Peer, "vek32"):
-			s.measure("f32-1-vek", c.Faster, "")
+			s.recordBar("f32-1-vek", c.Faster, "")
 		}
 	}
 	return nil
 }
 
-// besidePeers compares all peers of a program with engines on kernels.
+// besidePeers compares all peers of a program with engines that use kernels. numbers are
+// the numbers of queries.
 func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, numbers ...int) error {
 	recalls := make([]float64, len(p.names))
 	for i := range p.names {
@@ -145,7 +147,7 @@ func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, 
 		var err error
 		for _, k := range kernels {
 			var e *engine
-			if e, err = s.engine(d, k, threads); err != nil {
+			if e, err = s.faceEngine(d, k, threads); err != nil {
 				break
 			}
 			engines = append(engines, e)
@@ -163,21 +165,21 @@ func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, 
 	return nil
 }
 
-// comparePeers runs one workload with the engines and all peers, in turn.
+// comparePeers runs one workload with the engines and all peers, alternating.
 func (s *suite) comparePeers(engines []*engine, p *peerProgram, recalls []float64, queries int) error {
 	d, threads := engines[0].data, engines[0].limits.threads
-	var runs []stat.Run // engines, then peers
+	var runs []stat.Run // first the engines, then the peers
 	for _, e := range engines {
-		ours, err := e.timed(full(queries))
+		ours, err := e.timedRun(unfiltered(queries))
 		if err != nil {
 			return err
 		}
 		runs = append(runs, ours)
 	}
 	for i := range p.names {
-		runs = append(runs, p.run(i, queries, threads))
+		runs = append(runs, p.timedRun(i, queries, threads))
 	}
-	once, err := stat.InTurn(1, runs[0], runs[1:]...) // also warms caches up
+	once, err := stat.InTurn(1, runs[0], runs[1:]...) // also warms the caches
 	if err != nil {
 		return err
 	}
@@ -198,7 +200,7 @@ func (s *suite) comparePeers(engines []*engine, p *peerProgram, recalls []float6
 				Peer: name, Kernel: e.Kernel(), Encoding: d.version.Encoding.String(), Rows: d.n, Queries: queries, Threads: threads,
 				Ours: r.Seconds(i) * perPair, Theirs: r.Seconds(theirs) * perPair, Faster: r.Ratio(theirs, i), Recall: recalls[j],
 			}
-			s.progress("   %-26s %2d queries, %d thread(s): %8.2f ns a pair; %s %8.2f; %.2f times faster",
+			s.logf("   %-26s %2d queries, %d thread(s): %8.2f ns per pair; %s %8.2f; %.2f times faster",
 				c.Peer, c.Queries, c.Threads, c.Theirs, c.Kernel, c.Ours, c.Faster.Median)
 			s.comparisons = append(s.comparisons, c)
 		}

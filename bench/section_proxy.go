@@ -9,17 +9,17 @@ import (
 	"nearside/matcher/wire"
 )
 
-// proxyLoad measures what a server adds that passes matches on to v, which owns
-// the lists: to the time of one small match, and to the throughput of many over
-// the main list. Both servers and the clients share the cores.
+// proxyLoad compares v, which owns the lists, with a second server that forwards matches
+// to v. It measures the time added to one small match, and the throughput of many
+// matches over the main list. Both servers and the clients share the cores.
 func (s *suite) proxyLoad(v *service, d *dataset, lists []string) error {
-	front, err := s.serve("front", fmt.Sprintf("matchers: {remote: [{name: owner, url: %q, lists: [%s, %s]}]}\n", v.url, lists[0], lists[1]))
+	front, err := s.startService("front", fmt.Sprintf("matchers: {remote: [{name: owner, url: %q, lists: [%s, %s]}]}\n", v.URL, lists[0], lists[1]))
 	if err != nil {
 		return err
 	}
-	defer front.kill()
+	defer front.Kill()
 	runs := len(s.runs)
-	defer func() { s.runs = s.runs[:runs] }() // loads of the report are without a proxy
+	defer func() { s.runs = s.runs[:runs] }() // the report has only load runs without a proxy
 	var added, ratios []float64
 	for range 3 {
 		var p50, rate [2]float64
@@ -37,6 +37,6 @@ func (s *suite) proxyLoad(v *service, d *dataset, lists []string) error {
 		added, ratios = append(added, p50[1]-p50[0]), append(ratios, rate[1]/rate[0])
 	}
 	s.measured["proxy-list-p50"] = gate.Measurement{Value: stat.Median(added), Note: fmt.Sprintf("%.3f ms", stat.Median(added))}
-	s.measure("proxy-64", stat.RatioOf(ratios), "")
-	return front.stop()
+	s.recordBar("proxy-64", stat.RatioOf(ratios), "")
+	return front.Stop()
 }

@@ -15,20 +15,20 @@ import (
 	"nearside/matcher/wire"
 )
 
-// serviceFigure is a figure of the server as a whole.
+// serviceFigure is a figure of the whole server.
 type serviceFigure struct {
 	What  string  `json:"what"`
 	Value float64 `json:"value"`
 	Unit  string  `json:"unit"`
 }
 
-// smallList is the rows of the list that latency is measured with.
+// smallList is the number of rows of the list for the measurements of latency.
 const smallList = 1000
 
-// serverSection measures a real server: import, memory, load, restart.
+// serverSection measures a server process: import, memory, load and restart.
 func (s *suite) serverSection() (err error) {
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skip(s.binary+" was not built (make build)", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "proxy-list-p50", "proxy-64", "import", "restart", "memory")
+		s.skipBars(s.binary+" was not built; run make build", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "proxy-list-p50", "proxy-64", "import", "restart", "memory")
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -39,11 +39,11 @@ func (s *suite) serverSection() (err error) {
 	if err != nil {
 		return err
 	}
-	v, err := s.serve("data", "")
+	v, err := s.startService("data", "")
 	if err != nil {
 		return err
 	}
-	defer v.kill()
+	defer v.Kill()
 	lists, err := s.importBoth(v, d, other)
 	if err != nil {
 		return err
@@ -60,12 +60,13 @@ func (s *suite) serverSection() (err error) {
 	if err := s.proxyLoad(v, d, lists); err != nil {
 		return err
 	}
-	return s.restart(v, d, lists[0])
+	return s.measureRestarts(v, d, lists[0])
 }
 
-func (s *suite) tell(what string, value float64, unit string) {
+// addServiceFigure adds a figure of the server to the report and prints it.
+func (s *suite) addServiceFigure(what string, value float64, unit string) {
 	s.service = append(s.service, serviceFigure{what, value, unit})
-	s.progress("   %s: %.4g %s", what, value, unit)
+	s.logf("   %s: %.4g %s", what, value, unit)
 }
 
 // importBoth imports the main set and a small one, each into a list.
@@ -77,7 +78,7 @@ func (s *suite) importBoth(v *service, sets ...*dataset) (ids []string, err erro
 		}
 		if i == 0 {
 			rate := float64(d.n) / seconds
-			s.tell(fmt.Sprintf("import of %d x %d bytes, durable, with the command line", d.n, d.version.Size()), rate, "rows/s")
+			s.addServiceFigure(fmt.Sprintf("import of %d x %d bytes, durable, with the command line", d.n, d.version.Size()), rate, "rows/s")
 			s.measured["import"] = gate.Measurement{Value: rate, Note: fmt.Sprintf("%d rows, client on the same cores", d.n)}
 		}
 		ids = append(ids, list)
@@ -85,8 +86,7 @@ func (s *suite) importBoth(v *service, sets ...*dataset) (ids []string, err erro
 	return ids, nil
 }
 
-// loadRuns loads the server with clients; lists are the main one and a small
-// one.
+// loadRuns measures the server under load. lists are the main list and the small list.
 func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 	if err := s.loadBars(v, d, lists); err != nil || s.gates {
 		return err
@@ -108,7 +108,7 @@ func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 			return err
 		}
 	}
-	for _, part := range []float64{0.25, 0.5, 0.75, 0.9} { // of what the closed loop reached
+	for _, part := range []float64{0.25, 0.5, 0.75, 0.9} { // fractions of the rate of the closed loop
 		if _, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 256, Rate: part * closed}); err != nil {
 			return err
 		}
@@ -116,9 +116,9 @@ func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 	return nil
 }
 
-// loadBars measures what the bars need, three times, beside the probe.
+// loadBars measures the bars of the server three times, alternating with the probe.
 func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
-	l := limits{best(), runtime.GOMAXPROCS(0), s.region}
+	l := limits{bestKernel(), runtime.GOMAXPROCS(0), s.region}
 	var ofPeak, ofOne, latency []float64
 	for range 3 {
 		probes, err := stat.InTurn(3, l.u8)
@@ -146,25 +146,26 @@ func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 		ofOne = append(ofOne, many.PairsPerSecond/one.PairsPerSecond)
 		latency = append(latency, small.Latency.P50)
 	}
-	if level("avx512") != nil {
-		s.measure("http-64-peak", stat.RatioOf(ofPeak), "")
+	if kernelOfLevel("avx512") != nil {
+		s.recordBar("http-64-peak", stat.RatioOf(ofPeak), "")
 	}
-	s.measure("http-64-1", stat.RatioOf(ofOne), "")
-	s.measure("http-list-p50", stat.RatioOf(latency), "")
+	s.recordBar("http-64-1", stat.RatioOf(ofOne), "")
+	s.recordBar("http-list-p50", stat.RatioOf(latency), "")
 	return nil
 }
 
-// loadRun runs the load generator once. Any request that fails is an error.
+// loadRun runs the load generator once. In the closed loop, a failed request is an
+// error.
 func (s *suite) loadRun(v *service, d *dataset, f wire.Format, batch int, list string, rows int, p load.Plan) (*load.Summary, error) {
 	p.Duration, p.WarmUp = s.size.duration, s.size.duration/4
 	m := requests(d, f, batch, list)
-	send, closeAll := m.Target(v.url).Connect(p.Clients)
+	send, closeAll := m.Target(v.URL).Connect(p.Clients)
 	defer closeAll()
 	r, err := load.Run(s.ctx, p, load.Wall{}, send)
 	if err != nil {
 		return nil, err
 	}
-	if r.Failed() > 0 && p.Rate == 0 { // in the open loop it may be too slow
+	if r.Failed() > 0 && p.Rate == 0 { // in the open loop, requests fail if the server is too slow
 		return nil, fmt.Errorf("%d clients: requests failed: %v", p.Clients, r.Errors)
 	}
 	summary := r.Summary(rows * batch)
@@ -173,53 +174,54 @@ func (s *suite) loadRun(v *service, d *dataset, f wire.Format, batch int, list s
 		format = "msgpack"
 	}
 	s.runs = append(s.runs, loadFigure{format, batch, rows, summary})
-	s.progress("   %3d clients, %-7s, %2d references, rate %6.0f, %7d rows: %8.1f requests/s, %8.1f M pairs/s, p50 %.2f, p99 %.2f ms",
+	s.logf("   %3d clients, %-7s, %2d references, rate %6.0f, %7d rows: %8.1f requests/s, %8.1f M pairs/s, p50 %.2f, p99 %.2f ms",
 		p.Clients, format, batch, p.Rate, rows, summary.PerSecond, summary.PairsPerSecond/1e6, summary.Latency.P50, summary.Latency.P99)
 	return &summary, nil
 }
 
-// residentMemory compares with what the bar allows.
+// residentMemory measures the server's memory as a fraction of the limit of the bar.
 func (s *suite) residentMemory(v *service, rows int) error {
-	resident, err := v.residentBytes()
+	resident, err := v.ResidentBytes()
 	if err != nil {
 		return err
 	}
 	allowed := float64(rows)*(512+128) + 250e6
-	s.tell(fmt.Sprintf("resident memory with %d rows", rows), resident/1e6, "MB")
-	s.measured["memory"] = gate.Measurement{Value: resident / allowed, Note: fmt.Sprintf("%.0f of %.0f MB", resident/1e6, allowed/1e6)}
+	used := float64(resident)
+	s.addServiceFigure(fmt.Sprintf("resident memory with %d rows", rows), used/1e6, "MB")
+	s.measured["memory"] = gate.Measurement{Value: used / allowed, Note: fmt.Sprintf("%.0f of %.0f MB", used/1e6, allowed/1e6)}
 	return nil
 }
 
-// restart measures from exec to an answer over all rows, after an orderly stop,
-// after kill -9, and when the segments are gone.
-func (s *suite) restart(v *service, d *dataset, list string) error {
-	stopped, err := s.starts(v, d, list, 5, v.stop)
+// measureRestarts measures the time from exec to the first answer over all rows: after
+// an orderly stop, after kill -9, and without segments.
+func (s *suite) measureRestarts(v *service, d *dataset, list string) error {
+	stopped, err := s.measureStarts(v, d, list, 5, func() error { return v.Stop() }) // v.Server changes with each start
 	if err != nil {
 		return err
 	}
-	s.tell(fmt.Sprintf("restart with %d rows, page cache warm", d.n), stopped.Median, "s")
-	s.measure("restart", stopped, fmt.Sprintf("%d rows", d.n))
-	killed, err := s.starts(v, d, list, 5, func() error {
-		v.kill()
+	s.addServiceFigure(fmt.Sprintf("restart with %d rows, page cache warm", d.n), stopped.Median, "s")
+	s.recordBar("restart", stopped, fmt.Sprintf("%d rows", d.n))
+	killed, err := s.measureStarts(v, d, list, 5, func() error {
+		v.Kill()
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	s.tell(fmt.Sprintf("start after kill -9 with %d rows", d.n), killed.Median, "s")
-	bare, err := s.starts(v, d, list, 1, func() error {
-		return errors.Join(v.stop(), os.RemoveAll(filepath.Join(v.dir, "segments")))
+	s.addServiceFigure(fmt.Sprintf("start after kill -9 with %d rows", d.n), killed.Median, "s")
+	bare, err := s.measureStarts(v, d, list, 1, func() error {
+		return errors.Join(v.Stop(), os.RemoveAll(filepath.Join(v.dir, "segments")))
 	})
 	if err != nil {
 		return err
 	}
-	s.tell(fmt.Sprintf("start without segments with %d rows", d.n), bare.Median, "s")
-	return v.stop()
+	s.addServiceFigure(fmt.Sprintf("start without segments with %d rows", d.n), bare.Median, "s")
+	return v.Stop()
 }
 
-// starts ends the server and starts it again, so many times, and returns the
-// seconds from exec to an answer over all rows.
-func (s *suite) starts(v *service, d *dataset, list string, times int, end func() error) (stat.Ratio, error) {
+// measureStarts ends the server with end and starts it again, several times. It returns
+// the seconds from exec to the first answer over all rows.
+func (s *suite) measureStarts(v *service, d *dataset, list string, times int, end func() error) (stat.Ratio, error) {
 	var seconds []float64
 	for range times {
 		if err := end(); err != nil {
@@ -229,7 +231,7 @@ func (s *suite) starts(v *service, d *dataset, list string, times int, end func(
 		if err := v.start(); err != nil {
 			return stat.Ratio{}, err
 		}
-		if err := v.check(d, list, d.n); err != nil {
+		if err := v.checkAnswer(d, list, d.n); err != nil {
 			return stat.Ratio{}, err
 		}
 		seconds = append(seconds, time.Since(begin).Seconds())

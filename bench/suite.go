@@ -15,8 +15,8 @@ import (
 	"nearside/matcher"
 )
 
-// sections are the parts of the suite, in their order. Those with bars also
-// run for the gate.
+// sections are the parts of the suite, in the order in which they run. Only sections
+// with bars run with -gates.
 var sections = []struct {
 	name string
 	bars bool
@@ -41,15 +41,15 @@ func sectionNames() []string {
 	return names
 }
 
-// suite is what the sections share, and what they found.
+// suite holds what the sections share, and their results.
 type suite struct {
 	*options
-	ctx      context.Context
-	dir      string // temporary, for gigabytes
-	registry *matcher.Registry
-	region   []byte // of the stream probe
-	start    time.Time
-	load     string // of the machine, before the suite
+	ctx         context.Context
+	dir         string // temporary folder, for gigabytes of files
+	registry    *matcher.Registry
+	region      []byte // memory that the stream probe reads
+	start       time.Time
+	loadAverage string // of the machine, before the suite started
 
 	datasets []*dataset
 
@@ -60,10 +60,10 @@ type suite struct {
 	comparisons  []comparison
 	runs         []loadFigure
 	service      []serviceFigure
-	found        []string // peers and their versions, or why they are absent
+	peerNotes    []string // the peers with their versions, or the reasons why they are absent
 }
 
-// limitFigure is what a kernel's instructions and the memory can do at most.
+// limitFigure holds the highest speeds of a kernel's instructions and of the memory.
 type limitFigure struct {
 	Kernel   string  `json:"kernel"`
 	Threads  int     `json:"threads"`
@@ -81,20 +81,20 @@ type figure struct {
 	Workers  int        `json:"workers"`
 	Encoding string     `json:"encoding"`
 	Dim      int        `json:"dim"`
-	Rows     int        `json:"rows"`    // of the set
+	Rows     int        `json:"rows"`    // rows of the set
 	Compared int        `json:"scanned"` // rows that pass the filter
 	Queries  int        `json:"queries"`
 	Limit    int        `json:"limit"`
-	Seconds  float64    `json:"seconds"`  // median, of a call
-	OfLimit  stat.Ratio `json:"of_limit"` // time at the machine's limit / time taken
+	Seconds  float64    `json:"seconds"`  // median time of a call
+	OfLimit  stat.Ratio `json:"of_limit"` // time at the machine's limit / measured time
 }
 
-// pairsPerSecond is how many queries are compared with rows in a second.
+// pairsPerSecond returns the number of pairs of a query and a row compared per second.
 func (f *figure) pairsPerSecond() float64 {
 	return float64(f.Compared) * float64(f.Queries) / f.Seconds
 }
 
-// loadFigure is a run of the load generator.
+// loadFigure is the result of a run of the load generator.
 type loadFigure struct {
 	Format string `json:"format"`
 	Batch  int    `json:"batch"`
@@ -111,7 +111,7 @@ func newSuite(ctx context.Context, o *options) (*suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &suite{options: o, ctx: ctx, dir: dir, registry: registry, start: time.Now(), load: describe().Load, measured: map[string]gate.Measurement{}}
+	s := &suite{options: o, ctx: ctx, dir: dir, registry: registry, start: time.Now(), loadAverage: describeMachine().Load, measured: map[string]gate.Measurement{}}
 	if s.region, err = mapRegion(o.size.probeMiB << 20); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -126,34 +126,34 @@ func (s *suite) close() error {
 	return errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// progress tells what goes on.
-func (s *suite) progress(format string, args ...any) {
+// logf prints a progress message.
+func (s *suite) logf(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, format+"\n", args...)
 }
 
-// add keeps a figure and shows it.
-func (s *suite) add(f figure) {
+// addFigure adds a figure to the report and prints it.
+func (s *suite) addFigure(f figure) {
 	s.figures = append(s.figures, f)
-	s.progress("   %-44s %-7s %d worker(s) %8.3f ms  %8.1f M pairs/s  %.2f of the limit",
+	s.logf("   %-44s %-7s %d worker(s) %8.3f ms  %8.1f M pairs/s  %.2f of the limit",
 		f.What, f.Kernel, f.Workers, f.Seconds*1e3, f.pairsPerSecond()/1e6, f.OfLimit.Median)
 }
 
-// measure keeps the ratio of a bar.
-func (s *suite) measure(id string, r stat.Ratio, note string) {
+// recordBar records the measured ratio of a bar.
+func (s *suite) recordBar(id string, r stat.Ratio, note string) {
 	s.measured[id] = gate.Measurement{Value: r.Median, Low: r.Low, High: r.High, Note: note}
 }
 
-// skip says why bars have no figure, unless they have one.
-func (s *suite) skip(why string, ids ...string) {
+// skipBars records the reason why bars were not measured. It ignores bars that were
+// measured.
+func (s *suite) skipBars(reason string, ids ...string) {
 	for _, id := range ids {
 		if _, ok := s.measured[id]; !ok {
-			s.measured[id] = gate.Measurement{Skipped: why}
+			s.measured[id] = gate.Measurement{Skipped: reason}
 		}
 	}
 }
 
-// machineWorkers are the numbers of workers that are measured: one, and one per
-// core.
+// machineWorkers returns the numbers of workers to measure: one, and one per core.
 func machineWorkers() []int {
 	return slices.Compact([]int{1, runtime.GOMAXPROCS(0)})
 }

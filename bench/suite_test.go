@@ -8,9 +8,10 @@ import (
 	"time"
 
 	"nearside/bench/gate"
+	"nearside/internal/testkit"
 )
 
-// tiny is enough to go through everything, and to measure nothing.
+// tiny is a size that runs all code, but is too small for useful measurements.
 var tiny = size{rows: 3000, peerRows: 1024, probeMiB: 2, rounds: 1, tryRounds: 1, slowRounds: 1, duration: 10 * time.Millisecond}
 
 func testOptions(t *testing.T) *options {
@@ -30,8 +31,8 @@ func testSuite(t *testing.T) *suite {
 	return s
 }
 
-// TestEveryBarIsMeasured runs the gate without a server and without peers: each
-// bar has a figure or a reason.
+// TestEveryBarIsMeasured runs the sections with bars, without a server and without
+// peers. Each bar must have a figure or a reason why it was skipped.
 func TestEveryBarIsMeasured(t *testing.T) {
 	s := testSuite(t)
 	for _, section := range sections {
@@ -54,13 +55,13 @@ func TestEveryBarIsMeasured(t *testing.T) {
 		t.Errorf("%d figures for %d bars", len(s.measured), len(gate.Bars))
 	}
 	for _, id := range []string{"u8-64-faiss", "f32-64-sgemm", "f32-1-vek", "http-64-1"} {
-		if why := s.measured[id].Skipped; !strings.Contains(why, "not built") && level("avx512") != nil {
-			t.Errorf("%s is skipped because of %q", id, why)
+		if why := s.measured[id].Skipped; !strings.Contains(why, "not built") && kernelOfLevel("avx512") != nil {
+			t.Errorf("the reason for skipping %s is %q, want one with \"not built\"", id, why)
 		}
 	}
 }
 
-// TestReport runs a part of the suite and reads what it writes.
+// TestReport runs a part of the suite and checks the files that it writes.
 func TestReport(t *testing.T) {
 	o := testOptions(t)
 	o.gates, o.only = false, "limits,kernels,events,scaling"
@@ -76,27 +77,20 @@ func TestReport(t *testing.T) {
 		kinds[filepath.Ext(f)]++
 	}
 	if kinds[".md"] != 1 || kinds[".json"] != 1 || kinds[".svg"] != 2 {
-		t.Errorf("the results are %v", files)
+		t.Errorf("files of the results: %v, want one .md, one .json and two .svg", files)
 	}
-	page, err := os.ReadFile(must(filepath.Glob(filepath.Join(o.out, "*.md")))[0])
+	page, err := os.ReadFile(testkit.Must(filepath.Glob(filepath.Join(o.out, "*.md")))[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{"## Limits of the machine", "## Kernels", "## Filtered events", "## Scaling", "## Bars", "Only these sections were run", "| CPU |", ".svg)"} {
 		if !strings.Contains(string(page), want) {
-			t.Errorf("the page does not say %q", want)
+			t.Errorf("the page does not contain %q", want)
 		}
 	}
-	if left := must(filepath.Glob(filepath.Join(o.temp, "*"))); len(left) != 0 {
+	if left := testkit.Must(filepath.Glob(filepath.Join(o.temp, "*"))); len(left) != 0 {
 		t.Errorf("temporary files are left: %v", left)
 	}
-}
-
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
 }
 
 func TestUnknownSectionIsRefused(t *testing.T) {
@@ -112,13 +106,13 @@ func TestMachine(t *testing.T) {
 	if got := m.slug(); got != "amd-epyc-tm-9b14-2-6-ghz-2-cores" {
 		t.Errorf("slug %s", got)
 	}
-	if got := selected("always [madvise] never"); got != "madvise" {
-		t.Errorf("selected %q", got)
+	if got := bracketed("always [madvise] never"); got != "madvise" {
+		t.Errorf("bracketed returned %q, want madvise", got)
 	}
-	if got := selected(""); got != "unknown" {
-		t.Errorf("selected %q of nothing", got)
+	if got := bracketed(""); got != "unknown" {
+		t.Errorf("bracketed of an empty text returned %q, want unknown", got)
 	}
-	if d := describe(); d.CPU == "" || d.Cores < 1 || d.MemoryMB < 1 || d.Kernel == "" {
+	if d := describeMachine(); d.CPU == "" || d.Cores < 1 || d.MemoryMB < 1 || d.Kernel == "" {
 		t.Errorf("%+v", d)
 	}
 }

@@ -11,11 +11,13 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns/peer"
 	"nearside/matcher"
 )
 
-// reloads is how many reloads TestAMQPReloadsUnderLoad does: NEARSIDE_RELOADS,
-// or a few.
+// reloads returns the number of reloads in TestAMQPReloadsUnderLoad: the value of
+// NEARSIDE_RELOADS, or 5.
 func reloads(t *testing.T) int {
 	text := os.Getenv("NEARSIDE_RELOADS")
 	if text == "" {
@@ -28,14 +30,14 @@ func reloads(t *testing.T) int {
 	return n
 }
 
-// Counted messages over many reloads: none is lost, none is handled twice, and
-// none uses an attempt without being handled. It is so for queues that count
-// deliveries, and with several states.
+// TestAMQPReloadsUnderLoad counts messages over many reloads. No message is lost or
+// handled twice, and no message uses up an attempt without being handled. This also
+// holds for queues that count deliveries, and with several states.
 func TestAMQPReloadsUnderLoad(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
-			q, ch := matcher.NewID().String(), rabbitChannel(t)
-			h, log := start(t, background(`
+			q, ch := matcher.NewID().String(), RabbitChannel(t)
+			h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.states = {"amqp:*"}, 2
 local function take(m)
   if ns.kv.incr("n " .. m.body, 1) > 1 then print("TWICE " .. m.body) end
@@ -45,7 +47,7 @@ local function take(m)
   return "ack"
 end
 function M:initialize()
-  local c = assert(ns.amqp.connect("`+rabbitURL(rabbitAddr(t))+`"))
+  local c = assert(ns.amqp.connect("`+luatest.RabbitURL(luatest.RabbitAddr(t))+`"))
   assert(c:declare("queue", "`+q+`", {arguments = {["x-queue-type"] = "`+kind+`"}}))
   assert(c:consume("`+q+`", take, {prefetch = 50, attempts = 2}))
 end`))
@@ -53,9 +55,9 @@ end`))
 				h.mu.Lock()
 				kept := h.store("p")
 				h.mu.Unlock()
-				kept.mu.Lock()
-				defer kept.mu.Unlock()
-				n, _ := kept.get("handled")
+				kept.Lock()
+				defer kept.Unlock()
+				n, _ := kept.Get("handled")
 				count, _ := n.(float64)
 				return int(count)
 			}
@@ -69,28 +71,28 @@ end`))
 						return
 					default:
 					}
-					err := ch.Publish("", q, false, false, text(strconv.Itoa(sent)))
+					err := ch.Publish("", q, false, false, amqp.Publishing{Body: []byte(strconv.Itoa(sent))})
 					if err != nil {
 						t.Error(err)
 						return
 					}
-					for sent-handled() > 200 && !t.Failed() { // no faster than they are handled
+					for sent-handled() > 200 && !t.Failed() { // do not send faster than the plugin handles
 						runtime.Gosched()
 					}
 				}
 			}()
 			for range reloads(t) {
 				before := handled()
-				waitFor(t, func() bool { return handled() >= before+50 })
+				luatest.WaitFor(t, func() bool { return handled() >= before+50 })
 				if err := h.Reload(context.Background()); err != nil {
 					t.Error(err)
 				}
 			}
 			close(stop)
 			<-done
-			waitFor(t, func() bool { return handled() >= sent })
-			closeHost(t, h) // a message that comes twice has come then
-			if all := log.all(); strings.Contains(all, "TWICE") || strings.Contains(all, "ATTEMPT") {
+			luatest.WaitFor(t, func() bool { return handled() >= sent })
+			closeHost(t, h) // by now, a duplicate would have been delivered
+			if all := log.All(); strings.Contains(all, "TWICE") || strings.Contains(all, "ATTEMPT") {
 				t.Error(all)
 			}
 			if left, err := ch.QueueDelete(q, false, false, false); err != nil || left != 0 || handled() != sent {
@@ -100,12 +102,13 @@ end`))
 	}
 }
 
-// Messages that were only sent ahead when the connection broke have used no
-// attempt; what was handled comes again, because its end is not known.
+// Messages that were prefetched but not handled when the connection broke have used no
+// attempt. The message that was being handled is delivered again, because its outcome is
+// not known.
 func TestAMQPPrefetchedUsesNoAttempt(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
-			between, q, ch := cut(t, rabbitAddr(t)), matcher.NewID().String(), rabbitChannel(t)
+			between, q, ch := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String(), RabbitChannel(t)
 			if _, err := ch.QueueDeclare(q, true, false, false, false, amqp.Table{"x-queue-type": kind}); err != nil {
 				t.Fatal(err)
 			}
@@ -115,7 +118,7 @@ func TestAMQPPrefetchedUsesNoAttempt(t *testing.T) {
 			for n := range 5 {
 				send(t, ch, q, strconv.Itoa(n))
 			}
-			h, log := start(t, script(`"amqp:*"`, connectAMQP(between.addr())+`
+			h, log := Start(t, script(`"amqp:*"`, connectAMQP(between.Addr())+`
 local dead, seen = "`+q+`dead", {}
 assert(c:declare("queue", dead))
 assert(c:consume(dead, function(m) print("dead " .. m.body) return true end))
@@ -129,20 +132,20 @@ assert(c:consume("`+q+`", function(m)
   end
   return {retry = 0.001}
 end, {prefetch = 8, attempts = 2, dead = dead}))`))
-			log.wait(t, "got 0 1")
+			log.Wait(t, "got 0 1")
 			for range 3 {
-				between.set(true)
-				between.set(false)
+				between.Set(true)
+				between.Set(false)
 			}
-			waitFor(t, func() bool { // the client has noticed, and is back
+			luatest.WaitFor(t, func() bool { // the client has noticed and has reconnected
 				all := h.Plugins()[0].Consumers
-				return strings.Contains(log.all(), "consumer connecting") && all[0].State == consumerRunning && all[1].State == consumerRunning
+				return strings.Contains(log.All(), "consumer connecting") && all[0].State == peer.Running && all[1].State == peer.Running
 			})
 			send(t, ch, q+"deadgo", "go")
 			for n := range 5 {
-				log.wait(t, fmt.Sprintf("dead %d", n))
+				log.Wait(t, fmt.Sprintf("dead %d", n))
 				if n > 0 {
-					logged(t, log.all(), fmt.Sprintf("got %d 1", n), fmt.Sprintf("got %d 2", n))
+					luatest.WantLines(t, log.All(), fmt.Sprintf("got %d 1", n), fmt.Sprintf("got %d 2", n))
 				}
 			}
 			closeHost(t, h)
@@ -150,45 +153,55 @@ end, {prefetch = 8, attempts = 2, dead = dead}))`))
 	}
 }
 
-// While the server is short of memory it takes no messages: publish ends by its
-// timeout and says why, and consumers go on.
+// While the server is short of memory or disk, it accepts no messages. publish ends after
+// its timeout and returns the reason, and consumers continue.
 func TestAMQPBlockedPublisher(t *testing.T) {
-	addr, q, ch := rabbitAddr(t), matcher.NewID().String(), rabbitChannel(t)
-	if _, err := ch.QueueDeclare(q, false, true, false, false, nil); err != nil {
-		t.Fatal(err)
-	}
-	for n := range 3 {
-		send(t, ch, q, strconv.Itoa(n))
-	}
-	rabbitctl(t, "set_vm_memory_high_watermark", "absolute", "1000")
-	defer rabbitctl(t, "set_vm_memory_high_watermark", "0.9")
-	h, log := start(t, script(`"amqp:*"`, `
-local c = assert(ns.amqp.connect("`+rabbitURL(addr)+`", {timeout_ms = 1500}))
+	for _, alarm := range []struct {
+		name       string
+		raise, end []string
+	}{
+		{"low on memory", []string{"set_vm_memory_high_watermark", "absolute", "1000"}, []string{"set_vm_memory_high_watermark", "0.9"}},
+		{"low on disk", []string{"set_disk_free_limit", "1000000GB"}, []string{"set_disk_free_limit", "1MB"}},
+	} {
+		t.Run(alarm.name, func(t *testing.T) {
+			addr, q, ch := luatest.RabbitAddr(t), matcher.NewID().String(), RabbitChannel(t)
+			if _, err := ch.QueueDeclare(q, false, true, false, false, nil); err != nil {
+				t.Fatal(err)
+			}
+			for n := range 3 {
+				send(t, ch, q, strconv.Itoa(n))
+			}
+			luatest.Rabbitctl(t, alarm.raise...)
+			defer luatest.Rabbitctl(t, alarm.end...)
+			h, log := Start(t, script(`"amqp:*"`, `
+local c = assert(ns.amqp.connect("`+luatest.RabbitURL(addr)+`", {timeout_ms = 1500}))
 assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end, {prefetch = 1}))
 print("blocked", c:publish("", "`+q+`", "x", {confirm = true}))
 ns.spawn(function()
   while not c:publish("", "`+q+`", "again", {confirm = true}) do ns.sleep(0.1) end
   print("unblocked")
 end)`))
-	logged(t, log.all(), `blocked\tnil\t`)
-	for n := range 3 {
-		log.wait(t, fmt.Sprintf("got %d", n))
+			luatest.WantLines(t, log.All(), `blocked\tnil\t`)
+			for n := range 3 {
+				log.Wait(t, fmt.Sprintf("got %d", n))
+			}
+			luatest.WantLines(t, log.All(), "the server takes no messages: "+alarm.name)
+			luatest.Rabbitctl(t, alarm.end...)
+			log.Wait(t, "unblocked")
+			log.Wait(t, "got again")
+			luatest.WaitFor(t, func() bool { return len(h.Plugins()[0].Degraded) == 0 })
+			closeHost(t, h)
+		})
 	}
-	logged(t, log.all(), "the server takes no messages: low on memory")
-	rabbitctl(t, "set_vm_memory_high_watermark", "0.9")
-	log.wait(t, "unblocked")
-	log.wait(t, "got again")
-	waitFor(t, func() bool { return len(h.Plugins()[0].Degraded) == 0 })
-	closeHost(t, h)
 }
 
-// Each state has a consumer of its own on the queue.
+// Each state has its own consumer on the queue.
 func TestAMQPStates(t *testing.T) {
-	q, ch := matcher.NewID().String(), rabbitChannel(t)
-	h, log := start(t, background(`
+	q, ch := matcher.NewID().String(), RabbitChannel(t)
+	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.states = {"amqp:*"}, 3
 function M:initialize()
-  local c = assert(ns.amqp.connect("`+rabbitURL(rabbitAddr(t))+`"))
+  local c = assert(ns.amqp.connect("`+luatest.RabbitURL(luatest.RabbitAddr(t))+`"))
   assert(c:declare("queue", "`+q+`"))
   assert(c:consume("`+q+`", function(m) print("got " .. m.body .. ".") return true end, {prefetch = 1}))
 end`))
@@ -200,10 +213,10 @@ end`))
 		send(t, ch, q, strconv.Itoa(n))
 	}
 	for n := range 30 {
-		log.wait(t, fmt.Sprintf("got %d.", n))
+		log.Wait(t, fmt.Sprintf("got %d.", n))
 	}
 	closeHost(t, h)
-	if n := strings.Count(log.all(), "got "); n != 30 {
+	if n := strings.Count(log.All(), "got "); n != 30 {
 		t.Errorf("handled %d, want 30", n)
 	}
 	if left, err := ch.QueueDelete(q, false, false, false); err != nil || left != 0 {
@@ -212,21 +225,21 @@ end`))
 }
 
 // An exclusive queue belongs to the connection of the old generation until that
-// has ended: a reload works, and the new one consumes then.
+// connection ends. A reload still works, and the new generation consumes afterwards.
 func TestAMQPExclusiveOverReload(t *testing.T) {
-	q, ch := matcher.NewID().String(), rabbitChannel(t)
-	h, log := start(t, script(`"amqp:*"`, connectAMQP(rabbitAddr(t))+`
+	q, ch := matcher.NewID().String(), RabbitChannel(t)
+	h, log := Start(t, script(`"amqp:*"`, connectAMQP(luatest.RabbitAddr(t))+`
 assert(c:declare("queue", "`+q+`", {exclusive = true, durable = false}))
 assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))`))
 	for n := range 3 {
 		if err := h.Reload(context.Background()); err != nil {
 			t.Fatal(err)
 		}
-		waitFor(t, func() bool {
-			return h.Plugins()[0].Consumers[0].State == consumerRunning && len(h.Plugins()[0].Degraded) == 0
+		luatest.WaitFor(t, func() bool {
+			return h.Plugins()[0].Consumers[0].State == peer.Running && len(h.Plugins()[0].Degraded) == 0
 		})
 		send(t, ch, q, strconv.Itoa(n))
-		log.wait(t, fmt.Sprintf("got %d", n))
+		log.Wait(t, fmt.Sprintf("got %d", n))
 	}
 	closeHost(t, h)
 }

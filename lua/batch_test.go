@@ -7,12 +7,14 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nearside/lua/luatest"
 )
 
-// flushed are the chunks of "flush a-b-c" lines, in order.
-func flushed(log *lines) []string {
+// flushed returns the chunks that the plugin has logged as "flush a-b-c", in order.
+func flushed(log *luatest.Lines) []string {
 	var all []string
-	for line := range strings.SplitSeq(log.all(), "\n") {
+	for line := range strings.SplitSeq(log.All(), "\n") {
 		if _, rest, ok := strings.Cut(line, `msg="flush `); ok {
 			chunk, _, _ := strings.Cut(rest, `"`)
 			all = append(all, chunk)
@@ -33,13 +35,13 @@ function M:start()
   ns.log.info("started")
 end`
 
-// TestBatchRepeats: a flush that fails, in any of its ways, is repeated with
-// the same values in the same order.
+// TestBatchRepeats: after a failure of any kind, a flush is repeated with the same
+// values in the same order.
 func TestBatchRepeats(t *testing.T) {
 	for _, failure := range []string{`error("down")`, `return false`, `return false, "down"`, `return nil, "down"`} {
-		clock := &fakeClock{now: time.Unix(1000, 0)}
-		h, log := start(t, background(fmt.Sprintf(batchPlugin, "2", failure)), func(o *Options) { o.Clock = clock })
-		waitFor(t, func() bool { clock.advance(100 * time.Millisecond); return len(flushed(log)) == 2 })
+		clock := luatest.NewFakeClock(time.Unix(1000, 0))
+		h, log := Start(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "2", failure)), func(o *Options) { o.Clock = clock })
+		luatest.WaitFor(t, func() bool { clock.Advance(100 * time.Millisecond); return len(flushed(log)) == 2 })
 		if got := flushed(log); !slices.Equal(got, []string{"1-2", "3"}) {
 			t.Errorf("%s: %v", failure, got)
 		}
@@ -53,7 +55,7 @@ func TestBatchRepeats(t *testing.T) {
 // TestBatchSuccess: a flush that returns nothing, nil or a value has succeeded.
 func TestBatchSuccess(t *testing.T) {
 	for _, result := range []string{"", "do return end", "do return nil end", "do return true end", "do return {} end"} {
-		h, log := start(t, background(`
+		h, log := Start(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.batch{size = 1, flush = function(items) ns.log.info("flush " .. items[1]) `+result+` end}:add("x")
 end`))
@@ -64,11 +66,11 @@ end`))
 	}
 }
 
-// TestBatchEndsWithItsPlugin: a reload and a shutdown flush what waits, wait
-// for a flush in progress, and repeat one that fails; no close hook is needed.
+// TestBatchEndsWithItsPlugin: a reload and a shutdown flush the remaining values, wait
+// for a flush in progress, and repeat a failed flush. No close hook is needed.
 func TestBatchEndsWithItsPlugin(t *testing.T) {
-	h, log := start(t, background(fmt.Sprintf(batchPlugin, "1", `error("down")`)))
-	log.wait(t, "started")
+	h, log := Start(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "1", `error("down")`)))
+	log.Wait(t, "started")
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -84,8 +86,8 @@ func TestBatchEndsWithItsPlugin(t *testing.T) {
 // TestBatchFlushInProgress: the values of a slow flush are neither lost nor
 // flushed twice when the plugin is closed meanwhile.
 func TestBatchFlushInProgress(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, background(`
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, luatest.BackgroundPlugin(`
 local b
 function M:start()
   b = ns.batch{size = 2, flush = function(items)
@@ -96,13 +98,13 @@ function M:start()
   b:add("1") b:add("2") b:add("3")
 end
 function M:close() ns.log.info("close") ns.log.info("closed " .. tostring(b:flush())) end`), func(o *Options) { o.Clock = clock })
-	log.wait(t, "begin")
+	log.Wait(t, "begin")
 	var closing sync.WaitGroup
 	closing.Go(func() { closeHost(t, h) })
 	for ended := make(chan struct{}); ; {
 		go func() { closing.Wait(); close(ended) }()
-		waitFor(t, func() bool {
-			clock.advance(time.Second)
+		luatest.WaitFor(t, func() bool {
+			clock.Advance(time.Second)
 			select {
 			case <-ended:
 				return true
@@ -112,31 +114,31 @@ function M:close() ns.log.info("close") ns.log.info("closed " .. tostring(b:flus
 		})
 		break
 	}
-	logged(t, log.all(), "flush 1-2", "flush 3", "msg=close ", "closed true")
+	luatest.WantLines(t, log.All(), "flush 1-2", "flush 3", "msg=close ", "closed true")
 	if got := flushed(log); !slices.Equal(got, []string{"1-2", "3"}) {
 		t.Error(got)
 	}
 }
 
-// TestBatchDropsWhatItCannotFlush: with a sink that is gone for good, values
-// are dropped in the end, counted and logged with their number.
+// TestBatchDropsWhatItCannotFlush: if the destination never returns, the values are
+// finally dropped, counted, and logged with their number.
 func TestBatchDropsWhatItCannotFlush(t *testing.T) {
-	h, log := start(t, background(`M.limits = {close = 0.05}
+	h, log := Start(t, luatest.BackgroundPlugin(`M.limits = {close = 0.05}
 `+fmt.Sprintf(batchPlugin, "1e9", `error("down")`)))
-	log.wait(t, "started")
+	log.Wait(t, "started")
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	logged(t, log.all(), "values of a batch were dropped", "ended before", "count=3")
+	luatest.WantLines(t, log.All(), "values of a batch were dropped", "ended before", "count=3")
 	if d := h.Plugins()[0].Dropped; d != 3 {
 		t.Errorf("%d dropped, want 3: the counter outlives a reload", d)
 	}
 }
 
-// TestBatchFull: an outage that is longer than max drops the oldest.
+// TestBatchFull: if an outage collects more values than max, the oldest are dropped.
 func TestBatchFull(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, background(`
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, luatest.BackgroundPlugin(`
 local down, b = true
 function M:start()
   b = ns.batch{size = 2, seconds = 5, max = 4, flush = function(items)
@@ -151,27 +153,25 @@ function M:start()
   local ok, err = b:flush()
   ns.log.info("explicit " .. tostring(ok))
 end`), func(o *Options) { o.Clock = clock; o.Active = nil })
-	_ = h
-	h.Configure(h.o.Dir, []string{"p"}, nil)
 	var reload sync.WaitGroup
 	reload.Go(func() {
-		if err := h.Reload(t.Context()); err != nil {
+		if err := h.Reconfigure(t.Context(), h.o.Dir, []string{"p"}, nil); err != nil {
 			t.Error(err)
 		}
 	})
-	log.wait(t, "refused")
-	waitFor(t, func() bool { clock.advance(time.Second); return strings.Contains(log.all(), "explicit") })
+	log.Wait(t, "refused")
+	luatest.WaitFor(t, func() bool { clock.Advance(time.Second); return strings.Contains(log.All(), "explicit") })
 	reload.Wait()
-	logged(t, log.all(), "dropped 3", "flush 4-5", "flush 6-7", "explicit true")
+	luatest.WantLines(t, log.All(), "dropped 3", "flush 4-5", "flush 6-7", "explicit true")
 }
 
 func TestBatchCannotFlushItself(t *testing.T) {
-	h, log := start(t, background(`
+	h, log := Start(t, luatest.BackgroundPlugin(`
 function M:start()
   local b
   b = ns.batch{size = 1, flush = function(items) print(pcall(b.flush, b)) end}
   b:add(1)
 end`))
-	log.wait(t, "cannot flush its own batch")
+	log.Wait(t, "cannot flush its own batch")
 	closeHost(t, h)
 }

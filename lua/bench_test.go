@@ -11,19 +11,18 @@ var benchPoint = map[string]any{
 	"fields": map[string]any{"request_id": "1536751345,6a1a-4b1c", "execution_time": 0.0123},
 }
 
-// BenchmarkEmit is what an event costs its request.
+// BenchmarkEmit measures the cost of an event for its request.
 func BenchmarkEmit(b *testing.B) {
-	h, _ := start(b, versioned("1", `function M:handle_event(points) end`))
+	h, _ := Start(b, versioned("1", `function M:handle_event(points) end`))
 	b.ReportAllocs()
 	for b.Loop() {
 		h.Emit("monitoring_event", func() any { return benchPoint })
 	}
 }
 
-// BenchmarkHandle is what an event costs in the plugin, in batches of 256;
-// the figure is of one event.
+// BenchmarkHandle measures the cost of one event in the plugin, in batches of 256.
 func BenchmarkHandle(b *testing.B) {
-	h, _ := start(b, versioned("1", `local n = 0
+	h, _ := Start(b, versioned("1", `local n = 0
 function M:handle_event(points) for i = 1, #points do n = n + points[i].fields.execution_time end end`))
 	p := h.current.Load().plugins[0]
 	batch := make([]func() any, 256)
@@ -34,7 +33,7 @@ function M:handle_event(points) for i = 1, #points do n = n + points[i].fields.e
 	for i := 0; i < b.N; i += len(batch) {
 		p.handle(context.Background(), p.main.first(), "monitoring_event", batch)
 	}
-	if p.failures.Load() > 0 {
-		b.Fatal(*p.last.Load())
+	if p.Failures.Load() > 0 {
+		b.Fatal(*p.Last.Load())
 	}
 }

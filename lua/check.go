@@ -10,15 +10,16 @@ import (
 	"slices"
 	"strings"
 
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
 
-// Check loads the plugin of that name as a Host does, without initialising
-// it, and reports all that is wrong: what keeps a Host from starting it (syntax,
-// writes of globals, shape, permissions, schema, settings), and in all its
-// files, also those that it requires, names that require("nearside") does not
-// have or for which the plugin has no permission. A plugin that is not active
-// needs no settings. The error has a line for each fault.
+// Check loads the plugin of that name as a Host does, but does not initialise it. It
+// reports faults that keep a Host from starting the plugin: syntax, writes to
+// globals, shape, permissions, schema and settings. In all files of the plugin,
+// including the files that it requires, it also reports names that
+// require("nearside") does not have and names that need a missing permission. A
+// plugin that is not active needs no settings. The error has one line per fault.
 func Check(ctx context.Context, o Options, name string) error {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
@@ -29,8 +30,8 @@ func Check(ctx context.Context, o Options, name string) error {
 	return errors.Join(err, found.close())
 }
 
-// Find returns an error unless there is a plugin of that name. It does not look
-// into its files.
+// Find returns an error if there is no plugin of that name. It does not read the
+// plugin's files.
 func Find(o Options, name string) error {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
@@ -40,15 +41,15 @@ func Find(o Options, name string) error {
 	return errors.Join(err, found.close())
 }
 
-// newReader makes a Host that only reads plugins.
+// newReader returns a Host that only reads plugins.
 func newReader(o Options) *Host {
 	o = o.withDefaults()
 	o.reading = true
-	return &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
+	return newHost(o)
 }
 
-// check reads a plugin and checks all its files. The plugin, which may be nil,
-// is closed.
+// check reads a plugin, checks all its files and closes it. The plugin that it
+// returns may be nil.
 func (h *Host) check(ctx context.Context, found *sources, name string) (*plugin, error) {
 	p, err := h.read(ctx, ctx, found, name)
 	faults := []error{err}
@@ -58,10 +59,14 @@ func (h *Host) check(ctx context.Context, found *sources, name string) (*plugin,
 	return p, errors.Join(faults...)
 }
 
-// checkFiles looks up what the plugin's files use: those that have run, and
-// the others of its folder, which may be required later.
+// checkFiles checks the library names in the plugin's files. These are the files that
+// have run and all others in its folder, because they may be required later. It also
+// checks the defaults of the schema.
 func (p *plugin) checkFiles() error {
 	faults := []error{p.unknownUses(p.script)}
+	if err := p.compiled.badDefaults(); err != nil {
+		faults = append(faults, p.located(err))
+	}
 	seen := map[string]bool{p.script.Name: true}
 	for _, script := range p.source.scripts.all() {
 		seen[script.Name] = true
@@ -86,18 +91,18 @@ func (p *plugin) checkFiles() error {
 	return errors.Join(append(faults, err)...)
 }
 
-// unknownUses are names that the library does not have, and modules that would
-// refuse everything for want of a permission.
+// unknownUses returns faults for names that the library does not have, and for
+// modules that cannot be used because the plugin lacks the permission.
 func (p *plugin) unknownUses(script *vm.Script) error {
 	var faults []error
 	for _, use := range script.Uses {
-		if !library.Knows(use.Path) {
-			faults = append(faults, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, Root, use.Path))
+		if !ns.Library.Knows(use.Path) {
+			faults = append(faults, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, ns.Root, use.Path))
 			continue
 		}
 		kind, _, _ := strings.Cut(use.Path, ".")
-		wantsTarget, needed := permissionKinds[kind]
-		if !needed || slices.ContainsFunc(p.permissions, func(granted string) bool { return granted == kind || strings.HasPrefix(granted, kind+":") }) {
+		wantsTarget, needed := ns.PermissionKinds[kind]
+		if !needed || slices.ContainsFunc(p.Permissions, func(granted string) bool { return granted == kind || strings.HasPrefix(granted, kind+":") }) {
 			continue
 		}
 		if wantsTarget {
@@ -108,9 +113,10 @@ func (p *plugin) unknownUses(script *vm.Script) error {
 	return errors.Join(faults...)
 }
 
-// lineOf guesses the line that sets a field, such as "matching.order" or
-// "permissions[2]", in the source of a plugin: its last part that is found
-// after the parts before it. It is the line of the last return otherwise.
+// lineOf guesses the line of a plugin's source that sets a field, such as
+// "matching.order" or "permissions[2]". It searches for the parts of the field in
+// order and returns the line of the last part found. If it finds none of them, it
+// returns the line of the last return statement.
 func lineOf(text, field string) int {
 	lines := strings.Split(text, "\n")
 	line, from := 1, 0

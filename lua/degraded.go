@@ -6,31 +6,35 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"nearside/lua/ns"
 )
 
-// Pauses between attempts to start a plugin that is not required. Each is
-// twice the one before.
+// The pauses between attempts to start a plugin that is not required. Each pause is
+// twice the previous one, up to lastRetry.
 const (
 	firstRetry = time.Second
 	lastRetry  = time.Minute
 )
 
-// again is a plugin with the same files and settings, not yet prepared. It
-// takes over the queue and what was counted.
+// again returns a plugin with the same files and settings that is not prepared yet.
+// It takes over the queue and the counters.
 func (p *plugin) again() *plugin {
 	next := &plugin{
-		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled, settings: p.settings,
-		log: p.log, kv: p.kv, lasting: p.lasting, live: p.live,
+		Plugin: ns.Plugin{
+			Host: &p.host.Host, About: p.About, Settings: p.Settings, Log: p.Log, KV: p.KV, Lasting: p.Lasting, Live: p.Live,
+		},
+		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled,
 		gate: gate{host: p.host}, reason: p.reason, queue: p.queue,
 	}
-	next.failures.Store(p.failures.Load())
-	next.last.Store(p.last.Load())
+	next.Failures.Store(p.Failures.Load())
+	next.Last.Store(p.Last.Load())
 	return next
 }
 
-// degrade closes a plugin that is not required and could not be prepared. The
-// plugin that it returns stands in for it: its events are queued, its routes
-// answer that it does not run, and its matching side fails.
+// degrade closes a plugin that is not required and could not be prepared. It returns
+// a stand-in: events are queued, routes answer that the plugin does not run, and the
+// matching side fails.
 func (p *plugin) degrade(ctx context.Context, cause error) (*plugin, error) {
 	if err := p.close(context.WithoutCancel(ctx)); err != nil {
 		return p, errors.Join(p.fault(cause), err)
@@ -43,49 +47,50 @@ func (p *plugin) degrade(ctx context.Context, cause error) (*plugin, error) {
 	return stand, nil
 }
 
-// tryLater notes why the plugin does not run.
+// tryLater records why the plugin does not run, and logs the pause before the next
+// attempt.
 func (p *plugin) tryLater(cause error, pause time.Duration) {
-	p.failures.Add(1)
+	p.Failures.Add(1)
 	reason := cause.Error()
-	p.last.Store(&reason)
+	p.Last.Store(&reason)
 	p.degraded.Store(&reason)
-	p.log.Error("plugins: a plugin that is not required does not start, and is tried again", slog.String("error", reason), slog.String("pause", pause.String()))
+	p.Log.Error("plugins: a plugin that is not required does not start, and is tried again", slog.String("error", reason), slog.String("pause", pause.String()))
 }
 
-// discardQueue loses the events of a plugin that never came to run.
+// discardQueue discards the queued events of a plugin that does not run.
 func (p *plugin) discardQueue() {
 	if p.queue == nil {
 		return
 	}
 	if lost := p.queue.discard(); lost > 0 {
-		p.log.Warn("plugins: events of a plugin that does not run are lost", slog.Int("events", lost))
+		p.Log.Warn("plugins: events of a plugin that does not run are lost", slog.Int("events", lost))
 	}
 }
 
-// retry prepares the plugins that did not start, each in a goroutine that ends
-// with g.
+// retry prepares the plugins that did not start. It starts one goroutine for each of
+// them, which ends with g.
 func (h *Host) retry(g *generation) {
 	for _, p := range g.plugins {
 		if p.degraded.Load() == nil {
 			continue
 		}
-		h.busy(1)
+		h.o.Doubles.Counter.AddTasks(1)
 		g.retries.Go(func() {
-			defer h.busy(-1)
+			defer h.o.Doubles.Counter.AddTasks(-1)
 			h.retryPlugin(g, p)
 		})
 	}
 }
 
-// retryPlugin prepares p again and again, with growing pauses, until it runs.
+// retryPlugin tries to prepare p, with growing pauses, until it runs or g ends.
 func (h *Host) retryPlugin(g *generation, p *plugin) {
-	for pause := firstRetry; h.clock.Sleep(g.retrying, pause) == nil; {
+	for pause := firstRetry; h.Clock.Sleep(g.retrying, pause) == nil; {
 		next := p.again()
 		err := next.prepare(g.retrying, g.life)
 		if err == nil && h.substitute(p, next) {
-			next.log.Info("plugins: the plugin runs now")
+			next.Log.Info("plugins: the plugin runs now")
 			if h.listening.Load() {
-				next.ready.begin()
+				next.Ready.Begin()
 			}
 			return
 		}
@@ -100,8 +105,8 @@ func (h *Host) retryPlugin(g *generation, p *plugin) {
 	}
 }
 
-// substitute puts next in the place of p in the running generation, if p is in
-// it.
+// substitute replaces p with next in the running generation. It returns false if p
+// is not in that generation.
 func (h *Host) substitute(p, next *plugin) bool {
 	for {
 		g := h.current.Load()
@@ -120,11 +125,11 @@ func (h *Host) substitute(p, next *plugin) bool {
 	}
 }
 
-// inherit moves the events that wait in stand-ins of an old generation to the
-// plugins of g.
+// inherit moves the queued events of stand-ins in an old generation to the plugins
+// of g.
 func (g *generation) inherit(old *generation) {
 	for _, p := range old.plugins {
-		next := g.find(p.name)
+		next := g.find(p.Name)
 		if p.degraded.Load() != nil && p.queue != nil && next != nil && next.queue != nil {
 			p.queue.takeAll(next.queue.push)
 		}

@@ -2,10 +2,12 @@ package lua
 
 import (
 	"context"
+
+	"nearside/lua/goval"
 )
 
-// deliver hands queued points to handle_event, a batch after the other, until
-// the instance ends or the queue is drained.
+// deliver passes queued points to handle_event, one batch after another, until the
+// instance ends.
 func (p *plugin) deliver(ctx context.Context, in *instance) {
 	for {
 		select {
@@ -24,8 +26,8 @@ func (p *plugin) deliver(ctx context.Context, in *instance) {
 	}
 }
 
-// handle calls handle_event with one batch and the name of its events. A batch
-// that fails is lost and counted; while the breaker is open, all are.
+// handle calls handle_event with one batch and the name of its events. If the call
+// fails or the breaker is open, the batch is lost and counted.
 func (p *plugin) handle(ctx context.Context, in *instance, name string, makers []func() any) {
 	b := p.breakers["handle_event"]
 	if !b.Allow() {
@@ -34,16 +36,16 @@ func (p *plugin) handle(ctx context.Context, in *instance, name string, makers [
 	}
 	values := make([]any, len(makers))
 	for i, value := range makers {
-		values[i] = value()
+		values[i] = goval.Decoded(value())
 	}
 	_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", values, name)
 	if err != nil && innocent(ctx, err) {
-		b.Cancel()
+		b.CancelCall()
 	} else {
-		b.Done(err)
+		b.RecordCall(err)
 	}
 	if err != nil {
 		p.queue.lose(len(makers))
-		in.report("handle_event", err)
+		in.Report("handle_event", err)
 	}
 }

@@ -3,20 +3,22 @@ package lua
 import (
 	"context"
 	"sync"
+
+	"nearside/lua/ns/peer"
 )
 
-// A gate counts calls that come from requests, so that a plugin can be
-// closed when they have ended. The zero gate is open.
+// A gate counts calls from requests, so that a plugin can be closed after they have
+// ended. The zero gate is open.
 type gate struct {
 	host *Host
 
 	mu     sync.Mutex
 	n      int
-	closed *flight // made by close; ends with the last call
+	closed *peer.Flight // created by close; ends with the last call
 }
 
-// enter lets a call in unless the gate is closed; after true, leave has to be
-// called.
+// enter starts a call. It returns false if the gate is closed. After true, the caller
+// must call leave.
 func (g *gate) enter() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -31,22 +33,22 @@ func (g *gate) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.n--; g.n == 0 && g.closed != nil {
-		g.closed.end()
+		g.closed.End()
 	}
 }
 
-// close lets no further call in and waits for those inside until ctx ends.
+// close makes enter fail and waits until all calls have ended or ctx ends.
 func (g *gate) close(ctx context.Context) {
 	g.mu.Lock()
 	if g.closed != nil {
 		g.mu.Unlock()
 		return
 	}
-	inside := newFlight(g.host)
+	inside := peer.NewFlight(g.host.o.Doubles.Counter)
 	g.closed = inside
 	if g.n == 0 {
-		inside.end()
+		inside.End()
 	}
 	g.mu.Unlock()
-	inside.wait(ctx)
+	inside.Wait(ctx)
 }

@@ -10,27 +10,30 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"nearside/lua/ns"
+	"nearside/lua/ns/peer"
 )
 
-// A generation is the set of plugins that one Reload has made. It is
-// immutable once it is published, but for what its plugins hold.
+// A generation is the set of plugins that one Reload has made. It is immutable after
+// it is published; the state of its plugins still changes.
 type generation struct {
 	plugins   []*plugin // by name
-	started   []*plugin // in the order of plugins.active, in which they were started
-	matchers  []*plugin // those with a match, by name
-	narrowers []*plugin // those with a prefilter, by order, then name
+	started   []*plugin // in the order in which they were started, which is that of plugins.active
+	matchers  []*plugin // plugins with a match hook, by name
+	narrowers []*plugin // plugins with a prefilter hook, by order, then name
 	listeners map[string][]*plugin
 	life      context.Context // ends with the generation
 	cancel    context.CancelFunc
 	sources   *sources
 
 	retries     *sync.WaitGroup // attempts to start plugins that are not required
-	retrying    context.Context // ends them
+	retrying    context.Context // ends these attempts
 	stopRetries context.CancelFunc
 }
 
-// load makes a whole generation, initialised and not yet running. On an error
-// nothing of it is left.
+// load returns a new generation that is initialised but not running yet. After an
+// error, it has closed everything that it opened.
 func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 	found, err := openSources(h.o.Dir, h.o.Shipped)
 	if err != nil {
@@ -55,12 +58,12 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 			return nil, err
 		}
 	}
-	slices.SortFunc(g.plugins, func(a, b *plugin) int { return strings.Compare(a.name, b.name) })
+	slices.SortFunc(g.plugins, func(a, b *plugin) int { return strings.Compare(a.Name, b.Name) })
 	g.index()
 	return g, nil
 }
 
-// index finds what each plugin is for.
+// index fills matchers, narrowers and listeners from plugins.
 func (g *generation) index() {
 	g.matchers, g.narrowers, g.listeners = nil, nil, map[string][]*plugin{}
 	for _, p := range g.plugins {
@@ -80,7 +83,7 @@ func (g *generation) index() {
 	slices.SortStableFunc(g.narrowers, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
 }
 
-// activeNames removes ".lua" and names that come twice; the order stays.
+// activeNames removes the suffix ".lua" and duplicates, and keeps the order.
 func activeNames(active []string) []string {
 	var names []string
 	for _, name := range active {
@@ -94,14 +97,14 @@ func activeNames(active []string) []string {
 // active reports whether the configuration names a plugin.
 func (h *Host) active(name string) bool { return slices.Contains(activeNames(h.o.Active), name) }
 
-// open loads, checks and initialises one plugin. What it returns beside an
-// error has to be closed.
+// open loads, checks and initialises one plugin. The caller must close the plugin even
+// if there is an error.
 func (h *Host) open(ctx, life context.Context, found *sources, name string) (*plugin, error) {
 	p, err := h.read(ctx, life, found, name)
 	if err != nil {
 		return p, err
 	}
-	if err := p.checkFiles(); err != nil { // it may still run well: the lines may never be reached
+	if err := p.checkFiles(); err != nil { // not fatal, because the faulty lines may never run
 		h.o.Log.Warn("plugins: check finds faults", slog.String("plugin", name), slog.String("error", err.Error()))
 	}
 	p.reason = "reload"
@@ -118,10 +121,10 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 	return p.degrade(ctx, err)
 }
 
-// read loads and checks one plugin: all but its initialisation.
+// read loads and checks one plugin but does not initialise it.
 func (h *Host) read(ctx, life context.Context, found *sources, name string) (*plugin, error) {
 	src, hides, err := found.find(name)
-	if err != nil && !h.o.reading && h.o.trial == nil {
+	if err != nil && !h.o.reading {
 		err = fmt.Errorf("plugins.active: %w", err)
 	}
 	if err != nil {
@@ -132,25 +135,29 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	}
 	script, err := src.compile(src.main)
 	if err != nil {
-		return nil, fmt.Errorf("plugin %s: %w", name, err) // names file and line itself
+		return nil, fmt.Errorf("plugin %s: %w", name, err) // err already names file and line
 	}
 	p := &plugin{
 		gate:  gate{host: h},
-		shape: shape{name: name}, host: h, source: src, script: script, kv: h.store(name), lasting: h.lastingOf(name), live: newFlight(h),
-		log: h.o.Log.With(slog.String("plugin", name)),
+		shape: shape{Declared: ns.Declared{Name: name}}, host: h, source: src, script: script,
+		Plugin: ns.Plugin{
+			Host: &h.Host, About: ns.Declared{Name: name}, KV: h.store(name), Lasting: h.lastingOf(name), Live: peer.NewFlight(h.o.Doubles.Counter),
+			Log: h.o.Log.With(slog.String("plugin", name)),
+		},
 	}
 	first, value, err := p.instantiate(ctx, life)
 	p.spare.Store(first)
 	if err != nil {
 		return p, fmt.Errorf("plugin %s: %w", name, err)
 	}
-	inherited, err := first.state.Inherited(ctx, defaultLimits()["initialize"], first.table, contractNames)
+	inherited, err := first.State.Inherited(ctx, defaultLimits()["initialize"], first.table, contractNames)
 	if err != nil {
 		return p, fmt.Errorf("plugin %s: reading its table: %w", name, err)
 	}
 	if p.shape, err = parseShape(name, value, inherited); err != nil {
 		return p, p.located(err)
 	}
+	p.About = p.Declared
 	p.account.SetLimit(p.memory)
 	settings, ok := h.o.Settings[name].(map[string]any)
 	if p.compiled, err = compileSchema(p.schema); err != nil {
@@ -159,34 +166,38 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.settings, err = p.compiled.apply(settings); err != nil && (!h.o.reading || settings != nil || h.active(name)) {
-		return p, fmt.Errorf("plugins.settings.%s: %w", name, err)
+	if p.Settings, err = p.compiled.apply(settings); err != nil && (!h.o.reading || settings != nil || h.active(name)) {
+		faults := []error{p.compiled.badDefaults()} // the cause may be a wrong default
+		if faults[0] != nil {
+			faults[0] = p.located(faults[0])
+		}
+		for _, fault := range faultLines(err) {
+			faults = append(faults, fmt.Errorf("plugins.settings.%s: %w", name, fault))
+		}
+		return p, errors.Join(faults...)
 	}
 	return p, nil
 }
 
-// begin lets the plugins of the published generation do what waits for the
-// server.
+// begin runs the functions of plugins that wait until the server listens.
 func (g *generation) begin() {
 	for _, p := range g.plugins {
-		p.ready.begin()
+		p.Ready.Begin()
 	}
 }
 
-// close lets calls in progress end, waits for queued events, calls the close
-// hooks, and ends the generation.
-// golive lets the consumers of a generation take their first messages.
+// golive lets the consumers of a generation start to receive messages.
 func (g *generation) golive() {
 	for _, p := range g.started {
-		p.live.end()
+		p.Live.End()
 	}
 }
 
-// close brings all plugins to rest at the same time, calls their close hooks
-// in the reverse order of their start, and ends the generation.
+// close stops the work of all plugins in parallel, calls their close hooks in the
+// reverse order of their start, and ends the generation.
 func (g *generation) close(ctx context.Context, reason string) error {
 	if g.cancel == nil {
-		return nil // the one before the first
+		return nil // the empty generation before the first load
 	}
 	g.stopRetries()
 	g.retries.Wait()
@@ -197,7 +208,7 @@ func (g *generation) close(ctx context.Context, reason string) error {
 		work = append(work, func() { p.quiesce(quiet, reason) })
 	}
 	if len(g.plugins) > 0 {
-		g.plugins[0].host.together(work)
+		g.plugins[0].host.Together(work)
 	}
 	for _, p := range slices.Backward(g.started) {
 		p.finish(ctx, reason)
@@ -205,8 +216,8 @@ func (g *generation) close(ctx context.Context, reason string) error {
 	return g.end(ctx)
 }
 
-// firstPart is a context that ends after two thirds of the time that ctx has
-// left, so that the close hooks have some, too.
+// firstPart returns a context that ends after two thirds of the remaining time of
+// ctx. The last third is for the close hooks.
 func firstPart(ctx context.Context) (context.Context, context.CancelFunc) {
 	end, ok := ctx.Deadline()
 	if !ok {
@@ -215,7 +226,7 @@ func firstPart(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, end.Add(-time.Until(end)/3))
 }
 
-// end kills what still runs and waits for it.
+// end kills the calls that still run and waits until they have ended.
 func (g *generation) end(ctx context.Context) error {
 	g.stopRetries()
 	g.cancel()
@@ -226,9 +237,9 @@ func (g *generation) end(ctx context.Context) error {
 	return errors.Join(append(faults, g.sources.close())...)
 }
 
-// find returns the plugin of that name.
+// find returns the plugin of that name, or nil.
 func (g *generation) find(name string) *plugin {
-	i, ok := slices.BinarySearchFunc(g.plugins, name, func(p *plugin, name string) int { return strings.Compare(p.name, name) })
+	i, ok := slices.BinarySearchFunc(g.plugins, name, func(p *plugin, name string) int { return strings.Compare(p.Name, name) })
 	if !ok {
 		return nil
 	}

@@ -10,49 +10,30 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nearside/matcher"
-	"nearside/matcher/wire"
+	"nearside/lua/ns"
+	"nearside/lua/ns/peer"
 )
 
 // Options configures a Host.
 type Options struct {
-	Dir      string         // of plugins; may be missing
-	Shipped  fs.FS          // plugins of the binary; nil: none
+	Dir      string         // the folder of plugins; it may not exist
+	Shipped  fs.FS          // the plugins in the binary; nil: there are no such plugins
 	Active   []string       // names, with or without ".lua"
-	Settings map[string]any // by plugin: plugins.settings
-	Log      *slog.Logger   // what plugins log and what the host has to say; nil: nowhere
-	Services Services
+	Settings map[string]any // plugins.settings, by plugin
+	Log      *slog.Logger   // for messages of plugins and of the host; nil: they are discarded
+	Services ns.Services
 
-	Clock        Clock         // nil: the machine's
-	EventQueue   int           // points that wait per plugin; 0: 16,384
-	EventBatch   int           // points per handle_event; 0: 256
-	MatchStates  int           // states of each matching plugin; 0: 4
+	Clock        ns.Clock      // nil: the system clock
+	EventQueue   int           // the maximum number of queued points per plugin; 0: 16,384
+	EventBatch   int           // the maximum number of points per handle_event; 0: 256
+	MatchStates  int           // the number of states of each matching plugin; 0: 4
 	Recycle      uint64        // uses after which a matching state is replaced; 0: 100,000
-	BreakerLimit int           // failures in a row that open a breaker; 0: 5
-	BreakerPause time.Duration // for which it stays open; 0: 10 s
+	BreakerLimit int           // consecutive failures that open a breaker; 0: 5
+	BreakerPause time.Duration // how long a breaker stays open; 0: 10 s
 
-	trial   *trial // nil but in tests of plugins
-	reading bool   // plugins are checked, not run: those that are not active need no settings
-}
+	Doubles ns.Doubles // test doubles, for tests of plugins
 
-// Services are what modules reach outside this package. A nil one makes its
-// module fail with a text that says so; without Metrics, figures are counted
-// nowhere.
-type Services struct {
-	Matching  Local            // for plugins of kind matching
-	Metrics   Meter            // ns.metrics
-	Resources func() Resources // ns.resource; called by any goroutine
-
-	Store   Writer               // ns.store, with the two that follow
-	Objects Reader               // sees what Store has written
-	Decoder func() *wire.Decoder // with the limits of now; called by any goroutine
-}
-
-// Local is the local matcher: it makes the sets of matching plugins, scans
-// them, and checks the rows that plugins give.
-type Local interface {
-	matcher.Matcher
-	matcher.Selector
+	reading bool // plugins are only checked; inactive plugins need no settings
 }
 
 func (o Options) withDefaults() Options {
@@ -60,7 +41,7 @@ func (o Options) withDefaults() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	if o.Clock == nil {
-		o.Clock = systemClock{}
+		o.Clock = peer.SystemClock{}
 	}
 	set := func(v *int, other int) {
 		if *v <= 0 {
@@ -82,19 +63,17 @@ func (o Options) withDefaults() Options {
 
 // A Host runs the active plugins.
 type Host struct {
+	ns.Host
 	o       Options
-	clock   Clock
-	started time.Time
 	current atomic.Pointer[generation]
 
-	listening atomic.Bool              // whether the server does
+	listening atomic.Bool              // whether the server listens
 	loaded    atomic.Pointer[snapshot] // the files of the running generation
-	held      redisHeld                // entries of streams in the hands of readers
 
-	mu      sync.Mutex // of Reload and Close, and of what follows
+	mu      sync.Mutex // serialises Reload and Close, and protects the fields below
 	closed  bool
-	kv      map[string]*kvStore // by plugin; kept over reloads
-	lasting map[string]*lasting // by plugin; kept over reloads
+	kv      map[string]*ns.KV      // by plugin; survives reloads
+	lasting map[string]*ns.Lasting // by plugin; survives reloads
 	reloads uint64
 }
 
@@ -102,7 +81,7 @@ type Host struct {
 // and the reason. Close ends the Host.
 func New(ctx context.Context, o Options) (*Host, error) {
 	o = o.withDefaults()
-	h := &Host{o: o, clock: o.Clock, started: o.Clock.Now(), kv: map[string]*kvStore{}}
+	h := newHost(o)
 	h.current.Store(&generation{})
 	h.loaded.Store(&snapshot{})
 	if err := h.Reload(ctx); err != nil {
@@ -111,20 +90,33 @@ func New(ctx context.Context, o Options) (*Host, error) {
 	return h, nil
 }
 
+// newHost returns a Host without plugins.
+func newHost(o Options) *Host {
+	return &Host{
+		Host: ns.Host{Clock: o.Clock, Started: o.Clock.Now(), Services: o.Services, Doubles: o.Doubles},
+		o:    o, kv: map[string]*ns.KV{},
+	}
+}
+
 // errClosed is returned by a Host after Close.
 var errClosed = errors.New("plugins: the host is closed")
 
-// Reload reads all files again and replaces the running generation by a new
-// one. When anything of the new one fails, the running one stays. The old one
-// is closed before Reload returns; ctx bounds how long its calls are waited
-// for.
+// Reload reads all files again and replaces the running generation with a new one.
+// If the new generation cannot be loaded, the running one stays. Reload closes the
+// old generation before it returns; ctx limits how long it waits for calls of the
+// old generation.
 func (h *Host) Reload(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.reload(ctx)
+}
+
+// reload is Reload for a caller that holds mu.
+func (h *Host) reload(ctx context.Context) error {
 	if h.closed {
 		return errClosed
 	}
-	files := snapshotOf(h.o.Dir) // before they are read: a later change is noticed
+	files := snapshotOf(h.o.Dir) // before the files are read, so that a later change is noticed
 	next, err := h.load(ctx)
 	if err != nil {
 		return err
@@ -144,24 +136,31 @@ func (h *Host) Reload(ctx context.Context) error {
 	return nil
 }
 
-// Listening says that the server listens: what plugins have given to ns.ready
-// runs now, and after later reloads at once.
+// Listening tells the host that the server listens. Functions that plugins have
+// passed to ns.ready run now; after later reloads, they run at once.
 func (h *Host) Listening() {
 	h.listening.Store(true)
 	h.current.Load().begin()
 }
 
-// Configure replaces the folder of plugins, the names of those that are active
-// and their settings, for the next Reload.
-func (h *Host) Configure(dir string, active []string, settings map[string]any) {
+// Reconfigure sets the folder of plugins, the names of the active ones and their
+// settings, and reloads. If the reload fails, the old configuration stays in effect,
+// for later reloads too.
+func (h *Host) Reconfigure(ctx context.Context, dir string, active []string, settings map[string]any) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	old := h.o
 	h.o.Dir, h.o.Active, h.o.Settings = dir, active, settings
+	err := h.reload(ctx)
+	if err != nil {
+		h.o = old
+	}
+	return err
 }
 
-// Close ends all plugins. ctx bounds how long their calls and close hooks are
-// waited for. Call it after the server has stopped: requests that still run
-// get errors from closed plugins.
+// Close ends all plugins. ctx limits how long it waits for their calls and close
+// hooks. Call it after the server has stopped, because requests that still run get
+// errors from closed plugins.
 func (h *Host) Close(ctx context.Context) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -175,41 +174,34 @@ func (h *Host) Close(ctx context.Context) error {
 	return nil
 }
 
-// Emit hands an event of that name to the plugins that ask for it. It returns
-// at once; each of them calls value later, which makes it of what
-// vm.Call.Return takes, or a json.RawMessage.
+// Emit queues an event of that name for the plugins that listen to it, and returns at
+// once. value is called later, once for each of these plugins. It returns a value that
+// vm.Call.Return accepts, or a json.RawMessage.
 func (h *Host) Emit(name string, value func() any) {
-	value = decoded(value)
 	for _, p := range h.current.Load().listeners[name] {
 		p.queue.push(point{name, value})
 	}
 }
 
-// Listens reports whether any plugin takes events of that name: making one
-// for nobody can be saved.
+// Listens reports whether any plugin listens to events of that name. If not, the
+// caller need not create the event.
 func (h *Host) Listens(name string) bool { return len(h.current.Load().listeners[name]) > 0 }
 
-// lasting are counters that all generations of a plugin share.
-type lasting struct {
-	dropped  atomic.Uint64 // values of batches
-	rejected atomic.Uint64 // requests, by ns.reject
-}
-
-func (h *Host) lastingOf(name string) *lasting {
+func (h *Host) lastingOf(name string) *ns.Lasting {
 	if h.lasting == nil {
-		h.lasting = map[string]*lasting{}
+		h.lasting = map[string]*ns.Lasting{}
 	}
 	if h.lasting[name] == nil {
-		h.lasting[name] = &lasting{}
+		h.lasting[name] = &ns.Lasting{}
 	}
 	return h.lasting[name]
 }
 
 // store returns the key-value store of a plugin.
-func (h *Host) store(name string) *kvStore {
+func (h *Host) store(name string) *ns.KV {
 	s := h.kv[name]
 	if s == nil {
-		s = newKV(h.clock.Now)
+		s = ns.NewKV(h.Clock.Now)
 		h.kv[name] = s
 	}
 	return s

@@ -7,27 +7,29 @@ import (
 	"testing"
 	"time"
 
+	"nearside/lua/luatest"
+	"nearside/lua/vm"
 	"nearside/matcher"
 )
 
-// counted returns what a plugin has counted in kv.
+// counted returns the counters that a plugin keeps in kv.
 func counted(h *Host) map[string]any {
 	s := h.kv["p"]
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.Lock()
+	defer s.Unlock()
 	all := map[string]any{}
-	for key, e := range s.m {
-		all[key] = e.value
+	for _, key := range s.Keys("") {
+		all[key], _ = s.Get(key)
 	}
 	return all
 }
 
-// TestStatesKnowWhoTheyAre: initialize and start are told side, index, count
-// and reason. An error leaves a state as it is, a spent budget has it replaced,
-// and close runs only at a reload and at the end.
+// TestStatesKnowWhoTheyAre: initialize and start receive side, index, count and reason.
+// A state is kept after an error and replaced after it exceeds a budget. close runs only
+// at a reload and at the end.
 func TestStatesKnowWhoTheyAre(t *testing.T) {
 	m, version := people(t, 3)
-	h, _ := start(t, `
+	h, _ := Start(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "matching"}, states = 3, limits = {prefilter = 0.02, slice = 0.01}}
 local mine
@@ -64,14 +66,14 @@ return M`, with(m))
 		if _, err := narrow(t, h, m, ask(version, 1, &matcher.Candidates{Limit: limit})); err != nil {
 			t.Error(err)
 		}
-		waitFor(t, func() bool { return p.pool.Idle() == 2 })
+		waitForStates(t, p.pool)
 	}
 	for range 3 {
 		use(7) // raises an error
 		check()
 	}
-	use(8)                                                                                     // spends its budget
-	for _, key := range []string{"init matching 1/2 replaced", "init matching 2/2 replaced"} { // which of the two it was is open
+	use(8)                                                                                     // exceeds the budget
+	for _, key := range []string{"init matching 1/2 replaced", "init matching 2/2 replaced"} { // either of the two may have been replaced
 		if counted(h)[key] != nil {
 			want[key] = 1.0
 			break
@@ -93,42 +95,42 @@ return M`, with(m))
 	check()
 }
 
-// TestReady: what waits for the server runs when it listens, once; after a
-// reload when the new generation has taken over.
+// TestReady: functions passed to ns.ready run once, when the server listens. After a
+// reload, they run when the new generation has replaced the old one.
 func TestReady(t *testing.T) {
 	source := func(version string) string {
-		return background(`M.states = 2 M.version = "` + version + `"
+		return luatest.BackgroundPlugin(`M.states = 2 M.version = "` + version + `"
 function M:initialize(conf, state) ns.ready(function() ns.sleep(0) ns.log.info("` + version + ` ready " .. state.index) end) end
 function M:start(state) if state.index == 1 then ns.route("GET", "/later", function() ns.ready(function() ns.log.info("at once") end) return 200 end) end end`)
 	}
-	h, log := start(t, source("one"))
-	if strings.Contains(log.all(), "ready") {
-		t.Error(log.all())
+	h, log := Start(t, source("one"))
+	if strings.Contains(log.All(), "ready") {
+		t.Error(log.All())
 	}
 	h.Listening()
-	log.wait(t, "one ready 1")
-	log.wait(t, "one ready 2")
+	log.Wait(t, "one ready 1")
+	log.Wait(t, "one ready 2")
 	if _, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/later"}); err != nil {
 		t.Error(err)
 	}
-	log.wait(t, "at once")
+	log.Wait(t, "at once")
 	rewrite(t, h, source("two"))
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	log.wait(t, "two ready 1")
-	log.wait(t, "two ready 2")
+	log.Wait(t, "two ready 1")
+	log.Wait(t, "two ready 2")
 	closeHost(t, h)
-	if n := strings.Count(log.all(), " ready "); n != 4 {
-		t.Errorf("%d calls, want 4:\n%s", n, log.all())
+	if n := strings.Count(log.All(), " ready "); n != 4 {
+		t.Errorf("%d calls, want 4:\n%s", n, log.All())
 	}
-	refused(t, Options{Dir: folder(t, map[string]string{"p.lua": "require('nearside').ready(print)"}), Active: []string{"p"}}, "from initialize on")
+	refused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": "require('nearside').ready(print)"}), Active: []string{"p"}}, "from initialize on")
 }
 
-// TestRoutesOfSeveralStates: requests go to the states that have registered a
-// route, in turn; those of the main side come first.
+// TestRoutesOfSeveralStates: the states that have registered a route receive requests in
+// turn, beginning with those of the main side.
 func TestRoutesOfSeveralStates(t *testing.T) {
-	h, _ := start(t, `
+	h, _ := Start(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "matching"}, states = 3}
 function M:initialize(conf, state)
@@ -157,18 +159,18 @@ return M`, func(o *Options) { o.MatchStates = 2 })
 		t.Error(s)
 	}
 	p := h.current.Load().plugins[0]
-	p.routes.remove(p.main.all()[0])
+	p.Routes.Remove(&p.main.all()[0].Instance)
 	if s := get("all") + get("all") + get("all"); strings.Contains(s, "main1") || !strings.Contains(s, "main3") {
 		t.Error(s)
 	}
-	p.routes.remove(p.main.all()[1])
+	p.Routes.Remove(&p.main.all()[1].Instance)
 	if s := get("second"); s != "matching2" {
 		t.Error(s)
 	}
 }
 
-// degradable is a plugin of all kinds that starts when its peer is up: a key
-// that others set.
+// degradable is a plugin of all kinds that starts only if a key is set, which stands for
+// a peer that is up.
 const degradable = `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event", "background", "matching"}, events = {"monitoring_event"}, required = false, matching = {on_error = "fail"}}
@@ -185,15 +187,16 @@ function M:match(req, set) return set:scan(1) end
 function M:close(reason) ns.kv.incr("close " .. reason) end
 return M`
 
-// TestDegraded: a plugin that is not required does not stop the service. While
-// it does not run, nothing passes it by, and it is tried with growing pauses.
+// TestDegraded: a plugin that is not required does not stop the service. While it does
+// not run, requests do not skip it, its events are queued, and it is tried again with
+// growing pauses.
 func TestDegraded(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
 	m, version := people(t, 3)
 	refused(t, Options{
-		Dir: folder(t, map[string]string{"p.lua": strings.Replace(degradable, "required = false", "required = true", 1)}), Active: []string{"p"},
+		Dir: luatest.Folder(t, map[string]string{"p.lua": strings.Replace(degradable, "required = false", "required = true", 1)}), Active: []string{"p"},
 	}, "initialize: the peer is down")
-	h, log := start(t, degradable, with(m), func(o *Options) { o.Clock = clock })
+	h, log := Start(t, degradable, with(m), func(o *Options) { o.Clock = clock })
 	h.Listening()
 
 	event := func(n int) {
@@ -214,7 +217,7 @@ func TestDegraded(t *testing.T) {
 		}
 		matchers, _, release := h.Acquire()
 		defer release()
-		if _, reason, ok := matchers[0].Cost(t.Context(), &sub); ok || !strings.Contains(reason, "the peer is down") {
+		if _, reason, ok := matchers[0].Cost(t.Context(), &sub); ok || !strings.Contains(reason, "does not run") {
 			t.Errorf("the cost: %v, %s", ok, reason)
 		}
 	}
@@ -226,39 +229,39 @@ func TestDegraded(t *testing.T) {
 	}
 	attempts := func() float64 {
 		s := h.kv["p"]
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		v, _ := s.get("attempts main")
+		s.Lock()
+		defer s.Unlock()
+		v, _ := s.Get("attempts main")
 		return v.(float64)
 	}
 	for i, pause := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		clock.sleeping(t, 1)
-		clock.advance(pause*time.Second - 1)
+		clock.Sleeping(t, 1)
+		clock.Advance(pause*time.Second - 1)
 		if n := attempts(); n != float64(i+1) {
 			t.Errorf("%v attempts before pause %d has passed", n, i)
 		}
-		clock.advance(1)
-		waitFor(t, func() bool { return attempts() == float64(i+2) })
+		clock.Advance(1)
+		luatest.WaitFor(t, func() bool { return attempts() == float64(i+2) })
 	}
-	clock.sleeping(t, 1)
+	clock.Sleeping(t, 1)
 	stands()
 
-	// A reload is no way around it, and keeps the events.
+	// A reload does not change this, and keeps the events.
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	stands()
 	event(3)
-	clock.sleeping(t, 1)
+	clock.Sleeping(t, 1)
 	up := h.kv["p"]
-	up.mu.Lock()
-	if err := up.set("up", true, 0); err != nil {
+	up.Lock()
+	if err := up.Set("up", true, 0); err != nil {
 		t.Error(err)
 	}
-	up.mu.Unlock()
-	clock.advance(time.Second)
+	up.Unlock()
+	clock.Advance(time.Second)
 	for _, line := range []string{"event 1", "event 2", "event 3", "ready", "runs now"} {
-		log.wait(t, line)
+		log.Wait(t, line)
 	}
 	if r, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/x"}); err != nil || string(r.Body) != "yes" {
 		t.Error(r, err)
@@ -275,44 +278,25 @@ func TestDegraded(t *testing.T) {
 	}
 }
 
-// TestDegradedUntilTheEnd: a plugin that never came to run says what is lost,
-// and leaves nothing behind.
+// TestDegradedUntilTheEnd: a plugin that never ran logs the number of lost events and
+// leaves nothing behind.
 func TestDegradedUntilTheEnd(t *testing.T) {
-	h, log := start(t, degradable, func(o *Options) { o.MatchStates = 1 })
+	h, log := Start(t, degradable, func(o *Options) { o.MatchStates = 1 })
 	h.Emit("monitoring_event", func() any { return map[string]any{"n": 1.0} })
 	closeHost(t, h)
-	if got := counted(h); !strings.Contains(log.all(), "are lost") || got["close shutdown"] != nil {
-		t.Errorf("%s\n%v", log.all(), got)
+	if got := counted(h); !strings.Contains(log.All(), "are lost") || got["close shutdown"] != nil {
+		t.Errorf("%s\n%v", log.All(), got)
 	}
 }
 
-// TestDegradedInTests: a test of a plugin sees it degraded, and running when
-// the peer is there.
-func TestDegradedInTests(t *testing.T) {
-	got, err := trials(t, map[string]string{"p.lua": `
-local ns = require("nearside")
-local M = {api = 1, name = "p", kinds = {"background"}, permissions = {"http:*"}, required = false}
-function M:initialize()
-  local answer = assert(ns.http.get("http://peer/"))
-  ns.ready(function() ns.log.info("ready") end)
-end
-return M`, "p_test.lua": `
-local test = require("nearside.test")
-test.case("starts later", function()
-  local up = false
-  test.http.handle(function() if up then return {status = 200} end return nil, "refused" end)
-  local plugin = test.start()
-  test.equal(plugin:status().state, "degraded")
-  test.contains(plugin:status().reason, "refused")
-  test.clock.advance(3.5)
-  test.equal(#test.http.requests(), 3)
-  up = true
-  test.clock.advance(4)
-  test.equal(plugin:status().state, "running")
-  local lines = test.log.lines()
-  test.equal(lines[#lines].message, "ready")
-end)`})
-	if err != nil || strings.Count(got, ": ok\n") != 1 {
-		t.Error(got, err)
+// waitForStates waits until no state of the pool is in use or being replaced.
+func waitForStates(t *testing.T, p *vm.Pool) {
+	t.Helper()
+	for range p.Size() {
+		s, err := p.Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Put(s, false)
 	}
 }

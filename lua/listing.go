@@ -13,14 +13,14 @@ import (
 type Listing struct {
 	Name, Version, File string
 	Kinds               []Kind
-	Shipped             bool   // it comes with the binary
-	Hides               bool   // it takes the place of one that does
-	Active              bool   // Options.Active names it
-	Fault               string // why it does not load; empty: it does
+	Shipped             bool   // the plugin is part of the binary
+	Hides               bool   // the plugin replaces a shipped one
+	Active              bool   // Options.Active names the plugin
+	Fault               string // why the plugin does not load; empty: it loads
 }
 
-// List checks the plugins of the folder and the shipped ones as Check does and
-// returns them by name.
+// List checks the plugins of the folder and the shipped plugins as [Check] does, and
+// returns them sorted by name.
 func List(ctx context.Context, o Options) ([]Listing, error) {
 	h := newReader(o)
 	found, err := openSources(o.Dir, o.Shipped)
@@ -60,7 +60,7 @@ func (h *Host) listing(ctx context.Context, found *sources, name string) Listing
 	l.File, l.Hides, l.Shipped = src.shown(src.main), hides, src.label == shippedLabel
 	p, err := h.check(ctx, found, name)
 	if p != nil {
-		l.Version, l.Kinds = p.version, p.kinds
+		l.Version, l.Kinds = p.Version, p.kinds
 	}
 	if err != nil {
 		l.Fault = err.Error()
@@ -68,8 +68,8 @@ func (h *Host) listing(ctx context.Context, found *sources, name string) Listing
 	return l
 }
 
-// pluginNames returns the names of the plugins among files: name.lua that is
-// no test, and name/init.lua that is not the folder of libraries.
+// pluginNames returns the names of the plugins in files. A plugin is a file name.lua
+// that is not a test, or a folder name with an init.lua, except libFolder.
 func pluginNames(files fs.FS) ([]string, error) {
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {

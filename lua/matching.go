@@ -4,17 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"math"
 	"slices"
 	"sync"
 
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 )
 
-// Acquire returns the matching plugins of now as matchers, and as prefilters
-// in the order in which they run. They are for one request, and can be used
-// until release is called.
+// Acquire returns the matching plugins of the running generation: as matchers, and as
+// prefilters in the order in which they run. They are for one request and can be used
+// until it calls release.
 func (h *Host) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
 	for {
 		g := h.current.Load()
@@ -34,13 +37,14 @@ func (h *Host) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefi
 				}
 			}
 		}
-		if g == h.current.Load() { // closed for good
+		if g == h.current.Load() { // the host is closed
 			return nil, nil, func() {}
 		}
 	}
 }
 
-// enter lets a request into all plugins of kind matching, or into none.
+// enter starts a call at the gates of all plugins of kind matching. If one of the
+// gates is closed, it starts no call and returns nil.
 func (g *generation) enter() (entered []*plugin) {
 	for _, p := range g.plugins {
 		if !p.is(Matching) {
@@ -57,7 +61,7 @@ func (g *generation) enter() (entered []*plugin) {
 	return entered
 }
 
-// takes says why a plugin cannot do sub; empty: it can.
+// takes returns why a plugin cannot process sub; empty: it can.
 func (c *capability) takes(sub *matcher.SubRequest) string {
 	has := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
 	switch {
@@ -76,8 +80,9 @@ func (c *capability) takes(sub *matcher.SubRequest) string {
 // errOff is returned for a hook whose breaker is open.
 var errOff = errors.New("is switched off after repeated failures")
 
-// matchHook calls a hook of the matching side in a state of its own; read
-// takes its results. What goes wrong in either is a failure of the plugin.
+// matchHook calls a hook of the matching side in a state of the pool, and passes its
+// results to read. An error of the hook or of read counts as a failure of the plugin,
+// unless the plugin is innocent.
 func (p *plugin) matchHook(ctx context.Context, name string, read func(results []any) error, args ...any) error {
 	if reason := p.degraded.Load(); reason != nil {
 		return errors.New("the plugin does not run: " + *reason)
@@ -88,7 +93,7 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	}
 	state, err := p.idleState(ctx)
 	if err != nil {
-		b.Cancel()
+		b.CancelCall()
 		return err
 	}
 	in := state.Owner().(*instance)
@@ -96,24 +101,27 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	broken := vm.Broken(err)
 	p.pool.Put(state, broken)
 	if decision, ok := decisionOf(name, results, err); ok && !broken {
-		b.Done(nil)
-		p.lasting.rejected.Add(1)
-		return decision.err()
+		b.RecordCall(nil)
+		p.Lasting.Rejected.Add(1)
+		return decision.Err()
 	}
 	if err == nil {
 		err = read(append(results, nil))
 	}
 	if err != nil && innocent(ctx, err) {
-		b.Cancel()
+		b.CancelCall()
+		if errors.Is(err, vm.ErrHost) {
+			p.Log.LogAttrs(ctx, slog.LevelError, "plugin "+name+": a service of the host failed", slog.String("error", err.Error()))
+		}
 		return err
 	}
-	b.Done(err)
-	in.report(name, err)
+	b.RecordCall(err)
+	in.Report(name, err)
 	return err
 }
 
-// idleState takes a state from the pool. Those that were killed for their
-// memory since they were last used are replaced.
+// idleState takes a state from the pool. It replaces states that were killed for their
+// memory since their last use.
 func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
 	for {
 		state, err := p.pool.Get(ctx)
@@ -124,22 +132,22 @@ func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
 	}
 }
 
-// decisionOf returns the rejection that a prefilter has returned or raised.
-func decisionOf(hook string, results []any, err error) (*rejection, bool) {
+// decisionOf returns the rejection that a prefilter has returned or raised, if any.
+func decisionOf(hook string, results []any, err error) (*ns.Rejection, bool) {
 	switch {
 	case hook != "prefilter":
 		return nil, false
 	case err != nil:
-		return raisedRejection(err)
+		return ns.RaisedRejection(err)
 	case len(results) == 0:
 		return nil, false
 	}
-	return rejected(results[0])
+	return ns.Rejected(results[0])
 }
 
-// innocent reports whether a failure says nothing of the plugin: the client or
-// its time has gone, the plugin is being closed, its state was taken away for
-// what another one holds, or a service of the host failed.
+// innocent reports whether the plugin did not cause a failure: the request was
+// cancelled or its deadline has passed, the plugin is being closed, or a service of
+// the host failed.
 func innocent(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrHost)
 }
@@ -148,23 +156,23 @@ func innocent(ctx context.Context, err error) bool {
 type narrowing struct{ *plugin }
 
 // Name implements [matcher.Prefilter].
-func (p narrowing) Name() string { return p.name }
+func (p narrowing) Name() string { return p.plugin.Name }
 
 // Applies implements [matcher.Prefilter].
 func (p narrowing) Applies(sub *matcher.SubRequest) bool { return p.matching.takes(sub) == "" }
 
-// Narrow implements [matcher.Prefilter]. When the plugin fails it returns all
-// rows, or CodeUnavailable if the plugin wants it so.
+// Narrow implements [matcher.Prefilter]. If the plugin fails, Narrow returns all rows,
+// or CodeUnavailable if the plugin has set on_error to "fail".
 func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows matcher.Selection) (matcher.Selection, error) {
-	whole, err := selectionOf(rows)
+	whole, err := ns.SelectionOf(rows)
 	if err != nil {
 		return nil, err
 	}
 	var left *memory.Selection
 	err = p.matchHook(ctx, "prefilter", func(results []any) (err error) {
-		left, err = narrowed(results[0], whole)
+		left, err = ns.Narrowed(results[0], whole)
 		return err
-	}, requestOf(ctx, sub, false), setOf(p.host, sub, whole))
+	}, ns.RequestOf(ctx, sub, false), ns.SetOf(&p.host.Host, sub, whole))
 	switch {
 	case err == nil:
 		return left, nil
@@ -173,7 +181,7 @@ func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows mat
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case p.matching.failOnError:
-		return nil, matcher.Errorf(matcher.CodeUnavailable, "plugin %s: prefilter: %w", p.name, err)
+		return nil, matcher.Errorf(matcher.CodeUnavailable, "plugin %s: prefilter: %w", p.plugin.Name, p.withhold(err))
 	}
 	return rows, nil
 }
@@ -185,33 +193,34 @@ type answering struct {
 	costs map[costKey]offer
 }
 
-// costKey is what a plugin's cost depends on: all but the reference.
+// costKey holds the parts of a sub-request that a plugin's cost depends on. It does not
+// depend on the reference.
 type costKey struct {
 	candidates *matcher.Candidates
 	version    *matcher.Version
 }
 
-// offer is what a plugin said about its cost.
+// offer holds the results of Cost for one costKey.
 type offer struct {
 	cost   float64
 	reason string
 	ok     bool
 }
 
-// costDefault is the cost of a plugin that has a match and no cost.
-const costDefault = 100
+// CostDefault is the cost of a plugin that has a match hook but no cost hook.
+const CostDefault = 100
 
 // Name implements [matcher.Matcher].
-func (a *answering) Name() string { return a.name }
+func (a *answering) Name() string { return a.plugin.Name }
 
-// Cost implements [matcher.Matcher]. It asks the plugin once for each set and
-// version.
+// Cost implements [matcher.Matcher]. It calls the cost hook once for each candidate set
+// and version.
 func (a *answering) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
 	if reason := a.matching.takes(sub); reason != "" {
 		return 0, reason, false
 	}
-	if reason := a.degraded.Load(); reason != nil {
-		return 0, "does not run: " + *reason, false
+	if a.degraded.Load() != nil {
+		return 0, "does not run; " + seeLog, false
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -226,28 +235,27 @@ func (a *answering) Cost(ctx context.Context, sub *matcher.SubRequest) (cost flo
 
 func (a *answering) ask(ctx context.Context, sub *matcher.SubRequest) offer {
 	if !a.hooks["cost"] {
-		return offer{cost: costDefault, ok: true}
+		return offer{cost: CostDefault, ok: true}
 	}
 	o := offer{reason: "cannot"}
 	err := a.matchHook(ctx, "cost", func(results []any) error {
 		if results[0] == nil {
 			return nil
 		}
-		if o.cost, o.ok = results[0].(float64); !o.ok || o.cost != o.cost {
-			return fmt.Errorf("the result, %v, is no number", results[0])
+		if o.cost, o.ok = results[0].(float64); !o.ok || math.IsNaN(o.cost) || math.IsInf(o.cost, 0) {
+			return fmt.Errorf("the result, %v, is not a finite number; return nil when the plugin cannot answer", results[0])
 		}
 		o.reason = ""
 		return nil
-	}, requestOf(ctx, sub, false))
+	}, ns.RequestOf(ctx, sub, false))
 	if err != nil {
-		return offer{reason: "cost: " + err.Error()}
+		return offer{reason: "cost: " + a.withhold(err).Error()}
 	}
 	return o
 }
 
-// Match implements [matcher.Matcher]. The plugin's rows are looked up and
-// compared by the local matcher: those that do not exist, or are outside the
-// set, are left out.
+// Match implements [matcher.Matcher]. The local matcher compares the rows that the
+// plugin returns. Rows that do not exist or are not in the set are left out.
 func (a *answering) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 	results := make([]matcher.Result, len(subs))
 	var work sync.WaitGroup
@@ -272,15 +280,33 @@ func (a *answering) match(ctx context.Context, sub *matcher.SubRequest) matcher.
 	declined := false
 	err := a.matchHook(ctx, "match", func(results []any) (err error) {
 		if declined = results[0] == nil; !declined {
-			ids, err = rowIDs(results[0])
+			ids, err = ns.RowIDs(results[0])
 		}
 		return err
-	}, requestOf(ctx, sub, true), lazySet(a.host, sub))
+	}, ns.RequestOf(ctx, sub, true), ns.LazySet(&a.host.Host, sub))
 	switch {
 	case err != nil:
-		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.name, err)}
+		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.plugin.Name, a.withhold(err))}
 	case declined:
 		return matcher.Result{Err: matcher.ErrDeclined}
 	}
-	return a.host.o.Services.Matching.Match(ctx, []matcher.SubRequest{only(sub, ids)})[0]
+	return a.compare(ctx, sub, ids)
+}
+
+// compare makes the local matcher compare the objects of ids that are in the set of
+// sub. In the plan, RowsSelected and RowsOtherVersion count the whole set, and
+// RowsScanned counts only the compared rows.
+func (a *answering) compare(ctx context.Context, sub *matcher.SubRequest, ids []matcher.ID) matcher.Result {
+	whole, err := a.host.WholeSet(ctx, sub)
+	if err != nil {
+		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.plugin.Name, err)}
+	}
+	named := *sub
+	named.Selection = whole.ByID(ids)
+	result := a.host.Services.Matching.Match(ctx, []matcher.SubRequest{named})[0]
+	if sub.Explain && result.Err == nil {
+		result.Scan.RowsSelected = whole.Len()
+		result.Scan.RowsOtherVersion = whole.Len() - whole.Comparable(sub.Version)
+	}
+	return result
 }

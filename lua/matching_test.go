@@ -2,13 +2,16 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"nearside/lua/luatest"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/store"
@@ -21,8 +24,8 @@ func faceID(n int) matcher.ID { return matcher.ID{14: byte(n >> 8), 15: byte(n)}
 // listID is the list of the even faces.
 var listID = matcher.ID{0: 1}
 
-// people makes a memory of n faces: face i is i%100 years old, of gender i%2,
-// made at second i, and its descriptor is i.
+// people returns a memory of n faces. Face i has age i%100, gender i%2, descriptor i and
+// second i as its create_time.
 func people(t testing.TB, n int) (*memory.Memory, *matcher.Version) {
 	t.Helper()
 	registry, err := matcher.NewRegistry([]matcher.Version{
@@ -52,7 +55,7 @@ func people(t testing.TB, n int) (*memory.Memory, *matcher.Version) {
 	return m, registry.Version(1)
 }
 
-// ask makes a sub-request for what is near face n.
+// ask returns a sub-request for the faces nearest to face n.
 func ask(v *matcher.Version, n int, c *matcher.Candidates) matcher.SubRequest {
 	return matcher.SubRequest{
 		Reference:  &matcher.Reference{Type: matcher.RefRaw, ID: "probe", Descriptor: matcher.Descriptor{Version: 1, Data: []byte{byte(n), byte(n >> 8)}}},
@@ -60,16 +63,12 @@ func ask(v *matcher.Version, n int, c *matcher.Candidates) matcher.SubRequest {
 	}
 }
 
-func matching(body string) string {
-	return "local ns = require('nearside')\nlocal M = {api = 1, name = 'p', kinds = {'matching'}}\n" + body + "\nreturn M"
-}
-
-// with gives a host a local matcher.
+// with returns an option that gives a host a local matcher.
 func with(m *memory.Memory) func(*Options) {
 	return func(o *Options) { o.Services.Matching, o.MatchStates = m, 2 }
 }
 
-// numbers returns the faces of an answer.
+// numbers returns the numbers of the faces in an answer.
 func numbers(t *testing.T, r matcher.Result) []int {
 	t.Helper()
 	if r.Err != nil {
@@ -105,6 +104,31 @@ func narrow(t *testing.T, h *Host, m *memory.Memory, sub matcher.SubRequest) ([]
 	}
 	slices.Sort(found)
 	return found, nil
+}
+
+// TestPrefilterLargeIntegers: a filter on meta reaches a plugin exactly.
+func TestPrefilterLargeIntegers(t *testing.T) {
+	m, v := people(t, 3)
+	h, _ := Start(t, luatest.MatchingPlugin(`function M:prefilter(req, set)
+  local want = req.filters["meta.frame__in"]
+  assert(tostring(want[1]) == "9007199254740993" and tostring(want[2]) == "18446744073709551615" and want[3] == 1.5)
+  assert(want[1] == ns.json.decode("9007199254740993") and ns.json.encode(req.filters) == '{"meta.frame__in":[9007199254740993,18446744073709551615,1.5]}')
+  return set:where("age", "=", 1)
+end`), with(m))
+	c := &matcher.Candidates{Origin: matcher.Faces, Limit: 3, Filter: matcher.Filter{Event: matcher.EventFilter{Meta: []matcher.MetaFilter{{
+		Field: matcher.MetaField{Path: "frame"}, Op: matcher.MetaIn,
+		Values: []matcher.MetaValue{{Number: matcher.IntNumber(9007199254740993)}, {Number: matcher.UintNumber(math.MaxUint64)}, {Number: matcher.Number{Float: 1.5}}},
+	}}}}}
+	sub := ask(v, 0, c)
+	_, prefilters, release := h.Acquire()
+	defer release()
+	rows, err := m.Select(t.Context(), &matcher.Candidates{Origin: matcher.Faces}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := prefilters[0].Narrow(t.Context(), &sub, rows); err != nil || left.(*memory.Selection).Len() != 1 {
+		t.Error(left, err)
+	}
 }
 
 // TestPrefilterOperations: every operation of a set, as scripts call it.
@@ -149,19 +173,18 @@ func TestPrefilterOperations(t *testing.T) {
 		 if #set:to_table(7) ~= 7 then error("limit") end
 		 return set:ids({})`: func(int) bool { return false },
 	} {
-		h, log := start(t, matching("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\n"+source+"\nend"), with(m))
+		h, log := Start(t, luatest.MatchingPlugin("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\n"+source+"\nend"), with(m))
 		got, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
 		if err != nil || !slices.Equal(got, keep(want)) {
-			t.Errorf("%s: %v %v\n%s", source, got, err, log.all())
+			t.Errorf("%s: %v %v\n%s", source, got, err, log.All())
 		}
 	}
 }
 
-// TestPrefilterOnlyNarrows: rows outside the set that the plugin got do not
-// come in.
+// TestPrefilterOnlyNarrows: a prefilter cannot add rows that are not in its set.
 func TestPrefilterOnlyNarrows(t *testing.T) {
 	m, v := people(t, 100)
-	h, _ := start(t, matching(`
+	h, _ := Start(t, luatest.MatchingPlugin(`
 local first
 M.matching = {on_error = "fail"}
 function M:prefilter(req, set)
@@ -172,31 +195,40 @@ end`), with(m), func(o *Options) { o.MatchStates = 1 })
 	if got, err := narrow(t, h, m, all); err != nil || len(got) != 100 {
 		t.Fatal(got, err)
 	}
-	some := ask(v, 1, &matcher.Candidates{Limit: 5, Filter: matcher.Filter{FaceIDs: []matcher.ID{faceID(7)}}})
+	some := ask(v, 1, &matcher.Candidates{Limit: 5, Filter: matcher.Filter{IDs: []matcher.ID{faceID(7)}}})
 	if got, err := narrow(t, h, m, some); err != nil || !slices.Equal(got, []int{7}) {
 		t.Fatal(got, err)
 	}
-	// Of another moment, rows cannot be compared: that is an error.
+	// A set of another moment cannot be compared, so this is an error.
 	m.Apply([]store.Change{{Kind: store.DeleteObject, ID: faceID(99)}})
-	if got, err := narrow(t, h, m, all); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(err.Error(), "not made from one candidate set") {
+	if got, err := narrow(t, h, m, all); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(causeOf(err).Error(), "not made from one candidate set") {
 		t.Fatal(got, err)
 	}
 }
 
-// TestPrefilterFails: with "skip" the set stays whole, with "fail" the request
-// fails; also when the breaker is open.
+// causeOf returns the error that is hidden from clients.
+func causeOf(err error) error {
+	if hidden, ok := errors.AsType[withheldError](err); ok {
+		return hidden.cause
+	}
+	return err
+}
+
+// TestPrefilterFails: after a failure, "skip" keeps the whole set and "fail" fails the
+// request. The same holds while the breaker is open.
 func TestPrefilterFails(t *testing.T) {
 	m, v := people(t, 50)
 	for _, body := range []string{`error("policy")`, `while true do end`, `return 5`, `return nil`, `return set:where("height", ">", 1)`} {
 		for _, mode := range []string{"skip", "fail"} {
-			h, _ := start(t, matching("M.matching = {on_error = '"+mode+"'}\nfunction M:prefilter(req, set)\n"+body+"\nend"), with(m),
+			h, _ := Start(t, luatest.MatchingPlugin("M.matching = {on_error = '"+mode+"'}\nfunction M:prefilter(req, set)\n"+body+"\nend"), with(m),
 				func(o *Options) { o.BreakerLimit, o.BreakerPause = 2, time.Hour })
 			for range 4 {
 				got, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
 				if mode == "skip" && (err != nil || len(got) != 50) {
 					t.Errorf("%s: %v %v", body, got, err)
 				}
-				if mode == "fail" && (matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(err.Error(), "plugin p: prefilter: ")) {
+				if mode == "fail" && (matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(err.Error(), "plugin p: prefilter: ") ||
+					strings.Contains(err.Error(), ".lua") || strings.Contains(err.Error(), "policy")) { // these belong only in the log
 					t.Errorf("%s: %v %v", body, got, err)
 				}
 			}
@@ -208,11 +240,11 @@ func TestPrefilterFails(t *testing.T) {
 	}
 }
 
-// TestMatch: rows of a plugin are compared again, and left out when they are
-// not in the set.
+// TestMatch: rows of a plugin are compared again, and left out if they are not in the
+// set.
 func TestMatch(t *testing.T) {
 	m, v := people(t, 100)
-	h, log := start(t, matching(`
+	h, log := Start(t, luatest.MatchingPlugin(`
 function M:cost(req) return req.limit / 2 end
 function M:match(req, set)
   local r = req.reference
@@ -234,18 +266,18 @@ end`), with(m))
 	}
 	result := matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]
 	if got := numbers(t, result); !slices.Equal(got, []int{8, 12, 6}) {
-		t.Error(got, log.all())
+		t.Error(got, log.All())
 	}
 	if d := result.Matches[0]; d.Distance != 4 || d.Object.UserData != "user 8" {
 		t.Errorf("%+v", d)
 	}
 }
 
-// TestMatchScans: a plugin answers with its own scan of a part of the set;
-// what a prefilter took away stays away.
+// TestMatchScans: a plugin answers with its own scan of a part of the set. Rows that a
+// prefilter has removed do not come back.
 func TestMatchScans(t *testing.T) {
 	m, v := people(t, 200)
-	h, log := start(t, matching(`
+	h, log := Start(t, luatest.MatchingPlugin(`
 function M:match(req, set)
   local near = set:where("gender", "=", 0):scan(4)
   if near[1].distance > near[2].distance or near[1].similarity < near[2].similarity then error("order") end
@@ -254,13 +286,13 @@ end`), with(m))
 	matchers, _, release := h.Acquire()
 	defer release()
 	sub := ask(v, 101, &matcher.Candidates{Limit: 10})
-	if cost, _, ok := matchers[0].Cost(t.Context(), &sub); cost != costDefault || !ok {
+	if cost, _, ok := matchers[0].Cost(t.Context(), &sub); cost != CostDefault || !ok {
 		t.Error(cost, ok)
 	}
 	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]); !slices.Equal(got, []int{100, 102, 98, 104}) {
-		t.Error(got, log.all())
+		t.Error(got, log.All())
 	}
-	part, err := m.Select(t.Context(), &matcher.Candidates{Filter: matcher.Filter{FaceIDs: []matcher.ID{faceID(100), faceID(101), faceID(104)}}}, nil)
+	part, err := m.Select(t.Context(), &matcher.Candidates{Filter: matcher.Filter{IDs: []matcher.ID{faceID(100), faceID(101), faceID(104)}}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,22 +300,22 @@ end`), with(m))
 	results := matchers[0].Match(t.Context(), []matcher.SubRequest{sub, sub, sub, sub, sub})
 	for _, r := range results {
 		if got := numbers(t, r); !slices.Equal(got, []int{100, 104}) {
-			t.Error(got, log.all())
+			t.Error(got, log.All())
 		}
 	}
 }
 
-// TestMatchFails: what a plugin does wrong is an error that lets the next
-// matcher answer; nil declines.
+// TestMatchFails: after a fault of a plugin, the error makes the next matcher answer.
+// The result nil declines.
 func TestMatchFails(t *testing.T) {
 	m, v := people(t, 10)
 	for body, want := range map[string]string{
-		`return nil`: "declined", ``: "declined", `return 7`: "no list of rows", `return {{}}`: "row 1 has no id", `return {"x"}`: "row 1 has no id",
-		`return {{id = "x"}}`: `row 1: id: "x" is not a UUID`, `error({})`: "error object is a table", `while true do end`: "ran for too long",
-		`return {[1] = {id = ns.uuid()}, [3] = 4}`: "list", `return set`: "no list of rows",
+		`return nil`: "declined", ``: "declined", `return 7`: "must be a list of rows", `return {{}}`: "row 1 has no id", `return {"x"}`: "row 1 has no id",
+		`return {{id = "x"}}`: `row 1: id: must be a UUID, got "x"`, `error({})`: "error object is a table", `while true do end`: "ran for too long",
+		`return {[1] = {id = ns.uuid()}, [3] = 4}`: "list", `return set`: "must be a list of rows",
 		`return many()`: "100001 rows are more than",
 	} {
-		h, _ := start(t, matching(`
+		h, _ := Start(t, luatest.MatchingPlugin(`
 M.limits = {slice = 1}
 local function many() local t, row = {}, {id = "x"} for i = 1, 100001 do t[i] = row end return t end
 function M:match(req, set)
@@ -291,8 +323,8 @@ function M:match(req, set)
 		matchers, _, release := h.Acquire()
 		r := matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 1, &matcher.Candidates{Limit: 1})})[0]
 		release()
-		if r.Err == nil || !strings.Contains(r.Err.Error(), want) {
-			t.Errorf("%s: %v, want %s", body, r.Err, want)
+		if r.Err == nil || !strings.Contains(causeOf(r.Err).Error(), want) || strings.Contains(r.Err.Error(), ".lua") {
+			t.Errorf("%s: %v (%v), want %s", body, r.Err, causeOf(r.Err), want)
 		}
 		if code := matcher.CodeOf(r.Err); code != matcher.CodeInternal && code != matcher.CodeNoMatcher {
 			t.Errorf("%s: code %d: nobody else would be asked", body, code)
@@ -300,10 +332,11 @@ function M:match(req, set)
 	}
 }
 
-// TestCapabilities: a plugin is asked only for what it says it can do.
+// TestCapabilities: a plugin is asked only about sub-requests that its field matching
+// allows.
 func TestCapabilities(t *testing.T) {
 	m, v := people(t, 10)
-	h, _ := start(t, matching(`
+	h, _ := Start(t, luatest.MatchingPlugin(`
 M.matching = {references = {"face"}, origins = {"faces"}, descriptors = {"face"}, orders = {"similarity"}}
 function M:cost(req) if req.limit > 5 then return nil end return 1 end
 function M:match() end
@@ -339,16 +372,16 @@ function M:prefilter(req, set) return set end`), with(m))
 	}
 }
 
-// TestReloadKeepsRequests: a request goes on with the plugins that it began
-// with; a reload waits for it.
+// TestReloadKeepsRequests: a request keeps the plugins that it began with, and a reload
+// waits for it.
 func TestReloadKeepsRequests(t *testing.T) {
 	m, v := people(t, 10)
-	h, _ := start(t, matching("function M:match(req, set) return set:scan(1) end"), with(m))
+	h, _ := Start(t, luatest.MatchingPlugin("function M:match(req, set) return set:scan(1) end"), with(m))
 	matchers, _, release := h.Acquire()
 	reloaded := make(chan error)
 	go func() { reloaded <- h.Reload(context.Background()) }()
 	for h.current.Load().matchers[0] == matchers[0].(*answering).plugin {
-		runtime.Gosched() // until the new generation is the one of now
+		runtime.Gosched() // until the new generation is current
 	}
 	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 3, &matcher.Candidates{Limit: 1})})[0]); !slices.Equal(got, []int{3}) {
 		t.Error(got)
@@ -364,10 +397,10 @@ func TestReloadKeepsRequests(t *testing.T) {
 	}
 }
 
-// BenchmarkMatching is what a plugin adds to a request with one set.
+// BenchmarkMatching measures the cost that a plugin adds to a request with one set.
 func BenchmarkMatching(b *testing.B) {
 	m, v := people(b, 1000)
-	h, _ := start(b, matching("function M:cost(req) return 200 end\nfunction M:match() end\nfunction M:prefilter(req, set) return set end"), with(m))
+	h, _ := Start(b, luatest.MatchingPlugin("function M:cost(req) return 200 end\nfunction M:match() end\nfunction M:prefilter(req, set) return set end"), with(m))
 	sub := ask(v, 1, &matcher.Candidates{Limit: 5})
 	rows, err := m.Select(b.Context(), sub.Candidates, nil)
 	if err != nil {

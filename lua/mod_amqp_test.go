@@ -8,17 +8,19 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns/peer"
 	"nearside/matcher"
 )
 
 func connectAMQP(addr string) string {
-	return `local c = assert(ns.amqp.connect("` + rabbitURL(addr) + `")) `
+	return `local c = assert(ns.amqp.connect("` + luatest.RabbitURL(addr) + `")) `
 }
 
-// rabbitChannel is a connection that does not go through plugins.
-func rabbitChannel(t testing.TB) *amqp.Channel {
+// RabbitChannel returns a channel that does not go through plugins.
+func RabbitChannel(t testing.TB) *amqp.Channel {
 	t.Helper()
-	conn, err := amqp.Dial(rabbitURL(rabbitAddr(t)))
+	conn, err := amqp.Dial(luatest.RabbitURL(luatest.RabbitAddr(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +32,7 @@ func rabbitChannel(t testing.TB) *amqp.Channel {
 	return ch
 }
 
-// send publishes a message that the server has taken when it returns.
+// send publishes a message and returns after the server has accepted it.
 func send(t testing.TB, ch *amqp.Channel, queue, body string) {
 	t.Helper()
 	if err := ch.Confirm(false); err != nil {
@@ -43,8 +45,8 @@ func send(t testing.TB, ch *amqp.Channel, queue, body string) {
 }
 
 func TestAMQPPublishAndConsume(t *testing.T) {
-	addr, q := rabbitAddr(t), matcher.NewID().String()
-	h, log := start(t, script(`"amqp:`+addr+`"`, connectAMQP(addr)+`
+	addr, q := luatest.RabbitAddr(t), matcher.NewID().String()
+	h, log := Start(t, script(`"amqp:`+addr+`"`, connectAMQP(addr)+`
 local q = "`+q+`"
 assert(c:declare("exchange", q, {type = "topic", auto_delete = true, durable = false}))
 assert(c:declare("queue", q, {durable = false, arguments = {["x-max-length"] = 1000}, bind = {{exchange = q, key = "a.*"}}}))
@@ -61,26 +63,26 @@ assert(c:consume(q, function(m)
   print("got " .. n .. " " .. #m.body .. m.body:gsub("%z", "") .. " " .. m.key .. " " .. ns.json.encode(m.headers) .. tostring(m.redelivered))
   return true
 end, {prefetch = 2}))`))
-	log.wait(t, "got 3")
-	all := log.all()
-	logged(t, all, `published\ttrue`, `published\ttrue`, `published\ttrue`, `published\tnil\t`, `NOT_FOUND`, `published\ttrue`,
+	log.Wait(t, "got 3")
+	all := log.All()
+	luatest.WantLines(t, all, `published\ttrue`, `published\ttrue`, `published\ttrue`, `published\tnil\t`, `NOT_FOUND`, `published\ttrue`,
 		`consume\tnil\t`, `NOT_FOUND`, `declare\tnil\t`, `PRECONDITION_FAILED`, "got 1 6hello a.b")
 	for _, want := range []string{`\"n\":1`, `\"f\":0.5`, `\"s\":\"x\"`, `\"b\":true`, "11unconfirmed", "15after the error"} {
-		logged(t, all, want)
+		luatest.WantLines(t, all, want)
 	}
 	closeHost(t, h)
-	if left, err := rabbitChannel(t).QueueDelete(q, false, false, false); err != nil || left > 1 { // the last may be cut before its ack
+	if left, err := RabbitChannel(t).QueueDelete(q, false, false, false); err != nil || left > 1 { // the last message may lose its ack
 		t.Errorf("%d messages are left, %v", left, err)
 	}
-	log.secret(t)
+	log.HasNoSecret(t)
 }
 
 func TestAMQPMistakesRaise(t *testing.T) {
-	addr := rabbitAddr(t)
+	addr := luatest.RabbitAddr(t)
 	f := func(call, want string) {
 		t.Helper()
 		all := eval(t, `"amqp:`+addr+`"`, connectAMQP(addr)+`local ok, err = pcall(function() return `+call+` end) print(tostring(ok) .. " " .. tostring(err))`)
-		logged(t, all, "false", want)
+		luatest.WantLines(t, all, "false", want)
 		if strings.Contains(all, "s3cret") {
 			t.Errorf("the password is in:\n%s", all)
 		}
@@ -114,69 +116,69 @@ func TestAMQPMistakesRaise(t *testing.T) {
 	f(`c:declare("queue", "x", {bind = {{key = "k"}}})`, "exchange: is missing")
 }
 
-// A login that is refused shows in the state and in what the client is asked
-// for; the password shows nowhere.
+// A refused login appears in the status and in the errors of the client. The password
+// does not appear anywhere.
 func TestAMQPRefusedLogin(t *testing.T) {
 	for url, want := range map[string]string{
-		"amqp://nearside:s3cret@" + rabbitAddr(t):                         "403",
-		"amqp://nearside:" + password + "@" + rabbitAddr(t) + "/no-vhost": "no-vhost",
+		"amqp://nearside:s3cret@" + luatest.RabbitAddr(t):                                 "403",
+		"amqp://nearside:" + luatest.Password + "@" + luatest.RabbitAddr(t) + "/no-vhost": "no-vhost",
 	} {
-		h, log := start(t, script(`"amqp:*"`, `local c = assert(ns.amqp.connect("`+url+`"))
+		h, log := Start(t, script(`"amqp:*"`, `local c = assert(ns.amqp.connect("`+url+`"))
 print("publish", c:publish("", "q", "x"))`))
-		log.wait(t, want)
-		logged(t, log.all(), `publish\tnil\t`, want)
-		waitFor(t, func() bool {
+		log.Wait(t, want)
+		luatest.WantLines(t, log.All(), `publish\tnil\t`, want)
+		luatest.WaitFor(t, func() bool {
 			degraded := strings.Join(h.Plugins()[0].Degraded, "\n")
-			return strings.Contains(degraded, want) && !strings.Contains(degraded, "s3cret") && !strings.Contains(degraded, password)
+			return strings.Contains(degraded, want) && !strings.Contains(degraded, "s3cret") && !strings.Contains(degraded, luatest.Password)
 		})
 		closeHost(t, h)
-		log.secret(t, "s3cret")
+		log.HasNoSecret(t, "s3cret")
 	}
 }
 
-// A server that is down does not keep a plugin from starting. Its consumers
-// begin, and its queues are made, when the server comes.
+// A plugin starts even if the server is down. When the server comes up, consumers begin
+// and queues are declared.
 func TestAMQPDeadAtStart(t *testing.T) {
-	between, q := cut(t, rabbitAddr(t)), matcher.NewID().String()
-	between.set(true)
-	h, log := start(t, background(`
+	between, q := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String()
+	between.Set(true)
+	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"amqp:*"}, {"background", "event"}, {"sending_event"}
 local c
 function M:start()
-  c = assert(ns.amqp.connect("`+rabbitURL(between.addr())+`", {timeout_ms = 5000}))
+  c = assert(ns.amqp.connect("`+luatest.RabbitURL(between.Addr())+`", {timeout_ms = 5000}))
   print("publish", c:publish("", "`+q+`", "x"))
   assert(c:declare("exchange", "`+q+`x", {type = "fanout", auto_delete = true}))
   assert(c:declare("queue", "`+q+`", {auto_delete = true, bind = {{exchange = "`+q+`x"}}}))
   assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))
 end
 function M:handle_event() print("sent", c:publish("`+q+`x", "", "hello", {mandatory = true})) end`))
-	logged(t, log.all(), `publish\tnil\t`+between.addr())
+	luatest.WantLines(t, log.All(), `publish\tnil\t`+between.Addr())
 	status := h.Plugins()[0]
-	if len(status.Consumers) != 1 || status.Consumers[0].State != consumerConnecting {
+	if len(status.Consumers) != 1 || status.Consumers[0].State != peer.Connecting {
 		t.Errorf("%+v", status.Consumers)
 	}
-	waitFor(t, func() bool { return len(h.Plugins()[0].Degraded) > 0 })
-	between.set(false)
-	waitFor(t, func() bool {
+	luatest.WaitFor(t, func() bool { return len(h.Plugins()[0].Degraded) > 0 })
+	between.Set(false)
+	luatest.WaitFor(t, func() bool {
 		status := h.Plugins()[0]
-		return status.Consumers[0].State == consumerRunning && len(status.Degraded) == 0
+		return status.Consumers[0].State == peer.Running && len(status.Degraded) == 0
 	})
 	h.Emit("sending_event", func() any { return map[string]any{} })
-	log.wait(t, "got hello")
-	log.wait(t, `sent\ttrue`)
+	log.Wait(t, "got hello")
+	log.Wait(t, `sent\ttrue`)
 	closeHost(t, h)
-	log.secret(t)
+	log.HasNoSecret(t)
 }
 
-// The connection is cut in the middle; while it is down, publishing fails;
-// afterwards the queue, which was the connection's own, is there again.
+// The connection breaks during the work. Publishing fails while it is down. Afterwards
+// the queue exists again, although it belonged to the old connection.
 func TestAMQPComesBack(t *testing.T) {
-	between, q := cut(t, rabbitAddr(t)), matcher.NewID().String()
-	h, log := start(t, background(`
-M.permissions, M.kinds, M.events = {"amqp:`+between.addr()+`"}, {"background", "event"}, {"sending_event"}
+	between, q := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String()
+	h, log := Start(t, luatest.BackgroundPlugin(`
+M.permissions, M.kinds, M.events = {"amqp:`+between.Addr()+`"}, {"background", "event"}, {"sending_event"}
 local c
 function M:initialize()
-  c = assert(ns.amqp.connect("`+rabbitURL(between.addr())+`"))
+  c = assert(ns.amqp.connect("`+luatest.RabbitURL(between.Addr())+`"))
   assert(c:declare("queue", "`+q+`", {durable = false, exclusive = true}))
   assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))
 end
@@ -189,30 +191,30 @@ end`))
 	emit := func(body string) {
 		t.Helper()
 		h.Emit("sending_event", func() any { return map[string]any{"body": body} })
-		log.wait(t, "sent "+body)
+		log.Wait(t, "sent "+body)
 	}
 	emit("one")
-	log.wait(t, "got one")
-	between.set(true)
-	log.wait(t, "consumer connecting")
+	log.Wait(t, "got one")
+	between.Set(true)
+	log.Wait(t, "consumer connecting")
 	emit("lost")
-	logged(t, log.all(), "sent one nil", "sent lost "+between.addr())
-	between.set(false)
+	luatest.WantLines(t, log.All(), "sent one nil", "sent lost "+between.Addr())
+	between.Set(false)
 	emit("two")
-	logged(t, log.all(), "sent two nil")
-	log.wait(t, "got two")
+	luatest.WantLines(t, log.All(), "sent two nil")
+	log.Wait(t, "got two")
 	closeHost(t, h)
-	log.secret(t)
+	log.HasNoSecret(t)
 }
 
 // A broker that hangs: calls end by their timeout, and so does a reload.
 func TestAMQPFrozenBroker(t *testing.T) {
-	between, q := cut(t, rabbitAddr(t)), matcher.NewID().String()
-	h, log := start(t, background(`
+	between, q := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String()
+	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"amqp:*"}, {"background", "event"}, {"sending_event"}
 local c
 function M:initialize()
-  c = assert(ns.amqp.connect("`+rabbitURL(between.addr())+`", {timeout_ms = 1000}))
+  c = assert(ns.amqp.connect("`+luatest.RabbitURL(between.Addr())+`", {timeout_ms = 1000}))
   assert(c:declare("queue", "`+q+`", {durable = false, auto_delete = true}))
   assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))
 end
@@ -221,47 +223,47 @@ function M:handle_event(events)
   print("declare", c:declare("queue", "`+q+`", {durable = false, auto_delete = true}))
   print("done")
 end`))
-	between.freeze(true)
+	between.Freeze(true)
 	h.Emit("sending_event", func() any { return map[string]any{} })
-	log.wait(t, "done")
-	logged(t, log.all(), `confirm\tnil\t`, "timeout", `declare\tnil\t`, "timeout")
+	log.Wait(t, "done")
+	luatest.WantLines(t, log.All(), `confirm\tnil\t`, "timeout", `declare\tnil\t`, "timeout")
 	closeHost(t, h)
 }
 
-// A queue that is deleted ends its consumer, which comes back with the queue.
+// Deleting a queue ends its consumer. The consumer returns with the queue.
 func TestAMQPQueueIsDeleted(t *testing.T) {
-	addr, q := rabbitAddr(t), matcher.NewID().String()
-	ch := rabbitChannel(t)
+	addr, q := luatest.RabbitAddr(t), matcher.NewID().String()
+	ch := RabbitChannel(t)
 	if _, err := ch.QueueDeclare(q, false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
-	h, log := start(t, script(`"amqp:*"`, connectAMQP(addr)+`assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))`))
+	h, log := Start(t, script(`"amqp:*"`, connectAMQP(addr)+`assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))`))
 	if _, err := ch.QueueDelete(q, false, false, false); err != nil {
 		t.Fatal(err)
 	}
-	log.wait(t, "has ended the consumer of queue "+q)
-	waitFor(t, func() bool {
+	log.Wait(t, "has ended the consumer of queue "+q)
+	luatest.WaitFor(t, func() bool {
 		c := h.Plugins()[0].Consumers[0]
-		return c.State == consumerDegraded && strings.Contains(c.Reason, "NOT_FOUND")
+		return c.State == peer.Degraded && strings.Contains(c.Reason, "NOT_FOUND")
 	})
 	if _, err := ch.QueueDeclare(q, false, true, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	send(t, ch, q, "again")
-	log.wait(t, "got again")
+	log.Wait(t, "got again")
 	closeHost(t, h)
 }
 
-// A reload in the middle of a message, of an idle consumer and of calls: all
-// end, and the message comes to the new generation.
+// A reload happens during a message, calls and an idle consumer. All of them end, and
+// the new generation receives the message.
 func TestAMQPEndsWithItsGeneration(t *testing.T) {
-	addr, q := rabbitAddr(t), matcher.NewID().String()
-	ch := rabbitChannel(t)
+	addr, q := luatest.RabbitAddr(t), matcher.NewID().String()
+	ch := RabbitChannel(t)
 	if _, err := ch.QueueDeclare(q, false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
 	defer ch.QueueDelete(q, false, false, false)
-	h, log := start(t, script(`"amqp:*"`, connectAMQP(addr)+`
+	h, log := Start(t, script(`"amqp:*"`, connectAMQP(addr)+`
 assert(c:declare("queue", "`+q+`idle", {durable = false, auto_delete = true}))
 assert(c:consume("`+q+`idle", print))
 for i = 1, 5 do ns.spawn(function() while true do pcall(c.publish, c, "", "`+q+`idle", "x") ns.sleep(0) end end) end
@@ -271,22 +273,22 @@ assert(c:consume("`+q+`", function(m)
   print("done") return true
 end))`))
 	send(t, ch, q, "m")
-	log.wait(t, "got m false")
+	log.Wait(t, "got m false")
 	for range 3 {
 		if err := h.Reload(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	log.wait(t, "got m true")
-	log.wait(t, "done")
+	log.Wait(t, "got m true")
+	log.Wait(t, "done")
 	closeHost(t, h)
 }
 
-// Publishers in parallel share a channel; each gets its own confirmation.
+// Parallel publishers share a channel, and each receives its own confirmation.
 func TestAMQPParallelPublishers(t *testing.T) {
-	addr, q := rabbitAddr(t), matcher.NewID().String()
+	addr, q := luatest.RabbitAddr(t), matcher.NewID().String()
 	const tasks, each = 20, 25
-	_, log := start(t, script(`"amqp:*"`, connectAMQP(addr)+fmt.Sprintf(`
+	_, log := Start(t, script(`"amqp:*"`, connectAMQP(addr)+fmt.Sprintf(`
 local q, left = %q, %d
 assert(c:declare("queue", q, {durable = false, auto_delete = true}))
 for i = 1, left do
@@ -296,10 +298,10 @@ for i = 1, left do
     if left == 0 then print("all sent") end
   end)
 end`, q, tasks, each)))
-	log.wait(t, "all sent")
-	queue, err := rabbitChannel(t).QueueDeclarePassive(q, false, true, false, false, nil)
+	log.Wait(t, "all sent")
+	queue, err := RabbitChannel(t).QueueDeclarePassive(q, false, true, false, false, nil)
 	if err != nil || queue.Messages != tasks*each {
 		t.Errorf("%d messages, want %d, %v", queue.Messages, tasks*each, err)
 	}
-	rabbitChannel(t).QueueDelete(q, false, false, false)
+	RabbitChannel(t).QueueDelete(q, false, false, false)
 }

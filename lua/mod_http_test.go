@@ -19,31 +19,21 @@ import (
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
+
+	"nearside/lua/luatest"
+	httpclient "nearside/lua/ns/http"
 )
 
-// script is a background plugin whose initialize is body, with permissions.
+// script returns a background plugin with permissions whose initialize hook is body.
 func script(permissions, body string) string {
-	return background("M.permissions = {" + permissions + "}\nfunction M:initialize()\n" + body + "\nend")
+	return luatest.BackgroundPlugin("M.permissions = {" + permissions + "}\nfunction M:initialize()\n" + body + "\nend")
 }
 
 // eval runs body in a plugin and returns what it logged.
 func eval(t testing.TB, permissions, body string) string {
 	t.Helper()
-	_, log := start(t, script(permissions, body))
-	return log.all()
-}
-
-// logged checks that lines were logged, in this order.
-func logged(t *testing.T, all string, want ...string) {
-	t.Helper()
-	rest := all
-	for _, line := range want {
-		_, after, ok := strings.Cut(rest, line)
-		if !ok {
-			t.Fatalf("%q is missing, or not in order, in:\n%s", line, all)
-		}
-		rest = after
-	}
+	_, log := Start(t, script(permissions, body))
+	return log.All()
 }
 
 func TestHTTPRequest(t *testing.T) {
@@ -66,7 +56,7 @@ print(j.method, j.body, j.type)
 j = assert(ns.http.request("delete", url, {body = "raw", headers = {["content-type"] = "text/x"}})).json()
 print(j.method, j.body, j.type)
 `)
-	logged(t, all, "409", "1, 2", "GET", "b=%26+&n=2&t=true&x=1", "o", "other",
+	luatest.WantLines(t, all, "409", "1, 2", "GET", "b=%26+&n=2&t=true&x=1", "o", "other",
 		"POST", `{\"list\":[]}`, "application/json", "DELETE", "raw", "text/x")
 }
 
@@ -74,7 +64,7 @@ func TestHTTPMistakesRaise(t *testing.T) {
 	f := func(call, want string) {
 		t.Helper()
 		all := eval(t, `"http:127.0.0.1:1"`, `local ok, err = pcall(function() return `+call+` end) print(tostring(ok) .. " " .. tostring(err))`)
-		logged(t, all, "false", want)
+		luatest.WantLines(t, all, "false", want)
 	}
 	f(`ns.http.get("127.0.0.1:1")`, "not of the form")
 	f(`ns.http.get("ftp://127.0.0.1:1")`, "not of the form")
@@ -89,7 +79,7 @@ func TestHTTPMistakesRaise(t *testing.T) {
 	f(`ns.http.request("GE T", "http://127.0.0.1:1")`, "method")
 	f(`ns.http.get("http://127.0.0.1:1", {headers = {Accept = "a", accept = "b"}})`, `accept\" is given twice`)
 	f(`ns.http.get("http://127.0.0.1:1/?a=1;b=2", {query = {c = 3}})`, "query that cannot be extended")
-	f(`ns.http.get("http://127.0.0.1:1/", {query = {["a%d"] = {}}})`, "query.a%d: is no string, number or boolean")
+	f(`ns.http.get("http://127.0.0.1:1/", {query = {["a%d"] = {}}})`, "query.a%d: must be a string, number or boolean")
 }
 
 func TestHTTPRedirects(t *testing.T) {
@@ -112,8 +102,8 @@ for _, path in ipairs({"/", "/loop", "/file"}) do
   print(path .. " " .. tostring(r and r.body) .. " " .. tostring(err))
 end`
 	own, others := s.Listener.Addr().String(), other.Listener.Addr().String()
-	logged(t, eval(t, `"http:`+own+`"`, body), "/ nil", "not permitted", "http:"+others, "/loop nil", "more than 5 redirects", "/file nil", "not http")
-	logged(t, eval(t, `"http:`+own+`", "http:`+others+`"`, body), "/ there nil")
+	luatest.WantLines(t, eval(t, `"http:`+own+`"`, body), "/ nil", "not permitted", "http:"+others, "/loop nil", "more than 5 redirects", "/file nil", "not http")
+	luatest.WantLines(t, eval(t, `"http:`+own+`", "http:`+others+`"`, body), "/ there nil")
 }
 
 func TestHTTPHostileServers(t *testing.T) {
@@ -127,11 +117,11 @@ func TestHTTPHostileServers(t *testing.T) {
 			w.(http.Flusher).Flush()
 			<-r.Context().Done()
 		case "/headers":
-			for i := range maxHTTPHeaders {
+			for i := range httpclient.MaxHeaders {
 				w.Header().Set(fmt.Sprint("X-", i), "v")
 			}
 		case "/long":
-			w.Header().Set("X", strings.Repeat("v", maxHTTPHeaderLen))
+			w.Header().Set("X", strings.Repeat("v", httpclient.MaxHeaderBytes))
 		case "/huge":
 			w.Header().Set("Content-Length", strconv.Itoa(1<<30))
 			chunk := make([]byte, 1<<20)
@@ -147,27 +137,27 @@ func TestHTTPHostileServers(t *testing.T) {
 		}
 	}))
 	defer s.Close()
-	_, log := start(t, script(`"http:*"`, `
+	_, log := Start(t, script(`"http:*"`, `
 for _, path in ipairs({"slow", "endless", "headers", "long", "huge", "broken"}) do
   local big = path == "huge" and 60000 or 300
   if path == "headers" or path == "long" or path == "broken" then big = 60000 end
   local r, err = ns.http.get("`+strings.Replace(s.URL, "//", "//u:s3cret@", 1)+`/" .. path .. "?token=t0ken", {timeout_ms = big})
   print(tostring(r) .. " " .. tostring(err))
 end`))
-	all := log.all()
-	logged(t, all, "nil", "/slow: timeout", "nil", "/endless: timeout", "/headers: the response has more than 128", "/long: ", "/huge: the response is larger", "/broken: EOF")
-	log.secret(t, "s3cret", "t0ken")
+	all := log.All()
+	luatest.WantLines(t, all, "nil", "/slow: timeout", "nil", "/endless: timeout", "/headers: the response has more than 128", "/long: ", "/huge: the response is larger", "/broken: EOF")
+	log.HasNoSecret(t, "s3cret", "t0ken")
 	if n := sent.Load(); n > 256<<20 {
 		t.Errorf("%d bytes of a response were taken", n)
 	}
 }
 
 func TestHTTPNobodyListens(t *testing.T) {
-	port := freePort(t)
-	logged(t, eval(t, `"http:*"`, `local r, err = ns.http.get("http://127.0.0.1:`+port+`/") print(tostring(r) .. " " .. err)`), "nil", "refused")
+	port := luatest.FreePort(t)
+	luatest.WantLines(t, eval(t, `"http:*"`, `local r, err = ns.http.get("http://127.0.0.1:`+port+`/") print(tostring(r) .. " " .. err)`), "nil", "refused")
 }
 
-// https, rediss and amqps trust what the system trusts, and check names.
+// https, rediss and amqps use the certificates that the system trusts, and check names.
 func TestTLS(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SSL_CERT_FILE is read on Linux")
@@ -183,7 +173,7 @@ func TestTLS(t *testing.T) {
 	}
 	t.Setenv("SSL_CERT_FILE", file) // read once, by the first test that checks a certificate: this one
 	body := func(kind, scheme, address, use string) string {
-		call := "" // of a client, whose connect does not fail
+		call := "" // a call on the client, because connect itself does not fail
 		switch kind {
 		case "redis.connect":
 			call = `if r then r, err = r:call("PING") end`
@@ -197,21 +187,22 @@ local r, err = ns.` + kind + `("` + scheme + `://` + strings.Replace(address, "1
 ` + call + `
 print("again " .. tostring(r) .. " " .. err)`
 	}
-	logged(t, eval(t, `"http:*"`, body("http.get", "https", s.Listener.Addr().String(), `print(c.body)`)), "hello", " nil ", "certificate")
+	luatest.WantLines(t, eval(t, `"http:*"`, body("http.get", "https", s.Listener.Addr().String(), `print(c.body)`)), "hello", " nil ", "certificate")
 	secure := &tls.Config{Certificates: s.TLS.Certificates, MinVersion: tls.VersionTLS12}
 	redis, err := miniredis.RunTLS(secure)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer redis.Close()
-	logged(t, eval(t, `"redis:*"`, body("redis.connect", "rediss", redis.Addr(), `for i = 1, 3 do print("n" .. assert(c:call("INCR", "n"))) end`)),
+	luatest.WantLines(t, eval(t, `"redis:*"`, body("redis.connect", "rediss", redis.Addr(), `for i = 1, 3 do print("n" .. assert(c:call("INCR", "n"))) end`)),
 		"n1", "n2", "n3", " nil ", "certificate")
-	rabbit := cut(t, rabbitAddr(t), secure)
+	rabbit := luatest.Cut(t, luatest.RabbitAddr(t), secure)
 	use := `print("sent", c:publish("", "nobody", "x"))`
-	logged(t, eval(t, `"amqp:*"`, body("amqp.connect", "amqps", "nearside:"+password+"@"+rabbit.addr(), use)), `sent\ttrue`, " nil ", "certificate")
+	luatest.WantLines(t, eval(t, `"amqp:*"`, body("amqp.connect", "amqps", "nearside:"+luatest.Password+"@"+rabbit.Addr(), use)), `sent\ttrue`, " nil ", "certificate")
 }
 
-// Twice as many requests as may be in progress: the server never sees more.
+// The plugin makes twice as many requests as the limit allows. The server never sees more
+// than the limit at once.
 func TestHTTPCallsAreBounded(t *testing.T) {
 	var mu sync.Mutex
 	now, most := 0, 0
@@ -219,7 +210,7 @@ func TestHTTPCallsAreBounded(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 		mu.Lock()
 		now++
-		if most = max(most, now); now == maxHTTPCalls {
+		if most = max(most, now); now == httpclient.MaxCalls {
 			fill.Do(func() { close(full) })
 		}
 		mu.Unlock()
@@ -229,10 +220,10 @@ func TestHTTPCallsAreBounded(t *testing.T) {
 		mu.Unlock()
 	}))
 	defer s.Close()
-	_, log := start(t, background(`
+	_, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions = {"http:*"}
 function M:start()
-  local left = `+strconv.Itoa(2*maxHTTPCalls)+`
+  local left = `+strconv.Itoa(2*httpclient.MaxCalls)+`
   for i = 1, left do
     ns.spawn(function()
       assert(ns.http.get("`+s.URL+`", {timeout_ms = 60000}))
@@ -241,11 +232,11 @@ function M:start()
     end)
   end
 end`))
-	log.wait(t, "all")
+	log.Wait(t, "all")
 	mu.Lock()
 	defer mu.Unlock()
-	if most != maxHTTPCalls {
-		t.Errorf("%d requests were in progress, want %d", most, maxHTTPCalls)
+	if most != httpclient.MaxCalls {
+		t.Errorf("%d requests were in progress, want %d", most, httpclient.MaxCalls)
 	}
 }
 
@@ -257,7 +248,7 @@ func TestHTTPEndsWithItsGeneration(t *testing.T) {
 		left <- struct{}{}
 	}))
 	defer s.Close()
-	h, _ := start(t, background(`
+	h, _ := Start(t, luatest.BackgroundPlugin(`
 M.permissions = {"http:*"}
 function M:start() ns.spawn(function() while true do pcall(ns.http.get, "`+s.URL+`", {timeout_ms = 300000}) end end) end`))
 	<-arrived
@@ -265,7 +256,7 @@ function M:start() ns.spawn(function() while true do pcall(ns.http.get, "`+s.URL
 		t.Fatal(err)
 	}
 	<-left
-	<-arrived // the new generation's
+	<-arrived // the request of the new generation
 	closeHost(t, h)
 	<-left
 }

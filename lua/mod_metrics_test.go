@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"nearside/lua/luatest"
+	"nearside/lua/ns"
 )
 
-// TestMetricDeclarations: mistakes are raised with a text that names them,
-// also on a host that shows no figures.
+// TestMetricDeclarations: mistakes raise an error that names them, even on a host that
+// shows no metrics.
 func TestMetricDeclarations(t *testing.T) {
-	h, _ := start(t, background(""))
+	h, _ := Start(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body, want string) {
 		t.Helper()
@@ -20,7 +23,7 @@ func TestMetricDeclarations(t *testing.T) {
 	f(`assert(ns.metrics.counter("ok_total", "x"):add())`, "")
 	f(`assert(ns.metrics.counter("ok_total", "y") ~= nil)`, "")
 	f(`ns.metrics.gauge("ok_total", "x")`, `the name of a gauge does not end with _total`)
-	f(`ns.metrics.counter("ok", "x")`, "") // the same one: _total is added
+	f(`ns.metrics.counter("ok", "x")`, "") // the same metric, because _total is added
 	f(`ns.metrics.gauge("ok", "x")`, `the counter ok_total is declared already`)
 	f(`local c = ns.metrics.counter("ok", "x") c:add(1, {a = 1})`, "ok_total has 0")
 	f(`ns.metrics.counter("ok_total", "x", {"a"})`, `is declared already`)
@@ -41,7 +44,7 @@ func TestMetricDeclarations(t *testing.T) {
 	f(`ns.metrics.histogram("x", "x", nil, {0/0})`, "buckets[1]")
 
 	f(`local c = ns.metrics.counter("ok_total", "x") c:add(-1)`, "a counter does not go down")
-	f(`local c = ns.metrics.counter("ok_total", "x") c:add(0/0)`, "NaN is no figure")
+	f(`local c = ns.metrics.counter("ok_total", "x") c:add(0/0)`, "must be a finite number, got NaN")
 	f(`local c = ns.metrics.counter("ok_total", "x") c:add(1, {a = 1})`, "1 labels are given, ok_total has 0")
 	f(`local c = ns.metrics.counter("ok_total", "x") c:set(1)`, `Counter has no "set"`)
 	f(`local g = ns.metrics.gauge("g", "x", {"a", "b"}) assert(g:set(1, {b = 1.5, a = "x"})) assert(g:add(-1, {b = 1.5, a = "x"}))`, "")
@@ -51,7 +54,7 @@ func TestMetricDeclarations(t *testing.T) {
 	f(`local g = ns.metrics.gauge("g", "x", {"b", "a"}) g:set(nil, {a = 1, b = 2})`, "bad argument #1")
 	f(`ns.metrics.histogram("h", "x", nil, {1, 2}):observe(3)`, "")
 	f(`ns.metrics.histogram("h", "x")`, "declared already")
-	for i := range maxMetrics - 3 {
+	for i := range ns.MaxMetrics - 3 {
 		f(fmt.Sprintf(`ns.metrics.gauge("g%d", "x")`, i), "")
 	}
 	f(`ns.metrics.gauge("one_more", "x")`, "at most 64 metrics")
@@ -59,11 +62,11 @@ func TestMetricDeclarations(t *testing.T) {
 }
 
 func TestRouteModule(t *testing.T) {
-	h, _ := start(t, background(`
+	h, _ := Start(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.route("GET", "/teapot", function(req) return 418, {path = req.path, q = req.query.q}, {["X-Tea"] = "green"} end)
 end`))
-	r, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/teapot", Query: map[string]string{"q": "1"}})
+	r, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/teapot", Query: map[string][]string{"q": {"1"}}})
 	if err != nil || r.Status != 418 || string(r.Body) != `{"path":"/p/teapot","q":"1"}` || r.Headers["x-tea"] != "green" {
 		t.Errorf("%v %+v %s", err, r, r.Body)
 	}

@@ -10,6 +10,10 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
+
+	"nearside/lua/luatest"
+	"nearside/lua/ns/peer"
+	"nearside/lua/ns/redis"
 )
 
 // eachRedis runs a test on miniredis and on a real server.
@@ -17,11 +21,11 @@ func eachRedis(t *testing.T, f func(t *testing.T, address, url string)) {
 	t.Helper()
 	t.Run("miniredis", func(t *testing.T) {
 		s := miniredis.RunT(t)
-		s.RequireAuth(password)
-		f(t, s.Addr(), "redis://:"+password+"@"+s.Addr())
+		s.RequireAuth(luatest.Password)
+		f(t, s.Addr(), "redis://:"+luatest.Password+"@"+s.Addr())
 	})
 	t.Run("real", func(t *testing.T) {
-		text := redisURL(t)
+		text := luatest.RedisURL(t)
 		u, err := url.Parse(text)
 		if err != nil {
 			t.Fatal(err)
@@ -31,10 +35,10 @@ func eachRedis(t *testing.T, f func(t *testing.T, address, url string)) {
 	})
 }
 
-// redisClientOf is a client that does not go through plugins.
+// redisClientOf returns a client that does not go through plugins.
 func redisClientOf(t testing.TB, address string) *goredis.Client {
 	t.Helper()
-	c := goredis.NewClient(&goredis.Options{Addr: address, Password: password, Protocol: 2})
+	c := goredis.NewClient(&goredis.Options{Addr: address, Password: luatest.Password, Protocol: 2})
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -43,7 +47,7 @@ func connectRedis(url string) string { return `local c = assert(ns.redis.connect
 
 func TestRedisCommands(t *testing.T) {
 	eachRedis(t, func(t *testing.T, _, url string) {
-		_, log := start(t, script(`"redis:*"`, connectRedis(url)+`
+		_, log := Start(t, script(`"redis:*"`, connectRedis(url)+`
 local function show(...) print(ns.json.encode({...})) end
 show(c:call("SET", "k", "v"), c:call("GET", "k"), c:call("INCR", "n"), c:call("INCRBY", "n", 41))
 print("none", c:call("GET", "nothing"))
@@ -59,9 +63,9 @@ c:call("SET", "bytes", "\0\255\r\n")
 print(#c:call("GET", "bytes"))
 c:close()
 print("closed", c:call("GET", "k"))`))
-		logged(t, log.all(), `\"OK\",\"v\",1,42`, `none\tnil`, `[9223372036854775807]`, `[[\"0.25\",\"1000000000000000\",null]]`,
+		luatest.WantLines(t, log.All(), `\"OK\",\"v\",1,42`, `none\tnil`, `[9223372036854775807]`, `[[\"0.25\",\"1000000000000000\",null]]`,
 			`wrong\tnil\t`, `WRONGTYPE`, `[[\"OK\",{\"err\":\"WRONGTYPE`, `,null,\"1\"]]`, `msg=4`, `closed\tnil\t`, `the client is closed`)
-		log.secret(t)
+		log.HasNoSecret(t)
 	})
 }
 
@@ -70,7 +74,7 @@ func TestRedisMistakesRaise(t *testing.T) {
 	f := func(call, want string) {
 		t.Helper()
 		all := eval(t, `"redis:`+s.Addr()+`"`, connectRedis("redis://"+s.Addr())+`local ok, err = pcall(function() return `+call+` end) print(tostring(ok) .. " " .. tostring(err))`)
-		logged(t, all, "false", want)
+		luatest.WantLines(t, all, "false", want)
 		if strings.Contains(all, "s3cret") {
 			t.Errorf("the password is in:\n%s", all)
 		}
@@ -104,12 +108,12 @@ first:close()
 assert(open())
 for i = 1, 64 do assert(ns.redis and true) end
 print("done")`)
-	logged(t, all, `nil\t`, "16 clients", "done")
+	luatest.WantLines(t, all, `nil\t`, "16 clients", "done")
 }
 
 func TestRedisSubscribe(t *testing.T) {
 	eachRedis(t, func(t *testing.T, address, url string) {
-		h, log := start(t, script(`"redis:*"`, connectRedis(url)+`
+		h, log := Start(t, script(`"redis:*"`, connectRedis(url)+`
 local task
 task = assert(c:subscribe("news", function(m, channel)
   if m == "raise" then error("oh") end
@@ -120,59 +124,59 @@ end))`))
 		for _, m := range []string{"one", "raise", "two"} {
 			c.Publish(t.Context(), "news", m)
 		}
-		log.wait(t, "got news two")
-		logged(t, log.all(), "got news one", "oh", "got news two")
+		log.Wait(t, "got news two")
+		luatest.WantLines(t, log.All(), "got news one", "oh", "got news two")
 		if err := h.Reload(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if n := c.Publish(t.Context(), "news", "after").Val(); n < 1 {
 			t.Error("nobody listens after the reload")
 		}
-		log.wait(t, "got news after")
+		log.Wait(t, "got news after")
 		c.Publish(t.Context(), "news", "last")
-		log.wait(t, "got news last")
-		log.secret(t)
+		log.Wait(t, "got news last")
+		log.HasNoSecret(t)
 	})
 }
 
-// A server that is down does not keep a plugin from starting: calls fail, and
-// readers begin when it comes.
+// A plugin starts even if the server is down. Calls fail, and readers begin when the
+// server comes up.
 func TestRedisDownAtStart(t *testing.T) {
-	find(t, "redis-server")
-	dir, port := t.TempDir(), freePort(t)
+	luatest.FindProgram(t, "redis-server")
+	dir, port := t.TempDir(), luatest.FreePort(t)
 	address := "127.0.0.1:" + port
-	h, log := start(t, script(`"redis:*"`, connectRedis("redis://:"+password+"@"+address)+`
+	h, log := Start(t, script(`"redis:*"`, connectRedis("redis://:"+luatest.Password+"@"+address)+`
 print("set", c:call("SET", "k", "v"))
 assert(c:subscribe("news", function(m) print("news " .. m) end))
 assert(c:xreadgroup({group = "g", stream = "s"}, function(e) print("entry " .. e.fields.n) return true end))
 print("started")`))
-	log.wait(t, "started")
-	logged(t, log.all(), `set\tnil\t`+address, "refused")
+	log.Wait(t, "started")
+	luatest.WantLines(t, log.All(), `set\tnil\t`+address, "refused")
 	consumers := h.Plugins()[0].Consumers
-	if len(consumers) != 2 || consumers[0].State != consumerConnecting || !strings.Contains(consumers[1].Reason, "refused") {
+	if len(consumers) != 2 || consumers[0].State != peer.Connecting || !strings.Contains(consumers[1].Reason, "refused") {
 		t.Errorf("%+v", consumers)
 	}
-	p := startRedis(t, dir, port)
-	defer p.end()
+	p := luatest.StartRedis(t, dir, port)
+	defer p.End()
 	c := redisClientOf(t, address)
 	c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", "1"}})
-	log.wait(t, "entry 1")
-	p.ready(t, func() error {
+	log.Wait(t, "entry 1")
+	p.Ready(t, func() error {
 		if c.Publish(t.Context(), "news", "one").Val() == 0 {
 			return errors.New("nobody listens")
 		}
 		return nil
 	})
-	log.wait(t, "news one")
+	log.Wait(t, "news one")
 	consumers = h.Plugins()[0].Consumers
-	if consumers[0].State != consumerRunning || consumers[0].Down <= 0 {
+	if consumers[0].State != peer.Running || consumers[0].Down <= 0 {
 		t.Errorf("%+v", consumers)
 	}
 	closeHost(t, h)
-	log.secret(t)
+	log.HasNoSecret(t)
 }
 
-// A server that takes connections and never answers.
+// The server accepts connections but never answers.
 func TestRedisSilentServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -186,33 +190,33 @@ print(tostring(pong) .. " " .. err)
 local amqp = ns.amqp.connect("amqp://`+l.Addr().String()+`", {timeout_ms = 200})
 local sent, err = amqp:publish("", "q", "x")
 print(tostring(sent) .. " " .. err)`)
-	logged(t, all, "nil "+l.Addr().String()+": timeout", "nil "+l.Addr().String()+": timeout")
+	luatest.WantLines(t, all, "nil "+l.Addr().String()+": timeout", "nil "+l.Addr().String()+": timeout")
 }
 
-// A reply that never ends is given up at its bound.
+// The client gives up a reply that is larger than its limit.
 func TestRedisHugeReply(t *testing.T) {
 	s := miniredis.RunT(t)
-	if err := s.Set("k", strings.Repeat("x", maxRedisReply)); err != nil {
+	if err := s.Set("k", strings.Repeat("x", redis.MaxReply)); err != nil {
 		t.Fatal(err)
 	}
 	all := eval(t, `"redis:*"`, connectRedis("redis://"+s.Addr())+`
 local v, err = c:call("GET", "k")
 print(tostring(v) .. " " .. err)
 print("then", c:call("PING"))`)
-	logged(t, all, "nil", fmt.Sprintf("larger than %d bytes", maxRedisReply), `then\tPONG`)
+	luatest.WantLines(t, all, "nil", fmt.Sprintf("larger than %d bytes", redis.MaxReply), `then\tPONG`)
 }
 
-// The server is killed in the middle and comes back, with its data.
+// The server is killed during the work and comes back with its data.
 func TestRedisComesBack(t *testing.T) {
-	find(t, "redis-server")
-	dir, port := t.TempDir(), freePort(t)
+	luatest.FindProgram(t, "redis-server")
+	dir, port := t.TempDir(), luatest.FreePort(t)
 	address := "127.0.0.1:" + port
-	p := startRedis(t, dir, port)
-	h, log := start(t, background(`
+	p := luatest.StartRedis(t, dir, port)
+	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"redis:*"}, {"background", "event"}, {"sending_event"}
 local c
 function M:initialize()
-  c = assert(ns.redis.connect("redis://:`+password+`@`+address+`"))
+  c = assert(ns.redis.connect("redis://:`+luatest.Password+`@`+address+`"))
   assert(c:subscribe("news", function(m) print("news " .. m) end))
   assert(c:xreadgroup({group = "g", stream = "s", block_ms = 60000}, function(e) print("entry " .. e.fields.n) return true end))
 end
@@ -225,39 +229,39 @@ end`))
 	set := func(want string) {
 		t.Helper()
 		h.Emit("sending_event", func() any { return map[string]any{} })
-		log.wait(t, want)
+		log.Wait(t, want)
 	}
 	set("set 1 OK")
-	p.end()
+	p.End()
 	set("set 2 " + address + ": ")
-	log.wait(t, "subscription failed")
-	log.wait(t, "xreadgroup failed")
-	p = startRedis(t, dir, port)
-	defer p.end()
+	log.Wait(t, "subscription failed")
+	log.Wait(t, "xreadgroup failed")
+	p = luatest.StartRedis(t, dir, port)
+	defer p.End()
 	set("set 3 OK")
 	c := redisClientOf(t, address)
-	p.ready(t, func() error {
+	p.Ready(t, func() error {
 		if c.Publish(t.Context(), "news", "again").Val() == 0 {
 			return errors.New("nobody listens")
 		}
 		return c.XAdd(t.Context(), &goredis.XAddArgs{Stream: "s", Values: []string{"n", "again"}}).Err()
 	})
-	log.wait(t, "news again")
-	log.wait(t, "entry again")
+	log.Wait(t, "news again")
+	log.Wait(t, "entry again")
 	closeHost(t, h)
-	log.secret(t)
+	log.HasNoSecret(t)
 }
 
-// A server that hangs: calls end by their timeout, and so does a reload; the
-// link that waited is not used again.
+// The server hangs. Calls and a reload end after their timeouts, and the connection that
+// waited is not used again.
 func TestRedisFrozenServer(t *testing.T) {
 	s := miniredis.RunT(t)
-	between := cut(t, s.Addr())
-	h, log := start(t, background(`
+	between := luatest.Cut(t, s.Addr())
+	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"redis:*"}, {"background", "event"}, {"sending_event"}
 local c
 function M:initialize()
-  c = assert(ns.redis.connect("redis://`+between.addr()+`", {timeout_ms = 500}))
+  c = assert(ns.redis.connect("redis://`+between.Addr()+`", {timeout_ms = 500}))
   assert(c:subscribe("news", print))
 end
 local n = 0
@@ -267,23 +271,23 @@ function M:handle_event()
   print("replies " .. n, c:pipeline({{"INCR", "n"}}))
   print("done " .. n)
 end`))
-	between.freeze(true)
+	between.Freeze(true)
 	h.Emit("sending_event", func() any { return map[string]any{} })
-	log.wait(t, "done 1")
-	logged(t, log.all(), `reply 1\tnil\t`, "timeout", `replies 1\tnil\t`, "timeout")
-	between.freeze(false)
+	log.Wait(t, "done 1")
+	luatest.WantLines(t, log.All(), `reply 1\tnil\t`, "timeout", `replies 1\tnil\t`, "timeout")
+	between.Freeze(false)
 	h.Emit("sending_event", func() any { return map[string]any{} })
-	log.wait(t, "done 2")
-	if strings.Count(log.all(), "timeout") != 2 {
-		t.Error(log.all())
+	log.Wait(t, "done 2")
+	if strings.Count(log.All(), "timeout") != 2 {
+		t.Error(log.All())
 	}
 	closeHost(t, h)
 }
 
-// Everything that can block does, and a reload ends it at once.
+// Everything that can block does so, and a reload ends it at once.
 func TestRedisEndsWithItsGeneration(t *testing.T) {
 	eachRedis(t, func(t *testing.T, address, url string) {
-		h, log := start(t, background(`
+		h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions = {"redis:*"}
 function M:start()
   local c = assert(ns.redis.connect("`+url+`", {timeout_ms = 300000}))
@@ -292,7 +296,7 @@ function M:start()
   for i = 1, 20 do ns.spawn(function() while true do pcall(c.call, c, "BLPOP", "list", 0) end end) end
   print("up")
 end`))
-		log.wait(t, "up")
+		log.Wait(t, "up")
 		c := redisClientOf(t, address)
 		before := c.XInfoGroups(t.Context(), "s").Val()
 		for range 3 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nearside/lua/luatest"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/store"
@@ -16,7 +17,7 @@ import (
 	"nearside/simd"
 )
 
-// database is a store with its memory, in a folder.
+// database is a store in a folder, with its memory.
 type database struct {
 	memory   *memory.Memory
 	store    *store.Store
@@ -45,7 +46,7 @@ func openDatabase(t *testing.T, dir string, bytesMax int64) *database {
 	return d
 }
 
-// close is safe to be called twice.
+// close may be called twice.
 func (d *database) close(t *testing.T) {
 	if err := d.store.Close(); err != nil {
 		t.Error(err)
@@ -53,19 +54,20 @@ func (d *database) close(t *testing.T) {
 	d.memory.Close()
 }
 
-// services are those of a host over d.
+// Services returns the services of a host that uses d.
 func (d *database) services(o *Options) {
 	o.Services.Matching, o.Services.Store, o.Services.Objects = d.memory, d.store, d.memory
 	o.Services.Decoder = func() *wire.Decoder {
 		return &wire.Decoder{Registry: d.registry, Now: time.Now, Limits: wire.Limits{FilterValues: 10}}
 	}
-	o.Clock = &fakeClock{now: time.Unix(1000, 0)}
+	o.Clock = luatest.NewFakeClock(time.Unix(1000, 0))
 }
 
-// storing starts a plugin that may write, and returns what runs Lua in it.
+// storing starts a plugin with the permission to write, and returns a function that runs
+// Lua in it.
 func storing(t *testing.T, d *database) (run func(body string) any, fails func(body, want string)) {
 	t.Helper()
-	h, _ := start(t, background(`M.permissions = {"store"}`), d.services)
+	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services)
 	in := h.current.Load().plugins[0].main.first()
 	run = func(body string) any {
 		t.Helper()
@@ -80,6 +82,47 @@ func storing(t *testing.T, d *database) (run func(body string) any, fails func(b
 		if got := run(`local v, err = ` + body + ` assert(v == nil, "it did not fail") return err`); got != want {
 			t.Errorf("%s: %v, want %q", body, got, want)
 		}
+	}
+}
+
+// TestStoreLine: like an HTTP request, a plugin cannot store an object whose exported
+// line an import would refuse.
+func TestStoreLine(t *testing.T) {
+	d := openDatabase(t, t.TempDir(), 0)
+	const most = 400
+	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) {
+		decoder := *o.Services.Decoder()
+		decoder.Limits.LineBytes = most
+		o.Services.Decoder = func() *wire.Decoder { return &decoder }
+	})
+	in := h.current.Load().plugins[0].main.first()
+	put := func(n int) string {
+		t.Helper()
+		got, err := in.run(t, fmt.Sprintf(`
+			local small = {face_id = %q, descriptor = {version = 1, data = "AQI="}}
+			local large = {face_id = %q, user_data = ("\1"):rep(%d), descriptor = {version = 1, data = "AQI="}}
+			local ids, err = ns.store.put_faces({small, large})
+			return (err or "stored") .. " " .. tostring(ns.store.get_face(%q) ~= nil)`, face1, face2, n, face1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.(string)
+	}
+	line := func(n int) int { // for the large object, because a control character needs six bytes
+		obj := matcher.Object{ID: matcher.NewID(), UserData: strings.Repeat("\x01", n), CreateTime: 1, Lists: []matcher.ID{}}
+		obj.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 1, Data: []byte{1, 2}}
+		return len(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+	}
+	fits := 0
+	for line(fits+1) <= most {
+		fits++
+	}
+	want := fmt.Sprintf("faces[1].object: must have at most %d bytes as a line of an export, got %d false", most, line(fits+1))
+	if got := put(fits + 1); got != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if got := put(fits); got != "stored true" {
+		t.Error(got)
 	}
 }
 
@@ -117,12 +160,13 @@ func TestStoreFaces(t *testing.T) {
 	if got := run(`return ns.store.new_list{list_id = "` + list1 + `", user_data = "staff"}`); got != list1 {
 		t.Error(got)
 	}
-	// All fields go in and come out.
+	// All fields can be written and read.
 	if got := run(`return ns.store.put_face(ns.json.decode([[` + wholeFace + `]]))`); got != face1 {
 		t.Error(got)
 	}
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_face("`+face1+`"))`), wholeFace)
-	// What is absent is made; what was read can be written, with its empty list.
+	// Missing ids and times are generated. An object that was read can be written again,
+	// with its empty list.
 	made := run(`return assert(ns.store.put_face{descriptor = {version = 1, data = ns.base64.encode("\1\2")}})`).(string)
 	if got := run(`return ns.store.get_face("` + made + `").create_time`); got != "1970-01-01T00:16:40.000Z" { // the host's clock
 		t.Error(got)
@@ -134,8 +178,8 @@ func TestStoreFaces(t *testing.T) {
 	run(`assert(ns.store.delete_face("` + made + `"))`)
 	fails(`ns.store.delete_face("`+made+`")`, "face_id: "+made+" does not exist")
 	fails(`ns.store.get_face("`+made+`")`, "face_id: "+made+" does not exist")
-	fails(`ns.store.get_face("nobody")`, `face_id: "nobody" is not a UUID`)
-	fails(`ns.store.delete_face("nobody")`, `face_id: "nobody" is not a UUID`)
+	fails(`ns.store.get_face("nobody")`, `face_id: must be a UUID, got "nobody"`)
+	fails(`ns.store.delete_face("nobody")`, `face_id: must be a UUID, got "nobody"`)
 }
 
 // TestStoreBadInput: the texts are those of the HTTP interface.
@@ -143,19 +187,20 @@ func TestStoreBadInput(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	run, fails := storing(t, d)
 	descriptor := `descriptor = {version = 1, data = "AQI="}`
-	fails(`ns.store.put_face({})`, "descriptor: required, but absent")
-	fails(`ns.store.put_face(5)`, "body: 5 is not an object")
+	fails(`ns.store.put_face({})`, "descriptor: is missing")
+	fails(`ns.store.put_face(5)`, "body: must be an object, got 5")
 	fails(`ns.store.put_face{`+descriptor+`, agee = 1}`, "agee: unknown field")
-	fails(`ns.store.put_face{`+descriptor+`, age = 1.5}`, "age: 1.5 is not a whole number of 0..255")
+	fails(`ns.store.put_face{`+descriptor+`, age = 1.5}`, "age: must be an integer from 0 to 255, got 1.5")
 	fails(`ns.store.put_face{`+descriptor+`, age = 0/0}`, "age: NaN has no form in JSON")
 	fails(`ns.store.put_face{`+descriptor+`, user_data = "\255"}`, "user_data: not UTF-8")
 	fails(`ns.store.put_face{`+descriptor+`, user_data = print}`, "user_data: functions, coroutines and objects have no form in JSON")
-	fails(`ns.store.put_face{descriptor = {version = 1, data = "AQIDBA=="}}`, "descriptor.data: 4 bytes are no descriptor of version 1, which has 2")
+	fails(`ns.store.put_face{descriptor = {version = 1, data = "AQIDBA=="}}`, "descriptor.data: version 1 needs 2 bytes, got 4")
 	fails(`ns.store.put_face{`+descriptor+`, lists = {"`+list1+`"}}`, "lists[0]: "+list1+" does not exist")
-	// Of several, the place is named; all or none.
+	// Of several objects, the error gives the position of the wrong one, and none of them
+	// is stored.
 	run(`assert(#ns.store.put_faces({}) == 0)`)
 	good := `{face_id = "` + face1 + `", ` + descriptor + `}`
-	fails(`ns.store.put_faces{`+good+`, {age = 300}}`, "faces[1].age: 300 is not a whole number of 0..255")
+	fails(`ns.store.put_faces{`+good+`, {age = 300}}`, "faces[1].age: must be an integer from 0 to 255, got 300")
 	fails(`ns.store.put_faces{`+good+`, {`+descriptor+`, lists = {"`+list1+`"}}}`, "faces[1].lists[0]: "+list1+" does not exist")
 	fails(`(function() local t = {} for i = 1, 1001 do t[i] = {} end return ns.store.put_faces(t) end)()`, "1001 faces are more than 1000")
 	if n := d.memory.Stats().Rows[matcher.Faces]; n != 0 {
@@ -166,10 +211,10 @@ func TestStoreBadInput(t *testing.T) {
 	fails(`ns.store.new_list{name = "x"}`, "name: unknown field")
 	fails(`ns.store.attach("`+list1+`", {"`+face1+`"})`, "face_ids[0]: "+face1+" does not exist")
 	fails(`ns.store.detach("`+face1+`", {"`+face1+`"})`, "list_id: "+face1+" does not exist")
-	fails(`ns.store.attach("x", {"`+face1+`"})`, `list_id: "x" is not a UUID`)
-	fails(`ns.store.attach("`+list1+`", {1})`, `face_ids[0]: 1 is not a UUID`)
+	fails(`ns.store.attach("x", {"`+face1+`"})`, `list_id: must be a UUID, got "x"`)
+	fails(`ns.store.attach("`+list1+`", {1})`, `face_ids[0]: must be a UUID, got 1`)
 	fails(`(function() local t = {} for i = 1, 11 do t[i] = "`+face1+`" end return ns.store.attach("`+list1+`", t) end)()`,
-		"face_ids: 11 are more than limits.filter_values, which is 10")
+		"face_ids: must have at most 10 items (limits.filter_values), got 11")
 }
 
 func TestStoreEvents(t *testing.T) {
@@ -178,14 +223,15 @@ func TestStoreEvents(t *testing.T) {
 		t.Error(got)
 	}
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), wholeEvent)
-	// Empty lists and maps stay what they are, also when a script writes what it has read.
+	// Empty lists and maps keep their type, also if a script writes back what it has read.
 	meta := `"meta":{"list":[],"map":{},"deep":[[],{},[[]]]}`
 	empties := strings.Replace(wholeEvent, `"meta":{"any":{"n":[1,2.5,null]}}`, meta, 1)
 	run(`assert(ns.store.put_event(ns.json.decode([==[` + empties + `]==])))`)
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), empties)
 	run(`assert(ns.store.put_event(ns.store.get_event("` + event1 + `")))`)
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`), empties)
-	// Putting it again replaces it: a message that comes twice does no harm.
+	// A second put replaces the object except for its account, so a message that is
+	// delivered twice does no harm.
 	ids := run(`return assert(ns.store.put_events{
 		{event_id = "` + event1 + `", tags = {}, meta = {}, location = {}, body_descriptor = {version = 2, data = "AQID"}},
 		{face_descriptor = {version = 1, data = "AQI="}}})`).([]any)
@@ -193,11 +239,11 @@ func TestStoreEvents(t *testing.T) {
 		t.Error(ids)
 	}
 	sameJSON(t, run(`return ns.json.encode(ns.store.get_event("`+event1+`"))`),
-		`{"event_id":"`+event1+`","create_time":"1970-01-01T00:16:40.000Z","meta":{},"body_descriptor":{"version":2,"data":"AQID"}}`)
+		`{"event_id":"`+event1+`","account_id":"aaaaaaaa-0000-4000-8000-000000000000","create_time":"1970-01-01T00:16:40.000Z","meta":{},"body_descriptor":{"version":2,"data":"AQID"}}`)
 	run(`assert(ns.store.delete_event("` + event1 + `"))`)
 	fails(`ns.store.get_event("`+event1+`")`, "event_id: "+event1+" does not exist")
 	fails(`ns.store.put_event{lists = {}}`, "lists: unknown field")
-	fails(`ns.store.put_events{{}}`, "events[0].face_descriptor: required, but absent")
+	fails(`ns.store.put_events{{}}`, "events[0].face_descriptor: is missing")
 }
 
 // near returns the faces of a list, nearest to {0, 0} first.
@@ -208,8 +254,8 @@ func (d *database) near(t *testing.T, list matcher.ID) []int {
 	return numbers(t, d.memory.Match(t.Context(), []matcher.SubRequest{ask(d.registry.Version(1), 0, c)})[0])
 }
 
-// TestStoreIsMatchedAndDurable: a write that Lua was told of is matched by the
-// next request, and is there when the folder is opened again.
+// TestStoreIsMatchedAndDurable: after a write has returned in Lua, the next request
+// matches the object, and the object still exists after the folder is opened again.
 func TestStoreIsMatchedAndDurable(t *testing.T) {
 	dir := t.TempDir()
 	d := openDatabase(t, dir, 0)
@@ -246,8 +292,8 @@ assert(ns.store.put_faces(t))`)
 	}
 }
 
-// TestStoreIsFull: a write that is refused for want of room is a failure that
-// the script sees, and reading goes on.
+// TestStoreIsFull: if there is no room, the script receives the error of its write, and
+// reading still works.
 func TestStoreIsFull(t *testing.T) {
 	run, _ := storing(t, openDatabase(t, t.TempDir(), 1<<20))
 	err := run(`
@@ -261,11 +307,11 @@ end`)
 	}
 }
 
-// TestStoreTasks: many tasks write at once; the lock is released meanwhile,
+// TestStoreTasks: many tasks write at the same time. The lock is released during writes,
 // and no write is lost.
 func TestStoreTasks(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	h, log := start(t, background(`
+	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions = {"store"}
 function M:start()
   local left, most, busy = 20, 0, 0
@@ -282,7 +328,7 @@ function M:start()
     end)
   end
 end`), d.services)
-	log.wait(t, "msg=done plugin=p overlapped=true")
+	log.Wait(t, "msg=done plugin=p overlapped=true")
 	if n := d.memory.Stats().Rows[matcher.Faces]; n != 100 {
 		t.Errorf("%d faces", n)
 	}
@@ -295,7 +341,7 @@ func TestStoreIsRefused(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	raises := func(source string, change func(*Options), body, want string) {
 		t.Helper()
-		h, _ := start(t, background(source), change)
+		h, _ := Start(t, luatest.BackgroundPlugin(source), change)
 		if _, err := h.current.Load().plugins[0].main.first().run(t, body); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -306,7 +352,7 @@ func TestStoreIsRefused(t *testing.T) {
 	}
 	raises(`M.permissions = {"store"}`, d.services, `ns.store.get_face({})`, "bad argument #1")
 	raises(`M.permissions = {"store"}`, d.services, `ns.store.put_faces({x = 1})`, "bad argument #1")
-	o := Options{Dir: folder(t, map[string]string{"p.lua": background(`M.permissions = {"store"} ns.store.get_face("` + face1 + `")`)}), Active: []string{"p"}}
+	o := Options{Dir: luatest.Folder(t, map[string]string{"p.lua": luatest.BackgroundPlugin(`M.permissions = {"store"} ns.store.get_face("` + face1 + `")`)}), Active: []string{"p"}}
 	d.services(&o)
 	if _, err := New(t.Context(), o); err == nil || !strings.Contains(err.Error(), "not while the file is loading") {
 		t.Error(err)
@@ -316,8 +362,8 @@ func TestStoreIsRefused(t *testing.T) {
 	}
 }
 
-// TestStoreOfAnOwner: a plugin cannot write what a remote owns; it reads what
-// is left of it here.
+// TestStoreOfAnOwner: a plugin cannot write data that a remote owns. It can read the
+// copies that this server still has.
 func TestStoreOfAnOwner(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	run, fails := storing(t, d)

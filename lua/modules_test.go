@@ -3,90 +3,27 @@ package lua
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
-
-// fakeClock stands still until it is moved.
-type fakeClock struct {
-	mu      sync.Mutex
-	now     time.Time
-	sleeper []sleeper
-}
-
-type sleeper struct {
-	until time.Time
-	done  chan struct{}
-}
-
-func (c *fakeClock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *fakeClock) Sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return ctx.Err()
-	}
-	c.mu.Lock()
-	s := sleeper{c.now.Add(d), make(chan struct{})}
-	c.sleeper = append(c.sleeper, s)
-	c.mu.Unlock()
-	select {
-	case <-s.done:
-		return nil
-	case <-ctx.Done():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.sleeper = slices.DeleteFunc(c.sleeper, func(other sleeper) bool { return other == s })
-		return ctx.Err()
-	}
-}
-
-// sleeping waits until n callers sleep.
-func (c *fakeClock) sleeping(t *testing.T, n int) {
-	t.Helper()
-	waitFor(t, func() bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return len(c.sleeper) == n
-	})
-}
-
-func (c *fakeClock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-	kept := c.sleeper[:0]
-	for _, s := range c.sleeper {
-		if c.now.Before(s.until) {
-			kept = append(kept, s)
-			continue
-		}
-		close(s.done)
-	}
-	c.sleeper = kept
-}
 
 // run runs body in a plugin's instance and returns its first result.
 func (in *instance) run(t *testing.T, body string) (any, error) {
 	t.Helper()
-	script, err := vm.Compile("t.lua", "local ns = require('nearside') return function()\n"+body+"\nend", Root)
+	script, err := vm.Compile("t.lua", "local ns = require('nearside') return function()\n"+body+"\nend", ns.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, fn, err := in.state.Load(context.Background(), vm.Limits{}, script)
+	_, fn, err := in.State.Load(context.Background(), vm.Limits{}, script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := in.call(context.Background(), vm.Limits{Slice: 5 * time.Second}, fn.(*vm.Func))
+	r, err := in.Call(context.Background(), vm.Limits{Slice: 5 * time.Second}, fn.(*vm.Func))
 	if err != nil || len(r) == 0 {
 		return nil, err
 	}
@@ -94,8 +31,8 @@ func (in *instance) run(t *testing.T, body string) (any, error) {
 }
 
 func TestModules(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, background(`M.version = "1.2" M.permissions = {"http:127.0.0.1:5020", "redis:*", "amqp:mq"}`), func(o *Options) { o.Clock = clock })
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, luatest.BackgroundPlugin(`M.version = "1.2" M.permissions = {"http:127.0.0.1:5020", "redis:*", "amqp:mq"}`), func(o *Options) { o.Clock = clock })
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body, want string) {
 		t.Helper()
@@ -153,55 +90,27 @@ func TestModules(t *testing.T) {
 	f(`return ns.kv.delete("n") and not ns.kv.delete("n")`, "true")
 	f(`ns.kv.set("f", {print})`, "error cannot be kept in kv")
 	f(`return ns.kv.set(("k"):rep(2000), 1)`, "<nil>")
-	clock.advance(10 * time.Second)
+	clock.Advance(10 * time.Second)
 	f(`return ns.kv.get("k")`, "<nil>")
 	f(`ns.log.warn("hello", {x = {1}, a = 2}) print("printed", 1)`, "<nil>")
-	log.wait(t, `level=WARN msg=hello plugin=p a=2 x=[1]`)
-	log.wait(t, `printed\t1`)
+	log.Wait(t, `level=WARN msg=hello plugin=p a=2 x=[1]`)
+	log.Wait(t, `printed\t1`)
 	f(`ns.sleep(-1)`, "error not within 0 and a year")
 	for _, p := range [][2]string{{"http", "127.0.0.1:5020"}, {"redis", "any:6379"}, {"amqp", "MQ:5672"}} {
-		if err := in.permit(p[0], p[1]); err != nil {
+		if err := in.Permit(p[0], p[1]); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, p := range [][2]string{{"http", "127.0.0.1:5021"}, {"amqp", "mq2:1"}, {"store", ""}} {
-		if err := in.permit(p[0], p[1]); err == nil || !strings.Contains(err.Error(), p[0]) {
+		if err := in.Permit(p[0], p[1]); err == nil || !strings.Contains(err.Error(), p[0]) {
 			t.Error(p, err)
 		}
 	}
 }
 
-func TestKVIsBounded(t *testing.T) {
-	now := time.Unix(0, 0)
-	s := newKV(func() time.Time { return now })
-	for i := range maxKeys {
-		if err := s.set(strconv.Itoa(i), true, time.Second); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.set("one more", true, 0); err == nil {
-		t.Error("more keys than allowed")
-	}
-	if err := s.set("5", false, time.Second); err != nil {
-		t.Errorf("replacing a value: %v", err)
-	}
-	now = now.Add(time.Minute) // all expire and make room
-	if err := s.set("one more", true, 0); err != nil {
-		t.Error(err)
-	}
-	if err := s.set("big", strings.Repeat("x", maxKVBytes), 0); err == nil {
-		t.Error("more bytes than allowed")
-	}
-	s.sweep()
-	s.remove("one more")
-	if s.bytes != 0 || len(s.m) != 0 {
-		t.Errorf("%d bytes of %d keys are left", s.bytes, len(s.m))
-	}
-}
-
 func TestBatch(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, background(`
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, luatest.BackgroundPlugin(`
 function M:start()
   local b = ns.batch{size = 3, seconds = 5, max = 4, flush = function(items)
     local t = {} for i, v in ipairs(items) do t[i] = tostring(v.n) end
@@ -212,17 +121,17 @@ function M:start()
   b:flush()
   b:add({n = 9})
 end`), func(o *Options) { o.Clock = clock })
-	log.wait(t, "dropped 2")
-	log.wait(t, "flushed 3-4-5")
-	log.wait(t, "flushed 6")
-	waitFor(t, func() bool { clock.advance(6 * time.Second); return strings.Contains(log.all(), "flushed 9") })
+	log.Wait(t, "dropped 2")
+	log.Wait(t, "flushed 3-4-5")
+	log.Wait(t, "flushed 6")
+	luatest.WaitFor(t, func() bool { clock.Advance(6 * time.Second); return strings.Contains(log.All(), "flushed 9") })
 	if d := h.Plugins()[0].Dropped; d != 2 {
 		t.Errorf("%d dropped", d)
 	}
 }
 
 func TestCheck(t *testing.T) {
-	dir := folder(t, map[string]string{
+	dir := luatest.Folder(t, map[string]string{
 		"good.lua":   "local ns = require('nearside') return {api = 1, name = 'good', kinds = {'background'}, start = function() ns.kv.get(ns.conf.a.b) end}",
 		"p/init.lua": "local ns = require('nearside')\nlocal M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start()\n ns.kv.gt('x') require('nearside').http2.get() end return M",
 		"p/x.lua":    "local n = require('nearside')\nn.nothing()\n",
@@ -242,19 +151,19 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestClosers: what a module registered is closed after the instance's
-// calls, the last first; at once when the instance is closed already.
+// TestClosers: everything that a module has registered is closed after the instance's
+// calls, in reverse order. If the instance is closed already, it is closed at once.
 func TestClosers(t *testing.T) {
-	h, _ := start(t, background(""))
+	h, _ := Start(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	var order []string
 	closer := func(name string) func() error {
 		return func() error { order = append(order, name); return nil }
 	}
-	in.onClose(closer("first"))
-	in.onClose(closer("second"))
+	in.OnClose(closer("first"))
+	in.OnClose(closer("second"))
 	closeHost(t, h)
-	in.onClose(closer("late"))
+	in.OnClose(closer("late"))
 	if got := strings.Join(order, " "); got != "second first late" {
 		t.Error(got)
 	}

@@ -9,18 +9,17 @@ import (
 	"strings"
 )
 
-// A pluginDir is the folder of plugins as a file system. Symbolic links are
-// followed within the folder. A link out of it is followed only where the
-// operator places plugins and libraries: NAME.lua, NAME, NAME/init.lua, lib,
-// lib/NAME.lua, lib/NAME and lib/NAME/init.lua. What such a link names is then
-// part of the folder.
+// A pluginDir is the folder of plugins as a file system. It follows symbolic links
+// within the folder. It follows a link out of the folder only in the places of plugins
+// and libraries: NAME.lua, NAME, NAME/init.lua, lib, lib/NAME.lua, lib/NAME and
+// lib/NAME/init.lua. The target of such a link then counts as part of the folder.
 type pluginDir struct {
 	root *os.Root
-	real string // path of the folder, without links
+	real string // the path of the folder, with all links resolved
 }
 
-// openPluginDir opens the folder. The folder itself may be a link, which is
-// followed once: a link that is swapped later does not mix two folders.
+// openPluginDir opens the folder. If the folder itself is a link, it is resolved only
+// once, so that a later change of the link does not mix the files of two folders.
 func openPluginDir(dir string) (*pluginDir, error) {
 	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -51,8 +50,7 @@ func (d *pluginDir) Open(name string) (fs.File, error) {
 	return os.Open(outside)
 }
 
-// Stat implements [fs.StatFS]. Unlike opening, it does not wait for the other
-// end of a named pipe.
+// Stat implements [fs.StatFS]. Unlike Open, it does not block on a named pipe.
 func (d *pluginDir) Stat(name string) (fs.FileInfo, error) {
 	if !fs.ValidPath(name) {
 		return nil, &fs.PathError{Op: "stat", Path: name, Err: fs.ErrInvalid}
@@ -68,8 +66,8 @@ func (d *pluginDir) Stat(name string) (fs.FileInfo, error) {
 	return os.Stat(outside)
 }
 
-// outside returns the path of a file that a link out of the folder leads to,
-// if links may lead there. cause is why the file was not found inside.
+// outside returns the target of a link that leads out of the folder, if such a link is
+// allowed there. cause is the error of opening the file inside the folder.
 func (d *pluginDir) outside(name string, cause error) (string, error) {
 	if errors.Is(cause, fs.ErrNotExist) {
 		return "", cause
@@ -91,8 +89,7 @@ func (d *pluginDir) outside(name string, cause error) (string, error) {
 	return "", fmt.Errorf("%s: is a symbolic link out of the folder, to %s; only a plugin (NAME.lua, NAME, NAME/init.lua) or a library (lib, lib/NAME) may be such a link", file, target)
 }
 
-// placesOfLinks are the parts of name, from the left, that may be links out
-// of the folder.
+// placesOfLinks returns those prefixes of name that may be links out of the folder.
 func placesOfLinks(name string) []string {
 	parts := strings.Split(name, "/")
 	places := []string{parts[0]}
@@ -107,7 +104,7 @@ func placesOfLinks(name string) []string {
 	return places
 }
 
-// within reports whether file is dir or below it.
+// within reports whether file is dir or below dir.
 func within(dir, file string) bool {
 	rest, ok := strings.CutPrefix(file, dir)
 	return ok && (rest == "" || rest[0] == filepath.Separator || strings.HasSuffix(dir, string(filepath.Separator)))

@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// A queue holds the points that wait for a plugin. It is a ring: when it is
-// full, the oldest point makes room.
+// A queue holds the points that a plugin has not received yet. It is a ring buffer: if
+// it is full, a new point replaces the oldest one.
 type queue struct {
-	ready chan struct{} // of capacity 1: there may be points
+	ready chan struct{} // capacity 1; a signal means that there may be points
 
 	mu      sync.Mutex
 	ring    []point
 	first   int
 	n       int
-	busy    int           // batches that were taken and not yet handled
-	idle    chan struct{} // made by drain; closed when nothing is left
-	dropped uint64        // points that made room
+	busy    int           // batches that were taken but not handled yet
+	idle    chan struct{} // created by drain; closed when the queue is empty and busy is 0
+	dropped uint64        // points that were replaced because the queue was full
 	lost    uint64        // points whose batch failed
 }
 
-// A point is an event with its name.
+// A point is an event: its name, and a function that returns its value.
 type point struct {
 	name  string
 	value func() any
@@ -51,8 +51,9 @@ func (q *queue) wake() {
 	}
 }
 
-// take removes up to limit points, in order, all of one name, and returns
-// what makes their values. After values, handled has to be called.
+// take removes up to limit points of the same name, in order, and returns the functions
+// that return their values. If there are any, the caller must call handled after it has
+// processed them.
 func (q *queue) take(limit int) (name string, values []func() any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -92,8 +93,7 @@ func (q *queue) lose(n int) {
 	q.lost += uint64(n)
 }
 
-// discard removes all points that wait, counts them as lost, and returns how
-// many there were.
+// discard removes all points, counts them as lost, and returns their number.
 func (q *queue) discard() int {
 	lost := 0
 	q.takeAll(func(point) { lost++ })
@@ -101,7 +101,7 @@ func (q *queue) discard() int {
 	return lost
 }
 
-// takeAll removes all points that wait and hands each to f, in order.
+// takeAll removes all points and calls f with each of them, in order.
 func (q *queue) takeAll(f func(point)) {
 	q.mu.Lock()
 	var all []point
@@ -116,9 +116,9 @@ func (q *queue) takeAll(f func(point)) {
 	}
 }
 
-// drain waits until every point is handled or ctx ends. Nothing is pushed any
-// more, but by those who still hold the old generation: their points are
-// waited for as well, or lost.
+// drain waits until every point is handled or ctx ends. Only callers that still use
+// the old generation can push points meanwhile. drain waits for these points too; if
+// ctx ends first, they are lost.
 func (q *queue) drain(ctx context.Context) {
 	q.mu.Lock()
 	if q.n == 0 && q.busy == 0 {

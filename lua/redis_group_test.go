@@ -2,8 +2,11 @@ package lua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,18 +14,21 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns/peer"
+	"nearside/lua/ns/redis"
 	"nearside/matcher"
 )
 
-// streamTest is a real, empty server and a client beside the plugin's.
+// streamTest is a real, empty server with a client of the test.
 type streamTest struct {
 	*goredis.Client
 	url string
 }
 
-func newStreamTest(t *testing.T) streamTest {
+func NewStreamTest(t *testing.T) streamTest {
 	t.Helper()
-	text := redisURL(t)
+	text := luatest.RedisURL(t)
 	u, err := url.Parse(text)
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +56,7 @@ func (s streamTest) pending(t *testing.T) int64 {
 	return p.Count
 }
 
-// reads is a plugin with a reader of stream s.
+// reads returns a plugin with a reader of the stream "s".
 func (s streamTest) reads(options, body string) string {
 	return script(`"redis:*", "store"`, connectRedis(s.url)+`
 assert(c:xreadgroup({group = "g", stream = "s", block_ms = 60000, `+options+`}, function(e) `+body+` end))
@@ -58,17 +64,17 @@ print("reading")`)
 }
 
 func TestRedisGroupVerdicts(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	s.add(t, "ack", "twice", "dead", "raise")
-	h, log := start(t, s.reads(`dead = "d", attempts = 2`, `
+	h, log := Start(t, s.reads(`dead = "d", attempts = 2`, `
 local n = e.fields.n
 print("got " .. n .. " " .. e.attempt)
 if n == "ack" then return "ack" end
 if n == "twice" then if e.attempt == 2 then return true end return {retry = 0.01} end
 if n == "dead" then return "dead", "no face" end
 error("oh")`))
-	waitFor(t, func() bool { return s.XLen(t.Context(), "d").Val() == 2 && s.pending(t) == 0 })
-	all := log.all()
+	luatest.WaitFor(t, func() bool { return s.XLen(t.Context(), "d").Val() == 2 && s.pending(t) == 0 })
+	all := log.All()
 	for _, want := range []string{"got ack 1", "got twice 1", "got twice 2", "got dead 1", "got raise 1", "got raise 2"} {
 		if strings.Count(all, want) != 1 {
 			t.Errorf("%q comes %d times", want, strings.Count(all, want))
@@ -82,48 +88,49 @@ error("oh")`))
 	if !strings.Contains(fmt.Sprint(second["reason"]), "oh") || second["attempts"] != "2" || second["n"] != "raise" {
 		t.Errorf("%v", second)
 	}
-	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 2 })
-	if k := h.Plugins()[0].Consumers[0]; k.Dead != 2 || k.State != consumerRunning || k.Stuck != 0 {
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 2 })
+	if k := h.Plugins()[0].Consumers[0]; k.Dead != 2 || k.State != peer.Running || k.Stuck != 0 {
 		t.Errorf("%+v", k)
 	}
 	closeHost(t, h)
 }
 
-// TestRedisGroupStuck: without dead letters an entry stays pending after its
-// last attempt, the state says so, and a reload tries it once more.
+// TestRedisGroupStuck: without dead letters, an entry stays pending after its last
+// attempt. The status says so, and a reload tries the entry once more.
 func TestRedisGroupStuck(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	s.add(t, "bad", "good")
-	h, log := start(t, s.reads(`attempts = 2`, `
+	h, log := Start(t, s.reads(`attempts = 2`, `
 print("got " .. e.fields.n .. " " .. e.attempt)
 if e.fields.n == "good" then return true end
 return {retry = 0.01}`))
-	waitFor(t, func() bool { // the other entry may be handled first or last
+	luatest.WaitFor(t, func() bool { // the order of the two entries is not fixed
 		k := h.Plugins()[0].Consumers[0]
-		return k.State == consumerDegraded && k.Acked == 1
+		return k.State == peer.Degraded && k.Acked == 1
 	})
 	k := h.Plugins()[0].Consumers[0]
 	if k.Stuck != 1 || !strings.Contains(k.Reason, "1 messages failed for the last time") || s.pending(t) != 1 {
 		t.Errorf("%+v", k)
 	}
-	s.add(t, "good") // the others go on
-	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 2 })
-	if strings.Count(log.all(), "got bad") != 2 {
-		t.Error(log.all())
+	s.add(t, "good") // other entries are still handled
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 2 })
+	if strings.Count(log.All(), "got bad") != 2 {
+		t.Error(log.All())
 	}
-	if s := h.Plugins()[0].Consumers[0]; s.State != consumerDegraded {
+	if s := h.Plugins()[0].Consumers[0]; s.State != peer.Degraded {
 		t.Errorf("%+v", s)
 	}
 	closeHost(t, h)
 }
 
-// TestRedisGroupBatch: lists of entries, and a verdict for each.
+// TestRedisGroupBatch: a handler receives lists of entries and returns a verdict for each
+// entry.
 func TestRedisGroupBatch(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	for i := range 10 {
 		s.add(t, strconv.Itoa(i))
 	}
-	h, log := start(t, s.reads(`batch = 4, dead = "d"`, `
+	h, log := Start(t, s.reads(`batch = 4, dead = "d"`, `
 local verdicts, names = {}, {}
 for i, entry in ipairs(e) do
   names[i] = entry.fields.n
@@ -131,44 +138,43 @@ for i, entry in ipairs(e) do
 end
 print("got " .. table.concat(names, "-"))
 return verdicts`))
-	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 9 })
-	logged(t, log.all(), "got 0-1-2-3", "got 3")
-	logged(t, log.all(), "got 0-1-2-3", "got 4-5-6-7", "got 8-9")
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Consumers[0].Acked == 9 })
+	luatest.WantLines(t, log.All(), "got 0-1-2-3", "got 3")
+	luatest.WantLines(t, log.All(), "got 0-1-2-3", "got 4-5-6-7", "got 8-9")
 	if s.XLen(t.Context(), "d").Val() != 1 || s.pending(t) != 0 {
 		t.Error("pending entries")
 	}
 	closeHost(t, h)
 }
 
-// TestRedisGroupPause: a store that is full uses no attempt, and delays only
-// as long as it is full.
+// TestRedisGroupPause: while the store is full, entries wait but use no attempt.
 func TestRedisGroupPause(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	s.add(t, "1", "2")
 	d := openDatabase(t, t.TempDir(), 0)
 	full := &switchedStore{Writer: d.store}
 	full.set(matcher.Errorf(matcher.CodeFull, "the disk is full"))
-	h, log := start(t, s.reads(`attempts = 1`, `
+	h, log := Start(t, s.reads(`attempts = 1`, `
 local id, err = ns.store.new_list({})
 if not id then print("refused " .. e.fields.n) return false end
 print("stored " .. e.fields.n .. " " .. e.attempt)
 return true`), d.services, func(o *Options) { o.Clock, o.Services.Store = nil, full })
-	log.wait(t, "refused 1")
-	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == consumerPaused })
+	log.Wait(t, "refused 1")
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == peer.Paused })
 	if k := h.Plugins()[0].Consumers[0]; !strings.Contains(k.Reason, "the disk is full") || k.Retried != 0 {
 		t.Errorf("%+v", k)
 	}
 	full.set(nil)
-	log.wait(t, "stored 2 1")
-	logged(t, log.all(), "refused 1", "stored 1 1", "stored 2 1")
-	waitFor(t, func() bool { return s.pending(t) == 0 && h.Plugins()[0].Consumers[0].State == consumerRunning })
+	log.Wait(t, "stored 2 1")
+	luatest.WantLines(t, log.All(), "refused 1", "stored 1 1", "stored 2 1")
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 && h.Plugins()[0].Consumers[0].State == peer.Running })
 	closeHost(t, h)
 }
 
-// TestRedisGroupTakesOver: what others left, and what a reader of the same
-// name left before a restart, comes when they have been silent long enough.
+// TestRedisGroupTakesOver: a reader takes over the pending entries of other consumers, and
+// those of its own name before a restart, after they have been idle long enough.
 func TestRedisGroupTakesOver(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
 	s.add(t, "gone", "deleted", "mine", "worked on")
 	read := func(consumer string, n int64) []goredis.XMessage {
@@ -183,49 +189,50 @@ func TestRedisGroupTakesOver(t *testing.T) {
 	idle(gone[0].ID, "gone", time.Hour)
 	idle(gone[1].ID, "gone", time.Hour)
 	s.XDel(t.Context(), "s", gone[1].ID)
-	idle(mine[0].ID, "me", redisOwnIdle)
-	h, log := start(t, s.reads(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
-	log.wait(t, "got gone 2")
-	log.wait(t, "got mine 2")
-	waitFor(t, func() bool { return s.pending(t) == 1 })
-	if strings.Contains(log.all(), "worked on") {
+	idle(mine[0].ID, "me", redis.OwnIdle)
+	h, log := Start(t, s.reads(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
+	log.Wait(t, "got gone 2")
+	log.Wait(t, "got mine 2")
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 1 })
+	if strings.Contains(log.All(), "worked on") {
 		t.Error("an entry was taken from a consumer that works on it")
 	}
 	idle(worked[0].ID, "busy", time.Hour)
-	log.wait(t, "got worked on 2")
+	log.Wait(t, "got worked on 2")
 	closeHost(t, h)
 }
 
-// TestRedisGroupMadeAgain: the group, the stream, or all keys are deleted.
+// TestRedisGroupMadeAgain: a reader continues after the group, the stream or all keys were
+// deleted.
 func TestRedisGroupMadeAgain(t *testing.T) {
-	s := newStreamTest(t)
-	h, log := start(t, s.reads(``, `print("got " .. e.fields.n) return true`))
-	log.wait(t, "reading")
+	s := NewStreamTest(t)
+	h, log := Start(t, s.reads(``, `print("got " .. e.fields.n) return true`))
+	log.Wait(t, "reading")
 	for i, del := range []func() error{
 		func() error { return s.XGroupDestroy(t.Context(), "s", "g").Err() },
 		func() error { return s.Del(t.Context(), "s").Err() },
 		func() error { return s.FlushAll(t.Context()).Err() },
 	} {
 		s.add(t, strconv.Itoa(i))
-		log.wait(t, fmt.Sprintf("got %d", i))
+		log.Wait(t, fmt.Sprintf("got %d", i))
 		if err := del(); err != nil {
 			t.Fatal(err)
 		}
 		s.add(t, fmt.Sprint("again ", i))
-		log.wait(t, fmt.Sprintf("got again %d", i))
+		log.Wait(t, fmt.Sprintf("got again %d", i))
 	}
 	closeHost(t, h)
 }
 
-// TestRedisGroupStates: each state reads by a name of its own, and no entry is
-// handled by two.
+// TestRedisGroupStates: each state reads under its own consumer name, and no two states
+// handle the same entry.
 func TestRedisGroupStates(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	const n = 60
 	for i := range n {
 		s.add(t, strconv.Itoa(i))
 	}
-	h, log := start(t, background(`M.states, M.permissions = 3, {"redis:*"}
+	h, log := Start(t, luatest.BackgroundPlugin(`M.states, M.permissions = 3, {"redis:*"}
 function M:initialize()
   local c = assert(ns.redis.connect("`+s.url+`"))
   for _, name in ipairs({"named", ""}) do
@@ -236,9 +243,9 @@ function M:initialize()
     end))
   end
 end`))
-	waitFor(t, func() bool { return s.pending(t) == 0 && strings.Count(log.all(), "got ") >= n })
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 && strings.Count(log.All(), "got ") >= n })
 	for i := range n {
-		if c := strings.Count(log.all(), fmt.Sprintf("got %d;", i)); c != 1 {
+		if c := strings.Count(log.All(), fmt.Sprintf("got %d;", i)); c != 1 {
 			t.Errorf("entry %d came %d times", i, c)
 		}
 	}
@@ -248,92 +255,126 @@ end`))
 	closeHost(t, h)
 }
 
-// TestRedisGroupRenews: a handler that takes longer than claim_ms keeps its
-// entry, also against another process.
+// TestRedisGroupRenews: a handler that takes longer than claim_ms keeps its entry, even if
+// another process reads the group.
 func TestRedisGroupRenews(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	body := `print("begin " .. e.fields.n) ns.sleep(4) print("end " .. e.fields.n) return true`
-	one, log1 := start(t, s.reads(`consumer = "a", claim_ms = 2500`, body))
-	log1.wait(t, "reading")
-	two, log2 := start(t, s.reads(`consumer = "b", claim_ms = 2500`, body))
-	log2.wait(t, "reading")
+	one, log1 := Start(t, s.reads(`consumer = "a", claim_ms = 2500`, body))
+	log1.Wait(t, "reading")
+	two, log2 := Start(t, s.reads(`consumer = "b", claim_ms = 2500`, body))
+	log2.Wait(t, "reading")
 	s.add(t, "x")
-	waitFor(t, func() bool { return strings.Contains(log1.all()+log2.all(), "end x") && s.pending(t) == 0 })
-	if n := strings.Count(log1.all()+log2.all(), "begin x"); n != 1 {
+	luatest.WaitFor(t, func() bool { return strings.Contains(log1.All()+log2.All(), "end x") && s.pending(t) == 0 })
+	if n := strings.Count(log1.All()+log2.All(), "begin x"); n != 1 {
 		t.Errorf("handled %d times", n)
 	}
 	closeHost(t, one)
 	closeHost(t, two)
 }
 
-// TestRedisGroupAckIsRepeated: the connection breaks after the handler has
-// begun: its entry is acknowledged later, and not handled again.
+// TestRedisGroupAckIsRepeated: if the connection breaks after the handler has begun, its
+// entry is acknowledged later and not handled again.
 func TestRedisGroupAckIsRepeated(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	u, _ := url.Parse(s.url)
-	between := cut(t, u.Host)
-	s.url = strings.Replace(s.url, u.Host, between.addr(), 1)
-	h, log := start(t, s.reads(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
+	between := luatest.Cut(t, u.Host)
+	s.url = strings.Replace(s.url, u.Host, between.Addr(), 1)
+	h, log := Start(t, s.reads(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
 	s.add(t, "1")
-	log.wait(t, "begin 1;")
-	between.set(true)
-	log.wait(t, "end 1;")
-	log.wait(t, "xreadgroup failed")
-	between.set(false)
+	log.Wait(t, "begin 1;")
+	between.Set(true)
+	log.Wait(t, "end 1;")
+	log.Wait(t, "xreadgroup failed")
+	between.Set(false)
 	s.add(t, "2")
-	log.wait(t, "end 2;")
-	waitFor(t, func() bool { return s.pending(t) == 0 })
-	if strings.Count(log.all(), "begin 1;") != 1 {
-		t.Error(log.all())
+	log.Wait(t, "end 2;")
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 })
+	if strings.Count(log.All(), "begin 1;") != 1 {
+		t.Error(log.All())
 	}
 	closeHost(t, h)
 }
 
-// TestRedisGroupRefused: what the author has to mend is an error at once.
+// TestRedisGroupRefused: mistakes of the plugin's author are errors at once.
 func TestRedisGroupRefused(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	s.Set(t.Context(), "text", "x", 0)
 	all := eval(t, `"redis:*"`, connectRedis(s.url)+`
 print("wrong type", c:xreadgroup({group = "g", stream = "text"}, print))
 print("dead", pcall(c.xreadgroup, c, {group = "g", stream = "s", dead = "s"}, print))`)
-	logged(t, all, `wrong type\tnil\t`, "WRONGTYPE", `dead\tfalse`, "is the stream itself")
+	luatest.WantLines(t, all, `wrong type\tnil\t`, "WRONGTYPE", `dead\tfalse`, "is the stream itself")
 }
 
-// TestRedisHandlerInAnOutage: a handler that fails because a Redis server is
-// gone uses no attempt.
+// TestRedisHandlerInAnOutage: a handler that fails because a Redis server is down uses no
+// attempt.
 func TestRedisHandlerInAnOutage(t *testing.T) {
-	s := newStreamTest(t)
-	port := freePort(t)
+	s := NewStreamTest(t)
+	port := luatest.FreePort(t)
 	s.add(t, "1")
-	h, log := start(t, s.reads(`attempts = 1, dead = "d"`, `
+	h, log := Start(t, s.reads(`attempts = 1, dead = "d"`, `
 local peer = assert(ns.redis.connect("redis://127.0.0.1:`+port+`", {timeout_ms = 500}))
 local ok, err = peer:call("SET", "a", 1)
 peer:close()
 if not ok then print("refused") return false end`))
-	log.wait(t, "refused")
-	waitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == consumerPaused })
+	log.Wait(t, "refused")
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Consumers[0].State == peer.Paused })
 	if n := s.XLen(t.Context(), "d").Val(); n != 0 {
 		t.Errorf("%d dead letters", n)
 	}
 	closeHost(t, h)
 }
 
-// TestRedisFullMemory: entries are handled while the server takes no writes,
-// and a dead letter waits until it does.
+// TestRedisFullMemory: entries are handled while the server accepts no writes. A dead
+// letter waits until the server accepts them again.
 func TestRedisFullMemory(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	s.add(t, "bad", "good")
 	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
 	s.ConfigSet(t.Context(), "maxmemory", "1")
 	t.Cleanup(func() { s.ConfigSet(context.Background(), "maxmemory", "0") })
-	h, log := start(t, s.reads(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
-	log.wait(t, "got good")
-	waitFor(t, func() bool { return s.pending(t) == 1 })
-	log.wait(t, "its dead letter")
+	h, log := Start(t, s.reads(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
+	log.Wait(t, "got good")
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 1 })
+	log.Wait(t, "its dead letter")
 	s.ConfigSet(t.Context(), "maxmemory", "0")
-	waitFor(t, func() bool { return s.pending(t) == 0 && s.XLen(t.Context(), "d").Val() == 1 })
-	if strings.Count(log.all(), "got bad") != 1 {
-		t.Error(log.all())
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 && s.XLen(t.Context(), "d").Val() == 1 })
+	if strings.Count(log.All(), "got bad") != 1 {
+		t.Error(log.All())
 	}
+	closeHost(t, h)
+}
+
+// TestRedisFullDisk: a server that cannot save refuses all writes and also reads of a
+// group. The reader waits and uses no attempt.
+func TestRedisFullDisk(t *testing.T) {
+	dir, port := t.TempDir(), luatest.FreePort(t)
+	p := luatest.StartRedis(t, dir, port)
+	t.Cleanup(p.End)
+	s := streamTest{redisClientOf(t, "127.0.0.1:"+port), "redis://:" + luatest.Password + "@127.0.0.1:" + port}
+	s.add(t, "bad", "good")
+	obstacle := filepath.Join(dir, "dump.rdb") // a folder, because a file cannot replace it
+	if err := errors.Join(os.Mkdir(obstacle, 0o755), s.ConfigSet(t.Context(), "save", "3600 1000").Err()); err != nil {
+		t.Fatal(err)
+	}
+	saved := func(status string) {
+		s.BgSave(t.Context())
+		luatest.WaitFor(t, func() bool {
+			return strings.Contains(s.Info(t.Context(), "persistence").Val(), "rdb_last_bgsave_status:"+status)
+		})
+	}
+	saved("err")
+	h, log := Start(t, s.reads(`dead = "d", attempts = 1`, `print("got " .. e.fields.n .. " " .. e.attempt) return e.fields.n == "good" or "dead"`))
+	log.Wait(t, "MISCONF")
+	if strings.Contains(log.All(), "got") {
+		t.Error(log.All())
+	}
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	saved("ok")
+	luatest.WaitFor(t, func() bool { return s.XLen(t.Context(), "d").Val() == 1 && s.pending(t) == 0 })
+	log.Wait(t, "got good 1")
+	luatest.WantLines(t, log.All(), "got bad 1", "got good 1")
 	closeHost(t, h)
 }

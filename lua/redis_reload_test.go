@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"nearside/lua/luatest"
 )
 
-// TestReloadsUnderLoad reloads again and again while entries are written to a
-// stream, some of which fail at first. Each is handled to its end exactly
-// once. RELOADS=100 sets how many reloads there are.
+// TestReloadsUnderLoad reloads many times while entries are written to a stream. Some
+// entries fail at first. Each entry is completed exactly once. RELOADS sets the number of
+// reloads, as in RELOADS=100.
 func TestReloadsUnderLoad(t *testing.T) {
-	s := newStreamTest(t)
+	s := NewStreamTest(t)
 	reloads := 25
 	if text := os.Getenv("RELOADS"); text != "" {
 		var err error
@@ -20,7 +22,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	h, _ := start(t, background(`M.states, M.permissions = 2, {"redis:*"}
+	h, _ := Start(t, luatest.BackgroundPlugin(`M.states, M.permissions = 2, {"redis:*"}
 local c
 function M:initialize()
   c = assert(ns.redis.connect("`+s.url+`"))
@@ -76,7 +78,7 @@ end`))
 	}
 	close(stop)
 	n := <-written
-	waitFor(t, func() bool { return s.pending(t) == 0 && s.HLen(t.Context(), "ended").Val() == int64(n) })
+	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 && s.HLen(t.Context(), "ended").Val() == int64(n) })
 	closeHost(t, h)
 	for _, key := range []string{"begun", "ended", "flushed"} {
 		all := s.HGetAll(t.Context(), key).Val()

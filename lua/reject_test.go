@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/lua/luatest"
 	"nearside/matcher"
 )
 
@@ -21,11 +22,11 @@ function M:prefilter(req, set)
 end
 return M`
 
-// TestRejectIsNoFailure: a rejection has the plugin's status and detail, opens
-// no breaker and replaces no state.
+// TestRejectIsNoFailure: a rejection has the plugin's status and detail. It does not open
+// the breaker and does not replace the state.
 func TestRejectIsNoFailure(t *testing.T) {
 	m, v := people(t, 10)
-	h, _ := start(t, rejecting, with(m))
+	h, _ := Start(t, rejecting, with(m))
 	for range 8 {
 		for _, c := range []struct {
 			id     string
@@ -51,7 +52,7 @@ func TestRejectIsNoFailure(t *testing.T) {
 }
 
 func TestRejectArguments(t *testing.T) {
-	h, _ := start(t, background("function M:start() end"))
+	h, _ := Start(t, luatest.BackgroundPlugin("function M:start() end"))
 	in := h.current.Load().plugins[0].main.first()
 	for arguments, want := range map[string]string{
 		`399, "x"`: "400 to 499", `500, "x"`: "400 to 499", `451.5, "x"`: "400 to 499", `"451", "x"`: "number expected",

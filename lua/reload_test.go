@@ -13,11 +13,13 @@ import (
 	"testing/fstest"
 	"time"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 	"nearside/matcher"
 )
 
-// refused starts a host and wants an error with each of want.
+// refused starts a host and checks that the error contains each of want.
 func refused(t *testing.T, o Options, want ...string) {
 	t.Helper()
 	h, err := New(context.Background(), o)
@@ -36,7 +38,7 @@ func refused(t *testing.T, o Options, want ...string) {
 func TestRefusals(t *testing.T) {
 	f := func(source string, want ...string) {
 		t.Helper()
-		refused(t, Options{Dir: folder(t, map[string]string{"p.lua": source}), Active: []string{"p.lua"}}, append(want, "p.lua")...)
+		refused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": source}), Active: []string{"p.lua"}}, append(want, "p.lua")...)
 	}
 	head := `local M = {api = 1, name = "p", kinds = {"background"}} `
 	f("local x = = 1", "p.lua:1: near '='")
@@ -64,7 +66,7 @@ func TestRefusals(t *testing.T) {
 		"matching.origin: is unknown", "matching.order: x is not a number", `matching.on_error: "stop" is not one of`)
 	f(`return {api = 1, name = "p", kinds = {"matching"}, cost = function() end}`, "cost: makes sense only with match")
 
-	dir := folder(t, map[string]string{"a.lua": "", "a/init.lua": "", "b/x.lua": ""})
+	dir := luatest.Folder(t, map[string]string{"a.lua": "", "a/init.lua": "", "b/x.lua": ""})
 	refused(t, Options{Dir: dir, Active: []string{"a"}}, `plugin "a" is there twice`, "a.lua", "a/init.lua")
 	refused(t, Options{Dir: dir, Active: []string{"b"}}, `there is no plugin "b"`, "b.lua", "b/init.lua")
 	refused(t, Options{Dir: dir, Active: []string{"../a"}}, `"../a" is not a name of a plugin`)
@@ -80,17 +82,17 @@ function M:initialize(conf) ns.log.info(conf.url .. conf.n .. conf.deep.x .. ns.
 return M`
 	files := map[string]string{"p.lua": source}
 	set := func(settings any) Options {
-		return Options{Dir: folder(t, files), Active: []string{"p"}, Settings: map[string]any{"p": settings}}
+		return Options{Dir: luatest.Folder(t, files), Active: []string{"p"}, Settings: map[string]any{"p": settings}}
 	}
 	refused(t, set(map[string]any{"url": 5.0}), "plugins.settings.p: url: got number, want string")
 	refused(t, set(map[string]any{"url": "u", "n": 0}), "n: ", "minimum")
 	refused(t, set(map[string]any{"url": "u", "other": 1}), "other")
 	refused(t, set(map[string]any{}), "url")
 	refused(t, set([]any{}), "is not a table")
-	_, log := start(t, source, func(o *Options) { o.Settings = map[string]any{"p": map[string]any{"url": "u"}} })
-	log.wait(t, "u31.5u")
+	_, log := Start(t, source, func(o *Options) { o.Settings = map[string]any{"p": map[string]any{"url": "u"}} })
+	log.Wait(t, "u31.5u")
 	refused(t, Options{
-		Dir: folder(t, map[string]string{"p.lua": background("")}), Active: []string{"p"},
+		Dir: luatest.Folder(t, map[string]string{"p.lua": luatest.BackgroundPlugin("")}), Active: []string{"p"},
 		Settings: map[string]any{"p": map[string]any{"x": 1}},
 	}, "x is unknown: the plugin has no schema")
 }
@@ -100,22 +102,22 @@ func TestFolderWinsOverShipped(t *testing.T) {
 		return `return {api = 1, kinds = {"background"}, name = "p", version = "` + version + `"}`
 	}
 	shipped := fstest.MapFS{"p.lua": {Data: []byte(named("shipped"))}, "s.lua": {Data: []byte(strings.Replace(named("s"), `"p"`, `"s"`, 1))}}
-	h, log := start(t, named("own"), func(o *Options) { o.Shipped, o.Active = shipped, []string{"p", "s", "p.lua"} })
-	log.wait(t, "takes the place of the shipped plugin")
+	h, log := Start(t, named("own"), func(o *Options) { o.Shipped, o.Active = shipped, []string{"p", "s", "p.lua"} })
+	log.Wait(t, "takes the place of the shipped plugin")
 	all := h.Plugins()
 	if len(all) != 2 || all[0].Version != "own" || all[1].Version != "s" || all[1].File != "shipped/s.lua" {
 		t.Errorf("%+v", all)
 	}
 }
 
-// TestRequireStaysInTheFolder: no dots, and no symbolic link out of it.
+// TestRequireStaysInTheFolder: neither dots nor symbolic links lead out of the folder.
 func TestRequireStaysInTheFolder(t *testing.T) {
-	outside := folder(t, map[string]string{"secret.lua": "return 'secret'"})
+	outside := luatest.Folder(t, map[string]string{"secret.lua": "return 'secret'"})
 	for name, want := range map[string]string{
 		"../secret": "not found", "./../secret": "is not the name of a file", "./a/../../secret": "is not the name",
 		"/etc/x": "not found", "./link": "", "./missing": "no such file", ".": "not found",
 	} {
-		dir := folder(t, map[string]string{
+		dir := luatest.Folder(t, map[string]string{
 			"p/init.lua": "local x = require('" + name + "') return {api = 1, name = 'p', kinds = {'background'}, version = x}",
 			"secret.lua": "return 'secret'",
 		})
@@ -124,7 +126,7 @@ func TestRequireStaysInTheFolder(t *testing.T) {
 		}
 		refused(t, Options{Dir: dir, Active: []string{"p"}}, want)
 	}
-	dir := folder(t, map[string]string{
+	dir := luatest.Folder(t, map[string]string{
 		"p/init.lua": "return {api = 1, name = 'p', kinds = {'background'}, version = require('./sub/x').v}", "p/sub/x.lua": "return {v = 'neighbour'}",
 	})
 	h, err := New(context.Background(), Options{Dir: dir, Active: []string{"p"}})
@@ -149,11 +151,11 @@ func versioned(version, body string) string {
 }
 
 func TestReload(t *testing.T) {
-	h, log := start(t, versioned("1", `
+	h, log := Start(t, versioned("1", `
 function M:start() ns.kv.set("n", 1) ns.spawn(function() while true do pcall(ns.sleep, 0.001) end end) end
 function M:handle_event(points) ns.log.info("one got " .. #points) end
 function M:close(reason) ns.log.info("one closed by " .. reason) end`))
-	h.Emit("monitoring_event", func() any { return map[string]any{} }) // waits in the queue; drained by the reload
+	h.Emit("monitoring_event", func() any { return map[string]any{} }) // stays in the queue until the reload drains it
 	rewrite(t, h, "syntax error")
 	if err := h.Reload(context.Background()); err == nil || !strings.Contains(err.Error(), "p.lua:1") {
 		t.Errorf("a broken file: %v", err)
@@ -170,8 +172,8 @@ function M:close(reason) ns.log.info("one closed by " .. reason) end`))
 		t.Fatal(err)
 	}
 	for _, want := range []string{"one got 1", "one closed by reload", "two sees 1"} {
-		if !strings.Contains(log.all(), want) {
-			t.Errorf("no line %q in\n%s", want, log.all())
+		if !strings.Contains(log.All(), want) {
+			t.Errorf("no line %q in\n%s", want, log.All())
 		}
 	}
 	if v := h.Plugins()[0].Version; v != "2" {
@@ -183,11 +185,10 @@ function M:close(reason) ns.log.info("one closed by " .. reason) end`))
 	}
 }
 
-// TestReloadsLeakNothing: goroutines and memory over many reloads under
-// events and requests; every request is answered by one generation or the
-// next.
+// TestReloadsLeakNothing: many reloads with events and requests leak neither goroutines
+// nor memory. Every request is answered, by one generation or the next.
 func TestReloadsLeakNothing(t *testing.T) {
-	h, _ := start(t, versioned("1", `
+	h, _ := Start(t, versioned("1", `
 function M:start()
   for i = 1, 5 do ns.spawn(function() while true do pcall(ns.sleep, 1000) end end) end
   ns.every(0.001, function() end)
@@ -196,8 +197,8 @@ end
 function M:handle_event(points) for i = 1, 100 do end end`))
 	route := func() {
 		in := h.current.Load().plugins[0].main.first()
-		fn := in.hooks["start"] // any function serves
-		if err := in.addRoute("GET", "/x", fn); err != nil {
+		fn := in.hooks["start"] // any function can be a handler here
+		if err := in.AddRoute("GET", "/x", fn); err != nil {
 			t.Error(err)
 		}
 	}
@@ -238,7 +239,7 @@ function M:handle_event(points) for i = 1, 100 do end end`))
 }
 
 func TestRoutes(t *testing.T) {
-	h, _ := start(t, background(`
+	h, _ := Start(t, luatest.BackgroundPlugin(`
 M.limits = {route = 0.2}
 M.initialize = function() end
 M.start = function(self, req)
@@ -252,11 +253,11 @@ M.start = function(self, req)
 end`))
 	in := h.current.Load().plugins[0].main.first()
 	wrap := func(path string) {
-		script, err := vm.Compile("r.lua", "return function(req) return require('nearside') and nil end", Root)
+		script, err := vm.Compile("r.lua", "return function(req) return require('nearside') and nil end", ns.Root)
 		if err != nil || script == nil {
 			t.Fatal(err)
 		}
-		if err := in.addRoute("GET", path, routeFunc(t, in)); err != nil {
+		if err := in.AddRoute("GET", path, routeFunc(t, in)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -264,7 +265,7 @@ end`))
 		wrap(path)
 	}
 	get := func(method, path string) (Response, error) {
-		return h.Serve(context.Background(), Request{Method: method, Path: path, Query: map[string]string{"q": "Q"}, Body: []byte("B")})
+		return h.Serve(context.Background(), Request{Method: method, Path: path, Query: map[string][]string{"q": {"Q"}}, Body: []byte("B")})
 	}
 	r, err := get("GET", "/p/echo")
 	if err != nil || r.Status != 418 || string(r.Body) != "GETQB" || r.Headers["x-a"] != "b" {
@@ -287,7 +288,7 @@ end`))
 	f("GET", "/p/error", matcher.CodeInternal)
 	f("GET", "/p/header", matcher.CodeInternal)
 	f("GET", "/p/other", matcher.CodeInternal)
-	if err := in.addRoute("FETCH", "/x", routeFunc(t, in)); err == nil {
+	if err := in.AddRoute("FETCH", "/x", routeFunc(t, in)); err == nil {
 		t.Error("method FETCH was accepted")
 	}
 	if got := fmt.Sprint(h.Plugins()[0].Routes); got != "[GET /echo GET /error GET /header GET /json GET /other GET /slow]" {
@@ -295,29 +296,29 @@ end`))
 	}
 }
 
-// routeFunc is the plugin's start, which serves as a handler without self.
+// routeFunc returns the plugin's start hook, which the tests use as a handler without self.
 func routeFunc(t *testing.T, in *instance) *vm.Func {
 	t.Helper()
-	script, err := vm.Compile("handler.lua", "return function(start) return function(req) return start(nil, req) end end", Root)
+	script, err := vm.Compile("handler.lua", "return function(start) return function(req) return start(nil, req) end end", ns.Root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, maker, err := in.state.Load(context.Background(), vm.Limits{}, script)
+	_, maker, err := in.State.Load(context.Background(), vm.Limits{}, script)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := in.call(context.Background(), vm.Limits{}, maker.(*vm.Func), in.hooks["start"])
+	r, err := in.Call(context.Background(), vm.Limits{}, maker.(*vm.Func), in.hooks["start"])
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r[0].(*vm.Func)
 }
 
-// TestEventsThatFail: errors are counted, the breaker opens, and a probe
-// closes it when its time has come.
+// TestEventsThatFail: errors are counted and the breaker opens. After its pause, a
+// successful call closes it.
 func TestEventsThatFail(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, versioned("1", `
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, versioned("1", `
 function M:handle_event(points)
   if points[1].bad then error("bad point") end
   ns.log.info("good " .. points[1].n)
@@ -325,24 +326,15 @@ end`), func(o *Options) { o.Clock, o.BreakerLimit, o.EventBatch = clock, 3, 1 })
 	for range 5 {
 		h.Emit("monitoring_event", func() any { return map[string]any{"bad": true} })
 	}
-	waitFor(t, func() bool { s := h.Plugins()[0]; return s.Lost == 5 })
+	luatest.WaitFor(t, func() bool { s := h.Plugins()[0]; return s.Lost == 5 })
 	s := h.Plugins()[0]
 	if s.Failures != 3 || s.Hooks[0].State != "open" || !strings.Contains(s.LastError, "bad point") || s.Totals.Errors != 3 {
 		t.Errorf("%+v", s)
 	}
-	clock.advance(time.Minute)
+	clock.Advance(time.Minute)
 	h.Emit("monitoring_event", func() any { return map[string]any{"n": 7} })
-	log.wait(t, "good 7")
-	waitFor(t, func() bool { return h.Plugins()[0].Hooks[0].State == "closed" })
-}
-
-func waitFor(t *testing.T, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !ok(); runtime.Gosched() {
-		if time.Now().After(end) {
-			t.Fatal("it did not come to be")
-		}
-	}
+	log.Wait(t, "good 7")
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Hooks[0].State == "closed" })
 }
 
 func TestQueueDropsTheOldest(t *testing.T) {

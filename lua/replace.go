@@ -9,29 +9,32 @@ import (
 	"sync"
 	"time"
 
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
 
-// Pauses before a state of the event and background side is made again. They
-// double with each state that did not live for steadyTime.
+// The pauses before a state of the event and background side is replaced. The pause
+// doubles each time until replacePauseMax. It starts again at replacePause if
+// the last replacement was more than steadyTime ago.
 const (
 	replacePause    = time.Second
 	replacePauseMax = time.Minute
 	steadyTime      = 10 * time.Minute
 )
 
-// mainStates are the instances of a plugin's event and background side. Those
-// that exceed the plugin's memory are replaced. The zero value is empty.
+// mainStates holds the instances of a plugin's event and background side, which is also
+// called its main side. Instances that exceed the plugin's memory are replaced. The
+// zero value is empty.
 type mainStates struct {
 	mu        sync.Mutex
 	instances []*instance   // in the order of their indexes
-	ready     chan struct{} // closed when the plugin is prepared: replacements wait for it
+	ready     chan struct{} // closed when the plugin is prepared; replacements wait for it
 	past      vm.Counters   // of instances that were replaced
 	replacing int
 	pause     time.Duration // before the next replacement
 	last      time.Time     // of the last replacement
 	ended     bool
-	ctx       context.Context // of replacements; made by the first
+	ctx       context.Context // of replacements; created by the first one
 	stop      context.CancelFunc
 	work      sync.WaitGroup // replacements in progress
 }
@@ -40,19 +43,19 @@ type mainStates struct {
 func (m *mainStates) add(in *instance) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	at, _ := slices.BinarySearchFunc(m.instances, in.info.index, func(other *instance, index int) int { return other.info.index - index })
+	at, _ := slices.BinarySearchFunc(m.instances, in.Info.Index, func(other *instance, index int) int { return other.Info.Index - index })
 	m.instances = slices.Insert(m.instances, at, in)
 }
 
-// all returns the instances of now.
+// all returns a copy of the current instances.
 func (m *mainStates) all() []*instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Clone(m.instances)
 }
 
-// first is the instance in which a test calls hooks; nil when it is being
-// replaced.
+// first returns the first instance, in which tests call hooks. It returns nil if there
+// is no instance, for example while the only one is being replaced.
 func (m *mainStates) first() *instance {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -62,7 +65,7 @@ func (m *mainStates) first() *instance {
 	return m.instances[0]
 }
 
-// readiness returns what prepared closes. The lock is held.
+// readiness returns the channel that prepared closes. The caller must hold the lock.
 func (m *mainStates) readiness() chan struct{} {
 	if m.ready == nil {
 		m.ready = make(chan struct{})
@@ -70,14 +73,14 @@ func (m *mainStates) readiness() chan struct{} {
 	return m.ready
 }
 
-// prepared lets replacements begin; once.
+// prepared allows replacements to begin. It must be called only once.
 func (m *mainStates) prepared() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	close(m.readiness())
 }
 
-// end lets no further replacement begin and waits for those in progress.
+// end prevents further replacements and waits for those in progress.
 func (m *mainStates) end() {
 	m.mu.Lock()
 	m.ended = true
@@ -88,10 +91,10 @@ func (m *mainStates) end() {
 	m.work.Wait()
 }
 
-// begin takes an instance out and returns the pause before it is made again,
-// and a context that ends with the plugin. Afterwards, finish has to be
-// called. It fails when the plugin is ending, or the instance is not one of
-// these.
+// begin removes an instance that is to be replaced. It returns a context that ends with
+// the plugin, the channel that prepared closes, and the pause before the replacement.
+// The caller must then call finish. ok is false if the plugin is ending or in is not an
+// instance of m.
 func (m *mainStates) begin(in *instance, now time.Time) (ctx context.Context, ready <-chan struct{}, pause time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -108,13 +111,13 @@ func (m *mainStates) begin(in *instance, now time.Time) (ctx context.Context, re
 	}
 	m.last = now
 	m.instances = slices.Delete(m.instances, at, at+1)
-	m.past.Add(in.state.Counters())
+	m.past.Add(in.State.Counters())
 	m.replacing++
 	m.work.Add(1)
 	return m.ctx, m.readiness(), m.pause, true
 }
 
-// finish ends a replacement. in is the new instance, nil when there is none.
+// finish ends a replacement. in is the new instance; nil: the plugin ended first.
 func (m *mainStates) finish(in *instance) {
 	if in != nil {
 		m.add(in)
@@ -125,41 +128,41 @@ func (m *mainStates) finish(in *instance) {
 	m.work.Done()
 }
 
-// replaced returns how many instances are being replaced, and the counters of
-// those that were.
+// replaced returns the number of instances that are being replaced, and the sum of the
+// counters of all instances that were removed.
 func (m *mainStates) replaced() (waiting int, past vm.Counters) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.replacing, m.past
 }
 
-// memoryAccount is the plugin's account of memory. It may be made before
+// memoryAccount returns the plugin's memory account. It may be created before
 // limits.memory is known.
 func (p *plugin) memoryAccount() *vm.Memory {
 	p.accountOnce.Do(func() { p.account = vm.NewMemory(p.memory) })
 	return p.account
 }
 
-// exceeded is told that the instance was killed for its memory. It must not
-// block: see vm.StateOptions.
+// exceeded is called after the instance was killed because of its memory. It must not
+// block (see vm.StateOptions).
 func (in *instance) exceeded(bytes int64) {
 	p := in.plugin
-	p.host.busy(1)
-	go func() { // ends with the replacement, which mainStates.end waits for, or at once
-		defer p.host.busy(-1)
-		p.failed("memory", vm.ErrMemory)
-		p.log.LogAttrs(context.Background(), slog.LevelError, "plugin exceeded limits.memory; a state is replaced",
+	p.host.o.Doubles.Counter.AddTasks(1)
+	go func() { // ends at once, or with the replacement, which mainStates.end waits for
+		defer p.host.o.Doubles.Counter.AddTasks(-1)
+		p.Noted("memory", vm.ErrMemory)
+		p.Log.LogAttrs(context.Background(), slog.LevelError, "plugin exceeded limits.memory; a state is replaced",
 			slog.Int64("state_bytes", bytes), slog.Int64("limit", p.account.Limit()))
 		p.replace(in)
 	}()
 }
 
-// replace makes a killed instance of the main side again. It does nothing for
-// one of the matching side, which has its own pool, when the plugin is ending,
-// and when somebody else does it.
+// replace replaces a killed instance of the main side. It does nothing if the plugin is
+// ending, if another goroutine replaces the instance, or if the instance is of the
+// matching side, whose pool replaces it.
 func (p *plugin) replace(in *instance) {
-	for in != nil && in.state.Exceeded() { // the new one may be killed before it is in its place
-		ctx, ready, pause, ok := p.main.begin(in, p.host.clock.Now())
+	for in != nil && in.State.Exceeded() { // the new instance may be killed before it is added
+		ctx, ready, pause, ok := p.main.begin(in, p.host.Clock.Now())
 		if !ok {
 			return
 		}
@@ -168,52 +171,52 @@ func (p *plugin) replace(in *instance) {
 	}
 }
 
-// replacement ends a killed instance and makes another one, as often as it
-// takes. It returns nil when the plugin ends meanwhile. Until the new one
-// works, the plugin is shown as degraded.
+// replacement ends a killed instance and tries to create a new one until it succeeds.
+// It returns nil if the plugin ends first. Until the new instance works, the plugin's
+// status is degraded.
 func (p *plugin) replacement(ctx context.Context, ready <-chan struct{}, old *instance, pause time.Duration) *instance {
 	p.endKilled(context.WithoutCancel(ctx), old)
-	// The old one is not kept any longer: it holds the memory.
-	place := &instance{plugin: p, life: old.life, info: old.info}
-	place.info.reason = replacedState
-	what := fmt.Sprintf("state %d of the main side", place.info.index)
-	place.degrade(what, errors.New("it held more memory than limits.memory and is made again"))
-	defer p.troubles.forget(place)
+	// place does not refer to the old instance, because that holds the memory.
+	place := &instance{Instance: ns.Instance{Plugin: &p.Plugin, Info: old.Info}, plugin: p, life: old.life}
+	place.Info.Reason = replacedState
+	what := fmt.Sprintf("state %d of the main side", place.Info.Index)
+	place.Degrade(what, errors.New("it held more memory than limits.memory and is made again"))
+	defer p.Troubles.Forget(&place.Instance)
 	select {
 	case <-ready:
 	case <-ctx.Done():
 	}
-	for p.host.clock.Sleep(ctx, pause) == nil {
+	for p.host.Clock.Sleep(ctx, pause) == nil {
 		in, err := p.successor(ctx, place)
 		if err == nil {
-			place.recovered(what)
+			place.Recovered(what)
 			return in
 		}
 		if ctx.Err() == nil {
-			p.failed("replace", err)
-			place.degrade(what, fmt.Errorf("it cannot be made again: %w", err))
+			p.Failed("replace", err)
+			place.Degrade(what, fmt.Errorf("it cannot be made again: %w", err))
 		}
 		pause = min(2*pause, replacePauseMax)
 	}
 	return nil
 }
 
-// endKilled ends an instance whose state was killed. Its consumers give their
-// messages back, and the values of its batches are dropped and counted. There
-// is no close hook.
+// endKilled ends an instance whose state was killed. Its consumers return their
+// messages, and the values in its batches are dropped and counted. The close hook is
+// not called.
 func (p *plugin) endKilled(ctx context.Context, in *instance) {
-	p.routes.remove(in)
-	limited, cancel := p.host.within(ctx, p.closeTime())
+	p.Routes.Remove(&in.Instance)
+	limited, cancel := p.host.Within(ctx, p.closeTime())
 	defer cancel()
-	in.drain(limited)
+	in.Drain(limited)
 	if err := in.close(ctx); err != nil {
-		p.failed("close", err)
+		p.Failed("close", err)
 	}
 }
 
-// successor makes the instance for a place.
+// successor creates the instance that replaces place.
 func (p *plugin) successor(ctx context.Context, place *instance) (*instance, error) {
-	in, err := p.initialised(ctx, place.life, place.info)
+	in, err := p.initialised(ctx, place.life, place.Info)
 	if err != nil {
 		return nil, err
 	}

@@ -10,13 +10,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"nearside/lua/luatest"
 )
 
-// TestStateIsReplaced: the background side that keeps too much is made again,
-// with its routes and its events, and other plugins do not notice.
+// TestStateIsReplaced: a state of the background side that keeps too much memory is
+// replaced, with its routes and its events. Other plugins are not affected.
 func TestStateIsReplaced(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, `local ns = require("nearside")
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event", "background"}, events = {"monitoring_event"}, limits = {memory = "4MiB"}}
 local keep, generation = {}, 0
 function M:initialize() generation = ns.kv.incr("made") end
@@ -28,14 +30,14 @@ function M:start()
   end
 end
 return M`, func(o *Options) { o.Clock = clock })
-	log.wait(t, "plugin exceeded limits.memory")
-	waitFor(t, func() bool { return h.Plugins()[0].Replacing == 1 })
+	log.Wait(t, "plugin exceeded limits.memory")
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Replacing == 1 })
 	h.Emit("monitoring_event", func() any { return map[string]any{} })
-	waitFor(t, func() bool {
-		clock.advance(time.Second)
+	luatest.WaitFor(t, func() bool {
+		clock.Advance(time.Second)
 		return h.Plugins()[0].Replacing == 0
 	})
-	log.wait(t, "handled")
+	log.Wait(t, "handled")
 	if answer, err := h.Serve(context.Background(), Request{Method: "GET", Path: "/p/made"}); err != nil || string(answer.Body) != "2" {
 		t.Errorf("%q, %v", answer.Body, err)
 	}
@@ -45,11 +47,12 @@ return M`, func(o *Options) { o.Clock = clock })
 	}
 }
 
-// TestReplacedStateIsToldSo: the new state has the place of the old one, which
-// gets no close. What the old one had in batches is dropped and counted.
+// TestReplacedStateIsToldSo: the new state has the index of the old one and the reason
+// "replaced". The old state's close hook is not called, and the values in its batches are
+// dropped and counted.
 func TestReplacedStateIsToldSo(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, log := start(t, `local ns = require("nearside")
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, log := Start(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, states = 2, limits = {memory = "4MiB"}}
 local keep = {}
 function M:initialize(conf, state) self.state = state ns.log.info("initialize", state) end
@@ -66,7 +69,7 @@ end
 function M:close() ns.log.info("close", self.state) end
 return M`, func(o *Options) { o.Clock = clock })
 	h.Listening()
-	waitFor(t, func() bool { s := h.Plugins()[0]; return s.Replacing == 1 && s.Dropped == 3 && len(s.Degraded) == 1 })
+	luatest.WaitFor(t, func() bool { s := h.Plugins()[0]; return s.Replacing == 1 && s.Dropped == 3 && len(s.Degraded) == 1 })
 	if s := h.Plugins()[0]; s.States != 1 || !strings.Contains(s.Degraded[0], "state 1 of the main side: it held more memory") {
 		t.Errorf("%d states, degraded %q", s.States, s.Degraded)
 	}
@@ -80,31 +83,31 @@ return M`, func(o *Options) { o.Clock = clock })
 	if a, b := route(), route(); a != "start2" || b != "start2" {
 		t.Errorf("%q and %q answer while a state is made", a, b)
 	}
-	waitFor(t, func() bool {
-		clock.advance(time.Second)
+	luatest.WaitFor(t, func() bool {
+		clock.Advance(time.Second)
 		return h.Plugins()[0].Replacing == 0
 	})
-	waitFor(t, func() bool { return strings.Contains(log.all(), "msg=serves plugin=p count=2 index=1 reason=replaced") })
+	luatest.WaitFor(t, func() bool { return strings.Contains(log.All(), "msg=serves plugin=p count=2 index=1 reason=replaced") })
 	if got := []string{route(), route()}; !slices.Contains(got, "replaced1") || !slices.Contains(got, "start2") {
 		t.Errorf("%q answer", got)
 	}
 	for _, step := range []string{"initialize", "start", "serves"} {
-		logged(t, log.all(), "msg="+step+" plugin=p count=2 index=1 reason=replaced side=main")
+		luatest.WantLines(t, log.All(), "msg="+step+" plugin=p count=2 index=1 reason=replaced side=main")
 	}
-	if s := h.Plugins()[0]; s.Dropped != 3 || len(s.Degraded) != 0 || strings.Contains(log.all(), "msg=close") {
-		t.Errorf("%d values dropped, degraded %q, log:\n%s", s.Dropped, s.Degraded, log.all())
+	if s := h.Plugins()[0]; s.Dropped != 3 || len(s.Degraded) != 0 || strings.Contains(log.All(), "msg=close") {
+		t.Errorf("%d values dropped, degraded %q, log:\n%s", s.Dropped, s.Degraded, log.All())
 	}
 	closeHost(t, h)
-	if n := strings.Count(log.all(), "msg=close"); n != 2 {
+	if n := strings.Count(log.All(), "msg=close"); n != 2 {
 		t.Errorf("%d close hooks ran, want 2", n)
 	}
 }
 
-// TestReplacementIsTriedAgain: a state that cannot be made is tried again, and
-// the plugin tells why it is degraded meanwhile.
+// TestReplacementIsTriedAgain: if a new state cannot be created, the host tries again.
+// Until then, the plugin is degraded and its status says why.
 func TestReplacementIsTriedAgain(t *testing.T) {
-	clock := &fakeClock{now: time.Unix(1000, 0)}
-	h, _ := start(t, `local ns = require("nearside")
+	clock := luatest.NewFakeClock(time.Unix(1000, 0))
+	h, _ := Start(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}, limits = {memory = "4MiB"}}
 local keep = {}
 function M:initialize(conf, state)
@@ -114,10 +117,10 @@ function M:handle_event() for i = 1, 100 do keep[i] = ("x"):rep(100000 + i) end 
 return M`, func(o *Options) { o.Clock = clock })
 	began := clock.Now()
 	h.Emit("monitoring_event", func() any { return map[string]any{} })
-	waitFor(t, func() bool { return h.Plugins()[0].Replacing == 1 })
+	luatest.WaitFor(t, func() bool { return h.Plugins()[0].Replacing == 1 })
 	reasons := ""
-	waitFor(t, func() bool {
-		clock.advance(100 * time.Millisecond)
+	luatest.WaitFor(t, func() bool {
+		clock.Advance(100 * time.Millisecond)
 		s := h.Plugins()[0]
 		reasons += strings.Join(s.Degraded, " ")
 		return s.Replacing == 0
@@ -133,18 +136,18 @@ return M`, func(o *Options) { o.Clock = clock })
 	}
 }
 
-// TestReplacementEndsWithThePlugin: also one that would never succeed.
+// TestReplacementEndsWithThePlugin: a replacement that never succeeds ends with the plugin.
 func TestReplacementEndsWithThePlugin(t *testing.T) {
-	h, log := start(t, `local ns = require("nearside")
+	h, log := Start(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, limits = {memory = 1048576}}
 local keep = {}
 function M:start() ns.spawn(function() for i = 1, 100 do keep[i] = ("x"):rep(100000 + i) end end) end
 return M`)
-	log.wait(t, "plugin exceeded limits.memory")
+	log.Wait(t, "plugin exceeded limits.memory")
 	closeHost(t, h)
 }
 
-// TestLogFields: a plugin's fields are never those of the host.
+// TestLogFields: a plugin cannot set the log fields of the host.
 func TestLogFields(t *testing.T) {
 	body := `ns.log.info("m", {level = "x", time = "x", msg = "x", source = "x", plugin = "other", Level = "x", field_msg = "y", own = 1,
 		long = ("x"):rep(1e6), table = {1, {a = "b"}}, f = function() end})
@@ -154,7 +157,7 @@ local many = {} for i = 1, 1000 do many["k" .. i] = i end ns.log.info("many", ma
 		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
 	} {
 		var b bytes.Buffer
-		h, _ := start(t, "local ns = require('nearside') local M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start() "+body+" end return M",
+		h, _ := Start(t, "local ns = require('nearside') local M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start() "+body+" end return M",
 			func(o *Options) { o.Log = slog.New(handler(&b)) })
 		closeHost(t, h)
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
@@ -190,7 +193,8 @@ local many = {} for i = 1, 1000 do many["k" .. i] = i end ns.log.info("many", ma
 	}
 }
 
-// TestMemoryOption: sizes as in the configuration; others are refused.
+// TestMemoryOption: limits.memory accepts the sizes that the configuration accepts, and
+// refuses others.
 func TestMemoryOption(t *testing.T) {
 	for text, want := range map[string]int64{"64MiB": 64 << 20, "1 GiB": 1 << 30, "2000000": 2e6, "5MB": 5e6} {
 		if n, ok := parseSize(text); !ok || n != want {
@@ -199,53 +203,11 @@ func TestMemoryOption(t *testing.T) {
 	}
 	for _, bad := range []string{`"64"`, `1`, `"x"`, `"-5MiB"`, `true`, `0/0`, `1/0`, `"99999999999999999999TiB"`} {
 		_, err := New(context.Background(), Options{
-			Dir:    folder(t, map[string]string{"p.lua": "return {api = 1, name = 'p', kinds = {'background'}, limits = {memory = " + bad + "}}"}),
+			Dir:    luatest.Folder(t, map[string]string{"p.lua": "return {api = 1, name = 'p', kinds = {'background'}, limits = {memory = " + bad + "}}"}),
 			Active: []string{"p"},
 		})
 		if err == nil || !strings.Contains(err.Error(), "limits.memory") {
 			t.Errorf("%s: %v", bad, err)
 		}
 	}
-}
-
-// TestReplacedStateGivesMessagesBack: the message that a killed state had in its
-// hands comes again. RabbitMQ gets it back at once; the entry of a stream is
-// taken over later, and its counter has counted the attempt.
-func TestReplacedStateGivesMessagesBack(t *testing.T) {
-	passes(t, `local ns = require('nearside')
-local M = {api = 1, name = 'p', kinds = {'background'}, permissions = {"redis:r:6379", "amqp:mq:5672"}, limits = {memory = "4MiB"},
-  schema = {properties = {redis = {type = "boolean"}}}}
-local keep = {}
-local function handle(source, n, attempt)
-  if n == "2" and ns.kv.incr(source) == 1 then
-    for i = 1, 200 do keep[i] = ("x"):rep(100000 + i) ns.sleep(0.01) end
-  end
-  return source .. n .. ":" .. attempt
-end
-function M:start()
-  local r = assert(ns.redis.connect("redis://r"))
-  local a = assert(ns.amqp.connect("amqp://mq"))
-  assert(a:declare("queue", "q"))
-  if ns.conf.redis then
-    r:xreadgroup({group = "g", stream = "s"}, function(e) r:call("RPUSH", "done", handle("r", e.fields.n, e.attempt)) return true end)
-  else
-    assert(a:consume("q", function(m) r:call("RPUSH", "done", handle("a", m.body, m.attempt)) return true end))
-  end
-end
-return M`, `
-for _, redis in ipairs({true, false}) do
-  test.case(redis and "redis" or "amqp", function()
-    local p = test.start({redis = redis})
-    for n = 1, 3 do
-      if redis then test.redis.call("XADD", "s", "*", "n", n) else test.amqp.publish("", "q", tostring(n)) end
-    end
-    test.clock.advance(1)
-    test.clock.advance(20)
-    test.equal(test.redis.call("LRANGE", "done", 0, -1), redis and {"r1:1", "r3:1", "r2:2"} or {"a1:1", "a2:1", "a3:1"})
-    test.equal(#test.redis.pending("s", "g"), 0)
-    local status = p:status()
-    test.equal({status.state, status.reason}, {"running", ""})
-    test.contains(status.last_error, "holds more memory than its limit")
-  end)
-end`)
 }

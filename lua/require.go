@@ -10,29 +10,30 @@ import (
 	"sync"
 	"syscall"
 
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
 
-// errNotDir: a path goes through a file as if it were a folder.
+// errNotDir is the error for a path that uses a file as if it were a folder.
 const errNotDir = syscall.ENOTDIR
 
-// scripts are the files that a plugin of one generation has required. All of
-// its states run the same text, also those that are made later.
+// scripts holds the files that a plugin of one generation has required. All states of
+// the plugin run the same text, including states that are created later.
 type scripts struct {
 	places []place
 
 	mu     sync.Mutex
-	byName map[string]required // as messages name the file
+	byName map[string]required // the keys are names as place.shown returns them
 }
 
-// required is a script and where it lies.
+// required is a script and its location.
 type required struct {
 	*vm.Script
 	place place
 	file  string
 }
 
-// all returns the scripts by name.
+// all returns the scripts, sorted by name.
 func (s *scripts) all() []*vm.Script {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -44,13 +45,14 @@ func (s *scripts) all() []*vm.Script {
 	return list
 }
 
-// moduleName is one or several names of files and folders: no dots, so that
-// nothing leads up.
+// moduleName matches one or more names of files and folders, separated by slashes. It
+// allows no dots, so that a path cannot lead to a parent folder.
 var moduleName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_][A-Za-z0-9_-]*)*$`)
 
-// resolve finds what require(name) loads. "./x" lies beside the file that
-// requires, which messages call from; "lib.x" or "lib/x" in the folder lib of
-// the plugins' folder or, if it is not there, of the shipped plugins.
+// resolve returns the script that require(name) loads. "./x" is in the folder of the
+// file that calls require; from is the name of that file in messages. "lib.x" and
+// "lib/x" are in the folder lib of the plugins' folder or, if they are missing there,
+// in the folder lib of the shipped plugins.
 func (s source) resolve(name, from string) (*vm.Script, error) {
 	if module, ok := strings.CutPrefix(name, "./"); ok {
 		return s.neighbour(strings.TrimSuffix(module, ".lua"), from)
@@ -63,7 +65,7 @@ func (s source) resolve(name, from string) (*vm.Script, error) {
 	}
 	if !ok {
 		return nil, fmt.Errorf(`not found: there are %q, %q (a library in the folder %s) and "./name" (a file beside the one that requires)`,
-			Root, libFolder+".name", libFolder)
+			ns.Root, libFolder+".name", libFolder)
 	}
 	if module = strings.ReplaceAll(module, ".", "/"); !moduleName.MatchString(module) {
 		return nil, fmt.Errorf("not the name of a library: names of letters, digits, _ and - behind %q, with dots or slashes between", libFolder+".")
@@ -71,8 +73,8 @@ func (s source) resolve(name, from string) (*vm.Script, error) {
 	return s.scripts.find(s.scripts.places, path.Join(libFolder, module))
 }
 
-// neighbour finds a file beside the one that messages call from, or, if that
-// is unknown, beside the plugin's main file.
+// neighbour returns a script in the folder of the file whose name in messages is from.
+// If from is unknown, it uses the folder of the plugin's main file.
 func (s source) neighbour(module, from string) (*vm.Script, error) {
 	at, file := s.place, s.main
 	if r, ok := s.scripts.get(from); ok {
@@ -94,8 +96,8 @@ func (s *scripts) get(name string) (required, bool) {
 	return r, ok
 }
 
-// find returns the script in module.lua or module/init.lua, in the first place
-// that has one of them.
+// find returns the script module.lua or module/init.lua from the first place that has
+// one of them.
 func (s *scripts) find(places []place, module string) (*vm.Script, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

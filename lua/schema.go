@@ -4,36 +4,52 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+
+	"nearside/lua/goval"
 )
 
-// A settingsSchema is the JSON Schema of a plugin's settings. A nil one allows
-// no settings.
+// A settingsSchema is the JSON Schema of a plugin's settings. A nil settingsSchema
+// allows no settings.
 type settingsSchema struct {
 	compiled *jsonschema.Schema
-	document map[string]any // in the types of encoding/json, numbers as json.Number
+	document map[string]any // in the types of encoding/json, with numbers as json.Number
 }
 
-// compileSchema checks a schema as a script wrote it.
+// schemaName names the document of a schema in its compiler.
+const schemaName = "plugin.json"
+
+// newCompiler returns a compiler that refuses references to other documents.
+func newCompiler() *jsonschema.Compiler {
+	compiler := jsonschema.NewCompiler()
+	compiler.UseLoader(noLoader{})
+	return compiler
+}
+
+// compileSchema checks and compiles a schema that a script returned.
 func compileSchema(schema map[string]any) (*settingsSchema, error) {
 	if schema == nil {
 		return nil, nil
 	}
-	plain, err := jsonValue(asSchema(schema))
+	if faults := misspeltKeywords(schema, "schema"); len(faults) > 0 {
+		return nil, errors.Join(faults...)
+	}
+	plain, err := goval.JSONValue(asSchema(schema))
 	if err != nil {
 		return nil, fmt.Errorf("schema: %w", err)
 	}
-	compiler := jsonschema.NewCompiler()
-	compiler.UseLoader(noLoader{})
+	compiler := newCompiler()
 	document, err := roundTrip(plain)
 	if err == nil {
-		err = compiler.AddResource("plugin.json", document)
+		err = compiler.AddResource(schemaName, document)
 	}
 	s := &settingsSchema{}
 	if err == nil {
-		s.compiled, err = compiler.Compile("plugin.json")
+		s.compiled, err = compiler.Compile(schemaName)
 	}
 	if err != nil {
 		return nil, schemaError(err)
@@ -42,12 +58,12 @@ func compileSchema(schema map[string]any) (*settingsSchema, error) {
 	return s, nil
 }
 
-// shown is the schema as values of JSON; nil when there is none.
+// shown returns the schema as JSON values; nil: there is no schema.
 func (s *settingsSchema) shown() map[string]any {
 	if s == nil {
 		return nil
 	}
-	return plainValue(clone(s.document)).(map[string]any)
+	return plainValue(goval.Clone(s.document)).(map[string]any)
 }
 
 // apply fills the schema's defaults into a copy of settings and checks the
@@ -71,14 +87,14 @@ func (s *settingsSchema) apply(settings map[string]any) (map[string]any, error) 
 	if err := s.compiled.Validate(instance); err != nil {
 		return nil, settingsError(err)
 	}
-	value, err := luaValue(instance)
+	value, err := goval.LuaValue(instance)
 	if err != nil {
 		return nil, err
 	}
 	return value.(map[string]any), nil
 }
 
-// schemaError names the parts of a schema that are wrong, one fault each.
+// schemaError returns one fault for each wrong part of a schema.
 func schemaError(err error) error {
 	invalid, ok := errors.AsType[*jsonschema.SchemaValidationError](err)
 	if !ok {
@@ -98,7 +114,7 @@ func (noLoader) Load(url string) (any, error) {
 	return nil, fmt.Errorf("%s: references outside the schema are refused", url)
 }
 
-// roundTrip gives v the types that the validator expects.
+// roundTrip converts v to the types that the validator expects.
 func roundTrip(v any) (any, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -107,7 +123,7 @@ func roundTrip(v any) (any, error) {
 	return jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
 }
 
-// settingsError names the fields that are wrong, one fault each.
+// settingsError returns one fault for each wrong field.
 func settingsError(err error) error {
 	v, ok := errors.AsType[*jsonschema.ValidationError](err)
 	if !ok {
@@ -117,18 +133,38 @@ func settingsError(err error) error {
 	var walk func(*jsonschema.ValidationError)
 	walk = func(v *jsonschema.ValidationError) {
 		if len(v.Causes) == 0 {
-			// The text of a leaf is "at '/path': reason"; its own interface
-			// to the reason needs a package for translations.
-			_, text, _ := strings.Cut(v.Error(), "': ")
-			if at := strings.Join(v.InstanceLocation, "."); at != "" {
-				text = at + ": " + text
-			}
-			faults = append(faults, errors.New(text))
+			faults = append(faults, leafErrors(v)...)
 		}
 		for _, cause := range v.Causes {
 			walk(cause)
 		}
 	}
 	walk(v)
+	slices.SortFunc(faults, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) }) // the validator returns them in the order of a map
 	return errors.Join(faults...)
+}
+
+// leafErrors returns the faults of one value. For unknown or missing names, they give
+// the paths of the names. All others have the validator's text.
+func leafErrors(v *jsonschema.ValidationError) (faults []error) {
+	at := func(names ...string) string { return strings.Join(slices.Concat(v.InstanceLocation, names), ".") }
+	switch k := v.ErrorKind.(type) {
+	case *kind.AdditionalProperties:
+		for _, name := range k.Properties {
+			faults = append(faults, fmt.Errorf("%s: is not allowed by the plugin's schema", at(name)))
+		}
+	case *kind.Required:
+		for _, name := range k.Missing {
+			faults = append(faults, fmt.Errorf("%s: is missing", at(name)))
+		}
+	default:
+		// The text of a leaf is "at '/path': reason". The validator's method for the
+		// reason alone needs a package for translations.
+		_, text, _ := strings.Cut(v.Error(), "': ")
+		if path := at(); path != "" {
+			text = path + ": " + text
+		}
+		faults = append(faults, errors.New(text))
+	}
+	return faults
 }

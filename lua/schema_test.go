@@ -7,15 +7,16 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/lua/luatest"
 	"nearside/lua/vm"
 	"nearside/matcher/wire"
 )
 
-// TestEmptyTables: an empty Lua table in a schema, in a default or in settings
-// is the list or the object that the schema wants there, also in the answer
-// that shows the schema.
+// TestEmptyTables: an empty Lua table in a schema, in a default or in settings becomes the
+// list or the object that the schema needs there. The same holds for the answer that shows
+// the schema.
 func TestEmptyTables(t *testing.T) {
-	h, _ := start(t, background(`
+	h, _ := Start(t, luatest.BackgroundPlugin(`
 M.schema = {
   type = "object", required = {}, examples = {}, ["$defs"] = {}, dependentRequired = {list = {}},
   properties = {
@@ -42,8 +43,8 @@ M.schema = {
 }`
 	shown := h.Plugins()[0].Schema
 	sameJSON(t, string(wire.AppendValue(nil, wire.JSON, any(shown))), want)
-	wire.AppendValue(nil, wire.MessagePack, any(shown)) // panics at what it does not know
-	got, err := json.Marshal(h.current.Load().plugins[0].settings)
+	wire.AppendValue(nil, wire.MessagePack, any(shown)) // panics if it does not know a type
+	got, err := json.Marshal(h.current.Load().plugins[0].Settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +52,7 @@ M.schema = {
 	if err := json.Unmarshal(got, &settings); err != nil {
 		t.Fatal(err)
 	}
-	delete(settings, "null") // vm.Null has a form in Lua only
+	delete(settings, "null") // vm.Null exists only in Lua
 	list, object := []any{}, map[string]any{}
 	if !reflect.DeepEqual(settings, map[string]any{
 		"list": list, "object": object, "some": list, "either": object, "enum": list, "number": 3.0, "extra": object,
@@ -59,21 +60,21 @@ M.schema = {
 	}) {
 		t.Errorf("%s", got)
 	}
-	start(t, strings.Replace(background(""), "kinds", `schema = {properties = {a = {type = "array"}}}, kinds`, 1), func(o *Options) {
-		o.Settings = map[string]any{"p": map[string]any{"a": vm.Empty{}}} // as a test of a plugin gives it
+	Start(t, strings.Replace(luatest.BackgroundPlugin(""), "kinds", `schema = {properties = {a = {type = "array"}}}, kinds`, 1), func(o *Options) {
+		o.Settings = map[string]any{"p": map[string]any{"a": vm.Empty{}}} // as tests of plugins pass settings
 	})
 }
 
-// TestLogValues: what a script logs is valid in the log, whatever it is.
+// TestLogValues: every value that a script logs gives a valid log line.
 func TestLogValues(t *testing.T) {
-	text := &lines{c: make(chan string, 1)}
-	start(t, background(`
+	text := &luatest.Lines{Lines: make(chan string, 1)}
+	Start(t, luatest.BackgroundPlugin(`
 function M:initialize()
   ns.log.info("values", {null = ns.json.null, empty = {}, list = ns.json.array({}), nested = {a = {ns.json.null, {}}}, nan = {0/0, 1/0}, fn = {print}, n = 1.5})
 end`), func(o *Options) { o.Log = slog.New(slog.NewJSONHandler(text, nil)) })
 	var line map[string]any
-	if err := json.Unmarshal([]byte(text.all()), &line); err != nil {
-		t.Fatal(err, text.all())
+	if err := json.Unmarshal([]byte(text.All()), &line); err != nil {
+		t.Fatal(err, text.All())
 	}
 	for key, want := range map[string]any{
 		"null": nil, "empty": map[string]any{}, "list": []any{}, "nested": map[string]any{"a": []any{nil, map[string]any{}}},

@@ -4,13 +4,15 @@ import (
 	"encoding/json"
 	"slices"
 
+	"nearside/lua/goval"
 	"nearside/lua/vm"
 )
 
-// An empty Lua table is as good a list as an object. The functions below
-// decide which of them a table of a schema or of settings is.
+// An empty Lua table may be a list or an object. The functions below decide which of
+// the two an empty table in a schema or in settings is.
 
-// What the keywords of JSON Schema hold. Others hold plain values.
+// The keywords of JSON Schema, by the type of their values. All other keywords have
+// plain values.
 var (
 	schemaKeywords = []string{
 		"items", "additionalProperties", "additionalItems", "not", "if", "then", "else", "contains", "propertyNames",
@@ -22,19 +24,19 @@ var (
 	exampleKeywords    = []string{"default", "const"} // values that the schema describes
 )
 
-// asSchema copies a schema, with its empty tables as the lists and objects
-// that the keywords want.
+// asSchema copies a schema. It turns empty tables into the lists or objects that the
+// keywords need.
 func asSchema(v any) any {
 	schema, ok := v.(map[string]any)
 	if !ok {
-		return clone(v)
+		return goval.Clone(v)
 	}
 	out := make(map[string]any, len(schema))
 	for key, value := range schema {
 		switch {
 		case slices.Contains(schemaKeywords, key):
 			out[key] = asSchema(value)
-			if list, ok := value.([]any); ok { // items of older drafts
+			if list, ok := value.([]any); ok { // in older drafts, items may be a list
 				out[key] = schemaList(list)
 			}
 		case slices.Contains(schemaMapKeywords, key):
@@ -42,16 +44,16 @@ func asSchema(v any) any {
 		case slices.Contains(schemaListKeywords, key):
 			out[key] = schemaList(asList(value))
 		case slices.Contains(listKeywords, key):
-			out[key] = clone(asList(value))
+			out[key] = goval.Clone(asList(value))
 		case key == "dependentRequired":
-			out[key] = clone(value)
+			out[key] = goval.Clone(value)
 			if lists, ok := out[key].(map[string]any); ok {
 				for name, list := range lists {
 					lists[name] = asList(list)
 				}
 			}
 		default:
-			out[key] = clone(value)
+			out[key] = goval.Clone(value)
 		}
 	}
 	for _, key := range exampleKeywords {
@@ -71,7 +73,7 @@ func asSchema(v any) any {
 func schemaMap(v any) any {
 	m, ok := v.(map[string]any)
 	if !ok {
-		return clone(v)
+		return goval.Clone(v)
 	}
 	out := make(map[string]any, len(m))
 	for name, schema := range m {
@@ -83,7 +85,7 @@ func schemaMap(v any) any {
 func schemaList(v any) any {
 	list, ok := v.([]any)
 	if !ok {
-		return clone(v)
+		return goval.Clone(v)
 	}
 	out := make([]any, len(list))
 	for i, schema := range list {
@@ -92,7 +94,7 @@ func schemaList(v any) any {
 	return out
 }
 
-// asList is v, as a list when it is an empty table.
+// asList returns v, or an empty list if v is an empty table.
 func asList(v any) any {
 	if isEmpty(v) {
 		return []any{}
@@ -107,8 +109,8 @@ func isEmpty(v any) bool {
 	return v == vm.Empty{}
 }
 
-// conform copies a value that schema describes, with its empty tables as the
-// lists and objects that the schema wants.
+// conform copies a value that schema describes. It turns empty tables into the lists
+// or objects that the schema needs.
 func conform(schema map[string]any, v any) any {
 	switch v := v.(type) {
 	case vm.Empty:
@@ -142,7 +144,7 @@ func conform(schema map[string]any, v any) any {
 	return v
 }
 
-// wantsList reports whether a schema allows a list and no object.
+// wantsList reports whether a schema allows a list but not an object.
 func wantsList(schema map[string]any) bool {
 	switch t := schema["type"].(type) {
 	case string:
@@ -161,8 +163,8 @@ func wantsList(schema map[string]any) bool {
 	return false
 }
 
-// fillDefaults adds missing properties that have a default, at every depth
-// where the object is there or has a default itself.
+// fillDefaults adds missing properties that have a default. It also does so in nested
+// objects that exist or have a default themselves.
 func fillDefaults(schema, object map[string]any) {
 	properties, _ := schema["properties"].(map[string]any)
 	for name, p := range properties {
@@ -172,7 +174,7 @@ func fillDefaults(schema, object map[string]any) {
 		}
 		if _, there := object[name]; !there {
 			if other, has := property["default"]; has {
-				object[name] = clone(other)
+				object[name] = goval.Clone(other)
 			}
 		}
 		if child, ok := object[name].(map[string]any); ok {
@@ -181,36 +183,14 @@ func fillDefaults(schema, object map[string]any) {
 	}
 }
 
-// clone copies the tables of v.
-func clone(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		m := make(map[string]any, len(v))
-		for k, item := range v {
-			m[k] = clone(item)
-		}
-		return m
-	case []any:
-		list := make([]any, len(v))
-		for i, item := range v {
-			list[i] = clone(item)
-		}
-		return list
-	case vm.Empty:
-		return map[string]any{}
-	}
-	return v
-}
-
-// plainValue replaces the numbers of a JSON document by int64 and float64, in
-// place.
+// plainValue replaces the numbers of a JSON document with int64 or float64, in place.
 func plainValue(v any) any {
 	switch v := v.(type) {
 	case json.Number:
 		if i, err := v.Int64(); err == nil {
 			return i
 		}
-		f, _ := v.Float64() // the document was made of finite numbers
+		f, _ := v.Float64() // the document contains only finite numbers
 		return f
 	case []any:
 		for i := range v {

@@ -7,10 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"nearside/lua/goval"
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
 
-// A Kind is what a plugin is for.
+// A Kind is a kind of plugin. A plugin may have several kinds.
 type Kind string
 
 // The kinds of plugins.
@@ -20,7 +22,7 @@ const (
 	Matching   Kind = "matching"
 )
 
-// EventNames are the events that plugins may ask for.
+// EventNames are the names of the events that plugins can listen to.
 var EventNames = []string{"monitoring_event", "sending_event"}
 
 // hookNames are the functions that a plugin's table may have.
@@ -28,27 +30,25 @@ var hookNames = []string{"initialize", "handle_event", "start", "close", "cost",
 
 const maxStates = 64
 
-// shape is what the table of a plugin says, checked.
+// shape is the checked content of a plugin's table.
 type shape struct {
-	name, version string
-	kinds         []Kind
-	eventNames    []string
-	permissions   permissions
-	schema        map[string]any // nil: any settings
-	required      bool           // whether the service starts only with this plugin
-	states        int
-	limits        map[string]vm.Limits
-	memory        int64       // bytes that all states may hold together
-	matching      *capability // nil unless it is of that kind
-	hooks         map[string]bool
+	ns.Declared
+	kinds      []Kind
+	eventNames []string
+	schema     map[string]any // nil: the plugin takes no settings
+	required   bool           // whether the service starts only with this plugin
+	limits     map[string]vm.Limits
+	memory     int64       // bytes that all states may hold together
+	matching   *capability // nil unless the plugin is of kind matching
+	hooks      map[string]bool
 }
 
-// capability is the matching part: what a plugin can answer. An empty list
-// means any.
+// capability is the field matching of a plugin's table: the sub-requests that the
+// plugin can process. An empty list allows all values.
 type capability struct {
 	references, origins, descriptors, orders []string
 	targets                                  map[string][]string // by origin
-	failOnError                              bool                // of its prefilter
+	failOnError                              bool                // whether a failure of its prefilter fails the request
 	order                                    int
 }
 
@@ -56,7 +56,7 @@ type capability struct {
 func defaultLimits() map[string]vm.Limits {
 	limits := map[string]vm.Limits{
 		"cost": briefly(50 * time.Millisecond), "prefilter": briefly(50 * time.Millisecond),
-		"match":        {}, // the request's deadline
+		"match":        {}, // no limit but the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
 		"route": {Total: 30 * time.Second}, "close": {Total: 30 * time.Second},
@@ -64,105 +64,106 @@ func defaultLimits() map[string]vm.Limits {
 	return limits
 }
 
-// fieldNames are the fields of a plugin's table beside hooks.
+// fieldNames are the fields of a plugin's table that are not hooks.
 var fieldNames = []string{
 	"api", "name", "version", "kinds", "events", "permissions", "schema", "states", "limits", "matching", "required",
 }
 
-// contractNames are the names that a plugin's table has a meaning for.
+// contractNames are all names that have a meaning in a plugin's table.
 var contractNames = slices.Concat(fieldNames, hookNames)
 
-// parseShape checks the value that a plugin's file returned. inherited are
-// the fields that exist only by metatables, as vm.State.Inherited finds them.
+// parseShape checks the value that a plugin's file returned. inherited are the fields
+// that exist only through metatables, as vm.State.Inherited returns them.
 func parseShape(entry string, value any, inherited []string) (shape, error) {
-	s := shape{version: "", limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
+	s := shape{limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
 	if !ok {
 		return s, errors.New("the file must return one table with the plugin's fields")
 	}
-	r := &reader{m: m}
+	r := &goval.Reader{Map: m}
 	if m["api"] != 1.0 {
-		r.fault("api", "%v is not a version of the interface that this host has: 1", m["api"])
+		r.Fault("api", "%v is not a version of the interface that this host has: 1", m["api"])
 	}
-	if s.name = r.text("name", ""); s.name != entry {
-		r.fault("name", "%q is not the name of the plugin's file, %q", s.name, entry)
+	if s.Name = r.Text("name", ""); s.Name != entry {
+		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, entry)
 	}
-	s.version = r.text("version", "")
-	for _, k := range r.texts("kinds", []string{string(Event), string(Background), string(Matching)}) {
+	s.Version = r.Text("version", "")
+	for _, k := range r.Texts("kinds", []string{string(Event), string(Background), string(Matching)}) {
 		s.kinds = append(s.kinds, Kind(k))
 	}
 	if len(s.kinds) == 0 {
-		r.fault("kinds", "name at least one of event, background, matching")
+		r.Fault("kinds", "name at least one of event, background, matching")
 	}
-	s.eventNames = r.texts("events", EventNames)
+	s.eventNames = r.Texts("events", EventNames)
 	var err error
-	if s.permissions, err = parsePermissions(r.list("permissions")); err != nil {
-		r.faults = append(r.faults, err)
+	if s.Permissions, err = ns.ParsePermissions(r.List("permissions")); err != nil {
+		r.Faults = append(r.Faults, err)
 	}
-	s.schema = r.table("schema")
-	s.required = r.boolean("required", true)
-	s.states = int(r.number("states", 1, 1, maxStates))
+	s.schema = r.Table("schema")
+	s.required = r.Boolean("required", true)
+	s.States = r.Whole("states", 1, 1, maxStates)
 	s.parseLimits(r)
 	s.parseHooks(r, inherited)
-	r.inherited(inherited)
-	r.own()
+	refuseInherited(r, inherited)
+	checkOwn(r)
 	if slices.Contains(s.kinds, Matching) {
 		s.parseMatching(r)
 	} else if m["matching"] != nil {
-		r.fault("matching", "is only for plugins of kind matching")
+		r.Fault("matching", "is only for plugins of kind matching")
 	}
-	return s, errors.Join(r.faults...)
+	return s, errors.Join(r.Faults...)
 }
 
-func (s *shape) parseLimits(r *reader) {
-	limits := &reader{m: r.table("limits"), at: "limits."}
-	for _, name := range slices.Sorted(maps.Keys(limits.m)) {
-		if name == "memory" {
-			s.memory = limits.size(name, minMemory, maxMemory)
+func (s *shape) parseLimits(r *goval.Reader) {
+	limits := &goval.Reader{Map: r.Table("limits"), Path: "limits."}
+	for _, name := range slices.Sorted(maps.Keys(limits.Map)) {
+		switch name {
+		case "memory":
+			s.memory = readSize(limits, name, minMemory, maxMemory)
 			continue
+		case "slice":
+			continue // below, for all hooks
 		}
 		lim, ok := s.limits[name]
-		if !ok && name != "slice" {
+		if !ok {
 			known := append(slices.Sorted(maps.Keys(s.limits)), "memory", "slice")
-			limits.fault(name, "is unknown; there are %q%s", known, didYouMean(name, known))
+			limits.Fault(name, "is unknown; there are %q%s", known, goval.DidYouMean(name, known))
 			continue
 		}
-		seconds := limits.number(name, 1, 0.001, 3600)
+		seconds := limits.Number(name, 1, 0.001, 3600)
 		d := time.Duration(math.Round(seconds * float64(time.Second)))
-		if name != "slice" {
-			if lim.Work > 0 {
-				lim = briefly(d)
-			} else {
-				lim.Total = d
-			}
-			s.limits[name] = lim
+		if lim.Work > 0 {
+			lim = briefly(d)
+		} else {
+			lim.Total = d
 		}
+		s.limits[name] = lim
 	}
-	if _, ok := limits.m["slice"]; ok {
-		slice := time.Duration(limits.number("slice", 0.05, 0.001, 1) * float64(time.Second))
+	if _, ok := limits.Map["slice"]; ok {
+		slice := time.Duration(limits.Number("slice", 0.05, 0.001, 1) * float64(time.Second))
 		for name, lim := range s.limits {
 			lim.Slice = slice
 			s.limits[name] = lim
 		}
 	}
-	r.faults = append(r.faults, limits.faults...)
+	r.Faults = append(r.Faults, limits.Faults...)
 }
 
-// parseHooks checks that hooks and kinds fit: no hook is there that would
-// never run, and no kind that would do nothing.
-func (s *shape) parseHooks(r *reader, inherited []string) {
+// parseHooks checks that hooks and kinds fit together. It refuses a hook that would
+// never run, and a kind without its hook.
+func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 	for _, name := range hookNames {
-		switch r.m[name].(type) {
+		switch r.Map[name].(type) {
 		case nil:
 		case *vm.Func:
 			s.hooks[name] = true
 		default:
-			r.fault(name, "is not a function")
+			r.Fault(name, "is not a function")
 		}
 	}
 	need := func(kind Kind, hook string) {
 		if s.hooks[hook] && !slices.Contains(s.kinds, kind) {
-			r.fault(hook, "is only for plugins of kind %s: add it to kinds", kind)
+			r.Fault(hook, "is only for plugins of kind %s: add it to kinds", kind)
 		}
 	}
 	need(Event, "handle_event")
@@ -171,48 +172,48 @@ func (s *shape) parseHooks(r *reader, inherited []string) {
 	need(Matching, "prefilter")
 	need(Matching, "match")
 	if s.hooks["cost"] && !s.hooks["match"] {
-		r.fault("cost", "makes sense only with match")
+		r.Fault("cost", "makes sense only with match")
 	}
 	wants := func(kind Kind, what string, hooks ...string) {
-		has := func(hook string) bool { return r.m[hook] != nil || slices.Contains(inherited, hook) }
+		has := func(hook string) bool { return r.Map[hook] != nil || slices.Contains(inherited, hook) }
 		if slices.Contains(s.kinds, kind) && !slices.ContainsFunc(hooks, has) {
-			r.fault("kinds", "%s without its hook: write %s, or leave the kind out", kind, what)
+			r.Fault("kinds", "%s without its hook: write %s, or leave the kind out", kind, what)
 		}
 	}
 	wants(Event, "M:handle_event(points)", "handle_event")
 	wants(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
 	if slices.Contains(s.kinds, Event) && len(s.eventNames) == 0 {
-		r.fault("events", "name at least one of %q", EventNames)
+		r.Fault("events", "name at least one of %q", EventNames)
 	}
 	if len(s.eventNames) > 0 && !slices.Contains(s.kinds, Event) {
-		r.fault("events", "is only for plugins of kind event: add it to kinds")
+		r.Fault("events", "is only for plugins of kind event: add it to kinds")
 	}
 }
 
-func (s *shape) parseMatching(r *reader) {
-	m := &reader{m: r.table("matching"), at: "matching."}
-	m.known("references", "origins", "descriptors", "orders", "targets", "on_error", "order")
+func (s *shape) parseMatching(r *goval.Reader) {
+	m := &goval.Reader{Map: r.Table("matching"), Path: "matching."}
+	m.Known("references", "origins", "descriptors", "orders", "targets", "on_error", "order")
 	origins := []string{"faces", "events", "attributes"}
 	c := &capability{
-		references:  m.texts("references", nil),
-		origins:     m.texts("origins", origins),
-		descriptors: m.texts("descriptors", []string{"face", "body"}),
-		orders:      m.texts("orders", nil),
-		order:       int(m.number("order", 100, -1e6, 1e6)),
+		references:  m.Texts("references", nil),
+		origins:     m.Texts("origins", origins),
+		descriptors: m.Texts("descriptors", []string{"face", "body"}),
+		orders:      m.Texts("orders", nil),
+		order:       m.Whole("order", 100, -1e6, 1e6),
 	}
-	targets := &reader{m: m.table("targets"), at: "matching.targets."}
-	targets.known(origins...)
+	targets := &goval.Reader{Map: m.Table("targets"), Path: "matching.targets."}
+	targets.Known(origins...)
 	c.targets = map[string][]string{}
-	for origin := range targets.m {
-		c.targets[origin] = targets.texts(origin, nil)
+	for origin := range targets.Map {
+		c.targets[origin] = targets.Texts(origin, nil)
 	}
-	switch on := m.text("on_error", "skip"); on {
+	switch on := m.Text("on_error", "skip"); on {
 	case "skip":
 	case "fail":
 		c.failOnError = true
 	default:
-		m.fault("on_error", "%q is not one of skip, fail", on)
+		m.Fault("on_error", "%q is not one of skip, fail", on)
 	}
 	s.matching = c
-	r.faults = append(append(r.faults, m.faults...), targets.faults...)
+	r.Faults = append(append(r.Faults, m.Faults...), targets.Faults...)
 }

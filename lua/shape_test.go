@@ -7,21 +7,24 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"nearside/lua/goval"
+	"nearside/lua/luatest"
 )
 
-// TestShapeIsOneForAll: start, reload and check refuse the same tables, in the
-// same words.
+// TestShapeIsOneForAll: start, reload and check refuse the same tables with the same
+// messages.
 func TestShapeIsOneForAll(t *testing.T) {
 	event := `local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}} function M:handle_event() end `
 	matching := `local M = {api = 1, name = "p", kinds = {"matching"}} function M:prefilter(req, set) return set end `
 	background := `local M = {api = 1, name = "p", kinds = {"background"}} `
 	base := `local Base = {handle_event = function() end, permissions = {"store"}} Base.__index = Base `
 	for source, want := range map[string][]string{
-		// functions that are no hooks
+		// functions that are not hooks
 		event + `function M:handle_events() end return M`:                {"handle_events: ", `did you mean "handle_event"?`},
 		event + `function M:strat() end return M`:                        {"strat: ", `did you mean "start"?`},
 		matching + `function M:pre_filter(req, set) end return M`:        {"pre_filter: ", `did you mean "prefilter"?`},
-		background + `function M:helper() end return M`:                  {"helper: ", "no hook", "begin with an underscore"},
+		background + `function M:helper() end return M`:                  {"helper: ", "not a hook", "begin with an underscore"},
 		background + `M.initialise = function() end return M`:            {"initialise: ", `did you mean "initialize"?`},
 		background + `function M:_helper() end return M`:                 nil,
 		background + `function M:Start() end return M`:                   {"Start: ", `did you mean "start"?`},
@@ -59,7 +62,7 @@ func TestShapeIsOneForAll(t *testing.T) {
 		base + `local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}} return require("nearside").extend(Base, M)`:     nil,
 		`local A, B = {start = print}, {} setmetatable(B, {__index = A}) return require("nearside").extend(B, {api = 1, name = "p", kinds = {}})`: {"start: is only for"},
 	} {
-		dir := folder(t, map[string]string{"p.lua": source, "good.lua": strings.ReplaceAll(background, `"p"`, `"good"`) + "return M"})
+		dir := luatest.Folder(t, map[string]string{"p.lua": source, "good.lua": strings.ReplaceAll(background, `"p"`, `"good"`) + "return M"})
 		o := Options{Dir: dir, Active: []string{"p"}}
 		checked := Check(context.Background(), o, "p")
 		if want == nil {
@@ -78,8 +81,10 @@ func TestShapeIsOneForAll(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Configure(dir, []string{"p"}, nil)
-		reloaded := h.Reload(context.Background())
+		reloaded := h.Reconfigure(context.Background(), dir, []string{"p"}, nil)
+		if err := h.Reload(context.Background()); err != nil { // with the previous configuration
+			t.Error(err)
+		}
 		closeHost(t, h)
 		for _, w := range want {
 			if checked == nil || reloaded == nil || !strings.Contains(checked.Error(), w) || !strings.Contains(reloaded.Error(), w) {
@@ -89,10 +94,10 @@ func TestShapeIsOneForAll(t *testing.T) {
 	}
 }
 
-// TestExtend: what Base has and M lacks is copied, also what Base inherits,
-// and hooks that were copied run.
+// TestExtend: fields of Base that M lacks are copied, including fields that Base inherits.
+// Copied hooks run.
 func TestExtend(t *testing.T) {
-	_, log := start(t, `
+	_, log := Start(t, `
 local ns = require("nearside")
 local Root = {version = "7", close = function() ns.log.info("closed") end}
 local Base = setmetatable({_n = 1, __index = "no", start = function(self) self:_say("start") end, initialize = error}, {__index = Root})
@@ -105,17 +110,17 @@ assert(not pcall(ns.extend, nil, M))
 local loop = {} setmetatable(loop, {__index = setmetatable({}, {__index = loop})})
 assert(not pcall(ns.extend, loop, M))
 return M`)
-	log.wait(t, "initialize 27")
-	log.wait(t, "start 27")
+	log.Wait(t, "initialize 27")
+	log.Wait(t, "start 27")
 }
 
-// TestLibraries: lib is shared by all plugins, each state with a copy of its
-// own, and comes from the folder first.
+// TestLibraries: all plugins share the libraries, and each state has its own copy. A
+// library in the folder takes precedence over a shipped one.
 func TestLibraries(t *testing.T) {
 	user := func(name, body string) string {
 		return "local ns = require('nearside')\nlocal M = {api = 1, name = '" + name + "', kinds = {'background'}}\n" + body + "\nreturn M"
 	}
-	dir := folder(t, map[string]string{
+	dir := luatest.Folder(t, map[string]string{
 		"a.lua": user("a", `
 local one, two = require("lib.inspect"), require("lib/inspect")
 assert(one == two and one == require("lib.inspect") and one.name == "lib.inspect")
@@ -141,9 +146,9 @@ return {one = tail(), text = "sub " .. neighbour}`,
 		"lib/inspect.lua": {Data: []byte("error('the folder wins')")},
 		"lib/shipped.lua": {Data: []byte("return {text = require('./more')}")}, "lib/more.lua": {Data: []byte("return 'shipped'")},
 	}
-	_, log := start(t, "", func(o *Options) { o.Dir, o.Shipped, o.Active = dir, shipped, []string{"a", "b"} })
-	log.wait(t, "a 1 deeper shipped")
-	log.wait(t, "b 0")
+	_, log := Start(t, "", func(o *Options) { o.Dir, o.Shipped, o.Active = dir, shipped, []string{"a", "b"} })
+	log.Wait(t, "a 1 deeper shipped")
+	log.Wait(t, "b 0")
 
 	refused(t, Options{Dir: dir, Active: []string{"lib"}}, `"lib" is not a name of a plugin`, "libraries")
 	all, err := List(t.Context(), Options{Dir: dir, Shipped: shipped})
@@ -157,9 +162,9 @@ return {one = tail(), text = "sub " .. neighbour}`,
 		files := map[string]string{
 			"p.lua": user("p", "require('"+name+"')"), "a.lua": "", "lib/waits.lua": "require('nearside').sleep(1)", "lib/wrong.lua": "x = = 1",
 		}
-		refused(t, Options{Dir: folder(t, files), Active: []string{"p"}}, want)
+		refused(t, Options{Dir: luatest.Folder(t, files), Active: []string{"p"}}, want)
 	}
-	err = Check(t.Context(), Options{Dir: folder(t, map[string]string{
+	err = Check(t.Context(), Options{Dir: luatest.Folder(t, map[string]string{
 		"p.lua": user("p", `local x = require("lib.x")`), "lib/x.lua": "\nreturn {f = function() require('nearside').nothing() end}",
 	})}, "p")
 	if err == nil || !strings.Contains(err.Error(), `lib/x.lua:2: nearside has no "nothing"`) {
@@ -167,13 +172,13 @@ return {one = tail(), text = "sub " .. neighbour}`,
 	}
 }
 
-// TestLinks: plugins, libraries and the folder may be links; files within a
-// plugin may not lead out.
+// TestLinks: plugins, libraries and the folder may be links. Links within a plugin must not
+// lead out of the folder.
 func TestLinks(t *testing.T) {
 	plugin := func(name string) string {
 		return "return {api = 1, name = '" + name + "', kinds = {'background'}, version = require('lib.v')}"
 	}
-	elsewhere := folder(t, map[string]string{
+	elsewhere := luatest.Folder(t, map[string]string{
 		"src/a.lua": plugin("a"), "src/b/init.lua": "require('./near') " + plugin("b"), "src/b/near.lua": "return 1",
 		"src/c.lua": plugin("c"), "src/v.lua": "return 'linked'", "src/lib/v.lua": "return 'linked'",
 		"d/init.lua": "require('./near') " + plugin("d"), "near.lua": "return 1",
@@ -226,11 +231,10 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestStatesRunOneText: a file that changes is not mixed into the running
-// generation.
+// TestStatesRunOneText: a changed file has no effect on the running generation.
 func TestStatesRunOneText(t *testing.T) {
-	h, _ := start(t, "", func(o *Options) {
-		o.Dir = folder(t, map[string]string{
+	h, _ := Start(t, "", func(o *Options) {
+		o.Dir = luatest.Folder(t, map[string]string{
 			"p/init.lua": "return {api = 1, name = 'p', kinds = {'background'}, states = 2, version = require('./v')}", "p/v.lua": "return 'old'",
 		})
 	})
@@ -252,22 +256,22 @@ func TestEditDistance(t *testing.T) {
 		{"", ""}: 0, {"", "abc"}: 3, {"kind", "kinds"}: 1, {"strat", "start"}: 1, {"kitten", "sitting"}: 3,
 		{"permisions", "permissions"}: 1, {"pre_filter", "prefilter"}: 1, {"ca", "abc"}: 3, {"premisions", "permissions"}: 2,
 	} {
-		if got := editDistance(pair[0], pair[1]); got != want {
+		if got := goval.EditDistance(pair[0], pair[1]); got != want {
 			t.Errorf("%q: %d, want %d", pair, got, want)
 		}
-		if got := editDistance(pair[1], pair[0]); got != want {
+		if got := goval.EditDistance(pair[1], pair[0]); got != want {
 			t.Errorf("%q, swapped: %d, want %d", pair, got, want)
 		}
 	}
 }
 
-// TestStartWarns: what check would refuse and a start cannot know to be wrong
-// is in the log.
+// TestStartWarns: a start logs faults that only check refuses, because their code may never
+// run.
 func TestStartWarns(t *testing.T) {
-	_, log := start(t, background(`function M:start() if false then ns.kv.gte("x") ns.http.get("http://x/") end end`))
+	_, log := Start(t, luatest.BackgroundPlugin(`function M:start() if false then ns.kv.gte("x") ns.http.get("http://x/") end end`))
 	for _, want := range []string{"check finds faults", `p.lua:3: nearside has no`, "http.get needs a permission"} {
-		if !strings.Contains(log.all(), want) {
-			t.Errorf("no %q in %s", want, log.all())
+		if !strings.Contains(log.All(), want) {
+			t.Errorf("no %q in %s", want, log.All())
 		}
 	}
 }

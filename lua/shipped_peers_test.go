@@ -12,28 +12,32 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 	goredis "github.com/redis/go-redis/v9"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns"
+	"nearside/lua/ns/peer"
 	"nearside/matcher"
 	"nearside/plugins"
 )
 
-// shipped starts a shipped plugin over a real store.
-func shipped(t *testing.T, name string, settings map[string]any) (*database, *lines) {
+// shipped starts a shipped plugin with a real store.
+func shipped(t *testing.T, name string, settings map[string]any) (*database, *luatest.Lines) {
 	t.Helper()
 	d := openDatabase(t, t.TempDir(), 0)
-	_, log := start(t, background(""), d.services, func(o *Options) {
+	_, log := Start(t, luatest.BackgroundPlugin(""), d.services, func(o *Options) {
 		o.Shipped, o.Active, o.Settings = plugins.Files, []string{name}, map[string]any{name: settings}
 		o.Clock = nil
 	})
 	return d, log
 }
 
-// stored waits until there are n objects.
+// stored waits until the store has n objects.
 func (d *database) stored(t *testing.T, o matcher.Origin, n int) {
 	t.Helper()
-	waitFor(t, func() bool { return d.memory.Stats().Rows[o] == n })
+	luatest.WaitFor(t, func() bool { return d.memory.Stats().Rows[o] == n })
 }
 
-// TestRedisIngest: the doubles of its own test behave as Redis does.
+// TestRedisIngest runs the plugin with miniredis and with a real server. The plugin must
+// behave as with the double in its own test.
 func TestRedisIngest(t *testing.T) {
 	eachRedis(t, func(t *testing.T, address, url string) {
 		outside := redisClientOf(t, address)
@@ -52,23 +56,23 @@ func TestRedisIngest(t *testing.T) {
 		add("face", face(2)) // again
 		add("face", "{")     // a dead letter
 		add("face", `{"age":300}`)
-		log.wait(t, "age: 300")
+		log.Wait(t, "age: must be an integer from 0 to 255, got 300")
 		d.stored(t, matcher.Faces, 2)
 		if got := d.near(t, matcher.MustID(list1)); len(got) != 2 {
 			t.Errorf("in the list: %v", got)
 		}
-		waitFor(t, func() bool {
+		luatest.WaitFor(t, func() bool {
 			pending, err := outside.XPending(t.Context(), "faces", "nearside").Result()
 			return err == nil && pending.Count == 0 && outside.XLen(t.Context(), "faces.dead").Val() == 2
 		})
 	})
 }
 
-// TestRabbitEvents: alike, with RabbitMQ.
+// TestRabbitEvents does the same with RabbitMQ.
 func TestRabbitEvents(t *testing.T) {
-	ch := rabbitChannel(t)
+	ch := RabbitChannel(t)
 	queue := fmt.Sprintf("events-%d", time.Now().UnixNano())
-	d, log := shipped(t, "rabbitmq_events", map[string]any{"url": rabbitURL(rabbitAddr(t)), "exchange": queue + ".x", "queue": queue, "key": "camera.*"})
+	d, log := shipped(t, "rabbitmq_events", map[string]any{"url": luatest.RabbitURL(luatest.RabbitAddr(t)), "exchange": queue + ".x", "queue": queue, "key": "camera.*"})
 	publish := func(key, body string) {
 		t.Helper()
 		if err := ch.PublishWithContext(context.Background(), queue+".x", key, false, false, amqp.Publishing{Body: []byte(body)}); err != nil {
@@ -79,21 +83,21 @@ func TestRabbitEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	publish("door.1", string(event)) // is not for it
+	publish("door.1", string(event)) // not for the queue of the plugin
 	publish("camera.1", string(event))
 	publish("camera.1", "no JSON")
 	d.stored(t, matcher.Events, 1)
-	log.wait(t, "a message went to the dead letters")
+	log.Wait(t, "a message went to the dead letters")
 	dead, ok, err := ch.Get(queue+".dead", true)
-	if err != nil || !ok || string(dead.Body) != "no JSON" || !strings.Contains(fmt.Sprint(dead.Headers[headerDeadReason]), "is not an event") {
+	if err != nil || !ok || string(dead.Body) != "no JSON" || !strings.Contains(fmt.Sprint(dead.Headers["x-nearside-dead-reason"]), "is not an event") {
 		t.Errorf("%s %v %v", dead.Body, dead.Headers, err)
 	}
 }
 
-// TestRabbitEventsFull: while the store has no room, events stay in the queue
-// and use no attempt; they are stored when there is room.
+// TestRabbitEventsFull: while the store is full, events stay in the queue and use no
+// attempt. They are stored when the store has room again.
 func TestRabbitEventsFull(t *testing.T) {
-	ch := rabbitChannel(t)
+	ch := RabbitChannel(t)
 	queue := fmt.Sprintf("full-%d", time.Now().UnixNano())
 	d := openDatabase(t, t.TempDir(), 0)
 	var full atomic.Bool
@@ -102,9 +106,9 @@ func TestRabbitEventsFull(t *testing.T) {
 		d.services(o)
 		o.Services.Store = &refusingStore{Writer: o.Services.Store, full: &full}
 	}
-	h, log := start(t, background(""), services, func(o *Options) {
+	h, log := Start(t, luatest.BackgroundPlugin(""), services, func(o *Options) {
 		o.Shipped, o.Active, o.Settings = plugins.Files, []string{"rabbitmq_events"}, map[string]any{"rabbitmq_events": map[string]any{
-			"url": rabbitURL(rabbitAddr(t)), "exchange": queue + ".x", "queue": queue, "attempts": 1,
+			"url": luatest.RabbitURL(luatest.RabbitAddr(t)), "exchange": queue + ".x", "queue": queue, "attempts": 1,
 		}}
 		o.Clock = nil
 	})
@@ -112,18 +116,18 @@ func TestRabbitEventsFull(t *testing.T) {
 	for n := range events {
 		send(t, ch, queue, fmt.Sprintf(`{"source":"cam-%d","face_descriptor":{"version":1,"data":"AQI="}}`, n))
 	}
-	log.wait(t, "consumer paused")
-	if c := h.Plugins()[0].Consumers[0]; c.State != consumerPaused || !strings.Contains(c.Reason, "no room") || c.Dead+c.Retried > 0 {
+	log.Wait(t, "consumer paused")
+	if c := h.Plugins()[0].Consumers[0]; c.State != peer.Paused || !strings.Contains(c.Reason, "no room") || c.Dead+c.Retried > 0 {
 		t.Errorf("%+v", c)
 	}
 	full.Store(false)
 	d.stored(t, matcher.Events, events)
-	waitFor(t, func() bool { c := h.Plugins()[0].Consumers[0]; return c.Acked == events && c.State == consumerRunning })
+	luatest.WaitFor(t, func() bool { c := h.Plugins()[0].Consumers[0]; return c.Acked == events && c.State == peer.Running })
 }
 
-// A refusingStore has no room while full is set.
+// A refusingStore refuses writes while full is set.
 type refusingStore struct {
-	Writer
+	ns.Writer
 	full *atomic.Bool
 }
 

@@ -10,19 +10,21 @@ import (
 	"regexp"
 	"strings"
 
+	"nearside/lua/goval"
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
 
 // shippedLabel stands for the folder of shipped plugins in messages.
 const shippedLabel = "shipped"
 
-// libFolder holds the libraries that all plugins share. It is no plugin.
+// libFolder is the folder of libraries that all plugins share. It is not a plugin.
 const libFolder = "lib"
 
 var pluginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
 
-// checkPluginName says why name cannot be the name of a plugin.
-func checkPluginName(name string) error {
+// CheckPluginName returns an error if name cannot be the name of a plugin.
+func CheckPluginName(name string) error {
 	switch {
 	case !pluginName.MatchString(name):
 		return fmt.Errorf("%q is not a name of a plugin: letters, digits, _ and -, at most 64", name)
@@ -37,13 +39,13 @@ func checkPluginName(name string) error {
 // A place is a file system with plugins and libraries.
 type place struct {
 	files fs.FS
-	label string // before file names in messages: the folder, or "shipped"
+	label string // the prefix of file names in messages: the folder, or "shipped"
 }
 
-// shown is the name of a file in messages.
+// shown returns the name of a file for messages.
 func (p place) shown(file string) string { return path.Join(p.label, file) }
 
-// exists reports whether there is a regular file of that name.
+// exists reports whether file exists. It returns an error if file is not regular.
 func (p place) exists(file string) (bool, error) {
 	info, err := fs.Stat(p.files, file)
 	switch {
@@ -57,7 +59,8 @@ func (p place) exists(file string) (bool, error) {
 	return true, nil
 }
 
-// read reads one file, no more than vm.MaxSource.
+// read returns the text of one file without a byte order mark. It reads at most one
+// byte more than vm.MaxSource, so that the compiler can refuse a longer file.
 func (p place) read(file string) (string, error) {
 	f, err := p.files.Open(file)
 	if err != nil {
@@ -65,7 +68,7 @@ func (p place) read(file string) (string, error) {
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	b, err := io.ReadAll(io.LimitReader(f, vm.MaxSource+1))
-	return string(b), err
+	return strings.TrimPrefix(string(b), "\uFEFF"), err
 }
 
 // compile compiles one file.
@@ -74,23 +77,23 @@ func (p place) compile(file string) (*vm.Script, error) {
 	if err != nil {
 		return nil, err
 	}
-	return vm.Compile(p.shown(file), text, Root)
+	return vm.Compile(p.shown(file), text, ns.Root)
 }
 
-// A source is where a plugin's files are.
+// A source is the location of a plugin's files.
 type source struct {
 	place
 	name    string
 	main    string   // the file that returns the plugin's table
-	dir     string   // of neighbours; "" for a plugin that is one file
-	scripts *scripts // what it has required
+	dir     string   // the plugin's folder; "" for a plugin that is one file
+	scripts *scripts // the files that the plugin has required
 }
 
 // sources finds plugins by name: in the folder, then among the shipped ones.
 type sources struct {
 	dir    string
 	folder *pluginDir // nil: there is no folder
-	places []place    // to look in, the folder first
+	places []place    // in the order of the search, the folder first
 }
 
 // openSources opens the folder, which may be missing. shipped may be nil.
@@ -119,9 +122,9 @@ func (s *sources) close() error {
 	return s.folder.Close()
 }
 
-// find returns the source of a plugin, and whether it hides a shipped one.
+// find returns the source of a plugin, and whether it hides a shipped plugin.
 func (s *sources) find(name string) (found source, hides bool, err error) {
-	if err := checkPluginName(name); err != nil {
+	if err := CheckPluginName(name); err != nil {
 		return source{}, false, err
 	}
 	var all []source
@@ -137,12 +140,12 @@ func (s *sources) find(name string) (found source, hides bool, err error) {
 	}
 	if len(all) == 0 {
 		return source{}, false, fmt.Errorf("there is no plugin %q: neither %s nor %s, nor one that is shipped%s",
-			name, path.Join(s.dir, name+".lua"), path.Join(s.dir, name, "init.lua"), didYouMean(name, s.names()))
+			name, path.Join(s.dir, name+".lua"), path.Join(s.dir, name, "init.lua"), goval.DidYouMean(name, s.names()))
 	}
 	return all[0], len(all) > 1, nil
 }
 
-// names returns the names of all plugins, as far as the folders can be read.
+// names returns the names of all plugins. It skips folders that cannot be read.
 func (s *sources) names() []string {
 	var names []string
 	for _, p := range s.places {
@@ -152,7 +155,7 @@ func (s *sources) names() []string {
 	return names
 }
 
-// look finds name.lua or name/init.lua, and refuses both.
+// look finds name.lua or name/init.lua. It returns an error if both exist.
 func look(p place, name string) (source, bool, error) {
 	file, folder := name+".lua", path.Join(name, "init.lua")
 	isFile, err := p.exists(file)

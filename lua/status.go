@@ -6,38 +6,39 @@ import (
 	"slices"
 	"strings"
 
+	"nearside/lua/ns/peer"
 	"nearside/lua/vm"
 )
 
-// A Status is how one plugin is: what /1/plugins shows.
+// A Status is the status of one plugin, as /1/plugins shows it.
 type Status struct {
 	Name, Version, File string
 	Kinds               []Kind
-	Degraded            []string // why it does not do all that it should; empty: it runs
+	Degraded            []string // why it does not work fully; empty: it works
 	Events              []string
 	Permissions         []string
-	Order               int            // of a prefilter among others
-	Schema              map[string]any // of its settings; nil: any
-	Routes              []string       // "GET /teapot"
+	Order               int            // of its prefilter; prefilters run in ascending order
+	Schema              map[string]any // of its settings; nil: it has no schema
+	Routes              []string       // as in "GET /teapot"
 	Hooks               []HookStatus
 	States, Tasks       int
-	Queued, Handling    int    // points that wait, and batches at work
-	Dropped             uint64 // points and values of batches that made room
+	Queued, Handling    int    // queued points, and batches in progress
+	Dropped             uint64 // points and batch values that were dropped because there was no room
 	Lost                uint64 // points whose batch failed
 	Failures            uint64 // of hooks, tasks and timers
-	Rejected            uint64 // requests that ns.reject refused
-	Replaced            uint64 // states that held more memory than the limit
-	Replacing           int    // states of the event and background side that are being made again
-	Memory, MemoryLimit int64  // bytes that all states hold, and may hold
+	Rejected            uint64 // requests that the plugin refused with ns.reject
+	Replaced            uint64 // states that were killed because of the memory limit
+	Replacing           int    // states of the event and background side that are being replaced
+	Memory, MemoryLimit int64  // bytes that all states hold, and their limit
 	LastError           string
-	Consumers           []ConsumerStatus
+	Consumers           []peer.ConsumerStatus
 	Totals              vm.Counters
 }
 
 // A HookStatus is the breaker of one hook.
 type HookStatus struct{ Name, State, Reason string }
 
-// Plugins returns how the active plugins are, by name.
+// Plugins returns the status of all active plugins, sorted by name.
 func (h *Host) Plugins() []Status {
 	g := h.current.Load()
 	all := make([]Status, len(g.plugins))
@@ -49,10 +50,10 @@ func (h *Host) Plugins() []Status {
 
 func (p *plugin) status() Status {
 	s := Status{
-		Name: p.name, Version: p.version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.permissions, Schema: p.compiled.shown(), Dropped: p.lasting.dropped.Load(), Failures: p.failures.Load(),
+		Name: p.Name, Version: p.Version, File: p.source.shown(p.source.main), Kinds: p.kinds,
+		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.shown(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
 	}
-	s.Rejected = p.lasting.rejected.Load()
+	s.Rejected = p.Lasting.Rejected.Load()
 	s.Replacing, s.Totals = p.main.replaced()
 	account := p.memoryAccount()
 	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()
@@ -63,7 +64,7 @@ func (p *plugin) status() Status {
 			s.Degraded = append(s.Degraded, name+" is switched off for a while: "+reason)
 		}
 	}
-	table := p.routes.load()
+	table := p.Routes.Load()
 	for _, path := range slices.Sorted(maps.Keys(table)) {
 		for _, method := range slices.Sorted(maps.Keys(table[path])) {
 			s.Routes = append(s.Routes, method+" "+path)
@@ -74,9 +75,9 @@ func (p *plugin) status() Status {
 	}
 	for _, in := range p.main.all() {
 		s.States++
-		s.Tasks += in.state.Tasks()
-		s.Consumers = append(s.Consumers, in.consumerStatus()...)
-		s.Totals.Add(in.state.Counters())
+		s.Tasks += in.State.Tasks()
+		s.Consumers = append(s.Consumers, in.ConsumerStatus()...)
+		s.Totals.Add(in.State.Counters())
 	}
 	if reason := p.degraded.Load(); reason != nil {
 		s.Degraded = append(s.Degraded, *reason)
@@ -93,13 +94,13 @@ func (p *plugin) status() Status {
 		s.Queued, s.Handling, s.Lost = waiting, busy, lost
 		s.Dropped += dropped
 	}
-	s.Degraded = append(s.Degraded, p.troubles.all()...)
+	s.Degraded = append(s.Degraded, p.Troubles.All()...)
 	for _, c := range s.Consumers {
-		if c.State != consumerRunning {
+		if c.State != peer.Running {
 			s.Degraded = append(s.Degraded, strings.TrimSuffix(c.Name+" is "+c.State+": "+c.Reason, ": "))
 		}
 	}
-	if last := p.last.Load(); last != nil {
+	if last := p.Last.Load(); last != nil {
 		s.LastError = *last
 	}
 	return s

@@ -8,11 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"nearside/lua/luatest"
+	"nearside/lua/ns"
+	"nearside/lua/ns/peer"
 	"nearside/lua/vm"
 	"nearside/matcher"
 )
 
-// fullStore refuses every write with an error of its own.
+// fullStore refuses every write with its own error.
 type fullStore struct{ err error }
 
 func (s fullStore) PutObjects(context.Context, *matcher.ID, []*matcher.Object) (int, error) {
@@ -41,89 +44,77 @@ func (in *instance) handler(t *testing.T, source string) *vm.Func {
 func TestVerdicts(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	var writer fullStore
-	h, _ := start(t, background(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
+	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
 	in := h.current.Load().plugins[0].main.first()
-	f := func(body string, want verdictKind, wait time.Duration, why string) {
+	f := func(body string, want peer.VerdictKind, wait time.Duration, why string) {
 		t.Helper()
-		v := in.judge(in.handler(t, "function(m) "+body+" end"), "message")
-		if v.kind != want || v.wait != wait || (v.err == nil) != (want == verdictAck) || v.err != nil && !strings.Contains(v.err.Error(), why) {
+		v := in.Judge(in.handler(t, "function(m) "+body+" end"), "message")
+		if v.Kind != want || v.Wait != wait || (v.Err == nil) != (want == peer.Ack) || v.Err != nil && !strings.Contains(v.Err.Error(), why) {
 			t.Errorf("%s: %+v, want %d %v %q", body, v, want, wait, why)
 		}
 	}
-	f(`return true`, verdictAck, 0, "")
-	f(`return "ack"`, verdictAck, 0, "")
-	f(`return false`, verdictRetry, 0, "did not return")
-	f(``, verdictRetry, 0, "did not return")
-	f(`return nil, "no face"`, verdictRetry, 0, "no face")
-	f(`return "retry"`, verdictRetry, 0, "did not return")
-	f(`error("oh")`, verdictRetry, 0, "oh")
-	f(`return "dead", "no JSON"`, verdictDead, 0, "no JSON")
-	f(`return {retry = 2.5}`, verdictRetry, 2500*time.Millisecond, "")
-	f(`return {retry = 0}`, verdictRetry, time.Millisecond, "")
-	f(`return {retry = -1}`, verdictRetry, 0, "not {retry = seconds}")
-	f(`return {retry = 0/0}`, verdictRetry, 0, "not {retry = seconds}")
-	f(`return "akc"`, verdictRetry, 0, `"akc"; allowed are "ack"`)
-	f(`return 1`, verdictRetry, 0, "not a verdict")
-	f(`return ns.json.decode`, verdictRetry, 0, "not a verdict")
+	f(`return true`, peer.Ack, 0, "")
+	f(`return "ack"`, peer.Ack, 0, "")
+	f(`return false`, peer.Retry, 0, "did not return")
+	f(``, peer.Retry, 0, "did not return")
+	f(`return nil, "no face"`, peer.Retry, 0, "no face")
+	f(`return "retry"`, peer.Retry, 0, "did not return")
+	f(`error("oh")`, peer.Retry, 0, "oh")
+	f(`return "dead", "no JSON"`, peer.Dead, 0, "no JSON")
+	f(`return {retry = 2.5}`, peer.Retry, 2500*time.Millisecond, "")
+	f(`return {retry = 0}`, peer.Retry, time.Millisecond, "")
+	f(`return {retry = -1}`, peer.Retry, 0, "not {retry = seconds}")
+	f(`return {retry = 0/0}`, peer.Retry, 0, "not {retry = seconds}")
+	f(`return "akc"`, peer.Retry, 0, `"akc"; allowed are "ack"`)
+	f(`return 1`, peer.Retry, 0, "not a verdict")
+	f(`return ns.json.decode`, peer.Retry, 0, "not a verdict")
 
 	const put = `ns.store.new_list({})`
 	for _, code := range []matcher.Code{matcher.CodeUnavailable, matcher.CodeFull} {
 		writer.err = matcher.Errorf(code, "the disk is full")
-		f(`assert(`+put+`)`, verdictPause, 0, "the disk is full")
-		f(`if not `+put+` then return false end`, verdictPause, 0, "the disk is full")
-		f(`local ok = `+put+` return ok and true or "retry"`, verdictPause, 0, "the disk is full")
-		f(`pcall(function() assert(`+put+`) end) return {retry = 5}`, verdictPause, 0, "the disk is full")
-		f(put+` return true`, verdictAck, 0, "")
-		f(put+` return "dead"`, verdictDead, 0, `"dead"`)
+		f(`assert(`+put+`)`, peer.Pause, 0, "the disk is full")
+		f(`if not `+put+` then return false end`, peer.Pause, 0, "the disk is full")
+		f(`local ok = `+put+` return ok and true or "retry"`, peer.Pause, 0, "the disk is full")
+		f(`pcall(function() assert(`+put+`) end) return {retry = 5}`, peer.Pause, 0, "the disk is full")
+		f(put+` return true`, peer.Ack, 0, "")
+		f(put+` return "dead"`, peer.Dead, 0, `"dead"`)
 	}
 	writer.err = matcher.Errorf(matcher.CodeBadInput, "age: 300")
-	f(`assert(`+put+`)`, verdictRetry, 0, "age: 300")
+	f(`assert(`+put+`)`, peer.Retry, 0, "age: 300")
 	writer.err = errors.New("broken")
-	f(`assert(`+put+`)`, verdictRetry, 0, "broken")
+	f(`assert(`+put+`)`, peer.Retry, 0, "broken")
 	writer.err = nil
-	f(`assert(`+put+`) error("later")`, verdictRetry, 0, "later")
+	f(`assert(`+put+`) error("later")`, peer.Retry, 0, "later")
 
-	each := func(body string, want ...verdictKind) {
+	each := func(body string, want ...peer.VerdictKind) {
 		t.Helper()
-		got := in.judgeAll(in.handler(t, "function(list) "+body+" end"), []any{"a", "b", "c"})
+		got := in.JudgeAll(in.handler(t, "function(list) "+body+" end"), []any{"a", "b", "c"})
 		for i, v := range got {
-			if v.kind != want[i] {
+			if v.Kind != want[i] {
 				t.Errorf("%s: message %d: %+v, want %d", body, i, v, want[i])
 			}
 		}
 	}
-	each(`return true`, verdictAck, verdictAck, verdictAck)
-	each(`return {true, false, "dead"}`, verdictAck, verdictRetry, verdictDead)
-	each(`return {"ack", {retry = 1}, true}`, verdictAck, verdictRetry, verdictAck)
-	each(`return {true, true}`, verdictRetry, verdictRetry, verdictRetry)
-	each(`return {retry = 1}`, verdictRetry, verdictRetry, verdictRetry)
-	each(`error("x")`, verdictRetry, verdictRetry, verdictRetry)
+	each(`return true`, peer.Ack, peer.Ack, peer.Ack)
+	each(`return {true, false, "dead"}`, peer.Ack, peer.Retry, peer.Dead)
+	each(`return {"ack", {retry = 1}, true}`, peer.Ack, peer.Retry, peer.Ack)
+	each(`return {true, true}`, peer.Retry, peer.Retry, peer.Retry)
+	each(`return {retry = 1}`, peer.Retry, peer.Retry, peer.Retry)
+	each(`error("x")`, peer.Retry, peer.Retry, peer.Retry)
 }
 
-func TestRetryWaits(t *testing.T) {
-	want := []time.Duration{1, 2, 4, 8, 16, 32, 60, 60, 60}
-	for i, w := range want {
-		if got := retryWait(i + 1); got != w*time.Second {
-			t.Errorf("attempt %d waits %v, want %vs", i+1, got, int(w))
-		}
-	}
-	if got := retryWait(1 << 40); got != maxRetry {
-		t.Error(got)
-	}
-}
-
-// TestDrainOrder: everything that was registered is stopped at the same time,
-// and what is registered later at once.
+// TestDrainOrder: all registered functions are called at the same time. A function that is
+// registered later is called at once.
 func TestDrainOrder(t *testing.T) {
-	h, _ := start(t, background(""))
+	h, _ := Start(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	both := make(chan struct{})
-	in.onDrain(func(context.Context) { <-both })
-	in.onDrain(func(context.Context) { close(both) })
-	in.onDrain(func(context.Context) { t.Error("it was forgotten") })()
-	in.drain(t.Context())
+	in.OnDrain(func(context.Context) { <-both })
+	in.OnDrain(func(context.Context) { close(both) })
+	in.OnDrain(func(context.Context) { t.Error("it was forgotten") })()
+	in.Drain(t.Context())
 	called := false
-	in.onDrain(func(context.Context) { called = true })
+	in.OnDrain(func(context.Context) { called = true })
 	if !called {
 		t.Error("not called after the drain has begun")
 	}
@@ -131,7 +122,7 @@ func TestDrainOrder(t *testing.T) {
 
 // A switchedStore is a store that can be made to refuse writes.
 type switchedStore struct {
-	Writer
+	ns.Writer
 	mu  sync.Mutex
 	err error
 }

@@ -15,18 +15,18 @@ import (
 	"time"
 )
 
-// watchEvery is how often Watch looks. Files must be the same at two looks
-// before a reload: editors and copies write in several steps.
+// watchEvery is the interval at which Watch checks the files. Two checks must find the
+// same files before a reload, because editors and copies write files in several steps.
 const watchEvery = 500 * time.Millisecond
 
-// maxWatched bounds the entries of folders that a snapshot visits.
+// maxWatched is the maximum number of folder entries that a snapshot visits.
 const maxWatched = 20_000
 
-// Watch reloads when the Lua files of the plugin folder are others than those
-// that were loaded, until ctx ends. It looks at names, sizes, times and at
-// where links lead, so that it notices swapped links and folders that are
-// removed and made again, on every kind of file system. A reload that fails is
-// logged once for each change, and the running generation stays.
+// Watch reloads the plugins when the Lua files of the plugin folder differ from the
+// loaded ones, until ctx ends. It compares names, sizes, times and the targets of
+// links. So it notices swapped links and folders that are removed and created again,
+// on every kind of file system. If a reload fails, Watch logs that once for each change,
+// and the running generation stays.
 func (h *Host) Watch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -55,7 +55,7 @@ func (h *Host) Watch(ctx context.Context) error {
 	}
 }
 
-// files looks at the folder of now.
+// files returns a snapshot of the configured folder.
 func (h *Host) files() snapshot {
 	h.mu.Lock()
 	dir := h.o.Dir
@@ -63,14 +63,14 @@ func (h *Host) files() snapshot {
 	return snapshotOf(dir)
 }
 
-// A snapshot tells what the Lua files of a folder were at one moment.
+// A snapshot identifies the state of a folder's Lua files at one moment.
 type snapshot struct {
-	sum     string // of names, sizes, times and targets of links
-	problem string // why it does not tell of all files; empty: it does
+	sum     string // a hash of names, sizes, times and targets of links
+	problem string // why it does not include all files; empty: it does
 }
 
-// snapshotOf looks at the Lua files in dir and below, through links too. A folder
-// that is missing is one without files.
+// snapshotOf returns a snapshot of the Lua files in dir and below. It follows links. A
+// missing folder counts as an empty one.
 func snapshotOf(dir string) snapshot {
 	v := visit{hash: sha256.New(), seen: map[string]bool{}}
 	if dir != "" {
@@ -86,18 +86,18 @@ func snapshotOf(dir string) snapshot {
 // visit is a snapshot in progress.
 type visit struct {
 	hash    hash.Hash
-	seen    map[string]bool // folders, without links: a link may lead up
+	seen    map[string]bool // resolved paths of folders, because a link may lead to a parent
 	entries int
 	problem error
 }
 
-// note adds one line to the sum.
+// note adds one line to the hash.
 func (v *visit) note(format string, args ...any) { _, _ = fmt.Fprintf(v.hash, format+"\n", args...) }
 
-// fault notes what cannot be seen.
+// fault records that an entry cannot be read.
 func (v *visit) fault(err error) {
 	v.note("error %v", err)
-	if v.problem == nil && !errors.Is(err, fs.ErrNotExist) { // what is gone is no problem
+	if v.problem == nil && !errors.Is(err, fs.ErrNotExist) { // a missing file is not a problem
 		v.problem = err
 	}
 }
@@ -123,7 +123,7 @@ func (v *visit) folder(dir string) {
 			v.fault(fmt.Errorf("%s: there are more than %d entries", dir, maxWatched))
 			return
 		}
-		if !strings.HasPrefix(e.Name(), ".") { // no plugin has such a name
+		if !strings.HasPrefix(e.Name(), ".") { // names of plugins do not begin with a dot
 			v.entry(filepath.Join(dir, e.Name()))
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"nearside/lua/luatest"
 )
 
 // writeFile writes a file and the folders above it.
@@ -19,7 +21,7 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// symlink makes or replaces a link, in one step.
+// symlink creates or replaces a link in one step.
 func symlink(t *testing.T, target, path string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -47,20 +49,20 @@ func watching(t *testing.T, h *Host) {
 	})
 }
 
-// TestWatch: a change of a file, in a new folder too, reloads; one that does
-// not load is logged, and the running generation stays.
+// TestWatch: a change of a file causes a reload, in a new folder too. If the reload fails,
+// it is logged and the running generation stays.
 func TestWatch(t *testing.T) {
-	h, log := start(t, versioned("1", ""))
+	h, log := Start(t, versioned("1", ""))
 	version := func() string { return h.Plugins()[0].Version }
 	write := func(name, source string) {
 		t.Helper()
 		writeFile(t, filepath.Join(h.o.Dir, name), source)
 	}
-	write("p.lua", versioned("2", "")) // before anybody watches: it is not what was loaded
+	write("p.lua", versioned("2", "")) // before Watch begins, so the file differs from the loaded one
 	watching(t, h)
-	waitFor(t, func() bool { return version() == "2" })
+	luatest.WaitFor(t, func() bool { return version() == "2" })
 	write("p.lua", "return {")
-	log.wait(t, "not reloaded")
+	log.Wait(t, "not reloaded")
 	if version() != "2" {
 		t.Error(version())
 	}
@@ -68,12 +70,12 @@ func TestWatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	write("p/init.lua", versioned("3", ""))
-	waitFor(t, func() bool { return version() == "3" })
+	luatest.WaitFor(t, func() bool { return version() == "3" })
 	write("p/init.lua", versioned("4", ""))
-	waitFor(t, func() bool { return version() == "4" })
+	luatest.WaitFor(t, func() bool { return version() == "4" })
 }
 
-// TestWatchFollowsLinks: however files come to be others, they are loaded.
+// TestWatchFollowsLinks: every way to replace files causes a reload.
 func TestWatchFollowsLinks(t *testing.T) {
 	for name, f := range map[string]struct {
 		first, second func(t *testing.T, root string)
@@ -92,7 +94,7 @@ func TestWatchFollowsLinks(t *testing.T) {
 			},
 			func(t *testing.T, root string) {
 				writeFile(t, root+"/rel/2/p.lua", versioned("2", ""))
-				now := time.Unix(1000, 0) // as images have it: one time for all files
+				now := time.Unix(1000, 0) // as in container images, where all files have the same time
 				for _, file := range []string{root + "/rel/1/p.lua", root + "/rel/2/p.lua"} {
 					if err := os.Chtimes(file, now, now); err != nil {
 						t.Fatal(err)
@@ -149,21 +151,21 @@ func TestWatchFollowsLinks(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			f.first(t, root)
-			h, _ := start(t, "", func(o *Options) { o.Dir = root + "/plugins" })
+			h, _ := Start(t, "", func(o *Options) { o.Dir = root + "/plugins" })
 			watching(t, h)
 			if v := h.Plugins()[0].Version; v != "1" {
 				t.Fatal(v)
 			}
 			f.second(t, root)
-			waitFor(t, func() bool { return h.Plugins()[0].Version == "2" })
+			luatest.WaitFor(t, func() bool { return h.Plugins()[0].Version == "2" })
 		})
 	}
 }
 
-// TestSnapshot: the same files give the same sum, links that lead in circles
-// end, and what cannot be read is told.
+// TestSnapshot: the same files give the same sum, circular links do not loop forever, and
+// entries that cannot be read are reported.
 func TestSnapshot(t *testing.T) {
-	dir := folder(t, map[string]string{"a.lua": "1", "b/init.lua": "2", ".git/x.lua": "3", "note.txt": "4"})
+	dir := luatest.Folder(t, map[string]string{"a.lua": "1", "b/init.lua": "2", ".git/x.lua": "3", "note.txt": "4"})
 	symlink(t, "..", dir+"/b/up")
 	symlink(t, "nowhere", dir+"/dangling.lua")
 	first := snapshotOf(dir)

@@ -18,23 +18,20 @@ func TestParseSDK(t *testing.T) {
 			t.Errorf("%q: %v, %v", in, d, err)
 		}
 		if !matcher.IsSDK([]byte(in)) {
-			t.Errorf("%q: not taken for one", in)
-		}
-		if again := d.AppendSDK([]byte("x")); string(again) != "x"+in {
-			t.Errorf("%q: written again %q", in, again)
+			t.Errorf("%q: IsSDK is false", in)
 		}
 	}
 	good("dp\x00\x00\x3b\x00\x00\x00abc", 59, "abc")
 	good("dp\x00\x00\x3b\x00\x00\x00", 59, "")
 	good("dp\x00\x00\x01\x02\x03\x04dp\x00\x00", 0x04030201, "dp\x00\x00")
 
-	bad := func(in string, is bool) {
+	bad := func(in string, isSDK bool) {
 		t.Helper()
 		if d, err := matcher.ParseSDK([]byte(in)); err == nil {
 			t.Errorf("%q: %v", in, d)
 		}
-		if matcher.IsSDK([]byte(in)) != is {
-			t.Errorf("%q: taken for one: %v", in, !is)
+		if matcher.IsSDK([]byte(in)) != isSDK {
+			t.Errorf("%q: IsSDK is %v", in, !isSDK)
 		}
 	}
 	bad("", false)
@@ -57,7 +54,7 @@ func FuzzParseSDK(f *testing.F) {
 			}
 			return
 		}
-		if !matcher.IsSDK(in) || !bytes.Equal(d.AppendSDK(nil), in) || d.Version != binary.LittleEndian.Uint32(in[4:]) {
+		if !matcher.IsSDK(in) || !bytes.Equal(d.Data, in[8:]) || d.Version != binary.LittleEndian.Uint32(in[4:]) {
 			t.Fatalf("read as %v", d)
 		}
 	})
@@ -83,18 +80,18 @@ func TestCheckDescriptor(t *testing.T) {
 	}
 	nan, inf, minusZero := float32(math.NaN()), float32(math.Inf(-1)), float32(math.Copysign(0, -1))
 	check(59, make([]byte, 512), 0, "")
-	check(59, make([]byte, 511), matcher.CodeBadInput, "data: 511 bytes are no descriptor of version 59, which has 512")
-	check(59, nil, matcher.CodeBadInput, "data: 0 bytes are no descriptor of version 59, which has 512")
+	check(59, make([]byte, 511), matcher.CodeBadInput, "data: version 59 needs 512 bytes, got 511")
+	check(59, nil, matcher.CodeBadInput, "data: version 59 needs 512 bytes, got 0")
 	check(55, make([]byte, 512), matcher.CodeUnknownVersion, "version: 55 is not registered")
 	check(0, nil, matcher.CodeUnknownVersion, "version: 0 is not registered")
 	check(2001, packed(0, 0), 0, "")
-	check(2001, packed(1), matcher.CodeBadInput, "data: 4 bytes are no descriptor of version 2001, which has 8")
-	check(2001, packed(1, nan), matcher.CodeBadInput, "data: value 1 is NaN, not a finite number")
-	check(2001, packed(inf, 1), matcher.CodeBadInput, "data: value 0 is -Inf, not a finite number")
+	check(2001, packed(1), matcher.CodeBadInput, "data: version 2001 needs 8 bytes, got 4")
+	check(2001, packed(1, nan), matcher.CodeBadInput, "data: value 1 must be finite, got NaN")
+	check(2001, packed(inf, 1), matcher.CodeBadInput, "data: value 0 must be finite, got -Inf")
 	check(2001, packed(math.MaxFloat32, math.SmallestNonzeroFloat32), 0, "")
-	check(2002, packed(0, minusZero), matcher.CodeBadInput, "data: a zero vector has no direction, which cosine needs")
+	check(2002, packed(0, minusZero), matcher.CodeBadInput, "data: must not be a zero vector under cosine")
 	check(2002, packed(0, math.SmallestNonzeroFloat32), 0, "")
-	check(2002, packed(nan, 0), matcher.CodeBadInput, "data: value 0 is NaN, not a finite number")
+	check(2002, packed(nan, 0), matcher.CodeBadInput, "data: value 0 must be finite, got NaN")
 }
 
 func ExampleParseSDK() {

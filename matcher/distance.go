@@ -3,11 +3,13 @@ package matcher
 import (
 	"encoding/binary"
 	"math"
+
+	"nearside/internal/exp"
 )
 
-// Distance returns the distance of two descriptors of v (API.md 2). It is the
-// one function that defines it: kernels select rows, this ranks them.
-// Both must be of v.Size() bytes and valid for v.
+// Distance returns the distance between two descriptors of v (docs/api.md,
+// Distance). Kernels only select rows; the value of this function ranks them
+// and is returned. Both descriptors must have v.Size() bytes and be valid for v.
 func (v *Version) Distance(a, b []byte) float64 {
 	if v.Encoding == Uint8 {
 		sum := 0
@@ -23,8 +25,7 @@ func (v *Version) Distance(a, b []byte) float64 {
 	return squaredL2(a, b)
 }
 
-// FromSum returns the distance that a sum of squared byte differences stands
-// for.
+// FromSum converts a sum of squared byte differences to a distance.
 func (v *Version) FromSum(sum uint32) float64 {
 	return float64(sum) / float64(v.Scale*v.Scale)
 }
@@ -52,47 +53,48 @@ func cosine(a, b []byte) float64 {
 		aa += float64(x * x)
 		bb += float64(y * y)
 	}
-	// Not sqrt(aa)*sqrt(bb): the contract fixes this form. Neither underflows
-	// nor overflows: a float32 squared and summed is far inside float64.
+	// The contract requires this form, not sqrt(aa)*sqrt(bb). It cannot overflow
+	// or underflow: sums of squared float32 values are far inside float64.
 	return max(0, 2-float64(2*dot)/math.Sqrt(float64(aa*bb)))
 }
 
-// SimilarityOf maps a distance to a similarity of 0..1 (API.md 2): 1 at
-// distance 0, falling, towards 0.
+// SimilarityOf maps a distance to a similarity of 0..1 (docs/api.md,
+// Similarity): 1 at distance 0, approaching 0 for large distances. It never
+// rises with the distance, because every operation is rounded to the nearest
+// float64.
 func (v *Version) SimilarityOf(distance float64) float64 {
 	k, m := v.Similarity.Steepness, v.Similarity.Midpoint
-	return (1 + math.Exp(-float64(k*m))) / (1 + math.Exp(float64(k*(distance-m))))
+	return (1 + exp.Nearest(-float64(k*m))) / (1 + exp.Nearest(float64(k*(distance-m))))
 }
 
-// DistanceMax is an upper bound of distances between descriptors of v.
+// DistanceMax returns an upper bound of the distances between descriptors of v.
 func (v *Version) DistanceMax() float64 {
 	switch {
 	case v.Encoding == Uint8:
 		return v.FromSum(uint32(v.Length) * 255 * 255)
 	case v.Metric == Cosine:
-		return 4
+		return 4 + 1e-9 // 1e-9 is for the rounding of up to LengthMax terms
 	default:
 		return math.MaxFloat64
 	}
 }
 
-// Cut returns a distance beyond which no row has a similarity of threshold or
-// more. It is a little too large, never too small: rows within it are still to
-// be tested with SimilarityOf.
+// Cut returns the largest distance, up to DistanceMax, whose similarity is at
+// least threshold. threshold is 0..1.
 func (v *Version) Cut(threshold float64) float64 {
-	lo, hi := uint64(0), math.Float64bits(v.DistanceMax()) // bits of floats above 0 are in their order
 	if v.SimilarityOf(v.DistanceMax()) >= threshold {
 		return v.DistanceMax()
 	}
-	for lo < hi { // the least distance that falls below the threshold
-		mid := lo + (hi-lo)/2
-		if v.SimilarityOf(math.Float64frombits(mid)) < threshold {
-			hi = mid
+	// Floats from 0 up sort like their bits, so this is a binary search over bits.
+	// Distance 0 passes every threshold.
+	passes, fails := uint64(0), math.Float64bits(v.DistanceMax())
+	for fails-passes > 1 {
+		mid := passes + (fails-passes)/2
+		if v.SimilarityOf(math.Float64frombits(mid)) >= threshold {
+			passes = mid
 		} else {
-			lo = mid + 1
+			fails = mid
 		}
 	}
-	// math.Exp is monotone only up to its last digits: leave them room. One of
-	// them is a distance of 2^-52/steepness.
-	return min(math.Float64frombits(lo)*(1+1e-9)+1e-15/v.Similarity.Steepness, v.DistanceMax())
+	return math.Float64frombits(passes)
 }

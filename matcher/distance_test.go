@@ -42,7 +42,7 @@ func packed(values ...float32) []byte {
 	return b
 }
 
-// TestGoldenDistance pins the value that API.md 2 states.
+// TestGoldenDistance pins the golden value of docs/api.md, Distance.
 func TestGoldenDistance(t *testing.T) {
 	v := version(t, matcher.Version{Length: 32, Scale: 128})
 	a, b := repeated(32, 0x12, 0x34, 0x56, 0x78, 0x90), repeated(32, 0x01, 0x23, 0x45, 0x67, 0x89)
@@ -51,7 +51,7 @@ func TestGoldenDistance(t *testing.T) {
 	}
 }
 
-// TestUint8Distance compares with rational numbers: the float64 is the one
+// TestUint8Distance compares with rational numbers: a distance is the float64
 // nearest to the exact value.
 func TestUint8Distance(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -75,15 +75,15 @@ func TestUint8Distance(t *testing.T) {
 				if got := v.FromSum(uint32(sum)); got != want {
 					t.Errorf("length %d, scale %d: from sum %v, want %v", length, scale, got, want)
 				}
-				if most := v.DistanceMax(); want > most {
-					t.Errorf("length %d, scale %d: distance %v is above the most, %v", length, scale, want, most)
+				if limit := v.DistanceMax(); want > limit {
+					t.Errorf("length %d, scale %d: distance %v is above DistanceMax, %v", length, scale, want, limit)
 				}
 			}
 		}
 	}
 }
 
-// floats32 makes descriptors from all of the range of float32.
+// floats32 makes descriptors from the whole range of float32.
 func floats32(rng *rand.Rand, n, kind int) []float32 {
 	values := make([]float32, n)
 	for i := range values {
@@ -101,7 +101,7 @@ func floats32(rng *rand.Rand, n, kind int) []float32 {
 	return values
 }
 
-// TestFloat32Distance compares with sums of 2,000 bits.
+// TestFloat32Distance compares with sums that have a precision of 2,000 bits.
 func TestFloat32Distance(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, length := range []int{1, 2, 31, 256, 2048} {
@@ -109,26 +109,33 @@ func TestFloat32Distance(t *testing.T) {
 		cos := version(t, matcher.Version{Encoding: matcher.Float32, Length: length, Metric: matcher.Cosine})
 		for kind := range 4 * 4 {
 			a, b := floats32(rng, length, kind/4), floats32(rng, length, kind%4)
-			exact, dot, aa, bb := exactly(), exactly(), exactly(), exactly()
+			exact, dot, aa, bb := exactFloat(), exactFloat(), exactFloat(), exactFloat()
 			for i := range a {
-				x, y := exactly().SetFloat64(float64(a[i])), exactly().SetFloat64(float64(b[i]))
-				d := exactly().Sub(x, y)
-				exact.Add(exact, exactly().Mul(d, d))
-				dot.Add(dot, exactly().Mul(x, y))
-				aa.Add(aa, exactly().Mul(x, x))
-				bb.Add(bb, exactly().Mul(y, y))
+				x, y := exactFloat().SetFloat64(float64(a[i])), exactFloat().SetFloat64(float64(b[i]))
+				d := exactFloat().Sub(x, y)
+				exact.Add(exact, exactFloat().Mul(d, d))
+				dot.Add(dot, exactFloat().Mul(x, y))
+				aa.Add(aa, exactFloat().Mul(x, x))
+				bb.Add(bb, exactFloat().Mul(y, y))
 			}
-			// A sum of n terms with three roundings each, of 2^-53.
-			most := float64(length+2) * 0x1p-53
+			// The sum has length terms, each with three roundings of 2^-53.
+			errorMax := float64(length+2) * 0x1p-53
 			got, want := l2.Distance(packed(a...), packed(b...)), float(exact)
-			if math.Abs(got-want) > want*most*1.01 {
+			if math.Abs(got-want) > want*errorMax*1.01 {
 				t.Errorf("l2, length %d, kind %d: %v, want %v", length, kind, got, want)
 			}
-			cosine := exactly().Quo(dot, exactly().Sqrt(exactly().Mul(aa, bb)))
-			want = float(exactly().Sub(big.NewFloat(2), exactly().Add(cosine, cosine)))
+			cosine := exactFloat().Quo(dot, exactFloat().Sqrt(exactFloat().Mul(aa, bb)))
+			want = float(exactFloat().Sub(big.NewFloat(2), exactFloat().Add(cosine, cosine)))
 			got = cos.Distance(packed(a...), packed(b...))
-			if math.Abs(got-want) > 4*most+0x1p-50 {
+			if math.Abs(got-want) > 4*errorMax+0x1p-50 {
 				t.Errorf("cosine, length %d, kind %d: %v, want %v", length, kind, got, want)
+			}
+			opposite := make([]float32, length)
+			for i, x := range a {
+				opposite[i] = -x
+			}
+			if got := cos.Distance(packed(a...), packed(opposite...)); got > cos.DistanceMax() {
+				t.Errorf("cosine, length %d, kind %d: the distance to the opposite vector is %v, above DistanceMax, %v", length, kind, got, cos.DistanceMax())
 			}
 			if got < 0 || math.Signbit(got) {
 				t.Errorf("cosine, length %d, kind %d: %v is below 0", length, kind, got)
@@ -137,20 +144,20 @@ func TestFloat32Distance(t *testing.T) {
 	}
 }
 
-func exactly() *big.Float { return new(big.Float).SetPrec(2000) }
+func exactFloat() *big.Float { return new(big.Float).SetPrec(2000) }
 
 func float(x *big.Float) float64 {
 	f, _ := x.Float64()
 	return f
 }
 
-// TestFloat32DistanceOrder pins that sums go in the order of dimensions and
-// that products are rounded before they are added: other ways give another
-// last digit here.
+// TestFloat32DistanceOrder pins that terms are added in the order of dimensions
+// and that products are rounded before they are added. With any other method,
+// the last digit differs here.
 func TestFloat32DistanceOrder(t *testing.T) {
 	l2 := version(t, matcher.Version{Encoding: matcher.Float32, Length: 3, Metric: matcher.L2})
 	zero := packed(0, 0, 0)
-	if d := l2.Distance(packed(1<<27, 1, 1), zero); d != 1<<54 { // 1 is half the last digit of 2^54: each is lost
+	if d := l2.Distance(packed(1<<27, 1, 1), zero); d != 1<<54 { // 1 is half the last digit of 2^54, so each 1 is lost
 		t.Errorf("%v, want 2^54", d)
 	}
 	if d := l2.Distance(packed(1, 1, 1<<27), zero); d != 1<<54 {
@@ -162,7 +169,7 @@ func TestFloat32DistanceOrder(t *testing.T) {
 	if d := l2.Distance(packed(1<<27, 2, 2), zero); d != 1<<54+8 {
 		t.Errorf("%v, want 2^54+8", d)
 	}
-	if d := l2.Distance(packed(1<<27, 1.25, 1.25), zero); d != 1<<54 { // each 1.5625 is lost; together they would not be
+	if d := l2.Distance(packed(1<<27, 1.25, 1.25), zero); d != 1<<54 { // each 1.5625 is lost; their sum would not be
 		t.Errorf("%v, want 2^54", d)
 	}
 	if d := l2.Distance(packed(1.25, 1.25, 1<<27), zero); d != 1<<54+4 {
@@ -170,8 +177,8 @@ func TestFloat32DistanceOrder(t *testing.T) {
 	}
 }
 
-// TestDistanceToItself is 0 in every encoding, and the distance is the same
-// both ways.
+// TestDistanceToItself: the distance of a descriptor to itself is 0 in every
+// encoding, and distances are symmetric.
 func TestDistanceToItself(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, v := range []matcher.Version{
@@ -183,10 +190,10 @@ func TestDistanceToItself(t *testing.T) {
 		for kind := range 4 {
 			a, b := packed(floats32(rng, 100, kind)...)[:v.Size()], packed(floats32(rng, 100, 0)...)[:v.Size()]
 			if d := v.Distance(a, a); d > 1e-14 || v.Metric == matcher.L2 && d != 0 {
-				t.Errorf("%v %v: %v to itself", v.Encoding, v.Metric, d)
+				t.Errorf("%v %v: the distance to itself is %v", v.Encoding, v.Metric, d)
 			}
 			if v.Distance(a, b) != v.Distance(b, a) {
-				t.Errorf("%v %v: not the same both ways", v.Encoding, v.Metric)
+				t.Errorf("%v %v: the distance is not symmetric", v.Encoding, v.Metric)
 			}
 		}
 	}

@@ -3,14 +3,15 @@ package matcher
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
-// Code names a kind of fault. Its value is the error_code that clients see
-// (API.md 1); which HTTP status it has, only internal/server knows.
+// Code is a kind of error. Its value is the error_code that clients see
+// (docs/api.md, Errors). internal/server maps codes to HTTP statuses.
 type Code int
 
-// The kinds of fault.
+// The kinds of errors.
 const (
 	CodeInternal        Code = 1
 	CodeNoRoute         Code = 12010
@@ -45,33 +46,53 @@ const (
 	CodeNoMatcher       Code = 31011
 )
 
-// Error is a fault that a client is told of: its kind, and a detail that
-// names the place in the request and the value that was wrong.
+// Error is an error that a client receives: its kind, and a detail that names
+// the place in the request and the wrong value.
 type Error struct {
 	Code   Code
 	Detail string
-	// RetryAfter is when the request may be answered, counted from now; 0: not
-	// known.
+	// RetryAfter is the time until a retry may succeed; 0: unknown.
 	RetryAfter time.Duration
 	// Status is the HTTP status of CodeRejected, 400 to 499; 0 for other codes.
 	Status int
-	err    error
+	// Methods are the methods that the resource allows, in an error of CodeMethod.
+	Methods []string
+	// Masked replaces Detail in answers to requests of an account. It is set if
+	// Detail reveals something about other accounts, such as how much they store or
+	// what they wait for.
+	Masked string
+	// Path is the place in the client's request, which Detail begins with. Locate
+	// sets it, and At then leaves Detail unchanged. If it is empty, a caller may still
+	// add the place.
+	Path string
+	err  error
 }
 
 // Rejected makes an Error of CodeRejected: a plugin's decision about a request.
-// status is 400 to 499. The detail is the plugin's and gets no path.
+// status is 400 to 499. The detail is the plugin's own text and gets no path.
 func Rejected(status int, detail string) *Error {
 	return &Error{Code: CodeRejected, Detail: detail, Status: status}
 }
 
-// Errorf makes an Error; %w keeps a cause for errors.Is and errors.As. A cause
-// that says when to try again says it for the whole.
+// Errorf makes an Error; %w keeps a cause for errors.Is and errors.As. If the
+// cause is an Error, the new one takes over its RetryAfter and masks its detail.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	e := &Error{Code: code, Detail: err.Error(), err: errors.Unwrap(err)}
 	if cause, ok := errors.AsType[*Error](e.err); ok {
 		e.RetryAfter = cause.RetryAfter
+		if cause.Masked != "" {
+			e.Masked = strings.Replace(e.Detail, cause.Detail, cause.Masked, 1)
+		}
 	}
+	return e
+}
+
+// MethodNotAllowed makes an Error of CodeMethod. methods are those that the
+// resource allows.
+func MethodNotAllowed(methods []string, format string, args ...any) *Error {
+	e := Errorf(CodeMethod, format, args...)
+	e.Methods = methods
 	return e
 }
 
@@ -82,22 +103,54 @@ func Overloaded(retryAfter time.Duration, format string, args ...any) *Error {
 	return e
 }
 
+// Mask sets the text that requests of an account see in place of the detail of
+// e, and returns e.
+func (e *Error) Mask(detail string) *Error {
+	e.Masked = detail
+	return e
+}
+
+// Locate puts path, a place in the client's request, before the detail of e, and
+// returns e.
+func (e *Error) Locate(path string) *Error {
+	e.Path, e.Detail = path, path+": "+e.Detail
+	if e.Masked != "" {
+		e.Masked = path + ": " + e.Masked
+	}
+	return e
+}
+
 func (e *Error) Error() string { return e.Detail }
 
 func (e *Error) Unwrap() error { return e.err }
 
-// At returns err with path before its detail: At("candidates[1]", "limit: 0
-// is not ...") is "candidates[1].limit: 0 is not ...". Errors that are no
-// *Error, and rejections, are returned as they are.
+// At returns err with path before its detail: At("candidates[1]", err) turns
+// "limit: must be ..." into "candidates[1].limit: must be ...". It returns err
+// unchanged if it is not an *Error, is a rejection, or already has a Path.
 func At(path string, err error) error {
 	var e *Error
-	if !errors.As(err, &e) || e.Code == CodeRejected {
+	if !errors.As(err, &e) || e.Code == CodeRejected || e.Path != "" {
 		return err
 	}
-	return &Error{Code: e.Code, Detail: path + "." + e.Detail, RetryAfter: e.RetryAfter, err: e.err}
+	at := &Error{Code: e.Code, Detail: path + "." + e.Detail, RetryAfter: e.RetryAfter, Methods: e.Methods, err: e.err}
+	if e.Masked != "" {
+		at.Masked = path + "." + e.Masked
+	}
+	return at
 }
 
-// CodeOf returns the kind of err: CodeInternal when it is no *Error.
+// For returns the form of e that a request of account may see; account is nil
+// for requests that may see everything.
+func (e *Error) For(account *ID) *Error {
+	if account == nil || e.Masked == "" {
+		return e
+	}
+	masked := *e
+	masked.Detail, masked.RetryAfter = e.Masked, 0
+	return &masked
+}
+
+// CodeOf returns the kind of err, or CodeInternal if err is not an *Error.
 func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code

@@ -1,67 +1,60 @@
 package matcher
 
-// Event is what only events have. A nil pointer, an empty text, list or ID is
-// an absent field.
+// Event holds the fields that only events have. A field is absent if it is nil,
+// empty or the zero ID. [Field] explains the tags.
 type Event struct {
 	EndTime   *Time
-	Source    string
-	HandlerID ID
-	StreamID  ID
-	TrackID   string
+	Source    string   `field:"source" record:"65" any:"sources" values:"few"`
+	HandlerID ID       `field:"handler_id" record:"66" any:"handler_ids" values:"few"`
+	StreamID  ID       `field:"stream_id" record:"67" any:"stream_ids" values:"few"`
+	TrackID   string   `field:"track_id" record:"68" any:"track_ids"`
 	Tags      []string // as given
-	FaceID    ID
-	Emotion   Small
-	Mask      Small
-	Location  Location
-	TopMatch  TopMatch
-	Meta      string // a JSON object
+	FaceID    ID       `field:"face_id" record:"70" any:"face_ids"`
+	Emotion   Small    `field:"emotion" record:"71" any:"emotions"`
+	Mask      Small    `field:"mask" record:"72" any:"masks"`
+	Location  Location `group:"location"`
+	TopMatch  TopMatch `group:"top_match"`
+	Meta      string   // a JSON object
 }
 
 // Location is where an event happened.
 type Location struct {
-	City, Area, District, Street, HouseNumber string
-	Position                                  *Position
+	City        string `field:"city" record:"73" any:"cities" values:"few"`
+	Area        string `field:"area" record:"74" any:"areas" values:"few"`
+	District    string `field:"district" record:"75" any:"districts" values:"few"`
+	Street      string `field:"street" record:"76" any:"streets" values:"few"`
+	HouseNumber string `field:"house_number" record:"77" any:"house_numbers" values:"few"`
+	Position    *Position
 }
 
 // Position is a place on the earth, in degrees.
 type Position struct{ Longitude, Latitude float64 }
 
-// TopMatch is what an event was found most similar to when it was made.
+// TopMatch is the object that an event was most similar to when it was created.
 type TopMatch struct {
-	ObjectID   ID
-	ExternalID string
+	ObjectID   ID       `field:"object_id" record:"79" any:"top_match_object_ids"`
+	ExternalID string   `field:"external_id" record:"80" any:"top_match_external_ids"`
 	Similarity *float64 // 0..1
 }
 
-// EventFilter has the filters that only events have, as of [Filter].
+// EventFilter holds the filters on those fields of events that are not plain (see
+// [Field]).
 type EventFilter struct {
-	Sources, TrackIDs, Tags                         []string
-	HandlerIDs, StreamIDs                           []ID
-	Emotions, Masks                                 []uint8
-	Cities, Areas, Districts, Streets, HouseNumbers []string
-	Position                                        *GeoBox
-	EndTime                                         Range[Time]
-	TopMatchObjectIDs                               []ID
-	TopMatchExternalIDs                             []string
-	TopMatchSimilarity                              Range[float64]
-	Meta                                            []MetaFilter
+	Tags               []string
+	Position           *GeoBox
+	EndTime            Range[Time]
+	TopMatchSimilarity Range[float64]
+	Meta               []MetaFilter
 }
 
 // IsZero reports whether f lets every row pass.
 func (f *EventFilter) IsZero() bool {
-	for _, texts := range [][]string{
-		f.Sources, f.TrackIDs, f.Tags, f.Cities, f.Areas, f.Districts, f.Streets, f.HouseNumbers, f.TopMatchExternalIDs,
-	} {
-		if texts != nil {
-			return false
-		}
-	}
-	return f.HandlerIDs == nil && f.StreamIDs == nil && f.TopMatchObjectIDs == nil && f.Emotions == nil && f.Masks == nil &&
-		f.Position == nil && f.EndTime.IsZero() && f.TopMatchSimilarity.IsZero() && f.Meta == nil
+	return f.Tags == nil && f.Position == nil && f.EndTime.IsZero() && f.TopMatchSimilarity.IsZero() && f.Meta == nil
 }
 
-// GeoBox is a rectangle of degrees: a position is in it when neither coordinate
-// is farther from the origin than its delta.
+// GeoBox is a rectangle in degrees. A position is inside if each coordinate
+// differs from the origin by at most its delta. Longitudes wrap around: 179 and
+// -179 are 2 degrees apart.
 type GeoBox struct{ Longitude, Latitude, LongitudeDelta, LatitudeDelta float64 }
 
 // MetaType is the type of a declared field of meta.
@@ -77,8 +70,8 @@ const (
 // String returns the name in the configuration.
 func (t MetaType) String() string { return [...]string{"number", "string", "boolean"}[t] }
 
-// MetaField is a path into the meta object of events that can be filtered on.
-// A value of another type than Type counts as absent.
+// MetaField declares a path in the meta object of events, so that filters can
+// use it. A value of another type than Type counts as absent.
 type MetaField struct {
 	Path string // names joined by dots
 	Type MetaType
@@ -87,8 +80,8 @@ type MetaField struct {
 // MetaOp is a comparison of a meta field.
 type MetaOp uint8
 
-// The comparisons. MetaGTE and MetaLT are of numbers and of texts, which
-// compare by their bytes.
+// The comparisons. MetaGTE and MetaLT are for numbers and texts. Texts compare
+// by their bytes.
 const (
 	MetaEQ MetaOp = iota
 	MetaIn
@@ -96,18 +89,18 @@ const (
 	MetaLT
 )
 
-// String returns how the name of the filter ends.
+// String returns the suffix of the filter's name.
 func (op MetaOp) String() string { return [...]string{"eq", "in", "gte", "lt"}[op] }
 
-// MetaValue is a value of a meta field: a number, a text, or for a boolean the
+// MetaValue is a value of a meta field: a number or a text. A boolean is the
 // number 0 or 1.
 type MetaValue struct {
-	Number float64
+	Number Number
 	Text   string
 }
 
-// MetaFilter compares a declared field: with any of Values for MetaIn, with the
-// only one otherwise.
+// MetaFilter compares a declared field with its Values. MetaIn passes if one of
+// them is equal; the other comparisons have exactly one value.
 type MetaFilter struct {
 	Field  MetaField
 	Op     MetaOp

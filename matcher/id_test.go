@@ -20,14 +20,14 @@ func TestParseID(t *testing.T) {
 	}
 	good("0f8fad5b-d9cb-469f-a165-70867728950e", "0f8fad5b-d9cb-469f-a165-70867728950e")
 	good("0F8FAD5B-D9CB-469F-A165-70867728950E", "0f8fad5b-d9cb-469f-a165-70867728950e")
-	good("ffffffff-ffff-ffff-ffff-ffffffffffff", "ffffffff-ffff-ffff-ffff-ffffffffffff") // of no UUID version
+	good("ffffffff-ffff-ffff-ffff-ffffffffffff", "ffffffff-ffff-ffff-ffff-ffffffffffff") // not a valid UUID version
 
 	bad := func(in string) {
 		t.Helper()
 		if id, err := matcher.ParseID(in); err == nil {
 			t.Errorf("%q: %v", in, id)
 		} else if len(err.Error()) > 300 {
-			t.Errorf("%q: an error of %d bytes", in[:10], len(err.Error()))
+			t.Errorf("%q: the error has %d bytes", in[:10], len(err.Error()))
 		}
 	}
 	bad("")
@@ -44,7 +44,7 @@ func TestParseID(t *testing.T) {
 	bad(strings.Repeat("x", 1<<20))
 }
 
-// TestIDOrder: IDs compare as their text does.
+// TestIDOrder: IDs compare like their texts.
 func TestIDOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	var ids []matcher.ID
@@ -70,7 +70,7 @@ func TestNewID(t *testing.T) {
 		t.Error(a, b)
 	}
 	if s := a.String(); s[14] != '4' || !slices.Contains([]byte("89ab"), s[19]) {
-		t.Errorf("%s is no UUID of version 4", s)
+		t.Errorf("%s is not a UUID of version 4", s)
 	}
 }
 
@@ -83,8 +83,8 @@ func TestMustID(t *testing.T) {
 	matcher.MustID("x")
 }
 
-// ExampleNameID: an import names its rows so, and writes the same objects when
-// it is run again.
+// ExampleNameID derives an ID as an import does for its rows. A repeated import
+// writes the same objects.
 func ExampleNameID() {
 	fmt.Println(matcher.NameID("nearside:0123456789abcdef:0"))
 	// Output: 36803b71-1bc9-5093-93d3-a80ad96c1439

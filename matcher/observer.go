@@ -2,8 +2,8 @@ package matcher
 
 import "time"
 
-// Observer is told what happened, after it happened. Its methods must return
-// at once: they stand in the way of requests.
+// Observer receives events after they happened. Its methods must return at once,
+// because requests wait for them.
 type Observer interface {
 	// Requested reports a request that was answered.
 	Requested(RequestPoint)
@@ -18,7 +18,7 @@ type RequestPoint struct {
 	Time      time.Time
 	Route     string // as in "POST:/matcher/faces"
 	Status    int
-	Code      Code // 0 when there was no error
+	Code      Code // 0: no error
 	RequestID string
 	Duration  time.Duration
 }

@@ -5,16 +5,17 @@ import (
 	"strings"
 )
 
-// Owners says whose data is not ours: which remotes own an origin, and which
-// own a list of faces. Who owns data answers for it and takes its writes. A
-// list that nobody owns goes with its origin. nil owns nothing. An Owners is
-// read-only once it is shared.
+// Owners lists the data that remotes own: whole origins and lists of faces. The
+// owner of data answers matches on it and accepts its writes. A list without
+// owners of its own belongs to the owners of faces. This server owns everything
+// else. A nil Owners means that no remote owns data. An Owners is read-only once
+// it is shared.
 type Owners struct {
-	Origins [Origins][]string // names of remotes; none: ours
+	Origins [Origins][]string // names of remotes; empty: this server
 	Lists   map[ID][]string
 }
 
-// OfOrigin returns who owns an origin.
+// OfOrigin returns the remotes that own an origin; empty: this server owns it.
 func (o *Owners) OfOrigin(origin Origin) []string {
 	if o == nil {
 		return nil
@@ -22,7 +23,7 @@ func (o *Owners) OfOrigin(origin Origin) []string {
 	return o.Origins[origin]
 }
 
-// OfList returns who owns a list.
+// OfList returns the remotes that own a list; empty: this server owns it.
 func (o *Owners) OfList(id ID) []string {
 	if o == nil {
 		return nil
@@ -33,9 +34,9 @@ func (o *Owners) OfList(id ID) []string {
 	return o.Origins[Faces]
 }
 
-// Of returns who owns the data that a filter is about, nil when it is ours.
-// The lists that it names must have an owner in common (CodeNoMatcher): nobody
-// else has all of their faces.
+// Of returns the remotes that own the data that a filter selects from; empty:
+// this server owns it. If the filter names lists that have no owner in common,
+// the error is CodeNoMatcher, because no matcher has all of their faces.
 func (o *Owners) Of(origin Origin, f *Filter) ([]string, error) {
 	if o == nil {
 		return nil, nil
@@ -58,15 +59,14 @@ func (o *Owners) Of(origin Origin, f *Filter) ([]string, error) {
 		}
 		both := slices.DeleteFunc(slices.Clone(common), func(name string) bool { return !slices.Contains(owners, name) })
 		if len(both) == 0 {
-			return nil, Errorf(CodeNoMatcher, "filters: list %s is of %s and the lists before it of %s; no matcher has all", id, OwnerText(owners), OwnerText(common))
+			return nil, Errorf(CodeNoMatcher, "filters: list %s belongs to %s, the lists before it to %s; no matcher has all of them", id, OwnerText(owners), OwnerText(common))
 		}
 		common = both
 	}
 	return common, nil
 }
 
-// Has reports whether a remote owns objects of an origin: all of them, or those
-// of some lists.
+// Has reports whether a remote owns an origin or lists of it.
 func (o *Owners) Has(name string, origin Origin) bool {
 	if o == nil {
 		return false
@@ -85,7 +85,7 @@ func (o *Owners) Has(name string, origin Origin) bool {
 	return false
 }
 
-// OwnerText says in words whose the data of owners is.
+// OwnerText names the owners of data in an error.
 func OwnerText(owners []string) string {
 	if len(owners) == 0 {
 		return "this server"
@@ -93,7 +93,8 @@ func OwnerText(owners []string) string {
 	return "remote " + strings.Join(owners, ", ")
 }
 
-// CheckOrigin refuses (CodeForbidden) to write objects that are not ours.
+// CheckOrigin returns CodeForbidden if a remote owns the origin, so that objects
+// of it cannot be written here.
 func (o *Owners) CheckOrigin(origin Origin) error {
 	if owners := o.OfOrigin(origin); len(owners) > 0 {
 		return Errorf(CodeForbidden, "%s are owned by %s: write there", origin, OwnerText(owners))
@@ -101,7 +102,8 @@ func (o *Owners) CheckOrigin(origin Origin) error {
 	return nil
 }
 
-// CheckList refuses (CodeForbidden) to write into a list that is not ours.
+// CheckList returns CodeForbidden if a remote owns the list, so that it cannot be
+// written here.
 func (o *Owners) CheckList(id ID) error {
 	if owners := o.OfList(id); len(owners) > 0 {
 		return Errorf(CodeForbidden, "list_id: %s is owned by %s: write there", id, OwnerText(owners))

@@ -8,7 +8,7 @@ import (
 	"nearside/matcher"
 )
 
-// TestOwnersOf: whose the data of a filter is.
+// TestOwnersOf: Of returns the owners of the data that a filter selects from.
 func TestOwnersOf(t *testing.T) {
 	list := func(n byte) matcher.ID { return matcher.ID{n} }
 	some := &matcher.Owners{Lists: map[matcher.ID][]string{list(1): {"a"}, list(2): {"a", "b"}, list(3): {"b"}, list(4): {"b", "c"}, list(5): {"c", "a"}}}
@@ -16,7 +16,7 @@ func TestOwnersOf(t *testing.T) {
 	all := &matcher.Owners{Lists: map[matcher.ID][]string{list(1): {"a"}, list(2): {"a", "o"}}}
 	all.Origins[matcher.Faces] = []string{"o"}
 
-	// The lists are numbers; the first is list_id, 0: none.
+	// Each digit of lists is a list. The first one is list_id; 0: list_id is not given.
 	check := func(o *matcher.Owners, origin matcher.Origin, lists, want string) {
 		t.Helper()
 		f := &matcher.Filter{}
@@ -54,7 +54,7 @@ func TestOwnersOf(t *testing.T) {
 	check(some, matcher.Faces, "19", "no matcher has all")
 	check(some, matcher.Faces, "91", "no matcher has all")
 	check(some, matcher.Faces, "0991", "no matcher has all")
-	check(some, matcher.Faces, "0245", "no matcher has all") // though any two have one
+	check(some, matcher.Faces, "0245", "no matcher has all") // any two of them have a common owner
 	check(some, matcher.Events, "", "e")
 	check(some, matcher.Attributes, "", "")
 	check(all, matcher.Faces, "", "o")
@@ -66,14 +66,14 @@ func TestOwnersOf(t *testing.T) {
 	check(all, matcher.Events, "", "")
 
 	if got, err := some.Of(matcher.Faces, &matcher.Filter{Lists: []matcher.ID{}}); got != nil || err != nil {
-		t.Errorf("no list at all: %v, %v", got, err)
+		t.Errorf("an empty list of lists: %v, %v", got, err)
 	}
 	if !slices.Equal(some.Lists[list(2)], []string{"a", "b"}) {
 		t.Error("the owners were changed")
 	}
 }
 
-// TestOwnersHave: whether a remote owns objects of an origin.
+// TestOwnersHave: Has reports whether a remote owns an origin or lists of it.
 func TestOwnersHave(t *testing.T) {
 	o := &matcher.Owners{Lists: map[matcher.ID][]string{{1}: {"a", "b"}}}
 	o.Origins[matcher.Events] = []string{"e"}
@@ -94,11 +94,11 @@ func TestOwnersHave(t *testing.T) {
 		}
 	}
 	if (*matcher.Owners)(nil).Has("a", matcher.Faces) {
-		t.Error("somebody owns nothing")
+		t.Error("nil Owners have an owner")
 	}
 }
 
-// TestOwnersCheck: writes are refused by name.
+// TestOwnersCheck: refused writes name the owner.
 func TestOwnersCheck(t *testing.T) {
 	o := &matcher.Owners{Lists: map[matcher.ID][]string{{1}: {"a", "b"}}}
 	o.Origins[matcher.Events] = []string{"e"}

@@ -2,13 +2,14 @@ package matcher
 
 import (
 	"context"
+	"strconv"
 	"time"
 )
 
-// ReferenceType says how a reference names its descriptor.
+// ReferenceType is the way in which a reference names its descriptor.
 type ReferenceType string
 
-// The reference types (API.md 3).
+// The reference types (docs/api.md, Matching).
 const (
 	RefFace            ReferenceType = "face"
 	RefEvent           ReferenceType = "event"
@@ -20,43 +21,61 @@ const (
 	RefSDK             ReferenceType = "sdk_descriptor"
 )
 
-// Reference is what is looked for: a descriptor, or an object that has one.
+// Reference is the descriptor to search for, or an object that has it.
 type Reference struct {
 	Type       ReferenceType
-	ID         string     // as the client gave it; an object's ID in lower case
-	ObjectID   ID         // of the object that a key (external ID, track) found
-	Descriptor Descriptor // given, or found by resolving ID
+	ID         string     // as the client gave it; an object's ID is in lower case
+	ObjectID   ID         // the object that a key (external ID, track) stands for
+	Descriptor Descriptor // from the request, or of the object that ID names
+	// Place is the position in the client's request, from 1, of the reference
+	// that this one was resolved from; 0: it is not from a request, as in a cross
+	// match.
+	Place int
 }
 
-// Candidates is a set of objects to match against, and how much of the answer
-// is wanted.
+// Path returns the path of a field of a reference in the client's request. For a
+// reference that names an object, it is the path of the id, its only field.
+func (r *Reference) Path(field string) string {
+	switch {
+	case r.Place == 0:
+		return "references"
+	case r.Type == RefRaw || r.Type == RefSDK:
+		return "references[" + strconv.Itoa(r.Place-1) + "]" + field
+	}
+	return "references[" + strconv.Itoa(r.Place-1) + "].id"
+}
+
+// Candidates is a set of objects to match against, and the size and content of
+// the answer.
 type Candidates struct {
 	Origin    Origin
 	Filter    Filter
 	Limit     int      // 1 or more
 	Threshold float64  // least similarity, 0..1
-	Targets   []string // top-level fields wanted; nil: all
+	Targets   []string // the top-level fields to return; nil: all
 	Order     Order
 }
 
 // SubRequest is one reference against one candidate set. Sub-requests of one
-// request share Candidates by pointer, which is how a matcher sees that they
-// can share a pass.
+// request that have the same candidate set have the same Candidates pointer, so
+// a matcher can answer them in one pass over the rows.
 type SubRequest struct {
 	Reference  *Reference
 	Candidates *Candidates
 	Version    *Version  // of the reference's descriptor, and so of the match
 	Account    *ID       // only objects of this account are visible; nil: all
-	Selection  Selection // what prefilters left of the set; nil: they took nothing
+	Selection  Selection // the rows that prefilters left; nil: they removed nothing
+	Moment     Moment    // the snapshot of the request; nil: read the current objects
 	RequestID  string
-	Explain    bool // whether Scan is shown: who has to ask for it does so only then
+	Path       string // of the candidate set in the client's request, for errors
+	Explain    bool   // whether the client sees Scan; false: a remote need not send it
 }
 
 // CrossMatch is every object of one set against all objects of another.
 type CrossMatch struct {
-	References *Candidates // of which Origin and Filter count
+	References *Candidates // only Origin and Filter are used
 	Candidates *Candidates
-	Type       DescriptorType // of the descriptors that are compared
+	Type       DescriptorType // of the descriptors to compare
 	Account    *ID            // only its objects are visible; nil: all
 	RequestID  string
 	Explain    bool
@@ -68,14 +87,14 @@ type Match struct {
 	CreateTime Time
 	Distance   float64
 	Similarity float64
-	Object     *Object // its fields without descriptors; nil: still to be filled in
+	Object     *Object // without descriptors; nil: not filled in yet
 }
 
-// Scan tells how an answer came about (API.md 3, explain).
+// Scan explains how an answer was computed (docs/api.md, Explain).
 type Scan struct {
 	RowsSelected     int    // rows that pass the filters
-	RowsOtherVersion int    // of them, without a descriptor of the match's version
-	RowsScanned      int    // the rest
+	RowsOtherVersion int    // selected rows without a descriptor of the match's version
+	RowsScanned      int    // the other selected rows
 	Kernel           string // instruction set and form of the scan
 	SharedWith       int    // other sub-requests in the same passes
 	Duration         time.Duration
@@ -88,44 +107,48 @@ type Result struct {
 	Err     error
 }
 
-// ErrDeclined is the error of a sub-request that a matcher does not want to
-// answer after all: somebody else is to be asked.
+// ErrDeclined is the error of a matcher that was chosen for a sub-request but does
+// not answer it. The sub-request then goes to the next cheapest matcher.
 var ErrDeclined = Errorf(CodeNoMatcher, "declined")
 
 // Matcher answers sub-requests. Implementations are safe for concurrent use.
 type Matcher interface {
 	Name() string
-	// Cost estimates the work of sub; the cheapest matcher that can do it is
-	// asked first. When it cannot, reason says why.
+	// Cost estimates the work of sub; the cheapest matcher is asked first. If ok
+	// is false, the matcher cannot answer sub, and reason says why.
 	Cost(ctx context.Context, sub *SubRequest) (cost float64, reason string, ok bool)
-	// Match answers all sub-requests of a request that it was chosen for, in
-	// their order. Each result has its own error; ctx carries the deadline.
-	// Internal errors, CodeUnavailable, CodeDeadline and ErrDeclined let the
-	// next cheapest matcher answer; all others are the client's.
+	// Match answers the sub-requests of one request for which it was chosen, in
+	// their order. Each result has its own error; ctx carries the deadline. After
+	// CodeInternal, CodeUnavailable, CodeDeadline and ErrDeclined, the next
+	// cheapest matcher is asked; the client receives all other errors.
 	Match(ctx context.Context, subs []SubRequest) []Result
 }
 
-// Remote is a matcher that is another service, with objects of its own. What
-// its methods return is CodeUnavailable when it does not answer, or not what
-// the contract says.
+// Remote is another service that answers as a matcher and has its own objects. Its
+// methods return CodeUnavailable if the service does not answer, or if the
+// answer breaks the contract.
 type Remote interface {
 	Matcher
-	// Replica reports whether it has the same objects as the local store; one
-	// that owns data (see [Owners]) is none.
+	// Replica reports whether it has the same objects as the local store. A
+	// remote that owns data (see [Owners]) is not a replica.
 	Replica() bool
-	// Find returns the visible objects of ids that it has, with descriptors.
+	// Find returns the objects with these IDs that exist there and are visible, with
+	// their descriptors.
 	Find(ctx context.Context, o Origin, ids []ID, account *ID, requestID string) ([]Object, error)
-	// Keys returns the IDs of the objects with a descriptor of type t that keys
-	// (each once) stand for, by key.
+	// Keys returns, for each key, the IDs of the objects that the key stands for and
+	// that have a descriptor of type t. keys must have no duplicates.
 	Keys(ctx context.Context, keys []Reference, t DescriptorType, account *ID, requestID string) ([][]ID, error)
-	// Cross answers a cross match of its own objects, by the IDs of the
-	// references.
-	Cross(ctx context.Context, m *CrossMatch) ([]Reference, []Result, error)
+	// Cross answers a cross match of its own objects. The references are sorted
+	// by ID; results[i] belongs to references[i].
+	Cross(ctx context.Context, m *CrossMatch) (references []Reference, results []Result, err error)
 }
 
-// Selection is an immutable set of rows of one origin, as of one moment.
+// Selection is an immutable set of rows of one origin in one snapshot.
 type Selection interface {
 	Len() int
+	// Versions counts the rows that have a descriptor of type t, by version
+	// number.
+	Versions(t DescriptorType) map[uint32]int
 }
 
 // Selector evaluates filters; the local matcher is one.
@@ -136,8 +159,8 @@ type Selector interface {
 // Prefilter narrows a candidate set before it is scanned.
 type Prefilter interface {
 	Name() string
-	// Applies reports whether sub's set is to be narrowed.
+	// Applies reports whether Narrow must be called for the candidate set of sub.
 	Applies(sub *SubRequest) bool
-	// Narrow returns a part of rows. It runs once per candidate set and version.
+	// Narrow returns a subset of rows. It runs once per candidate set and version.
 	Narrow(ctx context.Context, sub *SubRequest, rows Selection) (Selection, error)
 }

@@ -17,10 +17,10 @@ func TestParseTime(t *testing.T) {
 			t.Errorf("%q: %v, %v, want %s", in, got, err, want)
 		}
 		if again, err := matcher.ParseTime(got.String()); err != nil || again != got {
-			t.Errorf("%q: read again %v, %v", in, again, err)
+			t.Errorf("%q: String is read as %v, %v", in, again, err)
 		}
 		if s := string(got.AppendTo([]byte("x"))); s != "x"+want {
-			t.Errorf("%q: appended %s", in, s)
+			t.Errorf("%q: AppendTo gives %s", in, s)
 		}
 	}
 	good("2026-05-01T00:00:00Z", "2026-05-01T00:00:00.000Z")
@@ -28,19 +28,36 @@ func TestParseTime(t *testing.T) {
 	good("2026-04-30T19:00:00.5-05:00", "2026-05-01T00:00:00.500Z")
 	good("2026-05-01T00:00:00.123999999Z", "2026-05-01T00:00:00.123Z") // cut, not rounded
 	good("2026-05-01T00:00:00.9999Z", "2026-05-01T00:00:00.999Z")
-	good("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z") // cut before 1970, too
+	good("1969-12-31T23:59:59.9999Z", "1969-12-31T23:59:59.999Z") // cut, not rounded, before 1970
 	good("2024-02-29T23:59:59Z", "2024-02-29T23:59:59.000Z")
 	good("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z")
 	good("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z")
+	good("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z")
+	good("9999-12-31T23:59:59.9999+00:00", "9999-12-31T23:59:59.999Z")
+	good("2024-03-01t00:00:00z", "2024-03-01T00:00:00.000Z")
+	good("2024-03-01T00:00:00z", "2024-03-01T00:00:00.000Z")
+	good("2024-03-01t00:00:00.25+01:00", "2024-02-29T23:00:00.250Z")
+	good("2016-12-31T23:59:60Z", "2016-12-31T23:59:59.999Z")
+	good("1990-12-31T15:59:60-08:00", "1990-12-31T23:59:59.999Z") // the example of RFC 3339
+	good("2015-07-01t05:29:60.75+05:30", "2015-06-30T23:59:59.999Z")
+	good("9999-12-31T23:59:60Z", "9999-12-31T23:59:59.999Z")
 
 	bad := func(in string) {
 		t.Helper()
 		if got, err := matcher.ParseTime(in); err == nil {
 			t.Errorf("%q: %v", in, got)
 		} else if len(err.Error()) > 300 {
-			t.Errorf("an error of %d bytes", len(err.Error()))
+			t.Errorf("the error has %d bytes", len(err.Error()))
 		}
 	}
+	bad("9999-12-31T23:59:59-01:00") // year 10000 in UTC
+	bad("9999-12-31T23:59:60-01:00")
+	bad("0000-01-01T00:00:00+01:00") // year -1 in UTC
+	bad("2016-12-31T23:59:61Z")
+	bad("2016-12-31T22:59:60Z") // not at the end of a day
+	bad("2016-12-30T23:59:60Z") // not at the end of a month
+	bad("2016-12-31T23:60:00Z")
+	bad("2024-03-01x00:00:00z")
 	bad("")
 	bad("2026-05-01")
 	bad("2026-05-01T00:00:00") // no zone
@@ -53,9 +70,9 @@ func TestParseTime(t *testing.T) {
 	bad("2026-05-01T00:00:00+24:00") // no such zone
 	bad("12026-05-01T00:00:00Z")     // five digits
 	bad("-026-05-01T00:00:00Z")      // before year 0
-	bad("2026-05-01T00:00:00Z\x00")  // more
+	bad("2026-05-01T00:00:00Z\x00")  // one byte too many
 	bad("1777593600")                // Unix time
-	bad("now-1d")                    // only filters take it
+	bad("now-1d")                    // allowed only in filters
 	bad(strings.Repeat("9", 1<<20))  // long
 	bad("2026-05-01T00:00:00.Z")     // a point without digits
 	bad("2026-05-01T00:00:00.12.3Z") // two points

@@ -7,7 +7,7 @@ import (
 	"math"
 )
 
-// DescriptorType says what was described.
+// DescriptorType is what a descriptor describes: a face or a body.
 type DescriptorType uint8
 
 // The descriptor types. DescriptorTypes is their number, for arrays by type.
@@ -20,7 +20,7 @@ const (
 // String returns "face" or "body".
 func (t DescriptorType) String() string { return [...]string{"face", "body"}[t] }
 
-// Encoding says how the values of a descriptor are stored.
+// Encoding is the form in which the values of a descriptor are stored.
 type Encoding uint8
 
 // The encodings: unsigned bytes, and IEEE 754 single precision, little-endian.
@@ -32,8 +32,8 @@ const (
 // String returns "uint8" or "float32".
 func (e Encoding) String() string { return [...]string{"uint8", "float32"}[e] }
 
-// Metric says how the distance of float32 descriptors is computed; uint8
-// descriptors are always L2.
+// Metric is the kind of distance between float32 descriptors; uint8 descriptors
+// always have L2.
 type Metric uint8
 
 // The metrics: squared Euclidean distance, and 2 - 2*cos.
@@ -45,12 +45,13 @@ const (
 // String returns "l2" or "cosine".
 func (m Metric) String() string { return [...]string{"l2", "cosine"}[m] }
 
-// Exact says how the nearest float32 rows are found; the answer is the same.
+// Exact is the method that finds the nearest float32 rows. All methods give the
+// same answer.
 type Exact uint8
 
-// The ways: Bounded scans a copy in bytes, whose error is bounded for each
-// row, and computes what may be in the answer again; Plain scans the rows
-// themselves, without a copy.
+// The methods. Bounded scans a copy of the rows in bytes, with a known error
+// bound for each row, and then computes the exact distances of the rows that may
+// be in the answer. Plain scans the float32 rows and needs no copy.
 const (
 	Bounded Exact = iota
 	Plain
@@ -59,8 +60,8 @@ const (
 // String returns "bounded" or "plain".
 func (e Exact) String() string { return [...]string{"bounded", "plain"}[e] }
 
-// LengthMax is the most dimensions that a version may have. Sums of squared
-// byte differences stay below 2^31 up to it.
+// LengthMax is the maximum number of dimensions of a version. It keeps sums of
+// squared byte differences below 2^31.
 const LengthMax = 16384
 
 // Calibration maps a distance to a similarity.
@@ -69,8 +70,12 @@ type Calibration struct {
 	Steepness float64 // above 0
 }
 
-// uncalibrated is what a version has until its owner configures it.
+// uncalibrated is the calibration of a version that the configuration does not
+// calibrate.
 var uncalibrated = Calibration{Midpoint: 1, Steepness: 8}
+
+// IsZero reports whether c is missing from the configuration.
+func (c Calibration) IsZero() bool { return c == Calibration{} }
 
 // Version is a registered kind of descriptor. It is immutable once it is in a
 // [Registry].
@@ -86,7 +91,7 @@ type Version struct {
 	Calibrated bool // false: Similarity is the default, not fitted to this version
 }
 
-// Size is the number of bytes of a descriptor.
+// Size returns the number of bytes of a descriptor.
 func (v *Version) Size() int {
 	if v.Encoding == Float32 {
 		return 4 * v.Length
@@ -102,49 +107,49 @@ func (v *Version) check() []error {
 		bad("number: must be above 0")
 	}
 	if v.Type >= DescriptorTypes {
-		bad("type: %d is neither face nor body", v.Type)
+		bad("type: must be face or body, got %d", v.Type)
 	}
 	if v.Length < 1 || v.Length > LengthMax {
-		bad("length: %d is not in 1..%d", v.Length, LengthMax)
+		bad("length: must be an integer from 1 to %d, got %d", LengthMax, v.Length)
 	}
 	switch v.Encoding {
 	case Uint8:
 		if v.Scale < 1 || v.Scale > 1<<20 {
-			bad("scale: %d is not in 1..%d", v.Scale, 1<<20)
+			bad("scale: must be an integer from 1 to %d, got %d", 1<<20, v.Scale)
 		}
 		if v.Metric != L2 {
-			bad("metric: uint8 descriptors are always l2")
+			bad("metric: must be l2 for uint8 descriptors, got %s", v.Metric)
 		}
 		if v.Exact != Bounded {
-			bad("exact: only float32 descriptors have it, integers are exact as they are")
+			bad("exact: must not be given for uint8 descriptors, which are always exact")
 		}
 	case Float32:
 		if v.Scale != 0 {
-			bad("scale: only uint8 descriptors have one")
+			bad("scale: must not be given for float32 descriptors")
 		}
 		if v.Metric > Cosine {
-			bad("metric: %d is neither l2 nor cosine", v.Metric)
+			bad("metric: must be l2 or cosine, got %d", v.Metric)
 		}
 		if v.Exact > Plain {
-			bad("exact: %d is neither bounded nor plain", v.Exact)
+			bad("exact: must be bounded or plain, got %d", v.Exact)
 		}
 	default:
-		bad("encoding: %d is neither uint8 nor float32", v.Encoding)
+		bad("encoding: must be uint8 or float32, got %d", v.Encoding)
 	}
 	if m := v.Similarity.Midpoint; math.IsNaN(m) || math.IsInf(m, 0) || m < 0 {
-		bad("similarity.midpoint: %v is not a number of 0 or more", m)
+		bad("similarity.midpoint: must be a finite number of at least 0, got %v", m)
 	}
 	if k := v.Similarity.Steepness; math.IsNaN(k) || math.IsInf(k, 0) || k <= 0 {
-		bad("similarity.steepness: %v is not a number above 0", k)
+		bad("similarity.steepness: must be a finite number above 0, got %v", k)
 	}
 	return faults
 }
 
-// CheckData says what is wrong with data as a descriptor of v: its length,
-// a value that is not finite, a vector without direction under cosine.
+// CheckData returns an error if data cannot be a descriptor of v: its length is
+// wrong, a value is not finite, or it is a zero vector under cosine.
 func (v *Version) CheckData(data []byte) error {
 	if len(data) != v.Size() {
-		return fmt.Errorf("%d bytes are no descriptor of version %d, which has %d", len(data), v.Number, v.Size())
+		return fmt.Errorf("version %d needs %d bytes, got %d", v.Number, v.Size(), len(data))
 	}
 	if v.Encoding != Float32 {
 		return nil
@@ -153,54 +158,58 @@ func (v *Version) CheckData(data []byte) error {
 	for i := 0; i < len(data); i += 4 {
 		bits := binary.LittleEndian.Uint32(data[i:])
 		if bits&0x7f800000 == 0x7f800000 {
-			return fmt.Errorf("value %d is %v, not a finite number", i/4, math.Float32frombits(bits))
+			return fmt.Errorf("value %d must be finite, got %v", i/4, math.Float32frombits(bits))
 		}
 		zero = zero && bits&0x7fffffff == 0
 	}
 	if zero && v.Metric == Cosine {
-		return errors.New("a zero vector has no direction, which cosine needs")
+		return errors.New("must not be a zero vector under cosine")
 	}
 	return nil
 }
 
 // Registry holds the descriptor versions of a server. It is read-only.
 type Registry struct {
-	versions map[uint32]*Version
-	order    []*Version // built-in ones first, then in the order of configuration
+	byNumber map[uint32]*Version
+	versions []*Version // built-in ones first, then in the order of configuration
 }
 
-// builtin returns the versions of the platform that need no configuration.
+// builtin returns the versions that need no configuration.
 func builtin() []Version {
 	var all []Version
-	add := func(t DescriptorType, length int, numbers ...uint32) {
+	addVersions := func(t DescriptorType, length int, numbers ...uint32) {
 		for _, n := range numbers {
 			all = append(all, Version{Number: n, Type: t, Length: length, Scale: 128, Similarity: uncalibrated})
 		}
 	}
-	add(FaceDescriptor, 512, 54, 56, 57, 58, 59, 60, 62, 65)
-	add(BodyDescriptor, 2048, 102, 103, 104)
-	add(BodyDescriptor, 512, 105, 106, 107, 108, 110)
+	addVersions(FaceDescriptor, 512, 54, 56, 57, 58, 59, 60, 62, 65)
+	addVersions(BodyDescriptor, 2048, 102, 103, 104)
+	addVersions(BodyDescriptor, 512, 105, 106, 107, 108, 110)
 	return all
 }
 
-// NewRegistry holds the built-in versions and custom ones. A custom version
-// may repeat a built-in number only to calibrate it. All faults are returned
-// together, each with its index in custom.
+// NewRegistry returns a registry of the built-in versions and custom ones. A
+// custom version may repeat a built-in number only to calibrate it. A custom
+// version without a calibration gets the default and is not Calibrated. All
+// faults are returned together, each with its index in custom.
 func NewRegistry(custom []Version) (*Registry, error) {
-	r := &Registry{versions: map[uint32]*Version{}}
+	r := &Registry{byNumber: map[uint32]*Version{}}
 	for _, v := range builtin() {
-		r.add(v)
+		r.addVersion(v)
 	}
 	seen := map[uint32]bool{}
 	var faults []error
 	for i, v := range custom {
+		if v.Calibrated = !v.Similarity.IsZero(); !v.Calibrated {
+			v.Similarity = uncalibrated
+		}
 		bad := v.check()
-		if old := r.versions[v.Number]; bad == nil && old != nil {
+		if old := r.byNumber[v.Number]; bad == nil && old != nil {
 			switch {
 			case seen[v.Number]:
-				bad = append(bad, fmt.Errorf("number: %d is there twice", v.Number))
+				bad = append(bad, fmt.Errorf("number: %d is given twice", v.Number))
 			case old.Type != v.Type || old.Encoding != v.Encoding || old.Length != v.Length || old.Scale != v.Scale:
-				bad = append(bad, fmt.Errorf("number: %d is built in as %s, %s, length %d, scale %d; only its similarity can be set",
+				bad = append(bad, fmt.Errorf("number: %d is built in as %s, %s, length %d, scale %d; only its similarity can be changed",
 					v.Number, old.Type, old.Encoding, old.Length, old.Scale))
 			}
 		}
@@ -211,23 +220,22 @@ func NewRegistry(custom []Version) (*Registry, error) {
 			continue
 		}
 		seen[v.Number] = true
-		v.Calibrated = true
-		r.add(v)
+		r.addVersion(v)
 	}
 	return r, errors.Join(faults...)
 }
 
-func (r *Registry) add(v Version) {
-	if old := r.versions[v.Number]; old != nil {
+func (r *Registry) addVersion(v Version) {
+	if old := r.byNumber[v.Number]; old != nil {
 		*old = v
 		return
 	}
-	r.versions[v.Number] = &v
-	r.order = append(r.order, &v)
+	r.byNumber[v.Number] = &v
+	r.versions = append(r.versions, &v)
 }
 
-// Version returns the version of that number, or nil.
-func (r *Registry) Version(number uint32) *Version { return r.versions[number] }
+// Version returns the version with that number, or nil.
+func (r *Registry) Version(number uint32) *Version { return r.byNumber[number] }
 
 // Versions returns all versions; the slice must not be changed.
-func (r *Registry) Versions() []*Version { return r.order }
+func (r *Registry) Versions() []*Version { return r.versions }

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"nearside/matcher"
 )
 
-// TestOrders: every order is total, ties go by ascending ID.
+// TestOrders: every order is total; ties are ordered by ascending ID.
 func TestOrders(t *testing.T) {
 	id := func(n byte) matcher.ID { return matcher.ID{0: n} }
 	rows := []matcher.Match{
@@ -39,7 +40,7 @@ func TestOrders(t *testing.T) {
 	check(matcher.ByTimeDesc, 2, 3, 4, 1)
 }
 
-// TestNames: what is written is read again, and nothing else is.
+// TestNames: the parsers read the names that String writes, and refuse others.
 func TestNames(t *testing.T) {
 	for i, name := range []string{"similarity", "create_time_asc", "create_time_desc"} {
 		if o, err := matcher.ParseOrder(name); err != nil || o != matcher.Order(i) || o.String() != name {
@@ -54,10 +55,10 @@ func TestNames(t *testing.T) {
 	}
 	for _, name := range []string{"", "face", "Faces", "similarity ", "create_time"} {
 		if _, err := matcher.ParseOrder(name); err == nil {
-			t.Errorf("%q is an order", name)
+			t.Errorf("%q is accepted as an order", name)
 		}
 		if _, err := matcher.ParseOrigin(name); err == nil {
-			t.Errorf("%q is an origin", name)
+			t.Errorf("%q is accepted as an origin", name)
 		}
 	}
 }
@@ -73,16 +74,16 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%v", outer)
 	}
 	if plain := errors.New("x"); !errors.Is(matcher.At("a", plain), plain) || matcher.CodeOf(plain) != matcher.CodeInternal {
-		t.Error("a plain error did not stay so")
+		t.Error("At changed a plain error")
 	}
 	busy := matcher.Overloaded(3*time.Second, "%d wait", 5)
 	for _, err := range []error{busy, matcher.At("a", busy), matcher.At("a", fmt.Errorf("b: %w", busy)), matcher.Errorf(matcher.CodeUnavailable, "c: %w", busy)} {
 		if e, ok := errors.AsType[*matcher.Error](err); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter != 3*time.Second {
-			t.Errorf("%v does not say when to try again", err)
+			t.Errorf("%v: RetryAfter is lost", err)
 		}
 	}
 	if matcher.At("a", nil) != nil {
-		t.Error("no error became one")
+		t.Error("At returned an error for nil")
 	}
 }
 
@@ -104,7 +105,7 @@ func TestObjectErrors(t *testing.T) {
 
 func TestSmall(t *testing.T) {
 	if v, ok := matcher.Small(0).Get(); ok {
-		t.Errorf("absent is %d", v)
+		t.Errorf("the absent Small has value %d", v)
 	}
 	for i := range 256 {
 		if v, ok := matcher.SmallOf(uint8(i)).Get(); !ok || int(v) != i {
@@ -113,33 +114,12 @@ func TestSmall(t *testing.T) {
 	}
 }
 
-func TestRange(t *testing.T) {
-	two, four := 2, 4
-	in := func(r matcher.Range[int], want ...int) {
-		t.Helper()
-		var got []int
-		for v := range 6 {
-			if matcher.InRange(r, v) {
-				got = append(got, v)
-			}
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%v, want %v", got, want)
-		}
-	}
-	in(matcher.Range[int]{}, 0, 1, 2, 3, 4, 5)
-	in(matcher.Range[int]{GTE: &two}, 2, 3, 4, 5)
-	in(matcher.Range[int]{LT: &four}, 0, 1, 2, 3)
-	in(matcher.Range[int]{GTE: &two, LT: &four}, 2, 3)
-	in(matcher.Range[int]{GTE: &four, LT: &two})
-}
-
-// TestFilterIsZero goes over all fields, so that none is forgotten: deleting
-// by a filter that is zero would delete everything.
+// TestFilterIsZero sets each field in turn. If IsZero ignored a field, a delete
+// by that field would be refused or would delete everything.
 func TestFilterIsZero(t *testing.T) {
 	var f matcher.Filter
 	if !f.IsZero() {
-		t.Error("the empty filter filters")
+		t.Error("IsZero is false for the empty filter")
 	}
 	for i := range reflect.TypeFor[matcher.Filter]().NumField() {
 		var f matcher.Filter
@@ -156,34 +136,60 @@ func TestFilterIsZero(t *testing.T) {
 				x.Set(reflect.New(x.Type().Elem()))
 			}
 			if f.IsZero() {
-				t.Errorf("%s does not count", reflect.TypeFor[matcher.Filter]().Field(i).Name)
+				t.Errorf("IsZero ignores %s", reflect.TypeFor[matcher.Filter]().Field(i).Name)
 			}
 		}
 	}
 }
 
-// points notes what it is told.
-type points struct{ told []string }
+// recorder is an observer that records its calls.
+type recorder struct{ calls []string }
 
-func (p *points) Requested(r matcher.RequestPoint) { p.told = append(p.told, r.Route) }
-func (p *points) Matched(m matcher.MatchPoint)     { p.told = append(p.told, m.Matcher) }
-func (p *points) Stored(o *matcher.Object)         { p.told = append(p.told, o.ExternalID) }
+func (r *recorder) Requested(p matcher.RequestPoint) { r.calls = append(r.calls, p.Route) }
+func (r *recorder) Matched(p matcher.MatchPoint)     { r.calls = append(r.calls, p.Matcher) }
+func (r *recorder) Stored(o *matcher.Object)         { r.calls = append(r.calls, o.ExternalID) }
 
 func TestObservers(t *testing.T) {
-	var a, b points
+	var a, b recorder
 	all := matcher.Observers{&a, &b}
 	all.Requested(matcher.RequestPoint{Route: "r"})
 	all.Matched(matcher.MatchPoint{Matcher: "m"})
 	all.Stored(&matcher.Object{ExternalID: "s"})
-	for _, p := range []points{a, b} {
-		if !slices.Equal(p.told, []string{"r", "m", "s"}) {
-			t.Errorf("told %v", p.told)
+	for _, r := range []recorder{a, b} {
+		if !slices.Equal(r.calls, []string{"r", "m", "s"}) {
+			t.Errorf("the calls are %v", r.calls)
 		}
 	}
 }
 
+// TestShorten: a long text is cut between characters.
+func TestShorten(t *testing.T) {
+	check := func(in string, bytesMax int, want string) {
+		t.Helper()
+		if got := matcher.ShortenTo(in, bytesMax); got != want {
+			t.Errorf("%q to %d bytes: %q, want %q", in, bytesMax, got, want)
+		}
+	}
+	check("", 3, "")
+	check("abc", 3, "abc")
+	check("abcd", 3, "...")
+	check("abcdef", 5, "ab...")
+	check("aébcd", 5, "a...")
+	check("aébcd", 6, "aébcd")
+	check("aébcde", 6, "aé...")
+	check("a\U0001F600bcd", 7, "a...")
+	check("a\U0001F600bcde", 8, "a\U0001F600...")
+	check("\x80\x80\x80\x80\x80\x80\x80\x80", 7, "\x80...") // not UTF-8
+	if got := matcher.Shorten(strings.Repeat("x", 65)); got != strings.Repeat("x", 61)+"..." {
+		t.Errorf("65 bytes: %q", got)
+	}
+	if s := strings.Repeat("x", 64); matcher.Shorten(s) != s {
+		t.Errorf("64 bytes: %q", matcher.Shorten(s))
+	}
+}
+
 func ExampleAt() {
-	err := matcher.Errorf(matcher.CodeBadInput, "limit: %d is not in 1..1000", 0)
+	err := matcher.Errorf(matcher.CodeBadInput, "limit: must be an integer from 1 to 1000, got %d", 0)
 	fmt.Println(matcher.At("candidates[1]", err))
-	// Output: candidates[1].limit: 0 is not in 1..1000
+	// Output: candidates[1].limit: must be an integer from 1 to 1000, got 0
 }

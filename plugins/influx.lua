@@ -1,5 +1,5 @@
--- influx: writes points to InfluxDB (v2) in line protocol, many at a time.
--- Points wait while it does not answer; beyond 10 requests the oldest are dropped.
+-- influx: writes points to InfluxDB (v2) in line protocol, in batches. While InfluxDB
+-- does not answer, points wait. If more wait than 10 requests hold, the oldest are dropped.
 local ns = require("nearside")
 
 local M = {
@@ -14,13 +14,13 @@ local M = {
       org = { type = "string", default = "nearside" },
       bucket = { type = "string", default = "nearside" },
       token = { type = "string", default = "" },
-      size = { type = "integer", minimum = 1, maximum = 10000, default = 1000 }, -- points of a request
-      seconds = { type = "number", minimum = 0.1, default = 2 },                 -- after which fewer are sent
+      size = { type = "integer", minimum = 1, maximum = 10000, default = 1000 }, -- points per request
+      seconds = { type = "number", minimum = 0.1, default = 2 },                 -- after this time, fewer are sent
     },
   },
 }
 
--- The same few names and tags come again and again: gsub escapes each once.
+-- Most points have the same few names and tags, so the escaped texts are cached.
 local known, size = {}, 0
 
 local function escaped(text)
@@ -32,7 +32,7 @@ local function escaped(text)
   return e
 end
 
--- Keys in order: the same point is the same line.
+-- pairs_text sorts the keys, so that equal points give equal lines.
 local function pairs_text(t, value)
   local parts = {}
   for k, v in pairs(t) do parts[#parts + 1] = escaped(k) .. "=" .. value(v) end
@@ -61,9 +61,9 @@ function M:initialize(conf)
     local answer, err = ns.http.post(conf.url .. "/api/v2/write", {
       query = { org = conf.org, bucket = conf.bucket, precision = "ms" }, headers = headers, body = table.concat(lines, "\n"),
     })
-    if not answer then return false, err end -- the same lines come again
+    if not answer then return false, err end -- ns.batch calls again with the same lines
     if answer.status >= 500 or answer.status == 429 then return false, "status " .. answer.status end
-    local ok = answer.status < 300 -- else the lines are refused: sending them again would not help
+    local ok = answer.status < 300 -- false: the lines are refused, and a retry would not help
     written:add(#lines, { outcome = ok and "written" or "lost" })
     if not ok then ns.log.warn("points were refused", { count = #lines, status = answer.status, reason = answer.body }) end
   end })
@@ -72,7 +72,7 @@ end
 function M:handle_event(points)
   for i, p in ipairs(points) do
     batch:add(line(p))
-    if i % 64 == 0 then ns.sleep(0) end -- others of this plugin take their turn, and a new slice of 50 ms begins
+    if i % 64 == 0 then ns.sleep(0) end -- lets other calls of this plugin run, and starts a new time slice of 50 ms
   end
 end
 

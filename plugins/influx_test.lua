@@ -4,7 +4,7 @@ local function point(n)
   return { series = "requests", time = 1767225600 + n, tags = { route = "GET:/a b", status_code = 200 }, fields = { execution_time = 0.5, request_id = 'x"y' } }
 end
 
-test.case("writes lines, in batches", function()
+test.case("writes lines in batches", function()
   test.http.handle(function() return { status = 204 } end)
   local plugin = test.start({ size = 2, token = "secret" })
   plugin:emit({ point(0), point(1), point(2) })
@@ -16,11 +16,11 @@ test.case("writes lines, in batches", function()
     'requests,route=GET:/a\\ b,status_code=200 execution_time=0.5,request_id="x\\"y" 1767225600000\n' ..
     'requests,route=GET:/a\\ b,status_code=200 execution_time=0.5,request_id="x\\"y" 1767225601000')
   test.clock.advance(2)
-  test.equal(#test.http.requests(), 2, "after two seconds it goes alone")
+  test.equal(#test.http.requests(), 2, "after two seconds it is sent alone")
   test.equal(test.metric("points", { "written" }), 3)
 end)
 
-test.case("sends the rest at the end", function()
+test.case("sends the remaining points when it is closed", function()
   test.http.handle(function() return { status = 204 } end)
   local plugin = test.start()
   plugin:emit({ point(0) })
@@ -28,7 +28,7 @@ test.case("sends the rest at the end", function()
   test.equal(#test.http.requests(), 1)
 end)
 
-test.case("sends again what did not arrive, in order", function()
+test.case("repeats failed requests, in order", function()
   local plugin = test.start({ size = 1 })
   plugin:emit({ point(0), point(1) })
   test.clock.advance(100)
@@ -45,14 +45,14 @@ test.case("sends again what did not arrive, in order", function()
   test.contains(sent[#sent].body, "1767225601000")
 end)
 
-test.case("drops the oldest when too many wait, and counts them", function()
+test.case("drops the oldest points if too many wait, and counts them", function()
   local plugin = test.start({ size = 1 }) -- 10 may wait
   for n = 1, 13 do plugin:emit({ point(n) }) end
   test.clock.advance(5)
   test.equal(plugin:status().dropped, 3)
 end)
 
-test.case("does not repeat what the database refuses", function()
+test.case("does not repeat points that the database refuses", function()
   test.http.handle(function() return { status = 400, body = "bad line" } end)
   local plugin = test.start({ size = 1 })
   plugin:emit({ point(0) })

@@ -1,11 +1,11 @@
-// Package plugins holds the plugins that ship with nearside, and their tests:
-// short, commented, examples of how plugins are written. A file of the same
-// name in the folder of plugins takes the place of a shipped one.
+// Package plugins contains the plugins that ship with nearside, with their tests. They
+// are short examples of how to write plugins. A file with the same name in the folder
+// of plugins replaces a shipped plugin.
 package plugins
 
 import "embed"
 
-// Files are name.lua and name_test.lua of each plugin.
+// Files has name.lua and name_test.lua of each plugin.
 //
 //go:embed *.lua
 var Files embed.FS

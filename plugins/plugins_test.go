@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestFiles: each plugin is short, starts with what it does, has a test and a
-// line in the README. Package lua runs the tests.
+// TestFiles: each plugin is short, begins with a description, has a test and is listed
+// in the README. Package lua runs the tests.
 func TestFiles(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
@@ -30,19 +30,19 @@ func TestFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 		if n := strings.Count(string(text), "\n"); n > 80 {
-			t.Errorf("%s has %d lines", file, n)
+			t.Errorf("%s has %d lines, want at most 80", file, n)
 		}
 		if !strings.HasPrefix(string(text), "-- "+name+": ") {
-			t.Errorf("%s does not begin with what it does", file)
+			t.Errorf("%s must begin with %q and a description", file, "-- "+name+": ")
 		}
 		if _, err := fs.Stat(Files, name+"_test.lua"); err != nil {
 			t.Error(err)
 		}
 		if !strings.Contains(string(readme), "`"+name+"`") {
-			t.Errorf("README.md does not have `%s`", name)
+			t.Errorf("README.md does not list `%s`", name)
 		}
 	}
 	if found == 0 {
-		t.Error("no plugins")
+		t.Error("there are no plugins")
 	}
 }

@@ -1,15 +1,15 @@
--- rabbitmq_events: events from a RabbitMQ queue into the store.
+-- rabbitmq_events: stores events from a RabbitMQ queue.
 --
--- A message is an event as in POST /1/events, as JSON. It is acknowledged when
--- the event is on disk. While the store is full or not available, the plugin
--- pauses. An event that is refused is tried again, then goes to a queue of dead
--- letters, as does at once what is not JSON. Nothing is dropped.
+-- A message is an event as in POST /1/events, in JSON. It is acknowledged when the
+-- event is on disk. While the store is full or not available, the plugin pauses. An
+-- event that is refused is tried again, and then goes to a queue of dead letters. A
+-- message that is not JSON goes there at once. No message is dropped.
 local ns = require("nearside")
 
 local M = {
   api = 1, name = "rabbitmq_events", version = "1.1.0",
   kinds = { "background" },
-  required = false, -- the service starts without its peer, and tries again
+  required = false, -- the service starts even if RabbitMQ is down, and tries again
   permissions = { "amqp:*", "store" }, -- the address is a setting
   schema = {
     type = "object", additionalProperties = false,
@@ -17,8 +17,8 @@ local M = {
       url = { type = "string", default = "amqp://guest:guest@127.0.0.1:5672" },
       exchange = { type = "string", default = "events" },
       queue = { type = "string", default = "nearside.events" },
-      key = { type = "string", default = "#" }, -- of the binding: every event
-      dead = { type = "string" }, -- the queue of dead letters; default: the queue's name and ".dead"
+      key = { type = "string", default = "#" }, -- of the binding; "#": every event
+      dead = { type = "string" }, -- the queue of dead letters; default: the queue's name with ".dead"
       attempts = { type = "integer", minimum = 1, maximum = 1000, default = 5 },
     },
   },
@@ -26,7 +26,8 @@ local M = {
 
 local stored
 
--- The same message again is the same event, if the sender names it.
+-- id_of derives the id of an event from the message. So a message that arrives twice
+-- stores one event, if the sender sets the header event_id or the message id.
 local function id_of(message)
   local id = message.headers.event_id
   if id or not message.message_id then return id end
@@ -34,7 +35,7 @@ local function id_of(message)
   return table.concat({ h:sub(1, 8), h:sub(9, 12), "8" .. h:sub(14, 16), "8" .. h:sub(18, 20), h:sub(21, 32) }, "-")
 end
 
-local function take(message)
+local function store_event(message)
   local event, err = ns.json.decode(message.body)
   if type(event) ~= "table" then
     stored:add(1, { outcome = "malformed" })
@@ -55,11 +56,11 @@ end
 function M:start()
   local conf = ns.conf
   local dead = conf.dead or (conf.queue .. ".dead")
-  local mq = assert(ns.amqp.connect(conf.url)) -- connects when RabbitMQ is there
+  local mq = assert(ns.amqp.connect(conf.url)) -- connects as soon as RabbitMQ is reachable
   assert(mq:declare("queue", dead))
   assert(mq:declare("exchange", conf.exchange, { type = "topic" }))
   assert(mq:declare("queue", conf.queue, { bind = { { exchange = conf.exchange, key = conf.key } } }))
-  assert(mq:consume(conf.queue, take, { prefetch = 32, attempts = conf.attempts, dead = dead }))
+  assert(mq:consume(conf.queue, store_event, { prefetch = 32, attempts = conf.attempts, dead = dead }))
 end
 
 return M

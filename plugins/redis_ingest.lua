@@ -1,17 +1,17 @@
--- redis_ingest: faces from a Redis stream into a list.
+-- redis_ingest: stores faces from a Redis stream and adds them to a list.
 --
--- An entry of the stream has a field "face": a face as in POST /1/faces, as
--- JSON. Entries are acknowledged when they are stored, so that none is lost;
--- one may come twice, and then replaces itself: give faces a face_id.
+-- An entry of the stream has a field "face": a face as in POST /1/faces, in JSON.
+-- An entry is acknowledged when its face is stored, so no entry is lost. An entry may
+-- arrive twice. Give each face a face_id, so that the second one replaces the first.
 --
--- While the store is full or not available, the reader pauses. An entry that
--- cannot be stored goes to the stream of dead letters.
+-- While the store is full or not available, the reader pauses. An entry that cannot
+-- be stored goes to the stream of dead letters.
 local ns = require("nearside")
 
 local M = {
   api = 1, name = "redis_ingest", version = "1.1.0",
   kinds = { "background" },
-  required = false, -- the service starts without its peer, and tries again
+  required = false, -- the service starts even if Redis is down, and tries again
   permissions = { "redis:*", "store" }, -- the address is a setting
   schema = {
     type = "object", additionalProperties = false,
@@ -22,7 +22,7 @@ local M = {
       group = { type = "string", default = "nearside" },
       dead = { type = "string", default = "faces.dead" }, -- stream of entries that cannot be stored
       attempts = { type = "integer", minimum = 1, maximum = 1000, default = 10 },
-      list_id = { type = "string" }, -- is made when there is none
+      list_id = { type = "string" }, -- the list is created if it does not exist
     },
   },
 }
@@ -31,8 +31,9 @@ local conf, listed
 
 function M:initialize(settings) conf = settings end
 
--- has_list makes the list before the first face. The store may be full then.
-local function has_list()
+-- ensure_list creates the list before the first face is stored. It fails if the store
+-- is full.
+local function ensure_list()
   if listed then return true end
   local _, err = ns.store.new_list({ list_id = conf.list_id, user_data = "redis_ingest" })
   listed = not err or err:find("exists already", 1, true) ~= nil
@@ -41,9 +42,9 @@ end
 
 local function ingest(entry)
   local face, err = ns.json.decode(entry.fields.face or "")
-  if type(face) ~= "table" then return "dead", err or "the entry has no face" end -- no retry would help
+  if type(face) ~= "table" then return "dead", err or "the entry has no face" end -- a retry would not help
   local ok
-  ok, err = has_list()
+  ok, err = ensure_list()
   if not ok then return "retry", err end
   face.lists = { conf.list_id }
   ok, err = ns.store.put_face(face)

@@ -1,16 +1,16 @@
 -- request_monitoring: sends points about requests to an HTTP object store.
 --
--- The bucket is made at the start: 201 says that it is new, 409 that it was
--- there. A batch of points becomes one object. While the store does not answer,
--- up to 50,000 points wait, and are sent again after growing pauses.
+-- The bucket is created at the start: 201 means that it is new, 409 that it already
+-- exists. A batch of points becomes one object. While the store does not answer, up
+-- to 50,000 points wait. They are sent again with growing pauses.
 local ns = require("nearside")
 
 local M = {
   api = 1, name = "request_monitoring", version = "1.1.0",
   kinds = { "event" },
   events = { "monitoring_event" },
-  -- The store's address is a setting, so any may be reached. A copy of this
-  -- file for one place says "http:127.0.0.1:5020".
+  -- The address of the store is a setting, so all addresses are permitted. In a copy
+  -- of this file for one store, use "http:127.0.0.1:5020".
   permissions = { "http:*" },
   schema = {
     type = "object", additionalProperties = false,
@@ -22,10 +22,10 @@ local M = {
   },
 }
 
-local conf, wanted, made, failing, backlog = nil, {}, false, false, nil
+local conf, wanted, created, failing, backlog = nil, {}, false, false, nil
 
--- post returns true when the request is done with: answered, or refused for
--- good, which is counted. Else nil and why it should be repeated.
+-- post returns true if the request must not be repeated: it succeeded, or it was
+-- refused, which is logged. Otherwise it returns nil and the reason.
 local function post(path, options, fine, count)
   local answer, err = ns.http.post(conf.url .. path, options)
   if not answer then return nil, err end
@@ -39,8 +39,8 @@ end
 
 local function send(points)
   local err
-  if not made then made, err = post("/1/buckets", { query = { bucket = conf.bucket } }, { [201] = true, [409] = true }) end
-  if made and #points > 0 then
+  if not created then created, err = post("/1/buckets", { query = { bucket = conf.bucket } }, { [201] = true, [409] = true }) end
+  if created and #points > 0 then
     local done
     done, err = post("/1/buckets/" .. conf.bucket .. "/objects", { json = { points = points } }, { [201] = true }, #points)
     failing = not done
@@ -52,8 +52,8 @@ function M:initialize(settings)
   conf = settings
   for _, name in ipairs(conf.series) do wanted[name] = true end
   backlog = ns.batch({ size = 500, seconds = 1, max = 50000, flush = send })
-  local ok, err = send({}) -- a status that no retry mends keeps the plugin from starting
-  if not ok then ns.log.warn("no bucket yet", { reason = err }) end
+  local ok, err = send({}) -- raises if the bucket is refused, and the plugin does not start
+  if not ok then ns.log.warn("the bucket does not exist yet", { reason = err }) end
 end
 
 function M:handle_event(points)
@@ -68,7 +68,7 @@ function M:handle_event(points)
     local ok, err = send(chosen)
     if ok then return end
     failing = true
-    ns.log.warn("points wait", { count = #chosen, reason = err })
+    ns.log.warn("points wait until the store answers", { count = #chosen, reason = err })
   end
   for _, p in ipairs(chosen) do backlog:add(p) end
 end

@@ -7,7 +7,7 @@ local point = {
 }
 
 for _, status in ipairs({ 201, 409 }) do
-  test.case("makes the bucket: " .. status .. " is fine", function()
+  test.case("creates the bucket and accepts status " .. status, function()
     test.http.handle(function() return { status = status } end)
     test.start()
     local requests = test.http.requests()
@@ -16,12 +16,12 @@ for _, status in ipairs({ 201, 409 }) do
   end)
 end
 
-test.case("does not start when the bucket is refused", function()
+test.case("does not start if the bucket is refused", function()
   test.http.handle(function() return { status = 403, body = "not allowed" } end)
   test.fails(function() test.start() end, "status 403: not allowed")
 end)
 
-test.case("starts without the store, and makes the bucket later", function()
+test.case("starts without the store, and creates the bucket later", function()
   local plugin = test.start()
   test.contains(test.log.lines()[1].fields.reason, "connection refused")
   plugin:emit({ point })
@@ -41,10 +41,10 @@ test.case("posts points with tags and fields", function()
   test.equal(sent.path, "/1/buckets/b/objects")
   test.equal(sent.json, { points = { point } })
   plugin:emit({ { series = "Matching-Process", time = 1, tags = {}, fields = {} } })
-  test.equal(#test.http.requests(), 2, "nothing to send, nothing sent")
+  test.equal(#test.http.requests(), 2, "no request without points of the series")
 end)
 
-test.case("sends again what did not arrive", function()
+test.case("repeats failed requests", function()
   test.http.handle(function() return { status = 201 } end)
   local plugin = test.start()
   test.http.handle(function() return nil, "no route to host" end)
@@ -56,12 +56,12 @@ test.case("sends again what did not arrive", function()
   test.http.handle(function() return { status = 201 } end)
   test.clock.advance(60)
   local sent = test.http.requests()
-  test.equal(#sent[#sent].json.points, 3, "all that waited")
+  test.equal(#sent[#sent].json.points, 3, "all waiting points")
   plugin:emit({ point })
-  test.equal(#test.http.requests(), #sent + 1, "the next ones are sent at once")
+  test.equal(#test.http.requests(), #sent + 1, "later points are sent at once")
 end)
 
-test.case("does not repeat what the store refuses", function()
+test.case("does not repeat points that the store refuses", function()
   test.http.handle(function() return { status = 201 } end)
   local plugin = test.start()
   test.http.handle(function() return { status = 400, body = "bad point" } end)

@@ -1,4 +1,4 @@
--- resource_monitor: watches the process, and warns before it is too late.
+-- resource_monitor: watches memory, load and queue of the process, and warns.
 local ns = require("nearside")
 
 local M = {
@@ -8,8 +8,8 @@ local M = {
     type = "object", additionalProperties = false,
     properties = {
       period = { type = "number", minimum = 1, default = 10 },         -- seconds
-      rss = { type = "number", exclusiveMinimum = 0, default = 64e9 }, -- bytes, above which it warns
-      queue = { type = "integer", minimum = 0, default = 1000 },       -- sub-requests that wait, alike
+      rss = { type = "number", exclusiveMinimum = 0, default = 64e9 }, -- warn above this many bytes
+      queue = { type = "integer", minimum = 0, default = 1000 },       -- warn above this many waiting sub-requests
     },
   },
 }
@@ -17,8 +17,8 @@ local M = {
 local conf, load, last, before
 local warned = {}
 
--- check warns once when a figure rises above its bound, and tells when it is
--- below again.
+-- check warns once when a value rises above its bound, and logs when it is normal
+-- again.
 local function check(name, value)
   local high = value > conf[name]
   if high and not warned[name] then ns.log.warn(name .. " is high", { value = value, bound = conf[name] }) end
@@ -26,7 +26,7 @@ local function check(name, value)
   warned[name] = high
 end
 
-local function look()
+local function check_all()
   local now = ns.resource()
   local seconds = ns.monotonic() - before
   if last and seconds > 0 then load:set((now.cpu - last.cpu) / seconds) end
@@ -41,8 +41,8 @@ function M:initialize(settings)
 end
 
 function M:start()
-  look()
-  ns.every(conf.period, look)
+  check_all()
+  ns.every(conf.period, check_all)
   ns.route("GET", "/now", function() return 200, ns.resource() end)
 end
 

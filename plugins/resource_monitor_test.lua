@@ -1,6 +1,6 @@
 local test = require("nearside.test")
 
-test.case("load is processor time over time", function()
+test.case("computes the load from processor time", function()
   test.resource({ cpu = 100 })
   test.start({ period = 10 })
   test.resource({ cpu = 115 })
@@ -8,18 +8,18 @@ test.case("load is processor time over time", function()
   test.equal(test.metric("cpu_load"), 1.5)
 end)
 
-test.case("warns once, and tells when it is over", function()
+test.case("warns once, and logs when the value is normal again", function()
   test.start({ queue = 5, period = 1 })
   test.resource({ queue = 6 })
   test.clock.advance(3)
   test.resource({ queue = 5 })
   test.clock.advance(3)
-  local said = {}
-  for i, line in ipairs(test.log.lines()) do said[i] = line.level .. " " .. line.message end
-  test.equal(said, { "WARN queue is high", "INFO queue is normal again" })
+  local logged = {}
+  for i, line in ipairs(test.log.lines()) do logged[i] = line.level .. " " .. line.message end
+  test.equal(logged, { "WARN queue is high", "INFO queue is normal again" })
 end)
 
-test.case("serves the figures", function()
+test.case("serves the current values", function()
   test.resource({ rows = 7 })
   test.equal(test.start():request("GET", "/now").json.rows, 7)
 end)

@@ -1,7 +1,7 @@
--- teapot: the smallest background plugin: a task and a route.
+-- teapot: a minimal background plugin with a task and a route.
 --
--- While nobody asks, a task warms the pot. GET /plugins/teapot/teapot says how
--- warm it is, with the status that RFC 2324 has for it.
+-- The task warms the pot. GET /plugins/teapot/teapot returns the temperature, with
+-- status 418 of RFC 2324.
 local ns = require("nearside")
 
 local M = {
@@ -16,8 +16,8 @@ local M = {
   },
 }
 
--- The task and the handler share this variable. Nothing can change it between
--- two lines of either, but where a call waits: in ns.sleep.
+-- The task and the handler share this variable without a lock. Only one of them runs
+-- at a time, and the other one can run only while a call waits, as in ns.sleep.
 local temperature
 
 function M:initialize(conf) temperature = conf.temperature end

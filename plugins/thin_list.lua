@@ -1,10 +1,9 @@
--- thin_list: answers requests for nothing but a list itself, at a low cost.
+-- thin_list: answers requests that filter only by one list, at a low cost.
 --
--- Every matcher is asked for its cost, and the cheapest one answers. The local
--- matcher's is 100; this plugin takes list-only requests for 10, and leaves
--- all others alone by having no cost for them. What it does with a request, a
--- scan of the list's rows, the local matcher would do as well: put your own
--- way to an answer in its place.
+-- Each matcher is asked for its cost, and the cheapest one answers. The cost of the
+-- local matcher is 100. This plugin offers 10 for requests that filter only by a list,
+-- and no cost for others, so it does not get them. Here it just scans the rows of the
+-- list, as the local matcher would. Replace the scan by your own method.
 local ns = require("nearside")
 
 local M = {
@@ -13,11 +12,12 @@ local M = {
   matching = { origins = { "faces" }, descriptors = { "face" }, orders = { "similarity" } },
   schema = {
     type = "object", additionalProperties = false,
-    properties = { rows = { type = "integer", minimum = 1, default = 100000 } }, -- of a list that is thin
+    properties = { rows = { type = "integer", minimum = 1, default = 100000 } }, -- the maximum for which it answers
   },
 }
 
--- cost is asked once for each candidate set: keep it short. nil is "cannot".
+-- cost is called once per candidate set, so keep it short. nil means that the plugin
+-- cannot answer.
 function M:cost(req)
   for name in pairs(req.filters) do
     if name ~= "list_id" and name ~= "account_id" then return nil end
@@ -25,8 +25,8 @@ function M:cost(req)
   if req.filters.list_id then return 10 end
 end
 
--- match gives the answer for one reference. To decline is no failure: the next
--- cheapest matcher answers.
+-- match returns the answer for one reference. nil declines it, which is not a failure:
+-- the next cheapest matcher answers.
 function M:match(req, set)
   if #set > ns.conf.rows then return nil end
   return set:scan(req.limit) -- {{id, distance, similarity}, ...}; the host checks and completes the rows

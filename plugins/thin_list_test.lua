@@ -5,7 +5,7 @@ local rows = test.faces({
   { lists = { list }, descriptor = { 5 } }, { lists = { list }, descriptor = { 1 } }, { descriptor = { 0 } },
 })
 
-test.case("has a cost for lists and nothing else", function()
+test.case("has a cost only for requests that filter by a list", function()
   local plugin = test.start()
   test.equal(plugin:cost({ filters = { list_id = list } }), 10)
   test.equal(plugin:cost(), nil)
@@ -20,6 +20,6 @@ test.case("scans the list", function()
   test.equal(#plugin:match(rows, { 2 }, { filters = { list_id = list }, limit = 1 }), 1)
 end)
 
-test.case("declines a thick list", function()
+test.case("declines a list with too many rows", function()
   test.equal(test.start({ rows = 1 }):match(rows, { 2 }, { filters = { list_id = list } }), nil)
 end)

@@ -5,11 +5,12 @@ import (
 	"unsafe"
 )
 
-// Within clears the bits of words, one per value, whose values are not in
-// lo..hi. It panics unless words are just as many as the values need.
+// Within treats words as a bitmap with one bit per value and clears the bits of
+// the values that are not in lo..hi. It panics unless len(words) is the number of
+// words that the values need.
 func Within[T ~uint16 | ~uint32 | ~int64](k *Kernel, words []uint64, values []T, lo, hi T) {
-	if len(words) != (len(values)+63)/64 {
-		panic(fmt.Sprintf("simd: %d words for %d values", len(words), len(values)))
+	if need := (len(values) + 63) / 64; len(words) != need {
+		panic(fmt.Sprintf("simd: a bitmap of %d values needs %d words, got %d", len(values), need, len(words)))
 	}
 	if lo > hi {
 		clear(words)
@@ -23,24 +24,25 @@ func Within[T ~uint16 | ~uint32 | ~int64](k *Kernel, words []uint64, values []T,
 	withinGeneric(words[whole:], values[whole*64:], lo, hi)
 }
 
-// withinFuncs are Within for whole words, by the size of a value in bytes; nil:
-// there is none. Only the low bits of lo and span count.
+// withinFuncs do the work of Within for words whose 64 bits are all in use. The
+// index is the size of a value in bytes; nil means that the kernel has no such
+// function. Only as many low bits of lo and span count as a value has.
 type withinFuncs [9]func(words []uint64, values *byte, lo, span uint64)
 
-// withinGeneric has no branch that depends on the data: a value is in lo..hi
-// when its distance above lo, without sign, is at most that of hi.
+// withinGeneric is the reference for Within. It has no branch that depends on the
+// data: a value is in lo..hi if value-lo, as an unsigned number, is at most hi-lo.
 func withinGeneric[T ~uint16 | ~uint32 | ~int64](words []uint64, values []T, lo, hi T) {
 	base, span := uint64(lo), uint64(hi)-uint64(lo)
 	for w := range words {
 		mask := uint64(0)
 		for i, x := range values[w*64 : min(w*64+64, len(values))] {
-			mask |= bit(uint64(x)-base <= span) << (i & 63)
+			mask |= bitOf(uint64(x)-base <= span) << (i & 63)
 		}
 		words[w] &= mask
 	}
 }
 
-func bit(b bool) uint64 {
+func bitOf(b bool) uint64 {
 	if b {
 		return 1
 	}

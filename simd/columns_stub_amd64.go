@@ -4,20 +4,20 @@
 
 package simd
 
-// within16AVX512 clears the bits of values that are not in lo..lo+span, for whole words.
-// The caller has checked the sizes.
+// within16AVX512 clears the bits of the values that are not in lo..lo+span.
+// All 64 bits of every word are in use. The caller has checked the sizes.
 //
 //go:noescape
 func within16AVX512(words []uint64, values *byte, lo uint64, span uint64)
 
-// within32AVX512 clears the bits of values that are not in lo..lo+span, for whole words.
-// The caller has checked the sizes.
+// within32AVX512 clears the bits of the values that are not in lo..lo+span.
+// All 64 bits of every word are in use. The caller has checked the sizes.
 //
 //go:noescape
 func within32AVX512(words []uint64, values *byte, lo uint64, span uint64)
 
-// within64AVX512 clears the bits of values that are not in lo..lo+span, for whole words.
-// The caller has checked the sizes.
+// within64AVX512 clears the bits of the values that are not in lo..lo+span.
+// All 64 bits of every word are in use. The caller has checked the sizes.
 //
 //go:noescape
 func within64AVX512(words []uint64, values *byte, lo uint64, span uint64)

@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// TestWithin compares with the definition: ranges of any width, empty ones, and
-// their edges among the values; any number of values, at any place.
+// TestWithin compares Within with its definition. The ranges have any width, some
+// are empty, and their bounds occur among the values. The number of values and
+// their address vary.
 func TestWithin(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(51)
@@ -23,39 +24,39 @@ func TestWithin(t *testing.T) {
 
 func checkWithin[T ~uint16 | ~uint32 | ~int64](t *testing.T, k *Kernel, r *rand.Rand, n int, extremes []T, random func() T) {
 	t.Helper()
-	some := []T{random(), random(), random()}
+	repeated := []T{random(), random(), random()}
 	value := func() T {
 		switch r.IntN(3) {
 		case 0:
 			return extremes[r.IntN(len(extremes))]
 		case 1:
-			return some[r.IntN(len(some))] + T(r.IntN(3)-1)
+			return repeated[r.IntN(len(repeated))] + T(r.IntN(3)-1)
 		default:
 			return random()
 		}
 	}
 	values := make([]T, r.IntN(32)+n)[:n:n]
 	values = append(values[:0:0], make([]T, r.IntN(32))...)
-	at := len(values)
+	skipped := len(values)
 	for range n {
 		values = append(values, value())
 	}
-	values = values[at:]
+	values = values[skipped:]
 	lo, hi := value(), value()
 	words := make([]uint64, (n+63)/64+2)
 	for i := range words {
 		words[i] = r.Uint64() | r.Uint64()
 	}
-	was := append([]uint64(nil), words...)
+	before := append([]uint64(nil), words...)
 	Within(k, words[1:len(words)-1], values, lo, hi)
 	for i := range n {
-		want := was[1+i/64]>>(i%64)&1 == 1 && lo <= values[i] && values[i] <= hi
+		want := before[1+i/64]>>(i%64)&1 == 1 && lo <= values[i] && values[i] <= hi
 		if got := words[1+i/64]>>(i%64)&1 == 1; got != want {
-			t.Fatalf("%T: value %d of %d is %v, in %v..%v: %v", lo, i, n, values[i], lo, hi, got)
+			t.Fatalf("%T: value %d of %d is %v, range %v..%v: bit is %v, want %v", lo, i, n, values[i], lo, hi, got, want)
 		}
 	}
-	if words[0] != was[0] || words[len(words)-1] != was[len(was)-1] {
-		t.Fatalf("%T: %d values: wrote outside", lo, n)
+	if words[0] != before[0] || words[len(words)-1] != before[len(before)-1] {
+		t.Fatalf("%T: %d values: wrote outside words", lo, n)
 	}
 }
 

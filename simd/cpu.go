@@ -7,14 +7,16 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// What the kernels need of the CPU and the operating system.
+// The CPU features that the kernels of a level need. The operating system must
+// support them, too.
 var (
 	needAVX2   = []cpuid.FeatureID{cpuid.AVX, cpuid.AVX2, cpuid.FMA3}
 	needAVX512 = append(slices.Clip(needAVX2), cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VNNI)
 )
 
-// Features returns the names of the features that this CPU has and a kernel
-// asks for, as cpuid writes them. It is empty on other architectures than x86.
+// Features returns the names, as package cpuid spells them, of those features
+// that some kernel needs and this CPU has. On architectures other than x86 it is
+// empty.
 func Features() []string {
 	var names []string
 	for _, f := range needAVX512 {
@@ -25,7 +27,8 @@ func Features() []string {
 	return names
 }
 
-// CPUName returns the CPU's brand name, or the architecture's where there is none.
+// CPUName returns the CPU's brand name, or the architecture's name if the CPU
+// does not report one.
 func CPUName() string {
 	if cpuid.CPU.BrandName != "" {
 		return cpuid.CPU.BrandName

@@ -13,13 +13,13 @@ import (
 	"github.com/klauspost/cpuid/v2"
 )
 
-// The generator writes beside each function which features its instructions
-// need. A kernel is usable only if all of them are there, so dispatch must ask
-// for each.
-func TestDispatchAsksForWhatTheAssemblyNeeds(t *testing.T) {
+// TestDispatchChecksRequiredFeatures compares the features that dispatch checks
+// with the features that the generator lists beside each function of the assembly.
+// Dispatch must check every feature that an instruction needs.
+func TestDispatchChecksRequiredFeatures(t *testing.T) {
 	files, err := filepath.Glob("*_amd64.s")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no assembly: %v", err)
+		t.Fatalf("no assembly files found: %v", err)
 	}
 	var functions [][]string
 	for _, file := range files {
@@ -29,7 +29,7 @@ func TestDispatchAsksForWhatTheAssemblyNeeds(t *testing.T) {
 		}
 		found := regexp.MustCompile(`// func (\w+).*\n// Requires: (.*)`).FindAllStringSubmatch(string(source), -1)
 		if len(found) == 0 {
-			t.Fatalf("%s: no function says what it requires", file)
+			t.Fatalf("%s: no function has a line with the features that it requires", file)
 		}
 		functions = append(functions, found...)
 	}
@@ -39,27 +39,28 @@ func TestDispatchAsksForWhatTheAssemblyNeeds(t *testing.T) {
 			need = needAVX2
 		}
 		for name := range strings.SplitSeq(f[2], ", ") {
-			if name == "MMX+" { // avo's name for PREFETCHT1, which every amd64 has
+			if name == "MMX+" { // avo's feature for PREFETCHT1, which every amd64 CPU has
 				continue
 			}
 			if !slices.Contains(need, cpuid.ParseFeature(name)) {
-				t.Errorf("%s requires %s, dispatch does not ask for it", f[1], name)
+				t.Errorf("%s requires %s, but dispatch does not check for it", f[1], name)
 			}
 		}
 	}
 }
 
-// Without any one of its features a kernel is passed over for a lower one.
-func TestMissingFeatureLowersTheChoice(t *testing.T) {
+// TestMissingFeatureSelectsLowerKernel disables one feature at a time. A kernel
+// that needs it must not be selected.
+func TestMissingFeatureSelectsLowerKernel(t *testing.T) {
 	check := func(missing cpuid.FeatureID, want level) {
 		t.Helper()
 		if !cpuid.CPU.Supports(missing) {
-			t.Skipf("%s has no %s", CPUName(), missing)
+			t.Skipf("%s does not have %s", CPUName(), missing)
 		}
 		cpuid.CPU.Disable(missing)
 		defer cpuid.CPU.Enable(missing)
-		if got := best(append(Kernels()[:1], nativeKernels()...), levelAVX512); got.level != want {
-			t.Errorf("without %s: %s, want %s", missing, got.name, levels[want])
+		if got := bestKernel(append(Kernels()[:1], nativeKernels()...), levelAVX512); got.level != want {
+			t.Errorf("without %s: selected %s, want level %s", missing, got.name, levels[want])
 		}
 	}
 	for _, f := range needAVX2 {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// metric is one of the float32 functions: how a kernel computes it, and a term of its sum.
+// metric is one of the float32 functions: the kernel's method, and a term of the
+// sum that it computes.
 type metric struct {
 	name    string
 	compute func(k *Kernel, dst, query, rows []float32)
@@ -18,12 +19,12 @@ var metrics = []metric{
 	{"DotF32", (*Kernel).DotF32, func(q, r float64) float64 { return q * r }},
 }
 
-// exact returns the sum of the terms and of their sizes, in float64: its own
-// error is 2^-29 of the bound that is tested. The race detector would make it
-// several times slower.
+// exactSum returns the sum of the terms and the sum of their absolute values,
+// computed in float64. The error of this computation is 2^-29 of the tested bound.
+// The race detector would make it several times slower.
 //
 //go:norace
-func (m metric) exact(query, row []float32) (sum, size float64) {
+func (m metric) exactSum(query, row []float32) (sum, size float64) {
 	for j, q := range query {
 		term := m.term(float64(q), float64(row[j]))
 		sum += term
@@ -32,7 +33,8 @@ func (m metric) exact(query, row []float32) (sum, size float64) {
 	return sum, size
 }
 
-// check compares k with the bound that the package promises, where it promises one.
+// check fails if a result of k is outside the error bound of the package comment.
+// It skips results that may overflow, for which there is no bound.
 func (m metric) check(t *testing.T, k *Kernel, count int, query, rows []float32) {
 	t.Helper()
 	n := len(query)
@@ -44,7 +46,7 @@ func (m metric) check(t *testing.T, k *Kernel, count int, query, rows []float32)
 		t.Fatalf("%s, %d rows of %d: wrote outside dst", m.name, count, n)
 	}
 	for i, got := range dst[1 : count+1] {
-		sum, size := m.exact(query, rows[i*n:][:n])
+		sum, size := m.exactSum(query, rows[i*n:][:n])
 		bound := ErrorBound(n)*size + UnderflowBound
 		if size+bound > math.MaxFloat32 {
 			continue // may overflow
@@ -55,21 +57,22 @@ func (m metric) check(t *testing.T, k *Kernel, count int, query, rows []float32)
 	}
 }
 
-// values are makers of vectors: i counts through query and rows together.
+// values generate the elements of test vectors of n dimensions; i counts through
+// the elements of the query and then the rows.
 var values = map[string]func(r *rand.Rand, i, n int) float32{
 	"uniform":  func(r *rand.Rand, _, _ int) float32 { return r.Float32()*2 - 1 },
-	"positive": func(r *rand.Rand, _, _ int) float32 { return r.Float32() }, // roundings of one direction add up
+	"positive": func(r *rand.Rand, _, _ int) float32 { return r.Float32() }, // rounding errors of the same sign add up
 	"bytes":    func(r *rand.Rand, _, _ int) float32 { return float32(r.IntN(256)) },
 	"huge": func(r *rand.Rand, _, n int) float32 {
 		return (r.Float32()*2 - 1) * float32(1.8e19/2/math.Sqrt(float64(n)))
 	},
 	"tiny":     func(r *rand.Rand, _, _ int) float32 { return (r.Float32()*2 - 1) * 1e-20 },     // squares are subnormal
-	"smallest": func(r *rand.Rand, _, _ int) float32 { return float32(r.IntN(9)-4) * 0x1p-149 }, // squares vanish
-	"border":   func(r *rand.Rand, _, _ int) float32 { return (r.Float32()*2 - 1) * 0x1p-63 },   // sums about the smallest normal
+	"smallest": func(r *rand.Rand, _, _ int) float32 { return float32(r.IntN(9)-4) * 0x1p-149 }, // squares underflow to 0
+	"border":   func(r *rand.Rand, _, _ int) float32 { return (r.Float32()*2 - 1) * 0x1p-63 },   // sums near the smallest normal number
 	"spread": func(r *rand.Rand, _, _ int) float32 {
 		return (r.Float32()*2 - 1) * float32(math.Exp2(float64(r.IntN(100)-50)))
 	},
-	"spikes": func(r *rand.Rand, i, _ int) float32 { // dot products of neighbours cancel but for noise
+	"spikes": func(r *rand.Rand, i, _ int) float32 { // large terms of a dot product cancel, noise remains
 		return float32(1-i%2*2)*1e6 + r.Float32()
 	},
 	"equal": func(*rand.Rand, int, int) float32 { return 1.0 / 3 },
@@ -104,8 +107,9 @@ func TestFloat32(t *testing.T) {
 	}
 }
 
-// Products that cancel in pairs, so that the dot product is small beside its terms.
-func TestDotF32Cancels(t *testing.T) {
+// TestDotF32Cancellation uses products that cancel in pairs, so that the dot
+// product is small compared with its terms.
+func TestDotF32Cancellation(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(4)
 		for n := 2; n <= lengthMax; n++ {
@@ -123,7 +127,7 @@ func TestDotF32Cancels(t *testing.T) {
 	})
 }
 
-func TestFloat32OfTheLongestRows(t *testing.T) {
+func TestFloat32LongestRows(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(5)
 		query, rows := make([]float32, DimMax), make([]float32, 3*DimMax)
@@ -139,8 +143,9 @@ func TestFloat32OfTheLongestRows(t *testing.T) {
 	})
 }
 
-// Sums of few terms are exact where the bound is not used up: each term must
-// count once. A bound alone would not see a small element left out.
+// TestFloat32CountsEachElementOnce uses rows whose result is wrong by far more
+// than the error bound if one element is skipped or counted twice. With random
+// rows the bound could hide the loss of a small element.
 func TestFloat32CountsEachElementOnce(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		for n := 1; n <= 300; n++ {
@@ -153,7 +158,7 @@ func TestFloat32CountsEachElementOnce(t *testing.T) {
 			k.DotF32(dst, query, rows)
 			for i, d := range dst {
 				if d != 3 {
-					t.Fatalf("dot, length %d, element %d: %g", n, i, d)
+					t.Fatalf("dot, length %d, element %d: %g, want 3", n, i, d)
 				}
 			}
 			k.SquaredL2F32(dst, query, rows)
@@ -169,10 +174,10 @@ func TestFloat32CountsEachElementOnce(t *testing.T) {
 func TestErrorBound(t *testing.T) {
 	for n := 1; n < DimMax; n++ {
 		if a, b := ErrorBound(n), ErrorBound(n+1); !(a > 0x1p-24*float64(n+2) && a < b) {
-			t.Fatalf("ErrorBound(%d) = %g, ErrorBound(%d) = %g", n, a, n+1, b)
+			t.Fatalf("ErrorBound(%d) = %g, ErrorBound(%d) = %g: want more than n+2 roundings, and growth with n", n, a, n+1, b)
 		}
 	}
 	if b := ErrorBound(DimMax); b > 0.001 {
-		t.Errorf("ErrorBound(%d) = %g is of no use", DimMax, b)
+		t.Errorf("ErrorBound(%d) = %g, want at most 0.001", DimMax, b)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// FuzzKernels cuts data into a query and rows of dim values, from an offset on,
+// FuzzKernels splits data, from offset on, into a query and rows of dim values,
 // and compares every usable kernel with the reference.
 func FuzzKernels(f *testing.F) {
 	f.Add([]byte{}, uint16(0), uint8(0))
@@ -38,8 +38,8 @@ func FuzzKernels(f *testing.F) {
 	})
 }
 
-// FuzzInterleaved cuts data into queries and rows of dim values and compares
-// every usable kernel's scans and tiles with the definition.
+// FuzzInterleaved splits data into queries and rows of dim values, and compares
+// the scans and tiles of every usable kernel with the definition.
 func FuzzInterleaved(f *testing.F) {
 	f.Add([]byte{1}, uint16(0), uint8(0), uint64(0))
 	f.Add(make([]byte, 3000), uint16(65), uint8(5), uint64(1))
@@ -52,39 +52,30 @@ func FuzzInterleaved(f *testing.F) {
 		next := 0
 		value := func() uint8 {
 			next++
-			return data[next%len(data)] ^ uint8(next/len(data)) // goes round
+			return data[next%len(data)] ^ uint8(next/len(data)) // repeats data with changed bits
 		}
-		cut := func(count int) ([][]uint8, [][]float32) {
-			bytes, floats := make([][]uint8, count), make([][]float32, count)
-			for i := range bytes {
+		nextRows := func(count int) [][]uint8 {
+			rows := make([][]uint8, count)
+			for i := range rows {
 				for range n {
-					bytes[i] = append(bytes[i], value())
-					x := math.Float32frombits(uint32(value())<<24 | uint32(value())<<16 | uint32(value()))
-					if d := float64(x); math.IsNaN(d) || math.IsInf(d, 0) {
-						x = 0
-					}
-					floats[i] = append(floats[i], x)
+					rows[i] = append(rows[i], value())
 				}
 			}
-			return bytes, floats
+			return rows
 		}
 		blocks := 1 + int(count)/GroupMax%TileBlocks
-		rows8, rows32 := cut(blocks * BlockRows)
-		queries8, queries32 := cut(1 + int(count)%(GroupMax+2))
-		s8 := blocksOf(make([]byte, blocks*BlockBytesU8(n)), rows8, RowConstU8)
-		s32 := blocksOfF32(make([]byte, blocks*BlockBytesF32(n)), rows32, terms[int(count)%len(terms)](r))
+		rows := nextRows(blocks * BlockRows)
+		queries := nextRows(1 + int(count)%(GroupMax+2))
+		s := blocksOf(make([]byte, blocks*BlockBytesU8(n)), rows, RowConstU8)
 		for _, k := range Kernels() {
 			if !k.Usable() {
 				continue
 			}
-			var q8 QueriesU8
-			var q32 QueriesF32
-			k.PackU8(&q8, queries8)
-			k.PackF32(&q32, queries32)
-			i := r.IntN(len(queries8))
-			checkScanU8(t, k, r, s8, &q8, i, queries8[i])
-			checkTileU8(t, k, r, s8, &q8, queries8, r.Perm(blocks))
-			checkInterleavedF32(t, k, r, s32, &q32, queries32, r.Perm(blocks))
+			var q QueriesU8
+			k.PackU8(&q, queries)
+			i := r.IntN(len(queries))
+			checkScanU8(t, k, r, s, &q, i, queries[i])
+			checkTileU8(t, k, r, s, &q, queries, r.Perm(blocks))
 		}
 	})
 }

@@ -1,7 +1,7 @@
 package simd
 
-// The reference: what every other kernel is tested against, and what runs
-// where there is no other.
+// These functions are the reference. Tests compare every other kernel with them,
+// and they run on CPUs that have no other usable kernel.
 
 func squaredL2U8Generic(dst []uint32, query, rows []uint8) {
 	for i := range dst {

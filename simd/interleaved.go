@@ -2,44 +2,47 @@ package simd
 
 import "fmt"
 
-// ScanU8 compares one query with the rows of len(masks) consecutive blocks. The
-// value of a row r with constant c is, with the signed bytes q' = query - 128,
+// ScanU8 compares query number query of q with the rows of len(masks) consecutive
+// blocks. consts has one constant for each row. The value of a row r with
+// constant c, where q' is the query as signed bytes (each byte minus 128), is
 //
 //	c - 2*dot(r, q')
 //
-// values[16*b+i] is that of row i of block b, and bit i of masks[b] tells
-// whether it is at most limit. With constants from RowConstU8 the value is
-// |query-r|^2 - |query|^2: q.Distance and q.Limit convert. Other constants make
-// it a bounded or plain dot product.
+// ScanU8 sets values[16*b+i] to the value of row i of block b, and sets bit i of
+// masks[b] if that value is at most limit. With constants from RowConstU8 the
+// value is |query-r|^2 - |query|^2; q.Distance and q.Limit convert between values
+// and distances. With other constants the value is a dot product with an offset
+// for each row.
 //
-// All is exact for constants within ±2^30 and up to DimMax dimensions. A product
-// of a byte and a signed byte lies in [-255*128, 255*127], so |dot| is at most
-// 16384*32640 = 534,773,760 and a value within 2^30 + 2*534,773,760 < 2^31.
-// Under RowConstU8 a dimension adds r*(r-2q), within ±65025, to the value, which
-// therefore stays within ±1,065,369,600, and so does |query|^2: limits and
-// distances fit in an int32, too.
+// Values are exact for constants within ±2^30 and up to DimMax dimensions. A
+// product of a byte and a signed byte is in [-255*128, 255*127], so |dot| is at
+// most 16384*32640 = 534,773,760 and |value| at most 2^30 + 2*534,773,760 < 2^31.
+// With RowConstU8 a dimension adds r*(r-2q), which is within ±65025, to the
+// value, so the value stays within ±1,065,369,600. So does |query|^2. Limits and
+// distances therefore fit in an int32, too.
 //
-// It panics when the query was packed by a kernel of another form, or when
+// ScanU8 panics if a kernel with a different packed form packed the query, or if
 // blocks, consts and values do not fit len(masks) blocks. It reads memory
-// strictly in order and reads all of a block, also rows that nobody has written;
-// a call over a megabyte is a few per cent faster than four over a quarter of it.
+// strictly in order. It reads whole blocks, including rows that were never
+// written. One call over a megabyte is a few per cent faster than four calls over
+// a quarter of it.
 func (k *Kernel) ScanU8(q *QueriesU8, query int, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16) {
 	k.checkForm(q)
 	single := q.single(query)
-	checkScan(q.lines, len(masks), len(blocks), len(consts), len(values), BlockRows)
+	checkScan(q.lines, len(masks), len(blocks), len(consts), len(values))
 	k.scanU8(single, blocks, consts, limit, values, masks)
 }
 
-// ListU8 is ScanU8 for blocks that lie apart: those whose numbers among blocks
-// are list[:len(masks)]. What comes behind them in the list is prefetched, for
-// the next call, where that gains anything.
+// ListU8 does the same as ScanU8 for blocks that are not consecutive: the blocks
+// with the numbers list[:len(masks)]. Kernels that gain from it prefetch the
+// blocks that follow in the list, for the next call.
 //
-// It panics as ScanU8 does, and when a number is not below that of blocks.
+// It panics in the same cases as ScanU8, and if a number in list is not a block.
 func (k *Kernel) ListU8(q *QueriesU8, query int, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16) {
 	k.checkForm(q)
 	single := q.single(query)
 	size := q.lines * line
-	checkScan(q.lines, len(consts)/BlockRows, len(blocks), len(consts), len(consts), BlockRows)
+	checkScan(q.lines, len(consts)/BlockRows, len(blocks), len(consts), len(consts))
 	checkList(list, len(masks), len(consts)/BlockRows, len(values))
 	done := 0
 	if n := len(masks) &^ 3; n > 0 && k.listU8 != nil {
@@ -52,108 +55,77 @@ func (k *Kernel) ListU8(q *QueriesU8, query int, blocks []byte, consts []int32, 
 	}
 }
 
-// ListShare returns the share of all blocks from which scanning all is faster
-// than ListU8 over some, as measured with blocks of 8 KiB from memory.
-func (k *Kernel) ListShare() float64 { return k.share }
+// ListShare returns a fraction of all blocks, from 0 to 1. If a list has at least
+// this fraction, a scan of all blocks is faster than ListU8 over the list. It was
+// measured with blocks of 8 KiB in memory.
+func (k *Kernel) ListShare() float64 { return k.listShare }
 
-// TileU8 compares the queries of group g with the rows of a tile, as ScanU8 does.
-// limits are those of the group's queries. When next is not nil, its blocks are
-// brought into the L2 cache on the way. In a pass over a tile from memory, name
-// the tile that follows on the first two groups: part of what one group asks for
-// is dropped. For 16 queries of 512 dimensions this was measured 14 % faster than
-// asking once, and 40 % faster than not at all.
+// TileU8 compares the queries of group g with the rows of tile t. It computes the
+// same values and masks as ScanU8. limits are the limits of the group's queries.
+// If next is not nil, TileU8 also prefetches its blocks into the L2 cache.
 //
-// It panics when the queries were packed by a kernel of another form or for
-// blocks of another size. Its arguments escape: keep them where they are used again.
+// A caller that runs several groups over a tile in memory should pass the tile
+// that follows as next for the first two groups, because the CPU drops some
+// prefetches. For 16 queries of 512 dimensions this was measured 14 % faster than
+// one prefetch and 40 % faster than none.
+//
+// TileU8 panics if a kernel with a different packed form packed the queries, or
+// if the blocks do not have the queries' dimensions. Its arguments escape to the
+// heap, so a caller should reuse them.
 func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32, hits *HitsU8, next *TileU8) {
 	k.checkForm(q)
-	t.check(q.lines*line, BlockRows)
-	tile(&q.queries, g, t, limits, hits, next, k.scanU8, &k.tileU8)
-}
-
-// TermsF32 is the number of constants of a block of float32 rows: 16 addends,
-// then 16 factors.
-const TermsF32 = 2 * BlockRows
-
-// PutTermsF32 writes the constants of row i (0 to 15) of a block. For squared L2
-// distances they are |r|^2 and -2, for cosine 0 and -1/|r| or what suits.
-func PutTermsF32(terms []float32, i int, addend, factor float32) {
-	terms[i], terms[i+BlockRows] = addend, factor
-}
-
-// ScanF32 compares one query with the rows of len(masks) consecutive blocks, as
-// ScanU8 does. consts has TermsF32 constants for each block. The value of a row
-// r with addend a and factor f is a + f*dot(r, query). For finite input it is within
-//
-//	ErrorBound(n)*(|a| + |f|*sum(|r[j]*query[j]|)) + (1+|f|)*UnderflowBound
-//
-// of the exact value, as long as each product of this stays below the largest
-// float32. A bit of a mask is set for a value at most limit and for one that is
-// not finite, since the exact value may be anything then.
-//
-// It panics when blocks, consts and values do not fit len(masks) blocks.
-func (k *Kernel) ScanF32(q *QueriesF32, query int, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16) {
-	single := q.single(query)
-	checkScan(q.lines, len(masks), len(blocks), len(consts), len(values), TermsF32)
-	k.scanF32(single, blocks, consts, limit, values, masks)
-}
-
-// TileF32 compares the queries of group g with the rows of a tile, as ScanF32
-// and TileU8 do.
-func (k *Kernel) TileF32(q *QueriesF32, g int, t *TileF32, limits *[GroupMax]float32, hits *HitsF32, next *TileF32) {
-	t.check(q.lines*line, TermsF32)
-	tile(&q.queries, g, t, limits, hits, next, k.scanF32, &k.tileF32)
-}
-
-// tile is TileU8 and TileF32 after their checks.
-func tile[W uint32 | float32, C int32 | float32](q *queries[W], g int, t *Tile[C], limits *[GroupMax]C, hits *Hits[C], next *Tile[C],
-	scan scanFunc[W, C], tiles *tileFuncs[W, C],
-) {
+	t.checkSizes(q.lines * line)
 	_, count := q.Group(g)
 	packed, width := q.group(g)
 	if width > 1 {
-		tiles[width](packed, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, next.ahead())
+		k.tileU8[width](packed, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, next.prefetched())
 	} else {
 		hits.Masks[0] = 0
 		for b := range t.count {
-			at := b * BlockRows
-			scan(packed, t.blocks[b], t.consts[b], limits[0], hits.Values[0][at:][:BlockRows], hits.one[:])
-			hits.Masks[0] |= uint64(hits.one[0]) << at
+			first := b * BlockRows
+			k.scanU8(packed, t.blocks[b], t.consts[b], limits[0], hits.Values[0][first:][:BlockRows], hits.blockMask[:])
+			hits.Masks[0] |= uint64(hits.blockMask[0]) << first
 		}
 	}
-	hits.trim(count, t.count)
+	hits.trimMasks(count, t.count)
 }
 
-// checkForm panics when q is for kernels that read other words.
+// checkForm panics unless q has the packed form that k reads.
 func (k *Kernel) checkForm(q *QueriesU8) {
 	if q.words != k.wordsU8 {
-		panic(fmt.Sprintf("simd: %s reads %d words for each line of a block, the queries have %d", k.name, k.wordsU8, q.words))
+		panic(fmt.Sprintf("simd: %s needs queries with %d words for each line of a block, got %d", k.name, k.wordsU8, q.words))
 	}
 }
 
-// checkScan stands between the caller and assembly that trusts its lengths.
-func checkScan(lines, count, blocks, consts, values, constsOfBlock int) {
-	if blocks != count*lines*line || consts != count*constsOfBlock || values != count*BlockRows {
-		panic(fmt.Sprintf("simd: %d bytes, %d constants, %d values are not %d blocks of %d bytes",
-			blocks, consts, values, count, lines*line))
+// checkScan panics unless the lengths of blocks, consts and values fit count
+// blocks. The assembly does not check lengths.
+func checkScan(lines, count, blocks, consts, values int) {
+	if blocks != count*lines*line || consts != count*BlockRows || values != count*BlockRows {
+		panic(fmt.Sprintf("simd: %d blocks need %d bytes, %d constants and %[3]d values, got %d, %d and %d",
+			count, count*lines*line, count*BlockRows, blocks, consts, values))
 	}
 }
 
-// checkList stands between the caller and assembly that trusts the numbers.
+// checkList panics unless the first count entries of list fit values and every
+// entry is a number below blocks. The assembly does not check them.
 func checkList(list []uint32, count, blocks, values int) {
 	if count > len(list) || values != count*BlockRows {
-		panic(fmt.Sprintf("simd: %d values of %d blocks of a list of %d", values, count, len(list)))
+		panic(fmt.Sprintf("simd: %d blocks need as many list entries and %d values, got %d and %d",
+			count, count*BlockRows, len(list), values))
 	}
 	for _, b := range list {
 		if int(b) >= blocks {
-			panic(fmt.Sprintf("simd: block %d of %d", b, blocks))
+			panic(fmt.Sprintf("simd: block %d of a list is out of range, there are %d blocks", b, blocks))
 		}
 	}
 }
 
-// checkBlock panics unless a block has the wanted size and a row i.
-func checkBlock(bytes, want, i int) {
-	if bytes != want || uint(i) >= BlockRows {
-		panic(fmt.Sprintf("simd: row %d of %d in a block of %d bytes, want %d", i, BlockRows, bytes, want))
+// checkBlock panics unless a block has the right size and i is a row of it.
+func checkBlock(blockBytes, want, i int) {
+	if uint(i) >= BlockRows {
+		panic(fmt.Sprintf("simd: row of a block must be 0 to %d, got %d", BlockRows-1, i))
+	}
+	if blockBytes != want {
+		panic(fmt.Sprintf("simd: row needs a block of %d bytes, got %d", want, blockBytes))
 	}
 }

@@ -1,13 +1,8 @@
 package simd
 
-import (
-	"encoding/binary"
-	"math"
-)
-
-// The kernels read rows of a block that somebody may be writing, and give them
-// values that nobody looks at. The race detector does not see that in assembly;
-// norace keeps it from the reference, too.
+// A kernel reads all rows of a block, including rows that another goroutine may
+// be writing. It computes values for those rows that the caller ignores. The race
+// detector does not look into assembly; norace excludes the reference, too.
 
 //go:norace
 func scanU8Generic(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16) {
@@ -31,7 +26,8 @@ func tileU8Generic(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBl
 	}
 }
 
-// blockU8 computes one block for the query whose words stand stride apart.
+// blockU8 computes the values and the mask of one block. The words of the query
+// are stride words apart.
 //
 //go:norace
 func blockU8(query []uint32, stride int, block []byte, consts []int32, limit int32, values []int32) (mask uint16) {
@@ -48,49 +44,6 @@ func blockU8(query []uint32, stride int, block []byte, consts []int32, limit int
 	for i, dot := range dots {
 		values[i] = consts[i] - 2*dot
 		if values[i] <= limit {
-			mask |= 1 << i
-		}
-	}
-	return mask
-}
-
-//go:norace
-func scanF32Generic(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16) {
-	size := len(query) * line
-	for b := range masks {
-		masks[b] = blockF32(query, 1, blocks[b*size:][:size], consts[b*TermsF32:], limit, values[b*BlockRows:])
-	}
-}
-
-//go:norace
-func tileF32Generic(queries []float32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]float32,
-	limits *[GroupMax]float32, values *[GroupMax][TileRows]float32, masks *[GroupMax]uint64, _ *[TileBlocks][]byte,
-) {
-	width := len(queries) * line / len(blocks[0])
-	for q := range width {
-		masks[q] = 0
-		for b, block := range blocks {
-			mask := blockF32(queries[q:], width, block, consts[b], limits[q], values[q][b*BlockRows:])
-			masks[q] |= uint64(mask) << (b * BlockRows)
-		}
-	}
-}
-
-// blockF32 computes one block for the query whose words stand stride apart.
-//
-//go:norace
-func blockF32(query []float32, stride int, block []byte, consts []float32, limit float32, values []float32) (mask uint16) {
-	var dots [BlockRows]float32
-	for l := range len(block) / line {
-		q := query[l*stride]
-		rows := (*[line]byte)(block[l*line:])
-		for i := range dots {
-			dots[i] += q * math.Float32frombits(binary.LittleEndian.Uint32(rows[4*i:]))
-		}
-	}
-	for i, dot := range dots {
-		values[i] = consts[i] + consts[i+BlockRows]*dot
-		if above := values[i] > limit && values[i] <= math.MaxFloat32; !above {
 			mask |= 1 << i
 		}
 	}

@@ -10,26 +10,15 @@ package simd
 //go:noescape
 func scanU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
-// scanF32AVX2 compares one query with the rows of consecutive blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func scanF32AVX2(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16)
-
 // scanU8VNNI compares one query with the rows of consecutive blocks.
 // The caller has checked the sizes.
 //
 //go:noescape
 func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
-// scanF32AVX512 compares one query with the rows of consecutive blocks.
+// listU8VNNI compares one query with the blocks list[:len(masks)].
+// len(masks) is a multiple of four. It prefetches the blocks that follow in the list.
 // The caller has checked the sizes.
-//
-//go:noescape
-func scanF32AVX512(query []float32, blocks []byte, consts []float32, limit float32, values []float32, masks []uint16)
-
-// listU8VNNI compares one query with a multiple of four blocks, by their numbers.
-// It prefetches what is behind them in the list. The caller has checked the sizes.
 //
 //go:noescape
 func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
@@ -40,23 +29,11 @@ func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, li
 //go:noescape
 func tileU8x2AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
-// tileF32x2AVX2 compares 2 queries with the rows of four blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func tileF32x2AVX2(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
-
 // tileU8x2VNNI compares 2 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
-
-// tileF32x2AVX512 compares 2 queries with the rows of four blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func tileF32x2AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8x4AVX2 compares 4 queries with the rows of four blocks.
 // The caller has checked the sizes.
@@ -64,23 +41,11 @@ func tileF32x2AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32,
 //go:noescape
 func tileU8x4AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
-// tileF32x4AVX2 compares 4 queries with the rows of four blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func tileF32x4AVX2(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
-
 // tileU8x4VNNI compares 4 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
-
-// tileF32x4AVX512 compares 4 queries with the rows of four blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func tileF32x4AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8x6AVX2 compares 6 queries with the rows of four blocks.
 // The caller has checked the sizes.
@@ -88,20 +53,8 @@ func tileF32x4AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32,
 //go:noescape
 func tileU8x6AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
-// tileF32x6AVX2 compares 6 queries with the rows of four blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func tileF32x6AVX2(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)
-
 // tileU8x6VNNI compares 6 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
-
-// tileF32x6AVX512 compares 6 queries with the rows of four blocks.
-// The caller has checked the sizes.
-//
-//go:noescape
-func tileF32x6AVX512(queries []float32, blocks *[4][]byte, consts *[4][]float32, limits *[6]float32, values *[6][64]float32, masks *[6]uint64, next *[4][]byte)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// rowsU8 are blocks of uint8 rows with constants, beside the rows as they were.
+// rowsU8 holds uint8 rows, once as plain rows and once as blocks with constants.
 type rowsU8 struct {
 	dims   int
 	rows   [][]uint8
@@ -18,8 +18,8 @@ type rowsU8 struct {
 	consts []int32
 }
 
-// blocksOf puts rows, 16 for each block, into blocks of buf, whose old content
-// must not show.
+// blocksOf writes rows into blocks in buf, 16 rows to a block. The old content of
+// buf must not affect the results.
 func blocksOf(buf []byte, rows [][]uint8, constOf func(row []uint8) int32) *rowsU8 {
 	dims := len(rows[0])
 	size := BlockBytesU8(dims)
@@ -36,8 +36,8 @@ func (s *rowsU8) block(b int) ([]byte, []int32) {
 	return s.blocks[b*size:][:size:size], s.consts[b*BlockRows:][:BlockRows]
 }
 
-// value is the oracle: the definition, from the rows themselves. The race
-// detector would make it ten times slower.
+// value is the oracle: it computes the value of row i from the plain row, by the
+// definition in ScanU8. The race detector would make it ten times slower.
 //
 //go:norace
 func (s *rowsU8) value(query []uint8, i int) int32 {
@@ -57,7 +57,8 @@ func randomRows(r *rand.Rand, count, dims int) [][]uint8 {
 	return rows
 }
 
-// limitOf returns extremes, and values that are there or next to them.
+// limitOf returns an extreme, one of values, a number just below one of values, or
+// a random number.
 func limitOf(r *rand.Rand, values []int32) int32 {
 	switch r.IntN(6) {
 	case 0:
@@ -73,7 +74,8 @@ func limitOf(r *rand.Rand, values []int32) int32 {
 	}
 }
 
-// checkScanU8 scans with query i of queries and looks for writes outside.
+// checkScanU8 compares a scan with query i with the oracle, and fails if the scan
+// writes outside its arguments.
 func checkScanU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, i int, query []uint8) {
 	t.Helper()
 	count := len(s.rows) / BlockRows
@@ -96,8 +98,8 @@ func checkScanU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 	}
 }
 
-// checkListU8 scans some blocks, of which some come again, with query i of
-// queries; ahead more stand behind them in the list.
+// checkListU8 compares ListU8 with the oracle for query i and count random blocks,
+// of which some repeat. The list has ahead further blocks after them.
 func checkListU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, i int, query []uint8, count, ahead int) {
 	t.Helper()
 	list, want := make([]uint32, count+ahead), make([]int32, 0, count*BlockRows)
@@ -124,7 +126,8 @@ func checkListU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 	}
 }
 
-// checkTileU8 runs every group over the blocks that order names.
+// checkTileU8 compares TileU8 with the oracle for every group and a tile of the
+// blocks with the numbers in order.
 func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, queries [][]uint8, order []int) {
 	t.Helper()
 	var tile, next TileU8
@@ -137,7 +140,7 @@ func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 		first, count := q.Group(g)
 		var limits [GroupMax]int32
 		for i := range limits {
-			limits[i] = math.MaxInt32 // those of no query must not make hits
+			limits[i] = math.MaxInt32 // the limit of a missing query must not produce hits
 		}
 		want := make([][]int32, count)
 		for i := range want {
@@ -159,12 +162,12 @@ func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 				}
 			}
 			if over := bits.Len64(hits.Masks[i]); over > len(want[i]) {
-				t.Fatalf("a hit in row %d of %d", over-1, len(want[i]))
+				t.Fatalf("hit in row %d, want only rows below %d", over-1, len(want[i]))
 			}
 		}
 		for i := count; i < GroupMax; i++ {
 			if hits.Masks[i] != 0 {
-				t.Fatalf("%d queries, and hits of query %d", count, i)
+				t.Fatalf("hits of query %d, but the group has %d queries", i, count)
 			}
 		}
 	}
@@ -174,10 +177,10 @@ func TestInterleavedU8(t *testing.T) {
 	buf := make([]byte, 64+5*BlockBytesU8(lengthMax))
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(11)
-		var q QueriesU8 // its memory is used again
+		var q QueriesU8 // PackU8 reuses its memory
 		for n := 1; n <= lengthMax; n++ {
 			count, blocks := 1+n%(GroupMax+2), 1+n%5
-			if n > 200 && n%32 > 2 && n%61 != 0 { // the oracle takes the time
+			if n > 200 && n%32 > 2 && n%61 != 0 { // smaller, because the oracle is slow
 				count, blocks = 1+n%2, 1
 			}
 			randomBytes(r, buf[:64+blocks*BlockBytesU8(n)])
@@ -193,7 +196,8 @@ func TestInterleavedU8(t *testing.T) {
 	})
 }
 
-// Every number of queries and of blocks, constants of any size, one block twice.
+// TestInterleavedU8Shapes covers every number of queries and of blocks, constants
+// in the whole allowed range, and a tile that holds one block twice.
 func TestInterleavedU8Shapes(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(12)
@@ -277,7 +281,7 @@ func TestInterleavedU8Extremes(t *testing.T) {
 func TestInterleavedU8AllPairs(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(14)
-		const n = 7 // each of the four places of a word, and padding
+		const n = 7 // uses all four positions of a word, and has padding
 		rows := make([][]uint8, 256)
 		for i := range rows {
 			rows[i] = slices.Repeat([]uint8{uint8(i)}, n)
@@ -314,14 +318,14 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 		}
 		scan(&q, 0, 2, 2*192, 32, 32)()
 		scan(&q, 1, 0, 0, 0, 0)()
-		refused("no such query", scan(&q, 2, 2, 2*192, 32, 32))
-		refused("query -1", scan(&q, -1, 2, 2*192, 32, 32))
-		refused("no queries", scan(&none, 0, 0, 0, 0, 0))
-		refused("another form", scan(&other, 0, 2, 2*192, 32, 32))
-		refused("bytes", scan(&q, 0, 2, 2*192-1, 32, 32))
-		refused("constants", scan(&q, 0, 2, 2*192, 31, 32))
-		refused("values", scan(&q, 0, 2, 2*192, 32, 33))
-		refused("blocks", scan(&q, 0, 1, 2*192, 32, 32))
+		refused("scan, query number too large", scan(&q, 2, 2, 2*192, 32, 32))
+		refused("scan, query number -1", scan(&q, -1, 2, 2*192, 32, 32))
+		refused("scan, no queries", scan(&none, 0, 0, 0, 0, 0))
+		refused("scan, different packed form", scan(&other, 0, 2, 2*192, 32, 32))
+		refused("scan, number of bytes", scan(&q, 0, 2, 2*192-1, 32, 32))
+		refused("scan, number of constants", scan(&q, 0, 2, 2*192, 31, 32))
+		refused("scan, number of values", scan(&q, 0, 2, 2*192, 32, 33))
+		refused("scan, number of blocks", scan(&q, 0, 1, 2*192, 32, 32))
 		list := func(q *QueriesU8, query, bytes, consts, values, masks int, list ...uint32) func() {
 			return func() {
 				k.ListU8(q, query, make([]byte, bytes), make([]int32, consts), list, 0, make([]int32, values), make([]uint16, masks))
@@ -329,14 +333,14 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 		}
 		list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 1, 0)()
 		list(&q, 1, 0, 0, 0, 0)()
-		refused("no such query of a list", list(&q, 2, 2*192, 32, 64, 4, 1, 0, 1, 1))
-		refused("a list and another form", list(&other, 0, 2*192, 32, 64, 4, 1, 0, 1, 1))
-		refused("a list's bytes", list(&q, 0, 2*192-1, 32, 64, 4, 1, 0, 1, 1))
-		refused("a list's constants", list(&q, 0, 2*192, 33, 64, 4, 1, 0, 1, 1))
-		refused("a list's values", list(&q, 0, 2*192, 32, 63, 4, 1, 0, 1, 1))
-		refused("a list's length", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1))
-		refused("a list's number", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 2))
-		refused("a number ahead", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 1, 2))
+		refused("list, query number too large", list(&q, 2, 2*192, 32, 64, 4, 1, 0, 1, 1))
+		refused("list, different packed form", list(&other, 0, 2*192, 32, 64, 4, 1, 0, 1, 1))
+		refused("list, number of bytes", list(&q, 0, 2*192-1, 32, 64, 4, 1, 0, 1, 1))
+		refused("list, number of constants", list(&q, 0, 2*192, 33, 64, 4, 1, 0, 1, 1))
+		refused("list, number of values", list(&q, 0, 2*192, 32, 63, 4, 1, 0, 1, 1))
+		refused("list, shorter than masks", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1))
+		refused("list, block number too large", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 2))
+		refused("list, prefetched block number too large", list(&q, 0, 2*192, 32, 64, 4, 1, 0, 1, 1, 2))
 		tile := func(q *QueriesU8, g, blocks, bytes, consts int) func() {
 			return func() {
 				var tile TileU8
@@ -347,18 +351,19 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 			}
 		}
 		tile(&q, 0, 1, 192, 16)()
-		refused("no block", tile(&q, 0, 0, 192, 16))
-		refused("five blocks", tile(&q, 0, 5, 192, 16))
-		refused("block's bytes", tile(&q, 0, 1, 193, 16))
-		refused("block's constants", tile(&q, 0, 1, 192, 15))
-		refused("no such group", tile(&q, 1, 1, 192, 16))
-		refused("group of another form", tile(&other, 0, 1, 192, 16))
-		refused("lengths of queries", func() { k.PackU8(&q, [][]uint8{{1}, {1, 2}}) })
-		refused("empty queries", func() { k.PackU8(&q, [][]uint8{{}}) })
+		refused("tile, no block", tile(&q, 0, 0, 192, 16))
+		refused("tile, five blocks", tile(&q, 0, 5, 192, 16))
+		refused("tile, bytes of a block", tile(&q, 0, 1, 193, 16))
+		refused("tile, constants of a block", tile(&q, 0, 1, 192, 15))
+		refused("tile, group number too large", tile(&q, 1, 1, 192, 16))
+		refused("tile, different packed form", tile(&other, 0, 1, 192, 16))
+		refused("queries of different lengths", func() { k.PackU8(&q, [][]uint8{{1}, {1, 2}}) })
+		refused("empty query", func() { k.PackU8(&q, [][]uint8{{}}) })
 	})
 }
 
-// A warm caller allocates nothing.
+// TestInterleavedAllocatesNothing requires that a caller that reuses its arguments
+// allocates nothing.
 func TestInterleavedAllocatesNothing(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		const n = 32
@@ -382,7 +387,7 @@ func TestInterleavedAllocatesNothing(t *testing.T) {
 				k.TileU8(&q, g, tile, limits, hits, tile)
 			}
 		}); got != 0 {
-			t.Errorf("%v allocations", got)
+			t.Errorf("%v allocations, want 0", got)
 		}
 	})
 }

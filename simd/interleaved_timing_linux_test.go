@@ -1,7 +1,6 @@
 package simd
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
@@ -13,11 +12,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// These benchmarks run a kernel and the probe of its limit in turn, on one
-// thread by its own clock, and report the median of the ratios: a shared
-// machine slows down both.
+// These benchmarks alternate between a kernel and the probe that gives the upper
+// limit of its speed. Both run on one thread and are timed by the CPU time of that
+// thread. The result is the median of the ratios, because a shared machine slows
+// down both.
 
-// cpuTime returns what the current thread has used of a CPU.
+// cpuTime returns the CPU time that the current thread has used.
 func cpuTime() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts); err != nil {
@@ -26,25 +26,25 @@ func cpuTime() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// inTurn reports the speed of work in units of limit, both in what they do per
-// second: done is that of one call, limit runs for about as long and returns the
-// time that it takes to do as much.
-func inTurn(b *testing.B, done float64, unit string, work func(), limit func(done float64) time.Duration) {
+// reportSpeed reports the speed of work, absolute and as a ratio to the speed of
+// limit. amount is what one call of work does, in bytes or products. limit runs a
+// probe for about as long as work and returns the time that it needs for amount.
+func reportSpeed(b *testing.B, amount float64, unit string, work func(), limit func(amount float64) time.Duration) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var ratios, rates []float64
 	for b.Loop() {
-		before := limit(done)
+		before := limit(amount)
 		start := cpuTime()
 		work()
 		took := cpuTime() - start
-		after := limit(done)
+		after := limit(amount)
 		ratios = append(ratios, (before+after).Seconds()/2/took.Seconds())
-		rates = append(rates, done/took.Seconds()/1e9)
+		rates = append(rates, amount/took.Seconds()/1e9)
 	}
 	b.ReportMetric(median(ratios), "x-limit")
 	b.ReportMetric(median(rates), unit)
-	b.ReportMetric(0, "ns/op") // has the probes in it
+	b.ReportMetric(0, "ns/op") // hidden, because it includes the probes
 }
 
 func median(values []float64) float64 {
@@ -58,27 +58,27 @@ func streamTime(k *Kernel, set []byte) time.Duration {
 	return cpuTime() - start
 }
 
-// peakTime returns the time for a number of products at the peak.
+// peakTime returns the time that a number of products takes at the speed of probe.
 func peakTime(probe func(rounds int) int, products float64) time.Duration {
 	start := cpuTime()
 	got := probe(1 << 19)
 	return time.Duration(float64(cpuTime()-start) * products / float64(got))
 }
 
-// bestOf is a heap of the ten smallest values with the greatest on top.
-type bestOf[C cmp.Ordered] struct {
-	values []C
+// bestOf is a heap of the ten smallest values, with the largest of them on top.
+type bestOf struct {
+	values []int32
 	rows   []int
 }
 
-func (h *bestOf[C]) limit(all C) C {
+func (h *bestOf) limit() int32 {
 	if len(h.values) < 10 {
-		return all
+		return math.MaxInt32
 	}
 	return h.values[0]
 }
 
-func (h *bestOf[C]) offer(v C, row int) {
+func (h *bestOf) offer(v int32, row int) {
 	if len(h.values) == 10 {
 		if v > h.values[0] {
 			return
@@ -100,7 +100,7 @@ func (h *bestOf[C]) offer(v C, row int) {
 	}
 	h.values, h.rows = append(h.values, v), append(h.rows, row)
 	if len(h.values) == 10 {
-		for i := 1; i < 10; i++ { // descending order is a heap
+		for i := 1; i < 10; i++ { // a sort in descending order makes a heap
 			for j := i; j > 0 && h.values[j] > h.values[j-1]; j-- {
 				h.values[j], h.values[j-1] = h.values[j-1], h.values[j]
 				h.rows[j], h.rows[j-1] = h.rows[j-1], h.rows[j]
@@ -132,12 +132,12 @@ func BenchmarkScanU8(b *testing.B) {
 			chunk := 1 << 20 / size
 			values, masks := make([]int32, chunk*BlockRows), make([]uint16, chunk)
 			b.Run(fmt.Sprintf("%s/%d", k.Name(), dims), func(b *testing.B) {
-				inTurn(b, float64(len(blocks)), "GB/s", func() {
-					top := bestOf[int32]{}
+				reportSpeed(b, float64(len(blocks)), "GB/s", func() {
+					top := bestOf{}
 					for at := 0; at < len(blocks)/size; at += chunk {
 						n := min(chunk, len(blocks)/size-at)
 						k.ScanU8(&q, 0, blocks[at*size:][:n*size], consts[at*BlockRows:][:n*BlockRows],
-							top.limit(math.MaxInt32), values[:n*BlockRows], masks[:n])
+							top.limit(), values[:n*BlockRows], masks[:n])
 						for i, mask := range masks[:n] {
 							for ; mask != 0; mask &= mask - 1 {
 								row := i*BlockRows + bits.TrailingZeros16(mask)
@@ -159,16 +159,16 @@ func BenchmarkTileU8(b *testing.B) {
 			for _, count := range []int{1, 2, 4, 5, 6, 16, 64} {
 				var q QueriesU8
 				k.PackU8(&q, randomRows(seeded(22), count, dims))
-				part := len(blocks) / (4 * size) / max(1, count/8) * 4 // blocks
+				part := len(blocks) / (4 * size) / max(1, count/8) * 4 // number of blocks
 				b.Run(fmt.Sprintf("%s/%d/%d", k.Name(), dims, count), func(b *testing.B) {
-					done := float64(count) * float64(part*size)
+					products := float64(count) * float64(part*size)
 					run := func(g int, tile *TileU8, limits *[GroupMax]int32, hits *HitsU8, next *TileU8) {
 						k.TileU8(&q, g, tile, limits, hits, next)
 					}
-					inTurn(b, done, "GMAC/s",
-						func() { runTiles(&q.queries, blocks[:part*size], consts[:part*BlockRows], size, math.MaxInt32, run) },
-						func(done float64) time.Duration {
-							return max(peakTime(k.ProbeU8, done), streamTime(k, blocks[:part*size]))
+					reportSpeed(b, products, "GMAC/s",
+						func() { runTiles(&q, blocks[:part*size], consts[:part*BlockRows], size, run) },
+						func(amount float64) time.Duration {
+							return max(peakTime(k.ProbeU8, amount), streamTime(k, blocks[:part*size]))
 						})
 				})
 			}
@@ -176,24 +176,23 @@ func BenchmarkTileU8(b *testing.B) {
 	}
 }
 
-// runTiles takes all queries over blocks, tile by tile, and keeps the best ten
-// of each.
-func runTiles[W uint32 | float32, C int32 | float32](q *queries[W], blocks []byte, consts []C, size int, all C,
-	run func(g int, tile *Tile[C], limits *[GroupMax]C, hits *Hits[C], next *Tile[C]),
+// runTiles compares all queries with blocks, tile by tile, and keeps the ten best
+// rows of each query.
+func runTiles(q *QueriesU8, blocks []byte, consts []int32, size int,
+	run func(g int, tile *TileU8, limits *[GroupMax]int32, hits *HitsU8, next *TileU8),
 ) {
-	tops := make([]bestOf[C], q.Count())
-	limits := make([][GroupMax]C, q.Groups())
+	tops := make([]bestOf, q.count)
+	limits := make([][GroupMax]int32, q.Groups())
 	for g := range limits {
 		for i := range limits[g] {
-			limits[g][i] = all
+			limits[g][i] = math.MaxInt32
 		}
 	}
-	hits, tile, next := new(Hits[C]), new(Tile[C]), new(Tile[C])
-	terms := len(consts) / (len(blocks) / size)
-	fill := func(t *Tile[C], at int) {
+	hits, tile, next := new(HitsU8), new(TileU8), new(TileU8)
+	fill := func(t *TileU8, at int) {
 		t.Reset()
 		for b := at; b < min(at+TileBlocks, len(blocks)/size); b++ {
-			t.Add(blocks[b*size:][:size], consts[b*terms:][:terms])
+			t.Add(blocks[b*size:][:size], consts[b*BlockRows:][:BlockRows])
 		}
 	}
 	fill(tile, 0)
@@ -215,43 +214,9 @@ func runTiles[W uint32 | float32, C int32 | float32](q *queries[W], blocks []byt
 					row := bits.TrailingZeros64(mask)
 					top.offer(hits.Values[i][row], at*BlockRows+row)
 				}
-				limits[g][i] = top.limit(all)
+				limits[g][i] = top.limit()
 			}
 		}
 		tile, next = next, tile
-	}
-}
-
-func BenchmarkTileF32(b *testing.B) {
-	blocks := bytesOf(stored())
-	for _, k := range Kernels()[1:] {
-		for _, dims := range []int{128, 512, 2048} {
-			size := BlockBytesF32(dims)
-			consts := make([]float32, len(blocks)/size*TermsF32)
-			for i := range consts {
-				consts[i] = float32(dims) / 3 // of uniform numbers, about
-				if i/BlockRows%2 == 1 {
-					consts[i] = -2
-				}
-			}
-			for _, count := range []int{1, 6, 16, 64} {
-				var q QueriesF32
-				k.PackF32(&q, rowsOf(seeded(23), count, dims, values["positive"]))
-				part := len(blocks) / (4 * size) / max(1, count/4) * 4 // blocks
-				b.Run(fmt.Sprintf("%s/%d/%d", k.Name(), dims, count), func(b *testing.B) {
-					done := float64(count) * float64(part*size) / 4
-					run := func(g int, tile *TileF32, limits *[GroupMax]float32, hits *HitsF32, next *TileF32) {
-						k.TileF32(&q, g, tile, limits, hits, next)
-					}
-					inTurn(b, done, "GMAC/s",
-						func() {
-							runTiles(&q.queries, blocks[:part*size], consts[:part*TermsF32], size, float32(math.Inf(1)), run)
-						},
-						func(done float64) time.Duration {
-							return max(peakTime(k.ProbeF32, done), streamTime(k, blocks[:part*size]))
-						})
-				})
-			}
-		}
 	}
 }

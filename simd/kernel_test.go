@@ -8,20 +8,20 @@ import (
 	"testing"
 )
 
-// lengthMax is past every unroll width, several times.
+// lengthMax is the largest length of most tests, several times every unroll width.
 const lengthMax = 2100
 
 var rowCounts = []int{0, 1, 2, 3, 4, 5, 7, 16, 17, 65}
 
-// eachKernel runs a test on every kernel. A kernel that this CPU cannot run is
-// skipped, or fails where SIMD_STRICT promises that the CPU runs all.
+// eachKernel runs f as a subtest for every kernel. The subtest of a kernel that
+// this CPU cannot run is skipped, or fails if SIMD_STRICT is set.
 func eachKernel(t *testing.T, f func(t *testing.T, k *Kernel)) {
 	t.Helper()
 	for _, k := range Kernels() {
 		t.Run(k.Name(), func(t *testing.T) {
 			if !k.Usable() {
 				if os.Getenv("SIMD_STRICT") != "" {
-					t.Fatalf("SIMD_STRICT is set and %s cannot run %s", CPUName(), k.Name())
+					t.Fatalf("SIMD_STRICT is set, but %s cannot run %s", CPUName(), k.Name())
 				}
 				t.Skipf("%s cannot run %s", CPUName(), k.Name())
 			}
@@ -30,25 +30,25 @@ func eachKernel(t *testing.T, f func(t *testing.T, k *Kernel)) {
 	}
 }
 
-// seeded returns the same numbers in every run.
+// seeded returns a generator that produces the same numbers in every run.
 func seeded(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
 
 func TestKernelsAreOrdered(t *testing.T) {
 	ks := Kernels()
 	if ks[0].Name() != "generic" || !ks[0].Usable() {
-		t.Fatalf("the first kernel is %s, usable %v", ks[0].Name(), ks[0].Usable())
+		t.Fatalf("the first kernel is %s, usable %v; want generic, true", ks[0].Name(), ks[0].Usable())
 	}
 	for i, k := range ks {
 		if !strings.HasPrefix(k.Name(), levels[k.level]) {
 			t.Errorf("%s does not begin with its level %s", k.Name(), levels[k.level])
 		}
 		if i > 0 && k.level < ks[i-1].level {
-			t.Errorf("%s stands after %s", k.Name(), ks[i-1].Name())
+			t.Errorf("%s is listed after %s", k.Name(), ks[i-1].Name())
 		}
 	}
 	ks[0] = nil
 	if Kernels()[0] == nil {
-		t.Error("the list can be changed from outside")
+		t.Error("a change of the returned list changed the package's list")
 	}
 }
 
@@ -71,7 +71,7 @@ func TestWrongShapePanics(t *testing.T) {
 		refused(2, 3, 7)
 		refused(0, 3, 3)
 		refused(1, 3, 0)
-		refused(3, 0, 0) // an empty query is a mistake, not a distance of 0
+		refused(3, 0, 0) // an empty query is an error, not a distance of 0
 		refused(0, 0, 0)
 		refused(1, DimMax+1, DimMax+1)
 	})

@@ -19,10 +19,8 @@ func nativeKernels() []*Kernel {
 			wordsU8:      2,
 			packU8:       packPairs,
 			scanU8:       scanU8AVX2,
-			share:        0.3,
-			tileU8:       tileFuncs[uint32, int32]{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
-			scanF32:      scanF32AVX2,
-			tileF32:      tileFuncs[float32, float32]{2: tileF32x2AVX2, 4: tileF32x4AVX2, 6: tileF32x6AVX2},
+			listShare:    0.3,
+			tileU8:       tileFuncs{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
 			probes:       probes{probeStreamAVX2, probeU8AVX2, probeF32AVX2, 16, 8},
 		},
 		{
@@ -36,17 +34,16 @@ func nativeKernels() []*Kernel {
 			packU8:       packBytes,
 			scanU8:       scanU8VNNI,
 			listU8:       listU8VNNI,
-			share:        0.8,
-			tileU8:       tileFuncs[uint32, int32]{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
-			scanF32:      scanF32AVX512,
-			tileF32:      tileFuncs[float32, float32]{2: tileF32x2AVX512, 4: tileF32x4AVX512, 6: tileF32x6AVX512},
+			listShare:    0.8,
+			tileU8:       tileFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
 			within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
 			probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
 		},
 	}
 }
 
-// squaredL2F32Vek squares vek's distance; ErrorBound allows for its square root.
+// squaredL2F32Vek squares vek's distance. ErrorBound includes the error of vek's
+// square root.
 func squaredL2F32Vek(dst, query, rows []float32) {
 	for i := range dst {
 		d := vek32.Distance(query, rows[i*len(query):][:len(query)])

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// fenced returns whole pages of at least size bytes between two pages that
-// nobody may touch: a kernel that reads or writes outside ends the test with a
+// fenced returns whole pages of at least size bytes, with an inaccessible page
+// before and after. A kernel that reads or writes outside ends the test with a
 // memory fault.
 func fenced(t *testing.T, size int) []byte {
 	t.Helper()
@@ -36,14 +36,14 @@ func ends[T any](b []byte, n int) [2][]T {
 	return [2][]T{all[:n:n], all[len(all)-n:]}
 }
 
-func TestNothingOutsideIsTouched(t *testing.T) {
+func TestRowMajorStaysInsideArguments(t *testing.T) {
 	const countMax = 5
 	dst, query, rows := fenced(t, 4*countMax), fenced(t, 4*lengthMax), fenced(t, 4*lengthMax*countMax)
 	r := seeded(6)
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		for n := 1; n <= lengthMax; n++ {
 			for _, count := range []int{1, 2, countMax} {
-				for side := range 2 { // 0: just after a fence, 1: up to a fence
+				for side := range 2 { // 0: starts right after a fence, 1: ends right before a fence
 					q8, r8 := ends[uint8](query, n)[side], ends[uint8](rows, n*count)[side]
 					got := ends[uint32](dst, count)[side]
 					want := make([]uint32, count)

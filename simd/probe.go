@@ -5,10 +5,11 @@ import (
 	"sync/atomic"
 )
 
-// probeInstructions is how many instructions a round of a probe has.
+// probeInstructions is the number of multiply instructions in a round of a probe.
 const probeInstructions = 12
 
-// probes measure what one core can do at most with a kernel's instructions.
+// probes measure the highest speed that one core reaches with a kernel's
+// instructions.
 type probes struct {
 	stream          func(data []byte)
 	u8, f32         func(rounds int)
@@ -16,24 +17,24 @@ type probes struct {
 }
 
 // ProbeStream reads data once, strictly in order, and computes next to nothing:
-// no scan of the same bytes should be much faster. What is behind the last
-// multiple of 512 bytes is left out.
+// no scan of the same bytes should be much faster. It ignores the bytes after
+// the last multiple of 512.
 func (k *Kernel) ProbeStream(data []byte) { k.probes.stream(data[:len(data)&^511]) }
 
-// ProbeU8 multiplies and adds bytes with the instruction that k's interleaved
-// kernels use, on registers alone, and returns the number of products.
+// ProbeU8 multiplies and adds bytes with the instruction that k's scans and tiles
+// use, without reading memory, and returns the number of products.
 func (k *Kernel) ProbeU8(rounds int) (products int) {
 	k.probes.u8(rounds)
 	return rounds * probeInstructions * k.probes.u8Step
 }
 
-// ProbeF32 is ProbeU8 for float32.
+// ProbeF32 does the same as ProbeU8 for float32.
 func (k *Kernel) ProbeF32(rounds int) (products int) {
 	k.probes.f32(rounds)
 	return rounds * probeInstructions * k.probes.f32Step
 }
 
-// probeSink keeps the compiler from leaving out what the generic probes compute.
+// probeSink keeps the compiler from removing the work of the generic probes.
 var probeSink atomic.Uint64
 
 func probeStreamGeneric(data []byte) {

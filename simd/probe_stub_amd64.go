@@ -5,13 +5,13 @@
 package simd
 
 // probeStreamAVX2 reads data in order.
-// Its length is a multiple of 512.
+// The length of data is a multiple of 512.
 //
 //go:noescape
 func probeStreamAVX2(data []byte)
 
 // probeStreamAVX512 reads data in order.
-// Its length is a multiple of 512.
+// The length of data is a multiple of 512.
 //
 //go:noescape
 func probeStreamAVX512(data []byte)

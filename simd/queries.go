@@ -6,69 +6,61 @@ import (
 	"slices"
 )
 
-// GroupMax is the largest number of queries that a tile takes at once.
+// GroupMax is the largest number of queries of a group.
 const GroupMax = 6
 
-// QueriesU8 is a number of uint8 queries, in the form in which one kernel reads
-// them. It is filled by Kernel.PackU8 and not changed by anything else, so that
-// it may be read by many at once. The zero value has no queries.
+// QueriesU8 holds packed uint8 queries: the form in which one kernel reads them.
+// Only Kernel.PackU8 changes it, so between two calls of PackU8 it is safe for
+// concurrent use. The zero value has no queries.
+//
+// It holds every query twice, because a kernel reads fastest in memory order.
+// First come the single queries, for scans. Then come the groups, for tiles: for
+// each line of a block, the words of all queries of the group are side by side.
 type QueriesU8 struct {
-	queries[uint32]
-	norms []int32
-}
-
-// QueriesF32 is QueriesU8 for float32, filled by Kernel.PackF32.
-type QueriesF32 struct{ queries[float32] }
-
-// queries holds every query twice, since a kernel wants what it reads next to
-// lie next: each alone for scans, then by groups for tiles, where a line's words
-// of all queries of the group are side by side.
-type queries[W uint32 | float32] struct {
 	count  int
-	lines  int // of a block
-	words  int // of a query for each line
-	packed []W
+	lines  int // lines of a block
+	words  int // words that a query has for each line
+	packed []uint32
+	norms  []int32 // squared L2 norms
 }
-
-// Count returns the number of queries.
-func (q *queries[W]) Count() int { return q.count }
 
 // Groups returns the number of groups.
-func (q *queries[W]) Groups() int { return (q.count + GroupMax - 1) / GroupMax }
+func (q *QueriesU8) Groups() int { return (q.count + GroupMax - 1) / GroupMax }
 
-// Group returns the first query of group g and the number of its queries, 1 to
-// GroupMax. All groups but the last are full.
-func (q *queries[W]) Group(g int) (first, count int) {
+// Group returns the number of the first query of group g and the number of its
+// queries, 1 to GroupMax. Every group except the last has GroupMax queries.
+// It panics if g is out of range.
+func (q *QueriesU8) Group(g int) (first, count int) {
 	if uint(g) >= uint(q.Groups()) {
-		panic(fmt.Sprintf("simd: group %d of %d", g, q.Groups()))
+		panic(fmt.Sprintf("simd: group %d is out of range, there are %d groups", g, q.Groups()))
 	}
 	return g * GroupMax, min(GroupMax, q.count-g*GroupMax)
 }
 
-// widths are, by the number of queries of a group, those that its tile has
-// room for. The places that are too many hold zeros: that costs less than a
-// tile and the rest one by one.
+// widths gives the width of the tile that computes a group. The index is the
+// number of queries of the group. Unused places of the tile hold zeros: that
+// costs less than a narrower tile and a scan for each remaining query.
 var widths = [GroupMax + 1]int{0, 1, 2, 4, 4, 6, 6}
 
-// single returns query i alone.
-func (q *queries[W]) single(i int) []W {
+// single returns the words of query i for a scan.
+func (q *QueriesU8) single(i int) []uint32 {
 	if uint(i) >= uint(q.count) {
-		panic(fmt.Sprintf("simd: query %d of %d", i, q.count))
+		panic(fmt.Sprintf("simd: query %d is out of range, there are %d queries", i, q.count))
 	}
 	size := q.lines * q.words
 	return q.packed[i*size:][:size]
 }
 
-// group returns the queries of group g, line by line, and the width of its tile.
-func (q *queries[W]) group(g int) (packed []W, width int) {
+// group returns the words of group g, line by line, and the width of its tile.
+func (q *QueriesU8) group(g int) (packed []uint32, width int) {
 	first, count := q.Group(g)
 	width = widths[count]
 	size := q.lines * q.words
 	return q.packed[(q.count+first)*size:][:width*size], width
 }
 
-// reset makes room for queries; what is there is zeros afterwards.
-func (q *queries[W]) reset(count, lines, words int) {
+// reset sets the sizes, makes room for the packed queries and fills it with zeros.
+func (q *QueriesU8) reset(count, lines, words int) {
 	q.count, q.lines, q.words = count, lines, words
 	room := 0
 	if count > 0 {
@@ -78,8 +70,8 @@ func (q *queries[W]) reset(count, lines, words int) {
 	clear(q.packed)
 }
 
-// gather fills the groups from the single queries.
-func (q *queries[W]) gather() {
+// fillGroups copies the words of the single queries into their groups.
+func (q *QueriesU8) fillGroups() {
 	for g := range q.Groups() {
 		first, count := q.Group(g)
 		packed, width := q.group(g)
@@ -92,9 +84,9 @@ func (q *queries[W]) gather() {
 	}
 }
 
-// PackU8 fills dst with queries of 1 to DimMax dimensions, all of the same
-// number, in groups of six and a smaller last one. It uses dst's memory again.
-// A caller whose queries are signed bytes adds 128 to each.
+// PackU8 fills dst with queries. It reuses the memory of dst. A caller whose
+// queries are signed bytes must add 128 to each byte first. PackU8 panics unless
+// all queries have the same number of dimensions, 1 to DimMax.
 func (k *Kernel) PackU8(dst *QueriesU8, queries [][]uint8) {
 	dims := sameDims(queries)
 	dst.reset(len(queries), linesU8(dims), k.wordsU8)
@@ -107,54 +99,46 @@ func (k *Kernel) PackU8(dst *QueriesU8, queries [][]uint8) {
 		}
 		dst.norms = append(dst.norms, norm)
 	}
-	dst.gather()
+	dst.fillGroups()
 }
 
-// Distance returns the squared L2 distance that a value of query i stands for,
-// when the row's constant was that of RowConstU8.
+// Distance converts a value of query i to a squared L2 distance. The row's
+// constant must be that of RowConstU8.
 func (q *QueriesU8) Distance(i int, value int32) uint32 { return uint32(value + q.norms[i]) }
 
-// Limit returns the value of query i that stands for a squared L2 distance.
+// Limit converts a squared L2 distance to a value of query i. It is the inverse
+// of Distance; distances above the largest int32 count as the largest int32.
 func (q *QueriesU8) Limit(i int, distance uint32) int32 {
 	return int32(min(distance, math.MaxInt32)) - q.norms[i]
 }
 
-// PackF32 is PackU8 for float32.
-func (k *Kernel) PackF32(dst *QueriesF32, queries [][]float32) {
-	dims := sameDims(queries)
-	dst.reset(len(queries), dims, 1)
-	for i, query := range queries {
-		copy(dst.single(i), query)
-	}
-	dst.gather()
-}
-
-// sameDims returns the number of dimensions of all rows.
-func sameDims[T any](rows [][]T) int {
-	if len(rows) == 0 {
+// sameDims returns the number of dimensions of the queries, 0 if there are no
+// queries. It panics unless all queries have the same number.
+func sameDims(queries [][]uint8) int {
+	if len(queries) == 0 {
 		return 0
 	}
-	dims := len(rows[0])
+	dims := len(queries[0])
 	checkDims(dims)
-	for i, row := range rows {
-		if len(row) != dims {
-			panic(fmt.Sprintf("simd: query %d has %d dimensions, query 0 has %d", i, len(row), dims))
+	for i, query := range queries {
+		if len(query) != dims {
+			panic(fmt.Sprintf("simd: query %d has %d dimensions, query 0 has %d: they must be equal", i, len(query), dims))
 		}
 	}
 	return dims
 }
 
-// packBytes writes a query as a kernel takes it that multiplies bytes: a word
-// for every four dimensions, each less 128 as a signed byte, 0 behind the last.
+// packBytes writes a query for a kernel that multiplies bytes. Each word holds
+// four dimensions, each as a signed byte: its value minus 128. The padding is 0.
 func packBytes(dst []uint32, query []uint8) {
 	for j, x := range query {
 		dst[j/4] |= uint32(x^0x80) << (j % 4 * 8)
 	}
 }
 
-// packPairs writes a query as a kernel takes it that multiplies words of 16
-// bits: for every four dimensions a pair of the first and third, then one of the
-// second and fourth, each less 128, 0 behind the last.
+// packPairs writes a query for a kernel that multiplies numbers of 16 bits. Every
+// four dimensions make two words: one holds the first and third dimension, one
+// the second and fourth, each minus 128. The padding is 0.
 func packPairs(dst []uint32, query []uint8) {
 	for j, x := range query {
 		word := uint32(uint16(int16(x) - 128))

@@ -4,13 +4,13 @@
 
 package simd
 
-// squaredL2U8AVX2 sets dst[i] to the sum of (query[j]-row[j])^2, exact.
+// squaredL2U8AVX2 sets dst[i] to the exact sum of (query[j]-row[j])^2.
 // The caller has checked the shape.
 //
 //go:noescape
 func squaredL2U8AVX2(dst []uint32, query []uint8, rows []uint8)
 
-// squaredL2U8VNNI sets dst[i] to the sum of (query[j]-row[j])^2, exact.
+// squaredL2U8VNNI sets dst[i] to the exact sum of (query[j]-row[j])^2.
 // The caller has checked the shape.
 //
 //go:noescape

@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	cachedBytes = 256 << 10 // fits in L2; also what one call gets
-	storedBytes = 512 << 20 // fits in no cache
+	cachedBytes = 256 << 10 // fits in the L2 cache; also the size of one call
+	storedBytes = 512 << 20 // larger than any cache
 )
 
-// stored is a set of distinct rows; its bytes also serve as uint8 rows, since
-// no kernel's speed depends on the values.
+// stored returns distinct float32 rows. Their bytes also serve as uint8 rows,
+// because the speed of a kernel does not depend on the values.
 var stored = sync.OnceValue(func() []float32 {
 	b := slab(storedBytes)
 	s := unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
@@ -24,10 +24,10 @@ var stored = sync.OnceValue(func() []float32 {
 	return s
 })
 
-// benchmark runs compute over a set, block by block, on each usable kernel.
-// Compare the memory rows with a stream probe of the same minute: rates of
-// shared machines drift.
-func benchmark[T uint8 | float32, D any](b *testing.B, compute func(k *Kernel, dst []D, query, rows []T)) {
+// benchmarkRows runs compute over all rows, block by block, with each usable
+// kernel. Compare the results for memory with a stream probe that ran in the same
+// minute, because the speed of shared machines drifts.
+func benchmarkRows[T uint8 | float32, D any](b *testing.B, compute func(k *Kernel, dst []D, query, rows []T)) {
 	var elem T
 	size := int(unsafe.Sizeof(elem))
 	all := unsafe.Slice((*T)(unsafe.Pointer(&stored()[0])), storedBytes/size)
@@ -56,9 +56,9 @@ func benchmark[T uint8 | float32, D any](b *testing.B, compute func(k *Kernel, d
 	}
 }
 
-func BenchmarkSquaredL2U8(b *testing.B)  { benchmark(b, (*Kernel).SquaredL2U8) }
-func BenchmarkSquaredL2F32(b *testing.B) { benchmark(b, (*Kernel).SquaredL2F32) }
-func BenchmarkDotF32(b *testing.B)       { benchmark(b, (*Kernel).DotF32) }
+func BenchmarkSquaredL2U8(b *testing.B)  { benchmarkRows(b, (*Kernel).SquaredL2U8) }
+func BenchmarkSquaredL2F32(b *testing.B) { benchmarkRows(b, (*Kernel).SquaredL2F32) }
+func BenchmarkDotF32(b *testing.B)       { benchmarkRows(b, (*Kernel).DotF32) }
 
 // bytesOf returns the memory of s.
 func bytesOf(s []float32) []byte {

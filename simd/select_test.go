@@ -9,11 +9,11 @@ import (
 func TestSelect(t *testing.T) {
 	ks := Kernels()
 	usable := slices.DeleteFunc(slices.Clone(ks), func(k *Kernel) bool { return !k.Usable() })
-	check := func(word string, want *Kernel) {
+	check := func(name string, want *Kernel) {
 		t.Helper()
-		got, err := Select(word)
+		got, err := Select(name)
 		if err != nil || got != want {
-			t.Errorf("Select(%q) = %v, %v, want %s", word, got, err, want.Name())
+			t.Errorf("Select(%q) = %v, %v, want %s", name, got, err, want.Name())
 		}
 	}
 	check("generic", ks[0])
@@ -24,22 +24,22 @@ func TestSelect(t *testing.T) {
 	}
 }
 
-func TestSelectRefusesUnknownWords(t *testing.T) {
-	for _, word := range []string{"", "AVX2", "avx", "sse", "avx512-vnni"} {
-		k, err := Select(word)
+func TestSelectRefusesUnknownLevels(t *testing.T) {
+	for _, name := range []string{"", "AVX2", "avx", "sse", "avx512-vnni"} {
+		k, err := Select(name)
 		if err == nil || k != nil {
-			t.Errorf("Select(%q) = %v, %v", word, k, err)
+			t.Errorf("Select(%q) = %v, %v, want an error", name, k, err)
 			continue
 		}
-		for _, part := range append([]string{"simd: ", `"` + word + `"`, "auto"}, levels...) {
+		for _, part := range append([]string{"simd: ", `"` + name + `"`, "auto"}, levels...) {
 			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%v does not name %s", err, part)
+				t.Errorf("error %q does not contain %s", err, part)
 			}
 		}
 	}
 }
 
-func TestBestStaysBelowTheCPU(t *testing.T) {
+func TestBestKernelIsUsable(t *testing.T) {
 	list := []*Kernel{
 		{name: "generic", level: levelGeneric, usable: true},
 		{name: "avx2", level: levelAVX2, usable: true},
@@ -51,7 +51,7 @@ func TestBestStaysBelowTheCPU(t *testing.T) {
 		for i, k := range list {
 			k.usable = i < usable
 		}
-		if got := best(list, highest); got.name != want {
+		if got := bestKernel(list, highest); got.name != want {
 			t.Errorf("%d usable, at most %s: %s, want %s", usable, levels[highest], got.name, want)
 		}
 	}
@@ -64,13 +64,13 @@ func TestBestStaysBelowTheCPU(t *testing.T) {
 	check(4, levelGeneric, "generic")
 }
 
-func TestCPUIsNamed(t *testing.T) {
+func TestCPUNameAndFeatures(t *testing.T) {
 	if CPUName() == "" {
-		t.Error("the CPU has no name")
+		t.Error("CPUName is empty")
 	}
 	for _, k := range Kernels() {
 		if k.level == levelAVX2 && k.Usable() && !slices.Contains(Features(), "AVX2") {
-			t.Errorf("%s is usable, the features are %v", k.Name(), Features())
+			t.Errorf("%s is usable, but the features %v do not include AVX2", k.Name(), Features())
 		}
 	}
 }

@@ -2,42 +2,37 @@ package simd
 
 import "fmt"
 
-// TileBlocks is the number of blocks of a tile, TileRows that of its rows.
+// TileBlocks is the largest number of blocks of a tile and TileRows the largest
+// number of its rows.
 const (
 	TileBlocks = 4
 	TileRows   = TileBlocks * BlockRows
 )
 
-// Tile names up to four blocks of uint8 (C is int32) or float32 rows, with
-// their constants. The blocks need not be neighbours. It is not safe for
-// concurrent use, and does not keep the garbage collector from anything but
-// what its slices point to. The zero value has no blocks.
-type Tile[C int32 | float32] struct {
+// TileU8 holds references to up to four blocks of uint8 rows and to their
+// constants. The blocks may lie anywhere in memory. If they are outside the Go heap,
+// the caller must keep them mapped while the tile is in use, because a TileU8 keeps
+// only the slices themselves reachable. A TileU8 is not safe for concurrent use. The
+// zero value has no blocks.
+type TileU8 struct {
 	count  int
 	blocks [TileBlocks][]byte
-	consts [TileBlocks][]C
+	consts [TileBlocks][]int32
 }
 
-type (
-	// TileU8 names blocks of uint8 rows.
-	TileU8 = Tile[int32]
-	// TileF32 names blocks of float32 rows.
-	TileF32 = Tile[float32]
-)
-
 // Reset removes all blocks.
-func (t *Tile[C]) Reset() { *t = Tile[C]{} }
+func (t *TileU8) Reset() { *t = TileU8{} }
 
 // Len returns the number of blocks.
-func (t *Tile[C]) Len() int { return t.count }
+func (t *TileU8) Len() int { return t.count }
 
-// Add puts a block and its constants, as ScanU8 and ScanF32 describe them,
-// behind those that are there. It panics when there are four.
-func (t *Tile[C]) Add(block []byte, consts []C) {
+// Add appends a block and its constants, which ScanU8 describes. It panics if
+// the tile already has four blocks.
+func (t *TileU8) Add(block []byte, consts []int32) {
 	if t.count == TileBlocks {
-		panic("simd: a tile has four blocks")
+		panic(fmt.Sprintf("simd: a tile must have at most %d blocks", TileBlocks))
 	}
-	// A kernel always reads four: the first one stands for those that are missing.
+	// A kernel always reads four blocks, so the first one fills the empty places.
 	if t.count == 0 {
 		for i := range TileBlocks {
 			t.blocks[i], t.consts[i] = block, consts
@@ -47,47 +42,43 @@ func (t *Tile[C]) Add(block []byte, consts []C) {
 	t.count++
 }
 
-// check stands between the caller and assembly that trusts the sizes.
-func (t *Tile[C]) check(bytes, consts int) {
+// checkSizes panics unless t has blocks and each has the given size and a
+// constant for each row. The assembly does not check sizes.
+func (t *TileU8) checkSizes(blockBytes int) {
 	if t.count == 0 {
-		panic("simd: a tile without blocks")
+		panic("simd: a tile must have at least one block")
 	}
 	for i := range t.count {
-		if len(t.blocks[i]) != bytes || len(t.consts[i]) != consts {
-			panic(fmt.Sprintf("simd: block %d of a tile has %d bytes and %d constants, want %d and %d",
-				i, len(t.blocks[i]), len(t.consts[i]), bytes, consts))
+		if len(t.blocks[i]) != blockBytes || len(t.consts[i]) != BlockRows {
+			panic(fmt.Sprintf("simd: block %d of a tile needs %d bytes and %d constants, got %d and %d",
+				i, blockBytes, BlockRows, len(t.blocks[i]), len(t.consts[i])))
 		}
 	}
 }
 
-// ahead returns what a kernel shall prefetch, or nil.
-func (t *Tile[C]) ahead() *[TileBlocks][]byte {
+// prefetched returns the blocks that a kernel should prefetch, or nil if t is nil
+// or has no blocks.
+func (t *TileU8) prefetched() *[TileBlocks][]byte {
 	if t == nil || t.count == 0 {
 		return nil
 	}
 	return &t.blocks
 }
 
-// Hits is what a tile's kernel found, by the query's place in its group.
-type Hits[C int32 | float32] struct {
-	// Values are the values of the rows, block after block. Those of queries or
-	// blocks that are not there have no meaning.
-	Values [GroupMax][TileRows]C
-	// Masks have a bit for each row whose value is not above the query's limit.
+// HitsU8 holds the results of TileU8. The first index is the query's position in
+// its group.
+type HitsU8 struct {
+	// Values are the values of the rows, block after block. The values of missing
+	// queries and missing blocks are meaningless.
+	Values [GroupMax][TileRows]int32
+	// Masks have bit r set if the value of row r is at most the query's limit.
 	Masks [GroupMax]uint64
 
-	one [1]uint16 // the mask of one block
+	blockMask [1]uint16 // the mask of one block, for a tile that runs as scans
 }
 
-type (
-	// HitsU8 is what TileU8 found.
-	HitsU8 = Hits[int32]
-	// HitsF32 is what TileF32 found.
-	HitsF32 = Hits[float32]
-)
-
-// trim clears the masks of queries and blocks that are not there.
-func (h *Hits[C]) trim(queries, blocks int) {
+// trimMasks clears the mask bits of missing queries and missing blocks.
+func (h *HitsU8) trimMasks(queries, blocks int) {
 	rows := ^uint64(0) >> (TileRows - blocks*BlockRows)
 	for i := range h.Masks[:queries] {
 		h.Masks[i] &= rows

@@ -12,7 +12,7 @@ func randomBytes(r *rand.Rand, b []uint8) {
 	}
 }
 
-// checkU8 compares k with the reference and looks for writes outside dst.
+// checkU8 compares k with the reference, and fails if k writes outside dst.
 func checkU8(t *testing.T, k *Kernel, count int, query, rows []uint8) {
 	t.Helper()
 	const guard = 0xdeadbeef
@@ -78,7 +78,7 @@ func TestSquaredL2U8ExtremeBytes(t *testing.T) {
 	})
 }
 
-// Every pair of bytes, at every place of a step of any width.
+// TestSquaredL2U8AllPairs covers every pair of bytes at every position of a step.
 func TestSquaredL2U8AllPairs(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		for _, n := range []int{1, 16, 64, 79, 191} {
@@ -96,7 +96,7 @@ func TestSquaredL2U8AllPairs(t *testing.T) {
 	})
 }
 
-// The reference itself, against numbers of any size.
+// TestSquaredL2U8Oracle compares the reference with big integers.
 func TestSquaredL2U8Oracle(t *testing.T) {
 	r := seeded(2)
 	for _, n := range []int{1, 2, 3, 100, 512, DimMax} {

@@ -9,7 +9,7 @@ import (
 	"sort"
 )
 
-// faces are the real faces: pictures of persons, some pictures of each.
+// faces holds the real faces: several pictures of each person.
 type faces struct {
 	list string
 	all  []face
@@ -22,7 +22,7 @@ type face struct {
 	Descriptor struct{ Data []byte }
 }
 
-// newFaces reads the faces and imports them.
+// newFaces reads the faces and imports them into a new list.
 func newFaces(s *service, data string) (*faces, error) {
 	file := filepath.Join(data, "faces.ndjson")
 	f, err := os.Open(file)
@@ -42,13 +42,14 @@ func newFaces(s *service, data string) (*faces, error) {
 	return set, err
 }
 
-// neighbour is another face, as this program computes it.
+// neighbour is a face with its distance, as this program computes it.
 type neighbour struct {
 	*face
 	distance float64
 }
 
-// neighbours returns all faces from near to far, ties by id.
+// neighbours returns all faces by distance, nearest first. Equal distances are ordered by
+// ID.
 func (set *faces) neighbours(of *face) []neighbour {
 	const scale = 128
 	all := make([]neighbour, len(set.all))
@@ -69,15 +70,15 @@ func (set *faces) neighbours(of *face) []neighbour {
 	return all
 }
 
-// person is a line of the table.
+// person is a line of the printed table.
 type person struct {
-	pictures, same      int
-	nearest, similarity float64 // of the worst of the nearest other pictures
-	stranger            string
+	pictures, same      int     // number of pictures, and of those whose nearest other picture is of the same person
+	nearest, similarity float64 // largest distance and smallest similarity of a nearest other picture
+	stranger            string  // nearest other pictures that are of different persons
 }
 
-// check matches every face against all and compares each row of each answer
-// with this program's own computation.
+// check matches every face with all faces and compares each row of each answer with this
+// program's own computation.
 func (set *faces) check(s *service, show bool) error {
 	references := make([]any, len(set.all))
 	for i := range set.all {
@@ -88,18 +89,18 @@ func (set *faces) check(s *service, show bool) error {
 		return err
 	}
 	if len(a) != len(set.all) {
-		return fmt.Errorf("faces: %d answers for %d references", len(a), len(set.all))
+		return fmt.Errorf("faces: want %d answers, one per reference, got %d", len(set.all), len(a))
 	}
 	persons := map[string]*person{}
 	for i := range set.all {
 		got, want := a[i].Matches[0].Result, set.neighbours(&set.all[i])
 		if len(got) != len(want) {
-			return fmt.Errorf("faces: %s has %d rows, not %d", set.all[i].ID, len(got), len(want))
+			return fmt.Errorf("faces: the answer for %s must have %d rows, got %d", set.all[i].ID, len(want), len(got))
 		}
 		other := -1
 		for j, w := range want {
 			if got[j].Face.ID != w.ID || got[j].Distance != w.distance {
-				return fmt.Errorf("faces: row %d of %s is %s at %v, not %s at %v", j, set.all[i].ID, got[j].Face.ID, got[j].Distance, w.ID, w.distance)
+				return fmt.Errorf("faces: row %d of the answer for %s is %s at %v, want %s at %v", j, set.all[i].ID, got[j].Face.ID, got[j].Distance, w.ID, w.distance)
 			}
 			if other < 0 && w.ID != set.all[i].ID {
 				other = j
@@ -110,7 +111,7 @@ func (set *faces) check(s *service, show bool) error {
 			p = &person{similarity: 1}
 			persons[set.all[i].Person] = p
 		}
-		p.add(&set.all[i], want[other], got[other].Similarity)
+		p.addPicture(&set.all[i], want[other], got[other].Similarity)
 	}
 	if show {
 		printPersons(persons)
@@ -118,7 +119,7 @@ func (set *faces) check(s *service, show bool) error {
 	return nil
 }
 
-func (p *person) add(f *face, n neighbour, similarity float64) {
+func (p *person) addPicture(f *face, n neighbour, similarity float64) {
 	p.pictures++
 	if n.Person == f.Person {
 		p.same++
@@ -135,12 +136,12 @@ func printPersons(persons map[string]*person) {
 		names = append(names, name)
 	}
 	sort.Strings(names)
-	fmt.Printf("\n%-10s  %-31s  %-24s\n", "person", "nearest other picture is theirs", "farthest of these nearest")
+	fmt.Printf("\n%-10s  %-31s  %-24s\n", "person", "nearest other is same person", "largest of these distances")
 	same, all := 0, 0
 	for _, name := range names {
 		p := persons[name]
 		same, all = same+p.same, all+p.pictures
 		fmt.Printf("%-10s  %d of %d %-24s  distance %6.3f, similarity %.3f\n", name, p.same, p.pictures, p.stranger, p.nearest, p.similarity)
 	}
-	fmt.Printf("faces: %d of %d nearest other pictures are of the same person; all %d distances and places equal brute force\n", same, all, all*all)
+	fmt.Printf("faces: %d of %d nearest other pictures are of the same person; all %d distances and positions equal brute force\n", same, all, all*all)
 }

@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,66 +10,28 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"regexp"
-	"syscall"
 	"time"
+
+	"nearside/bench/process"
 )
 
-// service is the server under show, as a process of its own.
+// service is the server that the demo shows.
 type service struct {
+	*process.Server
 	binary, config, dir string
-	process             *exec.Cmd
-	url                 string
 }
 
-var listening = regexp.MustCompile(`listening on (http://[0-9.:]+)`)
-
-// start starts the server on a free port and waits until it can answer.
-func (s *service) start() error {
-	s.process = exec.Command(s.binary, "serve", "--config", s.config, "--listen", "127.0.0.1:0", "--data-dir", s.dir)
-	log, err := s.process.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := s.process.Start(); err != nil {
-		return fmt.Errorf("%s: %w (make build)", s.binary, err)
-	}
-	var said bytes.Buffer
-	lines := bufio.NewScanner(io.TeeReader(log, &said))
-	for lines.Scan() {
-		if m := listening.FindStringSubmatch(lines.Text()); m != nil {
-			s.url = m[1]
-			go io.Copy(io.Discard, log) //nolint:errcheck // ends with the process
-			return nil
-		}
-	}
-	return fmt.Errorf("the server did not start:\n%s", said.String())
+// start starts the server.
+func (s *service) start() (err error) {
+	s.Server, err = process.Start(context.Background(), s.binary, s.config, s.dir)
+	return err
 }
 
-// kill ends the server without a warning.
-func (s *service) kill() {
-	if s.process.ProcessState == nil {
-		_ = s.process.Process.Kill() // it may have ended by itself
-		_ = s.process.Wait()
-	}
-}
-
-// stop lets the server end in order.
-func (s *service) stop() error {
-	if err := s.process.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	if err := s.process.Wait(); err != nil {
-		return fmt.Errorf("the server did not stop in order: %w", err)
-	}
-	return nil
-}
-
-// importFile imports a file into a new list with the command line's import,
-// and returns the list.
+// importFile imports a file into a new list with the command line and returns the list's
+// ID. It fails unless all rows are accepted.
 func (s *service) importFile(file string, rows int, more ...string) (list string, err error) {
 	start := time.Now()
-	c := exec.Command(s.binary, append([]string{"import", file, "--url", s.url, "--list", "new"}, more...)...)
+	c := exec.Command(s.binary, append([]string{"import", file, "--url", s.URL, "--list", "new"}, more...)...)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {
@@ -83,7 +45,7 @@ func (s *service) importFile(file string, rows int, more ...string) (list string
 		return "", fmt.Errorf("import %s: %w", file, err)
 	}
 	if r.Accepted != rows || r.Rejected != 0 {
-		return "", fmt.Errorf("import %s: %d accepted and %d rejected of %d", file, r.Accepted, r.Rejected, rows)
+		return "", fmt.Errorf("import %s: %d rows must be accepted, got %d accepted and %d rejected", file, rows, r.Accepted, r.Rejected)
 	}
 	fmt.Printf("imported %5d rows of %s, durable, in %v\n", rows, file, time.Since(start).Round(time.Millisecond))
 	return r.ListID, nil
@@ -122,11 +84,11 @@ func (s *service) match(references any, list string, limit int) (answer, error) 
 }
 
 func (s *service) post(body []byte) (answer, error) {
-	r, err := http.Post(s.url+"/1/matcher/faces?explain=1", "application/json", bytes.NewReader(body))
+	r, err := http.Post(s.URL+"/1/matcher/faces?explain=1", "application/json", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
-	defer r.Body.Close() //nolint:errcheck // it was read to its end
+	defer r.Body.Close() //nolint:errcheck // the body was read to its end
 	text, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, err
@@ -140,7 +102,7 @@ func (s *service) post(body []byte) (answer, error) {
 	}
 	for _, item := range a {
 		if len(item.Matches) != 1 {
-			return nil, errors.New("match: an item has not one answer per candidate set")
+			return nil, errors.New("match: an item must have one answer per candidate set")
 		}
 	}
 	return a, nil

@@ -12,12 +12,12 @@ import (
 	"nearside/internal/vectors"
 )
 
-// siftVersion is the descriptor version of the SIFT rows in nearside.yaml; its
-// scale is 1, so distances are the integers of the ground truth.
+// siftVersion is the descriptor version of the SIFT rows in nearside.yaml. Its scale is 1,
+// so distances are the integers of the ground truth.
 const siftVersion = 1002
 
-// sift is a base, queries and, for each query, the rows of the base that are
-// nearest.
+// sift holds a base, queries and the ground truth: the nearest rows of the base for each
+// query.
 type sift struct {
 	list          string
 	base, queries [][]byte
@@ -47,7 +47,7 @@ func readRows(file string) ([][]byte, error) {
 	}
 }
 
-// newSift reads the sets and imports the base.
+// newSift reads the sets and imports the base into a new list.
 func newSift(s *service, data string) (set *sift, err error) {
 	set = &sift{}
 	base := filepath.Join(data, "sift-base.bvecs")
@@ -68,7 +68,7 @@ func newSift(s *service, data string) (set *sift, err error) {
 	return set, err
 }
 
-// rounds is how often the queries are sent to measure the rate.
+// rounds is the number of times that all queries are sent to measure the rate.
 const rounds = 20
 
 // check matches every query and compares the answers with the ground truth.
@@ -84,38 +84,39 @@ func (set *sift) check(s *service, show bool) error {
 	}
 	found := 0
 	for i := range set.queries {
-		found += set.right(a, i)
+		found += set.countRight(a, i)
 	}
 	recall := float64(found) / float64(len(set.queries)*depth)
 	if show {
 		fmt.Printf("\nsift: recall@%d of %d queries in %d rows: %.3f by distance\n", depth, len(set.queries), len(set.base), recall)
-		if err := set.rate(s, references); err != nil {
+		if err := set.printRates(s, references); err != nil {
 			return err
 		}
 	}
 	if recall != 1 {
-		return fmt.Errorf("sift: recall is %v, not 1", recall)
+		return fmt.Errorf("sift: recall must be 1, got %v", recall)
 	}
 	return nil
 }
 
-// right counts the rows of query i that stand at the distance of the ground
-// truth: rows of equal distance may change places.
-func (set *sift) right(a answer, i int) int {
+// countRight returns the number of rows in the answer to query i whose distance equals that
+// of the ground truth. Rows of equal distance may have a different order.
+func (set *sift) countRight(a answer, i int) int {
 	n := 0
 	for j, row := range a[i].Matches[0].Result {
 		number, err := strconv.Atoi(row.Face.External)
 		if err != nil || number < 0 || number >= len(set.base) {
 			continue
 		}
-		if set.sum(i, set.truth[i][j]) == set.sum(i, int32(number)) && row.Distance == float64(set.sum(i, int32(number))) {
+		if set.squaredDistance(i, set.truth[i][j]) == set.squaredDistance(i, int32(number)) && row.Distance == float64(set.squaredDistance(i, int32(number))) {
 			n++
 		}
 	}
 	return n
 }
 
-func (set *sift) sum(query int, row int32) int {
+// squaredDistance returns the squared distance between a query and a row of the base.
+func (set *sift) squaredDistance(query int, row int32) int {
 	sum := 0
 	for j, x := range set.queries[query] {
 		d := int(x) - int(set.base[row][j])
@@ -124,9 +125,9 @@ func (set *sift) sum(query int, row int32) int {
 	return sum
 }
 
-// rate measures how many rows are compared per second, over HTTP, with all
-// queries in one request and with one query in each.
-func (set *sift) rate(s *service, references []any) error {
+// printRates prints the number of rows compared per second over HTTP, first with all
+// queries in one request, then with one query per request.
+func (set *sift) printRates(s *service, references []any) error {
 	measure := func(what string, requests [][]any) error {
 		start, rows, kernel := time.Now(), 0, ""
 		for _, r := range requests {
@@ -140,7 +141,7 @@ func (set *sift) rate(s *service, references []any) error {
 			}
 		}
 		took := time.Since(start)
-		fmt.Printf("sift: %-22s %6.1f million rows compared per second, %v per request over HTTP, kernel %s\n",
+		fmt.Printf("sift: %-24s %6.1f million rows compared per second, %v per request over HTTP, kernel %s\n",
 			what, float64(rows)/took.Seconds()/1e6, (took / time.Duration(len(requests))).Round(10*time.Microsecond), kernel)
 		return nil
 	}
@@ -151,8 +152,8 @@ func (set *sift) rate(s *service, references []any) error {
 	for i := range references {
 		singles = append(singles, references[i:i+1])
 	}
-	if err := measure("100 queries a request:", batches); err != nil {
+	if err := measure("100 queries per request:", batches); err != nil {
 		return err
 	}
-	return measure("1 query a request:", singles)
+	return measure("1 query per request:", singles)
 }

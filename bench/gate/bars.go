@@ -1,10 +1,10 @@
-// Package gate holds the bars for speed and judges measurements by them.
+// Package gate holds the bars for speed and compares measurements with them.
 //
-// A Bar is a bound on one figure, nearly always a ratio of two times of the
-// same run: to what the machine can do at most, or to another library. Judge
-// gives each bar a Verdict. A bar that cannot be met after honest tries stands
-// in bench/known-misses.md, with its measurement and its cause; it then is a
-// known miss as long as it does not get worse.
+// A Bar is a bound on one figure. The figure is usually a ratio of two times of the same
+// run: ours to that at the limit of the machine, or to that of another library. Judge
+// gives each bar a Verdict. A bar that could not be met is listed in
+// bench/known-misses.md with its measurement and its cause. It is a known miss as long as
+// it does not get worse.
 package gate
 
 // Bar is a bound on a figure.
@@ -12,11 +12,11 @@ type Bar struct {
 	ID       string
 	Workload string
 	Figure   string // what is measured, with its unit unless it is a ratio
-	AtMost   bool   // else at least
+	AtMost   bool   // Bound is an upper bound; otherwise it is a lower bound
 	Bound    float64
 }
 
-// meets reports whether a value is within the bar.
+// meets reports whether a value is within the bound.
 func (b *Bar) meets(value float64) bool {
 	if b.AtMost {
 		return value <= b.Bound
@@ -34,27 +34,28 @@ const (
 	listPart  = "filter selecting 1 %, contiguous (one list)"
 	timePart  = "filter selecting 1 %, contiguous (one time range)"
 	scattered = "filter selecting 1 %, scattered"
-	events    = "events of 60 days, as they come: "
+	events    = "events of 60 days, by arrival: "
 	fullScan  = "x the time of the full scan"
-	besideOf  = "HTTP, list of 1,000, 200 requests/s, beside a cross match of 50,000 x 50,000"
+	besideOf  = "HTTP, list of 1,000, 200 requests/s, during a cross match of 50,000 x 50,000"
 	httpMany  = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
-// Bars are all bars: 512 dimensions, top 10 included.
+// Bars are all bars. The times are for 512 dimensions and include the selection of the top
+// 10.
 var Bars = []Bar{
 	{"u8-1-stream", u8One, "x stream probe", false, 1.0},
 	{"u8-1-faiss-recorded", u8One, "x FAISS 1.15 QT_8bit_direct, as recorded beside a probe", false, 1.4},
 	{"u8-1-faiss-sq8", u8One, "x FAISS SQ8, as installed", false, 3},
 	{"u8-64-peak", u8Many, "x VNNI peak", false, 0.80},
-	{"u8-64-faiss", u8Many, "x FAISS, its fastest of 8 bits", false, 8},
+	{"u8-64-faiss", u8Many, "x FAISS, its fastest 8-bit index", false, 8},
 	{"u8-16-limit", u8Some, "x min(VNNI peak, 16 x stream probe)", false, 0.68},
-	{"u8-16-faiss", u8Some, "x FAISS, its fastest of 8 bits", false, 5},
+	{"u8-16-faiss", u8Some, "x FAISS, its fastest 8-bit index", false, 5},
 	{"avx2-u8-1-stream", u8One + avx2, "x stream probe", false, 0.85},
-	{"avx2-u8-1-faiss", u8One + avx2, "x FAISS, its fastest of 8 bits", false, 1},
+	{"avx2-u8-1-faiss", u8One + avx2, "x FAISS, its fastest 8-bit index", false, 1},
 	{"avx2-u8-64-peak", u8Many + avx2, "x VPMADDWD peak", false, 0.6},
-	{"avx2-u8-64-faiss", u8Many + avx2, "x FAISS, its fastest of 8 bits", false, 1},
-	{"avx2-u8-16-faiss", u8Some + avx2, "x FAISS, its fastest of 8 bits", false, 1},
-	{"f32-1-u8", f32One, "x the time of the uint8 scan of as many rows", true, 1.25},
+	{"avx2-u8-64-faiss", u8Many + avx2, "x FAISS, its fastest 8-bit index", false, 1},
+	{"avx2-u8-16-faiss", u8Some + avx2, "x FAISS, its fastest 8-bit index", false, 1},
+	{"f32-1-u8", f32One, "x the time of the uint8 scan of the same number of rows", true, 1.25},
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},
 	{"f32-64-sgemm", f32Many, "x OpenBLAS sgemm", false, 1.3},
@@ -71,7 +72,7 @@ var Bars = []Bar{
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
 	{"beside-cross-p50", besideOf, "x p50 without it", true, 5},
 	{"beside-cross-p99", besideOf, "x p99 without it", true, 10},
-	{"proxy-list-p50", "HTTP, list of 1,000 at a remote, 1 client", "ms added to asking the remote itself", true, 0.5},
+	{"proxy-list-p50", "HTTP, list of 1,000 at a remote, 1 client", "ms added to the time of the remote itself", true, 0.5},
 	{"proxy-64", "HTTP, 64 clients, the list at a remote on the same cores", "x the throughput of the remote itself", false, 0.8},
 	{"lua-cost-prefilter", "Lua: cost and prefilter of one candidate set", "us added", true, 10},
 	{"lua-where", "Lua: a prefilter of one comparison", "ms per million rows", true, 1},

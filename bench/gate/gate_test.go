@@ -24,7 +24,7 @@ func TestJudge(t *testing.T) {
 		}
 		v := Judge(twoBars[bar:bar+1], measured, misses)
 		if len(v) != 1 || v[0].Status != want || (Missed(v) == 1) != (want == Miss) {
-			t.Errorf("%s %+v with %v: %+v, not %s", id, m, known, v, want)
+			t.Errorf("%s %+v with %v: %+v, want %s", id, m, known, v, want)
 		}
 		return v[0]
 	}
@@ -37,9 +37,9 @@ func TestJudge(t *testing.T) {
 	check(0, Miss, nil, Known{Measured: 0.7})
 	check(0, KnownMiss, &Measurement{Value: 0.65}, Known{Measured: 0.7, Cause: "memory"})
 	check(1, KnownMiss, &Measurement{Value: 2.2}, Known{Measured: 2})
-	check(0, Miss, &Measurement{Value: 0.5}, Known{Measured: 0.7}) // it got worse
+	check(0, Miss, &Measurement{Value: 0.5}, Known{Measured: 0.7}) // worse than recorded
 	check(1, Miss, &Measurement{Value: 3}, Known{Measured: 2})
-	if v := check(0, Pass, &Measurement{Value: 0.9, Note: "n"}, Known{Measured: 0.7}); v.Note != "n; stands in known-misses.md, but passes" {
+	if v := check(0, Pass, &Measurement{Value: 0.9, Note: "n"}, Known{Measured: 0.7}); v.Note != "n; listed in known-misses.md, but passes" {
 		t.Errorf("note %q", v.Note)
 	}
 }
@@ -99,22 +99,22 @@ func TestParseKnownRefuses(t *testing.T) {
 		t.Helper()
 		_, err := ParseKnown(strings.NewReader(text), twoBars)
 		if err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: error %v, not %q", text, err, want)
+			t.Errorf("%q: error %v, want %q", text, err, want)
 		}
 	}
 	const good = "## rate\n- measured: 1 here\n- cause: c\n- tried: t\n"
-	check(`line 1: there is no bar "speed"`, "## speed\n")
-	check("line 5: rate is there twice", good+good)
+	check(`line 1: unknown bar "speed"`, "## speed\n")
+	check("line 5: bar rate occurs twice", good+good)
 	check("rate: tried is missing", "## rate\n- measured: 1 here\n- cause: c\n")
 	check("rate: cause is missing", "## rate\n- measured: 1 here\n- cause:\n- tried: t\n")
 	check(`"fast" is not a number`, "## rate\n- measured: fast\n- cause: c\n- tried: t\n")
 	check("the machine is missing", "## rate\n- measured: 1\n- cause: c\n- tried: t\n")
-	check("line 3: cause is there twice", "## rate\n- cause: c\n- cause: c\n")
-	check(`"reason" is none of`, "## rate\n- reason: c\n")
-	check("neither an item", "## rate\nprose\n")
+	check("line 3: item cause occurs twice", "## rate\n- cause: c\n- cause: c\n")
+	check(`unknown item "reason"`, "## rate\n- reason: c\n")
+	check("must be an item", "## rate\nprose\n")
 }
 
-// TestBars checks the table itself, and the file of known misses against it.
+// TestBars checks the table of bars, and that the file of known misses fits it.
 func TestBars(t *testing.T) {
 	seen := map[string]bool{}
 	for _, b := range Bars {

@@ -9,19 +9,19 @@ import (
 	"text/tabwriter"
 )
 
-// Measurement is the figure of a bar, or why there is none.
+// Measurement is the figure of a bar, or the reason why it was not measured.
 type Measurement struct {
 	Value   float64 `json:"value"`
-	Low     float64 `json:"low,omitempty"` // quartiles, where there are several
-	High    float64 `json:"high,omitempty"`
-	Skipped string  `json:"skipped,omitempty"` // why there is no value
-	Note    string  `json:"note,omitempty"`    // what a reader of the table should know
+	Low     float64 `json:"low,omitempty"`     // lower quartile, if there are several measurements
+	High    float64 `json:"high,omitempty"`    // upper quartile, if there are several measurements
+	Skipped string  `json:"skipped,omitempty"` // the reason why there is no value
+	Note    string  `json:"note,omitempty"`    // a remark for the table
 }
 
-// Status is what became of a bar.
+// Status is the outcome for a bar.
 type Status string
 
-// The statuses. Only a Miss fails.
+// The statuses. Only a Miss makes the gate fail.
 const (
 	Pass      Status = "pass"
 	KnownMiss Status = "known miss"
@@ -29,19 +29,19 @@ const (
 	Skipped   Status = "skipped"
 )
 
-// Verdict is a bar with its figure.
+// Verdict is a bar with its measurement and status.
 type Verdict struct {
 	Bar
 	Measurement
 	Status Status
 }
 
-// worse is how much further from its bar than recorded a known miss may be
-// before it counts as a new one: about the noise of medians.
-const worse = 1.15
+// noiseFactor is the factor by which a known miss may be further from its bound than
+// recorded. It is about the noise of medians.
+const noiseFactor = 1.15
 
-// Judge gives each bar its verdict, in their order. A bar that was not measured
-// at all is a miss: silence is no pass.
+// Judge returns the verdicts of bars, in their order. A bar that was neither measured nor
+// skipped is a miss.
 func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) []Verdict {
 	verdicts := make([]Verdict, len(bars))
 	for i, b := range bars {
@@ -56,12 +56,12 @@ func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) 
 		case b.meets(m.Value):
 			v.Status = Pass
 			if isKnown {
-				v.Note = join(m.Note, "stands in known-misses.md, but passes")
+				v.Note = joinNotes(m.Note, "listed in known-misses.md, but passes")
 			}
 		case isKnown && notWorse(&b, m.Value, k.Measured):
-			v.Status, v.Note = KnownMiss, join(m.Note, k.Cause)
+			v.Status, v.Note = KnownMiss, joinNotes(m.Note, k.Cause)
 		case isKnown:
-			v.Status, v.Note = Miss, join(m.Note, fmt.Sprintf("worse than the known miss of %v", k.Measured))
+			v.Status, v.Note = Miss, joinNotes(m.Note, fmt.Sprintf("worse than the known miss of %v", k.Measured))
 		default:
 			v.Status = Miss
 		}
@@ -72,19 +72,19 @@ func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) 
 
 func notWorse(b *Bar, value, recorded float64) bool {
 	if b.AtMost {
-		return value <= recorded*worse
+		return value <= recorded*noiseFactor
 	}
-	return value >= recorded/worse
+	return value >= recorded/noiseFactor
 }
 
-func join(a, b string) string {
+func joinNotes(a, b string) string {
 	if a == "" {
 		return b
 	}
 	return a + "; " + b
 }
 
-// Missed returns how many bars were missed that are not known to be.
+// Missed returns the number of misses, without known misses.
 func Missed(verdicts []Verdict) int {
 	n := 0
 	for i := range verdicts {
@@ -95,10 +95,10 @@ func Missed(verdicts []Verdict) int {
 	return n
 }
 
-// WriteTable writes verdicts as columns for a terminal.
+// WriteTable writes verdicts as aligned columns for a terminal.
 func WriteTable(w io.Writer, verdicts []Verdict) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "BAR\tSTATUS\tMEASURED\tBOUND\tFIGURE\tWORKLOAD\tNOTE") // Flush gives its errors
+	_, _ = fmt.Fprintln(t, "BAR\tSTATUS\tMEASURED\tBOUND\tFIGURE\tWORKLOAD\tNOTE") // Flush returns its errors
 	for i := range verdicts {
 		v := &verdicts[i]
 		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Status, v.measured(), v.bound(), v.Figure, v.Workload, v.note())
@@ -106,7 +106,7 @@ func WriteTable(w io.Writer, verdicts []Verdict) error {
 	return t.Flush()
 }
 
-// WriteMarkdown writes verdicts as a table.
+// WriteMarkdown writes verdicts as a Markdown table.
 func WriteMarkdown(w io.Writer, verdicts []Verdict) error {
 	var b strings.Builder
 	b.WriteString("| bar | workload | figure | bound | measured | status | note |\n|---|---|---|---|---|---|---|\n")
@@ -142,7 +142,7 @@ func (v *Verdict) note() string {
 	return v.Note
 }
 
-// number writes three digits, and all of those before the point.
+// number formats x with three significant digits, or without a fraction from 100 on.
 func number(x float64) string {
 	if math.Abs(x) >= 100 {
 		return strconv.FormatFloat(x, 'f', 0, 64)

@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Known is a bar that is known to be missed.
+// Known describes a bar that is known to be missed.
 type Known struct {
 	Measured float64 // the figure of the bar
 	On       string  // machine and date
@@ -18,10 +18,9 @@ type Known struct {
 	Tried    string
 }
 
-// ParseKnown reads known-misses.md: a section of second level per bar, named
-// like it, with one list item for each of measured, cause and tried. Items may
-// go on in indented lines. What stands before the first section is for the
-// reader.
+// ParseKnown parses known-misses.md. It has a section of second level for each bar, whose
+// heading is the bar's ID, with one list item for each of measured, cause and tried. An
+// item may continue in indented lines. Text before the first section is ignored.
 //
 //	## u8-64-peak
 //	- measured: 0.74 on AMD EPYC (Zen 4), 2026-05-01
@@ -29,27 +28,27 @@ type Known struct {
 //	- tried: what did not help,
 //	  and how far it came
 //
-// An unknown bar, a bar that is there twice, and an item that is missing,
-// empty or unknown are errors with their line.
+// An unknown or repeated bar and a missing, empty, unknown or repeated item are errors.
+// The error has the number of the line.
 func ParseKnown(r io.Reader, bars []Bar) (map[string]Known, error) {
 	p := knownParser{bars: bars, known: map[string]Known{}}
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		p.line++
-		if err := p.add(lines.Text()); err != nil {
+		if err := p.parseLine(lines.Text()); err != nil {
 			return nil, fmt.Errorf("known misses: line %d: %w", p.line, err)
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return nil, fmt.Errorf("known misses: %w", err)
 	}
-	if err := p.end(); err != nil {
+	if err := p.endSection(); err != nil {
 		return nil, fmt.Errorf("known misses: line %d: %w", p.line, err)
 	}
 	return p.known, nil
 }
 
-var items = []string{"measured", "cause", "tried"}
+var itemNames = []string{"measured", "cause", "tried"}
 
 type knownParser struct {
 	bars    []Bar
@@ -57,26 +56,26 @@ type knownParser struct {
 	line    int
 	section string            // ID of the bar
 	text    map[string]string // items of section
-	item    string            // that goes on in indented lines
+	item    string            // the item that indented lines continue
 }
 
-func (p *knownParser) add(line string) error {
+func (p *knownParser) parseLine(line string) error {
 	if id, ok := strings.CutPrefix(line, "## "); ok {
-		if err := p.end(); err != nil {
+		if err := p.endSection(); err != nil {
 			return err
 		}
-		return p.begin(strings.TrimSpace(id))
+		return p.beginSection(strings.TrimSpace(id))
 	}
 	switch {
 	case p.section == "" || strings.TrimSpace(line) == "":
 		return nil
 	case strings.HasPrefix(line, "- "):
 		name, text, _ := strings.Cut(line[2:], ":")
-		if !slices.Contains(items, name) {
-			return fmt.Errorf("%q is none of %s", name, strings.Join(items, ", "))
+		if !slices.Contains(itemNames, name) {
+			return fmt.Errorf("unknown item %q, must be one of %s", name, strings.Join(itemNames, ", "))
 		}
 		if _, ok := p.text[name]; ok {
-			return fmt.Errorf("%s is there twice", name)
+			return fmt.Errorf("item %s occurs twice", name)
 		}
 		p.item, p.text[name] = name, strings.TrimSpace(text)
 		return nil
@@ -84,26 +83,26 @@ func (p *knownParser) add(line string) error {
 		p.text[p.item] = strings.TrimSpace(p.text[p.item] + " " + strings.TrimSpace(line))
 		return nil
 	}
-	return fmt.Errorf("%q is neither an item nor goes on with one", line)
+	return fmt.Errorf("%q must be an item or continue an item", line)
 }
 
-func (p *knownParser) begin(id string) error {
+func (p *knownParser) beginSection(id string) error {
 	if !slices.ContainsFunc(p.bars, func(b Bar) bool { return b.ID == id }) {
-		return fmt.Errorf("there is no bar %q", id)
+		return fmt.Errorf("unknown bar %q", id)
 	}
 	if _, ok := p.known[id]; ok {
-		return fmt.Errorf("%s is there twice", id)
+		return fmt.Errorf("bar %s occurs twice", id)
 	}
 	p.section, p.text, p.item = id, map[string]string{}, ""
 	return nil
 }
 
-// end checks the section and keeps it.
-func (p *knownParser) end() error {
+// endSection checks the current section and stores it.
+func (p *knownParser) endSection() error {
 	if p.section == "" {
 		return nil
 	}
-	for _, item := range items {
+	for _, item := range itemNames {
 		if p.text[item] == "" {
 			return fmt.Errorf("%s: %s is missing", p.section, item)
 		}

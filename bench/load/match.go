@@ -8,23 +8,22 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Match describes match requests: every body asks for Batch references against
-// one candidate set.
+// Match describes match requests. Every body has Batch references and one candidate set.
 type Match struct {
 	Format  wire.Format
 	Version uint32
-	Rows    [][]byte    // descriptors to ask with, at least one
-	Batch   int         // references of a request
-	Origin  string      // of the candidates
-	List    *matcher.ID // nil: all of them
+	Rows    [][]byte    // descriptors of the references, at least one
+	Batch   int         // number of references in a request
+	Origin  string      // origin of the candidates
+	List    *matcher.ID // list of the candidates; nil for all
 	Limit   int
 }
 
-// bodiesMax bounds the different bodies of a target.
+// bodiesMax is the largest number of different bodies of a target.
 const bodiesMax = 64
 
-// Target returns the requests to a server. Rows are used in turn, so bodies
-// differ as long as there are rows.
+// Target returns a target with the requests, for the server with the URL base. Bodies use
+// the rows one after another, so they differ as long as there are enough rows.
 func (m *Match) Target(base string) *Target {
 	n := min(bodiesMax, max(1, len(m.Rows)/m.Batch))
 	t := &Target{URL: base + "/1/matcher/faces", ContentType: m.Format.MediaType(), Status: http.StatusCreated}
@@ -34,7 +33,7 @@ func (m *Match) Target(base string) *Target {
 	return t
 }
 
-// body makes a request that asks with the rows from first on.
+// body returns a request whose references are the rows from first on.
 func (m *Match) body(first int) []byte {
 	w := wire.NewWriter(nil, m.Format)
 	w.Object()

@@ -8,38 +8,38 @@ import (
 	"time"
 )
 
-// ClientsMax is the most clients of a Plan.
+// ClientsMax is the largest number of clients of a Plan.
 const ClientsMax = 4096
 
-// Plan says how requests are sent.
+// Plan determines how requests are sent.
 type Plan struct {
-	Clients  int           // requests under way at most, 1..ClientsMax
-	Duration time.Duration // in which counted requests begin, or are due
-	WarmUp   time.Duration // before it; requests are sent, not counted
-	Rate     float64       // requests due per second, over all clients; 0: closed loop
+	Clients  int           // largest number of concurrent requests, 1 to ClientsMax
+	Duration time.Duration // time in which counted requests start or are due
+	WarmUp   time.Duration // time before Duration, in which requests are not counted
+	Rate     float64       // requests due per second, over all clients; 0 for a closed loop
 }
 
-// check names what is wrong with p.
+// check returns an error if p is invalid.
 func (p *Plan) check() error {
 	switch {
 	case p.Clients < 1 || p.Clients > ClientsMax:
-		return fmt.Errorf("load: %d clients are not in 1..%d", p.Clients, ClientsMax)
+		return fmt.Errorf("load: clients must be 1 to %d, got %d", ClientsMax, p.Clients)
 	case p.Duration <= 0 || p.WarmUp < 0:
-		return fmt.Errorf("load: a duration of %v after %v of warm-up is none", p.Duration, p.WarmUp)
+		return fmt.Errorf("load: duration must be above 0 and warm-up at least 0, got %v and %v", p.Duration, p.WarmUp)
 	case p.Rate < 0 || p.Rate > 1e6:
-		return fmt.Errorf("load: a rate of %v is not in 0..1000000 per second", p.Rate)
+		return fmt.Errorf("load: rate must be 0 to 1000000 per second, got %v", p.Rate)
 	}
 	return nil
 }
 
-// Clock is the time that a run goes by.
+// Clock is the clock of a run. Tests replace it.
 type Clock interface {
 	Now() time.Time
-	// Until returns when it is t, or when ctx ends.
+	// Until waits until time t, or until ctx ends.
 	Until(ctx context.Context, t time.Time)
 }
 
-// Wall is the machine's clock.
+// Wall is the wall clock of the machine.
 type Wall struct{}
 
 // Now implements [Clock].
@@ -59,15 +59,15 @@ func (Wall) Until(ctx context.Context, t time.Time) {
 	}
 }
 
-// Send sends request i of a run and reads its answer of n bytes. It is called
-// by many clients at once.
+// Send sends request i of a run and reads its answer, which has n bytes. Clients call it
+// concurrently.
 type Send func(ctx context.Context, i int) (n int, err error)
 
-// Run sends requests by plan until its duration is over and the last answer is
-// there. In the open loop a server may be so slow that requests are left at the
-// end; they are sent for as long as the duration once more, and what is left
-// then counts as failed. Failed requests do not end it: the Result counts them. When ctx ends,
-// Run returns its error.
+// Run sends requests by the plan p until its duration is over and the last answer was
+// read. In the open loop a slow server may leave due requests unsent at the end. Run sends
+// them for up to another Duration; requests that are still unsent then count as failed. A
+// failed request does not end the run: the Result counts it. If ctx ends, Run returns the
+// error of ctx.
 func Run(ctx context.Context, p Plan, clock Clock, send Send) (*Result, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -97,7 +97,7 @@ func Run(ctx context.Context, p Plan, clock Clock, send Send) (*Result, error) {
 	return total, nil
 }
 
-// run is what the clients of a Run share.
+// run is the state that the clients of a Run share.
 type run struct {
 	Plan
 	clock Clock
@@ -106,18 +106,18 @@ type run struct {
 	begin, counted, end time.Time
 
 	mu   sync.Mutex
-	next int // request
+	next int // number of the next request
 }
 
-// take returns the number of the next request.
-func (r *run) take() int {
+// nextRequest returns the number of the next request.
+func (r *run) nextRequest() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.next++
 	return r.next - 1
 }
 
-// due returns when request i is due in the open loop.
+// due returns the time at which request i is due in the open loop.
 func (r *run) due(i int) time.Time {
 	return r.begin.Add(time.Duration(float64(i) / r.Rate * float64(time.Second)))
 }
@@ -129,12 +129,11 @@ type client struct {
 	last   time.Time // end of its last counted request
 }
 
-// loop sends requests until the plan, or ctx, ends. In the open loop a client
-// that is late sends at once, and its latencies count from when requests were
-// due.
+// loop sends requests until the plan or ctx ends. In the open loop a late client sends at
+// once, and latencies count from the time when the requests were due.
 func (c *client) loop(ctx context.Context) {
 	for ctx.Err() == nil {
-		i := c.take()
+		i := c.nextRequest()
 		start := c.clock.Now()
 		if c.Rate > 0 {
 			start = c.due(i)
@@ -144,21 +143,22 @@ func (c *client) loop(ctx context.Context) {
 		}
 		if c.Rate > 0 && c.clock.Now().After(c.end.Add(c.Duration)) {
 			if !start.Before(c.counted) {
-				c.result.fail(notSent, 1)
+				c.result.addErrors(notSent, 1)
 			}
 			continue
 		}
 		c.clock.Until(ctx, start)
 		n, err := c.send(ctx, i)
 		if now := c.clock.Now(); !start.Before(c.counted) {
-			c.result.add(now.Sub(start), n, err)
+			c.result.addRequest(now.Sub(start), n, err)
 			c.last = now
 		}
 	}
 }
 
-// kind names an error for counting: few kinds, whatever the request.
-func kind(err error) string {
+// errorKind returns the kind of an error, for counting. It does not depend on the
+// individual request.
+func errorKind(err error) string {
 	if status, ok := errors.AsType[StatusError](err); ok {
 		return status.Error()
 	}
@@ -166,7 +166,7 @@ func kind(err error) string {
 		return "timeout"
 	}
 	for inner := errors.Unwrap(err); inner != nil; inner = errors.Unwrap(err) {
-		err = inner // the outer ones name addresses
+		err = inner // the outer errors contain addresses
 	}
 	return err.Error()
 }

@@ -14,8 +14,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// clock is time that passes only when somebody waits or works. One client at a
-// time may use it.
+// clock is a clock that advances only when a client waits or the server works. Only one
+// client may use it.
 type clock struct {
 	now   time.Time
 	waits []time.Duration
@@ -32,7 +32,7 @@ func (c *clock) Until(_ context.Context, t time.Time) {
 	}
 }
 
-// server answers request i after the time that it is given; others at once.
+// server returns a Send that answers request i after took[i].
 func (c *clock) server(took map[int]time.Duration) Send {
 	return func(_ context.Context, i int) (int, error) {
 		c.now = c.now.Add(took[i])
@@ -42,14 +42,14 @@ func (c *clock) server(took map[int]time.Duration) Send {
 
 func near(t *testing.T, what string, got, want time.Duration) {
 	t.Helper()
-	if diff := got - want; diff < -want/500-time.Microsecond || diff > want/500+time.Microsecond { // three digits
-		t.Errorf("%s: %v, not %v", what, got, want)
+	if diff := got - want; diff < -want/500-time.Microsecond || diff > want/500+time.Microsecond { // Latencies have three significant digits
+		t.Errorf("%s: %v, want %v", what, got, want)
 	}
 }
 
-// TestOpenLoopCountsFromWhenDue: at 10 requests a second the first takes a
-// second, all others nothing. Without omission the nine that had to wait count
-// as 0.9 s to 0.1 s.
+// TestOpenLoopCountsFromWhenDue sends 10 requests a second. The first takes a second, all
+// others take no time. The nine requests that were due meanwhile must count with latencies
+// of 0.9 s to 0.1 s.
 func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 	c := newClock()
 	r, err := Run(t.Context(), Plan{Clients: 1, Duration: 2 * time.Second, Rate: 10}, c, c.server(map[int]time.Duration{0: time.Second}))
@@ -60,11 +60,11 @@ func TestOpenLoopCountsFromWhenDue(t *testing.T) {
 		t.Errorf("%d requests, %d failed, %d bytes, %v per second", r.Requests, r.Failed(), r.BytesIn, r.Rate())
 	}
 	near(t, "max", r.Latencies.Max(), time.Second)
-	near(t, "p75", r.Latencies.Quantile(0.75), 500*time.Millisecond) // 1.0 0.9 .. 0.1 and ten of 0
+	near(t, "p75", r.Latencies.Quantile(0.75), 500*time.Millisecond) // latencies: 1.0, 0.9 .. 0.1 and ten times 0
 	near(t, "p50", r.Latencies.Quantile(0.5), 0)
 	near(t, "mean", r.Latencies.Mean(), 275*time.Millisecond)
 	if len(c.waits) != 9 || c.waits[0] != 100*time.Millisecond {
-		t.Errorf("waited %v", c.waits) // requests 11..19; 10 is due at 1 s, when the first was answered
+		t.Errorf("waited %v", c.waits) // for requests 11..19; request 10 is due at 1 s, when the first was answered
 	}
 }
 
@@ -74,12 +74,12 @@ func TestClosedLoopSendsWhenAnswered(t *testing.T) {
 	for i := range 1000 {
 		took[i] = 100 * time.Millisecond
 	}
-	took[12] = time.Second // the last that begins before the end
+	took[12] = time.Second // the last request that starts before the end
 	r, err := Run(t.Context(), Plan{Clients: 1, Duration: time.Second, WarmUp: 300 * time.Millisecond}, c, c.server(took))
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Requests 0..2 are the warm-up, 3..12 begin within the second after it.
+	// Requests 0..2 are the warm-up, requests 3..12 start in the second after it.
 	if r.Requests != 10 || r.Elapsed != 1900*time.Millisecond {
 		t.Errorf("%d requests in %v", r.Requests, r.Elapsed)
 	}
@@ -102,8 +102,8 @@ func TestWarmUpOfTheOpenLoopIsNotCounted(t *testing.T) {
 	}
 }
 
-// TestSlowServerEndsTheOpenLoop: 100 requests are due in a second, and a server
-// needs a quarter of one for each.
+// TestSlowServerEndsTheOpenLoop uses 100 requests that are due in one second, and a server
+// that needs a quarter of a second for each.
 func TestSlowServerEndsTheOpenLoop(t *testing.T) {
 	c := newClock()
 	r, err := Run(t.Context(), Plan{Clients: 1, Duration: time.Second, Rate: 100}, c, func(context.Context, int) (int, error) {
@@ -139,7 +139,7 @@ func TestErrorsAreCounted(t *testing.T) {
 	if r.Requests != 50 || r.Failed() != 50 || r.Latencies.Count() != 50 || r.Rate() != 50 {
 		t.Errorf("%d good, %d failed, %d latencies", r.Requests, r.Failed(), r.Latencies.Count())
 	}
-	if r.Errors["HTTP 503"] != 10 || r.Errors["timeout"] != 5 || r.Errors[others] != 50-10-5-(kindsMax-2) || len(r.Errors) != kindsMax+1 {
+	if r.Errors["HTTP 503"] != 10 || r.Errors["timeout"] != 5 || r.Errors[otherErrors] != 50-10-5-(kindsMax-2) || len(r.Errors) != kindsMax+1 {
 		t.Errorf("%v", r.Errors)
 	}
 }
@@ -163,7 +163,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestPlansThatAreRefused(t *testing.T) {
+func TestInvalidPlans(t *testing.T) {
 	for _, p := range []Plan{
 		{Clients: 0, Duration: 1},
 		{Clients: ClientsMax + 1, Duration: 1},
@@ -173,7 +173,7 @@ func TestPlansThatAreRefused(t *testing.T) {
 		{Clients: 1, Duration: 1, Rate: 1e9},
 	} {
 		if _, err := Run(t.Context(), p, newClock(), nil); err == nil {
-			t.Errorf("%+v was run", p)
+			t.Errorf("%+v was accepted", p)
 		}
 	}
 }
@@ -194,7 +194,7 @@ func TestLatencies(t *testing.T) {
 	near(t, "p50", l.Quantile(0.5), 500*time.Millisecond)
 	near(t, "p99", l.Quantile(0.99), 990*time.Millisecond)
 	near(t, "max", l.Max(), time.Second)
-	l.Add(-time.Second) // a clock that was set back
+	l.Add(-time.Second) // as if the clock was set back
 	l.Add(time.Hour)
 	near(t, "max", l.Max(), latencyMax)
 	if l.Count() != 1002 {

@@ -2,22 +2,23 @@ package load
 
 import "time"
 
-// kindsMax bounds the kinds of errors that are told apart.
+// kindsMax is the largest number of kinds of errors that are counted separately.
 const kindsMax = 16
 
-// others and notSent are kinds of errors beside those that happen.
+// Additional kinds of errors. otherErrors counts all kinds above kindsMax, and notSent
+// counts requests of the open loop that were never sent.
 const (
-	others  = "others"
-	notSent = "not sent: the server is too slow for the rate"
+	otherErrors = "others"
+	notSent     = "not sent: the server is too slow for the rate"
 )
 
-// Result is what a Run found. Requests of the warm-up are not in it.
+// Result is the result of Run, without the requests of the warm-up.
 type Result struct {
 	Plan      Plan
-	Elapsed   time.Duration  // to the end of the last request; the plan's duration or more
-	Requests  int            // answered as they should be
-	Errors    map[string]int // others, by what happened
-	BytesIn   int64          // of good answers
+	Elapsed   time.Duration  // time until the end of the last request, at least the plan's duration
+	Requests  int            // number of requests with a good answer
+	Errors    map[string]int // number of failed requests, by kind of error
+	BytesIn   int64          // total size of good answers
 	Latencies *Latencies     // of good answers
 }
 
@@ -25,9 +26,10 @@ func newResult(p Plan) *Result {
 	return &Result{Plan: p, Errors: map[string]int{}, Latencies: NewLatencies()}
 }
 
-func (r *Result) add(latency time.Duration, n int, err error) {
+// addRequest adds the outcome of a request whose answer has n bytes.
+func (r *Result) addRequest(latency time.Duration, n int, err error) {
 	if err != nil {
-		r.fail(kind(err), 1)
+		r.addErrors(errorKind(err), 1)
 		return
 	}
 	r.Requests++
@@ -35,13 +37,14 @@ func (r *Result) add(latency time.Duration, n int, err error) {
 	r.Latencies.Add(latency)
 }
 
-func (r *Result) fail(what string, n int) {
+// addErrors adds n failed requests of a kind.
+func (r *Result) addErrors(what string, n int) {
 	kinds := len(r.Errors)
-	if r.Errors[others] > 0 {
+	if r.Errors[otherErrors] > 0 {
 		kinds--
 	}
 	if r.Errors[what] == 0 && kinds >= kindsMax {
-		what = others
+		what = otherErrors
 	}
 	r.Errors[what] += n
 }
@@ -51,7 +54,7 @@ func (r *Result) merge(other *Result) {
 	r.BytesIn += other.BytesIn
 	r.Latencies.Merge(other.Latencies)
 	for what, n := range other.Errors {
-		r.fail(what, n)
+		r.addErrors(what, n)
 	}
 }
 
@@ -64,5 +67,5 @@ func (r *Result) Failed() int {
 	return sum
 }
 
-// Rate returns good answers per second.
+// Rate returns the number of good answers per second.
 func (r *Result) Rate() float64 { return float64(r.Requests) / r.Elapsed.Seconds() }

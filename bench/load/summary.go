@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Summary is a Result as figures for tables and JSON.
+// Summary holds the figures of a Result for tables and JSON.
 type Summary struct {
 	Clients        int            `json:"clients"`
-	Rate           float64        `json:"rate,omitempty"` // asked for; absent in the closed loop
+	Rate           float64        `json:"rate,omitempty"` // of the plan; 0 for a closed loop
 	Seconds        float64        `json:"seconds"`
 	Requests       int            `json:"requests"`
 	Errors         map[string]int `json:"errors,omitempty"`
@@ -32,7 +32,8 @@ type Latency struct {
 	Mean float64 `json:"mean"`
 }
 
-// Summary returns the figures of r; pairs is how many pairs a request compares.
+// Summary returns the figures of r. pairs is the number of pairs of a reference and a row
+// that a request compares.
 func (r *Result) Summary(pairs int) Summary {
 	ms := func(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 	l := r.Latencies
@@ -45,10 +46,10 @@ func (r *Result) Summary(pairs int) Summary {
 	}
 }
 
-// WriteTable writes summaries, and below them what their errors were.
+// WriteTable writes a table of summaries, and below it the numbers of errors by kind.
 func WriteTable(w io.Writer, all []Summary) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintln(t, "clients\trate\trequests/s\tM pairs/s\tp50 ms\tp90 ms\tp99 ms\tp99.9 ms\tmax ms\tanswers\terrors\t") // Flush gives its errors
+	_, _ = fmt.Fprintln(t, "clients\trate\trequests/s\tM pairs/s\tp50 ms\tp90 ms\tp99 ms\tp99.9 ms\tmax ms\tanswers\terrors\t") // Flush returns its errors
 	total := map[string]int{}
 	for i := range all {
 		s := &all[i]

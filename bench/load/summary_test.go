@@ -9,9 +9,9 @@ import (
 func TestSummary(t *testing.T) {
 	r := newResult(Plan{Clients: 3, Rate: 25})
 	for range 10 {
-		r.add(2*time.Millisecond, 100, nil)
+		r.addRequest(2*time.Millisecond, 100, nil)
 	}
-	r.add(0, 0, StatusError(503))
+	r.addRequest(0, 0, StatusError(503))
 	r.Elapsed = 2 * time.Second
 	s := r.Summary(1000)
 	if s.Clients != 3 || s.Requests != 10 || s.PerSecond != 5 || s.PairsPerSecond != 5000 || s.Seconds != 2 || s.Errors["HTTP 503"] != 1 {
@@ -34,7 +34,7 @@ func TestSummary(t *testing.T) {
 		"1 requests failed: HTTP 503",
 	} {
 		if got := strings.Join(strings.Fields(lines[i]), " "); got != want {
-			t.Errorf("line %d is %q, not %q", i, got, want)
+			t.Errorf("line %d is %q, want %q", i, got, want)
 		}
 	}
 }

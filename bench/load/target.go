@@ -11,26 +11,26 @@ import (
 	"time"
 )
 
-// Target is a server and what is sent to it.
+// Target is a server and the requests for it.
 type Target struct {
-	URL         string // of the resource
-	ContentType string // of bodies and of answers
+	URL         string // URL of the resource
+	ContentType string // content type of bodies and answers
 	Bodies      [][]byte
-	Status      int           // of a good answer
-	Timeout     time.Duration // of a request; 0: a minute
+	Status      int           // status of a good answer
+	Timeout     time.Duration // of a request; 0 means one minute
 }
 
-// StatusError is an answer with another status than asked for.
+// StatusError is the status of an answer that differs from Target.Status.
 type StatusError int
 
 // Error implements error.
 func (s StatusError) Error() string { return fmt.Sprintf("HTTP %d", int(s)) }
 
-// answerBytesMax bounds what is read of an answer.
+// answerBytesMax is the largest number of bytes that are read of an answer.
 const answerBytesMax = 256 << 20
 
-// Connect returns a Send that posts the bodies in turn, over at most clients
-// connections that stay open; the caller closes them in the end.
+// Connect returns a Send that posts the bodies one after another. It uses at most clients
+// connections and keeps them open. The caller must call closeAll at the end.
 func (t *Target) Connect(clients int) (send Send, closeAll func()) {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
@@ -39,7 +39,7 @@ func (t *Target) Connect(clients int) (send Send, closeAll func()) {
 		MaxIdleConnsPerHost: clients,
 		IdleConnTimeout:     time.Minute,
 		DisableCompression:  true,
-		WriteBufferSize:     64 << 10, // a body of a batch in few writes
+		WriteBufferSize:     64 << 10, // sends the body of a batch in few writes
 		ReadBufferSize:      64 << 10,
 	}
 	timeout := t.Timeout
@@ -78,8 +78,8 @@ func (t *Target) post(ctx context.Context, c *http.Client, body []byte, to io.Wr
 	defer answer.Body.Close() //nolint:errcheck // only read
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
-	// Reading to the end is what lets the connection be used again. The plain
-	// Writer keeps CopyBuffer from using other buffers than this one.
+	// A connection can be reused only if the answer was read to its end. Without the
+	// struct, CopyBuffer would use a method of the writer in place of this buffer.
 	n, err := io.CopyBuffer(struct{ io.Writer }{to}, io.LimitReader(answer.Body, answerBytesMax), *buffer)
 	switch {
 	case err != nil:
@@ -90,5 +90,5 @@ func (t *Target) post(ctx context.Context, c *http.Client, body []byte, to io.Wr
 	return int(n), nil
 }
 
-// buffers are for reading answers.
+// buffers holds buffers for reading answers.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 64<<10); return &b }}

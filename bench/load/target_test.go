@@ -16,8 +16,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// TestManyClients counts what a server sees and compares it with what is
-// reported, with more clients than a machine has cores.
+// TestManyClients runs more clients than the machine has cores, and compares the number
+// of requests that the server counted with the result.
 func TestManyClients(t *testing.T) {
 	const clients, requests, refused = 16, 400, 25
 	var seen, connections atomic.Int64
@@ -55,18 +55,18 @@ func TestManyClients(t *testing.T) {
 	}
 	sent := int(seen.Load())
 	if sent < requests || sent > requests+clients {
-		t.Errorf("%d requests were sent, not about %d", sent, requests)
+		t.Errorf("%d requests were sent, want about %d", sent, requests)
 	}
 	if r.Requests != sent-refused || r.Errors["HTTP 503"] != refused || r.Failed() != refused || r.BytesIn != int64(6*r.Requests) {
 		t.Errorf("%d sent; %d good, errors %v, %d bytes", sent, r.Requests, r.Errors, r.BytesIn)
 	}
 	if n := connections.Load(); n < 1 || n > clients {
-		t.Errorf("%d connections for %d clients", n, clients)
+		t.Errorf("%d connections for %d clients, want 1 to %[2]d", n, clients)
 	}
 }
 
-// endAfter is the wall clock until enough requests were sent; then it is much
-// later, so that a plan ends by count and not by time.
+// endAfter is the wall clock until enough requests were sent. Then it jumps forward, so
+// that the number of requests ends the plan, not the time.
 type endAfter struct {
 	Wall
 	mu       sync.Mutex
@@ -89,7 +89,7 @@ func (e *endAfter) Now() time.Time {
 	return time.Now()
 }
 
-func TestAnswersThatDoNotCome(t *testing.T) {
+func TestMissingAnswers(t *testing.T) {
 	release := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	defer server.Close()
@@ -97,16 +97,16 @@ func TestAnswersThatDoNotCome(t *testing.T) {
 	target := Target{URL: server.URL, Bodies: [][]byte{nil}, Timeout: 10 * time.Millisecond}
 	send, closeAll := target.Connect(1)
 	defer closeAll()
-	if _, err := send(t.Context(), 0); err == nil || kind(err) != "timeout" {
+	if _, err := send(t.Context(), 0); err == nil || errorKind(err) != "timeout" {
 		t.Errorf("error %v", err)
 	}
 	server.Listener.Close()
-	if _, err := target.Once(t.Context()); err == nil || !strings.Contains(kind(err), "refused") {
+	if _, err := target.Once(t.Context()); err == nil || !strings.Contains(errorKind(err), "refused") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestBodies reads the requests with the server's own decoder.
+// TestBodies decodes the requests with the server's decoder.
 func TestBodies(t *testing.T) {
 	registry, err := matcher.NewRegistry([]matcher.Version{{Number: 1, Length: 4, Scale: 1, Similarity: matcher.Calibration{Steepness: 1}}})
 	if err != nil {

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Builds the programs that other libraries are measured with, into bin/peers at
-# the root of the repository, and prints a line of JSON for each.
+# Builds the programs that measure other libraries into bin/peers at the root of
+# the repository, and prints a line of JSON for each.
 #
-# Run as root on Debian it installs what is missing (g++, libfaiss-dev,
-# libopenblas-dev). What cannot be built is reported as absent; that is no
-# failure, the comparison then says so.
+# If run as root on Debian, it installs missing packages (g++, libfaiss-dev,
+# libopenblas-dev). A program that cannot be built is reported as absent. This
+# is not a failure: the comparison reports it, too.
 set -u
 cd "$(dirname "$0")" || exit 1
 out=../../bin/peers
@@ -18,7 +18,7 @@ for package in g++ libfaiss-dev libopenblas-dev; do
 done
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
 	export DEBIAN_FRONTEND=noninteractive
-	# shellcheck disable=SC2086 # several words
+	# shellcheck disable=SC2086 # $missing has several words
 	{ apt-get update -q && apt-get install -q -y --no-install-recommends $missing; } >"$out/apt.log" 2>&1
 fi
 
@@ -32,12 +32,12 @@ elif g++ -O3 -std=c++17 -fopenmp -Wall -o "$out/faiss" faiss.cpp \
 		"$(version libfaiss-dev)" "$(version libopenblas-dev)" "$(g++ -dumpfullversion)"
 else
 	rm -f "$out/faiss"
-	absent faiss "it does not build; missing:${missing:- nothing}, see bin/peers/faiss.log"
+	absent faiss "the build failed; missing packages:${missing:- none}, see bin/peers/faiss.log"
 fi
 
 if CGO_ENABLED=0 go -C _go build -o "../$out/go" . 2>"$out/go.log"; then
 	printf '{"program": "go", "go": "%s"}\n' "$(go env GOVERSION)"
 else
 	rm -f "$out/go"
-	absent go "it does not build, see bin/peers/go.log"
+	absent go "the build failed, see bin/peers/go.log"
 fi

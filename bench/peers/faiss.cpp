@@ -1,5 +1,5 @@
-// FAISS and OpenBLAS as peers: top-10 of 1 to 64 queries over the rows of a
-// file, by exhaustive search. README.md says how the program is spoken to.
+// Measures FAISS and OpenBLAS as peers: the top 10 of 1 to 64 queries over the rows of a
+// file, by exhaustive search. README.md describes the protocol of the program.
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexScalarQuantizer.h>
 #include <omp.h>
@@ -36,7 +36,7 @@ std::vector<unsigned char> readAll(const char* path, size_t bytes) {
 	return data;
 }
 
-// toFloats converts n values of a file: bytes keep their values 0..255.
+// toFloats converts n values of a file to float. Bytes keep their values from 0 to 255.
 std::vector<float> toFloats(const unsigned char* from, size_t n, bool bytes) {
 	std::vector<float> to(n);
 	if (!bytes) {
@@ -49,7 +49,7 @@ std::vector<float> toFloats(const unsigned char* from, size_t n, bool bytes) {
 
 struct Peer {
 	std::string name, version;
-	// search answers the first n queries; ids has the rows of the first one.
+	// search searches with the first n queries and sets ids to the rows of the first one.
 	std::function<void(int n, std::vector<int64_t>& ids)> search;
 };
 
@@ -62,7 +62,7 @@ Peer faissPeer(const std::string& name, std::shared_ptr<faiss::Index> index, con
 		}};
 }
 
-// sgemmPeer computes all dot products, block by block of rows, and no top-10.
+// sgemmPeer computes all dot products, block by block of rows, without a top 10.
 Peer sgemmPeer(const std::vector<float>& rows, const std::vector<float>& queries, int dim) {
 	return {"openblas sgemm, no top-10", std::string(OPENBLAS_PACKAGE) + " " + openblas_get_config(),
 		[&rows, &queries, dim](int n, std::vector<int64_t>& ids) {
@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
 	const size_t nrows = std::strtoull(argv[5], nullptr, 10), size = bytes ? 1 : 4;
 	const auto rawQueries = readAll(argv[2], size * dim * nqueries);
 	const auto queries = toFloats(rawQueries.data(), static_cast<size_t>(dim) * nqueries, bytes);
-	std::vector<float> rows;  // of float32
+	std::vector<float> rows;  // only for float32
 	std::vector<Peer> peers;
 	{
 		auto raw = readAll(argv[1], size * dim * nrows);

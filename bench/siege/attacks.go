@@ -13,13 +13,13 @@ import (
 	"time"
 )
 
-// attack is what each hostile connection of one kind does.
+// attack is a kind of hostile connections. run is the behaviour of one connection.
 type attack struct {
 	name string
 	run  func(ctx context.Context, c net.Conn)
 }
 
-// horde counts what happens to hostile connections.
+// horde opens hostile connections and counts what happens to them.
 type horde struct {
 	address               string
 	opened, refused, lost atomic.Int64
@@ -29,15 +29,15 @@ func (h *horde) String() string {
 	return fmt.Sprintf("%d opened, %d not accepted, %d closed by the server", h.opened.Load(), h.refused.Load(), h.lost.Load())
 }
 
-// attack keeps connections open until ctx ends. They are opened within a second,
-// and one that the server closes is opened again after a second.
+// attack keeps a number of connections open until ctx ends. It opens them within a
+// second. It opens a connection again one second after the server has closed it.
 func (h *horde) attack(ctx context.Context, a attack, connections int) {
 	var all sync.WaitGroup
 	for n := range connections {
 		all.Go(func() {
 			time.Sleep(time.Second * time.Duration(n) / time.Duration(connections))
 			for ctx.Err() == nil {
-				h.once(ctx, a)
+				h.attackOnce(ctx, a)
 				select {
 				case <-ctx.Done():
 				case <-time.After(time.Second):
@@ -48,7 +48,7 @@ func (h *horde) attack(ctx context.Context, a attack, connections int) {
 	all.Wait()
 }
 
-func (h *horde) once(ctx context.Context, a attack) {
+func (h *horde) attackOnce(ctx context.Context, a attack) {
 	c, err := (&net.Dialer{Timeout: 10 * time.Second}).DialContext(ctx, "tcp", h.address)
 	if err != nil {
 		h.refused.Add(1)
@@ -56,7 +56,7 @@ func (h *horde) once(ctx context.Context, a attack) {
 	}
 	defer func() { _ = c.Close() }()
 	h.opened.Add(1)
-	deadline, _ := ctx.Deadline() // it has one
+	deadline, _ := ctx.Deadline() // ctx always has a deadline
 	_ = c.SetDeadline(deadline.Add(time.Second))
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	a.run(ctx, c)
@@ -69,74 +69,113 @@ func (h *horde) once(ctx context.Context, a attack) {
 var attacks = []attack{
 	{"idle", func(_ context.Context, c net.Conn) { untilClosed(c) }},
 	{"used-and-idle", func(_ context.Context, c net.Conn) {
-		say(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 60_000)+"\r\n\r\n")
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 60_000)+"\r\n\r\n")
 		untilClosed(c)
 	}},
 	{"flood", func(_ context.Context, c net.Conn) {
-		say(c, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		untilClosed(c)
 	}},
 	{"unfinished-header", func(_ context.Context, c net.Conn) {
-		say(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 65_000))
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 65_000))
 		untilClosed(c)
 	}},
 	{"huge-header", func(_ context.Context, c net.Conn) {
-		say(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 1_040_000))
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 1_040_000))
 		untilClosed(c)
 	}},
 	{"trickled-header", func(ctx context.Context, c net.Conn) { trickle(ctx, c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: ", "a") }},
-	{"declared-body", func(_ context.Context, c net.Conn) { say(c, post("/1/lists", 64<<20)+"[ "); untilClosed(c) }},
+	{"declared-body", func(_ context.Context, c net.Conn) { sendText(c, post("/1/lists", 64<<20)+"[ "); untilClosed(c) }},
 	{"stalled-body", func(_ context.Context, c net.Conn) {
-		say(c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 1<<20))
+		sendText(c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 1<<20))
 		untilClosed(c)
 	}},
 	{"trickled-body", func(ctx context.Context, c net.Conn) {
 		trickle(ctx, c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 100_000), " ")
 	}},
 	{"stalled-line", func(_ context.Context, c net.Conn) {
-		say(c, post("/1/import", 64<<20)+`{"user_data":"`+strings.Repeat("x", 1_000_000))
+		sendText(c, post("/1/import", 64<<20)+`{"user_data":"`+strings.Repeat("x", 1_000_000))
 		untilClosed(c)
 	}},
 	{"trickled-line", func(ctx context.Context, c net.Conn) {
 		trickle(ctx, c, post("/1/import", 64<<20)+`{"user_data":"`+strings.Repeat("x", 100_000), "x")
 	}},
+	{"import-lines", func(ctx context.Context, c net.Conn) { flood(ctx, c, post("/1/import", 1<<40), smallLines) }},
+	{"import-chunks", func(ctx context.Context, c net.Conn) {
+		flood(ctx, c, "POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", tinyChunks)
+	}},
 	{"trickled-lines", func(ctx context.Context, c net.Conn) { trickle(ctx, c, post("/1/import", 64<<20), "{}\n") }},
-	{"unread-answer", func(ctx context.Context, c net.Conn) { say(c, large(32)); wait(ctx) }},
+	{"unread-answer", func(ctx context.Context, c net.Conn) { sendText(c, largeMatch(32)); waitUntilDone(ctx) }},
+	{"unread-page", func(ctx context.Context, c net.Conn) {
+		sendText(c, strings.Repeat("GET /1/faces?page_size=1000 HTTP/1.1\r\nHost: x\r\n\r\n", 20))
+		waitUntilDone(ctx)
+	}},
+	{"many-values", func(_ context.Context, c net.Conn) { sendText(c, manyValues()); untilClosed(c) }},
 	{"unread-export", func(ctx context.Context, c net.Conn) {
-		say(c, strings.Repeat("GET /1/export HTTP/1.1\r\nHost: x\r\n\r\n", 10))
-		wait(ctx)
+		sendText(c, strings.Repeat("GET /1/export HTTP/1.1\r\nHost: x\r\n\r\n", 10))
+		waitUntilDone(ctx)
 	}},
 }
+
+// smallLines are valid lines of an import. Each face is stored again and again.
+var smallLines = func() string {
+	var lines strings.Builder
+	descriptor := inJSON(make([]byte, length))
+	for n := range 1000 {
+		fmt.Fprintf(&lines, `{"face_id":"%08d-1111-4111-8111-111111111111","descriptor":%s}`+"\n", n, descriptor)
+	}
+	return lines.String()
+}()
+
+// tinyChunks are chunks of one byte with long extensions.
+var tinyChunks = strings.Repeat("1;"+strings.Repeat("e", 240)+"\r\nx\r\n", 200) + strings.Repeat("1;"+strings.Repeat("e", 240)+"\r\n\n\r\n", 200)
 
 func post(path string, length int) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, length)
 }
 
-// large is a match with an answer of some megabytes.
-func large(references int) string {
+// largeMatch returns a match request whose answer has a few megabytes.
+func largeMatch(references int) string {
 	one := fmt.Sprintf(`{"type":"raw_descriptor","id":"p","data":%s}`, inJSON(make([]byte, length)))
 	body := `{"references":[` + one + strings.Repeat(","+one, references-1) + `],"candidates":[{"filters":{"origin":"faces"},"limit":1000}]}`
 	return post("/1/matcher/faces", len(body)) + body
 }
 
-func say(c net.Conn, text string) { _, _ = io.WriteString(c, text) } // that the server closes is not an error here
+// manyValues returns a match request of 60 KB with 30,000 values.
+func manyValues() string {
+	one := fmt.Sprintf(`{"type":"raw_descriptor","id":"p","data":%s}`, inJSON(make([]byte, length)))
+	body := `{"references":[` + one + `],"candidates":[{"filters":{"origin":"faces"},"limit":1,"label":[0` + strings.Repeat(",0", 30_000) + `]}]}`
+	return post("/1/matcher/faces", len(body)) + body
+}
+
+func sendText(c net.Conn, text string) { _, _ = io.WriteString(c, text) } // ignores errors, because the server may close the connection
 
 // untilClosed reads until the server closes the connection, or the attack ends.
 func untilClosed(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
-// wait holds a connection without reading. That the server has closed it is not
-// seen.
-func wait(ctx context.Context) { <-ctx.Done() }
+// waitUntilDone keeps a connection open without reading from it. It does not notice if
+// the server closes the connection, so it counts none as closed.
+func waitUntilDone(ctx context.Context) { <-ctx.Done() }
 
-// trickle sends text and then more, ten times a second.
+// flood sends text and then more, as fast as the server takes it.
+func flood(ctx context.Context, c net.Conn, text, more string) {
+	sendText(c, text)
+	for ctx.Err() == nil {
+		if _, err := io.WriteString(c, more); err != nil {
+			return
+		}
+	}
+}
+
+// trickle sends text, and then more ten times a second.
 func trickle(ctx context.Context, c net.Conn, text, more string) {
-	say(c, text)
+	sendText(c, text)
 	answer := make([]byte, 1)
 	for ctx.Err() == nil {
 		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
 		if _, err := c.Read(answer); err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return
 		}
-		say(c, more)
+		sendText(c, more)
 	}
 }

@@ -14,48 +14,48 @@ import (
 	"time"
 )
 
-// sight is what an innocent client has seen.
-type sight struct {
-	Took   []time.Duration
-	Failed int // not answered with 201
+// observation holds the results of an innocent client.
+type observation struct {
+	Durations []time.Duration
+	Failed    int // number of requests not answered with 201
 }
 
-// at returns the quantile q of the durations.
-func (s *sight) at(q float64) time.Duration {
-	if len(s.Took) == 0 {
+// quantile returns the quantile q of the durations, 0 if there are no durations.
+func (s *observation) quantile(q float64) time.Duration {
+	if len(s.Durations) == 0 {
 		return 0
 	}
-	sorted := slices.Sorted(slices.Values(s.Took))
+	sorted := slices.Sorted(slices.Values(s.Durations))
 	return sorted[min(int(q*float64(len(sorted))), len(sorted)-1)]
 }
 
-// watched runs visit in a process of its own: in this one, the client would wait
-// for the hostile connections.
-func (s *server) watched(duration time.Duration) (*sight, error) {
+// observe runs visit in a separate process. In this process the client would share its
+// threads with the hostile connections.
+func (s *server) observe(duration time.Duration) (*observation, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := exec.Command(self, "-visit", s.address, "-for", duration.String())
+	c := exec.Command(self, "-visit", s.Address(), "-for", duration.String())
 	c.Stderr = os.Stderr
 	text, err := c.Output()
 	if err != nil {
 		return nil, err
 	}
-	seen := &sight{}
+	seen := &observation{}
 	return seen, json.Unmarshal(text, seen)
 }
 
-// visit matches until ctx ends: fifty times a second, each time over a new
-// connection from an address of its own.
-func visit(ctx context.Context, address string) *sight {
+// visit sends fifty match requests a second until ctx ends, each over a new connection.
+// Its address differs from that of the hostile connections.
+func visit(ctx context.Context, address string) *observation {
 	client := &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,
 	}}
 	body := fmt.Sprintf(`{"references":[{"type":"raw_descriptor","id":"p","data":%s}],"candidates":[{"filters":{"origin":"faces"},"limit":5}]}`,
 		inJSON(make([]byte, length)))
-	seen := &sight{}
+	seen := &observation{}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for ctx.Err() == nil {
@@ -66,7 +66,7 @@ func visit(ctx context.Context, address string) *sight {
 			_, err = io.Copy(io.Discard, response.Body)
 			_ = response.Body.Close()
 		}
-		seen.Took = append(seen.Took, time.Since(begun))
+		seen.Durations = append(seen.Durations, time.Since(begun))
 		if err != nil || response.StatusCode != http.StatusCreated {
 			seen.Failed++
 		}

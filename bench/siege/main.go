@@ -1,6 +1,6 @@
-// Command siege attacks a server with many hostile connections of one kind at a
-// time. Beside each attack it measures the memory of the server and what an
-// innocent client sees. It exits with 1 when an attack costs more than the bars.
+// Command siege attacks a server with many hostile connections, one kind at a time.
+// During each attack it measures the memory of the server and the latency that an
+// innocent client sees. It exits with 1 if an attack exceeds a bar.
 //
 //	go run ./bench/siege [-binary bin/nearside] [-connections 1000] [-only NAME,...]
 package main
@@ -16,23 +16,23 @@ import (
 	"time"
 )
 
-// The bars: with an attack, the server may use that much memory in all, and 99
-// of 100 requests of an innocent client may take that long at most.
+// The bars: the largest memory of the server during an attack, and the largest p99 of the
+// latency of an innocent client.
 const (
 	memoryMax  = 300 << 20
 	latencyMax = 100 * time.Millisecond
 )
 
 func main() {
-	binary := flag.String("binary", "bin/nearside", "the server")
-	connections := flag.Int("connections", 1000, "hostile connections at once")
+	binary := flag.String("binary", "bin/nearside", "path of the server's program")
+	connections := flag.Int("connections", 1000, "number of concurrent hostile connections")
 	seconds := flag.Duration("for", 25*time.Second, "duration of each attack")
-	only := flag.String("only", "", "names of the attacks, separated by commas; all without it")
-	visited := flag.String("visit", "", "be the innocent client of the server at this address, and nothing else")
+	only := flag.String("only", "", "names of the attacks to run, separated by commas; all if empty")
+	visited := flag.String("visit", "", "internal: run only the innocent client, for the server at this address")
 	flag.Parse()
 	if *visited != "" {
 		ctx, cancel := context.WithTimeout(context.Background(), *seconds)
-		_ = json.NewEncoder(os.Stdout).Encode(visit(ctx, *visited)) // the process that reads it notices a missing line
+		_ = json.NewEncoder(os.Stdout).Encode(visit(ctx, *visited)) // the reading process reports missing output
 		cancel()
 		return
 	}
@@ -42,13 +42,13 @@ func main() {
 		os.Exit(1)
 	}
 	if missed > 0 {
-		fmt.Printf("%d attacks cost more than %d MB, or more than %v of an innocent client's p99\n", missed, memoryMax>>20, latencyMax)
+		fmt.Printf("%d attacks exceed a bar: at most %d MB of memory, at most %v for p99, no failed requests\n", missed, memoryMax>>20, latencyMax)
 		os.Exit(1)
 	}
 }
 
-// run runs the attacks, each against a new server, and returns how many missed
-// a bar.
+// run runs the attacks, each against a new server, and returns the number of attacks that
+// exceeded a bar.
 func run(binary string, connections int, duration time.Duration, only string) (missed int, err error) {
 	fmt.Printf("%-20s %8s %9s %8s %8s %8s %7s  %s\n", "attack", "memory", "requests", "failed", "p50 ms", "p99 ms", "max ms", "hostile connections")
 	for _, a := range append([]attack{{name: "none"}}, attacks...) {
@@ -66,19 +66,19 @@ func run(binary string, connections int, duration time.Duration, only string) (m
 	return missed, nil
 }
 
-// besiege runs one attack and prints what it cost.
+// besiege runs one attack and prints its results. ok means that it met all bars.
 func besiege(binary string, a attack, connections int, duration time.Duration) (ok bool, err error) {
-	s, err := start(binary)
+	s, err := startServer(binary)
 	if err != nil {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
-	if err := s.fill(); err != nil {
+	if err := s.importFaces(); err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), duration)
 	defer cancel()
-	hostile := &horde{address: s.address}
+	hostile := &horde{address: s.Address()}
 	attacked := make(chan struct{})
 	go func() {
 		defer close(attacked)
@@ -88,19 +88,19 @@ func besiege(binary string, a attack, connections int, duration time.Duration) (
 	}()
 	memory := make(chan int64)
 	go func() { memory <- s.watch(ctx) }()
-	seen, err := s.watched(duration)
+	seen, err := s.observe(duration)
 	<-attacked
-	most := <-memory
+	peak := <-memory
 	if err != nil {
 		return false, err
 	}
-	ok = most <= memoryMax && seen.at(0.99) <= latencyMax && seen.Failed == 0
+	ok = peak <= memoryMax && seen.quantile(0.99) <= latencyMax && seen.Failed == 0
 	verdict := ""
 	if !ok {
 		verdict = "  MISS"
 	}
-	fmt.Printf("%-20s %5d MB %9d %8d %8.1f %8.1f %7.0f  %s%s\n", a.name, most>>20, len(seen.Took), seen.Failed,
-		ms(seen.at(0.5)), ms(seen.at(0.99)), ms(seen.at(1)), hostile, verdict)
+	fmt.Printf("%-20s %5d MB %9d %8d %8.1f %8.1f %7.0f  %s%s\n", a.name, peak>>20, len(seen.Durations), seen.Failed,
+		ms(seen.quantile(0.5)), ms(seen.quantile(0.99)), ms(seen.quantile(1)), hostile, verdict)
 	return ok, nil
 }
 

@@ -1,10 +1,8 @@
-// Package stat compares how long things take on a machine that is shared and
-// drifts.
+// Package stat compares running times on a shared machine whose speed drifts.
 //
-// Absolute times of such a machine are worth little: they differ by a factor of
-// two from one minute to the next. So participants run in turn, round after
-// round, and only ratios within a round are kept; the figure is the median of
-// them.
+// Absolute times on such a machine may differ by a factor of two from one minute to the
+// next. So the participants run alternately, round after round, and only ratios of times
+// within a round are used. The result is the median of these ratios.
 package stat
 
 import (
@@ -12,34 +10,34 @@ import (
 	"slices"
 )
 
-// Run does a fixed piece of work once and returns the seconds that it took.
+// Run does a fixed amount of work once and returns the seconds that it took.
 type Run func() (seconds float64, err error)
 
-// Rounds are times of participants that ran in turn. Participant 0 is the
-// probe: it runs before and after all others in every round.
+// Rounds holds the times of participants that ran alternately. Participant 0 is the probe.
+// It runs before and after all other participants in every round.
 type Rounds struct {
-	seconds [][]float64 // by participant, then by round; the probe has one more
+	seconds [][]float64 // by participant, then by round; the probe has one additional time
 }
 
-// InTurn runs all participants n times in turn, and the probe once more at the
-// end. It ends with the first error.
+// InTurn runs all participants alternately, n times, and the probe once more at the end.
+// It stops at the first error.
 func InTurn(n int, probe Run, others ...Run) (*Rounds, error) {
 	r := &Rounds{seconds: make([][]float64, 1+len(others))}
 	participants := append([]Run{probe}, others...)
 	for range n {
 		for i, run := range participants {
-			if err := r.add(i, run); err != nil {
+			if err := r.addRun(i, run); err != nil {
 				return nil, err
 			}
 		}
 	}
-	if err := r.add(0, probe); err != nil {
+	if err := r.addRun(0, probe); err != nil {
 		return nil, err
 	}
 	return r, nil
 }
 
-func (r *Rounds) add(i int, run Run) error {
+func (r *Rounds) addRun(i int, run Run) error {
 	s, err := run()
 	if err != nil {
 		return err
@@ -54,27 +52,27 @@ func (r *Rounds) Len() int { return len(r.seconds[0]) - 1 }
 // Seconds returns the median time of a participant.
 func (r *Rounds) Seconds(participant int) float64 { return Median(r.seconds[participant]) }
 
-// Ratio says how the time of a relates to that of b. The time of the probe in a
-// round is the mean of its runs before and after.
+// Ratio returns the ratio of the time of a to the time of b. The time of the probe in a
+// round is the mean of its runs before and after the round.
 func (r *Rounds) Ratio(a, b int) Ratio {
 	return r.Of(func(seconds []float64) float64 { return seconds[a] / seconds[b] })
 }
 
-// Of summarises a figure of every round, which f computes of the times of all
-// participants in it.
+// Of summarises a figure of every round. f computes the figure from the times of all
+// participants in a round.
 func (r *Rounds) Of(f func(seconds []float64) float64) Ratio {
 	figures := make([]float64, r.Len())
 	for i := range figures {
 		seconds := make([]float64, len(r.seconds))
 		for p := range seconds {
-			seconds[p] = r.at(p, i)
+			seconds[p] = r.secondsIn(p, i)
 		}
 		figures[i] = f(seconds)
 	}
 	return RatioOf(figures)
 }
 
-func (r *Rounds) at(participant, round int) float64 {
+func (r *Rounds) secondsIn(participant, round int) float64 {
 	s := r.seconds[participant]
 	if participant == 0 {
 		return (s[round] + s[round+1]) / 2
@@ -82,8 +80,7 @@ func (r *Rounds) at(participant, round int) float64 {
 	return s[round]
 }
 
-// Ratio is a median of ratios, the quartiles around it, and how many there
-// were.
+// Ratio is the median of ratios, with their quartiles and their number.
 type Ratio struct {
 	Median float64 `json:"median"`
 	Low    float64 `json:"low"`  // lower quartile
@@ -102,11 +99,11 @@ func (r Ratio) Times(f float64) Ratio { return Ratio{r.Median * f, r.Low * f, r.
 // Inverse returns one divided by the ratio.
 func (r Ratio) Inverse() Ratio { return Ratio{1 / r.Median, 1 / r.High, 1 / r.Low, r.Pairs} }
 
-// Median returns the median of values, NaN when there are none.
+// Median returns the median of values, or NaN if there are no values.
 func Median(values []float64) float64 { return Quantile(values, 0.5) }
 
-// Quantile returns the value that the part q of 0..1 of all does not exceed,
-// interpolated between neighbours; NaN when there are none.
+// Quantile returns the value that a fraction q, from 0 to 1, of the values does not
+// exceed. It interpolates between neighbours. It returns NaN if there are no values.
 func Quantile(values []float64, q float64) float64 {
 	if len(values) == 0 {
 		return math.NaN()

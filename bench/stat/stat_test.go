@@ -12,10 +12,10 @@ func TestQuantile(t *testing.T) {
 		t.Helper()
 		before := slices.Clone(values)
 		if got := Quantile(values, q); got != want {
-			t.Errorf("quantile %v of %v: %v, not %v", q, values, got, want)
+			t.Errorf("quantile %v of %v: %v, want %v", q, values, got, want)
 		}
 		if !slices.Equal(values, before) {
-			t.Errorf("values were changed to %v", values)
+			t.Errorf("Quantile changed its values to %v", values)
 		}
 	}
 	check(7, 0.5, 7)
@@ -25,14 +25,15 @@ func TestQuantile(t *testing.T) {
 	check(3, 1, 3, 1, 2)
 	check(1.5, 0.25, 3, 1, 2)
 	if got := Median(nil); !math.IsNaN(got) {
-		t.Errorf("median of nothing is %v", got)
+		t.Errorf("the median of no values is %v, want NaN", got)
 	}
 }
 
-// times plays back times.
-func times(order *[]int, who int, seconds ...float64) Run {
+// replay returns a Run that returns the given seconds one after another, and appends the
+// number of the participant to order.
+func replay(order *[]int, participant int, seconds ...float64) Run {
 	return func() (float64, error) {
-		*order = append(*order, who)
+		*order = append(*order, participant)
 		s := seconds[0]
 		seconds = seconds[1:]
 		return s, nil
@@ -42,12 +43,12 @@ func times(order *[]int, who int, seconds ...float64) Run {
 func TestInTurn(t *testing.T) {
 	var order []int
 	// The machine halves its speed in the middle: times double, ratios stay.
-	r, err := InTurn(3, times(&order, 0, 1, 1, 3, 3), times(&order, 1, 2, 4, 6), times(&order, 2, 4, 8, 12))
+	r, err := InTurn(3, replay(&order, 0, 1, 1, 3, 3), replay(&order, 1, 2, 4, 6), replay(&order, 2, 4, 8, 12))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []int{0, 1, 2, 0, 1, 2, 0, 1, 2, 0}; !slices.Equal(order, want) {
-		t.Errorf("ran in the order %v, not %v", order, want)
+		t.Errorf("participants ran in the order %v, want %v", order, want)
 	}
 	if got := r.Ratio(1, 0); got != (Ratio{2, 2, 2, 3}) {
 		t.Errorf("1 to the probe: %+v", got)
@@ -66,16 +67,16 @@ func TestInTurn(t *testing.T) {
 	}
 }
 
-func TestInTurnEndsWithAnError(t *testing.T) {
+func TestInTurnStopsAtError(t *testing.T) {
 	broken := errors.New("broken")
 	var order []int
-	_, err := InTurn(3, times(&order, 0, 1, 1), func() (float64, error) { return 0, broken })
+	_, err := InTurn(3, replay(&order, 0, 1, 1), func() (float64, error) { return 0, broken })
 	if !errors.Is(err, broken) || len(order) != 1 {
 		t.Errorf("error %v after %v", err, order)
 	}
 }
 
-func TestRatioOrdersItsQuartiles(t *testing.T) {
+func TestRatioOfAndInverse(t *testing.T) {
 	r := RatioOf([]float64{1, 2, 4, 5, 8})
 	if r != (Ratio{4, 2, 5, 5}) {
 		t.Fatalf("%+v", r)

@@ -1,9 +1,9 @@
-// Package synth makes descriptors to measure with: any number of rows, always
-// the same for a seed, all distinct.
+// Package synth generates descriptors for measurements. A set has any number of rows. The
+// rows are distinct and depend only on the seed.
 //
-// A Set is either uniform, every value drawn for itself, which is the worst
-// case for thresholds and bounds; or it is like faces: identities with 1 to 10
-// pictures each, whose cosines are spread like those of the real descriptors in
-// bench/data/faces.fvecs. Rows are made one by one from their number, so that
-// several goroutines can fill parts of a set.
+// A Set is of one of two kinds. In a uniform set, all values are independent, which is the
+// worst case for thresholds and bounds. A set of faces has identities with 1 to 10 pictures
+// each, and the distribution of their cosines resembles that of the real descriptors in
+// bench/data/faces.fvecs. Each row is generated from its number alone, so several
+// goroutines can fill parts of a set.
 package synth

@@ -6,33 +6,34 @@ import (
 	"nearside/matcher"
 )
 
-// The figures below are fitted to the cosines between the 88 pictures of
-// bench/data/faces.fvecs: of one face p1 0.71, p50 0.88; of different faces p50
-// 0.05-0.10, p99 0.39-0.64 (two models). The test holds them.
+// These constants are fitted to the cosines between the 88 pictures of
+// bench/data/faces.fvecs. Pictures of one face have p1 0.71 and p50 0.88; pictures of
+// different faces have p50 0.05-0.10 and p99 0.39-0.64 (two models). TestFacesAreLikeFaces
+// checks the result.
 const (
-	picturesMax = 10 // of a person; at least 1
+	picturesMax = 10 // largest number of pictures of a person; the smallest is 1
 
-	// meanShare is the part of a centre's squared length that is common to all
-	// persons: different faces are on average not orthogonal.
+	// meanShare is the fraction of a centre's squared length that all persons have in
+	// common. Real faces of different persons are on average not orthogonal.
 	meanShare = 0.11
 
-	// spectrum is the ratio of the variances of neighbouring axes. Real
-	// descriptors use few directions: with (1+x)/(1-x) = 45 of them, cosines
-	// between centres spread by 0.13, where isotropic ones would by 0.04.
+	// spectrum is the ratio x of the variances of neighbouring axes. Real descriptors use
+	// few directions. With (1+x)/(1-x) = 45 effective directions, cosines between centres
+	// have a spread of 0.13; isotropic centres would have 0.04.
 	spectrum = 0.9565
 
-	// Pictures are their centre and isotropic noise. The noise's squared
-	// length relative to the centre's is log-normal: some pictures are poor.
+	// A picture is its centre plus isotropic noise. The squared length of the noise,
+	// relative to that of the centre, is log-normal, so some pictures are poor.
 	noiseMedian = 0.11
 	noiseSigma  = 0.7
 
-	// byteSpread is the standard deviation of a byte: what the real set's
-	// round(128 + 400*x) is to a unit vector of 256 dimensions.
+	// byteSpread is the standard deviation of a byte. It is that of the real set, which
+	// has round(128 + 400*x) for unit vectors of 256 dimensions.
 	byteSpread = 25
 )
 
-// shape returns the common mean, of squared length meanShare, and the standard
-// deviations of the axes, whose squares sum up to the rest of 1.
+// shape returns the common mean and the standard deviations of the axes. The squared length
+// of the mean is meanShare, and the squares of the deviations sum to 1-meanShare.
 func shape(seed uint64, dim int) (mean, spread []float32) {
 	mean, spread = make([]float32, dim), make([]float32, dim)
 	r := newRandom(seed, tagMean)
@@ -49,7 +50,7 @@ func shape(seed uint64, dim int) (mean, spread []float32) {
 	return mean, spread
 }
 
-// picture writes a picture of a person; r is the picture's own generator.
+// picture writes a picture of a person to dst. r is the random generator of the picture.
 func (s *Set) picture(dst []byte, r *random, person uint64) {
 	dim := s.version.Length
 	x := make([]float32, dim)
@@ -60,7 +61,7 @@ func (s *Set) picture(dst []byte, r *random, person uint64) {
 	length := norm(x)
 	noise := length * math.Sqrt(noiseMedian*math.Exp(noiseSigma*r.exactNormal())/float64(dim))
 	for i := range x {
-		x[i] += float32(noise) * r.normal() // isotropic, so that the rotation does not matter
+		x[i] += float32(noise) * r.normal() // the noise is isotropic, so the rotation does not change its distribution
 	}
 	s.rotation.apply(x)
 	length = norm(x)
@@ -84,9 +85,9 @@ func norm(x []float32) float64 {
 	return math.Sqrt(sum)
 }
 
-// rotation is a fixed orthogonal matrix that spreads every axis over all:
-// random signs, then Walsh-Hadamard over a power of two of dimensions, once
-// from the front and once from the back.
+// rotation is a fixed orthogonal matrix that spreads every axis over all dimensions. It
+// applies random signs and then a Walsh-Hadamard transform of a power of two of dimensions:
+// once to the first dimensions, then once to the last.
 type rotation struct{ signs [2][]float32 }
 
 func newRotation(seed uint64, dim int) rotation {
@@ -118,8 +119,7 @@ func (rot *rotation) apply(x []float32) {
 	}
 }
 
-// hadamard applies the orthonormal Walsh-Hadamard transform; len(x) is a power
-// of two.
+// hadamard applies the orthonormal Walsh-Hadamard transform. len(x) must be a power of two.
 func hadamard(x []float32) {
 	for half := 1; half < len(x); half *= 2 {
 		for lo := 0; lo < len(x); lo += 2 * half {

@@ -7,7 +7,7 @@ import (
 	"nearside/matcher"
 )
 
-// Kind says how rows are spread.
+// Kind is the distribution of the rows of a set.
 type Kind uint8
 
 // The kinds.
@@ -25,14 +25,14 @@ type Set struct {
 	kind     Kind
 	seed     uint64
 	version  *matcher.Version
-	identity []uint32 // of each row; nil: rows are uniform
+	identity []uint32 // person of each row; nil for uniform rows
 	persons  int
 	rotation rotation
 	mean     []float32
 	spread   []float32 // standard deviation of a centre's coordinates, unrotated
 }
 
-// New returns a set of n rows of a version.
+// New returns a set of n rows of a descriptor version.
 func New(kind Kind, seed uint64, v *matcher.Version, n int) *Set {
 	s := &Set{kind: kind, seed: seed, version: v}
 	if kind == Uniform {
@@ -48,15 +48,15 @@ func New(kind Kind, seed uint64, v *matcher.Version, n int) *Set {
 			i++
 		}
 	}
-	for i := n - 1; i > 0; i-- { // pictures of a person are not neighbours
+	for i := n - 1; i > 0; i-- { // shuffles the rows, so that pictures of a person are not consecutive
 		j := r.below(i + 1)
 		s.identity[i], s.identity[j] = s.identity[j], s.identity[i]
 	}
 	return s
 }
 
-// Each kind of number has a tag, so that no two are drawn from the same
-// generator.
+// The tags of random generators. Each kind of number has a different tag, so that no two
+// kinds come from the same generator.
 const (
 	tagPictures = iota
 	tagRow
@@ -66,16 +66,7 @@ const (
 	tagMean
 )
 
-// Person returns a number for the person on row i; with uniform rows it is the
-// row's own.
-func (s *Set) Person(i int) int {
-	if s.identity == nil {
-		return i
-	}
-	return int(s.identity[i])
-}
-
-// Row writes row i into dst, which has the version's size.
+// Row writes row i to dst, which must have the version's size.
 func (s *Set) Row(dst []byte, i int) {
 	r := newRandom(s.seed, tagRow, uint64(i))
 	if s.kind == Uniform {
@@ -85,8 +76,8 @@ func (s *Set) Row(dst []byte, i int) {
 	s.picture(dst, &r, uint64(s.identity[i]))
 }
 
-// Query writes query i into dst. Even queries of faces are new pictures of
-// persons that are in the set, odd ones of strangers.
+// Query writes query i to dst. For faces, even queries are new pictures of persons in the
+// set, and odd queries are pictures of other persons.
 func (s *Set) Query(dst []byte, i int) {
 	r := newRandom(s.seed, tagQuery, uint64(i))
 	switch {

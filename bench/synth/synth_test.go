@@ -16,8 +16,8 @@ var (
 	floats300 = &matcher.Version{Number: 2, Encoding: matcher.Float32, Length: 300, Metric: matcher.Cosine}
 )
 
-// cosines returns the cosines of pairs of rows, of one person and of different
-// ones, in ascending order.
+// cosines returns the cosines of all pairs of n rows, separately for pairs of the same
+// person and of different persons, in ascending order.
 func cosines(s *Set, n int) (same, different []float64) {
 	rows := make([][]float64, n)
 	for i := range rows {
@@ -28,7 +28,7 @@ func cosines(s *Set, n int) (same, different []float64) {
 	for i := range rows {
 		for j := range i {
 			c := dot(rows[i], rows[j]) / math.Sqrt(dot(rows[i], rows[i])*dot(rows[j], rows[j]))
-			if s.Person(i) == s.Person(j) {
+			if s.identity[i] == s.identity[j] {
 				same = append(same, c)
 			} else {
 				different = append(different, c)
@@ -60,7 +60,7 @@ func dot(a, b []float64) float64 {
 	return sum
 }
 
-// TestFacesAreLikeFaces compares with what was measured on real descriptors.
+// TestFacesAreLikeFaces compares the distribution of cosines with that of real descriptors.
 func TestFacesAreLikeFaces(t *testing.T) {
 	for _, v := range []*matcher.Version{bytes512, floats512, floats300} {
 		const n = 500
@@ -68,7 +68,7 @@ func TestFacesAreLikeFaces(t *testing.T) {
 		check := func(what string, sorted []float64, q, low, high float64) {
 			t.Helper()
 			if got := sorted[int(q*float64(len(sorted)-1))]; got < low || got > high {
-				t.Errorf("version %d: %s: %.3f is not in %v..%v", v.Number, what, got, low, high)
+				t.Errorf("version %d: %s: got %.3f, want %v to %v", v.Number, what, got, low, high)
 			}
 		}
 		check("one face, p1", same, 0.01, 0.67, 0.75)
@@ -76,7 +76,7 @@ func TestFacesAreLikeFaces(t *testing.T) {
 		check("one face, p99", same, 0.99, 0.95, 0.985)
 		check("different faces, p50", different, 0.5, 0.05, 0.13)
 		check("different faces, p99", different, 0.99, 0.36, 0.64)
-		check("different faces, most", different, 1, 0.5, 0.8)
+		check("different faces, maximum", different, 1, 0.5, 0.8)
 	}
 }
 
@@ -103,7 +103,7 @@ func TestRowsAreSeededAndDistinct(t *testing.T) {
 				seen[string(a)] = true
 			}
 			if len(seen) != 600 {
-				t.Errorf("%s: %d of 600 rows and queries are distinct", kind, len(seen))
+				t.Errorf("%s: %d of 600 rows and queries are distinct, want all", kind, len(seen))
 			}
 		}
 	}
@@ -112,11 +112,11 @@ func TestRowsAreSeededAndDistinct(t *testing.T) {
 func TestPersonsHaveOneToTenPictures(t *testing.T) {
 	const n = 5000
 	s := New(Faces, 3, bytes512, n)
-	pictures := map[int]int{}
+	pictures := map[uint32]int{}
 	apart := 0
 	for i := range n {
-		pictures[s.Person(i)]++
-		if i > 0 && s.Person(i) != s.Person(i-1) {
+		pictures[s.identity[i]]++
+		if i > 0 && s.identity[i] != s.identity[i-1] {
 			apart++
 		}
 	}
@@ -126,11 +126,11 @@ func TestPersonsHaveOneToTenPictures(t *testing.T) {
 	}
 	for p := 1; p <= picturesMax; p++ {
 		if counts[p] < n/100 {
-			t.Errorf("%d persons have %d pictures", counts[p], p)
+			t.Errorf("%d persons have %d pictures, want at least %d", counts[p], p, n/100)
 		}
 	}
 	if len(counts) != picturesMax {
-		t.Errorf("persons have %d different numbers of pictures", len(counts))
+		t.Errorf("persons have %d different numbers of pictures, want %d", len(counts), picturesMax)
 	}
 	if apart < n*95/100 {
 		t.Errorf("only %d of %d neighbours are of different persons", apart, n)
@@ -154,9 +154,9 @@ func TestEvenQueriesAreOfPersonsInTheSet(t *testing.T) {
 	}
 }
 
-// TestUniformBytesAreUniform counts each value of a byte.
+// TestUniformBytesAreUniform checks how often each value of a byte occurs.
 func TestUniformBytesAreUniform(t *testing.T) {
-	v := &matcher.Version{Encoding: matcher.Uint8, Length: 509, Scale: 1} // no multiple of 8
+	v := &matcher.Version{Encoding: matcher.Uint8, Length: 509, Scale: 1} // not a multiple of 8
 	s := New(Uniform, 2, v, 0)
 	counts := [256]int{}
 	row := make([]byte, v.Length)
@@ -172,11 +172,11 @@ func TestUniformBytesAreUniform(t *testing.T) {
 	mean := float64(n*v.Length) / 256
 	for x, c := range counts {
 		if d := math.Abs(float64(c) - mean); d > 6*math.Sqrt(mean) {
-			t.Errorf("byte %d came %d times, not about %.0f", x, c, mean)
+			t.Errorf("byte %d occurs %d times, want about %.0f", x, c, mean)
 		}
 	}
 	if len(last) < 245 {
-		t.Errorf("the last dimension takes %d values", len(last))
+		t.Errorf("the last dimension has %d different values, want at least 245", len(last))
 	}
 }
 

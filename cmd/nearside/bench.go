@@ -23,25 +23,27 @@ type benchCmd struct {
 	Version  uint32        `help:"Descriptor version to match (default: that of the first face)." placeholder:"N"`
 	Clients  []int         `help:"Numbers of clients, one run for each." default:"1,4,16,64" placeholder:"N,..."`
 	Duration time.Duration `help:"Length of a run." default:"5s"`
-	WarmUp   time.Duration `help:"Length of what comes before and is not counted." default:"1s"`
-	Rate     float64       `help:"Requests due per second; latencies then count from when requests were due. Without it each client sends its next request when it has its answer." placeholder:"R"`
-	Batch    int           `help:"References of a request." default:"1" placeholder:"N"`
+	WarmUp   time.Duration `help:"Length of the warm-up before each run, which is not counted." default:"1s"`
+	Rate     float64       `help:"Requests to send per second; latencies then count from the time at which a request was due. Without it, each client sends its next request when it has its answer." placeholder:"R"`
+	Batch    int           `help:"References per request." default:"1" placeholder:"N"`
 	Limit    int           `help:"Matches per reference." default:"10" placeholder:"K"`
 	Format   string        `help:"Format of requests and answers." enum:"json,msgpack" default:"json"`
-	JSON     bool          `help:"Show JSON."`
+	JSON     bool          `help:"Print JSON."`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*benchCmd) Help() string {
 	return `Examples:
 
     nearside bench --clients 1,16 --duration 10s
     nearside bench --rate 200 --clients 64 --batch 16
 
-The references are descriptors of the server's own faces. The exit code is 1 when a request failed. The clients share the machine with what they measure, unless the server is on another.`
+The references are descriptors of the server's own faces. If the server runs on this machine, the clients and the server share it. If the command is interrupted, it prints the completed runs.
+
+Exit codes: 0 every request was answered, 1 a request failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
 
-// benchAnswer is what --json shows.
+// benchAnswer is the output of --json.
 type benchAnswer struct {
 	URL     string         `json:"url"`
 	Version uint32         `json:"version"`
@@ -52,16 +54,16 @@ type benchAnswer struct {
 	Runs    []load.Summary `json:"runs"`
 }
 
-// Run measures one number of clients after the other.
+// Run makes one run for each number of clients.
 func (c *benchCmd) Run(s *system) error {
-	if err := c.check(); err != nil {
+	if err := c.checkFlags(); err != nil {
 		return err
 	}
 	server, err := newClient(c.URL)
 	if err != nil {
 		return err
 	}
-	target, answer, err := c.target(s.ctx, server)
+	target, answer, err := c.loadTarget(s.ctx, server)
 	if err != nil {
 		return err
 	}
@@ -71,7 +73,8 @@ func (c *benchCmd) Run(s *system) error {
 		r, err := load.Run(s.ctx, load.Plan{Clients: clients, Duration: c.Duration, WarmUp: c.WarmUp, Rate: c.Rate}, load.Wall{}, send)
 		closeAll()
 		if err != nil {
-			return server.explain(s.ctx, err)
+			err = fmt.Errorf("%w in the run with %d clients; %d of %d runs were completed", server.explain(s.ctx, err), clients, len(answer.Runs), len(c.Clients))
+			return errors.Join(err, c.printCompleted(s, answer))
 		}
 		failed += r.Failed()
 		answer.Runs = append(answer.Runs, r.Summary(answer.Rows*answer.Batch))
@@ -85,21 +88,29 @@ func (c *benchCmd) Run(s *system) error {
 	return nil
 }
 
-func (c *benchCmd) check() error {
+// printCompleted prints the completed runs of a command that ends early.
+func (c *benchCmd) printCompleted(s *system, a *benchAnswer) error {
+	if len(a.Runs) == 0 {
+		return nil
+	}
+	return c.show(s, a)
+}
+
+func (c *benchCmd) checkFlags() error {
 	for _, n := range c.Clients {
 		if n < 1 || n > load.ClientsMax {
-			return usagef("--clients: %d is not in 1..%d", n, load.ClientsMax)
+			return usagef("--clients: must be an integer from 1 to %d, got %d", load.ClientsMax, n)
 		}
 	}
 	switch {
 	case len(c.Clients) == 0:
-		return usagef("--clients: no number")
+		return usagef("--clients: must have at least one number")
 	case c.Duration <= 0 || c.WarmUp < 0:
-		return usagef("--duration, --warm-up: %v after %v is no time to measure in", c.Duration, c.WarmUp)
+		return usagef("--duration must be above 0 and --warm-up at least 0, got %v and %v", c.Duration, c.WarmUp)
 	case c.Rate < 0 || c.Rate > 1e6:
-		return usagef("--rate: %v is not in 0..1000000", c.Rate)
+		return usagef("--rate: must be a number from 0 to 1000000, got %v", c.Rate)
 	case c.Batch < 1 || c.Limit < 1:
-		return usagef("--batch, --limit: %d and %d are not both above 0", c.Batch, c.Limit)
+		return usagef("--batch and --limit must be above 0, got %d and %d", c.Batch, c.Limit)
 	}
 	return nil
 }
@@ -108,15 +119,16 @@ func (c *benchCmd) show(s *system, a *benchAnswer) error {
 	if c.JSON {
 		return json.NewEncoder(s.stdout).Encode(a)
 	}
-	_, err := fmt.Fprintf(s.stdout, "%d rows of version %d, %d references a request, %s, kernel %s\n", a.Rows, a.Version, a.Batch, a.Format, a.Kernel)
+	_, err := fmt.Fprintf(s.stdout, "%d rows of version %d, %d references per request, %s, kernel %s\n", a.Rows, a.Version, a.Batch, a.Format, a.Kernel)
 	if err != nil {
 		return err
 	}
 	return load.WriteTable(s.stdout, a.Runs)
 }
 
-// target makes the requests, and asks the server once what one of them does.
-func (c *benchCmd) target(ctx context.Context, server *client) (*load.Target, *benchAnswer, error) {
+// loadTarget makes the requests. It sends one of them with explain to learn the kernel
+// and the number of rows.
+func (c *benchCmd) loadTarget(ctx context.Context, server *client) (*load.Target, *benchAnswer, error) {
 	m := load.Match{Version: c.Version, Batch: c.Batch, Origin: matcher.Faces.String(), Limit: c.Limit}
 	if c.Format == "msgpack" {
 		m.Format = wire.MessagePack
@@ -134,9 +146,9 @@ func (c *benchCmd) target(ctx context.Context, server *client) (*load.Target, *b
 	if m.Rows, m.Version, err = c.rows(ctx, server, filter); err != nil {
 		return nil, nil, err
 	}
-	probe := m
-	probe.Format, probe.Batch = wire.JSON, 1
-	data, err := server.send(ctx, http.MethodPost, "/1/matcher/faces", url.Values{"explain": {"1"}}, "application/json", bytes.NewReader(probe.Target("").Bodies[0]))
+	single := m
+	single.Format, single.Batch = wire.JSON, 1
+	data, err := server.sendBody(ctx, http.MethodPost, "/1/matcher/faces", url.Values{"explain": {"1"}}, "application/json", bytes.NewReader(single.Target("").Bodies[0]))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -149,20 +161,20 @@ func (c *benchCmd) target(ctx context.Context, server *client) (*load.Target, *b
 		}
 	}
 	if err := json.Unmarshal(data, &items); err != nil || len(items) != 1 || len(items[0].Matches) != 1 {
-		return nil, nil, errors.Join(errors.New("server: /1/matcher/faces: the answer has not one item"), err)
+		return nil, nil, errors.Join(errors.New("server: /1/matcher/faces: the answer must have one item"), err)
 	}
 	plan := items[0].Matches[0].Plan
 	return m.Target(server.base), &benchAnswer{URL: server.base, Version: m.Version, Kernel: plan.Kernel, Rows: plan.Rows, Batch: c.Batch, Format: c.Format}, nil
 }
 
-// pagesMax bounds the pages of 1000 faces that are looked through for
-// descriptors; descriptorsMax is enough of them.
+// The command searches at most pagesMax pages of 1000 faces for descriptors. It stops
+// at descriptorsMax descriptors.
 const (
 	pagesMax       = 10
 	descriptorsMax = 1024
 )
 
-// rows returns descriptors of the server's faces, all of one version.
+// rows returns descriptors of the server's faces. All have the same version.
 func (c *benchCmd) rows(ctx context.Context, server *client, filter url.Values) (rows [][]byte, version uint32, err error) {
 	version = c.Version
 	filter.Set("descriptor", "1")
@@ -197,14 +209,14 @@ func (c *benchCmd) rows(ctx context.Context, server *client, filter url.Values) 
 		}
 	}
 	if len(rows) == 0 {
-		what := []string{"the server has no face"}
+		parts := []string{"the server has no face"}
 		if c.List != "" {
-			what = append(what, "in list "+c.List)
+			parts = append(parts, "in list "+c.List)
 		}
 		if c.Version != 0 {
-			what = append(what, fmt.Sprintf("of version %d", c.Version))
+			parts = append(parts, fmt.Sprintf("of version %d", c.Version))
 		}
-		return nil, 0, errors.New(strings.Join(what, " ") + " to match with; see nearside import --help")
+		return nil, 0, errors.New(strings.Join(parts, " ") + " to match with; see nearside import --help")
 	}
 	return rows, version, nil
 }

@@ -15,8 +15,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// benchServer has 1001 faces of two versions, and compares each reference with
-// 40 rows; every tenth match fails.
+// benchServer starts a fake server with 1001 faces of two versions. It reports 40
+// compared rows for each reference. If failing, every tenth match fails.
 func benchServer(t *testing.T, failing bool) string {
 	registry, err := matcher.NewRegistry([]matcher.Version{{Number: 7, Length: 2, Scale: 1, Similarity: matcher.Calibration{Steepness: 1}}})
 	if err != nil {
@@ -31,7 +31,7 @@ func benchServer(t *testing.T, failing bool) string {
 			return
 		}
 		if q.Get("descriptor") != "1" || q.Get("page_size") != "1000" || len(q) > 4 {
-			t.Errorf("asked for faces with %v", q)
+			t.Errorf("the query for faces is %v", q)
 		}
 		first := `{"descriptor": {"version": 7, "data": "AQI="}}`
 		if q.Get("page") == "1" {
@@ -62,10 +62,10 @@ func benchServer(t *testing.T, failing bool) string {
 	return server.URL
 }
 
-// bench runs the command for a moment.
+// bench runs the command with a short duration.
 func bench(args ...string) (code int, stdout, stderr string) {
 	var out, fault strings.Builder
-	code = run(append([]string{"bench", "--duration", "30ms", "--warm-up", "0s", "--limit", "3"}, args...), nil, &out, &fault)
+	code = runCommand(append([]string{"bench", "--duration", "30ms", "--warm-up", "0s", "--limit", "3"}, args...), nil, &out, &fault)
 	return code, out.String(), fault.String()
 }
 
@@ -88,7 +88,7 @@ func TestBenchJSON(t *testing.T) {
 
 func TestBenchTable(t *testing.T) {
 	code, out, fault := bench("--url", benchServer(t, true), "--clients", "2", "--rate", "1000", "--list", "00000000-0000-0000-0000-00000000000a")
-	if code != 1 || fault != "" || !strings.HasPrefix(out, "40 rows of version 7, 1 references a request, json, kernel avx9\n") ||
+	if code != 1 || fault != "" || !strings.HasPrefix(out, "40 rows of version 7, 1 references per request, json, kernel avx9\n") ||
 		!strings.Contains(out, "requests failed: HTTP 503") || !strings.Contains(out, " 1000 ") {
 		t.Errorf("exit code %d, %q:\n%s", code, fault, out)
 	}
@@ -102,10 +102,10 @@ func TestBenchRefuses(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q, %q", args, got, out, fault)
 		}
 	}
-	check("--clients: 0 is not", 2, "--clients", "1,0")
-	check("--duration, --warm-up", 2, "--duration", "0s")
+	check("--clients: must be an integer from 1 to", 2, "--clients", "1,0")
+	check("--duration must be above 0 and --warm-up at least 0", 2, "--duration", "0s")
 	check("--rate", 2, "--rate", "-1")
-	check("--batch, --limit", 2, "--batch", "0")
+	check("--batch and --limit must be above 0", 2, "--batch", "0")
 	check("--list", 2, "--list", "x")
 	check("no face of version 9 to match with", 1, "--version", "9")
 	check("no face in list 00000000-0000-0000-0000-00000000000E to match with", 1, "--list", "00000000-0000-0000-0000-00000000000E")

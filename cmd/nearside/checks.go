@@ -16,7 +16,7 @@ func cpuChecks() []check {
 	cpu := check{Name: "cpu", State: stateOK, Value: fmt.Sprintf("%s, %d cores in use", simd.CPUName(), runtime.GOMAXPROCS(0))}
 	features := check{Name: "cpu features", State: stateOK, Value: strings.Join(simd.Features(), " ")}
 	if features.Value == "" {
-		features.Value = "none that a kernel uses"
+		features.Value = "the kernels use none of the features of this CPU"
 	}
 	kernel := check{Name: "kernel", State: stateOK}
 	best, err := simd.Select("auto")
@@ -34,9 +34,9 @@ func cpuChecks() []check {
 	switch {
 	case best.Name() == "generic":
 		kernel.State = stateWarn
-		kernel.Advice = "matching is several times slower than with AVX2 or AVX-512; in a virtual machine, pass the host's CPU through"
+		kernel.Advice = "matching is several times slower than with AVX2 or AVX-512; in a virtual machine, enable the features of the host's CPU"
 	case len(missing) > 0:
-		kernel.Advice = "faster on a CPU that can run " + strings.Join(missing, ", ")
+		kernel.Advice = "matching is faster on a CPU that supports " + strings.Join(missing, ", ")
 	}
 	return []check{cpu, features, kernel}
 }
@@ -56,12 +56,12 @@ func hugePages() check {
 	c.Value = strings.TrimSpace(string(text))
 	if strings.Contains(c.Value, "[never]") {
 		c.State = stateWarn
-		c.Advice = "large scans miss the TLB more often; as root: echo madvise > " + path
+		c.Advice = "large scans are slower because of TLB misses; as root, run: echo madvise > " + path
 	}
 	return c
 }
 
-// openFilesWanted is what the store and a few thousand connections need.
+// openFilesWanted is enough for the store and a few thousand connections.
 const openFilesWanted = 8192
 
 func openFiles() check {
@@ -71,11 +71,11 @@ func openFiles() check {
 		c.Value = "unknown"
 		return c
 	}
-	// Go raises the soft limit to the hard one for itself.
+	// The Go runtime raises the soft limit to the hard limit.
 	c.Value = showLimit(limit.Cur)
 	if limit.Cur < openFilesWanted {
 		c.State = stateWarn
-		c.Advice = fmt.Sprintf("connections may be refused under load; ulimit -n %d, or LimitNOFILE= of the service", 8*openFilesWanted)
+		c.Advice = fmt.Sprintf("connections may be refused under load; set ulimit -n %d, or LimitNOFILE= of the service", 8*openFilesWanted)
 	}
 	return c
 }
@@ -84,7 +84,7 @@ func lockedMemory() check {
 	c := check{Name: "locked memory", State: stateOK, Value: "unknown"}
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &limit); err == nil {
-		c.Value = showByteLimit(limit.Cur) + " (none is needed)"
+		c.Value = showByteLimit(limit.Cur) + " (nearside locks no memory)"
 	}
 	return c
 }
@@ -98,7 +98,7 @@ func addressSpace() check {
 	c.Value = showByteLimit(limit.Cur)
 	if limit.Cur != unix.RLIM_INFINITY {
 		c.State = stateWarn
-		c.Advice = "more is reserved than used, so a limit here ends the process too early; ulimit -v unlimited, and limits.memory instead"
+		c.Advice = "nearside reserves more addresses than it uses, so this limit can end the process too early; set ulimit -v unlimited, and use limits.memory"
 	}
 	return c
 }
@@ -117,7 +117,7 @@ func showByteLimit(n uint64) string {
 	return showBytes(n)
 }
 
-// showBytes rounds n to a unit, with one digit behind the point.
+// showBytes returns n in the largest unit that fits, with one decimal place.
 func showBytes(n uint64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	v, i := float64(n), 0

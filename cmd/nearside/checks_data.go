@@ -7,25 +7,31 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"nearside/matcher/memory"
+	"nearside/matcher/memory/segment"
 	"nearside/matcher/store"
 )
 
-// freeWanted is what is comfortable beside the data.
+// freeWanted is the free disk space, in bytes, below which doctor warns.
 const freeWanted = 1 << 30
+
+const pathAdvice = "check the path and its permissions as the user that runs serve"
 
 func dataChecks(dir string) []check {
 	c := check{Name: "data directory", State: stateOK}
 	info, err := store.Inspect(dir)
 	switch {
 	case err != nil:
-		c.State, c.Value, c.Advice = stateFail, err.Error(), "check path and permissions, as the user that serves"
+		c.State, c.Value, c.Advice = stateFail, err.Error(), pathAdvice
 		return []check{c}
-	case !info.Exists:
-		c.Value = info.Dir + " is not there yet; serve makes it"
 	case info.Fault != nil:
 		c.State, c.Value = stateFail, info.Fault.Error()
-		c.Advice = "nothing was touched; restore a copy, or name another directory with data_dir"
+		c.Advice = "nothing was changed; restore a backup, or set data_dir to another directory"
+		if _, ok := errors.AsType[unix.Errno](info.Fault); ok {
+			c.Advice = pathAdvice
+			return []check{c} // the path cannot be used, so its free disk space does not matter
+		}
+	case !info.Exists:
+		c.Value = info.Dir + " does not exist yet; serve creates it"
 	case info.InUse:
 		c.Value = fmt.Sprintf("%s: in use by a server, %d commits, %s", info.Dir, info.Commits, showBytes(uint64(info.Bytes)))
 	default:
@@ -38,25 +44,26 @@ func dataChecks(dir string) []check {
 	return append(checks, freeDisk(info.Dir))
 }
 
-// segments looks at the copy from which the next start is fast.
+// segments checks the segments, the cache that makes the next start fast.
 func segments(dir string, inUse bool) check {
 	c := check{Name: "segments", State: stateOK}
-	s, err := memory.InspectSegments(dir)
+	s, err := segment.Inspect(dir)
 	switch {
 	case err != nil && inUse:
 		c.Value = "being written"
 	case err != nil:
 		c.State, c.Value = stateWarn, err.Error()
-		c.Advice = "nothing is lost: the next start reads everything from the database, which takes longer, and makes them again"
+		c.Advice = "no data is lost; the next start takes longer, because it reads everything from the database, and writes new segments"
 	case s.Files == 0:
-		c.Value = "none; the next start reads everything from the database"
+		c.Value = "no files; the next start reads everything from the database"
 	default:
 		c.Value = fmt.Sprintf("%d files, %d rows, %s", s.Files, s.Rows, showBytes(uint64(s.Bytes)))
 	}
 	return c
 }
 
-// freeDisk looks at the file system of dir, or of where it would be made.
+// freeDisk checks the file system of dir. If dir does not exist, it checks that of the
+// nearest existing parent.
 func freeDisk(dir string) check {
 	c := check{Name: "free disk", State: stateOK}
 	var fs unix.Statfs_t
@@ -74,7 +81,7 @@ func freeDisk(dir string) check {
 	c.Value = fmt.Sprintf("%s of %s", showBytes(free), showBytes(fs.Blocks*block))
 	if free < freeWanted {
 		c.State = stateWarn
-		c.Advice = "writes are refused before the disk is full; make room, or move data_dir"
+		c.Advice = "writes are refused before the disk is full; free disk space, or move data_dir"
 	}
 	return c
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// memoryLimit looks for the tightest memory limit of this process's control
-// groups, below root.
+// memoryLimit finds the lowest memory limit of this process's control groups. root is
+// the root of the file system, which tests replace.
 func memoryLimit(root string) check {
 	c := check{Name: "memory", State: stateOK}
 	total := memTotal(filepath.Join(root, "proc/meminfo"))
@@ -29,7 +29,7 @@ func memoryLimit(root string) check {
 	return c
 }
 
-// memTotal is the memory of the machine in bytes, 0 if it is unknown.
+// memTotal returns the memory of the machine in bytes; 0: unknown.
 func memTotal(path string) uint64 {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -37,15 +37,16 @@ func memTotal(path string) uint64 {
 	}
 	for line := range strings.Lines(string(text)) {
 		if rest, ok := strings.CutPrefix(line, "MemTotal:"); ok {
-			n, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 54) // 0 if it is no number
+			n, _ := strconv.ParseUint(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 54) // 0 if it is not a number
 			return n << 10
 		}
 	}
 	return 0
 }
 
-// cgroupLimit is the lowest limit from this process's group upwards, 0 for
-// none. Version 2 has one tree; version 1 has one for memory.
+// cgroupLimit returns the lowest memory limit of this process's control group and its
+// parents; 0: no limit. Version 2 has one tree of groups, version 1 has a tree for
+// memory.
 func cgroupLimit(root string) uint64 {
 	groups, err := os.ReadFile(filepath.Join(root, "proc/self/cgroup"))
 	if err != nil {
@@ -65,7 +66,7 @@ func cgroupLimit(root string) uint64 {
 		}
 		for dir := filepath.Clean("/" + parts[2]); ; dir = filepath.Dir(dir) {
 			text, err := os.ReadFile(filepath.Join(root, tree, dir, file))
-			n, parseErr := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64) // "max" is none
+			n, parseErr := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64) // "max", which is not a number, means no limit
 			if err == nil && parseErr == nil && n < 1<<62 && (lowest == 0 || n < lowest) {
 				lowest = n
 			}

@@ -19,47 +19,47 @@ import (
 	"nearside/matcher/wire"
 )
 
-// defaultURL is where a server listens by default.
+// defaultURL is the default address of a server.
 const defaultURL = "http://127.0.0.1:5110"
 
-// remoteFlag is the flag of the commands that speak to a server.
+// remoteFlag is the flag of all commands that are clients of a server.
 type remoteFlag struct {
 	URL string `help:"Address of the server (default: http://127.0.0.1:5110)." default:"http://127.0.0.1:5110" placeholder:"URL"`
 }
 
-// client speaks to a server.
+// client is a client of a server.
 type client struct {
 	base string
 	http *http.Client
 }
 
-// answerBytesMax bounds an answer that is read as a whole.
+// answerBytesMax bounds an answer that is read into memory.
 const answerBytesMax = 256 << 20
 
 func newClient(base string) (*client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, usagef("--url: %q is not a URL like %s", base, defaultURL)
+		return nil, usagef("--url: must be a URL such as %s, got %q", defaultURL, base)
 	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
-		ResponseHeaderTimeout: 10 * time.Minute, // a large import is answered when it is stored
+		ResponseHeaderTimeout: 10 * time.Minute, // the answer to a large import comes after everything was stored
 	}
 	return &client{strings.TrimSuffix(base, "/"), &http.Client{Transport: transport}}, nil
 }
 
-// do sends a request whose answer is a stream, which the caller closes. An
-// answer other than 2xx is an error.
-func (c *client) do(ctx context.Context, method, path string, query url.Values, contentType string, body io.Reader) (io.ReadCloser, error) {
+// stream sends a request and returns the answer as a stream, which the caller closes.
+// An answer other than 2xx is an error.
+func (c *client) stream(ctx context.Context, method, path string, query url.Values, contentType string, body io.Reader) (io.ReadCloser, error) {
 	address := c.base + path
 	if len(query) > 0 {
 		address += "?" + query.Encode()
 	}
 	request, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
-		if c, ok := body.(io.Closer); ok { // as http.Client does
+		if c, ok := body.(io.Closer); ok { // http.Client.Do closes the body too
 			closeRead(c)
 		}
 		return nil, err
@@ -75,20 +75,27 @@ func (c *client) do(ctx context.Context, method, path string, query url.Values, 
 		return answer.Body, nil
 	}
 	defer closeRead(answer.Body)
-	text, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10)) // as much as there is
+	text, _ := io.ReadAll(io.LimitReader(answer.Body, 64<<10)) // after an error, the part that was read is used
 	if fault, err := wire.ParseError(wire.JSON, text); err == nil {
-		return nil, fmt.Errorf("server: %s (%d: %s)", fault.Detail, fault.Code, fault.Desc)
+		return nil, &serverError{fault}
 	}
 	return nil, fmt.Errorf("server: %s %s: %s", method, path, answer.Status)
 }
 
-// explain says what a failed connection means.
+// serverError is an error that the server returned.
+type serverError struct{ *wire.ErrorAnswer }
+
+func (f *serverError) Error() string {
+	return fmt.Sprintf("server: %s (%d: %s)", f.Detail, f.Code, f.Desc)
+}
+
+// explain returns a clear error for a failed connection.
 func (c *client) explain(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return errors.New("interrupted")
+		return context.Cause(ctx)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nobody answers at %s: is `nearside serve` running there?", c.base)
+		return fmt.Errorf("%s: connection refused; is `nearside serve` running there?", c.base)
 	}
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		err = failed.Err
@@ -96,7 +103,7 @@ func (c *client) explain(ctx context.Context, err error) error {
 	return fmt.Errorf("%s: %w", c.base, err)
 }
 
-// call sends in as JSON, unless it is nil, and reads the answer as a whole.
+// call sends in as JSON, or no body if in is nil, and reads the whole answer.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, in any) ([]byte, error) {
 	var body io.Reader
 	if in != nil {
@@ -106,11 +113,12 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		}
 		body = bytes.NewReader(text)
 	}
-	return c.send(ctx, method, path, query, "application/json", body)
+	return c.sendBody(ctx, method, path, query, "application/json", body)
 }
 
-func (c *client) send(ctx context.Context, method, path string, query url.Values, contentType string, body io.Reader) ([]byte, error) {
-	answer, err := c.do(ctx, method, path, query, contentType, body)
+// sendBody sends a request and reads the whole answer.
+func (c *client) sendBody(ctx context.Context, method, path string, query url.Values, contentType string, body io.Reader) ([]byte, error) {
+	answer, err := c.stream(ctx, method, path, query, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -120,21 +128,21 @@ func (c *client) send(ctx context.Context, method, path string, query url.Values
 	case err != nil:
 		return nil, c.explain(ctx, err)
 	case len(data) > answerBytesMax:
-		return nil, fmt.Errorf("server: the answer of %s is longer than %d bytes", path, answerBytesMax)
+		return nil, fmt.Errorf("server: the answer of %s has more than %d bytes", path, answerBytesMax)
 	}
 	return data, nil
 }
 
-// closeRead closes what was only read: nothing is lost by a failure.
+// closeRead closes a stream or file that was only read. An error would lose no data.
 func closeRead(c io.Closer) { _ = c.Close() }
 
-// serverConfig is what a client needs to know of a server's configuration.
+// serverConfig is the part of a server's configuration that clients need.
 type serverConfig struct {
-	versions   *matcher.Registry
-	references int // most in a request
+	versions      *matcher.Registry
+	referencesMax int // per request
 }
 
-// config asks the server.
+// config asks the server for its configuration.
 func (c *client) config(ctx context.Context) (*serverConfig, error) {
 	data, err := c.call(ctx, http.MethodGet, "/config", nil, nil)
 	if err != nil {

@@ -3,28 +3,30 @@ package main
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"nearside/internal/config"
 )
 
 type configCmd struct {
-	Print configPrintCmd `cmd:"" help:"Show the configuration that holds, with secrets hidden."`
+	Print configPrintCmd `cmd:"" help:"Print the effective configuration, with secrets hidden."`
 	Check configCheckCmd `cmd:"" help:"Find all faults of the configuration."`
 }
 
 type configPrintCmd struct {
 	Config string `help:"Configuration file (default: nearside.yaml in the working directory, if it exists)." placeholder:"FILE"`
-	JSON   bool   `help:"Show JSON."`
+	JSON   bool   `help:"Print JSON."`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*configPrintCmd) Help() string {
 	return "Example:\n\n    NEARSIDE_WORKERS=2 nearside config print --config nearside.yaml"
 }
 
-// Run prints file, environment and defaults as one configuration.
+// Run prints the configuration from the file, the environment and the defaults.
 func (c *configPrintCmd) Run(s *system) error {
 	cfg, warnings, err := config.Read(c.Config, s.env, nil)
 	if err != nil {
@@ -48,17 +50,28 @@ func (c *configPrintCmd) Run(s *system) error {
 
 type configCheckCmd struct {
 	Config string `help:"Configuration file (default: nearside.yaml in the working directory, if it exists)." placeholder:"FILE"`
-	JSON   bool   `help:"Show JSON."`
+	JSON   bool   `help:"Print JSON."`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*configCheckCmd) Help() string {
-	return "Example:\n\n    nearside config check --config nearside.yaml\n\nThe exit code is 1 when there is a fault."
+	return `Example:
+
+    nearside config check --config nearside.yaml
+
+Checks the file and the environment, and everything that serve checks before it starts: the data directory, the address, and the active plugins with their settings. Nothing is changed. Settings that serve would ignore, such as those of an unknown plugin, are warnings. So are a data directory and an address that a running server uses.
+
+Exit codes: 0 no fault, 1 at least one fault, 2 wrong usage.`
 }
 
-// Run prints the faults, or that there are none.
+// Run prints the faults, or "ok".
 func (c *configCheckCmd) Run(s *system) error {
 	cfg, warnings, err := config.Read(c.Config, s.env, nil)
+	if err == nil {
+		p := runPreflight(s.ctx, &cfg)
+		warnings = append(warnings, p.warnings()...)
+		err = p.faults(&cfg)
+	}
 	if c.JSON {
 		return c.json(s, warnings, err)
 	}
@@ -72,6 +85,31 @@ func (c *configCheckCmd) Run(s *system) error {
 	}
 	_, err = fmt.Fprintf(s.stdout, "%s: ok\n", cmp.Or(cfg.File, "no file, defaults and environment"))
 	return err
+}
+
+// faults joins the reasons why serve would not start, one per line. Each begins with
+// the file or variable that has the fault.
+func (p *preflight) faults(cfg *config.Config) error {
+	var all []error
+	for _, err := range p.refused {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			all = append(all, fmt.Errorf("%s: %s", cfg.Source(line), line))
+		}
+	}
+	return errors.Join(all...)
+}
+
+// warnings returns the warnings of serve, the settings that it ignores, and the
+// resources that are in use now.
+func (p *preflight) warnings() []string {
+	all := slices.Clone(p.defaults)
+	for _, err := range p.ignored {
+		all = append(all, err.Error()+"; serve ignores it")
+	}
+	for _, err := range p.inUse {
+		all = append(all, err.Error())
+	}
+	return all
 }
 
 func (c *configCheckCmd) json(s *system, warnings []string, fault error) error {

@@ -13,14 +13,14 @@ import (
 	"nearside/matcher"
 )
 
-// storedFace is what the tests write of a face and find again.
+// storedFace has the fields of a face that the tests write and compare.
 type storedFace struct {
 	data     string // 16 bytes, different in every write
 	userData string
-	lists    string // IDs in order
+	lists    string // sorted IDs
 }
 
-// content is what one writer has stored. Writers share nothing.
+// content has the objects that one writer has stored. Writers share no objects.
 type content struct {
 	faces map[string]storedFace
 	lists map[string]bool
@@ -34,7 +34,7 @@ func (c content) equal(other content) bool {
 	return maps.Equal(c.faces, other.faces) && maps.Equal(c.lists, other.lists)
 }
 
-// unlist takes faces out of a list.
+// unlist removes faces from a list.
 func (c content) unlist(list string, faces ...string) {
 	for _, id := range faces {
 		f := c.faces[id]
@@ -60,24 +60,24 @@ func (c content) in(list string) []string {
 	return ids
 }
 
-// operation is a request and what it does, in steps each of which is done or
-// not: an import is stored in batches.
+// operation is a request with its effect. The effect has steps, because an import is
+// stored in batches. Each step is done as a whole or not at all.
 type operation struct {
 	method, path string
 	body         any
 	steps        []func(content)
 }
 
-// writer writes to a server and knows what must be there.
+// writer writes to a server and keeps the content that the server must have.
 type writer struct {
 	*rand.Rand
 	number  int
 	count   int
 	content content
-	ids     []string   // of its faces, in order, as of the last operation
-	pending *operation // sent, not answered
-	acked   int
-	done    int // of those not answered, in part at least
+	ids     []string   // sorted IDs of its faces before the current operation
+	pending *operation // sent but not answered
+	acked   int        // answered operations
+	done    int        // operations that were not answered, but done at least partly
 }
 
 func (w *writer) newData() []byte {
@@ -106,7 +106,7 @@ func (w *writer) someList() string {
 	return ""
 }
 
-// face makes a body and what it stores.
+// face returns the body of a face and the stored form.
 func (w *writer) face(id string) (map[string]any, storedFace) {
 	data, text := w.newData(), fmt.Sprint("u", w.IntN(9))
 	body := map[string]any{"face_id": id, "user_data": text, "descriptor": map[string]any{"version": 1001, "data": data}}
@@ -238,7 +238,7 @@ func (w *writer) deleteList(list string, withFaces bool) operation {
 	}}}
 }
 
-// write does operations until the server is gone or stop is closed.
+// write sends operations until the server does not answer any more.
 func (w *writer) write(p *process, sent func()) error {
 	for {
 		op := w.next()
@@ -247,7 +247,7 @@ func (w *writer) write(p *process, sent func()) error {
 		status, answer, err := p.call(op.method, op.path, op.body)
 		switch {
 		case err != nil || status == http.StatusServiceUnavailable:
-			return nil // done or not
+			return nil // it is unknown whether the operation was done
 		case status/100 != 2 || strings.Contains(string(answer), `"rejected":`) && !strings.Contains(string(answer), `"rejected":0`):
 			return fmt.Errorf("%s %s: %d %s", op.method, op.path, status, answer)
 		}
@@ -259,18 +259,19 @@ func (w *writer) write(p *process, sent func()) error {
 	}
 }
 
-// settle compares what is there with what may be, and goes on with that.
+// settle checks that found is an allowed content: the acknowledged one, or the one after
+// some steps of the pending operation. It continues with that content.
 func (w *writer) settle(found content) error {
-	may := w.content
-	if may.equal(found) {
+	allowed := w.content
+	if allowed.equal(found) {
 		w.pending = nil
 		return nil
 	}
 	if w.pending != nil {
-		may = may.clone()
+		allowed = allowed.clone()
 		for _, step := range w.pending.steps {
-			if step(may); may.equal(found) {
-				w.content, w.pending = may, nil
+			if step(allowed); allowed.equal(found) {
+				w.content, w.pending = allowed, nil
 				w.done++
 				return nil
 			}
@@ -279,27 +280,27 @@ func (w *writer) settle(found content) error {
 	return errors.New(difference(w.content, found, w.pending))
 }
 
-// difference tells how found is not want.
+// difference describes the differences between want and found.
 func difference(want, found content, pending *operation) string {
 	var b strings.Builder
 	if pending != nil {
-		fmt.Fprintf(&b, "in flight: %s %s\n", pending.method, pending.path)
+		fmt.Fprintf(&b, "pending: %s %s\n", pending.method, pending.path)
 	}
-	say := func(format string, args ...any) {
+	report := func(format string, args ...any) {
 		if b.Len() < 2000 {
 			fmt.Fprintf(&b, format, args...)
 		}
 	}
 	for id, f := range want.faces {
 		if got, ok := found.faces[id]; !ok || got != f {
-			say("face %s: found %v %q, acked %q\n", id, ok, got, f)
+			report("face %s: found %v %q, acknowledged %q\n", id, ok, got, f)
 		}
 	}
 	for id, f := range found.faces {
 		if _, ok := want.faces[id]; !ok {
-			say("face %s: found %q, never acked or deleted\n", id, f)
+			report("face %s: found %q, which was never acknowledged, or was deleted\n", id, f)
 		}
 	}
-	say("lists: found %v, acked %v\n", found.lists, want.lists)
+	report("lists: found %v, acknowledged %v\n", found.lists, want.lists)
 	return b.String()
 }

@@ -20,9 +20,9 @@ const (
 	crashRounds  = 8
 )
 
-// TestKill9 kills the server while it is written to, again and again. What was
-// answered is there each time and is matched; what was deleted is gone; nothing
-// else is there. What was under way may be done or not, but not by half.
+// TestKill9 repeatedly kills the server while clients write. After each restart, the
+// server has exactly the acknowledged objects, and matches find them. A write that was
+// in progress is done as a whole or not at all.
 func TestKill9(t *testing.T) {
 	t.Parallel()
 	config, dir := writeConfig(t, serveConfig), t.TempDir()
@@ -32,7 +32,7 @@ func TestKill9(t *testing.T) {
 	for round := range crashRounds {
 		writeUntil(t, p, writers, int64(20+rng.IntN(300)), p.command.Process.Kill)
 		if code := p.wait(); code != -1 {
-			t.Fatalf("round %d: the server ended by itself, with code %d:\n%s", round, code, p.log())
+			t.Fatalf("round %d: the server was not killed, it ended with code %d:\n%s", round, code, p.log())
 		}
 		p = serve(t, config, dir)
 		checkContent(t, p, writers)
@@ -42,11 +42,11 @@ func TestKill9(t *testing.T) {
 		acked += w.acked
 		done += w.done
 	}
-	t.Logf("%d writes answered; of %d under way, %d were done", acked, crashRounds*crashWriters, done)
+	t.Logf("%d writes acknowledged; %d of %d writes in progress were done", acked, done, crashRounds*crashWriters)
 }
 
-// TestSIGTERMUnderLoad: a server that is told to stop ends what it has begun,
-// says so, and nothing is lost.
+// TestSIGTERMUnderLoad: after SIGTERM, a server completes the requests in progress and
+// loses no data.
 func TestSIGTERMUnderLoad(t *testing.T) {
 	t.Parallel()
 	config, dir := writeConfig(t, serveConfig), t.TempDir()
@@ -70,8 +70,8 @@ func newWriters(seed uint64) []*writer {
 	return writers
 }
 
-// writeUntil lets all writers write; with the given number of requests it
-// calls end, and returns when all of them have noticed.
+// writeUntil lets all writers write. After the given number of requests it calls end.
+// It returns when all writers have ended.
 func writeUntil(t *testing.T, p *process, writers []*writer, requests int64, end func() error) {
 	t.Helper()
 	var sent atomic.Int64
@@ -80,7 +80,7 @@ func writeUntil(t *testing.T, p *process, writers []*writer, requests int64, end
 		all.Go(func() {
 			err := w.write(p, func() {
 				if sent.Add(1) == requests {
-					all.Go(func() { // while the request is under way
+					all.Go(func() { // while the request is in progress
 						if err := end(); err != nil {
 							t.Error(err)
 						}
@@ -98,8 +98,8 @@ func writeUntil(t *testing.T, p *process, writers []*writer, requests int64, end
 	}
 }
 
-// checkContent compares all that the server has with what the writers know,
-// and matches every face.
+// checkContent compares all data of the server with the contents of the writers, and
+// matches every face.
 func checkContent(t *testing.T, p *process, writers []*writer) {
 	t.Helper()
 	found := make([]content, len(writers))
@@ -133,7 +133,7 @@ func checkContent(t *testing.T, p *process, writers []*writer) {
 			known++
 			found[i].lists[l.ListID] = true
 			if n := len(found[i].in(l.ListID)); n != l.FaceCount {
-				t.Errorf("list %s has %d faces and says %d", l.ListID, n, l.FaceCount)
+				t.Errorf("list %s has %d faces, face_count is %d", l.ListID, n, l.FaceCount)
 			}
 		}
 		if err := w.settle(found[i]); err != nil {
@@ -141,7 +141,7 @@ func checkContent(t *testing.T, p *process, writers []*writer) {
 		}
 	}
 	if known != lists.Count || len(lists.Lists) != lists.Count {
-		t.Errorf("%d lists, of which %d are known", lists.Count, known)
+		t.Errorf("%d lists, %d of them belong to a writer", lists.Count, known)
 	}
 	matchAll(t, p, ids)
 	if t.Failed() {
@@ -173,7 +173,7 @@ func export(t *testing.T, p *process) []exported {
 	t.Helper()
 	status, text, err := p.call("GET", "/1/export?origin=faces", nil)
 	if err != nil || status != 200 {
-		t.Fatalf("export: %d %v", status, err)
+		t.Fatalf("export: %d %v\n%s", status, err, p.log())
 	}
 	var all []exported
 	for lines := json.NewDecoder(bytes.NewReader(text)); lines.More(); {
@@ -186,13 +186,13 @@ func export(t *testing.T, p *process) []exported {
 	return all
 }
 
-// matchAll looks for every face by its ID: each finds itself at distance 0,
-// since no two descriptors are equal.
+// matchAll matches every face by its ID. The nearest face is the face itself, at distance
+// 0, because no two descriptors are equal.
 func matchAll(t *testing.T, p *process, ids []string) {
 	t.Helper()
-	for part := range slices.Chunk(ids, 1000) {
+	for chunk := range slices.Chunk(ids, 1000) {
 		var references []map[string]string
-		for _, id := range part {
+		for _, id := range chunk {
 			references = append(references, map[string]string{"type": "face", "id": id})
 		}
 		var answer []struct {
@@ -209,10 +209,10 @@ func matchAll(t *testing.T, p *process, ids []string) {
 			"references": references,
 			"candidates": []any{map[string]any{"filters": map[string]any{"origin": "faces"}, "limit": 1, "targets": []string{"face_id", "distance"}}},
 		}, &answer)
-		if len(answer) != len(part) {
-			t.Fatalf("%d answers to %d references", len(answer), len(part))
+		if len(answer) != len(chunk) {
+			t.Fatalf("%d answers to %d references", len(answer), len(chunk))
 		}
-		for i, id := range part {
+		for i, id := range chunk {
 			r := answer[i].Matches[0].Result
 			if len(r) != 1 || r[0].Face.FaceID != id || r[0].Distance == nil || *r[0].Distance != 0 {
 				t.Fatalf("face %s was not matched: %+v", id, r)
@@ -221,8 +221,8 @@ func matchAll(t *testing.T, p *process, ids []string) {
 	}
 }
 
-// TestSecondServer: a data directory in use is refused, in one line, and its
-// server goes on.
+// TestSecondServer: a second server refuses a data directory in use with one line, and
+// the first server still works.
 func TestSecondServer(t *testing.T) {
 	t.Parallel()
 	config, dir := writeConfig(t, serveConfig), t.TempDir()
@@ -232,14 +232,14 @@ func TestSecondServer(t *testing.T) {
 		t.Errorf("the second server ended with code %d", code)
 	}
 	if log := second.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, dir) || !strings.Contains(log, "in use") {
-		t.Errorf("the second server said:\n%s", log)
+		t.Errorf("the log of the second server:\n%s", log)
 	}
 	var answer struct{ Count int }
 	first.get(t, "GET", "/1/faces", nil, &answer)
 }
 
-// TestMissingVersion: without the version of what is stored the server does
-// not start, says which one is missing, and leaves everything as it is.
+// TestMissingVersion: a server without the version of stored descriptors does not start,
+// names the version, and changes nothing.
 func TestMissingVersion(t *testing.T) {
 	t.Parallel()
 	config, dir := writeConfig(t, serveConfig), t.TempDir()
@@ -256,7 +256,7 @@ func TestMissingVersion(t *testing.T) {
 			t.Errorf("%s: code %d", name, code)
 		}
 		if log := other.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "version 1001") {
-			t.Errorf("%s: the server said:\n%s", name, log)
+			t.Errorf("%s: the log:\n%s", name, log)
 		}
 		after := files(t, dir)
 		for file, content := range before {
@@ -266,14 +266,14 @@ func TestMissingVersion(t *testing.T) {
 		}
 		for file := range after {
 			if _, ok := before[file]; !ok {
-				t.Errorf("%s: %s was made", name, file)
+				t.Errorf("%s: %s was created", name, file)
 			}
 		}
 	}
 	checkContent(t, serve(t, config, dir), writers)
 }
 
-// files reads a directory, but for the lock.
+// files reads all files of a directory except the lock.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}

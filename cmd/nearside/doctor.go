@@ -13,45 +13,48 @@ import (
 )
 
 type doctorCmd struct {
-	DataDir string   `help:"Data directory to look at." default:"data" placeholder:"DIR"`
-	Ready   readyURL `help:"Only ask whether the server at URL (default: http://127.0.0.1:5110) is ready, for health checks." placeholder:"URL"`
-	JSON    bool     `help:"Show JSON."`
+	DataDir string   `help:"Data directory to check." default:"data" placeholder:"DIR"`
+	Ready   readyURL `help:"Only check whether the server at URL (default: http://127.0.0.1:5110) is ready, for health checks." placeholder:"URL"`
+	JSON    bool     `help:"Print JSON."`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*doctorCmd) Help() string {
 	return `Examples:
 
     nearside doctor --data-dir data
     nearside doctor --ready http://127.0.0.1:5110
 
-The exit code is 1 when something fails, or the server is not ready. Warnings do not count.`
+The exit code is 1 if a check fails or the server is not ready. Warnings do not change the exit code.`
 }
 
 // The states of a check.
 const (
 	stateOK   = "ok"
-	stateWarn = "warn" // works, but worse than it could
-	stateFail = "fail" // nearside will not work
+	stateWarn = "warn" // nearside works, but could work better
+	stateFail = "fail" // nearside does not work
 )
 
-// check is one finding.
+// check is the result of one check.
 type check struct {
 	Name   string `json:"name"`
 	State  string `json:"state"`
 	Value  string `json:"value"`
-	Advice string `json:"advice,omitempty"` // what to do about it
+	Advice string `json:"advice,omitempty"` // how to fix or improve it
 }
 
-// Run prints the findings.
+// Run prints the results of the checks.
 func (c *doctorCmd) Run(s *system) error {
 	if c.Ready != "" {
 		return c.ready(s)
 	}
+	if c.DataDir == "" {
+		return usagef("--data-dir: must not be empty")
+	}
 	checks := append(append(cpuChecks(), systemChecks()...), dataChecks(c.DataDir)...)
 	failed := 0
-	for _, found := range checks {
-		if found.State == stateFail {
+	for _, result := range checks {
+		if result.State == stateFail {
 			failed++
 		}
 	}
@@ -83,7 +86,7 @@ func printChecks(w io.Writer, checks []check) error {
 	return nil
 }
 
-// ready asks a server whether it is ready.
+// ready checks whether a server is ready.
 func (c *doctorCmd) ready(s *system) error {
 	server, err := newClient(strings.TrimSuffix(string(c.Ready), "/readyz"))
 	if err != nil {
@@ -92,7 +95,7 @@ func (c *doctorCmd) ready(s *system) error {
 	ctx, cancel := context.WithTimeout(s.ctx, 5*time.Second)
 	defer cancel()
 	if _, err = server.call(ctx, http.MethodGet, "/readyz", nil, nil); err != nil && ctx.Err() != nil && s.ctx.Err() == nil {
-		err = fmt.Errorf("%s: no answer in 5 seconds", server.base)
+		err = fmt.Errorf("%s: no answer within 5 seconds", server.base)
 	}
 	if !c.JSON {
 		if err == nil {
@@ -113,13 +116,13 @@ func (c *doctorCmd) ready(s *system) error {
 	return nil
 }
 
-// readyURL is a flag whose value may be left out.
+// readyURL is a flag whose value is optional.
 type readyURL string
 
 // IsBool makes kong accept the flag without a value.
 func (readyURL) IsBool() bool { return true }
 
-// Decode takes the next argument if it is a URL.
+// Decode uses the next argument as the value if it is a URL.
 func (u *readyURL) Decode(ctx *kong.DecodeContext) error {
 	*u = defaultURL
 	next := ctx.Scan.Peek()

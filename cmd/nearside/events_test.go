@@ -11,15 +11,14 @@ import (
 	"time"
 )
 
-// eventBody is an event with a descriptor of 16 bytes.
+// eventBody returns the body of event n, with a descriptor of 16 bytes.
 func eventBody(n int) string {
 	return fmt.Sprintf(`{"event_id":"00000000-0000-4000-8000-%012x","create_time":"2026-05-01T00:00:00.000Z","source":"cam-%d","tags":["a","b"],"meta":{"shop":{"floor":%d}},"face_descriptor":{"version":1001,"data":"%s"}}`,
 		n, n%3, n, base64.StdEncoding.EncodeToString([]byte(fmt.Sprintf("%016d", n))))
 }
 
-// TestEventsSurviveKill: events and attributes that were answered are there
-// after kill -9; an attribute is gone at its time all the same, and events that
-// are too old go at the next start.
+// TestEventsSurviveKill: acknowledged events and attributes survive kill -9. An attribute
+// still expires in time, and events that are too old are deleted at the next start.
 func TestEventsSurviveKill(t *testing.T) {
 	data := t.TempDir()
 	meta := "events: {meta_fields: [{path: shop.floor, type: number}]}\n"
@@ -33,15 +32,15 @@ func TestEventsSurviveKill(t *testing.T) {
 	}
 	postJSON(t, p, "/1/events", "["+strings.Join(bodies, ",")+"]", &stored)
 	descriptor := map[string]any{"descriptor": map[string]any{"version": 1001, "data": make([]byte, 16)}}
-	put := func(id string, ttl int) {
+	putAttribute := func(id string, ttl int) {
 		t.Helper()
 		if status, text, err := p.call("PUT", fmt.Sprintf("/1/attributes/%s?ttl=%d", id, ttl), descriptor); status != 201 || err != nil {
 			t.Fatalf("%d %s %v", status, text, err)
 		}
 	}
 	const short, long = "11111111-0000-4000-8000-000000000001", "11111111-0000-4000-8000-000000000002"
-	put(short, 1)
-	put(long, 1000)
+	putAttribute(short, 1)
+	putAttribute(long, 1000)
 	if err := p.command.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +64,7 @@ func TestEventsSurviveKill(t *testing.T) {
 	}
 	for until := time.Now().Add(20 * time.Second); status(short) != 404; {
 		if time.Now().After(until) {
-			t.Fatal("the attribute is still there")
+			t.Fatal("the attribute has not expired")
 		}
 	}
 	if got := status(long); got != 200 {
@@ -80,7 +79,7 @@ func TestEventsSurviveKill(t *testing.T) {
 			break
 		}
 		if time.Now().After(until) {
-			t.Fatalf("%d old events are still there", page.Count)
+			t.Fatalf("%d old events were not deleted", page.Count)
 		}
 	}
 }
@@ -91,13 +90,13 @@ func postJSON(t *testing.T, p *process, path, body string, answer any) {
 	p.get(t, "POST", path, rawJSON(body), answer)
 }
 
-// rawJSON is JSON that is sent as it is.
+// rawJSON is text that is sent as JSON without encoding.
 type rawJSON string
 
 // MarshalJSON implements json.Marshaler.
 func (r rawJSON) MarshalJSON() ([]byte, error) { return []byte(r), nil }
 
-// stop ends a server by SIGTERM.
+// stop ends a server by SIGINT, which must succeed.
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	if err := p.command.Process.Signal(os.Interrupt); err != nil {
@@ -108,8 +107,8 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-// TestEventsImportExport takes events out of one server and into another by the
-// command line.
+// TestEventsImportExport exports events from one server and imports them into another
+// by the command line.
 func TestEventsImportExport(t *testing.T) {
 	p, q := serve(t, writeConfig(t, serveConfig), t.TempDir()), serve(t, writeConfig(t, serveConfig), t.TempDir())
 	file := filepath.Join(t.TempDir(), "events.ndjson")
@@ -120,7 +119,7 @@ func TestEventsImportExport(t *testing.T) {
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run := func(want string, args ...string) string {
+	runNearside := func(want string, args ...string) string {
 		t.Helper()
 		out, err := exec.Command("nearside", args...).CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want) {
@@ -128,11 +127,11 @@ func TestEventsImportExport(t *testing.T) {
 		}
 		return string(out)
 	}
-	run(`"accepted":100`, "import", file, "--origin", "events", "--url", p.url)
+	runNearside(`"accepted":100`, "import", file, "--origin", "events", "--url", p.url)
 	first := filepath.Join(t.TempDir(), "out.ndjson")
-	run("", "export", "--origin", "events", "-o", first, "--url", p.url)
-	run(`"accepted":100`, "import", first, "--origin", "events", "--url", q.url)
-	if a, b := run("", "export", "--origin", "events", "--url", p.url), run("", "export", "--origin", "events", "--url", q.url); a != b || strings.Count(a, "\n") != 100 {
+	runNearside("", "export", "--origin", "events", "-o", first, "--url", p.url)
+	runNearside(`"accepted":100`, "import", first, "--origin", "events", "--url", q.url)
+	if a, b := runNearside("", "export", "--origin", "events", "--url", p.url), runNearside("", "export", "--origin", "events", "--url", q.url); a != b || strings.Count(a, "\n") != 100 {
 		t.Errorf("%d bytes and %d bytes:\n%.300s\n%.300s", len(a), len(b), a, b)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// explainPrinter shows how answers came about: a tree for each reference and
-// candidate set.
+// explainPrinter prints the plans of answers: a tree for each reference and candidate
+// set.
 type explainPrinter struct {
 	w     io.Writer
 	trees int
@@ -39,13 +39,13 @@ func (p *explainPrinter) answer(data []byte) error {
 
 func (p *explainPrinter) end() error { return nil }
 
-// branch is a line of a tree, with the lines below it.
+// branch is a line of a tree with its child lines.
 type branch struct {
 	text   string
 	leaves []string
 }
 
-// tree writes a tree, and a blank line before all but the first.
+// tree writes a tree. A blank line separates it from the one before.
 func (p *explainPrinter) tree(title string, branches []branch) error {
 	var b strings.Builder
 	if p.trees > 0 {
@@ -73,38 +73,40 @@ func (p *explainPrinter) tree(title string, branches []branch) error {
 }
 
 func branchesOf(set *wire.AnswerSet) []branch {
-	found := field("matches", "none")
+	found := fieldBranch("matches", "none")
 	if n := len(set.Rows); n > 0 {
 		first := &set.Rows[0]
-		found = field("matches", fmt.Sprintf("%s, nearest %s · similarity %.6f · distance %s",
+		found = fieldBranch("matches", fmt.Sprintf("%s, nearest %s · similarity %.6f · distance %s",
 			grouped(n), first.Object.ID, first.Similarity, strconv.FormatFloat(first.Distance, 'g', -1, 64)))
 	}
 	plan := set.Plan
 	if plan == nil {
-		return []branch{field("plan", "none: the server does not explain"), found}
+		return []branch{fieldBranch("plan", "none; the server did not send one"), found}
 	}
 	return []branch{
-		lines("matchers", matcherLines(plan.Matchers)),
-		lines("prefilters", prefilterLines(plan.Prefilters)),
-		field("rows", fmt.Sprintf("selected %s · other version %s · scanned %s",
+		listBranch("matchers", matcherLines(plan.Matchers)),
+		listBranch("prefilters", prefilterLines(plan.Prefilters)),
+		fieldBranch("rows", fmt.Sprintf("selected %s · other version %s · scanned %s",
 			grouped(plan.RowsSelected), grouped(plan.RowsOtherVersion), grouped(plan.RowsScanned))),
-		field("scan", strings.Join(scanOf(plan), " · ")),
+		fieldBranch("scan", strings.Join(scanOf(plan), " · ")),
 		found,
 	}
 }
 
-func field(name, value string) branch { return branch{text: fmt.Sprintf("%-10s  %s", name, value)} }
+func fieldBranch(name, value string) branch {
+	return branch{text: fmt.Sprintf("%-10s  %s", name, value)}
+}
 
-func lines(name string, leaves []string) branch {
+func listBranch(name string, leaves []string) branch {
 	if len(leaves) == 0 {
-		return field(name, "none")
+		return fieldBranch(name, "none")
 	}
 	return branch{name, leaves}
 }
 
 func scanOf(plan *wire.Plan) []string {
 	var parts []string
-	if plan.Kernel != "" { // nothing was scanned
+	if plan.Kernel != "" { // it is empty if nothing was scanned
 		parts = append(parts, oneLine(plan.Kernel))
 	}
 	if plan.SharedWith > 0 {
@@ -113,7 +115,8 @@ func scanOf(plan *wire.Plan) []string {
 	return append(parts, milliseconds(plan.Milliseconds))
 }
 
-// matcherLines marks who answered. Who cannot do it has no cost.
+// matcherLines marks the matcher that answered. A matcher that cannot answer has no
+// cost.
 func matcherLines(matchers []wire.PlanMatcher) []string {
 	rows := make([][]string, len(matchers))
 	for i, m := range matchers {
@@ -138,7 +141,7 @@ func prefilterLines(prefilters []wire.PlanPrefilter) []string {
 	return aligned(rows)
 }
 
-// aligned joins the cells of each row; columns begin one below the other.
+// aligned joins the cells of each row, so that the columns are aligned.
 func aligned(rows [][]string) []string {
 	var widths [3]int
 	for _, row := range rows {
@@ -162,7 +165,7 @@ func grouped(n int) string {
 	return s
 }
 
-// milliseconds writes a duration: short ones to the microsecond.
+// milliseconds writes a duration with one decimal place, and with three below 1 ms.
 func milliseconds(ms float64) string {
 	digits := 1
 	if ms < 1 {
@@ -171,7 +174,7 @@ func milliseconds(ms float64) string {
 	return strconv.FormatFloat(ms, 'f', digits, 64) + " ms"
 }
 
-// oneLine keeps a server's text from breaking lines.
+// oneLine replaces control characters in a server's text, so that it stays on one line.
 func oneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,14 +14,20 @@ import (
 
 type exportCmd struct {
 	remoteFlag
-	Origin string `help:"What is exported." enum:"faces,events" default:"faces"`
+	Origin string `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
 	List   string `help:"Only the faces of this list." placeholder:"ID"`
 	Output string `short:"o" help:"File to write instead of the standard output. It appears when it is complete." placeholder:"FILE"`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*exportCmd) Help() string {
-	return "Example:\n\n    nearside export -o faces.ndjson\n\nThe output has one object with its descriptors per line; import takes it as it is."
+	return `Example:
+
+    nearside export -o faces.ndjson
+
+The output has one object with its descriptors per line; nearside import reads it. With -o, the file is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
+
+Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
 
 // Run streams the server's export.
@@ -36,11 +43,11 @@ func (c *exportCmd) Run(s *system) error {
 			return usagef("--list: %v", err)
 		}
 		if c.Origin != "faces" {
-			return usagef("--list: only faces are in lists, not %s", c.Origin)
+			return usagef("--list: must not be given for %s; only faces are in lists", c.Origin)
 		}
 		query.Set("list_id", id.String())
 	}
-	answer, err := server.do(s.ctx, http.MethodGet, "/1/export", query, "", nil)
+	answer, err := server.stream(s.ctx, http.MethodGet, "/1/export", query, "", nil)
 	if err != nil {
 		return err
 	}
@@ -50,13 +57,13 @@ func (c *exportCmd) Run(s *system) error {
 		n, err := io.Copy(s.stdout, in)
 		return in.explain(server, s, n, err)
 	}
-	return writeWhole(c.Output, func(w io.Writer) error {
+	return writeAtomically(c.Output, func(w io.Writer) error {
 		n, err := io.Copy(w, in)
 		return in.explain(server, s, n, err)
 	})
 }
 
-// endReader keeps the error of reading apart from one of writing.
+// endReader records the error of reading, to distinguish it from an error of writing.
 type endReader struct {
 	io.Reader
 	err error
@@ -72,20 +79,32 @@ func (r *endReader) Read(b []byte) (int, error) {
 
 func (r *endReader) explain(server *client, s *system, n int64, err error) error {
 	if r.err != nil {
-		return fmt.Errorf("export broke off after %d bytes: %w", n, server.explain(s.ctx, r.err))
+		return fmt.Errorf("the export stopped after %d bytes: %w", n, server.explain(s.ctx, r.err))
 	}
 	return err
 }
 
-// writeWhole puts what write writes at path, all of it or nothing.
-func writeWhole(path string, write func(io.Writer) error) (err error) {
+// writeAtomically replaces the file at path by the output of write, or leaves it
+// unchanged after an error. It replaces the target of a link. It writes directly to a
+// device or pipe.
+func writeAtomically(path string, write func(io.Writer) error) (err error) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(file), file.Close())
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".part-*")
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			_ = os.Remove(file.Name()) // the error before is the one to tell
+			_ = os.Remove(file.Name()) // the first error is returned
 		}
 	}()
 	err = write(file)

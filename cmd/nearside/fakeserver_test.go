@@ -18,10 +18,10 @@ import (
 
 func unquote(s string) (string, error) { return strconv.Unquote(`"` + s + `"`) }
 
-// fakeServer answers as API.md says, without knowing anything: it shows what
-// the client sends and what it makes of the answers.
+// fakeServer answers as docs/api.md says, but stores no objects. With it, tests
+// see what the client sends and how it reads the answers.
 type fakeServer struct {
-	dir string // where it notes what it gets
+	dir string // the folder for its records of requests
 
 	mu       sync.Mutex
 	requests int
@@ -57,8 +57,8 @@ func (f *fakeServer) routes() http.Handler {
 	return mux
 }
 
-// note keeps text in a file of the script's directory.
-func (f *fakeServer) note(name, text string) {
+// record appends text to a file in f.dir.
+func (f *fakeServer) record(name, text string) {
 	file, err := os.OpenFile(filepath.Join(f.dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		panic(err)
@@ -76,18 +76,18 @@ func (f *fakeServer) config(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (f *fakeServer) list(w http.ResponseWriter, _ *http.Request) {
-	f.note("lists", "made")
+	f.record("lists", "made")
 	w.WriteHeader(http.StatusCreated)
 	fmt.Fprint(w, `{"list_id": "00000000-0000-0000-0000-000000000009"}`)
 }
 
-// importLines rejects lines with "bad" in them, and breaks the connection at
-// one with "break", the disk is full at "full".
+// importLines rejects lines that contain "bad". At a line with "break" it closes the
+// connection, and at one with "full" it answers that the disk is full.
 func (f *fakeServer) importLines(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.requests++
-	f.note("requests", r.URL.RawQuery+" "+r.Header.Get("Content-Type"))
+	f.record("requests", r.URL.RawQuery+" "+r.Header.Get("Content-Type"))
 	type lineError struct {
 		Line   int    `json:"line"`
 		Detail string `json:"detail"`
@@ -111,7 +111,7 @@ func (f *fakeServer) importLines(w http.ResponseWriter, r *http.Request) {
 			}
 		default:
 			accepted++
-			f.note("lines", line)
+			f.record("lines", line)
 		}
 	}
 	json.NewEncoder(w).Encode(map[string]any{"accepted": accepted, "rejected": rejected, "errors": faults})
@@ -125,8 +125,8 @@ func (f *fakeServer) export(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// match finds for each reference a face with two matches, except for one
-// without any: reference "0". Asked to explain, it does.
+// match answers each reference with two matches, and reference "0" with none. It sends
+// plans if the request asks for them.
 func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		References []struct {
@@ -138,7 +138,7 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 	if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
 		panic(err)
 	}
-	f.note("matches", fmt.Sprintf("%s %s", r.URL.RawQuery, request.Candidates[0]))
+	f.record("matches", fmt.Sprintf("%s %s", r.URL.RawQuery, request.Candidates[0]))
 	var items []string
 	for _, ref := range request.References {
 		if ref.ID == "00000000-0000-0000-0000-000000000404" {
@@ -146,7 +146,7 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, `{"error_code": 22004, "desc": "Face not found", "detail": "references[0].id: does not exist", "link": ""}`)
 			return
 		}
-		f.note("references", fmt.Sprintf("%s %s %s", ref.Type, ref.ID, ref.Data))
+		f.record("references", fmt.Sprintf("%s %s %s", ref.Type, ref.ID, ref.Data))
 		rows := `{"face": {"face_id": "00000000-0000-0000-0000-000000000001", "external_id": "p1"}, "similarity": 0.5, "distance": 1.25}, {"face": {"face_id": "00000000-0000-0000-0000-000000000002"}, "similarity": 0.25, "distance": 2}`
 		if ref.ID == "0" {
 			rows = ""
@@ -161,7 +161,8 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "[%s]", strings.Join(items, ","))
 }
 
-// fakePlan explains reference "0" by little, "2" not at all, and others well.
+// fakePlan returns an empty plan for reference "0", no plan for "2", and a full plan for
+// others.
 func fakePlan(reference string) string {
 	switch reference {
 	case "0":

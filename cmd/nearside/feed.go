@@ -8,40 +8,42 @@ import (
 )
 
 const (
-	feedBytes  = 512 << 10 // about the size of a block
-	feedBlocks = 4         // that are made ahead
+	feedBytes  = 512 << 10 // approximate size of a block
+	feedBlocks = 4         // blocks that are read ahead
 )
 
-// feed makes the lines of a file while the connection sends those before.
+// feed reads the lines of a file while the connection sends earlier ones. If its
+// context ends, it ends after a complete block.
 type feed struct {
 	blocks chan feedBlock
-	free   chan []byte // memory of blocks, to be used again
+	free   chan []byte     // memory of blocks for reuse
+	done   <-chan struct{} // closed when the context ends
 	cancel context.CancelFunc
 	ended  bool  // the last block was taken
-	err    error // what came instead of the next line, unless that is the end
+	err    error // the error of reading the next line, except io.EOF
 }
 
-// feedBlock is a run of whole lines.
+// feedBlock is a sequence of complete lines.
 type feedBlock struct {
-	data   []byte
-	lines  int64
-	long   []int64 // those of them that are not sent, from 0; blank lines stand for them
-	offset int64   // in the file, after the lines
-	err    error   // what came instead of the next line
+	data    []byte
+	lines   int64
+	skipped []lineFault // lines that are not sent, counted from 1; data has a blank line for each
+	offset  int64       // position in the file after the lines
+	err     error       // the error of reading the next line
 }
 
-// startFeed reads from until stop is called.
+// startFeed starts to read from. The caller calls stop.
 func startFeed(ctx context.Context, from source) *feed {
 	ctx, cancel := context.WithCancel(ctx)
-	f := &feed{blocks: make(chan feedBlock, feedBlocks), free: make(chan []byte, feedBlocks+2), cancel: cancel}
-	go f.run(ctx, from)
+	f := &feed{blocks: make(chan feedBlock, feedBlocks), free: make(chan []byte, feedBlocks+2), done: ctx.Done(), cancel: cancel}
+	go f.readBlocks(ctx, from)
 	return f
 }
 
-func (f *feed) run(ctx context.Context, from source) {
+func (f *feed) readBlocks(ctx context.Context, from source) {
 	defer close(f.blocks)
 	for {
-		b := f.fill(from)
+		b := f.readBlock(from)
 		select {
 		case f.blocks <- b:
 		case <-ctx.Done():
@@ -53,7 +55,7 @@ func (f *feed) run(ctx context.Context, from source) {
 	}
 }
 
-func (f *feed) fill(from source) (b feedBlock) {
+func (f *feed) readBlock(from source) (b feedBlock) {
 	select {
 	case b.data = <-f.free:
 	default:
@@ -61,30 +63,46 @@ func (f *feed) fill(from source) (b feedBlock) {
 	for len(b.data) < feedBytes && b.err == nil {
 		data, err := from.appendLine(b.data)
 		b.data = data
-		switch {
-		case errors.Is(err, errLongLine):
-			b.long = append(b.long, b.lines)
-			b.data = append(b.data, '\n')
-		case err != nil:
+		skipped, isSkipped := errors.AsType[skippedLineError](err)
+		if err != nil && !isSkipped {
 			b.err = err
-			continue
+			break
 		}
 		b.lines++
+		if isSkipped {
+			b.skipped = append(b.skipped, lineFault{b.lines, string(skipped)})
+			b.data = append(b.data, '\n')
+		}
 	}
 	b.offset = from.offset()
 	return b
 }
 
-// done gives the memory of a block back.
-func (f *feed) done(b feedBlock) {
+// next returns the next block, or false if the context has ended.
+func (f *feed) next() (feedBlock, bool) {
+	select {
+	case <-f.done: // has priority over a block that is ready
+		return feedBlock{}, false
+	default:
+	}
+	select {
+	case <-f.done:
+		return feedBlock{}, false
+	case b, ok := <-f.blocks:
+		return b, ok
+	}
+}
+
+// reuse returns the memory of a block for reuse.
+func (f *feed) reuse(b feedBlock) {
 	select {
 	case f.free <- b.data[:0]:
 	default:
 	}
 }
 
-// stop ends the reading. It waits for a read under way, unless that may last:
-// of the standard input.
+// stop ends the reading. If wait is true, it waits for a read in progress. A read of
+// the standard input may not end, so wait is false for it.
 func (f *feed) stop(wait bool) {
 	f.cancel()
 	if wait {
@@ -93,47 +111,46 @@ func (f *feed) stop(wait bool) {
 	}
 }
 
-// body is the part of a feed that one request sends. The transport reads and
-// closes it, from goroutines of its own and sometimes at once. When it is
-// closed it takes no more of the feed, and calls sent no more.
+// body is the part of a feed that one request sends. Goroutines of the transport read
+// and close it, sometimes concurrently. After Close, it takes no more blocks from the
+// feed and does not call sent any more.
 type body struct {
-	feed   *feed
-	most   int64 // bytes, about
-	sent   func(feedBlock)
-	closed chan struct{}
+	feed     *feed
+	bytesMax int64 // approximate
+	sent     func(feedBlock)
+	closed   chan struct{}
 
-	mu    sync.Mutex // orders closing, and the use of the feed
-	bytes int64      // taken so far
+	mu    sync.Mutex // serializes Close and the use of the feed
+	bytes int64      // taken from the feed so far
 	block feedBlock
-	rest  []byte // of block
+	rest  []byte // the part of block that was not read yet
 }
 
-func newBody(f *feed, most int64, sent func(feedBlock)) *body {
-	return &body{feed: f, most: most, sent: sent, closed: make(chan struct{})}
+func newBody(f *feed, bytesMax int64, sent func(feedBlock)) *body {
+	return &body{feed: f, bytesMax: bytesMax, sent: sent, closed: make(chan struct{})}
 }
 
-// more gets the next block when the last one was handed on as a whole.
-func (b *body) more() error {
+// ensureData takes the next block if the current one was read completely. It returns
+// io.EOF at the end of the request.
+func (b *body) ensureData() error {
 	for len(b.rest) == 0 {
-		b.feed.done(b.block)
+		b.feed.reuse(b.block)
 		b.block = feedBlock{}
-		if b.bytes >= b.most || b.feed.ended {
+		if b.bytes >= b.bytesMax || b.feed.ended {
 			return io.EOF
 		}
-		block, ok := <-b.feed.blocks
+		block, ok := b.feed.next()
 		if !ok {
-			return errInterrupted
+			return io.EOF // the request ends normally, and its answer counts the lines that were sent
 		}
-		if err := b.take(block); err != nil {
+		if err := b.takeBlock(block); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-var errInterrupted = errors.New("interrupted")
-
-func (b *body) take(block feedBlock) error {
+func (b *body) takeBlock(block feedBlock) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	select {
@@ -152,7 +169,7 @@ func (b *body) take(block feedBlock) error {
 
 // Read implements io.Reader.
 func (b *body) Read(p []byte) (int, error) {
-	if err := b.more(); err != nil {
+	if err := b.ensureData(); err != nil {
 		return 0, err
 	}
 	n := copy(p, b.rest)
@@ -163,7 +180,7 @@ func (b *body) Read(p []byte) (int, error) {
 // WriteTo implements io.WriterTo: a block is a chunk of the request.
 func (b *body) WriteTo(w io.Writer) (written int64, err error) {
 	for {
-		switch err := b.more(); {
+		switch err := b.ensureData(); {
 		case errors.Is(err, io.EOF):
 			return written, nil
 		case err != nil:

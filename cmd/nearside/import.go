@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"nearside/internal/vectors"
@@ -16,19 +16,24 @@ import (
 type importCmd struct {
 	remoteFlag
 	Files   []string `arg:"" name:"file" help:"Files: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
-	List    string   `help:"List that the faces are put into, or new for a new one." placeholder:"ID|new"`
+	List    string   `help:"List to add the faces to, or new to create one." placeholder:"ID|new"`
 	Version uint32   `help:"Descriptor version of vector files." placeholder:"N"`
-	Origin  string   `help:"What is imported." enum:"faces,events" default:"faces"`
+	Origin  string   `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
+	IDs     string   `name:"ids" help:"How missing ids are generated. auto: by the server; for vectors, from the file's content and the row. content: from the content of each line, so that importing it again creates no duplicates." enum:"auto,content" default:"auto"`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*importCmd) Help() string {
 	return `Examples:
 
     nearside import people.ndjson --list new
     nearside import base.bvecs --version 1128
 
-Every file is checked before anything is sent. A vector becomes a face whose face_id depends on the content of its file and its row, so that an import may be run again, and whose external_id is the row, counted from 0. At the end one line of JSON tells what was accepted; the exit code is 1 when a line was rejected.`
+Before it sends anything, the command opens every file and checks its format and its first vector. Valid lines are stored even if others are rejected, and each rejected line is printed. A vector becomes a face. Its external_id is its row, counted from 0. Its face_id is derived from the content of the file and the row, so importing the same file again creates no duplicates. With --ids content, the same is true for lines of JSON without an id; equal lines are then one object.
+
+--list new creates a list when the first face is accepted. The last line of the output is JSON with the numbers of accepted and rejected lines and the id of the list. After Ctrl-C, the command waits for the server's answer and reports what was stored.
+
+Exit codes: 0 all lines were accepted, 1 a line was rejected or the import stopped, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
 
 // job is one file of an import.
@@ -37,13 +42,16 @@ type job struct {
 	vectors bool
 	format  vectors.Format // of vector files
 	bytes   int64          // -1: unknown
+	note    string         // how the values are converted; empty: they are not
+
+	contentIDs bool // whether missing ids are derived from the content of lines
 }
 
 // summary is the last line of an import.
 type summary struct {
 	Accepted int64       `json:"accepted"`
 	Rejected int64       `json:"rejected"`
-	ListID   *matcher.ID `json:"-"`
+	ListID   *matcher.ID `json:"-"` // nil: no list was given or created
 }
 
 func (s summary) write(w io.Writer) error {
@@ -89,20 +97,31 @@ func (c *importCmd) Run(s *system) error {
 	if err := checkJobs(jobs, version, origin); err != nil {
 		return err
 	}
-	if c.List == "new" {
-		if listID, err = newList(s, server); err != nil {
-			return err
-		}
+	for _, j := range jobs {
+		j.showNote(s)
+	}
+	if c.List == "new" { // the server creates it with the first accepted face
+		id := matcher.NewID()
+		listID = &id
 	}
 	up := newUpload(s, server, origin, listID, jobs)
 	defer up.progress.close()
 	for _, j := range jobs {
-		if err = up.file(j, version, s.stdin); err != nil {
+		if err = up.sendFile(j, version, s.stdin); err != nil {
 			break
 		}
 	}
 	up.progress.close()
 	up.reportRest()
+	if c.List == "new" && up.total.Accepted == 0 && !up.unknown {
+		up.total.ListID = nil
+	}
+	if _, ok := interruptedBy(s.ctx); ok && err != nil && c.List == "new" && up.total.ListID != nil {
+		err = fmt.Errorf("%w\nto continue, import again with --list %s", err, listID)
+		if slices.ContainsFunc(jobs, func(j job) bool { return !j.vectors && !j.contentIDs }) {
+			err = fmt.Errorf("%w\nlines without an id would be stored twice; first remove the stored lines from the file", err)
+		}
+	}
 	if writeErr := up.total.write(s.stdout); err == nil {
 		err = writeErr
 	}
@@ -112,7 +131,7 @@ func (c *importCmd) Run(s *system) error {
 	return err
 }
 
-// jobs tells the formats of the files.
+// jobs returns the files with their formats.
 func (c *importCmd) jobs() ([]job, error) {
 	var jobs []job
 	withVectors, withStdin := false, false
@@ -120,67 +139,50 @@ func (c *importCmd) jobs() ([]job, error) {
 		format, isVectors := vectors.FormatOf(path)
 		switch {
 		case isVectors && format == vectors.Ivecs:
-			return nil, usagef("%s: .ivecs files hold row numbers, no descriptors", path)
+			return nil, usagef("%s: .ivecs files hold row numbers, not descriptors", path)
 		case path == "-" && withStdin:
 			return nil, usagef("-: the standard input can be read only once")
 		case !isVectors && path != "-" && strings.ToLower(filepath.Ext(path)) != ".ndjson":
-			return nil, usagef("%s: is none of .ndjson, .bvecs, .fvecs, .npy, -", path)
+			return nil, usagef("%s: must be one of .ndjson, .bvecs, .fvecs, .npy, -", path)
 		case isVectors && c.Version == 0:
-			return nil, usagef("%s: vectors need --version, the descriptor version that they are", path)
+			return nil, usagef("%s: vectors need --version, their descriptor version", path)
 		}
 		withVectors = withVectors || isVectors
 		withStdin = withStdin || path == "-"
-		jobs = append(jobs, job{path: path, vectors: isVectors, format: format, bytes: -1})
+		jobs = append(jobs, job{path: path, vectors: isVectors, format: format, bytes: -1, contentIDs: c.IDs == "content"})
 	}
 	if c.Version != 0 && !withVectors {
-		return nil, usagef("--version is for vector files; lines of JSON name their versions themselves")
+		return nil, usagef("--version: must be given for vector files only; lines of JSON have their own versions")
 	}
 	return jobs, nil
 }
 
-// listID reads --list; new gives none yet.
+// listID reads --list. It returns nil for new.
 func (c *importCmd) listID() (*matcher.ID, error) {
 	switch {
 	case c.List != "" && c.Origin != "faces":
-		return nil, usagef("--list: only faces are in lists, not %s", c.Origin)
+		return nil, usagef("--list: must not be given for %s; only faces are in lists", c.Origin)
 	case c.List == "" || c.List == "new":
 		return nil, nil
 	}
 	id, err := matcher.ParseID(c.List)
 	if err != nil {
-		return nil, usagef("--list: %v, nor new", err)
+		return nil, usagef("--list: must be new or a UUID, got %q", c.List)
+	}
+	if id.IsZero() {
+		return nil, usagef("--list: must not be the nil UUID, got %s", id)
 	}
 	return &id, nil
 }
 
-// newList makes a list.
-func newList(s *system, server *client) (*matcher.ID, error) {
-	data, err := server.call(s.ctx, http.MethodPost, "/1/lists", nil, struct{}{})
-	if err != nil {
-		return nil, err
-	}
-	var answer struct {
-		ListID string `json:"list_id"`
-	}
-	if err := json.Unmarshal(data, &answer); err != nil {
-		return nil, fmt.Errorf("server: /1/lists: %w", err)
-	}
-	id, err := matcher.ParseID(answer.ListID)
-	if err != nil {
-		return nil, fmt.Errorf("server: /1/lists: list_id: %w", err)
-	}
-	return &id, nil
-}
-
-// checkJobs opens every file once, and fills in the sizes. All faults are
-// returned together.
+// checkJobs opens every file once and sets the sizes. It returns all faults together.
 func checkJobs(jobs []job, v *matcher.Version, origin matcher.Origin) error {
 	var faults []error
 	if v != nil && v.Type == matcher.BodyDescriptor && origin == matcher.Faces {
-		faults = append(faults, fmt.Errorf("--version: %d is of type body, which a face cannot hold", v.Number))
+		faults = append(faults, fmt.Errorf("--version: must be of type face, got %d of type body; a face cannot have a body descriptor", v.Number))
 	}
 	for i := range jobs {
-		if err := jobs[i].check(v); err != nil {
+		if err := jobs[i].checkFile(v); err != nil {
 			faults = append(faults, err)
 		}
 	}

@@ -12,9 +12,9 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"nearside": main})
 }
 
-// TestScripts runs the real main by the scripts in testdata. The command
-// fakeserver starts a server that keeps what it was sent in $WORK/server and
-// sets $URL; see fakeserver_test.go.
+// TestScripts runs the real main with the scripts in testdata. The script command
+// fakeserver starts a server that records its requests in $WORK/server, and sets $URL;
+// see fakeserver_test.go.
 func TestScripts(t *testing.T) {
 	data, err := filepath.Abs("../../bench/data")
 	if err != nil {
@@ -38,8 +38,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// writeBytes is the command `bytes FILE TEXT`: it writes TEXT, in which \x00
-// and the like stand for bytes.
+// writeBytes is the script command `bytes FILE TEXT`. It writes TEXT, in which escapes
+// such as \x00 are bytes.
 func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: bytes FILE TEXT")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,13 +18,13 @@ type matchCmd struct {
 	remoteFlag
 	What    string `arg:"" name:"file|face_id" help:"Face of the server, or a file: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
 	List    string `help:"Only the faces of this list." placeholder:"ID"`
-	Version uint32 `help:"Descriptor version of a vector file, or which one of a face has to be." placeholder:"N"`
-	Limit   int    `help:"Most matches per reference." default:"5" placeholder:"K"`
-	Explain bool   `help:"Show how each answer came about: which matcher was chosen, what prefilters took, rows, scan and time; with --json, the answers have their plans."`
-	JSON    bool   `help:"Show the server's answers as one JSON array."`
+	Version uint32 `help:"Descriptor version of a vector file, or the version that the face must have." placeholder:"N"`
+	Limit   int    `help:"Maximum number of matches per reference." default:"5" placeholder:"K"`
+	Explain bool   `help:"Explain each answer: the matchers, the prefilters, rows, scan and time. With --json, the answers contain their plans."`
+	JSON    bool   `help:"Print the server's answers as one JSON array."`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*matchCmd) Help() string {
 	return `Examples:
 
@@ -31,16 +32,20 @@ func (*matchCmd) Help() string {
     nearside match queries.bvecs --version 1128 --list 0b8ee4e5-31fd-46ba-9df0-2b1a5a4b9f3e
     nearside match queries.bvecs --version 1128 --explain
 
-Every row of a file is a reference of its own. --explain marks the matcher that answered with *.`
+Every row of a file is a reference. --explain marks the matcher that answered with *.
+
+Answers are printed as they arrive. If the command fails or is interrupted, the message says how many references were answered before.
+
+Exit codes: 0 all references were answered, 1 failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
 
-// batchReferences is the most references of a request.
+// batchReferences is the maximum number of references in a request.
 const batchReferences = 64
 
-// Run looks for each reference.
+// Run matches the references.
 func (c *matchCmd) Run(s *system) error {
 	if c.Limit < 1 {
-		return usagef("--limit: %d is not above 0", c.Limit)
+		return usagef("--limit: must be above 0, got %d", c.Limit)
 	}
 	filters := map[string]any{"origin": matcher.Faces.String()}
 	if c.List != "" {
@@ -61,24 +66,35 @@ func (c *matchCmd) Run(s *system) error {
 	defer refs.close()
 	set := map[string]any{"filters": filters, "limit": c.Limit, "targets": []string{"face_id", "external_id", "similarity", "distance"}}
 	out := c.printer(s.stdout)
+	answered := 0
 	for {
-		asked, err := take(refs, batch)
-		if err != nil {
-			return err
-		}
-		if len(asked) == 0 {
+		asked, err := takeReferences(refs, batch)
+		if err == nil && len(asked) == 0 {
 			return out.end()
 		}
-		data, err := server.call(s.ctx, http.MethodPost, "/1/matcher/faces", c.query(), map[string]any{
-			"references": asked, "candidates": []any{set},
-		})
-		if err != nil {
-			return fmt.Errorf("%s: %w", asked[0].ID, err)
+		if err == nil {
+			err = c.ask(s, server, asked, set, out)
 		}
-		if err := out.answer(data); err != nil {
+		if err != nil && answered > 0 {
+			err = fmt.Errorf("%w\nmatch stopped; the first %d references were answered", err, answered)
+			return errors.Join(err, out.end()) // the output stays valid JSON
+		}
+		if err != nil {
 			return err
 		}
+		answered += len(asked)
 	}
+}
+
+// ask sends one request and prints its answer.
+func (c *matchCmd) ask(s *system, server *client, asked []*reference, set map[string]any, out printer) error {
+	data, err := server.call(s.ctx, http.MethodPost, "/1/matcher/faces", c.query(), map[string]any{
+		"references": asked, "candidates": []any{set},
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", asked[0].ID, err)
+	}
+	return out.answer(data)
 }
 
 func (c *matchCmd) printer(w io.Writer) printer {
@@ -103,7 +119,7 @@ func (c *matchCmd) query() url.Values {
 	return query
 }
 
-// references opens what is looked for, and tells how many a request may have.
+// references opens the references, and returns the number of references per request.
 func (c *matchCmd) references(s *system, server *client) (references, int, error) {
 	if id, err := matcher.ParseID(c.What); err == nil {
 		return &oneReference{&reference{Type: matcher.RefFace, ID: id.String()}}, 1, nil
@@ -111,23 +127,23 @@ func (c *matchCmd) references(s *system, server *client) (references, int, error
 	format, isVectors := vectors.FormatOf(c.What)
 	switch {
 	case isVectors && format == vectors.Ivecs:
-		return nil, 0, usagef("%s: .ivecs files hold row numbers, no descriptors", c.What)
+		return nil, 0, usagef("%s: .ivecs files hold row numbers, not descriptors", c.What)
 	case isVectors && c.Version == 0:
-		return nil, 0, usagef("%s: vectors need --version, the descriptor version that they are", c.What)
+		return nil, 0, usagef("%s: vectors need --version, their descriptor version", c.What)
 	case !isVectors && c.What != "-" && strings.ToLower(filepath.Ext(c.What)) != ".ndjson":
-		return nil, 0, usagef("%s: is neither a face_id nor one of .ndjson, .bvecs, .fvecs, .npy, -", c.What)
+		return nil, 0, usagef("%s: must be a face_id or one of .ndjson, .bvecs, .fvecs, .npy, -", c.What)
 	}
 	config, err := server.config(s.ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	batch := min(batchReferences, config.references)
+	batch := min(batchReferences, config.referencesMax)
 	if !isVectors {
 		j := job{path: c.What}
-		if err := j.check(nil); err != nil {
+		if err := j.checkFile(nil); err != nil {
 			return nil, 0, err
 		}
-		lines, err := j.open(s.ctx, nil, matcher.Faces, s.stdin)
+		lines, err := j.openSource(s.ctx, nil, matcher.Faces, untilInterrupted(s.ctx, s.stdin))
 		return &textReferences{path: c.What, lines: lines}, batch, err
 	}
 	v, err := versionOf(c.Version, config)
@@ -135,11 +151,12 @@ func (c *matchCmd) references(s *system, server *client) (references, int, error
 		return nil, 0, err
 	}
 	if v.Type != matcher.FaceDescriptor {
-		return nil, 0, fmt.Errorf("--version: %d is of type %s; match looks for faces", v.Number, v.Type)
+		return nil, 0, fmt.Errorf("--version: must be of type face, got %d of type %s", v.Number, v.Type)
 	}
 	file, err := openVectors(c.What, format, v)
 	if err != nil {
 		return nil, 0, err
 	}
+	(&job{path: c.What, note: file.rows.Conversion()}).showNote(s)
 	return &vectorReferences{vectorFile: file, path: c.What, version: v.Number, row: make([]byte, v.Size())}, batch, nil
 }

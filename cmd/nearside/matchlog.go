@@ -8,8 +8,8 @@ import (
 	"nearside/matcher"
 )
 
-// matchLog logs what matchers did wrong, since a request that somebody else
-// then answered shows nothing of it.
+// matchLog logs internal errors of matchers. The client does not see them if another
+// matcher then answers.
 type matchLog struct{ log *slog.Logger }
 
 // Requested implements [matcher.Observer].

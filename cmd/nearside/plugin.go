@@ -11,14 +11,14 @@ import (
 )
 
 type pluginCmd struct {
-	New   pluginNewCmd   `cmd:"" help:"Write a new plugin, its test, and what editors need."`
-	Check pluginCheckCmd `cmd:"" help:"Find the faults of plugins without running them."`
+	New   pluginNewCmd   `cmd:"" help:"Write a new plugin, its test, and files for editors."`
+	Check pluginCheckCmd `cmd:"" help:"Find faults in plugins without running them."`
 	Test  pluginTestCmd  `cmd:"" help:"Run the tests of plugins."`
-	Bench pluginBenchCmd `cmd:"" help:"Measure what the hooks of a plugin cost."`
-	List  pluginListCmd  `cmd:"" help:"Show the plugins that can be activated."`
+	Bench pluginBenchCmd `cmd:"" help:"Measure the time of a plugin's hooks."`
+	List  pluginListCmd  `cmd:"" help:"List the plugins that can be activated."`
 }
 
-// pluginFlags say where plugins and their settings are.
+// pluginFlags are the flags for the folder and the configuration of plugins.
 type pluginFlags struct {
 	Dir    string `help:"Folder of plugins (default: plugins.dir of the configuration)." placeholder:"DIR"`
 	Config string `help:"Configuration file (default: nearside.yaml in the working directory, if it exists)." placeholder:"FILE"`
@@ -37,14 +37,14 @@ func (f *pluginFlags) options(s *system) (lua.Options, error) {
 	return o, nil
 }
 
-// target is one plugin that a command is about.
+// target is a plugin on which a command works.
 type target struct {
 	options lua.Options
 	name    string
 }
 
-// targetOf understands a name, or the path of a plugin: dir/name.lua,
-// dir/name, dir/name/init.lua. A path says the folder, too.
+// targetOf returns the plugin with a name or a path: dir/name.lua, dir/name or
+// dir/name/init.lua. A path also gives the folder.
 func targetOf(o lua.Options, arg string) target {
 	path := filepath.Clean(arg)
 	if filepath.Base(path) == "init.lua" && filepath.Dir(path) != "." {

@@ -9,21 +9,21 @@ import (
 )
 
 type pluginCheckCmd struct {
-	Plugins []string `arg:"" optional:"" help:"Names or paths of plugins (default: all of the folder)." placeholder:"NAME"`
-	JSON    bool     `help:"Show JSON."`
+	Plugins []string `arg:"" optional:"" help:"Names or paths of plugins (default: all in the folder)." placeholder:"NAME"`
+	JSON    bool     `help:"Print JSON."`
 	pluginFlags
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*pluginCheckCmd) Help() string {
 	return `Example:
 
     nearside plugin check plugins/teapot.lua
 
-It compiles, and looks at the table that the file returns, its schema and permissions, at names that ns does not have, and at writes of globals. Settings are those of the configuration. The exit code is 1 when there is a fault.`
+It compiles each plugin. Then it checks the table that the file returns, its schema and permissions, and its settings in the configuration. It reports names that ns does not have, and writes to globals. The exit code is 1 if there is a fault.`
 }
 
-// checked is what check found of one plugin.
+// checked is the result for one plugin.
 type checked struct {
 	Plugin string   `json:"plugin"`
 	OK     bool     `json:"ok"`
@@ -38,7 +38,7 @@ func (c *pluginCheckCmd) Run(s *system) error {
 	}
 	targets := targetsOf(o, c.Plugins)
 	if len(targets) == 0 {
-		if targets, err = ownPlugins(s, o); err != nil {
+		if targets, err = folderPlugins(s, o); err != nil {
 			return err
 		}
 	}
@@ -81,8 +81,8 @@ func printChecked(s *system, found []checked) error {
 	return nil
 }
 
-// ownPlugins are those of the folder.
-func ownPlugins(s *system, o lua.Options) ([]target, error) {
+// folderPlugins returns the plugins in the folder.
+func folderPlugins(s *system, o lua.Options) ([]target, error) {
 	own := o
 	own.Shipped = nil
 	all, err := lua.List(s.ctx, own)
@@ -94,7 +94,7 @@ func ownPlugins(s *system, o lua.Options) ([]target, error) {
 		targets = append(targets, target{o, l.Name})
 	}
 	if len(targets) == 0 {
-		return nil, fmt.Errorf("there is no plugin in %s; name one, also of the shipped ones", o.Dir)
+		return nil, fmt.Errorf("there is no plugin in %s; give the name of a plugin, which may be a shipped one", o.Dir)
 	}
 	return targets, nil
 }

@@ -10,17 +10,17 @@ import (
 )
 
 type pluginListCmd struct {
-	JSON bool `help:"Show JSON."`
+	JSON bool `help:"Print JSON."`
 	pluginFlags
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*pluginListCmd) Help() string {
 	return `Example:
 
     NEARSIDE_PLUGINS_ACTIVE=teapot nearside plugin list
 
-It shows the plugins of the folder and those that ship with nearside. Active are those that the configuration names.`
+It lists the plugins in the folder and those that ship with nearside. A plugin is active if the configuration activates it.`
 }
 
 // listed is one plugin in JSON.

@@ -11,21 +11,22 @@ import (
 	"strings"
 
 	"nearside/lua"
+	"nearside/lua/trial"
 )
 
 type pluginNewCmd struct {
 	Name string `arg:"" help:"Name of the plugin: letters, digits, _ and -."`
-	Kind string `help:"What it is for: ${enum}." enum:"event,background,matching" required:""`
+	Kind string `help:"Kind of the plugin: ${enum}." enum:"event,background,matching" required:""`
 	pluginFlags
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*pluginNewCmd) Help() string {
 	return `Example:
 
     nearside plugin new slow_requests --kind event --dir plugins
 
-It writes NAME.lua, NAME_test.lua, .luarc.json and library/ into the folder, and never over a file that somebody has written. .luarc.json and library/ are for editors only: version control may ignore them.`
+It writes NAME.lua, NAME_test.lua, .luarc.json and library/ into the folder. It replaces only files of library/, which it generates itself. .luarc.json and library/ are for editors only; version control may ignore them.`
 }
 
 // Run writes the files.
@@ -34,46 +35,83 @@ func (c *pluginNewCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
-	files, err := lua.Scaffold(c.Name, lua.Kind(c.Kind))
+	files, err := trial.Scaffold(c.Name, lua.Kind(c.Kind))
 	if err != nil {
 		return usagef("%v", err)
 	}
 	for _, taken := range []string{c.Name + ".lua", c.Name + "_test.lua", c.Name} {
 		if _, err := os.Lstat(filepath.Join(o.Dir, taken)); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s exists already; nothing was written", filepath.Join(o.Dir, taken))
+			return fmt.Errorf("%s already exists; nothing was written", filepath.Join(o.Dir, taken))
+		}
+	}
+	var created []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		path := filepath.Join(o.Dir, filepath.FromSlash(name))
+		written, err := writeNew(path, files[name], strings.HasPrefix(name, trial.LibraryFolder+"/"))
+		created = append(created, written...)
+		if err != nil {
+			return errors.Join(err, removePaths(created))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		path := filepath.Join(o.Dir, filepath.FromSlash(name))
-		if err := writeNew(path, files[name], strings.HasPrefix(name, lua.LibraryFolder+"/")); err != nil {
-			return err
-		}
-		if _, err := fmt.Fprintln(s.stdout, path); err != nil {
+		if _, err := fmt.Fprintln(s.stdout, filepath.Join(o.Dir, filepath.FromSlash(name))); err != nil {
 			return err
 		}
 	}
-	_, err = fmt.Fprintf(s.stdout, "\n.luarc.json and %s/ are for editors only: version control may ignore them\nnext: nearside plugin test --dir %s %s\n",
-		lua.LibraryFolder, o.Dir, c.Name)
+	_, err = fmt.Fprintf(s.stdout, "\n.luarc.json and %s/ are for editors only; version control may ignore them\nnext: nearside plugin test --dir %s %s\n",
+		trial.LibraryFolder, o.Dir, c.Name)
 	return err
 }
 
-// writeNew writes a file. One that is there stays as it is, unless it is
-// ours.
-func writeNew(path, text string, ours bool) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sources that others may read
-		return err
+// removePaths removes the paths that a command created before it failed, the last
+// one first.
+func removePaths(created []string) error {
+	var errs []error
+	for _, path := range slices.Backward(created) {
+		errs = append(errs, os.Remove(path))
 	}
+	return errors.Join(errs...)
+}
+
+// makeFolder creates a folder and its parents, and returns those that did not exist.
+func makeFolder(path string) (created []string, err error) {
+	err = os.Mkdir(path, 0o755) //nolint:gosec // sources that others may read
+	if errors.Is(err, fs.ErrNotExist) && filepath.Dir(path) != path {
+		if created, err = makeFolder(filepath.Dir(path)); err != nil {
+			return created, err
+		}
+		err = os.Mkdir(path, 0o755) //nolint:gosec // as above
+	}
+	if err == nil {
+		return append(created, path), nil
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return created, nil
+	}
+	return created, err
+}
+
+// writeNew writes a file, and returns the file and the folders that did not exist
+// before. It replaces an existing file only if the file is generated.
+func writeNew(path, text string, generated bool) (created []string, err error) {
+	if created, err = makeFolder(filepath.Dir(path)); err != nil {
+		return created, err
+	}
+	_, statErr := os.Lstat(path)
 	flags := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if ours {
+	if generated {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
 	f, err := os.OpenFile(path, flags, 0o644) //nolint:gosec // sources that others may read
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return created, nil
 	}
 	if err != nil {
-		return err
+		return created, err
+	}
+	if errors.Is(statErr, fs.ErrNotExist) {
+		created = append(created, path)
 	}
 	_, err = f.WriteString(text)
-	return errors.Join(err, f.Close())
+	return created, errors.Join(err, f.Close())
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,23 +10,24 @@ import (
 	"time"
 
 	"nearside/lua"
+	"nearside/lua/trial"
 	"nearside/plugins"
 )
 
 type pluginTestCmd struct {
-	Plugins []string `arg:"" optional:"" help:"Names or paths of plugins (default: those of the folder that have tests)." placeholder:"NAME"`
+	Plugins []string `arg:"" optional:"" help:"Names or paths of plugins (default: all in the folder that have tests)." placeholder:"NAME"`
 	Shipped bool     `help:"Test the plugins that ship with nearside."`
-	JSON    bool     `help:"Show a line of JSON for each test."`
+	JSON    bool     `help:"Print a line of JSON for each test."`
 	pluginFlags
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*pluginTestCmd) Help() string {
 	return `Example:
 
     nearside plugin test plugins/teapot.lua
 
-It runs NAME_test.lua, and all *_test.lua of a plugin that is a folder, in the interpreter that plugins run in. Time stands still but when a test moves it; HTTP, Redis, RabbitMQ and the store are the test's own. The exit code is 1 when a test fails.`
+It runs NAME_test.lua, and all *_test.lua files of a plugin that is a folder, in the same interpreter as plugins. The clock moves only when a test moves it. HTTP, Redis, RabbitMQ and the store are simulated. The exit code is 1 if a test fails.`
 }
 
 // tested is one test in JSON.
@@ -59,7 +61,7 @@ func (c *pluginTestCmd) Run(s *system) error {
 		if err := c.print(s, "%s\n", t.name); err != nil {
 			return err
 		}
-		err := lua.Test(s.ctx, t.options, t.name, func(r lua.TestResult) {
+		err := trial.Run(s.ctx, t.options, t.name, func(r trial.Result) {
 			if r.Fault == "" {
 				passed++
 			} else {
@@ -67,6 +69,10 @@ func (c *pluginTestCmd) Run(s *system) error {
 			}
 			faults = append(faults, c.show(s, r))
 		})
+		if s.ctx.Err() != nil { // all other tests would fail in the same way
+			faults = []error{fmt.Errorf("%w in the tests of %s", context.Cause(s.ctx), t.name)}
+			break
+		}
 		faults = append(faults, err)
 	}
 	if err := c.print(s, "%d passed, %d failed\n", passed, failed); err != nil {
@@ -81,7 +87,7 @@ func (c *pluginTestCmd) Run(s *system) error {
 	return nil
 }
 
-// targets are the plugins to test.
+// targets returns the plugins to test.
 func (c *pluginTestCmd) targets(o lua.Options) ([]target, error) {
 	targets := targetsOf(o, c.Plugins)
 	if c.Shipped {
@@ -90,7 +96,7 @@ func (c *pluginTestCmd) targets(o lua.Options) ([]target, error) {
 			return nil, err
 		}
 		shipped := o
-		shipped.Dir = "" // whatever files the folder has
+		shipped.Dir = "" // the shipped plugins, even if the folder has plugins of the same name
 		for _, name := range names {
 			targets = append(targets, target{shipped, name})
 		}
@@ -103,7 +109,7 @@ func (c *pluginTestCmd) targets(o lua.Options) ([]target, error) {
 		return nil, err
 	}
 	if len(names) == 0 {
-		return nil, fmt.Errorf("no plugin in %s has a test; --shipped tests those of nearside", o.Dir)
+		return nil, fmt.Errorf("no plugin in %s has a test; --shipped tests the plugins that ship with nearside", o.Dir)
 	}
 	for _, name := range names {
 		targets = append(targets, target{o, name})
@@ -111,7 +117,7 @@ func (c *pluginTestCmd) targets(o lua.Options) ([]target, error) {
 	return targets, nil
 }
 
-// print writes what is for people.
+// print writes text that --json leaves out.
 func (c *pluginTestCmd) print(s *system, format string, args ...any) error {
 	if c.JSON {
 		return nil
@@ -120,7 +126,7 @@ func (c *pluginTestCmd) print(s *system, format string, args ...any) error {
 	return err
 }
 
-func (c *pluginTestCmd) show(s *system, r lua.TestResult) error {
+func (c *pluginTestCmd) show(s *system, r trial.Result) error {
 	if c.JSON {
 		return json.NewEncoder(s.stdout).Encode(tested{r.Plugin, r.File, r.Name, r.Fault == "", r.Fault, r.Took.Seconds()})
 	}

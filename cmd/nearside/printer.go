@@ -10,7 +10,7 @@ import (
 	"nearside/matcher/wire"
 )
 
-// printer shows answers as they come.
+// printer prints answers one after the other.
 type printer interface {
 	answer(data []byte) error
 	end() error
@@ -49,14 +49,14 @@ func (p *jsonPrinter) end() error {
 	return err
 }
 
-// tablePrinter shows a row per match. Its columns have fixed widths, because
-// the answers come one after the other.
+// tablePrinter prints a row for each match. Its columns have fixed widths, because it
+// prints an answer before it knows the next one.
 type tablePrinter struct {
 	w    io.Writer
 	rows int
 }
 
-// row writes a line with blanks up to its last value.
+// row writes a line without trailing blanks.
 func (p *tablePrinter) row(reference string, rank any, faceID, externalID, similarity, distance string) error {
 	line := fmt.Sprintf("%-36s  %4v  %-36s  %-24s  %10s  %s", reference, rank, faceID, externalID, similarity, distance)
 	_, err := fmt.Fprintln(p.w, strings.TrimRight(line, " "))

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// process is a server in a process of its own: this test's binary, which
-// testscript has put into the path as nearside.
+// process is a server in its own process. It runs the binary of this test, which
+// testscript has put into PATH as nearside.
 type process struct {
 	command *exec.Cmd
 	url     string
@@ -44,7 +44,7 @@ func writeConfig(t *testing.T, text string) string {
 	return name
 }
 
-// start starts a server without waiting for it.
+// start starts a server that may fail to start.
 func start(t *testing.T, config, dataDir string) *process {
 	t.Helper()
 	command := exec.Command("nearside", "serve", "--config", config, "--listen", "127.0.0.1:0", "--data-dir", dataDir)
@@ -52,7 +52,7 @@ func start(t *testing.T, config, dataDir string) *process {
 	return launch(t, command)
 }
 
-// launch starts a server by a command of one's own.
+// launch starts a server with the given command.
 func launch(t *testing.T, command *exec.Cmd) *process {
 	t.Helper()
 	p := &process{
@@ -81,17 +81,17 @@ func launch(t *testing.T, command *exec.Cmd) *process {
 		}
 	}()
 	t.Cleanup(func() {
-		_ = p.command.Process.Kill() // it has ended already, or must
+		_ = p.command.Process.Kill() // it may have ended already
 		p.wait()
 		if strings.Contains(p.log(), "DATA RACE") {
 			t.Error(p.log())
 		}
 	})
-	p.url = <-listening // "" when it ended instead
+	p.url = <-listening // empty if the server ended
 	return p
 }
 
-// serve starts a server that must come up.
+// serve starts a server, which must succeed.
 func serve(t *testing.T, config, dataDir string) *process {
 	t.Helper()
 	p := start(t, config, dataDir)
@@ -101,9 +101,9 @@ func serve(t *testing.T, config, dataDir string) *process {
 	return p
 }
 
-// wait returns the exit code, -1 when a signal ended the process.
+// wait waits for the end of the process and returns its exit code; -1: a signal ended it.
 func (p *process) wait() int {
-	<-p.ended // Wait closes the pipe: read it first
+	<-p.ended // before Wait, which closes the pipe
 	_ = p.command.Wait()
 	p.client.CloseIdleConnections()
 	return p.command.ProcessState.ExitCode()
@@ -115,8 +115,8 @@ func (p *process) log() string {
 	return p.output.String()
 }
 
-// call sends a request and returns its status and answer. An error means that
-// nobody knows whether it was done.
+// call sends a request and returns its status and answer. After an error, it is unknown
+// whether the request was done.
 func (p *process) call(method, path string, body any) (int, []byte, error) {
 	var content io.Reader
 	contentType := "application/json"
@@ -145,7 +145,7 @@ func (p *process) call(method, path string, body any) (int, []byte, error) {
 	return answer.StatusCode, text, err
 }
 
-// get reads an answer that must be there.
+// get sends a request that must succeed, and reads the answer.
 func (p *process) get(t *testing.T, method, path string, body, answer any) {
 	t.Helper()
 	status, text, err := p.call(method, path, body)

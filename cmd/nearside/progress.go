@@ -8,18 +8,18 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// progress shows on a terminal how far an import is, with its rate and the
-// time left; elsewhere it is silent. It is fed by one goroutine and has none.
+// progress shows the progress of an import on a terminal, with its rate and the
+// remaining time. It shows nothing elsewhere. Only one goroutine may use it.
 type progress struct {
-	bar *progressbar.ProgressBar // nil: silent
+	bar *progressbar.ProgressBar // nil: nothing is shown
 }
 
-// newProgress expects all bytes of input; -1 is unknown.
-func newProgress(w io.Writer, all int64) *progress {
+// newProgress returns the progress of an import of bytesAll bytes; -1: unknown.
+func newProgress(w io.Writer, bytesAll int64) *progress {
 	if !isTerminal(w) {
 		return &progress{}
 	}
-	return &progress{bar: progressbar.NewOptions64(all,
+	return &progress{bar: progressbar.NewOptions64(bytesAll,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetWidth(20),
@@ -29,8 +29,8 @@ func newProgress(w io.Writer, all int64) *progress {
 	)}
 }
 
-// set shows how many lines were answered, and how many bytes of input that is.
-// A bar that cannot be drawn is no reason to end an import.
+// set shows the number of lines that were sent, and their bytes of input. An error of
+// the bar is ignored, because it must not end the import.
 func (p *progress) set(lines, bytes int64) {
 	if p.bar != nil {
 		p.bar.Describe(fmt.Sprintf("%d lines", lines))
@@ -38,7 +38,7 @@ func (p *progress) set(lines, bytes int64) {
 	}
 }
 
-// clear makes room for a line.
+// clear removes the bar until the next set, so that a line can be printed.
 func (p *progress) clear() {
 	if p.bar != nil {
 		_ = p.bar.Clear()

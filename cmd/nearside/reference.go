@@ -12,21 +12,21 @@ import (
 	"nearside/matcher"
 )
 
-// reference is one of a match request.
+// reference is a reference of a match request.
 type reference struct {
 	Type matcher.ReferenceType `json:"type"`
 	ID   string                `json:"id"`
 	Data any                   `json:"data,omitempty"`
 }
 
-// references gives what is looked for, one after the other; io.EOF ends it.
+// references returns references one after the other, and io.EOF at the end.
 type references interface {
 	next() (*reference, error)
 	close()
 }
 
-// take returns the next references, at most n.
-func take(refs references, n int) ([]*reference, error) {
+// takeReferences returns the next references, at most n.
+func takeReferences(refs references, n int) ([]*reference, error) {
 	var all []*reference
 	for len(all) < n {
 		r, err := refs.next()
@@ -41,7 +41,7 @@ func take(refs references, n int) ([]*reference, error) {
 	return all, nil
 }
 
-// oneReference is a face of the server.
+// oneReference returns one reference, a face of the server.
 type oneReference struct{ left *reference }
 
 func (o *oneReference) next() (*reference, error) {
@@ -55,7 +55,8 @@ func (o *oneReference) next() (*reference, error) {
 
 func (o *oneReference) close() {}
 
-// vectorReferences are the rows of a vector file, named by their number.
+// vectorReferences returns the rows of a vector file. The id of a reference is the
+// number of its row.
 type vectorReferences struct {
 	*vectorFile
 	path    string
@@ -78,8 +79,8 @@ func (v *vectorReferences) next() (*reference, error) {
 	return &reference{matcher.RefRaw, number, rawDescriptor{v.version, base64.StdEncoding.EncodeToString(v.row)}}, nil
 }
 
-// textReferences are the lines of a file of objects, named by their id, or by
-// their line when they have none.
+// textReferences returns the lines of a file of objects. The id of a reference is the
+// id of the object, or its line number if it has none.
 type textReferences struct {
 	path  string
 	lines source
@@ -109,8 +110,8 @@ func (t *textReferences) next() (*reference, error) {
 	}
 }
 
-// parseReference makes a reference of an object's line; nil for a blank one.
-// What its descriptor is worth, the server says.
+// parseReference makes a reference from the line of an object, or returns nil for a
+// blank line. It does not check the descriptor; the server does.
 func parseReference(line []byte, name string) (*reference, error) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return nil, nil

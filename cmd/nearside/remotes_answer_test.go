@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// matchRequest is a whole request.
+// matchRequest is a match request with its query parameters.
 type matchRequest struct {
 	References []askedReference `json:"references"`
 	Candidates []askedSet       `json:"candidates"`
@@ -32,7 +32,7 @@ func (r *matchRequest) path() string {
 	return path
 }
 
-// matchAnswer is what the tests read of an answer.
+// matchAnswer has the parts of an answer that the tests read.
 type matchAnswer []struct {
 	Reference struct {
 		Type, ID string
@@ -56,14 +56,14 @@ type answerRow struct {
 	Similarity, Distance   *float64
 }
 
-// reply is an answer as it came.
+// reply is an undecoded answer.
 type reply struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// ask sends a request. That there is no answer in time is a fault.
+// ask sends a request. It returns an error if there is no answer in time.
 func ask(p *process, method, path string, body any) (reply, error) {
 	text, err := json.Marshal(body)
 	if err != nil {
@@ -83,7 +83,7 @@ func ask(p *process, method, path string, body any) (reply, error) {
 	return reply{answer.StatusCode, answer.Header, text}, err
 }
 
-// code returns the code of an error in its documented shape, 0 for an answer.
+// code returns the code of an error, which must have the documented form; 0: no error.
 func (r *reply) code() (int, error) {
 	if r.status/100 == 2 {
 		return 0, nil
@@ -93,7 +93,7 @@ func (r *reply) code() (int, error) {
 		Desc, Detail, Link *string
 	}
 	if json.Unmarshal(r.body, &e) != nil || e.Code == 0 || e.Desc == nil || e.Detail == nil || e.Link == nil {
-		return 0, fmt.Errorf("no error as documented: %d %s", r.status, r.body)
+		return 0, fmt.Errorf("the error does not have the documented form: %d %s", r.status, r.body)
 	}
 	if r.status == 503 && r.header.Get("Retry-After") == "" {
 		return 0, fmt.Errorf("503 without Retry-After: %s", r.body)
@@ -105,8 +105,8 @@ func (r *reply) code() (int, error) {
 	return e.Code, nil
 }
 
-// match sends a request and compares the answer with what w says. It returns
-// the answer, or the code of the error: that of w, or one of others.
+// match sends a request and compares the answer with that of w. It returns the answer or
+// the code of the error, which must be that of w or one of others.
 func (w *world) match(p *process, req *matchRequest, others ...int) (matchAnswer, int, error) {
 	answer, err := ask(p, "POST", req.path(), req)
 	if err != nil {
@@ -139,7 +139,8 @@ type wantItem struct {
 	sets      [][]wantRow
 }
 
-// want returns the answer, or the code of the error; references come first.
+// want returns the expected answer, or the code of the expected error. Errors of
+// references come first.
 func (w *world) want(req *matchRequest) ([]wantItem, int) {
 	var all []wantReference
 	for _, ref := range req.References {
@@ -154,7 +155,7 @@ func (w *world) want(req *matchRequest) ([]wantItem, int) {
 		items[i].reference = ref
 		for j := range req.Candidates {
 			s := &req.Candidates[j]
-			place, ok := s.whose()
+			place, ok := s.owner()
 			if !ok {
 				return nil, 31011
 			}
@@ -203,26 +204,26 @@ func (got *answerRow) compare(want *wantRow, targets []string) error {
 	a, errA := json.Marshal(object)
 	b, errB := json.Marshal(fields)
 	if errA != nil || errB != nil || !bytes.Equal(a, b) {
-		return fmt.Errorf("it is %s, want %s", a, b)
+		return fmt.Errorf("the object is %s, want %s", a, b)
 	}
 	if shown := targets == nil || slices.Contains(targets, "distance"); shown != (got.Distance != nil) || shown && *got.Distance != want.distance {
-		return fmt.Errorf("distance, want %v", want.distance)
+		return fmt.Errorf("wrong distance, want %v", want.distance)
 	}
 	if shown := targets == nil || slices.Contains(targets, "similarity"); shown != (got.Similarity != nil) || shown && math.Abs(*got.Similarity-want.similarity) > 1e-12 {
-		return fmt.Errorf("similarity, want %v", want.similarity)
+		return fmt.Errorf("wrong similarity, want %v", want.similarity)
 	}
 	return nil
 }
 
-// load stores what a server has.
+// load stores the things of a server.
 func (w *world) load(t *testing.T, p *process, place string) {
 	t.Helper()
 	lines := map[string]*strings.Builder{"faces": {}, "events": {}}
-	made := map[string]bool{} // lists, of no account, so that all may be in them
+	created := map[string]bool{} // lists without an account, which faces of all accounts may join
 	for _, o := range w.things {
 		for _, list := range o.lists {
-			if slices.Contains(o.at, place) && !made[list] {
-				made[list] = true
+			if slices.Contains(o.at, place) && !created[list] {
+				created[list] = true
 				var answer struct{}
 				p.get(t, "POST", "/1/lists", map[string]any{"list_id": list}, &answer)
 			}
@@ -255,7 +256,7 @@ func (w *world) load(t *testing.T, p *process, place string) {
 	}
 }
 
-// serveAt starts a server on an address that it had before.
+// serveAt starts a server on a given address.
 func serveAt(t *testing.T, address, config, dataDir string) *process {
 	t.Helper()
 	command := exec.Command("nearside", "serve", "--config", config, "--listen", address, "--data-dir", dataDir)

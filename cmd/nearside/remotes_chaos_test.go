@@ -12,23 +12,23 @@ import (
 	"testing"
 )
 
-// crowd is clients that send requests until it ends.
+// crowd is a group of clients that send requests until end is called.
 type crowd struct {
-	outcomes chan outcome // nobody goes on before it is read
-	calls    atomic.Int64 // of answers
+	outcomes chan outcome // unbuffered: a client waits until its outcome is read
+	calls    atomic.Int64 // number of calls of answers
 	done     chan struct{}
 	all      sync.WaitGroup
 	once     sync.Once
 }
 
-// outcome is how a request ended that began during a call of answers.
+// outcome is the result of a request.
 type outcome struct {
 	code int
-	call int64
+	call int64 // number of the call of answers during which the request began
 }
 
-// startCrowd starts clients. Each sends what request gives it; an answer must be
-// right or have one of the codes that are allowed for it.
+// startCrowd starts clients, which send the requests that request returns. An answer
+// must be right or have one of the allowed codes.
 func startCrowd(t *testing.T, w *world, p *process, request func(*rand.Rand) (*matchRequest, []int)) *crowd {
 	l := &crowd{outcomes: make(chan outcome), done: make(chan struct{})}
 	for n := range 4 {
@@ -58,8 +58,8 @@ func (l *crowd) end() {
 	l.all.Wait()
 }
 
-// answers waits for n answers to requests that begin from now on, and returns
-// how many failed.
+// answers waits for the answers to n requests that begin after the call, and returns how
+// many failed.
 func (l *crowd) answers(n int) (failed int) {
 	for now := l.calls.Add(1); n > 0; {
 		o := <-l.outcomes
@@ -74,7 +74,7 @@ func (l *crowd) answers(n int) (failed int) {
 	return failed
 }
 
-// calmRequest asks for sets without asking for objects of remotes.
+// calmRequest returns a request for some of sets, whose reference needs no remote.
 func calmRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
 	r := &matchRequest{References: []askedReference{probe}, account: pick(rng, "", accountA)}
 	for range 1 + rng.IntN(3) {
@@ -83,9 +83,8 @@ func calmRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
 	return r
 }
 
-// TestRemoteChaos kills, stops and starts an owner under load. What does not
-// need it is always answered; what does is answered right, or fails as
-// documented.
+// TestRemoteChaos kills, stops and restarts an owner under load. Requests that do not
+// need the owner always succeed. The others are answered correctly or fail as documented.
 func TestRemoteChaos(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while")
@@ -120,7 +119,7 @@ func TestRemoteChaos(t *testing.T) {
 			n = l.answers(20)
 		}
 		if n == 0 {
-			t.Errorf("%s: nothing failed", kind)
+			t.Errorf("%s: no request failed", kind)
 		}
 		failed += n
 		switch kind {
@@ -137,7 +136,7 @@ func TestRemoteChaos(t *testing.T) {
 		eventually(t, func() error {
 			if n := l.answers(60); n > 0 {
 				failed += n
-				return fmt.Errorf("after %s: %d fail although the owner is back", kind, n)
+				return fmt.Errorf("after %s: %d requests failed although the owner is running again", kind, n)
 			}
 			return nil
 		})
@@ -147,11 +146,11 @@ func TestRemoteChaos(t *testing.T) {
 	}
 	l.end()
 	w.here.settles(t, before)
-	t.Logf("%d failed as documented", failed)
+	t.Logf("%d requests failed as documented", failed)
 	w.here.stop(t)
 }
 
-// TestRemotesReload changes the remotes by SIGHUP under load: nothing fails.
+// TestRemotesReload changes the remotes by SIGHUP under load. No request fails.
 func TestRemotesReload(t *testing.T) {
 	t.Parallel()
 	w := newPair(t)
@@ -162,18 +161,18 @@ func TestRemotesReload(t *testing.T) {
 	eastWithout := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\"]}\n", w.east.url, listEast)
 	west := fmt.Sprintf("    - {name: west, url: \"%s\", origins: [events], lists: [\"%s\", \"%s\"]}\n", w.west.url, listBoth, listWest)
 	westWithout := fmt.Sprintf("    - {name: west, url: \"%s\", origins: [events], lists: [\"%s\"]}\n", w.west.url, listWest)
-	reload := func(lines, said string) {
+	reload := func(lines, message string) {
 		t.Helper()
 		l.answers(20)
 		if err := os.WriteFile(w.config, []byte(remotesConfig+"matchers:\n  remote:\n"+lines), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		n := strings.Count(w.here.log(), said)
+		n := strings.Count(w.here.log(), message)
 		w.here.signal(t, syscall.SIGHUP)
 		eventually(t, func() error {
 			l.answers(4)
-			if strings.Count(w.here.log(), said) == n {
-				return fmt.Errorf("it does not say %q:\n%s", said, w.here.log())
+			if strings.Count(w.here.log(), message) == n {
+				return fmt.Errorf("the log does not have %q:\n%s", message, w.here.log())
 			}
 			return nil
 		})
@@ -182,7 +181,7 @@ func TestRemotesReload(t *testing.T) {
 	chosen := func(set askedSet, want string) {
 		t.Helper()
 		if by, err := w.chosen(w.here, set); err != nil || by != want {
-			t.Errorf("%s has answered, want %s: %v", by, want, err)
+			t.Errorf("%s answered, want %s: %v", by, want, err)
 		}
 	}
 	create := func(want int) {
@@ -191,24 +190,24 @@ func TestRemotesReload(t *testing.T) {
 			t.Errorf("%d %s %v, want %d", status, text, err, want)
 		}
 	}
-	const done, not = "log level reloaded", "not reloaded"
+	const done, failed = "log level reloaded", "not reloaded"
 	for range 3 {
 		reload(east+westWithout, done)
 		chosen(faceList(listBoth), "east")
 		reload(eastWithout+west, done)
 		chosen(faceList(listBoth), "west")
 	}
-	reload(eastWithout+west+"    - {name: east, url: \"http://127.0.0.1:1\"}\n", not)
-	reload(eastWithout+"    - {name: west, url: \"http://127.0.0.1:1\", lists: [x]}\n", not)
+	reload(eastWithout+west+"    - {name: east, url: \"http://127.0.0.1:1\"}\n", failed)
+	reload(eastWithout+"    - {name: west, url: \"http://127.0.0.1:1\", lists: [x]}\n", failed)
 	chosen(faceList(listBoth), "west")
 	chosen(faceList(listEast), "east")
 	create(http.StatusForbidden)
 
 	reload(west, done)
 	if _, code, err := w.match(w.here, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{faceList(listEast)}}); err == nil {
-		t.Errorf("%d: the list is still at east", code)
+		t.Errorf("%d: east still owns the list", code)
 	}
-	create(http.StatusCreated) // it is ours now
+	create(http.StatusCreated) // this server owns the list now
 	reload(west+east, done)
 	chosen(faceList(listEast), "east")
 	create(http.StatusForbidden)

@@ -12,8 +12,8 @@ var (
 	exampleAt = regexp.MustCompile(`http://10\.0\.0\.\d:5110`)
 )
 
-// TestRemotesGuide: the examples of docs/remotes.md are configurations, and
-// send requests where the text says.
+// TestRemotesGuide: the examples in docs/remotes.md are valid configurations, and
+// requests go to the matchers that the text names.
 func TestRemotesGuide(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../docs/remotes.md")
@@ -33,16 +33,16 @@ func TestRemotesGuide(t *testing.T) {
 	} {
 		text := exampleAt.ReplaceAllString(examples[i][1], there.url)
 		p := serve(t, writeConfig(t, remotesConfig+text), t.TempDir())
-		for who, set := range sets {
+		for matchers, set := range sets {
 			by, err := (&world{}).chosen(p, set)
-			if err != nil || !strings.Contains(who, by) {
-				t.Errorf("example %d: %s has answered, want %s: %v", i+1, by, who, err)
+			if err != nil || !strings.Contains(matchers, by) {
+				t.Errorf("example %d: %s answered, want %s: %v", i+1, by, matchers, err)
 			}
 		}
 	}
 }
 
-// TestRemotesAndPrefilters: a prefilter is never passed by.
+// TestRemotesAndPrefilters: no remote answers for a set to which a prefilter applies.
 func TestRemotesAndPrefilters(t *testing.T) {
 	t.Parallel()
 	w := newPair(t)
@@ -53,7 +53,7 @@ func TestRemotesAndPrefilters(t *testing.T) {
 	copied := "    - {name: copy, url: \"" + w.west.url + "\", cost: 1}\nplugins: {active: [adults_only]}\n"
 	p := serve(t, writeConfig(t, string(text)+copied), t.TempDir())
 	if by, err := (&world{}).chosen(p, faces()); err != nil || by != "memory" {
-		t.Errorf("%s has answered: %v", by, err)
+		t.Errorf("%s answered: %v", by, err)
 	}
 	status, answer, err := p.call("POST", "/1/matcher/faces", &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{faceList(listEast)}})
 	if err != nil || status != 403 || !strings.Contains(string(answer), `"error_code":31011`) || !strings.Contains(string(answer), "prefilters") {

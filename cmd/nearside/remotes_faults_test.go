@@ -13,17 +13,16 @@ import (
 	"time"
 )
 
-// impostor is a remote that answers matches in its own way, and health checks
-// as it should.
+// impostor is a remote that answers matches wrongly, but health checks correctly.
 type impostor struct {
-	name   string
-	answer http.HandlerFunc
-	want   int    // code of what a client gets, 0: the row of impostorRow
-	detail string // part of the error
-	well   atomic.Bool
+	name    string
+	answer  http.HandlerFunc
+	want    int    // code that the client gets; 0: the row of impostorRow
+	detail  string // part of the error
+	correct atomic.Bool
 }
 
-// impostorRow is a right row of a match of probe.
+// impostorRow returns the correct row for a match of probe, with changes.
 func impostorRow(changes string) string {
 	distance, similarity := apart("abcdefghijklmnop", "abcdefghijklmnoo")
 	row := map[string]any{"face": map[string]any{"face_id": id(1, 1), "account_id": accountA, "lists": []any{}, "user_data": "right"}, "distance": distance, "similarity": similarity}
@@ -43,7 +42,7 @@ func impostorAnswer(rows ...string) string {
 	return `[{"reference": {"type": "raw_descriptor", "id": "probe"}, "matches": [{"filters": {}, "result": [` + strings.Join(rows, ",") + `]}]}]`
 }
 
-// says answers with a status and a body in JSON.
+// says answers with a status and a JSON body.
 func says(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -52,13 +51,13 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-// streams sends a part again and again, with a pause, until the client goes.
-func streams(contentType, part string, pause time.Duration) http.HandlerFunc {
+// streams repeatedly sends a chunk, with pauses, until the client cancels the call.
+func streams(contentType, chunk string, pause time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(http.StatusCreated)
 		for {
-			if _, err := w.Write([]byte(part)); err != nil {
+			if _, err := w.Write([]byte(chunk)); err != nil {
 				return
 			}
 			w.(http.Flusher).Flush()
@@ -76,7 +75,7 @@ func breaks(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
-			_, _ = c.Write([]byte(text)) // it is broken in any case
+			_, _ = c.Write([]byte(text)) // the connection is closed in any case
 			_ = c.Close()
 		}
 	}
@@ -90,7 +89,7 @@ func failing(code int, detail string) string {
 const nan = "\x91\x82\xa9reference\x82\xa4type\xaeraw_descriptor\xa2id\xa5probe\xa7matches\x91\x82\xa7filters\x80\xa6result" +
 	"\x91\x83\xa4face\x81\xa7face_id\xd9\x2400000001-0000-4000-8000-000000000001\xaasimilarity\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\xa8distance\xcb"
 
-// impostors are all ways of answering.
+// impostors returns one impostor for each kind of answer.
 func impostors() []*impostor {
 	right := impostorAnswer(impostorRow(""))
 	packed := func(float string) http.HandlerFunc {
@@ -102,7 +101,7 @@ func impostors() []*impostor {
 	bad := func(name, detail string, answer http.HandlerFunc) *impostor {
 		return &impostor{name: name, answer: answer, want: 12050, detail: detail}
 	}
-	rubbish := func(name, body string) *impostor { return bad(name, "makes no sense", says(201, body)) }
+	invalid := func(name, body string) *impostor { return bad(name, "its answer is invalid", says(201, body)) }
 	row := func(name, detail, changes string) *impostor {
 		return bad(name, detail, says(201, impostorAnswer(impostorRow(changes))))
 	}
@@ -113,24 +112,24 @@ func impostors() []*impostor {
 		bad("silent", "did not answer within", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
 		bad("drips", "did not answer within", streams("application/json", " ", 20*time.Millisecond)),
 		bad("endless", "longer than", streams("application/msgpack", strings.Repeat("\x91", 1<<20), 0)),
-		bad("hangs up", "does not answer", breaks("")),
-		bad("no HTTP", "does not answer", breaks("SSH-2.0-nearside\r\n\r\n")),
-		bad("cut", "does not answer", breaks("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n[{")),
-		bad("cut chunks", "does not answer", breaks("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{\"re\r\n")),
-		bad("500", "answers 500", says(500, "")),
+		bad("hangs up", "did not answer", breaks("")),
+		bad("no HTTP", "did not answer", breaks("SSH-2.0-nearside\r\n\r\n")),
+		bad("cut", "did not answer", breaks("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n[{")),
+		bad("cut chunks", "did not answer", breaks("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{\"re\r\n")),
+		bad("500", "answered 500", says(500, "")),
 		bad("503", "12050: busy", says(503, failing(12050, "busy"))),
 		bad("504", "12060: late", says(504, failing(12060, "late"))),
-		bad("redirect", "answers 302", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/healthcheck", http.StatusFound) }),
-		rubbish("empty", ""),
-		rubbish("bytes", "\x00\xff\xfe rubbish"),
-		bad("bytes with 200", "makes no sense", says(200, "<html>it works</html>")),
-		rubbish("another shape", `{"matches": []}`),
-		rubbish("numbers", `[1, 2]`),
-		rubbish("no items", `[]`),
-		rubbish("two items", "["+strings.Trim(right, "[]")+"]}]},"+strings.Trim(right, "[]")+"]}]}]"),
-		rubbish("no sets", `[{"reference": {}, "matches": []}]`),
-		rubbish("null", `null`),
-		rubbish("deep", strings.Repeat("[", 1000)+strings.Repeat("]", 1000)),
+		bad("redirect", "answered 302", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/healthcheck", http.StatusFound) }),
+		invalid("empty", ""),
+		invalid("bytes", "\x00\xff\xfe rubbish"),
+		bad("bytes with 200", "its answer is invalid", says(200, "<html>it works</html>")),
+		invalid("another shape", `{"matches": []}`),
+		invalid("numbers", `[1, 2]`),
+		invalid("no items", `[]`),
+		invalid("two items", "["+strings.Trim(right, "[]")+"]}]},"+strings.Trim(right, "[]")+"]}]}]"),
+		invalid("no sets", `[{"reference": {}, "matches": []}]`),
+		invalid("null", `null`),
+		invalid("deep", strings.Repeat("[", 1000)+strings.Repeat("]", 1000)),
 		row("below the threshold", "below the threshold", `"similarity": 0.05`),
 		row("no distance", "", `"distance": null`),
 		row("text as distance", "", `"distance": "near"`),
@@ -138,16 +137,16 @@ func impostors() []*impostor {
 		row("wrong origin", "", `"face": null, "event": {"event_id": "00000001-0000-4000-8000-000000000001"}`),
 		row("no id", "", `"face": {"user_data": "who"}`),
 		row("id of another kind", "", `"face": {"face_id": "me"}`),
-		row("another account", "a row is of another account", `"face": {"face_id": "00000001-0000-4000-8000-000000000001", "account_id": "`+accountB+`"}`),
-		bad("more rows than the limit", "limit", says(201, impostorAnswer(impostorRow(""), impostorRow(`"face": {"face_id": "00000001-0000-4000-8000-000000000002"}`),
+		row("another account", "a row belongs to another account", `"face": {"face_id": "00000001-0000-4000-8000-000000000001", "account_id": "`+accountB+`"}`),
+		bad("more rows than the limit", "at most 2 rows", says(201, impostorAnswer(impostorRow(""), impostorRow(`"face": {"face_id": "00000001-0000-4000-8000-000000000002"}`),
 			impostorRow(`"face": {"face_id": "00000001-0000-4000-8000-000000000003"}`)))),
 		bad("a row twice", "twice", says(201, impostorAnswer(impostorRow(""), impostorRow("")))),
-		bad("not a number", "makes no sense", packed("\x7f\xf8\x00\x00\x00\x00\x00\x00")),
-		bad("infinite", "makes no sense", packed("\x7f\xf0\x00\x00\x00\x00\x00\x00")),
+		bad("not a number", "its answer is invalid", packed("\x7f\xf8\x00\x00\x00\x00\x00\x00")),
+		bad("infinite", "its answer is invalid", packed("\x7f\xf0\x00\x00\x00\x00\x00\x00")),
 		bad("404 of no route", "12010: x", says(404, failing(12010, "x"))),
 		bad("403", "12026: x", says(403, failing(12026, "x"))),
-		bad("400 without a body", "answers 400", says(400, "")),
-		bad("429", "answers 429", says(429, failing(12022, "slower"))),
+		bad("400 without a body", "answered 400", says(400, "")),
+		bad("429", "answered 429", says(429, failing(12022, "slower"))),
 		{name: "400", answer: says(400, failing(31001, "version")), want: 31001, detail: "version"},
 		{name: "400 of its own", answer: says(400, failing(99999, "strange")), want: 12022, detail: "strange"},
 	}
@@ -155,20 +154,20 @@ func impostors() []*impostor {
 
 // ServeHTTP implements http.Handler.
 func (f *impostor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	_, _ = io.Copy(io.Discard, r.Body) // before that, nobody notices that the client goes
+	_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client has gone only after reading the body
 	switch {
 	case r.URL.Path == "/healthcheck":
 		says(200, `{"execution_time": 0}`)(w, r)
-	case f.well.Load():
+	case f.correct.Load():
 		says(201, impostorAnswer(impostorRow("")))(w, r)
 	default:
 		f.answer(w, r)
 	}
 }
 
-// TestRemoteImpostors: whatever a remote answers, a request has the right
-// answer or the documented error; when the remote gets well, the right answer.
-// A replica that answers so is replaced by somebody else.
+// TestRemoteImpostors: for each wrong answer of a remote, the client gets the correct
+// answer or the documented error. When the remote answers correctly again, the client
+// gets the correct answer. If a replica answers wrongly, another matcher answers.
 func TestRemoteImpostors(t *testing.T) {
 	t.Parallel()
 	all := impostors()
@@ -195,7 +194,7 @@ func TestRemoteImpostors(t *testing.T) {
 		}
 	}
 	p := serve(t, writeConfig(t, remotesConfig+owning.String()), t.TempDir())
-	p.client.Timeout = 30 * time.Second // far above request_timeout: for requests that hang
+	p.client.Timeout = 30 * time.Second // far above request_timeout, to detect requests that hang
 	before := p.resources(t)
 	for i, f := range all {
 		t.Run(f.name, func(t *testing.T) {
@@ -204,14 +203,14 @@ func TestRemoteImpostors(t *testing.T) {
 					t.Error(err)
 				}
 			}
-			f.well.Store(true)
+			f.correct.Store(true)
 			eventually(t, func() error { return f.check(p, id(16, i), 0) })
 		})
 	}
 	p.settles(t, before)
 
 	for _, f := range all {
-		f.well.Store(false)
+		f.correct.Store(false)
 	}
 	w := newWorld(1)
 	p = serve(t, writeConfig(t, remotesConfig+copying.String()), t.TempDir())
@@ -230,11 +229,11 @@ func TestRemoteImpostors(t *testing.T) {
 		}
 	}
 	if failed < 20 {
-		t.Errorf("%d have failed: %+v", failed, answer[0].Matches[0].Plan.Matchers)
+		t.Errorf("only %d replicas failed: %+v", failed, answer[0].Matches[0].Plan.Matchers)
 	}
 }
 
-// check asks for the list of an impostor.
+// check matches against the list of an impostor.
 func (f *impostor) check(p *process, list string, want int) error {
 	answer, err := ask(p, "POST", "/1/matcher/faces?account_id="+accountA, map[string]any{
 		"references": []any{probe}, "candidates": []any{map[string]any{"filters": map[string]any{"origin": "faces", "list_id": list}, "limit": 2, "threshold": 0.1}},
@@ -250,16 +249,16 @@ func (f *impostor) check(p *process, list string, want int) error {
 		return fmt.Errorf("code %d, want %d: %s", code, want, answer.body)
 	}
 	if text := string(answer.body); code != 0 && (!strings.Contains(text, "remote "+f.name+":") || !strings.Contains(text, f.detail)) {
-		return fmt.Errorf("%q is not in %s", f.detail, answer.body)
+		return fmt.Errorf("%q is missing in %s", f.detail, answer.body)
 	}
 	if text := string(answer.body); code == 0 && strings.Count(text, `"user_data":"right"`) != 1 {
-		return fmt.Errorf("%s", answer.body)
+		return fmt.Errorf("wrong rows: %s", answer.body)
 	}
 	return nil
 }
 
-// eventually asks until there is no fault any more. Each attempt is a request
-// or more; that there are enough of them is no matter of how fast they are.
+// eventually calls attempt until it succeeds. It allows 30 s, so that it does not depend
+// on the speed of the machine.
 func eventually(t *testing.T, attempt func() error) {
 	t.Helper()
 	var err error
@@ -271,7 +270,7 @@ func eventually(t *testing.T, attempt func() error) {
 	t.Fatal(err)
 }
 
-// resources returns what a server uses: goroutines and files.
+// resources returns the numbers of goroutines and open files of a server.
 func (p *process) resources(t *testing.T) [2]int {
 	t.Helper()
 	status, text, err := p.call("GET", "/metrics", nil)
@@ -288,7 +287,7 @@ func (p *process) resources(t *testing.T) [2]int {
 	return used
 }
 
-// settles waits until a server uses about as much as before.
+// settles waits until a server uses about as many resources as before.
 func (p *process) settles(t *testing.T, before [2]int) {
 	t.Helper()
 	eventually(t, func() error {

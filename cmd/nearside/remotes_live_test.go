@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// signal sends a signal to a server. One that is to stop has stopped then.
+// signal sends a signal to a server. After SIGSTOP, it waits until the server has
+// stopped.
 func (p *process) signal(t *testing.T, s syscall.Signal) {
 	t.Helper()
 	if err := p.command.Process.Signal(s); err != nil {
@@ -25,7 +26,7 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
-// backend is a server that is killed and started again where it was.
+// backend is a server that can be killed and restarted at the same address.
 type backend struct {
 	*process
 	config, dir, at string
@@ -50,7 +51,7 @@ func (b *backend) restart(t *testing.T) {
 	b.process = serveAt(t, b.at, b.config, b.dir)
 }
 
-// chosen asks for a set and returns who answered.
+// chosen matches against a set and returns the name of the matcher that answered.
 func (w *world) chosen(p *process, set askedSet) (string, error) {
 	answer, _, err := w.match(p, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{set}})
 	if err != nil {
@@ -61,10 +62,11 @@ func (w *world) chosen(p *process, set askedSet) (string, error) {
 			return m.Name, nil
 		}
 	}
-	return "", fmt.Errorf("nobody was chosen: %+v", answer[0].Matches[0].Plan)
+	return "", fmt.Errorf("no matcher was chosen: %+v", answer[0].Matches[0].Plan)
 }
 
-// untilChosen asks until somebody answers, and rightly every time.
+// untilChosen repeats a match until the named matcher answers. Every answer must be
+// right.
 func (w *world) untilChosen(t *testing.T, p *process, set askedSet, name string) {
 	t.Helper()
 	eventually(t, func() error {
@@ -73,19 +75,18 @@ func (w *world) untilChosen(t *testing.T, p *process, set askedSet, name string)
 			t.Fatal(err)
 		}
 		if by != name {
-			return fmt.Errorf("%s has answered, want %s", by, name)
+			return fmt.Errorf("%s answered, want %s", by, name)
 		}
 		return nil
 	})
 }
 
-// TestReplica: who answers does not show in an answer; a replica that fails is
-// replaced by the memory of the server that was asked, and used again when it
-// is back.
+// TestReplica: answers do not depend on the matcher. If a replica fails, the local
+// matcher answers. When the replica is back, it answers again.
 func TestReplica(t *testing.T) {
 	t.Parallel()
 	w := newWorld(3)
-	w.things = w.things[:len(w.things)-1] // but for the twin
+	w.things = w.things[:len(w.things)-1] // without the twin
 	for _, o := range w.things {
 		o.at = places
 	}
@@ -95,7 +96,7 @@ func TestReplica(t *testing.T) {
 	w.load(t, p, "here")
 	w.load(t, copied.process, "here")
 	rng := rand.New(rand.NewPCG(4, 4))
-	some := func() (unknown int) {
+	matchSome := func() (unknown int) {
 		t.Helper()
 		for range 50 {
 			r := w.randomRequest(rng, []string{listHere, listNowhere})
@@ -103,7 +104,7 @@ func TestReplica(t *testing.T) {
 			if err != nil {
 				t.Errorf("%v\n%s", err, mustJSON(t, r))
 			}
-			if code == 12050 { // a reference that is unknown here may be known there
+			if code == 12050 { // the replica may have a reference that is not in the local store
 				unknown++
 			}
 			r = calmRequest(rng, faces(), faceList(listHere), origin("events"), origin("attributes"))
@@ -116,7 +117,7 @@ func TestReplica(t *testing.T) {
 	healthy := func() {
 		t.Helper()
 		eventually(t, func() error {
-			if n := some(); n > 0 {
+			if n := matchSome(); n > 0 {
 				return fmt.Errorf("%d requests failed", n)
 			}
 			return nil
@@ -127,20 +128,20 @@ func TestReplica(t *testing.T) {
 	for range 2 {
 		copied.kill(t)
 		w.untilChosen(t, p, faces(), "memory")
-		some()
+		matchSome()
 		copied.restart(t)
 		w.untilChosen(t, p, origin("events"), "copy")
 		healthy()
 		copied.signal(t, syscall.SIGSTOP)
 		w.untilChosen(t, p, faces(), "memory")
-		some()
+		matchSome()
 		copied.signal(t, syscall.SIGCONT)
 		w.untilChosen(t, p, origin("attributes"), "copy")
 		healthy()
 	}
 }
 
-// pair is a server with two remotes, of which east comes and goes.
+// pair is a server with the remotes east and west. Tests stop and restart east.
 type pair struct {
 	*world
 	here   *process
@@ -153,7 +154,7 @@ func newPair(t *testing.T) *pair {
 	t.Helper()
 	w := &pair{world: newWorld(2), east: newBackend(t), west: serve(t, writeConfig(t, remotesConfig), t.TempDir())}
 	for _, o := range w.things {
-		if o.origin != "faces" && o.at[0] == "east" { // who owns no events and attributes need not answer for them
+		if o.origin != "faces" && o.at[0] == "east" { // east owns no events and attributes, so they would not be found while it is down
 			o.at = []string{"west"}
 		}
 	}
@@ -166,8 +167,8 @@ func newPair(t *testing.T) *pair {
 	return w
 }
 
-// TestOwnerFails: what only a dead or hanging owner knows is an error, never
-// somebody else's answer; everything else is answered.
+// TestOwnerFails: requests that need a dead or hanging owner fail; no other matcher
+// answers them. All other requests succeed.
 func TestOwnerFails(t *testing.T) {
 	t.Parallel()
 	w := newPair(t)
@@ -175,7 +176,7 @@ func TestOwnerFails(t *testing.T) {
 		return &matchRequest{References: []askedReference{{Type: typ, ID: id}}, Candidates: []askedSet{faces(), set}}
 	}
 	here := w.someAt("faces", "here").id
-	needs := []*matchRequest{ // east
+	needEast := []*matchRequest{
 		request(faceList(listEast), "face", here),
 		request(faces(listEast, listBoth), "face", here),
 		request(faceList(listHere), "face", w.someAt("faces", "east").id),
@@ -185,18 +186,18 @@ func TestOwnerFails(t *testing.T) {
 	others := []*matchRequest{
 		request(faceList(listHere), "face", here),
 		request(faceList(listWest), "face", here),
-		request(faceList(listBoth), "face", here), // west has it, too
+		request(faceList(listBoth), "face", here), // west owns it too
 		request(faces(listBoth, listWest), "face", w.someAt("faces", "west").id),
 		request(origin("events"), "event", w.someAt("events", "west").id),
 		request(origin("events"), "event", listNowhere),
 		request(origin("attributes"), "attribute", w.someAt("attributes", "west").id),
-		request(faces(listEast, listHere), "face", here), // nobody has both
+		request(faces(listEast, listHere), "face", here), // no matcher has both
 	}
 	check := func() {
 		t.Helper()
-		for i, r := range needs {
+		for i, r := range needEast {
 			if _, code, err := w.match(w.here, r, 12050, 12060); err != nil || code == 0 {
-				t.Errorf("needs %d: code %d: %v", i, code, err)
+				t.Errorf("needEast %d: code %d: %v", i, code, err)
 			}
 		}
 		for i, r := range others {
@@ -220,10 +221,10 @@ func TestOwnerFails(t *testing.T) {
 	back := func() {
 		t.Helper()
 		eventually(t, func() error {
-			for i, r := range append(needs, others...) {
+			for i, r := range append(needEast, others...) {
 				switch _, code, err := w.match(w.here, r, 12050, 12060); {
 				case err != nil:
-					t.Fatal(i, err) // it is answered, but not rightly
+					t.Fatal(i, err) // a wrong answer
 				case code == 12050 || code == 12060:
 					return fmt.Errorf("%d: %d", i, code)
 				}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// matches returns how many matches of faces a server was asked for.
+// matches returns the number of match requests for faces that a server has received.
 func (p *process) matches(t *testing.T) int {
 	t.Helper()
 	_, text, err := p.call("GET", "/metrics", nil)
@@ -18,47 +18,47 @@ func (p *process) matches(t *testing.T) int {
 	}
 	n := 0
 	for _, m := range regexp.MustCompile(`(?m)^nearside_requests_total\{route="POST:/matcher/faces",.*\} (\d+)$`).FindAllSubmatch(text, -1) {
-		more, _ := strconv.Atoi(string(m[1])) // they are digits
+		more, _ := strconv.Atoi(string(m[1])) // cannot fail: only digits
 		n += more
 	}
 	return n
 }
 
-// TestMutualRemotes: servers that are replicas of each other, each cheaper than
-// the other one's own memory, do not send a match to and fro.
+// TestMutualRemotes: two servers that are replicas of each other do not send a match
+// back and forth, although each remote is cheaper than the local matcher.
 func TestMutualRemotes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(5)
-	w.things = w.things[:len(w.things)-1] // but for the twin
+	w.things = w.things[:len(w.things)-1] // without the twin
 	for _, o := range w.things {
 		o.at = places
 	}
 	left, right := newBackend(t), newBackend(t)
 	w.load(t, left.process, "here")
 	w.load(t, right.process, "here")
-	other := map[*backend]*backend{left: right, right: left}
-	for b, its := range other {
-		text := remotesConfig + fmt.Sprintf("matchers:\n  remote:\n    - {name: other, url: \"%s\", cost: 10}\n", its.url)
+	replicaOf := map[*backend]*backend{left: right, right: left}
+	for b, replica := range replicaOf {
+		text := remotesConfig + fmt.Sprintf("matchers:\n  remote:\n    - {name: other, url: \"%s\", cost: 10}\n", replica.url)
 		if err := os.WriteFile(b.config, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		b.signal(t, syscall.SIGHUP)
 	}
-	for b := range other {
+	for b := range replicaOf {
 		w.untilChosen(t, b.process, faces(), "other")
 	}
-	for b, its := range other {
+	for b, replica := range replicaOf {
 		for name, r := range map[string]*matchRequest{
 			"a set":               {References: []askedReference{probe}, Candidates: []askedSet{faces()}},
-			"a key of nobody":     {References: []askedReference{{Type: "face_external_id", ID: "nobody"}}, Candidates: []askedSet{faces()}},
-			"an event of nowhere": {References: []askedReference{{Type: "event", ID: listNowhere}}, Candidates: []askedSet{faces()}},
+			"a key without faces": {References: []askedReference{{Type: "face_external_id", ID: "nobody"}}, Candidates: []askedSet{faces()}},
+			"an unknown event":    {References: []askedReference{{Type: "event", ID: listNowhere}}, Candidates: []askedSet{faces()}},
 		} {
-			mine, theirs := b.matches(t), its.matches(t)
+			received, forwarded := b.matches(t), replica.matches(t)
 			if _, _, err := w.match(b.process, r); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			if mine, theirs = b.matches(t)-mine, its.matches(t)-theirs; mine != 1 || theirs > 1 {
-				t.Errorf("%s: %d matches here, %d there", name, mine, theirs)
+			if received, forwarded = b.matches(t)-received, replica.matches(t)-forwarded; received != 1 || forwarded > 1 {
+				t.Errorf("%s: %d matches at the server, %d at its replica", name, received, forwarded)
 			}
 		}
 	}

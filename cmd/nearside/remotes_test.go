@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// newWorld makes the things of the tests.
+// newWorld generates the things of the tests.
 func newWorld(seed uint64) *world {
 	w, rng := &world{}, rand.New(rand.NewPCG(seed, 1))
 	descriptor := func() string {
@@ -19,7 +19,7 @@ func newWorld(seed uint64) *world {
 		return string(text)
 	}
 	n := 0
-	add := func(origin string, lists []string, at ...string) *thing {
+	addThing := func(origin string, lists []string, at ...string) *thing {
 		n++
 		o := &thing{
 			at: at, origin: origin, id: id(1+slices.Index([]string{"faces", "events", "attributes"}, origin), n), lists: lists,
@@ -32,47 +32,47 @@ func newWorld(seed uint64) *world {
 		return o
 	}
 	for range 15 {
-		add("faces", nil, "here")
-		add("faces", []string{listHere}, "here")
-		add("faces", []string{listEast}, "east")
-		add("faces", []string{listBoth}, "east", "west")
-		add("faces", []string{listEast, listBoth}, "east", "west")
-		add("faces", []string{listWest}, "west")
-		e := add("events", nil, "west")
+		addThing("faces", nil, "here")
+		addThing("faces", []string{listHere}, "here")
+		addThing("faces", []string{listEast}, "east")
+		addThing("faces", []string{listBoth}, "east", "west")
+		addThing("faces", []string{listEast, listBoth}, "east", "west")
+		addThing("faces", []string{listWest}, "west")
+		e := addThing("events", nil, "west")
 		e.track = fmt.Sprintf("track %d", n%4)
 		e.body = descriptor()
-		add("attributes", nil, places[n%3])
+		addThing("attributes", nil, places[n%3])
 	}
-	add("faces", nil, "east").external = "only at east, in no list"
-	add("events", nil, "west").face = ""
+	addThing("faces", nil, "east").external = "only at east, in no list"
+	addThing("events", nil, "west").face = ""
 	w.things[len(w.things)-1].body = descriptor()
-	add("events", nil, "east").external = "of somebody who does not own events"
-	twin := *w.things[0] // another face of the same ID
+	addThing("events", nil, "east").external = "at a remote that does not own events"
+	twin := *w.things[0] // another face with the same ID
 	twin.at, twin.face, twin.lists, twin.data = []string{"east"}, descriptor(), []string{listEast}, "the twin"
 	w.things = append(w.things, &twin)
 	return w
 }
 
-// of returns the first thing that ok accepts.
-func (w *world) of(ok func(*thing) bool) *thing {
+// first returns the first thing that ok accepts.
+func (w *world) first(ok func(*thing) bool) *thing {
 	return w.things[slices.IndexFunc(w.things, ok)]
 }
 
 // someAt returns a thing that only one server has.
 func (w *world) someAt(origin, place string) *thing {
-	return w.of(func(o *thing) bool {
+	return w.first(func(o *thing) bool {
 		return o.origin == origin && slices.Equal(o.at, []string{place}) && o != w.things[0]
 	})
 }
 
-// trio is a server that knows two remotes, and what they have.
+// trio is a server with two remotes, and the things of all three.
 type trio struct {
 	*world
 	here, east, west *process
 	config           string // of here
 }
 
-// remoteLines are the remotes of a trio.
+// remoteLines returns the configuration of a trio's remotes.
 func remoteLines(east, west *process) string {
 	return fmt.Sprintf(`matchers:
   remote:
@@ -93,7 +93,7 @@ func newTrio(t *testing.T) *trio {
 	return w
 }
 
-// TestRemotes: a server with two remotes answers what the three of them have.
+// TestRemotes: a server with two remotes answers for the things of all three.
 func TestRemotes(t *testing.T) {
 	t.Parallel()
 	w := newTrio(t)
@@ -105,8 +105,8 @@ func TestRemotes(t *testing.T) {
 	t.Run("writes", w.writes)
 }
 
-// all sends requests that w knows the answers of.
-func (w *trio) all(t *testing.T, name string, requests ...*matchRequest) {
+// matchAll sends requests and compares the answers with those of w.
+func (w *trio) matchAll(t *testing.T, name string, requests ...*matchRequest) {
 	t.Helper()
 	for _, r := range requests {
 		if _, _, err := w.match(w.here, r); err != nil {
@@ -144,7 +144,7 @@ func (w *trio) routing(t *testing.T) {
 		"events":               origin("events"),
 		"attributes":           origin("attributes"),
 		"list_id and lists":    {Filters: askedFilters{Origin: "faces", ListID: listBoth, Lists: []string{listEast}}},
-		"list_id of an other":  {Filters: askedFilters{Origin: "faces", ListID: listHere, Lists: []string{listEast}}},
+		"list_id of another":   {Filters: askedFilters{Origin: "faces", ListID: listHere, Lists: []string{listEast}}},
 		"key":                  {Filters: askedFilters{Origin: "faces", ListID: listEast, External: []string{"key 1", "key 2"}}},
 		"targets":              {Filters: askedFilters{Origin: "faces", ListID: listEast}, Targets: []string{"user_data", "similarity"}},
 		"targets without rows": {Filters: askedFilters{Origin: "events"}, Targets: []string{}},
@@ -169,7 +169,7 @@ func (w *trio) routing(t *testing.T) {
 		faceList(listEast), faceList(listHere), origin("events"), faces(), faceList(listWest), faces(listBoth), faceList(listEast), origin("attributes"),
 	}}
 	body := &matchRequest{References: []askedReference{{Type: "event", ID: w.someAt("events", "west").id}}, Candidates: []askedSet{origin("events"), faces()}, bodies: true}
-	w.all(t, "several sets", several, body)
+	w.matchAll(t, "several sets", several, body)
 }
 
 func (w *trio) references(t *testing.T) {
@@ -178,7 +178,7 @@ func (w *trio) references(t *testing.T) {
 		t.Helper()
 		for _, account := range []string{"", accountA, accountB} {
 			for _, bodies := range []bool{false, true} {
-				w.all(t, name, &matchRequest{References: []askedReference{{Type: typ, ID: id}}, Candidates: sets, account: account, bodies: bodies})
+				w.matchAll(t, name, &matchRequest{References: []askedReference{{Type: typ, ID: id}}, Candidates: sets, account: account, bodies: bodies})
 			}
 		}
 	}
@@ -202,11 +202,11 @@ func (w *trio) references(t *testing.T) {
 	one("face without a list", "face_external_id", "only at east, in no list")
 	one("key with a comma", "face_external_id", "a,b")
 	several = append(several, askedReference{Type: "face_external_id", ID: "key 3"}, probe, several[0], askedReference{Type: "event_track_id", ID: "none"})
-	w.all(t, "several references", &matchRequest{References: several, Candidates: sets},
+	w.matchAll(t, "several references", &matchRequest{References: several, Candidates: sets},
 		&matchRequest{References: append(slices.Clone(several), askedReference{Type: "event", ID: listNowhere}), Candidates: sets})
 }
 
-// explain: the plan says who was asked and why.
+// explain: the plan has all matchers with their reasons.
 func (w *trio) explain(t *testing.T) {
 	f := func(set askedSet, chosen, reason string) {
 		t.Helper()
@@ -224,15 +224,15 @@ func (w *trio) explain(t *testing.T) {
 			t.Errorf("want %q, got %q", reason, reasons)
 		}
 	}
-	f(faces(), "memory", "east: answers only for what it owns; west: answers only for what it owns;")
-	f(faceList(listHere), "memory", "east: answers only for what it owns")
+	f(faces(), "memory", "east: answers only for the data that it owns; west: answers only for the data that it owns;")
+	f(faceList(listHere), "memory", "east: answers only for the data that it owns")
 	f(faceList(listEast), "east", "memory: the set is owned by remote east; east: owns the set; west: the set is owned by remote east;")
 	f(faceList(listBoth), "west", "memory: the set is owned by remote east, west; east: owns the set; costs more; west: owns the set;") // cost 10
 	f(origin("events"), "west", "memory: the set is owned by remote west")
 	f(origin("attributes"), "memory", "")
 }
 
-// random sends requests that are put together at random.
+// random sends random requests.
 func (w *trio) random(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	codes := map[int]int{}

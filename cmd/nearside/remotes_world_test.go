@@ -3,9 +3,10 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
+
+	"nearside/internal/precise"
 )
 
 // remotesConfig is serveConfig with version 1002 for bodies, and short
@@ -14,8 +15,8 @@ const remotesConfig = serveConfig + `    - {number: 1002, type: body, encoding: 
 limits: {request_timeout: 10s}
 `
 
-// Lists of the tests: of the server that is asked, of east, of both remotes,
-// of west, and one that nobody knows.
+// Lists of the tests. Their owners are the server that is asked, east, both remotes and
+// west. listNowhere does not exist.
 const (
 	listHere    = "10000000-0000-4000-8000-000000000000"
 	listEast    = "10000000-0000-4000-8000-000000000001"
@@ -27,7 +28,7 @@ const (
 	accountB = "bbbbbbbb-0000-4000-8000-000000000000"
 )
 
-// places are the servers, the one that is asked first.
+// places are the servers. The first one is the server that is asked.
 var places = []string{"here", "east", "west"}
 
 // thing is a face, an event or an attribute, and the servers that have it.
@@ -38,31 +39,31 @@ type thing struct {
 	track                       string
 	second                      int // of create_time
 	lists                       []string
-	face, body                  string // descriptors of 16 bytes, or none
+	face, body                  string // descriptors of 16 bytes, or empty
 }
 
-// id makes an ID of which the tests can tell what it is of.
+// id returns an ID that encodes a kind and a number.
 func id(kind, n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", kind, n) }
 
 func (o *thing) json() map[string]any {
 	single := strings.TrimSuffix(o.origin, "s")
 	m := map[string]any{single + "_id": o.id, "create_time": o.time()}
-	put := func(key, value string) {
+	putText := func(key, value string) {
 		if value != "" {
 			m[key] = value
 		}
 	}
-	put("account_id", o.account)
+	putText("account_id", o.account)
 	if o.origin != "attributes" {
-		put("external_id", o.external)
-		put("user_data", o.data)
+		putText("external_id", o.external)
+		putText("user_data", o.data)
 	}
 	descriptor := "descriptor"
 	switch o.origin {
 	case "faces":
 		m["lists"] = append([]string{}, o.lists...)
 	case "events":
-		put("track_id", o.track)
+		putText("track_id", o.track)
 		descriptor = "face_descriptor"
 		if o.body != "" {
 			m["body_descriptor"] = map[string]any{"version": 1002, "data": []byte(o.body)}
@@ -87,18 +88,17 @@ func (o *thing) descriptor(bodies bool) string {
 	return o.face
 }
 
-// world is all things. It says what a server must answer that knows two
-// remotes: east owns listEast and listBoth, west owns listBoth, listWest and
-// all events.
+// world has all things. It computes the answers of a server with two remotes: east owns
+// listEast and listBoth, west owns listBoth, listWest and all events.
 type world struct{ things []*thing }
 
-// owners returns the remotes that answer for a list.
+// owners returns the remotes that own a list.
 func owners(list string) []string {
 	return map[string][]string{listEast: {"east"}, listBoth: {"east", "west"}, listWest: {"west"}}[list]
 }
 
-// whose returns who answers for a set, or false when nobody can.
-func (s *askedSet) whose() (string, bool) {
+// owner returns the server that answers for a set, or false if no server can.
+func (s *askedSet) owner() (string, bool) {
 	if s.Filters.Origin == "events" {
 		return "west", true
 	}
@@ -162,7 +162,7 @@ type wantReference struct{ typ, id, objectID, descriptor string }
 // codesNotFound are the codes of objects that do not exist.
 var codesNotFound = map[string]int{"face": 22004, "event": 22007, "attribute": 22005}
 
-// resolve returns what a reference stands for, or the code of the error.
+// resolve returns the objects that a reference stands for, or the code of the error.
 func (w *world) resolve(r askedReference, account string, bodies bool) (found []wantReference, code int) {
 	switch r.Type {
 	case "raw_descriptor":
@@ -203,16 +203,17 @@ type wantRow struct {
 	distance, similarity float64
 }
 
+// apart returns the distance and the similarity of two descriptors.
 func apart(a, b string) (distance, similarity float64) {
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])
 		distance += d * d
 	}
 	const m, k = 1000, 0.01
-	return distance, (1 + math.Exp(-k*m)) / (1 + math.Exp(k*(distance-m)))
+	return distance, precise.Similarity(m, k, distance)
 }
 
-// rows compares a descriptor with all that a server has of a set.
+// rows returns the rows of a set at a server, compared with a descriptor.
 func (w *world) rows(place, descriptor string, s *askedSet, account string, bodies bool) []wantRow {
 	var rows []wantRow
 	for _, o := range w.things {

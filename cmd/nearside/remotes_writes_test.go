@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// cross: what one server has of both sides is matched, the rest is refused.
+// cross: a cross match is answered if one server has both sides, and refused otherwise.
 func (w *trio) cross(t *testing.T) {
 	f := func(left, right askedSet, place string, want int) {
 		t.Helper()
@@ -36,7 +36,7 @@ func (w *trio) cross(t *testing.T) {
 			for _, item := range got {
 				chosen := slices.IndexFunc(item.Matches[0].Plan.Matchers, func(m planMatcher) bool { return m.Chosen })
 				if name := item.Matches[0].Plan.Matchers[chosen].Name; name != map[string]string{"here": "memory", "east": "east", "west": "west"}[place] {
-					t.Fatalf("%s has answered", name)
+					t.Fatalf("%s answered", name)
 				}
 			}
 		}
@@ -66,7 +66,7 @@ func (w *world) wantCross(place string, left, right *askedSet, account string) [
 	return items
 }
 
-// writes: what others own is not written here, and nothing is changed.
+// writes: writes of data that a remote owns are refused and change nothing.
 func (w *trio) writes(t *testing.T) {
 	descriptor := map[string]any{"version": 1001, "data": []byte("0123456789abcdef")}
 	face := func(lists ...string) map[string]any { return map[string]any{"descriptor": descriptor, "lists": lists} }
@@ -117,23 +117,23 @@ func (w *trio) writes(t *testing.T) {
 	var page struct{ Count int }
 	w.here.get(t, "GET", "/1/faces?list_id="+listHere, nil, &page)
 	if page.Count != 15 {
-		t.Errorf("%d faces in the list here", page.Count)
+		t.Errorf("%d faces in the local list, want 15", page.Count)
 	}
 	extra := &thing{at: []string{"here"}, origin: "faces", id: id(9, 1), face: "abcdefghijklmnop", data: "written here", lists: []string{listHere}}
 	if status, text, err := w.here.call("PUT", "/1/faces/"+extra.id, extra.json()); err != nil || status != 201 {
 		t.Fatal(status, string(text), err)
 	}
 	w.things = append(w.things, extra)
-	w.all(t, "after a write here", &matchRequest{References: []askedReference{{Type: "face", ID: extra.id}}, Candidates: []askedSet{faceList(listHere), faceList(listEast)}})
-	extra = &thing{at: []string{"east"}, origin: "faces", id: id(9, 2), face: "abcdefghijklmnop", data: "written there", lists: []string{listEast}}
+	w.matchAll(t, "after a write here", &matchRequest{References: []askedReference{{Type: "face", ID: extra.id}}, Candidates: []askedSet{faceList(listHere), faceList(listEast)}})
+	extra = &thing{at: []string{"east"}, origin: "faces", id: id(9, 2), face: "abcdefghijklmnop", data: "written at east", lists: []string{listEast}}
 	if status, text, err := w.east.call("PUT", "/1/faces/"+extra.id, extra.json()); err != nil || status != 201 {
 		t.Fatal(status, string(text), err)
 	}
 	w.things = append(w.things, extra)
-	w.all(t, "after a write there", &matchRequest{References: []askedReference{{Type: "face", ID: extra.id}}, Candidates: []askedSet{faceList(listHere), faceList(listEast)}})
+	w.matchAll(t, "after a write at east", &matchRequest{References: []askedReference{{Type: "face", ID: extra.id}}, Candidates: []askedSet{faceList(listHere), faceList(listEast)}})
 }
 
-// export is all that the server has, and its lists, in lines.
+// export returns all objects and lists of the server as sorted lines.
 func (w *trio) export(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -144,6 +144,6 @@ func (w *trio) export(t *testing.T) []string {
 		}
 		all = append(all, strings.Split(string(text), "\n")...)
 	}
-	slices.Sort(all) // what was written last comes last
+	slices.Sort(all) // the order depends on the time of writing
 	return all
 }

@@ -10,15 +10,15 @@ import (
 	"testing"
 )
 
-// rootFolder is a container's / without a container: the binary, /plugins,
-// /data, a configuration, and the variables of the Dockerfile with their paths
-// below the folder.
+// rootFolder is a folder with the layout of the container image: the binary, /plugins,
+// /data, a configuration, and the variables of the Dockerfile with paths below the
+// folder.
 type rootFolder struct {
 	dir string
 	env []string
 }
 
-// newRootFolder lays it out as the image has it: with an empty /plugins.
+// newRootFolder creates the layout of the image, with an empty /plugins.
 func newRootFolder(t *testing.T) rootFolder {
 	t.Helper()
 	r := rootFolder{dir: t.TempDir()}
@@ -58,7 +58,7 @@ func imageEnv(t *testing.T, root string) []string {
 			value = filepath.Join(root, value)
 		}
 		if name == "NEARSIDE_LISTEN" {
-			value = "127.0.0.1:0" // as the image publishes it, but on a free port
+			value = "127.0.0.1:0" // a free port
 		}
 		env = append(env, name+"="+value)
 	}
@@ -68,8 +68,7 @@ func imageEnv(t *testing.T, root string) []string {
 	return env
 }
 
-// command is one of the folder's binary, in an environment that has nothing
-// else.
+// command returns a command of the folder's binary, with no other environment variables.
 func (r rootFolder) command(env []string, args ...string) *exec.Cmd {
 	c := exec.Command(filepath.Join(r.dir, "nearside"), args...)
 	c.Dir, c.Env = r.dir, append(append([]string{}, r.env...), env...)
@@ -85,8 +84,8 @@ func (r rootFolder) serve(t *testing.T, env []string, args ...string) *process {
 	return p
 }
 
-// hello writes a plugin that answers with a text.
-func hello(t *testing.T, dir, text string) {
+// writeHello writes the plugin hello, which answers with a text.
+func writeHello(t *testing.T, dir, text string) {
 	t.Helper()
 	source := `local ns = require("nearside")
 local M = { api = 1, name = "hello", kinds = { "background" },
@@ -111,13 +110,12 @@ func (p *process) says(t *testing.T, want string) {
 	}
 }
 
-// TestRootFolder runs the three ways of docs/containers.md as far as they need
-// no engine.
+// TestRootFolder runs the three ways of docs/containers.md without a container engine.
 func TestRootFolder(t *testing.T) {
 	active := []string{"NEARSIDE_PLUGINS_ACTIVE=hello,teapot"}
-	t.Run("an image of its own", func(t *testing.T) {
+	t.Run("an own image", func(t *testing.T) {
 		r := newRootFolder(t)
-		hello(t, filepath.Join(r.dir, "plugins"), "hello")
+		writeHello(t, filepath.Join(r.dir, "plugins"), "hello")
 		config := filepath.Join(r.dir, "etc", "nearside.yaml")
 		if err := os.WriteFile(config, []byte("plugins: {settings: {hello: {who: image}}}\n"), 0o644); err != nil {
 			t.Fatal(err)
@@ -141,7 +139,7 @@ func TestRootFolder(t *testing.T) {
 	})
 	t.Run("mounted files", func(t *testing.T) {
 		r, outside := newRootFolder(t), t.TempDir()
-		hello(t, outside, "one")
+		writeHello(t, outside, "one")
 		mount := filepath.Join(r.dir, "plugins")
 		if err := os.Remove(mount); err != nil {
 			t.Fatal(err)
@@ -151,7 +149,7 @@ func TestRootFolder(t *testing.T) {
 		}
 		p := r.serve(t, active)
 		p.says(t, "one, world")
-		hello(t, outside, "two")
+		writeHello(t, outside, "two")
 		var states []any
 		p.get(t, "POST", "/1/plugins/reload", nil, &states)
 		p.says(t, "two, world")
@@ -165,7 +163,7 @@ func TestRootFolder(t *testing.T) {
 	})
 	t.Run("copied and committed", func(t *testing.T) {
 		r := newRootFolder(t)
-		hello(t, filepath.Join(r.dir, "plugins"), "copied")
+		writeHello(t, filepath.Join(r.dir, "plugins"), "copied")
 		p := r.serve(t, active)
 		status, _, err := p.call("POST", "/1/lists", map[string]any{"user_data": "kept in the volume"})
 		if err != nil || status != 201 {

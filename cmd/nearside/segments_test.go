@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// stoppedWithSegments returns a data directory with what writers know, and its
-// segments.
+// stoppedWithSegments returns the data directory of a stopped server with the content of
+// writers, and its segments.
 func stoppedWithSegments(t *testing.T, config string) (dir string, writers []*writer, segments []string) {
 	t.Helper()
 	dir, writers = t.TempDir(), newWriters(3)
@@ -28,8 +28,8 @@ func stoppedWithSegments(t *testing.T, config string) (dir string, writers []*wr
 	return dir, writers, segments
 }
 
-// flip changes a bit in the middle of a file.
-func flip(t *testing.T, name string) {
+// flipBit changes a bit in the middle of a file.
+func flipBit(t *testing.T, name string) {
 	t.Helper()
 	b, err := os.ReadFile(name)
 	if err != nil {
@@ -52,15 +52,14 @@ func doctor(t *testing.T, dir string) string {
 	return out.String()
 }
 
-// TestDamagedSegment: a segment that is damaged, then one that is missing, is
-// named in the log, nothing of it is served, and the next start has segments
-// again.
+// TestDamagedSegment: the log names a damaged and a missing segment. The server reads
+// everything from the database, and the start after that uses new segments.
 func TestDamagedSegment(t *testing.T) {
 	t.Parallel()
 	config := writeConfig(t, serveConfig)
 	dir, writers, segments := stoppedWithSegments(t, config)
-	for _, harm := range []func(){
-		func() { flip(t, segments[0]) },
+	for _, damage := range []func(){
+		func() { flipBit(t, segments[0]) },
 		func() {
 			if err := os.Remove(segments[0]); err != nil {
 				t.Fatal(err)
@@ -70,7 +69,7 @@ func TestDamagedSegment(t *testing.T) {
 		if out := doctor(t, dir); !strings.Contains(out, "ok    segments            1 files") {
 			t.Error(out)
 		}
-		harm()
+		damage()
 		for _, warned := range []bool{true, false} {
 			p := serve(t, config, dir)
 			if strings.Contains(p.log(), segments[0]) != warned || strings.Contains(p.log(), "could not be used") != warned {
@@ -87,12 +86,12 @@ func TestDamagedSegment(t *testing.T) {
 	if err := os.Remove(segments[0]); err != nil {
 		t.Fatal(err)
 	}
-	if out := doctor(t, dir); !strings.Contains(out, "warn  segments") || !strings.Contains(out, "nothing is lost") {
+	if out := doctor(t, dir); !strings.Contains(out, "warn  segments") || !strings.Contains(out, "no data is lost") {
 		t.Error(out)
 	}
 }
 
-// TestDamagedDatabase: sound segments do not hide a damaged table.
+// TestDamagedDatabase: a damaged table is found even if the segments are intact.
 func TestDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	config := writeConfig(t, serveConfig)
@@ -101,7 +100,7 @@ func TestDamagedDatabase(t *testing.T) {
 	if err != nil || len(tables) == 0 {
 		t.Fatal(tables, err)
 	}
-	flip(t, tables[0])
+	flipBit(t, tables[0])
 	before := files(t, dir)
 	p := start(t, config, dir)
 	if p.url != "" || p.wait() == 0 || !strings.Contains(p.log(), "is damaged") || !strings.Contains(p.log(), "nothing was changed") {

@@ -30,21 +30,22 @@ import (
 
 type serveCmd struct {
 	Config  string  `help:"Configuration file (default: nearside.yaml in the working directory, if it exists)." placeholder:"FILE"`
-	Listen  *string `help:"Address to listen on; port 0 is a free one." placeholder:"HOST:PORT"`
+	Listen  *string `help:"Address to listen on; with port 0, a free port is used." placeholder:"HOST:PORT"`
 	DataDir *string `help:"Folder of the stored objects." placeholder:"DIR"`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*serveCmd) Help() string {
 	return `Example:
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it can answer, it logs a line with "listening on http://HOST:PORT". SIGTERM lets running requests end and stops; SIGHUP reads plugins, limits, remotes and the log level again.`
+When it is ready, it logs a line with "listening on http://HOST:PORT". After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes and the log level.`
 }
 
-// read reads the configuration, now or again.
-func (c *serveCmd) read(s *system) (config.Config, []string, error) {
+// readConfig reads the configuration, at the start or for a reload. It replaces the log
+// format auto by the format in use.
+func (c *serveCmd) readConfig(s *system) (config.Config, []string, error) {
 	flags := map[string]any{}
 	if c.Listen != nil {
 		flags["listen"] = *c.Listen
@@ -52,12 +53,14 @@ func (c *serveCmd) read(s *system) (config.Config, []string, error) {
 	if c.DataDir != nil {
 		flags["data_dir"] = *c.DataDir
 	}
-	return config.Read(c.Config, s.env, flags)
+	cfg, warnings, err := config.Read(c.Config, s.env, flags)
+	cfg.Log.Format = logFormat(s.stderr, cfg.Log.Format)
+	return cfg, warnings, err
 }
 
-// Run reads the configuration and serves until a signal comes.
+// Run reads the configuration and serves until a signal arrives.
 func (c *serveCmd) Run(s *system) error {
-	cfg, warnings, err := c.read(s)
+	cfg, warnings, err := c.readConfig(s)
 	if err != nil {
 		return err
 	}
@@ -65,7 +68,11 @@ func (c *serveCmd) Run(s *system) error {
 	for _, warning := range warnings {
 		log.Warn(warning)
 	}
-	svc, err := open(s.ctx, &cfg, log)
+	problems := runPreflight(s.ctx, &cfg)
+	if err := problems.report(log); err != nil {
+		return err
+	}
+	svc, err := openService(s.ctx, &cfg, log)
 	if err != nil {
 		return err
 	}
@@ -73,51 +80,61 @@ func (c *serveCmd) Run(s *system) error {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
 	defer signal.Stop(hangups)
-	return svc.run(s.ctx, hangups, func() {
-		next, _, err := c.read(s)
+	return svc.serve(s.ctx, hangups, func() {
+		next, warnings, err := c.readConfig(s)
+		for _, warning := range warnings {
+			log.Warn(warning)
+		}
 		if err != nil {
-			log.Error("not reloaded", "error", err)
+			log.Error("not reloaded: the configuration has faults", "error", err)
 			return
 		}
 		level.Set(next.Log.Level)
-		if err := svc.reload(s.ctx, &next); err != nil {
-			log.Error("not wholly reloaded", "error", err)
+		applied, restart, err := svc.reload(s.ctx, &next)
+		if err != nil {
+			log.Error("only partly reloaded", "applied", applied, "needs_restart", restart, "error", err)
 			return
 		}
-		log.Info("plugins, limits, remotes and log level reloaded")
+		if len(restart) > 0 {
+			log.Warn("changes of the configuration need a restart", "needs_restart", restart)
+		}
+		log.Info("plugins, limits, remotes and log level reloaded", "applied", applied, "needs_restart", restart)
 	})
 }
 
-// spareProcessor lets Go run one goroutine more at once than there are workers,
-// unless GOMAXPROCS says how many. A worker computes and never waits: with all
-// processors at it, Go looks at the network every 10 ms only, when it takes one
-// away from a worker.
+// spareProcessor lets Go run one more goroutine at once than there are workers, unless
+// GOMAXPROCS is set. Workers compute and never wait. If they used all processors, Go
+// would poll the network only when it preempts a worker, every 10 ms.
 func spareProcessor(workers int) {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) <= workers {
 		runtime.GOMAXPROCS(workers + 1)
 	}
 }
 
-// service is everything that serves, bottom up.
+// service has all parts of a running server, in the order in which they are created.
 type service struct {
 	log      *slog.Logger
+	config   config.Config // the effective configuration
+	listen   string        // as configured, maybe with port 0
+	restart  []string      // keys that were changed since the start and need a restart
+	kernel   *simd.Kernel
 	registry *matcher.Registry
 	memory   *memory.Memory
+	pressure *pressure
 	store    *store.Store
-	plugins  atomic.Pointer[lua.Host] // nil until it is there
+	plugins  atomic.Pointer[lua.Host] // nil until openPlugins has returned
 	remotes  *remote.Group
 	server   *server.Server
 	sweeper  *sweeper
-	decoder  atomic.Pointer[wire.Decoder] // with the limits of now
-	meta     []matcher.MetaField          // declared when the program started
+	decoder  atomic.Pointer[wire.Decoder] // with the current limits
+	meta     []matcher.MetaField          // those of the start
 	watch    bool                         // whether changes of plugins reload them
-	grace    time.Duration                // for requests under way at the end
 }
 
-// open builds the service from what is stored.
-func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *service, err error) {
+// openService creates all parts of the service and loads the stored data.
+func openService(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *service, err error) {
 	start := time.Now()
-	s := &service{log: log, meta: cfg.Events.MetaFields, grace: cfg.Limits.ShutdownTimeout}
+	s := &service{log: log, meta: cfg.Events.MetaFields, config: *cfg, listen: cfg.Listen}
 	if s.registry, err = matcher.NewRegistry(cfg.Descriptors.Versions); err != nil {
 		return nil, err
 	}
@@ -125,9 +142,10 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	if err != nil {
 		return nil, err
 	}
+	s.pressure = newPressure(log)
 	s.memory, err = memory.New(memory.Options{
 		Registry: s.registry, Kernel: kernel, Workers: cfg.Workers, Cost: cfg.Matchers.Memory.Cost, BytesMax: cfg.Limits.Memory,
-		MetaFields: s.meta,
+		MetaFields: s.meta, Refuse: s.pressure.refuseWrite, Tight: s.pressure.isTight,
 	})
 	if err != nil {
 		return nil, err
@@ -138,6 +156,8 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 		Lists:   func() int { return s.memory.Stats().Lists },
 		Memory:  func() int64 { return s.memory.Stats().Bytes },
 		Workers: func() int { return s.memory.Stats().Workers },
+		Queue:   func() int { return s.memory.Stats().Queue },
+		Process: s.pressure.figures,
 		Remotes: s.remotes.States,
 	})
 	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}, matchLog{log}}
@@ -154,8 +174,10 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 		}
 	}()
+	s.pressure.configure(cfg.Limits.ProcessMemory) // after loading, because stored data is loaded even above the limit
 	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
-	limits := s.limits(cfg)
+	s.kernel = kernel
+	limits := s.limits()
 	if err = s.configureRemotes(cfg); err != nil {
 		return nil, err
 	}
@@ -165,9 +187,10 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	}
 	s.plugins.Store(host)
 	s.server, err = server.New(server.Options{
+		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
 		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Observer: observers, Log: log, Metrics: points.WriteText,
 		Router: route.New(route.Options{
-			Registry: s.registry, Objects: s.memory, Selector: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: observers,
+			Registry: s.registry, Moments: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: observers,
 		}),
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
 		Limits:  limits,
@@ -175,6 +198,8 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	if err != nil {
 		return nil, err
 	}
+	s.config.Listen = s.server.Addr().String() // with the real port
+	s.server.Reload(s.limits())
 	stats := s.memory.Stats()
 	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "events", stats.Rows[matcher.Events],
 		"attributes", stats.Rows[matcher.Attributes], "lists", stats.Lists, "data_dir", cfg.DataDir,
@@ -182,7 +207,8 @@ func open(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *servi
 	return s, nil
 }
 
-// checkVersions refuses to serve objects that could not be matched.
+// checkVersions returns an error if stored descriptors have no matching version in the
+// configuration, because they could not be matched.
 func checkVersions(misfits map[uint32]int) error {
 	if len(misfits) == 0 {
 		return nil
@@ -191,23 +217,26 @@ func checkVersions(misfits map[uint32]int) error {
 	for _, v := range slices.Sorted(maps.Keys(misfits)) {
 		found = append(found, fmt.Sprintf("%d of version %d", misfits[v], v))
 	}
-	return fmt.Errorf("descriptors.versions: the data directory has descriptors that no configured version fits: %s; add them as they were when the objects were stored",
+	return fmt.Errorf("descriptors.versions: the data directory has descriptors without a fitting version: %s; configure these versions as they were when the objects were stored",
 		strings.Join(found, ", "))
 }
 
-// limits returns what cfg says of them, and makes the decoder with them.
-func (s *service) limits(cfg *config.Config) server.Limits {
-	l := cfg.Limits
+// limits returns the limits of the effective configuration, and creates a decoder with
+// them.
+func (s *service) limits() server.Limits {
+	l := s.config.Limits
 	s.decoder.Store(&wire.Decoder{Registry: s.registry, Now: time.Now, MetaFields: s.meta, Limits: wire.Limits{
 		References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
+		LineBytes: server.LineMax(l.LineBytes, l.BodyBytes),
 	}})
 	return server.Limits{
 		Decoder:   s.decoder.Load(),
-		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: cfg.Map(),
+		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: s.shown(),
 	}
 }
 
-// configureRemotes replaces the remotes; the store refuses what they own.
+// configureRemotes replaces the remotes. The store then refuses writes of the data that
+// they own.
 func (s *service) configureRemotes(cfg *config.Config) error {
 	configs := make([]remote.Config, len(cfg.Matchers.Remote))
 	for i, r := range cfg.Matchers.Remote {
@@ -221,22 +250,9 @@ func (s *service) configureRemotes(cfg *config.Config) error {
 	return nil
 }
 
-// reload takes what can change while the service runs. Plugins that cannot be
-// loaded leave the running ones as they are.
-func (s *service) reload(ctx context.Context, cfg *config.Config) error {
-	s.memory.SetBytesMax(cfg.Limits.Memory)
-	s.server.Reload(s.limits(cfg))
-	if err := s.configureRemotes(cfg); err != nil {
-		return err
-	}
-	host := s.plugins.Load()
-	host.Configure(cfg.Plugins.Dir, cfg.Plugins.Active, cfg.Plugins.Settings)
-	return host.Reload(ctx)
-}
-
-// run serves until ctx ends, then lets the requests under way end and closes
-// everything, top down.
-func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
+// serve serves until ctx ends. Then it waits for the requests in progress and closes
+// all parts.
+func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
 	served := make(chan error, 1)
 	go func() { served <- s.server.Run() }()
 	watching, unwatch := context.WithCancel(ctx)
@@ -253,9 +269,9 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 		case err = <-served:
 			running = false
 		case <-ctx.Done():
-			s.log.Info("stopping", "grace", s.grace.String())
-			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
-			if slow := s.server.Shutdown(grace); slow != nil {
+			s.log.Info("stopping", "grace", s.config.Limits.ShutdownTimeout.String())
+			grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.Limits.ShutdownTimeout)
+			if timeout := s.server.Shutdown(grace); timeout != nil {
 				s.log.Warn("requests were cut at the end of the grace period")
 			}
 			cancel()
@@ -271,11 +287,11 @@ func (s *service) run(ctx context.Context, hangups <-chan os.Signal, reload func
 	return err
 }
 
-// close ends what there is below the server, top down.
+// close closes all parts below the server, in the reverse order of their creation.
 func (s *service) close(ctx context.Context) error {
 	var err error
 	if host := s.plugins.Load(); host != nil {
-		grace, cancel := context.WithTimeout(ctx, s.grace)
+		grace, cancel := context.WithTimeout(ctx, s.config.Limits.ShutdownTimeout)
 		defer cancel()
 		err = host.Close(grace)
 	}

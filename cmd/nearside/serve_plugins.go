@@ -7,6 +7,7 @@ import (
 	"nearside/internal/config"
 	"nearside/internal/telemetry"
 	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/plugins"
 )
 
@@ -17,27 +18,28 @@ func (s *service) openPlugins(ctx context.Context, cfg *config.Config, points *t
 		Shipped: plugins.Files,
 		Dir:     cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings,
 		Log: s.log, MatchStates: s.memory.Stats().Workers,
-		Services: lua.Services{
+		Services: ns.Services{
 			Matching: s.memory, Metrics: points.Plugins(), Resources: points.Resources,
 			Store: s.store, Objects: s.memory, Decoder: s.decoder.Load,
 		},
 	})
 }
 
-// emit hands an event to the plugins, once they are there.
+// emit passes an event to the plugins, if they have been started.
 func (s *service) emit(event string, value func() any) {
 	if host := s.plugins.Load(); host != nil {
 		host.Emit(event, value)
 	}
 }
 
+// listens reports whether a plugin receives an event.
 func (s *service) listens(event string) bool {
 	host := s.plugins.Load()
 	return host != nil && host.Listens(event)
 }
 
-// watchPlugins reloads plugins when their files change, if that is wanted. The
-// channel is closed when it has ended, with ctx.
+// watchPlugins reloads plugins when their files change, if plugins.watch is set. It ends
+// with ctx, and then closes the channel.
 func (s *service) watchPlugins(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	if !s.watch {
@@ -47,7 +49,7 @@ func (s *service) watchPlugins(ctx context.Context) <-chan struct{} {
 	go func() {
 		defer close(ended)
 		if err := s.plugins.Load().Watch(ctx); err != nil {
-			s.log.Error("changes of plugins are not noticed", "error", err)
+			s.log.Error("changes of plugin files cannot be detected", "error", err)
 		}
 	}()
 	return ended

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// sink is the HTTP server that plugins talk to: an object store, whose bucket
-// may be there, and a webhook.
+// sink is the HTTP server that plugins send to: an object store, whose bucket may exist
+// already, and a webhook.
 type sink struct {
 	*httptest.Server
-	bucket  chan int      // what POST /1/buckets was answered
+	bucket  chan int      // statuses of the answers to POST /1/buckets
 	objects chan sinkBody // of the bucket
 	alerts  chan sinkBody
 }
@@ -60,20 +60,20 @@ func newSink(t *testing.T, bucket int) *sink {
 	return s
 }
 
-// next is what a channel gets, within a minute.
+// next returns the next value of a channel, or fails the test after a minute.
 func next[T any](t *testing.T, what string, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(time.Minute):
-		t.Fatalf("%s: nothing came", what)
+		t.Fatalf("%s: nothing arrived within a minute", what)
 		panic("unreachable")
 	}
 }
 
-// TestShippedPlugins runs some of them in a real server, under the names of
-// settings that operators of the original services know.
+// TestShippedPlugins runs shipped plugins in a real server. It activates them with the
+// variables of the LUNA PLATFORM services.
 func TestShippedPlugins(t *testing.T) {
 	for _, bucket := range []int{http.StatusCreated, http.StatusConflict} {
 		s, r := newSink(t, bucket), newRootFolder(t)
@@ -127,7 +127,7 @@ func TestShippedPlugins(t *testing.T) {
 	}
 }
 
-// watchedEvents are an event of one who is watched, and one of another.
+// watchedEvents has an event of a watched person, and one of another person.
 var watchedEvents = []map[string]any{watchedEvent("eve"), watchedEvent("alice")}
 
 func watchedEvent(person string) map[string]any {

@@ -12,29 +12,36 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"time"
 
+	"nearside/internal/vectors"
 	"nearside/matcher"
 )
 
-// source gives a file as lines of JSON.
+// source reads a file as lines of JSON.
 type source interface {
 	// appendLine appends the next line, with its newline, to dst. It returns
-	// io.EOF at the end, and errLongLine after it skipped a line.
+	// io.EOF at the end, and a skippedLineError for a line that cannot be sent.
 	appendLine(dst []byte) ([]byte, error)
-	// offset is the number of bytes of the file that were read.
+	// offset returns the number of bytes of the file that were read.
 	offset() int64
 	close()
 }
 
-// lineBytesMax bounds a line that is sent. A server takes 1 MiB unless it was
-// configured otherwise, and says so itself.
-const lineBytesMax = 16 << 20
+// lineBytesMax bounds the memory of a line. The server has its own limits,
+// limits.line_bytes and limits.body_bytes. Tests reduce it.
+var lineBytesMax = 256 << 20
 
-var errLongLine = fmt.Errorf("line is longer than %d bytes and was not sent", lineBytesMax)
+// skippedLineError is the reason why a line cannot be sent. Reading can continue with
+// the next line.
+type skippedLineError string
 
-// check opens the file to see that it can be read, and that its vectors are
-// of version v.
-func (j *job) check(v *matcher.Version) error {
+func (s skippedLineError) Error() string { return string(s) }
+
+var errLongLine = skippedLineError(fmt.Sprintf("line is longer than %d bytes and was not sent", lineBytesMax))
+
+// checkFile checks that the file can be opened, and that its vectors fit version v.
+func (j *job) checkFile(v *matcher.Version) error {
 	if j.path == "-" {
 		return nil
 	}
@@ -49,13 +56,14 @@ func (j *job) check(v *matcher.Version) error {
 		j.bytes = info.Size()
 	}
 	if j.vectors {
-		if j.bytes < 0 { // its content is read twice
+		if j.bytes < 0 { // a pipe cannot be read twice: first for the hash, then for the rows
 			return fmt.Errorf("%s: is not a regular file", j.path)
 		}
 		f, err := openVectors(j.path, j.format, v)
 		if err != nil {
 			return err
 		}
+		j.note = f.rows.Conversion()
 		f.close()
 		return nil
 	}
@@ -67,21 +75,37 @@ func (j *job) check(v *matcher.Version) error {
 	return nil
 }
 
-// open returns the lines of the file.
-func (j *job) open(ctx context.Context, v *matcher.Version, origin matcher.Origin, stdin io.Reader) (source, error) {
-	if j.path == "-" {
-		return &textSource{in: bufio.NewReaderSize(stdin, 256<<10)}, nil
+// openSource opens the file as lines of JSON.
+func (j *job) openSource(ctx context.Context, v *matcher.Version, origin matcher.Origin, stdin io.Reader) (source, error) {
+	lines, err := j.openLines(ctx, v, origin, stdin)
+	if err == nil && j.contentIDs {
+		lines = &contentIDs{source: lines, field: origin.Singular() + "_id"}
 	}
+	return lines, err
+}
+
+func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.Origin, stdin io.Reader) (source, error) {
 	if !j.vectors {
-		file, err := os.Open(j.path)
-		if err != nil {
+		s := &textSource{}
+		if j.bytes < 0 {
+			s.live = ctx
+		}
+		if j.path != "-" {
+			file, err := os.Open(j.path)
+			if err != nil {
+				return nil, err
+			}
+			s.file, stdin = file, file
+		}
+		s.in = bufio.NewReaderSize(stdin, 256<<10)
+		return s, nil
+	}
+	hash := ""
+	if !j.contentIDs {
+		var err error
+		if hash, err = contentHash(ctx, j.path); err != nil {
 			return nil, err
 		}
-		return &textSource{in: bufio.NewReaderSize(file, 256<<10), file: file}, nil
-	}
-	hash, err := contentHash(ctx, j.path)
-	if err != nil {
-		return nil, err
 	}
 	f, err := openVectors(j.path, j.format, v)
 	if err != nil {
@@ -90,11 +114,32 @@ func (j *job) open(ctx context.Context, v *matcher.Version, origin matcher.Origi
 	return newVectorSource(f, hash, v, origin), nil
 }
 
-// textSource is a file that has lines of JSON already.
+// textSource is a file of JSON lines.
 type textSource struct {
 	in   *bufio.Reader
-	file *os.File // nil: somebody else's
-	read int64
+	file *os.File        // nil: the standard input
+	read int64           // bytes
+	live context.Context // of the import, if another program may be writing the lines; nil: a regular file
+}
+
+// signalDelay is how long a signal may take to arrive here after it ended the program
+// at the other end of the pipe.
+const signalDelay = 200 * time.Millisecond
+
+// cutError returns an error if a last line without a newline may be incomplete. Ctrl-C
+// also ends the program that writes the line.
+func (s *textSource) cutError() error {
+	if s.live == nil {
+		return nil
+	}
+	timer := time.NewTimer(signalDelay)
+	defer timer.Stop()
+	select {
+	case <-s.live.Done():
+		return context.Cause(s.live)
+	case <-timer.C:
+		return nil
+	}
 }
 
 func (s *textSource) offset() int64 { return s.read }
@@ -107,9 +152,14 @@ func (s *textSource) close() {
 
 func (s *textSource) appendLine(dst []byte) ([]byte, error) {
 	start, long := len(dst), false
+	if s.read == 0 {
+		s.skipMark()
+	}
 	for {
 		part, err := s.in.ReadSlice('\n')
-		s.read += int64(len(part))
+		if s.read += int64(len(part)); s.read == int64(len(part)) {
+			part = bytes.TrimPrefix(part, []byte("\uFEFF"))
+		}
 		if long = long || len(dst)-start+len(part) > lineBytesMax; long {
 			dst = dst[:start]
 		} else {
@@ -119,6 +169,9 @@ func (s *textSource) appendLine(dst []byte) ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case errors.Is(err, io.EOF) && (len(dst) > start || long): // the last line has no newline
+			if err := s.cutError(); err != nil {
+				return dst[:start], err
+			}
 		case err != nil:
 			return dst[:start], err
 		}
@@ -132,20 +185,33 @@ func (s *textSource) appendLine(dst []byte) ([]byte, error) {
 	}
 }
 
-// vectorSource makes objects of vectors.
+// skipMark skips a byte order mark before the first line, which files from Windows may
+// have.
+func (s *textSource) skipMark() {
+	const mark = "\xef\xbb\xbf"
+	if head, _ := s.in.Peek(len(mark)); string(head) == mark { // the next read returns the error
+		n, _ := s.in.Discard(len(mark)) // cannot fail after Peek
+		s.read += int64(n)
+	}
+}
+
+// vectorSource turns vectors into objects.
 type vectorSource struct {
 	*vectorFile
-	name       string // before the row, in the name of an ID
+	name       string // the text before the row from which an ID is derived; empty: objects have no ID
 	idField    string
-	descriptor string // the field
+	descriptor string // the field of the descriptor
 	version    uint32
 	row        []byte
 }
 
 func newVectorSource(f *vectorFile, hash string, v *matcher.Version, origin matcher.Origin) *vectorSource {
 	s := &vectorSource{
-		vectorFile: f, name: "nearside:" + hash + ":", idField: origin.Singular() + "_id",
+		vectorFile: f, idField: origin.Singular() + "_id",
 		descriptor: "descriptor", version: v.Number, row: make([]byte, f.rows.RowSize()),
+	}
+	if hash != "" {
+		s.name = "nearside:" + hash + ":"
 	}
 	if origin == matcher.Events {
 		s.descriptor = v.Type.String() + "_descriptor"
@@ -158,13 +224,19 @@ func (s *vectorSource) offset() int64 { return s.rows.Offset() }
 func (s *vectorSource) appendLine(dst []byte) ([]byte, error) {
 	number := strconv.FormatInt(s.rows.Row(), 10)
 	if err := s.rows.Next(s.row); err != nil {
+		if fault, ok := errors.AsType[*vectors.ValueError](err); ok {
+			err = skippedLineError(fault.Detail())
+		}
 		return dst, err
 	}
 	dst = append(dst, `{"`...)
-	dst = append(dst, s.idField...)
-	dst = append(dst, `":"`...)
-	dst = append(dst, matcher.NameID(s.name+number).String()...)
-	dst = append(dst, `","external_id":"`...)
+	if s.name != "" {
+		dst = append(dst, s.idField...)
+		dst = append(dst, `":"`...)
+		dst = append(dst, matcher.NameID(s.name+number).String()...)
+		dst = append(dst, `","`...)
+	}
+	dst = append(dst, `external_id":"`...)
 	dst = append(dst, number...)
 	dst = append(dst, `","`...)
 	dst = append(dst, s.descriptor...)
@@ -194,5 +266,12 @@ func contentHash(ctx context.Context, path string) (string, error) {
 			return "", err
 		}
 	}
-	return "", errors.New("interrupted")
+	return "", context.Cause(ctx)
+}
+
+// showNote prints how the values of a file are converted, if they are.
+func (j *job) showNote(s *system) {
+	if j.note != "" {
+		_, _ = fmt.Fprintf(s.stderr, "nearside: %s: %s\n", j.path, j.note) // the note is not essential
+	}
 }

@@ -11,13 +11,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"nearside/internal/config"
 	"nearside/matcher"
 )
 
-// Lines that no server takes cost no memory, and do not end an import.
+// TestLongLines: lines that are too long are skipped, and do not end the import.
 func TestLongLines(t *testing.T) {
 	check := func(text string, want ...string) {
 		t.Helper()
@@ -42,18 +43,61 @@ func TestLongLines(t *testing.T) {
 			}
 		}
 	}
-	most := strings.Repeat("x", lineBytesMax-1)
+	defer func(old int) { lineBytesMax = old }(lineBytesMax)
+	lineBytesMax = 16 << 20
+	longest := strings.Repeat("x", lineBytesMax-1)
+	check("\uFEFFa\n\uFEFFb", "2 bytes", "5 bytes") // a byte order mark is skipped only at the start
+	check("\uFEFF")
 	check("")
 	check("\n\na\nb", "1 bytes", "1 bytes", "2 bytes", "2 bytes")
 	check(strings.Repeat("y", 5000)+"\na", "5001 bytes", "2 bytes") // longer than the reader's buffer
-	check(most+"\na", fmt.Sprint(lineBytesMax, " bytes"), "2 bytes")
-	check(most+"xx\na\n", "long", "2 bytes")
-	check("a\n"+most+most, "2 bytes", "long")
+	check(longest+"\na", fmt.Sprint(lineBytesMax, " bytes"), "2 bytes")
+	check(longest+"xx\na\n", "long", "2 bytes")
+	check("a\n"+longest+longest, "2 bytes", "long")
 }
 
-// A large import is sent in several requests, and lines are named as they are
-// counted in their file, not in the request.
+// TestCutLine: Ctrl-C also ends the program that writes into a pipe, so an incomplete
+// last line is not sent. The last line of a file is always sent.
+func TestCutLine(t *testing.T) {
+	check := func(live, interrupted bool, text string, want ...string) {
+		t.Helper()
+		ctx, cancel := context.WithCancelCause(context.Background())
+		defer cancel(nil)
+		if interrupted {
+			cancel(interruption{syscall.SIGINT})
+		}
+		j := job{path: "-", bytes: 7} // a known size, as of a file
+		if live {
+			j.bytes = -1
+		}
+		s, err := j.openSource(ctx, nil, matcher.Faces, strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for err == nil {
+			var line []byte
+			if line, err = s.appendLine(nil); err == nil {
+				got = append(got, string(line))
+			} else if len(line) > 0 {
+				t.Errorf("%q was returned together with %v", line, err)
+			}
+		}
+		_, cut := errors.AsType[interruption](err)
+		if strings.Join(got, "") != strings.Join(want, "") || cut != (len(want) < strings.Count(text, "\n")+1) {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
+	check(true, true, "a\nb", "a\n")
+	check(true, false, "a\nb", "a\n", "b\n")
+	check(false, true, "a\nb", "a\n", "b\n")
+}
+
+// TestManyRequests: a large import is sent in several requests. Messages have the line
+// numbers of the file, not of the request.
 func TestManyRequests(t *testing.T) {
+	defer func(old int) { lineBytesMax = old }(lineBytesMax)
+	lineBytesMax = 16 << 20
 	f := &fakeServer{dir: t.TempDir()}
 	server := newHTTPServer(t, f)
 	var file strings.Builder
@@ -75,19 +119,19 @@ func TestManyRequests(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	defer func(old int64) { requestBytes = old }(requestBytes)
 	requestBytes = 8 << 20
-	if code := run([]string{"import", "--url", server, path}, nil, &stdout, &stderr); code != 1 {
+	if code := runCommand([]string{"import", "--url", server, path}, nil, &stdout, &stderr); code != 1 {
 		t.Errorf("exit code %d", code)
 	}
 	want := fmt.Sprintf(`{"accepted":%d,"rejected":%d,"list_id":null}`+"\n", lines-bad+1, bad+2)
 	if stdout.String() != want {
 		t.Errorf("%swant %s", &stdout, want)
 	}
-	if f.requests < 3 || f.requests > 6 { // 20 MB in about 8 MiB each
+	if f.requests < 3 || f.requests > 6 { // 20 MB in requests of about 8 MiB
 		t.Errorf("%d requests", f.requests)
 	}
 	shown := strings.Split(strings.TrimSpace(stderr.String()), "\n")
 	if len(shown) != shownMax+1 {
-		t.Fatalf("%d lines are shown", len(shown))
+		t.Fatalf("%d lines were printed, want %d", len(shown), shownMax+1)
 	}
 	for i, line := range shown[:shownMax] {
 		if want := fmt.Sprintf("nearside: %s: line %d: descriptor: is bad", path, 10*i+10); line != want {
@@ -99,14 +143,14 @@ func TestManyRequests(t *testing.T) {
 	}
 }
 
-// The real files: every row becomes a line, and the faces keep their ids.
+// TestRealVectors reads a real vector file: every row becomes a line.
 func TestRealVectors(t *testing.T) {
 	j := job{path: "../../bench/data/sift-base.bvecs", vectors: true}
 	v := &matcher.Version{Number: 1128, Length: 128, Scale: 128}
-	if err := j.check(v); err != nil {
+	if err := j.checkFile(v); err != nil {
 		t.Fatal(err)
 	}
-	lines, err := j.open(context.Background(), v, matcher.Faces, nil)
+	lines, err := j.openSource(context.Background(), v, matcher.Faces, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,7 +188,7 @@ func TestMemoryLimit(t *testing.T) {
 	check("8.0 GiB, no limit by control group", map[string]string{
 		"proc/meminfo": total, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "max\n",
 	})
-	check("1.0 GiB by control group, of 8.0 GiB", map[string]string{ // a group above is tighter
+	check("1.0 GiB by control group, of 8.0 GiB", map[string]string{ // a parent group has a lower limit
 		"proc/meminfo": total, "proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "2147483648\n", "sys/fs/cgroup/a/memory.max": "1073741824\n",
 	})
 	check("512.0 MiB by control group, of 8.0 GiB", map[string]string{ // version 1
@@ -155,7 +199,7 @@ func TestMemoryLimit(t *testing.T) {
 
 func TestLogger(t *testing.T) {
 	var out bytes.Buffer
-	log, level := newLogger(&out, config.Log{Level: slog.LevelInfo, Format: "auto"}) // no terminal: JSON
+	log, level := newLogger(&out, config.Log{Level: slog.LevelInfo, Format: "auto"}) // not a terminal: JSON
 	log.Debug("hidden")
 	level.Set(slog.LevelDebug)
 	log.Debug("shown", "n", 1)

@@ -11,95 +11,81 @@ import (
 )
 
 const (
-	expiryEvery    = time.Second // attributes are gone for matching at their time; this gives their memory back
+	expiryEvery    = time.Second // matches skip expired attributes at once; this frees their memory
 	retentionEvery = time.Minute
-	sweepMax       = 10_000 // objects deleted by one commit, so that writes beside it do not wait long
 )
 
-// sweeper deletes what has had its time: attributes that have expired, events
-// that are older than the retention.
+// sweeper deletes expired attributes, and events that are older than the retention.
 type sweeper struct {
 	store     *store.Store
 	memory    *memory.Memory
 	retention time.Duration // of events; 0: for ever
 	log       *slog.Logger
-	failing   bool // the last sweep did, and was logged
+	failing   bool // the last sweep failed and was logged
 }
 
-// start sweeps until ctx ends, and then closes the channel that it returns.
+// start sweeps in the background until ctx ends. Then it closes the returned channel.
 func (s *sweeper) start(ctx context.Context) <-chan struct{} {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		s.run(ctx)
+		s.sweepUntilDone(ctx)
 	}()
 	return ended
 }
 
-// run sweeps until ctx ends.
-func (s *sweeper) run(ctx context.Context) {
+// sweepUntilDone sweeps until ctx ends.
+func (s *sweeper) sweepUntilDone(ctx context.Context) {
 	expiry, retention := time.NewTicker(expiryEvery), time.NewTicker(retentionEvery)
 	defer expiry.Stop()
 	defer retention.Stop()
-	s.note(ctx, s.outdated(ctx, time.Now())) // what grew old while nothing ran
+	s.logFailure(ctx, s.deleteOutdated(ctx, time.Now())) // events that became too old before the start
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-expiry.C:
-			s.note(ctx, s.expired(ctx))
+			s.logFailure(ctx, s.deleteExpired(ctx))
 		case now := <-retention.C:
-			s.note(ctx, s.outdated(ctx, now))
+			s.logFailure(ctx, s.deleteOutdated(ctx, now))
 		}
 	}
 }
 
-// note logs the first of several failures: they mostly have one cause, as a
-// full disk.
-func (s *sweeper) note(ctx context.Context, err error) {
+// logFailure logs the first of several failures in a row. They usually have the same
+// cause, such as a full disk.
+func (s *sweeper) logFailure(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	if err != nil && !s.failing {
-		s.log.Warn("what has had its time cannot be deleted; it is tried again", "error", err)
+		s.log.Warn("expired attributes or old events cannot be deleted; trying again", "error", err)
 	}
 	s.failing = err != nil
 }
 
-// expired deletes attributes whose time has come.
-func (s *sweeper) expired(ctx context.Context) error {
-	return s.delete(ctx, matcher.Attributes, func() ([]matcher.ID, error) { return s.memory.Expired(sweepMax), nil })
+// deleteExpired deletes expired attributes. If there are none, it makes no commit.
+func (s *sweeper) deleteExpired(ctx context.Context) error {
+	if len(s.store.Owners().OfOrigin(matcher.Attributes)) > 0 {
+		return nil // a remote owns attributes, so the local ones are not used
+	}
+	find := func() ([]matcher.ID, error) { return s.memory.Expired(store.DeleteBatch), nil }
+	for ids, _ := find(); len(ids) > 0; ids, _ = find() { // find never fails
+		n, err := s.store.DeleteObjects(ctx, matcher.Attributes, find) // calls find again, because attributes may have changed
+		if err != nil || n < store.DeleteBatch {
+			return err
+		}
+	}
+	return nil
 }
 
-// outdated deletes events that are older at now than the retention.
-func (s *sweeper) outdated(ctx context.Context, now time.Time) error {
-	if s.retention == 0 {
+// deleteOutdated deletes events that are older than the retention at now.
+func (s *sweeper) deleteOutdated(ctx context.Context, now time.Time) error {
+	if s.retention == 0 || len(s.store.Owners().OfOrigin(matcher.Events)) > 0 {
 		return nil
 	}
 	before := matcher.TimeOf(now.Add(-s.retention))
 	filter := matcher.Filter{CreateTime: matcher.Range[matcher.Time]{LT: &before}}
-	return s.delete(ctx, matcher.Events, func() ([]matcher.ID, error) {
-		ids, err := s.memory.IDs(ctx, matcher.Events, &filter, nil)
-		return ids[:min(len(ids), sweepMax)], err
-	})
-}
-
-// delete deletes what find finds, until that is nothing more. The first look
-// costs no commit.
-func (s *sweeper) delete(ctx context.Context, o matcher.Origin, find func() ([]matcher.ID, error)) error {
-	if len(s.store.Owners().OfOrigin(o)) > 0 {
-		return nil // what is left of it here serves nobody
-	}
-	for {
-		ids, err := find()
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		if _, err := s.store.DeleteObjects(ctx, o, find); err != nil { // it may have changed
-			return err
-		}
-		if len(ids) < sweepMax {
-			return nil
-		}
-	}
+	_, err := s.store.DeleteFound(ctx, matcher.Events, s.memory.Finder(ctx, matcher.Events, &filter, nil))
+	return err
 }

@@ -15,7 +15,7 @@ import (
 	"nearside/simd"
 )
 
-// newSweeper makes one over an empty store.
+// newSweeper returns a sweeper of an empty store.
 func newSweeper(t *testing.T, out io.Writer) *sweeper {
 	t.Helper()
 	registry, err := matcher.NewRegistry(nil)
@@ -43,7 +43,7 @@ func newSweeper(t *testing.T, out io.Writer) *sweeper {
 	return &sweeper{store: s, memory: m, log: slog.New(slog.NewTextHandler(out, nil))}
 }
 
-func (s *sweeper) put(t *testing.T, o matcher.Object) {
+func (s *sweeper) putObject(t *testing.T, o matcher.Object) {
 	t.Helper()
 	d := matcher.Descriptor{Version: 59, Data: make([]byte, 512)}
 	o.Descriptors[matcher.FaceDescriptor] = d
@@ -58,12 +58,12 @@ func TestSweep(t *testing.T) {
 	at := func(d time.Duration) matcher.Time { return matcher.TimeOf(now.Add(d)) }
 	day := 24 * time.Hour
 	for i, age := range []time.Duration{0, -day, -30*day + time.Second, -30*day - time.Second, -400 * day} {
-		s.put(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{byte(i + 1)}, CreateTime: at(age)})
-		s.put(t, matcher.Object{Origin: matcher.Faces, ID: matcher.ID{byte(i + 1)}, CreateTime: at(age)})
+		s.putObject(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{byte(i + 1)}, CreateTime: at(age)})
+		s.putObject(t, matcher.Object{Origin: matcher.Faces, ID: matcher.ID{byte(i + 1)}, CreateTime: at(age)})
 	}
-	s.put(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{1}, CreateTime: at(-400 * day), Expires: at(time.Hour)})
-	s.put(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{2}, Expires: at(-time.Hour)})
-	s.put(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{3}})
+	s.putObject(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{1}, CreateTime: at(-400 * day), Expires: at(time.Hour)})
+	s.putObject(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{2}, Expires: at(-time.Hour)})
+	s.putObject(t, matcher.Object{Origin: matcher.Attributes, ID: matcher.ID{3}})
 	rows := func(want ...int) {
 		t.Helper()
 		got := s.memory.Stats().Rows
@@ -75,7 +75,7 @@ func TestSweep(t *testing.T) {
 	}
 	sweep := func() {
 		t.Helper()
-		if err := errors.Join(s.expired(t.Context()), s.outdated(t.Context(), now)); err != nil {
+		if err := errors.Join(s.deleteExpired(t.Context()), s.deleteOutdated(t.Context(), now)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -89,24 +89,24 @@ func TestSweep(t *testing.T) {
 	rows(5, 3, 2)
 }
 
-// TestSweepEnds: run ends with its context, and tells of a failure once.
+// TestSweepEnds: sweepUntilDone ends with its context, and logs a failure once.
 func TestSweepEnds(t *testing.T) {
 	var log strings.Builder
 	s := newSweeper(t, &log)
 	s.retention = time.Hour
-	s.put(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{1}, CreateTime: 1})
+	s.putObject(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{1}, CreateTime: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	s.run(ctx)
+	s.sweepUntilDone(ctx)
 	if log.Len() > 0 {
 		t.Error(log.String())
 	}
 	failed := errors.New("no space")
 	for range 3 {
-		s.note(t.Context(), failed)
+		s.logFailure(t.Context(), failed)
 	}
-	s.note(t.Context(), nil)
-	s.note(t.Context(), failed)
+	s.logFailure(t.Context(), nil)
+	s.logFailure(t.Context(), failed)
 	if n := strings.Count(log.String(), "no space"); n != 2 {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}

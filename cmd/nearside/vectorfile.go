@@ -10,14 +10,13 @@ import (
 	"nearside/matcher"
 )
 
-// vectorFile is an open file of vectors that are descriptors of a version.
+// vectorFile is an open file of vectors that fit a descriptor version.
 type vectorFile struct {
 	file *os.File
 	rows *vectors.Reader
 }
 
-// openVectors opens the file at path and checks that its vectors are of
-// version v of the server.
+// openVectors opens the file at path and checks that its vectors fit version v.
 func openVectors(path string, format vectors.Format, v *matcher.Version) (*vectorFile, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -36,33 +35,32 @@ func openVectors(path string, format vectors.Format, v *matcher.Version) (*vecto
 
 func (f *vectorFile) close() { closeRead(f.file) }
 
-// checkVersion says why rows are no descriptors of v.
+// checkVersion returns an error if rows do not fit v.
 func checkVersion(rows *vectors.Reader, v *matcher.Version) error {
 	if rows.Element().String() != v.Encoding.String() || rows.Dim() != v.Length {
-		return fmt.Errorf("vectors of %d %s are no descriptors of version %d, which has %d %s",
-			rows.Dim(), rows.Element(), v.Number, v.Length, v.Encoding)
+		err := fmt.Errorf("version %d needs vectors of %d %s, got %d %s",
+			v.Number, v.Length, v.Encoding, rows.Dim(), rows.Element())
+		if note := rows.Conversion(); note != "" {
+			err = fmt.Errorf("%w (%s)", err, note)
+		}
+		return err
 	}
 	return nil
 }
 
-// versionOf returns the version that the user named, from the server's.
+// versionOf returns the server's version with that number.
 func versionOf(number uint32, server *serverConfig) (*matcher.Version, error) {
 	v := server.versions.Version(number)
 	if v == nil {
-		return nil, fmt.Errorf("--version: the server has no version %d; its numbers are %s", number, versionNumbers(server.versions))
+		return nil, fmt.Errorf("--version: must be a version of the server (%s), got %d", versionNumbers(server.versions), number)
 	}
 	return v, nil
 }
 
 func versionNumbers(r *matcher.Registry) string {
-	text := ""
-	var textSb57 strings.Builder
-	for i, v := range r.Versions() {
-		if i > 0 {
-			textSb57.WriteString(", ")
-		}
-		textSb57.WriteString(strconv.FormatUint(uint64(v.Number), 10))
+	var numbers []string
+	for _, v := range r.Versions() {
+		numbers = append(numbers, strconv.FormatUint(uint64(v.Number), 10))
 	}
-	text += textSb57.String()
-	return text
+	return strings.Join(numbers, ", ")
 }

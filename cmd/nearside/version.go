@@ -14,19 +14,19 @@ const (
 	versionPatch = 0
 )
 
-// versionText is the version as in 0.1.0.
+// versionText returns the version, as in 0.1.0.
 func versionText() string { return fmt.Sprintf("%d.%d.%d", versionMajor, versionMinor, versionPatch) }
 
 type versionCmd struct {
-	JSON bool `help:"Show JSON."`
+	JSON bool `help:"Print JSON."`
 }
 
-// Help is shown below the flags.
+// Help is printed below the flags.
 func (*versionCmd) Help() string {
 	return "Example:\n\n    nearside version --json"
 }
 
-// Run prints the version and what the program was built from.
+// Run prints the version, the commit and the Go version.
 func (c *versionCmd) Run(s *system) error {
 	commit := revision()
 	if c.JSON {
@@ -40,8 +40,7 @@ func (c *versionCmd) Run(s *system) error {
 	return err
 }
 
-// revision is the commit that the program was built from, as far as the
-// builder knew it.
+// revision returns the commit from which the program was built, or "unknown".
 func revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -10,15 +10,15 @@ import (
 	"nearside/matcher"
 )
 
-// metaFieldsMax bounds what every event needs in memory.
+// metaFieldsMax bounds the memory that each event needs for these fields.
 const metaFieldsMax = 16
 
-// check returns the faults of values that only show beside each other.
+// check returns the faults that depend on several values.
 func (c *Config) check() faults {
 	var bad faults
 	if !c.Insecure && !isLoopback(c.Listen) {
-		bad = append(bad, fault{"listen", quote(c.Listen) +
-			" can be reached from other machines and there are no keys; set insecure: true if that is wanted"})
+		bad = append(bad, fault{"listen", "must be a loopback address without keys, got " + quote(c.Listen) +
+			"; set insecure: true to let other machines reach the server"})
 	}
 	if _, err := matcher.NewRegistry(c.Descriptors.Versions); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -30,37 +30,41 @@ func (c *Config) check() faults {
 	paths := map[string]bool{}
 	for i, f := range c.Events.MetaFields {
 		if paths[f.Path] {
-			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("%q is there twice", f.Path)})
+			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("%q is given twice", f.Path)})
 		}
 		paths[f.Path] = true
 		if slices.Contains(strings.Split(f.Path, "."), "") {
-			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("%q has an empty name", f.Path)})
+			bad = append(bad, fault{fmt.Sprintf("events.meta_fields[%d].path", i), fmt.Sprintf("must not have an empty name, got %q", f.Path)})
 		}
 	}
-	if most := metaFieldsMax; len(c.Events.MetaFields) > most {
-		bad = append(bad, fault{"events.meta_fields", fmt.Sprintf("%d are more than %d", len(c.Events.MetaFields), most)})
+	if n := len(c.Events.MetaFields); n > metaFieldsMax {
+		bad = append(bad, fault{"events.meta_fields", fmt.Sprintf("must have at most %d items, got %d", metaFieldsMax, n)})
+	}
+	if l := &c.Limits; l.ProcessMemory > 0 && l.Memory > l.ProcessMemory {
+		bad = append(bad, fault{"limits.memory", fmt.Sprintf("must be at most limits.process_memory, %d, got %d", l.ProcessMemory, l.Memory)})
 	}
 	return bad
 }
 
-// checkRemotes returns the faults of remotes beside each other.
+// checkRemotes returns repeated names of matchers, and repeated origins and lists
+// of each remote.
 func (c *Config) checkRemotes() faults {
 	var bad faults
 	seen := map[string]bool{"memory": true} // the name of the local matcher
 	for i, r := range c.Matchers.Remote {
 		path := fmt.Sprintf("matchers.remote[%d].", i)
 		if seen[r.Name] {
-			bad = append(bad, fault{path + "name", quote(r.Name) + " is the name of another matcher"})
+			bad = append(bad, fault{path + "name", quote(r.Name) + " is already the name of another matcher"})
 		}
 		seen[r.Name] = true
-		bad = append(bad, twice(path+"origins", r.Origins)...)
-		bad = append(bad, twice(path+"lists", r.Lists)...)
+		bad = append(bad, duplicates(path+"origins", r.Origins)...)
+		bad = append(bad, duplicates(path+"lists", r.Lists)...)
 	}
 	return bad
 }
 
-// twice returns a fault for each value that stands in a list before.
-func twice[T interface {
+// duplicates returns a fault for each value of a list that occurs before it.
+func duplicates[T interface {
 	comparable
 	fmt.Stringer
 }](path string, all []T) faults {
@@ -68,15 +72,15 @@ func twice[T interface {
 	seen := map[T]bool{}
 	for i, v := range all {
 		if seen[v] {
-			bad = append(bad, fault{fmt.Sprintf("%s[%d]", path, i), quote(v.String()) + " is there twice"})
+			bad = append(bad, fault{fmt.Sprintf("%s[%d]", path, i), quote(v.String()) + " is given twice"})
 		}
 		seen[v] = true
 	}
 	return bad
 }
 
-// isLoopback reports whether only this machine reaches listen. A name other
-// than localhost may stand for any address.
+// isLoopback reports whether only this machine can reach the address listen. A host
+// name other than localhost is not accepted, because it may resolve to any address.
 func isLoopback(listen string) bool {
 	host, _, err := net.SplitHostPort(listen)
 	if err != nil {
@@ -86,7 +90,7 @@ func isLoopback(listen string) bool {
 	return host == "localhost" || err == nil && ip.Unmap().IsLoopback()
 }
 
-// checkVersion returns the faults of v by itself.
+// checkVersion returns the faults of one descriptor version.
 func checkVersion(v matcher.Version) error {
 	_, err := matcher.NewRegistry([]matcher.Version{v})
 	if err == nil {
@@ -100,12 +104,13 @@ func checkVersion(v matcher.Version) error {
 	return bad
 }
 
-// dropTwins removes plugins that are named twice, with a warning for each.
-func (c *Config) dropTwins() (warnings []string) {
+// dropDuplicatePlugins removes repeated names of active plugins and returns a
+// warning for each.
+func (c *Config) dropDuplicatePlugins() (warnings []string) {
 	var once []string
 	for _, name := range c.Plugins.Active {
 		if slices.Contains(once, name) {
-			warnings = append(warnings, fmt.Sprintf("plugins.active: %q is named twice and activated once", name))
+			warnings = append(warnings, fmt.Sprintf("plugins.active: %q is listed twice; it is activated once", name))
 			continue
 		}
 		once = append(once, name)

@@ -1,12 +1,11 @@
 // Package config reads the configuration of nearside: a YAML file, then the
-// environment, then flags; later wins.
+// environment, then flags. Later sources override earlier ones.
 //
-// A [Config] has a typed field for every key of the file. The table in
-// settings.go joins each key with its field, and everything else (reading,
-// names in the environment, checks of single values, printing) goes by that
-// table. Reading is strict: a key that is not in the table is refused, and all
-// faults are reported together, each with its path and value. A section or a
-// key without a value counts as not given.
+// A [Config] has a typed field for every key of the file. The table in settings.go
+// maps each key to its field. Reading, the names in the environment, the checks of
+// single values and printing all use that table. Reading is strict: a key that is
+// not in the table is refused. All faults are reported together, each with its path
+// and value. A section or a key without a value counts as absent.
 package config
 
 import (
@@ -16,15 +15,15 @@ import (
 	"nearside/matcher"
 )
 
-// DefaultFile is read from the working directory when no file is named.
+// DefaultFile is read from the working directory if no file is given.
 const DefaultFile = "nearside.yaml"
 
-// Config is what can be configured. Sizes are in bytes.
+// Config is the configuration. Sizes are in bytes.
 type Config struct {
-	Listen      string // host:port; port 0 is a free one
-	Insecure    bool   // whether other addresses than loopback may be listened on without keys
+	Listen      string // host:port; port 0: a free one
+	Insecure    bool   // whether the server may listen on other addresses than loopback without keys
 	DataDir     string
-	Workers     int    // matching workers, 0 = one per core
+	Workers     int    // matching workers; 0: one per core
 	SIMD        string // auto, generic, avx2 or avx512
 	Descriptors Descriptors
 	Events      Events
@@ -33,31 +32,33 @@ type Config struct {
 	Limits      Limits
 	Log         Log
 
-	// File is the file that was read, "" when there was none. It is no key.
+	// File is the path of the file that was read; empty: no file was read. It is not
+	// a key.
 	File string
+	// Sources has the source of each key that was set. It is not a key.
+	Sources Sources
 }
 
-// Descriptors lists the versions beside the built-in ones.
+// Descriptors lists the versions in addition to the built-in ones.
 type Descriptors struct {
 	Versions []matcher.Version
 }
 
-// Events says how long events are kept, and which of their meta fields can be
-// filtered on.
+// Events configures events.
 type Events struct {
-	Retention  time.Duration // 0 = for ever
-	MetaFields []matcher.MetaField
+	Retention  time.Duration       // how long events are kept; 0: for ever
+	MetaFields []matcher.MetaField // the meta fields that filters can use
 }
 
-// Plugins says which plugins run, and with what settings.
+// Plugins configures plugins.
 type Plugins struct {
 	Dir      string
 	Active   []string // names without .lua, each once
 	Settings map[string]any
-	Watch    bool // whether a change of Dir reloads
+	Watch    bool // whether a change in Dir reloads the plugins
 }
 
-// Matchers configures who answers matches.
+// Matchers configures the matchers.
 type Matchers struct {
 	Memory Memory
 	Remote []Remote
@@ -68,24 +69,25 @@ type Memory struct {
 	Cost float64
 }
 
-// Remote is a matcher behind HTTP. With Origins or Lists it owns these.
+// Remote configures a remote matcher. It owns its Origins and Lists; without them,
+// it is a replica.
 type Remote struct {
 	Name        string
 	URL         string
 	Cost        float64
-	Timeout     time.Duration // of one call; 0 = only the request's own deadline
+	Timeout     time.Duration // of one call; 0: only the request's own deadline
 	Origins     []matcher.Origin
 	Lists       []matcher.ID
-	MaxInflight int // calls at once
+	MaxInflight int // calls in progress at once
 }
 
-// Limits bounds what a request may ask for.
+// Limits bounds requests, connections and memory.
 type Limits struct {
 	BodyBytes   int64
 	LineBytes   int64 // of import and export
-	HeaderBytes int64 // of the request line and the header
-	// ConnectionsPerAddress is how many connections of one client address may
-	// be open at once.
+	HeaderBytes int64 // of the request line and the header together
+	// ConnectionsPerAddress is how many connections one client address may have
+	// open at once.
 	ConnectionsPerAddress int
 	References            int
 	Candidates            int
@@ -93,7 +95,8 @@ type Limits struct {
 	Result                int
 	FilterValues          int
 	CrossMatch            int
-	Memory                int64 // of stored rows, 0 = no limit
+	Memory                int64 // of stored rows; 0: no limit
+	ProcessMemory         int64 // of the process; 0: 90 % of the machine or the control group
 	RequestTimeout        time.Duration
 	ShutdownTimeout       time.Duration
 }
@@ -104,7 +107,7 @@ type Log struct {
 	Format string // text, json or auto (text on a terminal)
 }
 
-// Default returns the configuration that holds without a file.
+// Default returns the configuration without any source.
 func Default() Config {
 	return Config{
 		Listen:  "127.0.0.1:5110",

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// write puts text into a file of its own.
-func write(t *testing.T, text string) string {
+// writeFile writes text to a new file and returns its path.
+func writeFile(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "n.yaml")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
@@ -24,9 +24,10 @@ func write(t *testing.T, text string) string {
 	return path
 }
 
+// read reads a file with this text; there must be no errors and no warnings.
 func read(t *testing.T, text string, env ...string) Config {
 	t.Helper()
-	c, warnings, err := Read(write(t, text), env, nil)
+	c, warnings, err := Read(writeFile(t, text), env, nil)
 	if err != nil || len(warnings) > 0 {
 		t.Fatalf("%v %q", err, warnings)
 	}
@@ -40,7 +41,7 @@ func TestExampleIsDefault(t *testing.T) {
 		t.Fatal(err, warnings)
 	}
 	want := Default()
-	want.File = example
+	want.File, want.Sources = example, c.Sources
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
@@ -48,15 +49,15 @@ func TestExampleIsDefault(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, s := range c.settings() { // every key stands in the file, not only those that it happens to set
+	for _, s := range c.settings() { // the file has a line for every key
 		name := s.key[strings.LastIndex(s.key, ".")+1:]
 		if !strings.Contains(string(text), "\n"+strings.Repeat("  ", strings.Count(s.key, "."))+name+":") {
-			t.Errorf("%s is not in the example", s.key)
+			t.Errorf("%s is missing in the example", s.key)
 		}
 	}
 }
 
-// The example lines in the comments must be accepted too.
+// TestExampleComments: the example lines in the comments are accepted too.
 func TestExampleComments(t *testing.T) {
 	text, err := os.ReadFile("../../docs/nearside.yaml")
 	if err != nil {
@@ -121,24 +122,24 @@ log: {level: debug, format: json}
 			Memory: 10_000_000, RequestTimeout: 90 * time.Second,
 		},
 		Log:  Log{Level: slog.LevelDebug, Format: "json"},
-		File: c.File,
+		File: c.File, Sources: c.Sources,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
 
-	// What is printed reads back as the same configuration.
+	// Reading the printed configuration gives the same configuration.
 	text, err := c.YAML()
 	if err != nil {
 		t.Fatal(err)
 	}
 	again := read(t, string(text))
-	again.File = c.File
+	again.File, again.Sources = c.File, c.Sources
 	if diff := cmp.Diff(c, again); diff != "" {
 		t.Error(diff)
 	}
 
-	// And through the JSON of GET /config.
+	// Reading the versions in the JSON of GET /config gives the same versions.
 	data, err := json.Marshal(c.Map())
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ log: {level: debug, format: json}
 }
 
 func TestLaterWins(t *testing.T) {
-	path := write(t, "listen: 127.0.0.1:1\ndata_dir: file\nworkers: 1\nplugins: {settings: {a: {x: 1}, b: {}}}")
+	path := writeFile(t, "listen: 127.0.0.1:1\ndata_dir: file\nworkers: 1\nplugins: {settings: {a: {x: 1}, b: {}}}")
 	c, _, err := Read(path, []string{
 		"NEARSIDE_DATA_DIR=env", "NEARSIDE_WORKERS=2", `NEARSIDE_PLUGINS_SETTINGS={"a":{"y":"1"}}`,
 		"NEARSIDE_LIMITS_BODY_BYTES=1KiB", "OTHER=1",
@@ -177,7 +178,7 @@ func TestDefaultFile(t *testing.T) {
 		t.Error(c.File, err)
 	}
 	if _, _, err := Read(DefaultFile, nil, nil); err == nil {
-		t.Error("a named file that is not there was accepted")
+		t.Error("a file that does not exist was accepted")
 	}
 	if err := os.WriteFile(DefaultFile, []byte("workers: 7"), 0o600); err != nil {
 		t.Fatal(err)
@@ -187,10 +188,11 @@ func TestDefaultFile(t *testing.T) {
 	}
 }
 
-func TestNothingGiven(t *testing.T) { // empty files and keys without value
+// TestNothingGiven reads empty files and keys without values.
+func TestNothingGiven(t *testing.T) {
 	for _, text := range []string{"", "# only a comment", "---\n", "limits:\nlog:\n  level:\nplugins: {active: , settings: }\n"} {
 		c := read(t, text)
-		c.File = ""
+		c.File, c.Sources = "", nil
 		if diff := cmp.Diff(Default(), c); diff != "" {
 			t.Errorf("%q: %s", text, diff)
 		}
@@ -200,7 +202,7 @@ func TestNothingGiven(t *testing.T) { // empty files and keys without value
 func TestPluginNames(t *testing.T) {
 	check := func(want string, env ...string) {
 		t.Helper()
-		c, _, err := Read(write(t, "plugins: {active: [file]}"), env, nil)
+		c, _, err := Read(writeFile(t, "plugins: {active: [file]}"), env, nil)
 		if got := strings.Join(c.Plugins.Active, " "); err != nil || got != want {
 			t.Errorf("%q %v, want %q", got, err, want)
 		}
@@ -216,11 +218,11 @@ func TestPluginNames(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	c, warnings, err := Read(write(t, "plugins: {active: [a, a.lua, b]}"), []string{"NEARSIDE_LISTN=x", "NEARSIDE_SERVICE_HOST=1", "NEARSIDE=1"}, nil)
+	c, warnings, err := Read(writeFile(t, "plugins: {active: [a, a.lua, b]}"), []string{"NEARSIDE_LISTN=x", "NEARSIDE_SERVICE_HOST=1", "NEARSIDE=1"}, nil)
 	want := []string{
 		"environment: NEARSIDE_LISTN is not a known setting; did you mean NEARSIDE_LISTEN?",
 		"environment: NEARSIDE_SERVICE_HOST is not a known setting",
-		`plugins.active: "a" is named twice and activated once`,
+		`plugins.active: "a" is listed twice; it is activated once`,
 	}
 	if diff := cmp.Diff(want, warnings); err != nil || diff != "" {
 		t.Error(err, diff)

@@ -6,48 +6,49 @@ import (
 	"strings"
 )
 
-// envPrefix begins the names of our variables.
+// envPrefix is the prefix of the variables that set keys.
 const envPrefix = "NEARSIDE_"
 
-// pluginNames are the variables that may name the active plugins; the first
-// that is set wins. The last two are those of the original services.
-var pluginNames = []string{
+// activeVariables are the variables that can name the active plugins. The first one
+// that is set is used. The last two are those of the LUNA PLATFORM services.
+var activeVariables = []string{
 	"NEARSIDE_PLUGINS_ACTIVE",
 	"NEARSIDE_ACTIVE_PLUGINS",
 	"LUNA_MATCHER_PROXY_ACTIVE_PLUGINS",
 	"LUNA_PYTHON_MATCHER_ACTIVE_PLUGINS",
 }
 
-// envName returns the variable of a key.
+// envName returns the name of the variable for a key.
 func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// readEnv merges the environment. Keys have underscores themselves, so a
-// variable is looked up among the names of all keys and never taken apart.
+// readEnv merges the environment. A name of a variable cannot be split into the
+// parts of a key, because keys contain underscores themselves. So the names of all
+// keys are looked up.
 func (r *reader) readEnv(env []string) (warnings []string) {
-	set := map[string]string{}
+	given := map[string]string{}
 	for _, entry := range env {
 		if name, text, ok := strings.Cut(entry, "="); ok {
-			set[name] = text
+			given[name] = text
 		}
 	}
 	var known []string
 	for _, key := range r.keys {
 		name := envName(key)
 		known = append(known, name)
-		if text, ok := set[name]; ok {
-			r.put(key, name, text)
+		if text, ok := given[name]; ok {
+			r.setKey(key, name, text)
 		}
 	}
-	for _, name := range pluginNames {
-		if text, ok := set[name]; ok {
-			r.put("plugins.active", name, text)
+	for _, name := range activeVariables {
+		if text, ok := given[name]; ok {
+			r.setKey("plugins.active", name, text)
 			break
 		}
 	}
-	for name := range set {
-		if !strings.HasPrefix(name, envPrefix) || slices.Contains(known, name) || slices.Contains(pluginNames, name) {
+	for name := range given {
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
 			continue
 		}
 		warning := fmt.Sprintf("environment: %s is not a known setting", name)

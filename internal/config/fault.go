@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// fault is one thing that is wrong: where, and what.
+// fault is one error in the configuration.
 type fault struct {
-	path string // "" while the caller still has to say it; a continuation begins with "[" or "."
+	path string // of the key; empty, or beginning with "[" or ".", until the caller adds its part
 	text string
 }
 
-// faults is an error that keeps each fault apart, so that a caller can put a
-// path before all of them.
+// faults is an error with a list of faults, so that a caller can add a path to each
+// of them.
 type faults []fault
 
 func (all faults) Error() string {
@@ -24,7 +24,7 @@ func (all faults) Error() string {
 	return strings.Join(texts, "\n")
 }
 
-// lines returns each fault as an error of its own, after prefix.
+// lines returns each fault as an error that begins with prefix.
 func (all faults) lines(prefix string) []error {
 	errs := make([]error, len(all))
 	for i, f := range all {
@@ -33,8 +33,8 @@ func (all faults) lines(prefix string) []error {
 	return errs
 }
 
-// at puts path before every fault of err.
-func at(path string, err error) faults {
+// withPath returns the faults of err, each with path before its own path.
+func withPath(path string, err error) faults {
 	var inner faults
 	if !errors.As(err, &inner) {
 		return faults{{path: path, text: err.Error()}}
@@ -46,7 +46,7 @@ func at(path string, err error) faults {
 	return placed
 }
 
-// orNil returns all as an error, nil when there is none.
+// orNil returns all as an error, or nil if there are no faults.
 func (all faults) orNil() error {
 	if len(all) == 0 {
 		return nil
@@ -54,20 +54,21 @@ func (all faults) orNil() error {
 	return all
 }
 
-// quote shows a client's value in a fault: short, and without passwords.
+// quote returns a text for a value that a fault can show: short, and without
+// passwords.
 func quote(v any) string {
-	const most = 80
+	const bytesMax = 80
 	s := fmt.Sprintf("%v", v)
 	if text, ok := v.(string); ok {
 		s = fmt.Sprintf("%q", maskText(text))
 	}
-	if len(s) > most {
-		s = s[:most] + "..."
+	if len(s) > bytesMax {
+		s = s[:bytesMax] + "..."
 	}
 	return s
 }
 
-// nearest returns the name that is most like s, "" when none is near.
+// nearest returns the name that is most similar to s, or "" if no name is similar.
 func nearest(s string, all []string) string {
 	best, least := "", 2+len(s)/6
 	for _, name := range all {
@@ -78,8 +79,8 @@ func nearest(s string, all []string) string {
 	return best
 }
 
-// editDistance counts the insertions, deletions and changes of bytes between
-// a and b.
+// editDistance returns the number of insertions, deletions and changes of bytes
+// that turn a into b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

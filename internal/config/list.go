@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// list is a list of values of one kind. As a text it is JSON.
-func list[T any](item kind[T]) kind[[]T] {
+// listOf is the kind of a list of values of one kind. Its text form is JSON.
+func listOf[T any](item kind[T]) kind[[]T] {
 	return kind[[]T]{
 		show: func(all []T) any {
 			shown := make([]any, len(all))
@@ -21,7 +21,7 @@ func list[T any](item kind[T]) kind[[]T] {
 			return shown
 		},
 		parse: func(raw any) ([]T, error) {
-			items, err := parseJSON[[]any](raw, "a list")
+			items, err := parseJSON[[]any](raw, "an array")
 			if err != nil {
 				return nil, err
 			}
@@ -30,7 +30,7 @@ func list[T any](item kind[T]) kind[[]T] {
 			for i, r := range items {
 				v, err := item.parse(r)
 				if err != nil {
-					bad = append(bad, at(fmt.Sprintf("[%d]", i), err)...)
+					bad = append(bad, withPath(fmt.Sprintf("[%d]", i), err)...)
 					continue
 				}
 				all = append(all, v)
@@ -40,8 +40,8 @@ func list[T any](item kind[T]) kind[[]T] {
 	}
 }
 
-// record is a map with the keys of settings. Absent ones keep their value in
-// init. As a text it is JSON.
+// record is the kind of a map with the keys of settings. An absent key keeps its
+// value in init. The text form is JSON.
 func record[T any](init T, settings func(*T) []setting) kind[T] {
 	return kind[T]{
 		show: func(v T) any {
@@ -71,7 +71,7 @@ func record[T any](init T, settings func(*T) []setting) kind[T] {
 					continue
 				}
 				if err != nil {
-					bad = append(bad, at("."+s.key, err)...)
+					bad = append(bad, withPath("."+s.key, err)...)
 				}
 			}
 			for _, key := range slices.Sorted(maps.Keys(given)) {
@@ -91,7 +91,8 @@ func unknownKey(key string, known []string) string {
 	return "is not a known key"
 }
 
-// parseJSON takes a value of type T as it is, and a text as JSON.
+// parseJSON returns raw if it is a T, and parses it as JSON if it is a text. what
+// names the type in errors.
 func parseJSON[T any](raw any, what string) (T, error) {
 	if v, ok := raw.(T); ok {
 		return v, nil
@@ -99,20 +100,20 @@ func parseJSON[T any](raw any, what string) (T, error) {
 	var parsed T
 	s, ok := raw.(string)
 	if !ok {
-		return parsed, fmt.Errorf("%s is not %s", quote(raw), what)
+		return parsed, fmt.Errorf("must be %s, got %s", what, quote(raw))
 	}
 	if err := json.Unmarshal([]byte(s), &parsed); err != nil {
-		return parsed, fmt.Errorf("%s is not %s in JSON", quote(s), what)
+		return parsed, fmt.Errorf("must be %s in JSON, got %s", what, quote(s))
 	}
 	return parsed, nil
 }
 
-// free is a map that somebody else checks. Its faults show no values: they may
-// be secrets.
-var free = kind[map[string]any]{show: func(m map[string]any) any { return m }, parse: func(raw any) (map[string]any, error) {
+// freeMap is the kind of a map with any keys. Its faults show no values, because
+// they may be secrets.
+var freeMap = kind[map[string]any]{show: func(m map[string]any) any { return m }, parse: func(raw any) (map[string]any, error) {
 	m, err := parseJSON[map[string]any](raw, "a map")
 	if err != nil {
-		return nil, errors.New("is not a map (in the environment: in JSON)")
+		return nil, errors.New("must be a map (in the environment: in JSON)")
 	}
 	if m == nil {
 		m = map[string]any{}
@@ -120,37 +121,38 @@ var free = kind[map[string]any]{show: func(m map[string]any) any { return m }, p
 	return m, checkPlain(m)
 }}
 
-// checkPlain refuses what JSON, and so a plugin, cannot have.
+// checkPlain refuses values that JSON cannot express, and that a plugin therefore
+// cannot get.
 func checkPlain(v any) error {
 	var bad faults
 	switch v := v.(type) {
 	case nil, bool, string, int, int64, uint64:
 	case float64:
 		if math.IsNaN(v) || math.IsInf(v, 0) {
-			return errors.New("is not a finite number")
+			return errors.New("must be a finite number")
 		}
 	case []any:
 		for i, below := range v {
 			if err := checkPlain(below); err != nil {
-				bad = append(bad, at(fmt.Sprintf("[%d]", i), err)...)
+				bad = append(bad, withPath(fmt.Sprintf("[%d]", i), err)...)
 			}
 		}
 	case map[string]any:
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			if err := checkPlain(v[key]); err != nil {
-				bad = append(bad, at("."+key, err)...)
+				bad = append(bad, withPath("."+key, err)...)
 			}
 		}
 	default:
-		return fmt.Errorf("is a %T, not a text (put it in quotes)", v)
+		return fmt.Errorf("must be text, got a %T; put it in quotes", v)
 	}
 	return bad.orNil()
 }
 
-// names is a list of plugins. As a text it is JSON or comma separated; an
-// entry may end in .lua.
-var names = kind[[]string]{
-	show: list(nonEmpty).show,
+// pluginList is the kind of a list of plugin names. Its text form is JSON, or names
+// separated by commas. A name may end in .lua.
+var pluginList = kind[[]string]{
+	show: listOf(nonEmpty).show,
 	parse: func(raw any) ([]string, error) {
 		if s, ok := raw.(string); ok && !strings.HasPrefix(strings.TrimSpace(s), "[") {
 			var parts []any
@@ -161,7 +163,7 @@ var names = kind[[]string]{
 			}
 			raw = parts
 		}
-		all, err := list(nonEmpty).parse(raw)
+		all, err := listOf(nonEmpty).parse(raw)
 		for i := range all {
 			all[i] = strings.TrimSuffix(all[i], ".lua")
 		}

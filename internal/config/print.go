@@ -8,12 +8,12 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 )
 
-// masked stands for a secret.
+// masked is shown in place of a secret.
 const masked = "***"
 
-// Map returns c as the file would have it, in new maps of plain values.
-// Secrets are hidden: values in plugins.settings whose key speaks of one, and
-// user names and passwords in URLs everywhere.
+// Map returns c in the structure of the file, in new maps of plain values. It masks
+// secrets: values in plugins.settings whose key names a secret, and user names,
+// passwords and secret parameters in all URLs.
 func (c *Config) Map() map[string]any {
 	root := map[string]any{}
 	for _, s := range c.settings() {
@@ -32,7 +32,7 @@ func (c *Config) Map() map[string]any {
 	return root
 }
 
-// YAML returns Map as a file, with sorted keys.
+// YAML returns the result of Map as YAML, with sorted keys.
 func (c *Config) YAML() ([]byte, error) {
 	text, err := yaml.Parser().Marshal(c.Map())
 	if err != nil {
@@ -43,12 +43,12 @@ func (c *Config) YAML() ([]byte, error) {
 
 var (
 	secretKey   = regexp.MustCompile(`(?i)passw|pwd|token|secret|key|credential|authorization`)
-	userInfo    = regexp.MustCompile(`://[^\s"']*@`) // greedy: passwords may hold @ and /
+	userInfo    = regexp.MustCompile(`://[^\s"']*@`) // greedy, because a password may contain @ and /
 	secretQuery = regexp.MustCompile(`(?i)([?&;][^=&;\s]*(?:passw|pwd|token|secret|key|credential)[^=&;\s]*=)[^&;\s"']+`)
 )
 
-// maskValue returns a copy of v with secrets hidden; byKey says whether names
-// of keys count.
+// maskValue returns a copy of v with masked secrets. If byKey, it also masks values
+// whose key names a secret.
 func maskValue(v any, byKey bool) any {
 	switch v := v.(type) {
 	case string:

@@ -18,16 +18,16 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// fileBytesMax bounds the file; a larger one is no configuration.
+// fileBytesMax is the maximum size of the file.
 const fileBytesMax = 4 << 20
 
-// Read returns the configuration of the file at path, then env ("NAME=value",
-// as [os.Environ] has it), then flags (by key, as in "data_dir"). With path ""
-// it reads [DefaultFile] if there is one. The error joins all faults, one line
-// each. Warnings are for the log; they are there with an error too.
+// Read reads the file at path, then env ("NAME=value", as in [os.Environ]), then
+// flags (by key, as in "data_dir"). If path is empty, it reads [DefaultFile] if that
+// exists. The error joins all faults, one per line. The warnings are for the log;
+// they are also returned with an error.
 func Read(path string, env []string, flags map[string]any) (c Config, warnings []string, err error) {
 	c = Default()
-	r := reader{merged: koanf.New("."), source: map[string]string{}}
+	r := reader{merged: koanf.New("."), sources: Sources{}}
 	for _, s := range c.settings() {
 		r.keys = append(r.keys, s.key)
 	}
@@ -42,27 +42,28 @@ func Read(path string, env []string, flags map[string]any) (c Config, warnings [
 			continue
 		}
 		if err := s.value.set(raw); err != nil {
-			r.bad = append(r.bad, at(s.key, err)...)
+			r.bad = append(r.bad, withPath(s.key, err)...)
 		}
 	}
-	warnings = append(warnings, c.dropTwins()...)
+	c.Sources = r.sources
+	warnings = append(warnings, c.dropDuplicatePlugins()...)
 	r.bad = append(r.bad, c.check()...)
 	if len(r.bad) > 0 {
-		return Default(), warnings, errors.Join(r.lines(c.File)...)
+		return Default(), warnings, errors.Join(r.lines(&c)...)
 	}
 	return c, warnings, nil
 }
 
-// reader collects what the sources say.
+// reader merges the sources.
 type reader struct {
-	keys   []string
-	merged *koanf.Koanf
-	source map[string]string // by key: the variable or flag that set it last
-	bad    faults
+	keys    []string
+	merged  *koanf.Koanf
+	sources Sources
+	bad     faults
 }
 
-// readFile merges the file and notes the keys in it that do not exist. Only a
-// file that cannot be read at all is an error at once.
+// readFile merges the file and collects unknown keys in r.bad. It returns an error
+// only if the file cannot be read or parsed.
 func (r *reader) readFile(path string) (used string, err error) {
 	file, err := os.Open(cmp.Or(path, DefaultFile))
 	if path == "" && errors.Is(err, fs.ErrNotExist) {
@@ -71,25 +72,31 @@ func (r *reader) readFile(path string) (used string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("config: %w", err)
 	}
-	defer func() { _ = file.Close() }() // only read
+	defer func() { _ = file.Close() }() // the file was only read
 	data, err := io.ReadAll(io.LimitReader(file, fileBytesMax+1))
 	if err != nil {
 		return "", fmt.Errorf("config: %w", err)
 	}
 	if len(data) > fileBytesMax {
-		return "", fmt.Errorf("config: %s: longer than %d bytes", file.Name(), fileBytesMax)
+		return "", fmt.Errorf("config: %s: must have at most %d bytes", file.Name(), fileBytesMax)
 	}
+	data = bytes.TrimPrefix(data, []byte("\uFEFF")) // a byte order mark, which editors on Windows write
 	if secondDocument(data) {
-		return "", fmt.Errorf("config: %s: has a second YAML document, which would not be read", file.Name())
+		return "", fmt.Errorf("config: %s: must have one YAML document, got a second one after ---", file.Name())
 	}
 	if err := r.merged.Load(rawbytes.Provider(data), yaml.Parser()); err != nil {
 		return "", fmt.Errorf("config: %s: %s", file.Name(), strings.Join(strings.Fields(err.Error()), " "))
 	}
 	r.checkKeys("", r.merged.Raw())
+	for _, key := range r.keys {
+		if r.merged.Get(key) != nil {
+			r.sources[key] = file.Name()
+		}
+	}
 	return file.Name(), nil
 }
 
-// secondDocument reports whether content stands before a line "---".
+// secondDocument reports whether a line "---" comes after other content.
 func secondDocument(data []byte) bool {
 	content := false
 	for line := range bytes.Lines(data) {
@@ -107,8 +114,8 @@ func secondDocument(data []byte) bool {
 	return false
 }
 
-// checkKeys notes every key of section, which stands at prefix, that is
-// neither a setting nor a section with settings below it.
+// checkKeys adds a fault for every key of section that is neither a setting nor a
+// section of settings. prefix is the path of section, with a dot at its end.
 func (r *reader) checkKeys(prefix string, section map[string]any) {
 	for _, name := range slices.Sorted(maps.Keys(section)) {
 		key := prefix + name
@@ -123,43 +130,37 @@ func (r *reader) checkKeys(prefix string, section map[string]any) {
 		case isMap:
 			r.checkKeys(key+".", below)
 		case section[name] != nil:
-			r.bad = append(r.bad, fault{key, quote(section[name]) + " is not a map"})
+			r.bad = append(r.bad, fault{key, "must be a map, got " + quote(section[name])})
 		}
 	}
 }
 
-// put sets key, whatever an earlier source said about it: a text replaces a
-// whole map. Only a map would be merged with one, and none comes here.
-func (r *reader) put(key, source string, raw any) {
-	// A confmap of one valid key is merged without fail.
+// setKey sets key to raw and replaces the value of an earlier source. raw is not a
+// map, because a map would be merged with an earlier one.
+func (r *reader) setKey(key, source string, raw any) {
+	// Loading a confmap with one valid key cannot fail.
 	_ = r.merged.Load(confmap.Provider(map[string]any{key: raw}, "."), nil)
-	r.source[key] = source
+	r.sources[key] = source
 }
 
-// readFlags merges flags; one that is no key is a mistake of the caller, which
-// is treated like an unknown key of the file.
+// readFlags merges flags. A flag that is not a key is a mistake of the caller; it is
+// reported like an unknown key of the file.
 func (r *reader) readFlags(flags map[string]any) {
 	for _, key := range slices.Sorted(maps.Keys(flags)) {
 		if !slices.Contains(r.keys, key) {
 			r.bad = append(r.bad, fault{key, unknownKey(key, r.keys)})
 			continue
 		}
-		r.put(key, "--"+strings.ReplaceAll(key, "_", "-"), flags[key])
+		r.setKey(key, "--"+strings.ReplaceAll(key, "_", "-"), flags[key])
 	}
 }
 
-// lines returns the faults in the order of settings, each after the file,
-// variable or flag that it is in.
-func (r *reader) lines(file string) []error {
+// lines returns the faults as errors, each beginning with the file, variable or flag
+// that has the fault.
+func (r *reader) lines(c *Config) []error {
 	var all []error
 	for _, f := range r.bad {
-		source := cmp.Or(file, "config")
-		for key, name := range r.source {
-			if rest, ok := strings.CutPrefix(f.path, key); ok && (rest == "" || strings.ContainsAny(rest[:1], ".[")) {
-				source = name
-			}
-		}
-		all = append(all, faults{f}.lines(source+": ")...)
+		all = append(all, faults{f}.lines(c.Source(f.path)+": ")...)
 	}
 	return all
 }

@@ -8,18 +8,19 @@ import (
 	"nearside/matcher"
 )
 
-// setting joins a key with the field that it sets.
+// setting connects a key with the field that it sets.
 type setting struct {
 	key      string // path in the file, parts joined by dots
-	required bool   // for the records of a list
+	required bool   // only for keys of records
+	live     bool   // whether a reload applies it; false: it needs a restart
 	value    value
 }
 
-// countMax bounds the counts in limits: above it, one request could ask for
-// more than any machine holds.
+// countMax bounds the counts in limits. Above it, one request could need more
+// memory than any machine has.
 const countMax = 100_000_000
 
-// settings returns all keys, in the order of the documentation.
+// settings returns all keys in the order of docs/nearside.yaml.
 func (c *Config) settings() []setting {
 	return []setting{
 		{key: "listen", value: as(&c.Listen, address)},
@@ -27,29 +28,30 @@ func (c *Config) settings() []setting {
 		{key: "data_dir", value: as(&c.DataDir, nonEmpty)},
 		{key: "workers", value: as(&c.Workers, count(0, 1024))},
 		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avx512"))},
-		{key: "descriptors.versions", value: as(&c.Descriptors.Versions, list(versionKind))},
+		{key: "descriptors.versions", value: as(&c.Descriptors.Versions, listOf(versionKind))},
 		{key: "events.retention", value: as(&c.Events.Retention, duration(0, 100*365*day))},
-		{key: "events.meta_fields", value: as(&c.Events.MetaFields, list(record(matcher.MetaField{}, metaFieldSettings)))},
-		{key: "plugins.dir", value: as(&c.Plugins.Dir, nonEmpty)},
-		{key: "plugins.active", value: as(&c.Plugins.Active, names)},
-		{key: "plugins.settings", value: as(&c.Plugins.Settings, free)},
+		{key: "events.meta_fields", value: as(&c.Events.MetaFields, listOf(record(matcher.MetaField{}, metaFieldSettings)))},
+		{key: "plugins.dir", live: true, value: as(&c.Plugins.Dir, nonEmpty)},
+		{key: "plugins.active", live: true, value: as(&c.Plugins.Active, pluginList)},
+		{key: "plugins.settings", live: true, value: as(&c.Plugins.Settings, freeMap)},
 		{key: "plugins.watch", value: as(&c.Plugins.Watch, boolean)},
 		{key: "matchers.memory.cost", value: as(&c.Matchers.Memory.Cost, number(0, math.MaxFloat64))},
-		{key: "matchers.remote", value: as(&c.Matchers.Remote, list(record(defaultRemote, remoteSettings)))},
-		{key: "limits.body_bytes", value: as(&c.Limits.BodyBytes, size(1<<10, 1<<40))},
-		{key: "limits.line_bytes", value: as(&c.Limits.LineBytes, size(1<<10, 1<<30))},
-		{key: "limits.header_bytes", value: as(&c.Limits.HeaderBytes, size(1<<10, 1<<20))},
-		{key: "limits.connections_per_address", value: as(&c.Limits.ConnectionsPerAddress, count(1, countMax))},
-		{key: "limits.references", value: as(&c.Limits.References, count(1, countMax))},
-		{key: "limits.candidates", value: as(&c.Limits.Candidates, count(1, countMax))},
-		{key: "limits.raw_candidates", value: as(&c.Limits.RawCandidates, count(1, countMax))},
-		{key: "limits.result", value: as(&c.Limits.Result, count(1, countMax))},
-		{key: "limits.filter_values", value: as(&c.Limits.FilterValues, count(1, countMax))},
-		{key: "limits.cross_match", value: as(&c.Limits.CrossMatch, count(1, countMax))},
-		{key: "limits.memory", value: as(&c.Limits.Memory, size(0, 1<<50))},
-		{key: "limits.request_timeout", value: as(&c.Limits.RequestTimeout, duration(time.Millisecond, day))},
-		{key: "limits.shutdown_timeout", value: as(&c.Limits.ShutdownTimeout, duration(0, day))},
-		{key: "log.level", value: as(&c.Log.Level, level)},
+		{key: "matchers.remote", live: true, value: as(&c.Matchers.Remote, listOf(record(defaultRemote, remoteSettings)))},
+		{key: "limits.body_bytes", live: true, value: as(&c.Limits.BodyBytes, size(1<<10, 1<<40))},
+		{key: "limits.line_bytes", live: true, value: as(&c.Limits.LineBytes, size(1<<10, 1<<30))},
+		{key: "limits.header_bytes", live: true, value: as(&c.Limits.HeaderBytes, size(1<<10, 1<<20))},
+		{key: "limits.connections_per_address", live: true, value: as(&c.Limits.ConnectionsPerAddress, count(1, countMax))},
+		{key: "limits.references", live: true, value: as(&c.Limits.References, count(1, countMax))},
+		{key: "limits.candidates", live: true, value: as(&c.Limits.Candidates, count(1, countMax))},
+		{key: "limits.raw_candidates", live: true, value: as(&c.Limits.RawCandidates, count(1, countMax))},
+		{key: "limits.result", live: true, value: as(&c.Limits.Result, count(1, countMax))},
+		{key: "limits.filter_values", live: true, value: as(&c.Limits.FilterValues, count(1, countMax))},
+		{key: "limits.cross_match", live: true, value: as(&c.Limits.CrossMatch, count(1, countMax))},
+		{key: "limits.memory", live: true, value: as(&c.Limits.Memory, size(0, 1<<50))},
+		{key: "limits.process_memory", live: true, value: as(&c.Limits.ProcessMemory, size(0, 1<<50))},
+		{key: "limits.request_timeout", live: true, value: as(&c.Limits.RequestTimeout, duration(time.Millisecond, day))},
+		{key: "limits.shutdown_timeout", live: true, value: as(&c.Limits.ShutdownTimeout, duration(0, day))},
+		{key: "log.level", live: true, value: as(&c.Log.Level, level)},
 		{key: "log.format", value: as(&c.Log.Format, choice("text", "json", "auto"))},
 	}
 }
@@ -61,8 +63,8 @@ func metaFieldSettings(f *matcher.MetaField) []setting {
 	}
 }
 
-// defaultRemote costs as much as the local matcher: a replica then competes
-// with it by who is idler.
+// defaultRemote has the same cost as the local matcher. So of a replica and the local
+// matcher, the less busy one answers.
 var defaultRemote = Remote{Cost: 100, Timeout: 10 * time.Second, MaxInflight: 64}
 
 func remoteSettings(r *Remote) []setting {
@@ -71,8 +73,8 @@ func remoteSettings(r *Remote) []setting {
 		{key: "url", required: true, value: as(&r.URL, webAddress)},
 		{key: "cost", value: as(&r.Cost, number(0, math.MaxFloat64))},
 		{key: "timeout", value: as(&r.Timeout, duration(0, day))},
-		{key: "origins", value: as(&r.Origins, list(origin))},
-		{key: "lists", value: as(&r.Lists, list(id))},
+		{key: "origins", value: as(&r.Origins, listOf(origin))},
+		{key: "lists", value: as(&r.Lists, listOf(id))},
 		{key: "max_inflight", value: as(&r.MaxInflight, count(1, 65536))},
 	}
 }
@@ -89,7 +91,7 @@ func versionSettings(v *matcher.Version) []setting {
 		{key: "scale", value: as(&v.Scale, count(1, 1<<20))},
 		{key: "metric", value: as(&v.Metric, enum(matcher.L2, matcher.Cosine))},
 		{key: "exact", value: as(&v.Exact, enum(matcher.Bounded, matcher.Plain))},
-		{key: "similarity", required: true, value: as(&v.Similarity, record(matcher.Calibration{}, calibrationSettings))},
+		{key: "similarity", value: as(&v.Similarity, record(matcher.Calibration{}, calibrationSettings))},
 	}
 }
 
@@ -100,12 +102,13 @@ func calibrationSettings(c *matcher.Calibration) []setting {
 	}
 }
 
-// versionKind is a record whose keys depend on its encoding.
+// versionKind is the kind of a descriptor version, a record whose keys depend on its
+// encoding.
 var versionKind = func() kind[matcher.Version] {
-	plain := record(matcher.Version{}, versionSettings)
+	base := record(matcher.Version{}, versionSettings)
 	return kind[matcher.Version]{
 		parse: func(raw any) (matcher.Version, error) {
-			v, err := plain.parse(raw)
+			v, err := base.parse(raw)
 			if err != nil {
 				return v, err
 			}
@@ -115,24 +118,27 @@ var versionKind = func() kind[matcher.Version] {
 			return v, checkVersion(v)
 		},
 		show: func(v matcher.Version) any {
-			shown := plain.show(v).(map[string]any)
+			shown := base.show(v).(map[string]any)
 			if v.Encoding == matcher.Uint8 {
 				delete(shown, "metric")
 				delete(shown, "exact")
 			} else {
 				delete(shown, "scale")
 			}
+			if v.Similarity.IsZero() {
+				delete(shown, "similarity")
+			}
 			return shown
 		},
 	}
 }()
 
-// Versions reads a list of descriptor versions as [Config.Map] shows it; the
-// command line learns a server's versions so.
+// Versions reads a list of descriptor versions in the form of [Config.Map]. Commands
+// use it to read the versions of a server.
 func Versions(raw any) ([]matcher.Version, error) {
-	versions, err := list(versionKind).parse(raw)
+	versions, err := listOf(versionKind).parse(raw)
 	if err != nil {
-		return nil, errors.Join(at("descriptors.versions", err).lines("")...)
+		return nil, errors.Join(withPath("descriptors.versions", err).lines("")...)
 	}
 	return versions, nil
 }

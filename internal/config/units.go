@@ -10,27 +10,11 @@ import (
 	"strings"
 	"time"
 
+	"nearside/internal/units"
 	"nearside/matcher"
 )
 
 const day = 24 * time.Hour
-
-// sizeUnits are the units of sizes, largest first; those of 1024 are shown.
-var sizeUnits = []struct {
-	name  string
-	bytes int64
-}{
-	{"TiB", 1 << 40},
-	{"GiB", 1 << 30},
-	{"MiB", 1 << 20},
-	{"KiB", 1 << 10},
-	{"TB", 1e12},
-	{"GB", 1e9},
-	{"MB", 1e6},
-	{"KB", 1e3},
-	{"kB", 1e3},
-	{"B", 1},
-}
 
 // size is a number of bytes in least..most, as a number or with a unit.
 func size(least, most int64) kind[int64] {
@@ -38,9 +22,9 @@ func size(least, most int64) kind[int64] {
 		n, ok := parseSize(raw)
 		switch {
 		case !ok:
-			return 0, fmt.Errorf("%s is not a size: a number of bytes, or one with a unit like 64MiB", quote(raw))
+			return 0, fmt.Errorf("must be a size, a number of bytes or one with a unit such as 64MiB, got %s", quote(raw))
 		case n < least || n > most:
-			return 0, fmt.Errorf("%s is not in %v..%v", quote(raw), showSize(least), showSize(most))
+			return 0, fmt.Errorf("must be a size from %v to %v, got %s", showSize(least), showSize(most), quote(raw))
 		}
 		return n, nil
 	}}
@@ -51,39 +35,26 @@ func parseSize(raw any) (int64, bool) {
 	if !isText {
 		return parseInt(raw)
 	}
-	unit := int64(1)
-	for _, u := range sizeUnits {
-		if rest, ok := strings.CutSuffix(s, u.name); ok {
-			s, unit = strings.TrimSpace(rest), u.bytes
-			break
-		}
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n > (1<<62)/unit || n < 0 {
-		return 0, false
-	}
-	return n * unit, true
+	return units.ParseSize(s)
 }
 
 func showSize(n int64) any {
-	for _, u := range sizeUnits[:4] {
-		if n != 0 && n%u.bytes == 0 {
-			return fmt.Sprintf("%d%s", n/u.bytes, u.name)
-		}
+	if text, ok := units.FormatSize(n); ok {
+		return text
 	}
 	return int(n)
 }
 
-// duration is a time span in least..most: 0, or numbers with units, of which
-// d is 24 hours and the others are those of [time.ParseDuration].
+// duration is the kind of a time span from least to most: 0, or numbers with units.
+// The unit d is 24 hours; the other units are those of [time.ParseDuration].
 func duration(least, most time.Duration) kind[time.Duration] {
 	return kind[time.Duration]{show: showDuration, parse: func(raw any) (time.Duration, error) {
 		d, ok := parseDuration(raw)
 		switch {
 		case !ok:
-			return 0, fmt.Errorf("%s is not a duration like 500ms, 60s or 30d", quote(raw))
+			return 0, fmt.Errorf("must be a duration such as 500ms, 60s or 30d, got %s", quote(raw))
 		case d < least || d > most:
-			return 0, fmt.Errorf("%s is not in %v..%v", quote(raw), showDuration(least), showDuration(most))
+			return 0, fmt.Errorf("must be a duration from %v to %v, got %s", showDuration(least), showDuration(most), quote(raw))
 		}
 		return d, nil
 	}}
@@ -93,7 +64,7 @@ func parseDuration(raw any) (time.Duration, bool) {
 	s, isText := raw.(string)
 	if !isText {
 		n, ok := parseInt(raw)
-		return 0, ok && n == 0 // other numbers have no unit
+		return 0, ok && n == 0 // any other number needs a unit
 	}
 	days, rest, found := strings.Cut(s, "d")
 	if !found {
@@ -114,7 +85,7 @@ func parseDuration(raw any) (time.Duration, bool) {
 	return total + d, err == nil && (d >= 0 || !found)
 }
 
-// showDuration uses the largest unit that leaves a whole number.
+// showDuration uses the largest unit that gives an integer.
 func showDuration(d time.Duration) any {
 	if d == 0 {
 		return 0
@@ -131,36 +102,39 @@ func showDuration(d time.Duration) any {
 	return d.String()
 }
 
-// address is host:port to listen on; check looks at the host.
+// address is the kind of host:port to listen on. Config.check checks the host.
 var address = text(func(s string) error {
 	_, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return fmt.Errorf("%s is not host:port", quote(s))
+		return fmt.Errorf("must be host:port, got %s", quote(s))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%s: port %s is not in 0..65535", quote(s), quote(port))
+		return fmt.Errorf("must have a port from 0 to 65535, got %s", quote(s))
 	} else if strconv.FormatUint(n, 10) != port {
-		return fmt.Errorf("%s: port %s has leading zeros", quote(s), quote(port))
+		return fmt.Errorf("must have a port without leading zeros, got %s", quote(s))
 	}
 	return nil
 })
 
-// matcherName is what remotes are called in plans, metrics and errors.
+// matcherName is the kind of a remote's name in plans, metrics and errors.
 var matcherName = text(func(s string) error {
-	const most = 64
-	if !nameForm.MatchString(s) || len(s) > most {
-		return fmt.Errorf("%s is not 1..%d letters, digits, dots, dashes and underscores", quote(s), most)
+	const bytesMax = 64
+	if !nameForm.MatchString(s) || len(s) > bytesMax {
+		return fmt.Errorf("must be 1 to %d letters, digits, dots, dashes and underscores, got %s", bytesMax, quote(s))
 	}
 	return nil
 })
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// webAddress is the base URL of another server.
+// webAddress is the kind of another server's base URL.
 var webAddress = text(func(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return fmt.Errorf("%s is not a URL like http://host:port", quote(s))
+		return fmt.Errorf("must be a URL such as http://host:port, got %s", quote(s))
+	}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); u.Port() != "" && (err != nil || n == 0) {
+		return fmt.Errorf("must have a port from 1 to 65535, got %s", quote(s))
 	}
 	return nil
 })
@@ -186,6 +160,6 @@ var level = kind[slog.Level]{
 				return l, nil
 			}
 		}
-		return 0, fmt.Errorf("%s is not one of debug, info, warn, error", quote(raw))
+		return 0, fmt.Errorf("must be one of debug, info, warn, error, got %s", quote(raw))
 	},
 }

@@ -8,29 +8,33 @@ import (
 	"strings"
 )
 
-// value is a field that can be set from and shown as plain YAML values
-// (texts, numbers, booleans, lists, maps). Environment and flags give texts,
-// so every kind also reads its text form.
+// value is a field that can be read from plain YAML values (texts, numbers,
+// booleans, lists, maps) and shown as them. The environment and flags give texts, so
+// every kind also reads its text form.
 type value interface {
 	set(raw any) error
 	get() any
+	copyFrom(other value) // other belongs to the same setting
 }
 
-// kind says how values of a type are read and shown.
+// kind parses and shows values of a type.
 type kind[T any] struct {
 	parse func(raw any) (T, error)
 	show  func(T) any
 }
 
-// field is a value of some kind in a struct.
+// field is a field of a struct, with the kind of its value.
 type field[T any] struct {
 	p *T
 	kind[T]
 }
 
+// as returns the field at p as a value of kind k.
 func as[T any](p *T, k kind[T]) value { return field[T]{p, k} }
 
 func (f field[T]) get() any { return f.show(*f.p) }
+
+func (f field[T]) copyFrom(other value) { *f.p = *other.(field[T]).p }
 
 func (f field[T]) set(raw any) error {
 	v, err := f.parse(raw)
@@ -41,20 +45,20 @@ func (f field[T]) set(raw any) error {
 	return nil
 }
 
-// itself shows a value that is plain already.
-func itself[T any](v T) any { return v }
+// plain shows a value that is a plain YAML value already.
+func plain[T any](v T) any { return v }
 
 func parseText(raw any) (string, error) {
 	s, ok := raw.(string)
 	if !ok {
-		return "", fmt.Errorf("%s is not a text (put it in quotes)", quote(raw))
+		return "", fmt.Errorf("must be text, got %s; put it in quotes", quote(raw))
 	}
 	return s, nil
 }
 
-// text is a string that check accepts.
+// text is the kind of a string that check accepts.
 func text(check func(string) error) kind[string] {
-	return kind[string]{show: itself[string], parse: func(raw any) (string, error) {
+	return kind[string]{show: plain[string], parse: func(raw any) (string, error) {
 		s, err := parseText(raw)
 		if err == nil {
 			err = check(s)
@@ -65,22 +69,22 @@ func text(check func(string) error) kind[string] {
 
 var nonEmpty = text(func(s string) error {
 	if strings.TrimSpace(s) == "" || strings.ContainsRune(s, 0) {
-		return fmt.Errorf("%s is empty or has a zero byte", quote(s))
+		return fmt.Errorf("must be text without zero bytes and must not be empty, got %s", quote(s))
 	}
 	return nil
 })
 
-// choice is one of a few texts.
+// choice is the kind of a text that is one of all.
 func choice(all ...string) kind[string] {
 	return text(func(s string) error {
 		if !slices.Contains(all, s) {
-			return fmt.Errorf("%s is not one of %s", quote(s), strings.Join(all, ", "))
+			return fmt.Errorf("must be one of %s, got %s", strings.Join(all, ", "), quote(s))
 		}
 		return nil
 	})
 }
 
-// enum is one of a few values that are written as their String.
+// enum is the kind of a value that is one of all. Its text form is that of String.
 func enum[T fmt.Stringer](all ...T) kind[T] {
 	texts := make([]string, len(all))
 	for i, v := range all {
@@ -94,23 +98,23 @@ func enum[T fmt.Stringer](all ...T) kind[T] {
 					return all[i], nil
 				}
 			}
-			var none T
-			return none, fmt.Errorf("%s is not one of %s", quote(raw), strings.Join(texts, ", "))
+			var zero T
+			return zero, fmt.Errorf("must be one of %s, got %s", strings.Join(texts, ", "), quote(raw))
 		},
 	}
 }
 
-var boolean = kind[bool]{show: itself[bool], parse: func(raw any) (bool, error) {
+var boolean = kind[bool]{show: plain[bool], parse: func(raw any) (bool, error) {
 	switch raw {
 	case true, "true":
 		return true, nil
 	case false, "false":
 		return false, nil
 	}
-	return false, fmt.Errorf("%s is not true or false", quote(raw))
+	return false, fmt.Errorf("must be true or false, got %s", quote(raw))
 }}
 
-// parseInt reads a whole number. JSON and YAML may bring one as a float.
+// parseInt reads an integer. JSON and YAML may give it as a float.
 func parseInt(raw any) (int64, bool) {
 	switch v := raw.(type) {
 	case int:
@@ -128,12 +132,12 @@ func parseInt(raw any) (int64, bool) {
 	return 0, false
 }
 
-// count is a whole number in least..most.
+// count is the kind of an integer from least to most.
 func count(least, most int) kind[int] {
-	return kind[int]{show: itself[int], parse: func(raw any) (int, error) {
+	return kind[int]{show: plain[int], parse: func(raw any) (int, error) {
 		n, ok := parseInt(raw)
 		if !ok || n < int64(least) || n > int64(most) {
-			return 0, fmt.Errorf("%s is not a whole number in %d..%d", quote(raw), least, most)
+			return 0, fmt.Errorf("must be an integer from %d to %d, got %s", least, most, quote(raw))
 		}
 		return int(n), nil
 	}}
@@ -142,14 +146,14 @@ func count(least, most int) kind[int] {
 var versionNumber = kind[uint32]{show: func(n uint32) any { return int(n) }, parse: func(raw any) (uint32, error) {
 	n, ok := parseInt(raw)
 	if !ok || n < 1 || n > math.MaxUint32 {
-		return 0, fmt.Errorf("%s is not a whole number in 1..%d", quote(raw), uint32(math.MaxUint32))
+		return 0, fmt.Errorf("must be an integer from 1 to %d, got %s", uint32(math.MaxUint32), quote(raw))
 	}
 	return uint32(n), nil
 }}
 
-// number is a finite number in least..most.
+// number is the kind of a finite number from least to most.
 func number(least, most float64) kind[float64] {
-	return kind[float64]{show: itself[float64], parse: func(raw any) (float64, error) {
+	return kind[float64]{show: plain[float64], parse: func(raw any) (float64, error) {
 		v, ok := raw.(float64)
 		switch x := raw.(type) {
 		case int:
@@ -160,13 +164,13 @@ func number(least, most float64) kind[float64] {
 		}
 		switch {
 		case !ok || math.IsNaN(v) || math.IsInf(v, 0):
-			return 0, fmt.Errorf("%s is not a finite number", quote(raw))
+			return 0, fmt.Errorf("must be a finite number, got %s", quote(raw))
 		case v < least && least == math.SmallestNonzeroFloat64:
-			return 0, fmt.Errorf("%s is not above 0", quote(raw))
+			return 0, fmt.Errorf("must be above 0, got %s", quote(raw))
 		case v < least:
-			return 0, fmt.Errorf("%s is below %v", quote(raw), least)
+			return 0, fmt.Errorf("must be at least %v, got %s", least, quote(raw))
 		case v > most:
-			return 0, fmt.Errorf("%s is above %v", quote(raw), most)
+			return 0, fmt.Errorf("must be at most %v, got %s", most, quote(raw))
 		}
 		return v, nil
 	}}

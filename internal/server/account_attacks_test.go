@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// with ends an object of o, without its brace, by the account.
+// with returns the text of a JSON object on one line, without the closing brace and
+// with the account of o.
 func (o owner) with(text string) string {
 	if o.account != "" {
 		text += `,"account_id":"` + o.account + `"`
@@ -16,8 +17,8 @@ func (o owner) with(text string) string {
 	return strings.NewReplacer("\n", "", "\t", "").Replace(text)
 }
 
-// key is the external_id of an object: the first of each owner is alone with
-// its key, the others share theirs with all accounts.
+// key is the external_id of an object. The first object of each owner has a key of
+// its own; the others share a key with all accounts.
 func (o owner) key(n int) string {
 	if n == 1 {
 		return o.text("key")
@@ -25,14 +26,14 @@ func (o owner) key(n int) string {
 	return "shared"
 }
 
-// data is the descriptor of an object: one of another version among them.
+// data is the descriptor of an object. Some objects have another version.
 func (o owner) data(n int) string {
 	version := v4
 	if n == 3 {
 		version = v4other
 	}
 	b := byte(o.number)
-	return of(version, b, b, b, byte(n))
+	return descriptor(version, b, b, b, byte(n))
 }
 
 // time is the create_time of an object.
@@ -46,7 +47,7 @@ func (o owner) time(n int) string {
 
 func (o owner) face(n int) string {
 	lists := `"` + o.id(100) + `"`
-	if n == 1 && o == nobodys { // what has no account may be in anybody's lists
+	if n == 1 && o == nobodys { // objects without an account may be in lists of any account
 		lists += `,"` + attacker.id(100) + `","` + other.id(100) + `"`
 	}
 	return o.with(fmt.Sprintf(`{"face_id":"%s","create_time":"%s","external_id":"%s","user_data":"%s","event_id":"%s","avatar":"%s",
@@ -63,7 +64,7 @@ func (o owner) event(n int) string {
 		"geo_position":{"longitude":%d.25,"latitude":%d.25}},"top_match":{"object_id":"%s","external_id":"%s","similarity":0.%d},
 		"meta":{"shop":{"floor":%d,"name":"%s"},"more":"%s"},"face_descriptor":%s,"body_descriptor":%s}`,
 		o.text("city"), o.text("area"), o.text("district"), o.text("street"), o.text("house"), o.number/4, o.number/4, o.id(32),
-		o.text("top"), o.number, o.number, o.text("shop"), o.text("meta"), o.data(n), of(vBody, byte(o.number), 0, 0, byte(n))))
+		o.text("top"), o.number, o.number, o.text("shop"), o.text("meta"), o.data(n), descriptor(vBody, byte(o.number), 0, 0, byte(n))))
 }
 
 func (o owner) attribute(n int) string {
@@ -71,10 +72,10 @@ func (o owner) attribute(n int) string {
 		o.id(n), o.time(n), o.number, o.number, o.number, o.data(n))) + "}"
 }
 
-// attacks are the requests of the audit, those that change something last.
+// attacks are the requests of the audit. Those that change something come last.
 func attacks() (all []attack) {
-	for _, of := range []func(owner) []attack{owner.reads, owner.matches, owner.filtered, owner.writes, owner.imports, owner.moves} {
-		all = append(append(all, of(other)...), of(nobodys)...)
+	for _, requestsOf := range []func(owner) []attack{owner.reads, owner.pages, owner.matches, owner.filtered, owner.writes, owner.imports, owner.moves} {
+		all = append(append(all, requestsOf(other)...), requestsOf(nobodys)...)
 	}
 	for _, path := range []string{
 		"/version", "/healthcheck?include_luna_services=1", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec", "/1/plugins", "/",
@@ -86,7 +87,7 @@ func attacks() (all []attack) {
 	return all
 }
 
-// reads asks for o's objects by their ids, and for pages of everything.
+// reads are requests for o's objects by ID, and for pages of all objects.
 func (o owner) reads() (all []attack) {
 	for _, n := range []int{1, 3, 100} {
 		for _, resource := range []string{"faces", "events", "attributes"} {
@@ -97,21 +98,58 @@ func (o owner) reads() (all []attack) {
 	for _, list := range []int{100, 101} {
 		all = append(all, attack{method: "GET", url: "/1/lists/" + attacker.id(list)})
 	}
-	for _, resource := range []string{"faces", "events", "lists"} {
+	for _, resource := range []string{"faces", "events", "attributes", "lists"} {
 		for _, page := range []string{"page=1&page_size=1", "page=2&page_size=2", "page=1&page_size=1000"} {
 			all = append(all, attack{method: "GET", url: "/1/" + resource + "?" + page})
 		}
 		if resource != "lists" {
-			all = append(all, attack{method: "GET", url: "/1/" + resource + "?descriptor=1"}, attack{method: "GET", url: "/1/export?origin=" + resource})
+			all = append(all, attack{method: "GET", url: "/1/" + resource + "?descriptor=1"})
+		}
+		if resource == "faces" || resource == "events" {
+			all = append(all, attack{method: "GET", url: "/1/export?origin=" + resource})
 		}
 	}
 	return all
 }
 
-// filter is one that o's objects pass, as JSON.
+// pages are requests for pages of all objects, after o's IDs and in each order.
+func (o owner) pages() (all []attack) {
+	var queries, bodies []string
+	add := func(query, body string) {
+		for _, size := range []string{"1", "2", "1000"} {
+			queries = append(queries, query+"&page_size="+size)
+			bodies = append(bodies, "{"+body+`,"page_size":`+size+"}")
+		}
+	}
+	for _, after := range []string{o.id(0), o.id(1), o.id(100), attacker.id(1), id(0)} {
+		add("after="+after, `"after":"`+after+`"`)
+	}
+	lists := queries // these have only one order
+	for _, order := range []string{"id", "create_time_asc", "create_time_desc"} {
+		for _, page := range []string{"1", "2", "3"} { // the control has no third page of two objects
+			add("order="+order+"&page="+page, `"order":"`+order+`","page":`+page)
+		}
+	}
+	for _, targets := range []string{"account_id", "user_data", "external_id", "create_time"} {
+		add("targets="+targets, `"targets":["`+targets+`"]`)
+	}
+	for _, query := range lists {
+		all = append(all, attack{method: "GET", url: "/1/lists?" + query})
+	}
+	for _, resource := range []string{"faces", "events", "attributes"} {
+		for i, query := range queries {
+			all = append(all,
+				attack{method: "GET", url: "/1/" + resource + "?descriptor=1&" + query},
+				attack{method: "POST", url: "/1/" + resource + "/find?descriptor=1", body: bodies[i]})
+		}
+	}
+	return all
+}
+
+// filter is a filter that o's objects pass, as JSON.
 type filter struct{ name, json string }
 
-// query is the filter as a part of a query.
+// query is the filter as part of a query.
 func (f filter) query() string {
 	text := f.json
 	if f.name != "geo_position" {
@@ -120,7 +158,7 @@ func (f filter) query() string {
 	return f.name + "=" + url.QueryEscape(text)
 }
 
-// filters are all of an origin's.
+// filters are all filters of an origin.
 func (o owner) filters(origin string) []filter {
 	number, quoted := strconv.Itoa(o.number), func(s string) string { return `["` + s + `"]` }
 	ids := quoted(strings.Join([]string{o.id(1), o.id(2), o.id(3)}, `","`))
@@ -133,7 +171,8 @@ func (o owner) filters(origin string) []filter {
 		{"ethnic_groups", "[" + number + "]"},
 	}
 	if origin == "attributes" {
-		return append(all, filter{"attribute_ids", ids})
+		return append(all, filter{"attribute_ids", ids}, filter{"attribute_id__gte", `"` + o.id(0) + `"`}, filter{"attribute_id__lt", `"` + o.id(99) + `"`},
+			filter{"user_data", `"` + o.text("user") + `"`}, filter{"external_ids", quoted(o.text("key"))}) // attributes do not have these fields
 	}
 	all = append(all, filter{"user_data", `"` + o.text("user") + `"`}, filter{"external_ids", quoted(o.text("key"))}, filter{"external_ids", `["shared"]`},
 		filter{"face_ids", ids})
@@ -151,7 +190,7 @@ func (o owner) filters(origin string) []filter {
 	}
 	slices.SortFunc(all, func(a, b filter) int { return strings.Compare(a.name+a.json, b.name+b.json) })
 	return append(all,
-		filter{"event_ids", ids}, filter{"track_ids", `["shared"]`}, filter{"tags", `["shared"]`}, filter{"handler_ids", quoted(o.id(30))},
+		filter{"event_ids", ids}, filter{"event_id__gte", `"` + o.id(0) + `"`}, filter{"event_id__lt", `"` + o.id(99) + `"`}, filter{"track_ids", `["shared"]`}, filter{"tags", `["shared"]`}, filter{"handler_ids", quoted(o.id(30))},
 		filter{"stream_ids", quoted(o.id(31))}, filter{"emotions", "[" + number + "]"}, filter{"masks", "[" + number + "]"},
 		filter{"geo_position", fmt.Sprintf(`{"origin_longitude":%d,"origin_latitude":%d,"longitude_delta":1,"latitude_delta":1}`, o.number/4, o.number/4)},
 		filter{"end_time__gte", `"2031-01-01T00:00:00Z"`}, filter{"end_time__lt", `"2032-01-01T00:00:00Z"`},
@@ -159,37 +198,43 @@ func (o owner) filters(origin string) []filter {
 		filter{"meta.shop.floor__gte", number}, filter{"meta.shop.floor__lt", "203"}, filter{"meta.shop.name__eq", `"` + o.text("shop") + `"`})
 }
 
-// filtered asks for what passes each filter, in all the ways there are.
+// filtered are requests with each filter, in every place where a filter can be.
 func (o owner) filtered() (all []attack) {
 	for _, origin := range []string{"faces", "events", "attributes"} {
 		for _, f := range append(o.filters(origin), filter{"account_id", `"` + o.account + `"`}) {
 			set := `{"filters":{"origin":"` + origin + `","` + f.name + `":` + f.json + `}}`
 			whole := `{"filters":{"origin":"` + origin + `"}}`
 			all = append(all,
-				attack{method: "POST", url: "/1/matcher/faces?explain=1", body: ask(given(o.data(1)), set)},
+				attack{method: "POST", url: "/1/matcher/faces?explain=1", body: matchBody(givenDescriptor(o.data(1)), set)},
 				attack{method: "POST", url: "/1/crossmatcher/faces?explain=1", body: `{"references":` + set + `,"candidates":` + whole + `}`},
 				attack{method: "POST", url: "/1/crossmatcher/bodies?explain=1", body: `{"references":` + whole + `,"candidates":` + set + `}`})
-			if origin == "attributes" || f.name == "account_id" {
+			alone := `{"filters":{"` + f.name + `":` + f.json + `}}`
+			all = append(all,
+				attack{method: "POST", url: "/1/" + origin + "/find?descriptor=1", body: alone},
+				attack{method: "POST", url: "/1/" + origin + "/delete", body: alone})
+			if f.name == "account_id" { // in a query it is the account of the request
 				continue
 			}
 			all = append(all,
 				attack{method: "GET", url: "/1/" + origin + "?descriptor=1&" + f.query()},
-				attack{method: "GET", url: "/1/export?origin=" + origin + "&" + f.query()},
 				attack{method: "DELETE", url: "/1/" + origin + "?" + f.query()})
+			if origin != "attributes" { // attributes are not exported
+				all = append(all, attack{method: "GET", url: "/1/export?origin=" + origin + "&" + f.query()})
+			}
 		}
 	}
 	return all
 }
 
-// matches uses o's objects as references, and asks with o's own descriptors,
-// so that o's objects would come first.
+// matches are matches with o's objects as references and with o's descriptors, so
+// that o's objects would come first.
 func (o owner) matches() (all []attack) {
 	origins := []string{"faces", "events", "attributes"}
 	reference := func(kind, id string) string { return `{"type":"` + kind + `","id":"` + id + `"}` }
 	references := []string{
 		reference("face_external_id", "shared"), reference("event_external_id", "shared"), reference("event_track_id", "shared"),
 		reference("face_external_id", o.text("key")), reference("event_external_id", o.text("key")), reference("event_track_id", o.text("key")),
-		given(o.data(1)), given(o.data(3)),
+		givenDescriptor(o.data(1)), givenDescriptor(o.data(3)),
 	}
 	for _, kind := range []string{"face", "event", "attribute"} {
 		references = append(references, reference(kind, o.id(1)), reference(kind, o.id(3)), reference(kind, attacker.id(1)))
@@ -197,10 +242,10 @@ func (o owner) matches() (all []attack) {
 	for _, r := range references {
 		for _, origin := range origins {
 			for _, more := range []string{`,"limit":1`, `,"limit":50`, `,"order":"create_time_desc","limit":7`, `,"order":"create_time_asc","limit":7`, `,"order":"create_time_asc","limit":8`} {
-				body := ask(r, `{"filters":{"origin":"`+origin+`"}`+more+`}`)
+				body := matchBody(r, `{"filters":{"origin":"`+origin+`"}`+more+`}`)
 				all = append(all, attack{method: "POST", url: "/1/matcher/faces?explain=1", body: body})
 			}
-			body := ask(r, `{"filters":{"origin":"`+origin+`"},"limit":50}`)
+			body := matchBody(r, `{"filters":{"origin":"`+origin+`"},"limit":50}`)
 			all = append(all,
 				attack{method: "POST", url: "/1/matcher", body: body},
 				attack{method: "POST", url: "/1/matcher?explain=1&descriptor_version=44", body: body},
@@ -208,12 +253,12 @@ func (o owner) matches() (all []attack) {
 				attack{method: "POST", url: "/1/matcher/bodies?explain=1", body: body},
 				attack{method: "POST", url: "/1/matcher/bodies?descriptor_version=7", body: body})
 		}
-		all = append(all, attack{method: "POST", url: "/1/matcher/raw?explain=1", body: ask(given(o.data(1)), r)})
+		all = append(all, attack{method: "POST", url: "/1/matcher/raw?explain=1", body: matchBody(givenDescriptor(o.data(1)), r)})
 	}
-	body := given(of(vBody, byte(o.number), 0, 0, 1))
-	all = append(all, attack{method: "POST", url: "/1/matcher/bodies?explain=1", body: ask(body, `{"filters":{"origin":"events"},"limit":50}`)})
+	body := givenDescriptor(descriptor(vBody, byte(o.number), 0, 0, 1))
+	all = append(all, attack{method: "POST", url: "/1/matcher/bodies?explain=1", body: matchBody(body, `{"filters":{"origin":"events"},"limit":50}`)})
 	for _, origin := range origins {
-		for _, with := range origins { // more than the limit, if there were those of others
+		for _, with := range origins { // more than the limit, if objects of others counted
 			body := `{"references":{"filters":{"origin":"` + origin + `"}},"candidates":{"filters":{"origin":"` + with + `"}},"limit":50}`
 			all = append(all, attack{method: "POST", url: "/1/crossmatcher/faces?explain=1", body: body}, attack{method: "POST", url: "/1/crossmatcher/bodies?explain=1", body: body})
 		}
@@ -221,7 +266,7 @@ func (o owner) matches() (all []attack) {
 	return all
 }
 
-// writes makes, changes and removes objects by o's ids.
+// writes create, change and delete objects with o's IDs.
 func (o owner) writes() []attack {
 	descriptor := `"descriptor":` + attacker.data(1)
 	all := []attack{
@@ -243,7 +288,7 @@ func (o owner) writes() []attack {
 	if account == "" {
 		account = nobody
 	}
-	for _, a := range []attack{ // into o's account
+	for _, a := range []attack{ // moves it into o's account
 		{method: "POST", url: "/1/faces", body: `{"face_id":"` + o.id(50) + `",`},
 		{method: "PUT", url: "/1/faces/" + attacker.id(1), body: `{`},
 		{method: "PATCH", url: "/1/faces/" + attacker.id(1), body: `{`},
@@ -259,7 +304,7 @@ func (o owner) writes() []attack {
 		attack{method: "POST", url: "/1/import", body: `{"account_id":"` + account + `",` + descriptor + `}`})
 }
 
-// imports writes lines over o's objects.
+// imports write lines over o's objects.
 func (o owner) imports() []attack {
 	descriptor := `"descriptor":` + attacker.data(1)
 	line := `{"face_id":"` + o.id(1) + `",` + descriptor + `}`
@@ -267,11 +312,12 @@ func (o owner) imports() []attack {
 		{method: "POST", url: "/1/import", body: line, taken: "face_id: " + o.id(1) + " belongs to another account"},
 		{method: "POST", url: "/1/import?origin=events", body: `{"event_id":"` + o.id(1) + `","face_` + descriptor[1:] + `}`, taken: "event_id: " + o.id(1) + " belongs to another account"},
 		{method: "POST", url: "/1/import?list_id=" + o.id(100), body: attacker.face(1), taken: "list_id: " + o.id(100) + " does not exist"},
-		{method: "POST", url: "/1/import", body: strings.Replace(attacker.face(1), `"lists":[`, `"lists":["`+o.id(100)+`",`, 1), taken: "list_id: " + o.id(100) + " does not exist"},
+		{method: "POST", url: "/1/import", body: strings.Replace(attacker.face(1), `"lists":[`, `"lists":["`+o.id(100)+`",`, 1), taken: "lists[0]: " + o.id(100) + " does not exist"},
 	}
 }
 
-// moves puts the attacker's faces into o's lists, and o's into the attacker's.
+// moves put the attacker's faces into o's lists, and o's faces into the attacker's
+// lists.
 func (o owner) moves() (all []attack) {
 	for _, action := range []string{"attach", "detach"} {
 		for _, pair := range [][2]string{{o.id(100), attacker.id(1)}, {attacker.id(100), o.id(1)}, {o.id(100), o.id(1)}} {
@@ -286,10 +332,9 @@ func (o owner) moves() (all []attack) {
 		attack{method: "PATCH", url: "/1/faces/" + attacker.id(1), body: lists + "}"})
 }
 
-// spy is a plugin that takes part in matches of one order and keeps the sets
-// of other accounts. As a prefilter it gives them to the attacker, as a matcher
-// it adds ids of other accounts to its rows; both fail when the attacker's set
-// has what is not the attacker's.
+// spy is a plugin that takes part in matches of one order and keeps the sets of other
+// accounts. As a prefilter it returns these sets for the attacker. As a matcher it
+// adds their IDs to its rows. Both fail if the attacker's set has objects of others.
 func spy(name, order, more string) string {
 	return `local name, order, attacker, other = "` + name + `", "` + order + `", "` + attacker.account + `", "` + other.account + `"
 local foreign = {"` + other.id(1) + `", "` + other.id(2) + `", "` + nobodys.id(1) + `"}

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestAccountAudit attacks every operation of the document as one account with
-// the ids, keys, lists and filters of another, and of no account. Two servers
-// are asked the same: the audited one has all their objects, the control has
-// the attacker's only. An answer that differs shows something, and so does one
-// that has a secret of the others that the request has not.
+// TestAccountAudit attacks every operation of the OpenAPI document as one account,
+// with the IDs, keys, lists and filters of another account and of no account. Two
+// servers get the same requests: the audited one has the objects of all, the control
+// only those of the attacker. If the answers differ, or if an answer has a secret of
+// others that the request does not have, something was revealed.
 func TestAccountAudit(t *testing.T) {
 	x, control := startAudit(t, attacker, other, nobodys), startAudit(t, attacker)
 	a := &audit{x: x, control: control, seen: map[string]map[string]bool{}}
@@ -27,7 +27,7 @@ func TestAccountAudit(t *testing.T) {
 	}
 	for _, attack := range attacks() {
 		answer := a.ask(attack)
-		if attack.method == "GET" || strings.Contains(attack.url, "matcher/") {
+		if attack.method == "GET" || strings.Contains(attack.url, "matcher/") || strings.Contains(attack.url, "/find") {
 			continue
 		}
 		if diff := cmp.Diff(others, a.others()); diff != "" {
@@ -56,14 +56,14 @@ func TestAccountAudit(t *testing.T) {
 			t.Errorf("%s: sets were %s %v times", plugin, attacks, n)
 		}
 	}
-	// A list goes with the faces that its owner sees.
+	// A list is deleted with the faces that its account can see.
 	x.call("DELETE", "/1/lists/"+attacker.id(100)+"?with_faces=1&account_id="+attacker.account, "").status(204)
 	x.call("GET", "/1/faces?account_id="+attacker.account, "").status(200).part("count", "0")
 	x.call("GET", "/1/faces/"+nobodys.id(1), "").status(200).part("lists", `["`+other.id(100)+`","`+nobodys.id(100)+`"]`)
 }
 
-// owner is one to whom objects belong, with a digit for ids and a number that
-// none of the others has in any field.
+// owner owns objects. digit is part of its IDs, and number is in no field of other
+// owners.
 type owner struct {
 	digit, account string
 	number         int
@@ -76,13 +76,13 @@ var (
 	nobodys  = owner{"c", "", 202, 9}
 )
 
-// id returns an id of o's.
+// id returns an ID of o.
 func (o owner) id(n int) string { return strings.Repeat(o.digit, 8) + id(n)[8:] }
 
 // text returns a text that only o's objects have.
 func (o owner) text(field string) string { return "secret-" + o.digit + "-" + field }
 
-// secrets are what nobody else than other and nobodys can have made.
+// secrets are texts that only objects of other and nobodys have.
 var secrets = regexp.MustCompile(`secret-[bc]-[a-z]*|(bbbbbbbb|cccccccc)-[0-9a-f-]{27}|2031-[0-9]{2}-[0-9]{2}T[0-9:.]*Z|(ycnJ|ysrK|yQAA|ygAA)[A-Za-z0-9+/=]*`)
 
 func startAudit(t *testing.T, owners ...owner) *service {
@@ -95,10 +95,10 @@ func startAudit(t *testing.T, owners ...owner) *service {
 	for _, o := range owners {
 		x.seed(o)
 	}
-	for _, account := range []string{"?account_id=" + other.account, ""} { // what the plugin keeps of others
+	for _, account := range []string{"?account_id=" + other.account, ""} { // the data of others that the plugin keeps
 		for _, origin := range []string{"faces", "events", "attributes"} {
 			for _, order := range []string{"create_time_asc", "create_time_desc"} {
-				x.call("POST", "/1/matcher/faces"+account, ask(given(of(v4, 201, 201, 201, 1)),
+				x.call("POST", "/1/matcher/faces"+account, matchBody(givenDescriptor(descriptor(v4, 201, 201, 201, 1)),
 					`{"filters":{"origin":"`+origin+`"},"order":"`+order+`","limit":7}`)).status(201)
 			}
 		}
@@ -106,7 +106,7 @@ func startAudit(t *testing.T, owners ...owner) *service {
 	return x
 }
 
-// seed stores o's objects, or puts them back to what they were.
+// seed stores o's objects, or restores them.
 func (x *service) seed(o owner) {
 	x.Helper()
 	var faces, events []string
@@ -119,8 +119,7 @@ func (x *service) seed(o owner) {
 	}
 }
 
-// audit is the two servers, and what was asked of them: query parameters by
-// operation.
+// audit has the two servers, and the query parameters that were used, by operation.
 type audit struct {
 	x, control *service
 	seen       map[string]map[string]bool
@@ -129,14 +128,14 @@ type audit struct {
 // attack is a request of the attacker.
 type attack struct {
 	method, url, body string
-	// taken is what the answer says that tells of an id that it is taken, which
-	// ids being of all accounts cannot hide. The control is not asked.
+	// taken is the answer that reveals that an ID is in use. It cannot be hidden,
+	// because all accounts share the IDs. The control does not get this request.
 	taken string
-	// open says that the answer is of the service, whatever the account is.
+	// open is set when the answer is about the server and does not depend on the account.
 	open bool
 }
 
-// whatever is what differs from answer to answer: shared_with, too, when a
+// whatever matches what differs between equal requests: times, and shared_with when a
 // plugin answers several references at once.
 var whatever = regexp.MustCompile(`"(ms|execution_time|shared_with)":[0-9.e+-]+|"create_time":"202[0-9]-(0[6-9]|1[0-2])[^"]*"|[0-9]{10},[0-9a-f-]{36}`)
 
@@ -179,23 +178,23 @@ func (a *audit) ask(attack attack) *answer {
 	return got
 }
 
-// comparable is all that an answer shows.
+// comparable returns everything that an answer reveals.
 func (a *answer) comparable() map[string]any {
 	head := maps.Clone(a.response.Header)
 	for _, name := range []string{"Date", "Luna-Request-Id", "Content-Length"} {
 		head.Del(name)
 	}
-	lines := strings.Split(whatever.ReplaceAllString(string(a.body), "#"), "\n") // an export has no order
+	lines := strings.Split(whatever.ReplaceAllString(string(a.body), "#"), "\n") // the lines of an export have no order
 	slices.Sort(lines)
 	return map[string]any{"status": a.response.StatusCode, "headers": head, "body": lines}
 }
 
-// count notes which operation answered.
+// count counts an answer of an operation.
 func (a *audit) count(got *answer) {
 	request := got.response.Request
 	place, _, err := a.x.spec.router.FindRoute(request)
 	if err != nil {
-		return // of no operation
+		return // not an operation of the document
 	}
 	id := place.Operation.OperationID
 	if a.seen[id] == nil {
@@ -208,7 +207,7 @@ func (a *audit) count(got *answer) {
 	}
 }
 
-// others is everything that is not the attacker's, in a fixed order.
+// others returns everything that does not belong to the attacker, in a fixed order.
 func (a *audit) others() string {
 	var all []string
 	for _, origin := range []string{"faces", "events"} {

@@ -5,7 +5,8 @@ import (
 	"testing"
 )
 
-// TestAccounts: what belongs to another account, or to none, is not there.
+// TestAccounts checks that objects of another account or of no account are not
+// visible.
 func TestAccounts(t *testing.T) {
 	x := start(t)
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
@@ -17,15 +18,15 @@ func TestAccounts(t *testing.T) {
 		}
 		return x.call(method, path+separator+"account_id="+account, body)
 	}
-	of := of(v4, 1, 2, 3, 4)
-	as("POST", "/1/faces", face(1, of, `,"external_id":"x"`), a).status(201) // filled in
+	of := descriptor(v4, 1, 2, 3, 4)
+	as("POST", "/1/faces", face(1, of, `,"external_id":"x"`), a).status(201) // set by the server
 	as("POST", "/1/faces", face(2, of, `,"external_id":"x","account_id":"`+strings.ToUpper(b)+`"`), b).status(201)
-	x.call("POST", "/1/faces", face(3, of, `,"external_id":"x"`)).status(201) // of none
+	x.call("POST", "/1/faces", face(3, of, `,"external_id":"x"`)).status(201) // without an account
 	as("POST", "/1/lists", `{"list_id":"`+id(1)+`"}`, a).status(201)
 	as("POST", "/1/lists", `{"list_id":"`+id(2)+`","account_id":"`+b+`"}`, b).status(201)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(3)+`"}`).status(201)
 
-	// What has no account is stored with zeros: nobody may ask for those.
+	// Objects without an account are stored with a zero ID, which no request may name.
 	as("GET", "/1/faces", "", "00000000-0000-0000-0000-000000000000").fault(12022, "account_id", "0000")
 
 	// Reading.
@@ -48,18 +49,18 @@ func TestAccounts(t *testing.T) {
 	// Matching: candidates, references and keys.
 	match := func(reference, filter string) *answer {
 		t.Helper()
-		return as("POST", "/1/matcher/faces", ask(reference, `{"filters":{"origin":"faces"`+filter+`},"targets":[]}`), a)
+		return as("POST", "/1/matcher/faces", matchBody(reference, `{"filters":{"origin":"faces"`+filter+`},"targets":[]}`), a)
 	}
 	only := `[{"face":{"face_id":"` + id(1) + `"}}]`
-	match(given(of), "").status(201).part("0.matches.0.result", only)
-	match(stored(1), "").status(201).part("0.matches.0.result", only)
-	match(given(of), `,"account_id":"`+a+`"`).status(201).part("0.matches.0.result", only)
-	x.call("POST", "/1/matcher/faces", ask(given(of), `{"filters":{"origin":"faces","account_id":"00000000-0000-0000-0000-000000000000"}}`)).
+	match(givenDescriptor(of), "").status(201).part("0.matches.0.result", only)
+	match(storedFace(1), "").status(201).part("0.matches.0.result", only)
+	match(givenDescriptor(of), `,"account_id":"`+a+`"`).status(201).part("0.matches.0.result", only)
+	x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(of), `{"filters":{"origin":"faces","account_id":"00000000-0000-0000-0000-000000000000"}}`)).
 		fault(12022, "candidates[0].filters.account_id")
-	match(stored(2), "").fault(22004, "references[0]", id(2))
-	match(stored(3), "").fault(22004, "references[0]", id(3))
+	match(storedFace(2), "").fault(22004, "references[0]", id(2))
+	match(storedFace(3), "").fault(22004, "references[0]", id(3))
 	match(key("x"), "").status(201).part("0.reference.object_id", `"`+id(1)+`"`)
-	match(given(of), `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+	match(givenDescriptor(of), `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
 
 	// Writing.
 	as("POST", "/1/faces", face(9, of, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
@@ -73,7 +74,7 @@ func TestAccounts(t *testing.T) {
 	as("DELETE", "/1/faces?external_ids=x", "", id(7)).status(200).json(`{"deleted":0}`)
 	x.call("GET", "/1/faces", "").status(200).part("count", "3")
 
-	// Linking: a face and a list of two accounts do not come together.
+	// Linking: a face and a list of different accounts cannot be linked.
 	link := func(account string, list, face int) *answer {
 		t.Helper()
 		return as("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(list)+`","face_ids":["`+id(face)+`"]}`, account)
@@ -87,13 +88,13 @@ func TestAccounts(t *testing.T) {
 	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("PATCH", "/1/faces/"+id(1), `{"lists":["`+id(2)+`"]}`, a).fault(22002, "lists[0]", id(2))
 
-	// Faces of no account can be in a list of any: they do not count for it.
+	// Faces without an account can be in lists of any account, but the account does not see them.
 	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(1)+`","face_ids":["`+id(3)+`"]}`).status(204)
 	x.call("GET", "/1/lists/"+id(1), "").status(200).part("face_count", "2")
 	as("GET", "/1/lists/"+id(1), "", a).status(200).part("face_count", "1")
 	as("GET", "/1/lists", "", a).status(200).part("lists.0.face_count", "1")
 
-	// Importing: a line of another account is rejected, the others are kept.
+	// Importing: a line of another account is rejected, the other lines are stored.
 	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).
 		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")
 	x.call("GET", "/1/faces/"+id(11), "").status(200).part("account_id", `"`+a+`"`)
@@ -102,20 +103,20 @@ func TestAccounts(t *testing.T) {
 
 	x.call("GET", "/1/faces?account_id=x", "").fault(12022, "account_id", "x")
 	x.call("GET", "/1/faces?account_id=", "").fault(12022, "account_id")
-	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "twice")
+	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "must be given once")
 }
 
-// TestAccountsWriteWhatTheyRead: a face that was put into a list of no account
-// shows it, and its account can write the face again, by each way; more faces
-// it cannot put there.
+// TestAccountsWriteWhatTheyRead checks a face that was put into a list without an
+// account. The face shows the list, and its account can write the face again in each
+// way. It cannot put more faces into the list.
 func TestAccountsWriteWhatTheyRead(t *testing.T) {
 	x := start(t)
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
 	lists := `,"lists":["` + id(9) + `"]`
-	whole := face(1, of(v4, 1, 2, 3, 4), `,"account_id":"`+a+`"`, lists)
+	whole := face(1, descriptor(v4, 1, 2, 3, 4), `,"account_id":"`+a+`"`, lists)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
 	x.call("POST", "/1/faces", whole).status(201)
-	x.call("POST", "/1/faces?account_id="+a, face(2, of(v4, 1, 2, 3, 4))).status(201)
+	x.call("POST", "/1/faces?account_id="+a, face(2, descriptor(v4, 1, 2, 3, 4))).status(201)
 	shown := func() {
 		t.Helper()
 		x.call("GET", "/1/faces/"+id(1)+"?account_id="+a, "").status(200).part("lists", `["`+id(9)+`"]`)
@@ -123,27 +124,42 @@ func TestAccountsWriteWhatTheyRead(t *testing.T) {
 	shown()
 	x.call("POST", "/1/import?account_id="+a, string(x.call("GET", "/1/export?face_ids="+id(1), "").status(200).body)).status(200).part("accepted", "1")
 	shown()
-	x.call("POST", "/1/import?account_id="+a, face(1, of(v4, 1, 2, 3, 4))).status(200).part("accepted", "1") // its lists stay
+	x.call("POST", "/1/import?account_id="+a, face(1, descriptor(v4, 1, 2, 3, 4))).status(200).part("accepted", "1") // the face keeps its lists
 	shown()
 	x.call("PUT", "/1/faces/"+id(1)+"?account_id="+a, whole).status(200)
 	shown()
 	x.call("PATCH", "/1/faces/"+id(1)+"?account_id="+a, "{"+lists[1:]+"}").status(200)
 	shown()
-	x.call("PUT", "/1/faces/"+id(2)+"?account_id="+a, face(2, of(v4, 1, 2, 3, 4), lists)).fault(22002, "lists[0]", id(9))
-	x.call("POST", "/1/import?account_id="+a, face(2, of(v4, 1, 2, 3, 4), lists)).status(200).part("rejected", "1").part("errors.0.detail", `"list_id: `+id(9)+` does not exist"`)
-	x.call("POST", "/1/import?account_id="+a+"&list_id="+id(9), face(2, of(v4, 1, 2, 3, 4))).status(200).part("rejected", "1")
+	x.call("PUT", "/1/faces/"+id(2)+"?account_id="+a, face(2, descriptor(v4, 1, 2, 3, 4), lists)).fault(22002, "lists[0]", id(9))
+	x.call("POST", "/1/import?account_id="+a, face(2, descriptor(v4, 1, 2, 3, 4), lists)).status(200).part("rejected", "1").part("errors.0.detail", `"lists[0]: `+id(9)+` does not exist"`)
+	x.call("POST", "/1/import?account_id="+a+"&list_id="+id(9), face(2, descriptor(v4, 1, 2, 3, 4))).status(200).part("rejected", "1")
 
-	// Who sees all accounts can give a face to another, but not with lists of the old one.
+	// A request without an account can move a face to another account, but not with lists of the old one.
 	x.call("POST", "/1/lists", `{"list_id":"`+id(8)+`","account_id":"`+a+`"}`).status(201)
 	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(8)+`","face_ids":["`+id(2)+`"]}`).status(204)
-	moved := face(2, of(v4, 1, 2, 3, 4), `,"account_id":"`+b+`"`)
-	x.call("POST", "/1/import", moved).status(200).part("errors.0.detail", `"list_id: `+id(8)+` does not exist"`)
-	x.call("PUT", "/1/faces/"+id(2), face(2, of(v4, 1, 2, 3, 4), `,"account_id":"`+b+`","lists":["`+id(8)+`"]`)).fault(22002, "lists[0]", id(8))
-	x.call("PUT", "/1/faces/"+id(2), moved).status(200)
+	moved := face(2, descriptor(v4, 1, 2, 3, 4), `,"account_id":"`+b+`"`)
+	x.call("POST", "/1/import", moved).status(200).part("errors.0.detail", `"list_id: `+id(8)+` belongs to another account than the face"`)
+
+	// PUT and PATCH cannot change the account. PUT without an account keeps it.
+	x.call("PUT", "/1/faces/"+id(2), moved).fault(12022, "account_id", b)
+	x.call("PATCH", "/1/faces/"+id(2), `{"account_id":"`+b+`"}`).fault(12022, "account_id", a, b)
+	x.call("PUT", "/1/faces/"+id(2), face(2, descriptor(v4, 1, 2, 3, 4))).status(200)
+	x.call("GET", "/1/faces/"+id(2), "").status(200).part("account_id", `"`+a+`"`)
 	x.call("GET", "/1/lists/"+id(8), "").status(200).part("face_count", "0")
+
+	// Each way of writing refuses a list of another account, even if the caller can
+	// see the list.
+	other := `,"account_id":"` + b + `","lists":["` + id(7) + `","` + id(8) + `"]`
+	x.call("POST", "/1/lists", `{"list_id":"`+id(7)+`"}`).status(201)
+	x.call("POST", "/1/faces", face(3, descriptor(v4, 1, 2, 3, 4), other)).fault(12026, "lists[1]", id(8))
+	x.call("PUT", "/1/faces/"+id(3), face(3, descriptor(v4, 1, 2, 3, 4), other)).fault(12026, "lists[1]", id(8))
+	x.call("POST", "/1/import", face(3, descriptor(v4, 1, 2, 3, 4), other)).status(200).part("rejected", "1").part("errors.0.detail", `"lists[1]: `+id(8)+` belongs to another account than the face"`)
+	x.call("POST", "/1/faces", face(3, descriptor(v4, 1, 2, 3, 4), `,"account_id":"`+b+`"`)).status(201)
+	x.call("PATCH", "/1/faces/"+id(3), `{"lists":["`+id(7)+`","`+id(8)+`"]}`).fault(12026, "lists[1]", id(8))
+	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(8)+`","face_ids":["`+id(2)+`","`+id(3)+`"]}`).fault(12026, "face_ids[1]", id(3))
 }
 
-// TestAccountsOfEvents is TestAccounts of events and attributes.
+// TestAccountsOfEvents is TestAccounts for events and attributes.
 func TestAccountsOfEvents(t *testing.T) {
 	x := start(t)
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
@@ -155,10 +171,10 @@ func TestAccountsOfEvents(t *testing.T) {
 		}
 		return x.call(method, path+separator+"account_id="+account, body)
 	}
-	attribute := `{"descriptor":` + of(v4, 1, 0, 0, 0) + `}`
-	as("POST", "/1/events", event(1, `,"external_id":"x","track_id":"t"`), a).status(201) // filled in
+	attribute := `{"descriptor":` + descriptor(v4, 1, 0, 0, 0) + `}`
+	as("POST", "/1/events", event(1, `,"external_id":"x","track_id":"t"`), a).status(201) // set by the server
 	as("POST", "/1/events", `[`+event(2, `,"external_id":"x","track_id":"t","account_id":"`+b+`"`)+`]`, b).status(201)
-	x.call("POST", "/1/events", event(3, `,"external_id":"x","track_id":"t"`)).status(201) // of none
+	x.call("POST", "/1/events", event(3, `,"external_id":"x","track_id":"t"`)).status(201) // without an account
 	as("PUT", "/1/attributes/"+id(1), attribute, a).status(201)
 	as("PUT", "/1/attributes/"+id(2), attribute, b).status(201)
 	x.call("PUT", "/1/attributes/"+id(3), attribute).status(201)
@@ -182,12 +198,12 @@ func TestAccountsOfEvents(t *testing.T) {
 	// Matching: candidates, references and keys.
 	match := func(reference, origin, filter string) *answer {
 		t.Helper()
-		return as("POST", "/1/matcher/faces?explain=1", ask(reference, `{"filters":{"origin":"`+origin+`"`+filter+`},"targets":[]}`), a)
+		return as("POST", "/1/matcher/faces?explain=1", matchBody(reference, `{"filters":{"origin":"`+origin+`"`+filter+`},"targets":[]}`), a)
 	}
-	match(given(of(v4, 1, 0, 0, 0)), "events", "").status(201).part("0.matches.0.result", `[{"event":{"event_id":"`+id(1)+`"}}]`).part("0.matches.0.plan.rows_selected", "1")
-	match(given(of(v4, 1, 0, 0, 0)), "attributes", "").status(201).part("0.matches.0.result", `[{"attribute":{"attribute_id":"`+id(1)+`"}}]`)
-	match(given(of(v4, 1, 0, 0, 0)), "events", `,"event_ids":["`+id(2)+`","`+id(3)+`"]`).status(201).part("0.matches.0.result", `[]`)
-	match(given(of(v4, 1, 0, 0, 0)), "attributes", `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "events", "").status(201).part("0.matches.0.result", `[{"event":{"event_id":"`+id(1)+`"}}]`).part("0.matches.0.plan.rows_selected", "1")
+	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "attributes", "").status(201).part("0.matches.0.result", `[{"attribute":{"attribute_id":"`+id(1)+`"}}]`)
+	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "events", `,"event_ids":["`+id(2)+`","`+id(3)+`"]`).status(201).part("0.matches.0.result", `[]`)
+	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "attributes", `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
 	match(`{"type":"event","id":"`+id(2)+`"}`, "events", "").fault(22007, "references[0]", id(2))
 	match(`{"type":"attribute","id":"`+id(3)+`"}`, "events", "").fault(22005, "references[0]", id(3))
 	for kind, key := range map[string]string{"event_external_id": "x", "event_track_id": "t"} {
@@ -200,7 +216,7 @@ func TestAccountsOfEvents(t *testing.T) {
 	// Writing.
 	as("POST", "/1/events", event(9, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
 	as("POST", "/1/events", `[`+event(8)+`,`+event(9, `,"account_id":"`+b+`"`)+`]`, a).fault(31000, "body[1].account_id", b, a)
-	as("PUT", "/1/attributes/"+id(9), `{"account_id":"`+b+`","descriptor":`+of(v4, 1, 0, 0, 0)+`}`, a).fault(31000, "account_id", b, a)
+	as("PUT", "/1/attributes/"+id(9), `{"account_id":"`+b+`","descriptor":`+descriptor(v4, 1, 0, 0, 0)+`}`, a).fault(31000, "account_id", b, a)
 	as("DELETE", "/1/events?track_ids=t", "", id(7)).status(200).json(`{"deleted":0}`)
 	as("POST", "/1/import?origin=events", event(2)+"\n"+event(10, `,"account_id":"`+b+`"`)+"\n"+event(11)+"\n", a).status(200).
 		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")

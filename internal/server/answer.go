@@ -12,8 +12,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// send sends a body, which belongs to the answer from now on. The room that was
-// reserved for the answer becomes that of the body.
+// send sends a body. The caller must not change the body any more. Room that was
+// reserved for the answer beyond the capacity of the body is given back.
 func (x *exchange) send(status int, contentType string, body []byte) error {
 	x.conn.answer.shrink(int64(cap(body)))
 	x.conn.answer.resume()
@@ -23,60 +23,63 @@ func (x *exchange) send(status int, contentType string, body []byte) error {
 	return nil
 }
 
-// answer sends a body in the format that the client accepts. JSON ends with a
-// newline, for those who read it in a terminal.
-func (x *exchange) answer(status int, body []byte) error {
+// sendBody sends a body in the format that the client accepts. JSON ends with a
+// newline, for people who read it in a terminal.
+func (x *exchange) sendBody(status int, body []byte) error {
 	if x.out == wire.JSON {
 		body = append(body, '\n')
 	}
 	return x.send(status, x.out.MediaType(), body)
 }
 
-// value sends a small object.
-func (x *exchange) value(status int, v map[string]any) error {
-	return x.answer(status, wire.AppendValue(nil, x.out, v))
+// sendValue encodes and sends a small object.
+func (x *exchange) sendValue(status int, v map[string]any) error {
+	return x.sendBody(status, wire.AppendValue(nil, x.out, v))
 }
 
-func (x *exchange) noContent() error {
+func (x *exchange) sendNoContent() error {
 	x.SetStatusCode(http.StatusNoContent)
 	return nil
 }
 
-// fail answers an error. What is our own fault goes to the log, under the
-// request's id.
-func (x *exchange) fail(err error) {
-	e := asError(err)
+// sendError answers with an error. Internal errors are logged with the ID of the
+// request.
+func (x *exchange) sendError(err error) {
+	e := asError(err).For(x.account)
 	x.code = e.Code
 	x.aborted = x.aborted || errors.Is(err, errUnsent)
-	if x.aborted && x.long {
+	if x.aborted && x.operation.long {
 		x.server.Log.Info("the client left before the request was complete", "request_id", x.requestID, "route", x.route, "error", err)
 	}
-	if x.Response.GetHijackWriter() != nil { // the answer has begun: the client sees that it is cut
+	if x.Response.GetHijackWriter() != nil { // the answer has begun, so the client gets only a part of it
 		if !x.aborted {
 			x.server.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
 		}
 		x.conn.cut()
 		return
 	}
-	status, body := failure(e, x.out, x.requestID)
+	if e.Methods != nil {
+		x.Response.Header.Set("Allow", strings.Join(e.Methods, ", "))
+	}
+	status, body := errorAnswer(e, x.out, x.requestID)
 	switch status {
 	case http.StatusInternalServerError:
 		x.server.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
 	case http.StatusServiceUnavailable:
 		x.Response.Header.Set("Retry-After", retryAfter(e))
 	}
-	_ = x.answer(status, body)
+	_ = x.sendBody(status, body)
 }
 
-// retryAfter is the header of an error of status 503, in seconds: what the
-// error says, within 1..60.
+// retryAfter returns the header Retry-After of a 503: the time of the error in
+// seconds, at least 1 and at most 60.
 func retryAfter(e *matcher.Error) string {
 	seconds := math.Ceil(e.RetryAfter.Seconds())
 	return strconv.Itoa(int(min(max(seconds, 1), 60)))
 }
 
-// failure returns how clients see an error.
-func failure(e *matcher.Error, f wire.Format, requestID string) (status int, body []byte) {
+// errorAnswer returns the status and the body of an error.
+func errorAnswer(e *matcher.Error, f wire.Format, requestID string) (status int, body []byte) {
 	seen, ok := faults[e.Code]
 	if !ok {
 		seen = faults[matcher.CodeInternal]

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -10,18 +11,18 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// answer is what came back. Its methods fail the test when it is not as they
-// say, and return it.
+// answer is the answer to a request. Its methods fail the test if the answer is not
+// as expected. They return the answer.
 type answer struct {
 	*service
-	what     string // was asked
+	what     string // the method and path of the request
 	response *http.Response
 	body     []byte
 }
 
 var requestID = regexp.MustCompile(`^[0-9]{10},[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// checkHead checks what every answer has.
+// checkHead checks what all answers must have.
 func (a *answer) checkHead() {
 	a.Helper()
 	if got := a.response.Header.Get("Luna-Request-Id"); !requestID.MatchString(got) {
@@ -57,7 +58,7 @@ func (a *answer) last() *answer {
 	return a
 }
 
-// value decodes the body, whatever its format; binary data becomes base64.
+// value decodes the body in either format. Binary data becomes base64.
 func (a *answer) value() any {
 	a.Helper()
 	switch media := a.response.Header.Get("Content-Type"); media {
@@ -75,8 +76,8 @@ func (a *answer) value() any {
 	}
 }
 
-// json compares the body with JSON. It may hold {"$": "number"} and the like
-// for values that differ each time.
+// json compares the body with JSON. A value such as {"$": "number"} in the JSON
+// stands for any value of a type.
 func (a *answer) json(want string) *answer {
 	a.Helper()
 	if diff := cmp.Diff(value(a, want), a.value()); diff != "" {
@@ -115,8 +116,8 @@ func (a *answer) part(path, want string) *answer {
 	return a
 }
 
-// errorTable is that of API.md 1 with the texts that never change: what the
-// server has today is what it must have.
+// errorTable is the table of errors of docs/api.md 1. It pins the texts, because they
+// must never change.
 var errorTable = map[int]struct {
 	status int
 	desc   string
@@ -153,8 +154,9 @@ var errorTable = map[int]struct {
 	31011: {403, "No matcher can do this request"},
 }
 
-// fault checks that the answer is that error and that its detail holds all of
-// details: a path, a value. Its link must lead somewhere.
+// fault checks that the answer is an error with this code and that its detail
+// contains all of details, such as a path and a value. It also checks the link of the
+// error.
 func (a *answer) fault(code int, details ...string) *answer {
 	a.Helper()
 	got, ok := a.value().(map[string]any)
@@ -183,14 +185,23 @@ func (a *answer) fault(code int, details ...string) *answer {
 	return a
 }
 
-// follow checks the link of an error: the page and the place on it.
+// lacks checks that the body does not contain a text.
+func (a *answer) lacks(text string) *answer {
+	a.Helper()
+	if bytes.Contains(a.body, []byte(text)) {
+		a.Errorf("%s: %q is in the answer: %s", a.what, text, a.body)
+	}
+	return a
+}
+
+// follow checks that the link of an error leads to a place on a page.
 func (a *answer) follow(link string, code int) {
 	a.Helper()
 	if want := fmt.Sprintf("/docs/errors#%d", code); link != want {
 		a.Errorf("%s: the link is %q, want %q", a.what, link, want)
 	}
 	if code == 12050 {
-		return // this server answers no more
+		return // this server has been stopped
 	}
 	page, err := a.client.Get("http://" + a.address + link)
 	if err != nil {

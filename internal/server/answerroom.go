@@ -2,24 +2,24 @@ package server
 
 import (
 	"context"
+	"sync"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-// Bounds of the memory of the answers of all requests together. What one
-// request may have is bounded by its limits.
+// Bounds of the memory of answers of all requests together.
 const (
-	rowBytes  = 640 // of a row of an answer: the match, its object, its text
-	pairBytes = 200 // of a pair of a raw match
-	// largeAnswer is the size from which on answers have a budget of their own,
-	// so that clients that read large answers slowly do not delay small ones.
+	rowBytes  = 640 // estimate for a row of an answer: the match, its object, its text
+	pairBytes = 200 // estimate for a pair of a raw match
+	// largeAnswer is the size above which answers use a budget of their own. So
+	// clients that read large answers slowly do not delay small answers.
 	largeAnswer = 1 << 20
-	answersSize = 64 << 20 // bytes of each of the two budgets
+	answersSize = 48 << 20 // bytes of each of the two budgets
 	answerMax   = rowsMax*rowBytes + echoMax
 )
 
-// answerBudgets bound the bytes of answers that are made or sent at once.
+// answerBudgets bound the bytes of answers that are being built or sent.
 type answerBudgets struct{ small, large *budget }
 
 func newAnswerBudgets() *answerBudgets {
@@ -29,9 +29,9 @@ func newAnswerBudgets() *answerBudgets {
 	}
 }
 
-// reserve waits until there is room for an answer of at most about that many
-// bytes. When the answer is made, send keeps what it needs in fact. The room is
-// given back when the answer is sent.
+// reserve waits until there is room for an answer of about that many bytes. send
+// gives back what the answer does not need. The rest is given back when the answer
+// was sent.
 func (x *exchange) reserve(ctx context.Context, bytes int) error {
 	if bytes <= freeBytes {
 		return nil
@@ -40,16 +40,85 @@ func (x *exchange) reserve(ctx context.Context, bytes int) error {
 	if bytes > largeAnswer {
 		of = x.answers.large
 	}
-	x.conn.answer = of.claim(x.conn.askWriter)
+	x.conn.answer = of.newClaim(x.conn.askWriter)
 	x.conn.answer.asks = 4
 	if err := x.conn.answer.grow(ctx, int64(bytes)); err != nil {
 		return err
 	}
-	x.conn.answer.suspend() // until the client is to read it
+	x.conn.answer.suspend() // until the client can read the answer
 	return nil
 }
 
-// matchBytes is how large the answer of a match may become, about.
+// Bounds of the texts and descriptors of objects in an answer.
+const (
+	textsMax = 64 << 20 // bytes in one answer
+	// textFactor is the memory per byte of text while the answer is built: a copy of
+	// the object, and the answer, which is copied when it grows.
+	textFactor = 3
+)
+
+// answerRoom reserves memory for an answer while it is built. It is safe for
+// concurrent use.
+type answerRoom struct {
+	x      *exchange
+	refuse func() error // returns an error while the process has too little memory; may be nil
+	work   workers      // the caller is one of these workers, except while it waits; may be nil
+
+	mu    sync.Mutex
+	texts int // bytes so far
+}
+
+// withTexts returns a context that reserves memory for the texts of the answer and
+// bounds them. refuse may be nil.
+func (x *exchange) withTexts(ctx context.Context, refuse func() error) context.Context {
+	return x.withRoom(ctx, &answerRoom{x: x, refuse: refuse})
+}
+
+func (x *exchange) withRoom(ctx context.Context, room *answerRoom) context.Context {
+	return matcher.WithTextRoom(ctx, func(bytes int) error { return room.addTexts(ctx, bytes) })
+}
+
+// addTexts reserves memory for more texts. The first freeBytes need no reservation.
+func (r *answerRoom) addTexts(ctx context.Context, bytes int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.texts
+	if r.texts += bytes; r.texts > textsMax {
+		return matcher.Errorf(matcher.CodeTooMany, "answer: the texts and descriptors of its objects have more than %d bytes; ask for fewer objects or fewer targets", textsMax)
+	}
+	if r.texts*textFactor <= freeBytes {
+		return nil
+	}
+	if r.refuse != nil {
+		if err := r.refuse(); err != nil {
+			return err
+		}
+	}
+	if before*textFactor <= freeBytes {
+		bytes = r.texts // including the bytes that needed no reservation
+	}
+	if r.work != nil {
+		r.work.leave()
+		defer r.work.enter()
+	}
+	return r.x.reserveMore(ctx, int64(bytes*textFactor))
+}
+
+// reserveMore reserves more room for the answer.
+func (x *exchange) reserveMore(ctx context.Context, bytes int64) error {
+	held := x.conn.answer
+	switch {
+	case held == nil:
+		return x.reserve(ctx, int(bytes))
+	case held.of == x.answers.small && held.held+bytes > largeAnswer:
+		bytes += held.held
+		held.shrink(0)
+		return x.reserve(ctx, int(bytes))
+	}
+	return held.grow(ctx, bytes)
+}
+
+// matchBytes estimates the largest size of the answer of a match.
 func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 	rows, echo := 0, 0
 	for _, c := range req.Candidates {
@@ -62,27 +131,27 @@ func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 	}
 	for _, r := range req.References {
 		if r.Type == matcher.RefFaceExternalID || r.Type == matcher.RefEventExternalID || r.Type == matcher.RefEventTrackID {
-			references = x.limits.Decoder.Limits.References // it stands for any number of objects
+			references = x.limits.Decoder.Limits.References // an external ID or track ID can match any number of objects
 			break
 		}
 	}
 	return references * (rows*rowBytes + echo)
 }
 
-// tooMuch reports whether an answer is refused for its size. It needs no room
-// then, and others are not to wait behind it.
+// tooMuch reports whether an answer will be refused because of its size. Such a
+// request reserves no room, so that other requests do not wait for it.
 func tooMuch(references, rows, echo int) bool {
 	references = max(references, 1)
 	return rows > rowsMax/references || echo > echoMax/references
 }
 
-// reserveCross reserves room for the answer of a cross match, by the objects
-// that are its references. How many a remote has is not known here.
+// reserveCross reserves room for the answer of a cross match. It counts the local
+// objects that are references. A remote may have as many as the limit allows.
 func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) error {
 	rows, echo := req.Candidates.Limit, req.Candidates.Filters.Size()
 	switch owners, err := x.server.Store.Owners().Of(req.References.Origin, &req.References.Filter); {
 	case err != nil:
-		return nil // the router says it
+		return nil // the router returns this error
 	case len(owners) > 0:
 		return x.reserve(ctx, x.limits.CrossMatch*(rows*rowBytes+echo))
 	}
@@ -90,7 +159,10 @@ func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) err
 	if err != nil {
 		return err
 	}
-	references := selected.Len()
+	references := 0
+	for _, n := range selected.Versions(x.operation.matched) {
+		references += n
+	}
 	if references > x.limits.CrossMatch || tooMuch(references, rows, echo) {
 		return nil
 	}

@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -9,24 +11,23 @@ import (
 
 func TestAttributes(t *testing.T) {
 	x := start(t)
-	path, d := "/1/attributes/"+id(1), of(v4, 1, 0, 0, 0)
+	path, d := "/1/attributes/"+id(1), descriptor(v4, 1, 0, 0, 0)
 	x.call("PUT", path, `{"age":3,"gender":1,"create_time":"2026-05-01T00:00:00Z","descriptor":`+d+`}`).status(201).json(`{"attribute_id":"` + id(1) + `"}`)
 	want := `{"attribute_id":"` + id(1) + `","create_time":"2026-05-01T00:00:00.000Z","age":3,"gender":1`
 	x.call("GET", path, "").status(200).json(want + `}`)
 	x.call("GET", path+"?descriptor=1", "").status(200).json(want + `,"descriptor":` + d + `}`)
-	x.call("POST", "/1/matcher/faces", ask(given(of(v4, 0, 0, 0, 0)), `{"filters":{"origin":"attributes","attribute_ids":["`+id(1)+`"],"age__lt":4}}`)).status(201).
+	x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(descriptor(v4, 0, 0, 0, 0)), `{"filters":{"origin":"attributes","attribute_ids":["`+id(1)+`"],"age__lt":4}}`)).status(201).
 		part("0.matches.0.result.0.attribute", want+`}`)
-	x.call("PUT", path+"?ttl=1000", `{"attribute_id":"`+id(1)+`","descriptor":`+of(vBody, 1, 2, 3, 4)+`}`).status(200)
-	x.call("GET", path+"?descriptor=1", "").status(200).part("descriptor", of(vBody, 1, 2, 3, 4))
+	x.call("PUT", path+"?ttl=1000", `{"attribute_id":"`+id(1)+`","descriptor":`+descriptor(vBody, 1, 2, 3, 4)+`}`).status(200)
+	x.call("GET", path+"?descriptor=1", "").status(200).part("descriptor", descriptor(vBody, 1, 2, 3, 4))
 
 	x.call("PUT", path, `{"attribute_id":"`+id(2)+`","descriptor":`+d+`}`).fault(12022, "attribute_id", id(2), id(1))
-	x.call("PUT", path, `{}`).fault(12022, "descriptor", "required")
+	x.call("PUT", path, `{}`).fault(12022, "descriptor", "is missing")
 	x.call("PUT", path, `{"external_id":"x","descriptor":`+d+`}`).fault(12022, "external_id", "unknown field")
 	x.call("PUT", "/1/attributes/x", `{"descriptor":`+d+`}`).fault(12022, `"x"`)
 	for _, ttl := range []string{"0", "-1", "x", "", "1.5", "9999999999"} {
 		x.call("PUT", path+"?ttl="+ttl, `{"descriptor":`+d+`}`).fault(12022, "ttl", ttl)
 	}
-	x.call("GET", "/1/attributes", "").fault(12010, "/1/attributes")
 	x.call("POST", path, "").fault(12011, "POST").header("Allow", "PUT, GET, HEAD, DELETE")
 	x.call("GET", "/1/attributes/"+id(2), "").fault(22005, id(2))
 	x.call("DELETE", path, "").status(204)
@@ -34,16 +35,56 @@ func TestAttributes(t *testing.T) {
 	x.call("GET", path, "").fault(22005, id(1))
 }
 
-// TestAttributeExpires: from its time on it is nowhere, though nobody has
-// deleted it.
+// TestAttributeList checks pages and deletes of attributes, by account and by expiry.
+func TestAttributeList(t *testing.T) {
+	x := start(t)
+	mine, other := id(0xa), id(0xb)
+	for n := 1; n <= 6; n++ {
+		x.call("PUT", "/1/attributes/"+id(n), fmt.Sprintf(`{"account_id":"%s","age":%d,"create_time":"2026-05-0%dT00:00:00Z","descriptor":%s}`,
+			[]string{mine, other}[n%2], n, 7-n, descriptor(v4, byte(n), 0, 0, 0))).status(201)
+	}
+	list := func(query, body string, want ...int) {
+		t.Helper()
+		var ids []string
+		for _, n := range want {
+			ids = append(ids, id(n))
+		}
+		if got := found(x.call("GET", "/1/attributes?"+query, ""), "attributes"); !slices.Equal(got, ids) {
+			t.Errorf("%s: %v, want %v", query, got, ids)
+		}
+		if got := found(x.call("POST", "/1/attributes/find", body), "attributes"); !slices.Equal(got, ids) {
+			t.Errorf("%s: %v, want %v", body, got, ids)
+		}
+	}
+	list("", `{}`, 1, 2, 3, 4, 5, 6)
+	list("age__gte=2&age__lt=4", `{"filters":{"age__gte":2,"age__lt":4}}`, 2, 3)
+	list("attribute_id__gte="+id(5), `{"filters":{"attribute_id__gte":"`+id(5)+`"}}`, 5, 6)
+	list("after="+id(2)+"&page_size=2", `{"after":"`+id(2)+`","page_size":2}`, 3, 4)
+	list("order=create_time_asc&page_size=2", `{"order":"create_time_asc","page_size":2}`, 6, 5)
+	list("account_id="+mine, `{"filters":{"account_id":"`+mine+`"}}`, 2, 4, 6)
+	list("user_data=x", `{"filters":{"user_data":"x"}}`) // attributes have no such field
+	x.call("GET", "/1/attributes?targets=age&page_size=1&descriptor=1", "").
+		json(`{"attributes":[{"attribute_id":"` + id(1) + `","age":1,"descriptor":` + descriptor(v4, 1, 0, 0, 0) + `}],"count":6}`)
+	x.call("GET", "/1/attributes?lists="+id(1), "").fault(12022, "lists", "unknown filter of attributes")
+	x.call("GET", "/1/attributes?targets=user_data", "").fault(12022, "targets[0]", "attribute_id, account_id")
+
+	x.call("DELETE", "/1/attributes", "").fault(12022, "query: ")
+	x.call("POST", "/1/attributes/delete", `{"filters":{"account_id":"`+mine+`"}}`).fault(12022, "filters: ")
+	x.call("DELETE", "/1/attributes?age__lt=3&account_id="+mine, "").json(`{"deleted":1}`)
+	x.call("POST", "/1/attributes/delete", `{"filters":{"attribute_ids":["`+id(1)+`","`+id(2)+`","`+id(3)+`"]}}`).json(`{"deleted":2}`)
+	list("", `{}`, 4, 5, 6)
+}
+
+// TestAttributeExpires checks that an expired attribute is visible nowhere, even
+// before it is deleted.
 func TestAttributeExpires(t *testing.T) {
 	x := start(t)
-	body := func(n byte) string { return `{"descriptor":` + of(v4, n, 0, 0, 0) + `}` }
+	body := func(n byte) string { return `{"descriptor":` + descriptor(v4, n, 0, 0, 0) + `}` }
 	x.call("PUT", "/1/attributes/"+id(1)+"?ttl=1", body(1)).status(201)
 	began := time.Now()
-	x.call("PUT", "/1/attributes/"+id(2), body(2)).status(201) // five minutes
+	x.call("PUT", "/1/attributes/"+id(2), body(2)).status(201) // the default of five minutes
 	there := func() int {
-		rows := x.call("POST", "/1/matcher/faces", ask(given(of(v4, 0, 0, 0, 0)), `{"filters":{"origin":"attributes"}}`)).status(201).at("0.matches.0.result").([]any)
+		rows := x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(descriptor(v4, 0, 0, 0, 0)), `{"filters":{"origin":"attributes"}}`)).status(201).at("0.matches.0.result").([]any)
 		return len(rows)
 	}
 	if n := there(); n != 2 && time.Since(began) < time.Second/2 {
@@ -56,10 +97,12 @@ func TestAttributeExpires(t *testing.T) {
 	}
 	x.call("GET", "/1/attributes/"+id(1), "").fault(22005, id(1))
 	x.call("DELETE", "/1/attributes/"+id(1), "").fault(22005, id(1))
-	x.call("POST", "/1/matcher/faces", ask(`{"type":"attribute","id":"`+id(1)+`"}`, all())).fault(22005, "references[0].id", id(1))
-	x.call("POST", "/1/matcher/faces", ask(`{"type":"attribute","id":"`+id(2)+`"}`, all())).status(201)
+	x.call("GET", "/1/attributes", "").part("count", "1").part("attributes.0.attribute_id", `"`+id(2)+`"`)
+	x.call("DELETE", "/1/attributes?attribute_ids="+id(1), "").json(`{"deleted":0}`)
+	x.call("POST", "/1/matcher/faces", matchBody(`{"type":"attribute","id":"`+id(1)+`"}`, allFaces())).fault(22005, "references[0].id", id(1))
+	x.call("POST", "/1/matcher/faces", matchBody(`{"type":"attribute","id":"`+id(2)+`"}`, allFaces())).status(201)
 	if x.memory.Stats().Rows[matcher.Attributes] != 2 {
 		t.Error("somebody deleted it: nothing was tested")
 	}
-	x.call("PUT", "/1/attributes/"+id(1), body(1)).status(201) // a new one
+	x.call("PUT", "/1/attributes/"+id(1), body(1)).status(201) // creates a new attribute
 }

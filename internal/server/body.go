@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -8,12 +9,13 @@ import (
 	"sync"
 
 	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
-// blockMax is the size of the blocks that a large body is read in.
+// blockMax is the size of a block of a large body.
 const blockMax = 64 << 10
 
-// body reads the whole body of JSON or msgpack.
+// body reads the whole body, which is JSON or MessagePack.
 func (x *exchange) body() ([]byte, error) {
 	if err := x.contentType(); err != nil {
 		return nil, err
@@ -21,21 +23,21 @@ func (x *exchange) body() ([]byte, error) {
 	return x.anyBody()
 }
 
-// anyBody reads the whole body, whatever it is, within the time of the
-// request. Memory is reserved as its bytes arrive.
+// anyBody reads the whole body, of any media type, before the deadline of the
+// request. It reserves memory as the bytes arrive.
 func (x *exchange) anyBody() ([]byte, error) {
 	most := x.limits.BodyBytes
 	if x.input.length > most {
 		return nil, tooLarge(most)
 	}
-	deadline, _ := x.ctx.Deadline() // it has one
+	deadline, _ := x.ctx.Deadline() // every request has one
 	x.conn.readUntil(deadline)
 	var all blocks
 	for {
 		err := x.input.wait()
 		switch {
 		case errors.Is(err, io.EOF):
-			x.held.suspend() // the client has done its part
+			x.held.suspend() // nothing more is expected of the client
 			return all.join(), nil
 		case err != nil:
 			return nil, x.readFault(err)
@@ -45,11 +47,11 @@ func (x *exchange) anyBody() ([]byte, error) {
 				return nil, err
 			}
 		}
-		n, err := x.input.Read(all.free())
+		n, err := x.input.Read(all.freeSpace())
 		if err != nil {
 			return nil, x.readFault(err)
 		}
-		all.wrote(n)
+		all.addRead(n)
 		x.held.progress(n)
 		if all.size > most {
 			return nil, tooLarge(most)
@@ -68,40 +70,84 @@ func (x *exchange) addBlock(all *blocks) error {
 	}
 	if all.capacity+size > freeBytes {
 		if x.held == nil {
-			x.held = x.limits.bodies.claim(x.conn.endReading)
+			x.held = x.limits.bodies.newClaim(x.conn.endReading)
 		}
 		if err := x.held.grow(x.ctx, size); err != nil {
 			return err
 		}
 	}
-	all.add(int(size))
+	all.addBlock(int(size))
 	return nil
 }
 
-func tooLarge(most int64) error {
-	return matcher.Errorf(matcher.CodeTooLarge, "body: larger than the limit of %d bytes", most)
+// decodingSize is the bytes that all requests together may use to parse bodies.
+const decodingSize = 32 << 20
+
+// decoder returns a decoder for the body of this request. Parsing needs more memory
+// than the body, so the decoder waits until there is room.
+func (x *exchange) decoder() *wire.Decoder {
+	d := *x.limits.Decoder
+	d.Reserve = x.reserveDecoding
+	return &d
 }
 
-// readFault makes the error that a client is told of, of one of its body.
+// decodeBody reads the body and decodes it.
+func decodeBody[T any](x *exchange, decode func(*wire.Decoder, wire.Format, []byte) (T, error)) (T, error) {
+	body, err := x.body()
+	if err != nil {
+		var nothing T
+		return nothing, err
+	}
+	return decode(x.decoder(), x.in, body)
+}
+
+// decodeObjectBody is decodeBody for a body that depends on the origin of the route.
+func decodeObjectBody[T any](x *exchange, decode func(*wire.Decoder, matcher.Origin, wire.Format, []byte) (T, error)) (T, error) {
+	return decodeBody(x, func(d *wire.Decoder, f wire.Format, body []byte) (T, error) {
+		return decode(d, x.operation.origin, f, body)
+	})
+}
+
+// reserveDecoding waits for room to parse a body. Small bodies do not wait. A body
+// that needs more than decodingSize waits for all of it.
+func (x *exchange) reserveDecoding(bytes int64) (release func(), err error) {
+	if bytes <= freeBytes {
+		return func() {}, nil
+	}
+	bytes = min(bytes, decodingSize)
+	if err := x.decoding.Acquire(x.ctx, bytes); err != nil {
+		if errors.Is(context.Cause(x.ctx), context.DeadlineExceeded) {
+			return nil, matcher.Overloaded(0, "memory: %d bytes for parsing the body did not become free in time; all requests share %d bytes", bytes, decodingSize)
+		}
+		return nil, err
+	}
+	return func() { x.decoding.Release(bytes) }, nil
+}
+
+func tooLarge(most int64) error {
+	return matcher.Errorf(matcher.CodeTooLarge, "body: must have at most %d bytes (limits.body_bytes)", most)
+}
+
+// readFault returns the error for the client when reading the body fails.
 func (x *exchange) readFault(err error) error {
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded) && x.conn.isTooSlow():
-		return matcher.Errorf(matcher.CodeTooSlow, "body: less than %d bytes came in %s, and others wait for the memory", slowBytes, slowAfter)
+		return matcher.Errorf(matcher.CodeTooSlow, "body: fewer than %d bytes arrived in %s while other requests waited for memory", slowBytes, slowAfter)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return matcher.Errorf(matcher.CodeDeadline, "body: no more of it came in time")
+		return matcher.Errorf(matcher.CodeDeadline, "body: the rest did not arrive in time")
 	case errors.Is(err, errChunks):
 		return matcher.Errorf(matcher.CodeSyntax, "body: %w", err)
 	case errors.Is(err, net.ErrClosed):
 		return errShuttingDown
-	default: // the client has closed the connection, or its half of it
+	default: // the client closed the connection or its sending half
 		x.aborted = true
 		return matcher.Errorf(matcher.CodeSyntax, "body: %w", err)
 	}
 }
 
-// blocks is a body while it is read: so that it can grow without being copied.
+// blocks is a body that is being read. It grows without copying.
 type blocks struct {
-	all      [][]byte // those of blockMax bytes come from blockPool
+	all      [][]byte // blocks of blockMax bytes come from blockPool
 	size     int64    // bytes read
 	capacity int64
 }
@@ -110,8 +156,8 @@ var blockPool = sync.Pool{New: func() any { return new([blockMax]byte) }}
 
 func (b *blocks) full() bool { return b.size == b.capacity }
 
-// add adds a block of that many bytes. The last one is full.
-func (b *blocks) add(size int) {
+// addBlock adds a block of that many bytes. The blocks before must be full.
+func (b *blocks) addBlock(size int) {
 	block := []byte(nil)
 	if size == blockMax {
 		block = blockPool.Get().(*[blockMax]byte)[:0]
@@ -122,19 +168,20 @@ func (b *blocks) add(size int) {
 	b.capacity += int64(size)
 }
 
-// free is where the next bytes go.
-func (b *blocks) free() []byte {
+// freeSpace returns the part of the last block that is not filled.
+func (b *blocks) freeSpace() []byte {
 	last := b.all[len(b.all)-1]
 	return last[len(last):cap(last)]
 }
 
-func (b *blocks) wrote(n int) {
+// addRead counts n bytes that were read into freeSpace.
+func (b *blocks) addRead(n int) {
 	last := &b.all[len(b.all)-1]
 	*last = (*last)[:len(*last)+n]
 	b.size += int64(n)
 }
 
-// join returns the body. The blocks are not used after it.
+// join returns the body. The blocks must not be used after this call.
 func (b *blocks) join() []byte {
 	if len(b.all) == 1 {
 		return b.all[0]

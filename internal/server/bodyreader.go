@@ -1,29 +1,44 @@
 package server
 
 import (
-	"cmp"
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
-	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 const (
 	chunkLineMax = 256     // bytes of a line that begins a chunk
 	trailerMax   = 4 << 10 // bytes of all lines after the last chunk
+	// skipMax is how many bytes are skipped of a body that no handler has read. If
+	// more are left, the connection is closed. In a chunked body, bytes of the framing
+	// and bytes that are already buffered count too.
+	skipMax = 64 << 10
 )
 
 // bodyReader reads the body of a request from its connection.
 type bodyReader struct {
 	conn    *connection
-	left    int64 // bytes to come of the body, or of this chunk
+	left    int64 // bytes left of the body, or of this chunk
 	chunked bool
-	begun   bool  // a chunk
-	expects bool  // the client waits for 100 before it sends the body
-	err     error // ends the reading; io.EOF: all was read
-	length  int64 // as declared; -1: chunked
+	line    chunkLine // the kind of the next line, if chunked and left is 0
+	trailer int       // bytes left for the trailer
+	expects bool      // the client waits for 100 Continue before it sends the body
+	err     error     // the error that ended reading; io.EOF: the whole body was read
+	length  int64     // as declared; -1: chunked
+	skipEnd int64     // limit of connection.consumed while the body is skipped
 }
+
+// chunkLine is a kind of line in a chunked body.
+type chunkLine int
+
+const (
+	chunkSize   chunkLine = iota // begins a chunk
+	chunkEnd                     // empty, follows the data of a chunk
+	trailerLine                  // follows the last chunk
+)
 
 // takeBody returns the body of the request whose head was read last.
 func takeBody(c *connection) *bodyReader {
@@ -39,7 +54,7 @@ func takeBody(c *connection) *bodyReader {
 	return r
 }
 
-// wait waits until the next bytes of the body are there.
+// wait waits until the next bytes of the body have arrived.
 func (r *bodyReader) wait() error {
 	if r.err == nil && r.chunked && r.left == 0 {
 		r.err = r.nextChunk()
@@ -50,7 +65,7 @@ func (r *bodyReader) wait() error {
 	return r.err
 }
 
-// fill reads from the connection if nothing is left of what was read before.
+// fill reads from the connection if the buffer is empty.
 func (r *bodyReader) fill() error {
 	c := r.conn
 	if c.begin < c.end {
@@ -60,13 +75,13 @@ func (r *bodyReader) fill() error {
 		return err
 	}
 	c.begin, c.end = 0, 0
-	if n, err := c.fill(); n == 0 {
-		return early(err)
+	if n, err := c.fillInput(); n == 0 {
+		return unexpected(err)
 	}
 	return nil
 }
 
-// invite tells a client that waits for it to send the body.
+// invite sends 100 Continue to a client that waits for it.
 func (r *bodyReader) invite() error {
 	if !r.expects {
 		return nil
@@ -77,8 +92,47 @@ func (r *bodyReader) invite() error {
 	return err
 }
 
-// Read implements io.Reader. It waits for some bytes, not for all of p.
+// Read implements io.Reader. It waits only if no bytes are buffered. It returns the
+// buffered bytes of all chunks.
 func (r *bodyReader) Read(p []byte) (n int, err error) {
+	n, err = r.readSome(p)
+	for err == nil && n < len(p) && r.buffered() {
+		n += copy(p[n:], r.takeBuffered(len(p)-n))
+	}
+	return n, err
+}
+
+// buffered reports whether the next bytes or the next line are in the buffer.
+func (r *bodyReader) buffered() bool {
+	input := r.conn.in[r.conn.begin:r.conn.end]
+	switch {
+	case r.err != nil:
+		return false
+	case r.chunked && r.left == 0:
+		return bytes.IndexByte(input, '\n') >= 0
+	default:
+		return len(input) > 0
+	}
+}
+
+// takeBuffered returns at most limit buffered bytes of the body. If the next line
+// begins a chunk, it reads only this line and returns nothing. It does not wait if
+// buffered is true.
+func (r *bodyReader) takeBuffered(limit int) []byte {
+	if r.chunked && r.left == 0 {
+		r.err = r.readLine()
+		return nil
+	}
+	c := r.conn
+	taken := c.in[c.begin:c.end]
+	taken = taken[:min(int64(len(taken)), int64(limit), r.left)]
+	c.begin += len(taken)
+	r.countRead(len(taken))
+	return taken
+}
+
+// readSome reads bytes of one chunk.
+func (r *bodyReader) readSome(p []byte) (n int, err error) {
 	if r.err == nil && r.chunked && r.left == 0 {
 		r.err = r.nextChunk()
 	}
@@ -88,91 +142,164 @@ func (r *bodyReader) Read(p []byte) (n int, err error) {
 	if r.err != nil {
 		return 0, r.err
 	}
-	p = p[:min(int64(len(p)), r.left)]
-	if c := r.conn; c.begin < c.end {
-		n = copy(p, c.in[c.begin:c.end])
-		c.begin += n
-	} else {
-		n, r.err = c.Conn.Read(p)
-		r.err = early(r.err)
+	if r.conn.begin < r.conn.end {
+		return copy(p, r.takeBuffered(len(p))), nil
 	}
-	if r.left -= int64(n); r.left == 0 && !r.chunked {
-		r.err = io.EOF
-	}
+	n, err = r.conn.Conn.Read(p[:min(int64(len(p)), r.left)])
+	r.err = unexpected(err)
+	r.countRead(n)
 	if n > 0 {
-		return n, nil // what was read counts, whatever comes after it
+		return n, nil // the next call returns the error
 	}
 	return 0, r.err
 }
 
-// early makes an error of a stream that ends before the body does.
-func early(err error) error {
+// countRead counts n bytes of the body that were read.
+func (r *bodyReader) countRead(n int) {
+	if r.left -= int64(n); r.left > 0 {
+		return
+	}
+	r.line = chunkEnd
+	if !r.chunked {
+		r.err = io.EOF
+	}
+}
+
+// unexpected turns io.EOF inside a body into io.ErrUnexpectedEOF.
+func unexpected(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
 	return err
 }
 
-// nextChunk begins a chunk. After the last one it returns io.EOF.
+// nextChunk reads lines until a chunk begins. After the last chunk it returns
+// io.EOF.
 func (r *bodyReader) nextChunk() error {
-	if r.begun {
-		if line, err := r.line(len("\r\n")); err != nil || line != "" {
-			return cmp.Or(err, errChunks)
-		}
-	}
-	r.begun = true
-	line, err := r.line(chunkLineMax)
-	if err != nil {
-		return err
-	}
-	digits, _, _ := strings.Cut(line, ";") // extensions mean nothing to this server
-	size, err := strconv.ParseUint(strings.TrimRight(digits, " \t"), 16, 63)
-	if err != nil {
-		return errChunks
-	}
-	if r.left = int64(size); size > 0 {
-		return nil
-	}
-	for most := trailerMax; line != ""; most -= len(line) {
-		if line, err = r.line(most); err != nil {
+	for r.left == 0 {
+		if err := r.readLine(); err != nil {
 			return err
 		}
 	}
-	return io.EOF
+	return nil
+}
+
+// readLine reads the next line of a chunked body.
+func (r *bodyReader) readLine() error {
+	limit := [...]int{chunkSize: chunkLineMax, chunkEnd: len("\r\n"), trailerLine: r.trailer}[r.line]
+	line, err := r.readText(limit)
+	if err != nil {
+		return err
+	}
+	switch r.line {
+	case chunkEnd:
+		if len(line) > 0 {
+			return errChunks
+		}
+		r.line = chunkSize
+	case trailerLine:
+		if len(line) == 0 {
+			return io.EOF
+		}
+		name, _, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || bytes.ContainsFunc(name, isNotToken) {
+			return errChunks
+		}
+		r.trailer -= len(line)
+	case chunkSize:
+		digits, _, _ := bytes.Cut(line, []byte(";")) // extensions are ignored
+		size, err := strconv.ParseUint(string(bytes.TrimRight(digits, " \t")), 16, 63)
+		if err != nil {
+			return errChunks
+		}
+		if r.left = int64(size); size == 0 {
+			r.line, r.trailer = trailerLine, trailerMax
+		}
+	}
+	return nil
 }
 
 var errChunks = errors.New("malformed chunks")
 
-// line reads a line of at most that many bytes, its end included and left out.
-func (r *bodyReader) line(most int) (string, error) {
+// readText reads a line of at most limit bytes with CRLF, and returns it without
+// CRLF. The result is valid until the next line is read.
+func (r *bodyReader) readText(limit int) ([]byte, error) {
 	var line []byte
-	for len(line) < most {
+	for {
 		if err := r.fill(); err != nil {
-			return "", err
+			return nil, err
 		}
-		b := r.conn.in[r.conn.begin]
-		r.conn.begin++
-		if line = append(line, b); b != '\n' {
+		c := r.conn
+		part := c.in[c.begin:c.end]
+		end := bytes.IndexByte(part, '\n') + 1
+		if end > 0 {
+			part = part[:end]
+		}
+		if n := len(line) + len(part); n > limit || n == limit && end == 0 {
+			return nil, errChunks
+		}
+		c.begin += len(part)
+		switch {
+		case end == 0:
+			line = append(line, part...)
 			continue
+		case line != nil:
+			part = append(line, part...)
 		}
-		if text, ok := strings.CutSuffix(string(line), "\r\n"); ok {
-			return text, nil
+		text, ok := bytes.CutSuffix(part, []byte("\r\n"))
+		if !ok || bytes.ContainsFunc(text, isControl) {
+			return nil, errChunks
 		}
-		break
+		return text, nil
 	}
-	return "", errChunks
 }
 
-// over reports whether what follows on the connection is the next request. A
-// body that nobody has read is skipped if it is there already.
-func (r *bodyReader) over() bool {
-	if r.chunked {
-		return errors.Is(r.err, io.EOF)
-	}
+func isNotToken(c rune) bool { return c >= utf8.RuneSelf || !isToken(byte(c)) }
+
+func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
+
+// finish ends the request and reports whether the connection can be used for
+// another one. The rest of the body is skipped: buffered bytes now, and up to
+// skipMax bytes when they arrive. A client that waits for 100 Continue may never
+// send the body, so its connection cannot be used again.
+func (r *bodyReader) finish() bool {
 	c := r.conn
-	if there := int64(c.end - c.begin); r.left > 0 && r.left <= there {
-		c.begin += int(r.left)
-		r.left = 0
+	r.skipEnd = c.consumed() + skipMax
+	if !r.chunked {
+		r.skipEnd += min(r.left, int64(c.end-c.begin))
 	}
-	return r.left == 0
+	r.dropBuffered()
+	switch err := r.skipErr(); {
+	case errors.Is(err, io.EOF):
+		return true
+	case err != nil || r.expects:
+		return false
+	}
+	c.skip = r
+	return true
+}
+
+// dropNext waits for the next bytes of a skipped body and drops them. At the end of
+// the body it returns io.EOF.
+func (r *bodyReader) dropNext() error {
+	_ = r.wait() // skipErr returns its error
+	r.dropBuffered()
+	return r.skipErr()
+}
+
+func (r *bodyReader) dropBuffered() {
+	for r.buffered() {
+		r.takeBuffered(len(r.conn.in))
+	}
+}
+
+// errUnskipped ends a connection whose last body cannot be skipped.
+var errUnskipped = errors.New("the rest of a body that no handler has read is too large or malformed")
+
+// skipErr returns the error that ends skipping, nil if more can be skipped.
+func (r *bodyReader) skipErr() error {
+	if errors.Is(r.err, errChunks) || r.conn.consumed()+r.left > r.skipEnd {
+		return errUnskipped
+	}
+	return r.err
 }

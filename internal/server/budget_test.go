@@ -16,9 +16,8 @@ import (
 
 func nobody() { panic("nobody is slow") }
 
-// TestBudgetProgress: however requests that need different amounts reserve them
-// piece by piece, all of them come to their end, and never hold more than there
-// is.
+// TestBudgetProgress checks that requests which reserve different amounts step by
+// step all finish, and never hold more than the budget.
 func TestBudgetProgress(t *testing.T) {
 	for seed := range uint64(50) {
 		synctest.Test(t, func(t *testing.T) {
@@ -31,7 +30,7 @@ func TestBudgetProgress(t *testing.T) {
 				step := 1 + rng.Int64N(need)
 				work := time.Duration(rng.Int64N(1e6))
 				done.Go(func() {
-					c := b.claim(nobody)
+					c := b.newClaim(nobody)
 					for c.held < need {
 						if err := c.grow(t.Context(), min(step, need-c.held)); err != nil {
 							t.Errorf("seed %d: %v", seed, err)
@@ -57,12 +56,12 @@ func TestBudgetProgress(t *testing.T) {
 	}
 }
 
-// TestBudgetOrder: those that wait get room in order of arrival. One that gives
-// up lets the next ones pass.
+// TestBudgetOrder checks that waiters get room in order of arrival, and that a waiter
+// that gives up lets the next ones proceed.
 func TestBudgetOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget("things", 10, 10)
-		all, favored := b.claim(nobody), b.claim(nobody)
+		all, favored := b.newClaim(nobody), b.newClaim(nobody)
 		all.suspend()
 		for _, c := range []*claim{all, favored} {
 			if err := c.grow(t.Context(), 10); err != nil {
@@ -76,7 +75,7 @@ func TestBudgetOrder(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
-				err := b.claim(nobody).grow(ctx, bytes)
+				err := b.newClaim(nobody).grow(ctx, bytes)
 				mu.Lock()
 				defer mu.Unlock()
 				if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeUnavailable {
@@ -96,7 +95,7 @@ func TestBudgetOrder(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		all.shrink(0)
 		synctest.Wait()
-		slices.Sort(order[1:]) // these were let in at once
+		slices.Sort(order[1:]) // these did not have to wait
 		if got := fmt.Sprint(order); got != "[large gave up first second third]" {
 			t.Error(got)
 		}
@@ -108,14 +107,14 @@ func TestBudgetOrder(t *testing.T) {
 	})
 }
 
-// TestBudgetSlow: a client is told to be slow when it brings less than slowBytes
-// in slowAfter and others wait; not when nobody waits, when the server is what
-// takes long, and when it is fast enough.
+// TestBudgetSlow checks that a client is slow if it sends less than slowBytes in
+// slowAfter while others wait. It is not slow if nobody waits, if the server takes
+// the time, or if the client is fast enough.
 func TestBudgetSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget("things", 400, 100)
 		var mu sync.Mutex
-		slow := map[string]time.Duration{} // when they were told
+		slow := map[string]time.Duration{} // when slow was called
 		told := func(name string) time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
@@ -123,7 +122,7 @@ func TestBudgetSlow(t *testing.T) {
 		}
 		start := time.Now()
 		hold := func(name string) *claim {
-			c := b.claim(func() {
+			c := b.newClaim(func() {
 				mu.Lock()
 				defer mu.Unlock()
 				slow[name] = time.Since(start)
@@ -142,7 +141,7 @@ func TestBudgetSlow(t *testing.T) {
 				if told("trickling") == 0 {
 					trickling.progress(slowBytes/10 - 10)
 				} else {
-					trickling.shrink(0) // as the request does that is told
+					trickling.shrink(0) // as a request does when slow is called
 				}
 				steady.progress(slowBytes/10 + 200)
 			}
@@ -151,7 +150,7 @@ func TestBudgetSlow(t *testing.T) {
 		if at := told("silent"); at != 0 {
 			t.Errorf("nobody waits, and the silent one was told at %v", at)
 		}
-		waiting := b.claim(nobody)
+		waiting := b.newClaim(nobody)
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
@@ -172,7 +171,7 @@ func TestBudgetSlow(t *testing.T) {
 		}
 		waiting.suspend()
 		go func() {
-			if err := b.claim(nobody).grow(t.Context(), 1); err != nil {
+			if err := b.newClaim(nobody).grow(t.Context(), 1); err != nil {
 				t.Error(err)
 			}
 		}()

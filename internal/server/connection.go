@@ -4,9 +4,11 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,21 +16,21 @@ import (
 )
 
 const (
-	// lingerMax is how long a connection is read on after an answer that did
-	// not wait for the whole request. If it were closed at once, a client that
-	// is still sending would not see the answer.
+	// lingerMax is how long the server goes on reading after it has answered a
+	// request that has not arrived completely. If it closed the connection at once,
+	// a client that is still sending would not see the answer.
 	lingerMax = time.Second
 	// idleMax is how long a connection may wait for its next request.
 	idleMax = 2 * time.Minute
-	// inputMin is the least size of the buffer for what was read.
+	// inputMin is the smallest size of the input buffer.
 	inputMin = 4 << 10
 )
 
-// connection is an accepted connection. It reads the heads of requests and
-// shows hertz one request at a time: hertz waits for nothing and sees no body,
-// which handlers read with a bodyReader.
+// connection is an accepted connection. It reads the heads of requests and gives
+// hertz one request at a time. hertz never waits for the client and never sees a
+// body. Handlers read bodies with a bodyReader.
 //
-// One goroutine uses it. cut and endReading may be called by others.
+// One goroutine uses it. Other goroutines may call cut and endReading.
 type connection struct {
 	net.Conn
 	of      *listener
@@ -37,46 +39,48 @@ type connection struct {
 
 	in         []byte // in[begin:end] holds the bytes that were read
 	begin, end int
-	first      bool // no request was read yet
+	first      bool        // the first request has not begun
+	received   int64       // bytes that fillInput has read
+	skip       *bodyReader // the last body, if its rest must be skipped before the next head
 	head       head
 	headLeft   int    // bytes of the head that hertz has not read
-	headRoom   *claim // for in beyond inputMin
+	headRoom   *claim // room for the part of in beyond inputMin
 
 	out     output
-	answer  *claim    // room for the answer, until it is written; nil: it needs none
-	begun   bool      // a handler has taken the request
-	counted bool      // in of.requests
-	linger  bool      // the request was not read to its end
-	readAt  time.Time // when the client has taken a part of the answer last
-	reset   bool      // the client does not read: what the kernel has for it is dropped
+	answer  *claim // room for the answer, until it is written; nil: the answer needs no reservation
+	begun   bool   // the request has reached its handler
+	counted bool   // the request is in of.requests
+	linger  bool   // the client may still be sending
+	reading reading
+	reset   bool // the client does not read: close with RST, so that the kernel drops unsent bytes
 
 	mu       sync.Mutex
-	tooSlow  bool // no more is read, because the client is slow and others wait
-	unread   bool // the writer is to check whether the client reads
-	writeEnd time.Time
+	tooSlow  bool      // set by endReading
+	unread   bool      // set by askWriter: the writer must check whether the client reads
+	writeEnd time.Time // the deadline of writes
 }
 
 func newConnection(inner net.Conn, l *listener) *connection {
 	c := &connection{Conn: inner, of: l, address: addressOf(inner), in: make([]byte, inputMin), first: true}
-	c.headRoom = l.server.heads.claim(c.endReading)
+	c.headRoom = l.server.heads.newClaim(c.endReading)
 	c.out.to = c
 	return c
 }
 
-// cut closes c at once. Its goroutine ends soon after.
+// cut closes c at once. The goroutine of c ends soon after.
 func (c *connection) cut() { _ = c.Conn.Close() }
 
-// readUntil sets the time at which reads fail, unless they fail already.
+// readUntil sets the time at which reads fail, unless endReading was called.
 func (c *connection) readUntil(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.tooSlow {
-		_ = c.SetReadDeadline(t) // fails on a closed connection only, and reading tells that
+		_ = c.SetReadDeadline(t) // fails only on a closed connection; the next read reports it
 	}
 }
 
-// endReading lets reads fail from now on, because the client is slow and
-// others wait for what it holds.
+// endReading makes all later reads fail, because the client is slow and others wait
+// for its memory.
 func (c *connection) endReading() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,25 +94,30 @@ func (c *connection) isTooSlow() bool {
 	return c.tooSlow
 }
 
-// next reads the head of the next request. It returns false when there is
-// none: because the client has closed the connection or was idle for too long,
-// or because it sent something that is not HTTP, which next has answered.
-func (c *connection) next() bool {
+// nextRequest reads the head of the next request. It returns false when the client
+// has closed the connection, was idle for too long, or sent something that is not
+// HTTP. In the last case nextRequest has already sent the error.
+func (c *connection) nextRequest() bool {
 	c.head.reset()
 	c.begun, c.linger = false, false
-	c.keepInput()
+	c.headRoom.resume() // before shrinkInput: resume ignores a claim that holds nothing
+	c.shrinkInput()
 	err := c.readHead()
 	var refused *matcher.Error
 	switch {
 	case err == nil:
-		c.of.busy(c)
+		c.headRoom.suspend() // the client has sent the head
+		c.of.markBusy(c)
 		return true
+	case errors.Is(err, errUnskipped):
+		c.linger = true // so that the client can read the previous answer
+		return false
 	case c.isTooSlow():
-		refused = matcher.Errorf(matcher.CodeTooSlow, "header: less than %d bytes came in %s, and others wait for the memory", slowBytes, slowAfter)
+		refused = matcher.Errorf(matcher.CodeTooSlow, "header: fewer than %d bytes arrived in %s while other requests waited for memory", slowBytes, slowAfter)
 	case c.begin == c.end || errors.Is(err, net.ErrClosed):
-		return false // it had not begun a request
+		return false // no request had begun
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		refused = matcher.Errorf(matcher.CodeDeadline, "request: no more of it came in time")
+		refused = matcher.Errorf(matcher.CodeDeadline, "request: the rest did not arrive in time")
 	case errors.As(err, &refused):
 	default:
 		refused = notHTTP("it is cut short: %w", err)
@@ -125,13 +134,16 @@ func (c *connection) readHead() error {
 		c.first, wait = false, limits.RequestTimeout
 	}
 	deadline := time.Now().Add(wait)
-	heard := false
+	begun := false
 	for {
+		if err := c.skipBody(deadline); err != nil {
+			return err
+		}
 		if c.end > c.begin {
-			if !heard {
-				heard = true
+			if !begun {
+				begun = true
 				deadline = time.Now().Add(limits.RequestTimeout)
-				c.of.rest(c)
+				c.of.markIdle(c)
 			}
 			text := c.in[c.begin:c.end]
 			size, err := c.head.scan(text[:min(len(text), limits.HeaderBytes)])
@@ -139,8 +151,7 @@ func (c *connection) readHead() error {
 				return err
 			}
 			if size > 0 {
-				cut := c.head.remove(text[:size])
-				c.begin, c.headLeft = c.begin+cut, size-cut
+				c.showHead(size)
 				return nil
 			}
 			if len(text) >= limits.HeaderBytes {
@@ -151,7 +162,7 @@ func (c *connection) readHead() error {
 		if err := c.roomForHead(deadline, limits.HeaderBytes); err != nil {
 			return err
 		}
-		n, err := c.fill()
+		n, err := c.fillInput()
 		if n > 0 {
 			c.headRoom.progress(n)
 		} else if err != nil {
@@ -160,11 +171,47 @@ func (c *connection) readHead() error {
 	}
 }
 
-// errLargeHeader is the only error of CodeBadInput with the status 431.
+// skipBody reads and drops the rest of the last body.
+func (c *connection) skipBody(deadline time.Time) error {
+	if c.skip == nil {
+		return nil
+	}
+	c.readUntil(deadline)
+	for {
+		switch err := c.skip.dropNext(); {
+		case errors.Is(err, io.EOF):
+			c.skip = nil
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// showHead lets hertz read the head of size bytes that begins at c.begin. HTTP
+// allows an empty Host but hertz refuses it, so hertz sees hostShown instead.
+func (c *connection) showHead(size int) {
+	if at := c.head.emptyHost; at > 0 {
+		c.in = slices.Insert(c.in, c.begin+at, hostShown)
+		c.head.shiftCuts(at)
+		size++
+		c.end++
+	}
+	cut := c.head.removeHidden(c.in[c.begin : c.begin+size])
+	c.begin, c.headLeft = c.begin+cut, size-cut
+}
+
+// hostShown is the Host that hertz sees instead of an empty one.
+const hostShown = '-'
+
+// consumed returns how many bytes were taken from the buffer since c was opened.
+func (c *connection) consumed() int64 { return c.received - int64(c.end-c.begin) }
+
+// errLargeHeader gives an error of CodeBadInput the status 431.
 var errLargeHeader = errors.New("larger than the limit")
 
 // roomForHead makes room to read more of a head.
-func (c *connection) roomForHead(deadline time.Time, most int) error {
+func (c *connection) roomForHead(deadline time.Time, limit int) error {
 	if c.begin == c.end {
 		c.begin, c.end = 0, 0
 	}
@@ -176,7 +223,7 @@ func (c *connection) roomForHead(deadline time.Time, most int) error {
 		c.begin = 0
 		return nil
 	}
-	size := min(2*len(c.in), most+inputMin)
+	size := min(2*len(c.in), limit+inputMin)
 	ctx, cancel := context.WithDeadline(c.of.server.context, deadline)
 	defer cancel()
 	if err := c.headRoom.grow(ctx, int64(size-len(c.in))); err != nil {
@@ -188,8 +235,8 @@ func (c *connection) roomForHead(deadline time.Time, most int) error {
 	return nil
 }
 
-// keepInput makes the buffer small again after a large head.
-func (c *connection) keepInput() {
+// shrinkInput makes the buffer small again after a large head.
+func (c *connection) shrinkInput() {
 	if len(c.in) == inputMin || c.end-c.begin > inputMin {
 		return
 	}
@@ -199,23 +246,24 @@ func (c *connection) keepInput() {
 	c.headRoom.shrink(0)
 }
 
-// fill reads what comes next into the buffer, which has room.
-func (c *connection) fill() (int, error) {
+// fillInput reads the next bytes into the buffer, which must have room.
+func (c *connection) fillInput() (int, error) {
 	n, err := c.Conn.Read(c.in[c.end:])
 	c.end += n
+	c.received += int64(n)
 	return n, err
 }
 
-// refuse answers a request that no handler will see. No more requests are read
-// from the connection.
+// refuse answers with an error before a handler has seen the request. The connection
+// ends after that.
 func (c *connection) refuse(e *matcher.Error) {
 	c.linger = true
 	_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
-	_, _ = c.Conn.Write(c.of.server.refusal(e))
+	_, _ = c.Conn.Write(c.of.server.refusalAnswer(e))
 }
 
-// answered counts the request out: its answer is written, or cannot be.
-func (c *connection) answered() {
+// endRequest ends a request whose answer was written or cannot be written.
+func (c *connection) endRequest() {
 	if c.answer != nil {
 		c.answer.shrink(0)
 		c.answer = nil
@@ -226,11 +274,11 @@ func (c *connection) answered() {
 	}
 }
 
-// done closes c.
-func (c *connection) done() {
-	c.answered()
+// finish closes c.
+func (c *connection) finish() {
+	c.endRequest()
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && !c.reset && half.CloseWrite() == nil {
-		c.discard()
+		c.discardInput()
 	}
 	if tcp, ok := c.Conn.(*net.TCPConn); ok && c.reset {
 		_ = tcp.SetLinger(0)
@@ -238,12 +286,12 @@ func (c *connection) done() {
 	_ = c.Conn.Close()
 	c.headRoom.shrink(0)
 	c.of.mu.Lock()
-	c.of.forget(c)
+	c.of.removeConnection(c)
 	c.of.mu.Unlock()
 }
 
-// discard reads for lingerMax what the client still sends.
-func (c *connection) discard() {
+// discardInput reads and drops what the client sends within lingerMax.
+func (c *connection) discardInput() {
 	_ = c.SetReadDeadline(time.Now().Add(lingerMax))
 	block := blockPool.Get().(*[blockMax]byte)
 	defer blockPool.Put(block)
@@ -254,7 +302,7 @@ func (c *connection) discard() {
 	}
 }
 
-// connectionKey finds the connection in the context of a request.
+// connectionKey is the key of the connection in the context of a request.
 type connectionKey struct{}
 
 func connectionOf(ctx context.Context) *connection { return ctx.Value(connectionKey{}).(*connection) }

@@ -2,11 +2,18 @@ package server
 
 import (
 	"errors"
+	"io"
 	"net"
+	"runtime"
+	"strings"
 	"testing"
+	"time"
+
+	"nearside/matcher"
 )
 
-// failing is a listener that has no more files at first.
+// failing is a listener whose Accept fails at first, as if there were too many open
+// files.
 type failing struct {
 	net.Listener
 	faults int
@@ -19,8 +26,9 @@ func (f *failing) Accept() (net.Conn, error) {
 	return f.Listener.Accept()
 }
 
-// TestAcceptGoesOn: the server would end when accept fails, so it must not.
-func TestAcceptGoesOn(t *testing.T) {
+// TestAcceptContinues checks that accept tries again after an error. If it returned the
+// error, the server would end.
+func TestAcceptContinues(t *testing.T) {
 	s, err := New(Options{Listen: "127.0.0.1:0"})
 	if err != nil {
 		t.Fatal(err)
@@ -37,7 +45,7 @@ func TestAcceptGoesOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.done()
+	c.finish()
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
@@ -51,5 +59,66 @@ func TestAcceptGoesOn(t *testing.T) {
 	}
 	if err := l.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// slowNow notifies slow clients as if any pause were too long.
+func (b *budget) slowNow() {
+	b.mu.Lock()
+	b.slow, b.checked = 1, time.Time{}
+	b.mu.Unlock()
+	b.notifySlow()
+}
+
+func (c *claim) holds() bool {
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	return c.held > 0
+}
+
+// TestHeadRoomWhileAnswered checks that a client is never slow because of the room of
+// its header while its request is answered, but may be again when it sends the next
+// header.
+func TestHeadRoomWhileAnswered(t *testing.T) {
+	s, err := New(Options{Listen: "127.0.0.1:0", Observer: matcher.Observers{}, Limits: Limits{HeaderBytes: 64 << 10, RequestTimeout: time.Minute}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.listener.Close()
+	client, err := net.Dial("tcp", s.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	c, err := s.listener.accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.finish()
+	head := "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 30_000)
+	if _, err := io.WriteString(client, head+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if !c.nextRequest() || !c.headRoom.holds() {
+		t.Fatal("the header was not read, or has no room")
+	}
+	s.heads.slowNow()
+	if c.isTooSlow() {
+		t.Error("the client is slow while its request is answered")
+	}
+	c.begin += c.headLeft
+	ended := make(chan bool)
+	go func() { ended <- c.nextRequest() }()
+	if _, err := io.WriteString(client, head); err != nil {
+		t.Fatal(err)
+	}
+	for !c.isTooSlow() {
+		if c.headRoom.holds() {
+			s.heads.slowNow()
+		}
+		runtime.Gosched()
+	}
+	if <-ended {
+		t.Error("the second header is not complete")
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"testing"
 )
 
-// TestCrossMatch compares with pairs that are counted here.
+// TestCrossMatch compares answers with pairs that the test computes.
 func TestCrossMatch(t *testing.T) {
 	x := start(t, func(s *settings) { s.cross = 200 })
 	const n = 60
 	at := func(i int) byte { return byte(i * i % 251) }
 	for i := range n {
-		x.call("POST", "/1/faces", face(i, of(v4, at(i), 0, 0, 0), fmt.Sprintf(`,"age":%d`, i))).status(201)
+		x.call("POST", "/1/faces", face(i, descriptor(v4, at(i), 0, 0, 0), fmt.Sprintf(`,"age":%d`, i))).status(201)
 	}
 	type row struct {
 		id       string
@@ -64,11 +64,11 @@ func TestCrossMatch(t *testing.T) {
 	}
 }
 
-// TestCrossMatchFaults: what is wrong is said by its place.
+// TestCrossMatchFaults checks that errors name their place in the request.
 func TestCrossMatchFaults(t *testing.T) {
 	x := start(t, func(s *settings) { s.cross = 5 })
 	for i := range 3 {
-		x.call("POST", "/1/faces", face(i, of(v4, byte(i), 0, 0, 0), "")).status(201)
+		x.call("POST", "/1/faces", face(i, descriptor(v4, byte(i), 0, 0, 0), "")).status(201)
 	}
 	const side = `{"filters":{"origin":"faces"}}`
 	for body, want := range map[string][]any{
@@ -77,8 +77,8 @@ func TestCrossMatchFaults(t *testing.T) {
 		`{"candidates":` + side + `}`:                                                                          {12022, "references: "},
 		`{"references":{},"candidates":` + side + `}`:                                                          {12022, "references.filters: "},
 		`{"references":` + side + `,"candidates":{"filters":{"origin":"x"}}}`:                                  {12022, "candidates.filters.origin: "},
-		`{"references":` + side + `,"candidates":` + side + `,"limit":0}`:                                      {12022, "limit: 0"},
-		`{"references":` + side + `,"candidates":` + side + `,"threshold":2}`:                                  {12022, "threshold: 2"},
+		`{"references":` + side + `,"candidates":` + side + `,"limit":0}`:                                      {12022, "limit: must be"},
+		`{"references":` + side + `,"candidates":` + side + `,"threshold":2}`:                                  {12022, "threshold: must be"},
 		`{"references":` + side + `,"candidates":` + side + `,"targets":["x"]}`:                                {12022, "targets"},
 		`{"references":` + side + `,"candidates":` + side + `,"order":"similarity"}`:                           {12022, "order: "},
 		`{"references":{"filters":{"origin":"faces"},"limit":1},"candidates":` + side + `}`:                    {12022, "references.limit: "},

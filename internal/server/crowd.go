@@ -11,15 +11,17 @@ import (
 )
 
 const (
-	// connectionsWanted is the most connections that are open at once, if the
-	// process may have twice as many files.
+	// connectionsWanted is the largest number of open connections, if the process
+	// may open at least twice as many files.
 	connectionsWanted = 16384
-	// turnedAwayMax is how many refused connections are answered with care at
-	// once: so that the answer arrives even when the client is still sending.
+	// turnedAwayMax is how many refused connections at once are read for a moment
+	// before they are closed, so that the client sees the answer. The others are
+	// closed at once.
 	turnedAwayMax = 256
 )
 
-// connectionsMax leaves half of the files of the process to others.
+// connectionsMax returns connectionsWanted, but at most half of the number of files
+// that the process may open.
 func connectionsMax() int64 {
 	var files unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &files); err != nil {
@@ -28,9 +30,9 @@ func connectionsMax() int64 {
 	return int64(min(connectionsWanted, files.Cur/2))
 }
 
-// addressOf returns the addresses whose connections count together: one
-// address of IPv4, or a /64 network of IPv6, which is the least that one
-// customer of a provider has.
+// addressOf returns the addresses whose connections are counted together: one IPv4
+// address, or an IPv6 /64 network, because each customer of a provider has at least
+// a /64.
 func addressOf(c net.Conn) netip.Prefix {
 	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -41,28 +43,28 @@ func addressOf(c net.Conn) netip.Prefix {
 	if ip.Is6() {
 		bits = 64
 	}
-	prefix, _ := ip.Prefix(bits) // the length fits
+	prefix, _ := ip.Prefix(bits) // bits is valid for ip
 	return prefix
 }
 
-// keep adds a new connection, or says why it is refused. When there are too
-// many connections, the one that has been idle for longest makes room.
-func (l *listener) keep(c *connection) *matcher.Error {
-	most := l.server.limits.Load().ConnectionsPerAddress
+// addConnection adds a new connection, or returns why it is refused. When there are
+// too many connections, it closes the one that has been idle longest.
+func (l *listener) addConnection(c *connection) *matcher.Error {
+	perAddress := l.server.limits.Load().ConnectionsPerAddress
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := l.byAddress[c.address]; most > 0 && n >= most {
+	if n := l.byAddress[c.address]; perAddress > 0 && n >= perAddress {
 		return matcher.Errorf(matcher.CodeUnavailable,
 			"connection: %d connections of %s are open already, which is the limit of limits.connections_per_address", n, c.address.Addr())
 	}
-	if n := len(l.open); int64(n) >= l.most.Load() {
+	if n := len(l.open); int64(n) >= l.connectionsMax.Load() {
 		longest := l.idle.Front()
 		if longest == nil {
-			return matcher.Errorf(matcher.CodeUnavailable, "connection: %d connections are open already, and none of them is idle", n)
+			return matcher.Errorf(matcher.CodeUnavailable, "connection: %d connections are open and none is idle", n)
 		}
-		victim := longest.Value.(*connection)
-		l.forget(victim)
-		victim.cut()
+		oldest := longest.Value.(*connection)
+		l.removeConnection(oldest)
+		oldest.cut()
 	}
 	l.open[c] = struct{}{}
 	l.byAddress[c.address]++
@@ -70,8 +72,8 @@ func (l *listener) keep(c *connection) *matcher.Error {
 	return nil
 }
 
-// forget removes a connection. l.mu is held.
-func (l *listener) forget(c *connection) {
+// removeConnection removes a connection. l.mu is held.
+func (l *listener) removeConnection(c *connection) {
 	delete(l.away, c)
 	if _, ok := l.open[c]; !ok {
 		return
@@ -86,8 +88,9 @@ func (l *listener) forget(c *connection) {
 	}
 }
 
-// rest says that c has no request now, or that one has just begun to come.
-func (l *listener) rest(c *connection) {
+// markIdle moves c to the end of the idle list, because its request has ended or a
+// new one has begun to arrive.
+func (l *listener) markIdle(c *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if _, ok := l.open[c]; !ok {
@@ -100,8 +103,8 @@ func (l *listener) rest(c *connection) {
 	c.idle = l.idle.PushBack(c)
 }
 
-// busy says that c has a whole head of a request.
-func (l *listener) busy(c *connection) {
+// markBusy removes c from the idle list, because the head of a request is complete.
+func (l *listener) markBusy(c *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if c.idle != nil {
@@ -110,27 +113,27 @@ func (l *listener) busy(c *connection) {
 	}
 }
 
-// turnAway answers a connection that is one too many, and closes it. It does
-// not wait for the client.
+// turnAway answers a refused connection with an error and closes it. It does not
+// wait for the client.
 func (l *listener) turnAway(c *connection, why *matcher.Error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
-	case <-l.closed: // nobody would wait for what follows
+	case <-l.closed: // Shutdown may already wait for l.serving, so nothing may be added
 		c.cut()
 		return
 	default:
 	}
 	if len(l.away) >= turnedAwayMax {
-		c.refuse(why) // goes into the empty buffer of the connection
+		c.refuse(why) // does not block: the send buffer of the socket is empty
 		c.cut()
 		return
 	}
 	l.away[c] = struct{}{}
 	l.serving.Go(func() {
 		_ = c.SetReadDeadline(time.Now().Add(lingerMax))
-		_, _ = c.Conn.Read(make([]byte, 1)) // clients do not expect an answer before they have asked
+		_, _ = c.Conn.Read(make([]byte, 1)) // clients do not expect an answer before their request
 		c.refuse(why)
-		c.done()
+		c.finish()
 	})
 }

@@ -8,14 +8,13 @@ import (
 	"nearside/matcher"
 )
 
-// fault is how clients see a code: its HTTP status and a text that never
-// changes.
+// fault is the HTTP status and the fixed text of an error code.
 type fault struct {
 	status int
 	desc   string
 }
 
-// faults is the error table of API.md 1.
+// faults is the error table of docs/api.md 1.
 var faults = map[matcher.Code]fault{
 	matcher.CodeInternal:        {http.StatusInternalServerError, "Internal server error"},
 	matcher.CodeSyntax:          {http.StatusBadRequest, "Body cannot be parsed"},
@@ -52,8 +51,8 @@ var faults = map[matcher.Code]fault{
 
 var errShuttingDown = matcher.Errorf(matcher.CodeUnavailable, "the server is shutting down")
 
-// asError gives every error a code: what is no *matcher.Error is either the
-// request's end or our own mistake.
+// asError returns err as a *matcher.Error. Other errors are the end of the request
+// or an internal error.
 func asError(err error) *matcher.Error {
 	var e *matcher.Error
 	switch {
@@ -61,7 +60,7 @@ func asError(err error) *matcher.Error {
 		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed before it was answered")
 	case errors.As(err, &e):
 		return e
-	case errors.Is(err, context.Canceled): // by Shutdown, which waits no longer
+	case errors.Is(err, context.Canceled): // Shutdown has ended the request
 		return errShuttingDown
 	default:
 		return matcher.Errorf(matcher.CodeInternal, "%w", err)

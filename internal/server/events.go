@@ -10,13 +10,14 @@ import (
 	"nearside/matcher"
 )
 
-// createEvents stores one event, or several, all or none.
+// createEvents stores one event or a list of events. If one cannot be stored, none
+// are.
 func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 	body, err := x.body()
 	if err != nil {
 		return err
 	}
-	all, list, err := x.limits.Decoder.Events(x.in, body)
+	all, list, err := x.decoder().Events(x.in, body)
 	if err != nil {
 		return err
 	}
@@ -28,7 +29,7 @@ func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 	}
 	objects, ids := make([]*matcher.Object, len(all)), make([]matcher.ID, len(all))
 	for i, in := range all {
-		if err := x.complete(in); err != nil {
+		if err := x.completeObject(in); err != nil {
 			return at(i, err)
 		}
 		objects[i], ids[i] = &in.Object, in.Object.ID
@@ -36,16 +37,16 @@ func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 	if i, err := x.server.Store.CreateObjects(ctx, x.account, objects); err != nil {
 		return at(i, err)
 	}
-	return x.value(http.StatusCreated, map[string]any{"event_ids": ids})
+	return x.sendValue(http.StatusCreated, map[string]any{"event_ids": ids})
 }
 
-// putAttribute stores an attribute for a time.
+// putAttribute stores an attribute that expires after ?ttl seconds.
 func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
 	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
 	if err != nil {
 		return err
 	}
-	return x.put(ctx, matcher.Attributes, func(o *matcher.Object) {
+	return x.putObject(ctx, func(o *matcher.Object) {
 		o.Expires = matcher.TimeOf(time.Now().Add(time.Duration(ttl) * time.Second))
 	})
 }

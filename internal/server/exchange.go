@@ -7,89 +7,100 @@ import (
 	"maps"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"golang.org/x/sync/semaphore"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-// operation is what a route does, and what it takes.
+// operation describes a route: its handler and what the handler accepts.
 type operation struct {
-	run     handler
-	query   []string // keys that it knows, account_id aside
-	filters bool     // the other keys are filters
-	anyKey  bool     // whatever keys there are mean nothing
-	plain   bool     // the answer has one form, whatever Accept says
-	ownHead bool     // HEAD is a route of its own, not GET without the body
-	long    bool     // it may take long, so an abortion is worth a line in the log
+	handler handler
+	origin  matcher.Origin         // of the objects that a route of objects is about
+	matched matcher.DescriptorType // of a match or cross match
+	page    string                 // the embedded file that s.page sends
+
+	query   []string // known query parameters except account_id
+	lists   []string // the query parameters that may be repeated
+	filters bool     // query parameters not in query are filters
+	anyKey  bool     // query parameters are not checked
+	plain   bool     // the answer has one media type, and Accept is ignored
+	ownHead bool     // HEAD has a route of its own
+	long    bool     // may take long: the log says when the client leaves early
+	matches bool     // has the parameter explain; RefuseMatch may refuse it
+	writes  bool     // stores objects or lists; RefuseWrite may refuse it
 }
 
-// handler answers one request.
+// handler answers one request. A returned error becomes the answer.
 type handler func(ctx context.Context, x *exchange) error
 
-// exchange is a request under way and its answer.
+// exchange is a request and its answer.
 type exchange struct {
 	*requestContext
 	ctx       context.Context // of the request
 	server    Options
 	limits    *limits // of this request
 	answers   *answerBudgets
-	held      *claim // room for the body; nil: it needs none
+	decoding  *semaphore.Weighted
+	held      *claim // room for the body; nil: the body needs no reservation
 	conn      *connection
 	route     string
+	operation operation
 	requestID string
 	input     *bodyReader
 	in, out   wire.Format
-	// unacceptable says that Accept allows neither format; errors are JSON then.
+	// unacceptable is the error of an Accept header that allows neither format.
+	// Errors are sent as JSON then.
 	unacceptable error
-	account      *matcher.ID // that the query names
-	query        map[string]string
-	code         matcher.Code // of the error that was answered
-	long         bool         // see operation
-	aborted      bool         // the client has gone before the request was complete
+	account      *matcher.ID  // ?account_id; nil: absent
+	query        wire.Query   // the parameters in operation.query, and account_id
+	filters      wire.Query   // the other parameters of a route with filters
+	code         matcher.Code // of the error that was sent; 0: no error
+	aborted      bool         // the client left before the request was complete
+	explain      bool         // the parameter of a match
 }
 
-// routeName is the form of a route in metrics and points.
+// routeName returns the name of a route in metrics and points.
 func routeName(method, path string) string {
 	path = strings.NewReplacer(":id", "{id}", "*path", "{path}").Replace(strings.TrimPrefix(path, "/1"))
 	return method + ":" + path
 }
 
-// unknownRoute is where requests are counted that no route takes: clients
-// must not be able to make series.
+// unknownRoute is the name of all requests without a route. With names from
+// clients, clients could create any number of metric series.
 const unknownRoute = "unknown"
 
-// wrap makes a hertz handler of op: it settles what all requests have in
-// common, turns errors into answers and tells the observer.
+// wrap returns a hertz handler for op. It does what all requests have in common,
+// turns errors into answers and informs the observer.
 func (s *Server) wrap(name string, op operation) func(context.Context, *requestContext) {
 	return func(ctx context.Context, c *requestContext) {
 		start := time.Now()
 		x := &exchange{
-			requestContext: c, server: s.options, limits: s.limits.Load(), answers: s.answers, route: name,
-			conn: connectionOf(ctx), requestID: requestID(c, start),
+			requestContext: c, server: s.options, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
+			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
 		x.conn.begun = true
 		x.input = takeBody(x.conn)
-		x.out, x.unacceptable = accepted(x.header("Accept"))
+		x.out, x.unacceptable = acceptedFormat(x.header("Accept"))
 		ctx, cancel := context.WithTimeout(s.context, x.limits.RequestTimeout)
 		defer cancel()
 		x.ctx = ctx
 		c.Response.Header.Set("Server", "nearside")
 		c.Response.Header.Set("Luna-Request-Id", x.requestID)
-		if s.enter(x.conn) {
-			x.serve(ctx, op)
+		if s.beginRequest(x.conn) {
+			x.serve(ctx)
 			x.held.shrink(0)
 		} else {
-			x.fail(errShuttingDown)
+			x.sendError(errShuttingDown)
 		}
-		if !x.input.over() || s.draining.Load() {
-			x.conn.linger = true // the client may be sending still
+		if !x.input.finish() || s.draining.Load() {
+			x.conn.linger = true // the client may still be sending
 			c.SetConnectionClose()
 		}
-		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout)) // hertz writes the answer after this
+		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout)) // hertz writes the answer later
 		status := c.Response.StatusCode()
 		if x.aborted {
 			status, x.code = statusAborted, 0
@@ -101,11 +112,11 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 	}
 }
 
-// statusAborted is the status in metrics and points of requests whose client
-// has gone before they were complete. No client sees it.
+// statusAborted is the status in metrics and points of requests whose client left
+// before they were complete. No client sees it.
 const statusAborted = 499
 
-// header returns the values of a header that is a list, joined.
+// header returns the values of all headers with a name, joined by ", ".
 func (x *exchange) header(name string) string {
 	all := x.Request.Header.PeekAll(name)
 	if len(all) == 1 {
@@ -114,98 +125,130 @@ func (x *exchange) header(name string) string {
 	return string(bytes.Join(all, []byte(", ")))
 }
 
-// serve runs op, after the checks that need no body.
-func (x *exchange) serve(ctx context.Context, op operation) {
+// serve makes the checks that need no body and calls the handler.
+func (x *exchange) serve(ctx context.Context) {
 	defer func() {
 		if p := recover(); p != nil {
-			x.fail(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			x.sendError(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	x.long = op.long
-	err := x.settle(op)
+	err := x.prepare()
 	if err == nil {
-		err = op.run(ctx, x)
+		err = x.operation.handler(ctx, x)
 	}
 	if err != nil {
-		x.fail(err)
+		x.sendError(err)
 	}
 }
 
-func (x *exchange) settle(op operation) error {
+// prepare makes the checks that need no body.
+func (x *exchange) prepare() (err error) {
+	op := &x.operation
 	if x.unacceptable != nil && !op.plain {
 		return x.unacceptable
 	}
-	if op.anyKey {
-		return nil
+	if !op.anyKey {
+		if err := x.readQuery(); err != nil {
+			return err
+		}
 	}
-	return x.readQuery(op)
+	if err := x.checkMemory(); err != nil {
+		return err
+	}
+	if op.matches {
+		x.explain, err = x.flag("explain")
+	}
+	return err
 }
 
-// readQuery checks the keys of the query and reads account_id.
-func (x *exchange) readQuery(op operation) error {
-	x.query = map[string]string{}
-	var fault error
-	x.QueryArgs().VisitAll(func(k, v []byte) {
-		key := string(k)
-		switch _, twice := x.query[key]; {
-		case fault != nil:
-		case twice:
-			fault = matcher.Errorf(matcher.CodeBadInput, "%s: is in the query twice", shorten(key))
-		case !utf8.Valid(k) || !utf8.Valid(v):
-			fault = matcher.Errorf(matcher.CodeBadInput, "%s: not UTF-8", shorten(key))
-		}
-		x.query[key] = string(v)
-	})
-	if fault != nil {
-		return fault
-	}
-	if text, ok := x.query["account_id"]; ok {
-		id, err := matcher.ParseID(text)
-		if err != nil {
-			return matcher.Errorf(matcher.CodeBadInput, "account_id: %w", err)
-		}
-		if id.IsZero() {
-			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s is no account", id)
-		}
-		x.account = &id
-	}
-	if op.filters {
-		return nil // their decoder knows them
-	}
-	for _, key := range slices.Sorted(maps.Keys(x.query)) {
-		if key != "account_id" && !slices.Contains(op.query, key) {
-			return matcher.Errorf(matcher.CodeBadInput, "%s: unknown query parameter", shorten(key))
-		}
+// checkMemory refuses matches and writes while the process has too little memory.
+func (x *exchange) checkMemory() error {
+	switch {
+	case x.operation.matches && x.server.RefuseMatch != nil:
+		return x.server.RefuseMatch()
+	case x.operation.writes && x.server.RefuseWrite != nil:
+		return x.server.RefuseWrite()
 	}
 	return nil
 }
 
-// flag reads a query value of 0 or 1; absent is 0.
+// readQuery checks the query parameters and reads account_id.
+func (x *exchange) readQuery() error {
+	op := &x.operation
+	x.query, x.filters = wire.Query{}, wire.Query{}
+	all, err := x.parameters()
+	if err != nil {
+		return err
+	}
+	for _, p := range all {
+		if err := p.checkText(); err != nil {
+			return err
+		}
+		to := x.query
+		if op.filters && p.key != "account_id" && !slices.Contains(op.query, p.key) {
+			to = x.filters
+		}
+		to[p.key] = append(to[p.key], p.value)
+	}
+	for _, key := range slices.Sorted(maps.Keys(x.query)) {
+		switch {
+		case key != "account_id" && !slices.Contains(op.query, key):
+			return matcher.Errorf(matcher.CodeBadInput, "%s: unknown query parameter", shorten(key))
+		case !slices.Contains(op.lists, key):
+			if _, _, err := x.query.Value(key); err != nil {
+				return err
+			}
+		}
+	}
+	text, given, _ := x.query.Value("account_id")
+	if !given {
+		return nil
+	}
+	id, err := matcher.ParseID(text)
+	if err != nil {
+		return matcher.Errorf(matcher.CodeBadInput, "account_id: %w", err)
+	}
+	if id.IsZero() {
+		return matcher.Errorf(matcher.CodeBadInput, "account_id: must not be the nil UUID, got %s", id)
+	}
+	x.account = &id
+	return nil
+}
+
+// parameter returns a query parameter. readQuery has checked that it is given at
+// most once.
+func (x *exchange) parameter(key string) (text string, given bool) {
+	text, given, _ = x.query.Value(key)
+	return text, given
+}
+
+// flag returns a query parameter that is 0 or 1. The default is 0.
 func (x *exchange) flag(key string) (bool, error) {
-	switch v, ok := x.query[key]; {
+	switch v, ok := x.parameter(key); {
 	case !ok || v == "0":
 		return false, nil
 	case v == "1":
 		return true, nil
 	default:
-		return false, matcher.Errorf(matcher.CodeBadInput, "%s: %q is neither 0 nor 1", key, shorten(v))
+		return false, matcher.Errorf(matcher.CodeBadInput, "%s: must be 0 or 1, got %q", key, shorten(v))
 	}
 }
 
-// number reads a query value of lo..hi.
+// number returns a query parameter from lo to hi, or absent.
 func (x *exchange) number(key string, absent, lo, hi int) (int, error) {
-	v, ok := x.query[key]
-	if !ok {
+	v, given := x.parameter(key)
+	if !given {
 		return absent, nil
 	}
-	n, err := strconv.Atoi(v)
-	if err != nil || n < lo || n > hi {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "%s: %q is not a number of %d..%d", key, shorten(v), lo, hi)
+	n, ok := wire.QueryInteger(v)
+	if !ok || n < int64(lo) || n > int64(hi) {
+		return 0, matcher.Errorf(matcher.CodeBadInput, "%s: must be an integer from %d to %d, got %q", key, lo, hi, shorten(v))
 	}
-	return n, nil
+	return int(n), nil
 }
 
-// id reads the ID in the path; what is none cannot be there.
+// id returns the ID in the path. No object can have an invalid ID, so the error is
+// that of a missing object.
 func (x *exchange) id(notFound func(matcher.ID) *matcher.Error) (matcher.ID, error) {
 	text := x.Param("id")
 	id, err := matcher.ParseID(text)
@@ -215,16 +258,19 @@ func (x *exchange) id(notFound func(matcher.ID) *matcher.Error) (matcher.ID, err
 	return id, nil
 }
 
-// media returns the media type of the body in lower case, "" when there is none.
+// media returns the media type of the body in lower case, "" if there is no
+// Content-Type. It refuses encoded bodies.
 func (x *exchange) media() (string, error) {
-	if e := string(x.Request.Header.Peek("Content-Encoding")); e != "" && e != "identity" {
-		return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: %q is not supported", shorten(e))
+	for e := range strings.SplitSeq(x.header("Content-Encoding"), ",") {
+		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "identity") {
+			return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: must be identity or missing, got %q", shorten(e))
+		}
 	}
 	media, _, _ := strings.Cut(string(x.Request.Header.Peek("Content-Type")), ";")
 	return strings.ToLower(strings.TrimSpace(media)), nil
 }
 
-// contentType settles the format of the body.
+// contentType sets x.in, the format of the body.
 func (x *exchange) contentType() error {
 	media, err := x.media()
 	if err != nil {
@@ -236,7 +282,7 @@ func (x *exchange) contentType() error {
 	case "application/msgpack", "application/x-msgpack":
 		x.in = wire.MessagePack
 	default:
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: %q is neither application/json nor application/msgpack", shorten(media))
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/json or application/msgpack, got %q", shorten(media))
 	}
 	return nil
 }

@@ -8,17 +8,17 @@ import (
 	"nearside/matcher/wire"
 )
 
-// exportFlush is how many bytes of lines are sent at once.
+// exportFlush is the size from which lines are sent.
 const exportFlush = 32 << 10
 
-// exportObjects sends objects with their descriptors, one per line, as an
-// import takes them. It may take long; each pause of the client has a limit.
+// exportObjects sends objects with their descriptors, one per line, in the format
+// of an import. The whole export has no deadline, but each write has.
 func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	origin, err := x.lineOrigin()
 	if err != nil {
 		return err
 	}
-	f, err := x.filter(origin, "origin")
+	f, err := x.limits.Decoder.QueryFilter(origin, x.filters)
 	if err != nil {
 		return err
 	}
@@ -28,17 +28,17 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	}
 	var lines []byte
 	send := func() error {
-		s.work.end() // while the client is waited for
-		defer s.work.begin()
+		s.work.leave() // while it waits for the client
+		defer s.work.enter()
 		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout))
 		_, err := out.Write(lines)
 		lines = lines[:0]
 		return err
 	}
-	s.work.begin()
-	defer s.work.end()
-	err = x.server.Memory.Each(context.WithoutCancel(ctx), origin, f, x.account, func(o *matcher.Object) error {
-		lines = append(wire.AppendObject(lines, wire.JSON, o, nil, true), '\n')
+	s.work.enter()
+	defer s.work.leave()
+	err = x.server.Memory.Export(context.WithoutCancel(ctx), origin, &f, x.account, func(o *matcher.Object, accounts map[matcher.ID]matcher.ID) error {
+		lines = append(wire.AppendLine(lines, o, accounts), '\n')
 		if len(lines) < exportFlush {
 			return nil
 		}

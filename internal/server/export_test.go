@@ -2,34 +2,40 @@ package server
 
 import "time"
 
-// SetConnectionsMax changes the bound of connections.
-func (s *Server) SetConnectionsMax(n int64) { s.listener.most.Store(n) }
+// SetConnectionsMax changes the limit of open connections.
+func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
 
-// HoldBodies takes all room for bodies, HoldAnswers that for answers and
-// HoldImports that for imports, until release is called. Without all of it
-// there they return nil.
+// HoldBodies takes all room for bodies until release is called. It returns nil if
+// some of the room is in use.
 func (s *Server) HoldBodies() (release func()) { return hold(s.limits.Load().bodies) }
 
-// HoldAnswers is like HoldBodies.
+// HoldAnswers is HoldBodies for answers.
 func (s *Server) HoldAnswers() (release func()) { return hold(s.answers.small, s.answers.large) }
 
-// HoldImports is like HoldBodies.
+// HoldImports is HoldBodies for imports.
 func (s *Server) HoldImports() (release func()) {
-	if !s.blocks.TryAcquire(blocksSize) {
+	if !s.texts.TryAcquire(textRoom) {
 		return nil
 	}
-	release = hold(s.limits.Load().lines)
-	if release == nil {
-		s.blocks.Release(blocksSize)
+	if !s.lines.TryAcquire(lineRoom) {
+		s.texts.Release(textRoom)
+		return nil
+	}
+	back := func() {
+		s.texts.Release(textRoom)
+		s.lines.Release(lineRoom)
+	}
+	if release = hold(s.limits.Load().lines); release == nil {
+		back()
 		return nil
 	}
 	return func() {
-		s.blocks.Release(blocksSize)
+		back()
 		release()
 	}
 }
 
-// HoldHeads is like HoldBodies.
+// HoldHeads is HoldBodies for heads.
 func (s *Server) HoldHeads() (release func()) { return hold(s.heads) }
 
 // SetPatience changes the time after which clients are slow.
@@ -41,8 +47,8 @@ func (s *Server) SetPatience(d time.Duration) {
 	}
 }
 
-// Holders is how many requests hold room for bodies, lines of imports, headers
-// and answers.
+// Holders returns how many requests hold room for bodies, lines of imports, heads and
+// answers.
 func (s *Server) Holders() (bodies, lines, heads, answers int) {
 	count := func(b *budget) int {
 		b.mu.Lock()
@@ -52,7 +58,7 @@ func (s *Server) Holders() (bodies, lines, heads, answers int) {
 	return count(s.limits.Load().bodies), count(s.limits.Load().lines), count(s.heads), count(s.answers.small) + count(s.answers.large)
 }
 
-// hold fills budgets that are empty.
+// hold takes all bytes of budgets, or returns nil if some are in use.
 func hold(all ...*budget) func() {
 	for _, b := range all {
 		b.mu.Lock()

@@ -5,21 +5,22 @@ import (
 	"net/http"
 
 	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
 func (s *Server) createFace(ctx context.Context, x *exchange) error {
-	in, err := x.object(matcher.Faces)
+	in, err := x.readObject()
 	if err != nil {
 		return err
 	}
 	if err := x.server.Store.CreateObject(ctx, x.account, &in.Object); err != nil {
 		return err
 	}
-	return x.value(http.StatusCreated, map[string]any{"face_id": in.Object.ID})
+	return x.sendValue(http.StatusCreated, map[string]any{"face_id": in.Object.ID})
 }
 
 func (s *Server) putFace(ctx context.Context, x *exchange) error {
-	return x.put(ctx, matcher.Faces, func(*matcher.Object) {})
+	return x.putObject(ctx, func(*matcher.Object) {})
 }
 
 func (s *Server) patchFace(ctx context.Context, x *exchange) error {
@@ -27,16 +28,18 @@ func (s *Server) patchFace(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body, err := x.body()
+	patch, err := decodeBody(x, (*wire.Decoder).FacePatch)
 	if err != nil {
 		return err
 	}
-	patch, err := x.limits.Decoder.FacePatch(x.in, body)
-	if err != nil {
+	change := func(obj *matcher.Object) error {
+		if err := patch(obj); err != nil {
+			return err
+		}
+		return x.checkLine(obj)
+	}
+	if err := x.server.Store.PatchObject(ctx, x.account, matcher.Faces, id, change); err != nil {
 		return err
 	}
-	if err := x.server.Store.PatchObject(ctx, x.account, matcher.Faces, id, patch); err != nil {
-		return err
-	}
-	return x.value(http.StatusOK, map[string]any{"face_id": id})
+	return x.sendValue(http.StatusOK, map[string]any{"face_id": id})
 }

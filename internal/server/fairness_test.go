@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// until waits until condition holds.
+// until waits until condition returns true.
 func (x *service) until(condition func() bool) {
 	x.Helper()
 	for !condition() {
@@ -22,8 +22,8 @@ func (x *service) until(condition func() bool) {
 	}
 }
 
-// await waits until that many requests hold room of one kind: bodies, lines,
-// heads, answers.
+// await waits until that many requests hold room of one kind: bodies, lines, heads,
+// answers.
 func (x *service) await(kind string, n int) {
 	x.Helper()
 	x.until(func() bool {
@@ -32,9 +32,18 @@ func (x *service) await(kind string, n int) {
 	})
 }
 
+// noHeads waits until no connection holds room for a head.
+func (x *service) noHeads() {
+	x.Helper()
+	x.until(func() bool {
+		_, _, heads, _ := x.server.Holders()
+		return heads == 0
+	})
+}
+
 const sending = "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
-// TestDeclaredBodies: a body that is declared and does not come takes no room.
+// TestDeclaredBodies checks that a body that is declared and not sent takes no room.
 func TestDeclaredBodies(t *testing.T) {
 	x := start(t)
 	x.server.SetPatience(time.Hour)
@@ -42,33 +51,33 @@ func TestDeclaredBodies(t *testing.T) {
 		x.dial().write(sending + "[ ")
 	}
 	for n := range 8 {
-		x.call("POST", "/1/faces", wide(n, 500_000)).status(201)
+		x.call("POST", "/1/faces", wideFace(n, 500_000)).status(201)
 	}
 	if bodies, _, _, _ := x.server.Holders(); bodies != 0 {
 		t.Errorf("%d bodies hold room", bodies)
 	}
 }
 
-// TestSlowBodies: bodies that have stopped coming hold their room while nobody
-// needs it. When others wait for it, they end with 12030, and the others are
+// TestSlowBodies checks that bodies that have stopped arriving keep their room while
+// nobody needs it. When others wait for it, they end with 12030, and the others are
 // served.
 func TestSlowBodies(t *testing.T) {
 	x := start(t)
 	x.server.SetPatience(time.Hour)
 	var slow []*raw
-	for range 4 { // 900 kB each, of 4 MiB in all
+	for range 4 { // 900 kB each; the budget has 4 MiB
 		c := x.dial().write(sending + "[" + strings.Repeat(" ", 900_000))
 		slow = append(slow, c)
 	}
 	x.await("bodies", 4)
-	x.call("POST", "/1/faces", wide(1, 60_000)).status(201) // it needs no room
+	x.call("POST", "/1/faces", wideFace(1, 60_000)).status(201) // a small body needs no room
 	x.server.SetPatience(time.Second)
 	for n := range 4 {
-		x.call("POST", "/1/faces", wide(2+n, 1_000_000)).status(201)
+		x.call("POST", "/1/faces", wideFace(2+n, 1_000_000)).status(201)
 	}
 	ended := 0
 	for _, c := range slow {
-		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // those that made room have their answer already
+		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) // the requests that made room have been answered
 		if _, err := c.in.Peek(1); err == nil {
 			check(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
 			c.answer("slow").fault(12030, "body").last()
@@ -82,25 +91,25 @@ func TestSlowBodies(t *testing.T) {
 	x.faces(5)
 }
 
-// TestSlowLines: so do imports with lines that have no end.
+// TestSlowLines is TestSlowBodies for imports with lines that do not end.
 func TestSlowLines(t *testing.T) {
 	x := start(t, func(s *settings) { s.line = 8 << 20 })
 	x.server.SetPatience(time.Hour)
 	const importing = "POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
-	line := face(1, of(v4, 1, 2, 3, 4)) + "\n"
+	line := face(1, descriptor(v4, 1, 2, 3, 4)) + "\n"
 	var slow []*raw
-	for range 12 { // they want 8 MiB each, and all together have 40
+	for range 12 { // they need 8 MiB each, and the budget has 40 MiB
 		c := x.dial()
 		slow = append(slow, c)
 		go c.write(importing + line + `{"user_data":"` + strings.Repeat("x", 7<<20)) // waits until the connection ends
 	}
 	x.await("lines", 2)
-	// An import with short lines needs no room of theirs.
+	// An import with short lines needs no room for them.
 	x.call("POST", "/1/import", strings.Repeat(line, 3000)).status(200).part("accepted", "3000")
 	x.server.SetPatience(time.Second)
 	var long strings.Builder
 	for n := range 3 {
-		long.WriteString(wide(10+n, 4<<20) + "\n")
+		long.WriteString(wideFace(10+n, 4<<20) + "\n")
 	}
 	x.call("POST", "/1/import", long.String()).status(200).part("accepted", "3")
 	ended := 0
@@ -118,14 +127,14 @@ func TestSlowLines(t *testing.T) {
 	}
 }
 
-// TestSlowHeads: unfinished headers end with 12030 when others wait for their
-// room. Small headers do not wait.
+// TestSlowHeads checks that unfinished headers end with 12030 when others wait for
+// their room. Small headers do not wait.
 func TestSlowHeads(t *testing.T) {
 	x := start(t, func(s *settings) { s.header = 1 << 20 })
 	x.server.SetPatience(time.Hour)
 	unfinished := "GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1_000_000)
 	var slow []*raw
-	for range 66 { // all together have 65 MiB
+	for range 66 { // the budget has 65 MiB
 		c := x.dial()
 		slow = append(slow, c)
 		go c.write(unfinished)
@@ -136,45 +145,51 @@ func TestSlowHeads(t *testing.T) {
 	for range 4 {
 		x.dial().write(unfinished + "\r\n\r\n").answer("large header").status(200)
 	}
-	ended := 0
+	// The four got room only because some of the others were ended.
+	ended := make(chan *raw, len(slow))
 	for _, c := range slow {
-		_ = c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-		if _, err := c.in.Peek(1); err == nil {
-			check(t, c.SetReadDeadline(time.Now().Add(time.Minute)))
-			c.answer("slow").fault(12030, "header")
-			ended++
-		}
-		c.Close()
+		go func() {
+			if _, err := c.in.Peek(1); err == nil {
+				ended <- c
+			}
+		}()
 	}
-	if ended == 0 {
+	select {
+	case c := <-ended:
+		c.answer("slow").fault(12030, "header")
+	case <-time.After(time.Minute):
 		t.Error("nobody was ended")
 	}
+	for _, c := range slow {
+		c.Close()
+	}
+	x.noHeads()
 }
 
-// TestUnreadAnswers: a large answer that nobody reads is held until others wait
-// for room; then the client is disconnected. One who reads gets the whole
-// answer, however slowly.
+// TestUnreadAnswers checks that a large answer that the client does not read keeps
+// its room until others wait for it. Then the client is disconnected. A client that
+// reads slowly gets the whole answer.
 func TestUnreadAnswers(t *testing.T) {
 	x := start(t)
 	x.server.SetPatience(time.Hour)
-	probe := given(of(v4, 0, 0, 0, 0))
-	body := ask(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999)) // some 15 MB in 100,000 pairs
+	probe := givenDescriptor(descriptor(v4, 0, 0, 0, 0))
+	body := matchBody(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999)) // about 15 MB in 100,000 pairs
 	request := "POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
 	var unread []*raw
-	for range 8 { // more than all answers together may have
+	for range 8 { // more than the budget of answers
 		c := x.dial()
 		check(t, c.Conn.(*net.TCPConn).SetReadBuffer(4096))
 		unread = append(unread, c.write(request))
 	}
 	x.await("answers", 3)
-	x.call("POST", "/1/matcher/raw", ask(probe, probe)).status(201) // it needs no room
+	x.call("POST", "/1/matcher/raw", matchBody(probe, probe)).status(201) // a small answer needs no room
 	x.server.SetPatience(time.Second)
 	for range 3 {
 		x.call("POST", "/1/matcher/raw", body).status(201)
 	}
 	cut := 0
 	for _, c := range unread {
-		check(t, c.SetReadDeadline(time.Now().Add(100*time.Millisecond))) // for those that may read on
+		check(t, c.SetReadDeadline(time.Now().Add(100*time.Millisecond))) // for the clients that read
 		if _, err := io.Copy(io.Discard, c.in); errors.Is(err, syscall.ECONNRESET) {
 			cut++
 		}
@@ -185,14 +200,14 @@ func TestUnreadAnswers(t *testing.T) {
 	}
 }
 
-// TestAborted: imports and exports whose client leaves are not faults of the
-// server, nor of the request. They are counted apart and the log has a line.
+// TestAborted checks that imports and exports whose client leaves are not counted as
+// errors. They have a status of their own and a line in the log.
 func TestAborted(t *testing.T) {
 	x := start(t)
-	for n := range 4 { // so that an export is larger than all buffers on its way
+	for n := range 4 { // so that an export is larger than all buffers between server and client
 		var lines strings.Builder
 		for i := range 200 {
-			lines.WriteString(wide(200*n+i, 15_000) + "\n")
+			lines.WriteString(wideFace(200*n+i, 15_000) + "\n")
 		}
 		x.call("POST", "/1/import", lines.String()).status(200)
 	}
@@ -203,7 +218,7 @@ func TestAborted(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, exporting.Close())
-	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + face(1, of(v4, 1, 2, 3, 4)) + "\n{")
+	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + face(1, descriptor(v4, 1, 2, 3, 4)) + "\n{")
 	check(t, importing.Close())
 	cut := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
 	check(t, cut.Close())

@@ -8,29 +8,40 @@ import (
 	"nearside/matcher"
 )
 
-// head is what a connection needs to know of the head of a request: its request
-// line and its header. It is checked strictly, because a proxy in front of this
-// server that understands a head in another way could be led to mix up the
-// requests of different clients. hertz parses the same bytes again and is more
-// tolerant.
+// head has the facts of a request line and header that a connection needs. It is
+// checked strictly: a client could exploit a difference between this server and a
+// proxy in front of it to mix up the requests of different clients. hertz parses the
+// same bytes again and is more tolerant.
 type head struct {
-	lines   int  // read so far, with the request line
-	old     bool // HTTP/1.0
-	hosts   int
-	framed  int   // headers that say how long the body is
+	lines   int   // scanned so far, including the request line
+	old     bool  // HTTP/1.0
+	hosts   int   // number of Host headers
+	framed  int   // number of headers that define the length of the body
 	length  int64 // of the body in bytes; -1: chunked
-	expects bool  // the client waits for 100 before it sends the body
+	expects bool  // the client waits for 100 Continue before it sends the body
+	// emptyHost is the offset of an empty value of Host; 0: Host has a value or is
+	// missing.
+	emptyHost int
 
-	scanned int      // bytes that hold whole lines
-	cut     [][2]int // lines that hertz does not see, from..to, in ascending order
+	scanned int      // bytes of complete lines
+	cut     [][2]int // lines hidden from hertz: offsets from..to, ascending
 }
 
-// reset makes h ready for the next request.
-func (h *head) reset() { *h = head{cut: h.cut[:0]} }
+// cutKept is the capacity of cut that is kept for the next request.
+const cutKept = 16
 
-// scan reads the lines that have come since the last call. text is everything
-// that has come of the request. scan returns the size of the head once it is
-// complete, 0 before.
+// reset makes h ready for the next request.
+func (h *head) reset() {
+	kept := h.cut[:0]
+	if cap(kept) > cutKept {
+		kept = nil
+	}
+	*h = head{cut: kept}
+}
+
+// scan reads the lines that have arrived since the last call. text is all that has
+// arrived of the request. scan returns the size of the head, or 0 while the head is
+// incomplete.
 func (h *head) scan(text []byte) (size int, err error) {
 	if h.lines == 0 && h.scanned < len(text) {
 		if first := text[h.scanned]; !isToken(first) && first != '\r' {
@@ -49,18 +60,18 @@ func (h *head) scan(text []byte) (size int, err error) {
 		begin := h.scanned
 		h.scanned += end + 1
 		switch line = line[:end-1]; {
-		case h.lines == 0 && len(line) == 0: // allowed before a request
+		case h.lines == 0 && len(line) == 0: // HTTP allows an empty line before a request
 			h.cut = append(h.cut[:0], [2]int{0, h.scanned})
 		case h.lines == 0:
 			h.lines++
-			if err := h.requestLine(line); err != nil {
+			if err := h.checkRequestLine(line); err != nil {
 				return 0, err
 			}
 		case len(line) == 0:
-			return h.scanned, h.check()
+			return h.scanned, h.checkWhole()
 		default:
 			h.lines++
-			if err := h.field(line, begin); err != nil {
+			if err := h.checkField(line, begin); err != nil {
 				return 0, err
 			}
 		}
@@ -71,8 +82,8 @@ func notHTTP(format string, args ...any) *matcher.Error {
 	return matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1: "+format, args...)
 }
 
-// requestLine checks METHOD TARGET VERSION.
-func (h *head) requestLine(line []byte) error {
+// checkRequestLine checks METHOD TARGET VERSION.
+func (h *head) checkRequestLine(line []byte) error {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, protocol, ok := bytes.Cut(rest, []byte(" "))
 	if !ok || len(method) == 0 || len(target) == 0 {
@@ -98,8 +109,8 @@ func (h *head) requestLine(line []byte) error {
 	return nil
 }
 
-// field checks one line of the header, which begins at that byte of the head.
-func (h *head) field(line []byte, begin int) error {
+// checkField checks one line of the header. begin is its offset in the head.
+func (h *head) checkField(line []byte, begin int) error {
 	if line[0] == ' ' || line[0] == '\t' {
 		return notHTTP("line %d of the header begins with a space; a value must be on one line", h.lines)
 	}
@@ -119,80 +130,104 @@ func (h *head) field(line []byte, begin int) error {
 	}
 	value = bytes.Trim(value, " \t")
 	switch {
-	case is(name, "host"):
-		return h.host(value)
-	case is(name, "content-length"):
-		return h.contentLength(value, begin)
-	case is(name, "transfer-encoding"):
-		return h.transferEncoding(value, begin)
-	case is(name, "expect") && bytes.EqualFold(value, []byte("100-continue")):
+	case equalName(name, "host"):
+		return h.checkHost(value, begin+len("Host:"))
+	case equalName(name, "content-length"):
+		return h.readContentLength(value, begin)
+	case equalName(name, "transfer-encoding"):
+		return h.readTransferEncoding(value, begin)
+	case equalName(name, "expect") && bytes.EqualFold(value, []byte("100-continue")):
 		h.expects = true
-		h.hide(begin)
+		h.hideLine(begin)
 	}
 	return nil
 }
 
-func is(name []byte, lower string) bool {
+// equalName compares a header name with one in lower case.
+func equalName(name []byte, lower string) bool {
 	return len(name) == len(lower) && bytes.EqualFold(name, []byte(lower))
 }
 
-// hide keeps the line scanned last from hertz.
-func (h *head) hide(begin int) { h.cut = append(h.cut, [2]int{begin, h.scanned}) }
+// hideLine hides the line that was scanned last from hertz.
+func (h *head) hideLine(begin int) {
+	if last := len(h.cut) - 1; last >= 0 && h.cut[last][1] == begin {
+		h.cut[last][1] = h.scanned
+		return
+	}
+	h.cut = append(h.cut, [2]int{begin, h.scanned})
+}
 
-func (h *head) host(value []byte) error {
+// shiftCuts moves the offsets in cut after a byte was inserted into the head.
+func (h *head) shiftCuts(at int) {
+	for i := range h.cut {
+		if h.cut[i][0] >= at {
+			h.cut[i][0]++
+			h.cut[i][1]++
+		}
+	}
+}
+
+// checkHost checks the value of Host. at is its offset in the head.
+func (h *head) checkHost(value []byte, at int) error {
+	if len(value) == 0 {
+		h.emptyHost = at
+	}
 	if h.hosts++; h.hosts > 1 {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Host is there more than once")
+		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must be given once")
 	}
 	if at := bytes.IndexAny(value, " \t,/\\?#@<>\""); at >= 0 {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Host: %q has the character %q", shorten(string(value)), value[at])
+		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must not have the character %q, got %q", value[at], shorten(string(value)))
 	}
 	return nil
 }
 
-func (h *head) contentLength(value []byte, begin int) error {
+func (h *head) readContentLength(value []byte, begin int) error {
 	h.framed++
-	h.hide(begin)
-	n, err := strconv.ParseUint(string(value), 10, 63) // takes no sign
+	h.hideLine(begin)
+	n, err := strconv.ParseUint(string(value), 10, 63) // ParseUint accepts no sign
 	if err != nil {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length: %q is not a number of bytes", shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length: must be a number of bytes, got %q", shorten(string(value)))
 	}
 	h.length = int64(n)
 	return nil
 }
 
-func (h *head) transferEncoding(value []byte, begin int) error {
+func (h *head) readTransferEncoding(value []byte, begin int) error {
 	h.framed++
-	h.hide(begin)
+	h.hideLine(begin)
 	if !bytes.EqualFold(value, []byte("chunked")) {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: %q is not chunked", shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must be chunked, got %q", shorten(string(value)))
 	}
 	h.length = -1
 	return nil
 }
 
-// check checks the head as a whole.
-func (h *head) check() error {
+// checkWhole checks the head after all lines.
+func (h *head) checkWhole() error {
 	switch {
 	case h.framed > 1:
-		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length and Transfer-Encoding say more than once how long the body is")
+		return matcher.Errorf(matcher.CodeSyntax, "header: only one of Content-Length and Transfer-Encoding is allowed, and only once")
 	case h.hosts == 0 && !h.old:
-		return matcher.Errorf(matcher.CodeSyntax, "header: Host is missing, which HTTP/1.1 requires")
+		return matcher.Errorf(matcher.CodeSyntax, "header: Host: is missing, but HTTP/1.1 requires it")
 	case h.length < 0 && h.old:
-		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding is not part of HTTP/1.0")
+		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must not be given in HTTP/1.0")
 	}
 	h.expects = h.expects && !h.old
 	return nil
 }
 
-// remove takes the lines that hertz must not see out of text, which is the
-// whole head. It returns where the rest begins.
-func (h *head) remove(text []byte) int {
-	begin := 0
+// removeHidden removes the hidden lines from text, which is the whole head. It moves
+// the other bytes to the end of text and returns the offset of the first one. It
+// moves each byte at most once.
+func (h *head) removeHidden(text []byte) int {
+	begin, end := len(text), len(text) // start of the moved bytes, end of the others
 	for _, v := range slices.Backward(h.cut) {
-		from, to := begin+v[0], begin+v[1]
-		copy(text[begin+to-from:to], text[begin:from])
-		begin += to - from
+		begin -= end - v[1]
+		copy(text[begin:], text[v[1]:end])
+		end = v[0]
 	}
+	begin -= end
+	copy(text[begin:], text[:end])
 	return begin
 }
 

@@ -7,21 +7,23 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"nearside/internal/oracle"
 )
 
-// TestTruncatedBodies cuts bodies at every byte, as whole bodies and as broken
+// TestTruncatedBodies cuts bodies at every byte, as complete requests and as broken
 // connections.
 func TestTruncatedBodies(t *testing.T) {
 	x := start(t)
-	x.line(1)
+	x.storeFaces(1)
 	cut := func(path, body, media string) {
 		t.Helper()
 		for n := range len(body) {
 			x.call("POST", path, body[:n], "Content-Type", media).fault(12001)
-			x.call("POST", path, body[:n]+"\xff"+body[n:], "Content-Type", media) // whatever that is
+			x.call("POST", path, body[:n]+"\xff"+body[n:], "Content-Type", media) // any status is allowed
 		}
 	}
-	match := ask(stored(1)+","+given(of(v4, 1, 2, 3, 4)), all(`,"threshold":0.5,"targets":["age"]`))
+	match := matchBody(storedFace(1)+","+givenDescriptor(descriptor(v4, 1, 2, 3, 4)), allFaces(`,"threshold":0.5,"targets":["age"]`))
 	cut("/1/matcher/faces", match, "application/json")
 	cut("/1/matcher/faces", packed(t, match), "application/msgpack")
 	request := "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(full)) + "\r\n\r\n" + full
@@ -33,10 +35,10 @@ func TestTruncatedBodies(t *testing.T) {
 	x.faces(1)
 }
 
-// TestBombs: bodies that are made to cost more than they should.
-func TestBombs(t *testing.T) {
+// TestExpensiveBodies sends bodies that are meant to cost much memory or time.
+func TestExpensiveBodies(t *testing.T) {
 	x := start(t, func(s *settings) { s.body = 64 << 20 })
-	x.line(1)
+	x.storeFaces(1)
 	const msgpack = "application/msgpack"
 	refused := func(path, body, media string, code int, details ...string) {
 		t.Helper()
@@ -69,33 +71,35 @@ func TestBombs(t *testing.T) {
 
 	// A million ids.
 	ids := strings.Repeat(`"`+id(1)+`",`, 999_999) + `"` + id(1) + `"`
-	refused("/1/matcher/faces", ask(stored(1), `{"filters":{"origin":"faces","face_ids":[`+ids+`]}}`), "", 31007, "candidates[0].filters.face_ids", "1000000", "100000")
-	refused("/1/faces", `{"lists":[`+ids+`],"descriptor":`+of(v4, 1, 2, 3, 4)+`}`, "", 31007, "lists", "1000000")
+	refused("/1/matcher/faces", matchBody(storedFace(1), `{"filters":{"origin":"faces","face_ids":[`+ids+`]}}`), "", 31007, "candidates[0].filters.face_ids", "1000000", "100000")
+	refused("/1/faces", `{"lists":[`+ids+`],"descriptor":`+descriptor(v4, 1, 2, 3, 4)+`}`, "", 31007, "lists", "1000000")
 	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(1)+`","face_ids":[`+ids+`]}`).fault(31007, "face_ids", "1000000")
 	hundred := ids[:39*100_000-1]
-	x.call("POST", "/1/matcher/faces", ask(stored(1), `{"filters":{"origin":"faces","face_ids":[`+hundred+`]},"targets":[]}`)).status(201).
+	x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), `{"filters":{"origin":"faces","face_ids":[`+hundred+`]},"targets":[]}`)).status(201).
 		part("0.matches.0.result", `[{"face":{"face_id":"`+id(1)+`"}}]`)
 	x.faces(1)
 }
 
-// TestAmplified: small requests for answers that would be very large.
-func TestAmplified(t *testing.T) {
+// TestSmallRequestsForLargeAnswers sends small requests for very large answers.
+func TestSmallRequestsForLargeAnswers(t *testing.T) {
 	x := start(t, func(s *settings) { s.body = 64 << 20 })
-	x.line(1)
-	many := stored(1) + strings.Repeat(","+stored(1), 99)
-	wide := func(n int) string { return all(`,"limit":1000`) + strings.Repeat(","+all(`,"limit":1000`), n-1) }
-	x.call("POST", "/1/matcher/faces", ask(many, wide(20))).status(201)
-	x.call("POST", "/1/matcher/faces", ask(many, wide(19)+`,{"filters":{"origin":"faces"},"label":"`+strings.Repeat("x", 4<<20)+`"}`)).
+	x.storeFaces(1)
+	many := storedFace(1) + strings.Repeat(","+storedFace(1), 99)
+	manySets := func(n int) string {
+		return allFaces(`,"limit":1000`) + strings.Repeat(","+allFaces(`,"limit":1000`), n-1)
+	}
+	x.call("POST", "/1/matcher/faces", matchBody(many, manySets(20))).status(201)
+	x.call("POST", "/1/matcher/faces", matchBody(many, manySets(19)+`,{"filters":{"origin":"faces"},"label":"`+strings.Repeat("x", 4<<20)+`"}`)).
 		fault(31007, "candidates", "repeated", "100 references")
-	x.call("POST", "/1/matcher/faces", ask(stored(1), all(`,"label":"`+strings.Repeat("x", 4<<20)+`"`))).status(201)
-	probe := given(of(v4, 1, 2, 3, 4))
+	x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), allFaces(`,"label":"`+strings.Repeat("x", 4<<20)+`"`))).status(201)
+	probe := givenDescriptor(descriptor(v4, 1, 2, 3, 4))
 	long := strings.Replace(probe, "probe", strings.Repeat("x", 4<<20), 1)
-	x.call("POST", "/1/matcher/raw", ask(probe+strings.Repeat(","+probe, 99), long)).fault(31007, "candidates", "repeated", "100 references")
-	x.call("POST", "/1/matcher/raw", ask(long, probe)).status(201)
+	x.call("POST", "/1/matcher/raw", matchBody(probe+strings.Repeat(","+probe, 99), long)).fault(31007, "candidates", "repeated", "100 references")
+	x.call("POST", "/1/matcher/raw", matchBody(long, probe)).status(201)
 }
 
-// TestLies: what a request says about its size reserves no memory.
-func TestLies(t *testing.T) {
+// TestDeclaredSizes checks that a declared size reserves no memory.
+func TestDeclaredSizes(t *testing.T) {
 	x := start(t, func(s *settings) { s.body = 1 << 40 })
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -120,8 +124,8 @@ func TestLies(t *testing.T) {
 	}
 }
 
-// TestUnreadBody: an answer that does not wait for the body arrives, though
-// the client is still sending.
+// TestUnreadBody checks that an answer arrives although the client is still sending
+// the body.
 func TestUnreadBody(t *testing.T) {
 	x := start(t)
 	junk := strings.Repeat("junk", 4<<20)
@@ -136,18 +140,18 @@ func TestUnreadBody(t *testing.T) {
 	}
 }
 
-// TestStrings: every text comes back as it went in.
-func TestStrings(t *testing.T) {
+// TestTextsRoundTrip checks that every text is returned as it was sent.
+func TestTextsRoundTrip(t *testing.T) {
 	x := start(t)
 	for n, text := range []string{"\x00", "\u0001\u001f", `"\/`, "\u2028\u2029", "é", "😀", "\ufffd", "<script>&amp;", strings.Repeat("x", 10_000)} {
-		x.call("PUT", "/1/faces/"+id(n), `{"user_data":`+jsonOf(text)+`,"descriptor":`+of(v4, 1, 2, 3, 4)+`}`).status(201)
-		x.call("GET", "/1/faces/"+id(n), "").status(200).part("user_data", jsonOf(text))
+		x.call("PUT", "/1/faces/"+id(n), `{"user_data":`+oracle.JSON(text)+`,"descriptor":`+descriptor(v4, 1, 2, 3, 4)+`}`).status(201)
+		x.call("GET", "/1/faces/"+id(n), "").status(200).part("user_data", oracle.JSON(text))
 		for _, out := range []string{"application/json", "application/msgpack"} {
-			x.call("POST", "/1/matcher/faces", ask(`{"type":"raw_descriptor","id":`+jsonOf(text)+`,"data":`+of(v4, 1, 2, 3, 4)+`}`, all(`,"label":`+jsonOf(text))), "Accept", out).
-				status(201).part("0.reference.id", jsonOf(text)).part("0.matches.0.label", jsonOf(text))
+			x.call("POST", "/1/matcher/faces", matchBody(`{"type":"raw_descriptor","id":`+oracle.JSON(text)+`,"data":`+descriptor(v4, 1, 2, 3, 4)+`}`, allFaces(`,"label":`+oracle.JSON(text))), "Accept", out).
+				status(201).part("0.reference.id", oracle.JSON(text)).part("0.matches.0.label", oracle.JSON(text))
 		}
 	}
-	// Paths and queries of any bytes are answered in UTF-8.
+	// Paths and queries with any bytes get answers in UTF-8.
 	for _, path := range []string{"/%ff", "/1/faces/%ff%00", "/1/faces?%ff=%fe", "/1/faces?user_data=%ff", "/" + strings.Repeat("é", 40), "/1/faces?user_data=%zz"} {
 		for _, out := range []string{"application/json", "application/msgpack"} {
 			a := x.call("GET", path, "", "Accept", out)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"runtime"
@@ -13,8 +14,8 @@ import (
 	"nearside/matcher"
 )
 
-// importObjects stores lines as they come. It may take long; each pause has a
-// limit instead of the whole.
+// importObjects stores the lines of the body as they arrive. The whole import has no
+// deadline, but each pause of the client has.
 func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	o, err := x.lineOrigin()
 	if err != nil {
@@ -25,13 +26,16 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		return err
 	}
 	d := lineDecoder{x: x, origin: o}
-	if text, ok := x.query["list_id"]; ok {
+	if text, ok := x.parameter("list_id"); ok {
 		id, err := matcher.ParseID(text)
 		if err != nil {
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: %w", err)
 		}
+		if id.IsZero() {
+			return matcher.Errorf(matcher.CodeBadInput, "list_id: must not be the nil UUID, got %s", id)
+		}
 		if o != matcher.Faces {
-			return matcher.Errorf(matcher.CodeBadInput, "list_id: only faces are in lists, not %s", o)
+			return matcher.Errorf(matcher.CodeBadInput, "list_id: must not be given for %s; only faces are in lists", o)
 		}
 		if err := owners.CheckList(id); err != nil {
 			return err
@@ -43,57 +47,70 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if media != "" && media != "application/x-ndjson" {
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: %q is not application/x-ndjson", shorten(media))
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/x-ndjson, got %q", shorten(media))
 	}
-	room := &importRoom{of: s.blocks, ctx: s.context, timeout: x.limits.RequestTimeout}
+	texts := &importRoom{of: s.texts, size: textRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
+	defer texts.close()
+	room := &importRoom{of: s.lines, size: lineRoom, ctx: s.context, timeout: x.limits.RequestTimeout, short: make(chan struct{}, 1)}
 	defer room.close()
-	x.held = x.limits.lines.claim(x.conn.endReading)
+	d.texts, d.lines = texts, room
+	x.held = x.limits.lines.newClaim(x.conn.endReading)
 	in := idleReader{x}
-	lines := &lineReader{in: in, most: int(x.limits.LineBytes), wait: in.wait, room: room, hold: in.holdLine}
-	im := &importer{x: x, room: room, large: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
-	err = im.run(context.WithoutCancel(ctx), lines, d)
+	lines := &lineReader{in: in, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, hold: in.holdLine}
+	im := &importer{x: x, room: room, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
+	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
-		return matcher.Errorf(e.Code, "line %d: %w; %d lines were accepted", lines.count, err, im.accepted)
+		return matcher.Errorf(e.Code, "%s%w; %d lines were accepted", afterLine(lines.count), err, im.accepted)
 	}
 	if err != nil {
 		return err
 	}
-	return x.value(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.faults()})
+	return x.sendValue(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.faults()})
 }
 
-// lineOrigin reads ?origin= of an import or export.
+// afterLine returns the beginning of the error of an import that ended after that
+// many lines.
+func afterLine(lines int) string {
+	if lines == 0 {
+		return ""
+	}
+	return fmt.Sprintf("after line %d: ", lines)
+}
+
+// lineOrigin returns ?origin of an import or export. The default is faces.
 func (x *exchange) lineOrigin() (matcher.Origin, error) {
-	text, ok := x.query["origin"]
+	text, ok := x.parameter("origin")
 	if !ok {
 		return matcher.Faces, nil
 	}
 	o, err := matcher.ParseOrigin(text)
 	if err != nil || o == matcher.Attributes {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: %q is not one of faces, events", shorten(text))
+		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: must be one of faces, events, got %q", shorten(text))
 	}
 	return o, nil
 }
 
-// idleReader reads the body; a pause may take as long as a request.
+// idleReader reads the body of an import. A pause of the client may take as long as
+// a request.
 type idleReader struct{ x *exchange }
 
-func (r idleReader) Read(p []byte) (int, error) {
-	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
-	n, err := r.x.input.Read(p)
+func (r idleReader) Read(p []byte) (n int, err error) {
+	// Read does not wait, because wait was called before. It needs a worker, because
+	// reading tiny chunks takes much CPU time.
+	r.x.conn.of.server.work.runWorker(func() { n, err = r.x.input.Read(p) })
 	r.x.held.progress(n)
 	return n, err
 }
 
-// wait waits for input. Its error comes again from Read.
+// wait waits for input. It is called before each Read, which returns its error.
 func (r idleReader) wait() {
 	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
 	_ = r.x.input.wait()
 }
 
-// holdLine is the holder for lines: it reserves what a buffer has beyond
-// freeBytes.
+// holdLine is a holder. It reserves the part of a buffer beyond lineFree.
 func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
-	need, c := max(int64(size)-freeBytes, 0), r.x.held
+	need, c := max(int64(size)-lineFree, 0), r.x.held
 	switch {
 	case need <= c.held:
 		c.shrink(need)
@@ -106,46 +123,45 @@ func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
 	return true, c.grow(ctx, need-c.held)
 }
 
-// run imports all lines: this goroutine reads them, others decode them, as many
-// at once as there are cores for all imports together, and one more puts them
-// into groups that are stored in order. All have ended
-// when it returns.
-func (im *importer) run(ctx context.Context, lines *lineReader, d lineDecoder) error {
-	b, err := im.first(lines)
+// runImport imports all lines. This goroutine reads them, others decode them, and one
+// more stores them in groups, in order. All imports together decode as many blocks at
+// once as there are cores. All goroutines have ended when runImport returns.
+func (im *importer) runImport(ctx context.Context, lines *lineReader, d lineDecoder) error {
+	b, err := im.firstBlock(lines)
 	if b == nil {
-		return im.ended(err)
+		return im.endError(err)
 	}
 	ordered, work := make(chan *lineBlock, blocksMax), make(chan *lineBlock, blocksMax)
 	var decoders sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), blocksMax) {
 		decoders.Go(func() {
 			for b := range work {
-				im.x.conn.of.server.work.do(func() { d.decode(b) })
+				im.x.conn.of.server.work.runWorker(func() { d.decodeBlock(b) })
 			}
 		})
 	}
 	stored := make(chan error, 1)
-	go func() { stored <- im.store(ctx, ordered) }()
-	err = im.read(b, err, lines, ordered, work)
+	go func() { stored <- im.storeBlocks(ctx, ordered) }()
+	err = im.readBlocks(b, err, lines, ordered, work)
 	close(work)
 	close(ordered)
 	decoders.Wait()
-	return cmp.Or(err, <-stored) // what was read counts, whatever came after it
+	return cmp.Or(err, <-stored)
 }
 
-// first reads until there are lines. Until then an import holds no more than the
-// beginning of a line.
-func (im *importer) first(lines *lineReader) (*lineBlock, error) {
+// firstBlock reads until the first line is complete. An import starts no goroutines
+// before that.
+func (im *importer) firstBlock(lines *lineReader) (*lineBlock, error) {
 	for {
-		if b, err := lines.next(); b != nil || err != nil {
+		if b, err := lines.nextBlock(); b != nil || err != nil {
 			return b, err
 		}
 	}
 }
 
-// read hands blocks on, b first, until the end or until nothing can be stored
-// any more.
-func (im *importer) read(b *lineBlock, err error, lines *lineReader, ordered, work chan<- *lineBlock) error {
+// readBlocks passes blocks on, starting with b, until the input ends or nothing more
+// can be stored.
+func (im *importer) readBlocks(b *lineBlock, err error, lines *lineReader, ordered, work chan<- *lineBlock) error {
 	for {
 		if b != nil {
 			select {
@@ -156,14 +172,14 @@ func (im *importer) read(b *lineBlock, err error, lines *lineReader, ordered, wo
 			}
 		}
 		if err != nil {
-			return im.ended(err)
+			return im.endError(err)
 		}
-		b, err = lines.next()
+		b, err = lines.nextBlock()
 	}
 }
 
-// ended returns the error of an import whose lines have ended with err.
-func (im *importer) ended(err error) error {
+// endError returns the error of an import whose input has ended with err.
+func (im *importer) endError(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}

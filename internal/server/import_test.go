@@ -8,6 +8,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"nearside/internal/testkit"
 )
 
 func (x *service) faces(want int) {
@@ -17,34 +19,40 @@ func (x *service) faces(want int) {
 
 func TestImport(t *testing.T) {
 	x := start(t)
+	x.call("POST", "/1/import?list_id=00000000-0000-0000-0000-000000000000", "").fault(12022, "list_id: must not be the nil UUID")
+	x.call("PUT", "/1/faces/00000000-0000-0000-0000-000000000000", face(0, descriptor(v4, 1, 2, 3, 4))).fault(12022, "face_id: must not be the nil UUID")
 	x.call("POST", "/1/import", "").status(200).json(`{"accepted":0,"rejected":0,"errors":[]}`)
 	x.call("POST", "/1/import", "\n\r\n  \n").status(200).json(`{"accepted":0,"rejected":0,"errors":[]}`)
 
-	// Blank lines are counted, CRLF ends lines, the last one needs no end.
-	good := of(v4, 1, 2, 3, 4)
-	x.call("POST", "/1/import", "\n"+face(1, good)+"\r\n\r\n{\n"+face(2, good)+"\n\n"+face(3, of(v4, 1))+"\r\n"+face(4, good)).status(200).
+	// Blank lines are counted, a line may end with CRLF, and the last line needs no line end.
+	good := descriptor(v4, 1, 2, 3, 4)
+	x.call("POST", "/1/import", "\n"+face(1, good)+"\r\n\r\n{\n"+face(2, good)+"\n\n"+face(3, descriptor(v4, 1))+"\r\n"+face(4, good)).status(200).
 		json(`{"accepted":3,"rejected":2,"errors":[
-			{"line":4,"detail":"body: byte 1: unexpected end of JSON input"},
-			{"line":7,"detail":"descriptor.data: 1 bytes are no descriptor of version 4, which has 4"}]}`)
+			{"line":4,"detail":"byte 1: unexpected end of JSON input"},
+			{"line":7,"detail":"descriptor.data: version 4 needs 4 bytes, got 1"}]}`)
 	x.faces(3)
 
-	// A line replaces the object; ids and times are made.
-	x.call("POST", "/1/import?origin=faces", face(1, of(v4, 9, 9, 9, 9), `,"age":3`)+"\n").status(200).part("accepted", "1")
-	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).part("age", "3").part("descriptor", of(v4, 9, 9, 9, 9))
+	// A line replaces the object. Missing IDs and times are created.
+	x.call("POST", "/1/import?origin=faces", face(1, descriptor(v4, 9, 9, 9, 9), `,"age":3`)+"\n").status(200).part("accepted", "1")
+	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).part("age", "3").part("descriptor", descriptor(v4, 9, 9, 9, 9))
 	x.call("POST", "/1/import", `{"descriptor":`+good+`}`).status(200).part("accepted", "1")
 	x.faces(4)
-	// The same id twice: the last one stays.
-	x.call("POST", "/1/import", face(1, of(v4, 1, 1, 1, 1))+"\n"+face(1, of(v4, 2, 2, 2, 2))).status(200).part("accepted", "2")
-	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).part("descriptor", of(v4, 2, 2, 2, 2))
+	// Of two lines with the same ID, the last one is stored.
+	x.call("POST", "/1/import", face(1, descriptor(v4, 1, 1, 1, 1))+"\n"+face(1, descriptor(v4, 2, 2, 2, 2))).status(200).part("accepted", "2")
+	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).part("descriptor", descriptor(v4, 2, 2, 2, 2))
 
 	x.call("POST", "/1/import?origin=bodies", "").fault(12022, "origin", "bodies")
 	x.call("POST", "/1/import?origin=attributes", "").fault(12022, "origin", "attributes")
 	x.call("POST", "/1/import?origin=events&list_id="+id(1), "").fault(12022, "list_id", "events")
 	x.call("POST", "/1/import?list_id=x", "").fault(12022, "list_id", "x")
-	x.call("POST", "/1/import?list_id="+id(1)+"&list_id="+id(1), "").fault(12022, "list_id", "twice")
+	x.call("POST", "/1/import?list_id="+id(1)+"&list_id="+id(1), "").fault(12022, "list_id", "must be given once")
 	x.call("POST", "/1/import?lists="+id(1), "").fault(12022, "lists")
 	x.call("POST", "/1/import", "", "Content-Type", "application/msgpack").fault(12027, "application/msgpack")
 	x.call("POST", "/1/import", "", "Content-Encoding", "gzip").fault(12027, "gzip")
+	for _, lines := range []string{"identity\r\nContent-Encoding: gzip", "identity, gzip", "Identity\r\nContent-Encoding: identity\r\nContent-Encoding: gzip"} {
+		x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Encoding: "+lines+"\r\n\r\n").answer(lines).fault(12027, `"gzip"`)
+	}
+	x.call("POST", "/1/import", "", "Content-Encoding", "identity, Identity").status(200)
 }
 
 func TestImportLists(t *testing.T) {
@@ -54,32 +62,33 @@ func TestImportLists(t *testing.T) {
 		x.call("GET", "/1/faces/"+id(n), "").status(200).part("lists", want)
 	}
 	in := func(n int) string { return `,"lists":["` + id(n) + `"]` }
-	d := of(v4, 1, 2, 3, 4)
+	d := descriptor(v4, 1, 2, 3, 4)
 	x.call("POST", "/1/import?list_id="+id(90), face(1, d)+"\n"+face(2, d, in(91))+"\n").status(200).part("accepted", "2")
 	lists(1, `["`+id(90)+`"]`)
 	lists(2, `["`+id(90)+`","`+id(91)+`"]`)
-	x.call("GET", "/1/lists/"+id(91), "").status(200).part("face_count", "1") // made
+	x.call("GET", "/1/lists/"+id(91), "").status(200).part("face_count", "1") // created by the import
 	x.call("POST", "/1/import", face(2, d)+"\n").status(200).part("accepted", "1")
-	lists(2, `["`+id(90)+`","`+id(91)+`"]`) // without lists the old ones stay
+	lists(2, `["`+id(90)+`","`+id(91)+`"]`) // a line without lists keeps the old ones
 	x.call("POST", "/1/import?list_id="+id(92), face(2, d)+"\n").status(200).part("accepted", "1")
 	lists(2, `["`+id(90)+`","`+id(91)+`","`+id(92)+`"]`)
 	x.call("POST", "/1/import?list_id="+id(92), face(2, d, in(93))+"\n").status(200).part("accepted", "1")
-	lists(2, `["`+id(92)+`","`+id(93)+`"]`) // those of the line, and list_id
+	lists(2, `["`+id(92)+`","`+id(93)+`"]`) // the lists of the line and list_id
 	x.call("POST", "/1/import", face(2, d, `,"lists":[]`)+"\n").status(200).part("accepted", "1")
 	lists(2, `[]`)
 }
 
-// TestImportErrors: a hundred are shown, all are counted, in the order of
-// lines; lines over their limit are like any other.
+// TestImportErrors checks that the first hundred errors are shown in the order of
+// lines, that all are counted, and that a line over the limit is one of them.
 func TestImportErrors(t *testing.T) {
-	x := start(t, func(s *settings) { s.line = 200 })
+	const most = 2000
+	x := start(t, func(s *settings) { s.line, s.body = most, 100 })
 	var lines strings.Builder
 	for n := range 250 {
 		switch n % 2 {
 		case 0:
 			lines.WriteString("not json\n")
 		default:
-			lines.WriteString(face(n, of(v4, 1, 2, 3, 4)) + "\n")
+			lines.WriteString(face(n, descriptor(v4, 1, 2, 3, 4)) + "\n")
 		}
 	}
 	a := x.call("POST", "/1/import", lines.String()).status(200).part("accepted", "125").part("rejected", "125")
@@ -93,27 +102,27 @@ func TestImportErrors(t *testing.T) {
 		}
 	}
 
-	// Of exactly the limit and one more, with every end.
+	// Lines of exactly the limit and of one byte more, with each line end.
 	fit := func(n, size int) string {
-		short := face(n, of(v4, 1, 2, 3, 4), `,"user_data":""`)
+		short := face(n, descriptor(v4, 1, 2, 3, 4), `,"lists":[],"user_data":""`)
 		return strings.Replace(short, `""`, `"`+strings.Repeat("u", size-len(short))+`"`, 1)
 	}
 	for _, end := range []string{"\n", "\r\n", ""} {
-		x.call("POST", "/1/import", fit(1, 200)+end).status(200).json(`{"accepted":1,"rejected":0,"errors":[]}`)
-		x.call("POST", "/1/import", fit(1, 201)+end).status(200).
-			json(`{"accepted":0,"rejected":1,"errors":[{"line":1,"detail":"the line is longer than the limit of 200 bytes"}]}`)
+		x.call("POST", "/1/import", fit(1, most)+end).status(200).json(`{"accepted":1,"rejected":0,"errors":[]}`)
+		x.call("POST", "/1/import", fit(1, most+1)+end).status(200).
+			json(`{"accepted":0,"rejected":1,"errors":[{"line":1,"detail":"the line must have at most 2000 bytes"}]}`)
 		huge := strings.Repeat("x", 300_000) + end
 		if end == "" {
 			huge += "\n"
 		}
-		x.call("POST", "/1/import", huge+fit(1, 200)+"\n").status(200).
-			json(`{"accepted":1,"rejected":1,"errors":[{"line":1,"detail":"the line is longer than the limit of 200 bytes"}]}`)
+		x.call("POST", "/1/import", huge+fit(1, most)+"\n").status(200).
+			json(`{"accepted":1,"rejected":1,"errors":[{"line":1,"detail":"the line must have at most 2000 bytes"}]}`)
 	}
 }
 
-// TestImportCut: a connection that breaks in the middle of a line keeps the
-// lines before and not the cut one, however the body is framed.
-func TestImportCut(t *testing.T) {
+// TestImportOfBrokenConnection checks that an import whose connection breaks stores all complete
+// lines and drops the incomplete one, with and without chunks.
+func TestImportOfBrokenConnection(t *testing.T) {
 	cut := func(name, head, body string, want int) {
 		t.Helper()
 		x := start(t)
@@ -122,7 +131,7 @@ func TestImportCut(t *testing.T) {
 		c.ended()
 		x.faces(want)
 	}
-	line := func(n int) string { return face(n, of(v4, 1, 2, 3, 4)) + "\n" }
+	line := func(n int) string { return face(n, descriptor(v4, 1, 2, 3, 4)) + "\n" }
 	whole := line(1) + line(2)
 	half := line(3)[:50]
 	cut("length", "Content-Length: 100000", whole+half, 2)
@@ -133,8 +142,11 @@ func TestImportCut(t *testing.T) {
 	cut("before the last chunk", "Transfer-Encoding: chunked", chunk(whole+half), 2)
 	cut("wrong size", "Transfer-Encoding: chunked", chunk(whole)+"zz\r\n", 2)
 	cut("one byte", "Content-Length: 2", "{", 0)
-	// What was in the middle of a line when the body ended is a line.
 	x := start(t)
+	a := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").answer("no line")
+	a.fault(12001).part("detail", `"body: malformed chunks; 0 lines were accepted"`)
+	// A line that the end of the body ends is complete.
+	x = start(t)
 	x.call("POST", "/1/import", whole+half).status(200).part("accepted", "2").part("rejected", "1")
 
 	var many strings.Builder
@@ -147,10 +159,11 @@ func TestImportCut(t *testing.T) {
 
 func chunk(s string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(s), s) }
 
-// TestRoundTrip: what was exported makes the same again, byte by byte.
+// TestRoundTrip checks that importing an export and exporting it again gives the same
+// bytes.
 func TestRoundTrip(t *testing.T) {
 	x := start(t)
-	faces := must(os.ReadFile("../../bench/data/faces.ndjson"))
+	faces := testkit.Must(os.ReadFile("../../bench/data/faces.ndjson"))
 	x.call("POST", "/1/import?list_id="+id(1), string(faces)).status(200).json(`{"accepted":88,"rejected":0,"errors":[]}`)
 	x.call("POST", "/1/faces", full).status(201)
 	x.call("POST", "/1/faces", face(2, floats(vL2, 1, 2, 3, float32(0.1)), `,"user_data":"\u0000\ud83d\ude00\"\\"`, `,"age":0,"gender":0`)).status(201)
@@ -167,8 +180,8 @@ func TestRoundTrip(t *testing.T) {
 		t.Errorf("%d bytes became %d:\n%.500s\n%.500s", len(first), len(second), first, second)
 	}
 	y.call("GET", "/1/lists/"+id(1), "").status(200).part("face_count", "87")
-	want := x.call("POST", "/1/matcher/faces", ask(key("person-01"), all(`,"limit":1000`))).status(201)
-	y.call("POST", "/1/matcher/faces", ask(key("person-01"), all(`,"limit":1000`))).status(201).json(string(want.body))
+	want := x.call("POST", "/1/matcher/faces", matchBody(key("person-01"), allFaces(`,"limit":1000`))).status(201)
+	y.call("POST", "/1/matcher/faces", matchBody(key("person-01"), allFaces(`,"limit":1000`))).status(201).json(string(want.body))
 
 	x.call("GET", "/1/export?origin=attributes", "").fault(12022, "origin", "attributes")
 	x.call("GET", "/1/export?origin=events&list_id="+id(7), "").fault(12022, "list_id", "unknown filter of events")
@@ -177,7 +190,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-// TestImportStreams: lines are stored while the client is still sending.
+// TestImportStreams checks that lines are stored while the client is still sending.
 func TestImportStreams(t *testing.T) {
 	x := start(t)
 	in, out := io.Pipe()
@@ -187,10 +200,10 @@ func TestImportStreams(t *testing.T) {
 		_, err := io.WriteString(out, text)
 		check(t, err)
 	}
-	for n := range 2001 { // two batches: the first is stored when the second is full
-		write(face(n, of(v4, 1, 2, 3, 4)) + "\n")
+	for n := range 2001 { // two batches: the first is stored when it is full
+		write(face(n, descriptor(v4, 1, 2, 3, 4)) + "\n")
 	}
-	write(strings.Repeat("\n", 128<<10)) // so that nothing waits in a buffer
+	write(strings.Repeat("\n", 128<<10)) // so that no bytes wait in a buffer
 	for x.memory.Stats().Rows[0] < 1000 {
 		runtime.Gosched()
 	}

@@ -10,109 +10,123 @@ import (
 	"nearside/matcher/store"
 )
 
-// Bounds of a group, which is one commit. Large groups are stored at less cost
-// per line, but an import holds two of them; so only a few groups at a time are
-// large.
+// Bounds of a group. A group is stored by one commit. Large groups cost less per
+// line, but an import holds two groups in memory, so only a few groups may be large
+// at a time.
 const (
 	groupBytesMin  = 4 << 20
-	groupBytesMax  = 48 << 20
-	groupAge       = time.Second // from its first line on, so that a slow stream is stored too
+	groupBytesMax  = 24 << 20
+	groupAge       = time.Second // a group is stored this long after its first line
 	largeGroupsMax = 8
 )
 
-// importer stores blocks of lines in groups. A group is committed while the
-// next one is made; only one is under way at a time.
+// importer stores blocks of lines in groups. One group is committed while the next
+// one is built.
 type importer struct {
-	x       *exchange
-	room    *importRoom
-	large   chan struct{} // holds one for each large group
-	stopped chan struct{} // closed when nothing can be stored any more
+	x           *exchange
+	room        *importRoom   // of lines
+	largeGroups chan struct{} // one value for each large group of all imports
+	stopped     chan struct{} // closed when nothing more can be stored
 
 	group  lineGroup
-	commit chan lineGroup // of the group under way; nil: none is
+	commit chan lineGroup // receives the group that is being committed; nil: there is none
 
 	accepted, rejected int
-	errors             []lineError // the first lineErrorMax, in the order of lines
+	errors             []lineError // at most lineErrorMax, in the order of lines
 }
 
-// lineGroup is what one commit stores.
+// lineGroup is a group of lines that one commit stores.
 type lineGroup struct {
-	bytes   int  // of memory, about
-	room    int  // bytes of the importRoom that go back when the group is stored
-	large   bool // it counts in importer.large
+	bytes   int  // of lineRoom, given back when the group is stored
+	large   bool // the group counts in importer.largeGroups
 	lines   []store.ImportLine
-	numbers []int
-	faults  int         // lines that were rejected so far
-	errors  []lineError // of them, the first lineErrorMax and maybe more
-	results []error     // of lines, once they are stored
+	numbers []int       // line numbers of lines
+	faults  int         // number of rejected lines
+	errors  []lineError // of rejected lines, at least the first lineErrorMax
+	results []error     // of lines, after the commit
 }
 
-// store takes blocks until there are no more, and stores them.
-func (im *importer) store(ctx context.Context, blocks <-chan *lineBlock) error {
-	err := im.storeAll(ctx, blocks)
+// storeBlocks stores all blocks. After an error it drops the rest.
+func (im *importer) storeBlocks(ctx context.Context, blocks <-chan *lineBlock) error {
+	err := im.storeGroups(ctx, blocks)
 	if err != nil {
 		close(im.stopped)
-		for range blocks { // so that the reader ends
+		for range blocks { // so that readBlocks ends
 		}
 	}
-	err = cmp.Or(err, im.settle())
-	im.drop(im.group)
+	err = cmp.Or(err, im.finishCommit())
+	im.releaseGroup(&im.group)
 	return err
 }
 
-func (im *importer) storeAll(ctx context.Context, blocks <-chan *lineBlock) error {
-	old := time.NewTimer(groupAge) // the group is
+// storeGroups stores a group when it is large enough or old enough, when the reader
+// waits for room, and at the end.
+func (im *importer) storeGroups(ctx context.Context, blocks <-chan *lineBlock) error {
+	old := time.NewTimer(groupAge) // fires when the group is old enough
 	defer old.Stop()
+	short := false // whether the reader waits for room
 	for {
 		select {
 		case b, more := <-blocks:
 			if !more {
-				return im.flush(ctx)
+				return im.commitGroup(ctx)
 			}
-			if im.group.bytes == 0 {
+			if im.group.empty() {
 				old.Reset(groupAge)
 			}
-			if err := im.take(b); err != nil {
+			if err := im.addBlock(b); err != nil {
 				return err
+			}
+			if short && len(blocks) == 0 {
+				break
 			}
 			if im.group.bytes < groupBytesMin || im.group.bytes < groupBytesMax && im.enlarge() {
 				continue
 			}
+		case <-im.room.short:
+			if short = true; len(blocks) > 0 {
+				continue // these blocks belong to the group
+			}
 		case <-old.C:
 		}
-		if err := im.flush(ctx); err != nil {
+		short = false
+		if err := im.commitGroup(ctx); err != nil {
 			return err
 		}
 	}
 }
 
-// enlarge reports whether the group may become large.
+// enlarge marks the group as large if not too many groups are large. It reports
+// whether the group is large.
 func (im *importer) enlarge() bool {
 	if im.group.large {
 		return true
 	}
 	select {
-	case im.large <- struct{}{}:
+	case im.largeGroups <- struct{}{}:
 		im.group.large = true
 	default:
 	}
 	return im.group.large
 }
 
-// drop gives back what a group holds.
-func (im *importer) drop(g lineGroup) {
-	im.room.give(g.room)
+// releaseGroup gives back the memory of a group.
+func (im *importer) releaseGroup(g *lineGroup) {
+	im.room.release(g.bytes)
 	if g.large {
-		<-im.large
+		<-im.largeGroups
 	}
+	g.bytes, g.large, g.lines = 0, false, nil
 }
 
-// take waits for b and adds it to the group.
-func (im *importer) take(b *lineBlock) error {
+// empty reports whether the group has no lines to store and no errors to report.
+func (g *lineGroup) empty() bool { return len(g.lines) == 0 && g.faults == 0 }
+
+// addBlock waits until b is decoded and adds it to the group.
+func (im *importer) addBlock(b *lineBlock) error {
 	<-b.done
 	g := &im.group
-	g.bytes += b.bytes
-	g.room += b.room
+	g.bytes += b.room
 	g.lines = append(g.lines, b.lines...)
 	g.numbers = append(g.numbers, b.numbers...)
 	g.faults += b.faults
@@ -122,33 +136,33 @@ func (im *importer) take(b *lineBlock) error {
 	return b.err
 }
 
-// flush waits for the group under way and begins to commit the next one.
-func (im *importer) flush(ctx context.Context) error {
-	if err := im.settle(); err != nil || im.group.bytes == 0 {
+// commitGroup waits for the previous commit and starts to commit the group.
+func (im *importer) commitGroup(ctx context.Context) error {
+	if err := im.finishCommit(); err != nil || im.group.empty() {
 		return err
 	}
 	g, done := im.group, make(chan lineGroup, 1)
 	im.group, im.commit = lineGroup{}, done
-	go func() { // settle waits for it
+	go func() { // finishCommit waits for it
 		if len(g.lines) > 0 {
 			ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
 			defer cancel()
 			g.results = im.x.server.Store.Import(ctx, im.x.account, g.lines)
 		}
+		im.releaseGroup(&g)
 		done <- g
 	}()
 	return nil
 }
 
-// settle counts what became of the group under way. It returns an error when
-// the store cannot take more.
-func (im *importer) settle() error {
+// finishCommit waits for the commit and counts its results. It returns an error when
+// the store cannot store more.
+func (im *importer) finishCommit() error {
 	if im.commit == nil {
 		return nil
 	}
 	g := <-im.commit
 	im.commit = nil
-	im.drop(g)
 	for i, err := range g.results {
 		if err == nil {
 			im.accepted++
@@ -156,10 +170,10 @@ func (im *importer) settle() error {
 		}
 		switch matcher.CodeOf(err) {
 		case matcher.CodeFull, matcher.CodeUnavailable, matcher.CodeDeadline, matcher.CodeInternal:
-			return err // of the whole group
+			return err // the whole group has this error
 		}
 		g.faults++
-		g.errors = append(g.errors, lineError{g.numbers[i], asError(err).Detail})
+		g.errors = append(g.errors, lineError{g.numbers[i], asError(err).For(im.x.account).Detail})
 	}
 	im.rejected += g.faults
 	slices.SortFunc(g.errors, func(a, b lineError) int { return a.line - b.line })
@@ -167,7 +181,7 @@ func (im *importer) settle() error {
 	return nil
 }
 
-// faults are the errors that the answer shows.
+// faults returns the errors for the answer.
 func (im *importer) faults() []map[string]any {
 	all := make([]map[string]any, len(im.errors))
 	for i, e := range im.errors {

@@ -3,93 +3,122 @@ package server
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"runtime/debug"
+	"slices"
 
 	"nearside/matcher"
 	"nearside/matcher/store"
 )
 
 const (
-	objectBytes  = 512 // memory of an object beside what its line has, about
-	blocksMax    = 16  // that wait to be decoded, or to be stored
-	lineErrorMax = 100 // errors that the answer shows
+	blocksMax    = 16  // blocks that wait for decoding, and blocks that wait for the store
+	lineErrorMax = 100 // errors in the answer
 )
 
-// lineBlock is a run of lines on its way through an import.
+// lineBlock is a sequence of whole lines.
 type lineBlock struct {
-	text  []byte        // goes back with releaseLines when it was decoded
-	room  int           // bytes taken of the importRoom, given back when the lines are stored
-	first int           // number of the first line, from 1
-	done  chan struct{} // closed when the fields below are set
+	text     []byte        // until the block is decoded
+	textRoom int           // bytes of textRoom, given back when the block is decoded
+	room     int           // bytes of lineRoom, given back when the lines are stored; decodeBlock reduces it
+	first    int           // number of the first line, from 1
+	done     chan struct{} // closed when the fields below are set
 
-	bytes   int // of memory, about
 	lines   []store.ImportLine
-	numbers []int       // of lines
-	errors  []lineError // of the other lines, the first lineErrorMax
-	faults  int         // how many those are
-	err     error       // of the block: our own mistake
+	numbers []int       // line numbers of lines
+	errors  []lineError // of rejected lines, at most lineErrorMax
+	faults  int         // number of rejected lines
+	err     error       // an internal error, which ends the import
 }
 
-// lineError is why a line was rejected.
+// lineError says why a line was rejected.
 type lineError struct {
 	line   int
 	detail string
 }
 
-// lineDecoder makes objects of lines. It is used by several goroutines.
+// lineDecoder decodes lines into objects. It is safe for concurrent use.
 type lineDecoder struct {
-	x      *exchange
-	origin matcher.Origin
-	list   matcher.ID // that all objects are put into; zero: none
+	x            *exchange
+	origin       matcher.Origin
+	list         matcher.ID  // the list that all objects join; zero: no list
+	texts, lines *importRoom // the room that blocks hold
 }
 
-// decode fills b.
-func (d lineDecoder) decode(b *lineBlock) {
+// decodeBlock decodes the lines of b and closes b.done.
+func (d lineDecoder) decodeBlock(b *lineBlock) {
 	defer close(b.done)
 	defer func() {
 		if p := recover(); p != nil {
 			b.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	number := b.first
-	for line := range bytes.Lines(b.text) {
+	number, text, stored := b.first, b.text, 0
+	if number == 1 {
+		text = bytes.TrimPrefix(text, []byte("\uFEFF")) // a byte order mark
+	}
+	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		in, err := d.line(line)
+		in, err := d.decodeLine(line)
 		switch {
 		case err != nil:
-			b.reject(number, err)
+			b.rejectLine(number, err)
 		case in.Object != nil:
 			b.lines = append(b.lines, in)
 			b.numbers = append(b.numbers, number)
+			stored += len(line)
 		}
 		number++
 	}
-	b.bytes = len(b.text) + len(b.lines)*objectBytes
 	releaseLines(b.text)
 	b.text = nil
+	d.texts.release(b.textRoom)
+	// Rejected lines keep only their error, and blank lines keep nothing.
+	if needed := lineRoomOf(stored, len(b.lines)+len(b.errors)); needed < b.room {
+		d.lines.release(b.room - needed)
+		b.room = needed
+	}
 }
 
-// line decodes one line; a blank one gives no object.
-func (d lineDecoder) line(line []byte) (store.ImportLine, error) {
-	if most := d.x.limits.LineBytes; int64(len(line)) > most {
-		return store.ImportLine{}, matcher.Errorf(matcher.CodeTooLarge, "the line is longer than the limit of %d bytes", most)
+// decodeLine decodes one line. The result of a blank line has no Object.
+func (d lineDecoder) decodeLine(line []byte) (store.ImportLine, error) {
+	if limit := d.x.limits.LineBytes; int64(len(line)) > limit {
+		return store.ImportLine{}, matcher.Errorf(matcher.CodeTooLarge, "the line must have at most %d bytes", limit)
 	}
 	if len(bytes.TrimSpace(line)) == 0 {
 		return store.ImportLine{}, nil
 	}
 	in, err := d.x.limits.Decoder.Line(d.origin, line)
 	if err == nil {
-		err = d.x.complete(in)
+		err = d.x.completeObject(in)
 	}
 	if err != nil {
 		return store.ImportLine{}, err
 	}
-	return store.ImportLine{Object: &in.Object, HasLists: in.HasLists, AddList: d.list}, nil
+	accounts, err := d.x.listAccounts(in.ListAccounts)
+	if err != nil {
+		return store.ImportLine{}, err
+	}
+	return store.ImportLine{Object: &in.Object, HasLists: in.HasLists, AddList: d.list, ListAccounts: accounts}, nil
 }
 
-func (b *lineBlock) reject(line int, err error) {
+func (b *lineBlock) rejectLine(line int, err error) {
 	b.faults++
 	if len(b.errors) < lineErrorMax {
 		b.errors = append(b.errors, lineError{line, asError(err).Detail})
 	}
+}
+
+// listAccounts checks the accounts of lists in a line. An import of one account
+// creates lists of that account only, so it returns nil for it.
+func (x *exchange) listAccounts(given map[matcher.ID]matcher.ID) (map[matcher.ID]matcher.ID, error) {
+	if x.account == nil {
+		return given, nil
+	}
+	for _, list := range slices.SortedFunc(maps.Keys(given), matcher.ID.Compare) {
+		if account := given[list]; !account.IsZero() && account != *x.account {
+			return nil, matcher.Errorf(matcher.CodeAccountConflict, "list_accounts.%s: %s is another account than the query's %s", list, account, x.account)
+		}
+	}
+	return nil, nil
 }

@@ -11,8 +11,8 @@ import (
 	"testing/iotest"
 )
 
-// shortReads gives up to most bytes at a time, and err after the last one:
-// sometimes with it.
+// shortReads is a reader that returns at most a few bytes at a time. It returns err
+// after the last bytes, and sometimes together with them.
 type shortReads struct {
 	rng  *rand.Rand
 	rest string
@@ -28,8 +28,8 @@ func (r *shortReads) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// TestLineReader: however a stream is cut into reads, its lines come out with
-// their numbers; of those that are too long, something that is too long.
+// TestLineReader checks that lines and their numbers do not depend on how a stream is
+// cut into reads, and that lines over the limit stay over the limit.
 func TestLineReader(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	const most = 40
@@ -41,9 +41,9 @@ func TestLineReader(t *testing.T) {
 		}
 		stream, broken := strings.Join(want, "\n"), rng.IntN(2) == 0
 		if len(want) > 0 && (want[len(want)-1] == "" || broken) {
-			want = want[:len(want)-1] // no line follows the last end; or it is cut
+			want = want[:len(want)-1] // no line after the last line end, or an incomplete one
 		}
-		r := &lineReader{in: &shortReads{rng, stream, 1 + rng.IntN(50), io.EOF}, most: most}
+		r := &lineReader{in: &shortReads{rng, stream, 1 + rng.IntN(50), io.EOF}, lineBytesMax: most}
 		if broken {
 			r.in.(*shortReads).err = iotest.ErrTimeout
 		}
@@ -68,7 +68,7 @@ func TestLineReader(t *testing.T) {
 func linesOf(t *testing.T, r *lineReader) (lines []string, err error) {
 	t.Helper()
 	for {
-		b, err := r.next()
+		b, err := r.nextBlock()
 		if b != nil {
 			if b.first != len(lines)+1 {
 				t.Fatalf("a block begins at line %d, not %d", b.first, len(lines)+1)

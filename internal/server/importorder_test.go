@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// TestImportOrder: lines are decoded by several goroutines, and still the last
-// one of an id stays and errors come in the order of lines, whoever finds them.
+// TestImportOrder checks that the last line with an ID is stored and that errors are
+// in the order of lines, although several goroutines decode them.
 func TestImportOrder(t *testing.T) {
 	x := start(t)
 	const other = "bbbbbbbb-0000-4000-8000-000000000000"
-	x.call("POST", "/1/faces", face(1, of(v4, 1, 2, 3, 4), `,"account_id":"`+other+`"`)).status(201)
+	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), `,"account_id":"`+other+`"`)).status(201)
 	const lines, ids, bad = 40_000, 100, 400
 	var body, want strings.Builder
 	for n := range lines {
@@ -22,9 +22,9 @@ func TestImportOrder(t *testing.T) {
 		case 0: // the decoder refuses it
 			fmt.Fprintln(&body, `{"descriptor":7}`)
 		case 1: // the store refuses it
-			fmt.Fprintln(&body, face(1, of(v4, 1, 2, 3, 4)))
+			fmt.Fprintln(&body, face(1, descriptor(v4, 1, 2, 3, 4)))
 		default:
-			fmt.Fprintln(&body, face(2+n%ids, of(v4, 1, 2, 3, 4), fmt.Sprintf(`,"user_data":"%d"`, n)))
+			fmt.Fprintln(&body, face(2+n%ids, descriptor(v4, 1, 2, 3, 4), fmt.Sprintf(`,"user_data":"%d"`, n)))
 		}
 		if n%bad < 2 && n/bad < 50 {
 			fmt.Fprintf(&want, " %d", n+1)
@@ -45,13 +45,14 @@ func TestImportOrder(t *testing.T) {
 	}
 }
 
-// TestImportSlowly: a line is stored though the next one does not come.
-func TestImportSlowly(t *testing.T) {
+// TestSlowImport checks that a line is stored although the next one does not
+// arrive.
+func TestSlowImport(t *testing.T) {
 	x := start(t)
 	in, out := io.Pipe()
 	done := make(chan *answer)
 	go func() { done <- x.send("POST", "/1/import", in) }()
-	_, err := io.WriteString(out, face(1, of(v4, 1, 2, 3, 4))+"\n"+face(2, of(v4, 1, 2, 3, 4)))
+	_, err := io.WriteString(out, face(1, descriptor(v4, 1, 2, 3, 4))+"\n"+face(2, descriptor(v4, 1, 2, 3, 4)))
 	check(t, err)
 	for x.memory.Stats().Rows[0] < 1 {
 		runtime.Gosched()

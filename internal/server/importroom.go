@@ -10,45 +10,73 @@ import (
 	"nearside/matcher"
 )
 
-// blocksSize is the bytes of blocks that all imports together hold between
-// reading and storing. A client cannot hold any of it: what was read is stored
-// within groupAge and the time of a commit. So the number of imports that are
-// at work at once is bounded, too.
-const blocksSize = 192 << 20
+// Memory of all imports together, in bytes. No client can block it: texts are decoded
+// as soon as a core is free, and lines are stored within groupAge and the time of a
+// commit, or at once when their import waits for room. An import may hold textRoom
+// while it waits for lineRoom, but never the other way round.
+const (
+	textRoom = 8 << 20  // for buffers, until their lines are decoded
+	lineRoom = 24 << 20 // for lines, from before they are decoded until they are stored
+)
 
-// importRoom is what one import holds of blocksSize. A nil importRoom bounds
-// nothing.
+// lineBytes is the memory that a line needs until it is stored, in addition to its
+// text: for the object and for the entries of its record in the commit. lineCopies is
+// the number of copies of the text: in the object and in the record.
+const (
+	lineBytes  = 1 << 10
+	lineCopies = 2
+)
+
+// lineRoomOf returns the bytes of lineRoom that lines with that much text need.
+func lineRoomOf(text, lines int) int { return lineCopies*text + lineBytes*lines }
+
+// importRoom is the part of textRoom or lineRoom that one import holds. A nil
+// importRoom has no bounds.
 type importRoom struct {
 	of      *semaphore.Weighted
+	size    int // bytes for all imports
 	ctx     context.Context
 	timeout time.Duration // of a wait
+	short   chan struct{} // receives a value when reserve has to wait; may be nil
 
 	mu   sync.Mutex
 	held int
 }
 
-// take waits until there is room for that many bytes, at most for all there is.
-func (r *importRoom) take(bytes int) error {
+// reserve waits until there is room for that many bytes and returns how many it has
+// reserved, at most r.size.
+func (r *importRoom) reserve(bytes int) (reserved int, err error) {
 	if r == nil {
-		return nil
+		return bytes, nil
 	}
-	bytes = min(bytes, blocksSize)
-	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
-	defer cancel()
-	if err := r.of.Acquire(ctx, int64(bytes)); err != nil {
-		if r.ctx.Err() != nil {
-			return r.ctx.Err()
+	bytes = min(bytes, r.size)
+	if !r.of.TryAcquire(int64(bytes)) {
+		if err := r.wait(bytes); err != nil {
+			return 0, err
 		}
-		return matcher.Overloaded(0, "memory: no room for %d bytes of an import came in time, all imports together have %d", bytes, blocksSize)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.held += bytes
-	return nil
+	return bytes, nil
 }
 
-// give gives bytes back.
-func (r *importRoom) give(bytes int) {
+func (r *importRoom) wait(bytes int) error {
+	select {
+	case r.short <- struct{}{}:
+	default:
+	}
+	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
+	defer cancel()
+	err := r.of.Acquire(ctx, int64(bytes))
+	if err != nil && r.ctx.Err() == nil {
+		return matcher.Overloaded(0, "memory: %d bytes for an import did not become free in time; all imports share %d bytes", bytes, r.size)
+	}
+	return err
+}
+
+// release gives bytes back.
+func (r *importRoom) release(bytes int) {
 	if r == nil {
 		return
 	}
@@ -59,5 +87,5 @@ func (r *importRoom) give(bytes int) {
 	r.of.Release(int64(bytes))
 }
 
-// close gives everything back. Nothing of it is used any more.
-func (r *importRoom) close() { r.give(blocksSize) }
+// close gives everything back.
+func (r *importRoom) close() { r.release(r.size) }

@@ -2,49 +2,59 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"sync"
 )
 
 const (
-	blockBytes = 256 << 10 // of the buffer for one read of lines
-	// restMax is the size up to which the beginning of a line is copied to a
-	// buffer of its own, and above which it stays where it was read.
-	restMax = freeBytes / 2
+	blockBytes = 256 << 10 // size of the buffer for one read
+	// lineFree is how many bytes of an unfinished line an import may hold without a
+	// reservation.
+	lineFree = 32 << 10
+	// restMax is the size up to which the beginning of a line is copied to a small
+	// buffer. A longer one stays in the buffer it was read into.
+	restMax = lineFree / 2
+	// restSpare is the minimum free space of a small buffer. restRead is the minimum
+	// free space for a read into it. So small reads copy few bytes.
+	restSpare = 1 << 10
+	restRead  = restSpare / 4
 )
 
 // lineReader splits a stream into blocks of whole lines. While it waits for
 // input it holds only the beginning of a line.
 type lineReader struct {
-	in    io.Reader
-	most  int         // bytes of a line; of a longer one more than that is kept, not all
-	rest  []byte      // the beginning of a line whose end has not come
-	count int         // lines given so far
-	wait  func()      // waits for input; nil: reads wait
-	room  *importRoom // for blocks; nil: needs none
-	hold  holder      // nil: needs none
+	in           io.Reader
+	lineBytesMax int         // of a longer line, only the first lineMax bytes are kept
+	rest         []byte      // the beginning of a line whose end has not arrived
+	count        int         // lines returned so far
+	wait         func()      // waits for input; nil: Read waits
+	texts        *importRoom // for buffers; may be nil
+	lines        *importRoom // for the lines of blocks; may be nil
+	hold         holder      // for rest; may be nil
 }
 
-// holder reserves memory for a buffer of size bytes, in place of the one before,
-// or gives back what it does not need. It waits if it must and may; ok tells
-// whether the memory is reserved.
+// holder changes a reservation to that of a buffer of size bytes. It waits for
+// memory only if mayWait is true. ok reports whether the memory is reserved.
 type holder func(size int, mayWait bool) (ok bool, err error)
 
-// next reads once and returns the complete lines, or nil if there are none.
-// Lines are returned also beside an error. At the end, io.EOF, what has no line
-// end is a line; a line that another error cut is dropped.
-func (r *lineReader) next() (*lineBlock, error) {
+// nextBlock reads once and returns the complete lines, or nil if no line is
+// complete. It can return lines together with an error. At io.EOF the last line needs
+// no line end. At other errors an incomplete line is dropped.
+func (r *lineReader) nextBlock() (*lineBlock, error) {
 	if r.wait != nil {
 		r.wait()
 	}
-	buf, err := r.buffer()
+	size, err := r.bufferSize()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.room.take(cap(buf)); err != nil {
+	taken, err := r.texts.reserve(size)
+	if err != nil {
 		return nil, err
 	}
+	buf := r.buffer(size)
 	old := len(buf)
 	n, err := r.in.Read(buf[old:cap(buf)])
 	text := buf[:old+n]
@@ -56,8 +66,8 @@ func (r *lineReader) next() (*lineBlock, error) {
 		end = 0
 	}
 	if end == 0 {
-		r.keep(text)
-		r.room.give(cap(buf))
+		r.keepRest(text)
+		r.texts.release(taken)
 		return nil, err
 	}
 	r.rest = nil
@@ -65,79 +75,103 @@ func (r *lineReader) next() (*lineBlock, error) {
 		r.rest = bytes.Clone(text[end:min(len(text), end+r.lineMax())])
 	}
 	if r.hold != nil {
-		_, _ = r.hold(cap(r.rest), false) // less than before
+		_, _ = r.hold(cap(r.rest), false) // succeeds: it is less than before
 	}
-	return r.block(text[:end]), err
+	b, roomErr := r.newBlock(text[:end], taken)
+	return b, cmp.Or(roomErr, err)
 }
 
-// lineMax is how many bytes of a line are kept. With a "\r" that may not be
-// part of the line, it tells a line that is too long.
-func (r *lineReader) lineMax() int { return r.most + len("x\r") }
+// lineMax returns how many bytes of a line are kept: enough to detect that the line
+// is too long, even if the last byte is a "\r" that belongs to the line end.
+func (r *lineReader) lineMax() int { return r.lineBytesMax + len("x\r") }
 
-// buffer returns a buffer that begins with rest and has room for more.
-func (r *lineReader) buffer() ([]byte, error) {
+// bufferSize returns the capacity of the buffer for the next read and reserves its
+// memory.
+func (r *lineReader) bufferSize() (int, error) {
 	switch spare := cap(r.rest) - len(r.rest); {
-	case len(r.rest) > restMax && spare > 0:
-		return r.rest, nil
+	case len(r.rest) > 0 && spare >= restRead:
+		return cap(r.rest), nil // the buffer of rest
 	case len(r.rest) > restMax:
 		size := max(min(2*cap(r.rest), r.lineMax()+restMax), cap(r.rest)+restMax)
 		if r.hold != nil {
 			if _, err := r.hold(size, true); err != nil {
-				return nil, err
+				return 0, err
 			}
 		}
-		larger := append(make([]byte, 0, size), r.rest...)
-		releaseLines(r.rest)
-		r.rest = nil
-		return larger, nil
-	}
-	if r.hold != nil {
+		return size, nil
+	case r.hold != nil:
 		if ok, err := r.hold(blockBytes, false); err != nil {
-			return nil, err
-		} else if !ok { // a smaller one needs no reservation
-			return append(make([]byte, 0, freeBytes), r.rest...), nil
+			return 0, err
+		} else if !ok {
+			return lineFree, nil
 		}
 	}
-	return append(linePool.Get().(*[blockBytes]byte)[:0], r.rest...), nil
+	return blockBytes, nil
 }
 
-// keep keeps text, the beginning of a line in a buffer of its own.
-func (r *lineReader) keep(text []byte) {
+// buffer returns a buffer of that capacity that begins with r.rest.
+func (r *lineReader) buffer(size int) []byte {
+	if size == cap(r.rest) {
+		return r.rest
+	}
+	var buf []byte
+	if size == blockBytes {
+		buf = linePool.Get().(*[blockBytes]byte)[:0]
+	} else {
+		buf = make([]byte, 0, size)
+	}
+	buf = append(buf, r.rest...)
+	releaseLines(r.rest)
+	r.rest = nil
+	return buf
+}
+
+// keepRest keeps text, the beginning of a line. A short text is copied to a small
+// buffer with a quarter more space, unless it is in one already.
+func (r *lineReader) keepRest(text []byte) {
 	if len(text) > r.lineMax() {
 		text = text[:r.lineMax()]
 	}
 	r.rest = text
-	if len(text) <= restMax {
-		r.rest = append(make([]byte, 0, len(text)+len(text)/4), text...)
+	if size := len(text) + len(text)/4 + restSpare; len(text) <= restMax && cap(text) > size {
+		r.rest = append(make([]byte, 0, size), text...)
 		releaseLines(text)
 	}
 	if r.hold != nil {
-		_, _ = r.hold(cap(r.rest), false) // not more than before
+		_, _ = r.hold(cap(r.rest), false) // succeeds: it is not more than before
 	}
 }
 
-// block makes a block of whole lines. The room for the whole buffer is taken.
-func (r *lineReader) block(text []byte) *lineBlock {
-	size := cap(text)
-	if len(text) <= size/4 { // it is not worth the whole buffer
+// newBlock returns a block of whole lines. taken is the reservation of r.texts for
+// their buffer. It waits until there is room in r.lines.
+func (r *lineReader) newBlock(text []byte, taken int) (*lineBlock, error) {
+	if len(text) <= cap(text)/4 { // a whole buffer would waste memory
 		small := bytes.Clone(text)
 		releaseLines(text)
 		text = small
-		r.room.give(size - cap(small))
-		size = cap(small)
+		if keep := min(cap(small), taken); keep < taken {
+			r.texts.release(taken - keep)
+			taken = keep
+		}
 	}
-	b := &lineBlock{text: text, room: size, first: r.count + 1, done: make(chan struct{})}
-	r.count += bytes.Count(text, []byte("\n"))
+	lines := bytes.Count(text, []byte("\n"))
 	if text[len(text)-1] != '\n' {
-		r.count++
+		lines++
 	}
-	return b
+	room, err := r.lines.reserve(lineRoomOf(len(text), lines))
+	if err != nil {
+		releaseLines(text)
+		r.texts.release(taken)
+		return nil, err
+	}
+	b := &lineBlock{text: text, textRoom: taken, room: room, first: r.count + 1, done: make(chan struct{})}
+	r.count += lines
+	return b, nil
 }
 
 var linePool = sync.Pool{New: func() any { return new([blockBytes]byte) }}
 
-// releaseLines takes the memory of a block back. It may be called by any
-// goroutine.
+// releaseLines returns a buffer to linePool if it is one of its buffers.
 func releaseLines(b []byte) {
 	if cap(b) == blockBytes {
 		linePool.Put((*[blockBytes]byte)(b[:blockBytes]))

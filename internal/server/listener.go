@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// listener keeps its connections and counts the requests that are being
-// answered, so that Shutdown can wait for them and close idle connections.
+// listener has all open connections. It counts the requests that are being answered,
+// so that Shutdown can wait for them.
 type listener struct {
 	net.Listener
 	server   *Server
@@ -20,13 +20,13 @@ type listener struct {
 	requests sync.WaitGroup // from the start of the handler until the answer is written
 	serving  sync.WaitGroup // connections, until they are closed
 
-	most atomic.Int64 // connections that may be open at once
+	connectionsMax atomic.Int64 // open connections
 
 	mu        sync.Mutex
 	open      map[*connection]struct{}
-	byAddress map[netip.Prefix]int // how many of open
-	idle      list.List            // of *connection: those without a request, longest first
-	away      map[*connection]struct{}
+	byAddress map[netip.Prefix]int     // number of open connections
+	idle      list.List                // of *connection without a request, longest idle first
+	away      map[*connection]struct{} // refused connections that are still read, see turnAway
 }
 
 func listen(address string, s *Server) (*listener, error) {
@@ -38,7 +38,7 @@ func listen(address string, s *Server) (*listener, error) {
 		Listener: inner, server: s, closed: make(chan struct{}),
 		open: map[*connection]struct{}{}, byAddress: map[netip.Prefix]int{}, away: map[*connection]struct{}{},
 	}
-	l.most.Store(connectionsMax())
+	l.connectionsMax.Store(connectionsMax())
 	l.close = sync.OnceValue(func() error {
 		close(l.closed)
 		return l.Listener.Close()
@@ -49,9 +49,8 @@ func listen(address string, s *Server) (*listener, error) {
 // Close implements net.Listener. It may be called more than once.
 func (l *listener) Close() error { return l.close() }
 
-// accept returns the next connection. It returns an error only when the
-// listener was closed: when, for example, there are too many open files for a
-// moment, it tries again.
+// accept returns the next connection. It returns an error only when the listener is
+// closed. After other errors, such as too many open files, it tries again.
 func (l *listener) accept() (*connection, error) {
 	delay := acceptDelay
 	for {
@@ -59,7 +58,7 @@ func (l *listener) accept() (*connection, error) {
 		if err == nil {
 			delay = acceptDelay
 			c := newConnection(inner, l)
-			if refused := l.keep(c); refused != nil {
+			if refused := l.addConnection(c); refused != nil {
 				l.turnAway(c, refused)
 				continue
 			}
@@ -80,7 +79,7 @@ func (l *listener) accept() (*connection, error) {
 // acceptDelay is the first pause after Accept failed.
 const acceptDelay = 5 * time.Millisecond
 
-// cutAll closes all connections. Their requests end with them.
+// cutAll closes all connections at once.
 func (l *listener) cutAll() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -6,15 +6,12 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/store"
 	"nearside/matcher/wire"
 )
 
 func (s *Server) createList(ctx context.Context, x *exchange) error {
-	body, err := x.body()
-	if err != nil {
-		return err
-	}
-	in, err := x.limits.Decoder.List(x.in, body)
+	in, err := decodeBody(x, (*wire.Decoder).List)
 	if err != nil {
 		return err
 	}
@@ -33,21 +30,24 @@ func (s *Server) createList(ctx context.Context, x *exchange) error {
 	if err := x.server.Store.CreateList(ctx, l); err != nil {
 		return err
 	}
-	return x.value(http.StatusCreated, map[string]any{"list_id": l.ID})
+	return x.sendValue(http.StatusCreated, map[string]any{"list_id": l.ID})
 }
 
 func (s *Server) listLists(ctx context.Context, x *exchange) error {
-	offset, size, err := x.page()
+	req, err := x.limits.Decoder.QueryFind(matcher.Faces, x.query, nil)
 	if err != nil {
 		return err
 	}
-	lists, count := x.server.Memory.Lists(x.account, offset, size)
+	lists, count := x.server.Memory.Lists(x.account, req.Page)
+	if req.Page.After != nil {
+		count = wire.NoCount
+	}
 	page := make([]wire.ListAnswer, 0, len(lists))
 	for _, l := range lists {
-		_, faces, _ := x.server.Memory.List(ctx, l.ID, x.account) // gone since: no faces
+		_, faces, _ := x.server.Memory.List(ctx, l.ID, x.account) // 0 faces if the list was deleted in the meantime
 		page = append(page, wire.ListAnswer{List: l, FaceCount: faces})
 	}
-	return x.answer(http.StatusOK, wire.AppendLists(nil, x.out, page, count))
+	return x.sendBody(http.StatusOK, wire.AppendLists(nil, x.out, page, count))
 }
 
 func (s *Server) getList(ctx context.Context, x *exchange) error {
@@ -59,7 +59,7 @@ func (s *Server) getList(ctx context.Context, x *exchange) error {
 	if !ok {
 		return matcher.ListNotFound(id)
 	}
-	return x.answer(http.StatusOK, wire.AppendList(nil, x.out, wire.ListAnswer{List: l, FaceCount: faces}))
+	return x.sendBody(http.StatusOK, wire.AppendList(nil, x.out, wire.ListAnswer{List: l, FaceCount: faces}))
 }
 
 func (s *Server) patchList(ctx context.Context, x *exchange) error {
@@ -67,18 +67,14 @@ func (s *Server) patchList(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	body, err := x.body()
-	if err != nil {
-		return err
-	}
-	patch, err := x.limits.Decoder.ListPatch(x.in, body)
+	patch, err := decodeBody(x, (*wire.Decoder).ListPatch)
 	if err != nil {
 		return err
 	}
 	if err := x.server.Store.PatchList(ctx, x.account, id, patch); err != nil {
 		return err
 	}
-	return x.value(http.StatusOK, map[string]any{"list_id": id})
+	return x.sendValue(http.StatusOK, map[string]any{"list_id": id})
 }
 
 func (s *Server) deleteList(ctx context.Context, x *exchange) error {
@@ -90,29 +86,23 @@ func (s *Server) deleteList(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	var faces func() ([]matcher.ID, error)
+	var faces store.Find
 	if withFaces {
-		faces = func() ([]matcher.ID, error) {
-			return x.server.Memory.IDs(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, x.account)
-		}
+		faces = x.server.Memory.Finder(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, x.account)
 	}
 	if err := x.server.Store.DeleteList(ctx, x.account, id, faces); err != nil {
 		return err
 	}
-	return x.noContent()
+	return x.sendNoContent()
 }
 
 func (s *Server) link(ctx context.Context, x *exchange) error {
-	body, err := x.body()
-	if err != nil {
-		return err
-	}
-	req, err := x.limits.Decoder.Linker(x.in, body)
+	req, err := decodeBody(x, (*wire.Decoder).Linker)
 	if err != nil {
 		return err
 	}
 	if err := x.server.Store.Link(ctx, x.account, req.ListID, req.FaceIDs, req.Attach); err != nil {
 		return err
 	}
-	return x.noContent()
+	return x.sendNoContent()
 }

@@ -1,15 +1,13 @@
 package server_test
 
-import (
-	"testing"
-)
+import "testing"
 
 func TestLists(t *testing.T) {
 	x := start(t)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(1)+`","user_data":"staff"}`).status(201).json(`{"list_id":"` + id(1) + `"}`)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(1)+`"}`).fault(22001, "list_id", id(1))
 	made := x.call("POST", "/1/lists", `{"list_id":null,"account_id":null,"user_data":null}`).status(201).at("list_id").(string)
-	x.call("POST", "/1/faces", face(1, of(v4, 1, 2, 3, 4), `,"lists":["`+id(1)+`"]`)).status(201)
+	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), `,"lists":["`+id(1)+`"]`)).status(201)
 
 	one := x.call("GET", "/1/lists/"+id(1), "").status(200).part("user_data", `"staff"`).part("face_count", "1")
 	if got := one.value().(map[string]any); len(got) != 4 || got["list_id"] != id(1) || got["create_time"] == nil {
@@ -24,10 +22,10 @@ func TestLists(t *testing.T) {
 	x.call("PATCH", "/1/lists/"+id(1), `{"list_id":"`+id(1)+`","user_data":null}`).status(200)
 	x.call("GET", "/1/lists/"+id(1), "").status(200).part("user_data", "null") // absent
 	x.call("PATCH", "/1/lists/"+id(1), `{"list_id":"`+id(2)+`"}`).fault(12022, "list_id", id(2))
-	x.call("PATCH", "/1/lists/"+id(1), `{"account_id":"`+id(2)+`"}`).fault(31000, "account_id", id(2))
+	x.call("PATCH", "/1/lists/"+id(1), `{"account_id":"`+id(2)+`"}`).fault(12022, "account_id", id(2))
 	x.call("PATCH", "/1/lists/"+id(2), `{}`).fault(22002, id(2))
 
-	// A deleted list leaves its faces, and comes back empty.
+	// A deleted list keeps its faces, and is empty when it is created again.
 	x.call("DELETE", "/1/lists/"+id(1), "").status(204)
 	x.call("DELETE", "/1/lists/"+id(1), "").fault(22002, id(1))
 	x.call("GET", "/1/lists/"+id(1), "").fault(22002, id(1))
@@ -42,9 +40,9 @@ func TestListDeleteWithFaces(t *testing.T) {
 	for n := 1; n <= 2; n++ {
 		x.call("POST", "/1/lists", `{"list_id":"`+id(n)+`"}`).status(201)
 	}
-	x.call("POST", "/1/faces", face(1, of(v4, 1, 2, 3, 4), `,"lists":["`+id(1)+`"]`)).status(201)
-	x.call("POST", "/1/faces", face(2, of(v4, 1, 2, 3, 4), `,"lists":["`+id(1)+`","`+id(2)+`"]`)).status(201)
-	x.call("POST", "/1/faces", face(3, of(v4, 1, 2, 3, 4), `,"lists":["`+id(2)+`"]`)).status(201)
+	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), `,"lists":["`+id(1)+`"]`)).status(201)
+	x.call("POST", "/1/faces", face(2, descriptor(v4, 1, 2, 3, 4), `,"lists":["`+id(1)+`","`+id(2)+`"]`)).status(201)
+	x.call("POST", "/1/faces", face(3, descriptor(v4, 1, 2, 3, 4), `,"lists":["`+id(2)+`"]`)).status(201)
 	x.call("DELETE", "/1/lists/"+id(1)+"?with_faces=2", "").fault(12022, "with_faces", "2")
 	x.call("DELETE", "/1/lists/"+id(2)+"?with_faces=0", "").status(204)
 	x.call("GET", "/1/faces", "").status(200).part("count", "3")
@@ -56,7 +54,7 @@ func TestLinker(t *testing.T) {
 	x := start(t)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
 	for n := 1; n <= 3; n++ {
-		x.call("POST", "/1/faces", face(n, of(v4, 1, 2, 3, 4))).status(201)
+		x.call("POST", "/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))).status(201)
 	}
 	link := func(action string, list int, faces string) *answer {
 		t.Helper()
@@ -69,14 +67,14 @@ func TestLinker(t *testing.T) {
 	}
 	link("attach", 9, `"`+id(1)+`","`+id(2)+`"`).status(204)
 	count("2")
-	link("attach", 9, `"`+id(1)+`","`+id(1)+`","`+id(3)+`"`).status(204) // again, and twice
+	link("attach", 9, `"`+id(1)+`","`+id(1)+`","`+id(3)+`"`).status(204) // twice, and once more
 	count("3")
 	x.call("GET", "/1/faces/"+id(1), "").status(200).part("lists", `["`+id(9)+`"]`)
 	link("detach", 9, `"`+id(1)+`"`).status(204)
 	link("detach", 9, `"`+id(1)+`"`).status(204)
 	count("2")
 
-	// What is unknown: nothing is done.
+	// Unknown IDs: nothing changes.
 	link("detach", 9, `"`+id(2)+`","`+id(77)+`"`).fault(22004, "face_ids[1]", id(77))
 	link("attach", 9, `"`+id(1)+`","`+id(77)+`"`).fault(22004, "face_ids[1]", id(77))
 	link("attach", 8, `"`+id(1)+`"`).fault(22002, "list_id", id(8))

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestMalformed: what is no HTTP gets an answer of ours, and the end. The
-// server goes on, also where hertz panics.
+// TestMalformed checks that a request that is not HTTP gets an error of ours and ends
+// its connection. The server continues, also when hertz panics.
 func TestMalformed(t *testing.T) {
 	x := start(t)
 	refused := func(request string, code int, details ...string) {
@@ -28,11 +28,11 @@ func TestMalformed(t *testing.T) {
 	refused("GET * HTTP/1.1\r\nHost: x\r\n\r\n", 12010, "*")
 	refused("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 12001) // TLS
 	refused(strings.Repeat("\x00", 100), 12001)
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\n", 12001) // cut
+	refused("GET /livez HTTP/1.1\r\nHost: x\r\n", 12001) // incomplete
 	refused("GET /livez HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 12001)
 	refused("GET /livez HTTP/1.1\r\nHost: x\r\na b: c\r\n\r\n", 12001)
 	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: b\x00c\r\n\r\n", 12001)
-	refused(head("Trailer: ,", "Content-Length: 0"), 12001) // panics
+	refused(head("Trailer: ,", "Content-Length: 0"), 12001) // hertz panics
 	refused(head("Trailer: Content-Length", "Content-Length: 0"), 12001)
 	refused(head("Content-Length: -5"), 12001)
 	refused(head("Content-Length: 5x"), 12001)
@@ -40,7 +40,7 @@ func TestMalformed(t *testing.T) {
 	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: "+strings.Repeat("b", 1<<16)+"\r\n\r\n", 12022, "header", "65536")
 	refused("GET /"+strings.Repeat("b", 1<<16)+" HTTP/1.1\r\nHost: x\r\n\r\n", 12022, "header")
 
-	// Where a body ends must be certain.
+	// The end of a body must be certain.
 	refused(head("Content-Length: 5", "Transfer-Encoding: chunked")+"0\r\n\r\n", 12001, "Transfer-Encoding")
 	refused(head("Transfer-Encoding: chunked", "Content-Length: 5")+"0\r\n\r\n", 12001, "Content-Length")
 	refused("POST /1/faces HTTP/1.1\r\nContent-Length: 5\r\nHost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 12001, "Transfer-Encoding")
@@ -48,10 +48,10 @@ func TestMalformed(t *testing.T) {
 	refused(head("Content-Length: 5", "content-length: 6")+"hello", 12001, "Content-Length")
 	refused(head("Transfer-Encoding: gzip")+"0\r\n\r\n", 12001, "gzip")
 	refused(head("Transfer-Encoding: gzip, chunked")+"0\r\n\r\n", 12001, "gzip")
-	refused(head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked")+"0\r\n\r\n", 12001, "more than once")
+	refused(head("Transfer-Encoding: chunked", "Transfer-Encoding: chunked")+"0\r\n\r\n", 12001, "only once")
 	refused(head("Transfer-Encoding: identity", "Content-Length: 5")+"hello", 12001, "identity")
 
-	// Chunks that are none, and bodies that are cut.
+	// Malformed chunks, and incomplete bodies.
 	chunked := head("Transfer-Encoding: chunked")
 	for _, body := range []string{
 		"", "5", "5\r\n", "5\r\nhel", "5\r\nhello", "5\r\nhello\r\n", "5\r\nhello\r\n0", "5\r\nhello\r\n0\r\n",
@@ -63,7 +63,7 @@ func TestMalformed(t *testing.T) {
 	}
 	refused(head("Content-Length: 5")+"hell", 12001, "body")
 	refused(head("Content-Length: 5"), 12001, "body")
-	refused(head("Content-Length: 1"), 12001) // the one that no handler sees
+	refused(head("Content-Length: 1"), 12001) // the request that no handler sees
 	refused(head("Content-Length: 100000")+strings.Repeat(" ", 50_000), 12001, "body")
 	x.faces(0)
 	if log := x.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "panic") {
@@ -71,12 +71,12 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
-// TestMutated sends requests with bytes changed, dropped and doubled: whatever
-// comes back is no fault of ours.
-func TestMutated(t *testing.T) {
+// TestMutatedRequests sends requests with changed, removed and repeated bytes. No answer may
+// be an internal error.
+func TestMutatedRequests(t *testing.T) {
 	x := start(t)
 	random := rand.New(rand.NewPCG(1, 2))
-	body := face(1, of(v4, 1, 2, 3, 4))
+	body := face(1, descriptor(v4, 1, 2, 3, 4))
 	requests := []string{
 		"POST /1/faces?account_id=" + id(1) + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\nAccept: application/json, */*;q=0.1\r\nConnection: close\r\n\r\n" + body,
 		"POST /1/import?list_id=" + id(1) + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\nConnection: close\r\n\r\n" + chunk(body[:30]) + chunk(body[30:]+"\n") + "0\r\nA: b\r\n\r\n",

@@ -14,25 +14,15 @@ import (
 	"nearside/matcher/wire"
 )
 
-func (s *Server) matchFaces(ctx context.Context, x *exchange) error {
-	return s.match(ctx, x, matcher.FaceDescriptor)
-}
-
-func (s *Server) matchBodies(ctx context.Context, x *exchange) error {
-	return s.match(ctx, x, matcher.BodyDescriptor)
-}
-
-// matchAlias is the old name of matchFaces.
+// matchAlias answers the old path of matches of faces.
 func (s *Server) matchAlias(ctx context.Context, x *exchange) error {
 	x.Response.Header.Set("Warning", `299 - "POST /1/matcher is deprecated, use POST /1/matcher/faces"`)
-	return s.matchFaces(ctx, x)
+	return s.match(ctx, x)
 }
 
-func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorType) error {
-	explain, err := x.flag("explain")
-	if err != nil {
-		return err
-	}
+// match compares references with candidate sets. A request that resembles one
+// that was refused a moment ago is refused before its body is decoded.
+func (s *Server) match(ctx context.Context, x *exchange) error {
 	version, err := x.descriptorVersion()
 	if err != nil {
 		return err
@@ -41,7 +31,23 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 	if err != nil {
 		return err
 	}
-	req, err := x.limits.Decoder.Match(x.in, body, t)
+	key, ok := s.refusals.key(x, body)
+	if ok {
+		if err := s.refusals.check(key); err != nil {
+			return err
+		}
+	}
+	err = x.match(ctx, body, version)
+	if deadline, limited := ctx.Deadline(); err != nil && ok && limited {
+		s.refusals.note(key, err, deadline)
+	}
+	return err
+}
+
+// match decodes and answers a match.
+func (x *exchange) match(ctx context.Context, body []byte, version uint32) error {
+	t := x.operation.matched
+	req, err := x.decoder().Match(x.in, body, t)
 	if err != nil {
 		return err
 	}
@@ -55,14 +61,19 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 	if err := x.reserve(ctx, x.matchBytes(req)); err != nil {
 		return err
 	}
-	answer, err := x.server.Router.Match(ctx, &route.Request{
+	answer, err := x.server.Router.Match(x.withTexts(ctx, x.server.RefuseMatch), &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
-		Account: x.account, RequestID: x.requestID, Explain: explain, Forwarded: x.forwarded(),
+		Account: x.account, RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(),
 		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
 	})
 	if err != nil {
 		return err
 	}
+	return x.sendMatches(req, answer)
+}
+
+// sendMatches sends the result of a match or a cross match.
+func (x *exchange) sendMatches(req *wire.MatchRequest, answer *route.Answer) error {
 	echo := 0
 	for _, c := range req.Candidates {
 		echo += c.Filters.Size() + c.Label.Size()
@@ -70,13 +81,14 @@ func (s *Server) match(ctx context.Context, x *exchange, t matcher.DescriptorTyp
 	if err := checkEcho(echo, len(answer.References)); err != nil {
 		return err
 	}
-	return x.answer(http.StatusCreated, wire.AppendMatches(nil, x.out, req, answer.References, answer.Results, answer.Plans))
+	return x.sendBody(http.StatusCreated, wire.AppendMatches(nil, x.out, req, answer.References, answer.Results, answer.Plans))
 }
 
-// forwarded reports whether a proxy asks.
+// forwarded reports whether another nearside server sent the request.
 func (x *exchange) forwarded() bool { return len(x.Request.Header.Peek(remote.Forwarded)) > 0 }
 
-// checkAccount refuses an account that contradicts the query's.
+// checkAccount refuses an account that differs from ?account_id. path is the prefix
+// of account_id in the request.
 func (x *exchange) checkAccount(given *matcher.ID, path string) error {
 	if given == nil || x.account == nil || *given == *x.account {
 		return nil
@@ -84,7 +96,7 @@ func (x *exchange) checkAccount(given *matcher.ID, path string) error {
 	return matcher.Errorf(matcher.CodeAccountConflict, "%saccount_id: %s is another account than the query's %s", path, given, x.account)
 }
 
-// descriptorVersion reads ?descriptor_version, 0 when it is absent.
+// descriptorVersion returns ?descriptor_version, or 0 if it is absent.
 func (x *exchange) descriptorVersion() (uint32, error) {
 	n, err := x.number("descriptor_version", 0, 1, math.MaxUint32)
 	if err != nil || n == 0 {
@@ -96,78 +108,57 @@ func (x *exchange) descriptorVersion() (uint32, error) {
 	return uint32(n), nil
 }
 
-// Bounds of an answer: a small request may ask for a very large one.
+// Bounds of an answer. Without them a small request could have a very large answer.
 const (
-	rowsMax = 2_000_000 // of a match, pairs of a raw match
-	echoMax = 256 << 20 // bytes of what is repeated for each reference
+	rowsMax = 2_000_000 // rows of a match, or pairs of a raw match
+	echoMax = 256 << 20 // bytes of filters, labels and IDs, which are repeated for each reference
 )
 
-// checkEcho refuses to repeat bytes for each reference when that is too much.
+// checkEcho refuses an answer with more than echoMax repeated bytes.
 func checkEcho(bytes, references int) error {
 	if bytes > echoMax/max(references, 1) {
-		return matcher.Errorf(matcher.CodeTooMany, "candidates: %d bytes of filters, labels or ids are to be repeated for %d references, together more than %d",
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: %d bytes of filters, labels or ids, repeated for %d references, exceed %d bytes",
 			bytes, references, echoMax)
 	}
 	return nil
 }
 
 // crossMatch matches the objects of one filter against those of another.
-func (s *Server) crossMatch(t matcher.DescriptorType) handler {
-	return func(ctx context.Context, x *exchange) error {
-		explain, err := x.flag("explain")
-		if err != nil {
-			return err
-		}
-		body, err := x.body()
-		if err != nil {
-			return err
-		}
-		req, err := x.limits.Decoder.Cross(x.in, body)
-		if err != nil {
-			return err
-		}
-		if err := x.checkAccount(req.References.Filter.Account, "references.filters."); err != nil {
-			return err
-		}
-		if err := x.checkAccount(req.Candidates.Filter.Account, "candidates.filters."); err != nil {
-			return err
-		}
-		if err := x.reserveCross(ctx, req); err != nil {
-			return err
-		}
-		answer, err := x.server.Router.Cross(ctx, &route.CrossRequest{
-			CrossMatch: matcher.CrossMatch{
-				References: &req.References, Candidates: &req.Candidates.Candidates, Type: t,
-				Account: x.account, RequestID: x.requestID, Explain: explain,
-			},
-			Forwarded: x.forwarded(), ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
-		})
-		if err != nil {
-			return err
-		}
-		if err := checkEcho(req.Candidates.Filters.Size(), len(answer.References)); err != nil {
-			return err
-		}
-		match := &wire.MatchRequest{Candidates: []*wire.CandidateSet{req.Candidates}}
-		return x.answer(http.StatusCreated, wire.AppendMatches(nil, x.out, match, answer.References, answer.Results, answer.Plans))
+func (s *Server) crossMatch(ctx context.Context, x *exchange) error {
+	req, err := decodeBody(x, (*wire.Decoder).Cross)
+	if err != nil {
+		return err
 	}
+	if err := x.checkAccount(req.References.Filter.Account, "references.filters."); err != nil {
+		return err
+	}
+	if err := x.checkAccount(req.Candidates.Filter.Account, "candidates.filters."); err != nil {
+		return err
+	}
+	if err := x.reserveCross(ctx, req); err != nil {
+		return err
+	}
+	answer, err := x.server.Router.Cross(x.withTexts(ctx, x.server.RefuseMatch), &route.CrossRequest{
+		CrossMatch: matcher.CrossMatch{
+			References: &req.References, Candidates: &req.Candidates.Candidates, Type: x.operation.matched,
+			Account: x.account, RequestID: x.requestID, Explain: x.explain,
+		},
+		Forwarded: x.forwarded(), ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
+	})
+	if err != nil {
+		return err
+	}
+	return x.sendMatches(&wire.MatchRequest{Candidates: []*wire.CandidateSet{req.Candidates}}, answer)
 }
 
+// matchRaw compares the descriptors of the request with each other.
 func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
-	explain, err := x.flag("explain")
-	if err != nil {
-		return err
-	}
-	body, err := x.body()
-	if err != nil {
-		return err
-	}
-	req, err := x.limits.Decoder.Raw(x.in, body)
+	req, err := decodeBody(x, (*wire.Decoder).Raw)
 	if err != nil {
 		return err
 	}
 	if pairs := len(req.References) * len(req.Candidates); pairs > rowsMax {
-		return matcher.Errorf(matcher.CodeTooMany, "candidates: %d references and %d candidates make %d pairs, the limit is %d",
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: %d references and %d candidates make %d pairs, at most %d are allowed",
 			len(req.References), len(req.Candidates), pairs, rowsMax)
 	}
 	echo := 0
@@ -194,18 +185,23 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 		}
 	}
 	var plans []*wire.Plan
-	if explain {
-		n := len(req.Candidates)
-		plan := &wire.Plan{
-			Matchers:     []wire.PlanMatcher{{Name: x.server.Memory.Name(), Chosen: true, Reason: "raw descriptors are compared directly"}},
-			RowsSelected: n, RowsScanned: n, Kernel: x.server.Memory.Kernel(), SharedWith: len(req.References) - 1,
-			Milliseconds: float64(time.Since(start)) / float64(time.Millisecond),
-		}
-		plans = slices.Repeat([]*wire.Plan{plan}, len(req.References))
+	if x.explain {
+		plans = slices.Repeat([]*wire.Plan{x.rawPlan(req, time.Since(start))}, len(req.References))
 	}
-	return x.answer(http.StatusCreated, wire.AppendRaw(nil, x.out, req, results, plans))
+	return x.sendBody(http.StatusCreated, wire.AppendRaw(nil, x.out, req, results, plans))
 }
 
+// rawPlan explains a raw match. All its references have the same plan.
+func (x *exchange) rawPlan(req *wire.RawRequest, took time.Duration) *wire.Plan {
+	n := len(req.Candidates)
+	return &wire.Plan{
+		Matchers:     []wire.PlanMatcher{{Name: x.server.Memory.Name(), Chosen: true, Reason: "raw descriptors are compared directly"}},
+		RowsSelected: n, RowsScanned: n, Kernel: x.server.Memory.Kernel(), SharedWith: len(req.References) - 1,
+		Milliseconds: float64(took) / float64(time.Millisecond),
+	}
+}
+
+// descriptors returns the data of the descriptors of refs.
 func descriptors(refs []matcher.Reference) [][]byte {
 	all := make([][]byte, len(refs))
 	for i := range refs {

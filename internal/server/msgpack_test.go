@@ -3,14 +3,19 @@ package server_test
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"testing"
+
+	"nearside/internal/oracle"
+	"nearside/internal/testkit"
 )
 
-// pack is an encoder of MessagePack that knows nothing of the server's: all
-// lengths take four bytes. Numbers are floats, unless they are whole.
+// pack is an encoder of MessagePack that shares no code with the server. All lengths
+// take four bytes. Numbers are floats unless they are integers.
 func pack(b []byte, v any) []byte {
 	length := func(kind byte, n int) []byte { return binary.BigEndian.AppendUint32(append(b, kind), uint32(n)) }
 	switch v := v.(type) {
@@ -26,6 +31,11 @@ func pack(b []byte, v any) []byte {
 			return binary.BigEndian.AppendUint64(append(b, 0xd3), uint64(int64(v)))
 		}
 		return binary.BigEndian.AppendUint64(append(b, 0xcb), math.Float64bits(v))
+	case oracle.Integer:
+		if n, err := strconv.ParseInt(string(v), 10, 64); err == nil {
+			return binary.BigEndian.AppendUint64(append(b, 0xd3), uint64(n))
+		}
+		return binary.BigEndian.AppendUint64(append(b, 0xcf), testkit.Must(strconv.ParseUint(string(v), 10, 64)))
 	case string:
 		return append(length(0xdb, len(v)), v...)
 	case []byte:
@@ -63,14 +73,14 @@ func withBinary(v any) any {
 			v[key] = withBinary(x)
 		}
 		if text, ok := v["data"].(string); ok {
-			v["data"] = must(base64.StdEncoding.DecodeString(text))
+			v["data"] = testkit.Must(base64.StdEncoding.DecodeString(text))
 		}
 	}
 	return v
 }
 
-// unpack decodes the first value of b as JSON would have it: numbers are
-// float64, binary data is base64.
+// unpack decodes the first value of b. Numbers are float64 or [oracle.Integer],
+// binary data is base64.
 func unpack(t testing.TB, b []byte) (v any, rest []byte) {
 	t.Helper()
 	take := func(n int) []byte {
@@ -118,10 +128,10 @@ func unpack(t testing.TB, b []byte) (v any, rest []byte) {
 	case kind == 0xcb:
 		v = math.Float64frombits(number(8))
 	case kind >= 0xcc && kind <= 0xcf:
-		v = float64(number(1 << (kind - 0xcc)))
+		v = oracle.PlainNumbers(json.Number(strconv.FormatUint(number(1<<(kind-0xcc)), 10)))
 	case kind >= 0xd0 && kind <= 0xd3:
 		size := 1 << (kind - 0xd0)
-		v = float64(int64(number(size)<<(64-8*size)) >> (64 - 8*size))
+		v = oracle.PlainNumbers(json.Number(strconv.FormatInt(int64(number(size)<<(64-8*size))>>(64-8*size), 10)))
 	case kind >= 0xd9 && kind <= 0xdb:
 		v = string(take(int(number(1 << (kind - 0xd9)))))
 	case kind == 0xdc || kind == 0xdd:

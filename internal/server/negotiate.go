@@ -13,7 +13,7 @@ import (
 
 var requestIDForm = regexp.MustCompile(`^[0-9]{10},[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
-// requestID returns the client's id of the request, or a new one.
+// requestID returns the ID that the client gave to the request, or a new one.
 func requestID(c *requestContext, now time.Time) string {
 	if given := string(c.Request.Header.Peek("Luna-Request-Id")); requestIDForm.MatchString(given) {
 		return given
@@ -23,9 +23,9 @@ func requestID(c *requestContext, now time.Time) string {
 
 func newRequestID(now time.Time) string { return fmt.Sprintf("%010d,%s", now.Unix(), matcher.NewID()) }
 
-// accepted chooses the format of the answer: the one of the highest quality,
-// JSON when both have the same or the header is absent.
-func accepted(header string) (wire.Format, error) {
+// acceptedFormat returns the format of the answer by the header Accept: the format
+// with the higher quality, or JSON if both are equal or the header is absent.
+func acceptedFormat(header string) (wire.Format, error) {
 	best, quality := wire.JSON, 0.0
 	if header == "" {
 		return best, nil
@@ -53,12 +53,12 @@ func accepted(header string) (wire.Format, error) {
 		}
 	}
 	if quality == 0 {
-		return wire.JSON, matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: %q has neither application/json nor application/msgpack", shorten(header))
+		return wire.JSON, matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: must allow application/json or application/msgpack, got %q", shorten(header))
 	}
 	return best, nil
 }
 
-// shorten keeps a client's value short enough for an error.
+// shorten cuts a value from a client to 64 bytes, for an error.
 func shorten(s string) string {
 	if len(s) <= 64 {
 		return s

@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"time"
 
@@ -10,21 +9,17 @@ import (
 	"nearside/matcher/wire"
 )
 
-// object reads the body of an object of o, and fills in what it left out.
-func (x *exchange) object(o matcher.Origin) (*wire.ObjectInput, error) {
-	body, err := x.body()
+// readObject decodes the object in the body and completes it.
+func (x *exchange) readObject() (*wire.ObjectInput, error) {
+	in, err := decodeObjectBody(x, (*wire.Decoder).Object)
 	if err != nil {
 		return nil, err
 	}
-	in, err := x.limits.Decoder.Object(o, x.in, body)
-	if err != nil {
-		return nil, err
-	}
-	return in, x.complete(in)
+	return in, x.completeObject(in)
 }
 
-// complete fills in the account, the ID and the time of an object.
-func (x *exchange) complete(in *wire.ObjectInput) error {
+// completeObject sets the account, the ID and the time that the client left out.
+func (x *exchange) completeObject(in *wire.ObjectInput) error {
 	obj := &in.Object
 	if in.HasAccount {
 		if err := x.checkAccount(&obj.Account, ""); err != nil {
@@ -39,22 +34,32 @@ func (x *exchange) complete(in *wire.ObjectInput) error {
 	if !in.HasTime {
 		obj.CreateTime = matcher.TimeOf(time.Now())
 	}
-	return nil
+	return x.checkLine(obj)
 }
 
-// put creates or replaces the object that the path names, after change.
-func (x *exchange) put(ctx context.Context, o matcher.Origin, change func(*matcher.Object)) error {
+// checkLine refuses an object whose exported line would be too long for an import.
+func (x *exchange) checkLine(obj *matcher.Object) error {
+	return wire.CheckLine(obj, x.limits.LineBytes)
+}
+
+// putObject calls change with the object in the body, and stores the object under
+// the ID in the path.
+func (x *exchange) putObject(ctx context.Context, change func(*matcher.Object)) error {
+	o := x.operation.origin
 	field := o.Singular() + "_id"
 	id, err := x.id(o.NotFound)
 	if err != nil {
-		return matcher.Errorf(matcher.CodeBadInput, "%w", err) // PUT makes what is not there
+		return matcher.Errorf(matcher.CodeBadInput, "%w", err) // PUT can create an object, so the error is not "not found"
 	}
-	in, err := x.object(o)
+	if id.IsZero() {
+		return matcher.Errorf(matcher.CodeBadInput, "%s: must not be the nil UUID, got %s", field, id)
+	}
+	in, err := x.readObject()
 	if err != nil {
 		return err
 	}
 	if in.HasID && in.Object.ID != id {
-		return matcher.Errorf(matcher.CodeBadInput, "%s: %s is not the %s of the path", field, in.Object.ID, id)
+		return matcher.Errorf(matcher.CodeBadInput, "%s: must be %s as in the path, got %s", field, id, in.Object.ID)
 	}
 	in.Object.ID = id
 	change(&in.Object)
@@ -66,112 +71,135 @@ func (x *exchange) put(ctx context.Context, o matcher.Origin, change func(*match
 	if created {
 		status = http.StatusCreated
 	}
-	return x.value(status, map[string]any{field: id})
+	return x.sendValue(status, map[string]any{field: id})
 }
 
-// getObject answers GET of one object of o.
-func getObject(o matcher.Origin) handler {
-	return func(_ context.Context, x *exchange) error {
-		id, err := x.id(o.NotFound)
-		if err != nil {
-			return err
-		}
-		descriptor, err := x.flag("descriptor")
-		if err != nil {
-			return err
-		}
-		obj, ok := x.server.Memory.Get(o, id, x.account, descriptor)
-		if !ok {
-			return o.NotFound(id)
-		}
-		return x.answer(http.StatusOK, wire.AppendObject(nil, x.out, &obj, nil, descriptor))
-	}
-}
-
-// deleteObject answers DELETE of one object of o.
-func deleteObject(o matcher.Origin) handler {
-	return func(ctx context.Context, x *exchange) error {
-		id, err := x.id(o.NotFound)
-		if err != nil {
-			return err
-		}
-		if err := x.server.Store.DeleteObject(ctx, x.account, o, id); err != nil {
-			return err
-		}
-		return x.noContent()
-	}
-}
-
-// filter reads the filters of the query: what is left of it without the
-// route's own keys.
-func (x *exchange) filter(o matcher.Origin, own ...string) (*matcher.Filter, error) {
-	rest := maps.Clone(x.query)
-	for _, k := range append(own, "account_id") {
-		delete(rest, k)
-	}
-	f, err := x.limits.Decoder.QueryFilter(o, rest)
-	return &f, err
-}
-
-// page reads page and page_size and returns where the page begins.
-func (x *exchange) page() (offset, size int, err error) {
-	size, err = x.number("page_size", 10, 1, 1000)
+// getObject sends the object that the path names.
+func (s *Server) getObject(ctx context.Context, x *exchange) error {
+	o := x.operation.origin
+	id, err := x.id(o.NotFound)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	page, err := x.number("page", 1, 1, 1<<40)
-	return (page - 1) * size, size, err
+	descriptor, err := x.flag("descriptor")
+	if err != nil {
+		return err
+	}
+	if err := matcher.ReserveText(x.withTexts(ctx, nil), x.server.Memory.CopyBytes(o, id, x.account, descriptor)); err != nil {
+		return err
+	}
+	obj, ok := x.server.Memory.Get(o, id, x.account, descriptor)
+	if !ok {
+		return o.NotFound(id)
+	}
+	return x.sendBody(http.StatusOK, wire.AppendObject(nil, x.out, &obj, nil, descriptor))
 }
 
-// listObjects answers GET of the objects of o that pass filters.
-func listObjects(o matcher.Origin) handler {
-	return func(ctx context.Context, x *exchange) error {
-		offset, size, err := x.page()
-		if err != nil {
-			return err
-		}
-		descriptor, err := x.flag("descriptor")
-		if err != nil {
-			return err
-		}
-		f, err := x.filter(o, "page", "page_size", "descriptor")
-		if err != nil {
-			return err
-		}
-		objects, count, err := x.server.Memory.Page(ctx, o, f, x.account, offset, size, descriptor)
-		if err != nil {
-			return err
-		}
-		page := make([]*matcher.Object, len(objects))
-		for i := range objects {
-			page[i] = &objects[i]
-		}
-		return x.answer(http.StatusOK, wire.AppendObjects(nil, x.out, o, page, nil, descriptor, count))
+// deleteObject deletes the object that the path names.
+func (s *Server) deleteObject(ctx context.Context, x *exchange) error {
+	o := x.operation.origin
+	id, err := x.id(o.NotFound)
+	if err != nil {
+		return err
 	}
+	if err := x.server.Store.DeleteObject(ctx, x.account, o, id); err != nil {
+		return err
+	}
+	return x.sendNoContent()
 }
 
-// deleteObjects answers DELETE of the objects of o that pass filters.
-func deleteObjects(o matcher.Origin) handler {
-	return func(ctx context.Context, x *exchange) error {
-		f, err := x.filter(o)
-		if err != nil {
-			return err
-		}
-		if f.IsZero() {
-			return matcher.Errorf(matcher.CodeBadInput, "query: deleting needs a filter besides account_id")
-		}
-		switch names, err := x.server.Store.Owners().Of(o, f); {
-		case err != nil:
-			return err
-		case len(names) > 0:
-			return matcher.Errorf(matcher.CodeForbidden, "query: what it selects is owned by %s: delete there", matcher.OwnerText(names))
-		}
-		deleted, err := x.server.Store.DeleteObjects(ctx, o, func() ([]matcher.ID, error) {
-			return x.server.Memory.IDs(ctx, o, f, x.account)
-		})
-		if err != nil {
-			return err
-		}
-		return x.value(http.StatusOK, map[string]any{"deleted": deleted})
+// listObjects sends a page of the objects that pass the filters in the query.
+func (s *Server) listObjects(ctx context.Context, x *exchange) error {
+	req, err := x.limits.Decoder.QueryFind(x.operation.origin, x.query, x.filters)
+	if err != nil {
+		return err
 	}
+	return x.sendPage(ctx, req)
+}
+
+// findObjects sends a page of the objects that pass the filters in the body.
+func (s *Server) findObjects(ctx context.Context, x *exchange) error {
+	req, err := decodeObjectBody(x, (*wire.Decoder).Find)
+	if err != nil {
+		return err
+	}
+	if err := x.checkAccount(req.Filter.Account, "filters."); err != nil {
+		return err
+	}
+	return x.sendPage(ctx, req)
+}
+
+// sendPage sends a page of objects. A page after an ID has no count, because
+// counting would need all objects before it.
+func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
+	o := x.operation.origin
+	descriptor, err := x.flag("descriptor")
+	if err != nil {
+		return err
+	}
+	req.Page.Descriptors = descriptor
+	if err := x.reserve(ctx, req.Page.Size*rowBytes); err != nil {
+		return err
+	}
+	room := &answerRoom{x: x}
+	if req.Page.Size*rowBytes > freeBytes { // otherwise many large pages would delay small requests
+		room.work = x.conn.of.server.work
+		room.work.enter()
+		defer room.work.leave()
+	}
+	objects, count, err := x.server.Memory.Page(x.withRoom(ctx, room), o, &req.Filter, x.account, req.Page)
+	if err != nil {
+		return err
+	}
+	if req.Page.After != nil {
+		count = wire.NoCount
+	}
+	page := make([]*matcher.Object, len(objects))
+	for i := range objects {
+		page[i] = &objects[i]
+	}
+	return x.sendBody(http.StatusOK, wire.AppendObjects(nil, x.out, o, page, req.Targets, descriptor, count))
+}
+
+// deleteObjects deletes the objects that pass the filters in the query.
+func (s *Server) deleteObjects(ctx context.Context, x *exchange) error {
+	f, err := x.limits.Decoder.QueryFilter(x.operation.origin, x.filters)
+	if err != nil {
+		return err
+	}
+	return x.deleteSelected(ctx, &f, "query")
+}
+
+// deleteFoundObjects deletes the objects that pass the filters in the body.
+func (s *Server) deleteFoundObjects(ctx context.Context, x *exchange) error {
+	f, err := decodeObjectBody(x, (*wire.Decoder).Delete)
+	if err != nil {
+		return err
+	}
+	if err := x.checkAccount(f.Account, "filters."); err != nil {
+		return err
+	}
+	return x.deleteSelected(ctx, &f, "filters")
+}
+
+// deleteSelected deletes the objects that pass f. path is the place of f in the
+// request.
+func (x *exchange) deleteSelected(ctx context.Context, f *matcher.Filter, path string) error {
+	o := x.operation.origin
+	withoutAccount := *f
+	withoutAccount.Account = nil
+	if withoutAccount.IsZero() {
+		return matcher.Errorf(matcher.CodeBadInput, "%s: must have a filter besides account_id", path)
+	}
+	switch names, err := x.server.Store.Owners().Of(o, f); {
+	case err != nil:
+		return err
+	case len(names) > 0:
+		return matcher.Errorf(matcher.CodeForbidden, "%s: the selected objects are owned by %s; delete them there", path, matcher.OwnerText(names))
+	}
+	deleted, err := x.server.Store.DeleteFound(ctx, o, x.server.Memory.Finder(ctx, o, f, x.account))
+	if err != nil {
+		return err
+	}
+	return x.sendValue(http.StatusOK, map[string]any{"deleted": deleted})
 }

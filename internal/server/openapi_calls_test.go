@@ -7,14 +7,13 @@ import (
 )
 
 const (
-	knownFace = "5dc73618-3df8-563e-bc95-4cff773c93ec" // first of the sample data
+	knownFace = "5dc73618-3df8-563e-bc95-4cff773c93ec" // the first face of the sample data
 	nobody    = "00000000-0000-4000-8000-000000000000"
 	staff     = "22222222-0000-4000-8000-000000000001"
 )
 
-// TestOpenAPILive holds the server and the document together: every operation
-// is called, every answer must be as described, and both take or refuse the
-// same bodies.
+// TestOpenAPILive compares the server with the document. It calls every operation,
+// checks every answer, and checks that both accept and refuse the same bodies.
 func TestOpenAPILive(t *testing.T) {
 	d := serveDocumented(t)
 	faces, err := os.ReadFile("../../bench/data/faces.ndjson")
@@ -70,6 +69,23 @@ func callFaces(t *testing.T, d *documented, face, descriptor string) {
 	d.call(t, 404, "GET", one, "/1/faces/"+nobody, "")
 	d.call(t, 200, "GET", "/1/faces", "/1/faces?page_size=3&descriptor=1&gender=1", "")
 	d.call(t, 400, "GET", "/1/faces", "/1/faces?page_size=1001", "")
+	d.call(t, 200, "GET", "/1/faces", "/1/faces?after="+nobody+"&targets=age,gender&targets=avatar&order=id", "")
+	d.call(t, 400, "GET", "/1/faces", "/1/faces?after="+nobody+"&page=1", "")
+	const find, remove = "/1/faces/find", "/1/faces/delete"
+	d.call(t, 200, "POST", find, find, `{}`)
+	d.call(t, 200, "POST", find, find+"?descriptor=1", `{"filters": {"origin": "faces", "external_ids": ["a, b"], "gender": 1.0}, "page": 2, "page_size": 5, "targets": ["age"], "order": "create_time_desc"}`)
+	d.call(t, 200, "POST", find, find, `{"filters": {"face_id__lt": "`+staff+`"}, "after": "`+nobody+`"}`)
+	d.call(t, 200, "POST", find, find, `{"filters": null, "page": null, "page_size": null, "after": null, "targets": null, "order": null}`)
+	for _, body := range []string{
+		`[]`, `{"filters": {"origin": "events"}}`, `{"filters": {"tags": []}}`, `{"filters": {"gender": null}}`, `{"page": 0}`, `{"page_size": 1001}`,
+		`{"after": "x"}`, `{"order": "similarity"}`, `{"targets": ["similarity"]}`, `{"targets": "age"}`, `{"limit": 1}`,
+	} {
+		d.call(t, 400, "POST", find, find, body)
+	}
+	d.call(t, 200, "POST", remove, remove, `{"filters": {"external_ids": ["a, b"]}}`)
+	for _, body := range []string{`{}`, `{"filters": null}`, `{"filters": {"origin": "events", "gender": 1}}`, `{"filters": {"gender": 1}, "page": 1}`} {
+		d.call(t, 400, "POST", remove, remove, body)
+	}
 }
 
 func callEvents(t *testing.T, d *documented, descriptor string) {
@@ -89,18 +105,31 @@ func callEvents(t *testing.T, d *documented, descriptor string) {
 	d.call(t, 200, "GET", "/1/events", "/1/events?descriptor=1&page_size=2&meta.shop.floor__gte=1.5", "")
 	d.call(t, 400, "GET", "/1/events", "/1/events?lists="+staff, "")
 	d.call(t, 200, "GET", "/1/export", "/1/export?origin=events&tags=a", "")
+	d.call(t, 200, "POST", "/1/events/find", "/1/events/find", `{"filters": {"event_id__gte": "`+nobody+`", "meta.shop.floor__gte": 1.5}, "targets": ["meta"]}`)
+	d.call(t, 400, "POST", "/1/events/find", "/1/events/find", `{"targets": ["lists"]}`)
+	d.call(t, 200, "POST", "/1/events/delete", "/1/events/delete", `{"filters": {"origin": "events", "tags": ["a, b"]}}`)
+	d.call(t, 400, "POST", "/1/events/delete", "/1/events/delete", `{"filters": []}`)
 	d.call(t, 201, "PUT", attribute, "/1/attributes/"+staff+"?ttl=100", `{"age": null, "descriptor": `+descriptor+`}`)
 	d.call(t, 200, "PUT", attribute, "/1/attributes/"+staff, `{"age": 3, "descriptor": `+descriptor+`}`)
 	d.call(t, 400, "PUT", attribute, "/1/attributes/"+staff, `{"user_data": "x", "descriptor": `+descriptor+`}`)
 	d.call(t, 200, "GET", attribute, "/1/attributes/"+staff+"?descriptor=1", "")
 	d.call(t, 404, "GET", attribute, "/1/attributes/"+nobody, "")
-	stored := func(kind, filters string) string {
+	const attributes = "/1/attributes"
+	d.call(t, 200, "GET", attributes, attributes+"?descriptor=1&page_size=2&attribute_ids="+staff+"&attribute_id__gte="+staff+"&age__lt=200", "")
+	d.call(t, 400, "GET", attributes, attributes+"?tags=a", "")
+	d.call(t, 200, "POST", attributes+"/find", attributes+"/find", `{"filters": {"attribute_id__lt": "`+nobody+`"}, "targets": ["age"]}`)
+	d.call(t, 400, "POST", attributes+"/find", attributes+"/find", `{"targets": ["user_data"]}`)
+	d.call(t, 200, "POST", attributes+"/delete", attributes+"/delete", `{"filters": {"origin": "attributes", "age__gte": 200}}`)
+	d.call(t, 400, "POST", attributes+"/delete", attributes+"/delete", `{"filters": {"lists": []}}`)
+	d.call(t, 200, "DELETE", attributes, attributes+"?age__gte=200", "")
+	d.call(t, 400, "DELETE", attributes, attributes, "")
+	storedBody := func(kind, filters string) string {
 		return `{"references": [{"type": "` + kind + `", "id": "` + staff + `"}], "candidates": [{"filters": ` + filters + `}]}`
 	}
-	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces?explain=1", stored("attribute", `{"origin": "events", "meta.shop.floor__in": [2, 3], "tags": ["a"]}`))
-	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces", stored("event", `{"origin": "events", "geo_position": {"origin_longitude": 0, "origin_latitude": 0, "longitude_delta": 1, "latitude_delta": 1}}`))
-	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces", stored("event", `{"origin": "attributes", "attribute_ids": ["`+staff+`"]}`))
-	d.call(t, 400, "POST", "/1/matcher/faces", "/1/matcher/faces", stored("event", `{"origin": "attributes", "tags": ["a"]}`))
+	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces?explain=1", storedBody("attribute", `{"origin": "events", "meta.shop.floor__in": [2, 3], "tags": ["a"]}`))
+	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces", storedBody("event", `{"origin": "events", "geo_position": {"origin_longitude": 0, "origin_latitude": 0, "longitude_delta": 1, "latitude_delta": 1}}`))
+	d.call(t, 201, "POST", "/1/matcher/faces", "/1/matcher/faces", storedBody("event", `{"origin": "attributes", "attribute_ids": ["`+staff+`"]}`))
+	d.call(t, 400, "POST", "/1/matcher/faces", "/1/matcher/faces", storedBody("event", `{"origin": "attributes", "tags": ["a"]}`))
 	body := `{"type": "raw_descriptor", "data": {"version": 7, "data": "AQIDBA=="}}`
 	d.call(t, 201, "POST", "/1/matcher/bodies", "/1/matcher/bodies", `{"references": [`+body+`], "candidates": [{"filters": {"origin": "events"}}]}`)
 	d.call(t, 204, "DELETE", one, "/1/events/"+staff, "")
@@ -116,6 +145,8 @@ func callLists(t *testing.T, d *documented) {
 	d.call(t, 409, "POST", "/1/lists", "/1/lists", `{"list_id": "`+staff+`"}`)
 	d.call(t, 400, "POST", "/1/lists", "/1/lists", `{"name": "staff"}`)
 	d.call(t, 200, "GET", "/1/lists", "/1/lists", "")
+	d.call(t, 200, "GET", "/1/lists", "/1/lists?after="+nobody, "")
+	d.call(t, 400, "GET", "/1/lists", "/1/lists?order=id", "")
 	d.call(t, 200, "GET", one, "/1/lists/"+staff, "")
 	d.call(t, 404, "GET", one, "/1/lists/"+nobody, "")
 	d.call(t, 200, "PATCH", one, "/1/lists/"+staff, `{"user_data": null}`)
@@ -128,30 +159,30 @@ func callLists(t *testing.T, d *documented) {
 
 func callMatches(t *testing.T, d *documented, descriptor string) {
 	const match = "/1/matcher/faces"
-	ask := func(reference, candidates string) string {
+	matchBody := func(reference, candidates string) string {
 		return `{"references": [` + reference + `], "candidates": [` + candidates + `]}`
 	}
 	stored, given := `{"type": "face", "id": "`+knownFace+`"}`, `{"type": "raw_descriptor", "data": `+descriptor+`}`
 	all := `{"filters": {"origin": "faces"}, "label": [1]}`
-	d.call(t, 201, "POST", match, match+"?explain=1", ask(stored+", "+given, all))
-	d.call(t, 201, "POST", match, match, ask(`{"type": "face_external_id", "id": "person-01"}`, all))
-	d.call(t, 201, "POST", match, match, ask(`{"type": "face_external_id", "id": "nobody"}`, all))
-	d.call(t, 201, "POST", match, match, ask(stored,
+	d.call(t, 201, "POST", match, match+"?explain=1", matchBody(stored+", "+given, all))
+	d.call(t, 201, "POST", match, match, matchBody(`{"type": "face_external_id", "id": "person-01"}`, all))
+	d.call(t, 201, "POST", match, match, matchBody(`{"type": "face_external_id", "id": "nobody"}`, all))
+	d.call(t, 201, "POST", match, match, matchBody(stored,
 		`{"filters": {"origin": "faces", "age__gte": 18, "create_time__lt": "now-1d", "lists": []}, "limit": 1,
 		  "threshold": 0.5, "targets": ["lists", "distance"], "order": "create_time_desc"}`))
 	for _, body := range []string{
-		ask("", all), ask(stored, ""), ask(`{"type": "xpk_file", "id": "x"}`, all), ask(`{"type": "face", "id": "x"}`, all),
-		ask(`{"type": "face_external_id", "id": ""}`, all), ask(`{"type": "raw_descriptor", "id": "x"}`, all),
-		ask(stored, `{"filters": {}}`), ask(stored, `{"filters": {"origin": "faces", "age": 3}}`),
-		ask(stored, `{"filters": {"origin": "faces"}, "limit": 0}`), ask(stored, `{"filters": {"origin": "faces"}, "threshold": 1.5}`),
-		ask(stored, `{"filters": {"origin": "faces"}, "targets": ["descriptor"]}`), ask(stored, `{"filters": {"origin": "faces"}, "order": "id"}`),
-		ask(stored, `{"filters": {"origin": "faces", "gender": [1]}}`), ask(stored, `{"filters": {"origin": "faces", "face_ids": "x"}}`),
+		matchBody("", all), matchBody(stored, ""), matchBody(`{"type": "xpk_file", "id": "x"}`, all), matchBody(`{"type": "face", "id": "x"}`, all),
+		matchBody(`{"type": "face_external_id", "id": ""}`, all), matchBody(`{"type": "raw_descriptor", "id": "x"}`, all),
+		matchBody(stored, `{"filters": {}}`), matchBody(stored, `{"filters": {"origin": "faces", "age": 3}}`),
+		matchBody(stored, `{"filters": {"origin": "faces"}, "limit": 0}`), matchBody(stored, `{"filters": {"origin": "faces"}, "threshold": 1.5}`),
+		matchBody(stored, `{"filters": {"origin": "faces"}, "targets": ["descriptor"]}`), matchBody(stored, `{"filters": {"origin": "faces"}, "order": "id"}`),
+		matchBody(stored, `{"filters": {"origin": "faces", "gender": [1]}}`), matchBody(stored, `{"filters": {"origin": "faces", "face_ids": "x"}}`),
 	} {
 		d.call(t, 400, "POST", match, match, body)
 	}
-	d.call(t, 201, "POST", "/1/matcher", "/1/matcher", ask(stored, all))
-	d.call(t, 201, "POST", "/1/matcher/raw", "/1/matcher/raw?explain=1", ask(given, given))
-	d.call(t, 400, "POST", "/1/matcher/raw", "/1/matcher/raw", ask(stored, given))
+	d.call(t, 201, "POST", "/1/matcher", "/1/matcher", matchBody(stored, all))
+	d.call(t, 201, "POST", "/1/matcher/raw", "/1/matcher/raw?explain=1", matchBody(given, given))
+	d.call(t, 400, "POST", "/1/matcher/raw", "/1/matcher/raw", matchBody(stored, given))
 }
 
 func callDeletes(t *testing.T, d *documented) {
@@ -159,6 +190,7 @@ func callDeletes(t *testing.T, d *documented) {
 	d.call(t, 204, "DELETE", one, "/1/faces/"+knownFace, "")
 	d.call(t, 404, "DELETE", one, "/1/faces/"+knownFace, "")
 	d.call(t, 400, "DELETE", "/1/faces", "/1/faces", "")
-	d.call(t, 200, "DELETE", "/1/faces", "/1/faces?external_ids=person-01,person-02", "")
+	d.call(t, 400, "DELETE", "/1/faces", "/1/faces?external_ids=person-01,person-02", "")
+	d.call(t, 200, "DELETE", "/1/faces", "/1/faces?external_ids=person-01&external_ids=%5B%22person-02%22%5D", "")
 	d.call(t, 204, "DELETE", ofList, "/1/lists/"+staff+"?with_faces=1", "")
 }

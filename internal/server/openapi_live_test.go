@@ -11,7 +11,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// documented is a running server beside the document that describes it.
+// documented is a running server with the document that describes it.
 type documented struct {
 	*service
 	doc  *openapi3.T
@@ -23,9 +23,9 @@ func serveDocumented(t *testing.T) *documented {
 	return &documented{start(t), loadSpec(t), map[string]bool{}}
 }
 
-// call sends a request and checks the answer: its status is want, the document
-// has it for the operation at path, and its body fits the schema there. What
-// the server takes of a JSON body, the document must take, too.
+// call sends a request and checks the answer: the status is want, the document has
+// this status for the operation at path, and the body fits the schema. A JSON body
+// that the server accepts must fit the schema too.
 func (d *documented) call(t *testing.T, want int, method, path, url, body string) {
 	t.Helper()
 	op := d.doc.Paths.Value(path).GetOperation(method)
@@ -74,7 +74,7 @@ func (d *documented) call(t *testing.T, want int, method, path, url, body string
 	}
 }
 
-// fits says what is wrong with a body as one of content.
+// fits returns an error if a body does not fit content.
 func fits(content openapi3.Content, media string, body []byte) error {
 	described := content[media]
 	if described == nil {

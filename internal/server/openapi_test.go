@@ -24,8 +24,8 @@ func loadSpec(t testing.TB) *openapi3.T {
 	return doc
 }
 
-// TestOpenAPI checks the document itself, its examples against its schemas,
-// and that it is as strict as the contract.
+// TestOpenAPI checks the document itself, its examples against its schemas, and that
+// it is as strict as docs/api.md.
 func TestOpenAPI(t *testing.T) {
 	doc := loadSpec(t)
 	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
@@ -49,7 +49,7 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-// checkErrors checks that every answer of 4xx and 5xx is the common error.
+// checkErrors checks that all answers 4xx and 5xx have the common schema of errors.
 func checkErrors(t *testing.T, where string, op *openapi3.Operation) {
 	t.Helper()
 	for status, answer := range op.Responses.Map() {
@@ -67,7 +67,8 @@ func checkErrors(t *testing.T, where string, op *openapi3.Operation) {
 	}
 }
 
-// checkMedia checks that what goes as JSON goes as msgpack, too, by one schema.
+// checkMedia checks that each JSON body can also be MessagePack, with the same
+// schema.
 func checkMedia(t *testing.T, where string, op *openapi3.Operation) {
 	t.Helper()
 	check := func(what string, c openapi3.Content) {
@@ -87,8 +88,8 @@ func checkMedia(t *testing.T, where string, op *openapi3.Operation) {
 	}
 }
 
-// TestOpenAPIExamples checks that the face of the examples is one of the
-// sample data, and that each of its lines is a face to the document.
+// TestOpenAPIExamples checks that the face of the examples is one of the sample data,
+// and that each line of the sample data fits the schema of a face.
 func TestOpenAPIExamples(t *testing.T) {
 	doc := loadSpec(t)
 	lines, err := os.Open("../../bench/data/faces.ndjson")
@@ -121,8 +122,8 @@ func TestOpenAPIExamples(t *testing.T) {
 	}
 }
 
-// TestOpenAPIJSON keeps the document in JSON equal to the YAML that is written
-// by hand; with -update it writes it. The server serves both without a parser.
+// TestOpenAPIJSON checks that the document in JSON equals the YAML, which is written
+// by hand. With -update it writes the JSON. So the server needs no YAML parser.
 func TestOpenAPIJSON(t *testing.T) {
 	compact, err := json.Marshal(loadSpec(t))
 	if err != nil {
@@ -147,8 +148,8 @@ func TestOpenAPIJSON(t *testing.T) {
 	}
 }
 
-// TestErrorPage checks that the page of errors has an anchor for every code
-// that the document knows, so that every error's link leads somewhere.
+// TestErrorPage checks that the page of errors has an anchor for every code in the
+// document, so that the links of errors work.
 func TestErrorPage(t *testing.T) {
 	page, err := os.ReadFile("ui/errors.html")
 	if err != nil {
@@ -169,8 +170,8 @@ func TestErrorPage(t *testing.T) {
 	}
 }
 
-// TestDocsPage checks that the page to read shows every operation of the
-// document, and loads nothing from elsewhere.
+// TestDocsPage checks that the page of the API shows every operation of the document,
+// and loads nothing from other hosts.
 func TestDocsPage(t *testing.T) {
 	page, err := os.ReadFile("ui/docs.html")
 	if err != nil {

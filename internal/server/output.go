@@ -9,26 +9,26 @@ import (
 )
 
 const (
-	// copyMax is the size up to which a write is copied, so that a
-	// small answer is one write.
+	// copyMax is the size below which writes are copied into one piece, so that a
+	// small answer is sent by one system call.
 	copyMax = 4 << 10
-	// writeMax is how much is written at once. After it, it is known how much
-	// the client has taken.
+	// writeMax is the largest number of bytes in one write. Progress of the client is
+	// known after each write.
 	writeMax = 64 << 10
 )
 
-// output is what was written to a connection and not sent yet.
+// output holds bytes that were written to a connection and are not sent yet.
 type output struct {
 	to     *connection
 	pieces net.Buffers
-	small  []byte // the last piece, if it may grow
+	small  []byte // the last piece, if more can be appended to it
 	pooled *[copyMax]byte
 }
 
-// copyPool has the buffers that small pieces are copied to.
+// copyPool has buffers for small pieces.
 var copyPool = sync.Pool{New: func() any { return new([copyMax]byte) }}
 
-// allocate returns n bytes that are sent by the next flush.
+// allocate returns n bytes that the next flush sends. The caller fills them.
 func (o *output) allocate(n int) []byte {
 	if last := len(o.pieces) - 1; last >= 0 && o.small != nil && cap(o.small)-len(o.small) >= n {
 		at := len(o.small)
@@ -46,8 +46,8 @@ func (o *output) allocate(n int) []byte {
 	return o.small
 }
 
-// add sends p with the next flush; until then p must not change.
-func (o *output) add(p []byte) {
+// addBytes sends p with the next flush. p must not change until then.
+func (o *output) addBytes(p []byte) {
 	if len(p) < copyMax {
 		copy(o.allocate(len(p)), p)
 		return
@@ -56,7 +56,7 @@ func (o *output) add(p []byte) {
 	o.small = nil
 }
 
-// discard drops what was not sent.
+// discard drops all unsent bytes.
 func (o *output) discard() {
 	clear(o.pieces)
 	o.pieces, o.small = o.pieces[:0], nil
@@ -66,38 +66,38 @@ func (o *output) discard() {
 	}
 }
 
-// flush sends everything.
+// flush sends all bytes.
 func (o *output) flush() error {
 	defer o.discard()
-	o.to.readAt = time.Now()
+	o.to.reading = reading{begun: time.Now(), last: time.Now(), size: size(o.pieces)}
 	pieces := o.pieces
 	for len(pieces) > 0 {
-		n, err := o.to.send(upTo(pieces, writeMax))
-		if pieces = after(pieces, n); err != nil {
+		n, err := o.to.sendPieces(firstBytes(pieces, writeMax))
+		if pieces = dropBytes(pieces, n); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// upTo returns the first most bytes of pieces.
-func upTo(pieces net.Buffers, most int) net.Buffers {
-	if len(pieces[0]) >= most {
-		return net.Buffers{pieces[0][:most]}
+// firstBytes returns the first n bytes of pieces, or all if there are fewer.
+func firstBytes(pieces net.Buffers, n int) net.Buffers {
+	if len(pieces[0]) >= n {
+		return net.Buffers{pieces[0][:n]}
 	}
 	var first net.Buffers
 	for _, p := range pieces {
-		p = p[:min(len(p), most)]
+		p = p[:min(len(p), n)]
 		first = append(first, p)
-		if most -= len(p); most == 0 {
+		if n -= len(p); n == 0 {
 			break
 		}
 	}
 	return first
 }
 
-// after returns pieces without the first n bytes. The first piece may be cut.
-func after(pieces net.Buffers, n int) net.Buffers {
+// dropBytes returns pieces without the first n bytes. It changes pieces.
+func dropBytes(pieces net.Buffers, n int) net.Buffers {
 	for len(pieces) > 0 && n >= len(pieces[0]) {
 		n -= len(pieces[0])
 		pieces = pieces[1:]
@@ -108,11 +108,11 @@ func after(pieces net.Buffers, n int) net.Buffers {
 	return pieces
 }
 
-// errNotReading ends an answer that the client does not read.
-var errNotReading = errors.New("the client does not read the answer, and others wait for the memory")
+// errNotReading ends an answer that the client reads too slowly.
+var errNotReading = errors.New("the client reads the answer too slowly, and others wait for the memory")
 
-// send writes what the client takes of pieces.
-func (c *connection) send(pieces net.Buffers) (int, error) {
+// sendPieces writes pieces and returns how many bytes the client has taken.
+func (c *connection) sendPieces(pieces net.Buffers) (int, error) {
 	var n int64
 	var err error
 	if len(pieces) == 1 {
@@ -123,15 +123,43 @@ func (c *connection) send(pieces net.Buffers) (int, error) {
 		n, err = pieces.WriteTo(c.Conn)
 	}
 	if n > 0 && c.answer != nil {
-		c.readAt = time.Now()
-		c.answer.progress(slowBytes) // whatever a client takes, it reads
+		c.reading.last = time.Now()
+		c.reading.taken += int(n)
+		c.answer.progress(int(n))
+		if err == nil && c.answer.othersWait() && c.reading.tooSlow(time.Now(), c.answer.patience(), c.writeEnd) {
+			c.reset, err = true, errNotReading
+		}
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) && c.wasAsked() {
-		if err = nil; time.Since(c.readAt) >= c.answer.patience() {
+		if err = nil; c.reading.tooSlow(time.Now(), c.answer.patience(), c.writeEnd) {
 			c.reset, err = true, errNotReading
 		}
 	}
 	return int(n), err
+}
+
+// reading is the progress of a client that reads an answer.
+type reading struct {
+	begun, last time.Time // when writing began, and when the client last took bytes
+	size, taken int       // bytes
+}
+
+// tooSlow reports whether the client has taken nothing for the time of patience, or
+// is too slow to take everything before end, when writes fail.
+func (r *reading) tooSlow(now time.Time, patience time.Duration, end time.Time) bool {
+	if now.Sub(r.last) >= patience {
+		return true
+	}
+	took, all := now.Sub(r.begun), end.Sub(r.begun)
+	return took >= patience && float64(r.taken)/float64(r.size) < float64(took)/float64(all)
+}
+
+// size returns the number of bytes of pieces.
+func size(pieces net.Buffers) (bytes int) {
+	for _, p := range pieces {
+		bytes += len(p)
+	}
+	return bytes
 }
 
 // writeUntil sets the time at which writes fail.
@@ -140,12 +168,11 @@ func (c *connection) writeUntil(t time.Time) {
 	defer c.mu.Unlock()
 	c.writeEnd = t
 	if !c.unread {
-		_ = c.SetWriteDeadline(t) // fails on a closed connection only, and writing tells that
+		_ = c.SetWriteDeadline(t) // fails only on a closed connection; the next write reports it
 	}
 }
 
-// askWriter interrupts a write, which then tells whether the client has taken
-// anything.
+// askWriter interrupts a write. The writer then checks whether the client reads.
 func (c *connection) askWriter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -153,7 +180,7 @@ func (c *connection) askWriter() {
 	_ = c.SetWriteDeadline(time.Unix(1, 0))
 }
 
-// wasAsked reports whether askWriter interrupted a write, and lets writes go on.
+// wasAsked reports whether askWriter interrupted a write, and allows writes again.
 func (c *connection) wasAsked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

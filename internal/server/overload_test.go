@@ -25,7 +25,7 @@ func (f failing) Match(_ context.Context, subs []matcher.SubRequest) []matcher.R
 	return slices.Repeat([]matcher.Result{{Err: f.err}}, len(subs))
 }
 
-// TestRetryAfter: clients are told what the matcher says, in whole seconds.
+// TestRetryAfter checks that clients get the time of the matcher in whole seconds.
 func TestRetryAfter(t *testing.T) {
 	for after, want := range map[time.Duration]string{
 		0: "1", time.Millisecond: "1", time.Second: "1", 1001 * time.Millisecond: "2", time.Minute: "60", time.Hour: "60",
@@ -34,38 +34,38 @@ func TestRetryAfter(t *testing.T) {
 		x := start(t, func(s *settings) {
 			s.matcher = func(m matcher.Matcher) matcher.Matcher { return failing{m, err} }
 		})
-		x.call("POST", "/1/matcher/faces", ask(given(of(v4, 1, 2, 3, 4)), all())).status(503).header("Retry-After", want).part("error_code", "12050")
+		x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(descriptor(v4, 1, 2, 3, 4)), allFaces())).status(503).header("Retry-After", want).part("error_code", "12050")
 	}
 }
 
-// wide is a body of about that many bytes.
-func wide(n, bytes int) string {
-	return face(n, of(v4, 1, 2, 3, 4), `,"user_data":"`+strings.Repeat("x", bytes)+`"`)
+// wideFace is a body of about that many bytes.
+func wideFace(n, bytes int) string {
+	return face(n, descriptor(v4, 1, 2, 3, 4), `,"user_data":"`+strings.Repeat("x", bytes)+`"`)
 }
 
-// TestBodiesAtOnce: large bodies wait for room until their deadline, small ones
-// do not.
-func TestBodiesAtOnce(t *testing.T) {
+// TestBodiesWaitForRoom checks that large bodies wait for room until their deadline, and
+// that small ones do not.
+func TestBodiesWaitForRoom(t *testing.T) {
 	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
 	release := x.server.HoldBodies()
-	x.call("POST", "/1/faces", wide(1, 100_000)).fault(12050, "bodies", itoa(4<<20))
-	x.send("POST", "/1/faces", unsized(wide(1, 100_000))).fault(12050, "bodies", itoa(4<<20))
-	x.call("POST", "/1/faces", wide(1, 60_000)).status(201)
-	x.send("POST", "/1/faces", unsized(wide(2, 60_000))).status(201)
+	x.call("POST", "/1/faces", wideFace(1, 100_000)).fault(12050, "bodies", itoa(4<<20))
+	x.send("POST", "/1/faces", unsized(wideFace(1, 100_000))).fault(12050, "bodies", itoa(4<<20))
+	x.call("POST", "/1/faces", wideFace(1, 60_000)).status(201)
+	x.send("POST", "/1/faces", unsized(wideFace(2, 60_000))).status(201)
 	release()
-	x.call("POST", "/1/faces", wide(3, 100_000)).status(201)
-	x.send("POST", "/1/faces", unsized(wide(4, 100_000))).status(201)
-	x.send("POST", "/1/faces", unsized(wide(4, 1<<20))).fault(12029)
+	x.call("POST", "/1/faces", wideFace(3, 100_000)).status(201)
+	x.send("POST", "/1/faces", unsized(wideFace(4, 100_000))).status(201)
+	x.send("POST", "/1/faces", unsized(wideFace(4, 1<<20))).fault(12029)
 	x.faces(4)
 }
 
-// TestBodyWaits: a large body that waits is read when there is room again.
+// TestBodyWaits checks that a large body that waits is read when there is room again.
 func TestBodyWaits(t *testing.T) {
 	x := start(t)
 	release := x.server.HoldBodies()
 	var done sync.WaitGroup
 	for n := range 3 {
-		done.Go(func() { x.call("POST", "/1/faces", wide(n, 100_000)).status(201) })
+		done.Go(func() { x.call("POST", "/1/faces", wideFace(n, 100_000)).status(201) })
 	}
 	x.call("GET", "/readyz", "").status(200)
 	release()
@@ -73,20 +73,20 @@ func TestBodyWaits(t *testing.T) {
 	x.faces(3)
 }
 
-// TestAnswersAtOnce: so do large answers.
-func TestAnswersAtOnce(t *testing.T) {
+// TestAnswersWaitForRoom is TestBodiesWaitForRoom for answers.
+func TestAnswersWaitForRoom(t *testing.T) {
 	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
-	x.line(2)
-	probe := given(of(v4, 1, 2, 3, 4))
+	x.storeFaces(2)
+	probe := givenDescriptor(descriptor(v4, 1, 2, 3, 4))
 	large := map[string]string{
-		"/1/matcher/faces":      ask(stored(1), all(`,"limit":1000`)),
-		"/1/matcher":            ask(`{"type":"face_external_id","id":"x"}`, all(`,"limit":50`)), // may stand for many
-		"/1/matcher/raw":        ask(probe+strings.Repeat(","+probe, 19), probe+strings.Repeat(","+probe, 19)),
+		"/1/matcher/faces":      matchBody(storedFace(1), allFaces(`,"limit":1000`)),
+		"/1/matcher":            matchBody(`{"type":"face_external_id","id":"x"}`, allFaces(`,"limit":50`)), // a key can match many objects
+		"/1/matcher/raw":        matchBody(probe+strings.Repeat(","+probe, 19), probe+strings.Repeat(","+probe, 19)),
 		"/1/crossmatcher/faces": `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":1000}`,
 	}
 	small := map[string]string{
-		"/1/matcher/faces":      ask(stored(1), all(`,"limit":100`)),
-		"/1/matcher/raw":        ask(probe, probe),
+		"/1/matcher/faces":      matchBody(storedFace(1), allFaces(`,"limit":100`)),
+		"/1/matcher/raw":        matchBody(probe, probe),
 		"/1/crossmatcher/faces": `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":50}`,
 	}
 	release := x.server.HoldAnswers()
@@ -102,23 +102,23 @@ func TestAnswersAtOnce(t *testing.T) {
 	}
 }
 
-// TestRefusedAnswersNeedNoRoom: what is refused whatever is found does not wait
-// for room, and nobody waits behind it.
+// TestRefusedAnswersNeedNoRoom checks that a request whose answer would be too large
+// is refused without waiting for room, so that nobody waits behind it.
 func TestRefusedAnswersNeedNoRoom(t *testing.T) {
 	x := start(t, func(s *settings) { s.cross, s.limits.Result = 10, 3_000_000 })
-	x.line(11)
+	x.storeFaces(11)
 	defer x.server.HoldAnswers()()
-	probe := given(of(v4, 1, 2, 3, 4))
-	x.call("POST", "/1/matcher/faces", ask(probe, all(`,"limit":2000001`))).fault(31007)
-	x.call("POST", "/1/matcher/faces", ask(`{"type":"face_external_id","id":"x"}`, all(`,"limit":2000001`))).fault(31007)
-	x.call("POST", "/1/matcher/faces", ask(probe+","+probe, all(`,"limit":1000001`))).fault(31007)
+	probe := givenDescriptor(descriptor(v4, 1, 2, 3, 4))
+	x.call("POST", "/1/matcher/faces", matchBody(probe, allFaces(`,"limit":2000001`))).fault(31007)
+	x.call("POST", "/1/matcher/faces", matchBody(`{"type":"face_external_id","id":"x"}`, allFaces(`,"limit":2000001`))).fault(31007)
+	x.call("POST", "/1/matcher/faces", matchBody(probe+","+probe, allFaces(`,"limit":1000001`))).fault(31007)
 	const sides = `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":`
 	x.call("POST", "/1/crossmatcher/faces", sides+`1000}`).fault(31002)
 	x.call("POST", "/1/crossmatcher/faces", sides+`2000000}`).fault(31002)
 }
 
-// TestCrossOfRemotesNeedsRoom: what an owner will answer is not known, so it
-// counts as much as may be asked for.
+// TestCrossOfRemotesNeedsRoom checks that a cross match of an owner reserves room for
+// as many objects as the limit allows, because their number is not known.
 func TestCrossOfRemotesNeedsRoom(t *testing.T) {
 	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
 	owners := &matcher.Owners{}
@@ -128,13 +128,14 @@ func TestCrossOfRemotesNeedsRoom(t *testing.T) {
 	x.call("POST", "/1/crossmatcher/faces", `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":10}`).fault(12050, "answers")
 }
 
-// TestAnswerIsHeldUntilSent: an answer has its room until the client has it.
+// TestAnswerIsHeldUntilSent checks that an answer keeps its room until the client has
+// read it.
 func TestAnswerIsHeldUntilSent(t *testing.T) {
 	x := start(t)
-	probe := given(of(v4, 0, 0, 0, 0))
-	body := ask(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999))
+	probe := givenDescriptor(descriptor(v4, 0, 0, 0, 0))
+	body := matchBody(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999))
 	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
-	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers on its way
+	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers between server and client
 		t.Fatal(err)
 	}
 	if x.server.HoldAnswers() != nil {
@@ -149,7 +150,7 @@ func TestAnswerIsHeldUntilSent(t *testing.T) {
 	release()
 }
 
-// occupy begins a request that lasts until the connection is closed.
+// occupy begins a request that lasts until its connection is closed.
 func (x *service) occupy() *raw {
 	x.Helper()
 	c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
@@ -161,8 +162,8 @@ func (x *service) occupy() *raw {
 	return c
 }
 
-// TestConnections: one connection too many is told so and closed; when another
-// one ends there is room again.
+// TestConnections checks that a connection beyond the limit gets an error and is
+// closed, and that there is room again when another one ends.
 func TestConnections(t *testing.T) {
 	x := start(t)
 	x.server.SetConnectionsMax(2)
@@ -176,7 +177,7 @@ func TestConnections(t *testing.T) {
 	hasty := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
 	hasty.answer("still sending").fault(12050)
 	silent := x.dial()
-	silent.answer("silent").fault(12050) // when it has said nothing for a while
+	silent.answer("silent").fault(12050) // after it has sent nothing for a while
 	check(t, second.Close())
 	x.untilServed(request)
 	x.server.SetConnectionsMax(100)
@@ -185,8 +186,8 @@ func TestConnections(t *testing.T) {
 	}
 }
 
-// untilServed sends a request on new connections until one is answered with
-// success: because the server has noticed that another connection was closed.
+// untilServed sends a request on new connections until one succeeds, because the
+// server notices a closed connection late.
 func (x *service) untilServed(request string) {
 	x.Helper()
 	for {
@@ -199,9 +200,9 @@ func (x *service) untilServed(request string) {
 	}
 }
 
-// TestIdleMakesRoom: when there are too many connections, the one that has been
-// idle for longest is closed. Requests that are being answered go on.
-func TestIdleMakesRoom(t *testing.T) {
+// TestIdleConnectionIsClosed checks that the connection that has been idle longest is closed
+// when there are too many. Requests that are being answered continue.
+func TestIdleConnectionIsClosed(t *testing.T) {
 	x := start(t)
 	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 	busy := x.occupy()
@@ -211,7 +212,7 @@ func TestIdleMakesRoom(t *testing.T) {
 		c.write(request).answer("idle").status(200)
 		idle = append(idle, c)
 	}
-	idle[0].write(request).answer("used again").status(200) // now 1, 2, 3, 0 is the order
+	idle[0].write(request).answer("used again").status(200) // the order is now 1, 2, 3, 0
 	x.server.SetConnectionsMax(5)
 	for _, n := range []int{1, 2, 3, 0} {
 		c := x.dial()
@@ -222,8 +223,9 @@ func TestIdleMakesRoom(t *testing.T) {
 	busy.write(strings.Repeat(" ", 1000)).answer("busy").status(200)
 }
 
-// TestUnfinishedMakesRoom: connections with an unfinished header make room, too.
-func TestUnfinishedMakesRoom(t *testing.T) {
+// TestUnfinishedHeaderIsClosed checks that a connection with an unfinished header is
+// closed too when there are too many.
+func TestUnfinishedHeaderIsClosed(t *testing.T) {
 	x := start(t)
 	var all []*raw
 	for range 3 {
@@ -243,8 +245,8 @@ func (r *raw) closed() {
 	}
 }
 
-// TestConnectionsPerAddress: one address has so many connections, idle or not,
-// and others are not kept out by it.
+// TestConnectionsPerAddress checks the limit of connections of one address, idle or
+// not, and that other addresses are not affected.
 func TestConnectionsPerAddress(t *testing.T) {
 	x := start(t, func(s *settings) { s.address = 3 })
 	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -270,8 +272,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 }
 
-// TestCrowd: those that are far too many are closed at once.
-func TestCrowd(t *testing.T) {
+// TestConnectionsFarBeyondLimit checks that connections far beyond the limit are closed at once.
+func TestConnectionsFarBeyondLimit(t *testing.T) {
 	x := start(t)
 	x.server.SetConnectionsMax(1)
 	defer x.occupy().Close()
@@ -290,7 +292,7 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// gate is a context whose n-th use of Done waits.
+// gate is a context whose n-th call of Done waits.
 type gate struct {
 	context.Context
 	uses int
@@ -303,7 +305,7 @@ func (g *gate) Done() <-chan struct{} {
 	return g.Context.Done()
 }
 
-// gated gives large requests to the memory with a gate.
+// gated passes large requests to the memory with a gate.
 type gated struct {
 	matcher.Matcher
 	open func(n int)
@@ -316,14 +318,14 @@ func (g gated) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.R
 	return g.Matcher.Match(ctx, subs)
 }
 
-// TestSmallBesideCross: small requests that come while a cross match is under
-// way are answered before it.
-func TestSmallBesideCross(t *testing.T) {
+// TestSmallRequestsDuringCrossMatch checks that small requests are answered before a cross match
+// that was sent earlier.
+func TestSmallRequestsDuringCrossMatch(t *testing.T) {
 	underway, answered := make(chan struct{}), make(chan struct{})
 	x := start(t, func(s *settings) {
 		s.matcher = func(m matcher.Matcher) matcher.Matcher {
 			return gated{m, func(n int) {
-				if n == 4 { // of its many waves, which each wait once or more
+				if n == 4 { // the cross match has many waves, each of which waits at least once
 					close(underway)
 					<-answered
 				}
@@ -332,7 +334,7 @@ func TestSmallBesideCross(t *testing.T) {
 	})
 	var lines strings.Builder
 	for n := range 500 {
-		lines.WriteString(face(n, of(v4, byte(n), byte(n>>8), 0, 0)) + "\n")
+		lines.WriteString(face(n, descriptor(v4, byte(n), byte(n>>8), 0, 0)) + "\n")
 	}
 	x.call("POST", "/1/import", lines.String()).status(200)
 	crossed := make(chan *answer)
@@ -341,10 +343,10 @@ func TestSmallBesideCross(t *testing.T) {
 		crossed <- x.call("POST", "/1/crossmatcher/faces", `{"references":`+side+`,"candidates":`+side+`,"limit":3}`)
 	}()
 	<-underway
-	probe := given(of(v4, 7, 0, 0, 0))
+	probe := givenDescriptor(descriptor(v4, 7, 0, 0, 0))
 	for range 20 {
-		x.call("POST", "/1/matcher/faces", ask(probe, all(`,"limit":1`, figures))).status(201).part("0.matches.0.result", `[`+row(7, v4, 0)+`]`)
-		x.call("POST", "/1/matcher/raw", ask(probe, probe)).status(201)
+		x.call("POST", "/1/matcher/faces", matchBody(probe, allFaces(`,"limit":1`, figures))).status(201).part("0.matches.0.result", `[`+row(7, v4, 0)+`]`)
+		x.call("POST", "/1/matcher/raw", matchBody(probe, probe)).status(201)
 	}
 	select {
 	case <-crossed:

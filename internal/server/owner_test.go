@@ -7,8 +7,8 @@ import (
 	"nearside/matcher/remote"
 )
 
-// TestOwnerKeysFault: keys that stand for too many objects of an owner are one
-// fault among others; the first one of the request is answered.
+// TestOwnerKeysFault checks that keys that match too many objects of an owner are one
+// of several errors, of which the first in the request is returned.
 func TestOwnerKeysFault(t *testing.T) {
 	owner := start(t)
 	x := start(t, func(s *settings) {
@@ -21,10 +21,10 @@ func TestOwnerKeysFault(t *testing.T) {
 	track := func(s string) string { return `{"type":"event_track_id","id":"` + s + `"}` }
 	match := func(references string) *answer {
 		t.Helper()
-		return x.call("POST", "/1/matcher/faces", ask(references, `{"filters":{"origin":"events"},"targets":[]}`))
+		return x.call("POST", "/1/matcher/faces", matchBody(references, `{"filters":{"origin":"events"},"targets":[]}`))
 	}
 	match(track("two")).status(201).part("1.reference.object_id", `"`+id(1)+`"`)
 	match(track("two")+","+track("other")).fault(31007, "references", "the limit is 3")
-	match(track("two")+","+stored(9)+","+track("other")).fault(22004, "references[1].id", id(9))
-	match(track("two")+","+track("other")+","+stored(9)).fault(31007, "references", "the limit is 3")
+	match(track("two")+","+storedFace(9)+","+track("other")).fault(22004, "references[1].id", id(9))
+	match(track("two")+","+track("other")+","+storedFace(9)).fault(31007, "references", "the limit is 3")
 }

@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"nearside/lua"
+	"nearside/lua/ns/peer"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -18,11 +21,11 @@ type Plugins interface {
 }
 
 func (s *Server) listPlugins(_ context.Context, x *exchange) error {
-	return x.answer(http.StatusOK, wire.AppendValue(nil, x.out, plugins(x.server.Plugins.Plugins())))
+	return x.sendBody(http.StatusOK, wire.AppendValue(nil, x.out, pluginStates(x.server.Plugins.Plugins())))
 }
 
-// reloadPlugins replaces the running plugins by what their files say now. It
-// is not cut when the client leaves: half a reload would help nobody.
+// reloadPlugins loads the files of all plugins again. It continues when the client
+// leaves.
 func (s *Server) reloadPlugins(ctx context.Context, x *exchange) error {
 	if err := x.server.Plugins.Reload(context.WithoutCancel(ctx)); err != nil {
 		return matcher.Errorf(matcher.CodePlugins, "%w", err)
@@ -30,8 +33,8 @@ func (s *Server) reloadPlugins(ctx context.Context, x *exchange) error {
 	return s.listPlugins(ctx, x)
 }
 
-// plugins shows how plugins are.
-func plugins(all []lua.Status) []any {
+// pluginStates returns the states of plugins for an answer.
+func pluginStates(all []lua.Status) []any {
 	shown := make([]any, len(all))
 	for i, p := range all {
 		state := "running"
@@ -51,8 +54,8 @@ func plugins(all []lua.Status) []any {
 		}
 		shown[i] = map[string]any{
 			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "reason": strings.Join(p.Degraded, "; "), "order": p.Order, "file": p.File,
-			"permissions": texts(p.Permissions), "schema": schema(p.Schema), "events": texts(p.Events), "routes": texts(p.Routes),
-			"breakers": breakers, "consumers": consumers(p.Consumers), "last_error": p.LastError,
+			"permissions": notNil(p.Permissions), "schema": schema(p.Schema), "events": notNil(p.Events), "routes": notNil(p.Routes),
+			"breakers": breakers, "consumers": consumerStates(p.Consumers), "last_error": p.LastError,
 			"counters": map[string]any{
 				"calls": p.Totals.Calls, "errors": p.Totals.Errors, "timeouts": p.Totals.Timeouts, "instructions": p.Totals.Instructions,
 				"busy_seconds": p.Totals.Busy.Seconds(), "failures": p.Failures, "queued": p.Queued, "dropped": p.Dropped, "lost": p.Lost,
@@ -64,8 +67,8 @@ func plugins(all []lua.Status) []any {
 	return shown
 }
 
-// consumers shows how readers of messages are.
-func consumers(all []lua.ConsumerStatus) []any {
+// consumerStates returns the states of consumers of messages for an answer.
+func consumerStates(all []peer.ConsumerStatus) []any {
 	shown := make([]any, len(all))
 	for i, c := range all {
 		shown[i] = map[string]any{
@@ -76,9 +79,10 @@ func consumers(all []lua.ConsumerStatus) []any {
 	return shown
 }
 
-// texts is never null.
-func texts(list []string) []string { return append([]string{}, list...) }
+// notNil returns a copy of list that is not nil, because nil is null in JSON.
+func notNil(list []string) []string { return append([]string{}, list...) }
 
+// schema returns s, or nil without a type if s is nil.
 func schema(s map[string]any) any {
 	if s == nil {
 		return nil
@@ -86,31 +90,35 @@ func schema(s map[string]any) any {
 	return s
 }
 
-// pluginRoute answers what is below /plugins by the plugin that it names.
+// pluginRoute passes a request below /plugins to the plugin that the path names.
 func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 	body, err := x.anyBody()
 	if err != nil {
 		return err
 	}
+	query, err := x.parameters()
+	if err != nil {
+		return err
+	}
 	r := lua.Request{
 		Method: string(x.Method()), Path: strings.TrimPrefix(string(x.Path()), "/plugins"),
-		Query: map[string]string{}, Headers: map[string]string{}, Body: body,
+		Query: map[string][]string{}, Headers: x.headers(), Body: body,
 	}
-	x.QueryArgs().VisitAll(func(k, v []byte) { r.Query[string(k)] = string(v) })
-	x.Request.Header.VisitAll(func(k, v []byte) {
-		name := strings.ToLower(string(k))
-		if first, again := r.Headers[name]; again {
-			r.Headers[name] = first + ", " + string(v)
-			return
-		}
-		r.Headers[name] = string(v)
-	})
+	for _, p := range query {
+		r.Query[p.key] = append(r.Query[p.key], p.value)
+	}
 	answer, err := x.server.Plugins.Serve(ctx, r)
-	if err != nil {
-		if e := asError(err); e.Code == matcher.CodeMethod {
-			_, allowed, _ := strings.Cut(e.Detail, "is not one of ")
-			x.Response.Header.Set("Allow", allowed)
+	if x.IsHead() && matcher.CodeOf(err) == matcher.CodeMethod { // the plugin has no route for HEAD, so GET answers it
+		asGet := r
+		asGet.Method = http.MethodGet
+		if got, e := x.server.Plugins.Serve(ctx, asGet); matcher.CodeOf(e) != matcher.CodeMethod {
+			answer, err = got, e // hertz drops the body
 		}
+	}
+	if e, ok := errors.AsType[*matcher.Error](err); ok && slices.Contains(e.Methods, http.MethodGet) && !slices.Contains(e.Methods, http.MethodHead) {
+		e.Methods = append(e.Methods, http.MethodHead) // HEAD works wherever GET does
+	}
+	if err != nil {
 		return err
 	}
 	contentType := "text/plain; charset=utf-8"
@@ -118,10 +126,28 @@ func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 		switch name {
 		case "content-type":
 			contentType = value
-		case "content-length", "transfer-encoding", "connection", "luna-request-id", "server", "date": // ours
+		case "content-length", "transfer-encoding", "connection", "luna-request-id", "server", "date": // the server sets these itself
 		default:
 			x.Response.Header.Set(name, value)
 		}
 	}
 	return x.send(answer.Status, contentType, answer.Body)
+}
+
+// headers returns the headers of the request with names in lower case. Values of
+// equal names are joined by ", ".
+func (x *exchange) headers() map[string]string {
+	all := map[string][]string{}
+	x.Request.Header.VisitAll(func(k, v []byte) {
+		name := strings.ToLower(string(k))
+		all[name] = append(all[name], string(v))
+	})
+	if x.conn.head.emptyHost > 0 {
+		all["host"] = nil // hertz sees hostShown
+	}
+	joined := make(map[string]string, len(all))
+	for name, values := range all {
+		joined[name] = strings.Join(values, ", ")
+	}
+	return joined
 }

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// hostile are plugins that do what they should not, at every chance they get.
-// %s is the address of a server that never answers.
+// hostile are the bodies of plugins that do everything they should not. %s is the
+// address of a server that never answers.
 var hostile = map[string]string{
 	"loops":      `prefilter = function(self, req, set) while true do end end`,
 	"recurses":   `prefilter = function(self, req, set) local function f() return 1 + f() end return f() end`,
@@ -45,7 +45,7 @@ var hostile = map[string]string{
 	end, close = function() while true do end end`,
 }
 
-// hostilePlugins makes whole plugins of them.
+// hostilePlugins returns whole plugins with these bodies.
 func hostilePlugins(silent string) map[string]string {
 	plugins := map[string]string{}
 	for name, body := range hostile {
@@ -60,20 +60,20 @@ func hostilePlugins(silent string) map[string]string {
 	return plugins
 }
 
-// TestHostilePlugins: with all of them active, every request is answered as if
-// there were none, the counters tell of them, and nothing is left of a hundred
-// reloads under load.
+// TestHostilePlugins checks that every request is answered as if the plugins did not
+// exist, that the counters show them, and that a hundred reloads under load leave no
+// goroutines or memory behind.
 func TestHostilePlugins(t *testing.T) {
 	silent := silence(t)
 	x := start(t, withPlugins(hostilePlugins(silent)))
 	for n := range 20 {
-		x.call("POST", "/1/faces", face(n+1, of(v4, byte(n), 2, 3, 4), "")).status(201)
+		x.call("POST", "/1/faces", face(n+1, descriptor(v4, byte(n), 2, 3, 4), "")).status(201)
 	}
-	request := ask(given(of(v4, 0, 2, 3, 4)), `{"filters":{"origin":"faces"},"targets":[],"limit":3}`)
+	request := matchBody(givenDescriptor(descriptor(v4, 0, 2, 3, 4)), `{"filters":{"origin":"faces"},"targets":[],"limit":3}`)
 	want := `[{"face":{"face_id":"` + id(1) + `"}},{"face":{"face_id":"` + id(2) + `"}},{"face":{"face_id":"` + id(3) + `"}}]`
-	ask := func() { x.call("POST", "/1/matcher/faces", request).status(201).part("0.matches.0.result", want) }
-	for range 10 { // until the breakers open, each takes its time
-		ask()
+	sendMatch := func() { x.call("POST", "/1/matcher/faces", request).status(201).part("0.matches.0.result", want) }
+	for range 10 { // until the breakers open; each call takes its full time
+		sendMatch()
 	}
 	x.checkCounters(t)
 
@@ -90,7 +90,7 @@ func TestHostilePlugins(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					ask()
+					sendMatch()
 				}
 			}
 		})
@@ -113,7 +113,7 @@ func TestHostilePlugins(t *testing.T) {
 	}
 }
 
-// silence listens and never answers; it returns its address.
+// silence starts a server that never answers, and returns its address.
 func silence(t *testing.T) string {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(func() {
@@ -129,7 +129,7 @@ func heapBytes() uint64 {
 	return m.HeapAlloc
 }
 
-// checkCounters checks that /1/plugins says what went wrong.
+// checkCounters checks that /1/plugins shows what went wrong.
 func (x *service) checkCounters(t *testing.T) {
 	t.Helper()
 	var all []struct {
@@ -144,7 +144,7 @@ func (x *service) checkCounters(t *testing.T) {
 	}
 	for _, p := range all {
 		switch p.Name {
-		case "deletes", "slow": // nothing of the first is wrong; the second waits
+		case "deletes", "slow": // the first plugin is correct; the second one waits
 		case "tasks", "events":
 			if p.LastError == "" {
 				t.Errorf("%+v", p)
@@ -157,13 +157,13 @@ func (x *service) checkCounters(t *testing.T) {
 	}
 }
 
-// TestDeletesEverything: a prefilter may take every candidate away.
-func TestDeletesEverything(t *testing.T) {
+// TestPrefilterRemovesAll checks that a prefilter may remove all candidates.
+func TestPrefilterRemovesAll(t *testing.T) {
 	x := start(t, withPlugins(map[string]string{
 		"none": `return {api = 1, name = "none", kinds = {"matching"}, prefilter = function(self, req, set) return set:ids({}) end}`,
 	}))
-	x.call("POST", "/1/faces", face(1, of(v4, 1, 2, 3, 4), "")).status(201)
-	x.call("POST", "/1/matcher/faces?explain=1", ask(given(of(v4, 0, 2, 3, 4)), `{"filters":{"origin":"faces"}}`)).status(201).
+	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), "")).status(201)
+	x.call("POST", "/1/matcher/faces?explain=1", matchBody(givenDescriptor(descriptor(v4, 0, 2, 3, 4)), `{"filters":{"origin":"faces"}}`)).status(201).
 		part("0.matches.0.result", "[]").part("0.matches.0.plan.rows_selected", "0").part("0.matches.0.plan.prefilters.0.before", "1")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

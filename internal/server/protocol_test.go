@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// TestExpectContinue: a client that waits before it sends the body is told to
-// send it, or gets the final answer when that is known without the body.
+// TestExpectContinue checks that a client that waits for 100 Continue gets it, or
+// gets the final answer if the server does not need the body.
 func TestExpectContinue(t *testing.T) {
 	x := start(t)
-	body := face(1, of(v4, 1, 2, 3, 4))
+	body := face(1, descriptor(v4, 1, 2, 3, 4))
 	expect := func(request string, length int, more ...string) string {
 		return request + " HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n" + strings.Join(more, "") + "Content-Length: " + itoa(length) + "\r\n\r\n"
 	}
@@ -42,14 +42,14 @@ func TestExpectContinue(t *testing.T) {
 	refused(expect("POST /1/faces", 10, "Content-Type: text/plain\r\n"), 12027)
 	refused(expect("POST /1/import?origin=bodies", 10), 12022)
 
-	// Nobody has to wait.
+	// The client need not wait for 100 Continue.
 	x.dial().write(expect("PUT /1/faces/"+id(1), len(body)) + body).answer("body at once").status(200)
 	old := "POST /1/faces HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n{}"
 	x.dial().write(old).answer("HTTP/1.0 has no Expect").fault(12022)
 }
 
-// TestPipelined: requests that come behind others are answered in order, also
-// behind a body, whether or not the handler reads it.
+// TestPipelined checks that pipelined requests are answered in order, also after a
+// body, whether or not the handler reads it.
 func TestPipelined(t *testing.T) {
 	x := start(t)
 	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -59,8 +59,8 @@ func TestPipelined(t *testing.T) {
 	requests, want := "", []int(nil)
 	var requestsSb60 strings.Builder
 	for n := range 50 {
-		requestsSb60.WriteString(get + post("/1/faces", face(n, of(v4, 1, 2, 3, 4))) + post("/nowhere", "body") + post("/1/faces", wide(100+n, 3000*(n%10))))
-		requestsSb60.WriteString("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(face(200+n, of(v4, 1, 2, 3, 4))) + "0\r\n\r\n")
+		requestsSb60.WriteString(get + post("/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))) + post("/nowhere", "body") + post("/1/faces", wideFace(100+n, 3000*(n%10))))
+		requestsSb60.WriteString("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(face(200+n, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n")
 		want = append(want, 200, 201, 404, 201, 200)
 	}
 	requests += requestsSb60.String()
@@ -85,10 +85,105 @@ func TestPipelined(t *testing.T) {
 	x.faces(150)
 }
 
-// TestStrict: requests that are not quite HTTP/1.1, or that two readers could
-// understand in different ways, are refused with 400 and the connection ends.
-// What follows them is not taken for a request.
-func TestStrict(t *testing.T) {
+// TestSkippedBody checks that a small body that no handler reads is skipped when it
+// arrives after the answer. It is never read as a request. After a large one the
+// connection ends.
+func TestSkippedBody(t *testing.T) {
+	x := start(t)
+	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	post := func(length int) string {
+		return "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(length) + "\r\n\r\n"
+	}
+	c := x.dial()
+	for _, size := range []int{1, len(get), 64 << 10} {
+		body := strings.Repeat(get, 1+size/len(get))[:size]
+		for _, early := range []int{0, size / 2, size - 1} {
+			what := fmt.Sprintf("%d of %d bytes before the answer", early, size)
+			c.write(post(size) + body[:early]).answer(what).fault(12010)
+			c.write(body[early:] + get).answer(what + ", then").status(200)
+		}
+	}
+	c.write(post(64<<10 + 1)).answer("a large body").fault(12010).last()
+	c.ended()
+}
+
+// TestSkippedChunks is TestSkippedBody for chunked bodies.
+func TestSkippedChunks(t *testing.T) {
+	x := start(t)
+	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	const post, chunked = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", "\r\n"
+	c := x.dial()
+	inAll := func(size int) string { // chunks, with their framing
+		const end = "0\r\nA: b\r\n\r\n"
+		body := chunk(strings.Repeat(get, 300)) + chunk(get) + "5;a=b\r\nGET /\r\n"
+		rest := size - len(body) - len(end) - len("xxxx\r\n\r\n")
+		return body + chunk(strings.Repeat("x", rest)) + end
+	}
+	largest := inAll(64 << 10)
+	if len(largest) != 64<<10 {
+		t.Fatalf("%d bytes", len(largest))
+	}
+	for _, body := range []string{"0\r\n\r\n", chunk(get) + "0\r\n\r\n", strings.Repeat(chunk("x"), 1000) + "0\r\n\r\n", largest} {
+		for _, early := range []int{0, 1, len(body) / 2, len(body) - 1, len(body)} {
+			what := fmt.Sprintf("%d of %d bytes before the answer", early, len(body))
+			c.write(post + chunked + body[:early]).answer(what).fault(12010)
+			c.write(body[early:] + get).answer(what + ", then").status(200)
+		}
+	}
+	for request, status := range map[string]int{
+		"POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n": 415,
+		"DELETE /1/faces/" + id(1) + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n":             404,
+		"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n":                                200,
+	} {
+		c.write(request + "0\r\n\r\n" + get).answer(request).status(status)
+		c.answer("behind " + request).status(200)
+	}
+	for _, body := range []string{
+		inAll(64<<10 + 1), "10001\r\n" + get, "5\r\nabcd\r\n" + get, "zz\r\n" + get, "0\n\n" + get, "0\r\n" + get + get,
+		"1\r\nx" + get, "1\nx\r\n0\r\n\r\n" + get, "1;\x00\r\nx\r\n0\r\n\r\n" + get, "-1\r\n" + get, chunk(strings.Repeat("x", 70_000)) + "0\r\n\r\n" + get,
+		strings.Repeat("0", 300) + "\r\n\r\n" + get, "0\r\n" + strings.Repeat("A: b\r\n", 2000) + "\r\n" + get,
+	} {
+		for _, early := range []int{0, 1, len(body)} {
+			c := x.dial().write(post + chunked + body[:early])
+			c.answer(fmt.Sprintf("%.40q", body)).fault(12010)
+			c.write(body[early:]).half().ended()
+		}
+	}
+	// A client that waits for 100 may never send the body.
+	c = x.dial().write(post + "Expect: 100-continue\r\n" + chunked)
+	c.answer("expects").fault(12010).last()
+	c.ended()
+}
+
+// TestEmptyHost checks that an empty Host is accepted, as HTTP allows it.
+func TestEmptyHost(t *testing.T) {
+	x := start(t)
+	body := face(1, descriptor(v4, 1, 2, 3, 4))
+	length := "Content-Length: " + itoa(len(body)) + "\r\n"
+	const expect = "Expect: 100-continue\r\n"
+	c := x.dial()
+	for _, header := range []string{
+		"Host:\r\n" + length, length + "Host: \r\n", "\r\nHost: \t\r\n" + length, expect + "host:\r\n" + length + expect,
+		"Host:\r\n" + length + "A: " + strings.Repeat("a", 10_000) + "\r\n",
+	} {
+		start := "PUT /1/faces/" + id(1) + " HTTP/1.1\r\n"
+		if rest, ok := strings.CutPrefix(header, "\r\n"); ok {
+			start, header = "\r\n"+start, rest
+		}
+		for range 2 {
+			if a := c.write(start + header + "\r\n" + body).answer(header); a.response.StatusCode >= 300 {
+				t.Errorf("%.50q: %d %s", header, a.response.StatusCode, a.body)
+			}
+		}
+	}
+	x.faces(1)
+	x.noHeads()
+}
+
+// TestStrictHTTP checks that requests that are not quite HTTP/1.1, or that two servers
+// could read in different ways, are refused with 400. The connection ends, and the
+// bytes after them are not read as a request.
+func TestStrictHTTP(t *testing.T) {
 	x := start(t)
 	get := func(lines ...string) string {
 		return "GET /livez HTTP/1.1\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
@@ -124,11 +219,11 @@ func TestStrict(t *testing.T) {
 	}
 }
 
-// TestOldExport: to HTTP/1.0 an export is sent without chunks, and ends with the
-// connection.
-func TestOldExport(t *testing.T) {
+// TestExportToHTTP10 checks that an HTTP/1.0 client gets an export without chunks, and
+// that the end of the connection ends it.
+func TestExportToHTTP10(t *testing.T) {
 	x := start(t)
-	x.line(3)
+	x.storeFaces(3)
 	want := string(x.call("GET", "/1/export", "").status(200).body)
 	for _, keep := range []string{"", "Connection: keep-alive\r\n"} {
 		c := x.dial().write("GET /1/export HTTP/1.0\r\n" + keep + "\r\n")
@@ -140,7 +235,7 @@ func TestOldExport(t *testing.T) {
 	}
 }
 
-// TestAcceptList: several Accept headers are one list.
+// TestAcceptList checks that several Accept headers form one list.
 func TestAcceptList(t *testing.T) {
 	x := start(t)
 	for lines, want := range map[string]string{
@@ -154,12 +249,12 @@ func TestAcceptList(t *testing.T) {
 	x.dial().write("GET /version HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nAccept: image/png\r\n\r\n").answer("neither").fault(12028, "text/html, image/png")
 }
 
-// TestNewline: answers in JSON end with one newline, errors too.
-func TestNewline(t *testing.T) {
+// TestJSONEndsWithNewline checks that answers in JSON end with one newline, errors too.
+func TestJSONEndsWithNewline(t *testing.T) {
 	x := start(t)
-	x.line(1)
+	x.storeFaces(1)
 	for _, a := range []*answer{
-		x.call("GET", "/version", ""), x.call("GET", "/1/faces/"+id(1), ""), x.call("POST", "/1/matcher/faces", ask(stored(1), all())),
+		x.call("GET", "/version", ""), x.call("GET", "/1/faces/"+id(1), ""), x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), allFaces())),
 		x.call("GET", "/nowhere", ""), x.call("GET", "/1/export", ""), x.dial().write("x\r\n\r\n").answer("no HTTP"), x.call("GET", "/1/plugins", ""), x.call("GET", "/docs/spec", ""),
 	} {
 		if text := string(a.body); !strings.HasSuffix(text, "}\n") && !strings.HasSuffix(text, "]\n") {
@@ -168,14 +263,14 @@ func TestNewline(t *testing.T) {
 	}
 }
 
-// TestHeaderLimit: the request line and the header may have limits.header_bytes
-// together, whatever they consist of.
+// TestHeaderLimit checks that limits.header_bytes applies to the request line and the
+// header together, whatever they contain.
 func TestHeaderLimit(t *testing.T) {
 	const most = 3000
 	x := start(t, func(s *settings) { s.header = most })
 	begin, end := "GET /livez?x=", " HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n"
 	fill := func(n int) string { return strings.Repeat("y", n-len(begin)-len(end)) }
-	// Of a request that is let in, the handler refuses the query.
+	// The handler refuses the query of a request whose header is accepted.
 	x.dial().write(begin+fill(most)+end).answer("just fits").fault(12022, "x: unknown")
 	for _, request := range []string{
 		begin + fill(most+1) + end,
@@ -192,17 +287,17 @@ func TestHeaderLimit(t *testing.T) {
 	x.dial().write(begin+fill(2*most)+end).answer("just fits").fault(12022, "x: unknown")
 }
 
-// TestHeadInPieces: a head may come in any pieces.
+// TestHeadInPieces checks that a head can arrive in any pieces.
 func TestHeadInPieces(t *testing.T) {
 	x := start(t)
-	body := face(1, of(v4, 1, 2, 3, 4))
+	body := face(1, descriptor(v4, 1, 2, 3, 4))
 	request := "\r\nPUT /1/faces/" + id(1) + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\nAccept: application/json\r\nA: " + strings.Repeat("b", 20_000) + "\r\n\r\n" + body
 	for _, step := range []int{1, 7, 4096, 5000} {
 		c := x.dial()
 		for rest := request; rest != ""; {
 			n := min(step, len(rest))
 			if step == 1 && len(rest) > 300 && len(request)-len(rest) > 300 {
-				n = len(rest) - 300 // the middle of the long line at once
+				n = len(rest) - 300 // the middle of the long line in one piece
 			}
 			c.write(rest[:n])
 			rest = rest[n:]

@@ -1,6 +1,6 @@
 //go:build race
 
-package server_test
+package server
 
-// raced reports whether the race detector runs, which takes its time.
-const raced = true
+// Raced reports whether the race detector runs, which takes its time.
+const Raced = true

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// raw is a connection on which a test sends bytes of its choice.
+// raw is a connection on which a test sends arbitrary bytes.
 type raw struct {
 	*service
 	net.Conn
@@ -16,17 +16,17 @@ type raw struct {
 }
 
 func newRaw(x *service, c net.Conn) *raw {
-	check(x, c.SetDeadline(time.Now().Add(time.Minute))) // so that a test fails rather than hangs
+	check(x, c.SetDeadline(time.Now().Add(time.Minute))) // so that a test fails instead of hanging
 	return &raw{x, c, bufio.NewReader(c)}
 }
 
-// write sends text; that the server has closed already is no fault.
+// write sends text. It ignores that the server has already closed the connection.
 func (r *raw) write(text string) *raw {
 	_, _ = io.WriteString(r.Conn, text)
 	return r
 }
 
-// half ends the sending.
+// half closes the sending half.
 func (r *raw) half() *raw {
 	check(r, r.Conn.(*net.TCPConn).CloseWrite())
 	return r

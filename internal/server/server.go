@@ -1,8 +1,14 @@
-// Package server is the HTTP face of nearside; it is the only user of hertz.
+// Package server is the HTTP interface of nearside. It is the only user of hertz.
 //
-// A [Server] routes requests to one file per resource. Every handler gets an
-// exchange: the request with its account, formats and deadline settled, and
-// returns an error that one place turns into an answer.
+// A [Server] has a listener with connections. A connection reads the head of a
+// request and gives the request to hertz, which calls the handler of the route. Each
+// resource has a file with its handlers. A handler gets an exchange: the request with
+// its account, formats and deadline. It returns an error, which exchange.sendError turns
+// into an answer.
+//
+// All requests share the memory for heads, bodies, lines of imports and answers. Each
+// of these has a budget, and a request holds a claim on it. When memory is short,
+// requests wait, and clients that send or read too slowly are disconnected.
 package server
 
 import (
@@ -13,6 +19,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,86 +40,94 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Options are what a Server is made with.
+// Options are the parts and settings of a Server.
 type Options struct {
-	Listen   string // host:port; port 0 takes a free one
-	Router   *route.Router
-	Memory   *memory.Memory
-	Store    *store.Store
-	Plugins  Plugins
-	Remotes  *remote.Group // nil: none
-	Observer matcher.Observer
-	Log      *slog.Logger
-	// Metrics writes the metrics in the form that accept asks for and returns
-	// its content type.
+	Listen string // host:port; port 0 takes a free one
+	Router *route.Router
+	Memory *memory.Memory
+	// RefuseMatch and RefuseWrite return an error while the process has too little
+	// memory for such a request. They may be nil.
+	RefuseMatch, RefuseWrite func() error
+	Store                    *store.Store
+	Plugins                  Plugins
+	Remotes                  *remote.Group // nil: no remotes
+	Observer                 matcher.Observer
+	Log                      *slog.Logger
+	// Metrics writes the metrics in the format that the header Accept asks for. It
+	// returns the content type.
 	Metrics func(w io.Writer, accept string) (contentType string, err error)
 	Version Version
 	Limits  Limits
 }
 
-// Limits can change while the server runs, with Reload.
+// Limits can be changed by Reload while the server runs.
 type Limits struct {
-	Decoder     *wire.Decoder // has those of what bodies hold
-	BodyBytes   int64         // most bytes of a body
-	LineBytes   int64         // most bytes of a line of an import
-	HeaderBytes int           // most bytes of the head of a request
-	CrossMatch  int           // most objects of a cross match, both sides together
-	// ConnectionsPerAddress is how many connections of one address may be open
-	// at once; 0: any number.
+	Decoder     *wire.Decoder // has the limits of the contents of bodies
+	BodyBytes   int64         // largest body
+	LineBytes   int64         // longest line of an import; see LineMax
+	HeaderBytes int           // largest head of a request
+	CrossMatch  int           // objects of a cross match, both sides together
+	// ConnectionsPerAddress is how many connections one address may have open at
+	// once; 0: any number.
 	ConnectionsPerAddress int
-	RequestTimeout        time.Duration  // of a request; of a pause in an import or export
-	Config                map[string]any // shown by GET /config, secrets masked
+	RequestTimeout        time.Duration  // of a request, or of each pause in an import or export
+	Config                map[string]any // for GET /config, with masked secrets
 }
 
-// limits are those that requests begin with, and what is derived of them.
+// limits are the limits of new requests, with the budgets that depend on them.
 type limits struct {
 	Limits
 	bodies *budget
-	lines  *budget // beginnings of lines of imports
+	lines  *budget // of unfinished lines of imports
 }
 
 // Version is what GET /version shows.
 type Version struct{ Major, Minor, Patch int }
 
-// Server serves HTTP. Make it with New, run it with Run, end it with Shutdown.
+// Server serves HTTP. New makes it, Run runs it, Shutdown ends it.
 type Server struct {
 	options  Options
 	limits   atomic.Pointer[limits]
 	heads    *budget
 	answers  *answerBudgets
-	blocks   *semaphore.Weighted // of imports, blocksSize bytes
+	refusals *refusals
+	texts    *semaphore.Weighted // textRoom bytes for imports
+	lines    *semaphore.Weighted // lineRoom bytes for imports
+	decoding *semaphore.Weighted // decodingSize bytes for parsing bodies
 	engine   *hertz.Hertz
 	listener *listener
-	methods  map[string][]string // by the path of a route
+	methods  map[string][]string // by path of a route
 	context  context.Context     // of all requests
 	cancel   context.CancelFunc
 	draining atomic.Bool
 	entering sync.RWMutex // orders the start of requests before draining
 
 	work        workers
-	largeGroups chan struct{} // holds one for each large group of an import
+	largeGroups chan struct{} // one value for each large group of all imports
 }
 
-// New listens on o.Listen and sets up the routes; connections wait until Run.
+// New listens on o.Listen and adds the routes. Connections wait until Run.
 func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
-		work:  newWorkers(), answers: newAnswerBudgets(), blocks: semaphore.NewWeighted(blocksSize),
+		work:  newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
+		texts: semaphore.NewWeighted(textRoom), lines: semaphore.NewWeighted(lineRoom),
+		decoding: semaphore.NewWeighted(decodingSize),
 	}
 	var err error
 	if s.listener, err = listen(o.Listen, s); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
 	}
 	redirectLog.Do(func() {
-		hlog.SetLevel(hlog.LevelFatal) // what matters of its log is an answer or an error here
+		hlog.SetLevel(hlog.LevelFatal) // important events are answers or errors of this package
 		hlog.SetOutput(io.Discard)
 	})
 	s.context, s.cancel = context.WithCancel(context.Background())
 	s.Reload(o.Limits)
 	s.engine = hertz.New(
 		hertz.WithTransport(func(*config.Options) network.Transporter { return transport{s.listener} }),
-		hertz.WithMaxHeaderBytes(0), // connections have checked it
+		hertz.WithMaxHeaderBytes(0), // a connection checks the size
 		hertz.WithIdleTimeout(0),    // hertz returns after each request
 		hertz.WithDisablePreParseMultipartForm(true),
 		hertz.WithRedirectTrailingSlash(false),
@@ -120,34 +135,43 @@ func New(o Options) (*Server, error) {
 		hertz.WithDisablePrintRoute(true),
 		hertz.WithExitWaitTime(2*lingerMax),
 	)
-	s.routes()
+	s.addRoutes()
 	return s, nil
 }
 
 const (
-	// headerBytesMax is the most that Limits.HeaderBytes can be.
+	// headerBytesMax is the largest value of Limits.HeaderBytes.
 	headerBytesMax = 1 << 20
-	// headsSize is the bytes of heads beyond inputMin that all connections hold
-	// together. hertz needs about three times as much while a request is
-	// answered.
+	// headsSize is how many bytes of heads all connections may hold together, not
+	// counting inputMin each. hertz needs about three times as much while it answers
+	// a request.
 	headsSize = 64 << 20
-	// bodiesSize and linesSize are the bytes of bodies, and of unfinished lines
-	// of imports, that all requests hold together beyond freeBytes each, if the
-	// largest body is smaller. In addition there is room for the largest one.
-	// What is decoded of a body takes a few times its size.
+	// bodiesSize and linesSize are how many bytes of bodies, and of unfinished lines
+	// of imports, all requests may hold together, not counting the part of each that
+	// needs no reservation. In addition there is room for the largest body or line. A
+	// decoded body needs a few times its size.
 	bodiesSize = 48 << 20
 	linesSize  = 32 << 20
 )
 
-// redirectLog runs once: hertz has one log per process.
+// redirectLog runs once, because hertz has one log per process.
 var redirectLog sync.Once
 
 // Addr returns the address that the server listens on, with the real port.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 
-// Reload sets the limits of requests that begin from now on. It is not for
-// concurrent use.
+// lineExtra is how much longer the exported line of an object may be than the body
+// that created the object: the line also has the ID and the time.
+const lineExtra = 1 << 10
+
+// LineMax returns the length limit of a line of an import, given the configured limits
+// of lines and of bodies. An exported line always fits.
+func LineMax(line, body int64) int64 { return max(line, body+lineExtra) }
+
+// Reload sets the limits of requests that begin from now on. It must not be called
+// concurrently.
 func (s *Server) Reload(l Limits) {
+	l.LineBytes = LineMax(l.LineBytes, l.BodyBytes)
 	next := &limits{Limits: l}
 	now := s.limits.Load()
 	if now != nil && now.BodyBytes == l.BodyBytes {
@@ -166,9 +190,9 @@ func (s *Server) Reload(l Limits) {
 // Run serves until Shutdown.
 func (s *Server) Run() error { return s.engine.Run() }
 
-// Shutdown stops listening, refuses new requests, and waits until those under
-// way are answered. When ctx ends before, it cuts them and returns its cause.
-// In either case all connections are closed and all handlers have returned.
+// Shutdown stops listening, refuses new requests, and waits until running requests
+// are answered. If ctx ends first, it cuts them and returns the cause of ctx. In
+// either case all connections are closed and all handlers have returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.entering.Lock()
 	s.draining.Store(true)
@@ -188,12 +212,14 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.cancel()
 	s.listener.cutAll()
 	<-done
-	_ = s.engine.Shutdown(context.Background()) // its wait is for connections, which are cut
+	_ = s.engine.Shutdown(context.Background())
+	s.listener.serving.Wait() // for connections, which are cut; hertz does not wait if Run has returned
 	return err
 }
 
-// enter counts a request in, unless the server is shutting down.
-func (s *Server) enter(c *connection) bool {
+// beginRequest counts a request that begins. It returns false if the server is
+// shutting down.
+func (s *Server) beginRequest(c *connection) bool {
 	s.entering.RLock()
 	defer s.entering.RUnlock()
 	if s.draining.Load() {
@@ -204,12 +230,12 @@ func (s *Server) enter(c *connection) bool {
 	return true
 }
 
-// refusal returns the whole answer to what no handler sees: requests that cannot
-// be read, and connections that are too many.
-func (s *Server) refusal(e *matcher.Error) []byte {
+// refusalAnswer returns a complete answer with an error, for requests that cannot be
+// read and for refused connections.
+func (s *Server) refusalAnswer(e *matcher.Error) []byte {
 	start := time.Now()
 	id := newRequestID(start)
-	status, body := failure(e, wire.JSON, id)
+	status, body := errorAnswer(e, wire.JSON, id)
 	header := http.Header{}
 	if status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", retryAfter(e))
@@ -224,94 +250,105 @@ func (s *Server) refusal(e *matcher.Error) []byte {
 		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
 	}
 	var text bytes.Buffer
-	_ = answer.Write(&text) // to memory
+	_ = answer.Write(&text) // writing to memory cannot fail
 	s.options.Observer.Requested(matcher.RequestPoint{Time: start, Route: unknownRoute, Status: status, Code: e.Code, RequestID: id, Duration: time.Since(start)})
 	return text.Bytes()
 }
 
-func (s *Server) routes() {
+func (s *Server) addRoutes() {
 	type query = []string
-	s.handle("POST", "/1/matcher/faces", operation{run: s.matchFaces, query: query{"descriptor_version", "explain"}})
-	s.handle("POST", "/1/matcher/bodies", operation{run: s.matchBodies, query: query{"descriptor_version", "explain"}})
-	s.handle("POST", "/1/matcher", operation{run: s.matchAlias, query: query{"descriptor_version", "explain"}})
-	s.handle("POST", "/1/matcher/raw", operation{run: s.matchRaw, query: query{"explain"}})
-	s.handle("POST", "/1/crossmatcher/faces", operation{run: s.crossMatch(matcher.FaceDescriptor), query: query{"explain"}})
-	s.handle("POST", "/1/crossmatcher/bodies", operation{run: s.crossMatch(matcher.BodyDescriptor), query: query{"explain"}})
+	pages := append(query{"descriptor"}, wire.FindParameters...)
+	targets := query{"targets"}
+	s.addRoute("POST", "/1/matcher/faces", operation{matches: true, handler: s.match, matched: matcher.FaceDescriptor, query: query{"descriptor_version", "explain"}})
+	s.addRoute("POST", "/1/matcher/bodies", operation{matches: true, handler: s.match, matched: matcher.BodyDescriptor, query: query{"descriptor_version", "explain"}})
+	s.addRoute("POST", "/1/matcher", operation{matches: true, handler: s.matchAlias, matched: matcher.FaceDescriptor, query: query{"descriptor_version", "explain"}})
+	s.addRoute("POST", "/1/matcher/raw", operation{matches: true, handler: s.matchRaw, query: query{"explain"}})
+	s.addRoute("POST", "/1/crossmatcher/faces", operation{matches: true, handler: s.crossMatch, matched: matcher.FaceDescriptor, query: query{"explain"}})
+	s.addRoute("POST", "/1/crossmatcher/bodies", operation{matches: true, handler: s.crossMatch, matched: matcher.BodyDescriptor, query: query{"explain"}})
 
-	s.handle("POST", "/1/faces", operation{run: s.createFace})
-	s.handle("GET", "/1/faces", operation{run: listObjects(matcher.Faces), filters: true})
-	s.handle("DELETE", "/1/faces", operation{run: deleteObjects(matcher.Faces), filters: true})
-	s.handle("PUT", "/1/faces/:id", operation{run: s.putFace})
-	s.handle("PATCH", "/1/faces/:id", operation{run: s.patchFace})
-	s.handle("GET", "/1/faces/:id", operation{run: getObject(matcher.Faces), query: query{"descriptor"}})
-	s.handle("DELETE", "/1/faces/:id", operation{run: deleteObject(matcher.Faces)})
+	s.addRoute("POST", "/1/faces", operation{writes: true, handler: s.createFace, origin: matcher.Faces})
+	s.addRoute("GET", "/1/faces", operation{handler: s.listObjects, origin: matcher.Faces, query: pages, lists: targets, filters: true})
+	s.addRoute("DELETE", "/1/faces", operation{handler: s.deleteObjects, origin: matcher.Faces, filters: true})
+	s.addRoute("POST", "/1/faces/find", operation{handler: s.findObjects, origin: matcher.Faces, query: query{"descriptor"}})
+	s.addRoute("POST", "/1/faces/delete", operation{handler: s.deleteFoundObjects, origin: matcher.Faces})
+	s.addRoute("PUT", "/1/faces/:id", operation{writes: true, handler: s.putFace, origin: matcher.Faces})
+	s.addRoute("PATCH", "/1/faces/:id", operation{writes: true, handler: s.patchFace, origin: matcher.Faces})
+	s.addRoute("GET", "/1/faces/:id", operation{handler: s.getObject, origin: matcher.Faces, query: query{"descriptor"}})
+	s.addRoute("DELETE", "/1/faces/:id", operation{handler: s.deleteObject, origin: matcher.Faces})
 
-	s.handle("POST", "/1/events", operation{run: s.createEvents})
-	s.handle("GET", "/1/events", operation{run: listObjects(matcher.Events), filters: true})
-	s.handle("DELETE", "/1/events", operation{run: deleteObjects(matcher.Events), filters: true})
-	s.handle("GET", "/1/events/:id", operation{run: getObject(matcher.Events), query: query{"descriptor"}})
-	s.handle("DELETE", "/1/events/:id", operation{run: deleteObject(matcher.Events)})
+	s.addRoute("POST", "/1/events", operation{writes: true, handler: s.createEvents, origin: matcher.Events})
+	s.addRoute("GET", "/1/events", operation{handler: s.listObjects, origin: matcher.Events, query: pages, lists: targets, filters: true})
+	s.addRoute("DELETE", "/1/events", operation{handler: s.deleteObjects, origin: matcher.Events, filters: true})
+	s.addRoute("POST", "/1/events/find", operation{handler: s.findObjects, origin: matcher.Events, query: query{"descriptor"}})
+	s.addRoute("POST", "/1/events/delete", operation{handler: s.deleteFoundObjects, origin: matcher.Events})
+	s.addRoute("GET", "/1/events/:id", operation{handler: s.getObject, origin: matcher.Events, query: query{"descriptor"}})
+	s.addRoute("DELETE", "/1/events/:id", operation{handler: s.deleteObject, origin: matcher.Events})
 
-	s.handle("PUT", "/1/attributes/:id", operation{run: s.putAttribute, query: query{"ttl"}})
-	s.handle("GET", "/1/attributes/:id", operation{run: getObject(matcher.Attributes), query: query{"descriptor"}})
-	s.handle("DELETE", "/1/attributes/:id", operation{run: deleteObject(matcher.Attributes)})
+	s.addRoute("GET", "/1/attributes", operation{handler: s.listObjects, origin: matcher.Attributes, query: pages, lists: targets, filters: true})
+	s.addRoute("DELETE", "/1/attributes", operation{handler: s.deleteObjects, origin: matcher.Attributes, filters: true})
+	s.addRoute("POST", "/1/attributes/find", operation{handler: s.findObjects, origin: matcher.Attributes, query: query{"descriptor"}})
+	s.addRoute("POST", "/1/attributes/delete", operation{handler: s.deleteFoundObjects, origin: matcher.Attributes})
+	s.addRoute("PUT", "/1/attributes/:id", operation{writes: true, handler: s.putAttribute, origin: matcher.Attributes, query: query{"ttl"}})
+	s.addRoute("GET", "/1/attributes/:id", operation{handler: s.getObject, origin: matcher.Attributes, query: query{"descriptor"}})
+	s.addRoute("DELETE", "/1/attributes/:id", operation{handler: s.deleteObject, origin: matcher.Attributes})
 
-	s.handle("POST", "/1/lists", operation{run: s.createList})
-	s.handle("GET", "/1/lists", operation{run: s.listLists, query: query{"page", "page_size"}})
-	s.handle("GET", "/1/lists/:id", operation{run: s.getList})
-	s.handle("PATCH", "/1/lists/:id", operation{run: s.patchList})
-	s.handle("DELETE", "/1/lists/:id", operation{run: s.deleteList, query: query{"with_faces"}})
-	s.handle("PATCH", "/1/linker", operation{run: s.link})
+	s.addRoute("POST", "/1/lists", operation{writes: true, handler: s.createList})
+	s.addRoute("GET", "/1/lists", operation{handler: s.listLists, query: query{"page", "page_size", "after"}})
+	s.addRoute("GET", "/1/lists/:id", operation{handler: s.getList})
+	s.addRoute("PATCH", "/1/lists/:id", operation{writes: true, handler: s.patchList})
+	s.addRoute("DELETE", "/1/lists/:id", operation{handler: s.deleteList, query: query{"with_faces"}})
+	s.addRoute("PATCH", "/1/linker", operation{handler: s.link})
 
-	s.handle("POST", "/1/import", operation{run: s.importObjects, query: query{"origin", "list_id"}, long: true})
-	s.handle("GET", "/1/export", operation{run: s.exportObjects, filters: true, plain: true, long: true})
+	s.addRoute("POST", "/1/import", operation{writes: true, handler: s.importObjects, query: query{"origin", "list_id"}, long: true})
+	s.addRoute("GET", "/1/export", operation{handler: s.exportObjects, query: query{"origin"}, filters: true, plain: true, long: true})
 
-	s.handle("GET", "/1/plugins", operation{run: s.listPlugins})
-	s.handle("POST", "/1/plugins/reload", operation{run: s.reloadPlugins})
+	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
+	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		s.handle(method, "/plugins/*path", operation{run: s.pluginRoute, anyKey: true, plain: true, ownHead: true})
+		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true})
 	}
 
-	s.handle("GET", "/version", operation{run: s.version})
-	s.handle("GET", "/healthcheck", operation{run: s.healthcheck, query: query{"include_luna_services"}})
-	s.handle("GET", "/livez", operation{run: s.livez})
-	s.handle("GET", "/readyz", operation{run: s.readyz})
-	s.handle("GET", "/config", operation{run: s.config})
-	s.handle("GET", "/metrics", operation{run: s.metrics, anyKey: true, plain: true})
-	s.handle("GET", "/docs/spec", operation{run: s.spec, plain: true})
-	s.handle("GET", "/docs", operation{run: s.page("ui/docs.html"), plain: true})
-	s.handle("GET", "/docs/", operation{run: s.page("ui/docs.html"), plain: true})
-	s.handle("GET", "/docs/errors", operation{run: s.page("ui/errors.html"), plain: true})
-	s.handle("GET", "/favicon.ico", operation{run: s.favicon, anyKey: true, plain: true})
-	s.handle("GET", "/", operation{run: s.index, plain: true})
+	s.addRoute("GET", "/version", operation{handler: s.version})
+	s.addRoute("GET", "/healthcheck", operation{handler: s.healthcheck, query: query{"include_luna_services"}})
+	s.addRoute("GET", "/livez", operation{handler: s.livez})
+	s.addRoute("GET", "/readyz", operation{handler: s.readyz})
+	s.addRoute("GET", "/config", operation{handler: s.config})
+	s.addRoute("GET", "/metrics", operation{handler: s.metrics, anyKey: true, plain: true})
+	s.addRoute("GET", "/docs/spec", operation{handler: s.spec, plain: true})
+	s.addRoute("GET", "/docs", operation{handler: s.page, page: "ui/docs.html", plain: true})
+	s.addRoute("GET", "/docs/", operation{handler: s.page, page: "ui/docs.html", plain: true})
+	s.addRoute("GET", "/docs/errors", operation{handler: s.page, page: "ui/errors.html", plain: true})
+	s.addRoute("GET", "/favicon.ico", operation{handler: s.favicon, anyKey: true, plain: true})
+	s.addRoute("GET", "/", operation{handler: s.index, plain: true})
 
-	s.engine.NoRoute(s.wrap(unknownRoute, operation{run: noRoute, anyKey: true, plain: true}))
-	s.engine.NoMethod(s.wrap(unknownRoute, operation{run: s.noMethod, anyKey: true, plain: true}))
+	s.engine.NoRoute(s.wrap(unknownRoute, operation{handler: s.noRoute, anyKey: true, plain: true}))
+	s.engine.NoMethod(s.wrap(unknownRoute, operation{handler: s.noMethod, anyKey: true, plain: true}))
 }
 
-// handle adds a route.
-func (s *Server) handle(method, path string, op operation) {
+// addRoute adds a route, and one for HEAD to each route for GET.
+func (s *Server) addRoute(method, path string, op operation) {
 	s.methods[path] = append(s.methods[path], method)
 	s.engine.Handle(method, path, s.wrap(routeName(method, path), op))
 	if method == http.MethodGet && !op.ownHead {
-		s.handle(http.MethodHead, path, op) // hertz leaves the body out
+		s.addRoute(http.MethodHead, path, op) // hertz drops the body
 	}
 }
 
-func noRoute(_ context.Context, x *exchange) error {
-	return matcher.Errorf(matcher.CodeNoRoute, "%s is no resource of this server", shorten(string(x.Path())))
+func (s *Server) noRoute(_ context.Context, x *exchange) error {
+	return matcher.Errorf(matcher.CodeNoRoute, "%s is not a resource of this server", shorten(string(x.Path())))
 }
 
 func (s *Server) noMethod(_ context.Context, x *exchange) error {
 	path := string(x.Path())
+	allowed := s.methods[path]
 	for pattern, methods := range s.methods {
-		resource, one := strings.CutSuffix(pattern, ":id")
-		if path == pattern || one && strings.HasPrefix(path, resource) {
-			x.Response.Header.Set("Allow", strings.Join(methods, ", "))
+		resource, hasID := strings.CutSuffix(pattern, ":id")
+		if hasID && strings.HasPrefix(path, resource) {
+			allowed = slices.Concat(allowed, methods) // /1/faces/find also matches /1/faces/:id
 		}
 	}
-	return matcher.Errorf(matcher.CodeMethod, "%s is not a method of %s", shorten(string(x.Method())), shorten(path))
+	return matcher.MethodNotAllowed(allowed, "%s is not a method of %s", shorten(string(x.Method())), shorten(path))
 }
 
-// requestContext is hertz's, under the name that handlers know it by.
+// requestContext is hertz's name for a request and its answer.
 type requestContext = app.RequestContext

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +22,12 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"go.uber.org/goleak"
 
+	"nearside/internal/oracle"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
+	"nearside/internal/testkit"
 	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/remote"
@@ -37,17 +39,17 @@ import (
 
 func TestMain(m *testing.M) {
 	for _, media := range []string{"application/x-ndjson", "text/html"} {
-		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder) // text
+		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder) // read as text
 	}
-	if os.Getenv(poisonedEnv) != "" { // its disk is never let go
+	if os.Getenv(poisonedEnv) != "" { // its data directory stays locked
 		os.Exit(m.Run())
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), // ants has two for its pool that nobody uses
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), // ants has two for its unused default pool
 		goleak.IgnoreAnyFunction("github.com/cloudwego/hertz/pkg/protocol.UpdateServerDate.func1"))
 }
 
-// The versions of the tests, beside the built-in ones. Their scale is 1, so
-// that distances can be computed in the head, unless noted.
+// The versions of the tests, in addition to the built-in ones. Unless noted, their
+// scale is 1, so that distances are easy to compute.
 const (
 	v4      = 4    // 4 bytes
 	v4other = 44   // 4 bytes, scale 2
@@ -73,7 +75,7 @@ var metaFields = []matcher.MetaField{
 	{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "shop.name", Type: matcher.MetaString}, {Path: "vip", Type: matcher.MetaBoolean},
 }
 
-// settings are what a test may want otherwise.
+// settings are what tests can change of the server.
 type settings struct {
 	limits     wire.Limits
 	body, line int64
@@ -82,30 +84,33 @@ type settings struct {
 	header     int
 	address    int                                   // connections of one address
 	cross      int                                   // objects of a cross match
-	matcher    func(matcher.Matcher) matcher.Matcher // puts something around the memory
+	matcher    func(matcher.Matcher) matcher.Matcher // wraps the memory
 	plugins    map[string]string                     // sources by name; all are active
 	versions   []matcher.Version
 	now        func() time.Time // of filters
 	remotes    []remote.Config
+	refuse     func() error                  // refuses matches and writes; may be nil
+	dir        string                        // data directory; empty: a new one
+	warn       func(msg string, args ...any) // not nil: the store uses segments, and warns
 }
 
-// service is a running server and a client of it.
+// service is a running server with a client.
 type service struct {
 	testing.TB
 	address string
 	server  *server.Server
 	memory  *memory.Memory
 	store   *store.Store
-	// pluginDir is the folder of the plugins.
+	// pluginDir is the directory of the plugins.
 	pluginDir string
-	limits    server.Limits // to change and Reload; they share nothing with those in force
+	limits    server.Limits // to change and pass to Reload; they share nothing with the current limits
 	log       *buffer
 	spec      *spec
 	client    *http.Client
-	stop      func(context.Context) error // Shutdown, once
+	stop      func(context.Context) error // calls Shutdown once
 }
 
-// start runs a server on a free port, until the test ends.
+// start runs a server on a free port until the test ends.
 func start(t testing.TB, change ...func(*settings)) *service {
 	t.Helper()
 	set := settings{
@@ -123,11 +128,18 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	for _, c := range change {
 		c(&set)
 	}
-	registry := must(matcher.NewRegistry(set.versions))
-	mem := must(memory.New(memory.Options{Registry: registry, Kernel: must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory, MetaFields: metaFields}))
+	registry := testkit.Must(matcher.NewRegistry(set.versions))
+	mem := testkit.Must(memory.New(memory.Options{Registry: registry, Kernel: testkit.Must(simd.Select("auto")), Workers: 2, Cost: 100, BytesMax: set.memory, MetaFields: metaFields}))
 	t.Cleanup(mem.Close)
 	points := telemetry.New("0.0.0", telemetry.Gauges{})
-	objects := must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: mem, Observer: points}))
+	if set.dir == "" {
+		set.dir = t.TempDir()
+	}
+	options := store.Options{Dir: set.dir, Applier: mem, Observer: points}
+	if set.warn != nil {
+		options.Cache, options.Warn = mem, set.warn
+	}
+	objects := testkit.Must(store.Open(t.Context(), options))
 	t.Cleanup(func() {
 		if err := objects.Close(); !errors.Is(err, objects.Err()) {
 			t.Error(err)
@@ -142,8 +154,8 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	observers := matcher.Observers{points, &telemetry.Points{
 		Emit: func(event string, value func() any) { host.Emit(event, value) }, Listens: func(event string) bool { return host.Listens(event) },
 	}}
-	host = must(lua.New(t.Context(), lua.Options{
-		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Services: lua.Services{Matching: mem},
+	host = testkit.Must(lua.New(t.Context(), lua.Options{
+		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Services: ns.Services{Matching: mem},
 		Log: slog.New(slog.NewTextHandler(log, nil)),
 	}))
 	t.Cleanup(func() { check(t, host.Close(context.Background())) })
@@ -156,11 +168,11 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		}
 	}
 	remotes := set.openRemotes(t, func() *wire.Decoder { return limits().Decoder }, objects)
-	srv := must(server.New(server.Options{
+	srv := testkit.Must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Plugins: host, Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Router: route.New(route.Options{Registry: registry, Objects: mem, Selector: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
-		Limits: limits(),
+		Router: route.New(route.Options{Registry: registry, Moments: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
+		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse,
 	}))
 	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
 	x.client = &http.Client{
@@ -187,7 +199,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	return x
 }
 
-// openRemotes opens remotes that the server under test asks.
+// openRemotes opens the remotes of the server under test.
 func (s *settings) openRemotes(t testing.TB, decoder func() *wire.Decoder, objects *store.Store) *remote.Group {
 	t.Helper()
 	group := remote.NewGroup(decoder, slog.New(slog.DiscardHandler))
@@ -198,8 +210,8 @@ func (s *settings) openRemotes(t testing.TB, decoder func() *wire.Decoder, objec
 	return group
 }
 
-// call sends a request and reads the answer. headers are name, value, ...;
-// without one a body is JSON.
+// call sends a request and reads the answer. headers are pairs of name and value. The
+// default type of a body is JSON.
 func (x *service) call(method, url, body string, headers ...string) *answer {
 	x.Helper()
 	return x.send(method, url, strings.NewReader(body), headers...)
@@ -207,7 +219,7 @@ func (x *service) call(method, url, body string, headers ...string) *answer {
 
 func (x *service) send(method, url string, body io.Reader, headers ...string) *answer {
 	x.Helper()
-	request := must(http.NewRequestWithContext(context.Background(), method, "http://"+x.address+url, body))
+	request := testkit.Must(http.NewRequestWithContext(context.Background(), method, "http://"+x.address+url, body))
 	if strings.HasPrefix(url, "/1/import") {
 		request.Header.Set("Content-Type", "application/x-ndjson")
 	}
@@ -229,7 +241,7 @@ func (x *service) send(method, url string, body io.Reader, headers ...string) *a
 	return a
 }
 
-// dial opens a connection for requests that a good client does not send.
+// dial opens a connection for requests that a correct client does not send.
 func (x *service) dial() *raw {
 	x.Helper()
 	c, err := net.Dial("tcp", x.address)
@@ -256,13 +268,6 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(err)
-	}
-	return v
-}
-
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
@@ -273,29 +278,28 @@ func check(t testing.TB, err error) {
 // id returns a UUID with n at its end.
 func id(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012x", n) }
 
-// base is base64.
-func base(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
+// base64Of returns bytes in base64.
+func base64Of(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
 
-// of is a descriptor in JSON.
-func of(version int, data ...byte) string {
-	return fmt.Sprintf(`{"version":%d,"data":"%s"}`, version, base(data...))
+// descriptor returns a descriptor in JSON.
+func descriptor(version int, data ...byte) string {
+	return fmt.Sprintf(`{"version":%d,"data":"%s"}`, version, base64Of(data...))
 }
 
-// face is a face in JSON with a descriptor of v4; more are further fields, as
-// in `,"age":3`.
+// face returns a face in JSON with a descriptor of v4. more are further fields, such
+// as `,"age":3`.
 func face(n int, d string, more ...string) string {
 	return fmt.Sprintf(`{"face_id":"%s","create_time":"2026-05-01T00:00:%02d.000Z","descriptor":%s%s}`, id(n), n%60, d, strings.Join(more, ""))
 }
 
 // value decodes JSON.
-func value(t testing.TB, text string) (v any) {
+func value(t testing.TB, text string) any {
 	t.Helper()
-	if err := json.Unmarshal([]byte(text), &v); err != nil {
+	v, err := oracle.Decode(text)
+	if err != nil {
 		t.Fatalf("%v: %.300s", err, text)
 	}
 	return v
 }
-
-func jsonOf(v any) string { return string(must(json.Marshal(v))) }
 
 func itoa(n int) string { return strconv.Itoa(n) }

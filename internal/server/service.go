@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -12,17 +13,35 @@ import (
 )
 
 //go:embed openapi.json openapi.yaml ui
-var files embed.FS
+var embedded embed.FS
+
+// files are the embedded files by name. All answers share them, so they must not be
+// changed. embed.FS would make a copy for each answer.
+var files = readFiles(embedded)
+
+func readFiles(from fs.FS) map[string][]byte {
+	all := map[string][]byte{}
+	err := fs.WalkDir(from, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			all[name], err = fs.ReadFile(from, name)
+		}
+		return err
+	})
+	if err != nil {
+		panic(err) // reading embedded files cannot fail
+	}
+	return all
+}
 
 func (s *Server) version(_ context.Context, x *exchange) error {
 	v := x.server.Version
-	return x.value(http.StatusOK, map[string]any{
+	return x.sendValue(http.StatusOK, map[string]any{
 		"Version": map[string]any{"api": 1, "major": v.Major, "minor": v.Minor, "patch": v.Patch},
 	})
 }
 
-// healthcheck says whether the service can do its work, and on demand whether
-// the remotes that it depends on can.
+// healthcheck reports whether the server works. With ?include_luna_services=1 it
+// also reports whether the remotes work.
 func (s *Server) healthcheck(_ context.Context, x *exchange) error {
 	start := time.Now()
 	all, err := x.flag("include_luna_services")
@@ -41,26 +60,26 @@ func (s *Server) healthcheck(_ context.Context, x *exchange) error {
 		}
 	}
 	if faults != nil {
-		return x.value(http.StatusBadGateway, map[string]any{"errors": faults})
+		return x.sendValue(http.StatusBadGateway, map[string]any{"errors": faults})
 	}
-	return x.value(http.StatusOK, map[string]any{"execution_time": time.Since(start).Seconds()})
+	return x.sendValue(http.StatusOK, map[string]any{"execution_time": time.Since(start).Seconds()})
 }
 
-// livez says that the process answers.
+// livez reports that the process is running.
 func (s *Server) livez(_ context.Context, x *exchange) error {
-	return x.value(http.StatusOK, map[string]any{"status": "ok"})
+	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }
 
-// readyz says whether requests of every kind can be sent here.
+// readyz reports whether the server can answer all kinds of requests.
 func (s *Server) readyz(_ context.Context, x *exchange) error {
 	if err := x.server.Store.Err(); err != nil {
 		return matcher.Errorf(matcher.CodeUnavailable, "store: %w", err)
 	}
-	return x.value(http.StatusOK, map[string]any{"status": "ok"})
+	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }
 
 func (s *Server) config(_ context.Context, x *exchange) error {
-	return x.value(http.StatusOK, x.limits.Config)
+	return x.sendValue(http.StatusOK, x.limits.Config)
 }
 
 func (s *Server) metrics(_ context.Context, x *exchange) error {
@@ -72,22 +91,22 @@ func (s *Server) metrics(_ context.Context, x *exchange) error {
 	return x.send(http.StatusOK, contentType, text.Bytes())
 }
 
-// spec is the OpenAPI document.
+// spec sends the OpenAPI document as JSON or YAML.
 func (s *Server) spec(_ context.Context, x *exchange) error {
 	name, contentType := "openapi.json", "application/json"
 	if accept := x.header("Accept"); strings.Contains(accept, "yaml") {
 		name, contentType = "openapi.yaml", "application/x-yaml"
 	}
-	return x.file(name, contentType)
+	return x.sendFile(name, contentType)
 }
 
-// page serves an embedded page.
-func (s *Server) page(name string) handler {
-	return func(_ context.Context, x *exchange) error { return x.file(name, "text/html; charset=utf-8") }
+// page sends the embedded page of the route.
+func (s *Server) page(_ context.Context, x *exchange) error {
+	return x.sendFile(x.operation.page, "text/html; charset=utf-8")
 }
 
 func (s *Server) favicon(_ context.Context, x *exchange) error {
-	return x.file("ui/favicon.ico", "image/x-icon")
+	return x.sendFile("ui/favicon.ico", "image/x-icon")
 }
 
 func (s *Server) index(_ context.Context, x *exchange) error {
@@ -95,10 +114,6 @@ func (s *Server) index(_ context.Context, x *exchange) error {
 	return nil
 }
 
-func (x *exchange) file(name, contentType string) error {
-	data, err := files.ReadFile(name)
-	if err != nil {
-		return err
-	}
-	return x.send(http.StatusOK, contentType, data)
+func (x *exchange) sendFile(name, contentType string) error {
+	return x.send(http.StatusOK, contentType, files[name])
 }

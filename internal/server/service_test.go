@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"nearside/internal/oracle"
 )
 
 func TestService(t *testing.T) {
@@ -45,11 +47,11 @@ func TestDocs(t *testing.T) {
 
 func TestMetrics(t *testing.T) {
 	x := start(t)
-	x.line(2)
+	x.storeFaces(2)
 	x.call("GET", "/1/faces/"+id(1), "").status(200)
 	x.call("GET", "/1/faces/"+id(7), "").status(404)
 	x.call("GET", "/1/nothing/at/all", "").status(404)
-	x.call("POST", "/1/matcher/faces", ask(stored(1)+","+stored(2), all())).status(201)
+	x.call("POST", "/1/matcher/faces", matchBody(storedFace(1)+","+storedFace(2), allFaces())).status(201)
 	a := x.call("GET", "/metrics?any=key", "").status(200)
 	if media := a.response.Header.Get("Content-Type"); !strings.HasPrefix(media, "text/plain") {
 		t.Errorf("metrics of type %s", media)
@@ -83,8 +85,8 @@ func TestRequestID(t *testing.T) {
 	}
 }
 
-// TestFormats sends every kind of body in both formats and asks for each
-// answer in both: all four ways give the same content.
+// TestFormats sends every kind of body in both formats and reads each answer in both.
+// All four ways must give the same content.
 func TestFormats(t *testing.T) {
 	x := start(t)
 	both := func(method, path, body string, status int) {
@@ -105,34 +107,34 @@ func TestFormats(t *testing.T) {
 				if first == nil {
 					first = a.value()
 				} else {
-					a.json(jsonOf(first))
+					a.json(oracle.JSON(first))
 				}
 			}
 		}
 	}
 	x.call("POST", "/1/faces", full).status(201)
-	x.call("POST", "/1/faces", face(2, of(v4, 1, 2, 3, 4))).status(201)
+	x.call("POST", "/1/faces", face(2, descriptor(v4, 1, 2, 3, 4))).status(201)
 	both("PUT", "/1/faces/"+id(1), full, 200)
 	both("PUT", "/1/faces/"+id(2), face(2, floats(vL2, 1, 2, 3, 4)), 200)
 	both("PATCH", "/1/faces/"+id(1), `{"age":null,"user_data":"\u00e9\u2028 \"x\""}`, 200)
 	both("GET", "/1/faces/"+id(1)+"?descriptor=1", "", 200)
 	both("GET", "/1/faces", "", 200)
-	both("POST", "/1/matcher/faces", ask(stored(1)+","+given(floats(vL2, 0, 0, 0, 0.1)), all(`,"label":{"a":[1,-1,1.5,1e300,true,null,"x"]}`)), 201)
-	both("POST", "/1/matcher/raw", ask(given(of(v4, 1, 2, 3, 4)), given(of(v4, 1, 2, 3, 9))), 201)
+	both("POST", "/1/matcher/faces", matchBody(storedFace(1)+","+givenDescriptor(floats(vL2, 0, 0, 0, 0.1)), allFaces(`,"label":{"a":[1,-1,1.5,1e300,true,null,"x"]}`)), 201)
+	both("POST", "/1/matcher/raw", matchBody(givenDescriptor(descriptor(v4, 1, 2, 3, 4)), givenDescriptor(descriptor(v4, 1, 2, 3, 9))), 201)
 	both("GET", "/1/lists", "", 200)
 	both("GET", "/version", "", 200)
 	both("GET", "/config", "", 200)
 	both("GET", "/1/faces/"+id(9), "", 404)
-	both("POST", "/1/matcher/faces", ask(stored(1), all(`,"limit":0`)), 400)
+	both("POST", "/1/matcher/faces", matchBody(storedFace(1), allFaces(`,"limit":0`)), 400)
 	both("POST", "/1/faces", `{"descriptor":{"version":4,"data":"AAAA"}}`, 400)
 	both("DELETE", "/1/faces?face_ids="+id(9), "", 200)
 	// msgpack may carry base64 text, too.
-	x.call("POST", "/1/faces", string(pack(nil, value(t, face(3, of(v4, 1, 2, 3, 4))))), "Content-Type", "application/msgpack").status(201)
-	x.call("GET", "/1/faces/"+id(3)+"?descriptor=1", "").status(200).part("descriptor", of(v4, 1, 2, 3, 4))
+	x.call("POST", "/1/faces", string(pack(nil, value(t, face(3, descriptor(v4, 1, 2, 3, 4))))), "Content-Type", "application/msgpack").status(201)
+	x.call("GET", "/1/faces/"+id(3)+"?descriptor=1", "").status(200).part("descriptor", descriptor(v4, 1, 2, 3, 4))
 }
 
-// TestKeptConnection: one connection serves many requests, with bodies that
-// were read and such that were not.
+// TestKeptConnection checks that one connection serves many requests, with bodies
+// that handlers read and bodies that they do not read.
 func TestKeptConnection(t *testing.T) {
 	x := start(t)
 	c := x.dial()
@@ -142,7 +144,7 @@ func TestKeptConnection(t *testing.T) {
 		c.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").answer("junk").fault(12001)
 		c.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2 \r\nlo\r\n0\r\nA: b\r\n\r\n").answer("chunks").fault(12001)
 	}
-	// Two at once are answered in turn.
+	// Two pipelined requests are answered in order.
 	c.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
 	c.answer("first").status(200).json(`{"Version":{"api":1,"major":1,"minor":2,"patch":3}}`)
 	c.answer("second").status(200).json(`{"status":"ok"}`)
@@ -150,18 +152,19 @@ func TestKeptConnection(t *testing.T) {
 	c.ended()
 }
 
-// TestOldClient: HTTP/1.0 gets an answer and the end.
-func TestOldClient(t *testing.T) {
+// TestHTTP10 checks that an HTTP/1.0 client gets an answer and the end of the
+// connection.
+func TestHTTP10(t *testing.T) {
 	x := start(t)
 	c := x.dial().write("GET /livez HTTP/1.0\r\n\r\n")
 	c.answer("HTTP/1.0").status(200).json(`{"status":"ok"}`)
 	c.ended()
 }
 
-// TestHead: HEAD is GET without the body, with success and with an error.
+// TestHead checks that HEAD is GET without the body, for answers and errors.
 func TestHead(t *testing.T) {
 	x := start(t)
-	x.line(1)
+	x.storeFaces(1)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(1)+`"}`).status(201)
 	for _, path := range []string{
 		"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/", "/docs/errors", "/docs/spec", "/favicon.ico", "/",
@@ -172,7 +175,7 @@ func TestHead(t *testing.T) {
 		c.write("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
 		get := c.answer("GET " + path)
 		c.write("HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\nHEAD " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-		for range 2 { // a body would be taken for the second answer
+		for range 2 { // a body would be read as the second answer
 			response, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodHead})
 			if err != nil {
 				t.Fatalf("HEAD %s: %v", path, err)
@@ -190,11 +193,11 @@ func TestHead(t *testing.T) {
 	x.call("HEAD", "/1/import", "").status(405)
 }
 
-// TestReload: limits hold for the requests that begin after it.
+// TestReload checks that new limits apply to requests that begin after Reload.
 func TestReload(t *testing.T) {
 	x := start(t)
-	x.line(1)
-	two := ask(stored(1)+","+stored(1), all())
+	x.storeFaces(1)
+	two := matchBody(storedFace(1)+","+storedFace(1), allFaces())
 	x.call("POST", "/1/matcher/faces", two).status(201)
 	x.limits.Decoder.Limits.References = 1
 	x.limits.BodyBytes = int64(len(two))

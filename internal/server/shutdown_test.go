@@ -13,10 +13,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nearside/internal/testkit"
 )
 
-// closing begins a Shutdown and returns when the server takes no connections
-// any more; what Shutdown returns comes through the channel.
+// closing begins a Shutdown and returns when the server accepts no connections any
+// more. The channel receives the result of Shutdown.
 func (x *service) closing(ctx context.Context) <-chan error {
 	ended := make(chan error, 1)
 	go func() { ended <- x.stop(ctx) }()
@@ -29,13 +31,13 @@ func (x *service) closing(ctx context.Context) <-chan error {
 	}
 }
 
-// TestShutdown: requests under way are answered, others are refused, idle
-// connections are closed.
+// TestShutdown checks that running requests are answered, new ones are refused, and
+// idle connections are closed.
 func TestShutdown(t *testing.T) {
 	begun, let := make(chan struct{}), make(chan struct{})
-	x := start(t, instead(func(context.Context) { begun <- struct{}{}; <-let }))
-	x.line(1)
-	match := ask(stored(1), all())
+	x := start(t, beforeMatch(func(context.Context) { begun <- struct{}{}; <-let }))
+	x.storeFaces(1)
+	match := matchBody(storedFace(1), allFaces())
 	idle, kept, late, busy := x.dial(), x.dial(), x.dial(), x.dial()
 	for _, c := range []*raw{idle, kept, late} {
 		c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("before").status(200)
@@ -43,7 +45,7 @@ func TestShutdown(t *testing.T) {
 	busy.write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
 	var lines strings.Builder
 	for n := range 2001 {
-		lines.WriteString(face(n, of(v4, 0, 0, 0, byte(n))) + "\n")
+		lines.WriteString(face(n, descriptor(v4, 0, 0, 0, byte(n))) + "\n")
 	}
 	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(lines.String()))
 	<-begun
@@ -52,16 +54,16 @@ func TestShutdown(t *testing.T) {
 	}
 
 	ended := x.closing(context.Background())
-	for range 2 { // the second finds the connection closed
+	for range 2 { // the second request finds the connection closed
 		kept.write("GET /livez HTTP/1.1\r\nHost: x\r\nAccept: application/msgpack\r\n\r\n")
 	}
 	kept.answer("while shutting down").fault(12050, "shutting down").last().header("Content-Type", "application/msgpack")
 	kept.ended()
 	late.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n{}").answer("while shutting down").fault(12050)
-	importing.write(chunk(face(2001, of(v4, 1, 2, 3, 4))) + "0\r\n\r\n").answer("import").status(200).last().
+	importing.write(chunk(face(2001, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n").answer("import").status(200).last().
 		json(`{"accepted":2002,"rejected":0,"errors":[]}`)
 	close(let)
-	busy.answer("match").status(201).last().part("0.reference", stored(1))
+	busy.answer("match").status(201).last().part("0.reference", storedFace(1))
 	check(t, <-ended)
 	idle.ended()
 	if rows := x.memory.Stats().Rows[0]; rows != 2002 {
@@ -69,13 +71,13 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-// TestShutdownCut: at the end of the grace period requests are cut; their
-// handlers have returned when Shutdown does.
+// TestShutdownCut checks that running requests are cut at the end of the grace
+// period, and that their handlers have returned when Shutdown returns.
 func TestShutdownCut(t *testing.T) {
 	begun, returned := make(chan struct{}), false
-	x := start(t, instead(func(ctx context.Context) { close(begun); <-ctx.Done(); returned = true }), func(s *settings) { s.timeout = time.Hour })
-	x.line(1)
-	match := ask(stored(1), all())
+	x := start(t, beforeMatch(func(ctx context.Context) { close(begun); <-ctx.Done(); returned = true }), func(s *settings) { s.timeout = time.Hour })
+	x.storeFaces(1)
+	match := matchBody(storedFace(1), allFaces())
 	busy := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
 	slow := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}")
 	<-begun
@@ -87,20 +89,20 @@ func TestShutdownCut(t *testing.T) {
 		t.Errorf("%v, the handler has returned: %v", err, returned)
 	}
 	for _, c := range []*raw{busy, slow} {
-		if _, err := c.in.Peek(1); err == nil { // it was faster than the cut
+		if _, err := c.in.Peek(1); err == nil { // the request ended before the cut
 			c.answer("cut").fault(12050, "shutting down")
 		}
 	}
 }
 
-// TestShutdownSlowReader: a handler that has returned is not all, its answer
-// must have been sent.
+// TestShutdownSlowReader checks that Shutdown waits until an answer was sent, not
+// only until its handler has returned.
 func TestShutdownSlowReader(t *testing.T) {
 	x := start(t)
-	refs, candidates := given(of(v4, 0, 0, 0, 0))+strings.Repeat(","+given(of(v4, 0, 0, 0, 0)), 99), given(of(v4, 1, 0, 0, 0))+strings.Repeat(","+given(of(v4, 1, 0, 0, 0)), 999)
-	body := ask(refs, candidates)
+	refs, candidates := givenDescriptor(descriptor(v4, 0, 0, 0, 0))+strings.Repeat(","+givenDescriptor(descriptor(v4, 0, 0, 0, 0)), 99), givenDescriptor(descriptor(v4, 1, 0, 0, 0))+strings.Repeat(","+givenDescriptor(descriptor(v4, 1, 0, 0, 0)), 999)
+	body := matchBody(refs, candidates)
 	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
-	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers on its way
+	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers between server and client
 		t.Fatal(err)
 	}
 	ended := x.closing(context.Background())
@@ -108,13 +110,13 @@ func TestShutdownSlowReader(t *testing.T) {
 	check(t, <-ended)
 }
 
-// TestShutdownLosesNothing: what is stored when the server has ended is what
-// clients were told, whatever they were doing.
+// TestShutdownLosesNothing checks that everything that was acknowledged is stored
+// after a shutdown under load.
 func TestShutdownLosesNothing(t *testing.T) {
 	for range 5 {
 		x := start(t)
 		const clients = 8
-		told := make([]int, clients) // faces whose writing was answered
+		told := make([]int, clients) // faces whose write was acknowledged
 		var enough, done sync.WaitGroup
 		enough.Add(clients)
 		for client := range clients {
@@ -124,8 +126,8 @@ func TestShutdownLosesNothing(t *testing.T) {
 				first := sync.OnceFunc(enough.Done)
 				defer first()
 				for n := 0; ; n++ {
-					body := face(1000*client+n, of(v4, 1, 2, 3, 4))
-					request := must(http.NewRequest(http.MethodPost, "http://"+x.address+"/1/faces", onlyOnce{strings.NewReader(body)}))
+					body := face(1000*client+n, descriptor(v4, 1, 2, 3, 4))
+					request := testkit.Must(http.NewRequest(http.MethodPost, "http://"+x.address+"/1/faces", onlyOnce{strings.NewReader(body)}))
 					request.ContentLength = int64(len(body))
 					response, err := transport.RoundTrip(request)
 					if err != nil {
@@ -163,8 +165,8 @@ func TestShutdownLosesNothing(t *testing.T) {
 // onlyOnce hides that a body could be sent again.
 type onlyOnce struct{ io.Reader }
 
-// TestConcurrent lets clients do everything at once. Each has faces of its own
-// and knows what becomes of them; they meet in a list and in exports.
+// TestConcurrent runs clients that do everything at once. Each client has its own
+// faces and knows their state. They share a list and exports.
 func TestConcurrent(t *testing.T) {
 	x := start(t)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
@@ -175,9 +177,9 @@ func TestConcurrent(t *testing.T) {
 			var lines bytes.Buffer
 			for round := range rounds {
 				n := 1000 * (client + 1)
-				data := of(v4, byte(client), byte(round), 7, 7)
+				data := descriptor(v4, byte(client), byte(round), 7, 7)
 				x.call("POST", "/1/faces", face(n, data)).status(201)
-				x.call("POST", "/1/matcher/faces", ask(stored(n), all(`,"limit":1`, figures))).status(201).part("0.matches.0.result", `[`+row(n, v4, 0)+`]`)
+				x.call("POST", "/1/matcher/faces", matchBody(storedFace(n), allFaces(`,"limit":1`, figures))).status(201).part("0.matches.0.result", `[`+row(n, v4, 0)+`]`)
 				x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(9)+`","face_ids":["`+id(n)+`"]}`).status(204)
 				lines.Reset()
 				for i := range 20 {
@@ -196,7 +198,7 @@ func TestConcurrent(t *testing.T) {
 				x.call("PATCH", "/1/faces/"+id(n), `{"age":`+itoa(round)+`}`).status(200)
 				x.call("GET", "/1/faces/"+id(n), "").status(200).part("age", itoa(round))
 				x.call("DELETE", "/1/faces?"+filter, "").status(200).json(`{"deleted":20}`)
-				x.call("POST", "/1/matcher/faces", ask(given(data), `{"filters":{"origin":"faces","face_ids":["`+id(n)+`"]}}`)).status(201).part("0.matches.0.result", `[]`)
+				x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(data), `{"filters":{"origin":"faces","face_ids":["`+id(n)+`"]}}`)).status(201).part("0.matches.0.result", `[]`)
 			}
 		})
 	}
@@ -208,21 +210,21 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestAnswersAreWhole: large answers to several clients at once do not mix,
-// though hertz keeps its buffers.
+// TestAnswersAreWhole checks that large answers to several clients at once do not
+// mix, although hertz reuses its buffers.
 func TestAnswersAreWhole(t *testing.T) {
 	x := start(t)
 	var lines strings.Builder
 	for n := range 300 {
-		lines.WriteString(face(n, of(v4, byte(n), byte(n>>8), 0, 0), fmt.Sprintf(`,"user_data":"%s"`, strings.Repeat(string(rune('a'+n%26)), 100*(n%7)))) + "\n")
+		lines.WriteString(face(n, descriptor(v4, byte(n), byte(n>>8), 0, 0), fmt.Sprintf(`,"user_data":"%s"`, strings.Repeat(string(rune('a'+n%26)), 100*(n%7)))) + "\n")
 	}
 	x.call("POST", "/1/import", lines.String()).status(200).part("accepted", "300")
 	var done sync.WaitGroup
 	for client := range 6 {
 		done.Go(func() {
 			for n := client; n < 60; n += 6 {
-				want := x.call("POST", "/1/matcher/faces", ask(stored(n), all(`,"limit":300`))).status(201)
-				x.call("POST", "/1/matcher/faces", ask(stored(n), all(`,"limit":300`)), "Accept", "application/msgpack").status(201).json(string(want.body))
+				want := x.call("POST", "/1/matcher/faces", matchBody(storedFace(n), allFaces(`,"limit":300`))).status(201)
+				x.call("POST", "/1/matcher/faces", matchBody(storedFace(n), allFaces(`,"limit":300`)), "Accept", "application/msgpack").status(201).json(string(want.body))
 			}
 		})
 	}

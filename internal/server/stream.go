@@ -8,18 +8,19 @@ import (
 	"github.com/cloudwego/hertz/pkg/protocol/http1/resp"
 )
 
-// errUnsent is in the errors of answers that the client does not take.
+// errUnsent is wrapped by errors of answers that the client does not read.
 var errUnsent = errors.New("the answer cannot be sent")
 
-// stream sends an answer of unknown length piece by piece: in chunks, or until
-// the end of the connection in HTTP/1.0. It implements network.ExtWriter.
+// stream sends an answer of unknown length piece by piece. HTTP/1.1 clients get
+// chunks. For HTTP/1.0 clients the end of the connection ends the answer. It
+// implements network.ExtWriter.
 type stream struct {
 	x     *exchange
 	begun bool
 	ended bool
 }
 
-// stream begins an answer of unknown length. To HEAD there is only its header.
+// stream begins an answer of unknown length. The answer to HEAD is only the header.
 func (x *exchange) stream(contentType string) *stream {
 	x.SetStatusCode(http.StatusOK)
 	x.SetContentType(contentType)
@@ -31,7 +32,7 @@ func (x *exchange) stream(contentType string) *stream {
 	return s
 }
 
-// Write implements io.Writer. It returns when p is sent.
+// Write implements io.Writer. It returns when p was sent.
 func (s *stream) Write(p []byte) (int, error) {
 	if s.ended || len(p) == 0 || s.x.IsHead() {
 		return len(p), nil
@@ -41,11 +42,11 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 	out := &s.x.conn.out
 	if s.x.conn.head.old {
-		out.add(p)
+		out.addBytes(p)
 	} else {
-		out.add(fmt.Appendf(nil, "%x\r\n", len(p)))
-		out.add(p)
-		out.add([]byte("\r\n"))
+		out.addBytes(fmt.Appendf(nil, "%x\r\n", len(p)))
+		out.addBytes(p)
+		out.addBytes([]byte("\r\n"))
 	}
 	return len(p), s.Flush()
 }
@@ -73,7 +74,7 @@ func (s *stream) Flush() error {
 	return nil
 }
 
-// Finalize implements network.ExtWriter. hertz calls it when the handler has
+// Finalize implements network.ExtWriter. hertz calls it after the handler has
 // returned.
 func (s *stream) Finalize() error {
 	if s.ended {
@@ -84,7 +85,7 @@ func (s *stream) Finalize() error {
 	}
 	s.ended = true
 	if !s.x.conn.head.old && !s.x.IsHead() {
-		s.x.conn.out.add([]byte("0\r\n\r\n"))
+		s.x.conn.out.addBytes([]byte("0\r\n\r\n"))
 	}
 	return s.x.conn.Flush()
 }

@@ -12,9 +12,8 @@ import (
 	"nearside/matcher"
 )
 
-// transport accepts connections and gives hertz one request of them at a time,
-// when its head is complete. An idle connection therefore holds no memory of
-// hertz.
+// transport accepts connections. It gives hertz one request of a connection at a
+// time, when the head is complete. So an idle connection holds no memory of hertz.
 type transport struct{ *listener }
 
 // ListenAndServe implements network.Transporter. It returns when the listener
@@ -26,10 +25,10 @@ func (t transport) ListenAndServe(serve network.OnData) error {
 			return nil //nolint:nilerr // the listener was closed
 		}
 		t.serving.Go(func() {
-			defer c.done()
+			defer c.finish()
 			ctx := context.WithValue(context.Background(), connectionKey{}, c)
-			for c.next() && c.serve(ctx, serve) {
-				c.of.rest(c)
+			for c.nextRequest() && c.serveRequest(ctx, serve) {
+				c.of.markIdle(c)
 			}
 		})
 	}
@@ -54,11 +53,11 @@ func (t transport) Shutdown(ctx context.Context) error {
 	}
 }
 
-// serve lets hertz answer one request. It reports whether the connection takes
-// another one. A panic of hertz ends the connection and not the process:
-// v0.10.4 panics when it reads "Trailer: ,".
-func (c *connection) serve(ctx context.Context, serve network.OnData) (more bool) {
-	defer c.answered()
+// serveRequest lets hertz answer one request. It reports whether the connection can
+// be used for another one. A panic of hertz ends the connection but not the process:
+// hertz v0.10.4 panics when it reads "Trailer: ,".
+func (c *connection) serveRequest(ctx context.Context, serve network.OnData) (more bool) {
+	defer c.endRequest()
 	defer func() {
 		if p := recover(); p != nil {
 			c.of.server.options.Log.Warn("request cannot be read", "panic", p)
@@ -70,7 +69,7 @@ func (c *connection) serve(ctx context.Context, serve network.OnData) (more bool
 	return c.begun && (err == nil || errors.Is(err, hertzerrors.ErrIdleTimeout))
 }
 
-// What follows is what hertz sees of a connection.
+// The methods below are the view that hertz has of a connection.
 
 // Len implements network.Reader.
 func (c *connection) Len() int { return c.headLeft }
@@ -115,14 +114,15 @@ func (c *connection) ReadBinary(n int) ([]byte, error) {
 	return append([]byte(nil), b...), c.Skip(n)
 }
 
-// Read implements net.Conn for hertz, which has no need of it.
+// Read implements net.Conn. hertz does not use it.
 func (c *connection) Read([]byte) (int, error) { return 0, io.EOF }
 
-// Close implements net.Conn. done closes the connection: hertz would do it too
-// early.
+// Close implements net.Conn. It does nothing, because hertz would close the
+// connection too early. finish closes it.
 func (c *connection) Close() error { return nil }
 
-// SetReadTimeout implements network.Conn. hertz does not wait for anything.
+// SetReadTimeout implements network.Conn. It does nothing, because hertz never waits
+// for the client.
 func (c *connection) SetReadTimeout(time.Duration) error { return nil }
 
 // SetWriteTimeout implements network.Conn.
@@ -136,18 +136,18 @@ func (c *connection) Malloc(n int) ([]byte, error) { return c.out.allocate(n), n
 
 // WriteBinary implements network.Writer.
 func (c *connection) WriteBinary(p []byte) (int, error) {
-	c.out.add(p)
+	c.out.addBytes(p)
 	return len(p), nil
 }
 
 // Write implements net.Conn.
 func (c *connection) Write(p []byte) (int, error) {
-	c.out.add(p)
+	c.out.addBytes(p)
 	return len(p), c.Flush()
 }
 
-// Flush implements network.Writer. What hertz writes without a handler is its
-// refusal of a request, in words of its own; it is replaced.
+// Flush implements network.Writer. If no handler has run, hertz has refused the
+// request; its answer is replaced by one of ours.
 func (c *connection) Flush() error {
 	if !c.begun {
 		c.out.discard()

@@ -2,21 +2,20 @@ package server
 
 import "runtime"
 
-// workers bounds how much of an import or export runs at once, for all of them
-// together: as much as there are cores. Requests that need little then find a
-// short queue for the cores, however many imports and exports there are. Nobody
-// waits for a client while it holds one of them.
+// workers is a semaphore with one place per core. All imports, exports and large
+// pages share it, so that other requests do not wait long for a core. A worker
+// leaves before it waits for a client or for memory.
 type workers chan struct{}
 
 func newWorkers() workers { return make(workers, runtime.GOMAXPROCS(0)) }
 
-func (w workers) begin() { w <- struct{}{} }
+func (w workers) enter() { w <- struct{}{} }
 
-func (w workers) end() { <-w }
+func (w workers) leave() { <-w }
 
-// do runs f as one of the workers.
-func (w workers) do(f func()) {
-	w.begin()
-	defer w.end()
+// runWorker calls f as one of the workers.
+func (w workers) runWorker(f func()) {
+	w.enter()
+	defer w.leave()
 	f()
 }

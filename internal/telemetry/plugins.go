@@ -8,56 +8,56 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"nearside/lua"
+	"nearside/lua/ns"
 )
 
-// seriesMax bounds the sets of label values of one plugin, over all of its
-// metrics.
+// seriesMax is the largest number of sets of label values of one plugin, over all of
+// its metrics.
 const seriesMax = 1000
 
-// pluginMetrics are what plugins count. It is a [lua.Meter], and a collector
-// of Prometheus that does not say beforehand what it has.
+// pluginMetrics holds the metrics of all plugins. It implements [ns.Meter], and it is
+// an unchecked collector of Prometheus: it does not describe its metrics in advance.
 type pluginMetrics struct {
-	mu      sync.Mutex // of everything below, metrics too
+	mu      sync.Mutex // guards everything below, including the metrics
 	plugins map[string]*pluginMeter
 }
 
-// pluginMeter is what one plugin counts.
+// pluginMeter holds the metrics of one plugin.
 type pluginMeter struct {
 	name    string
 	metrics []*pluginMetric // in the order of declaration
-	series  int             // of all of them
+	series  int             // number of series of all metrics
 }
 
-// pluginMetric implements [lua.Metric].
+// pluginMetric implements [ns.Metric].
 type pluginMetric struct {
-	lua.MetricShape
-	all     *pluginMetrics
+	ns.MetricShape
+	owner   *pluginMetrics
 	meter   *pluginMeter
-	holders int // declarations that were not released
+	holders int // number of declarations that were not released
 	series  map[string]*series
 }
 
 // series is one set of label values.
 type series struct {
-	labels []string // their values, the plugin's name first
-	value  float64
-	count  uint64 // of a histogram, whose value is the sum
-	counts []uint64
+	labels []string // label values; the first is the plugin's name
+	value  float64  // the sum of the values of a histogram
+	count  uint64   // the number of values of a histogram
+	counts []uint64 // the number of values in each bucket of a histogram
 }
 
-// family is what a metric's name must not share with one of another kind:
-// OpenMetrics leaves out or puts in _total.
+// family returns the name of a metric without the suffix _total, which OpenMetrics
+// adds or removes. Metrics with the same family must have the same kind.
 func family(name string) string { return strings.TrimSuffix(name, "_total") }
 
-// Metric implements [lua.Meter].
-func (a *pluginMetrics) Metric(plugin string, s lua.MetricShape) (lua.Metric, error) {
+// Metric implements [ns.Meter].
+func (a *pluginMetrics) Metric(plugin string, s ns.MetricShape) (ns.Metric, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, other := range a.plugins {
-		for _, m := range other.shown() {
+		for _, m := range other.latestByFamily() {
 			if other.name != plugin && family(m.Name) == family(s.Name) && (m.Name != s.Name || m.Kind != s.Kind) {
-				return nil, fmt.Errorf("%s %s: plugin %s has the %s %s", s.Kind, s.Name, other.name, m.Kind, m.Name)
+				return nil, fmt.Errorf("%s %s: the name is taken by plugin %s for the %s %s", s.Kind, s.Name, other.name, m.Kind, m.Name)
 			}
 		}
 	}
@@ -66,8 +66,8 @@ func (a *pluginMetrics) Metric(plugin string, s lua.MetricShape) (lua.Metric, er
 		meter = &pluginMeter{name: plugin}
 		a.plugins[plugin] = meter
 	}
-	if s.Kind == lua.Histogram && s.Buckets == nil {
-		s.Buckets = buckets
+	if s.Kind == ns.Histogram && s.Buckets == nil {
+		s.Buckets = durationBuckets
 	}
 	for _, m := range meter.metrics {
 		if m.Name == s.Name && m.Kind == s.Kind && slices.Equal(m.Labels, s.Labels) && slices.Equal(m.Buckets, s.Buckets) {
@@ -76,34 +76,35 @@ func (a *pluginMetrics) Metric(plugin string, s lua.MetricShape) (lua.Metric, er
 			return m, nil
 		}
 	}
-	m := &pluginMetric{MetricShape: s, all: a, meter: meter, holders: 1, series: map[string]*series{}}
+	m := &pluginMetric{MetricShape: s, owner: a, meter: meter, holders: 1, series: map[string]*series{}}
 	meter.metrics = append(meter.metrics, m)
 	return m, nil
 }
 
-// Release implements [lua.Metric].
+// Release implements [ns.Metric].
 func (m *pluginMetric) Release() {
-	m.all.mu.Lock()
-	defer m.all.mu.Unlock()
+	m.owner.mu.Lock()
+	defer m.owner.mu.Unlock()
 	if m.holders--; m.holders > 0 {
 		return
 	}
 	m.meter.series -= len(m.series)
 	m.meter.metrics = slices.DeleteFunc(m.meter.metrics, func(other *pluginMetric) bool { return other == m })
 	if len(m.meter.metrics) == 0 {
-		delete(m.all.plugins, m.meter.name)
+		delete(m.owner.plugins, m.meter.name)
 	}
 }
 
-// find returns the series of these label values.
-func (m *pluginMetric) find(labels []string) (*series, error) {
-	key := strings.Join(labels, "\xff") // which UTF-8 has not
+// seriesOf returns the series with the given label values, and creates it if it does
+// not exist.
+func (m *pluginMetric) seriesOf(labels []string) (*series, error) {
+	key := strings.Join(labels, "\xff") // this byte does not occur in UTF-8
 	s := m.series[key]
 	if s != nil {
 		return s, nil
 	}
 	if m.meter.series >= seriesMax {
-		return nil, fmt.Errorf("%s: the plugin has %d sets of label values, which is the most", m.Name, seriesMax)
+		return nil, fmt.Errorf("%s: a plugin must have at most %d sets of label values", m.Name, seriesMax)
 	}
 	m.meter.series++
 	s = &series{labels: append([]string{m.meter.name}, labels...), counts: make([]uint64, len(m.Buckets))}
@@ -111,11 +112,11 @@ func (m *pluginMetric) find(labels []string) (*series, error) {
 	return s, nil
 }
 
-// Add implements [lua.Metric].
+// Add implements [ns.Metric].
 func (m *pluginMetric) Add(v float64, labels []string) error {
-	m.all.mu.Lock()
-	defer m.all.mu.Unlock()
-	s, err := m.find(labels)
+	m.owner.mu.Lock()
+	defer m.owner.mu.Unlock()
+	s, err := m.seriesOf(labels)
 	if err != nil {
 		return err
 	}
@@ -127,32 +128,32 @@ func (m *pluginMetric) Add(v float64, labels []string) error {
 	return nil
 }
 
-// Set implements [lua.Metric].
+// Set implements [ns.Metric].
 func (m *pluginMetric) Set(v float64, labels []string) error {
-	m.all.mu.Lock()
-	defer m.all.mu.Unlock()
-	s, err := m.find(labels)
+	m.owner.mu.Lock()
+	defer m.owner.mu.Unlock()
+	s, err := m.seriesOf(labels)
 	if err == nil {
 		s.value = v
 	}
 	return err
 }
 
-// shown are the metrics of a plugin by family; the last declared of each.
-func (p *pluginMeter) shown() map[string]*pluginMetric {
-	shown := make(map[string]*pluginMetric, len(p.metrics))
+// latestByFamily returns the metric of each family that was declared last.
+func (p *pluginMeter) latestByFamily() map[string]*pluginMetric {
+	latest := make(map[string]*pluginMetric, len(p.metrics))
 	for _, m := range p.metrics {
-		shown[family(m.Name)] = m
+		latest[family(m.Name)] = m
 	}
-	return shown
+	return latest
 }
 
 // Describe implements [prometheus.Collector].
 func (a *pluginMetrics) Describe(chan<- *prometheus.Desc) {}
 
-// Collect implements [prometheus.Collector]. While a reload goes on, two
-// plugins may disagree about a family: then the first by name has it, since a
-// contradiction would fail the whole scrape.
+// Collect implements [prometheus.Collector]. During a reload, two plugins may have
+// metrics of different kinds in a family. Then the metric of the plugin that comes
+// first by name is collected, because a conflict would make the whole scrape fail.
 func (a *pluginMetrics) Collect(out chan<- prometheus.Metric) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -163,7 +164,7 @@ func (a *pluginMetrics) Collect(out chan<- prometheus.Metric) {
 	slices.Sort(names)
 	families := map[string]*pluginMetric{}
 	for _, name := range names {
-		for key, m := range a.plugins[name].shown() {
+		for key, m := range a.plugins[name].latestByFamily() {
 			first := families[key]
 			if first == nil {
 				first = m
@@ -180,11 +181,11 @@ func (m *pluginMetric) collect(help string, out chan<- prometheus.Metric) {
 	desc := prometheus.NewDesc(namespace+"_plugin_"+m.Name, help, append([]string{"plugin"}, m.Labels...), nil)
 	for _, s := range m.series {
 		switch m.Kind {
-		case lua.Counter:
+		case ns.Counter:
 			out <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, s.value, s.labels...)
-		case lua.Gauge:
+		case ns.Gauge:
 			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, s.value, s.labels...)
-		case lua.Histogram:
+		case ns.Histogram:
 			counts, below := make(map[float64]uint64, len(m.Buckets)), uint64(0)
 			for i, bound := range m.Buckets {
 				below += s.counts[i]

@@ -12,11 +12,13 @@ import (
 	"testing"
 
 	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 )
 
-// plugins runs plugins by name, with tm to count in. write replaces a file.
-func plugins(t *testing.T, tm *Telemetry, sources map[string]string) (h *lua.Host, write func(name, body string)) {
+// startPlugins starts plugins, given by name and source, whose metrics go to tm. write
+// replaces the file of a plugin.
+func startPlugins(t *testing.T, tm *Telemetry, sources map[string]string) (h *lua.Host, write func(name, body string)) {
 	t.Helper()
 	dir := t.TempDir()
 	write = func(name, body string) {
@@ -25,7 +27,7 @@ func plugins(t *testing.T, tm *Telemetry, sources map[string]string) (h *lua.Hos
 			t.Fatal(err)
 		}
 	}
-	o := lua.Options{Dir: dir, Services: lua.Services{Metrics: tm.Plugins(), Resources: tm.Resources}}
+	o := lua.Options{Dir: dir, Services: ns.Services{Metrics: tm.Plugins(), Resources: tm.Resources}}
 	for name, body := range sources {
 		write(name, body)
 		o.Active = append(o.Active, name)
@@ -40,20 +42,20 @@ func plugins(t *testing.T, tm *Telemetry, sources map[string]string) (h *lua.Hos
 			t.Error(err)
 		}
 		if len(tm.plugins.plugins) > 0 {
-			t.Errorf("%d plugins are left", len(tm.plugins.plugins))
+			t.Errorf("%d plugins still have metrics, want 0", len(tm.plugins.plugins))
 		}
 	})
 	return h, write
 }
 
-// ofPlugins are the lines of plugins, in order.
-func ofPlugins(lines []string) []string {
+// pluginLines returns the lines with metrics of plugins, sorted.
+func pluginLines(lines []string) []string {
 	lines = slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !strings.HasPrefix(line, "nearside_plugin_") })
 	slices.Sort(lines)
 	return lines
 }
 
-func same(t *testing.T, got []string, want ...string) {
+func expectEqual(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -65,7 +67,7 @@ local hits = ns.metrics.counter("hits_total", "Hits.", {"route", "code"})
 local heat = ns.metrics.gauge("heat", "Heat.")
 local took = ns.metrics.histogram("took", "Time.", {}, {1, 2.5})
 function M:initialize()
-  assert(not pcall(hits.add, hits)) -- it has labels
+  assert(not pcall(hits.add, hits)) -- the metric needs labels
   hits:add(1, {route = "a", code = 200}) hits:add(2, {code = "200", route = "a"}) hits:add(0, {route = "b", code = "x\255"})
   heat:set(5) heat:add(-1.5) heat:add()
   took:observe(1) took:observe(2) took:observe(9)
@@ -73,11 +75,11 @@ end`
 
 func TestPluginMetrics(t *testing.T) {
 	tm := New("1", Gauges{})
-	h, write := plugins(t, tm, map[string]string{"p": counting, "q": `
+	h, write := startPlugins(t, tm, map[string]string{"p": counting, "q": `
 ns.metrics.gauge("heat", "Another help."):set(1)
 ns.metrics.counter("hits_total", "With other labels.", {"x"}):add(1, {x = "\"\n"})`})
 	lines := scrape(t, tm)
-	same(t, ofPlugins(lines),
+	expectEqual(t, pluginLines(lines),
 		`nearside_plugin_heat{plugin="p"} 4.5`,
 		`nearside_plugin_heat{plugin="q"} 1`,
 		`nearside_plugin_hits_total{code="200",plugin="p",route="a"} 3`,
@@ -89,75 +91,75 @@ ns.metrics.counter("hits_total", "With other labels.", {"x"}):add(1, {x = "\"\n"
 		`nearside_plugin_took_count{plugin="p"} 3`,
 		`nearside_plugin_took_sum{plugin="p"} 12`,
 	)
-	expect(t, lines, "# HELP nearside_plugin_heat Heat.", "# TYPE nearside_plugin_heat gauge", "# TYPE nearside_plugin_hits_total counter")
+	expectLines(t, lines, "# HELP nearside_plugin_heat Heat.", "# TYPE nearside_plugin_heat gauge", "# TYPE nearside_plugin_hits_total counter")
 
 	var open strings.Builder
 	if _, err := tm.WriteText(&open, "application/openmetrics-text; version=1.0.0"); err != nil || strings.Count(open.String(), "# TYPE nearside_plugin_hits counter") != 1 {
 		t.Error(err, open.String())
 	}
 
-	// A name of another plugin's and another kind is refused, in whatever form;
-	// what was counted before that stays.
+	// A name that another plugin uses for another kind is refused, with or without
+	// _total. Values counted before that stay.
 	write("p", `
 ns.metrics.counter("hits_total", "Hits by route.", {"code", "route"}):add(1, {route = "a", code = 200})
 ns.metrics.counter("heat_total", "Not a gauge any more."):add(7)`)
-	if err := h.Reload(context.Background()); err == nil || !strings.Contains(err.Error(), "counter heat_total: plugin q has the gauge heat") {
+	if err := h.Reload(context.Background()); err == nil || !strings.Contains(err.Error(), "counter heat_total: the name is taken by plugin q for the gauge heat") {
 		t.Fatal(err)
 	}
-	want := ofPlugins(lines)
+	want := pluginLines(lines)
 	want[2] = strings.Replace(want[2], "} 3", "} 4", 1)
-	same(t, ofPlugins(scrape(t, tm)), want...)
+	expectEqual(t, pluginLines(scrape(t, tm)), want...)
 }
 
 func TestPluginMetricsReload(t *testing.T) {
 	tm := New("1", Gauges{})
-	h, write := plugins(t, tm, map[string]string{"p": `
+	h, write := startPlugins(t, tm, map[string]string{"p": `
 local a, b, c = ns.metrics.counter("a", "A."), ns.metrics.counter("b", "B."), ns.metrics.counter("c", "C.")
 function M:start() a:add(1) b:add(2) c:add(3) end`})
 	before := scrape(t, tm)
-	same(t, ofPlugins(before), `nearside_plugin_a_total{plugin="p"} 1`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
+	expectEqual(t, pluginLines(before), `nearside_plugin_a_total{plugin="p"} 1`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
 	next := `
 local a, b = ns.metrics.counter("a", "New help."), ns.metrics.gauge("b", "B.")
 function M:start() a:add(10) b:set(20) `
 	write("p", next+"error('no') end")
 	if err := h.Reload(context.Background()); err == nil {
-		t.Fatal("reloaded")
+		t.Fatal("the reload succeeded, want an error")
 	}
-	// What the refused one counted in common stays, its gauge does not.
-	same(t, ofPlugins(scrape(t, tm)), `nearside_plugin_a_total{plugin="p"} 11`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
+	// What the refused plugin added to the common counter stays; its gauge is removed.
+	expectEqual(t, pluginLines(scrape(t, tm)), `nearside_plugin_a_total{plugin="p"} 11`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
 	write("p", next+"end")
 	if err := h.Reload(context.Background()); err != nil {
 		t.Fatal(err)
 	}
 	lines := scrape(t, tm)
-	same(t, ofPlugins(lines), `nearside_plugin_a_total{plugin="p"} 21`, `nearside_plugin_b{plugin="p"} 20`)
-	expect(t, lines, "# HELP nearside_plugin_a_total New help.", "# TYPE nearside_plugin_b gauge")
+	expectEqual(t, pluginLines(lines), `nearside_plugin_a_total{plugin="p"} 21`, `nearside_plugin_b{plugin="p"} 20`)
+	expectLines(t, lines, "# HELP nearside_plugin_a_total New help.", "# TYPE nearside_plugin_b gauge")
 }
 
-// TestPluginSeriesAreBounded: too many sets of label values are refused to
-// the script, and what is there goes on.
+// TestPluginSeriesAreBounded checks that a plugin gets an error for too many sets of
+// label values, and that its existing series still work.
 func TestPluginSeriesAreBounded(t *testing.T) {
 	tm := New("1", Gauges{})
-	plugins(t, tm, map[string]string{"p": fmt.Sprintf(`
+	startPlugins(t, tm, map[string]string{"p": fmt.Sprintf(`
 local c = ns.metrics.counter("c", "C.", {"n"})
 local g = ns.metrics.gauge("g", "G.")
 for i = 1, %d do assert(c:add(1, {n = i})) end
 local ok, err = c:add(1, {n = "one more"})
-assert(ok == nil and err == "c_total: the plugin has %d sets of label values, which is the most", err)
+assert(ok == nil and err == "c_total: a plugin must have at most %d sets of label values", err)
 assert(g:set(1) == nil)
 assert(c:add(1, {n = 1}))`, seriesMax, seriesMax)})
-	lines := ofPlugins(scrape(t, tm))
-	expect(t, lines, `nearside_plugin_c_total{n="1",plugin="p"} 2`)
+	lines := pluginLines(scrape(t, tm))
+	expectLines(t, lines, `nearside_plugin_c_total{n="1",plugin="p"} 2`)
 	if len(lines) != seriesMax {
-		t.Errorf("%d lines", len(lines))
+		t.Errorf("%d lines, want %d", len(lines), seriesMax)
 	}
 }
 
-// TestPluginMetricsConcurrently: counting, scrapes and reloads at once lose
-// nothing.
+// TestPluginMetricsConcurrently checks that no count is lost while scrapes and reloads
+// run.
 func TestPluginMetricsConcurrently(t *testing.T) {
 	tm := New("1", Gauges{})
-	h, _ := plugins(t, tm, map[string]string{"p": `
+	h, _ := startPlugins(t, tm, map[string]string{"p": `
 local c = ns.metrics.counter("c", "C.", {"n"})
 ns.route("GET", "/hit", function(req) c:add(1, {n = req.query.n}) return 200 end)`})
 	const goroutines, each = 4, 100
@@ -165,7 +167,7 @@ ns.route("GET", "/hit", function(req) c:add(1, {n = req.query.n}) return 200 end
 	for g := range goroutines {
 		work.Go(func() {
 			for i := range each {
-				r := lua.Request{Method: "GET", Path: "/p/hit", Query: map[string]string{"n": strconv.Itoa(i % 3)}}
+				r := lua.Request{Method: "GET", Path: "/p/hit", Query: map[string][]string{"n": {strconv.Itoa(i % 3)}}}
 				if _, err := h.Serve(context.Background(), r); err != nil {
 					t.Error(err)
 				}
@@ -183,7 +185,7 @@ ns.route("GET", "/hit", function(req) c:add(1, {n = req.query.n}) return 200 end
 		})
 	}
 	work.Wait()
-	same(t, ofPlugins(scrape(t, tm)), `nearside_plugin_c_total{n="0",plugin="p"} 136`, `nearside_plugin_c_total{n="1",plugin="p"} 132`, `nearside_plugin_c_total{n="2",plugin="p"} 132`)
+	expectEqual(t, pluginLines(scrape(t, tm)), `nearside_plugin_c_total{n="0",plugin="p"} 136`, `nearside_plugin_c_total{n="1",plugin="p"} 132`, `nearside_plugin_c_total{n="2",plugin="p"} 132`)
 }
 
 func TestResources(t *testing.T) {
@@ -192,14 +194,14 @@ func TestResources(t *testing.T) {
 		Queue:   func() int { return 5 },
 		Workers: func() int { return 2 },
 	})
-	plugins(t, tm, map[string]string{"p": `
+	startPlugins(t, tm, map[string]string{"p": `
 local r = ns.resource()
 assert(r.rows == 33 and r.queue == 5 and r.workers == 2)
 assert(r.goroutines >= 1 and r.uptime >= 0 and r.heap > 1e5)
 for name, v in pairs(r) do assert(type(v) == "number", name) end
 ns.metrics.gauge("cpu", "CPU."):set(r.cpu)
 ns.metrics.gauge("rss", "RSS."):set(r.rss)`})
-	expect(t, scrape(t, tm), `nearside_workers 2`)
+	expectLines(t, scrape(t, tm), `nearside_workers 2`)
 	bare := New("1", Gauges{}).Resources()
 	if bare.Rows != 0 || bare.CPU <= 0 || bare.RSS < bare.Heap {
 		t.Errorf("%+v", bare)

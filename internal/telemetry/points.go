@@ -8,31 +8,30 @@ import (
 	"nearside/matcher/wire"
 )
 
-// The series of monitoring points, by the names that operators of the LUNA
-// services know (PLUGINS.md 4).
+// The names of the series of monitoring points. They are the names of the LUNA
+// services (docs/plugins-contract.md, 4. Kinds).
 const (
 	seriesRequests = "requests"
 	seriesErrors   = "errors"
 	seriesMatching = "Matching-Process"
 )
 
-// service is the tag that says whose points they are.
+// service is the value of the tag service of all points.
 const service = "nearside"
 
-// Names of the events that plugins get.
+// The names of the events that plugins receive.
 const (
 	MonitoringEvent = "monitoring_event"
 	SendingEvent    = "sending_event"
 )
 
-// Points is a [matcher.Observer] that makes events for plugins of what it is
-// told.
+// Points is a [matcher.Observer] that turns observations into events for plugins.
 type Points struct {
-	// Emit takes an event and returns at once. The value, made of maps,
-	// strings, float64s and ints, or a json.RawMessage, is made when value is called: outside the
-	// request's time, and by each who wants it.
+	// Emit queues an event and returns at once. Each plugin that receives the event
+	// calls value later, outside the time of the request. value returns maps,
+	// strings, float64s and ints, or a json.RawMessage.
 	Emit    func(event string, value func() any)
-	Listens func(event string) bool // whether anybody wants that event
+	Listens func(event string) bool // reports whether a plugin receives that event
 }
 
 // Requested implements [matcher.Observer].
@@ -41,7 +40,7 @@ func (p *Points) Requested(r matcher.RequestPoint) {
 		return
 	}
 	p.Emit(MonitoringEvent, func() any {
-		return point(seriesRequests, r.Time,
+		return newPoint(seriesRequests, r.Time,
 			map[string]any{"service": service, "route": r.Route, "status_code": r.Status},
 			map[string]any{"request_id": r.RequestID, "execution_time": r.Duration.Seconds()})
 	})
@@ -49,7 +48,7 @@ func (p *Points) Requested(r matcher.RequestPoint) {
 		return
 	}
 	p.Emit(MonitoringEvent, func() any {
-		return point(seriesErrors, r.Time,
+		return newPoint(seriesErrors, r.Time,
 			map[string]any{"service": service, "route": r.Route, "status_code": r.Status, "error_code": int(r.Code)},
 			map[string]any{"request_id": r.RequestID})
 	})
@@ -65,7 +64,7 @@ func (p *Points) Matched(m matcher.MatchPoint) {
 		if m.Err != nil {
 			outcome = "failed"
 		}
-		return point(seriesMatching, m.Time,
+		return newPoint(seriesMatching, m.Time,
 			map[string]any{"service": service, "matcher": m.Matcher, "origin": m.Origin.String(), "outcome": outcome},
 			map[string]any{
 				"request_id": m.RequestID, "execution_time": m.Duration.Seconds(),
@@ -74,8 +73,8 @@ func (p *Points) Matched(m matcher.MatchPoint) {
 	})
 }
 
-// Stored implements [matcher.Observer]: events that were stored are events for
-// plugins, in the form of the API.
+// Stored implements [matcher.Observer]. Plugins receive stored objects of origin
+// events, in the form of the API.
 func (p *Points) Stored(obj *matcher.Object) {
 	if obj.Origin != matcher.Events || !p.Listens(SendingEvent) {
 		return
@@ -85,7 +84,7 @@ func (p *Points) Stored(obj *matcher.Object) {
 	})
 }
 
-// point makes one; its time is in seconds since 1970.
-func point(series string, t time.Time, tags, fields map[string]any) map[string]any {
+// newPoint returns a monitoring point. Its time is in seconds since 1970.
+func newPoint(series string, t time.Time, tags, fields map[string]any) map[string]any {
 	return map[string]any{"series": series, "time": float64(t.UnixMicro()) / 1e6, "tags": tags, "fields": fields}
 }

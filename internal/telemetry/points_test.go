@@ -14,8 +14,9 @@ import (
 
 var _ matcher.Observer = (*Points)(nil)
 
-// TestPlugins: the points that plugins get, and none when nobody listens.
-func TestPlugins(t *testing.T) {
+// TestPluginPoints checks the points that plugins receive, and that no points are made
+// if no plugin listens.
+func TestPluginPoints(t *testing.T) {
 	var got []any
 	listens := true
 	p := &Points{
@@ -64,11 +65,11 @@ func TestPlugins(t *testing.T) {
 	got, listens = nil, false
 	p.Stored(&matcher.Object{Origin: matcher.Events, Event: &matcher.Event{}})
 	if everything(); got != nil {
-		t.Errorf("made for nobody: %v", got)
+		t.Errorf("events without a listener: %v", got)
 	}
 }
 
-// BenchmarkPoint is what an event plugin adds to a request.
+// BenchmarkPoint measures what an event plugin adds to the time of a request.
 func BenchmarkPoint(b *testing.B) {
 	p := &Points{Emit: func(string, func() any) {}, Listens: func(string) bool { return true }}
 	r := matcher.RequestPoint{Time: time.Now(), Route: "POST:/matcher/faces", Status: 201, RequestID: "1,a", Duration: time.Millisecond}

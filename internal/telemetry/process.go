@@ -5,22 +5,21 @@ import (
 	"runtime/metrics"
 	"time"
 
-	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 )
 
-// started is about when the process was.
+// started is the approximate start time of the process.
 var started = time.Now()
 
-// Resources returns the figures of the process, and what [Gauges] say of its
-// work.
-func (t *Telemetry) Resources() lua.Resources {
+// Resources returns the resource usage of the process and values of its [Gauges].
+func (t *Telemetry) Resources() ns.Resources {
 	heap := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(heap)
-	r := lua.Resources{
+	r := ns.Resources{
 		Heap: int64(heap[0].Value.Uint64()), Goroutines: runtime.NumGoroutine(), Uptime: time.Since(started),
 	}
-	r.CPU, r.RSS = usage()
+	r.CPU, r.RSS = processUsage()
 	if t.gauges.Queue != nil {
 		r.Queue = t.gauges.Queue()
 	}

@@ -4,5 +4,8 @@ package telemetry
 
 import "time"
 
-// usage is not known here.
-func usage() (cpu time.Duration, rss int64) { return 0, 0 }
+// processUsage returns 0: it is implemented for Linux only.
+func processUsage() (cpu time.Duration, rss int64) { return 0, 0 }
+
+// Resident returns 0: it is implemented for Linux only.
+func Resident() int64 { return 0 }

@@ -6,22 +6,23 @@ import (
 	"nearside/matcher/remote"
 )
 
-// remotes collects the gauges of remotes, which come and go.
-type remotes func() []remote.State
+// remoteStates is a collector of the gauges of remotes. Remotes may be added and removed
+// between scrapes.
+type remoteStates func() []remote.State
 
 var (
-	remoteUp = prometheus.NewDesc(namespace+"_remote_up", "1 while a remote is well, else 0.", []string{"remote"}, nil)
-	inFlight = prometheus.NewDesc(namespace+"_remote_calls", "Calls to a remote that are under way.", []string{"remote"}, nil)
+	remoteUp = prometheus.NewDesc(namespace+"_remote_up", "1 while the remote is available, else 0.", []string{"remote"}, nil)
+	inFlight = prometheus.NewDesc(namespace+"_remote_calls", "Calls to the remote that are in progress.", []string{"remote"}, nil)
 )
 
 // Describe implements [prometheus.Collector].
-func (remotes) Describe(out chan<- *prometheus.Desc) {
+func (remoteStates) Describe(out chan<- *prometheus.Desc) {
 	out <- remoteUp
 	out <- inFlight
 }
 
 // Collect implements [prometheus.Collector].
-func (states remotes) Collect(out chan<- prometheus.Metric) {
+func (states remoteStates) Collect(out chan<- prometheus.Metric) {
 	for _, s := range states() {
 		up := 1.0
 		if s.Reason != "" {

@@ -1,9 +1,9 @@
-// Package telemetry counts what happened and shows it to Prometheus.
+// Package telemetry collects metrics and exposes them to Prometheus.
 //
-// A [Telemetry] is a [matcher.Observer] with a registry of its own, so that
-// two of them (in tests, say) never share a number. Counters go up as points
-// come in; gauges are asked from the functions of [Gauges] at each scrape.
-// Everything is named nearside_ and measured in seconds and bytes.
+// A [Telemetry] is a [matcher.Observer] with a separate registry, so that two of them,
+// for example in tests, never share a metric. Each observation increases counters. At
+// each scrape, the values of gauges come from the functions in [Gauges]. The names of
+// all metrics begin with nearside_, and their units are seconds and bytes.
 package telemetry
 
 import (
@@ -18,36 +18,42 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/remote"
 )
 
-// routesMax bounds the routes that have numbers of their own; those after it
-// are counted together as otherRoute, so that a caller that puts paths of
-// clients into routes cannot fill the memory.
+// routesMax is the largest number of routes with separate metrics. Further routes are
+// counted together as otherRoute, so that routes with client paths cannot fill the
+// memory.
 const (
 	routesMax  = 200
 	otherRoute = "other"
 )
 
-// Gauges are asked at each scrape, from any goroutine; nil ones are left out.
+// Gauges are the functions that return the values of gauges. They are called at each
+// scrape, from any goroutine. A gauge whose function is nil does not exist.
 type Gauges struct {
-	Rows   func(matcher.Origin) int // stored objects
-	Lists  func() int
-	Memory func() int64 // bytes of stored rows
-	Queue  func() int   // sub-requests that wait for a worker
+	Rows   func(matcher.Origin) int // number of stored objects
+	Lists  func() int               // number of stored lists
+	Memory func() int64             // bytes of stored rows
+	Queue  func() int               // number of references with rows that no worker has taken yet
 
-	Workers func() int // of matching
+	// Process returns limits.process_memory in bytes, whether it is reached, and
+	// the numbers of matches and writes that were refused because of it.
+	Process func() (limit int64, reached bool, matches, writes int64)
+
+	Workers func() int // number of workers of the local matcher
 	Remotes func() []remote.State
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent
 // use.
 type Telemetry struct {
-	scrape  http.Handler
-	gauges  Gauges
-	plugins *pluginMetrics
+	registry *prometheus.Registry
+	scrape   http.Handler
+	gauges   Gauges
+	plugins  *pluginMetrics
 
 	requests *prometheus.CounterVec
 	errors   *prometheus.CounterVec
@@ -61,46 +67,47 @@ type Telemetry struct {
 	stored        [matcher.Origins]prometheus.Counter
 
 	routesMu sync.RWMutex
-	routes   map[string]string // every route seen, as it is labelled
+	routes   map[string]string // the label of each known route
 }
 
-// New returns a Telemetry of a program of that version.
+// New returns a Telemetry. version is the version of the program.
 func New(version string, g Gauges) *Telemetry {
 	registry := prometheus.NewRegistry()
 	f := factory{registry}
 	t := &Telemetry{
-		// Compression is left to the server, which knows its connection.
+		registry: registry,
+		// The server compresses, because it knows the connection.
 		scrape:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true, EnableOpenMetrics: true}),
 		gauges:  g,
 		plugins: &pluginMetrics{plugins: map[string]*pluginMeter{}},
 		routes:  map[string]string{},
 
-		requests: f.counter("requests_total", "Requests answered, by route and HTTP status.", "route", "status"),
-		errors:   f.counter("errors_total", "Requests answered with an error, by its code.", "code"),
-		duration: f.histogram("request_duration_seconds", "Time from request to answer, by route.", "route"),
+		requests: f.newCounter("requests_total", "Answered requests, by route and HTTP status.", "route", "status"),
+		errors:   f.newCounter("errors_total", "Requests that were answered with an error, by error code.", "code"),
+		duration: f.newHistogram("request_duration_seconds", "Time from request to answer, in seconds, by route.", "route"),
 
-		matchDuration: f.histogram("match_duration_seconds", "Time a matcher took for its part of a request.", "matcher"),
-		matchErrors:   f.counter("match_errors_total", "Parts of requests that a matcher failed.", "matcher"),
-		subs:          f.counter("match_subrequests_total", "References times candidate sets that a matcher was asked for.", "matcher"),
-		rows:          f.counter("match_rows_scanned_total", "Rows compared.", "matcher"),
-		matches:       f.counter("match_rows_returned_total", "Matches returned.", "matcher"),
+		matchDuration: f.newHistogram("match_duration_seconds", "Time that a matcher took for its part of a request.", "matcher"),
+		matchErrors:   f.newCounter("match_errors_total", "Parts of requests that failed in a matcher.", "matcher"),
+		subs:          f.newCounter("match_subrequests_total", "Pairs of a reference and a candidate set that a matcher was asked for.", "matcher"),
+		rows:          f.newCounter("match_rows_scanned_total", "Rows that a matcher compared.", "matcher"),
+		matches:       f.newCounter("match_rows_returned_total", "Rows that a matcher returned.", "matcher"),
 	}
-	stored := f.counter("objects_stored_total", "Objects whose write was made durable.", "origin")
+	stored := f.newCounter("objects_stored_total", "Objects whose write is durable, by origin.", "origin")
 	for origin := range matcher.Origins {
 		t.stored[origin] = stored.WithLabelValues(origin.String())
 	}
-	f.gauge("build_info", "1, with the version of the program.", prometheus.Labels{"version": version}, func() float64 { return 1 })
-	f.gauges(g)
+	f.newGauge("build_info", "Always 1; the label has the version of the program.", prometheus.Labels{"version": version}, func() float64 { return 1 })
+	f.registerGauges(g)
 	registry.MustRegister(t.plugins, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return t
 }
 
-// Plugins returns the metrics that plugins make.
-func (t *Telemetry) Plugins() lua.Meter { return t.plugins }
+// Plugins returns the meter through which plugins declare metrics.
+func (t *Telemetry) Plugins() ns.Meter { return t.plugins }
 
 // Requested implements [matcher.Observer].
 func (t *Telemetry) Requested(p matcher.RequestPoint) {
-	route := t.label(p.Route)
+	route := t.routeLabel(p.Route)
 	t.requests.WithLabelValues(route, strconv.Itoa(p.Status)).Inc()
 	t.duration.WithLabelValues(route).Observe(p.Duration.Seconds())
 	if p.Code != 0 {
@@ -122,9 +129,9 @@ func (t *Telemetry) Matched(p matcher.MatchPoint) {
 // Stored implements [matcher.Observer].
 func (t *Telemetry) Stored(obj *matcher.Object) { t.stored[obj.Origin].Inc() }
 
-// label returns the label of a route. It keeps no memory of the caller's,
-// which may be part of a request that ends.
-func (t *Telemetry) label(route string) string {
+// routeLabel returns the label of a route. It does not keep the string route, whose
+// memory may belong to a request.
+func (t *Telemetry) routeLabel(route string) string {
 	t.routesMu.RLock()
 	label, ok := t.routes[route]
 	t.routesMu.RUnlock()
@@ -141,14 +148,14 @@ func (t *Telemetry) label(route string) string {
 	return route
 }
 
-// WriteText writes all metrics to w in the best format that accept, the Accept
-// header of the scrape, allows, and returns its content type.
+// WriteText writes all metrics to w and returns the content type. accept is the Accept
+// header of the scrape and determines the format.
 func (t *Telemetry) WriteText(w io.Writer, accept string) (contentType string, err error) {
 	request := &http.Request{Method: http.MethodGet, Header: http.Header{}}
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
-	answer := answer{header: http.Header{}, status: http.StatusOK}
+	answer := responseBuffer{header: http.Header{}, status: http.StatusOK}
 	t.scrape.ServeHTTP(&answer, request)
 	if answer.status != http.StatusOK {
 		return "", &scrapeError{answer.body.String()}
@@ -157,19 +164,19 @@ func (t *Telemetry) WriteText(w io.Writer, accept string) (contentType string, e
 	return answer.header.Get("Content-Type"), err
 }
 
-// scrapeError is what the collectors had to say.
+// scrapeError is an error of the collectors.
 type scrapeError struct{ text string }
 
 func (e *scrapeError) Error() string { return "telemetry: " + strings.TrimSpace(e.text) }
 
-// answer holds what promhttp writes: it is the one way to its choice of
-// formats that needs no server of net/http.
-type answer struct {
+// responseBuffer is an http.ResponseWriter that holds what promhttp writes. It gives
+// access to promhttp's choice of formats without a server of net/http.
+type responseBuffer struct {
 	header http.Header
 	status int
 	body   bytes.Buffer
 }
 
-func (a *answer) Header() http.Header         { return a.header }
-func (a *answer) WriteHeader(status int)      { a.status = status }
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *responseBuffer) Header() http.Header         { return a.header }
+func (a *responseBuffer) WriteHeader(status int)      { a.status = status }
+func (a *responseBuffer) Write(b []byte) (int, error) { return a.body.Write(b) }

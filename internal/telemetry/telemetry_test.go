@@ -26,11 +26,11 @@ func scrape(t *testing.T, tm *Telemetry) []string {
 	return strings.Split(text.String(), "\n")
 }
 
-func expect(t *testing.T, lines []string, want ...string) {
+func expectLines(t *testing.T, lines []string, want ...string) {
 	t.Helper()
 	for _, w := range want {
 		if !slices.Contains(lines, w) {
-			t.Errorf("no line %q", w)
+			t.Errorf("missing line %q", w)
 		}
 	}
 }
@@ -42,7 +42,7 @@ func TestPoints(t *testing.T) {
 		Memory: func() int64 { return 4096 },
 		Queue:  func() int { return 5 },
 		Remotes: func() []remote.State {
-			return []remote.State{{Name: "east", Calls: 3}, {Name: "west", Reason: "not well"}}
+			return []remote.State{{Name: "east", Calls: 3}, {Name: "west", Reason: "unhealthy"}}
 		},
 	})
 	tm.Requested(matcher.RequestPoint{Route: "POST:/matcher/faces", Status: 201, Duration: 2 * time.Millisecond})
@@ -52,7 +52,7 @@ func TestPoints(t *testing.T) {
 	tm.Matched(matcher.MatchPoint{Matcher: "memory", Subs: 1, Rows: 1, Err: errors.New("x")})
 	tm.Stored(&matcher.Object{Origin: matcher.Faces})
 	tm.Stored(&matcher.Object{Origin: matcher.Faces})
-	expect(t, scrape(t, tm),
+	expectLines(t, scrape(t, tm),
 		`nearside_build_info{version="1.2.3"} 1`,
 		`nearside_remote_up{remote="east"} 1`,
 		`nearside_remote_calls{remote="east"} 3`,
@@ -89,8 +89,8 @@ func TestNoGauges(t *testing.T) {
 	}
 }
 
-// A client that invents paths costs no memory, also when their bytes are reused
-// and are no UTF-8.
+// TestRoutesAreBounded checks that a client that invents paths cannot fill the memory,
+// also if the paths are not valid UTF-8.
 func TestRoutesAreBounded(t *testing.T) {
 	tm := New("1", Gauges{})
 	tm.Requested(matcher.RequestPoint{Route: "GET:/bad\xff", Status: 404})
@@ -98,7 +98,7 @@ func TestRoutesAreBounded(t *testing.T) {
 		tm.Requested(matcher.RequestPoint{Route: fmt.Sprint("GET:/", i), Status: 404})
 	}
 	lines := scrape(t, tm)
-	expect(t, lines,
+	expectLines(t, lines,
 		`nearside_requests_total{route="GET:/bad?",status="404"} 1`,
 		fmt.Sprintf(`nearside_requests_total{route="other",status="404"} %d`, 10*routesMax-routesMax+1),
 	)
@@ -109,7 +109,7 @@ func TestRoutesAreBounded(t *testing.T) {
 		}
 	}
 	if routes != routesMax+1 {
-		t.Errorf("%d routes", routes)
+		t.Errorf("%d routes, want %d", routes, routesMax+1)
 	}
 }
 
@@ -120,7 +120,7 @@ func TestFormats(t *testing.T) {
 		var text strings.Builder
 		contentType, err := tm.WriteText(&text, accept)
 		if err != nil || !strings.HasPrefix(contentType, want) || !strings.Contains(text.String(), "nearside_build_info") {
-			t.Errorf("%s, %v, %d bytes", contentType, err, text.Len())
+			t.Errorf("Accept %q: content type %s, error %v, %d bytes; want content type %s", accept, contentType, err, text.Len(), want)
 		}
 	}
 	check("", "text/plain; version=0.0.4")
@@ -147,5 +147,5 @@ func TestConcurrentUse(t *testing.T) {
 		})
 	}
 	group.Wait()
-	expect(t, scrape(t, tm), fmt.Sprintf(`nearside_objects_stored_total{origin="events"} %d`, goroutines*each))
+	expectLines(t, scrape(t, tm), fmt.Sprintf(`nearside_objects_stored_total{origin="events"} %d`, goroutines*each))
 }

@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-// fuzz reads any bytes. What is accepted as a file with prefixes must be
-// exactly what its rows give when they are written again.
-func fuzz(f *testing.F, format Format) {
+// fuzzFormat reads arbitrary bytes as a file of a format. If the file is accepted,
+// writing its rows again must give the bytes of the file. For .npy this holds for the
+// bytes after the header.
+func fuzzFormat(f *testing.F, format Format) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		rows, r, err := readAll(file, format)
 		if r == nil {
@@ -23,28 +24,28 @@ func fuzz(f *testing.F, format Format) {
 		}
 		switch {
 		case format != Npy && !bytes.HasPrefix(file, again), format == Npy && !bytes.Contains(file, again):
-			t.Error("rows are not those of the file")
+			t.Error("the rows differ from the file")
 		case format != Npy && err == nil && len(again) != len(file):
-			t.Errorf("%d bytes of %d were read without an error", len(again), len(file))
+			t.Errorf("only %d of %d bytes were read, without an error", len(again), len(file))
 		case format == Npy && err == nil && !bytes.HasSuffix(file, again):
-			t.Error("rows are not the end of the file")
+			t.Error("the file does not end with the rows")
 		}
 	})
 }
 
 func FuzzBvecs(f *testing.F) {
 	f.Add([]byte("\x03\x00\x00\x00abc\x03\x00\x00\x00def"))
-	fuzz(f, Bvecs)
+	fuzzFormat(f, Bvecs)
 }
 
 func FuzzFvecs(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00abcd\x01\x00\x00\x00efgh"))
-	fuzz(f, Fvecs)
+	fuzzFormat(f, Fvecs)
 }
 
 func FuzzIvecs(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00abcd\x01\x00\x00\x00efg"))
-	fuzz(f, Ivecs)
+	fuzzFormat(f, Ivecs)
 }
 
 func FuzzNpy(f *testing.F) {
@@ -52,5 +53,5 @@ func FuzzNpy(f *testing.F) {
 		f.Add(npyFile(version, "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3), }", []byte("abcdef")))
 	}
 	f.Add(npyFile(1, "{'shape': (1L, 1), 'fortran_order': False, 'descr': '<f4'}", []byte("abcd")))
-	fuzz(f, Npy)
+	fuzzFormat(f, Npy)
 }

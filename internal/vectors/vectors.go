@@ -1,9 +1,10 @@
 // Package vectors reads files of vectors row by row: .bvecs, .fvecs and
-// .ivecs, and two-dimensional .npy arrays of uint8 or float32.
+// .ivecs, and .npy arrays of uint8, float16, float32 or float64.
 //
-// A [Reader] holds one buffer of fixed size, whatever a file claims about
-// itself. All rows of a file have the same dimension. A row is handed over as
-// the bytes of its values, little-endian, which is the form of a descriptor.
+// A [Reader] uses buffers of limited size, whatever sizes the header of a file
+// claims. All rows of a file have the same dimension. A Reader returns a row as the
+// little-endian bytes of its values, which is the encoding of descriptors. It rounds
+// other floating-point values to the nearest float32.
 package vectors
 
 import (
@@ -18,10 +19,10 @@ import (
 	"nearside/matcher"
 )
 
-// DimMax is the highest dimension of a file.
+// DimMax is the largest dimension of a row.
 const DimMax = matcher.LengthMax
 
-// Element is the type of the values.
+// Element is the type of the values of a row.
 type Element uint8
 
 // The types of values.
@@ -34,7 +35,7 @@ const (
 // String returns "uint8", "float32" or "int32".
 func (e Element) String() string { return [...]string{"uint8", "float32", "int32"}[e] }
 
-// Size is the number of bytes of a value.
+// Size returns the number of bytes of a value.
 func (e Element) Size() int { return [...]int{1, 4, 4}[e] }
 
 // Format is a file format.
@@ -43,15 +44,16 @@ type Format uint8
 // The formats.
 const (
 	Bvecs Format = iota // per row: int32 dimension, then uint8 values
-	Fvecs               // ... float32 values
-	Ivecs               // ... int32 values
-	Npy                 // NumPy, versions 1 to 3, in C order
+	Fvecs               // per row: int32 dimension, then float32 values
+	Ivecs               // per row: int32 dimension, then int32 values
+	Npy                 // NumPy, versions 1 to 3, in C order; a one-dimensional array is one row
 )
 
-// String returns the extension, with its dot.
+// String returns the file extension, with the dot.
 func (f Format) String() string { return [...]string{".bvecs", ".fvecs", ".ivecs", ".npy"}[f] }
 
-// FormatOf tells the format of a file by its extension, in any case.
+// FormatOf returns the format of a file by its extension, in upper or lower case. It
+// returns false if the extension is unknown.
 func FormatOf(name string) (Format, bool) {
 	extension := strings.ToLower(filepath.Ext(name))
 	for f := Bvecs; f <= Npy; f++ {
@@ -68,14 +70,17 @@ type Reader struct {
 	element Element
 	dim     int
 	prefix  bool  // each row begins with its dimension
-	rows    int64 // rows that the header promises, -1 without one
-	row     int64 // rows read
-	offset  int64 // bytes read
-	err     error // of an earlier Next
+	rows    int64 // number of rows in the header; -1 if the format has no header
+	row     int64 // number of rows read
+	offset  int64 // number of bytes read
+	err     error // from an earlier call of Next
+
+	from *npyType // type of the values in the file; nil if they need no conversion
+	raw  []byte   // a row of the file before its conversion
 }
 
-// NewReader reads the beginning of r, up to where the dimension is known. A
-// file without any row has none, which is an error unless it is .npy.
+// NewReader returns a Reader of the file r. It reads up to the dimension of the rows.
+// An empty file is an error; only a .npy file may have no rows.
 func NewReader(r io.Reader, f Format) (*Reader, error) {
 	in := &Reader{in: bufio.NewReaderSize(r, 256<<10), rows: -1}
 	if f == Npy {
@@ -97,41 +102,65 @@ func NewReader(r io.Reader, f Format) (*Reader, error) {
 	}
 	dim := int32(binary.LittleEndian.Uint32(head))
 	if dim < 1 || dim > DimMax {
-		return nil, fmt.Errorf("vectors: row 0 at byte 0: dimension %d is not in 1..%d", dim, DimMax)
+		return nil, fmt.Errorf("vectors: row 0 at byte 0: dimension must be 1 to %d, got %d", DimMax, dim)
 	}
 	in.dim = int(dim)
 	return in, nil
 }
 
-// Dim is the number of values of every row, 1..DimMax.
+// Dim returns the number of values of every row, 1 to DimMax.
 func (r *Reader) Dim() int { return r.dim }
 
-// Element is the type of the values.
+// Element returns the type of the values.
 func (r *Reader) Element() Element { return r.element }
 
-// RowSize is the number of bytes that Next writes.
-func (r *Reader) RowSize() int { return r.dim * r.element.Size() }
-
-// Row is the number of rows that were read.
-func (r *Reader) Row() int64 { return r.row }
-
-// Offset is the number of bytes of the file that were read.
-func (r *Reader) Offset() int64 { return r.offset }
-
-// Next reads a row into dst, whose length must be RowSize. At the end of the
-// file it returns io.EOF itself. Errors name the row, from 0, and the offset
-// in bytes at which it begins, and are returned again by later calls.
-func (r *Reader) Next(dst []byte) error {
-	if len(dst) != r.RowSize() {
-		panic(fmt.Sprintf("vectors: buffer of %d bytes for rows of %d", len(dst), r.RowSize()))
+// Conversion returns a sentence that describes the conversion of the values, or "" if
+// they need no conversion.
+func (r *Reader) Conversion() string {
+	switch {
+	case r.from == nil:
+		return ""
+	case r.from.size > 4:
+		return r.from.name + " values are rounded to float32"
 	}
-	if r.err == nil {
-		r.err = r.next(dst)
-	}
-	return r.err
+	return r.from.name + " values are converted to float32"
 }
 
-func (r *Reader) next(dst []byte) error {
+// RowSize returns the number of bytes of a row that Next writes.
+func (r *Reader) RowSize() int { return r.dim * r.element.Size() }
+
+// Row returns the number of rows read so far.
+func (r *Reader) Row() int64 { return r.row }
+
+// Offset returns the number of bytes of the file read so far.
+func (r *Reader) Offset() int64 { return r.offset }
+
+// Next reads the next row into dst, whose length must be RowSize. At the end of the
+// file it returns io.EOF, not wrapped. An error names the zero-based row and the
+// offset in bytes at which the row begins. Later calls return the same error, except
+// after a [*ValueError]: then the next call reads the next row.
+func (r *Reader) Next(dst []byte) error {
+	if len(dst) != r.RowSize() {
+		panic(fmt.Sprintf("vectors: the buffer for a row must have %d bytes, got %d", r.RowSize(), len(dst)))
+	}
+	if r.err != nil {
+		return r.err
+	}
+	if r.from == nil {
+		r.err = r.readRow(dst)
+		return r.err
+	}
+	if r.err = r.readRow(r.raw); r.err != nil {
+		return r.err
+	}
+	if column, ok := r.from.convert(dst, r.raw); !ok {
+		return &ValueError{Row: r.row - 1, Column: column, Value: r.from.value(r.raw[column*r.from.size:])}
+	}
+	return nil
+}
+
+// readRow reads the bytes of a row, without conversion.
+func (r *Reader) readRow(dst []byte) error {
 	start := r.offset
 	fail := func(format string, args ...any) error {
 		return fmt.Errorf("vectors: row %d at byte %d: %w", r.row, start, fmt.Errorf(format, args...))
@@ -150,16 +179,16 @@ func (r *Reader) next(dst []byte) error {
 			return fail("%w", err)
 		}
 		if dim := int32(binary.LittleEndian.Uint32(head)); int(dim) != r.dim {
-			return fail("dimension %d, where the rows before have %d", dim, r.dim)
+			return fail("dimension must be %d, as in the rows before, got %d", r.dim, dim)
 		}
-		n, _ := r.in.Discard(4) // just peeked
+		n, _ := r.in.Discard(4) // cannot fail after Peek
 		r.offset += int64(n)
 	}
 	n, err := io.ReadFull(r.in, dst)
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		if r.rows >= 0 {
-			return fail("file ends after %d of its %d bytes; the header promises %d rows", n, len(dst), r.rows)
+			return fail("file ends after %d of its %d bytes, but the header has %d rows", n, len(dst), r.rows)
 		}
 		return fail("file ends after %d of its %d bytes", n, len(dst))
 	case err != nil:
@@ -170,8 +199,8 @@ func (r *Reader) next(dst []byte) error {
 	return nil
 }
 
-// checkEnd refuses bytes after the rows that a header promised: they would
-// be lost without a word.
+// checkEnd returns an error if the file has bytes after the number of rows in its
+// header. Otherwise they would be ignored silently.
 func (r *Reader) checkEnd() error {
 	_, err := r.in.ReadByte()
 	switch {
@@ -180,7 +209,7 @@ func (r *Reader) checkEnd() error {
 	case err != nil:
 		return fmt.Errorf("vectors: after row %d: %w", r.row, err)
 	}
-	return fmt.Errorf("vectors: byte %d: file goes on after the %d rows that its header promises", r.offset, r.rows)
+	return fmt.Errorf("vectors: byte %d: file must end after the %d rows of its header", r.offset, r.rows)
 }
 
 // Int32s decodes a row of an .ivecs file.

@@ -12,8 +12,8 @@ import (
 	"testing/iotest"
 )
 
-// npyFile is what numpy.save writes: the header is padded with spaces so that
-// the data begins at a multiple of 64, and ends in a newline.
+// npyFile returns a file as numpy.save writes it. The header is padded with spaces and
+// ends with a newline, so that the data begins at a multiple of 64 bytes.
 func npyFile(version byte, dict string, data []byte) []byte {
 	lengthSize := map[byte]int{1: 2, 2: 4, 3: 4}[version]
 	before := 8 + lengthSize
@@ -27,7 +27,7 @@ func npyFile(version byte, dict string, data []byte) []byte {
 	return append(append(file, dict...), data...)
 }
 
-// readAll returns the rows of a file, and the error that ended it.
+// readAll returns the rows of a file, and the error that ended reading, if any.
 func readAll(file []byte, f Format) (rows [][]byte, r *Reader, err error) {
 	r, err = NewReader(iotest.OneByteReader(bytes.NewReader(file)), f)
 	if err != nil {
@@ -88,42 +88,47 @@ func TestFaults(t *testing.T) {
 	}
 	check(Bvecs, "", "empty file")
 	check(Bvecs, "\x03\x00", "row 0 at byte 0: file ends after 2 of the 4 bytes of its dimension")
-	check(Bvecs, "\x00\x00\x00\x00", "row 0 at byte 0: dimension 0 is not in 1..16384")
-	check(Fvecs, "\xff\xff\xff\x7f", "dimension 2147483647 is not in")
-	check(Ivecs, "\xff\xff\xff\xff", "dimension -1 is not in")
+	check(Bvecs, "\x00\x00\x00\x00", "row 0 at byte 0: dimension must be 1 to 16384, got 0")
+	check(Fvecs, "\xff\xff\xff\x7f", "got 2147483647")
+	check(Ivecs, "\xff\xff\xff\xff", "got -1")
 	check(Bvecs, "\x03\x00\x00\x00ab", "row 0 at byte 0: file ends after 2 of its 3 bytes")
-	check(Bvecs, "\x03\x00\x00\x00", "row 0 at byte 0: file ends after 0 of its 3 bytes") // no clean end
+	check(Bvecs, "\x03\x00\x00\x00", "row 0 at byte 0: file ends after 0 of its 3 bytes") // the row has a dimension, but no values
 	check(Bvecs, "\x01\x00\x00\x00a\x01\x00\x00", "row 1 at byte 5: file ends after 3 of the 4")
-	check(Bvecs, "\x01\x00\x00\x00a\x02\x00\x00\x00bc", "row 1 at byte 5: dimension 2, where the rows before have 1")
-	check(Bvecs, "\x01\x00\x00\x00a\x01\x00\x00\x80b", "dimension -2147483647, where")
+	check(Bvecs, "\x01\x00\x00\x00a\x02\x00\x00\x00bc", "row 1 at byte 5: dimension must be 1, as in the rows before, got 2")
+	check(Bvecs, "\x01\x00\x00\x00a\x01\x00\x00\x80b", "as in the rows before, got -2147483647")
 
 	header := func(dict string) string { return string(npyFile(1, dict, nil)) }
 	check(Npy, "", "ends at byte 0")
-	check(Npy, "\x03\x00\x00\x00abc\x03\x00", "does not begin with")
-	check(Npy, "\x93NUMPY\x04\x00\x00\x00", "version 4.0 is not one of")
+	check(Npy, "\x03\x00\x00\x00abc\x03\x00", "must begin with")
+	check(Npy, "\x93NUMPY\x04\x00\x00\x00", "version must be 1, 2 or 3, got 4.0")
 	check(Npy, "\x93NUMPY\x01\x00\x05", "ends at byte 9")
-	check(Npy, "\x93NUMPY\x02\x00\xff\xff\xff\xff", "length 4294967295 is above 65536")
+	check(Npy, "\x93NUMPY\x02\x00\xff\xff\xff\xff", "length must be at most 65536, got 4294967295")
 	check(Npy, "\x93NUMPY\x01\x00\x05\x00ab", "ends at byte 12")
 	check(Npy, header("[]"), "is not a dict")
 	check(Npy, header("{}"), `"descr" is missing`)
-	check(Npy, header("{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (1, 2)}"), "not understood from")
-	check(Npy, header("{'descr': '<f8', 'fortran_order': False, 'shape': (1, 2)}"), "type '<f8' is neither")
-	check(Npy, header("{'descr': '>f4', 'fortran_order': False, 'shape': (1, 2)}"), "type '>f4' is neither")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': True, 'shape': (1, 2)}"), "Fortran order")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': Maybe, 'shape': (1, 2)}"), "Maybe is neither")
-	check(Npy, header("{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (1, 2)}"), "is there twice")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), 'x': 1}"), "has more than")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (5,)}"), "shape (5,) is not (rows, dimension)")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 3)}"), "is not (rows, dimension)")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': 5}"), "is not (rows, dimension)")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 99999)}"), "dimension 99999 is not in")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (9223372036854775807, 2)}"), "more than any file has")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999, 2)}"), "is not a size")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2)}")+"abc", "row 1 at byte 130: file ends after 1 of its 2 bytes; the header promises 2 rows")
-	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2)}")+"abc", "byte 130: file goes on after the 1 rows")
+	check(Npy, header("{'descr': [('x', '<f4'), ('y', '<f4')], 'fortran_order': False, 'shape': (1, 2)}"), "type must be uint8, float16, float32 or float64, got [('x', '<f4'), ('y', '<f4')]; convert")
+	check(Npy, header("{'descr': '<i8', 'fortran_order': False, 'shape': (1, 2)}"), "got '<i8' (int64); convert")
+	check(Npy, header("{'descr': '|b1', 'fortran_order': False, 'shape': (1, 2)}"), "got '|b1' (bool); convert")
+	check(Npy, header("{'descr': '<f16', 'fortran_order': False, 'shape': (1, 2)}"), "got '<f16' (float128); convert")
+	check(Npy, header("{'descr': '|O', 'fortran_order': False, 'shape': (1, 2)}"), "got '|O'; convert")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': True, 'shape': (2, 2)}"), "Fortran order")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': Maybe, 'shape': (1, 2)}"), "must be True or False, got Maybe")
+	check(Npy, header("{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (1, 2)}"), "occurs twice")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2), 'x': 1}"), "must have only the keys")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': ()}"), "shape must be (rows, dimension) or (dimension,), got ()")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (0,)}"), "dimension must be 1 to 16384, got 0")
+	check(Npy, header("{'descr': '<f8', 'fortran_order': False, 'shape': (2, 2)}")+"\x00\x01\x02", "row 0 at byte 128: file ends after 3 of its 16 bytes, but the header has 2 rows")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2, 3)}"), "must be (rows, dimension)")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': 5}"), "must be (rows, dimension)")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 99999)}"), "dimension must be 1 to 16384, got 99999")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (9223372036854775807, 2)}"), "rows must be at most 70368744177663, got 9223372036854775807")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999, 2)}"), "a size must be an integer")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2)}")+"abc", "row 1 at byte 130: file ends after 1 of its 2 bytes, but the header has 2 rows")
+	check(Npy, header("{'descr': '|u1', 'fortran_order': False, 'shape': (1, 2)}")+"abc", "byte 130: file must end after the 1 rows")
 }
 
-// A fault of the disk is neither the end nor a truncated file, and it stays.
+// TestReadError checks that a read error is not reported as the end of the file or as
+// a truncated file, and that later calls return it again.
 func TestReadError(t *testing.T) {
 	broken := errors.New("broken disk")
 	in := io.MultiReader(strings.NewReader("\x01\x00\x00\x00a\x01\x00"), iotest.ErrReader(broken))

@@ -1,5 +1,5 @@
 ---@meta nearside
--- Written from the host's modules: go test ./lua -run TestLibraryFile -update
+-- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update
 
 ---Values that wait to be flushed together.
 ---@class Batch
@@ -24,7 +24,7 @@ function Batch:dropped() end
 ---@field detail string The detail.
 local Rejection = {}
 
----What a matching plugin is told about a candidate set.
+---What a matching plugin learns about a candidate set.
 ---@class Request
 ---@field origin string faces, events or attributes.
 ---@field filters table The filters of the set, by their names in requests.
@@ -273,7 +273,7 @@ function ns.reject(status, detail) end
 ---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}
 function ns.resource() end
 
----Serves /plugins/<name><path> by fn({method, path, query, headers, body}), which returns status, body (a table is sent as JSON), headers.
+---Serves /plugins/<name><path> by fn({method, path, query, query_all, headers, body}), which returns status, body (a table is sent as JSON), headers.
 ---@param method string
 ---@param path string
 ---@param fn fun(req: table): (integer, any, table?)
@@ -445,7 +445,7 @@ function ns.kv.add(key, value, ttl_seconds) end
 ---@return string? err
 function ns.kv.incr(key, n) end
 
----Replaces old (nil: no value) by new (nil: removes) and tells whether it did; old is no table.
+---Replaces old (nil: no value) by new (nil: removes) and returns whether it did. old must not be a table.
 ---@param key string
 ---@param old any
 ---@param new any

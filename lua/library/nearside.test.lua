@@ -1,5 +1,5 @@
 ---@meta nearside.test
--- Written from the host's modules: go test ./lua -run TestLibraryFile -update
+-- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update
 
 ---The plugin under test. Its methods return when it is at rest, and raise what its hooks raise.
 ---@class Plugin
@@ -10,7 +10,7 @@ local Plugin = {}
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Asks one of the plugin's routes; path is below the plugin's own. account_id goes into the query. Waits.
+---Asks one of the plugin's routes; path is below the plugin's own. A value of query may be a list, for a key that is repeated. account_id goes into the query. Waits.
 ---@param method string
 ---@param path string
 ---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?}

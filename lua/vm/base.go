@@ -2,17 +2,18 @@ package vm
 
 import glua "github.com/yuin/gopher-lua"
 
-// openStandard fills the globals: functions of gopher-lua where they are
-// bounded, our own where they are not. What is missing is missing on purpose:
-// load*, dofile, io, debug, package, module, setfenv, getfenv, newproxy,
-// collectgarbage, and of os all but time.
+// openStandard sets the globals of scripts. It uses gopher-lua's functions where
+// they are bounded and match Lua 5.1, and this package's functions otherwise.
+// It leaves out load*, dofile, io, debug, package, module, setfenv, getfenv,
+// newproxy and collectgarbage on purpose, and all of os except the time
+// functions.
 func (lib *Library) openStandard() {
 	stock := stockFunctions()
 	lib.env = newTable()
-	lib.env.Metatable = newTable() // no script can write globals; see Compile
+	lib.env.Metatable = newTable() // scripts cannot write globals; see Compile
 	set := func(name string, v glua.LValue) { lib.env.RawSetString(name, v) }
 	for _, name := range []string{"getmetatable", "ipairs", "type"} {
-		set(name, lib.adopt(stock[""][name]))
+		set(name, lib.adoptFunction(stock[""][name]))
 	}
 	for name, f := range baseFunctions() {
 		set(name, lib.goFunction(f))
@@ -32,29 +33,30 @@ func (lib *Library) openStandard() {
 		lib.operators[function] = true
 		lib.stringMeta.RawSetString(event, function)
 	}
-	set("string", lib.standard("string", text))
-	set("table", lib.standard("table", lib.tableLib(stock["table"])))
-	set("math", lib.standard("math", lib.mathLib()))
-	set("os", lib.standard("os", lib.functions(osLib())))
-	coroutines := lib.functions(coroutineLib(coroutineFuncs{
+	set("string", lib.standardTable("string", text))
+	set("table", lib.standardTable("table", lib.tableLib()))
+	set("math", lib.standardTable("math", lib.mathLib()))
+	set("os", lib.standardTable("os", lib.functionTable(osLib())))
+	coroutines := lib.functionTable(coroutineLib(coroutineFuncs{
 		create: stock["coroutine"]["create"].GFunction,
 		resume: stock["coroutine"]["resume"].GFunction,
 		status: stock["coroutine"]["status"].GFunction,
 	}))
 	coroutines.RawSetString("yield", yieldFunction)
-	set("coroutine", lib.standard("coroutine", coroutines))
+	set("coroutine", lib.standardTable("coroutine", coroutines))
 	set("_VERSION", glua.LString("Lua 5.1"))
-	lib.global = &glua.LUserData{Metatable: lib.sealed("_G", lib.env)}
+	lib.global = &glua.LUserData{Metatable: lib.sealedMeta("_G", lib.env)}
 	set("_G", lib.global)
 }
 
-// stockFunctions are gopher-lua's own, by library; "" is the base library.
+// stockFunctions returns gopher-lua's functions by library and name. "" is the
+// base library.
 func stockFunctions() map[string]map[string]*glua.LFunction {
 	l := glua.NewState(glua.Options{SkipOpenLibs: true})
 	defer l.Close()
 	all := map[string]map[string]*glua.LFunction{}
 	for name, open := range map[string]glua.LGFunction{
-		"": glua.OpenBase, "table": glua.OpenTable,
+		"":          glua.OpenBase,
 		"coroutine": glua.OpenCoroutine, "debug": glua.OpenDebug,
 	} {
 		l.Push(l.NewFunction(open))
@@ -71,21 +73,14 @@ func stockFunctions() map[string]map[string]*glua.LFunction {
 	return all
 }
 
-// adopt gives a function of gopher-lua our globals in place of its own.
-func (lib *Library) adopt(f *glua.LFunction) *glua.LFunction {
+// adoptFunction replaces the globals of a gopher-lua function with those of lib.
+func (lib *Library) adoptFunction(f *glua.LFunction) *glua.LFunction {
 	f.Env = lib.env
 	return f
 }
 
-func (lib *Library) pick(stock map[string]*glua.LFunction, names ...string) *glua.LTable {
-	t := newTable()
-	for _, name := range names {
-		t.RawSetString(name, lib.adopt(stock[name]))
-	}
-	return t
-}
-
-func (lib *Library) functions(list map[string]glua.LGFunction) *glua.LTable {
+// functionTable returns a table with a Lua function for each entry of list.
+func (lib *Library) functionTable(list map[string]glua.LGFunction) *glua.LTable {
 	t := newTable()
 	for name, f := range list {
 		t.RawSetString(name, lib.goFunction(f))

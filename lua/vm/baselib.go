@@ -8,8 +8,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// baseFunctions are the functions of Lua 5.1 without a table of their own
-// that gopher-lua's do not compute alike.
+// baseFunctions returns the functions of Lua 5.1's base library for which
+// gopher-lua computes other results.
 func baseFunctions() map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{
 		"assert": luaAssert, "error": luaRaise, "pcall": luaPcall, "print": luaPrint, "rawget": luaRawget, "rawset": luaRawset,
@@ -18,7 +18,8 @@ func baseFunctions() map[string]glua.LGFunction {
 	}
 }
 
-// luaAssert raises a text with the position of its caller, as Lua 5.1 does.
+// luaAssert is assert. It puts the position of its caller before the message,
+// as Lua 5.1 does.
 func luaAssert(l *glua.LState) int {
 	if glua.LVAsBool(l.CheckAny(1)) {
 		return l.GetTop()
@@ -27,16 +28,18 @@ func luaAssert(l *glua.LState) int {
 	if l.Get(2) != glua.LNil {
 		message = checkText(l, 2)
 	}
-	taskOf(l).reserve(l, 2*len(message))
+	executionOf(l).reserveBytes(l, 2*len(message))
+	chargeTrace(l)
 	l.Error(glua.LString(position(l, 1)+message), 0)
 	return 0
 }
 
-// luaRaise is error(): it puts a position before strings and numbers.
+// luaRaise is error. It puts a position before strings and numbers.
 func luaRaise(l *glua.LState) int {
 	level := optInt(l, 2, 1)
 	v := l.Get(1)
-	taskOf(l).reserve(l, 2*textLength(v))
+	executionOf(l).reserveBytes(l, 2*textLength(v))
+	chargeTrace(l)
 	if s, ok := textOf(v); ok && level > 0 {
 		v = glua.LString(position(l, level) + s)
 	}
@@ -44,15 +47,15 @@ func luaRaise(l *glua.LState) int {
 	return 0
 }
 
-// luaSetmetatable takes tables only; gopher-lua's would set the metatable of
-// all numbers, functions or booleans.
+// luaSetmetatable is setmetatable. It accepts only tables. gopher-lua's function
+// would set the metatable of all numbers, functions or booleans.
 func luaSetmetatable(l *glua.LState) int {
 	t := l.CheckTable(1)
 	if l.GetTop() < 2 {
 		l.ArgError(2, "nil or table expected")
 	}
 	l.CheckTypes(2, glua.LTNil, glua.LTTable)
-	if old, ok := t.Metatable.(*glua.LTable); ok && !marked(t) && old.RawGetString("__metatable") != glua.LNil {
+	if old, ok := t.Metatable.(*glua.LTable); ok && !isMarked(t) && old.RawGetString("__metatable") != glua.LNil {
 		l.RaiseError("cannot change a protected metatable")
 	}
 	t.Metatable = l.Get(2)
@@ -60,24 +63,26 @@ func luaSetmetatable(l *glua.LState) int {
 	return 1
 }
 
+// luaUnpack is unpack.
 func luaUnpack(l *glua.LState) int {
 	t := l.CheckTable(1)
 	from := optInt(l, 2, 1)
-	to := optInt(l, 3, length(l, t))
+	to := optInt(l, 3, tableLength(l, t))
 	if from > to {
 		return 0
 	}
-	if uint64(to)-uint64(from) >= maxResults { //nolint:gosec // the difference is positive
+	if uint64(to)-uint64(from) >= maxResults { //nolint:gosec // to >= from
 		l.RaiseError("unpack: more than %d results", maxResults)
 	}
-	taskOf(l).charge(l, (to-from)/4)
+	executionOf(l).charge(l, (to-from)/4)
 	for i := from; i <= to; i++ {
 		l.Push(t.RawGet(glua.LNumber(i)))
 	}
 	return to - from + 1
 }
 
-// tostring is v as text, with its __tostring, whose result may be anything.
+// tostring converts v to text. If v has __tostring, it returns the result of
+// that, which may be a value of any type.
 func tostring(l *glua.LState, v glua.LValue) glua.LValue {
 	if s, ok := textOf(v); ok {
 		return glua.LString(s)
@@ -98,6 +103,9 @@ func luaTostring(l *glua.LState) int {
 	return 1
 }
 
+// printUnits is the work of logging one line.
+const printUnits = 80
+
 func luaPrint(l *glua.LState) int {
 	var b strings.Builder
 	for i := 1; i <= l.GetTop(); i++ {
@@ -108,9 +116,10 @@ func luaPrint(l *glua.LState) int {
 		if !ok {
 			l.RaiseError("'tostring' must return a string to 'print'")
 		}
-		addText(l, &b, s)
+		appendText(l, &b, s)
 	}
-	if p := taskOf(l).state.print; p != nil {
+	if p := executionOf(l).state.print; p != nil {
+		executionOf(l).charge(l, printUnits+b.Len()/8)
 		p(b.String())
 	}
 	return 0
@@ -128,7 +137,7 @@ func luaTonumber(l *glua.LState) int {
 		return 1
 	}
 	s := checkText(l, 1)
-	readsNumber(l, glua.LString(s))
+	chargeNumberText(l, glua.LString(s))
 	if base < 2 || base > 36 {
 		l.ArgError(2, "base out of range")
 	}
@@ -141,10 +150,10 @@ func luaTonumber(l *glua.LState) int {
 	return 1
 }
 
-// toUnsigned is C's strtoul: a negative number wraps around, one that is too
-// large is the largest.
+// toUnsigned converts text as C's strtoul does: a negative number wraps around,
+// and a number that is too large becomes the largest uint64.
 func toUnsigned(s string, base int) (uint64, bool) {
-	s, _, _ = strings.Cut(s, "\x00") // where C's strings end
+	s, _, _ = strings.Cut(s, "\x00") // C strings end at the first zero byte
 	s = strings.Trim(s, " \t\n\v\f\r")
 	negative := strings.HasPrefix(s, "-")
 	if negative || strings.HasPrefix(s, "+") {
@@ -184,9 +193,9 @@ func luaSelect(l *glua.LState) int {
 	return n - i
 }
 
-// globals returns the fields of _G when argument i is _G.
-func globals(l *glua.LState, i int) *glua.LTable {
-	lib := taskOf(l).state.lib
+// globalTable returns the fields of _G if argument i is _G, or nil.
+func globalTable(l *glua.LState, i int) *glua.LTable {
+	lib := executionOf(l).state.lib
 	if ud, ok := l.Get(i).(*glua.LUserData); ok && ud == lib.global {
 		return lib.env
 	}
@@ -195,19 +204,19 @@ func globals(l *glua.LState, i int) *glua.LTable {
 
 func luaRawequal(l *glua.LState) int {
 	a, b := l.CheckAny(1), l.CheckAny(2)
-	taskOf(l).charge(l, min(textLength(a), textLength(b))/128)
+	executionOf(l).charge(l, min(textLength(a), textLength(b))/128)
 	l.Push(glua.LBool(a == b))
 	return 1
 }
 
-// luaRawget reads also _G, which is no table here.
+// luaRawget is rawget. It can also read _G, which is a userdata in this package.
 func luaRawget(l *glua.LState) int {
-	t := globals(l, 1)
+	t := globalTable(l, 1)
 	if t == nil {
 		t = l.CheckTable(1)
 	}
 	key := l.CheckAny(2)
-	taskOf(l).charge(l, textLength(key)/128)
+	executionOf(l).charge(l, textLength(key)/128)
 	l.Push(t.RawGet(key))
 	return 1
 }
@@ -217,21 +226,25 @@ func luaRawset(l *glua.LState) int {
 	if n, ok := key.(glua.LNumber); key == glua.LNil || ok && math.IsNaN(float64(n)) {
 		l.Error(glua.LString("table index is "+map[bool]string{true: "NaN", false: "nil"}[ok]), 0)
 	}
-	task := taskOf(l)
-	task.prepareSet(l, t, key, value)
-	before := sizeNow(t)
+	ex := executionOf(l)
+	ex.prepareSet(l, t, key, value)
+	before := extentOf(t)
 	t.RawSet(key, value)
-	task.grown(t, before)
+	ex.chargeGrowth(t, before)
 	l.SetTop(1)
 	return 1
 }
 
-// luaPairs goes also through _G, of which it takes a copy.
+// globalUnits is the work of copying one global variable.
+const globalUnits = 12
+
+// luaPairs is pairs. For _G, it iterates over a copy of the globals.
 func luaPairs(l *glua.LState) int {
-	t := globals(l, 1)
+	t := globalTable(l, 1)
 	if t == nil {
 		t = l.CheckTable(1)
 	} else {
+		executionOf(l).charge(l, globalUnits*len(layoutOf(t).keys))
 		visible := newTable()
 		t.ForEach(func(k, v glua.LValue) {
 			if !strings.HasPrefix(k.String(), "(") {
@@ -240,13 +253,13 @@ func luaPairs(l *glua.LState) int {
 		})
 		t = visible
 	}
-	l.Push(taskOf(l).state.lib.env.RawGetString("next"))
+	l.Push(executionOf(l).state.lib.env.RawGetString("next"))
 	l.Push(t)
 	l.Push(glua.LNil)
 	return 3
 }
 
-// checkLength refuses to make a string of n bytes when that is too long.
+// checkLength raises an error if a string of n bytes exceeds MaxString.
 func checkLength(l *glua.LState, n int) {
 	if n > MaxString {
 		l.RaiseError("a string of %d bytes is longer than the %d allowed", n, MaxString)

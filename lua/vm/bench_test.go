@@ -7,10 +7,10 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// BenchmarkCall is one call from Go: lock, thread, budget and the call itself.
+// BenchmarkCall measures one call from Go with its lock, thread and budget.
 func BenchmarkCall(b *testing.B) {
 	s := newState(b)
-	fn := load(b, s, `return function(a) return a end`)
+	fn := loadFunction(b, s, `return function(a) return a end`)
 	ctx := context.Background()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -20,10 +20,10 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkSpawn is the same in a goroutine of its own.
+// BenchmarkSpawn measures one call in a new task.
 func BenchmarkSpawn(b *testing.B) {
 	s := newState(b)
-	fn := load(b, s, `return function(a) return a end`)
+	fn := loadFunction(b, s, `return function(a) return a end`)
 	done := make(chan error)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -51,12 +51,12 @@ func BenchmarkNewThread(b *testing.B) {
 	}
 }
 
-// BenchmarkLoop runs 1000 rounds, without and with a budget.
+// BenchmarkLoop measures a loop with 1000 iterations, without and with a budget.
 func BenchmarkLoop(b *testing.B) {
 	const source = `return function() local n = 0 for i = 1, 1000 do n = n + i % 7 end return n end`
 	b.Run("bare", func(b *testing.B) {
 		s := newState(b)
-		fn := load(b, s, source)
+		fn := loadFunction(b, s, source)
 		l, _ := s.main.NewThread()
 		for b.Loop() {
 			if err := l.CallByParam(glua.P{Fn: fn.value, NRet: 1, Protect: true}); err != nil {
@@ -67,7 +67,7 @@ func BenchmarkLoop(b *testing.B) {
 	})
 	b.Run("budget", func(b *testing.B) {
 		s := newState(b)
-		fn := load(b, s, source)
+		fn := loadFunction(b, s, source)
 		for b.Loop() {
 			if _, err := s.Call(context.Background(), Limits{}, fn); err != nil {
 				b.Fatal(err)
@@ -76,10 +76,10 @@ func BenchmarkLoop(b *testing.B) {
 	})
 }
 
-// BenchmarkConcat joins three short strings, as most scripts do.
+// BenchmarkConcat joins three short strings, as scripts often do.
 func BenchmarkConcat(b *testing.B) {
 	s := newState(b)
-	fn := load(b, s, `return function() local a = "x" for i = 1, 1000 do local b = a .. ":" .. a end end`)
+	fn := loadFunction(b, s, `return function() local a = "x" for i = 1, 1000 do local b = a .. ":" .. a end end`)
 	for b.Loop() {
 		if _, err := s.Call(context.Background(), Limits{}, fn); err != nil {
 			b.Fatal(err)

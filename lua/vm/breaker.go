@@ -5,9 +5,10 @@ import (
 	"time"
 )
 
-// A Breaker switches something off for a while after repeated failures. Then
-// it lets one probe through: its success closes the breaker, its failure
-// opens it again. The zero Breaker is not usable; see NewBreaker.
+// A Breaker stops calls for a while after repeated failures. Then it allows one
+// probe. If the probe succeeds, the breaker closes. If the probe fails, the
+// breaker opens again. Create a Breaker with NewBreaker; the zero value is not
+// usable. Its methods may be called by any goroutine.
 type Breaker struct {
 	limit int
 	pause time.Duration
@@ -20,14 +21,14 @@ type Breaker struct {
 	reason   string
 }
 
-// NewBreaker makes a closed breaker that opens after limit failures in a row,
-// for pause. now is the clock.
+// NewBreaker returns a closed breaker. It opens for the duration pause after
+// limit failures in a row, at least 1. now returns the current time.
 func NewBreaker(limit int, pause time.Duration, now func() time.Time) *Breaker {
 	return &Breaker{limit: max(limit, 1), pause: pause, now: now}
 }
 
-// Allow reports whether a call may be tried. After true, Done or
-// Cancel has to be called.
+// Allow reports whether a call may be made. If it returns true, the caller must
+// call RecordCall or CancelCall afterwards.
 func (b *Breaker) Allow() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -41,8 +42,8 @@ func (b *Breaker) Allow() bool {
 	return true
 }
 
-// Done tells the outcome of a call.
-func (b *Breaker) Done(err error) {
+// RecordCall records the outcome of a call: nil is success.
+func (b *Breaker) RecordCall(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.probing = false
@@ -57,14 +58,15 @@ func (b *Breaker) Done(err error) {
 	}
 }
 
-// Cancel says that a call which was allowed has told nothing.
-func (b *Breaker) Cancel() {
+// CancelCall ends an allowed call without recording an outcome.
+func (b *Breaker) CancelCall() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.probing = false
 }
 
-// State is "closed", "open" or "half-open", with the last failure's text.
+// State returns "closed", "open" or "half-open", and the text of the last
+// failure.
 func (b *Breaker) State() (state, reason string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -9,37 +9,39 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A Call is one call of a Function by a script. It is valid until Run
-// returns. Its getters raise a Lua error that names the argument when the
-// argument is of another kind; arguments count from 1.
+// A Call is one call of a Function by a script. It is valid until Run returns.
+// Arguments are numbered from 1. If an argument has the wrong type, the getter
+// raises a Lua error that names the argument.
 type Call struct {
-	l        *glua.LState
-	task     *task
-	f        *Function
-	self     any
-	skip     int // 1 in methods: the object comes first
-	holding  int // bytes of Go values of the call: they live while it waits
-	returned int
+	l         *glua.LState
+	exec      *execution
+	f         *Function
+	self      any
+	skip      int // arguments before argument 1: 1 in methods, for the object
+	heldBytes int // bytes of Go values that the call keeps while it waits
+	returned  int // results that were pushed
 }
 
-// badArgument unwinds Run; wrap turns it into a Lua error.
+// badArgument is the panic by which a getter ends Run. runRecovering turns it
+// into an error.
 type badArgument struct{ message string }
 
-// wrap makes a function of gopher-lua. Panics in Run become Lua errors, so
-// that no mistake here ends the process or leaves the lock behind.
+// wrap converts f to a gopher-lua function. Panics in Run become Lua errors, so
+// a fault in Run neither ends the process nor keeps the state locked.
 func (f Function) wrap() glua.LGFunction {
 	return func(l *glua.LState) int {
-		return f.run(&Call{l: l, task: taskOf(l), f: &f})
+		return f.call(&Call{l: l, exec: executionOf(l), f: &f})
 	}
 }
 
+// wrapMethod is wrap for a method of class. It checks the object.
 func (f Function) wrapMethod(class *Class) glua.LGFunction {
 	return func(l *glua.LState) int {
-		c := &Call{l: l, task: taskOf(l), f: &f, skip: 1}
+		c := &Call{l: l, exec: executionOf(l), f: &f, skip: 1}
 		if ud, ok := l.Get(1).(*glua.LUserData); ok {
 			if o, ok := ud.Value.(Object); ok && o.Class == class {
 				c.self = o.Value
-				return f.run(c)
+				return f.call(c)
 			}
 		}
 		l.RaiseError("%s:%s is a method: call it with a colon", class.Name, f.Name)
@@ -47,13 +49,13 @@ func (f Function) wrapMethod(class *Class) glua.LGFunction {
 	}
 }
 
-func (f *Function) run(c *Call) int {
-	if err := f.guarded(c); err != nil {
+func (f *Function) call(c *Call) int {
+	if err := f.runRecovering(c); err != nil {
 		if errors.Is(err, ErrHost) {
-			c.task.host = err
+			c.exec.hostError = err
 		}
 		message := f.Name + ": " + err.Error()
-		if where := c.l.Where(1); where == "" { // called by pcall itself
+		if where := c.l.Where(1); where == "" { // pcall called the function directly
 			c.l.Error(glua.LString(message), 0)
 		}
 		c.l.RaiseError("%s", message)
@@ -61,14 +63,14 @@ func (f *Function) run(c *Call) int {
 	return c.returned
 }
 
-// guarded turns panics of Run into errors, but passes on those by which Lua
-// itself unwinds.
-func (f *Function) guarded(c *Call) (err error) {
+// runRecovering calls Run and turns its panics into errors. It does not recover
+// the panics by which gopher-lua raises errors.
+func (f *Function) runRecovering(c *Call) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
 		case *glua.ApiError:
-			panic(p) // Lua's own way to unwind
+			panic(p) // gopher-lua raises an error
 		case badArgument:
 			err = errors.New(p.message)
 		default:
@@ -78,48 +80,50 @@ func (f *Function) guarded(c *Call) (err error) {
 	return f.Run(c)
 }
 
-// Owner is what StateOptions.Owner was.
-func (c *Call) Owner() any { return c.task.state.owner }
+// Owner returns the value of StateOptions.Owner.
+func (c *Call) Owner() any { return c.exec.state.owner }
 
-// State is the interpreter of the call.
-func (c *Call) State() *State { return c.task.state }
+// State returns the state in which the call runs.
+func (c *Call) State() *State { return c.exec.state }
 
-// Self is the Go value of the object whose method is called.
+// Self returns the Go value of the object whose method is called.
 func (c *Call) Self() any { return c.self }
 
-// Args is the number of arguments.
+// Args returns the number of arguments.
 func (c *Call) Args() int { return c.l.GetTop() - c.skip }
 
-func (c *Call) get(i int) glua.LValue { return c.l.Get(i + c.skip) }
+func (c *Call) arg(i int) glua.LValue { return c.l.Get(i + c.skip) }
 
-// Has reports whether argument i is there and not nil.
-func (c *Call) Has(i int) bool { return c.get(i) != glua.LNil }
+// Has reports whether argument i was passed and is not nil.
+func (c *Call) Has(i int) bool { return c.arg(i) != glua.LNil }
 
-func (c *Call) bad(i int, want string) {
-	got := c.get(i).Type().String()
+// failArgument panics with an error that names argument i and the wanted type.
+func (c *Call) failArgument(i int, want string) {
+	got := c.arg(i).Type().String()
 	if i > c.Args() {
 		got = "no value"
 	}
 	panic(badArgument{fmt.Sprintf("bad argument #%d (%s expected, got %s)", i, want, got)})
 }
 
-// Text is argument i, a string or a number, which may be a boxed integer.
+// Text returns argument i as text. The argument is a string, a number or a boxed
+// integer.
 func (c *Call) Text(i int) string {
-	switch v := c.get(i).(type) {
+	switch v := c.arg(i).(type) {
 	case glua.LString:
 		return string(v)
 	case glua.LNumber:
 		return v.String()
 	case *glua.LUserData:
-		if n := boxed(v); n != "" {
+		if n := boxedInteger(v); n != "" {
 			return string(n)
 		}
 	}
-	c.bad(i, "string")
+	c.failArgument(i, "string")
 	return ""
 }
 
-// TextOr is Text, or other when the argument is nil or missing.
+// TextOr is Text, or other if the argument is nil or missing.
 func (c *Call) TextOr(i int, other string) string {
 	if !c.Has(i) {
 		return other
@@ -127,16 +131,16 @@ func (c *Call) TextOr(i int, other string) string {
 	return c.Text(i)
 }
 
-// Number is argument i, a number.
+// Number returns argument i, which must be a number.
 func (c *Call) Number(i int) float64 {
-	if v, ok := c.get(i).(glua.LNumber); ok {
+	if v, ok := c.arg(i).(glua.LNumber); ok {
 		return float64(v)
 	}
-	c.bad(i, "number")
+	c.failArgument(i, "number")
 	return 0
 }
 
-// NumberOr is Number, or other when the argument is nil or missing.
+// NumberOr is Number, or other if the argument is nil or missing.
 func (c *Call) NumberOr(i int, other float64) float64 {
 	if !c.Has(i) {
 		return other
@@ -144,16 +148,25 @@ func (c *Call) NumberOr(i int, other float64) float64 {
 	return c.Number(i)
 }
 
-// Int is argument i, a whole number.
+// Int returns argument i, which must be a whole number from -2^53 to 2^53.
 func (c *Call) Int(i int) int {
 	f := c.Number(i)
 	if f != math.Trunc(f) || math.Abs(f) > maxInteger {
-		c.bad(i, "whole number")
+		c.failArgument(i, "whole number")
 	}
 	return int(f)
 }
 
-// IntOr is Int, or other when the argument is nil or missing.
+// Count returns argument i, which must be a whole number from least to 2^53.
+func (c *Call) Count(i, least int) int {
+	n := c.Int(i)
+	if n < least {
+		panic(badArgument{fmt.Sprintf("bad argument #%d (a whole number from %d expected, got %d)", i, least, n)})
+	}
+	return n
+}
+
+// IntOr is Int, or other if the argument is nil or missing.
 func (c *Call) IntOr(i, other int) int {
 	if !c.Has(i) {
 		return other
@@ -161,30 +174,32 @@ func (c *Call) IntOr(i, other int) int {
 	return c.Int(i)
 }
 
-// Bool is argument i as Lua sees truth: nil and false are false.
-func (c *Call) Bool(i int) bool { return glua.LVAsBool(c.get(i)) }
+// Bool returns the truth of argument i: nil and false are false, all other
+// values are true.
+func (c *Call) Bool(i int) bool { return glua.LVAsBool(c.arg(i)) }
 
-// Func is argument i, a function.
+// Func returns argument i, which must be a function.
 func (c *Call) Func(i int) *Func {
-	if fn, ok := c.get(i).(*glua.LFunction); ok {
-		return &Func{c.task.state, fn}
+	if fn, ok := c.arg(i).(*glua.LFunction); ok {
+		return &Func{c.exec.state, fn}
 	}
-	c.bad(i, "function")
+	c.failArgument(i, "function")
 	return nil
 }
 
-// Value is argument i as a Go value: nil, bool, float64, Integer, string,
-// []any, map[string]any, Empty, Null, Object or *Func.
+// Value returns argument i as a Go value: nil, bool, float64, Integer, string,
+// []any, map[string]any, Empty, Null, Object, *Func or, for a coroutine, *Ref.
 func (c *Call) Value(i int) any {
-	v, bytes, err := c.task.toGo(c.get(i))
-	c.holding += bytes
+	v, bytes, err := c.exec.toGo(c.arg(i))
+	c.heldBytes += bytes
 	if err != nil {
 		panic(badArgument{fmt.Sprintf("bad argument #%d (%v)", i, err)})
 	}
 	return v
 }
 
-// Map is argument i, a table with string keys; nil when it is nil or missing.
+// Map returns argument i, which must be a table with string keys. It returns nil
+// if the argument is nil or missing.
 func (c *Call) Map(i int) map[string]any {
 	if !c.Has(i) {
 		return nil
@@ -199,11 +214,11 @@ func (c *Call) Map(i int) map[string]any {
 			return map[string]any{}
 		}
 	}
-	c.bad(i, "table with string keys")
+	c.failArgument(i, "table with string keys")
 	return nil
 }
 
-// List is argument i, a table that is a list.
+// List returns argument i, which must be a table that is a list.
 func (c *Call) List(i int) []any {
 	switch v := c.Value(i).(type) {
 	case []any:
@@ -215,27 +230,27 @@ func (c *Call) List(i int) []any {
 			return nil
 		}
 	}
-	c.bad(i, "list")
+	c.failArgument(i, "list")
 	return nil
 }
 
-// Object is the Go value of argument i, an object of class.
+// Object returns the Go value of argument i, which must be an object of class.
 func (c *Call) Object(i int, class *Class) any {
-	if ud, ok := c.get(i).(*glua.LUserData); ok {
+	if ud, ok := c.arg(i).(*glua.LUserData); ok {
 		if o, ok := ud.Value.(Object); ok && o.Class == class {
 			return o.Value
 		}
 	}
-	c.bad(i, class.Name)
+	c.failArgument(i, class.Name)
 	return nil
 }
 
-// Return gives the script the results, as Go values (see Value; also ints,
-// []byte, []string, map[string]string and func(*Call) error). Use it as
-// `return c.Return(x)`.
+// Return passes results to the script. They are Go values as for Value, or
+// integers of other types, []byte, []string, []float64, map[string]string,
+// Closure or func(*Call) error. Use it as `return c.Return(x)`.
 func (c *Call) Return(results ...any) error {
 	for _, r := range results {
-		v, err := c.task.toLua(r)
+		v, err := c.exec.toLua(r)
 		if err != nil {
 			return err
 		}
@@ -245,43 +260,44 @@ func (c *Call) Return(results ...any) error {
 	return nil
 }
 
-// Fail gives the script nil and the error's text: for failures that a script
-// has to expect. A mistake of the script's author is returned as an error
-// instead, and raised.
+// Fail returns nil and the text of err to the script. Use it for failures that
+// a script must expect. For a mistake of the script's author, Run returns the
+// error instead, and it is raised.
 func (c *Call) Fail(err error) error { return c.Return(nil, err.Error()) }
 
-// Wait runs f without the interpreter's lock: other calls run meanwhile. f
-// must return when its context ends, and touches nothing of the Call. It
-// returns f's error, or why the call was killed.
+// Wait runs f without the state's lock, so that other calls can run. f must
+// return when its context ends, and must not use the Call. Wait returns the
+// error of f, or the reason why the call was killed.
 func (c *Call) Wait(f func(ctx context.Context) error) error {
 	if !c.f.Waits {
 		panic("the function is not declared to wait")
 	}
-	s := c.task.state
-	s.holding += int64(c.holding)
-	defer func() { s.holding -= int64(c.holding) }() // wait returns with the lock
-	return c.task.wait(f)
+	s := c.exec.state
+	s.heldBytes += int64(c.heldBytes)
+	defer func() { s.heldBytes -= int64(c.heldBytes) }() // wait takes the lock again before it returns
+	return c.exec.wait(f)
 }
 
-// Invoke calls a Lua function from within Run, in the same call and budget.
-// An error that Lua raised is passed on, not returned.
+// Invoke calls a Lua function from within Run. The function uses the budget of
+// this call. If it raises an error, Invoke raises that error in the calling
+// script and does not return.
 func (c *Call) Invoke(fn *Func, args ...any) ([]any, error) {
 	top := c.l.GetTop()
 	for _, arg := range args {
-		v, err := c.task.toLua(arg)
+		v, err := c.exec.toLua(arg)
 		if err != nil {
 			return nil, err
 		}
 		c.l.Push(v)
 	}
-	n, err := protectedCall(c.l, c.task, fn.value, top+1)
+	n, err := protectedCall(c.l, c.exec, fn.value, top+1)
 	if err != nil {
 		c.l.SetTop(top)
-		c.l.Error(raised(err), 0)
+		c.l.Error(raisedValue(err), 0)
 	}
 	results := make([]any, n)
 	for i := range results {
-		if results[i], _, err = c.task.toGo(c.l.Get(c.l.GetTop() - n + 1 + i)); err != nil {
+		if results[i], _, err = c.exec.toGo(c.l.Get(c.l.GetTop() - n + 1 + i)); err != nil {
 			return nil, err
 		}
 	}
@@ -289,5 +305,6 @@ func (c *Call) Invoke(fn *Func, args ...any) ([]any, error) {
 	return results, nil
 }
 
-// Ref is argument i as it is: the same table when it goes back to Lua.
-func (c *Call) Ref(i int) *Ref { return &Ref{c.task.state, c.get(i)} }
+// Ref returns a reference to argument i. Passing the reference back to Lua gives
+// the same value, not a copy.
+func (c *Call) Ref(i int) *Ref { return &Ref{c.exec.state, c.arg(i)} }

@@ -1,37 +1,40 @@
 package vm
 
-// enlist puts a call into the list of those in progress: what is on its
-// threads is alive. The state's lock is held.
-func (t *task) enlist() {
-	s := t.state
-	if t.after = s.calling; t.after != nil {
-		t.after.before = t
+// addToCalls adds the execution to the state's list of running calls. The values
+// on the threads of running calls count as live. The caller holds the state's
+// lock.
+func (ex *execution) addToCalls() {
+	s := ex.state
+	if ex.next = s.callList; ex.next != nil {
+		ex.next.prev = ex
 	}
-	s.calling = t
+	s.callList = ex
 }
 
-func (t *task) delist() {
-	if t.before != nil {
-		t.before.after = t.after
+// removeFromCalls removes the execution from that list.
+func (ex *execution) removeFromCalls() {
+	if ex.prev != nil {
+		ex.prev.next = ex.next
 	} else {
-		t.state.calling = t.after
+		ex.state.callList = ex.next
 	}
-	if t.after != nil {
-		t.after.before = t.before
+	if ex.next != nil {
+		ex.next.prev = ex.prev
 	}
 }
 
-// A Holder keeps values of a state in Go. Held calls visit for each of them:
-// a *Ref, a *Func, or a list of those.
+// A Holder keeps Lua values of a state in Go. Held calls visit for each of them.
+// A value is a *Ref, a *Func, or a []any of them.
 type Holder interface{ Held(visit func(v any)) }
 
-type keeping struct{ value any }
+// A keptValue is a value that Keep has registered.
+type keptValue struct{ value any }
 
-// Keep counts a value that Go keeps as alive, until release is called: a *Ref,
-// a *Func, a list of those, or a Holder. Whoever keeps one of these longer
-// than a call has to say so: memory is measured by what can be reached.
+// Keep counts value as live until release is called. value is a *Ref, a *Func, a
+// []any of them, or a Holder. Go code that keeps such a value longer than a call
+// must call Keep, because memory is measured by walking the reachable values.
 func (s *State) Keep(value any) (release func()) {
-	k := &keeping{value}
+	k := &keptValue{value}
 	s.keepMu.Lock()
 	s.kept[k] = struct{}{}
 	s.keepMu.Unlock()

@@ -2,39 +2,44 @@ package vm
 
 import glua "github.com/yuin/gopher-lua"
 
-// A value that is converted counts as so many units of work, beside its bytes.
+// convertUnits is the work of converting one value, in addition to the work for
+// its bytes.
 const convertUnits = 2
 
-// toLua converts a value for the call and charges for it. What the bytes are
-// made of exists already, so nothing is raised: the next check ends a call
-// that is over its budget.
-func (t *task) toLua(v any) (glua.LValue, error) {
-	c := converter{state: t.state}
+// tableUnits is the work of allocating the maps of one new table.
+const tableUnits = 12
+
+// toLua converts a Go value to Lua and charges for it. It raises no error when
+// the budget is spent, because the Go value exists already. The next budget
+// check ends the call.
+func (ex *execution) toLua(v any) (glua.LValue, error) {
+	c := converter{state: ex.state}
 	result, err := c.toLua(v, 0)
-	t.allocated(c.bytes)
-	t.left -= c.values * convertUnits
+	ex.countAllocated(c.bytes)
+	ex.unitsLeft -= c.values*convertUnits + c.tables*tableUnits
 	return result, err
 }
 
-// toGo is the same in the other direction. It also returns the bytes of the
-// value.
-func (t *task) toGo(v glua.LValue) (any, int, error) {
-	c := converter{state: t.state}
+// toGo converts a Lua value to Go and charges for it. It also returns the bytes
+// of the Go value.
+func (ex *execution) toGo(v glua.LValue) (any, int, error) {
+	c := converter{state: ex.state}
 	result, err := c.toGo(v, 0)
-	t.allocated(c.bytes)
-	t.left -= c.values * convertUnits
+	ex.countAllocated(c.bytes)
+	ex.unitsLeft -= c.values * convertUnits
 	return result, c.bytes, err
 }
 
-// Charge counts work of Go in units, of which each takes about as long as an
-// instruction of Lua, and raises when the budget of the call is spent. Call it
-// before the work.
-func (c *Call) Charge(units int) { c.task.charge(c.l, units) }
+// Charge counts work that Go does for the script. One unit takes about as long
+// as one Lua instruction. It raises an error when the budget of the call is
+// spent. Call it before the work.
+func (c *Call) Charge(units int) { c.exec.charge(c.l, units) }
 
-// Allocate counts bytes that Go allocates for the script, and their time. It
-// raises when the call may not allocate so much. Call it before they are
-// allocated. While the call waits, they count as memory of the plugin.
+// Allocate counts bytes that Go allocates for the script, and the time that
+// this takes. It raises an error when the call exceeds its allocation limit. Call
+// it before the allocation. While the call waits, the bytes count as memory of
+// the state.
 func (c *Call) Allocate(bytes int) {
-	c.task.reserve(c.l, bytes)
-	c.holding += bytes
+	c.exec.reserveBytes(c.l, bytes)
+	c.heldBytes += bytes
 }

@@ -16,7 +16,7 @@ const (
 	isDST      = 1
 )
 
-// civil is C's struct tm: year counts from 1900, month, weekday and yearday
+// civil is C's struct tm. year counts from 1900; month, weekday and yearday count
 // from 0.
 type civil struct {
 	second, minute, hour, day, month, year int32
@@ -26,15 +26,17 @@ type civil struct {
 	zone                                   string
 }
 
-// utcZone is UTC by the name that strftime gives it.
+// utcZone is UTC with the name that strftime prints.
 var utcZone = time.FixedZone("GMT", 0)
 
-// civilMost bounds the times whose year can fit into 32 bits, in seconds.
-const civilMost = 1 << 56
+// maxCivil bounds times in seconds: the year of a time beyond it does not fit
+// into 32 bits.
+const maxCivil = 1 << 56
 
-// civilOf is C's localtime. ok is false when the year does not fit.
+// civilOf converts seconds since 1970 as C's localtime does. ok is false if the
+// year does not fit into 32 bits.
 func civilOf(seconds int64, zone *time.Location) (c civil, ok bool) {
-	if seconds > civilMost || seconds < -civilMost {
+	if seconds > maxCivil || seconds < -maxCivil {
 		return c, false
 	}
 	t := time.Unix(seconds, 0).In(zone)
@@ -54,7 +56,7 @@ func civilOf(seconds int64, zone *time.Location) (c civil, ok bool) {
 	return c, true
 }
 
-// table is what os.date("*t") returns.
+// table returns the table that os.date("*t") returns.
 func (c civil) table(l *glua.LState) *glua.LTable {
 	t := l.CreateTable(0, 9)
 	for name, n := range map[string]int{
@@ -67,19 +69,20 @@ func (c civil) table(l *glua.LState) *glua.LTable {
 	return t
 }
 
-// searchCost is the work of unix at most, in instructions.
-const searchCost = 256
+// mktimeUnits is the maximum work of unix.
+const mktimeUnits = 400
 
-// unix is C's mktime: fields may be out of their range. A time that happens
-// twice is the first of them. One that is skipped counts on from the time
-// before the gap.
+// unix converts to seconds since 1970 as C's mktime does. Fields may be out of
+// their range. If the local time occurs twice, the result is the first
+// occurrence. If a DST change skips the local time, the offset before the change
+// is used. ok is false if the year does not fit into 32 bits.
 func (c civil) unix(zone *time.Location) (seconds int64, ok bool) {
 	month, year := int64(c.month), int64(c.year)+1900
 	year += floorDiv(month, 12)
 	month -= floorDiv(month, 12) * 12
 	local := (daysBefore(year, month) + int64(c.day) - 1) * 86400
 	local += int64(c.hour)*3600 + int64(c.minute)*60 + int64(c.second)
-	if local > civilMost || local < -civilMost {
+	if local > maxCivil || local < -maxCivil {
 		return 0, false
 	}
 	at := func(seconds int64) (offset int64, dst int) {
@@ -108,8 +111,9 @@ func (c civil) unix(zone *time.Location) (seconds int64, ok bool) {
 	return seconds, ok
 }
 
-// otherDST returns local by the offset of the nearest time that has the wanted
-// DST, or by one hour where there is none near: this is glibc's rule.
+// otherDST follows glibc's rule for a time whose DST differs from c.dst. It
+// converts local with the offset of the nearest time that has the DST of c. If
+// there is no such time nearby, it moves seconds by one hour.
 func (c civil) otherDST(local, seconds int64, at func(int64) (int64, int)) int64 {
 	const stride, bound = 601200, 536454000/2 + 601200
 	for delta := int64(stride); delta < bound; delta += stride {
@@ -125,7 +129,8 @@ func (c civil) otherDST(local, seconds int64, at func(int64) (int64, int)) int64
 	return seconds + 3600
 }
 
-// daysBefore counts the days from 1970 to the first of a month (0 to 11).
+// daysBefore returns the days from 1970-01-01 to the first day of a month (0 to
+// 11).
 func daysBefore(year, month int64) int64 {
 	lengths := [...]int64{0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334}
 	days := lengths[month]
@@ -136,6 +141,7 @@ func daysBefore(year, month int64) int64 {
 	return days + y*365 + floorDiv(y, 4) - floorDiv(y, 100) + floorDiv(y, 400) - 719162
 }
 
+// floorDiv returns a/b, rounded down. b is positive.
 func floorDiv(a, b int64) int64 {
 	q := a / b
 	if a%b < 0 {
@@ -144,8 +150,8 @@ func floorDiv(a, b int64) int64 {
 	return q
 }
 
-// appendDirective appends what strftime makes of %name in the C locale. local
-// is the zone that %s reads the fields in.
+// appendDirective appends the text that strftime prints for %name in the C
+// locale. local is the zone of the fields for %s.
 func (c civil) appendDirective(b []byte, name byte, local *time.Location) []byte {
 	if expanded, ok := compositeDirectives[name]; ok {
 		for i := 0; i < len(expanded); i++ {
@@ -185,14 +191,15 @@ func (c civil) appendDirective(b []byte, name byte, local *time.Location) []byte
 	case '3', '4', '5', '6', '7', '8', '9': // a width without a directive
 		return fmt.Appendf(b, "%*s", int(name-'0'), "%"+string(name))
 	}
-	if word := c.word(name); word != "" {
+	if word := c.textDirective(name); word != "" {
 		return append(b, word...)
 	}
 	return append(b, '%', name)
 }
 
-// word returns the text of a directive that is one, or "".
-func (c civil) word(name byte) string {
+// textDirective returns the text of a directive that prints a word, or "" for any
+// other directive.
+func (c civil) textDirective(name byte) string {
 	switch name {
 	case 'A':
 		return time.Weekday(c.weekday).String()
@@ -210,11 +217,13 @@ func (c civil) word(name byte) string {
 	return ""
 }
 
+// compositeDirectives are the directives that are short for others.
 var compositeDirectives = map[byte]string{
 	'c': "%a %b %e %H:%M:%S %Y", 'D': "%m/%d/%y", 'F': "%Y-%m-%d", 'R': "%H:%M",
 	'r': "%I:%M:%S %p", 'T': "%H:%M:%S", 'X': "%H:%M:%S", 'x': "%m/%d/%y",
 }
 
+// A numberDirective is a directive that prints a number.
 type numberDirective struct {
 	format string
 	get    func(c *civil) int64
@@ -243,7 +252,7 @@ var numberDirectives = map[byte]numberDirective{
 	'y': {"%02d", func(c *civil) int64 { year := int64(c.year); return year - floorDiv(year, 100)*100 }},
 }
 
-// isoWeek returns the week of ISO 8601 and the year that it belongs to.
+// isoWeek returns the week number of ISO 8601 and the year of that week.
 func (c *civil) isoWeek() (year, week int64) {
 	days := daysBefore(int64(c.year)+1900, 0) + int64(c.yearday)
 	thursday := days - int64(c.weekday+6)%7 + 3

@@ -24,11 +24,13 @@ var counterClass = &Class{
 	Fields: []Value{{Name: "n", Get: func(c *Call) any { return *c.Self().(*int) }}},
 }
 
-// theCounter is counterClass, which cannot name itself.
+// theCounter is counterClass. The initializer of counterClass uses it, because it
+// cannot refer to counterClass itself.
 var theCounter *Class
 
 func init() { theCounter = counterClass }
 
+// TestObjects checks methods, fields and operators of objects.
 func TestObjects(t *testing.T) {
 	lib := NewLibrary("test", Module{Classes: []*Class{counterClass}, Functions: []Function{
 		{Name: "counter", Run: func(c *Call) error { n := c.IntOr(1, 0); return c.Return(Object{counterClass, &n}) }},
@@ -37,7 +39,7 @@ func TestObjects(t *testing.T) {
 	defer s.Close(context.Background())
 	f := func(body string, want any) {
 		t.Helper()
-		r, err := s.Call(context.Background(), Limits{}, load(t, s, `local ns = require('test') return function() local a = ns.counter(2) `+body+` end`))
+		r, err := s.Call(context.Background(), Limits{}, loadFunction(t, s, `local ns = require('test') return function() local a = ns.counter(2) `+body+` end`))
 		if fault, ok := want.(error); ok {
 			if err == nil || !strings.Contains(err.Error(), fault.Error()) {
 				t.Errorf("%s: %v, want %v", body, err, want)
@@ -60,12 +62,13 @@ func TestObjects(t *testing.T) {
 	f(`return type(a)`, "userdata")
 }
 
+// TestConversions converts values from Go to Lua and back.
 func TestConversions(t *testing.T) {
 	s := newState(t)
-	echo := load(t, s, `local ns = require('test') return function(v) return ns.echo(v) end`)
+	echo := loadFunction(t, s, `local ns = require('test') return function(v) return ns.echo(v) end`)
 	f := func(in, want any) {
 		t.Helper()
-		r, err := s.Call(context.Background(), long, echo, in)
+		r, err := s.Call(context.Background(), generous, echo, in)
 		if err != nil {
 			t.Errorf("%v: %v", in, err)
 			return
@@ -92,20 +95,20 @@ func TestConversions(t *testing.T) {
 	f(float32(0.5), 0.5)
 	bad := func(in any, want string) {
 		t.Helper()
-		if _, err := s.Call(context.Background(), long, echo, in); err == nil || !contains(err, want) {
+		if _, err := s.Call(context.Background(), generous, echo, in); err == nil || !errorContains(err, want) {
 			t.Errorf("%T: %v, want %q", in, err, want)
 		}
 	}
-	bad(struct{}{}, "has no form in Lua")
+	bad(struct{}{}, "cannot be converted to Lua")
 	bad(strings.Repeat("x", MaxString+1), "longer than")
-	bad(load(t, newState(t), "return function() end"), "belongs to another interpreter")
+	bad(loadFunction(t, newState(t), "return function() end"), "belongs to another interpreter")
 	deep := any("x")
 	for range maxNesting + 2 {
 		deep = []any{deep}
 	}
 	bad(deep, "nested deeper")
-	fails(t, `local t = {} t[1] = t ns.echo(t)`, "a cycle?")
-	fails(t, `ns.echo({1, nil, 3})`, "a hole in a list")
-	fails(t, `ns.echo({1, x = 2})`, "list without holes")
-	fails(t, `ns.echo({[1.5] = 2})`, "list without holes")
+	wantError(t, `local t = {} t[1] = t ns.echo(t)`, "a cycle?")
+	wantError(t, `ns.echo({1, nil, 3})`, "a hole in a list")
+	wantError(t, `ns.echo({1, x = 2})`, "list without holes")
+	wantError(t, `ns.echo({[1.5] = 2})`, "list without holes")
 }

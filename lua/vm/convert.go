@@ -11,18 +11,19 @@ import (
 
 // Bounds of one conversion between Lua and Go.
 const (
-	maxNesting = 64      // tables within tables; a cycle ends here
-	maxValues  = 1 << 20 // in one conversion
-	maxInteger = 1 << 53 // beyond it a float64 skips integers
+	maxNesting = 64      // depth of tables in tables; this also ends cycles
+	maxValues  = 1 << 20 // values in one conversion
+	maxInteger = 1 << 53 // a float64 holds every integer up to this one exactly
 )
 
-// Null is JSON's null in Lua and Go: a value, where nil is none.
+// Null is JSON's null in Lua and Go. Unlike nil, it is a value: a table can hold
+// it.
 type Null struct{}
 
-// Empty is a Lua table without entries: as good a list as a map.
+// Empty is a Lua table without entries. It can be used as a list or as a map.
 type Empty struct{}
 
-// A Ref is a Lua value of a state that Go holds without looking inside.
+// A Ref is a reference to a Lua value of a state. Go does not look inside it.
 type Ref struct {
 	state *State
 	value glua.LValue
@@ -31,32 +32,33 @@ type Ref struct {
 // A Func is a Lua function of a state.
 type Func Ref
 
-// State is the interpreter that the function belongs to.
+// State returns the state that the function belongs to.
 func (f *Func) State() *State { return f.state }
 
-// An Object is a Go value that scripts see as one with the methods of Class.
+// An Object is a Go value that scripts see as a userdata with the methods of
+// Class.
 type Object struct {
 	Class *Class
 	Value any
 }
 
-// A Closure is a function of Go that scripts can keep. Holds is a text that it
-// needs: it counts as memory of the state.
+// A Closure is a Go function that scripts can keep.
 type Closure struct {
 	Run   func(*Call) error
-	Holds string
+	Holds string // a text that Run needs; it counts as memory of the state
 }
 
-// converter counts what one conversion has visited.
+// converter does one conversion and counts its work.
 type converter struct {
-	state  *State // for functions; nil refuses them
-	values int
-	bytes  int // of what was made
+	state  *State // owner of functions; if nil, functions are refused
+	values int    // values visited
+	tables int    // tables made
+	bytes  int    // bytes allocated
 }
 
-// toGo returns v as nil, bool, float64, Integer, string, []any, map[string]any,
-// Empty, Null, Object, *Func or, for coroutines, *Ref. A table must be a list
-// without holes or have string keys only.
+// toGo converts v to nil, bool, float64, Integer, string, []any, map[string]any,
+// Empty, Null, Object, *Func or, for a coroutine, *Ref. A table must either be a
+// list without holes or have only string keys.
 func toGo(s *State, v glua.LValue) (any, error) {
 	c := converter{state: s}
 	return c.toGo(v, 0)
@@ -68,7 +70,7 @@ func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
 	}
 	switch v := v.(type) {
 	case nil:
-		return nil, errors.New("the interpreter left no value here")
+		return nil, errors.New("the interpreter returned no value")
 	case *glua.LNilType:
 		return nil, nil
 	case glua.LBool:
@@ -80,7 +82,7 @@ func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
 		return string(v), nil
 	case *glua.LTable:
 		if depth >= maxNesting {
-			return nil, fmt.Errorf("tables are nested deeper than %d (a cycle?)", maxNesting)
+			return nil, fmt.Errorf("tables are nested deeper than %d levels (a cycle?)", maxNesting)
 		}
 		return c.tableToGo(v, depth+1)
 	case *glua.LUserData:
@@ -101,7 +103,7 @@ func (c *converter) toGo(v glua.LValue, depth int) (any, error) {
 			return &Ref{c.state, v}, nil
 		}
 	}
-	return nil, fmt.Errorf("a %s has no value here", v.Type())
+	return nil, fmt.Errorf("a %s cannot be passed to the host", v.Type())
 }
 
 func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
@@ -122,7 +124,7 @@ func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
 		}
 		name, ok := k.(glua.LString)
 		if !ok {
-			err = fmt.Errorf("key %s: a table is a list without holes, or has string keys only", k.String())
+			err = fmt.Errorf("key %s: a table must be a list without holes or have only string keys", k.String())
 			return
 		}
 		value, e := c.toGo(v, depth)
@@ -135,7 +137,8 @@ func (c *converter) tableToGo(t *glua.LTable, depth int) (any, error) {
 	return m, err
 }
 
-// fieldsOf converts the fields of a table one by one.
+// fieldsOf converts the fields of a table with string keys one by one. A field
+// that cannot be converted gets the error as its value.
 func fieldsOf(s *State, t *glua.LTable) map[string]any {
 	fields := map[string]any{}
 	t.ForEach(func(k, v glua.LValue) {
@@ -167,19 +170,19 @@ func (c *converter) listToGo(t *glua.LTable, n, depth int) (any, error) {
 		list[i] = value
 	}
 	if k, _ := t.Next(glua.LNumber(n)); k != glua.LNil {
-		return nil, fmt.Errorf("key %s: a table is a list without holes, or has string keys only", k.String())
+		return nil, fmt.Errorf("key %s: a table must be a list without holes or have only string keys", k.String())
 	}
 	return list, nil
 }
 
-// toLua returns v as a new Lua value. Integers beyond 2^53 become boxed
-// integers: see [Integer].
+// toLua converts v to a new Lua value. Integers beyond 2^53 become boxed
+// integers; see [Integer].
 func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 	if c.values++; c.values > maxValues {
 		return nil, fmt.Errorf("more than %d values", maxValues)
 	}
 	if depth > maxNesting {
-		return nil, fmt.Errorf("values are nested deeper than %d", maxNesting)
+		return nil, fmt.Errorf("values are nested deeper than %d levels", maxNesting)
 	}
 	switch v := v.(type) {
 	case nil:
@@ -197,18 +200,18 @@ func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 	case float32:
 		return glua.LNumber(v), nil
 	case int:
-		return c.integer(int64(v)), nil
+		return c.integerToLua(int64(v)), nil
 	case int64:
-		return c.integer(v), nil
+		return c.integerToLua(v), nil
 	case int32:
 		return glua.LNumber(v), nil
 	case uint64:
 		if v > maxInteger {
-			return c.state.box(Integer(strconv.FormatUint(v, 10))), nil
+			return c.state.boxInteger(Integer(strconv.FormatUint(v, 10))), nil
 		}
 		return glua.LNumber(v), nil
 	case Integer:
-		return c.state.box(v), nil
+		return c.state.boxInteger(v), nil
 	case Null:
 		return c.state.lib.null, nil
 	case Empty:
@@ -217,8 +220,10 @@ func (c *converter) toLua(v any, depth int) (glua.LValue, error) {
 	return c.structureToLua(v, depth+1)
 }
 
+// structureToLua converts values that are not scalar.
 func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 	s := c.state
+	c.tables++
 	switch v := v.(type) {
 	case map[string]any:
 		t := s.main.CreateTable(0, len(v))
@@ -247,20 +252,22 @@ func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 	case []map[string]any:
 		return listToLua(c, v, depth)
 	case *Func:
-		return c.own(v.state, v.value)
+		return c.sameState(v.state, v.value)
 	case *Ref:
-		return c.own(v.state, v.value)
+		return c.sameState(v.state, v.value)
 	case Object:
-		return s.object(v)
+		return s.boxObject(v)
 	case func(*Call) error:
 		return s.main.NewFunction(Function{Name: "?", Waits: true, Run: v}.wrap()), nil
 	case Closure:
 		return s.main.NewClosure(Function{Name: "?", Waits: true, Run: v.Run}.wrap(), glua.LString(v.Holds)), nil
 	}
-	return nil, fmt.Errorf("a %T has no form in Lua", v)
+	return nil, fmt.Errorf("a %T cannot be converted to Lua", v)
 }
 
-func (c *converter) own(s *State, v glua.LValue) (glua.LValue, error) {
+// sameState returns v, a value of s. It fails if the conversion is for another
+// state.
+func (c *converter) sameState(s *State, v glua.LValue) (glua.LValue, error) {
 	if s != c.state {
 		return nil, fmt.Errorf("the %s belongs to another interpreter", v.Type())
 	}
@@ -269,12 +276,12 @@ func (c *converter) own(s *State, v glua.LValue) (glua.LValue, error) {
 
 func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 	if len(list) >= MaxArray {
-		return nil, fmt.Errorf("%d items are more than a table's %d", len(list), MaxArray-1)
+		return nil, fmt.Errorf("the list has %d items, a table can hold at most %d", len(list), MaxArray-1)
 	}
 	t := c.state.main.CreateTable(len(list), 0)
 	c.bytes += tableBytes + len(list)*valueBytes
 	if len(list) == 0 {
-		t.Metatable = listMark // so that it is a list still when it comes back
+		t.Metatable = listMark // so that toGo converts it to a list again
 	}
 	for i, item := range list {
 		value, err := c.toLua(item, depth)
@@ -282,23 +289,23 @@ func listToLua[T any](c *converter, list []T, depth int) (glua.LValue, error) {
 			return nil, fmt.Errorf("[%d]: %w", i+1, err)
 		}
 		if value == glua.LNil {
-			value = c.state.lib.null // keeps its place
+			value = c.state.lib.null // nil would leave a hole
 		}
 		t.RawSetInt(i+1, value)
 	}
 	return t, nil
 }
 
-func (c *converter) integer(v int64) glua.LValue {
+func (c *converter) integerToLua(v int64) glua.LValue {
 	if v > maxInteger || v < -maxInteger {
-		return c.state.box(Integer(strconv.FormatInt(v, 10)))
+		return c.state.boxInteger(Integer(strconv.FormatInt(v, 10)))
 	}
 	return glua.LNumber(v)
 }
 
 func boundedString(s string) (glua.LValue, error) {
 	if len(s) > MaxString {
-		return nil, fmt.Errorf("a string of %d bytes is longer than %d", len(s), MaxString)
+		return nil, fmt.Errorf("a string of %d bytes is longer than the %d allowed", len(s), MaxString)
 	}
 	return glua.LString(s), nil
 }
@@ -306,18 +313,21 @@ func boundedString(s string) (glua.LValue, error) {
 // wholeNumber reports whether f is an integer that a float64 holds exactly.
 func wholeNumber(f float64) bool { return f == math.Trunc(f) && math.Abs(f) <= maxInteger }
 
-// Metatables that mark a table as a list or a map, for when it is empty. They
-// are empty themselves and no script can reach them; setmetatable replaces them.
-var listMark, mapMark = mark(), mark()
+// listMark and mapMark are metatables that mark a table as a list or a map, so
+// that an empty table keeps its kind. They have no metamethods and scripts cannot
+// reach them. setmetatable replaces them.
+var listMark, mapMark = newMark(), newMark()
 
-func marked(t *glua.LTable) bool { return t.Metatable == listMark || t.Metatable == mapMark }
+func isMarked(t *glua.LTable) bool { return t.Metatable == listMark || t.Metatable == mapMark }
 
-func mark() *glua.LTable {
+func newMark() *glua.LTable {
 	t := newTable()
 	t.RawSetString("__metatable", glua.LFalse)
 	return t
 }
 
+// emptyOf converts an empty table: to a list or a map if t is marked, else to
+// Empty.
 func emptyOf(t *glua.LTable) any {
 	switch t.Metatable {
 	case listMark:
@@ -328,12 +338,13 @@ func emptyOf(t *glua.LTable) any {
 	return Empty{}
 }
 
-// ReturnMarked returns argument i, a table without a metatable, marked to be
-// a list or a map also when it is empty.
+// ReturnMarked marks argument i, a table without a metatable, as a list or a map
+// and returns it to the script. An empty table keeps this kind when it is
+// converted to Go.
 func (c *Call) ReturnMarked(i int, list bool) error {
-	t, ok := c.get(i).(*glua.LTable)
-	if !ok || t.Metatable != glua.LNil && !marked(t) {
-		c.bad(i, "table without a metatable")
+	t, ok := c.arg(i).(*glua.LTable)
+	if !ok || t.Metatable != glua.LNil && !isMarked(t) {
+		c.failArgument(i, "table without a metatable")
 	}
 	t.Metatable = mapMark
 	if list {

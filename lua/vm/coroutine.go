@@ -10,21 +10,21 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// live are the coroutines of a state that have not ended. Each is a whole
-// interpreter thread (11 KB and more). Those that a script has dropped
-// half-way leave when the garbage collector finds them. The value is how many
-// results a suspended one wants from its yield: all that come if negative.
-type live map[weak.Pointer[glua.LState]]int
+// A coroutineSet holds the coroutines of a state that have not ended. Each is an
+// interpreter thread of at least 11 KB. Coroutines that a script has dropped
+// leave the set after a garbage collection. The value is the number of results
+// that a suspended coroutine wants from its yield; a negative number means all.
+type coroutineSet map[weak.Pointer[glua.LState]]int
 
-// collectTime is what a garbage collection is charged as.
+// collectTime is the time that is charged for a garbage collection.
 const collectTime = 10 * time.Millisecond
 
-// room reports whether one more may be made.
-func (v live) room() bool {
+// hasRoom reports whether another coroutine may be made.
+func (v coroutineSet) hasRoom() bool {
 	if len(v) < MaxCoroutines {
 		return true
 	}
-	runtime.GC() // dropped ones count until they are found
+	runtime.GC() // dropped coroutines count until a collection finds them
 	for p := range v {
 		if p.Value() == nil {
 			delete(v, p)
@@ -33,12 +33,13 @@ func (v live) room() bool {
 	return len(v) < MaxCoroutines
 }
 
-// coroutineFuncs are the functions of gopher-lua that the bounded ones build on.
+// coroutineFuncs are the functions of gopher-lua on which coroutineLib is built.
 type coroutineFuncs struct{ create, resume, status glua.LGFunction }
 
-// coroutineLib replaces gopher-lua's: there, a coroutine's budget is not its
-// resumer's, two tasks can resume one coroutine, and two coroutines that
-// resume each other overflow the process's stack.
+// coroutineLib returns the coroutine functions that replace gopher-lua's. In
+// gopher-lua, a coroutine does not use the budget of the call that resumes it,
+// two calls can resume the same coroutine, and two coroutines that resume each
+// other overflow the stack of the process.
 func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 	create := func(l *glua.LState) int { return coroutineCreate(l, stock.create) }
 	resume := func(l *glua.LState) int { return coroutineResume(l, stock.resume) }
@@ -62,7 +63,7 @@ func coroutineLib(stock coroutineFuncs) map[string]glua.LGFunction {
 					l.Error(raised, 0)
 				}
 				return n - 1
-			}, thread)) // an upvalue, so that it counts as memory
+			}, thread)) // thread is an upvalue, so that it counts as memory
 			return 1
 		},
 	}
@@ -72,33 +73,34 @@ func coroutineCreate(l *glua.LState, create glua.LGFunction) int {
 	if l.CheckFunction(1).IsG {
 		l.ArgError(1, "Lua function expected")
 	}
-	t := taskOf(l)
-	if len(t.state.live) >= MaxCoroutines {
-		t.charge(l, int(unitsIn(collectTime)))
+	ex := executionOf(l)
+	if len(ex.state.liveCoroutines) >= MaxCoroutines {
+		ex.charge(l, int(unitsIn(collectTime)))
 	}
-	if !t.state.live.room() {
-		l.RaiseError("more than %d coroutines have not ended", MaxCoroutines)
+	if !ex.state.liveCoroutines.hasRoom() {
+		l.RaiseError("too many coroutines: more than %d coroutines have not ended", MaxCoroutines)
 	}
-	t.reserve(l, newThreadBytes)
-	// With a context, create would derive one that never ends with the task.
+	ex.reserveBytes(l, newThreadBytes)
+	// If l had a context, create would derive another one, which does not end with
+	// the execution.
 	l.RemoveContext()
 	n := create(l)
-	l.SetContext(t)
-	t.state.live[weak.Make(l.Get(-1).(*glua.LState))] = -1
+	l.SetContext(ex)
+	ex.state.liveCoroutines[weak.Make(l.Get(-1).(*glua.LState))] = -1
 	return n
 }
 
 func coroutineResume(l *glua.LState, resume glua.LGFunction) int {
 	thread := l.CheckThread(1)
-	t := taskOf(l)
-	s, g := t.state, t.state.main.G
+	ex := executionOf(l)
+	s, g := ex.state, ex.state.main.G
 	refuse := ""
 	switch {
-	case s.busy[thread]:
+	case s.busyCoroutines[thread]:
 		refuse = "cannot resume a coroutine that is not suspended"
 	case thread.Dead:
 		refuse = "cannot resume dead coroutine"
-	case t.depth >= MaxDepth:
+	case ex.depth >= MaxDepth:
 		refuse = "calls, coroutines and callbacks are nested too deeply"
 	}
 	if refuse != "" {
@@ -106,70 +108,74 @@ func coroutineResume(l *glua.LState, resume glua.LGFunction) int {
 		l.Push(glua.LString(refuse))
 		return 2
 	}
-	current, depth, caller := t.current, t.depth, g.CurrentThread
-	s.busy[thread] = true
-	t.current, t.depth = thread, t.depth+1
-	thread.SetContext(t)
+	current, depth, caller := ex.coroutine, ex.depth, g.CurrentThread
+	s.busyCoroutines[thread] = true
+	ex.coroutine, ex.depth = thread, ex.depth+1
+	thread.SetContext(ex)
 	defer func() {
 		thread.RemoveContext()
-		delete(s.busy, thread)
+		delete(s.busyCoroutines, thread)
 		if thread.Dead {
-			delete(s.live, weak.Make(thread))
+			delete(s.liveCoroutines, weak.Make(thread))
 		}
-		t.current, t.depth, g.CurrentThread = current, depth, caller
+		ex.coroutine, ex.depth, g.CurrentThread = current, depth, caller
 	}()
-	// gopher-lua leaves registers empty for which no value came.
-	for wants := s.live[weak.Make(thread)]; l.GetTop()-1 < wants; {
+	// gopher-lua does not set the registers of missing results to nil.
+	for wants := s.liveCoroutines[weak.Make(thread)]; l.GetTop()-1 < wants; {
 		l.Push(glua.LNil)
 	}
 	n := resume(l)
 	if e, ok := l.Get(-1).(glua.LString); ok && n == 2 && l.Get(-2) == glua.LFalse {
-		l.Replace(l.GetTop(), glua.LString(unmarked(string(e))))
+		message := glua.LString(untagged(string(e)))
+		ex.noteKillMessage(message)
+		l.Replace(l.GetTop(), message)
 	}
 	return n
 }
 
-// yieldFunction is coroutine.yield, of all libraries: generated code compares
-// with it, because gopher-lua loses a coroutine that yields in a tail call.
+// yieldFunction is coroutine.yield in all libraries. Generated code compares
+// functions with it, because gopher-lua loses a coroutine that yields in a tail
+// call.
 var yieldFunction = &glua.LFunction{IsG: true, GFunction: coroutineYield}
 
-// coroutineYield works on the coroutine's own thread only: a pcall or a
-// callback in between has a thread of its own.
+// coroutineYield is coroutine.yield. It can yield only from the coroutine's own
+// thread. A pcall or a callback runs on another thread.
 func coroutineYield(l *glua.LState) int {
-	t := taskOf(l)
+	ex := executionOf(l)
 	chargeLevels(l)
-	if t.current != l || acrossGo(l) {
+	if ex.coroutine != l || calledFromGo(l) {
 		l.Error(glua.LString("attempt to yield from outside of a coroutine, or across a pcall, a metamethod, an iterator or a callback"), 0)
 	}
 	wants := 1
 	if dbg, ok := l.GetStack(0); ok {
-		_, _ = l.GetInfo("n", dbg, glua.LNil) // nothing to be found is no error
-		if _, count, marked := strings.Cut(dbg.Name, wantsMark); marked {
+		_, _ = l.GetInfo("n", dbg, glua.LNil) // without a name, one result is wanted
+		if _, count, marked := strings.Cut(dbg.Name, wantsTag); marked {
 			wants, _ = strconv.Atoi(count)
 		}
 	}
-	t.state.live[weak.Make(l)] = wants
+	ex.state.liveCoroutines[weak.Make(l)] = wants
 	return -1
 }
 
-// acrossGo reports whether a function that the interpreter has called from
-// Go, as it does metamethods and iterators, is among those in progress:
-// gopher-lua would lose it.
-func acrossGo(l *glua.LState) bool {
+// calledFromGo reports whether the call stack contains a function that the
+// interpreter called from Go, such as a metamethod or an iterator. gopher-lua
+// would lose that function in a yield.
+func calledFromGo(l *glua.LState) bool {
 	for i := 0; ; i++ {
 		if _, more := l.GetStack(i + 1); !more {
 			return false
 		}
 		dbg, _ := l.GetStack(i)
 		_, _ = l.GetInfo("n", dbg, glua.LNil)
-		if dbg.Name == "(anonymous)" || strings.HasPrefix(dbg.Name, "<") { // or a tail call
-			return loops() > 1
+		if dbg.Name == "(anonymous)" || strings.HasPrefix(dbg.Name, "<") { // called from Go, or a tail call
+			return interpreterLoops() > 1
 		}
 	}
 }
 
-// loops counts the interpreter's loops of the coroutine that runs.
-func loops() int {
+// interpreterLoops counts the interpreter loops of the running coroutine on the
+// Go stack. A function called from Go has its own loop.
+func interpreterLoops() int {
 	pcs := make([]uintptr, 256)
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs)])
 	for n := 0; ; {
@@ -184,7 +190,7 @@ func loops() int {
 }
 
 func coroutineRunning(l *glua.LState) int {
-	if current := taskOf(l).current; current != nil {
+	if current := executionOf(l).coroutine; current != nil {
 		l.Push(current)
 		return 1
 	}
@@ -193,11 +199,11 @@ func coroutineRunning(l *glua.LState) int {
 }
 
 func coroutineStatus(l *glua.LState, status glua.LGFunction) int {
-	thread, t := l.CheckThread(1), taskOf(l)
+	thread, ex := l.CheckThread(1), executionOf(l)
 	switch {
-	case t.current == thread:
+	case ex.coroutine == thread:
 		l.Push(glua.LString("running"))
-	case t.state.busy[thread]:
+	case ex.state.busyCoroutines[thread]:
 		l.Push(glua.LString("normal"))
 	default:
 		return status(l)

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Counters are the totals of a state since it was made.
+// Counters holds totals of a state since it was made.
 type Counters struct {
 	Calls        uint64
-	Errors       uint64        // calls that raised, without those that timed out
+	Errors       uint64        // calls that raised an error; timeouts are not included
 	Timeouts     uint64        // calls that a budget or a deadline ended
-	Instructions uint64        // of calls that have ended
-	Busy         time.Duration // for which the lock was held
+	Instructions uint64        // units of work of the calls that have ended
+	Busy         time.Duration // time during which the lock was held
 }
 
 // Add adds o to c.
@@ -29,10 +29,13 @@ type counters struct {
 	busy                                  atomic.Int64
 }
 
-func (c *counters) count(err, dead error) {
+// countOutcome counts a call that returned err. killReason is the reason why it
+// was killed, or nil. A call that was cancelled, or killed because its state is
+// replaced (ErrMemory), counts neither as an error nor as a timeout.
+func (c *counters) countOutcome(err, killReason error) {
 	switch {
-	case err == nil || errors.Is(dead, ErrCancelled):
-	case dead != nil:
+	case err == nil || errors.Is(killReason, ErrCancelled) || errors.Is(killReason, ErrMemory):
+	case killReason != nil:
 		c.timeouts.Add(1)
 	default:
 		c.errors.Add(1)

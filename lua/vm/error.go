@@ -7,8 +7,7 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Reasons why a call was ended from outside; errors.Is finds them in an
-// *Error.
+// Reasons why a call ended early. errors.Is finds them in an *Error.
 var (
 	ErrSlice      = errors.New("it ran for too long without a waiting call")
 	ErrAllocation = errors.New("it allocated more than 64 MiB without a waiting call")
@@ -17,16 +16,16 @@ var (
 	ErrCancelled  = errors.New("the call was cancelled")
 	ErrClosed     = errors.New("the state is closed")
 	ErrTasks      = errors.New("too many tasks")
-	ErrHost       = errors.New("a service of the host failed") // a Function may return it, wrapped
+	ErrHost       = errors.New("a service of the host failed") // a Function may return it wrapped
 )
 
-// An Error is a Lua error that nobody caught.
+// An Error is a Lua error that the script did not catch.
 type Error struct {
 	Message   string // "file:line: reason"
 	Traceback string
-	Value     any   // what was raised, when it is no string
-	reason    error // one of the above, or the cause in Go
-	panicked  bool  // the interpreter itself failed
+	Value     any   // the raised value, if it is a table or a userdata
+	reason    error // one of the errors above, or nil
+	panicked  bool  // whether the interpreter itself failed
 }
 
 func (e *Error) Error() string { return e.Message }
@@ -34,21 +33,21 @@ func (e *Error) Error() string { return e.Message }
 func (e *Error) Unwrap() error { return e.reason }
 
 // Broken reports whether a state should be replaced after a call failed with
-// err: a budget ended the call at some instruction, the state was killed for
-// its memory, or the interpreter itself failed. An error that a script raised,
-// a service of the host that failed, and a caller that gave up, leave the
-// state as good as it was.
+// err. It returns true if a budget ended the call at an arbitrary instruction,
+// the state was killed because of its memory, or the interpreter itself failed.
+// It returns false if the script raised an error, a service of the host failed,
+// or the caller cancelled the call, because the state is still usable then.
 func Broken(err error) bool {
 	if errors.Is(err, ErrMemory) {
-		return true // also when the call did not begin
+		return true // even if the call did not begin
 	}
 	e, ok := errors.AsType[*Error](err)
 	return ok && (e.panicked || e.reason != nil && !errors.Is(e.reason, ErrCancelled) && !errors.Is(e.reason, ErrHost))
 }
 
-// luaError makes an *Error of what a protected call returned. reason, when
-// not nil, is why the call was killed: it holds over what the script made of
-// it.
+// luaError converts err, which a protected call returned, to an *Error. If reason
+// is not nil, the call was killed or a service of the host failed. The message
+// then contains the reason, even if the script replaced the error.
 func luaError(err, reason error) *Error {
 	e := &Error{Message: err.Error(), reason: reason}
 	if api, ok := errors.AsType[*glua.ApiError](err); ok {
@@ -62,14 +61,14 @@ func luaError(err, reason error) *Error {
 			e.Message = "error object is a userdata"
 		}
 	}
-	e.Message, e.Traceback = unmarked(e.Message), unmarked(e.Traceback)
+	e.Message, e.Traceback = untagged(e.Message), untagged(e.Traceback)
 	if reason != nil && !strings.Contains(e.Message, reason.Error()) {
 		e.Message = reason.Error() + ": " + e.Message
 	}
 	return e
 }
 
-// tableMessage is what a table that was raised has to say.
+// tableMessage returns the message of a table that was raised as an error.
 func tableMessage(t *glua.LTable) string {
 	for _, key := range []string{"message", "error", "reason"} {
 		if s, ok := t.RawGetString(key).(glua.LString); ok {
@@ -79,11 +78,11 @@ func tableMessage(t *glua.LTable) string {
 	return "error object is a table"
 }
 
-// reason is why a call failed, beside what its script says: it was killed, or
-// a service of the host failed.
-func (t *task) reason() error {
-	if t.dead == nil {
-		return t.host
+// failureReason returns why the call was killed, or else the failure of a service
+// of the host. It returns nil if neither happened.
+func (ex *execution) failureReason() error {
+	if ex.killReason == nil {
+		return ex.hostError
 	}
-	return t.dead
+	return ex.killReason
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// FuzzCompile compiles and runs any source: it ends with a result or an
-// error, and an error of the compiler names the file and the line.
+// FuzzCompile compiles and runs any source. It checks that there is a result or an
+// error, and that an error of the compiler names the file and the line.
 func FuzzCompile(f *testing.F) {
 	cases, err := os.ReadFile("lua51/testdata/cases.lua")
 	if err != nil {
@@ -27,7 +27,7 @@ func FuzzCompile(f *testing.F) {
 		script, err := Compile("fuzz", source, "none")
 		if err != nil {
 			if len(source) <= MaxSource && !strings.HasPrefix(source, "\x1b") && !located.MatchString(err.Error()) {
-				t.Fatalf("the error has no place: %v", err)
+				t.Fatalf("the error names no file and line: %v", err)
 			}
 			return
 		}

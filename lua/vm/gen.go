@@ -11,30 +11,32 @@ import (
 )
 
 // The generator turns a syntax tree into the instructions of gopher-lua's
-// interpreter. It stands in for gopher-lua's own compiler, which computes
-// wrong values for ordinary sources: it writes a result into a local that the
-// expression still reads, joins instructions across jump targets, and loses
-// items of long tables. The order of evaluation, the use of registers and the
-// line of each instruction are those of the reference compiler (lcode.c and
-// lparser.c of Lua 5.1), so that side effects, -0 and errors agree with it.
+// interpreter. It replaces gopher-lua's compiler, which generates wrong code for
+// ordinary sources: it writes a result into a local that the expression still
+// reads, joins instructions across jump targets, and loses items of long tables.
+// The order of evaluation, the use of registers and the line of each instruction
+// are those of the reference compiler (lcode.c and lparser.c of Lua 5.1), so that
+// side effects, -0 and errors are the same.
 //
-// Some operators of the interpreter do not compute what Lua 5.1 computes. They
-// become calls of our functions: `..` is bounded there, `#` ignores __len of
-// tables, `-` passes its operand to __unm twice, and `%` and `^` round as they
-// should. See operator.go.
+// Some operators of the interpreter do not compute what Lua 5.1 computes. The
+// generator calls a function of this package for them: `..` bounds its result,
+// `#` ignores __len of tables, `-` passes its operand to __unm twice, and `%` and
+// `^` round correctly. See operator.go.
 
-// Limits of one function. Those of instructions follow from their encoding.
+// Limits of one function. maxConstants, maxJump and maxRK follow from the encoding
+// of instructions.
 const (
 	maxLocals    = 200
 	maxRegisters = 250
 	maxUpvalues  = 255
 	maxConstants = 1<<18 - 1
 	maxJump      = 1<<17 - 1
-	maxRK        = 255 // index of a constant that is an operand
-	rkConstant   = 256 // the bit that makes an operand a constant
+	maxRK        = 255 // largest index of a constant that can be an operand
+	rkConstant   = 256 // bit that marks an operand as a constant
 )
 
-// genError says why a source cannot be compiled.
+// A genError is the reason why a source cannot be compiled. The generator panics
+// with it.
 type genError struct {
 	line   int
 	reason string
@@ -49,22 +51,23 @@ func generate(name string, main *syntax.Function) (proto *glua.FunctionProto, er
 		case nil:
 		case genError:
 			err = fmt.Errorf("%s:%d: %s", name, p.line, p.reason)
-		default: // a fault of ours must not end the process
+		default: // a fault of the generator must not end the process
 			err = fmt.Errorf("%s: internal error of the compiler: %v", name, p)
 		}
 	}()
-	_, proto = g.function(nil, main)
-	return proto, g.globals()
+	_, proto = g.generateFunction(nil, main)
+	return proto, g.globalWriteError()
 }
 
+// A generator compiles one source.
 type generator struct {
-	name     string
-	assigned map[string]bool // names that the source assigns to after their declaration
-	faults   []error
+	name         string
+	assigned     map[string]bool // names that the source assigns to after their declaration
+	globalWrites []error
 }
 
-// assignedNames are the names that a source assigns to, other than by
-// declaring them.
+// assignedNames returns the names that a source assigns to after their
+// declaration.
 func assignedNames(main *syntax.Function) map[string]bool {
 	names := map[string]bool{}
 	syntax.Walk(main.Body, func(s syntax.Stmt) {
@@ -85,95 +88,99 @@ type fn struct {
 	parent *fn
 	source *syntax.Function
 
-	code  []uint32
-	lines []int
-	data  map[int]bool // words of code that are no instructions
+	code      []uint32
+	lines     []int        // line of each word of code
+	dataWords map[int]bool // indexes of the words of code that are not instructions
 
-	constants []glua.LValue
-	index     map[glua.LValue]int // of constants
-	names     int                 // constants before this one may be used as names
-	used      []string            // the names, without some of those below others
-	protos    []*glua.FunctionProto
-	calls     []glua.DbgCall
+	constants     []glua.LValue
+	constantIndex map[glua.LValue]int // index of each constant
+	namesEnd      int                 // names are constants with an index below this one
+	usedNames     []string            // names; a name with a lower index than one before it may be missing
+	protos        []*glua.FunctionProto
+	calls         []glua.DbgCall
 
 	zeroChecks   []zeroCheck
-	zeroConstant int // its index + 1, or 0
+	zeroConstant int // index of the constant for zero checks + 1; 0 if there is none
 
-	vars     []variable // those in scope, from outer to inner blocks
+	vars     []variable // variables in scope, from outer to inner blocks
 	block    *block
 	top      int // the first free register
-	maxTop   int
+	maxTop   int // highest value of top
 	upvalues []upvalue
-	line     int // of the last instruction, for errors
+	line     int // line of the last instruction, for errors
 }
 
+// fail panics with a genError.
 func (f *fn) fail(line int, format string, args ...any) {
 	panic(genError{line, fmt.Sprintf(format, args...)})
 }
 
-// function generates source, which is below parent.
-func (g *generator) function(parent *fn, source *syntax.Function) (*fn, *glua.FunctionProto) {
-	faults := len(g.faults)
-	f := g.body(parent, source, nil)
-	if f.names > manyConstants {
-		// Names that come so late take long to compile: see proto.
-		g.faults = g.faults[:faults]
-		f = g.body(parent, source, f.used)
+// generateFunction generates source, a function inside parent.
+func (g *generator) generateFunction(parent *fn, source *syntax.Function) (*fn, *glua.FunctionProto) {
+	writes := len(g.globalWrites)
+	f := g.generateBody(parent, source, nil)
+	if f.namesEnd > manyConstants {
+		// A name with a high index takes long to compile; see proto.
+		g.globalWrites = g.globalWrites[:writes]
+		f = g.generateBody(parent, source, f.usedNames)
 	}
 	return f, f.proto()
 }
 
-// manyConstants is how many constants there may be before a name.
+// manyConstants limits the index of names among the constants. If a name reaches
+// it, the function is generated again with its names as the first constants.
 const manyConstants = 512
 
-// body generates source. The constants begin with names.
-func (g *generator) body(parent *fn, source *syntax.Function, names []string) *fn {
+// generateBody generates source. The first constants are names.
+func (g *generator) generateBody(parent *fn, source *syntax.Function, names []string) *fn {
 	f := &fn{
 		g: g, parent: parent, source: source, line: max(source.Line, 1),
-		data: map[int]bool{}, index: map[glua.LValue]int{},
+		dataWords: map[int]bool{}, constantIndex: map[glua.LValue]int{},
 	}
 	for _, name := range names {
 		f.nameConstant(name)
 	}
-	f.enter(false)
+	f.enterBlock(false)
 	for _, p := range source.Params {
-		f.declare(variable{name: p}, f.reserve(1))
+		f.declare(variable{name: p}, f.reserveRegisters(1))
 	}
 	if source.Vararg && parent != nil {
-		f.declare(variable{name: "arg"}, f.reserve(1)) // as in Lua 5.1: nil where `...` is used
+		f.declare(variable{name: "arg"}, f.reserveRegisters(1)) // as in Lua 5.1; it is nil if the body uses `...`
 	}
 	f.statements(source.Body)
 	f.emit(source.End, glua.OP_RETURN, 0, 1, 0)
-	f.noLabel(f.block.gotos)
-	f.zeroCalls()
+	f.checkPendingGotos(f.block.gotos)
+	f.emitZeroCalls()
 	f.threadJumps()
 	f.joinMoves()
 	return f
 }
 
-// emit adds an instruction with three operands and returns where it is.
+// emit adds an instruction with three operands and returns its index.
 func (f *fn) emit(line, op, a, b, c int) int {
-	return f.word(line, uint32(op)<<26|uint32(a)<<18|uint32(c)<<9|uint32(b)) //nolint:gosec // operands are below 512
+	return f.emitWord(line, uint32(op)<<26|uint32(a)<<18|uint32(c)<<9|uint32(b)) //nolint:gosec // operands are below 512
 }
 
-// emitBx adds an instruction with one long operand.
+// emitBx adds an instruction with one long operand and returns its index.
 func (f *fn) emitBx(line, op, a, bx int) int {
-	return f.word(line, uint32(op)<<26|uint32(a)<<18|uint32(bx)) //nolint:gosec // a constant's or function's index
+	return f.emitWord(line, uint32(op)<<26|uint32(a)<<18|uint32(bx)) //nolint:gosec // a constant's or function's index
 }
 
-func (f *fn) word(line int, w uint32) int {
+// emitWord adds an instruction or a data word and returns its index.
+func (f *fn) emitWord(line int, w uint32) int {
 	f.line = line
 	f.code, f.lines = append(f.code, w), append(f.lines, line)
 	return len(f.code) - 1
 }
 
-// jump adds a jump whose target is patched later.
+// jump adds a jump and returns its index. patchJump sets its target later.
 func (f *fn) jump(line int) int { return f.emitBx(line, glua.OP_JMP, 0, maxJump) }
 
+// here returns the index of the next instruction.
 func (f *fn) here() int { return len(f.code) }
 
-// patch lets the jump at pc lead to target.
-func (f *fn) patch(pc, target int) {
+// patchJump sets the target of the jump at pc.
+func (f *fn) patchJump(pc, target int) {
 	distance := target - (pc + 1)
 	if distance > maxJump || distance < -maxJump {
 		f.fail(f.lines[pc], "a control structure or expression is too long: it jumps over more than %d instructions", maxJump)
@@ -181,39 +188,42 @@ func (f *fn) patch(pc, target int) {
 	f.code[pc] = f.code[pc]&^uint32(1<<18-1) | uint32(distance+maxJump) //nolint:gosec // not negative
 }
 
-func (f *fn) patchHere(jumps []int) {
+// patchJumpsHere sets the target of jumps to the next instruction.
+func (f *fn) patchJumpsHere(jumps []int) {
 	for _, pc := range jumps {
-		f.patch(pc, f.here())
+		f.patchJump(pc, f.here())
 	}
 }
 
 func opcode(w uint32) int { return int(w >> 26) }
 
-// target is where the jump at pc leads.
-func (f *fn) target(pc int) int { return pc + 1 + int(f.code[pc]&(1<<18-1)) - maxJump }
+// jumpTarget returns the target of the jump at pc.
+func (f *fn) jumpTarget(pc int) int { return pc + 1 + int(f.code[pc]&(1<<18-1)) - maxJump }
 
-// threadJumps lets jumps to jumps lead to the last of them.
+// threadJumps changes each jump that leads to another jump so that it leads to
+// the final target.
 func (f *fn) threadJumps() {
 	for pc, w := range f.code {
-		if f.data[pc] || opcode(w) != glua.OP_JMP {
+		if f.dataWords[pc] || opcode(w) != glua.OP_JMP {
 			continue
 		}
-		to := f.target(pc)
+		to := f.jumpTarget(pc)
 		for hops := 0; hops < 8 && to < len(f.code) && opcode(f.code[to]) == glua.OP_JMP; hops++ {
-			to = f.target(to)
+			to = f.jumpTarget(to)
 		}
 		if d := to - (pc + 1); d <= maxJump && d >= -maxJump {
-			f.patch(pc, to)
+			f.patchJump(pc, to)
 		}
 	}
 }
 
-// joinMoves makes one instruction of moves in a row. A jump into the row
-// still finds them: only the first one changes, and says how many follow.
+// joinMoves combines consecutive MOVE instructions into one MOVEN. Only the first
+// instruction changes: it holds the number of the following moves. So a jump to
+// one of the following moves still works.
 func (f *fn) joinMoves() {
 	for pc := 0; pc < len(f.code); pc++ {
 		n := 0
-		for n < 500 && pc+n < len(f.code) && !f.data[pc+n] && opcode(f.code[pc+n]) == glua.OP_MOVE {
+		for n < 500 && pc+n < len(f.code) && !f.dataWords[pc+n] && opcode(f.code[pc+n]) == glua.OP_MOVE {
 			n++
 		}
 		if n > 1 {
@@ -223,45 +233,47 @@ func (f *fn) joinMoves() {
 	}
 }
 
-// constant returns the index of v. 0 and -0 are one constant, as in Lua 5.1.
+// constant returns the index of the constant v and adds it if necessary. 0 and -0
+// are the same constant, as in Lua 5.1.
 func (f *fn) constant(v glua.LValue) int {
-	i, ok := f.index[v]
+	i, ok := f.constantIndex[v]
 	if !ok {
 		i = len(f.constants)
 		if i >= maxConstants {
 			f.fail(f.line, "the function has more than %d constants", maxConstants)
 		}
 		f.constants = append(f.constants, v)
-		f.index[v] = i
+		f.constantIndex[v] = i
 	}
 	return i
 }
 
-// checkName refuses a long name of a global or a method: the interpreter's
-// instructions for them are not charged for its length.
+// checkName refuses a long name of a global or a method, because the
+// interpreter's instructions for names are not charged for the length.
 func (f *fn) checkName(name string, line int) {
-	if len(name) > longText {
-		f.fail(line, "a name is longer than %d bytes", longText)
+	if len(name) > freeTextBytes {
+		f.fail(line, "a name has %d bytes: the maximum is %d", len(name), freeTextBytes)
 	}
 }
 
-// nameConstant is constant for an instruction that wants a name.
+// nameConstant is constant for an instruction whose operand is a name.
 func (f *fn) nameConstant(name string) int {
 	i := f.constant(glua.LString(name))
-	if i >= f.names {
-		f.names = i + 1
-		f.used = append(f.used, name)
+	if i >= f.namesEnd {
+		f.namesEnd = i + 1
+		f.usedNames = append(f.usedNames, name)
 	}
 	return i
 }
 
-// proto is the finished function. gopher-lua keeps the names among the
-// constants apart, where only its own compiler can put them: that compiles a
-// function with the same constants.
+// proto returns the finished function. gopher-lua also keeps the names among the
+// constants in a private field, which only its own compiler can set. So proto
+// uses that compiler to compile a function with the same constants, and then
+// replaces the code.
 func (f *fn) proto() *glua.FunctionProto {
 	var body []ast.Stmt
-	for i, v := range f.constants[:f.names] {
-		var e ast.Expr = &ast.NumberExpr{Value: strconv.Itoa(i)} // not a name: it holds the place
+	for i, v := range f.constants[:f.namesEnd] {
+		var e ast.Expr = &ast.NumberExpr{Value: strconv.Itoa(i)} // not a name: a placeholder at this index
 		if s, ok := v.(glua.LString); ok {
 			e = &ast.StringExpr{Value: string(s)}
 		}

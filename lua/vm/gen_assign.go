@@ -8,15 +8,15 @@ import (
 	"nearside/lua/vm/syntax"
 )
 
-// A place is what an assignment writes to.
+// A place is a target of an assignment after its table and key were evaluated.
 type place struct {
 	kind   int
-	reg    int // of the local, or of the table
-	index  int // of the upvalue
-	key    int // operand
-	name   bool
-	line   int
-	global string
+	reg    int    // register of the local, or of the table
+	index  int    // index of the upvalue
+	key    int    // operand that holds the key
+	name   bool   // whether key is a constant name
+	line   int    // line of the global
+	global string // name of the global
 }
 
 const (
@@ -26,34 +26,34 @@ const (
 	placeTable
 )
 
-// place evaluates the table and the key of a target.
-func (f *fn) place(target syntax.Expr) place {
+// evalPlace evaluates the table and the key of target.
+func (f *fn) evalPlace(target syntax.Expr) place {
 	switch t := target.(type) {
 	case *syntax.Name:
-		if v := f.local(t.Name); v != nil {
+		if v := f.lookupLocal(t.Name); v != nil {
 			return place{kind: placeLocal, reg: v.reg}
 		}
-		if i := f.upvalue(t.Name); i >= 0 {
+		if i := f.lookupUpvalue(t.Name); i >= 0 {
 			return place{kind: placeUpvalue, index: i}
 		}
 		return place{kind: placeGlobal, global: t.Name, line: t.Line}
 	case *syntax.Index:
-		p := place{kind: placeTable, reg: f.any(t.Object)}
-		p.key, p.name = f.key(t.Key)
+		p := place{kind: placeTable, reg: f.evalAny(t.Object)}
+		p.key, p.name = f.evalKey(t.Key)
 		return p
 	}
-	panic("vm: a target that is not assignable")
+	panic("vm: the target of an assignment is not assignable")
 }
 
-// store writes the operand value.
-func (f *fn) store(p place, value, line int) {
+// storeValue assigns the operand value to p.
+func (f *fn) storeValue(p place, value, line int) {
 	switch p.kind {
 	case placeLocal:
 		f.move(p.reg, value, line)
 	case placeUpvalue:
 		f.emit(line, glua.OP_SETUPVAL, value, p.index, 0)
 	case placeGlobal:
-		f.globalWrite(p.line, p.global)
+		f.reportGlobalWrite(p.line, p.global)
 	case placeTable:
 		op := glua.OP_SETTABLE
 		if p.name {
@@ -63,54 +63,55 @@ func (f *fn) store(p place, value, line int) {
 	}
 }
 
-// storeExpr evaluates e and writes it.
-func (f *fn) storeExpr(p place, e syntax.Expr, line int) {
+// evalAndStore evaluates e and assigns it to p.
+func (f *fn) evalAndStore(p place, e syntax.Expr, line int) {
 	switch p.kind {
 	case placeLocal:
-		f.into(e, p.reg)
+		f.evalInto(e, p.reg)
 	case placeTable:
-		f.store(p, f.operand(e), line)
+		f.storeValue(p, f.evalOperand(e), line)
 	default:
-		f.store(p, f.any(e), line)
+		f.storeValue(p, f.evalAny(e), line)
 	}
 }
 
-func (f *fn) assign(s *syntax.Assign) {
+func (f *fn) assignStatement(s *syntax.Assign) {
 	places := make([]place, len(s.Targets))
 	for i, t := range s.Targets {
-		places[i] = f.place(t)
+		places[i] = f.evalPlace(t)
 		if places[i].kind == placeLocal {
-			f.conflict(places[:i], places[i].reg, s.Line)
+			f.copyConflicting(places[:i], places[i].reg, s.Line)
 		}
 	}
 	last := len(places) - 1
 	if len(s.Values) != len(places) {
-		f.list(s.Values, len(places), s.Line)
+		f.evalList(s.Values, len(places), s.Line)
 	} else {
 		for _, e := range s.Values[:last] {
-			f.next(e)
+			f.evalNext(e)
 		}
 		top := f.top
-		f.storeExpr(places[last], s.Values[last], s.Line)
+		f.evalAndStore(places[last], s.Values[last], s.Line)
 		f.top = top
 		places = places[:last]
 	}
 	for _, place := range slices.Backward(places) {
 		f.top--
-		f.store(place, f.top, s.Line)
+		f.storeValue(place, f.top, s.Line)
 	}
 }
 
-// conflict lets targets before a local use a copy of it where it is their
-// table or key: it is assigned to first.
-func (f *fn) conflict(before []place, local, line int) {
-	taken := -1
-	spare := func() int {
-		if taken < 0 {
-			taken = f.reserve(1)
-			f.move(taken, local, line)
+// copyConflicting handles an assignment to a local that is also the table or the
+// key of a target before it. The local is assigned first, so these targets use a
+// copy of its old value.
+func (f *fn) copyConflicting(before []place, local, line int) {
+	reg := -1
+	oldValue := func() int {
+		if reg < 0 {
+			reg = f.reserveRegisters(1)
+			f.move(reg, local, line)
 		}
-		return taken
+		return reg
 	}
 	for i := range before {
 		p := &before[i]
@@ -118,10 +119,10 @@ func (f *fn) conflict(before []place, local, line int) {
 			continue
 		}
 		if p.reg == local {
-			p.reg = spare()
+			p.reg = oldValue()
 		}
 		if p.key == local {
-			p.key = spare()
+			p.key = oldValue()
 		}
 	}
 }

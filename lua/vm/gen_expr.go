@@ -8,8 +8,8 @@ import (
 	"nearside/lua/vm/syntax"
 )
 
-// several reports whether e can have more or fewer values than one.
-func several(e syntax.Expr) bool {
+// isMulti reports whether e can have any number of values.
+func isMulti(e syntax.Expr) bool {
 	switch e.(type) {
 	case *syntax.Call, *syntax.Method, *syntax.Vararg:
 		return true
@@ -17,58 +17,59 @@ func several(e syntax.Expr) bool {
 	return false
 }
 
-// several evaluates e, for which several holds, into the next n registers;
-// all its values when n is -1.
-func (f *fn) several(e syntax.Expr, n int) {
+// evalMulti evaluates e, for which isMulti is true, into the next n registers. n
+// is -1 for all values. It does not change f.top.
+func (f *fn) evalMulti(e syntax.Expr, n int) {
 	v, ok := e.(*syntax.Vararg)
 	if !ok {
-		f.call(e, n)
+		f.callExpr(e, n)
 		return
 	}
 	if n == 0 {
 		return
 	}
-	f.touch(f.top + max(n, 1))
+	f.markUsed(f.top + max(n, 1))
 	f.emit(v.Line, glua.OP_VARARG, f.top, n+1, 0)
 }
 
-// next evaluates e into the next register and returns it.
-func (f *fn) next(e syntax.Expr) int {
-	reg := f.reserve(1)
-	f.into(e, reg)
+// evalNext reserves the next register, evaluates e into it and returns it.
+func (f *fn) evalNext(e syntax.Expr) int {
+	reg := f.reserveRegisters(1)
+	f.evalInto(e, reg)
 	return reg
 }
 
-// any evaluates e into some register: a local stays where it is.
-func (f *fn) any(e syntax.Expr) int {
+// evalAny evaluates e and returns its register. A local stays in its register.
+func (f *fn) evalAny(e syntax.Expr) int {
 	if v := f.localOf(e); v != nil {
 		return v.reg
 	}
-	return f.next(e)
+	return f.evalNext(e)
 }
 
-// anyIn is any, but uses reg if it is fresh: a long chain of operations then
-// needs no register for each of them.
-func (f *fn) anyIn(e syntax.Expr, reg int) int {
-	if f.localOf(e) == nil && f.fresh(reg) {
-		f.into(e, reg)
+// evalReusing is evalAny, but uses reg if it is the topmost temporary register.
+// So a long chain of operations does not need a register for each operation.
+func (f *fn) evalReusing(e syntax.Expr, reg int) int {
+	if f.localOf(e) == nil && f.isTopTemporary(reg) {
+		f.evalInto(e, reg)
 		return reg
 	}
-	return f.any(e)
+	return f.evalAny(e)
 }
 
+// localOf returns the local variable that e names, or nil.
 func (f *fn) localOf(e syntax.Expr) *variable {
 	switch e := e.(type) {
 	case *syntax.Name:
-		return f.local(e.Name)
+		return f.lookupLocal(e.Name)
 	case *syntax.Paren:
 		return f.localOf(e.X)
 	}
 	return nil
 }
 
-// literal returns the value of e when it is a constant.
-func literal(e syntax.Expr) (glua.LValue, bool) {
+// constantValue returns the value of e if it is a constant.
+func constantValue(e syntax.Expr) (glua.LValue, bool) {
 	switch e := e.(type) {
 	case *syntax.Nil:
 		return glua.LNil, true
@@ -77,7 +78,7 @@ func literal(e syntax.Expr) (glua.LValue, bool) {
 	case *syntax.String:
 		return glua.LString(e.Value), true
 	case *syntax.Paren:
-		return literal(e.X)
+		return constantValue(e.X)
 	}
 	if n, ok := fold(e); ok {
 		return glua.LNumber(n), true
@@ -85,30 +86,30 @@ func literal(e syntax.Expr) (glua.LValue, bool) {
 	return nil, false
 }
 
-// operand evaluates e into a register, or returns it as a constant operand.
-func (f *fn) operand(e syntax.Expr) int {
-	if v, ok := literal(e); ok {
+// evalOperand returns e as an operand: a constant if possible, else a register.
+func (f *fn) evalOperand(e syntax.Expr) int {
+	if v, ok := constantValue(e); ok {
 		if i := f.constant(v); i <= maxRK {
 			return i | rkConstant
 		}
 	}
-	return f.any(e)
+	return f.evalAny(e)
 }
 
-// key is operand for a table's key. name says that it is a constant name, for
-// which the interpreter has instructions of its own.
-func (f *fn) key(e syntax.Expr) (operand int, name bool) {
+// evalKey is evalOperand for the key of a table. name reports whether the key is
+// a constant name, for which the interpreter has special instructions.
+func (f *fn) evalKey(e syntax.Expr) (operand int, name bool) {
 	s, ok := e.(*syntax.String)
 	if !ok {
-		return f.operand(e), false
+		return f.evalOperand(e), false
 	}
-	if len(s.Value) > longText { // only the others are charged for the length of the key
-		return f.operand(e), false
+	if len(s.Value) > freeTextBytes { // the instructions for names are not charged for the length
+		return f.evalOperand(e), false
 	}
 	if i := f.constant(glua.LString(s.Value)); i <= maxRK {
 		return f.nameConstant(s.Value) | rkConstant, true
 	}
-	return f.any(e), false
+	return f.evalAny(e), false
 }
 
 // move copies an operand to a register.
@@ -121,9 +122,9 @@ func (f *fn) move(reg, operand, line int) {
 	}
 }
 
-// into evaluates e into reg, which is reserved or a local. A local is not
-// written before e has been read.
-func (f *fn) into(e syntax.Expr, reg int) {
+// evalInto evaluates e into reg, which is a reserved register or a local. A local
+// is written after all reads of e.
+func (f *fn) evalInto(e syntax.Expr, reg int) {
 	top := f.top
 	defer func() { f.top = top }()
 	if n, ok := fold(e); ok {
@@ -138,29 +139,29 @@ func (f *fn) into(e syntax.Expr, reg int) {
 	case *syntax.String:
 		f.emitBx(f.line, glua.OP_LOADK, reg, f.constant(glua.LString(e.Value)))
 	case *syntax.Vararg, *syntax.Call, *syntax.Method:
-		f.one(e, reg)
+		f.evalOne(e, reg)
 	case *syntax.Name:
-		f.variable(e, reg)
+		f.loadVariable(e, reg)
 	case *syntax.Index:
-		object := f.anyIn(e.Object, reg)
-		key, name := f.key(e.Key)
+		object := f.evalReusing(e.Object, reg)
+		key, name := f.evalKey(e.Key)
 		op := glua.OP_GETTABLE
 		if name {
 			op = glua.OP_GETTABLEKS
 		}
 		f.emit(e.Line, op, reg, object, key)
 	case *syntax.Function:
-		f.closure(e, reg)
+		f.closureExpr(e, reg)
 	case *syntax.Binary:
 		f.binary(e, reg)
 	case *syntax.Concat:
-		f.concat(e, reg)
+		f.concatChain(e, reg)
 	case *syntax.Unary:
 		f.unary(e, reg)
 	case *syntax.Paren:
-		f.into(e.X, reg)
+		f.evalInto(e.X, reg)
 	case *syntax.Table:
-		f.table(e, reg)
+		f.tableConstructor(e, reg)
 	}
 }
 
@@ -171,35 +172,38 @@ func b2i(b bool) int {
 	return 0
 }
 
-// fresh reports whether reg is the highest register in use, and no local.
-func (f *fn) fresh(reg int) bool { return reg == f.top-1 && reg >= f.active() }
+// isTopTemporary reports whether reg is the highest register in use and does not
+// hold a local.
+func (f *fn) isTopTemporary(reg int) bool { return reg == f.top-1 && reg >= f.firstTemporary() }
 
-// work calls generate with a fresh register, and moves what it leaves there
-// to reg: what calls and builds tables would overwrite the registers above
-// and, if reg is a local, what is still to be read.
-func (f *fn) work(reg, line int, generate func(fresh int)) {
-	if f.fresh(reg) {
+// inFreshRegister calls generate with a register above all registers in use, and
+// moves the result to reg. Calls and table constructors need this: they overwrite
+// the registers above their own. If reg is a local, the expression may also still
+// read it.
+func (f *fn) inFreshRegister(reg, line int, generate func(fresh int)) {
+	if f.isTopTemporary(reg) {
 		generate(reg)
 		return
 	}
-	fresh := f.reserve(1)
+	fresh := f.reserveRegisters(1)
 	generate(fresh)
 	f.emit(line, glua.OP_MOVE, reg, fresh, 0)
 }
 
-// one evaluates a call or `...` to one value.
-func (f *fn) one(e syntax.Expr, reg int) {
-	f.work(reg, f.line, func(fresh int) {
+// evalOne evaluates a call or `...` into reg as one value.
+func (f *fn) evalOne(e syntax.Expr, reg int) {
+	f.inFreshRegister(reg, f.line, func(fresh int) {
 		f.top = fresh
-		f.several(e, 1)
+		f.evalMulti(e, 1)
 		f.top = fresh + 1
 	})
 }
 
-func (f *fn) variable(e *syntax.Name, reg int) {
-	if v := f.local(e.Name); v != nil {
+// loadVariable loads a local, upvalue or global into reg.
+func (f *fn) loadVariable(e *syntax.Name, reg int) {
+	if v := f.lookupLocal(e.Name); v != nil {
 		f.move(reg, v.reg, e.Line)
-	} else if i := f.upvalue(e.Name); i >= 0 {
+	} else if i := f.lookupUpvalue(e.Name); i >= 0 {
 		f.emit(e.Line, glua.OP_GETUPVAL, reg, i, 0)
 	} else {
 		f.checkName(e.Name, e.Line)
@@ -207,10 +211,11 @@ func (f *fn) variable(e *syntax.Name, reg int) {
 	}
 }
 
-func (f *fn) closure(e *syntax.Function, reg int) {
-	child, p := f.g.function(f, e)
+// closureExpr generates a function and the closure of it in reg.
+func (f *fn) closureExpr(e *syntax.Function, reg int) {
+	child, p := f.g.generateFunction(f, e)
 	if len(f.protos) > maxConstants {
-		f.fail(e.Line, "a function has more than %d functions", maxConstants)
+		f.fail(e.Line, "the function contains more than %d functions", maxConstants)
 	}
 	f.protos = append(f.protos, p)
 	f.emitBx(e.End, glua.OP_CLOSURE, reg, len(f.protos)-1)
@@ -219,7 +224,7 @@ func (f *fn) closure(e *syntax.Function, reg int) {
 		if u.local {
 			op = glua.OP_MOVE
 		}
-		f.data[f.emit(e.End, op, 0, u.index, 0)] = true
+		f.dataWords[f.emit(e.End, op, 0, u.index, 0)] = true
 	}
 }
 
@@ -231,16 +236,16 @@ func (f *fn) binary(e *syntax.Binary, reg int) {
 	op, ok := operations[e.Op]
 	switch {
 	case e.Op == "and" || e.Op == "or":
-		f.logic(e, reg)
+		f.logicExpr(e, reg)
 	case !ok:
-		yes := f.compare(e, true)
+		yes := f.compareJump(e, true)
 		f.emit(e.Line, glua.OP_LOADBOOL, reg, 0, 1)
-		f.patchHere(yes)
+		f.patchJumpsHere(yes)
 		f.emit(e.Line, glua.OP_LOADBOOL, reg, 1, 0)
 	case e.Op == "%" && !f.exactModulo(e):
-		f.helperInto(modName, e.Line, []syntax.Expr{e.Left, e.Right}, reg)
+		f.callHelperInto(modName, e.Line, []syntax.Expr{e.Left, e.Right}, reg)
 	case e.Op == "^":
-		f.helperInto(powName, e.Line, []syntax.Expr{e.Left, e.Right}, reg)
+		f.callHelperInto(powName, e.Line, []syntax.Expr{e.Left, e.Right}, reg)
 	default:
 		f.arithmetic(e, op, reg)
 	}
@@ -249,20 +254,20 @@ func (f *fn) binary(e *syntax.Binary, reg int) {
 func (f *fn) unary(e *syntax.Unary, reg int) {
 	switch e.Op {
 	case "#":
-		f.helperInto(lenName, e.Line, []syntax.Expr{e.X}, reg)
+		f.callHelperInto(lenName, e.Line, []syntax.Expr{e.X}, reg)
 	case "not":
-		f.emit(e.Line, glua.OP_NOT, reg, f.any(e.X), 0)
+		f.emit(e.Line, glua.OP_NOT, reg, f.evalAny(e.X), 0)
 	default:
-		if f.numeric(e.X) {
-			f.emit(e.Line, glua.OP_UNM, reg, f.any(e.X), 0)
+		if f.isNumeric(e.X) {
+			f.emit(e.Line, glua.OP_UNM, reg, f.evalAny(e.X), 0)
 			return
 		}
-		f.helperInto(minusName, e.Line, []syntax.Expr{e.X}, reg)
+		f.callHelperInto(minusName, e.Line, []syntax.Expr{e.X}, reg)
 	}
 }
 
-// fold computes constant arithmetic as the reference compiler does: not when
-// the result would be NaN or a divisor is 0.
+// fold computes constant arithmetic as the reference compiler does. It does not
+// fold if the result is NaN or a divisor is 0.
 func fold(e syntax.Expr) (float64, bool) {
 	switch e := e.(type) {
 	case *syntax.Number:
@@ -289,32 +294,32 @@ func fold(e syntax.Expr) (float64, bool) {
 	return 0, false
 }
 
-// maxLength is more than any string or table has.
+// maxLength is greater than the length of any string or table.
 const maxLength = 1 << 40
 
-// numeric reports whether e is certain to be a number.
-func (f *fn) numeric(e syntax.Expr) bool {
+// isNumeric reports whether e is known to be a number.
+func (f *fn) isNumeric(e syntax.Expr) bool {
 	if _, ok := fold(e); ok {
 		return true
 	}
 	switch e := e.(type) {
 	case *syntax.Name:
-		v := f.local(e.Name)
+		v := f.lookupLocal(e.Name)
 		return v != nil && v.numeric
 	case *syntax.Paren:
-		return f.numeric(e.X)
+		return f.isNumeric(e.X)
 	case *syntax.Unary:
-		return e.Op == "#" || e.Op == "-" && f.numeric(e.X)
+		return e.Op == "#" || e.Op == "-" && f.isNumeric(e.X)
 	case *syntax.Binary:
 		_, ok := operations[e.Op]
-		return ok && f.numeric(e.Left) && f.numeric(e.Right)
+		return ok && f.isNumeric(e.Left) && f.isNumeric(e.Right)
 	}
 	return false
 }
 
-// bound returns a number that e, an integer from 0 on, is certain not to
-// exceed; or 0 if that is not known.
-func (f *fn) bound(e syntax.Expr) float64 {
+// upperBound returns an upper bound of e if e is known to be a non-negative
+// integer, and 0 otherwise.
+func (f *fn) upperBound(e syntax.Expr) float64 {
 	if n, ok := fold(e); ok {
 		if wholeNumber(n) && n > 0 {
 			return n
@@ -323,17 +328,17 @@ func (f *fn) bound(e syntax.Expr) float64 {
 	}
 	switch e := e.(type) {
 	case *syntax.Name:
-		if v := f.local(e.Name); v != nil {
-			return v.bound
+		if v := f.lookupLocal(e.Name); v != nil {
+			return v.upperBound
 		}
 	case *syntax.Paren:
-		return f.bound(e.X)
+		return f.upperBound(e.X)
 	case *syntax.Unary:
 		if e.Op == "#" {
 			return maxLength
 		}
 	case *syntax.Binary:
-		a, b := f.bound(e.Left), f.bound(e.Right)
+		a, b := f.upperBound(e.Left), f.upperBound(e.Right)
 		if a == 0 || b == 0 {
 			return 0
 		}
@@ -346,20 +351,20 @@ func (f *fn) bound(e syntax.Expr) float64 {
 	return 0
 }
 
-// loopBound is bound for the variable of a loop.
-func (f *fn) loopBound(from, to, step syntax.Expr) float64 {
+// loopUpperBound is upperBound for the variable of a numeric loop.
+func (f *fn) loopUpperBound(from, to, step syntax.Expr) float64 {
 	by, ok := fold(step)
 	if !ok || by != math.Trunc(by) || by == 0 || by > 1024 {
 		return 0
 	}
-	start, limit := f.bound(from), f.bound(to)
+	start, limit := f.upperBound(from), f.upperBound(to)
 	if n, ok := fold(from); ok && n == 0 {
 		start = 1
 	}
 	if start == 0 || start > 1<<50 {
 		return 0
 	}
-	if by < 0 { // it counts down to the limit, which must not be negative
+	if by < 0 { // the loop counts down to the limit, which must not be negative
 		if n, ok := fold(to); (ok && n >= 0) || limit > 0 {
 			return start
 		}
@@ -368,15 +373,16 @@ func (f *fn) loopBound(from, to, step syntax.Expr) float64 {
 	if n, ok := fold(to); ok && n < 1<<50 {
 		return max(n, start)
 	}
-	return 1 << 50 // nobody can count further
+	return 1 << 50 // no loop can count further
 }
 
-// exactModulo reports whether the interpreter's % computes what Lua 5.1
-// does: of integers that are not negative by one that is constant.
+// exactModulo reports whether the interpreter's % has the result of Lua 5.1. It
+// does if the left operand is a non-negative integer and the right operand is a
+// constant positive integer.
 func (f *fn) exactModulo(e *syntax.Binary) bool {
 	n, ok := fold(e.Right)
 	if !ok || n < 1 || !wholeNumber(n) {
 		return false
 	}
-	return f.bound(e.Left) > 0
+	return f.upperBound(e.Left) > 0
 }

@@ -6,30 +6,31 @@ import (
 	"nearside/lua/vm/syntax"
 )
 
-// logic evaluates `and` and `or`. Registers are written only on the way out:
-// reg may be a local that later operands read.
-func (f *fn) logic(e *syntax.Binary, reg int) {
+// logicExpr evaluates `and` and `or` into reg. It writes reg only when the result
+// is known, because reg may be a local that later operands read.
+func (f *fn) logicExpr(e *syntax.Binary, reg int) {
 	var out []int
 	f.exitIf(e.Left, e.Op == "or", reg, &out)
-	f.into(e.Right, reg)
-	f.patchHere(out)
+	f.evalInto(e.Right, reg)
+	f.patchJumpsHere(out)
 }
 
-// exitIf evaluates e. If its truth is truth, its value goes to reg and a jump
-// is added to out; otherwise the value is not needed.
+// exitIf evaluates e. If the truth value of e is truth, the generated code writes
+// e to reg and takes a jump, which exitIf adds to out. Otherwise the value of e is
+// not needed.
 func (f *fn) exitIf(e syntax.Expr, truth bool, reg int, out *[]int) {
 	top := f.top
 	defer func() { f.top = top }()
-	if v, ok := literal(e); ok {
+	if v, ok := constantValue(e); ok {
 		if glua.LVAsBool(v) == truth {
-			f.into(e, reg)
+			f.evalInto(e, reg)
 			*out = append(*out, f.jump(f.line))
 		}
 		return
 	}
 	switch e := e.(type) {
 	case *syntax.Paren:
-		if !several(e.X) {
+		if !isMulti(e.X) {
 			f.exitIf(e.X, truth, reg, out)
 			return
 		}
@@ -43,20 +44,20 @@ func (f *fn) exitIf(e syntax.Expr, truth bool, reg int, out *[]int) {
 		switch {
 		case isArithmetic:
 		case e.Op != "and" && e.Op != "or":
-			f.exitBool(f.compare(e, !truth), truth, reg, out)
+			f.exitBool(f.compareJump(e, !truth), truth, reg, out)
 			return
-		case (e.Op == "or") == truth: // either operand can be the way out
+		case (e.Op == "or") == truth: // either operand can be the result
 			f.exitIf(e.Left, truth, reg, out)
 			f.exitIf(e.Right, truth, reg, out)
 			return
-		default: // the left operand decides whether the right one is asked
+		default: // the left operand decides whether the right operand is evaluated
 			skip := f.jumpIf(e.Left, !truth)
 			f.exitIf(e.Right, truth, reg, out)
-			f.patchHere(skip)
+			f.patchJumpsHere(skip)
 			return
 		}
 	}
-	value := f.any(e)
+	value := f.evalAny(e)
 	if value == reg {
 		f.emit(f.line, glua.OP_TEST, reg, 0, b2i(truth))
 	} else {
@@ -65,18 +66,20 @@ func (f *fn) exitIf(e syntax.Expr, truth bool, reg int, out *[]int) {
 	*out = append(*out, f.jump(f.line))
 }
 
-// exitBool is exitIf for a value that is truth unless stay jumps.
+// exitBool is exitIf for a boolean that is truth if none of the jumps in stay is
+// taken.
 func (f *fn) exitBool(stay []int, truth bool, reg int, out *[]int) {
 	f.emit(f.line, glua.OP_LOADBOOL, reg, b2i(truth), 0)
 	*out = append(*out, f.jump(f.line))
-	f.patchHere(stay)
+	f.patchJumpsHere(stay)
 }
 
-// jumpIf evaluates e and returns jumps that are taken when its truth is truth.
+// jumpIf evaluates e. It returns the jumps that are taken if the truth value of e
+// is truth.
 func (f *fn) jumpIf(e syntax.Expr, truth bool) []int {
 	top := f.top
 	defer func() { f.top = top }()
-	if v, ok := literal(e); ok {
+	if v, ok := constantValue(e); ok {
 		if glua.LVAsBool(v) != truth {
 			return nil
 		}
@@ -84,7 +87,7 @@ func (f *fn) jumpIf(e syntax.Expr, truth bool) []int {
 	}
 	switch e := e.(type) {
 	case *syntax.Paren:
-		if !several(e.X) {
+		if !isMulti(e.X) {
 			return f.jumpIf(e.X, truth)
 		}
 	case *syntax.Unary:
@@ -96,26 +99,27 @@ func (f *fn) jumpIf(e syntax.Expr, truth bool) []int {
 		switch {
 		case isArithmetic:
 		case e.Op != "and" && e.Op != "or":
-			return f.compare(e, truth)
+			return f.compareJump(e, truth)
 		case (e.Op == "or") == truth:
 			return append(f.jumpIf(e.Left, truth), f.jumpIf(e.Right, truth)...)
 		default:
 			skip := f.jumpIf(e.Left, !truth)
 			jumps := f.jumpIf(e.Right, truth)
-			f.patchHere(skip)
+			f.patchJumpsHere(skip)
 			return jumps
 		}
 	}
-	f.emit(f.line, glua.OP_TEST, f.any(e), 0, b2i(truth))
+	f.emit(f.line, glua.OP_TEST, f.evalAny(e), 0, b2i(truth))
 	return []int{f.jump(f.line)}
 }
 
-// compare returns a jump that is taken when the comparison is truth.
-func (f *fn) compare(e *syntax.Binary, truth bool) []int {
+// compareJump evaluates a comparison. It returns a jump that is taken if the
+// result is truth.
+func (f *fn) compareJump(e *syntax.Binary, truth bool) []int {
 	top := f.top
 	defer func() { f.top = top }()
-	left := f.operand(e.Left)
-	right := f.operand(e.Right)
+	left := f.evalOperand(e.Left)
+	right := f.evalOperand(e.Right)
 	op, want := glua.OP_EQ, truth
 	switch e.Op {
 	case "~=":

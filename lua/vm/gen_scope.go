@@ -7,39 +7,39 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A variable is a local in scope.
+// A variable is a local variable in scope.
 type variable struct {
-	name    string
-	reg     int
-	numeric bool    // it is known to hold a number
-	bound   float64 // if positive, it is an integer from 0 up to this
+	name       string
+	reg        int
+	numeric    bool    // whether it is known to hold a number
+	upperBound float64 // if positive, the variable is an integer from 0 to this number
 }
 
-// An upvalue of a function is a register or an upvalue of its parent.
+// An upvalue of a function refers to a register or to an upvalue of its parent.
 type upvalue struct {
 	name  string
 	local bool
 	index int
 }
 
-// A block of a function.
+// A block is a scope of local variables in a function.
 type block struct {
 	parent   *block
-	vars     int  // of the function, where the block begins
-	base     int  // the first register of the block
-	captured bool // a closure has captured one of its variables
-	loop     bool
+	vars     int   // number of variables in scope before the block
+	base     int   // first register of the block
+	captured bool  // whether a closure has captured one of its variables
+	loop     bool  // whether break leaves this block
 	breaks   []int // jumps out of the loop
 	labels   map[string]label
-	gotos    []pending
+	gotos    []pendingGoto
 }
 
-func (f *fn) enter(loop bool) {
+func (f *fn) enterBlock(loop bool) {
 	f.block = &block{parent: f.block, vars: len(f.vars), base: f.top, loop: loop}
 }
 
-// leave ends a block. Its variables that closures have captured are closed.
-func (f *fn) leave(line int) {
+// leaveBlock ends a block. It closes the variables that closures have captured.
+func (f *fn) leaveBlock(line int) {
 	b := f.block
 	if b.captured {
 		f.emit(line, glua.OP_CLOSE, b.base, 0, 0)
@@ -47,26 +47,26 @@ func (f *fn) leave(line int) {
 	f.vars = f.vars[:b.vars]
 	f.top = b.base
 	f.block = b.parent
-	f.outerGotos(b)
+	f.passGotosOut(b)
 }
 
-// reserve takes n registers and returns the first.
-func (f *fn) reserve(n int) int {
+// reserveRegisters reserves n registers and returns the first one.
+func (f *fn) reserveRegisters(n int) int {
 	first := f.top
 	f.top += n
-	f.touch(f.top)
+	f.markUsed(f.top)
 	return first
 }
 
-// touch notes that registers below top are used.
-func (f *fn) touch(top int) {
+// markUsed records that the function uses the registers below top.
+func (f *fn) markUsed(top int) {
 	if top > maxRegisters {
 		f.fail(f.line, "a function or expression is too complex: it needs more than %d registers", maxRegisters)
 	}
 	f.maxTop = max(f.maxTop, top)
 }
 
-// declare brings v into scope.
+// declare adds v, which lives in reg, to the scope.
 func (f *fn) declare(v variable, reg int) {
 	if len(f.vars) >= maxLocals {
 		f.fail(f.line, "the function that begins in line %d has more than %d local variables", f.source.Line, maxLocals)
@@ -75,16 +75,16 @@ func (f *fn) declare(v variable, reg int) {
 	f.vars = append(f.vars, v)
 }
 
-// active is the first register that holds no variable.
-func (f *fn) active() int {
+// firstTemporary returns the first register that does not hold a variable.
+func (f *fn) firstTemporary() int {
 	if len(f.vars) == 0 {
 		return f.block.base
 	}
 	return max(f.vars[len(f.vars)-1].reg+1, f.block.base)
 }
 
-// local returns the variable of this function that name means, or nil.
-func (f *fn) local(name string) *variable {
+// lookupLocal returns the variable of this function to which name refers, or nil.
+func (f *fn) lookupLocal(name string) *variable {
 	for i := len(f.vars) - 1; i >= 0; i-- {
 		if f.vars[i].name == name {
 			return &f.vars[i]
@@ -93,9 +93,9 @@ func (f *fn) local(name string) *variable {
 	return nil
 }
 
-// upvalue returns the index of the upvalue that name means, or -1 when it is
-// a global.
-func (f *fn) upvalue(name string) int {
+// lookupUpvalue returns the index of the upvalue to which name refers, or -1 if
+// name is a global.
+func (f *fn) lookupUpvalue(name string) int {
 	for i, u := range f.upvalues {
 		if u.name == name {
 			return i
@@ -105,9 +105,9 @@ func (f *fn) upvalue(name string) int {
 		return -1
 	}
 	u := upvalue{name: name}
-	if v := f.parent.capture(name); v != nil {
+	if v := f.parent.captureLocal(name); v != nil {
 		u.local, u.index = true, v.reg
-	} else if u.index = f.parent.upvalue(name); u.index < 0 {
+	} else if u.index = f.parent.lookupUpvalue(name); u.index < 0 {
 		return -1
 	}
 	if len(f.upvalues) >= maxUpvalues {
@@ -117,8 +117,9 @@ func (f *fn) upvalue(name string) int {
 	return len(f.upvalues) - 1
 }
 
-// capture is local for a closure, and notes it at the variable's block.
-func (f *fn) capture(name string) *variable {
+// captureLocal is lookupLocal for a closure. It marks the block of the variable as
+// captured.
+func (f *fn) captureLocal(name string) *variable {
 	for i := len(f.vars) - 1; i >= 0; i-- {
 		if f.vars[i].name != name {
 			continue
@@ -133,10 +134,10 @@ func (f *fn) capture(name string) *variable {
 	return nil
 }
 
-// globalWrite notes that the source writes a global.
-func (f *fn) globalWrite(line int, name string) {
-	f.g.faults = append(f.g.faults,
+// reportGlobalWrite records an error: the source writes a global.
+func (f *fn) reportGlobalWrite(line int, name string) {
+	f.g.globalWrites = append(f.g.globalWrites,
 		fmt.Errorf("%s:%d: write to the undeclared global %q: declare it with local", f.g.name, line, name))
 }
 
-func (g *generator) globals() error { return errors.Join(g.faults...) }
+func (g *generator) globalWriteError() error { return errors.Join(g.globalWrites...) }

@@ -9,7 +9,7 @@ import (
 func (f *fn) statements(list []syntax.Stmt) {
 	for _, s := range list {
 		f.statement(s)
-		f.top = f.active() // temporaries are over
+		f.top = f.firstTemporary() // release temporaries
 	}
 }
 
@@ -18,42 +18,42 @@ func (f *fn) statement(s syntax.Stmt) {
 	case *syntax.Local:
 		f.localStatement(s)
 	case *syntax.LocalFunction:
-		reg := f.reserve(1)
+		reg := f.reserveRegisters(1)
 		f.line = s.Line
 		f.declare(variable{name: s.Name}, reg)
-		f.into(s.Func, reg)
+		f.evalInto(s.Func, reg)
 	case *syntax.Assign:
-		f.assign(s)
+		f.assignStatement(s)
 	case *syntax.CallStmt:
-		f.call(s.Call, 0)
+		f.callExpr(s.Call, 0)
 	case *syntax.Do:
 		f.scope(s.Body, s.End)
 	case *syntax.While:
-		f.while(s)
+		f.whileStatement(s)
 	case *syntax.Repeat:
-		f.repeat(s)
+		f.repeatStatement(s)
 	case *syntax.If:
-		f.ifs(s)
+		f.ifStatement(s)
 	case *syntax.NumericFor:
 		f.numericFor(s)
 	case *syntax.GenericFor:
 		f.genericFor(s)
 	case *syntax.Return:
-		f.returns(s)
+		f.returnStatement(s)
 	case *syntax.Break:
-		f.breaks(s)
+		f.breakStatement(s)
 	case *syntax.Goto:
-		f.gotoLabel(s.Name, s.Line)
+		f.gotoStatement(s.Name, s.Line)
 	case *syntax.Label:
-		f.setLabel(s.Name, s.Line, s.Last)
+		f.defineLabel(s.Name, s.Line, s.Last)
 	}
 }
 
-// scope generates body as a block of its own.
+// scope generates body in a new block.
 func (f *fn) scope(body []syntax.Stmt, end int) {
-	f.enter(false)
+	f.enterBlock(false)
 	f.statements(body)
-	f.leave(end)
+	f.leaveBlock(end)
 }
 
 func (f *fn) localStatement(s *syntax.Local) {
@@ -61,39 +61,39 @@ func (f *fn) localStatement(s *syntax.Local) {
 	for i, name := range s.Names {
 		vars[i].name = name
 		if i < len(s.Values) && !f.g.assigned[name] {
-			vars[i].numeric, vars[i].bound = f.numeric(s.Values[i]), f.bound(s.Values[i])
+			vars[i].numeric, vars[i].upperBound = f.isNumeric(s.Values[i]), f.upperBound(s.Values[i])
 		}
 	}
 	first := f.top
-	f.list(s.Values, len(s.Names), s.Line)
+	f.evalList(s.Values, len(s.Names), s.Line)
 	f.line = s.Line
 	for i, v := range vars {
 		f.declare(v, first+i)
 	}
 }
 
-// list evaluates values into the next want registers: what is missing is nil,
-// what is too much is evaluated and dropped.
-func (f *fn) list(values []syntax.Expr, want, line int) {
+// evalList evaluates values into the next want registers. Missing values are nil.
+// Extra values are evaluated and dropped.
+func (f *fn) evalList(values []syntax.Expr, want, line int) {
 	first := f.top
 	for i, e := range values {
-		if i == len(values)-1 && several(e) {
+		if i == len(values)-1 && isMulti(e) {
 			n := max(want-i, 0)
-			f.several(e, n)
+			f.evalMulti(e, n)
 			f.top = first + want
-			f.touch(f.top)
+			f.markUsed(f.top)
 			return
 		}
-		f.next(e)
+		f.evalNext(e)
 	}
 	if missing := want - len(values); missing > 0 {
-		reg := f.reserve(missing)
+		reg := f.reserveRegisters(missing)
 		f.emit(line, glua.OP_LOADNIL, reg, reg+missing-1, 0)
 	}
 	f.top = first + want
 }
 
-func (f *fn) ifs(s *syntax.If) {
+func (f *fn) ifStatement(s *syntax.If) {
 	var ends []int
 	for i, c := range s.Clauses {
 		no := f.jumpIf(c.Cond, false)
@@ -101,49 +101,50 @@ func (f *fn) ifs(s *syntax.If) {
 		if i < len(s.Clauses)-1 || s.Else != nil {
 			ends = append(ends, f.jump(c.End))
 		}
-		f.patchHere(no)
+		f.patchJumpsHere(no)
 	}
 	f.scope(s.Else, f.line)
-	f.patchHere(ends)
+	f.patchJumpsHere(ends)
 }
 
-func (f *fn) while(s *syntax.While) {
+// whileStatement generates a while loop.
+func (f *fn) whileStatement(s *syntax.While) {
 	start := f.here()
 	exit := f.jumpIf(s.Cond, false)
-	f.enter(true)
+	f.enterBlock(true)
 	loop := f.block
 	f.statements(s.Body)
-	f.leave(s.End)
-	f.patch(f.jump(s.End), start)
-	f.patchHere(exit)
-	f.patchHere(loop.breaks)
+	f.leaveBlock(s.End)
+	f.patchJump(f.jump(s.End), start)
+	f.patchJumpsHere(exit)
+	f.patchJumpsHere(loop.breaks)
 }
 
-// repeat has two blocks: break leaves the outer one, and the condition sees
-// the variables of the inner one.
-func (f *fn) repeat(s *syntax.Repeat) {
+// repeatStatement uses two blocks: break leaves the outer block, and the condition
+// can use the variables of the inner block.
+func (f *fn) repeatStatement(s *syntax.Repeat) {
 	start := f.here()
-	f.enter(true)
+	f.enterBlock(true)
 	loop := f.block
-	f.enter(false)
+	f.enterBlock(false)
 	f.statements(s.Body)
 	body := f.block
 	again := f.jumpIf(s.Cond, false)
 	if body.captured {
 		f.emit(s.End, glua.OP_CLOSE, body.base, 0, 0)
 		out := f.jump(s.End)
-		f.patchHere(again)
-		f.leave(s.End)
-		f.patch(f.jump(s.End), start)
-		f.patchHere([]int{out})
+		f.patchJumpsHere(again)
+		f.leaveBlock(s.End)
+		f.patchJump(f.jump(s.End), start)
+		f.patchJumpsHere([]int{out})
 	} else {
 		for _, pc := range again {
-			f.patch(pc, start)
+			f.patchJump(pc, start)
 		}
-		f.leave(s.End)
+		f.leaveBlock(s.End)
 	}
-	f.leave(s.End)
-	f.patchHere(loop.breaks)
+	f.leaveBlock(s.End)
+	f.patchJumpsHere(loop.breaks)
 }
 
 func (f *fn) numericFor(s *syntax.NumericFor) {
@@ -151,66 +152,66 @@ func (f *fn) numericFor(s *syntax.NumericFor) {
 	if step == nil {
 		step = &syntax.Number{Value: 1}
 	}
-	f.enter(true)
+	f.enterBlock(true)
 	loop := f.block
 	base := f.top
 	v := variable{name: s.Name}
 	if !f.g.assigned[s.Name] {
-		v.numeric, v.bound = true, f.loopBound(s.Init, s.Limit, step)
+		v.numeric, v.upperBound = true, f.loopUpperBound(s.Init, s.Limit, step)
 	}
-	if f.numeric(s.Init) && f.numeric(s.Limit) && f.numeric(step) {
-		f.next(s.Init)
-		f.next(s.Limit)
-		f.next(step)
-	} else { // strings count as numbers here
-		f.helper(forName, s.DoLine, []syntax.Expr{s.Init, s.Limit, step}, 3)
+	if f.isNumeric(s.Init) && f.isNumeric(s.Limit) && f.isNumeric(step) {
+		f.evalNext(s.Init)
+		f.evalNext(s.Limit)
+		f.evalNext(step)
+	} else { // forName converts strings to numbers
+		f.callHelper(forName, s.DoLine, []syntax.Expr{s.Init, s.Limit, step}, 3)
 	}
 	prepare := f.emitBx(s.DoLine, glua.OP_FORPREP, base, maxJump)
 	f.top = base + 3
-	f.hidden(3)
-	f.enter(false)
+	f.declareHidden(3)
+	f.enterBlock(false)
 	f.line = s.Line
-	f.declare(v, f.reserve(1))
+	f.declare(v, f.reserveRegisters(1))
 	start := f.here()
 	f.statements(s.Body)
-	f.leave(s.End)
-	f.patch(prepare, f.here())
-	f.patch(f.emitBx(s.Line, glua.OP_FORLOOP, base, maxJump), start)
-	f.leave(s.End)
-	f.patchHere(loop.breaks)
+	f.leaveBlock(s.End)
+	f.patchJump(prepare, f.here())
+	f.patchJump(f.emitBx(s.Line, glua.OP_FORLOOP, base, maxJump), start)
+	f.leaveBlock(s.End)
+	f.patchJumpsHere(loop.breaks)
 }
 
-// hidden declares the n variables of a loop that the source cannot name.
-func (f *fn) hidden(n int) {
+// declareHidden declares the n internal variables of a loop.
+func (f *fn) declareHidden(n int) {
 	for i := range n {
 		f.declare(variable{name: "(for)"}, f.top-n+i)
 	}
 }
 
 func (f *fn) genericFor(s *syntax.GenericFor) {
-	f.enter(true)
+	f.enterBlock(true)
 	loop := f.block
 	base := f.top
-	f.list(s.Values, 3, s.DoLine)
-	f.hidden(3)
+	f.evalList(s.Values, 3, s.DoLine)
+	f.declareHidden(3)
 	prepare := f.jump(s.DoLine)
-	f.enter(false)
+	f.enterBlock(false)
 	f.line = s.Line
 	for _, name := range s.Names {
-		f.declare(variable{name: name}, f.reserve(1))
+		f.declare(variable{name: name}, f.reserveRegisters(1))
 	}
-	f.touch(base + 6) // the iterator's call
+	f.markUsed(base + 6) // the iterator's call
 	start := f.here()
 	f.statements(s.Body)
-	f.leave(s.End)
-	f.patch(prepare, f.here())
+	f.leaveBlock(s.End)
+	f.patchJump(prepare, f.here())
 	f.emit(s.Line, glua.OP_TFORLOOP, base, 0, len(s.Names))
-	f.patch(f.jump(s.Line), start)
-	f.leave(s.End)
-	f.patchHere(loop.breaks)
+	f.patchJump(f.jump(s.Line), start)
+	f.leaveBlock(s.End)
+	f.patchJumpsHere(loop.breaks)
 }
 
-func (f *fn) breaks(s *syntax.Break) {
+func (f *fn) breakStatement(s *syntax.Break) {
 	captured := false
 	for b := f.block; b != nil; b = b.parent {
 		captured = captured || b.captured
@@ -223,10 +224,10 @@ func (f *fn) breaks(s *syntax.Break) {
 		b.breaks = append(b.breaks, f.jump(s.Line))
 		return
 	}
-	f.fail(s.Line, "break is not inside of a loop")
+	f.fail(s.Line, "break outside of a loop")
 }
 
-func (f *fn) returns(s *syntax.Return) {
+func (f *fn) returnStatement(s *syntax.Return) {
 	first := f.top
 	if len(s.Values) == 1 {
 		switch e := s.Values[0].(type) {
@@ -235,26 +236,26 @@ func (f *fn) returns(s *syntax.Return) {
 			return
 		case *syntax.Vararg:
 		default:
-			f.emit(s.Line, glua.OP_RETURN, f.any(e), 2, 0)
+			f.emit(s.Line, glua.OP_RETURN, f.evalAny(e), 2, 0)
 			return
 		}
 	}
-	if open := f.open(s.Values); open {
+	if open := f.evalOpenList(s.Values); open {
 		f.emit(s.Line, glua.OP_RETURN, first, 0, 0)
 		return
 	}
 	f.emit(s.Line, glua.OP_RETURN, first, len(s.Values)+1, 0)
 }
 
-// open evaluates values into the next registers, all values of the last one
-// if it can have several; then it returns true.
-func (f *fn) open(values []syntax.Expr) bool {
+// evalOpenList evaluates values into the next registers. If the last expression
+// can have any number of values, it keeps all of them and returns true.
+func (f *fn) evalOpenList(values []syntax.Expr) bool {
 	for i, e := range values {
-		if i == len(values)-1 && several(e) {
-			f.several(e, -1)
+		if i == len(values)-1 && isMulti(e) {
+			f.evalMulti(e, -1)
 			return true
 		}
-		f.next(e)
+		f.evalNext(e)
 	}
 	return false
 }

@@ -4,27 +4,35 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// extent is what decides the size of a table.
+// extent holds the properties of a table that determine its size.
 type extent struct {
-	array, keys int
-	strings     bool // whether there is a map of string keys
+	array   int  // capacity of the array part
+	keys    int  // keys of the maps, removed ones included
+	strings bool // whether there is a map of string keys
 }
 
-func sizeNow(table *glua.LTable) extent {
+func extentOf(table *glua.LTable) extent {
 	t := layoutOf(table)
 	return extent{cap(t.array), len(t.keys), t.strdict != nil}
 }
 
-// Bytes that a table takes for a new key, with what its maps leave behind when
-// they grow, and for its first string key: gopher-lua makes room for 32.
 const (
-	keyBytes   = 200
-	firstBytes = 2400
+	keyBytes   = 200  // bytes of a new key, with the garbage of growing maps
+	firstBytes = 2400 // bytes of the map of string keys, which gopher-lua makes for 32 keys
 )
 
-// grown counts what a table has grown since before.
-func (t *task) grown(table *glua.LTable, before extent) {
-	now := sizeNow(table)
+// The work of a new key, in addition to the work for its bytes. In a table with
+// more than manyKeys keys, a string key also costs textKeyUnits, because it is
+// hashed again each time that the maps grow.
+const (
+	keyUnits     = 4
+	textKeyUnits = 14
+	manyKeys     = 32
+)
+
+// chargeGrowth charges for the growth of a table since its extent was before.
+func (ex *execution) chargeGrowth(table *glua.LTable, before extent) {
+	now := extentOf(table)
 	if now == before {
 		return
 	}
@@ -34,17 +42,25 @@ func (t *task) grown(table *glua.LTable, before extent) {
 	}
 	if now.keys > before.keys {
 		bytes += (now.keys - before.keys) * keyBytes
+		ex.unitsLeft -= (now.keys - before.keys) * keyUnits
+		if now.strings && now.keys > manyKeys {
+			ex.unitsLeft -= (now.keys - before.keys) * textKeyUnits
+		}
 	}
 	if now.strings && !before.strings {
 		bytes += firstBytes
 	}
-	t.allocated(bytes)
+	ex.countAllocated(bytes)
 }
 
-// assigned is the table that an assignment to table[key] changes, when
-// __newindex leads to another one; nil when it is none that can be known
-// beforehand.
-func assigned(table *glua.LTable, key glua.LValue) *glua.LTable {
+// newindexUnits is the work of following a chain of __newindex to one more table,
+// here and in the instruction itself.
+const newindexUnits = 2
+
+// assignedTable returns the table that an assignment to table[key] changes. It
+// follows __newindex and charges for each table of the chain. It returns nil if
+// the table is not known before the assignment.
+func (ex *execution) assignedTable(table *glua.LTable, key glua.LValue) *glua.LTable {
 	for range glua.MaxTableGetLoop {
 		meta, ok := table.Metatable.(*glua.LTable)
 		if !ok || table.RawGet(key) != glua.LNil {
@@ -55,6 +71,7 @@ func assigned(table *glua.LTable, key glua.LValue) *glua.LTable {
 			return table
 		case *glua.LTable:
 			table = next
+			ex.unitsLeft -= newindexUnits
 		default:
 			return nil
 		}
@@ -62,58 +79,59 @@ func assigned(table *glua.LTable, key glua.LValue) *glua.LTable {
 	return nil
 }
 
-// prepareSet charges for the assignment table[key] = value before it happens,
-// makes room for it, and raises when the slice may not allocate that much.
-func (t *task) prepareSet(l *glua.LState, table *glua.LTable, key, value glua.LValue) {
+// prepareSet prepares the assignment table[key] = value. It charges for the work,
+// makes room for the value, and raises an error if the slice exceeds its
+// allocation limit.
+func (ex *execution) prepareSet(l *glua.LState, table *glua.LTable, key, value glua.LValue) {
 	switch key := key.(type) {
 	case glua.LString:
-		if len(key) > longText {
-			t.left -= len(key) / 64
+		if len(key) > freeTextBytes {
+			ex.unitsLeft -= len(key) / 64
 		}
 	case glua.LNumber:
 		a := layoutOf(table)
 		index := int(key)
-		if gap := index - 1 - len(a.array); gap > 0 && glua.LNumber(index) == key && index < glua.MaxArrayIndex {
-			t.fill(l, a, index-1, gap)
+		if gap := index - 1 - len(a.array); index > 0 && gap > 0 && glua.LNumber(index) == key && index < glua.MaxArrayIndex {
+			ex.fillNils(l, a, index-1, gap)
 			return
 		}
 	}
-	t.forget(table, key, value)
+	ex.dropRemovedKeys(table, key, value)
 }
 
-// fill puts nils in front of index n of an array: gopher-lua has no sparse
-// ones. It would append them one by one, which copies the array again and
-// again.
-func (t *task) fill(l *glua.LState, a *tableLayout, n, gap int) {
+// fillNils appends nils to an array up to index n, because gopher-lua has no
+// sparse arrays. gopher-lua itself would append them one by one, which copies the
+// array many times. gap is the number of nils.
+func (ex *execution) fillNils(l *glua.LState, a *tableLayout, n, gap int) {
 	if n >= cap(a.array) {
 		size := max(n+n/4, 32)
-		t.charge(l, gap/16)
-		t.reserve(l, size*valueBytes)
+		ex.charge(l, gap/16)
+		ex.reserveBytes(l, size*valueBytes)
 		array := make([]glua.LValue, len(a.array), size)
 		copy(array, a.array)
 		a.array = array
 	}
-	t.left -= gap / 16
+	ex.unitsLeft -= gap / 16
 	for len(a.array) < n {
 		a.array = append(a.array, glua.LNil)
 	}
 }
 
-// compactAt is how many keys a table has before removed ones matter.
+// compactAt is the number of keys up to which removed keys are kept.
 const compactAt = 64
 
-// forget drops the removed keys of a table, which gopher-lua keeps: `next`
-// looks at each of them, and they fill memory. It does so when more than half
-// of the keys are removed ones and table[key] = value adds a key. Lua forbids
-// to add keys to a table that is being traversed, so no traversal notices.
-func (t *task) forget(table *glua.LTable, key, value glua.LValue) {
+// dropRemovedKeys drops the removed keys of a table. gopher-lua keeps them: they
+// use memory, and `next` looks at each of them. Keys are dropped if more than
+// half of them are removed and table[key] = value adds a key. Lua does not allow
+// adding keys to a table during a traversal, so this does not disturb traversals.
+func (ex *execution) dropRemovedKeys(table *glua.LTable, key, value glua.LValue) {
 	a := layoutOf(table)
 	live := len(a.dict) + len(a.strdict)
 	if len(a.keys) <= compactAt || len(a.keys) <= 2*live || value == glua.LNil || table.RawGet(key) != glua.LNil {
 		return
 	}
-	t.left -= len(a.keys)
-	t.allocated(live * keyBytes)
+	ex.unitsLeft -= len(a.keys)
+	ex.countAllocated(live * keyBytes)
 	fresh := tableLayout{
 		keys:    make([]glua.LValue, 0, live+live/2+8),
 		k2i:     make(map[glua.LValue]int, live),
@@ -122,14 +140,14 @@ func (t *task) forget(table *glua.LTable, key, value glua.LValue) {
 	}
 	for _, key := range a.keys {
 		if s, ok := key.(glua.LString); ok {
-			v, there := a.strdict[string(s)]
-			if !there {
+			v, found := a.strdict[string(s)]
+			if !found {
 				continue
 			}
 			fresh.strdict[string(s)] = v
 		} else {
-			v, there := a.dict[key]
-			if !there {
+			v, found := a.dict[key]
+			if !found {
 				continue
 			}
 			fresh.dict[key] = v

@@ -12,8 +12,9 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// sleeper is a library with a function that waits and one that calls back.
-func sleeper() *Library {
+// testLibrary returns a library for tests. Its functions wait, call a function,
+// panic, or return their argument.
+func testLibrary() *Library {
 	return NewLibrary("test", Module{
 		Functions: []Function{
 			{Name: "sleep", Params: []string{"seconds: number"}, Waits: true, Run: func(c *Call) error {
@@ -46,8 +47,9 @@ func sleeper() *Library {
 	})
 }
 
-var library = sleeper()
+var library = testLibrary()
 
+// newState returns a state of library that is closed at the end of the test.
 func newState(t testing.TB) *State {
 	t.Helper()
 	s := library.NewState(context.Background(), StateOptions{Owner: "me"})
@@ -61,8 +63,8 @@ func newState(t testing.TB) *State {
 	return s
 }
 
-// load runs a chunk that returns a function, and returns it.
-func load(t testing.TB, s *State, source string) *Func {
+// loadFunction runs a chunk that returns a function, and returns that function.
+func loadFunction(t testing.TB, s *State, source string) *Func {
 	t.Helper()
 	script, err := Compile("t.lua", source, "test")
 	if err != nil {
@@ -79,23 +81,24 @@ func load(t testing.TB, s *State, source string) *Func {
 	return fn
 }
 
-// run calls the body as a function of a new state.
-func run(t testing.TB, body string, args ...any) ([]any, error) {
+// runBody runs body as a function in a new state.
+func runBody(t testing.TB, body string, args ...any) ([]any, error) {
 	t.Helper()
-	return runFor(t, 20*time.Second, body, args...) // which nothing but an endless loop needs
+	return runBodyFor(t, 20*time.Second, body, args...) // only an endless loop takes so long
 }
 
-// runFor is run with a slice.
-func runFor(t testing.TB, slice time.Duration, body string, args ...any) ([]any, error) {
+// runBodyFor is runBody with a budget for the slice.
+func runBodyFor(t testing.TB, slice time.Duration, body string, args ...any) ([]any, error) {
 	t.Helper()
 	s := newState(t)
-	return s.Call(context.Background(), Limits{Slice: slice}, load(t, s, "local ns = require('test')\nreturn function(...) "+body+"\nend"), args...)
+	return s.Call(context.Background(), Limits{Slice: slice}, loadFunction(t, s, "local ns = require('test')\nreturn function(...) "+body+"\nend"), args...)
 }
 
-// eval is run for what must succeed with one result.
-func eval(t testing.TB, body string, args ...any) any {
+// evalBody is runBody for a body that must succeed. It returns the first result, or
+// nil if there is none.
+func evalBody(t testing.TB, body string, args ...any) any {
 	t.Helper()
-	results, err := run(t, body, args...)
+	results, err := runBody(t, body, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", body, err)
 	}
@@ -105,18 +108,18 @@ func eval(t testing.TB, body string, args ...any) any {
 	return results[0]
 }
 
-// endless runs the body and wants its slice to end it.
-func endless(t testing.TB, body string) {
+// wantCut runs body and checks that its slice or its allocation limit ends it.
+func wantCut(t testing.TB, body string) {
 	t.Helper()
-	if _, err := runFor(t, DefaultSlice, body); !errors.Is(err, ErrSlice) && !errors.Is(err, ErrAllocation) {
+	if _, err := runBodyFor(t, DefaultSlice, body); !errors.Is(err, ErrSlice) && !errors.Is(err, ErrAllocation) {
 		t.Errorf("%s: error %v, want %v", body, err, ErrSlice)
 	}
 }
 
-// fails runs the body and wants an error that contains want.
-func fails(t testing.TB, body, want string) {
+// wantError runs body and checks that it fails with an error that contains want.
+func wantError(t testing.TB, body, want string) {
 	t.Helper()
-	_, err := run(t, body)
+	_, err := runBody(t, body)
 	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("%s: error %v, want %q", body, err, want)
 	}

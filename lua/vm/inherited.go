@@ -2,7 +2,6 @@ package vm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,11 +9,13 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Inherited returns, sorted, the paths below table that a script sees only
-// through a metatable, and a conversion to Go does not: of the fields in
-// names, those that the table itself lacks, as "name"; and of the tables in
-// these fields, those that have an __index of their own, as "name.*" or
-// "name.inner.*". It may run Lua, which may not wait.
+// Inherited returns the paths that a script can read in table only through a
+// metatable. A conversion to Go does not see them. The paths are sorted. They are:
+//   - "name", for each of names that the table itself lacks but inherits;
+//   - "name.*" or "name.inner.*", for each table in these fields that has an
+//     __index.
+//
+// It may run Lua functions, which must not wait.
 func (s *State) Inherited(ctx context.Context, lim Limits, table *Ref, names []string) (paths []string, err error) {
 	t, ok := table.value.(*glua.LTable)
 	if !ok {
@@ -34,18 +35,19 @@ func (s *State) Inherited(ctx context.Context, lim Limits, table *Ref, names []s
 		}
 		return 0
 	}}
-	err = s.call(ctx, lim, "waiting is not possible while a plugin is loading", look, nil, func(*glua.LState) error { return nil })
+	err = s.callOnThread(ctx, lim, "waiting is not possible while a plugin is loading", look, nil, func(*glua.LState) error { return nil })
 	slices.Sort(paths)
 	return paths, err
 }
 
+// hasIndex reports whether the metatable of t has an __index.
 func hasIndex(t *glua.LTable) bool {
 	meta, ok := t.Metatable.(*glua.LTable)
 	return ok && meta.RawGetString("__index") != glua.LNil
 }
 
-// indexed returns the paths of the tables within t, itself included, that have
-// an __index. It adds the tables that it visits to seen.
+// indexed returns the paths of all tables in t that have an __index, including t
+// itself, whose path is path. It adds the tables that it visits to seen.
 func indexed(t *glua.LTable, path string, seen map[*glua.LTable]bool) (paths []string) {
 	if seen[t] {
 		return nil
@@ -62,14 +64,14 @@ func indexed(t *glua.LTable, path string, seen map[*glua.LTable]bool) (paths []s
 	return paths
 }
 
-// ReturnExtended copies the fields of table base that table target lacks, and
-// returns target. base and target are numbers of arguments. Fields that base
-// inherits through tables in __index are copied too; fields whose names begin
-// with two underscores are not.
+// ReturnExtended copies the fields that argument target lacks from argument base,
+// and returns target to the script. Both arguments are tables. Fields that base
+// inherits through tables in __index are copied too. Fields whose names begin
+// with two underscores are not copied.
 func (c *Call) ReturnExtended(base, target int) error {
-	from, to := c.table(base), c.table(target)
-	before := sizeNow(to)
-	defer func() { c.task.grown(to, before) }()
+	from, to := c.tableArg(base), c.tableArg(target)
+	before := extentOf(to)
+	defer func() { c.exec.chargeGrowth(to, before) }()
 	for depth := 0; ; depth++ {
 		if depth == MaxDepth {
 			return fmt.Errorf("argument #%d inherits through more than %d tables (a cycle?)", base, MaxDepth)
@@ -88,7 +90,7 @@ func (c *Call) ReturnExtended(base, target int) error {
 		}
 		next, ok := from.Metatable.(*glua.LTable).RawGetString("__index").(*glua.LTable)
 		if !ok {
-			return errors.New("the fields of a base whose __index is a function cannot be listed")
+			return fmt.Errorf("argument #%d has a function as __index, so its fields cannot be listed: use a table", base)
 		}
 		if next == from {
 			break
@@ -100,10 +102,11 @@ func (c *Call) ReturnExtended(base, target int) error {
 	return nil
 }
 
-func (c *Call) table(i int) *glua.LTable {
-	t, ok := c.get(i).(*glua.LTable)
+// tableArg returns argument i, which must be a table.
+func (c *Call) tableArg(i int) *glua.LTable {
+	t, ok := c.arg(i).(*glua.LTable)
 	if !ok {
-		c.bad(i, "table")
+		c.failArgument(i, "table")
 	}
 	return t
 }

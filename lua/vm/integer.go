@@ -10,14 +10,14 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// An Integer is a whole number that a Lua number may not hold exactly: its
-// decimal digits, with a minus sign if it is negative and without leading
-// zeros. Scripts see a boxed integer: a userdata that prints as the number and
-// compares with other boxed integers. Equal ones are the same value in a
-// state, so that they are equal as keys of tables too.
+// An Integer is a whole number that may be too large for a Lua number. It
+// consists of decimal digits without leading zeros, after a minus sign if it is
+// negative. Scripts see it as a boxed integer: a userdata that prints as the
+// number and can be compared with other boxed integers. In one state, equal
+// integers are the same userdata, so they are also equal as table keys.
 type Integer string
 
-// ParseInteger reads an optional sign and decimal digits.
+// ParseInteger reads an optional sign followed by decimal digits.
 func ParseInteger(text string) (n Integer, ok bool) {
 	digits, negative := strings.CutPrefix(text, "-")
 	if !negative {
@@ -36,7 +36,7 @@ func ParseInteger(text string) (n Integer, ok bool) {
 	return Integer(digits), true
 }
 
-// IntegerOf returns a whole float64 exactly.
+// IntegerOf converts f exactly. ok is false if f is not a whole number.
 func IntegerOf(f float64) (n Integer, ok bool) {
 	if f != math.Trunc(f) || math.IsInf(f, 0) {
 		return "", false
@@ -44,16 +44,18 @@ func IntegerOf(f float64) (n Integer, ok bool) {
 	return ParseInteger(strconv.FormatFloat(f, 'f', 0, 64))
 }
 
-// MarshalJSON writes the number.
+// MarshalJSON returns the number as a JSON number.
 func (n Integer) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 
-// Small reports whether a Lua number holds n exactly, and returns that.
+// Small converts n to a Lua number. ok is false if n is beyond 2^53, which a Lua
+// number does not hold exactly.
 func (n Integer) Small() (f float64, ok bool) {
 	i, err := strconv.ParseInt(string(n), 10, 64)
 	return float64(i), err == nil && i <= maxInteger && i >= -maxInteger
 }
 
-// Compare returns -1, 0 or 1.
+// Compare returns -1 if n is less than other, 0 if they are equal, and 1 if n is
+// greater.
 func (n Integer) Compare(other Integer) int {
 	a, below := strings.CutPrefix(string(n), "-")
 	b, otherBelow := strings.CutPrefix(string(other), "-")
@@ -68,7 +70,7 @@ func (n Integer) Compare(other Integer) int {
 	return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
 }
 
-// CompareFloat returns -1, 0 or 1; ok is false when f is not a number.
+// CompareFloat returns -1, 0 or 1, as Compare does. ok is false if f is NaN.
 func (n Integer) CompareFloat(f float64) (order int, ok bool) {
 	switch {
 	case f != f:
@@ -84,11 +86,11 @@ func (n Integer) CompareFloat(f float64) (order int, ok bool) {
 	return order, true
 }
 
-// integerMeta is the metatable of boxed integers.
+// integerMeta returns the metatable of boxed integers.
 func (lib *Library) integerMeta() *glua.LTable {
-	meta := lib.sealed("an int64", newTable())
+	meta := lib.sealedMeta("an int64", newTable())
 	meta.RawSetString("__index", lib.goFunction(func(l *glua.LState) int {
-		l.RaiseError("an int64 has no fields and no methods: tostring(x) is its text")
+		l.RaiseError("an int64 has no fields and no methods: use tostring(x) to get its digits")
 		return 0
 	}))
 	set := func(event string, f func(l *glua.LState, a, b glua.LValue) glua.LValue) {
@@ -97,27 +99,27 @@ func (lib *Library) integerMeta() *glua.LTable {
 			return 1
 		}))
 	}
-	order := func(a, b glua.LValue) int { return boxed(a).Compare(boxed(b)) }
-	set("__tostring", func(_ *glua.LState, a, _ glua.LValue) glua.LValue { return glua.LString(boxed(a)) })
+	order := func(a, b glua.LValue) int { return boxedInteger(a).Compare(boxedInteger(b)) }
+	set("__tostring", func(_ *glua.LState, a, _ glua.LValue) glua.LValue { return glua.LString(boxedInteger(a)) })
 	set("__lt", func(_ *glua.LState, a, b glua.LValue) glua.LValue { return glua.LBool(order(a, b) < 0) })
 	set("__le", func(_ *glua.LState, a, b glua.LValue) glua.LValue { return glua.LBool(order(a, b) <= 0) })
 	set("__concat", func(l *glua.LState, a, b glua.LValue) glua.LValue {
 		left, right := concatText(l, a), concatText(l, b)
 		checkLength(l, len(left)+len(right))
-		taskOf(l).charge(l, (len(left)+len(right))/64)
+		executionOf(l).charge(l, (len(left)+len(right))/64)
 		return glua.LString(left + right)
 	})
 	for _, event := range []string{"__add", "__sub", "__mul", "__div", "__mod", "__pow", "__unm"} {
 		set(event, func(l *glua.LState, _, _ glua.LValue) glua.LValue {
-			l.RaiseError("arithmetic on an int64 would lose digits: use tonumber(tostring(x)) where that does not matter")
+			l.RaiseError("arithmetic on an int64 would lose digits: use tonumber(tostring(x)) if that is acceptable")
 			return glua.LNil
 		})
 	}
 	return meta
 }
 
-// boxed is the integer of a userdata; the empty one if it is none.
-func boxed(v glua.LValue) Integer {
+// boxedInteger returns the integer in v, or "" if v is not a boxed integer.
+func boxedInteger(v glua.LValue) Integer {
 	if ud, ok := v.(*glua.LUserData); ok {
 		if n, ok := ud.Value.(Integer); ok {
 			return n
@@ -126,8 +128,9 @@ func boxed(v glua.LValue) Integer {
 	return ""
 }
 
+// concatText returns the text of an operand of `..`.
 func concatText(l *glua.LState, v glua.LValue) string {
-	if n := boxed(v); n != "" {
+	if n := boxedInteger(v); n != "" {
 		return string(n)
 	}
 	if !glua.LVCanConvToString(v) {
@@ -136,16 +139,16 @@ func concatText(l *glua.LState, v glua.LValue) string {
 	return v.String()
 }
 
-// integers are the boxed integers of a state, while something refers to them.
+// integers holds the boxed integers of a state that are still referred to.
 type integers struct {
 	boxes map[Integer]weak.Pointer[glua.LUserData]
-	sweep int // how many boxes there may be before dead ones are removed
+	sweep int // number of boxes at which unreferenced ones are removed
 }
 
-const integersMin = 256
+const minSweep = 256
 
-// box returns the userdata of n. The caller holds the state's lock.
-func (s *State) box(n Integer) *glua.LUserData {
+// boxInteger returns the userdata for n. The caller holds the state's lock.
+func (s *State) boxInteger(n Integer) *glua.LUserData {
 	t := &s.integers
 	if ud := t.boxes[n].Value(); ud != nil {
 		return ud
@@ -156,7 +159,7 @@ func (s *State) box(n Integer) *glua.LUserData {
 				delete(t.boxes, n)
 			}
 		}
-		t.sweep = max(integersMin, 2*len(t.boxes))
+		t.sweep = max(minSweep, 2*len(t.boxes))
 	}
 	if t.boxes == nil {
 		t.boxes = map[Integer]weak.Pointer[glua.LUserData]{}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestIntegerCompare compares with math/big.
+// TestIntegerCompare compares Compare, CompareFloat and ParseInteger with math/big.
 func TestIntegerCompare(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	random := func() *big.Int {
@@ -24,7 +24,7 @@ func TestIntegerCompare(t *testing.T) {
 		x, okX := ParseInteger(a.String())
 		y, okY := ParseInteger(b.String())
 		if !okX || !okY || x.Compare(y) != a.Cmp(b) {
-			t.Fatalf("%s, %s: %d, want %d", a, b, x.Compare(y), a.Cmp(b))
+			t.Fatalf("Compare of %s and %s: %d, want %d", a, b, x.Compare(y), a.Cmp(b))
 		}
 		f := r.NormFloat64() * math.Pow(2, float64(r.IntN(130)-20))
 		if r.IntN(2) == 0 {
@@ -32,7 +32,7 @@ func TestIntegerCompare(t *testing.T) {
 		}
 		exact := new(big.Float).SetPrec(4096).SetInt(a)
 		if got, ok := x.CompareFloat(f); !ok || got != exact.Cmp(big.NewFloat(f)) {
-			t.Fatalf("%s, %v: %d, %t", a, f, got, ok)
+			t.Fatalf("CompareFloat of %s and %v: %d, %t", a, f, got, ok)
 		}
 	}
 	for _, f := range []float64{math.Inf(1), math.Inf(-1)} {
@@ -41,22 +41,22 @@ func TestIntegerCompare(t *testing.T) {
 		}
 	}
 	if _, ok := Integer("1").CompareFloat(math.NaN()); ok {
-		t.Error("NaN has an order")
+		t.Error("CompareFloat accepted NaN")
 	}
 	for text, want := range map[string]Integer{"007": "7", "-0": "0", "+5": "5", "-12": "-12", "": "", "-": "", "1.0": "", " 1": "", "0x1": "", "--1": ""} { //nolint:gocritic // a text with a space is a case
 		if got, ok := ParseInteger(text); got != want || ok != (want != "") {
-			t.Errorf("%q: %q, %t", text, got, ok)
+			t.Errorf("ParseInteger(%q): %q, %t; want %q", text, got, ok, want)
 		}
 	}
 }
 
-// TestBoxedIntegers checks what scripts can do with them.
+// TestBoxedIntegers checks the operations of scripts on boxed integers.
 func TestBoxedIntegers(t *testing.T) {
 	s := newState(t)
 	const a, b = Integer("9007199254740993"), Integer("-123456789012345678901234567890")
 	f := func(body string, want any, args ...any) {
 		t.Helper()
-		got, err := s.Call(context.Background(), long, load(t, s, "return function(a, b, c) "+body+" end"), args...)
+		got, err := s.Call(context.Background(), generous, loadFunction(t, s, "return function(a, b, c) "+body+" end"), args...)
 		if err != nil || got[0] != want {
 			t.Errorf("%s: %#v, %v; want %#v", body, got, err, want)
 		}
@@ -76,28 +76,28 @@ func TestBoxedIntegers(t *testing.T) {
 	f("return select(2, pcall(function() return a .. {} end)):match('concatenate a table') ~= nil", true, a)
 }
 
-// TestBoxesAreFreed checks that a state forgets boxed integers that nothing
-// refers to.
-func TestBoxesAreFreed(t *testing.T) {
+// TestUnreferencedBoxesAreFreed checks that a state frees boxed integers without
+// references.
+func TestUnreferencedBoxesAreFreed(t *testing.T) {
 	s := newState(t)
-	keep := load(t, s, "local kept = {} return function(v, key) if key then kept[v] = key end return kept[v] end")
-	for n := range 3 * integersMin {
+	keep := loadFunction(t, s, "local kept = {} return function(v, key) if key then kept[v] = key end return kept[v] end")
+	for n := range 3 * minSweep {
 		key := any(nil)
 		if n == 0 {
 			key = "first"
 		}
-		if _, err := s.Call(context.Background(), long, keep, int64(1<<60+n), key); err != nil {
+		if _, err := s.Call(context.Background(), generous, keep, int64(1<<60+n), key); err != nil {
 			t.Fatal(err)
 		}
 		if n%64 == 0 {
 			runtime.GC()
 		}
 	}
-	if n := len(s.integers.boxes); n > 2*integersMin {
-		t.Errorf("%d boxes are known", n)
+	if n := len(s.integers.boxes); n > 2*minSweep {
+		t.Errorf("the state keeps %d boxes, want at most %d", n, 2*minSweep)
 	}
-	got, err := s.Call(context.Background(), long, keep, int64(1<<60))
+	got, err := s.Call(context.Background(), generous, keep, int64(1<<60))
 	if err != nil || got[0] != "first" {
-		t.Error("a key is lost:", got, err)
+		t.Errorf("the value of a boxed key: %v, %v; want first", got, err)
 	}
 }

@@ -8,11 +8,11 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// This file mirrors private types of gopher-lua. Memory cannot be measured
-// without them: the library has no function that tells how large a table, a
-// thread or a closure is. checkLayout compares each mirror with the real type
-// when the process starts, so a new version of the library that changes them
-// is noticed at once.
+// This file mirrors private types of gopher-lua. They are needed to measure
+// memory, because gopher-lua has no function that returns the size of a table, a
+// thread or a closure. checkLayout compares each mirror with the real type when
+// the process starts. So a new version of gopher-lua that changes a type stops the
+// process at its start.
 
 // tableLayout mirrors glua.LTable.
 type tableLayout struct {
@@ -20,11 +20,12 @@ type tableLayout struct {
 	array     []glua.LValue
 	dict      map[glua.LValue]glua.LValue
 	strdict   map[string]glua.LValue
-	keys      []glua.LValue // all keys of dict and strdict, removed ones too
+	keys      []glua.LValue // all keys of dict and strdict, removed ones included
 	k2i       map[glua.LValue]int
 }
 
-// registryLayout mirrors the registry of gopher-lua: the values of one thread.
+// registryLayout mirrors gopher-lua's registry, which holds the values of one
+// thread.
 type registryLayout struct {
 	array   []glua.LValue
 	top     int
@@ -57,11 +58,12 @@ type frameLayout struct {
 	TailCall   int
 }
 
-// instruction executes one opcode: the type of the entries of gopher-lua's
-// jump table. The last parameter is a frame, which we only pass on.
+// An instruction is an entry of gopher-lua's jump table: a function that executes
+// one opcode. The last parameter is a call frame, which this package only passes
+// on.
 type instruction = func(l *glua.LState, inst uint32, base unsafe.Pointer) int
 
-// jumpTable is the table by which gopher-lua executes instructions. See
+// jumpTable is gopher-lua's table of the functions that execute instructions. See
 // meterInstructions.
 //
 //go:linkname jumpTable github.com/yuin/gopher-lua.jumpTable
@@ -71,29 +73,29 @@ func layoutOf(t *glua.LTable) *tableLayout { return (*tableLayout)(unsafe.Pointe
 
 func upvalueOf(u *glua.Upvalue) *upvalueLayout { return (*upvalueLayout)(unsafe.Pointer(u)) }
 
-// registryOf returns the values of a thread.
+// registryOf returns the registry of a thread.
 func registryOf(l *glua.LState) *registryLayout {
 	return *(**registryLayout)(unsafe.Add(unsafe.Pointer(l), registryOffset))
 }
 
-// frameOf returns the frame that a thread runs.
+// frameOf returns the current call frame of a thread.
 func frameOf(l *glua.LState) *frameLayout {
 	return *(**frameLayout)(unsafe.Add(unsafe.Pointer(l), frameOffset))
 }
 
-// wordOf is the data pointer of an interface value.
-func wordOf(v glua.LValue) uintptr { return uintptr((*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1]) }
+// dataPointer returns the data pointer of an interface value.
+func dataPointer(v glua.LValue) uintptr { return uintptr((*[2]unsafe.Pointer)(unsafe.Pointer(&v))[1]) }
 
 var registryOffset, frameOffset = checkLayout()
 
-// checkLayout panics when a mirror differs from what it mirrors. It returns
-// where a thread keeps its registry and its frame.
+// checkLayout panics if a mirror differs from the type that it mirrors. It returns
+// the offsets of the registry and the current frame in a thread.
 func checkLayout() (registryAt, frameAt uintptr) {
 	thread := reflect.TypeFor[glua.LState]()
 	registry, ok1 := thread.FieldByName("reg")
 	frame, ok2 := thread.FieldByName("currentFrame")
 	if !ok1 || !ok2 || registry.Type.Kind() != reflect.Pointer || frame.Type.Kind() != reflect.Pointer {
-		panic("vm: this version of gopher-lua has another type of thread")
+		panic("vm: this version of gopher-lua has another layout of LState: the fields reg and currentFrame must be pointers")
 	}
 	sameLayout(reflect.TypeFor[frameLayout](), frame.Type.Elem())
 	sameLayout(reflect.TypeFor[tableLayout](), reflect.TypeFor[glua.LTable]())
@@ -102,6 +104,7 @@ func checkLayout() (registryAt, frameAt uintptr) {
 	return registry.Offset, frame.Offset
 }
 
+// sameLayout panics if the two types have different fields, offsets or sizes.
 func sameLayout(mirror, theirs reflect.Type) {
 	same := mirror.NumField() == theirs.NumField() && mirror.Size() == theirs.Size()
 	for i := 0; same && i < theirs.NumField(); i++ {
@@ -110,6 +113,6 @@ func sameLayout(mirror, theirs reflect.Type) {
 			(a.Type.Kind() == b.Type.Kind() || b.Type.Kind() == reflect.Interface || b.Type.Kind() == reflect.Pointer)
 	}
 	if !same {
-		panic(fmt.Sprintf("vm: this version of gopher-lua has another %v", theirs))
+		panic(fmt.Sprintf("vm: this version of gopher-lua has another layout of %v than %v", theirs, mirror))
 	}
 }

@@ -8,19 +8,20 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A Module is a set of functions for scripts. The module named "" is the root
-// itself: its functions are root.name. Call makes a module a function too.
+// A Module is a set of functions for scripts. The module with the empty name is
+// the root module itself: its functions are root.name. Any other module is a field
+// of the root module.
 type Module struct {
-	Name      string    // "kv"
+	Name      string    // such as "kv"
 	Doc       string    // one sentence
-	Call      *Function // root.name(...); its own name is not used
+	Call      *Function // called by root.name(...), may be nil; its Name is not used
 	Functions []Function
 	Values    []Value
 	Classes   []*Class
 }
 
-// A Function of a module or a method of a class. A method's arguments begin
-// after the object, which is Call.Self.
+// A Function is a function of a module or a method of a class. The object of a
+// method is Call.Self and not an argument.
 type Function struct {
 	Name    string
 	Params  []string // "key: string", "ttl?: number", "...: any", as in LuaCATS
@@ -30,16 +31,17 @@ type Function struct {
 	Run     func(c *Call) error
 }
 
-// A Value is a field of a module that is read, not called. Get is asked at
-// each use, because a Library is shared by states with different owners.
+// A Value is a field of a module that is not a function. Get is called at each
+// read, because states with different owners share the Library.
 type Value struct {
 	Name, Type, Doc string
 	Get             func(c *Call) any
 }
 
-// A Class gives Objects their methods and fields, whose values Get makes of
-// Call.Self when they are read. Operators are methods named "+", "-",
-// "*", "#", "==" or "tostring"; binary ones get both operands as arguments.
+// A Class defines the methods, fields and operators of Objects. The Get function
+// of a field returns its value for Call.Self. Operators are functions named "+",
+// "-", "*", "#", "==", "tostring" or "call". A binary operator gets both operands
+// as arguments.
 type Class struct {
 	Name      string
 	Doc       string
@@ -48,13 +50,14 @@ type Class struct {
 	Operators []Function
 }
 
-// A Library is what scripts see: the bounded standard library and, by
-// require(root), the modules. It is immutable and shared by states.
+// A Library holds the functions that scripts can use: the bounded standard library
+// and the modules, which require(root) returns. It is immutable and shared by
+// states.
 type Library struct {
-	Root    string
+	Root    string   // the name of the root module
 	Modules []Module // sorted by name
 
-	env        *glua.LTable // the globals of every script; nothing can write them
+	env        *glua.LTable // the globals of every script; scripts cannot write them
 	stringMeta *glua.LTable
 	operators  map[*glua.LFunction]bool // functions that generated code calls for operators
 	traceback  *glua.LFunction
@@ -66,13 +69,13 @@ type Library struct {
 	names      map[string]bool
 }
 
-// NewLibrary makes a Library. It panics when two modules or functions have
-// one name: a mistake in the program.
+// NewLibrary returns a Library. It panics if two modules or functions have the
+// same name, because that is a mistake in the program.
 func NewLibrary(root string, modules ...Module) *Library {
 	modules = slices.Clone(modules)
 	slices.SortStableFunc(modules, func(a, b Module) int { return strings.Compare(a.Name, b.Name) })
 	lib := &Library{Root: root, Modules: modules, classes: map[*Class]*glua.LTable{}, names: map[string]bool{}, operators: map[*glua.LFunction]bool{}}
-	lib.null = &glua.LUserData{Value: Null{}, Metatable: lib.sealed("null", newTable())}
+	lib.null = &glua.LUserData{Value: Null{}, Metatable: lib.sealedMeta("null", newTable())}
 	lib.openStandard()
 	lib.integer = lib.integerMeta()
 	fields := newTable()
@@ -83,28 +86,28 @@ func NewLibrary(root string, modules ...Module) *Library {
 			target, values = newTable(), map[string]Value{}
 		}
 		for _, f := range m.Functions {
-			lib.define(m.Name, f.Name)
-			target.RawSetString(f.Name, lib.function(f))
+			lib.defineName(m.Name, f.Name)
+			target.RawSetString(f.Name, lib.sharedFunction(f))
 		}
 		for _, v := range m.Values {
-			lib.define(m.Name, v.Name)
+			lib.defineName(m.Name, v.Name)
 			values[v.Name] = v
 		}
 		for _, c := range m.Classes {
 			lib.classes[c] = lib.classMeta(c)
 		}
 		if m.Name != "" {
-			lib.define("", m.Name)
-			fields.RawSetString(m.Name, lib.callable(m, lib.readOnly(root+"."+m.Name, target, values)))
+			lib.defineName("", m.Name)
+			fields.RawSetString(m.Name, lib.makeCallable(m, lib.readOnlyView(root+"."+m.Name, target, values)))
 		}
 	}
-	lib.root = lib.readOnly(root, fields, dynamic)
+	lib.root = lib.readOnlyView(root, fields, dynamic)
 	return lib
 }
 
-// Knows reports whether path, "kv.get" or "conf.url", begins with a function
-// or value of the library, or is a module. What is below a value is the
-// value's own affair.
+// Knows reports whether path is a module of the library, or begins with a function
+// or value of it. Examples are "kv.get" and "conf.url". It does not check the part
+// of the path after a value.
 func (lib *Library) Knows(path string) bool {
 	first, rest, deeper := strings.Cut(path, ".")
 	isModule := slices.ContainsFunc(lib.Modules, func(m Module) bool { return m.Name == first })
@@ -115,7 +118,8 @@ func (lib *Library) Knows(path string) bool {
 	return lib.names[first+"."+second]
 }
 
-func (lib *Library) define(module, name string) {
+// defineName records a name. It panics if the name exists.
+func (lib *Library) defineName(module, name string) {
 	if module != "" {
 		name = module + "." + name
 	}
@@ -127,56 +131,67 @@ func (lib *Library) define(module, name string) {
 
 func newTable() *glua.LTable { return &glua.LTable{Metatable: glua.LNil} }
 
-// function makes a function that states share: nothing writes to it.
-func (lib *Library) function(f Function) *glua.LFunction { return lib.goFunction(f.wrap()) }
+// sharedFunction returns a Lua function for f. States can share it, because nothing
+// writes to it.
+func (lib *Library) sharedFunction(f Function) *glua.LFunction { return lib.goFunction(f.wrap()) }
 
+// goFunction returns a Lua function for a gopher-lua function.
 func (lib *Library) goFunction(f glua.LGFunction) *glua.LFunction {
 	return &glua.LFunction{IsG: true, Env: lib.env, GFunction: f}
 }
 
-// readOnly is a view of fields that no script can write, not even by rawset:
-// it is no table. Reading what it does not have is an error that names it.
-func (lib *Library) readOnly(name string, fields *glua.LTable, values map[string]Value) *glua.LUserData {
+// valueUnits is the work of reading a Value, in addition to the work of converting
+// it.
+const valueUnits = 15
+
+// readOnlyView returns a userdata through which scripts can read fields and values.
+// Scripts cannot write it, even with rawset, because it is not a table. Reading a
+// missing field raises an error that names the field.
+func (lib *Library) readOnlyView(name string, fields *glua.LTable, values map[string]Value) *glua.LUserData {
 	missing := newTable()
 	missing.RawSetString("__index", lib.goFunction(func(l *glua.LState) int {
 		key := l.Get(2).String()
 		v, ok := values[key]
 		if !ok {
-			l.RaiseError("%s has no %q", name, clip(key))
+			l.RaiseError("%s has no %q", name, shorten(key))
 		}
-		f := Function{Name: name + "." + key, Run: func(c *Call) error { return c.Return(v.Get(c)) }}
+		f := Function{Name: name + "." + key, Run: func(c *Call) error {
+			c.Charge(valueUnits)
+			return c.Return(v.Get(c))
+		}}
 		return f.wrap()(l)
 	}))
 	fields.Metatable = missing
-	return &glua.LUserData{Metatable: lib.sealed(name, fields)}
+	return &glua.LUserData{Metatable: lib.sealedMeta(name, fields)}
 }
 
-// callable lets scripts call a module that is a function too.
-func (lib *Library) callable(m Module, ud *glua.LUserData) *glua.LUserData {
+// makeCallable lets scripts call ud, the userdata of module m, if m has a Call. It
+// returns ud.
+func (lib *Library) makeCallable(m Module, ud *glua.LUserData) *glua.LUserData {
 	if m.Call != nil {
 		f := *m.Call
 		f.Name = m.Name
 		ud.Metatable.(*glua.LTable).RawSetString("__call", lib.goFunction(func(l *glua.LState) int {
-			return f.run(&Call{l: l, task: taskOf(l), f: &f, skip: 1})
+			return f.call(&Call{l: l, exec: executionOf(l), f: &f, skip: 1})
 		}))
 	}
 	return ud
 }
 
-// standard is a table of the standard library that no script can write. What
-// it does not have reads as nil, as in `table.unpack or unpack`.
-func (lib *Library) standard(name string, fields *glua.LTable) *glua.LUserData {
+// standardTable returns a read-only view of a table of the standard library. Unlike
+// in a readOnlyView, a missing field reads as nil, as in `table.unpack or unpack`.
+func (lib *Library) standardTable(name string, fields *glua.LTable) *glua.LUserData {
 	fields.Metatable = newTable()
-	return &glua.LUserData{Metatable: lib.sealed(name, fields)}
+	return &glua.LUserData{Metatable: lib.sealedMeta(name, fields)}
 }
 
-// sealed is a metatable for userdata: reads go to fields, writes are errors,
-// and scripts cannot get at it.
-func (lib *Library) sealed(name string, fields *glua.LTable) *glua.LTable {
+// sealedMeta returns a metatable for userdata: reads go to fields and writes are
+// errors. Scripts cannot reach the metatable.
+func (lib *Library) sealedMeta(name string, fields *glua.LTable) *glua.LTable {
 	meta := newTable()
 	meta.RawSetString("__index", fields)
 	meta.RawSetString("__newindex", lib.goFunction(func(l *glua.LState) int {
-		l.RaiseError("%s is read-only: %q cannot be set", name, clip(l.Get(2).String()))
+		l.RaiseError("%s is read-only: %q cannot be set", name, shorten(l.Get(2).String()))
 		return 0
 	}))
 	meta.RawSetString("__metatable", glua.LFalse)
@@ -191,33 +206,35 @@ var operatorEvents = map[string]string{
 	"+": "__add", "-": "__sub", "*": "__mul", "#": "__len", "==": "__eq", "tostring": "__tostring", "call": "__call",
 }
 
+// classMeta returns the metatable of the objects of c.
 func (lib *Library) classMeta(c *Class) *glua.LTable {
 	methods := newTable()
 	missing := newTable()
 	missing.RawSetString("__index", lib.goFunction(func(l *glua.LState) int {
-		l.RaiseError("%s has no %q", c.Name, clip(l.Get(2).String()))
+		l.RaiseError("%s has no %q", c.Name, shorten(l.Get(2).String()))
 		return 0
 	}))
 	methods.Metatable = missing
 	for _, m := range c.Methods {
 		methods.RawSetString(m.Name, lib.goFunction(m.wrapMethod(c)))
 	}
-	meta := lib.sealed(c.Name, methods)
+	meta := lib.sealedMeta(c.Name, methods)
 	if len(c.Fields) > 0 {
-		meta.RawSetString("__index", lib.goFunction(c.index(methods)))
+		meta.RawSetString("__index", lib.goFunction(c.indexFunction(methods)))
 	}
 	for _, op := range c.Operators {
 		event, ok := operatorEvents[op.Name]
 		if !ok {
 			panic(fmt.Sprintf("vm: class %s: unknown operator %q", c.Name, op.Name))
 		}
-		meta.RawSetString(event, lib.function(op))
+		meta.RawSetString(event, lib.sharedFunction(op))
 	}
 	return meta
 }
 
-// index reads a field of an object, or one of its methods.
-func (class *Class) index(methods *glua.LTable) glua.LGFunction {
+// indexFunction returns the __index of a class with fields. It reads a field of an
+// object, or else a method.
+func (class *Class) indexFunction(methods *glua.LTable) glua.LGFunction {
 	fields := map[string]Function{}
 	for _, f := range class.Fields {
 		fields[f.Name] = Function{Name: class.Name + "." + f.Name, Run: func(c *Call) error { return c.Return(f.Get(c)) }}
@@ -227,19 +244,19 @@ func (class *Class) index(methods *glua.LTable) glua.LGFunction {
 		name, _ := key.(glua.LString)
 		f, ok := fields[string(name)]
 		if !ok {
-			l.Push(l.GetTable(methods, key)) // an error for what it has not
+			l.Push(l.GetTable(methods, key)) // raises an error if there is no such method
 			return 1
 		}
 		o := l.Get(1).(*glua.LUserData).Value.(Object)
-		return f.run(&Call{l: l, task: taskOf(l), f: &f, self: o.Value})
+		return f.call(&Call{l: l, exec: executionOf(l), f: &f, self: o.Value})
 	}
 }
 
-// object makes the userdata of o.
-func (s *State) object(o Object) (glua.LValue, error) {
+// boxObject returns a new userdata for o.
+func (s *State) boxObject(o Object) (glua.LValue, error) {
 	meta := s.lib.classes[o.Class]
 	if meta == nil {
-		return nil, fmt.Errorf("class %s is not of this library", o.Class.Name)
+		return nil, fmt.Errorf("class %s does not belong to this library", o.Class.Name)
 	}
 	return &glua.LUserData{Value: o, Env: s.lib.env, Metatable: meta}, nil
 }

@@ -6,41 +6,48 @@ import (
 	"strings"
 
 	glua "github.com/yuin/gopher-lua"
+
+	"nearside/internal/exp"
 )
 
-// farModulo is the work of the remainder of two numbers that are far apart.
-const farModulo = 50
+// farExponent is greater than the exponent of any number.
+const farExponent = 10_000
 
-// mathLib is the math library. A script cannot seed the process's generator.
+// mathLib returns the math library. math.randomseed does nothing, because scripts
+// use the random generator of the process.
 func (lib *Library) mathLib() *glua.LTable {
 	t := newTable()
 	for name, f := range map[string]func(float64) float64{
-		"abs": math.Abs, "acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos, "cosh": math.Cosh,
-		"deg": func(x float64) float64 { return x / (math.Pi / 180) }, "exp": math.Exp, "floor": math.Floor, "log": math.Log, "log10": log10,
+		"acos": math.Acos, "asin": math.Asin, "atan": math.Atan, "ceil": math.Ceil, "cos": math.Cos, "cosh": math.Cosh,
+		"deg": func(x float64) float64 { return x / (math.Pi / 180) }, "exp": exp.Nearest, "floor": math.Floor, "log": math.Log, "log10": log10,
 		"rad": func(x float64) float64 { return x * (math.Pi / 180) }, "sin": math.Sin, "sinh": math.Sinh, "sqrt": math.Sqrt, "tan": math.Tan, "tanh": math.Tanh,
 	} {
 		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
 			x := checkNumber(l, 1)
-			l.Push(glua.LNumber(invalid(f(x), math.IsNaN(x) || name == "acos" || name == "asin" || name == "log10")))
+			sign := -1.0
+			if name == "acos" || name == "asin" || name == "log10" {
+				sign = 1
+			}
+			l.Push(glua.LNumber(signedNaN(f(x), sign, x)))
 			return 1
 		}))
 	}
 	for name, f := range map[string]func(x, y float64) float64{
 		"atan2": math.Atan2, "fmod": math.Mod, "mod": math.Mod, "pow": power,
-		"ldexp": func(x, y float64) float64 { return math.Ldexp(x, toInt(y)) },
+		"ldexp": func(x, y float64) float64 { return math.Ldexp(x, int(toInt64(min(max(y, -farExponent), farExponent)))) },
 	} {
 		t.RawSetString(name, lib.goFunction(func(l *glua.LState) int {
 			x, y := checkNumber(l, 1), checkNumber(l, 2)
-			if strings.HasSuffix(name, "mod") && math.Abs(x/y) > maxInteger { // one step for each bit of the quotient
-				taskOf(l).charge(l, farModulo)
+			if strings.HasSuffix(name, "mod") {
+				executionOf(l).charge(l, moduloUnits(x, y))
 			}
-			l.Push(glua.LNumber(invalid(f(x, y), math.IsNaN(x) || math.IsNaN(y))))
+			l.Push(glua.LNumber(signedNaN(f(x, y), -1, x, y)))
 			return 1
 		}))
 	}
 	for name, f := range map[string]glua.LGFunction{
-		"frexp": mathFrexp, "modf": mathModf, "random": mathRandom, "randomseed": func(*glua.LState) int { return 0 },
-		"max": extreme(func(a, b float64) bool { return b > a }), "min": extreme(func(a, b float64) bool { return b < a }),
+		"abs": mathAbs, "frexp": mathFrexp, "modf": mathModf, "random": mathRandom, "randomseed": func(*glua.LState) int { return 0 },
+		"max": extremeArgument(func(a, b float64) bool { return b > a }), "min": extremeArgument(func(a, b float64) bool { return b < a }),
 	} {
 		t.RawSetString(name, lib.goFunction(f))
 	}
@@ -49,17 +56,31 @@ func (lib *Library) mathLib() *glua.LTable {
 	return t
 }
 
-// invalid gives a NaN that an invalid operation made the sign that it has in
-// lua5.1 on amd64. asIs leaves the result as it is.
-func invalid(result float64, asIs bool) float64 {
-	if math.IsNaN(result) && !asIs {
-		return math.Copysign(result, -1)
-	}
-	return result
+// moduloUnits returns the work of math.Mod(x, y), which takes one step for each bit
+// of the quotient.
+func moduloUnits(x, y float64) int {
+	_, a := math.Frexp(x)
+	_, b := math.Frexp(y)
+	return max(a-b, 0) / 4
 }
 
-// extreme returns the argument that replaces all before it.
-func extreme(replaces func(a, b float64) bool) glua.LGFunction {
+// signedNaN returns result. If it is NaN, it has the sign that lua5.1 has on amd64:
+// the sign of the first operand that is NaN, or else the given sign.
+func signedNaN(result, sign float64, operands ...float64) float64 {
+	if !math.IsNaN(result) {
+		return result
+	}
+	for _, x := range operands {
+		if math.IsNaN(x) {
+			return x
+		}
+	}
+	return math.Copysign(result, sign)
+}
+
+// extremeArgument returns math.max or math.min. replaces(a, b) reports whether b is
+// a better result than a.
+func extremeArgument(replaces func(a, b float64) bool) glua.LGFunction {
 	return func(l *glua.LState) int {
 		best := checkNumber(l, 1)
 		for i := 2; i <= l.GetTop(); i++ {
@@ -70,6 +91,11 @@ func extreme(replaces func(a, b float64) bool) glua.LGFunction {
 		l.Push(glua.LNumber(best))
 		return 1
 	}
+}
+
+func mathAbs(l *glua.LState) int {
+	l.Push(glua.LNumber(math.Abs(checkNumber(l, 1))))
+	return 1
 }
 
 func mathFrexp(l *glua.LState) int {

@@ -5,85 +5,89 @@ import (
 	"sync/atomic"
 )
 
-// Memory bounds the live bytes of several states together. Each state counts
-// what its scripts allocate. When that may exceed the limit, what is really
-// alive is measured by a walk over all that the state can reach. A state that
-// is over the limit is killed: its calls fail with ErrMemory, and its owner is
-// told to replace it.
+// Memory bounds the total live bytes of several states. Each state counts the
+// bytes that its scripts allocate. When these may exceed the limit, the live bytes
+// are measured by walking all values that the states can reach. If the total is
+// over the limit, the largest state is killed: its calls fail with ErrMemory, and
+// StateOptions.Exceeded tells its owner to replace it. Its methods may be called by
+// any goroutine.
 type Memory struct {
-	limit int64
-	slack int64        // of used: where states are measured
-	used  atomic.Int64 // alive when last measured, and what was allocated since
-	kills atomic.Uint64
+	limit     int64        // bytes
+	measureAt int64        // value of used above which states are measured
+	used      atomic.Int64 // bytes that were live when last measured, and bytes allocated since then
+	kills     atomic.Uint64
 
-	mu     sync.Mutex // of limit, slack, and states with their alive and since
+	mu     sync.Mutex // guards limit, measureAt, states, and State.liveBytes and State.sinceMeasured
 	states map[*State]struct{}
 }
 
-// NewMemory makes an account of that many bytes; 0 is DefaultMemory.
+// NewMemory returns a Memory with a limit in bytes. 0 means DefaultMemory.
 func NewMemory(limit int64) *Memory {
 	if limit <= 0 {
 		limit = DefaultMemory
 	}
-	return &Memory{limit: limit, slack: limit + limit/8, states: map[*State]struct{}{}}
+	return &Memory{limit: limit, measureAt: limit + limit/8, states: map[*State]struct{}{}}
 }
 
-// SetLimit changes the bound.
+// SetLimit changes the limit.
 func (m *Memory) SetLimit(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.limit, m.slack = bytes, bytes+bytes/8
+	m.limit, m.measureAt = bytes, bytes+bytes/8
 }
 
-// Limit returns the bound in bytes.
+// Limit returns the limit in bytes.
 func (m *Memory) Limit() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.limit
 }
 
-// Used returns how many bytes the states use. It includes garbage that was
+// Used returns the bytes that the states use. It includes garbage that was
 // allocated since a state was last measured.
 func (m *Memory) Used() int64 { return m.used.Load() }
 
-// Kills returns how many states were killed because of their memory.
+// Kills returns the number of states that were killed because of their memory.
 func (m *Memory) Kills() uint64 { return m.kills.Load() }
 
-// settleBytes is how much a state allocates before it tells its account.
-const settleBytes = 64 << 10
+// reportBytes is the number of bytes that a state allocates before it reports them
+// to its Memory.
+const reportBytes = 64 << 10
 
-// settle tells the account what the state has allocated. It is called at the
-// end of each slice, while the lock is held, and returns why the state has
-// ended, if it has.
-func (s *State) settle() error {
-	if grown := s.allocated - s.settled; grown >= settleBytes {
-		s.settled = s.allocated
-		s.memory.settle(s, grown)
+// reportAllocated reports the bytes that the state has allocated to its Memory. It
+// is called at the end of each slice, while the state's lock is held. If the state
+// has ended, it returns the reason.
+func (s *State) reportAllocated() error {
+	if grown := s.allocated - s.reported; grown >= reportBytes {
+		s.reported = s.allocated
+		s.memory.addAllocated(s, grown)
 	}
-	return s.endedBy()
+	return s.endReason()
 }
 
-func (m *Memory) settle(s *State, grown int64) {
+// addAllocated adds bytes that s has allocated.
+func (m *Memory) addAllocated(s *State, grown int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if _, ok := m.states[s]; !ok {
 		return
 	}
-	s.since += grown
-	if m.used.Add(grown) > m.slack {
-		m.reduce(s)
+	s.sinceMeasured += grown
+	if m.used.Add(grown) > m.measureAt {
+		m.enforceLimit(s)
 	}
 }
 
-// reduce measures states until the account is within its limit, and kills the
-// largest while it is not. The lock of s is held.
-func (m *Memory) reduce(s *State) {
+// enforceLimit measures states until used is at most measureAt. While the total of
+// the measured bytes exceeds the limit, it kills the largest state. The caller holds
+// m.mu and the lock of s.
+func (m *Memory) enforceLimit(s *State) {
 	m.measure(s)
 	for other := range m.states {
-		if m.used.Load() <= m.slack {
+		if m.used.Load() <= m.measureAt {
 			break
 		}
-		// A state that is in use is measured when its slice is over.
+		// A state that is in use is measured at the end of its slice.
 		if other != s && other.tryLock() {
 			m.measure(other)
 			<-other.lock
@@ -92,8 +96,8 @@ func (m *Memory) reduce(s *State) {
 	for {
 		sum, largest := int64(0), s
 		for other := range m.states {
-			sum += other.alive
-			if other.alive > largest.alive {
+			sum += other.liveBytes
+			if other.liveBytes > largest.liveBytes {
 				largest = other
 			}
 		}
@@ -104,49 +108,52 @@ func (m *Memory) reduce(s *State) {
 	}
 }
 
-// measure walks a state, whose lock is held, unless little has changed.
+// measure measures the live bytes of a state, unless it has allocated only little
+// since the last time. The caller holds the lock of s.
 func (m *Memory) measure(s *State) {
-	if s.since < max(m.limit/256, settleBytes) {
+	if s.sinceMeasured < max(m.limit/256, reportBytes) {
 		return
 	}
-	alive := s.reachable()
-	m.used.Add(alive - s.alive - s.since)
-	s.alive, s.since = alive, 0
+	alive := s.reachableBytes()
+	m.used.Add(alive - s.liveBytes - s.sinceMeasured)
+	s.liveBytes, s.sinceMeasured = alive, 0
 }
 
-// kill ends a state for its memory.
+// kill ends a state because of its memory.
 func (m *Memory) kill(s *State) {
-	bytes := s.alive
-	m.remove(s)
+	bytes := s.liveBytes
+	m.removeState(s)
 	m.kills.Add(1)
-	s.over.Store(true)
+	s.overLimit.Store(true)
 	s.cancel()
 	if s.exceeded != nil {
 		s.exceeded(bytes)
 	}
 }
 
-func (m *Memory) add(s *State) {
+func (m *Memory) addState(s *State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.states[s] = struct{}{}
 }
 
-// forget takes a state that is closed out of the account.
-func (m *Memory) forget(s *State) {
+// removeClosed removes a closed state.
+func (m *Memory) removeClosed(s *State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.remove(s)
+	m.removeState(s)
 }
 
-func (m *Memory) remove(s *State) {
+// removeState removes a state and its bytes. The caller holds m.mu.
+func (m *Memory) removeState(s *State) {
 	if _, ok := m.states[s]; ok {
 		delete(m.states, s)
-		m.used.Add(-s.alive - s.since)
-		s.alive, s.since = 0, 0
+		m.used.Add(-s.liveBytes - s.sinceMeasured)
+		s.liveBytes, s.sinceMeasured = 0, 0
 	}
 }
 
+// tryLock takes the state's lock if it is free, and reports whether it did.
 func (s *State) tryLock() bool {
 	select {
 	case s.lock <- struct{}{}:

@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// shapes make things that stay alive. Each call of step adds to what is kept.
-var shapes = map[string]string{
+// memoryShapes are scripts that keep values of different types alive. They add the
+// values to the table `keep`; each call adds more.
+var memoryShapes = map[string]string{
 	"small tables":   `for i = 1, 100 do keep[#keep + 1] = {} end`,
 	"records":        `for i = 1, 100 do keep[#keep + 1] = {id = i, name = "n", age = i / 3} end`,
 	"filled records": `for i = 1, 20 do local t = {} t.id = i t.name = "n" keep[#keep + 1] = t end`,
@@ -34,33 +35,35 @@ for i = 1, 50 do keep[#keep + 1] = outer(i)() end`,
 	"metatables":   `for i = 1, 50 do keep[#keep + 1] = setmetatable({}, {__index = {}}) end`,
 }
 
-// TestReachableIsWhatTheHeapHolds compares the walk with the heap of Go.
-func TestReachableIsWhatTheHeapHolds(t *testing.T) {
-	for name, body := range shapes {
+// TestReachableBytesMatchTheHeap compares the result of the memory walk with the size
+// of the Go heap.
+func TestReachableBytesMatchTheHeap(t *testing.T) {
+	for name, body := range memoryShapes {
 		t.Run(name, func(t *testing.T) {
 			s := newState(t)
-			step := load(t, s, "local keep = {}\nreturn function()\n"+body+"\nend")
+			step := loadFunction(t, s, "local keep = {}\nreturn function()\n"+body+"\nend")
 			defer s.Keep(step)()
 			call := func(n int) {
 				for range n {
-					if _, err := s.Call(context.Background(), long, step); err != nil {
+					if _, err := s.Call(context.Background(), generous, step); err != nil {
 						t.Fatal(err)
 					}
 				}
 			}
 			call(3)
-			heap, walked := liveHeap(), s.reachable()
+			heap, walked := liveHeap(), s.reachableBytes()
 			for n := 0; n < 100 && liveHeap()-heap < 6<<20; n++ {
 				call(100)
 			}
-			heap, walked = liveHeap()-heap, s.reachable()-walked
+			heap, walked = liveHeap()-heap, s.reachableBytes()-walked
 			if ratio := float64(walked) / float64(heap); ratio < 0.85 || ratio > 1.25 {
-				t.Errorf("%d bytes are counted for %d on the heap: %.2f", walked, heap, ratio)
+				t.Errorf("%d bytes are counted for %d bytes on the heap: ratio %.2f, want 0.85 to 1.25", walked, heap, ratio)
 			}
 		})
 	}
 }
 
+// liveHeap returns the live bytes of the Go heap.
 func liveHeap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -69,42 +72,43 @@ func liveHeap() int64 {
 	return int64(min(m.HeapAlloc, math.MaxInt64)) //nolint:gosec // it is in range
 }
 
-// keeps is a script that keeps what a body makes, in a variable of the file.
-func keeps(body string) string {
+// keepingScript returns a script whose function runs body. Values that body puts into
+// the table `keep` stay alive.
+func keepingScript(body string) string {
 	return "local ns = require('test')\nlocal keep = {}\nreturn function(...)\n" + body + "\nend"
 }
 
-// TestMemoryIsBounded: whatever a script keeps, its state is killed before it
-// holds a fifth and one slice more than the limit.
+// TestMemoryIsBounded checks that a state is killed before it holds 1.2 times the
+// limit plus the allocation limit of one slice, whatever values the script keeps.
 func TestMemoryIsBounded(t *testing.T) {
 	const limit = 8 << 20
-	for name, body := range shapes {
+	for name, body := range memoryShapes {
 		t.Run(name, func(t *testing.T) {
 			killed := make(chan int64, 1)
 			account := NewMemory(limit)
 			s := library.NewState(context.Background(), StateOptions{Memory: account, Exceeded: func(n int64) { killed <- n }})
 			defer closeState(t, s)
-			fn := load(t, s, keeps("pcall(function() for n = 1, 20 do "+body+" end end)"))
+			fn := loadFunction(t, s, keepingScript("pcall(function() for n = 1, 20 do "+body+" end end)"))
 			defer s.Keep(fn)()
 			before := liveHeap()
 			var err error
 			for n := 0; n < 20_000 && err == nil; n++ {
-				_, err = s.Call(context.Background(), long, fn)
+				_, err = s.Call(context.Background(), generous, fn)
 			}
 			if !errors.Is(err, ErrMemory) {
 				t.Fatalf("error %v, want %v", err, ErrMemory)
 			}
 			if bytes := <-killed; bytes <= limit || bytes > limit*12/10+maxSliceBytes {
-				t.Errorf("the state was killed at %d bytes", bytes)
+				t.Errorf("the state was killed at %d bytes, want more than %d and at most %d", bytes, limit, limit*12/10+maxSliceBytes)
 			}
 			if grown := liveHeap() - before; grown > limit*12/10+maxSliceBytes {
-				t.Errorf("%d bytes are on the heap", grown)
+				t.Errorf("the heap has grown by %d bytes, want at most %d", grown, limit*12/10+maxSliceBytes)
 			}
-			if _, err := s.Call(context.Background(), long, fn); !errors.Is(err, ErrMemory) {
-				t.Errorf("a later call: %v", err)
+			if _, err := s.Call(context.Background(), generous, fn); !errors.Is(err, ErrMemory) {
+				t.Errorf("a call after the kill: error %v, want %v", err, ErrMemory)
 			}
 			if account.Used() != 0 || account.Kills() != 1 {
-				t.Errorf("the account still has %d bytes, %d kills", account.Used(), account.Kills())
+				t.Errorf("the account has %d bytes and %d kills, want 0 and 1", account.Used(), account.Kills())
 			}
 		})
 	}
@@ -118,9 +122,9 @@ func closeState(t *testing.T, s *State) {
 	}
 }
 
-// TestMemoryOfWaitingCallsCounts: what calls hold on their threads, and what
-// Go holds for them while they wait, is alive.
-func TestMemoryOfWaitingCallsCounts(t *testing.T) {
+// TestWaitingCallsCountAsMemory checks that values on the threads of waiting calls,
+// and values that Go keeps for these calls, count as live.
+func TestWaitingCallsCountAsMemory(t *testing.T) {
 	for _, body := range []string{
 		`local s = ("x"):rep(1e6 + ...) ns.sleep(1000)`,
 		`local s = ("x"):rep(1e6 + ...) pcall(function() local t = {s .. "y"} s = nil ns.sleep(1000) end)`,
@@ -130,28 +134,28 @@ func TestMemoryOfWaitingCallsCounts(t *testing.T) {
 	} {
 		killed := make(chan int64, 1)
 		s := library.NewState(context.Background(), StateOptions{Memory: NewMemory(16 << 20), Exceeded: func(n int64) { killed <- n }})
-		fn := load(t, s, keeps(body))
+		fn := loadFunction(t, s, keepingScript(body))
 		for i := range 40 {
-			_, _ = s.Spawn(Limits{Slice: time.Hour}, fn, []any{float64(i)}, nil) // it may be killed already
+			_, _ = s.Spawn(Limits{Slice: time.Hour}, fn, []any{float64(i)}, nil) // the state may have been killed already
 		}
 		select {
 		case <-killed:
 		case <-time.After(60 * time.Second):
-			t.Errorf("%s: nothing was killed: %d bytes are used", body, s.memory.Used())
+			t.Errorf("%s: the state was not killed: %d bytes are used", body, s.memory.Used())
 		}
 		closeState(t, s)
 	}
 }
 
-// TestMemoryOfStatesIsOneAccount: the largest of several states is killed.
-func TestMemoryOfStatesIsOneAccount(t *testing.T) {
+// TestStatesShareOneMemory checks that the largest of several states is killed.
+func TestStatesShareOneMemory(t *testing.T) {
 	account := NewMemory(16 << 20)
 	var states []*State
 	var fns []*Func
 	for range 4 {
 		s := library.NewState(context.Background(), StateOptions{Memory: account})
 		defer closeState(t, s)
-		fn := load(t, s, keeps(`keep[#keep + 1] = ("x"):rep(...)`))
+		fn := loadFunction(t, s, keepingScript(`keep[#keep + 1] = ("x"):rep(...)`))
 		defer s.Keep(fn)()
 		states, fns = append(states, s), append(fns, fn)
 	}
@@ -161,7 +165,7 @@ func TestMemoryOfStatesIsOneAccount(t *testing.T) {
 			if i == 2 {
 				size = 1e6
 			}
-			_, err := s.Call(context.Background(), long, fns[i], size)
+			_, err := s.Call(context.Background(), generous, fns[i], size)
 			if err != nil && (i != 2 || !errors.Is(err, ErrMemory)) {
 				t.Errorf("state %d: %v", i, err)
 			}
@@ -169,26 +173,28 @@ func TestMemoryOfStatesIsOneAccount(t *testing.T) {
 	}
 	for i, s := range states {
 		if s.Exceeded() != (i == 2) {
-			t.Errorf("state %d: killed is %v", i, s.Exceeded())
+			t.Errorf("state %d: Exceeded returned %v, want %v", i, s.Exceeded(), i == 2)
 		}
 	}
 }
 
-// TestGarbageIsNoMemory: a state that keeps nothing is never killed.
-func TestGarbageIsNoMemory(t *testing.T) {
+// TestGarbageIsNotMemory checks that a state whose scripts keep no values is never
+// killed.
+func TestGarbageIsNotMemory(t *testing.T) {
 	account := NewMemory(8 << 20)
 	s := library.NewState(context.Background(), StateOptions{Memory: account})
 	defer closeState(t, s)
-	fn := load(t, s, keeps(`for i = 1, 20 do local s = ("x"):rep(1e6) local t = {} for k = 1, 1000 do t["k" .. k] = {} end end`))
+	fn := loadFunction(t, s, keepingScript(`for i = 1, 20 do local s = ("x"):rep(1e6) local t = {} for k = 1, 1000 do t["k" .. k] = {} end end`))
 	for range 20 {
-		if _, err := s.Call(context.Background(), long, fn); err != nil {
+		if _, err := s.Call(context.Background(), generous, fn); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-// TestAllocationOfASliceIsBounded: also what is garbage at once.
-func TestAllocationOfASliceIsBounded(t *testing.T) {
+// TestSliceAllocationIsBounded checks that a slice cannot allocate much more than its
+// limit, even if all of it is garbage.
+func TestSliceAllocationIsBounded(t *testing.T) {
 	for _, body := range []string{
 		`while true do local t = {} t[1048575] = 1 end`,
 		`local t = {} for i = 1, 60 do t[i] = {} t[i][1048575] = 1 end while true do end`,
@@ -207,21 +213,21 @@ func TestAllocationOfASliceIsBounded(t *testing.T) {
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := runFor(t, DefaultSlice, body)
+		_, err := runBodyFor(t, DefaultSlice, body)
 		runtime.ReadMemStats(&after)
 		if !errors.Is(err, ErrSlice) && !errors.Is(err, ErrAllocation) {
 			t.Errorf("%s: %v", body, err)
 		}
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2*maxSliceBytes {
-			t.Errorf("%s: %d bytes were allocated", body, grown)
+			t.Errorf("%s: %d bytes were allocated, want at most %d", body, grown, 2*maxSliceBytes)
 		}
 	}
 }
 
-// TestWorkOfInstructionsIsCharged: each of these does as much as thousands of
-// instructions at a time. Without charges they would run for seconds up to
-// hours; the bound here is on the instructions that they get to execute.
-func TestWorkOfInstructionsIsCharged(t *testing.T) {
+// TestExpensiveInstructionsAreCharged checks loops in which one instruction or one
+// call does the work of thousands of instructions. Without charges, the loops would
+// run for seconds to hours. The test checks the number of iterations, not the time.
+func TestExpensiveInstructionsAreCharged(t *testing.T) {
 	for _, body := range []string{
 		`local a, b = ("x"):rep(15e6), ("x"):rep(15e6) while true do n = n + 1 local c = a == b end`,
 		`local a, b = ("x"):rep(15e6), ("x"):rep(15e6) while true do n = n + 1 local c = a < b end`,
@@ -241,7 +247,7 @@ func TestWorkOfInstructionsIsCharged(t *testing.T) {
 		`while true do n = n + 1 s = ("x"):rep(7000):byte(1, -1) end`,
 	} {
 		s := newState(t)
-		rounds := load(t, s, "local n, s = 0, nil return function(ask) if ask then return n end "+body+" end")
+		rounds := loadFunction(t, s, "local n, s = 0, nil return function(ask) if ask then return n end "+body+" end")
 		start := time.Now()
 		_, err := s.Call(context.Background(), Limits{Slice: 4 * DefaultSlice}, rounds)
 		t.Logf("%v for %s", time.Since(start), body)
@@ -249,49 +255,49 @@ func TestWorkOfInstructionsIsCharged(t *testing.T) {
 			t.Errorf("%s: %v", body, err)
 			continue
 		}
-		results, err := s.Call(context.Background(), long, rounds, true)
+		results, err := s.Call(context.Background(), generous, rounds, true)
 		if err != nil || results[0].(float64) > 30_000 {
-			t.Errorf("%s: %v rounds, %v", body, results, err)
+			t.Errorf("%s: %v iterations, %v; want at most 30000", body, results, err)
 		}
 	}
 }
 
-// TestBudgetIsWork: time in which a call gets no processor does not count.
-func TestBudgetIsWork(t *testing.T) {
+// TestBudgetIgnoresStalls checks that time without a processor does not count.
+func TestBudgetIgnoresStalls(t *testing.T) {
 	s := newState(t)
-	fn := load(t, s, `return function(stall) for i = 1, 10 do stall() end return true end`)
+	fn := loadFunction(t, s, `return function(stall) for i = 1, 10 do stall() end return true end`)
 	stall := func(*Call) error {
 		start := time.Now()
-		for time.Since(start) < 2*DefaultSlice/10 { // somebody else has the processor
+		for time.Since(start) < 2*DefaultSlice/10 { // as if another process had the processor
 			runtime.Gosched()
 		}
 		return nil
 	}
 	if _, err := s.Call(context.Background(), Limits{Slice: DefaultSlice, Work: DefaultSlice}, fn, stall); err != nil {
-		t.Error(err)
+		t.Errorf("a call that does little work was killed: %v", err)
 	}
 }
 
-// TestWaitsAreBounded by a limit of their own.
+// TestWaitsAreBounded checks Limits.Wait.
 func TestWaitsAreBounded(t *testing.T) {
 	s := newState(t)
-	fn := load(t, s, "local ns = require('test')\nreturn function() for i = 1, 1000 do pcall(ns.sleep, 1000) end end")
+	fn := loadFunction(t, s, "local ns = require('test')\nreturn function() for i = 1, 1000 do pcall(ns.sleep, 1000) end end")
 	if _, err := s.Call(context.Background(), Limits{Wait: 20 * time.Millisecond}, fn); !errors.Is(err, ErrTimeout) {
 		t.Errorf("error %v, want %v", err, ErrTimeout)
 	}
 }
 
-func TestCalibrationIsSane(t *testing.T) {
-	if u := unit(); u < unitLeast || u > unitMost {
-		t.Errorf("a unit takes %v", u)
+func TestCalibrationIsInRange(t *testing.T) {
+	if u := unit(); u < shortestUnit || u > longestUnit {
+		t.Errorf("a unit takes %v, want %v to %v", u, shortestUnit, longestUnit)
 	}
 	t.Logf("a unit of work takes %v", unit())
 }
 
-// TestRemovedKeysAreForgotten: and a traversal that clears the table, or
-// assigns to its keys, sees every key once.
-func TestRemovedKeysAreForgotten(t *testing.T) {
-	got := eval(t, `local t, seen = {}, 0
+// TestRemovedKeysAreDropped checks that a table drops removed keys, and that a
+// traversal sees every key once, even if it removes keys or assigns to them.
+func TestRemovedKeysAreDropped(t *testing.T) {
+	got := evalBody(t, `local t, seen = {}, 0
 for i = 1, 1000 do t["k" .. i] = i end
 for k in pairs(t) do t[k] = nil seen = seen + 1 end
 for i = 1, 1000 do t["m" .. i] = i end
@@ -302,14 +308,14 @@ return seen`)
 		t.Errorf("%v keys were seen, want 2333", got)
 	}
 	s := newState(t)
-	fn := load(t, s, `local t, n = {}, 0 return function() for i = 1, 1000 do n = n + 1 t[n + 0.5] = true t[n - 9.5] = nil end end`)
+	fn := loadFunction(t, s, `local t, n = {}, 0 return function() for i = 1, 1000 do n = n + 1 t[n + 0.5] = true t[n - 9.5] = nil end end`)
 	defer s.Keep(fn)()
 	for range 100 {
-		if _, err := s.Call(context.Background(), long, fn); err != nil {
+		if _, err := s.Call(context.Background(), generous, fn); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := s.reachable(); n > 100<<10 {
-		t.Errorf("a table with 10 keys takes %d bytes", n)
+	if n := s.reachableBytes(); n > 100<<10 {
+		t.Errorf("a table with 10 keys uses %d bytes, want at most %d", n, 100<<10)
 	}
 }

@@ -7,13 +7,14 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// numberText is a number as Lua 5.1 shows it, which is C's "%.14g".
+// numberText returns the text of a number as Lua 5.1 prints it, which is C's
+// "%.14g".
 func numberText(f float64) string {
 	if i := int64(f); float64(i) == f && i < 1e14 && i > -1e14 && (i != 0 || !math.Signbit(f)) {
 		return strconv.FormatInt(i, 10)
 	}
 	switch {
-	case math.IsNaN(f) && math.Signbit(f): // as C prints what 0/0 is on amd64
+	case math.IsNaN(f) && math.Signbit(f): // as C prints the result of 0/0 on amd64
 		return "-nan"
 	case math.IsNaN(f):
 		return "nan"
@@ -25,7 +26,7 @@ func numberText(f float64) string {
 	return strconv.FormatFloat(f, 'g', 14, 64)
 }
 
-// textOf is v as a string, if it is a string or a number.
+// textOf returns v as text, if it is a string or a number.
 func textOf(v glua.LValue) (string, bool) {
 	switch v := v.(type) {
 	case glua.LString:
@@ -36,7 +37,7 @@ func textOf(v glua.LValue) (string, bool) {
 	return "", false
 }
 
-// checkText is argument i, a string or a number, as a string.
+// checkText returns argument i as text. It must be a string or a number.
 func checkText(l *glua.LState, i int) string {
 	s, ok := textOf(l.Get(i))
 	if !ok {
@@ -45,7 +46,8 @@ func checkText(l *glua.LState, i int) string {
 	return s
 }
 
-// checkNumber is argument i, a number or a string that reads as one.
+// checkNumber returns argument i as a number. It must be a number or a string that
+// can be converted to one.
 func checkNumber(l *glua.LState, i int) float64 {
 	n, ok := toNumber(l, l.Get(i))
 	if !ok {
@@ -54,10 +56,10 @@ func checkNumber(l *glua.LState, i int) float64 {
 	return n
 }
 
-// checkInt is argument i as an integer: what is behind the point is cut off.
-func checkInt(l *glua.LState, i int) int { return toInt(checkNumber(l, i)) }
+// checkInt is checkNumber, truncated to an integer.
+func checkInt(l *glua.LState, i int) int { return int(toInt64(checkNumber(l, i))) }
 
-// optInt is checkInt, or other when the argument is nil or missing.
+// optInt is checkInt, or other if the argument is nil or missing.
 func optInt(l *glua.LState, i, other int) int {
 	if l.Get(i) == glua.LNil {
 		return other
@@ -65,15 +67,7 @@ func optInt(l *glua.LState, i, other int) int {
 	return checkInt(l, i)
 }
 
-// toInt is C's conversion to a 64-bit integer, on amd64: the least one for
-// what does not fit.
-func toInt(f float64) int {
-	if math.IsNaN(f) || f >= 1<<63 || f < -1<<63 {
-		return math.MinInt64
-	}
-	return int(f)
-}
-
+// badType raises an error about the type of argument i.
 func badType(l *glua.LState, i int, want string) {
 	got := "no value"
 	if i <= l.GetTop() {

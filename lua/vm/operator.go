@@ -9,20 +9,22 @@ import (
 	"nearside/lua/vm/syntax"
 )
 
-// Globals that generated code calls. No source can spell them, so none can
-// hide or replace them.
+// Names of globals that generated code calls. They are not valid Lua names, so a
+// source can neither use nor replace them.
 const (
 	concatName = "(concat)" // a .. b .. c
 	lenName    = "(len)"    // #a
 	modName    = "(mod)"    // a % b
 	powName    = "(pow)"    // a ^ b
 	minusName  = "(minus)"  // -a
-	forName    = "(for)"    // the three numbers of a numeric for
+	forName    = "(for)"    // converts the three numbers of a numeric for
 )
 
-// zeroName is the global that computes op again when the result is 0.
+// zeroName returns the name of the global that computes op again if the result is
+// 0.
 func zeroName(op string) string { return "(" + op + ")" }
 
+// operatorFunctions returns the functions of these globals by name.
 func operatorFunctions() map[string]glua.LGFunction {
 	functions := map[string]glua.LGFunction{
 		concatName: luaConcat, lenName: luaLen, forName: luaFor, minusName: luaMinus,
@@ -34,8 +36,9 @@ func operatorFunctions() map[string]glua.LGFunction {
 	return functions
 }
 
-// zeroFunction computes op of two numbers. Its third argument is the result of
-// a metamethod, if they are no numbers.
+// zeroFunction returns the function that computes op for two numbers. If an operand
+// is not a number, a metamethod has computed the result, and the function returns
+// its third argument, which is that result.
 func zeroFunction(op string) glua.LGFunction {
 	return func(l *glua.LState) int {
 		x, ok1 := toNumber(l, l.Get(1))
@@ -47,8 +50,8 @@ func zeroFunction(op string) glua.LGFunction {
 	}
 }
 
-// stringOperators are metamethods of strings: the interpreter would read
-// "010" as an octal number.
+// stringOperators returns metamethods for arithmetic on strings. The interpreter
+// itself would read "010" as an octal number.
 func stringOperators() map[string]glua.LGFunction {
 	functions := map[string]glua.LGFunction{}
 	for op, event := range map[string]string{"+": "__add", "-": "__sub", "*": "__mul", "/": "__div", "%": "__mod", "^": "__pow"} {
@@ -58,7 +61,7 @@ func stringOperators() map[string]glua.LGFunction {
 	return functions
 }
 
-// compute is arithmetic on two numbers.
+// compute applies an arithmetic operator to two numbers.
 func compute(op string, a, b float64) float64 {
 	switch op {
 	case "+":
@@ -75,25 +78,27 @@ func compute(op string, a, b float64) float64 {
 	return power(a, b)
 }
 
-// modulo is the formula of Lua 5.1; math.Mod differs for large operands and
-// where the quotient is rounded, as in 1 % 0.1.
+// modulo uses the formula of Lua 5.1. math.Mod has other results for large operands
+// and if the quotient is rounded, as in 1 % 0.1.
 func modulo(a, b float64) float64 {
-	product := math.Floor(a/b) * b // a variable of its own: no fused operation
-	return a - product
+	return a - float64(math.Floor(a/b)*b) // the conversion prevents a fused operation, which has other results
 }
 
-// toNumber is v as a number, if it is one or a string that reads as one.
-func toNumber(l *glua.LState, v glua.LValue) (float64, bool) {
+// toNumber converts v to a number. ok is false unless v is a number or a string
+// that can be converted to one.
+func toNumber(l *glua.LState, v glua.LValue) (n float64, ok bool) {
 	switch v := v.(type) {
 	case glua.LNumber:
 		return float64(v), true
 	case glua.LString:
-		readsNumber(l, v)
+		chargeNumberText(l, v)
 		return syntax.ToNumber(string(v))
 	}
 	return 0, false
 }
 
+// arithmeticFunction returns the function for an operator. It uses the metamethod
+// event if an operand is not a number.
 func arithmeticFunction(op, event string) glua.LGFunction {
 	return func(l *glua.LState) int {
 		a, b := l.Get(1), l.Get(2)
@@ -123,7 +128,8 @@ func arithmeticFunction(op, event string) glua.LGFunction {
 	}
 }
 
-// luaMinus is the operator `-` with one operand. The metamethod gets it twice.
+// luaMinus is the operator `-` with one operand. As in Lua 5.1, the metamethod gets
+// the operand twice.
 func luaMinus(l *glua.LState) int {
 	v := l.Get(1)
 	if x, ok := toNumber(l, v); ok {
@@ -141,7 +147,8 @@ func luaMinus(l *glua.LState) int {
 	return 1
 }
 
-// metaField is a metamethod that a script has set: strings have none.
+// metaField returns a metamethod that a script has set. It returns nil for strings,
+// because scripts cannot change the metatable of strings.
 func metaField(l *glua.LState, v glua.LValue, event string) glua.LValue {
 	if v.Type() == glua.LTString {
 		return glua.LNil
@@ -149,13 +156,13 @@ func metaField(l *glua.LState, v glua.LValue, event string) glua.LValue {
 	return l.GetMetaField(v, event)
 }
 
-// luaLen is the operator `#`. As in Lua 5.1, __len is not asked for tables.
+// luaLen is the operator `#`. As in Lua 5.1, it ignores __len of tables.
 func luaLen(l *glua.LState) int {
 	switch v := l.Get(1).(type) {
 	case glua.LString:
 		l.Push(glua.LNumber(len(v)))
 	case *glua.LTable:
-		l.Push(glua.LNumber(length(l, v)))
+		l.Push(glua.LNumber(tableLength(l, v)))
 	default:
 		f := metaField(l, v, "__len")
 		if f == glua.LNil {
@@ -168,7 +175,7 @@ func luaLen(l *glua.LState) int {
 	return 1
 }
 
-// luaFor turns the values of a numeric for into numbers.
+// luaFor converts the three values of a numeric for to numbers.
 func luaFor(l *glua.LState) int {
 	for i, name := range []string{"initial value", "limit", "step"} {
 		n, ok := toNumber(l, l.Get(i+1))
@@ -180,8 +187,8 @@ func luaFor(l *glua.LState) int {
 	return 3
 }
 
-// luaConcat is the operator `..`, of all operands of a chain. The result is
-// bounded.
+// luaConcat is the operator `..` for all operands of a chain. The length of the
+// result is bounded.
 func luaConcat(l *glua.LState) int {
 	n := l.GetTop()
 	total := 0
@@ -190,13 +197,13 @@ func luaConcat(l *glua.LState) int {
 		case glua.LString:
 			total += len(v)
 		case glua.LNumber:
-			total += 24 // at most
+			total += 24 // the maximum length of a number
 		default:
 			return concatMeta(l, n)
 		}
 	}
 	checkLength(l, total)
-	taskOf(l).reserve(l, total)
+	executionOf(l).reserveBytes(l, total)
 	var b strings.Builder
 	b.Grow(total)
 	for i := 1; i <= n; i++ {
@@ -207,13 +214,12 @@ func luaConcat(l *glua.LState) int {
 			b.WriteString(numberText(float64(v)))
 		}
 	}
-	l.Push(trimmed(taskOf(l), &b))
+	l.Push(builtText(executionOf(l), &b))
 	return 1
 }
 
-// concatMeta works from right to left, as the operator does, with __concat
-// where an operand is neither a string nor a number. Strings and numbers next
-// to each other are joined at once.
+// concatMeta joins n operands from right to left, as the operator does. It uses
+// __concat if an operand is neither a string nor a number.
 func concatMeta(l *glua.LState, n int) int {
 	result := l.Get(n)
 	for i := n - 1; i >= 1; i-- {
@@ -223,7 +229,7 @@ func concatMeta(l *glua.LState, n int) int {
 		if ok1 && ok2 {
 			total := len(a) + len(b)
 			checkLength(l, total)
-			taskOf(l).reserve(l, total)
+			executionOf(l).reserveBytes(l, total)
 			result = glua.LString(a + b)
 			continue
 		}

@@ -8,16 +8,17 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A Time tells a state what os.time, os.date and os.clock return.
+// A Time determines the results of os.time, os.date and os.clock.
 type Time struct {
 	Now     func() time.Time // nil: time.Now
-	Zone    *time.Location   // of local times; nil: time.Local
-	Started time.Time        // os.clock counts seconds from here; zero: the start of the process
+	Zone    *time.Location   // zone of local times; nil: time.Local
+	Started time.Time        // the time from which os.clock counts; zero: the start of the process
 }
 
-// processStart is where os.clock counts from.
+// processStart is the default of Time.Started.
 var processStart = time.Now()
 
+// filled returns t with the defaults of empty fields.
 func (t Time) filled() Time {
 	if t.Now == nil {
 		t.Now = time.Now
@@ -31,16 +32,16 @@ func (t Time) filled() Time {
 	return t
 }
 
-// osLib is the part of os that scripts may use. The functions return what the
-// reference interpreter returns on Linux in the C locale.
+// osLib returns the functions of os that scripts may use. They have the results of
+// the reference interpreter on Linux in the C locale.
 func osLib() map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{"clock": osClock, "date": osDate, "difftime": osDifftime, "time": osTime}
 }
 
-func timeOf(l *glua.LState) Time { return taskOf(l).state.time }
+func timeOf(l *glua.LState) Time { return executionOf(l).state.time }
 
-// osClock returns elapsed seconds. The processor time of the process, which C
-// returns, includes the work of the whole server.
+// osClock is os.clock. It returns elapsed seconds. C returns the processor time of
+// the process, but here that includes the work of the whole server.
 func osClock(l *glua.LState) int {
 	t := timeOf(l)
 	l.Push(glua.LNumber(t.Now().Sub(t.Started).Seconds()))
@@ -52,28 +53,31 @@ func osDifftime(l *glua.LState) int {
 	if l.Get(2) != glua.LNil {
 		from = checkNumber(l, 2)
 	}
-	l.Push(glua.LNumber(to - from))
+	l.Push(glua.LNumber(math.Trunc(to) - math.Trunc(from))) // C's times are whole seconds
 	return 1
 }
 
-// dateCost is the work of one directive, in instructions.
-const dateCost = 8
+// directiveUnits is the work of one directive of os.date.
+const directiveUnits = 8
 
-// osDate formats a time, or returns its fields for the format "*t".
+// dateTableUnits is the work of making the table for the format "*t".
+const dateTableUnits = 120
+
+// osDate is os.date. It formats a time, or returns a table for the format "*t".
 func osDate(l *glua.LState) int {
 	format := "%c"
 	if l.Get(1) != glua.LNil {
 		format = checkText(l, 1)
 	}
-	taskOf(l).charge(l, 10)
-	taskOf(l).reserve(l, 2*len(format))                // what the result takes for plain text
-	if end := strings.IndexByte(format, 0); end >= 0 { // as C strings end
+	executionOf(l).charge(l, 30)
+	executionOf(l).reserveBytes(l, 2*len(format))      // the bytes of a result without directives
+	if end := strings.IndexByte(format, 0); end >= 0 { // C strings end at the first zero byte
 		format = format[:end]
 	}
 	clock := timeOf(l)
 	seconds := clock.Now().Unix()
 	if l.Get(2) != glua.LNil {
-		seconds = cInt64(checkNumber(l, 2))
+		seconds = toInt64(checkNumber(l, 2))
 	}
 	zone := clock.Zone
 	if strings.HasPrefix(format, "!") {
@@ -84,41 +88,43 @@ func osDate(l *glua.LState) int {
 	case !ok:
 		l.Push(glua.LNil)
 	case format == "*t":
+		executionOf(l).charge(l, dateTableUnits)
+		executionOf(l).countAllocated(tableBytes + firstBytes)
 		l.Push(t.table(l))
 	default:
 		text := formatDate(l, format, t, clock.Zone)
-		taskOf(l).allocated(6 * len(text)) // and while it grew, by a quarter at a time
+		executionOf(l).countAllocated(6 * len(text)) // with the buffers that it outgrew, each a quarter larger than the one before
 		l.Push(glua.LString(text))
 	}
 	return 1
 }
 
-// formatDate applies the directives of strftime. A directive that does not
-// exist stays as it is.
+// formatDate replaces the directives of strftime in format. Unknown directives are
+// not changed.
 func formatDate(l *glua.LState, format string, t civil, local *time.Location) string {
 	var b []byte
-	task := taskOf(l)
+	ex := executionOf(l)
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
 			b = append(b, format[i])
 			if len(b)%64 == 0 {
-				task.charge(l, 1)
+				ex.charge(l, 1)
 			}
 			continue
 		}
 		i++
 		if format[i] == 's' {
-			task.charge(l, searchCost)
+			ex.charge(l, mktimeUnits)
 		}
 		b = t.appendDirective(b, format[i], local)
-		task.charge(l, dateCost)
+		ex.charge(l, directiveUnits)
 		checkLength(l, len(b))
 	}
 	return string(b)
 }
 
-// osTime returns the current time, or the time of a table in the local zone.
-// Fields out of their range count on: day 32 is in the next month.
+// osTime is os.time. It returns the current time, or the time that a table holds as
+// local time. Fields may be out of their range: day 32 is in the next month.
 func osTime(l *glua.LState) int {
 	clock := timeOf(l)
 	if l.Get(1) == glua.LNil {
@@ -126,6 +132,7 @@ func osTime(l *glua.LState) int {
 		return 1
 	}
 	t := l.CheckTable(1)
+	executionOf(l).charge(l, 7*chargedHops(t, glua.LString("isdst")))
 	c := civil{
 		second: dateField(l, t, "sec", 0), minute: dateField(l, t, "min", 0), hour: dateField(l, t, "hour", 12),
 		day: dateField(l, t, "day", -1), month: dateField(l, t, "month", -1) - 1, year: dateField(l, t, "year", -1) - 1900,
@@ -137,7 +144,7 @@ func osTime(l *glua.LState) int {
 			c.dst = isDST
 		}
 	}
-	taskOf(l).charge(l, searchCost)
+	executionOf(l).charge(l, mktimeUnits)
 	seconds, ok := c.unix(clock.Zone)
 	if !ok || seconds == -1 { // C cannot tell this second from an error
 		l.Push(glua.LNil)
@@ -147,22 +154,15 @@ func osTime(l *glua.LState) int {
 	return 1
 }
 
-// dateField reads a field of the table of os.time; a field without a default
-// (-1) has to be there.
+// dateField reads a field of the table of os.time. If the field is missing, it
+// returns other, or raises an error if other is -1. A number is truncated to 32
+// bits, as in C.
 func dateField(l *glua.LState, t *glua.LTable, name string, other int32) int32 {
 	if n, ok := toNumber(l, l.GetField(t, name)); ok {
-		return int32(cInt64(n))
+		return int32(toInt64(n)) //nolint:gosec // C wraps around
 	}
 	if other < 0 {
 		l.RaiseError("field '%s' missing in date table", name)
 	}
 	return other
-}
-
-// cInt64 converts as C does on amd64: what does not fit becomes the lowest.
-func cInt64(f float64) int64 {
-	if !(f >= math.MinInt64 && f < math.MaxInt64) {
-		return math.MinInt64
-	}
-	return int64(f)
 }

@@ -13,9 +13,9 @@ import (
 	"time"
 )
 
-// lua51 runs a program with the reference interpreter in a time zone, and
-// returns what it prints. It skips the test where there is none.
-func lua51(t *testing.T, zone, program string) string {
+// runLua51 runs a program with the reference interpreter in a time zone and returns
+// its output. It skips the test if lua5.1 is not installed.
+func runLua51(t *testing.T, zone, program string) string {
 	t.Helper()
 	path, err := exec.LookPath("lua5.1")
 	if err != nil {
@@ -33,13 +33,14 @@ func lua51(t *testing.T, zone, program string) string {
 	return string(out)
 }
 
-// oursIn runs a program that returns a function without arguments in a zone,
-// and returns the text that this returns.
-func oursIn(t *testing.T, zone, program string) string {
+// runOursIn runs a program in a state with a time zone. The program returns a
+// function, which runOursIn calls without arguments. It returns the text that the
+// function returns.
+func runOursIn(t *testing.T, zone, program string) string {
 	t.Helper()
 	location, err := time.LoadLocation(zone)
 	if err != nil {
-		t.Skip("there is no time zone data: ", err)
+		t.Skip("time zone data is missing: ", err)
 	}
 	s := library.NewState(context.Background(), StateOptions{Time: Time{Zone: location}})
 	defer func() {
@@ -47,7 +48,7 @@ func oursIn(t *testing.T, zone, program string) string {
 			t.Error(err)
 		}
 	}()
-	results, err := s.Call(context.Background(), Limits{Slice: time.Minute}, load(t, s, program))
+	results, err := s.Call(context.Background(), Limits{Slice: time.Minute}, loadFunction(t, s, program))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,8 +57,9 @@ func oursIn(t *testing.T, zone, program string) string {
 
 var osZones = []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "Africa/Casablanca"}
 
-// randomSecond is a time of any kind: near, far, negative, at a change of DST.
-// The C library gets the local times of years above some millions wrong.
+// randomSecond returns a random time: near, far, negative, or at a DST change.
+// Outside of UTC, it stays within some million years, because the local times of the
+// C library are wrong beyond that.
 func randomSecond(r *rand.Rand, zone string) float64 {
 	switch r.IntN(6) {
 	case 0:
@@ -117,8 +119,8 @@ func TestOSAgainstLua51(t *testing.T) {
 			fmt.Fprintf(&b, "put((pcall(%s)))\n", bad)
 		}
 		program := b.String()
-		want := strings.TrimSuffix(lua51(t, zone, program+"print(table.concat(out, '\\n'))"), "\n")
-		got := oursIn(t, zone, "return function()\n"+program+"return table.concat(out, '\\n') end")
+		want := strings.TrimSuffix(runLua51(t, zone, program+"print(table.concat(out, '\\n'))"), "\n")
+		got := runOursIn(t, zone, "return function()\n"+program+"return table.concat(out, '\\n') end")
 		wants, gots := strings.Split(want, "\n"), strings.Split(got, "\n")
 		different := 0
 		for i := range min(len(wants), len(gots)) {
@@ -134,12 +136,12 @@ func TestOSAgainstLua51(t *testing.T) {
 	}
 }
 
-// TestOSClock checks that the three functions follow the clock of the state.
+// TestOSClock checks that os.time, os.date and os.clock use the clock of the state.
 func TestOSClock(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.UTC)
 	s := library.NewState(context.Background(), StateOptions{Time: Time{Now: func() time.Time { return now }, Zone: time.UTC, Started: now.Add(-3 * time.Second)}})
 	defer func() { _ = s.Close(context.Background()) }()
-	f := load(t, s, "return function() return os.time(), os.date('%H:%M:%S'), os.clock() end")
+	f := loadFunction(t, s, "return function() return os.time(), os.date('%H:%M:%S'), os.clock() end")
 	for _, want := range []string{"[1.7723664e+09 12:00:00 3]", "[1.77237e+09 13:00:00 3603]"} {
 		got, err := s.Call(context.Background(), Limits{}, f)
 		if fmt.Sprint(got) != want || err != nil {
@@ -149,15 +151,15 @@ func TestOSClock(t *testing.T) {
 	}
 }
 
-// TestDateIsBounded checks that a long format neither runs beyond the budget
-// nor makes a string above the limit.
+// TestDateIsBounded checks that a long format exceeds neither the budget nor the
+// length limit of strings.
 func TestDateIsBounded(t *testing.T) {
 	s := newState(t)
-	long := load(t, s, "return function(n, d) return #os.date(string.rep(d, n)) end")
+	long := loadFunction(t, s, "return function(n, d) return #os.date(string.rep(d, n)) end")
 	if _, err := s.Call(context.Background(), Limits{Slice: time.Minute}, long, MaxString/2, "%c"); err == nil || !strings.Contains(err.Error(), "longer than") {
-		t.Error(err)
+		t.Errorf("a long format: error %v, want \"longer than\"", err)
 	}
 	if _, err := s.Call(context.Background(), Limits{Slice: 5 * time.Millisecond}, long, MaxString/2, "%s"); !errors.Is(err, ErrSlice) {
-		t.Error(err)
+		t.Errorf("a long format with a short slice: error %v, want %v", err, ErrSlice)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// brokenScript has a function that returns a register which nothing has
-// written: what a fault of the compiler would leave.
+// brokenScript returns a script with a function that returns a register without a
+// value. A fault of the compiler could have the same effect.
 func brokenScript(t *testing.T) *Script {
 	t.Helper()
 	script, err := Compile("t.lua", "return function() local a, b return b end", "test")
@@ -22,8 +22,8 @@ func brokenScript(t *testing.T) *Script {
 	return script
 }
 
-// TestPanicsEndOneCall: a panic of the interpreter, or of converting what it
-// returns, ends the call. The state works on.
+// TestPanicsEndOneCall checks that a panic of the interpreter, or of converting the
+// results, ends only the call. The state is still usable.
 func TestPanicsEndOneCall(t *testing.T) {
 	s := newState(t)
 	_, v, err := s.Load(context.Background(), Limits{}, brokenScript(t))
@@ -31,7 +31,7 @@ func TestPanicsEndOneCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err = s.Call(context.Background(), Limits{}, v.(*Func)); err == nil {
-		t.Error("a value that is none was returned")
+		t.Error("a call returned a register without a value, want an error")
 	}
 	err = s.CallLate(context.Background(), Limits{}, v.(*Func), func() []any { panic("late") })
 	if err == nil || !strings.Contains(err.Error(), "late") {
@@ -42,18 +42,18 @@ func TestPanicsEndOneCall(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err = <-done; err == nil {
-		t.Error("a task returned a value that is none")
+		t.Error("a task returned a register without a value, want an error")
 	}
 	for _, body := range []string{
 		`local ok = pcall(f) return 1`, `pcall(ns.call, f) return 1`, `coroutine.resume(coroutine.create(f)) return 1`,
 		`pcall(string.gsub, "a", "a", f) pcall(ns.echo, f()) return 1`, `local t = {f()} pcall(tostring, t[1]) return 1`,
 	} {
-		fn := load(t, s, "local ns = require('test') return function(f) "+body+" end")
-		if got, err := s.Call(context.Background(), long, fn, v); err != nil || got[0] != 1.0 {
+		fn := loadFunction(t, s, "local ns = require('test') return function(f) "+body+" end")
+		if got, err := s.Call(context.Background(), generous, fn, v); err != nil || got[0] != 1.0 {
 			t.Errorf("%s: %v, %v", body, got, err)
 		}
 	}
-	if got, err := s.Call(context.Background(), long, load(t, s, "return function() return 7 end")); err != nil || got[0] != 7.0 {
+	if got, err := s.Call(context.Background(), generous, loadFunction(t, s, "return function() return 7 end")); err != nil || got[0] != 7.0 {
 		t.Errorf("the state after panics: %v, %v", got, err)
 	}
 }

@@ -8,47 +8,55 @@ import (
 
 const (
 	maxCaptures = 32
-	maxPattern  = 200 // depth of a match's recursion
+	maxPattern  = 200 // recursion depth of a match
 
 	openCapture     = -1 // length of a capture that has not ended
-	positionCapture = -2
+	positionCapture = -2 // length of a capture "()"
 )
 
-// matcher matches one Lua pattern. It is lstrlib.c's algorithm, with a count
-// of steps: backtracking can take time that grows with a power of the text.
+// A matcher matches one Lua pattern. It uses the algorithm of lstrlib.c and counts
+// steps, because the time of backtracking can grow with a power of the text length.
 type matcher struct {
-	l        *glua.LState
-	task     *task
-	src, pat string
-	depth    int
-	steps    int
-	level    int
-	made     int // bytes of the result of gsub so far
-	captures [maxCaptures]struct{ start, length int }
+	l           *glua.LState
+	exec        *execution
+	src, pat    string
+	depth       int
+	steps       int
+	level       int
+	resultBytes int // bytes of the result of gsub so far
+	captures    [maxCaptures]struct{ start, length int }
 }
 
 func newMatcher(l *glua.LState, src, pat string) *matcher {
-	return &matcher{l: l, task: taskOf(l), src: src, pat: pat}
+	ex := executionOf(l)
+	ex.charge(l, matchUnits)
+	return &matcher{l: l, exec: ex, src: src, pat: pat}
 }
 
-// step counts one step; its budget is the call's, and its bound maxSteps.
+// matchUnits is the work of a match with only a few steps.
+const matchUnits = 14
+
+// step counts one step. Steps are charged to the budget of the call and are limited
+// to maxSteps.
 func (m *matcher) step() {
 	if m.steps++; m.steps > maxSteps {
-		m.l.RaiseError("pattern %q takes more than %d steps", clip(m.pat), maxSteps)
+		m.l.RaiseError("pattern %q takes more than %d steps", shorten(m.pat), maxSteps)
 	}
 	if m.steps&63 == 0 {
-		m.task.charge(m.l, 64)
+		m.exec.charge(m.l, 64)
 	}
 }
 
-func clip(s string) string {
+// shorten returns s, cut to 40 bytes, for messages.
+func shorten(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "..."
 	}
 	return s
 }
 
-// match matches the pattern from p at s and returns where it ends, or -1.
+// match matches the pattern from offset p on with the text from offset s on. It
+// returns the end of the match in the text, or -1.
 func (m *matcher) match(s, p int) int {
 	if m.depth++; m.depth > maxPattern {
 		m.l.RaiseError("pattern too complex")
@@ -75,7 +83,7 @@ func (m *matcher) match(s, p int) int {
 				return -1
 			}
 		case '%':
-			if ns, np, special := m.special(s, p); special {
+			if ns, np, special := m.matchSpecial(s, p); special {
 				if ns == -1 {
 					return -1
 				}
@@ -90,14 +98,14 @@ func (m *matcher) match(s, p int) int {
 		}
 		switch suffix {
 		case '?':
-			if s < len(m.src) && m.single(s, p, end) {
+			if s < len(m.src) && m.matchSingle(s, p, end) {
 				if r := m.match(s+1, end+1); r != -1 {
 					return r
 				}
 			}
 			p = end + 1
 		case '+':
-			if s >= len(m.src) || !m.single(s, p, end) {
+			if s >= len(m.src) || !m.matchSingle(s, p, end) {
 				return -1
 			}
 			return m.maxExpand(s+1, p, end)
@@ -106,7 +114,7 @@ func (m *matcher) match(s, p int) int {
 		case '-':
 			return m.minExpand(s, p, end)
 		default:
-			if s >= len(m.src) || !m.single(s, p, end) {
+			if s >= len(m.src) || !m.matchSingle(s, p, end) {
 				return -1
 			}
 			s, p = s+1, end
@@ -114,9 +122,10 @@ func (m *matcher) match(s, p int) int {
 	}
 }
 
-// special matches %b, %f and %1 to %9 at p, and returns where both text and
-// pattern go on; the text at -1 when they do not match.
-func (m *matcher) special(s, p int) (text, pattern int, special bool) {
+// matchSpecial matches %b, %f and %1 to %9 at p. It returns the offsets after the
+// match in text and pattern. The offset in the text is -1 if they do not match.
+// special is false if there is no such item at p.
+func (m *matcher) matchSpecial(s, p int) (text, pattern int, special bool) {
 	if p+1 == len(m.pat) {
 		return 0, 0, false
 	}
@@ -129,15 +138,17 @@ func (m *matcher) special(s, p int) (text, pattern int, special bool) {
 			s = -1
 		}
 		return s, end, true
-	case digit(next):
+	case isDigit(next):
 		return m.backReference(s, next), p + 2, true
 	}
 	return 0, 0, false
 }
 
+// maxExpand matches the class pat[p:end] as often as possible, then the rest of the
+// pattern.
 func (m *matcher) maxExpand(s, p, end int) int {
 	n := 0
-	for s+n < len(m.src) && m.single(s+n, p, end) {
+	for s+n < len(m.src) && m.matchSingle(s+n, p, end) {
 		m.step()
 		n++
 	}
@@ -149,23 +160,27 @@ func (m *matcher) maxExpand(s, p, end int) int {
 	return -1
 }
 
+// minExpand matches the class pat[p:end] as rarely as possible, then the rest of the
+// pattern.
 func (m *matcher) minExpand(s, p, end int) int {
 	for {
 		if r := m.match(s, end+1); r != -1 {
 			return r
 		}
-		if s >= len(m.src) || !m.single(s, p, end) {
+		if s >= len(m.src) || !m.matchSingle(s, p, end) {
 			return -1
 		}
 		s++
 	}
 }
 
-func (m *matcher) startCapture(s, p, what int) int {
+// startCapture begins a capture at s and matches the rest of the pattern. length is
+// openCapture or positionCapture.
+func (m *matcher) startCapture(s, p, length int) int {
 	if m.level >= maxCaptures {
 		m.l.RaiseError("too many captures")
 	}
-	m.captures[m.level].start, m.captures[m.level].length = s, what
+	m.captures[m.level].start, m.captures[m.level].length = s, length
 	m.level++
 	r := m.match(s, p)
 	if r == -1 {
@@ -174,6 +189,8 @@ func (m *matcher) startCapture(s, p, what int) int {
 	return r
 }
 
+// endCapture ends the innermost open capture at s and matches the rest of the
+// pattern.
 func (m *matcher) endCapture(s, p int) int {
 	i := m.level - 1
 	for i >= 0 && m.captures[i].length != openCapture {
@@ -190,6 +207,7 @@ func (m *matcher) endCapture(s, p int) int {
 	return r
 }
 
+// balance matches %bxy, whose x is at p. It returns the end of the match, or -1.
 func (m *matcher) balance(s, p int) int {
 	if p+1 >= len(m.pat) {
 		m.l.RaiseError("unbalanced pattern")
@@ -212,11 +230,11 @@ func (m *matcher) balance(s, p int) int {
 	return -1
 }
 
-// frontier matches %f[set] at s, between two bytes, and returns where the set
-// ends in the pattern.
+// frontier matches %f[set] at s, between two bytes. It returns the end of the set in
+// the pattern.
 func (m *matcher) frontier(s, p int) (end int, ok bool) {
 	if p >= len(m.pat) || m.pat[p] != '[' {
-		m.l.RaiseError("missing '[' after '%%f' in pattern")
+		m.l.RaiseError("%s", "missing '[' after '%f' in pattern")
 	}
 	end = m.classEnd(p)
 	var before, after byte
@@ -229,13 +247,17 @@ func (m *matcher) frontier(s, p int) (end int, ok bool) {
 	return end, !m.inSet(before, p, end-1) && m.inSet(after, p, end-1)
 }
 
+// backReference matches %1 to %9 at s. It returns the end of the match, or -1.
 func (m *matcher) backReference(s int, digit byte) int {
 	i := int(digit - '1')
 	if i < 0 || i >= m.level || m.captures[i].length == openCapture {
 		m.l.RaiseError("invalid capture index")
 	}
-	text := m.src[m.captures[i].start:][:max(m.captures[i].length, 0)]
-	m.task.charge(m.l, len(text)/128)
+	if m.captures[i].length == positionCapture {
+		return -1 // a position has no text
+	}
+	text := m.src[m.captures[i].start:][:m.captures[i].length]
+	m.exec.charge(m.l, len(text)/128)
 	if !strings.HasPrefix(m.src[s:], text) {
 		return -1
 	}

@@ -1,12 +1,12 @@
 package vm
 
-// classEnd returns where the single-character class at p ends.
+// classEnd returns the end of the single-character class at p.
 func (m *matcher) classEnd(p int) int {
 	c := m.pat[p]
 	p++
 	if c == '%' {
 		if p == len(m.pat) {
-			m.l.RaiseError("malformed pattern (ends with '%%')")
+			m.l.RaiseError("%s", "malformed pattern (ends with '%')")
 		}
 		return p + 1
 	}
@@ -30,8 +30,8 @@ func (m *matcher) classEnd(p int) int {
 	return p + 1
 }
 
-// single reports whether the byte at s is in the class pat[p:end].
-func (m *matcher) single(s, p, end int) bool {
+// matchSingle reports whether the byte at s is in the class pat[p:end].
+func (m *matcher) matchSingle(s, p, end int) bool {
 	c := m.src[s]
 	switch m.pat[p] {
 	case '.':
@@ -72,37 +72,37 @@ func (m *matcher) inSet(c byte, p, end int) bool {
 	return !in
 }
 
-// inClass is a class letter such as %a; upper case negates it, and what is no
-// letter stands for itself.
+// inClass reports whether c matches %class. An upper case letter negates the class.
+// A byte that is not a class letter matches only itself.
 func inClass(c, class byte) bool {
 	var in bool
-	switch lower(class) {
+	switch lowerByte(class) {
 	case 'a':
-		in = letter(c)
+		in = isLetter(c)
 	case 'c':
 		in = c < ' ' || c == 127
 	case 'd':
-		in = digit(c)
+		in = isDigit(c)
 	case 'l':
 		in = 'a' <= c && c <= 'z'
 	case 'p':
-		in = c > ' ' && c < 127 && !letter(c) && !digit(c)
+		in = c > ' ' && c < 127 && !isLetter(c) && !isDigit(c)
 	case 's':
 		in = c == ' ' || '\t' <= c && c <= '\r'
 	case 'u':
 		in = 'A' <= c && c <= 'Z'
 	case 'w':
-		in = letter(c) || digit(c)
+		in = isLetter(c) || isDigit(c)
 	case 'x':
-		in = digit(c) || 'a' <= lower(c) && lower(c) <= 'f'
+		in = isDigit(c) || 'a' <= lowerByte(c) && lowerByte(c) <= 'f'
 	case 'z':
 		in = c == 0
 	default:
 		return class == c
 	}
-	return in == (class == lower(class))
+	return in == (class == lowerByte(class))
 }
 
-func letter(c byte) bool { return 'a' <= lower(c) && lower(c) <= 'z' }
+func isLetter(c byte) bool { return 'a' <= lowerByte(c) && lowerByte(c) <= 'z' }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

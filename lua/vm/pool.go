@@ -8,31 +8,32 @@ import (
 	"time"
 )
 
-// A Pool is a fixed number of states that share nothing. Each is used by one
-// caller at a time. A state is replaced, in the background, when its user calls
-// it broken and after a number of uses.
+// A Pool holds a fixed number of states that share no data. Each state is used by
+// one caller at a time. The pool replaces a state in the background if its user
+// reports it as broken, or after a number of uses. The methods of a Pool may be
+// called by any goroutine.
 type Pool struct {
-	o      PoolOptions
-	ctx    context.Context
-	cancel context.CancelFunc
-	idle   chan *State
-	work   sync.WaitGroup
+	options      PoolOptions
+	ctx          context.Context
+	cancel       context.CancelFunc
+	idle         chan *State
+	replacements sync.WaitGroup
 
-	mu     sync.Mutex
-	closed bool
-	all    map[*State]*slotUse
-	past   Counters // of states that were replaced
-	vacant int      // slots whose new state could not be made at the last attempt
-	cause  error    // why
+	mu             sync.Mutex // guards the fields below
+	closed         bool
+	slots          map[*State]*slotUse
+	replacedTotals Counters // totals of the states that were replaced
+	vacant         int      // slots for which the last attempt to make a state failed
+	cause          error    // error of the last failed attempt
 }
 
-// A Slot is the place that a state takes in its pool.
+// A Slot is the place of a state in its pool.
 type Slot struct {
 	Index    int  // from 1 to PoolOptions.Size
-	Replaces bool // whether another state had the place before
+	Replaces bool // whether another state was in this place before
 }
 
-// slotUse is the place of a state and how often the state was used.
+// slotUse is the slot of a state and the number of uses of the state.
 type slotUse struct {
 	index int
 	uses  uint64
@@ -40,15 +41,16 @@ type slotUse struct {
 
 // PoolOptions configures a Pool.
 type PoolOptions struct {
-	Size    int           // states; at least 1
+	Size    int           // number of states, at least 1
 	Recycle uint64        // uses after which a state is replaced; 0: never
-	Retry   time.Duration // between attempts to replace a state; 0: a second
+	Retry   time.Duration // time between attempts to replace a state; 0: one second
 	New     func(ctx context.Context, slot Slot) (*State, error)
-	Close   func(ctx context.Context, s *State) error // nil: State.Close
-	Failed  func(error)                               // told when a replacement fails; may be nil
+	Close   func(ctx context.Context, s *State) error // closes a state; nil: State.Close
+	Failed  func(error)                               // called if closing or replacing a state fails; may be nil
 }
 
-// NewPool makes all states at once, so that the first requests wait for none.
+// NewPool returns a pool. It makes all states at once, so that the first requests
+// do not wait for new states.
 func NewPool(ctx context.Context, o PoolOptions) (*Pool, error) {
 	if o.Retry <= 0 {
 		o.Retry = time.Second
@@ -56,28 +58,29 @@ func NewPool(ctx context.Context, o PoolOptions) (*Pool, error) {
 	if o.Close == nil {
 		o.Close = func(ctx context.Context, s *State) error { return s.Close(ctx) }
 	}
-	p := &Pool{o: o, idle: make(chan *State, max(o.Size, 1)), all: map[*State]*slotUse{}}
+	p := &Pool{options: o, idle: make(chan *State, max(o.Size, 1)), slots: map[*State]*slotUse{}}
 	p.ctx, p.cancel = context.WithCancel(ctx)
 	for i := range cap(p.idle) {
 		s, err := o.New(p.ctx, Slot{Index: i + 1})
 		if err != nil {
 			return nil, errors.Join(err, p.Close(context.WithoutCancel(ctx)))
 		}
-		p.add(s, i+1)
+		p.addState(s, i+1)
 	}
 	return p, nil
 }
 
-func (p *Pool) add(s *State, index int) {
+// addState adds an idle state to the pool.
+func (p *Pool) addState(s *State, index int) {
 	p.mu.Lock()
-	p.all[s] = &slotUse{index: index}
+	p.slots[s] = &slotUse{index: index}
 	p.mu.Unlock()
-	p.idle <- s // never blocks: there are no more states than places
+	p.idle <- s // does not block: the channel has room for all states
 }
 
-// Get waits for an idle state until ctx ends. It does not wait when no state
-// is left because new ones cannot be made. The caller gives the state back by
-// Put.
+// Get returns an idle state. It waits for one until ctx ends. If the pool has no
+// state because new ones could not be made, Get fails at once. The caller returns
+// the state with Put.
 func (p *Pool) Get(ctx context.Context) (*State, error) {
 	select {
 	case s := <-p.idle:
@@ -85,7 +88,7 @@ func (p *Pool) Get(ctx context.Context) (*State, error) {
 	default:
 	}
 	if vacant, cause := p.Vacant(); vacant == cap(p.idle) {
-		return nil, fmt.Errorf("no state is left, and none can be made: %w", cause)
+		return nil, fmt.Errorf("the pool has no states, and making a new one failed: %w", cause)
 	}
 	select {
 	case s := <-p.idle:
@@ -97,49 +100,51 @@ func (p *Pool) Get(ctx context.Context) (*State, error) {
 	}
 }
 
-// Put gives back a state. broken says that it must not be used again; see
-// Broken.
+// Put returns a state to the pool. If broken is true, the pool replaces the state;
+// see Broken.
 func (p *Pool) Put(s *State, broken bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	slot := p.all[s]
+	slot := p.slots[s]
 	slot.uses++
-	if !broken && (p.o.Recycle == 0 || slot.uses < p.o.Recycle) || p.closed {
+	if !broken && (p.options.Recycle == 0 || slot.uses < p.options.Recycle) || p.closed {
 		p.idle <- s
 		return
 	}
-	delete(p.all, s)
-	p.past.Add(s.Counters())
-	p.work.Go(func() { p.replace(s, slot.index) })
+	delete(p.slots, s)
+	p.replacedTotals.Add(s.Counters())
+	p.replacements.Go(func() { p.replace(s, slot.index) })
 }
 
-// replace closes old and makes a new state, as often as it takes.
+// replace closes old and makes a new state. It tries again until it succeeds or the
+// pool is closed.
 func (p *Pool) replace(old *State, index int) {
-	// The calls in it end within a slice of being cancelled; the new state
-	// does not wait for what a host function still does.
-	if err := p.o.Close(context.WithoutCancel(p.ctx), old); err != nil && p.o.Failed != nil {
-		p.o.Failed(err)
+	// The calls in old are cancelled and end within one slice. The new state does
+	// not wait for host functions that still run.
+	if err := p.options.Close(context.WithoutCancel(p.ctx), old); err != nil && p.options.Failed != nil {
+		p.options.Failed(err)
 	}
 	failed := false
 	for p.ctx.Err() == nil {
-		s, err := p.o.New(p.ctx, Slot{Index: index, Replaces: true})
-		p.note(&failed, err)
+		s, err := p.options.New(p.ctx, Slot{Index: index, Replaces: true})
+		p.noteAttempt(&failed, err)
 		if err == nil {
-			p.add(s, index)
+			p.addState(s, index)
 			return
 		}
-		if p.o.Failed != nil && p.ctx.Err() == nil {
-			p.o.Failed(err)
+		if p.options.Failed != nil && p.ctx.Err() == nil {
+			p.options.Failed(err)
 		}
 		select {
-		case <-time.After(p.o.Retry):
+		case <-time.After(p.options.Retry):
 		case <-p.ctx.Done():
 		}
 	}
 }
 
-// note counts a slot as vacant while its last attempt has failed.
-func (p *Pool) note(failed *bool, err error) {
+// noteAttempt records the result of an attempt to make a state. A slot counts as
+// vacant while its last attempt has failed.
+func (p *Pool) noteAttempt(failed *bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -153,8 +158,8 @@ func (p *Pool) note(failed *bool, err error) {
 	}
 }
 
-// Vacant returns how many slots have no state because the last attempt to make
-// one failed, and why. They are tried again.
+// Vacant returns the number of slots that have no state because the last attempt to
+// make one failed, and the last error. The pool continues to try.
 func (p *Pool) Vacant() (slots int, cause error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -164,35 +169,32 @@ func (p *Pool) Vacant() (slots int, cause error) {
 	return p.vacant, p.cause
 }
 
-// Size returns how many states there are when none is being replaced.
+// Size returns the number of slots.
 func (p *Pool) Size() int { return cap(p.idle) }
-
-// Idle returns how many states wait for a caller.
-func (p *Pool) Idle() int { return len(p.idle) }
 
 // Counters returns the totals of all states, replaced ones included.
 func (p *Pool) Counters() Counters {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	total := p.past
-	for s := range p.all {
+	total := p.replacedTotals
+	for s := range p.slots {
 		total.Add(s.Counters())
 	}
 	return total
 }
 
-// Close ends all states, also those in use, and waits for them.
+// Close closes all states, including states in use, and waits for them.
 func (p *Pool) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.cancel()
-	p.work.Wait()
+	p.replacements.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var faults []error
-	for s := range p.all {
-		faults = append(faults, p.o.Close(ctx, s))
+	for s := range p.slots {
+		faults = append(faults, p.options.Close(ctx, s))
 	}
 	return errors.Join(faults...)
 }

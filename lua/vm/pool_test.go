@@ -29,11 +29,11 @@ func newPool(t *testing.T, o PoolOptions) *Pool {
 	return p
 }
 
-// TestPoolIsBoundedAndWarm: never more than its size at once, and the same
-// states again and again.
-func TestPoolIsBoundedAndWarm(t *testing.T) {
+// TestPoolReusesItsStates checks that a pool hands out at most Size states at once,
+// and makes no states beyond the first ones.
+func TestPoolReusesItsStates(t *testing.T) {
 	var mu sync.Mutex
-	made, used, most := 0, 0, 0
+	made, used, maxUsed := 0, 0, 0
 	p := newPool(t, PoolOptions{Size: 3, New: func(ctx context.Context, _ Slot) (*State, error) {
 		made++
 		return library.NewState(ctx, StateOptions{}), nil
@@ -49,7 +49,7 @@ func TestPoolIsBoundedAndWarm(t *testing.T) {
 				}
 				mu.Lock()
 				used++
-				most = max(most, used)
+				maxUsed = max(maxUsed, used)
 				mu.Unlock()
 				mu.Lock()
 				used--
@@ -59,12 +59,12 @@ func TestPoolIsBoundedAndWarm(t *testing.T) {
 		})
 	}
 	work.Wait()
-	if made != 3 || most > 3 || p.Idle() != 3 {
-		t.Errorf("%d made, %d used at once, %d idle", made, most, p.Idle())
+	if made != 3 || maxUsed > 3 || len(p.idle) != 3 {
+		t.Errorf("%d states were made, %d used at once, %d idle; want 3, at most 3, 3", made, maxUsed, len(p.idle))
 	}
 }
 
-func TestPoolKeepsItsStates(t *testing.T) { // also over collections
+func TestPoolKeepsStatesAfterGC(t *testing.T) {
 	made := 0
 	p := newPool(t, PoolOptions{Size: 4, New: func(ctx context.Context, _ Slot) (*State, error) {
 		made++
@@ -80,12 +80,12 @@ func TestPoolKeepsItsStates(t *testing.T) { // also over collections
 		}
 		p.Put(s, false)
 	}
-	if made != 4 || p.Idle() != 4 {
-		t.Errorf("%d states were made, %d are idle", made, p.Idle())
+	if made != 4 || len(p.idle) != 4 {
+		t.Errorf("%d states were made, %d are idle; want 4 and 4", made, len(p.idle))
 	}
 }
 
-func TestPoolWaitsWithTheDeadline(t *testing.T) {
+func TestPoolGetEndsWithItsContext(t *testing.T) {
 	p := newPool(t, PoolOptions{Size: 1})
 	s, err := p.Get(context.Background())
 	if err != nil {
@@ -94,18 +94,19 @@ func TestPoolWaitsWithTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if _, err := p.Get(ctx); !errors.Is(err, context.Canceled) {
-		t.Error(err)
+		t.Errorf("Get with a cancelled context: error %v, want %v", err, context.Canceled)
 	}
 	p.Put(s, false)
 }
 
-// TestPoolReplacesStates: after an error, after a number of uses, and again
-// when making one fails. The totals of replaced states are kept.
+// TestPoolReplacesStates checks that a state is replaced after it was reported as
+// broken and after Recycle uses, that the pool tries again if making a state fails,
+// and that the totals include replaced states.
 func TestPoolReplacesStates(t *testing.T) {
 	failures, made := 2, 0
 	p := newPool(t, PoolOptions{Size: 1, Recycle: 3, Retry: time.Millisecond, New: func(ctx context.Context, slot Slot) (*State, error) {
 		if slot != (Slot{Index: 1, Replaces: made > 0}) {
-			t.Errorf("%+v", slot)
+			t.Errorf("slot %+v, want index 1 and Replaces only for later states", slot)
 		}
 		if made > 0 && failures > 0 {
 			failures--
@@ -119,7 +120,7 @@ func TestPoolReplacesStates(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Call(context.Background(), Limits{}, load(t, s, "return function() end")); err != nil {
+		if _, err := s.Call(context.Background(), Limits{}, loadFunction(t, s, "return function() end")); err != nil {
 			t.Fatal(err)
 		}
 		p.Put(s, broken)
@@ -141,13 +142,13 @@ func TestPoolReplacesStates(t *testing.T) {
 	if c := p.Counters(); c.Calls != 10 { // load and call
 		t.Errorf("%d calls were counted, want 10", c.Calls)
 	}
-	if _, err := first.Call(context.Background(), Limits{}, load(t, newState(t), "return function() end")); !errors.Is(err, ErrClosed) {
+	if _, err := first.Call(context.Background(), Limits{}, loadFunction(t, newState(t), "return function() end")); !errors.Is(err, ErrClosed) {
 		t.Errorf("the replaced state: %v", err)
 	}
 }
 
-// TestBroken: a state is given up after a spent budget, not after an error of
-// the script or when the caller is gone.
+// TestBroken checks that a state is broken after a spent budget, but not after an
+// error of the script or of a cancelled caller.
 func TestBroken(t *testing.T) {
 	s := newState(t)
 	cancelled, cancel := context.WithCancel(context.Background())
@@ -167,16 +168,16 @@ func TestBroken(t *testing.T) {
 		{context.Background(), endless, true},
 		{late, endless, true},
 	} {
-		_, err := s.Call(f.ctx, Limits{Slice: time.Millisecond}, load(t, s, f.source))
+		_, err := s.Call(f.ctx, Limits{Slice: time.Millisecond}, loadFunction(t, s, f.source))
 		if Broken(err) != f.want {
-			t.Errorf("%s: %v: %v, want %v", f.source, err, !f.want, f.want)
+			t.Errorf("%s: Broken(%v) is %v, want %v", f.source, err, !f.want, f.want)
 		}
 	}
 	if !Broken(fmt.Errorf("x: %w", luaError(&glua.ApiError{Type: glua.ApiErrorPanic, Object: glua.LString("x")}, nil))) {
-		t.Error("a failure of the interpreter")
+		t.Error("a failure of the interpreter does not count as broken")
 	}
 	if Broken(nil) || Broken(ErrClosed) {
-		t.Error("no error of Lua")
+		t.Error("nil or ErrClosed counts as broken")
 	}
 }
 
@@ -187,40 +188,40 @@ func TestBreaker(t *testing.T) {
 	want := func(state string, allowed bool) {
 		t.Helper()
 		if s, _ := b.State(); s != state {
-			t.Errorf("%s, want %s", s, state)
+			t.Errorf("state %s, want %s", s, state)
 		}
 		if a := b.Allow(); a != allowed {
-			t.Errorf("allowed: %v", a)
+			t.Errorf("Allow returned %v, want %v", a, allowed)
 		}
 	}
 	for range 2 {
 		want("closed", true)
-		b.Done(bad)
+		b.RecordCall(bad)
 	}
 	want("closed", true)
-	b.Done(nil) // begins to count anew
+	b.RecordCall(nil) // resets the count
 	for range 3 {
 		want("closed", true)
-		b.Done(bad)
+		b.RecordCall(bad)
 	}
 	want("open", false)
 	now = now.Add(time.Minute)
 	want("half-open", true)
 	want("half-open", false) // one probe at a time
-	b.Done(bad)
+	b.RecordCall(bad)
 	want("open", false)
 	now = now.Add(time.Minute)
 	want("half-open", true)
-	b.Cancel()
+	b.CancelCall()
 	want("half-open", true)
-	b.Done(nil)
+	b.RecordCall(nil)
 	want("closed", true)
 	if _, reason := b.State(); reason != "" {
-		t.Error(reason)
+		t.Errorf("the reason of a closed breaker is %q, want none", reason)
 	}
 }
 
-// TestTasksAreBounded: MaxTasks at once, and room again when they end.
+// TestTasksAreBounded checks that a state runs at most MaxTasks tasks.
 func TestTasksAreBounded(t *testing.T) {
 	s := newState(t)
 	block := make(chan struct{})
@@ -232,25 +233,26 @@ func TestTasksAreBounded(t *testing.T) {
 		}
 	}
 	if _, err := s.Go(func(context.Context) {}); !errors.Is(err, ErrTasks) {
-		t.Error(err)
+		t.Errorf("one task too many: error %v, want %v", err, ErrTasks)
 	}
 	close(block)
 	work.Wait()
 }
 
-// TestCancelledTask: a waiting call in it returns at once.
+// TestCancelledTask checks that cancelling a task ends its wait, and that it does not
+// count as a failure.
 func TestCancelledTask(t *testing.T) {
 	s := newState(t)
 	done := make(chan error, 1)
-	task, err := s.Spawn(Limits{}, load(t, s, `local ns = require('test') return function() ns.sleep(1000) end`), nil, func(err error) { done <- err })
+	task, err := s.Spawn(Limits{}, loadFunction(t, s, `local ns = require('test') return function() ns.sleep(1000) end`), nil, func(err error) { done <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
 	task.Cancel()
 	if err := <-done; err == nil {
-		t.Error("no error")
+		t.Error("a cancelled task ended without an error")
 	}
 	if c := s.Counters(); c.Errors != 0 || c.Timeouts != 0 {
-		t.Errorf("a cancelled task counts as a failure: %+v", c)
+		t.Errorf("counters after a cancelled task: %+v, want no errors and timeouts", c)
 	}
 }

@@ -7,13 +7,13 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A callback is a thread that runs a function for pcall, a sort or the like,
-// and the thread that waits for it. In Lua 5.1 both would be one.
+// A callback is a thread that runs a function for pcall, table.sort or another Go
+// function, and the thread that called it. In Lua 5.1, both are the same thread.
 type callback struct{ thread, caller *glua.LState }
 
-// position is "file:line: " of the function at a level of the call stack: 1
-// is the caller of the Go function that asks. It is empty for functions in Go
-// and where a tail call has taken the function off the stack.
+// position returns "file:line: " of the function at a level of the call stack.
+// Level 1 is the caller of the running Go function. The result is empty for a Go
+// function, and if a tail call has removed the function from the stack.
 func position(l *glua.LState, level int) string {
 	if level == 1 {
 		return lineOf(l, 1)
@@ -31,6 +31,7 @@ func position(l *glua.LState, level int) string {
 	}
 }
 
+// lineOf is position for a level of one thread, as gopher-lua counts levels.
 func lineOf(l *glua.LState, level int) string {
 	where := l.Where(level)
 	if where == "" || strings.HasPrefix(where, "[G]") {
@@ -39,10 +40,11 @@ func lineOf(l *glua.LState, level int) string {
 	return where + " "
 }
 
-// callerOf is the thread that waits for l, a thread of protectedCall.
+// callerOf returns the thread that waits for l, or nil if l is not a thread of
+// protectedCall.
 func callerOf(l *glua.LState) *glua.LState {
-	t := taskOf(l)
-	for _, v := range slices.Backward(t.callbacks) {
+	ex := executionOf(l)
+	for _, v := range slices.Backward(ex.callbacks) {
 		if v.thread == l {
 			return v.caller
 		}
@@ -50,9 +52,10 @@ func callerOf(l *glua.LState) *glua.LState {
 	return nil
 }
 
-// levelOf returns the position of a level of a thread; or, if the thread has
-// fewer, how many it has. Operators that are functions here have no level in
-// Lua 5.1, and a tail call has one.
+// levelOf returns the position of a level of a thread. If the thread has fewer
+// levels, depth is their number; otherwise it is greater than level. As in Lua 5.1,
+// operators do not count as levels, although this package calls functions for them,
+// and a tail call counts as one.
 func levelOf(l *glua.LState, level int) (line string, depth int) {
 	chargeLevels(l)
 	trace := traceback(l)
@@ -78,28 +81,37 @@ func levelOf(l *glua.LState, level int) (line string, depth int) {
 	}
 }
 
-// chargeLevels charges for a look at all levels of the call stack: gopher-lua
-// finds each of them from the top.
+// chargeLevels charges for looking at all levels of the call stack. gopher-lua
+// searches each level from the top.
 func chargeLevels(l *glua.LState) {
 	depth := frameOf(l).Idx
-	taskOf(l).charge(l, depth*(20+depth/16))
+	executionOf(l).charge(l, depth*(20+depth/16))
 }
 
+// chargeTrace charges for a traceback. gopher-lua makes one for each error, even if
+// the error is caught.
+func chargeTrace(l *glua.LState) { executionOf(l).charge(l, traceUnits*frameOf(l).Idx) }
+
+// traceUnits is the work of one line of a traceback.
+const traceUnits = 60
+
+// isOperator reports whether fn is a function that generated code calls for an
+// operator.
 func isOperator(l *glua.LState, fn glua.LValue) bool {
 	f, ok := fn.(*glua.LFunction)
-	return ok && f.IsG && taskOf(l).state.lib.operators[f]
+	return ok && f.IsG && executionOf(l).state.lib.operators[f]
 }
 
-// traceback is gopher-lua's, a line for each level: the only place where it
-// tells tail calls.
+// traceback returns the lines of gopher-lua's traceback, one for each level. No
+// other function of gopher-lua reports tail calls.
 func traceback(l *glua.LState) []string {
 	top := l.GetTop()
 	defer l.SetTop(top)
-	l.Push(taskOf(l).state.lib.traceback)
+	l.Push(executionOf(l).state.lib.traceback)
 	l.Call(0, 1)
 	lines := strings.Split(l.Get(-1).String(), "\n")[1:] // without the title
 	if len(lines) > 7 && lines[7] == "\t..." {
-		return lines[:7] // it leaves out the middle of a deep stack
+		return lines[:7] // gopher-lua leaves out the middle of a deep stack
 	}
 	return lines
 }

@@ -2,8 +2,8 @@ package vm
 
 import "math"
 
-// power is a to the power of b. Where the result of a power with a whole
-// exponent is exact, it is computed exactly, which math.Pow does not promise.
+// power returns a to the power of b. If a and b are whole numbers and a float64
+// holds the result exactly, the result is exact. math.Pow does not guarantee that.
 func power(a, b float64) float64 {
 	if b == math.Trunc(b) && b >= 2 && b <= 64 && a == math.Trunc(a) && math.Abs(a) < maxInteger {
 		product := 1.0
@@ -15,10 +15,11 @@ func power(a, b float64) float64 {
 		}
 		return product
 	}
-	return invalid(math.Pow(a, b), math.IsNaN(a) || math.IsNaN(b))
+	return signedNaN(math.Pow(a, b), -1, a, b)
 }
 
-// log10 is exact for powers of ten; math.Log10(1000) is below 3.
+// log10 returns the decimal logarithm. It is exact for powers of ten, unlike
+// math.Log10: math.Log10(1000) is less than 3.
 func log10(x float64) float64 {
 	if r := math.Round(math.Log10(x)); math.Abs(r) <= 22 && math.Pow10(int(r)) == x {
 		return r

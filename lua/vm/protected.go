@@ -2,37 +2,39 @@ package vm
 
 import (
 	"fmt"
+	"strings"
 
 	glua "github.com/yuin/gopher-lua"
 )
 
-// protectedCall calls fn with the values of l from index first on, on a
-// thread of its own that shares the task: an error there must not close the
-// caller's open upvalues (yuin/gopher-lua#448), and waits work inside. On
-// success the results are pushed on l and counted.
-func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results int, err error) {
-	if t.depth >= MaxDepth {
+// protectedCall calls fn with the values of l from index first on. On success, it
+// pushes the results on l and returns their number. fn runs on a separate thread of
+// the same execution, for two reasons: an error must not close the open upvalues of
+// the caller (yuin/gopher-lua#448), and fn may call functions that wait.
+func protectedCall(l *glua.LState, ex *execution, fn glua.LValue, first int) (results int, err error) {
+	if ex.depth >= MaxDepth {
 		l.RaiseError("calls, coroutines and callbacks are nested deeper than %d", MaxDepth)
 	}
-	s, g := t.state, t.state.main.G
-	current, depth, caller, outer := t.current, t.depth, g.CurrentThread, t.outer
-	p := s.thread(t)
-	t.depth++
-	t.outer = l
-	t.callbacks = append(t.callbacks, callback{p, l})
+	s, g := ex.state, ex.state.main.G
+	current, depth, caller, outer := ex.coroutine, ex.depth, g.CurrentThread, ex.outer
+	p := s.takeThread(ex)
+	ex.depth++
+	ex.outer = l
+	ex.callbacks = append(ex.callbacks, callback{p, l})
 	p.Push(fn)
 	nargs := 0
 	for i := first; i <= l.GetTop(); i++ {
 		p.Push(l.Get(i))
 		nargs++
 	}
-	err = pcall(p, nargs)
-	t.current, t.depth, g.CurrentThread, t.outer = current, depth, caller, outer
-	t.threads = t.threads[:len(t.threads)-1]
-	t.callbacks = t.callbacks[:len(t.callbacks)-1]
+	err = safePCall(p, nargs)
+	ex.coroutine, ex.depth, g.CurrentThread, ex.outer = current, depth, caller, outer
+	ex.threads = ex.threads[:len(ex.threads)-1]
+	ex.callbacks = ex.callbacks[:len(ex.callbacks)-1]
 	if err != nil {
-		t.left -= caughtUnits
-		return 0, err // p is dropped: it is in an unknown state
+		ex.unitsLeft -= caughtErrorUnits
+		ex.noteKillMessage(raisedValue(err))
+		return 0, err // p is not reused: it is in an unknown state
 	}
 	results = p.GetTop()
 	for i := 1; i <= results; i++ {
@@ -42,8 +44,9 @@ func protectedCall(l *glua.LState, t *task, fn glua.LValue, first int) (results 
 	return results, nil
 }
 
-// pcall is PCall, which lets some panics of the interpreter through.
-func pcall(p *glua.LState, nargs int) (err error) {
+// safePCall is LState.PCall, but also recovers the panics of the interpreter that
+// PCall does not recover.
+func safePCall(p *glua.LState, nargs int) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("internal error: %v", r)
@@ -52,41 +55,75 @@ func pcall(p *glua.LState, nargs int) (err error) {
 	return p.PCall(nargs, glua.MultRet, nil)
 }
 
-// raised is the value that a protected call caught.
-func raised(err error) glua.LValue {
+// raisedValue returns the Lua value that was raised as err.
+func raisedValue(err error) glua.LValue {
 	if api, ok := err.(*glua.ApiError); ok { //nolint:errorlint // gopher-lua never wraps it
 		if s, ok := api.Object.(glua.LString); ok {
-			return glua.LString(unmarked(string(s)))
+			return glua.LString(untagged(string(s)))
 		}
 		return api.Object
 	}
 	return glua.LString(err.Error())
 }
 
+// withoutPosition corrects the error v of a library function that pcall called
+// directly. There is no position then, but gopher-lua leaves a space for it and
+// calls the function "main chunk". The errors of `error` and of functions that call
+// Lua functions are not changed, because they may be any text of the script.
+func withoutPosition(l *glua.LState, v glua.LValue) glua.LValue {
+	message, isText := v.(glua.LString)
+	fn, isFunction := l.Get(1).(*glua.LFunction)
+	if !isText || !isFunction || !fn.IsG || fn == executionOf(l).state.lib.env.RawGetString("error") {
+		return v
+	}
+	for i := 2; i <= l.GetTop(); i++ {
+		if _, callback := l.Get(i).(*glua.LFunction); callback {
+			return v
+		}
+	}
+	text, found := strings.CutPrefix(string(message), " ")
+	if !found {
+		return v
+	}
+	if strings.HasPrefix(text, "bad argument #") {
+		text = strings.Replace(text, " to main chunk (", " to '?' (", 1)
+	}
+	return glua.LString(text)
+}
+
+// noteKillMessage records the first error after the call was killed. The errors
+// that are raised later, outside of the pcall or coroutine, name another line.
+func (ex *execution) noteKillMessage(v glua.LValue) {
+	if text, ok := v.(glua.LString); ok && ex.killReason != nil && ex.killMessage == "" {
+		ex.killMessage = string(text)
+	}
+}
+
+// luaPcall is pcall.
 func luaPcall(l *glua.LState) int {
-	n, err := protectedCall(l, taskOf(l), l.CheckAny(1), 2)
+	n, err := protectedCall(l, executionOf(l), l.CheckAny(1), 2)
 	if err != nil {
 		l.Push(glua.LFalse)
-		l.Push(raised(err))
+		l.Push(withoutPosition(l, raisedValue(err)))
 		return 2
 	}
 	l.Insert(glua.LTrue, l.GetTop()-n+1)
 	return n + 1
 }
 
-// luaXpcall calls the handler after the stack is unwound: it sees the error,
-// not the frames.
+// luaXpcall is xpcall. It calls the handler after the stack is unwound, so the
+// handler gets the error but cannot see the frames.
 func luaXpcall(l *glua.LState) int {
-	fn, handler, t := l.CheckAny(1), l.CheckAny(2), taskOf(l)
+	fn, handler, ex := l.CheckAny(1), l.CheckAny(2), executionOf(l)
 	l.SetTop(2) // Lua 5.1 passes no arguments
-	n, err := protectedCall(l, t, fn, 3)
+	n, err := protectedCall(l, ex, fn, 3)
 	if err == nil {
 		l.Insert(glua.LTrue, 3)
 		return n + 1
 	}
 	l.SetTop(0)
-	l.Push(raised(err))
-	n, err = protectedCall(l, t, handler, 1)
+	l.Push(raisedValue(err))
+	n, err = protectedCall(l, ex, handler, 1)
 	if err != nil {
 		l.Push(glua.LFalse)
 		l.Push(glua.LString("error in error handling"))

@@ -4,27 +4,27 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// loading marks a module whose body runs.
+// loading is the entry of a module in State.loaded while its body runs.
 var loading = &glua.LUserData{}
 
-// luaRequire returns the library by its name, and other modules as
-// StateOptions.Resolve finds them. A module's body runs once per state, with
-// the name as its argument. It may not wait: a second task that requires the
-// module meanwhile would get an unfinished one.
+// luaRequire is require. It returns the root module of the library, or a module
+// that StateOptions.Resolve finds. The body of a module runs once per state, with
+// the name as its argument. It must not wait, because another call could then
+// require the unfinished module.
 func luaRequire(l *glua.LState) int {
-	name, t := l.CheckString(1), taskOf(l)
-	s := t.state
+	name, ex := l.CheckString(1), executionOf(l)
+	s := ex.state
 	if name == s.lib.Root {
 		l.Push(s.lib.root)
 		return 1
 	}
-	if len(name) > longText {
-		l.RaiseError("module %q not found: its name is too long", clip(name))
+	if len(name) > freeTextBytes {
+		l.RaiseError("module %q not found: its name has %d bytes, the maximum is %d", shorten(name), len(name), freeTextBytes)
 	}
 	if s.resolve == nil {
 		l.RaiseError("module %q not found: only %q can be required here", name, s.lib.Root)
 	}
-	script, err := s.resolve(name, requiringFile(l, t))
+	script, err := s.resolve(name, requiringFile(l, ex))
 	if err != nil {
 		l.RaiseError("module %q: %s", name, err.Error())
 	}
@@ -37,16 +37,16 @@ func luaRequire(l *glua.LState) int {
 		return 1
 	}
 	s.loaded[script.Name] = loading
-	before := t.noWait
+	before := ex.noWaitReason
 	if before == "" {
-		t.noWait = "waiting is not possible while module " + name + " is loading"
+		ex.noWaitReason = "waiting is not possible while module " + name + " is loading"
 	}
 	l.SetTop(1)
-	n, err := protectedCall(l, t, s.main.NewFunctionFromProto(script.proto), 1)
-	t.noWait = before
+	n, err := protectedCall(l, ex, s.main.NewFunctionFromProto(script.proto), 1)
+	ex.noWaitReason = before
 	if err != nil {
 		delete(s.loaded, script.Name)
-		l.Error(raised(err), 0)
+		l.Error(raisedValue(err), 0)
 	}
 	module := glua.LValue(glua.LTrue)
 	if n > 0 && l.Get(l.GetTop()-n+1) != glua.LNil {
@@ -57,12 +57,12 @@ func luaRequire(l *glua.LState) int {
 	return 1
 }
 
-// requiringFile is the name of the script that calls require, directly or by
-// pcall(require, name). It is "" when neither is so.
-func requiringFile(l *glua.LState, t *task) string {
+// requiringFile returns the name of the script that called require, directly or as
+// pcall(require, name). It returns "" if the caller is unknown.
+func requiringFile(l *glua.LState, ex *execution) string {
 	dbg, ok := l.GetStack(1)
-	if !ok && t.outer != nil { // pcall runs require on a thread of its own
-		l = t.outer
+	if !ok && ex.outer != nil { // pcall runs require on another thread
+		l = ex.outer
 		dbg, ok = l.GetStack(1)
 	}
 	if !ok {

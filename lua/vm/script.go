@@ -12,27 +12,28 @@ import (
 
 // A Script is a compiled source file. It is immutable and shared by states.
 type Script struct {
-	Name  string
-	Uses  []Use // of the root module, in the order of the source
+	Name  string // the name of the file in errors
+	Uses  []Use  // reads of the root module, in the order of the source
 	proto *glua.FunctionProto
 }
 
 // A Use is a place where a script reads a field of the root module.
 type Use struct {
-	Path string // "kv.get"
+	Path string // such as "kv.get"
 	Line int
 }
 
-// Compile compiles source; name is what errors call the file, root the name
-// that scripts give to require for the library. Writing a global is refused
-// here, whether or not the line would ever run. Errors begin with
-// "name:line:".
+// Compile compiles source. name is the name of the file in errors. root is the name
+// by which the script requires the root module of the library. Compile refuses a
+// source that writes a global, even if that line never runs. Errors begin with
+// "name:line:", except for a source that is too long or binary, which begin with
+// "name:".
 func Compile(name, source, root string) (*Script, error) {
 	if len(source) > MaxSource {
-		return nil, fmt.Errorf("%s: %d bytes of source are more than %d", name, len(source), MaxSource)
+		return nil, fmt.Errorf("%s: the source has %d bytes, the maximum is %d", name, len(source), MaxSource)
 	}
 	if strings.HasPrefix(source, "\x1b") {
-		return nil, fmt.Errorf("%s: binary chunks are refused", name)
+		return nil, fmt.Errorf("%s: the file is a binary chunk: only Lua source is accepted", name)
 	}
 	main, err := syntax.Parse(source)
 	if e, ok := errors.AsType[*syntax.Error](err); ok {

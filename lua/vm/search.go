@@ -6,9 +6,9 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// from looks for the pattern at start or behind it, and returns where the
-// match is; start is -1 when there is none.
-func (m *matcher) from(start int) (begin, end int) {
+// search looks for the pattern at start and after it. It returns the start and the
+// end of the first match, or -1, -1.
+func (m *matcher) search(start int) (begin, end int) {
 	p, anchored := 0, false
 	if strings.HasPrefix(m.pat, "^") {
 		p, anchored = 1, true
@@ -25,14 +25,14 @@ func (m *matcher) from(start int) (begin, end int) {
 	return -1, -1
 }
 
-// capture is capture i of the match from begin to end; the whole match when
-// the pattern has none.
+// capture returns capture i, from 0, of the match from begin to end. If the pattern
+// has no captures, capture 0 is the whole match.
 func (m *matcher) capture(i, begin, end int) glua.LValue {
 	if i >= m.level {
 		if i != 0 {
 			m.l.RaiseError("invalid capture index")
 		}
-		return part(m.task, m.src, begin, end)
+		return substring(m.exec, m.src, begin, end)
 	}
 	c := m.captures[i]
 	switch c.length {
@@ -41,11 +41,11 @@ func (m *matcher) capture(i, begin, end int) glua.LValue {
 	case positionCapture:
 		return glua.LNumber(c.start + 1)
 	}
-	return part(m.task, m.src, c.start, c.start+c.length)
+	return substring(m.exec, m.src, c.start, c.start+c.length)
 }
 
-// pushCaptures pushes all captures; the whole match if there are none and
-// whole is set.
+// pushCaptures pushes all captures and returns their number. If there are none and
+// whole is true, it pushes the whole match.
 func (m *matcher) pushCaptures(begin, end int, whole bool) int {
 	n := m.level
 	if n == 0 && whole {
@@ -57,8 +57,9 @@ func (m *matcher) pushCaptures(begin, end int, whole bool) int {
 	return n
 }
 
-// initial is the optional argument 3 of find and match as an offset.
-func initial(l *glua.LState, length int) int {
+// initialOffset converts the optional argument 3 of find and match to an offset in
+// a text of the given length.
+func initialOffset(l *glua.LState, length int) int {
 	start := optInt(l, 3, 1)
 	if start < 0 {
 		start = max(length+start+1, 1)
@@ -68,9 +69,9 @@ func initial(l *glua.LState, length int) int {
 
 func stringFind(l *glua.LState) int {
 	src, pat := checkText(l, 1), checkText(l, 2)
-	start := initial(l, len(src))
+	start := initialOffset(l, len(src))
 	if glua.LVAsBool(l.Get(4)) || !strings.ContainsAny(pat, "^$*+?.([%-") {
-		taskOf(l).charge(l, (len(src)-start+len(pat))/16)
+		executionOf(l).charge(l, (len(src)-start+len(pat))/16)
 		i := strings.Index(src[start:], pat)
 		if i < 0 {
 			l.Push(glua.LNil)
@@ -81,7 +82,7 @@ func stringFind(l *glua.LState) int {
 		return 2
 	}
 	m := newMatcher(l, src, pat)
-	begin, end := m.from(start)
+	begin, end := m.search(start)
 	if begin < 0 {
 		l.Push(glua.LNil)
 		return 1
@@ -94,7 +95,7 @@ func stringFind(l *glua.LState) int {
 func stringMatch(l *glua.LState) int {
 	src := checkText(l, 1)
 	m := newMatcher(l, src, checkText(l, 2))
-	begin, end := m.from(initial(l, len(src)))
+	begin, end := m.search(initialOffset(l, len(src)))
 	if begin < 0 {
 		l.Push(glua.LNil)
 		return 1
@@ -110,7 +111,7 @@ func stringGmatch(l *glua.LState) int {
 		if next > len(src) {
 			return 0
 		}
-		begin, end := m.unanchored(next)
+		begin, end := m.searchUnanchored(next)
 		if begin < 0 {
 			next = len(src) + 1
 			return 0
@@ -120,12 +121,12 @@ func stringGmatch(l *glua.LState) int {
 			next++
 		}
 		return m.pushCaptures(begin, end, true)
-	}, glua.LString(src), glua.LString(pat))) // upvalues, so that they count as memory
+	}, glua.LString(src), glua.LString(pat))) // both are upvalues, so that they count as memory
 	return 1
 }
 
-// unanchored is from without a meaning of '^': gmatch has none.
-func (m *matcher) unanchored(start int) (begin, end int) {
+// searchUnanchored is search for gmatch, in which '^' has no special meaning.
+func (m *matcher) searchUnanchored(start int) (begin, end int) {
 	for s := start; s <= len(m.src); s++ {
 		m.level = 0
 		if e := m.match(s, 0); e != -1 {
@@ -151,8 +152,9 @@ func stringGsub(l *glua.LState) int {
 		end := m.match(at, p)
 		if end != -1 {
 			count++
-			m.made = out.Len()
-			addText(l, &out, replace(m, at, end))
+			m.exec.charge(l, 2)
+			m.resultBytes = out.Len()
+			appendText(l, &out, replace(m, at, end))
 		}
 		switch {
 		case end > at:
@@ -168,14 +170,15 @@ func stringGsub(l *glua.LState) int {
 		}
 	}
 	if at < len(src) {
-		addText(l, &out, src[at:])
+		appendText(l, &out, src[at:])
 	}
 	pushText(l, &out)
 	l.Push(glua.LNumber(count))
 	return 2
 }
 
-// replacement makes the function that gsub calls for each match.
+// replacement returns the function that gsub calls for each match. v is argument 3
+// of gsub.
 func replacement(l *glua.LState, v glua.LValue) func(m *matcher, begin, end int) string {
 	var value func(m *matcher, begin, end int) glua.LValue
 	switch v := v.(type) {
@@ -184,12 +187,14 @@ func replacement(l *glua.LState, v glua.LValue) func(m *matcher, begin, end int)
 		return func(m *matcher, begin, end int) string { return m.expand(template, begin, end) }
 	case *glua.LTable:
 		value = func(m *matcher, begin, end int) glua.LValue {
-			return l.GetTable(v, m.capture(0, begin, end))
+			key := m.capture(0, begin, end)
+			m.exec.charge(l, chargedHops(v, key))
+			return l.GetTable(v, key)
 		}
 	case *glua.LFunction:
 		value = func(m *matcher, begin, end int) glua.LValue {
 			top := l.GetTop()
-			defer m.task.hold(m.made)()
+			defer m.exec.holdBytes(m.resultBytes)()
 			m.pushCaptures(begin, end, true)
 			r := runCallback(l, v, top+1)
 			l.SetTop(top)
@@ -211,7 +216,7 @@ func replacement(l *glua.LState, v glua.LValue) func(m *matcher, begin, end int)
 	}
 }
 
-// expand is template with %0 to %9 replaced by captures.
+// expand returns template with %0 to %9 replaced by captures.
 func (m *matcher) expand(template string, begin, end int) string {
 	if !strings.Contains(template, "%") {
 		return template
@@ -224,15 +229,15 @@ func (m *matcher) expand(template string, begin, end int) string {
 			continue
 		}
 		if i++; i == len(template) {
-			b.WriteByte(0) // lua5.1 takes the end of its C string for a character
+			b.WriteByte(0) // lua5.1 reads the zero byte at the end of its C string
 			break
 		}
 		switch c := template[i]; {
 		case c == '0':
-			addText(m.l, &b, m.src[begin:end])
-		case digit(c):
+			appendText(m.l, &b, m.src[begin:end])
+		case isDigit(c):
 			s, _ := textOf(m.capture(int(c-'1'), begin, end))
-			addText(m.l, &b, s)
+			appendText(m.l, &b, s)
 		default:
 			b.WriteByte(c)
 		}
@@ -241,12 +246,17 @@ func (m *matcher) expand(template string, begin, end int) string {
 	return b.String()
 }
 
-// runCallback calls fn with the values of l from index first on, on a thread of
-// its own, and returns the first result.
+// callbackUnits is the work of calling a function of the script from Go, in addition
+// to its instructions.
+const callbackUnits = 7
+
+// runCallback calls fn on another thread with the values of l from index first on,
+// and returns the first result. It raises the errors of fn.
 func runCallback(l *glua.LState, fn glua.LValue, first int) glua.LValue {
-	n, err := protectedCall(l, taskOf(l), fn, first)
+	executionOf(l).charge(l, callbackUnits)
+	n, err := protectedCall(l, executionOf(l), fn, first)
 	if err != nil {
-		l.Error(raised(err), 0)
+		l.Error(raisedValue(err), 0)
 	}
 	if n == 0 {
 		return glua.LNil

@@ -7,20 +7,19 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Bytes that values take on the heap, as the allocator rounds them.
+// Bytes that values use on the heap, rounded as the allocator does.
 const (
 	valueBytes    = int(unsafe.Sizeof(glua.LNil))
 	tableBytes    = 96   // a table without entries
 	functionBytes = 64   // a closure without upvalues
 	upvalueBytes  = 48   // an upvalue
 	objectBytes   = 80   // a userdata with its Object
-	numberBlock   = 256  // numbers are allocated in blocks, which live as long as one number in them
-	boxBytes      = 16   // the header of a string behind an interface
+	numberBlock   = 256  // a block of numbers; it lives as long as one of its numbers
+	boxBytes      = 16   // the header of a string in an interface
 	threadBytes   = 3200 // a thread without its registry
-	spawnBytes    = 4096 // a goroutine with its contexts
 )
 
-// roundUp is about what the allocator takes for n bytes.
+// roundUp estimates the bytes that the allocator uses for n bytes.
 func roundUp(n int) int {
 	switch {
 	case n <= 8:
@@ -34,9 +33,9 @@ func roundUp(n int) int {
 	return (n + 8191) &^ 8191
 }
 
-// mapHeader and mapTable mirror the Go runtime's hash map, of which only the
-// number of slots is read. mapReadable checks them; without it, the slots are
-// estimated from the number of entries.
+// mapHeader and mapTableHeader mirror the Go runtime's hash map. Only the number of
+// slots is read. If mapReadable is false, the mirrors do not match the runtime, and
+// the slots are estimated from the number of entries.
 type mapHeader struct {
 	used   uint64
 	_      uintptr // the seed
@@ -44,12 +43,14 @@ type mapHeader struct {
 	dirLen int
 }
 
-type mapTable struct {
-	_, capacity uint16 // the first is how many are used
+type mapTableHeader struct {
+	_, capacity uint16 // the first field is the number of used slots
 }
 
 const slotsPerGroup = 8
 
+// mapReadable reports whether the mirrors give plausible results for maps of this
+// Go version.
 var mapReadable = func() bool {
 	for _, n := range []int{1, 8, 9, 100, 5000} {
 		m := make(map[glua.LValue]int)
@@ -67,12 +68,13 @@ var mapReadable = func() bool {
 	return true
 }()
 
+// headerOf returns the header of a map.
 func headerOf[K comparable, V any](m map[K]V) *mapHeader {
 	return *(**mapHeader)(unsafe.Pointer(&m))
 }
 
-// slotsOf counts the slots of a map. Equal pointers of the directory, which
-// stand for one table, are beside each other.
+// slotsOf counts the slots of a map. A table can appear several times in the
+// directory; its pointers are adjacent.
 func slotsOf(h *mapHeader) int {
 	if h.dirLen == 0 {
 		if h.dir == nil {
@@ -81,8 +83,8 @@ func slotsOf(h *mapHeader) int {
 		return slotsPerGroup
 	}
 	n := 0
-	var before *mapTable
-	for _, table := range unsafe.Slice((**mapTable)(h.dir), h.dirLen) {
+	var before *mapTableHeader
+	for _, table := range unsafe.Slice((**mapTableHeader)(h.dir), h.dirLen) {
 		if table != before {
 			n += int(table.capacity)
 		}
@@ -91,8 +93,8 @@ func slotsOf(h *mapHeader) int {
 	return n
 }
 
-// sizeOfMap is the size of a map with slots of that many bytes, without what
-// its entries refer to.
+// sizeOfMap returns the bytes of a map whose slots have the given size, without the
+// values to which its entries refer.
 func sizeOfMap[K comparable, V any](m map[K]V, slot int) int {
 	if m == nil {
 		return 0
@@ -104,7 +106,7 @@ func sizeOfMap[K comparable, V any](m map[K]V, slot int) int {
 	return slotBytes(slotsOf(h), h.dirLen, slot)
 }
 
-// sizeOfMapFor is the size of a map that was made for n entries.
+// sizeOfMapFor returns the bytes of a map that was made for n entries.
 func sizeOfMapFor(n, slot int) int {
 	if n <= slotsPerGroup {
 		return slotBytes(slotsPerGroup, 0, slot)
@@ -113,6 +115,7 @@ func sizeOfMapFor(n, slot int) int {
 	return slotBytes(slots, (slots+1023)/1024, slot)
 }
 
+// slotBytes returns the bytes of a map with a number of slots and tables.
 func slotBytes(slots, tables, slot int) int {
 	if slots == 0 {
 		return 48
@@ -120,15 +123,14 @@ func slotBytes(slots, tables, slot int) int {
 	return 48 + tables*(48+8) + roundUp(slots/slotsPerGroup*(8+slotsPerGroup*slot))
 }
 
-// tableSize is the size of a table, without what its values refer to.
+// tableSize returns the bytes of a table, without the values to which its entries
+// refer.
 func tableSize(t *tableLayout) int {
 	return tableBytes + roundUp(cap(t.array)*valueBytes) + roundUp(cap(t.keys)*valueBytes) +
 		sizeOfMap(t.dict, 2*valueBytes) + sizeOfMap(t.strdict, 2*valueBytes) + sizeOfMap(t.k2i, valueBytes+8)
 }
 
-// What making a thread allocates, and what it takes to unwind an error and to
-// describe the stack.
 const (
-	newThreadBytes = 15 << 10
-	caughtUnits    = 100
+	newThreadBytes   = 15 << 10 // bytes allocated for a new thread
+	caughtErrorUnits = 100      // work of unwinding the stack and making a traceback for an error
 )

@@ -2,16 +2,16 @@ package vm
 
 import "context"
 
-// A Task is a call that runs in a goroutine of its own.
+// A Task is a function that runs in its own goroutine, which belongs to a state.
 type Task struct{ cancel context.CancelFunc }
 
-// Cancel ends the task: a waiting call in it returns at once, and Lua is
-// killed at its next instruction.
+// Cancel ends the task: a waiting function returns at once, and running Lua code is
+// killed within a few hundred instructions.
 func (t *Task) Cancel() { t.cancel() }
 
-// Spawn calls fn in a goroutine that belongs to the state: Close waits for
-// it. done, if not nil, gets the outcome, in that goroutine. It fails with
-// ErrTasks when the state has MaxTasks, with ErrClosed when it is closed.
+// Spawn calls fn in a new task. Close waits for the task. If done is not nil, it is
+// called in the goroutine of the task with the result of the call. Spawn fails with
+// ErrTasks if the state has MaxTasks tasks, and with ErrClosed if it is closed.
 func (s *State) Spawn(lim Limits, fn *Func, args []any, done func(error)) (*Task, error) {
 	release := s.Keep([]any{fn, args})
 	task, err := s.Go(func(ctx context.Context) {
@@ -27,20 +27,20 @@ func (s *State) Spawn(lim Limits, fn *Func, args []any, done func(error)) (*Task
 	return task, err
 }
 
-// Go runs f in a goroutine that belongs to the state; ctx ends with the task
-// and with the state.
+// Go runs f in a new task. ctx ends when the task is cancelled and when the state is
+// closed. The errors are those of Spawn.
 func (s *State) Go(f func(ctx context.Context)) (*Task, error) {
 	if s.tasks.Add(1) > MaxTasks {
 		s.tasks.Add(-1)
 		return nil, ErrTasks
 	}
-	if !s.begin() {
+	if !s.beginCall() {
 		s.tasks.Add(-1)
 		return nil, ErrClosed
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
 	go func() {
-		defer s.calls.Done()
+		defer s.running.Done()
 		defer s.tasks.Add(-1)
 		defer cancel()
 		f(ctx)
@@ -48,5 +48,5 @@ func (s *State) Go(f func(ctx context.Context)) (*Task, error) {
 	return &Task{cancel}, nil
 }
 
-// Tasks returns how many tasks run.
+// Tasks returns the number of running tasks.
 func (s *State) Tasks() int { return int(s.tasks.Load()) }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,101 +14,103 @@ import (
 )
 
 // A State is one interpreter behind a lock. Its methods may be called by any
-// goroutine. What scripts keep in variables lives until Close.
+// goroutine. The variables of scripts live until Close.
 type State struct {
 	lib      *Library
 	owner    any
 	resolve  func(name, from string) (*Script, error)
 	print    func(string)
 	time     Time
-	ctx      context.Context // ends with the state
+	ctx      context.Context // ends when the state ends
 	cancel   context.CancelFunc
-	lock     chan struct{} // of capacity 1: first come, first served
-	main     *glua.LState  // never runs and never has a context
+	lock     chan struct{} // has capacity 1; a mutex whose waiters are served in their order
+	main     *glua.LState  // the parent of all threads; it runs no code and has no context
 	counters counters
 
-	mu     sync.Mutex // of closed, and of Add against Wait
-	closed bool
-	calls  sync.WaitGroup
-	tasks  atomic.Int64
+	mu      sync.Mutex // guards closed, and running.Add against running.Wait
+	closed  bool
+	running sync.WaitGroup // running calls and tasks
+	tasks   atomic.Int64   // number of running tasks
 
 	// Guarded by lock.
-	free     []*glua.LState
-	busy     map[*glua.LState]bool // coroutines that run, or wait for one that they resumed
-	live     live
-	loaded   map[string]glua.LValue
-	integers integers
-	entered  time.Time // since when the lock is held
-	calling  *task     // the calls in progress, the last one first
+	freeThreads    []*glua.LState
+	busyCoroutines map[*glua.LState]bool // coroutines that are running, or waiting for a coroutine that they resumed
+	liveCoroutines coroutineSet
+	loaded         map[string]glua.LValue // modules by Script.Name
+	integers       integers
+	lockedAt       time.Time  // the time at which the lock was taken
+	callList       *execution // calls in progress, the last one first
+	spareExecution *execution // reused for the next call; may be nil
 
-	allocated int64 // bytes, since the state was made
-	settled   int64 // of allocated: what memory knows of
-	holding   int64 // bytes of values of Go that calls hold while they wait
+	allocated int64 // bytes allocated since the state was made
+	reported  int64 // value of allocated at the last report to memory
+	heldBytes int64 // bytes of Go values that calls keep while they wait
 
-	memory   *Memory
-	exceeded func(bytes int64)
-	over     atomic.Bool // killed for its memory
-	alive    int64       // guarded by memory: bytes when last measured
-	since    int64       // guarded by memory: bytes allocated since then
+	memory        *Memory
+	exceeded      func(bytes int64)
+	overLimit     atomic.Bool // whether the state was killed because of its memory
+	liveBytes     int64       // guarded by memory.mu: live bytes when last measured
+	sinceMeasured int64       // guarded by memory.mu: bytes allocated since then
 
 	keepMu sync.Mutex
-	kept   map[*keeping]struct{}
+	kept   map[*keptValue]struct{} // guarded by keepMu
 }
 
 // StateOptions configures a State.
 type StateOptions struct {
-	Owner  any               // what Call.Owner returns
-	Print  func(line string) // for print; nil: nothing is printed
+	Owner  any               // the result of Call.Owner and State.Owner
+	Print  func(line string) // receives the lines of print; nil: they are dropped
 	Time   Time              // for os.time, os.date and os.clock
-	Memory *Memory           // the account that the state belongs to; nil: one of its own
+	Memory *Memory           // the Memory that counts the bytes of the state; nil: a new one
 
-	// Resolve finds what require(name) loads, nil: nothing. from is the
-	// Script.Name of the file that requires, "" when it is unknown. Two scripts
-	// of one Name are one module.
+	// Resolve finds the script that require(name) loads. If it is nil, scripts can
+	// require only the root module. from is the Script.Name of the file that calls
+	// require, or "" if it is unknown. Scripts with the same Name are the same
+	// module.
 	Resolve func(name, from string) (*Script, error)
 
-	// Exceeded is called once, when the state is killed because its account is
-	// over its limit: bytes is what the state held. It must return at once.
+	// Exceeded is called once if the state is killed because its Memory is over the
+	// limit. bytes are the live bytes of the state. Exceeded must return at once.
 	Exceeded func(bytes int64)
 }
 
-// NewState makes an interpreter that sees lib. It lives until ctx ends or
-// Close is called; its owner calls Close in any case.
+// NewState returns a state whose scripts can use lib. The state ends when ctx ends
+// or Close is called. The caller must call Close in both cases.
 func (lib *Library) NewState(ctx context.Context, o StateOptions) *State {
-	unit() // a first call would wait for it
+	unit() // calibrate now, so that the first call does not have to wait
 	if o.Memory == nil {
 		o.Memory = NewMemory(0)
 	}
 	s := &State{
 		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print, time: o.Time.filled(),
 		memory: o.Memory, exceeded: o.Exceeded,
-		lock:   make(chan struct{}, 1),
-		main:   glua.NewState(stateOptions()),
-		busy:   map[*glua.LState]bool{},
-		live:   live{},
-		loaded: map[string]glua.LValue{},
-		kept:   map[*keeping]struct{}{},
+		lock:           make(chan struct{}, 1),
+		main:           glua.NewState(stateOptions()),
+		busyCoroutines: map[*glua.LState]bool{},
+		liveCoroutines: coroutineSet{},
+		loaded:         map[string]glua.LValue{},
+		kept:           map[*keptValue]struct{}{},
 	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
-	s.memory.add(s)
+	s.memory.addState(s)
 	s.main.Env, s.main.G.Global = lib.env, lib.env
 	s.main.SetMetatable(glua.LString(""), lib.stringMeta)
 	return s
 }
 
-// Owner returns what StateOptions.Owner was.
+// Owner returns the value of StateOptions.Owner.
 func (s *State) Owner() any { return s.owner }
 
-// Context ends when the state is closed.
+// Context returns a context that ends when the state ends.
 func (s *State) Context() context.Context { return s.ctx }
 
-// Call calls fn and returns its results. The error is an *Error when Lua
-// raised it or the budget ended it.
+// Call calls fn and returns its results. The error is an *Error if Lua raised an
+// error or the call was killed.
 func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (results []any, err error) {
-	err = s.call(ctx, lim, "", fn.value, args, func(l *glua.LState) error {
+	err = s.callOnThread(ctx, lim, "", fn.value, args, func(l *glua.LState) error {
 		results = make([]any, l.GetTop())
 		for i := range results {
-			if results[i], _, err = taskOf(l).toGo(l.Get(i + 1)); err != nil {
+			if results[i], _, err = executionOf(l).toGo(l.Get(i + 1)); err != nil {
 				return fmt.Errorf("result %d: %w", i+1, err)
 			}
 		}
@@ -116,24 +119,24 @@ func (s *State) Call(ctx context.Context, lim Limits, fn *Func, args ...any) (re
 	return results, err
 }
 
-// CallLate is Call with arguments that are made when fn is about to run, while
-// the lock is held. When they are nil, nothing is called. The error is also
-// that which fn returned: false, or nil and a reason.
+// CallLate calls fn with the arguments that args returns. It calls args immediately
+// before fn, while the lock is held. If args returns nil, fn is not called. CallLate
+// also returns an error if fn returns false, or nil and a reason.
 func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() []any) error {
-	if !s.begin() {
+	if !s.beginCall() {
 		return ErrClosed
 	}
-	defer s.calls.Done()
-	if err := s.acquire(ctx); err != nil {
+	defer s.running.Done()
+	if err := s.acquireLock(ctx); err != nil {
 		return err
 	}
-	defer s.release()
+	defer s.releaseLock()
 	made, err := lateArgs(args)
 	if made == nil || err != nil {
 		return err
 	}
 	var failed error
-	err = s.held(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
+	err = s.callLocked(ctx, lim, "", fn.value, made, func(l *glua.LState) error {
 		first, second := l.Get(1), l.Get(2)
 		if first == glua.LFalse || first == glua.LNil && second != glua.LNil {
 			failed = errors.New("the function returned false")
@@ -146,7 +149,7 @@ func (s *State) CallLate(ctx context.Context, lim Limits, fn *Func, args func() 
 	return errors.Join(err, failed)
 }
 
-// lateArgs turns a panic of args into an error.
+// lateArgs calls args and turns a panic into an error.
 func lateArgs(args func() []any) (made []any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -156,12 +159,12 @@ func lateArgs(args func() []any) (made []any, err error) {
 	return args(), nil
 }
 
-// Load runs script, which may not wait, and returns its first result: as a
-// reference, and as a Go value. In a table with string keys, a field that has
-// no Go value is there as the error that says why; other keys are left out.
+// Load runs script, which must not wait, and returns its first result as a reference
+// and as a Go value. If the result is a table with string keys, a field that cannot
+// be converted has the error as its value, and fields with other keys are left out.
 func (s *State) Load(ctx context.Context, lim Limits, script *Script) (ref *Ref, value any, err error) {
 	fn := s.main.NewFunctionFromProto(script.proto)
-	err = s.call(ctx, lim, "waiting is not possible while "+script.Name+" is loading", fn, nil, func(l *glua.LState) error {
+	err = s.callOnThread(ctx, lim, "waiting is not possible while "+script.Name+" is loading", fn, nil, func(l *glua.LState) error {
 		first := l.Get(1)
 		ref = &Ref{s, first}
 		if t, ok := first.(*glua.LTable); ok {
@@ -176,49 +179,53 @@ func (s *State) Load(ctx context.Context, lim Limits, script *Script) (ref *Ref,
 	return ref, value, err
 }
 
-// call runs fn on a thread of its own. read takes the results from the
-// thread's stack while the lock is held.
-func (s *State) call(ctx context.Context, lim Limits, noWait string, fn glua.LValue, args []any, read func(*glua.LState) error) error {
-	if !s.begin() {
+// callOnThread takes the lock and runs fn on a thread. read reads the results from
+// the stack of the thread while the lock is held. If noWait is not empty, fn must
+// not wait, and noWait is the text of the error if it does.
+func (s *State) callOnThread(ctx context.Context, lim Limits, noWait string, fn glua.LValue, args []any, read func(*glua.LState) error) error {
+	if !s.beginCall() {
 		return ErrClosed
 	}
-	defer s.calls.Done()
-	if err := s.acquire(ctx); err != nil {
+	defer s.running.Done()
+	if err := s.acquireLock(ctx); err != nil {
 		return err
 	}
-	defer s.release()
-	return s.held(ctx, lim, noWait, fn, args, read)
+	defer s.releaseLock()
+	return s.callLocked(ctx, lim, noWait, fn, args, read)
 }
 
-// held is call while the lock is held.
-func (s *State) held(ctx context.Context, lim Limits, noWait string, fn glua.LValue, args []any, read func(*glua.LState) error) error {
-	t := newTask(ctx, s, lim, s.entered)
-	t.noWait = noWait
+// callLocked is callOnThread for a caller that holds the lock.
+func (s *State) callLocked(ctx context.Context, lim Limits, noWait string, fn glua.LValue, args []any, read func(*glua.LState) error) error {
+	ex := newExecution(ctx, s, lim, s.lockedAt)
+	ex.noWaitReason = noWait
 	s.counters.calls.Add(1)
-	t.enlist()
-	err := s.protect(t, fn, args, read)
-	t.delist()
-	s.counters.instructions.Add(t.finish())
-	if over := s.settle(); errors.Is(over, ErrMemory) && t.dead == nil {
-		t.dead = over
+	ex.addToCalls()
+	err := s.protect(ex, fn, args, read)
+	ex.removeFromCalls()
+	s.counters.instructions.Add(ex.finish())
+	if over := s.reportAllocated(); errors.Is(over, ErrMemory) && ex.killReason == nil {
+		ex.killReason = over
 		err = &Error{Message: over.Error(), reason: over}
 	}
-	s.counters.count(err, t.dead)
+	s.counters.countOutcome(err, ex.killReason)
+	if err == nil {
+		ex.reuse()
+	}
 	return err
 }
 
-// protect runs fn on a thread of its own. A panic, also of converting the
-// arguments or the results, ends this call only; its thread is dropped.
-func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LState) error) (err error) {
+// protect runs fn on a thread. A panic, including a panic in the conversion of
+// arguments or results, ends only this call. The thread is not reused then.
+func (s *State) protect(ex *execution, fn glua.LValue, args []any, read func(*glua.LState) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Traceback: string(debug.Stack()), reason: t.dead}
+			err = &Error{Message: fmt.Sprintf("internal error: %v", p), Traceback: string(debug.Stack()), reason: ex.killReason}
 		}
 	}()
-	l := s.thread(t)
+	l := s.takeThread(ex)
 	l.Push(fn)
 	for i, arg := range args {
-		v, err := t.toLua(arg)
+		v, err := ex.toLua(arg)
 		if err != nil {
 			s.putThread(l)
 			return fmt.Errorf("argument %d: %w", i+1, err)
@@ -226,78 +233,85 @@ func (s *State) protect(t *task, fn glua.LValue, args []any, read func(*glua.LSt
 		l.Push(v)
 	}
 	if err := l.PCall(len(args), glua.MultRet, nil); err != nil {
-		return luaError(err, t.reason()) // the thread is dropped: it is in an unknown state
+		e := luaError(err, ex.failureReason())
+		if ex.killReason != nil && strings.Contains(ex.killMessage, ex.killReason.Error()) {
+			e.Message = ex.killMessage
+		}
+		return e // the thread is not reused: it is in an unknown state
 	}
-	if t.dead != nil {
-		return &Error{Message: t.dead.Error(), reason: t.dead}
+	if ex.killReason != nil {
+		return &Error{Message: ex.killReason.Error(), reason: ex.killReason}
 	}
 	err = read(l)
 	s.putThread(l)
 	return err
 }
 
-// thread takes a Lua thread and makes it the current one of t.
-func (s *State) thread(t *task) *glua.LState {
+// takeThread returns a free or new Lua thread and makes it the current thread of ex.
+func (s *State) takeThread(ex *execution) *glua.LState {
 	var l *glua.LState
-	if n := len(s.free) - 1; n >= 0 {
-		l, s.free = s.free[n], s.free[:n]
+	if n := len(s.freeThreads) - 1; n >= 0 {
+		l, s.freeThreads = s.freeThreads[n], s.freeThreads[:n]
 	} else {
 		l, _ = s.main.NewThread()
-		t.allocated(newThreadBytes)
+		ex.countAllocated(newThreadBytes)
 	}
-	l.SetContext(t)
-	t.threads = append(t.threads, l)
+	l.SetContext(ex)
+	ex.threads = append(ex.threads, l)
 	s.main.G.CurrentThread = l
 	return l
 }
 
-// putThread takes back a thread after a normal return.
+// putThread makes a thread free again after a call that returned without an error.
 func (s *State) putThread(l *glua.LState) {
 	l.SetTop(0)
 	l.RemoveContext()
-	if len(s.free) < maxThreads && len(registryOf(l).array) <= pooledRegistry {
-		s.free = append(s.free, l)
+	if len(s.freeThreads) < maxThreads && len(registryOf(l).array) <= pooledRegistry {
+		s.freeThreads = append(s.freeThreads, l)
 	}
 }
 
-func (s *State) begin() bool {
+// beginCall counts a running call, so that Close waits for it. It returns false if
+// the state is closed.
+func (s *State) beginCall() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return false
 	}
-	s.calls.Add(1)
+	s.running.Add(1)
 	return true
 }
 
-// acquire takes the lock, in turn, unless the caller or the state ends first.
-func (s *State) acquire(ctx context.Context) error {
+// acquireLock waits for the lock, first come, first served. It fails if ctx or the
+// state ends first.
+func (s *State) acquireLock(ctx context.Context) error {
 	select {
 	case s.lock <- struct{}{}:
 	default:
 		select {
 		case s.lock <- struct{}{}:
 		case <-ctx.Done():
-			return fmt.Errorf("waiting for the plugin's turn: %w", ctx.Err())
+			return fmt.Errorf("waiting for the lock of the plugin's state: %w", ctx.Err())
 		case <-s.ctx.Done():
-			if s.over.Load() {
+			if s.overLimit.Load() {
 				return ErrMemory
 			}
 			return ErrClosed
 		}
 	}
-	if s.over.Load() {
+	if s.overLimit.Load() {
 		<-s.lock
 		return ErrMemory
 	}
-	s.entered = time.Now()
+	s.lockedAt = time.Now()
 	return nil
 }
 
-// endedBy says why the state has ended; nil while it has not.
-func (s *State) endedBy() error {
+// endReason returns the reason why the state has ended, or nil if it has not.
+func (s *State) endReason() error {
 	switch {
-	case s.over.Load():
+	case s.overLimit.Load():
 		return ErrMemory
 	case s.ctx.Err() != nil:
 		return ErrCancelled
@@ -306,16 +320,17 @@ func (s *State) endedBy() error {
 }
 
 // Exceeded reports whether the state was killed because of its memory.
-func (s *State) Exceeded() bool { return s.over.Load() }
+func (s *State) Exceeded() bool { return s.overLimit.Load() }
 
-func (s *State) release() {
-	s.counters.busy.Add(int64(time.Since(s.entered)))
+// releaseLock releases the lock and counts the time for which it was held.
+func (s *State) releaseLock() {
+	s.counters.busy.Add(int64(time.Since(s.lockedAt)))
 	<-s.lock
 }
 
-// Close kills what runs in the state, waits for it, and frees the
-// interpreter. It returns the error of ctx when that ends first; the state is
-// then left to the garbage collector.
+// Close kills all calls and tasks of the state, waits for them, and frees the
+// interpreter. If ctx ends first, Close returns its error and leaves the interpreter
+// to the garbage collector.
 func (s *State) Close(ctx context.Context) error {
 	s.mu.Lock()
 	first := !s.closed
@@ -323,8 +338,8 @@ func (s *State) Close(ctx context.Context) error {
 	s.mu.Unlock()
 	s.cancel()
 	done := make(chan struct{})
-	go func() { // ends when the last call has, which the cancelled context sees to
-		s.calls.Wait()
+	go func() { // ends after the last call, which the cancelled context ends
+		s.running.Wait()
 		close(done)
 	}()
 	select {
@@ -333,7 +348,7 @@ func (s *State) Close(ctx context.Context) error {
 		return fmt.Errorf("closing a state: calls are still running: %w", ctx.Err())
 	}
 	if first {
-		s.memory.forget(s)
+		s.memory.removeClosed(s)
 		s.main.Close()
 	}
 	return nil

@@ -8,25 +8,47 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-func (lib *Library) tableLib(stock map[string]*glua.LFunction) *glua.LTable {
-	t := lib.pick(stock, "getn", "maxn")
+// tableLib returns the table library.
+func (lib *Library) tableLib() *glua.LTable {
+	t := newTable()
 	for name, f := range map[string]glua.LGFunction{
-		"concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "sort": tableSort,
+		"getn": tableGetn, "maxn": tableMaxn, "concat": tableConcat, "insert": tableInsert, "remove": tableRemove, "sort": tableSort,
 	} {
 		t.RawSetString(name, lib.goFunction(f))
 	}
 	return t
 }
 
-// tableConcat builds the string aside: gopher-lua pushes every item on the
-// stack first.
+func tableGetn(l *glua.LState) int {
+	l.Push(glua.LNumber(tableLength(l, l.CheckTable(1))))
+	return 1
+}
+
+// tableMaxn is table.maxn. It returns the largest positive number that is a key, or
+// 0.
+func tableMaxn(l *glua.LState) int {
+	t := l.CheckTable(1)
+	a := layoutOf(t)
+	executionOf(l).charge(l, trailingNils(t)+2*len(a.dict))
+	largest := glua.LNumber(t.MaxN())
+	for key, value := range a.dict {
+		if n, ok := key.(glua.LNumber); ok && value != glua.LNil {
+			largest = max(largest, n)
+		}
+	}
+	l.Push(largest)
+	return 1
+}
+
+// tableConcat is table.concat. Unlike gopher-lua's function, it does not push every
+// item on the stack.
 func tableConcat(l *glua.LState) int {
 	t, separator := l.CheckTable(1), ""
 	if l.Get(2) != glua.LNil {
 		separator = checkText(l, 2)
 	}
 	from := optInt(l, 3, 1)
-	to := optInt(l, 4, length(l, t))
+	to := optInt(l, 4, tableLength(l, t))
 	var b strings.Builder
 	for i := from; i <= to; i++ {
 		v := t.RawGet(glua.LNumber(i))
@@ -34,11 +56,11 @@ func tableConcat(l *glua.LState) int {
 		if !ok {
 			l.RaiseError("invalid value (%s) at index %d in table for 'concat'", v.Type(), i)
 		}
-		addText(l, &b, s)
+		appendText(l, &b, s)
 		if i < to {
-			addText(l, &b, separator)
+			appendText(l, &b, separator)
 		}
-		taskOf(l).charge(l, 2)
+		executionOf(l).charge(l, 2)
 	}
 	pushText(l, &b)
 	return 1
@@ -46,8 +68,8 @@ func tableConcat(l *glua.LState) int {
 
 func tableInsert(l *glua.LState) int {
 	t := l.CheckTable(1)
-	n, before := length(l, t), sizeNow(t)
-	defer func() { taskOf(l).grown(t, before) }()
+	n, before := tableLength(l, t), extentOf(t)
+	defer func() { executionOf(l).chargeGrowth(t, before) }()
 	switch l.GetTop() {
 	case 2:
 		at := n + 1
@@ -60,12 +82,16 @@ func tableInsert(l *glua.LState) int {
 		if n+1 >= MaxArray || at < -MaxArray {
 			l.RaiseError("table.insert: a list holds at most %d items", MaxArray-1)
 		}
-		taskOf(l).charge(l, max(n-at, 0)/2)
+		executionOf(l).charge(l, max(n-at, 0)/2)
 		if at >= 1 && at <= n {
 			t.Insert(at, l.Get(3))
 			break
 		}
-		for i := n + 1; i > at; i-- { // from a position before the list
+		if at > n+1 {
+			executionOf(l).prepareSet(l, t, glua.LNumber(at), l.Get(3))
+			before = extentOf(t)
+		}
+		for i := n + 1; i > at; i-- { // at < 1: move the items as lua5.1 does
 			t.RawSetInt(i, t.RawGetInt(i-1))
 		}
 		t.RawSetInt(at, l.Get(3))
@@ -77,15 +103,15 @@ func tableInsert(l *glua.LState) int {
 
 func tableRemove(l *glua.LState) int {
 	t := l.CheckTable(1)
-	n := length(l, t)
+	n := tableLength(l, t)
 	at := optInt(l, 2, n)
-	taskOf(l).charge(l, max(n-at, 0)/4)
+	executionOf(l).charge(l, max(n-at, 0)/4)
 	if at < 1 || at > n {
 		return 0
 	}
 	v := t.RawGetInt(at)
 	if at == n {
-		t.RawSetInt(n, glua.LNil) // also when there are nils behind it
+		t.RawSetInt(n, glua.LNil) // even if nils follow it in the array
 	} else {
 		t.Remove(at)
 	}
@@ -93,21 +119,22 @@ func tableRemove(l *glua.LState) int {
 	return 1
 }
 
-// tableSort sorts a copy and writes it back, so that a comparison which fails
-// or changes the table finds and leaves it whole.
+// tableSort is table.sort. It sorts a copy of the items and writes it back at the
+// end. So the table keeps all its items if a comparison fails, and a comparison can
+// change the table without disturbing the sort.
 func tableSort(l *glua.LState) int {
 	t := l.CheckTable(1)
-	n := length(l, t)
-	taskOf(l).reserve(l, n*valueBytes)
+	n := tableLength(l, t)
+	executionOf(l).reserveBytes(l, n*valueBytes)
 	items := make([]glua.LValue, n)
 	for i := range items {
 		items[i] = t.RawGetInt(i + 1)
 	}
-	task := taskOf(l)
-	task.charge(l, len(items)/16)
-	defer task.hold(n * valueBytes)()
+	ex := executionOf(l)
+	ex.charge(l, len(items)/16)
+	defer ex.holdBytes(n * valueBytes)()
 	less := func(a, b glua.LValue) bool {
-		task.charge(l, compareUnits(a, b))
+		ex.charge(l, compareUnits(a, b))
 		if a.Type() != b.Type() { // as in lua5.1, without a position
 			l.Error(glua.LString(fmt.Sprintf("attempt to compare %s with %s", a.Type(), b.Type())), 0)
 		}

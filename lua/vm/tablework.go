@@ -4,22 +4,23 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// length is #t, charged for the nils at the end of the array that it looks at.
-func length(l *glua.LState, t *glua.LTable) int {
-	taskOf(l).charge(l, trailing(t))
+// tableLength returns #t. It charges for the nils at the end of the array, because
+// gopher-lua looks at each of them.
+func tableLength(l *glua.LState, t *glua.LTable) int {
+	executionOf(l).charge(l, trailingNils(t))
 	return t.Len()
 }
 
-// compareUnits is the work of comparing two values by `<`.
+// compareUnits returns the work of comparing two values by `<`.
 func compareUnits(a, b glua.LValue) int {
 	x, _ := a.(glua.LString)
 	y, _ := b.(glua.LString)
 	return 1 + min(len(x), len(y))/6
 }
 
-// hold counts bytes that a function of Go keeps while it calls Lua, which may
-// wait, until release is called.
-func (t *task) hold(bytes int) (release func()) {
-	t.state.holding += int64(bytes)
-	return func() { t.state.holding -= int64(bytes) }
+// holdBytes counts bytes as memory of the state until release is called. Go functions
+// use it for bytes that they keep while they call Lua, because Lua may wait.
+func (ex *execution) holdBytes(bytes int) (release func()) {
+	ex.state.heldBytes += int64(bytes)
+	return func() { ex.state.heldBytes -= int64(bytes) }
 }

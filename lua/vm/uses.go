@@ -2,21 +2,22 @@ package vm
 
 import "nearside/lua/vm/syntax"
 
-// usesOf returns the places where a source reads a field of the root module:
-// of a local that holds require(root), or of that call itself.
+// usesOf returns the places where a source reads a field of the root module. The
+// object of such a read is a local with the value require(root), or require(root)
+// itself.
 func usesOf(main *syntax.Function, root string) []Use {
-	u := uses{root: root, roots: map[string]bool{}}
-	syntax.Walk(main.Body, u.stmt, u.expr)
+	u := useFinder{root: root, roots: map[string]bool{}}
+	syntax.Walk(main.Body, u.visitStmt, u.visitExpr)
 	return u.found
 }
 
-type uses struct {
+type useFinder struct {
 	root  string
 	roots map[string]bool // locals that hold the root module
 	found []Use
 }
 
-func (u *uses) stmt(s syntax.Stmt) {
+func (u *useFinder) visitStmt(s syntax.Stmt) {
 	local, ok := s.(*syntax.Local)
 	if !ok {
 		return
@@ -28,7 +29,7 @@ func (u *uses) stmt(s syntax.Stmt) {
 	}
 }
 
-func (u *uses) expr(e syntax.Expr) bool {
+func (u *useFinder) visitExpr(e syntax.Expr) bool {
 	ix, ok := e.(*syntax.Index)
 	if !ok {
 		return true
@@ -42,7 +43,7 @@ func (u *uses) expr(e syntax.Expr) bool {
 }
 
 // isRoot reports whether e is require("root").
-func (u *uses) isRoot(e syntax.Expr) bool {
+func (u *useFinder) isRoot(e syntax.Expr) bool {
 	call, ok := e.(*syntax.Call)
 	if !ok || len(call.Args) != 1 {
 		return false
@@ -52,8 +53,8 @@ func (u *uses) isRoot(e syntax.Expr) bool {
 	return ok && isString && f.Name == "require" && arg.Value == u.root
 }
 
-// path is "a.b" for root.a.b with constant names, else "".
-func (u *uses) path(e *syntax.Index) string {
+// path returns "a.b" for root.a.b with constant names, and "" for other expressions.
+func (u *useFinder) path(e *syntax.Index) string {
 	key, ok := e.Key.(*syntax.String)
 	if !ok {
 		return ""

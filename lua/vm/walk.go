@@ -6,38 +6,38 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Sized is implemented by the values of Objects that are larger than a few
-// hundred bytes. Bytes may be called by any goroutine.
+// Sized is implemented by the values of Objects that are larger than a few hundred
+// bytes. Bytes returns the size of the value. It may be called by any goroutine.
 type Sized interface{ Bytes() int }
 
-// A walk adds up the bytes of all values that a state can reach. What states
+// A memoryWalk adds up the bytes of all values that a state can reach. What states
 // share, such as the library and compiled scripts, does not count.
-type walk struct {
-	seen  addresses
-	bytes int
-	block uintptr // of the last number: a cheap look before seen
-	open  []glua.LValue
+type memoryWalk struct {
+	seen     addresses
+	bytes    int
+	block    uintptr // block of the last number; comparing it is cheaper than a look-up in seen
+	toExpand []glua.LValue
 }
 
-// reachable returns the bytes of all that is alive in the state. Its lock is
-// held, so nothing changes meanwhile.
-func (s *State) reachable() int64 {
-	w := &walk{}
+// reachableBytes returns the live bytes of the state. The caller holds the state's
+// lock.
+func (s *State) reachableBytes() int64 {
+	w := &memoryWalk{}
 	for _, v := range s.loaded {
 		w.visit(v)
 	}
-	for _, l := range s.free {
+	for _, l := range s.freeThreads {
 		w.visit(l)
 	}
-	for t := s.calling; t != nil; t = t.after {
-		for _, l := range t.threads {
+	for ex := s.callList; ex != nil; ex = ex.next {
+		for _, l := range ex.threads {
 			w.visit(l)
 		}
-		if t.current != nil {
-			w.visit(t.current)
+		if ex.coroutine != nil {
+			w.visit(ex.coroutine)
 		}
 	}
-	for l := range s.busy {
+	for l := range s.busyCoroutines {
 		w.visit(l)
 	}
 	s.keepMu.Lock()
@@ -45,16 +45,17 @@ func (s *State) reachable() int64 {
 		w.visitGo(k.value)
 	}
 	s.keepMu.Unlock()
-	for len(w.open) > 0 {
-		last := len(w.open) - 1
-		v := w.open[last]
-		w.open = w.open[:last]
+	for len(w.toExpand) > 0 {
+		last := len(w.toExpand) - 1
+		v := w.toExpand[last]
+		w.toExpand = w.toExpand[:last]
 		w.expand(v)
 	}
-	return int64(w.bytes) + s.holding
+	return int64(w.bytes) + s.heldBytes
 }
 
-func (w *walk) visitGo(v any) {
+// visitGo visits a value that was passed to State.Keep.
+func (w *memoryWalk) visitGo(v any) {
 	switch v := v.(type) {
 	case *Ref:
 		w.visit(v.value)
@@ -70,106 +71,108 @@ func (w *walk) visitGo(v any) {
 	}
 }
 
-// visit counts a value that was not seen before, and keeps it for expand when
-// it refers to others.
-func (w *walk) visit(value glua.LValue) {
+// visit counts a value if it was not seen before. If the value refers to other
+// values, visit adds it to toExpand.
+func (w *memoryWalk) visit(value glua.LValue) {
 	switch v := value.(type) {
 	case glua.LNumber:
-		if block := wordOf(value) &^ (numberBlock - 1); block != w.block {
+		if block := dataPointer(value) &^ (numberBlock - 1); block != w.block {
 			w.block = block
-			if w.seen.add(block) {
+			if w.seen.insert(block) {
 				w.bytes += numberBlock
 			}
 		}
 	case glua.LString:
-		if w.seen.add(wordOf(value)) {
+		if w.seen.insert(dataPointer(value)) {
 			w.bytes += boxBytes
-			w.text(string(v))
+			w.countText(string(v))
 		}
 	case *glua.LTable:
-		if w.seen.add(uintptr(unsafe.Pointer(v))) {
+		if w.seen.insert(uintptr(unsafe.Pointer(v))) {
 			w.bytes += tableSize(layoutOf(v))
-			w.open = append(w.open, v)
+			w.toExpand = append(w.toExpand, v)
 		}
 	case *glua.LFunction:
-		if w.seen.add(uintptr(unsafe.Pointer(v))) {
+		if w.seen.insert(uintptr(unsafe.Pointer(v))) {
 			w.bytes += functionBytes + roundUp(8*cap(v.Upvalues))
-			w.open = append(w.open, v)
+			w.toExpand = append(w.toExpand, v)
 		}
 	case *glua.LUserData:
-		if o, ok := v.Value.(Object); ok && w.seen.add(uintptr(unsafe.Pointer(v))) {
+		if o, ok := v.Value.(Object); ok && w.seen.insert(uintptr(unsafe.Pointer(v))) {
 			w.bytes += objectBytes
 			if sized, ok := o.Value.(Sized); ok {
 				w.bytes += sized.Bytes()
 			}
 		}
 	case *glua.LState:
-		if w.seen.add(uintptr(unsafe.Pointer(v))) {
+		if w.seen.insert(uintptr(unsafe.Pointer(v))) {
 			w.bytes += threadBytes
-			w.open = append(w.open, v)
+			w.toExpand = append(w.toExpand, v)
 		}
 	}
 }
 
-// text counts the bytes of a string. Strings of one byte are shared by all.
-func (w *walk) text(s string) {
-	if len(s) > 1 && w.seen.add(uintptr(unsafe.Pointer(unsafe.StringData(s)))) {
+// countText counts the bytes of a string. Strings of one byte are shared by the
+// process and do not count.
+func (w *memoryWalk) countText(s string) {
+	if len(s) > 1 && w.seen.insert(uintptr(unsafe.Pointer(unsafe.StringData(s)))) {
 		w.bytes += roundUp(len(s))
 	}
 }
 
-// expand visits what a value refers to.
-func (w *walk) expand(v glua.LValue) {
+// expand visits the values to which v refers.
+func (w *memoryWalk) expand(v glua.LValue) {
 	switch v := v.(type) {
 	case *glua.LTable:
-		w.table(layoutOf(v))
+		w.visitTable(layoutOf(v))
 	case *glua.LFunction:
 		for _, u := range v.Upvalues {
 			if u != nil {
-				w.upvalue(u)
+				w.visitUpvalues(u)
 			}
 		}
 	case *glua.LState:
-		w.registry(registryOf(v))
+		w.visitRegistry(registryOf(v))
 	}
 }
 
-func (w *walk) table(t *tableLayout) {
+func (w *memoryWalk) visitTable(t *tableLayout) {
 	w.visit(t.Metatable)
 	for _, v := range t.array {
 		w.visit(v)
 	}
 	for k, v := range t.strdict {
-		w.text(k)
+		w.countText(k)
 		w.visit(v)
 	}
 	for k, v := range t.dict {
 		w.visit(k)
 		w.visit(v)
 	}
-	for _, k := range t.keys { // removed ones, too
+	for _, k := range t.keys { // removed keys included
 		if s, ok := k.(glua.LString); ok {
-			w.bytes += 2 * boxBytes // one for keys, one for k2i
-			w.text(string(s))
+			w.bytes += 2 * boxBytes // one in keys, one in k2i
+			w.countText(string(s))
 			continue
 		}
 		w.visit(k)
 	}
 }
 
-// upvalue counts an upvalue. Also a closed one keeps its thread's registry, and
-// the upvalues behind it that were open when it was.
-func (w *walk) upvalue(u *glua.Upvalue) {
-	for ; u != nil && w.seen.add(uintptr(unsafe.Pointer(u))); u = upvalueOf(u).next {
+// visitUpvalues counts an upvalue and the upvalues linked to it. Even a closed
+// upvalue keeps the registry of its thread alive, and also the next upvalues in the
+// list of the upvalues that were open at the same time.
+func (w *memoryWalk) visitUpvalues(u *glua.Upvalue) {
+	for ; u != nil && w.seen.insert(uintptr(unsafe.Pointer(u))); u = upvalueOf(u).next {
 		w.bytes += upvalueBytes
 		layout := upvalueOf(u)
-		w.registry(layout.reg)
+		w.visitRegistry(layout.reg)
 		w.visit(layout.value)
 	}
 }
 
-func (w *walk) registry(r *registryLayout) {
-	if r == nil || !w.seen.add(uintptr(unsafe.Pointer(r))) {
+func (w *memoryWalk) visitRegistry(r *registryLayout) {
+	if r == nil || !w.seen.insert(uintptr(unsafe.Pointer(r))) {
 		return
 	}
 	w.bytes += roundUp(cap(r.array) * valueBytes)
@@ -178,14 +181,14 @@ func (w *walk) registry(r *registryLayout) {
 	}
 }
 
-// addresses is a set of addresses: a hash table with linear probing.
+// addresses is a set of addresses, a hash table with linear probing.
 type addresses struct {
-	slots []uintptr // 0 is free
-	n     int
+	slots []uintptr // 0 marks a free slot
+	n     int       // number of addresses
 }
 
-// add reports whether the address was not in the set.
-func (a *addresses) add(p uintptr) bool {
+// insert reports whether the address was not in the set.
+func (a *addresses) insert(p uintptr) bool {
 	if p == 0 {
 		return false
 	}
@@ -193,7 +196,7 @@ func (a *addresses) add(p uintptr) bool {
 		a.grow()
 	}
 	mask := uintptr(len(a.slots) - 1)
-	for i := spread(p) & mask; ; i = (i + 1) & mask {
+	for i := hashAddress(p) & mask; ; i = (i + 1) & mask {
 		switch a.slots[i] {
 		case p:
 			return false
@@ -210,13 +213,14 @@ func (a *addresses) grow() {
 	a.slots, a.n = make([]uintptr, max(2*len(old), 1024)), 0
 	for _, p := range old {
 		if p != 0 {
-			a.add(p)
+			a.insert(p)
 		}
 	}
 }
 
-// spread mixes the bits of an address, whose low ones are equal.
-func spread(p uintptr) uintptr {
+// hashAddress mixes the bits of an address, because the low bits of addresses are
+// equal.
+func hashAddress(p uintptr) uintptr {
 	p *= 0x9e3779b97f4a7c15
 	return p ^ p>>32
 }

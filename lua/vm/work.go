@@ -7,27 +7,27 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// Budgets are counted in units of work, so that a machine that is busy with
-// something else fails nobody. One unit is about one instruction. Functions of
-// Go are charged in units for what they do, and allocations for the time that
-// they cost.
+// Budgets are counted in units of work, so that no call fails because the machine is
+// busy. One unit is about one instruction. Go functions are charged for their work,
+// and allocations for their time.
 const (
-	unitMost  = 40 * time.Nanosecond // a unit takes no longer on any machine worth the name
-	unitLeast = 4 * time.Nanosecond
+	longestUnit  = 40 * time.Nanosecond // upper bound of the calibrated time of a unit
+	shortestUnit = 4 * time.Nanosecond  // lower bound
 
-	bytesPerUnit = 64 // allocated, filled and collected again
+	bytesPerUnit = 64 // bytes that can be allocated, filled and collected in one unit
 
-	// backstop is how many times its budget a slice may take by the clock. It
-	// is for what is not counted, and generous: a busy machine must not reach it.
-	backstop      = 20
-	leastBackstop = 2 * time.Second
+	// backstop is the factor by which the time of a slice by the clock may exceed
+	// its budget, but it may always take minBackstop. This limits work that is not
+	// counted. The factor is so large that a busy machine does not reach the limit.
+	backstop    = 20
+	minBackstop = 2 * time.Second
 )
 
-// unit is how long a unit of work takes on this machine when it is idle. It is
+// unit returns the time of one unit of work on this machine when it is idle. It is
 // measured when the first state is made.
 var unit = sync.OnceValue(calibrate)
 
-// unitsIn is how many units of work take d.
+// unitsIn returns the number of units of work in d, at least 1.
 func unitsIn(d time.Duration) uint64 { return uint64(max(int64(d/unit()), 1)) }
 
 // calibrationSource is ordinary Lua: arithmetic, comparisons, tables and calls.
@@ -40,8 +40,8 @@ for i = 1, 1500 do
   t.last = n
 end`
 
-// calibrate runs a short script several times and takes the fastest run: on a
-// busy machine the others were interrupted.
+// calibrate runs a short script several times and uses the fastest run, because a
+// busy machine interrupts runs. It returns the time of one unit.
 func calibrate() time.Duration {
 	script, err := Compile("calibration", calibrationSource, "calibration")
 	if err != nil {
@@ -49,10 +49,10 @@ func calibrate() time.Duration {
 	}
 	l := glua.NewState(stateOptions())
 	defer l.Close()
-	fastest := unitMost
+	fastest := longestUnit
 	for range 30 {
-		t := &task{state: &State{}, left: 1 << 30} // which is never checked
-		l.SetContext(t)
+		ex := &execution{state: &State{}, unitsLeft: 1 << 30} // so many that the budget is never checked
+		l.SetContext(ex)
 		l.Push(l.NewFunctionFromProto(script.proto))
 		start := time.Now()
 		err := l.PCall(0, glua.MultRet, nil)
@@ -60,7 +60,7 @@ func calibrate() time.Duration {
 		if err != nil {
 			panic("vm: calibration: " + err.Error())
 		}
-		fastest = min(fastest, took/time.Duration(1<<30-t.left))
+		fastest = min(fastest, took/time.Duration(1<<30-ex.unitsLeft))
 	}
-	return max(fastest, unitLeast)
+	return max(fastest, shortestUnit)
 }

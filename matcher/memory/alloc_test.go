@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 )
 
-// TestAllocations: what a match allocates depends on the number of chunks and
-// of results, not on that of rows.
+// TestAllocations checks that a match's allocations depend on the number of chunks and of
+// results, but not on the number of rows.
 func TestAllocations(t *testing.T) {
 	fill := func(rows int) *pair {
 		p := newPair(t, Options{Workers: 2},
@@ -22,9 +23,9 @@ func TestAllocations(t *testing.T) {
 		for i := range rows {
 			data := make([]byte, 32)
 			for j := range data {
-				data[j] = byte(rng.Uint32()) & 0x3f // finite as floats
+				data[j] = byte(rng.Uint32()) & 0x3f // small enough to be finite as floats
 			}
-			c := put(matcher.ID{1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, 1+uint32(i&1), data)
+			c := memorytest.Put(matcher.ID{1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, 1+uint32(i&1), data)
 			c.Object.Age = matcher.SmallOf(uint8(i / 2 % 100))
 			changes = append(changes, c)
 		}
@@ -35,12 +36,12 @@ func TestAllocations(t *testing.T) {
 	for name, c := range map[string]matcher.Candidates{
 		"all":                        {Limit: 5},
 		"threshold":                  {Limit: 5, Threshold: 0.9},
-		"one in 100, in whole words": {Limit: 5, Filter: matcher.Filter{Age: matcher.Range[uint8]{LT: new(uint8(1))}}},
-		"half":                       {Limit: 5, Filter: matcher.Filter{Age: matcher.Range[uint8]{LT: new(uint8(50))}}},
+		"one in 100, in whole words": {Limit: 5, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(1))}))},
+		"half":                       {Limit: 5, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(50))}))},
 	} {
 		for _, version := range []uint32{1, 2} {
 			allocs := func(p *pair) float64 {
-				subs := []matcher.SubRequest{reference(p.options.Registry.Version(version), make([]byte, 32), &c)}
+				subs := []matcher.SubRequest{memorytest.Reference(p.options.Registry.Version(version), make([]byte, 32), &c)}
 				return testing.AllocsPerRun(20, func() {
 					if r := p.Match(t.Context(), subs); r[0].Err != nil {
 						t.Fatal(r)

@@ -3,32 +3,31 @@ package memory
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"nearside/matcher"
-	"nearside/simd"
+	"nearside/matcher/memory/filter"
+	"nearside/matcher/memory/table"
 )
 
-// column is a field as plugins see it. Rows without the field pass no test.
+// column is a field as plugins see it. A row without the field passes no test.
 type column struct {
-	// where makes the predicate of a comparison with one value.
-	where func(s *Selection, op string, value any) (predicate, error)
-	// oneOf makes the predicate of equality with any of values; nil: there is
-	// no faster way than where for each.
-	oneOf func(s *Selection, values []any) (predicate, error)
-	// find keeps the rows that equal any of values by an index, which is asked
-	// for = and != instead of where, and instead of oneOf; nil: there is none.
-	// Every row of a column with find has the field.
+	// where returns the predicate for comparing the column with one value.
+	where func(s *Selection, op string, value any) (filter.Predicate, error)
+	// oneOf returns the predicate for equality with any of values. If it is nil, where is
+	// used for each value, because there is nothing faster.
+	oneOf func(s *Selection, values []any) (filter.Predicate, error)
+	// find keeps the rows that equal any of values, using an index. It replaces where for
+	// = and !=, and it replaces oneOf. It is nil if there is no index. In a column with
+	// find, every row must have the field.
 	find func(s *Selection, values []any) (*Selection, error)
-	// value returns nil, a uint8, string, [matcher.Time], [matcher.ID] or
-	// []matcher.ID.
-	value func(s *snapshot, v *view, i int) any
-	// rank orders rows for Top; nil: the column has no order of numbers.
-	rank func(v *view, i int) (rank int64, ok bool)
+	// value returns nil, a uint8, string, [matcher.Time], [matcher.ID] or []matcher.ID.
+	value func(s *table.Snapshot, v *table.View, i int) any
+	// rank orders rows for Top. It is nil if the column has no numeric order.
+	rank func(v *table.View, i int) (rank int64, ok bool)
 }
 
-// compares reports whether a value that compares so (-1, 0, 1) with the given
-// one passes op, and whether there is such an op.
+// compares reports whether a value passes op. sign is -1, 0 or 1, from comparing the
+// value with the operand. ok is false if op is unknown.
 func compares(op string, sign int) (pass, ok bool) {
 	switch op {
 	case "=", "==":
@@ -47,23 +46,23 @@ func compares(op string, sign int) (pass, ok bool) {
 	return false, false
 }
 
-// badOperator is the error of an op that compares does not know.
+// badOperator returns the error for an op that compares does not know.
 func badOperator(op string) error {
 	return fmt.Errorf("%q is not one of = != < <= > >=", op)
 }
 
-// interval returns which whole numbers compare so with x: those of lo..hi, or
-// all others.
+// interval returns the integers that pass "op x": those in lo..hi, or all except those if
+// others is true.
 func interval(op string, x float64) (lo, hi int64, others bool, err error) {
 	const far = 1 << 62
 	if math.IsNaN(x) {
-		return 0, 0, false, fmt.Errorf("%v is no number", x)
+		return 0, 0, false, fmt.Errorf("must be a number, got %v", x)
 	}
 	x = min(max(x, -far), far)
 	lo, hi = -far, far
 	switch op {
 	case "=", "==", "!=", "~=":
-		lo, hi = int64(math.Ceil(x)), int64(math.Floor(x)) // none when x is not whole
+		lo, hi = int64(math.Ceil(x)), int64(math.Floor(x)) // empty if x is not an integer
 		others = op[0] != '='
 	case "<":
 		hi = int64(math.Ceil(x)) - 1
@@ -79,72 +78,57 @@ func interval(op string, x float64) (lo, hi int64, others bool, err error) {
 	return lo, hi, others, err
 }
 
-// without makes the predicate of rows that pass p and fail but.
-func without(p, but predicate) predicate {
-	return predicate{
-		one: func(v *view, i int) bool { return p.one(v, i) && !but.one(v, i) },
-		all: func(k *simd.Kernel, v *view, words []uint64) {
-			failed := slices.Clone(words)
-			but.all(k, v, failed)
-			p.all(k, v, words)
-			for w := range words {
-				words[w] &^= failed[w]
-			}
-		},
-	}
-}
-
-func smallColumn(of func(*chunk) []matcher.Small) column {
-	present := within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8))
+func smallColumn(of func(*table.Chunk) []matcher.Small) column {
+	present := filter.Within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8))
 	return column{
-		where: func(_ *Selection, op string, value any) (predicate, error) {
+		where: func(_ *Selection, op string, value any) (filter.Predicate, error) {
 			x, ok := value.(float64)
 			if !ok {
-				return nothing, fmt.Errorf("%v is no number", value)
+				return filter.Nothing, fmt.Errorf("must be a number, got %v", value)
 			}
 			lo, hi, others, err := interval(op, x)
 			if err != nil {
-				return nothing, err
+				return filter.Nothing, err
 			}
-			inside := nothing
+			inside := filter.Nothing
 			if lo, hi = max(lo, 0), min(hi, math.MaxUint8); lo <= hi {
-				inside = within(of, matcher.SmallOf(uint8(lo)), matcher.SmallOf(uint8(hi)))
+				inside = filter.Within(of, matcher.SmallOf(uint8(lo)), matcher.SmallOf(uint8(hi)))
 			}
 			if others {
-				return without(present, inside), nil
+				return filter.Without(present, inside), nil
 			}
 			return inside, nil
 		},
-		oneOf: func(_ *Selection, values []any) (predicate, error) {
+		oneOf: func(_ *Selection, values []any) (filter.Predicate, error) {
 			var whole []uint8
 			for _, value := range values {
 				x, ok := value.(float64)
 				if !ok {
-					return nothing, fmt.Errorf("%v is no number", value)
+					return filter.Nothing, fmt.Errorf("must be a number, got %v", value)
 				}
 				if x == math.Trunc(x) && x >= 0 && x <= math.MaxUint8 {
 					whole = append(whole, uint8(x))
 				}
 			}
-			return smallOneOf(of, whole), nil
+			return filter.SmallOneOf(of, whole), nil
 		},
-		value: func(_ *snapshot, v *view, i int) any {
-			if x, ok := of(v.chunk)[i].Get(); ok {
+		value: func(_ *table.Snapshot, v *table.View, i int) any {
+			if x, ok := of(v.Chunk)[i].Get(); ok {
 				return x
 			}
 			return nil
 		},
-		rank: func(v *view, i int) (int64, bool) {
-			x, ok := of(v.chunk)[i].Get()
+		rank: func(v *table.View, i int) (int64, bool) {
+			x, ok := of(v.Chunk)[i].Get()
 			return int64(x), ok
 		},
 	}
 }
 
-// timeColumn takes RFC 3339, now-<n><unit> and seconds since 1970.
-func timeColumn(of func(*chunk) []matcher.Time) column {
+// timeColumn accepts RFC 3339, now-<n><unit> and seconds since 1970.
+func timeColumn(of func(*table.Chunk) []matcher.Time) column {
 	return column{
-		where: func(s *Selection, op string, value any) (predicate, error) {
+		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
 			var x float64
 			switch value := value.(type) {
 			case float64:
@@ -152,45 +136,39 @@ func timeColumn(of func(*chunk) []matcher.Time) column {
 			case string:
 				t, err := matcher.ParseFilterTime(value, s.memory.options.Now())
 				if err != nil {
-					return nothing, err
+					return filter.Nothing, err
 				}
 				x = float64(t)
 			default:
-				return nothing, fmt.Errorf("%v is no time", value)
+				return filter.Nothing, fmt.Errorf("must be a time, got %v", value)
 			}
 			lo, hi, others, err := interval(op, x)
 			if err != nil {
-				return nothing, err
+				return filter.Nothing, err
 			}
-			inside := nothing
+			inside := filter.Nothing
 			if lo <= hi {
 				from, to := matcher.Time(lo), matcher.Time(hi+1)
-				inside = timeRange(matcher.Range[matcher.Time]{GTE: &from, LT: &to})
+				inside = filter.TimeRange(matcher.Range[matcher.Time]{GTE: &from, LT: &to})
 			}
 			if others {
-				return without(everything, inside), nil
+				return filter.Without(filter.Everything, inside), nil
 			}
 			return inside, nil
 		},
-		value: func(_ *snapshot, v *view, i int) any { return of(v.chunk)[i] },
-		rank:  func(v *view, i int) (int64, bool) { return int64(of(v.chunk)[i]), true },
+		value: func(_ *table.Snapshot, v *table.View, i int) any { return of(v.Chunk)[i] },
+		rank:  func(v *table.View, i int) (int64, bool) { return int64(of(v.Chunk)[i]), true },
 	}
 }
 
-// everything passes every row.
-var everything = predicate{
-	one: func(*view, int) bool { return true },
-	all: func(*simd.Kernel, *view, []uint64) {},
-}
-
-// ownID is the column of the ID of the object itself.
+// ownID is the column of the object's own ID.
 var ownID = column{
-	where: func(_ *Selection, op string, value any) (predicate, error) {
+	where: func(_ *Selection, op string, value any) (filter.Predicate, error) {
 		pass, err := idTest(op, value)
 		if err != nil {
-			return nothing, err
+			return filter.Nothing, err
 		}
-		return byRow(func(v *view, i int) bool { return pass(v.ids[i]) }), nil
+		return filter.ByRow(func(v *table.View, i int) bool { return pass(v.IDs[i]) }), nil
 	},
 	find: func(s *Selection, values []any) (*Selection, error) {
 		ids, err := idsOf(values)
@@ -199,11 +177,11 @@ var ownID = column{
 		}
 		return s.ByID(ids), nil
 	},
-	value: func(_ *snapshot, v *view, i int) any { return v.ids[i] },
+	value: func(_ *table.Snapshot, v *table.View, i int) any { return v.IDs[i] },
 }
 
-// idTest returns what says whether an ID, which may be absent, compares so
-// with the value.
+// idTest returns a function that reports whether an ID passes "op value". An absent ID
+// never passes.
 func idTest(op string, value any) (func(matcher.ID) bool, error) {
 	id, err := idOf(value)
 	if err != nil {
@@ -218,47 +196,47 @@ func idTest(op string, value any) (func(matcher.ID) bool, error) {
 	}, nil
 }
 
-// accountColumn is of ordinals, which the snapshot has the IDs of.
+// accountColumn stores ordinals. The snapshot has their IDs.
 var accountColumn = column{
-	where: func(s *Selection, op string, value any) (predicate, error) {
+	where: func(s *Selection, op string, value any) (filter.Predicate, error) {
 		pass, err := idTest(op, value)
 		if err != nil {
-			return nothing, err
+			return filter.Nothing, err
 		}
-		return accountsThat(s.snap, pass), nil
+		return accountsThat(s.rows.Snapshot(), pass), nil
 	},
-	oneOf: func(s *Selection, values []any) (predicate, error) {
+	oneOf: func(s *Selection, values []any) (filter.Predicate, error) {
 		ids, err := idsOf(values)
 		if err != nil {
-			return nothing, err
+			return filter.Nothing, err
 		}
 		set := make(map[matcher.ID]struct{}, len(ids))
 		for _, id := range ids {
 			set[id] = struct{}{}
 		}
-		return accountsThat(s.snap, func(id matcher.ID) bool { _, ok := set[id]; return ok }), nil
+		return accountsThat(s.rows.Snapshot(), func(id matcher.ID) bool { _, ok := set[id]; return ok }), nil
 	},
-	value: func(s *snapshot, v *view, i int) any {
-		if a := v.accounts[i]; a != 0 {
-			return s.accounts[a-1]
+	value: func(s *table.Snapshot, v *table.View, i int) any {
+		if a := v.Accounts[i]; a != 0 {
+			return s.Accounts[a-1]
 		}
 		return nil
 	},
 }
 
-// accountsThat passes the rows whose account passes.
-func accountsThat(s *snapshot, pass func(matcher.ID) bool) predicate {
-	passes := make([]bool, len(s.accounts)+1) // by what is in the column: 0 is none
-	for ordinal, id := range s.accounts {
+// accountsThat returns a predicate that passes rows whose account satisfies pass.
+func accountsThat(s *table.Snapshot, pass func(matcher.ID) bool) filter.Predicate {
+	passes := make([]bool, len(s.Accounts)+1) // by value of the column; 0 is no account
+	for ordinal, id := range s.Accounts {
 		passes[ordinal+1] = pass(id)
 	}
-	return byRow(func(v *view, i int) bool { return passes[v.accounts[i]] })
+	return filter.ByRow(func(v *table.View, i int) bool { return passes[v.Accounts[i]] })
 }
 
 func idOf(value any) (matcher.ID, error) {
 	s, ok := value.(string)
 	if !ok {
-		return matcher.ID{}, fmt.Errorf("%v is no UUID", value)
+		return matcher.ID{}, fmt.Errorf("must be a UUID, got %v", value)
 	}
 	return matcher.ParseID(s)
 }

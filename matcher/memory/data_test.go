@@ -10,11 +10,12 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 )
 
-// rowsOfFile reads a .bvecs, .fvecs or .ivecs file: int32 dimension, then the
-// values, per row.
+// rowsOfFile reads a .bvecs, .fvecs or .ivecs file. Each row has an int32 dimension,
+// followed by the values.
 func rowsOfFile(t *testing.T, name string, valueBytes int) [][]byte {
 	t.Helper()
 	b, err := os.ReadFile("../../bench/data/" + name)
@@ -30,8 +31,8 @@ func rowsOfFile(t *testing.T, name string, valueBytes int) [][]byte {
 	return rows
 }
 
-// TestRealFaces matches each of the 88 faces against all of them, in bytes and
-// in float32 under both metrics.
+// TestRealFaces matches each of the 88 faces against all of them, as uint8 and as float32
+// with both metrics.
 func TestRealFaces(t *testing.T) {
 	s := matcher.Calibration{Midpoint: 12.6, Steepness: 1}
 	unit := matcher.Calibration{Midpoint: 0.9, Steepness: 10}
@@ -62,9 +63,9 @@ func TestRealFaces(t *testing.T) {
 			t.Fatal(err)
 		}
 		row := len(changes) / 5
-		faces := []store.Change{put(matcher.MustID(line.FaceID), 1001, line.Descriptor.Data)}
+		faces := []store.Change{memorytest.Put(matcher.MustID(line.FaceID), 1001, line.Descriptor.Data)}
 		for _, version := range []uint32{2001, 2002, 2003, 2004} {
-			faces = append(faces, put(matcher.NameID(fmt.Sprint(version, row)), version, floats[row]))
+			faces = append(faces, memorytest.Put(matcher.NameID(fmt.Sprint(version, row)), version, floats[row]))
 		}
 		for _, c := range faces {
 			c.Object.ExternalID, c.Object.UserData, c.Object.CreateTime = line.ExternalID, line.UserData, matcher.Time(row/4)
@@ -78,27 +79,27 @@ func TestRealFaces(t *testing.T) {
 	sets := []*matcher.Candidates{
 		{Limit: 100},
 		{Limit: 5, Threshold: 0.6},
-		{Limit: 7, Filter: matcher.Filter{UserData: new("dark")}, Order: matcher.ByTimeDesc, Threshold: 0.1},
+		{Limit: 7, Filter: matcher.Where(matcher.AnyOf("user_data", "dark")), Order: matcher.ByTimeDesc, Threshold: 0.1},
 	}
 	var subs []matcher.SubRequest
 	for _, c := range changes {
 		d := c.Object.Descriptors[matcher.FaceDescriptor]
 		for _, set := range sets {
-			subs = append(subs, reference(p.options.Registry.Version(d.Version), d.Data, set))
+			subs = append(subs, memorytest.Reference(p.options.Registry.Version(d.Version), d.Data, set))
 		}
 	}
-	want := p.expect(subs)
+	want := p.Expect(subs)
 	for i := range subs {
-		if i%3 == 0 && (len(want[i].rows) != 88 || want[i].rows[0].distance > 1e-15) {
-			t.Fatalf("the oracle is wrong: %d rows, nearest at %v", len(want[i].rows), want[i].rows[0].distance)
+		if i%3 == 0 && (len(want[i].Rows) != 88 || want[i].Rows[0].Distance > 1e-15) {
+			t.Fatalf("the oracle is wrong: %d rows, nearest at %v", len(want[i].Rows), want[i].Rows[0].Distance)
 		}
 	}
 	eachEngine(t, p.Memory, func(t *testing.T) { p.check(t, subs, want) })
 }
 
-// TestSIFT matches the queries against the base and compares with brute force
-// and with the published ground truth, which orders ties by row: distances
-// must be equal, and rows of equal distance as sets.
+// TestSIFT matches the queries against the base, and compares the results with brute
+// force and with the published ground truth. The ground truth orders ties by row, so the
+// test compares the distances, and the rows of each distance as a set.
 func TestSIFT(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 1024},
 		matcher.Version{Number: 1002, Length: 128, Scale: 1, Similarity: matcher.Calibration{Midpoint: 60000, Steepness: 0.0001}})
@@ -109,19 +110,19 @@ func TestSIFT(t *testing.T) {
 	for row, data := range base {
 		id := matcher.NameID(fmt.Sprint("sift", row))
 		rowOf[id] = row
-		changes = append(changes, put(id, 1002, data))
+		changes = append(changes, memorytest.Put(id, 1002, data))
 	}
 	p.commit(t, changes...)
 	v := p.options.Registry.Version(1002)
 	all := &matcher.Candidates{Limit: 100, Targets: []string{"face_id"}}
 	var subs []matcher.SubRequest
 	for _, q := range rowsOfFile(t, "sift-query.bvecs", 1) {
-		subs = append(subs, reference(v, q, all))
+		subs = append(subs, memorytest.Reference(v, q, all))
 	}
 	if len(base) != 4900 || len(subs) != 100 || len(truth) != 100 {
 		t.Fatalf("%d base rows, %d queries, %d truths", len(base), len(subs), len(truth))
 	}
-	want := p.expect(subs)
+	want := p.Expect(subs)
 	eachEngine(t, p.Memory, func(t *testing.T) {
 		p.check(t, subs, want)
 		for i, r := range p.Match(t.Context(), subs) {
@@ -129,12 +130,12 @@ func TestSIFT(t *testing.T) {
 			for j, m := range r.Matches {
 				nearest := int(binary.LittleEndian.Uint32(truth[i][4*j:]))
 				query := subs[i].Reference.Descriptor.Data
-				if d := p.distance(v, query, base[nearest]); m.Distance != d {
+				if d := p.Distance(v, query, base[nearest]); m.Distance != d {
 					t.Fatalf("query %d, place %d: distance %v, the ground truth's %v", i, j, m.Distance, d)
 				}
 				byDistance[m.Distance] = append(byDistance[m.Distance], rowOf[m.ID], nearest)
 			}
-			last := r.Matches[len(r.Matches)-1].Distance // its ties may be cut off differently
+			last := r.Matches[len(r.Matches)-1].Distance // a limit may cut off other rows among its ties
 			for d, rows := range byDistance {
 				slices.Sort(rows)
 				if once := slices.Compact(slices.Clone(rows)); d != last && 2*len(once) != len(rows) {

@@ -7,11 +7,13 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/scan"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// eachEngine runs f with m under every kernel and 1, 2 and 7 workers.
+// eachEngine runs f with m for every kernel and with 1, 2 and 7 workers.
 func eachEngine(t *testing.T, m *Memory, f func(t *testing.T)) {
 	t.Helper()
 	for _, k := range simd.Kernels() {
@@ -21,12 +23,12 @@ func eachEngine(t *testing.T, m *Memory, f func(t *testing.T)) {
 					t.Skip("this CPU cannot run the kernel")
 				}
 				own, kernel := m.scheduler, m.options.Kernel
-				other, err := newScheduler(workers, func() *scanner { return newScanner(k) })
+				other, err := scan.NewScheduler(workers, k)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer func() {
-					other.close()
+					other.Close()
 					m.scheduler, m.options.Kernel = own, kernel
 				}()
 				m.scheduler, m.options.Kernel = other, k
@@ -36,13 +38,13 @@ func eachEngine(t *testing.T, m *Memory, f func(t *testing.T)) {
 	}
 }
 
-// pair is a Memory and the oracle that gets the same changes.
+// pair is a Memory and an oracle that receives the same changes.
 type pair struct {
 	*Memory
-	oracle
+	memorytest.Oracle
 }
 
-// newPair makes an empty pair for versions.
+// newPair returns an empty pair for the given versions.
 func newPair(t testing.TB, o Options, versions ...matcher.Version) *pair {
 	t.Helper()
 	registry, err := matcher.NewRegistry(versions)
@@ -60,80 +62,30 @@ func newPair(t testing.TB, o Options, versions ...matcher.Version) *pair {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.Close)
-	return &pair{m, oracle{registry: registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}}
+	return &pair{m, *memorytest.NewOracle(registry)}
 }
 
-// commit brings changes to both, as the store would.
+// commit applies changes to both, like the store does.
 func (p *pair) commit(t testing.TB, changes ...store.Change) {
 	t.Helper()
 	for part := range slices.Chunk(changes, 5000) {
 		if err := p.Admit(part); err != nil {
 			t.Fatal(err)
 		}
-		p.apply(part)
+		p.Change(part)
 		p.Apply(part)
 	}
 }
 
-// put makes a change of a face with one descriptor.
-func put(id matcher.ID, version uint32, data []byte) store.Change {
-	o := &matcher.Object{ID: id}
-	o.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: version, Data: data}
-	return store.Change{Kind: store.PutObject, Object: o}
-}
-
-func del(id matcher.ID) store.Change { return store.Change{Kind: store.DeleteObject, ID: id} }
-
-// reference makes a sub-request that looks for data.
-func reference(v *matcher.Version, data []byte, c *matcher.Candidates) matcher.SubRequest {
-	return matcher.SubRequest{
-		Reference:  &matcher.Reference{Type: matcher.RefRaw, Descriptor: matcher.Descriptor{Version: v.Number, Data: data}},
-		Candidates: c, Version: v,
-	}
-}
-
-// expected is what the oracle says of a sub-request.
-type expected struct {
-	rows              []answer
-	selected, scanned int
-}
-
-// expect asks the oracle once, for all engines.
-func (p *pair) expect(subs []matcher.SubRequest) []expected {
-	all := make([]expected, len(subs))
-	for i := range subs {
-		all[i].rows, all[i].selected, all[i].scanned = p.match(&subs[i])
-	}
-	return all
-}
-
 // check compares the answers of Memory with those of the oracle.
-func (p *pair) check(t *testing.T, subs []matcher.SubRequest, want []expected) {
+func (p *pair) check(t *testing.T, subs []matcher.SubRequest, want []memorytest.Expected) {
 	t.Helper()
-	for i, r := range p.Match(t.Context(), subs) {
-		if r.Err != nil {
-			t.Fatal(r.Err)
-		}
-		if r.Scan.RowsSelected != want[i].selected || r.Scan.RowsScanned != want[i].scanned {
-			t.Fatalf("sub-request %d: scan %+v, want %d selected, %d scanned", i, r.Scan, want[i].selected, want[i].scanned)
-		}
-		if got := answers(r.Matches); !slices.Equal(got, want[i].rows) {
-			t.Fatalf("sub-request %d, %+v:\n got %v\nwant %v", i, *subs[i].Candidates, got, want[i].rows)
-		}
-	}
+	memorytest.CheckResults(t, subs, p.Match(t.Context(), subs), want)
 }
 
-func answers(matches []matcher.Match) []answer {
-	var rows []answer
-	for _, m := range matches {
-		rows = append(rows, answer{m.ID, m.Distance, m.Similarity, m.CreateTime})
-	}
-	return rows
-}
-
-// Find returns all objects of a filter in the order of IDs, with descriptors.
+// Find returns all objects that a filter selects, ordered by ID, with descriptors.
 func (m *Memory) Find(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.Object, error) {
 	const all = int(^uint(0) >> 1)
-	objects, _, err := m.Page(ctx, o, f, account, 0, all, true)
+	objects, _, err := m.Page(ctx, o, f, account, matcher.Page{Size: all, Descriptors: true})
 	return objects, err
 }

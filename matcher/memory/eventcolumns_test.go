@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 )
 
-// TestColumnsOfEvents: every column of events selects the rows that have its
-// value, and is read as it is.
+// TestColumnsOfEvents checks that every column of events selects the rows that have a
+// value, and that reading the column returns that value.
 func TestColumnsOfEvents(t *testing.T) {
 	p := newOriginsPair(t, 7)
 	for range 12 {
@@ -29,7 +30,7 @@ func TestColumnsOfEvents(t *testing.T) {
 			x := s.Object(row)
 			var got [1]any
 			read(row, got[:])
-			if want := eventField(&x, name); got[0] != want {
+			if want := memorytest.FieldOf(&x, name); got[0] != want {
 				t.Fatalf("%s: %v, want %v", name, got[0], want)
 			}
 			values[got[0]]++
@@ -79,35 +80,4 @@ func TestColumnsOfEvents(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-}
-
-// eventField returns a field of an event as a Reader does.
-func eventField(x *matcher.Object, name string) any {
-	id := func(id matcher.ID) any {
-		if id.IsZero() {
-			return nil
-		}
-		return id
-	}
-	text := func(s string) any {
-		if s == "" {
-			return nil
-		}
-		return s
-	}
-	small := func(s matcher.Small) any {
-		if v, ok := s.Get(); ok {
-			return v
-		}
-		return nil
-	}
-	e := x.Event
-	return map[string]any{
-		"event_id": id(x.ID), "account_id": id(x.Account), "create_time": x.CreateTime, "external_id": text(x.ExternalID), "user_data": text(x.UserData),
-		"age": small(x.Age), "gender": small(x.Gender), "ethnic_group": small(x.EthnicGroup), "source": text(e.Source), "handler_id": id(e.HandlerID),
-		"stream_id": id(e.StreamID), "track_id": text(e.TrackID), "face_id": id(e.FaceID), "emotion": small(e.Emotion), "mask": small(e.Mask),
-		"location.city": text(e.Location.City), "location.area": text(e.Location.Area), "location.district": text(e.Location.District),
-		"location.street": text(e.Location.Street), "location.house_number": text(e.Location.HouseNumber),
-		"top_match.object_id": id(e.TopMatch.ObjectID), "top_match.external_id": text(e.TopMatch.ExternalID),
-	}[name]
 }

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// benchEvents are a table of events of 60 days, in the order of time, with
-// descriptors of 200 MB.
+// benchEvents returns a Memory with events of 60 days, ordered by time, and 200 MB of
+// descriptors.
 var benchEvents = sync.OnceValues(func() (*Memory, error) {
 	registry, err := matcher.NewRegistry(nil)
 	if err != nil {
@@ -54,21 +55,23 @@ const (
 	dayMs          = 24 * 60 * 60 * 1000
 )
 
-// eventFilters are those that the benchmarks take.
+// eventFilters are the filters that the benchmarks use.
 var eventFilters = map[string]matcher.Filter{
 	"all":         {},
-	"city":        {Event: matcher.EventFilter{Cities: []string{"city 3"}}},
-	"cities":      {Event: matcher.EventFilter{Cities: []string{"city 3", "city 4", "city 5"}}},
-	"sources":     {Event: matcher.EventFilter{Sources: someSources(20)}},
-	"emotions":    {Event: matcher.EventFilter{Emotions: []uint8{1, 4, 6}}},
+	"city":        matcher.Where(matcher.AnyOf("location.city", "city 3")),
+	"cities":      matcher.Where(matcher.AnyOf("location.city", "city 3", "city 4", "city 5")),
+	"sources":     matcher.Where(matcher.AnyOf("source", someSources(20)...)),
+	"emotions":    matcher.Where(matcher.AnyOf("emotion", uint8(1), 4, 6)),
 	"tag":         {Event: matcher.EventFilter{Tags: []string{"tag7"}}},
-	"track":       {Event: matcher.EventFilter{TrackIDs: []string{"track-777"}}},
+	"track":       matcher.Where(matcher.AnyOf("track_id", "track-777")),
 	"position":    {Event: matcher.EventFilter{Position: &matcher.GeoBox{LongitudeDelta: 18, LatitudeDelta: 90}}},
-	"meta number": {Event: matcher.EventFilter{Meta: []matcher.MetaFilter{{Field: metaFields[0], Op: matcher.MetaGTE, Values: []matcher.MetaValue{{Number: 9}}}}}},
+	"meta number": {Event: matcher.EventFilter{Meta: []matcher.MetaFilter{{Field: metaFields[0], Op: matcher.MetaGTE, Values: []matcher.MetaValue{{Number: matcher.IntNumber(9)}}}}}},
 	"meta text":   {Event: matcher.EventFilter{Meta: []matcher.MetaFilter{{Field: metaFields[1], Values: []matcher.MetaValue{{Text: "shop 7"}}}}}},
 	"day, city, ages": {
 		CreateTime: matcher.Range[matcher.Time]{GTE: new(matcher.Time(30 * dayMs)), LT: new(matcher.Time(31 * dayMs))},
-		Age:        matcher.Range[uint8]{GTE: new(uint8(20)), LT: new(uint8(40))}, Event: matcher.EventFilter{Cities: []string{"city 3"}},
+		Fields: []matcher.FieldFilter{
+			matcher.Within("age", matcher.Range[uint8]{GTE: new(uint8(20)), LT: new(uint8(40))}), matcher.AnyOf("location.city", "city 3"),
+		},
 	},
 }
 
@@ -80,7 +83,7 @@ func someSources(n int) []string {
 	return sources
 }
 
-// BenchmarkEventFilter reports ns per row of the table: selecting alone.
+// BenchmarkEventFilter reports ns per row of the table for selecting alone.
 func BenchmarkEventFilter(b *testing.B) {
 	m, err := benchEvents()
 	if err != nil {
@@ -94,7 +97,7 @@ func BenchmarkEventFilter(b *testing.B) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				n = s.n
+				n = s.Len()
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchEventRows, "ns/row")
 			b.ReportMetric(float64(n), "rows")
@@ -102,7 +105,7 @@ func BenchmarkEventFilter(b *testing.B) {
 	}
 }
 
-// BenchmarkEventMatch is one reference against the events of each filter.
+// BenchmarkEventMatch matches one reference against the events of each filter.
 func BenchmarkEventMatch(b *testing.B) {
 	m, err := benchEvents()
 	if err != nil {
@@ -111,7 +114,7 @@ func BenchmarkEventMatch(b *testing.B) {
 	data := make([]byte, benchLength)
 	for name, f := range eventFilters {
 		b.Run(name, func(b *testing.B) {
-			sub := reference(m.options.Registry.Version(59), data, &matcher.Candidates{Origin: matcher.Events, Filter: f, Limit: 5, Targets: []string{"similarity"}})
+			sub := memorytest.Reference(m.options.Registry.Version(59), data, &matcher.Candidates{Origin: matcher.Events, Filter: f, Limit: 5, Targets: []string{"similarity"}})
 			for b.Loop() {
 				if r := m.Match(b.Context(), []matcher.SubRequest{sub}); r[0].Err != nil {
 					b.Fatal(r[0].Err)
@@ -121,8 +124,8 @@ func BenchmarkEventMatch(b *testing.B) {
 	}
 }
 
-// BenchmarkEventApply reports ns per event that is written in place of another,
-// the rewriting of chunks included.
+// BenchmarkEventApply reports ns per event that replaces another, including the rewriting
+// of chunks.
 func BenchmarkEventApply(b *testing.B) {
 	m, err := benchEvents()
 	if err != nil {
@@ -130,10 +133,9 @@ func BenchmarkEventApply(b *testing.B) {
 	}
 	const events = 1000
 	var objects [events]matcher.Object
-	n := 0
-	for v := &m.snap.tables[matcher.Events][0]; n < events; n++ {
-		objects[n] = m.snap.object(matcher.Events, uint32(n))
-		objects[n].Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 59, Data: v.slabs[0].appendTo(nil, n)}
+	for i := range objects {
+		objects[i] = m.tables.Newest.Object(matcher.Events, uint32(i))
+		m.tables.Newest.WithDescriptors(&objects[i], uint32(i))
 	}
 	for b.Loop() {
 		changes := make([]store.Change, events)

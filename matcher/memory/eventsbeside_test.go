@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 )
 
-// TestEventsBeside filters events while they are written and rewritten: names
-// of tags and lexicons grow under the readers. Whatever is selected passes the
-// filter, and all that was there before is found.
+// TestEventsBeside filters events while they are written and rewritten, so that tag names
+// and lexicons grow during reads. Every selected event must pass the filter, and every
+// event that existed before must be found.
 func TestEventsBeside(t *testing.T) {
 	p := newOriginsPair(t, 11)
 	const rounds, perRound = 60, 20
@@ -39,31 +40,31 @@ func TestEventsBeside(t *testing.T) {
 	for round := range rounds {
 		var changes []store.Change
 		for i := range perRound {
-			changes = append(changes, store.Change{Kind: store.PutObject, Object: event((round*perRound + i) % 700)}) // later ones replace
+			changes = append(changes, store.Change{Kind: store.PutObject, Object: event((round*perRound + i) % 700)}) // later events replace earlier ones
 		}
 		if err := p.Admit(changes); err != nil {
 			t.Error(err)
 		}
 		p.Apply(changes)
 		if round%9 == 8 {
-			p.compact(func(v *view) bool { return v.deaths > 0 })
+			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
 	}
 	close(done)
 	readers.Wait()
 	invariants(t, p.Memory)
 	for n := range 7 {
-		f := matcher.Filter{Event: matcher.EventFilter{Sources: []string{fmt.Sprint("s", n)}, Tags: []string{"all"}}}
+		f := matcher.Filter{Fields: matcher.Where(matcher.AnyOf("source", fmt.Sprint("s", n))).Fields, Event: matcher.EventFilter{Tags: []string{"all"}}}
 		if ids, err := p.IDs(t.Context(), matcher.Events, &f, nil); err != nil || len(ids) != 100 {
 			t.Errorf("%d of 100 events of source %d: %v", len(ids), n, err)
 		}
 	}
 }
 
-// readBeside reads events of a source with a tag.
+// readBeside reads events of a source that have a tag.
 func (p *originsPair) readBeside(t *testing.T, source, tag string) {
-	f := matcher.Filter{Event: matcher.EventFilter{Sources: []string{source}, Tags: []string{tag, "none"}}}
-	objects, n, err := p.Page(t.Context(), matcher.Events, &f, nil, 0, 1000, false)
+	f := matcher.Filter{Fields: matcher.Where(matcher.AnyOf("source", source)).Fields, Event: matcher.EventFilter{Tags: []string{tag, "none"}}}
+	objects, n, err := p.Page(t.Context(), matcher.Events, &f, nil, matcher.Page{Size: 1000})
 	if err != nil || n != len(objects) {
 		t.Error(n, err)
 	}

@@ -10,22 +10,22 @@ import (
 	"nearside/matcher/store"
 )
 
-// history is an applier that keeps every state, by number, as long as an
-// answer may still be compared with it, and hands the changes on.
+// history is an applier that passes changes on and keeps every state, by number, for as
+// long as an answer may still be compared with it.
 type history struct {
 	next store.Applier
 
-	begun, done atomic.Int64 // states that Apply has begun to make, and has made
+	begun, done atomic.Int64 // states that Apply has started and finished
 
 	mu      sync.Mutex
-	changes int           // so far; their number is their place in time
-	ends    map[int64]int // by state: the changes that made it and those before
+	changes int           // number of changes so far; a change is identified by its number
+	ends    map[int64]int // by state: number of changes up to and including it
 	objects map[place][]revision
-	deleted map[matcher.ID][]int // by list: when it was
-	asked   map[int64]int        // by state: who began to ask when it was the last one
+	deleted map[matcher.ID][]int // by list: the changes that deleted it
+	asked   map[int64]int        // by state: number of readers that started when it was the last one
 }
 
-// revision is what an object was from a change on; nil: deleted.
+// revision is an object from a certain change on; nil: deleted.
 type revision struct {
 	change int
 	object *matcher.Object
@@ -69,7 +69,7 @@ func (h *history) Apply(changes []store.Change) {
 	h.done.Store(state)
 }
 
-// forget drops the states that nobody asks for any more.
+// forget drops the states that no reader needs any more.
 func (h *history) forget() {
 	oldest := h.done.Load()
 	for state := range h.asked {
@@ -89,7 +89,7 @@ func (h *history) forget() {
 	}
 }
 
-// ask calls read and returns the states that its answer may come from.
+// ask calls read, and then check with the first and last state that the answer may show.
 func (h *history) ask(read func(), check func(first, last int64)) {
 	h.mu.Lock()
 	first := h.done.Load()
@@ -106,7 +106,7 @@ func (h *history) ask(read func(), check func(first, last int64)) {
 	check(first, h.begun.Load())
 }
 
-// at returns the objects of a state.
+// at returns all objects of a state.
 func (h *history) at(state int64) map[place]*matcher.Object {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,8 +124,8 @@ func (h *history) at(state int64) map[place]*matcher.Object {
 	return objects
 }
 
-// linked returns an object with the lists that it is in after a change: those
-// that were deleted since it was written are not among them.
+// linked returns an object with its lists at the end of a state. It drops lists that were
+// deleted after the object was written.
 func (h *history) linked(r revision, end int) *matcher.Object {
 	gone := func(list matcher.ID) bool {
 		i, _ := slices.BinarySearch(h.deleted[list], end+1)

@@ -7,77 +7,124 @@ import (
 	"nearside/matcher"
 )
 
-// invariants checks what must hold between all indexes after every commit.
-// Nothing may be written meanwhile.
+// invariants checks the consistency of all indexes. It can be called after every commit,
+// but nothing may be written while it runs.
 func invariants(t *testing.T, m *Memory) {
 	t.Helper()
 	var bytes, dead int64
 	chunks := 0
-	for o := range m.snap.tables {
+	for o := range m.tables.Newest.Views {
 		rows := map[uint32]matcher.ID{}
-		for id, row := range m.rows[o] {
+		for id, row := range m.tables.Rows[o] {
 			rows[row] = id
 		}
-		if len(rows) != len(m.rows[o]) {
-			t.Fatalf("%d IDs have %d rows", len(m.rows[o]), len(rows))
+		if len(rows) != len(m.tables.Rows[o]) {
+			t.Fatalf("%d IDs have %d rows", len(m.tables.Rows[o]), len(rows))
 		}
-		if live := m.snap.live(matcher.Origin(o)); live != len(rows) {
+		if live := m.tables.Newest.Live(matcher.Origin(o)); live != len(rows) {
 			t.Fatalf("%d live rows, %d IDs", live, len(rows))
 		}
-		for c := range m.snap.tables[o] {
-			v := &m.snap.tables[o][c]
-			if v.chunk == nil {
-				if v.n != 0 || v.deadBytes != 0 {
-					t.Fatalf("chunk %d is dropped and has %d rows", c, v.n)
+		for c := range m.tables.Newest.Views[o] {
+			v := &m.tables.Newest.Views[o][c]
+			if v.Chunk == nil {
+				if v.Rows != 0 || v.DeadBytes != 0 {
+					t.Fatalf("chunk %d is dropped and has %d rows", c, v.Rows)
 				}
 				continue
 			}
 			chunks++
-			if m.arenas[v.chunk] == nil {
+			if m.tables.Arenas[v.Chunk] == nil {
 				t.Fatalf("chunk %d has no arena", c)
 			}
 			deaths, deadBytes := 0, int64(0)
-			for _, word := range v.dead {
+			for _, word := range v.Dead {
 				deaths += bits.OnesCount64(word)
 			}
-			for i := range v.n {
+			for i := range v.Rows {
 				id, is := rows[uint32(c<<16|i)]
-				if is != v.alive(i) || is && id != v.ids[i] {
-					t.Fatalf("row %d of chunk %d is alive: %v, and has an ID: %v", i, c, v.alive(i), is)
+				if is != v.Alive(i) || is && id != v.IDs[i] {
+					t.Fatalf("row %d of chunk %d is alive: %v, and has an ID: %v", i, c, v.Alive(i), is)
 				}
-				bytes += v.rowBytes(i)
-				if !v.alive(i) {
-					deadBytes += v.rowBytes(i)
+				bytes += v.RowBytes(i)
+				if !v.Alive(i) {
+					deadBytes += v.RowBytes(i)
 				}
 			}
-			if deaths != v.deaths || deadBytes != v.deadBytes {
-				t.Fatalf("chunk %d: %d dead rows of %d bytes, counted %d of %d", c, deaths, deadBytes, v.deaths, v.deadBytes)
+			if deaths != v.Deaths || deadBytes != v.DeadBytes {
+				t.Fatalf("chunk %d: %d dead rows of %d bytes, counted %d of %d", c, deaths, deadBytes, v.Deaths, v.DeadBytes)
 			}
 			dead += deadBytes
 		}
 	}
-	if chunks != len(m.arenas) {
-		t.Fatalf("%d chunks, %d arenas", chunks, len(m.arenas))
+	if chunks != len(m.tables.Arenas) {
+		t.Fatalf("%d chunks, %d arenas", chunks, len(m.tables.Arenas))
 	}
-	if bytes != m.bytes.Load() || dead != m.deadBytes.Load() {
-		t.Fatalf("%d bytes, %d dead; counted %d, %d", bytes, dead, m.bytes.Load(), m.deadBytes.Load())
+	if bytes != m.tables.Bytes.Load() || dead != m.tables.DeadBytes.Load() {
+		t.Fatalf("%d bytes, %d dead; counted %d, %d", bytes, dead, m.tables.Bytes.Load(), m.tables.DeadBytes.Load())
 	}
-	for k, index := range m.open {
-		if v := m.snap.tables[k.origin][index]; v.chunk == nil || v.versions != k.versions {
+	for k, index := range m.tables.Open {
+		if v := m.tables.Newest.Views[k.Origin][index]; v.Chunk == nil || v.Versions != k.Versions {
 			t.Fatalf("chunk %d is open for rows of another kind", index)
 		}
 	}
-	for id, l := range m.lists {
-		for it := l.rows.Iterator(); it.HasNext(); {
-			row := it.Next()
-			v, i := m.snap.at(matcher.Faces, row)
-			d, in := v.details(i), false
-			for ordinal := range d.ordinals {
-				in = in || ordinal == l.ordinal
+	checkTallies(t, m)
+	for id, l := range m.tables.Lists {
+		for it := l.Rows.Iterate(); it.Next(); {
+			for _, row := range it.Rows {
+				v, i := m.tables.Newest.At(matcher.Faces, row)
+				in := false
+				for ordinal := range v.Ordinals(i) {
+					in = in || ordinal == l.Ordinal
+				}
+				if i >= v.Rows || !in || m.tables.Newest.Lists[l.Ordinal] != l || l.Info.ID != id {
+					t.Fatalf("list %v has row %d, which is not in it", id, row)
+				}
 			}
-			if i >= v.n || !in || m.snap.lists[l.ordinal] != l || l.info.ID != id {
-				t.Fatalf("list %v has row %d, which is not in it", id, row)
+		}
+	}
+}
+
+// checkTallies compares the tallies with the records: live rows by account, and by
+// account in each list.
+func checkTallies(t *testing.T, m *Memory) {
+	t.Helper()
+	type place struct{ list, account uint32 }
+	inLists := map[place]int{}
+	for o := range m.tables.Newest.Views {
+		all := map[uint32]int{}
+		for _, row := range m.tables.Rows[o] {
+			v, i := m.tables.Newest.At(matcher.Origin(o), row)
+			all[v.Accounts[i]]++
+			for ordinal := range v.Ordinals(i) {
+				inLists[place{ordinal, v.Accounts[i]}]++
 			}
+		}
+		if got := m.tables.Tallies[o]; len(got) != len(all) {
+			t.Fatalf("the rows are of %d accounts, counted %v", len(all), got)
+		}
+		for account, n := range all {
+			if got := m.tables.Tallies[o].Of(account); got != n {
+				t.Fatalf("account %d has %d rows, counted %d", account, n, got)
+			}
+		}
+	}
+	for _, l := range m.tables.Newest.Lists {
+		if l.Rows != nil && m.tables.Lists[l.ID] != l {
+			t.Fatalf("list %v was deleted and has rows", l.ID)
+		}
+	}
+	for id, l := range m.tables.Lists {
+		accounts := 0
+		for p, n := range inLists {
+			if p.list != l.Ordinal {
+				continue
+			}
+			if accounts++; l.Tally.Of(p.account) != n {
+				t.Fatalf("list %v has %d rows of account %d, counted %d", id, n, p.account, l.Tally.Of(p.account))
+			}
+		}
+		if len(l.Tally) != accounts {
+			t.Fatalf("list %v has rows of %d accounts, counted %v", id, accounts, l.Tally)
 		}
 	}
 }

@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The child writes and seals until it kills itself at a step of a sealing. It
-// prints what it has written before and after each write.
+// The child writes and seals until it kills itself at a step of a sealing. It prints what
+// it writes, before and after each write.
 
 const (
 	childWriters = 3
@@ -40,6 +40,10 @@ func childID(writer, i int) matcher.ID { return matcher.ID{byte(writer + 1), byt
 func childFace(w *world, writer, i, step int) *matcher.Object {
 	x := w.face(nil, w.versions[3:6])
 	x.ID, x.UserData = childID(writer, i), strconv.Itoa(step)
+	x.Account = matcher.ID{} // always the same for an object, because a write cannot change the account
+	if i%3 > 0 {
+		x.Account[0] = byte(i % 3)
+	}
 	return x
 }
 
@@ -92,13 +96,13 @@ func childMain(dir string) {
 	select {}
 }
 
-// TestKilledWhileSealing kills a process between any two steps of a sealing,
-// with writes all the time: the next start loses nothing, needs no warning, and
-// memory is what the database holds.
+// TestKilledWhileSealing kills a process between every two steps of a sealing, while it
+// writes. The next start must lose nothing and need no warning, and the memory must equal
+// the database.
 func TestKilledWhileSealing(t *testing.T) {
 	w := newWorld(1)
 	dir := t.TempDir()
-	texts := map[[2]int][]string{} // by writer and number: what may be there; "": nothing
+	texts := map[[2]int][]string{} // by writer and number: the texts that may be found; "": no object
 	step, fast := 1, 0
 	for round := range 2 {
 		for k, kill := range []string{"segment", "manifest", "rename", "sync", "clean", "sealed"} {
@@ -122,7 +126,7 @@ func TestKilledWhileSealing(t *testing.T) {
 					texts[place] = append(texts[place], text)
 				}
 			}
-			if (round+k)%2 == 0 && checkKilled(t, w, dir, texts) { // else the journal grows over several lives
+			if (round+k)%2 == 0 && checkKilled(t, w, dir, texts) { // otherwise the journal grows over several rounds
 				fast++
 			}
 		}
@@ -132,8 +136,8 @@ func TestKilledWhileSealing(t *testing.T) {
 	}
 }
 
-// checkKilled starts from segments, and without them, and compares both with
-// each other and with what was written. It reports whether there were segments.
+// checkKilled starts once from segments and once without, and compares both with each
+// other and with what was written. It reports whether there were segments.
 func checkKilled(t *testing.T, w *world, dir string, texts map[[2]int][]string) (fast bool) {
 	t.Helper()
 	read := func(cached bool) map[matcher.ID]matcher.Object {
@@ -149,7 +153,7 @@ func checkKilled(t *testing.T, w *world, dir string, texts map[[2]int][]string) 
 		invariants(t, m)
 		fast = fast || fromSegments(m)
 		objects := map[matcher.ID]matcher.Object{}
-		all, _, err := m.Page(t.Context(), matcher.Faces, &matcher.Filter{}, nil, 0, 1<<20, true)
+		all, _, err := m.Page(t.Context(), matcher.Faces, &matcher.Filter{}, nil, matcher.Page{Size: 1 << 20, Descriptors: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,8 +191,8 @@ func checkKilled(t *testing.T, w *world, dir string, texts map[[2]int][]string) 
 	return fast
 }
 
-// runChild runs a child until it kills itself and returns the whole lines that
-// it printed.
+// runChild runs a child until it kills itself. It returns the complete lines that the
+// child printed.
 func runChild(t *testing.T, dir, kill string, step int) (lines []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -208,7 +212,7 @@ func runChild(t *testing.T, dir, kill string, step int) (lines []string) {
 			if err != io.EOF {
 				t.Fatal(err)
 			}
-			break // a line without an end was cut by the kill
+			break // the kill cut a line without a line end
 		}
 		lines = append(lines, strings.TrimSpace(line))
 	}

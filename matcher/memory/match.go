@@ -7,12 +7,15 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/filter"
+	"nearside/matcher/memory/scan"
+	"nearside/matcher/memory/table"
 )
 
 // Name implements [matcher.Matcher].
 func (m *Memory) Name() string { return "memory" }
 
-// groupKey says which sub-requests share a selection and a pass.
+// groupKey identifies the sub-requests that share a selection and passes over the rows.
 type groupKey struct {
 	candidates *matcher.Candidates
 	version    *matcher.Version
@@ -20,8 +23,9 @@ type groupKey struct {
 	selection  matcher.Selection
 }
 
-// Match implements [matcher.Matcher]. All filters are evaluated on one
-// snapshot; sub-requests with the same candidates and version share passes.
+// Match implements [matcher.Matcher]. All filters are evaluated on one snapshot: that of
+// the sub-requests' moment, if they have one. Sub-requests with the same candidates and
+// version share passes over the rows.
 func (m *Memory) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 	results := make([]matcher.Result, len(subs))
 	var order []groupKey
@@ -40,7 +44,10 @@ func (m *Memory) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 	for g, k := range order {
 		start := time.Now()
 		members := groups[k]
-		err := m.group(ctx, queries[g], subs, members, results)
+		s, err := selectionFor(ctx, queries[g], &subs[members[0]])
+		if err == nil {
+			err = m.group(ctx, s, subs, members, results)
+		}
 		for _, i := range members {
 			if err != nil {
 				results[i] = matcher.Result{Err: err}
@@ -51,88 +58,119 @@ func (m *Memory) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 	return results
 }
 
-// bindAll binds the filters of all groups to one snapshot; a group that has a
-// selection already gets nil.
-func (m *Memory) bindAll(subs []matcher.SubRequest, order []groupKey, groups map[groupKey][]int) []*query {
-	queries := make([]*query, len(order))
-	now := m.now() // one for the whole request
-	m.mu.RLock()
+// bindAll binds the filters of all groups to one snapshot. A group that already has a
+// selection or a moment gets a nil query.
+func (m *Memory) bindAll(subs []matcher.SubRequest, order []groupKey, groups map[groupKey][]int) []*filter.Query {
+	queries := make([]*filter.Query, len(order))
+	now := m.now() // the same time for the whole request
+	m.tables.RLock()
 	for g, k := range order {
-		if k.selection == nil {
+		if k.selection == nil && momentOf(&subs[groups[k][0]]) == nil {
 			queries[g] = m.bind(k.candidates.Origin, &k.candidates.Filter, subs[groups[k][0]].Account, now)
 		}
 	}
-	m.mu.RUnlock()
+	m.tables.RUnlock()
 	for g, q := range queries {
 		if q != nil {
-			q.columns(&order[g].candidates.Filter)
+			q.AddColumns(&order[g].candidates.Filter)
 		}
 	}
 	return queries
 }
 
-// waveProbes is the most references of one request that are compared at once.
-// It is enough to make a pass bound by arithmetic, and leaves room for others.
-const waveProbes = 66
+// momentOf returns the moment of a sub-request, or nil if it has none.
+func momentOf(sub *matcher.SubRequest) *requestMoment {
+	mo, _ := sub.Moment.(*requestMoment)
+	return mo
+}
 
-// group answers the sub-requests of one group.
-func (m *Memory) group(ctx context.Context, q *query, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
+// selectionFor returns the candidate rows of sub: those that the prefilters left, those
+// that its moment shows, or those that q selects.
+func selectionFor(ctx context.Context, q *filter.Query, sub *matcher.SubRequest) (*filter.Selection, error) {
+	switch {
+	case sub.Selection != nil:
+		return sub.Selection.(*Selection).rows, nil // only Select makes selections, so the type is known
+	case q == nil:
+		s, err := momentOf(sub).selectSet(ctx, sub.Candidates, sub.Account)
+		if err != nil {
+			return nil, err
+		}
+		return s.rows, nil
+	}
+	return q.Select(ctx)
+}
+
+// group answers the sub-requests of one group. s has the rows of their candidate set.
+func (m *Memory) group(ctx context.Context, s *filter.Selection, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
 	first := &subs[members[0]]
-	var s *Selection
-	if q == nil {
-		s = first.Selection.(*Selection) // only Select makes selections
-	} else {
-		var err error
-		if s, err = q.run(ctx); err != nil {
-			return err
-		}
-	}
+	within := scan.Farthest(first)
 	left := len(members)
-	for part := range slices.Chunk(members, waveProbes) {
-		left -= len(part)
-		j := newJob(s, first.Version)
-		j.more, j.begun = left, left+len(part) < len(members)
-		for _, sub := range part {
-			j.probes = append(j.probes, newProbe(s.snap, &subs[sub]))
+	for wave := range slices.Chunk(members, scan.WaveMax) {
+		left -= len(wave)
+		j := scan.NewJob(s, first.Version)
+		if first.Account != nil {
+			j.Account = *first.Account
 		}
-		if err := m.scheduler.run(ctx, j); err != nil {
+		j.More, j.Begun = left, left+len(wave) < len(members)
+		for _, sub := range wave {
+			j.Searches = append(j.Searches, scan.NewSearch(s.Snapshot(), &subs[sub], within))
+		}
+		if err := m.scheduler.Run(ctx, j); err != nil {
 			return err
 		}
-		scan := matcher.Scan{
-			RowsSelected: s.n, RowsOtherVersion: s.n - j.rows, RowsScanned: j.rows,
-			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.shared),
+		figures := matcher.Scan{
+			RowsSelected: s.Len(), RowsOtherVersion: s.Len() - j.Rows, RowsScanned: j.Rows,
+			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.Shared),
 		}
-		for i, sub := range part {
-			results[sub] = matcher.Result{Matches: j.probes[i].matches(subs[sub].Candidates), Scan: scan}
+		for i, sub := range wave {
+			rows, err := matches(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
+			if err != nil {
+				return err
+			}
+			results[sub] = matcher.Result{Matches: rows, Scan: figures}
 		}
 	}
-	runtime.KeepAlive(s.snap) // its chunks were read by address
+	runtime.KeepAlive(s) // the scan read its chunks by address
 	return nil
 }
 
-// matches turns hits into rows of the answer.
-func (p *probe) matches(c *matcher.Candidates) []matcher.Match {
-	hits := p.hits
-	slices.SortFunc(hits, p.compare)
+// matches returns the answer to sub: the hits that found has in snap.
+func matches(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
+	hits, origin := found.Ranked(), sub.Candidates.Origin
 	rows := make([]matcher.Match, len(hits))
 	objects := make([]matcher.Object, len(hits))
-	bare := onlyID(c)
-	for i, h := range hits {
-		if bare {
-			objects[i] = matcher.Object{Origin: p.origin, ID: p.id(h)}
-		} else {
-			objects[i] = p.snap.object(p.origin, h.row)
-		}
-		d := p.distance(h)
-		rows[i] = matcher.Match{
-			ID: objects[i].ID, CreateTime: p.time(h), Distance: d, Similarity: p.version.SimilarityOf(d), Object: &objects[i],
+	bare := onlyID(sub.Candidates)
+	if !bare {
+		if err := reserveTexts(ctx, snap, origin, hits); err != nil {
+			return nil, err
 		}
 	}
-	return rows
+	for i, h := range hits {
+		v, at := snap.At(origin, h.Row)
+		if bare {
+			objects[i] = matcher.Object{Origin: origin, ID: v.IDs[at]}
+		} else {
+			objects[i] = snap.Object(origin, h.Row)
+		}
+		d := found.Distance(h)
+		rows[i] = matcher.Match{
+			ID: objects[i].ID, CreateTime: v.Times[at], Distance: d, Similarity: sub.Version.SimilarityOf(d), Object: &objects[i],
+		}
+	}
+	return rows, nil
 }
 
-// onlyID reports whether the targets want no field but the ID, so that the
-// others need not be read.
+// reserveTexts reserves memory for the texts of the hits.
+func reserveTexts(ctx context.Context, snap *table.Snapshot, o matcher.Origin, hits []scan.Hit) error {
+	bytes := 0
+	for _, h := range hits {
+		bytes += snap.CopyBytes(o, h.Row, false)
+	}
+	return matcher.ReserveText(ctx, bytes)
+}
+
+// onlyID reports whether the targets need no field of the object except the ID. The other
+// fields are then not read.
 func onlyID(c *matcher.Candidates) bool {
 	for _, t := range c.Targets {
 		if t != "similarity" && t != "distance" && t != c.Origin.Singular()+"_id" {
@@ -141,3 +179,12 @@ func onlyID(c *matcher.Candidates) bool {
 	}
 	return c.Targets != nil
 }
+
+// Raw returns the distance of every reference to every candidate. All of them are
+// descriptors of v. distances[i][j] belongs to references[i] and candidates[j].
+func (m *Memory) Raw(ctx context.Context, v *matcher.Version, references, candidates [][]byte) ([][]float64, error) {
+	return m.raw.Distances(ctx, v, references, candidates)
+}
+
+// Kernel returns the name of the instruction set that scans use.
+func (m *Memory) Kernel() string { return m.options.Kernel.Name() }

@@ -2,143 +2,98 @@ package memory
 
 import (
 	"fmt"
-	"maps"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/scan"
+	"nearside/matcher/memory/table"
 	"nearside/simd"
 )
 
-// Options are what a Memory is made with.
+// Options are the settings of a Memory.
 type Options struct {
 	Registry *matcher.Registry
 	Kernel   *simd.Kernel
-	Workers  int     // 0: one per core
-	Cost     float64 // of a sub-request, to compare with other matchers
-	BytesMax int64   // descriptors and fields together; 0: no limit
-	// MetaFields are the fields of meta that events can be filtered on.
+	Workers  int     // 0 means one per core
+	Cost     float64 // cost of a sub-request, in the same unit as that of other matchers
+	BytesMax int64   // limit of descriptors and fields together; 0: no limit
+	// Refuse returns an error while the process lacks the memory for more objects. Tight
+	// reports the same condition, but does not count a refusal. Both may be nil.
+	Refuse func() error
+	Tight  func() bool
+	// MetaFields are the meta fields that events can be filtered on.
 	MetaFields []matcher.MetaField
-	Now        func() time.Time // the clock that objects expire by; nil: time.Now
+	Now        func() time.Time // clock for the expiry of objects; nil means time.Now
 
-	// Tests make chunks small, watch their memory, and stop sealing where they
-	// like.
-	chunkRows int     // 0: chunkRowsMax
-	regions   regions // zero: newRegion and freeRegion
-	sealStep  func(step string)
+	// With these settings, tests make chunks small, watch their memory, and interrupt
+	// sealing at any step.
+	chunkRows  int           // 0 means table.ChunkRowsMax
+	regions    table.Regions // zero value: mapped memory
+	lexiconMax int           // maximum number of texts in a lexicon; 0 means the default
+	sealStep   func(step string)
 }
 
-// Memory holds all objects in memory and matches against them. All methods are
-// safe for concurrent use but Admit and Apply, which the store's writer calls.
+// Memory holds all objects in memory and matches against them. All methods are safe for
+// concurrent use, except Admit and Apply, which only the writer of the store calls.
 type Memory struct {
 	options   Options
-	layouts   [matcher.Origins]*layout
-	lexicons  lexicons
-	scheduler *scheduler
-	raw       *turnstile
-
-	// mu guards the maps below and the change of snap; it is held for lookups
-	// and for the publishing of a commit, never during a scan.
-	mu       sync.RWMutex
-	snap     *snapshot
-	rows     [matcher.Origins]map[matcher.ID]uint32
-	lists    map[matcher.ID]*list
-	accounts map[matcher.ID]uint32 // ordinals
-	misfits  map[uint32]int        // descriptors that their version does not fit, by its number
-
-	// Of the writer alone.
-	open     map[kind]uint32 // index of the chunk that takes new rows
-	arenas   map[*chunk]*arena
-	filled   []full            // since the last commit
-	spare    map[kind][]*chunk // mapped by Admit, so that Apply cannot fail
-	promised map[kind]int      // rows that Admit has made room for and Apply has not brought
-	dropped  int               // bytes of dropped chunks since the last collection
-
+	tables    *table.Tables
+	scheduler *scan.Scheduler
+	raw       *scan.Raw
 	bytesMax  atomic.Int64
-	bytes     atomic.Int64 // of all rows, the dead ones included
-	deadBytes atomic.Int64 // of the dead ones
 }
 
-// New returns an empty Memory; Close ends its workers.
+// New returns an empty Memory. Close stops its workers.
 func New(o Options) (*Memory, error) {
-	if o.chunkRows == 0 {
-		o.chunkRows = chunkRowsMax
-	}
-	if o.regions.get == nil {
-		o.regions = regions{newRegion, freeRegion}
-	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
-	s, err := newScheduler(o.Workers, func() *scanner { return newScanner(o.Kernel) })
+	s, err := scan.NewScheduler(o.Workers, o.Kernel)
 	if err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	m := &Memory{options: o, scheduler: s, raw: newTurnstile(o.Workers, rawWaitingMax)}
-	m.reset()
+	m := &Memory{options: o, scheduler: s, raw: scan.NewRaw(o.Workers, o.Kernel)}
+	m.tables = table.NewTables(table.Options{
+		Registry: o.Registry, MetaFields: o.MetaFields, ChunkRows: o.chunkRows, Regions: o.regions, LexiconMax: o.lexiconMax,
+	})
 	m.SetBytesMax(o.BytesMax)
-	for o := range m.layouts {
-		m.layouts[o] = newLayout(matcher.Origin(o), m.options.MetaFields)
-	}
 	return m, nil
 }
 
-// reset makes m empty. Nobody may use it meanwhile.
-func (m *Memory) reset() {
-	m.snap = &snapshot{epoch: 1}
-	m.lexicons = newLexicons(m.options.MetaFields)
-	for i := range m.rows {
-		m.rows[i] = map[matcher.ID]uint32{}
-	}
-	m.lists = map[matcher.ID]*list{}
-	m.accounts = map[matcher.ID]uint32{}
-	m.misfits = map[uint32]int{}
-	m.open = map[kind]uint32{}
-	m.arenas = map[*chunk]*arena{}
-	m.filled = nil
-	m.spare = map[kind][]*chunk{}
-	m.promised = map[kind]int{}
-	m.bytes.Store(0)
-	m.deadBytes.Store(0)
-}
+// Close stops the workers. No match may be running.
+func (m *Memory) Close() { m.scheduler.Close() }
 
-// Close ends the workers, when no match is under way any more.
-func (m *Memory) Close() { m.scheduler.close() }
-
-// SetBytesMax changes Options.BytesMax; what is there already stays.
+// SetBytesMax changes Options.BytesMax. It does not remove existing objects.
 func (m *Memory) SetBytesMax(n int64) { m.bytesMax.Store(n) }
 
-// Misfits counts, by version, the descriptors that came with Apply and that
-// the registry does not know, or knows with another length. They cannot be
-// matched: whoever loads a store must not go on with them.
-func (m *Memory) Misfits() map[uint32]int {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return maps.Clone(m.misfits)
-}
+// Misfits returns, by version number, how many descriptors passed to Apply do not fit:
+// the registry does not know their version, or has another length for it. They cannot be
+// matched. A caller that loads a store must stop if there are any.
+func (m *Memory) Misfits() map[uint32]int { return m.tables.MisfitCounts() }
 
-// Stats are figures for metrics and for cost.
+// Stats are figures for metrics and for the cost of a match.
 type Stats struct {
 	Rows    [matcher.Origins]int
 	Lists   int
 	Bytes   int64 // descriptors and fields of all rows
 	Workers int
+	Queue   int // references in jobs with rows that no worker has taken yet
 }
 
-// Stats returns the figures of this moment.
+// Stats returns the current figures.
 func (m *Memory) Stats() Stats {
-	m.mu.RLock()
-	s := Stats{Lists: len(m.lists), Bytes: m.bytes.Load()}
-	snap := m.snap
-	m.mu.RUnlock()
+	m.tables.RLock()
+	s := Stats{Lists: len(m.tables.Lists), Bytes: m.tables.Bytes.Load()}
+	snap := m.tables.Newest
+	m.tables.RUnlock()
 	for o := range s.Rows {
-		s.Rows[o] = snap.live(matcher.Origin(o))
+		s.Rows[o] = snap.Live(matcher.Origin(o))
 	}
-	s.Workers = m.scheduler.pool.Cap()
+	s.Workers, s.Queue = m.scheduler.Workers(), m.scheduler.Queued()
 	return s
 }

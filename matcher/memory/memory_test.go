@@ -5,15 +5,17 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// step makes one random commit and gives it to both.
-func step(w *world, m *Memory, o *oracle, versions []*matcher.Version) {
+// step makes one random commit and applies it to m and o.
+func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version) {
 	var changes []store.Change
 	exists := map[matcher.ID]bool{}
-	for l := range o.lists {
+	for l := range o.ListIDs {
 		exists[l] = true
 	}
 	for range 1 + w.IntN(20) {
@@ -40,18 +42,18 @@ func step(w *world, m *Memory, o *oracle, versions []*matcher.Version) {
 			changes = append(changes, store.Change{Kind: store.PutObject, Object: w.face(lists, versions)})
 		}
 	}
-	o.apply(changes)
+	o.Change(changes)
 	if err := m.Admit(changes); err != nil {
 		panic(err)
 	}
 	m.Apply(changes)
 	if w.IntN(6) == 0 {
-		m.compact(func(v *view) bool { return v.deaths > 0 })
+		m.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 	}
 }
 
-// TestEqualsBruteForce runs random writes and matches of every encoding and
-// length, under every kernel and 1, 2 and 7 workers.
+// TestEqualsBruteForce runs random writes and matches of every encoding and length, with
+// every kernel and with 1, 2 and 7 workers.
 func TestEqualsBruteForce(t *testing.T) {
 	for _, k := range simd.Kernels() {
 		for _, workers := range []int{1, 2, 7} {
@@ -61,7 +63,7 @@ func TestEqualsBruteForce(t *testing.T) {
 				}
 				w := newWorld(uint64(workers))
 				for i := range len(w.versions) {
-					if underRace && i%5 > 0 {
+					if memorytest.UnderRace && i%5 > 0 {
 						continue
 					}
 					versions := w.versions[i : i+1]
@@ -69,13 +71,13 @@ func TestEqualsBruteForce(t *testing.T) {
 						versions = []*matcher.Version{w.versions[i], w.versions[(i*5+1)%len(w.versions)]}
 					}
 					m := newMemory(t, w, k, workers)
-					o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+					o := memorytest.NewOracle(w.registry)
 					for range 20 {
 						step(w, m, o, versions)
 						matchBoth(t, w, m, o, versions)
 					}
-					if got := m.Stats().Rows[matcher.Faces]; got != len(o.faces) {
-						t.Fatalf("%d rows, want %d", got, len(o.faces))
+					if got := m.Stats().Rows[matcher.Faces]; got != len(o.Faces) {
+						t.Fatalf("%d rows, want %d", got, len(o.Faces))
 					}
 					invariants(t, m)
 				}

@@ -7,18 +7,19 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// benchRows and benchLength are a table of 100 MB, far above any cache.
+// benchRows and benchLength give a table of 100 MB, far larger than any cache.
 const (
 	benchRows   = 200_000
 	benchLength = 512
 )
 
-// bench makes a matcher of which a hundredth of the rows has age 1, scattered,
-// and another one gender 1, side by side.
+// bench returns a Memory in which one row in a hundred has age 1, scattered, and another
+// one in a hundred has gender 1, all adjacent.
 func bench(k *simd.Kernel) (*Memory, error) {
 	registry, err := matcher.NewRegistry(nil)
 	if err != nil {
@@ -35,7 +36,7 @@ func bench(k *simd.Kernel) (*Memory, error) {
 		if _, err := rng.Read(data); err != nil {
 			return nil, err
 		}
-		c := put(matcher.ID{1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, 59, data)
+		c := memorytest.Put(matcher.ID{1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, 59, data)
 		if i%100 == 50 {
 			c.Object.Age = matcher.SmallOf(1)
 		}
@@ -50,8 +51,8 @@ func bench(k *simd.Kernel) (*Memory, error) {
 	return m, nil
 }
 
-// BenchmarkMatch reports ns per row and query: the time of a request, by the
-// rows that pass its filter and by its references.
+// BenchmarkMatch reports ns per row and query for a request, by the number of rows that
+// pass its filter and by the number of references.
 func BenchmarkMatch(b *testing.B) {
 	for _, k := range simd.Kernels() {
 		if !k.Usable() {
@@ -68,8 +69,8 @@ func BenchmarkMatch(b *testing.B) {
 			rows   int
 		}{
 			{"all", matcher.Filter{}, benchRows},
-			{"scattered", matcher.Filter{Age: matcher.Range[uint8]{GTE: new(uint8(1))}}, benchRows / 100},
-			{"contiguous", matcher.Filter{Gender: new(uint8(1))}, benchRows / 100},
+			{"scattered", matcher.Where(matcher.Within("age", matcher.Range[uint8]{GTE: new(uint8(1))})), benchRows / 100},
+			{"contiguous", matcher.Where(matcher.AnyOf("gender", uint8(1))), benchRows / 100},
 		} {
 			for _, queries := range []int{1, 64} {
 				b.Run(fmt.Sprintf("%s/%s/queries=%d", k.Name(), set.name, queries), func(b *testing.B) {
@@ -91,7 +92,7 @@ func benchMatch(b *testing.B, m *Memory, filter matcher.Filter, rows, queries in
 		if _, err := rng.Read(data); err != nil {
 			b.Fatal(err)
 		}
-		subs = append(subs, reference(m.options.Registry.Version(59), data, c))
+		subs = append(subs, memorytest.Reference(m.options.Registry.Version(59), data, c))
 	}
 	b.ReportAllocs()
 	b.SetBytes(int64(rows * benchLength))
@@ -103,8 +104,8 @@ func benchMatch(b *testing.B, m *Memory, filter matcher.Filter, rows, queries in
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(rows*queries), "ns/row")
 }
 
-// BenchmarkCommit reports the time of a commit of 100 updates into full lists,
-// compaction included.
+// BenchmarkCommit reports the time of a commit of 100 updates into full lists, including
+// compaction.
 func BenchmarkCommit(b *testing.B) {
 	registry, err := matcher.NewRegistry(nil)
 	if err != nil {
@@ -125,7 +126,7 @@ func BenchmarkCommit(b *testing.B) {
 		for range size {
 			n++
 			i := n * 7919 % rows
-			c := put(matcher.ID{1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, 59, data)
+			c := memorytest.Put(matcher.ID{1: byte(i >> 16), 2: byte(i >> 8), 3: byte(i)}, 59, data)
 			c.Object.Lists = []matcher.ID{list}
 			changes = append(changes, c)
 		}

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	stdcmp "cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
@@ -13,10 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 )
 
-// originsPair is a Memory beside the model.
+// originsPair is a Memory and a brute-force model that receive the same changes.
 type originsPair struct {
 	*Memory
 	plain
@@ -24,8 +27,10 @@ type originsPair struct {
 	faces []*matcher.Version
 	body  *matcher.Version
 	dir   string
+	texts int // maximum number of texts in a lexicon; 0: the default
 }
 
+// newOriginsPair returns an empty pair. With seed 1, its lexicons overflow.
 func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 	t.Helper()
 	w := newWorld(seed)
@@ -38,16 +43,19 @@ func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 	}
 	p.faces = []*matcher.Version{registry.Version(w.versions[0].Number), registry.Version(w.versions[1].Number)}
 	p.body = registry.Version(9)
-	p.plain = plain{oracle: oracle{registry: registry}, objects: map[place]*matcher.Object{}, clock: 1_000_000}
+	p.plain = plain{Oracle: memorytest.Oracle{Registry: registry}, objects: map[place]*matcher.Object{}, clock: 1_000_000}
+	if seed == 1 {
+		p.texts = 2
+	}
 	p.start(t, metaFields)
 	return p
 }
 
-// start puts an empty Memory in place.
+// start replaces the Memory by an empty one.
 func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	t.Helper()
 	m, err := New(Options{
-		Registry: p.oracle.registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta,
+		Registry: p.Registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta, lexiconMax: p.texts,
 		Now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
 	})
 	if err != nil {
@@ -57,13 +65,13 @@ func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	p.Memory = m
 }
 
-// restart takes all through segments.
+// restart seals the Memory and restores it from the segments.
 func (p *originsPair) restart(t *testing.T) {
 	t.Helper()
-	dir := p.dir // one for all times: what has not changed is not sealed again
+	dir := p.dir // always the same folder, so that unchanged chunks are not sealed again
 	seal(t, p.Memory, dir, "mark")
 	p.start(t, nil)
-	if _, err := p.Restore(t.Context(), dir); len(p.objects) > 0 && (err == nil || !strings.Contains(err.Error(), "the configuration changed")) {
+	if _, err := p.Restore(t.Context(), dir); len(p.objects) > 0 && (err == nil || !strings.Contains(err.Error(), "the configuration or the program changed")) {
 		t.Fatalf("other declared fields: %v", err)
 	}
 	p.start(t, metaFields)
@@ -91,15 +99,16 @@ func (p *originsPair) step(t *testing.T) {
 	p.apply(changes)
 	p.Apply(changes)
 	if p.IntN(6) == 0 {
-		p.compact(func(v *view) bool { return v.deaths > 0 })
+		p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 	}
 	p.clock += matcher.Time(p.IntN(5))
 }
 
-// apply is of the model: both embedded types have one.
+// apply applies changes to the model. It is defined because both embedded types have an
+// apply.
 func (p *originsPair) apply(changes []store.Change) { p.plain.apply(changes) }
 
-// same compares two objects.
+// same fails the test unless two objects are equal.
 func same(t *testing.T, got, want *matcher.Object) {
 	t.Helper()
 	if reflect.DeepEqual(got, want) {
@@ -110,49 +119,78 @@ func same(t *testing.T, got, want *matcher.Object) {
 	}
 }
 
-// check compares selections, pages and matches.
+// check compares selections, pages and matches with the model.
 func (p *originsPair) check(t *testing.T) {
 	t.Helper()
 	o := matcher.Origin(p.IntN(int(matcher.Origins)))
 	f := p.filterOf(o)
 	var account *matcher.ID
 	if p.IntN(5) == 0 {
-		account = new(pick(p.world, p.world.accounts))
+		account = new(pick(p.world, p.accounts))
 	}
 	want := p.selected(o, &f, account)
-	got, n, err := p.Page(t.Context(), o, &f, account, 0, 1000, true)
+	got, n, err := p.Page(t.Context(), o, &f, account, matcher.Page{Size: 1000, Descriptors: true})
 	if err != nil || n != len(want) {
 		t.Fatalf("%v: %d objects of %s, want %d: %s", err, n, o, len(want), show(f))
 	}
 	for i := range got {
 		same(t, &got[i], want[i])
 	}
+	page, part := wantedPage(p.world, want)
+	got, n, err = p.Page(t.Context(), o, &f, account, page)
+	if err != nil || n != len(want) || len(got) != len(part) {
+		t.Fatalf("%v: page %+v: %d of %d objects of %s, want %d of %d: %s", err, page, len(got), n, o, len(part), len(want), show(f))
+	}
+	for i := range got {
+		same(t, &got[i], part[i])
+	}
 	v := pick(p.world, []*matcher.Version{p.faces[0], p.faces[1], p.body})
 	c := &matcher.Candidates{Origin: o, Filter: f, Limit: 1 + p.IntN(9), Order: matcher.Order(p.IntN(3))}
-	sub := reference(v, p.descriptor(v).Data, c)
+	sub := memorytest.Reference(v, p.descriptor(v).Data, c)
 	sub.Account = account
 	p.checkMatch(t, &sub, want)
 }
 
-// checkMatch compares a match with one over the objects that pass the filter.
+// wantedPage returns a random page request and its expected objects. all is ordered by
+// ID.
+func wantedPage(w *world, all []*matcher.Object) (matcher.Page, []*matcher.Object) {
+	p := matcher.Page{Order: matcher.PageOrder(w.IntN(3)), Size: 1 + w.IntN(12), Descriptors: true}
+	all = slices.Clone(all)
+	if w.IntN(2) == 0 {
+		p.Order, p.After = matcher.PageByID, new(pick(w, w.ids))
+		all = slices.DeleteFunc(all, func(o *matcher.Object) bool { return o.ID.String() <= p.After.String() })
+	} else if p.Offset = w.IntN(20); p.Order != matcher.PageByID {
+		slices.SortStableFunc(all, func(a, b *matcher.Object) int {
+			if p.Order == matcher.PageByTimeDesc {
+				a, b = b, a
+			}
+			return stdcmp.Compare(a.CreateTime, b.CreateTime)
+		})
+	}
+	all = all[min(p.Offset, len(all)):]
+	return p, all[:min(p.Size, len(all))]
+}
+
+// checkMatch compares a match with a brute-force match over the objects that pass the
+// filter.
 func (p *originsPair) checkMatch(t *testing.T, sub *matcher.SubRequest, selected []*matcher.Object) {
 	t.Helper()
-	few := oracle{registry: p.oracle.registry, faces: map[matcher.ID]*matcher.Object{}}
+	few := *memorytest.NewOracle(p.Registry)
 	for _, x := range selected {
-		few.faces[x.ID] = x
+		few.Faces[x.ID] = x
 	}
 	all := *sub
 	all.Account, all.Candidates = nil, &matcher.Candidates{Limit: sub.Candidates.Limit, Order: sub.Candidates.Order}
-	want, n, scanned := few.match(&all)
+	want, n, scanned := few.Answer(&all)
 	r := p.Match(t.Context(), []matcher.SubRequest{*sub})[0]
 	if r.Err != nil || r.Scan.RowsSelected != n || r.Scan.RowsScanned != scanned {
 		t.Fatalf("%v: scan %+v, want %d selected, %d scanned", r.Err, r.Scan, n, scanned)
 	}
-	if got := answers(r.Matches); !slices.Equal(got, want) {
+	if got := memorytest.AnswersOf(r.Matches); !slices.Equal(got, want) {
 		t.Fatalf("%s:\n got %v\nwant %v", show(sub.Candidates.Filter), got, want)
 	}
 	for _, m := range r.Matches {
-		plain := *few.faces[m.ID]
+		plain := *few.Faces[m.ID]
 		plain.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
 		same(t, m.Object, &plain)
 	}
@@ -166,26 +204,25 @@ func show(f matcher.Filter) string {
 	return string(b)
 }
 
-// TestOriginsEqualBruteForce: random writes, filters and matches of all origins,
-// attributes that expire meanwhile.
+// TestOriginsEqualBruteForce runs random writes, filters and matches of all origins,
+// while attributes expire.
 func TestOriginsEqualBruteForce(t *testing.T) {
 	for seed := range uint64(4) {
 		p := newOriginsPair(t, seed)
-		switch seed {
-		case 1: // lexicons that overflow
-			for _, l := range append(p.lexicons.texts[:], p.lexicons.meta...) {
-				if l != nil {
-					l.most = 2
-				}
+		if seed == 2 { // two texts for every hash
+			lexicons := slices.Clone(p.tables.Lexicons.Meta)
+			for field := range table.Shapes[matcher.Events].Hashes {
+				lexicons = append(lexicons, p.tables.Lexicons.Of(matcher.Events, field))
 			}
-		case 2: // hashes that do not tell anything
-			for _, l := range append(p.lexicons.texts[:], p.lexicons.meta...) {
+			for _, l := range lexicons {
 				if l == nil {
 					continue
 				}
 				for _, prefix := range []string{"s", "c", "a", "d", "r", "", "n"} {
 					for i := range 9 {
-						l.clashes[hashString(fmt.Sprint(prefix, i))] = true
+						hash := table.HashString(fmt.Sprint(prefix, i))
+						l.Add(hash, "one")
+						l.Add(hash, "another")
 					}
 				}
 			}
@@ -228,7 +265,7 @@ func (p *originsPair) expired() (n int) {
 	return n
 }
 
-// TestLexiconClash: texts of one hash are told apart.
+// TestLexiconClash checks that texts with the same hash are told apart.
 func TestLexiconClash(t *testing.T) {
 	a, b := clash(t)
 	p := newOriginsPair(t, 9)
@@ -240,7 +277,7 @@ func TestLexiconClash(t *testing.T) {
 		p.Apply(change)
 	}
 	for _, want := range []string{a, b} {
-		f := matcher.Filter{Event: matcher.EventFilter{Sources: []string{want}}}
+		f := matcher.Where(matcher.AnyOf("source", want))
 		ids, err := p.IDs(t.Context(), matcher.Events, &f, nil)
 		if err != nil || len(ids) != len(p.selected(matcher.Events, &f, nil)) {
 			t.Errorf("%q: %v, %v", want, ids, err)
@@ -248,33 +285,34 @@ func TestLexiconClash(t *testing.T) {
 	}
 }
 
-// clash returns two texts with one hash.
+// clash returns two texts with the same hash.
 func clash(t *testing.T) (a, b string) {
 	t.Helper()
 	seen := map[uint32]string{}
 	for i := range 1 << 20 {
 		s := fmt.Sprint("clash ", i)
-		if other, ok := seen[hashString(s)]; ok {
+		if other, ok := seen[table.HashString(s)]; ok {
 			return other, s
 		}
-		seen[hashString(s)] = s
+		seen[table.HashString(s)] = s
 	}
 	t.Fatal("no two of a million texts have one hash")
 	return "", ""
 }
 
-// TestOneClock: sub-requests of one request see an attribute all, or none.
+// TestOneClock checks that either all sub-requests of a request find an attribute, or
+// none does.
 func TestOneClock(t *testing.T) {
 	p := newOriginsPair(t, 3)
 	x := p.of(matcher.Attributes, 0, p.faces, p.body)
 	x.Expires = p.clock + 50
 	p.Apply([]store.Change{{Kind: store.PutObject, Object: x}})
-	p.options.Now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each look at the clock moves it
-	v := p.oracle.registry.Version(x.Descriptors[matcher.FaceDescriptor].Version)
+	p.options.Now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each call advances the clock
+	v := p.Registry.Version(x.Descriptors[matcher.FaceDescriptor].Version)
 	for range 60 {
 		var subs []matcher.SubRequest
 		for range 3 {
-			subs = append(subs, reference(v, p.descriptor(v).Data, &matcher.Candidates{Origin: matcher.Attributes, Limit: 1}))
+			subs = append(subs, memorytest.Reference(v, p.descriptor(v).Data, &matcher.Candidates{Origin: matcher.Attributes, Limit: 1}))
 		}
 		results := p.Match(t.Context(), subs)
 		want := 1

@@ -2,23 +2,27 @@ package memory
 
 import (
 	"encoding/json"
+	"fmt"
 	"math"
+	"math/big"
 	"slices"
+	"strconv"
 	"strings"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 )
 
-// place is where an object is in the brute-force model.
+// place identifies an object in the brute-force model.
 type place struct {
 	origin matcher.Origin
 	id     matcher.ID
 }
 
-// plain is all objects of all origins as plain structs, and a clock.
+// plain has all objects of all origins as plain structs, and a clock.
 type plain struct {
-	oracle
+	memorytest.Oracle
 	objects map[place]*matcher.Object
 	clock   matcher.Time
 }
@@ -36,62 +40,42 @@ func (p *plain) apply(changes []store.Change) {
 	}
 }
 
-// there reports whether x exists for the filter.
+// there reports whether the filter and the account can see x at all.
 func (p *plain) there(o matcher.Origin, f *matcher.Filter, account *matcher.ID, x *matcher.Object) bool {
 	if x.Origin != o || x.Origin == matcher.Attributes && x.Expires != 0 && x.Expires <= p.clock {
 		return false
 	}
-	common, ids := *f, *f
-	common.FaceIDs, common.EventIDs, common.AttributeIDs = nil, nil, nil
+	common := *f
 	common.Event = matcher.EventFilter{}
-	is := func(want []matcher.ID, id matcher.ID) bool {
-		return want == nil || !id.IsZero() && slices.Contains(want, id)
-	}
-	switch o {
-	case matcher.Faces:
-		return p.passes(&ids, account, x)
-	case matcher.Attributes:
-		return p.passes(&common, account, x) && is(f.AttributeIDs, x.ID)
-	default:
-		return p.passes(&common, account, x) && is(f.EventIDs, x.ID) && is(f.FaceIDs, x.Event.FaceID) && p.passesEvent(&f.Event, x.Event)
-	}
+	return p.Passes(&common, account, x) && (o != matcher.Events || p.passesEvent(&f.Event, x.Event))
 }
 
 func (p *plain) passesEvent(f *matcher.EventFilter, e *matcher.Event) bool {
-	text := func(want []string, s string) bool { return want == nil || s != "" && slices.Contains(want, s) }
-	id := func(want []matcher.ID, x matcher.ID) bool {
-		return want == nil || !x.IsZero() && slices.Contains(want, x)
-	}
-	small := func(want []uint8, s matcher.Small) bool {
-		v, ok := s.Get()
-		return want == nil || ok && slices.Contains(want, v)
-	}
 	tag := f.Tags == nil
 	for _, s := range e.Tags {
 		tag = tag || slices.Contains(f.Tags, s)
 	}
 	place := f.Position == nil
 	if l := e.Location.Position; l != nil && f.Position != nil {
-		place = math.Abs(l.Longitude-f.Position.Longitude) <= f.Position.LongitudeDelta && math.Abs(l.Latitude-f.Position.Latitude) <= f.Position.LatitudeDelta
+		apart := math.Abs(l.Longitude - f.Position.Longitude)
+		place = min(apart, 360-apart) <= f.Position.LongitudeDelta && math.Abs(l.Latitude-f.Position.Latitude) <= f.Position.LatitudeDelta
 	}
-	end := f.EndTime.IsZero() || e.EndTime != nil && matcher.InRange(f.EndTime, *e.EndTime)
-	similar := f.TopMatchSimilarity.IsZero() || e.TopMatch.Similarity != nil && matcher.InRange(f.TopMatchSimilarity, *e.TopMatch.Similarity)
+	end := f.EndTime.IsZero() || e.EndTime != nil && memorytest.InRange(f.EndTime, *e.EndTime)
+	similar := f.TopMatchSimilarity.IsZero() || e.TopMatch.Similarity != nil && memorytest.InRange(f.TopMatchSimilarity, *e.TopMatch.Similarity)
 	for i := range f.Meta {
 		if !passesMeta(&f.Meta[i], e.Meta) {
 			return false
 		}
 	}
-	l := &e.Location
-	return tag && place && end && similar && text(f.Sources, e.Source) && text(f.TrackIDs, e.TrackID) && text(f.Cities, l.City) && text(f.Areas, l.Area) &&
-		text(f.Districts, l.District) && text(f.Streets, l.Street) && text(f.HouseNumbers, l.HouseNumber) && text(f.TopMatchExternalIDs, e.TopMatch.ExternalID) &&
-		id(f.HandlerIDs, e.HandlerID) && id(f.StreamIDs, e.StreamID) && id(f.TopMatchObjectIDs, e.TopMatch.ObjectID) &&
-		small(f.Emotions, e.Emotion) && small(f.Masks, e.Mask)
+	return tag && place && end && similar
 }
 
 func passesMeta(f *matcher.MetaFilter, meta string) bool {
 	var value any
 	if meta != "" {
-		if err := json.Unmarshal([]byte(meta), &value); err != nil {
+		d := json.NewDecoder(strings.NewReader(meta))
+		d.UseNumber()
+		if err := d.Decode(&value); err != nil {
 			panic(err)
 		}
 	}
@@ -102,14 +86,11 @@ func passesMeta(f *matcher.MetaFilter, meta string) bool {
 	for _, want := range f.Values {
 		var sign int
 		switch x := value.(type) {
-		case float64:
+		case json.Number:
 			if f.Field.Type != matcher.MetaNumber {
 				return false
 			}
-			sign = int(math.Copysign(1, x-want.Number))
-			if x == want.Number {
-				sign = 0
-			}
+			sign = exactly(x.String()).Cmp(exactly(fmt.Sprint(want.Number.Any())))
 		case string:
 			if f.Field.Type != matcher.MetaString {
 				return false
@@ -120,7 +101,7 @@ func passesMeta(f *matcher.MetaFilter, meta string) bool {
 				return false
 			}
 			sign = 1
-			if x == (want.Number == 1) {
+			if x == (want.Number.Float == 1) {
 				sign = 0
 			}
 		default:
@@ -133,7 +114,19 @@ func passesMeta(f *matcher.MetaFilter, meta string) bool {
 	return false
 }
 
-// selected returns the objects of a filter, by ID.
+// exactly parses an integer without rounding, and any other number as float64.
+func exactly(text string) *big.Float {
+	if i, ok := new(big.Int).SetString(text, 10); ok {
+		return new(big.Float).SetPrec(100).SetInt(i)
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		panic(err)
+	}
+	return new(big.Float).SetPrec(100).SetFloat64(f)
+}
+
+// selected returns the objects that a filter selects, ordered by ID.
 func (p *plain) selected(o matcher.Origin, f *matcher.Filter, account *matcher.ID) []*matcher.Object {
 	var all []*matcher.Object
 	for _, x := range p.objects {

@@ -2,11 +2,12 @@ package memory
 
 import (
 	"fmt"
+	"slices"
 
 	"nearside/matcher"
 )
 
-// metaFields are declared in the tests of events.
+// metaFields are the declared fields in the tests of events.
 var metaFields = []matcher.MetaField{
 	{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "name", Type: matcher.MetaString}, {Path: "a.vip", Type: matcher.MetaBoolean},
 }
@@ -25,7 +26,7 @@ func (w *world) maybeID(from []matcher.ID) (id matcher.ID) {
 	return id
 }
 
-// of makes an object of any origin.
+// of returns a random object of any origin.
 func (w *world) of(o matcher.Origin, now matcher.Time, versions []*matcher.Version, body *matcher.Version) *matcher.Object {
 	x := w.face(nil, versions)
 	x.Origin, x.Lists = o, nil
@@ -62,7 +63,7 @@ func (w *world) event() *matcher.Event {
 		Location: matcher.Location{City: w.text("c", 4), Area: w.text("a", 4), District: w.text("d", 4), Street: w.text("r", 4), HouseNumber: w.text("", 9)},
 		TopMatch: matcher.TopMatch{ObjectID: w.maybeID(w.ids[:9]), ExternalID: w.text("x", 5)},
 	}
-	tags, most := 3, 4 // names in use; with 90, not all have bits of their own
+	tags, most := 3, 4 // number of names in use; with 90 names, not all have their own bit
 	if w.IntN(2) == 0 {
 		tags, most = 90, 20
 	}
@@ -74,6 +75,9 @@ func (w *world) event() *matcher.Event {
 	}
 	if w.IntN(3) > 0 {
 		e.Location.Position = &matcher.Position{Longitude: float64(w.IntN(9)) - 4.5, Latitude: float64(w.IntN(9)) / 8}
+		if w.IntN(2) == 0 {
+			e.Location.Position.Longitude = pick(w, []float64{-180, -179.9, -179.8, -165, 165, 179.8, 179.9, 180})
+		}
 	}
 	if w.IntN(3) > 0 {
 		e.TopMatch.Similarity = new(float64(w.IntN(5)) / 4)
@@ -81,21 +85,29 @@ func (w *world) event() *matcher.Event {
 	e.Meta = pick(w, []string{
 		"", `{}`, `{"shop":{"floor":3},"name":"n1","a":{"vip":true}}`, `{"shop":{"floor":-0.5},"name":"n2","a":{"vip":false}}`,
 		`{"shop":{"floor":"3"},"name":3,"a":{"vip":1}}`, `{"shop":3,"name":"","a":[true]}`, `{"shop":{"floor":1e300},"name":"\u00e9"}`,
-		`{"shop":{"floor":3.0000000001},"name":null}`,
+		`{"shop":{"floor":3.0000000001},"name":null}`, `{"shop":{"floor":` + pick(w, large) + `}}`, `{"shop":{"floor":` + pick(w, large) + `}}`,
 	})
 	return e
 }
 
-// filterOf makes a filter of an origin.
+// large has numbers that are the same in float64 as their neighbours, and such
+// neighbours.
+var large = []string{
+	"9007199254740992", "9007199254740993", "9.007199254740992e15", "-9007199254740993", "-9007199254740992", "18446744073709551615",
+	"18446744073709551614", "1.8446744073709552e19", "-9223372036854775808", "-9223372036854775807", "9223372036854775807", "9223372036854775808",
+}
+
+// filterOf returns a random filter for an origin.
 func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 	f := w.filter()
 	f.ListID, f.Lists = nil, nil
 	if o != matcher.Faces {
-		f.FaceID, f.FaceIDs, f.EventIDs = matcher.Range[matcher.ID]{}, nil, nil
+		f.IDs = nil
+		f.Fields = slices.DeleteFunc(f.Fields, func(f matcher.FieldFilter) bool { return f.Field.Path() == "event_id" })
 	}
 	if o == matcher.Attributes {
 		if w.IntN(3) == 0 {
-			f.AttributeIDs = subset(w, w.ids)
+			f.IDs = subset(w, w.ids)
 		}
 		return f
 	}
@@ -118,43 +130,46 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 	for range 1 + w.IntN(2) {
 		switch w.IntN(21) {
 		case 0:
-			f.EventIDs = subset(w, w.ids)
+			f.IDs = subset(w, w.ids)
 		case 1:
-			f.FaceIDs = subset(w, w.ids[:9])
+			on(&f, "face_id").UUIDs = subset(w, w.ids[:9])
 		case 2:
-			e.Sources = texts("s", 6)
+			on(&f, "source").Texts = texts("s", 6)
 		case 3:
-			e.HandlerIDs = subset(w, w.events)
+			on(&f, "handler_id").UUIDs = subset(w, w.events)
 		case 4:
-			e.StreamIDs = subset(w, w.events)
+			on(&f, "stream_id").UUIDs = subset(w, w.events)
 		case 5:
-			e.TrackIDs = texts("t", 10)
+			on(&f, "track_id").Texts = texts("t", 10)
 		case 6:
 			e.Tags = texts("tag", pick(w, []int{4, 100}))
 		case 7:
-			e.Emotions = subset(w, []uint8{0, 1, 2, 9})
+			on(&f, "emotion").Smalls = subset(w, []uint8{0, 1, 2, 9})
 		case 8:
-			e.Masks = subset(w, []uint8{0, 1, 2, 9})
+			on(&f, "mask").Smalls = subset(w, []uint8{0, 1, 2, 9})
 		case 9:
-			e.Cities = texts("c", 5)
+			on(&f, "location.city").Texts = texts("c", 5)
 		case 10:
-			e.Areas = texts("a", 5)
+			on(&f, "location.area").Texts = texts("a", 5)
 		case 11:
-			e.Districts = texts("d", 5)
+			on(&f, "location.district").Texts = texts("d", 5)
 		case 12:
-			e.Streets = texts("r", 5)
+			on(&f, "location.street").Texts = texts("r", 5)
 		case 13:
-			e.HouseNumbers = texts("", 30)
+			on(&f, "location.house_number").Texts = texts("", 30)
 		case 14:
 			e.Position = &matcher.GeoBox{Longitude: float64(w.IntN(9)) - 4, Latitude: w.Float64(), LongitudeDelta: float64(w.IntN(4)) / 2, LatitudeDelta: w.Float64() / 2}
+			if w.IntN(2) == 0 {
+				e.Position.Longitude, e.Position.LongitudeDelta = pick(w, []float64{-180, -179.9, -170, 0, 179.9, 180}), pick(w, []float64{0, 0.1, 0.2, 1, 15, 179.95, 180, 360})
+			}
 		case 15:
 			e.EndTime = matcher.Range[matcher.Time]{GTE: new(matcher.Time(w.IntN(20)*1000 - 5000))}
 		case 16:
 			e.EndTime.LT = new(matcher.Time(w.IntN(20)*1000 - 5000))
 		case 17:
-			e.TopMatchObjectIDs = subset(w, w.ids[:9])
+			on(&f, "top_match.object_id").UUIDs = subset(w, w.ids[:9])
 		case 18:
-			e.TopMatchExternalIDs = texts("x", 6)
+			on(&f, "top_match.external_id").Texts = texts("x", 6)
 		case 19:
 			e.TopMatchSimilarity = matcher.Range[float64]{GTE: new(w.Float64()), LT: pick(w, []*float64{nil, new(0.75), new(2.0)})}
 		case 20:
@@ -172,11 +187,18 @@ func (w *world) metaFilter() matcher.MetaFilter {
 	value := func() matcher.MetaValue {
 		switch f.Field.Type {
 		case matcher.MetaNumber:
-			return matcher.MetaValue{Number: pick(w, []float64{3, -0.5, 1e300, 7, 3.0000000001})}
+			if w.IntN(3) > 0 {
+				n, err := matcher.ParseNumber(pick(w, large))
+				if err != nil {
+					panic(err)
+				}
+				return matcher.MetaValue{Number: n}
+			}
+			return matcher.MetaValue{Number: matcher.Number{Float: pick(w, []float64{3, -0.5, 1e300, 7, 3.0000000001})}}
 		case matcher.MetaString:
 			return matcher.MetaValue{Text: pick(w, []string{"n1", "n2", "", "é", "z"})}
 		default:
-			return matcher.MetaValue{Number: float64(w.IntN(2))}
+			return matcher.MetaValue{Number: matcher.IntNumber(int64(w.IntN(2)))}
 		}
 	}
 	if f.Op != matcher.MetaIn {

@@ -3,119 +3,96 @@ package memory
 import (
 	"context"
 	"runtime"
-	"slices"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/filter"
+	"nearside/matcher/memory/table"
 )
 
-// visible reports whether an object of owner is there for account.
-func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
-
-// Get returns an object, with its descriptors if they are wanted. It is not
-// there for another account.
+// Get returns an object, with its descriptors if requested. An object of another account
+// is not found.
 func (m *Memory) Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool) {
-	m.mu.RLock()
-	snap := m.snap
-	row, ok := m.rows[o][id]
-	m.mu.RUnlock()
+	snap, row, ok := m.tables.Find(o, id)
 	defer runtime.KeepAlive(snap)
 	if !ok {
 		return matcher.Object{}, false
 	}
-	obj := snap.object(o, row)
-	if !visible(account, obj.Account) || obj.Expired(m.now()) {
+	return get(snap, o, row, account, m.now(), descriptors)
+}
+
+// CopyBytes returns how many bytes of texts and descriptors Get would copy. It returns 0
+// if the object does not exist or belongs to another account, because even its size must
+// not be revealed.
+func (m *Memory) CopyBytes(o matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) int {
+	snap, row, ok := m.tables.Find(o, id)
+	defer runtime.KeepAlive(snap)
+	if !ok || !matcher.Visible(account, snap.Account(o, row)) {
+		return 0
+	}
+	return snap.CopyBytes(o, row, descriptors)
+}
+
+// get returns the object of a row of s. An object of another account, or one that has
+// expired at now, is not found.
+func get(s *table.Snapshot, o matcher.Origin, row uint32, account *matcher.ID, now matcher.Time, descriptors bool) (matcher.Object, bool) {
+	obj := s.Object(o, row)
+	if !matcher.Visible(account, obj.Account) || obj.Expired(now) {
 		return matcher.Object{}, false
 	}
 	if descriptors {
-		snap.withDescriptors(&obj, row)
+		s.WithDescriptors(&obj, row)
 	}
 	return obj, true
 }
 
 // Has implements [store.Applier].
 func (m *Memory) Has(o matcher.Origin, id matcher.ID) bool {
-	m.mu.RLock()
-	_, ok := m.rows[o][id]
-	m.mu.RUnlock()
+	m.tables.RLock()
+	_, ok := m.tables.Rows[o][id]
+	m.tables.RUnlock()
 	return ok
 }
 
-// entry is a row with its ID, for ordering.
-type entry struct {
-	id  matcher.ID
-	row uint32
-}
-
-// eachEntry calls yield with the rows of s in the order of row numbers.
-func (s *Selection) eachEntry(yield func(entry) bool) {
-	defer runtime.KeepAlive(s.snap)
-	table := s.snap.tables[s.origin]
-	for c := range table {
-		words, all := s.words(uint32(c))
-		for i := range table[c].n {
-			if !all && (words == nil || words[i>>6]>>(i&63)&1 == 0) {
-				continue
-			}
-			if !yield(entry{table[c].ids[i], uint32(c)<<16 | uint32(i)}) {
-				return
-			}
-		}
-	}
-}
-
-// Page returns the objects of a filter that stand at offset..offset+size-1 in
-// the order of IDs, and how many there are in all.
-func (m *Memory) Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error) {
-	s, err := m.selection(ctx, o, f, account)
-	if err != nil {
-		return nil, 0, err
-	}
-	defer runtime.KeepAlive(s.snap)
-	if offset >= s.n {
-		return nil, s.n, nil
-	}
-	all := make([]entry, 0, s.n)
-	for e := range s.eachEntry {
-		all = append(all, e)
-	}
-	slices.SortFunc(all, func(a, b entry) int { return a.id.Compare(b.id) })
-	page := all[offset:][:min(size, len(all)-offset)]
-	objects := make([]matcher.Object, len(page))
-	for i, e := range page {
-		objects[i] = s.snap.object(o, e.row)
-		if descriptors {
-			s.snap.withDescriptors(&objects[i], e.row)
-		}
-	}
-	return objects, s.n, nil
-}
-
-// IDs returns the IDs of a filter's objects.
+// IDs returns the IDs of the objects that a filter selects.
 func (m *Memory) IDs(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) ([]matcher.ID, error) {
 	s, err := m.selection(ctx, o, f, account)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]matcher.ID, 0, s.n)
-	for e := range s.eachEntry {
-		ids = append(ids, e.id)
+	ids := make([]matcher.ID, 0, s.Len())
+	for e := range s.Entries {
+		ids = append(ids, e.ID)
 	}
 	return ids, nil
 }
 
-// Expired returns the IDs of attributes whose time has come, at most most.
+// Finder returns a function that evaluates a filter at the time of each call. With among,
+// it returns those of the given IDs that the filter selects; with nil, it returns all IDs
+// that the filter selects.
+func (m *Memory) Finder(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) func(among []matcher.ID) ([]matcher.ID, error) {
+	return func(among []matcher.ID) ([]matcher.ID, error) {
+		part := *f
+		if among != nil {
+			part.IDs = among
+		}
+		return m.IDs(ctx, o, &part, account)
+	}
+}
+
+// Expired returns the IDs of attributes that have expired; most is the maximum number of
+// IDs.
 func (m *Memory) Expired(most int) []matcher.ID {
 	now := m.now()
-	m.mu.RLock()
-	snap := m.snap
-	m.mu.RUnlock()
+	m.tables.RLock()
+	snap := m.tables.Newest
+	m.tables.RUnlock()
 	defer runtime.KeepAlive(snap)
 	var ids []matcher.ID
-	for t := range snap.tables[matcher.Attributes] {
-		v := &snap.tables[matcher.Attributes][t]
-		for i := range v.n {
-			if v.expires[i] <= now && v.alive(i) {
-				if ids = append(ids, v.ids[i]); len(ids) == most {
+	for t := range snap.Views[matcher.Attributes] {
+		v := &snap.Views[matcher.Attributes][t]
+		for i := range v.Rows {
+			if v.Expires[i] <= now && v.Alive(i) {
+				if ids = append(ids, v.IDs[i]); len(ids) == most {
 					return ids
 				}
 			}
@@ -124,19 +101,56 @@ func (m *Memory) Expired(most int) []matcher.ID {
 	return ids
 }
 
-// Each calls f with every object of a filter, descriptors included, as of one
-// moment, until f or the context ends it.
+// Each calls f with every object that a filter selects, including descriptors, as of one
+// moment. It stops when f returns an error or ctx ends.
 func (m *Memory) Each(ctx context.Context, o matcher.Origin, filter *matcher.Filter, account *matcher.ID, f func(*matcher.Object) error) error {
 	s, err := m.selection(ctx, o, filter, account)
 	if err != nil {
 		return err
 	}
-	for e := range s.eachEntry {
+	return each(ctx, s, f)
+}
+
+// Export is like Each, but also passes the owners of all lists: a map from list ID to
+// account ID, as of the same moment. The zero ID means no account. A request of an
+// account receives an empty map.
+func (m *Memory) Export(ctx context.Context, o matcher.Origin, filter *matcher.Filter, account *matcher.ID, f func(*matcher.Object, map[matcher.ID]matcher.ID) error) error {
+	m.tables.RLock()
+	q := m.bind(o, filter, account, m.now())
+	var owners []matcher.ID // by list ordinal
+	if o == matcher.Faces && account == nil {
+		all := m.tables.Newest.Lists
+		owners = make([]matcher.ID, len(all))
+		for i, l := range all {
+			if l.Info != nil { // nil for a list that was deleted before the last start
+				owners[i] = l.Info.Account
+			}
+		}
+	}
+	m.tables.RUnlock()
+	q.AddColumns(filter)
+	s, err := q.Select(ctx)
+	if err != nil {
+		return err
+	}
+	lists := make(map[matcher.ID]matcher.ID, len(owners))
+	for i := range owners {
+		if l := s.Snapshot().Lists[i]; s.Snapshot().Shows(l) {
+			lists[l.ID] = owners[i]
+		}
+	}
+	return each(ctx, s, func(obj *matcher.Object) error { return f(obj, lists) })
+}
+
+// each calls f with each object of s.
+func each(ctx context.Context, s *filter.Selection, f func(*matcher.Object) error) error {
+	snap, origin := s.Snapshot(), s.Origin()
+	for e := range s.Entries {
 		if err := context.Cause(ctx); err != nil {
 			return err
 		}
-		obj := s.snap.object(o, e.row)
-		s.snap.withDescriptors(&obj, e.row)
+		obj := snap.Object(origin, e.Row)
+		snap.WithDescriptors(&obj, e.Row)
 		if err := f(&obj); err != nil {
 			return err
 		}
@@ -144,36 +158,19 @@ func (m *Memory) Each(ctx context.Context, o matcher.Origin, filter *matcher.Fil
 	return nil
 }
 
-// List returns a list and how many visible faces it has.
+// List returns a list and the number of its faces that account may see.
 func (m *Memory) List(ctx context.Context, id matcher.ID, account *matcher.ID) (info matcher.List, faces int, ok bool) {
-	m.mu.RLock()
-	if l := m.lists[id]; l != nil {
-		info, ok = *l.info, true
+	m.tables.RLock()
+	if l := m.tables.Lists[id]; l != nil {
+		info, ok = *l.Info, true
 	}
-	m.mu.RUnlock()
-	if !ok || !visible(account, info.Account) {
+	m.tables.RUnlock()
+	if !ok || !matcher.Visible(account, info.Account) {
 		return matcher.List{}, 0, false
 	}
 	s, err := m.selection(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, account)
 	if err != nil {
 		return matcher.List{}, 0, false
 	}
-	return info, s.n, true
-}
-
-// Lists returns the lists that stand at offset..offset+size-1 in the order of
-// IDs, and how many there are in all.
-func (m *Memory) Lists(account *matcher.ID, offset, size int) ([]matcher.List, int) {
-	m.mu.RLock()
-	all := make([]matcher.List, 0, len(m.lists))
-	for _, l := range m.lists {
-		if visible(account, l.info.Account) {
-			all = append(all, *l.info)
-		}
-	}
-	m.mu.RUnlock()
-	slices.SortFunc(all, func(a, b matcher.List) int { return a.ID.Compare(b.ID) })
-	n := len(all)
-	all = all[min(offset, n):]
-	return all[:min(size, len(all))], n
+	return info, s.Len(), true
 }

@@ -10,16 +10,18 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 )
 
-// TestReads compares everything that reads objects with the oracle, in states
-// that random commits made.
+// TestReads compares every method that reads objects with the oracle, after random
+// commits.
 func TestReads(t *testing.T) {
 	w := newWorld(21)
 	p := newPair(t, Options{chunkRows: 64}, versionsOf(w)...)
 	for range 30 {
-		step(w, p.Memory, &p.oracle, w.versions[:6])
+		step(w, p.Memory, &p.Oracle, w.versions[:6])
 		f := w.filter()
 		var account *matcher.ID
 		if w.IntN(2) == 0 {
@@ -28,7 +30,7 @@ func TestReads(t *testing.T) {
 		p.checkReads(t, &f, account)
 		for _, id := range w.ids[:50] {
 			got, ok := p.Get(matcher.Faces, id, account, true)
-			want := p.faces[id]
+			want := p.Faces[id]
 			if visible := want != nil && (account == nil || want.Account == *account); ok != visible || ok && !sameObject(&got, want, true) {
 				t.Fatalf("get %v: %v %+v, want %+v", id, ok, got, want)
 			}
@@ -39,13 +41,13 @@ func TestReads(t *testing.T) {
 		for _, id := range w.lists {
 			_, n, ok := p.List(t.Context(), id, nil)
 			want := 0
-			for _, x := range p.faces {
+			for _, x := range p.Faces {
 				if slices.Contains(x.Lists, id) {
 					want++
 				}
 			}
-			if ok != p.oracle.lists[id] || n != want {
-				t.Fatalf("list %v: %v, %d faces; want %v, %d", id, ok, n, p.oracle.lists[id], want)
+			if ok != p.ListIDs[id] || n != want {
+				t.Fatalf("list %v: %v, %d faces; want %v, %d", id, ok, n, p.ListIDs[id], want)
 			}
 		}
 	}
@@ -58,12 +60,12 @@ func versionsOf(w *world) (all []matcher.Version) {
 	return all
 }
 
-// checkReads compares pages and the like of a filter.
+// checkReads compares the pages of a filter, and related reads, with the oracle.
 func (p *pair) checkReads(t *testing.T, f *matcher.Filter, account *matcher.ID) {
 	t.Helper()
 	var want []*matcher.Object
-	for _, x := range p.faces {
-		if p.passes(f, account, x) {
+	for _, x := range p.Faces {
+		if p.Passes(f, account, x) {
 			want = append(want, x)
 		}
 	}
@@ -72,7 +74,7 @@ func (p *pair) checkReads(t *testing.T, f *matcher.Filter, account *matcher.ID) 
 		return func(got matcher.Object, want *matcher.Object) bool { return sameObject(&got, want, descriptors) }
 	}
 	for offset := 0; offset <= len(want)+1; offset += 7 {
-		page, n, err := p.Page(t.Context(), matcher.Faces, f, account, offset, 7, false)
+		page, n, err := p.Page(t.Context(), matcher.Faces, f, account, matcher.Page{Offset: offset, Size: 7})
 		if err != nil || n != len(want) || !slices.EqualFunc(page, want[min(offset, n):min(offset+7, n)], same(false)) {
 			t.Fatalf("page at %d: %d of %d objects, want of %d (%v)", offset, len(page), n, len(want), err)
 		}
@@ -97,10 +99,11 @@ func (p *pair) checkReads(t *testing.T, f *matcher.Filter, account *matcher.ID) 
 	}
 }
 
-// TestEachEnds: with an error of the function, or the context.
+// TestEachEnds checks that Each ends when the function returns an error or the context
+// ends.
 func TestEachEnds(t *testing.T) {
-	p := newPair(t, Options{chunkRows: 64}, bytes3())
-	p.commit(t, rows3(0, 100)...)
+	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
+	p.commit(t, memorytest.Rows3(0, 100)...)
 	stop, n := errors.New("enough"), 0
 	err := p.Each(t.Context(), matcher.Faces, &matcher.Filter{}, nil, func(*matcher.Object) error {
 		if n++; n == 5 {
@@ -118,9 +121,9 @@ func TestEachEnds(t *testing.T) {
 	}
 }
 
-// TestLists: pages of lists, by account, with what they were changed to.
+// TestLists checks pages of lists, by account, after the lists were changed.
 func TestLists(t *testing.T) {
-	p := newPair(t, Options{chunkRows: 64}, bytes3())
+	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
 	mine := matcher.ID{9}
 	var changes []store.Change
 	for n := range byte(10) {
@@ -136,7 +139,7 @@ func TestLists(t *testing.T) {
 	p.commit(t, store.Change{Kind: store.PutList, List: &renamed}, store.Change{Kind: store.DeleteList, ID: matcher.ID{0}})
 	check := func(account *matcher.ID, offset, size, n int, want ...byte) {
 		t.Helper()
-		page, count := p.Lists(account, offset, size)
+		page, count := p.Lists(account, matcher.Page{Offset: offset, Size: size})
 		var got []byte
 		for _, l := range page {
 			got = append(got, l.ID[0])
@@ -159,9 +162,9 @@ func TestLists(t *testing.T) {
 	if l, _, _ := p.List(t.Context(), matcher.ID{1}, nil); l.UserData != "new" {
 		t.Errorf("%+v", l)
 	}
-	// Faces are counted that the account sees: others may be in its list.
+	// Only faces that the account may see are counted: its list may have others.
 	for n := range byte(3) {
-		face := put(matcher.ID{n}, 1, []byte{1, 2, 3})
+		face := memorytest.Put(matcher.ID{n}, 1, []byte{1, 2, 3})
 		face.Object.Lists = []matcher.ID{{2}}
 		if n > 0 {
 			face.Object.Account = mine
@@ -175,11 +178,11 @@ func TestLists(t *testing.T) {
 	}
 }
 
-// TestRaw compares distances with the oracle's.
+// TestRaw compares raw distances with those of the oracle.
 func TestRaw(t *testing.T) {
 	w := newWorld(31)
 	for _, v := range w.versions {
-		p := &pair{newMemory(t, w, w.kernel(), 2), oracle{registry: w.registry}}
+		p := &pair{newMemory(t, w, w.kernel(), 2), memorytest.Oracle{Registry: w.registry}}
 		var references, candidates [][]byte
 		for range 3 {
 			references = append(references, w.descriptor(v).Data)
@@ -193,7 +196,7 @@ func TestRaw(t *testing.T) {
 		}
 		for i, r := range references {
 			for j, c := range candidates {
-				if want := p.distance(v, r, c); got[i][j] != want {
+				if want := p.Distance(v, r, c); got[i][j] != want {
 					t.Fatalf("version %d: distance %v, want %v", v.Number, got[i][j], want)
 				}
 			}
@@ -207,37 +210,49 @@ func TestRaw(t *testing.T) {
 	}
 }
 
-// TestHashCollisions: fields are found by their hash, but settled by what they
-// are.
+// TestHashCollisions checks that fields are found by hash but compared by value.
 func TestHashCollisions(t *testing.T) {
 	seen := map[uint32]string{}
 	var a, b string
-	for i := 0; b == ""; i++ { // a pair of 32-bit hashes is found after some 80,000 strings
+	for i := 0; b == ""; i++ { // it takes about 80,000 strings to find two with the same 32-bit hash
 		s := fmt.Sprint("collision ", i)
-		if other, ok := seen[hashString(s)]; ok {
+		if other, ok := seen[table.HashString(s)]; ok {
 			a, b = other, s
 		}
-		seen[hashString(s)] = s
+		seen[table.HashString(s)] = s
 	}
-	p := newPair(t, Options{chunkRows: 64}, bytes3())
-	changes := rows3(1, 3)
+	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
+	changes := memorytest.Rows3(1, 3)
 	for i, s := range []string{a, b, ""} {
 		changes[i].Object.ExternalID, changes[i].Object.UserData = s, s
 	}
 	p.commit(t, changes...)
-	p.commit(t, rows3(100, 500)...) // so that filters look at words, and at rows
+	p.commit(t, memorytest.Rows3(100, 500)...) // enough rows that filters test both words and single rows
 	for i, s := range []string{a, b} {
 		for _, f := range []matcher.Filter{
-			{UserData: &s},
-			{ExternalIDs: []string{s}},
-			{ExternalIDs: []string{s, "none"}},
-			{UserData: &s, FaceIDs: []matcher.ID{changes[0].Object.ID, changes[1].Object.ID}},
-			{ExternalIDs: []string{s}, FaceIDs: []matcher.ID{changes[0].Object.ID, changes[1].Object.ID}},
+			matcher.Where(matcher.AnyOf("user_data", s)),
+			matcher.Where(matcher.AnyOf("external_id", s)),
+			matcher.Where(matcher.AnyOf("external_id", s, "none")),
+			{Fields: matcher.Where(matcher.AnyOf("user_data", s)).Fields, IDs: []matcher.ID{changes[0].Object.ID, changes[1].Object.ID}},
+			{Fields: matcher.Where(matcher.AnyOf("external_id", s)).Fields, IDs: []matcher.ID{changes[0].Object.ID, changes[1].Object.ID}},
 		} {
 			ids, err := p.IDs(t.Context(), matcher.Faces, &f, nil)
 			if err != nil || len(ids) != 1 || ids[0] != changes[i].Object.ID {
 				t.Errorf("%q: %v, %v", s, ids, err)
 			}
+		}
+	}
+}
+
+// TestCopyBytes checks that only accounts that may see an object learn its size.
+func TestCopyBytes(t *testing.T) {
+	p := newPair(t, Options{})
+	mine, other := matcher.NewID(), matcher.NewID()
+	o := &matcher.Object{Origin: matcher.Faces, ID: matcher.NewID(), Account: mine, UserData: "12345"}
+	p.commit(t, store.Change{Kind: store.PutObject, Object: o})
+	for account, want := range map[*matcher.ID]int{nil: 5, &mine: 5, &other: 0} {
+		if got := p.CopyBytes(matcher.Faces, o.ID, account, false); got != want {
+			t.Errorf("account %v: %d bytes, want %d", account, got, want)
 		}
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/segment"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
@@ -26,17 +28,17 @@ func seal(t *testing.T, m *Memory, dir, mark string) {
 	}
 }
 
-// TestSealedChunksAreNotWrittenAgain: a second sealing writes only what is new,
-// and removes what is not used any more.
+// TestSealedChunksAreNotWrittenAgain checks that a second sealing writes only new rows
+// and removes files that are no longer used.
 func TestSealedChunksAreNotWrittenAgain(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	dir := t.TempDir()
 	put := func(from, n int) {
 		for i := range n {
-			p.commit(t, put(matcher.NameID(strconv.Itoa(from+i)), 1, make([]byte, 8)))
+			p.commit(t, memorytest.Put(matcher.NameID(strconv.Itoa(from+i)), 1, make([]byte, 8)))
 		}
 	}
-	put(0, 150) // two full chunks, 22 rows in the third
+	put(0, 150) // two full chunks, and 22 rows in the third
 	seal(t, p.Memory, dir, "a")
 	before := segmentFiles(t, dir)
 	put(150, 1)
@@ -51,7 +53,7 @@ func TestSealedChunksAreNotWrittenAgain(t *testing.T) {
 	if len(before) != 3 || len(after) != 3 || same != 2 {
 		t.Fatalf("%v became %v", before, after)
 	}
-	// Without disk space nothing changes.
+	// Without disk space, nothing changes.
 	put(151, 1)
 	full := errors.New("full")
 	err := p.Capture()(t.Context(), dir, []byte("c"), func(int64) error { return full })
@@ -69,17 +71,17 @@ func TestSealedChunksAreNotWrittenAgain(t *testing.T) {
 	}
 }
 
-// TestDiskFillsWhileSealing: a sealing that meets a full disk leaves what was
-// sealed before, and no file of its own.
+// TestDiskFillsWhileSealing checks that a sealing that fails because the disk is full
+// keeps the previous segments and leaves no file of its own.
 func TestDiskFillsWhileSealing(t *testing.T) {
 	p := newPair(t, Options{}, matcher.Version{Number: 1, Length: 2048, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	dir := t.TempDir()
-	p.commit(t, put(matcher.ID{1}, 1, make([]byte, 2048)))
+	p.commit(t, memorytest.Put(matcher.ID{1}, 1, make([]byte, 2048)))
 	seal(t, p.Memory, dir, "a")
 	before := segmentFiles(t, dir)
 	var changes []store.Change
-	for i := range syncBytes/2048 + 1 {
-		changes = append(changes, put(matcher.NameID(strconv.Itoa(i)), 1, make([]byte, 2048)))
+	for i := range segment.SyncBytes/2048 + 1 {
+		changes = append(changes, memorytest.Put(matcher.NameID(strconv.Itoa(i)), 1, make([]byte, 2048)))
 	}
 	p.commit(t, changes...)
 	full, asked := errors.New("full"), 0
@@ -103,16 +105,17 @@ func TestDiskFillsWhileSealing(t *testing.T) {
 	}
 }
 
-// TestDrop: what was dropped is gone, and written as a whole by the next sealing.
+// TestDrop checks that Drop removes all segments, and that the next sealing writes all
+// rows.
 func TestDrop(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	dir := filepath.Join(t.TempDir(), "segments")
 	for i := range 70 {
-		p.commit(t, put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
+		p.commit(t, memorytest.Put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
 	}
 	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
 	for range 2 {
-		if err := p.Drop(dir); err != nil { // the first time there is nothing
+		if err := p.Drop(dir); err != nil { // the first time, there are no segments
 			t.Fatal(err)
 		}
 		if mark, err := m.Restore(t.Context(), dir); mark != nil || err != nil || len(segmentFiles(t, dir)) > 0 {
@@ -127,35 +130,35 @@ func TestDrop(t *testing.T) {
 
 func segmentFiles(t *testing.T, dir string) []string {
 	t.Helper()
-	names, err := filepath.Glob(filepath.Join(dir, "*"+segmentSuffix))
+	names, err := filepath.Glob(filepath.Join(dir, "*"+segment.Suffix))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return names
 }
 
-// TestSealingBesideWrites seals without a pause while rows are written, deleted
-// and compacted: each copy is the state at its capture.
+// TestSealingBesideWrites seals continuously while rows are written, deleted and
+// compacted. Each copy must show the state at its capture.
 func TestSealingBesideWrites(t *testing.T) {
 	w := newWorld(9)
 	versions := []*matcher.Version{w.versions[3], w.versions[9], w.versions[10], w.versions[11]}
 	m := newMemory(t, w, simd.Kernels()[0], 2)
-	o := &oracle{registry: w.registry, faces: map[matcher.ID]*matcher.Object{}, lists: map[matcher.ID]bool{}}
+	o := memorytest.NewOracle(w.registry)
 	type job struct {
 		seal  store.Seal
-		state *oracle
+		state *memorytest.Oracle
 	}
 	jobs, enough := make(chan job), make(chan struct{})
 	go func() {
 		defer close(jobs)
 		for {
 			step(w, m, o, versions)
-			j := job{m.Capture(), &oracle{faces: maps.Clone(o.faces), lists: maps.Clone(o.lists)}}
+			j := job{m.Capture(), &memorytest.Oracle{Faces: maps.Clone(o.Faces), ListIDs: maps.Clone(o.ListIDs)}}
 			select {
 			case jobs <- j:
 			case <-enough:
 				return
-			default: // the one before is at work
+			default: // the previous sealing is still running
 			}
 		}
 	}()
@@ -165,39 +168,39 @@ func TestSealingBesideWrites(t *testing.T) {
 		if err := j.seal(t.Context(), dir, []byte("m"), noLimit); err != nil {
 			t.Fatal(err)
 		}
-		sameFaces(t, restoredFrom(t, w, dir, "m", j.state), j.state.faces)
+		sameFaces(t, restoredFrom(t, w, dir, "m", j.state), j.state.Faces)
 	}
 	close(enough)
 	<-jobs
 }
 
-// TestInspectSegments: what is there is counted; what is missing or damaged is
-// named.
+// TestInspectSegments checks that Inspect counts the segments and names missing or
+// damaged files.
 func TestInspectSegments(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, matcher.Version{Number: 1, Length: 8, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	dir := filepath.Join(t.TempDir(), "segments")
 	for i := range 70 {
-		p.commit(t, put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
+		p.commit(t, memorytest.Put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
 	}
-	if s, err := InspectSegments(dir); err != nil || s != (Sealed{}) {
+	if s, err := segment.Inspect(dir); err != nil || s != (segment.Sealed{}) {
 		t.Fatal(s, err)
 	}
 	seal(t, p.Memory, dir, "a")
-	if s, err := InspectSegments(dir); err != nil || s.Files != 2 || s.Rows != 70 || s.Bytes < 70*(8+16) {
+	if s, err := segment.Inspect(dir); err != nil || s.Files != 2 || s.Rows != 70 || s.Bytes < 70*(8+16) {
 		t.Fatal(s, err)
 	}
 	lost := segmentFiles(t, dir)[1]
 	if err := os.Remove(lost); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := InspectSegments(dir); err == nil || !strings.Contains(err.Error(), lost) {
+	if _, err := segment.Inspect(dir); err == nil || !strings.Contains(err.Error(), lost) {
 		t.Error(err)
 	}
-	name := filepath.Join(dir, manifestName)
+	name := filepath.Join(dir, segment.ManifestName)
 	if err := os.WriteFile(name, []byte("not a manifest"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := InspectSegments(dir); err == nil || !strings.Contains(err.Error(), name) {
+	if _, err := segment.Inspect(dir); err == nil || !strings.Contains(err.Error(), name) {
 		t.Error(err)
 	}
 }

@@ -7,19 +7,19 @@ import (
 	"iter"
 	"math/bits"
 	"runtime"
-	"slices"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/filter"
 )
 
-// The operations on a Selection give new ones, of the same snapshot. Columns
-// are the fields of the object (API.md 4); values are float64 and string, as
-// Lua has them: IDs and times as text, times also as seconds since 1970.
+// The operations on a Selection return new selections of the same snapshot. Columns are
+// the fields of the object (docs/api.md, Objects). Values are float64 and string, as in
+// Lua: IDs and times are text, and times may also be seconds since 1970.
 
-// Where keeps the rows whose column compares so with value; op is one of
-// = != < <= > >=, also written == and ~=.
+// Where keeps the rows for which "column op value" is true. op is one of = != < <= > >=;
+// == and ~= are accepted for = and !=.
 func (s *Selection) Where(name, op string, value any) (*Selection, error) {
-	c, err := columnOf(s.origin, name)
+	c, err := columnOf(s.rows.Origin(), name)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (s *Selection) Where(name, op string, value any) (*Selection, error) {
 		case equal:
 			return found, nil
 		}
-		return s.join(found, func(a, b uint64) uint64 { return a &^ b }), nil
+		return s.with(s.rows.Join(found.rows, func(a, b uint64) uint64 { return a &^ b })), nil
 	}
 	p, err := c.where(s, op, value)
 	if err != nil {
@@ -40,7 +40,7 @@ func (s *Selection) Where(name, op string, value any) (*Selection, error) {
 	return s.apply(p), nil
 }
 
-// Between keeps the rows whose column is at least lo and at most hi.
+// Between keeps the rows whose column is between lo and hi, both included.
 func (s *Selection) Between(name string, lo, hi any) (*Selection, error) {
 	kept, err := s.Where(name, ">=", lo)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Selection) Between(name string, lo, hi any) (*Selection, error) {
 
 // OneOf keeps the rows whose column equals one of values.
 func (s *Selection) OneOf(name string, values []any) (*Selection, error) {
-	c, err := columnOf(s.origin, name)
+	c, err := columnOf(s.rows.Origin(), name)
 	if err != nil {
 		return nil, err
 	}
@@ -69,180 +69,90 @@ func (s *Selection) OneOf(name string, values []any) (*Selection, error) {
 		}
 		return s.apply(p), nil
 	}
-	kept := s.empty()
+	kept := s.rows.Empty()
 	for _, value := range values {
 		p, err := c.where(s, "=", value)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
-		kept = kept.join(s.apply(p), func(a, b uint64) uint64 { return a | b })
+		kept = kept.Join(s.rows.Apply(s.memory.options.Kernel, p), func(a, b uint64) uint64 { return a | b })
 	}
-	return kept, nil
+	return s.with(kept), nil
 }
 
 // apply keeps the rows that pass p.
-func (s *Selection) apply(p predicate) *Selection {
-	defer runtime.KeepAlive(s.snap)
-	kept := s.empty()
-	table := s.snap.tables[s.origin]
-	for c := range table {
-		words := s.own(uint32(c))
-		if words == nil {
-			continue
-		}
-		v := &table[c]
-		if popcount(words)*sparse < v.n {
-			clearUnless(v, words, p.one)
-		} else {
-			p.all(s.memory.options.Kernel, v, words)
-		}
-		kept.put(c, words)
-	}
-	return kept
+func (s *Selection) apply(p filter.Predicate) *Selection {
+	return s.with(s.rows.Apply(s.memory.options.Kernel, p))
 }
 
-// empty returns a selection of no rows that put can fill.
-func (s *Selection) empty() *Selection {
-	return &Selection{memory: s.memory, snap: s.snap, origin: s.origin, chunks: make([][]uint64, len(s.snap.tables[s.origin]))}
-}
+// with returns a set of other rows of the same snapshot.
+func (s *Selection) with(rows *filter.Selection) *Selection { return &Selection{s.memory, rows} }
 
-// own returns a copy of the words of a chunk; nil: none is selected.
-func (s *Selection) own(chunk uint32) []uint64 {
-	words, all := s.words(chunk)
-	switch n := s.snap.tables[s.origin][chunk].n; {
-	case all && n > 0:
-		words = make([]uint64, (n+63)/64)
-		fill(words, n)
-	case s.all: // made for us
-	default:
-		words = slices.Clone(words)
-	}
-	return words
-}
-
-// put gives a chunk that has none its words, which s then owns.
-func (s *Selection) put(chunk int, words []uint64) {
-	if n := popcount(words); n > 0 {
-		s.chunks[chunk], s.n = words, s.n+n
-	}
-}
-
-func popcount(words []uint64) int {
-	n := 0
-	for _, w := range words {
-		n += bits.OnesCount64(w)
-	}
-	return n
-}
-
-// errOtherSnapshot is the error of sets that show different moments.
+// errOtherSnapshot is the error for selections that show different moments.
 var errOtherSnapshot = errors.New("the sets were not made from one candidate set")
 
-// Union returns the rows of either set. Both must come from one.
+// Union returns the rows of either set. Both must come from the same candidate set.
 func (s *Selection) Union(other *Selection) (*Selection, error) {
-	return s.with(other, func(a, b uint64) uint64 { return a | b })
+	return s.combine(other, func(a, b uint64) uint64 { return a | b })
 }
 
-// Intersect returns the rows of both sets, which must come from one.
+// Intersect returns the rows of both sets, which must come from the same candidate set.
 func (s *Selection) Intersect(other *Selection) (*Selection, error) {
-	return s.with(other, func(a, b uint64) uint64 { return a & b })
+	return s.combine(other, func(a, b uint64) uint64 { return a & b })
 }
 
-// Minus returns the rows that other has not. Both must come from one set.
+// Minus returns the rows that are not in other. Both must come from the same candidate
+// set.
 func (s *Selection) Minus(other *Selection) (*Selection, error) {
-	return s.with(other, func(a, b uint64) uint64 { return a &^ b })
+	return s.combine(other, func(a, b uint64) uint64 { return a &^ b })
 }
 
-func (s *Selection) with(other *Selection, op func(a, b uint64) uint64) (*Selection, error) {
-	if s.snap != other.snap || s.origin != other.origin {
+func (s *Selection) combine(other *Selection, op func(a, b uint64) uint64) (*Selection, error) {
+	if s.rows.Snapshot() != other.rows.Snapshot() || s.rows.Origin() != other.rows.Origin() {
 		return nil, errOtherSnapshot
 	}
-	return s.join(other, op), nil
-}
-
-// join combines the words of two sets of one snapshot.
-func (s *Selection) join(other *Selection, op func(a, b uint64) uint64) *Selection {
-	result := s.empty()
-	for c := range result.chunks {
-		a, b := s.own(uint32(c)), other.own(uint32(c))
-		if a == nil && b == nil {
-			continue
-		}
-		if a == nil {
-			a = make([]uint64, len(b))
-		}
-		for w := range a {
-			with := uint64(0)
-			if b != nil {
-				with = b[w]
-			}
-			a[w] = op(a[w], with)
-		}
-		result.put(c, a)
-	}
-	return result
+	return s.with(s.rows.Join(other.rows, op)), nil
 }
 
 // ByID keeps the rows of the given objects.
 func (s *Selection) ByID(ids []matcher.ID) *Selection {
-	defer runtime.KeepAlive(s.snap)
-	kept := s.empty()
-	add := func(row uint32) {
-		words := &kept.chunks[row>>16]
-		if *words == nil {
-			*words = make([]uint64, (s.snap.tables[s.origin][row>>16].n+63)/64)
-		}
-		(*words)[row&0xffff>>6] |= 1 << (row & 63)
-	}
+	defer runtime.KeepAlive(s)
+	kept := s.rows.Empty()
 	missing := map[matcher.ID]struct{}{}
-	m := s.memory
-	m.mu.RLock()
-	stale := m.snap != s.snap
+	t := s.memory.tables
+	t.RLock()
+	stale := t.Newest != s.rows.Snapshot()
 	for _, id := range ids {
-		if row, ok := m.rows[s.origin][id]; ok && s.is(row, id) {
-			add(row)
+		if row, ok := t.Rows[s.rows.Origin()][id]; ok && s.rows.Has(row, id) {
+			kept.AddRow(row)
 		} else if stale {
-			missing[id] = struct{}{} // it may have moved since
+			missing[id] = struct{}{} // the row may have moved since
 		}
 	}
-	m.mu.RUnlock()
+	t.RUnlock()
 	if len(missing) > 0 {
-		for e := range s.eachEntry {
-			if _, ok := missing[e.id]; ok {
-				add(e.row)
+		for e := range s.rows.Entries {
+			if _, ok := missing[e.ID]; ok {
+				kept.AddRow(e.Row)
 			}
 		}
 	}
-	for c := range kept.chunks {
-		kept.n += popcount(kept.chunks[c])
-	}
-	return kept
-}
-
-// is reports whether s selects row, and it is that of id.
-func (s *Selection) is(row uint32, id matcher.ID) bool {
-	table := s.snap.tables[s.origin]
-	c, i := int(row>>16), int(row&0xffff)
-	if c >= len(table) || i >= table[c].n || table[c].ids[i] != id {
-		return false
-	}
-	words, all := s.words(uint32(c))
-	return all || words != nil && words[i>>6]>>(i&63)&1 == 1
+	return s.with(kept)
 }
 
 // Exclude drops the rows of the given objects.
 func (s *Selection) Exclude(ids []matcher.ID) *Selection {
-	return s.join(s.ByID(ids), func(a, b uint64) uint64 { return a &^ b })
+	return s.with(s.rows.Join(s.ByID(ids).rows, func(a, b uint64) uint64 { return a &^ b }))
 }
 
-// Row is a row of a Selection; it is of use only with that.
+// Row is a row of a Selection. It is valid only with that selection.
 type Row uint32
 
 // Rows yields the rows of s in no particular order.
 func (s *Selection) Rows() iter.Seq[Row] {
 	return func(yield func(Row) bool) {
-		for e := range s.eachEntry {
-			if !yield(Row(e.row)) {
+		for e := range s.rows.Entries {
+			if !yield(Row(e.Row)) {
 				return
 			}
 		}
@@ -251,37 +161,37 @@ func (s *Selection) Rows() iter.Seq[Row] {
 
 // Object returns the fields of a row, without descriptors.
 func (s *Selection) Object(r Row) matcher.Object {
-	defer runtime.KeepAlive(s.snap)
-	return s.snap.object(s.origin, uint32(r))
+	defer runtime.KeepAlive(s)
+	return s.rows.Snapshot().Object(s.rows.Origin(), uint32(r))
 }
 
-// Reader returns a function that reads columns of a row into dst, which has
-// room for as many: nil where the row has no such field, else uint8, string,
-// [matcher.Time], [matcher.ID] or []matcher.ID.
+// Reader returns a function that reads the named columns of a row into dst. dst must have
+// room for all of them. A value is nil if the row does not have the field. Otherwise it
+// is a uint8, string, [matcher.Time], [matcher.ID] or []matcher.ID.
 func (s *Selection) Reader(names ...string) (func(r Row, dst []any), error) {
 	read := make([]column, len(names))
 	for i, name := range names {
 		var err error
-		if read[i], err = columnOf(s.origin, name); err != nil {
+		if read[i], err = columnOf(s.rows.Origin(), name); err != nil {
 			return nil, err
 		}
 	}
+	snap, origin := s.rows.Snapshot(), s.rows.Origin()
 	return func(r Row, dst []any) {
-		v, i := s.snap.at(s.origin, uint32(r))
+		v, i := snap.At(origin, uint32(r))
 		for n := range read {
-			dst[n] = read[n].value(s.snap, v, i)
+			dst[n] = read[n].value(snap, v, i)
 		}
-		runtime.KeepAlive(s.snap)
+		runtime.KeepAlive(s)
 	}, nil
 }
 
-// Keep keeps the rows that test passes. It ends at the first error, and when
-// ctx does.
+// Keep keeps the rows for which test returns true. It stops at the first error, or when
+// ctx ends.
 func (s *Selection) Keep(ctx context.Context, test func(Row) (bool, error)) (*Selection, error) {
-	kept := s.empty()
-	table := s.snap.tables[s.origin]
-	for c := range table {
-		words := s.own(uint32(c))
+	kept := s.rows.Empty()
+	for c := range s.rows.Views() {
+		words := s.rows.CopyWords(uint32(c))
 		for w, left := range words {
 			if err := context.Cause(ctx); err != nil {
 				return nil, err
@@ -298,8 +208,8 @@ func (s *Selection) Keep(ctx context.Context, test func(Row) (bool, error)) (*Se
 			}
 		}
 		if words != nil {
-			kept.put(c, words)
+			kept.PutWords(c, words)
 		}
 	}
-	return kept, nil
+	return s.with(kept), nil
 }

@@ -11,17 +11,19 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// setOracle evaluates the operations on sets over plain objects.
+// setOracle evaluates the operations of a Selection over plain objects.
 type setOracle struct {
 	faces map[matcher.ID]*matcher.Object // as of the snapshot
 	rows  map[matcher.ID]bool
 }
 
-// field returns a field as an ordered value; ok is false when it is absent.
+// field returns a field as an ordered value; ok is false if it is absent.
 func field(x *matcher.Object, name string) (value any, ok bool) {
 	text := func(s string) (any, bool) { return s, s != "" }
 	id := func(id matcher.ID) (any, bool) { return id.String(), !id.IsZero() }
@@ -117,7 +119,7 @@ func (o *setOracle) check(t *testing.T, what string, s *Selection) {
 	}
 }
 
-// comparison is a random one.
+// comparison returns a random comparison.
 func (w *world) comparison() (name, op string, value any) {
 	op = pick(w, []string{"=", "==", "!=", "~=", "<", "<=", ">", ">="})
 	switch w.IntN(10) {
@@ -144,28 +146,28 @@ func (w *world) comparison() (name, op string, value any) {
 	}
 }
 
-// TestSets runs random operations on sets of random states, some of which are
-// no longer those of now.
+// TestSets runs random operations on selections of random states, some of which are not
+// the newest.
 func TestSets(t *testing.T) {
 	w := newWorld(31)
 	p := newPair(t, Options{chunkRows: 64}, versionsOf(w)...)
 	for range 60 {
-		step(w, p.Memory, &p.oracle, w.versions[:3])
+		step(w, p.Memory, &p.Oracle, w.versions[:3])
 	}
 	for range 60 {
-		step(w, p.Memory, &p.oracle, w.versions[:3])
+		step(w, p.Memory, &p.Oracle, w.versions[:3])
 		whole, err := p.Select(t.Context(), &matcher.Candidates{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		base := &setOracle{map[matcher.ID]*matcher.Object{}, map[matcher.ID]bool{}}
-		maps.Copy(base.faces, p.faces)
-		for id := range p.faces {
+		maps.Copy(base.faces, p.Faces)
+		for id := range p.Faces {
 			base.rows[id] = true
 		}
-		if w.IntN(2) == 0 { // lists stay: deleting one changes what the oracle has
+		if w.IntN(2) == 0 { // lists are not changed: deleting one changes the objects of the oracle
 			p.commit(t, store.Change{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, store.Change{Kind: store.DeleteObject, ID: pick(w, w.ids)})
-			p.compact(func(v *view) bool { return v.deaths > 0 })
+			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
 		s, o := whole.(*Selection), base
 		for range 6 {
@@ -174,7 +176,7 @@ func TestSets(t *testing.T) {
 	}
 }
 
-// operate does one operation on a set and on what it should be.
+// operate applies one random operation to a selection and to its oracle.
 func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selection, base *setOracle) (*Selection, *setOracle) {
 	t.Helper()
 	name, op, value := w.comparison()
@@ -197,7 +199,7 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 	case 4:
 		values := []any{value, value}
 		with := o.where(name, "=", wanted)
-		for range w.IntN(4) { // others of the same column
+		for range w.IntN(4) { // other comparisons with the same column
 			if other, _, more := w.comparison(); other == name {
 				values = append(values, more)
 				if name == "create_time" {
@@ -258,13 +260,13 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 	return s, o
 }
 
-// TestListsOfOldSets compares the column lists of sets whose lists and chunks
-// have changed since with the records of their rows.
+// TestListsOfOldSets selects by the column lists, in selections whose lists and chunks
+// have changed since, and compares with the records of the rows.
 func TestListsOfOldSets(t *testing.T) {
 	w := newWorld(37)
 	p := newPair(t, Options{chunkRows: 64}, versionsOf(w)...)
 	for range 40 {
-		step(w, p.Memory, &p.oracle, w.versions[:3])
+		step(w, p.Memory, &p.Oracle, w.versions[:3])
 	}
 	var old []*Selection
 	for round := range 40 {
@@ -282,7 +284,7 @@ func TestListsOfOldSets(t *testing.T) {
 		}
 		p.Apply([]store.Change{{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, {Kind: store.DeleteObject, ID: pick(w, w.ids)}})
 		if round%3 == 0 {
-			p.compact(func(v *view) bool { return v.deaths > 0 })
+			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
 		s := pick(w, old)
 		wanted := []matcher.ID{pick(w, w.lists), pick(w, w.lists)}
@@ -308,12 +310,12 @@ func TestListsOfOldSets(t *testing.T) {
 	}
 }
 
-// TestSample: so many rows, the same for the same seed in another layout, and
-// others for another seed.
+// TestSample checks the number of rows, that the same seed picks the same rows in another
+// layout, and that another seed picks other rows.
 func TestSample(t *testing.T) {
 	ids := func(rows int, seed uint64, chunk int) (ids []matcher.ID) {
-		p := newPair(t, Options{chunkRows: chunk}, bytes3())
-		changes := rows3(0, 3000)
+		p := newPair(t, Options{chunkRows: chunk}, memorytest.Version3())
+		changes := memorytest.Rows3(0, 3000)
 		if chunk == 64 {
 			slices.Reverse(changes)
 		}
@@ -341,10 +343,10 @@ func TestSample(t *testing.T) {
 	}
 }
 
-// TestSetFaults: what cannot be done is said by name.
+// TestSetFaults checks that an error names what was wrong.
 func TestSetFaults(t *testing.T) {
-	p := newPair(t, Options{}, bytes3())
-	p.commit(t, rows3(0, 10)...)
+	p := newPair(t, Options{}, memorytest.Version3())
+	p.commit(t, memorytest.Rows3(0, 10)...)
 	selected := func() *Selection {
 		s, err := p.Select(t.Context(), &matcher.Candidates{}, nil)
 		if err != nil {
@@ -353,7 +355,7 @@ func TestSetFaults(t *testing.T) {
 		return s.(*Selection)
 	}
 	s := selected()
-	p.commit(t, rows3(10, 1)...)
+	p.commit(t, memorytest.Rows3(10, 1)...)
 	later := selected()
 	where := func(name, op string, value any) func() error {
 		return func() error { _, err := s.Where(name, op, value); return err }
@@ -361,16 +363,16 @@ func TestSetFaults(t *testing.T) {
 	for want, do := range map[string]func() error{
 		`"height" is not one of the columns account_id, age,`: where("height", "=", 1.0),
 		`age: "like" is not one of = != < <= > >=`:            where("age", "like", 1.0),
-		`age: old is no number`:                               where("age", ">", "old"),
-		`create_time: true is no time`:                        where("create_time", ">", true),
-		`create_time: "soon" is neither`:                      where("create_time", ">", "soon"),
-		`face_id: "x" is not a UUID`:                          where("face_id", "=", "x"),
-		`account_id: 1 is no UUID`:                            where("account_id", "=", 1.0),
-		`user_data: 1 is no string`:                           where("user_data", "=", 1.0),
+		`age: must be a number, got old`:                      where("age", ">", "old"),
+		`create_time: must be a time, got true`:               where("create_time", ">", true),
+		`create_time: must be an RFC 3339 time, got "soon"`:   where("create_time", ">", "soon"),
+		`face_id: must be a UUID, got "x"`:                    where("face_id", "=", "x"),
+		`account_id: must be a UUID, got 1`:                   where("account_id", "=", 1.0),
+		`user_data: must be a string, got 1`:                  where("user_data", "=", 1.0),
 		`user_data: "~" is not one of`:                        where("user_data", "~", "x"),
 		`lists: "<" is not one of = !=`:                       where("lists", "<", matcher.ID{}.String()),
-		`user_data: is no column of numbers`:                  func() error { _, err := s.Top("user_data", 1); return err },
-		`age: x is no number`:                                 func() error { _, err := s.OneOf("age", []any{"x"}); return err },
+		`user_data: must be a column of numbers`:              func() error { _, err := s.Top("user_data", 1); return err },
+		`age: must be a number, got x`:                        func() error { _, err := s.OneOf("age", []any{"x"}); return err },
 		`"x" is not one of the columns`:                       func() error { _, err := s.Reader("age", "x"); return err },
 		"not made from one candidate set":                     func() error { _, err := s.Union(later); return err },
 		"stop": func() error {
@@ -395,7 +397,7 @@ func TestReader(t *testing.T) {
 	w := newWorld(41)
 	p := newPair(t, Options{chunkRows: 64}, versionsOf(w)...)
 	for range 40 {
-		step(w, p.Memory, &p.oracle, w.versions[:3])
+		step(w, p.Memory, &p.Oracle, w.versions[:3])
 	}
 	selected, err := p.Select(t.Context(), &matcher.Candidates{}, nil)
 	if err != nil {
@@ -417,7 +419,7 @@ func TestReader(t *testing.T) {
 			case "lists":
 				want = fmt.Sprint(x.Lists)
 			default:
-				if v, ok := field(p.faces[x.ID], name); ok {
+				if v, ok := field(p.Faces[x.ID], name); ok {
 					want = fmt.Sprint(v)
 				}
 			}
@@ -435,14 +437,14 @@ func TestReader(t *testing.T) {
 		}
 		rows++
 	}
-	if rows != len(p.faces) || rows == 0 {
-		t.Errorf("%d rows, want %d", rows, len(p.faces))
+	if rows != len(p.Faces) || rows == 0 {
+		t.Errorf("%d rows, want %d", rows, len(p.Faces))
 	}
 }
 
-// BenchmarkWhere reports ns per row of bulk operators on a set of all rows.
+// BenchmarkWhere reports ns per row for operations on a selection of all rows.
 func BenchmarkWhere(b *testing.B) {
-	registry, err := matcher.NewRegistry([]matcher.Version{bytes3()})
+	registry, err := matcher.NewRegistry([]matcher.Version{memorytest.Version3()})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -453,7 +455,7 @@ func BenchmarkWhere(b *testing.B) {
 	defer m.Close()
 	const rows = 1 << 20
 	for at := 0; at < rows; at += 4096 {
-		changes := rows3(at, 4096)
+		changes := memorytest.Rows3(at, 4096)
 		for i, c := range changes {
 			c.Object.UserData = ""
 			c.Object.Age = matcher.SmallOf(uint8((at + i) * 37 % 100))

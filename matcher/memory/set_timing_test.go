@@ -5,11 +5,12 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// setFaces are the faces of BenchmarkSetColumns, each in one of ten lists.
+// setFaces is the number of faces in BenchmarkSetColumns. Each is in one of ten lists.
 const setFaces = 200_000
 
 // BenchmarkSetColumns reports the time of one operation on all rows, by column.
@@ -31,7 +32,7 @@ func BenchmarkSetColumns(b *testing.B) {
 		changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: id(1, n)}})
 	}
 	for n := range setFaces {
-		c := put(id(2, n), 1, make([]byte, 16))
+		c := memorytest.Put(id(2, n), 1, make([]byte, 16))
 		c.Object.Lists, c.Object.EventID, c.Object.Account = []matcher.ID{id(1, n%10)}, id(3, n%1000), id(5, n%2)
 		event := &matcher.Object{Origin: matcher.Events, ID: id(4, n), Descriptors: c.Object.Descriptors, Event: &matcher.Event{Source: fmt.Sprint("cam-", n%10), FaceID: id(2, n%1000), HandlerID: id(6, n%10)}}
 		if changes = append(changes, c, store.Change{Kind: store.PutObject, Object: event}); len(changes) > 1000 {

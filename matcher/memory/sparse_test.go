@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// TestScatteredEqualsBruteForce: filters that leave from few to all blocks of a
-// chunk, whose last one is not full, for one reference and for several.
+// TestScatteredEqualsBruteForce tests filters that leave from a few to all blocks of a
+// chunk, for one reference and for several. The last block of the chunk is not full.
 func TestScatteredEqualsBruteForce(t *testing.T) {
 	for _, k := range simd.Kernels() {
 		for _, encoding := range []matcher.Encoding{matcher.Uint8, matcher.Float32} {
@@ -38,9 +39,9 @@ func scattered(t *testing.T, k *simd.Kernel, encoding matcher.Encoding) {
 		if encoding == matcher.Float32 {
 			kind := 0
 			if r.IntN(30) == 0 {
-				kind = 2 // mostly cut, but no strip is poor
+				kind = 2 // mostly cut, but not enough to make a strip poor
 			}
-			return adversary(r, dims, kind)
+			return memorytest.Adversary(r, dims, kind)
 		}
 		data := make([]byte, dims)
 		for i := range data {
@@ -50,20 +51,20 @@ func scattered(t *testing.T, k *simd.Kernel, encoding matcher.Encoding) {
 	}
 	var changes []store.Change
 	for range 3000 + 13 {
-		c := put(matcher.NewID(), 1, row())
+		c := memorytest.Put(matcher.NewID(), 1, row())
 		c.Object.Age = matcher.SmallOf(uint8(r.IntN(100)))
 		changes = append(changes, c)
 	}
 	p.commit(t, changes...)
 	for _, percent := range []uint8{1, 3, 5, 8, 20, 100} {
-		set := &matcher.Candidates{Limit: 7, Filter: matcher.Filter{Age: matcher.Range[uint8]{LT: &percent}}}
+		set := &matcher.Candidates{Limit: 7, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: &percent}))}
 		var subs []matcher.SubRequest
 		for range 8 {
-			subs = append(subs, reference(v, row(), set))
+			subs = append(subs, memorytest.Reference(v, row(), set))
 		}
-		p.check(t, subs, p.expect(subs))
+		p.check(t, subs, p.Expect(subs))
 		for i := range subs[:4] {
-			p.check(t, subs[i:i+1], p.expect(subs[i:i+1]))
+			p.check(t, subs[i:i+1], p.Expect(subs[i:i+1]))
 		}
 	}
 }

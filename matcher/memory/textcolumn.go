@@ -6,31 +6,33 @@ import (
 	"math"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/filter"
+	"nearside/matcher/memory/table"
 )
 
-// idField is the column of an ID among the texts of the record.
+// idField is the column of an ID that is stored among the texts of the record.
 func idField(field int) column {
-	of := func(v *view, i int) matcher.ID { return idOfText(v.text(i, field)) }
+	of := func(v *table.View, i int) matcher.ID { return table.IDOfText(v.Text(i, field)) }
 	return column{
-		where: func(s *Selection, op string, value any) (predicate, error) {
+		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
 			pass, err := idTest(op, value)
 			if err != nil {
-				return nothing, err
+				return filter.Nothing, err
 			}
 			id, _ := idOf(value)
-			if p, ok := s.compareText(field, op, idText(id)); ok {
+			if p, ok := s.compareText(field, op, table.IDText(id)); ok {
 				return p, nil
 			}
-			return byRow(func(v *view, i int) bool { return pass(of(v, i)) }), nil
+			return filter.ByRow(func(v *table.View, i int) bool { return pass(of(v, i)) }), nil
 		},
-		oneOf: func(s *Selection, values []any) (predicate, error) {
+		oneOf: func(s *Selection, values []any) (filter.Predicate, error) {
 			ids, err := idsOf(values)
 			if err != nil {
-				return nothing, err
+				return filter.Nothing, err
 			}
-			return s.textIn(field, idTexts(ids)), nil
+			return s.textIn(field, filter.IDTexts(ids)), nil
 		},
-		value: func(_ *snapshot, v *view, i int) any {
+		value: func(_ *table.Snapshot, v *table.View, i int) any {
 			if id := of(v, i); !id.IsZero() {
 				return id
 			}
@@ -39,39 +41,39 @@ func idField(field int) column {
 	}
 }
 
-// textField is the column of a text of the record. Texts with a column of
-// hashes are found by that, where they are compared for equality.
+// textField is the column of a text of the record. If the text has a column of hashes,
+// comparisons for equality use it.
 func textField(field int) column {
 	return column{
-		where: func(s *Selection, op string, value any) (predicate, error) {
+		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
 			want, ok := value.(string)
 			if !ok {
-				return nothing, fmt.Errorf("%v is no string", value)
+				return filter.Nothing, fmt.Errorf("must be a string, got %v", value)
 			}
 			if _, ok := compares(op, 0); !ok {
-				return nothing, badOperator(op)
+				return filter.Nothing, badOperator(op)
 			}
 			if p, ok := s.compareText(field, op, want); ok {
 				return p, nil
 			}
-			return byRow(func(v *view, i int) bool {
-				x := v.text(i, field)
+			return filter.ByRow(func(v *table.View, i int) bool {
+				x := v.Text(i, field)
 				pass, _ := compares(op, cmp.Compare(string(x), want))
 				return pass && len(x) > 0
 			}), nil
 		},
-		oneOf: func(s *Selection, values []any) (predicate, error) {
+		oneOf: func(s *Selection, values []any) (filter.Predicate, error) {
 			texts := make([]string, len(values))
 			for i, value := range values {
 				var ok bool
 				if texts[i], ok = value.(string); !ok {
-					return nothing, fmt.Errorf("%v is no string", value)
+					return filter.Nothing, fmt.Errorf("must be a string, got %v", value)
 				}
 			}
 			return s.textIn(field, texts), nil
 		},
-		value: func(_ *snapshot, v *view, i int) any {
-			if x := v.text(i, field); len(x) > 0 {
+		value: func(_ *table.Snapshot, v *table.View, i int) any {
+			if x := v.Text(i, field); len(x) > 0 {
 				return string(x)
 			}
 			return nil
@@ -81,43 +83,43 @@ func textField(field int) column {
 
 // hashed reports whether a text of the record has a column of hashes.
 func (s *Selection) hashed(field int) bool {
-	return field < s.memory.layouts[s.origin].hashes
+	return field < s.memory.tables.Layouts[s.rows.Origin()].Hashes
 }
 
-// textIn passes the rows whose text is one of want.
-func (s *Selection) textIn(field int, want []string) predicate {
+// textIn returns a predicate that passes rows whose text is one of want.
+func (s *Selection) textIn(field int, want []string) filter.Predicate {
 	if s.hashed(field) {
-		return textIn(field, want, s.memory.lexicons.of(s.origin, field))
+		return filter.TextIn(field, want, s.memory.tables.Lexicons.Of(s.rows.Origin(), field))
 	}
 	set := make(map[string]struct{}, len(want))
 	for _, text := range want {
 		set[text] = struct{}{}
 	}
-	delete(set, "") // absent
-	return byRow(func(v *view, i int) bool { _, ok := set[string(v.text(i, field))]; return ok })
+	delete(set, "") // the empty text means absent
+	return filter.ByRow(func(v *table.View, i int) bool { _, ok := set[string(v.Text(i, field))]; return ok })
 }
 
-// compareText is the predicate of a comparison that the hashes of a text can
-// answer; ok is false when they cannot: < and the like need every text that
-// there is, which is known of some columns of events.
-func (s *Selection) compareText(field int, op, want string) (p predicate, ok bool) {
+// compareText returns the predicate of a comparison if the hashes of a text can answer
+// it, and otherwise false. An ordering such as < needs a complete list of the texts,
+// which exists only for some columns of events.
+func (s *Selection) compareText(field int, op, want string) (p filter.Predicate, ok bool) {
 	if !s.hashed(field) {
-		return nothing, false
+		return filter.Nothing, false
 	}
-	column := func(c *chunk) []uint32 { return c.hashes[field] }
+	column := func(c *table.Chunk) []uint32 { return c.Hashes[field] }
 	switch op {
 	case "=", "==":
 		return s.textIn(field, []string{want}), true
 	case "!=", "~=":
-		return without(within(column, 1, math.MaxUint32), s.textIn(field, []string{want})), true
+		return filter.Without(filter.Within(column, 1, math.MaxUint32), s.textIn(field, []string{want})), true
 	}
-	lex := s.memory.lexicons.of(s.origin, field)
+	lex := s.memory.tables.Lexicons.Of(s.rows.Origin(), field)
 	if lex == nil {
-		return nothing, false
+		return filter.Nothing, false
 	}
-	texts, ok := lex.all()
+	texts, ok := lex.All()
 	if !ok {
-		return nothing, false
+		return filter.Nothing, false
 	}
 	var hashes []uint32
 	for hash, text := range texts {
@@ -125,5 +127,5 @@ func (s *Selection) compareText(field int, op, want string) (p predicate, ok boo
 			hashes = append(hashes, hash)
 		}
 	}
-	return hashed(column, hashes, nil), true
+	return filter.Hashed(column, hashes, nil), true
 }

@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -9,13 +8,15 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
+	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// hostile makes float32 rows that kernels get wrong: sums that overflow, are
-// lost or depend on their order, and rows that differ by the last digit. Each
-// value is made of the query's.
+// hostile has generators of float32 rows for which kernels are inexact: sums that
+// overflow, vanish or depend on their order, and rows that differ in the last digit. Each
+// row is derived from the query.
 var hostile = map[string]func(rng *rand.Rand, query, row []float32){
 	"equal": func(_ *rand.Rand, query, row []float32) { copy(row, query) },
 	"an ulp beside the query": func(rng *rand.Rand, query, row []float32) {
@@ -98,13 +99,13 @@ func signed(rng *rand.Rand, x float32) float32 {
 	return x
 }
 
-// hostileRow makes a valid descriptor.
+// hostileRow returns a valid descriptor.
 func hostileRow(rng *rand.Rand, kind string, query []float32) []float32 {
 	row := make([]float32, len(query))
 	hostile[kind](rng, query, row)
 	zero := true
 	for i, x := range row {
-		if x-x != 0 { // no number
+		if x-x != 0 { // Inf or NaN
 			row[i] = math.MaxFloat32
 		}
 		zero = zero && x == 0
@@ -115,19 +116,11 @@ func hostileRow(rng *rand.Rand, kind string, query []float32) []float32 {
 	return row
 }
 
-func pack(row []float32) []byte {
-	var b []byte
-	for _, x := range row {
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(x))
-	}
-	return b
-}
-
-// TestFloatsEqualBruteForce: whatever a kernel makes of hostile rows, the
-// answer is that of float64.
+// TestFloatsEqualBruteForce checks that the answer is exact in float64, whatever kernels
+// compute for hostile rows.
 func TestFloatsEqualBruteForce(t *testing.T) {
 	lengths := []int{1, 2, 15, 16, 33, 256, 2048}
-	if underRace {
+	if memorytest.UnderRace {
 		lengths = []int{33}
 	}
 	for _, metric := range []matcher.Metric{matcher.L2, matcher.Cosine} {
@@ -159,37 +152,37 @@ func testHostile(t *testing.T, v matcher.Version) {
 		for k := range len(kinds) + 1 {
 			var changes []store.Change
 			for i, id := range ids {
-				kind := kinds[i%len(kinds)] // all of them
+				kind := kinds[i%len(kinds)] // all kinds
 				if k < len(kinds) {
 					kind = kinds[k]
 				}
-				changes = append(changes, put(id, 1, pack(hostileRow(rng, kind, query))))
+				changes = append(changes, memorytest.Put(id, 1, memorytest.PackFloats(hostileRow(rng, kind, query))))
 			}
 			p.commit(t, changes...)
-			p.compact(func(v *view) bool { return v.live() == 0 })
-			p.checkHostile(t, pack(query))
+			p.tables.Compact(func(v *table.View) bool { return v.Live() == 0 })
+			p.checkHostile(t, memorytest.PackFloats(query))
 		}
 	}
 }
 
-// checkHostile compares limits and thresholds that lie at rows.
+// checkHostile tests limits and thresholds exactly at rows.
 func (p *pair) checkHostile(t *testing.T, query []byte) {
 	t.Helper()
 	v := p.options.Registry.Version(1)
-	all := p.expect([]matcher.SubRequest{reference(v, query, &matcher.Candidates{Limit: 1000})})[0].rows
-	middle := all[len(all)/2].distance
+	all := p.Expect([]matcher.SubRequest{memorytest.Reference(v, query, &matcher.Candidates{Limit: 1000})})[0].Rows
+	middle := all[len(all)/2].Distance
 	v.Similarity = matcher.Calibration{Midpoint: middle, Steepness: 3 / max(middle, 1e-300)}
 	var subs []matcher.SubRequest
 	for _, limit := range []int{1, 7, 40} {
 		for _, at := range []int{-1, 0, 5, 50, len(all) - 1} {
 			c := &matcher.Candidates{Limit: limit, Order: matcher.Order(limit % 3)}
 			if at >= 0 {
-				c.Threshold = v.SimilarityOf(all[at].distance)
+				c.Threshold = v.SimilarityOf(all[at].Distance)
 			}
-			subs = append(subs, reference(v, query, c))
+			subs = append(subs, memorytest.Reference(v, query, c))
 		}
 	}
-	want := p.expect(subs)
+	want := p.Expect(subs)
 	for _, k := range simd.Kernels() {
 		if k.Usable() {
 			p.options.Kernel = k

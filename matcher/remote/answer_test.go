@@ -11,13 +11,13 @@ import (
 	"nearside/matcher/wire"
 )
 
-// TestAnswer: rows with their objects, and the scan of the plan, in both
-// formats.
+// TestAnswer: a result has the rows with their objects and the scan of the plan, in
+// both formats.
 func TestAnswer(t *testing.T) {
 	for _, f := range []wire.Format{wire.JSON, wire.MessagePack} {
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(func(w http.ResponseWriter, r *http.Request) {
-				req := asked(t, r)
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+				req := decodeMatch(t, r)
 				row := func(n int, similarity, distance float64) matcher.Match {
 					return matcher.Match{ID: face(n), Similarity: similarity, Distance: distance, Object: &matcher.Object{ID: face(n), ExternalID: "e", CreateTime: 12345}}
 				}
@@ -27,7 +27,7 @@ func TestAnswer(t *testing.T) {
 			})
 			sets := setsOf(2, 2)
 			sets[0].Threshold = 0.3
-			results := b.Match(t.Context(), pairs(some(1), sets))
+			results := b.Match(t.Context(), pairs(references(1), sets))
 			if results[0].Err != nil || results[1].Err != nil {
 				t.Fatal(results[0].Err, results[1].Err)
 			}
@@ -44,18 +44,18 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-// TestRubbish: an answer that is not what the contract says is none, and no
-// part of it is used.
-func TestRubbish(t *testing.T) {
+// TestInvalidAnswer: an answer that breaks the contract is an error, and no part of
+// it is used.
+func TestInvalidAnswer(t *testing.T) {
 	row := `{"face":{"face_id":"` + face(1).String() + `"},"similarity":0.5,"distance":1}`
 	good := `[{"reference":{"type":"raw_descriptor","id":"0"},"matches":[{"result":[` + row + `]}]}]`
 	check := func(body, detail string) {
 		t.Helper()
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusCreated, wire.JSON, []byte(body)) })
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusCreated, wire.JSON, []byte(body)) })
 			sets := setsOf(1, 2)
 			sets[0].Threshold = 0.3
-			r := b.Match(t.Context(), pairs(some(1), sets))[0]
+			r := b.Match(t.Context(), pairs(references(1), sets))[0]
 			if detail == "" {
 				if r.Err != nil {
 					t.Error(r.Err)
@@ -69,43 +69,43 @@ func TestRubbish(t *testing.T) {
 	}
 	with := func(old, other string) string {
 		if !strings.Contains(good, old) {
-			t.Fatalf("%s is not in it", old)
+			t.Fatalf("%s is not in the valid answer", old)
 		}
 		return strings.Replace(good, old, other, 1)
 	}
 	another := strings.Replace(row, face(1).String(), face(2).String(), 1)
 	check(good, "")
 	check(with(row, row+","+another), "")
-	check(with(row, row+","+row), "an object is there twice")
-	check(with(row, row+","+another+","+strings.Replace(row, face(1).String(), face(3).String(), 1)), "more rows than the limit")
+	check(with(row, row+","+row), "an object is given twice")
+	check(with(row, row+","+another+","+strings.Replace(row, face(1).String(), face(3).String(), 1)), "at most 2 rows, got 3")
 	check(with(`0.5`, `0.29`), "below the threshold")
-	check(with(`,"distance":1`, ``), "without its distance")
-	check(with(`"similarity":0.5,`, ``), "without its distance")
-	check(with(`"face":{"face_id"`, `"event":{"event_id"`), "without its object")
-	check(with(`"face_id":"`+face(1).String()+`"`, ``), "without its object")
-	check(with(`:1}`, `:-1}`), "makes no sense")
-	check(with(`:1}`, `:NaN}`), "makes no sense")
-	check(with(`[{"result":[`+row+`]}]`, `[]`), "another number of candidate sets")
-	check(with(`{"result"`, `{"result":[]},{"result"`), "another number of candidate sets")
-	check(`[]`, "another number of references")
-	check(strings.Replace(good, `[{`, `[{"matches":[]},{`, 1), "another number of references")
-	check(``, "makes no sense")
-	check(`{}`, "makes no sense")
-	check(`<html>`, "makes no sense")
-	check(good[:50], "makes no sense")
+	check(with(`,"distance":1`, ``), "no similarity or distance")
+	check(with(`"similarity":0.5,`, ``), "no similarity or distance")
+	check(with(`"face":{"face_id"`, `"event":{"event_id"`), "no object of the requested origin")
+	check(with(`"face_id":"`+face(1).String()+`"`, ``), "no object of the requested origin")
+	check(with(`:1}`, `:-1}`), "its answer is invalid")
+	check(with(`:1}`, `:NaN}`), "its answer is invalid")
+	check(with(`[{"result":[`+row+`]}]`, `[]`), "items of matches, got")
+	check(with(`{"result"`, `{"result":[]},{"result"`), "items of matches, got")
+	check(`[]`, "references, got")
+	check(strings.Replace(good, `[{`, `[{"matches":[]},{`, 1), "references, got")
+	check(``, "its answer is invalid")
+	check(`{}`, "its answer is invalid")
+	check(`<html>`, "its answer is invalid")
+	check(good[:50], "its answer is invalid")
 }
 
-// TestOneFailureIsNotAll: only the sub-requests of a call that failed fail.
+// TestOneFailureIsNotAll: if one of several calls fails, only its sub-requests fail.
 func TestOneFailureIsNotAll(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
-			if r.ContentLength < 2000 { // the second call, of one reference
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength < 2000 { // the second call, with one reference
 				w.WriteHeader(http.StatusInternalServerError)
 				return
 			}
 			matches(t, wire.MessagePack)(w, r)
 		})
-		for i, r := range b.Match(t.Context(), pairs(some(251), setsOf(1, 1))) {
+		for i, r := range b.Match(t.Context(), pairs(references(251), setsOf(1, 1))) {
 			if (r.Err != nil) != (i == 250) {
 				t.Errorf("sub-request %d: %v", i, r.Err)
 			}
@@ -113,24 +113,23 @@ func TestOneFailureIsNotAll(t *testing.T) {
 	})
 }
 
-// TestCallsOfOneRequest: one request does not take all the calls that a remote
-// may have.
+// TestCallsOfOneRequest: one request uses at most callsPerRequest slots of a remote.
 func TestCallsOfOneRequest(t *testing.T) {
-	c := base()
+	c := baseConfig()
 	c.MaxInflight = 64
-	in(t, c, func(t *testing.T, b *bench) {
-		goOn := make(chan struct{})
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
-			<-goOn
+	inBubble(t, c, func(t *testing.T, b *testbed) {
+		proceed := make(chan struct{})
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+			<-proceed
 			matches(t, wire.MessagePack)(w, r)
 		})
 		done := make(chan []matcher.Result)
-		go func() { done <- b.Match(t.Context(), pairs(some(5000), setsOf(1, 1))) }()
+		go func() { done <- b.Match(t.Context(), pairs(references(5000), setsOf(1, 1))) }()
 		synctest.Wait()
-		if n := len(b.took()); n != callsPerRequest {
-			t.Errorf("%d calls at once", n)
+		if n := len(b.takeCalls()); n != callsPerRequest {
+			t.Errorf("%d calls in progress, want %d", n, callsPerRequest)
 		}
-		close(goOn)
+		close(proceed)
 		for i, r := range <-done {
 			if r.Err != nil || r.Matches[0].Distance != float64(i) {
 				t.Fatalf("sub-request %d: %+v", i, r)

@@ -16,16 +16,16 @@ import (
 	"nearside/matcher/wire"
 )
 
-// An answer may have answerBytes, and for each object that was asked for
-// objectBytes.
+// An answer may have answerBytes, plus objectBytes for each object that was asked
+// for, but at most answerMax.
 const (
 	answerBytes = 1 << 20
 	objectBytes = 64 << 10
 	answerMax   = 256 << 20
 )
 
-// Forwarded is the header of all requests to remotes. Who is asked with it asks
-// no remotes of its own, so that servers can be remotes of each other.
+// Forwarded is a header of all requests to remotes. A server that receives it does
+// not ask its own remotes, so that servers can be remotes of each other.
 const Forwarded = "Luna-Forwarded"
 
 // call is one HTTP request to a remote.
@@ -34,34 +34,35 @@ type call struct {
 	query        url.Values
 	body         []byte // MessagePack
 	requestID    string
-	objects      int                                    // most in the answer
-	read         func(f wire.Format, body []byte) error // makes sense of a 2xx answer; nil: any will do
+	objects      int                                    // maximum in the answer
+	read         func(f wire.Format, body []byte) error // reads a 2xx answer; nil: the body is ignored
+	place        placer                                 // nil: the call has no parts of the client's request
 }
 
-// do makes a call when there is a place for it. The error is that of the
-// client's fault, CodeUnavailable, or of ctx when that ended.
-func (r *Remote) do(ctx context.Context, c *call) error {
-	if ctx.Err() != nil { // which must not count against the remote
+// makeCall makes a call as soon as a slot is free. The error is a fault of the
+// client, CodeUnavailable, or the cause of ctx if it ended.
+func (r *Remote) makeCall(ctx context.Context, c *call) error {
+	if ctx.Err() != nil { // it must not count as a failure of the remote
 		return context.Cause(ctx)
 	}
-	if err := r.enter(ctx); err != nil {
+	if err := r.acquireSlot(ctx); err != nil {
 		return err
 	}
-	defer r.leave()
-	own := ctx
+	defer r.releaseSlot()
+	callCtx := ctx
 	if r.config.Timeout > 0 {
 		var cancel context.CancelFunc
-		own, cancel = context.WithTimeout(ctx, r.config.Timeout)
+		callCtx, cancel = context.WithTimeout(ctx, r.config.Timeout)
 		defer cancel()
 	}
-	if r.breaker.State() != gobreaker.StateClosed { // half open is for health checks
-		if sick := r.sick.Load(); sick != nil {
-			return r.unavailable("%s", *sick)
+	if r.breaker.State() != gobreaker.StateClosed { // in the half-open state, only health checks are made
+		if reason := r.unhealthy.Load(); reason != nil {
+			return r.unavailable("%s", *reason)
 		}
 		return r.unavailable("%w", gobreaker.ErrOpenState)
 	}
-	err := r.send(own, c)
-	// It counts when it ends: the breaker drops what began in a span before.
+	err := r.send(callCtx, c)
+	// Counted after its end: the breaker ignores calls that began in an earlier span.
 	_, _ = r.breaker.Execute(func() (struct{}, error) { return struct{}{}, err })
 	var refused *refusal
 	switch {
@@ -70,50 +71,56 @@ func (r *Remote) do(ctx context.Context, c *call) error {
 	case errors.As(err, &refused):
 		return refused.fault
 	}
+	failed, _ := errors.AsType[*answerError](err)
 	if r.breaker.State() != gobreaker.StateClosed {
-		r.note(err)
+		r.noteHealth(err)
 	}
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case own.Err() != nil:
+	case callCtx.Err() != nil:
 		return r.unavailable("did not answer within %s", r.config.Timeout)
 	}
-	return r.unavailable("%w", err)
+	e := r.unavailable("%w", err)
+	if failed != nil && failed.path != "" {
+		return e.Locate(failed.path)
+	}
+	return e
 }
 
-func (r *Remote) unavailable(format string, args ...any) error {
+func (r *Remote) unavailable(format string, args ...any) *matcher.Error {
 	return matcher.Errorf(matcher.CodeUnavailable, "remote %s: "+format, append([]any{r.config.Name}, args...)...)
 }
 
-// enter waits for a place. Few may wait: the queue is at the remote otherwise.
-func (r *Remote) enter(ctx context.Context) error {
+// acquireSlot waits for one of the MaxInflight slots. The number of waiting calls
+// is bounded, so that a slow remote does not collect requests here.
+func (r *Remote) acquireSlot(ctx context.Context) error {
 	select {
-	case r.places <- struct{}{}:
+	case r.slots <- struct{}{}:
 		return nil
 	default:
 	}
 	defer r.waiting.Add(-1)
-	if r.waiting.Add(1) > int64(waitersPerCall*cap(r.places)) {
-		return r.unavailable("%d calls wait for it already", waitersPerCall*cap(r.places))
+	if r.waiting.Add(1) > int64(waitersPerCall*cap(r.slots)) {
+		return r.unavailable("%d calls are already waiting for it", waitersPerCall*cap(r.slots))
 	}
 	select {
-	case r.places <- struct{}{}:
+	case r.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-func (r *Remote) leave() {
-	<-r.places
+func (r *Remote) releaseSlot() {
+	<-r.slots
 	if r.closed.Load() {
 		r.client.CloseIdleConnections()
 	}
 }
 
-// send makes a call, and makes it again when the connection broke before an
-// answer began: no call writes anything.
+// send makes a call. If the connection breaks before an answer begins, it makes
+// the call once more. That is safe, because calls only read.
 func (r *Remote) send(ctx context.Context, c *call) error {
 	answer, err := r.client.Do(r.request(ctx, c))
 	if err != nil && ctx.Err() == nil {
@@ -122,26 +129,26 @@ func (r *Remote) send(ctx context.Context, c *call) error {
 	if err != nil {
 		return failure(ctx, err)
 	}
-	defer func() { _ = answer.Body.Close() }() // it was read, or is of no use
-	most := min(answerBytes+c.objects*objectBytes, answerMax)
-	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(most)+1))
+	defer func() { _ = answer.Body.Close() }() // the body was read or is not needed
+	limit := min(answerBytes+c.objects*objectBytes, answerMax)
+	body, err := io.ReadAll(io.LimitReader(answer.Body, int64(limit)+1))
 	switch {
 	case err != nil:
 		return failure(ctx, err)
-	case len(body) > most:
-		return fmt.Errorf("its answer is longer than %d bytes", most)
+	case len(body) > limit:
+		return fmt.Errorf("its answer is longer than %d bytes", limit)
 	}
 	f := formatOf(answer.Header)
 	switch {
 	case answer.StatusCode/100 == 4:
-		return r.refusal(answer.StatusCode, f, body)
+		return r.refusal(answer.StatusCode, f, body, c.place)
 	case answer.StatusCode/100 != 2:
-		return failedStatus(answer.StatusCode, f, body)
+		return failedStatus(answer.StatusCode, f, body, c.place)
 	case c.read == nil:
 		return nil
 	}
 	if err := c.read(f, body); err != nil {
-		return fmt.Errorf("its answer makes no sense: %w", err)
+		return fmt.Errorf("its answer is invalid: %w", err)
 	}
 	return nil
 }
@@ -159,7 +166,7 @@ func (r *Remote) request(ctx context.Context, c *call) *http.Request {
 		req.Header.Set("Content-Type", wire.MessagePack.MediaType())
 		req.ContentLength = int64(len(c.body))
 		req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(c.body)), nil }
-		req.Body, _ = req.GetBody() // it has no error
+		req.Body, _ = req.GetBody() // it never fails
 	}
 	return req
 }

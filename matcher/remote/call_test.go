@@ -20,19 +20,19 @@ import (
 	"nearside/matcher/wire"
 )
 
-// one makes a call with one sub-request.
-func (b *bench) one(ctx context.Context) error {
-	return b.Match(ctx, pairs(some(1), setsOf(1, 1)))[0].Err
+// matchOne makes a call with one sub-request.
+func (b *testbed) matchOne(ctx context.Context) error {
+	return b.Match(ctx, pairs(references(1), setsOf(1, 1)))[0].Err
 }
 
-// TestRefusals: what the client did wrong is passed on with its code; the rest
-// says that the remote, or the way it was set up, is at fault.
+// TestRefusals: a fault of the client is passed on with its code. Any other error
+// becomes CodeUnavailable.
 func TestRefusals(t *testing.T) {
 	check := func(handler http.HandlerFunc, code matcher.Code, detail string) {
 		t.Helper()
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(handler)
-			err := b.one(t.Context())
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(handler)
+			err := b.matchOne(t.Context())
 			if err == nil || matcher.CodeOf(err) != code || err.Error() != "remote east: "+detail {
 				t.Errorf("%v; want %d: %s", err, code, detail)
 			}
@@ -47,124 +47,126 @@ func TestRefusals(t *testing.T) {
 	} {
 		check(refuse(status, code, "limit: 5"), code, "limit: 5")
 	}
-	check(refuse(409, 41000, "x: y"), matcher.CodeBadInput, "41000: what it is: x: y") // not of the contract
+	check(refuse(409, 41000, "x: y"), matcher.CodeBadInput, "41000: desc: x: y") // not in the contract
 	for code, status := range map[matcher.Code]int{
 		matcher.CodeSyntax: 400, matcher.CodeUnauthorized: 401, matcher.CodeForbidden: 403, matcher.CodeNoMatcher: 403, matcher.CodeNoRoute: 404,
 		matcher.CodeMethod: 405, matcher.CodeNotAcceptable: 406, matcher.CodeMediaType: 415,
 		matcher.CodeInternal: 500, matcher.CodeUnavailable: 503, matcher.CodeDeadline: 504, matcher.CodeBadInput: 408, matcher.CodeTooMany: 429, matcher.CodeTooLarge: 500,
 	} {
-		check(refuse(status, code, "no"), matcher.CodeUnavailable, "it answers "+strconv.Itoa(status)+": "+strconv.Itoa(int(code))+": no")
+		check(refuse(status, code, "no"), matcher.CodeUnavailable, "it answered "+strconv.Itoa(status)+": "+strconv.Itoa(int(code))+": no")
 	}
-	check(plain(404, "<html>not here"), matcher.CodeUnavailable, "it answers 404 Not Found")
-	check(plain(400, `{}`), matcher.CodeUnavailable, "it answers 400 Bad Request")
-	check(plain(502, ""), matcher.CodeUnavailable, "it answers 502 Bad Gateway")
+	check(plain(404, "<html>no page"), matcher.CodeUnavailable, "it answered 404 Not Found")
+	check(plain(400, `{}`), matcher.CodeUnavailable, "it answered 400 Bad Request")
+	check(plain(502, ""), matcher.CodeUnavailable, "it answered 502 Bad Gateway")
 	check(func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
 	},
-		matcher.CodeUnavailable, "it answers 307 Temporary Redirect")
+		matcher.CodeUnavailable, "it answered 307 Temporary Redirect")
 }
 
-// TestBrokenConnections: a call is made once more when no answer began.
+// TestBrokenConnections: a call is repeated once if the connection breaks before an
+// answer begins.
 func TestBrokenConnections(t *testing.T) {
 	const head = "HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
 	check := func(start string, calls int, detail string) {
 		t.Helper()
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(breaks(start))
-			wantUnavailable(t, b.one(t.Context()), detail)
-			if n := len(b.took()); n != calls {
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(breaks(start))
+			wantUnavailable(t, b.matchOne(t.Context()), detail)
+			if n := len(b.takeCalls()); n != calls {
 				t.Errorf("%d calls, want %d", n, calls)
 			}
 		})
 	}
-	check("", 2, "it does not answer: EOF")
-	check(head, 1, "it does not answer: unexpected EOF")
-	check(head+`[{"reference"`, 1, "it does not answer: unexpected EOF")
+	check("", 2, "it did not answer: EOF")
+	check(head, 1, "it did not answer: unexpected EOF")
+	check(head+`[{"reference"`, 1, "it did not answer: unexpected EOF")
 
-	in(t, base(), func(t *testing.T, b *bench) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
 		n := 0
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
 			if n++; n == 1 {
 				breaks("")(w, r)
 				return
 			}
 			matches(t, wire.JSON)(w, r)
 		})
-		if err := b.one(t.Context()); err != nil {
+		if err := b.matchOne(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if calls := b.took(); len(calls) != 2 || !bytes.Equal(calls[0].body, calls[1].body) {
+		if calls := b.takeCalls(); len(calls) != 2 || !bytes.Equal(calls[0].body, calls[1].body) {
 			t.Errorf("%d calls", len(calls))
 		}
-		b.refuses(true)
+		b.setDown(true)
 		b.client.CloseIdleConnections()
-		wantUnavailable(t, b.one(t.Context()), "it does not answer: connection refused")
+		wantUnavailable(t, b.matchOne(t.Context()), "it did not answer: connection refused")
 	})
 }
 
-// TestLargeAnswer: an answer may be as large as what was asked for could be.
+// TestLargeAnswer: the maximum size of an answer depends on the number of objects
+// that were asked for.
 func TestLargeAnswer(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
 		size := answerBytes + objectBytes
-		b.answers(func(w http.ResponseWriter, _ *http.Request) {
+		b.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusCreated, wire.JSON, bytes.Repeat([]byte(" "), size))
 		})
-		wantUnavailable(t, b.one(t.Context()), "makes no sense") // it was read
+		wantUnavailable(t, b.matchOne(t.Context()), "its answer is invalid") // it was read completely
 		size++
-		wantUnavailable(t, b.one(t.Context()), "its answer is longer than 1114112 bytes")
+		wantUnavailable(t, b.matchOne(t.Context()), "its answer is longer than 1114112 bytes")
 	})
 }
 
-// TestTimes: who gave up says how it is called, and whether the remote is to
-// blame.
+// TestTimes: the error says which deadline passed, and only the remote's own delays
+// count as failures.
 func TestTimes(t *testing.T) {
-	c := base()
+	c := baseConfig()
 	c.Timeout = 3 * time.Second
-	in(t, c, func(t *testing.T, b *bench) {
-		b.answers(hangs)
+	inBubble(t, c, func(t *testing.T, b *testbed) {
+		b.setHandler(hangs)
 		start := time.Now()
-		wantUnavailable(t, b.one(t.Context()), "did not answer within 3s")
+		wantUnavailable(t, b.matchOne(t.Context()), "did not answer within 3s")
 		if took := time.Since(start); took != c.Timeout {
-			t.Errorf("it took %v", took)
+			t.Errorf("the call took %v", took)
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		before := b.breaker.Counts()
-		if err := b.one(short); !errors.Is(err, context.DeadlineExceeded) || b.breaker.Counts().TotalFailures != before.TotalFailures+1 {
+		if err := b.matchOne(short); !errors.Is(err, context.DeadlineExceeded) || b.breaker.Counts().TotalFailures != before.TotalFailures+1 {
 			t.Errorf("%v, %+v, then %+v", err, before, b.breaker.Counts())
 		}
 
-		// Neither what was cancelled nor what came too late counts.
+		// Cancelled calls and calls after the deadline do not count.
 		before = b.breaker.Counts()
-		gone, goAway := context.WithCancel(t.Context())
+		cancelled, cancelCall := context.WithCancel(t.Context())
 		done := make(chan error)
-		go func() { done <- b.one(gone) }()
+		go func() { done <- b.matchOne(cancelled) }()
 		synctest.Wait()
-		b.took()
-		goAway()
+		b.takeCalls()
+		cancelCall()
 		if err := <-done; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		if err := b.one(short); !errors.Is(err, context.DeadlineExceeded) {
+		if err := b.matchOne(short); !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}
-		if err := b.one(gone); !errors.Is(err, context.Canceled) {
+		if err := b.matchOne(cancelled); !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		if after := b.breaker.Counts(); after.TotalFailures != before.TotalFailures || len(b.took()) != 0 {
+		if after := b.breaker.Counts(); after.TotalFailures != before.TotalFailures || len(b.takeCalls()) != 0 {
 			t.Errorf("%+v, then %+v", before, after)
 		}
 	})
 }
 
-// TestInflight: so many calls at once and no more; so many may wait.
+// TestInflight: the calls in progress and the waiting calls are bounded.
 func TestInflight(t *testing.T) {
-	c := base()
+	c := baseConfig()
 	c.MaxInflight = 2
-	in(t, c, func(t *testing.T, b *bench) {
-		goOn := make(chan struct{})
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
-			<-goOn
+	inBubble(t, c, func(t *testing.T, b *testbed) {
+		proceed := make(chan struct{})
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+			<-proceed
 			matches(t, wire.JSON)(w, r)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -174,45 +176,45 @@ func TestInflight(t *testing.T) {
 			t.Errorf("%q", reason)
 		}
 		for range all {
-			go func() { done <- b.one(ctx) }()
+			go func() { done <- b.matchOne(ctx) }()
 		}
 		synctest.Wait()
-		if n := len(b.took()); n != 2 {
-			t.Errorf("%d calls at once", n)
+		if n := len(b.takeCalls()); n != 2 {
+			t.Errorf("%d calls in progress, want 2", n)
 		}
-		if _, reason, ok := b.Cost(ctx, &matcher.SubRequest{}); ok || reason != "has all the calls that it may have at once" {
+		if _, reason, ok := b.Cost(ctx, &matcher.SubRequest{}); ok || reason != "max_inflight calls are already in progress" {
 			t.Errorf("%q", reason)
 		}
 		long, end := context.WithTimeout(ctx, time.Hour)
-		wantUnavailable(t, b.one(long), "32 calls wait for it already")
+		wantUnavailable(t, b.matchOne(long), "32 calls are already waiting for it")
 		end()
-		goOn <- struct{}{}
+		proceed <- struct{}{}
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if n := len(b.took()); n != 1 {
-			t.Errorf("%d calls in place of one", n)
+		if n := len(b.takeCalls()); n != 1 {
+			t.Errorf("%d calls after one ended, want 1", n)
 		}
-		cancel() // who waits does not wait any more
+		cancel() // ends the waiting calls
 		for range all - 1 {
 			if err := <-done; !errors.Is(err, context.Canceled) {
 				t.Error(err)
 			}
 		}
-		close(goOn)
-		if err := b.one(t.Context()); err != nil {
+		close(proceed)
+		if err := b.matchOne(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if n := len(b.took()); n != 1 || b.waiting.Load() != 0 || len(b.places) != 0 {
-			t.Errorf("%d calls, %d wait, %d under way", n, b.waiting.Load(), len(b.places))
+		if n := len(b.takeCalls()); n != 1 || b.waiting.Load() != 0 || len(b.slots) != 0 {
+			t.Errorf("%d calls, %d waiting, %d slots in use", n, b.waiting.Load(), len(b.slots))
 		}
 	})
 }
 
-// TestAddressesStayHere: clients are not told where a remote is, however it
-// cannot be reached.
-func TestAddressesStayHere(t *testing.T) {
+// TestAddressesStaySecret: errors that clients see do not contain the address of a
+// remote.
+func TestAddressesStaySecret(t *testing.T) {
 	const name, ip = "hidden.example", "192.0.2.7"
 	address := &net.TCPAddr{IP: net.ParseIP(ip), Port: 5110}
 	for _, c := range []struct {
@@ -225,20 +227,20 @@ func TestAddressesStayHere(t *testing.T) {
 		{&tls.CertificateVerificationError{Err: x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{name}}, Host: ip}}, "its certificate is for another name"},
 	} {
 		got := failure(t.Context(), &url.Error{Op: "Post", URL: "https://me:secret@" + name + "/", Err: c.err}).Error()
-		if got != "it does not answer: "+c.want {
+		if got != "it did not answer: "+c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }
 
-// TestLongFaults: of what a remote says of a fault, only the beginning goes to
-// clients and into the log.
+// TestLongFaults: only the beginning of a remote's error text goes to clients and
+// into the log.
 func TestLongFaults(t *testing.T) {
 	long := strings.Repeat("é", detailMax)
 	for status, code := range map[int]matcher.Code{400: matcher.CodeBadInput, 409: 41000, 500: matcher.CodeInternal} {
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(refuse(status, code, "x"+long))
-			err := b.one(t.Context())
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(refuse(status, code, "x"+long))
+			err := b.matchOne(t.Context())
 			if err == nil || len(err.Error()) > detailMax+100 || !utf8.ValidString(err.Error()) || !strings.HasSuffix(err.Error(), "éé...") {
 				t.Errorf("%d: %.200v", status, err)
 			}

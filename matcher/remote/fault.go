@@ -8,31 +8,30 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-// detailMax is how many bytes are passed on of what a remote says of a fault.
+// detailMax is how many bytes of a remote's error text are passed on.
 const detailMax = 1 << 10
 
-// errGone says that nobody waits for the answer any more.
-var errGone = errors.New("the request has ended")
+// errRequestEnded is the error of a call whose request was cancelled.
+var errRequestEnded = errors.New("the request has ended")
 
-// refusal is the error that a remote answered with 4xx.
+// refusal is a fault of the client that a remote reported with status 4xx.
 type refusal struct{ fault *matcher.Error }
 
 func (r *refusal) Error() string { return r.fault.Error() }
 
-// failure says why there is no answer. The remote's address stays out of it,
-// and so do the names that its certificate has.
+// failure returns the error for a call without an answer. It contains neither the
+// address of the remote nor the names in its certificate.
 func failure(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
-		return errGone
+		return errRequestEnded
 	case ctx.Err() != nil:
-		return errors.New("it does not answer in time")
+		return errors.New("it did not answer in time")
 	}
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
@@ -46,59 +45,69 @@ func failure(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[x509.HostnameError](err); ok {
 		err = errors.New("its certificate is for another name")
 	}
-	return fmt.Errorf("it does not answer: %w", err)
+	return fmt.Errorf("it did not answer: %w", err)
 }
 
-// ours are the codes of faults that are not the client's, but of how the proxy
-// and the remote are set up, or of the remote's state.
-var ours = map[matcher.Code]bool{
+// setupCodes are the codes of faults that the client did not cause. Their cause is
+// the setup of the proxy and the remote, or the state of the remote.
+var setupCodes = map[matcher.Code]bool{
 	matcher.CodeInternal: true, matcher.CodeNoRoute: true, matcher.CodeMethod: true, matcher.CodeSyntax: true,
 	matcher.CodeUnauthorized: true, matcher.CodeForbidden: true, matcher.CodeMediaType: true, matcher.CodeNotAcceptable: true,
 	matcher.CodeUnavailable: true, matcher.CodeDeadline: true, matcher.CodeNoMatcher: true,
 }
 
-// theirs are the codes of faults of a client.
-var theirs = map[matcher.Code]bool{
+// clientCodes are the codes of faults that the client caused.
+var clientCodes = map[matcher.Code]bool{
 	matcher.CodeBadInput: true, matcher.CodeUnknownVersion: true, matcher.CodeTooLarge: true, matcher.CodeNoDescriptor: true,
 	matcher.CodeListNotFound: true, matcher.CodeFaceNotFound: true, matcher.CodeEventNotFound: true, matcher.CodeAttrNotFound: true,
 	matcher.CodeAccountConflict: true, matcher.CodeWrongVersion: true, matcher.CodeCrossLimit: true, matcher.CodeTooMany: true,
 }
 
-// refusal passes on what a remote says the client did wrong; codes that are
-// not of the contract become CodeBadInput.
-func (r *Remote) refusal(status int, f wire.Format, body []byte) error {
+// refusal returns the error for an answer with status 4xx. A fault of the client
+// keeps its code; a code that is not in the contract becomes CodeBadInput.
+func (r *Remote) refusal(status int, f wire.Format, body []byte, place placer) error {
 	e, err := parseError(f, body)
 	switch {
 	case err == nil && e.Code == matcher.CodeRejected:
 		return &refusal{matcher.Rejected(status, "remote "+r.config.Name+": "+e.Detail)}
-	case err != nil || ours[e.Code] || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
-		return failedStatus(status, f, body)
-	case theirs[e.Code]:
-		return &refusal{matcher.Errorf(e.Code, "remote %s: %s", r.config.Name, e.Detail)}
+	case err != nil || setupCodes[e.Code] || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests:
+		return failedStatus(status, f, body, place)
 	}
-	return &refusal{matcher.Errorf(matcher.CodeBadInput, "remote %s: %d: %s: %s", r.config.Name, e.Code, e.Desc, e.Detail)}
+	path, detail := place.locate(e.Detail)
+	fault := matcher.Errorf(e.Code, "remote %s: %s", r.config.Name, detail)
+	if !clientCodes[e.Code] {
+		fault = matcher.Errorf(matcher.CodeBadInput, "remote %s: %d: %s: %s", r.config.Name, e.Code, e.Desc, detail)
+	}
+	if path != "" {
+		fault = fault.Locate(path)
+	}
+	return &refusal{fault}
 }
 
-// failedStatus describes an answer that is none.
-func failedStatus(status int, f wire.Format, body []byte) error {
-	if e, err := parseError(f, body); err == nil {
-		return fmt.Errorf("it answers %d: %d: %s", status, e.Code, e.Detail)
-	}
-	return fmt.Errorf("it answers %d %s", status, http.StatusText(status))
+// answerError is the error for an answer that cannot be used.
+type answerError struct {
+	path string // in the client's request; empty: the remote named no place
+	text string
 }
 
-// parseError reads an error of a remote, which may say much.
+func (f *answerError) Error() string { return f.text }
+
+// failedStatus returns the error for an answer with a status that is not a fault
+// of the client.
+func failedStatus(status int, f wire.Format, body []byte, place placer) error {
+	e, err := parseError(f, body)
+	if err != nil {
+		return &answerError{text: fmt.Sprintf("it answered %d %s", status, http.StatusText(status))}
+	}
+	path, detail := place.locate(e.Detail)
+	return &answerError{path, fmt.Sprintf("it answered %d: %d: %s", status, e.Code, detail)}
+}
+
+// parseError reads an error of a remote and shortens its texts.
 func parseError(f wire.Format, body []byte) (*wire.ErrorAnswer, error) {
 	e, err := wire.ParseError(f, body)
 	if err == nil {
-		e.Desc, e.Detail = shorten(e.Desc), shorten(e.Detail)
+		e.Desc, e.Detail = matcher.ShortenTo(e.Desc, detailMax), matcher.ShortenTo(e.Detail, detailMax)
 	}
 	return e, err
-}
-
-func shorten(s string) string {
-	if len(s) <= detailMax {
-		return s
-	}
-	return strings.ToValidUTF8(s[:detailMax], "") + "..."
 }

@@ -11,8 +11,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// idsPerCall keeps the address of a call below 8 KiB, which is what services
-// take at least.
+// idsPerCall keeps the URL of a call below 8 KiB, a length that all services
+// accept.
 const idsPerCall = 200
 
 // Find implements [matcher.Remote].
@@ -20,22 +20,22 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 	var all []matcher.Object
 	size := idsPerCall
 	if o == matcher.Attributes {
-		size = 1 // they have no pages
+		size = 1 // earlier releases have no pages of attributes
 	}
-	for part := range slices.Chunk(ids, size) {
+	for chunk := range slices.Chunk(ids, size) {
 		q := query(account, false)
 		q.Set("descriptor", "1")
-		c := &call{method: "GET", path: "/1/" + o.String(), query: q, requestID: requestID, objects: len(part)}
+		c := &call{method: "GET", path: "/1/" + o.String(), query: q, requestID: requestID, objects: len(chunk)}
 		var found []matcher.Object
 		if o == matcher.Attributes {
-			c.path += "/" + part[0].String()
+			c.path += "/" + chunk[0].String()
 		} else {
-			texts := make([]string, len(part))
-			for i, id := range part {
+			texts := make([]string, len(chunk))
+			for i, id := range chunk {
 				texts[i] = id.String()
 			}
-			q.Set(o.Singular()+"_ids", strings.Join(texts, ","))
-			q.Set("page_size", strconv.Itoa(len(part)))
+			q.Set(o.Singular()+"_ids", strings.Join(texts, ",")) // earlier releases accept this form too
+			q.Set("page_size", strconv.Itoa(len(chunk)))
 		}
 		c.read = func(f wire.Format, body []byte) (err error) {
 			if o == matcher.Attributes {
@@ -45,7 +45,7 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 				found, _, err = r.decoder().ParseObjects(f, o, body)
 			}
 			for i := range found {
-				if !slices.Contains(part, found[i].ID) {
+				if !slices.Contains(chunk, found[i].ID) {
 					return errors.New("it has an object that was not asked for")
 				}
 				if account != nil && found[i].Account != *account {
@@ -54,7 +54,7 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 			}
 			return err
 		}
-		switch err := r.do(ctx, c); {
+		switch err := r.makeCall(ctx, c); {
 		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound:
 			continue
 		case err != nil:
@@ -65,31 +65,34 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 	return all, nil
 }
 
-// Keys implements [matcher.Remote]. A match against nothing says what keys
-// stand for, whatever is in them; a query cannot have keys with commas.
+// Keys implements [matcher.Remote]. It matches the keys against an empty candidate
+// set: the references of the answer are the objects that the keys stand for. A
+// query would be simpler, but remotes of earlier releases cannot read keys with
+// commas in a query.
 func (r *Remote) Keys(ctx context.Context, keys []matcher.Reference, t matcher.DescriptorType, account *matcher.ID, requestID string) ([][]matcher.ID, error) {
 	type key struct {
 		matcher.ReferenceType
 		id string
 	}
 	all := make([][]matcher.ID, len(keys))
-	at := make(map[key]int, len(keys))
+	indexOf := make(map[key]int, len(keys))
 	references := make([]any, len(keys))
 	for i, k := range keys {
-		at[key{k.Type, k.ID}] = i
+		indexOf[key{k.Type, k.ID}] = i
 		references[i] = map[string]any{"type": string(k.Type), "id": k.ID}
 	}
-	nothing := map[string]any{"filters": map[string]any{"origin": matcher.Faces.String(), "face_ids": []any{}}}
-	err := r.do(ctx, &call{
+	emptySet := map[string]any{"filters": map[string]any{"origin": matcher.Faces.String(), "face_ids": []any{}}}
+	err := r.makeCall(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(t), query: query(account, false), requestID: requestID, objects: r.decoder().Limits.References,
-		body: wire.AppendValue(nil, wire.MessagePack, map[string]any{"references": references, "candidates": []any{nothing}}),
+		place: placeOfKeys(keys),
+		body:  wire.AppendValue(nil, wire.MessagePack, map[string]any{"references": references, "candidates": []any{emptySet}}),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
 			if err != nil {
 				return err
 			}
 			for _, item := range answer {
-				i, asked := at[key{item.Reference.Type, item.Reference.ID}]
+				i, asked := indexOf[key{item.Reference.Type, item.Reference.ID}]
 				if !asked {
 					return errors.New("it has a reference that was not asked for")
 				}

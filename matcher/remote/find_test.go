@@ -27,8 +27,8 @@ func ids(from, to int) []matcher.ID {
 	return all
 }
 
-// pages answers with those of the objects 0..below that are asked for.
-func pages(t *testing.T, o matcher.Origin, below int) http.HandlerFunc {
+// pages answers with the requested objects. The remote has the objects 0 to count-1.
+func pages(t *testing.T, o matcher.Origin, count int) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
 		want := strings.Split(q.Get(o.Singular()+"_ids"), ",")
@@ -36,7 +36,7 @@ func pages(t *testing.T, o matcher.Origin, below int) http.HandlerFunc {
 			t.Errorf("%d bytes, %d ids, %v", len(r.RequestURI), len(want), q["page_size"])
 		}
 		var page []*matcher.Object
-		for n := range below {
+		for n := range count {
 			if slices.Contains(want, face(n).String()) {
 				obj := stored(o, n)
 				obj.Account = accountOf(r)
@@ -47,12 +47,12 @@ func pages(t *testing.T, o matcher.Origin, below int) http.HandlerFunc {
 	}
 }
 
-// TestFind: what there is of what is asked for, with descriptors, in calls
-// whose addresses are not too long.
+// TestFind: Find returns the objects that exist, with descriptors, and the URLs of
+// its calls are not too long.
 func TestFind(t *testing.T) {
 	for _, o := range []matcher.Origin{matcher.Faces, matcher.Events} {
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(pages(t, o, 300))
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(pages(t, o, 300))
 			account := face(999)
 			found, err := b.Find(t.Context(), o, ids(0, 450), &account, "1000000000,x")
 			if err != nil || len(found) != 300 {
@@ -63,7 +63,7 @@ func TestFind(t *testing.T) {
 					t.Fatalf("%d: %+v", n, obj)
 				}
 			}
-			calls := b.took()
+			calls := b.takeCalls()
 			if len(calls) != 3 {
 				t.Errorf("%d calls", len(calls))
 			}
@@ -73,19 +73,19 @@ func TestFind(t *testing.T) {
 					t.Errorf("%+v", c)
 				}
 			}
-			if found, err := b.Find(t.Context(), o, nil, nil, ""); len(found) != 0 || err != nil || len(b.took()) != 0 {
+			if found, err := b.Find(t.Context(), o, nil, nil, ""); len(found) != 0 || err != nil || len(b.takeCalls()) != 0 {
 				t.Error(found, err)
 			}
 		})
 	}
 }
 
-// TestFindFails: one call that fails is no answer, nor is an object that
-// nobody asked for.
+// TestFindFails: Find fails if one of its calls fails, or if an answer has an object
+// that was not asked for.
 func TestFindFails(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
 		n := 0
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
 			if n++; n == 2 {
 				w.WriteHeader(http.StatusInternalServerError)
 				return
@@ -101,20 +101,20 @@ func TestFindFails(t *testing.T) {
 		`{"faces":[{"face_id":"` + face(2).String() + `"}],"count":1}`: "was not asked for",
 		`{"faces":[{}],"count":1}`:                                     "face_id",
 		`{"events":[],"count":0}`:                                      "faces",
-		``:                                                             "makes no sense",
+		``:                                                             "its answer is invalid",
 	} {
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, wire.JSON, []byte(body)) })
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, wire.JSON, []byte(body)) })
 			_, err := b.Find(t.Context(), matcher.Faces, ids(1, 2), nil, "")
 			wantUnavailable(t, err, detail)
 		})
 	}
 }
 
-// TestFindAttributes: they are asked for one by one, and may be gone.
+// TestFindAttributes: attributes are requested one by one, and some may not exist.
 func TestFindAttributes(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/1/attributes/"+face(2).String() {
 				refuse(404, matcher.CodeAttrNotFound, "gone")(w, r)
 				return
@@ -129,15 +129,15 @@ func TestFindAttributes(t *testing.T) {
 		if err != nil || len(found) != 2 || found[0].ID != face(1) || found[1].ID != face(3) || found[1].Origin != matcher.Attributes || found[1].Descriptor(matcher.FaceDescriptor).IsZero() {
 			t.Errorf("%+v, %v", found, err)
 		}
-		for _, c := range b.took() {
+		for _, c := range b.takeCalls() {
 			if c.query != "descriptor=1" {
 				t.Errorf("%s?%s", c.path, c.query)
 			}
 		}
-		b.answers(refuse(404, matcher.CodeNoRoute, "no such resource")) // of a service that has none
+		b.setHandler(refuse(404, matcher.CodeNoRoute, "no such resource")) // a service without attributes
 		_, err = b.Find(t.Context(), matcher.Attributes, ids(1, 2), nil, "")
 		wantUnavailable(t, err, "12010")
-		b.answers(func(w http.ResponseWriter, _ *http.Request) {
+		b.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusOK, wire.JSON, wire.AppendObject(nil, wire.JSON, stored(matcher.Attributes, 9), nil, true))
 		})
 		_, err = b.Find(t.Context(), matcher.Attributes, ids(1, 2), nil, "")
@@ -145,15 +145,15 @@ func TestFindAttributes(t *testing.T) {
 	})
 }
 
-// TestKeys: what each key stands for, whatever is in it.
+// TestKeys: Keys returns the objects of each key, also of keys with commas.
 func TestKeys(t *testing.T) {
 	keys := []matcher.Reference{
 		{Type: matcher.RefFaceExternalID, ID: "a,b"}, {Type: matcher.RefEventExternalID, ID: "a,b"}, {Type: matcher.RefEventTrackID, ID: "none"},
 	}
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
-			req := asked(t, r)
-			if set := req.Candidates[0]; len(req.Candidates) != 1 || set.Filter.FaceIDs == nil || len(set.Filter.FaceIDs) != 0 {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+			req := decodeMatch(t, r)
+			if set := req.Candidates[0]; len(req.Candidates) != 1 || set.Filter.IDs == nil || len(set.Filter.IDs) != 0 {
 				t.Errorf("matched against %+v", set)
 			}
 			for i, ref := range req.References {
@@ -163,28 +163,28 @@ func TestKeys(t *testing.T) {
 			}
 			found := []matcher.Reference{req.References[0], req.References[0], req.References[1], req.References[2]}
 			found[0].ObjectID, found[1].ObjectID, found[2].ObjectID = face(1), face(2), face(3)
-			answer(w, http.StatusCreated, wire.MessagePack, wire.AppendMatches(nil, wire.MessagePack, req, found, make4(req), nil))
+			answer(w, http.StatusCreated, wire.MessagePack, wire.AppendMatches(nil, wire.MessagePack, req, found, fourResults(req), nil))
 		})
 		account := face(999)
 		got, err := b.Keys(t.Context(), keys, matcher.FaceDescriptor, &account, "1000000000,x")
 		if err != nil || len(got) != 3 || !slices.Equal(got[0], ids(1, 3)) || !slices.Equal(got[1], ids(3, 4)) || len(got[2]) != 0 {
 			t.Errorf("%v, %v", got, err)
 		}
-		if c := b.took()[0]; c.path != "/1/matcher/faces" || c.query != "account_id="+account.String() || c.header.Get("Luna-Request-Id") != "1000000000,x" {
+		if c := b.takeCalls()[0]; c.path != "/1/matcher/faces" || c.query != "account_id="+account.String() || c.header.Get("Luna-Request-Id") != "1000000000,x" {
 			t.Errorf("%+v", c)
 		}
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
-			req := asked(t, r)
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+			req := decodeMatch(t, r)
 			req.References[0].ID = "c"
-			answer(w, http.StatusCreated, wire.JSON, wire.AppendMatches(nil, wire.JSON, req, req.References[:1], make4(req), nil))
+			answer(w, http.StatusCreated, wire.JSON, wire.AppendMatches(nil, wire.JSON, req, req.References[:1], fourResults(req), nil))
 		})
 		_, err = b.Keys(t.Context(), keys, matcher.FaceDescriptor, nil, "")
 		wantUnavailable(t, err, "a reference that was not asked for")
 	})
 }
 
-// make4 returns empty results for four references.
-func make4(req *wire.MatchRequest) [][]matcher.Result {
+// fourResults returns empty results for four references.
+func fourResults(req *wire.MatchRequest) [][]matcher.Result {
 	all := make([][]matcher.Result, 4)
 	for i := range all {
 		all[i] = make([]matcher.Result, len(req.Candidates))
@@ -201,28 +201,28 @@ func crossAnswer(references ...string) string {
 	return "[" + strings.Join(items, ",") + "]"
 }
 
-// TestCross: the references that the remote found, in order, with their rows.
+// TestCross: Cross returns the references of the remote, sorted, with their rows.
 func TestCross(t *testing.T) {
 	user := "u"
 	m := &matcher.CrossMatch{
-		References: &matcher.Candidates{Origin: matcher.Faces, Filter: matcher.Filter{UserData: &user}},
+		References: &matcher.Candidates{Origin: matcher.Faces, Filter: matcher.Where(matcher.AnyOf("user_data", user))},
 		Candidates: &matcher.Candidates{Origin: matcher.Faces, Limit: 2, Threshold: 0.25, Targets: []string{"user_data"}},
 		RequestID:  "1000000000,x", Explain: true,
 	}
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.answers(func(w http.ResponseWriter, _ *http.Request) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHandler(func(w http.ResponseWriter, _ *http.Request) {
 			answer(w, http.StatusCreated, wire.JSON, []byte(crossAnswer(face(1).String(), face(2).String())))
 		})
 		refs, results, err := b.Cross(t.Context(), m)
 		if err != nil || len(refs) != 2 || len(results) != 2 || refs[0].Type != matcher.RefFace || refs[1].ID != face(2).String() || results[1].Matches[0].ID != face(1) {
 			t.Errorf("%+v, %+v, %v", refs, results, err)
 		}
-		c := b.took()[0]
+		c := b.takeCalls()[0]
 		req, err := testDecoder.Cross(wire.MessagePack, c.body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if set := req.Candidates; *req.References.Filter.UserData != "u" || set.Limit != 2 || set.Threshold != 0.25 || !slices.Equal(set.Targets, []string{"user_data", "similarity", "distance"}) {
+		if set := req.Candidates; req.References.Filter.Fields[0].Texts[0] != "u" || set.Limit != 2 || set.Threshold != 0.25 || !slices.Equal(set.Targets, []string{"user_data", "similarity", "distance"}) {
 			t.Errorf("%+v", req)
 		}
 		if c.method != "POST" || c.path != "/1/crossmatcher/faces" || c.query != "explain=1" || c.header.Get("Luna-Request-Id") != "1000000000,x" {
@@ -230,14 +230,14 @@ func TestCross(t *testing.T) {
 		}
 	})
 	for body, detail := range map[string]string{
-		crossAnswer(face(2).String(), face(1).String()): "in the order of IDs",
-		crossAnswer(face(1).String(), face(1).String()): "in the order of IDs",
-		crossAnswer("x"): "in the order of IDs",
+		crossAnswer(face(2).String(), face(1).String()): "in ascending order",
+		crossAnswer(face(1).String(), face(1).String()): "in ascending order",
+		crossAnswer("x"): "in ascending order",
 		strings.Replace(crossAnswer(face(1).String()), "0.5", "0.2", 1):                "below the threshold",
-		`[{"reference":{"type":"face","id":"` + face(1).String() + `"},"matches":[]}]`: "one candidate set",
+		`[{"reference":{"type":"face","id":"` + face(1).String() + `"},"matches":[]}]`: "one item of matches, got 0",
 	} {
-		in(t, base(), func(t *testing.T, b *bench) {
-			b.answers(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusCreated, wire.JSON, []byte(body)) })
+		inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+			b.setHandler(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusCreated, wire.JSON, []byte(body)) })
 			refs, results, err := b.Cross(t.Context(), m)
 			if wantUnavailable(t, err, detail); refs != nil || results != nil {
 				t.Errorf("%+v", refs)

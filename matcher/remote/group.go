@@ -12,7 +12,7 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Group is the remotes of a configuration. It is safe for concurrent use.
+// Group has the remotes of a configuration. It is safe for concurrent use.
 type Group struct {
 	decoder func() *wire.Decoder
 	log     *slog.Logger
@@ -21,91 +21,91 @@ type Group struct {
 	mu      sync.Mutex // held by Configure and Close
 }
 
-// generation is what one configuration says.
+// generation has the remotes of one configuration.
 type generation struct {
-	own     []*Remote
-	remotes []matcher.Remote
+	all     []*Remote
+	remotes []matcher.Remote // the same as all
 	owners  *matcher.Owners
 }
 
-// NewGroup returns a Group without remotes. decoder returns the one that reads
-// objects now.
+// NewGroup returns a Group without remotes. decoder returns the current decoder,
+// which reads objects.
 func NewGroup(decoder func() *wire.Decoder, log *slog.Logger) *Group {
 	g := &Group{decoder: decoder, log: log, dial: (&net.Dialer{Timeout: dialTimeout}).DialContext}
 	g.now.Store(&generation{})
 	return g
 }
 
-// Now returns the remotes in the order of the configuration, and what they own.
-// Neither is to be changed.
+// Now returns the remotes in the order of the configuration, and the data that
+// they own. The caller must not change the results.
 func (g *Group) Now() ([]matcher.Remote, *matcher.Owners) {
 	now := g.now.Load()
 	return now.remotes, now.owners
 }
 
-// State is how a remote is.
+// State is the state of a remote.
 type State struct {
 	Name   string
-	Reason string // why it is not well; empty: it is
-	Calls  int    // under way
+	Reason string // why it is unhealthy; empty: it is healthy
+	Calls  int    // in progress
 }
 
-// States returns how the remotes are, in the order of the configuration.
+// States returns the states of the remotes, in the order of the configuration.
 func (g *Group) States() []State {
-	own := g.now.Load().own
-	all := make([]State, len(own))
-	for i, r := range own {
-		all[i] = State{Name: r.config.Name, Calls: len(r.places)}
-		if sick := r.sick.Load(); sick != nil {
-			all[i].Reason = *sick
+	remotes := g.now.Load().all
+	states := make([]State, len(remotes))
+	for i, r := range remotes {
+		states[i] = State{Name: r.config.Name, Calls: len(r.slots)}
+		if reason := r.unhealthy.Load(); reason != nil {
+			states[i].Reason = *reason
 		}
 	}
-	return all
+	return states
 }
 
-// Configure replaces the remotes. Those that stay as they are keep their
-// connections; requests under way end with those that they began with. After
-// an error the remotes are what they were.
+// Configure replaces the remotes. Remotes whose configuration is unchanged keep
+// their connections. Requests in progress keep the remotes that they began with.
+// After an error, all remotes are unchanged.
 func (g *Group) Configure(configs []Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	before := g.now.Load()
-	next := &generation{owners: owners(configs)}
-	var made []*Remote
+	next := &generation{owners: ownersOf(configs)}
+	var created []*Remote
 	var faults []error
 	for i := range configs {
-		r := before.find(&configs[i])
+		r := before.unchanged(&configs[i])
 		if r == nil {
 			var err error
 			if r, err = newRemote(configs[i], g.decoder, g.log, g.dial); err != nil {
 				faults = append(faults, fmt.Errorf("matchers.remote[%d].url: %w", i, err))
 				continue
 			}
-			made = append(made, r)
+			created = append(created, r)
 		}
-		next.own = append(next.own, r)
+		next.all = append(next.all, r)
 		next.remotes = append(next.remotes, r)
 	}
 	if faults != nil {
-		closeAll(made)
+		closeAll(created)
 		return errors.Join(faults...)
 	}
 	g.now.Store(next)
-	var gone []*Remote
-	for _, r := range before.own {
-		if next.find(&r.config) != r {
-			gone = append(gone, r)
+	var removed []*Remote
+	for _, r := range before.all {
+		if next.unchanged(&r.config) != r {
+			removed = append(removed, r)
 		}
 	}
-	closeAll(gone)
+	closeAll(removed)
 	return nil
 }
 
-// Close ends all remotes.
+// Close closes all remotes.
 func (g *Group) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	closeAll(g.now.Swap(&generation{}).own)
+	closeAll(g.now.Swap(&generation{}).all)
 }
 
 func closeAll(remotes []*Remote) {
@@ -114,9 +114,9 @@ func closeAll(remotes []*Remote) {
 	}
 }
 
-// find returns the remote of a configuration that has not changed.
-func (g *generation) find(c *Config) *Remote {
-	for _, r := range g.own {
+// unchanged returns the remote with an equal configuration, or nil.
+func (g *generation) unchanged(c *Config) *Remote {
+	for _, r := range g.all {
 		if r.config.equal(c) {
 			return r
 		}
@@ -124,21 +124,21 @@ func (g *generation) find(c *Config) *Remote {
 	return nil
 }
 
-// owners returns what remotes own, nil when that is nothing.
-func owners(configs []Config) *matcher.Owners {
+// ownersOf returns the data that remotes own, or nil if they own nothing.
+func ownersOf(configs []Config) *matcher.Owners {
 	o := &matcher.Owners{Lists: map[matcher.ID][]string{}}
-	some := false
+	owned := false
 	for _, c := range configs {
 		for _, origin := range c.Origins {
 			o.Origins[origin] = append(o.Origins[origin], c.Name)
-			some = true
+			owned = true
 		}
 		for _, id := range c.Lists {
 			o.Lists[id] = append(o.Lists[id], c.Name)
-			some = true
+			owned = true
 		}
 	}
-	if !some {
+	if !owned {
 		return nil
 	}
 	return o

@@ -20,11 +20,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestConfigure: remotes that stay as they are keep their instance, changed
-// and removed ones end, and what they own follows.
+// TestConfigure: unchanged remotes keep their instance, changed and removed ones are
+// closed, and the owners are updated.
 func TestConfigure(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		east, west := base(), base()
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		east, west := baseConfig(), baseConfig()
 		west.Name, west.Lists, west.Origins = "west", []matcher.ID{face(1), face(2)}, []matcher.Origin{matcher.Events}
 		all := map[matcher.Remote]bool{}
 		configure := func(configs ...Config) []matcher.Remote {
@@ -46,11 +46,11 @@ func TestConfigure(t *testing.T) {
 		if !slices.Equal(owners.OfOrigin(matcher.Events), []string{"west"}) || !slices.Equal(owners.OfList(face(2)), []string{"west"}) || owners.OfOrigin(matcher.Faces) != nil {
 			t.Errorf("%+v", owners)
 		}
-		// The order is that of the configuration; lists are compared by content.
+		// Remotes are in the order of the configuration. Lists are compared by content.
 		again := west
 		again.Lists = slices.Clone(west.Lists)
 		if after := configure(east, again); after[0] != now[1] || after[1] != now[0] {
-			t.Error("they were made anew")
+			t.Error("unchanged remotes were replaced")
 		}
 		for _, change := range []func(*Config){
 			func(c *Config) { c.URL = "http://other" }, func(c *Config) { c.Cost++ }, func(c *Config) { c.Timeout++ },
@@ -60,7 +60,7 @@ func TestConfigure(t *testing.T) {
 			other := east
 			change(&other)
 			if after := configure(other); after[0] == now[1] {
-				t.Errorf("%+v is what it was", other)
+				t.Errorf("%+v has the old instance", other)
 			}
 			now[1] = configure(east)[0]
 		}
@@ -69,7 +69,7 @@ func TestConfigure(t *testing.T) {
 			select {
 			case <-m.(*Remote).stopped:
 			default:
-				t.Error("one that was removed checks its health")
+				t.Error("a removed remote still checks its health")
 				m.(*Remote).close()
 			}
 		}
@@ -79,11 +79,12 @@ func TestConfigure(t *testing.T) {
 	})
 }
 
-// TestConfigureFails: then all is as it was, and nothing is left over.
+// TestConfigureFails: after an error, the remotes are unchanged, and the new ones
+// are closed.
 func TestConfigureFails(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
 		before, _ := b.group.Now()
-		good, bad := base(), base()
+		good, bad := baseConfig(), baseConfig()
 		good.Name, bad.Name, bad.URL = "good", "bad", "http://me:secret@h:port"
 		err := b.group.Configure([]Config{good, bad, bad})
 		if err == nil || !strings.Contains(err.Error(), "matchers.remote[1].url: ") || !strings.Contains(err.Error(), "matchers.remote[2].url: ") || strings.Contains(err.Error(), "secret") {
@@ -92,42 +93,43 @@ func TestConfigureFails(t *testing.T) {
 		if after, _ := b.group.Now(); !slices.Equal(before, after) {
 			t.Errorf("%v", after)
 		}
-		b.answers(matches(t, wire.JSON))
-		if err := b.one(t.Context()); err != nil {
+		b.setHandler(matches(t, wire.JSON))
+		if err := b.matchOne(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestRemovedEndsItsCalls: calls under way end well, and then the connections
-// are closed.
+// TestRemovedEndsItsCalls: calls in progress succeed after their remote was removed,
+// and then its connections are closed.
 func TestRemovedEndsItsCalls(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		goOn := make(chan struct{})
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
-			<-goOn
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		proceed := make(chan struct{})
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
+			<-proceed
 			matches(t, wire.JSON)(w, r)
 		})
 		done := make(chan error)
-		go func() { done <- b.one(t.Context()) }()
+		go func() { done <- b.matchOne(t.Context()) }()
 		synctest.Wait()
 		if err := b.group.Configure(nil); err != nil {
 			t.Fatal(err)
 		}
-		close(goOn)
+		close(proceed)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		// A request that began before may still call; the end of the bubble
-		// shows that no connection is left.
-		if err := b.one(t.Context()); err != nil {
+		// A request that began before the removal may still make calls. The end of the
+		// synctest bubble shows that no connection is left open.
+		if err := b.matchOne(t.Context()); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestBeside: matches while remotes come and go, over real sockets.
-func TestBeside(t *testing.T) {
+// TestMatchWhileConfiguring matches over real sockets while the configuration
+// changes.
+func TestMatchWhileConfiguring(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path != "/healthcheck" {
 			body, err := io.ReadAll(r.Body)
@@ -151,7 +153,7 @@ func TestBeside(t *testing.T) {
 	g, _ := newGroup(NewGroup(nil, nil).dial)
 	configs := make([]Config, 3)
 	for i := range configs {
-		configs[i] = base()
+		configs[i] = baseConfig()
 		configs[i].Name, configs[i].URL = string(rune('a'+i)), server.URL
 	}
 	stop, cancel := context.WithCancel(t.Context())
@@ -161,7 +163,7 @@ func TestBeside(t *testing.T) {
 			for stop.Err() == nil {
 				remotes, _ := g.Now()
 				for _, m := range remotes {
-					for _, r := range m.Match(t.Context(), pairs(some(2), setsOf(2, 1))) {
+					for _, r := range m.Match(t.Context(), pairs(references(2), setsOf(2, 1))) {
 						if r.Err != nil {
 							t.Error(r.Err)
 						}

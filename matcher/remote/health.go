@@ -13,15 +13,15 @@ const (
 	dialTimeout   = 2 * time.Second
 	healthEvery   = time.Second
 	healthTimeout = 2 * time.Second
-	// A remote is left alone after failuresMax failures in a row, or when half
-	// of at least callsMin calls of breakerSpan failed.
+	// The breaker opens after failuresMax failures in a row, or if half of at
+	// least callsMin calls within breakerSpan failed.
 	failuresMax = 3
 	callsMin    = 20
 	breakerSpan = time.Minute
 )
 
-// newBreaker returns the circuit breaker of a remote. When it is open, only health
-// checks try the remote, so that no request has to find out whether it is back.
+// newBreaker returns the circuit breaker of a remote. While it is open, only health
+// checks call the remote, so that no request has to test whether it works again.
 func newBreaker() *gobreaker.CircuitBreaker[struct{}] {
 	return gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 		Interval: breakerSpan,
@@ -29,20 +29,20 @@ func newBreaker() *gobreaker.CircuitBreaker[struct{}] {
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			return c.ConsecutiveFailures >= failuresMax || c.Requests >= callsMin && c.TotalFailures*2 >= c.Requests
 		},
-		// Whoever asked went away, which says nothing about the remote; or it
-		// answered that the request is wrong.
-		IsExcluded:   func(err error) bool { return errors.Is(err, errGone) },
+		// A cancelled request says nothing about the remote. A refusal is a good
+		// answer to a wrong request.
+		IsExcluded:   func(err error) bool { return errors.Is(err, errRequestEnded) },
 		IsSuccessful: func(err error) bool { return err == nil || errors.As(err, new(*refusal)) },
 	})
 }
 
-// watch checks the health of r until ctx ends.
-func (r *Remote) watch(ctx context.Context) {
+// watchHealth checks the health of r until ctx ends.
+func (r *Remote) watchHealth(ctx context.Context) {
 	defer close(r.stopped)
 	tick := time.NewTicker(healthEvery)
 	defer tick.Stop()
 	for {
-		r.note(r.check(ctx))
+		r.noteHealth(r.checkHealth(ctx))
 		select {
 		case <-ctx.Done():
 			return
@@ -51,41 +51,42 @@ func (r *Remote) watch(ctx context.Context) {
 	}
 }
 
-// check asks r once how it is. While the breaker is closed, only what is wrong
-// counts: a remote that says it is well may still fail every match.
-func (r *Remote) check(ctx context.Context) error {
+// checkHealth makes one health check. While the breaker is closed, only failed
+// checks count: a remote that reports itself healthy may still fail every match.
+func (r *Remote) checkHealth(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	ask := func() (struct{}, error) {
+	call := func() (struct{}, error) {
 		return struct{}{}, r.send(ctx, &call{method: http.MethodGet, path: "/healthcheck"})
 	}
 	if r.breaker.State() != gobreaker.StateClosed {
-		_, err := r.breaker.Execute(ask)
+		_, err := r.breaker.Execute(call)
 		return err
 	}
-	none, err := ask()
+	nothing, err := call()
 	switch {
 	case err != nil:
-		_, _ = r.breaker.Execute(func() (struct{}, error) { return none, err })
-	case r.breaker.State() != gobreaker.StateClosed: // calls opened it meanwhile
+		_, _ = r.breaker.Execute(func() (struct{}, error) { return nothing, err })
+	case r.breaker.State() != gobreaker.StateClosed: // failed calls opened it meanwhile
 		return gobreaker.ErrOpenState
 	}
 	return err
 }
 
-// note keeps what a check or a call said about the health of r.
-func (r *Remote) note(err error) {
+// noteHealth updates the health of r after a health check or a call with err, and
+// logs changes.
+func (r *Remote) noteHealth(err error) {
 	switch {
-	case errors.Is(err, errGone): // or r is closed
-	case errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests): // it is known why
+	case errors.Is(err, errRequestEnded): // the request was cancelled, or r is closed
+	case errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests): // the reason was noted before
 	case err == nil || errors.As(err, new(*refusal)):
-		if r.sick.Swap(nil) != nil {
-			r.log.Info("remote answers again", "remote", r.config.Name)
+		if r.unhealthy.Swap(nil) != nil {
+			r.log.Info("remote is healthy again", "remote", r.config.Name)
 		}
 	default:
-		reason := "not well: " + err.Error()
-		if r.sick.Swap(&reason) == nil {
-			r.log.Warn("remote is not well", "remote", r.config.Name, "error", err)
+		reason := "unhealthy: " + err.Error()
+		if r.unhealthy.Swap(&reason) == nil {
+			r.log.Warn("remote is unhealthy", "remote", r.config.Name, "error", err)
 		}
 	}
 }

@@ -11,37 +11,37 @@ import (
 	"nearside/matcher/wire"
 )
 
-// TestBreaker: after failures in a row no request is sent; a health check
-// finds out whether the remote is back, and who was away is asked again.
+// TestBreaker: after failures in a row, no request is sent until a health check
+// succeeds.
 func TestBreaker(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.isWell(refuse(503, matcher.CodeUnavailable, "starting"))
-		b.answers(refuse(500, matcher.CodeInternal, "broken"))
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHealth(refuse(503, matcher.CodeUnavailable, "starting"))
+		b.setHandler(refuse(500, matcher.CodeInternal, "broken"))
 		for range failuresMax {
-			wantUnavailable(t, b.one(t.Context()), "broken")
+			wantUnavailable(t, b.matchOne(t.Context()), "broken")
 		}
-		if n := len(b.took()); n != failuresMax {
+		if n := len(b.takeCalls()); n != failuresMax {
 			t.Errorf("%d calls", n)
 		}
-		wantUnavailable(t, b.one(t.Context()), "not well: it answers 500: 1: broken")
-		// Half open: the breaker would let one request try.
+		wantUnavailable(t, b.matchOne(t.Context()), "unhealthy: it answered 500: 1: broken")
+		// Half open: the breaker would allow one request.
 		time.Sleep(healthEvery/2 + time.Millisecond)
-		wantUnavailable(t, b.one(t.Context()), "not well: it answers 500: 1: broken")
+		wantUnavailable(t, b.matchOne(t.Context()), "unhealthy: it answered 500: 1: broken")
 		time.Sleep(10 * healthEvery)
-		wantUnavailable(t, b.one(t.Context()), "not well: it answers 503: 12050: starting")
-		if n := len(b.took()); n != 0 {
-			t.Errorf("%d calls while it is left alone", n)
+		wantUnavailable(t, b.matchOne(t.Context()), "unhealthy: it answered 503: 12050: starting")
+		if n := len(b.takeCalls()); n != 0 {
+			t.Errorf("%d calls while the breaker is open", n)
 		}
-		b.answers(matches(t, wire.JSON))
-		b.isWell(nil)
+		b.setHandler(matches(t, wire.JSON))
+		b.setHealth(nil)
 		time.Sleep(healthEvery)
-		if err := b.one(t.Context()); err != nil || len(b.took()) != 1 {
+		if err := b.matchOne(t.Context()); err != nil || len(b.takeCalls()) != 1 {
 			t.Error(err)
 		}
-		// One line for each change, whatever else was found meanwhile.
+		// One line for each change between healthy and unhealthy.
 		want := []string{
-			`level=WARN msg="remote is not well" remote=east error="it answers 500: 1: broken"`,
-			`level=INFO msg="remote answers again" remote=east`,
+			`level=WARN msg="remote is unhealthy" remote=east error="it answered 500: 1: broken"`,
+			`level=INFO msg="remote is healthy again" remote=east`,
 		}
 		if got := b.log.lines(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("%q", got)
@@ -49,13 +49,13 @@ func TestBreaker(t *testing.T) {
 	})
 }
 
-// TestHalfOfManyFail: a remote that fails half of its calls is left alone too;
-// refusals are no failures.
+// TestHalfOfManyFail: the breaker also opens if half of the calls fail. Refusals do
+// not count as failures.
 func TestHalfOfManyFail(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
 		n := 0
 		fails := refuse(500, matcher.CodeInternal, "broken")
-		b.answers(func(w http.ResponseWriter, r *http.Request) {
+		b.setHandler(func(w http.ResponseWriter, r *http.Request) {
 			if n++; n%2 == 1 {
 				fails(w, r)
 				return
@@ -63,44 +63,44 @@ func TestHalfOfManyFail(t *testing.T) {
 			refuse(400, matcher.CodeBadInput, "limit: 5")(w, r)
 		})
 		for range 2 * callsMin {
-			_ = b.one(t.Context()) // counted below
+			_ = b.matchOne(t.Context()) // counted below
 		}
-		// The first failure after callsMin calls is what makes it half.
+		// The first failure after callsMin calls opens the breaker.
 		if n != callsMin+1 {
-			t.Errorf("%d calls were made", n)
+			t.Errorf("%d calls, want %d", n, callsMin+1)
 		}
 	})
 }
 
-// TestSlowCounts: a remote that does not answer in time is left alone, too,
-// however well it says it is.
+// TestSlowCounts: the breaker also opens if calls time out while health checks
+// succeed.
 func TestSlowCounts(t *testing.T) {
-	c := base()
+	c := baseConfig()
 	c.Timeout = breakerSpan / 4
-	in(t, c, func(t *testing.T, b *bench) {
-		b.answers(hangs)
+	inBubble(t, c, func(t *testing.T, b *testbed) {
+		b.setHandler(hangs)
 		for range failuresMax {
-			wantUnavailable(t, b.one(t.Context()), "did not answer within 15s")
+			wantUnavailable(t, b.matchOne(t.Context()), "did not answer within 15s")
 		}
-		wantUnavailable(t, b.one(t.Context()), "not well: it does not answer in time")
-		if n := len(b.took()); n != failuresMax {
+		wantUnavailable(t, b.matchOne(t.Context()), "unhealthy: it did not answer in time")
+		if n := len(b.takeCalls()); n != failuresMax {
 			t.Errorf("%d calls", n)
 		}
 	})
 }
 
-// TestHealth: a replica that is found unwell leaves requests to others; an
-// owner cannot, and is asked.
+// TestHealth: an unhealthy replica refuses sub-requests. An unhealthy owner accepts
+// them.
 func TestHealth(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.isWell(hangs)
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHealth(hangs)
 		time.Sleep(healthEvery + healthTimeout)
 		synctest.Wait()
-		if cost, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); ok || cost != 50 || reason != "not well: it does not answer in time" {
+		if cost, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); ok || cost != 50 || reason != "unhealthy: it did not answer in time" {
 			t.Errorf("%v %q %v", cost, reason, ok)
 		}
-		b.isWell(nil)
-		time.Sleep(healthTimeout + healthEvery) // one may be under way
+		b.setHealth(nil)
+		time.Sleep(healthTimeout + healthEvery) // a check may be in progress
 		synctest.Wait()
 		if cost, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); !ok || cost != 50 || reason != "" {
 			t.Errorf("%v %q %v", cost, reason, ok)
@@ -112,38 +112,38 @@ func TestHealth(t *testing.T) {
 			t.Errorf("%q", reason)
 		}
 	})
-	c := base()
+	c := baseConfig()
 	c.Lists = []matcher.ID{face(1)}
-	in(t, c, func(t *testing.T, b *bench) {
-		b.answers(matches(t, wire.JSON))
-		b.isWell(refuse(503, matcher.CodeUnavailable, "starting"))
+	inBubble(t, c, func(t *testing.T, b *testbed) {
+		b.setHandler(matches(t, wire.JSON))
+		b.setHealth(refuse(503, matcher.CodeUnavailable, "starting"))
 		time.Sleep(healthEvery)
 		synctest.Wait()
 		if _, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); !ok || reason != "owns the set" || b.Replica() {
 			t.Errorf("%q", reason)
 		}
-		if err := b.one(t.Context()); err != nil {
+		if err := b.matchOne(t.Context()); err != nil {
 			t.Error(err)
 		}
 		if _, _, ok := b.Cost(t.Context(), &matcher.SubRequest{Selection: selection{}}); ok {
-			t.Error("it takes a narrowed set")
+			t.Error("the remote accepts a narrowed set")
 		}
 	})
 }
 
-// TestHealthIsOld: a check that began before a remote was left alone does not
-// say that it is well.
-func TestHealthIsOld(t *testing.T) {
-	in(t, base(), func(t *testing.T, b *bench) {
-		b.isWell(func(http.ResponseWriter, *http.Request) { time.Sleep(healthEvery / 10) })
-		b.answers(refuse(500, matcher.CodeInternal, "broken"))
+// TestOutdatedHealthCheck: a check that began before the breaker opened does not
+// make the remote healthy.
+func TestOutdatedHealthCheck(t *testing.T) {
+	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
+		b.setHealth(func(http.ResponseWriter, *http.Request) { time.Sleep(healthEvery / 10) })
+		b.setHandler(refuse(500, matcher.CodeInternal, "broken"))
 		time.Sleep(healthEvery)
 		for range failuresMax {
-			wantUnavailable(t, b.one(t.Context()), "broken")
+			wantUnavailable(t, b.matchOne(t.Context()), "broken")
 		}
 		time.Sleep(healthEvery / 5)
 		synctest.Wait()
-		if _, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); ok || reason != "not well: it answers 500: 1: broken" {
+		if _, reason, ok := b.Cost(t.Context(), &matcher.SubRequest{}); ok || reason != "unhealthy: it answered 500: 1: broken" {
 			t.Errorf("%q %v", reason, ok)
 		}
 	})
@@ -152,3 +152,5 @@ func TestHealthIsOld(t *testing.T) {
 type selection struct{}
 
 func (selection) Len() int { return 1 }
+
+func (selection) Versions(matcher.DescriptorType) map[uint32]int { return nil }

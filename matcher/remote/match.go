@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"net/url"
 	"runtime/debug"
@@ -16,29 +17,29 @@ import (
 
 // Bounds of one call and of one request.
 const (
-	referencesPerCall = 250     // the least limit of references that is usual is 1000
-	setsPerCall       = 100     // and the usual limit of candidate sets
-	rowsPerCall       = 100_000 // of an answer, were every limit used up
-	callsPerRequest   = 8       // at once
+	referencesPerCall = 250     // below the usual limit of 1000
+	setsPerCall       = 100     // the usual limit
+	rowsPerCall       = 100_000 // of an answer in which every limit is reached
+	callsPerRequest   = 8       // in progress at once
 )
 
-// batch is the sub-requests that one call answers: each reference against each
+// batch has the sub-requests that one call answers: each reference against each
 // set.
 type batch struct {
 	references []*matcher.Reference
 	sets       []*matcher.Candidates
-	subs       []int // by reference, by set
+	subs       []int // indexes of sub-requests, by reference, by set
 }
 
 // Match implements [matcher.Matcher].
 func (r *Remote) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 	results := make([]matcher.Result, len(subs))
-	places := make(chan struct{}, callsPerRequest)
+	slots := make(chan struct{}, callsPerRequest)
 	var calls sync.WaitGroup
 	for _, b := range batches(subs) {
-		places <- struct{}{}
+		slots <- struct{}{}
 		calls.Go(func() {
-			defer func() { <-places }()
+			defer func() { <-slots }()
 			if err := r.match(ctx, subs, b, results); err != nil {
 				for _, i := range b.subs {
 					results[i] = matcher.Result{Err: err}
@@ -50,10 +51,10 @@ func (r *Remote) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 	return results
 }
 
-// batches cuts sub-requests into calls: sets that are asked the same
-// references go together.
+// batches divides sub-requests into calls. Sets with the same references are in the
+// same call.
 func batches(subs []matcher.SubRequest) []batch {
-	type column struct {
+	type column struct { // the sub-requests of one set
 		set        *matcher.Candidates
 		references []*matcher.Reference
 		subs       []int
@@ -73,27 +74,27 @@ func batches(subs []matcher.SubRequest) []batch {
 	var all []batch
 	for len(columns) > 0 {
 		first := columns[0]
-		var same, others []*column
+		var together, later []*column
 		rows := 0
 		for _, c := range columns {
-			fits := c == first || rows+c.set.Limit <= rowsPerCall && len(same) < setsPerCall
+			fits := c == first || rows+c.set.Limit <= rowsPerCall && len(together) < setsPerCall
 			if fits && slices.Equal(c.references, first.references) {
-				same = append(same, c)
+				together = append(together, c)
 				rows += c.set.Limit
 			} else {
-				others = append(others, c)
+				later = append(later, c)
 			}
 		}
-		columns = others
+		columns = later
 		size := min(referencesPerCall, max(1, rowsPerCall/rows))
 		for lo := 0; lo < len(first.references); lo += size {
 			hi := min(lo+size, len(first.references))
 			b := batch{references: first.references[lo:hi]}
-			for _, c := range same {
+			for _, c := range together {
 				b.sets = append(b.sets, c.set)
 			}
 			for i := lo; i < hi; i++ {
-				for _, c := range same {
+				for _, c := range together {
 					b.subs = append(b.subs, c.subs[i])
 				}
 			}
@@ -103,8 +104,8 @@ func batches(subs []matcher.SubRequest) []batch {
 	return all
 }
 
-// match makes one call. It runs in a goroutine of its own, where nobody else
-// stops a panic over what a remote says.
+// match makes one call and sets the results of its sub-requests. It runs in a
+// goroutine of its own, so it must recover from panics itself.
 func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, results []matcher.Result) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -120,23 +121,24 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	for i, ref := range b.references {
 		references[i] = *ref
 	}
-	return r.do(ctx, &call{
+	return r.makeCall(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID, objects: rows * len(references),
-		body: wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets, checked(first.Account)...),
+		place: b.placer(subs),
+		body:  wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets, checkTargets(first.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
 			if err != nil {
 				return err
 			}
 			if len(answer) != len(references) {
-				return errors.New("it has another number of references than the request")
+				return fmt.Errorf("it must have %d references, got %d", len(references), len(answer))
 			}
 			for i, item := range answer {
 				if len(item.Matches) != len(b.sets) {
-					return errors.New("it has another number of candidate sets than the request")
+					return fmt.Errorf("a reference must have %d items of matches, got %d", len(b.sets), len(item.Matches))
 				}
 				for j, set := range b.sets {
-					if results[b.subs[i*len(b.sets)+j]], err = result(set, first.Account, &item.Matches[j]); err != nil {
+					if results[b.subs[i*len(b.sets)+j]], err = resultOf(set, first.Account, &item.Matches[j]); err != nil {
 						return err
 					}
 				}
@@ -146,6 +148,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	})
 }
 
+// plural returns the last part of the path of a match.
 func plural(t matcher.DescriptorType) string {
 	if t == matcher.BodyDescriptor {
 		return "bodies"
@@ -164,19 +167,20 @@ func query(account *matcher.ID, explain bool) url.Values {
 	return q
 }
 
-// checked are the targets that rows are checked by, whatever the client wants.
-func checked(account *matcher.ID) []string {
+// checkTargets returns the targets that checking the rows needs, in addition to
+// those of the client.
+func checkTargets(account *matcher.ID) []string {
 	if account == nil {
 		return nil
 	}
 	return []string{"account_id"}
 }
 
-// result checks what a set gave.
-func result(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet) (matcher.Result, error) {
-	var none matcher.Result
+// resultOf checks the rows of a set and returns them as a result.
+func resultOf(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet) (matcher.Result, error) {
+	var empty matcher.Result
 	if len(answer.Rows) > set.Limit {
-		return none, errors.New("it has more rows than the limit")
+		return empty, fmt.Errorf("a set must have at most %d rows, got %d", set.Limit, len(answer.Rows))
 	}
 	rows := make([]matcher.Match, len(answer.Rows))
 	seen := make(map[matcher.ID]bool, len(rows))
@@ -184,13 +188,13 @@ func result(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet
 		row := &answer.Rows[i]
 		switch {
 		case row.Object.Origin != set.Origin || row.Object.ID.IsZero():
-			return none, errors.New("a row is without its object")
+			return empty, errors.New("a row has no object of the requested origin")
 		case account != nil && row.Object.Account != *account:
-			return none, errors.New("a row is of another account")
-		case seen[row.Object.ID]: // and another one is missing
-			return none, errors.New("an object is there twice")
+			return empty, errors.New("a row belongs to another account")
+		case seen[row.Object.ID]: // then another object is missing
+			return empty, errors.New("an object is given twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:
-			return none, errors.New("a row is without its distance, or below the threshold")
+			return empty, errors.New("a row has no similarity or distance, or is below the threshold")
 		}
 		seen[row.Object.ID] = true
 		rows[i] = matcher.Match{
@@ -200,7 +204,7 @@ func result(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet
 	return matcher.Result{Matches: rows, Scan: scan(answer.Plan)}, nil
 }
 
-// scan tells what a plan says of the work at the remote.
+// scan returns the work of the remote according to its plan.
 func scan(p *wire.Plan) matcher.Scan {
 	if p == nil {
 		return matcher.Scan{}
@@ -211,7 +215,7 @@ func scan(p *wire.Plan) matcher.Scan {
 	}
 }
 
-// duration returns a time of a plan.
+// duration converts a time of a plan.
 func duration(milliseconds float64) time.Duration {
 	return time.Duration(milliseconds * float64(time.Millisecond))
 }

@@ -1,16 +1,15 @@
-// Package remote is a matcher behind HTTP: another nearside, or a service of
-// the same wire contract.
+// Package remote implements a matcher that calls another service over HTTP:
+// another nearside, or a service with the same wire contract.
 //
-// A [Remote] sends the sub-requests that it wins, with the descriptors of
-// their references, in as few calls as the limits of an answer allow. All its
-// calls only read, so one that broke before an answer began is made once more.
-// A [Remote] that fails again and again is left alone until a health check
-// succeeds. A [Group] is the remotes of a configuration, which can change while
-// requests are under way.
+// A [Remote] sends the sub-requests for which it was chosen, with the descriptors
+// of their references. It makes as few calls as the limits of an answer allow.
+// Calls only read, so a call is repeated once if its connection breaks before an
+// answer begins. After repeated failures, a Remote gets no calls until a health
+// check succeeds. A [Group] has the remotes of a configuration, which can change
+// while requests are in progress.
 //
-// What a client did wrong (4xx) is passed on; everything else that is no
-// answer as of the contract is CodeUnavailable, which lets the next cheapest
-// matcher answer.
+// Faults of the client (4xx) are passed on. Any other answer that the contract
+// does not allow becomes CodeUnavailable, and the next cheapest matcher answers.
 package remote
 
 import (
@@ -31,8 +30,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Config describes a remote. With Origins or Lists it owns these; without, it
-// is a replica of everything.
+// Config describes a remote. It owns its Origins and Lists. Without them, it is a
+// replica of the local store.
 type Config struct {
 	Name        string
 	URL         string
@@ -40,7 +39,7 @@ type Config struct {
 	Timeout     time.Duration // of one call; 0: only the request's own deadline
 	Origins     []matcher.Origin
 	Lists       []matcher.ID
-	MaxInflight int // calls at once
+	MaxInflight int // calls in progress at once
 }
 
 // equal reports whether c and d describe the same remote.
@@ -49,21 +48,21 @@ func (c *Config) equal(d *Config) bool {
 		slices.Equal(c.Origins, d.Origins) && slices.Equal(c.Lists, d.Lists)
 }
 
-// waitersPerCall bounds the calls that wait for one of MaxInflight to end.
+// waitersPerCall is how many calls may wait for each of the MaxInflight slots.
 const waitersPerCall = 16
 
 // Remote implements [matcher.Remote]. It is safe for concurrent use.
 type Remote struct {
-	config  Config
-	base    *url.URL
-	decoder func() *wire.Decoder
-	log     *slog.Logger
-	client  *http.Client
-	breaker *gobreaker.CircuitBreaker[struct{}]
-	places  chan struct{} // of MaxInflight calls
-	waiting atomic.Int64
-	sick    atomic.Pointer[string] // why it is not well; nil: it is
-	closed  atomic.Bool
+	config    Config
+	base      *url.URL
+	decoder   func() *wire.Decoder
+	log       *slog.Logger
+	client    *http.Client
+	breaker   *gobreaker.CircuitBreaker[struct{}]
+	slots     chan struct{} // one for each of MaxInflight calls
+	waiting   atomic.Int64
+	unhealthy atomic.Pointer[string] // the reason; nil: it is healthy
+	closed    atomic.Bool
 
 	stop    context.CancelFunc // of the health checks
 	stopped chan struct{}
@@ -72,14 +71,14 @@ type Remote struct {
 // dialer makes connections.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newRemote returns a Remote whose health is checked until close.
+// newRemote returns a Remote and starts its health checks, which run until close.
 func newRemote(c Config, decoder func() *wire.Decoder, log *slog.Logger, dial dialer) (*Remote, error) {
 	base, err := url.Parse(strings.TrimRight(c.URL, "/") + "/")
 	if err != nil {
-		return nil, errors.Unwrap(err) // the rest has the URL, and so a password
+		return nil, errors.Unwrap(err) // err has the URL, which may have a password
 	}
 	r := &Remote{
-		config: c, base: base, decoder: decoder, log: log, places: make(chan struct{}, c.MaxInflight), stopped: make(chan struct{}),
+		config: c, base: base, decoder: decoder, log: log, slots: make(chan struct{}, c.MaxInflight), stopped: make(chan struct{}),
 		client: &http.Client{
 			Transport: &http.Transport{
 				DialContext:            dial,
@@ -89,18 +88,18 @@ func newRemote(c Config, decoder func() *wire.Decoder, log *slog.Logger, dial di
 				DisableCompression:     true,
 				MaxResponseHeaderBytes: 1 << 20,
 			},
-			// What is somewhere else is not this remote.
+			// A redirect leads to a service that is not configured.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
 	r.breaker = newBreaker()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
-	go r.watch(ctx)
+	go r.watchHealth(ctx)
 	return r, nil
 }
 
-// close ends the health checks. Calls under way end by themselves.
+// close ends the health checks. Calls in progress are not interrupted.
 func (r *Remote) close() {
 	r.closed.Store(true)
 	r.stop()
@@ -114,21 +113,22 @@ func (r *Remote) Name() string { return r.config.Name }
 // Replica implements [matcher.Remote].
 func (r *Remote) Replica() bool { return len(r.config.Origins) == 0 && len(r.config.Lists) == 0 }
 
-// Cost implements [matcher.Matcher]: the configured cost. A remote cannot see
-// what prefilters left of a set. A replica that is not well, or has no place
-// for another call, leaves sub-requests to others; an owner cannot.
+// Cost implements [matcher.Matcher]. It returns the configured cost. A remote
+// cannot answer for a set that prefilters narrowed, because it does not know the
+// remaining rows. A replica that is unhealthy or has no free slot refuses; an owner
+// does not, because no other matcher has its data.
 func (r *Remote) Cost(_ context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
 	switch {
 	case sub.Selection != nil:
-		return r.config.Cost, "cannot take a set that prefilters have narrowed", false
+		return r.config.Cost, "cannot answer for a set that prefilters narrowed", false
 	case !r.Replica():
 		return r.config.Cost, "owns the set", true
 	}
-	if sick := r.sick.Load(); sick != nil {
-		return r.config.Cost, *sick, false
+	if unhealthy := r.unhealthy.Load(); unhealthy != nil {
+		return r.config.Cost, *unhealthy, false
 	}
-	if len(r.places) == cap(r.places) {
-		return r.config.Cost, "has all the calls that it may have at once", false
+	if len(r.slots) == cap(r.slots) {
+		return r.config.Cost, "max_inflight calls are already in progress", false
 	}
 	return r.config.Cost, "", true
 }

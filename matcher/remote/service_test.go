@@ -18,23 +18,24 @@ import (
 	"nearside/matcher/wire"
 )
 
-// service is the other side: an HTTP server at the end of pipes, so that a
-// test can run in a bubble of its own time (testing/synctest). In it, waiting
-// takes no time, and whoever is left over at the end fails the test.
+// service is the remote service: an HTTP server that is connected through pipes, so
+// that a test can run in a bubble with its own clock (testing/synctest). In a
+// bubble, waiting takes no time, and a goroutine that is left at the end fails the
+// test.
 type service struct {
 	conns  chan net.Conn
 	server *http.Server
 	ended  chan struct{}
 
 	mu      sync.Mutex
-	calls   []seen
-	handler http.HandlerFunc // of all but health checks
-	health  http.HandlerFunc // nil: well
+	calls   []receivedCall
+	handler http.HandlerFunc // of all calls except health checks
+	health  http.HandlerFunc // of health checks; nil: healthy
 	down    bool             // connections are refused
 }
 
-// seen is a call as it arrived.
-type seen struct {
+// receivedCall is a call that the service received.
+type receivedCall struct {
 	method, path, query string
 	header              http.Header
 	body                []byte
@@ -78,7 +79,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handle := s.health
 	if r.URL.Path != "/healthcheck" {
 		handle = s.handler
-		s.calls = append(s.calls, seen{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
+		s.calls = append(s.calls, receivedCall{r.Method, r.URL.Path, r.URL.RawQuery, r.Header.Clone(), body})
 	}
 	s.mu.Unlock()
 	if handle == nil {
@@ -88,29 +89,29 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	handle(w, r)
 }
 
-// answers replaces what the service does.
-func (s *service) answers(handler http.HandlerFunc) {
+// setHandler replaces the handler of calls.
+func (s *service) setHandler(handler http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.handler = handler
 }
 
-// isWell replaces what health checks find; nil: that all is well.
-func (s *service) isWell(health http.HandlerFunc) {
+// setHealth replaces the handler of health checks; nil: healthy.
+func (s *service) setHealth(health http.HandlerFunc) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.health = health
 }
 
-// refuses lets connections be made, or not.
-func (s *service) refuses(down bool) {
+// setDown sets whether connections are refused.
+func (s *service) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.down = down
 }
 
-// took returns the calls that arrived since it was last asked.
-func (s *service) took() []seen {
+// takeCalls returns the calls that arrived since the last takeCalls.
+func (s *service) takeCalls() []receivedCall {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	calls := s.calls
@@ -118,20 +119,20 @@ func (s *service) took() []seen {
 	return calls
 }
 
-// logged is what was logged, a line each.
-type logged struct {
+// logBuffer collects log lines.
+type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
 }
 
-func (l *logged) Write(p []byte) (int, error) {
+func (l *logBuffer) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(p)
 }
 
-// lines returns what was logged since it was last asked, without the time.
-func (l *logged) lines() []string {
+// lines returns the lines since the last call of lines, without the time.
+func (l *logBuffer) lines() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	lines := strings.Split(strings.TrimSuffix(l.text.String(), "\n"), "\n")
@@ -145,15 +146,15 @@ func (l *logged) lines() []string {
 	return lines
 }
 
-// bench is a remote and its service.
-type bench struct {
+// testbed is a remote with its service.
+type testbed struct {
 	*service
 	*Remote
 	group *Group
-	log   *logged
+	log   *logBuffer
 }
 
-// testRegistry has the built-in versions and 7: face, three dimensions.
+// testRegistry has the built-in versions and version 7: type face, three dimensions.
 var testRegistry = func() *matcher.Registry {
 	r, err := matcher.NewRegistry([]matcher.Version{{Number: 7, Length: 3, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}}})
 	if err != nil {
@@ -173,18 +174,19 @@ func newService() *service {
 	return s
 }
 
-func newGroup(dial dialer) (*Group, *logged) {
-	log := &logged{}
+func newGroup(dial dialer) (*Group, *logBuffer) {
+	log := &logBuffer{}
 	g := NewGroup(func() *wire.Decoder { return testDecoder }, slog.New(slog.NewTextHandler(log, nil)))
 	g.dial = dial
 	return g, log
 }
 
-// base is a configuration to start from.
-func base() Config { return Config{Name: "east", URL: "http://east/", Cost: 50, MaxInflight: 4} }
+// baseConfig returns a configuration that tests can change.
+func baseConfig() Config { return Config{Name: "east", URL: "http://east/", Cost: 50, MaxInflight: 4} }
 
-// in runs test in a bubble, with a remote that was found well.
-func in(t *testing.T, c Config, test func(*testing.T, *bench)) {
+// inBubble runs test in a synctest bubble, with a remote whose first health check
+// succeeded.
+func inBubble(t *testing.T, c Config, test func(*testing.T, *testbed)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		s := newService()
@@ -200,7 +202,7 @@ func in(t *testing.T, c Config, test func(*testing.T, *bench)) {
 			}
 		}()
 		synctest.Wait()
-		test(t, &bench{service: s, Remote: g.now.Load().own[0], group: g, log: log})
+		test(t, &testbed{service: s, Remote: g.now.Load().all[0], group: g, log: log})
 	})
 }
 
@@ -208,17 +210,17 @@ func in(t *testing.T, c Config, test func(*testing.T, *bench)) {
 func answer(w http.ResponseWriter, status int, f wire.Format, body []byte) {
 	w.Header().Set("Content-Type", f.MediaType()+"; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(body) // who does not listen is what some tests are about
+	_, _ = w.Write(body) // in some tests the client has gone
 }
 
-// refuse answers an error of the contract.
+// refuse answers with an error of the contract.
 func refuse(status int, code matcher.Code, detail string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
-		answer(w, status, wire.MessagePack, wire.AppendError(nil, wire.MessagePack, code, "what it is", detail, "/docs"))
+		answer(w, status, wire.MessagePack, wire.AppendError(nil, wire.MessagePack, code, "desc", detail, "/docs"))
 	}
 }
 
-// breaks ends the connection without an answer, or after the start of one.
+// breaks writes the start of an answer, which may be empty, and ends the connection.
 func breaks(start string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
@@ -231,11 +233,11 @@ func breaks(start string) http.HandlerFunc {
 	}
 }
 
-// hangs does not answer until the caller goes away.
+// hangs does not answer until the client cancels the call.
 func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 
-// wantUnavailable fails the test unless err is CodeUnavailable, names the
-// remote and has detail, and shows no address.
+// wantUnavailable checks that err is CodeUnavailable, names the remote, contains
+// detail and has no address.
 func wantUnavailable(t *testing.T, err error, detail string) {
 	t.Helper()
 	if err == nil || matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.HasPrefix(err.Error(), "remote east: ") ||

@@ -3,6 +3,7 @@ package route
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -12,17 +13,16 @@ import (
 	"nearside/matcher/wire"
 )
 
-// choice is what the matchers said about a sub-request, and who is to answer
-// it.
+// choice is the choice of a matcher for one sub-request.
 type choice struct {
-	offered []wire.PlanMatcher // by matcher
-	ranked  []int              // those that can do it, in the order in which they are asked
-	at      int                // of ranked: who is asked, or answered
+	offered []wire.PlanMatcher // the cost or the refusal of each matcher
+	ranked  []int              // the matchers that can answer, in the order in which they are asked
+	at      int                // index in ranked of the matcher that is asked, or that answered
 }
 
 // choose asks the matchers that may answer sub for its cost. The cheapest comes
-// first; of equal ones that have the same objects, the idler; then the order of
-// the contest decides.
+// first. At equal cost, the local matcher or remote with fewer calls in progress
+// comes first. Then the order of the contest decides.
 func (r *Router) choose(ctx context.Context, c *contest, sub *matcher.SubRequest, owners []string) (choice, error) {
 	ch := choice{offered: make([]wire.PlanMatcher, len(c.matchers))}
 	for i, m := range c.matchers {
@@ -39,22 +39,22 @@ func (r *Router) choose(ctx context.Context, c *contest, sub *matcher.SubRequest
 	}
 	switch {
 	case ch.ranked == nil:
-		return ch, ch.nobody()
+		return ch, ch.noMatcherError()
 	case len(ch.ranked) > 1:
-		r.rank(c, &ch)
+		r.sortRanked(c, &ch)
 	}
 	return ch, nil
 }
 
-// rank orders the matchers that can do a sub-request.
-func (r *Router) rank(c *contest, ch *choice) {
-	load := make([]int, len(c.matchers)) // of one moment
+// sortRanked sorts the matchers that can answer a sub-request.
+func (r *Router) sortRanked(c *contest, ch *choice) {
+	load := make([]int, len(c.matchers)) // read once, so that the order is consistent
 	for i := range load {
 		switch {
-		case !c.copies(i):
+		case !c.balancesLoad(i):
 			load[i] = math.MaxInt
 		case len(c.remotes) > 0:
-			load[i] = r.busy.of(c.matchers[i].Name())
+			load[i] = r.calls.callsOf(c.matchers[i].Name())
 		}
 	}
 	slices.SortStableFunc(ch.ranked, func(a, b int) int {
@@ -62,8 +62,9 @@ func (r *Router) rank(c *contest, ch *choice) {
 	})
 }
 
-// nobody says why no matcher can do it.
-func (ch *choice) nobody() error {
+// noMatcherError returns the error for a sub-request that no matcher can answer.
+// It has each matcher's reason.
+func (ch *choice) noMatcherError() error {
 	reasons := make([]string, len(ch.offered))
 	for i, m := range ch.offered {
 		reasons[i] = m.Name + ": " + cmp.Or(m.Reason, "cannot")
@@ -71,39 +72,53 @@ func (ch *choice) nobody() error {
 	return fmt.Errorf("no matcher can do it: %s", strings.Join(reasons, "; "))
 }
 
-// matcher returns the number of the one that is asked.
+// matcher returns the index of the matcher that is asked.
 func (ch *choice) matcher() int { return ch.ranked[ch.at] }
 
-// last reports whether nobody is left to ask.
-func (ch *choice) last() bool { return ch.at == len(ch.ranked)-1 }
+// isLast reports whether the current matcher is the last that can answer.
+func (ch *choice) isLast() bool { return ch.at == len(ch.ranked)-1 }
 
-// next goes on to the next one, since the present one failed with err. Clients
-// see the reason, but no stack of a panic.
-func (ch *choice) next(err error) {
-	text, _, _ := strings.Cut(err.Error(), "\n")
-	ch.offered[ch.matcher()].Reason = "failed: " + text
+// tryNext moves to the next matcher, because the current one failed with err.
+func (ch *choice) tryNext(err error, account *matcher.ID) {
+	ch.offered[ch.matcher()].Reason = failedReason(err, account)
 	ch.at++
 }
 
-// settle says who answered, and of those behind it why they were not asked.
-func (ch *choice) settle() {
+// failedReason returns the reason in a plan for a matcher that failed with err.
+// Clients see it, so it has no stack of a panic, and only the details that the
+// account of the request may see.
+func failedReason(err error, account *matcher.ID) string {
+	text := err.Error()
+	if e, ok := errors.AsType[*matcher.Error](err); ok {
+		text = e.For(account).Detail
+		if e.Path != "" { // the plan is at that path
+			text = strings.TrimPrefix(text, e.Path+": ")
+		}
+	}
+	text, _, _ = strings.Cut(text, "\n")
+	return "failed: " + text
+}
+
+// setReasons sets the reasons of the matcher that answered, and of those after it,
+// which were not asked.
+func (ch *choice) setReasons() {
 	m := &ch.offered[ch.matcher()]
 	for _, i := range ch.ranked[ch.at+1:] {
 		other := &ch.offered[i]
-		why := "costs more"
+		reason := "costs more"
 		if other.Cost <= m.Cost {
-			why = "as cheap, but busier or later in order"
+			reason = "same cost, but busier or later in order"
 		}
 		if other.Reason != "" {
-			why = other.Reason + "; " + why
+			reason = other.Reason + "; " + reason
 		}
-		other.Reason = why
+		other.Reason = reason
 	}
 	m.Chosen = true
 	switch {
 	case m.Reason != "":
 	case ch.at > 0:
-		m.Reason = "cheaper ones failed"
+		m.Reason = "cheaper matchers failed"
 	default:
 		m.Reason = "lowest cost"
 	}

@@ -7,19 +7,21 @@ import (
 	"nearside/matcher"
 )
 
-// contest is who may answer the sub-requests of one request. Which remotes and
-// plugins there are does not change while it lasts.
+// contest is the set of matchers that compete for the sub-requests of one
+// request. It keeps the remotes and plugins of its start, even if the
+// configuration changes meanwhile.
 type contest struct {
-	matchers   []matcher.Matcher // the local one, the remotes, the plugins: the order that settles ties
+	matchers   []matcher.Matcher // the local one, the remotes, the plugins; ties go to the first
 	remotes    []matcher.Remote
 	owners     *matcher.Owners
 	prefilters []matcher.Prefilter
-	release    func() // to be called once, at the end
+	release    func() // the caller calls it once, at the end
 }
 
-// contest begins a contest. Of a request that was forwarded remotes are not
-// part, but what they own is theirs all the same.
-func (r *Router) contest(forwarded bool) *contest {
+// newContest returns the contest for a request. If the request was forwarded,
+// remotes do not take part, but no other matcher may answer for the data that they
+// own.
+func (r *Router) newContest(forwarded bool) *contest {
 	c := &contest{matchers: []matcher.Matcher{r.options.Local}, release: func() {}}
 	if r.options.Remotes != nil {
 		c.remotes, c.owners = r.options.Remotes.Now()
@@ -38,42 +40,43 @@ func (r *Router) contest(forwarded bool) *contest {
 	return c
 }
 
-// copies reports whether matcher i has the objects of the local store: the
-// local matcher, or a replica. Of those, the idler one is asked first.
-func (c *contest) copies(i int) bool { return i <= len(c.remotes) }
+// balancesLoad reports whether the number of calls in progress decides between
+// matcher i and others of the same cost. It does for the local matcher and remotes,
+// which have the same objects if they compete. It does not for plugins.
+func (c *contest) balancesLoad(i int) bool { return i <= len(c.remotes) }
 
-// admits reports whether matcher i may answer for a set, and why not. owners
-// is whose the set is: they answer for it and nobody else.
+// admits reports whether matcher i may answer for a candidate set; if not, reason
+// says why. If the set has owners, only they may answer.
 func (c *contest) admits(i int, owners []string) (reason string, ok bool) {
 	remote := i > 0 && i <= len(c.remotes)
 	switch {
 	case len(owners) == 0 && remote && !c.remotes[i-1].Replica():
-		return "answers only for what it owns", false
+		return "answers only for the data that it owns", false
 	case len(owners) > 0 && (!remote || !slices.Contains(owners, c.matchers[i].Name())):
 		return "the set is owned by " + matcher.OwnerText(owners), false
 	}
 	return "", true
 }
 
-// busy counts the calls under way, by the name of the matcher.
-type busy struct {
+// callCounts counts the calls in progress by the name of the matcher.
+type callCounts struct {
 	mu    sync.Mutex
 	calls map[string]int
 }
 
-func (b *busy) add(name string, n int) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.calls == nil {
-		b.calls = map[string]int{}
+func (c *callCounts) addCalls(name string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls == nil {
+		c.calls = map[string]int{}
 	}
-	if b.calls[name] += n; b.calls[name] == 0 {
-		delete(b.calls, name) // remotes and plugins come and go
+	if c.calls[name] += n; c.calls[name] == 0 {
+		delete(c.calls, name) // remotes and plugins come and go
 	}
 }
 
-func (b *busy) of(name string) int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.calls[name]
+func (c *callCounts) callsOf(name string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.calls[name]
 }

@@ -11,76 +11,93 @@ import (
 // all objects of another.
 type CrossRequest struct {
 	matcher.CrossMatch
-	Forwarded bool // a proxy asks: no remotes are asked in turn
-	// ObjectsMax bounds the objects of both filters together; RowsMax the rows
-	// of the answer, were the limit used up.
+	Forwarded bool // the client is a proxy, so no remotes are asked
+	// ObjectsMax bounds the objects that both filters select together. RowsMax
+	// bounds the rows of the answer if every reference has limit rows.
 	ObjectsMax, RowsMax int
 }
 
-// crossBatch is the references that are matched at a time: enough for passes
-// that are bound by arithmetic, and few enough to end soon after the request.
+// crossBatch is how many references are matched together. More references use
+// the processor better, fewer let the work end sooner after the request was
+// cancelled.
 const crossBatch = 1024
 
 // refTypes are the types of references that name objects by ID.
 var refTypes = [matcher.Origins]matcher.ReferenceType{matcher.RefFace, matcher.RefEvent, matcher.RefAttribute}
 
-// Cross answers a cross match, by the IDs of the references. Objects without
-// the needed descriptor are no references.
+// Cross answers a cross match. The references are sorted by ID. Objects without a
+// descriptor of the needed type are not references.
 func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) {
 	switch owners, err := r.crossOwners(req); {
 	case err != nil:
 		return nil, err
 	case len(owners) > 0 && req.Forwarded:
-		return nil, matcher.Errorf(matcher.CodeNoMatcher, "references: they are of %s, and the request was forwarded already", matcher.OwnerText(owners))
+		return nil, matcher.Errorf(matcher.CodeNoMatcher, "references: they belong to %s, but the request was already forwarded", matcher.OwnerText(owners))
 	case len(owners) > 0:
-		return r.crossThere(ctx, req, owners)
+		return r.crossRemote(ctx, req, owners)
 	}
-	refs, err := r.crossReferences(ctx, req)
+	moment := r.options.Moments.Moment(req.Account, nil, []*matcher.Candidates{req.References, req.Candidates})
+	refs, err := crossReferences(ctx, req, moment)
 	if err != nil {
-		return nil, deadline(ctx, err)
+		return nil, deadlineError(ctx, err)
 	}
 	match := &Request{
 		Candidates: []*matcher.Candidates{req.Candidates}, Type: req.Type, Account: req.Account, RequestID: req.RequestID,
-		Explain: req.Explain, Forwarded: req.Forwarded, RowsMax: req.RowsMax,
+		Explain: req.Explain, Forwarded: req.Forwarded, RowsMax: req.RowsMax, cross: true,
 	}
 	if err := checkRows(match, len(refs)); err != nil {
 		return nil, err
 	}
-	whole := &Answer{}
-	for part := range slices.Chunk(refs, crossBatch) {
-		a, err := r.match(ctx, match, part)
+	all := &Answer{}
+	for batch := range slices.Chunk(refs, crossBatch) {
+		a, err := r.match(ctx, match, batch, moment)
 		if err != nil {
 			return nil, err
 		}
-		whole.References = append(whole.References, a.References...)
-		whole.Results = append(whole.Results, a.Results...)
-		whole.Plans = append(whole.Plans, a.Plans...)
+		all.References = append(all.References, a.References...)
+		all.Results = append(all.Results, a.Results...)
+		all.Plans = append(all.Plans, a.Plans...)
 	}
-	return whole, nil
+	return all, nil
 }
 
-// crossReferences selects the references, and checks how much is selected.
-func (r *Router) crossReferences(ctx context.Context, req *CrossRequest) ([]matcher.Reference, error) {
-	selected := 0
-	for _, side := range []*matcher.Candidates{req.References, req.Candidates} {
-		rows, err := r.options.Selector.Select(ctx, side, req.Account)
-		if err != nil {
-			return nil, err
-		}
-		if selected += rows.Len(); selected > req.ObjectsMax {
-			return nil, matcher.Errorf(matcher.CodeCrossLimit, "references and candidates select %d objects or more, the limit is %d", selected, req.ObjectsMax)
-		}
+// checkCross refuses a cross match that compares more objects than the limit.
+// References count if they have a descriptor, candidates if they have a descriptor
+// of a version that a reference has.
+func checkCross(ctx context.Context, req *CrossRequest, moment matcher.Moment) error {
+	references, err := moment.Select(ctx, req.References, req.Account)
+	if err != nil {
+		return err
+	}
+	candidates, err := moment.Select(ctx, req.Candidates, req.Account)
+	if err != nil {
+		return err
+	}
+	if references.Len()+candidates.Len() <= req.ObjectsMax {
+		return nil
+	}
+	objects, candidatesOf := 0, candidates.Versions(req.Type)
+	for version, n := range references.Versions(req.Type) {
+		objects += n + candidatesOf[version]
+	}
+	if objects > req.ObjectsMax {
+		return matcher.Errorf(matcher.CodeCrossLimit, "references and candidates: they select %d objects with a %s descriptor to compare, the limit is %d",
+			objects, req.Type, req.ObjectsMax)
+	}
+	return nil
+}
+
+// crossReferences checks the number of objects to compare and returns the
+// references.
+func crossReferences(ctx context.Context, req *CrossRequest, moment matcher.Moment) ([]matcher.Reference, error) {
+	if err := checkCross(ctx, req, moment); err != nil {
+		return nil, err
 	}
 	var ids []matcher.ID
 	refs := map[matcher.ID]matcher.Reference{}
-	err := r.options.Objects.Each(ctx, req.References.Origin, &req.References.Filter, req.Account, func(o *matcher.Object) error {
-		if d := o.Descriptor(req.Type); !d.IsZero() {
-			ids = append(ids, o.ID)
-			refs[o.ID] = matcher.Reference{Type: refTypes[o.Origin], ID: o.ID.String(), Descriptor: d}
-		}
-		if len(ids) > req.ObjectsMax { // written since
-			return matcher.Errorf(matcher.CodeCrossLimit, "references select more than %d objects, which is the limit", req.ObjectsMax)
-		}
+	err := moment.Each(ctx, req.References, req.Type, req.Account, func(o *matcher.Object) error {
+		ids = append(ids, o.ID)
+		refs[o.ID] = matcher.Reference{Type: refTypes[o.Origin], ID: o.ID.String(), Descriptor: o.Descriptor(req.Type)}
 		return nil
 	})
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"nearside/matcher/route"
 )
 
-// TestCross: each selected object with a descriptor is a reference, by ID, and
-// is matched against the other set.
+// TestCross: each selected object with a descriptor becomes a reference, sorted by
+// ID, and is matched against the other set.
 func TestCross(t *testing.T) {
 	registry, err := matcher.NewRegistry(nil)
 	if err != nil {
@@ -24,8 +24,8 @@ func TestCross(t *testing.T) {
 			many[n].Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 59, Data: []byte{n}}
 		}
 	}
-	r := route.New(route.Options{Registry: registry, Objects: many, Selector: selected, Local: local})
-	req := &route.CrossRequest{ObjectsMax: 2000, RowsMax: 300, CrossMatch: matcher.CrossMatch{
+	r := route.New(route.Options{Registry: registry, Moments: frozen{many, selected}, Local: local})
+	req := &route.CrossRequest{ObjectsMax: 1000, RowsMax: 300, CrossMatch: matcher.CrossMatch{
 		References: &matcher.Candidates{}, Candidates: &matcher.Candidates{Limit: 3}, Explain: true, RequestID: "id",
 	}}
 	a, err := r.Cross(t.Context(), req)
@@ -47,8 +47,8 @@ func TestCross(t *testing.T) {
 	}
 
 	for detail, change := range map[string]func(*route.CrossRequest){
-		"select 2000 objects or more, the limit is 1999":    func(r *route.CrossRequest) { r.ObjectsMax = 1999 },
-		"allow 3 rows for each of 100 references, together": func(r *route.CrossRequest) { r.RowsMax = 299 },
+		"references and candidates: they select 1000 objects with a face descriptor to compare, the limit is 999": func(r *route.CrossRequest) { r.ObjectsMax = 999 },
+		"allow 3 rows for each of 100 references, in all":                                                         func(r *route.CrossRequest) { r.RowsMax = 299 },
 	} {
 		changed := *req
 		change(&changed)

@@ -13,7 +13,7 @@ import (
 	"nearside/matcher/route"
 )
 
-// fails makes a fake that fails all sub-requests in one way.
+// fails returns a fake whose results all have err.
 func fails(name string, cost float64, err error) *fake {
 	f := costs(name, cost)
 	f.match = func(_ context.Context, subs []matcher.SubRequest) []matcher.Result {
@@ -22,8 +22,8 @@ func fails(name string, cost float64, err error) *fake {
 	return f
 }
 
-// TestFallback: whatever goes wrong with a matcher, the next cheapest answers,
-// and the plan says why.
+// TestFallback: after any failure of a matcher, the next cheapest answers, and the
+// plan has the reason.
 func TestFallback(t *testing.T) {
 	panics := costs("panics", 3)
 	panics.match = func(context.Context, []matcher.SubRequest) []matcher.Result { panic("boom") }
@@ -33,7 +33,7 @@ func TestFallback(t *testing.T) {
 	all := []matcher.Matcher{
 		local, fails("broken", 2, errors.New("broken")), fails("declines", 1, matcher.ErrDeclined),
 		panics, short, fails("gone", 5, matcher.Errorf(matcher.CodeUnavailable, "connection refused")),
-		fails("slow", 6, context.DeadlineExceeded), costs("dear", 200),
+		fails("slow", 6, context.DeadlineExceeded), costs("expensive", 200),
 	}
 	req := request(raw(1))
 	req.Explain = true
@@ -44,22 +44,23 @@ func TestFallback(t *testing.T) {
 	if got := a.Results[0][1].Matches[0].Object.ExternalID; got != "local" || len(local.calls) != 1 || len(local.calls[0]) != 2 {
 		t.Errorf("%s answered; local was asked %d times", got, len(local.calls))
 	}
-	var said []string
+	var plan []string
 	for _, m := range a.Plans[0][0].Matchers {
 		reason, _, _ := strings.Cut(m.Reason, "\n")
-		said = append(said, fmt.Sprintf("%s %v %s", m.Name, m.Chosen, reason))
+		plan = append(plan, fmt.Sprintf("%s %v %s", m.Name, m.Chosen, reason))
 	}
 	want := []string{
-		"local true cheaper ones failed", "broken false failed: broken", "declines false failed: declined",
-		"panics false failed: matcher panics: panic: boom", "short false failed: matcher short gave 0 results for 2 sub-requests",
-		"gone false failed: connection refused", "slow false failed: matcher slow: context deadline exceeded", "dear false costs more",
+		"local true cheaper matchers failed", "broken false failed: broken", "declines false failed: declined",
+		"panics false failed: matcher panics: panic: boom", "short false failed: matcher short returned 0 results for 2 sub-requests",
+		"gone false failed: connection refused", "slow false failed: matcher slow: context deadline exceeded", "expensive false costs more",
 	}
-	if !slices.Equal(said, want) {
-		t.Errorf("%q\nwant %q", said, want)
+	if !slices.Equal(plan, want) {
+		t.Errorf("%q\nwant %q", plan, want)
 	}
 }
 
-// TestFallbackOfSome: only what failed is asked again.
+// TestFallbackOfSome: the next matcher is asked only for the sub-requests that
+// failed.
 func TestFallbackOfSome(t *testing.T) {
 	half := costs("half", 1)
 	half.match = func(_ context.Context, subs []matcher.SubRequest) []matcher.Result {
@@ -86,8 +87,8 @@ func TestFallbackOfSome(t *testing.T) {
 	}
 }
 
-// TestNoFallback: errors of the request are the client's, and are not tried
-// elsewhere; the last matcher's error is the answer.
+// TestNoFallback: no other matcher is asked after an error that the request
+// caused. If all matchers fail, the last one's error is returned.
 func TestNoFallback(t *testing.T) {
 	local := costs("local", 100)
 	_, err := newRouter(t, nil, local, fails("remote", 1, matcher.Errorf(matcher.CodeTooMany, "limit: 5 is too many"))).Match(t.Context(), request(raw(1)))
@@ -104,20 +105,19 @@ func TestNoFallback(t *testing.T) {
 	}
 }
 
-// TestHungMatcherLeavesTime: a matcher that only its deadline ends leaves half
-// of the request's time to the next; the last one has all that is left, and
-// the local one is never cut.
+// TestHungMatcherLeavesTime: a matcher gets half of the request's time if another
+// one can follow. The last one and the local one get all remaining time.
 func TestHungMatcherLeavesTime(t *testing.T) {
 	const day = 24 * time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), day)
 	defer cancel()
-	given := map[string]time.Duration{}
+	times := map[string]time.Duration{}
 	asks := func(name string, cost float64, err error) *fake {
 		f := fails(name, cost, err)
 		fail := f.match
 		f.match = func(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 			until, _ := ctx.Deadline()
-			given[name] = time.Until(until)
+			times[name] = time.Until(until)
 			return fail(ctx, subs)
 		}
 		return f
@@ -127,14 +127,14 @@ func TestHungMatcherLeavesTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]time.Duration{"hung": day / 2, "local": day, "last": day} {
-		if off := given[name] - want; off < -time.Hour || off > time.Hour {
-			t.Errorf("%s had %v, want about %v", name, given[name], want)
+		if off := times[name] - want; off < -time.Hour || off > time.Hour {
+			t.Errorf("%s had %v, want about %v", name, times[name], want)
 		}
 	}
 }
 
-// TestRowsAreCompleted: rows of other matchers get their objects, their order
-// and their limit; those of objects that are gone are left out.
+// TestRowsAreCompleted: rows of other matchers get their objects, are sorted and
+// cut to the limit. Rows of deleted objects are left out.
 func TestRowsAreCompleted(t *testing.T) {
 	f := costs("plugin", 1)
 	f.match = func(_ context.Context, subs []matcher.SubRequest) []matcher.Result {
@@ -162,12 +162,20 @@ func TestRowsAreCompleted(t *testing.T) {
 	}
 }
 
-// rows is a selection of so many rows.
+// rows is a selection; its value is the number of rows.
 type rows int
 
 func (r rows) Len() int { return int(r) }
 
-// selector selects a thousand rows, and counts how often.
+// Versions reports that half of the rows have a face descriptor.
+func (r rows) Versions(t matcher.DescriptorType) map[uint32]int {
+	if t != matcher.FaceDescriptor {
+		return nil
+	}
+	return map[uint32]int{59: int(r) / 2}
+}
+
+// selector selects a thousand rows and counts its calls.
 type selector struct {
 	calls int
 	err   error
@@ -178,10 +186,10 @@ func (s *selector) Select(context.Context, *matcher.Candidates, *matcher.ID) (ma
 	return rows(1000), s.err
 }
 
-// prefilter takes rows away.
+// prefilter removes rows.
 type prefilter struct {
 	name    string
-	less    int
+	removes int
 	err     error
 	applies func(*matcher.SubRequest) bool
 	calls   int
@@ -195,10 +203,11 @@ func (p *prefilter) Applies(sub *matcher.SubRequest) bool {
 
 func (p *prefilter) Narrow(_ context.Context, _ *matcher.SubRequest, r matcher.Selection) (matcher.Selection, error) {
 	p.calls++
-	return r.(rows) - rows(p.less), p.err
+	return r.(rows) - rows(p.removes), p.err
 }
 
-// plugins is one generation.
+// plugins is one generation of plugins; held counts calls of Acquire without
+// release.
 type plugins struct {
 	matchers   []matcher.Matcher
 	prefilters []matcher.Prefilter
@@ -210,21 +219,24 @@ func (p *plugins) Acquire() ([]matcher.Matcher, []matcher.Prefilter, func()) {
 	return p.matchers, p.prefilters, func() { p.held-- }
 }
 
-// TestPrefilters: they run in order, once for each set, and every matcher gets
-// what they left; sets that none applies to are not selected beforehand.
+// TestPrefilters: prefilters run in order, once for each set, and every matcher
+// gets the narrowed set. A set without an applying prefilter is not selected
+// beforehand.
 func TestPrefilters(t *testing.T) {
 	registry, err := matcher.NewRegistry(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	onlyEvents := func(sub *matcher.SubRequest) bool { return sub.Candidates.Origin == matcher.Events }
-	first, second := &prefilter{name: "first", less: 1}, &prefilter{name: "second", less: 10}
+	first, second := &prefilter{name: "first", removes: 1}, &prefilter{name: "second", removes: 10}
 	first.applies, second.applies = onlyEvents, onlyEvents
 	never := &prefilter{name: "never", applies: func(*matcher.SubRequest) bool { return false }}
 	local, plugin, selected := costs("local", 100), costs("plugin", 1), &selector{}
-	plugin.cost = func(sub *matcher.SubRequest) (float64, string, bool) { return 1, "takes no set", sub.Selection == nil }
+	plugin.cost = func(sub *matcher.SubRequest) (float64, string, bool) {
+		return 1, "takes no narrowed set", sub.Selection == nil
+	}
 	generation := &plugins{matchers: []matcher.Matcher{plugin}, prefilters: []matcher.Prefilter{first, never, second}}
-	router := route.New(route.Options{Registry: registry, Objects: faces(), Selector: selected, Local: local, Plugins: generation})
+	router := route.New(route.Options{Registry: registry, Moments: frozen{faces(), selected}, Local: local, Plugins: generation})
 	req := request(raw(1), raw(2), face(1))
 	req.Explain = true
 	a, err := router.Match(t.Context(), req)
@@ -252,11 +264,11 @@ func TestPrefilters(t *testing.T) {
 	}
 
 	first.err = matcher.Errorf(matcher.CodeUnavailable, "plugin first: no policy, no answer")
-	if _, err = router.Match(t.Context(), req); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.HasPrefix(err.Error(), "candidates[1].plugin first") {
+	if _, err = router.Match(t.Context(), req); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.HasPrefix(err.Error(), "candidates[1]: plugin first") {
 		t.Error(err)
 	}
 	if selected.err = context.DeadlineExceeded; generation.held != 0 {
-		t.Error("a generation is held")
+		t.Error("a generation was not released")
 	}
 	if _, err = router.Match(t.Context(), req); matcher.CodeOf(err) != matcher.CodeDeadline {
 		t.Error(err)

@@ -8,8 +8,8 @@ import (
 	"nearside/matcher/route"
 )
 
-// TestForwarded: what another proxy asks is answered from what is here. Remotes
-// are not asked, and what they own is not answered by anybody else.
+// TestForwarded: the request of another proxy is answered from local data. Remotes
+// are not asked, and no other matcher answers for data that they own.
 func TestForwarded(t *testing.T) {
 	r, local, asked := crossRouter(t, crosses("a"), crosses("b"), nil)
 	forwarded := func(ref matcher.Reference, f matcher.Filter) (*route.Answer, error) {
@@ -25,10 +25,10 @@ func TestForwarded(t *testing.T) {
 		t.Errorf("a list of a remote: %v", err)
 	}
 	if _, err := forwarded(ref(matcher.RefFace, 99), matcher.Filter{}); matcher.CodeOf(err) != matcher.CodeFaceNotFound {
-		t.Errorf("a face that is not here: %v", err)
+		t.Errorf("a face that is not in the local store: %v", err)
 	}
 	if a, err := forwarded(named(matcher.RefFaceExternalID, "nobody"), matcher.Filter{}); err != nil || !a.References[0].Descriptor.IsZero() {
-		t.Errorf("a key that is not here: %+v, %v", a, err)
+		t.Errorf("a key without local objects: %+v, %v", a, err)
 	}
 	cross := crossRequest(listID(1), listID(1))
 	cross.Forwarded = true

@@ -9,24 +9,25 @@ import (
 	"nearside/matcher/wire"
 )
 
-// narrowed is what prefilters left of a candidate set.
+// narrowed is a candidate set after prefilters removed rows.
 type narrowed struct {
 	rows matcher.Selection
 	plan []wire.PlanPrefilter
 }
 
-// narrowKey says which sub-requests share a narrowed set: those of one set and
-// version that the same prefilters apply to.
+// narrowKey identifies a narrowed set. Sub-requests share it if they have the same
+// candidate set, version and prefilters.
 type narrowKey struct {
 	candidates *matcher.Candidates
 	version    *matcher.Version
-	applied    string
+	applied    string // the indexes of the prefilters
 }
 
-// narrow runs the prefilters that apply, once for each set and version, and
-// gives the sub-requests what is left. It returns that by sub-request, nil
-// when no prefilter applies to any.
-func (r *Router) narrow(ctx context.Context, prefilters []matcher.Prefilter, subs []matcher.SubRequest, places []place) ([]*narrowed, error) {
+// narrow runs the prefilters that apply, once for each narrowKey, and sets the
+// Selection of the sub-requests. It returns the narrowed set of each sub-request;
+// an element is nil if no prefilter applies. It returns nil if there are no
+// prefilters.
+func (r *Router) narrow(ctx context.Context, prefilters []matcher.Prefilter, subs []matcher.SubRequest) ([]*narrowed, error) {
 	if len(prefilters) == 0 {
 		return nil, nil
 	}
@@ -46,9 +47,9 @@ func (r *Router) narrow(ctx context.Context, prefilters []matcher.Prefilter, sub
 			continue
 		}
 		if done[key] == nil {
-			left, err := r.prefilter(ctx, apply, sub)
+			left, err := prefilter(ctx, apply, sub)
 			if err != nil {
-				return nil, matcher.At("candidates["+strconv.Itoa(places[i].set)+"]", err)
+				return nil, located(sub.Path, err)
 			}
 			done[key] = left
 		}
@@ -58,9 +59,9 @@ func (r *Router) narrow(ctx context.Context, prefilters []matcher.Prefilter, sub
 	return all, nil
 }
 
-// prefilter evaluates the filters of sub's set and narrows it.
-func (r *Router) prefilter(ctx context.Context, apply []matcher.Prefilter, sub *matcher.SubRequest) (*narrowed, error) {
-	rows, err := r.options.Selector.Select(ctx, sub.Candidates, sub.Account)
+// prefilter evaluates the filter of sub's candidate set and narrows the rows.
+func prefilter(ctx context.Context, apply []matcher.Prefilter, sub *matcher.SubRequest) (*narrowed, error) {
+	rows, err := sub.Moment.Select(ctx, sub.Candidates, sub.Account)
 	if err != nil {
 		return nil, err
 	}

@@ -7,13 +7,13 @@ import (
 	"nearside/matcher/wire"
 )
 
-// plans explains the answers, by reference and by candidate set.
-func plans(references int, req *Request, places []place, w *work, left []*narrowed) [][]*wire.Plan {
+// plansOf returns the plans of an answer by reference and by candidate set.
+func plansOf(references int, req *Request, places []place, w *work, left []*narrowed) [][]*wire.Plan {
 	all := make([][]*wire.Plan, references)
 	for i := range all {
 		all[i] = make([]*wire.Plan, len(req.Candidates))
 		for j := range all[i] {
-			all[i][j] = &wire.Plan{} // a key that found nothing was not matched
+			all[i][j] = &wire.Plan{} // stays empty for a key without objects, which is not matched
 		}
 	}
 	for i, p := range places {

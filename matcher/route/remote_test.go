@@ -13,20 +13,20 @@ import (
 	"nearside/matcher/route"
 )
 
-// remote is a fake that is another service, with objects of its own.
+// remote is a fake of another service, with objects of its own.
 type remote struct {
 	*fake
 	replica bool
 	has     []matcher.Object
 	err     error // of Find and Keys
 	cross   func() ([]matcher.Reference, []matcher.Result, error)
-	asked   *[]string // what all remotes of a test were asked, in order
+	asked   *[]string // the calls of all remotes of a test, in order
 }
 
 func (r *remote) Replica() bool { return r.replica }
 
-// tell keeps what r was asked.
-func (r *remote) tell(format string, args ...any) {
+// record appends a call to asked.
+func (r *remote) record(format string, args ...any) {
 	if r.asked != nil {
 		*r.asked = append(*r.asked, r.name+" "+fmt.Sprintf(format, args...))
 	}
@@ -37,7 +37,7 @@ func (r *remote) Find(_ context.Context, o matcher.Origin, ids []matcher.ID, acc
 	for _, id := range ids {
 		numbers = append(numbers, strconv.Itoa(int(id[0])))
 	}
-	r.tell("find %s %s", o, strings.Join(numbers, ","))
+	r.record("find %s %s", o, strings.Join(numbers, ","))
 	var found []matcher.Object
 	for _, obj := range r.has {
 		if obj.Origin == o && slices.Contains(ids, obj.ID) && (account == nil || obj.Account == *account) && requestID == "id" {
@@ -59,16 +59,16 @@ func (r *remote) Keys(_ context.Context, keys []matcher.Reference, t matcher.Des
 			}
 		}
 	}
-	r.tell("keys %s", strings.Join(names, ","))
+	r.record("keys %s", strings.Join(names, ","))
 	return all, r.err
 }
 
 func (r *remote) Cross(context.Context, *matcher.CrossMatch) ([]matcher.Reference, []matcher.Result, error) {
-	r.tell("cross")
+	r.record("cross")
 	return r.cross()
 }
 
-// remotes are those of a configuration.
+// remotes are the remotes of a configuration.
 type remotes struct {
 	all    []*remote
 	owners *matcher.Owners
@@ -82,21 +82,21 @@ func (r remotes) Now() ([]matcher.Remote, *matcher.Owners) {
 	return all, r.owners
 }
 
-// options returns what a router with remotes is made of.
+// options returns the options of a router with remotes.
 func options(t *testing.T, local *fake, r remotes) route.Options {
 	t.Helper()
 	registry, err := matcher.NewRegistry(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return route.Options{Registry: registry, Objects: faces(), Selector: &selector{}, Local: local, Remotes: r}
+	return route.Options{Registry: registry, Moments: frozen{faces(), &selector{}}, Local: local, Remotes: r}
 }
 
-// owner makes a remote that owns something, replicaOf one that owns nothing.
+// owner returns a remote that owns data, replicaOf a replica.
 func owner(f *fake) *remote     { return &remote{fake: f} }
 func replicaOf(f *fake) *remote { return &remote{fake: f, replica: true} }
 
-// lists are those of a filter.
+// lists returns a filter with these lists.
 func lists(numbers ...byte) matcher.Filter {
 	f := matcher.Filter{Lists: []matcher.ID{}}
 	for _, n := range numbers {
@@ -114,8 +114,8 @@ func listID(n byte, more ...byte) matcher.Filter {
 	return f
 }
 
-// TestOwnersAnswer: a set is answered by the cheapest of its owners and by
-// nobody else, however cheap; what nobody owns by anybody but owners.
+// TestOwnersAnswer: the cheapest owner of a set answers, even if another matcher is
+// cheaper. For a set without owners, remotes that own other data do not answer.
 func TestOwnersAnswer(t *testing.T) {
 	owned := &matcher.Owners{Lists: map[matcher.ID][]string{id(1): {"a"}, id(2): {"a", "b"}, id(3): {"b"}}}
 	owned.Origins[matcher.Events] = []string{"ev"}
@@ -148,14 +148,14 @@ func TestOwnersAnswer(t *testing.T) {
 	check(matcher.Faces, lists(1, 2), "a")
 	check(matcher.Faces, listID(2, 3), "b")
 	check(matcher.Faces, lists(), "replica")
-	check(matcher.Faces, lists(1, 3), "candidates[1].filters: list "+id(3).String()+" is of remote b and the lists before it of remote a; ")
-	check(matcher.Faces, lists(9, 1), "candidates[1].filters: list "+id(1).String()+" is of remote a and the lists before it of this server; ")
-	check(matcher.Faces, listID(1, 9), "candidates[1].filters: list "+id(9).String()+" is of this server and the lists before it of remote a; ")
+	check(matcher.Faces, lists(1, 3), "candidates[1].filters: list "+id(3).String()+" belongs to remote b, the lists before it to remote a; ")
+	check(matcher.Faces, lists(9, 1), "candidates[1].filters: list "+id(1).String()+" belongs to remote a, the lists before it to this server; ")
+	check(matcher.Faces, listID(1, 9), "candidates[1].filters: list "+id(9).String()+" belongs to this server, the lists before it to remote a; ")
 	check(matcher.Events, matcher.Filter{}, "ev")
 	check(matcher.Attributes, matcher.Filter{}, "replica")
 }
 
-// TestOwnerPlan: everybody has said why they may not answer.
+// TestOwnerPlan: the plan has the reason why each other matcher may not answer.
 func TestOwnerPlan(t *testing.T) {
 	owned := &matcher.Owners{Lists: map[matcher.ID][]string{id(1): {"a"}}}
 	o := options(t, costs("local", 100), remotes{[]*remote{owner(costs("a", 200)), replicaOf(costs("replica", 50))}, owned})
@@ -166,35 +166,35 @@ func TestOwnerPlan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const others = "false the set is owned by remote a"
+	const refused = "false the set is owned by remote a"
 	for set, want := range [][]string{
-		{"local " + others, "a true lowest cost", "replica " + others, "plugin " + others},
-		{"local false costs more", "a false answers only for what it owns", "replica true lowest cost", "plugin false costs more"},
+		{"local " + refused, "a true lowest cost", "replica " + refused, "plugin " + refused},
+		{"local false costs more", "a false answers only for the data that it owns", "replica true lowest cost", "plugin false costs more"},
 	} {
-		var said []string
+		var plan []string
 		for _, m := range a.Plans[0][set].Matchers {
-			said = append(said, fmt.Sprintf("%s %v %s", m.Name, m.Chosen, m.Reason))
+			plan = append(plan, fmt.Sprintf("%s %v %s", m.Name, m.Chosen, m.Reason))
 		}
-		if !slices.Equal(said, want) {
-			t.Errorf("%q, want %q", said, want)
+		if !slices.Equal(plan, want) {
+			t.Errorf("%q, want %q", plan, want)
 		}
 	}
 }
 
-var gone = matcher.Errorf(matcher.CodeUnavailable, "remote a: it does not answer")
+var gone = matcher.Errorf(matcher.CodeUnavailable, "remote a: it did not answer")
 
-// TestOwnerFails: nobody answers in its place, but one who owns the set too.
+// TestOwnerFails: if an owner fails, only another owner of the set may answer.
 func TestOwnerFails(t *testing.T) {
 	owned := &matcher.Owners{Lists: map[matcher.ID][]string{id(1): {"a"}, id(2): {"a", "b"}}}
 	local, b := costs("local", 1), costs("b", 200)
 	r := route.New(options(t, local, remotes{[]*remote{owner(fails("a", 100, gone)), owner(b), replicaOf(costs("replica", 1))}, owned}))
 	req := request(raw(1))
 	req.Candidates = []*matcher.Candidates{{Limit: 1}, {Limit: 2, Filter: listID(1)}}
-	if a, err := r.Match(t.Context(), req); matcher.CodeOf(err) != matcher.CodeUnavailable || err.Error() != "candidates[1]: remote a: it does not answer" {
+	if a, err := r.Match(t.Context(), req); matcher.CodeOf(err) != matcher.CodeUnavailable || err.Error() != "candidates[1]: remote a: it did not answer" {
 		t.Errorf("%v, %v", a, err)
 	}
 	if len(b.calls) != 0 {
-		t.Error("b answers for a")
+		t.Error("b was asked for a set of a")
 	}
 	req.Candidates[1].Filter = listID(2)
 	req.Explain = true
@@ -205,19 +205,20 @@ func TestOwnerFails(t *testing.T) {
 	if by := a.Results[0][1].Matches[0].Object.ExternalID; by != "b" {
 		t.Errorf("%s answered", by)
 	}
-	if m := a.Plans[0][1].Matchers; m[1].Reason != "failed: remote a: it does not answer" || m[2].Reason != "cheaper ones failed" {
+	if m := a.Plans[0][1].Matchers; m[1].Reason != "failed: remote a: it did not answer" || m[2].Reason != "cheaper matchers failed" {
 		t.Errorf("%+v", m)
 	}
 	for _, subs := range local.calls {
 		for _, sub := range subs {
 			if sub.Candidates != req.Candidates[0] {
-				t.Error("local was asked for what it does not own")
+				t.Error("local was asked for a set that a remote owns")
 			}
 		}
 	}
 }
 
-// TestOwnersRefusalIsTheClients: a fault of the client is not tried elsewhere.
+// TestOwnersRefusalIsTheClients: after an error that the request caused, no other
+// owner is asked.
 func TestOwnersRefusalIsTheClients(t *testing.T) {
 	owned := &matcher.Owners{Lists: map[matcher.ID][]string{id(2): {"a", "b"}}}
 	b := costs("b", 200)
@@ -229,7 +230,7 @@ func TestOwnersRefusalIsTheClients(t *testing.T) {
 	}
 }
 
-// TestOwnerHangs: the request's deadline ends it, and says so.
+// TestOwnerHangs: the request ends at its deadline, with CodeDeadline.
 func TestOwnerHangs(t *testing.T) {
 	hung := costs("a", 1)
 	hung.match = func(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
@@ -247,7 +248,8 @@ func TestOwnerHangs(t *testing.T) {
 	}
 }
 
-// TestNarrowedSetOfAnOwner: a policy holds there too, so nobody can do it.
+// TestNarrowedSetOfAnOwner: a prefilter also applies to a set of a remote. The
+// remote cannot narrow the set, so no matcher can answer.
 func TestNarrowedSetOfAnOwner(t *testing.T) {
 	a := costs("a", 1)
 	a.cost = func(sub *matcher.SubRequest) (float64, string, bool) {

@@ -11,22 +11,23 @@ import (
 	"nearside/matcher/route"
 )
 
-// TestIdlerReplica: of those with the same objects and cost, who has less to
-// do; then the order. Cost comes first, and plugins last.
-func TestIdlerReplica(t *testing.T) {
-	entered, goOn := make(chan string), make(chan struct{})
+// TestLessBusyReplica: of the matchers with the same objects and the same cost, the
+// one with fewer calls in progress answers, then the first in order. Cost has
+// priority, and plugins come last.
+func TestLessBusyReplica(t *testing.T) {
+	entered, proceed := make(chan string), make(chan struct{})
 	blocks := func(name string) *fake {
 		f := costs(name, 100)
 		f.match = func(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 			entered <- name
-			<-goOn
+			<-proceed
 			return (&fake{name: name}).Match(ctx, subs)
 		}
 		return f
 	}
-	o := options(t, blocks("local"), remotes{[]*remote{replicaOf(blocks("first")), replicaOf(blocks("second")), replicaOf(blocks("dear"))}, nil})
-	dear := o.Remotes.(remotes).all[2]
-	dear.cost = func(*matcher.SubRequest) (float64, string, bool) { return 100.5, "", true }
+	o := options(t, blocks("local"), remotes{[]*remote{replicaOf(blocks("first")), replicaOf(blocks("second")), replicaOf(blocks("expensive"))}, nil})
+	expensive := o.Remotes.(remotes).all[2]
+	expensive.cost = func(*matcher.SubRequest) (float64, string, bool) { return 100.5, "", true }
 	o.Plugins = others{blocks("plugin")}
 	r := route.New(o)
 	done := make(chan error)
@@ -43,7 +44,7 @@ func TestIdlerReplica(t *testing.T) {
 	if want := []string{"local", "first", "second", "local", "first"}; !slices.Equal(order, want) {
 		t.Errorf("%q, want %q", order, want)
 	}
-	close(goOn)
+	close(proceed)
 	for range 5 {
 		if err := <-done; err != nil {
 			t.Error(err)
@@ -62,19 +63,19 @@ func TestIdlerReplica(t *testing.T) {
 	}
 }
 
-// TestReplicaFails: the local matcher answers in its place, in the same
-// deadline; one that is not well is not asked.
+// TestReplicaFails: if a replica fails, the local matcher answers within the same
+// deadline. An unhealthy replica is not asked.
 func TestReplicaFails(t *testing.T) {
 	for _, err := range []error{gone, context.DeadlineExceeded, errors.New("broken")} {
 		sick := costs("sick", 1)
-		sick.cost = func(*matcher.SubRequest) (float64, string, bool) { return 1, "not well: it answers 503", false }
+		sick.cost = func(*matcher.SubRequest) (float64, string, bool) { return 1, "unhealthy: it answered 503", false }
 		req := request(raw(1))
 		req.Explain = true
 		a, err := route.New(options(t, costs("local", 100), remotes{[]*remote{replicaOf(fails("replica", 50, err)), replicaOf(sick)}, nil})).Match(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m := a.Plans[0][0].Matchers; !m[0].Chosen || !strings.HasPrefix(m[1].Reason, "failed: ") || m[2].Reason != "not well: it answers 503" || len(sick.calls) != 0 {
+		if m := a.Plans[0][0].Matchers; !m[0].Chosen || !strings.HasPrefix(m[1].Reason, "failed: ") || m[2].Reason != "unhealthy: it answered 503" || len(sick.calls) != 0 {
 			t.Errorf("%+v", m)
 		}
 	}

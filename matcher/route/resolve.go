@@ -6,18 +6,19 @@ import (
 	"nearside/matcher"
 )
 
-// byID maps the reference types that name one object by its ID.
-var byID = map[matcher.ReferenceType]matcher.Origin{
+// originOf maps the reference types that name one object by its ID to the origin
+// of the object.
+var originOf = map[matcher.ReferenceType]matcher.Origin{
 	matcher.RefFace: matcher.Faces, matcher.RefEvent: matcher.Events, matcher.RefAttribute: matcher.Attributes,
 }
 
-// resolved is what a reference of a request stands for.
+// resolved is the result of resolving one reference of a request.
 type resolved struct {
-	found []matcher.Reference // none: nothing; of a key, by ID
+	found []matcher.Reference // with descriptors; of a key, sorted by ID; empty: no objects
 	err   error
 }
 
-// missing reports whether a remote may know more than the local store.
+// missing reports whether nothing was found so far, so that remotes are asked.
 func (d *resolved) missing() bool { return d.found == nil && (d.err == nil || notFound(d.err)) }
 
 func notFound(err error) bool {
@@ -28,97 +29,95 @@ func notFound(err error) bool {
 	return false
 }
 
-// resolve gives every reference its descriptor. A key becomes one reference
-// for each object that it found, or one without a descriptor. The error is the
-// first one in request order.
-func (r *Router) resolve(ctx context.Context, req *Request) ([]matcher.Reference, error) {
-	all, most := make([]resolved, 0, len(req.References)), req.ReferencesMax
-	for i, n := 0, 0; i < len(req.References) && n <= most; i++ {
-		d := r.here(ctx, req, i)
+// resolve returns the references with their descriptors. A key becomes one
+// reference for each object that it stands for, or one reference without a
+// descriptor if there are none. The error is the first one in request order.
+func (r *Router) resolve(ctx context.Context, req *Request, moment matcher.Moment) ([]matcher.Reference, error) {
+	all, limit := make([]resolved, 0, len(req.References)), req.ReferencesMax
+	for i, n := 0, 0; i < len(req.References) && n <= limit; i++ {
+		d := resolveLocal(ctx, req, i, moment)
 		all = append(all, d)
 		if d.err != nil && !notFound(d.err) {
-			break // whatever comes after it
+			break // this error comes before those of later references
 		}
 		n += len(d.found)
 	}
 	if r.options.Remotes != nil && !req.Forwarded {
-		r.there(ctx, req, all)
+		r.resolveRemote(ctx, req, all)
 	}
 	refs := make([]matcher.Reference, 0, len(req.References))
 	for i := range all {
 		if err := all[i].err; err != nil {
-			return nil, deadline(ctx, err)
+			return nil, deadlineError(ctx, err)
 		}
 		if all[i].found == nil {
 			all[i].found = []matcher.Reference{req.References[i]}
 		}
-		for _, f := range all[i].found {
+		for n := range all[i].found {
+			f := &all[i].found[n]
+			f.Place = i + 1
 			if v := f.Descriptor.Version; req.Version != 0 && v != 0 && v != req.Version {
 				return nil, matcher.Errorf(matcher.CodeWrongVersion, "references[%d]: its descriptor has version %d, and descriptor_version is %d", i, v, req.Version)
 			}
 		}
-		if refs = append(refs, all[i].found...); len(refs) > most {
-			return nil, matcher.Errorf(matcher.CodeTooMany, "references: %d or more, the limit is %d", len(refs), most)
+		if refs = append(refs, all[i].found...); len(refs) > limit {
+			return nil, matcher.Errorf(matcher.CodeTooMany, "references: %d or more, the limit is %d", len(refs), limit)
 		}
 	}
 	return refs, nil
 }
 
-// here resolves a reference by itself and the local store.
-func (r *Router) here(ctx context.Context, req *Request, i int) resolved {
+// resolveLocal resolves a reference with its own descriptor or the local objects.
+func resolveLocal(ctx context.Context, req *Request, i int, moment matcher.Moment) resolved {
 	ref := req.References[i]
-	switch origin, named := byID[ref.Type]; {
+	switch origin, named := originOf[ref.Type]; {
 	case named:
 		id, err := matcher.ParseID(ref.ID)
 		if err != nil {
 			return resolved{err: matcher.Errorf(matcher.CodeBadInput, "references[%d].id: %w", i, err)}
 		}
-		obj, ok := r.options.Objects.Get(origin, id, req.Account, true)
+		obj, ok := moment.Get(origin, id, req.Account, true)
 		if !ok {
 			return resolved{err: matcher.Errorf(origin.NotFound(id).Code, "references[%d].id: %s %s does not exist", i, origin.Singular(), id)}
 		}
-		return object(req, i, &obj)
+		return resolveObject(req, i, &obj)
 	case !ref.Descriptor.IsZero():
 		return resolved{found: []matcher.Reference{ref}}
 	}
-	found, err := r.key(ctx, req, ref)
+	found, err := resolveKey(ctx, req, ref, moment)
 	return resolved{found, err}
 }
 
-// object makes a reference that names obj by its ID.
-func object(req *Request, i int, obj *matcher.Object) resolved {
+// resolveObject resolves reference i of the request, which names obj by its ID.
+func resolveObject(req *Request, i int, obj *matcher.Object) resolved {
 	ref := req.References[i]
 	if ref.Descriptor = obj.Descriptor(req.Type); ref.Descriptor.IsZero() {
-		return resolved{err: matcher.Errorf(matcher.CodeNoDescriptor, "references[%d].id: %s %s has no %s descriptor", i, byID[ref.Type].Singular(), obj.ID, req.Type)}
+		return resolved{err: matcher.Errorf(matcher.CodeNoDescriptor, "references[%d].id: %s %s has no %s descriptor", i, originOf[ref.Type].Singular(), obj.ID, req.Type)}
 	}
 	return resolved{found: []matcher.Reference{ref}}
 }
 
-// keys are the reference types that stand for any number of objects.
-var keys = map[matcher.ReferenceType]struct {
+// keyTypes are the reference types that stand for any number of objects.
+var keyTypes = map[matcher.ReferenceType]struct {
 	origin matcher.Origin
-	filter func(key []string) matcher.Filter
+	field  string
 }{
-	matcher.RefFaceExternalID:  {matcher.Faces, byExternalID},
-	matcher.RefEventExternalID: {matcher.Events, byExternalID},
-	matcher.RefEventTrackID: {matcher.Events, func(key []string) matcher.Filter {
-		return matcher.Filter{Event: matcher.EventFilter{TrackIDs: key}}
-	}},
+	matcher.RefFaceExternalID:  {matcher.Faces, "external_id"},
+	matcher.RefEventExternalID: {matcher.Events, "external_id"},
+	matcher.RefEventTrackID:    {matcher.Events, "track_id"},
 }
 
-func byExternalID(key []string) matcher.Filter { return matcher.Filter{ExternalIDs: key} }
-
-// key resolves a key that may stand for any number of objects. Those without
-// the needed descriptor are skipped. One more than allowed is enough: it is
-// refused.
-func (r *Router) key(ctx context.Context, req *Request, ref matcher.Reference) ([]matcher.Reference, error) {
+// resolveKey returns the objects that a key stands for. It skips objects without a
+// descriptor of the needed type. It stops at one more than the limit, because the
+// request is then refused.
+func resolveKey(ctx context.Context, req *Request, ref matcher.Reference, moment matcher.Moment) ([]matcher.Reference, error) {
 	var found []matcher.Reference
-	k := keys[ref.Type]
-	filter, size := k.filter([]string{ref.ID}), req.ReferencesMax+1
+	k := keyTypes[ref.Type]
+	filter, size := matcher.Where(matcher.AnyOf(k.field, ref.ID)), req.ReferencesMax+1
 	for offset := 0; len(found) < size; offset += size {
-		objects, _, err := r.options.Objects.Page(ctx, k.origin, &filter, req.Account, offset, size, true)
+		objects, _, err := moment.Page(ctx, k.origin, &filter, req.Account, matcher.Page{Offset: offset, Size: size, Descriptors: true})
 		if err != nil {
-			return nil, deadline(ctx, err)
+			return nil, deadlineError(ctx, err)
 		}
 		for i := range objects {
 			if d := objects[i].Descriptor(req.Type); !d.IsZero() {

@@ -1,62 +1,56 @@
-// Package route takes whole match requests apart and gets them answered.
+// Package route distributes match requests to matchers.
 //
-// A [Router] resolves each reference to a descriptor, makes a sub-request of
-// every reference and candidate set, lets prefilters narrow the sets, asks the
-// matchers for their cost and hands each the sub-requests that it does
-// cheapest, all at once. What a matcher fails, declines or takes too long for
-// goes to the next cheapest.
+// A [Router] resolves each reference to a descriptor. It makes a sub-request for
+// each pair of a reference and a candidate set, and lets prefilters narrow the
+// sets. Then it asks the matchers for their costs. Each matcher gets all
+// sub-requests for which it is the cheapest, in one call. If a matcher fails,
+// declines or takes too long, the next cheapest matcher answers.
 package route
 
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-// Objects is where references are looked up; the local memory is one.
-type Objects interface {
-	// Get returns a visible object with its descriptors.
-	Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool)
-	// Page returns the visible objects of a filter that stand at offset and
-	// after it, at most size, in the order of IDs, and how many there are.
-	Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error)
-	// Each calls f with every visible object of a filter, with descriptors, as
-	// of one moment and in no order, until it returns an error.
-	Each(ctx context.Context, o matcher.Origin, filter *matcher.Filter, account *matcher.ID, f func(*matcher.Object) error) error
+// Moments takes snapshots of the local objects; the local matcher implements it.
+type Moments interface {
+	// Moment returns a snapshot for the lookups of one request.
+	Moment(account *matcher.ID, references []matcher.Reference, sets []*matcher.Candidates) matcher.Moment
 }
 
-// Plugins are the matchers and prefilters that can change while requests are
-// under way.
+// Plugins are the matchers and prefilters of plugins. They can change while
+// requests are in progress.
 type Plugins interface {
-	// Acquire returns those of now, prefilters in the order in which they run.
-	// They can be used until release is called, which must be done once.
+	// Acquire returns the current ones, prefilters in the order in which they run.
+	// They can be used until release is called. The caller calls it once.
 	Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func())
 }
 
-// Remotes are other services, which can change while requests are under way.
+// Remotes are other services. They can change while requests are in progress.
 type Remotes interface {
-	// Now returns them in the order that settles ties, and what they own.
+	// Now returns the current remotes and the data that they own. Ties go to the
+	// first remote.
 	Now() ([]matcher.Remote, *matcher.Owners)
 }
 
-// Options are what a Router is made with.
+// Options configure a Router.
 type Options struct {
 	Registry *matcher.Registry
-	Objects  Objects
-	Selector matcher.Selector // evaluates the filters of sets that prefilters narrow
-	Local    matcher.Matcher  // gives whole rows, in order, and ends with its context
-	Remotes  Remotes          // nil: none
-	Plugins  Plugins          // nil: none
+	Moments  Moments         // of the objects that Local matches
+	Local    matcher.Matcher // returns complete rows, in order, and stops with its context
+	Remotes  Remotes         // may be nil
+	Plugins  Plugins         // may be nil
 	Observer matcher.Observer
 }
 
 // Router answers match requests. It is safe for concurrent use.
 type Router struct {
 	options Options
-	busy    busy
+	calls   callCounts
 }
 
 // New returns a Router.
@@ -66,137 +60,157 @@ func New(o Options) *Router { return &Router{options: o} }
 type Request struct {
 	References []matcher.Reference
 	Candidates []*matcher.Candidates
-	Type       matcher.DescriptorType // of the descriptors that are compared
-	Version    uint32                 // that references must have; 0: any
+	Type       matcher.DescriptorType // of the descriptors to compare
+	Version    uint32                 // required of all references; 0: any
 	Account    *matcher.ID            // only its objects are visible; nil: all
 	RequestID  string
 	Explain    bool
-	Forwarded  bool // a proxy asks: no remotes are asked in turn
-	// ReferencesMax bounds the references once keys stand for what they found;
-	// RowsMax the rows of the answer, were every limit used up.
+	Forwarded  bool // the client is a proxy, so no remotes are asked
+	// ReferencesMax bounds the references after each key was replaced by its
+	// objects. RowsMax bounds the rows of the answer if every limit is reached.
 	ReferencesMax, RowsMax int
+
+	cross bool // a cross match: the path of its only candidate set has no index
+}
+
+// path returns the path of a candidate set in the client's request.
+func (req *Request) path(set int) string {
+	if req.cross {
+		return "candidates"
+	}
+	return "candidates[" + strconv.Itoa(set) + "]"
 }
 
 // Answer is the answer to a Request.
 type Answer struct {
-	References []matcher.Reference // resolved; a key stands for each object it found
+	References []matcher.Reference // resolved; a key is repeated for each of its objects
 	Results    [][]matcher.Result  // by reference, by candidate set
-	Plans      [][]*wire.Plan      // the same; nil unless asked for
+	Plans      [][]*wire.Plan      // by reference, by candidate set; nil unless Explain
 }
 
-// Match answers a request or returns the first error in request order.
+// Match answers a request or returns the first error in request order. It reads
+// the local objects from one snapshot.
 func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
-	refs, err := r.resolve(ctx, req)
+	moment := r.options.Moments.Moment(req.Account, req.References, req.Candidates)
+	refs, err := r.resolve(ctx, req, moment)
 	if err != nil {
 		return nil, err
 	}
 	if err := checkRows(req, len(refs)); err != nil {
 		return nil, err
 	}
-	return r.match(ctx, req, refs)
+	return r.match(ctx, req, refs, moment)
 }
 
 // match answers a request whose references have their descriptors.
-func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Reference) (*Answer, error) {
-	subs, places, err := r.split(req, refs)
+func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Reference, moment matcher.Moment) (*Answer, error) {
+	subs, places, err := r.split(req, refs, moment)
 	if err != nil {
 		return nil, err
 	}
-	c := r.contest(req.Forwarded)
+	c := r.newContest(req.Forwarded)
 	defer c.release()
-	owners, err := ownersOf(c.owners, req.Candidates)
+	owners, err := ownersOf(c.owners, req)
 	if err != nil {
 		return nil, err
 	}
-	narrowed, err := r.narrow(ctx, c.prefilters, subs, places)
+	narrowed, err := r.narrow(ctx, c.prefilters, subs)
 	if err != nil {
-		return nil, deadline(ctx, err)
+		return nil, deadlineError(ctx, err)
 	}
 	w := &work{Router: r, matchers: c.matchers, subs: subs, choices: make([]choice, len(subs)), results: make([]matcher.Result, len(subs))}
 	for i := range subs {
 		if w.choices[i], err = r.choose(ctx, c, &subs[i], owners[places[i].set]); err != nil {
-			return nil, matcher.Errorf(matcher.CodeNoMatcher, "candidates[%d]: %w", places[i].set, err)
+			return nil, matcher.Errorf(matcher.CodeNoMatcher, "%s: %w", subs[i].Path, err)
 		}
 	}
-	w.run(ctx)
+	w.askAll(ctx)
 	a := &Answer{References: refs, Results: make([][]matcher.Result, len(refs))}
 	for i := range a.Results {
 		a.Results[i] = make([]matcher.Result, len(req.Candidates))
 	}
 	for i, p := range places {
 		if err := w.results[i].Err; err != nil {
-			return nil, deadline(ctx, located(p, err))
+			return nil, deadlineError(ctx, located(subs[i].Path, err))
 		}
 		a.Results[p.reference][p.set] = w.results[i]
 	}
 	if req.Explain {
-		a.Plans = plans(len(refs), req, places, w, narrowed)
+		a.Plans = plansOf(len(refs), req, places, w, narrowed)
 	}
 	return a, nil
 }
 
-// ownersOf returns whose each set is.
-func ownersOf(all *matcher.Owners, sets []*matcher.Candidates) ([][]string, error) {
-	owners := make([][]string, len(sets))
-	for i, set := range sets {
+// ownersOf returns the owners of each candidate set.
+func ownersOf(all *matcher.Owners, req *Request) ([][]string, error) {
+	owners := make([][]string, len(req.Candidates))
+	for i, set := range req.Candidates {
 		var err error
 		if owners[i], err = all.Of(set.Origin, &set.Filter); err != nil {
-			return nil, matcher.At(fmt.Sprintf("candidates[%d]", i), err)
+			return nil, matcher.At(req.path(i), err)
 		}
 	}
 	return owners, nil
 }
 
-// located says which set an error of a matcher is about.
-func located(p place, err error) error {
+// located returns err with the path of a candidate set before it, unless err has a
+// path already or is the rejection of a plugin.
+func located(path string, err error) error {
 	e, ok := errors.AsType[*matcher.Error](err)
-	if !ok {
+	if !ok || e.Path != "" || e.Code == matcher.CodeRejected {
 		return err
 	}
-	return matcher.Errorf(e.Code, "candidates[%d]: %w", p.set, err)
+	return matcher.Errorf(e.Code, "%s: %w", path, err)
 }
 
-// checkRows refuses requests whose answer could be larger than memory.
+// checkRows refuses requests whose answer could have too many rows.
 func checkRows(req *Request, references int) error {
 	rows := 0
 	for _, c := range req.Candidates {
 		rows += c.Limit
 	}
 	if rows > req.RowsMax/max(references, 1) {
-		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits allow %d rows for each of %d references, together more than %d",
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits allow %d rows for each of %d references, in all more than the maximum of %d",
 			rows, references, req.RowsMax)
 	}
 	return nil
 }
 
-// place says which reference and set a sub-request belongs to.
+// place has the indexes of a sub-request's reference and candidate set.
 type place struct{ reference, set int }
 
-// split makes the sub-requests in request order. A key that found nothing has
-// none.
-func (r *Router) split(req *Request, refs []matcher.Reference) ([]matcher.SubRequest, []place, error) {
+// split returns the sub-requests in request order. A key without objects gets no
+// sub-request.
+func (r *Router) split(req *Request, refs []matcher.Reference, moment matcher.Moment) ([]matcher.SubRequest, []place, error) {
 	var (
 		subs   []matcher.SubRequest
 		places []place
 	)
+	paths := make([]string, len(req.Candidates))
+	for j := range paths {
+		paths[j] = req.path(j)
+	}
 	for i := range refs {
 		if refs[i].Descriptor.IsZero() {
 			continue
 		}
 		v := r.options.Registry.Version(refs[i].Descriptor.Version)
 		if v == nil {
-			return nil, nil, matcher.Errorf(matcher.CodeUnknownVersion, "references: version: %d is not registered", refs[i].Descriptor.Version)
+			return nil, nil, matcher.Errorf(matcher.CodeUnknownVersion, "%s: version %d is not registered", refs[i].Path(".data.version"), refs[i].Descriptor.Version)
 		}
 		for j, c := range req.Candidates {
-			subs = append(subs, matcher.SubRequest{Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, RequestID: req.RequestID, Explain: req.Explain})
+			subs = append(subs, matcher.SubRequest{
+				Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, Moment: moment, RequestID: req.RequestID, Path: paths[j], Explain: req.Explain,
+			})
 			places = append(places, place{i, j})
 		}
 	}
 	return subs, places, nil
 }
 
-// deadline names the cause of an error that the request's own end made.
-func deadline(ctx context.Context, err error) error {
+// deadlineError returns CodeDeadline if the request's deadline passed, because the
+// deadline is then the cause of err. Otherwise it returns err.
+func deadlineError(ctx context.Context, err error) error {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed before it was answered")
 	}

@@ -14,8 +14,8 @@ import (
 	"nearside/matcher/route"
 )
 
-// fake answers sub-requests with one match each, whose distance tells which
-// reference and set it was asked for.
+// fake is a matcher that answers each sub-request with one match. The distance of
+// the match encodes the reference and the set.
 type fake struct {
 	name  string
 	cost  func(sub *matcher.SubRequest) (float64, string, bool)
@@ -48,7 +48,7 @@ func (f *fake) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.R
 	return results
 }
 
-// costs makes a fake that takes everything at one cost.
+// costs returns a fake that can answer everything, at one cost.
 func costs(name string, cost float64) *fake {
 	return &fake{name: name, cost: func(*matcher.SubRequest) (float64, string, bool) { return cost, "", true }}
 }
@@ -69,23 +69,24 @@ func (o objects) Get(origin matcher.Origin, want matcher.ID, account *matcher.ID
 	return *x, true
 }
 
-func (o objects) Page(_ context.Context, _ matcher.Origin, f *matcher.Filter, account *matcher.ID, offset, size int, descriptors bool) ([]matcher.Object, int, error) {
+func (o objects) Page(_ context.Context, _ matcher.Origin, f *matcher.Filter, account *matcher.ID, p matcher.Page) ([]matcher.Object, int, error) {
 	var found []matcher.Object
 	for n := range 256 {
-		if x := o[byte(n)]; x != nil && slices.Contains(f.ExternalIDs, x.ExternalID) && (account == nil || x.Account == *account) && descriptors {
+		if x := o[byte(n)]; x != nil && slices.Contains(f.Fields[0].Texts, x.ExternalID) && (account == nil || x.Account == *account) && p.Descriptors {
 			found = append(found, *x)
 		}
 	}
-	if len(f.ExternalIDs) == 1 && f.ExternalIDs[0] == "slow" {
+	if slices.Equal(f.Fields[0].Texts, []string{"slow"}) {
 		return nil, 0, context.DeadlineExceeded
 	}
-	return found[min(offset, len(found)):min(offset+size, len(found))], len(found), nil
+	return found[min(p.Offset, len(found)):min(p.Offset+p.Size, len(found))], len(found), nil
 }
 
-func (o objects) Each(_ context.Context, _ matcher.Origin, f *matcher.Filter, account *matcher.ID, do func(*matcher.Object) error) error {
-	for _, x := range o { // in no order
-		if (f.ExternalIDs == nil || slices.Contains(f.ExternalIDs, x.ExternalID)) && (account == nil || x.Account == *account) {
-			if err := do(x); err != nil {
+func (o objects) Each(_ context.Context, c *matcher.Candidates, t matcher.DescriptorType, account *matcher.ID, visit func(*matcher.Object) error) error {
+	f := &c.Filter
+	for _, x := range o { // in random order
+		if !x.Descriptor(t).IsZero() && (f.Fields == nil || slices.Contains(f.Fields[0].Texts, x.ExternalID)) && (account == nil || x.Account == *account) {
+			if err := visit(x); err != nil {
 				return err
 			}
 		}
@@ -93,7 +94,18 @@ func (o objects) Each(_ context.Context, _ matcher.Origin, f *matcher.Filter, ac
 	return nil
 }
 
-// faces 1..4: 1 and 2 share a key, 3 has a body only, 4 is another account's.
+// frozen is a moment that never changes.
+type frozen struct {
+	objects
+	matcher.Selector
+}
+
+func (f frozen) Moment(*matcher.ID, []matcher.Reference, []*matcher.Candidates) matcher.Moment {
+	return f
+}
+
+// faces returns the faces 1 to 4: 1 and 2 have the same key, 3 has only a body
+// descriptor, 4 belongs to another account.
 func faces() objects {
 	all := objects{}
 	for n := byte(1); n <= 4; n++ {
@@ -128,13 +140,14 @@ func newRouter(t *testing.T, o *observer, matchers ...matcher.Matcher) *route.Ro
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := route.Options{Registry: registry, Objects: faces(), Local: matchers[0], Plugins: others(matchers[1:])}
+	options := route.Options{Registry: registry, Moments: frozen{faces(), nil}, Local: matchers[0], Plugins: others(matchers[1:])}
 	if o != nil {
 		options.Observer = o
 	}
 	return route.New(options)
 }
 
+// others are the matchers of plugins.
 type others []matcher.Matcher
 
 func (p others) Acquire() ([]matcher.Matcher, []matcher.Prefilter, func()) { return p, nil, func() {} }
@@ -151,7 +164,7 @@ func raw(n byte) matcher.Reference {
 	return matcher.Reference{Type: matcher.RefRaw, ID: "x", Descriptor: matcher.Descriptor{Version: 59, Data: []byte{n}}}
 }
 
-// request makes a request of two sets, with limits 1 and 2.
+// request returns a request with two sets, which have the limits 1 and 2.
 func request(refs ...matcher.Reference) *route.Request {
 	return &route.Request{
 		References: refs, Candidates: []*matcher.Candidates{{Limit: 1}, {Limit: 2, Origin: matcher.Events}},
@@ -159,8 +172,8 @@ func request(refs ...matcher.Reference) *route.Request {
 	}
 }
 
-// TestAnswersAreInOrder: each reference and set gets its own answer, whichever
-// matcher gave it; each matcher is asked once.
+// TestAnswersAreInOrder: each reference and set gets its own answer, from any
+// matcher, and each matcher is called once.
 func TestAnswersAreInOrder(t *testing.T) {
 	faces, events := costs("faces", 5), costs("events", 5)
 	events.cost = func(sub *matcher.SubRequest) (float64, string, bool) {
@@ -188,7 +201,7 @@ func TestAnswersAreInOrder(t *testing.T) {
 		}
 		for set, name := range []string{"faces", "events"} {
 			got := a.Results[i][set].Matches
-			if w.number == 0 { // found nothing: an empty item
+			if w.number == 0 { // a key without objects: an empty item
 				if len(got) != 0 {
 					t.Errorf("reference %d, set %d: %v", i, set, got)
 				}
@@ -211,19 +224,19 @@ func TestAnswersAreInOrder(t *testing.T) {
 	}
 	for i, p := range o.points {
 		if p.Matcher != []string{"faces", "events"}[i] || p.Subs != 5 || p.Rows != 10 || p.Matches != 5 || p.Err != nil || p.RequestID != "id" {
-			t.Errorf("told %+v", p)
+			t.Errorf("observed %+v", p)
 		}
 	}
 	if len(o.points) != 2 {
-		t.Errorf("told of %d", len(o.points))
+		t.Errorf("observed %d points, want 2", len(o.points))
 	}
 }
 
-// TestLowestCostWins: ties go to the one that stands first; who cannot is not
-// asked, however cheap.
+// TestLowestCostWins: the cheapest matcher answers; ties go to the first. A matcher
+// that cannot answer is not asked, even at the lowest cost.
 func TestLowestCostWins(t *testing.T) {
 	never := &fake{name: "never", cost: func(*matcher.SubRequest) (float64, string, bool) { return 0, "busy", false }}
-	matchers := []matcher.Matcher{never, costs("dear", 9), costs("cheap", 2), costs("same", 2)}
+	matchers := []matcher.Matcher{never, costs("expensive", 9), costs("cheap", 2), costs("same", 2)}
 	req := request(raw(1), key("nobody"))
 	req.Explain = true
 	a, err := newRouter(t, nil, matchers...).Match(t.Context(), req)
@@ -231,22 +244,22 @@ func TestLowestCostWins(t *testing.T) {
 		t.Fatal(err)
 	}
 	plan := a.Plans[0][1]
-	var said []string
+	var matched []string
 	for _, m := range plan.Matchers {
-		said = append(said, fmt.Sprintf("%s %v %v %s", m.Name, m.Cost, m.Chosen, m.Reason))
+		matched = append(matched, fmt.Sprintf("%s %v %v %s", m.Name, m.Cost, m.Chosen, m.Reason))
 	}
-	if want := []string{"never 0 false busy", "dear 9 false costs more", "cheap 2 true lowest cost", "same 2 false as cheap, but busier or later in order"}; !slices.Equal(said, want) {
-		t.Errorf("%q, want %q", said, want)
+	if want := []string{"never 0 false busy", "expensive 9 false costs more", "cheap 2 true lowest cost", "same 2 false same cost, but busier or later in order"}; !slices.Equal(matched, want) {
+		t.Errorf("%q, want %q", matched, want)
 	}
 	if plan.RowsSelected != 3 || plan.RowsOtherVersion != 1 || plan.RowsScanned != 2 || plan.Kernel != "cheap" || plan.SharedWith != 1 || plan.Milliseconds != 1 {
 		t.Errorf("%+v", plan)
 	}
 	if empty := a.Plans[1][0]; empty == nil || empty.Matchers != nil {
-		t.Errorf("a key that found nothing has the plan %+v", empty)
+		t.Errorf("a key without objects has the plan %+v", empty)
 	}
 }
 
-// TestErrors: each has its code and names its place.
+// TestErrors: each error has the right code and names the place in the request.
 func TestErrors(t *testing.T) {
 	check := func(req *route.Request, code matcher.Code, detail string, matchers ...matcher.Matcher) {
 		t.Helper()
@@ -265,7 +278,7 @@ func TestErrors(t *testing.T) {
 	check(request(raw(1), face(9)), matcher.CodeFaceNotFound, "references[1].id: face "+id(9).String()+" does not exist")
 	check(request(matcher.Reference{Type: matcher.RefEvent, ID: id(1).String()}), matcher.CodeEventNotFound, "references[0].id: event ")
 	check(request(matcher.Reference{Type: matcher.RefAttribute, ID: id(1).String()}), matcher.CodeAttrNotFound, "references[0].id: attribute ")
-	check(request(matcher.Reference{Type: matcher.RefFace, ID: "x"}), matcher.CodeBadInput, `references[0].id: "x" is not a UUID`)
+	check(request(matcher.Reference{Type: matcher.RefFace, ID: "x"}), matcher.CodeBadInput, `references[0].id: must be a UUID, got "x"`)
 	check(request(face(3)), matcher.CodeNoDescriptor, "references[0].id: face "+id(3).String()+" has no face descriptor")
 	account := id(5)
 	check(with(request(face(4)), func(r *route.Request) { r.Account = &account }), matcher.CodeFaceNotFound, "does not exist")
@@ -273,7 +286,7 @@ func TestErrors(t *testing.T) {
 	check(with(request(key("twins")), func(r *route.Request) { r.Version = 58 }), matcher.CodeWrongVersion, "references[0]: ")
 	unknown := raw(1)
 	unknown.Descriptor.Version = 7
-	check(request(unknown), matcher.CodeUnknownVersion, "version: 7 is not registered")
+	check(request(unknown), matcher.CodeUnknownVersion, "references[0].data.version: version 7 is not registered")
 
 	check(with(request(raw(1), raw(2), raw(3)), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "the limit is 2")
 	check(with(request(raw(1), key("twins")), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "the limit is 2")
@@ -294,14 +307,15 @@ func TestErrors(t *testing.T) {
 	check(request(raw(1)), matcher.CodeUnavailable, "all busy", failing(matcher.Errorf(matcher.CodeUnavailable, "all busy")))
 	check(request(raw(1)), matcher.CodeDeadline, "deadline", failing(context.DeadlineExceeded))
 	check(request(raw(1)), matcher.CodeInternal, "broken", failing(errors.New("broken")))
-	for _, n := range []int{0, 1, 3} { // a matcher that loses or adds results
+	for _, n := range []int{0, 1, 3} { // a matcher that returns too few or too many results
 		wrong := costs("wrong", 1)
 		wrong.match = func(context.Context, []matcher.SubRequest) []matcher.Result { return make([]matcher.Result, n) }
-		check(request(raw(1)), matcher.CodeInternal, "matcher wrong gave", wrong)
+		check(request(raw(1)), matcher.CodeInternal, "matcher wrong returned", wrong)
 	}
 }
 
-// TestExactLimits: as many references and rows as are allowed.
+// TestExactLimits: a request with exactly the allowed references and rows is
+// answered.
 func TestExactLimits(t *testing.T) {
 	req := request(raw(1), key("twins"))
 	req.ReferencesMax, req.RowsMax = 3, 9
@@ -315,8 +329,8 @@ func TestExactLimits(t *testing.T) {
 	}
 }
 
-// TestLateErrorIsTheDeadline: when the deadline passed, that is what the
-// client is told, whatever the matcher made of it.
+// TestLateErrorIsTheDeadline: after the deadline, the client gets CodeDeadline,
+// whatever error the matcher returned.
 func TestLateErrorIsTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithDeadline(t.Context(), time.Unix(1, 0))
 	defer cancel()

@@ -12,7 +12,7 @@ import (
 	"nearside/matcher"
 )
 
-// work is the sub-requests of one request on their way to the matchers.
+// work has the sub-requests of one request while matchers answer them.
 type work struct {
 	*Router
 	matchers []matcher.Matcher
@@ -21,53 +21,53 @@ type work struct {
 	results  []matcher.Result // by sub-request
 }
 
-// run gets every sub-request a result: it asks the matchers that were chosen,
-// all at once, then the next ones for what failed, until all have an answer,
-// an error that is the client's own, or nobody left to ask.
-func (w *work) run(ctx context.Context) {
-	open := make([]int, len(w.subs))
-	for i := range open {
-		open[i] = i
+// askAll sets the result of every sub-request. It asks the chosen matchers
+// concurrently, then the next matchers for the sub-requests that failed. It ends
+// when every sub-request has an answer or an error that no other matcher can avoid.
+func (w *work) askAll(ctx context.Context) {
+	pending := make([]int, len(w.subs))
+	for i := range pending {
+		pending[i] = i
 	}
-	for len(open) > 0 {
+	for len(pending) > 0 {
 		byMatcher := make([][]int, len(w.matchers))
-		for _, i := range open {
+		for _, i := range pending {
 			m := w.choices[i].matcher()
 			byMatcher[m] = append(byMatcher[m], i)
 		}
-		var asked sync.WaitGroup
-		for m, mine := range byMatcher {
+		var calls sync.WaitGroup
+		for m, indexes := range byMatcher {
 			switch {
-			case mine == nil:
-			case len(mine) == len(open): // the usual case
-				w.ask(ctx, m, mine)
+			case indexes == nil:
+			case len(indexes) == len(pending): // the usual case
+				w.ask(ctx, m, indexes)
 			default:
-				asked.Go(func() { w.ask(ctx, m, mine) })
+				calls.Go(func() { w.ask(ctx, m, indexes) })
 			}
 		}
-		asked.Wait()
-		open = w.failed(ctx, open)
+		calls.Wait()
+		pending = w.failed(ctx, pending)
 	}
 }
 
-// failed returns those of asked that another matcher may answer, and settles
-// the others.
+// failed returns the sub-requests of asked that another matcher may answer, and
+// sets the reasons of the others.
 func (w *work) failed(ctx context.Context, asked []int) []int {
-	var open []int
+	var pending []int
 	for _, i := range asked {
 		c, err := &w.choices[i], w.results[i].Err
-		if err == nil || c.last() || ctx.Err() != nil || !fallible(err) {
-			c.settle()
+		if err == nil || c.isLast() || ctx.Err() != nil || !fallible(err) {
+			c.setReasons()
 			continue
 		}
-		c.next(err)
-		open = append(open, i)
+		c.tryNext(err, w.subs[i].Account)
+		pending = append(pending, i)
 	}
-	return open
+	return pending
 }
 
-// fallible reports whether err says something about the matcher, not about
-// the request: another one may do better.
+// fallible reports whether the matcher is the cause of err, not the request. Then
+// another matcher may succeed.
 func fallible(err error) bool {
 	switch matcher.CodeOf(err) {
 	case matcher.CodeInternal, matcher.CodeUnavailable, matcher.CodeDeadline, matcher.CodeNoMatcher:
@@ -76,30 +76,30 @@ func fallible(err error) bool {
 	return false
 }
 
-// ask lets matcher m answer its sub-requests together.
-func (w *work) ask(ctx context.Context, m int, mine []int) {
+// ask lets matcher m answer the sub-requests with these indexes in one call.
+func (w *work) ask(ctx context.Context, m int, indexes []int) {
 	start := time.Now()
-	batch := make([]matcher.SubRequest, len(mine))
-	spare := m > 0 // Local keeps its deadlines
-	for i, n := range mine {
+	batch := make([]matcher.SubRequest, len(indexes))
+	hasNext := m > 0 // the local matcher stops in time by itself
+	for i, n := range indexes {
 		batch[i] = w.subs[n]
-		spare = spare && !w.choices[n].last()
+		hasNext = hasNext && !w.choices[n].isLast()
 	}
-	if spare {
+	if hasNext {
 		var cancel context.CancelFunc
-		ctx, cancel = half(ctx)
+		ctx, cancel = halfTime(ctx)
 		defer cancel()
 	}
 	point := matcher.MatchPoint{
-		Time: start, Matcher: w.matchers[m].Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(mine),
+		Time: start, Matcher: w.matchers[m].Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(indexes),
 	}
-	w.busy.add(point.Matcher, 1)
-	defer w.busy.add(point.Matcher, -1)
-	for i, result := range answers(ctx, w.matchers[m], batch) {
+	w.calls.addCalls(point.Matcher, 1)
+	defer w.calls.addCalls(point.Matcher, -1)
+	for i, result := range callMatcher(ctx, w.matchers[m], batch) {
 		if m > 0 && result.Err == nil {
-			w.complete(&result, batch[i].Candidates, batch[i].Account)
+			completeRows(&result, batch[i].Candidates, batch[i].Account, batch[i].Moment)
 		}
-		w.results[mine[i]] = result
+		w.results[indexes[i]] = result
 		point.Rows += result.Scan.RowsScanned
 		point.Matches += len(result.Matches)
 		if point.Err == nil {
@@ -112,8 +112,9 @@ func (w *work) ask(ctx context.Context, m int, mine []int) {
 	}
 }
 
-// half leaves half of the time to whoever is asked next.
-func half(ctx context.Context) (context.Context, context.CancelFunc) {
+// halfTime limits ctx to half of its remaining time. The rest is for the next
+// matcher.
+func halfTime(ctx context.Context) (context.Context, context.CancelFunc) {
 	until, ok := ctx.Deadline()
 	if !ok {
 		return ctx, func() {}
@@ -121,8 +122,9 @@ func half(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(until)/2)
 }
 
-// answers returns what m makes of batch: whatever it does, as many results.
-func answers(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequest) (results []matcher.Result) {
+// callMatcher returns one result for each sub-request of batch, even if m panics
+// or returns a wrong number of results.
+func callMatcher(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequest) (results []matcher.Result) {
 	all := func(err error) []matcher.Result { return slices.Repeat([]matcher.Result{{Err: err}}, len(batch)) }
 	defer func() {
 		if p := recover(); p != nil {
@@ -130,8 +132,8 @@ func answers(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequest)
 		}
 	}()
 	results = m.Match(ctx, batch)
-	if len(results) != len(batch) { // nobody takes that for an empty answer
-		return all(matcher.Errorf(matcher.CodeInternal, "matcher %s gave %d results for %d sub-requests", m.Name(), len(results), len(batch)))
+	if len(results) != len(batch) { // it must not look like an empty answer
+		return all(matcher.Errorf(matcher.CodeInternal, "matcher %s returned %d results for %d sub-requests", m.Name(), len(results), len(batch)))
 	}
 	for i := range results {
 		if errors.Is(results[i].Err, context.DeadlineExceeded) {
@@ -141,16 +143,16 @@ func answers(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequest)
 	return results
 }
 
-// complete makes whole rows of those that a plugin or a remote gave: it fills
-// in objects, drops rows of objects that are gone, restores the order and the
+// completeRows completes the rows of a plugin or a remote. It fills in missing
+// objects, drops rows whose object was deleted, and restores the order and the
 // limit.
-func (r *Router) complete(result *matcher.Result, c *matcher.Candidates, account *matcher.ID) {
+func completeRows(result *matcher.Result, c *matcher.Candidates, account *matcher.ID, moment matcher.Moment) {
 	rows := result.Matches[:0:0]
 	for _, row := range result.Matches {
 		if row.Object == nil {
-			obj, ok := r.options.Objects.Get(c.Origin, row.ID, account, false)
+			obj, ok := moment.Get(c.Origin, row.ID, account, false)
 			if !ok {
-				continue // deleted since
+				continue // deleted meanwhile
 			}
 			row.Object, row.CreateTime = &obj, obj.CreateTime
 		}

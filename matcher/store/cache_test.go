@@ -15,13 +15,13 @@ import (
 	"nearside/matcher"
 )
 
-// modelCache is a cache of a model, in memory. It outlives the stores.
+// modelCache is a cache of a model, in memory. It is kept when a store is closed.
 type modelCache struct {
-	*model // of the store that is open
+	*model // of the open store
 	sealed *model
 	mark   []byte
-	fault  error         // of the next Restore
-	events chan struct{} // nil, or told of each sealing and dropping
+	fault  error         // returned by Restore
+	events chan struct{} // receives a value after each seal and drop, unless it is nil or full
 }
 
 func (c *modelCache) Restore(context.Context, string) ([]byte, error) {
@@ -43,28 +43,28 @@ func (c *modelCache) Capture() Seal {
 			return err
 		}
 		c.sealed, c.mark = captured, mark
-		c.tell()
+		c.notify()
 		return nil
 	}
 }
 
 func (c *modelCache) Drop(string) error {
 	c.sealed, c.mark = nil, nil
-	c.tell()
+	c.notify()
 	return nil
 }
 
-func (c *modelCache) tell() {
+func (c *modelCache) notify() {
 	select {
 	case c.events <- struct{}{}:
 	default:
 	}
 }
 
-// copyOf returns a cache with the same copy, whatever becomes of c.
+// copyOf returns a cache with the same sealed copy. Later changes of c do not affect it.
 func (c *modelCache) copyOf() *modelCache { return &modelCache{sealed: c.sealed, mark: c.mark} }
 
-// open opens o with a new model and the cache, and returns what it warned of.
+// open opens a store with a new model and the cache c. It returns the warnings of Open.
 func (c *modelCache) open(o Options) (*Store, []string, error) {
 	var warnings []string
 	c.model = newModel()
@@ -74,7 +74,8 @@ func (c *modelCache) open(o Options) (*Store, []string, error) {
 	return s, warnings, err
 }
 
-// openCached is open with a cache that is sealed by sealNow and at the end.
+// openCached opens a store with a new cache, which is sealed only by sealNow and by
+// Close.
 func openCached(t *testing.T, o Options) (*Store, *modelCache) {
 	t.Helper()
 	c := &modelCache{}
@@ -94,8 +95,8 @@ func sealNow(t *testing.T, s *Store) {
 	must(t, s.sealer.seal(ctx, seal))
 }
 
-// TestCacheIsFollowed: each start is the state, from the cache and the journal
-// when they fit, whatever was written since.
+// TestCacheIsFollowed checks that each start restores the state of the data, and that
+// it uses the cache and the journal if they are valid.
 func TestCacheIsFollowed(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
@@ -108,7 +109,7 @@ func TestCacheIsFollowed(t *testing.T) {
 		if round > 0 {
 			c.equal(t, want)
 			if s.sealer.current == (round == 7) || (len(warnings) > 0) != (round == 7) {
-				t.Fatalf("round %d: restored: %v, warnings %q", round, s.sealer.current, warnings)
+				t.Fatalf("round %d: restored from the cache: %v, warnings %q", round, s.sealer.current, warnings)
 			}
 		}
 		for n := range 30 {
@@ -127,7 +128,7 @@ func TestCacheIsFollowed(t *testing.T) {
 			}
 		}
 		want = c.clone()
-		if round%3 == 2 { // killed
+		if round%3 == 2 { // simulates a killed process
 			live = smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}))
 			sealed, mark := c.sealed, c.mark
 			must(t, s.Close())
@@ -143,8 +144,7 @@ func TestCacheIsFollowed(t *testing.T) {
 	}
 }
 
-// TestSealing: the cache is sealed after so many changes, and the journal
-// trimmed.
+// TestSealing checks that the cache is sealed after SealAfter changes.
 func TestSealing(t *testing.T) {
 	noLeaks(t)
 	c := &modelCache{events: make(chan struct{}, 1)}
@@ -157,13 +157,13 @@ func TestSealing(t *testing.T) {
 	<-c.events
 	must(t, s.Close())
 	if len(c.sealed.objects) != 10 {
-		t.Errorf("%d objects are sealed", len(c.sealed.objects))
+		t.Errorf("%d objects are sealed, want 10", len(c.sealed.objects))
 	}
 }
 
-// TestNoRoomToSeal: writes come before the cache; one that is too old to be
-// followed is dropped, with its journal.
-func TestNoRoomToSeal(t *testing.T) {
+// TestNoSpaceToSeal checks that the cache is not sealed when disk space is short, and
+// that a cache that is too old to be followed is dropped together with its journal.
+func TestNoSpaceToSeal(t *testing.T) {
 	noLeaks(t)
 	disk := &diskFS{FS: vfs.NewMem()}
 	disk.free.Store(1 << 40)
@@ -186,15 +186,15 @@ func TestNoRoomToSeal(t *testing.T) {
 	want := c.clone()
 	must(t, s.Close())
 	if c.sealed != nil {
-		t.Error("a copy was kept that is of no use")
+		t.Error("a useless copy was kept")
 	}
 	disk.free.Store(1 << 40)
-	o.SealAfter = 0 // not at once
+	o.SealAfter = 0 // the default, so that the cache is not sealed at once
 	s, warnings, err := c.open(o)
 	must(t, err)
 	c.equal(t, want)
 	if s.sealer.current || len(warnings) > 0 {
-		t.Errorf("the start was from %v, with the warnings %q", c.mark, warnings)
+		t.Errorf("the start used a cache with mark %v, warnings %q; want no cache and no warnings", c.mark, warnings)
 	}
 	entries := 0
 	it, err := s.db.NewIter(nil)
@@ -204,7 +204,7 @@ func TestNoRoomToSeal(t *testing.T) {
 	}
 	must(t, it.Close())
 	if entries > 10 {
-		t.Errorf("%d entries of the journal are left", entries)
+		t.Errorf("%d entries of the journal are left, want at most 10", entries)
 	}
 	must(t, s.Close())
 }

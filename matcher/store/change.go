@@ -2,38 +2,38 @@ package store
 
 import "nearside/matcher"
 
-// ChangeKind says what a [Change] did.
+// ChangeKind is the kind of a [Change].
 type ChangeKind uint8
 
 // The kinds of change.
 const (
-	PutObject    ChangeKind = iota // Object is new, or replaces the one with its ID
-	DeleteObject                   // the object Origin, ID is gone
-	PutList                        // List is new, or replaces the one with its ID
-	DeleteList                     // the list ID is gone, and no face is in it any more
+	PutObject    ChangeKind = iota // Object was created or replaces the object with its ID
+	DeleteObject                   // the object with Origin and ID was deleted
+	PutList                        // List was created or replaces the list with its ID
+	DeleteList                     // the list with ID was deleted, and all faces left it
 )
 
-// Change is one durable step from a state to the next.
+// Change is one durable change of the data.
 type Change struct {
 	Kind   ChangeKind
-	Object *matcher.Object // PutObject: whole, with descriptors; Lists exist, are sorted and unique
+	Object *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
 	Origin matcher.Origin  // DeleteObject
 	ID     matcher.ID      // DeleteObject, DeleteList
 	List   *matcher.List   // PutList
 }
 
-// Applier keeps a copy of what is stored in memory. Its methods are called by
+// Applier keeps a copy of the stored data in memory. The store calls its methods from
 // one goroutine at a time, in commit order.
 type Applier interface {
-	// Has reports whether there is an object, as of the last Apply. It saves
-	// the store from looking on disk for what is not there.
+	// Has reports whether an object exists, as of the last Apply. It saves the store
+	// from searching the disk for objects that do not exist.
 	Has(origin matcher.Origin, id matcher.ID) bool
-	// Admit is asked before a transaction is committed whether there is room
-	// for changes: all that the next Apply would bring, those of this
-	// transaction last. An error, CodeFull, refuses this transaction alone.
-	// The slice is only lent.
+	// Admit is called before a transaction is committed. It returns CodeFull if
+	// there is too little memory for changes, and then only this transaction fails.
+	// changes are all changes of the next Apply so far; those of this transaction
+	// come last. The applier must not keep the slice.
 	Admit(changes []Change) error
-	// Apply brings changes that are durable. It cannot refuse. The slice and
-	// all that it points to belong to the applier, and are never changed.
+	// Apply applies durable changes. It cannot fail. The applier owns the slice and
+	// everything that it points to; the store never changes them afterwards.
 	Apply(changes []Change)
 }

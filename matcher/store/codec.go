@@ -4,48 +4,61 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"nearside/matcher"
 )
 
-// A record is a version byte, then fields in ascending order of their tags,
-// each at most once and only when it is not zero. A tag fixes the form of what
-// follows it, so an unknown one cannot be skipped: it is a fault, and a new
-// field needs a new record version or a new directory format.
+// A record is a version byte and then fields in ascending order of their tags. A
+// field occurs at most once, and only if it is not zero. The tag determines the
+// encoding of the field, so a reader cannot skip an unknown tag: it is an error. A
+// new field has a new tag, and an older program refuses records with that tag. A new
+// encoding of a field needs a new record version or a new directory format.
+
+// recordVersion is the version of the records of lists and faces.
 const recordVersion = 1
 
-// recordVersions are those of objects: of events and attributes with the tags of event.go.
+// recordVersions are the record versions of objects. Version 2 has tags from 64 up.
 var recordVersions = [matcher.Origins]byte{matcher.Faces: recordVersion, matcher.Events: 2, matcher.Attributes: 2}
 
-// Tags of objects. The forms: id 16 bytes; text uvarint length, bytes; time
-// zigzag varint; small one byte; descriptor uvarint version, uvarint length,
-// bytes; lists uvarint count, then ascending numbers as uvarint differences.
+// Tags of the fields that are not plain; [matcher.Field] has those of the others. The
+// encodings of all fields are:
+//
+//	id          16 bytes
+//	text        uvarint length, bytes
+//	texts       uvarint count, then texts
+//	time        zigzag varint
+//	small       one byte
+//	float       8 bytes
+//	position    two floats
+//	descriptor  uvarint version, uvarint length, bytes
+//	lists       uvarint count, then ascending list numbers as uvarint differences
 const (
-	tagAccount     = 1  // id
-	tagCreateTime  = 2  // time
-	tagExternalID  = 3  // text
-	tagUserData    = 4  // text
-	tagAge         = 5  // small
-	tagGender      = 6  // small
-	tagEthnicGroup = 7  // small
-	tagDescriptor0 = 8  // descriptor of type 0; type 1 follows
-	tagEventID     = 16 // id
-	tagAvatar      = 17 // text
-	tagLists       = 18 // lists
+	tagAccount       = 1  // id
+	tagCreateTime    = 2  // time
+	tagUserData      = 4  // text, of lists; objects have it as a plain field
+	tagDescriptor0   = 8  // descriptor of type 0; type 1 follows
+	tagLists         = 18 // lists, of faces
+	tagEndTime       = 64 // time, also if it is zero; this and the next ones are of events
+	tagTags          = 69 // texts
+	tagPosition      = 78 // position: longitude, latitude
+	tagTopSimilarity = 81 // float
+	tagMeta          = 82 // text
+	tagExpires       = 83 // time, of attributes
 )
 
-// tagNumber is the one tag that only lists have, besides tagAccount,
-// tagCreateTime and tagUserData: uvarint, the list's number.
+// tagNumber is the tag of a list's number, a uvarint. Lists also have tagAccount,
+// tagCreateTime and tagUserData.
 const tagNumber = 32
 
-// The first byte of a key; lists come before the objects that name them.
+// The first byte of a key. Lists sort before the objects that refer to them.
 const (
 	kindList = 'L'
 	kindMeta = 'M'
 )
 
-// key is the kind and the ID of a record.
+// key is the key of a record: its kind and its ID.
 type key [1 + len(matcher.ID{})]byte
 
 func makeKey(kind byte, id matcher.ID) (k key) {
@@ -56,53 +69,49 @@ func makeKey(kind byte, id matcher.ID) (k key) {
 
 var (
 	metaState    = makeKey(kindMeta, matcher.ID{'s', 't', 'a', 't', 'e'}) // state.append
-	metaNextList = makeKey(kindMeta, matcher.ID{'l', 'i', 's', 't', 's'}) // uvarint, lists.next
-	metaInstance = makeKey(kindMeta, matcher.ID{'i', 'd'})                // id, random
+	metaNextList = makeKey(kindMeta, matcher.ID{'l', 'i', 's', 't', 's'}) // uvarint, listTable.next
+	metaInstance = makeKey(kindMeta, matcher.ID{'i', 'd'})                // id, the random ID of the directory
 )
 
-// originKinds are the first bytes of keys of objects.
+// originKinds are the first bytes of the keys of objects, by origin.
 var originKinds = [matcher.Origins]byte{matcher.Faces: 'f', matcher.Events: 'e', matcher.Attributes: 'a'}
 
 func objectKey(o matcher.Origin, id matcher.ID) key { return makeKey(originKinds[o], id) }
 
-// recordBytesMax is more than the record of o can have.
+// recordBytesMax returns an upper bound of the size of o's record.
 func recordBytesMax(o *matcher.Object) int {
-	n := 128 + len(o.ExternalID) + len(o.UserData) + len(o.Avatar) + (len(o.Lists)+1)*binary.MaxVarintLen64
-	for _, d := range o.Descriptors {
-		n += len(d.Data)
-	}
-	return n + eventBytesMax(o.Event)
-}
-
-// appendObject appends the record of o. Lists that are not in the table are
-// CodeListNotFound.
-func appendObject(dst []byte, o *matcher.Object, table *lists) ([]byte, error) {
-	dst = append(dst, recordVersions[o.Origin])
-	dst = appendID(dst, tagAccount, o.Account)
-	dst = appendTime(dst, tagCreateTime, o.CreateTime)
-	dst = appendText(dst, tagExternalID, o.ExternalID)
-	dst = appendText(dst, tagUserData, o.UserData)
-	dst = appendSmall(dst, tagAge, o.Age)
-	dst = appendSmall(dst, tagGender, o.Gender)
-	dst = appendSmall(dst, tagEthnicGroup, o.EthnicGroup)
-	for t, d := range o.Descriptors {
-		if d.IsZero() {
-			continue
+	const fieldMax = 1 + len(matcher.ID{}) + binary.MaxVarintLen64 // a tag, a length, and a value that is not a text
+	n := 1 + fieldMax*len(recordFields[o.Origin]) + (len(o.Lists)+1)*binary.MaxVarintLen64
+	for _, f := range matcher.Fields(o.Origin) {
+		if f.Kind == matcher.TextField {
+			n += len(f.Text(o))
 		}
-		dst = append(dst, tagDescriptor0+byte(t))
-		dst = binary.AppendUvarint(dst, uint64(d.Version))
-		dst = binary.AppendUvarint(dst, uint64(len(d.Data)))
-		dst = append(dst, d.Data...)
 	}
-	dst = appendID(dst, tagEventID, o.EventID)
-	dst = appendText(dst, tagAvatar, o.Avatar)
-	if o.Origin != matcher.Faces {
-		return appendOwn(dst, o), nil // nothing else is in lists
+	for _, d := range o.Descriptors {
+		n += binary.MaxVarintLen64 + len(d.Data)
 	}
-	return appendLists(dst, o.Lists, table)
+	if e := o.Event; e != nil {
+		n += len(e.Meta)
+		for _, s := range e.Tags {
+			n += binary.MaxVarintLen64 + len(s)
+		}
+	}
+	return n
 }
 
-func appendLists(dst []byte, ids []matcher.ID, table *lists) ([]byte, error) {
+// appendObject appends the record of o. A list that is not in the table is
+// CodeListNotFound.
+func appendObject(dst []byte, o *matcher.Object, table *listTable) (_ []byte, err error) {
+	dst = append(dst, recordVersions[o.Origin])
+	for i := range recordFields[o.Origin] {
+		if dst, err = recordFields[o.Origin][i].append(dst, o, table); err != nil {
+			return dst, err
+		}
+	}
+	return dst, nil
+}
+
+func appendLists(dst []byte, ids []matcher.ID, table *listTable) ([]byte, error) {
 	if len(ids) == 0 {
 		return dst, nil
 	}
@@ -166,19 +175,48 @@ func appendSmall(dst []byte, tag byte, s matcher.Small) []byte {
 	return append(dst, tag, v)
 }
 
-// parseKey takes the key of a record apart. A key of no known kind is a fault.
+func appendTexts(dst []byte, tag byte, texts []string) []byte {
+	if len(texts) == 0 {
+		return dst
+	}
+	dst = binary.AppendUvarint(append(dst, tag), uint64(len(texts)))
+	for _, s := range texts {
+		dst = binary.AppendUvarint(dst, uint64(len(s)))
+		dst = append(dst, s...)
+	}
+	return dst
+}
+
+func appendFloats(dst []byte, values ...float64) []byte {
+	for _, f := range values {
+		dst = binary.LittleEndian.AppendUint64(dst, math.Float64bits(f))
+	}
+	return dst
+}
+
+func appendDescriptor(dst []byte, tag byte, d matcher.Descriptor) []byte {
+	if d.IsZero() {
+		return dst
+	}
+	dst = binary.AppendUvarint(append(dst, tag), uint64(d.Version))
+	dst = binary.AppendUvarint(dst, uint64(len(d.Data)))
+	return append(dst, d.Data...)
+}
+
+// parseKey splits a key into its kind and ID. It does not check the kind.
 func parseKey(k []byte) (kind byte, id matcher.ID, err error) {
 	if len(k) != len(key{}) {
-		return 0, id, fmt.Errorf("key %x has %d bytes, not %d", k, len(k), len(key{}))
+		return 0, id, fmt.Errorf("key %x must have %d bytes, got %d", k, len(key{}), len(k))
 	}
 	return k[0], matcher.ID(k[1:]), nil
 }
 
-// originOf returns the origin that kind stands for.
+// originOf returns the origin of objects with the given kind of key. It returns
+// false if the kind is not one of objects.
 func originOf(kind byte) (matcher.Origin, bool) {
 	i := slices.Index(originKinds[:], kind)
 	return matcher.Origin(max(i, 0)), i >= 0
 }
 
-// errTruncated is a record that ends inside a field.
-var errTruncated = errors.New("the record ends early")
+// errTruncated means that a record ends inside a field.
+var errTruncated = errors.New("the record is truncated")

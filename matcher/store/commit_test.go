@@ -12,7 +12,7 @@ import (
 	"nearside/matcher"
 )
 
-// countObserver counts what was stored.
+// countObserver records the IDs of stored objects.
 type countObserver struct {
 	matcher.Observers
 	stored []matcher.ID
@@ -24,8 +24,8 @@ func TestConcurrentCommits(t *testing.T) {
 	noLeaks(t)
 	s, m := open(t, Options{Dir: t.TempDir()})
 	const writers, steps, own = 8, 150, 10
-	// Each writer owns some IDs and knows what they must be in the end; a list
-	// and a counter object are shared by all.
+	// Each writer has its own IDs and knows their final content. All writers share a
+	// list and a counter object.
 	counter := &matcher.Object{Origin: matcher.Events, ID: id(9999)}
 	must(t, s.CreateObject(ctx, nil, counter))
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(5000)}))
@@ -42,7 +42,7 @@ func TestConcurrentCommits(t *testing.T) {
 				case 0:
 					err := s.DeleteObject(ctx, nil, matcher.Faces, which)
 					if _, there := want[which]; there == (err != nil) {
-						t.Errorf("delete of %s, which is there: %v: %v", which, there, err)
+						t.Errorf("delete of %s, which exists: %v: error %v", which, there, err)
 					}
 					delete(want, which)
 				case 1:
@@ -83,7 +83,7 @@ func TestConcurrentCommits(t *testing.T) {
 		t.Errorf("%d objects, %d in the list; want %d faces", len(m.objects), len(m.faces(id(5000))), faces)
 	}
 	increments := 0
-	for w := range writers { // the same random numbers again
+	for w := range writers { // repeats the random numbers of the writers
 		rng := rand.New(rand.NewPCG(7, uint64(w)))
 		for range steps {
 			which := id(w*100 + rng.IntN(own))
@@ -105,7 +105,7 @@ func TestTransactionsFailAlone(t *testing.T) {
 	noLeaks(t)
 	seen := &countObserver{}
 	s, m := open(t, Options{Dir: t.TempDir(), Observer: seen})
-	release := block(t, s)
+	release := blockWriter(t, s)
 	var wg sync.WaitGroup
 	mine := errors.New("mine")
 	errs := make([]error, 4)
@@ -136,8 +136,8 @@ func TestTransactionsFailAlone(t *testing.T) {
 	reopen(t, s, m)
 }
 
-// block keeps the writer busy, until the function that it returns is called.
-func block(t *testing.T, s *Store) (release func()) {
+// blockWriter blocks the writer goroutine until the returned function is called.
+func blockWriter(t *testing.T, s *Store) (release func()) {
 	t.Helper()
 	started, end, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -165,7 +165,7 @@ func TestAdmit(t *testing.T) {
 		}
 		return nil
 	}
-	release := block(t, s)
+	release := blockWriter(t, s)
 	errs := make([]error, 4)
 	var wg sync.WaitGroup
 	for i := range errs {
@@ -175,7 +175,7 @@ func TestAdmit(t *testing.T) {
 	wg.Wait()
 	wantCode(t, errs[2], matcher.CodeFull)
 	if err := errors.Join(errs[0], errs[1], errs[3]); err != nil || len(m.objects) != 3 {
-		t.Errorf("the others: %v; %d objects", err, len(m.objects))
+		t.Errorf("errors of the other transactions: %v; %d objects, want 3", err, len(m.objects))
 	}
 	reopen(t, s, m)
 }
@@ -183,7 +183,7 @@ func TestAdmit(t *testing.T) {
 func TestContextOfCommit(t *testing.T) {
 	noLeaks(t)
 	s, m := open(t, Options{Dir: t.TempDir()})
-	release := block(t, s)
+	release := blockWriter(t, s)
 	short, cancel := context.WithCancel(ctx)
 	result := make(chan error)
 	go func() { result <- s.CreateObject(short, nil, face(seeded(), id(1))) }()
@@ -191,21 +191,21 @@ func TestContextOfCommit(t *testing.T) {
 	err := <-result
 	wantCode(t, err, matcher.CodeDeadline)
 	if !errors.Is(err, context.Canceled) {
-		t.Errorf("%v hides its cause", err)
+		t.Errorf("error %v does not wrap its cause", err)
 	}
 	release()
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	if m.object(matcher.Faces, id(1)) != nil {
 		t.Error("a transaction ran after its context ended")
 	}
-	// Once fn runs, the outcome is waited for.
+	// Once fn runs, Commit waits for the result.
 	short, cancel = context.WithCancel(ctx)
 	must(t, s.Commit(short, func(tx *Tx) error {
 		cancel()
 		return tx.Put(face(seeded(), id(3)))
 	}))
 	if m.object(matcher.Faces, id(3)) == nil {
-		t.Error("the write is not there")
+		t.Error("the write was not applied")
 	}
 }
 
@@ -225,7 +225,7 @@ func TestCommitAloneSeesTheCommittedState(t *testing.T) {
 			for range 20 {
 				err := s.CommitAlone(ctx, func(tx *Tx) error {
 					if len(tx.group.overlay) != 0 {
-						return errors.New("there are writes that are not committed")
+						return errors.New("the transaction sees uncommitted writes")
 					}
 					for n := range 400 {
 						there, err := tx.Has(matcher.Faces, id(n))
@@ -233,7 +233,7 @@ func TestCommitAloneSeesTheCommittedState(t *testing.T) {
 							return err
 						}
 						if there != (m.object(matcher.Faces, id(n)) != nil) {
-							return fmt.Errorf("face %d: store %v", n, there)
+							return fmt.Errorf("face %d exists in the store: %v, but not so in the applier", n, there)
 						}
 					}
 					return nil
@@ -250,7 +250,7 @@ func TestCommitAloneSeesTheCommittedState(t *testing.T) {
 func TestClose(t *testing.T) {
 	noLeaks(t)
 	s, m := open(t, Options{Dir: t.TempDir()})
-	release := block(t, s)
+	release := blockWriter(t, s)
 	errs := make([]error, 20)
 	var wg sync.WaitGroup
 	for i := range errs {
@@ -260,7 +260,7 @@ func TestClose(t *testing.T) {
 	release()
 	wg.Wait()
 	acked := 0
-	for _, err := range errs { // each was either done, or refused
+	for _, err := range errs { // each write was either stored or refused
 		if err == nil {
 			acked++
 		} else {

@@ -18,10 +18,10 @@ import (
 	"nearside/matcher"
 )
 
-// killedDir returns a file system with a data directory "data" as a killed
-// process leaves it: tables that were flushed and that were taken in, a
-// manifest with some edits, a log that was not closed. previous is the state
-// before the last commit, c a cache that was sealed before the last third.
+// killedDir returns a file system with a data directory /data as a killed process
+// leaves it: with flushed and ingested tables, a manifest with some edits, and a log
+// that was not closed. want is the state of the data, previous the state before the
+// last commit, and c a cache that was sealed before the last third of the writes.
 func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model, c *modelCache) {
 	t.Helper()
 	live := smallDisk(vfs.NewCrashableMem())
@@ -31,7 +31,7 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model, c *modelCach
 		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + n)}))
 	}
 	for round := range 3 {
-		must(t, errors.Join(s.Import(ctx, nil, facesOf(rng, 20+10*round, 30, id(103+round)))...)) // a table
+		must(t, errors.Join(s.Import(ctx, nil, facesOf(rng, 20+10*round, 30, id(103+round)))...)) // written as a table
 		for n := range 20 {
 			_, err := s.PutObject(ctx, nil, face(rng, id(rng.IntN(40)), id(100+n%3)))
 			must(t, err)
@@ -44,15 +44,15 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model, c *modelCach
 		}
 	}
 	if n := s.db.Metrics().Ingest.Count; n != 3 {
-		t.Fatalf("%d tables were taken in", n)
+		t.Fatalf("%d tables were ingested, want 3", n)
 	}
 	previous = m.clone()
 	must(t, s.CreateObject(ctx, nil, face(rng, id(1000))))
-	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // of one moment: Pebble works on
+	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // a consistent snapshot, although Pebble continues to write
 	return smallDisk(killed), m.clone(), previous, m.copyOf()
 }
 
-// facesOf returns lines of n new faces, in a list.
+// facesOf returns import lines for n new faces in a list.
 func facesOf(rng *rand.Rand, from, n int, list matcher.ID) []ImportLine {
 	lines := make([]ImportLine, n)
 	for i := range lines {
@@ -75,7 +75,7 @@ func cloneFS(t *testing.T, from vfs.FS) *vfs.MemFS {
 	return to
 }
 
-// filesOf returns the contents of all files but LOCK.
+// filesOf returns the contents of all files except LOCK.
 func filesOf(t *testing.T, fs vfs.FS) map[string][]byte {
 	t.Helper()
 	files := map[string][]byte{}
@@ -117,9 +117,10 @@ func setFile(t *testing.T, fs vfs.FS, name string, b []byte) {
 	must(t, errors.Join(err, f.Sync(), f.Close()))
 }
 
-// tryOpen opens a directory that may be damaged, without its cache and with it,
-// if there is one: both times all of want must be there, or the error must be clear and nothing
-// changed. It reports which.
+// tryOpen opens a directory that may be damaged, first without its cache and then, if
+// c is not nil, with it. Both times either the data must equal want, or the error must
+// be clear and nothing changed. It reports whether the directory was opened. what
+// describes the damage.
 func tryOpen(t *testing.T, what string, fs vfs.FS, want *model, c *modelCache) (opened bool) {
 	t.Helper()
 	opened = tryOpenOnce(t, what, cloneFS(t, fs), want, nil)
@@ -127,7 +128,7 @@ func tryOpen(t *testing.T, what string, fs vfs.FS, want *model, c *modelCache) (
 		return opened
 	}
 	if tryOpenOnce(t, what+", with segments", fs, want, c.copyOf()) != opened {
-		t.Errorf("%s: opened: %v, but with segments: %v", what, opened, !opened)
+		t.Errorf("%s: opened without segments: %v, with segments: %v; want the same", what, opened, !opened)
 	}
 	return opened
 }
@@ -144,18 +145,18 @@ func tryOpenOnce(t *testing.T, what string, fs vfs.FS, want *model, c *modelCach
 	if err != nil {
 		parts := []string{"/data", "damaged", "nothing was changed", "restore"}
 		if strings.Contains(what, "FORMAT") && strings.Contains(err.Error(), "newer") {
-			parts = []string{"/data", "nothing was changed"} // a flip made another number of it
+			parts = []string{"/data", "nothing was changed"} // a flipped bit changed the format number
 		}
 		for _, part := range parts {
 			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%s: the error does not say %q: %v", what, part, err)
+				t.Errorf("%s: the error does not contain %q: %v", what, part, err)
 			}
 		}
 		if strings.Contains(err.Error(), "\n") {
-			t.Errorf("%s: the error is not one line: %v", what, err)
+			t.Errorf("%s: the error has more than one line: %v", what, err)
 		}
 		if hashOf(t, fs) != before {
-			t.Errorf("%s: refused, but the directory was changed: %v", what, err)
+			t.Errorf("%s: Open failed, but changed the directory: %v", what, err)
 		}
 		return false
 	}
@@ -164,16 +165,16 @@ func tryOpenOnce(t *testing.T, what string, fs vfs.FS, want *model, c *modelCach
 	return true
 }
 
-func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
+func TestDamageIsFoundAndNothingIsChanged(t *testing.T) {
 	noLeaks(t)
 	base, want, _, c := killedDir(t)
 	if !tryOpen(t, "undamaged", cloneFS(t, base), want, c) {
-		t.Fatal("the directory cannot be opened as it is")
+		t.Fatal("the undamaged directory cannot be opened")
 	}
 	s, warnings, err := c.copyOf().open(Options{Dir: "/data", fs: cloneFS(t, base)})
 	must(t, err)
 	if !s.sealer.current {
-		t.Fatalf("undamaged, but the segments were not used: %q", warnings)
+		t.Fatalf("the undamaged segments were not used: %q", warnings)
 	}
 	must(t, s.Close())
 	rng := rand.New(rand.NewPCG(3, 4))
@@ -203,7 +204,7 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 			}
 			at, bit := rng.IntN(len(b)), byte(1)<<rng.IntN(8)
 			c := c
-			if i >= 8 { // Pebble looks for the bit long enough without segments
+			if i >= 8 { // without segments, because Pebble is slow when it searches for the damage
 				c = nil
 			}
 			damage("flipped "+kind, name, fmt.Sprintf("flip at %d of %d", at, len(b)), c, func(fs vfs.FS) {
@@ -222,12 +223,12 @@ func TestDamageIsFoundAndNothingIsTouched(t *testing.T) {
 	}
 	for _, kind := range slices.Sorted(maps.Keys(tally)) {
 		n := tally[kind]
-		t.Logf("%-28s %2d all there, %2d refused", kind, n[0], n[1])
+		t.Logf("%-28s %2d complete, %2d refused", kind, n[0], n[1])
 	}
 }
 
-// TestLogCutAtEveryByte: whatever is cut off the log was acknowledged, so
-// every cut that loses something must be found.
+// TestLogCutAtEveryByte cuts bytes off the log. All of them were acknowledged, so
+// Open must detect every cut that loses data.
 func TestLogCutAtEveryByte(t *testing.T) {
 	noLeaks(t)
 	base, want, previous, c := killedDir(t)
@@ -243,27 +244,27 @@ func TestLogCutAtEveryByte(t *testing.T) {
 		}
 	}
 	if lastRecord == 0 {
-		t.Fatal("no cut was noticed")
+		t.Fatal("no cut was detected")
 	}
-	// The same cut of a commit that was not acknowledged yet is a torn end, as
-	// a killed process leaves it.
+	// If the last commit was not acknowledged, the same cut is an incomplete record
+	// at the end, as a killed process may leave it.
 	fs := cloneFS(t, base)
 	setFile(t, fs, name, log[:lastRecord])
 	n, err := readCommitted(fs, "/data")
 	must(t, err)
 	setFile(t, fs, "/data/COMMITTED", []byte(committedText(n-1)))
-	if !tryOpen(t, "torn end", fs, previous, c) {
-		t.Error("a torn end was taken for damage")
+	if !tryOpen(t, "incomplete last record", fs, previous, c) {
+		t.Error("an incomplete last record was reported as damage")
 	}
-	// Nothing but the log's end tells that the log was lost as a whole.
+	// The log as a whole is lost.
 	fs = cloneFS(t, base)
 	must(t, fs.Remove(name))
 	if tryOpen(t, "log removed", fs, want, c) {
-		t.Error("a lost log was not noticed")
+		t.Error("a lost log was not detected")
 	}
 }
 
-// lastLog returns the newest log that has content.
+// lastLog returns the name and content of the newest log that is not empty.
 func lastLog(t *testing.T, fs vfs.FS) (name string, b []byte) {
 	t.Helper()
 	for n, c := range filesOf(t, fs) {
@@ -274,7 +275,7 @@ func lastLog(t *testing.T, fs vfs.FS) (name string, b []byte) {
 	return name, b
 }
 
-// smallDisk makes a disk on which memtables are small, which is faster.
+// smallDisk limits the size of fs, so that memtables are small and tests are faster.
 func smallDisk(fs *vfs.MemFS) *vfs.MemFS {
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: 48 << 20, TotalBytes: 64 << 20})
 	return fs

@@ -10,10 +10,10 @@ import (
 	"nearside/matcher"
 )
 
-// decodeObject reads a record of appendObject. Descriptor data are part of
-// rec, which must not be changed afterwards; strings are copies. Lists come
-// out in the order of IDs, without those that were deleted.
-func decodeObject(rec []byte, origin matcher.Origin, id matcher.ID, table *lists) (*matcher.Object, error) {
+// decodeObject decodes a record of appendObject. The descriptor data of the object
+// alias rec, which must not be changed afterwards; strings are copies. The lists
+// are sorted by ID and do not include deleted lists.
+func decodeObject(rec []byte, origin matcher.Origin, id matcher.ID, table *listTable) (*matcher.Object, error) {
 	o := &matcher.Object{Origin: origin, ID: id}
 	d := decoder{rest: rec}
 	d.version(recordVersions[origin])
@@ -22,35 +22,10 @@ func decodeObject(rec []byte, origin matcher.Origin, id matcher.ID, table *lists
 		if !more {
 			break
 		}
-		switch tag {
-		case tagAccount:
-			o.Account = d.id()
-		case tagCreateTime:
-			o.CreateTime = d.time()
-		case tagExternalID:
-			o.ExternalID = string(d.bytes())
-		case tagUserData:
-			o.UserData = string(d.bytes())
-		case tagAge:
-			o.Age = d.small()
-		case tagGender:
-			o.Gender = d.small()
-		case tagEthnicGroup:
-			o.EthnicGroup = d.small()
-		case tagDescriptor0, tagDescriptor0 + 1:
-			o.Descriptors[tag-tagDescriptor0] = d.descriptor()
-		case tagEventID:
-			o.EventID = d.id()
-		case tagAvatar:
-			o.Avatar = string(d.bytes())
-		case tagLists:
-			o.Lists = d.lists(table)
-		default:
-			if origin != matcher.Faces {
-				d.own(o, tag)
-				continue
-			}
-			d.fail(fmt.Errorf("tag %d is unknown", tag))
+		if f := fieldsByTag[origin][tag]; f != nil {
+			f.decode(&d, o, table)
+		} else {
+			d.fail(unknownTag(tag))
 		}
 	}
 	if d.err != nil {
@@ -59,7 +34,12 @@ func decodeObject(rec []byte, origin matcher.Origin, id matcher.ID, table *lists
 	return o, nil
 }
 
-// decodeList reads a record of appendList.
+// unknownTag is the error of a field that this program does not know.
+func unknownTag(tag byte) error {
+	return fmt.Errorf("unknown tag %d: a newer version of nearside may have written the record", tag)
+}
+
+// decodeList decodes a record of appendList.
 func decodeList(rec []byte, id matcher.ID) (listEntry, error) {
 	l := &matcher.List{ID: id}
 	e := listEntry{list: l}
@@ -80,7 +60,7 @@ func decodeList(rec []byte, id matcher.ID) (listEntry, error) {
 		case tagNumber:
 			e.number = d.uvarint()
 		default:
-			d.fail(fmt.Errorf("tag %d is unknown", tag))
+			d.fail(unknownTag(tag))
 		}
 	}
 	if d.err == nil && e.number == 0 {
@@ -92,13 +72,14 @@ func decodeList(rec []byte, id matcher.ID) (listEntry, error) {
 	return e, nil
 }
 
-// decoder reads fields off a record. After the first fault it gives zeros.
+// decoder reads the fields of a record. After the first error it returns zeros.
 type decoder struct {
 	rest []byte
-	last byte // tag
+	last byte // the last tag
 	err  error
 }
 
+// fail sets the error of d unless it has one.
 func (d *decoder) fail(err error) {
 	if d.err == nil {
 		d.err = err
@@ -106,8 +87,8 @@ func (d *decoder) fail(err error) {
 	d.rest = nil
 }
 
-// take returns the next n bytes.
-func (d *decoder) take(n uint64) []byte {
+// takeBytes returns the next n bytes.
+func (d *decoder) takeBytes(n uint64) []byte {
 	if n > uint64(len(d.rest)) {
 		d.fail(errTruncated)
 		return nil
@@ -118,12 +99,12 @@ func (d *decoder) take(n uint64) []byte {
 }
 
 func (d *decoder) version(want byte) {
-	if b := d.take(1); d.err == nil && b[0] != want {
-		d.fail(fmt.Errorf("record version %d is unknown, this program reads %d", b[0], want))
+	if b := d.takeBytes(1); d.err == nil && b[0] != want {
+		d.fail(fmt.Errorf("unknown record version %d, this program reads version %d", b[0], want))
 	}
 }
 
-// tag returns the next tag, or false at the end or after a fault.
+// tag returns the next tag. It returns false at the end or after an error.
 func (d *decoder) tag() (byte, bool) {
 	if len(d.rest) == 0 {
 		return 0, false
@@ -131,7 +112,7 @@ func (d *decoder) tag() (byte, bool) {
 	t := d.rest[0]
 	d.rest = d.rest[1:]
 	if t <= d.last {
-		d.fail(fmt.Errorf("tag %d comes after %d", t, d.last))
+		d.fail(fmt.Errorf("tag %d follows tag %d, but tags must ascend", t, d.last))
 		return 0, false
 	}
 	d.last = t
@@ -149,7 +130,7 @@ func (d *decoder) uvarint() uint64 {
 }
 
 func (d *decoder) id() matcher.ID {
-	b := d.take(uint64(len(matcher.ID{})))
+	b := d.takeBytes(uint64(len(matcher.ID{})))
 	if d.err != nil {
 		return matcher.ID{}
 	}
@@ -167,26 +148,26 @@ func (d *decoder) time() matcher.Time {
 }
 
 func (d *decoder) small() matcher.Small {
-	b := d.take(1)
+	b := d.takeBytes(1)
 	if d.err != nil {
 		return 0
 	}
 	return matcher.SmallOf(b[0])
 }
 
-func (d *decoder) bytes() []byte { return d.take(d.uvarint()) }
+func (d *decoder) bytes() []byte { return d.takeBytes(d.uvarint()) }
 
 func (d *decoder) descriptor() matcher.Descriptor {
 	v := d.uvarint()
 	if d.err == nil && (v == 0 || v > math.MaxUint32) {
-		d.fail(fmt.Errorf("descriptor version %d is not in 1..%d", v, uint32(math.MaxUint32)))
+		d.fail(fmt.Errorf("descriptor version must be 1 to %d, got %d", uint32(math.MaxUint32), v))
 	}
 	return matcher.Descriptor{Version: uint32(v), Data: d.bytes()}
 }
 
-func (d *decoder) lists(table *lists) []matcher.ID {
+func (d *decoder) lists(table *listTable) []matcher.ID {
 	n := d.uvarint()
-	if n > uint64(len(d.rest)) { // each takes a byte or more
+	if n > uint64(len(d.rest)) { // each number has at least one byte
 		d.fail(errTruncated)
 		return nil
 	}
@@ -207,4 +188,25 @@ func (d *decoder) lists(table *lists) []matcher.ID {
 	}
 	slices.SortFunc(ids, matcher.ID.Compare)
 	return ids
+}
+
+func (d *decoder) texts() []string {
+	n := d.uvarint()
+	if n > uint64(len(d.rest)) { // each text has at least one byte
+		d.fail(errTruncated)
+		return nil
+	}
+	texts := make([]string, 0, n)
+	for range n {
+		texts = append(texts, string(d.bytes()))
+	}
+	return texts
+}
+
+func (d *decoder) float() float64 {
+	b := d.takeBytes(8)
+	if d.err != nil {
+		return 0
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(b))
 }

@@ -7,45 +7,46 @@ import (
 	"hash/crc32"
 )
 
-// digest is a sum over all lists and objects. Each commit stores it, and
-// opening computes it again: Pebble's checksums tell that every block is as it
-// was written, this tells that none is missing. A manifest or an older log
-// that ends early is otherwise taken for one that was just written.
+// digest is a checksum over all lists and objects. Each commit stores it, and Open
+// computes it again. Pebble's checksums prove that each block is unchanged; the
+// digest proves that no record is missing. Without it, a truncated manifest or a
+// truncated older log would look like a complete one.
 type digest struct {
-	records uint64 // how many there are
-	sum     uint64 // of the checksums of their keys and values, modulo 2^64
+	records uint64 // number of records
+	sum     uint64 // sum of the checksums of the records, modulo 2^64
 }
 
-// add brings a record in. A nil record is none.
-func (d *digest) add(k key, rec []byte) {
+// addRecord adds a record to the digest. It ignores a nil record.
+func (d *digest) addRecord(k key, rec []byte) {
 	if rec != nil {
 		d.records++
 		d.sum += recordSum(k, rec)
 	}
 }
 
-// drop takes a record out. A nil record is none.
-func (d *digest) drop(k key, rec []byte) {
+// removeRecord removes a record from the digest. It ignores a nil record.
+func (d *digest) removeRecord(k key, rec []byte) {
 	if rec != nil {
 		d.records--
 		d.sum -= recordSum(k, rec)
 	}
 }
 
-// join adds a difference.
-func (d *digest) join(delta digest) {
+// addDelta adds a difference of two digests.
+func (d *digest) addDelta(delta digest) {
 	d.records += delta.records
 	d.sum += delta.sum
 }
 
+// recordSum returns the checksum of a key and its record.
 func recordSum(k key, rec []byte) uint64 {
 	return uint64(crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, rec))
 }
 
-// state is what each commit stores about itself.
+// state identifies the state of the data after a commit. Each commit stores it.
 type state struct {
 	commits uint64 // number of the commit
-	digest  digest // after it
+	digest  digest // after the commit
 }
 
 func (s state) append(dst []byte) []byte {
@@ -58,11 +59,11 @@ func decodeState(b []byte) (s state, err error) {
 	d := decoder{rest: b}
 	s.commits = d.uvarint()
 	s.digest.records = d.uvarint()
-	if sum := d.take(8); d.err == nil {
+	if sum := d.takeBytes(8); d.err == nil {
 		s.digest.sum = binary.LittleEndian.Uint64(sum)
 	}
 	if d.err == nil && len(d.rest) > 0 {
-		d.err = errors.New("there is more than expected")
+		d.err = errors.New("unexpected bytes at the end")
 	}
 	if d.err != nil {
 		return state{}, fmt.Errorf("state of the last commit: %w", d.err)

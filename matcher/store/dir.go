@@ -16,30 +16,31 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatNumber is the format of data directories that this program writes, and
-// the only one that it reads.
+// formatNumber is the format of data directories that this program writes. It is
+// also the only format that it reads.
 const formatNumber = 1
 
 // Names in a data directory.
 const (
 	nameFormat    = "FORMAT"
-	nameFormatNew = "FORMAT.new" // FORMAT of a directory whose creation has not ended
+	nameFormatNew = "FORMAT.new" // FORMAT of a directory that is being created
 	nameDatabase  = "pebble"
 	nameLock      = "LOCK" // in nameDatabase
 	nameCommitted = "COMMITTED"
 	nameSpare     = "SPARE"
-	nameTable     = "INGEST" // a table on its way into the database
+	nameTable     = "INGEST" // a table that is written and then ingested
 )
 
-// dirState is what a data directory is.
+// dirState tells whether a data directory was created completely.
 type dirState int
 
 const (
-	dirNew  dirState = iota // empty, or its creation was cut short: nothing was ever stored
-	dirOurs                 // FORMAT is there
+	dirNew  dirState = iota // empty, or its creation did not finish: nothing was ever stored
+	dirOurs                 // FORMAT exists
 )
 
-// inspectDir says what dir is, or why it cannot be used. It changes nothing.
+// inspectDir returns the state of dir, or an error that explains why dir cannot be
+// used. It changes nothing.
 func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	names, err := fs.List(dir)
 	if err != nil {
@@ -54,20 +55,20 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	}
 	for _, name := range names {
 		switch name {
-		case "lost+found": // a file system of its own
+		case "lost+found": // dir is the root of a file system
 			continue
-		case nameCommitted:
-			return 0, damaged(dir, fmt.Errorf("the file %s is missing", nameFormat))
+		case nameCommitted, nameID:
+			return 0, damageError(dir, fmt.Errorf("the file %s is missing", nameFormat))
 		case nameDatabase:
 		default:
-			return 0, fmt.Errorf("store: %s is not empty and no data directory of nearside: it has no file %s, but %s; choose another directory", dir, nameFormat, name)
+			return 0, fmt.Errorf("store: %s is not empty and is not a nearside data directory: it has %s, but no file %s; choose another directory", dir, name, nameFormat)
 		}
 		inside, err := fs.List(fs.PathJoin(dir, name))
 		if err != nil {
 			return 0, fmt.Errorf("store: data directory %s: %w", dir, err)
 		}
 		if len(inside) > 0 && !slices.Equal(inside, []string{nameLock}) {
-			return 0, damaged(dir, fmt.Errorf("the file %s is missing", nameFormat))
+			return 0, damageError(dir, fmt.Errorf("the file %s is missing", nameFormat))
 		}
 	}
 	return dirNew, nil
@@ -78,9 +79,9 @@ func checkFormat(fs vfs.FS, dir string) error {
 	n, err := readFormat(fs, dir)
 	switch {
 	case err != nil:
-		return damaged(dir, err)
+		return damageError(dir, err)
 	case n > formatNumber:
-		return fmt.Errorf("store: data directory %s has format %d, this program knows formats up to %d: use a newer nearside; nothing was changed", dir, n, formatNumber)
+		return fmt.Errorf("store: data directory %s has format %d, but this program supports formats up to %d: use a newer nearside; nothing was changed", dir, n, formatNumber)
 	}
 	return nil
 }
@@ -95,44 +96,45 @@ func readFormat(fs vfs.FS, dir string) (int, error) {
 	number, ok := strings.CutPrefix(strings.TrimSuffix(string(b), "\n"), "nearside ")
 	n, err := strconv.Atoi(number)
 	if !ok || err != nil || n < 1 {
-		return 0, fmt.Errorf("the file %s says %.40q, not \"nearside %d\"", nameFormat, b, formatNumber)
+		return 0, fmt.Errorf("the file %s must contain \"nearside %d\", got %.40q", nameFormat, formatNumber, b)
 	}
 	return n, nil
 }
 
-// damaged says that dir cannot be used, and what to do. Faults that are not of
-// the data say so instead.
-func damaged(dir string, cause error) error {
+// damageError returns an error that says that dir is damaged and what to do. For
+// causes that are not damage, such as missing permission, it says only that dir
+// cannot be read.
+func damageError(dir string, cause error) error {
 	for _, e := range []error{fs.ErrPermission, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
 		if errors.Is(cause, e) {
 			return fmt.Errorf("store: data directory %s cannot be read: %w", dir, cause)
 		}
 	}
-	// One line, without a mark that Pebble makes for its own use.
+	// The text must be one line, without the marker that Pebble adds for internal use.
 	text := strings.NewReplacer("\n<corruption detail carrier>", "", "\n", "; ").Replace(cause.Error())
-	return fmt.Errorf("store: data directory %s is damaged: %s%w; nothing was changed: restore it from a copy, or move it away and import the data again", dir, text, hidden{cause})
+	return fmt.Errorf("store: data directory %s is damaged: %s%w; nothing was changed: restore it from a copy, or move it away and import the data again", dir, text, silentError{cause})
 }
 
-// opened names the data directories that this process has open. Looking at a
-// LOCK file, and closing it, would drop the process's own lock of it.
-var opened sync.Map // absolute path -> struct{}
+// openDirs holds the data directories that this process has open. isLocked needs
+// it: opening and closing a LOCK file would release this process's own lock.
+var openDirs sync.Map // absolute path -> struct{}
 
-// lockDir takes the lock that keeps other processes out.
+// lockDir locks dir against other processes.
 func lockDir(fs vfs.FS, dir string) (*pebble.Lock, error) {
 	lock, err := pebble.LockDirectory(fs.PathJoin(dir, nameDatabase), fs)
 	switch {
 	case err == nil:
 		return lock, nil
-	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held"): // another process, this one
-		return nil, fmt.Errorf("store: data directory %s is in use by another nearside: stop that one, or choose another directory", dir)
+	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held"): // by another process, by this process
+		return nil, fmt.Errorf("store: data directory %s is in use by another nearside: stop it, or choose another directory", dir)
 	default:
 		return nil, fmt.Errorf("store: data directory %s cannot be locked: %w", dir, err)
 	}
 }
 
-// create makes the database of a new directory. FORMAT comes last: as long as
-// it is not there, nothing was ever stored.
-func create(g *guardFS, dir string, o *pebble.Options) error {
+// createDatabase creates the database of a new directory. It creates FORMAT last:
+// a directory without FORMAT never stored anything.
+func createDatabase(g *guardFS, dir string, o *pebble.Options) error {
 	fs := g.FS
 	database := fs.PathJoin(dir, nameDatabase)
 	names, err := fs.List(database)
@@ -142,7 +144,7 @@ func create(g *guardFS, dir string, o *pebble.Options) error {
 	if err := writeFile(fs, fs.PathJoin(dir, nameFormatNew), formatText()); err != nil {
 		return err
 	}
-	for _, name := range names { // left by a creation that was cut short
+	for _, name := range names { // left by a creation that did not finish
 		if name != nameLock {
 			if err := fs.RemoveAll(fs.PathJoin(database, name)); err != nil {
 				return err
@@ -154,7 +156,7 @@ func create(g *guardFS, dir string, o *pebble.Options) error {
 	if err != nil {
 		return err
 	}
-	if err := apart(g.poison, db.Close); err != nil {
+	if err := runHaltable(g.poison, db.Close); err != nil {
 		return err
 	}
 	if err := writeFile(fs, fs.PathJoin(dir, nameCommitted), committedText(0)); err != nil {
@@ -166,7 +168,7 @@ func create(g *guardFS, dir string, o *pebble.Options) error {
 	return syncDir(fs, dir)
 }
 
-// makeDir makes a directory and those above it, durably.
+// makeDir creates a directory and its missing parents, durably.
 func makeDir(fs vfs.FS, dir string) error {
 	parent := filepath.Dir(dir)
 	if _, err := fs.Stat(dir); err == nil || parent == dir {

@@ -9,18 +9,19 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// refused opens dir and checks that the error says all parts.
-func refused(t *testing.T, o Options, parts ...string) {
+// checkRefused opens a directory and fails unless Open returns an error that contains
+// all parts.
+func checkRefused(t *testing.T, o Options, parts ...string) {
 	t.Helper()
 	o.Applier = newModel()
 	s, err := Open(ctx, o)
 	if err == nil {
 		s.Close()
-		t.Fatalf("opened; want an error with %q", parts)
+		t.Fatalf("Open succeeded, want an error that contains %q", parts)
 	}
 	for _, p := range parts {
 		if !strings.Contains(err.Error(), p) {
-			t.Errorf("%q does not say %q", err, p)
+			t.Errorf("error %q does not contain %q", err, p)
 		}
 	}
 }
@@ -30,33 +31,33 @@ func TestDirInUse(t *testing.T) {
 	dir := t.TempDir()
 	s, m := open(t, Options{Dir: dir})
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
-	refused(t, Options{Dir: dir}, dir, "in use") // by this process
+	checkRefused(t, Options{Dir: dir}, dir, "in use") // by this process
 
-	info, err := Inspect(dir) // must not drop the lock
+	info, err := Inspect(dir) // must not release the lock
 	must(t, err)
 	if !info.Exists || !info.InUse || info.Format != 1 || info.Commits != 1 || info.Bytes == 0 || info.Free == 0 || info.Fault != nil {
 		t.Errorf("Inspect: %+v", info)
 	}
 	if lines := childOutput(t, dir); len(lines) != 1 || !strings.Contains(lines[0], "in use") {
-		t.Errorf("another process says %q", lines)
+		t.Errorf("another process printed %q, want one line with \"in use\"", lines)
 	}
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	reopen(t, s, m)
 	must(t, s.Close())
 }
 
-func TestInspectSeesAnotherProcess(t *testing.T) {
+func TestInspectReportsUseByAnotherProcess(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
-	seen := false
+	inUse := false
 	runChild(t, dir, 1, func(string) bool {
 		info, err := Inspect(dir)
 		must(t, err)
-		seen = info.InUse
+		inUse = info.InUse
 		return true
 	})
-	if !seen {
-		t.Error("Inspect does not see that the directory is in use")
+	if !inUse {
+		t.Error("Inspect does not report that the directory is in use")
 	}
 	info, err := Inspect(dir)
 	if err != nil || info.InUse {
@@ -64,7 +65,7 @@ func TestInspectSeesAnotherProcess(t *testing.T) {
 	}
 	missing := filepath.Join(dir, "missing")
 	if info, err := Inspect(missing); err != nil || info.Exists {
-		t.Errorf("a directory that is not there: %+v, %v", info, err)
+		t.Errorf("Inspect of a missing directory: %+v, %v", info, err)
 	}
 }
 
@@ -74,7 +75,7 @@ func TestForeignAndNewerDirectories(t *testing.T) {
 	must(t, fs.MkdirAll("/data", 0o755))
 	setFile(t, fs, "/data/notes.txt", []byte("mine"))
 	before := hashOf(t, fs)
-	refused(t, Options{Dir: "/data", fs: fs}, "/data", "notes.txt", "choose another directory")
+	checkRefused(t, Options{Dir: "/data", fs: fs}, "/data", "notes.txt", "choose another directory")
 	if hashOf(t, fs) != before {
 		t.Error("a foreign directory was changed")
 	}
@@ -85,25 +86,25 @@ func TestForeignAndNewerDirectories(t *testing.T) {
 	fs, _, _, _ = killedDir(t)
 	setFile(t, fs, "/data/FORMAT", []byte("nearside 2\n"))
 	before = hashOf(t, fs)
-	refused(t, Options{Dir: "/data", fs: fs}, "/data", "format 2", "up to 1", "newer")
+	checkRefused(t, Options{Dir: "/data", fs: fs}, "/data", "format 2", "up to 1", "newer")
 	if hashOf(t, fs) != before {
 		t.Error("a directory of a newer format was changed")
 	}
-	must(t, fs.RemoveAll("/data/pebble")) // a newer format may look quite different
-	refused(t, Options{Dir: "/data", fs: fs}, "format 2", "newer")
+	must(t, fs.RemoveAll("/data/pebble")) // a newer format may have other files
+	checkRefused(t, Options{Dir: "/data", fs: fs}, "format 2", "newer")
 	setFile(t, fs, "/data/FORMAT", []byte(formatText()))
-	refused(t, Options{Dir: "/data", fs: fs}, "damaged", "pebble")
+	checkRefused(t, Options{Dir: "/data", fs: fs}, "damaged", "pebble")
 	if _, err := fs.Stat("/data/pebble"); err == nil {
-		t.Error("a lost database was made anew")
+		t.Error("Open created a new database in place of a lost one")
 	}
 
 	file := filepath.Join(t.TempDir(), "file")
 	must(t, os.WriteFile(file, nil, 0o600))
-	refused(t, Options{Dir: file}, file)
+	checkRefused(t, Options{Dir: file}, file)
 }
 
-// TestCreationCutShort: a process killed at any file operation of the first
-// Open leaves a directory that can be opened.
+// TestCreationCutShort checks that the directory can be opened after a process was
+// killed at any file operation of the first Open.
 func TestCreationCutShort(t *testing.T) {
 	noLeaks(t)
 	cuts := 0
@@ -114,9 +115,9 @@ func TestCreationCutShort(t *testing.T) {
 		syncRoot(t, fs)
 		stop := &stopFS{FS: fs, left: after}
 		s, err := Open(ctx, Options{Dir: "/data", Applier: newModel(), fs: stop.wrap()})
-		must(t, err) // nothing fails: the state is only kept
+		must(t, err) // stop only records the state and injects no errors
 		must(t, s.Close())
-		if stop.crashed == nil { // all goroutines that could set it have ended
+		if stop.crashed == nil { // no data race: all goroutines that set it have ended
 			break
 		}
 		cuts++
@@ -126,11 +127,11 @@ func TestCreationCutShort(t *testing.T) {
 		must(t, s2.Close())
 	}
 	if cuts < 20 {
-		t.Errorf("creation was cut at %d places only", cuts)
+		t.Errorf("creation was cut at %d places, want at least 20", cuts)
 	}
 }
 
-func TestLostAndFoundIsNobodys(t *testing.T) {
+func TestLostAndFoundIsIgnored(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	must(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700))

@@ -1,47 +1,50 @@
-// Package store keeps objects and lists durably: the truth of which memory and
-// every index is a copy. It is the only user of Pebble.
+// Package store keeps objects and lists durably. The data in memory and every
+// index are copies of what it stores. It is the only user of Pebble.
 //
-// A [Store] owns one data directory. Every write is a transaction, a function
-// over a [Tx], that [Store.Commit] hands to the one writer goroutine. The
-// writer runs transactions one after another over the committed state and the
-// earlier ones of its group, commits the group with one sync, hands the
-// [Change]s to the [Applier] in commit order and then answers. So a write that
-// was answered is durable and visible, and the Applier's copy is never ahead
+// A [Store] owns one data directory. Every write is a transaction: a function
+// that takes a [Tx]. [Store.Commit] passes it to the one writer goroutine. The
+// writer runs transactions one after another and collects them in a group. Each
+// transaction sees the committed state and the writes of earlier transactions of
+// its group. The writer commits the group with one sync, passes the [Change]s to
+// the [Applier] in commit order, and then answers the callers. So a write that
+// was acknowledged is durable and visible, and the Applier's copy is never ahead
 // of the disk.
 //
-// Faces are linked to lists by a number that each list gets when it is created
-// and that is never used again. Deleting a list therefore costs nothing per
-// face: numbers without a list are skipped when a face is read, and a list
-// created again under the same ID is empty.
+// A face refers to its lists by number. A list gets its number when it is
+// created, and numbers are never reused. Deleting a list therefore costs nothing
+// per face: reading a face skips numbers of deleted lists, and a list created
+// again under the same ID is empty.
 //
 // # Data directory
 //
-//	FORMAT     "nearside 1": what wrote the directory
-//	COMMITTED  number of the last commit that was answered, with a checksum
-//	SPARE      disk space held back, so that a full disk cannot break the log
-//	segments/  the [Cache], if there is one; it can be deleted at any time
-//	INGEST     a table on its way into the database, or what a killed process left
+//	FORMAT     "nearside 1": the program and the format of the directory
+//	ID         random ID of the directory, with a checksum
+//	COMMITTED  number of the last acknowledged commit, with a checksum
+//	SPARE      reserved disk space, so that a full disk cannot break the log
+//	segments/  the [Cache], if the store has one; it can be deleted at any time
+//	INGEST     a table that is being written, or that a killed process left
 //	pebble/    the database; its LOCK file is held while the store is open
 //
-// [Open] reads everything before it writes anything, so that a damaged
-// directory is found untouched. COMMITTED finds what Pebble cannot see: a log
-// that ends early, but cleanly.
+// [Open] reads everything before it writes anything, so it leaves a damaged
+// directory unchanged. COMMITTED detects a log that was cut between two records,
+// which Pebble cannot detect.
 //
-// A commit goes through Pebble's log. A large one is written as a sorted table
-// instead, once and not three times, which the database takes in as a whole.
-// Either way what a commit says about itself is part of it.
+// A small commit goes through Pebble's log. A large commit is written as a sorted
+// table that Pebble ingests, so its bytes are written once instead of three
+// times. In both cases the number and the digest of a commit are stored
+// atomically with it.
 //
-// With a [Cache] that fits, Open hands the applier only lists and what was
-// written since the cache was sealed. All other records are read too, on all
-// cores, but only to be counted: it finds the same damage with a cache and
-// without.
+// If a [Cache] is valid, Open passes only the lists and the records written since
+// the cache was sealed to the applier. It also reads all other records, on all
+// cores, to verify them. So Open detects the same damage with and without a
+// cache.
 //
 // # When the disk fails
 //
-// A transaction that would leave too little free space is refused with
-// CodeFull, and so is one whose table finds no space while it is written;
-// writes work again when there is space. When a log or a manifest
-// cannot be written all the same, Pebble has no way back: the store then is
-// poisoned. It refuses every write at once, [Store.Err] tells why, and the
-// process lives on with what is in memory, until it is started again.
+// A transaction that would leave too little free space fails with CodeFull. So
+// does a transaction whose table does not fit on the disk. Writes work again when
+// there is space. If a log or a manifest cannot be written, Pebble cannot
+// recover, and the store becomes poisoned: every write fails at once, [Store.Err]
+// returns the reason, and the process continues to serve the data in memory
+// until it is restarted.
 package store

@@ -7,8 +7,8 @@ import (
 	"nearside/matcher"
 )
 
-// TestExpired: an attribute is not there from its time on, also after a
-// restart, and its place is free for anybody.
+// TestExpired checks that an attribute does not exist any more once it has expired,
+// also after a restart, and that another account can then use its ID.
 func TestExpired(t *testing.T) {
 	noLeaks(t)
 	now := time.UnixMilli(1_000_000)
@@ -27,14 +27,14 @@ func TestExpired(t *testing.T) {
 	}
 	check(a, true)
 	now = now.Add(9999 * time.Millisecond)
-	check(a, false) // and lives 10 s from now
+	check(a, false) // the new expiry is 10 s from now
 	_, err := put(b, 10)
 	wantCode(t, err, matcher.CodeForbidden)
 	now = now.Add(10 * time.Second)
 	must(t, s.Close())
 	s, m := open(t, o)
 	if m.object(matcher.Attributes, id(1)) == nil {
-		t.Fatal("nobody deleted it yet")
+		t.Fatal("the expired attribute was deleted without a delete")
 	}
 	wantCode(t, s.DeleteObject(ctx, nil, matcher.Attributes, id(1)), matcher.CodeAttrNotFound)
 	check(b, true)
@@ -43,9 +43,9 @@ func TestExpired(t *testing.T) {
 	now = now.Add(10 * time.Second)
 	n, err := s.DeleteObjects(ctx, matcher.Attributes, func() ([]matcher.ID, error) { return []matcher.ID{id(1)}, nil })
 	if n != 1 || err != nil {
-		t.Errorf("deleted %d, %v", n, err)
+		t.Errorf("deleted %d, %v; want 1", n, err)
 	}
 	if len(m.objects) != 0 {
-		t.Errorf("%d objects are left", len(m.objects))
+		t.Errorf("%d objects are left, want 0", len(m.objects))
 	}
 }

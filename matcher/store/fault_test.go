@@ -25,8 +25,8 @@ func syncRoot(t *testing.T, fs vfs.FS) {
 	must(t, d.Close())
 }
 
-// stopFS keeps the state of the file system as it is on disk when a number of
-// writing operations were done.
+// stopFS records the state that a crash would leave on disk after left write
+// operations.
 type stopFS struct {
 	FS      *vfs.MemFS
 	mu      sync.Mutex
@@ -50,15 +50,15 @@ func (s *stopFS) wrap() vfs.FS {
 	}))
 }
 
-// faults makes file operations of one kind fail while it is on.
+// faults makes matching file operations fail while on is set.
 type faults struct {
 	on   atomic.Bool
 	hits atomic.Int32
 	fs   *vfs.MemFS
-	use  *diskFS
+	disk *diskFS
 }
 
-// diskFS has a size of its own.
+// diskFS is a file system with a configurable size and free space.
 type diskFS struct {
 	vfs.FS
 	free, total atomic.Uint64
@@ -77,17 +77,17 @@ func newFaults(match func(op errorfs.Op) bool, err error) *faults {
 		}
 		return nil
 	}))
-	f.use = &diskFS{FS: injected}
-	f.use.free.Store(1 << 40)
-	f.use.total.Store(64 << 20)
+	f.disk = &diskFS{FS: injected}
+	f.disk.free.Store(1 << 40)
+	f.disk.total.Store(64 << 20)
 	return f
 }
 
 func isManifest(op errorfs.Op) bool { return strings.HasPrefix(path.Base(op.Path), "MANIFEST") }
 
-// fill puts objects until one is refused, or n are there, and returns those
-// that were acknowledged.
-func fill(s *Store, from, n int) (acked []matcher.ID, err error) {
+// putUntilRefused creates up to n objects until one fails, and returns the IDs of the
+// acknowledged ones.
+func putUntilRefused(s *Store, from, n int) (acked []matcher.ID, err error) {
 	rng := rand.New(rand.NewPCG(9, uint64(from)))
 	for i := range n {
 		o := face(rng, id(from+i))
@@ -100,25 +100,26 @@ func fill(s *Store, from, n int) (acked []matcher.ID, err error) {
 	return acked, nil
 }
 
-// TestPoison: a fault of the log or the manifest ends writing, but neither the
-// process nor what is asked of it, and loses nothing that was acknowledged.
+// TestPoison checks that a fault of the log or the manifest ends writing, that the
+// process survives, that every later call fails, and that no acknowledged write is
+// lost.
 func TestPoison(t *testing.T) {
 	check := func(name string, match func(op errorfs.Op) bool, fault error, code matcher.Code) {
 		t.Run(name, func(t *testing.T) {
 			f := newFaults(match, fault)
-			f.use.total.Store(64 << 20) // a memtable of 1 MiB: logs and manifest are soon written
+			f.disk.total.Store(64 << 20) // a memtable of 1 MiB, so that new logs and the manifest are written soon
 			warned := make(chan string, 10)
 			m := newModel()
-			s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: f.use, Warn: func(msg string, _ ...any) { warned <- msg }})
+			s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: f.disk, Warn: func(msg string, _ ...any) { warned <- msg }})
 			must(t, err)
-			acked, err := fill(s, 0, 5)
+			acked, err := putUntilRefused(s, 0, 5)
 			must(t, err)
 			f.on.Store(true)
-			more, err := fill(s, 1000, 2000)
+			more, err := putUntilRefused(s, 1000, 2000)
 			acked = append(acked, more...)
 			wantCode(t, err, code)
 			if f.hits.Load() == 0 {
-				t.Fatal("no fault was met")
+				t.Fatal("no fault was injected")
 			}
 			wantCode(t, s.Err(), code)
 			wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(9000))), code)
@@ -126,25 +127,25 @@ func TestPoison(t *testing.T) {
 			wantCode(t, s.Close(), code)
 			wantCode(t, s.Close(), code)
 			if msg := <-warned; !strings.Contains(msg, "started again") || len(warned) > 0 {
-				t.Errorf("warned %q, and %d times more", msg, len(warned))
+				t.Errorf("warning %q, and %d more; want one with \"started again\"", msg, len(warned))
 			}
-			m.mu.Lock() // the writer may be at work on the write that was not acknowledged
+			m.mu.Lock() // the writer may still run the unacknowledged write
 			if n := len(m.objects); n != len(acked) && n != len(acked)+1 {
-				t.Errorf("%d objects applied, %d acknowledged", n, len(acked))
+				t.Errorf("%d objects applied, want the %d acknowledged or one more", n, len(acked))
 			}
 			m.mu.Unlock()
-			refused(t, Options{Dir: "/data", fs: f.use}, "in use")
+			checkRefused(t, Options{Dir: "/data", fs: f.disk}, "in use")
 
-			// What the next process finds, also after a loss of power.
+			// The state that the next process finds after a power loss.
 			after := smallDisk(f.fs.CrashClone(vfs.CrashCloneCfg{}))
 			_, m2 := open(t, Options{Dir: "/data", fs: after})
 			for _, id := range acked {
 				if m2.object(matcher.Faces, id) == nil {
-					t.Fatalf("%s was acknowledged and is lost", id)
+					t.Fatalf("object %s was acknowledged, but is lost", id)
 				}
 			}
 			if n := len(m2.objects); n > len(acked)+1 {
-				t.Errorf("%d objects, %d were acknowledged", n, len(acked))
+				t.Errorf("%d objects, want at most one more than the %d acknowledged", n, len(acked))
 			}
 		})
 	}
@@ -169,83 +170,88 @@ func TestPoison(t *testing.T) {
 	check("directory sync", kind(func(op errorfs.Op) bool { return op.Path == "/data/pebble" }, errorfs.OpFileSync), syscall.EIO, matcher.CodeUnavailable)
 }
 
-// TestTablesWaitForSpace: when tables cannot be written, writes are refused,
-// and go on when there is space again.
+// TestTablesWaitForSpace checks that writes fail while tables cannot be written, and
+// work again when the fault is gone.
 func TestTablesWaitForSpace(t *testing.T) {
 	noLeaks(t)
-	tablesWait(t, errorfs.OpFileWrite, syscall.ENOSPC, matcher.CodeFull)
-	tablesWait(t, errorfs.OpFileSync, syscall.EIO, matcher.CodeUnavailable)
+	checkTablesWait(t, errorfs.OpFileWrite, syscall.ENOSPC, matcher.CodeFull)
+	checkTablesWait(t, errorfs.OpFileSync, syscall.EIO, matcher.CodeUnavailable)
 }
 
-func tablesWait(t *testing.T, kind errorfs.OpKind, fault error, code matcher.Code) {
+// checkTablesWait makes operations of one kind on tables fail with fault, and checks
+// that writes then fail with code until the fault is gone.
+
+func checkTablesWait(t *testing.T, kind errorfs.OpKind, fault error, code matcher.Code) {
 	t.Helper()
 	f := newFaults(func(op errorfs.Op) bool {
 		return isTable(op.Path) && (op.Kind == kind || kind == errorfs.OpFileSync && op.Kind == errorfs.OpFileSyncData)
 	}, fault)
-	s, m := open(t, Options{Dir: "/data", fs: f.use})
+	s, m := open(t, Options{Dir: "/data", fs: f.disk})
 	f.on.Store(true)
-	_, err := fill(s, 0, 2000)
+	_, err := putUntilRefused(s, 0, 2000)
 	wantCode(t, err, code)
 	if s.Err() != nil {
-		t.Fatalf("poisoned: %v", s.Err())
+		t.Fatalf("the store is poisoned: %v", s.Err())
 	}
 	f.on.Store(false)
 	untilWritten(t, s, code)
 	reopen(t, s, m)
 }
 
-// TestFullDiskRefusesWrites: as long as the disk is full, puts are refused and
-// nothing else changes.
+// TestFullDiskRefusesWrites checks that puts fail while the disk is full, that
+// deletes work, and that puts work again when there is space.
 func TestFullDiskRefusesWrites(t *testing.T) {
 	noLeaks(t)
 	f := newFaults(func(errorfs.Op) bool { return false }, nil)
-	s, m := open(t, Options{Dir: "/data", fs: f.use})
+	s, m := open(t, Options{Dir: "/data", fs: f.disk})
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
-	f.use.free.Store(100_000)
+	f.disk.free.Store(100_000)
 	err := s.CreateObject(ctx, nil, face(seeded(), id(2)))
 	wantCode(t, err, matcher.CodeFull)
 	if !strings.Contains(err.Error(), "100000 bytes free") {
-		t.Errorf("%q does not name the free bytes", err)
+		t.Errorf("error %q does not contain the number of free bytes", err)
 	}
 	for _, err := range s.Import(ctx, nil, []ImportLine{{Object: face(seeded(), id(3)), AddList: id(100)}}) {
 		wantCode(t, err, matcher.CodeFull)
 	}
-	must(t, s.DeleteObject(ctx, nil, matcher.Faces, id(1))) // the way out of a full disk
+	must(t, s.DeleteObject(ctx, nil, matcher.Faces, id(1))) // deletes make space
 	if s.Err() != nil || len(m.objects) != 0 || len(m.lists) != 0 {
 		t.Errorf("%v; %d objects, %d lists", s.Err(), len(m.objects), len(m.lists))
 	}
-	f.use.free.Store(1 << 40)
+	f.disk.free.Store(1 << 40)
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	reopen(t, s, m)
 }
 
-// TestSpare: another program takes the last byte while the log is written.
+// TestSpare checks that the spare file's space is used when another program fills the
+// disk while the log is written.
 func TestSpare(t *testing.T) {
 	noLeaks(t)
 	var s *Store
 	full := newFaults(func(op errorfs.Op) bool {
 		return isLog(op.Path) && op.Kind == errorfs.OpFileWrite && s.spare.isHeld()
 	}, syscall.ENOSPC)
-	s, m := open(t, Options{Dir: "/data", fs: full.use})
+	s, m := open(t, Options{Dir: "/data", fs: full.disk})
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	full.on.Store(true)
-	full.use.free.Store(3 << 20) // enough to try
+	full.disk.free.Store(3 << 20) // passes the free-space check
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	if full.hits.Load() != 1 || s.spare.isHeld() || s.Err() != nil {
 		t.Fatalf("hits %d, spare held %v, %v", full.hits.Load(), s.spare.isHeld(), s.Err())
 	}
-	full.use.free.Store(1 << 20)
+	full.disk.free.Store(1 << 20)
 	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(3))), matcher.CodeFull)
 	full.on.Store(false)
-	full.use.free.Store(1 << 40)
+	full.disk.free.Store(1 << 40)
 	must(t, s.CreateObject(ctx, nil, face(seeded(), id(3))))
 	if !s.spare.isHeld() {
-		t.Error("the spare space was not put back")
+		t.Error("the spare file was not created again")
 	}
 	reopen(t, s, m)
 }
 
-// untilWritten tries until a write is taken; before, each is refused with code.
+// untilWritten writes until a write succeeds. Before that, each write must fail with
+// code.
 func untilWritten(t *testing.T, s *Store, code matcher.Code) {
 	t.Helper()
 	for end := time.Now().Add(time.Minute); ; runtime.Gosched() {
@@ -255,7 +261,13 @@ func untilWritten(t *testing.T, s *Store, code matcher.Code) {
 		}
 		wantCode(t, err, code)
 		if time.Now().After(end) {
-			t.Fatal("writes do not work again")
+			t.Fatal("writes still fail after a minute")
 		}
 	}
+}
+
+func (s *spare) isHeld() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held
 }

@@ -10,25 +10,25 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// guardFS stands between Pebble and the file system. Pebble answers a fault of
-// the log with a panic that leaves a mutex in a state where the runtime ends
-// the process; so once the store is open, a fault of a log file never reaches
-// it: the goroutine that met it halts.
+// guardFS is the file system that Pebble uses. When a write to the log fails,
+// Pebble panics and leaves a mutex in a state in which the runtime ends the
+// process. So once the store is open, guardFS never returns an error of a log file
+// to Pebble: it halts the goroutine instead.
 type guardFS struct {
 	vfs.FS
 	poison  *poison
 	spare   *spare
 	dir     string
-	reserve uint64        // bytes that compactions leave free, for the log and for flushes
-	armed   atomic.Bool   // while Pebble opens, it returns faults to us
-	closing chan struct{} // closed when the store closes: waiting ends
-	// flush is why the last memtable could not be written; nil when it could.
-	// As long as it is there, more must not be put on top.
+	reserve uint64        // bytes that compactions must leave free for the log and for flushes
+	armed   atomic.Bool   // false while Pebble opens, which returns errors to its caller
+	closing chan struct{} // closed when the store closes, to end pauses
+	// flush is the error of the last attempt to write a memtable; nil if it
+	// succeeded. While it is set, nothing may be added to the database.
 	flush atomic.Pointer[error]
 }
 
-// retryPause is how long a table write that failed waits before it returns to
-// Pebble, which tries again at once, for ever.
+// retryPause is the pause before a failed table write returns to Pebble, which
+// tries again at once and without end.
 const retryPause = time.Second
 
 const categoryFlush = vfs.DiskWriteCategory("pebble-memtable-flush")
@@ -36,8 +36,10 @@ const categoryFlush = vfs.DiskWriteCategory("pebble-memtable-flush")
 func isLog(name string) bool   { return strings.HasSuffix(name, ".log") }
 func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
 
-// fault handles an error of a log file or of a directory that holds one.
-func (g *guardFS) fault(what, name string, err error) error {
+// haltOnError handles an error of a log file or of the directory that holds it. It
+// poisons the store and halts the goroutine once the guard is armed. Before that
+// it returns err.
+func (g *guardFS) haltOnError(what, name string, err error) error {
 	if err != nil && g.armed.Load() {
 		g.poison.halt(fmt.Errorf("%s %s: %w", what, name, err))
 	}
@@ -45,9 +47,8 @@ func (g *guardFS) fault(what, name string, err error) error {
 }
 
 func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	// A marker names a file that was just made. Pebble makes both entries of
-	// the directory durable at once; a power loss in between must not leave the
-	// marker alone.
+	// A marker names a file that was just created. Pebble syncs the directory once
+	// for both files. A power loss must not leave the marker without the file.
 	if strings.HasPrefix(g.PathBase(name), "marker.") {
 		if err := syncDir(g.FS, g.PathDir(name)); err != nil {
 			return nil, err
@@ -57,19 +58,19 @@ func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 	if isFull(err) && !isTable(name) && g.spare.release() {
 		f, err = g.FS.Create(name, category)
 	}
-	return g.wrap("create", f, name, category, err)
+	return g.guardedFile("create", f, name, category, err)
 }
 
 func (g *guardFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory) (vfs.File, error) {
 	f, err := g.FS.ReuseForWrite(old, name, category)
-	return g.wrap("create", f, name, category, err)
+	return g.guardedFile("create", f, name, category, err)
 }
 
-func (g *guardFS) wrap(what string, f vfs.File, name string, category vfs.DiskWriteCategory, err error) (vfs.File, error) {
+func (g *guardFS) guardedFile(what string, f vfs.File, name string, category vfs.DiskWriteCategory, err error) (vfs.File, error) {
 	log := isLog(name)
 	if err != nil {
 		if log {
-			err = g.fault(what, name, err)
+			err = g.haltOnError(what, name, err)
 		}
 		return nil, err
 	}
@@ -84,27 +85,29 @@ func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 	return &guardFile{File: f, guard: g, name: name, log: true}, nil
 }
 
-// guardFile is a file that is written, or a directory that is synced.
+// guardFile is a file that Pebble writes, or a directory that it syncs.
 type guardFile struct {
 	vfs.File
 	guard *guardFS
 	name  string
-	log   bool // faults halt
-	table bool // can wait for space, and must leave the spare space to the log
-	flush bool // a table made of a memtable
-	since int  // bytes written since the disk was looked at
+	log   bool // errors halt the goroutine
+	table bool // may wait for disk space, and must leave the spare space to the log
+	flush bool // a table that is written from a memtable
+	since int  // bytes written since the last check of the free space
 }
 
-// lookAfter is how much a compaction writes between two looks at the disk.
-const lookAfter = 256 << 10
+// spaceCheckBytes is the number of bytes that a compaction writes between two checks of
+// the free space.
+const spaceCheckBytes = 256 << 10
 
-// room keeps compactions from taking the last space while they find out that
-// there is too little: commits would be refused, or worse, until they give up.
-func (f *guardFile) room(bytes int) error {
+// checkSpace fails the writes of a compaction when the free space is below the
+// reserve. Otherwise a compaction that does not fit would use the last space
+// before it fails, and commits would fail meanwhile.
+func (f *guardFile) checkSpace(bytes int) error {
 	if !f.table || f.flush {
 		return nil
 	}
-	if f.since += bytes; f.since < lookAfter {
+	if f.since += bytes; f.since < spaceCheckBytes {
 		return nil
 	}
 	f.since = 0
@@ -115,8 +118,8 @@ func (f *guardFile) room(bytes int) error {
 }
 
 func (f *guardFile) Write(p []byte) (int, error) {
-	if err := f.room(len(p)); err != nil {
-		return 0, f.check("write", err)
+	if err := f.checkSpace(len(p)); err != nil {
+		return 0, f.handleError("write", err)
 	}
 	n, err := f.File.Write(p)
 	if isFull(err) && !f.table && f.guard.spare.release() {
@@ -124,17 +127,19 @@ func (f *guardFile) Write(p []byte) (int, error) {
 		m, err = f.File.Write(p[n:])
 		n += m
 	}
-	return n, f.check("write", err)
+	return n, f.handleError("write", err)
 }
 
-func (f *guardFile) check(what string, err error) error {
+// handleError handles the error of an operation on the file. For a log it halts.
+// For a table it pauses and returns err, because Pebble tries again at once.
+func (f *guardFile) handleError(what string, err error) error {
 	switch {
 	case err == nil:
 	case f.log:
-		return f.guard.fault(what, f.name, err)
+		return f.guard.haltOnError(what, f.name, err)
 	case f.table:
 		if f.flush {
-			f.guard.flush.Store(&err) // now, not when Pebble hears of it
+			f.guard.flush.Store(&err) // before the pause, so that commits see it at once
 		}
 		select {
 		case <-time.After(retryPause):
@@ -144,15 +149,15 @@ func (f *guardFile) check(what string, err error) error {
 	return err
 }
 
-// A sync that failed is not tried again: the kernel has dropped the pages that
-// it could not write, and a second sync would say that all is well.
+// A failed sync is not retried: the kernel has dropped the pages that it could not
+// write, and a second sync would succeed without them.
 
-func (f *guardFile) Sync() error     { return f.check("sync", f.File.Sync()) }
-func (f *guardFile) SyncData() error { return f.check("sync", f.File.SyncData()) }
+func (f *guardFile) Sync() error     { return f.handleError("sync", f.File.Sync()) }
+func (f *guardFile) SyncData() error { return f.handleError("sync", f.File.SyncData()) }
 
 func (f *guardFile) SyncTo(length int64) (bool, error) {
 	full, err := f.File.SyncTo(length)
-	return full, f.check("sync", err)
+	return full, f.handleError("sync", err)
 }
 
-func (f *guardFile) Close() error { return f.check("close", f.File.Close()) }
+func (f *guardFile) Close() error { return f.handleError("close", f.File.Close()) }

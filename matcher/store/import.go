@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"nearside/matcher"
 )
@@ -9,15 +11,39 @@ import (
 // ImportLine is one object of an import.
 type ImportLine struct {
 	Object   *matcher.Object
-	HasLists bool       // Object.Lists replace the lists of the object that is there; else they stay
-	AddList  matcher.ID // one more list; zero: none
+	HasLists bool       // Object.Lists replace the lists of a stored object with this ID; otherwise its lists stay
+	AddList  matcher.ID // one additional list; zero for none
+	// ListAccounts are the accounts of lists that do not belong to the account of
+	// the object, by the ID of the list; zero for no account. They matter only to
+	// lists that an import creates.
+	ListAccounts map[matcher.ID]matcher.ID
 }
 
-// Import stores objects, new or in place of those with their IDs, and creates
-// the lists that are missing, in the account of the object. It returns one
-// error per line: nil when the object is durable. Lines that are rejected
-// (CodeForbidden: another account's object, or a remote's; CodeListNotFound: another
-// account's list) do not stop the others. All is one commit: when that fails,
+// pathOfList returns where the line names a list. A list that it does not name is
+// the list of the whole import.
+func (l *ImportLine) pathOfList(id matcher.ID) string {
+	if i := slices.Index(l.Object.Lists, id); i >= 0 && l.HasLists {
+		return fmt.Sprintf("lists[%d]", i)
+	}
+	return "list_id"
+}
+
+// listAccount returns the account that a list of o has according to the line.
+func (l *ImportLine) listAccount(id matcher.ID, o *matcher.Object) matcher.ID {
+	if account, given := l.ListAccounts[id]; given {
+		return account
+	}
+	return o.Account
+}
+
+// Import creates objects or replaces the objects with the same IDs. It creates
+// missing lists in the account that all of their lines name, or in no account if
+// the lines differ, whatever their order.
+//
+// Import returns one error per line, nil if the object is durable. A rejected line
+// does not stop the other lines. It is CodeForbidden if the stored object belongs to
+// another account or a remote owns the object or its list, and CodeListNotFound if a
+// list belongs to another account. All lines are one commit: if the commit fails,
 // every line gets its error.
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
 	errs := make([]error, len(lines))
@@ -29,7 +55,7 @@ func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportL
 		return nil
 	})
 	if err != nil {
-		// A fresh slice: the writer may be at work on the other one still.
+		// A new slice, because the writer may still write to the old one.
 		errs = make([]error, len(lines))
 		for i := range errs {
 			errs[i] = err
@@ -38,10 +64,10 @@ func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportL
 	return errs
 }
 
-// importLine stores one line; when it returns an error it has written nothing.
+// importLine stores one line. If it returns an error, it has written nothing.
 func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time) error {
 	o := line.Object
-	old, err := tx.owned(account, o)
+	old, err := tx.replacedObject(account, o)
 	if err != nil {
 		return err
 	}
@@ -54,7 +80,7 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 		}
 		return tx.Put(o)
 	}
-	c := *o // the caller's object keeps its lists
+	c := *o // the lists of the caller's object must not change
 	c.Lists = nil
 	if line.HasLists {
 		c.Lists = append(c.Lists, o.Lists...)
@@ -68,15 +94,40 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 	if err := tx.checkOwners(&c, listsOf(old)); err != nil {
 		return err
 	}
-	for _, id := range c.Lists {
-		if l := tx.List(id); l != nil && !mayBeIn(l, account, &c, listsOf(old)) {
-			return matcher.ListNotFound(id)
-		}
-	}
-	for _, id := range c.Lists {
-		if tx.List(id) == nil {
-			tx.PutList(&matcher.List{ID: id, Account: c.Account, CreateTime: now})
-		}
+	if err := tx.importLists(account, line, &c, listsOf(old), now); err != nil {
+		return err
 	}
 	return tx.Put(&c)
+}
+
+// importLists makes sure that o can be in its lists: it creates those that are
+// missing. A list that an import of all accounts has created loses its account
+// when another line names another one, since a line tells the account of a list
+// only if it is not that of the face, and lines of earlier releases never do.
+// All other lists keep their account. After an error nothing is written.
+func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Object, old []matcher.ID, now matcher.Time) error {
+	var put []listEntry
+	for _, id := range o.Lists {
+		wanted := line.listAccount(id, o)
+		if !mayJoin(o.Account, wanted) {
+			return matcher.Errorf(matcher.CodeForbidden, "list_accounts.%s: %s is another account than the face's %s", id, wanted, o.Account)
+		}
+		e := tx.store.lists.byID[id]
+		switch {
+		case e.list == nil:
+			put = append(put, listEntry{list: &matcher.List{ID: id, Account: wanted, CreateTime: now}, imported: account == nil})
+		case account != nil || !e.imported:
+			if err := mayBeIn(e.list, account, o, old); err != nil {
+				return matcher.Errorf(matcher.CodeOf(err), "%s: %w", line.pathOfList(id), err)
+			}
+		case e.list.Account != wanted && !e.list.Account.IsZero():
+			l := *e.list
+			l.Account = matcher.ID{}
+			put = append(put, listEntry{list: &l, imported: true})
+		}
+	}
+	for _, e := range put {
+		tx.putList(e)
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,20 +18,21 @@ import (
 type Info struct {
 	Dir     string // absolute
 	Exists  bool
-	Format  int    // 0: none yet
-	InUse   bool   // by this or another process
-	Commits uint64 // answered ones, at least
-	Bytes   int64  // on disk, all files
-	Cache   string // folder of the [Cache], which may not be there; part of Bytes
-	Free    uint64 // bytes of the file system
-	Total   uint64 // bytes of the file system
-	// Fault says what stands in the way of opening it: another format,
-	// somebody else's files, obvious damage. nil does not mean that all is
-	// well: only Open reads everything.
+	Format  int    // 0 if the directory has no format yet
+	InUse   bool   // opened by this or another process
+	Commits uint64 // lower bound of the number of acknowledged commits
+	Bytes   int64  // disk space of all files
+	Cache   string // directory of the [Cache], which may not exist; Bytes includes it
+	Free    uint64 // free bytes of the file system
+	Total   uint64 // size of the file system in bytes
+	// Fault is the reason why the directory cannot be opened or created: a
+	// different format, files of other programs, obvious damage or missing
+	// permission. For missing permission it wraps the system's error. A nil Fault
+	// does not prove that the directory is undamaged: only Open reads everything.
 	Fault error
 }
 
-// Inspect describes the data directory dir and touches nothing.
+// Inspect describes the data directory dir. It changes nothing.
 func Inspect(dir string) (Info, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
@@ -39,6 +41,7 @@ func Inspect(dir string) (Info, error) {
 	info := Info{Dir: abs, Cache: filepath.Join(abs, nameSegments)}
 	st, err := os.Stat(abs)
 	if errors.Is(err, fs.ErrNotExist) {
+		info.Fault = canMake(abs)
 		return info, nil
 	}
 	if err != nil {
@@ -49,12 +52,15 @@ func Inspect(dir string) (Info, error) {
 		info.Fault = fmt.Errorf("store: %s is not a directory", abs)
 		return info, nil
 	}
+	if info.Fault = canWrite(abs); info.Fault != nil {
+		return info, nil
+	}
 	state, fault := inspectDir(vfs.Default, abs)
 	info.Fault = fault
 	if state == dirOurs {
-		info.Format, _ = readFormat(vfs.Default, abs) // its error is in Fault
+		info.Format, _ = readFormat(vfs.Default, abs) // inspectDir returned the error as fault
 		if info.Commits, err = readCommitted(vfs.Default, abs); err != nil && fault == nil {
-			info.Fault = damaged(abs, err)
+			info.Fault = damageError(abs, err)
 		}
 	}
 	if info.Free, info.Total, err = diskUsage(vfs.Default, abs); err != nil {
@@ -63,12 +69,56 @@ func Inspect(dir string) (Info, error) {
 	if info.Bytes, err = diskBytes(abs); err != nil {
 		return info, fmt.Errorf("store: data directory %s: %w", dir, err)
 	}
-	info.InUse, err = locked(abs)
+	info.InUse, err = isLocked(abs)
 	return info, err
 }
 
-// diskBytes sums what the files of dir take on disk. Files that vanish
-// meanwhile are nobody's fault.
+// canWrite returns an error if this process cannot create files in dir.
+func canWrite(dir string) error {
+	if err := unix.Faccessat(unix.AT_FDCWD, dir, unix.R_OK|unix.W_OK|unix.X_OK, unix.AT_EACCESS); err != nil {
+		return fmt.Errorf("store: data directory %s cannot be used: %w", dir, err)
+	}
+	return nil
+}
+
+// virtualSystems are file systems of the kernel that hold no data. Faccessat does
+// not report that some of their folders cannot be written to.
+var virtualSystems = []int64{
+	unix.PROC_SUPER_MAGIC, unix.SYSFS_MAGIC, unix.CGROUP_SUPER_MAGIC, unix.CGROUP2_SUPER_MAGIC, unix.DEBUGFS_MAGIC, unix.TRACEFS_MAGIC,
+}
+
+// nameBytesMax is the longest name that Linux allows in a folder.
+const nameBytesMax = 255
+
+// canMake returns an error if this process cannot create dir, which does not exist.
+func canMake(dir string) error {
+	above, err := dir, error(nil)
+	for ; above != filepath.Dir(above); above = filepath.Dir(above) {
+		if _, missing := os.Lstat(above); !errors.Is(missing, fs.ErrNotExist) {
+			break
+		}
+		if len(filepath.Base(above)) > nameBytesMax {
+			err = unix.ENAMETOOLONG
+		}
+	}
+	if _, missing := os.Stat(above); missing != nil { // a link to nothing
+		return fmt.Errorf("store: data directory %s cannot be made: %w", dir, missing)
+	}
+	if err == nil {
+		err = unix.Faccessat(unix.AT_FDCWD, above, unix.W_OK|unix.X_OK, unix.AT_EACCESS)
+	}
+	var system unix.Statfs_t
+	if err == nil && unix.Statfs(above, &system) == nil && slices.Contains(virtualSystems, system.Type) {
+		err = unix.EPERM // faccessat does not report it for these file systems
+	}
+	if err != nil {
+		return fmt.Errorf("store: data directory %s cannot be created in %s: %w", dir, above, err)
+	}
+	return nil
+}
+
+// diskBytes returns the disk space of all files in dir. It ignores files that are
+// removed while it runs.
 func diskBytes(dir string) (int64, error) {
 	sum := int64(0)
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
@@ -96,9 +146,9 @@ func ignoreGone(err error) error {
 	return err
 }
 
-// locked reports whether somebody holds the lock of dir.
-func locked(dir string) (bool, error) {
-	if _, ok := opened.Load(dir); ok {
+// isLocked reports whether this or another process holds the lock of dir.
+func isLocked(dir string) (bool, error) {
+	if _, ok := openDirs.Load(dir); ok {
 		return true, nil
 	}
 	f, err := os.Open(filepath.Join(dir, nameDatabase, nameLock))

@@ -11,14 +11,15 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// The journal has an entry per commit, written with it: what it did to the
-// digest, then the keys of the objects that it touched and of the lists that
-// it deleted. Lists that were put are not in it, for all lists are read anyway.
+// The journal has one entry for each commit, written atomically with it. An entry
+// holds the change of the digest, the keys of the objects that the commit put or
+// deleted, and the keys of the lists that it deleted. It does not hold lists that
+// were put, because a start reads all lists anyway.
 
-// kindJournal is the first byte of keys of the journal.
+// kindJournal is the first byte of the keys of the journal.
 const kindJournal = 'J'
 
-// journalKey is the key of the entry of a commit.
+// journalKey returns the key of the entry of a commit.
 func journalKey(commit uint64) (k key) {
 	k[0] = kindJournal
 	binary.BigEndian.PutUint64(k[1:], commit)
@@ -50,12 +51,13 @@ func appendJournal(dst []byte, delta digest, changes []Change) []byte {
 	return dst
 }
 
-// readJournal returns the keys that the commits after from and up to to have
-// touched, in order and each once. The error says why they are not known, or
-// that there are too many.
+// readJournal returns the keys in the entries of the commits after from, up to and
+// including to. The keys are sorted and unique. It fails if entries are missing,
+// if they do not lead from the digest of from to the digest of to, or if there are
+// too many keys.
 func readJournal(ctx context.Context, db *pebble.DB, from, to state) (keys []key, err error) {
 	if from.commits > to.commits {
-		return nil, fmt.Errorf("they are of commit %d, but the last one is %d", from.commits, to.commits)
+		return nil, fmt.Errorf("the segments contain commit %d, but the last commit of the database is %d", from.commits, to.commits)
 	}
 	lower, upper := journalKey(from.commits+1), journalKey(to.commits+1)
 	it, err := db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower[:], UpperBound: upper[:]})
@@ -73,29 +75,29 @@ func readJournal(ctx context.Context, db *pebble.DB, from, to state) (keys []key
 			return nil, err
 		}
 		if len(value) < digestBytes || (len(value)-digestBytes)%len(key{}) != 0 {
-			return nil, fmt.Errorf("the entry of commit %d has %d bytes", at.commits, len(value))
+			return nil, fmt.Errorf("the journal entry of commit %d has an invalid length of %d bytes", at.commits, len(value))
 		}
-		at.digest.join(digest{binary.LittleEndian.Uint64(value), binary.LittleEndian.Uint64(value[8:])})
+		at.digest.addDelta(digest{binary.LittleEndian.Uint64(value), binary.LittleEndian.Uint64(value[8:])})
 		for k := range slices.Chunk(value[digestBytes:], len(key{})) {
 			keys = append(keys, key(k))
 		}
-		if most := to.journalMax(); int64(len(keys)) > most {
-			return nil, fmt.Errorf("more than %d changes came after commit %d, which they are of", most, from.commits)
+		if limit := to.journalMax(); int64(len(keys)) > limit {
+			return nil, fmt.Errorf("the segments contain commit %d, and the journal has more than %d changes after it", from.commits, limit)
 		}
 	}
 	if err := it.Error(); err != nil {
 		return nil, err
 	}
 	if at != to {
-		return nil, fmt.Errorf("they are of commit %d, and what came after it does not lead to commit %d", from.commits, to.commits)
+		return nil, fmt.Errorf("the segments contain commit %d, and the journal does not lead from there to commit %d", from.commits, to.commits)
 	}
 	slices.SortFunc(keys, func(a, b key) int { return bytes.Compare(a[:], b[:]) })
 	return slices.Compact(keys), nil
 }
 
-// trim removes the entries up to a commit. When they come back, because that
-// was not made durable, they do no harm.
-func (s *Store) trim(commit uint64) error {
+// trimJournal removes the entries up to and including a commit. The removal is not
+// synced: entries that reappear after a power loss do no harm.
+func (s *Store) trimJournal(commit uint64) error {
 	lower, upper := journalKey(0), journalKey(commit+1)
-	return apart(s.poison, func() error { return s.db.DeleteRange(lower[:], upper[:], pebble.NoSync) })
+	return runHaltable(s.poison, func() error { return s.db.DeleteRange(lower[:], upper[:], pebble.NoSync) })
 }

@@ -16,9 +16,9 @@ import (
 	"nearside/matcher"
 )
 
-// The child writes with some goroutines, each over IDs of its own, and prints
-// "start" before and "done" after each step, until it is killed. A step is a
-// put of the text "<step>", a delete, or an import that is written as a table.
+// The child process writes with several goroutines, each to its own IDs, until it is
+// killed. It prints "start" before each step and "done" after it. A step is a put with
+// its number as text, a delete, or an import that is written as a table.
 
 const (
 	childWriters = 6
@@ -26,7 +26,7 @@ const (
 	importRows   = 200
 )
 
-// childID is the n-th ID of writer w; those from childIDs on are of imports.
+// childID returns the n-th ID of writer w. IDs from childIDs on are used by imports.
 func childID(w, n int) matcher.ID {
 	var id matcher.ID
 	id[0], id[14], id[15] = byte(w+1), byte(n>>8), byte(n)
@@ -40,8 +40,8 @@ func childMain(dir string) {
 		os.Exit(1)
 	}
 	base, _ := strconv.Atoi(os.Getenv("NEARSIDE_STORE_STEP"))
-	var mu sync.Mutex // lines are written whole, and not buffered
-	say := func(args ...any) {
+	var mu sync.Mutex // keeps lines whole; stdout is not buffered
+	printLine := func(args ...any) {
 		mu.Lock()
 		defer mu.Unlock()
 		fmt.Println(args...)
@@ -57,18 +57,19 @@ func childMain(dir string) {
 				case 3:
 					kind, n = "import", childIDs
 				}
-				say("start", w, n, kind, step)
+				printLine("start", w, n, kind, step)
 				if err := childStep(s, w, n, kind, step); err != nil {
-					say("fault", err)
+					printLine("fault", err)
 				}
-				say("done", w, n, kind, step)
+				printLine("done", w, n, kind, step)
 			}
 		}()
 	}
 	select {}
 }
 
-// childOrigin is the origin of what is at a place: all of an import are of one.
+// childOrigin returns the origin of the objects of a place. All objects of an import have
+// the same origin.
 func childOrigin(w, n int) matcher.Origin {
 	if n < childIDs {
 		return matcher.Origin(n) % matcher.Origins
@@ -76,17 +77,21 @@ func childOrigin(w, n int) matcher.Origin {
 	return matcher.Origin(w) % 2 // faces or events
 }
 
+// childStep runs one step of writer w.
 func childStep(s *Store, w, n int, kind string, step int) error {
 	object := func(n int) *matcher.Object {
 		o := face(rand.New(rand.NewPCG(uint64(step), uint64(w))), childID(w, n))
-		o.UserData = strconv.Itoa(step)
-		switch o.Origin = childOrigin(w, n); o.Origin {
+		o.CreateTime = matcher.Time(step)
+		switch text := strconv.Itoa(step); childOrigin(w, n) {
+		case matcher.Faces:
+			o.UserData = text
 		case matcher.Events:
-			o.Event = &matcher.Event{Source: o.UserData, Tags: []string{"a", o.UserData}}
+			o.UserData = text
+			o.Event = &matcher.Event{Source: text, Tags: []string{"a", text}}
 		case matcher.Attributes:
 			o.Expires = matcher.Time(1<<42 + step)
-		default:
 		}
+		o.Origin = childOrigin(w, n)
 		return o
 	}
 	origin := childOrigin(w, n)
@@ -117,18 +122,18 @@ func childStep(s *Store, w, n int, kind string, step int) error {
 	}
 }
 
-// known is what the parent knows of one place: its durable text ("" for none),
-// and what may have replaced it when the child was killed.
-type known struct {
-	text   string
-	maybe  string
-	unsure bool
+// placeState is the state of one place as the parent knows it. A place is one ID, or all
+// IDs of an import.
+type placeState struct {
+	text   string // last acknowledged text; "" if there is no object
+	maybe  string // text of the last step that was started
+	unsure bool   // that step was not acknowledged
 }
 
 func TestKillNine(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
-	places := map[[2]int]*known{} // writer, ID; an import is one place
+	places := map[[2]int]*placeState{} // by writer and ID
 	rng := seeded()
 	step, acked := 1, 0
 	rounds := 8
@@ -141,11 +146,11 @@ func TestKillNine(t *testing.T) {
 			var what, kind string
 			var w, n, at int
 			if _, err := fmt.Sscan(line, &what, &w, &n, &kind, &at); err != nil || what == "fault" {
-				t.Fatalf("the child says %q", line)
+				t.Fatalf("unexpected output of the child: %q", line)
 			}
 			p := places[[2]int{w, n}]
 			if p == nil {
-				p = &known{}
+				p = &placeState{}
 				places[[2]int{w, n}] = p
 			}
 			text := strconv.Itoa(at)
@@ -164,8 +169,8 @@ func TestKillNine(t *testing.T) {
 	t.Logf("%d writes were acknowledged", acked)
 }
 
-// killChild runs a child, kills it after it acknowledged some writes, and
-// returns the whole lines that it printed.
+// killChild runs a child, kills it after it printed acks acknowledgements, and returns
+// the complete lines of its output.
 func killChild(t *testing.T, dir string, step, acks int) (lines []string) {
 	t.Helper()
 	lines = runChild(t, dir, step, func(line string) bool {
@@ -175,19 +180,19 @@ func killChild(t *testing.T, dir string, step, acks int) (lines []string) {
 		return acks == 0
 	})
 	if acks > 0 {
-		t.Fatalf("the child ended by itself: %v", lines)
+		t.Fatalf("the child ended before it was killed: %v", lines)
 	}
 	return lines
 }
 
-// childOutput runs a child that ends by itself.
+// childOutput runs a child that ends by itself and returns its output.
 func childOutput(t *testing.T, dir string) []string {
 	t.Helper()
 	return runChild(t, dir, 1, func(string) bool { return false })
 }
 
-// runChild runs a child and kills it when a line makes kill true. It returns
-// the whole lines that it printed, also after that.
+// runChild runs a child and kills it when kill returns true for a line of its output. It
+// returns all complete lines, including those printed after that line.
 func runChild(t *testing.T, dir string, step int, kill func(line string) bool) (lines []string) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -203,22 +208,22 @@ func runChild(t *testing.T, dir string, step int, kill func(line string) bool) (
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
-			break // the end; a line without an end was cut by the kill
+			break // end of the output; the kill may have cut the last line
 		}
 		line = strings.TrimSpace(line)
 		lines = append(lines, line)
 		if !killed && kill(line) {
 			killed = true
-			must(t, cmd.Process.Kill()) // SIGKILL; what is in the pipe is still read
+			must(t, cmd.Process.Kill()) // SIGKILL; the rest of the pipe is still read
 		}
 	}
-	_ = cmd.Wait() // killed, or its exit status: the lines tell
+	_ = cmd.Wait() // the caller checks the lines, not the exit status
 	return lines
 }
 
-// checkKilled opens the directory and compares it with what is known; then it
-// is known exactly.
-func checkKilled(t *testing.T, dir string, places map[[2]int]*known) {
+// checkKilled opens the directory and compares it with places. Then it sets places to the
+// state that it found.
+func checkKilled(t *testing.T, dir string, places map[[2]int]*placeState) {
 	t.Helper()
 	m := newModel()
 	s, err := Open(ctx, Options{Dir: dir, Applier: m})
@@ -234,23 +239,30 @@ func checkKilled(t *testing.T, dir string, places map[[2]int]*known) {
 		for i := range rows {
 			text := ""
 			if o := m.object(childOrigin(at[0], at[1]), childID(at[0], at[1]+i)); o != nil {
-				text = o.UserData
+				text = strconv.Itoa(int(o.CreateTime))
 				count++
-				if step, _ := strconv.Atoi(text); o.Event != nil && (o.Event.Source != text || len(o.Event.Tags) != 2) || o.Origin == matcher.Attributes && o.Expires != matcher.Time(1<<42+step) {
+				lost := o.UserData != text
+				switch o.Origin {
+				case matcher.Events:
+					lost = lost || o.Event == nil || o.Event.Source != text || len(o.Event.Tags) != 2
+				case matcher.Attributes:
+					lost = o.Expires != 1<<42+o.CreateTime
+				}
+				if lost {
 					t.Errorf("%s %s lost fields: %+v", o.Origin.Singular(), o.ID, o)
 				}
 			}
 			if i > 0 && text != got {
-				t.Fatalf("an import of writer %d is there in part: %q and %q", at[0], got, text)
+				t.Fatalf("an import of writer %d is stored in part: %q and %q", at[0], got, text)
 			}
 			got = text
 		}
 		if got != p.text && (!p.unsure || got != p.maybe) {
-			t.Errorf("writer %d, ID %d: %q is there; %q was acknowledged, then %q begun: %v", at[0], at[1], got, p.text, p.maybe, p.unsure)
+			t.Errorf("writer %d, ID %d: found %q; %q was acknowledged, then %q was started: %v", at[0], at[1], got, p.text, p.maybe, p.unsure)
 		}
 		p.text, p.unsure = got, false
 	}
 	if count != len(m.objects) {
-		t.Errorf("%d objects are there that nobody wrote", len(m.objects)-count)
+		t.Errorf("%d objects were found that no writer wrote", len(m.objects)-count)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"nearside/matcher"
 )
 
-// CreateList stores a new list; CodeListExists when there is one already.
+// CreateList stores a new list. It returns CodeListExists if the ID is taken.
 func (s *Store) CreateList(ctx context.Context, l *matcher.List) error {
 	if err := s.Owners().CheckList(l.ID); err != nil {
 		return err
@@ -21,17 +21,17 @@ func (s *Store) CreateList(ctx context.Context, l *matcher.List) error {
 	})
 }
 
-// visibleList returns a list, or CodeListNotFound.
+// visibleList returns a list that account can see, or CodeListNotFound.
 func (tx *Tx) visibleList(account *matcher.ID, id matcher.ID) (*matcher.List, error) {
 	l := tx.List(id)
-	if l == nil || !visible(account, l.Account) {
+	if l == nil || !matcher.Visible(account, l.Account) {
 		return nil, matcher.ListNotFound(id)
 	}
 	return l, nil
 }
 
-// PatchList lets patch change a copy of a list and stores it; its faces stay.
-// patch runs on the writer goroutine. It cannot change the ID.
+// PatchList calls patch with a copy of a list and stores the changed copy. The
+// list keeps its faces and its ID. patch runs on the writer goroutine.
 func (s *Store) PatchList(ctx context.Context, account *matcher.ID, id matcher.ID, patch func(*matcher.List) error) error {
 	if err := s.Owners().CheckList(id); err != nil {
 		return err
@@ -51,10 +51,11 @@ func (s *Store) PatchList(ctx context.Context, account *matcher.ID, id matcher.I
 	})
 }
 
-// DeleteList removes a list; its faces are in it no more. With withFaces, the
-// faces that it returns are deleted too, and while it runs, the applier's
-// state is the committed one.
-func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.ID, withFaces func() ([]matcher.ID, error)) error {
+// DeleteList removes a list and so takes all faces out of it. If withFaces is not
+// nil, DeleteList also deletes the faces that withFaces returns. If they are more
+// than a batch, all that exist at first are deleted before the list, as by
+// DeleteFound.
+func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.ID, withFaces Find) error {
 	if err := s.Owners().CheckList(id); err != nil {
 		return err
 	}
@@ -67,11 +68,15 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 			return err
 		})
 	}
-	return s.CommitAlone(ctx, func(tx *Tx) error {
+	deleted, err := s.deleteManyFaces(ctx, account, id, withFaces)
+	if err != nil {
+		return err
+	}
+	err = s.CommitAlone(ctx, func(tx *Tx) error {
 		if _, err := tx.visibleList(account, id); err != nil {
 			return err
 		}
-		faces, err := withFaces()
+		faces, err := withFaces(nil)
 		if err != nil {
 			return err
 		}
@@ -81,11 +86,31 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 		tx.DeleteList(id)
 		return nil
 	})
+	if err != nil {
+		return partly(err, deleted)
+	}
+	return nil
 }
 
-// Link puts faces into a list, or takes them out, all or none; those that are
-// there, or out, already stay so. CodeListNotFound and CodeFaceNotFound name
-// the ID that is not there.
+// deleteManyFaces deletes the faces of a list if they are more than a batch.
+func (s *Store) deleteManyFaces(ctx context.Context, account *matcher.ID, id matcher.ID, find Find) (deleted int, err error) {
+	err = s.Commit(ctx, func(tx *Tx) error {
+		_, err := tx.visibleList(account, id)
+		return err
+	})
+	if err != nil {
+		return 0, err
+	}
+	faces, err := find(nil)
+	if err != nil || len(faces) <= s.opts.deleteBatch {
+		return 0, err
+	}
+	return s.deleteBatches(ctx, matcher.Faces, faces, find)
+}
+
+// Link adds faces to a list (attach) or removes them from it, all or none. Faces
+// that are already in, or not in, the list do not change. CodeListNotFound and
+// CodeFaceNotFound name the missing ID.
 func (s *Store) Link(ctx context.Context, account *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
 	if err := s.Owners().CheckList(list); err != nil {
 		return err
@@ -96,7 +121,7 @@ func (s *Store) Link(ctx context.Context, account *matcher.ID, list matcher.ID, 
 			return err
 		}
 		for i, id := range faces {
-			if err := tx.link(account, l, id, attach); err != nil {
+			if err := tx.linkFace(account, l, id, attach); err != nil {
 				return faceError(err, i, id)
 			}
 		}
@@ -104,21 +129,25 @@ func (s *Store) Link(ctx context.Context, account *matcher.ID, list matcher.ID, 
 	})
 }
 
-// faceError names the place of a face that is not there.
+// faceError adds the index of the face to an error about a face that is missing or
+// must not be in the list.
 func faceError(err error, i int, id matcher.ID) error {
-	if matcher.CodeOf(err) != matcher.CodeFaceNotFound {
-		return err
+	switch matcher.CodeOf(err) {
+	case matcher.CodeFaceNotFound:
+		return matcher.Errorf(matcher.CodeFaceNotFound, "face_ids[%d]: %s does not exist", i, id)
+	case matcher.CodeForbidden:
+		return matcher.Errorf(matcher.CodeForbidden, "face_ids[%d]: %w", i, err)
 	}
-	return matcher.Errorf(matcher.CodeFaceNotFound, "face_ids[%d]: %s does not exist", i, id)
+	return err
 }
 
-func (tx *Tx) link(account *matcher.ID, l *matcher.List, id matcher.ID, attach bool) error {
-	o, err := tx.visible(account, matcher.Faces, id)
+func (tx *Tx) linkFace(account *matcher.ID, l *matcher.List, id matcher.ID, attach bool) error {
+	o, err := tx.visibleObject(account, matcher.Faces, id)
 	if err != nil {
 		return err
 	}
 	if attach && !mayJoin(o.Account, l.Account) {
-		return matcher.Errorf(matcher.CodeForbidden, "face_ids: %s belongs to another account than the list %s", id, l.ID)
+		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the list %s", id, l.ID)
 	}
 	at, in := slices.BinarySearchFunc(o.Lists, l.ID, matcher.ID.Compare)
 	switch {

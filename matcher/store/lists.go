@@ -2,26 +2,30 @@ package store
 
 import "nearside/matcher"
 
-// listEntry is a list and the number that stands for it in face records.
+// listEntry is a list and the number by which face records refer to it.
 type listEntry struct {
 	list   *matcher.List
 	number uint64
+	// imported is set if an import of all accounts created the list, in the account
+	// that its first line named. It is not stored, because only later lines of the
+	// same import need it.
+	imported bool
 }
 
-// lists is the table of all lists. The writer goroutine owns it.
-type lists struct {
+// listTable holds all lists. The writer goroutine owns it.
+type listTable struct {
 	byID map[matcher.ID]listEntry
-	ids  map[uint64]matcher.ID // by number; a number that is not here is of a deleted list
-	next uint64                // number of the next new list; numbers are never used again
+	ids  map[uint64]matcher.ID // by number; numbers of deleted lists are missing
+	next uint64                // number of the next new list; numbers are never reused
 }
 
-func newLists() *lists {
-	return &lists{byID: map[matcher.ID]listEntry{}, ids: map[uint64]matcher.ID{}, next: 1}
+func newLists() *listTable {
+	return &listTable{byID: map[matcher.ID]listEntry{}, ids: map[uint64]matcher.ID{}, next: 1}
 }
 
-// set makes e the entry of id; an entry without a list removes it. It returns
-// the entry before, with which set undoes the step.
-func (l *lists) set(id matcher.ID, e listEntry) (old listEntry) {
+// set makes e the entry of id. An entry without a list removes the list. It
+// returns the old entry; a call of set with the old entry reverts the change.
+func (l *listTable) set(id matcher.ID, e listEntry) (old listEntry) {
 	old = l.byID[id]
 	if old.list != nil {
 		delete(l.ids, old.number)

@@ -12,37 +12,38 @@ import (
 	"nearside/matcher"
 )
 
-// Bounds of a batch that load hands to the applier.
+// Limits of a batch that a loader passes to the applier.
 const (
 	loadChanges = 4096
 	loadBytes   = 4 << 20
 )
 
-// loader reads a whole database, which verifies the checksum of every block.
+// loader reads a whole database into the applier. Pebble verifies the checksum of
+// every block that it reads.
 type loader struct {
 	applier  Applier
-	lists    *lists
-	instance matcher.ID // of the data directory; zero: it has none
-	state    state      // as the last commit stored it
-	digest   digest     // as it is
-	changes  []Change
-	bytes    int
+	lists    *listTable
+	instance matcher.ID // ID of the data directory; zero if it has none
+	state    state      // as stored by the last commit
+	digest   digest     // as computed from the records
+	changes  []Change   // the next batch
+	bytes    int        // approximate size of the next batch
 
-	restored bool   // from the cache
-	sealed   uint64 // commit that the cache was of
-	replayed int    // changes that came after it
-	misfit   error  // why the cache could not be used
+	restored   bool   // the applier was filled from the cache
+	sealed     uint64 // number of the commit that the cache contains
+	replayed   int    // number of changes after that commit
+	cacheFault error  // why the cache could not be used
 }
 
 func (l *loader) loadAndCheck(ctx context.Context, db *pebble.DB) error {
-	if err := l.load(ctx, db); err != nil {
+	if err := l.loadRecords(ctx, db); err != nil {
 		return err
 	}
-	return l.check()
+	return l.checkState()
 }
 
-// load hands all lists and objects to the applier, lists first.
-func (l *loader) load(ctx context.Context, db *pebble.DB) (err error) {
+// loadRecords passes all lists and objects to the applier, lists first.
+func (l *loader) loadRecords(ctx context.Context, db *pebble.DB) (err error) {
 	it, err := db.NewIterWithContext(ctx, nil)
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ func (l *loader) load(ctx context.Context, db *pebble.DB) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := l.record(it.Key(), value); err != nil {
+		if err := l.readRecord(it.Key(), value); err != nil {
 			return err
 		}
 		if err := l.flushFull(ctx); err != nil {
@@ -64,7 +65,7 @@ func (l *loader) load(ctx context.Context, db *pebble.DB) (err error) {
 	return it.Error()
 }
 
-// flushFull flushes when the batch is full.
+// flushFull passes the batch to the applier if it is full.
 func (l *loader) flushFull(ctx context.Context) error {
 	if len(l.changes) < loadChanges && l.bytes < loadBytes {
 		return nil
@@ -73,6 +74,7 @@ func (l *loader) flushFull(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// flush passes the batch to the applier.
 func (l *loader) flush() {
 	if len(l.changes) > 0 {
 		l.applier.Apply(l.changes)
@@ -80,14 +82,15 @@ func (l *loader) flush() {
 	l.changes, l.bytes = nil, 0
 }
 
-func (l *loader) record(k, value []byte) error {
+// readRecord decodes one record and adds it to the batch and to the digest.
+func (l *loader) readRecord(k, value []byte) error {
 	kind, id, err := parseKey(k)
 	if err != nil {
 		return err
 	}
 	switch kind {
 	case kindList:
-		l.digest.add(key(k), value)
+		l.digest.addRecord(key(k), value)
 		e, err := decodeList(value, id)
 		if err != nil {
 			return err
@@ -96,16 +99,16 @@ func (l *loader) record(k, value []byte) error {
 		l.changes = append(l.changes, Change{Kind: PutList, List: e.list})
 		return nil
 	case kindMeta:
-		return l.meta(key(k), value)
+		return l.readMeta(key(k), value)
 	case kindJournal:
 		return nil
 	}
 	origin, ok := originOf(kind)
 	if !ok {
-		return fmt.Errorf("key %x is of no known kind", k)
+		return fmt.Errorf("key %x has an unknown kind", k)
 	}
-	l.digest.add(key(k), value)
-	rec := bytes.Clone(value) // the iterator's buffer is used again
+	l.digest.addRecord(key(k), value)
+	rec := bytes.Clone(value) // the iterator reuses its buffer
 	o, err := decodeObject(rec, origin, id, l.lists)
 	if err != nil {
 		return err
@@ -115,7 +118,7 @@ func (l *loader) record(k, value []byte) error {
 	return nil
 }
 
-func (l *loader) meta(k key, value []byte) (err error) {
+func (l *loader) readMeta(k key, value []byte) (err error) {
 	switch k {
 	case metaState:
 		l.state, err = decodeState(value)
@@ -126,32 +129,33 @@ func (l *loader) meta(k key, value []byte) (err error) {
 		d := decoder{rest: value}
 		l.instance, err = d.id(), d.err
 	default:
-		err = fmt.Errorf("key %x is unknown", k)
+		err = fmt.Errorf("unknown key %x", k)
 	}
 	return err
 }
 
-// check compares what was found with what the last commit said.
-func (l *loader) check() error {
+// checkState compares the records that were read with the digest of the last
+// commit.
+func (l *loader) checkState() error {
 	if l.digest != l.state.digest {
-		return fmt.Errorf("%d lists and objects were found, %d should be there, and they are not the same", l.digest.records, l.state.digest.records)
+		return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d, want %d", l.digest.records, l.state.digest.records)
 	}
 	for number, id := range l.lists.ids {
 		if number >= l.lists.next {
-			return fmt.Errorf("list %s has the number %d, but the next one is %d", id, number, l.lists.next)
+			return fmt.Errorf("list %s has number %d, but the number of the next new list is %d", id, number, l.lists.next)
 		}
 	}
 	return nil
 }
 
-// readOnly opens the database without writing anything and hands it to load.
+// readOnly opens the database read-only and passes it to load.
 func readOnly(g *guardFS, database string, o *pebble.Options, load func(*pebble.DB) error) error {
 	o.ReadOnly = true
 	db, err := openPebble(database, o, g.poison)
 	if err != nil {
 		return err
 	}
-	return apart(g.poison, func() error {
+	return runHaltable(g.poison, func() error {
 		return errors.Join(load(db), db.Close())
 	})
 }

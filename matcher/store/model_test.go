@@ -23,8 +23,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// model is an applier made of maps, and the oracle of these tests: it unlinks
-// faces of a deleted list one by one, where the store only forgets a number.
+// model is an applier made of maps. It is the oracle of these tests: it removes the
+// faces of a deleted list one by one, while the store only forgets the list's number.
 type model struct {
 	mu      sync.Mutex
 	objects map[key]*matcher.Object
@@ -102,7 +102,7 @@ func (m *model) faces(list matcher.ID) (ids []matcher.ID) {
 	return ids
 }
 
-// equal compares two models as states of the data.
+// equal fails the test if the data of m and want differ.
 func (m *model) equal(t *testing.T, want *model) {
 	t.Helper()
 	if reflect.DeepEqual(want.objects, m.objects) && reflect.DeepEqual(want.lists, m.lists) {
@@ -116,14 +116,14 @@ func (m *model) equal(t *testing.T, want *model) {
 	}
 }
 
-// noLeaks fails the test when a goroutine that it started outlives it.
+// noLeaks fails the test if a goroutine that it started still runs at its end.
 func noLeaks(t *testing.T) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 }
 
-// open opens dir and closes it at the end of the test, unless that happened.
+// open opens a store with a new model. The store is closed at the end of the test.
 func open(t *testing.T, o Options) (*Store, *model) {
 	t.Helper()
 	m := newModel()
@@ -140,7 +140,8 @@ func open(t *testing.T, o Options) (*Store, *model) {
 	return s, m
 }
 
-// reopen closes s and checks that what is found again is what m holds.
+// reopen closes s, opens its directory again and fails the test if the data differ
+// from m.
 func reopen(t *testing.T, s *Store, m *model) (*Store, *model) {
 	t.Helper()
 	if err := s.Close(); err != nil {
@@ -151,7 +152,7 @@ func reopen(t *testing.T, s *Store, m *model) (*Store, *model) {
 	return s2, m2
 }
 
-// id returns a fixed ID.
+// id returns a fixed ID for n.
 func id(n int) matcher.ID {
 	var id matcher.ID
 	id[0], id[14], id[15] = 0xab, byte(n>>8), byte(n)
@@ -174,7 +175,7 @@ func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
 var ctx = context.Background()
 
-// must fails the test when err is not nil.
+// must fails the test if err is not nil.
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -182,7 +183,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// wantCode fails the test unless err has the code.
+// wantCode fails the test unless err has the given code.
 func wantCode(t *testing.T, err error, code matcher.Code) {
 	t.Helper()
 	if err == nil || matcher.CodeOf(err) != code {

@@ -7,32 +7,40 @@ import (
 	"nearside/matcher"
 )
 
-// In what follows, account nil means that all objects and lists are visible;
-// with an account, those of others do not exist.
+// Methods with a parameter account act for that account: objects and lists of other
+// accounts do not exist for it. A nil account sees all objects and lists.
 
-func visible(account *matcher.ID, owner matcher.ID) bool { return account == nil || *account == owner }
-
-// mayWrite finds why o cannot be stored: it is not ours, or there is a list
-// that is not there, not ours, or that mayBeIn refuses. old are lists that o is
-// in already.
+// mayWrite returns an error if o cannot be stored: a remote owns it or one of its
+// lists, a list does not exist, or mayBeIn refuses a list. old are the lists that o
+// is in already.
 func (tx *Tx) mayWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
 	if err := tx.checkOwners(o, old); err != nil {
 		return err
 	}
 	for i, id := range o.Lists {
 		l := tx.List(id)
-		if l == nil || !mayBeIn(l, account, o, old) {
+		if l == nil {
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
+		}
+		if err := mayBeIn(l, account, o, old); err != nil {
+			return matcher.Errorf(matcher.CodeOf(err), "lists[%d]: %w", i, err)
 		}
 	}
 	return nil
 }
 
-// mayBeIn reports whether o can be in l: not when they belong to two accounts,
-// and when l is not visible only if it is among old, where o is already. So an
-// account can write again what it has read.
-func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) bool {
-	return mayJoin(o.Account, l.Account) && (visible(account, l.Account) || slices.Contains(old, l.ID))
+// mayBeIn returns an error if o cannot be in l. The error is CodeListNotFound if
+// account cannot see l. Lists in old, which o is in already, are exempt, so that an
+// account can write back an object that it has read. The error is CodeForbidden if o
+// and l belong to different accounts.
+func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+	switch {
+	case !matcher.Visible(account, l.Account) && !slices.Contains(old, l.ID):
+		return matcher.Errorf(matcher.CodeListNotFound, "%s does not exist", l.ID)
+	case !mayJoin(o.Account, l.Account):
+		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the %s", l.ID, o.Origin.Singular())
+	}
+	return nil
 }
 
 func listsOf(o *matcher.Object) []matcher.ID {
@@ -42,26 +50,27 @@ func listsOf(o *matcher.Object) []matcher.ID {
 	return o.Lists
 }
 
-// mayJoin reports whether an object can be in a list: not when they belong to
-// two accounts.
+// mayJoin reports whether an object can be in a list, given their accounts. It cannot
+// if both have an account and the accounts differ.
 func mayJoin(object, list matcher.ID) bool {
 	return object.IsZero() || list.IsZero() || object == list
 }
 
-// CreateObject stores a new object. There is one already: Origin.Exists; a
-// list is not there, or belongs to another account: CodeListNotFound.
+// CreateObject stores a new object. It returns Origin.Exists if the ID is taken, and
+// CodeListNotFound if a list does not exist or account cannot see it.
 func (s *Store) CreateObject(ctx context.Context, account *matcher.ID, o *matcher.Object) error {
-	return s.Commit(ctx, func(tx *Tx) error { return tx.create(account, o) })
+	return s.Commit(ctx, func(tx *Tx) error { return tx.createObject(account, o) })
 }
 
-// CreateObjects is CreateObject for several, all or none. The error is of the
-// object at index, -1 when it is of none.
+// CreateObjects stores several new objects, all or none, as CreateObject does. index
+// is the object that caused the error, -1 if no single object did.
 func (s *Store) CreateObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error) {
-	return s.each(ctx, objects, func(tx *Tx, o *matcher.Object) error { return tx.create(account, o) })
+	return s.writeObjects(ctx, objects, func(tx *Tx, o *matcher.Object) error { return tx.createObject(account, o) })
 }
 
-// each writes several objects, all or none.
-func (s *Store) each(ctx context.Context, objects []*matcher.Object, write func(*Tx, *matcher.Object) error) (index int, err error) {
+// writeObjects calls write for each object in one transaction. index is the object
+// whose write failed, otherwise -1.
+func (s *Store) writeObjects(ctx context.Context, objects []*matcher.Object, write func(*Tx, *matcher.Object) error) (index int, err error) {
 	index = -1
 	err = s.Commit(ctx, func(tx *Tx) error {
 		for i, o := range objects {
@@ -75,12 +84,12 @@ func (s *Store) each(ctx context.Context, objects []*matcher.Object, write func(
 	return index, err
 }
 
-func (tx *Tx) create(account *matcher.ID, o *matcher.Object) error {
+func (tx *Tx) createObject(account *matcher.ID, o *matcher.Object) error {
 	there, err := tx.Has(o.Origin, o.ID)
 	if err != nil {
 		return err
 	}
-	if there { // attributes, which may have expired, are not created but put
+	if there { // expired attributes need no check: attributes are put, not created
 		return o.Origin.Exists(o.ID)
 	}
 	if err := tx.mayWrite(account, o, nil); err != nil {
@@ -89,31 +98,38 @@ func (tx *Tx) create(account *matcher.ID, o *matcher.Object) error {
 	return tx.Put(o)
 }
 
-// PutObject stores an object, new or in place of the one with its ID. That one
-// belongs to another account: CodeForbidden; a list is not there:
-// CodeListNotFound.
+// PutObject creates an object or replaces the object with the same ID. A replaced
+// object keeps its account. PutObject returns CodeBadInput if o has a different
+// account, CodeForbidden if the stored object belongs to an account other than the
+// caller's, and CodeListNotFound if a list does not exist.
 func (s *Store) PutObject(ctx context.Context, account *matcher.ID, o *matcher.Object) (created bool, err error) {
 	err = s.Commit(ctx, func(tx *Tx) error {
 		var err error
-		created, err = tx.put(account, o)
+		created, err = tx.putObject(account, o)
 		return err
 	})
 	return created && err == nil, err
 }
 
-// PutObjects is PutObject for several, all or none, in their order. The error
-// is of the object at index, -1 when it is of none.
+// PutObjects puts several objects in order, all or none, as PutObject does. index is
+// the object that caused the error, -1 if no single object did.
 func (s *Store) PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error) {
-	return s.each(ctx, objects, func(tx *Tx, o *matcher.Object) error {
-		_, err := tx.put(account, o)
+	return s.writeObjects(ctx, objects, func(tx *Tx, o *matcher.Object) error {
+		_, err := tx.putObject(account, o)
 		return err
 	})
 }
 
-func (tx *Tx) put(account *matcher.ID, o *matcher.Object) (created bool, err error) {
-	old, err := tx.owned(account, o)
+func (tx *Tx) putObject(account *matcher.ID, o *matcher.Object) (created bool, err error) {
+	old, err := tx.replacedObject(account, o)
 	if err != nil {
 		return false, err
+	}
+	if old != nil {
+		if !o.Account.IsZero() && o.Account != old.Account {
+			return false, matcher.Errorf(matcher.CodeBadInput, "account_id: it cannot be changed to %s", o.Account)
+		}
+		o.Account = old.Account
 	}
 	if err := tx.mayWrite(account, o, listsOf(old)); err != nil {
 		return false, err
@@ -121,8 +137,8 @@ func (tx *Tx) put(account *matcher.ID, o *matcher.Object) (created bool, err err
 	return old == nil, tx.Put(o)
 }
 
-// current returns an object, nil when there is none or it has expired.
-func (tx *Tx) current(origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
+// currentObject returns an object, or nil if it does not exist or has expired.
+func (tx *Tx) currentObject(origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
 	o, err := tx.Object(origin, id)
 	if err != nil || o == nil || o.Expired(matcher.TimeOf(tx.store.opts.now())) {
 		return nil, err
@@ -130,40 +146,40 @@ func (tx *Tx) current(origin matcher.Origin, id matcher.ID) (*matcher.Object, er
 	return o, nil
 }
 
-// owned returns the object that o would replace, nil when there is none;
-// CodeForbidden when it is another account's.
-func (tx *Tx) owned(account *matcher.ID, o *matcher.Object) (*matcher.Object, error) {
-	old, err := tx.current(o.Origin, o.ID)
+// replacedObject returns the object that o would replace, or nil. It returns
+// CodeForbidden if account cannot see that object.
+func (tx *Tx) replacedObject(account *matcher.ID, o *matcher.Object) (*matcher.Object, error) {
+	old, err := tx.currentObject(o.Origin, o.ID)
 	if err != nil || old == nil {
 		return nil, err
 	}
-	if !visible(account, old.Account) {
+	if !matcher.Visible(account, old.Account) {
 		return nil, matcher.Errorf(matcher.CodeForbidden, "%s_id: %s belongs to another account", o.Origin.Singular(), o.ID)
 	}
 	return old, nil
 }
 
-// visible returns an object, or Origin.NotFound.
-func (tx *Tx) visible(account *matcher.ID, origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
-	o, err := tx.current(origin, id)
+// visibleObject returns an object that account can see, or Origin.NotFound.
+func (tx *Tx) visibleObject(account *matcher.ID, origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
+	o, err := tx.currentObject(origin, id)
 	if err != nil {
 		return nil, err
 	}
-	if o == nil || !visible(account, o.Account) {
+	if o == nil || !matcher.Visible(account, o.Account) {
 		return nil, origin.NotFound(id)
 	}
 	return o, nil
 }
 
-// PatchObject lets patch change a copy of an object and stores it. patch runs
-// on the writer goroutine: it must be quick. It cannot change the ID. Errors:
-// Origin.NotFound, CodeListNotFound, those of patch.
+// PatchObject calls patch with a copy of an object and stores the changed copy. The
+// object keeps its ID. patch runs on the writer goroutine and must be fast. The error
+// is Origin.NotFound, CodeListNotFound or an error of patch.
 func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID, patch func(*matcher.Object) error) error {
 	if err := s.Owners().CheckOrigin(origin); err != nil {
 		return err
 	}
 	return s.Commit(ctx, func(tx *Tx) error {
-		o, err := tx.visible(account, origin, id)
+		o, err := tx.visibleObject(account, origin, id)
 		if err != nil {
 			return err
 		}
@@ -179,22 +195,22 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 	})
 }
 
-// DeleteObject removes an object, or returns Origin.NotFound.
+// DeleteObject removes an object. It returns Origin.NotFound if it does not exist.
 func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error {
 	if err := s.Owners().CheckOrigin(origin); err != nil {
 		return err
 	}
 	return s.Commit(ctx, func(tx *Tx) error {
-		if _, err := tx.visible(account, origin, id); err != nil {
+		if _, err := tx.visibleObject(account, origin, id); err != nil {
 			return err
 		}
 		return tx.Delete(origin, id)
 	})
 }
 
-// DeleteObjects removes the objects that selectIDs names, all or none, and
-// returns how many there were. While selectIDs runs, the applier's state is
-// the committed one, and nothing else is written.
+// DeleteObjects removes the objects whose IDs selectIDs returns, all or none, and
+// returns the number of removed objects. While selectIDs runs, the applier has
+// exactly the committed state and nothing else is written.
 func (s *Store) DeleteObjects(ctx context.Context, origin matcher.Origin, selectIDs func() ([]matcher.ID, error)) (deleted int, err error) {
 	if err := s.Owners().CheckOrigin(origin); err != nil {
 		return 0, err
@@ -209,23 +225,6 @@ func (s *Store) DeleteObjects(ctx context.Context, origin matcher.Origin, select
 	})
 	if err != nil {
 		return 0, err
-	}
-	return deleted, nil
-}
-
-func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, err error) {
-	for _, id := range ids {
-		there, err := tx.Has(origin, id)
-		if err != nil {
-			return 0, err
-		}
-		if !there {
-			continue
-		}
-		if err := tx.Delete(origin, id); err != nil {
-			return 0, err
-		}
-		deleted++
 	}
 	return deleted, nil
 }

@@ -30,14 +30,14 @@ func TestObjects(t *testing.T) {
 
 	created, err := s.PutObject(ctx, nil, face(rng, id(3)))
 	if err != nil || !created {
-		t.Errorf("created %v, %v", created, err)
+		t.Errorf("PutObject: created %v, %v", created, err)
 	}
 	created, err = s.PutObject(ctx, nil, face(rng, id(3), id(100), id(100)))
 	if err != nil || created {
-		t.Errorf("created %v, %v", created, err)
+		t.Errorf("PutObject: created %v, %v", created, err)
 	}
 	if o := m.object(matcher.Faces, id(3)); !slices.Equal(o.Lists, []matcher.ID{id(100)}) {
-		t.Errorf("a list named twice gave %v", o.Lists)
+		t.Errorf("lists of a face put with the same list twice: %v", o.Lists)
 	}
 
 	must(t, s.PatchObject(ctx, nil, matcher.Faces, id(3), func(o *matcher.Object) error {
@@ -45,7 +45,7 @@ func TestObjects(t *testing.T) {
 		return nil
 	}))
 	if o := m.object(matcher.Faces, id(3)); o.UserData != "patched" || m.object(matcher.Faces, id(99)) != nil {
-		t.Error("the patch did not take, or changed the ID")
+		t.Error("the patch was not stored, or it changed the ID")
 	}
 	mine := errors.New("mine")
 	if err := s.PatchObject(ctx, nil, matcher.Faces, id(3), func(o *matcher.Object) error { o.UserData = "no"; return mine }); !errors.Is(err, mine) {
@@ -62,7 +62,7 @@ func TestObjects(t *testing.T) {
 	s, m = reopen(t, s, m)
 
 	n, err := s.DeleteObjects(ctx, matcher.Faces, func() ([]matcher.ID, error) {
-		return append(m.faces(id(100)), id(50), id(2)), nil // one that is not there, one twice
+		return append(m.faces(id(100)), id(50), id(2)), nil // 50 does not exist, 2 occurs twice
 	})
 	if err != nil || n != 2 {
 		t.Errorf("deleted %d, %v; want 2", n, err)
@@ -76,8 +76,8 @@ func TestObjects(t *testing.T) {
 	reopen(t, s, m)
 }
 
-// TestPutObjectsIsAllOrNothing: as PutObject, in order, and a fault is of the
-// object that has it.
+// TestPutObjectsIsAllOrNothing checks that PutObjects stores objects in order, all or
+// none, and returns the index of the object that failed.
 func TestPutObjectsIsAllOrNothing(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
@@ -98,7 +98,7 @@ func TestPutObjectsIsAllOrNothing(t *testing.T) {
 		t.Errorf("index %d, %v", i, err)
 	}
 	if o := m.object(matcher.Faces, id(1)); o == nil || o.ExternalID != last.ExternalID || !slices.Equal(o.Lists, last.Lists) {
-		t.Error("the last of two with one ID is not what is stored")
+		t.Error("of two objects with the same ID, the last one was not stored")
 	}
 	mine := face(rng, id(4))
 	mine.Account = accountA
@@ -118,7 +118,7 @@ func TestCreateObjectsIsAllOrNothing(t *testing.T) {
 	i, err := s.CreateObjects(ctx, nil, []*matcher.Object{event(1), event(2), event(1)})
 	wantCode(t, err, matcher.CodeEventExists)
 	if i != 2 || len(m.objects) != 0 {
-		t.Errorf("index %d, %d objects; want 2 and none", i, len(m.objects))
+		t.Errorf("index %d, %d objects; want 2 and 0", i, len(m.objects))
 	}
 	if i, err := s.CreateObjects(ctx, nil, []*matcher.Object{event(1), event(2)}); i != -1 || err != nil {
 		t.Errorf("got %d, %v", i, err)
@@ -126,7 +126,7 @@ func TestCreateObjectsIsAllOrNothing(t *testing.T) {
 	reopen(t, s, m)
 }
 
-func TestListsAreEmptyWhenCreatedAgain(t *testing.T) {
+func TestListCreatedAgainIsEmpty(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir()})
@@ -148,19 +148,19 @@ func TestListsAreEmptyWhenCreatedAgain(t *testing.T) {
 	must(t, s.Link(ctx, nil, id(100), []matcher.ID{id(3)}, true))
 	s, m = reopen(t, s, m)
 	if got := m.faces(id(100)); !slices.Equal(got, []matcher.ID{id(3)}) {
-		t.Errorf("the list created again holds %v", got)
+		t.Errorf("the list that was created again has faces %v, want only face 3", got)
 	}
-	// A list that is deleted and created in the transaction that reads its faces.
+	// One transaction deletes the list, creates it again and reads a face.
 	must(t, s.Commit(ctx, func(tx *Tx) error {
 		tx.DeleteList(id(100))
 		tx.PutList(&matcher.List{ID: id(100)})
 		o, err := tx.Object(matcher.Faces, id(3))
 		if err == nil && !slices.Equal(o.Lists, []matcher.ID{id(101)}) {
-			err = errors.New("the face is in a list that was emptied")
+			err = errors.New("the face is still in the list that was deleted and created again")
 		}
 		return err
 	}))
-	must(t, s.DeleteList(ctx, nil, id(101), func() ([]matcher.ID, error) { return m.faces(id(101)), nil }))
+	must(t, s.DeleteList(ctx, nil, id(101), func([]matcher.ID) ([]matcher.ID, error) { return m.faces(id(101)), nil }))
 	if len(m.objects) != 0 || len(m.lists) != 1 {
 		t.Errorf("%d objects and %d lists are left", len(m.objects), len(m.lists))
 	}
@@ -178,10 +178,10 @@ func TestLink(t *testing.T) {
 	err := s.Link(ctx, nil, id(100), []matcher.ID{id(0), id(9)}, true)
 	wantCode(t, err, matcher.CodeFaceNotFound)
 	if !strings.Contains(err.Error(), id(9).String()) || !strings.Contains(err.Error(), "face_ids[1]") {
-		t.Errorf("%q does not name the face", err)
+		t.Errorf("error %q does not name the face and its index", err)
 	}
 	if len(m.faces(id(100))) != 0 {
-		t.Error("a link that failed linked")
+		t.Error("a failed Link added faces")
 	}
 	wantCode(t, s.Link(ctx, nil, id(101), []matcher.ID{id(0)}, true), matcher.CodeListNotFound)
 	must(t, s.Link(ctx, nil, id(100), []matcher.ID{id(0), id(1), id(1), id(2)}, true))
@@ -189,7 +189,7 @@ func TestLink(t *testing.T) {
 	got := m.faces(id(100))
 	slices.SortFunc(got, matcher.ID.Compare)
 	if !slices.Equal(got, []matcher.ID{id(0), id(2)}) {
-		t.Errorf("linked %v", got)
+		t.Errorf("faces in the list: %v, want 0 and 2", got)
 	}
 	reopen(t, s, m)
 }
@@ -205,7 +205,7 @@ func TestAccounts(t *testing.T) {
 	}
 	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountA}))
 	must(t, s.CreateObject(ctx, nil, of(accountA, 1, id(100))))
-	wantCode(t, s.CreateObject(ctx, nil, of(accountB, 2, id(100))), matcher.CodeListNotFound)
+	wantCode(t, s.CreateObject(ctx, nil, of(accountB, 2, id(100))), matcher.CodeForbidden)
 	must(t, s.CreateObject(ctx, nil, of(accountB, 2)))
 
 	_, err := s.PutObject(ctx, &accountB, of(accountB, 1))
@@ -249,7 +249,7 @@ func TestImport(t *testing.T) {
 		line(50, true, none),   // another account's object
 		line(3, true, id(100)), // another account's list
 		line(4, true, none, id(104), id(100)),
-		line(1, false, id(105)), // the same object again: its lists stay
+		line(1, false, id(105)), // the same object again, which keeps its lists
 		{Object: &matcher.Object{Origin: matcher.Events, ID: id(1), Account: accountA}},
 		{Object: &matcher.Object{Origin: matcher.Events, ID: id(2), Account: accountA}, AddList: id(101)},
 	})
@@ -264,16 +264,16 @@ func TestImport(t *testing.T) {
 		t.Errorf("lists of the face imported twice: %v", got)
 	}
 	if m.list(id(104)) != nil {
-		t.Error("a rejected line made a list")
+		t.Error("a rejected line created a list")
 	}
 	if l := m.list(id(101)); l == nil || l.Account != accountA {
-		t.Errorf("the list that import made: %+v", l)
+		t.Errorf("list created by the import: %+v, want account %s", l, accountA)
 	}
 	s, m = reopen(t, s, m)
 	errs = s.Import(ctx, nil, []ImportLine{line(1, true, none, id(102)), line(2, true, none)})
 	must(t, errors.Join(errs...))
 	if a, b := m.object(matcher.Faces, id(1)).Lists, m.object(matcher.Faces, id(2)).Lists; !slices.Equal(a, []matcher.ID{id(102)}) || len(b) != 0 {
-		t.Errorf("lists that the line replaces: %v, %v", a, b)
+		t.Errorf("lists after lines that replace them: %v, %v; want only 102, and none", a, b)
 	}
 	reopen(t, s, m)
 }
@@ -295,7 +295,7 @@ func TestDeletingManyIsOneCommit(t *testing.T) {
 	before := m.applies
 	got, err := s.DeleteObjects(ctx, matcher.Events, func() ([]matcher.ID, error) { return ids, nil })
 	if err != nil || got != n || len(m.objects) != 0 || m.applies != before+1 {
-		t.Errorf("deleted %d, %v; %d are left, %d applies", got, err, len(m.objects), m.applies-before)
+		t.Errorf("deleted %d, %v; %d objects are left, %d calls of Apply, want 1", got, err, len(m.objects), m.applies-before)
 	}
 	reopen(t, s, m)
 }

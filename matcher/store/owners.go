@@ -6,15 +6,15 @@ import (
 	"nearside/matcher"
 )
 
-// SetOwners says whose data is not ours: from now on writes to it are refused
-// with CodeForbidden. What was stored before stays.
+// SetOwners sets the origins and lists that remotes own. From now on writes to them
+// fail with CodeForbidden. Objects that were stored before stay.
 func (s *Store) SetOwners(o *matcher.Owners) { s.owners.Store(o) }
 
-// Owners returns what SetOwners was given, nil at first.
+// Owners returns the last argument of SetOwners, or nil.
 func (s *Store) Owners() *matcher.Owners { return s.owners.Load() }
 
-// checkOwners refuses an object that is not ours, or that is in a list which
-// is not; it may be in those of old already.
+// checkOwners returns CodeForbidden if a remote owns the origin of o or one of its
+// lists. Lists in old, which o is in already, are allowed.
 func (tx *Tx) checkOwners(o *matcher.Object, old []matcher.ID) error {
 	owners := tx.store.Owners()
 	if owners == nil {

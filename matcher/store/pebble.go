@@ -9,23 +9,25 @@ import (
 	"github.com/cockroachdb/pebble/v2/sstable"
 )
 
-// pebbleOptions are what reading and writing have in common.
+// pebbleOptions returns the options for opening the database, both read-only and for
+// writing.
 func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Options {
 	o := &pebble.Options{
-		FS:   fs,
-		Lock: lock,
-		// The newest format, for its log sync chunks: with them damage in the
-		// middle of the last log is told from its torn end.
+		FS:      fs,
+		Lock:    lock,
+		Cleaner: noRecycling{},
+		// The newest format has log sync chunks. They distinguish damage in the
+		// middle of the last log from an incomplete record at its end.
 		FormatMajorVersion:          pebble.FormatNewest,
-		ErrorIfNotExists:            true, // else a lost manifest would mean an empty database
+		ErrorIfNotExists:            true, // otherwise a lost manifest would look like an empty database
 		Logger:                      fatalLogger{fs.poison},
 		MemTableSize:                uint64(unit),
 		MemTableStopWritesThreshold: 4,
-		// Reads come from memory: many tables in level 0 cost little, and each
-		// compaction that is put off is work saved, as long as level 0 takes
-		// a small part of the disk: Pebble begins at half of this number, when
-		// that part is 1/64. A compaction that waits for disk space must not
-		// stop writes.
+		// The applier serves reads from memory, so many tables in level 0 cost
+		// little, and a delayed compaction saves work. Level 0 must stay a small
+		// part of the disk: Pebble starts compactions at half of this number, when
+		// level 0 has 1/64 of the disk. A compaction that waits for disk space must
+		// not stop writes.
 		L0CompactionThreshold: int(min(max(total/32/unit, 4), 64)),
 		L0StopWritesThreshold: 500,
 		LBaseMaxBytes:         max(unit, 16<<20),
@@ -33,7 +35,7 @@ func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Op
 		CacheSize:             32 << 20,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(error) {},
-			DataCorruption:  func(pebble.DataCorruptionInfo) {}, // who reads gets the error
+			DataCorruption:  func(pebble.DataCorruptionInfo) {}, // the read returns the error
 		},
 		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
 	}
@@ -43,15 +45,15 @@ func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Op
 	for i := range o.Levels {
 		o.Levels[i].BlockSize = 32 << 10
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		// Descriptors are noise to a compressor: Snappy saves 3 % of SIFT vectors.
+		// Descriptors do not compress: Snappy saves 3 % of SIFT vectors.
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	}
 	return o
 }
 
-// apart runs f in a goroutine of its own, because Pebble may halt it, and
-// returns its error, a panic, or the poison that halted it.
-func apart(p *poison, f func() error) error {
+// runHaltable runs f in a separate goroutine, because guardFS may halt it. It returns
+// the error of f, a panic of f as an error, or the fault that poisoned the store.
+func runHaltable(p *poison, f func() error) error {
 	done := make(chan error, 1)
 	go func() {
 		defer func() {
@@ -66,7 +68,7 @@ func apart(p *poison, f func() error) error {
 		return err
 	case <-p.done:
 		select {
-		case err := <-done: // it was another goroutine that halted
+		case err := <-done: // another goroutine was halted, and f has ended
 			if err != nil {
 				return err
 			}
@@ -76,9 +78,9 @@ func apart(p *poison, f func() error) error {
 	}
 }
 
-// openPebble opens the database; path is the one that lock is for.
+// openPebble opens the database. o.Lock must be the lock of path.
 func openPebble(path string, o *pebble.Options, p *poison) (db *pebble.DB, err error) {
-	err = apart(p, func() (err error) {
+	err = runHaltable(p, func() (err error) {
 		db, err = pebble.Open(path, o)
 		return err
 	})

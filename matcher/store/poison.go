@@ -9,8 +9,8 @@ import (
 	"nearside/matcher"
 )
 
-// poison remembers the first fault after which nothing can be written any
-// more. It is shared by the store and everything that Pebble calls.
+// poison holds the first fault after which nothing can be written any more. The store
+// and everything that Pebble calls share it.
 type poison struct {
 	once sync.Once
 	done chan struct{} // closed by fail, after err was set
@@ -22,10 +22,10 @@ func newPoison(warn func(msg string, args ...any)) *poison {
 	return &poison{done: make(chan struct{}), warn: warn}
 }
 
-// fail poisons, unless that has happened already.
+// fail poisons the store, unless it is poisoned already.
 func (p *poison) fail(cause error) {
 	p.once.Do(func() {
-		// The code tells the truth about the cause: more disk helps, or it does not.
+		// The code tells whether more disk space would help.
 		code := matcher.CodeUnavailable
 		if isFull(cause) {
 			code = matcher.CodeFull
@@ -46,9 +46,9 @@ func (p *poison) get() error {
 	}
 }
 
-// halt poisons and never returns: the goroutine must not go on, for Pebble
-// would end the process, or work on with a state that is not on disk. Locks
-// that it holds stay held, which keeps Pebble's other goroutines out too.
+// halt poisons the store and never returns. If the goroutine continued, Pebble would
+// end the process or continue with a state that is not on disk. The locks that the
+// goroutine holds stay locked, which stops Pebble's other goroutines, too.
 func (p *poison) halt(cause error) {
 	p.fail(cause)
 	select {}
@@ -56,26 +56,26 @@ func (p *poison) halt(cause error) {
 
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-// fatalLogger is Pebble's logger. Pebble logs faults that it recovers from
-// through events, which the store handles; here only the fatal ones count.
+// fatalLogger is Pebble's logger. Pebble reports errors that it recovers from through
+// events, which the store handles. Only fatal errors matter here.
 type fatalLogger struct{ *poison }
 
 func (fatalLogger) Infof(string, ...any)  {}
 func (fatalLogger) Errorf(string, ...any) {}
 
-// Fatalf is where Pebble expects the process to end.
+// Fatalf halts the goroutine. Pebble expects that the process ends.
 func (l fatalLogger) Fatalf(format string, args ...any) {
 	text := fmt.Errorf(format, args...)
 	for _, a := range args {
-		if err, ok := a.(error); ok { // %s and %v hide what it wraps
-			text = fmt.Errorf("%w%w", text, hidden{err})
+		if err, ok := a.(error); ok { // %s and %v do not wrap the error
+			text = fmt.Errorf("%w%w", text, silentError{err})
 		}
 	}
 	l.halt(text)
 }
 
-// hidden wraps an error whose text is told already.
-type hidden struct{ error }
+// silentError wraps an error whose text is already part of the message.
+type silentError struct{ error }
 
-func (hidden) Error() string   { return "" }
-func (h hidden) Unwrap() error { return h.error }
+func (silentError) Error() string   { return "" }
+func (h silentError) Unwrap() error { return h.error }

@@ -12,32 +12,34 @@ import (
 	"nearside/matcher"
 )
 
-// A journal is not followed when it has more keys than this and than a share
-// of all records: reading them one by one would take longer than reading all.
+// A start does not follow a journal that has more keys than journalKeysMin and more
+// than one key per journalShare records. Reading so many records one by one would
+// take longer than reading all records.
 const (
 	journalKeysMin = 1 << 16
 	journalShare   = 4
 )
 
-// journalMax returns how many keys a journal that leads to s may have.
+// journalMax returns the largest number of keys of a journal that leads to s.
 func (s state) journalMax() int64 {
 	return max(journalKeysMin, int64(s.digest.records/journalShare))
 }
 
-// fill fills the applier with what all records say, which it verifies: from
-// the cache, while all records are counted beside that, or record by record.
-func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options, p *poison) error {
+// fillApplier fills the applier and verifies all records. If the cache is valid, it
+// restores the applier from the cache and verifies the records in parallel.
+// Otherwise it passes every record to the applier.
+func (l *loader) fillApplier(ctx context.Context, db *pebble.DB, o *Options, p *poison) error {
 	if o.Cache == nil {
 		return l.loadAndCheck(ctx, db)
 	}
 	counting, stop := context.WithCancel(ctx)
 	defer stop()
-	all := make(chan counted, 1)
+	all := make(chan countResult, 1)
 	go func() {
 		d, err := countAll(counting, db, p)
-		all <- counted{d, err}
+		all <- countResult{d, err}
 	}()
-	err := l.restore(ctx, db, o.Cache, filepath.Join(o.Dir, nameSegments))
+	err := l.restoreCache(ctx, db, o.Cache, filepath.Join(o.Dir, nameSegments))
 	if !l.restored {
 		stop()
 	}
@@ -46,25 +48,25 @@ func (l *loader) fill(ctx context.Context, db *pebble.DB, o *Options, p *poison)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case found.err != nil && !errors.Is(found.err, context.Canceled):
-		return found.err // loading would find it too
+		return found.err // loadRecords would find the same error
 	case !l.restored:
-		*l = loader{applier: l.applier, lists: newLists(), misfit: err}
+		*l = loader{applier: l.applier, lists: newLists(), cacheFault: err}
 		return l.loadAndCheck(ctx, db)
 	}
 	l.digest = found.digest
-	return l.check()
+	return l.checkState()
 }
 
-// restore fills the applier from the cache, if there is one, and the journal.
-// After an error the applier is empty.
-func (l *loader) restore(ctx context.Context, db *pebble.DB, cache Cache, dir string) error {
+// restoreCache fills the applier from the cache and the journal. If the cache does
+// not exist, it does nothing. After an error the applier is empty.
+func (l *loader) restoreCache(ctx context.Context, db *pebble.DB, cache Cache, dir string) error {
 	b, err := cache.Restore(ctx, dir)
 	if b == nil || err != nil {
 		return err
 	}
 	m, err := decodeMark(b)
 	if err == nil {
-		err = l.follow(ctx, db, cache, m)
+		err = l.followJournal(ctx, db, cache, m)
 	}
 	if err != nil {
 		cache.Discard()
@@ -74,30 +76,31 @@ func (l *loader) restore(ctx context.Context, db *pebble.DB, cache Cache, dir st
 	return nil
 }
 
-// follow brings what was restored under a mark to the last commit.
-func (l *loader) follow(ctx context.Context, db *pebble.DB, cache Cache, m mark) error {
-	if err := l.head(ctx, db); err != nil {
+// followJournal updates the applier, which was restored to the state of m, to the
+// state of the last commit.
+func (l *loader) followJournal(ctx context.Context, db *pebble.DB, cache Cache, m mark) error {
+	if err := l.readLists(ctx, db); err != nil {
 		return err
 	}
 	if m.instance != l.instance {
-		return errors.New("they are of another data directory")
+		return fmt.Errorf("the segments belong to the data directory with ID %s, but this one has ID %s", m.instance, l.instance)
 	}
 	keys, err := readJournal(ctx, db, m.state, l.state)
 	if err != nil {
 		return err
 	}
 	l.replayed = len(keys)
-	if err := l.replay(ctx, db, keys); err != nil {
+	if err := l.replayKeys(ctx, db, keys); err != nil {
 		return err
 	}
 	if n := cache.Records(); n != l.state.digest.records {
-		return fmt.Errorf("they lead to %d lists and objects, not %d", n, l.state.digest.records)
+		return fmt.Errorf("the segments and the journal lead to %d lists and objects, but the last commit has %d", n, l.state.digest.records)
 	}
 	return nil
 }
 
-// head reads the lists, as changes, and what the last commit says.
-func (l *loader) head(ctx context.Context, db *pebble.DB) (err error) {
+// readLists reads all lists, as changes, and the state of the last commit.
+func (l *loader) readLists(ctx context.Context, db *pebble.DB) (err error) {
 	it, err := db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: []byte{kindList}, UpperBound: []byte{kindMeta + 1}})
 	if err != nil {
 		return err
@@ -108,17 +111,17 @@ func (l *loader) head(ctx context.Context, db *pebble.DB) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := l.record(it.Key(), value); err != nil {
+		if err := l.readRecord(it.Key(), value); err != nil {
 			return err
 		}
 	}
 	return it.Error()
 }
 
-// replay applies what became of keys, which ascend. Lists come first: a list
-// that was deleted loses its faces before it comes again, and before faces
-// that are in it.
-func (l *loader) replay(ctx context.Context, db *pebble.DB, keys []key) (err error) {
+// replayKeys applies the current records of keys, which ascend. Lists come first: a
+// list that was deleted must lose its faces before the list is put again and before
+// faces are put that are in it.
+func (l *loader) replayKeys(ctx context.Context, db *pebble.DB, keys []key) (err error) {
 	puts := l.changes
 	l.changes = nil
 	for len(keys) > 0 && keys[0][0] == kindList {
@@ -136,14 +139,14 @@ func (l *loader) replay(ctx context.Context, db *pebble.DB, keys []key) (err err
 	for _, k := range keys {
 		origin, ok := originOf(k[0])
 		if !ok {
-			return fmt.Errorf("the journal has the key %x, which is of no known kind", k)
+			return fmt.Errorf("the journal has the key %x, which has an unknown kind", k)
 		}
 		if it.SeekGE(k[:]) && key(it.Key()) == k {
 			value, err := it.ValueAndErr()
 			if err != nil {
 				return err
 			}
-			if err := l.record(k[:], value); err != nil {
+			if err := l.readRecord(k[:], value); err != nil {
 				return err
 			}
 		} else {

@@ -7,25 +7,21 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
-
-	"github.com/cockroachdb/pebble/v2"
-
-	"nearside/matcher"
 )
 
 const (
-	// sealAfter is how many changes wait before the cache is sealed again: as
-	// many as a start reads from the journal in a tenth of a second or two.
+	// sealAfter is the number of changes after which the cache is sealed again. A
+	// start reads so many changes from the journal in 0.1 to 0.2 seconds.
 	sealAfter = 1 << 14
-	// sealRest is how long the sealer rests, in times of what its work took, so
-	// that a long import has the disk to itself most of the time.
+	// sealRest is the pause of the sealer, as a multiple of the time of its last
+	// work. It leaves most of the disk's time to a long import.
 	sealRest = 4
-	// sealTimeMax is how long closing may take to seal the rest, and then to
-	// write what is only in Pebble's log.
+	// sealTimeMax limits the time that Close spends on sealing the rest and then
+	// on writing tables for the records that are only in Pebble's log.
 	sealTimeMax = 5 * time.Second
 )
 
-// nameSegments is the folder of the cache.
+// nameSegments is the name of the cache's directory.
 const nameSegments = "segments"
 
 // sealer seals the cache while the store is open. A nil sealer does nothing.
@@ -37,15 +33,16 @@ type sealer struct {
 	changes atomic.Int64 // since the last capture
 	wake    chan struct{}
 
-	// Of the goroutine, and of close after it.
-	captured state
-	behind   int64  // changes from what is sealed to what was captured
-	sealed   uint64 // commit of the mark
-	current  bool   // there is a cache, of commit sealed
+	// Used by the sealer's goroutine, and by Close after that goroutine has ended.
+	captured state  // at the last capture
+	unsealed int64  // changes from the sealed state to the captured state
+	sealed   uint64 // number of the commit that the cache contains
+	current  bool   // the cache exists and contains commit sealed
 }
 
-// note says that a commit brought changes; the writer calls it.
-func (q *sealer) note(changes int) {
+// noteChanges counts the changes of a commit and wakes the sealer if there are
+// enough. The writer calls it.
+func (q *sealer) noteChanges(changes int) {
 	if q == nil || q.changes.Add(int64(changes)) < q.after {
 		return
 	}
@@ -55,8 +52,8 @@ func (q *sealer) note(changes int) {
 	}
 }
 
-// run is the sealer's goroutine.
-func (q *sealer) run(ctx context.Context) {
+// runSealer is the sealer's goroutine.
+func (q *sealer) runSealer(ctx context.Context) {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
 	for {
@@ -77,61 +74,64 @@ func (q *sealer) run(ctx context.Context) {
 			return nil
 		})
 		if err == nil {
-			if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.behind > q.captured.journalMax() {
-				err = errors.Join(err, q.giveUp())
+			if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
+				err = errors.Join(err, q.dropCache())
 			}
 		}
-		q.report(ctx, err)
+		q.reportError(ctx, err)
 		rest.Reset(sealRest * time.Since(start))
 	}
 }
 
-func (q *sealer) report(ctx context.Context, err error) {
+// reportError warns about err, unless the store is closing or poisoned.
+func (q *sealer) reportError(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil && q.store.poison.get() == nil {
 		q.store.opts.Warn("store: the segments cannot be written; the next start may take longer", "dir", q.dir, "error", err)
 	}
 }
 
-// capture takes hold of the committed state; the writer calls it, or close
-// when the writer has ended.
+// capture captures the committed state in the cache. The writer calls it, or Close
+// after the writer has ended.
 func (q *sealer) capture() Seal {
 	q.captured = q.store.state
-	q.behind += q.changes.Swap(0)
+	q.unsealed += q.changes.Swap(0)
 	return q.cache.Capture()
 }
 
-// seal seals what was captured and removes what came before it from the journal.
+// seal writes the captured state to the cache, then removes the older entries from
+// the journal.
 func (q *sealer) seal(ctx context.Context, seal Seal) error {
 	at := mark{q.store.instance, q.captured}
-	if err := seal(ctx, q.dir, at.append(nil), q.room); err != nil {
+	if err := seal(ctx, q.dir, at.append(nil), q.checkSpace); err != nil {
 		return err
 	}
-	q.sealed, q.current, q.behind = q.captured.commits, true, 0
-	if err := q.store.trim(q.captured.commits); err != nil {
+	q.sealed, q.current, q.unsealed = q.captured.commits, true, 0
+	if err := q.store.trimJournal(q.captured.commits); err != nil {
 		return fmt.Errorf("the journal cannot be trimmed: %w", err)
 	}
 	return nil
 }
 
-// room refuses what would leave too little space for writes: they come first.
-func (q *sealer) room(bytes int64) error {
+// checkSpace returns an error if a cache of the given size would leave too little
+// disk space for writes, which have priority.
+func (q *sealer) checkSpace(bytes int64) error {
 	free, _, err := diskUsage(q.store.fs, q.store.opts.Dir)
 	if need := uint64(bytes) + 2*q.store.guard.reserve; err == nil && free < need {
-		err = fmt.Errorf("%d bytes of disk space are needed, of them %d for what is written meanwhile; %d are free", need, need-uint64(bytes), free)
+		err = fmt.Errorf("%d bytes of disk space are needed, including %d for other writes, but only %d are free", need, need-uint64(bytes), free)
 	}
 	return err
 }
 
-// giveUp removes the cache and the journal when both are of no use any more: a
-// start would not follow so many changes.
-func (q *sealer) giveUp() error {
+// dropCache removes the cache and the journal. Both are useless once there are so
+// many changes that a start does not follow the journal.
+func (q *sealer) dropCache() error {
 	q.current = false
-	return errors.Join(q.cache.Drop(q.dir), q.store.trim(q.captured.commits))
+	return errors.Join(q.cache.Drop(q.dir), q.store.trimJournal(q.captured.commits))
 }
 
-// finish makes the next start fast, when run and the writer have ended: it
-// seals what is not sealed yet, and empties Pebble's log, which opening would
-// read twice and then write as a table.
+// finish prepares a fast start. It is called after runSealer and the writer have
+// ended. It seals the changes that are not sealed yet, and flushes Pebble's log to
+// a table; otherwise Open would read the log twice and then write that table.
 func (q *sealer) finish() {
 	if q == nil {
 		return
@@ -143,18 +143,18 @@ func (q *sealer) finish() {
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%v was not enough: %w", sealTimeMax, err)
 		}
-		q.report(context.Background(), err)
+		q.reportError(context.Background(), err)
 	}
 	if q.store.guard.flush.Load() != nil {
 		return // tables cannot be written
 	}
 	var flushed <-chan struct{}
-	err := apart(q.store.poison, func() (err error) {
+	err := runHaltable(q.store.poison, func() (err error) {
 		flushed, err = q.store.db.AsyncFlush()
 		return err
 	})
 	if err != nil {
-		return // closing says what is wrong
+		return // Close reports the fault
 	}
 	select {
 	case <-flushed:
@@ -163,42 +163,37 @@ func (q *sealer) finish() {
 	}
 }
 
-// openCache begins to keep the cache, of what l has loaded.
+// openCache creates the sealer, if the store has a cache. l is the loader that
+// filled the applier.
 func (s *Store) openCache(l *loader) error {
 	if s.opts.Cache == nil {
 		return nil
-	}
-	if s.instance = l.instance; s.instance.IsZero() {
-		s.instance = matcher.NewID()
-		err := apart(s.poison, func() error { return s.db.Set(metaInstance[:], s.instance[:], pebble.Sync) })
-		if err != nil {
-			return err
-		}
 	}
 	s.sealer = &sealer{
 		store: s, cache: s.opts.Cache, dir: filepath.Join(s.opts.Dir, nameSegments), after: sealAfter,
 		wake: make(chan struct{}, 1), sealed: l.sealed, current: l.restored,
 	}
-	if l.misfit != nil {
-		s.opts.Warn("store: the segments could not be used; everything was read from the database and they are made again",
-			"dir", s.sealer.dir, "error", errors.Join(l.misfit, s.opts.Cache.Drop(s.sealer.dir)))
+	if l.cacheFault != nil {
+		s.opts.Warn("store: the segments could not be used; everything was read from the database, and new segments will be written",
+			"dir", s.sealer.dir, "error", errors.Join(l.cacheFault, s.opts.Cache.Drop(s.sealer.dir)))
 	}
 	if s.opts.SealAfter > 0 {
 		s.sealer.after = int64(s.opts.SealAfter)
 	}
 	if l.restored {
-		s.sealer.note(l.replayed)
+		s.sealer.noteChanges(l.replayed)
 	} else {
-		s.sealer.note(int(l.digest.records))
+		s.sealer.noteChanges(int(l.digest.records))
 	}
 	return nil
 }
 
-// startTasks starts what goes on beside the writer, until endTasks.
+// startTasks starts the background goroutines. endTasks ends them.
 func (s *Store) startTasks() {
 	var ctx context.Context
 	ctx, s.endTasks = context.WithCancel(context.Background())
+	s.tasks.Go(func() { s.reclaimer.runReclaimer(ctx) })
 	if s.sealer != nil {
-		s.tasks.Go(func() { s.sealer.run(ctx) })
+		s.tasks.Go(func() { s.sealer.runSealer(ctx) })
 	}
 }

@@ -11,19 +11,19 @@ import (
 	"nearside/matcher"
 )
 
-// The unit of space is the size of a memtable: large for speed, small on a
-// small disk, because the log, the tables made of it and the spare file each
-// take a few units.
+// The unit of space is the size of a memtable. A large memtable is faster. A small
+// disk needs a small one, because the log, the tables written from memtables and the
+// spare file each take a few units.
 const (
 	unitMin = 1 << 20
 	unitMax = 64 << 20
 )
 
-// unitOf returns the unit for a file system of total bytes.
+// unitOf returns the unit, in bytes, for a file system of total bytes.
 func unitOf(total uint64) int64 { return int64(min(max(total/64, unitMin), unitMax)) }
 
-// diskUsage returns the free and all bytes of dir's file system; a file system
-// that cannot tell has no end.
+// diskUsage returns the free bytes and the size of dir's file system. If the file
+// system does not report them, both are the largest int64.
 func diskUsage(fs vfs.FS, dir string) (free, total uint64, err error) {
 	u, err := fs.GetDiskUsage(dir)
 	if errors.Is(err, vfs.ErrUnsupported) {
@@ -35,9 +35,9 @@ func diskUsage(fs vfs.FS, dir string) (free, total uint64, err error) {
 	return u.AvailBytes, u.TotalBytes, nil
 }
 
-// spare is a file that holds back disk space. The free-space check before each
-// commit cannot see what other programs take a moment later: when the log then
-// finds the disk full, the space of this file lets it go on.
+// spare is a file that reserves disk space. Other programs may use up the disk after
+// the free-space check of a commit. If the log then finds the disk full, the spare
+// file is removed and its space lets the write succeed.
 type spare struct {
 	fs   vfs.FS
 	path string
@@ -47,7 +47,7 @@ type spare struct {
 	held bool
 }
 
-// hold makes the file, when it is not there yet.
+// hold creates the file, unless it exists.
 func (s *spare) hold() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,7 +60,7 @@ func (s *spare) hold() error {
 	}
 	err = f.Preallocate(0, s.size)
 	if !isFull(err) {
-		err = nil // a file system that cannot reserve space: the check alone must do
+		err = nil // the file system cannot reserve space: only the free-space check remains
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, s.fs.Remove(s.path))
@@ -69,7 +69,8 @@ func (s *spare) hold() error {
 	return nil
 }
 
-// release gives the space back to the disk; false when there was none.
+// release removes the file and so frees its space. It returns false if the file does
+// not exist or cannot be removed.
 func (s *spare) release() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,38 +81,33 @@ func (s *spare) release() bool {
 	return s.fs.Remove(s.path) == nil
 }
 
-func (s *spare) isHeld() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.held
+// diskSpace is the disk space that a group may use.
+type diskSpace struct {
+	free    uint64 // free bytes of the file system
+	reserve uint64 // part of free that only deletes may use
+	fault   error  // why nothing may be added now, or nil
 }
 
-// room tells how much a group may still write.
-type room struct {
-	free    uint64 // bytes of the file system that are free
-	reserve uint64 // of them, not to be used by writes that add something
-	fault   error  // why nothing may be added now
-}
-
-// measure looks at the disk. It is asked once per group.
-func (s *Store) measure() (room, error) {
+// measure returns the current disk space. It is called once per group.
+func (s *Store) measure() (diskSpace, error) {
 	free, _, err := diskUsage(s.fs, s.opts.Dir)
 	if err != nil {
-		return room{}, err
+		return diskSpace{}, err
 	}
-	r := room{free: free, reserve: s.guard.reserve}
+	r := diskSpace{free: free, reserve: s.guard.reserve}
 	if flush := s.guard.flush.Load(); flush != nil {
 		r.fault = *flush
-	} else if free >= r.reserve { // else admit refuses puts anyway
+	} else if free >= r.reserve { // below the reserve, admit refuses puts anyway
 		r.fault = s.spare.hold()
 	}
 	return r, nil
 }
 
-// admit refuses a transaction for which the disk has no room. A byte is
-// written up to three times before the first copy is given up: log, table,
-// compaction. Deletes may use the reserve: they are the way out.
-func (r room) admit(bytes int, grows bool) error {
+// admit returns an error if the disk has too little space for a group of the given
+// size. A byte is written up to three times before its first copy is deleted: to the
+// log, a table, and by a compaction. grows tells whether the transaction adds data.
+// Deletes may use the reserve, because they make space.
+func (r diskSpace) admit(bytes int, grows bool) error {
 	need := 3 * uint64(bytes)
 	if grows {
 		need += r.reserve
@@ -119,11 +115,11 @@ func (r room) admit(bytes int, grows bool) error {
 			return matcher.Errorf(matcher.CodeUnavailable, "the disk cannot be written: %w", r.fault)
 		}
 		if r.fault != nil {
-			return matcher.Errorf(matcher.CodeFull, "the disk is full: %d bytes free, %w", r.free, r.fault)
+			return matcher.Errorf(matcher.CodeFull, "the disk is full: %d bytes free, %w", r.free, r.fault).Mask("the disk is full")
 		}
 	}
 	if r.free < need {
-		return matcher.Errorf(matcher.CodeFull, "the disk is full: %d bytes free, this write needs %d", r.free, need)
+		return matcher.Errorf(matcher.CodeFull, "the disk is full: %d bytes free, this write needs %d", r.free, need).Mask("the disk is full")
 	}
 	return nil
 }

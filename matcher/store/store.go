@@ -19,70 +19,74 @@ import (
 	"nearside/matcher"
 )
 
-// Options say how to open a [Store].
+// Options configure [Open].
 type Options struct {
-	Dir      string           // data directory, created when absent
+	Dir      string           // data directory, created if it does not exist
 	Applier  Applier          // keeps the copy in memory
-	Cache    Cache            // of the same copy, makes a start fast; nil: none
-	Observer matcher.Observer // nil: none; Stored is called after Apply, for each object put
-	// Check is asked when all was read, before anything is written: its error
-	// is that of Open. nil: none.
+	Cache    Cache            // stores the same copy on disk, for a fast start; nil for no cache
+	Observer matcher.Observer // its Stored is called after Apply, for each object put; nil for none
+	// Check is called when everything was read, before anything is written. Its
+	// error becomes the error of Open. nil for no check.
 	Check func() error
-	// Warn is told what an operator should know, with slog's key/value pairs;
-	// nil: dropped. Store itself never logs.
+	// Warn receives messages for the operator, with slog's key/value pairs. nil
+	// drops them. The store itself never logs.
 	Warn func(msg string, args ...any)
-	// SealAfter is how many changes wait before the cache is sealed again;
-	// 0: 16,384. Closing seals the rest.
+	// SealAfter is the number of changes after which the cache is sealed again; 0
+	// means 16,384. Close seals the rest.
 	SealAfter int
 
-	fs         vfs.FS           // tests put faults in; nil: the disk
-	tableBytes int              // tests write small tables; 0: tableBytes
-	now        func() time.Time // tests compare what was stored; nil: time.Now
+	// The following options are for tests.
+	fs           vfs.FS           // injects faults; nil: the disk
+	tableBytes   int              // 0: the constant tableBytes
+	deleteBatch  int              // 0: the constant DeleteBatch
+	reclaimAfter int64            // 0: the constant reclaimAfter
+	now          func() time.Time // nil: time.Now
 }
 
 // Store is an open data directory. Its methods are safe for concurrent use.
 type Store struct {
 	opts   Options
-	fs     vfs.FS // without guard
+	fs     vfs.FS // without the guard
 	guard  *guardFS
 	poison *poison
 	lock   *pebble.Lock
 	db     *pebble.DB
-	unit   int64
-	total  int64 // bytes of the file system
+	unit   int64 // see unitOf
+	total  int64 // size of the file system in bytes
 	spare  *spare
 	tables sstable.WriterOptions
 
-	flushWarned bool // of Pebble's one flush goroutine
+	flushWarned bool // used only by Pebble's flush goroutine
 
-	instance matcher.ID     // zero without a cache
-	sealer   *sealer        // nil without a cache
-	tasks    sync.WaitGroup // goroutines that endTasks ends
-	endTasks context.CancelFunc
+	instance  matcher.ID // ID of the directory
+	sealer    *sealer    // nil without a cache
+	reclaimer *reclaimer
+	tasks     sync.WaitGroup // goroutines that endTasks ends
+	endTasks  context.CancelFunc
 
-	// The writer goroutine's own.
-	lists     *lists
-	state     state // of the last commit
-	committed vfs.File
+	// Only the writer goroutine uses the following fields.
+	lists     *listTable
+	state     state    // of the last commit
+	committed vfs.File // COMMITTED
 
 	owners atomic.Pointer[matcher.Owners]
 
 	queue   chan *request
 	written chan struct{} // closed when the writer has ended
 
-	mu     sync.RWMutex // held for reading while a request is put into queue
+	mu     sync.RWMutex // read-locked while a request is sent to queue
 	closed bool
 	once   sync.Once
-	err    error // of Close
+	err    error // result of Close
 }
 
-// queueMax is how many transactions may wait for the writer.
+// queueMax is the largest number of transactions that wait for the writer.
 const queueMax = 1024
 
-// Open opens a data directory: it locks it, reads everything into o.Applier,
-// which verifies it, and only then writes. The errors name the directory, say
-// what is wrong and what to do; the directory is unchanged then, but for its
-// lock file. The applier must be thrown away after an error.
+// Open opens a data directory. It locks the directory, reads and verifies
+// everything while it fills o.Applier, and only then writes. An error names the
+// directory, the fault and what to do. After an error the directory is unchanged
+// except for its lock file, and the applier must not be used any more.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Warn == nil {
 		o.Warn = func(string, ...any) {}
@@ -96,6 +100,12 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.tableBytes == 0 {
 		o.tableBytes = tableBytes
 	}
+	if o.deleteBatch == 0 {
+		o.deleteBatch = DeleteBatch
+	}
+	if o.reclaimAfter == 0 {
+		o.reclaimAfter = reclaimAfter
+	}
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("store: data directory %s: %w", o.Dir, err)
@@ -105,7 +115,8 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
-	go s.write()
+	s.reclaimer = &reclaimer{store: s, after: o.reclaimAfter, wake: make(chan struct{}, 1)}
+	go s.runWriter()
 	s.startTasks()
 	return s, nil
 }
@@ -113,7 +124,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 func (s *Store) open(ctx context.Context) (err error) {
 	dir, database := s.opts.Dir, s.fs.PathJoin(s.opts.Dir, nameDatabase)
 	if err := makeDir(s.fs, dir); err != nil {
-		return fmt.Errorf("store: data directory %s cannot be made: %w", dir, err)
+		return fmt.Errorf("store: data directory %s cannot be created: %w", dir, err)
 	}
 	state, err := inspectDir(s.fs, dir)
 	if err != nil {
@@ -124,31 +135,32 @@ func (s *Store) open(ctx context.Context) (err error) {
 			return fmt.Errorf("store: data directory %s: %w", dir, err)
 		}
 	} else if _, err := s.fs.Stat(database); err != nil {
-		return damaged(dir, err)
+		return damageError(dir, err)
 	}
 	if s.lock, err = lockDir(s.fs, dir); err != nil {
 		return err
 	}
-	opened.Store(dir, struct{}{})
+	openDirs.Store(dir, struct{}{})
 	defer func() {
 		if err != nil {
 			err = s.abandon(err)
 		}
 	}()
-	// Between the first look and the lock, another process may have been here.
+	// Another process may have changed the directory before this one locked it.
 	if state, err = inspectDir(s.fs, dir); err != nil {
 		return err
 	}
 	return s.openDatabase(ctx, database, state)
 }
 
-// abandon gives up opening. When Pebble was halted its goroutines may still
-// work on the files, so the lock stays until the process ends.
+// abandon releases the directory after Open failed with err. If Pebble was halted,
+// its goroutines may still use the files, so the lock stays until the process
+// ends.
 func (s *Store) abandon(err error) error {
 	if s.poison.get() != nil {
 		return err
 	}
-	opened.Delete(s.opts.Dir)
+	openDirs.Delete(s.opts.Dir)
 	return errors.Join(err, s.lock.Close())
 }
 
@@ -162,22 +174,25 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	s.spare = &spare{fs: s.fs, path: s.fs.PathJoin(dir, nameSpare), size: s.unit}
 	s.guard = &guardFS{FS: s.fs, poison: s.poison, spare: s.spare, dir: dir, reserve: uint64(2 * s.unit), closing: make(chan struct{})}
 	if state == dirNew {
-		if err := create(s.guard, dir, s.pebbleOptions()); err != nil {
-			return fmt.Errorf("store: data directory %s cannot be made: %w", dir, err)
+		if err := createDatabase(s.guard, dir, s.pebbleOptions()); err != nil {
+			return fmt.Errorf("store: data directory %s cannot be created: %w", dir, err)
 		}
 	}
 	l := loader{applier: s.opts.Applier, lists: newLists()}
 	err = readOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
-		return l.fill(ctx, db, &s.opts, s.poison)
+		return l.fillApplier(ctx, db, &s.opts, s.poison)
 	})
 	if err != nil {
 		if ctx.Err() != nil {
 			return fmt.Errorf("store: opening data directory %s: %w", dir, ctx.Err())
 		}
-		return damaged(dir, err)
+		return damageError(dir, err)
+	}
+	if err := checkIdentity(s.fs, dir, l.instance); err != nil {
+		return err
 	}
 	if err := checkCommitted(s.fs, dir, l.state.commits); err != nil {
-		return damaged(dir, err)
+		return damageError(dir, err)
 	}
 	s.lists, s.state = l.lists, l.state
 	if s.opts.Check != nil {
@@ -192,18 +207,21 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	o := s.pebbleOptions()
 	o.EventListener.FlushEnd = s.flushed
 	if s.db, err = openPebble(database, o, s.poison); err != nil {
-		return fmt.Errorf("store: data directory %s is sound, but cannot be opened for writing: %w", dir, err)
+		return fmt.Errorf("store: data directory %s is undamaged, but cannot be opened for writing: %w", dir, err)
 	}
 	s.tables = o.MakeWriterOptions(0, s.db.TableFormat())
 	s.committed, err = s.fs.OpenReadWrite(s.fs.PathJoin(dir, nameCommitted), vfs.WriteCategoryUnspecified)
 	if err != nil {
 		err = fmt.Errorf("store: data directory %s: %w", dir, err)
-		return errors.Join(err, apart(s.poison, s.db.Close))
+		return errors.Join(err, runHaltable(s.poison, s.db.Close))
 	}
 	s.guard.armed.Store(true)
-	if err := s.openCache(&l); err != nil {
+	if err = s.keepIdentity(l.instance); err == nil {
+		err = s.openCache(&l)
+	}
+	if err != nil {
 		err = fmt.Errorf("store: data directory %s: %w", dir, err)
-		return errors.Join(err, s.committed.Close(), apart(s.poison, s.db.Close))
+		return errors.Join(err, s.committed.Close(), runHaltable(s.poison, s.db.Close))
 	}
 	return nil
 }
@@ -214,7 +232,7 @@ func (s *Store) pebbleOptions() *pebble.Options {
 
 // flushed is called by Pebble after it wrote, or failed to write, a memtable.
 func (s *Store) flushed(info pebble.FlushInfo) {
-	if info.Err == nil || strings.Contains(info.Err.Error(), "empty table") { // nothing to write: the memtable was empty
+	if info.Err == nil || strings.Contains(info.Err.Error(), "empty table") { // an empty memtable is not a fault
 		s.guard.flush.Store(nil)
 		s.flushWarned = false
 		return
@@ -222,17 +240,17 @@ func (s *Store) flushed(info pebble.FlushInfo) {
 	s.guard.flush.Store(&info.Err)
 	if !s.flushWarned {
 		s.flushWarned = true
-		s.opts.Warn("store: a table cannot be written; it is tried again", "error", info.Err)
+		s.opts.Warn("store: a table cannot be written; trying again", "error", info.Err)
 	}
 }
 
-// Err returns why nothing can be written any more, or nil.
+// Err returns the fault that poisoned the store, or nil if writes work.
 func (s *Store) Err() error { return s.poison.get() }
 
-// Close ends what waits in the queue, then closes the directory. Commits that
-// come later get CodeUnavailable. When the store is poisoned Close does not
-// wait: the directory stays locked until the process ends, because Pebble may
-// still be working on it.
+// Close runs the transactions that wait in the queue, then closes the directory.
+// Later commits fail with CodeUnavailable. If the store is poisoned, Close does
+// not wait and returns the fault: the directory stays locked until the process
+// ends, because Pebble may still use its files.
 func (s *Store) Close() error {
 	s.once.Do(func() {
 		s.endTasks()
@@ -258,10 +276,10 @@ func (s *Store) close() error {
 	if err := s.poison.get(); err != nil {
 		return err
 	}
-	if err := apart(s.poison, s.db.Close); err != nil {
+	if err := runHaltable(s.poison, s.db.Close); err != nil {
 		return fmt.Errorf("store: closing data directory %s: %w", s.opts.Dir, err)
 	}
 	err := errors.Join(s.committed.Close(), s.lock.Close())
-	opened.Delete(s.opts.Dir)
+	openDirs.Delete(s.opts.Dir)
 	return err
 }

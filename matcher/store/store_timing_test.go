@@ -9,16 +9,17 @@ import (
 	"nearside/matcher"
 )
 
-// nothing is an applier that costs nothing.
-type nothing struct{}
+// nullApplier is an applier that does nothing, so that it does not count in the
+// measured times.
+type nullApplier struct{}
 
-func (nothing) Has(matcher.Origin, matcher.ID) bool { return false }
-func (nothing) Admit([]Change) error                { return nil }
-func (nothing) Apply([]Change)                      {}
+func (nullApplier) Has(matcher.Origin, matcher.ID) bool { return false }
+func (nullApplier) Admit([]Change) error                { return nil }
+func (nullApplier) Apply([]Change)                      {}
 
 func benchStore(b *testing.B) *Store {
 	b.Helper()
-	s, err := Open(ctx, Options{Dir: b.TempDir(), Applier: nothing{}})
+	s, err := Open(ctx, Options{Dir: b.TempDir(), Applier: nullApplier{}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -26,14 +27,14 @@ func benchStore(b *testing.B) *Store {
 	return s
 }
 
-// BenchmarkImport measures new faces with a list, per row.
+// BenchmarkImport measures the import of new faces into a list.
 func BenchmarkImport(b *testing.B) {
 	for _, rows := range []int{100, 1000, 10_000, 50_000} {
 		b.Run(strconv.Itoa(rows), func(b *testing.B) {
 			s := benchStore(b)
 			rng := rand.New(rand.NewPCG(1, 2))
 			lines := make([]ImportLine, rows)
-			done := 0
+			imported := 0
 			for b.Loop() {
 				b.StopTimer()
 				for i := range lines {
@@ -45,14 +46,14 @@ func BenchmarkImport(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				done += rows
+				imported += rows
 			}
-			b.ReportMetric(float64(done)/b.Elapsed().Seconds(), "rows/s")
+			b.ReportMetric(float64(imported)/b.Elapsed().Seconds(), "rows/s")
 		})
 	}
 }
 
-// BenchmarkCreate measures single writes of many clients at once.
+// BenchmarkCreate measures single writes of many concurrent clients.
 func BenchmarkCreate(b *testing.B) {
 	s := benchStore(b)
 	b.SetParallelism(64)
@@ -67,7 +68,7 @@ func BenchmarkCreate(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 }
 
-// BenchmarkOpen measures reading all of 200,000 faces.
+// BenchmarkOpen measures Open with 200,000 faces.
 func BenchmarkOpen(b *testing.B) {
 	s := benchStore(b)
 	const rows = 200_000
@@ -83,7 +84,7 @@ func BenchmarkOpen(b *testing.B) {
 		_ = s.Close()
 		begin := time.Now()
 		var err error
-		if s, err = Open(ctx, Options{Dir: s.opts.Dir, Applier: nothing{}}); err != nil {
+		if s, err = Open(ctx, Options{Dir: s.opts.Dir, Applier: nullApplier{}}); err != nil {
 			b.Fatal(err)
 		}
 		b.ReportMetric(rows/time.Since(begin).Seconds(), "rows/s")
@@ -91,10 +92,11 @@ func BenchmarkOpen(b *testing.B) {
 	_ = s.Close()
 }
 
-// BenchmarkCodec measures a face of 512 bytes, there and back.
+// BenchmarkCodec measures encoding and decoding of a face with a descriptor of 512
+// bytes.
 func BenchmarkCodec(b *testing.B) {
 	table := newLists()
-	table.set(id(1), listEntry{&matcher.List{ID: id(1)}, 7})
+	table.set(id(1), listEntry{list: &matcher.List{ID: id(1)}, number: 7})
 	o := face(seeded(), id(2), id(1))
 	rec, err := appendObject(nil, o, table)
 	if err != nil {

@@ -17,26 +17,28 @@ import (
 	"nearside/matcher"
 )
 
-// A group of tableBytes or more is written as a table that Pebble takes in. The
-// log would write every byte three times: itself, memtable to table, and the
-// first compaction. Below, one sync of the log is cheaper than a file, its
-// place in the directory and the manifest; and small tables make compactions.
+// tableBytes is the size of a group from which on it is written as a table that
+// Pebble ingests. Through the log every byte is written three times: to the log,
+// from memtable to table, and by the first compaction. For a smaller group, one
+// sync of the log is cheaper than writing a file, its directory entry and the
+// manifest, and small tables would cause compactions.
 const tableBytes = 4 << 20
 
-// tableSyncBytes is after how many bytes the disk is told to begin writing a
-// table, so that the sync at its end is short.
+// tableSyncBytes is the number of bytes after which the kernel is asked to start
+// writing a table to disk, so that the final sync is short.
 const tableSyncBytes = 1 << 20
 
 func (s *Store) tablePath() string { return s.fs.PathJoin(s.opts.Dir, nameTable) }
 
-// ingest makes ops durable as a table, all or none. It returns an error when
-// there are none, and poisons when it is not known.
+// ingest makes ops durable as a table, all or none. If it returns an error and the
+// store is not poisoned, none is durable. If it is unknown whether they are
+// durable, it poisons the store.
 func (s *Store) ingest(ops []op) error {
 	path := s.tablePath()
 	err := s.writeTable(path, ops)
 	if err == nil {
-		// Pebble links the table into its directory, syncs that, then names it
-		// in a log or a manifest. Faults of these two halt.
+		// Pebble links the table into its directory, syncs the directory, then
+		// records the table in a log or a manifest. Errors of these two halt.
 		if err = s.db.Ingest(context.Background(), []string{path}); err == nil {
 			return nil
 		}
@@ -45,9 +47,9 @@ func (s *Store) ingest(ops []op) error {
 			return err
 		}
 	}
-	// When it stays: the next table, or the next Open, removes it.
+	// If it cannot be removed, the next table replaces it or the next Open removes it.
 	if removeErr := s.fs.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-		s.opts.Warn("store: a table that was not used cannot be removed", "error", removeErr)
+		s.opts.Warn("store: an unused table cannot be removed", "error", removeErr)
 	}
 	if isFull(err) {
 		return matcher.Errorf(matcher.CodeFull, "the disk is full: %w", err)
@@ -55,9 +57,8 @@ func (s *Store) ingest(ops []op) error {
 	return matcher.Errorf(matcher.CodeUnavailable, "the disk cannot be written: %w", err)
 }
 
-// writeTable writes a file that holds, for each key of ops, its last one. It
-// is not behind the guard: Pebble does not see its faults, and here they do no
-// harm.
+// writeTable writes a table that holds, for each key of ops, the last op. It does
+// not use the guard: Pebble does not see errors of this file, and they do no harm.
 func (s *Store) writeTable(path string, ops []op) error {
 	f, err := s.fs.Create(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
@@ -80,22 +81,22 @@ func (s *Store) writeTable(path string, ops []op) error {
 			break
 		}
 	}
-	return cmp.Or(err, w.Close()) // Close syncs; after an error it closes only
+	return cmp.Or(err, w.Close()) // Close syncs; after an error it only closes
 }
 
-// place is an op in the order of keys.
-type place struct {
-	begin uint64 // of the key
-	index int
+// opRef refers to an op, for sorting.
+type opRef struct {
+	begin uint64 // first bytes of the key
+	index int    // in ops
 }
 
-// keyOrder returns the places of ops by key, those of one key as they come.
-func keyOrder(ops []op) []place {
-	order := make([]place, len(ops))
+// keyOrder returns ops sorted by key. Ops of the same key keep their order.
+func keyOrder(ops []op) []opRef {
+	order := make([]opRef, len(ops))
 	for i := range ops {
-		order[i] = place{binary.BigEndian.Uint64(ops[i].key[:]), i}
+		order[i] = opRef{binary.BigEndian.Uint64(ops[i].key[:]), i}
 	}
-	slices.SortFunc(order, func(a, b place) int {
+	slices.SortFunc(order, func(a, b opRef) int {
 		if a.begin != b.begin {
 			return cmp.Compare(a.begin, b.begin)
 		}

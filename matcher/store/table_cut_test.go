@@ -13,16 +13,16 @@ import (
 	"nearside/matcher"
 )
 
-// TestTableCutShort: a machine that stops at any file operation of commits
-// through log and tables in turn keeps what was answered, and of the commit
-// under way all or nothing.
+// TestTableCutShort stops the machine at any file operation of commits that go through
+// the log and through tables. Acknowledged commits must survive, and of the commit in
+// progress all writes or none.
 func TestTableCutShort(t *testing.T) {
 	noLeaks(t)
 	for _, unsynced := range []int{0, 100} {
 		cuts := 0
 		for after := 0; ; after += 1 + after/20 {
 			fs := smallDisk(vfs.NewCrashableMem())
-			s, _ := open(t, Options{Dir: "/data", fs: fs}) // the directory is made undisturbed
+			s, _ := open(t, Options{Dir: "/data", fs: fs}) // creates the directory without a cut
 			must(t, s.Close())
 			commits, states := cutShort(t, fs, after, unsynced)
 			if commits < 0 {
@@ -34,7 +34,7 @@ func TestTableCutShort(t *testing.T) {
 				fs := states.crashed
 				s, found = open(t, Options{Dir: "/data", fs: smallDisk(fs)})
 				if s.state.commits != uint64(commits) && s.state.commits != uint64(commits)+1 {
-					t.Fatalf("%d commits were answered, %d are there", commits, s.state.commits)
+					t.Fatalf("%d commits were acknowledged, %d were found", commits, s.state.commits)
 				}
 				found.equal(t, states.after[s.state.commits])
 				noOrphans(t, s, fs)
@@ -42,23 +42,24 @@ func TestTableCutShort(t *testing.T) {
 				reopen(t, s, found)
 			})
 			if t.Failed() {
-				t.Fatalf("cut after %d operations, %d %% of what was not synced is there", after, unsynced)
+				t.Fatalf("cut after %d operations, %d %% of the unsynced data survived", after, unsynced)
 			}
 		}
 		if cuts < 40 {
-			t.Errorf("cut at %d places only", cuts)
+			t.Errorf("cut at %d places, want at least 40", cuts)
 		}
 	}
 }
 
-// cutStates are the models after each commit, and the file system at the cut.
+// cutStates holds the models after each commit, and the file system at the cut.
 type cutStates struct {
 	after   []*model
 	crashed *vfs.MemFS
 }
 
-// cutShort runs a few commits and returns what there was when the machine
-// stopped, and how many had been answered then; -1 when it did not stop.
+// cutShort runs a few commits and stops the machine after the given number of write
+// operations. It returns the number of commits acknowledged by then, and the states.
+// The number is -1 if there were fewer operations.
 func cutShort(t *testing.T, fs *vfs.MemFS, after, unsynced int) (commits int, states cutStates) {
 	t.Helper()
 	var mu sync.Mutex

@@ -20,12 +20,12 @@ func TestRealFullDisk(t *testing.T) {
 	dir := smallMount(t)
 	noLeaks(t)
 	s, m := open(t, Options{Dir: filepath.Join(dir, "data")})
-	acked, err := fill(s, 0, 20_000)
+	acked, err := putUntilRefused(s, 0, 20_000)
 	wantCode(t, err, matcher.CodeFull)
 	if len(acked) < 200 || s.Err() != nil {
-		t.Fatalf("%d objects of 20 kB fit into 24 MiB; %v", len(acked), s.Err())
+		t.Fatalf("24 MiB hold %d objects of 20 kB, want at least 200; Err() = %v", len(acked), s.Err())
 	}
-	t.Logf("%d objects of 20 kB fit into 24 MiB", len(acked))
+	t.Logf("24 MiB hold %d objects of 20 kB", len(acked))
 	s, m = reopen(t, s, m) // a full directory can be opened
 
 	for _, id := range acked[:len(acked)/2] { // deletes work on a full disk
@@ -34,7 +34,8 @@ func TestRealFullDisk(t *testing.T) {
 	reopen(t, s, m)
 }
 
-// smallMount mounts a file system of 24 MiB.
+// smallMount mounts a file system of 24 MiB and returns its path. It skips the test
+// if the system does not allow it.
 func smallMount(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -49,10 +50,10 @@ func smallMount(t *testing.T) string {
 	return dir
 }
 
-// TestRacesForTheLastByte: another program takes all space while writers are
-// at work, again and again. Nothing is poisoned, and each time writes work
-// again.
-func TestRacesForTheLastByte(t *testing.T) {
+// TestFullDiskWhileWriting fills and frees the disk repeatedly while several
+// goroutines write. The store must not be poisoned, and writes must work again each
+// time.
+func TestFullDiskWhileWriting(t *testing.T) {
 	dir := smallMount(t)
 	noLeaks(t)
 	s, m := open(t, Options{Dir: filepath.Join(dir, "data")})

@@ -13,43 +13,45 @@ import (
 	"nearside/matcher"
 )
 
-// Tx is a transaction that is being made. It reads what is committed, what
-// earlier transactions of its group wrote, and its own writes. It belongs to
-// the function that got it, while that runs.
+// Tx is a running transaction. It reads the committed state, the writes of earlier
+// transactions of its group, and its own writes. It is valid only inside the
+// function that received it.
 type Tx struct {
 	store   *Store
 	group   *group
-	local   map[key][]byte // own writes; nil: deleted
+	local   map[key][]byte // records written by this transaction; nil: deleted
 	ops     []op
-	buf     []byte // a block of memory for the records of ops; what is left of it is free
-	bytes   int    // size of ops in a batch, about
-	grows   bool   // it puts something
-	delta   digest // what ops do to the digest
+	buf     []byte // memory block for the records of ops; the capacity after len is free
+	bytes   int    // approximate size of ops in a batch
+	grows   bool   // the transaction puts an object or a list
+	garbage int64  // bytes of records that it deletes or replaces
+	delta   digest // change of the digest
 	changes []Change
 	undo    []undo
 	last    lookup
 }
 
-// lookup is the record read last. Who reads an object mostly writes it next,
-// and that needs the checksum of the record that is replaced.
+// lookup caches the last record that was read or written. A transaction that reads
+// an object usually writes it next, and then needs the checksum of the old record.
 type lookup struct {
 	key key
-	rec []byte // of Pebble's, or of the group; nil: none
+	rec []byte // nil if there is no record
 }
 
-// op is one write of a batch; without rec a delete.
+// op is one write of a batch. A nil rec means a delete.
 type op struct {
 	key key
 	rec []byte
 }
 
-// undo takes back a step in the table of lists.
+// undo reverts one change of the table of lists.
 type undo struct {
 	id  matcher.ID
 	old listEntry
 }
 
-func (tx *Tx) run(fn func(*Tx) error) (err error) {
+// callFunc calls fn and turns a panic into an error.
+func (tx *Tx) callFunc(fn func(*Tx) error) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("store: a transaction panicked: %v\n%s", r, debug.Stack())
@@ -58,16 +60,16 @@ func (tx *Tx) run(fn func(*Tx) error) (err error) {
 	return fn(tx)
 }
 
-// rollback undoes what transactions that failed did outside of themselves.
+// rollback reverts the changes that failed transactions made to the table of lists.
 func (s *Store) rollback(steps []undo) {
 	for _, u := range slices.Backward(steps) {
 		s.lists.set(u.id, u.old)
 	}
 }
 
-// read returns the record under k, nil when there is none. It must not be
-// changed, and is valid until the next commit.
-func (tx *Tx) read(k key) ([]byte, error) {
+// readRecord returns the record of k, or nil if it does not exist. The record is
+// valid until the next commit and must not be changed.
+func (tx *Tx) readRecord(k key) ([]byte, error) {
 	if tx.last.key == k {
 		return tx.last.rec, nil
 	}
@@ -75,7 +77,7 @@ func (tx *Tx) read(k key) ([]byte, error) {
 	if !ok {
 		rec, ok = tx.group.overlay[k]
 	}
-	if !ok && tx.committed(k) {
+	if !ok && tx.mayBeCommitted(k) {
 		value, closer, err := tx.store.db.Get(k[:])
 		switch {
 		case errors.Is(err, pebble.ErrNotFound):
@@ -92,23 +94,23 @@ func (tx *Tx) read(k key) ([]byte, error) {
 	return rec, nil
 }
 
-// committed reports whether the committed state may have the record of k. The
-// applier knows all objects.
-func (tx *Tx) committed(k key) bool {
+// mayBeCommitted reports whether the committed state may contain the record of k.
+// It asks the applier, which has all objects, to avoid a read from disk.
+func (tx *Tx) mayBeCommitted(k key) bool {
 	origin, isObject := originOf(k[0])
 	return !isObject || tx.store.opts.Applier.Has(origin, matcher.ID(k[1:]))
 }
 
-// Has reports whether there is an object; it is cheaper than Object.
+// Has reports whether an object exists. It is cheaper than Object.
 func (tx *Tx) Has(origin matcher.Origin, id matcher.ID) (bool, error) {
-	rec, err := tx.read(objectKey(origin, id))
+	rec, err := tx.readRecord(objectKey(origin, id))
 	return rec != nil, err
 }
 
-// Object returns an object, or nil when there is none. It is a copy that the
-// caller may change and hand to Put.
+// Object returns an object, or nil if it does not exist. The caller owns the
+// returned object and may change it and pass it to Put.
 func (tx *Tx) Object(origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
-	rec, err := tx.read(objectKey(origin, id))
+	rec, err := tx.readRecord(objectKey(origin, id))
 	if err != nil || rec == nil {
 		return nil, err
 	}
@@ -119,8 +121,8 @@ func (tx *Tx) Object(origin matcher.Origin, id matcher.ID) (*matcher.Object, err
 	return o, nil
 }
 
-// Put writes an object, new or in place of the one with its ID. The object
-// belongs to the store from now on. An unknown list is CodeListNotFound.
+// Put creates an object or replaces the object with the same ID. The store owns o
+// afterwards. A list that does not exist is CodeListNotFound.
 func (tx *Tx) Put(o *matcher.Object) error {
 	if o.Origin != matcher.Faces && len(o.Lists) > 0 {
 		return matcher.Errorf(matcher.CodeBadInput, "lists: only faces are in lists")
@@ -130,11 +132,11 @@ func (tx *Tx) Put(o *matcher.Object) error {
 		c.Lists = sortOnce(slices.Clone(o.Lists))
 		o = &c
 	}
-	rec, err := tx.record(o)
+	rec, err := tx.encodeObject(o)
 	if err != nil {
 		return err
 	}
-	if err := tx.replace(objectKey(o.Origin, o.ID), rec); err != nil {
+	if err := tx.replaceObject(objectKey(o.Origin, o.ID), rec); err != nil {
 		return err
 	}
 	tx.grows = true
@@ -142,13 +144,13 @@ func (tx *Tx) Put(o *matcher.Object) error {
 	return nil
 }
 
-// blockBytes is the size of the memory blocks that take many records.
+// blockBytes is the size of the memory blocks that hold many records.
 const blockBytes = 256 << 10
 
-// record returns the record of o.
-func (tx *Tx) record(o *matcher.Object) ([]byte, error) {
-	if most := recordBytesMax(o); cap(tx.buf)-len(tx.buf) < most {
-		size := most // a block for one record, as most transactions have no more
+// encodeObject returns the record of o.
+func (tx *Tx) encodeObject(o *matcher.Object) ([]byte, error) {
+	if limit := recordBytesMax(o); cap(tx.buf)-len(tx.buf) < limit {
+		size := limit // a block for one record, because most transactions write only one
 		if tx.buf != nil {
 			size = max(size, blockBytes)
 		}
@@ -163,70 +165,76 @@ func (tx *Tx) record(o *matcher.Object) ([]byte, error) {
 	return buf[start:len(buf):len(buf)], nil
 }
 
-// Delete removes an object; that it is not there is no fault.
+// Delete removes an object. It does nothing if the object does not exist.
 func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) error {
-	if err := tx.replace(objectKey(origin, id), nil); err != nil {
+	if err := tx.replaceObject(objectKey(origin, id), nil); err != nil {
 		return err
 	}
 	tx.changes = append(tx.changes, Change{Kind: DeleteObject, Origin: origin, ID: id})
 	return nil
 }
 
-// List returns a list, which must not be changed, or nil.
+// List returns a list, or nil if it does not exist. The list must not be changed.
 func (tx *Tx) List(id matcher.ID) *matcher.List { return tx.store.lists.byID[id].list }
 
-// PutList writes a list, new or in place of the one with its ID, whose faces
-// stay in it. The list belongs to the store from now on.
-func (tx *Tx) PutList(l *matcher.List) {
-	table := tx.store.lists
-	e := listEntry{list: l, number: table.byID[l.ID].number}
+// PutList creates a list or replaces the list with the same ID, which keeps its
+// faces. The store owns l afterwards.
+func (tx *Tx) PutList(l *matcher.List) { tx.putList(listEntry{list: l}) }
+
+func (tx *Tx) putList(e listEntry) {
+	table, l := tx.store.lists, e.list
+	e.number = table.byID[l.ID].number
 	if e.number == 0 {
 		e.number = table.next
-		table.next++ // not undone: what counts is that no number comes twice
-		tx.write(metaNextList, binary.AppendUvarint(nil, table.next))
+		table.next++ // not reverted by rollback: a number may be skipped, but not used twice
+		tx.writeRecord(metaNextList, binary.AppendUvarint(nil, table.next))
 	}
 	tx.replaceList(l.ID, e)
 	tx.grows = true
 	tx.changes = append(tx.changes, Change{Kind: PutList, List: l})
 }
 
-// DeleteList removes a list and takes all faces out of it, at no cost per
-// face. That it is not there is no fault.
+// DeleteList removes a list and so takes all faces out of it, at no cost per face.
+// It does nothing if the list does not exist.
 func (tx *Tx) DeleteList(id matcher.ID) {
 	tx.replaceList(id, listEntry{})
 	tx.changes = append(tx.changes, Change{Kind: DeleteList, ID: id})
 }
 
-// replaceList writes the record of a list and keeps the table in step; an
-// entry without a list removes it. The table knows the record that is replaced.
+// replaceList writes the record of a list and updates the table of lists. An entry
+// without a list deletes it. The old record is encoded from the table's entry.
 func (tx *Tx) replaceList(id matcher.ID, e listEntry) {
 	k := makeKey(kindList, id)
 	old := tx.store.lists.set(id, e)
 	tx.undo = append(tx.undo, undo{id, old})
 	if old.list != nil {
-		tx.delta.drop(k, appendList(nil, old))
+		tx.delta.removeRecord(k, appendList(nil, old))
 	}
 	var rec []byte
 	if e.list != nil {
 		rec = appendList(nil, e)
 	}
-	tx.delta.add(k, rec)
-	tx.write(k, rec)
+	tx.delta.addRecord(k, rec)
+	tx.writeRecord(k, rec)
 }
 
-// replace writes the record of an object; nil deletes it.
-func (tx *Tx) replace(k key, rec []byte) error {
-	old, err := tx.read(k)
+// replaceObject writes the record of an object. A nil record deletes it.
+func (tx *Tx) replaceObject(k key, rec []byte) error {
+	old, err := tx.readRecord(k)
 	if err != nil {
 		return err
 	}
-	tx.delta.drop(k, old)
-	tx.delta.add(k, rec)
-	tx.write(k, rec)
+	tx.delta.removeRecord(k, old)
+	tx.delta.addRecord(k, rec)
+	tx.writeRecord(k, rec)
+	if old != nil {
+		tx.garbage += int64(len(k) + len(old))
+	}
 	return nil
 }
 
-func (tx *Tx) write(k key, rec []byte) {
+// writeRecord adds the write of a record to the transaction. A nil record deletes it.
+func (tx *Tx) writeRecord(k key, rec []byte) {
 	if tx.local == nil {
 		tx.local = map[key][]byte{}
 	}
@@ -236,7 +244,7 @@ func (tx *Tx) write(k key, rec []byte) {
 	tx.bytes += len(k) + len(rec) + 8
 }
 
-// sortedOnce reports whether ids ascend, each once.
+// sortedOnce reports whether ids are sorted and unique.
 func sortedOnce(ids []matcher.ID) bool {
 	for i := 1; i < len(ids); i++ {
 		if ids[i-1].Compare(ids[i]) >= 0 {
@@ -246,7 +254,7 @@ func sortedOnce(ids []matcher.ID) bool {
 	return true
 }
 
-// sortOnce sorts ids in place and drops repetitions.
+// sortOnce sorts ids in place and removes duplicates.
 func sortOnce(ids []matcher.ID) []matcher.ID {
 	slices.SortFunc(ids, matcher.ID.Compare)
 	return slices.Compact(ids)

@@ -14,16 +14,16 @@ import (
 	"nearside/matcher"
 )
 
-// counted is what a part of the records adds up to.
-type counted struct {
+// countResult is the digest of a part of the records, or an error.
+type countResult struct {
 	digest digest
 	err    error
 }
 
-// countAll reads all records, on all cores, and returns their digest. It finds
-// what load finds: Pebble verifies the checksum of every block on the way, the
-// digest tells whether every record is there and as it was written, and then
-// only what another program wrote cannot be decoded.
+// countAll reads all records, on all cores, and returns their digest. It finds the
+// same damage as loadRecords: Pebble verifies the checksum of every block, and the
+// digest shows whether every record exists and is unchanged. A record that passes
+// both checks and cannot be decoded was written by another program.
 func countAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err error) {
 	cuts, err := keyCuts(db)
 	if err != nil {
@@ -33,11 +33,11 @@ func countAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err 
 	defer cancel()
 	var next atomic.Int64
 	workers := runtime.GOMAXPROCS(0)
-	parts := make(chan counted, workers)
+	parts := make(chan countResult, workers)
 	for range workers {
 		go func() {
 			var d digest
-			err := apart(p, func() error {
+			err := runHaltable(p, func() error {
 				for i := next.Add(1); int(i) < len(cuts); i = next.Add(1) {
 					if err := d.addRange(ctx, db, cuts[i-1], cuts[i]); err != nil {
 						return err
@@ -46,25 +46,25 @@ func countAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err 
 				return nil
 			})
 			if err != nil {
-				parts <- counted{err: err} // not d: who was halted may still add to it
+				parts <- countResult{err: err} // without d: a halted goroutine may still use it
 				cancel()
 				return
 			}
-			parts <- counted{digest: d}
+			parts <- countResult{digest: d}
 		}()
 	}
 	for range workers {
 		part := <-parts
-		total.join(part.digest)
-		err = cmp.Or(err, part.err) // the first one, not that others were told to end
+		total.addDelta(part.digest)
+		err = cmp.Or(err, part.err) // the first error; later ones are cancellations
 	}
 	return total, err
 }
 
-// keyCuts returns keys in order, from the first to the end (both nil), between
-// which lie parts of the records to be read by themselves. It cuts evenly
-// within each kind, for IDs at random, whose tables may span all of them, and
-// where tables begin, for IDs that ascend, whose tables do not overlap.
+// keyCuts returns sorted keys that divide the records into parts, which workers read
+// independently. The first and the last key are nil: no bound. It cuts evenly within
+// each kind, for random IDs, whose tables may span the whole range. It also cuts
+// where tables begin, for ascending IDs, whose tables do not overlap.
 func keyCuts(db *pebble.DB) ([][]byte, error) {
 	levels, err := db.SSTables()
 	if err != nil {
@@ -76,7 +76,7 @@ func keyCuts(db *pebble.DB) ([][]byte, error) {
 			cuts = append(cuts, tables[i].Smallest.UserKey)
 		}
 	}
-	perKind := min(4*runtime.GOMAXPROCS(0), 256) // so many that no core waits for another for long
+	perKind := min(4*runtime.GOMAXPROCS(0), 256) // enough parts that no core waits long for another
 	for _, kind := range originKinds {
 		for i := range perKind {
 			k := makeKey(kind, matcher.ID{byte(i * 256 / perKind)})
@@ -88,7 +88,8 @@ func keyCuts(db *pebble.DB) ([][]byte, error) {
 	return append(slices.Insert(cuts, 0, nil), nil), nil
 }
 
-// addRange adds the records from lower to before upper; nil: no bound.
+// addRange adds the records from lower, inclusive, to upper, exclusive. nil means no
+// bound.
 func (d *digest) addRange(ctx context.Context, db *pebble.DB, lower, upper []byte) (err error) {
 	it, err := db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
@@ -101,7 +102,7 @@ func (d *digest) addRange(ctx context.Context, db *pebble.DB, lower, upper []byt
 		if err != nil {
 			return err
 		}
-		if err := d.count(it.Key(), value); err != nil {
+		if err := d.addChecked(it.Key(), value); err != nil {
 			return err
 		}
 		if n++; n%1024 == 0 && ctx.Err() != nil {
@@ -111,8 +112,9 @@ func (d *digest) addRange(ctx context.Context, db *pebble.DB, lower, upper []byt
 	return it.Error()
 }
 
-// count adds a record, if it is one of those that a digest is about.
-func (d *digest) count(k, value []byte) error {
+// addChecked checks the kind and the version of a record and adds it, unless it is
+// one that a digest does not include: metadata or the journal.
+func (d *digest) addChecked(k, value []byte) error {
 	kind, _, err := parseKey(k)
 	if err != nil || kind == kindMeta || kind == kindJournal {
 		return err
@@ -121,12 +123,12 @@ func (d *digest) count(k, value []byte) error {
 	if origin, ok := originOf(kind); ok {
 		version = recordVersions[origin]
 	} else if kind != kindList {
-		return fmt.Errorf("key %x is of no known kind", k)
+		return fmt.Errorf("key %x has an unknown kind", k)
 	}
 	r := decoder{rest: value}
 	if r.version(version); r.err != nil {
 		return fmt.Errorf("key %x: %w", k, r.err)
 	}
-	d.add(key(k), value)
+	d.addRecord(key(k), value)
 	return nil
 }

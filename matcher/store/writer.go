@@ -13,43 +13,48 @@ import (
 	"nearside/matcher"
 )
 
-// Bounds of a commit. A group takes no more transactions once it has
-// groupBytes, so it is larger by one transaction at most. groupTx bounds what
-// asking the applier about the whole group again for each of them costs.
+// Limits of a commit. A group that has reached groupBytes takes no further
+// transaction, so it exceeds groupBytes by at most one transaction. groupTx limits
+// the cost of Applier.Admit, which checks the whole group again for each
+// transaction.
 const (
 	groupBytes = 16 << 20
 	groupTx    = 128
 	txBytesMax = 1 << 30
 )
 
-// request is a transaction on its way through the writer.
+// request is a transaction that waits for the writer or is run by it.
 type request struct {
 	ctx   context.Context
 	fn    func(*Tx) error
-	alone bool
-	taken atomic.Bool // by the writer, or by a caller that waits no longer
+	alone bool        // commit in a separate group
+	taken atomic.Bool // set by the writer, or by a caller that stops waiting
 	err   error       // set before done is closed
 	done  chan struct{}
 }
 
-// Commit runs fn on the writer goroutine and makes what it did durable, all of
-// it or nothing: on nil it is on disk and applied. Several transactions share
-// one sync. fn sees the committed state and what earlier transactions of its
-// group did; it must not block, keep the Tx or call Commit. When ctx ends
-// before fn begins, fn does not run; afterwards Commit waits for the outcome.
-// An error of fn is returned as it is. CodeFull: no disk space or memory;
-// CodeUnavailable: closed, or poisoned, and then the outcome is unknown until
-// the store is opened again.
+// Commit runs fn on the writer goroutine and makes its writes durable, all or
+// none. When Commit returns nil, the writes are on disk and applied. Several
+// transactions share one sync. fn sees the committed state and the writes of
+// earlier transactions of its group. It must not block, keep the Tx or call
+// Commit.
+//
+// If ctx ends before fn starts, fn does not run. If ctx ends later, Commit still
+// waits for the result. Commit returns an error of fn unchanged. CodeFull means
+// that there is too little disk space or memory. CodeUnavailable means that the
+// store is closed or poisoned; if it is poisoned, whether the write is stored is
+// unknown until the store is opened again.
 func (s *Store) Commit(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.submit(&request{ctx: ctx, fn: fn, done: make(chan struct{})})
 }
 
-// CommitAlone is Commit in a group of its own: while fn runs, the applier's
-// state is the committed state.
+// CommitAlone does the same as Commit in a separate group. So the applier has
+// exactly the committed state while fn runs.
 func (s *Store) CommitAlone(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.submit(&request{ctx: ctx, fn: fn, alone: true, done: make(chan struct{})})
 }
 
+// submit sends r to the writer and waits for its result.
 func (s *Store) submit(r *request) error {
 	if err := s.enqueue(r); err != nil {
 		return err
@@ -71,15 +76,16 @@ func (s *Store) submit(r *request) error {
 		return r.err
 	case <-s.poison.done:
 		select {
-		case <-r.done: // it was answered before
+		case <-r.done: // the writer answered before the store was poisoned
 			return r.err
 		default:
 		}
 		code := matcher.CodeOf(s.poison.err)
-		return matcher.Errorf(code, "this write may be lost or not: %w", s.poison.err)
+		return matcher.Errorf(code, "it is unknown whether this write is stored: %w", s.poison.err)
 	}
 }
 
+// enqueue puts r into the queue of the writer. It waits while the queue is full.
 func (s *Store) enqueue(r *request) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -103,12 +109,12 @@ func (s *Store) enqueue(r *request) error {
 }
 
 func contextError(ctx context.Context) error {
-	return matcher.Errorf(matcher.CodeDeadline, "the request ended before its write began: %w", ctx.Err())
+	return matcher.Errorf(matcher.CodeDeadline, "the request ended before its write started: %w", ctx.Err())
 }
 
-// write is the writer goroutine. It ends when the queue is closed and empty,
-// or the store is poisoned.
-func (s *Store) write() {
+// runWriter is the writer goroutine. It ends when the queue is closed and empty,
+// or when the store is poisoned.
+func (s *Store) runWriter() {
 	ended := false
 	defer func() {
 		if r := recover(); r != nil {
@@ -126,14 +132,15 @@ func (s *Store) write() {
 				break // closed and empty
 			}
 		}
-		next = s.group(r)
+		next = s.commitNext(r)
 	}
 	ended = true
 }
 
-// group commits r and what else is waiting. It returns a request that was
-// taken from the queue, but must be first in the next group.
-func (s *Store) group(first *request) (next *request) {
+// commitNext commits a group: first and other requests from the queue. If it took
+// a request from the queue that must be the first of the next group, it returns
+// that request.
+func (s *Store) commitNext(first *request) (next *request) {
 	g := &group{store: s}
 	for r := first; r != nil; {
 		if r.alone && r != first {
@@ -141,7 +148,7 @@ func (s *Store) group(first *request) (next *request) {
 			break
 		}
 		if r.taken.CompareAndSwap(false, true) {
-			g.add(r)
+			g.runRequest(r)
 		}
 		if r.alone || g.bytes >= groupBytes || len(g.answers) == groupTx {
 			break
@@ -156,49 +163,50 @@ func (s *Store) group(first *request) (next *request) {
 	return next
 }
 
-// group is what one sync makes durable.
+// group holds the transactions that one sync makes durable.
 type group struct {
 	store    *Store
-	room     room
-	measured bool
-	ops      []op           // in their order
-	bytes    int            // size of ops in a batch, about
-	overlay  map[key][]byte // what they write; nil: deleted
+	space    diskSpace
+	measured bool           // space is set
+	ops      []op           // in the order of execution
+	bytes    int            // approximate size of ops in a batch
+	garbage  int64          // bytes of records that ops delete or replace
+	overlay  map[key][]byte // records that ops write; nil: deleted
 	delta    digest
 	changes  []Change
 	undo     []undo
-	answers  []*request
+	answers  []*request // all requests, including failed ones
 }
 
-// add runs r and takes its writes into the group, or only its error.
-func (g *group) add(r *request) {
+// runRequest runs r and adds its writes to the group, unless it fails.
+func (g *group) runRequest(r *request) {
 	g.answers = append(g.answers, r)
 	tx := &Tx{store: g.store, group: g}
-	if r.err = tx.run(r.fn); r.err == nil {
-		r.err = g.take(tx)
+	if r.err = tx.callFunc(r.fn); r.err == nil {
+		r.err = g.mergeTx(tx)
 	}
 	if r.err != nil {
 		g.store.rollback(tx.undo)
 	}
 }
 
-// take admits tx and makes its writes part of the group.
-func (g *group) take(tx *Tx) error {
+// mergeTx adds the writes of tx to the group if the limits admit them.
+func (g *group) mergeTx(tx *Tx) error {
 	if len(tx.ops) == 0 {
 		return nil
 	}
 	if tx.bytes > txBytesMax {
-		return matcher.Errorf(matcher.CodeTooLarge, "the write has %d bytes, more than the %d that can be done at once", tx.bytes, txBytesMax)
+		return matcher.Errorf(matcher.CodeTooLarge, "one write must have at most %d bytes, got %d", txBytesMax, tx.bytes)
 	}
 	if !g.measured {
 		var err error
-		if g.room, err = g.store.measure(); err != nil {
+		if g.space, err = g.store.measure(); err != nil {
 			return err
 		}
 		g.measured = true
 	}
-	bytes := tx.bytes + len(tx.changes)*len(key{}) // of the journal's entry
-	if err := g.room.admit(g.bytes+bytes, tx.grows); err != nil {
+	bytes := tx.bytes + len(tx.changes)*len(key{}) // the second part is the journal's entry
+	if err := g.space.admit(g.bytes+bytes, tx.grows); err != nil {
 		return err
 	}
 	before := len(g.changes)
@@ -207,10 +215,11 @@ func (g *group) take(tx *Tx) error {
 		g.changes = g.changes[:before]
 		return err
 	}
-	g.delta.join(tx.delta)
+	g.delta.addDelta(tx.delta)
 	g.bytes += bytes
+	g.garbage += tx.garbage
 	g.undo = append(g.undo, tx.undo...)
-	if g.ops == nil { // mostly: what is large need not be copied
+	if g.ops == nil { // the first transaction of a group is not copied
 		g.ops, g.overlay = tx.ops, tx.local
 		return nil
 	}
@@ -219,29 +228,31 @@ func (g *group) take(tx *Tx) error {
 	return nil
 }
 
-// commit makes the group durable, applies it and answers. Those who got an
-// error are answered last too: it may come from what the group wrote.
+// commit makes the group durable, applies it and answers all requests. Failed
+// requests are answered only now, too, because their error may depend on writes
+// of the group.
 func (g *group) commit() {
 	s := g.store
 	if len(g.ops) > 0 {
 		next := s.state
 		next.commits++
-		next.digest.join(g.delta)
+		next.digest.addDelta(g.delta)
 		g.ops = append(g.ops, op{metaState, next.append(nil)})
 		if s.sealer != nil {
 			g.ops = append(g.ops, op{journalKey(next.commits), appendJournal(nil, g.delta, g.changes)})
 		}
-		if err := g.write(); s.poison.get() != nil {
-			return // submit answers
+		if err := g.writeOps(); s.poison.get() != nil {
+			return // the poison makes submit answer
 		} else if err != nil {
-			g.refuse(err)
+			g.failAll(err)
 		} else {
 			s.state = next
 			if _, err := s.committed.WriteAt([]byte(committedText(next.commits)), 0); err != nil {
-				s.opts.Warn("store: cannot note the number of the last commit; a log cut short would not be noticed", "error", err)
+				s.opts.Warn("store: the number of the last commit cannot be written; the next start could not detect a truncated log", "error", err)
 			}
-			s.apply(g.changes)
-			s.sealer.note(len(g.changes))
+			s.applyChanges(g.changes)
+			s.sealer.noteChanges(len(g.changes))
+			s.reclaimer.noteGarbage(g.garbage)
 		}
 	}
 	for _, r := range g.answers {
@@ -249,16 +260,17 @@ func (g *group) commit() {
 	}
 }
 
-// write makes ops durable, all or none. It returns an error when there are
-// none, and poisons when it is not known.
-func (g *group) write() error {
+// writeOps makes ops durable, all or none. If it returns an error and the store is
+// not poisoned, none is durable. If it is unknown whether they are durable, it
+// poisons the store.
+func (g *group) writeOps() error {
 	if g.bytes >= g.store.opts.tableBytes {
 		return g.store.ingest(g.ops)
 	}
 	b := g.store.db.NewBatch()
 	for i := range g.ops {
 		if op := &g.ops[i]; op.rec == nil {
-			_ = b.Delete(op.key[:], nil) // a batch without an index does not fail
+			_ = b.Delete(op.key[:], nil) // never fails for a batch without an index
 		} else {
 			_ = b.Set(op.key[:], op.rec, nil)
 		}
@@ -267,19 +279,20 @@ func (g *group) write() error {
 		g.store.poison.fail(fmt.Errorf("commit: %w", err))
 		return err
 	}
-	_ = b.Close() // gives its memory back; it does not fail
+	_ = b.Close() // releases the memory; never fails
 	return nil
 }
 
-// refuse undoes the group and gives all of it err.
-func (g *group) refuse(err error) {
+// failAll reverts the group and makes err the result of all its requests.
+func (g *group) failAll(err error) {
 	g.store.rollback(g.undo)
 	for _, r := range g.answers {
 		r.err = err
 	}
 }
 
-func (s *Store) apply(changes []Change) {
+// applyChanges passes changes to the applier and puts to the observer.
+func (s *Store) applyChanges(changes []Change) {
 	s.opts.Applier.Apply(changes)
 	if s.opts.Observer == nil {
 		return

@@ -3,8 +3,8 @@ package wire
 import "nearside/matcher"
 
 // AppendMatches appends the answer of a match. results[i][j] answers refs[i]
-// against req.Candidates[j], and plans[i][j] explains it; plans is nil when
-// nobody asked.
+// against req.Candidates[j], and plans[i][j] explains it. plans is nil if the
+// request did not ask to explain.
 func AppendMatches(dst []byte, f Format, req *MatchRequest, refs []matcher.Reference,
 	results [][]matcher.Result, plans [][]*Plan,
 ) []byte {
@@ -21,7 +21,7 @@ func AppendMatches(dst []byte, f Format, req *MatchRequest, refs []matcher.Refer
 		w.Array(len(sets))
 		for j := range sets {
 			w.Object()
-			sets[j].append(w, results[i][j].Matches)
+			sets[j].writeFields(w, results[i][j].Matches)
 			if plans != nil {
 				w.plan(plans[i][j])
 			}
@@ -34,11 +34,11 @@ func AppendMatches(dst []byte, f Format, req *MatchRequest, refs []matcher.Refer
 	return w.Done()
 }
 
-// answerSet is what every item of a candidate set has in common.
+// answerSet is the part of an answer that is the same for all references.
 type answerSet struct {
 	origin         matcher.Origin
 	targets        targetSet
-	sim, dist      bool   // whether the figures of a row are wanted
+	sim, dist      bool   // whether rows have a similarity, a distance
 	filters, label []byte // encoded once, repeated for every reference
 }
 
@@ -57,7 +57,7 @@ func newAnswerSet(f Format, c *CandidateSet) answerSet {
 	return s
 }
 
-func (s *answerSet) append(w *Writer, rows []matcher.Match) {
+func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
 	if s.filters != nil {
 		w.Key("filters")
 		w.Raw(s.filters)
@@ -72,34 +72,31 @@ func (s *answerSet) append(w *Writer, rows []matcher.Match) {
 		row := &rows[i]
 		w.Object()
 		w.Key(s.origin.Singular())
-		obj := row.Object
-		if obj == nil { // it went away while the answer was made
-			obj = &matcher.Object{Origin: s.origin, ID: row.ID}
-			w.Object()
-			w.objectID(obj)
-			w.EndObject()
-		} else {
-			w.object(obj, s.targets, false)
+		obj, targets := row.Object, s.targets
+		if obj == nil { // it was deleted while the answer was made
+			obj, targets = &matcher.Object{Origin: s.origin, ID: row.ID}, 0
 		}
+		w.object(obj, targets, false)
 		w.figures(row.Similarity, row.Distance, s.sim, s.dist)
 		w.EndObject()
 	}
 	w.EndArray()
 }
 
-// figures writes the similarity and the distance of a row, where wanted.
-func (w *Writer) figures(sim, dist float64, wantSim, wantDist bool) {
-	if wantSim {
+// figures writes the similarity and the distance of a row.
+func (w *Writer) figures(sim, dist float64, withSim, withDist bool) {
+	if withSim {
 		w.Key(similarity)
 		w.Float(sim)
 	}
-	if wantDist {
+	if withDist {
 		w.Key(distance)
 		w.Float(dist)
 	}
 }
 
-// reference writes what a client gave of a reference, and which object it is.
+// reference writes the type and id that the client gave, and the ID of the object
+// that the reference stands for.
 func (w *Writer) reference(key string, ref *matcher.Reference) {
 	w.Key(key)
 	w.Object()
@@ -117,9 +114,9 @@ func (w *Writer) reference(key string, ref *matcher.Reference) {
 // RawResult is one candidate of a raw match against one reference.
 type RawResult struct{ Similarity, Distance float64 }
 
-// AppendRaw appends the answer of a raw match: results[i][j] compares
-// req.References[i] with req.Candidates[j], plans[i] explains reference i;
-// plans is nil when nobody asked.
+// AppendRaw appends the answer of a raw match. results[i][j] compares
+// req.References[i] with req.Candidates[j], and plans[i] explains reference i.
+// plans is nil if the request did not ask to explain.
 func AppendRaw(dst []byte, f Format, req *RawRequest, results [][]RawResult, plans []*Plan) []byte {
 	w := NewWriter(dst, f)
 	w.Array(len(req.References))

@@ -16,26 +16,27 @@ type AnswerItem struct {
 	Matches   []AnswerSet       // one per candidate set
 }
 
-// AnswerSet is what one candidate set gave.
+// AnswerSet has the rows of one candidate set.
 type AnswerSet struct {
 	Rows []AnswerRow
-	Plan *Plan // nil: the answer has none
+	Plan *Plan // nil: the answer has no plan
 }
 
-// AnswerRow is one match. What the answer does not have is zero.
+// AnswerRow is one match. Fields that the answer does not have are zero.
 type AnswerRow struct {
 	Object                     matcher.Object // of any origin; its ID may be absent
-	Similarity, Distance       float64        // 0..1; 0 or more
+	Similarity, Distance       float64        // the similarity is 0..1, the distance 0 or more
 	HasSimilarity, HasDistance bool
 }
 
-// ParseAnswer reads the answer of a match or of a cross match. Fields that
-// this version does not know are skipped, so that a client can be older than
-// its server, and null is absent. What every answer has must be there: the
+// ParseAnswer reads the answer of a match or of a cross match. It skips fields
+// that it does not know, so that a client can be older than its server, and
+// treats null as absent. The parts that every answer has are required: the
 // matches of an item, the result of a set, the one object of a row.
 //
-// Reading a hostile body takes up to about 140 times its size, until it has
-// too many values; the caller bounds it by what was asked.
+// A hostile body can take about 140 times its size in memory before it is
+// refused for too many values. The caller bounds the size of the body by the size
+// of the request.
 func ParseAnswer(f Format, body []byte) (Answer, error) {
 	var answer []AnswerItem
 	d := Decoder{}
@@ -48,7 +49,7 @@ func ParseAnswer(f Format, body []byte) (Answer, error) {
 
 func (v value) answerItem(item *AnswerItem) error {
 	hasMatches := false
-	err := v.given(func(key string, v value) error {
+	err := v.presentFields(func(key string, v value) error {
 		switch key {
 		case "reference":
 			return v.answerReference(&item.Reference)
@@ -61,7 +62,7 @@ func (v value) answerItem(item *AnswerItem) error {
 	return orRequired(err, requirement{"matches", !hasMatches})
 }
 
-// each appends an element to all for each element of v.
+// each reads the elements of v and appends them to all.
 func each[T any](v value, all *[]T, read func(value, *T) error) error {
 	return v.array(func(_ int, v value) error {
 		var x T
@@ -71,24 +72,25 @@ func each[T any](v value, all *[]T, read func(value, *T) error) error {
 	})
 }
 
-// known is object without its strictness.
-func (v value) known(visit func(key string, v value) error) error {
+// lenientFields calls visit for each field of an object. Unlike object, it allows
+// repeated fields.
+func (v value) lenientFields(visit func(key string, v value) error) error {
 	if v.kind() != kindObject {
-		return v.no("an object")
+		return v.mustBe("an object")
 	}
 	rest := v.nodes[1:]
 	for range v.len() {
 		if err := visit(rest[0].text, value{rest[1:]}); err != nil {
-			return within(shorten(rest[0].text), err)
+			return within(matcher.Shorten(rest[0].text), err)
 		}
 		rest = rest[1+rest[1].size:]
 	}
 	return nil
 }
 
-// given is known without the fields that are null.
-func (v value) given(visit func(key string, v value) error) error {
-	return v.known(func(key string, v value) error {
+// presentFields is lenientFields without the fields that are null.
+func (v value) presentFields(visit func(key string, v value) error) error {
+	return v.lenientFields(func(key string, v value) error {
 		if v.isNull() {
 			return nil
 		}
@@ -97,7 +99,7 @@ func (v value) given(visit func(key string, v value) error) error {
 }
 
 func (v value) answerReference(ref *matcher.Reference) error {
-	return v.given(func(key string, v value) (err error) {
+	return v.presentFields(func(key string, v value) (err error) {
 		switch key {
 		case "type":
 			var s string
@@ -114,7 +116,7 @@ func (v value) answerReference(ref *matcher.Reference) error {
 
 func (v value) answerSet(set *AnswerSet) error {
 	hasResult := false
-	err := v.given(func(key string, v value) error {
+	err := v.presentFields(func(key string, v value) error {
 		switch key {
 		case "result":
 			hasResult = true
@@ -135,7 +137,7 @@ func (v value) answerRow(row *AnswerRow) error {
 		row.Object.Origin = o
 		return rowBinder.clientObject(v, &row.Object, false)
 	}
-	err := v.given(func(key string, v value) (err error) {
+	err := v.presentFields(func(key string, v value) (err error) {
 		switch key {
 		case "face":
 			err = object(matcher.Faces, v)
@@ -153,7 +155,7 @@ func (v value) answerRow(row *AnswerRow) error {
 		return err
 	})
 	if err == nil && objects != 1 {
-		err = badInput("%d of face, event and attribute; a row has one", objects)
+		err = badInput("must have one of face, event and attribute, got %d", objects)
 	}
 	return err
 }
@@ -169,7 +171,7 @@ func ParseError(f Format, body []byte) (*ErrorAnswer, error) {
 	a := &ErrorAnswer{}
 	d := Decoder{}
 	err := d.decode(f, body, func(v value) error {
-		return v.given(func(key string, v value) (err error) {
+		return v.presentFields(func(key string, v value) (err error) {
 			switch key {
 			case "error_code":
 				var n int64
@@ -186,7 +188,7 @@ func ParseError(f Format, body []byte) (*ErrorAnswer, error) {
 		})
 	})
 	if err == nil && a.Code == 0 {
-		err = errors.New("wire: no error of nearside: error_code is absent")
+		err = errors.New("wire: not an error of nearside: error_code is missing")
 	}
 	if err != nil {
 		return nil, err

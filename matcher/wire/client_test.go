@@ -10,7 +10,7 @@ import (
 	"nearside/matcher"
 )
 
-// A client reads what a server writes.
+// TestParseAnswer: a client reads the answer that a server writes.
 func TestParseAnswer(t *testing.T) {
 	d := newDecoder(t)
 	req, err := d.Match(JSON, []byte(matchBody(rawRef, faces)), matcher.FaceDescriptor)
@@ -46,15 +46,15 @@ func TestParseError(t *testing.T) {
 			t.Error(err, diff)
 		}
 		if _, err := ParseError(f, AppendValue(nil, f, map[string]any{"error_code": nil})); err == nil {
-			t.Error("an error without a code")
+			t.Error("an error without a code is accepted")
 		}
 	}
 }
 
-// rowsBody is an answer with these rows.
+// rowsBody returns an answer with these rows.
 func rowsBody(rows string) string { return `[{"matches":[{"result":[` + rows + `]}]}]` }
 
-// parsed returns the answer that doc is, the same in both formats.
+// parsed parses doc as an answer and checks that both formats give the same.
 func parsed(t *testing.T, doc string) Answer {
 	t.Helper()
 	var all []Answer
@@ -73,7 +73,8 @@ func parsed(t *testing.T, doc string) Answer {
 	return all[0]
 }
 
-// TestParseAnswerPresence: what a row lacks shows, and so does its origin.
+// TestParseAnswerPresence: a client can tell absent fields from zero, and knows
+// the origin of a row.
 func TestParseAnswerPresence(t *testing.T) {
 	f := func(row string, want AnswerRow) {
 		t.Helper()
@@ -101,7 +102,7 @@ func TestParseAnswerRefuses(t *testing.T) {
 		for _, err := range bothFormats(t, doc, func(f Format, body []byte) error {
 			answer, err := ParseAnswer(f, body)
 			if answer != nil {
-				t.Errorf("%s: a part of it is returned", doc)
+				t.Errorf("%s: a part of the answer is returned", doc)
 			}
 			return err
 		}) {
@@ -109,34 +110,35 @@ func TestParseAnswerRefuses(t *testing.T) {
 		}
 	}
 	const row = "body[0].matches[0].result[0]"
-	f(`5`, `body: 5 is not a list`)
-	f(`{"error_code":1}`, `body: an object of 1 fields is not a list`)
-	f(`[{}]`, `body[0].matches: required`)
-	f(`[{"matches":null}]`, `body[0].matches: required`)
-	f(`[{"matches":[{}]}]`, `body[0].matches[0].result: required`)
-	f(`[{"matches":[{"result":null,"plan":{}}]}]`, `body[0].matches[0].result: required`)
-	f(`[{"matches":[{"result":5}]}]`, `body[0].matches[0].result: 5 is not a list`)
-	f(`[{"matches":[{"result":{"candidate":{}}}]}]`, `result: an object of 1 fields is not a list`)
-	f(rowsBody(`{"face":{}},{}`), `result[1]: 0 of face, event and attribute; a row has one`)
-	f(rowsBody(`null`), row+`: null is not an object`)
-	f(rowsBody(`{"face":{},"event":{}}`), row+`: 2 of face, event and attribute; a row has one`)
-	f(rowsBody(`{"face":{"face_id":"x"}}`), row+`.face.face_id: "x" is not a UUID`)
-	f(rowsBody(`{"face":{"face_id":"00000000-0000-0000-0000-000000000000"}}`), row+`.face.face_id: the nil UUID names nothing`)
-	f(rowsBody(`{"face":[]}`), row+`.face: a list of 0 is not an object`)
-	f(rowsBody(`{"face":{},"similarity":1.5}`), row+`.similarity: 1.5 is not a number of 0..1`)
-	f(rowsBody(`{"face":{},"similarity":"1"}`), row+`.similarity: "1" is not a number of 0..1`)
-	f(rowsBody(`{"face":{},"distance":-1}`), row+`.distance: -1 is not a number of 0`)
-	f(`[{"matches":[{"plan":[]}]}]`, `plan: a list of 0 is not an object`)
-	f(`[{"matches":[{"plan":{"rows_scanned":-1}}]}]`, `plan.rows_scanned: -1 is not a whole number`)
-	f(`[{"matches":[{"plan":{"matchers":[{"chosen":1}]}}]}]`, `plan.matchers[0].chosen: 1 is not true or false`)
+	f(`5`, `body: must be an array, got 5`)
+	f(`{"error_code":1}`, `body: must be an array, got an object`)
+	f(`[{}]`, `body[0].matches: is missing`)
+	f(`[{"matches":null}]`, `body[0].matches: is missing`)
+	f(`[{"matches":[{}]}]`, `body[0].matches[0].result: is missing`)
+	f(`[{"matches":[{"result":null,"plan":{}}]}]`, `body[0].matches[0].result: is missing`)
+	f(`[{"matches":[{"result":5}]}]`, `body[0].matches[0].result: must be an array, got 5`)
+	f(`[{"matches":[{"result":{"candidate":{}}}]}]`, `result: must be an array, got an object`)
+	f(rowsBody(`{"face":{}},{}`), `result[1]: must have one of face, event and attribute, got 0`)
+	f(rowsBody(`null`), row+`: must be an object, got null`)
+	f(rowsBody(`{"face":{},"event":{}}`), row+`: must have one of face, event and attribute, got 2`)
+	f(rowsBody(`{"face":{"face_id":"x"}}`), row+`.face.face_id: must be a UUID, got "x"`)
+	f(rowsBody(`{"face":{"face_id":"00000000-0000-0000-0000-000000000000"}}`), row+`.face.face_id: must not be the nil UUID`)
+	f(rowsBody(`{"face":[]}`), row+`.face: must be an object, got an array`)
+	f(rowsBody(`{"face":{},"similarity":1.5}`), row+`.similarity: must be a number from 0 to 1, got 1.5`)
+	f(rowsBody(`{"face":{},"similarity":"1"}`), row+`.similarity: must be a number from 0 to 1, got "1"`)
+	f(rowsBody(`{"face":{},"distance":-1}`), row+`.distance: must be a number from 0`)
+	f(`[{"matches":[{"plan":[]}]}]`, `plan: must be an object, got an array`)
+	f(`[{"matches":[{"plan":{"rows_scanned":-1}}]}]`, `plan.rows_scanned: must be an integer`)
+	f(`[{"matches":[{"plan":{"matchers":[{"chosen":1}]}}]}]`, `plan.matchers[0].chosen: must be true or false, got 1`)
 
-	w := NewWriter(nil, MessagePack) // what JSON cannot say
+	w := NewWriter(nil, MessagePack) // a NaN, which JSON cannot write
 	w.Raw([]byte("\x91\x81\xa7matches\x91\x81\xa6result\x91\x82\xa4face\x80\xa8distance\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"))
 	_, err := ParseAnswer(MessagePack, w.Done())
-	refused(t, err, matcher.CodeBadInput, row+`.distance: NaN is not a number of 0`)
+	refused(t, err, matcher.CodeBadInput, row+`.distance: must be a number from 0`)
 }
 
-// A client reads the objects that a server writes, with their descriptors.
+// TestParseObjects: a client reads the objects that a server writes, with their
+// descriptors.
 func TestParseObjects(t *testing.T) {
 	d := newDecoder(t)
 	bare := &matcher.Object{Origin: matcher.Events, ID: idB}
@@ -165,8 +167,8 @@ func TestParseObjects(t *testing.T) {
 	}
 }
 
-// TestParseObjectsSkips: what a newer server says more does not matter, and
-// objects may have more values than a request of ours.
+// TestParseObjectsSkips: a client skips new fields of a newer server, and lists
+// may be longer than a request allows.
 func TestParseObjectsSkips(t *testing.T) {
 	d := newDecoder(t)
 	lists := `"lists":[` + textA + strings.Repeat(","+textA, 20)
@@ -191,7 +193,7 @@ func TestParseObjectsRefuses(t *testing.T) {
 		for _, err := range bothFormats(t, doc, func(f Format, body []byte) error {
 			got, count, err := d.ParseObjects(f, o, body)
 			if got != nil || count != 0 {
-				t.Errorf("%s: a part of it is returned", doc)
+				t.Errorf("%s: a part of the page is returned", doc)
 			}
 			return err
 		}) {
@@ -202,30 +204,30 @@ func TestParseObjectsRefuses(t *testing.T) {
 		t.Helper()
 		f(matcher.Faces, `{"faces":[{"face_id":`+textA+`},{"face_id":`+textB+`,`+fields+`}],"count":2}`, "faces[1]."+detail)
 	}
-	f(matcher.Faces, `[]`, `body: a list of 0 is not an object`)
-	f(matcher.Faces, `{"count":1}`, `faces: required`)
-	f(matcher.Faces, `{"faces":null,"count":1}`, `faces: required`)
-	f(matcher.Events, `{"faces":[],"count":1}`, `events: required`)
-	f(matcher.Faces, `{"faces":[]}`, `count: required`)
-	f(matcher.Faces, `{"faces":[],"count":-1}`, `count: -1 is not a whole number of 0..`)
-	f(matcher.Faces, `{"faces":[{}],"count":1}`, `faces[0].face_id: required`)
-	f(matcher.Events, `{"events":[{"face_id":`+textA+`}],"count":1}`, `events[0].event_id: required`)
-	face(`"descriptor":{"version":1001,"data":"AQID"}`, `descriptor.data: 3 bytes are no descriptor of version 1001, which has 4`)
-	face(`"descriptor":{"version":1001,"data":"AQI"}`, `descriptor.data: "AQI" is not standard base64`)
-	face(`"descriptor":{"version":2001,"data":"`+floats(float32(math.NaN()), 1)+`"}`, `descriptor.data: value 0 is NaN`)
-	face(`"descriptor":{"version":3001,"data":"AQIDBA=="}`, `descriptor.version: 3001 is of type body; a face has a face descriptor`)
-	face(`"descriptor":{"data":"AQIDBA=="}`, `descriptor.version: required`)
-	face(`"descriptor":5`, `descriptor: 5 is not {"version", "data"}`)
-	face(`"lists":[5]`, `lists[0]: 5 is not a UUID`)
-	f(matcher.Events, `{"events":[{"event_id":`+textA+`,`+`"body_descriptor":{"version":1001,"data":"AQIDBA=="}}],"count":1}`, `events[0].body_descriptor.version: 1001 is of type face`)
+	f(matcher.Faces, `[]`, `body: must be an object, got an array`)
+	f(matcher.Faces, `{"count":1}`, `faces: is missing`)
+	f(matcher.Faces, `{"faces":null,"count":1}`, `faces: is missing`)
+	f(matcher.Events, `{"faces":[],"count":1}`, `events: is missing`)
+	f(matcher.Faces, `{"faces":[]}`, `count: is missing`)
+	f(matcher.Faces, `{"faces":[],"count":-1}`, `count: must be an integer from 0 to `)
+	f(matcher.Faces, `{"faces":[{}],"count":1}`, `faces[0].face_id: is missing`)
+	f(matcher.Events, `{"events":[{"face_id":`+textA+`}],"count":1}`, `events[0].event_id: is missing`)
+	face(`"descriptor":{"version":1001,"data":"AQID"}`, `descriptor.data: version 1001 needs 4 bytes, got 3`)
+	face(`"descriptor":{"version":1001,"data":"AQI"}`, `descriptor.data: must be standard base64, got "AQI"`)
+	face(`"descriptor":{"version":2001,"data":"`+floats(float32(math.NaN()), 1)+`"}`, `descriptor.data: value 0 must be finite, got NaN`)
+	face(`"descriptor":{"version":3001,"data":"AQIDBA=="}`, `descriptor.version: must be a version of type face, got 3001 of type body; a face cannot have a body descriptor`)
+	face(`"descriptor":{"data":"AQIDBA=="}`, `descriptor.version: is missing`)
+	face(`"descriptor":5`, `descriptor: must be {"version", "data"} or the bytes of an SDK descriptor, got 5`)
+	face(`"lists":[5]`, `lists[0]: must be a UUID, got 5`)
+	f(matcher.Events, `{"events":[{"event_id":`+textA+`,`+`"body_descriptor":{"version":1001,"data":"AQIDBA=="}}],"count":1}`, `events[0].body_descriptor.version: must be a version of type body, got 1001 of type face`)
 
 	for _, err := range bothFormats(t, `{"age":1}`, func(f Format, body []byte) error {
 		obj, err := d.ParseObject(f, matcher.Attributes, body)
 		if obj.Age != 0 {
-			t.Error("a part of it is returned")
+			t.Error("a part of the object is returned")
 		}
 		return err
 	}) {
-		refused(t, err, matcher.CodeBadInput, "attribute_id: required")
+		refused(t, err, matcher.CodeBadInput, "attribute_id: is missing")
 	}
 }

@@ -2,20 +2,21 @@ package wire
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"nearside/matcher"
 )
 
 // ParseObjects reads a page of objects of o with their descriptors, as
-// AppendObjects writes it; count is how many there are on all pages. Fields
-// that this version does not know are skipped, and so are descriptors of
-// versions that are not registered.
+// AppendObjects writes it; count is the number of objects on all pages. It skips
+// fields that it does not know and descriptors of versions that are not
+// registered.
 func (d *Decoder) ParseObjects(f Format, o matcher.Origin, body []byte) (objects []matcher.Object, count int, err error) {
 	b := d.clientBinder()
 	hasObjects, hasCount := false, false
 	err = d.decode(f, body, func(v value) error {
-		err := v.given(func(key string, v value) (err error) {
+		err := v.presentFields(func(key string, v value) (err error) {
 			switch key {
 			case o.String():
 				hasObjects = true
@@ -34,7 +35,7 @@ func (d *Decoder) ParseObjects(f Format, o matcher.Origin, body []byte) (objects
 	return objects, count, nil
 }
 
-// ParseObject reads one object, which is an element of ParseObjects.
+// ParseObject reads one object in the form that it has on a page.
 func (d *Decoder) ParseObject(f Format, o matcher.Origin, body []byte) (matcher.Object, error) {
 	var obj matcher.Object
 	b := d.clientBinder()
@@ -44,8 +45,8 @@ func (d *Decoder) ParseObject(f Format, o matcher.Origin, body []byte) (matcher.
 	return obj, nil
 }
 
-// clientBinder binds what a server says: its objects may have more values than
-// a request of ours may.
+// clientBinder binds the objects of a server. Their lists may be longer than the
+// limits for requests allow.
 func (d *Decoder) clientBinder() *binder {
 	return &binder{Decoder: &Decoder{Registry: d.Registry, Limits: Limits{FilterValues: nodesMax}}}
 }
@@ -53,23 +54,28 @@ func (d *Decoder) clientBinder() *binder {
 // rowBinder binds the objects of rows, which have no descriptors.
 var rowBinder = (&Decoder{}).clientBinder()
 
-// storedObject reads an object with its descriptors; its ID must be there.
+// storedObject reads an object with its descriptors; its ID is required.
 func (b *binder) storedObject(v value, o matcher.Origin, obj *matcher.Object) error {
 	obj.Origin = o
 	err := b.clientObject(v, obj, true)
-	return orRequired(err, requirement{objectForms[o].id, obj.ID.IsZero()})
+	return orRequired(err, requirement{objectFields[o][0].name, obj.ID.IsZero()})
 }
 
-// clientObject reads an object as a client does: fields that it does not know
-// and null are skipped, and descriptors that it cannot use or does not want.
+// clientObject reads an object as a client does. It skips null, fields that it
+// does not know and descriptors of versions that are not registered. Without
+// descriptors, it skips all of them.
 func (b *binder) clientObject(v value, obj *matcher.Object, descriptors bool) error {
-	form := &objectForms[obj.Origin]
-	return v.given(func(key string, v value) error {
+	return v.presentFields(func(key string, v value) error {
+		field := fieldByName[obj.Origin][key]
 		isDescriptor := strings.HasSuffix(key, "descriptor")
-		if !form.known(key) || isDescriptor && !descriptors {
+		if field == nil || isDescriptor && !descriptors {
 			return nil
 		}
-		err := form.bind(b, obj, key, v)
+		err := field.read(b, obj, v)
+		if key == "lists" {
+			slices.SortFunc(obj.Lists, matcher.ID.Compare)
+			obj.Lists = slices.Compact(obj.Lists)
+		}
 		if f, ok := errors.AsType[*fault](err); ok && isDescriptor && f.code == matcher.CodeUnknownVersion {
 			return nil
 		}

@@ -20,10 +20,10 @@ func (d *Decoder) Cross(f Format, body []byte) (*CrossRequest, error) {
 			switch key {
 			case "references":
 				hasReferences = true
-				req.References.Origin, req.References.Filter, _, err = b.side(v)
+				req.References.Origin, req.References.Filter, _, err = b.crossSide(v)
 			case "candidates":
 				hasCandidates = true
-				set.Origin, set.Filter, set.Filters, err = b.side(v)
+				set.Origin, set.Filter, set.Filters, err = b.crossSide(v)
 			case "targets":
 				targets = v // their names depend on the origin
 			default:
@@ -44,8 +44,8 @@ func (d *Decoder) Cross(f Format, body []byte) (*CrossRequest, error) {
 	return req, nil
 }
 
-// side reads {"filters": {...}}.
-func (b *binder) side(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
+// crossSide reads {"filters": {...}}. echo is a copy of the filters for the answer.
+func (b *binder) crossSide(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
 	err = v.object(func(key string, v value) (err error) {
 		if key != "filters" {
 			return errUnknownField

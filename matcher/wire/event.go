@@ -1,82 +1,19 @@
 package wire
 
 import (
+	"fmt"
 	"math"
 
 	"nearside/matcher"
 )
 
-// isEventField reports whether an event has that field in a body.
-func isEventField(key string) bool {
-	switch key {
-	case "event_id", "account_id", "create_time", "end_time", "source", "handler_id", "stream_id", "track_id",
-		"external_id", "user_data", "tags", "face_id", "age", "gender", "ethnic_group", "emotion", "mask",
-		"location", "top_match", "meta", "face_descriptor", "body_descriptor":
-		return true
-	}
-	return false
-}
-
-// eventField sets one field of obj, which isEventField knows.
-func (b *binder) eventField(obj *matcher.Object, key string, v value) (err error) {
-	switch key {
-	case "event_id":
-		obj.ID, err = v.objectID()
-	case "account_id", "create_time", "external_id", "user_data", "age", "gender", "ethnic_group":
-		err = b.faceField(obj, key, v)
-	case "face_descriptor":
-		err = b.descriptorOf(obj, matcher.FaceDescriptor, v)
-	case "body_descriptor":
-		err = b.descriptorOf(obj, matcher.BodyDescriptor, v)
-	default:
-		if obj.Event == nil {
-			obj.Event = &matcher.Event{}
-		}
-		err = b.ownField(obj.Event, key, v)
-	}
-	return err
-}
-
-// ownField sets a field that only events have.
-func (b *binder) ownField(e *matcher.Event, key string, v value) (err error) {
-	switch key {
-	case "end_time":
-		var t matcher.Time
-		t, err = v.time()
-		e.EndTime = &t
-	case "source":
-		e.Source, err = v.keptText()
-	case "handler_id":
-		e.HandlerID, err = v.objectID()
-	case "stream_id":
-		e.StreamID, err = v.objectID()
-	case "track_id":
-		e.TrackID, err = v.keptText()
-	case "tags":
-		e.Tags, err = b.tags(v)
-	case "face_id":
-		e.FaceID, err = v.objectID()
-	case "emotion":
-		e.Emotion, err = v.optionalSmall()
-	case "mask":
-		e.Mask, err = v.optionalSmall()
-	case "location":
-		err = v.location(&e.Location)
-	case "top_match":
-		err = v.topMatch(&e.TopMatch)
-	case "meta":
-		e.Meta, err = v.meta()
-	}
-	return err
-}
-
 // tags reads texts and keeps them as they are given.
 func (b *binder) tags(v value) ([]string, error) {
 	if v.kind() != kindArray {
-		return nil, v.no("a list")
+		return nil, v.mustBe("an array")
 	}
-	if most := b.Limits.FilterValues; v.len() > most {
-		return nil, tooMany(v.len(), "filter_values", most)
+	if limit := b.Limits.FilterValues; v.len() > limit {
+		return nil, tooMany(v.len(), "filter_values", limit)
 	}
 	var tags []string
 	err := v.array(func(_ int, v value) error {
@@ -90,8 +27,8 @@ func (b *binder) tags(v value) ([]string, error) {
 	return tags, err
 }
 
-// present is object, with null as absent.
-func (v value) present(visit func(key string, v value) error) error {
+// nullableFields is like object, but visit receives an absent value instead of null.
+func (v value) nullableFields(visit func(key string, v value) error) error {
 	return v.object(func(key string, field value) error {
 		if field.isNull() {
 			field = value{}
@@ -102,20 +39,30 @@ func (v value) present(visit func(key string, v value) error) error {
 
 func (v value) absent() bool { return v.nodes == nil }
 
-func (v value) location(to *matcher.Location) error {
-	texts := map[string]*string{
-		"city": &to.City, "area": &to.Area, "district": &to.District, "street": &to.Street, "house_number": &to.HouseNumber,
-	}
-	return v.present(func(key string, v value) (err error) {
-		text := texts[key]
-		switch {
-		case text == nil && key != "geo_position":
-			err = errUnknownField
+// group reads an object that holds the plain fields of a group. It calls other for
+// all other fields. A null field is absent, for other too.
+func (v value) group(obj *matcher.Object, name string, other func(key string, v value) error) error {
+	plain := plainByName[obj.Origin][name]
+	return v.nullableFields(func(key string, v value) error {
+		switch f := plain[key]; {
+		case f == nil:
+			return other(key, v)
 		case v.absent():
-		case text != nil:
-			*text, err = v.keptText()
+			return nil
 		default:
-			to.Position, err = v.position()
+			return v.plainField(f, obj)
+		}
+	})
+}
+
+func (v value) location(obj *matcher.Object) error {
+	e := eventOf(obj)
+	return v.group(obj, "location", func(key string, v value) (err error) {
+		switch {
+		case key != "geo_position":
+			err = errUnknownField
+		case !v.absent():
+			e.Location.Position, err = v.position()
 		}
 		return err
 	})
@@ -138,33 +85,36 @@ func (v value) position() (*matcher.Position, error) {
 		requirement{"longitude", math.IsNaN(p.Longitude)}, requirement{"latitude", math.IsNaN(p.Latitude)})
 }
 
-func (v value) topMatch(to *matcher.TopMatch) error {
-	return v.present(func(key string, v value) (err error) {
+func (v value) topMatch(obj *matcher.Object) error {
+	e := eventOf(obj)
+	return v.group(obj, "top_match", func(key string, v value) (err error) {
 		switch {
-		case key != "object_id" && key != "external_id" && key != "similarity":
+		case key != "similarity":
 			err = errUnknownField
-		case v.absent():
-		case key == "object_id":
-			to.ObjectID, err = v.objectID()
-		case key == "external_id":
-			to.ExternalID, err = v.keptText()
-		default:
+		case !v.absent():
 			var f float64
 			f, err = v.number(0, 1)
-			to.Similarity = &f
+			e.TopMatch.Similarity = &f
 		}
 		return err
 	})
 }
 
-// metaDepth is how deep meta may be nested, so that an answer with it is not
-// nested deeper than a body may be.
+// metaDepth is the maximum nesting depth of meta. It is lower than depthMax, so that
+// an answer that contains meta stays within depthMax.
 const metaDepth = 24
+
+// metaNodes is the maximum number of names and values in meta. It leaves room for
+// the other fields of the event, so that an exported event can always be imported.
+const metaNodes = nodesMax / 2
 
 // meta returns an object as JSON text.
 func (v value) meta() (string, error) {
 	if v.kind() != kindObject {
-		return "", v.no("an object")
+		return "", v.mustBe("an object")
+	}
+	if n := v.nodes[0].size; n > metaNodes {
+		return "", &fault{code: matcher.CodeTooMany, message: fmt.Sprintf("must have at most %d names and values, got %d", metaNodes, n)}
 	}
 	if err := v.checkMeta(metaDepth); err != nil {
 		return "", err
@@ -174,28 +124,41 @@ func (v value) meta() (string, error) {
 	return string(w.Done()), nil
 }
 
-// checkMeta refuses what JSON cannot say, or says in two ways.
+// checkMeta refuses values that JSON cannot write and keys that are given twice.
 func (v value) checkMeta(depth int) error {
 	switch n := v.nodes[0]; n.kind {
 	case kindFloat:
-		if f := math.Float64frombits(n.num); math.IsInf(f, 0) || math.IsNaN(f) {
-			return v.no("a finite number")
-		}
+		return v.checkNumbers()
 	case kindArray, kindObject:
 		if depth == 0 {
-			return badInput("nested deeper than %d", metaDepth)
+			return badInput("must not be nested deeper than %d levels", metaDepth)
 		}
 		if n.kind == kindArray {
 			return v.array(func(_ int, v value) error { return v.checkMeta(depth - 1) })
 		}
 		seen := make(map[string]struct{}, v.len())
-		return v.known(func(key string, v value) error {
+		return v.lenientFields(func(key string, v value) error {
 			if _, twice := seen[key]; twice {
-				return badInput("given twice")
+				return badInput("is given twice")
 			}
 			seen[key] = struct{}{}
 			return v.checkMeta(depth - 1)
 		})
+	}
+	return nil
+}
+
+// checkNumbers refuses numbers that JSON cannot write.
+func (v value) checkNumbers() error {
+	switch n := v.nodes[0]; n.kind {
+	case kindFloat:
+		if f := math.Float64frombits(n.num); math.IsInf(f, 0) || math.IsNaN(f) {
+			return v.mustBe("a finite number")
+		}
+	case kindArray:
+		return v.array(func(_ int, v value) error { return v.checkNumbers() })
+	case kindObject:
+		return v.lenientFields(func(_ string, v value) error { return v.checkNumbers() })
 	}
 	return nil
 }

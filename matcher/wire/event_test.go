@@ -36,14 +36,14 @@ func fullEvent() *matcher.Object {
 	}
 }
 
-// TestEventFields reads and writes an event that has every field, and one that
-// has none, in both formats.
+// TestEventFields reads and writes an event with all fields and one without
+// optional fields, in both formats.
 func TestEventFields(t *testing.T) {
 	d := newDecoder(t)
 	whole := eventText + `,` + faceOfEvent + `,` + bodyOfEvent + `}`
 	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, true) }, whole)
 	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, false) }, eventText+"}")
-	for _, f := range []Format{JSON, MessagePack} { // what was written reads back
+	for _, f := range []Format{JSON, MessagePack} { // reading the event that was written
 		in, err := d.Object(matcher.Events, f, AppendObject(nil, f, fullEvent(), nil, true))
 		if diff := cmp.Diff(&ObjectInput{Object: *fullEvent(), HasID: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
 			t.Error(err, diff)
@@ -80,8 +80,8 @@ func TestAttributeFields(t *testing.T) {
 	}
 	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, &in.Object, nil, true) }, text)
 	for doc, detail := range map[string]string{
-		`{}`: "descriptor: required", `{"user_data":"x",` + faceData + `}`: "user_data: unknown field",
-		`{"attribute_id":5,` + faceData + `}`: "attribute_id: 5 is not a UUID", `{"age":300,` + faceData + `}`: "age: 300 is not a whole number",
+		`{}`: "descriptor: is missing", `{"user_data":"x",` + faceData + `}`: "user_data: unknown field",
+		`{"attribute_id":5,` + faceData + `}`: "attribute_id: must be a UUID, got 5", `{"age":300,` + faceData + `}`: "age: must be an integer",
 	} {
 		_, err := d.Object(matcher.Attributes, JSON, []byte(doc))
 		refused(t, err, matcher.CodeBadInput, detail)
@@ -101,54 +101,56 @@ func TestEventRefuses(t *testing.T) {
 		check("{"+field+","+faceOfEvent+"}", detail)
 		check("[{"+faceOfEvent+"},{"+field+","+faceOfEvent+"}]", "body[1]."+detail)
 	}
-	check(`5`, "body: 5 is not an object")
-	check(`[]`, "body: 0 events are not 1..1000")
-	check(`[`+strings.Repeat("{},", 1000)+`{}]`, "body: 1001 events are not 1..1000")
-	check(`[{}]`, "body[0].face_descriptor: required")
-	check(`{"face_descriptor":null}`, "face_descriptor: required")
-	check(`{"face_descriptor":{"version":3001,"data":"AQIDBA=="}}`, "face_descriptor.version: 3001 is of type body; this is the place of a face descriptor")
-	check(`{"body_descriptor":{"version":1001,"data":"AQIDBA=="}}`, "body_descriptor.version: 1001 is of type face; this is the place of a body descriptor")
+	check(`5`, "body: must be an object, got 5")
+	check(`[]`, "body: must have 1 to 1000 events, got 0")
+	check(`[`+strings.Repeat("{},", 1000)+`{}]`, "body: must have 1 to 1000 events, got 1001")
+	check(`[{}]`, "body[0].face_descriptor: is missing")
+	check(`{"face_descriptor":null}`, "face_descriptor: is missing")
+	check(`{"face_descriptor":{"version":3001,"data":"AQIDBA=="}}`, "face_descriptor.version: must be a version of type face, got 3001 of type body")
+	check(`{"body_descriptor":{"version":1001,"data":"AQIDBA=="}}`, "body_descriptor.version: must be a version of type body, got 1001 of type face")
 	bad(`"descriptor":{}`, "descriptor: unknown field")
 	bad(`"lists":[]`, "lists: unknown field")
-	bad(`"event_id":1`, "event_id: 1 is not a UUID")
-	bad(`"end_time":"now-1d"`, `end_time: "now-1d" is not an RFC 3339 time`)
-	bad(`"source":1`, "source: 1 is not text")
-	bad(`"handler_id":"x"`, `handler_id: "x" is not a UUID`)
-	bad(`"stream_id":{}`, "stream_id: an object of 0 fields is not a UUID")
-	bad(`"track_id":[]`, "track_id: a list of 0 is not text")
-	bad(`"tags":"a"`, `tags: "a" is not a list`)
+	bad(`"event_id":1`, "event_id: must be a UUID, got 1")
+	bad(`"end_time":"now-1d"`, `end_time: must be an RFC 3339 time, got "now-1d"`)
+	bad(`"source":1`, "source: must be text, got 1")
+	bad(`"handler_id":"x"`, `handler_id: must be a UUID, got "x"`)
+	bad(`"stream_id":{}`, "stream_id: must be a UUID, got an object")
+	bad(`"track_id":[]`, "track_id: must be text, got an array")
+	bad(`"tags":"a"`, `tags: must be an array, got "a"`)
 	bad(`"tags":["a",""]`, "tags[1]: must not be empty")
-	bad(`"tags":["a",5]`, "tags[1]: 5 is not text")
-	bad(`"face_id":"00000000-0000-0000-0000-000000000000"`, "face_id: the nil UUID")
-	bad(`"emotion":256`, "emotion: 256 is not a whole number of 0..255")
-	bad(`"mask":-1`, "mask: -1 is not a whole number of 0..255")
-	bad(`"location":[]`, "location: a list of 0 is not an object")
+	bad(`"tags":["a",5]`, "tags[1]: must be text, got 5")
+	bad(`"face_id":"00000000-0000-0000-0000-000000000000"`, "face_id: must not be the nil UUID")
+	bad(`"emotion":256`, "emotion: must be an integer from 0 to 255, got 256")
+	bad(`"mask":-1`, "mask: must be an integer from 0 to 255, got -1")
+	bad(`"location":[]`, "location: must be an object, got an array")
 	bad(`"location":{"country":"x"}`, "location.country: unknown field")
 	bad(`"location":{"country":null}`, "location.country: unknown field")
-	bad(`"location":{"city":5}`, "location.city: 5 is not text")
-	bad(`"location":{"geo_position":{"longitude":1}}`, "location.geo_position.latitude: required")
-	bad(`"location":{"geo_position":{"longitude":180.5,"latitude":0}}`, "location.geo_position.longitude: 180.5 is not a number of -180..180")
-	bad(`"location":{"geo_position":{"longitude":0,"latitude":-91}}`, "location.geo_position.latitude: -91 is not a number of -90..90")
+	bad(`"location":{"city":5}`, "location.city: must be text, got 5")
+	bad(`"location":{"geo_position":{"longitude":1}}`, "location.geo_position.latitude: is missing")
+	bad(`"location":{"geo_position":{"longitude":180.5,"latitude":0}}`, "location.geo_position.longitude: must be a number from -180 to 180, got 180.5")
+	bad(`"location":{"geo_position":{"longitude":0,"latitude":-91}}`, "location.geo_position.latitude: must be a number from -90 to 90, got -91")
 	bad(`"location":{"geo_position":{"altitude":0}}`, "location.geo_position.altitude: unknown field")
-	bad(`"top_match":{"similarity":1.1}`, "top_match.similarity: 1.1 is not a number of 0..1")
-	bad(`"top_match":{"object_id":"x"}`, `top_match.object_id: "x" is not a UUID`)
+	bad(`"top_match":{"similarity":1.1}`, "top_match.similarity: must be a number from 0 to 1, got 1.1")
+	bad(`"top_match":{"object_id":"x"}`, `top_match.object_id: must be a UUID, got "x"`)
 	bad(`"top_match":{"id":"x"}`, "top_match.id: unknown field")
-	bad(`"meta":5`, "meta: 5 is not an object")
+	bad(`"meta":5`, "meta: must be an object, got 5")
 	bad(`"meta":{"a":{"b":1,"c":{"d":1e999}}}`, "meta.a.c.d: ")
-	bad(`"meta":`+strings.Repeat(`{"a":`, 25)+"1"+strings.Repeat("}", 25), "meta"+strings.Repeat(".a", 24)+": nested deeper than 24")
+	bad(`"meta":`+strings.Repeat(`{"a":`, 25)+"1"+strings.Repeat("}", 25), "meta"+strings.Repeat(".a", 24)+": must not be nested deeper than 24 levels")
 	_, _, err := d.Events(JSON, []byte(`{"meta":{"a":1,"a":2},`+faceOfEvent+`}`))
-	refused(t, err, matcher.CodeBadInput, "meta.a: given twice")
+	refused(t, err, matcher.CodeBadInput, "meta.a: is given twice")
 	_, _, err = d.Events(JSON, []byte(`{"meta":`+strings.Repeat(`{"a":`, 24)+"1"+strings.Repeat("}", 24)+`,`+faceOfEvent+`}`))
 	if err != nil {
 		t.Error(err)
 	}
 }
 
-// everyEventFilter has each filter of events once, as JSON and as a query.
+// everyEventFilter has each filter of events, as JSON and as a query writes it.
 var everyEventFilter = map[string][2]string{
 	"event_ids":                 {`[` + textA + `]`, idA.String()},
 	"face_ids":                  {`[` + textA + `,` + textB + `]`, idA.String() + "," + idB.String()},
-	"sources":                   {`["a","b"]`, "a,b"},
+	"event_id__gte":             {textA, idA.String()},
+	"event_id__lt":              {textB, idB.String()},
+	"sources":                   {`["a","b,c"]`, `["a","b,c"]`},
 	"handler_ids":               {`[]`, ""},
 	"stream_ids":                {`[` + textB + `]`, idB.String()},
 	"track_ids":                 {`["5"]`, "5"},
@@ -172,7 +174,7 @@ var everyEventFilter = map[string][2]string{
 	"meta.shop.floor__lt":       {`7`, "7"},
 	"meta.shop.floor__in":       {`[1,2.5]`, "1,2.5"},
 	"meta.shop.name__eq":        {`"1"`, "1"},
-	"meta.shop.name__in":        {`["a",""]`, "a,"},
+	"meta.shop.name__in":        {`["a",""]`, `["a",""]`},
 	"meta.shop.name__gte":       {`"b"`, "b"},
 	"meta.vip__eq":              {`true`, "true"},
 	"meta.vip__in":              {`[false]`, "false"},
@@ -180,18 +182,18 @@ var everyEventFilter = map[string][2]string{
 	"gender":                    {`1`, "1"},
 }
 
-// TestEventFilters: a filter is the same in JSON, in msgpack and in a query,
-// and it is the only one that is set.
+// TestEventFilters: a filter means the same in JSON, in MessagePack and in a
+// query, and sets no other filter.
 func TestEventFilters(t *testing.T) {
 	d := newDecoder(t)
 	for name, forms := range everyEventFilter {
-		query, err := d.QueryFilter(matcher.Events, map[string]string{name: forms[1]})
+		query, err := d.QueryFilter(matcher.Events, once(map[string]string{name: forms[1]}))
 		if err != nil {
 			t.Error(err)
 			continue
 		}
 		if query.IsZero() {
-			t.Errorf("%s filters nothing", name)
+			t.Errorf("%s sets no filter", name)
 		}
 		doc := matchBody(rawRef, `{"filters":{"origin":"events","`+name+`":`+forms[0]+`}}`)
 		for _, err := range bothFormats(t, doc, func(f Format, b []byte) error {
@@ -199,7 +201,7 @@ func TestEventFilters(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if diff := cmp.Diff(query, req.Candidates[0].Filter); diff != "" {
+			if diff := cmp.Diff(query, req.Candidates[0].Filter, sameField); diff != "" {
 				t.Errorf("%s: %s", name, diff)
 			}
 			return nil
@@ -210,17 +212,17 @@ func TestEventFilters(t *testing.T) {
 		}
 	}
 	for name := range filterFields[matcher.Events] {
-		if _, ok := everyEventFilter[name]; !ok && commonFilters[name].bind == nil {
+		if _, ok := everyEventFilter[name]; !ok && filterFields[matcher.Faces][name].bind == nil {
 			t.Errorf("%s is not tested", name)
 		}
 	}
-	got, err := d.QueryFilter(matcher.Events, map[string]string{"meta.shop.floor__in": "1,2.5", "meta.vip__eq": "true", "end_time__gte": "now-1d"})
+	got, err := d.QueryFilter(matcher.Events, once(map[string]string{"meta.shop.floor__in": "1,2.5", "meta.vip__eq": "true", "end_time__gte": "now-1d"}))
 	day := matcher.TimeOf(now.AddDate(0, 0, -1))
 	want := matcher.Filter{Event: matcher.EventFilter{EndTime: matcher.Range[matcher.Time]{GTE: &day}, Meta: []matcher.MetaFilter{
-		{Field: d.MetaFields[0], Op: matcher.MetaIn, Values: []matcher.MetaValue{{Number: 1}, {Number: 2.5}}},
-		{Field: d.MetaFields[2], Op: matcher.MetaEQ, Values: []matcher.MetaValue{{Number: 1}}},
+		{Field: d.MetaFields[0], Op: matcher.MetaIn, Values: []matcher.MetaValue{{Number: matcher.IntNumber(1)}, {Number: matcher.Number{Float: 2.5}}}},
+		{Field: d.MetaFields[2], Op: matcher.MetaEQ, Values: []matcher.MetaValue{{Number: matcher.IntNumber(1)}}},
 	}}}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(want, got, sameField); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 }
@@ -232,39 +234,40 @@ func TestEventFiltersRefused(t *testing.T) {
 		r.set(`{"filters":{"origin":"events",`+filter+`}}`, `.filters.`+detail)
 	}
 	bad(`"face_id__gte":`+textA, "face_id__gte: unknown filter of events")
-	bad(`"sources":"a"`, `sources: "a" is not a list`)
-	bad(`"emotions":[256]`, "emotions[0]: 256 is not a whole number of 0..255")
-	bad(`"end_time__lt":5`, "end_time__lt: 5 is not text")
-	bad(`"geo_position":[]`, "geo_position: a list of 0 is not an object")
-	bad(`"geo_position":{"origin_longitude":0}`, "geo_position.origin_latitude: required")
-	bad(`"geo_position":{"origin_longitude":181}`, "geo_position.origin_longitude: 181 is not a number of -180..180")
-	bad(`"geo_position":{"longitude_delta":-1}`, "geo_position.longitude_delta: -1 is not a number of 0..360")
+	bad(`"sources":"a"`, `sources: must be an array, got "a"`)
+	bad(`"emotions":[256]`, "emotions[0]: must be an integer from 0 to 255, got 256")
+	bad(`"end_time__lt":5`, "end_time__lt: must be text, got 5")
+	bad(`"geo_position":[]`, "geo_position: must be an object, got an array")
+	bad(`"geo_position":{"origin_longitude":0}`, "geo_position.origin_latitude: is missing")
+	bad(`"geo_position":{"origin_longitude":181}`, "geo_position.origin_longitude: must be a number from -180 to 180, got 181")
+	bad(`"geo_position":{"longitude_delta":-1}`, "geo_position.longitude_delta: must be a number from 0 to 360, got -1")
 	bad(`"geo_position":{"radius":1}`, "geo_position.radius: unknown field")
-	bad(`"top_match_similarity__gte":"x"`, `top_match_similarity__gte: "x" is not a number`)
+	bad(`"top_match_similarity__gte":"x"`, `top_match_similarity__gte: must be a number, got "x"`)
 	bad(`"meta.shop__eq":1`, `meta.shop__eq: "shop" is not declared in events.meta_fields`)
-	bad(`"meta.vip":true`, "meta.vip: a filter of meta ends in __eq, __gte, __lt or __in")
-	bad(`"meta.vip__ne":true`, "meta.vip__ne: a filter of meta ends in")
-	bad(`"meta.vip__gte":true`, "meta.vip__gte: vip is of type boolean, which has no order")
-	bad(`"meta.vip__eq":1`, "meta.vip__eq: 1 is not true or false")
-	bad(`"meta.shop.floor__eq":"3"`, `meta.shop.floor__eq: "3" is not a number`)
-	bad(`"meta.shop.name__in":"a"`, `meta.shop.name__in: "a" is not a list`)
-	bad(`"meta.shop.name__in":[1]`, `meta.shop.name__in[0]: 1 is not text`)
-	r.set(`{"filters":{"origin":"events"},"targets":["lists"]}`, `.targets[0]: "lists" is not a target of events`)
-	r.set(`{"filters":{"origin":"attributes"},"targets":["user_data"]}`, `.targets[0]: "user_data" is not a target of attributes`)
+	bad(`"meta.vip":true`, "meta.vip: must end in __eq, __gte, __lt or __in")
+	bad(`"meta.vip__ne":true`, "meta.vip__ne: must end in")
+	bad(`"meta.vip__gte":true`, "meta.vip__gte: must end in __eq or __in: vip is of type boolean")
+	bad(`"meta.vip__eq":1`, "meta.vip__eq: must be true or false, got 1")
+	bad(`"meta.shop.floor__eq":"3"`, `meta.shop.floor__eq: must be a number, got "3"`)
+	bad(`"meta.shop.name__in":"a"`, `meta.shop.name__in: must be an array, got "a"`)
+	bad(`"meta.shop.name__in":[1]`, `meta.shop.name__in[0]: must be text, got 1`)
+	r.set(`{"filters":{"origin":"events"},"targets":["lists"]}`, `.targets[0]: must be a target of events, got "lists"`)
+	r.set(`{"filters":{"origin":"attributes"},"targets":["user_data"]}`, `.targets[0]: must be a target of attributes, got "user_data"`)
 	d := newDecoder(t)
 	for name, text := range map[string]string{
-		"geo_position": "{", "top_match_similarity__gte": "", "meta.shop.floor__eq": "null", "meta.vip__eq": "1", "emotions": "1.0",
+		"geo_position": "{", "top_match_similarity__gte": "", "meta.shop.floor__eq": "null", "meta.vip__eq": "1", "emotions": "1.5",
 	} {
-		_, err := d.QueryFilter(matcher.Events, map[string]string{name: text})
+		_, err := d.QueryFilter(matcher.Events, once(map[string]string{name: text}))
 		if err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%s=%s: %v", name, text, err)
 		}
 	}
-	_, err := d.QueryFilter(matcher.Faces, map[string]string{"meta.vip__eq": "true"})
+	_, err := d.QueryFilter(matcher.Faces, once(map[string]string{"meta.vip__eq": "true"}))
 	refused(t, err, matcher.CodeBadInput, "meta.vip__eq: unknown filter of faces")
 }
 
-// TestMatchRows: rows are named by their origin, and a client reads them back.
+// TestMatchRows: the key of a row's object names its origin, and a client reads
+// the rows.
 func TestMatchRows(t *testing.T) {
 	d := newDecoder(t)
 	attribute := &matcher.Object{Origin: matcher.Attributes, ID: idB, CreateTime: 7, Age: matcher.SmallOf(9)}

@@ -1,52 +1,6 @@
 package wire
 
-import (
-	"slices"
-	"strings"
-
-	"nearside/matcher"
-)
-
-// isFaceField reports whether a face has that field in a body.
-func isFaceField(key string) bool {
-	switch key {
-	case "face_id", "account_id", "external_id", "user_data", "event_id", "create_time", "avatar",
-		"lists", "age", "gender", "ethnic_group", "descriptor":
-		return true
-	}
-	return false
-}
-
-// faceField sets one field of obj, which isFaceField knows.
-func (b *binder) faceField(obj *matcher.Object, key string, v value) (err error) {
-	switch key {
-	case "face_id":
-		obj.ID, err = v.objectID()
-	case "account_id":
-		obj.Account, err = v.objectID()
-	case "event_id":
-		obj.EventID, err = v.objectID()
-	case "external_id":
-		obj.ExternalID, err = v.keptText()
-	case "user_data":
-		obj.UserData, err = v.keptText()
-	case "avatar":
-		obj.Avatar, err = v.keptText()
-	case "create_time":
-		obj.CreateTime, err = v.time()
-	case "lists":
-		obj.Lists, err = b.ids(v)
-	case "age":
-		obj.Age, err = v.optionalSmall()
-	case "gender":
-		obj.Gender, err = v.optionalSmall()
-	case "ethnic_group":
-		obj.EthnicGroup, err = v.optionalSmall()
-	case "descriptor":
-		err = b.descriptorOf(obj, matcher.FaceDescriptor, v)
-	}
-	return err
-}
+import "nearside/matcher"
 
 // descriptorOf reads the descriptor of type t of obj.
 func (b *binder) descriptorOf(obj *matcher.Object, t matcher.DescriptorType, v value) error {
@@ -56,56 +10,59 @@ func (b *binder) descriptorOf(obj *matcher.Object, t matcher.DescriptorType, v v
 	}
 	if other := b.Registry.Version(d.Version).Type; other != t {
 		if obj.Origin == matcher.Faces {
-			return within("version", badInput("%d is of type body; a face has a face descriptor", d.Version))
+			return within("version", badInput("must be a version of type face, got %d of type body; a face cannot have a body descriptor", d.Version))
 		}
-		return within("version", badInput("%d is of type %s; this is the place of a %s descriptor", d.Version, other, t))
+		return within("version", badInput("must be a version of type %s, got %d of type %s", t, d.Version, other))
 	}
 	obj.Descriptors[t] = d
 	return nil
 }
 
-// ids reads ids of objects; they are returned in their order, each once.
+// ids reads ids of objects. They keep the order of the request, so that an error
+// can give the position of a wrong one.
 func (b *binder) ids(v value) ([]matcher.ID, error) {
 	if v.kind() != kindArray {
-		return nil, v.no("a list")
+		return nil, v.mustBe("an array")
 	}
-	if most := b.Limits.FilterValues; v.len() > most {
-		return nil, tooMany(v.len(), "filter_values", most)
+	if limit := b.Limits.FilterValues; v.len() > limit {
+		return nil, tooMany(v.len(), "filter_values", limit)
 	}
 	ids := make([]matcher.ID, v.len())
 	err := v.array(func(i int, v value) (err error) {
 		ids[i], err = v.objectID()
 		return err
 	})
-	slices.SortFunc(ids, matcher.ID.Compare)
-	return slices.Compact(ids), err
+	return ids, err
 }
 
-func (v value) optionalSmall() (matcher.Small, error) {
-	n, err := v.small()
-	return matcher.SmallOf(n), err
+// accountText names an account in an error.
+func accountText(id matcher.ID) string {
+	if id.IsZero() {
+		return "no account"
+	}
+	return id.String()
 }
 
-// FacePatch reads the body of PATCH and returns what it does to a face: the
-// fields given are set, null clears. A descriptor and a create_time can be
-// replaced, not cleared. The face keeps its face_id and account_id: other
-// values of them are refused by the function returned, which changes the face
-// only when it returns nil.
+// FacePatch reads the body of PATCH and returns a function that applies it to a
+// face. The function sets the fields that are given; null clears a field. A
+// descriptor or a create_time can be replaced but not cleared. face_id and
+// account_id cannot change: the function returns an error if the body gives other
+// values for them. After an error, the face is unchanged.
 func (d *Decoder) FacePatch(f Format, body []byte) (func(*matcher.Object) error, error) {
 	var given matcher.Object
-	var keys []string
+	var fields []*objectField
 	b := binder{Decoder: d}
 	err := d.decode(f, body, func(v value) error {
 		return v.object(func(key string, v value) error {
-			if !isFaceField(key) {
+			field := fieldByName[matcher.Faces][key]
+			if field == nil {
 				return errUnknownField
 			}
-			keys = append(keys, strings.Clone(key))
-			if !v.isNull() {
-				return b.faceField(&given, key, v)
-			}
-			switch key {
-			case "face_id", "account_id", "create_time", "descriptor":
+			fields = append(fields, field)
+			switch {
+			case !v.isNull():
+				return field.read(&b, &given, v)
+			case field.required:
 				return badInput("cannot be cleared")
 			}
 			return nil
@@ -115,40 +72,17 @@ func (d *Decoder) FacePatch(f Format, body []byte) (func(*matcher.Object) error,
 		return nil, err
 	}
 	return func(obj *matcher.Object) error {
-		if slices.Contains(keys, "face_id") && given.ID != obj.ID {
+		if !given.ID.IsZero() && given.ID != obj.ID {
 			return matcher.Errorf(matcher.CodeBadInput, "face_id: %s cannot be changed to %s", obj.ID, given.ID)
 		}
-		if slices.Contains(keys, "account_id") && given.Account != obj.Account {
-			return matcher.Errorf(matcher.CodeAccountConflict, "account_id: %s is another account than the face has", given.Account)
+		if !given.Account.IsZero() && given.Account != obj.Account {
+			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", accountText(obj.Account), given.Account)
 		}
-		for _, key := range keys {
-			copyFaceField(obj, &given, key)
+		for _, field := range fields {
+			if field.copy != nil {
+				field.copy(obj, &given)
+			}
 		}
 		return nil
 	}, nil
-}
-
-func copyFaceField(to, from *matcher.Object, key string) {
-	switch key {
-	case "event_id":
-		to.EventID = from.EventID
-	case "external_id":
-		to.ExternalID = from.ExternalID
-	case "user_data":
-		to.UserData = from.UserData
-	case "avatar":
-		to.Avatar = from.Avatar
-	case "create_time":
-		to.CreateTime = from.CreateTime
-	case "lists":
-		to.Lists = from.Lists
-	case "age":
-		to.Age = from.Age
-	case "gender":
-		to.Gender = from.Gender
-	case "ethnic_group":
-		to.EthnicGroup = from.EthnicGroup
-	case "descriptor":
-		to.Descriptors[matcher.FaceDescriptor] = from.Descriptors[matcher.FaceDescriptor]
-	}
 }

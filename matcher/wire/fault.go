@@ -3,16 +3,18 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"nearside/matcher"
 )
 
-// fault is an error whose path is still growing: readers of values do not
-// know where the value stands, the loops over fields and elements do.
+// fault is an error whose path is built from the inside out: the reader of a
+// value does not know where the value is. The loops over fields and elements add
+// their part of the path with within.
 type fault struct {
 	code    matcher.Code
-	path    string // "candidates[1].limit"; "" is the value itself
+	path    string // as in "candidates[1].limit"; empty: the value itself
 	message string
 }
 
@@ -26,23 +28,33 @@ func (f *fault) Error() string {
 
 func (f *fault) clientError() error { return matcher.Errorf(f.code, "%s", f.Error()) }
 
-// badInput returns a fault of CodeBadInput of the value at hand.
+// lineError is the error for a line of an import. The caller adds the line's
+// number.
+func (f *fault) lineError() error {
+	if f.path == "" {
+		return matcher.Errorf(f.code, "%s", f.message)
+	}
+	return f.clientError()
+}
+
+// badInput returns a fault of CodeBadInput for the current value.
 func badInput(format string, args ...any) error {
 	return &fault{code: matcher.CodeBadInput, message: fmt.Sprintf(format, args...)}
 }
 
-// tooMany returns the fault of a list that is longer than a limit.
-func tooMany(n int, limit string, most int) error {
-	return &fault{code: matcher.CodeTooMany, message: fmt.Sprintf("%d are more than limits.%s, which is %d", n, limit, most)}
+// tooMany returns the fault of a list that is longer than limit, the value of the
+// setting limits.<setting>.
+func tooMany(n int, setting string, limit int) error {
+	return &fault{code: matcher.CodeTooMany, message: fmt.Sprintf("must have at most %d items (limits.%s), got %d", limit, setting, n)}
 }
 
 var (
 	errUnknownField = &fault{code: matcher.CodeBadInput, message: "unknown field"}
-	errRequired     = &fault{code: matcher.CodeBadInput, message: "required, but absent"}
+	errRequired     = &fault{code: matcher.CodeBadInput, message: "is missing"}
 )
 
-// within puts name, a field or an index in brackets, before the path of err.
-// It copies, since some faults are shared.
+// within returns err with name, a field or an index in brackets, before its path.
+// It copies the fault, because some faults are shared.
 func within(name string, err error) error {
 	f, ok := errors.AsType[*fault](err)
 	if !ok {
@@ -55,11 +67,5 @@ func within(name string, err error) error {
 	return &fault{code: f.code, path: path + f.path, message: f.message}
 }
 
-// shorten keeps a client's text short enough to be quoted in a detail.
-func shorten(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most-3], "") + "..."
-}
+// indexName returns the name of a list's element in a path.
+func indexName(i int) string { return "[" + strconv.Itoa(i) + "]" }

@@ -8,69 +8,90 @@ import (
 	"nearside/matcher"
 )
 
-// commonFilters are the filters of all origins.
-var commonFilters = map[string]filterField{
-	"account_id":       one(readAccount, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
-	"create_time__gte": one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.GTE }),
-	"create_time__lt":  one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.LT }),
-	"user_data":        one(readText, func(f *matcher.Filter) **string { return &f.UserData }),
-	"external_ids":     many(readText, func(f *matcher.Filter) *[]string { return &f.ExternalIDs }),
-	"age__gte":         one(readSmall, func(f *matcher.Filter) **uint8 { return &f.Age.GTE }).as(formInteger),
-	"age__lt":          one(readSmall, func(f *matcher.Filter) **uint8 { return &f.Age.LT }).as(formInteger),
-	"gender":           one(readSmall, func(f *matcher.Filter) **uint8 { return &f.Gender }).as(formInteger),
-	"ethnic_groups":    many(readSmall, func(f *matcher.Filter) *[]uint8 { return &f.EthnicGroups }).as(formInteger),
+// filterFields are the filters by origin (docs/api.md, section 3), without those of
+// meta.
+var filterFields = func() (by [matcher.Origins]map[string]filterField) {
+	for o := range matcher.Origins {
+		by[o] = maps.Clone(ownFilters[o])
+		maps.Copy(by[o], commonFilters(o))
+		for _, f := range matcher.Fields(o) {
+			addPlainFilters(by[o], f)
+		}
+	}
+	// Attributes have neither field. Filters on these fields are still accepted, and no
+	// attribute passes them.
+	for _, name := range []string{"external_id", "user_data"} {
+		addPlainFilters(by[matcher.Attributes], plainByName[matcher.Faces][""][name])
+	}
+	return by
+}()
+
+// commonFilters returns the filters that every origin has on fields that are not plain.
+func commonFilters(o matcher.Origin) map[string]filterField {
+	id := o.Singular() + "_id"
+	return map[string]filterField{
+		id + "s":           many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.IDs }).as(formID),
+		id + "__gte":       one(readID, func(f *matcher.Filter) **matcher.ID { return &f.IDRange.GTE }),
+		id + "__lt":        one(readID, func(f *matcher.Filter) **matcher.ID { return &f.IDRange.LT }),
+		"account_id":       one(readAccount, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
+		"create_time__gte": one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.GTE }),
+		"create_time__lt":  one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.LT }),
+	}
 }
 
-// filterFields are the filters by origin (API.md 3), but for those of meta.
-var filterFields = [matcher.Origins]map[string]filterField{
-	matcher.Faces: withCommon(map[string]filterField{
-		"event_ids":    many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.EventIDs }),
-		"face_ids":     many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.FaceIDs }),
-		"face_id__gte": one(readID, func(f *matcher.Filter) **matcher.ID { return &f.FaceID.GTE }),
-		"face_id__lt":  one(readID, func(f *matcher.Filter) **matcher.ID { return &f.FaceID.LT }),
-		"list_id":      one(readID, func(f *matcher.Filter) **matcher.ID { return &f.ListID }),
-		"lists":        many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Lists }),
-	}),
-	matcher.Events: withCommon(map[string]filterField{
-		"event_ids":                 many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.EventIDs }),
-		"face_ids":                  many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.FaceIDs }),
-		"sources":                   many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Sources }),
-		"handler_ids":               many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Event.HandlerIDs }),
-		"stream_ids":                many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Event.StreamIDs }),
-		"track_ids":                 many(readText, func(f *matcher.Filter) *[]string { return &f.Event.TrackIDs }),
+// ownFilters are the filters of one origin on fields that are not plain.
+var ownFilters = [matcher.Origins]map[string]filterField{
+	matcher.Faces: {
+		"list_id": one(readID, func(f *matcher.Filter) **matcher.ID { return &f.ListID }),
+		"lists":   many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Lists }).as(formID),
+	},
+	matcher.Events: {
 		"tags":                      many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Tags }),
-		"emotions":                  many(readSmall, func(f *matcher.Filter) *[]uint8 { return &f.Event.Emotions }).as(formInteger),
-		"masks":                     many(readSmall, func(f *matcher.Filter) *[]uint8 { return &f.Event.Masks }).as(formInteger),
-		"cities":                    many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Cities }),
-		"areas":                     many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Areas }),
-		"districts":                 many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Districts }),
-		"streets":                   many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Streets }),
-		"house_numbers":             many(readText, func(f *matcher.Filter) *[]string { return &f.Event.HouseNumbers }),
 		"geo_position":              one(readBox, func(f *matcher.Filter) **matcher.GeoBox { return &f.Event.Position }).as(formJSON),
 		"end_time__gte":             one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.Event.EndTime.GTE }),
 		"end_time__lt":              one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.Event.EndTime.LT }),
-		"top_match_object_ids":      many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Event.TopMatchObjectIDs }),
-		"top_match_external_ids":    many(readText, func(f *matcher.Filter) *[]string { return &f.Event.TopMatchExternalIDs }),
 		"top_match_similarity__gte": one(readNumber, func(f *matcher.Filter) **float64 { return &f.Event.TopMatchSimilarity.GTE }).as(formNumber),
 		"top_match_similarity__lt":  one(readNumber, func(f *matcher.Filter) **float64 { return &f.Event.TopMatchSimilarity.LT }).as(formNumber),
-	}),
-	matcher.Attributes: withCommon(map[string]filterField{
-		"attribute_ids": many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.AttributeIDs }),
-	}),
+	},
+	matcher.Attributes: {},
 }
 
-func withCommon(own map[string]filterField) map[string]filterField {
-	maps.Copy(own, commonFilters)
-	return own
+// addPlainFilters adds the filters on a plain field.
+func addPlainFilters(to map[string]filterField, field *matcher.Field) {
+	if field.Any != "" {
+		to[field.Any] = plainFilter(field, true)
+	}
+	if field.Is != "" {
+		to[field.Is] = plainFilter(field, false)
+	}
+	if field.Range != "" {
+		to[field.Range+"__gte"] = one(readSmall, func(f *matcher.Filter) **uint8 { return &f.On(field).Range.GTE }).as(formInteger)
+		to[field.Range+"__lt"] = one(readSmall, func(f *matcher.Filter) **uint8 { return &f.On(field).Range.LT }).as(formInteger)
+	}
 }
 
-// filterField returns the filter of o that key names.
+// plainFilter returns the filter of a plain field by one value or by a list.
+func plainFilter(field *matcher.Field, list bool) filterField {
+	switch field.Kind {
+	case matcher.TextField:
+		return valuesOf(list, readText, func(f *matcher.Filter) *[]string { return &f.On(field).Texts })
+	case matcher.UUIDField:
+		return valuesOf(list, readID, func(f *matcher.Filter) *[]matcher.ID { return &f.On(field).UUIDs }).as(formID)
+	default:
+		return valuesOf(list, readSmall, func(f *matcher.Filter) *[]uint8 { return &f.On(field).Smalls }).as(formInteger)
+	}
+}
+
+// filterField returns the filter of o with the name key.
 func (d *Decoder) filterField(o matcher.Origin, key string) (filterField, error) {
 	if field, ok := filterFields[o][key]; ok {
 		return field, nil
 	}
 	if path, ok := strings.CutPrefix(key, "meta."); ok && o == matcher.Events {
 		return d.metaFilter(path)
+	}
+	if plain, ok := strings.CutSuffix(key, "[]"); ok && filterFields[o][plain].bind != nil {
+		return filterField{}, badInput("unknown filter of %s; did you mean %s?", o, plain)
 	}
 	return filterField{}, badInput("unknown filter of %s", o)
 }
@@ -79,7 +100,7 @@ func (d *Decoder) filterField(o matcher.Origin, key string) (filterField, error)
 func (d *Decoder) metaFilter(name string) (filterField, error) {
 	at := strings.LastIndex(name, "__")
 	if at < 0 {
-		return filterField{}, badInput("a filter of meta ends in __eq, __gte, __lt or __in")
+		return filterField{}, badInput("must end in __eq, __gte, __lt or __in")
 	}
 	path, suffix := name[:at], name[at+len("__"):]
 	for _, declared := range d.MetaFields {
@@ -91,16 +112,16 @@ func (d *Decoder) metaFilter(name string) (filterField, error) {
 				continue
 			}
 			if declared.Type == matcher.MetaBoolean && (op == matcher.MetaGTE || op == matcher.MetaLT) {
-				return filterField{}, badInput("%s is of type boolean, which has no order", shorten(path))
+				return filterField{}, badInput("must end in __eq or __in: %s is of type boolean", matcher.Shorten(path))
 			}
 			return metaFilterField(declared, op), nil
 		}
-		return filterField{}, badInput("a filter of meta ends in __eq, __gte, __lt or __in")
+		return filterField{}, badInput("must end in __eq, __gte, __lt or __in")
 	}
-	return filterField{}, badInput("%q is not declared in events.meta_fields", shorten(path))
+	return filterField{}, badInput("%q is not declared in events.meta_fields", matcher.Shorten(path))
 }
 
-// metaFilterField reads the values of a filter of a field of meta.
+// metaFilterField returns the filter that compares a declared field of meta by op.
 func metaFilterField(declared matcher.MetaField, op matcher.MetaOp) filterField {
 	read := func(_ *binder, v value) (matcher.MetaValue, error) { return v.metaValue(declared.Type) }
 	field := filterField{list: op == matcher.MetaIn}
@@ -131,20 +152,34 @@ func (v value) metaValue(t matcher.MetaType) (matcher.MetaValue, error) {
 		return matcher.MetaValue{Text: s}, err
 	case matcher.MetaBoolean:
 		_, err := v.boolean()
-		return matcher.MetaValue{Number: float64(v.nodes[0].num)}, err
+		return matcher.MetaValue{Number: matcher.UintNumber(v.nodes[0].num)}, err
 	default:
-		f, err := v.finite()
-		return matcher.MetaValue{Number: f}, err
+		if _, err := v.finite(); err != nil {
+			return matcher.MetaValue{}, err
+		}
+		return matcher.MetaValue{Number: v.exactNumber()}, nil
 	}
 }
 
-// finite returns a number that is one.
+// finite returns a number that is neither infinite nor NaN.
 func (v value) finite() (float64, error) {
 	f, err := v.number(-math.MaxFloat64, math.MaxFloat64)
 	if err != nil {
-		err = v.no("a number")
+		err = v.mustBe("a number")
 	}
 	return f, err
+}
+
+// exactNumber returns a number. It does not round integers.
+func (v value) exactNumber() matcher.Number {
+	switch n := v.nodes[0]; n.kind {
+	case kindInt:
+		return matcher.IntNumber(int64(n.num))
+	case kindUint:
+		return matcher.UintNumber(n.num)
+	default:
+		return matcher.Number{Float: math.Float64frombits(n.num)}
+	}
 }
 
 func readNumber(_ *binder, v value) (float64, error) { return v.finite() }

@@ -1,35 +1,25 @@
 package wire
 
-import (
-	"time"
+import "nearside/matcher"
 
-	"nearside/matcher"
-)
-
-// FilterValues gives the filters of f by their wire names (API.md 3), as
-// [AppendValue] takes them; decoding them gives the same filter. The origin is
-// not among them. A time that RFC 3339 cannot say becomes the nearest that it
-// can.
-func FilterValues(f *matcher.Filter) map[string]any {
+// FilterValues returns the filters of f by name (docs/api.md, section 3), in the types
+// that [AppendValue] takes. Decoding them gives the same filter. o is the origin of the
+// objects; the result does not contain it. A time that RFC 3339 cannot express becomes
+// the nearest time that it can express.
+func FilterValues(o matcher.Origin, f *matcher.Filter) map[string]any {
 	t := filterValues{}
 	if f.IsZero() {
 		return t
 	}
+	id := o.Singular() + "_id"
+	t.ids(id+"s", f.IDs)
+	t.id(id+"__gte", f.IDRange.GTE)
+	t.id(id+"__lt", f.IDRange.LT)
 	t.id("account_id", f.Account)
 	t.times("create_time", f.CreateTime)
-	if f.UserData != nil {
-		t["user_data"] = *f.UserData
+	for i := range f.Fields {
+		t.plain(&f.Fields[i])
 	}
-	t.texts("external_ids", f.ExternalIDs)
-	t.small("age__gte", f.Age.GTE)
-	t.small("age__lt", f.Age.LT)
-	t.small("gender", f.Gender)
-	t.smalls("ethnic_groups", f.EthnicGroups)
-	t.ids("event_ids", f.EventIDs)
-	t.ids("face_ids", f.FaceIDs)
-	t.ids("attribute_ids", f.AttributeIDs)
-	t.id("face_id__gte", f.FaceID.GTE)
-	t.id("face_id__lt", f.FaceID.LT)
 	t.id("list_id", f.ListID)
 	t.ids("lists", f.Lists)
 	if !f.Event.IsZero() {
@@ -41,19 +31,31 @@ func FilterValues(f *matcher.Filter) map[string]any {
 // filterValues are filters by their wire names.
 type filterValues map[string]any
 
-// event adds the filters that only events have.
-func (t filterValues) event(f *matcher.EventFilter) {
-	for name, list := range map[string][]string{
-		"sources": f.Sources, "track_ids": f.TrackIDs, "tags": f.Tags, "cities": f.Cities, "areas": f.Areas, "districts": f.Districts,
-		"streets": f.Streets, "house_numbers": f.HouseNumbers, "top_match_external_ids": f.TopMatchExternalIDs,
-	} {
-		t.texts(name, list)
+// plain adds the filters on a plain field.
+func (t filterValues) plain(f *matcher.FieldFilter) {
+	if name := f.Field.Any; name != "" {
+		t.texts(name, f.Texts)
+		t.ids(name, f.UUIDs)
+		t.smalls(name, f.Smalls)
 	}
-	t.ids("handler_ids", f.HandlerIDs)
-	t.ids("stream_ids", f.StreamIDs)
-	t.ids("top_match_object_ids", f.TopMatchObjectIDs)
-	t.smalls("emotions", f.Emotions)
-	t.smalls("masks", f.Masks)
+	if name := f.Field.Is; name != "" { // the lists have one value
+		for _, text := range f.Texts {
+			t[name] = text
+		}
+		for _, id := range f.UUIDs {
+			t[name] = id.String()
+		}
+		for _, n := range f.Smalls {
+			t[name] = int(n)
+		}
+	}
+	t.small(f.Field.Range+"__gte", f.Range.GTE)
+	t.small(f.Field.Range+"__lt", f.Range.LT)
+}
+
+// event adds the filters on fields of events that are not plain.
+func (t filterValues) event(f *matcher.EventFilter) {
+	t.texts("tags", f.Tags)
 	if p := f.Position; p != nil {
 		t["geo_position"] = map[string]any{
 			"origin_longitude": p.Longitude, "origin_latitude": p.Latitude, "longitude_delta": p.LongitudeDelta, "latitude_delta": p.LatitudeDelta,
@@ -111,28 +113,21 @@ func (t filterValues) smalls(key string, list []uint8) {
 func (t filterValues) times(key string, r matcher.Range[matcher.Time]) {
 	for end, v := range map[string]*matcher.Time{"gte": r.GTE, "lt": r.LT} {
 		if v != nil {
-			t[key+"__"+end] = min(max(*v, timeFirst), timeLast).String()
+			t[key+"__"+end] = v.String()
 		}
 	}
 }
-
-// The first and the last time that RFC 3339 can say. Those beyond are of
-// filters relative to now (now-9999y) and of zones at either end.
-var (
-	timeFirst = matcher.TimeOf(time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC))
-	timeLast  = matcher.TimeOf(time.Date(9999, 12, 31, 23, 59, 59, 999_999_999, time.UTC))
-)
 
 func (t filterValues) meta(f *matcher.MetaFilter) {
 	values := make([]any, len(f.Values))
 	for i, v := range f.Values {
 		switch f.Field.Type {
 		case matcher.MetaNumber:
-			values[i] = v.Number
+			values[i] = v.Number.Any()
 		case matcher.MetaString:
 			values[i] = v.Text
 		case matcher.MetaBoolean:
-			values[i] = v.Number != 0
+			values[i] = v.Number.Float != 0
 		}
 	}
 	key := "meta." + f.Field.Path + "__" + f.Op.String()

@@ -14,20 +14,21 @@ import (
 const commonFilterText = `"account_id":` + textA + `,"create_time__gte":"2026-01-01T00:00:00.001Z","create_time__lt":"2026-02-01T00:00:00.000Z","user_data":"u",
 	"external_ids":["a","b"],"age__gte":18,"age__lt":60,"gender":0,"ethnic_groups":[1,2],`
 
-// allFilters are filters objects with every filter of their origin.
+// allFilters has, for each origin, a filters object with every filter.
 var allFilters = map[matcher.Origin]string{
 	matcher.Faces: `{"origin":"faces",` + commonFilterText + `"face_ids":[` + textA + `],"face_id__gte":` + textA + `,"face_id__lt":` + textB + `,
 		"list_id":` + textA + `,"lists":[` + textB + `],"event_ids":[]}`,
-	matcher.Events: `{"origin":"events",` + commonFilterText + `"event_ids":[` + textA + `],"face_ids":[` + textB + `],"sources":["s"],"handler_ids":[` + textA + `],
+	matcher.Events: `{"origin":"events",` + commonFilterText + `"event_id__gte":` + textA + `,"event_id__lt":` + textB + `,"event_ids":[` + textA + `],"face_ids":[` + textB + `],"sources":["s"],"handler_ids":[` + textA + `],
 		"stream_ids":[` + textB + `],"track_ids":["t"],"tags":["x"],"emotions":[1],"masks":[2],"cities":["c"],"areas":["a"],"districts":["d"],
 		"streets":["s"],"house_numbers":["1"],"geo_position":{"origin_longitude":1.5,"origin_latitude":2.5,"longitude_delta":0.5,"latitude_delta":0.25},
 		"end_time__gte":"2026-01-01T00:00:00.000Z","end_time__lt":"2026-02-01T00:00:00.999Z","top_match_object_ids":[` + textA + `],
 		"top_match_external_ids":["e"],"top_match_similarity__gte":0.5,"top_match_similarity__lt":0.75,
-		"meta.shop.floor__gte":3,"meta.shop.name__in":["a","b"],"meta.vip__eq":true}`,
-	matcher.Attributes: `{"origin":"attributes",` + commonFilterText + `"attribute_ids":[` + textB + `]}`,
+		"meta.shop.floor__gte":3,"meta.shop.floor__lt":9007199254740993,"meta.shop.floor__eq":-9223372036854775807,
+		"meta.shop.floor__in":[18446744073709551615,9007199254740992,1.5,1e300,-0.5],"meta.shop.name__in":["a","b"],"meta.vip__eq":true}`,
+	matcher.Attributes: `{"origin":"attributes",` + commonFilterText + `"attribute_id__gte":` + textA + `,"attribute_id__lt":` + textB + `,"attribute_ids":[` + textB + `]}`,
 }
 
-// withFilters decodes a match with these filters.
+// withFilters decodes a match with these filters and returns the filter.
 func withFilters(t *testing.T, d *Decoder, f Format, filters []byte) *matcher.Filter {
 	t.Helper()
 	var err error
@@ -36,7 +37,7 @@ func withFilters(t *testing.T, d *Decoder, f Format, filters []byte) *matcher.Fi
 		w := NewWriter(nil, f)
 		w.Object()
 		w.Key("references")
-		w.any([]any{map[string]any{"type": "face", "id": idA}})
+		w.anyValue([]any{map[string]any{"type": "face", "id": idA}})
 		w.Key("candidates")
 		w.Array(1)
 		w.Object()
@@ -50,27 +51,28 @@ func withFilters(t *testing.T, d *Decoder, f Format, filters []byte) *matcher.Fi
 	if err != nil {
 		t.Fatalf("%v\n%q", err, filters)
 	}
-	return sortMeta(&req.Candidates[0].Filter)
+	return sortFilters(&req.Candidates[0].Filter)
 }
 
-// sortMeta sorts filters that stand in any order.
-func sortMeta(f *matcher.Filter) *matcher.Filter {
+// sortFilters sorts the filters that may come in any order.
+func sortFilters(f *matcher.Filter) *matcher.Filter {
+	slices.SortFunc(f.Fields, func(a, b matcher.FieldFilter) int { return strings.Compare(a.Field.Path(), b.Field.Path()) })
 	slices.SortFunc(f.Event.Meta, func(a, b matcher.MetaFilter) int {
 		return strings.Compare(a.Field.Path+a.Op.String(), b.Field.Path+b.Op.String())
 	})
 	return f
 }
 
-// TestFilterValues: decoding the values of a filter gives the filter, for
-// every filter that there is.
+// TestFilterValues: decoding the result of FilterValues gives the same filter,
+// for all filters.
 func TestFilterValues(t *testing.T) {
 	d := newDecoder(t)
 	for o, text := range allFilters {
 		want := withFilters(t, d, JSON, []byte(text))
-		values := FilterValues(want)
+		values := FilterValues(o, want)
 		for name := range filterFields[o] {
 			if _, ok := values[name]; !ok {
-				t.Errorf("%s: %s is absent", o, name)
+				t.Errorf("%s: %s is missing", o, name)
 			}
 		}
 		if n := len(filterFields[o]) + len(want.Event.Meta); len(values) != n {
@@ -78,23 +80,23 @@ func TestFilterValues(t *testing.T) {
 		}
 		values["origin"] = o.String()
 		for _, f := range []Format{JSON, MessagePack} {
-			if diff := cmp.Diff(want, withFilters(t, d, f, AppendValue(nil, f, values))); diff != "" {
+			if diff := cmp.Diff(want, withFilters(t, d, f, AppendValue(nil, f, values)), sameField); diff != "" {
 				t.Errorf("%s: %s", o, diff)
 			}
 		}
 	}
-	if values := FilterValues(&matcher.Filter{}); len(values) > 0 {
+	if values := FilterValues(matcher.Faces, &matcher.Filter{}); len(values) > 0 {
 		t.Errorf("no filters: %v", values)
 	}
 }
 
-// TestFilterValuesTimes: times that RFC 3339 cannot say become the nearest
-// that it can.
+// TestFilterValuesTimes: a time that RFC 3339 cannot express becomes the nearest
+// one that it can.
 func TestFilterValuesTimes(t *testing.T) {
 	d := newDecoder(t)
-	f := withFilters(t, d, JSON, []byte(`{"origin":"faces","create_time__gte":"now-9999y","create_time__lt":"9999-12-31T23:59:59.999-23:59"}`))
-	want := map[string]any{"create_time__gte": "0000-01-01T00:00:00.000Z", "create_time__lt": "9999-12-31T23:59:59.999Z"}
-	got := FilterValues(f)
+	f := withFilters(t, d, JSON, []byte(`{"origin":"faces","create_time__gte":"now-9999y"}`))
+	want := map[string]any{"create_time__gte": "0000-01-01T00:00:00.000Z"}
+	got := FilterValues(matcher.Faces, f)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}

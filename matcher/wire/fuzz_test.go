@@ -11,7 +11,7 @@ import (
 	"nearside/matcher"
 )
 
-// seeds adds documents in both formats, whole and broken.
+// seeds adds documents to the corpus, in both formats, complete and cut off.
 func seeds(f *testing.F, docs ...string) {
 	f.Helper()
 	for _, doc := range docs {
@@ -27,45 +27,45 @@ func seeds(f *testing.F, docs ...string) {
 	f.Add(true, []byte("\xdf\xff\xff\xff\xff\xdd\x00\x01"))
 }
 
-// checkFault checks an error of a decoder against other parsers: whether it is
-// one of syntax, they decide.
+// checkFault checks an error of a decoder against other parsers, which decide
+// whether it must be CodeSyntax.
 func checkFault(t *testing.T, format Format, body []byte, err error) {
 	t.Helper()
 	code := matcher.CodeOf(err)
 	if err != nil && code == matcher.CodeInternal {
-		t.Fatalf("no client's error: %v", err)
+		t.Fatalf("an internal error: %v", err)
 	}
 	if err != nil && (len(err.Error()) > 400 || !utf8.ValidString(err.Error())) {
-		t.Fatalf("detail %q", err)
+		t.Fatalf("the detail is too long or not UTF-8: %q", err)
 	}
 	if format == MessagePack {
 		rest, skip := msgp.Skip(body)
 		if bad := skip != nil || len(rest) > 0; bad && code != matcher.CodeSyntax && code != matcher.CodeBadInput {
-			t.Fatalf("%v, but msgp says %v, %d left", err, skip, len(rest))
+			t.Fatalf("%v, but msgp returns %v with %d bytes left", err, skip, len(rest))
 		}
 		return
 	}
 	valid := utf8.Valid(body) && json.Valid(body) && depth(body) <= depthMax
 	if valid == (err != nil && code == matcher.CodeSyntax) {
-		t.Fatalf("%q: %v, but it is valid: %v", body, err, valid)
+		t.Fatalf("%q: %v, but encoding/json finds valid = %v", body, err, valid)
 	}
 }
 
-// depth is how deep a valid document is nested.
+// depth returns how deep a valid document is nested.
 func depth(body []byte) int {
-	deepest, now, text := 0, 0, false
+	deepest, open, inText := 0, 0, false
 	for i := 0; i < len(body); i++ {
 		switch c := body[i]; {
-		case text && c == '\\':
+		case inText && c == '\\':
 			i++
 		case c == '"':
-			text = !text
-		case text:
+			inText = !inText
+		case inText:
 		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
+			open++
+			deepest = max(deepest, open)
 		case c == '}' || c == ']':
-			now--
+			open--
 		}
 	}
 	return deepest
@@ -131,12 +131,12 @@ func FuzzRaw(f *testing.F) {
 		req, err := d.Raw(formatOf(packed), body)
 		checkFault(t, formatOf(packed), body, err)
 		if err == nil && (len(req.References) == 0 || len(req.Candidates) == 0) {
-			t.Fatal("empty")
+			t.Fatal("an empty list is accepted")
 		}
 	})
 }
 
-// What is accepted as a face is written so that it reads back the same.
+// FuzzFace: writing an accepted face and reading it gives the same face.
 func FuzzFace(f *testing.F) {
 	d := newDecoder(f)
 	seeds(f, "{"+faceData+"}", string(AppendObject(nil, JSON, fullFace(), nil, true)), `{"age":null,"lists":["`+idA.String()+`"],`+faceData+"}")
@@ -162,7 +162,7 @@ func FuzzFace(f *testing.F) {
 	})
 }
 
-// What is accepted as an event is written so that it reads back the same.
+// FuzzEvent: writing an accepted event and reading it gives the same event.
 func FuzzEvent(f *testing.F) {
 	d := newDecoder(f)
 	seeds(f, "{"+faceOfEvent+"}", "["+eventText+","+bodyOfEvent+"}]", `{"meta":{"a":[{},null,1e-7]},"location":{"geo_position":null},`+faceOfEvent+"}")
@@ -175,7 +175,7 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// FuzzSmall covers the other bodies.
+// FuzzSmall covers the bodies for lists, links and patches.
 func FuzzSmall(f *testing.F) {
 	d := newDecoder(f)
 	seeds(f, `{"list_id":"`+idA.String()+`","user_data":null}`, `{"action":"attach","list_id":"`+idA.String()+`","face_ids":["`+idB.String()+`"]}`)
@@ -195,8 +195,8 @@ func FuzzSmall(f *testing.F) {
 	})
 }
 
-// FuzzClient reads what a broken or hostile server may answer: what is
-// accepted keeps its promises.
+// FuzzClient reads answers of a broken or hostile server. Accepted answers hold
+// only values that the client may rely on.
 func FuzzClient(f *testing.F) {
 	d := newDecoder(f)
 	face := string(AppendObject(nil, JSON, fullFace(), nil, true))
@@ -219,7 +219,7 @@ func FuzzClient(f *testing.F) {
 		}
 		_, err = ParseError(format, body)
 		if err == nil && answer != nil {
-			t.Fatal("an answer that is an error as well")
+			t.Fatal("the body is accepted as an answer and as an error")
 		}
 		for o := range matcher.Origins {
 			objects, _, err := d.ParseObjects(format, o, body)
@@ -236,8 +236,8 @@ func FuzzClient(f *testing.F) {
 	})
 }
 
-// checkStored checks an object that a server gave: it has an ID and
-// descriptors that can be matched, and reads back the same.
+// checkStored checks an object of a server: it has an ID and valid descriptors,
+// and writing and reading it gives the same object.
 func checkStored(t *testing.T, d *Decoder, o matcher.Origin, obj *matcher.Object) {
 	t.Helper()
 	if obj.Origin != o || obj.ID.IsZero() {

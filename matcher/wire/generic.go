@@ -8,16 +8,16 @@ import (
 	"nearside/matcher"
 )
 
-// AppendValue appends a value made of the types below, for small answers such
-// as {"face_id": id}. Keys are written in their order. It panics on any other
-// type, which is a mistake of the caller.
+// AppendValue appends a value made of the types that anyValue lists, for small
+// answers such as {"face_id": id}. Keys are sorted. Any other type is a mistake of
+// the caller and panics.
 func AppendValue(dst []byte, f Format, v any) []byte {
 	w := NewWriter(dst, f)
-	w.any(v)
+	w.anyValue(v)
 	return w.Done()
 }
 
-func (w *Writer) any(v any) {
+func (w *Writer) anyValue(v any) {
 	switch v := v.(type) {
 	case nil:
 		w.Null()
@@ -42,18 +42,18 @@ func (w *Writer) any(v any) {
 	case matcher.Time:
 		w.Time(v)
 	case []string:
-		list(w, v)
+		writeList(w, v)
 	case []matcher.ID:
-		list(w, v)
+		writeList(w, v)
 	case []any:
-		list(w, v)
+		writeList(w, v)
 	case []map[string]any:
-		list(w, v)
+		writeList(w, v)
 	case map[string]any:
 		w.Object()
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			w.Key(key)
-			w.any(v[key])
+			w.anyValue(v[key])
 		}
 		w.EndObject()
 	default:
@@ -61,10 +61,10 @@ func (w *Writer) any(v any) {
 	}
 }
 
-func list[T any](w *Writer, all []T) {
+func writeList[T any](w *Writer, all []T) {
 	w.Array(len(all))
 	for _, v := range all {
-		w.any(v)
+		w.anyValue(v)
 	}
 	w.EndArray()
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/tinylib/msgp/msgp"
 
 	"nearside/matcher"
@@ -23,8 +24,9 @@ var (
 	now = time.Date(2026, 5, 31, 12, 0, 0, 0, time.UTC)
 )
 
-// newDecoder knows three short versions beside the built-in ones: 1001 of 4
-// bytes, 2001 of 2 floats under cosine, 3001 of 4 bytes of a body.
+// newDecoder returns a decoder with three short versions besides the built-in
+// ones: 1001 has 4 bytes, 2001 has 2 floats under cosine, 3001 has 4 bytes and
+// type body.
 func newDecoder(t testing.TB) *Decoder {
 	t.Helper()
 	r, err := matcher.NewRegistry([]matcher.Version{
@@ -48,6 +50,11 @@ func newDecoder(t testing.TB) *Decoder {
 	}
 }
 
+// sdkForm returns an SDK descriptor in base64: "dp\0\0", the version, the data.
+func sdkForm(version uint32, data ...byte) string {
+	return base(append(binary.LittleEndian.AppendUint32([]byte("dp\x00\x00"), version), data...)...)
+}
+
 func base(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 func floats(fs ...float32) string {
@@ -58,7 +65,7 @@ func floats(fs ...float32) string {
 	return base(b...)
 }
 
-// pack is the tests' own encoder of MessagePack, with keys in their order.
+// pack appends v in MessagePack with sorted keys. It is independent of Writer.
 func pack(b []byte, v any) []byte {
 	switch v := v.(type) {
 	case map[string]any:
@@ -74,7 +81,7 @@ func pack(b []byte, v any) []byte {
 		}
 		return b
 	case json.Number:
-		n := numberNode(string(v)) // only its kind: the values are compared elsewhere
+		n := numberNode(string(v)) // not independent; TestFormatsAgree compares the values
 		switch n.kind {
 		case kindInt:
 			return msgp.AppendInt64(b, int64(n.num))
@@ -90,8 +97,8 @@ func pack(b []byte, v any) []byte {
 	return b
 }
 
-// transcode turns a document of JSON into MessagePack. Numbers keep being
-// whole or not. It fails on what encoding/json cannot read.
+// transcode turns a JSON document into MessagePack. Integers stay integers, and
+// other numbers stay floats. It fails if encoding/json cannot read the document.
 func transcode(doc []byte) ([]byte, error) {
 	d := json.NewDecoder(strings.NewReader(string(doc)))
 	d.UseNumber()
@@ -102,7 +109,7 @@ func transcode(doc []byte) ([]byte, error) {
 	return pack(nil, v), nil
 }
 
-// refused checks that err is a client's error of that code and detail.
+// refused checks that err has that code and contains detail.
 func refused(t *testing.T, err error, code matcher.Code, detail string) {
 	t.Helper()
 	if err == nil {
@@ -113,8 +120,17 @@ func refused(t *testing.T, err error, code matcher.Code, detail string) {
 		t.Errorf("%d %q\nwant %d %q", matcher.CodeOf(err), err, code, detail)
 	}
 	if len(err.Error()) > 300 {
-		t.Errorf("a detail of %d bytes", len(err.Error()))
+		t.Errorf("the detail has %d bytes", len(err.Error()))
 	}
 }
 
 func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, n)) }
+
+// sameField compares plain fields, which exist once.
+var sameField = cmp.Comparer(func(a, b *matcher.Field) bool { return a == b })
+
+// fieldAt returns the plain field of events at path.
+func fieldAt(path string) *matcher.Field {
+	all := matcher.Fields(matcher.Events)
+	return all[slices.IndexFunc(all, func(f *matcher.Field) bool { return f.Path() == path })]
+}

@@ -1,34 +1,34 @@
 package wire
 
-import "nearside/matcher"
+import (
+	"maps"
+	"math"
+	"slices"
 
-// ObjectInput is an object that a client gives. What it left out is zero in
-// Object: the server makes ids and times.
+	"nearside/matcher"
+)
+
+// ObjectInput is an object of a request. Fields that the request left out are
+// zero in Object; the server generates missing ids and times.
 type ObjectInput struct {
-	Object              matcher.Object // Lists is sorted, each once
+	Object              matcher.Object // its Lists are as given
 	HasID, HasLists     bool
 	HasTime, HasAccount bool
+
+	// ListAccounts maps the ID of a list to its account, for lists that do not
+	// belong to the account of the face; zero: no account. Only lines of an import
+	// have it.
+	ListAccounts map[matcher.ID]matcher.ID
 }
 
-// eventsMax is how many events one request may store.
+// listAccounts is the field of a line for ObjectInput.ListAccounts.
+const listAccounts = "list_accounts"
+
+// eventsMax is the maximum number of events that one request can store.
 const eventsMax = 1000
 
-// objectForm is how objects of an origin are written.
-type objectForm struct {
-	id    string // the field of the ID
-	known func(key string) bool
-	bind  func(b *binder, obj *matcher.Object, key string, v value) error // of a known key
-	need  func(obj *matcher.Object) requirement
-}
-
-var objectForms = [matcher.Origins]objectForm{
-	matcher.Faces:      {"face_id", isFaceField, (*binder).faceField, needsDescriptor},
-	matcher.Events:     {"event_id", isEventField, (*binder).eventField, needsOneDescriptor},
-	matcher.Attributes: {"attribute_id", isAttributeField, (*binder).attributeField, needsDescriptor},
-}
-
 // Object reads the body of POST and PUT of an object of o. A descriptor is
-// required, null is absent, and so is empty text.
+// required. Null and empty text mean that a field is absent.
 func (d *Decoder) Object(o matcher.Origin, f Format, body []byte) (*ObjectInput, error) {
 	in := &ObjectInput{}
 	b := binder{Decoder: d}
@@ -38,28 +38,62 @@ func (d *Decoder) Object(o matcher.Origin, f Format, body []byte) (*ObjectInput,
 	return in, nil
 }
 
-// Line reads one line of an import, which is the JSON of Object.
+// Line reads one line of an import, which is the JSON of Object. The line of a
+// face may also have the accounts of its lists. Only the length of the line limits
+// the number of lists: links, or an earlier configuration, may have put a face
+// into more lists than one request can name.
 func (d *Decoder) Line(o matcher.Origin, line []byte) (*ObjectInput, error) {
-	return d.Object(o, JSON, line)
+	free := *d
+	free.Limits.FilterValues, free.line = math.MaxInt, true
+	in := &ObjectInput{}
+	b := binder{Decoder: &free}
+	if err := free.decode(JSON, line, func(v value) error { return b.object(o, v, in) }); err != nil {
+		return nil, err
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(in.ListAccounts), matcher.ID.Compare) {
+		if !slices.Contains(in.Object.Lists, id) {
+			return nil, matcher.Errorf(matcher.CodeBadInput, "%s.%s: the list is not in lists", listAccounts, id)
+		}
+	}
+	return in, nil
 }
 
-// Events reads the body of POST of events: one, or a list of 1..1000. list
-// says which.
+// listAccounts reads the accounts of lists; null means that the list has no
+// account.
+func (b *binder) listAccounts(v value) (map[matcher.ID]matcher.ID, error) {
+	accounts := map[matcher.ID]matcher.ID{}
+	err := v.object(func(key string, v value) error {
+		id, err := matcher.ParseID(key)
+		if err != nil {
+			return badInput("the key must be the UUID of a list")
+		}
+		var account matcher.ID
+		if !v.isNull() {
+			account, err = v.objectID()
+		}
+		accounts[id] = account
+		return err
+	})
+	return accounts, err
+}
+
+// Events reads the body of POST of events: one event, or a list of 1 to 1000.
+// list reports whether it is a list.
 func (d *Decoder) Events(f Format, body []byte) (all []*ObjectInput, list bool, err error) {
 	b := binder{Decoder: d}
-	add := func(v value) error {
+	readEvent := func(v value) error {
 		in := &ObjectInput{}
 		all = append(all, in)
 		return b.object(matcher.Events, v, in)
 	}
 	err = d.decode(f, body, func(v value) error {
 		if list = v.kind() == kindArray; !list {
-			return add(v)
+			return readEvent(v)
 		}
 		if n := v.len(); n == 0 || n > eventsMax {
-			return badInput("%d events are not 1..%d", n, eventsMax)
+			return badInput("must have 1 to %d events, got %d", eventsMax, n)
 		}
-		return v.array(func(_ int, v value) error { return add(v) })
+		return v.array(func(_ int, v value) error { return readEvent(v) })
 	})
 	if err != nil {
 		return nil, false, err
@@ -68,17 +102,23 @@ func (d *Decoder) Events(f Format, body []byte) (all []*ObjectInput, list bool, 
 }
 
 func (b *binder) object(o matcher.Origin, v value, in *ObjectInput) error {
-	obj, form := &in.Object, &objectForms[o]
+	obj := &in.Object
 	obj.Origin = o
-	err := v.object(func(key string, v value) error {
+	err := v.object(func(key string, v value) (err error) {
+		field := fieldByName[o][key]
 		switch {
-		case !form.known(key):
+		case b.line && o == matcher.Faces && key == listAccounts:
+			if !v.isNull() {
+				in.ListAccounts, err = b.listAccounts(v)
+			}
+			return err
+		case field == nil:
 			return errUnknownField
 		case v.isNull():
 			return nil
 		}
 		switch key {
-		case form.id:
+		case objectFields[o][0].name:
 			in.HasID = true
 		case "account_id":
 			in.HasAccount = true
@@ -87,18 +127,10 @@ func (b *binder) object(o matcher.Origin, v value, in *ObjectInput) error {
 		case "lists":
 			in.HasLists = true
 		}
-		return form.bind(b, obj, key, v)
+		return field.read(b, obj, v)
 	})
-	return orRequired(err, form.need(obj))
-}
-
-func needsDescriptor(obj *matcher.Object) requirement {
-	return requirement{"descriptor", !hasDescriptor(obj)}
-}
-
-// needsOneDescriptor names the first of the two; either is enough.
-func needsOneDescriptor(obj *matcher.Object) requirement {
-	return requirement{"face_descriptor", !hasDescriptor(obj)}
+	// One descriptor is enough. The error names the first one that objects of o can have.
+	return orRequired(err, requirement{descriptorNames[o][matcher.FaceDescriptor], !hasDescriptor(obj)})
 }
 
 func hasDescriptor(obj *matcher.Object) bool {
@@ -108,30 +140,4 @@ func hasDescriptor(obj *matcher.Object) bool {
 		}
 	}
 	return false
-}
-
-// isAttributeField reports whether an attribute has that field in a body.
-func isAttributeField(key string) bool {
-	switch key {
-	case "attribute_id", "account_id", "create_time", "age", "gender", "ethnic_group", "descriptor":
-		return true
-	}
-	return false
-}
-
-// attributeField sets one field of obj, which isAttributeField knows. The
-// descriptor may be of any type.
-func (b *binder) attributeField(obj *matcher.Object, key string, v value) (err error) {
-	switch key {
-	case "attribute_id":
-		obj.ID, err = v.objectID()
-	case "descriptor":
-		var d matcher.Descriptor
-		if d, err = b.descriptor(v); err == nil {
-			obj.Descriptors[b.Registry.Version(d.Version).Type] = d
-		}
-	default:
-		err = b.faceField(obj, key, v)
-	}
-	return err
 }

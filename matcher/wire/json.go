@@ -1,26 +1,48 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"math/bits"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/bytedance/sonic/ast"
 )
 
-// numbersAsText: sonic would turn integers above int64 into floats.
+// numbersAsText makes sonic keep numbers as text. Otherwise it turns integers
+// above int64 into floats.
 var numbersAsText = &ast.VisitorOptions{OnlyNumber: true}
 
-// parseJSON fills t from body. sonic parses, and its visitor checks nothing
-// beyond grammar: what it lets pass is found by scanJSON before.
+// parseJSON fills t from body.
 func (t *tape) parseJSON(body []byte) error {
-	if !utf8.Valid(body) {
-		return syntaxFault(invalidUTF8(body), "not UTF-8")
+	body, values, err := checkJSON(body)
+	if err != nil {
+		return err
 	}
-	if err := scanJSON(body); err != nil {
+	return t.fillJSON(body, values)
+}
+
+// checkJSON finds the faults of a text that fillJSON does not find. It returns
+// the text without a byte order mark, and the number of nodes that it needs on a
+// tape.
+func checkJSON(body []byte) (text []byte, nodes int, err error) {
+	body = skipBOM(body)
+	if !utf8.Valid(body) {
+		at := invalidUTF8(body)
+		return nil, 0, syntaxAt(body, at, "not UTF-8: %s", quoteAround(body, at))
+	}
+	nodes, err = scanJSON(body)
+	return body, nodes, err
+}
+
+// fillJSON fills t from a text that checkJSON has checked. sonic parses the text
+// and checks only the grammar.
+func (t *tape) fillJSON(body []byte, nodes int) error {
+	if err := t.grow(nodes); err != nil {
 		return err
 	}
 	err := ast.Preorder(string(body), (*visitor)(t), numbersAsText)
@@ -33,7 +55,18 @@ func (t *tape) parseJSON(body []byte) error {
 	return jsonSyntax(body, err)
 }
 
-// jsonSyntax finds where body is malformed, which sonic's visitor does not tell.
+// skipBOM replaces a byte order mark at the start of a text by spaces. So the
+// offsets in errors still count its bytes.
+func skipBOM(body []byte) []byte {
+	rest, found := bytes.CutPrefix(body, []byte("\uFEFF"))
+	if !found {
+		return body
+	}
+	return append([]byte("   "), rest...)
+}
+
+// jsonSyntax returns the fault of a malformed body with its offset, which sonic
+// does not report.
 func jsonSyntax(body []byte, cause error) error {
 	var raw json.RawMessage
 	err := json.Unmarshal(body, &raw)
@@ -43,9 +76,15 @@ func jsonSyntax(body []byte, cause error) error {
 	}
 	offset := int(syntax.Offset)
 	if offset < len(body) || syntax.Error() != "unexpected end of JSON input" {
-		offset = max(0, offset-1) // it counts the bytes read, the bad one included
+		offset = max(0, offset-1) // syntax.Offset counts the bad byte as read
 	}
-	return syntaxFault(offset, "%v", syntax)
+	return syntaxAt(body, offset, "%v", syntax)
+}
+
+// syntaxAt returns the fault of a body that is malformed at offset, with the path
+// of the value at offset.
+func syntaxAt(body []byte, offset int, format string, args ...any) error {
+	return pathTo(body, offset).located(syntaxFault(offset, format, args...))
 }
 
 func invalidUTF8(b []byte) int {
@@ -59,40 +98,59 @@ func invalidUTF8(b []byte) int {
 	return len(b)
 }
 
-// scanJSON finds what sonic's visitor does not: nesting beyond depthMax
-// (before the visitor recurses), control characters in strings, and bytes
-// after the outermost value. Everything else about body may be wrong still.
-func scanJSON(body []byte) error {
+// scanJSON finds the faults that sonic does not report: nesting beyond depthMax
+// (before sonic recurses), control characters and halves of surrogate pairs in
+// strings, and bytes after the outermost value. It finds no other faults. nodes is
+// the number of nodes that body needs on a tape.
+func scanJSON(body []byte) (nodes int, err error) {
 	depth, i := 0, skipSpace(body, 0)
 	if i == len(body) || body[i] != '{' && body[i] != '[' {
-		if json.Valid(body) {
-			return nil // one scalar: short, and refused by the binder
+		if json.Valid(body) { // scalars
+			if body[i] == '"' {
+				_, err := scanString(body, i)
+				return 1, err
+			}
+			return 1, nil // one scalar; the binder refuses it
 		}
-		return jsonSyntax(body, nil)
+		return 0, jsonSyntax(body, nil)
 	}
-	for i < len(body) {
+	for ; i < len(body); i++ {
 		switch body[i] {
 		case '"':
-			end := stringEnd(body, i+1)
-			if end < len(body) && body[end] != '"' {
-				return syntaxFault(end, "control character %#02x in a string", body[end])
+			nodes++
+			if i, err = scanString(body, i); err != nil {
+				return 0, err
 			}
-			i = end
 		case '{', '[':
+			nodes++
 			if depth++; depth > depthMax {
-				return syntaxFault(i, "nested deeper than %d", depthMax)
+				return 0, syntaxAt(body, i, "nested deeper than %d", depthMax)
 			}
 		case '}', ']':
 			if depth--; depth > 0 {
 				break
 			}
 			if end := skipSpace(body, i+1); end < len(body) {
-				return syntaxFault(end, "more bytes after the outermost value")
+				return 0, syntaxFault(end, "more bytes after the outermost value")
+			}
+		case ',', ':', ' ', '\n', '\r', '\t':
+		default: // a number or a word
+			nodes++
+			for i+1 < len(body) && !endsScalar(body[i+1]) {
+				i++
 			}
 		}
-		i++
 	}
-	return nil
+	return nodes, nil
+}
+
+// endsScalar reports whether b cannot be part of a number or a word.
+func endsScalar(b byte) bool {
+	switch b {
+	case ',', ']', '}', ' ', '\n', '\r', '\t', ':', '"', '{', '[':
+		return true
+	}
+	return false
 }
 
 func skipSpace(body []byte, i int) int {
@@ -102,32 +160,89 @@ func skipSpace(body []byte, i int) int {
 	return i
 }
 
-// stringEnd returns the offset of the quote that ends the string whose text
-// begins at i, of a control character before it, or len(body).
-func stringEnd(body []byte, i int) int {
-	for {
-		i += plain(body[i:])
-		if i >= len(body) || body[i] != '\\' {
-			return i
+// scanString returns the offset of the quote that ends the string that begins at
+// i, or len(body).
+func scanString(body []byte, i int) (end int, err error) {
+	for i++; ; {
+		i += plainLength(body[i:])
+		switch {
+		case i == len(body) || body[i] == '"':
+			return i, nil
+		case body[i] == '\\' && i+1 < len(body) && body[i+1] == 'u':
+			n := escapeLength(body[i:])
+			if n == 0 {
+				return i, syntaxAt(body, i, "%s is half of a surrogate pair", body[i:i+len(`\uD800`)])
+			}
+			i += n
+		case body[i] == '\\' && i+1 == len(body):
+			return len(body), nil
+		case body[i] == '\\' && body[i+1] >= ' ':
+			i += 2
+		case body[i] == '\\':
+			i++
+			fallthrough
+		default:
+			return i, syntaxAt(body, i, "control character %#02x in a string", body[i])
 		}
-		if i++; i == len(body) || body[i] < ' ' {
-			return i
-		}
-		i++
 	}
 }
 
-// plain returns how many bytes come before the first quote, backslash or
-// control character. It looks at eight bytes at once: most of a body is
-// base64 in strings.
-func plain(b []byte) int {
+// CheckSurrogates refuses JSON with half of a surrogate pair in a string.
+func CheckSurrogates(text []byte) error {
+	if !bytes.Contains(text, []byte(`\u`)) {
+		return nil
+	}
+	for i := 0; i < len(text); i++ {
+		if text[i] != '"' {
+			continue
+		}
+		end, err := scanString(text, i)
+		if err != nil {
+			return clientError(err)
+		}
+		i = end
+	}
+	return nil
+}
+
+// escapeLength returns the length of the escape \uXXXX at the start of b, or of
+// both escapes of a surrogate pair. It returns 0 for half of a pair, and 2 if the
+// digits are wrong, which sonic refuses later.
+func escapeLength(b []byte) int {
+	first, ok := unicodeEscape(b)
+	switch {
+	case !ok:
+		return len(`\u`)
+	case !utf16.IsSurrogate(first):
+		return len(`\uXXXX`)
+	}
+	if second, ok := unicodeEscape(b[len(`\uXXXX`):]); ok && utf16.DecodeRune(first, second) != utf8.RuneError {
+		return 2 * len(`\uXXXX`)
+	}
+	return 0
+}
+
+// unicodeEscape reads \uXXXX.
+func unicodeEscape(b []byte) (r rune, ok bool) {
+	if len(b) < len(`\uXXXX`) || b[0] != '\\' || b[1] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(b[2:6]), 16, 16)
+	return rune(n), err == nil
+}
+
+// plainLength returns the number of bytes before the first quote, backslash or
+// control character. It tests eight bytes at once, because most of a body is
+// base64.
+func plainLength(b []byte) int {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, slash := w^'"'*ones, w^'\\'*ones
-		// The top bit of a byte is set where it is below ' ', or zero after the
-		// xor; a false hit is possible only above a true one.
+		// A byte's top bit is set if the byte is below ' ' or equals a quote or a
+		// backslash. A borrow can set wrong bits, but only in bytes after a right one,
+		// and only the first bit is used.
 		hit := ((w - ' '*ones) &^ w) | ((quote - ones) &^ quote) | ((slash - ones) &^ slash)
 		if hit &= tops; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8
@@ -139,43 +254,43 @@ func plain(b []byte) int {
 	return i
 }
 
-// visitor fills a tape with what sonic finds.
+// visitor fills a tape with the values that sonic parses.
 type visitor tape
 
 func (v *visitor) tape() *tape { return (*tape)(v) }
 
-func (v *visitor) OnNull() error { return v.tape().add(node{kind: kindNull}) }
+func (v *visitor) OnNull() error { return v.tape().addNode(node{kind: kindNull}) }
 
 func (v *visitor) OnBool(b bool) error {
 	n := node{kind: kindBool}
 	if b {
 		n.num = 1
 	}
-	return v.tape().add(n)
+	return v.tape().addNode(n)
 }
 
-func (v *visitor) OnString(s string) error { return v.tape().add(node{kind: kindString, text: s}) }
+func (v *visitor) OnString(s string) error { return v.tape().addNode(node{kind: kindString, text: s}) }
 
 func (v *visitor) OnInt64(_ int64, n json.Number) error { return v.OnFloat64(0, n) }
 
 func (v *visitor) OnFloat64(_ float64, n json.Number) error {
-	return v.tape().add(numberNode(string(n)))
+	return v.tape().addNode(numberNode(string(n)))
 }
 
-func (v *visitor) OnObjectBegin(int) error { return v.tape().begin(kindObject) }
+func (v *visitor) OnObjectBegin(int) error { return v.tape().beginContainer(kindObject) }
 
 func (v *visitor) OnObjectKey(key string) error { return v.OnString(key) }
 
-func (v *visitor) OnArrayBegin(int) error { return v.tape().begin(kindArray) }
+func (v *visitor) OnArrayBegin(int) error { return v.tape().beginContainer(kindArray) }
 
-func (v *visitor) OnObjectEnd() error { v.tape().end(); return nil }
+func (v *visitor) OnObjectEnd() error { v.tape().endContainer(); return nil }
 
-func (v *visitor) OnArrayEnd() error { v.tape().end(); return nil }
+func (v *visitor) OnArrayEnd() error { v.tape().endContainer(); return nil }
 
-// numberNode reads a number of JSON. One beyond float64 becomes infinite,
-// which no field accepts.
+// numberNode reads a JSON number. A number beyond float64 becomes infinite, which
+// no field accepts.
 func numberNode(s string) node {
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
+	if i, err := strconv.ParseInt(s, 10, 64); err == nil && s != "-0" {
 		return node{kind: kindInt, num: uint64(i)}
 	}
 	if u, err := strconv.ParseUint(s, 10, 64); err == nil {

@@ -2,13 +2,13 @@ package wire
 
 import "nearside/matcher"
 
-// ListInput is a list that a client gives.
+// ListInput is a list of a request to create one.
 type ListInput struct {
 	List              matcher.List
 	HasID, HasAccount bool
 }
 
-// List reads the body of POST of a list; null is absent.
+// List reads the body of POST of a list. A null field is absent.
 func (d *Decoder) List(f Format, body []byte) (*ListInput, error) {
 	in := &ListInput{}
 	err := d.decode(f, body, func(v value) error {
@@ -35,9 +35,9 @@ func (d *Decoder) List(f Format, body []byte) (*ListInput, error) {
 	return in, nil
 }
 
-// ListPatch reads the body of PATCH of a list and returns what it does to one:
-// user_data is set, null clears it. list_id and account_id may only repeat
-// what the list has.
+// ListPatch reads the body of PATCH of a list and returns a function that applies
+// it to a list: it sets user_data, and null clears it. list_id and account_id may
+// be given, but must be those of the list.
 func (d *Decoder) ListPatch(f Format, body []byte) (func(*matcher.List) error, error) {
 	var id, account *matcher.ID
 	var userData *string
@@ -67,7 +67,7 @@ func (d *Decoder) ListPatch(f Format, body []byte) (func(*matcher.List) error, e
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: %s cannot be changed to %s", l.ID, id)
 		}
 		if account != nil && *account != l.Account {
-			return matcher.Errorf(matcher.CodeAccountConflict, "account_id: %s is another account than the list has", account)
+			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", accountText(l.Account), account)
 		}
 		if userData != nil {
 			l.UserData = *userData
@@ -76,7 +76,7 @@ func (d *Decoder) ListPatch(f Format, body []byte) (func(*matcher.List) error, e
 	}, nil
 }
 
-// fixedID reads an id that a patch may repeat, but not clear.
+// fixedID reads an id that a patch can neither change nor clear.
 func (v value) fixedID() (*matcher.ID, error) {
 	if v.isNull() {
 		return nil, badInput("cannot be cleared")
@@ -87,9 +87,9 @@ func (v value) fixedID() (*matcher.ID, error) {
 
 // LinkRequest attaches faces to a list, or detaches them.
 type LinkRequest struct {
-	Attach  bool // else detach
+	Attach  bool // false: detach
 	ListID  matcher.ID
-	FaceIDs []matcher.ID // sorted, each once; at least one
+	FaceIDs []matcher.ID // in the order of the request; at least one
 }
 
 // Linker reads the body of PATCH of the linker.
@@ -102,7 +102,7 @@ func (d *Decoder) Linker(f Format, body []byte) (*LinkRequest, error) {
 			switch key {
 			case "action":
 				hasAction = true
-				req.Attach, err = attach(v)
+				req.Attach, err = readAttach(v)
 			case "list_id":
 				req.ListID, err = v.objectID()
 			case "face_ids":
@@ -123,12 +123,12 @@ func (d *Decoder) Linker(f Format, body []byte) (*LinkRequest, error) {
 	return req, nil
 }
 
-func attach(v value) (bool, error) {
+func readAttach(v value) (bool, error) {
 	switch s, err := v.text(); {
 	case err == nil && s == "attach":
 		return true, nil
 	case err == nil && s == "detach":
 		return false, nil
 	}
-	return false, v.no("attach or detach")
+	return false, v.mustBe("attach or detach")
 }

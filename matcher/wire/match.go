@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"fmt"
 	"time"
 
 	"nearside/matcher"
@@ -12,15 +13,15 @@ type MatchRequest struct {
 	Candidates []*CandidateSet
 }
 
-// CandidateSet is a candidate set, and what of it the answer repeats.
+// CandidateSet is a candidate set, with the parts that the answer repeats.
 type CandidateSet struct {
 	matcher.Candidates
 	Filters Value // as given
-	Label   Value // as given; none when it was absent
+	Label   Value // as given; it may be absent
 }
 
-// Match reads the body of a match of descriptors of type t. Null is no value
-// here: a filter that is null would let everything pass.
+// Match reads the body of a match of descriptors of type t. It refuses null. If
+// null meant that a filter is absent, every object would pass.
 func (d *Decoder) Match(f Format, body []byte, t matcher.DescriptorType) (*MatchRequest, error) {
 	req := &MatchRequest{}
 	b := binder{Decoder: d, now: d.Now()}
@@ -54,13 +55,14 @@ type binder struct {
 	now time.Time
 }
 
-// requirement is a field that must be there.
+// requirement is a required field.
 type requirement struct {
 	field  string
 	absent bool
 }
 
-// orRequired returns err, or else the fault of the first absent field.
+// orRequired returns err if it is not nil. Otherwise it returns the fault of the
+// first absent field.
 func orRequired(err error, fields ...requirement) error {
 	if err != nil {
 		return err
@@ -73,7 +75,7 @@ func orRequired(err error, fields ...requirement) error {
 	return nil
 }
 
-// checkType refuses descriptors of another type than the match uses.
+// checkType refuses descriptors that do not have type t.
 func (b *binder) checkType(refs []matcher.Reference, t matcher.DescriptorType) error {
 	for i := range refs {
 		if refs[i].Descriptor.IsZero() {
@@ -81,8 +83,8 @@ func (b *binder) checkType(refs []matcher.Reference, t matcher.DescriptorType) e
 		}
 		if v := b.Registry.Version(refs[i].Descriptor.Version); v.Type != t {
 			return &fault{
-				code: matcher.CodeWrongVersion, path: index(i) + ".data.version",
-				message: "version " + number(v.Number) + " is of type " + v.Type.String() + ", this match is of type " + t.String(),
+				code: matcher.CodeWrongVersion, path: indexName(i) + ".data.version",
+				message: fmt.Sprintf("must be a version of type %s in this match, got %d of type %s", t, v.Number, v.Type),
 			}
 		}
 	}
@@ -102,15 +104,16 @@ func (b *binder) candidates(v value) ([]*CandidateSet, error) {
 	return sets, err
 }
 
-// checkCount checks that v is a list of 1..most; limit is the name of most.
-func checkCount(v value, limit string, most int) error {
+// checkCount checks that v is a list with 1 to limit elements; limit is the value
+// of the setting limits.<setting>.
+func checkCount(v value, setting string, limit int) error {
 	switch {
 	case v.kind() != kindArray:
-		return v.no("a list")
+		return v.mustBe("an array")
 	case v.len() == 0:
 		return badInput("must not be empty")
-	case v.len() > most:
-		return tooMany(v.len(), limit, most)
+	case v.len() > limit:
+		return tooMany(v.len(), setting, limit)
 	}
 	return nil
 }
@@ -125,7 +128,7 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 		case "targets":
 			targets = v // their names depend on the origin
 		case "order":
-			set.Order, err = order(v)
+			set.Order, err = readOrder(v)
 		case "label":
 			set.Label, err = v.echo()
 		default:
@@ -140,9 +143,9 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 	return set, err
 }
 
-// filters reads a filters object; echo is what an answer repeats of it.
+// filters reads a filters object; echo is its copy for the answer.
 func (b *binder) filters(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
-	if o, err = origin(v); err != nil {
+	if o, err = readOrigin(v); err != nil {
 		return o, f, echo, err
 	}
 	if f, err = b.filter(o, v); err != nil {
@@ -152,7 +155,7 @@ func (b *binder) filters(v value) (o matcher.Origin, f matcher.Filter, echo Valu
 	return o, f, echo, err
 }
 
-// setField reads the fields that candidate sets and cross matches have.
+// setField reads a field that both candidate sets and cross matches have.
 func (b *binder) setField(set *CandidateSet, key string, v value) (err error) {
 	switch key {
 	case "limit":
@@ -167,14 +170,14 @@ func (b *binder) setField(set *CandidateSet, key string, v value) (err error) {
 	return err
 }
 
-func order(v value) (matcher.Order, error) {
+func readOrder(v value) (matcher.Order, error) {
 	s, err := v.text()
 	if err != nil {
 		return 0, err
 	}
 	o, err := matcher.ParseOrder(s)
 	if err != nil {
-		return 0, v.no("one of similarity, create_time_asc, create_time_desc")
+		return 0, v.mustBe("one of similarity, create_time_asc, create_time_desc")
 	}
 	return o, nil
 }
@@ -188,10 +191,10 @@ func targetsOf(o matcher.Origin, v value) ([]string, error) {
 		}
 		t := targetNamed(o, s)
 		if t == "" {
-			return v.no("a target of " + o.String())
+			return v.mustBe("a target of " + o.String())
 		}
-		if len(targets) == 2*len(Targets(o)) { // repeated ones add nothing
-			return badInput("more targets than there are names")
+		if len(targets) == 2*len(Targets(o)) { // some repetition is accepted
+			return badInput("must have at most %d targets", 2*len(Targets(o)))
 		}
 		targets = append(targets, t)
 		return nil

@@ -10,7 +10,7 @@ import (
 	"nearside/matcher"
 )
 
-// A match request is a reference and a candidate set; each test changes one.
+// matchBody returns a match request with one reference and one candidate set.
 func matchBody(reference, set string) string {
 	return `{"references":[` + reference + `],"candidates":[` + set + `]}`
 }
@@ -24,12 +24,12 @@ func bothFormats(t *testing.T, doc string, f func(Format, []byte) error) []error
 	t.Helper()
 	packed, err := transcode([]byte(doc))
 	if err != nil {
-		t.Fatalf("the test's document: %v\n%s", err, doc)
+		t.Fatalf("the document of the test is invalid: %v\n%s", err, doc)
 	}
 	return []error{f(JSON, []byte(doc)), f(MessagePack, packed)}
 }
 
-// refusals checks faults of match requests, each in both formats.
+// refusals checks that match requests are refused, in both formats.
 type refusals struct {
 	*testing.T
 	d *Decoder
@@ -69,98 +69,98 @@ func (r refusals) filter(s, detail string) {
 
 func TestMatchRefuses(t *testing.T) {
 	r := refusals{t, newDecoder(t)}
-	r.bad(`5`, `body: 5 is not an object`)
-	r.bad(`[]`, `body: a list of 0 is not an object`)
-	r.bad(`null`, `body: null is not an object`)
-	r.bad(`{}`, `references: required`)
-	r.bad(`{"references":[`+rawRef+`]}`, `candidates: required`)
+	r.bad(`5`, `body: must be an object, got 5`)
+	r.bad(`[]`, `body: must be an object, got an array`)
+	r.bad(`null`, `body: must be an object, got null`)
+	r.bad(`{}`, `references: is missing`)
+	r.bad(`{"references":[`+rawRef+`]}`, `candidates: is missing`)
 	r.bad(`{"foo":1}`, `foo: unknown field`)
 	r.bad(`{"references":[],"candidates":[`+faces+`]}`, `references: must not be empty`)
-	r.bad(`{"references":null,"candidates":[`+faces+`]}`, `references: null is not a list`)
-	r.bad(`{"references":{},"candidates":[`+faces+`]}`, `references: an object of 0 fields is not a list`)
+	r.bad(`{"references":null,"candidates":[`+faces+`]}`, `references: must be an array, got null`)
+	r.bad(`{"references":{},"candidates":[`+faces+`]}`, `references: must be an array, got an object`)
 	r.bad(`{"references":[`+rawRef+`],"candidates":[]}`, `candidates: must not be empty`)
-	r.bad(`{"references":[`+rawRef+`],"candidates":5}`, `candidates: 5 is not a list`)
-	r.check(matchBody(strings.Repeat(rawRef+",", 3)+rawRef, faces), matcher.CodeTooMany, "references: 4 are more than limits.references, which is 3")
-	r.check(matchBody(rawRef, faces+","+faces+","+faces), matcher.CodeTooMany, "candidates: 3 are more than limits.candidates, which is 2")
+	r.bad(`{"references":[`+rawRef+`],"candidates":5}`, `candidates: must be an array, got 5`)
+	r.check(matchBody(strings.Repeat(rawRef+",", 3)+rawRef, faces), matcher.CodeTooMany, "references: must have at most 3 items (limits.references), got 4")
+	r.check(matchBody(rawRef, faces+","+faces+","+faces), matcher.CodeTooMany, "candidates: must have at most 2 items (limits.candidates), got 3")
 }
 
 func TestReferenceRefused(t *testing.T) {
 	r := refusals{t, newDecoder(t)}
-	r.ref(`5`, `: 5 is not an object`)
-	r.ref(`{}`, `.type: required`)
-	r.ref(`{"id":"x"}`, `.type: required`)
-	r.ref(`{"type":5}`, `.type: 5 is not text`)
-	r.ref(`{"type":"nope"}`, `.type: "nope" is not a type of reference`)
+	r.ref(`5`, `: must be an object, got 5`)
+	r.ref(`{}`, `.type: is missing`)
+	r.ref(`{"id":"x"}`, `.type: is missing`)
+	r.ref(`{"type":5}`, `.type: must be text, got 5`)
+	r.ref(`{"type":"nope"}`, `.type: must be a type of reference`)
 	r.ref(`{"type":"xpk_file"}`, `.type: "xpk_file" is not supported: its format is not public`)
-	r.ref(`{"type":"face"}`, `.id: required`)
-	r.ref(`{"type":"face","id":"abc"}`, `.id: "abc" is not a UUID`)
-	r.ref(`{"type":"event","id":7}`, `.id: 7 is not a UUID`)
-	r.ref(`{"type":"attribute","id":null}`, `.id: null is not a UUID`)
-	r.ref(`{"type":"face","id":"`+strings.Repeat("é", 200)+`"}`, `.id: "`+strings.Repeat("é", 30)+`..." is not a UUID`)
+	r.ref(`{"type":"face"}`, `.id: is missing`)
+	r.ref(`{"type":"face","id":"abc"}`, `.id: must be a UUID, got "abc"`)
+	r.ref(`{"type":"event","id":7}`, `.id: must be a UUID, got 7`)
+	r.ref(`{"type":"attribute","id":null}`, `.id: must be a UUID, got null`)
+	r.ref(`{"type":"face","id":"`+strings.Repeat("é", 200)+`"}`, `.id: must be a UUID, got "`+strings.Repeat("é", 30)+`..."`)
 	r.ref(`{"type":"face_external_id","id":""}`, `.id: must not be empty`)
-	r.ref(`{"type":"event_track_id","id":5}`, `.id: 5 is not text`)
-	r.ref(`{"type":"face","id":"`+idA.String()+`","data":1}`, `.data: a reference of type face has none`)
+	r.ref(`{"type":"event_track_id","id":5}`, `.id: must be text, got 5`)
+	r.ref(`{"type":"face","id":"`+idA.String()+`","data":1}`, `.data: must not be given for a reference of type face`)
 	r.ref(`{"type":"face","id":"`+idA.String()+`","foo":1}`, `.foo: unknown field`)
-	r.ref(`{"type":"raw_descriptor","id":"x"}`, `.data: required`)
-	r.ref(`{"type":"raw_descriptor","id":5,"data":{"version":1001,"data":"AQIDBA=="}}`, `.id: 5 is not text`)
+	r.ref(`{"type":"raw_descriptor","id":"x"}`, `.data: is missing`)
+	r.ref(`{"type":"raw_descriptor","id":5,"data":{"version":1001,"data":"AQIDBA=="}}`, `.id: must be text, got 5`)
 }
 
 func TestDescriptorRefused(t *testing.T) {
 	r := refusals{t, newDecoder(t)}
-	r.data(`null`, `: null is not {"version", "data"} or the bytes of an SDK descriptor`)
-	r.data(`{}`, `.version: required`)
-	r.data(`{"version":1001}`, `.data: required`)
-	r.data(`{"data":"AQIDBA=="}`, `.version: required`)
-	r.data(`{"version":0,"data":"AQIDBA=="}`, `.version: 0 is not a whole number of 1..4294967295`)
-	r.data(`{"version":1.5,"data":"AQIDBA=="}`, `.version: 1.5 is not a whole number`)
-	r.data(`{"version":"1001","data":"AQIDBA=="}`, `.version: "1001" is not a whole number`)
-	r.data(`{"version":18446744073709551615,"data":"AQIDBA=="}`, `.version: 18446744073709551615 is not a whole number`)
-	r.data(`{"version":1001,"data":5}`, `.data: 5 is not binary data`)
-	r.data(`{"version":1001,"data":""}`, `.data: 0 bytes are no descriptor of version 1001, which has 4`)
-	r.data(`{"version":1001,"data":"AQID"}`, `.data: 3 bytes are no descriptor of version 1001, which has 4`)
-	r.data(`{"version":1001,"data":"AQIDBA"}`, `.data: "AQIDBA" is not standard base64`)                     // no padding
-	r.data(`{"version":1001,"data":"AQID\nBA=="}`, `.data: "AQID\nBA==" is not standard base`)               // line break
-	r.data(`{"version":1001,"data":"AQIDBA\n=\n=\n\n"}`, `.data: "AQIDBA\n=\n=\n\n" is not standard base64`) // a whole quantum of them
-	r.data(`{"version":1001,"data":"AQIDBB=="}`, `.data: "AQIDBB==" is not standard base64`)                 // loose bits
-	r.data(`{"version":1001,"data":"_-IDBA=="}`, `.data: "_-IDBA==" is not standard base64`)                 // URL alphabet
+	r.data(`null`, `: must be {"version", "data"} or the bytes of an SDK descriptor, got null`)
+	r.data(`{}`, `.version: is missing`)
+	r.data(`{"version":1001}`, `.data: is missing`)
+	r.data(`{"data":"AQIDBA=="}`, `.version: is missing`)
+	r.data(`{"version":0,"data":"AQIDBA=="}`, `.version: must be an integer from 1 to 4294967295, got 0`)
+	r.data(`{"version":1.5,"data":"AQIDBA=="}`, `.version: must be an integer`)
+	r.data(`{"version":"1001","data":"AQIDBA=="}`, `.version: must be an integer`)
+	r.data(`{"version":18446744073709551615,"data":"AQIDBA=="}`, `.version: must be an integer`)
+	r.data(`{"version":1001,"data":5}`, `.data: must be binary data, got 5`)
+	r.data(`{"version":1001,"data":""}`, `.data: version 1001 needs 4 bytes, got 0`)
+	r.data(`{"version":1001,"data":"AQID"}`, `.data: version 1001 needs 4 bytes, got 3`)
+	r.data(`{"version":1001,"data":"AQIDBA"}`, `.data: must be standard base64, got "AQIDBA"`)                     // no padding
+	r.data(`{"version":1001,"data":"AQID\nBA=="}`, `.data: must be standard base64, got "AQID\nBA=="`)             // line break
+	r.data(`{"version":1001,"data":"AQIDBA\n=\n=\n\n"}`, `.data: must be standard base64, got "AQIDBA\n=\n=\n\n"`) // four line breaks, so that the length is a multiple of four
+	r.data(`{"version":1001,"data":"AQIDBB=="}`, `.data: must be standard base64, got "AQIDBB=="`)                 // unused bits are not 0
+	r.data(`{"version":1001,"data":"_-IDBA=="}`, `.data: must be standard base64, got "_-IDBA=="`)                 // URL alphabet
 	r.data(`{"version":1001,"data":"AQIDBA==","x":1}`, `.x: unknown field`)
-	r.data(`{"version":2001,"data":"`+floats(float32(nan()), 1)+`"}`, `.data: value 0 is NaN`)
-	r.data(`{"version":2001,"data":"`+floats(0, 0)+`"}`, `.data: a zero vector`)
-	r.data(`"AQIDBA=="`, `: no SDK descriptor: it does not begin`)
-	r.data(`"`+base([]byte("dp\x00\x00\x01")...)+`"`, `: no SDK descriptor: 5 bytes are shorter`)
-	r.data(`"`+base(matcher.Descriptor{Version: 1001, Data: []byte{1}}.AppendSDK(nil)...)+`"`, `.data: 1 bytes are no descriptor`)
+	r.data(`{"version":2001,"data":"`+floats(float32(nan()), 1)+`"}`, `.data: value 0 must be finite, got NaN`)
+	r.data(`{"version":2001,"data":"`+floats(0, 0)+`"}`, `.data: must not be a zero vector under cosine`)
+	r.data(`"AQIDBA=="`, `: must begin with "dp\0\0", as SDK descriptors do`)
+	r.data(`"`+base([]byte("dp\x00\x00\x01")...)+`"`, `: must have at least the 8 bytes of an SDK descriptor's header, got 5`)
+	r.data(`"`+sdkForm(1001, 1)+`"`, `.data: version 1001 needs 4 bytes, got 1`)
 	r.check(matchBody(`{"type":"raw_descriptor","id":"x","data":{"version":77,"data":"AQIDBA=="}}`, faces),
 		matcher.CodeUnknownVersion, "references[0].data.version: 77 is not registered")
 	r.check(matchBody(rawRef+`,{"type":"raw_descriptor","id":"x","data":{"version":3001,"data":"AQIDBA=="}}`, faces),
-		matcher.CodeWrongVersion, "references[1].data.version: version 3001 is of type body, this match is of type face")
+		matcher.CodeWrongVersion, "references[1].data.version: must be a version of type face in this match, got 3001 of type body")
 }
 
 func TestSetRefused(t *testing.T) {
 	r := refusals{t, newDecoder(t)}
-	r.set(`5`, `: 5 is not an object`)
-	r.set(`{}`, `.filters: required`)
-	r.set(`{"filters":null}`, `.filters: null is not an object`)
-	r.set(`{"filters":{}}`, `.filters.origin: required`)
-	r.set(`{"filters":{"origin":5}}`, `.filters.origin: 5 is not text`)
-	r.set(`{"filters":{"origin":"face"}}`, `.filters.origin: "face" is not one of faces, events, attributes`)
+	r.set(`5`, `: must be an object, got 5`)
+	r.set(`{}`, `.filters: is missing`)
+	r.set(`{"filters":null}`, `.filters: must be an object, got null`)
+	r.set(`{"filters":{}}`, `.filters.origin: is missing`)
+	r.set(`{"filters":{"origin":5}}`, `.filters.origin: must be text, got 5`)
+	r.set(`{"filters":{"origin":"face"}}`, `.filters.origin: must be one of faces, events, attributes, got "face"`)
 	r.set(`{"filters":{"origin":"events","lists":[]}}`, `.filters.lists: unknown filter of events`)
 	r.set(`{"filters":{"origin":"attributes","tags":[]}}`, `.filters.tags: unknown filter of attributes`)
 	r.set(`{"filters":{"origin":"faces"},"foo":1}`, `.foo: unknown field`)
-	r.set(`{"filters":{"origin":"faces"},"limit":0}`, `.limit: 0 is not a whole number of 1..100`)
-	r.set(`{"filters":{"origin":"faces"},"limit":-1}`, `.limit: -1 is not a whole number of 1..100`)
-	r.set(`{"filters":{"origin":"faces"},"limit":101}`, `.limit: 101 is not a whole number of 1..100`)
-	r.set(`{"filters":{"origin":"faces"},"limit":1e300}`, `.limit: 1e+300 is not a whole number of 1..100`)
-	r.set(`{"filters":{"origin":"faces"},"limit":null}`, `.limit: null is not a whole number of 1..100`)
-	r.set(`{"filters":{"origin":"faces"},"limit":true}`, `.limit: true is not a whole number of 1..100`)
-	r.set(`{"filters":{"origin":"faces"},"threshold":-0.1}`, `.threshold: -0.1 is not a number of 0..1`)
-	r.set(`{"filters":{"origin":"faces"},"threshold":1.1}`, `.threshold: 1.1 is not a number of 0..1`)
-	r.set(`{"filters":{"origin":"faces"},"threshold":"1"}`, `.threshold: "1" is not a number of 0..1`)
-	r.set(`{"filters":{"origin":"faces"},"order":"random"}`, `.order: "random" is not one of similarity, create_time_asc, create_time_desc`)
-	r.set(`{"filters":{"origin":"faces"},"order":1}`, `.order: 1 is not text`)
-	r.set(`{"filters":{"origin":"faces"},"targets":"face_id"}`, `.targets: "face_id" is not a list`)
-	r.set(`{"filters":{"origin":"faces"},"targets":["face_id","source"]}`, `.targets[1]: "source" is not a target of faces`)
-	r.set(`{"filters":{"origin":"faces"},"targets":["descriptor"]}`, `.targets[0]: "descriptor" is not a target of faces`)
-	r.set(`{"filters":{"origin":"faces"},"targets":[1]}`, `.targets[0]: 1 is not text`)
+	r.set(`{"filters":{"origin":"faces"},"limit":0}`, `.limit: must be an integer from 1 to 100, got 0`)
+	r.set(`{"filters":{"origin":"faces"},"limit":-1}`, `.limit: must be an integer from 1 to 100, got -1`)
+	r.set(`{"filters":{"origin":"faces"},"limit":101}`, `.limit: must be an integer from 1 to 100, got 101`)
+	r.set(`{"filters":{"origin":"faces"},"limit":1e300}`, `.limit: must be an integer from 1 to 100, got 1e+300`)
+	r.set(`{"filters":{"origin":"faces"},"limit":null}`, `.limit: must be an integer from 1 to 100, got null`)
+	r.set(`{"filters":{"origin":"faces"},"limit":true}`, `.limit: must be an integer from 1 to 100, got true`)
+	r.set(`{"filters":{"origin":"faces"},"threshold":-0.1}`, `.threshold: must be a number from 0 to 1, got -0.1`)
+	r.set(`{"filters":{"origin":"faces"},"threshold":1.1}`, `.threshold: must be a number from 0 to 1, got 1.1`)
+	r.set(`{"filters":{"origin":"faces"},"threshold":"1"}`, `.threshold: must be a number from 0 to 1, got "1"`)
+	r.set(`{"filters":{"origin":"faces"},"order":"random"}`, `.order: must be one of similarity, create_time_asc, create_time_desc, got "random"`)
+	r.set(`{"filters":{"origin":"faces"},"order":1}`, `.order: must be text, got 1`)
+	r.set(`{"filters":{"origin":"faces"},"targets":"face_id"}`, `.targets: must be an array, got "face_id"`)
+	r.set(`{"filters":{"origin":"faces"},"targets":["face_id","source"]}`, `.targets[1]: must be a target of faces, got "source"`)
+	r.set(`{"filters":{"origin":"faces"},"targets":["descriptor"]}`, `.targets[0]: must be a target of faces, got "descriptor"`)
+	r.set(`{"filters":{"origin":"faces"},"targets":[1]}`, `.targets[0]: must be text, got 1`)
 }
 
 func TestFilterRefused(t *testing.T) {
@@ -168,41 +168,41 @@ func TestFilterRefused(t *testing.T) {
 	r.filter(`"sources":["x"]`, `sources: unknown filter of faces`)
 	r.filter(`"foo":1`, `foo: unknown filter of faces`)
 	for _, name := range []string{"account_id", "face_id__gte", "face_id__lt", "list_id"} {
-		r.filter(`"`+name+`":"abc"`, name+`: "abc" is not a UUID`)
-		r.filter(`"`+name+`":null`, name+`: null is not a UUID`)
-		r.filter(`"`+name+`":["`+idA.String()+`"]`, name+`: a list of 1 is not a UUID`)
+		r.filter(`"`+name+`":"abc"`, name+`: must be a UUID, got "abc"`)
+		r.filter(`"`+name+`":null`, name+`: must not be null`)
+		r.filter(`"`+name+`":["`+idA.String()+`"]`, name+`: must be a UUID, got an array`)
 	}
 	for _, name := range []string{"face_ids", "event_ids", "lists"} {
-		r.filter(`"`+name+`":"`+idA.String()+`"`, name+`: "`+idA.String()+`" is not a list`)
-		r.filter(`"`+name+`":["`+idA.String()+`","abc"]`, name+`[1]: "abc" is not a UUID`)
-		r.filter(`"`+name+`":[5]`, name+`[0]: 5 is not a UUID`)
+		r.filter(`"`+name+`":"`+idA.String()+`"`, name+`: must be an array, got "`+idA.String()+`"`)
+		r.filter(`"`+name+`":["`+idA.String()+`","abc"]`, name+`[1]: must be a UUID, got "abc"`)
+		r.filter(`"`+name+`":[5]`, name+`[0]: must be a UUID, got 5`)
 	}
 	for _, name := range []string{"create_time__gte", "create_time__lt"} {
-		r.filter(`"`+name+`":"yesterday"`, name+`: "yesterday" is not an RFC 3339 time or now-`)
-		r.filter(`"`+name+`":"now-5"`, name+`: "now-5" is not`)
-		r.filter(`"`+name+`":5`, name+`: 5 is not text`)
+		r.filter(`"`+name+`":"yesterday"`, name+`: must be an RFC 3339 time, got "yesterday"; now-`)
+		r.filter(`"`+name+`":"now-5"`, name+`: must be an RFC 3339 time, got "now-5"; now-<n><s|m|h|d|w|M|y> is allowed too`)
+		r.filter(`"`+name+`":5`, name+`: must be text, got 5`)
 	}
 	for _, name := range []string{"age__gte", "age__lt", "gender"} {
-		r.filter(`"`+name+`":256`, name+`: 256 is not a whole number of 0..255`)
-		r.filter(`"`+name+`":-1`, name+`: -1 is not a whole number of 0..255`)
-		r.filter(`"`+name+`":"1"`, name+`: "1" is not a whole number of 0..255`)
-		r.filter(`"`+name+`":0.5`, name+`: 0.5 is not a whole number of 0..255`)
+		r.filter(`"`+name+`":256`, name+`: must be an integer from 0 to 255, got 256`)
+		r.filter(`"`+name+`":-1`, name+`: must be an integer from 0 to 255, got -1`)
+		r.filter(`"`+name+`":"1"`, name+`: must be an integer from 0 to 255, got "1"`)
+		r.filter(`"`+name+`":0.5`, name+`: must be an integer from 0 to 255, got 0.5`)
 	}
-	r.filter(`"ethnic_groups":1`, `ethnic_groups: 1 is not a list`)
-	r.filter(`"ethnic_groups":[1,300]`, `ethnic_groups[1]: 300 is not a whole number of 0..255`)
-	r.filter(`"external_ids":"a"`, `external_ids: "a" is not a list`)
-	r.filter(`"external_ids":[1]`, `external_ids[0]: 1 is not text`)
-	r.filter(`"user_data":1`, `user_data: 1 is not text`)
-	r.filter(`"user_data":null`, `user_data: null is not text`)
+	r.filter(`"ethnic_groups":1`, `ethnic_groups: must be an array, got 1`)
+	r.filter(`"ethnic_groups":[1,300]`, `ethnic_groups[1]: must be an integer from 0 to 255, got 300`)
+	r.filter(`"external_ids":"a"`, `external_ids: must be an array, got "a"`)
+	r.filter(`"external_ids":[1]`, `external_ids[0]: must be text, got 1`)
+	r.filter(`"user_data":1`, `user_data: must be text, got 1`)
+	r.filter(`"user_data":null`, `user_data: must not be null`)
 	r.check(matchBody(rawRef, `{"filters":{"origin":"faces","external_ids":["1","2","3","4","5","6"]}}`),
-		matcher.CodeTooMany, "candidates[0].filters.external_ids: 6 are more than limits.filter_values, which is 5")
+		matcher.CodeTooMany, "candidates[0].filters.external_ids: must have at most 5 items (limits.filter_values), got 6")
 }
 
 func nan() float64 { zero := 0.0; return zero / zero }
 
 func TestMatchAccepts(t *testing.T) {
 	d := newDecoder(t)
-	sdk := base(matcher.Descriptor{Version: 1001, Data: []byte{5, 6, 7, 8}}.AppendSDK(nil)...)
+	sdk := sdkForm(1001, 5, 6, 7, 8)
 	doc := `{"references":[
 		{"type":"face","id":"` + strings.ToUpper(idA.String()) + `"},
 		{"type":"raw_descriptor","data":{"version":1001,"data":"AQIDBA=="}},
@@ -221,15 +221,17 @@ func TestMatchAccepts(t *testing.T) {
 		}
 		return &x
 	}
-	text, one, two, zero := "u", uint8(1), uint8(2), uint8(0)
+	one, two := uint8(1), uint8(2)
 	want := []matcher.Candidates{{
 		Origin: matcher.Faces, Limit: 7, Threshold: 1, Targets: []string{"face_id", "similarity"}, Order: matcher.ByTimeDesc,
 		Filter: matcher.Filter{
 			Account:    &idA,
 			CreateTime: matcher.Range[matcher.Time]{GTE: at("2026-04-30T12:00:00Z"), LT: at("2026-05-31T12:00:00.123Z")},
-			UserData:   &text, ExternalIDs: []string{"x", "y"}, Age: matcher.Range[uint8]{GTE: &one, LT: &two}, Gender: &zero,
-			EthnicGroups: []uint8{3}, EventIDs: []matcher.ID{idB}, FaceIDs: []matcher.ID{},
-			FaceID: matcher.Range[matcher.ID]{GTE: &idA, LT: &idB}, ListID: &idB, Lists: []matcher.ID{idA},
+			Fields: []matcher.FieldFilter{
+				matcher.AnyOf("user_data", "u"), matcher.AnyOf("external_id", "x", "y"), matcher.Within("age", matcher.Range[uint8]{GTE: &one, LT: &two}),
+				matcher.AnyOf("gender", uint8(0)), matcher.AnyOf("ethnic_group", uint8(3)), matcher.AnyOf("event_id", idB),
+			},
+			IDs: []matcher.ID{}, IDRange: matcher.Range[matcher.ID]{GTE: &idA, LT: &idB}, ListID: &idB, Lists: []matcher.ID{idA},
 		},
 	}, {Origin: matcher.Faces, Limit: 5}}
 	wantRefs := []matcher.Reference{
@@ -240,13 +242,15 @@ func TestMatchAccepts(t *testing.T) {
 	for _, err := range bothFormats(t, doc, func(f Format, body []byte) error {
 		req, err := d.Match(f, body, matcher.FaceDescriptor)
 		for i := range body {
-			body[i] = 'x' // nothing of it may be in use any more
+			body[i] = 'x' // the request must not use the body any more
 		}
 		if err != nil {
 			return err
 		}
 		got := []matcher.Candidates{req.Candidates[0].Candidates, req.Candidates[1].Candidates}
-		if diff := cmp.Diff(want, got); diff != "" {
+		sortFilters(&want[0].Filter)
+		sortFilters(&got[0].Filter)
+		if diff := cmp.Diff(want, got, sameField); diff != "" {
 			t.Errorf("%v: %s", f, diff)
 		}
 		if diff := cmp.Diff(wantRefs, req.References); diff != "" {
@@ -256,7 +260,7 @@ func TestMatchAccepts(t *testing.T) {
 			t.Errorf("%v: label %s", f, s)
 		}
 		if !req.Candidates[1].Label.IsZero() {
-			t.Errorf("%v: a label that was not given", f)
+			t.Errorf("%v: the second set has a label", f)
 		}
 		return nil
 	}) {
@@ -291,61 +295,72 @@ func TestRaw(t *testing.T) {
 	other := `{"type":"raw_descriptor","data":{"version":3001,"data":"AQIDBA=="}}`
 	many := strings.TrimSuffix(strings.Repeat(rawRef+",", 5), ",")
 	check(rawRef, rawRef, 0, "")
-	check(other, other, 0, "") // any type, as long as it is one
-	check(rawRef, rawRef+","+other, matcher.CodeMixedVersions, "candidates[1].data.version: 3001, but references[0] has 1001")
-	check(rawRef+","+other, rawRef, matcher.CodeMixedVersions, "references[1].data.version: 3001, but references[0] has 1001")
-	check(`{"type":"face","id":"`+idA.String()+`"}`, rawRef, matcher.CodeBadInput, `references[0].type: "face" is not one of raw_descriptor`)
-	check(rawRef, `{"type":"face_external_id","id":"x"}`, matcher.CodeBadInput, `candidates[0].type: "face_external_id" is not one of`)
+	check(other, other, 0, "") // the type may be body
+	check(rawRef, rawRef+","+other, matcher.CodeMixedVersions, "candidates[1].data.version: must be 1001 as in references[0], got 3001")
+	check(rawRef+","+other, rawRef, matcher.CodeMixedVersions, "references[1].data.version: must be 1001 as in references[0], got 3001")
+	check(`{"type":"face","id":"`+idA.String()+`"}`, rawRef, matcher.CodeBadInput, `references[0].type: must be one of raw_descriptor, sdk_descriptor, got "face"`)
+	check(rawRef, `{"type":"face_external_id","id":"x"}`, matcher.CodeBadInput, `candidates[0].type: must be one of raw_descriptor, sdk_descriptor, got "face_external_id"`)
 	check("", rawRef, matcher.CodeBadInput, "references: must not be empty")
 	check(rawRef, "", matcher.CodeBadInput, "candidates: must not be empty")
-	check(many, rawRef, matcher.CodeTooMany, "references: 5 are more than limits.references, which is 3")
-	check(rawRef, many, matcher.CodeTooMany, "candidates: 5 are more than limits.raw_candidates, which is 4")
+	check(many, rawRef, matcher.CodeTooMany, "references: must have at most 3 items (limits.references), got 5")
+	check(rawRef, many, matcher.CodeTooMany, "candidates: must have at most 4 items (limits.raw_candidates), got 5")
 	_, err := d.Raw(JSON, []byte(`{"references":[`+rawRef+`],"candidates":[`+rawRef+`],"x":1}`))
 	refused(t, err, matcher.CodeBadInput, "x: unknown field")
 	_, err = d.Raw(JSON, []byte(`{"references":[`+rawRef+`]}`))
-	refused(t, err, matcher.CodeBadInput, "candidates: required")
+	refused(t, err, matcher.CodeBadInput, "candidates: is missing")
+}
+
+// once returns a query in which each parameter has one value.
+func once(parameters map[string]string) Query {
+	q := Query{}
+	for name, text := range parameters {
+		q[name] = []string{text}
+	}
+	return q
 }
 
 func TestQueryFilter(t *testing.T) {
 	d := newDecoder(t)
-	got, err := d.QueryFilter(matcher.Faces, map[string]string{
+	got, err := d.QueryFilter(matcher.Faces, once(map[string]string{
 		"face_ids": idA.String() + "," + strings.ToUpper(idB.String()), "age__lt": "7", "ethnic_groups": "1,2", "external_ids": "",
 		"user_data": "a,b", "create_time__gte": "now-1d",
-	})
-	day, lt, text := matcher.TimeOf(now.AddDate(0, 0, -1)), uint8(7), "a,b"
+	}))
+	day, lt := matcher.TimeOf(now.AddDate(0, 0, -1)), uint8(7)
 	want := matcher.Filter{
-		FaceIDs: []matcher.ID{idA, idB}, Age: matcher.Range[uint8]{LT: &lt}, EthnicGroups: []uint8{1, 2}, ExternalIDs: []string{},
-		UserData: &text, CreateTime: matcher.Range[matcher.Time]{GTE: &day},
+		IDs: []matcher.ID{idA, idB}, CreateTime: matcher.Range[matcher.Time]{GTE: &day},
+		Fields: []matcher.FieldFilter{
+			matcher.Within("age", matcher.Range[uint8]{LT: &lt}), matcher.AnyOf("ethnic_group", uint8(1), 2), matcher.AnyOf[string]("external_id"), matcher.AnyOf("user_data", "a,b"),
+		},
 	}
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+	if diff := cmp.Diff(sortFilters(&want), sortFilters(&got), sameField); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
 	check := func(key, text string, code matcher.Code, detail string) {
 		t.Helper()
-		_, err := d.QueryFilter(matcher.Faces, map[string]string{key: text})
+		_, err := d.QueryFilter(matcher.Faces, once(map[string]string{key: text}))
 		refused(t, err, code, detail)
 	}
 	check("foo", "1", matcher.CodeBadInput, "foo: unknown filter of faces")
 	check("origin", "faces", matcher.CodeBadInput, "origin: unknown filter of faces")
-	check("list_id", "x", matcher.CodeBadInput, `list_id: "x" is not a UUID`)
-	check("face_ids", idA.String()+",", matcher.CodeBadInput, `face_ids[1]: "" is not a UUID`)
-	check("age__gte", "old", matcher.CodeBadInput, `age__gte: "old" is not a whole number of 0..255`)
-	check("age__gte", "1.0", matcher.CodeBadInput, `age__gte: "1.0" is not a whole number of 0..255`)
-	check("ethnic_groups", "1,999", matcher.CodeBadInput, `ethnic_groups[1]: 999 is not a whole number of 0..255`)
-	check("create_time__lt", "soon", matcher.CodeBadInput, `create_time__lt: "soon" is not`)
-	check("external_ids", "1,2,3,4,5,6", matcher.CodeTooMany, "external_ids: 6 are more than limits.filter_values, which is 5")
-	_, err = d.QueryFilter(matcher.Faces, map[string]string{"b": "1", "a": "1", "c": "1"})
-	refused(t, err, matcher.CodeBadInput, "a: unknown filter of faces") // always the first by name
+	check("list_id", "x", matcher.CodeBadInput, `list_id: must be a UUID, got "x"`)
+	check("face_ids", idA.String()+",", matcher.CodeBadInput, `face_ids[1]: must be a UUID, got ""`)
+	check("age__gte", "old", matcher.CodeBadInput, `age__gte: must be an integer from 0 to 255, got "old"`)
+	check("age__gte", "1.5", matcher.CodeBadInput, `age__gte: must be an integer from 0 to 255, got 1.5`)
+	check("ethnic_groups", "1,999", matcher.CodeBadInput, `ethnic_groups[1]: must be an integer from 0 to 255, got 999`)
+	check("create_time__lt", "soon", matcher.CodeBadInput, `create_time__lt: must be an RFC 3339 time, got "soon"; now-<n><s|m|h|d|w|M|y> is allowed too`)
+	check("ethnic_groups", "1,2,3,4,5,6", matcher.CodeTooMany, "ethnic_groups: must have at most 5 items (limits.filter_values), got 6")
+	_, err = d.QueryFilter(matcher.Faces, once(map[string]string{"b": "1", "a": "1", "c": "1"}))
+	refused(t, err, matcher.CodeBadInput, "a: unknown filter of faces") // always the first fault in the order of names
 }
 
-// A million ids in one filter are refused by their count.
+// TestMillionIDs: a filter with too many ids is refused because of their number.
 func TestMillionIDs(t *testing.T) {
 	d := newDecoder(t)
 	ids := strings.TrimSuffix(strings.Repeat(`"`+idA.String()+`",`, 1_000_000), ",")
 	_, err := d.Match(JSON, []byte(matchBody(rawRef, `{"filters":{"origin":"faces","face_ids":[`+ids+`]}}`)), matcher.FaceDescriptor)
-	refused(t, err, matcher.CodeTooMany, "candidates[0].filters.face_ids: 1000000 are more than limits.filter_values, which is 5")
-	_, err = d.QueryFilter(matcher.Faces, map[string]string{"face_ids": strings.Repeat(idA.String()+",", 999_999) + idA.String()})
-	refused(t, err, matcher.CodeTooMany, "face_ids: 1000000 are more than")
+	refused(t, err, matcher.CodeTooMany, "candidates[0].filters.face_ids: must have at most 5 items (limits.filter_values), got 1000000")
+	_, err = d.QueryFilter(matcher.Faces, once(map[string]string{"face_ids": strings.Repeat(idA.String()+",", 999_999) + idA.String()}))
+	refused(t, err, matcher.CodeTooMany, "face_ids: must have at most 5 items (limits.filter_values), got 1000000")
 	_, err = d.Match(JSON, []byte(`{"x":[`+strings.Repeat("0,", nodesMax)+`0]}`), matcher.FaceDescriptor)
-	refused(t, err, matcher.CodeTooMany, fmt.Sprintf("body: more than %d values", nodesMax))
+	refused(t, err, matcher.CodeTooMany, fmt.Sprintf("body: must have at most %d values", nodesMax))
 }

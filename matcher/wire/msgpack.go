@@ -3,17 +3,68 @@ package wire
 import (
 	"errors"
 	"math"
+	"strconv"
 	"unicode/utf8"
 
 	"github.com/tinylib/msgp/msgp"
 )
 
-// parseMessagePack fills t from body. A declared length allocates nothing:
-// nodes are added as their values are found.
+// parseMessagePack fills t from body. It allocates memory only for values that
+// are present, whatever lengths the body declares.
 func (t *tape) parseMessagePack(body []byte) error {
-	p := packParser{tape: t, body: body, text: string(body), rest: body}
-	if err := p.value(); err != nil {
+	return t.fillMessagePack(body, countMessagePack(body))
+}
+
+// countMessagePack returns the number of nodes that the outermost value of body
+// needs on a tape. It stops at the first fault; fillMessagePack reports it.
+func countMessagePack(body []byte) (nodes int) {
+	var left [depthMax]uint64 // values still to come in each open container
+	depth := 0
+	for rest, err := body, error(nil); len(rest) > 0; {
+		nodes++
+		values := uint64(0)
+		var n uint32
+		switch msgp.NextType(rest) {
+		case msgp.MapType:
+			n, rest, err = msgp.ReadMapHeaderBytes(rest)
+			values = 2 * uint64(n)
+		case msgp.ArrayType:
+			n, rest, err = msgp.ReadArrayHeaderBytes(rest)
+			values = uint64(n)
+		default:
+			rest, err = msgp.Skip(rest)
+		}
+		switch {
+		case err != nil || values > 0 && depth == depthMax:
+			return nodes
+		case values > 0:
+			left[depth] = values
+			depth++
+			continue
+		}
+		for ; depth > 0; depth-- {
+			if left[depth-1]--; left[depth-1] > 0 {
+				break
+			}
+		}
+		if depth == 0 {
+			return nodes
+		}
+	}
+	return nodes
+}
+
+// fillMessagePack fills t from a body that needs that many nodes.
+func (t *tape) fillMessagePack(body []byte, nodes int) error {
+	if err := t.grow(nodes); err != nil {
 		return err
+	}
+	p := packParser{tape: t, body: body, text: string(body), rest: body}
+	switch err := p.value(); {
+	case errors.Is(err, errTooManyValues):
+		return err
+	case err != nil:
+		return t.located(err) // the containers around the fault are still open
 	}
 	if len(p.rest) > 0 {
 		return syntaxFault(p.offset(), "more bytes after the outermost value")
@@ -24,8 +75,8 @@ func (t *tape) parseMessagePack(body []byte) error {
 type packParser struct {
 	tape *tape
 	body []byte
-	text string // body, which strings are cut from
-	rest []byte // of body: what was not read yet
+	text string // a copy of body; strings of nodes are parts of it
+	rest []byte // the part of body that was not read yet
 }
 
 func (p *packParser) offset() int { return len(p.body) - len(p.rest) }
@@ -43,14 +94,14 @@ func (p *packParser) value() error {
 			return p.malformed(err)
 		}
 		p.rest = rest
-		return p.tape.add(node{kind: kindBinary, text: p.last(v)})
+		return p.tape.addNode(node{kind: kindBinary, text: p.textOf(v)})
 	case msgp.ExtensionType, msgp.TimeType, msgp.Complex64Type, msgp.Complex128Type:
-		return badInput("byte %d: extension types are not accepted; times are text", p.offset())
+		return p.refuse("a value of an extension type is not accepted; times are text")
 	case msgp.InvalidType:
 		if len(p.rest) == 0 {
 			return p.malformed(msgp.ErrShortBytes)
 		}
-		return syntaxFault(p.offset(), "%#02x begins no value", p.rest[0])
+		return syntaxFault(p.offset(), "no value begins with %#02x", p.rest[0])
 	default:
 		return p.scalar(typ)
 	}
@@ -95,7 +146,7 @@ func (p *packParser) scalar(typ msgp.Type) error {
 		return p.malformed(err)
 	}
 	p.rest = rest
-	return p.tape.add(n)
+	return p.tape.addNode(n)
 }
 
 func (p *packParser) container(typ msgp.Type) error {
@@ -107,10 +158,10 @@ func (p *packParser) container(typ msgp.Type) error {
 	if err != nil {
 		return p.malformed(err)
 	}
-	if int64(n) > int64(len(rest)) { // a value has at least a byte
+	if int64(n) > int64(len(rest)) { // each value has at least one byte
 		return syntaxFault(begin, "%d elements are declared, but %d bytes follow", n, len(rest))
 	}
-	if err := p.tape.begin(k); err != nil {
+	if err := p.tape.beginContainer(k); err != nil {
 		if errors.Is(err, errDepth) {
 			return syntaxFault(begin, "%s", errDepth.message)
 		}
@@ -127,13 +178,13 @@ func (p *packParser) container(typ msgp.Type) error {
 			return err
 		}
 	}
-	p.tape.end()
+	p.tape.endContainer()
 	return nil
 }
 
 func (p *packParser) key() error {
 	if typ := msgp.NextType(p.rest); typ != msgp.StrType && len(p.rest) > 0 {
-		return badInput("byte %d: a key of type %v; keys are text", p.offset(), typ)
+		return p.refuse("a key of type %v is not accepted; keys are text", typ)
 	}
 	return p.string()
 }
@@ -144,14 +195,26 @@ func (p *packParser) string() error {
 		return p.malformed(err)
 	}
 	if !utf8.Valid(v) {
-		return syntaxFault(len(p.body)-len(rest)-len(v)+invalidUTF8(v), "not UTF-8")
+		at := invalidUTF8(v)
+		return syntaxFault(len(p.body)-len(rest)-len(v)+at, "not UTF-8: %s", quoteAround(v, at))
 	}
 	p.rest = rest
-	return p.tape.add(node{kind: kindString, text: p.last(v)})
+	return p.tape.addNode(node{kind: kindString, text: p.textOf(v)})
 }
 
-// last returns v, which ends where rest begins, as a part of text.
-func (p *packParser) last(v []byte) string {
+// refuse returns the fault for a value at the current offset.
+func (p *packParser) refuse(format string, args ...any) error {
+	return badInput("byte %d: "+format, append([]any{p.offset()}, args...)...)
+}
+
+// quoteAround quotes the part of a text around the byte at an offset.
+func quoteAround(v []byte, at int) string {
+	const before, after = 24, 8
+	return strconv.Quote(string(v[max(0, at-before):min(len(v), at+after)]))
+}
+
+// textOf returns v, the bytes before rest, as a part of text.
+func (p *packParser) textOf(v []byte) string {
 	end := p.offset()
 	return p.text[end-len(v) : end]
 }

@@ -1,38 +1,35 @@
 package wire
 
 import (
+	"encoding/base64"
 	"slices"
 
 	"nearside/matcher"
 )
 
-// targetNames are the targets by origin: the top-level fields of the object
-// but its descriptors, and the two figures of a row.
-var targetNames = [matcher.Origins][]string{
-	matcher.Faces: {
-		"face_id", "account_id", "external_id", "user_data", "event_id", "create_time", "avatar",
-		"lists", "age", "gender", "ethnic_group", similarity, distance,
-	},
-	matcher.Events: {
-		"event_id", "account_id", "create_time", "end_time", "source", "handler_id", "stream_id", "track_id", "external_id",
-		"user_data", "tags", "face_id", "age", "gender", "ethnic_group", "emotion", "mask", "location", "top_match", "meta",
-		similarity, distance,
-	},
-	matcher.Attributes: {
-		"attribute_id", "account_id", "create_time", "age", "gender", "ethnic_group", similarity, distance,
-	},
-}
+// targetNames are the targets by origin: the fields of objects, without descriptors,
+// and the two figures of a row.
+var targetNames = func() (by [matcher.Origins][]string) {
+	for o := range by {
+		for _, f := range objectFields[o] {
+			by[o] = append(by[o], f.name)
+		}
+		by[o] = append(by[o], similarity, distance)
+	}
+	return by
+}()
 
 const (
 	similarity = "similarity"
 	distance   = "distance"
 )
 
-// Targets returns the names that targets may have for o; the slice must not
-// be changed.
+// Targets returns the names that targets may have for o. The slice must not be
+// changed.
 func Targets(o matcher.Origin) []string { return targetNames[o] }
 
-// targetNamed returns the target of that name as a constant, or "".
+// targetNamed returns the target with that name, or "". The result is a constant,
+// so that it does not keep the body of the request in memory.
 func targetNamed(o matcher.Origin, name string) string {
 	if i := slices.Index(targetNames[o], name); i >= 0 {
 		return targetNames[o][i]
@@ -40,10 +37,10 @@ func targetNamed(o matcher.Origin, name string) string {
 	return ""
 }
 
-// targetSet has a bit for each of targetNames that is wanted.
+// targetSet has a bit for each name in targetNames; 1: the field is written.
 type targetSet uint64
 
-// newTargetSet returns the set of targets of o; nil stands for all.
+// newTargetSet returns the set of targets of o. If targets is nil, it has all.
 func newTargetSet(o matcher.Origin, targets []string) targetSet {
 	if targets == nil {
 		return ^targetSet(0)
@@ -61,16 +58,107 @@ func (s targetSet) has(o matcher.Origin, target string) bool {
 	return s&(1<<slices.Index(targetNames[o], target)) != 0
 }
 
-// AppendObject appends one object with the fields that targets name; nil
-// stands for all. With descriptor and JSON it is a line of an import.
+// AppendObject appends one object with the fields that targets name; nil: all.
 func AppendObject(dst []byte, f Format, obj *matcher.Object, targets []string, descriptor bool) []byte {
 	w := NewWriter(dst, f)
 	w.object(obj, newTargetSet(obj.Origin, targets), descriptor)
 	return w.Done()
 }
 
-// AppendObjects appends a page of objects of o; count is how many there are
-// on all pages.
+// AppendLine appends an object as a line of an export, without the line feed.
+// lists maps the IDs of lists to their accounts; zero: no account. A list that is
+// not in lists belongs to the account of the face.
+func AppendLine(dst []byte, obj *matcher.Object, lists map[matcher.ID]matcher.ID) []byte {
+	w := NewWriter(dst, JSON)
+	w.Object()
+	w.fields(obj, newTargetSet(obj.Origin, nil), true)
+	w.listAccounts(obj, lists)
+	w.EndObject()
+	return w.Done()
+}
+
+// listAccounts writes the accounts of those lists of a face that belong to
+// another account than the face. It writes nothing if there are no such lists.
+func (w *Writer) listAccounts(obj *matcher.Object, lists map[matcher.ID]matcher.ID) {
+	begun := false
+	for _, id := range obj.Lists {
+		account, known := lists[id]
+		if !known || account == obj.Account {
+			continue
+		}
+		if !begun {
+			begun = true
+			w.Key(listAccounts)
+			w.Object()
+		}
+		w.Key(id.String())
+		if account.IsZero() {
+			w.Null()
+		} else {
+			w.ID(account)
+		}
+	}
+	if begun {
+		w.EndObject()
+	}
+}
+
+// LineBytes returns the maximum length of an object's line in an export. It
+// assumes that each list needs an account in the line, because the accounts of
+// lists can change.
+func LineBytes(obj *matcher.Object) int {
+	n := len(AppendLine(nil, obj, nil))
+	if len(obj.Lists) > 0 {
+		n += len(`,"list_accounts":{}`) + listAccountBytes*len(obj.Lists)
+	}
+	return n
+}
+
+// listAccountBytes is the length of an entry of list_accounts, with its comma.
+const listAccountBytes = len(`"00000000-0000-0000-0000-000000000000":"00000000-0000-0000-0000-000000000000",`)
+
+// LineBound returns an upper bound of LineBytes that is fast to compute. It
+// assumes that every character is escaped with 6 bytes.
+func LineBound(obj *matcher.Object) int {
+	const fields, escape, id = 2 << 10, 6, len(`"00000000-0000-0000-0000-000000000000",`)
+	texts, meta := 0, 0
+	for _, f := range matcher.Fields(obj.Origin) {
+		if f.Kind == matcher.TextField {
+			texts += len(f.Text(obj))
+		}
+	}
+	if e := obj.Event; e != nil {
+		for _, tag := range e.Tags {
+			texts += len(tag) + 1
+		}
+		meta = len(e.Meta)
+	}
+	data := 0
+	for _, d := range obj.Descriptors {
+		data += base64.StdEncoding.EncodedLen(len(d.Data))
+	}
+	return fields + escape*texts + meta + data + (id+listAccountBytes)*len(obj.Lists)
+}
+
+// CheckLine refuses an object whose line in an export would have more than
+// bytesMax bytes, the limit of an import's line. A line can be longer than the body
+// of the request that created the object, because MessagePack has binary data and
+// needs no escapes.
+func CheckLine(obj *matcher.Object, bytesMax int64) error {
+	if int64(LineBound(obj)) <= bytesMax {
+		return nil
+	}
+	if n := LineBytes(obj); int64(n) > bytesMax {
+		return matcher.Errorf(matcher.CodeTooLarge, "object: must have at most %d bytes as a line of an export, got %d", bytesMax, n)
+	}
+	return nil
+}
+
+// NoCount means that a page has no count.
+const NoCount = -1
+
+// AppendObjects appends a page of objects of o; count is the number of objects on
+// all pages, or NoCount.
 func AppendObjects(dst []byte, f Format, o matcher.Origin, objs []*matcher.Object, targets []string, descriptor bool, count int) []byte {
 	w := NewWriter(dst, f)
 	set := newTargetSet(o, targets)
@@ -81,64 +169,34 @@ func AppendObjects(dst []byte, f Format, o matcher.Origin, objs []*matcher.Objec
 		w.object(obj, set, descriptor)
 	}
 	w.EndArray()
-	w.Key("count")
-	w.Int(int64(count))
+	w.count(count)
 	w.EndObject()
 	return w.Done()
 }
 
-func (w *Writer) objectID(obj *matcher.Object) {
-	w.Key(targetNames[obj.Origin][0])
-	w.ID(obj.ID)
+func (w *Writer) count(n int) {
+	if n != NoCount {
+		w.Key("count")
+		w.Int(int64(n))
+	}
 }
 
-// object writes an object: its id, and the fields that are wanted and there.
+// object writes an object: its ID, and those of its fields that targets contains.
 func (w *Writer) object(obj *matcher.Object, targets targetSet, descriptor bool) {
 	w.Object()
-	w.objectID(obj)
-	for i, name := range targetNames[obj.Origin] {
+	w.fields(obj, targets, descriptor)
+	w.EndObject()
+}
+
+func (w *Writer) fields(obj *matcher.Object, targets targetSet, descriptor bool) {
+	targets |= 1 // the ID
+	for i := range objectFields[obj.Origin] {
 		if targets&(1<<i) != 0 {
-			if obj.Origin == matcher.Events {
-				w.eventField(obj, name)
-			} else {
-				w.faceField(obj, name)
-			}
+			objectFields[obj.Origin][i].write(w, obj)
 		}
 	}
 	if descriptor {
 		w.descriptors(obj)
-	}
-	w.EndObject()
-}
-
-func (w *Writer) faceField(obj *matcher.Object, name string) {
-	switch name {
-	case "account_id":
-		w.optionalID(name, obj.Account)
-	case "external_id":
-		w.optionalText(name, obj.ExternalID)
-	case "user_data":
-		w.optionalText(name, obj.UserData)
-	case "event_id":
-		w.optionalID(name, obj.EventID)
-	case "create_time":
-		w.Key(name)
-		w.Time(obj.CreateTime)
-	case "avatar":
-		w.optionalText(name, obj.Avatar)
-	case "lists":
-		w.Key(name)
-		w.Array(len(obj.Lists))
-		for _, id := range obj.Lists {
-			w.ID(id)
-		}
-		w.EndArray()
-	case "age":
-		w.optionalSmall(name, obj.Age)
-	case "gender":
-		w.optionalSmall(name, obj.Gender)
-	case "ethnic_group":
-		w.optionalSmall(name, obj.EthnicGroup)
 	}
 }
 
@@ -176,8 +234,8 @@ func AppendList(dst []byte, f Format, l ListAnswer) []byte {
 	return w.Done()
 }
 
-// AppendLists appends a page of lists; count is how many there are on all
-// pages.
+// AppendLists appends a page of lists; count is the number of lists on all pages,
+// or NoCount.
 func AppendLists(dst []byte, f Format, lists []ListAnswer, count int) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
@@ -187,8 +245,7 @@ func AppendLists(dst []byte, f Format, lists []ListAnswer, count int) []byte {
 		w.list(&lists[i])
 	}
 	w.EndArray()
-	w.Key("count")
-	w.Int(int64(count))
+	w.count(count)
 	w.EndObject()
 	return w.Done()
 }

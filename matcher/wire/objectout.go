@@ -2,63 +2,15 @@ package wire
 
 import "nearside/matcher"
 
-// eventField writes a field of an event, if it is there.
-func (w *Writer) eventField(obj *matcher.Object, name string) {
-	e := obj.Event
-	if e == nil {
-		e = &matcher.Event{}
-	}
-	switch name {
-	case "end_time":
-		if e.EndTime != nil {
-			w.Key(name)
-			w.Time(*e.EndTime)
-		}
-	case "source":
-		w.optionalText(name, e.Source)
-	case "handler_id":
-		w.optionalID(name, e.HandlerID)
-	case "stream_id":
-		w.optionalID(name, e.StreamID)
-	case "track_id":
-		w.optionalText(name, e.TrackID)
-	case "tags":
-		if len(e.Tags) > 0 {
-			w.Key(name)
-			list(w, e.Tags)
-		}
-	case "face_id":
-		w.optionalID(name, e.FaceID)
-	case "emotion":
-		w.optionalSmall(name, e.Emotion)
-	case "mask":
-		w.optionalSmall(name, e.Mask)
-	case "location":
-		w.location(name, &e.Location)
-	case "top_match":
-		w.topMatch(name, &e.TopMatch)
-	case "meta":
-		if e.Meta != "" {
-			w.Key(name)
-			w.jsonText(e.Meta)
-		}
-	default:
-		w.faceField(obj, name)
-	}
-}
-
-func (w *Writer) location(key string, l *matcher.Location) {
-	if *l == (matcher.Location{}) {
+// location writes the location of an event, if obj has one.
+func (w *Writer) location(obj *matcher.Object) {
+	if obj.Event == nil || obj.Event.Location == (matcher.Location{}) {
 		return
 	}
-	w.Key(key)
+	w.Key("location")
 	w.Object()
-	w.optionalText("city", l.City)
-	w.optionalText("area", l.Area)
-	w.optionalText("district", l.District)
-	w.optionalText("street", l.Street)
-	w.optionalText("house_number", l.HouseNumber)
-	if p := l.Position; p != nil {
+	w.group(obj, "location")
+	if p := obj.Event.Location.Position; p != nil {
 		w.Key("geo_position")
 		w.Object()
 		w.Key("longitude")
@@ -70,22 +22,32 @@ func (w *Writer) location(key string, l *matcher.Location) {
 	w.EndObject()
 }
 
-func (w *Writer) topMatch(key string, m *matcher.TopMatch) {
-	if *m == (matcher.TopMatch{}) {
+// topMatch writes the top match of an event, if obj has one.
+func (w *Writer) topMatch(obj *matcher.Object) {
+	if obj.Event == nil || obj.Event.TopMatch == (matcher.TopMatch{}) {
 		return
 	}
-	w.Key(key)
+	w.Key("top_match")
 	w.Object()
-	w.optionalID("object_id", m.ObjectID)
-	w.optionalText("external_id", m.ExternalID)
-	if m.Similarity != nil {
+	w.group(obj, "top_match")
+	if s := obj.Event.TopMatch.Similarity; s != nil {
 		w.Key("similarity")
-		w.Float(*m.Similarity)
+		w.Float(*s)
 	}
 	w.EndObject()
 }
 
-// jsonText writes a value that is JSON already. What is not valid becomes null.
+// group writes the plain fields of a group that obj has.
+func (w *Writer) group(obj *matcher.Object, name string) {
+	for _, f := range matcher.Fields(obj.Origin) {
+		if f.Group == name {
+			w.plainField(f, obj)
+		}
+	}
+}
+
+// jsonText writes a value that is given as JSON text. In MessagePack, text that is not
+// valid JSON becomes null.
 func (w *Writer) jsonText(text string) {
 	if w.format == JSON {
 		w.Raw([]byte(text))
@@ -107,7 +69,7 @@ var descriptorNames = [matcher.Origins][matcher.DescriptorTypes]string{
 	matcher.Attributes: {matcher.FaceDescriptor: "descriptor", matcher.BodyDescriptor: "descriptor"},
 }
 
-// descriptors writes those that are there.
+// descriptors writes the descriptors that are present.
 func (w *Writer) descriptors(obj *matcher.Object) {
 	for t, d := range obj.Descriptors {
 		if d.IsZero() {

@@ -2,13 +2,14 @@ package wire
 
 import "math"
 
-// Plan tells how an item of an answer came about (API.md 3, explain).
+// Plan explains how an item of an answer was computed (docs/api.md,
+// Explain).
 type Plan struct {
 	Matchers         []PlanMatcher
 	Prefilters       []PlanPrefilter
-	RowsSelected     int // pass the filters
-	RowsOtherVersion int // of them, lack the type or version
-	RowsScanned      int // the rest
+	RowsSelected     int // rows that pass the filters
+	RowsOtherVersion int // selected rows without a descriptor of the type and version
+	RowsScanned      int // the other selected rows
 	Kernel           string
 	SharedWith       int // other sub-requests in the same passes
 	Milliseconds     float64
@@ -29,7 +30,7 @@ type PlanPrefilter struct {
 	Milliseconds  float64
 }
 
-// plan writes p, and null for nil.
+// plan writes p, or null if p is nil.
 func (w *Writer) plan(p *Plan) {
 	w.Key("plan")
 	if p == nil {
@@ -82,9 +83,10 @@ func (w *Writer) plan(p *Plan) {
 	w.EndObject()
 }
 
-// answerPlan reads a plan as a client does. What is absent or null is zero.
+// answerPlan reads a plan as a client does. A field that is absent or null is
+// zero.
 func (v value) answerPlan(p *Plan) error {
-	return v.given(func(key string, v value) (err error) {
+	return v.presentFields(func(key string, v value) (err error) {
 		switch key {
 		case "matchers":
 			err = each(v, &p.Matchers, value.planMatcher)
@@ -108,7 +110,7 @@ func (v value) answerPlan(p *Plan) error {
 }
 
 func (v value) planMatcher(m *PlanMatcher) error {
-	return v.given(func(key string, v value) (err error) {
+	return v.presentFields(func(key string, v value) (err error) {
 		switch key {
 		case "name":
 			m.Name, err = v.keptText()
@@ -124,7 +126,7 @@ func (v value) planMatcher(m *PlanMatcher) error {
 }
 
 func (v value) planPrefilter(f *PlanPrefilter) error {
-	return v.given(func(key string, v value) (err error) {
+	return v.presentFields(func(key string, v value) (err error) {
 		switch key {
 		case "plugin":
 			f.Plugin, err = v.keptText()
@@ -139,7 +141,7 @@ func (v value) planPrefilter(f *PlanPrefilter) error {
 	})
 }
 
-// count returns a number of things.
+// count returns an integer of at least 0.
 func (v value) count() (int, error) {
 	n, err := v.integer(0, math.MaxInt)
 	return int(n), err

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"fmt"
-	"strconv"
 
 	"nearside/matcher"
 )
@@ -23,12 +22,12 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 			case "references":
 				req.References, err = b.references(v, "references", d.Limits.References)
 				if err == nil {
-					err = given(req.References)
+					err = checkGiven(req.References)
 				}
 			case "candidates":
 				req.Candidates, err = b.references(v, "raw_candidates", d.Limits.RawCandidates)
 				if err == nil {
-					err = given(req.Candidates)
+					err = checkGiven(req.Candidates)
 				}
 			default:
 				err = errUnknownField
@@ -48,12 +47,12 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 	return req, nil
 }
 
-// given refuses references that would have to be looked up.
-func given(refs []matcher.Reference) error {
+// checkGiven refuses references to objects: the request must give descriptors.
+func checkGiven(refs []matcher.Reference) error {
 	for i := range refs {
 		if refs[i].Descriptor.IsZero() {
-			return within(index(i), within("type",
-				badInput("%q is not one of raw_descriptor, sdk_descriptor", refs[i].Type)))
+			return within(indexName(i), within("type",
+				badInput("must be one of raw_descriptor, sdk_descriptor, got %q", refs[i].Type)))
 		}
 	}
 	return nil
@@ -65,8 +64,8 @@ func sameVersion(req *RawRequest) error {
 		for i := range refs {
 			if v := refs[i].Descriptor.Version; v != first {
 				return &fault{
-					code: matcher.CodeMixedVersions, path: field + index(i) + ".data.version",
-					message: fmt.Sprintf("%d, but references[0] has %d", v, first),
+					code: matcher.CodeMixedVersions, path: field + indexName(i) + ".data.version",
+					message: fmt.Sprintf("must be %d as in references[0], got %d", first, v),
 				}
 			}
 		}
@@ -78,9 +77,10 @@ func sameVersion(req *RawRequest) error {
 	return check("candidates", req.Candidates)
 }
 
-// references reads a list of 1..most references; limit is the name of most.
-func (b *binder) references(v value, limit string, most int) ([]matcher.Reference, error) {
-	if err := checkCount(v, limit, most); err != nil {
+// references reads a list of 1 to limit references; limit is the value of the
+// setting limits.<setting>.
+func (b *binder) references(v value, setting string, limit int) ([]matcher.Reference, error) {
+	if err := checkCount(v, setting, limit); err != nil {
 		return nil, err
 	}
 	refs := make([]matcher.Reference, v.len())
@@ -88,8 +88,8 @@ func (b *binder) references(v value, limit string, most int) ([]matcher.Referenc
 	return refs, err
 }
 
-// reference reads one reference. The id of a given descriptor is the caller's
-// own text and may be absent; an object's is a UUID, a key is not empty.
+// reference reads one reference. With a descriptor, the id is any text and may be
+// absent. The id of an object is a UUID. A key must not be empty.
 func (b *binder) reference(v value, ref *matcher.Reference) error {
 	var id, data value
 	err := v.object(func(key string, v value) (err error) {
@@ -114,7 +114,7 @@ func (b *binder) reference(v value, ref *matcher.Reference) error {
 		return within("data", errRequired)
 	}
 	if !given && data.nodes != nil {
-		return within("data", badInput("a reference of type %s has none", ref.Type))
+		return within("data", badInput("must not be given for a reference of type %s", ref.Type))
 	}
 	if !given && id.nodes == nil {
 		return within("id", errRequired)
@@ -148,7 +148,7 @@ func referenceType(v value) (matcher.ReferenceType, error) {
 	if s == "xpk_file" {
 		return "", badInput(`"xpk_file" is not supported: its format is not public`)
 	}
-	return "", v.no("a type of reference")
+	return "", v.mustBe("a type of reference such as face or raw_descriptor")
 }
 
 func referenceID(t matcher.ReferenceType, v value) (string, error) {
@@ -158,7 +158,7 @@ func referenceID(t matcher.ReferenceType, v value) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return id.String(), nil // lower case
+		return id.String(), nil // in lower case
 	case matcher.RefRaw, matcher.RefSDK:
 		return v.keptText()
 	default:
@@ -170,14 +170,14 @@ func referenceID(t matcher.ReferenceType, v value) (string, error) {
 	}
 }
 
-// descriptor reads {"version", "data"}, or an SDK descriptor, and checks it
-// against its version.
+// descriptor reads {"version", "data"} or an SDK descriptor, and checks that it
+// fits its version.
 func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
 	var d matcher.Descriptor
 	if v.kind() != kindObject {
 		raw, err := v.bytes()
 		if err != nil {
-			return d, v.no(`{"version", "data"} or the bytes of an SDK descriptor`)
+			return d, v.mustBe(`{"version", "data"} or the bytes of an SDK descriptor`)
 		}
 		if d, err = matcher.ParseSDK(raw); err != nil {
 			return d, badInput("%v", err)
@@ -207,14 +207,10 @@ func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
 func (b *binder) checkDescriptor(d matcher.Descriptor) error {
 	v := b.Registry.Version(d.Version)
 	if v == nil {
-		return &fault{code: matcher.CodeUnknownVersion, path: "version", message: number(d.Version) + " is not registered"}
+		return &fault{code: matcher.CodeUnknownVersion, path: "version", message: fmt.Sprintf("%d is not registered", d.Version)}
 	}
 	if err := v.CheckData(d.Data); err != nil {
 		return within("data", badInput("%v", err))
 	}
 	return nil
 }
-
-func index(i int) string { return "[" + strconv.Itoa(i) + "]" }
-
-func number(n uint32) string { return strconv.FormatUint(uint64(n), 10) }

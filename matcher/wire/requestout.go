@@ -8,9 +8,10 @@ import (
 )
 
 // AppendMatchRequest appends the body of a match, as [Decoder.Match] reads it.
-// Each reference is given by its descriptor, with its index in references as
-// its id. The rows of the answer have at least what merging them takes:
-// similarity, distance, by time the create_time, and the targets also.
+// Each reference is given by its descriptor; its id is its index in references.
+// Besides the targets of the set, it asks for the fields that merging the rows
+// needs: similarity, distance, the create_time if rows are ordered by time, and
+// the fields in also.
 func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, sets []*matcher.Candidates, also ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
@@ -32,7 +33,7 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 	for _, set := range sets {
 		w.Object()
 		w.filters(set)
-		w.wanted(set, also)
+		w.answerFields(set, also)
 		w.Key("order")
 		w.String(set.Order.String())
 		w.EndObject()
@@ -42,9 +43,9 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 	return w.Done()
 }
 
-// AppendCrossRequest appends the body of a cross match, as [Decoder.Cross]
-// reads it. Of references the origin and the filter count. The rows have what
-// those of AppendMatchRequest have.
+// AppendCrossRequest appends the body of a cross match, as [Decoder.Cross] reads
+// it. Only the origin and the filter of references are used. It asks for the same
+// targets as AppendMatchRequest.
 func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Candidates, also ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
@@ -56,20 +57,20 @@ func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Ca
 	w.Object()
 	w.filters(candidates)
 	w.EndObject()
-	w.wanted(candidates, also)
+	w.answerFields(candidates, also)
 	w.EndObject()
 	return w.Done()
 }
 
 func (w *Writer) filters(set *matcher.Candidates) {
-	filters := FilterValues(&set.Filter)
+	filters := FilterValues(set.Origin, &set.Filter)
 	filters["origin"] = set.Origin.String()
 	w.Key("filters")
-	w.any(filters)
+	w.anyValue(filters)
 }
 
-// wanted writes how much of the answer is wanted.
-func (w *Writer) wanted(set *matcher.Candidates, also []string) {
+// answerFields writes the fields that bound the answer: limit, threshold, targets.
+func (w *Writer) answerFields(set *matcher.Candidates, also []string) {
 	w.Key("limit")
 	w.Int(int64(set.Limit))
 	w.Key("threshold")
@@ -88,5 +89,5 @@ func (w *Writer) wanted(set *matcher.Candidates, also []string) {
 		}
 	}
 	w.Key("targets")
-	list(w, targets)
+	writeList(w, targets)
 }

@@ -32,9 +32,9 @@ func checkRequest(t *testing.T, d *Decoder, sets []*matcher.Candidates) {
 		for i, set := range req.Candidates {
 			want, got := *sets[i], set.Candidates
 			want.Targets, got.Targets = nil, nil // TestAppendTargets
-			withinYears(sortMeta(&want.Filter))
-			sortMeta(&got.Filter)
-			if diff := cmp.Diff(want, got); diff != "" {
+			withinYears(sortFilters(&want.Filter))
+			sortFilters(&got.Filter)
+			if diff := cmp.Diff(want, got, sameField); diff != "" {
 				t.Fatal(diff)
 			}
 		}
@@ -44,17 +44,18 @@ func checkRequest(t *testing.T, d *Decoder, sets []*matcher.Candidates) {
 	}
 }
 
-// withinYears moves times of f to where RFC 3339 can say them.
+// withinYears replaces times of f that RFC 3339 cannot express by the nearest ones
+// that it can.
 func withinYears(f *matcher.Filter) {
 	for _, at := range []**matcher.Time{&f.CreateTime.GTE, &f.CreateTime.LT, &f.Event.EndTime.GTE, &f.Event.EndTime.LT} {
 		if *at != nil {
-			moved := min(max(**at, timeFirst), timeLast)
+			moved := min(max(**at, matcher.TimeFirst), matcher.TimeLast)
 			*at = &moved
 		}
 	}
 }
 
-// A server reads the match that a client writes as it was meant.
+// TestAppendMatchRequest: a server reads the match request that a client writes.
 func TestAppendMatchRequest(t *testing.T) {
 	d := newDecoder(t)
 	for o, text := range allFilters {
@@ -78,11 +79,11 @@ func TestAppendMatchRequest(t *testing.T) {
 		checkRequest(t, d, []*matcher.Candidates{&req.Candidates[0].Candidates, &req.Candidates[1].Candidates})
 	}
 	if checked < 50 {
-		t.Errorf("only %d of 500 requests were good ones", checked)
+		t.Errorf("only %d of 500 requests were valid", checked)
 	}
 }
 
-// TestAppendMatchRequestText: the bytes that leave.
+// TestAppendMatchRequestText pins the exact body.
 func TestAppendMatchRequestText(t *testing.T) {
 	golden(t, func(dst []byte, f Format) []byte {
 		return AppendMatchRequest(dst, f, []matcher.Reference{{Descriptor: matcher.Descriptor{Version: 1001, Data: []byte{1, 2, 3, 4}}}},
@@ -101,7 +102,8 @@ func TestAppendMatchRequestText(t *testing.T) {
 	}
 }
 
-// Targets keep what was wanted and add what merging takes, each once.
+// TestAppendTargets: the request has the caller's targets and those that merging
+// needs, each once.
 func TestAppendTargets(t *testing.T) {
 	d := newDecoder(t)
 	f := func(order matcher.Order, targets, want []string) {
@@ -124,14 +126,15 @@ func TestAppendTargets(t *testing.T) {
 	f(matcher.BySimilarity, []string{"distance", "age"}, []string{"distance", "age", "similarity"})
 	f(matcher.ByTimeAsc, []string{"age"}, []string{"age", "similarity", "distance", "create_time"})
 	f(matcher.ByTimeDesc, []string{"create_time", "similarity", "distance"}, []string{"create_time", "similarity", "distance"})
-	roomy := []string{"age", "of the caller"}
-	f(matcher.BySimilarity, roomy[:1], []string{"age", "similarity", "distance"})
-	if roomy[1] != "of the caller" {
-		t.Error("the caller's targets were written to")
+	longer := []string{"age", "unchanged"}
+	f(matcher.BySimilarity, longer[:1], []string{"age", "similarity", "distance"})
+	if longer[1] != "unchanged" {
+		t.Error("the array of the caller's targets was changed")
 	}
 }
 
-// A server reads the cross match that a client writes as it was meant.
+// TestAppendCrossRequest: a server reads the cross match request that a client
+// writes.
 func TestAppendCrossRequest(t *testing.T) {
 	d := newDecoder(t)
 	for o, text := range allFilters {
@@ -145,16 +148,16 @@ func TestAppendCrossRequest(t *testing.T) {
 				if err != nil {
 					t.Fatalf("%v\n%q", err, body)
 				}
-				sortMeta(&got.References.Filter)
-				sortMeta(&got.Candidates.Filter)
+				sortFilters(&got.References.Filter)
+				sortFilters(&got.Candidates.Filter)
 				want := *sides[1]
 				if want.Targets != nil {
 					want.Targets = []string{"age", "similarity", "distance"}
 				}
-				if diff := cmp.Diff(want, got.Candidates.Candidates); diff != "" {
+				if diff := cmp.Diff(want, got.Candidates.Candidates, sameField); diff != "" {
 					t.Error(diff)
 				}
-				if diff := cmp.Diff(matcher.Candidates{Origin: sides[0].Origin, Filter: sides[0].Filter}, got.References); diff != "" {
+				if diff := cmp.Diff(matcher.Candidates{Origin: sides[0].Origin, Filter: sides[0].Filter}, got.References, sameField); diff != "" {
 					t.Error(diff)
 				}
 			}

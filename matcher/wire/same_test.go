@@ -10,7 +10,7 @@ import (
 	"nearside/matcher"
 )
 
-// document makes match requests, of which about half have faults.
+// document generates random match requests. About half of them have faults.
 type document struct {
 	*rand.Rand
 	d *Decoder
@@ -18,8 +18,8 @@ type document struct {
 
 func (g document) one(all ...any) any { return all[g.IntN(len(all))] }
 
-// maybe sets fields of an object: each with odds of a third, rarely to
-// something that does not belong there.
+// maybe sets each field of an object with a probability of one third. Rarely it
+// sets a wrong value or a wrong name.
 func (g document) maybe(obj map[string]any, fields map[string]func() any) map[string]any {
 	for key, field := range fields {
 		switch g.IntN(60) {
@@ -54,7 +54,7 @@ func (g document) descriptor() any {
 	return g.one(map[string]any{"version": 1001, "data": base(1, 2, 3, byte(g.IntN(256)))},
 		map[string]any{"version": 1001, "data": base(1, 2, 3)}, map[string]any{"version": 2001, "data": floats(1, g.Float32())},
 		map[string]any{"version": 1001, "data": base(4, 3, 2, 1)},
-		base(matcher.Descriptor{Version: 1001, Data: []byte{1, 2, 3, 4}}.AppendSDK(nil)...))
+		sdkForm(1001, 1, 2, 3, 4))
 }
 
 func (g document) reference() any {
@@ -110,7 +110,7 @@ func (g document) eventSet(small, text, time func() any) any {
 	})
 }
 
-// event makes an event, of which about half have faults.
+// event generates a random event. About half of them have faults.
 func (g document) event() any {
 	text := func() any { return g.one("a", "é\n", "", nil) }
 	small := func() any { return g.one(0, 255, 7.0, nil) }
@@ -130,8 +130,8 @@ func (g document) event() any {
 	})
 }
 
-// Events are the same in both formats, and are written so that they read back
-// the same.
+// TestEventFormatsAgree: an event has the same meaning in both formats, and
+// writing and reading it gives the same event.
 func TestEventFormatsAgree(t *testing.T) {
 	g := document{seeded(3), newDecoder(t)}
 	good := 0
@@ -162,11 +162,12 @@ func TestEventFormatsAgree(t *testing.T) {
 	}
 	t.Logf("%d of 5000 accepted", good)
 	if good < 500 || good > 4500 {
-		t.Errorf("%d of 5000 were accepted: the documents test one side only", good)
+		t.Errorf("%d of 5000 were accepted: too few are valid, or too few have faults", good)
 	}
 }
 
-// checkAgain writes an event and reads it, in both formats.
+// checkAgain checks that writing an event and reading it gives the same event, in
+// both formats.
 func checkAgain(t *testing.T, d *Decoder, obj *matcher.Object) {
 	t.Helper()
 	if obj.ID.IsZero() {
@@ -184,8 +185,8 @@ func checkAgain(t *testing.T, d *Decoder, obj *matcher.Object) {
 	}
 }
 
-// The same document means the same in both formats, faults included; so does
-// the answer to it.
+// TestFormatsAgree: a document has the same meaning or the same fault in both
+// formats, and so does the answer.
 func TestFormatsAgree(t *testing.T) {
 	g := document{seeded(2), newDecoder(t)}
 	good := 0
@@ -214,7 +215,7 @@ func TestFormatsAgree(t *testing.T) {
 	}
 	t.Logf("%d of 5000 accepted", good)
 	if good < 500 || good > 4500 {
-		t.Errorf("%d of 5000 were accepted: the documents test one side only", good)
+		t.Errorf("%d of 5000 were accepted: too few are valid, or too few have faults", good)
 	}
 }
 

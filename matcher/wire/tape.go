@@ -2,8 +2,7 @@ package wire
 
 import (
 	"fmt"
-	"math"
-	"strings"
+	"slices"
 	"sync"
 
 	"nearside/matcher"
@@ -23,43 +22,53 @@ const (
 	kindObject
 )
 
-// node is a value of a body. A container is followed by its elements, an
-// object's being key, value, key, value.
+// node is a value of a body. The elements of an array follow its node; the fields
+// of an object follow its node as key, value, key, value.
 type node struct {
 	kind kind
 	size uint32 // nodes up to the next sibling: 1, or more for a container
-	num  uint64 // bool, int64, uint64 or float64 bits; of a container, its elements or fields
-	text string // string or binary; of an infinite number, how it was written
+	num  uint64 // bool, int64, uint64 or float64 bits; of a container, the number of elements or fields
+	text string // string or binary; of an infinite number, its text in the body
 }
 
-// tape is a parsed body: its nodes in the order of the text. Its strings are
-// parts of one copy of the body and die with it.
+// tape is a parsed body: its nodes in the order of the text. The strings of its
+// nodes are parts of one copy of the body.
 type tape struct {
 	nodes []node
-	open  [depthMax]uint32 // containers not yet ended, outermost first
+	open  [depthMax]uint32 // containers that are not ended yet, outermost first
 	depth int
 }
 
-// tapes keeps small tapes: an import reads one per line.
+// tapes keeps small tapes for reuse: an import reads one per line.
 var tapes = sync.Pool{New: func() any { return &tape{nodes: make([]node, 0, 64)} }}
 
 func newTape() *tape { return tapes.Get().(*tape) }
 
 func (t *tape) release() {
-	const most = 16 << 10 // nodes: half a megabyte
-	if cap(t.nodes) > most {
+	const nodesKept = 16 << 10 // 512 KiB
+	if cap(t.nodes) > nodesKept {
 		return
 	}
-	clear(t.nodes) // they point into the body
+	clear(t.nodes) // their texts keep the copy of the body in memory
 	t.nodes, t.depth = t.nodes[:0], 0
 	tapes.Put(t)
 }
 
+// grow makes room for that many nodes, so that adding them does not copy the
+// tape.
+func (t *tape) grow(nodes int) error {
+	if nodes > nodesMax {
+		return errTooManyValues
+	}
+	t.nodes = slices.Grow(t.nodes, nodes)
+	return nil
+}
+
 func (t *tape) root() value { return value{t.nodes} }
 
-func (t *tape) add(n node) error {
+func (t *tape) addNode(n node) error {
 	if len(t.nodes) == nodesMax {
-		return &fault{code: matcher.CodeTooMany, message: fmt.Sprintf("more than %d values", nodesMax)}
+		return errTooManyValues
 	}
 	if t.depth > 0 {
 		t.nodes[t.open[t.depth-1]].num++
@@ -69,12 +78,12 @@ func (t *tape) add(n node) error {
 	return nil
 }
 
-// begin opens a container, to which everything belongs until end.
-func (t *tape) begin(k kind) error {
+// beginContainer adds a container. All nodes up to endContainer belong to it.
+func (t *tape) beginContainer(k kind) error {
 	if t.depth == depthMax {
 		return errDepth
 	}
-	if err := t.add(node{kind: k}); err != nil {
+	if err := t.addNode(node{kind: k}); err != nil {
 		return err
 	}
 	t.open[t.depth] = uint32(len(t.nodes) - 1)
@@ -82,60 +91,72 @@ func (t *tape) begin(k kind) error {
 	return nil
 }
 
-func (t *tape) end() {
+func (t *tape) endContainer() {
 	t.depth--
 	i := t.open[t.depth]
 	n := &t.nodes[i]
 	n.size = uint32(len(t.nodes)) - i
 	if n.kind == kindObject {
-		n.num /= 2 // keys were counted as well
+		n.num /= 2 // keys and values were counted
 	}
 }
 
+// located returns err with a path before its own: that of the next value to be
+// added. In an object whose next key was not read yet, it is the path of the
+// object.
+func (t *tape) located(err error) error {
+	for d := t.depth - 1; d >= 0; d-- {
+		container, last := t.nodes[t.open[d]], len(t.nodes)-1
+		inner := d+1 < t.depth
+		if inner {
+			last = int(t.open[d+1]) - 1
+		}
+		switch {
+		case container.kind == kindArray && inner:
+			err = within(indexName(int(container.num)-1), err)
+		case container.kind == kindArray:
+			err = within(indexName(int(container.num)), err)
+		case inner || container.num%2 == 1: // the last node is the key
+			err = within(matcher.Shorten(t.nodes[last].text), err)
+		}
+	}
+	return err
+}
+
+// errTooManyValues is the fault of a whole body.
+var errTooManyValues = &fault{code: matcher.CodeTooMany, message: fmt.Sprintf("must have at most %d values", nodesMax)}
+
 var errDepth = &fault{code: matcher.CodeSyntax, message: fmt.Sprintf("nested deeper than %d", depthMax)}
 
-// syntaxFault returns the fault of a body that is malformed at an offset.
+// syntaxFault returns the fault of a body that is malformed at offset.
 func syntaxFault(offset int, format string, args ...any) error {
 	return &fault{code: matcher.CodeSyntax, message: fmt.Sprintf("byte %d: ", offset) + fmt.Sprintf(format, args...)}
 }
 
-// Value is a value of a request that is echoed in its answer as it was given:
-// of JSON, or what MessagePack has of it. The zero Value is "none".
-type Value struct{ nodes []node }
-
-// IsZero reports whether v is "none".
-func (v Value) IsZero() bool { return v.nodes == nil }
-
-// Size is at most how many bytes v takes in an answer, about.
-func (v Value) Size() int {
-	const scalar = 24 // the longest number
-	size := 0
-	for _, n := range v.nodes {
-		size += len(n.text) + scalar
-	}
-	return size
+// Value is a part of a request that the answer repeats. It needs about as many
+// bytes as in the request. The zero Value is absent.
+type Value struct {
+	packed []byte // as MessagePack
+	size   int    // see Size
 }
 
-// echo copies v with all that it refers to. Numbers that JSON cannot write
-// are refused.
+// IsZero reports whether v is absent.
+func (v Value) IsZero() bool { return v.packed == nil }
+
+// Size is an upper bound, in bytes, of the size of v in an answer.
+func (v Value) Size() int { return v.size }
+
+// echo returns a copy of v. It refuses numbers that JSON cannot write.
 func (v value) echo() (Value, error) {
-	nodes := append([]node(nil), v.nodes[:v.nodes[0].size]...)
-	length := 0
-	for _, n := range nodes {
-		if f := math.Float64frombits(n.num); n.kind == kindFloat && (math.IsInf(f, 0) || math.IsNaN(f)) {
-			return Value{}, badInput("%v is not a finite number", f)
-		}
-		length += len(n.text)
+	if err := v.checkNumbers(); err != nil {
+		return Value{}, err
 	}
-	var text strings.Builder // one allocation for all of them
-	text.Grow(length)
-	for _, n := range nodes {
-		text.WriteString(n.text)
+	const longestNumber = 24
+	size := 0
+	for _, n := range v.nodes[:v.nodes[0].size] {
+		size += len(n.text) + longestNumber
 	}
-	rest := text.String()
-	for i := range nodes {
-		n := len(nodes[i].text)
-		nodes[i].text, rest = rest[:n], rest[n:]
-	}
-	return Value{nodes}, nil
+	w := NewWriter(nil, MessagePack)
+	w.node(v)
+	return Value{slices.Clip(w.Done()), size}, nil
 }

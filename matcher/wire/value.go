@@ -10,8 +10,8 @@ import (
 	"nearside/matcher"
 )
 
-// value is a value on a tape: the nodes from it on. Its readers return faults
-// without a path; object and array put in where they stood.
+// value is a value on a tape: its node and all nodes after it. Its readers return
+// faults without a path; object and array add the path.
 type value struct{ nodes []node }
 
 func floatNode(f float64) node { return node{kind: kindFloat, num: math.Float64bits(f)} }
@@ -26,27 +26,27 @@ func (v value) len() int { return int(v.nodes[0].num) }
 // object calls visit for each field. A field given twice is refused.
 func (v value) object(visit func(key string, v value) error) error {
 	if v.kind() != kindObject {
-		return v.no("an object")
+		return v.mustBe("an object")
 	}
 	rest := v.nodes[1:]
 	for i := range v.len() {
 		key, field := rest[0].text, value{rest[1:]}
 		before := v.nodes[1:]
-		for range i { // few: visit refused every key that it does not know
+		for range i { // few fields: visit refuses unknown keys
 			if before[0].text == key {
-				return within(shorten(key), badInput("given twice"))
+				return within(matcher.Shorten(key), badInput("is given twice"))
 			}
 			before = before[1+before[1].size:]
 		}
 		if err := visit(key, field); err != nil {
-			return within(shorten(key), err)
+			return within(matcher.Shorten(key), err)
 		}
 		rest = rest[1+field.nodes[0].size:]
 	}
 	return nil
 }
 
-// field returns the first field of that name.
+// field returns the first field with that name.
 func (v value) field(name string) (field value, ok bool) {
 	rest := v.nodes[1:]
 	for range v.len() {
@@ -61,27 +61,28 @@ func (v value) field(name string) (field value, ok bool) {
 // array calls visit for each element.
 func (v value) array(visit func(i int, v value) error) error {
 	if v.kind() != kindArray {
-		return v.no("a list")
+		return v.mustBe("an array")
 	}
 	rest := v.nodes[1:]
 	for i := range v.len() {
 		if err := visit(i, value{rest}); err != nil {
-			return within(fmt.Sprintf("[%d]", i), err)
+			return within(indexName(i), err)
 		}
 		rest = rest[rest[0].size:]
 	}
 	return nil
 }
 
-// text returns a string, which the caller clones to keep it.
+// text returns a string. It is part of the body; a caller that keeps it uses
+// keptText.
 func (v value) text() (string, error) {
 	if v.kind() != kindString {
-		return "", v.no("text")
+		return "", v.mustBe("text")
 	}
 	return v.nodes[0].text, nil
 }
 
-// keptText returns a string that does not hold the body in memory.
+// keptText returns a copy of a string, which does not keep the body in memory.
 func (v value) keptText() (string, error) {
 	s, err := v.text()
 	return strings.Clone(s), err
@@ -90,32 +91,33 @@ func (v value) keptText() (string, error) {
 func (v value) id() (matcher.ID, error) {
 	s, err := v.text()
 	if err != nil {
-		return matcher.ID{}, v.no("a UUID")
+		return matcher.ID{}, v.mustBe("a UUID")
 	}
 	id, err := matcher.ParseID(s)
 	if err != nil {
-		return matcher.ID{}, v.no("a UUID")
+		return matcher.ID{}, v.mustBe("a UUID")
 	}
 	return id, nil
 }
 
-// objectID is id for what is stored: there the nil UUID means "none".
+// objectID is id for ids that are stored. It refuses the nil UUID, which means
+// that an object has no such id.
 func (v value) objectID() (matcher.ID, error) {
 	id, err := v.id()
 	if err == nil && id.IsZero() {
-		return id, badInput("the nil UUID names nothing")
+		return id, badInput("must not be the nil UUID")
 	}
 	return id, err
 }
 
 func (v value) boolean() (bool, error) {
 	if v.kind() != kindBool {
-		return false, v.no("true or false")
+		return false, v.mustBe("true or false")
 	}
 	return v.nodes[0].num != 0, nil
 }
 
-// integer returns a whole number of lo..hi. As in JSON Schema, 5.0 is one.
+// integer returns an integer from lo to hi. As in JSON Schema, 5.0 is an integer.
 func (v value) integer(lo, hi int64) (int64, error) {
 	n := v.nodes[0]
 	i, ok := int64(n.num), n.kind == kindInt
@@ -123,7 +125,7 @@ func (v value) integer(lo, hi int64) (int64, error) {
 		i, ok = int64(f), true
 	}
 	if !ok || i < lo || i > hi {
-		return 0, v.no(fmt.Sprintf("a whole number of %d..%d", lo, hi))
+		return 0, v.mustBe(fmt.Sprintf("an integer from %d to %d", lo, hi))
 	}
 	return i, nil
 }
@@ -134,11 +136,11 @@ func (v value) small() (uint8, error) {
 	return uint8(i), err
 }
 
-// number returns a number of lo..hi.
+// number returns a number from lo to hi.
 func (v value) number(lo, hi float64) (float64, error) {
 	f, ok := v.float()
-	if !ok || !(f >= lo && f <= hi) { // so that NaN is refused
-		return 0, v.no(fmt.Sprintf("a number of %v..%v", lo, hi))
+	if !ok || !(f >= lo && f <= hi) { // in this form, NaN is refused
+		return 0, v.mustBe(fmt.Sprintf("a number from %v to %v", lo, hi))
 	}
 	return f, nil
 }
@@ -159,16 +161,16 @@ func (v value) float() (f float64, ok bool) {
 func (v value) time() (matcher.Time, error) {
 	s, err := v.text()
 	if err != nil {
-		return 0, v.no("an RFC 3339 time")
+		return 0, v.mustBe("an RFC 3339 time")
 	}
 	t, err := matcher.ParseTime(s)
 	if err != nil {
-		return 0, v.no("an RFC 3339 time")
+		return 0, badInput("%s", err.Error())
 	}
 	return t, nil
 }
 
-// bytes returns binary data, or what base64 text stands for, as a copy.
+// bytes returns a copy of binary data, or the data that a base64 text encodes.
 func (v value) bytes() ([]byte, error) {
 	n := v.nodes[0]
 	switch n.kind {
@@ -176,21 +178,23 @@ func (v value) bytes() ([]byte, error) {
 		return []byte(n.text), nil
 	case kindString:
 	default:
-		return nil, v.no("binary data")
+		return nil, v.mustBe("binary data")
 	}
 	b, err := base64.StdEncoding.Strict().DecodeString(n.text)
-	// The library skips line breaks; they show in the length.
+	// The library skips line breaks. A comparison of lengths finds them.
 	padding := len(n.text) - len(strings.TrimRight(n.text, "="))
 	if err != nil || len(n.text)%4 != 0 || len(b) != len(n.text)/4*3-padding {
-		return nil, v.no("standard base64")
+		return nil, v.mustBe("standard base64")
 	}
 	return b, nil
 }
 
-// no returns the fault of a value that is not what it should be.
-func (v value) no(what string) error { return badInput("%s is not %s", v.quote(), what) }
+// mustBe returns the fault of a value that is not one of the allowed values.
+func (v value) mustBe(allowed string) error {
+	return badInput("must be %s, got %s", allowed, v.quote())
+}
 
-// quote shows v in a detail, at most about 64 characters of it.
+// quote returns a text for v that an error can show, cut to about 64 bytes.
 func (v value) quote() string {
 	switch n := v.nodes[0]; n.kind {
 	case kindNull:
@@ -203,16 +207,16 @@ func (v value) quote() string {
 		return strconv.FormatUint(n.num, 10)
 	case kindFloat:
 		if n.text != "" {
-			return shorten(n.text)
+			return matcher.Shorten(n.text)
 		}
 		return strconv.FormatFloat(math.Float64frombits(n.num), 'g', -1, 64)
 	case kindString:
-		return strconv.Quote(shorten(n.text))
+		return strconv.Quote(matcher.Shorten(n.text))
 	case kindBinary:
 		return fmt.Sprintf("binary data of %d bytes", len(n.text))
 	case kindArray:
-		return fmt.Sprintf("a list of %d", n.num)
+		return "an array"
 	default:
-		return fmt.Sprintf("an object of %d fields", n.num)
+		return "an object"
 	}
 }

@@ -11,20 +11,20 @@ import (
 	"nearside/matcher"
 )
 
-// Writer appends one value to a slice, in either format. Calls must be
-// balanced: what is begun is ended, a Key stands before each field. Strings
-// must be UTF-8; in JSON other bytes become U+FFFD.
+// Writer appends one value to a slice, in either format. The caller ends every
+// object and array that it begins, and writes a Key before each field. Strings
+// must be UTF-8; in JSON, other bytes become U+FFFD.
 type Writer struct {
 	format Format
 	buf    []byte
 	base   int      // where the value begins
-	open   []object // MessagePack: the objects not yet ended
+	open   []object // MessagePack: the objects that are not ended yet
 }
 
-// object is where an object began and how many keys it has so far.
+// object is an object that is being written.
 type object struct {
-	at   int
-	keys uint32
+	at   int    // the offset of its header
+	keys uint32 // written so far
 }
 
 // NewWriter returns a Writer that appends to dst.
@@ -35,9 +35,9 @@ func NewWriter(dst []byte, f Format) *Writer {
 // Done returns dst with the value appended.
 func (w *Writer) Done() []byte { return w.buf }
 
-// next writes the comma before a value or a key, where one belongs. The last
-// byte tells: no value of JSON ends in one of these.
-func (w *Writer) next() {
+// comma writes the comma before a value or a key, if one is needed. The last byte
+// decides: no JSON value ends in '{', '[' or ':'.
+func (w *Writer) comma() {
 	if w.format != JSON || len(w.buf) == w.base {
 		return
 	}
@@ -50,13 +50,13 @@ func (w *Writer) next() {
 
 // Object begins an object.
 func (w *Writer) Object() {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = append(w.buf, '{')
 		return
 	}
 	w.open = append(w.open, object{at: len(w.buf)})
-	w.buf = append(w.buf, 0) // the header, once the number of keys is known
+	w.buf = append(w.buf, 0) // EndObject writes the header, when the number of keys is known
 }
 
 // Key writes the name of the next field.
@@ -88,7 +88,7 @@ func (w *Writer) EndObject() {
 
 // Array begins an array of n elements.
 func (w *Writer) Array(n int) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = append(w.buf, '[')
 		return
@@ -105,7 +105,7 @@ func (w *Writer) EndArray() {
 
 // Null writes null.
 func (w *Writer) Null() {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = append(w.buf, "null"...)
 		return
@@ -115,7 +115,7 @@ func (w *Writer) Null() {
 
 // Bool writes a boolean.
 func (w *Writer) Bool(b bool) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = strconv.AppendBool(w.buf, b)
 		return
@@ -125,7 +125,7 @@ func (w *Writer) Bool(b bool) {
 
 // Int writes an integer.
 func (w *Writer) Int(i int64) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = strconv.AppendInt(w.buf, i, 10)
 		return
@@ -135,7 +135,7 @@ func (w *Writer) Int(i int64) {
 
 // Uint writes an integer.
 func (w *Writer) Uint(u uint64) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = strconv.AppendUint(w.buf, u, 10)
 		return
@@ -143,14 +143,14 @@ func (w *Writer) Uint(u uint64) {
 	w.buf = msgp.AppendUint64(w.buf, u)
 }
 
-// Float writes a number, in JSON in its shortest form, and null for one that
-// is not finite.
+// Float writes a number; in JSON, in its shortest form. It writes null if f is not
+// finite.
 func (w *Writer) Float(f float64) {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		w.Null()
 		return
 	}
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = appendJSONFloat(w.buf, f)
 		return
@@ -158,10 +158,17 @@ func (w *Writer) Float(f float64) {
 	w.buf = msgp.AppendFloat64(w.buf, f)
 }
 
-// appendJSONFloat writes as JavaScript does: an exponent only below 1e-6 and
-// from 1e21, and that without padding.
+// appendJSONFloat writes numbers as JavaScript does: with an exponent only below
+// 1e-6 and from 1e21, and without padding in the exponent. There are two
+// exceptions, because readers treat numbers without point and exponent as exact
+// integers: numbers from 2^53 have all their digits, and -0 is written as -0.0.
 func appendJSONFloat(b []byte, f float64) []byte {
-	if a := math.Abs(f); a == 0 || a >= 1e-6 && a < 1e21 {
+	switch a := math.Abs(f); {
+	case a == 0 && math.Signbit(f):
+		return append(b, "-0.0"...)
+	case a >= 1<<53 && a < 1e21:
+		return strconv.AppendFloat(b, f, 'f', 0, 64)
+	case a == 0 || a >= 1e-6 && a < 1e21:
 		return strconv.AppendFloat(b, f, 'f', -1, 64)
 	}
 	b = strconv.AppendFloat(b, f, 'e', -1, 64)
@@ -174,7 +181,7 @@ func appendJSONFloat(b []byte, f float64) []byte {
 
 // Bytes writes binary data: bin in MessagePack, base64 in JSON.
 func (w *Writer) Bytes(b []byte) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = append(w.buf, '"')
 		w.buf = base64.StdEncoding.AppendEncode(w.buf, b)
@@ -205,7 +212,7 @@ func (w *Writer) ID(id matcher.ID) {
 
 // ASCII writes text that needs no escapes.
 func (w *Writer) ASCII(s []byte) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = append(w.buf, '"')
 		w.buf = append(w.buf, s...)
@@ -217,7 +224,7 @@ func (w *Writer) ASCII(s []byte) {
 
 // String writes text.
 func (w *Writer) String(s string) {
-	w.next()
+	w.comma()
 	if w.format == JSON {
 		w.buf = appendJSONString(w.buf, s)
 		return
@@ -227,14 +234,26 @@ func (w *Writer) String(s string) {
 
 // Raw writes a value that a Writer of the same format has written.
 func (w *Writer) Raw(encoded []byte) {
-	w.next()
+	w.comma()
 	w.buf = append(w.buf, encoded...)
 }
 
-// Value writes what a request gave.
-func (w *Writer) Value(v Value) { w.node(value(v)) }
+// Value writes a value of a request.
+func (w *Writer) Value(v Value) {
+	if w.format == MessagePack {
+		w.Raw(v.packed)
+		return
+	}
+	t := newTape()
+	defer t.release()
+	if err := t.parseMessagePack(v.packed); err != nil {
+		panic("wire: " + err.Error()) // cannot happen: echo wrote it
+	}
+	w.node(t.root())
+}
 
-// node writes v; it recurses at most depthMax deep, as deep as it was parsed.
+// node writes v. It recurses at most depthMax deep, because the parser allows no
+// deeper values.
 func (w *Writer) node(v value) {
 	n := v.nodes[0]
 	rest := v.nodes[1:n.size]
@@ -271,7 +290,8 @@ func (w *Writer) node(v value) {
 
 const hexDigits = "0123456789abcdef"
 
-// appendJSONString quotes s, escaping what JSON demands and no more.
+// appendJSONString quotes s. It escapes only the characters that JSON requires to
+// be escaped.
 func appendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
 	done := 0

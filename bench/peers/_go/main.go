@@ -1,6 +1,5 @@
-// Command go measures Go libraries and a plain Go loop as peers, on float32
-// rows: top-10 of 1 to 64 queries by exhaustive search. README.md says how the
-// program is spoken to.
+// Command go measures Go libraries and a plain Go loop as peers. It computes the top 10 of 1
+// to 64 queries by exhaustive search in float32 rows. README.md describes its protocol.
 package main
 
 import (
@@ -20,12 +19,12 @@ import (
 	"gonum.org/v1/gonum/blas/gonum"
 )
 
-const k = 10
+const k = 10 // rows in a result
 
-// peer is one way to get the nearest rows.
+// peer is one way to compute the nearest rows.
 type peer struct {
 	name, module string
-	// scan offers rows lo..hi-1 to the queries' tops, by dot product.
+	// scan offers the dot products with rows lo to hi-1 to the tops of the queries.
 	scan func(s *set, tops []top, lo, hi int)
 }
 
@@ -79,7 +78,7 @@ func sgemm(s *set, tops []top, lo, hi int) {
 	}
 }
 
-// top is the rows with the largest products, best first.
+// top holds the rows with the largest products, best first.
 type top []hit
 
 type hit struct {
@@ -103,7 +102,7 @@ func (t *top) offer(product float32, row int) {
 	*t = slices.Insert(*t, at, hit{product, row})
 }
 
-// search returns the rows of the first query.
+// search searches with all queries and returns the rows of the first query.
 func (p *peer) search(s *set, queries, threads int) []int {
 	rows := len(s.rows) / s.dim
 	tops := make([][]top, threads)
@@ -175,7 +174,7 @@ func run() error {
 			return err
 		}
 		if index < 0 || index >= len(peers) || queries < 1 || queries > numbers[2] || threads < 1 {
-			return fmt.Errorf("%q is out of range", lines.Text())
+			return fmt.Errorf("%q: peer must be 0 to %d, queries 1 to %d, threads at least 1", lines.Text(), len(peers)-1, numbers[2])
 		}
 		start := time.Now()
 		rows := peers[index].search(s, queries, threads)
@@ -193,7 +192,7 @@ func read(path string, n int) ([]float32, error) {
 		return nil, err
 	}
 	if len(b) < 4*n {
-		return nil, fmt.Errorf("%s: %d bytes are too few", path, len(b))
+		return nil, fmt.Errorf("%s: the file needs %d bytes, got %d", path, 4*n, len(b))
 	}
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), n), nil
 }

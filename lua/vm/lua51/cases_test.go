@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestCases runs the programs that once differed. Their output is recorded,
-// so that it needs no reference; where there is one, the record is checked.
-func TestCases(t *testing.T) {
+// TestRecordedCases runs programs whose output once differed from lua5.1. It compares
+// them with the recorded output of lua5.1, so it does not need lua5.1.
+func TestRecordedCases(t *testing.T) {
 	text, err := os.ReadFile("testdata/cases.lua")
 	if err != nil {
 		t.Fatal(err)
@@ -17,17 +17,18 @@ func TestCases(t *testing.T) {
 	for c := range strings.SplitSeq(cases, "--==\n") {
 		source, want, ok := strings.Cut(c, "-->\n")
 		if !ok {
-			t.Fatalf("a case without an output:\n%s", c)
+			t.Fatalf("a case has no output:\n%s", c)
 		}
 		want = strings.TrimSuffix(want, "\n")
-		if got := ours(source); got != want {
+		if got := runOurs(source); got != want {
 			t.Errorf("%s\n--- lua/vm\n%s\n--- recorded\n%s", source, got, want)
 		}
 	}
 }
 
-func TestCasesAreRight(t *testing.T) {
-	path := find(t)
+// TestRecordedCasesMatchTheReference compares the recorded output with lua5.1.
+func TestRecordedCasesMatchTheReference(t *testing.T) {
+	path := findReference(t)
 	text, err := os.ReadFile("testdata/cases.lua")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +36,7 @@ func TestCasesAreRight(t *testing.T) {
 	_, cases, _ := strings.Cut(string(text), "output.\n")
 	for c := range strings.SplitSeq(cases, "--==\n") {
 		source, want, _ := strings.Cut(c, "-->\n")
-		got, err := reference(path, []string{source})
+		got, err := runReference(path, []string{source})
 		if err != nil {
 			t.Fatal(err)
 		}

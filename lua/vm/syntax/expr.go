@@ -1,48 +1,52 @@
 package syntax
 
-// priority of binary operators, to their left and right: right-associative
-// ones have the lower number on the right.
+// priority holds the left and the right priority of each binary operator. A
+// right-associative operator has the lower priority on its right.
 var priority = map[string]struct{ left, right int }{
 	"or": {1, 1}, "and": {2, 2},
 	"<": {3, 3}, ">": {3, 3}, "<=": {3, 3}, ">=": {3, 3}, "~=": {3, 3}, "==": {3, 3},
 	"..": {5, 4}, "+": {6, 6}, "-": {6, 6}, "*": {7, 7}, "/": {7, 7}, "%": {7, 7}, "^": {10, 9},
 }
 
+// unaryPriority is the priority of "not", "-" and "#".
 const unaryPriority = 8
 
-// discharged sets the line of an index to the last token that was read: there
-// lua5.1 makes the instruction that can fail.
-func (p *parser) discharged(e Expr) Expr {
+// setIndexLine sets the line of e, if e is an index, to the line of the last
+// token that was read. lua5.1 emits the instruction that can fail at that line.
+// It returns e.
+func (p *parser) setIndexLine(e Expr) Expr {
 	if ix, ok := e.(*Index); ok {
-		ix.Line = p.last
+		ix.Line = p.lastLine
 	}
 	return e
 }
 
-func (p *parser) list() []Expr {
+// exprList reads one or more expressions separated by commas.
+func (p *parser) exprList() []Expr {
 	list := []Expr{p.expr()}
 	for p.accept(",") {
-		p.discharged(list[len(list)-1])
+		p.setIndexLine(list[len(list)-1])
 		list = append(list, p.expr())
 	}
-	p.discharged(list[len(list)-1])
+	p.setIndexLine(list[len(list)-1])
 	return list
 }
 
-func (p *parser) expr() Expr { return p.operation(0) }
+func (p *parser) expr() Expr { return p.operatorExpr(0) }
 
-// operation reads an expression whose operators have a priority above limit.
-func (p *parser) operation(limit int) Expr {
-	p.enter()
-	defer p.leave()
+// operatorExpr reads an expression. It stops at a binary operator whose left
+// priority is at most limit.
+func (p *parser) operatorExpr(limit int) Expr {
+	p.enterLevel()
+	defer p.leaveLevel()
 	var e Expr
 	switch op := p.tok.kind; op {
 	case "not", "-", "#":
 		p.advance()
-		x := p.discharged(p.operation(unaryPriority))
-		e = &Unary{Line: p.last, Op: op, X: x}
+		x := p.setIndexLine(p.operatorExpr(unaryPriority))
+		e = &Unary{Line: p.lastLine, Op: op, X: x}
 	default:
-		e = p.simple()
+		e = p.simpleExpr()
 	}
 	for {
 		op := p.tok.kind
@@ -51,39 +55,40 @@ func (p *parser) operation(limit int) Expr {
 			return e
 		}
 		p.advance()
-		p.discharged(e)
+		p.setIndexLine(e)
 		if op == ".." {
-			e = p.concat(e)
+			e = p.concatChain(e)
 			continue
 		}
-		right := p.discharged(p.operation(pr.right))
-		e = &Binary{Line: p.last, Op: op, Left: e, Right: right}
+		right := p.setIndexLine(p.operatorExpr(pr.right))
+		e = &Binary{Line: p.lastLine, Op: op, Left: e, Right: right}
 	}
 }
 
-// concat reads a chain of `..` behind its first operand without a level for
-// each: chains are long in practice.
-func (p *parser) concat(first Expr) Expr {
+// concatChain reads the rest of a chain of `..` after its first operand. The
+// operands do not add nesting levels, because chains are long in practice.
+func (p *parser) concatChain(first Expr) Expr {
 	operands := []Expr{first}
 	for {
-		operands = append(operands, p.operation(priority[".."].left))
+		operands = append(operands, p.operatorExpr(priority[".."].left))
 		if p.tok.kind != ".." {
 			break
 		}
 		p.advance()
-		p.discharged(operands[len(operands)-1])
+		p.setIndexLine(operands[len(operands)-1])
 	}
-	p.discharged(operands[len(operands)-1])
-	return &Concat{Line: p.last, Operands: operands}
+	p.setIndexLine(operands[len(operands)-1])
+	return &Concat{Line: p.lastLine, Operands: operands}
 }
 
-func (p *parser) simple() Expr {
+// simpleExpr reads an expression without operators.
+func (p *parser) simpleExpr() Expr {
 	t := p.tok
 	switch t.kind {
-	case number:
+	case numberToken:
 		p.advance()
 		return &Number{t.num}
-	case text:
+	case stringToken:
 		p.advance()
 		return &String{t.text}
 	case "nil":
@@ -100,46 +105,47 @@ func (p *parser) simple() Expr {
 		p.function.UsesDots = true
 		return &Vararg{Line: t.line}
 	case "{":
-		return p.table()
+		return p.tableConstructor()
 	case "function":
 		p.advance()
-		return p.body(t.line, false)
+		return p.functionBody(t.line, false)
 	}
-	return p.suffixed()
+	return p.suffixedExpr()
 }
 
-// suffixed reads a name or parenthesis with its fields, indexes and calls.
-func (p *parser) suffixed() Expr {
+// suffixedExpr reads a name or a parenthesized expression, followed by any
+// number of fields, indexes and calls.
+func (p *parser) suffixedExpr() Expr {
 	var e Expr
 	switch line := p.tok.line; p.tok.kind {
-	case name:
-		e = &Name{Line: line, Name: p.name()}
+	case nameToken:
+		e = &Name{Line: line, Name: p.expectName()}
 	case "(":
 		p.advance()
 		inner := p.expr()
-		p.closing(")", "(", line)
-		e = &Paren{p.discharged(inner)}
+		p.expectClosing(")", "(", line)
+		e = &Paren{p.setIndexLine(inner)}
 	default:
 		p.unexpected("unexpected symbol")
 	}
 	for {
 		switch p.tok.kind {
 		case ".":
-			e = p.field(e)
+			e = p.fieldSuffix(e)
 		case "[":
-			p.discharged(e)
+			p.setIndexLine(e)
 			p.advance()
-			key := p.discharged(p.expr())
+			key := p.setIndexLine(p.expr())
 			p.expect("]")
-			e = &Index{Line: p.last, Object: e, Key: key}
+			e = &Index{Line: p.lastLine, Object: e, Key: key}
 		case ":":
 			p.advance()
-			m := &Method{Object: p.discharged(e), Name: p.name()}
-			m.SelfLine = p.last
+			m := &Method{Object: p.setIndexLine(e), Name: p.expectName()}
+			m.SelfLine = p.lastLine
 			m.Line, m.Args = p.arguments()
 			e = m
-		case "(", text, "{":
-			p.discharged(e)
+		case "(", stringToken, "{":
+			p.setIndexLine(e)
 			c := &Call{Func: e}
 			c.Line, c.Args = p.arguments()
 			e = c
@@ -149,34 +155,34 @@ func (p *parser) suffixed() Expr {
 	}
 }
 
-// field reads .name or :name behind an object.
-func (p *parser) field(object Expr) *Index {
-	p.discharged(object)
+// fieldSuffix reads .name or :name after an object.
+func (p *parser) fieldSuffix(object Expr) *Index {
+	p.setIndexLine(object)
 	p.advance()
-	key := &String{p.name()}
-	return &Index{Line: p.last, Object: object, Key: key}
+	key := &String{p.expectName()}
+	return &Index{Line: p.lastLine, Object: object, Key: key}
 }
 
 // arguments reads the arguments of a call and returns the call's line.
 func (p *parser) arguments() (line int, args []Expr) {
 	line = p.tok.line
 	switch p.tok.kind {
-	case text:
+	case stringToken:
 		args = []Expr{&String{p.tok.text}}
 		p.advance()
 	case "{":
-		args = []Expr{p.table()}
+		args = []Expr{p.tableConstructor()}
 	case "(":
-		if line != p.last {
-			p.unexpected("ambiguous syntax: this is a call of what ends the line before, or needs a semicolon before it")
+		if line != p.lastLine {
+			p.unexpected("ambiguous syntax: to call the function on the line before, move '(' to that line; to begin a new statement, put ';' before '('")
 		}
 		p.advance()
 		if p.tok.kind != ")" {
-			args = p.list()
+			args = p.exprList()
 		}
-		p.closing(")", "(", line)
+		p.expectClosing(")", "(", line)
 		if len(args) > 0 {
-			p.discharged(args[len(args)-1])
+			p.setIndexLine(args[len(args)-1])
 		}
 	default:
 		p.unexpected("function arguments expected")
@@ -184,38 +190,41 @@ func (p *parser) arguments() (line int, args []Expr) {
 	return line, args
 }
 
-func (p *parser) table() *Table {
+// tableConstructor reads {fields}.
+func (p *parser) tableConstructor() *Table {
 	line := p.tok.line
 	t := &Table{Line: line}
 	p.expect("{")
 	for p.tok.kind != "}" {
 		f := Field{Line: p.tok.line}
 		switch {
-		case p.tok.kind == name && p.lookahead().kind == "=":
-			f.Key = &String{p.name()}
+		case p.tok.kind == nameToken && p.lookahead().kind == "=":
+			f.Key = &String{p.expectName()}
 			p.advance()
 		case p.tok.kind == "[":
 			p.advance()
-			f.Key = p.discharged(p.expr())
+			f.Key = p.setIndexLine(p.expr())
 			p.expect("]")
 			p.expect("=")
 		}
-		f.Value = p.discharged(p.expr())
-		f.Line = p.last
+		f.Value = p.setIndexLine(p.expr())
+		f.Line = p.lastLine
 		t.Fields = append(t.Fields, f)
 		if !p.accept(",") && !p.accept(";") {
 			break
 		}
 		if f.Key == nil {
-			p.discharged(f.Value)
+			p.setIndexLine(f.Value)
 		}
 	}
-	p.closing("}", "{", line)
+	p.expectClosing("}", "{", line)
 	return t
 }
 
-// body reads a function from its parameters to its end.
-func (p *parser) body(line int, self bool) *Function {
+// functionBody reads a function from its parameters to its "end". line is the
+// line of the keyword "function". With self, the function has the first
+// parameter "self".
+func (p *parser) functionBody(line int, self bool) *Function {
 	f := &Function{Line: line}
 	if self {
 		f.Params = append(f.Params, "self")
@@ -226,7 +235,7 @@ func (p *parser) body(line int, self bool) *Function {
 			f.Vararg = true
 			break
 		}
-		f.Params = append(f.Params, p.name())
+		f.Params = append(f.Params, p.expectName())
 		if !p.accept(",") {
 			break
 		}
@@ -240,6 +249,6 @@ func (p *parser) body(line int, self bool) *Function {
 	f.Body = p.block()
 	p.function = outer
 	f.End = p.tok.line
-	p.closing("end", "function", line)
+	p.expectClosing("end", "function", line)
 	return f
 }

@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// Kinds of tokens that are not their own text.
+// Kinds of tokens whose text varies. The kind of any other token is its text.
 const (
-	eof    = "<eof>"
-	name   = "<name>"
-	number = "<number>"
-	text   = "<string>"
+	eofToken    = "<eof>"
+	nameToken   = "<name>"
+	numberToken = "<number>"
+	stringToken = "<string>"
 )
 
 type token struct {
-	kind string // one of the above, a keyword or a symbol
-	text string // of a name or string
-	num  float64
-	line int // where it ends
+	kind string  // one of the constants above, a keyword or a symbol
+	text string  // the name, or the value of the string
+	num  float64 // the value of the number
+	line int     // the line on which the token ends
 }
 
-// show is the token in messages.
-func (t token) show() string {
-	if t.kind == name || t.kind == text {
+// display returns the text that messages show for the token.
+func (t token) display() string {
+	if t.kind == nameToken || t.kind == stringToken {
 		if len(t.text) > 40 {
 			return t.text[:40] + "..."
 		}
@@ -37,10 +37,10 @@ var keywords = map[string]bool{
 	"return": true, "then": true, "true": true, "until": true, "while": true,
 }
 
-// An Error is a fault of the source.
+// An Error is a syntax error in the source.
 type Error struct {
 	Line   int
-	Near   string // the token where it was found; may be empty
+	Near   string // the token at which the error was found; may be empty
 	Reason string
 }
 
@@ -54,121 +54,123 @@ func (e *Error) Error() string {
 // lexer splits a source into tokens. It panics with an *Error.
 type lexer struct {
 	src  string
-	at   int
-	line int
+	pos  int // offset of the next byte in src
+	line int // line of that byte, from 1
 }
 
 func (l *lexer) fail(near, reason string) {
 	panic(&Error{Line: l.line, Near: near, Reason: reason})
 }
 
-// peek returns the byte at offset i from here, or 0 behind the end.
+// peek returns the byte at offset i from the current position, or 0 after the
+// end of the source.
 func (l *lexer) peek(i int) byte {
-	if l.at+i < len(l.src) {
-		return l.src[l.at+i]
+	if l.pos+i < len(l.src) {
+		return l.src[l.pos+i]
 	}
 	return 0
 }
 
-func (l *lexer) next() token {
-	l.skip()
-	if l.at >= len(l.src) {
-		return token{kind: eof, line: l.line}
+func (l *lexer) nextToken() token {
+	l.skipBlanks()
+	if l.pos >= len(l.src) {
+		return token{kind: eofToken, line: l.line}
 	}
-	c := l.src[l.at]
+	c := l.src[l.pos]
 	switch {
-	case letter(c):
-		start := l.at
-		for l.at < len(l.src) && (letter(l.src[l.at]) || digit(l.src[l.at])) {
-			l.at++
+	case isLetter(c):
+		start := l.pos
+		for l.pos < len(l.src) && (isLetter(l.src[l.pos]) || isDigit(l.src[l.pos])) {
+			l.pos++
 		}
-		word := l.src[start:l.at]
+		word := l.src[start:l.pos]
 		if keywords[word] {
 			return token{kind: word, line: l.line}
 		}
-		return token{kind: name, text: word, line: l.line}
-	case digit(c), c == '.' && digit(l.peek(1)):
-		return l.number()
+		return token{kind: nameToken, text: word, line: l.line}
+	case isDigit(c), c == '.' && isDigit(l.peek(1)):
+		return l.readNumber()
 	case c == '"', c == '\'':
-		return l.quoted(c)
+		return l.readQuoted(c)
 	case c == '[':
-		if level := l.longLevel(); level >= 0 {
-			return token{kind: text, text: l.long(level, "string"), line: l.line}
+		if level := l.longBracketLevel(); level >= 0 {
+			return token{kind: stringToken, text: l.readLongBracket(level, "string"), line: l.line}
 		}
 	}
 	for _, symbol := range []string{"...", "..", "==", "~=", "<=", ">=", "::"} {
-		if strings.HasPrefix(l.src[l.at:], symbol) {
-			l.at += len(symbol)
+		if strings.HasPrefix(l.src[l.pos:], symbol) {
+			l.pos += len(symbol)
 			return token{kind: symbol, line: l.line}
 		}
 	}
-	l.at++
+	l.pos++
 	if !strings.ContainsRune("+-*/%^#<>=(){}[];:,.", rune(c)) {
 		l.fail(printable(c), "unexpected symbol")
 	}
 	return token{kind: string(rune(c)), line: l.line}
 }
 
-// skip moves over spaces and comments.
-func (l *lexer) skip() {
-	for l.at < len(l.src) {
-		switch c := l.src[l.at]; {
+// skipBlanks moves past spaces and comments.
+func (l *lexer) skipBlanks() {
+	for l.pos < len(l.src) {
+		switch c := l.src[l.pos]; {
 		case c == '\n' || c == '\r':
-			l.newline()
+			l.skipNewline()
 		case c == ' ' || c == '\t' || c == '\v' || c == '\f':
-			l.at++
+			l.pos++
 		case c == '-' && l.peek(1) == '-':
-			l.at += 2
-			if level := l.longLevel(); level >= 0 {
-				l.long(level, "comment")
+			l.pos += 2
+			if level := l.longBracketLevel(); level >= 0 {
+				l.readLongBracket(level, "comment")
 				continue
 			}
-			l.restOfLine()
+			l.skipLine()
 		default:
 			return
 		}
 	}
 }
 
-func (l *lexer) restOfLine() {
-	for l.at < len(l.src) && l.src[l.at] != '\n' && l.src[l.at] != '\r' {
-		l.at++
+func (l *lexer) skipLine() {
+	for l.pos < len(l.src) && l.src[l.pos] != '\n' && l.src[l.pos] != '\r' {
+		l.pos++
 	}
 }
 
-// newline moves over \n, \r, \r\n or \n\r, which count as one line's end.
-func (l *lexer) newline() {
-	c := l.src[l.at]
-	l.at++
+// skipNewline moves past \n, \r, \r\n or \n\r. Each of them ends one line.
+func (l *lexer) skipNewline() {
+	c := l.src[l.pos]
+	l.pos++
 	if n := l.peek(0); (n == '\n' || n == '\r') && n != c {
-		l.at++
+		l.pos++
 	}
 	l.line++
 }
 
-func (l *lexer) number() token {
-	start := l.at
-	for digit(l.peek(0)) || l.peek(0) == '.' {
-		l.at++
+func (l *lexer) readNumber() token {
+	start := l.pos
+	for isDigit(l.peek(0)) || l.peek(0) == '.' {
+		l.pos++
 	}
 	if c := l.peek(0); c == 'e' || c == 'E' {
-		l.at++
+		l.pos++
 		if c := l.peek(0); c == '+' || c == '-' {
-			l.at++
+			l.pos++
 		}
 	}
-	for letter(l.peek(0)) || digit(l.peek(0)) {
-		l.at++
+	for isLetter(l.peek(0)) || isDigit(l.peek(0)) {
+		l.pos++
 	}
-	f, ok := ToNumber(l.src[start:l.at])
+	f, ok := ToNumber(l.src[start:l.pos])
 	if !ok {
-		l.fail(l.src[start:l.at], "malformed number")
+		l.fail(l.src[start:l.pos], "malformed number")
 	}
-	return token{kind: number, num: f, line: l.line}
+	return token{kind: numberToken, num: f, line: l.line}
 }
 
-// longLevel is the number of = in an opening long bracket here, or -1.
-func (l *lexer) longLevel() int {
+// longBracketLevel returns the number of "=" in the opening long bracket at the
+// current position, or -1 if there is no long bracket.
+func (l *lexer) longBracketLevel() int {
 	if l.peek(0) != '[' {
 		return -1
 	}
@@ -182,80 +184,83 @@ func (l *lexer) longLevel() int {
 	return n
 }
 
-// long reads a long string or comment of a level from its opening bracket on.
-func (l *lexer) long(level int, what string) string {
+// readLongBracket reads a long string or comment from its opening bracket to
+// its closing bracket, and returns the text between them. kind is "string" or
+// "comment", for the error.
+func (l *lexer) readLongBracket(level int, kind string) string {
 	first := l.line
-	l.at += level + 2
+	l.pos += level + 2
 	if c := l.peek(0); c == '\n' || c == '\r' {
-		l.newline()
+		l.skipNewline()
 	}
 	closing := "]" + strings.Repeat("=", level) + "]"
 	var b strings.Builder
-	for l.at < len(l.src) {
-		switch c := l.src[l.at]; {
+	for l.pos < len(l.src) {
+		switch c := l.src[l.pos]; {
 		case c == '\n' || c == '\r':
-			l.newline()
+			l.skipNewline()
 			b.WriteByte('\n')
-		case c == ']' && strings.HasPrefix(l.src[l.at:], closing):
-			l.at += len(closing)
+		case c == ']' && strings.HasPrefix(l.src[l.pos:], closing):
+			l.pos += len(closing)
 			return b.String()
 		default:
 			b.WriteByte(c)
-			l.at++
+			l.pos++
 		}
 	}
-	l.fail(eof, fmt.Sprintf("unfinished long %s that begins in line %d", what, first))
+	l.fail(eofToken, fmt.Sprintf("unfinished long %s that begins in line %d", kind, first))
 	return ""
 }
 
 var escapes = map[byte]byte{'a': '\a', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t', 'v': '\v'}
 
-func (l *lexer) quoted(quote byte) token {
-	start := l.at
-	l.at++
+func (l *lexer) readQuoted(quote byte) token {
+	start := l.pos
+	l.pos++
 	var b strings.Builder
 	for {
-		if l.at >= len(l.src) {
-			l.fail(eof, "unfinished string")
+		if l.pos >= len(l.src) {
+			l.fail(eofToken, "unfinished string")
 		}
-		switch c := l.src[l.at]; c {
+		switch c := l.src[l.pos]; c {
 		case quote:
-			l.at++
-			return token{kind: text, text: b.String(), line: l.line}
+			l.pos++
+			return token{kind: stringToken, text: b.String(), line: l.line}
 		case '\n', '\r':
-			l.fail(l.src[start:l.at], "unfinished string")
+			l.fail(l.src[start:l.pos], "unfinished string")
 		case '\\':
-			l.at++
-			l.escape(&b)
+			l.pos++
+			l.readEscape(&b)
 		default:
 			b.WriteByte(c)
-			l.at++
+			l.pos++
 		}
 	}
 }
 
-// escape reads what follows a backslash.
-func (l *lexer) escape(b *strings.Builder) {
-	if l.at >= len(l.src) {
+// readEscape reads the rest of an escape sequence, after its backslash, and
+// writes the result to b.
+func (l *lexer) readEscape(b *strings.Builder) {
+	if l.pos >= len(l.src) {
 		return // the string is unfinished
 	}
-	c := l.src[l.at]
+	c := l.src[l.pos]
 	switch {
 	case c == '\n' || c == '\r':
-		l.newline()
+		l.skipNewline()
 		b.WriteByte('\n')
-	case digit(c):
+	case isDigit(c):
 		n := 0
-		for i := 0; i < 3 && digit(l.peek(0)); i++ {
-			n = n*10 + int(l.src[l.at]-'0')
-			l.at++
+		for i := 0; i < 3 && isDigit(l.peek(0)); i++ {
+			n = n*10 + int(l.src[l.pos]-'0')
+			l.pos++
 		}
 		if n > 255 {
-			l.fail(fmt.Sprintf(`\%d`, n), "escape sequence too large: at most 255")
+			l.fail(fmt.Sprintf(`\%d`, n), "escape sequence too large: the maximum is 255")
 		}
 		b.WriteByte(byte(n))
 	default:
-		l.at++
+		l.pos++
 		if e, ok := escapes[c]; ok {
 			c = e
 		}
@@ -270,6 +275,6 @@ func printable(c byte) string {
 	return string(rune(c))
 }
 
-func letter(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
+func isLetter(c byte) bool { return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
-func digit(c byte) bool { return '0' <= c && c <= '9' }
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }

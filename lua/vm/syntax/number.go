@@ -8,10 +8,10 @@ import (
 
 const spaces = " \t\n\v\f\r"
 
-// ToNumber reads a number as lua5.1 does, which uses C's strtod: decimal and
-// hexadecimal, "inf" and "nan", with spaces on both sides.
+// ToNumber reads a number as lua5.1 does, which uses C's strtod. It accepts
+// decimal and hexadecimal numbers, "inf" and "nan", with spaces on both sides.
 func ToNumber(s string) (float64, bool) {
-	s, _, _ = strings.Cut(s, "\x00") // where C's strings end
+	s, _, _ = strings.Cut(s, "\x00") // C strings end at the first zero byte
 	s = strings.Trim(s, spaces)
 	sign, digits := 1.0, s
 	if s != "" && (s[0] == '-' || s[0] == '+') {
@@ -45,13 +45,13 @@ func ToNumber(s string) (float64, bool) {
 	return sign * f, true
 }
 
-// hexNumber reads what follows 0x.
+// hexNumber reads the digits after 0x and multiplies the result by sign.
 func hexNumber(s string, sign float64) (float64, bool) {
 	if s == "" {
 		return 0, false
 	}
 	if !strings.ContainsAny(s, "pP") {
-		s += "p0" // which Go wants and C does not
+		s += "p0" // Go requires an exponent, C does not
 	}
 	f, err := strconv.ParseFloat("0x"+s, 64)
 	if err != nil && !math.IsInf(f, 0) {

@@ -1,11 +1,15 @@
 // Package syntax reads Lua 5.1 into a syntax tree.
 //
-// The lines in the tree are those that the reference interpreter reports in
-// errors. They are not always where an expression begins: a call has the line
-// of its opening parenthesis, an operation the line of its last token.
+// [Parse] turns a source into a tree of statements (Stmt) and expressions
+// (Expr). [Walk] visits a tree.
 //
-// Two things are accepted that Lua 5.1 does not have: `goto name` and
-// `::name::`, with the meaning of Lua 5.2.
+// The lines in the tree are the lines that the reference interpreter reports in
+// errors. They are not always the lines on which expressions begin: a call has
+// the line of its opening parenthesis, an operation has the line of its last
+// token.
+//
+// The package also accepts `goto name` and `::name::` of Lua 5.2, which Lua 5.1
+// does not have.
 package syntax
 
 // An Expr is one of the expression types below.
@@ -43,8 +47,8 @@ type (
 	}
 	// Method is Object:Name(Args...).
 	Method struct {
-		SelfLine int // of Name
-		Line     int // of the call
+		SelfLine int // line of Name
+		Line     int // line of the call
 		Object   Expr
 		Name     string
 		Args     []Expr
@@ -53,28 +57,28 @@ type (
 	Function struct {
 		Line, End int
 		Params    []string
-		Vararg    bool // it has `...` as the last parameter
-		UsesDots  bool // its body uses `...`
+		Vararg    bool // the last parameter is `...`
+		UsesDots  bool // the body uses `...`
 		Body      []Stmt
 	}
-	// Binary is an operation with two operands, without `..`.
+	// Binary is an operation with two operands. Concat represents `..`.
 	Binary struct {
 		Line        int
 		Op          string
 		Left, Right Expr
 	}
-	// Concat is a chain of `..`, at least two operands long.
+	// Concat is a chain of `..` with at least two operands.
 	Concat struct {
 		Line     int
 		Operands []Expr
 	}
-	// Unary is "-", "not" or "#" of X.
+	// Unary applies "-", "not" or "#" to X.
 	Unary struct {
 		Line int
 		Op   string
 		X    Expr
 	}
-	// Paren is (X): of several values it keeps the first.
+	// Paren is (X). If X has several values, it keeps only the first one.
 	Paren struct{ X Expr }
 	// Table is a table constructor.
 	Table struct {
@@ -83,70 +87,72 @@ type (
 	}
 )
 
-// A Field of a table constructor. A nil Key makes it an item of the list.
+// A Field is one entry of a table constructor. If Key is nil, the entry is an
+// item of the list.
 type Field struct {
 	Line       int
 	Key, Value Expr
 }
 
 type (
-	// Local declares Names.
+	// Local declares Names and assigns Values to them.
 	Local struct {
 		Line   int
 		Names  []string
 		Values []Expr
 	}
-	// LocalFunction declares Name, which Func sees.
+	// LocalFunction declares Name and assigns Func to it. Func can refer to Name.
 	LocalFunction struct {
 		Line int
 		Name string
 		Func *Function
 	}
-	// Assign sets Targets, which are Names and Indexes.
+	// Assign assigns Values to Targets. Each target is a Name or an Index.
 	Assign struct {
 		Line    int
 		Targets []Expr
 		Values  []Expr
 	}
-	// CallStmt is a Call or a Method as a statement.
+	// CallStmt is a Call or a Method that is used as a statement.
 	CallStmt struct{ Call Expr }
-	// Do is a block.
+	// Do is `do Body end`.
 	Do struct {
 		End  int
 		Body []Stmt
 	}
-	// While is a loop that tests Cond first.
+	// While is a loop that tests Cond before each iteration.
 	While struct {
 		Line, End int
 		Cond      Expr
 		Body      []Stmt
 	}
-	// Repeat is a loop that tests Cond last; Cond sees the locals of Body.
+	// Repeat is a loop that tests Cond after each iteration. Cond can use the
+	// locals of Body.
 	Repeat struct {
 		Line, End int
 		Body      []Stmt
 		Cond      Expr
 	}
-	// If has a clause for each condition.
+	// If has one clause for each condition.
 	If struct {
 		Clauses []Clause
 		Else    []Stmt
 	}
-	// NumericFor counts. Step is nil when it is not given.
+	// NumericFor counts from Init to Limit. Step is nil if the source has none.
 	NumericFor struct {
 		Line, DoLine, End int
 		Name              string
 		Init, Limit, Step Expr
 		Body              []Stmt
 	}
-	// GenericFor calls an iterator.
+	// GenericFor loops over the results of an iterator.
 	GenericFor struct {
 		Line, DoLine, End int
 		Names             []string
 		Values            []Expr
 		Body              []Stmt
 	}
-	// Return ends a function.
+	// Return ends the function and returns Values.
 	Return struct {
 		Line   int
 		Values []Expr
@@ -162,11 +168,11 @@ type (
 	Label struct {
 		Line int
 		Name string
-		Last bool // only labels and empty statements follow in its block
+		Last bool // only labels and empty statements follow it in its block
 	}
 )
 
-// A Clause of If.
+// A Clause is one condition of If with its block.
 type Clause struct {
 	Line, End int
 	Cond      Expr

@@ -1,11 +1,12 @@
 package syntax
 
-// Walk visits the statements and expressions of body and of what is below it,
-// in the order of the source. It does not visit what is below an expression
-// for which expr returns false.
+// Walk visits all statements and expressions of body, nested ones included, in
+// the order of the source. It calls stmt for each statement and expr for each
+// expression. If expr returns false, Walk skips the children of that
+// expression.
 func Walk(body []Stmt, stmt func(Stmt), expr func(Expr) bool) {
 	w := walker{stmt, expr}
-	w.body(body)
+	w.walkBody(body)
 }
 
 type walker struct {
@@ -13,80 +14,80 @@ type walker struct {
 	expr func(Expr) bool
 }
 
-func (w walker) body(list []Stmt) {
+func (w walker) walkBody(list []Stmt) {
 	for _, s := range list {
 		w.stmt(s)
-		w.statement(s)
+		w.walkStatement(s)
 	}
 }
 
-func (w walker) statement(s Stmt) {
+func (w walker) walkStatement(s Stmt) {
 	switch s := s.(type) {
 	case *Local:
-		w.exprs(s.Values...)
+		w.walkExprs(s.Values...)
 	case *LocalFunction:
-		w.exprs(s.Func)
+		w.walkExprs(s.Func)
 	case *Assign:
-		w.exprs(s.Targets...)
-		w.exprs(s.Values...)
+		w.walkExprs(s.Targets...)
+		w.walkExprs(s.Values...)
 	case *CallStmt:
-		w.exprs(s.Call)
+		w.walkExprs(s.Call)
 	case *Do:
-		w.body(s.Body)
+		w.walkBody(s.Body)
 	case *While:
-		w.exprs(s.Cond)
-		w.body(s.Body)
+		w.walkExprs(s.Cond)
+		w.walkBody(s.Body)
 	case *Repeat:
-		w.body(s.Body)
-		w.exprs(s.Cond)
+		w.walkBody(s.Body)
+		w.walkExprs(s.Cond)
 	case *If:
 		for _, c := range s.Clauses {
-			w.exprs(c.Cond)
-			w.body(c.Body)
+			w.walkExprs(c.Cond)
+			w.walkBody(c.Body)
 		}
-		w.body(s.Else)
+		w.walkBody(s.Else)
 	case *NumericFor:
-		w.exprs(s.Init, s.Limit, s.Step)
-		w.body(s.Body)
+		w.walkExprs(s.Init, s.Limit, s.Step)
+		w.walkBody(s.Body)
 	case *GenericFor:
-		w.exprs(s.Values...)
-		w.body(s.Body)
+		w.walkExprs(s.Values...)
+		w.walkBody(s.Body)
 	case *Return:
-		w.exprs(s.Values...)
+		w.walkExprs(s.Values...)
 	}
 }
 
-func (w walker) exprs(list ...Expr) {
+func (w walker) walkExprs(list ...Expr) {
 	for _, e := range list {
 		if e != nil && w.expr(e) {
-			w.below(e)
+			w.walkChildren(e)
 		}
 	}
 }
 
-func (w walker) below(e Expr) {
+func (w walker) walkChildren(e Expr) {
 	switch e := e.(type) {
 	case *Index:
-		w.exprs(e.Object, e.Key)
+		w.walkExprs(e.Object, e.Key)
 	case *Call:
-		w.exprs(e.Func)
-		w.exprs(e.Args...)
+		w.walkExprs(e.Func)
+		w.walkExprs(e.Args...)
 	case *Method:
-		w.exprs(e.Object)
-		w.exprs(e.Args...)
+		w.walkExprs(e.Object)
+		w.walkExprs(e.Args...)
 	case *Function:
-		w.body(e.Body)
+		w.walkBody(e.Body)
 	case *Binary:
-		w.exprs(e.Left, e.Right)
+		w.walkExprs(e.Left, e.Right)
 	case *Concat:
-		w.exprs(e.Operands...)
+		w.walkExprs(e.Operands...)
 	case *Unary:
-		w.exprs(e.X)
+		w.walkExprs(e.X)
 	case *Paren:
-		w.exprs(e.X)
+		w.walkExprs(e.X)
 	case *Table:
 		for _, f := range e.Fields {
-			w.exprs(f.Key, f.Value)
+			w.walkExprs(f.Key, f.Value)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-// Command columns writes the kernels of package simd that look for values of a
+// Command columns generates the kernels of package simd that find the values of a
 // column within a range.
 package main
 
@@ -13,11 +13,12 @@ import (
 //go:generate go run . -pkg simd -out ../../columns_amd64.s -stubs ../../columns_stub_amd64.go
 
 const (
-	register  = 64 // bytes
+	register  = 64 // bytes of a register
 	lessEqual = 2  // predicate of VPCMPU
 )
 
-// lanes is what a register is cut into.
+// lanes describes how a register is divided: the bits of a lane and the
+// instructions for lanes of that size.
 type lanes struct {
 	bits      int
 	broadcast func(ops ...Op)
@@ -33,16 +34,17 @@ func main() {
 	Generate()
 }
 
-// within takes a word of 64 rows at a time. A value is within lo..lo+span when
-// it is at most span above lo, without sign and modulo 2^bits: one comparison.
+// within generates a kernel that handles 64 values at a time, one word of the
+// bitmap. A value is in lo..lo+span if value-lo, unsigned and modulo 2^bits, is at
+// most span. That is one comparison.
 func within(l lanes) {
 	name := fmt.Sprintf("within%dAVX512", l.bits)
 	TEXT(name, NOSPLIT, "func(words []uint64, values *byte, lo, span uint64)")
-	Doc(name+" clears the bits of values that are not in lo..lo+span, for whole words.", "The caller has checked the sizes.")
+	Doc(name+" clears the bits of the values that are not in lo..lo+span.", "All 64 bits of every word are in use. The caller has checked the sizes.")
 	Pragma("noescape")
 	words, left := Load(Param("words").Base(), GP64()), Load(Param("words").Len(), GP64())
 	values := Load(Param("values"), GP64())
-	lo, span := l.fill("lo"), l.fill("span")
+	lo, span := l.broadcastParam("lo"), l.broadcastParam("span")
 	TESTQ(left, left)
 	JZ(LabelRef("done"))
 
@@ -74,8 +76,8 @@ func within(l lanes) {
 	RET()
 }
 
-// fill returns a register with a parameter in all lanes.
-func (l lanes) fill(param string) reg.VecVirtual {
+// broadcastParam returns a register with a parameter in all lanes.
+func (l lanes) broadcastParam(param string) reg.VecVirtual {
 	value, all := Load(Param(param), GP64()), ZMM()
 	if l.bits == 64 {
 		l.broadcast(value, all)

@@ -6,10 +6,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// halves of a line, each a register.
+// halves is the number of registers that hold a line.
 const halves = 2
 
-// sums are those of a query over a block.
+// sums are the sums of one query over one block, one for each row.
 type sums = [halves]reg.VecVirtual
 
 func newSums(n int) []sums {
@@ -28,100 +28,63 @@ func clearSums(acc []sums) {
 	}
 }
 
-// kind256 is a type of rows; a query has some words for a line.
-type kind256 struct {
-	types
-	words int
-	// line adds the products of a line and of the words of some queries.
-	line func(query func(q, word int) Mem, rows func(half int) Mem, acc []sums)
-	add  func(x, acc reg.VecVirtual)
-	// finish makes values of a half's sums, and ones of miss for each above the limit.
-	finish func(acc reg.VecVirtual, consts Mem, limit, miss reg.VecVirtual)
-}
+// words256 is the number of words that a query has for a line.
+const words256 = 2
 
-// u8AVX2 takes the bytes of even and of odd dimensions apart: either kind, in
-// words of 16 bits, is multiplied by the query's words of that kind, and each
-// pair of products is one row's. This serves all queries of a tile. VPMADDUBSW,
-// which takes bytes, saturates.
-func u8AVX2() kind256 {
-	// Two registers of rows, one for words, one for products: with the sums of
-	// six queries they are sixteen. So the mask has none of its own.
-	even := func(rows func(half int) Mem, r sums) {
+// line256 adds the products of a line and of the words of one or more queries to
+// their sums. It extracts the even and the odd dimensions of the line as numbers
+// of 16 bits and multiplies each by the query's word of that kind; both products
+// of a pair belong to the same row. All queries share the extraction. VPMADDUBSW
+// would multiply bytes directly, but it saturates.
+//
+// Six queries need twelve registers for sums. With two registers for rows, one
+// for a query's word and one for products all sixteen are in use. So the mask of
+// the even bytes has no register of its own; each line loads it again.
+func line256(query func(q, word int) Mem, rows func(half int) Mem, acc []sums) {
+	even := func(r sums) {
 		mask := YMM()
 		VMOVDQU(evenBytesData(), mask)
 		for h := range r {
 			VPAND(rows(h), mask, r[h])
 		}
 	}
-	odd := func(rows func(half int) Mem, r sums) {
+	odd := func(r sums) {
 		for h := range r {
 			VMOVDQU(rows(h), r[h])
 			VPSRLW(U8(8), r[h], r[h])
 		}
 	}
-	return kind256{
-		types: u8, words: 2,
-		line: func(query func(q, word int) Mem, rows func(half int) Mem, acc []sums) {
-			for word, extract := range []func(func(int) Mem, sums){even, odd} {
-				r := sums{YMM(), YMM()}
-				extract(rows, r)
-				for q := range acc {
-					w := YMM()
-					VPBROADCASTD(query(q, word), w)
-					for h := range r {
-						products := YMM()
-						VPMADDWD(w, r[h], products)
-						VPADDD(products, acc[q][h], acc[q][h])
-					}
-				}
-			}
-		},
-		add: func(x, acc reg.VecVirtual) { VPADDD(x, acc, acc) },
-		finish: func(acc reg.VecVirtual, consts Mem, limit, miss reg.VecVirtual) {
-			c := YMM()
-			VMOVDQU(consts, c)
-			VPADDD(acc, acc, acc)
-			VPSUBD(acc, c, acc)
-			VPCMPGTD(limit, acc, miss) // acc > limit
-		},
-	}
-}
-
-func f32AVX2() kind256 {
-	return kind256{
-		types: f32, words: 1,
-		line: func(query func(q, word int) Mem, rows func(half int) Mem, acc []sums) {
-			r := sums{YMM(), YMM()}
+	for word, extract := range []func(sums){even, odd} {
+		r := sums{YMM(), YMM()}
+		extract(r)
+		for q := range acc {
+			w := YMM()
+			VPBROADCASTD(query(q, word), w)
 			for h := range r {
-				VMOVUPS(rows(h), r[h])
+				products := YMM()
+				VPMADDWD(w, r[h], products)
+				VPADDD(products, acc[q][h], acc[q][h])
 			}
-			for q := range acc {
-				w := YMM()
-				VBROADCASTSS(query(q, 0), w)
-				for h := range r {
-					VFMADD231PS(w, r[h], acc[q][h])
-				}
-			}
-		},
-		add: func(x, acc reg.VecVirtual) { VADDPS(x, acc, acc) },
-		finish: func(acc reg.VecVirtual, consts Mem, limit, miss reg.VecVirtual) {
-			factor, infinity := YMM(), YMM()
-			VMOVUPS(consts.Offset(line), factor)
-			VFMADD213PS(consts, factor, acc)
-			VCMPPS(U8(greater), limit, acc, miss)
-			VBROADCASTSS(infinityData(), infinity)
-			VCMPPS(U8(less), infinity, acc, infinity)
-			VANDPS(infinity, miss, miss)
-		},
+		}
 	}
 }
 
-// finishBlock writes the values and the mask of a query over a block.
-func (k kind256) finishBlock(acc sums, consts reg.Register, limit reg.VecVirtual, values, mask Mem) {
+// finish256 turns the sums of one half into values, and sets all bits of a lane of
+// miss if the value is above the limit.
+func finish256(acc reg.VecVirtual, consts Mem, limit, miss reg.VecVirtual) {
+	c := YMM()
+	VMOVDQU(consts, c)
+	VPADDD(acc, acc, acc)
+	VPSUBD(acc, c, acc)
+	VPCMPGTD(limit, acc, miss) // acc > limit
+}
+
+// finishBlock stores the values and the mask of one query over one block.
+func finishBlock(acc sums, consts reg.Register, limit reg.VecVirtual, values, mask Mem) {
 	var bits [halves]reg.GPVirtual
 	for h := range acc {
 		miss := YMM()
-		k.finish(acc[h], Mem{Base: consts, Disp: h * line / halves}, limit, miss)
+		finish256(acc[h], Mem{Base: consts, Disp: h * line / halves}, limit, miss)
 		VMOVDQU(acc[h], values.Offset(h*line/halves))
 		bits[h] = GP32()
 		VMOVMSKPS(miss, bits[h])
@@ -132,11 +95,13 @@ func (k kind256) finishBlock(acc sums, consts reg.Register, limit reg.VecVirtual
 	MOVW(bits[1].As16(), mask)
 }
 
-// scanTurn256 is the lines of a turn of a scan's main loop, each with its own sums.
+// scanTurn256 is the number of lines in an iteration of a scan's main loop. Each
+// has its own sums.
 const scanTurn256 = 4
 
-func scan256(name string, k kind256) {
-	textScan(name, k.types)
+// scan256 generates a scan.
+func scan256(name string) {
+	textScan(name)
 	query, end := base("query"), Load(Param("query").Len(), GP64())
 	rows, consts, values, masks := base("blocks"), base("consts"), base("values"), base("masks")
 	left := Load(Param("masks").Len(), GP64())
@@ -144,34 +109,34 @@ func scan256(name string, k kind256) {
 	JZ(LabelRef("done"))
 	turns := GP64()
 	MOVQ(end, turns)
-	ANDQ(I32(-scanTurn256*k.words), turns)
+	ANDQ(I32(-scanTurn256*words256), turns)
 	acc := newSums(scanTurn256)
 
 	Label("block")
-	j := GP64() // the query's word
+	j := GP64() // number of the query's word
 	XORQ(j, j)
 	clearSums(acc)
-	loop(j, turns, end, scanTurn256, func(i int) {
-		k.line(func(_, word int) Mem {
-			return Mem{Base: query, Index: j, Scale: 4, Disp: 4 * (i*k.words + word)}
+	lineLoops(j, turns, end, scanTurn256, func(i int) {
+		line256(func(_, word int) Mem {
+			return Mem{Base: query, Index: j, Scale: 4, Disp: 4 * (i*words256 + word)}
 		}, func(half int) Mem {
 			return Mem{Base: rows, Disp: i*line + half*line/halves}
 		}, acc[i:i+1])
 	}, func(n int) {
 		ADDQ(I32(n*line), rows)
-		ADDQ(I32(n*k.words), j)
+		ADDQ(I32(n*words256), j)
 	})
 	for n := scanTurn256 / 2; n > 0; n /= 2 {
 		for i := range n {
 			for h := range halves {
-				k.add(acc[i+n][h], acc[i][h])
+				VPADDD(acc[i+n][h], acc[i][h], acc[i][h])
 			}
 		}
 	}
 	limit := YMM()
 	broadcastLimit(limit)
-	k.finishBlock(acc[0], consts, limit, Mem{Base: values}, Mem{Base: masks})
-	ADDQ(I32(k.consts), consts)
+	finishBlock(acc[0], consts, limit, Mem{Base: values}, Mem{Base: masks})
+	ADDQ(I32(constBytes), consts)
 	ADDQ(I32(line), values)
 	ADDQ(I32(2), masks)
 	DECQ(left)
@@ -181,11 +146,11 @@ func scan256(name string, k kind256) {
 	RET()
 }
 
-// tile256 writes a tile that takes one block after the other, each with
-// 2*width registers of sums. Line by line it prefetches the next tile's block of
-// the same place.
-func tile256(name string, k kind256, width int) {
-	textTile(name, k.types, width)
+// tile256 generates a tile that handles one block after the other, each with
+// 2*width registers of sums. With each line it prefetches one line of the block
+// at the same position of the next tile.
+func tile256(name string, width int) {
+	textTile(name, width)
 	blocks, consts, next := pointer("blocks"), pointer("consts"), pointer("next")
 	values, masks := pointer("values"), pointer("masks")
 	left := GP64()
@@ -206,8 +171,8 @@ func tile256(name string, k kind256, width int) {
 	clearSums(acc)
 
 	Label("line")
-	k.line(func(q, word int) Mem {
-		return Mem{Base: query, Disp: 4 * (q*k.words + word)}
+	line256(func(q, word int) Mem {
+		return Mem{Base: query, Disp: 4 * (q*words256 + word)}
 	}, func(half int) Mem {
 		return Mem{Base: rows, Disp: half * line / halves}
 	}, acc)
@@ -216,7 +181,7 @@ func tile256(name string, k kind256, width int) {
 	PREFETCHT1(Mem{Base: ahead})
 	ADDQ(I32(line), ahead)
 	Label("advance")
-	ADDQ(I32(4*width*k.words), query)
+	ADDQ(I32(4*width*words256), query)
 	ADDQ(I32(line), rows)
 	CMPQ(rows, end)
 	JB(LabelRef("line"))
@@ -225,7 +190,7 @@ func tile256(name string, k kind256, width int) {
 	for q := range acc {
 		limit := YMM()
 		VBROADCASTSS(Mem{Base: limits, Disp: 4 * q}, limit)
-		k.finishBlock(acc[q], c, limit, Mem{Base: values, Disp: 4 * q * tileRows}, Mem{Base: masks, Disp: 8 * q})
+		finishBlock(acc[q], c, limit, Mem{Base: values, Disp: 4 * q * tileRows}, Mem{Base: masks, Disp: 8 * q})
 	}
 	ADDQ(I32(slice), blocks)
 	ADDQ(I32(slice), consts)

@@ -6,33 +6,17 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// Predicates of VCMPPS: ordered, so that NaN is neither, and quiet.
-const (
-	greater = 0x1e
-	less    = 0x11
-)
+// evenBytes is the address of the constant of evenBytesData, once it is generated.
+var evenBytes Mem
 
-var made = map[string]Mem{}
-
-// infinityData is +Inf as float32.
-func infinityData() Mem {
-	return once("infinity", 1, 0x7f800000)
-}
-
-// evenBytesData has ones in the even bytes of a register of AVX2.
+// evenBytesData returns the address of a constant of 32 bytes: 0xff in the even
+// bytes, 0 in the odd ones. The first call generates it.
 func evenBytesData() Mem {
-	return once("evenBytes", 8, 0x00ff00ff)
-}
-
-// once writes a constant, a word repeated, on first use.
-func once(name string, count int, word uint32) Mem {
-	if m, ok := made[name]; ok {
-		return m
+	if evenBytes.Base == nil {
+		evenBytes = GLOBL("evenBytes", attr.RODATA|attr.NOPTR)
+		for i := range 8 {
+			DATA(4*i, U32(0x00ff00ff))
+		}
 	}
-	m := GLOBL(name, attr.RODATA|attr.NOPTR)
-	for i := range count {
-		DATA(4*i, U32(word))
-	}
-	made[name] = m
-	return m
+	return evenBytes
 }

@@ -1,29 +1,28 @@
 package main
 
 import (
-	"fmt"
-
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// listBlocks is the blocks of a list that are read at once.
+// listBlocks is the number of blocks of a list that are read together.
 const listBlocks = 4
 
-// list512 writes a scan of blocks that lie apart. One block alone is read at
-// less than half of the memory's speed: the CPU's own prefetching begins anew
-// at every page. So the two halves of four blocks are read side by side, and
-// with each line that of the next four is asked for.
-func list512(name string, k kind512) {
-	TEXT(name, NOSPLIT, fmt.Sprintf("func(query []%s, blocks []byte, consts []%s, list []uint32, limit %[2]s, values []%[2]s, masks []uint16)",
-		k.word, k.elem))
-	Doc(name+" compares one query with a multiple of four blocks, by their numbers.",
-		"It prefetches what is behind them in the list. The caller has checked the sizes.")
+// list512 generates a scan of blocks that are not consecutive. Reading such blocks
+// one by one reaches less than half of the memory's speed, because the CPU's own
+// prefetcher starts again at every page. So this scan reads both halves of four
+// blocks side by side, and with each line it prefetches the same line of the next
+// four blocks.
+func list512(name string) {
+	TEXT(name, NOSPLIT, "func(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)")
+	Doc(name+" compares one query with the blocks list[:len(masks)].",
+		"len(masks) is a multiple of four. It prefetches the blocks that follow in the list.",
+		"The caller has checked the sizes.")
 	Pragma("noescape")
 	limit := ZMM()
 	broadcastLimit(limit)
-	at := GP64() // place in the list
+	at := GP64() // position in the list
 	XORQ(at, at)
 
 	Label("group")
@@ -37,7 +36,7 @@ func list512(name string, k kind512) {
 			VPXORQ(acc[b][half], acc[b][half], acc[b][half])
 		}
 	}
-	// lines walks through the first halves, far through the second ones.
+	// lines is an offset in the first half of a block, far in the second half.
 	query, far := base("query"), Load(Param("query").Len(), GP64())
 	SHRQ(U8(1), far)
 	words, left := GP64(), GP64()
@@ -47,17 +46,17 @@ func list512(name string, k kind512) {
 	SHLQ(U8(6), far)
 	lines := GP64()
 	XORQ(lines, lines)
-	add := func(b, half int, word Mem, at reg.Register) {
+	addLine := func(b, half int, word Mem, at reg.Register) {
 		r := ZMM()
 		VMOVDQU64(Mem{Base: rows[b], Index: at, Scale: 1}, r)
-		k.macWord(word, r, acc[b][half])
+		VPDPBUSD_BCST(word, r, acc[b][half])
 	}
 	TESTQ(left, left)
 	JZ(LabelRef("odd"))
 	Label("line")
 	for b := range rows {
-		add(b, 0, Mem{Base: query}, lines)
-		add(b, 1, Mem{Base: query, Index: words, Scale: 1}, far)
+		addLine(b, 0, Mem{Base: query}, lines)
+		addLine(b, 1, Mem{Base: query, Index: words, Scale: 1}, far)
 		PREFETCHT1(Mem{Base: next[b], Index: lines, Scale: 1})
 		PREFETCHT1(Mem{Base: next[b], Index: far, Scale: 1})
 	}
@@ -73,10 +72,10 @@ func list512(name string, k kind512) {
 	TESTQ(I32(1), count)
 	JZ(LabelRef("sum"))
 	for b := range rows {
-		add(b, 0, Mem{Base: query, Index: words, Scale: 1}, far)
+		addLine(b, 0, Mem{Base: query, Index: words, Scale: 1}, far)
 	}
 	Label("sum")
-	k.finishList(acc, at, limit)
+	finishList(acc, at, limit)
 	ADDQ(I32(listBlocks), at)
 	JMP(LabelRef("group"))
 	Label("done")
@@ -84,8 +83,9 @@ func list512(name string, k kind512) {
 	RET()
 }
 
-// listAddresses returns where the four blocks from a place in the list are, and
-// the four behind them, or the last four.
+// listAddresses returns the addresses of the four blocks at a position in the
+// list, and of the next four blocks, which are the last four of the list at its
+// end.
 func listAddresses(at reg.Register) (rows, next [listBlocks]reg.GPVirtual) {
 	list, last := base("list"), Load(Param("list").Len(), GP64())
 	SUBQ(I32(listBlocks), last)
@@ -112,9 +112,9 @@ func listAddresses(at reg.Register) (rows, next [listBlocks]reg.GPVirtual) {
 	return rows, next
 }
 
-// finishList writes the values and masks of the four blocks from a place in the
+// finishList stores the values and masks of the four blocks at a position in the
 // list.
-func (k kind512) finishList(acc [listBlocks][2]reg.VecVirtual, at reg.Register, limit reg.VecVirtual) {
+func finishList(acc [listBlocks][2]reg.VecVirtual, at reg.Register, limit reg.VecVirtual) {
 	list, values := base("list"), GP64()
 	MOVQ(at, values)
 	SHLQ(U8(6), values)
@@ -123,10 +123,10 @@ func (k kind512) finishList(acc [listBlocks][2]reg.VecVirtual, at reg.Register, 
 	for b := range acc {
 		consts, miss := GP64(), K()
 		MOVL(Mem{Base: list, Index: at, Scale: 4, Disp: 4 * b}, consts.As32())
-		IMUL3Q(I32(int32(k.consts)), consts, consts)
+		IMUL3Q(I32(constBytes), consts, consts)
 		ADDQ(base("consts"), consts)
-		k.add(acc[b][1], acc[b][0])
-		k.finish(acc[b][0], Mem{Base: consts}, limit, miss)
+		VPADDD(acc[b][1], acc[b][0], acc[b][0])
+		finish512(acc[b][0], Mem{Base: consts}, limit, miss)
 		VMOVDQU32(acc[b][0], Mem{Base: values, Disp: b * line})
 		KNOTW(miss, miss)
 		KMOVW(miss, Mem{Base: masks, Index: at, Scale: 2, Disp: 2 * b})

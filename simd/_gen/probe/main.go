@@ -1,5 +1,5 @@
-// Command probe writes the kernels of package simd that measure what a core can
-// do at most: they read or multiply and keep nothing.
+// Command probe generates the probes of package simd. They measure the highest
+// speed that a core reaches: they only read memory, or only multiply.
 package main
 
 import (
@@ -12,8 +12,8 @@ import (
 
 //go:generate go run . -pkg simd -out ../../probe_amd64.s -stubs ../../probe_stub_amd64.go
 
-// sums is how many independent sums hide an instruction's latency: at most five
-// cycles, at most two instructions in each.
+// sums is the number of independent sums. It hides the latency of an instruction,
+// at most five cycles with at most two instructions started in each.
 const sums = 12
 
 func main() {
@@ -27,11 +27,11 @@ func main() {
 	Generate()
 }
 
-// stream reads registers of size bytes in order.
+// stream generates a probe that reads memory in order into registers of size bytes.
 func stream(name string, size int, register func() reg.VecVirtual, xor func(m, x, y Op)) {
 	const turn = 512
 	TEXT(name, NOSPLIT, "func(data []byte)")
-	Doc(name+" reads data in order.", fmt.Sprintf("Its length is a multiple of %d.", turn))
+	Doc(name+" reads data in order.", fmt.Sprintf("The length of data is a multiple of %d.", turn))
 	Pragma("noescape")
 	p, end := Load(Param("data").Base(), GP64()), Load(Param("data").Len(), GP64())
 	acc := []reg.VecVirtual{register(), register(), register(), register()}
@@ -53,7 +53,8 @@ func stream(name string, size int, register func() reg.VecVirtual, xor func(m, x
 	RET()
 }
 
-// products runs one instruction on registers alone.
+// products generates a probe that repeats one multiply instruction and reads no
+// memory.
 func products(name, instruction string, register func() reg.VecVirtual, multiply func(a, b, acc reg.VecVirtual)) {
 	TEXT(name, NOSPLIT, "func(rounds int)")
 	Doc(fmt.Sprintf("%s runs %s %d times in each round.", name, instruction, sums))
@@ -64,7 +65,7 @@ func products(name, instruction string, register func() reg.VecVirtual, multiply
 	var acc [sums]reg.VecVirtual
 	for i := range acc {
 		acc[i] = register()
-		VXORPS(acc[i].AsY(), acc[i].AsY(), acc[i].AsY()) // clears what is above it, too
+		VXORPS(acc[i].AsY(), acc[i].AsY(), acc[i].AsY()) // clears the upper half of a ZMM register, too
 	}
 	TESTQ(left, left)
 	JZ(LabelRef("done"))

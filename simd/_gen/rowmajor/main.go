@@ -1,11 +1,13 @@
-// Command rowmajor writes the kernels of package simd that read row-major data:
-// for each row of a block one sum over the pairs of its elements and the query's.
+// Command rowmajor generates the kernels of package simd that read row-major
+// data. Each computes, for each row, one sum over pairs of an element of the row
+// and an element of the query.
 //
-// All of them share one frame: rows strictly in order, because a core streams
-// from memory about twice as fast that way as when it reads several rows side
-// by side; within a row, steps of one vector register, then the rest that fills
-// no register. A turn of the main loop takes 64 to 128 bytes: longer ones are
-// no faster in cache and some were measured 20 % slower from memory.
+// All kernels share one frame. It reads rows strictly in order, because a core
+// reads memory about twice as fast that way as when it reads several rows side by
+// side. Within a row it takes steps of one vector register, then the rest, which
+// is shorter than a register. A turn, one iteration of the main loop, takes 64 to
+// 128 bytes: longer turns are no faster in cache, and some were measured 20 %
+// slower from memory.
 package main
 
 import (
@@ -30,30 +32,30 @@ func main() {
 	Generate()
 }
 
-// kernel is what differs between the kernels of the frame.
+// kernel holds the parts in which the kernels differ.
 type kernel struct {
 	name, doc string
-	dst, elem string // Go types
+	dst, elem string // Go types of an element of dst and of a row
 	elemLog   uint8  // log2 of an element's size in bytes
 	step      int    // bytes of a row that one step takes, a power of two
 	turn      int    // steps per turn of the main loop, a power of two
 
-	prepare func(end reg.Register)                // once per call: constants, masks
-	clear   func()                                // before each row
-	add     func(row, query Mem, i int)           // step i of a turn
-	rest    func(row, query, j, end reg.Register) // bytes j..end, fewer than a step, more than none
-	store   func(out Mem)                         // the row's sum
+	prepare func(end reg.Register)                // once per call: loads constants and masks
+	clear   func()                                // before each row: sets the sums to 0
+	add     func(row, query Mem, i int)           // adds step i of a turn to the sums
+	rest    func(row, query, j, end reg.Register) // adds bytes j to end: at least one, less than a step
+	store   func(out Mem)                         // stores the row's sum
 }
 
-// emit writes the frame around k.
-func emit(k kernel) {
+// emitFrame generates the function of k: the shared frame with the parts of k.
+func emitFrame(k kernel) {
 	TEXT(k.name, NOSPLIT, "func(dst []"+k.dst+", query, rows []"+k.elem+")")
 	Doc(k.name+" "+k.doc, "The caller has checked the shape.")
 	Pragma("noescape")
 	out := Load(Param("dst").Base(), GP64())
 	left := Load(Param("dst").Len(), GP64())
 	query := Load(Param("query").Base(), GP64())
-	end := Load(Param("query").Len(), GP64()) // of a row, in bytes
+	end := Load(Param("query").Len(), GP64()) // size of a row, from here on in bytes
 	row := Load(Param("rows").Base(), GP64())
 	TESTQ(left, left)
 	JZ(LabelRef("done"))
@@ -105,12 +107,13 @@ func emit(k kernel) {
 	RET()
 }
 
-// squaredL2U8AVX2 widens to 16 bits. The shorter way over VPMADDUBSW saturates.
+// squaredL2U8AVX2 widens bytes to 16 bits. VPMADDUBSW would be shorter, but it
+// saturates.
 func squaredL2U8AVX2() {
 	acc := [2]reg.VecVirtual{YMM(), YMM()}
 	scalar := GP32()
-	emit(kernel{
-		name: "squaredL2U8AVX2", doc: "sets dst[i] to the sum of (query[j]-row[j])^2, exact.",
+	emitFrame(kernel{
+		name: "squaredL2U8AVX2", doc: "sets dst[i] to the exact sum of (query[j]-row[j])^2.",
 		dst: "uint32", elem: "uint8", step: 16, turn: 4,
 		prepare: func(reg.Register) {},
 		clear: func() {
@@ -148,16 +151,17 @@ func squaredL2U8AVX2() {
 	})
 }
 
-// squaredL2U8VNNI takes d = |query - row| in bytes and squares it with
+// squaredL2U8VNNI computes d = |query - row| in bytes and squares it with
 // VPDPBUSD, which multiplies unsigned by signed bytes: d*d = d*(d-128) - d*(-128),
-// both d-128 and -128 are signed bytes. It was measured faster than widening d
-// for VPDPWSSD. Lanes wrap, which cancels, since the sum fits in 32 bits.
+// where d-128 and -128 fit in signed bytes. This was measured faster than widening
+// d for VPDPWSSD. A lane may wrap around; the difference is still right, because
+// the sum fits in 32 bits.
 func squaredL2U8VNNI() {
 	square := []reg.VecVirtual{ZMM(), ZMM()} // sums of d*(d-128)
 	offset := []reg.VecVirtual{ZMM(), ZMM()} // sums of d*(-128)
 	signs := ZMM()                           // -128 in every byte
 	k := kernel{
-		name: "squaredL2U8VNNI", doc: "sets dst[i] to the sum of (query[j]-row[j])^2, exact.",
+		name: "squaredL2U8VNNI", doc: "sets dst[i] to the exact sum of (query[j]-row[j])^2.",
 		dst: "uint32", elem: "uint8", step: 64, turn: 2,
 		prepare: func(reg.Register) {
 			bytes := GP32()
@@ -186,9 +190,10 @@ func squaredL2U8VNNI() {
 	})
 }
 
-// floatAVX512 writes a float32 kernel; add must leave acc as it is where r and
-// q are 0. Its registers are ymm: on Zen 4 zmm was no faster in cache, and up to
-// 20 % slower on long rows from memory, where it runs ahead of the prefetcher.
+// floatAVX512 generates a float32 kernel. add must not change a lane of acc whose
+// lanes of r and q are 0. The kernel uses ymm registers: on Zen 4, zmm registers
+// were no faster in cache and up to 20 % slower on long rows from memory, where
+// they run ahead of the prefetcher.
 func floatAVX512(name, doc string, add func(r, q, acc reg.VecVirtual)) {
 	acc := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
 	k := kernel{
@@ -206,9 +211,9 @@ func floatAVX512(name, doc string, add func(r, q, acc reg.VecVirtual)) {
 	emitMasked(k, YMM, func(r, q reg.VecVirtual, i int) { add(r, q, acc[i]) })
 }
 
-// emitMasked writes the frame for steps of one register, which add takes into
-// its accumulator i. The rest is a step under a mask: what is masked off is not
-// read, so that it cannot fault, and counts as 0.
+// emitMasked generates the function of k with steps of one register, which add
+// adds to accumulator i. The rest is one step under a mask. Bytes outside the mask
+// are not read, so they cannot fault, and count as 0.
 func emitMasked(k kernel, register func() reg.VecVirtual, add func(r, q reg.VecVirtual, i int)) {
 	mask := K()
 	constants := k.prepare
@@ -233,10 +238,10 @@ func emitMasked(k kernel, register func() reg.VecVirtual, add func(r, q reg.VecV
 		VMOVDQU8_Z(Mem{Base: query, Index: j, Scale: 1}, mask, q)
 		add(r, q, 1)
 	}
-	emit(k)
+	emitFrame(k)
 }
 
-// roundDown returns n less what is no whole multiple of m, a power of two.
+// roundDown returns n rounded down to a multiple of m, a power of two.
 func roundDown(n reg.Register, m int) reg.GPVirtual {
 	r := GP64()
 	MOVQ(n, r)
@@ -255,9 +260,9 @@ func sumLanes(y reg.VecVirtual, upperHalf func(imm, y, x Op), add func(ops ...Op
 	x, t := XMM(), XMM()
 	upperHalf(U8(1), y, x)
 	add(y.AsX(), x, x)
-	VPSHUFD(U8(0x4e), x, t) // pairs swapped
+	VPSHUFD(U8(0x4e), x, t) // swaps the pairs
 	add(t, x, x)
-	VPSHUFD(U8(0xb1), x, t) // neighbours swapped
+	VPSHUFD(U8(0xb1), x, t) // swaps the lanes of each pair
 	add(t, x, x)
 	return x
 }

@@ -1,5 +1,5 @@
--- Programs that once computed something else than lua5.1 does. Each is
--- followed by what lua5.1 prints. Lines of the form "-->" begin the output.
+-- Programs whose output once differed from that of lua5.1. The output of lua5.1
+-- follows each program, after a line "-->". A line "--==" ends the output.
 local function f(ok, p) ok = ok and p.a and p.b return ok end
 print(f(true, {a = true, b = false}), f(true, {a = nil}), f(false, {}))
 -->
@@ -86,3 +86,18 @@ print(tonumber("0x10"), tonumber("1e1"), tonumber(" 10 "), tonumber("10", 2), to
 2
   3.1|42   |+7|ff|9.007199254741e+15|INF
 16	10	10	2	nil	nil
+--==
+local t = {1, [2^63] = 2, [-2^63] = 3, [1e300] = 4, [1/0] = 5, [-1/0] = 6, [0.5] = 7}
+t[-2^63] = 8
+local n = 0
+for k, v in pairs(t) do n = n + v end
+for k, v in next, t do n = n + v end
+print(n, t[-2^63])
+-->
+66	8
+--==
+print(("]a["):find("()%1"), ("aaaa"):find("a*().*%1"), ("aa"):find("(a)%1"))
+print(string.format("%#x|% x|%+u|%+.0d|%.0c|%#o|%#X", 0, 255, 7, 0, 65, 8, 255))
+-->
+nil	nil	1	2	a
+0|ff|7|+|A|010|0XFF

@@ -1,0 +1,147 @@
+// Package exp computes e^x with the same result on every CPU.
+package exp
+
+import (
+	"math"
+	"math/bits"
+)
+
+// Nearest returns e^x, rounded to the nearest float64.
+//
+// math.Exp differs in its last digit between CPUs with and without fused
+// multiply-add. This function computes with integers, so its result is the
+// same on every CPU. The method is that of P. Tang, "Table-driven
+// implementation of the exponential function in IEEE floating-point
+// arithmetic" (1989): x = k*ln2 + i/128 + s, and e^x = 2^k * e^(i/128) * e^s.
+// The error before rounding is below 2^-120. No float64 has an e^x nearer than
+// 2^-114 to the middle of two float64s, apart from x = 0 and the smallest x,
+// where 1+x is far enough (V. Lefèvre and J.-M. Muller, "Worst cases for
+// correct rounding of the elementary functions in double precision", 2001).
+// Correct rounding also makes the function monotonic.
+func Nearest(x float64) float64 {
+	switch {
+	case math.IsNaN(x):
+		return x
+	case x > 710: // e^709.783 is above the largest float64
+		return math.Inf(1)
+	case x < -746: // e^-745.14 is below half of the smallest float64
+		return 0
+	case math.Abs(x) <= 0x1p-54:
+		return 1
+	}
+	k, r := reduce(x)
+	i := r.hi >> 57
+	s := fixed{r.hi << 7 >> 7, r.lo}
+	return round(k, expSteps[i].mul(taylor(s, expTerms)))
+}
+
+// fixed is an integer of 128 bits, a fraction whose unit is stated where it is
+// used.
+type fixed struct{ hi, lo uint64 }
+
+// mul returns a*b/2^128, rounded down.
+func (a fixed) mul(b fixed) fixed {
+	hi, lo := bits.Mul64(a.hi, b.hi)
+	h1, l1 := bits.Mul64(a.hi, b.lo)
+	h2, l2 := bits.Mul64(a.lo, b.hi)
+	h3, _ := bits.Mul64(a.lo, b.lo)
+	sum, c1 := bits.Add64(l1, l2, 0)
+	_, c2 := bits.Add64(sum, h3, 0)
+	lo, c1 = bits.Add64(lo, h1, c1)
+	lo, c2 = bits.Add64(lo, h2, c2)
+	return fixed{hi + c1 + c2, lo}
+}
+
+func (a fixed) add(b fixed) fixed {
+	lo, carry := bits.Add64(a.lo, b.lo, 0)
+	return fixed{a.hi + b.hi + carry, lo}
+}
+
+// ln2 is ln(2)*2^192, rounded down, the most significant word first.
+var ln2 = [3]uint64{0xb17217f7d1cf79ab, 0xc9e3b39803f2f6af, 0x40f343267298b62d}
+
+// reduce returns k and r = x - k*ln2 in units of 2^-128, 0 <= r < 0.6932.
+// 2^-54 < |x| <= 746.
+func reduce(x float64) (k int, r fixed) {
+	k = int(math.Floor(float64(x*math.Log2E) - 0x1p-20)) // never too large, or r would be negative
+
+	// The fraction of x, which has at most 106 bits. The whole part is not
+	// needed: that of r is 0.
+	fraction, exponent := math.Frexp(math.Abs(x))
+	mantissa := uint64(math.Ldexp(fraction, 53))
+	shift := exponent - 53 + 128 // 22 to 85
+	hi, lo := mantissa<<max(shift-64, 0)>>max(64-shift, 0), mantissa<<shift
+	if x < 0 {
+		var borrow uint64
+		lo, borrow = bits.Sub64(0, lo, 0)
+		hi, _ = bits.Sub64(0, hi, borrow)
+	}
+
+	// The fraction of |k|*ln2. What is below 2^-128 is dropped.
+	n := uint64(max(k, -k))
+	carry2, _ := bits.Mul64(n, ln2[2])
+	carry1, nlo := bits.Mul64(n, ln2[1])
+	nlo, carry := bits.Add64(nlo, carry2, 0)
+	nhi := n*ln2[0] + carry1 + carry
+	if k < 0 {
+		return k, fixed{hi, lo}.add(fixed{nhi, nlo})
+	}
+	lo, borrow := bits.Sub64(lo, nlo, 0)
+	hi, _ = bits.Sub64(hi, nhi, borrow)
+	return k, fixed{hi, lo}
+}
+
+const (
+	expTerms   = 14 // s < 2^-7: the terms left out are below 2^-130
+	tableTerms = 34 // i/128 < 0.7: below 2^-140
+)
+
+// factorials are 1/n! in units of 2^-126.
+var factorials = func() (all [tableTerms]fixed) {
+	all[0] = fixed{1 << 62, 0}
+	for n := 1; n < tableTerms; n++ {
+		hi, rest := bits.Div64(0, all[n-1].hi, uint64(n))
+		lo, _ := bits.Div64(rest, all[n-1].lo, uint64(n))
+		all[n] = fixed{hi, lo}
+	}
+	return all
+}()
+
+// taylor returns e^s in units of 2^-126, by that many terms of its series. s
+// is in units of 2^-128.
+func taylor(s fixed, terms int) fixed {
+	sum := factorials[terms-1]
+	for n := terms - 2; n >= 0; n-- {
+		sum = factorials[n].add(sum.mul(s))
+	}
+	return sum
+}
+
+// expSteps are e^(i/128) in units of 2^-126.
+var expSteps = func() (all [89]fixed) {
+	for i := range all {
+		all[i] = taylor(fixed{uint64(i) << 57, 0}, tableTerms)
+	}
+	return all
+}()
+
+// round returns the float64 nearest to 2^k * f. f is in units of 2^-124 and
+// 1 <= f < 2.1. It is never in the middle of two float64s.
+func round(k int, f fixed) float64 {
+	lead := bits.Len64(f.hi) // f is between 2^(lead-61) and twice that
+	k += lead - 61
+	if k > 1023 {
+		return math.Inf(1)
+	}
+	keep := 53
+	if k < -1022 { // subnormal
+		if keep += k + 1022; keep < 0 {
+			return 0
+		}
+	}
+	drop := lead - keep
+	m := f.hi>>drop + f.hi>>(drop-1)&1
+	// m brings the highest bit of a normal number, which counts as one in the
+	// exponent. So does a carry out of m.
+	return math.Float64frombits(uint64(max(k+1022, 0))<<52 + m)
+}

@@ -1,0 +1,248 @@
+package oracle
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+	"strconv"
+	"strings"
+
+	"nearside/internal/testkit"
+)
+
+// Outcome is the answer that the oracle expects.
+type Outcome struct {
+	Codes  []int // the answer is an error with one of these codes; nil: it is not an error
+	Status int   // when the answer is not an error
+	Body   any   // decoded as by Decode; nil: there is no body
+}
+
+// refused returns the outcome of a request that fails with one of codes.
+func refused(codes ...int) Outcome { return Outcome{Codes: codes} }
+
+// probe is a resolved reference. An answer repeats echo. vector is nil if a key
+// matched no object.
+type probe struct {
+	echo   map[string]any
+	vector *vector
+}
+
+// givenVector decodes a descriptor in a body: an object, or text from the SDK.
+func givenVector(v any) *vector {
+	if sdk, ok := v.(string); ok {
+		raw := testkit.Must(base64.StdEncoding.DecodeString(sdk))
+		return &vector{modelNumbered(int(binary.LittleEndian.Uint32(raw[4:]))), raw[8:]}
+	}
+	d := v.(map[string]any)
+	return &vector{modelNumbered(int(d["version"].(float64))), testkit.Must(base64.StdEncoding.DecodeString(d["data"].(string)))}
+}
+
+// byID has the reference types that name an object, byKey those that name all objects
+// with a key.
+var (
+	byID  = map[string]int{"face": faceOrigin, "event": eventOrigin, "attribute": attributeOrigin}
+	byKey = map[string]struct {
+		origin int
+		path   string
+	}{
+		"face_external_id": {faceOrigin, "external_id"}, "event_external_id": {eventOrigin, "external_id"}, "event_track_id": {eventOrigin, "track_id"},
+	}
+)
+
+// resolve returns the probes of a reference, or an error code.
+func (w *World) resolve(ref map[string]any, body bool, account string) (found []probe, code int) {
+	kind, id := ref["type"].(string), ""
+	if text, ok := ref["id"].(string); ok {
+		id = text
+	}
+	echo := map[string]any{"type": kind, "id": id}
+	if origin, ok := byID[kind]; ok {
+		echo["id"] = strings.ToLower(id)
+		var t *thing
+		for _, h := range w.holdings {
+			if t == nil {
+				t = h.find(origin, strings.ToLower(id))
+			}
+		}
+		switch {
+		case t == nil || !t.visible(account):
+			return nil, notFound[origin]
+		case t.vectors[vectorIndex(body)] == nil:
+			return nil, 22008
+		}
+		return []probe{{echo, t.vectors[vectorIndex(body)]}}, 0
+	}
+	if ref["data"] != nil {
+		return []probe{{echo, givenVector(ref["data"])}}, 0
+	}
+	key := byKey[kind]
+	for _, t := range w.sorted(key.origin) {
+		if has, ok := t.field(key.path); ok && has == id && t.visible(account) && t.vectors[vectorIndex(body)] != nil {
+			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": t.id}, t.vectors[vectorIndex(body)]})
+		}
+	}
+	if found == nil {
+		found = []probe{{echo: echo}}
+	}
+	return found, 0
+}
+
+// sorted returns the things of an origin at all servers, ordered by ID.
+func (w *World) sorted(origin int) []*thing {
+	var all []*thing
+	for _, h := range w.holdings {
+		all = append(all, h.things[origin]...)
+	}
+	slices.SortFunc(all, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
+	return all
+}
+
+// match answers POST /1/matcher/faces and bodies.
+func (w *World) match(r *Request, isBody bool) Outcome {
+	body := r.Body.(map[string]any)
+	refs, sets := body["references"].([]any), body["candidates"].([]any)
+	for _, ref := range refs {
+		if data := ref.(map[string]any)["data"]; data != nil && givenVector(data).body != isBody {
+			return refused(31001) // found before any other error
+		}
+	}
+	var codes []int
+	for _, set := range sets {
+		if namesOtherAccount(set.(map[string]any)["filters"], r.account()) {
+			codes = append(codes, 31000)
+			break
+		}
+	}
+	var probes []probe
+	version := r.Query["descriptor_version"]
+	for _, ref := range refs {
+		found, code := w.resolve(ref.(map[string]any), isBody, r.account())
+		probes = append(probes, found...)
+		wrong := slices.ContainsFunc(found, func(p probe) bool {
+			return version != "" && p.vector != nil && strconv.Itoa(p.vector.number) != version
+		})
+		if wrong {
+			codes = append(codes, 31001)
+		}
+		if code != 0 {
+			codes = append(codes, code)
+		}
+		if len(probes) > w.Limits.References {
+			codes = append(codes, 31007)
+		}
+		if wrong || code != 0 || len(probes) > w.Limits.References {
+			break // the server returns the first error
+		}
+	}
+	needsMatcher := slices.ContainsFunc(probes, func(p probe) bool { return p.vector != nil })
+	for _, set := range sets {
+		if _, ok := w.owner(set.(map[string]any)["filters"]); !ok && needsMatcher {
+			codes = append(codes, 31011)
+		}
+	}
+	if codes != nil {
+		return refused(codes...)
+	}
+	var selected []candidates
+	for _, set := range sets {
+		selected = append(selected, w.selectCandidates(set.(map[string]any), r.account()))
+	}
+	items := []any{}
+	for _, p := range probes {
+		matches := []any{}
+		for _, c := range selected {
+			matches = append(matches, w.compareWith(p, c, r.Query["explain"] == "1"))
+		}
+		items = append(items, map[string]any{"reference": p.echo, "matches": matches})
+	}
+	return Outcome{Status: 201, Body: items}
+}
+
+// namesOtherAccount reports whether filters name another account than the query.
+func namesOtherAccount(filters any, account string) bool {
+	named, ok := filters.(map[string]any)["account_id"].(string)
+	return ok && account != "" && strings.ToLower(named) != account
+}
+
+// raw answers POST /1/matcher/raw.
+func (w *World) raw(r *Request) Outcome {
+	body := r.Body.(map[string]any)
+	refs, candidates := body["references"].([]any), body["candidates"].([]any)
+	vectorOf := func(ref any) *vector { return givenVector(ref.(map[string]any)["data"]) }
+	for _, ref := range append(slices.Clone(refs), candidates...) {
+		if vectorOf(ref).model != vectorOf(refs[0]).model {
+			return refused(31005)
+		}
+	}
+	echo := func(ref any) any {
+		text, _ := ref.(map[string]any)["id"].(string)
+		return map[string]any{"type": ref.(map[string]any)["type"], "id": text}
+	}
+	items := []any{}
+	for _, ref := range refs {
+		matches := []any{}
+		for _, c := range candidates {
+			d := vectorOf(ref).distance(vectorOf(c))
+			matches = append(matches, map[string]any{"result": map[string]any{
+				"candidate": echo(c), "distance": d, "similarity": vectorOf(ref).similarity(d),
+			}})
+		}
+		item := map[string]any{"reference": echo(ref), "matches": matches}
+		if r.Query["explain"] == "1" {
+			n := float64(len(candidates))
+			item["plan"] = map[string]any{"prefilters": []any{}, "by": "memory", "rows_selected": n, "rows_other_version": 0.0, "rows_scanned": n}
+		}
+		items = append(items, item)
+	}
+	return Outcome{Status: 201, Body: items}
+}
+
+// compared counts the objects that a cross match compares.
+func compared(refs, candidates []*thing, isBody bool) (n int) {
+	versions := map[int]bool{}
+	for _, t := range refs {
+		if v := t.vectors[vectorIndex(isBody)]; v != nil {
+			versions[v.number] = true
+			n++
+		}
+	}
+	for _, t := range candidates {
+		if v := t.vectors[vectorIndex(isBody)]; v != nil && versions[v.number] {
+			n++
+		}
+	}
+	return n
+}
+
+// cross answers POST /1/crossmatcher/faces and bodies.
+func (w *World) cross(r *Request, isBody bool) Outcome {
+	body := r.Body.(map[string]any)
+	filters := func(side string) any { return body[side].(map[string]any)["filters"] }
+	if namesOtherAccount(filters("references"), r.account()) || namesOtherAccount(filters("candidates"), r.account()) {
+		return refused(31000)
+	}
+	left, known := w.owner(filters("references"))
+	if right, also := w.owner(filters("candidates")); !known || !also || left != right {
+		return refused(31011)
+	}
+	_, refs := w.selected(left, filters("references"), r.account())
+	_, candidates := w.selected(left, filters("candidates"), r.account())
+	if compared(refs, candidates, isBody) > w.Limits.CrossObjects {
+		return refused(31002)
+	}
+	slices.SortFunc(refs, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
+	set := map[string]any{"filters": filters("candidates")}
+	for _, name := range []string{"limit", "threshold", "targets"} {
+		if v, ok := body[name]; ok {
+			set[name] = v
+		}
+	}
+	items, selected := []any{}, w.selectCandidates(set, r.account())
+	for _, t := range refs {
+		if v := t.vectors[vectorIndex(isBody)]; v != nil {
+			echo := map[string]any{"type": singulars[t.origin], "id": t.id}
+			items = append(items, map[string]any{"reference": echo, "matches": []any{w.compareWith(probe{echo, v}, selected, r.Query["explain"] == "1")}})
+		}
+	}
+	return Outcome{Status: 201, Body: items}
+}

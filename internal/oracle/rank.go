@@ -1,0 +1,140 @@
+package oracle
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// ranked is a thing with its distance from the reference.
+type ranked struct {
+	*thing
+	distance, similarity float64
+}
+
+// candidates is a candidate set with the things that it selects.
+type candidates struct {
+	set        map[string]any
+	origin     int
+	things     []*thing
+	prefilters []any // in the plan
+}
+
+// owner returns the server that has all things that filters can select; false: no
+// server has all of them.
+func (w *World) owner(filters any) (*holding, bool) {
+	if w.Topology.owns == nil {
+		return w.holdings[0], true
+	}
+	n := w.Topology.owns(w, filters.(map[string]any))
+	if n < 0 {
+		return nil, false
+	}
+	return w.holdings[n], true
+}
+
+// selectCandidates applies the filters and the prefilters of a candidate set.
+func (w *World) selectCandidates(set map[string]any, account string) candidates {
+	c := candidates{set: set, prefilters: []any{}}
+	at, ok := w.owner(set["filters"])
+	if !ok {
+		return c
+	}
+	c.origin, c.things = w.selected(at, set["filters"], account)
+	for _, p := range w.Topology.prefilters {
+		if strings.Contains(p.origins, Origins[c.origin][:1]) {
+			before := len(c.things)
+			c.things = slices.DeleteFunc(c.things, func(t *thing) bool { return !p.passes(t) })
+			c.prefilters = append(c.prefilters, map[string]any{"plugin": p.name, "before": float64(before), "after": float64(len(c.things))})
+		}
+	}
+	return c
+}
+
+// compareWith returns the item of an answer for one reference and one candidate set.
+func (w *World) compareWith(p probe, c candidates, explain bool) map[string]any {
+	item := map[string]any{"filters": c.set["filters"], "result": []any{}}
+	if label, ok := c.set["label"]; ok {
+		item["label"] = label
+	}
+	if p.vector == nil {
+		if explain {
+			item["plan"] = map[string]any{"prefilters": []any{}}
+		}
+		return item
+	}
+	rows := w.rank(p.vector, c)
+	item["result"] = showRows(rows[:min(len(rows), limit(c.set))], c)
+	if explain {
+		plan := map[string]any{"prefilters": c.prefilters, "by": w.Topology.chosen(w, c.set)}
+		item["plan"] = plan
+		if !slices.Contains(pluginMatchers, plan["by"].(string)) {
+			compared := 0
+			for _, t := range c.things {
+				if t.hasVersion(p.vector.model) {
+					compared++
+				}
+			}
+			plan["rows_selected"], plan["rows_other_version"], plan["rows_scanned"] = float64(len(c.things)), float64(len(c.things)-compared), float64(compared)
+		}
+	}
+	w.countMatch(p, c, rows)
+	return item
+}
+
+// limit returns the limit of a candidate set.
+func limit(set map[string]any) int {
+	if n, ok := set["limit"].(float64); ok {
+		return int(n)
+	}
+	return 5
+}
+
+// hasVersion reports whether t has a descriptor of a version.
+func (t *thing) hasVersion(m *model) bool {
+	v := t.vectors[vectorIndex(m.body)]
+	return v != nil && v.model == m
+}
+
+// rank returns the rows that pass the threshold, in the order of the answer.
+func (w *World) rank(probe *vector, c candidates) []ranked {
+	threshold, _ := c.set["threshold"].(float64)
+	var rows []ranked
+	for _, t := range c.things {
+		if !t.hasVersion(probe.model) {
+			continue
+		}
+		d := probe.distance(t.vectors[vectorIndex(probe.body)])
+		if s := probe.similarity(d); s >= threshold {
+			rows = append(rows, ranked{t, d, s})
+		}
+	}
+	slices.SortFunc(rows, func(a, b ranked) int {
+		first := cmp.Compare(a.distance, b.distance)
+		switch c.set["order"] {
+		case "create_time_asc":
+			first = strings.Compare(a.time(), b.time())
+		case "create_time_desc":
+			first = strings.Compare(b.time(), a.time())
+		}
+		return cmp.Or(first, strings.Compare(a.id, b.id))
+	})
+	return rows
+}
+
+// showRows returns rows as a client gets them.
+func showRows(rows []ranked, c candidates) []any {
+	targets, _ := c.set["targets"].([]any)
+	all := []any{}
+	for _, r := range rows {
+		row := map[string]any{singulars[c.origin]: r.shown(targets)}
+		if targets == nil || slices.Contains(targets, any("similarity")) {
+			row["similarity"] = r.similarity
+		}
+		if targets == nil || slices.Contains(targets, any("distance")) {
+			row["distance"] = r.distance
+		}
+		all = append(all, row)
+	}
+	return all
+}

@@ -1,0 +1,150 @@
+package oracle
+
+import (
+	"slices"
+	"strings"
+)
+
+// wrongRequest returns a request with one mistake, mostly a match.
+func (w *World) wrongRequest() *Request {
+	if w.Chance(0.2) {
+		return w.wrongFind()
+	}
+	r := w.matchRequest()
+	for r.Answer().Codes != nil {
+		r = w.matchRequest()
+	}
+	delete(r.Query, "descriptor_version")
+	r.Kind = "wrong"
+	r.Body = cloneJSON(r.Body)
+	body := r.Body.(map[string]any)
+	refs, sets := body["references"].([]any), body["candidates"].([]any)
+	ref, set := refs[0].(map[string]any), pick(w, sets).(map[string]any)
+	filters := set["filters"].(map[string]any)
+	isBody := strings.HasSuffix(r.Path, "bodies")
+	v := w.newVector(w.randomModel(isBody))
+	given := func(data any) {
+		ref["type"], ref["id"], ref["data"] = "raw_descriptor", "x", data
+	}
+	code := 12022
+	n := w.rng.IntN(24)
+	switch n {
+	case 11:
+		given(map[string]any{"version": 777.0, "data": "AQIDBA=="})
+		code = 12036
+	case 12:
+		d := v.json()
+		d["data"] = d["data"].(string)[4:]
+		given(d)
+	case 13:
+		given(map[string]any{"version": 21.0, "data": (&vector{data: slices.Repeat([]byte{0, 0, 192, 127}, 19)}).base()})
+	case 14:
+		given(map[string]any{"version": 22.0, "data": (&vector{data: make([]byte, 4*33)}).base()})
+	case 15:
+		body[pick(w, []string{"references", "candidates"})] = []any{}
+	case 16:
+		delete(body, pick(w, []string{"references", "candidates"}))
+	case 17:
+		for len(refs) <= w.Limits.References {
+			refs = append(refs, ref)
+		}
+		body["references"] = refs
+		code = 31007
+	case 18:
+		filters["external_ids"] = slices.Repeat([]any{"x"}, w.Limits.FilterValues+1)
+		code = 31007
+	case 19:
+		r.Query["explain"] = pick(w, []string{"2", "", "true"})
+	case 20:
+		r.Query["descriptor_version"], code = "777", 12036
+	case 21:
+		r.Query[pick(w, []string{"limit", "Explain", "page"})] = "1"
+	case 22:
+		r.Query["account_id"] = pick(w, []string{"", "x", "00000000-0000-0000-0000-000000000000"})
+	case 23:
+		ref["type"] = pick(w, []any{"body", "xpk_file", nil, 1.0})
+	default:
+		w.spoilMatch(n, body, ref, set)
+	}
+	r.Answer = func() Outcome { return refused(code) }
+	return r
+}
+
+// spoilMatch puts mistake n, 0 to 10, into a match: an unknown name, a wrong value, or
+// a missing value.
+func (w *World) spoilMatch(n int, body, ref, set map[string]any) {
+	filters := set["filters"].(map[string]any)
+	switch n {
+	case 0:
+		body["limit"] = 5.0
+	case 1:
+		ref["name"] = "x"
+	case 2:
+		set["name"] = nil
+	case 3:
+		filters[pick(w, []string{"Age", "origins", "age", "meta.vip__lt", "meta.size__eq", "attribute_id", "face_id__lte"})] = 5.0
+	case 4:
+		wrong := map[string]string{"faces": "sources", "events": "lists", "attributes": "face_ids"}
+		filters[wrong[filters["origin"].(string)]] = []any{}
+	case 5:
+		set["limit"] = pick(w, []any{0.0, -1.0, 1001.0, 1.5, "5", nil})
+	case 6:
+		set["threshold"] = pick(w, []any{1.5, -0.001, "0", nil})
+	case 7:
+		set["order"] = pick(w, []any{"age", "", nil, 1.0})
+	case 8:
+		set["targets"] = pick(w, []any{[]any{"descriptor"}, []any{"Age"}, "age", []any{1.0}, nil})
+	case 9:
+		filters["origin"] = pick(w, []any{"people", "", nil, 1.0})
+	case 10:
+		delete(set, "filters")
+	}
+}
+
+// wrongFilters are queries of faces or events with a mistake. If the server ignored the
+// mistake, they would select objects.
+var wrongFilters = []string{
+	"user_data=%zz", "user_data=a%", "user_data=%e", "user%xdata=a", "user_data=%ff", "external_ids=person+1,+é", "external_ids=a,b", "external_ids=[a", "external_ids=%5B1%5D",
+	`external_ids=["%5Cud800"]`, `external_ids=["a"],["b"]`, "age__gte=33.5", "age__gte=1e400", "age__gte=256", "age__gte=null", "gender=1&gender=1", "gender=", "gender=male",
+	"ethnic_groups=1,,2", "ethnic_groups=1+", "nosuch=1", "external_id=a", "create_time__gte=2026-06-31T00:00:00Z", "create_time__gte=2026-06-15T12:00:60Z",
+	"create_time__lt=10000-01-01T00:00:00Z", "create_time__lt=now%2B1d", "face_ids=x", "event_ids=%5Bnull%5D", "account_id=%zz", "account_id=x",
+}
+
+// wrongFind returns a page, an export or a delete with a mistake in its filters.
+func (w *World) wrongFind() *Request {
+	origin := w.rng.IntN(2)
+	r := &Request{Kind: "wrong find", Query: map[string]string{}}
+	w.chooseServer(r, origin)
+	r.Answer = func() Outcome { return refused(12022) }
+	path := "/1/" + Origins[origin]
+	switch w.rng.IntN(5) {
+	case 0:
+		r.Method, r.Path = "GET", path+"?"+pick(w, wrongFilters)
+	case 1:
+		r.Method, r.Path = "DELETE", path+"?age__gte=0&"+pick(w, wrongFilters)
+	case 2:
+		r.Method, r.Path = "GET", "/1/export?origin="+Origins[origin]+"&"+pick(w, wrongFilters)
+	case 3:
+		r.Method, r.Path, r.Body = "POST", path+"/find", pick(w, []any{
+			[]any{},
+			map[string]any{"filters": map[string]any{"gender": nil}},
+			map[string]any{"limit": nil},
+			map[string]any{"page": 0.0},
+			map[string]any{"filters": []any{}},
+			map[string]any{"after": pick(w, w.ids), "page": 1.0},
+			map[string]any{"targets": []any{"similarity"}},
+			map[string]any{"order": "similarity"},
+		})
+	default:
+		r.Method, r.Path, r.Body = "POST", path+"/delete", pick(w, []any{
+			map[string]any{},
+			map[string]any{"filters": nil},
+			map[string]any{"filters": map[string]any{}},
+			map[string]any{"filters": map[string]any{"age__gte": 0.0, "gender": nil}},
+			map[string]any{"filters": map[string]any{"account_id": pick(w, w.accounts)}},
+			map[string]any{"filters": map[string]any{"age__gte": 0.0}, "page": 1.0},
+			map[string]any{"filters": map[string]any{"age__gte": 0.0, "origin": "attributes"}},
+		})
+	}
+	return r
+}

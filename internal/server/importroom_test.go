@@ -1,0 +1,177 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+func newImportRoom(ctx context.Context, of *semaphore.Weighted, size int) *importRoom {
+	return &importRoom{of: of, size: size, ctx: ctx, timeout: time.Minute, short: make(chan struct{}, 1)}
+}
+
+// allocated returns the bytes that f allocates.
+func allocated(f func()) int {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f()
+	runtime.ReadMemStats(&after)
+	return int(after.TotalAlloc - before.TotalAlloc)
+}
+
+// TestImportRoom checks that an import is informed when it waits, that a wish larger
+// than all room gets all room, and that all room is given back.
+func TestImportRoom(t *testing.T) {
+	all := semaphore.NewWeighted(100)
+	first, second := newImportRoom(t.Context(), all, 100), newImportRoom(t.Context(), all, 100)
+	take := func(r *importRoom, bytes, want int) {
+		t.Helper()
+		if taken, err := r.reserve(bytes); taken != want || err != nil {
+			t.Errorf("%d: took %d, %v", bytes, taken, err)
+		}
+	}
+	take(first, 60, 60)
+	take(first, 40, 40)
+	if len(first.short) > 0 {
+		t.Error("it did not wait")
+	}
+	done := make(chan struct{})
+	go func() {
+		take(second, 1000, 100)
+		close(done)
+	}()
+	<-second.short
+	first.release(40)
+	first.close()
+	<-done
+	second.release(1000)
+	if !all.TryAcquire(100) {
+		t.Error("not all came back")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := newImportRoom(ended, all, 100).reserve(1); !errors.Is(err, context.Canceled) {
+		t.Errorf("the server ends: %v", err)
+	}
+	late := newImportRoom(t.Context(), all, 100)
+	late.timeout = 0
+	if _, err := late.reserve(1); matcher.CodeOf(err) != matcher.CodeUnavailable {
+		t.Errorf("no room in time: %v", err)
+	}
+}
+
+// TestLineCost checks that a block of small lines reserves enough memory for its
+// objects, and gives back what rejected and blank lines do not need.
+func TestLineCost(t *testing.T) {
+	const lines = 1000
+	registry, err := matcher.NewRegistry([]matcher.Version{{Number: 4, Type: matcher.FaceDescriptor, Encoding: matcher.Uint8, Length: 4, Scale: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &exchange{limits: &limits{Limits: Limits{LineBytes: 1000, Decoder: &wire.Decoder{Registry: registry, Now: time.Now, Limits: wire.Limits{FilterValues: 10}}}}}
+	decode := func(line string) (b *lineBlock, cost int) {
+		t.Helper()
+		texts, room := newImportRoom(t.Context(), semaphore.NewWeighted(textRoom), textRoom), newImportRoom(t.Context(), semaphore.NewWeighted(lineRoom), lineRoom)
+		r := &lineReader{in: strings.NewReader(strings.Repeat(line+"\n", lines)), lineBytesMax: 1000, texts: texts, lines: room}
+		b, err := r.nextBlock()
+		if b == nil {
+			t.Fatal(err)
+		}
+		if cost = b.room; room.held != cost || texts.held != b.textRoom || texts.held < len(b.text) {
+			t.Errorf("%s: %d bytes for %d, %d for texts of %d", line, room.held, cost, texts.held, len(b.text))
+		}
+		lineDecoder{x: x, origin: matcher.Faces, texts: texts, lines: room}.decodeBlock(b)
+		if room.held != b.room || texts.held != 0 {
+			t.Errorf("%s: decoded, %d bytes for %d, %d for texts", line, room.held, b.room, texts.held)
+		}
+		return b, cost
+	}
+	good := `{"descriptor":{"version":4,"data":"AQIDBA=="}}`
+	b, cost := decode(good)
+	if len(b.lines) != lines || b.room > cost || b.room < cost-lines*lineCopies*len("\n") {
+		t.Errorf("%d lines, room for %d of %d: %v", len(b.lines), b.room, cost, b.errors)
+	}
+	if made := allocated(func() {
+		for range lines {
+			if _, err := x.limits.Decoder.Line(matcher.Faces, []byte(good)); err != nil {
+				t.Error(err)
+			}
+		}
+	}); made > cost && !Raced { // the race detector allocates too
+		t.Errorf("%d bytes were made of lines that count as %d", made, cost)
+	}
+	if b, _ := decode(""); b.room != 0 {
+		t.Errorf("blank lines count as %d", b.room)
+	}
+	if b, _ := decode("{"); b.faults != lines || b.room != lineRoomOf(0, lineErrorMax) {
+		t.Errorf("%d errors count as %d", b.faults, b.room)
+	}
+}
+
+// TestSlowLineIsNotCopied checks that the beginning of a line is not copied for each
+// byte that arrives.
+func TestSlowLineIsNotCopied(t *testing.T) {
+	const length = 100_000
+	r := &lineReader{in: iotest.OneByteReader(strings.NewReader(strings.Repeat("x", length) + "\n")), lineBytesMax: length}
+	got := ""
+	made := allocated(func() {
+		lines, err := linesOf(t, r)
+		if !errors.Is(err, io.EOF) || len(lines) != 1 {
+			t.Fatalf("%d lines, %v", len(lines), err)
+		}
+		got = lines[0]
+	})
+	if len(got) != length || made > 100*length {
+		t.Errorf("%d bytes were made for a line of %d", made, len(got))
+	}
+}
+
+// TestNoBufferWithoutRoom checks that an import that waits for room has no buffer.
+func TestNoBufferWithoutRoom(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := &lineReader{in: strings.NewReader("x"), lineBytesMax: 10, texts: newImportRoom(ctx, semaphore.NewWeighted(0), blockBytes)}
+	if made := allocated(func() {
+		for range 100 {
+			if _, err := r.nextBlock(); !errors.Is(err, context.Canceled) {
+				t.Fatal(err)
+			}
+		}
+	}); made > 10*blockBytes {
+		t.Errorf("%d bytes", made)
+	}
+}
+
+// TestReadManyChunks checks that one Read returns the buffered bytes of all chunks
+// and does not wait for more.
+func TestReadManyChunks(t *testing.T) {
+	const chunks = 100
+	for _, rest := range []string{"", "\r", "\r\n", "\r\n1", "\r\n1;a=b", "\r\n1\r\n"} {
+		var in, want strings.Builder
+		for n := range chunks {
+			if n > 0 {
+				in.WriteString("\r\n")
+			}
+			digit := strconv.Itoa(n % 10)
+			in.WriteString("1;e=" + strings.Repeat("e", n) + "\r\n" + digit)
+			want.WriteString(digit)
+		}
+		in.WriteString(rest)
+		r := &bodyReader{conn: &connection{in: []byte(in.String()), end: in.Len()}, chunked: true}
+		p := make([]byte, 2*chunks)
+		if n, err := r.Read(p); string(p[:n]) != want.String() || err != nil {
+			t.Errorf("%q: %q, %v", rest, p[:n], err)
+		}
+	}
+}

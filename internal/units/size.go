@@ -1,0 +1,59 @@
+// Package units reads and writes sizes in bytes with a unit, such as "64MiB".
+// The configuration and the tables of plugins use the same units.
+package units
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// maxSize is the largest size that ParseSize returns, in bytes.
+const maxSize = 1 << 62
+
+// sizeUnits lists the units, largest first of each kind. FormatSize uses the
+// first four, the powers of 1024.
+var sizeUnits = []struct {
+	name  string
+	bytes int64
+}{
+	{"TiB", 1 << 40},
+	{"GiB", 1 << 30},
+	{"MiB", 1 << 20},
+	{"KiB", 1 << 10},
+	{"TB", 1e12},
+	{"GB", 1e9},
+	{"MB", 1e6},
+	{"KB", 1e3},
+	{"kB", 1e3},
+	{"B", 1},
+}
+
+// ParseSize reads a decimal integer with an optional unit, and returns bytes.
+// ok is false when text has another form, is negative or is larger than 2^62.
+func ParseSize(text string) (bytes int64, ok bool) {
+	unit := int64(1)
+	for _, u := range sizeUnits {
+		if number, found := strings.CutSuffix(text, u.name); found {
+			text, unit = strings.TrimSpace(number), u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n > maxSize/unit || n < 0 {
+		return 0, false
+	}
+	return n * unit, true
+}
+
+// FormatSize writes bytes in the largest unit of 1024 that leaves an integer.
+// ok is false when there is none: then the number of bytes is the shortest
+// form.
+func FormatSize(bytes int64) (text string, ok bool) {
+	for _, u := range sizeUnits[:4] {
+		if bytes != 0 && bytes%u.bytes == 0 {
+			return fmt.Sprintf("%d%s", bytes/u.bytes, u.name), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,129 @@
+package goval
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+
+	"nearside/lua/vm"
+)
+
+// A Reader reads the fields of a table. It collects the faults, so that a caller
+// can report all of them at once.
+type Reader struct {
+	Map    map[string]any
+	Path   string // before the name of a field in a fault: "options."
+	Faults []error
+}
+
+// Fault records a fault in a field.
+func (r *Reader) Fault(field, format string, args ...any) {
+	r.Faults = append(r.Faults, fmt.Errorf("%s%s: "+format, append([]any{r.Path, field}, args...)...))
+}
+
+// Text returns a string field, or other if the field is missing.
+func (r *Reader) Text(field, other string) string {
+	switch v := r.Map[field].(type) {
+	case nil:
+		return other
+	case string:
+		return v
+	default:
+		r.Fault(field, "%v is not a text", v)
+		return other
+	}
+}
+
+// Boolean returns a boolean field, or other if the field is missing.
+func (r *Reader) Boolean(field string, other bool) bool {
+	switch v := r.Map[field].(type) {
+	case nil:
+		return other
+	case bool:
+		return v
+	default:
+		r.Fault(field, "%v is not true or false", v)
+		return other
+	}
+}
+
+// Number returns a number from low to high, or other if the field is missing or
+// invalid.
+func (r *Reader) Number(field string, other, low, high float64) float64 {
+	switch v := r.Map[field].(type) {
+	case nil:
+		return other
+	case float64:
+		if v >= low && v <= high {
+			return v
+		}
+	}
+	r.Fault(field, "%v is not a number from %v to %v", r.Map[field], low, high)
+	return other
+}
+
+// Whole returns an integer from low to high, or other if the field is missing or
+// invalid.
+func (r *Reader) Whole(field string, other, low, high int) int {
+	n := r.Number(field, float64(other), float64(low), float64(high))
+	if n != math.Trunc(n) {
+		r.Fault(field, "%v is not a whole number", n)
+		return other
+	}
+	return int(n)
+}
+
+// Texts returns a list of distinct strings. If allowed is not nil, each string
+// must be in it.
+func (r *Reader) Texts(field string, allowed []string) []string {
+	var out []string
+	for i, item := range r.List(field) {
+		text, ok := item.(string)
+		switch {
+		case !ok:
+			r.Fault(field, "[%d]: %v is not a text", i+1, item)
+		case allowed != nil && !slices.Contains(allowed, text):
+			r.Fault(field, "[%d]: %q is not one of %q%s", i+1, text, allowed, DidYouMean(text, allowed))
+		case slices.Contains(out, text):
+			r.Fault(field, "[%d]: %q is there twice", i+1, text)
+		default:
+			out = append(out, text)
+		}
+	}
+	return out
+}
+
+// List returns a list, or nil if the field is missing or an empty table.
+func (r *Reader) List(field string) []any {
+	switch v := r.Map[field].(type) {
+	case nil, vm.Empty:
+	case []any:
+		return v
+	default:
+		r.Fault(field, "is not a list")
+	}
+	return nil
+}
+
+// Table returns a table with string keys, or nil if the field is missing or an
+// empty table.
+func (r *Reader) Table(field string) map[string]any {
+	switch v := r.Map[field].(type) {
+	case nil, vm.Empty:
+	case map[string]any:
+		return v
+	default:
+		r.Fault(field, "is not a table with string keys")
+	}
+	return nil
+}
+
+// Known records a fault for each field that is not in names.
+func (r *Reader) Known(names ...string) {
+	for _, name := range slices.Sorted(maps.Keys(r.Map)) {
+		if !slices.Contains(names, name) {
+			r.Fault(name, "is unknown; there are %q%s", names, DidYouMean(name, names))
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package goval
+
+import (
+	"errors"
+
+	"nearside/lua/vm"
+)
+
+// Clone returns a deep copy of v.
+func Clone(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		m := make(map[string]any, len(v))
+		for k, item := range v {
+			m[k] = Clone(item)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, item := range v {
+			list[i] = Clone(item)
+		}
+		return list
+	case vm.Empty:
+		return map[string]any{}
+	}
+	return v
+}
+
+// ScalarText returns a string, number or boolean as text. It returns an error for
+// other types.
+func ScalarText(v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case bool, float64, vm.Integer:
+		text, err := EncodeJSON(v)
+		return string(text), err
+	}
+	return "", errors.New("must be a string, number or boolean")
+}
+
+// Shorten cuts a string to 64 bytes, for quoting in an error.
+func Shorten(s string) string { return s[:min(len(s), 64)] }

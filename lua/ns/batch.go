@@ -1,0 +1,218 @@
+package ns
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"nearside/lua/ns/peer"
+	"nearside/lua/vm"
+)
+
+// A batch collects values and passes them to a function in order, up to size at a
+// time. If the function fails, its values return to the batch.
+type batch struct {
+	in     *Instance
+	size   int
+	max    int // the maximum number of waiting values, without those in a flush
+	period time.Duration
+	fn     *vm.Func
+	turn   turn // held by the flush in progress
+
+	mu       sync.Mutex
+	items    []any  // *vm.Ref, the oldest first
+	dropped  uint64 // since the batch was made
+	unlogged uint64 // dropped values that were not logged yet
+	working  bool   // a task is flushing, one chunk after the other
+	rest     bool   // the task also flushes a chunk of fewer than size values
+	failures int    // consecutive failed flushes
+}
+
+// flushing is the key that marks the context of a batch's flush function.
+type flushing struct{ *batch }
+
+// add adds a value. If the value fills the batch, add starts a task that flushes it.
+func (b *batch) add(v *vm.Ref) {
+	b.mu.Lock()
+	b.items = append(b.items, v)
+	b.trim()
+	start := len(b.items) >= b.size && !b.working
+	b.working = b.working || start
+	b.mu.Unlock()
+	if !start {
+		return
+	}
+	if _, err := b.in.Goroutine(b.work); err != nil { // too many tasks: the next call of add tries again
+		b.mu.Lock()
+		b.working = false
+		b.mu.Unlock()
+	}
+}
+
+// trim drops the oldest values beyond max. The caller holds the lock.
+func (b *batch) trim() {
+	n := len(b.items) - b.max
+	if n <= 0 {
+		return
+	}
+	clear(b.items[:n])
+	b.items = b.items[n:]
+	b.dropped += uint64(n)
+	b.unlogged += uint64(n)
+	b.in.Plugin.Lasting.Dropped.Add(uint64(n))
+}
+
+// run flushes all waiting values each time the period has passed, until ctx ends.
+func (b *batch) run(ctx context.Context) {
+	for b.in.Plugin.Host.Clock.Sleep(ctx, b.period) == nil {
+		b.logDropped("the batch is full")
+		b.mu.Lock()
+		b.rest = len(b.items) > 0
+		start := b.rest && !b.working
+		b.working = b.working || start
+		b.mu.Unlock()
+		if start {
+			b.work(ctx)
+		}
+	}
+}
+
+// work flushes full chunks, or all waiting values if rest is set. It repeats a flush
+// that fails, after growing pauses.
+func (b *batch) work(ctx context.Context) {
+	for ctx.Err() == nil {
+		b.mu.Lock()
+		if len(b.items) == 0 || len(b.items) < b.size && !b.rest {
+			b.working, b.rest = false, false
+			b.mu.Unlock()
+			return
+		}
+		b.mu.Unlock()
+		if _, err := b.flushOne(ctx); err != nil {
+			b.in.Report("batch", err)
+			b.logDropped("the batch is full")
+			b.mu.Lock()
+			b.rest = true
+			wait := peer.RetryWait(b.failures)
+			b.mu.Unlock()
+			_ = b.in.Plugin.Host.Clock.Sleep(ctx, wait) // the loop checks ctx
+		}
+	}
+}
+
+// flushAll flushes until no values are waiting. If a flush fails, again decides
+// whether to repeat it.
+func (b *batch) flushAll(ctx context.Context, again func(error) bool) error {
+	for ctx.Err() == nil {
+		n, err := b.flushOne(ctx)
+		if err != nil && !again(err) {
+			return err
+		}
+		if err == nil && n == 0 {
+			return nil
+		}
+	}
+	return ctx.Err()
+}
+
+// flushOne waits for its turn, flushes up to size values, and returns their number. It
+// takes the values just before the function runs; until then they can be dropped.
+// After a failure, it puts them back before the other waiting values.
+func (b *batch) flushOne(ctx context.Context) (int, error) {
+	if err := b.turn.take(ctx); err != nil {
+		return 0, err
+	}
+	defer b.turn.give()
+	var taken []any
+	err := b.in.State.CallLate(context.WithValue(ctx, flushing{b}, true), vm.Limits{}, b.fn, func() []any {
+		if taken = b.take(); len(taken) == 0 {
+			return nil
+		}
+		return []any{taken}
+	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case err == nil:
+		b.failures = 0
+	case len(taken) > 0:
+		b.failures++
+		b.items = append(slices.Clip(taken), b.items...)
+		b.trim()
+	}
+	return len(taken), err
+}
+
+// Held implements [vm.Holder].
+func (b *batch) Held(visit func(v any)) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	visit(b.fn)
+	visit(b.items)
+}
+
+// take removes and returns up to size values.
+func (b *batch) take() []any {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(b.size, len(b.items))
+	items := slices.Clone(b.items[:n])
+	clear(b.items[:n])
+	if b.items = b.items[n:]; len(b.items) == 0 {
+		b.items = nil
+	}
+	return items
+}
+
+// logDropped logs how many values were dropped since the last time.
+func (b *batch) logDropped(why string) {
+	b.mu.Lock()
+	n := b.unlogged
+	b.unlogged = 0
+	b.mu.Unlock()
+	if n > 0 {
+		b.in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "values of a batch were dropped: "+why, slog.Uint64("count", n))
+	}
+}
+
+// abandon drops the values that are still waiting after the instance was closed.
+func (b *batch) abandon() {
+	b.mu.Lock()
+	b.max = 0
+	b.trim()
+	b.mu.Unlock()
+	b.logDropped("their state ended before they could be flushed")
+}
+
+// onFlush registers a batch. The batch is flushed when the instance ends.
+func (in *Instance) onFlush(b *batch) {
+	in.State.Keep(b) // until the state ends
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.batches = append(in.batches, b)
+}
+
+// Flush flushes all batches and waits for flushes in progress, until ctx ends. If
+// retries is true, it repeats a failed flush after growing pauses.
+func (in *Instance) Flush(ctx context.Context, retries bool) {
+	in.mu.Lock()
+	batches := slices.Clone(in.batches)
+	in.mu.Unlock()
+	work := make([]func(), len(batches))
+	for i, b := range batches {
+		work[i] = func() {
+			failures := 0
+			err := b.flushAll(ctx, func(err error) bool {
+				failures++
+				in.Report("batch", err)
+				return retries && in.Plugin.Host.Clock.Sleep(ctx, peer.RetryWait(failures)) == nil
+			})
+			if failures == 0 {
+				in.Report("batch", err)
+			}
+		}
+	}
+	in.Plugin.Host.Together(work)
+}

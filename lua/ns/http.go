@@ -1,0 +1,175 @@
+package ns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"nearside/lua/goval"
+	httpclient "nearside/lua/ns/http"
+	"nearside/lua/vm"
+)
+
+var (
+	httpMethod = regexp.MustCompile(`^[A-Z]{1,20}$`)
+	httpHeader = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$")
+)
+
+const httpOptions = "options?: {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}"
+
+// httpModule is ns.http: HTTP/1.1 requests. It ignores the proxy settings of the
+// environment, because permissions apply to the address that is contacted.
+func httpModule() vm.Module {
+	returns := []string{"{status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?", "string? err"}
+	verb := func(name string) vm.Function {
+		method := strings.ToUpper(name)
+		return vm.Function{
+			Name: name, Params: []string{"url: string", httpOptions}, Returns: returns, Waits: true,
+			Doc: "Makes a " + method + " request.", Run: func(c *vm.Call) error { return httpRun(c, method, 1) },
+		}
+	}
+	return vm.Module{Name: "http", Doc: "HTTP and HTTPS. Names of response headers are in lower case.", Functions: []vm.Function{
+		{
+			Name: "request", Params: []string{"method: string", "url: string", httpOptions}, Returns: returns, Waits: true,
+			Doc: "Makes a request; any status is a result. json is sent as the body. Redirects are followed as far as the permissions go.",
+			Run: func(c *vm.Call) error { return httpRun(c, strings.ToUpper(c.Text(1)), 2) },
+		},
+		verb("get"), verb("post"),
+	}}
+}
+
+// httpRun makes the request of a call. Argument i is the URL, argument i+1 the options.
+func httpRun(c *vm.Call, method string, i int) error {
+	in := self(c)
+	if !httpMethod.MatchString(method) {
+		return errors.New("method is not a word of letters")
+	}
+	o := &goval.Reader{Map: c.Map(i + 1), Path: "options."}
+	request, err := newHTTPRequest(method, c.Text(i), o)
+	if err != nil {
+		return err
+	}
+	if err := in.Permit("http", httpclient.Target(request.URL)); err != nil {
+		return err
+	}
+	timeout := readTimeout(o)
+	var response *httpclient.Response
+	err = c.Wait(func(ctx context.Context) (err error) {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		response, err = in.httpClient().Do(ctx, request)
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = errors.New("timeout")
+		}
+		return err
+	})
+	if err != nil {
+		return c.Fail(fmt.Errorf("%s %s: %w", method, shownURL(request.URL), err))
+	}
+	c.Allocate(2 * len(response.Body))
+	body := string(response.Body)
+	return c.Return(map[string]any{
+		"status": response.Status, "headers": response.Headers, "body": body,
+		"json": vm.Closure{Holds: body, Run: func(c *vm.Call) error { return returnJSON(c, body) }},
+	})
+}
+
+// shownURL returns the URL without user, password and query, which may be secret.
+func shownURL(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
+
+// newHTTPRequest makes a request from the arguments of a script and checks them.
+func newHTTPRequest(method, text string, o *goval.Reader) (*http.Request, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || !httpclient.Known(u.Scheme) {
+		return nil, errors.New("the url is not of the form http://host[:port]/path or https://host[:port]/path")
+	}
+	o.Known("body", "headers", "query", "timeout_ms", "json")
+	body := o.Text("body", "")
+	contentType := ""
+	if v, ok := o.Map["json"]; ok {
+		if o.Map["body"] != nil {
+			o.Fault("json", "give either json or body")
+		}
+		encoded, err := goval.EncodeJSON(v)
+		if err != nil {
+			o.Fault("json", "%w", err)
+		}
+		body, contentType = string(encoded), "application/json"
+	}
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil && len(o.Table("query")) > 0 {
+		o.Fault("query", "the url has a query that cannot be extended: %w", err)
+	}
+	for name, v := range o.Table("query") {
+		value, err := goval.ScalarText(v)
+		if err != nil {
+			o.Fault("query."+name, "%w", err)
+		}
+		query.Set(name, value)
+	}
+	if len(o.Table("query")) > 0 {
+		u.RawQuery = query.Encode()
+	}
+	readTimeout(o)
+	request := &http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{"User-Agent": {"nearside"}}}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	setHeaders(request, o)
+	if body != "" {
+		request.ContentLength = int64(len(body))
+		request.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+		request.Body, _ = request.GetBody() // it never fails
+	}
+	return request, errors.Join(o.Faults...)
+}
+
+func setHeaders(request *http.Request, o *goval.Reader) {
+	headers := o.Table("headers")
+	if len(headers) > httpclient.MaxHeaders {
+		o.Fault("headers", "there are more than %d", httpclient.MaxHeaders)
+	}
+	seen := map[string]bool{}
+	for name, v := range headers {
+		if lower := strings.ToLower(name); seen[lower] {
+			o.Fault("headers", "%q is given twice: names of headers do not depend on upper and lower case", lower)
+		} else {
+			seen[lower] = true
+		}
+		value, err := goval.ScalarText(v)
+		if err != nil || !httpHeader.MatchString(name) || strings.ContainsFunc(value, isControl) {
+			o.Fault("headers", "%q is not a valid header name, or its value has bytes that a header cannot have", name)
+			continue
+		}
+		if strings.EqualFold(name, "host") {
+			request.Host = value
+			continue
+		}
+		request.Header.Set(name, value)
+	}
+}
+
+func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
+
+// httpClient returns the plugin's HTTP client. The first call makes it. Its
+// connections belong to the plugin, not to the instance, because instances share
+// them and can be replaced.
+func (in *Instance) httpClient() *httpclient.Client {
+	p := in.Plugin
+	n := &p.network
+	n.once.Do(func() {
+		n.http = httpclient.New(p.Host.Doubles.Transport, func(target string) error { return p.About.Permissions.permit("http", target) })
+	})
+	in.idleHTTP.Do(func() {
+		in.OnClose(func() error {
+			n.http.CloseIdle()
+			return nil
+		})
+	})
+	return n.http
+}

@@ -1,0 +1,101 @@
+package ns
+
+import (
+	"errors"
+	"fmt"
+
+	"nearside/lua/goval"
+	"nearside/lua/vm"
+)
+
+// Int64Module is ns.int64, which makes and compares boxed integers.
+func Int64Module() vm.Module {
+	operand := "integer|Int64"
+	return vm.Module{
+		Name: "int64", Doc: "Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.",
+		Call: &vm.Function{
+			Params: []string{"value: string|" + operand}, Returns: []string{"Int64"},
+			Doc: "Makes a boxed integer of decimal digits or of a whole number.",
+			Run: func(c *vm.Call) error {
+				c.Charge(25)
+				n, err := integerArgument(c, 1)
+				if err != nil {
+					return err
+				}
+				return c.Return(n)
+			},
+		},
+		Functions: []vm.Function{{
+			Name: "compare", Params: []string{"a: number|Int64", "b: number|Int64"}, Returns: []string{"integer"},
+			Doc: "Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.",
+			Run: func(c *vm.Call) error {
+				c.Charge(25)
+				order, err := compareNumbers(c.Value(1), c.Value(2))
+				if err != nil {
+					return err
+				}
+				return c.Return(order)
+			},
+		}},
+		Classes: []*vm.Class{int64Class},
+	}
+}
+
+// int64Class describes boxed integers to editors. The interpreter itself implements
+// them.
+var int64Class = &vm.Class{Name: "Int64", Doc: "A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not."}
+
+func integerArgument(c *vm.Call, i int) (vm.Integer, error) {
+	switch v := c.Value(i).(type) {
+	case vm.Integer:
+		return v, nil
+	case string:
+		c.Charge(len(v) / 8)
+		if n, ok := vm.ParseInteger(v); ok {
+			return n, nil
+		}
+		return "", fmt.Errorf("%q is not a whole number in decimal digits", goval.Shorten(v))
+	case float64:
+		if n, ok := vm.IntegerOf(v); ok {
+			return n, nil
+		}
+		return "", fmt.Errorf("%v is not a whole number", v)
+	}
+	return "", errors.New("the argument is not a text, a whole number or an int64")
+}
+
+// compareNumbers compares numbers and boxed integers by their exact values.
+func compareNumbers(a, b any) (int, error) {
+	exact := func(v any, place int) (vm.Integer, float64, error) {
+		switch v := v.(type) {
+		case vm.Integer:
+			return v, 0, nil
+		case float64:
+			if v != v {
+				return "", 0, fmt.Errorf("argument %d is not a number (NaN)", place)
+			}
+			n, _ := vm.IntegerOf(v)
+			return n, v, nil
+		}
+		return "", 0, fmt.Errorf("argument %d is not a number or an int64", place)
+	}
+	x, f, err1 := exact(a, 1)
+	y, g, err2 := exact(b, 2)
+	switch {
+	case err1 != nil || err2 != nil:
+		return 0, errors.Join(err1, err2)
+	case x != "" && y != "":
+		return x.Compare(y), nil
+	case x != "":
+		order, _ := x.CompareFloat(g)
+		return order, nil
+	case y != "":
+		order, _ := y.CompareFloat(f)
+		return -order, nil
+	case f < g:
+		return -1, nil
+	case f > g:
+		return 1, nil
+	}
+	return 0, nil
+}

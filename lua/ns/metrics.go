@@ -1,0 +1,230 @@
+package ns
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"nearside/lua/goval"
+	"nearside/lua/vm"
+)
+
+// Limits of the metrics of one plugin.
+const (
+	MaxMetrics      = 64
+	maxMetricName   = 100 // bytes of the name of a metric or a label
+	maxMetricHelp   = 500 // bytes
+	maxMetricLabels = 8
+	maxLabelValue   = 128 // bytes
+	maxBuckets      = 32
+)
+
+const labelValues = "labels?: table<string, string|number>"
+
+var counterClass = &vm.Class{
+	Name: "Counter", Doc: "A figure that goes up.",
+	Methods: []vm.Function{{
+		Name: "add", Params: []string{"n?: number", labelValues}, Returns: []string{"boolean?", "string? err"},
+		Doc: "Adds n (1); fails when there are too many sets of label values.",
+		Run: func(c *vm.Call) error {
+			if c.NumberOr(1, 1) < 0 {
+				return errors.New("a counter does not go down")
+			}
+			return addMetric(c)
+		},
+	}},
+}
+
+var gaugeClass = &vm.Class{
+	Name: "Gauge", Doc: "A figure that goes up and down.",
+	Methods: []vm.Function{
+		{
+			Name: "set", Params: []string{"v: number", labelValues}, Returns: []string{"boolean?", "string? err"},
+			Doc: "Sets the figure; fails when there are too many sets of label values.",
+			Run: func(c *vm.Call) error { return countMetric(c, Metric.Set, c.Number(1)) },
+		},
+		{
+			Name: "add", Params: []string{"n?: number", labelValues}, Returns: []string{"boolean?", "string? err"},
+			Doc: "Adds n (1), which may be below 0; fails when there are too many sets of label values.",
+			Run: addMetric,
+		},
+	},
+}
+
+var histogramClass = &vm.Class{
+	Name: "Histogram", Doc: "Counts of values by size.",
+	Methods: []vm.Function{{
+		Name: "observe", Params: []string{"v: number", labelValues}, Returns: []string{"boolean?", "string? err"},
+		Doc: "Counts a value; fails when there are too many sets of label values.",
+		Run: func(c *vm.Call) error { return countMetric(c, Metric.Add, c.Number(1)) },
+	}},
+}
+
+// metricsModule is ns.metrics: metrics on /metrics. A declaration names the labels,
+// and each call gives their values.
+func metricsModule() vm.Module {
+	m := vm.Module{
+		Name: "metrics", Doc: "Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike. The name of a counter ends with _total, which is added when it is missing.",
+		Classes: []*vm.Class{counterClass, gaugeClass, histogramClass},
+	}
+	for _, k := range []struct {
+		kind  MetricKind
+		class *vm.Class
+		doc   string
+	}{
+		{Counter, counterClass, "Declares a figure that goes up; labels are the names of those that each add gives."},
+		{Gauge, gaugeClass, "Declares a figure that goes up and down; labels are the names of those that each call gives."},
+		{Histogram, histogramClass, "Declares counts of values by size; labels are names, buckets upper bounds (those of durations in seconds)."},
+	} {
+		params := []string{"name: string", "help: string", "labels?: string[]"}
+		if k.kind == Histogram {
+			params = append(params, "buckets?: number[]")
+		}
+		m.Functions = append(m.Functions, vm.Function{
+			Name: k.kind.String(), Params: params, Returns: []string{k.class.Name}, Doc: k.doc,
+			Run: func(c *vm.Call) error {
+				c.Charge(500)
+				s, err := metricShape(c, k.kind)
+				if err != nil {
+					return err
+				}
+				p := self(c).Plugin
+				declared, err := p.Metrics.declare(p, s)
+				if err != nil {
+					return err
+				}
+				return c.Return(vm.Object{Class: k.class, Value: declared})
+			},
+		})
+	}
+	return m
+}
+
+var metricName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_]*$`)
+
+// metricShape reads and checks the arguments of a declaration.
+func metricShape(c *vm.Call, kind MetricKind) (MetricShape, error) {
+	s := MetricShape{Kind: kind, Name: c.Text(1), Help: strings.ToValidUTF8(c.Text(2)[:min(len(c.Text(2)), maxMetricHelp+1)], "?")}
+	if err := checkMetricName(s.Name); err != nil {
+		return s, err
+	}
+	for _, suffix := range []string{"_total", "_bucket", "_sum", "_count", "_created"} {
+		if strings.HasSuffix(s.Name, suffix) && (kind != Counter || suffix != "_total") {
+			return s, fmt.Errorf("name %q: the name of a %s does not end with %s", s.Name, kind, suffix)
+		}
+	}
+	if kind == Counter && !strings.HasSuffix(s.Name, "_total") {
+		s.Name += "_total"
+	}
+	if len(s.Help) > maxMetricHelp {
+		return s, fmt.Errorf("a help of %d bytes is longer than %d", len(s.Help), maxMetricHelp)
+	}
+	if c.Has(3) {
+		if err := s.readLabels(c.List(3)); err != nil {
+			return s, err
+		}
+	}
+	if kind == Histogram && c.Has(4) {
+		return s, s.readBuckets(c.List(4))
+	}
+	return s, nil
+}
+
+func checkMetricName(name string) error {
+	if !metricName.MatchString(name) || len(name) > maxMetricName {
+		return fmt.Errorf("name %q is not a letter and up to %d letters, digits or _", goval.Shorten(name), maxMetricName-1)
+	}
+	return nil
+}
+
+func (s *MetricShape) readBuckets(list []any) error {
+	if len(list) == 0 || len(list) > maxBuckets {
+		return fmt.Errorf("%d buckets are not 1 to %d", len(list), maxBuckets)
+	}
+	for i, item := range list {
+		v, ok := item.(float64)
+		if !ok || math.IsNaN(v) || math.IsInf(v, 0) || i > 0 && v <= s.Buckets[i-1] {
+			return fmt.Errorf("buckets[%d]: %v is not a number above the one before", i+1, item)
+		}
+		s.Buckets = append(s.Buckets, v)
+	}
+	return nil
+}
+
+// LabelText returns the value of a label as text. It writes integers without an
+// exponent.
+func LabelText(v any) string {
+	if text, err := goval.ScalarText(v); err == nil {
+		return text
+	}
+	return fmt.Sprint(v) // NaN and infinities, which JSON cannot represent
+}
+
+func addMetric(c *vm.Call) error { return countMetric(c, Metric.Add, c.NumberOr(1, 1)) }
+
+// countMetric calls the method do of the metric with v and with the label values
+// from argument 2.
+func countMetric(c *vm.Call, do func(Metric, float64, []string) error, v float64) error {
+	if math.IsNaN(v) || math.IsInf(v, 0) {
+		return fmt.Errorf("must be a finite number, got %v", v)
+	}
+	c.Charge(50)
+	m := c.Self().(*metric)
+	labels, err := m.values(c.Map(2))
+	if err != nil {
+		return err
+	}
+	if err := do(m, v, labels); err != nil {
+		return c.Fail(err)
+	}
+	return c.Return(true)
+}
+
+// values checks the label values and returns them in the order of the labels.
+func (m *metric) values(given map[string]any) ([]string, error) {
+	if len(given) != len(m.Labels) {
+		return nil, fmt.Errorf("%d labels are given, %s has %d: %s", len(given), m.Name, len(m.Labels), strings.Join(m.Labels, ", "))
+	}
+	values := make([]string, len(m.Labels))
+	for i, name := range m.Labels {
+		switch v := given[name].(type) {
+		case string:
+			if len(v) > maxLabelValue {
+				return nil, fmt.Errorf("label %s: %d bytes are more than %d", name, len(v), maxLabelValue)
+			}
+			values[i] = strings.ToValidUTF8(v, "?")
+		case float64, vm.Integer:
+			values[i] = LabelText(v)
+		default:
+			return nil, fmt.Errorf("label %s: %v is not a text or a number", name, v)
+		}
+		if n := len(values[i]); n > maxLabelValue {
+			return nil, fmt.Errorf("label %s: %d bytes are more than %d", name, n, maxLabelValue)
+		}
+	}
+	return values, nil
+}
+
+func (s *MetricShape) readLabels(list []any) error {
+	if len(list) > maxMetricLabels {
+		return fmt.Errorf("%d labels are more than %d", len(list), maxMetricLabels)
+	}
+	for i, item := range list {
+		name, ok := item.(string)
+		if !ok {
+			return fmt.Errorf("labels[%d]: %v is not a name", i+1, item)
+		}
+		if err := checkMetricName(name); err != nil {
+			return fmt.Errorf("labels[%d]: %w", i+1, err)
+		}
+		if name == "plugin" || name == "le" || name == "quantile" || slices.Contains(s.Labels, name) {
+			return fmt.Errorf("labels[%d]: %s is taken", i+1, name)
+		}
+		s.Labels = append(s.Labels, name)
+	}
+	slices.Sort(s.Labels)
+	return nil
+}

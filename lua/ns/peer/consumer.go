@@ -1,0 +1,149 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// States of a consumer, as /1/plugins shows them.
+const (
+	Connecting = "connecting" // to its server
+	Running    = "running"
+	Paused     = "paused"   // after a failure not caused by a message; it resumes by itself
+	Degraded   = "degraded" // it cannot continue, or it holds messages that it cannot dispose of
+)
+
+// A ConsumerStatus is the status of one consumer of messages.
+type ConsumerStatus struct {
+	Name                 string // "redis 127.0.0.1:6379 stream faces, group nearside"
+	State, Reason        string // Reason says why the consumer is not running
+	Acked, Retried, Dead uint64
+	Stuck                int           // messages without attempts left and without a dead-letter target
+	Down                 time.Duration // total time without a connection
+}
+
+// A Consumer holds the state of one reader of messages and counts the outcomes of
+// the messages. Its methods may be called by any goroutine.
+type Consumer struct {
+	clock  Clock
+	log    *slog.Logger
+	remove func(*Consumer)
+
+	mu      sync.Mutex
+	status  ConsumerStatus
+	stuck   string    // why the most recent stuck message failed
+	down    time.Time // when the connection was lost; zero: connected
+	running func()    // called without the lock when the consumer starts to read; may be nil
+	ending  func()    // called when the reader has stopped for good; may be nil
+}
+
+// NewConsumer returns a consumer that is not connected yet. Consumer.Remove calls
+// remove.
+func NewConsumer(name string, clock Clock, log *slog.Logger, remove func(*Consumer)) *Consumer {
+	return &Consumer{
+		clock: clock, log: log, remove: remove,
+		status: ConsumerStatus{Name: name, State: Connecting}, down: clock.Now(),
+	}
+}
+
+// Remove removes the consumer from the status of its plugin.
+func (k *Consumer) Remove() { k.remove(k) }
+
+// Set sets the state and logs the change. A change from Connecting to Running is not
+// logged. While there are stuck messages, Running becomes Degraded. reason is nil
+// for Running.
+func (k *Consumer) Set(state string, reason error) {
+	text := ""
+	if reason != nil {
+		text = reason.Error()
+	}
+	k.mu.Lock()
+	before := k.status
+	if !k.down.IsZero() && state != Connecting {
+		k.status.Down += k.clock.Now().Sub(k.down)
+		k.down = time.Time{}
+	}
+	if state == Running && k.status.Stuck > 0 {
+		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay, because no dead letters are named; the last one: %s", k.status.Stuck, k.stuck)
+	}
+	k.status.State, k.status.Reason = state, text
+	state = k.status.State
+	name, running := k.status.Name, k.running
+	k.mu.Unlock()
+	if running != nil && state != Connecting {
+		running()
+	}
+	if before.State == state || state == Running && before.State == Connecting {
+		return
+	}
+	level := slog.LevelWarn
+	if state == Running {
+		level = slog.LevelInfo
+	}
+	k.log.Log(context.Background(), level, "consumer "+state, slog.String("consumer", name), slog.String("reason", text))
+}
+
+// onRunning registers f, which is called each time the consumer starts to read.
+func (k *Consumer) onRunning(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.running = f
+}
+
+// OnEnd registers f. The reader's goroutine calls f when the reader has stopped
+// for good.
+func (k *Consumer) OnEnd(f func()) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.ending = f
+}
+
+// end calls the function that OnEnd registered.
+func (k *Consumer) end() {
+	k.mu.Lock()
+	ending := k.ending
+	k.mu.Unlock()
+	if ending != nil {
+		ending()
+	}
+}
+
+// Lost records that the connection was lost because of err.
+func (k *Consumer) Lost(err error) {
+	k.mu.Lock()
+	if k.down.IsZero() {
+		k.down = k.clock.Now()
+	}
+	k.mu.Unlock()
+	k.Set(Connecting, err)
+}
+
+// AddStuck counts a message that has no attempts left and stays at the server. why
+// is the reason of its last failure.
+func (k *Consumer) AddStuck(why string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.status.Stuck++
+	k.stuck = why
+}
+
+// Count calls f, which changes the counters, under the consumer's lock.
+func (k *Consumer) Count(f func(s *ConsumerStatus)) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	f(&k.status)
+}
+
+// Snapshot returns the current status.
+func (k *Consumer) Snapshot() ConsumerStatus {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s := k.status
+	if !k.down.IsZero() {
+		s.Down += k.clock.Now().Sub(k.down)
+	}
+	return s
+}

@@ -1,0 +1,68 @@
+package ns
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+)
+
+// maxRejectDetail is the maximum length of a rejection's detail, in bytes.
+const maxRejectDetail = 1024
+
+// Rejection is the result of ns.reject: a prefilter's decision to reject a request.
+type Rejection struct {
+	status int
+	detail string
+}
+
+var rejectionClass = &vm.Class{
+	Name: "Rejection", Doc: "A decision not to answer a request: return it from prefilter.",
+	Fields: []vm.Value{
+		{Name: "status", Type: "integer", Doc: "The HTTP status.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).status }},
+		{Name: "detail", Type: "string", Doc: "The detail.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).detail }},
+	},
+}
+
+// rejectModule is ns.reject.
+func rejectModule() vm.Module {
+	return vm.Module{
+		Classes: []*vm.Class{rejectionClass},
+		Functions: []vm.Function{{
+			Name: "reject", Params: []string{"status: integer", "detail: string"}, Returns: []string{"Rejection"},
+			Doc: "Makes a rejection for prefilter to return, or to raise by error: the request is answered with this status (400 to 499), error code 12057 and the detail.",
+			Run: func(c *vm.Call) error {
+				status := c.Number(1)
+				if status != math.Trunc(status) || status < 400 || status > 499 {
+					return fmt.Errorf("status: %v is not a whole number from 400 to 499", status)
+				}
+				detail := c.Text(2)
+				if detail == "" || len(detail) > maxRejectDetail {
+					return fmt.Errorf("detail: a text of %d bytes; 1 to %d are allowed", len(detail), maxRejectDetail)
+				}
+				return c.Return(vm.Object{Class: rejectionClass, Value: &Rejection{int(status), detail}})
+			},
+		}},
+	}
+}
+
+// Rejected returns v as a rejection, and whether it is one.
+func Rejected(v any) (*Rejection, bool) {
+	o, _ := v.(vm.Object)
+	r, ok := o.Value.(*Rejection)
+	return r, ok
+}
+
+// RaisedRejection returns the rejection that a call has raised, if any.
+func RaisedRejection(err error) (*Rejection, bool) {
+	e, ok := errors.AsType[*vm.Error](err)
+	if !ok {
+		return nil, false
+	}
+	return Rejected(e.Value)
+}
+
+// Err returns the error with which the request is answered.
+func (r *Rejection) Err() error { return matcher.Rejected(r.status, r.detail) }

@@ -1,0 +1,111 @@
+package ns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// request is the object req in docs/plugins-contract.md, Matching. It describes a
+// candidate set and the result that the plugin should return.
+type request struct {
+	ctx       context.Context
+	sub       *matcher.SubRequest
+	reference bool // whether the script may read the reference
+}
+
+// RequestOf returns the object req for a hook of a matching plugin. reference decides
+// whether the hook may read the reference.
+func RequestOf(ctx context.Context, sub *matcher.SubRequest, reference bool) vm.Object {
+	return vm.Object{Class: requestClass, Value: &request{ctx, sub, reference}}
+}
+
+// requestField returns a field of the class Request.
+func requestField(name, kind, doc string, get func(r *request) any) vm.Value {
+	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any { return get(c.Self().(*request)) }}
+}
+
+var requestClass = &vm.Class{
+	Name: "Request", Doc: "What a matching plugin learns about a candidate set.",
+	Fields: []vm.Value{
+		requestField("origin", "string", "faces, events or attributes.", func(r *request) any { return r.sub.Candidates.Origin.String() }),
+		requestField("filters", "table", "The filters of the set, by their names in requests.", func(r *request) any { return wire.FilterValues(r.sub.Candidates.Origin, &r.sub.Candidates.Filter) }),
+		requestField("limit", "integer", "The most rows that are wanted.", func(r *request) any { return r.sub.Candidates.Limit }),
+		requestField("threshold", "number", "The least similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
+		requestField("order", "string", "similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),
+		requestField("targets", "string[]?", "The fields that are wanted; nil: all.", func(r *request) any {
+			if r.sub.Candidates.Targets == nil {
+				return nil
+			}
+			return r.sub.Candidates.Targets
+		}),
+		requestField("descriptor_type", "string", "face or body.", func(r *request) any { return r.sub.Version.Type.String() }),
+		requestField("version", "integer", "The descriptor version of the match.", func(r *request) any { return int(r.sub.Version.Number) }),
+		requestField("account_id", "string?", "Only objects of this account are visible.", func(r *request) any {
+			if r.sub.Account == nil {
+				return nil
+			}
+			return r.sub.Account.String()
+		}),
+		requestField("request_id", "string", "The id of the HTTP request.", func(r *request) any { return r.sub.RequestID }),
+		requestField("deadline_ms", "number?", "Milliseconds that are left.", func(r *request) any {
+			until, ok := r.ctx.Deadline()
+			if !ok {
+				return nil
+			}
+			return float64(time.Until(until)) / float64(time.Millisecond)
+		}),
+		requestField("reference", "table?", "In match: type, id and version of the reference.", func(r *request) any {
+			if !r.reference {
+				return nil
+			}
+			return map[string]any{"type": string(r.sub.Reference.Type), "id": r.sub.Reference.ID, "version": int(r.sub.Version.Number)}
+		}),
+	},
+	Methods: []vm.Function{{
+		Name: "descriptor", Returns: []string{"string"}, Doc: "The bytes of the reference's descriptor. Only in match.",
+		Run: func(c *vm.Call) error {
+			r := c.Self().(*request)
+			if !r.reference {
+				return errors.New("only match has a reference")
+			}
+			return c.Return(r.sub.Reference.Descriptor.Data)
+		},
+	}},
+}
+
+// RowsMax is the maximum number of rows that a match may return.
+const RowsMax = 100_000
+
+// RowIDs reads the ids from the result of a match, a list of {id = "uuid", ...}.
+func RowIDs(value any) ([]matcher.ID, error) {
+	if _, ok := value.(vm.Empty); ok {
+		return nil, nil
+	}
+	rows, ok := value.([]any)
+	if !ok {
+		return nil, errors.New("the result must be a list of rows {id = ...}")
+	}
+	if len(rows) > RowsMax {
+		return nil, fmt.Errorf("%d rows are more than %d", len(rows), RowsMax)
+	}
+	ids := make([]matcher.ID, len(rows))
+	for i, row := range rows {
+		fields, _ := row.(map[string]any)
+		text, ok := fields["id"].(string)
+		if !ok {
+			return nil, fmt.Errorf("row %d has no id that is a string", i+1)
+		}
+		id, err := matcher.ParseID(text)
+		if err != nil {
+			return nil, fmt.Errorf("row %d: id: %w", i+1, err)
+		}
+		ids[i] = id
+	}
+	return ids, nil
+}

@@ -1,0 +1,275 @@
+package ns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"nearside/lua/vm"
+	"nearside/matcher"
+	"nearside/matcher/memory"
+)
+
+// set is the Go value of a script's Set: a selection of rows, with the data that a
+// scan needs. If rows is nil, the set is the candidate set of sub, and its rows are
+// looked up on first use.
+type set struct {
+	host *Host
+	sub  *matcher.SubRequest
+	rows *memory.Selection
+}
+
+// SetOf returns a set of the given rows. If rows is nil, it returns the candidate set
+// of sub, whose rows are looked up on first use.
+func SetOf(h *Host, sub *matcher.SubRequest, rows *memory.Selection) vm.Object {
+	return vm.Object{Class: setClass, Value: &set{h, sub, rows}}
+}
+
+// LazySet returns the candidate set of sub.
+func LazySet(h *Host, sub *matcher.SubRequest) vm.Object {
+	rows, _ := SelectionOf(sub.Selection) // nil if no prefilter has narrowed it
+	return SetOf(h, sub, rows)
+}
+
+// SelectionOf returns s as a selection of the local matcher.
+func SelectionOf(s matcher.Selection) (*memory.Selection, error) {
+	rows, ok := s.(*memory.Selection)
+	if !ok || rows == nil {
+		return nil, fmt.Errorf("the set must be a selection of the local matcher, got %T", s)
+	}
+	return rows, nil
+}
+
+// WholeSet returns the rows of the candidate set of sub. These are the rows that
+// prefilters have left, or else the rows that the filters select at the moment of
+// the request.
+func (h *Host) WholeSet(ctx context.Context, sub *matcher.SubRequest) (*memory.Selection, error) {
+	if sub.Selection != nil {
+		return SelectionOf(sub.Selection)
+	}
+	selector := matcher.Selector(h.Services.Matching)
+	if sub.Moment != nil {
+		selector = sub.Moment
+	}
+	found, err := selector.Select(ctx, sub.Candidates, sub.Account)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", vm.ErrHost, err)
+	}
+	return SelectionOf(found)
+}
+
+// selection returns the rows of the set.
+func (s *set) selection() (*memory.Selection, error) {
+	if s.rows == nil {
+		found, err := s.host.WholeSet(context.Background(), s.sub)
+		if err != nil {
+			return nil, err
+		}
+		s.rows = found
+	}
+	return s.rows, nil
+}
+
+// Narrowed returns the rows that are both in whole and in the set that a prefilter
+// returned. So a prefilter can only narrow the set.
+func Narrowed(result any, whole *memory.Selection) (*memory.Selection, error) {
+	object, _ := result.(vm.Object)
+	s, ok := object.Value.(*set)
+	if !ok {
+		return nil, errors.New("the result must be a set")
+	}
+	if s.rows == whole {
+		return whole, nil
+	}
+	return whole.Intersect(s.rows)
+}
+
+var setClass = &vm.Class{
+	Name: "Set", Doc: "An immutable selection of rows. Every operation gives a new one.",
+}
+
+// setModule adds the classes Request and Set, which matching hooks receive. It sets
+// the methods of setClass here because they refer to setClass, which would make its
+// declaration circular.
+func setModule() vm.Module {
+	setClass.Methods = append(selecting(), []vm.Function{
+		combining("union", "The rows of either set.", (*memory.Selection).Union),
+		combining("intersect", "The rows of both sets.", (*memory.Selection).Intersect),
+		combining("minus", "The rows that the other set has not.", (*memory.Selection).Minus),
+		{
+			Name: "filter", Params: []string{"test: function", "...: string"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.",
+			Run: setFilter,
+		},
+		{
+			Name: "scan", Params: []string{"limit: integer"}, Returns: []string{"table[]"}, Waits: true,
+			Doc: "Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match.",
+			Run: setScan,
+		},
+		{
+			Name: "to_table", Params: []string{"limit: integer"}, Returns: []string{"table[]"},
+			Doc: "The fields of at most limit rows, in no particular order.",
+			Run: setTable,
+		},
+	}...)
+	setClass.Operators = []vm.Function{
+		{Name: "#", Returns: []string{"integer"}, Doc: "As len.", Run: setLen},
+		operator("+", "As union.", (*memory.Selection).Union),
+		operator("*", "As intersect.", (*memory.Selection).Intersect),
+		operator("-", "As minus.", (*memory.Selection).Minus),
+	}
+	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
+}
+
+// selecting returns the methods that keep some of the rows.
+func selecting() []vm.Function {
+	return []vm.Function{
+		{Name: "len", Returns: []string{"integer"}, Doc: "The number of rows.", Run: setLen},
+		{
+			Name: "where", Params: []string{"column: string", "op: string", "value: any"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows whose column compares so with value: = != < <= > >=.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Where(c.Text(1), c.Text(2), c.Value(3))
+			}),
+		},
+		{
+			Name: "between", Params: []string{"column: string", "a: any", "b: any"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows whose column is at least a and at most b.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Between(c.Text(1), c.Value(2), c.Value(3))
+			}),
+		},
+		{
+			Name: "one_of", Params: []string{"column: string", "values: any[]"}, Returns: []string{"Set"},
+			Doc: "Keeps the rows whose column equals one of values.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.OneOf(c.Text(1), c.List(2))
+			}),
+		},
+		{
+			Name: "ids", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Keeps the rows of these objects.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				ids, err := idsOf(c.List(1))
+				return s.ByID(ids), err
+			}),
+		},
+		{
+			Name: "exclude", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Drops the rows of these objects.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				ids, err := idsOf(c.List(1))
+				return s.Exclude(ids), err
+			}),
+		},
+		{
+			Name: "top", Params: []string{"column: string", "n: integer"}, Returns: []string{"Set"},
+			Doc: "Keeps the n rows with the largest values of a column of numbers or times.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Top(c.Text(1), c.Count(2, 0))
+			}),
+		},
+		{
+			Name: "sample", Params: []string{"n: integer", "seed: integer"}, Returns: []string{"Set"},
+			Doc: "Keeps n rows that seed picks, the same ones for the same seed.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				return s.Sample(c.Count(1, 0), uint64(c.IntOr(2, 0))), nil
+			}),
+		},
+	}
+}
+
+// The charge for an operation on a set, in units of work: OpCost, plus one unit for
+// each rowsPerUnit rows. An operation examines each row at most once.
+const (
+	OpCost      = 256
+	rowsPerUnit = 16
+)
+
+// setBytes returns the maximum memory of a set derived from rows, in bytes.
+func setBytes(rows *memory.Selection) int { return rows.Bytes() + rows.Len()/8 }
+
+// Bytes implements [vm.Sized].
+func (s *set) Bytes() int {
+	if s.rows == nil {
+		return 0
+	}
+	return s.rows.Bytes()
+}
+
+// give returns a set to the script.
+func (s *set) give(c *vm.Call, rows *memory.Selection, err error) error {
+	c.Charge(OpCost)
+	if err != nil {
+		return err
+	}
+	return c.Return(SetOf(s.host, s.sub, rows))
+}
+
+// narrowBy returns the method for an operation on the rows of a set.
+func narrowBy(f func(*vm.Call, *memory.Selection) (*memory.Selection, error)) func(*vm.Call) error {
+	return func(c *vm.Call) error {
+		s := c.Self().(*set)
+		rows, err := s.selection()
+		if err == nil {
+			c.Charge(rows.Len() / rowsPerUnit)
+			c.Allocate(setBytes(rows))
+			rows, err = f(c, rows)
+		}
+		return s.give(c, rows, err)
+	}
+}
+
+// combine applies an operation to two sets.
+func combine(c *vm.Call, a, b *set, f func(a, b *memory.Selection) (*memory.Selection, error)) error {
+	x, err := a.selection()
+	if err != nil {
+		return err
+	}
+	y, err := b.selection()
+	if err != nil {
+		return err
+	}
+	c.Charge((x.Len() + y.Len()) / (8 * rowsPerUnit))
+	c.Allocate(setBytes(x) + setBytes(y))
+	rows, err := f(x, y)
+	return a.give(c, rows, err)
+}
+
+func combining(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+	return vm.Function{
+		Name: name, Params: []string{"other: Set"}, Returns: []string{"Set"}, Doc: doc,
+		Run: func(c *vm.Call) error { return combine(c, c.Self().(*set), c.Object(1, setClass).(*set), f) },
+	}
+}
+
+func operator(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+	return vm.Function{Name: name, Params: []string{"a: Set", "b: Set"}, Returns: []string{"Set"}, Doc: doc, Run: func(c *vm.Call) error {
+		return combine(c, c.Object(1, setClass).(*set), c.Object(2, setClass).(*set), f)
+	}}
+}
+
+func setLen(c *vm.Call) error {
+	s, ok := c.Self().(*set)
+	if !ok {
+		s = c.Object(1, setClass).(*set)
+	}
+	rows, err := s.selection()
+	if err != nil {
+		return err
+	}
+	return c.Return(rows.Len())
+}
+
+func idsOf(list []any) ([]matcher.ID, error) {
+	ids := make([]matcher.ID, len(list))
+	for i, value := range list {
+		text, ok := value.(string)
+		if !ok {
+			return nil, fmt.Errorf("id %d must be a string", i+1)
+		}
+		var err error
+		if ids[i], err = matcher.ParseID(text); err != nil {
+			return nil, fmt.Errorf("id %d: %w", i+1, err)
+		}
+	}
+	return ids, nil
+}

@@ -1,0 +1,62 @@
+package ns
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// A turn is a lock that is granted in the order of the calls of take. A context can
+// end the wait for it. In a plugin test, the time can advance while a goroutine
+// waits.
+type turn struct {
+	host *Host
+
+	mu      sync.Mutex
+	taken   bool
+	waiting []chan struct{}
+}
+
+// take waits for the lock. If it returns nil, the caller must call give.
+func (t *turn) take(ctx context.Context) error {
+	t.mu.Lock()
+	if !t.taken {
+		t.taken = true
+		t.mu.Unlock()
+		return nil
+	}
+	mine := make(chan struct{})
+	t.waiting = append(t.waiting, mine)
+	t.mu.Unlock()
+	t.host.Doubles.Counter.AddRunning(-1)
+	select {
+	case <-mine:
+		return nil
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	i := slices.Index(t.waiting, mine)
+	if i >= 0 {
+		t.waiting = slices.Delete(t.waiting, i, i+1)
+		t.host.Doubles.Counter.AddRunning(1)
+	}
+	t.mu.Unlock()
+	if i < 0 { // the lock was passed to this goroutine in the meantime
+		t.give()
+	}
+	return ctx.Err()
+}
+
+// give passes the lock to the goroutine that has waited longest, or unlocks it.
+func (t *turn) give() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.waiting) == 0 {
+		t.taken = false
+		return
+	}
+	next := t.waiting[0]
+	t.waiting = t.waiting[1:]
+	t.host.Doubles.Counter.AddRunning(1) // the waiting goroutine runs again
+	close(next)
+}

@@ -1,0 +1,124 @@
+package ns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"nearside/lua/goval"
+	"nearside/lua/ns/peer"
+	"nearside/lua/vm"
+	"nearside/matcher"
+)
+
+const maxRetrySeconds = 24 * 3600.0 // of {retry = seconds}
+
+// Judge calls a handler with a message and reads its verdict: "ack" or true;
+// "retry", false, nil or an error; "dead"; {retry = seconds}. A second result is the
+// reason.
+//
+// Only the end of the instance ends the call. The handler continues if its consumer
+// stops, is cancelled or loses its connection.
+func (in *Instance) Judge(fn *vm.Func, message any) peer.Verdict {
+	return in.judgeEach(fn, message, 1, false)[0]
+}
+
+// JudgeAll calls a handler with several messages. It reads one verdict for each
+// message, or one verdict for all.
+func (in *Instance) JudgeAll(fn *vm.Func, messages []any) []peer.Verdict {
+	return in.judgeEach(fn, messages, len(messages), true)
+}
+
+func (in *Instance) judgeEach(fn *vm.Func, argument any, n int, list bool) []peer.Verdict {
+	ctx, h := peer.WithHandling(in.State.Context())
+	results, err := in.Call(ctx, vm.Limits{}, fn, argument)
+	all := make([]peer.Verdict, n)
+	each, isList := []any(nil), false
+	if list && err == nil && len(results) > 0 {
+		each, isList = results[0].([]any)
+	}
+	if isList && len(each) != n {
+		err = fmt.Errorf("the handler returned %d verdicts for %d messages", len(each), n)
+	}
+	for i := range all {
+		switch {
+		case isList && err == nil:
+			all[i] = readVerdict(each[i : i+1])
+		case err == nil:
+			all[i] = readVerdict(results)
+		case ended(err):
+			all[i] = peer.Verdict{Kind: peer.Cancelled, Err: err}
+		default:
+			_, failed := errors.AsType[*vm.Error](err)
+			all[i] = peer.Verdict{Kind: peer.Retry, Err: err, Raised: true, Failed: failed}
+		}
+		if cause := h.Cause(); all[i].Kind == peer.Retry && cause != nil {
+			all[i] = peer.Verdict{Kind: peer.Pause, Err: cause}
+		}
+		if all[i].Kind != peer.Ack && in.State.Context().Err() != nil {
+			all[i].Kind = peer.Cancelled
+		}
+	}
+	return all
+}
+
+// ended reports whether a call ended because its state ended: the plugin was closed,
+// or the state exceeded its memory limit.
+func ended(err error) bool {
+	return errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrMemory)
+}
+
+// readVerdict reads the results of a handler: the verdict, then its reason.
+func readVerdict(results []any) peer.Verdict {
+	var first, reason any
+	if len(results) > 0 {
+		first = results[0]
+	}
+	if len(results) > 1 {
+		reason = results[1]
+	}
+	v := peer.Verdict{Kind: peer.Retry, Err: errors.New("the handler did not return \"ack\" or true")}
+	switch r := first.(type) {
+	case nil:
+	case bool:
+		if r {
+			return peer.Verdict{Kind: peer.Ack}
+		}
+	case string:
+		switch r {
+		case "ack":
+			return peer.Verdict{Kind: peer.Ack}
+		case "retry":
+		case "dead":
+			v = peer.Verdict{Kind: peer.Dead, Err: errors.New("the handler returned \"dead\"")}
+		default:
+			v.Raised, v.Err = true, fmt.Errorf("the handler returned %q; allowed are \"ack\", \"retry\", \"dead\", {retry = seconds}, true, false and nil", goval.Shorten(r))
+		}
+	case map[string]any:
+		seconds, ok := r["retry"].(float64)
+		if !ok || len(r) != 1 || !(seconds >= 0 && seconds <= maxRetrySeconds) {
+			v.Raised, v.Err = true, fmt.Errorf("the handler returned a table that is not {retry = seconds}, seconds from 0 to %v", maxRetrySeconds)
+			break
+		}
+		v.Wait = max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
+	default:
+		v.Raised, v.Err = true, fmt.Errorf("the handler returned a %T, which is not a verdict", first)
+	}
+	if text, ok := reason.(string); ok && text != "" {
+		v.Err = errors.New(text)
+	}
+	return v
+}
+
+// noteStore records the outcome of a write for the message handler that made it. If
+// the store is full or unavailable (12052, 12050), the message did not cause the
+// failure.
+func noteStore(ctx context.Context, err error) {
+	switch matcher.CodeOf(err) {
+	case matcher.CodeUnavailable, matcher.CodeFull:
+		peer.Note(ctx, "store", err)
+	default:
+		peer.Note(ctx, "store", nil)
+	}
+}

@@ -1,0 +1,80 @@
+package lua
+
+import (
+	"context"
+	"errors"
+
+	"nearside/lua/ns"
+	"nearside/lua/vm"
+	"nearside/matcher"
+)
+
+// A Probe lets tests and measurements of a plugin call its hooks directly, in
+// the first instance of the main side.
+type Probe struct {
+	plugin *plugin
+	first  *instance // nil: it is being replaced, or the plugin has only the matching side
+}
+
+// Probe returns the only plugin of the running generation.
+func (h *Host) Probe() (*Probe, error) {
+	all := h.current.Load().plugins
+	if len(all) != 1 {
+		return nil, errors.New("the plugin is closed")
+	}
+	return &Probe{all[0], all[0].main.first()}, nil
+}
+
+// Host returns the host of the plugin.
+func (p *Probe) Host() *Host { return p.plugin.host }
+
+// Name returns the name of the plugin.
+func (p *Probe) Name() string { return p.plugin.Name }
+
+// Status returns the status of the plugin.
+func (p *Probe) Status() Status { return p.plugin.status() }
+
+// Degraded returns why the plugin does not run; empty: it runs.
+func (p *Probe) Degraded() string {
+	if reason := p.plugin.degraded.Load(); reason != nil {
+		return *reason
+	}
+	return ""
+}
+
+// Instance returns the first instance; nil: it is being replaced.
+func (p *Probe) Instance() *ns.Instance {
+	if p.first == nil {
+		return nil
+	}
+	return &p.first.Instance
+}
+
+// Has reports whether the plugin has a hook.
+func (p *Probe) Has(hook string) bool { return p.plugin.hooks[hook] }
+
+// Events returns the names of the events that the plugin handles; nil: it is not of
+// kind event.
+func (p *Probe) Events() []string {
+	if p.plugin.queue == nil {
+		return nil
+	}
+	return p.plugin.eventNames
+}
+
+// HandleEvent calls handle_event with points of an event.
+func (p *Probe) HandleEvent(ctx context.Context, points []any, event string) error {
+	if p.first == nil {
+		return vm.ErrMemory // it is being replaced
+	}
+	_, err := p.first.hook(ctx, p.plugin.limits["handle_event"], "handle_event", points, event)
+	return err
+}
+
+// Refuses returns why the matching side cannot process a sub-request; empty: it can.
+func (p *Probe) Refuses(sub *matcher.SubRequest) string {
+	if p.plugin.matching == nil {
+		return "not of kind matching"
+	}
+	return p.plugin.matching.takes(sub)
+}

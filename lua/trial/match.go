@@ -1,0 +1,160 @@
+package trial
+
+import (
+	"context"
+	"errors"
+
+	"nearside/lua"
+	"nearside/lua/goval"
+	"nearside/lua/ns"
+	"nearside/lua/vm"
+	"nearside/matcher"
+	"nearside/matcher/memory"
+)
+
+// trialLocal is the local matcher of the call in progress.
+type trialLocal struct{ now *trialMemory }
+
+func (l *trialLocal) Name() string { return "memory" }
+
+func (l *trialLocal) Cost(ctx context.Context, sub *matcher.SubRequest) (float64, string, bool) {
+	return l.now.Cost(ctx, sub)
+}
+
+func (l *trialLocal) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
+	return l.now.Match(ctx, subs)
+}
+
+func (l *trialLocal) Select(ctx context.Context, c *matcher.Candidates, account *matcher.ID) (matcher.Selection, error) {
+	return l.now.Select(ctx, c, account)
+}
+
+// matching runs f, a call of the matching side, with rows as the stored objects.
+func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, probe any,
+	f func(ctx context.Context, sub *matcher.SubRequest) error,
+) (map[matcher.ID]int, error) {
+	m, err := newTrialMemory(t.clock.Now)
+	if err != nil {
+		return nil, err
+	}
+	defer m.Close()
+	numbers, err := m.put(rows)
+	if err != nil {
+		return nil, err
+	}
+	sub, err := m.ask(candidates, probe, rows)
+	if err != nil {
+		return nil, err
+	}
+	if why := p.Refuses(sub); why != "" {
+		return nil, errors.New("the plugin is " + why)
+	}
+	t.local.now = m
+	defer func() { t.local.now = t.store.memory }()
+	before := t.failureCount()
+	err = c.Wait(func(ctx context.Context) error {
+		return t.do(ctx, func(ctx context.Context) error { return f(ctx, sub) })
+	})
+	if failed := t.raise(before); failed != nil {
+		err = failed
+	}
+	return numbers, err
+}
+
+func trialCost(c *vm.Call, t *trial, p *lua.Probe) error {
+	if !p.Has("match") {
+		return errors.New("the plugin has no match, and so no cost")
+	}
+	var probe any
+	if c.Has(2) {
+		probe = c.List(2)
+	}
+	var cost any
+	_, err := t.matching(c, p, trialRows(c, 3), c.Map(1), probe, func(ctx context.Context, sub *matcher.SubRequest) error {
+		matchers, _, release := p.Host().Acquire()
+		defer release()
+		if value, _, ok := matchers[0].Cost(ctx, sub); ok {
+			cost = value
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return c.Return(cost)
+}
+
+func trialRows(c *vm.Call, i int) []any {
+	if !c.Has(i) {
+		return nil
+	}
+	return c.List(i)
+}
+
+func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
+	if !p.Has("prefilter") {
+		return errors.New("the plugin has no prefilter")
+	}
+	rows := c.List(1)
+	kept := make([]bool, len(rows))
+	var left *memory.Selection
+	numbers, err := t.matching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
+		whole, err := t.local.now.Select(ctx, sub.Candidates, sub.Account)
+		if err != nil {
+			return err
+		}
+		_, prefilters, release := p.Host().Acquire()
+		defer release()
+		narrowed, err := prefilters[0].Narrow(ctx, sub, whole)
+		if err != nil {
+			return err
+		}
+		left, err = ns.SelectionOf(narrowed)
+		return err
+	})
+	if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeRejected {
+		return c.Return(nil, map[string]any{"status": e.Status, "detail": e.Detail})
+	}
+	if err != nil {
+		return err
+	}
+	for r := range left.Rows() {
+		kept[numbers[left.Object(r).ID]] = true
+	}
+	result := []any{}
+	for i, row := range rows {
+		if kept[i] {
+			result = append(result, row)
+		}
+	}
+	return c.Return(result)
+}
+
+func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
+	if !p.Has("match") {
+		return errors.New("the plugin has no match")
+	}
+	rows := c.List(1)
+	var result matcher.Result
+	numbers, err := t.matching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
+		matchers, _, release := p.Host().Acquire()
+		defer release()
+		result = matchers[0].Match(ctx, []matcher.SubRequest{*sub})[0]
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case errors.Is(result.Err, matcher.ErrDeclined):
+		return c.Return(nil)
+	case result.Err != nil:
+		return result.Err
+	}
+	found := make([]any, len(result.Matches))
+	for i, match := range result.Matches {
+		row := goval.Clone(rows[numbers[match.ID]]).(map[string]any)
+		row["distance"], row["similarity"] = match.Distance, match.Similarity
+		found[i] = row
+	}
+	return c.Return(found)
+}

@@ -1,0 +1,191 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"nearside/lua"
+	"nearside/matcher"
+)
+
+// A Measurement is the measured cost of one hook.
+type Measurement struct {
+	Hook         string  // "handle_event", "GET /path"
+	Per          string  // the unit that the figures refer to: "event" or "call"
+	Count        int     // the number of measured units
+	Nanoseconds  float64 // time per unit in the interpreter, without waits
+	Instructions float64 // Lua instructions per unit
+}
+
+// measureBatch is the number of points in a measured call of handle_event.
+const measureBatch = 256
+
+// Measure calls each hook of a plugin for about the time d, with test doubles of
+// everything outside the plugin. HTTP requests are answered with 201 (POST) or 200. rows
+// is the number of faces in the set that the matching side receives.
+func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) (results []Measurement, err error) {
+	if err := lua.Find(o, name); err != nil {
+		return nil, err
+	}
+	name = strings.TrimSuffix(name, ".lua")
+	t := newTrial(o, name)
+	t.http.always = true
+	options := t.options
+	options.Settings = o.Settings
+	if err := t.connect(&options); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, t.end(context.WithoutCancel(ctx))) }()
+	err = t.do(ctx, func(ctx context.Context) error {
+		h, err := lua.New(ctx, options)
+		if err == nil {
+			t.hosts = append(t.hosts, h)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.hosts[0].Listening()
+	p, err := t.hosts[0].Probe()
+	if err != nil {
+		return nil, err
+	}
+	if reason := p.Degraded(); reason != "" {
+		return nil, errors.New(reason)
+	}
+	hooks, err := t.measured(p, rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, hook := range hooks {
+		m, err := t.measure(ctx, p, hook, d)
+		if err != nil {
+			return results, fmt.Errorf("%s: %w", hook.Hook, err)
+		}
+		results = append(results, m)
+	}
+	return results, nil
+}
+
+// A measuredHook is a hook with a function that calls it once.
+type measuredHook struct {
+	Measurement
+	n    int // the number of units in one call
+	call func(ctx context.Context) error
+}
+
+// measured returns the hooks that can be measured.
+func (t *trial) measured(p *lua.Probe, rows int) ([]measuredHook, error) {
+	var hooks []measuredHook
+	if len(p.Events()) > 0 {
+		points := make([]any, measureBatch)
+		for i := range points {
+			points[i] = map[string]any{
+				"series": "requests", "time": float64(t.clock.Now().Unix()),
+				"tags":   map[string]any{"service": "nearside", "route": "POST:/matcher/faces", "status_code": 201.0},
+				"fields": map[string]any{"request_id": "1767225600,00000000-0000-4000-8000-000000000000", "execution_time": 0.0123},
+			}
+		}
+		hooks = append(hooks, measuredHook{Measurement{Hook: "handle_event", Per: "event"}, measureBatch, func(ctx context.Context) error {
+			p, err := p.Host().Probe()
+			if err != nil {
+				return err
+			}
+			return p.HandleEvent(ctx, points, p.Events()[0])
+		}})
+	}
+	for _, route := range p.Status().Routes {
+		method, path, _ := strings.Cut(route, " ")
+		r := lua.Request{Method: method, Path: "/" + p.Name() + path, Headers: map[string]string{}}
+		hooks = append(hooks, measuredHook{Measurement{Hook: route, Per: "call"}, 1, func(ctx context.Context) error {
+			_, err := p.Host().Serve(ctx, r)
+			return err
+		}})
+	}
+	if !p.Has("cost") && !p.Has("prefilter") && !p.Has("match") {
+		return hooks, nil
+	}
+	matching, err := t.measuredMatching(p, rows)
+	return append(hooks, matching...), err
+}
+
+// measuredMatching creates the faces and returns the hooks of the matching side.
+func (t *trial) measuredMatching(p *lua.Probe, rows int) ([]measuredHook, error) {
+	faces := make([]any, rows)
+	for i := range faces {
+		faces[i] = map[string]any{
+			"face_id": fmt.Sprintf("00000000-0000-4000-8000-%012d", i+1), "age": float64(i % 100), "gender": float64(i % 2),
+			"descriptor": []any{float64(i % 256), float64(i / 256 % 256)},
+		}
+	}
+	m := t.store.memory
+	if _, err := m.put(faces); err != nil {
+		return nil, err
+	}
+	sub, err := m.ask(nil, []any{1.0, 2.0}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if why := p.Refuses(sub); why != "" {
+		return nil, errors.New("bench matches faces; the plugin is " + why)
+	}
+	hook := func(name string, call func(ctx context.Context, sub *matcher.SubRequest) error) []measuredHook {
+		if !p.Has(name) {
+			return nil
+		}
+		return []measuredHook{{Measurement{Hook: name, Per: "call"}, 1, func(ctx context.Context) error { return call(ctx, sub) }}}
+	}
+	matchers := func(f func(m matcher.Matcher) error) error {
+		all, _, release := p.Host().Acquire()
+		defer release()
+		return f(all[0])
+	}
+	hooks := hook("cost", func(ctx context.Context, sub *matcher.SubRequest) error {
+		return matchers(func(m matcher.Matcher) error {
+			m.Cost(ctx, sub)
+			return nil
+		})
+	})
+	hooks = append(hooks, hook("prefilter", func(ctx context.Context, sub *matcher.SubRequest) error {
+		whole, err := m.Select(ctx, sub.Candidates, nil)
+		if err != nil {
+			return err
+		}
+		_, prefilters, release := p.Host().Acquire()
+		defer release()
+		_, err = prefilters[0].Narrow(ctx, sub, whole)
+		return err
+	})...)
+	return append(hooks, hook("match", func(ctx context.Context, sub *matcher.SubRequest) error {
+		return matchers(func(m matcher.Matcher) error {
+			if r := m.Match(ctx, []matcher.SubRequest{*sub})[0]; r.Err != nil && !errors.Is(r.Err, matcher.ErrDeclined) {
+				return r.Err
+			}
+			return nil
+		})
+	})...), nil
+}
+
+// measure calls a hook repeatedly for about the time d.
+func (t *trial) measure(ctx context.Context, p *lua.Probe, hook measuredHook, d time.Duration) (Measurement, error) {
+	before := p.Status()
+	calls := 0
+	for start := time.Now(); calls == 0 || time.Since(start) < d; calls++ {
+		if err := t.do(ctx, hook.call); err != nil {
+			return hook.Measurement, err
+		}
+		if now := p.Status(); now.Failures != before.Failures {
+			return hook.Measurement, errors.New(now.LastError)
+		}
+	}
+	after := p.Status().Totals
+	m := hook.Measurement
+	m.Count = calls * hook.n
+	m.Nanoseconds = float64(after.Busy-before.Totals.Busy) / float64(m.Count)
+	m.Instructions = float64(after.Instructions-before.Totals.Instructions) / float64(m.Count)
+	return m, nil
+}

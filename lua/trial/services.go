@@ -1,0 +1,239 @@
+package trial
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"nearside/lua"
+	"nearside/lua/goval"
+	"nearside/lua/ns"
+	"nearside/matcher"
+	"nearside/matcher/store"
+	"nearside/matcher/wire"
+)
+
+// connect sets the services of a plugin's host to those of the test.
+func (t *trial) connect(o *lua.Options) error {
+	if t.store == nil {
+		m, err := newTrialMemory(t.clock.Now)
+		if err != nil {
+			return err
+		}
+		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]*matcher.List{}, stored: t.sendEvent}
+		t.local = &trialLocal{now: m}
+	}
+	o.Services = ns.Services{
+		Matching: t.local, Metrics: t.meter,
+		Resources: func() ns.Resources { return t.figures },
+		Store:     t.store, Objects: t.store.memory, Decoder: func() *wire.Decoder { return t.store.memory.decoder },
+	}
+	return nil
+}
+
+// trialFigures are the figures that ns.resource returns in tests.
+var trialFigures = ns.Resources{
+	CPU: time.Second, RSS: 256 << 20, Heap: 64 << 20, Goroutines: 40, Uptime: time.Minute, Workers: 2,
+}
+
+// processStart returns the time from which os.clock counts. With it, os.clock returns
+// the processor time that ns.resource returns.
+func processStart() time.Time { return startTime.Add(-trialFigures.CPU) }
+
+// A storeDouble is the store of one test. It keeps objects in memory and implements
+// [ns.Writer].
+type storeDouble struct {
+	memory *trialMemory
+	stored func(*matcher.Object) // called for each stored event
+
+	mu      sync.Mutex
+	objects map[storeKey]bool
+	lists   map[matcher.ID]*matcher.List
+	down    string
+}
+
+type storeKey struct {
+	origin matcher.Origin
+	id     matcher.ID
+}
+
+func (s *storeDouble) lock() error {
+	s.mu.Lock()
+	if s.down != "" {
+		s.mu.Unlock()
+		return matcher.Errorf(matcher.CodeUnavailable, "%s", s.down)
+	}
+	return nil
+}
+
+// PutObjects implements [ns.Writer].
+func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*matcher.Object) (int, error) {
+	if err := s.lock(); err != nil {
+		return -1, err
+	}
+	defer s.mu.Unlock()
+	for i, obj := range objects {
+		if err := s.check(obj); err != nil {
+			return i, err
+		}
+	}
+	for _, obj := range objects {
+		slices.SortFunc(obj.Lists, matcher.ID.Compare)
+		obj.Lists = slices.Compact(obj.Lists)
+		s.objects[storeKey{obj.Origin, obj.ID}] = true
+		s.memory.Apply([]store.Change{{Kind: store.PutObject, Object: obj}})
+		if obj.Origin == matcher.Events {
+			s.stored(obj)
+		}
+	}
+	return 0, nil
+}
+
+// check returns an error if obj cannot be stored. If obj has no account and replaces a
+// stored object, it takes over the account of that object.
+func (s *storeDouble) check(obj *matcher.Object) error {
+	if s.objects[storeKey{obj.Origin, obj.ID}] {
+		old, _ := s.memory.Get(obj.Origin, obj.ID, nil, false)
+		if !obj.Account.IsZero() && obj.Account != old.Account {
+			return matcher.Errorf(matcher.CodeBadInput, "account_id: it cannot be changed to %s", obj.Account)
+		}
+		obj.Account = old.Account
+	}
+	for n, id := range obj.Lists {
+		switch l := s.lists[id]; {
+		case l == nil:
+			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", n, id)
+		case !mayJoin(obj.Account, l.Account):
+			return matcher.Errorf(matcher.CodeForbidden, "lists[%d]: %s belongs to another account than the %s", n, id, obj.Origin.Singular())
+		}
+	}
+	return nil
+}
+
+// mayJoin reports whether an object can be in a list. It cannot if they belong to
+// different accounts.
+func mayJoin(object, list matcher.ID) bool {
+	return object.IsZero() || list.IsZero() || object == list
+}
+
+// DeleteObject implements [ns.Writer].
+func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.Origin, id matcher.ID) error {
+	if err := s.lock(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if !s.objects[storeKey{o, id}] {
+		return o.NotFound(id)
+	}
+	delete(s.objects, storeKey{o, id})
+	s.memory.Apply([]store.Change{{Kind: store.DeleteObject, Origin: o, ID: id}})
+	return nil
+}
+
+// Link implements [ns.Writer].
+func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
+	if err := s.lock(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	l := s.lists[list]
+	if l == nil {
+		return matcher.ListNotFound(list)
+	}
+	for i, id := range faces {
+		if !s.objects[storeKey{matcher.Faces, id}] {
+			return matcher.Errorf(matcher.CodeFaceNotFound, "face_ids[%d]: %s does not exist", i, id)
+		}
+		if obj, _ := s.memory.Get(matcher.Faces, id, nil, false); attach && !mayJoin(obj.Account, l.Account) {
+			return matcher.Errorf(matcher.CodeForbidden, "face_ids[%d]: %s belongs to another account than the list %s", i, id, list)
+		}
+	}
+	for _, id := range faces {
+		obj, _ := s.memory.Get(matcher.Faces, id, nil, true)
+		obj.Lists = slices.DeleteFunc(slices.Clone(obj.Lists), func(l matcher.ID) bool { return l == list })
+		if attach {
+			obj.Lists = append(obj.Lists, list)
+			slices.SortFunc(obj.Lists, matcher.ID.Compare)
+		}
+		s.memory.Apply([]store.Change{{Kind: store.PutObject, Object: &obj}})
+	}
+	return nil
+}
+
+// CreateList implements [ns.Writer].
+func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
+	if err := s.lock(); err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if s.lists[l.ID] != nil {
+		return matcher.Errorf(matcher.CodeListExists, "list_id: %s exists already", l.ID)
+	}
+	s.lists[l.ID] = l
+	s.memory.Apply([]store.Change{{Kind: store.PutList, List: l}})
+	return nil
+}
+
+// all returns the objects of an origin in the form of the API, sorted by id.
+func (s *storeDouble) all(o matcher.Origin) ([]any, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []matcher.ID
+	for key := range s.objects {
+		if key.origin == o {
+			ids = append(ids, key.id)
+		}
+	}
+	slices.SortFunc(ids, matcher.ID.Compare)
+	objects := []any{}
+	for _, id := range ids {
+		obj, _ := s.memory.Get(o, id, nil, true)
+		v, err := goval.DecodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, v)
+	}
+	return objects, nil
+}
+
+// A meterDouble keeps the figures of ns.metrics. It implements [ns.Meter].
+type meterDouble struct {
+	mu      sync.Mutex
+	figures map[string]float64 // by name and label values
+}
+
+// Metric implements [ns.Meter].
+func (d *meterDouble) Metric(_ string, s ns.MetricShape) (ns.Metric, error) {
+	return &metricDouble{d, s}, nil
+}
+
+type metricDouble struct {
+	*meterDouble
+	shape ns.MetricShape
+}
+
+func metricKey(name string, labels []string) string {
+	return name + "\x00" + strings.Join(labels, "\x00")
+}
+
+func (m *metricDouble) Add(v float64, labels []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.shape.Kind == ns.Histogram {
+		v = 1
+	}
+	m.figures[metricKey(m.shape.Name, labels)] += v
+	return nil
+}
+
+func (m *metricDouble) Set(v float64, labels []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.figures[metricKey(m.shape.Name, labels)] = v
+	return nil
+}
+
+func (m *metricDouble) Release() {}

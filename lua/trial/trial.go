@@ -1,0 +1,233 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"nearside/lua"
+	"nearside/lua/ns"
+	"nearside/lua/ns/peer"
+	"nearside/lua/vm"
+)
+
+// Root is the name of the module that tests of plugins require.
+const Root = "nearside.test"
+
+// testTime is the time limit of one test, in real time.
+const testTime = 30 * time.Second
+
+// A Result is the result of one test of a plugin.
+type Result struct {
+	Plugin, File, Name string
+	Took               time.Duration
+	Fault              string // "file:line: reason"; empty: the test passed
+}
+
+// A trial is one test of a plugin, with test doubles of everything outside the plugin.
+type trial struct {
+	options lua.Options // of the plugin's host
+	name    string      // of the plugin
+	clock   *clock
+	http    *httpDouble
+	redis   *redisDouble
+	amqp    *amqpDouble
+	log     *testLog
+	hosts   []*lua.Host
+	store   *storeDouble // nil before the first start
+	local   *trialLocal
+	meter   *meterDouble
+	figures ns.Resources
+
+	mu       sync.Mutex
+	failures []string                // of calls whose result the test does not receive, and of the matching side
+	points   map[*ns.Instance]*inbox // of stored events
+
+	excused bool // the test has read the plugin's failures
+}
+
+// suite is a file of tests. It owns the state of the file's script.
+type suite struct {
+	plugin  string
+	cases   []trialCase
+	current *trial // nil while the file is loading
+}
+
+type trialCase struct {
+	name string
+	run  *vm.Func
+}
+
+// now returns the time of the current test.
+func (s *suite) now() time.Time {
+	if s.current == nil {
+		return startTime
+	}
+	return s.current.clock.Now()
+}
+
+// trialOf returns the running test of the suite that made the call.
+func trialOf(c *vm.Call) (*trial, error) {
+	t := c.Owner().(*suite).current
+	if t == nil {
+		return nil, errors.New("only a test can do this, not the file around it")
+	}
+	return t, nil
+}
+
+// Run runs the tests of a plugin: name_test.lua beside the plugin and, if the plugin is
+// a folder, all *_test.lua in it. It calls each after every test. The error says why
+// tests could not run; a failed test is not an error.
+func Run(ctx context.Context, o lua.Options, name string, each func(Result)) error {
+	name, files, err := lua.TestScripts(o, name)
+	faults := []error{err}
+	for _, file := range files {
+		faults = append(faults, testFile(ctx, o, name, file, each))
+	}
+	return errors.Join(faults...)
+}
+
+// testFile runs the tests of one file in the order of the file.
+func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScript, each func(Result)) (err error) {
+	script, err := vm.Compile(file.Name, file.Text, Root)
+	if err != nil {
+		return err
+	}
+	lib := library()
+	for _, use := range script.Uses {
+		if !lib.Knows(use.Path) {
+			err = errors.Join(err, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, Root, use.Path))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s := &suite{plugin: name}
+	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: vm.Time{Now: s.now, Started: processStart()}})
+	defer func() { err = errors.Join(err, state.Close(context.WithoutCancel(ctx))) }()
+	if _, _, err := state.Load(ctx, vm.Limits{Slice: time.Second}, script); err != nil {
+		return err
+	}
+	if len(s.cases) == 0 {
+		return fmt.Errorf("%s: it has no test.case(name, fn)", script.Name)
+	}
+	for _, tc := range s.cases {
+		start := time.Now()
+		err := s.run(ctx, o, tc)
+		r := Result{Plugin: name, File: script.Name, Name: tc.name, Took: time.Since(start)}
+		if err != nil {
+			r.Fault = err.Error()
+		}
+		each(r)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// run runs one test and closes everything that the test has started.
+func (s *suite) run(ctx context.Context, o lua.Options, tc trialCase) error {
+	t := newTrial(o, s.plugin)
+	s.current = t
+	defer func() { s.current = nil }()
+	calling, cancel := context.WithTimeout(ctx, testTime)
+	defer cancel()
+	_, err := tc.run.State().Call(calling, vm.Limits{Slice: 2 * time.Second}, tc.run)
+	if calling.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("it took longer than %v: %w", testTime, err)
+	}
+	ending, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), testTime)
+	defer cancelEnd()
+	err = errors.Join(err, t.end(ending))
+	if failed := t.raise(0); err == nil && failed != nil && !t.excused {
+		err = fmt.Errorf("the plugin has failed: %w", failed)
+	}
+	return err
+}
+
+func newTrial(o lua.Options, name string) *trial {
+	t := &trial{
+		name: name, clock: newClock(), log: &testLog{},
+		meter: &meterDouble{figures: map[string]float64{}}, figures: trialFigures,
+	}
+	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(t.clock), newAMQPDouble(t.clock)
+	t.options = lua.Options{
+		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
+		Clock: t.clock, MatchStates: 1,
+		Doubles: ns.Doubles{
+			Counter: &peer.Counter{Running: t.clock.add, Tasks: t.clock.task},
+			Random:  func() float64 { return 0.5 }, Transport: t.http, Started: processStart(),
+			Redis: t.redis.connect, AMQP: t.amqp.connect, Failed: t.failed, ShowErrors: true,
+		},
+	}
+	return t
+}
+
+// do runs f, which calls the plugin. It returns after f has ended and the plugin is
+// idle.
+func (t *trial) do(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	if err := t.clock.take(); err != nil { // before f, because f may call handlers of the test
+		return err
+	}
+	defer t.clock.give()
+	t.clock.add(1)
+	done := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	var work sync.WaitGroup
+	work.Go(func() {
+		err = f(ctx)
+		close(done)
+		t.clock.add(-1)
+	})
+	driven := t.clock.drive(ctx, done, time.Time{})
+	cancel()
+	work.Wait()
+	if driven != nil {
+		return driven
+	}
+	return err
+}
+
+// failed records a failure of a call whose result the test does not receive.
+func (t *trial) failed(what string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failures = append(t.failures, what)
+}
+
+// raise removes all failures after the first n and returns the last of them. The caller
+// raises it in the test, so the test already knows about it.
+func (t *trial) raise(n int) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.failures) <= n {
+		return nil
+	}
+	last := t.failures[len(t.failures)-1]
+	t.failures = t.failures[:n]
+	return errors.New(last)
+}
+
+func (t *trial) failureCount() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.failures)
+}
+
+// end closes the plugins that are still open.
+func (t *trial) end(ctx context.Context) error {
+	var faults []error
+	for _, h := range slices.Backward(t.hosts) {
+		faults = append(faults, t.do(ctx, h.Close))
+	}
+	t.hosts = nil
+	t.amqp.close()
+	if t.store != nil {
+		t.store.memory.Close()
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,39 @@
+package memorytest
+
+import (
+	"slices"
+	"testing"
+
+	"nearside/matcher"
+)
+
+// Expected is the oracle's answer to a sub-request.
+type Expected struct {
+	Rows              []Answer
+	Selected, Scanned int // rows that pass the filter; those of them that also have the version
+}
+
+// Expect asks the oracle once, for all engines to be compared with it.
+func (o *Oracle) Expect(subs []matcher.SubRequest) []Expected {
+	all := make([]Expected, len(subs))
+	for i := range subs {
+		all[i].Rows, all[i].Selected, all[i].Scanned = o.Answer(&subs[i])
+	}
+	return all
+}
+
+// CheckResults compares the results of sub-requests with the answers of the oracle.
+func CheckResults(t testing.TB, subs []matcher.SubRequest, results []matcher.Result, want []Expected) {
+	t.Helper()
+	for i, r := range results {
+		if r.Err != nil {
+			t.Fatal(r.Err)
+		}
+		if r.Scan.RowsSelected != want[i].Selected || r.Scan.RowsScanned != want[i].Scanned {
+			t.Fatalf("sub-request %d: scan %+v, want %d selected, %d scanned", i, r.Scan, want[i].Selected, want[i].Scanned)
+		}
+		if got := AnswersOf(r.Matches); !slices.Equal(got, want[i].Rows) {
+			t.Fatalf("sub-request %d, %+v:\n got %v\nwant %v", i, *subs[i].Candidates, got, want[i].Rows)
+		}
+	}
+}

@@ -1,0 +1,64 @@
+package memorytest
+
+import (
+	"slices"
+
+	"nearside/matcher"
+)
+
+// passesField reports whether x passes a filter on one of its fields.
+func passesField(f *matcher.FieldFilter, x *matcher.Object) bool {
+	switch value := FieldOf(x, f.Field.Path()).(type) {
+	case string:
+		return slices.Contains(f.Texts, value)
+	case matcher.ID:
+		return slices.Contains(f.UUIDs, value)
+	case uint8:
+		return (f.Smalls == nil || slices.Contains(f.Smalls, value)) && InRange(f.Range, value)
+	default:
+		return false // absent
+	}
+}
+
+// FieldOf returns a field of an object in the same form as Selection.Reader.
+func FieldOf(x *matcher.Object, name string) any {
+	id := func(id matcher.ID) any {
+		if id.IsZero() {
+			return nil
+		}
+		return id
+	}
+	text := func(s string) any {
+		if s == "" {
+			return nil
+		}
+		return s
+	}
+	small := func(s matcher.Small) any {
+		if v, ok := s.Get(); ok {
+			return v
+		}
+		return nil
+	}
+	common := map[string]any{
+		x.Origin.Singular() + "_id": id(x.ID), "account_id": id(x.Account), "create_time": x.CreateTime, "external_id": text(x.ExternalID),
+		"user_data": text(x.UserData), "age": small(x.Age), "gender": small(x.Gender), "ethnic_group": small(x.EthnicGroup),
+	}
+	if value, ok := common[name]; ok {
+		return value
+	}
+	if x.Origin == matcher.Faces {
+		return map[string]any{"event_id": id(x.EventID), "avatar": text(x.Avatar)}[name]
+	}
+	e := x.Event
+	if e == nil {
+		return nil
+	}
+	return map[string]any{
+		"source": text(e.Source), "handler_id": id(e.HandlerID),
+		"stream_id": id(e.StreamID), "track_id": text(e.TrackID), "face_id": id(e.FaceID), "emotion": small(e.Emotion), "mask": small(e.Mask),
+		"location.city": text(e.Location.City), "location.area": text(e.Location.Area), "location.district": text(e.Location.District),
+		"location.street": text(e.Location.Street), "location.house_number": text(e.Location.HouseNumber),
+		"top_match.object_id": id(e.TopMatch.ObjectID), "top_match.external_id": text(e.TopMatch.ExternalID),
+	}[name]
+}

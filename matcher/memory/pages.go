@@ -1,0 +1,140 @@
+package memory
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"nearside/matcher"
+	"nearside/matcher/memory/filter"
+)
+
+// Page returns a page of the objects that a filter selects, and the total number of these
+// objects.
+func (m *Memory) Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, p matcher.Page) ([]matcher.Object, int, error) {
+	s, err := m.selection(ctx, o, f, account)
+	if err != nil {
+		return nil, 0, err
+	}
+	return objectsOf(ctx, s, p)
+}
+
+// objectsOf returns the objects of a page of s, and the number of rows of s.
+func objectsOf(ctx context.Context, s *filter.Selection, p matcher.Page) ([]matcher.Object, int, error) {
+	snap, origin := s.Snapshot(), s.Origin()
+	defer runtime.KeepAlive(snap)
+	rows, err := rowsOfPage(ctx, s, p)
+	if err != nil {
+		return nil, 0, err
+	}
+	bytes := 0
+	for _, row := range rows {
+		bytes += snap.CopyBytes(origin, row, p.Descriptors)
+	}
+	if err := matcher.ReserveText(ctx, bytes); err != nil {
+		return nil, 0, err
+	}
+	objects := make([]matcher.Object, len(rows))
+	for i, row := range rows {
+		objects[i] = snap.Object(origin, row)
+		if p.Descriptors {
+			snap.WithDescriptors(&objects[i], row)
+		}
+	}
+	return objects, s.Len(), nil
+}
+
+// rowsOfPage returns the rows of a page of s.
+func rowsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uint32, error) {
+	if p.Offset >= s.Len() {
+		return nil, nil
+	}
+	most := min(p.Offset+p.Size, s.Len())
+	if p.Order == matcher.PageByID && walks(s, most) {
+		return rowsByID(ctx, s, p)
+	}
+	first := firstRanked(s, most, func(e filter.Entry) (int64, bool) {
+		switch v, i := s.Snapshot().At(s.Origin(), e.Row); p.Order {
+		case matcher.PageByTimeAsc:
+			return ^int64(v.Times[i]), true // reverses the order
+		case matcher.PageByTimeDesc:
+			return int64(v.Times[i]), true
+		default:
+			return 0, p.After == nil || e.ID.Compare(*p.After) > 0
+		}
+	})
+	var rows []uint32
+	for _, r := range first[min(p.Offset, len(first)):] {
+		rows = append(rows, r.Row)
+	}
+	return rows, nil
+}
+
+// walks reports whether finding the first rows of s by reading all rows in the order of
+// IDs is faster than sorting the rows of s. If every page is read this way, all pages
+// together visit each row once.
+func walks(s *filter.Selection, rows int) bool {
+	return rows*s.Snapshot().Live(s.Origin()) <= s.Len()*s.Len()
+}
+
+// rowsByID returns the rows of a page in the order of IDs. It merges the chunks, each of
+// which is already sorted by ID.
+func rowsByID(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uint32, error) {
+	var runs idRuns
+	views := s.Views()
+	for c := range views {
+		if err := context.Cause(ctx); err != nil {
+			return nil, err
+		}
+		v := &views[c]
+		if s.Skips(c) {
+			continue
+		}
+		words, all := s.Words(uint32(c))
+		if all {
+			words = nil
+		}
+		for _, rows := range v.SortedByID() {
+			if p.After != nil {
+				at, _ := slices.BinarySearchFunc(rows, *p.After, func(i uint16, after matcher.ID) int {
+					if v.IDs[i].Compare(after) <= 0 {
+						return -1
+					}
+					return 1
+				})
+				rows = rows[at:]
+			}
+			runs.add(idRun{rows: rows, ids: v.IDs, chunk: uint32(c) << 16, n: v.Rows, words: words})
+		}
+	}
+	rows := make([]uint32, 0, min(p.Size, s.Len()))
+	for skip := p.Offset; len(runs) > 0 && len(rows) < p.Size; runs.next() {
+		if skip > 0 {
+			skip--
+			continue
+		}
+		rows = append(rows, runs[0].chunk|uint32(runs[0].rows[0]))
+	}
+	return rows, nil
+}
+
+// Lists returns a page of the lists in the order of IDs, and the total number of visible
+// lists.
+func (m *Memory) Lists(account *matcher.ID, p matcher.Page) ([]matcher.List, int) {
+	n := 0
+	m.tables.RLock()
+	all := make([]matcher.List, 0, len(m.tables.Lists))
+	for _, l := range m.tables.Lists {
+		if !matcher.Visible(account, l.Info.Account) {
+			continue
+		}
+		n++
+		if p.After == nil || l.ID.Compare(*p.After) > 0 {
+			all = append(all, *l.Info)
+		}
+	}
+	m.tables.RUnlock()
+	slices.SortFunc(all, func(a, b matcher.List) int { return a.ID.Compare(b.ID) })
+	all = all[min(p.Offset, len(all)):]
+	return all[:min(p.Size, len(all))], n
+}

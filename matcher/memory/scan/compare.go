@@ -1,0 +1,278 @@
+package scan
+
+import (
+	"math"
+	"math/bits"
+	"runtime/debug"
+
+	"nearside/matcher"
+	"nearside/matcher/memory/table"
+	"nearside/simd"
+)
+
+// member is a reference to be compared with a strip.
+type member struct {
+	search *Search
+	strip  *strip
+}
+
+// scanner is the working memory of one worker. It is reused.
+type scanner struct {
+	kernel  *simd.Kernel
+	members []member
+	packed  []*Search // the searches whose vectors are in queries
+	step    float64   // step of the queries' coarse copies; 0: the queries are uint8 themselves
+	copies  []table.CoarseQuery
+	queries simd.QueriesU8
+	vectors [][]byte
+	found   []Hit
+
+	tile, next *simd.TileU8
+	limits     [simd.GroupMax]int32
+	hits       simd.HitsU8
+	values     [scanBlocks * simd.BlockRows]int32
+	masks      [scanBlocks]uint16
+	list       []uint32 // selected blocks of a strip
+
+	floats [pieceRows]float32
+}
+
+// scanBlocks is the maximum number of blocks in one scan for one reference. The bound may
+// fall after each scan. The blocks of a zone are a multiple of scanBlocks.
+const scanBlocks = 32
+
+func newScanner(k *simd.Kernel) *scanner {
+	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}}
+}
+
+// compareLease compares the strip of a lease with the references of its jobs.
+func (w *scanner) compareLease(l *lease) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = matcher.Errorf(matcher.CodeInternal, "memory: scan: panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	v := l.tasks[0].job.version
+	blocks := table.HasBlocks(v)
+	if c := l.tasks[0].strip.view.Slabs[v.Type].Coarse; c != nil && c.Poor(l.tasks[0].strip.lo, l.tasks[0].strip.hi) {
+		blocks = false
+	}
+	alone := func(p task) bool { return blocks && w.sparse(p) }
+	for _, p := range l.tasks {
+		if alone(p) {
+			w.compareSparse(p)
+		}
+	}
+	w.members = w.members[:0]
+	for _, p := range l.tasks {
+		if !alone(p) {
+			w.join(p)
+		}
+	}
+	if len(w.members) == 0 {
+		return nil
+	}
+	if blocks {
+		w.compareDense(v)
+	} else {
+		w.compareFloats(v)
+	}
+	return nil
+}
+
+// join adds the references of a task to w.members.
+func (w *scanner) join(p task) {
+	for _, s := range p.job.Searches {
+		w.members = append(w.members, member{s, p.strip})
+	}
+}
+
+// forget drops references that would keep a snapshot in memory.
+func (w *scanner) forget() {
+	clear(w.members[:cap(w.members)])
+	clear(w.packed[:cap(w.packed)])
+	clear(w.vectors[:cap(w.vectors)])
+	w.members, w.packed, w.vectors = w.members[:0], w.packed[:0], w.vectors[:0]
+	w.tile.Reset()
+	w.next.Reset()
+}
+
+// pack puts the references of w.members into w.queries, in the form that s needs, unless
+// they are already there.
+func (w *scanner) pack(s *table.Slab) {
+	step := 0.0
+	if s.Coarse != nil {
+		step = s.Coarse.Step
+	}
+	same := len(w.packed) == len(w.members) && w.step == step
+	for i := 0; same && i < len(w.members); i++ {
+		same = w.packed[i] == w.members[i].search
+	}
+	if same {
+		return
+	}
+	w.packed, w.vectors, w.step = w.packed[:0], w.vectors[:0], step
+	for i, m := range w.members {
+		w.packed = append(w.packed, m.search)
+		if step == 0 {
+			w.vectors = append(w.vectors, m.search.query)
+			continue
+		}
+		if i == len(w.copies) {
+			w.copies = append(w.copies, table.CoarseQuery{})
+		}
+		w.copies[i].Set(step, m.search.floats, m.search.scale())
+		w.vectors = append(w.vectors, w.copies[i].Bytes)
+	}
+	w.kernel.PackU8(&w.queries, w.vectors)
+}
+
+// compareDense compares all rows of a strip with w.members. The members may come from
+// different snapshots, so their strips may have different numbers of rows.
+func (w *scanner) compareDense(v *matcher.Version) {
+	wide := w.members[0].strip
+	for _, m := range w.members[1:] {
+		if m.strip.hi > wide.hi {
+			wide = m.strip
+		}
+	}
+	w.pack(&wide.view.Slabs[v.Type])
+	s := shown{&wide.view.Slabs[v.Type], wide.hi}
+	if len(w.members) == 1 {
+		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
+		return
+	}
+	groups := w.queries.Groups()
+	for at := wide.lo; at < wide.hi; at += simd.TileRows {
+		w.fill(w.tile, &s, at, wide.hi)
+		for g := range groups {
+			w.compareTile(&s, g, at, w.ahead(&s, g, groups, at+simd.TileRows, wide.hi))
+			always := s.always(at)
+			first, count := w.queries.Group(g)
+			for q := range count {
+				if mask := w.hits.Masks[q] | always; mask != 0 {
+					w.takeRows(&s, first+q, at, mask, w.hits.Values[q][:])
+				}
+			}
+		}
+	}
+}
+
+// ahead returns the part of the next tile, which starts at row at, that group g should
+// prefetch into the cache, or nil. The first groups share this work. A single group would
+// request more than memory delivers while the group computes, and would have to wait.
+func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
+	parts := 1
+	if groups >= simd.TileBlocks {
+		parts = simd.TileBlocks
+	} else if groups >= 2 {
+		parts = 2
+	}
+	rows := simd.TileRows / parts
+	if at += g * rows; g >= parts || at >= hi {
+		return nil
+	}
+	w.fill(w.next, s, at, min(hi, at+rows))
+	return w.next
+}
+
+// shown is a slab as a snapshot shows it. Its last block may have rows that the writer is
+// changing. Kernels read whole blocks, and takeRows drops such rows.
+type shown struct {
+	*table.Slab
+	rows int
+}
+
+// always returns the rows that must always be compared exactly, because kernel values say
+// nothing about them. It covers 64 rows, starting at row at, which must be a multiple of
+// 64.
+func (s *shown) always(at int) uint64 {
+	if s.Coarse == nil {
+		return 0
+	}
+	return s.Coarse.Cut[at/64].Load()
+}
+
+// fill fills t with the rows at..hi-1, or with as many of them as fit.
+func (w *scanner) fill(t *simd.TileU8, s *shown, at, hi int) {
+	t.Reset()
+	for b := at / simd.BlockRows; b < (min(hi, at+simd.TileRows)+simd.BlockRows-1)/simd.BlockRows; b++ {
+		t.Add(s.Block(b))
+	}
+}
+
+// compareTile compares w.tile with group g. The rows of the tile are in the same zone as
+// row at.
+func (w *scanner) compareTile(s *shown, g, at int, next *simd.TileU8) {
+	first, count := w.queries.Group(g)
+	for q := range count {
+		w.limits[q] = w.limit(s, first+q, at)
+	}
+	w.kernel.TileU8(&w.queries, g, w.tile, &w.limits, &w.hits, next)
+}
+
+// limit returns the kernel value above which a row in the zone of row at cannot become a
+// hit of query q.
+func (w *scanner) limit(s *shown, q, at int) int32 {
+	within := w.members[q].search.within()
+	if s.Coarse == nil {
+		return w.queries.Limit(q, uint32(min(within, math.MaxInt32)))
+	}
+	e, norm := s.Coarse.Bounds(at/table.ZoneRows, s.rows, s.Version.Length)
+	return w.copies[q].Limit(s.Coarse.Step, within, e, norm)
+}
+
+// scan compares blocks lo..hi-1 with query q alone.
+func (w *scanner) scan(s *shown, q, lo, hi int) {
+	for lo < hi {
+		n := min(scanBlocks-lo%scanBlocks, hi-lo) // stay within a zone
+		block, consts := s.Block(lo)
+		if n > 1 {
+			block, consts = s.Blocks[lo*len(block):(lo+n)*len(block)], s.Consts[lo*simd.BlockRows:(lo+n)*simd.BlockRows]
+		}
+		w.kernel.ScanU8(&w.queries, q, block, consts, w.limit(s, q, lo*simd.BlockRows), w.values[:n*simd.BlockRows], w.masks[:n])
+		for b, mask := range w.masks[:n] {
+			w.takeBlock(s, q, lo+b, uint64(mask), w.values[b*simd.BlockRows:])
+		}
+		lo += n
+	}
+}
+
+// takeRows offers the rows of mask to the search of query q, but only those that its
+// strip has and selects. The first bit of mask is the row at offset at.
+func (w *scanner) takeRows(s *shown, q, at int, mask uint64, values []int32) {
+	m := &w.members[q]
+	if left := m.strip.hi - at; left < 64 {
+		mask &= 1<<max(0, left) - 1
+	}
+	if selected := m.strip.mask; selected != nil && mask != 0 {
+		mask &= selected[(at-m.strip.lo)>>6] >> (at & 63)
+	}
+	if s.Coarse != nil {
+		w.takeCoarse(s, q, at, mask, values)
+		return
+	}
+	w.found = w.found[:0]
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		w.found = append(w.found, Hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
+	}
+	if len(w.found) > 0 {
+		m.search.offer(w.found)
+	}
+}
+
+// takeCoarse compares the rows of mask exactly. It skips rows that the bound excludes by
+// now, because the bound falls with each hit.
+func (w *scanner) takeCoarse(s *shown, q, at int, mask uint64, values []int32) {
+	m, always := &w.members[q], s.always(at)>>(at&63)
+	limit := w.limit(s, q, at)
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		if values[i] > limit && always>>i&1 == 0 {
+			continue
+		}
+		w.compareRun(s.Version, m, at+i, 1, 1)
+		limit = w.limit(s, q, at)
+	}
+}

@@ -1,0 +1,106 @@
+package scan
+
+import (
+	"math/bits"
+
+	"nearside/matcher/memory/table"
+	"nearside/simd"
+)
+
+// tileShare is the share of blocks with a selected row at which comparing all blocks
+// becomes faster for several references. ARCHITECTURE.md has the measurements.
+const tileShare = 0.85
+
+// sparse reports whether skipping the blocks of a strip without a selected row is faster
+// than comparing all rows.
+func (w *scanner) sparse(p task) bool {
+	if len(p.job.Searches) > 1 {
+		return p.strip.share < tileShare
+	}
+	return p.strip.share < w.kernel.ListShare()
+}
+
+// compareSparse compares the references of one job with those blocks of a strip that have
+// a selected row. A single selected row costs its whole block, because a scan always
+// reads 16 adjacent rows.
+func (w *scanner) compareSparse(p task) {
+	w.members = w.members[:0]
+	w.join(p)
+	w.pack(&p.strip.view.Slabs[p.job.version.Type])
+	w.list = w.list[:0]
+	for i, word := range p.strip.mask {
+		for left := blocksOf(word); left != 0; left &= left - 1 {
+			w.list = append(w.list, uint32((p.strip.lo+i*64+bits.TrailingZeros64(left))/simd.BlockRows))
+		}
+	}
+	s := shown{&p.strip.view.Slabs[p.job.version.Type], p.strip.hi}
+	if len(w.members) == 1 {
+		w.scanList(&s)
+	} else {
+		w.tileList(&s)
+	}
+}
+
+// listEnd returns the end of the next blocks of w.list, starting at lo, that can share a
+// limit. There are at most n, and if the slab has zones, all are in the same zone.
+func (w *scanner) listEnd(s *shown, lo, n int) int {
+	hi := min(lo+n, len(w.list))
+	if s.Coarse != nil {
+		for hi > lo && w.list[hi-1]/table.ZoneBlocks != w.list[lo]/table.ZoneBlocks {
+			hi--
+		}
+	}
+	return hi
+}
+
+// scanList compares the blocks of w.list with the only reference.
+func (w *scanner) scanList(s *shown) {
+	for lo := 0; lo < len(w.list); {
+		hi := w.listEnd(s, lo, scanBlocks)
+		n, ahead := hi-lo, min(hi+simd.TileBlocks, len(w.list))
+		limit := w.limit(s, 0, int(w.list[lo])*simd.BlockRows)
+		w.kernel.ListU8(&w.queries, 0, s.Blocks, s.Consts, w.list[lo:ahead], limit, w.values[:n*simd.BlockRows], w.masks[:n])
+		for i, mask := range w.masks[:n] {
+			w.takeBlock(s, 0, int(w.list[lo+i]), uint64(mask), w.values[i*simd.BlockRows:])
+		}
+		lo = hi
+	}
+}
+
+// tileList compares the blocks of w.list with all references, four blocks at a time.
+func (w *scanner) tileList(s *shown) {
+	for lo := 0; lo < len(w.list); {
+		hi := w.listEnd(s, lo, simd.TileBlocks)
+		w.fillList(w.tile, s, w.list[lo:hi])
+		w.fillList(w.next, s, w.list[hi:w.listEnd(s, hi, simd.TileBlocks)])
+		next := w.next
+		for g := range w.queries.Groups() {
+			w.compareTile(s, g, int(w.list[lo])*simd.BlockRows, next)
+			next = nil
+			first, count := w.queries.Group(g)
+			for q := range count {
+				for i, b := range w.list[lo:hi] {
+					w.takeBlock(s, first+q, int(b), w.hits.Masks[q]>>(i*simd.BlockRows)&0xffff, w.hits.Values[q][i*simd.BlockRows:])
+				}
+			}
+		}
+		lo = hi
+	}
+}
+
+// fillList fills t with up to four blocks.
+func (w *scanner) fillList(t *simd.TileU8, s *shown, list []uint32) {
+	t.Reset()
+	for _, b := range list {
+		t.Add(s.Block(int(b)))
+	}
+}
+
+// takeBlock is takeRows for one block. It adds the rows that kernel values say nothing
+// about.
+func (w *scanner) takeBlock(s *shown, q, b int, mask uint64, values []int32) {
+	at := b * simd.BlockRows
+	if mask |= s.always(at) >> (at & 63) & 0xffff; mask != 0 {
+		w.takeRows(s, q, at, mask, values)
+	}
+}

@@ -1,0 +1,161 @@
+package scan
+
+import (
+	"math/bits"
+	"time"
+
+	"nearside/matcher"
+	"nearside/matcher/memory/filter"
+	"nearside/matcher/memory/table"
+	"nearside/simd"
+)
+
+// stripBytes is how many bytes of descriptors, or of their copies, a worker reads at
+// once. For one reference, this takes less than a tenth of a millisecond at memory speed,
+// so a new job does not wait long. It is also long enough that taking the strip costs
+// little in comparison.
+const stripBytes = 2 << 20
+
+// stripRows returns the number of rows in a strip of v, a power of two.
+func stripRows(v *matcher.Version) int {
+	size := v.Size()
+	if table.HasBlocks(v) {
+		size = simd.BlockBytesU8(v.Length) / simd.BlockRows
+	}
+	rows := max(64, min(1<<14, stripBytes/size))
+	return 1 << (bits.Len(uint(rows)) - 1)
+}
+
+// strip is a part of a chunk, to be compared for one job.
+type strip struct {
+	view   *table.View
+	base   uint32   // number of the row at offset 0 of the chunk
+	lo, hi int      // offsets; lo is a multiple of 64
+	mask   []uint64 // selected rows, starting at lo; nil: all rows
+	share  float64  // share of blocks that have a selected row
+	work   float64  // work for one reference
+	taken  bool     // guarded by Scheduler.mu
+}
+
+// Job is one selection to be compared with some references of one version. Scheduler.mu
+// guards the fields after the empty line.
+type Job struct {
+	origin   matcher.Origin
+	version  *matcher.Version
+	Searches []*Search
+	strips   []strip
+	index    [][]int32  // strip by chunk and place in the chunk; -1: none
+	Rows     int        // number of selected rows that have a descriptor of the version
+	work     float64    // work of all strips, for one reference
+	More     int        // number of references that the request compares with the same rows after this job
+	Begun    bool       // the request has already compared other references with the same rows
+	Account  matcher.ID // account of the request; zero: none
+
+	at        int       // all strips before this one are taken
+	left      int       // number of strips not taken yet
+	running   int       // number of workers comparing a strip of this job
+	Shared    int       // most references that shared a strip with the first one; see sharedWith
+	deadline  time.Time // deadline of the request; zero: none
+	closed    bool
+	cancelled bool
+	failed    error
+	done      chan struct{}
+}
+
+// turns is the remaining work by which jobs are ordered: strips not taken yet, times
+// references. It includes the references that come after this job. A job that has started
+// is usually close to finishing.
+func (j *Job) turns() int { return j.left*len(j.Searches) + len(j.strips)*j.More }
+
+// hasBegun reports whether any work was spent on the request of j.
+func (j *Job) hasBegun() bool { return j.Begun || j.left < len(j.strips) }
+
+// nextStrip returns the first strip that is not taken. There must be one.
+func (j *Job) nextStrip() *strip {
+	for j.strips[j.at].taken {
+		j.at++
+	}
+	return &j.strips[j.at]
+}
+
+// same returns the strip of j with the same rows as s, which is a strip of lead. It
+// returns nil if j does not need those rows.
+func (j *Job) same(lead *Job, s *strip) *strip {
+	if j.version != lead.version || j.origin != lead.origin {
+		return nil
+	}
+	chunk := int(s.base >> 16)
+	if chunk >= len(j.index) || j.index[chunk] == nil {
+		return nil
+	}
+	place := s.lo / stripRows(j.version)
+	if place >= len(j.index[chunk]) || j.index[chunk][place] < 0 {
+		return nil
+	}
+	mine := &j.strips[j.index[chunk][place]]
+	if mine.taken || mine.view.Chunk != s.view.Chunk { // a different chunk has this index now
+		return nil
+	}
+	return mine
+}
+
+// NewJob returns a job with those strips of a selection that have rows of v.
+func NewJob(s *filter.Selection, v *matcher.Version) *Job {
+	views := s.Views()
+	j := &Job{origin: s.Origin(), version: v, index: make([][]int32, len(views)), done: make(chan struct{})}
+	for i := range views {
+		view := &views[i]
+		if view.Live() == 0 || view.Versions[v.Type] != v {
+			continue
+		}
+		selected, all := s.Words(uint32(i))
+		if selected == nil && !all {
+			continue
+		}
+		j.addChunk(view, uint32(i), selected)
+	}
+	j.left = len(j.strips)
+	return j
+}
+
+// addChunk cuts a chunk into strips. selected has one bit per row; nil means all rows.
+func (j *Job) addChunk(v *table.View, chunk uint32, selected []uint64) {
+	rows := stripRows(j.version)
+	places := make([]int32, (v.Rows+rows-1)/rows)
+	for p := range places {
+		lo := p * rows
+		s := strip{view: v, base: chunk << 16, lo: lo, hi: min(v.Rows, lo+rows), share: 1}
+		n := s.hi - lo
+		if selected != nil {
+			s.mask = selected[lo/64 : (s.hi+63)/64]
+			blocks := 0
+			n, blocks = count(s.mask)
+			s.share = float64(blocks) / float64((s.hi-s.lo+15)/16)
+		}
+		if n == 0 {
+			places[p] = -1
+			continue
+		}
+		j.Rows += n
+		places[p] = int32(len(j.strips))
+		j.strips = append(j.strips, s)
+	}
+	j.index[chunk] = places
+}
+
+// count returns the number of rows in a mask, and the number of blocks of 16 that have
+// any of them.
+func count(mask []uint64) (rows, blocks int) {
+	for _, w := range mask {
+		rows += bits.OnesCount64(w)
+		blocks += bits.OnesCount64(blocksOf(w))
+	}
+	return rows, blocks
+}
+
+// blocksOf returns a word with the last bit of each block of 16 rows set if word has a
+// bit in that block. All other bits are zero.
+func blocksOf(word uint64) uint64 {
+	const last = 0x8000_8000_8000_8000
+	return (word&^last + ^uint64(last) | word) & last // each sum carries into the last bit of its block, never beyond
+}

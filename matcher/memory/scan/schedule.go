@@ -1,0 +1,305 @@
+package scan
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/panjf2000/ants/v2"
+
+	"nearside/matcher"
+	"nearside/simd"
+)
+
+// Limits of concurrent work.
+const (
+	// jobsMax is the maximum number of waiting jobs. A request beyond it is refused.
+	jobsMax = 4096
+	// leaseReferences is the maximum number of references that share one strip. With that
+	// many, arithmetic is the bottleneck, not memory. More would only start new jobs at
+	// the expense of those that are close to finishing.
+	leaseReferences = WaveMax
+	// oldestEvery is the interval of the turns that go to the job that has waited
+	// longest. The other turns go to the job with the least work left. Small requests
+	// thus overtake huge ones, and huge ones still finish.
+	oldestEvery = 4
+)
+
+// WaveMax is the maximum number of references of one request that are compared at once.
+// It is enough to make arithmetic the bottleneck of a pass, and leaves room for other
+// requests.
+const WaveMax = 66
+
+// Scheduler lets jobs share passes over the same rows. A worker takes the next strip of
+// one job and compares it for every job that still needs that strip. A job never waits
+// for others to arrive, and a job that arrives later joins the others at their current
+// strip.
+//
+// The scheduler refuses a job if its measurements show that the job would miss its
+// deadline; see estimate.go.
+type Scheduler struct {
+	pool      *ants.Pool
+	scratch   sync.Pool // of *scanner
+	listShare float64   // share of blocks above which a single reference is compared with all blocks of a strip
+	now       func() time.Time
+	looks     int // estimateJobs, except in tests
+
+	mu      sync.Mutex
+	jobs    []*Job // jobs with strips not taken yet, in order of arrival
+	workers int    // number of running workers
+	turn    int
+	speeds  map[*matcher.Version]*speed
+}
+
+// lease is a strip that a worker has taken, with the jobs that it is compared for.
+type lease struct {
+	tasks  []task
+	begun  time.Time
+	work   float64 // of all tasks; 0: do not measure this lease
+	demand int     // number of references that waited for strips of the version
+}
+
+// task is a strip to be compared for one job.
+type task struct {
+	job   *Job
+	strip *strip
+}
+
+// Queued returns the number of references in jobs that have strips not taken yet.
+func (s *Scheduler) Queued() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, j := range s.jobs {
+		n += len(j.Searches)
+	}
+	return n
+}
+
+// NewScheduler returns a scheduler with the given number of workers, which compare with
+// k. The caller must call Close.
+func NewScheduler(workers int, k *simd.Kernel) (*Scheduler, error) {
+	pool, err := ants.NewPool(workers, ants.WithDisablePurge(true))
+	if err != nil {
+		return nil, err
+	}
+	s := &Scheduler{pool: pool, now: time.Now, looks: estimateJobs, speeds: map[*matcher.Version]*speed{}}
+	s.scratch.New = func() any { return newScanner(k) }
+	s.scratch.Put(newScanner(k))
+	s.listShare = k.ListShare()
+	return s, nil
+}
+
+// Close stops the workers. No job may be running.
+func (s *Scheduler) Close() { s.pool.Release() }
+
+// Workers returns the number of workers.
+func (s *Scheduler) Workers() int { return s.pool.Cap() }
+
+// Run compares all strips of j. It returns when they are done, or when ctx has ended and
+// no worker is working on j any more. It refuses j at once if too many jobs are waiting,
+// or if j would take longer than ctx allows.
+func (s *Scheduler) Run(ctx context.Context, j *Job) error {
+	if j.left == 0 {
+		return nil
+	}
+	if err := s.enter(ctx, j); err != nil {
+		return err
+	}
+	select {
+	case <-j.done:
+	case <-ctx.Done():
+		s.leave(j)
+		<-j.done
+	}
+	if j.failed != nil {
+		return j.failed
+	}
+	if j.cancelled {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// enter queues j and starts workers for it. It never starts more workers than the pool
+// has places. Submit therefore waits, if at all, only for a worker that is about to end.
+func (s *Scheduler) enter(ctx context.Context, j *Job) error {
+	j.weigh(s.listShare)
+	start, err := s.queue(ctx, j)
+	if err != nil {
+		return err
+	}
+	for range start {
+		if err := s.pool.Submit(s.work); err != nil { // the pool is closed
+			s.leave(j)
+			<-j.done
+			return matcher.Errorf(matcher.CodeUnavailable, "matching: %w", err)
+		}
+	}
+	return nil
+}
+
+// queue queues j, unless it refuses it, and returns how many workers to start.
+func (s *Scheduler) queue(ctx context.Context, j *Job) (start int, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.jobs) >= jobsMax {
+		return 0, matcher.Errorf(matcher.CodeUnavailable, "matching: the queue is full with %d matches", jobsMax)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		j.deadline = deadline
+		if err := s.inTime(j); err != nil {
+			return 0, err
+		}
+	}
+	s.jobs = append(s.jobs, j)
+	start = min(j.left, s.pool.Cap()-s.workers)
+	s.workers += start
+	return start, nil
+}
+
+// leave removes j from the queue. j.done is closed as soon as no worker is working on j.
+func (s *Scheduler) leave(j *Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if j.left > 0 {
+		j.left, j.cancelled = 0, true
+		s.jobs = slices.DeleteFunc(s.jobs, func(other *Job) bool { return other == j })
+	}
+	if j.running == 0 && !j.closed {
+		j.closed = true
+		close(j.done)
+	}
+}
+
+// work is the body of a worker: it compares leases until there are no more.
+func (s *Scheduler) work() {
+	w := s.scratch.Get().(*scanner)
+	var l lease
+	for s.nextLease(&l) {
+		if err := w.compareLease(&l); err != nil {
+			s.fail(&l, err)
+		}
+	}
+	w.forget()
+	s.scratch.Put(w)
+}
+
+// fail ends the jobs of a lease with an error.
+func (s *Scheduler) fail(l *lease, err error) {
+	l.work = 0
+	for _, p := range l.tasks {
+		s.mu.Lock()
+		p.job.failed = err
+		s.mu.Unlock()
+		s.leave(p.job)
+	}
+}
+
+// nextLease returns the finished lease in l and takes the next one into l. It returns
+// false if there is none; the worker then ends.
+func (s *Scheduler) nextLease(l *lease) bool {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle(l, now)
+	for len(s.jobs) > 0 {
+		lead := s.lead(now)
+		s.count(l, lead.version, now)
+		if !s.late(lead, now) {
+			s.takeStrip(l, lead, now)
+		}
+		s.jobs = slices.DeleteFunc(s.jobs, func(j *Job) bool { return j.left == 0 })
+		if len(l.tasks) > 0 {
+			return true
+		}
+	}
+	s.workers--
+	return false
+}
+
+// count records in l, and in the speed of v, how many references wait for strips of v.
+func (s *Scheduler) count(l *lease, v *matcher.Version, now time.Time) {
+	l.demand = 0
+	for _, j := range s.jobs {
+		if j.version == v {
+			l.demand += len(j.Searches)
+		}
+	}
+	own := s.speed(v)
+	own.demand = l.demand
+	own.forget(now)
+}
+
+// settle records that the lease was finished at now, and empties it.
+func (s *Scheduler) settle(l *lease, now time.Time) {
+	if l.work > 0 {
+		s.speed(l.tasks[0].job.version).addMeasured(l.demand, l.work, l.begun, now)
+	}
+	for _, p := range l.tasks {
+		j := p.job
+		if j.running--; j.running == 0 && j.left == 0 && !j.closed {
+			j.closed = true
+			close(j.done)
+		}
+	}
+	clear(l.tasks)
+	*l = lease{tasks: l.tasks[:0]}
+}
+
+// lead returns the job whose turn it is. There must be one. Every oldestEvery-th turn
+// goes to the oldest job. The exception is a job that has not begun and that would miss
+// its deadline if it had only these turns: the work spent on it would be lost.
+func (s *Scheduler) lead(now time.Time) *Job {
+	lead := s.jobs[0]
+	if s.turn++; s.turn%oldestEvery == 0 && (lead.hasBegun() || lead.deadline.IsZero() ||
+		oldestEvery*s.needs(lead) <= lead.deadline.Sub(now)) {
+		return lead
+	}
+	for _, j := range s.jobs {
+		if j.turns() < lead.turns() {
+			lead = j
+		}
+	}
+	return lead
+}
+
+// takeStrip takes the next strip of lead for every job that needs it.
+func (s *Scheduler) takeStrip(l *lease, lead *Job, now time.Time) {
+	strip := lead.nextStrip()
+	references := 0
+	l.begun = now
+	for _, j := range s.jobs {
+		mine := strip
+		if j != lead {
+			if references+len(j.Searches)+len(lead.Searches) > leaseReferences {
+				continue
+			}
+			if mine = j.same(lead, strip); mine == nil || s.late(j, now) {
+				continue
+			}
+			references += len(j.Searches)
+		}
+		mine.taken = true
+		j.left--
+		j.running++
+		l.tasks = append(l.tasks, task{j, mine})
+		l.work += mine.work * float64(len(j.Searches))
+	}
+	for _, p := range l.tasks {
+		p.job.Shared = max(p.job.Shared, l.sharedWith(p.job))
+	}
+}
+
+// sharedWith returns how many references share the strip with the first reference of j.
+// If the request of j belongs to an account, it counts only references of that account,
+// because a request must not reveal the activity of other accounts.
+func (l *lease) sharedWith(j *Job) int {
+	n := -1
+	for _, p := range l.tasks {
+		if j.Account.IsZero() || p.job.Account == j.Account {
+			n += len(p.job.Searches)
+		}
+	}
+	return n
+}

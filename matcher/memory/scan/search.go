@@ -1,0 +1,188 @@
+package scan
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"nearside/matcher"
+	"nearside/matcher/memory/table"
+)
+
+// Search is one reference of a job: its descriptor, the order in which rows are ranked,
+// and the hits so far. Workers share it.
+type Search struct {
+	snap     *table.Snapshot
+	origin   matcher.Origin
+	version  *matcher.Version
+	query    []byte    // the descriptor
+	floats   []float32 // the same values for float32
+	inverse  float64   // cosine only: 1/|query|
+	order    matcher.Order
+	limit    int
+	farthest float64 // largest distance that passes the threshold
+	cut      float64 // largest value that passes the threshold
+
+	bound atomic.Uint64 // bits of the float64 value above which a row cannot become a hit
+	mu    sync.Mutex
+	hits  []Hit // a heap; the root is the last hit of the order
+}
+
+// Farthest returns the largest distance that passes the threshold of a sub-request.
+func Farthest(sub *matcher.SubRequest) float64 {
+	if sub.Candidates.Threshold > 0 {
+		return sub.Version.Cut(sub.Candidates.Threshold)
+	}
+	return sub.Version.DistanceMax()
+}
+
+// NewSearch prepares a sub-request for a scan of snap. farthest is Farthest(sub).
+func NewSearch(snap *table.Snapshot, sub *matcher.SubRequest, farthest float64) *Search {
+	c, v := sub.Candidates, sub.Version
+	p := &Search{
+		snap: snap, origin: c.Origin, version: v, query: sub.Reference.Descriptor.Data,
+		order: c.Order, limit: c.Limit, farthest: farthest, cut: farthest,
+	}
+	if v.Encoding == matcher.Uint8 {
+		p.cut = math.Ceil(p.cut * float64(v.Scale*v.Scale))
+	} else {
+		p.floats = table.Floats(slices.Clone(p.query)) // a copy, for its alignment
+		if v.Metric == matcher.Cosine {
+			p.inverse = 1 / table.Norm(p.query)
+		}
+	}
+	p.bound.Store(math.Float64bits(p.cut))
+	return p
+}
+
+// scale returns the factor that gives the query length 1 under cosine, and otherwise 1.
+func (p *Search) scale() float64 {
+	if p.version.Metric == matcher.Cosine {
+		return p.inverse
+	}
+	return 1
+}
+
+// exact returns the distance of a float32 row. For an order by time it returns NaN; push
+// then computes the distance, but only for rows that are early or late enough to become
+// hits.
+func (p *Search) exact(row []byte) float64 {
+	if p.order != matcher.BySimilarity {
+		return math.NaN()
+	}
+	return p.version.Distance(p.query, row)
+}
+
+// within returns the value above which a row cannot become a hit. It only falls, so a
+// caller with an older value just compares a few rows too many.
+func (p *Search) within() float64 { return math.Float64frombits(p.bound.Load()) }
+
+// offer adds rows that may belong to the answer.
+func (p *Search) offer(found []Hit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range found {
+		p.push(h)
+	}
+	if p.order == matcher.BySimilarity && len(p.hits) == p.limit {
+		p.bound.Store(math.Float64bits(min(p.cut, p.hits[0].value)))
+	}
+}
+
+// Hit is a row that may belong to an answer. value ranks rows by distance: it is the
+// exact sum for uint8 and the distance for float32. NaN means that it is not computed
+// yet.
+type Hit struct {
+	value float64
+	Row   uint32
+}
+
+// push adds a row if it passes the threshold and is among the first limit rows of the
+// order.
+func (p *Search) push(h Hit) {
+	full := len(p.hits) == p.limit
+	if full && p.compare(h, p.hits[0]) >= 0 {
+		return
+	}
+	if math.IsNaN(h.value) {
+		v, i := p.snap.At(p.origin, h.Row)
+		h.value = p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
+	}
+	if p.Distance(h) > p.farthest {
+		return
+	}
+	if full {
+		p.hits[0] = h
+		p.down(0)
+		return
+	}
+	p.hits = append(p.hits, h)
+	for i := len(p.hits) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if p.compare(p.hits[i], p.hits[parent]) <= 0 {
+			break
+		}
+		p.hits[i], p.hits[parent] = p.hits[parent], p.hits[i]
+		i = parent
+	}
+}
+
+func (p *Search) down(i int) {
+	for {
+		worst := i
+		for child := 2*i + 1; child <= 2*i+2 && child < len(p.hits); child++ {
+			if p.compare(p.hits[child], p.hits[worst]) > 0 {
+				worst = child
+			}
+		}
+		if worst == i {
+			return
+		}
+		p.hits[i], p.hits[worst] = p.hits[worst], p.hits[i]
+		i = worst
+	}
+}
+
+// Distance returns the distance of a hit as the answer reports it.
+func (p *Search) Distance(h Hit) float64 {
+	if p.version.Encoding == matcher.Uint8 {
+		return p.version.FromSum(uint32(h.value))
+	}
+	return h.value
+}
+
+// compare is the total order of the answer. It returns a negative number if a comes
+// first.
+func (p *Search) compare(a, b Hit) int {
+	var c int
+	switch p.order {
+	case matcher.ByTimeAsc:
+		c = cmp.Compare(p.time(a), p.time(b))
+	case matcher.ByTimeDesc:
+		c = cmp.Compare(p.time(b), p.time(a))
+	default:
+		c = cmp.Compare(a.value, b.value)
+	}
+	if c != 0 || a.Row == b.Row {
+		return c
+	}
+	return p.id(a).Compare(p.id(b))
+}
+
+func (p *Search) time(h Hit) matcher.Time {
+	v, i := p.snap.At(p.origin, h.Row)
+	return v.Times[i]
+}
+
+func (p *Search) id(h Hit) matcher.ID {
+	v, i := p.snap.At(p.origin, h.Row)
+	return v.IDs[i]
+}
+
+// Ranked returns the hits, in the order of the answer. The job must be done.
+func (p *Search) Ranked() []Hit {
+	slices.SortFunc(p.hits, p.compare)
+	return p.hits
+}

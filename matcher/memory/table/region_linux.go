@@ -1,0 +1,29 @@
+//go:build linux && !race
+
+package table
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// hugePage is the size of a transparent huge page on amd64 and most arm64 systems, in
+// bytes.
+const hugePage = 2 << 20
+
+// newRegion maps size zeroed bytes outside the Go heap. The system commits a page when it
+// is first written, so a region may be larger than its content. huge requests huge pages,
+// without which scans lose 20-50 % to TLB misses.
+func newRegion(size int, huge bool) ([]byte, error) {
+	mem, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("memory: %d bytes cannot be mapped: %w", size, err)
+	}
+	if huge && size >= hugePage {
+		_ = unix.Madvise(mem, unix.MADV_HUGEPAGE) // ignore the error: a kernel without huge pages still works
+	}
+	return mem, nil
+}
+
+func freeRegion(mem []byte) { _ = unix.Munmap(mem) } // fails only for memory that newRegion did not map

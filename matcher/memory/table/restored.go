@@ -1,0 +1,159 @@
+package table
+
+import (
+	"fmt"
+	"runtime"
+
+	"nearside/matcher"
+)
+
+// ListState is a list in a state that is being restored.
+type ListState struct {
+	ID   matcher.ID
+	Live bool // false: the list was deleted
+}
+
+// Discard removes all rows, lists and accounts and frees their memory. Nothing else may
+// use t while it runs.
+func (t *Tables) Discard() {
+	t.reset()
+	runtime.GC() // unmaps the chunks
+}
+
+// Records returns the number of objects and lists.
+func (t *Tables) Records() uint64 {
+	n := len(t.Lists)
+	for o := range matcher.Origins {
+		n += t.Newest.Live(o)
+	}
+	return uint64(n)
+}
+
+// ExpectRows sizes the indexes of empty tables for the rows that Adopt will add.
+func (t *Tables) ExpectRows(rows [matcher.Origins]int) {
+	for o, n := range rows {
+		t.Rows[o] = make(map[matcher.ID]uint32, n)
+	}
+}
+
+// RestoreOrdinals creates the accounts and lists of empty tables. The index in each slice
+// is the ordinal. The next update sets the other fields of the lists.
+func (t *Tables) RestoreOrdinals(accounts []matcher.ID, lists []ListState) {
+	t.Newest.Accounts = accounts
+	for i, id := range accounts {
+		t.Accounts[id] = uint32(i)
+	}
+	for i, s := range lists {
+		l := &List{ID: s.ID, Ordinal: uint32(i)}
+		t.Newest.Lists = append(t.Newest.Lists, l)
+		if s.Live {
+			l.Info, l.Rows = &matcher.List{ID: s.ID}, newBitmap()
+			t.Lists[s.ID] = l
+		} else {
+			l.deleted.Store(t.Newest.epoch)
+		}
+	}
+}
+
+// Restored is a chunk whose rows were read from a file, with everything that Adopt needs.
+type Restored struct {
+	origin matcher.Origin
+	index  uint32 // of the chunk in the table
+	view   View
+	arena  *Arena
+	lists  map[uint32]*members // by list ordinal
+	tally  Tally               // counts the live rows
+	bytes  int64               // of all rows, dead rows included
+	known  Lexicons            // texts of events
+}
+
+// members are the live rows of one chunk that belong to one list.
+type members struct {
+	rows  []uint32
+	tally Tally
+}
+
+// Survey prepares n rows of c, whose sections were read. c is to become the chunk with
+// this index in the table of its origin. Survey counts the dead rows and collects the
+// rows of lists. dead has one bit per row; nil means that no row is dead. Survey may run
+// concurrently for different chunks, but only after RestoreOrdinals. It panics if the
+// rows are inconsistent.
+func (t *Tables) Survey(c *Chunk, n int, index uint32, dead []uint64, a *Arena) *Restored {
+	for i := range n {
+		c.setTime(i, c.Times[i]) // also updates the zones
+	}
+	r := &Restored{origin: c.Layout.Origin, index: index, arena: a, lists: map[uint32]*members{}}
+	r.view = View{Chunk: c, Rows: n, blocks: a.blocks}
+	if r.origin == matcher.Events {
+		r.known = newLexicons(t.options)
+	}
+	v := &r.view
+	if dead != nil {
+		v.Dead = make([]uint64, v.Capacity/64)
+		copy(v.Dead, dead)
+	}
+	size := int64(v.Layout.rowOverhead() + v.Versions.descriptorBytes())
+	for i := range v.Rows {
+		record := v.record(i)
+		if v.Events != nil {
+			v.Events.Tags[i] = v.tagBits(record)
+			r.known.addRow(v, i)
+		}
+		bytes := size + int64(len(record))
+		r.bytes += bytes
+		if !v.Alive(i) {
+			v.Deaths++
+			v.DeadBytes += bytes
+			continue
+		}
+		account := v.Accounts[i]
+		_ = t.Newest.Accounts[:account] // panics if the account is unknown
+		r.tally.add(account, 1)
+		for ordinal := range v.Ordinals(i) {
+			l := r.lists[ordinal]
+			if l == nil {
+				_ = t.Newest.Lists[ordinal] // panics if the list is unknown
+				l = &members{}
+				r.lists[ordinal] = l
+			}
+			l.rows = append(l.rows, r.index<<16|uint32(i))
+			l.tally.add(account, 1)
+		}
+	}
+	return r
+}
+
+// Adopt adds the rows of r to t.
+func (t *Tables) Adopt(r *Restored) error {
+	v, base := &r.view, r.index<<16
+	rows := t.Rows[r.origin]
+	for i, id := range v.IDs[:v.Rows] {
+		if v.Alive(i) {
+			rows[id] = base | uint32(i)
+		}
+	}
+	views := t.Newest.Views[r.origin]
+	for int(r.index) >= len(views) {
+		views = append(views, View{})
+	}
+	views[r.index] = *v
+	t.Newest.Views[r.origin] = views
+	if live := t.Newest.Live(r.origin); live != len(rows) {
+		return fmt.Errorf("an object of it is there twice: %d rows, %d objects", live, len(rows))
+	}
+	t.Arenas[v.Chunk] = r.arena
+	if v.Rows < v.Capacity {
+		t.Open[Kind{r.origin, v.Versions}] = r.index
+	}
+	for ordinal, in := range r.lists {
+		if l := t.Newest.Lists[ordinal]; l.Rows != nil {
+			l.Rows.addMany(in.rows)
+			l.Tally.merge(in.tally)
+		}
+	}
+	t.Tallies[r.origin].merge(r.tally)
+	t.Lexicons.merge(&r.known)
+	t.Bytes.Add(r.bytes)
+	t.DeadBytes.Add(v.DeadBytes)
+	return nil
+}

@@ -1,0 +1,238 @@
+package table
+
+import (
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"nearside/matcher"
+)
+
+// Options are the settings of tables.
+type Options struct {
+	Registry   *matcher.Registry
+	MetaFields []matcher.MetaField // fields that events can be filtered on
+	ChunkRows  int                 // 0 means ChunkRowsMax
+	Regions    Regions             // zero value: memory mapped outside the Go heap
+	LexiconMax int                 // maximum number of texts in a lexicon; 0 means lexiconMax
+}
+
+// Tables holds the rows of all origins, one table for each, and the indexes that find
+// rows. One goroutine, the writer, changes them; any goroutine may read.
+//
+// The lock guards the first block of fields. They show only the newest state. The lock is
+// held for lookups and while a commit is published, never during a scan: readers take the
+// newest snapshot, release the lock and then read rows. The writer reads these fields
+// without the lock.
+type Tables struct {
+	sync.RWMutex
+	Newest   *Snapshot
+	Rows     [matcher.Origins]map[matcher.ID]uint32
+	Lists    map[matcher.ID]*List
+	Accounts map[matcher.ID]uint32 // ordinal by ID
+	Tallies  [matcher.Origins]Tally
+	Misfits  map[uint32]int // by version number: how many descriptors do not fit their version
+
+	options  Options
+	Layouts  [matcher.Origins]*Layout
+	Lexicons Lexicons // has its own lock
+
+	// Only the writer uses these.
+	Open     map[Kind]uint32 // index of the chunk that takes new rows
+	Arenas   map[*Chunk]*Arena
+	filled   []full            // chunks that became full since the last commit
+	spare    map[Kind][]*Chunk // mapped by Promise, so that a commit cannot fail
+	promised map[Kind]int      // rows that have room reserved but are not appended yet
+	dropped  int               // bytes of chunks dropped since the last garbage collection
+
+	Bytes     atomic.Int64 // of all rows, including dead ones
+	DeadBytes atomic.Int64 // of dead rows
+}
+
+// NewTables returns tables without rows.
+func NewTables(o Options) *Tables {
+	if o.ChunkRows == 0 {
+		o.ChunkRows = ChunkRowsMax
+	}
+	if o.Regions.Get == nil {
+		o.Regions = MappedRegions()
+	}
+	if o.LexiconMax == 0 {
+		o.LexiconMax = lexiconMax
+	}
+	t := &Tables{options: o}
+	for origin := range t.Layouts {
+		t.Layouts[origin] = newLayout(matcher.Origin(origin), o.MetaFields)
+	}
+	t.reset()
+	return t
+}
+
+// reset removes all rows, lists and accounts. Nothing else may use t while it runs.
+func (t *Tables) reset() {
+	t.Newest = &Snapshot{epoch: 1}
+	t.Lexicons = newLexicons(t.options)
+	for i := range t.Rows {
+		t.Rows[i] = map[matcher.ID]uint32{}
+	}
+	t.Lists = map[matcher.ID]*List{}
+	t.Accounts = map[matcher.ID]uint32{}
+	t.Tallies = [matcher.Origins]Tally{}
+	t.Misfits = map[uint32]int{}
+	t.Open = map[Kind]uint32{}
+	t.Arenas = map[*Chunk]*Arena{}
+	t.filled = nil
+	t.spare = map[Kind][]*Chunk{}
+	t.promised = map[Kind]int{}
+	t.Bytes.Store(0)
+	t.DeadBytes.Store(0)
+}
+
+// Snapshot returns the newest snapshot.
+func (t *Tables) Snapshot() *Snapshot {
+	t.RLock()
+	defer t.RUnlock()
+	return t.Newest
+}
+
+// Find returns the newest snapshot and the object's row in it.
+func (t *Tables) Find(o matcher.Origin, id matcher.ID) (snap *Snapshot, row uint32, ok bool) {
+	t.RLock()
+	defer t.RUnlock()
+	row, ok = t.Rows[o][id]
+	return t.Newest, row, ok
+}
+
+// RowsOf returns the rows of the objects with the given IDs. It skips unknown IDs. The
+// caller must hold the lock, at least for reading.
+func (t *Tables) RowsOf(o matcher.Origin, ids []matcher.ID) *Bitmap {
+	rows := make([]uint32, 0, len(ids))
+	for _, id := range ids {
+		if row, ok := t.Rows[o][id]; ok {
+			rows = append(rows, row)
+		}
+	}
+	return bitmapOf(rows)
+}
+
+// RowsIn returns the rows of all faces that are in any of the lists. The caller must hold
+// the lock, at least for reading.
+func (t *Tables) RowsIn(lists []matcher.ID) *Bitmap {
+	var found []*Bitmap
+	for _, id := range lists {
+		if l := t.Lists[id]; l != nil {
+			found = append(found, l.Rows)
+		}
+	}
+	return Union(found)
+}
+
+// MisfitCounts returns, by version number, how many appended descriptors do not fit: the
+// registry does not know their version, or has another length for it.
+func (t *Tables) MisfitCounts() map[uint32]int {
+	t.RLock()
+	defer t.RUnlock()
+	return maps.Clone(t.Misfits)
+}
+
+// versionsOf returns the versions of the descriptors of o. It leaves out descriptors that
+// do not fit their version.
+func (t *Tables) versionsOf(o *matcher.Object) Versions {
+	var vs Versions
+	for kind, d := range o.Descriptors {
+		if v := t.options.Registry.Version(d.Version); fits(v, kind, d) {
+			vs[kind] = v
+		}
+	}
+	return vs
+}
+
+func fits(v *matcher.Version, t int, d matcher.Descriptor) bool {
+	return v != nil && int(v.Type) == t && len(d.Data) == v.Size()
+}
+
+// Need returns the kind of chunk for a new row of o, and an upper bound of the row's size
+// in bytes.
+func (t *Tables) Need(o *matcher.Object) (k Kind, bytes int64) {
+	vs := t.versionsOf(o)
+	return Kind{o.Origin, vs}, int64(t.Layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + detailsBytes(o))
+}
+
+// Promise maps memory for the given numbers of rows, so that the next commit can append
+// them without failing. It returns an error if the memory is not available. Only the
+// writer calls it.
+func (t *Tables) Promise(rows map[Kind]int) error {
+	for k, n := range rows {
+		if err := t.reserve(k, n); err != nil {
+			return err
+		}
+	}
+	t.promised = rows
+	return nil
+}
+
+// KeepPromise records that the promised rows were appended.
+func (t *Tables) KeepPromise() { clear(t.promised) }
+
+// reserve makes sure that n more rows of k fit into the open and spare chunks.
+func (t *Tables) reserve(k Kind, n int) error {
+	have := 0
+	if index, ok := t.Open[k]; ok {
+		v := &t.Newest.Views[k.Origin][index]
+		have = v.Capacity - v.Rows
+	}
+	for _, c := range t.spare[k] {
+		have += c.Capacity
+	}
+	for have < n {
+		if t.ChunkCount(k.Origin) >= ChunksMax {
+			return fmt.Errorf("memory: the %s fill %d chunks already, which is all there can be", k.Origin, ChunksMax)
+		}
+		c, err := t.NewChunk(k)
+		if err != nil {
+			return err
+		}
+		t.spare[k] = append(t.spare[k], c)
+		have += c.Capacity
+	}
+	return nil
+}
+
+// ChunkCount counts the chunks of an origin, including the spare ones.
+func (t *Tables) ChunkCount(o matcher.Origin) int {
+	n := 0
+	for i := range t.Newest.Views[o] {
+		if t.Newest.Views[o][i].Chunk != nil {
+			n++
+		}
+	}
+	for k, spare := range t.spare {
+		if k.Origin == o {
+			n += len(spare)
+		}
+	}
+	return n
+}
+
+// NewChunk maps an empty chunk for rows of k.
+func (t *Tables) NewChunk(k Kind) (*Chunk, error) {
+	return newChunk(t.Layouts[k.Origin], k.Versions, t.options.ChunkRows, t.options.Regions)
+}
+
+// takeChunk returns an empty chunk. It takes a reserved one if there is one. Otherwise,
+// which happens only while the store loads, it maps a new one.
+func (t *Tables) takeChunk(k Kind) *Chunk {
+	if spare := t.spare[k]; len(spare) > 0 {
+		last := len(spare) - 1
+		c := spare[last]
+		spare[last] = nil // otherwise this slice would keep the chunk mapped
+		t.spare[k] = spare[:last]
+		return c
+	}
+	c, err := t.NewChunk(k)
+	if err != nil {
+		panic(err) // committed rows must not be lost
+	}
+	return c
+}

@@ -1,0 +1,95 @@
+package route
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"nearside/matcher"
+	"nearside/matcher/wire"
+)
+
+// crossOwners returns the remotes that own both sides of a cross match; empty:
+// this server owns both. If the sides have no common owner, the error is
+// CodeNoMatcher.
+func (r *Router) crossOwners(req *CrossRequest) ([]string, error) {
+	if r.options.Remotes == nil {
+		return nil, nil
+	}
+	_, all := r.options.Remotes.Now()
+	left, err := all.Of(req.References.Origin, &req.References.Filter)
+	if err != nil {
+		return nil, matcher.At("references", err)
+	}
+	right, err := all.Of(req.Candidates.Origin, &req.Candidates.Filter)
+	if err != nil {
+		return nil, matcher.At("candidates", err)
+	}
+	both := slices.DeleteFunc(slices.Clone(left), func(name string) bool { return !slices.Contains(right, name) })
+	if len(both) == 0 && len(left)+len(right) > 0 {
+		return nil, matcher.Errorf(matcher.CodeNoMatcher, "references: they belong to %s, the candidates to %s; no matcher has both",
+			matcher.OwnerText(left), matcher.OwnerText(right))
+	}
+	return both, nil
+}
+
+// crossRemote lets an owner answer a cross match. The limits of the remote apply
+// too.
+func (r *Router) crossRemote(ctx context.Context, req *CrossRequest, owners []string) (*Answer, error) {
+	remotes, _ := r.options.Remotes.Now()
+	remotes = slices.DeleteFunc(slices.Clone(remotes), func(m matcher.Remote) bool { return !slices.Contains(owners, m.Name()) })
+	var offered []wire.PlanMatcher
+	err := error(matcher.Errorf(matcher.CodeUnavailable, "%s is not configured any more", matcher.OwnerText(owners)))
+	for i, m := range remotes {
+		offered = append(offered, wire.PlanMatcher{Name: m.Name(), Chosen: true, Reason: "owns both sides"})
+		offer := &offered[len(offered)-1]
+		offer.Cost, _, _ = m.Cost(ctx, &matcher.SubRequest{Candidates: req.Candidates})
+		var a *Answer
+		if a, err = r.crossAt(ctx, m, req, i < len(remotes)-1); err == nil {
+			a.explain(req.Explain, offered)
+			return a, nil
+		}
+		if ctx.Err() != nil || !fallible(err) {
+			break
+		}
+		offer.Chosen, offer.Reason = false, failedReason(err, req.Account)
+	}
+	return nil, deadlineError(ctx, err)
+}
+
+// crossAt lets one remote answer a cross match. If hasNext, it gets half of the
+// time, so that the next remote can answer if it fails.
+func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossRequest, hasNext bool) (*Answer, error) {
+	if hasNext {
+		var cancel context.CancelFunc
+		ctx, cancel = halfTime(ctx)
+		defer cancel()
+	}
+	point := matcher.MatchPoint{Time: time.Now(), Matcher: m.Name(), Origin: req.Candidates.Origin, RequestID: req.RequestID}
+	r.calls.addCalls(m.Name(), 1)
+	defer r.calls.addCalls(m.Name(), -1)
+	refs, results, err := m.Cross(ctx, &req.CrossMatch)
+	err = deadlineError(ctx, err)
+	moment := r.options.Moments.Moment(req.Account, nil, nil)
+	a := &Answer{References: refs, Results: make([][]matcher.Result, len(results))}
+	for i := range results {
+		completeRows(&results[i], req.Candidates, req.Account, moment)
+		a.Results[i] = results[i : i+1]
+		point.Matches += len(results[i].Matches)
+	}
+	if r.options.Observer != nil {
+		point.Subs, point.Err, point.Duration = len(results), err, time.Since(point.Time)
+		r.options.Observer.Matched(point)
+	}
+	return a, err
+}
+
+// explain adds the plans of an answer of a remote, if the request asked for them.
+func (a *Answer) explain(asked bool, offered []wire.PlanMatcher) {
+	for i := range a.Results {
+		if !asked {
+			return
+		}
+		a.Plans = append(a.Plans, []*wire.Plan{planOf(&a.Results[i][0].Scan, offered)})
+	}
+}
