@@ -96,8 +96,8 @@ kernels: ## tests without assembly; then with every kernel, a missing one being 
 
 generate: ## write generated files again; fails when that changes them
 	go -C simd/_gen generate ./...
-	go test ./internal/server -run '^TestOpenAPIJSON$$' -update
-	git diff --exit-code -- simd internal/server/openapi.json
+	go test ./internal/server -run '^TestGenerated$$' -update
+	git diff --exit-code -- simd internal/server/openapi.yaml internal/server/openapi.json internal/server/ui
 
 vuln: ## known vulnerabilities (needs the network; not part of ci)
 	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
