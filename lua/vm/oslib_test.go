@@ -173,7 +173,9 @@ func TestDateDirectivesAllocateLittle(t *testing.T) {
 	}
 	b := make([]byte, 0, 64)
 	allocations := testing.AllocsPerRun(100, func() { b = c.appendDirective(b[:0], 'c', time.UTC) })
-	if allocations > 1 { // the year, which fmt gets as an interface
-		t.Errorf("%d allocations for %%c, want at most 1", int(allocations))
+	// The year is one allocation, because fmt gets it as an interface. Under the race
+	// detector, fmt's pool adds some.
+	if allocations > 5 {
+		t.Errorf("%d allocations for the 7 directives in %%c, want at most 5", int(allocations))
 	}
 }
