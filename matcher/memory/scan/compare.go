@@ -197,7 +197,7 @@ func (s *shown) always(at int) uint64 {
 func (w *scanner) fill(t *simd.TileU8, s *shown, at, hi int) {
 	t.Reset()
 	for b := at / simd.BlockRows; b < (min(hi, at+simd.TileRows)+simd.BlockRows-1)/simd.BlockRows; b++ {
-		t.Add(s.Block(b))
+		t.AddBlock(s.Block(b))
 	}
 }
 

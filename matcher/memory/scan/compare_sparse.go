@@ -92,7 +92,7 @@ func (w *scanner) tileList(s *shown) {
 func (w *scanner) fillList(t *simd.TileU8, s *shown, list []uint32) {
 	t.Reset()
 	for _, b := range list {
-		t.Add(s.Block(int(b)))
+		t.AddBlock(s.Block(int(b)))
 	}
 }
 
