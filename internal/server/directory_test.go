@@ -32,7 +32,7 @@ func TestDirectory2026(t *testing.T) {
 				s.dir = dir
 				s.warn = func(msg string, args ...any) { warnings = append(warnings, fmt.Sprint(msg, args)) }
 			})
-			if len(warnings) != run.warnings || run.warnings > 0 && !strings.Contains(warnings[0], "as they were before the configuration or the program changed") {
+			if len(warnings) != run.warnings || run.warnings > 0 && !strings.Contains(warnings[0], "because the configuration or the program changed") {
 				t.Errorf("the warnings are %q, want %d", warnings, run.warnings)
 			}
 			for _, origin := range []string{"faces", "events"} {

@@ -150,9 +150,9 @@ func TestHighRows(t *testing.T) {
 	p.check(t, subs, p.Expect(subs))
 }
 
-// TestManyProbes matches more references than can share a pass, and more rows than a
+// TestManyReferences matches more references than can share a pass, and more rows than a
 // strip has.
-func TestManyProbes(t *testing.T) {
+func TestManyReferences(t *testing.T) {
 	w := newWorld(5)
 	v := w.versions[3]
 	m, err := New(Options{Registry: w.registry, Kernel: simd.Kernels()[0], Workers: 2, Cost: 100})

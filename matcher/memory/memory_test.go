@@ -43,7 +43,7 @@ func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version
 			changes = append(changes, store.Change{Kind: store.PutObject, Object: w.face(lists, versions)})
 		}
 	}
-	o.Change(changes)
+	o.ApplyChanges(changes)
 	if err := m.Admit(changes); err != nil {
 		panic(err)
 	}

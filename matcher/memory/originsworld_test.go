@@ -26,8 +26,8 @@ func (w *world) maybeID(from []matcher.ID) (id matcher.ID) {
 	return id
 }
 
-// of returns a random object of any origin.
-func (w *world) of(o matcher.Origin, now matcher.Time, versions []*matcher.Version, body *matcher.Version) *matcher.Object {
+// object returns a random object of any origin.
+func (w *world) object(o matcher.Origin, now matcher.Time, versions []*matcher.Version, body *matcher.Version) *matcher.Object {
 	x := w.face(nil, versions)
 	x.Origin, x.Lists = o, nil
 	switch o {
@@ -63,12 +63,12 @@ func (w *world) event() *matcher.Event {
 		Location: matcher.Location{City: w.text("c", 4), Area: w.text("a", 4), District: w.text("d", 4), Street: w.text("r", 4), HouseNumber: w.text("", 9)},
 		TopMatch: matcher.TopMatch{ObjectID: w.maybeID(w.ids[:9]), ExternalID: w.text("x", 5)},
 	}
-	tags, most := 3, 4 // number of names in use; with 90 names, not all have their own bit
+	names, tagsMax := 3, 4 // with 90 names, not all have their own bit
 	if w.IntN(2) == 0 {
-		tags, most = 90, 20
+		names, tagsMax = 90, 20
 	}
-	for range w.IntN(most) {
-		e.Tags = append(e.Tags, fmt.Sprint("tag", w.IntN(tags)))
+	for range w.IntN(tagsMax) {
+		e.Tags = append(e.Tags, fmt.Sprint("tag", w.IntN(names)))
 	}
 	if w.IntN(3) > 0 {
 		e.EndTime = new(matcher.Time(w.IntN(20)*1000 - 5000))
@@ -90,8 +90,7 @@ func (w *world) event() *matcher.Event {
 	return e
 }
 
-// large has numbers that are the same in float64 as their neighbours, and such
-// neighbours.
+// large has large integers, and their neighbours that are equal in float64.
 var large = []string{
 	"9007199254740992", "9007199254740993", "9.007199254740992e15", "-9007199254740993", "-9007199254740992", "18446744073709551615",
 	"18446744073709551614", "1.8446744073709552e19", "-9223372036854775808", "-9223372036854775807", "9223372036854775807", "9223372036854775808",

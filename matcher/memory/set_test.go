@@ -53,6 +53,7 @@ func field(x *matcher.Object, name string) (value any, ok bool) {
 	panic(name)
 }
 
+// holds reports whether "have op want" is true.
 func holds(have any, op string, want any) bool {
 	var c int
 	if s, ok := have.(string); ok {
@@ -104,6 +105,7 @@ func (o *setOracle) top(name string, n int) *setOracle {
 	return kept
 }
 
+// check compares the rows of s with the expected rows.
 func (o *setOracle) check(t *testing.T, what string, s *Selection) {
 	t.Helper()
 	got := map[matcher.ID]bool{}
@@ -236,7 +238,7 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 			t.Fatal(err)
 		}
 		with := base.where(name, op, wanted)
-		what = "algebra"
+		what = "union, intersection or difference"
 		left := s
 		switch w.IntN(3) {
 		case 0:
@@ -333,10 +335,10 @@ func TestSample(t *testing.T) {
 	}
 	first := ids(100, 1, 4096)
 	if len(first) != 100 || !slices.Equal(first, ids(100, 1, 64)) {
-		t.Error("the layout of rows shows")
+		t.Error("the sample depends on the layout of rows")
 	}
 	if slices.Equal(first, ids(100, 2, 4096)) {
-		t.Error("seed 2 picks what seed 1 picks")
+		t.Error("seeds 1 and 2 pick the same rows")
 	}
 	if n := len(ids(5000, 1, 4096)); n != 3000 {
 		t.Errorf("%d of 3000 rows", n)
@@ -370,7 +372,7 @@ func TestSetFaults(t *testing.T) {
 		`account_id: must be a UUID, got 1`:                   where("account_id", "=", 1.0),
 		`user_data: must be a string, got 1`:                  where("user_data", "=", 1.0),
 		`user_data: "~" is not one of`:                        where("user_data", "~", "x"),
-		`lists: "<" is not one of = !=`:                       where("lists", "<", matcher.ID{}.String()),
+		`lists: must be compared with = or !=, got "<"`:       where("lists", "<", matcher.ID{}.String()),
 		`user_data: must be a column of numbers`:              func() error { _, err := s.Top("user_data", 1); return err },
 		`age: must be a number, got x`:                        func() error { _, err := s.OneOf("age", []any{"x"}); return err },
 		`"x" is not one of the columns`:                       func() error { _, err := s.Reader("age", "x"); return err },

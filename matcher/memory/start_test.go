@@ -20,7 +20,8 @@ import (
 	"nearside/simd"
 )
 
-// tee passes commits to an oracle as well, but not the changes that a start applies.
+// tee passes commits to a Memory and to an oracle. Changes that a start applies go only
+// to the Memory.
 type tee struct {
 	*Memory
 	*memorytest.Oracle
@@ -29,7 +30,7 @@ type tee struct {
 
 func (x *tee) Apply(changes []store.Change) {
 	if x.live.Load() {
-		x.Change(changes)
+		x.ApplyChanges(changes)
 	}
 	x.Memory.Apply(changes)
 }
@@ -64,8 +65,8 @@ func newNode(t *testing.T, w *world) *node {
 }
 
 // start opens the store, with or without its cache, and compares everything with the
-// oracle. warnings are the expected warnings. fast says whether the start must not read
-// all records.
+// oracle. warnings are parts of the expected warnings. fast is whether the start must use
+// segments instead of reading all records.
 func (n *node) start(t *testing.T, fast bool, warnings ...string) {
 	t.Helper()
 	m := newMemory(t, n.w, simd.Kernels()[0], 1)
@@ -267,8 +268,9 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestAnotherPast tests segments from a copy of the directory with a different history.
-func TestAnotherPast(t *testing.T) {
+// TestSegmentsOfOtherHistory tests segments from a copy of the directory with a different
+// history.
+func TestSegmentsOfOtherHistory(t *testing.T) {
 	w := newWorld(12)
 	n := newNode(t, w)
 	n.start(t, false)

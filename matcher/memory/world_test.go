@@ -113,6 +113,7 @@ func keepsAccount(err error) bool {
 	return matcher.CodeOf(err) == matcher.CodeBadInput && strings.HasPrefix(err.Error(), "account_id: it cannot be changed")
 }
 
+// face returns a random face in some of the lists.
 func (w *world) face(lists []matcher.ID, versions []*matcher.Version) *matcher.Object {
 	o := &matcher.Object{ID: pick(w, w.ids), CreateTime: matcher.Time(w.IntN(20) * 1000), Avatar: "a"}
 	if w.IntN(3) > 0 {
@@ -132,7 +133,7 @@ func (w *world) face(lists []matcher.ID, versions []*matcher.Version) *matcher.O
 	return o
 }
 
-//go:fix inline
+// filter returns a random filter for faces.
 func (w *world) filter() (f matcher.Filter) {
 	for range w.IntN(4) {
 		switch w.IntN(14) {
@@ -169,7 +170,7 @@ func (w *world) filter() (f matcher.Filter) {
 	return f
 }
 
-// matchBoth compares the answers to a request of several sub-requests.
+// matchBoth compares the answers of m to a random request with those of o.
 func matchBoth(t *testing.T, w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version) {
 	t.Helper()
 	var subs []matcher.SubRequest

@@ -75,8 +75,8 @@ func (p *Search) exact(row []byte) float64 {
 	return p.version.Distance(p.query, row)
 }
 
-// within returns the value above which a row cannot become a hit. It only falls, so a
-// caller with an older value just compares a few rows too many.
+// within returns the value above which a row cannot become a hit. This value only falls,
+// so a caller with an older value compares only a few rows too many.
 func (p *Search) within() float64 { return math.Float64frombits(p.bound.Load()) }
 
 // offer adds rows that may belong to the answer.
@@ -115,7 +115,7 @@ func (p *Search) push(h Hit) {
 	}
 	if full {
 		p.hits[0] = h
-		p.down(0)
+		p.siftDown(0)
 		return
 	}
 	p.hits = append(p.hits, h)
@@ -129,7 +129,8 @@ func (p *Search) push(h Hit) {
 	}
 }
 
-func (p *Search) down(i int) {
+// siftDown restores the heap after hit i was replaced by one that comes earlier.
+func (p *Search) siftDown(i int) {
 	for {
 		worst := i
 		for child := 2*i + 1; child <= 2*i+2 && child < len(p.hits); child++ {
