@@ -107,7 +107,11 @@ func (p *Search) compare(a, b Hit) int {
 	case matcher.ByTimeDesc:
 		c = cmp.Compare(p.time(b), p.time(a))
 	default:
-		c = cmp.Compare(a.value, b.value)
+		if a.value < b.value { // cmp.Compare is slower, because it orders NaN too
+			return -1
+		} else if a.value > b.value {
+			return 1
+		}
 	}
 	if c != 0 || a.Row == b.Row {
 		return c
