@@ -1,5 +1,5 @@
 ---@meta nearside.test
--- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update
+-- Generated from the host's modules by: go test ./lua/trial -run TestLibraryFile -update
 
 ---The plugin under test. Its methods return when it is at rest, and raise what its hooks raise.
 ---@class Plugin
@@ -48,7 +48,7 @@ function Plugin:close() end
 ---@return {state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
 function Plugin:status() end
 
----A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
+---A whole number of any size. tostring, .. and the comparisons == < <= > >= work; arithmetic raises an error.
 ---@class Int64
 local Int64 = {}
 
@@ -149,16 +149,16 @@ function test.amqp.delete(kind, name) end
 ---@param reason? string
 function test.amqp.down(reason) end
 
----Base64.
+---Base64, in the standard alphabet with padding.
 ---@class nearside.test.base64
 test.base64 = {}
 
----Encodes bytes.
+---Encodes bytes as base64.
 ---@param bytes string
 ---@return string
 function test.base64.encode(bytes) end
 
----Decodes text.
+---Decodes base64. Returns nil and an error if text is not valid.
 ---@param text string
 ---@return string?
 ---@return string? err
@@ -176,16 +176,16 @@ function test.clock.advance(seconds) end
 ---@return number
 function test.clock.now() end
 
----Hashes.
+---Hash functions.
 ---@class nearside.test.hash
 test.hash = {}
 
----SHA-256, as 64 hexadecimal digits.
+---Returns the SHA-256 hash of bytes as 64 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.sha256(bytes) end
 
----CRC-32 (IEEE), as 8 hexadecimal digits.
+---Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.crc32(bytes) end
@@ -202,40 +202,40 @@ function test.http.handle(fn) end
 ---@return table[]
 function test.http.requests() end
 
----Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.
+---Boxed integers: whole numbers beyond 2^53, which Lua numbers cannot hold exactly. tostring gives their digits. They can be compared with each other, and keep their value in JSON, in the store and in kv.
 ---@class nearside.test.int64
----Makes a boxed integer of decimal digits or of a whole number.
+---Returns a boxed integer. value is a text of decimal digits, or a whole number.
 ---@overload fun(value: string|integer|Int64): Int64
 test.int64 = {}
 
----Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.
+---Returns -1 if a is less than b, 0 if they are equal, and 1 if a is greater. a and b are boxed integers or numbers.
 ---@param a number|Int64
 ---@param b number|Int64
 ---@return integer
 function test.int64.compare(a, b) end
 
----JSON.
+---Encodes and decodes JSON.
 ---@class nearside.test.json
----@field null userdata JSON's null.
+---@field null userdata The value null of JSON.
 test.json = {}
 
----Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.
+---Encodes a value. An empty table becomes {}, unless json.array has marked it or it was decoded from an empty list.
 ---@param value any
 ---@return string
 function test.json.encode(value) end
 
----Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).
+---Decodes a text. null becomes json.null. Integers beyond 2^53 become boxed integers (see int64).
 ---@param text string
 ---@return any
 ---@return string? err
 function test.json.decode(text) end
 
----Marks a table to be written as [], also when it is empty.
+---Marks a table, so that it is encoded as a list even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function test.json.array(t) end
 
----Marks a table to be written as {}, also when it is empty.
+---Marks a table, so that it is encoded as an object even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function test.json.object(t) end
@@ -252,20 +252,20 @@ function test.log.lines() end
 ---@class nearside.test.re
 test.re = {}
 
----Finds the first match: the whole of it, then the groups; nil when there is none.
+---Finds the first match and returns the matched text, followed by the texts of the groups. Returns nil if s does not match.
 ---@param s string
 ---@param pattern string
 ---@return string[]?
 function test.re.match(s, pattern) end
 
----Finds all matches, at most limit (10000).
+---Returns the texts of all matches, at most limit (10000).
 ---@param s string
 ---@param pattern string
 ---@param limit? integer
 ---@return string[]
 function test.re.find_all(s, pattern, limit) end
 
----Replaces all matches; $1 or ${name} stand for groups.
+---Replaces all matches with a text, in which $1 and ${name} stand for groups, and returns the result.
 ---@param s string
 ---@param pattern string
 ---@param with string

@@ -38,7 +38,7 @@ func TestTutorial(t *testing.T) {
 			continue
 		}
 		for _, use := range script.Uses {
-			if !lib.Knows(use.Path) {
+			if !lib.Has(use.Path) {
 				t.Errorf("%s: there is no %s.%s", script.Name, local, use.Path)
 			}
 		}

@@ -86,7 +86,7 @@ func trialFiguresModule() vm.Module {
 					return err
 				}
 				o := &goval.Reader{Map: c.Map(1), Path: "figures."}
-				o.Known("cpu", "rss", "queue", "rows")
+				o.RefuseUnknown("cpu", "rss", "queue", "rows")
 				t.figures.CPU = time.Duration(o.Number("cpu", t.figures.CPU.Seconds(), 0, 1e9) * float64(time.Second))
 				t.figures.RSS = int64(o.Whole("rss", int(t.figures.RSS), 0, 1e15))
 				t.figures.Queue = o.Whole("queue", t.figures.Queue, 0, 1e9)

@@ -46,7 +46,7 @@ func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[st
 	if err != nil {
 		return nil, err
 	}
-	if why := p.Refuses(sub); why != "" {
+	if why := p.Refusal(sub); why != "" {
 		return nil, errors.New("the plugin is " + why)
 	}
 	t.local.now = m

@@ -72,10 +72,10 @@ func (r *redisDoubleClient) reach(ctx context.Context) error {
 		return errors.New("the client is closed")
 	case r.down != "":
 		err := errors.New(r.down)
-		peer.Note(ctx, r.Target, err)
+		peer.RecordOutcome(ctx, r.Target, err)
 		return err
 	}
-	peer.Note(ctx, r.Target, nil)
+	peer.RecordOutcome(ctx, r.Target, nil)
 	return nil
 }
 

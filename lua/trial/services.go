@@ -43,7 +43,7 @@ var trialFigures = ns.Resources{
 func processStart() time.Time { return startTime.Add(-trialFigures.CPU) }
 
 // A storeDouble is the store of one test. It keeps objects in memory and implements
-// [ns.Writer].
+// [ns.ObjectWriter].
 type storeDouble struct {
 	memory *trialMemory
 	stored func(*matcher.Object) // called for each stored event
@@ -68,7 +68,7 @@ func (s *storeDouble) lock() error {
 	return nil
 }
 
-// PutObjects implements [ns.Writer].
+// PutObjects implements [ns.ObjectWriter].
 func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*matcher.Object) (int, error) {
 	if err := s.lock(); err != nil {
 		return -1, err
@@ -118,7 +118,7 @@ func mayJoin(object, list matcher.ID) bool {
 	return object.IsZero() || list.IsZero() || object == list
 }
 
-// DeleteObject implements [ns.Writer].
+// DeleteObject implements [ns.ObjectWriter].
 func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.Origin, id matcher.ID) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -132,7 +132,7 @@ func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.O
 	return nil
 }
 
-// Link implements [ns.Writer].
+// Link implements [ns.ObjectWriter].
 func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, fa
 	return nil
 }
 
-// CreateList implements [ns.Writer].
+// CreateList implements [ns.ObjectWriter].
 func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
 	if err := s.lock(); err != nil {
 		return err
