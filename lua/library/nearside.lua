@@ -9,7 +9,7 @@ local Batch = {}
 ---@param value any
 function Batch:add(value) end
 
----Waits for a flush in progress, then flushes all waiting values. If a flush fails, returns nil and the reason, and its values wait for the next flush. Otherwise returns true. Waits.
+---Waits for a flush in progress, then flushes all waiting values. If a flush fails, returns nil and the reason, and its values wait for the next flush. Otherwise returns true. This call waits.
 ---@return boolean?
 ---@return string? err
 function Batch:flush() end
@@ -115,7 +115,7 @@ function Set:minus(other) end
 ---@return Set
 function Set:filter(test, ...) end
 
----Compares the rows with the reference and returns at most limit nearest ones as {id, distance, similarity}, in the order of the request. Only in match. Waits.
+---Compares the rows with the reference and returns at most limit matches as {id, distance, similarity}, in the order of the request. Only in match. This call waits.
 ---@param limit integer
 ---@return table[]
 function Set:scan(limit) end
@@ -129,14 +129,14 @@ function Set:to_table(limit) end
 ---@class Task
 local Task = {}
 
----Ends the task. A call of the task that waits returns at once.
+---Ends the task. If the task is waiting in a call, the call returns at once.
 function Task:cancel() end
 
 ---A RabbitMQ client.
 ---@class AmqpClient
 local AmqpClient = {}
 
----Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; confirm = true also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless. Waits.
+---Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; confirm = true also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless. This call waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
@@ -145,7 +145,7 @@ local AmqpClient = {}
 ---@return string? err
 function AmqpClient:publish(exchange, key, body, options) end
 
----Calls fn for each message of a queue, one after the other. If fn returns "ack" or true, the message is acknowledged. If it returns "retry", false or nil, or raises an error, the message is delivered again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or "dead", the message goes to the dead-letter target dead: the name of a queue, an exchange and a key, or true for the x-dead-letter-exchange of a queue that this client has not declared. If this client has declared the queue with an x-dead-letter-exchange, that is the default. Without a target it stays in the queue. A second result of fn is the reason. If the store is full or not available (12052, 12050), the consumer pauses and no attempt is used. Waits.
+---Calls fn for each message of a queue, one after the other. If fn returns "ack" or true, the message is acknowledged. If it returns "retry", false or nil, or raises an error, the message is delivered again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or "dead", the message goes to the dead-letter target dead: the name of a queue, an exchange and a key, or true for the x-dead-letter-exchange of a queue that this client has not declared. If this client has declared the queue with an x-dead-letter-exchange, that is the default. Without a target it stays in the queue. A second result of fn is the reason. If the store is full or not available (12052, 12050), the consumer pauses and no attempt is used. This call waits.
 ---@param queue string
 ---@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean, attempt: integer, persistent: boolean, expiration: string?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}): ("ack"|"retry"|"dead"|boolean|{retry: number})?, string?
 ---@param options? {prefetch: integer?, attempts: integer?, dead: (string|boolean|{exchange: string, key: string?})?}
@@ -153,7 +153,7 @@ function AmqpClient:publish(exchange, key, body, options) end
 ---@return string? err
 function AmqpClient:consume(queue, fn, options) end
 
----Creates a queue with its bindings, or an exchange (type: direct, fanout, headers or topic). It is durable unless durable is false. The client creates it again after a reconnect and when it disappears. If the server cannot be reached, declare returns true and the client creates it later. Waits.
+---Creates a queue with its bindings, or an exchange (type: direct, fanout, headers or topic). It is durable unless durable is false. The client creates it again after a reconnect and when it disappears. If the server cannot be reached, declare returns true and the client creates it later. This call waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
 ---@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?, arguments: table<string, any>?}[]?}
@@ -161,7 +161,7 @@ function AmqpClient:consume(queue, fn, options) end
 ---@return string? err
 function AmqpClient:declare(kind, name, options) end
 
----Ends the client and its consumers. Waits.
+---Ends the client and its consumers. This call waits.
 function AmqpClient:close() end
 
 ---A whole number of any size. tostring, .. and the comparisons == < <= > >= work; arithmetic raises an error.
@@ -212,34 +212,34 @@ function Histogram:observe(v, labels) end
 ---@class RedisClient
 local RedisClient = {}
 
----Runs a command and returns its reply. Waits.
+---Runs a command and returns its reply. This call waits.
 ---@param command string
 ---@param ... string|number
 ---@return any
 ---@return string? err
 function RedisClient:call(command, ...) end
 
----Sends up to 1000 commands at once and returns their replies. Waits.
+---Sends up to 1000 commands at once and returns their replies. This call waits.
 ---@param commands (string|number)[][]
 ---@return any[]?
 ---@return string? err
 function RedisClient:pipeline(commands) end
 
----Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it had none (down_seconds). Waits.
+---Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it had none (down_seconds). This call waits.
 ---@param channel string
 ---@param fn fun(message: string, channel: string)
 ---@return Task?
 ---@return string? err
 function RedisClient:subscribe(channel, fn) end
 
----Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns "ack" or true, the entry is acknowledged. If it returns "retry", false or nil, or raises an error, fn is called again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or "dead", the entry goes to the stream dead; without dead it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over after claim_ms (30000; 0: never) without a sign of life. The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice. Waits.
+---Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns "ack" or true, the entry is acknowledged. If it returns "retry", false or nil, or raises an error, fn is called again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or "dead", the entry goes to the stream dead; without dead it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over after claim_ms (30000; 0: never) without a sign of life. The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice. This call waits.
 ---@param options {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}
 ---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|"ack"|"retry"|"dead"|{retry: number}|table[]|nil, string?
 ---@return Task?
 ---@return string? err
 function RedisClient:xreadgroup(options, fn) end
 
----Ends the client and its readers. Waits.
+---Ends the client and its readers. This call waits.
 function RedisClient:close() end
 
 ---@class nearside
@@ -253,7 +253,7 @@ local ns = {}
 ---@return Batch
 function ns.batch(options) end
 
----Copies those hooks and fields of base that m does not have to m, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.
+---Copies to m the hooks and fields of base that m lacks, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.
 ---@param base table
 ---@param m table
 ---@return table m
@@ -297,7 +297,7 @@ function ns.every(seconds, fn) end
 ---@param fn function
 function ns.ready(fn) end
 
----Waits. 0 lets other calls and tasks of the plugin run. Waits.
+---Sleeps for seconds. With 0, other calls and tasks of the plugin run. This call waits.
 ---@param seconds number
 function ns.sleep(seconds) end
 
@@ -353,7 +353,7 @@ function ns.hash.crc32(bytes) end
 ---@class nearside.http
 ns.http = {}
 
----Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target. Waits.
+---Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target. This call waits.
 ---@param method string
 ---@param url string
 ---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
@@ -361,14 +361,14 @@ ns.http = {}
 ---@return string? err
 function ns.http.request(method, url, options) end
 
----Makes a GET request; see request. Waits.
+---Makes a GET request; see request. This call waits.
 ---@param url string
 ---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
 ---@return string? err
 function ns.http.get(url, options) end
 
----Makes a POST request; see request. Waits.
+---Makes a POST request; see request. This call waits.
 ---@param url string
 ---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
@@ -542,7 +542,7 @@ function ns.re.replace(s, pattern, with) end
 ---@class nearside.redis
 ns.redis = {}
 
----Creates a client for redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client connects on first use and reconnects by itself. If the server is down, calls fail, but connect succeeds. With ?master_name=name the hosts are Sentinels; with ?cluster=true they are nodes of a cluster. &addr=host:port adds a host. Waits.
+---Creates a client for redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client connects on first use and reconnects by itself. If the server is down, calls fail, but connect succeeds. With ?master_name=name the hosts are Sentinels; with ?cluster=true they are nodes of a cluster. &addr=host:port adds a host. This call waits.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return RedisClient?
@@ -553,13 +553,13 @@ function ns.redis.connect(url, options) end
 ---@class nearside.store
 ns.store = {}
 
----Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated. Waits.
+---Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated. This call waits.
 ---@param face table
 ---@return string? id
 ---@return string? err
 function ns.store.put_face(face) end
 
----Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---Stores up to 1000 objects at once, all or none, and returns their ids. This call waits.
 ---@param faces table[]
 ---@return string[]? ids
 ---@return string? err
@@ -571,19 +571,19 @@ function ns.store.put_faces(faces) end
 ---@return string? err
 function ns.store.get_face(id) end
 
----Deletes an object. Fails if it does not exist. Waits.
+---Deletes an object. Fails if it does not exist. This call waits.
 ---@param id string
 ---@return boolean?
 ---@return string? err
 function ns.store.delete_face(id) end
 
----Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated. Waits.
+---Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated. This call waits.
 ---@param event table
 ---@return string? id
 ---@return string? err
 function ns.store.put_event(event) end
 
----Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---Stores up to 1000 objects at once, all or none, and returns their ids. This call waits.
 ---@param events table[]
 ---@return string[]? ids
 ---@return string? err
@@ -595,27 +595,27 @@ function ns.store.put_events(events) end
 ---@return string? err
 function ns.store.get_event(id) end
 
----Deletes an object. Fails if it does not exist. Waits.
+---Deletes an object. Fails if it does not exist. This call waits.
 ---@param id string
 ---@return boolean?
 ---@return string? err
 function ns.store.delete_event(id) end
 
----Adds faces to a list, all or none. Waits.
+---Adds faces to a list, all or none. This call waits.
 ---@param list_id string
 ---@param face_ids string[]
 ---@return boolean?
 ---@return string? err
 function ns.store.attach(list_id, face_ids) end
 
----Removes faces from a list, all or none. Waits.
+---Removes faces from a list, all or none. This call waits.
 ---@param list_id string
 ---@param face_ids string[]
 ---@return boolean?
 ---@return string? err
 function ns.store.detach(list_id, face_ids) end
 
----Creates a list and returns its id. Fails if a list with this id exists. Waits.
+---Creates a list and returns its id. Fails if a list with this id exists. This call waits.
 ---@param list? {list_id: string?, account_id: string?, user_data: string?}
 ---@return string? id
 ---@return string? err

@@ -5,43 +5,43 @@
 ---@class Plugin
 local Plugin = {}
 
----Hands points to handle_event; event is the first that the plugin asks for. Waits.
+---Hands points to handle_event; event is the first that the plugin asks for. This call waits.
 ---@param points table[]
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Asks one of the plugin's routes; path is below the plugin's own. A value of query may be a list, for a key that is repeated. account_id goes into the query. Waits.
+---Asks one of the plugin's routes; path is below the plugin's own. A value of query may be a list, for a key that is repeated. account_id goes into the query. This call waits.
 ---@param method string
 ---@param path string
 ---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: any}
 function Plugin:request(method, path, options) end
 
----The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot. Waits.
+---The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot. This call waits.
 ---@param candidates? table
 ---@param probe? integer[]
 ---@param rows? table[]
 ---@return number?
 function Plugin:cost(candidates, probe, rows) end
 
----What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost. Waits.
+---What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param candidates? table
 ---@return table[]?
 ---@return {status: integer, detail: string}? rejection
 function Plugin:prefilter(rows, candidates) end
 
----The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost. Waits.
+---The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param probe integer[]
 ---@param candidates? table
 ---@return table[]?
 function Plugin:match(rows, probe, candidates) end
 
----Reloads the plugin, as SIGHUP does. Waits.
+---Reloads the plugin, as SIGHUP does. This call waits.
 function Plugin:reload() end
 
----Shuts the plugin down. Waits.
+---Shuts the plugin down. This call waits.
 function Plugin:close() end
 
 ---How the plugin is. A test that has failures fails, unless it asks for them here.
@@ -60,7 +60,7 @@ local test = {}
 ---@param fn function
 function test.case(name, fn) end
 
----Starts the plugin with these settings and runs it until it is at rest. Raises what would keep it from starting. Waits.
+---Starts the plugin with these settings and runs it until it is at rest. Raises what would keep it from starting. This call waits.
 ---@param settings? table
 ---@return Plugin
 function test.start(settings) end
@@ -82,7 +82,7 @@ function test.ok(value, what) end
 ---@param what? string
 function test.contains(text, part, what) end
 
----Fails the test unless fn raises an error, one that contains part; returns it. Waits.
+---Fails the test unless fn raises an error, one that contains part; returns it. This call waits.
 ---@param fn function
 ---@param part? string
 ---@return string
@@ -112,7 +112,7 @@ function test.resource(figures) end
 ---@class nearside.test.amqp
 test.amqp = {}
 
----Sends a message as somebody else would, and runs the plugin until it is at rest. options are the properties, as of publish. Returns whether a queue took it. The default exchange makes a queue that nobody has declared. Waits.
+---Sends a message as somebody else would, and runs the plugin until it is at rest. options are the properties, as of publish. Returns whether a queue took it. The default exchange makes a queue that nobody has declared. This call waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
@@ -140,12 +140,12 @@ function test.amqp.unacked(name) end
 ---@return table[]
 function test.amqp.messages(name) end
 
----Deletes a queue with its messages, or an exchange with its bindings, as an operator would, and runs the plugin until it is at rest. Waits.
+---Deletes a queue with its messages, or an exchange with its bindings, as an operator would, and runs the plugin until it is at rest. This call waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
 function test.amqp.delete(kind, name) end
 
----Takes the server away: connections are lost, and all that the plugin asks of it fails with reason, until it is called without. Waits.
+---Takes the server away: connections are lost, and all that the plugin asks of it fails with reason, until it is called without. This call waits.
 ---@param reason? string
 function test.amqp.down(reason) end
 
@@ -168,7 +168,7 @@ function test.base64.decode(text) end
 ---@class nearside.test.clock
 test.clock = {}
 
----Lets time pass: timers fire and sleepers wake, in their order, and all that they do is done when it returns. Waits.
+---Lets time pass: timers fire and sleepers wake, in their order, and all that they do is done when it returns. This call waits.
 ---@param seconds number
 function test.clock.advance(seconds) end
 
@@ -276,7 +276,7 @@ function test.re.replace(s, pattern, with) end
 ---@class nearside.test.redis
 test.redis = {}
 
----Runs a command as somebody else would, and the plugin until it is at rest. Waits.
+---Runs a command as somebody else would, and the plugin until it is at rest. This call waits.
 ---@param command string
 ---@param ... string|number
 ---@return any

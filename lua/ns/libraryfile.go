@@ -68,7 +68,7 @@ func writeFields(b *strings.Builder, fields []vm.Value) {
 func writeFunction(b *strings.Builder, prefix string, f vm.Function) {
 	waits := ""
 	if f.Waits {
-		waits = " Waits."
+		waits = " This call waits."
 	}
 	fmt.Fprintf(b, "\n---%s%s\n", f.Doc, waits)
 	var names []string

@@ -66,7 +66,7 @@ func miscModule() vm.Module {
 		Functions: []vm.Function{
 			{
 				Name: "extend", Params: []string{"base: table", "m: table"}, Returns: []string{"table m"},
-				Doc: "Copies those hooks and fields of base that m does not have to m, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.",
+				Doc: "Copies to m the hooks and fields of base that m lacks, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.",
 				Run: func(c *vm.Call) error { return c.ReturnExtended(1, 2) },
 			},
 			{

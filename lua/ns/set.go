@@ -103,7 +103,7 @@ func setModule() vm.Module {
 		},
 		{
 			Name: "scan", Params: []string{"limit: integer"}, Returns: []string{"table[]"}, Waits: true,
-			Doc: "Compares the rows with the reference and returns at most limit nearest ones as {id, distance, similarity}, in the order of the request. Only in match.",
+			Doc: "Compares the rows with the reference and returns at most limit matches as {id, distance, similarity}, in the order of the request. Only in match.",
 			Run: setScan,
 		},
 		{

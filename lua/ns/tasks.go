@@ -19,7 +19,7 @@ const minPeriod = time.Millisecond
 var taskHandle = &vm.Class{
 	Name: "Task", Doc: "A running task.",
 	Methods: []vm.Function{{
-		Name: "cancel", Doc: "Ends the task. A call of the task that waits returns at once.",
+		Name: "cancel", Doc: "Ends the task. If the task is waiting in a call, the call returns at once.",
 		Run: func(c *vm.Call) error {
 			c.Self().(peer.Task).Cancel()
 			return nil
@@ -47,7 +47,7 @@ func tasksModule() vm.Module {
 			},
 			{
 				Name: "sleep", Params: []string{"seconds: number"}, Waits: true,
-				Doc: "Waits. 0 lets other calls and tasks of the plugin run.",
+				Doc: "Sleeps for seconds. With 0, other calls and tasks of the plugin run.",
 				Run: func(c *vm.Call) error {
 					d, err := Duration(c.Number(1))
 					if err != nil {
