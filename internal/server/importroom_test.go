@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -108,7 +109,7 @@ func TestLineCost(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	}); made > cost && !Raced { // the race detector allocates too
+	}); made > cost && !testkit.RaceEnabled { // the race detector allocates too
 		t.Errorf("%d bytes were made of lines that count as %d", made, cost)
 	}
 	if b, _ := decode(""); b.room != 0 {
