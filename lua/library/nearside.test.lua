@@ -1,54 +1,54 @@
 ---@meta nearside.test
--- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update
+-- Generated from the host's modules by: go test ./lua/trial -run TestLibraryFile -update
 
 ---The plugin under test. A method returns when the plugin is idle, and raises the errors of the plugin's hooks.
 ---@class Plugin
 local Plugin = {}
 
----Calls handle_event with points. The default of event is the first name in the plugin's field events. Waits.
+---Calls handle_event with points. The default of event is the first name in the plugin's field events. This call waits.
 ---@param points table[]
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Calls one of the plugin's routes. path is the path in ns.route. If a value of query is a list, the key is repeated. account_id is added to the query. Waits.
+---Calls one of the plugin's routes. path is the path in ns.route. If a value of query is a list, the key is repeated. account_id is added to the query. This call waits.
 ---@param method string
 ---@param path string
 ---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: any}
 function Plugin:request(method, path, options) end
 
----The result of the hook cost for a candidate set, or nil if the plugin cannot match it. candidates has the fields of a candidate set in a request, and may have the account_id of the request. Waits.
+---The result of the hook cost for a candidate set, or nil if the plugin cannot match it. candidates has the fields of a candidate set in a request, and may have the account_id of the request. This call waits.
 ---@param candidates? table
 ---@param probe? integer[]
 ---@param rows? table[]
 ---@return number?
 function Plugin:cost(candidates, probe, rows) end
 
----The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows are the result of faces or events. candidates: see cost. Waits.
+---The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows are the result of faces or events. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param candidates? table
 ---@return table[]?
 ---@return {status: integer, detail: string}? rejection
 function Plugin:prefilter(rows, candidates) end
 
----The rows that the hook match returns for the descriptor probe, with distance and similarity, or nil if the hook declines. The host checks the rows. candidates: see cost. Waits.
+---The rows that the hook match returns for the descriptor probe, with distance and similarity, or nil if the hook declines. The host checks the rows. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param probe integer[]
 ---@param candidates? table
 ---@return table[]?
 function Plugin:match(rows, probe, candidates) end
 
----Reloads the plugin, as SIGHUP does. Waits.
+---Reloads the plugin, as SIGHUP does. This call waits.
 function Plugin:reload() end
 
----Shuts the plugin down. Waits.
+---Shuts the plugin down. This call waits.
 function Plugin:close() end
 
 ---The status of the plugin. A test fails if the plugin has failed, unless the test calls status.
 ---@return {state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
 function Plugin:status() end
 
----A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
+---A whole number of any size. tostring, .. and the comparisons == < <= > >= work; arithmetic raises an error.
 ---@class Int64
 local Int64 = {}
 
@@ -60,7 +60,7 @@ local test = {}
 ---@param fn function
 function test.case(name, fn) end
 
----Starts the plugin with these settings. Returns when the plugin is idle. Raises an error if the plugin cannot start. Waits.
+---Starts the plugin with these settings. Returns when the plugin is idle. Raises an error if the plugin cannot start. This call waits.
 ---@param settings? table
 ---@return Plugin
 function test.start(settings) end
@@ -82,7 +82,7 @@ function test.ok(value, message) end
 ---@param label? string
 function test.contains(text, part, label) end
 
----Fails the test unless fn raises an error that contains part. Returns the text of the error. Waits.
+---Fails the test unless fn raises an error that contains part. Returns the text of the error. This call waits.
 ---@param fn function
 ---@param part? string
 ---@return string
@@ -112,7 +112,7 @@ function test.resource(figures) end
 ---@class nearside.test.amqp
 test.amqp = {}
 
----Sends a message as another client. Returns when the plugin is idle: true if a queue took the message. options sets message properties, with the names of the options of publish. With the default exchange (""), a queue that does not exist is created. Waits.
+---Sends a message as another client. Returns when the plugin is idle: true if a queue took the message. options sets message properties, with the names of the options of publish. With the default exchange (""), a queue that does not exist is created. This call waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
@@ -140,25 +140,25 @@ function test.amqp.unacked(name) end
 ---@return table[]
 function test.amqp.messages(name) end
 
----Deletes a queue with its messages, or an exchange with its bindings, as another client. Returns when the plugin is idle. Waits.
+---Deletes a queue with its messages, or an exchange with its bindings, as another client. Returns when the plugin is idle. This call waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
 function test.amqp.delete(kind, name) end
 
----Stops the server: all connections are lost, and calls of the plugin fail with reason. A call without reason starts the server again. Waits.
+---Stops the server: all connections are lost, and calls of the plugin fail with reason. A call without reason starts the server again. This call waits.
 ---@param reason? string
 function test.amqp.down(reason) end
 
----Base64.
+---Base64, in the standard alphabet with padding.
 ---@class nearside.test.base64
 test.base64 = {}
 
----Encodes bytes.
+---Encodes bytes as base64.
 ---@param bytes string
 ---@return string
 function test.base64.encode(bytes) end
 
----Decodes text.
+---Decodes base64. Returns nil and an error if text is not valid.
 ---@param text string
 ---@return string?
 ---@return string? err
@@ -168,7 +168,7 @@ function test.base64.decode(text) end
 ---@class nearside.test.clock
 test.clock = {}
 
----Moves the clock forward. Timers fire and sleeping tasks wake in the order of their times. Returns when the plugin is idle. Waits.
+---Moves the clock forward. Timers fire and sleeping tasks wake in the order of their times. Returns when the plugin is idle. This call waits.
 ---@param seconds number
 function test.clock.advance(seconds) end
 
@@ -176,16 +176,16 @@ function test.clock.advance(seconds) end
 ---@return number
 function test.clock.now() end
 
----Hashes.
+---Hash functions.
 ---@class nearside.test.hash
 test.hash = {}
 
----SHA-256, as 64 hexadecimal digits.
+---Returns the SHA-256 hash of bytes as 64 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.sha256(bytes) end
 
----CRC-32 (IEEE), as 8 hexadecimal digits.
+---Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.crc32(bytes) end
@@ -202,40 +202,40 @@ function test.http.handle(fn) end
 ---@return table[]
 function test.http.requests() end
 
----Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.
+---Boxed integers: whole numbers beyond 2^53, which Lua numbers cannot hold exactly. tostring gives their digits. They can be compared with each other, and keep their value in JSON, in the store and in kv.
 ---@class nearside.test.int64
----Makes a boxed integer of decimal digits or of a whole number.
+---Returns a boxed integer. value is a text of decimal digits, or a whole number.
 ---@overload fun(value: string|integer|Int64): Int64
 test.int64 = {}
 
----Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.
+---Returns -1 if a is less than b, 0 if they are equal, and 1 if a is greater. a and b are boxed integers or numbers.
 ---@param a number|Int64
 ---@param b number|Int64
 ---@return integer
 function test.int64.compare(a, b) end
 
----JSON.
+---Encodes and decodes JSON.
 ---@class nearside.test.json
----@field null userdata JSON's null.
+---@field null userdata The value null of JSON.
 test.json = {}
 
----Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.
+---Encodes a value. An empty table becomes {}, unless json.array has marked it or it was decoded from an empty list.
 ---@param value any
 ---@return string
 function test.json.encode(value) end
 
----Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).
+---Decodes a text. null becomes json.null. Integers beyond 2^53 become boxed integers (see int64).
 ---@param text string
 ---@return any
 ---@return string? err
 function test.json.decode(text) end
 
----Marks a table to be written as [], also when it is empty.
+---Marks a table, so that it is encoded as a list even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function test.json.array(t) end
 
----Marks a table to be written as {}, also when it is empty.
+---Marks a table, so that it is encoded as an object even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function test.json.object(t) end
@@ -252,20 +252,20 @@ function test.log.lines() end
 ---@class nearside.test.re
 test.re = {}
 
----Finds the first match: the whole of it, then the groups; nil when there is none.
+---Finds the first match and returns the matched text, followed by the texts of the groups. Returns nil if s does not match.
 ---@param s string
 ---@param pattern string
 ---@return string[]?
 function test.re.match(s, pattern) end
 
----Finds all matches, at most limit (10000).
+---Returns the texts of all matches, at most limit (10000).
 ---@param s string
 ---@param pattern string
 ---@param limit? integer
 ---@return string[]
 function test.re.find_all(s, pattern, limit) end
 
----Replaces all matches; $1 or ${name} stand for groups.
+---Replaces all matches with a text, in which $1 and ${name} stand for groups, and returns the result.
 ---@param s string
 ---@param pattern string
 ---@param with string
@@ -276,7 +276,7 @@ function test.re.replace(s, pattern, with) end
 ---@class nearside.test.redis
 test.redis = {}
 
----Runs a command as another client, and returns when the plugin is idle. Waits.
+---Runs a command as another client, and returns when the plugin is idle. This call waits.
 ---@param command string
 ---@param ... string|number
 ---@return any

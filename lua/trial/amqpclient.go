@@ -77,7 +77,7 @@ func (a *amqpDoubleClient) Publish(_ context.Context, out amqp.Outgoing) error {
 // declares everything again and retries.
 func (a *amqpDoubleClient) publish(out amqp.Outgoing) error {
 	err := a.route(out.Exchange, out.Key, out.Message)
-	if err != nil && a.wanted.Expects(out.Exchange, out.Key, out.Message.Headers, errors.Is(err, amqp.ErrNoQueue)) {
+	if err != nil && a.wanted.ShouldRoute(out.Exchange, out.Key, out.Message.Headers, errors.Is(err, amqp.ErrNoQueue)) {
 		a.declareAgain(func(amqp.Declaration) bool { return true })
 		err = a.route(out.Exchange, out.Key, out.Message)
 	}
@@ -91,9 +91,9 @@ func (a *amqpDoubleClient) declareAgain(choose func(amqp.Declaration) bool) {
 			continue
 		}
 		if err := a.declare(w); err != nil {
-			a.owner.Degrade(w.What(a.target), err)
+			a.owner.Degrade(w.StatusName(a.target), err)
 		} else {
-			a.owner.Recovered(w.What(a.target))
+			a.owner.Recovered(w.StatusName(a.target))
 		}
 	}
 }
@@ -172,14 +172,14 @@ func (d *amqpDouble) setDown(reason string) {
 	}
 }
 
-// noticeDeletion makes clients notice a deletion after amqp.LookTime, as real clients do.
+// noticeDeletion makes clients notice a deletion after amqp.CheckInterval, as real clients do.
 func (d *amqpDouble) noticeDeletion() {
 	for _, a := range d.clients {
-		d.callAfter(amqp.LookTime, func() {
+		d.callAfter(amqp.CheckInterval, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			if d.down == "" && !a.closed && a.owner.Context().Err() == nil {
-				a.declareAgain(amqp.Declaration.Stays)
+				a.declareAgain(amqp.Declaration.IsPermanent)
 			}
 		})
 	}

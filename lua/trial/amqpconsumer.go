@@ -48,7 +48,7 @@ func (c *amqpDoubleConsumer) attach() {
 		return
 	}
 	if a.down == "" && a.queues[c.Queue] == nil {
-		a.declareAgain(func(w amqp.Declaration) bool { return w.Stays() || w.Kind == "queue" && w.Name == c.Queue })
+		a.declareAgain(func(w amqp.Declaration) bool { return w.IsPermanent() || w.Kind == "queue" && w.Name == c.Queue })
 	}
 	q := a.queues[c.Queue]
 	if a.down != "" || q == nil {

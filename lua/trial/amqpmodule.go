@@ -115,7 +115,7 @@ func trialAMQPPublish(c *vm.Call) error {
 	if headers := c.Map(4); headers != nil {
 		o.Map["headers"] = headers
 	}
-	o.Known(ns.PublishOptions...)
+	o.RefuseUnknown(ns.PublishOptions...)
 	message := ns.ReadMessage(o, body)
 	if err := errors.Join(o.Faults...); err != nil {
 		return err

@@ -39,7 +39,7 @@ func TestExamplesInDocs(t *testing.T) {
 			continue
 		}
 		for _, use := range script.Uses {
-			if !lib.Knows(use.Path) {
+			if !lib.Has(use.Path) {
 				t.Errorf("%s: there is no %s.%s", script.Name, local, use.Path)
 			}
 		}

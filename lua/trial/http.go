@@ -89,7 +89,7 @@ func trialRequest(r *http.Request, body string) map[string]any {
 func trialResponse(r *http.Request, v any) (*http.Response, error) {
 	m, _ := v.(map[string]any)
 	o := &goval.Reader{Map: m, Path: "the test's response: "}
-	o.Known("status", "body", "json", "headers")
+	o.RefuseUnknown("status", "body", "json", "headers")
 	status := o.Whole("status", 200, 100, 599)
 	body, header := []byte(o.Text("body", "")), http.Header{}
 	if value, ok := m["json"]; ok {

@@ -47,7 +47,7 @@ func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map
 	if err != nil {
 		return nil, err
 	}
-	if why := p.Refuses(sub); why != "" {
+	if why := p.Refusal(sub); why != "" {
 		return nil, errors.New("the plugin is " + why)
 	}
 	t.local.current = m

@@ -27,7 +27,7 @@ const measureBatch = 256
 // everything outside the plugin. HTTP requests are answered with 201 (POST) or 200. rows
 // is the number of faces in the set that the matching side receives.
 func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) (results []Measurement, err error) {
-	if err := lua.Find(o, name); err != nil {
+	if err := lua.CheckExists(o, name); err != nil {
 		return nil, err
 	}
 	name = strings.TrimSuffix(name, ".lua")
@@ -49,7 +49,7 @@ func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.D
 	if err != nil {
 		return nil, err
 	}
-	t.hosts[0].Listening()
+	t.hosts[0].ServerReady()
 	p, err := t.hosts[0].Probe()
 	if err != nil {
 		return nil, err
@@ -130,7 +130,7 @@ func (t *trial) matchingHooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, 
 	if err != nil {
 		return nil, err
 	}
-	if why := p.Refuses(sub); why != "" {
+	if why := p.Refusal(sub); why != "" {
 		return nil, errors.New("the measurement matches faces, but the plugin is " + why)
 	}
 	hook := func(name string, call func(ctx context.Context, sub *matcher.SubRequest) error) []measuredHook {

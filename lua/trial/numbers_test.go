@@ -84,7 +84,7 @@ test.case("int64", function()
   test.fails(function() test.int64() end, "not a text")
 end)
 test.case("json", function()
-  for text, want in pairs({["1e400"] = "beyond the range", ["\"\255\""] = "not UTF-8", [("["):rep(70) .. ("]"):rep(70)] = "nested deeper", ["1 2"] = "more behind"}) do
+  for text, want in pairs({["1e400"] = "beyond the range", ["\"\255\""] = "not UTF-8", [("["):rep(70) .. ("]"):rep(70)] = "nested deeper", ["1 2"] = "more text after"}) do
     local v, err = test.json.decode(text)
     test.equal(v, nil)
     test.contains(err, want)

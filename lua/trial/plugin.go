@@ -40,7 +40,7 @@ func trialStart(c *vm.Call) error {
 	err = c.Wait(func(ctx context.Context) error {
 		return t.runUntilIdle(ctx, func(ctx context.Context) (err error) {
 			if h, err = lua.New(ctx, o); err == nil {
-				h.Listening()
+				h.ServerReady()
 			}
 			return err
 		})
@@ -200,7 +200,7 @@ func readQuery(r *goval.Reader, field string) map[string][]string {
 
 func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
 	o := &goval.Reader{Map: c.Map(3), Path: "options."}
-	o.Known("query", "headers", "body", "json", "account_id")
+	o.RefuseUnknown("query", "headers", "body", "json", "account_id")
 	r := lua.Request{Method: c.Text(1), Path: "/" + p.Name() + c.Text(2), Headers: map[string]string{}, Body: []byte(o.Text("body", ""))}
 	if v, ok := o.Map["json"]; ok {
 		text, err := goval.EncodeJSON(v)

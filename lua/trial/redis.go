@@ -73,10 +73,10 @@ func (r *redisDoubleClient) checkReachable(ctx context.Context) error {
 		return errors.New("the client is closed")
 	case r.down != "":
 		err := errors.New(r.down)
-		peer.Note(ctx, r.Target, err)
+		peer.RecordOutcome(ctx, r.Target, err)
 		return err
 	}
-	peer.Note(ctx, r.Target, nil)
+	peer.RecordOutcome(ctx, r.Target, nil)
 	return nil
 }
 

@@ -43,7 +43,7 @@ var trialResources = ns.Resources{
 func processStart() time.Time { return startTime.Add(-trialResources.CPU) }
 
 // A storeDouble is the store of one test. It keeps objects in memory and implements
-// [ns.Writer].
+// [ns.ObjectWriter].
 type storeDouble struct {
 	memory *trialMemory
 	stored func(*matcher.Object) // called for each stored event
@@ -68,7 +68,7 @@ func (s *storeDouble) lock() error {
 	return nil
 }
 
-// PutObjects implements [ns.Writer].
+// PutObjects implements [ns.ObjectWriter].
 func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*matcher.Object) (int, error) {
 	if err := s.lock(); err != nil {
 		return -1, err
@@ -112,7 +112,7 @@ func (s *storeDouble) checkObject(obj *matcher.Object) error {
 	return nil
 }
 
-// DeleteObject implements [ns.Writer].
+// DeleteObject implements [ns.ObjectWriter].
 func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.Origin, id matcher.ID) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -126,7 +126,7 @@ func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.O
 	return nil
 }
 
-// Link implements [ns.Writer].
+// Link implements [ns.ObjectWriter].
 func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -156,7 +156,7 @@ func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, fa
 	return nil
 }
 
-// CreateList implements [ns.Writer].
+// CreateList implements [ns.ObjectWriter].
 func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
 	if err := s.lock(); err != nil {
 		return err

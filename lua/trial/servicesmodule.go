@@ -86,7 +86,7 @@ func trialMetricsModule() vm.Module {
 					return err
 				}
 				o := &goval.Reader{Map: c.Map(1), Path: "figures."}
-				o.Known("cpu", "rss", "queue", "rows")
+				o.RefuseUnknown("cpu", "rss", "queue", "rows")
 				t.resources.CPU = time.Duration(o.Number("cpu", t.resources.CPU.Seconds(), 0, 1e9) * float64(time.Second))
 				t.resources.RSS = int64(o.Whole("rss", int(t.resources.RSS), 0, 1e15))
 				t.resources.Queue = o.Whole("queue", t.resources.Queue, 0, 1e9)

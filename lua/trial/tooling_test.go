@@ -98,8 +98,8 @@ return M`})
 			}
 		}
 	}
-	check("p", "p.lua:3: api: 2 ", `p.lua:3: name: "other"`, `p.lua:4: kinds: [2]: "evnt"`, `p.lua:5: permissions[1]: "htp:x"`,
-		"p.lua:4: kinds: event without its hook", "p.lua:8: matching: is only for", "p.lua:12: start: is only for", "p.lua:11: http.get needs a permission")
+	check("p", "p.lua:3: api: must be 1", `p.lua:3: name: "other"`, `p.lua:4: kinds: [2]: "evnt"`, `p.lua:5: permissions[1]: "htp:x"`,
+		"p.lua:4: kinds: event needs a hook", "p.lua:8: matching: is only for", "p.lua:12: start: is only for", "p.lua:11: http.get needs a permission")
 	check("q", "q.lua:4: schema.properties.a.type: value must be one of", "q.lua:4: schema.properties.a.type: got string")
 	check("r", `r.lua:5: amqp.connect needs a permission: add "amqp:host:port"`, `r.lua:6: store.get_face needs a permission: add "store"`)
 	check("s", "s.lua:1: ")

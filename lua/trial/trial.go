@@ -98,7 +98,7 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 	}
 	lib := library()
 	for _, use := range script.Uses {
-		if !lib.Knows(use.Path) {
+		if !lib.Has(use.Path) {
 			err = errors.Join(err, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, Root, use.Path))
 		}
 	}

@@ -105,10 +105,10 @@ func NewLibrary(root string, modules ...Module) *Library {
 	return lib
 }
 
-// Knows reports whether path is a module of the library, or begins with a function
+// Has reports whether path is a module of the library, or begins with a function
 // or value of it. Examples are "kv.get" and "conf.url". It does not check the part
 // of the path after a value.
-func (lib *Library) Knows(path string) bool {
+func (lib *Library) Has(path string) bool {
 	first, rest, deeper := strings.Cut(path, ".")
 	isModule := slices.ContainsFunc(lib.Modules, func(m Module) bool { return m.Name == first })
 	if !deeper || !isModule {

@@ -67,7 +67,7 @@ func (w *memoryWalk) visitGo(v any) {
 			w.visitGo(item)
 		}
 	case Holder:
-		v.Held(w.visitGo)
+		v.VisitHeld(w.visitGo)
 	}
 }
 
