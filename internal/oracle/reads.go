@@ -12,11 +12,11 @@ func (w *World) rawRequest() *Request {
 	some := func(n int) []any {
 		all := []any{}
 		for range n {
-			one := m
+			version := m
 			if w.Chance(0.03) {
-				one = w.randomModel(m.body)
+				version = w.randomModel(m.body)
 			}
-			all = append(all, w.givenReference(pick(w, []string{"raw_descriptor", "sdk_descriptor"}), w.newVector(one)))
+			all = append(all, w.givenReference(pick(w, []string{"raw_descriptor", "sdk_descriptor"}), w.newVector(version)))
 		}
 		return all
 	}
@@ -68,7 +68,7 @@ func (w *World) readRequest() *Request {
 	case w.Chance(0.1):
 		return w.readLists(r)
 	case w.Chance(0.3):
-		id := w.idOfThing(origin, func(t *thing) bool { return t.visible(r.account()) })
+		id := w.idOfObject(origin, func(o *object) bool { return o.visible(r.account()) })
 		r.Path = "/1/" + Origins[origin] + "/" + id
 		r.Answer = func() Outcome { return w.getAnswer(origin, id, r) }
 		return r
@@ -119,8 +119,8 @@ func (w *World) randomPage(origin int) page {
 	}
 	if w.Chance(0.3) {
 		p.after = pick(w, w.ids)
-		if len(w.things[origin]) > 0 && w.Chance(0.7) {
-			p.after = pick(w, w.things[origin]).id
+		if len(w.objects[origin]) > 0 && w.Chance(0.7) {
+			p.after = pick(w, w.objects[origin]).id
 		}
 		if w.Chance(0.1) {
 			p.after = strings.ToUpper(p.after)

@@ -92,7 +92,7 @@ func (w *World) randomReference(isBody bool, account string) map[string]any {
 		kind = pick(w, []string{"event", "event_track_id", "raw_descriptor", kind})
 	}
 	if origin, ok := byID[kind]; ok {
-		id := w.idOfThing(origin, func(t *thing) bool { return t.visible(account) && t.vectors[vectorIndex(isBody)] != nil })
+		id := w.idOfObject(origin, func(o *object) bool { return o.visible(account) && o.vectors[vectorIndex(isBody)] != nil })
 		if w.Chance(0.05) {
 			id = strings.ToUpper(id)
 		}
@@ -113,15 +113,15 @@ func (w *World) randomReference(isBody bool, account string) map[string]any {
 	return w.givenReference(kind, w.newVector(w.randomModel(isBody)))
 }
 
-// idOfThing returns an ID, mostly of a thing for which good returns true.
-func (w *World) idOfThing(origin int, good func(*thing) bool) string {
+// idOfObject returns an ID, mostly of an object for which good returns true.
+func (w *World) idOfObject(origin int, good func(*object) bool) string {
 	if w.Chance(0.97) {
 		for range 30 {
 			if len(w.pool(origin)) == 0 {
 				break
 			}
-			if t := pick(w, w.pool(origin)); good(t) || w.Chance(0.01) {
-				return t.id
+			if o := pick(w, w.pool(origin)); good(o) || w.Chance(0.01) {
+				return o.id
 			}
 		}
 	}
@@ -175,7 +175,7 @@ func (w *World) sharpThreshold(set map[string]any, isBody bool, account string, 
 		return
 	}
 	_, all := w.selected(at, set["filters"], account)
-	all = slices.DeleteFunc(all, func(t *thing) bool { return !t.hasVersion(found[0].vector.model) })
+	all = slices.DeleteFunc(all, func(o *object) bool { return !o.hasVersion(found[0].vector.model) })
 	if len(all) > 0 {
 		at := w.near(found[0].vector.similarity(found[0].vector.distance(pick(w, all).vectors[vectorIndex(found[0].vector.body)])))
 		set["threshold"] = math.Min(1, math.Max(0, at))

@@ -12,7 +12,7 @@ import (
 	"nearside/internal/testkit"
 )
 
-// randomFilters returns random filters of an origin. Most accept at least one thing.
+// randomFilters returns random filters of an origin. Most accept at least one object.
 func (w *World) randomFilters(origin int, account string) map[string]any {
 	filters := map[string]any{}
 	if len(w.pool(origin)) == 0 {
@@ -43,7 +43,7 @@ func (w *World) randomFilters(origin int, account string) map[string]any {
 	return filters
 }
 
-// filterValue returns a random value for f. If ok is true, has is the field of a thing,
+// filterValue returns a random value for f. If ok is true, has is the field of an object,
 // and the value often accepts it.
 func (w *World) filterValue(f filter, has any, ok bool) any {
 	if f.kind == "geo" {

@@ -193,7 +193,7 @@ func (x *exchange) readQuery() error {
 	for _, key := range slices.Sorted(maps.Keys(x.query)) {
 		switch {
 		case key != "account_id" && !slices.Contains(op.query, key):
-			return matcher.Errorf(matcher.CodeBadInput, "%s: unknown query parameter", shorten(key))
+			return matcher.Errorf(matcher.CodeBadInput, "%s: unknown query parameter", matcher.Shorten(key))
 		case !slices.Contains(op.repeatable, key):
 			if _, _, err := x.query.Value(key); err != nil {
 				return err
@@ -230,7 +230,7 @@ func (x *exchange) flag(key string) (bool, error) {
 	case v == "1":
 		return true, nil
 	default:
-		return false, matcher.Errorf(matcher.CodeBadInput, "%s: must be 0 or 1, got %q", key, shorten(v))
+		return false, matcher.Errorf(matcher.CodeBadInput, "%s: must be 0 or 1, got %q", key, matcher.Shorten(v))
 	}
 }
 
@@ -243,7 +243,7 @@ func (x *exchange) number(key string, fallback, lo, hi int) (int, error) {
 	}
 	n, ok := wire.QueryInteger(v)
 	if !ok || n < int64(lo) || n > int64(hi) {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "%s: must be an integer from %d to %d, got %q", key, lo, hi, shorten(v))
+		return 0, matcher.Errorf(matcher.CodeBadInput, "%s: must be an integer from %d to %d, got %q", key, lo, hi, matcher.Shorten(v))
 	}
 	return int(n), nil
 }
@@ -264,7 +264,7 @@ func (x *exchange) id(notFound func(matcher.ID) *matcher.Error) (matcher.ID, err
 func (x *exchange) media() (string, error) {
 	for e := range strings.SplitSeq(x.header("Content-Encoding"), ",") {
 		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "identity") {
-			return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: must be identity or missing, got %q", shorten(e))
+			return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: must be identity or missing, got %q", matcher.Shorten(e))
 		}
 	}
 	media, _, _ := strings.Cut(string(x.Request.Header.Peek("Content-Type")), ";")
@@ -283,7 +283,7 @@ func (x *exchange) readContentType() error {
 	case "application/msgpack", "application/x-msgpack":
 		x.in = wire.MessagePack
 	default:
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/json or application/msgpack, got %q", shorten(media))
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/json or application/msgpack, got %q", matcher.Shorten(media))
 	}
 	return nil
 }

@@ -5,6 +5,17 @@ import "time"
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
 
+// Idle returns the addresses of the clients of idle connections, longest idle first.
+func (s *Server) Idle() (clients []string) {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.idle.Front(); e != nil; e = e.Next() {
+		clients = append(clients, e.Value.(*connection).RemoteAddr().String())
+	}
+	return clients
+}
+
 // HoldBodies takes all room for bodies until release is called. It returns nil if
 // some of the room is in use.
 func (s *Server) HoldBodies() (release func()) { return hold(s.limits.Load().bodies) }

@@ -87,11 +87,11 @@ func (h *head) checkRequestLine(line []byte) error {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, protocol, ok := bytes.Cut(rest, []byte(" "))
 	if !ok || len(method) == 0 || len(target) == 0 {
-		return notHTTP("the request line %q is not METHOD TARGET HTTP/1.1", shorten(string(line)))
+		return notHTTP("the request line %q is not METHOD TARGET HTTP/1.1", matcher.Shorten(string(line)))
 	}
 	for _, b := range method {
 		if !isToken(b) {
-			return notHTTP("the method %q has the character %q", shorten(string(method)), b)
+			return notHTTP("the method %q has the character %q", matcher.Shorten(string(method)), b)
 		}
 	}
 	for _, b := range target {
@@ -104,7 +104,7 @@ func (h *head) checkRequestLine(line []byte) error {
 	case "HTTP/1.0":
 		h.http10 = true
 	default:
-		return notHTTP("the version %q is neither HTTP/1.1 nor HTTP/1.0", shorten(version))
+		return notHTTP("the version %q is neither HTTP/1.1 nor HTTP/1.0", matcher.Shorten(version))
 	}
 	return nil
 }
@@ -116,16 +116,16 @@ func (h *head) checkField(line []byte, begin int) error {
 	}
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(name) == 0 {
-		return notHTTP("line %d of the header, %q, is not NAME: VALUE", h.lines, shorten(string(line)))
+		return notHTTP("line %d of the header, %q, is not NAME: VALUE", h.lines, matcher.Shorten(string(line)))
 	}
 	for _, b := range name {
 		if !isToken(b) {
-			return notHTTP("line %d of the header: the name %q has the character %q", h.lines, shorten(string(name)), b)
+			return notHTTP("line %d of the header: the name %q has the character %q", h.lines, matcher.Shorten(string(name)), b)
 		}
 	}
 	for _, b := range value {
 		if b < ' ' && b != '\t' || b == 0x7f {
-			return notHTTP("line %d of the header: the value of %q has the character %q", h.lines, shorten(string(name)), b)
+			return notHTTP("line %d of the header: the value of %q has the character %q", h.lines, matcher.Shorten(string(name)), b)
 		}
 	}
 	value = bytes.Trim(value, " \t")
@@ -177,7 +177,7 @@ func (h *head) checkHost(value []byte, at int) error {
 		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must be given once")
 	}
 	if at := bytes.IndexAny(value, " \t,/\\?#@<>\""); at >= 0 {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must not have the character %q, got %q", value[at], shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must not have the character %q, got %q", value[at], matcher.Shorten(string(value)))
 	}
 	return nil
 }
@@ -187,7 +187,7 @@ func (h *head) readContentLength(value []byte, begin int) error {
 	h.hideLine(begin)
 	n, err := strconv.ParseUint(string(value), 10, 63) // ParseUint accepts no sign
 	if err != nil {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length: must be a number of bytes, got %q", shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length: must be a number of bytes, got %q", matcher.Shorten(string(value)))
 	}
 	h.length = int64(n)
 	return nil
@@ -197,7 +197,7 @@ func (h *head) readTransferEncoding(value []byte, begin int) error {
 	h.framed++
 	h.hideLine(begin)
 	if !bytes.EqualFold(value, []byte("chunked")) {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must be chunked, got %q", shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must be chunked, got %q", matcher.Shorten(string(value)))
 	}
 	h.length = -1
 	return nil

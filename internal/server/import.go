@@ -47,7 +47,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if media != "" && media != "application/x-ndjson" {
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/x-ndjson, got %q", shorten(media))
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/x-ndjson, got %q", matcher.Shorten(media))
 	}
 	texts := &importRoom{shared: s.texts, size: textRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
 	defer texts.close()
@@ -85,7 +85,7 @@ func (x *exchange) lineOrigin() (matcher.Origin, error) {
 	}
 	o, err := matcher.ParseOrigin(text)
 	if err != nil || o == matcher.Attributes {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: must be one of faces, events, got %q", shorten(text))
+		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: must be one of faces, events, got %q", matcher.Shorten(text))
 	}
 	return o, nil
 }

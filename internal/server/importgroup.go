@@ -12,10 +12,11 @@ import (
 
 // Bounds of a group. A group is stored by one commit. Large groups cost less per
 // line, but an import holds two groups in memory, so only a few groups may be large
-// at a time.
+// at a time. A large group leaves half of the room for lines to the group that is
+// built while it is committed.
 const (
 	groupBytesMin  = 4 << 20
-	groupBytesMax  = 24 << 20
+	groupBytesMax  = lineRoom / 2
 	groupAge       = time.Second // a group is stored at the latest this long after its first line
 	largeGroupsMax = 8
 )

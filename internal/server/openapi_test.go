@@ -15,7 +15,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-var update = flag.Bool("update", false, "write openapi.json again")
+var update = flag.Bool("update", false, "write generated files")
 
 func loadSpec(t testing.TB) *openapi3.T {
 	t.Helper()
@@ -132,9 +132,12 @@ func TestOpenAPIExamples(t *testing.T) {
 	}
 }
 
-// TestOpenAPIJSON checks that the document in JSON equals the YAML, which is written
-// by hand. With -update it writes the JSON. So the server needs no YAML parser.
-func TestOpenAPIJSON(t *testing.T) {
+// TestGenerated checks what is generated from the OpenAPI document in YAML, which is
+// written by hand: the lines about fields in it and in the page /docs, and the document
+// in JSON, so that the server needs no YAML parser. With -update it writes them.
+func TestGenerated(t *testing.T) {
+	updateFields(t, "openapi.yaml")
+	updateFields(t, "ui/docs.html")
 	compact, err := json.Marshal(loadSpec(t))
 	if err != nil {
 		t.Fatal(err)

@@ -335,7 +335,7 @@ func (s *Server) addRoute(method, path string, op operation) {
 }
 
 func (s *Server) noRoute(_ context.Context, x *exchange) error {
-	return matcher.Errorf(matcher.CodeNoRoute, "%s is not a resource of this server", shorten(string(x.Path())))
+	return matcher.Errorf(matcher.CodeNoRoute, "%s is not a resource of this server", matcher.Shorten(string(x.Path())))
 }
 
 func (s *Server) noMethod(_ context.Context, x *exchange) error {
@@ -347,7 +347,7 @@ func (s *Server) noMethod(_ context.Context, x *exchange) error {
 			allowed = slices.Concat(allowed, methods) // /1/faces/find also matches /1/faces/:id
 		}
 	}
-	return matcher.MethodNotAllowed(allowed, "%s is not a method of %s", shorten(string(x.Method())), shorten(path))
+	return matcher.MethodNotAllowed(allowed, "%s is not a method of %s", matcher.Shorten(string(x.Method())), matcher.Shorten(path))
 }
 
 // requestContext is hertz's type for a request and its answer.

@@ -105,17 +105,11 @@ func (s *storeDouble) check(obj *matcher.Object) error {
 		switch l := s.lists[id]; {
 		case l == nil:
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", n, id)
-		case !mayJoin(obj.Account, l.Account):
+		case !store.MayJoin(obj.Account, l.Account):
 			return matcher.Errorf(matcher.CodeForbidden, "lists[%d]: %s belongs to another account than the %s", n, id, obj.Origin.Singular())
 		}
 	}
 	return nil
-}
-
-// mayJoin reports whether an object can be in a list. It cannot if they belong to
-// different accounts.
-func mayJoin(object, list matcher.ID) bool {
-	return object.IsZero() || list.IsZero() || object == list
 }
 
 // DeleteObject implements [ns.Writer].
@@ -146,7 +140,7 @@ func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, fa
 		if !s.objects[storeKey{matcher.Faces, id}] {
 			return matcher.Errorf(matcher.CodeFaceNotFound, "face_ids[%d]: %s does not exist", i, id)
 		}
-		if obj, _ := s.memory.Get(matcher.Faces, id, nil, false); attach && !mayJoin(obj.Account, l.Account) {
+		if obj, _ := s.memory.Get(matcher.Faces, id, nil, false); attach && !store.MayJoin(obj.Account, l.Account) {
 			return matcher.Errorf(matcher.CodeForbidden, "face_ids[%d]: %s belongs to another account than the list %s", i, id, list)
 		}
 	}

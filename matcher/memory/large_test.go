@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/scan"
@@ -19,7 +20,7 @@ import (
 // rows, and rows at the chunk borders.
 func TestChunkBorders(t *testing.T) {
 	lengths := []int{1, 7, 32}
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		lengths = lengths[:1]
 	}
 	for _, length := range lengths {

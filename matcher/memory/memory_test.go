@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -63,7 +64,7 @@ func TestEqualsBruteForce(t *testing.T) {
 				}
 				w := newWorld(uint64(workers))
 				for i := range len(w.versions) {
-					if memorytest.UnderRace && i%5 > 0 {
+					if testkit.RaceEnabled && i%5 > 0 {
 						continue
 					}
 					versions := w.versions[i : i+1]

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -120,7 +121,7 @@ func hostileRow(rng *rand.Rand, kind string, query []float32) []float32 {
 // compute for hostile rows.
 func TestFloatsEqualBruteForce(t *testing.T) {
 	lengths := []int{1, 2, 15, 16, 33, 256, 2048}
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		lengths = []int{33}
 	}
 	for _, metric := range []matcher.Metric{matcher.L2, matcher.Cosine} {

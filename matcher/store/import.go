@@ -109,7 +109,7 @@ func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Obje
 	var put []listEntry
 	for _, id := range o.Lists {
 		wanted := line.listAccount(id, o)
-		if !mayJoin(o.Account, wanted) {
+		if !MayJoin(o.Account, wanted) {
 			return matcher.Errorf(matcher.CodeForbidden, "list_accounts.%s: %s is another account than the face's %s", id, wanted, o.Account)
 		}
 		e := tx.store.lists.byID[id]

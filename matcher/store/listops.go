@@ -146,7 +146,7 @@ func (tx *Tx) linkFace(account *matcher.ID, l *matcher.List, id matcher.ID, atta
 	if err != nil {
 		return err
 	}
-	if attach && !mayJoin(o.Account, l.Account) {
+	if attach && !MayJoin(o.Account, l.Account) {
 		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the list %s", id, l.ID)
 	}
 	at, in := slices.BinarySearchFunc(o.Lists, l.ID, matcher.ID.Compare)

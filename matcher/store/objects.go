@@ -37,7 +37,7 @@ func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matc
 	switch {
 	case !matcher.Visible(account, l.Account) && !slices.Contains(old, l.ID):
 		return matcher.Errorf(matcher.CodeListNotFound, "%s does not exist", l.ID)
-	case !mayJoin(o.Account, l.Account):
+	case !MayJoin(o.Account, l.Account):
 		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the %s", l.ID, o.Origin.Singular())
 	}
 	return nil
@@ -50,9 +50,9 @@ func listsOf(o *matcher.Object) []matcher.ID {
 	return o.Lists
 }
 
-// mayJoin reports whether an object can be in a list, given their accounts. It cannot
+// MayJoin reports whether an object can be in a list, given their accounts. It cannot
 // if both have an account and the accounts differ.
-func mayJoin(object, list matcher.ID) bool {
+func MayJoin(object, list matcher.ID) bool {
 	return object.IsZero() || list.IsZero() || object == list
 }
 

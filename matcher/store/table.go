@@ -21,8 +21,9 @@ import (
 // Pebble ingests. Through the log every byte is written three times: to the log,
 // from memtable to table, and by the first compaction. For a smaller group, one
 // sync of the log is cheaper than writing a file, its directory entry and the
-// manifest, and small tables would cause compactions.
-const tableBytes = 4 << 20
+// manifest, and small tables would cause compactions. A large group of an import must
+// be above it: its records have about a quarter of the bytes that it holds in memory.
+const tableBytes = 2 << 20
 
 // tableSyncBytes is the number of bytes after which the kernel is asked to start
 // writing a table to disk, so that the final sync is short.

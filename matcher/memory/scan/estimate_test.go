@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
 	"nearside/matcher/memory/internal/memorytest"
@@ -182,7 +183,7 @@ func TestInTime(t *testing.T) {
 // of queues. A job that would finish in time must not be refused, and a job that would
 // finish much too late must be.
 func TestEstimate(t *testing.T) {
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		t.Skip("it is about figures, and takes long")
 	}
 	rng := rand.New(rand.NewPCG(3, 3))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
 	"nearside/matcher/memory/internal/memorytest"
@@ -83,7 +84,7 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 	}
 	w := newScanner(k)
 	rounds := 500
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		rounds = 50
 	}
 	shared := 0

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 )
@@ -14,7 +15,7 @@ import (
 func TestCoarseBound(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	lengths := []int{1, 2, 31, 128, 512}
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		lengths = lengths[:3]
 	}
 	for _, metric := range []matcher.Metric{matcher.L2, matcher.Cosine} {
