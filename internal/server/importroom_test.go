@@ -110,7 +110,7 @@ func TestLineCost(t *testing.T) {
 			}
 		}
 	}); made > cost && !testkit.RaceEnabled { // the race detector allocates too
-		t.Errorf("%d bytes were made of lines that count as %d", made, cost)
+		t.Errorf("decoding allocates %d bytes, but the lines reserve only %d", made, cost)
 	}
 	if b, _ := decode(""); b.room != 0 {
 		t.Errorf("blank lines count as %d", b.room)
