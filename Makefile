@@ -42,7 +42,7 @@ race: ## every test under the race detector, in random order (needs gcc)
 N ?= 20000
 SEED ?= 1
 lua51: ## compare random Lua programs with lua5.1 (N=5000000 SEED=2: more programs, another seed)
-	LUA51_N=$(N) LUA51_SEED=$(SEED) go test ./lua/vm/lua51 -run '^TestLua51$$' -count=1 -v -timeout 0 $(ARGS)
+	LUA51_N=$(N) LUA51_SEED=$(SEED) go test ./lua/vm/lua51 -run '^TestRandomPrograms$$' -count=1 -v -timeout 0 $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \

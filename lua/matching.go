@@ -125,7 +125,7 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
 	for {
 		state, err := p.pool.Get(ctx)
-		if err != nil || !state.Exceeded() {
+		if err != nil || !state.MemoryExceeded() {
 			return state, err
 		}
 		p.pool.Put(state, true)

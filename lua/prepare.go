@@ -22,7 +22,7 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 	in.State = ns.Library.NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
 		Print: func(line string) { in.WriteLog(slog.LevelInfo, line, nil) }, Time: p.host.OsTime(),
-		Memory: p.memoryAccount(), Exceeded: in.exceeded,
+		Memory: p.memoryAccount(), MemoryExceeded: in.exceeded,
 	})
 	table, value, err := in.State.Load(ctx, defaultLimits()["initialize"], p.script)
 	if err != nil {
@@ -97,7 +97,7 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 	}
 	p.main.prepared()
 	for _, in := range p.main.all() {
-		if in.State.Exceeded() { // it was killed before it was added to main
+		if in.State.MemoryExceeded() { // it was killed before it was added to main
 			go p.replace(in)
 		}
 	}

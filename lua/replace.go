@@ -161,7 +161,7 @@ func (in *instance) exceeded(bytes int64) {
 // ending, if another goroutine replaces the instance, or if the instance is of the
 // matching side, whose pool replaces it.
 func (p *plugin) replace(in *instance) {
-	for in != nil && in.State.Exceeded() { // the new instance may be killed before it is added
+	for in != nil && in.State.MemoryExceeded() { // the new instance may be killed before it is added
 		ctx, ready, pause, ok := p.main.begin(in, p.host.Clock.Now())
 		if !ok {
 			return

@@ -245,7 +245,7 @@ func (s *service) configureRemotes(cfg *config.Config) error {
 	if err := s.remotes.Configure(configs); err != nil {
 		return err
 	}
-	_, owners := s.remotes.Now()
+	_, owners := s.remotes.Current()
 	s.store.SetOwners(owners)
 	return nil
 }

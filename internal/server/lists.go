@@ -86,7 +86,7 @@ func (s *Server) deleteList(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	var faces store.Find
+	var faces store.FindFunc
 	if withFaces {
 		faces = x.options.Memory.Finder(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, x.account)
 	}

@@ -205,7 +205,7 @@ func (s *settings) openRemotes(t testing.TB, decoder func() *wire.Decoder, objec
 	group := remote.NewGroup(decoder, slog.New(slog.DiscardHandler))
 	t.Cleanup(group.Close)
 	check(t, group.Configure(s.remotes))
-	_, owners := group.Now()
+	_, owners := group.Current()
 	objects.SetOwners(owners)
 	return group
 }

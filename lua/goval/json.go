@@ -149,9 +149,9 @@ func LuaValue(v any) (_ any, err error) {
 // an integer that a float64 cannot hold exactly.
 func luaNumber(text string) (any, error) {
 	if n, ok := vm.ParseInteger(text); ok {
-		f, small := n.Small()
+		f, exact := n.Float64()
 		switch {
-		case !small:
+		case !exact:
 			return n, nil
 		case f == 0 && text[0] == '-':
 			return math.Copysign(0, -1), nil

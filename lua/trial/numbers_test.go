@@ -47,7 +47,7 @@ func TestJSONIsExact(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	passes(t, luatest.BackgroundPlugin(`
+	wantPass(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.route("POST", "/x", function(req)
     local out = {}
@@ -68,7 +68,7 @@ end)`)
 
 // TestNumbers checks boxed integers and the numbers of JSON.
 func TestNumbers(t *testing.T) {
-	passes(t, luatest.BackgroundPlugin(`
+	wantPass(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.route("POST", "/echo", function(req) return 200, {v = ns.json.decode(req.body)} end)
 end`), `

@@ -11,7 +11,8 @@ func (ex *execution) addToCalls() {
 	s.callList = ex
 }
 
-// removeFromCalls removes the execution from that list.
+// removeFromCalls removes the execution from the list of running calls. The caller
+// holds the state's lock.
 func (ex *execution) removeFromCalls() {
 	if ex.prev != nil {
 		ex.prev.next = ex.next

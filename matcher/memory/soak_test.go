@@ -151,7 +151,7 @@ func (s *soak) write(w *world) {
 	case 0:
 		s.must(s.store.CreateList(ctx, &matcher.List{ID: list}))
 	case 1:
-		var faces store.Find
+		var faces store.FindFunc
 		if w.IntN(2) == 0 {
 			faces = s.memory.Finder(ctx, matcher.Faces, &matcher.Filter{ListID: &list}, nil)
 		}

@@ -12,13 +12,13 @@ import (
 	"nearside/matcher"
 )
 
-// countObserver records the IDs of stored objects.
-type countObserver struct {
+// storedObserver records the IDs of stored objects.
+type storedObserver struct {
 	matcher.Observers
 	stored []matcher.ID
 }
 
-func (c *countObserver) Stored(o *matcher.Object) { c.stored = append(c.stored, o.ID) }
+func (c *storedObserver) Stored(o *matcher.Object) { c.stored = append(c.stored, o.ID) }
 
 func TestConcurrentCommits(t *testing.T) {
 	noLeaks(t)
@@ -103,7 +103,7 @@ func TestConcurrentCommits(t *testing.T) {
 
 func TestTransactionsFailAlone(t *testing.T) {
 	noLeaks(t)
-	seen := &countObserver{}
+	seen := &storedObserver{}
 	s, m := open(t, Options{Dir: t.TempDir(), Observer: seen})
 	release := blockWriter(t, s)
 	var wg sync.WaitGroup

@@ -10,8 +10,8 @@ import (
 	"nearside/matcher"
 )
 
-// TestDeleteFound: a large delete is several commits, each of which looks again
-// at the objects that it deletes. An error says how many are gone.
+// TestDeleteFound: a large delete is several commits. Each of them looks up its objects
+// again before it deletes them. An error has the number of objects deleted before it.
 func TestDeleteFound(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
@@ -39,8 +39,8 @@ func TestDeleteFound(t *testing.T) {
 		t.Errorf("deleted %d, %v; %d are left after %d commits", n, err, len(m.objects), m.applies-before)
 	}
 
-	// What is taken out of the list before its batch stays, and so does what came
-	// after the delete began.
+	// A face that leaves the list before its batch is deleted stays, and so does a face
+	// that joins the list after the delete began.
 	fill(7)
 	calls := 0
 	n, err = s.DeleteFound(ctx, matcher.Faces, func(among []matcher.ID) ([]matcher.ID, error) {

@@ -180,7 +180,6 @@ func TestTablesWaitForSpace(t *testing.T) {
 
 // checkTablesWait makes operations of one kind on tables fail with fault, and checks
 // that writes then fail with code until the fault is gone.
-
 func checkTablesWait(t *testing.T, kind errorfs.OpKind, fault error, code matcher.Code) {
 	t.Helper()
 	f := newFaults(func(op errorfs.Op) bool {

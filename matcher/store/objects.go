@@ -85,11 +85,11 @@ func (s *Store) writeObjects(ctx context.Context, objects []*matcher.Object, wri
 }
 
 func (tx *Tx) createObject(account *matcher.ID, o *matcher.Object) error {
-	there, err := tx.Has(o.Origin, o.ID)
+	exists, err := tx.Has(o.Origin, o.ID)
 	if err != nil {
 		return err
 	}
-	if there { // expired attributes need no check: attributes are put, not created
+	if exists { // expired attributes need no check: attributes are put, not created
 		return o.Origin.Exists(o.ID)
 	}
 	if err := tx.mayWrite(account, o, nil); err != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 // TestTableCutShort stops the machine at any file operation of commits that go through
-// the log and through tables. Acknowledged commits must survive, and of the commit in
-// progress all writes or none.
+// the log and through tables. Acknowledged commits must survive. Of the commit in
+// progress, either all writes or no writes must survive.
 func TestTableCutShort(t *testing.T) {
 	noLeaks(t)
 	for _, unsynced := range []int{0, 100} {

@@ -44,8 +44,8 @@ func checkRequest(t *testing.T, d *Decoder, sets []*matcher.Candidates) {
 	}
 }
 
-// withinYears replaces times of f that RFC 3339 cannot express by the nearest ones
-// that it can.
+// withinYears replaces the times of f that RFC 3339 cannot express with the nearest
+// times that it can express.
 func withinYears(f *matcher.Filter) {
 	for _, at := range []**matcher.Time{&f.CreateTime.GTE, &f.CreateTime.LT, &f.Event.EndTime.GTE, &f.Event.EndTime.LT} {
 		if *at != nil {

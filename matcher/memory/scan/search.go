@@ -33,7 +33,7 @@ type Search struct {
 // Farthest returns the largest distance that passes the threshold of a sub-request.
 func Farthest(sub *matcher.SubRequest) float64 {
 	if sub.Candidates.Threshold > 0 {
-		return sub.Version.Cut(sub.Candidates.Threshold)
+		return sub.Version.DistanceLimit(sub.Candidates.Threshold)
 	}
 	return sub.Version.DistanceMax()
 }
