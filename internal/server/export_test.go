@@ -53,7 +53,7 @@ func (s *Server) HoldHeads() (release func()) { return hold(s.heads) }
 func (s *Server) SetPatience(d time.Duration) {
 	for _, b := range []*budget{s.heads, s.answers.small, s.answers.large, s.limits.Load().bodies, s.limits.Load().lines} {
 		b.mu.Lock()
-		b.slow = d
+		b.slowAfter = d
 		b.mu.Unlock()
 	}
 }
@@ -79,7 +79,7 @@ func hold(all ...*budget) func() {
 		}
 	}
 	for _, b := range all {
-		b.used, b.favored = b.size, &claim{of: b, held: b.reserve}
+		b.used, b.favored = b.size, &claim{budget: b, held: b.reserve}
 	}
 	return func() {
 		for _, b := range all {

@@ -17,7 +17,7 @@ import (
 const (
 	groupBytesMin  = 4 << 20
 	groupBytesMax  = lineRoom / 2
-	groupAge       = time.Second // a group is stored this long after its first line
+	groupAge       = time.Second // a group is stored at the latest this long after its first line
 	largeGroupsMax = 8
 )
 
@@ -26,11 +26,11 @@ const (
 type importer struct {
 	x           *exchange
 	room        *importRoom   // of lines
-	largeGroups chan struct{} // one value for each large group of all imports
+	largeGroups chan struct{} // holds one value per large group, counted over all imports
 	stopped     chan struct{} // closed when nothing more can be stored
 
 	group  lineGroup
-	commit chan lineGroup // receives the group that is being committed; nil: there is none
+	commit chan lineGroup // receives the group after its commit; nil: no commit is running
 
 	accepted, rejected int
 	errors             []lineError // at most lineErrorMax, in the order of lines
@@ -86,7 +86,7 @@ func (im *importer) storeGroups(ctx context.Context, blocks <-chan *lineBlock) e
 			}
 		case <-im.room.short:
 			if short = true; len(blocks) > 0 {
-				continue // these blocks belong to the group
+				continue // add these blocks to the group first
 			}
 		case <-old.C:
 		}
@@ -148,7 +148,7 @@ func (im *importer) commitGroup(ctx context.Context) error {
 		if len(g.lines) > 0 {
 			ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
 			defer cancel()
-			g.results = im.x.server.Store.Import(ctx, im.x.account, g.lines)
+			g.results = im.x.options.Store.Import(ctx, im.x.account, g.lines)
 		}
 		im.releaseGroup(&g)
 		done <- g
