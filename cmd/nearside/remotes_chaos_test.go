@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"nearside/internal/testkit"
 )
 
 // crowd is a group of clients that send requests until end is called.
@@ -76,9 +78,9 @@ func (c *crowd) waitAnswers(n int) (failed int) {
 
 // calmRequest returns a request for some of sets, whose reference needs no remote.
 func calmRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
-	r := &matchRequest{References: []askedReference{probe}, account: pick(rng, "", accountA)}
+	r := &matchRequest{References: []askedReference{probe}, account: testkit.Pick(rng, "", accountA)}
 	for range 1 + rng.IntN(3) {
-		r.Candidates = append(r.Candidates, pick(rng, sets...))
+		r.Candidates = append(r.Candidates, testkit.Pick(rng, sets...))
 	}
 	return r
 }

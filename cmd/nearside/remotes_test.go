@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"nearside/internal/testkit"
 )
 
 // newWorld generates the objects of the tests.
@@ -23,7 +25,7 @@ func newWorld(seed uint64) *world {
 		n++
 		o := &object{
 			at: at, origin: origin, id: id(1+slices.Index([]string{"faces", "events", "attributes"}, origin), n), lists: lists,
-			second: rng.IntN(100), face: descriptor(), account: pick(rng, "", accountA, accountB),
+			second: rng.IntN(100), face: descriptor(), account: testkit.Pick(rng, "", accountA, accountB),
 		}
 		if origin != "attributes" {
 			o.external, o.data = fmt.Sprintf("key %d", n%7), fmt.Sprintf("%s %d", origin, n)
@@ -249,14 +251,12 @@ func (w *trio) random(t *testing.T) {
 	}
 }
 
-func pick[T any](rng *rand.Rand, all ...T) T { return all[rng.IntN(len(all))] }
-
 func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
-	r := &matchRequest{account: pick(rng, "", "", accountA, accountB)}
+	r := &matchRequest{account: testkit.Pick(rng, "", "", accountA, accountB)}
 	for range 1 + rng.IntN(3) {
-		o := pick(rng, w.objects...)
+		o := testkit.Pick(rng, w.objects...)
 		single := strings.TrimSuffix(o.origin, "s")
-		switch pick(rng, 0, 0, 0, 0, 0, 1, 2, 3, 3) {
+		switch testkit.Pick(rng, 0, 0, 0, 0, 0, 1, 2, 3, 3) {
 		case 0:
 			if o.descriptor(false) != "" && o.visible(r.account) {
 				r.References = append(r.References, askedReference{Type: single, ID: o.id})
@@ -264,9 +264,9 @@ func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
 			}
 			r.References = append(r.References, probe)
 		case 1:
-			r.References = append(r.References, askedReference{Type: single, ID: pick(rng, o.id, listNowhere)})
+			r.References = append(r.References, askedReference{Type: single, ID: testkit.Pick(rng, o.id, listNowhere)})
 		case 2:
-			r.References = append(r.References, askedReference{Type: pick(rng, "face_external_id", "event_external_id"), ID: pick(rng, o.external, "x")})
+			r.References = append(r.References, askedReference{Type: testkit.Pick(rng, "face_external_id", "event_external_id"), ID: testkit.Pick(rng, o.external, "x")})
 			if last := &r.References[len(r.References)-1]; last.ID == "" {
 				last.ID = "y"
 			}
@@ -276,19 +276,19 @@ func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
 	}
 	for range 1 + rng.IntN(3) {
 		s := askedSet{
-			Filters: askedFilters{Origin: pick(rng, "faces", "faces", "faces", "events", "attributes")}, Limit: 1 + rng.IntN(30),
-			Order: pick(rng, "similarity", "similarity", "create_time_asc", "create_time_desc"), Threshold: pick(rng, 0, 0.1, 0.6),
+			Filters: askedFilters{Origin: testkit.Pick(rng, "faces", "faces", "faces", "events", "attributes")}, Limit: 1 + rng.IntN(30),
+			Order: testkit.Pick(rng, "similarity", "similarity", "create_time_asc", "create_time_desc"), Threshold: testkit.Pick(rng, 0, 0.1, 0.6),
 		}
 		if s.Filters.Origin == "faces" {
 			switch rng.IntN(4) {
 			case 0:
-				s.Filters.Lists = []string{pick(rng, lists...), pick(rng, lists...)}
+				s.Filters.Lists = []string{testkit.Pick(rng, lists...), testkit.Pick(rng, lists...)}
 			case 1, 2:
-				s.Filters.ListID = pick(rng, lists...)
+				s.Filters.ListID = testkit.Pick(rng, lists...)
 			}
 		}
 		if s.Filters.Origin != "attributes" {
-			s.Targets = pick(rng, nil, []string{}, []string{"distance"}, []string{"user_data", "create_time", "similarity"})
+			s.Targets = testkit.Pick(rng, nil, []string{}, []string{"distance"}, []string{"user_data", "create_time", "similarity"})
 		}
 		r.Candidates = append(r.Candidates, s)
 	}

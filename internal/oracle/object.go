@@ -95,7 +95,7 @@ type field struct {
 
 // from returns a generator that picks from a pool.
 func from(pool func(w *World) []string) func(*World) any {
-	return func(w *World) any { return pick(w, pool(w)) }
+	return func(w *World) any { return testkit.Pick(w.rng, pool(w)...) }
 }
 
 // small returns a generator of integers from 0 to last.
@@ -227,15 +227,15 @@ var bigIntegers = []any{
 // fields.
 func (w *World) meta() any {
 	floor := func(w *World) any {
-		return pick(w, []any{-1.0, 0.0, 1.0, 2.0, 2.5, 1e300, "2", true, nil, []any{1.0}, pick(w, bigIntegers)})
+		return testkit.Pick(w.rng, []any{-1.0, 0.0, 1.0, 2.0, 2.5, 1e300, "2", true, nil, []any{1.0}, testkit.Pick(w.rng, bigIntegers...)}...)
 	}
-	name := func(w *World) any { return pick(w, []any{"a", "b", "bb", "é", "Z", 7.0, false}) }
+	name := func(w *World) any { return testkit.Pick(w.rng, []any{"a", "b", "bb", "é", "Z", 7.0, false}...) }
 	shop := func(w *World) any {
 		return w.randomFields([]field{{"floor", floor}, {"name", name}, {"x", floor}}, 0.6)
 	}
 	return w.randomFields([]field{
 		{"shop", shop},
-		{"vip", func(w *World) any { return pick(w, []any{true, true, false, false, 1.0, "true"}) }},
+		{"vip", func(w *World) any { return testkit.Pick(w.rng, []any{true, true, false, false, 1.0, "true"}...) }},
 		{"more", func(*World) any { return []any{1.0, nil, map[string]any{"a": "b"}} }},
 	}, 0.6)
 }
@@ -290,7 +290,7 @@ func (w *World) spellObject(o *object) map[string]any {
 			body[key] = o.vectors[vectorIndex(o.vectors[0] == nil)].sdk()
 		}
 	}
-	if absent := pick(w, optional[o.origin]).name; w.Chance(0.1) && body[absent] == nil {
+	if absent := testkit.Pick(w.rng, optional[o.origin]...).name; w.Chance(0.1) && body[absent] == nil {
 		body[absent] = nil
 	}
 	return body
@@ -329,9 +329,6 @@ func (h *holding) find(origin int, id string) *object {
 	}
 	return nil
 }
-
-// pick returns a random element.
-func pick[T any](w *World, from []T) T { return from[w.rng.IntN(len(from))] }
 
 // near returns f or the next float above or below.
 func (w *World) near(f float64) float64 {

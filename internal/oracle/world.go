@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nearside/internal/testkit"
 )
 
 // World is the model of all servers of a topology: their objects, their lists and their
@@ -122,7 +124,7 @@ func (w *World) NextWrite() *Request {
 
 // NextRead returns a random match, cross match, page or object.
 func (w *World) NextRead() *Request {
-	return pick(w, []func() *Request{w.matchRequest, w.crossRequest, w.readRequest, w.readRequest})()
+	return testkit.Pick(w.rng, []func() *Request{w.matchRequest, w.crossRequest, w.readRequest, w.readRequest}...)()
 }
 
 // Fill calls send with the requests that create the first lists and objects.

@@ -16,12 +16,12 @@ var population = [3]int{300, 300, 80}
 // of objects stay about the same.
 func (w *World) writeRequest() *Request {
 	r := &Request{Writes: true, Query: w.newQuery()}
-	write := pick(w, []func(*World, *Request){
+	write := testkit.Pick(w.rng, []func(*World, *Request){
 		(*World).createFace, (*World).createEvents, (*World).putFace, (*World).putFace, (*World).putAttribute, (*World).patchFace,
 		(*World).patchFace, (*World).deleteOne, (*World).deleteOne, (*World).deleteSome, (*World).deleteSome, (*World).deleteSome,
 		(*World).deleteSome, (*World).linkFaces, (*World).linkFaces,
 		(*World).writeList, (*World).writeList, (*World).writeList, (*World).writeList, (*World).importLines,
-	})
+	}...)
 	for origin, create := range []func(*World, *Request){(*World).createFace, (*World).createEvents, (*World).putAttribute} {
 		if len(w.sorted(origin)) < population[origin] && w.Chance(0.5) {
 			write = create
@@ -59,7 +59,7 @@ func (w *World) objectFor(origin int, account string) *object {
 	}
 	if lists, ok := o.fields["lists"].([]any); ok {
 		if o.fields["lists"] = w.withAnyList(lists); w.Chance(0.03) {
-			o.fields["lists"] = append(lists, pick(w, w.ids)) // unknown
+			o.fields["lists"] = append(lists, testkit.Pick(w.rng, w.ids...)) // unknown
 		}
 	}
 	return o
@@ -70,7 +70,7 @@ func (w *World) withAnyList(lists []any) []any {
 	if len(w.lists) == 0 || w.Chance(0.9) {
 		return lists
 	}
-	lists = append(slices.Clone(lists), pick(w, w.lists).id)
+	lists = append(slices.Clone(lists), testkit.Pick(w.rng, w.lists...).id)
 	slices.SortFunc(lists, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	return slices.Compact(lists)
 }
@@ -78,7 +78,7 @@ func (w *World) withAnyList(lists []any) []any {
 // reuseID gives o the ID of an existing object.
 func (w *World) reuseID(o *object) {
 	if len(w.objects[o.origin]) > 0 {
-		o.id = pick(w, w.objects[o.origin]).id
+		o.id = testkit.Pick(w.rng, w.objects[o.origin]...).id
 		o.fields[singulars[o.origin]+"_id"] = o.id
 	}
 }
@@ -145,13 +145,13 @@ func (w *World) patchFace(r *Request) {
 		}
 	}
 	if w.Chance(0.2) {
-		fields["create_time"] = pick(w, w.moments)
+		fields["create_time"] = testkit.Pick(w.rng, w.moments...)
 	}
 	if o := w.find(faceOrigin, id); w.Chance(0.3) && o != nil {
 		fields["lists"] = w.withAnyList(w.listsFor(o.account()))
 	}
 	if w.Chance(0.1) {
-		fields["account_id"] = pick(w, w.accounts)
+		fields["account_id"] = testkit.Pick(w.rng, w.accounts...)
 		if o := w.find(faceOrigin, id); w.Chance(0.5) && o != nil && o.account() != "" {
 			fields["account_id"] = o.account() // the same account is allowed
 		} else if w.Chance(0.1) {
@@ -191,7 +191,7 @@ func (w *World) deleteSome(r *Request) {
 	r.Kind, r.Method, r.Path = "delete "+Origins[origin], "DELETE", "/1/"+Origins[origin]
 	if w.Chance(0.5) {
 		if w.Chance(0.2) {
-			r.filters["account_id"] = pick(w, w.accounts)
+			r.filters["account_id"] = testkit.Pick(w.rng, w.accounts...)
 		}
 		w.useFilterBody(r, map[string]any{}, origin)
 		r.Body = map[string]any{"filters": r.Body.(map[string]any)["filters"]}
@@ -207,9 +207,9 @@ func (w *World) deleteSome(r *Request) {
 
 func (w *World) linkFaces(r *Request) {
 	w.chooseServer(r, faceOrigin)
-	list := pick(w, w.ids)
+	list := testkit.Pick(w.rng, w.ids...)
 	if len(w.lists) > 0 && w.Chance(0.97) {
-		list = pick(w, w.lists).id
+		list = testkit.Pick(w.rng, w.lists...).id
 	}
 	if l := w.list(list); l != nil && w.Chance(0.8) {
 		delete(r.Query, "account_id")
@@ -241,10 +241,10 @@ func (w *World) writeList(r *Request) {
 		w.createList(r)
 		return
 	}
-	l := pick(w, w.lists)
+	l := testkit.Pick(w.rng, w.lists...)
 	r.Path = "/1/lists/" + l.id
 	if w.Chance(0.4) {
-		text := pick(w, []string{"", "x", "é"})
+		text := testkit.Pick(w.rng, []string{"", "x", "é"}...)
 		r.Kind, r.Method, r.Body = "patch list", "PATCH", map[string]any{"user_data": text}
 		r.Answer = func() Outcome {
 			if r.account() != "" && l.account != r.account() {
@@ -264,9 +264,9 @@ func (w *World) writeList(r *Request) {
 }
 
 func (w *World) createList(r *Request) {
-	l := &listed{id: pick(w, w.listIDs), userData: pick(w, []string{"", "staff", "ж"})}
+	l := &listed{id: testkit.Pick(w.rng, w.listIDs...), userData: testkit.Pick(w.rng, []string{"", "staff", "ж"}...)}
 	if w.Chance(0.6) {
-		l.account = pick(w, w.accounts)
+		l.account = testkit.Pick(w.rng, w.accounts...)
 	}
 	body := map[string]any{"list_id": l.id}
 	if l.account != "" {
@@ -298,13 +298,13 @@ func (w *World) importLines(r *Request) {
 	joined := ""
 	r.Query["origin"] = Origins[origin]
 	if origin == faceOrigin && w.Chance(0.5) {
-		joined = pick(w, w.listIDs)
+		joined = testkit.Pick(w.rng, w.listIDs...)
 		r.Query["list_id"] = joined
 	}
 	var imports []func() bool // for each line: imports it and reports whether it is accepted
 	for range w.rng.IntN(8) {
 		if w.Chance(0.1) {
-			r.Lines = append(r.Lines, pick(w, []string{"{", "{}", "7", `{"age":3}`, `{"descriptor":{"version":4,"data":"AQID"}}`}))
+			r.Lines = append(r.Lines, testkit.Pick(w.rng, []string{"{", "{}", "7", `{"age":3}`, `{"descriptor":{"version":4,"data":"AQID"}}`}...))
 			imports = append(imports, func() bool { return false })
 			continue
 		}
@@ -320,7 +320,7 @@ func (w *World) importLines(r *Request) {
 		stated := map[string]any{}
 		for _, id := range listsOf(o) {
 			if w.Chance(0.3) {
-				stated[id.(string)] = pick(w, []any{nil, nil, pick(w, w.accounts)})
+				stated[id.(string)] = testkit.Pick(w.rng, []any{nil, nil, testkit.Pick(w.rng, w.accounts...)}...)
 			}
 		}
 		if origin == faceOrigin && (len(stated) > 0 || w.Chance(0.05)) {

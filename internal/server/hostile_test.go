@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
-	"nearside/internal/testkit"
 	"nearside/internal/oracle"
+	"nearside/internal/testkit"
 )
 
 // TestTruncatedBodies cuts bodies at every byte, as complete requests and as broken

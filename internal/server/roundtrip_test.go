@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"nearside/internal/testkit"
 	"nearside/internal/oracle"
+	"nearside/internal/testkit"
 )
 
 // exported returns the lines of an export, sorted.

@@ -22,17 +22,17 @@ func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version
 	for range 1 + w.IntN(20) {
 		switch w.IntN(12) {
 		case 0:
-			l := pick(w, w.lists)
+			l := testkit.Pick(w.Rand, w.lists...)
 			exists[l] = true
 			changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: l}})
 		case 1:
-			l := pick(w, w.lists)
+			l := testkit.Pick(w.Rand, w.lists...)
 			if exists[l] && w.IntN(4) == 0 {
 				exists[l] = false
 				changes = append(changes, store.Change{Kind: store.DeleteList, ID: l})
 			}
 		case 2, 3, 4, 5:
-			changes = append(changes, store.Change{Kind: store.DeleteObject, ID: pick(w, w.ids)})
+			changes = append(changes, store.Change{Kind: store.DeleteObject, ID: testkit.Pick(w.Rand, w.ids...)})
 		default:
 			var lists []matcher.ID
 			for _, l := range w.lists {

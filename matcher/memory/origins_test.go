@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -89,7 +90,7 @@ func (p *originsPair) step(t *testing.T) {
 	for range 1 + p.IntN(60) {
 		o := matcher.Origin(p.IntN(int(matcher.Origins)))
 		if p.IntN(4) == 0 {
-			changes = append(changes, store.Change{Kind: store.DeleteObject, Origin: o, ID: pick(p.world, p.ids)})
+			changes = append(changes, store.Change{Kind: store.DeleteObject, Origin: o, ID: testkit.Pick(p.Rand, p.ids...)})
 			continue
 		}
 		changes = append(changes, store.Change{Kind: store.PutObject, Object: p.object(o, p.clock, p.faces, p.body)})
@@ -123,7 +124,7 @@ func (p *originsPair) check(t *testing.T) {
 	f := p.filterOf(o)
 	var account *matcher.ID
 	if p.IntN(5) == 0 {
-		account = new(pick(p.world, p.accounts))
+		account = new(testkit.Pick(p.Rand, p.accounts...))
 	}
 	want := p.selected(o, &f, account)
 	got, n, err := p.Page(t.Context(), o, &f, account, matcher.Page{Size: 1000, Descriptors: true})
@@ -141,7 +142,7 @@ func (p *originsPair) check(t *testing.T) {
 	for i := range got {
 		mustEqual(t, &got[i], part[i])
 	}
-	v := pick(p.world, []*matcher.Version{p.faces[0], p.faces[1], p.body})
+	v := testkit.Pick(p.Rand, []*matcher.Version{p.faces[0], p.faces[1], p.body}...)
 	c := &matcher.Candidates{Origin: o, Filter: f, Limit: 1 + p.IntN(9), Order: matcher.Order(p.IntN(3))}
 	sub := memorytest.Reference(v, p.descriptor(v).Data, c)
 	sub.Account = account
@@ -154,7 +155,7 @@ func wantedPage(w *world, all []*matcher.Object) (matcher.Page, []*matcher.Objec
 	p := matcher.Page{Order: matcher.PageOrder(w.IntN(3)), Size: 1 + w.IntN(12), Descriptors: true}
 	all = slices.Clone(all)
 	if w.IntN(2) == 0 {
-		p.Order, p.After = matcher.PageByID, new(pick(w, w.ids))
+		p.Order, p.After = matcher.PageByID, new(testkit.Pick(w.Rand, w.ids...))
 		all = slices.DeleteFunc(all, func(o *matcher.Object) bool { return o.ID.String() <= p.After.String() })
 	} else if p.Offset = w.IntN(20); p.Order != matcher.PageByID {
 		slices.SortStableFunc(all, func(a, b *matcher.Object) int {

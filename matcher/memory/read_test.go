@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -25,7 +26,7 @@ func TestReads(t *testing.T) {
 		f := w.filter()
 		var account *matcher.ID
 		if w.IntN(2) == 0 {
-			account = new(pick(w, w.accounts))
+			account = new(testkit.Pick(w.Rand, w.accounts...))
 		}
 		p.checkReads(t, &f, account)
 		for _, id := range w.ids[:50] {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -123,26 +124,26 @@ func (o *setOracle) check(t *testing.T, what string, s *Selection) {
 
 // comparison returns a random comparison.
 func (w *world) comparison() (name, op string, value any) {
-	op = pick(w, []string{"=", "==", "!=", "~=", "<", "<=", ">", ">="})
+	op = testkit.Pick(w.Rand, []string{"=", "==", "!=", "~=", "<", "<=", ">", ">="}...)
 	switch w.IntN(10) {
 	case 0:
-		return "face_id", op, pick(w, w.ids).String()
+		return "face_id", op, testkit.Pick(w.Rand, w.ids...).String()
 	case 1:
-		return "account_id", op, pick(w, w.accounts).String()
+		return "account_id", op, testkit.Pick(w.Rand, w.accounts...).String()
 	case 2:
-		return "event_id", op, pick(w, w.events).String()
+		return "event_id", op, testkit.Pick(w.Rand, w.events...).String()
 	case 3:
 		return "create_time", op, float64(w.IntN(20))
 	case 4:
-		return "external_id", op, pick(w, []string{"e0", "e1", "e2", "none", ""})
+		return "external_id", op, testkit.Pick(w.Rand, []string{"e0", "e1", "e2", "none", ""}...)
 	case 5:
 		return "user_data", op, fmt.Sprint("u", w.IntN(7))
 	case 6:
-		return "avatar", op, pick(w, []string{"a", "", "b"})
+		return "avatar", op, testkit.Pick(w.Rand, []string{"a", "", "b"}...)
 	case 7:
 		return "gender", op, float64(w.IntN(4)) - 0.5*float64(w.IntN(2))
 	case 8:
-		return "lists", pick(w, []string{"=", "!="}), pick(w, w.lists).String()
+		return "lists", testkit.Pick(w.Rand, []string{"=", "!="}...), testkit.Pick(w.Rand, w.lists...).String()
 	default:
 		return "age", op, float64(w.IntN(300)) - 20.25*float64(w.IntN(2))
 	}
@@ -168,7 +169,7 @@ func TestSets(t *testing.T) {
 			base.rows[id] = true
 		}
 		if w.IntN(2) == 0 { // lists are not changed: deleting one changes the objects of the oracle
-			p.commit(t, store.Change{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, store.Change{Kind: store.DeleteObject, ID: pick(w, w.ids)})
+			p.commit(t, store.Change{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, store.Change{Kind: store.DeleteObject, ID: testkit.Pick(w.Rand, w.ids...)})
 			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
 		s, o := whole.(*Selection), base
@@ -224,7 +225,7 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 		}
 	case 6:
 		n := w.IntN(40)
-		column := pick(w, []string{"age", "create_time", "gender"})
+		column := testkit.Pick(w.Rand, []string{"age", "create_time", "gender"}...)
 		what = fmt.Sprint("top ", column, n)
 		s, err = s.Top(column, n)
 		o = o.top(column, n)
@@ -278,18 +279,18 @@ func TestListsOfOldSets(t *testing.T) {
 		}
 		old = append(old, whole.(*Selection))
 		if round%4 == 1 {
-			id := pick(w, w.lists)
+			id := testkit.Pick(w.Rand, w.lists...)
 			p.Apply([]store.Change{{Kind: store.DeleteList, ID: id}})
 			if w.IntN(2) == 0 {
 				p.Apply([]store.Change{{Kind: store.PutList, List: &matcher.List{ID: id}}})
 			}
 		}
-		p.Apply([]store.Change{{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, {Kind: store.DeleteObject, ID: pick(w, w.ids)}})
+		p.Apply([]store.Change{{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, {Kind: store.DeleteObject, ID: testkit.Pick(w.Rand, w.ids...)}})
 		if round%3 == 0 {
 			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
-		s := pick(w, old)
-		wanted := []matcher.ID{pick(w, w.lists), pick(w, w.lists)}
+		s := testkit.Pick(w.Rand, old...)
+		wanted := []matcher.ID{testkit.Pick(w.Rand, w.lists...), testkit.Pick(w.Rand, w.lists...)}
 		var want []matcher.ID
 		for r := range s.Rows() {
 			x := s.Object(r)

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
@@ -146,7 +147,7 @@ func (w *world) origin() matcher.Origin { return matcher.Origin(w.IntN(int(match
 // write does one random write of the kinds that clients do.
 func (s *soak) write(w *world) {
 	ctx := s.t.Context()
-	list, id := pick(w, w.lists), pick(w, w.ids)
+	list, id := testkit.Pick(w.Rand, w.lists...), testkit.Pick(w.Rand, w.ids...)
 	switch w.IntN(12) {
 	case 0:
 		s.countWrite(s.store.CreateList(ctx, &matcher.List{ID: list}))
@@ -157,7 +158,7 @@ func (s *soak) write(w *world) {
 		}
 		s.countWrite(s.store.DeleteList(ctx, nil, list, faces))
 	case 2, 3:
-		s.countWrite(s.store.Link(ctx, nil, list, []matcher.ID{id, pick(w, w.ids)}, w.IntN(3) > 0))
+		s.countWrite(s.store.Link(ctx, nil, list, []matcher.ID{id, testkit.Pick(w.Rand, w.ids...)}, w.IntN(3) > 0))
 	case 4:
 		o := s.face(w)
 		o.Lists = nil
@@ -193,7 +194,7 @@ func (s *soak) writeOthers(w *world) {
 		_, err := s.store.DeleteObjects(ctx, matcher.Events, func() ([]matcher.ID, error) { return s.memory.IDs(ctx, matcher.Events, &f, nil) })
 		s.countWrite(err)
 	case 2, 3:
-		s.countWrite(s.store.DeleteObject(ctx, nil, o, pick(w, w.ids)))
+		s.countWrite(s.store.DeleteObject(ctx, nil, o, testkit.Pick(w.Rand, w.ids...)))
 	case 4, 5:
 		events := make([]*matcher.Object, 1+w.IntN(20))
 		for i := range events {
@@ -212,7 +213,7 @@ func (s *soak) writeOthers(w *world) {
 func (s *soak) writeMany(w *world) {
 	ctx := s.t.Context()
 	if w.IntN(4) == 0 {
-		f := matcher.Filter{ListID: new(pick(w, w.lists)), Fields: []matcher.FieldFilter{matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(40))})}}
+		f := matcher.Filter{ListID: new(testkit.Pick(w.Rand, w.lists...)), Fields: []matcher.FieldFilter{matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(40))})}}
 		_, err := s.store.DeleteFound(ctx, matcher.Faces, s.memory.Finder(ctx, matcher.Faces, &f, nil))
 		s.countWrite(err)
 		return
@@ -222,7 +223,7 @@ func (s *soak) writeMany(w *world) {
 		line := store.ImportLine{Object: s.face(w), HasLists: w.IntN(2) == 0}
 		switch w.IntN(6) {
 		case 0, 1:
-			line.AddList = pick(w, w.lists)
+			line.AddList = testkit.Pick(w.Rand, w.lists...)
 		case 2:
 			line = store.ImportLine{Object: s.object(w, matcher.Events)}
 		}
@@ -259,7 +260,7 @@ func (s *soak) match(w *world) {
 			c.Threshold = w.Float64()
 		}
 		for range 1 + w.IntN(2) {
-			v := pick(w, s.compared)
+			v := testkit.Pick(w.Rand, s.compared...)
 			subs = append(subs, memorytest.Reference(v, w.descriptor(v).Data, c))
 		}
 	}

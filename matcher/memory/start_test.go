@@ -14,6 +14,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
@@ -135,13 +136,13 @@ func (n *node) write(t *testing.T, commits int) {
 	for range commits {
 		var err error
 		lists := slices.Sorted(maps.Keys(n.textLists()))
-		switch l := pick(w, w.lists); w.IntN(9) {
+		switch l := testkit.Pick(w.Rand, w.lists...); w.IntN(9) {
 		case 0:
 			err = n.CreateList(ctx, &matcher.List{ID: l})
 		case 1:
 			err = n.DeleteList(ctx, nil, l, nil)
 		case 2, 3:
-			err = n.DeleteObject(ctx, nil, matcher.Faces, pick(w, w.ids))
+			err = n.DeleteObject(ctx, nil, matcher.Faces, testkit.Pick(w.Rand, w.ids...))
 		case 4:
 			var lines []store.ImportLine
 			for range 20 {
