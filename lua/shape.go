@@ -5,8 +5,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"nearside/internal/units"
 	"nearside/lua/goval"
 	"nearside/lua/ns"
 	"nearside/lua/vm"
@@ -218,4 +220,65 @@ func (s *shape) parseMatching(r *goval.Reader) {
 	}
 	s.matching = c
 	r.Faults = append(append(r.Faults, m.Faults...), targets.Faults...)
+}
+
+// checkOwnFields checks the plugin's own fields, which the contract does not name. The
+// names of functions must begin with an underscore, so that misspelt hooks are noticed.
+// Other fields may have any name that does not look like a misspelt name of the contract.
+func checkOwnFields(r *goval.Reader) {
+	for _, name := range slices.Sorted(maps.Keys(r.Map)) {
+		if strings.HasPrefix(name, "_") || slices.Contains(contractNames, name) {
+			continue
+		}
+		if _, isFunction := r.Map[name].(*vm.Func); isFunction {
+			r.Fault(name, "is not a hook, so the host would never call it; make your own functions local, or begin their names with an underscore%s",
+				goval.DidYouMean(name, hookNames))
+		} else if goval.Misspelt(name, contractNames) {
+			r.Fault(name, "is unknown; rename it, or begin it with an underscore, if it is a field of your own%s", goval.DidYouMean(name, contractNames))
+		}
+	}
+}
+
+// refuseInherited refuses fields that exist only through a metatable. The host does not
+// read metatables, so an inherited hook would never run.
+func refuseInherited(r *goval.Reader, paths []string) {
+	for _, path := range paths {
+		if field, nested := strings.CutSuffix(path, ".*"); nested {
+			r.Fault(field, "has a metatable with __index, which is not read: write the fields into the table itself")
+		} else {
+			r.Fault(path, "is inherited through a metatable, which is not read: copy it with ns.extend(Base, M)")
+		}
+	}
+}
+
+// Bounds of limits.memory.
+const (
+	minMemory = 1 << 20
+	maxMemory = 1 << 40
+)
+
+// briefly returns the budget of a hook that delays a request: d for the work of Lua
+// code and d for waiting. Work is counted, not measured by a clock, so a busy machine
+// does not make the hook fail.
+func briefly(d time.Duration) vm.Limits { return vm.Limits{Work: d, Wait: d} }
+
+// readSize reads a field that is a number of bytes from low to high, or a text such
+// as "64MiB".
+func readSize(r *goval.Reader, field string, low, high int64) int64 {
+	n, ok := parseSize(r.Map[field])
+	if !ok || n < low || n > high {
+		r.Fault(field, "%v is not a size from %d to %d bytes: write a number of bytes, or a text such as \"64MiB\"", r.Map[field], low, high)
+		return low
+	}
+	return n
+}
+
+func parseSize(v any) (int64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return int64(v), v == math.Trunc(v) && math.Abs(v) < 1<<53
+	case string:
+		return units.ParseSize(v)
+	}
+	return 0, false
 }

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nearside/lua/ns/peer"
 	"nearside/lua/ns/redis"
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -88,3 +89,6 @@ func (h *Host) Together(work []func()) {
 	}
 	<-done
 }
+
+// A Clock is the clock of plugins. Plugin tests advance it manually.
+type Clock = peer.Clock

@@ -1,6 +1,9 @@
 package ns
 
 import (
+	"fmt"
+	"strings"
+
 	"nearside/lua/goval"
 	"nearside/lua/vm"
 )
@@ -43,4 +46,88 @@ func JSONModule() vm.Module {
 		},
 		Values: []vm.Value{{Name: "null", Type: "userdata", Doc: "The value null of JSON.", Get: func(*vm.Call) any { return vm.Null{} }}},
 	}
+}
+
+// maxJSONValues is the maximum number of values in a decoded text.
+const maxJSONValues = 1 << 20
+
+// The maximum Go memory of one value of a decoded text, in bytes, in addition to the
+// text of the value.
+const (
+	jsonValueBytes  = 48
+	jsonObjectBytes = 300
+)
+
+// chargeJSON charges for encoding v. It returns an error if the JSON could be longer
+// than a string may be. That can happen because a table can contain the same long
+// string many times.
+func chargeJSON(c *vm.Call, v any) error {
+	n := jsonLength(v)
+	if n > vm.MaxString {
+		return fmt.Errorf("the text may have at most %d bytes, and this value could need %d", vm.MaxString, n)
+	}
+	c.Charge(10 + n/8)
+	c.Allocate(4 * n)
+	return nil
+}
+
+// jsonLength returns an upper bound for the length of v's JSON, in bytes.
+func jsonLength(v any) int {
+	switch v := v.(type) {
+	case string:
+		return textLength(v)
+	case vm.Integer:
+		return len(v)
+	case []any:
+		n := 2
+		for _, item := range v {
+			n += 1 + jsonLength(item)
+		}
+		return n
+	case map[string]any:
+		n := 2
+		for k, item := range v {
+			n += 2 + textLength(k) + jsonLength(item)
+		}
+		return n
+	}
+	return 24
+}
+
+// textLength returns the length of a string in JSON, in bytes, with quotes and
+// escapes such as \u0000.
+func textLength(s string) int {
+	n := 2 + len(s)
+	for i := range len(s) {
+		switch b := s[i]; {
+		case b == '"' || b == '\\':
+			n++
+		case b < ' ':
+			n += 5
+		}
+	}
+	return n
+}
+
+// decodeUnits is the charge for decoding a text, in addition to its values.
+const decodeUnits = 40
+
+// returnJSON returns the decoded value of text to the script, or nil and an error. It
+// also returns an error if the value is too large or too deeply nested for Lua.
+func returnJSON(c *vm.Call, text string) error {
+	objects := strings.Count(text, "{")
+	values := strings.Count(text, ",") + strings.Count(text, "[") + 2*objects + 1
+	c.Charge(decodeUnits + len(text)/8 + 4*values)
+	if values > maxJSONValues {
+		return c.Fail(fmt.Errorf("json: the text may contain at most %d values, and this one could contain %d", maxJSONValues, values))
+	}
+	c.Allocate(3*len(text) + values*jsonValueBytes + objects*jsonObjectBytes)
+	v, err := goval.DecodeJSON([]byte(text))
+	if err == nil {
+		err = c.Return(v)
+	}
+	if err != nil {
+		return c.Fail(err)
+	}
+	return nil
 }
