@@ -38,6 +38,29 @@ end)`})
 	}
 }
 
+// TestRefusedReaderBacksOff checks that the pauses between attempts grow while the server
+// refuses a reader that has worked before. Here the key of the stream has become a string.
+func TestRefusedReaderBacksOff(t *testing.T) {
+	wantPass(t, luatest.BackgroundPlugin(`
+M.permissions = {"redis:*"}
+function M:start()
+  local r = assert(ns.redis.connect("redis://127.0.0.1:6379"))
+  assert(r:xreadgroup({group = "g", stream = "s"}, print))
+end`), `
+test.case("pauses grow", function()
+  local p = test.start()
+  test.redis.call("SET", "s", "a string")
+  test.clock.advance(60)
+  local s = p:status()
+  test.contains(s.last_error, "WRONGTYPE")
+  test.ok(s.failures >= 8 and s.failures <= 20, s.failures .. " attempts in 60 s, want 8 to 20")
+  test.equal(s.state, "degraded")
+  test.redis.call("DEL", "s")
+  test.clock.advance(10)
+  test.equal(p:status().state, "running")
+end)`)
+}
+
 // TestRedisDoubleRefusesFarTimes checks that a time to live that does not fit does not
 // wrap around. The key would then expire at once.
 func TestRedisDoubleRefusesFarTimes(t *testing.T) {

@@ -186,7 +186,7 @@ func (k *Client) repeat(ctx context.Context, r Reader, status *Consumer, first c
 			first <- err
 		}
 	}
-	status.onRunning(func() {
+	status.onConnected(func() {
 		pause.Reset()
 		reportFirst(nil)
 	})

@@ -32,12 +32,12 @@ type Consumer struct {
 	log    *slog.Logger
 	remove func(*Consumer)
 
-	mu      sync.Mutex
-	status  ConsumerStatus
-	stuck   string    // why the most recent stuck message failed
-	down    time.Time // when the connection was lost; zero: connected
-	running func()    // called without the lock when the consumer starts to read; may be nil
-	ending  func()    // called when the reader has stopped for good; may be nil
+	mu            sync.Mutex
+	status        ConsumerStatus
+	stuck         string    // why the most recent stuck message failed
+	down          time.Time // when the connection was lost; zero: connected
+	whenConnected func()    // see onConnected; may be nil
+	whenEnded     func()    // called when the reader has stopped for good; may be nil
 }
 
 // NewConsumer returns a consumer that is not connected yet. Consumer.Remove calls
@@ -60,6 +60,8 @@ func (k *Consumer) Set(state string, reason error) {
 	if reason != nil {
 		text = reason.Error()
 	}
+	// Degraded does not count: the server has refused the reader.
+	connected := state == Running || state == Paused
 	k.mu.Lock()
 	before := k.status
 	if !k.down.IsZero() && state != Connecting {
@@ -71,10 +73,10 @@ func (k *Consumer) Set(state string, reason error) {
 	}
 	k.status.State, k.status.Reason = state, text
 	state = k.status.State
-	name, running := k.status.Name, k.running
+	name, whenConnected := k.status.Name, k.whenConnected
 	k.mu.Unlock()
-	if running != nil && state != Connecting {
-		running()
+	if whenConnected != nil && connected {
+		whenConnected()
 	}
 	if before.State == state || state == Running && before.State == Connecting {
 		return
@@ -86,11 +88,12 @@ func (k *Consumer) Set(state string, reason error) {
 	k.log.Log(context.Background(), level, "consumer "+state, slog.String("consumer", name), slog.String("reason", text))
 }
 
-// onRunning registers f, which is called each time the consumer starts to read.
-func (k *Consumer) onRunning(f func()) {
+// onConnected registers f, which Set calls without the lock for the states Running and
+// Paused. In both, the reader is connected and the server has accepted it.
+func (k *Consumer) onConnected(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.running = f
+	k.whenConnected = f
 }
 
 // OnEnd registers f. The reader's goroutine calls f when the reader has stopped
@@ -98,16 +101,16 @@ func (k *Consumer) onRunning(f func()) {
 func (k *Consumer) OnEnd(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.ending = f
+	k.whenEnded = f
 }
 
 // end calls the function that OnEnd registered.
 func (k *Consumer) end() {
 	k.mu.Lock()
-	ending := k.ending
+	whenEnded := k.whenEnded
 	k.mu.Unlock()
-	if ending != nil {
-		ending()
+	if whenEnded != nil {
+		whenEnded()
 	}
 }
 
