@@ -13,7 +13,7 @@ var benchPoint = map[string]any{
 
 // BenchmarkEmit measures the time that an event adds to the request that causes it.
 func BenchmarkEmit(b *testing.B) {
-	h, _ := Start(b, versioned("1", `function M:handle_event(points) end`))
+	h, _ := startHost(b, versioned("1", `function M:handle_event(points) end`))
 	b.ReportAllocs()
 	for b.Loop() {
 		h.Emit("monitoring_event", func() any { return benchPoint })
@@ -22,7 +22,7 @@ func BenchmarkEmit(b *testing.B) {
 
 // BenchmarkHandle measures the time that handle_event needs for one event, in batches of 256.
 func BenchmarkHandle(b *testing.B) {
-	h, _ := Start(b, versioned("1", `local n = 0
+	h, _ := startHost(b, versioned("1", `local n = 0
 function M:handle_event(points) for i = 1, #points do n = n + points[i].fields.execution_time end end`))
 	p := h.current.Load().plugins[0]
 	batch := make([]func() any, 256)

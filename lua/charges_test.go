@@ -36,7 +36,7 @@ func (in *instance) workOf(t *testing.T, setup, body string, args ...any) int {
 // of the units that correspond to their measured time. See TestChargesMatchTheWork of
 // package vm.
 func TestChargesOfModules(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.schema = {properties = {a = {default = {1, 2, 3}}, b = {default = {x = 1}}}}`))
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.schema = {properties = {a = {default = {1, 2, 3}}, b = {default = {x = 1}}}}`))
 	in := h.current.Load().plugins[0].main.first()
 	for _, test := range []struct {
 		setup, body string
@@ -60,13 +60,13 @@ func TestChargesOfModules(t *testing.T) {
 		}
 	}
 	m, v := people(t, 20)
-	h, _ = Start(t, luatest.MatchingPlugin("function M:prefilter(req, set) return set end"), with(m))
+	h, _ = startHost(t, luatest.MatchingPlugin("function M:prefilter(req, set) return set end"), withMatcher(m))
 	state, err := h.current.Load().plugins[0].pool.Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.current.Load().plugins[0].pool.Put(state, false)
-	sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+	sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
 	rows, err := m.Select(t.Context(), sub.Candidates, nil)
 	if err != nil {
 		t.Fatal(err)

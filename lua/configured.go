@@ -10,10 +10,9 @@ import (
 )
 
 // CheckConfigured reads the plugins and settings of o, without initialising the plugins.
-// refused are the faults with which [New] would fail. ignored are the faults with which
-// New would succeed: those in code that may never run, and those of plugins that have
-// settings but are not active.
-func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) {
+// fatal are the faults that make [New] fail. ignored are the faults that New ignores: those
+// in code that may never run, and those of plugins that have settings but are not active.
+func CheckConfigured(ctx context.Context, o Options) (fatal, ignored []error) {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return []error{err}, nil
@@ -25,7 +24,7 @@ func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) 
 			err = fmt.Errorf("plugins.active: %w", err)
 		}
 		if err != nil {
-			refused = append(refused, err)
+			fatal = append(fatal, err)
 		}
 		if p == nil {
 			continue
@@ -49,7 +48,7 @@ func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) 
 			}
 		}
 	}
-	return refused, append(ignored, faultLines(found.close())...)
+	return fatal, append(ignored, faultLines(found.close())...)
 }
 
 // faultLines returns one error for each line of err's text.

@@ -22,7 +22,7 @@ const (
 func (p *plugin) unprepared() *plugin {
 	next := &plugin{
 		Plugin: ns.Plugin{
-			Host: &p.host.Host, About: p.About, Settings: p.Settings, Log: p.Log, KV: p.KV, Lasting: p.Lasting, Live: p.Live,
+			Host: &p.host.Host, About: p.About, Settings: p.Settings, Log: p.Log, KV: p.KV, Lasting: p.Lasting, BeforeLive: p.BeforeLive,
 		},
 		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled,
 		gate: gate{host: p.host}, reason: p.reason, queue: p.queue,

@@ -14,7 +14,7 @@ import (
 // no further call begins.
 func TestTimersFinish(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.every(1, function() print("tick") ns.sleep(5) print("tock") end)
   ns.spawn(function() while true do pcall(ns.sleep, 1000) end end)
@@ -56,7 +56,7 @@ return M`
 	for _, name := range []string{"a", "b", "c"} {
 		files[name+".lua"] = strings.ReplaceAll(body, "NAME", name)
 	}
-	h, log := Start(t, luatest.BackgroundPlugin(""), func(o *Options) { o.Dir, o.Active = luatest.Folder(t, files), []string{"b", "c", "a", "b"} })
+	h, log := startHost(t, luatest.BackgroundPlugin(""), func(o *Options) { o.Dir, o.Active = luatest.Folder(t, files), []string{"b", "c", "a", "b"} })
 	closeHost(t, h)
 	luatest.WantLines(t, log.All(), `start\tb`, `start\tc`, `start\ta`, `close\ta`, `close\tc`, `close\tb`)
 }
@@ -64,7 +64,7 @@ return M`
 // TestQueuedEventsBeforeClose: a reload returns after all queued points are handled and
 // the batches that they fill are flushed.
 func TestQueuedEventsBeforeClose(t *testing.T) {
-	h, log := Start(t, versioned("1", `
+	h, log := startHost(t, versioned("1", `
 local b
 function M:initialize() b = ns.batch{size = 100, seconds = 3600, flush = function(items) print("flush " .. #items) end} end
 function M:handle_event(points) for i = 1, #points do b:add(i) end end
@@ -81,7 +81,7 @@ function M:close() print("close") end`), func(o *Options) { o.EventBatch = 7 })
 // TestEventsLostAtClose: points that cannot be handled in time are counted and
 // logged.
 func TestEventsLostAtClose(t *testing.T) {
-	h, log := Start(t, versioned("1", `
+	h, log := startHost(t, versioned("1", `
 M.limits = {close = 0.05}
 function M:handle_event(points) print("handling") ns.sleep(3600) end`), func(o *Options) { o.EventBatch = 1 })
 	p := h.current.Load().plugins[0]
@@ -99,21 +99,21 @@ function M:handle_event(points) print("handling") ns.sleep(3600) end`), func(o *
 // TestLiveAfterSwap: the running generation is live, so that its consumers receive
 // messages. A generation that was loaded is not live before goLive.
 func TestLiveAfterSwap(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if !h.current.Load().plugins[0].Live.Wait(ended) {
+	if !h.current.Load().plugins[0].BeforeLive.Wait(ended) {
 		t.Error("the running generation is not live")
 	}
 	next, err := h.load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if next.plugins[0].Live.Wait(ended) {
+	if next.plugins[0].BeforeLive.Wait(ended) {
 		t.Error("a generation is live before the swap")
 	}
 	next.goLive()
-	if !next.plugins[0].Live.Wait(ended) {
+	if !next.plugins[0].BeforeLive.Wait(ended) {
 		t.Error("the generation is not live after goLive")
 	}
 	if err := next.close(t.Context(), "reload"); err != nil {
@@ -131,7 +131,7 @@ func TestActiveNames(t *testing.T) {
 // TestTimerInClose: a timer that the close hook starts does not delay the end of the
 // plugin.
 func TestTimerInClose(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`function M:close() ns.every(0.001, function() ns.sleep(1000) end) ns.sleep(0.05) print("closed") end`))
+	h, log := startHost(t, luatest.BackgroundPlugin(`function M:close() ns.every(0.001, function() ns.sleep(1000) end) ns.sleep(0.05) print("closed") end`))
 	begun := time.Now()
 	closeHost(t, h)
 	luatest.WantLines(t, log.All(), "closed")
@@ -143,7 +143,7 @@ func TestTimerInClose(t *testing.T) {
 // TestCloseHookHasTime: at a shutdown, close hooks have time left even if a handler does
 // not end.
 func TestCloseHookHasTime(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start() ns.every(0.001, function() print("stuck") ns.sleep(1000) end) end
 function M:close() print("closed") end`))
 	log.Wait(t, "stuck")

@@ -141,7 +141,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		gate:  gate{host: h},
 		shape: shape{Declared: ns.Declared{Name: name}}, host: h, source: src, script: script,
 		Plugin: ns.Plugin{
-			Host: &h.Host, About: ns.Declared{Name: name}, KV: h.kvOf(name), Lasting: h.lastingOf(name), Live: peer.NewFlight(h.o.Doubles.Counter),
+			Host: &h.Host, About: ns.Declared{Name: name}, KV: h.kvOf(name), Lasting: h.lastingOf(name), BeforeLive: peer.NewFlight(h.o.Doubles.Counter),
 			Log: h.o.Log.With(slog.String("plugin", name)),
 		},
 	}
@@ -189,7 +189,7 @@ func (g *generation) runReady() {
 // goLive lets the consumers of the generation start to receive messages.
 func (g *generation) goLive() {
 	for _, p := range g.started {
-		p.Live.End()
+		p.BeforeLive.End()
 	}
 }
 

@@ -29,7 +29,7 @@ func counted(h *Host) map[string]any {
 // and at the end.
 func TestStateInfo(t *testing.T) {
 	m, version := people(t, 3)
-	h, _ := Start(t, `
+	h, _ := startHost(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "matching"}, states = 3, limits = {prefilter = 0.02, slice = 0.01}}
 local mine
@@ -42,7 +42,7 @@ function M:prefilter(req, set)
   if req.limit == 8 then while true do end end
   return set
 end
-return M`, with(m))
+return M`, withMatcher(m))
 	want := map[string]any{}
 	check := func() {
 		t.Helper()
@@ -63,7 +63,7 @@ return M`, with(m))
 	p := h.current.Load().plugins[0]
 	use := func(limit int) {
 		t.Helper()
-		if _, err := narrow(t, h, m, ask(version, 1, &matcher.Candidates{Limit: limit})); err != nil {
+		if _, err := runPrefilter(t, h, m, subRequest(version, 1, &matcher.Candidates{Limit: limit})); err != nil {
 			t.Error(err)
 		}
 		waitForStates(t, p.pool)
@@ -103,7 +103,7 @@ func TestReady(t *testing.T) {
 function M:initialize(conf, state) ns.ready(function() ns.sleep(0) ns.log.info("` + version + ` ready " .. state.index) end) end
 function M:start(state) if state.index == 1 then ns.route("GET", "/later", function() ns.ready(function() ns.log.info("at once") end) return 200 end) end end`)
 	}
-	h, log := Start(t, source("one"))
+	h, log := startHost(t, source("one"))
 	if strings.Contains(log.All(), "ready") {
 		t.Error(log.All())
 	}
@@ -124,13 +124,13 @@ function M:start(state) if state.index == 1 then ns.route("GET", "/later", funct
 	if n := strings.Count(log.All(), " ready "); n != 4 {
 		t.Errorf("%d calls, want 4:\n%s", n, log.All())
 	}
-	refused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": "require('nearside').ready(print)"}), Active: []string{"p"}}, "from initialize on")
+	wantRefused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": "require('nearside').ready(print)"}), Active: []string{"p"}}, "from initialize on")
 }
 
 // TestRoutesOfSeveralStates: the states that have registered a route receive requests in
 // turn, beginning with those of the main side.
 func TestRoutesOfSeveralStates(t *testing.T) {
-	h, _ := Start(t, `
+	h, _ := startHost(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "matching"}, states = 3}
 function M:initialize(conf, state)
@@ -193,10 +193,10 @@ return M`
 func TestDegraded(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
 	m, version := people(t, 3)
-	refused(t, Options{
+	wantRefused(t, Options{
 		Dir: luatest.Folder(t, map[string]string{"p.lua": strings.Replace(degradable, "required = false", "required = true", 1)}), Active: []string{"p"},
 	}, "initialize: the peer is down")
-	h, log := Start(t, degradable, with(m), func(o *Options) { o.Clock = clock })
+	h, log := startHost(t, degradable, withMatcher(m), func(o *Options) { o.Clock = clock })
 	h.ServerReady()
 
 	event := func(n int) {
@@ -211,9 +211,9 @@ func TestDegraded(t *testing.T) {
 		if _, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/x"}); matcher.CodeOf(err) != matcher.CodeUnavailable {
 			t.Errorf("the route: %v", err)
 		}
-		sub := ask(version, 1, &matcher.Candidates{Limit: 5})
-		if rows, err := narrow(t, h, m, sub); matcher.CodeOf(err) != matcher.CodeUnavailable {
-			t.Errorf("the policy: %v, %v", rows, err)
+		sub := subRequest(version, 1, &matcher.Candidates{Limit: 5})
+		if rows, err := runPrefilter(t, h, m, sub); matcher.CodeOf(err) != matcher.CodeUnavailable {
+			t.Errorf("the prefilter: %v, %v", rows, err)
 		}
 		matchers, _, release := h.Acquire()
 		defer release()
@@ -266,7 +266,7 @@ func TestDegraded(t *testing.T) {
 	if r, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/x"}); err != nil || string(r.Body) != "yes" {
 		t.Error(r, err)
 	}
-	if rows, err := narrow(t, h, m, ask(version, 1, &matcher.Candidates{Limit: 5})); err != nil || fmt.Sprint(rows) != "[1]" {
+	if rows, err := runPrefilter(t, h, m, subRequest(version, 1, &matcher.Candidates{Limit: 5})); err != nil || fmt.Sprint(rows) != "[1]" {
 		t.Error(rows, err)
 	}
 	if s := h.Plugins()[0]; len(s.Degraded) > 0 || s.Failures == 0 || s.States != 3 {
@@ -281,7 +281,7 @@ func TestDegraded(t *testing.T) {
 // TestDegradedUntilTheEnd: if a plugin never runs, the number of lost events is logged when
 // the host is closed, and its close hook is not called.
 func TestDegradedUntilTheEnd(t *testing.T) {
-	h, log := Start(t, degradable, func(o *Options) { o.MatchStates = 1 })
+	h, log := startHost(t, degradable, func(o *Options) { o.MatchStates = 1 })
 	h.Emit("monitoring_event", func() any { return map[string]any{"n": 1.0} })
 	closeHost(t, h)
 	if got := counted(h); !strings.Contains(log.All(), "are lost") || got["close shutdown"] != nil {

@@ -100,10 +100,10 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	results, err := in.callHook(ctx, p.limits[name], name, args...)
 	broken := vm.Broken(err)
 	p.pool.Put(state, broken)
-	if decision, ok := decisionOf(name, results, err); ok && !broken {
+	if rejection, ok := rejectionOf(name, results, err); ok && !broken {
 		b.RecordCall(nil)
 		p.Lasting.Rejected.Add(1)
-		return decision.Err()
+		return rejection.Err()
 	}
 	if err == nil {
 		err = read(append(results, nil))
@@ -132,8 +132,8 @@ func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
 	}
 }
 
-// decisionOf returns the rejection that a prefilter has returned or raised, if any.
-func decisionOf(hook string, results []any, err error) (*ns.Rejection, bool) {
+// rejectionOf returns the rejection that a prefilter has returned or raised, if any.
+func rejectionOf(hook string, results []any, err error) (*ns.Rejection, bool) {
 	switch {
 	case hook != "prefilter":
 		return nil, false
@@ -168,14 +168,14 @@ func (p pluginPrefilter) Narrow(ctx context.Context, sub *matcher.SubRequest, ro
 	if err != nil {
 		return nil, err
 	}
-	var left *memory.Selection
+	var narrowed *memory.Selection
 	err = p.matchHook(ctx, "prefilter", func(results []any) (err error) {
-		left, err = ns.Narrowed(results[0], whole)
+		narrowed, err = ns.Narrowed(results[0], whole)
 		return err
 	}, ns.RequestOf(ctx, sub, false), ns.SetOf(&p.host.Host, sub, whole))
 	switch {
 	case err == nil:
-		return left, nil
+		return narrowed, nil
 	case matcher.CodeOf(err) == matcher.CodeRejected:
 		return nil, err
 	case ctx.Err() != nil:
@@ -211,35 +211,35 @@ type offer struct {
 const CostDefault = 100
 
 // Name implements [matcher.Matcher].
-func (a *pluginMatcher) Name() string { return a.plugin.Name }
+func (m *pluginMatcher) Name() string { return m.plugin.Name }
 
 // Cost implements [matcher.Matcher]. It calls the cost hook once for each candidate set
 // and version.
-func (a *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
-	if reason := a.matching.refusal(sub); reason != "" {
+func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
+	if reason := m.matching.refusal(sub); reason != "" {
 		return 0, reason, false
 	}
-	if a.degraded.Load() != nil {
+	if m.degraded.Load() != nil {
 		return 0, "does not run; " + seeLog, false
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	key := costKey{sub.Candidates, sub.Version}
-	o, known := a.costs[key]
+	o, known := m.costs[key]
 	if !known {
-		o = a.callCost(ctx, sub)
-		a.costs[key] = o
+		o = m.callCost(ctx, sub)
+		m.costs[key] = o
 	}
 	return o.cost, o.reason, o.ok
 }
 
 // callCost calls the cost hook.
-func (a *pluginMatcher) callCost(ctx context.Context, sub *matcher.SubRequest) offer {
-	if !a.hooks["cost"] {
+func (m *pluginMatcher) callCost(ctx context.Context, sub *matcher.SubRequest) offer {
+	if !m.hooks["cost"] {
 		return offer{cost: CostDefault, ok: true}
 	}
 	o := offer{reason: "cannot"}
-	err := a.matchHook(ctx, "cost", func(results []any) error {
+	err := m.matchHook(ctx, "cost", func(results []any) error {
 		if results[0] == nil {
 			return nil
 		}
@@ -250,21 +250,21 @@ func (a *pluginMatcher) callCost(ctx context.Context, sub *matcher.SubRequest) o
 		return nil
 	}, ns.RequestOf(ctx, sub, false))
 	if err != nil {
-		return offer{reason: "cost: " + a.withhold(err).Error()}
+		return offer{reason: "cost: " + m.withhold(err).Error()}
 	}
 	return o
 }
 
 // Match implements [matcher.Matcher]. The local matcher compares the rows that the plugin
 // returns. Rows that do not exist or are not in the candidate set are left out.
-func (a *pluginMatcher) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
+func (m *pluginMatcher) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 	results := make([]matcher.Result, len(subs))
 	var work sync.WaitGroup
 	next := make(chan int)
-	for range min(len(subs), a.pool.Size()) {
+	for range min(len(subs), m.pool.Size()) {
 		work.Go(func() {
 			for i := range next {
-				results[i] = a.match(ctx, &subs[i])
+				results[i] = m.match(ctx, &subs[i])
 			}
 		})
 	}
@@ -276,35 +276,35 @@ func (a *pluginMatcher) Match(ctx context.Context, subs []matcher.SubRequest) []
 	return results
 }
 
-func (a *pluginMatcher) match(ctx context.Context, sub *matcher.SubRequest) matcher.Result {
+func (m *pluginMatcher) match(ctx context.Context, sub *matcher.SubRequest) matcher.Result {
 	var ids []matcher.ID
 	declined := false
-	err := a.matchHook(ctx, "match", func(results []any) (err error) {
+	err := m.matchHook(ctx, "match", func(results []any) (err error) {
 		if declined = results[0] == nil; !declined {
 			ids, err = ns.RowIDs(results[0])
 		}
 		return err
-	}, ns.RequestOf(ctx, sub, true), ns.LazySet(&a.host.Host, sub))
+	}, ns.RequestOf(ctx, sub, true), ns.LazySet(&m.host.Host, sub))
 	switch {
 	case err != nil:
-		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.plugin.Name, a.withhold(err))}
+		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", m.plugin.Name, m.withhold(err))}
 	case declined:
 		return matcher.Result{Err: matcher.ErrDeclined}
 	}
-	return a.compare(ctx, sub, ids)
+	return m.compare(ctx, sub, ids)
 }
 
 // compare makes the local matcher compare the objects of ids that are in the set of
 // sub. In the plan, RowsSelected and RowsOtherVersion count the whole set, and
 // RowsScanned counts only the compared rows.
-func (a *pluginMatcher) compare(ctx context.Context, sub *matcher.SubRequest, ids []matcher.ID) matcher.Result {
-	whole, err := a.host.WholeSet(ctx, sub)
+func (m *pluginMatcher) compare(ctx context.Context, sub *matcher.SubRequest, ids []matcher.ID) matcher.Result {
+	whole, err := m.host.WholeSet(ctx, sub)
 	if err != nil {
-		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.plugin.Name, err)}
+		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", m.plugin.Name, err)}
 	}
 	narrowed := *sub
 	narrowed.Selection = whole.ByID(ids)
-	result := a.host.Services.Matching.Match(ctx, []matcher.SubRequest{narrowed})[0]
+	result := m.host.Services.Matching.Match(ctx, []matcher.SubRequest{narrowed})[0]
 	if sub.Explain && result.Err == nil {
 		result.Scan.RowsSelected = whole.Len()
 		result.Scan.RowsOtherVersion = whole.Len() - whole.Comparable(sub.Version)

@@ -12,7 +12,7 @@ import (
 // TestMetricDeclarations: mistakes raise an error that names them, even on a host without
 // a Meter.
 func TestMetricDeclarations(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body, want string) {
 		t.Helper()
@@ -62,7 +62,7 @@ func TestMetricDeclarations(t *testing.T) {
 }
 
 func TestRouteModule(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(`
+	h, _ := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.route("GET", "/teapot", function(req) return 418, {path = req.path, q = req.query.q}, {["X-Tea"] = "green"} end)
 end`))

@@ -63,11 +63,11 @@ func (d *database) services(o *Options) {
 	o.Clock = luatest.NewFakeClock(time.Unix(1000, 0))
 }
 
-// storing starts a plugin with the permission to write, and returns a function that runs
+// startStoring starts a plugin with the permission to write, and returns a function that runs
 // Lua in it.
-func storing(t *testing.T, d *database) (run func(body string) any, fails func(body, want string)) {
+func startStoring(t *testing.T, d *database) (run func(body string) any, fails func(body, want string)) {
 	t.Helper()
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services)
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services)
 	in := h.current.Load().plugins[0].main.first()
 	run = func(body string) any {
 		t.Helper()
@@ -90,7 +90,7 @@ func storing(t *testing.T, d *database) (run func(body string) any, fails func(b
 func TestStoreLine(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	const limit = 400
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) {
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) {
 		decoder := *o.Services.Decoder()
 		decoder.Limits.LineBytes = limit
 		o.Services.Decoder = func() *wire.Decoder { return &decoder }
@@ -156,7 +156,7 @@ const (
 )
 
 func TestStoreFaces(t *testing.T) {
-	run, fails := storing(t, openDatabase(t, t.TempDir(), 0))
+	run, fails := startStoring(t, openDatabase(t, t.TempDir(), 0))
 	if got := run(`return ns.store.new_list{list_id = "` + list1 + `", user_data = "staff"}`); got != list1 {
 		t.Error(got)
 	}
@@ -185,7 +185,7 @@ func TestStoreFaces(t *testing.T) {
 // TestStoreBadInput: the error texts are those of the HTTP interface.
 func TestStoreBadInput(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	run, fails := storing(t, d)
+	run, fails := startStoring(t, d)
 	descriptor := `descriptor = {version = 1, data = "AQI="}`
 	fails(`ns.store.put_face({})`, "descriptor: is missing")
 	fails(`ns.store.put_face(5)`, "body: must be an object, got 5")
@@ -218,7 +218,7 @@ func TestStoreBadInput(t *testing.T) {
 }
 
 func TestStoreEvents(t *testing.T) {
-	run, fails := storing(t, openDatabase(t, t.TempDir(), 0))
+	run, fails := startStoring(t, openDatabase(t, t.TempDir(), 0))
 	if got := run(`return ns.store.put_event(ns.json.decode([[` + wholeEvent + `]]))`); got != event1 {
 		t.Error(got)
 	}
@@ -251,7 +251,7 @@ func (d *database) near(t *testing.T, list matcher.ID) []int {
 	t.Helper()
 	c := &matcher.Candidates{Origin: matcher.Faces, Limit: 100}
 	c.Filter.ListID = &list
-	return numbers(t, d.memory.Match(t.Context(), []matcher.SubRequest{ask(d.registry.Version(1), 0, c)})[0])
+	return faceNumbers(t, d.memory.Match(t.Context(), []matcher.SubRequest{subRequest(d.registry.Version(1), 0, c)})[0])
 }
 
 // TestStoreIsMatchedAndDurable: after a write has returned in Lua, the next request
@@ -259,7 +259,7 @@ func (d *database) near(t *testing.T, list matcher.ID) []int {
 func TestStoreIsMatchedAndDurable(t *testing.T) {
 	dir := t.TempDir()
 	d := openDatabase(t, dir, 0)
-	run, _ := storing(t, d)
+	run, _ := startStoring(t, d)
 	list := matcher.MustID(list1)
 	check := func(d *database, want ...int) {
 		t.Helper()
@@ -295,7 +295,7 @@ assert(ns.store.put_faces(t))`)
 // TestStoreIsFull: if there is no room, the script receives the error of its write, and
 // reading still works.
 func TestStoreIsFull(t *testing.T) {
-	run, _ := storing(t, openDatabase(t, t.TempDir(), 1<<20))
+	run, _ := startStoring(t, openDatabase(t, t.TempDir(), 1<<20))
 	err := run(`
 local first = assert(ns.store.put_face{descriptor = {version = 1, data = "AQI="}})
 for i = 1, 100 do
@@ -311,7 +311,7 @@ end`)
 // and no write is lost.
 func TestStoreTasks(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 M.permissions = {"store"}
 function M:start()
   local left, peak, busy = 20, 0, 0
@@ -341,7 +341,7 @@ func TestStoreIsRefused(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	raises := func(source string, change func(*Options), body, want string) {
 		t.Helper()
-		h, _ := Start(t, luatest.BackgroundPlugin(source), change)
+		h, _ := startHost(t, luatest.BackgroundPlugin(source), change)
 		if _, err := h.current.Load().plugins[0].main.first().run(t, body); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -366,7 +366,7 @@ func TestStoreIsRefused(t *testing.T) {
 // copies that this server still has.
 func TestStoreOfAnOwner(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	run, fails := storing(t, d)
+	run, fails := startStoring(t, d)
 	run(`assert(ns.store.new_list{list_id = "` + list1 + `"}) assert(ns.store.put_face(ns.json.decode([[` + wholeFace + `]]))) assert(ns.store.put_event(ns.json.decode([[` + wholeEvent + `]])))`)
 	owners := &matcher.Owners{Lists: map[matcher.ID][]string{matcher.MustID(list1): {"east"}}}
 	owners.Origins[matcher.Events] = []string{"west"}

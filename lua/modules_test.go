@@ -32,7 +32,7 @@ func (in *instance) run(t *testing.T, body string) (any, error) {
 
 func TestModules(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`M.version = "1.2" M.permissions = {"http:127.0.0.1:5020", "redis:*", "amqp:mq"}`), func(o *Options) { o.Clock = clock })
+	h, log := startHost(t, luatest.BackgroundPlugin(`M.version = "1.2" M.permissions = {"http:127.0.0.1:5020", "redis:*", "amqp:mq"}`), func(o *Options) { o.Clock = clock })
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body, want string) {
 		t.Helper()
@@ -110,7 +110,7 @@ func TestModules(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   local b = ns.batch{size = 3, seconds = 5, max = 4, flush = function(items)
     local t = {} for i, v in ipairs(items) do t[i] = tostring(v.n) end
@@ -154,7 +154,7 @@ func TestCheck(t *testing.T) {
 // TestClosers: the functions that OnClose has registered are called in reverse order when
 // the instance is closed. If it is closed already, OnClose calls the function at once.
 func TestClosers(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	var order []string
 	closer := func(name string) func() error {

@@ -96,7 +96,7 @@ func (p *plugin) quiesce(ctx context.Context, reason string) {
 func (p *plugin) reportLost() {
 	waiting, _, _, _ := p.queue.counts()
 	if waiting > 0 {
-		p.queue.lose(waiting)
+		p.queue.countLost(waiting)
 		p.Log.Error("events were lost: the plugin was closed before it could handle them", slog.Int("count", waiting))
 	}
 }

@@ -77,7 +77,7 @@ func (d *pluginDir) outside(name string, cause error) (string, error) {
 	file := filepath.Join(d.real, filepath.FromSlash(name))
 	target, err := filepath.EvalSymlinks(file)
 	if err != nil {
-		return "", fmt.Errorf("%s: a symbolic link leads out of the folder, to something that cannot be read: %v", file, err) //nolint:errorlint // it exists
+		return "", fmt.Errorf("%s: a symbolic link leads out of the folder, to something that cannot be read: %v", file, err) //nolint:errorlint // the link exists, so the error must not match fs.ErrNotExist
 	}
 	if within(d.real, target) {
 		return "", cause

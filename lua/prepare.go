@@ -22,7 +22,7 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 	in.State = ns.Library.NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
 		Print: func(line string) { in.WriteLog(slog.LevelInfo, line, nil) }, Time: p.host.OsTime(),
-		Memory: p.memoryAccount(), MemoryExceeded: in.exceeded,
+		Memory: p.memoryAccount(), MemoryExceeded: in.memoryExceeded,
 	})
 	table, value, err := in.State.Load(ctx, defaultLimits()["initialize"], p.script)
 	if err != nil {

@@ -17,7 +17,7 @@ type queue struct {
 	busy    int           // batches that were taken but not handled yet
 	idle    chan struct{} // created by drain; closed when the queue is empty and busy is 0
 	dropped uint64        // points that were replaced because the queue was full
-	lost    uint64        // points whose batch failed
+	lost    uint64        // points whose batch failed, or that were discarded
 }
 
 // A point is an event: its name, and a function that returns its value.
@@ -52,10 +52,10 @@ func (q *queue) wake() {
 	}
 }
 
-// take removes up to limit points of the same name, in order, and returns the functions
-// that return their values. If it returns any, the caller must call batchHandled after it
-// has processed them.
-func (q *queue) take(limit int) (name string, values []func() any) {
+// takeBatch removes up to limit points of the same name, in order. It returns their name
+// and the functions that return their values. If it returns any, the caller must call
+// batchHandled after it has processed them.
+func (q *queue) takeBatch(limit int) (name string, values []func() any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(values) < limit && q.n > 0 {
@@ -78,7 +78,7 @@ func (q *queue) take(limit int) (name string, values []func() any) {
 	return name, values
 }
 
-// batchHandled records that a batch from take was processed.
+// batchHandled records that a batch from takeBatch was processed.
 func (q *queue) batchHandled() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -88,8 +88,8 @@ func (q *queue) batchHandled() {
 	}
 }
 
-// lose counts points whose batch failed.
-func (q *queue) lose(n int) {
+// countLost counts n points that will not be handled.
+func (q *queue) countLost(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost += uint64(n)
@@ -99,7 +99,7 @@ func (q *queue) lose(n int) {
 func (q *queue) discard() int {
 	lost := 0
 	q.takeAll(func(point) { lost++ })
-	q.lose(lost)
+	q.countLost(lost)
 	return lost
 }
 

@@ -70,7 +70,7 @@ print("reading")`)
 func TestRedisGroupVerdicts(t *testing.T) {
 	s := newStreamTest(t)
 	s.add(t, "ack", "twice", "dead", "raise")
-	h, log := Start(t, s.readingPlugin(`dead = "d", attempts = 2`, `
+	h, log := startHost(t, s.readingPlugin(`dead = "d", attempts = 2`, `
 local n = e.fields.n
 print("got " .. n .. " " .. e.attempt)
 if n == "ack" then return "ack" end
@@ -104,7 +104,7 @@ error("oh")`))
 func TestRedisGroupStuck(t *testing.T) {
 	s := newStreamTest(t)
 	s.add(t, "bad", "good")
-	h, log := Start(t, s.readingPlugin(`attempts = 2`, `
+	h, log := startHost(t, s.readingPlugin(`attempts = 2`, `
 print("got " .. e.fields.n .. " " .. e.attempt)
 if e.fields.n == "good" then return true end
 return {retry = 0.01}`))
@@ -134,7 +134,7 @@ func TestRedisGroupBatch(t *testing.T) {
 	for i := range 10 {
 		s.add(t, strconv.Itoa(i))
 	}
-	h, log := Start(t, s.readingPlugin(`batch = 4, dead = "d"`, `
+	h, log := startHost(t, s.readingPlugin(`batch = 4, dead = "d"`, `
 local verdicts, names = {}, {}
 for i, entry in ipairs(e) do
   names[i] = entry.fields.n
@@ -158,7 +158,7 @@ func TestRedisGroupPause(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	full := &switchedStore{ObjectWriter: d.store}
 	full.set(matcher.Errorf(matcher.CodeFull, "the disk is full"))
-	h, log := Start(t, s.readingPlugin(`attempts = 1`, `
+	h, log := startHost(t, s.readingPlugin(`attempts = 1`, `
 local id, err = ns.store.new_list({})
 if not id then print("refused " .. e.fields.n) return false end
 print("stored " .. e.fields.n .. " " .. e.attempt)
@@ -194,7 +194,7 @@ func TestRedisGroupTakesOver(t *testing.T) {
 	idle(gone[1].ID, "gone", time.Hour)
 	s.XDel(t.Context(), "s", gone[1].ID)
 	idle(mine[0].ID, "me", redis.OwnIdle)
-	h, log := Start(t, s.readingPlugin(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
+	h, log := startHost(t, s.readingPlugin(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
 	log.Wait(t, "got gone 2")
 	log.Wait(t, "got mine 2")
 	luatest.WaitFor(t, func() bool { return s.pending(t) == 1 })
@@ -210,7 +210,7 @@ func TestRedisGroupTakesOver(t *testing.T) {
 // deleted.
 func TestRedisGroupRecreated(t *testing.T) {
 	s := newStreamTest(t)
-	h, log := Start(t, s.readingPlugin(``, `print("got " .. e.fields.n) return true`))
+	h, log := startHost(t, s.readingPlugin(``, `print("got " .. e.fields.n) return true`))
 	log.Wait(t, "reading")
 	for i, del := range []func() error{
 		func() error { return s.XGroupDestroy(t.Context(), "s", "g").Err() },
@@ -236,7 +236,7 @@ func TestRedisGroupStates(t *testing.T) {
 	for i := range n {
 		s.add(t, strconv.Itoa(i))
 	}
-	h, log := Start(t, luatest.BackgroundPlugin(`M.states, M.permissions = 3, {"redis:*"}
+	h, log := startHost(t, luatest.BackgroundPlugin(`M.states, M.permissions = 3, {"redis:*"}
 function M:initialize()
   local c = assert(ns.redis.connect("`+s.url+`"))
   for _, name in ipairs({"named", ""}) do
@@ -264,9 +264,9 @@ end`))
 func TestRedisGroupRenews(t *testing.T) {
 	s := newStreamTest(t)
 	body := `print("begin " .. e.fields.n) ns.sleep(4) print("end " .. e.fields.n) return true`
-	one, log1 := Start(t, s.readingPlugin(`consumer = "a", claim_ms = 2500`, body))
+	one, log1 := startHost(t, s.readingPlugin(`consumer = "a", claim_ms = 2500`, body))
 	log1.Wait(t, "reading")
-	two, log2 := Start(t, s.readingPlugin(`consumer = "b", claim_ms = 2500`, body))
+	two, log2 := startHost(t, s.readingPlugin(`consumer = "b", claim_ms = 2500`, body))
 	log2.Wait(t, "reading")
 	s.add(t, "x")
 	luatest.WaitFor(t, func() bool { return strings.Contains(log1.All()+log2.All(), "end x") && s.pending(t) == 0 })
@@ -282,15 +282,15 @@ func TestRedisGroupRenews(t *testing.T) {
 func TestRedisGroupAckIsRepeated(t *testing.T) {
 	s := newStreamTest(t)
 	u, _ := url.Parse(s.url)
-	between := luatest.NewCutter(t, u.Host)
-	s.url = strings.Replace(s.url, u.Host, between.Addr(), 1)
-	h, log := Start(t, s.readingPlugin(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
+	proxy := luatest.NewProxy(t, u.Host)
+	s.url = strings.Replace(s.url, u.Host, proxy.Addr(), 1)
+	h, log := startHost(t, s.readingPlugin(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
 	s.add(t, "1")
 	log.Wait(t, "begin 1;")
-	between.SetDown(true)
+	proxy.SetDown(true)
 	log.Wait(t, "end 1;")
 	log.Wait(t, "xreadgroup failed")
-	between.SetDown(false)
+	proxy.SetDown(false)
 	s.add(t, "2")
 	log.Wait(t, "end 2;")
 	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 })
@@ -316,7 +316,7 @@ func TestRedisHandlerInAnOutage(t *testing.T) {
 	s := newStreamTest(t)
 	port := luatest.FreePort(t)
 	s.add(t, "1")
-	h, log := Start(t, s.readingPlugin(`attempts = 1, dead = "d"`, `
+	h, log := startHost(t, s.readingPlugin(`attempts = 1, dead = "d"`, `
 local peer = assert(ns.redis.connect("redis://127.0.0.1:`+port+`", {timeout_ms = 500}))
 local ok, err = peer:call("SET", "a", 1)
 peer:close()
@@ -337,7 +337,7 @@ func TestRedisFullMemory(t *testing.T) {
 	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
 	s.ConfigSet(t.Context(), "maxmemory", "1")
 	t.Cleanup(func() { s.ConfigSet(context.Background(), "maxmemory", "0") })
-	h, log := Start(t, s.readingPlugin(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
+	h, log := startHost(t, s.readingPlugin(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
 	log.Wait(t, "got good")
 	luatest.WaitFor(t, func() bool { return s.pending(t) == 1 })
 	log.Wait(t, "its dead letter")
@@ -368,7 +368,7 @@ func TestRedisFullDisk(t *testing.T) {
 		})
 	}
 	saved("err")
-	h, log := Start(t, s.readingPlugin(`dead = "d", attempts = 1`, `print("got " .. e.fields.n .. " " .. e.attempt) return e.fields.n == "good" or "dead"`))
+	h, log := startHost(t, s.readingPlugin(`dead = "d", attempts = 1`, `print("got " .. e.fields.n .. " " .. e.attempt) return e.fields.n == "good" or "dead"`))
 	log.Wait(t, "MISCONF")
 	if strings.Contains(log.All(), "got") {
 		t.Error(log.All())

@@ -130,9 +130,9 @@ func (m *mainStates) endReplacement(in *instance) {
 	m.work.Done()
 }
 
-// replaced returns the number of instances that are being replaced, and the sum of the
-// counters of all instances that were removed.
-func (m *mainStates) replaced() (waiting int, past vm.Counters) {
+// replacements returns the number of replacements in progress, and the sum of the counters
+// of all instances that were removed.
+func (m *mainStates) replacements() (inProgress int, past vm.Counters) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.replacing, m.past
@@ -145,9 +145,9 @@ func (p *plugin) memoryAccount() *vm.Memory {
 	return p.account
 }
 
-// exceeded is called after the instance was killed because of its memory. It must not
+// memoryExceeded is called after the instance was killed because of its memory. It must not
 // block (see vm.StateOptions).
-func (in *instance) exceeded(bytes int64) {
+func (in *instance) memoryExceeded(bytes int64) {
 	p := in.plugin
 	p.host.o.Doubles.Counter.AddTasks(1)
 	go func() { // ends soon, or with the replacement; mainStates.end waits for replacements

@@ -18,7 +18,7 @@ import (
 // replaced, with its routes and its events. Other plugins are not affected.
 func TestStateIsReplaced(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event", "background"}, events = {"monitoring_event"}, limits = {memory = "4MiB"}}
 local keep, generation = {}, 0
 function M:initialize() generation = ns.kv.incr("made") end
@@ -52,7 +52,7 @@ return M`, func(o *Options) { o.Clock = clock })
 // dropped and counted.
 func TestStateInfoAfterReplacement(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, states = 2, limits = {memory = "4MiB"}}
 local keep = {}
 function M:initialize(conf, state) self.state = state ns.log.info("initialize", state) end
@@ -107,7 +107,7 @@ return M`, func(o *Options) { o.Clock = clock })
 // Until then, the plugin is degraded and its status says why.
 func TestReplacementIsTriedAgain(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, _ := Start(t, `local ns = require("nearside")
+	h, _ := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}, limits = {memory = "4MiB"}}
 local keep = {}
 function M:initialize(conf, state)
@@ -138,7 +138,7 @@ return M`, func(o *Options) { o.Clock = clock })
 
 // TestReplacementEndsWithThePlugin: a replacement that never succeeds ends with the plugin.
 func TestReplacementEndsWithThePlugin(t *testing.T) {
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, limits = {memory = 1048576}}
 local keep = {}
 function M:start() ns.spawn(function() for i = 1, 100 do keep[i] = ("x"):rep(100000 + i) end end) end
@@ -157,7 +157,7 @@ local many = {} for i = 1, 1000 do many["k" .. i] = i end ns.log.info("many", ma
 		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
 	} {
 		var b bytes.Buffer
-		h, _ := Start(t, "local ns = require('nearside') local M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start() "+body+" end return M",
+		h, _ := startHost(t, "local ns = require('nearside') local M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start() "+body+" end return M",
 			func(o *Options) { o.Log = slog.New(handler(&b)) })
 		closeHost(t, h)
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")

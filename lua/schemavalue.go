@@ -12,7 +12,7 @@ import (
 // the two an empty table in a schema or in settings is.
 
 // Keywords of JSON Schema, by the type of their values: a schema, a map of schemas, a list
-// of schemas, or a list of other values.
+// of schemas, a list of other values, or a value that the schema itself describes.
 var (
 	schemaKeywords = []string{
 		"items", "additionalProperties", "additionalItems", "not", "if", "then", "else", "contains", "propertyNames",
@@ -21,7 +21,7 @@ var (
 	schemaMapKeywords  = []string{"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
 	schemaListKeywords = []string{"allOf", "anyOf", "oneOf", "prefixItems"}
 	listKeywords       = []string{"required", "enum", "examples", "type"}
-	exampleKeywords    = []string{"default", "const"} // whose value is one that the schema describes
+	exampleKeywords    = []string{"default", "const"}
 )
 
 // asSchema copies a schema. It turns empty tables into the lists or objects that the

@@ -58,7 +58,7 @@ type capability struct {
 // defaultLimits returns the default budgets of hooks and routes.
 func defaultLimits() map[string]vm.Limits {
 	return map[string]vm.Limits{
-		"cost": briefly(50 * time.Millisecond), "prefilter": briefly(50 * time.Millisecond),
+		"cost": requestLimits(50 * time.Millisecond), "prefilter": requestLimits(50 * time.Millisecond),
 		"match":        {}, // only the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
@@ -74,9 +74,10 @@ var fieldNames = []string{
 // contractNames are all names that have a meaning in a plugin's table.
 var contractNames = slices.Concat(fieldNames, hookNames)
 
-// parseShape checks the value that a plugin's file returned. inherited are the fields
-// that exist only through metatables, as vm.State.Inherited returns them.
-func parseShape(entry string, value any, inherited []string) (shape, error) {
+// parseShape checks the value that a plugin's file returned. fileName is the name of the
+// file or folder without ".lua". inherited are the fields that exist only through
+// metatables, as vm.State.Inherited returns them.
+func parseShape(fileName string, value any, inherited []string) (shape, error) {
 	s := shape{limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
 	if !ok {
@@ -86,8 +87,8 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	if m["api"] != 1.0 {
 		r.Fault("api", "must be 1, the only version of the plugin interface, got %v", m["api"])
 	}
-	if s.Name = r.Text("name", ""); s.Name != entry {
-		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, entry)
+	if s.Name = r.Text("name", ""); s.Name != fileName {
+		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, fileName)
 	}
 	s.Version = r.Text("version", "")
 	for _, k := range r.Texts("kinds", []string{string(Event), string(Background), string(Matching)}) {
@@ -136,7 +137,7 @@ func (s *shape) parseLimits(r *goval.Reader) {
 		seconds := limits.Number(name, 1, 0.001, 3600)
 		d := time.Duration(math.Round(seconds * float64(time.Second)))
 		if lim.Work > 0 {
-			lim = briefly(d)
+			lim = requestLimits(d)
 		} else {
 			lim.Total = d
 		}
@@ -257,10 +258,10 @@ const (
 	maxMemory = 1 << 40
 )
 
-// briefly returns the budget of a hook that delays a request: d for the work of Lua
+// requestLimits returns the budget of a hook that delays a request: d for the work of Lua
 // code and d for waiting. Work is counted, not measured by a clock, so a busy machine
 // does not make the hook fail.
-func briefly(d time.Duration) vm.Limits { return vm.Limits{Work: d, Wait: d} }
+func requestLimits(d time.Duration) vm.Limits { return vm.Limits{Work: d, Wait: d} }
 
 // readSize reads a field that is a number of bytes from low to high, or a text such
 // as "64MiB".

@@ -24,7 +24,7 @@ type Status struct {
 	States, Tasks       int
 	Queued, Handling    int    // queued points, and batches in progress
 	Dropped             uint64 // points and batch values that were dropped because there was no room
-	Lost                uint64 // points whose batch failed
+	Lost                uint64 // points whose batch failed, or that were discarded
 	Failures            uint64 // of hooks, tasks and timers
 	Rejected            uint64 // requests that the plugin refused with ns.reject
 	Replaced            uint64 // states that were killed because of the memory limit
@@ -54,7 +54,7 @@ func (p *plugin) status() Status {
 		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.jsonDocument(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
 	}
 	s.Rejected = p.Lasting.Rejected.Load()
-	s.Replacing, s.Totals = p.main.replaced()
+	s.Replacing, s.Totals = p.main.replacements()
 	account := p.memoryAccount()
 	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {

@@ -44,7 +44,7 @@ func (in *instance) handler(t *testing.T, source string) *vm.Func {
 func TestVerdicts(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	var writer outcomeStore
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body string, want peer.VerdictKind, wait time.Duration, why string) {
 		t.Helper()
@@ -106,7 +106,7 @@ func TestVerdicts(t *testing.T) {
 // TestDrainOrder: all registered functions are called at the same time. A function that is
 // registered later is called at once.
 func TestDrainOrder(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	both := make(chan struct{})
 	in.OnDrain(func(context.Context) { <-both })

@@ -35,8 +35,8 @@ func symlink(t *testing.T, target, path string) {
 	}
 }
 
-// watching runs Watch until the test ends.
-func watching(t *testing.T, h *Host) {
+// startWatching runs Watch until the test ends.
+func startWatching(t *testing.T, h *Host) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -52,14 +52,14 @@ func watching(t *testing.T, h *Host) {
 // TestWatch: a change of a file causes a reload, in a new folder too. If the reload fails,
 // it is logged and the running generation stays.
 func TestWatch(t *testing.T) {
-	h, log := Start(t, versioned("1", ""))
+	h, log := startHost(t, versioned("1", ""))
 	version := func() string { return h.Plugins()[0].Version }
 	write := func(name, source string) {
 		t.Helper()
 		writeFile(t, filepath.Join(h.o.Dir, name), source)
 	}
 	write("p.lua", versioned("2", "")) // before Watch begins, so the file differs from the loaded one
-	watching(t, h)
+	startWatching(t, h)
 	luatest.WaitFor(t, func() bool { return version() == "2" })
 	write("p.lua", "return {")
 	log.Wait(t, "not reloaded")
@@ -151,8 +151,8 @@ func TestWatchFollowsLinks(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			f.first(t, root)
-			h, _ := Start(t, "", func(o *Options) { o.Dir = root + "/plugins" })
-			watching(t, h)
+			h, _ := startHost(t, "", func(o *Options) { o.Dir = root + "/plugins" })
+			startWatching(t, h)
 			if v := h.Plugins()[0].Version; v != "1" {
 				t.Fatal(v)
 			}

@@ -145,7 +145,7 @@ local AmqpClient = {}
 ---@return string? err
 function AmqpClient:publish(exchange, key, body, options) end
 
----Calls fn for each message of a queue, one after the other. If fn returns "ack" or true, the message is acknowledged. If it returns "retry", false or nil, or raises an error, the message is delivered again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or "dead", the message goes to the dead-letter target dead: the name of a queue, an exchange and a key, or true for the x-dead-letter-exchange of a queue that this client has not declared. If this client has declared the queue with an x-dead-letter-exchange, that is the default. Without a target it stays in the queue. A second result of fn is the reason. If the store is full or not available (12052, 12050), the consumer pauses and no attempt is used. This call waits.
+---Calls fn for each message of a queue, one after the other. If fn returns "ack" or true, the message is acknowledged. If it returns "retry", false or nil, or raises an error, the message is delivered again after 1 to 60 seconds; {retry = seconds} sets the time. After the last of attempts (default 10) attempts, or if fn returns "dead", the message goes to the dead-letter target. The option dead sets the target: the name of a queue, an exchange and a key, or true for the x-dead-letter-exchange of a queue that this client has not declared. The default is the x-dead-letter-exchange with which this client has declared the queue. Without a target, the message stays in the queue. A second result of fn is the reason. If the store is full or not available (12052, 12050), the consumer pauses and no attempt is used. This call waits.
 ---@param queue string
 ---@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean, attempt: integer, persistent: boolean, expiration: string?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}): ("ack"|"retry"|"dead"|boolean|{retry: number})?, string?
 ---@param options? {prefetch: integer?, attempts: integer?, dead: (string|boolean|{exchange: string, key: string?})?}
@@ -172,7 +172,7 @@ local Int64 = {}
 ---@class Counter
 local Counter = {}
 
----Adds n (1), which must not be negative. Returns nil and an error if there are too many sets of label values.
+---Adds n (default 1), which must not be negative. Returns nil and an error if there are too many sets of label values.
 ---@param n? number
 ---@param labels? table<string, string|number>
 ---@return boolean?
@@ -190,7 +190,7 @@ local Gauge = {}
 ---@return string? err
 function Gauge:set(v, labels) end
 
----Adds n (1), which may be negative. Returns nil and an error if there are too many sets of label values.
+---Adds n (default 1), which may be negative. Returns nil and an error if there are too many sets of label values.
 ---@param n? number
 ---@param labels? table<string, string|number>
 ---@return boolean?
@@ -225,14 +225,14 @@ function RedisClient:call(command, ...) end
 ---@return string? err
 function RedisClient:pipeline(commands) end
 
----Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it had none (down_seconds). This call waits.
+---Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it was disconnected (down_seconds). This call waits.
 ---@param channel string
 ---@param fn fun(message: string, channel: string)
 ---@return Task?
 ---@return string? err
 function RedisClient:subscribe(channel, fn) end
 
----Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns "ack" or true, the entry is acknowledged. If it returns "retry", false or nil, or raises an error, fn is called again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or "dead", the entry goes to the stream dead; without dead it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over after claim_ms (30000; 0: never) without a sign of life. The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice. This call waits.
+---Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns "ack" or true, the entry is acknowledged. If it returns "retry", false or nil, or raises an error, fn is called again after 1 to 60 seconds; {retry = seconds} sets the time. After the last of attempts (default 10) attempts, or if fn returns "dead", the entry goes to the stream dead; without the option dead, it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over if they have been idle for claim_ms (default 30000; 0: never). The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice. This call waits.
 ---@param options {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}
 ---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|"ack"|"retry"|"dead"|{retry: number}|table[]|nil, string?
 ---@return Task?
@@ -248,7 +248,7 @@ function RedisClient:close() end
 ---@field version string The plugin's version.
 local ns = {}
 
----Collects values and calls flush with up to size (100) of them, at the latest after seconds (1). If flush raises an error, or returns false, or nil and a reason, it is called again with the same values after 1 s, 2 s, ... 60 s. Meanwhile up to max (10 times size) values wait. A reload and a shutdown flush the waiting values.
+---Collects values and calls flush with up to size (default 100) of them, at the latest after seconds (default 1). If flush raises an error, or returns false, or nil and a reason, it is called again with the same values after 1 s, 2 s, ... 60 s. Meanwhile up to max (default 10 times size) values wait. A reload and a shutdown flush the waiting values.
 ---@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[]): boolean?, string?}
 ---@return Batch
 function ns.batch(options) end
@@ -438,14 +438,14 @@ function ns.kv.set(key, value, ttl_seconds) end
 ---@return string? err
 function ns.kv.add(key, value, ttl_seconds) end
 
----Adds n (1) to the number of a key, or to 0 if the key does not exist, and returns the sum. The key keeps its time to live.
+---Adds n (default 1) to the number of a key, or to 0 if the key does not exist, and returns the sum. The key keeps its time to live.
 ---@param key string
 ---@param n? number
 ---@return number?
 ---@return string? err
 function ns.kv.incr(key, n) end
 
----Compare and set: stores new if the current value equals old, and returns whether it did. old = nil: the key does not exist. new = nil: removes the key. old must not be a table.
+---Compare and set: stores new if the current value equals old, and returns whether it did. If old is nil, the key must not exist. If new is nil, the key is removed. old must not be a table.
 ---@param key string
 ---@param old any
 ---@param new any
@@ -458,7 +458,7 @@ function ns.kv.cas(key, old, new) end
 ---@return boolean
 function ns.kv.delete(key) end
 
----Returns the keys that begin with prefix, sorted, at most limit (10000).
+---Returns the keys that begin with prefix, sorted, at most limit. The default of limit is its maximum, 10000.
 ---@param prefix? string
 ---@param limit? integer
 ---@return string[]
@@ -524,7 +524,7 @@ ns.re = {}
 ---@return string[]?
 function ns.re.match(s, pattern) end
 
----Returns the texts of all matches, at most limit (10000).
+---Returns the texts of all matches, at most limit. The default of limit is its maximum, 10000.
 ---@param s string
 ---@param pattern string
 ---@param limit? integer

@@ -130,7 +130,7 @@ function test.amqp.published() end
 ---@return {ready: integer, acked: integer, dropped: integer}?
 function test.amqp.queue(name) end
 
----The number of messages of a queue that consumers have received and not acknowledged. A handler runs, the next attempt is due later, or the message is stuck.
+---The number of messages of a queue that consumers have received and not acknowledged. Such a message is being handled, waits for its next attempt, or is stuck.
 ---@param name string
 ---@return integer
 function test.amqp.unacked(name) end
@@ -258,7 +258,7 @@ test.re = {}
 ---@return string[]?
 function test.re.match(s, pattern) end
 
----Returns the texts of all matches, at most limit (10000).
+---Returns the texts of all matches, at most limit. The default of limit is its maximum, 10000.
 ---@param s string
 ---@param pattern string
 ---@param limit? integer

@@ -106,8 +106,8 @@ func WaitFor(t *testing.T, ok func() bool) {
 	}
 }
 
-// HasNoSecret fails the test if [Password] or one of secrets was logged.
-func (l *Lines) HasNoSecret(t *testing.T, secrets ...string) {
+// WantNoSecret fails the test if [Password] or one of secrets was logged.
+func (l *Lines) WantNoSecret(t *testing.T, secrets ...string) {
 	t.Helper()
 	for _, s := range append(secrets, Password) {
 		if strings.Contains(l.All(), s) {

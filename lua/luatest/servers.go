@@ -49,7 +49,7 @@ func skipMissing(t testing.TB, program string) {
 func FindProgram(t testing.TB, program string, folders ...string) string {
 	t.Helper()
 	for _, dir := range folders {
-		if path := filepath.Join(dir, program); exec.Command(path).Path == path && executable(path) {
+		if path := filepath.Join(dir, program); executable(path) {
 			return path
 		}
 	}
@@ -202,7 +202,7 @@ func RedisURL(t testing.TB) string {
 		keepServer(StartRedis(t, dir, port))
 		sharedServers.redisURL = "redis://:" + Password + "@127.0.0.1:" + port
 	})
-	if sharedServers.redisURL == "" {
+	if sharedServers.redisURL == "" { // an earlier test was skipped, because the server is not installed
 		skipMissing(t, "redis-server")
 	}
 	return sharedServers.redisURL
@@ -215,7 +215,7 @@ func RabbitAddr(t testing.TB) string {
 	sharedServers.mu.Lock()
 	defer sharedServers.mu.Unlock()
 	sharedServers.rabbit.Do(func() { startRabbit(t) })
-	if sharedServers.rabbitAddr == "" {
+	if sharedServers.rabbitAddr == "" { // an earlier test was skipped, because the server is not installed
 		skipMissing(t, "rabbitmq-server")
 	}
 	return sharedServers.rabbitAddr
@@ -267,9 +267,9 @@ func Rabbitctl(t testing.TB, args ...string) {
 	}
 }
 
-// A Cutter is a TCP proxy between a client and a server. It can close or freeze the
+// A Proxy is a TCP proxy between a client and a server. It can close or freeze the
 // connections.
-type Cutter struct {
+type Proxy struct {
 	l    net.Listener
 	to   string
 	work sync.WaitGroup
@@ -280,9 +280,9 @@ type Cutter struct {
 	frozen chan struct{} // closed when Freeze ends; nil: not frozen
 }
 
-// NewCutter starts a Cutter in front of the server at to. If secure is given, clients
-// connect to the Cutter through TLS.
-func NewCutter(t testing.TB, to string, secure ...*tls.Config) *Cutter {
+// NewProxy starts a Proxy in front of the server at to. If secure is given, clients
+// connect to the Proxy through TLS.
+func NewProxy(t testing.TB, to string, secure ...*tls.Config) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -291,7 +291,7 @@ func NewCutter(t testing.TB, to string, secure ...*tls.Config) *Cutter {
 	for _, config := range secure {
 		l = tls.NewListener(l, config)
 	}
-	c := &Cutter{l: l, to: to, conns: map[net.Conn]bool{}}
+	c := &Proxy{l: l, to: to, conns: map[net.Conn]bool{}}
 	c.work.Go(c.accept)
 	t.Cleanup(func() {
 		l.Close()
@@ -303,10 +303,10 @@ func NewCutter(t testing.TB, to string, secure ...*tls.Config) *Cutter {
 }
 
 // Addr returns the address to which clients connect.
-func (c *Cutter) Addr() string { return c.l.Addr().String() }
+func (c *Proxy) Addr() string { return c.l.Addr().String() }
 
 // SetDown closes all connections. While down is true, it also closes new ones.
-func (c *Cutter) SetDown(down bool) {
+func (c *Proxy) SetDown(down bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = down
@@ -318,7 +318,7 @@ func (c *Cutter) SetDown(down bool) {
 
 // Freeze holds back all bytes and keeps the connections open. Freeze(false) lets the
 // bytes pass again.
-func (c *Cutter) Freeze(on bool) {
+func (c *Proxy) Freeze(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -330,8 +330,8 @@ func (c *Cutter) Freeze(on bool) {
 	}
 }
 
-// copy copies bytes until one of the connections ends. It waits while the Cutter is frozen.
-func (c *Cutter) copy(to io.Writer, from io.Reader) {
+// copy copies bytes until one of the connections ends. It waits while the Proxy is frozen.
+func (c *Proxy) copy(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -347,7 +347,7 @@ func (c *Cutter) copy(to io.Writer, from io.Reader) {
 	}
 }
 
-func (c *Cutter) accept() {
+func (c *Proxy) accept() {
 	for {
 		in, err := c.l.Accept()
 		if err != nil {

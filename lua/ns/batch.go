@@ -55,8 +55,8 @@ func batchModule() vm.Module {
 		Functions: []vm.Function{{
 			Name: "batch", Params: []string{"options: {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[]): boolean?, string?}"},
 			Returns: []string{"Batch"},
-			Doc: "Collects values and calls flush with up to size (100) of them, at the latest after seconds (1). If flush raises an error, or returns false, or nil and a reason, " +
-				"it is called again with the same values after 1 s, 2 s, ... 60 s. Meanwhile up to max (10 times size) values wait. A reload and a shutdown flush the waiting values.",
+			Doc: "Collects values and calls flush with up to size (default 100) of them, at the latest after seconds (default 1). If flush raises an error, or returns false, or nil and a reason, " +
+				"it is called again with the same values after 1 s, 2 s, ... 60 s. Meanwhile up to max (default 10 times size) values wait. A reload and a shutdown flush the waiting values.",
 			Run: newBatch,
 		}},
 	}

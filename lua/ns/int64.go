@@ -66,8 +66,9 @@ func integerArgument(c *vm.Call, i int) (vm.Integer, error) {
 
 // compareNumbers compares numbers and boxed integers by their exact values.
 func compareNumbers(a, b any) (int, error) {
-	// exact returns argument i as an Integer, which is "" if v is not a whole number,
-	// and as a float64.
+	// exact returns v, which is argument i. A boxed integer is returned as an Integer. A
+	// number is returned as a float64 and, if it is a whole number, also as an Integer.
+	// Without an Integer, that result is "".
 	exact := func(v any, i int) (vm.Integer, float64, error) {
 		switch v := v.(type) {
 		case vm.Integer:

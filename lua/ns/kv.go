@@ -197,12 +197,12 @@ func kvModule() vm.Module {
 		},
 		{
 			Name: "incr", Params: []string{key, "n?: number"}, Returns: []string{"number?", "string? err"},
-			Doc: "Adds n (1) to the number of a key, or to 0 if the key does not exist, and returns the sum. The key keeps its time to live.",
+			Doc: "Adds n (default 1) to the number of a key, or to 0 if the key does not exist, and returns the sum. The key keeps its time to live.",
 			Run: withKV(kvIncr),
 		},
 		{
 			Name: "cas", Params: []string{key, "old: any", "new: any"}, Returns: stored,
-			Doc: "Compare and set: stores new if the current value equals old, and returns whether it did. old = nil: the key does not exist. new = nil: removes the key. old must not be a table.",
+			Doc: "Compare and set: stores new if the current value equals old, and returns whether it did. If old is nil, the key must not exist. If new is nil, the key is removed. old must not be a table.",
 			Run: withKV(kvCas),
 		},
 		{
@@ -215,7 +215,7 @@ func kvModule() vm.Module {
 		},
 		{
 			Name: "keys", Params: []string{"prefix?: string", "limit?: integer"}, Returns: []string{"string[]"},
-			Doc: fmt.Sprintf("Returns the keys that begin with prefix, sorted, at most limit (%d).", maxListed),
+			Doc: fmt.Sprintf("Returns the keys that begin with prefix, sorted, at most limit. The default of limit is its maximum, %d.", maxListed),
 			Run: withKV(func(c *vm.Call, s *KV) error {
 				c.Charge(20 * len(s.keys))
 				limit := maxListed

@@ -30,7 +30,7 @@ var counterClass = &vm.Class{
 	Name: "Counter", Doc: "A metric whose value only increases.",
 	Methods: []vm.Function{{
 		Name: "add", Params: []string{"n?: number", labelsParam}, Returns: []string{"boolean?", "string? err"},
-		Doc: "Adds n (1), which must not be negative. Returns nil and an error if there are too many sets of label values.",
+		Doc: "Adds n (default 1), which must not be negative. Returns nil and an error if there are too many sets of label values.",
 		Run: func(c *vm.Call) error {
 			if c.NumberOr(1, 1) < 0 {
 				return errors.New("a counter cannot decrease")
@@ -46,11 +46,11 @@ var gaugeClass = &vm.Class{
 		{
 			Name: "set", Params: []string{"v: number", labelsParam}, Returns: []string{"boolean?", "string? err"},
 			Doc: "Sets the value. Returns nil and an error if there are too many sets of label values.",
-			Run: func(c *vm.Call) error { return countMetric(c, Metric.Set, c.Number(1)) },
+			Run: func(c *vm.Call) error { return updateMetric(c, Metric.Set, c.Number(1)) },
 		},
 		{
 			Name: "add", Params: []string{"n?: number", labelsParam}, Returns: []string{"boolean?", "string? err"},
-			Doc: "Adds n (1), which may be negative. Returns nil and an error if there are too many sets of label values.",
+			Doc: "Adds n (default 1), which may be negative. Returns nil and an error if there are too many sets of label values.",
 			Run: addMetric,
 		},
 	},
@@ -61,7 +61,7 @@ var histogramClass = &vm.Class{
 	Methods: []vm.Function{{
 		Name: "observe", Params: []string{"v: number", labelsParam}, Returns: []string{"boolean?", "string? err"},
 		Doc: "Counts a value. Returns nil and an error if there are too many sets of label values.",
-		Run: func(c *vm.Call) error { return countMetric(c, Metric.Add, c.Number(1)) },
+		Run: func(c *vm.Call) error { return updateMetric(c, Metric.Add, c.Number(1)) },
 	}},
 }
 
@@ -165,11 +165,11 @@ func LabelText(v any) string {
 	return fmt.Sprint(v) // NaN and infinities, which JSON cannot represent
 }
 
-func addMetric(c *vm.Call) error { return countMetric(c, Metric.Add, c.NumberOr(1, 1)) }
+func addMetric(c *vm.Call) error { return updateMetric(c, Metric.Add, c.NumberOr(1, 1)) }
 
-// countMetric calls the method count of the metric, which is Add or Set, with v and with
-// the label values from argument 2.
-func countMetric(c *vm.Call, count func(Metric, float64, []string) error, v float64) error {
+// updateMetric calls update, which is Metric.Add or Metric.Set, with v and with the label
+// values from argument 2.
+func updateMetric(c *vm.Call, update func(Metric, float64, []string) error, v float64) error {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return fmt.Errorf("must be a finite number, got %v", v)
 	}
@@ -179,7 +179,7 @@ func countMetric(c *vm.Call, count func(Metric, float64, []string) error, v floa
 	if err != nil {
 		return err
 	}
-	if err := count(m, v, labels); err != nil {
+	if err := update(m, v, labels); err != nil {
 		return c.Fail(err)
 	}
 	return c.Return(true)

@@ -55,7 +55,7 @@ func returnTask(c *vm.Call, task peer.Task, err error) error {
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+	return c.Return(vm.Object{Class: taskClass, Value: task})
 }
 
 // PermissionKinds maps each kind of permission to whether it has a target.

@@ -33,7 +33,7 @@ func (in *Instance) Log() *slog.Logger { return in.Plugin.Log }
 func (in *Instance) Usage() *peer.Usage { return &in.Plugin.network.usage }
 
 // AwaitLive implements [peer.Owner].
-func (in *Instance) AwaitLive(ctx context.Context) bool { return in.Plugin.Live.Wait(ctx) }
+func (in *Instance) AwaitLive(ctx context.Context) bool { return in.Plugin.BeforeLive.Wait(ctx) }
 
 // Go implements [peer.Owner].
 func (in *Instance) Go(f func(ctx context.Context)) (peer.Task, error) {

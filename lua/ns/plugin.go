@@ -17,14 +17,14 @@ type Declared struct {
 // A Plugin is one plugin of one generation, with the data that modules need. Package
 // lua creates it and may set its fields until Checked is true.
 type Plugin struct {
-	Host     *Host
-	About    Declared
-	Settings map[string]any
-	Log      *slog.Logger
-	KV       *KV
-	Lasting  *Lasting     // shared by all generations of the plugin
-	Live     *peer.Flight // ends when the generation takes over
-	Checked  atomic.Bool  // the table and the settings were checked and no longer change
+	Host       *Host
+	About      Declared
+	Settings   map[string]any
+	Log        *slog.Logger
+	KV         *KV
+	Lasting    *Lasting     // shared by all generations of the plugin
+	BeforeLive *peer.Flight // ends when the generation takes over
+	Checked    atomic.Bool  // the table and the settings were checked and no longer change
 
 	Ready    readiness
 	Routes   routeTable

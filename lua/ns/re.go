@@ -40,7 +40,7 @@ func ReModule() vm.Module {
 		},
 		{
 			Name: "find_all", Params: []string{"s: string", pattern, "limit?: integer"}, Returns: []string{"string[]"},
-			Doc: fmt.Sprintf("Returns the texts of all matches, at most limit (%d).", maxMatches),
+			Doc: fmt.Sprintf("Returns the texts of all matches, at most limit. The default of limit is its maximum, %d.", maxMatches),
 			Run: func(c *vm.Call) error {
 				re, err := expression(c)
 				if err != nil {

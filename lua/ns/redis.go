@@ -77,7 +77,7 @@ var redisClass = &vm.Class{
 		},
 		{
 			Name: "subscribe", Params: []string{"channel: string", "fn: fun(message: string, channel: string)"}, Returns: []string{"Task?", "string? err"}, Waits: true,
-			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it had none (down_seconds).", Run: redisSubscribe,
+			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it was disconnected (down_seconds).", Run: redisSubscribe,
 		},
 		{
 			Name: "xreadgroup", Returns: []string{"Task?", "string? err"}, Waits: true,
@@ -86,8 +86,8 @@ var redisClass = &vm.Class{
 				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|\"ack\"|\"retry\"|\"dead\"|{retry: number}|table[]|nil, string?",
 			},
 			Doc: "Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns \"ack\" or true, the entry is acknowledged. If it returns \"retry\", false or nil, or raises an error, fn is called again after 1 to 60 seconds; " +
-				"{retry = seconds} sets the time. After attempts (10) attempts, or \"dead\", the entry goes to the stream dead; without dead it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. " +
-				"If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over after claim_ms (30000; 0: never) without a sign of life. The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice.",
+				"{retry = seconds} sets the time. After the last of attempts (default 10) attempts, or if fn returns \"dead\", the entry goes to the stream dead; without the option dead, it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. " +
+				"If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over if they have been idle for claim_ms (default 30000; 0: never). The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice.",
 			Run: redisReadGroup,
 		},
 		{

@@ -14,9 +14,9 @@ import (
 // minPeriod is the shortest period of a timer.
 const minPeriod = time.Millisecond
 
-// taskHandle is the class of tasks, which functions such as spawn, every and consume
+// taskClass is the class of tasks, which functions such as spawn, every and consume
 // return.
-var taskHandle = &vm.Class{
+var taskClass = &vm.Class{
 	Name: "Task", Doc: "A running task.",
 	Methods: []vm.Function{{
 		Name: "cancel", Doc: "Ends the task. If the task is waiting in a call, the call returns at once.",
@@ -31,7 +31,7 @@ var taskHandle = &vm.Class{
 // with their caller and end with the generation of their plugin.
 func tasksModule() vm.Module {
 	return vm.Module{
-		Classes: []*vm.Class{taskHandle},
+		Classes: []*vm.Class{taskClass},
 		Functions: []vm.Function{
 			{
 				Name: "spawn", Params: []string{"fn: function", "...: any"}, Returns: []string{"Task?", "string? err"},
@@ -102,7 +102,7 @@ func spawnTask(c *vm.Call) error {
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+	return c.Return(vm.Object{Class: taskClass, Value: task})
 }
 
 func readyTask(c *vm.Call) error {
@@ -136,7 +136,7 @@ func everyTask(c *vm.Call) error {
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+	return c.Return(vm.Object{Class: taskClass, Value: task})
 }
 
 // tick calls fn repeatedly, with a pause of d before each call, until ctx ends. When

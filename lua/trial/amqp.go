@@ -33,9 +33,9 @@ type amqpDoubleQueue struct {
 	ready     []*amqpDoubleMessage // oldest first
 	consumers []*amqpDoubleConsumer
 	unacked   int
-	acked     int // acknowledged by handlers
-	dropped   int // rejected or expired messages that were not dead-lettered
-	numbers   uint64
+	acked     int    // acknowledged by handlers
+	dropped   int    // rejected or expired messages that were not dead-lettered
+	numbers   uint64 // the number of the newest message
 }
 
 type amqpDoubleMessage struct {

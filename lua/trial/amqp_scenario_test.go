@@ -32,7 +32,7 @@ assert(c:consume(q, function(m)
   if m.body == "raise" then error("oh") end
   if m.body == "seconds" then return m.attempt == 3 or {retry = 0.01} end
   if m.body == "false" then return m.attempt == 2 end
-end, {attempts = 2 + 1, dead = q .. "dead"}))
+end, {attempts = 3, dead = q .. "dead"}))
 print("begun")`, func(t *testing.T, s *stage) {
 		s.awaitLines("begun")
 		for _, body := range []string{"ack", "true", "dead", "raise", "seconds", "false", "nil"} {

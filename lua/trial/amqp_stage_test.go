@@ -16,8 +16,8 @@ import (
 	"nearside/matcher"
 )
 
-// A stage runs a plugin with RabbitMQ or with its double. The same cases run with both.
-// So the double behaves as the real server does.
+// A stage runs a plugin with RabbitMQ or with its double. The same cases run with both,
+// so they check that the double behaves like the real server.
 type stage struct {
 	host *lua.Host
 	log  *luatest.Lines
@@ -64,9 +64,11 @@ func realStage(t *testing.T, fill func(url, name string) string) *stage {
 	}
 	s.remove = func(kind, name string) {
 		t.Helper()
-		err := control.ExchangeDelete(name, false, false)
+		var err error
 		if kind == "queue" {
 			_, err = control.QueueDelete(name, false, false, false)
+		} else {
+			err = control.ExchangeDelete(name, false, false)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ func trialAMQPModule() vm.Module {
 		},
 		{
 			Name: "unacked", Params: []string{"name: string"}, Returns: []string{"integer"},
-			Doc: "The number of messages of a queue that consumers have received and not acknowledged. A handler runs, the next attempt is due later, or the message is stuck.",
+			Doc: "The number of messages of a queue that consumers have received and not acknowledged. Such a message is being handled, waits for its next attempt, or is stuck.",
 			Run: onAMQP(func(c *vm.Call, d *amqpDouble) error {
 				if q := d.queues[c.Text(1)]; q != nil {
 					return c.Return(q.unacked)

@@ -39,7 +39,7 @@ func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map
 		return nil, err
 	}
 	defer m.Close()
-	numbers, err := m.putRows(rows)
+	indexes, err := m.putRows(rows)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map
 	if failed := t.takeFailures(before); failed != nil {
 		err = failed
 	}
-	return numbers, err
+	return indexes, err
 }
 
 func trialCost(c *vm.Call, t *trial, p *lua.Probe) error {
@@ -98,8 +98,8 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 	}
 	rows := c.List(1)
 	kept := make([]bool, len(rows))
-	var left *memory.Selection
-	numbers, err := t.runMatching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
+	var narrowedRows *memory.Selection
+	indexes, err := t.runMatching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
 		whole, err := t.local.current.Select(ctx, sub.Candidates, sub.Account)
 		if err != nil {
 			return err
@@ -110,7 +110,7 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 		if err != nil {
 			return err
 		}
-		left, err = ns.SelectionOf(narrowed)
+		narrowedRows, err = ns.SelectionOf(narrowed)
 		return err
 	})
 	if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeRejected {
@@ -119,8 +119,8 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 	if err != nil {
 		return err
 	}
-	for r := range left.Rows() {
-		kept[numbers[left.Object(r).ID]] = true
+	for r := range narrowedRows.Rows() {
+		kept[indexes[narrowedRows.Object(r).ID]] = true
 	}
 	result := []any{}
 	for i, row := range rows {
@@ -137,7 +137,7 @@ func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
 	}
 	rows := c.List(1)
 	var result matcher.Result
-	numbers, err := t.runMatching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
+	indexes, err := t.runMatching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		result = matchers[0].Match(ctx, []matcher.SubRequest{*sub})[0]
@@ -153,7 +153,7 @@ func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
 	}
 	found := make([]any, len(result.Matches))
 	for i, match := range result.Matches {
-		row := goval.Clone(rows[numbers[match.ID]]).(map[string]any)
+		row := goval.Clone(rows[indexes[match.ID]]).(map[string]any)
 		row["distance"], row["similarity"] = match.Distance, match.Similarity
 		found[i] = row
 	}

@@ -104,19 +104,19 @@ func (r *redisDoubleClient) Pipeline(ctx context.Context, commands [][]any) ([]a
 }
 
 // Subscribe implements [ns.RedisClient].
-func (r *redisDoubleClient) Subscribe(ctx context.Context, channel string, hear func(message, channel string), release func()) (peer.Task, error) {
+func (r *redisDoubleClient) Subscribe(ctx context.Context, channel string, receive func(message, channel string), release func()) (peer.Task, error) {
 	return r.Follow(ctx, peer.Reader{
 		What: "subscription", Name: "redis " + r.Target + " channel " + channel, Release: release,
-		Run: func(ctx context.Context, k *peer.Consumer) error { return r.listen(ctx, k, channel, hear) },
+		Run: func(ctx context.Context, k *peer.Consumer) error { return r.listen(ctx, k, channel, receive) },
 	})
 }
 
 // ReadGroup implements [ns.RedisClient].
 func (r *redisDoubleClient) ReadGroup(ctx context.Context, g redis.Group) (peer.Task, error) {
-	return g.Follow(ctx, &r.Client, r.database, &redisDoublePeer{redisDoubleClient: r, waker: waker{clock: r.clock}})
+	return g.Follow(ctx, &r.Client, r.database, &redisDoubleServer{redisDoubleClient: r, waker: waker{clock: r.clock}})
 }
 
-// callRedisDouble runs the command that the arguments of the call form.
+// callRedisDouble runs the command that is given by the arguments of the call.
 func callRedisDouble(c *vm.Call, d *redisDouble) error {
 	parts := make([]any, c.Args())
 	for i := range parts {
@@ -239,23 +239,23 @@ func (d *redisDouble) setDown(reason string) {
 	}
 }
 
-// A redisDoublePeer is the double from the view of one reader of a stream. It
-// implements [redis.Server].
-type redisDoublePeer struct {
+// A redisDoubleServer is the double as the server of one stream reader. It implements
+// [redis.Server].
+type redisDoubleServer struct {
 	*redisDoubleClient
 	waker waker
 }
 
 // Exec implements [redis.Server].
-func (p *redisDoublePeer) Exec(ctx context.Context, commands ...[]any) error {
-	if err := p.checkReachable(ctx); err != nil {
+func (s *redisDoubleServer) Exec(ctx context.Context, commands ...[]any) error {
+	if err := s.checkReachable(ctx); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, command := range commands {
 		name, args := commandText(command)
-		if _, err := p.runLocked(name, args); err != nil {
+		if _, err := s.runLocked(name, args); err != nil {
 			return err
 		}
 	}
@@ -263,29 +263,29 @@ func (p *redisDoublePeer) Exec(ctx context.Context, commands ...[]any) error {
 }
 
 // Read implements [redis.Server].
-func (p *redisDoublePeer) Read(ctx context.Context, block time.Duration, command ...any) (any, error) {
-	p.mu.Lock()
-	p.readers[&p.waker] = true
-	p.mu.Unlock()
+func (s *redisDoubleServer) Read(ctx context.Context, block time.Duration, command ...any) (any, error) {
+	s.mu.Lock()
+	s.readers[&s.waker] = true
+	s.mu.Unlock()
 	for _, wait := range []time.Duration{block, 0} {
-		reply, err := p.Do(ctx, command...)
+		reply, err := s.Do(ctx, command...)
 		if reply != nil || err != nil || wait == 0 {
 			return reply, err
 		}
-		p.waker.sleep(ctx, wait)
+		s.waker.sleep(ctx, wait)
 	}
 	return nil, nil
 }
 
 // End implements [redis.Server].
-func (p *redisDoublePeer) End() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.readers, &p.waker)
+func (s *redisDoubleServer) End() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.readers, &s.waker)
 }
 
-// listen calls hear with each message of a channel.
-func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channel string, hear func(message, channel string)) error {
+// listen calls receive with each message of a channel.
+func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channel string, receive func(message, channel string)) error {
 	if err := r.checkReachable(ctx); err != nil {
 		return err
 	}
@@ -307,7 +307,7 @@ func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channe
 		s.messages = nil
 		r.mu.Unlock()
 		for _, m := range messages {
-			hear(m, channel)
+			receive(m, channel)
 			k.Count(func(s *peer.ConsumerStatus) { s.Acked++ })
 		}
 		if len(messages) == 0 {

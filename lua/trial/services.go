@@ -51,7 +51,7 @@ type storeDouble struct {
 	mu      sync.Mutex
 	objects map[storeKey]bool
 	lists   map[matcher.ID]*matcher.List
-	down    string
+	down    string // why writes fail; empty: they work
 }
 
 type storeKey struct {
@@ -59,6 +59,8 @@ type storeKey struct {
 	id     matcher.ID
 }
 
+// lock locks the store for a write. If the test has set the store down, lock returns an
+// error and does not lock it.
 func (s *storeDouble) lock() error {
 	s.mu.Lock()
 	if s.down != "" {

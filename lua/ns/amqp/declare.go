@@ -98,8 +98,8 @@ func (s *Declarations) ShouldRoute(exchange, key string, headers map[string]any,
 	})
 }
 
-// Declare creates a queue or an exchange. The client creates it again when it reconnects
-// and when it finds it missing. If the server cannot be reached, or another connection
+// Declare creates a queue or an exchange. The client creates it again after a reconnect, and
+// when it is missing. If the server cannot be reached, or another connection
 // has an exclusive queue of that name, Declare returns no error and the client creates it
 // later.
 func (a *Client) Declare(ctx context.Context, d Declaration) error {

@@ -89,11 +89,11 @@ func (k *Consumer) HandleDelivery(ctx context.Context, q Broker, d *Delivery) (h
 		return true, k.hold(ctx, q, d, wait)
 	}
 	if len(d.Body) > MaxMessage {
-		return k.bury(ctx, q, d, fmt.Errorf("the message has %d bytes; at most %d are allowed", len(d.Body), MaxMessage))
+		return k.deadLetterOrHold(ctx, q, d, fmt.Errorf("the message has %d bytes; at most %d are allowed", len(d.Body), MaxMessage))
 	}
 	if d.Attempt > k.Attempts {
 		d.Attempt--
-		return k.bury(ctx, q, d, fmt.Errorf("the message has used all %d attempts", k.Attempts))
+		return k.deadLetterOrHold(ctx, q, d, fmt.Errorf("the message has used all %d attempts", k.Attempts))
 	}
 	for failures := 1; ; failures++ {
 		v := k.Handle(d)
@@ -106,7 +106,7 @@ func (k *Consumer) HandleDelivery(ctx context.Context, q Broker, d *Delivery) (h
 			k.State.Set(peer.Running, nil)
 			return k.retry(ctx, q, d, v)
 		case peer.Dead:
-			return k.bury(ctx, q, d, v.Err)
+			return k.deadLetterOrHold(ctx, q, d, v.Err)
 		case peer.Pause:
 			k.State.Set(peer.Paused, v.Err)
 			if k.sleep(ctx, peer.PauseWait(failures)) == nil {
@@ -144,7 +144,7 @@ func (k *Consumer) sleep(ctx context.Context, d time.Duration) error {
 func (k *Consumer) retry(ctx context.Context, q Broker, d *Delivery, v peer.Verdict) (held bool, err error) {
 	k.reportAttempt(d, v)
 	if d.Attempt >= k.Attempts {
-		return k.bury(ctx, q, d, v.Err)
+		return k.deadLetterOrHold(ctx, q, d, v.Err)
 	}
 	k.State.Count(func(s *peer.ConsumerStatus) { s.Retried++ })
 	wait := v.Wait
@@ -182,9 +182,9 @@ func (k *Consumer) reportAttempt(d *Delivery, v peer.Verdict) {
 		slog.String("outcome", "retry"), slog.String("reason", v.Err.Error()))
 }
 
-// bury sends a message to the dead letters. If that fails, the message is held.
-func (k *Consumer) bury(ctx context.Context, q Broker, d *Delivery, reason error) (held bool, err error) {
-	if err = k.toDead(ctx, q, d, reason); err == nil {
+// deadLetterOrHold sends a message to the dead letters. If that fails, the message is held.
+func (k *Consumer) deadLetterOrHold(ctx context.Context, q Broker, d *Delivery, reason error) (held bool, err error) {
+	if err = k.deadLetter(ctx, q, d, reason); err == nil {
 		k.State.Set(peer.Running, nil)
 		return false, nil
 	}
@@ -200,11 +200,11 @@ func (k *Consumer) bury(ctx context.Context, q Broker, d *Delivery, reason error
 
 var errNoDead = errors.New("the queue has no dead-letter exchange, and the option dead of consume is not set")
 
-// toDead moves a message to the dead letters.
-func (k *Consumer) toDead(ctx context.Context, q Broker, d *Delivery, reason error) error {
+// deadLetter sends a message to the dead letters, counts it and logs it.
+func (k *Consumer) deadLetter(ctx context.Context, q Broker, d *Delivery, reason error) error {
 	ctx, cancel := context.WithTimeout(ctx, k.Timeout)
 	defer cancel()
-	if err := k.forwardDead(ctx, q, d, reason); err != nil {
+	if err := k.sendDeadLetter(ctx, q, d, reason); err != nil {
 		return err
 	}
 	k.State.Count(func(s *peer.ConsumerStatus) { s.Dead++ })
@@ -213,8 +213,9 @@ func (k *Consumer) toDead(ctx context.Context, q Broker, d *Delivery, reason err
 	return nil
 }
 
-// forwardDead sends a message to the first dead-letter target that is configured.
-func (k *Consumer) forwardDead(ctx context.Context, q Broker, d *Delivery, reason error) error {
+// sendDeadLetter publishes a message to the first dead-letter target that is configured, or
+// rejects it, so that the server sends it to the queue's own target.
+func (k *Consumer) sendDeadLetter(ctx context.Context, q Broker, d *Delivery, reason error) error {
 	t := k.Dead
 	switch {
 	case t.Queue != "":

@@ -38,7 +38,7 @@ func (k *Consumer) holdStuck(ctx context.Context, q Broker, d *Delivery, reason 
 			if k.sleep(ctx, wait) != nil {
 				return
 			}
-			if retry && k.toDead(ctx, q, d, reason) == nil {
+			if retry && k.deadLetter(ctx, q, d, reason) == nil {
 				return
 			}
 		}

@@ -117,8 +117,9 @@ func isOwnHeader(name string) bool {
 }
 
 // Copy returns a copy of the message for publishing it again. It leaves out the
-// headers CC and BCC, which would send the message to other queues again. It also
-// leaves out the user id, because the server accepts only the id of the client's user.
+// headers CC and BCC, which would send the message to other queues again, and the
+// headers that the server or a consumer has added for one attempt. A Message has no
+// user id, because the server accepts only the id of the client's user.
 func (d *Delivery) Copy() Message {
 	m := d.Message
 	m.Headers = maps.Clone(d.Headers)

@@ -21,8 +21,8 @@ type Outgoing struct {
 var ErrNoQueue = errors.New("no queue took the message")
 
 // Publish sends a message. If Confirm is set, it waits for the server's confirmation.
-// If an exchange or queue that the client has declared has disappeared, Publish
-// creates it again and sends the message again.
+// If a declared exchange or queue is missing, Publish creates it and sends the message
+// again.
 func (a *Client) Publish(ctx context.Context, o Outgoing) error {
 	return a.operate(ctx, func(ctx context.Context) error { return a.publish(ctx, o) })
 }

@@ -172,7 +172,7 @@ func (s *session) makeRoom(ctx context.Context) error {
 		return nil
 	}
 	if !s.k.canHold() {
-		s.k.State.Set(peer.Degraded, errors.New("it takes no more messages: it holds as many as it can, which wait for their next attempt or cannot be sent to the dead letters"))
+		s.k.State.Set(peer.Degraded, errors.New("the consumer takes no more messages: too many messages wait for their next attempt, or cannot be sent to the dead letters"))
 		return nil
 	}
 	// Subscribe before cancelling: a queue without consumers may be deleted.

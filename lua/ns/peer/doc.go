@@ -1,5 +1,5 @@
-// Package peer is the part that the clients of plugins for Redis, RabbitMQ and HTTP
-// have in common. It does not know Lua.
+// Package peer is the common part of the clients with which plugins use Redis, RabbitMQ
+// and HTTP. It does not know Lua.
 //
 // An [Owner] is the interpreter of a plugin that uses a client. A [Client]
 // ends when it is closed or when its owner ends. Client.Follow runs a reader,

@@ -39,7 +39,7 @@ var errURL = errors.New("the url is not of the form redis://[user:password@]host
 // unescaped password may be in any part of it.
 func ParseAddress(text string) (Address, error) {
 	var a Address
-	text, query, more := strings.Cut(text, "?")
+	text, query, hasQuery := strings.Cut(text, "?")
 	e, err := peer.ParseEndpoint(text, ports)
 	if err != nil {
 		return a, err
@@ -50,7 +50,7 @@ func ParseAddress(text string) (Address, error) {
 			return a, errors.New("the url's path is not the number of a database")
 		}
 	}
-	if !more {
+	if !hasQuery {
 		return a, nil
 	}
 	values, err := url.ParseQuery(query)

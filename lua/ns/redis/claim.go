@@ -50,7 +50,7 @@ func (g *groupReader) takeOver(ctx context.Context) ([]*groupEntry, error) {
 // claimable reports whether a pending entry may be taken over: no reader of this
 // process holds it, and its consumer has been idle long enough.
 func (g *groupReader) claimable(p pendingEntry) bool {
-	if _, stuck := g.stuck[p.id]; stuck || g.Holds.isHeld(entryKey{g.key, p.id}) {
+	if g.stuck[p.id] || g.Holds.isHeld(entryKey{g.key, p.id}) {
 		return false
 	}
 	limit := g.claimTime(p)

@@ -65,7 +65,7 @@ type Entry struct {
 // Follow reads the group through server until the task is cancelled or the
 // client k ends. database is the number of the server's database.
 func (g Group) Follow(ctx context.Context, k *peer.Client, database int, server Server) (peer.Task, error) {
-	r := &groupReader{Group: g, owner: k.Owner, client: k, server: server, stuck: map[string]time.Time{}}
+	r := &groupReader{Group: g, owner: k.Owner, client: k, server: server, stuck: map[string]bool{}}
 	r.key = fmt.Sprintf("%s %d %s\x00%s", k.Target, database, g.Stream, g.Name)
 	return k.Follow(ctx, peer.Reader{
 		What: "xreadgroup",
@@ -86,12 +86,12 @@ type groupReader struct {
 	state  *peer.Consumer
 
 	// Used only by the reader's goroutine.
-	waiting  []*groupEntry        // for a retry or to become a dead letter, ordered by id
-	acks     []string             // ids of entries that were handled but not yet acknowledged
-	stuck    map[string]time.Time // by id of an entry without attempts left: when it failed
-	handling []*groupEntry        // passed to the handler, which has not returned yet
-	cursor   string               // where the check of pending entries continues; empty: at the first
-	swept    time.Time            // when the last check of pending entries ended
+	waiting  []*groupEntry   // for a retry or to become a dead letter, ordered by id
+	acks     []string        // ids of entries that were handled but not yet acknowledged
+	stuck    map[string]bool // ids of pending entries without attempts left
+	handling []*groupEntry   // passed to the handler, which has not returned yet
+	cursor   string          // where the check of pending entries continues; empty: at the first
+	swept    time.Time       // when the last check of pending entries ended
 	renewed  time.Time
 	failures int       // consecutive failures that the messages did not cause
 	resume   time.Time // the end of a pause

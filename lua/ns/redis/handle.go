@@ -14,7 +14,7 @@ import (
 // error of the connection. Acknowledgements that could not be sent are retried
 // later.
 func (g *groupReader) handle(entries []*groupEntry) error {
-	entries = g.bury(entries)
+	entries = g.writeDeadLetters(entries)
 	if len(entries) == 0 {
 		return g.acknowledge()
 	}
@@ -109,15 +109,15 @@ func (g *groupReader) fail(e *groupEntry, why error) {
 		g.addWaiting(e, 0)
 		return
 	}
-	g.stuck[e.id] = g.now()
+	g.stuck[e.id] = true
 	g.state.AddStuck(e.id + ": " + why.Error())
 	g.owner.Log().Error("xreadgroup: an entry has failed for the last time and stays pending, because the option dead is not set",
 		slog.String("stream", g.Stream), slog.String("entry", e.id), slog.Int("attempts", e.attempt), slog.String("error", why.Error()))
 }
 
-// bury writes the entries that are marked as dead to the dead letters, and returns
+// writeDeadLetters writes the entries that are marked as dead to the dead letters, and returns
 // the other entries. A dead letter that cannot be written now is retried later.
-func (g *groupReader) bury(entries []*groupEntry) (others []*groupEntry) {
+func (g *groupReader) writeDeadLetters(entries []*groupEntry) (others []*groupEntry) {
 	for _, e := range entries {
 		if e.dead == nil {
 			others = append(others, e)
