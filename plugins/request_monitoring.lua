@@ -38,6 +38,7 @@ local function post(path, options, accepted, count)
   return true
 end
 
+-- send creates the bucket if necessary, and posts the points, if any.
 local function send(points)
   local err
   if not created then created, err = post("/1/buckets", { query = { bucket = conf.bucket } }, { [201] = true, [409] = true }) end

@@ -29,9 +29,10 @@ func (l *trialLocal) Select(ctx context.Context, c *matcher.Candidates, account 
 	return l.current.Select(ctx, c, account)
 }
 
-// runMatching runs f, a call of the matching side, with rows as the stored objects. It
+// runMatching runs f, a call of the matching side, with rows as the stored objects.
+// reference is the descriptor of the reference as a list of numbers, or nil. runMatching
 // returns the index in rows of each ID.
-func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, probe any,
+func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, reference any,
 	f func(ctx context.Context, sub *matcher.SubRequest) error,
 ) (map[matcher.ID]int, error) {
 	m, err := newTrialMemory(t.clock.Now)
@@ -43,7 +44,7 @@ func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map
 	if err != nil {
 		return nil, err
 	}
-	sub, err := m.newSubRequest(candidates, probe, rows)
+	sub, err := m.newSubRequest(candidates, reference, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -66,12 +67,12 @@ func trialCost(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("match") {
 		return errors.New("the plugin has no hook match, so it has no cost")
 	}
-	var probe any
+	var reference any
 	if c.Has(2) {
-		probe = c.List(2)
+		reference = c.List(2)
 	}
 	var cost any
-	_, err := t.runMatching(c, p, trialRows(c, 3), c.Map(1), probe, func(ctx context.Context, sub *matcher.SubRequest) error {
+	_, err := t.runMatching(c, p, trialRows(c, 3), c.Map(1), reference, func(ctx context.Context, sub *matcher.SubRequest) error {
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		if value, _, ok := matchers[0].Cost(ctx, sub); ok {

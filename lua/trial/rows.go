@@ -131,11 +131,12 @@ func trialDescriptor(v any, version uint32) (map[string]any, error) {
 	return map[string]any{"version": float64(version), "data": base64.StdEncoding.EncodeToString(data)}, nil
 }
 
-// newSubRequest returns the sub-request of one probe and one candidate set. If the
+// newSubRequest returns the sub-request of one reference and one candidate set. reference
+// is the descriptor as a list of numbers; scripts call it probe. If the
 // filters have no origin, the first of rows determines it. Besides the fields of a
 // candidate set, candidates may have the account_id of the request.
-func (m *trialMemory) newSubRequest(candidates map[string]any, probe any, rows []any) (*matcher.SubRequest, error) {
-	descriptor, err := trialDescriptor(probe, trialVersion)
+func (m *trialMemory) newSubRequest(candidates map[string]any, reference any, rows []any) (*matcher.SubRequest, error) {
+	descriptor, err := trialDescriptor(reference, trialVersion)
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}

@@ -21,7 +21,9 @@ func NewConsumer(owner peer.Owner, name string, o ConsumerOptions) (k *Consumer,
 	var registered atomic.Bool
 	forget := owner.OnDrain(func(ctx context.Context) {
 		k.Stop()
-		if registered.Load() { // otherwise the drain has begun already, OnDrain calls this function itself, and the consumer ends at once
+		// If a drain has begun already, OnDrain calls this function itself. The consumer has
+		// not started then, so there is nothing to wait for.
+		if registered.Load() {
 			k.ended.Wait(ctx)
 		}
 	})

@@ -124,9 +124,9 @@ func (g *groupReader) writeDeadLetters(entries []*groupEntry) (others []*groupEn
 			continue
 		}
 		letter := []any{"XADD", g.Dead, "*", "reason", e.dead.Error(), "id", e.id, "stream", g.Stream, "group", g.Name, "attempts", e.attempt}
-		taken := []string{"reason", "id", "stream", "group", "attempts"}
+		reserved := []string{"reason", "id", "stream", "group", "attempts"}
 		for name, value := range e.fields {
-			if slices.Contains(taken, name) {
+			if slices.Contains(reserved, name) {
 				name = "entry." + name
 			}
 			letter = append(letter, name, value)
