@@ -28,7 +28,7 @@ func TestInterleavedStaysInsideArguments(t *testing.T) {
 	r := seeded(41)
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		var q QueriesU8
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			if n > 150 && n%32 > 1 && n%13 != 0 {
 				continue
 			}
