@@ -83,7 +83,10 @@ deadcode: ## functions that no program reaches; fails when there are any
 	@dead=$$(go run golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION) ./cmd/... ./bench/...) || exit 1; \
 	if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 
-kernels: ## tests without assembly; then with every kernel, a missing one being a failure; then the bits of distances with fused multiply-add
+# Emulated CPUs for arm64, each with the kernel that it must get.
+ARM_CPUS := cortex-a57:neon neoverse-n1:neon-dotprod max:neon-i8mm
+
+kernels: ## tests without assembly; then with every kernel, a missing one being a failure; then the bits of distances with fused multiply-add; then the kernels for arm64 under qemu
 	go test -tags purego ./simd/... ./matcher/...
 	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
 		GOAMD64=v3 go test ./matcher -run '^(TestBitsOfEveryCPU|TestExp)' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU'; \
@@ -92,6 +95,16 @@ kernels: ## tests without assembly; then with every kernel, a missing one being 
 		SIMD_STRICT=1 go test ./simd/...; \
 	else \
 		echo 'this CPU has no AVX-512 VNNI: its kernels were not tested'; \
+	fi
+	@if command -v qemu-aarch64 >/dev/null; then \
+		go build -o bin/gotest ./internal/testkit/gotest || exit 1; \
+		for cpu in $(ARM_CPUS); do \
+			echo "kernels for arm64 on $${cpu%:*}"; \
+			GOARCH=arm64 SIMD_EXPECT=$${cpu#*:} bin/gotest -short -exec "qemu-aarch64 -cpu $${cpu%:*}" ./simd || exit 1; \
+		done; \
+	else \
+		echo 'qemu-aarch64 (qemu-user) is missing: the kernels for arm64 were not tested'; \
+		test -z "$$PEERS_STRICT"; \
 	fi
 
 generate: ## write generated files again; fails when that changes them
