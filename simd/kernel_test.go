@@ -12,8 +12,8 @@ import (
 // lengthMax is the largest length of most tests, several times every unroll width.
 const lengthMax = 2100
 
-// lengths yields the lengths from 1 to lengthMax. With -short, for emulated CPUs, it
-// leaves out most of those above 200, but none beside a multiple of 64.
+// lengths yields the lengths from 1 to lengthMax. With -short, which emulated CPUs
+// need, it leaves out most lengths above 200, but none next to a multiple of 64.
 func lengths() iter.Seq[int] {
 	return func(yield func(int) bool) {
 		for n := 1; n <= lengthMax; n++ {

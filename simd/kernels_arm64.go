@@ -4,8 +4,8 @@ package simd
 
 import "github.com/klauspost/cpuid/v2"
 
-// nativeKernels returns the kernels for arm64. Their float32 functions are the same:
-// the other levels add only instructions for bytes.
+// nativeKernels returns the kernels for arm64. They share the float32 functions,
+// because the higher levels only add instructions for bytes.
 func nativeKernels() []*Kernel {
 	neon := Kernel{
 		name:         "neon",
@@ -46,6 +46,6 @@ func nativeKernels() []*Kernel {
 	return []*Kernel{&neon, &dotProd, &i8mm}
 }
 
-// listShareARM is the ListShare of all kernels for arm64. It is not measured. It lies
-// between the measured shares of the kernels for amd64 without and with ListU8.
+// listShareARM is the ListShare of all kernels for arm64. It has not been measured. It
+// is an assumption between the shares measured for the kernels for amd64.
 const listShareARM = 0.5

@@ -31,7 +31,7 @@ var (
 	udot   = instruction{0x6e809400, "ASIMDDP", "udot v%[1]d.4s, v%[2]d.16b, v%[3]d.16b"}
 	usmmla = instruction{0x4e80ac00, "I8MM", "usmmla v%[1]d.4s, v%[2]d.16b, v%[3]d.16b"}
 
-	// These multiply all lanes of the second operand by one lane of the third.
+	// These multiply every lane of the second operand by the same lane of the third.
 	sdotLane  = instruction{0x4f80e000, "ASIMDDP", "sdot v%[1]d.4s, v%[2]d.16b, v%[3]d.4b[%[4]d]"}
 	usdotLane = instruction{0x4f80f000, "I8MM", "usdot v%[1]d.4s, v%[2]d.16b, v%[3]d.4b[%[4]d]"}
 )
@@ -73,5 +73,5 @@ func (f *function) bitOfByte(v vec) {
 	f.op("VDUP R16, %v.D2", v)
 }
 
-// prefetch reads the 64 bytes at an offset from r into the L2 cache.
+// prefetch loads the cache line at an offset from r into the L2 cache.
 func (f *function) prefetch(offset int, r reg) { f.op("PRFM %d(%v), PLDL2KEEP", offset, r) }

@@ -31,10 +31,11 @@ func (f *function) sumQueries(words, tmp, sums vec) {
 	f.two(sadalp, sums, tmp)
 }
 
-// finish turns the sums of 4*count rows into values. It stores the values at register
-// values, which it moves forward, and the bits of those rows that are within the limit
-// at the operand mask. The sums are in count registers from acc on, the constants in
-// as many from consts on. It uses R16 and overwrites the sums.
+// finish turns the sums of 4*count rows into values. The sums are in count registers
+// from acc on, the constants in count registers from consts on. finish stores the
+// values at the address in values and moves it forward. It stores a bit for each row,
+// set if the value is within the limit, at the operand mask. It overwrites the sums
+// and R16.
 func (f *function) finish(acc vec, count int, consts, limit, bit vec, values reg, mask string) {
 	for i := range vec(count) {
 		f.op("VADD %v.S4, %[1]v.S4, %[1]v.S4", acc+i)
@@ -44,7 +45,7 @@ func (f *function) finish(acc vec, count int, consts, limit, bit vec, values reg
 	for i := range vec(count) {
 		f.three(cmgeS, acc+i, limit, acc+i)
 	}
-	// A comparison sets all bits of a lane. One byte of each remains.
+	// A comparison sets all bits of a lane. One byte of each lane is enough.
 	last, store := acc, "MOVB"
 	f.op("VUZP1 %v.H8, %v.H8, %[2]v.H8", acc+1, acc)
 	if count == 4 {
@@ -75,7 +76,8 @@ func (f *function) loadWords(n int, r reg, first vec) {
 	}
 }
 
-// fillSigns fills a register with the bits that turn unsigned bytes into signed ones.
+// fillSigns fills a register with 0x80 in every byte. An exclusive or with it subtracts
+// 128 from unsigned bytes and makes them signed.
 func (f *function) fillSigns(v vec) { f.op("VMOVI $0x80, %v.B16", v) }
 
 func scanDoc(name string) []string {

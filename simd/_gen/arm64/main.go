@@ -1,19 +1,19 @@
 // Command arm64 generates the kernels of package simd for arm64 and their Go
 // declarations. avo knows only amd64, so this program writes the text itself.
 //
-// Three instruction sets exist. NEON multiplies bytes to 16 bits and adds pairs of
-// products to 32-bit sums. DotProd (SDOT, UDOT) adds four products of bytes to each
-// 32-bit sum. I8MM (USDOT, USMMLA) also multiplies unsigned by signed bytes, and
-// small matrices of bytes.
+// There are three instruction sets. NEON multiplies bytes to products of 16 bits and
+// adds pairs of products to sums of 32 bits. DotProd (SDOT, UDOT) adds four products
+// of bytes to each sum in one instruction. I8MM (USDOT, USMMLA) also multiplies
+// unsigned by signed bytes, and small matrices of bytes.
 //
-// The first two cannot multiply unsigned bytes of a row by signed bytes of a query.
-// They turn the bytes of the row r into signed ones, r-128, and use
+// The first two sets cannot multiply the unsigned bytes of a row r by the signed bytes
+// of a query q. Their kernels subtract 128 from the bytes of the row and use
 //
 //	dot(r, q) = dot(r-128, q) + 128*sum(q)
 //
-// so the sums of a query do not start at 0 but at 128*sum(q). Padding of a query is
-// 0, so it adds nothing to either side. All sums wrap around; their end is right,
-// because values fit in 32 bits.
+// The sums of a query start at 128*sum(q) instead of 0. The padding of a query is 0,
+// so it adds nothing to either side. Both parts are within ±2^28 for up to 16384
+// dimensions, so no sum overflows.
 package main
 
 import (

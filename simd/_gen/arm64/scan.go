@@ -1,7 +1,7 @@
 package main
 
-// The registers of a scan. The sums begin at V0: sets of registers for as many lines
-// as are added in one turn, so that additions need not wait for each other.
+// The registers of a scan. The sums begin at V0. Each line of a turn has its own set of
+// registers for sums, so that additions need not wait for each other.
 const (
 	scanQuery, scanAt, scanRows, scanConsts, scanValues, scanMasks  reg = 0, 1, 2, 3, 4, 5
 	scanLeft, scanLines, scanCount                                  reg = 6, 7, 8
@@ -18,15 +18,15 @@ const listAhead = 4
 type scanKernel struct {
 	suffix string
 	turn   int  // lines of a turn, a power of two
-	sums   int  // registers of sums of a line; more than four hold the sums of pairs
+	sums   int  // registers with the sums of 16 rows: four, or eight with two sums for each row
 	signed bool // whether rows must be turned into signed bytes
 
 	load func(f *function, count int)                     // loads the words of a turn (count > 1) or of one line
 	add  func(f *function, word int, loaded vec, sum vec) // multiplies a line by a word and adds it to the sums
 }
 
-// neonScan multiplies each half of a register of a row, with the word in all its
-// places. Each row has two sums, for two pairs of dimensions.
+// neonScan multiplies each half of a register of rows by a register that holds the
+// query's word four times. Each row has two sums, one for each pair of dimensions.
 var neonScan = scanKernel{
 	suffix: "NEON", turn: 2, sums: 8, signed: true,
 	load: func(*function, int) {},
@@ -77,8 +77,8 @@ func (k scanKernel) scan() *function {
 }
 
 // list generates a scan of blocks that are not consecutive. The CPU's own prefetcher
-// does not know which block follows, so each line prefetches a line of a later block
-// of the list, at the end the last.
+// does not know which block follows. So each line prefetches a line of a later block
+// of the list, or of the last block near the end of the list.
 func (k scanKernel) list() *function {
 	name := "listU8" + k.suffix
 	f := newFunction(name, "query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16", 152, listDoc(name)...)
@@ -112,8 +112,8 @@ func (k scanKernel) list() *function {
 	return f
 }
 
-// blocks generates the rest of a scan. The limit is in R9. next sets the addresses of
-// the next block, if it does not follow the last one, and ahead prefetches lines.
+// blocks generates the loop over blocks. The limit is in R9. next sets the addresses of
+// the next block unless blocks are consecutive, and ahead prefetches lines.
 func (k scanKernel) blocks(f *function, next func(), ahead func(lines int)) {
 	f.op("MOVD query_base+0(FP), %v", scanQuery)
 	f.op("MOVD query_len+8(FP), %v", scanLines)
@@ -170,7 +170,7 @@ func (k scanKernel) blocks(f *function, next func(), ahead func(lines int)) {
 // line loads line number i of a turn and adds it to its set of sums.
 func (k scanKernel) line(f *function, i int) {
 	loaded := scanLoaded
-	if k.sums == 4 { // the others need the second half for products
+	if k.sums == 4 { // neonScan uses the other half of these registers for products
 		loaded += vec(4 * (i % 2))
 	}
 	f.op("VLD1.P 64(%v), %s", scanRows, list(loaded, 4, "B16"))
@@ -182,8 +182,8 @@ func (k scanKernel) line(f *function, i int) {
 	k.add(f, i, loaded, vec(i*k.sums))
 }
 
-// start fills all lanes of scanStart with the value at which the sums of a row start,
-// together 128 times the sum of the query's bytes.
+// start fills all lanes of scanStart with the value at which a sum starts. All sums of
+// a row together start at 128 times the sum of the query's bytes.
 func (k scanKernel) start(f *function) {
 	f.op("MOVD %v, %v", scanQuery, scanAt)
 	f.op("LSR $2, %v, %v", scanLines, scanCount)

@@ -2,8 +2,9 @@ package main
 
 import "fmt"
 
-// The registers of a tile. A tile handles one block after the other, the NEON tile half
-// a block, because 32 registers hold no more sums of six queries. The sums begin at V0.
+// The registers of a tile. The sums begin at V0. A tile handles one block after the
+// other. The NEON tile handles half a block at a time, because it needs twice as many
+// registers for the sums of a row.
 const (
 	tileQueries, tileAt, tileData, tileCount, tileArray, tileConsts  reg = 0, 1, 2, 3, 4, 5
 	tileValues, tileMasks, tileLimits, tileNext, tileAhead, tileLeft reg = 6, 7, 8, 9, 10, 11
@@ -11,8 +12,7 @@ const (
 	tileHalf, tileBlock, tileConst                                   reg = 17, 19, 20
 )
 
-// newTile declares a tile and loads its parameters. The start of the sums is a local
-// variable: one number for each query.
+// newTile declares a tile and loads its parameters.
 func newTile(kind string, width int) *function {
 	name := fmt.Sprintf("tileU8x%d%s", width, kind)
 	f := newFunction(name, fmt.Sprintf("queries []uint32, blocks *[%d][]byte, consts *[%[1]d][]int32, limits *[%d]int32, "+
@@ -31,7 +31,8 @@ func newTile(kind string, width int) *function {
 	return f
 }
 
-// storeStart stores the starts of the sums. sumsOfRow is the number of sums of a row.
+// storeStart computes the value at which the sums of each query start, and stores it in
+// a local variable. sumsOfRow is the number of sums of a row.
 func (f *function) storeStart(width, sumsOfRow int) {
 	const sums, words, tmp vec = 0, 2, 4
 	f.frame = 32
@@ -52,7 +53,8 @@ func (f *function) storeStart(width, sumsOfRow int) {
 	f.op("VST1 %s, (%v)", list(sums, 2, "S4"), tileStart)
 }
 
-// loadStart starts the sums of width queries, perQuery registers for each.
+// loadStart fills the sums of width queries, perQuery registers for each, with their
+// start.
 func (f *function) loadStart(width, perQuery int) {
 	f.op("MOVD %v, %v", tileStart, tileOut)
 	for q := range width {
@@ -64,8 +66,8 @@ func (f *function) loadStart(width, perQuery int) {
 	}
 }
 
-// nextBlock begins with a block. Without a next tile it prefetches the lines that it is
-// about to read, which does no harm.
+// nextBlock begins a block. Without a next tile, the addresses to prefetch are those of
+// the block itself, so that no line needs a branch.
 func (f *function) nextBlock(rows reg) {
 	f.label("block")
 	f.op("MOVD (%v), %v", tileArray, rows)
@@ -77,8 +79,8 @@ func (f *function) nextBlock(rows reg) {
 }
 
 // finishQueries stores the values and masks of 4*count rows of all queries. sums
-// returns the first register of a query's sums. It overwrites six
-// registers from free on, which must not hold sums.
+// returns the first register of a query's sums. finishQueries overwrites six registers
+// from free on, which must not hold sums.
 func (f *function) finishQueries(width, count int, consts reg, free vec, sums func(q int) vec) {
 	limit, bit := free+4, free+5
 	f.op("VLD1 (%v), %s", consts, list(free, count, "S4"))
@@ -99,7 +101,7 @@ func (f *function) endBlock() {
 	f.op("BNE block")
 }
 
-// tileNEON generates a tile of NEON instructions.
+// tileNEON generates a tile that uses only NEON instructions.
 func tileNEON(width int) *function {
 	f := newTile("NEON", width)
 	const rows, signs, word, product vec = 24, 26, 27, 28
@@ -152,7 +154,8 @@ func tileNEON(width int) *function {
 	return f
 }
 
-// wholeBlock generates what the tiles of whole blocks share: lines adds all lines.
+// wholeBlock generates the frame of a tile that handles whole blocks. start sets the
+// sums, and lines adds all lines of a block.
 func (f *function) wholeBlock(width int, start, lines func(), sums func(q int) vec) {
 	f.nextBlock(tileData)
 	start()
@@ -165,8 +168,8 @@ func (f *function) wholeBlock(width int, start, lines func(), sums func(q int) v
 	f.endBlock()
 }
 
-// tileDotProd generates a tile of SDOT, which multiplies by one lane of a register: no
-// word must be copied to all places of one.
+// tileDotProd generates a tile that uses SDOT. It multiplies by one lane of a register,
+// so a word need not be copied to all lanes.
 func tileDotProd(width int) *function {
 	f := newTile("DotProd", width)
 	const rows, words, signs vec = 24, 28, 30
@@ -197,16 +200,17 @@ func tileDotProd(width int) *function {
 	return f
 }
 
-// tileI8MM generates a tile of USMMLA, which multiplies eight dimensions of two rows
-// by those of two queries. Its operands hold two lines, interleaved by word. Four sums
-// share a register: row 0 with query 0 and 1, then row 1 with both.
+// tileI8MM generates a tile that uses USMMLA, which multiplies eight dimensions of two
+// rows by those of two queries. Its operands hold the words of two lines in turn. A
+// register has four sums: those of row 0 with both queries, then those of row 1.
 func tileI8MM(width int) *function {
 	f := newTile("I8MM", width)
 	const pairs, first, second, both, more vec = 24, 27, 28, 29, 30
 	const perPair = 8 // registers of sums of a pair of queries
-	// Of register i of four of a line, the sums of its first two rows are in register
-	// number i of a pair, those of its other two in number i+4. Then the sums of each
-	// query come to be side by side.
+	// Register i of a line holds four rows. The sums of the first two rows are in
+	// register i of a pair of queries, those of the other two rows in register i+4. At
+	// the end, registers 0 to 3 hold the sums of the first query, 4 to 7 those of the
+	// second.
 	sums := func(q int) vec { return vec(q * perPair / 2) }
 	addLines := func(lines int) {
 		// The words of up to four queries for both lines, then those of two more.
