@@ -3,8 +3,8 @@
 // package of ours, which hides it.
 //
 // It reads the sources itself instead of asking `go list`, so that it sees the
-// files of every build tag at once, and so that the test cache knows what the
-// result depends on.
+// files of every build tag at once, and so that the test cache knows which files
+// the result depends on.
 package nearside_test
 
 import (
@@ -56,8 +56,8 @@ var layers = [][]string{
 // testPackages are imported only by tests and by each other.
 var testPackages = []string{"internal/oracle", "internal/precise", "internal/testkit", "matcher/memory/internal/memorytest"}
 
-// owners says which package of ours may import a third-party package and what
-// is below it. Its tests may, too.
+// owners says which package of ours may import a third-party package and the packages
+// below it. Its tests may, too.
 var owners = map[string]string{
 	"github.com/HdrHistogram/hdrhistogram-go":  "bench/load",
 	"github.com/RoaringBitmap/roaring/v2":      "matcher/memory/table",
@@ -187,6 +187,45 @@ func TestRequirements(t *testing.T) {
 	for _, m := range lines {
 		if required := string(m[1]); !known(required) {
 			t.Errorf("go.mod: %s has no owner", required)
+		}
+	}
+}
+
+// TestImageHasSources: .dockerignore lets every package of the binary into the container's
+// build.
+func TestImageHasSources(t *testing.T) {
+	text, err := os.ReadFile(".dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var included []string
+	for line := range strings.Lines(string(text)) {
+		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "!"); ok {
+			included = append(included, dir)
+		}
+	}
+	imports := map[string][]string{} // of our packages, by package
+	for _, s := range sources(t) {
+		for _, spec := range s.ast.Imports {
+			if own, ok := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module+"/"); ok && !s.test {
+				imports[s.dir] = append(imports[s.dir], own)
+			}
+		}
+	}
+	needed := []string{"cmd/nearside"}
+	for i := 0; i < len(needed); i++ {
+		for _, own := range imports[needed[i]] {
+			if !slices.Contains(needed, own) {
+				needed = append(needed, own)
+			}
+		}
+	}
+	if len(needed) < 20 {
+		t.Errorf("only %d packages of the binary were found", len(needed))
+	}
+	for _, dir := range needed {
+		if !slices.ContainsFunc(included, func(prefix string) bool { return within(dir, prefix) }) {
+			t.Errorf(".dockerignore: package %s is missing in the image's build", dir)
 		}
 	}
 }

@@ -157,7 +157,7 @@ func (e *engine) measureWorkload(section string, rounds int, w workload) (*stat.
 		return nil, figure{}, err
 	}
 	f.Seconds = r.Seconds(firstCode)
-	f.OfLimit = r.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] })
+	f.OfLimit = r.Summary(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] })
 	e.suite.addFigure(f)
 	return r, f, nil
 }

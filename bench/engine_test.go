@@ -86,12 +86,12 @@ func TestCheckResultsFindsFaults(t *testing.T) {
 	}
 	defer e.close()
 	w := workload{3, depth, d.findFilter("gender", 50)}
-	check := func(what string, wrong bool, change func(r []matcher.Result)) {
+	check := func(name string, wrong bool, change func(r []matcher.Result)) {
 		t.Helper()
 		results := e.Match(t.Context(), e.subRequests(w))
 		change(results)
 		if err := d.checkResults(w, results); (err != nil) != wrong {
-			t.Errorf("%s: error %v", what, err)
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	check("correct", false, func([]matcher.Result) {})

@@ -19,7 +19,7 @@ func (s *suite) limitsSection() error {
 	for _, k := range usableKernels() {
 		for _, threads := range machineWorkers() {
 			l := limits{k, threads, s.region}
-			r, err := stat.InTurn(s.size.rounds, l.stream, l.u8, l.f32)
+			r, err := stat.RunAlternately(s.size.rounds, l.stream, l.u8, l.f32)
 			if err != nil {
 				return err
 			}
@@ -114,7 +114,7 @@ func (s *suite) engineRuns(e *engine) error {
 		}
 	}
 	for _, w := range all {
-		if _, _, err := e.measureWorkload("engine", s.size.tryRounds, w); err != nil {
+		if _, _, err := e.measureWorkload("engine", s.size.figureRounds, w); err != nil {
 			return err
 		}
 	}
@@ -133,7 +133,7 @@ func (s *suite) engineBars(e *engine) error {
 		return err
 	}
 	bytes := float64(f.Compared * f.Dim)
-	stream := r.Of(func(seconds []float64) float64 {
+	stream := r.Summary(func(seconds []float64) float64 {
 		return seconds[streamProbe] * bytes / float64(len(s.region)) / seconds[firstCode]
 	})
 	_, some, err := e.measureWorkload("engine", s.size.rounds, unfiltered(16))
@@ -178,7 +178,7 @@ func (s *suite) filterBar(e *engine, id string, f *filter) error {
 	if err != nil {
 		return err
 	}
-	r, err := stat.InTurn(s.size.rounds, all, part)
+	r, err := stat.RunAlternately(s.size.rounds, all, part)
 	if err != nil {
 		return err
 	}
@@ -198,7 +198,7 @@ func (s *suite) uniformRuns() error {
 	}
 	defer e.close()
 	for _, queries := range []int{1, 16, 64} {
-		if _, _, err := e.measureWorkload("engine", s.size.tryRounds, unfiltered(queries)); err != nil {
+		if _, _, err := e.measureWorkload("engine", s.size.figureRounds, unfiltered(queries)); err != nil {
 			return err
 		}
 	}
@@ -221,15 +221,15 @@ func (s *suite) floatRuns() error {
 	if err != nil {
 		return err
 	}
-	for _, one := range []struct {
+	for _, set := range []struct {
 		kind    synth.Kind
 		version uint32
 		bars    bool
 	}{{synth.Faces, cosinex512, true}, {synth.Faces, l2x512, false}, {synth.Uniform, cosinex512, false}} {
-		if s.gates && !one.bars {
+		if s.gates && !set.bars {
 			continue
 		}
-		if err := s.floatEngine(one.kind, one.version, one.bars, byteScan); err != nil {
+		if err := s.floatEngine(set.kind, set.version, set.bars, byteScan); err != nil {
 			return err
 		}
 	}
@@ -247,11 +247,11 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 	}
 	defer e.close()
 	if bars {
-		one, err := e.timedRun(unfiltered(1))
+		floatScan, err := e.timedRun(unfiltered(1))
 		if err != nil {
 			return err
 		}
-		r, err := stat.InTurn(s.size.rounds, byteScan, one)
+		r, err := stat.RunAlternately(s.size.rounds, byteScan, floatScan)
 		if err != nil {
 			return err
 		}

@@ -94,7 +94,7 @@ func (s *suite) eventRun(e *engine, f *filter) (eventFigure, error) {
 		return func() error { return e.Match(s.ctx, subs)[0].Err }
 	}
 	filter := func() error { _, err := e.Select(s.ctx, c, nil); return err }
-	r, err := stat.InTurn(s.size.rounds, all, e.coldRun(match(subs)), e.coldRun(filter), e.coldRun(match(known)))
+	r, err := stat.RunAlternately(s.size.rounds, all, e.coldRun(match(subs)), e.coldRun(filter), e.coldRun(match(known)))
 	if err != nil {
 		return figure, err
 	}

@@ -64,9 +64,9 @@ func (s *suite) serverSection() (err error) {
 }
 
 // addServiceFigure adds a figure of the server to the report and prints it.
-func (s *suite) addServiceFigure(what string, value float64, unit string) {
-	s.service = append(s.service, serviceFigure{what, value, unit})
-	s.logf("   %s: %.4g %s", what, value, unit)
+func (s *suite) addServiceFigure(name string, value float64, unit string) {
+	s.service = append(s.service, serviceFigure{name, value, unit})
+	s.logf("   %s: %.4g %s", name, value, unit)
 }
 
 // importBoth imports the main set and a small one, each into a list.
@@ -119,13 +119,13 @@ func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 // loadBars measures the bars of the server three times, alternating with the probe.
 func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 	l := limits{bestKernel(), runtime.GOMAXPROCS(0), s.region}
-	var ofPeak, ofOne, latency []float64
+	var ofPeak, ofSingle, latency []float64
 	for range 3 {
-		probes, err := stat.InTurn(3, l.u8)
+		probes, err := stat.RunAlternately(3, l.u8)
 		if err != nil {
 			return err
 		}
-		one, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 1})
+		single, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 1})
 		if err != nil {
 			return err
 		}
@@ -137,19 +137,19 @@ func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 		if err != nil {
 			return err
 		}
-		after, err := stat.InTurn(3, l.u8)
+		after, err := stat.RunAlternately(3, l.u8)
 		if err != nil {
 			return err
 		}
 		peak := l.u8Products() / ((probes.Seconds(0) + after.Seconds(0)) / 2)
 		ofPeak = append(ofPeak, many.PairsPerSecond*float64(d.version.Length)/peak)
-		ofOne = append(ofOne, many.PairsPerSecond/one.PairsPerSecond)
+		ofSingle = append(ofSingle, many.PairsPerSecond/single.PairsPerSecond)
 		latency = append(latency, small.Latency.P50)
 	}
 	if kernelOfLevel("avx512") != nil {
 		s.recordBar("http-64-peak", stat.RatioOf(ofPeak), "")
 	}
-	s.recordBar("http-64-1", stat.RatioOf(ofOne), "")
+	s.recordBar("http-64-1", stat.RatioOf(ofSingle), "")
 	s.recordBar("http-list-p50", stat.RatioOf(latency), "")
 	return nil
 }
@@ -209,13 +209,13 @@ func (s *suite) measureRestarts(v *service, d *dataset, list string) error {
 		return err
 	}
 	s.addServiceFigure(fmt.Sprintf("start after kill -9 with %d rows", d.n), killed.Median, "s")
-	bare, err := s.measureStarts(v, d, list, 1, func() error {
+	withoutSegments, err := s.measureStarts(v, d, list, 1, func() error {
 		return errors.Join(v.Stop(), os.RemoveAll(filepath.Join(v.dir, "segments")))
 	})
 	if err != nil {
 		return err
 	}
-	s.addServiceFigure(fmt.Sprintf("start without segments with %d rows", d.n), bare.Median, "s")
+	s.addServiceFigure(fmt.Sprintf("start without segments with %d rows", d.n), withoutSegments.Median, "s")
 	return v.Stop()
 }
 

@@ -36,7 +36,7 @@ func reloads(t *testing.T) int {
 func TestAMQPReloadsUnderLoad(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
-			q, ch := matcher.NewID().String(), RabbitChannel(t)
+			q, ch := matcher.NewID().String(), rabbitChannel(t)
 			h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.states = {"amqp:*"}, 2
 local function take(m)
@@ -53,7 +53,7 @@ function M:initialize()
 end`))
 			handled := func() int {
 				h.mu.Lock()
-				kept := h.store("p")
+				kept := h.kvOf("p")
 				h.mu.Unlock()
 				kept.Lock()
 				defer kept.Unlock()
@@ -108,7 +108,7 @@ end`))
 func TestAMQPPrefetchedUsesNoAttempt(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
-			between, q, ch := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String(), RabbitChannel(t)
+			between, q, ch := luatest.NewCutter(t, luatest.RabbitAddr(t)), matcher.NewID().String(), rabbitChannel(t)
 			if _, err := ch.QueueDeclare(q, true, false, false, false, amqp.Table{"x-queue-type": kind}); err != nil {
 				t.Fatal(err)
 			}
@@ -134,8 +134,8 @@ assert(c:consume("`+q+`", function(m)
 end, {prefetch = 8, attempts = 2, dead = dead}))`))
 			log.Wait(t, "got 0 1")
 			for range 3 {
-				between.Set(true)
-				between.Set(false)
+				between.SetDown(true)
+				between.SetDown(false)
 			}
 			luatest.WaitFor(t, func() bool { // the client has noticed and has reconnected
 				all := h.Plugins()[0].Consumers
@@ -164,7 +164,7 @@ func TestAMQPBlockedPublisher(t *testing.T) {
 		{"low on disk", []string{"set_disk_free_limit", "1000000GB"}, []string{"set_disk_free_limit", "1MB"}},
 	} {
 		t.Run(alarm.name, func(t *testing.T) {
-			addr, q, ch := luatest.RabbitAddr(t), matcher.NewID().String(), RabbitChannel(t)
+			addr, q, ch := luatest.RabbitAddr(t), matcher.NewID().String(), rabbitChannel(t)
 			if _, err := ch.QueueDeclare(q, false, true, false, false, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -197,7 +197,7 @@ end)`))
 
 // Each state has its own consumer on the queue.
 func TestAMQPStates(t *testing.T) {
-	q, ch := matcher.NewID().String(), RabbitChannel(t)
+	q, ch := matcher.NewID().String(), rabbitChannel(t)
 	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.states = {"amqp:*"}, 3
 function M:initialize()
@@ -227,7 +227,7 @@ end`))
 // An exclusive queue belongs to the connection of the old generation until that
 // connection ends. A reload still works, and the new generation consumes afterwards.
 func TestAMQPExclusiveOverReload(t *testing.T) {
-	q, ch := matcher.NewID().String(), RabbitChannel(t)
+	q, ch := matcher.NewID().String(), rabbitChannel(t)
 	h, log := Start(t, script(`"amqp:*"`, connectAMQP(luatest.RabbitAddr(t))+`
 assert(c:declare("queue", "`+q+`", {exclusive = true, durable = false}))
 assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))`))

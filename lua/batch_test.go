@@ -66,8 +66,8 @@ end`))
 	}
 }
 
-// TestBatchEndsWithItsPlugin: a reload and a shutdown flush the remaining values, wait
-// for a flush in progress, and repeat a failed flush. No close hook is needed.
+// TestBatchEndsWithItsPlugin: a reload and a shutdown flush the remaining values and
+// repeat a failed flush. No close hook is needed.
 func TestBatchEndsWithItsPlugin(t *testing.T) {
 	h, log := Start(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "1", `error("down")`)))
 	log.Wait(t, "started")
@@ -120,9 +120,9 @@ function M:close() ns.log.info("close") ns.log.info("closed " .. tostring(b:flus
 	}
 }
 
-// TestBatchDropsWhatItCannotFlush: if the destination never returns, the values are
-// finally dropped, counted, and logged with their number.
-func TestBatchDropsWhatItCannotFlush(t *testing.T) {
+// TestBatchDropsUnflushedValues: if all flushes fail until the plugin is closed, the values
+// are dropped, counted, and logged with their number.
+func TestBatchDropsUnflushedValues(t *testing.T) {
 	h, log := Start(t, luatest.BackgroundPlugin(`M.limits = {close = 0.05}
 `+fmt.Sprintf(batchPlugin, "1e9", `error("down")`)))
 	log.Wait(t, "started")
@@ -135,7 +135,7 @@ func TestBatchDropsWhatItCannotFlush(t *testing.T) {
 	}
 }
 
-// TestBatchFull: if an outage collects more values than max, the oldest are dropped.
+// TestBatchFull: if more values than max wait during an outage, the oldest are dropped.
 func TestBatchFull(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
 	h, log := Start(t, luatest.BackgroundPlugin(`

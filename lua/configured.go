@@ -9,15 +9,16 @@ import (
 	"strings"
 )
 
-// CheckConfigured reads the plugins and settings of o without running the plugins. It
-// returns the faults that [New] would refuse and the faults that New would ignore:
-// lines of code that may never run, and settings of plugins that are not active.
+// CheckConfigured reads the plugins and settings of o, without initialising the plugins.
+// refused are the faults with which [New] would fail. ignored are the faults with which
+// New would succeed: those in code that may never run, and those of plugins that have
+// settings but are not active.
 func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return []error{err}, nil
 	}
-	h := newReader(o)
+	h := newCheckingHost(o)
 	for _, name := range activeNames(o.Active) {
 		p, err := h.read(ctx, ctx, found, name)
 		if _, _, unknown := found.find(name); unknown != nil {
@@ -51,7 +52,7 @@ func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) 
 	return refused, append(ignored, faultLines(found.close())...)
 }
 
-// faultLines returns one error for each line of err.
+// faultLines returns one error for each line of err's text.
 func faultLines(err error) []error {
 	if err == nil {
 		return nil

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"nearside/lua/luatest"
-	"nearside/lua/ns/peer"
 )
 
 // TestTimersFinish: a running timer function ends before the close hook is called, and
@@ -97,26 +96,40 @@ function M:handle_event(points) print("handling") ns.sleep(3600) end`), func(o *
 	}
 }
 
-// TestLiveIsAfterTheSwap: consumers receive messages only after their generation has
-// replaced the old one.
-func TestLiveIsAfterTheSwap(t *testing.T) {
+// TestLiveAfterSwap: the running generation is live, so that its consumers receive
+// messages. A generation that was loaded is not live before goLive.
+func TestLiveAfterSwap(t *testing.T) {
 	h, _ := Start(t, luatest.BackgroundPlugin(""))
-	p := h.current.Load().plugins[0]
-	if !p.Live.Wait(t.Context()) {
-		t.Error("a running generation is not live")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
+	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if peer.NewFlight(nil).Wait(ctx) {
-		t.Error("a flight ended by itself")
+	if !h.current.Load().plugins[0].Live.Wait(ended) {
+		t.Error("the running generation is not live")
 	}
+	next, err := h.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.plugins[0].Live.Wait(ended) {
+		t.Error("a generation is live before the swap")
+	}
+	next.goLive()
+	if !next.plugins[0].Live.Wait(ended) {
+		t.Error("the generation is not live after goLive")
+	}
+	if err := next.close(t.Context(), "reload"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestActiveNames: the suffix ".lua" and duplicates are removed.
+func TestActiveNames(t *testing.T) {
 	if got := activeNames([]string{"b.lua", "a", "b"}); !slices.Equal(got, []string{"b", "a"}) {
 		t.Error(got)
 	}
 }
 
-// TestTimerInClose: a timer or reader that is started while its plugin ends does not
-// delay the end.
+// TestTimerInClose: a timer that the close hook starts does not delay the end of the
+// plugin.
 func TestTimerInClose(t *testing.T) {
 	h, log := Start(t, luatest.BackgroundPlugin(`function M:close() ns.every(0.001, function() ns.sleep(1000) end) ns.sleep(0.05) print("closed") end`))
 	begun := time.Now()

@@ -20,15 +20,15 @@ func (p *plugin) deliver(ctx context.Context, in *instance) {
 			if len(makers) == 0 {
 				break
 			}
-			p.handle(ctx, in, name, makers)
-			p.queue.handled()
+			p.handleBatch(ctx, in, name, makers)
+			p.queue.batchHandled()
 		}
 	}
 }
 
-// handle calls handle_event with one batch and the name of its events. If the call
+// handleBatch calls handle_event with one batch and the name of its events. If the call
 // fails or the breaker is open, the batch is lost and counted.
-func (p *plugin) handle(ctx context.Context, in *instance, name string, makers []func() any) {
+func (p *plugin) handleBatch(ctx context.Context, in *instance, name string, makers []func() any) {
 	b := p.breakers["handle_event"]
 	if !b.Allow() {
 		p.queue.lose(len(makers))
@@ -38,7 +38,7 @@ func (p *plugin) handle(ctx context.Context, in *instance, name string, makers [
 	for i, value := range makers {
 		values[i] = goval.Decoded(value())
 	}
-	_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", values, name)
+	_, err := in.callHook(ctx, p.limits["handle_event"], "handle_event", values, name)
 	if err != nil && innocent(ctx, err) {
 		b.CancelCall()
 	} else {

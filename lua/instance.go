@@ -18,20 +18,14 @@ type instance struct {
 	hooks  map[string]*vm.Func // the hooks in table, by name
 }
 
-// hook calls a hook of the plugin. It does nothing if the plugin does not have it.
-func (in *instance) hook(ctx context.Context, lim vm.Limits, name string, args ...any) ([]any, error) {
+// callHook calls a hook of the plugin. It does nothing if the plugin does not have it.
+func (in *instance) callHook(ctx context.Context, lim vm.Limits, name string, args ...any) ([]any, error) {
 	fn := in.hooks[name]
 	if fn == nil {
 		return nil, nil
 	}
 	results, err := in.State.Call(ctx, lim, fn, append([]any{in.table}, args...)...)
-	return results, ns.Hinted(name, results, err)
-}
-
-// goodbye calls the close hook.
-func (in *instance) goodbye(ctx context.Context, reason string) {
-	_, err := in.hook(ctx, in.plugin.limits["close"], "close", reason)
-	in.Report("close", err)
+	return results, ns.WithHint(name, results, err)
 }
 
 // quiesce stops new work for the instance, waits for its handlers and flushes its
@@ -41,12 +35,13 @@ func (in *instance) quiesce(ctx context.Context) {
 	in.Flush(ctx, true)
 }
 
-// finish calls the close hook and flushes the values that the hook has left in
-// batches. Values that cannot be flushed now are dropped and counted.
-func (in *instance) finish(ctx context.Context, reason string) {
-	ctx, cancel := in.plugin.host.Within(ctx, in.plugin.closeTime())
+// callClose calls the close hook and flushes the values that the hook has left in batches.
+// Values that cannot be flushed now are dropped and counted.
+func (in *instance) callClose(ctx context.Context, reason string) {
+	ctx, cancel := in.plugin.host.WithTimeout(ctx, in.plugin.closeTime())
 	defer cancel()
-	in.goodbye(ctx, reason)
+	_, err := in.callHook(ctx, in.plugin.limits["close"], "close", reason)
+	in.Report("close", err)
 	in.Flush(ctx, false)
 }
 

@@ -305,15 +305,15 @@ end`), with(m))
 	}
 }
 
-// TestMatchFails: after a fault of a plugin, the error makes the next matcher answer.
-// The result nil declines.
+// TestMatchFails: after a fault of a plugin, the error has a code that makes another
+// matcher answer. The result nil declines.
 func TestMatchFails(t *testing.T) {
 	m, v := people(t, 10)
 	for body, want := range map[string]string{
 		`return nil`: "declined", ``: "declined", `return 7`: "must be a list of rows", `return {{}}`: "row 1 has no id", `return {"x"}`: "row 1 has no id",
 		`return {{id = "x"}}`: `row 1: id: must be a UUID, got "x"`, `error({})`: "error object is a table", `while true do end`: "ran for too long",
 		`return {[1] = {id = ns.uuid()}, [3] = 4}`: "list", `return set`: "must be a list of rows",
-		`return many()`: "100001 rows are more than",
+		`return many()`: "at most 100000 rows, got 100001",
 	} {
 		h, _ := Start(t, luatest.MatchingPlugin(`
 M.limits = {slice = 1}
@@ -327,7 +327,7 @@ function M:match(req, set)
 			t.Errorf("%s: %v (%v), want %s", body, r.Err, causeOf(r.Err), want)
 		}
 		if code := matcher.CodeOf(r.Err); code != matcher.CodeInternal && code != matcher.CodeNoMatcher {
-			t.Errorf("%s: code %d: nobody else would be asked", body, code)
+			t.Errorf("%s: code %d would not make another matcher answer", body, code)
 		}
 	}
 }
@@ -349,7 +349,7 @@ function M:prefilter(req, set) return set end`), with(m))
 		change(&sub)
 		_, reason, ok := matchers[0].Cost(t.Context(), &sub)
 		if reason != "cannot" && ok != prefilters[0].Applies(&sub) {
-			t.Error("as a prefilter it says something else than as a matcher")
+			t.Error("Applies of the prefilter and Cost of the matcher disagree")
 		}
 		return fmt.Sprint(ok, " ", reason)
 	}
@@ -380,7 +380,7 @@ func TestReloadKeepsRequests(t *testing.T) {
 	matchers, _, release := h.Acquire()
 	reloaded := make(chan error)
 	go func() { reloaded <- h.Reload(context.Background()) }()
-	for h.current.Load().matchers[0] == matchers[0].(*answering).plugin {
+	for h.current.Load().matchers[0] == matchers[0].(*pluginMatcher).plugin {
 		runtime.Gosched() // until the new generation is current
 	}
 	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 3, &matcher.Candidates{Limit: 1})})[0]); !slices.Equal(got, []int{3}) {

@@ -17,8 +17,8 @@ func connectAMQP(addr string) string {
 	return `local c = assert(ns.amqp.connect("` + luatest.RabbitURL(addr) + `")) `
 }
 
-// RabbitChannel returns a channel that does not go through plugins.
-func RabbitChannel(t testing.TB) *amqp.Channel {
+// rabbitChannel returns a channel that does not go through plugins.
+func rabbitChannel(t testing.TB) *amqp.Channel {
 	t.Helper()
 	conn, err := amqp.Dial(luatest.RabbitURL(luatest.RabbitAddr(t)))
 	if err != nil {
@@ -71,7 +71,7 @@ end, {prefetch = 2}))`))
 		luatest.WantLines(t, all, want)
 	}
 	closeHost(t, h)
-	if left, err := RabbitChannel(t).QueueDelete(q, false, false, false); err != nil || left > 1 { // the last message may lose its ack
+	if left, err := rabbitChannel(t).QueueDelete(q, false, false, false); err != nil || left > 1 { // the last message may lose its ack
 		t.Errorf("%d messages are left, %v", left, err)
 	}
 	log.HasNoSecret(t)
@@ -138,9 +138,9 @@ print("publish", c:publish("", "q", "x"))`))
 
 // A plugin starts even if the server is down. When the server comes up, consumers begin
 // and queues are declared.
-func TestAMQPDeadAtStart(t *testing.T) {
-	between, q := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String()
-	between.Set(true)
+func TestAMQPDownAtStart(t *testing.T) {
+	between, q := luatest.NewCutter(t, luatest.RabbitAddr(t)), matcher.NewID().String()
+	between.SetDown(true)
 	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"amqp:*"}, {"background", "event"}, {"sending_event"}
 local c
@@ -158,7 +158,7 @@ function M:handle_event() print("sent", c:publish("`+q+`x", "", "hello", {mandat
 		t.Errorf("%+v", status.Consumers)
 	}
 	luatest.WaitFor(t, func() bool { return len(h.Plugins()[0].Degraded) > 0 })
-	between.Set(false)
+	between.SetDown(false)
 	luatest.WaitFor(t, func() bool {
 		status := h.Plugins()[0]
 		return status.Consumers[0].State == peer.Running && len(status.Degraded) == 0
@@ -170,10 +170,10 @@ function M:handle_event() print("sent", c:publish("`+q+`x", "", "hello", {mandat
 	log.HasNoSecret(t)
 }
 
-// The connection breaks during the work. Publishing fails while it is down. Afterwards
-// the queue exists again, although it belonged to the old connection.
+// The connection breaks while a plugin uses it. Publishing fails while it is down.
+// Afterwards the queue exists again, although it belonged to the old connection.
 func TestAMQPComesBack(t *testing.T) {
-	between, q := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String()
+	between, q := luatest.NewCutter(t, luatest.RabbitAddr(t)), matcher.NewID().String()
 	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"amqp:`+between.Addr()+`"}, {"background", "event"}, {"sending_event"}
 local c
@@ -195,11 +195,11 @@ end`))
 	}
 	emit("one")
 	log.Wait(t, "got one")
-	between.Set(true)
+	between.SetDown(true)
 	log.Wait(t, "consumer connecting")
 	emit("lost")
 	luatest.WantLines(t, log.All(), "sent one nil", "sent lost "+between.Addr())
-	between.Set(false)
+	between.SetDown(false)
 	emit("two")
 	luatest.WantLines(t, log.All(), "sent two nil")
 	log.Wait(t, "got two")
@@ -207,9 +207,9 @@ end`))
 	log.HasNoSecret(t)
 }
 
-// A broker that hangs: calls end by their timeout, and so does a reload.
+// If the broker hangs, calls end after their timeout, and the host can be closed.
 func TestAMQPFrozenBroker(t *testing.T) {
-	between, q := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String()
+	between, q := luatest.NewCutter(t, luatest.RabbitAddr(t)), matcher.NewID().String()
 	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions, M.kinds, M.events = {"amqp:*"}, {"background", "event"}, {"sending_event"}
 local c
@@ -233,7 +233,7 @@ end`))
 // Deleting a queue ends its consumer. The consumer returns with the queue.
 func TestAMQPQueueIsDeleted(t *testing.T) {
 	addr, q := luatest.RabbitAddr(t), matcher.NewID().String()
-	ch := RabbitChannel(t)
+	ch := rabbitChannel(t)
 	if _, err := ch.QueueDeclare(q, false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -254,11 +254,11 @@ func TestAMQPQueueIsDeleted(t *testing.T) {
 	closeHost(t, h)
 }
 
-// A reload happens during a message, calls and an idle consumer. All of them end, and
-// the new generation receives the message.
+// A reload happens while a message is handled, messages are published and a consumer is
+// idle. All of them end, and the new generation receives the message.
 func TestAMQPEndsWithItsGeneration(t *testing.T) {
 	addr, q := luatest.RabbitAddr(t), matcher.NewID().String()
-	ch := RabbitChannel(t)
+	ch := rabbitChannel(t)
 	if _, err := ch.QueueDeclare(q, false, false, false, false, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -299,9 +299,9 @@ for i = 1, left do
   end)
 end`, q, tasks, each)))
 	log.Wait(t, "all sent")
-	queue, err := RabbitChannel(t).QueueDeclarePassive(q, false, true, false, false, nil)
+	queue, err := rabbitChannel(t).QueueDeclarePassive(q, false, true, false, false, nil)
 	if err != nil || queue.Messages != tasks*each {
 		t.Errorf("%d messages, want %d, %v", queue.Messages, tasks*each, err)
 	}
-	RabbitChannel(t).QueueDelete(q, false, false, false)
+	rabbitChannel(t).QueueDelete(q, false, false, false)
 }

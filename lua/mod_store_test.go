@@ -54,7 +54,7 @@ func (d *database) close(t *testing.T) {
 	d.memory.Close()
 }
 
-// Services returns the services of a host that uses d.
+// services sets the options of a host that uses d.
 func (d *database) services(o *Options) {
 	o.Services.Matching, o.Services.Store, o.Services.Objects = d.memory, d.store, d.memory
 	o.Services.Decoder = func() *wire.Decoder {
@@ -89,10 +89,10 @@ func storing(t *testing.T, d *database) (run func(body string) any, fails func(b
 // line an import would refuse.
 func TestStoreLine(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	const most = 400
+	const limit = 400
 	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) {
 		decoder := *o.Services.Decoder()
-		decoder.Limits.LineBytes = most
+		decoder.Limits.LineBytes = limit
 		o.Services.Decoder = func() *wire.Decoder { return &decoder }
 	})
 	in := h.current.Load().plugins[0].main.first()
@@ -108,16 +108,16 @@ func TestStoreLine(t *testing.T) {
 		}
 		return got.(string)
 	}
-	line := func(n int) int { // for the large object, because a control character needs six bytes
+	line := func(n int) int { // the length of the exported line of large, in which a control character needs six bytes
 		obj := matcher.Object{ID: matcher.NewID(), UserData: strings.Repeat("\x01", n), CreateTime: 1, Lists: []matcher.ID{}}
 		obj.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 1, Data: []byte{1, 2}}
 		return len(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
 	}
 	fits := 0
-	for line(fits+1) <= most {
+	for line(fits+1) <= limit {
 		fits++
 	}
-	want := fmt.Sprintf("faces[1].object: must have at most %d bytes as a line of an export, got %d false", most, line(fits+1))
+	want := fmt.Sprintf("faces[1].object: must have at most %d bytes as a line of an export, got %d false", limit, line(fits+1))
 	if got := put(fits + 1); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -182,7 +182,7 @@ func TestStoreFaces(t *testing.T) {
 	fails(`ns.store.delete_face("nobody")`, `face_id: must be a UUID, got "nobody"`)
 }
 
-// TestStoreBadInput: the texts are those of the HTTP interface.
+// TestStoreBadInput: the error texts are those of the HTTP interface.
 func TestStoreBadInput(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	run, fails := storing(t, d)
@@ -191,9 +191,9 @@ func TestStoreBadInput(t *testing.T) {
 	fails(`ns.store.put_face(5)`, "body: must be an object, got 5")
 	fails(`ns.store.put_face{`+descriptor+`, agee = 1}`, "agee: unknown field")
 	fails(`ns.store.put_face{`+descriptor+`, age = 1.5}`, "age: must be an integer from 0 to 255, got 1.5")
-	fails(`ns.store.put_face{`+descriptor+`, age = 0/0}`, "age: NaN has no form in JSON")
+	fails(`ns.store.put_face{`+descriptor+`, age = 0/0}`, "age: NaN cannot be encoded as JSON")
 	fails(`ns.store.put_face{`+descriptor+`, user_data = "\255"}`, "user_data: not UTF-8")
-	fails(`ns.store.put_face{`+descriptor+`, user_data = print}`, "user_data: functions, coroutines and objects have no form in JSON")
+	fails(`ns.store.put_face{`+descriptor+`, user_data = print}`, "user_data: functions, coroutines and objects cannot be encoded as JSON")
 	fails(`ns.store.put_face{descriptor = {version = 1, data = "AQIDBA=="}}`, "descriptor.data: version 1 needs 2 bytes, got 4")
 	fails(`ns.store.put_face{`+descriptor+`, lists = {"`+list1+`"}}`, "lists[0]: "+list1+" does not exist")
 	// Of several objects, the error gives the position of the wrong one, and none of them
@@ -202,7 +202,7 @@ func TestStoreBadInput(t *testing.T) {
 	good := `{face_id = "` + face1 + `", ` + descriptor + `}`
 	fails(`ns.store.put_faces{`+good+`, {age = 300}}`, "faces[1].age: must be an integer from 0 to 255, got 300")
 	fails(`ns.store.put_faces{`+good+`, {`+descriptor+`, lists = {"`+list1+`"}}}`, "faces[1].lists[0]: "+list1+" does not exist")
-	fails(`(function() local t = {} for i = 1, 1001 do t[i] = {} end return ns.store.put_faces(t) end)()`, "1001 faces are more than 1000")
+	fails(`(function() local t = {} for i = 1, 1001 do t[i] = {} end return ns.store.put_faces(t) end)()`, "faces: must have at most 1000 objects, got 1001")
 	if n := d.memory.Stats().Rows[matcher.Faces]; n != 0 {
 		t.Errorf("%d faces were stored", n)
 	}
@@ -246,7 +246,7 @@ func TestStoreEvents(t *testing.T) {
 	fails(`ns.store.put_events{{}}`, "events[0].face_descriptor: is missing")
 }
 
-// near returns the faces of a list, nearest to {0, 0} first.
+// near returns the numbers of the faces in a list, those nearest to {0, 0} first.
 func (d *database) near(t *testing.T, list matcher.ID) []int {
 	t.Helper()
 	c := &matcher.Candidates{Origin: matcher.Faces, Limit: 100}
@@ -314,17 +314,17 @@ func TestStoreTasks(t *testing.T) {
 	h, log := Start(t, luatest.BackgroundPlugin(`
 M.permissions = {"store"}
 function M:start()
-  local left, most, busy = 20, 0, 0
+  local left, peak, busy = 20, 0, 0
   for i = 1, 20 do
     ns.spawn(function()
       for j = 1, 5 do
         busy = busy + 1
-        most = math.max(most, busy)
+        peak = math.max(peak, busy)
         assert(ns.store.put_face{descriptor = {version = 1, data = ns.base64.encode(string.char(i, j))}})
         busy = busy - 1
       end
       left = left - 1
-      if left == 0 then ns.log.info("done", {overlapped = most > 1}) end
+      if left == 0 then ns.log.info("done", {overlapped = peak > 1}) end
     end)
   end
 end`), d.services)

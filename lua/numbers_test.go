@@ -20,15 +20,15 @@ var (
 	fractions  = []string{"1.5", "-0.5", "2.0000001"}
 )
 
-// TestOddNumbersInModules: no function of ns converts an odd number to another number. It
-// returns an error that names the fault, and does not panic.
+// TestOddNumbersInModules: no function of ns converts an odd number to another number.
+// Each raises an error about the number, and does not panic.
 func TestOddNumbersInModules(t *testing.T) {
 	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"redis:*", "http:*", "amqp:*"}`))
 	in := h.current.Load().plugins[0].main.first()
 	for _, test := range []struct {
 		call      string // X stands for the number
 		fractions bool   // whether the function accepts fractions
-		takes     string // odd numbers that it accepts
+		accepted  string // odd numbers that it accepts
 	}{
 		{"ns.sleep(X)", true, ""},
 		{"ns.every(X, print)", true, ""},
@@ -53,7 +53,7 @@ func TestOddNumbersInModules(t *testing.T) {
 			numbers = append(numbers, fractions...)
 		}
 		for _, number := range numbers {
-			if strings.Contains(" "+test.takes+" ", " "+number+" ") {
+			if strings.Contains(" "+test.accepted+" ", " "+number+" ") {
 				continue
 			}
 			call := strings.Replace(test.call, "X", number, 1)
@@ -123,7 +123,7 @@ return M`, field)
 // TestOddNumbersInMatching checks results of hooks and arguments of sets.
 func TestOddNumbersInMatching(t *testing.T) {
 	m, v := people(t, 20)
-	ids := func(number string) bool {
+	isHuge := func(number string) bool {
 		return number == "1e300" || number == "2^63" || number == "2^64" || number == "2^53*3"
 	}
 	for _, call := range []string{"set:top('age', X)", "set:sample(X, 1)", "set:sample(1, X)", "set:to_table(X)"} {
@@ -137,7 +137,7 @@ func TestOddNumbersInMatching(t *testing.T) {
 		}
 	}
 	for _, number := range oddNumbers {
-		finite := ids(number) || number == "-2^63" || number == "-1e300"
+		finite := isHuge(number) || number == "-2^63" || number == "-1e300"
 		h, log := Start(t, luatest.MatchingPlugin("function M:cost() return "+number+" end\nfunction M:match() end"), with(m))
 		matchers, _, release := h.Acquire()
 		sub := ask(v, 1, &matcher.Candidates{Limit: 5})
@@ -154,7 +154,7 @@ func TestOddNumbersInMatching(t *testing.T) {
 func TestOddNumbersInRoutes(t *testing.T) {
 	for _, number := range append([]float64{199, 600, -200, 200.5, 1e300, 1 << 63, -1 << 63}, inf, -inf, nan) {
 		if _, err := parseResponse([]any{number}); err == nil {
-			t.Errorf("%v was taken for a status", number)
+			t.Errorf("%v was accepted as a status", number)
 		}
 	}
 }

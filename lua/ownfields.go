@@ -9,19 +9,19 @@ import (
 	"nearside/lua/vm"
 )
 
-// checkOwn checks the fields that the contract does not name. Functions must begin
-// with an underscore, so that misspelt hooks are noticed. Other values may have any
-// name that does not look like a misspelt name of the contract.
-func checkOwn(r *goval.Reader) {
+// checkOwnFields checks the plugin's own fields, which the contract does not name. The
+// names of functions must begin with an underscore, so that misspelt hooks are noticed.
+// Other fields may have any name that does not look like a misspelt name of the contract.
+func checkOwnFields(r *goval.Reader) {
 	for _, name := range slices.Sorted(maps.Keys(r.Map)) {
 		if strings.HasPrefix(name, "_") || slices.Contains(contractNames, name) {
 			continue
 		}
 		if _, isFunction := r.Map[name].(*vm.Func); isFunction {
-			r.Fault(name, "a function of this name is not a hook, so it would never run; functions of your own are local or begin with an underscore%s",
+			r.Fault(name, "is not a hook, so the host would never call it; make your own functions local, or begin their names with an underscore%s",
 				goval.DidYouMean(name, hookNames))
 		} else if goval.Misspelt(name, contractNames) {
-			r.Fault(name, "is unknown; a field of your own has a name less like those of the contract, or begins with an underscore%s", goval.DidYouMean(name, contractNames))
+			r.Fault(name, "is unknown; rename it, or begin it with an underscore, if it is a field of your own%s", goval.DidYouMean(name, contractNames))
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // entries fail at first. Each entry is completed exactly once. RELOADS sets the number of
 // reloads, as in RELOADS=100.
 func TestReloadsUnderLoad(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	reloads := 25
 	if text := os.Getenv("RELOADS"); text != "" {
 		var err error

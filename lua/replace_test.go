@@ -47,10 +47,10 @@ return M`, func(o *Options) { o.Clock = clock })
 	}
 }
 
-// TestReplacedStateIsToldSo: the new state has the index of the old one and the reason
+// TestStateInfoAfterReplacement: the new state has the index of the old one and the reason
 // "replaced". The old state's close hook is not called, and the values in its batches are
 // dropped and counted.
-func TestReplacedStateIsToldSo(t *testing.T) {
+func TestStateInfoAfterReplacement(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
 	h, log := Start(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, states = 2, limits = {memory = "4MiB"}}
@@ -68,7 +68,7 @@ function M:start(state)
 end
 function M:close() ns.log.info("close", self.state) end
 return M`, func(o *Options) { o.Clock = clock })
-	h.Listening()
+	h.ServerReady()
 	luatest.WaitFor(t, func() bool { s := h.Plugins()[0]; return s.Replacing == 1 && s.Dropped == 3 && len(s.Degraded) == 1 })
 	if s := h.Plugins()[0]; s.States != 1 || !strings.Contains(s.Degraded[0], "state 1 of the main side: it held more memory") {
 		t.Errorf("%d states, degraded %q", s.States, s.Degraded)
@@ -81,7 +81,7 @@ return M`, func(o *Options) { o.Clock = clock })
 		return string(answer.Body)
 	}
 	if a, b := route(), route(); a != "start2" || b != "start2" {
-		t.Errorf("%q and %q answer while a state is made", a, b)
+		t.Errorf("%q and %q answer while a state is being created", a, b)
 	}
 	luatest.WaitFor(t, func() bool {
 		clock.Advance(time.Second)
@@ -125,7 +125,7 @@ return M`, func(o *Options) { o.Clock = clock })
 		reasons += strings.Join(s.Degraded, " ")
 		return s.Replacing == 0
 	})
-	if !strings.Contains(reasons, "it cannot be made again: initialize:") || !strings.Contains(reasons, "no luck") {
+	if !strings.Contains(reasons, "a new state cannot be created: initialize:") || !strings.Contains(reasons, "no luck") {
 		t.Errorf("degraded: %.500s", reasons)
 	}
 	if took := clock.Now().Sub(began); took < 15*time.Second { // 1, 2, 4 and 8 s
@@ -170,7 +170,7 @@ local many = {} for i = 1, 1000 do many["k" .. i] = i end ns.log.info("many", ma
 			}
 			for _, key := range []string{" level=", " msg=", " plugin=", " source="} {
 				if n := strings.Count(" "+lines[0], key); n != 1 && key != " source=" || key == " source=" && n != 0 {
-					t.Errorf("%q is there %d times: %.300s", key, n, lines[0])
+					t.Errorf("%q occurs %d times: %.300s", key, n, lines[0])
 				}
 			}
 			continue

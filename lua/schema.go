@@ -58,20 +58,20 @@ func compileSchema(schema map[string]any) (*settingsSchema, error) {
 	return s, nil
 }
 
-// shown returns the schema as JSON values; nil: there is no schema.
-func (s *settingsSchema) shown() map[string]any {
+// jsonDocument returns the schema as JSON values; nil: there is no schema.
+func (s *settingsSchema) jsonDocument() map[string]any {
 	if s == nil {
 		return nil
 	}
 	return plainValue(goval.Clone(s.document)).(map[string]any)
 }
 
-// apply fills the schema's defaults into a copy of settings and checks the
-// result.
+// apply returns a copy of settings with the defaults of the schema, after it has checked
+// the result.
 func (s *settingsSchema) apply(settings map[string]any) (map[string]any, error) {
 	if s == nil {
 		for key := range settings {
-			return nil, fmt.Errorf("%s is unknown: the plugin has no schema and takes no settings", key)
+			return nil, fmt.Errorf("%s is unknown: the plugin has no schema, so it has no settings", key)
 		}
 		return map[string]any{}, nil
 	}
@@ -107,7 +107,7 @@ func schemaError(err error) error {
 	return errors.Join(faults...)
 }
 
-// noLoader refuses references to other documents: a schema is one table.
+// noLoader refuses references to other documents, because a schema is a single table.
 type noLoader struct{}
 
 func (noLoader) Load(url string) (any, error) {
@@ -144,8 +144,8 @@ func settingsError(err error) error {
 	return errors.Join(faults...)
 }
 
-// leafErrors returns the faults of one value. For unknown or missing names, they give
-// the paths of the names. All others have the validator's text.
+// leafErrors returns the faults of one value: one for each unknown or missing name, with
+// its path, or else one with the validator's text.
 func leafErrors(v *jsonschema.ValidationError) (faults []error) {
 	at := func(names ...string) string { return strings.Join(slices.Concat(v.InstanceLocation, names), ".") }
 	switch k := v.ErrorKind.(type) {

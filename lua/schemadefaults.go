@@ -19,7 +19,7 @@ func (s *settingsSchema) badDefaults() error {
 	if s == nil {
 		return nil
 	}
-	d := defaults{compiler: newCompiler()}
+	d := defaultsChecker{compiler: newCompiler()}
 	if err := d.compiler.AddResource(schemaName, any(s.document)); err != nil {
 		return fmt.Errorf("schema: %w", err)
 	}
@@ -27,15 +27,15 @@ func (s *settingsSchema) badDefaults() error {
 	return errors.Join(d.faults...)
 }
 
-// defaults checks the defaults of a schema.
-type defaults struct {
+// A defaultsChecker checks the defaults of a schema.
+type defaultsChecker struct {
 	compiler *jsonschema.Compiler
 	faults   []error
 }
 
 // check checks the defaults of all schemas in v. path is the place of v in messages,
 // and pointer is the same place for the compiler.
-func (d *defaults) check(v any, path, pointer string) {
+func (d *defaultsChecker) check(v any, path, pointer string) {
 	switch v := v.(type) {
 	case []any:
 		for i, item := range v {
@@ -43,7 +43,7 @@ func (d *defaults) check(v any, path, pointer string) {
 		}
 	case map[string]any:
 		if value, ok := v["default"]; ok {
-			d.checkOne(v, value, path+".default", pointer)
+			d.checkDefault(v, value, path+".default", pointer)
 		}
 		for _, key := range slices.Sorted(maps.Keys(v)) {
 			below, at := pointer+"/"+escapePointer(key), path+"."+key
@@ -60,9 +60,9 @@ func (d *defaults) check(v any, path, pointer string) {
 	}
 }
 
-// checkOne checks the default of a schema, after it has filled in the defaults of
-// missing properties.
-func (d *defaults) checkOne(schema map[string]any, value any, path, pointer string) {
+// checkDefault checks value, the default of a schema, after it has filled in the defaults
+// of missing properties.
+func (d *defaultsChecker) checkDefault(schema map[string]any, value any, path, pointer string) {
 	value = goval.Clone(value)
 	if object, ok := value.(map[string]any); ok {
 		fillDefaults(schema, object)

@@ -25,7 +25,8 @@ const (
 // EventNames are the names of the events that plugins can listen to.
 var EventNames = []string{"monitoring_event", "sending_event"}
 
-// hookNames are the functions that a plugin's table may have.
+// hookNames are the names of the hooks: the functions of a plugin's table that the host
+// calls.
 var hookNames = []string{"initialize", "handle_event", "start", "close", "cost", "prefilter", "match"}
 
 const maxStates = 64
@@ -52,16 +53,15 @@ type capability struct {
 	order                                    int
 }
 
-// defaultLimits are the budgets of hooks.
+// defaultLimits returns the default budgets of hooks and routes.
 func defaultLimits() map[string]vm.Limits {
-	limits := map[string]vm.Limits{
+	return map[string]vm.Limits{
 		"cost": briefly(50 * time.Millisecond), "prefilter": briefly(50 * time.Millisecond),
-		"match":        {}, // no limit but the request's deadline
+		"match":        {}, // only the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
 		"route": {Total: 30 * time.Second}, "close": {Total: 30 * time.Second},
 	}
-	return limits
 }
 
 // fieldNames are the fields of a plugin's table that are not hooks.
@@ -82,7 +82,7 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	}
 	r := &goval.Reader{Map: m}
 	if m["api"] != 1.0 {
-		r.Fault("api", "%v is not a version of the interface that this host has: 1", m["api"])
+		r.Fault("api", "must be 1, the only version of the plugin interface, got %v", m["api"])
 	}
 	if s.Name = r.Text("name", ""); s.Name != entry {
 		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, entry)
@@ -105,7 +105,7 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	s.parseLimits(r)
 	s.parseHooks(r, inherited)
 	refuseInherited(r, inherited)
-	checkOwn(r)
+	checkOwnFields(r)
 	if slices.Contains(s.kinds, Matching) {
 		s.parseMatching(r)
 	} else if m["matching"] != nil {
@@ -114,6 +114,7 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	return s, errors.Join(r.Faults...)
 }
 
+// parseLimits reads the field limits.
 func (s *shape) parseLimits(r *goval.Reader) {
 	limits := &goval.Reader{Map: r.Table("limits"), Path: "limits."}
 	for _, name := range slices.Sorted(maps.Keys(limits.Map)) {
@@ -122,12 +123,12 @@ func (s *shape) parseLimits(r *goval.Reader) {
 			s.memory = readSize(limits, name, minMemory, maxMemory)
 			continue
 		case "slice":
-			continue // below, for all hooks
+			continue // read below, for all hooks
 		}
 		lim, ok := s.limits[name]
 		if !ok {
 			known := append(slices.Sorted(maps.Keys(s.limits)), "memory", "slice")
-			limits.Fault(name, "is unknown; there are %q%s", known, goval.DidYouMean(name, known))
+			limits.Fault(name, "is unknown; the known names are %q%s", known, goval.DidYouMean(name, known))
 			continue
 		}
 		seconds := limits.Number(name, 1, 0.001, 3600)
@@ -161,27 +162,27 @@ func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 			r.Fault(name, "is not a function")
 		}
 	}
-	need := func(kind Kind, hook string) {
+	onlyFor := func(kind Kind, hook string) {
 		if s.hooks[hook] && !slices.Contains(s.kinds, kind) {
 			r.Fault(hook, "is only for plugins of kind %s: add it to kinds", kind)
 		}
 	}
-	need(Event, "handle_event")
-	need(Background, "start")
-	need(Matching, "cost")
-	need(Matching, "prefilter")
-	need(Matching, "match")
+	onlyFor(Event, "handle_event")
+	onlyFor(Background, "start")
+	onlyFor(Matching, "cost")
+	onlyFor(Matching, "prefilter")
+	onlyFor(Matching, "match")
 	if s.hooks["cost"] && !s.hooks["match"] {
-		r.Fault("cost", "makes sense only with match")
+		r.Fault("cost", "is only for plugins with the hook match")
 	}
-	wants := func(kind Kind, what string, hooks ...string) {
+	needsHook := func(kind Kind, signature string, hooks ...string) {
 		has := func(hook string) bool { return r.Map[hook] != nil || slices.Contains(inherited, hook) }
 		if slices.Contains(s.kinds, kind) && !slices.ContainsFunc(hooks, has) {
-			r.Fault("kinds", "%s without its hook: write %s, or leave the kind out", kind, what)
+			r.Fault("kinds", "%s needs a hook: add %s, or remove the kind", kind, signature)
 		}
 	}
-	wants(Event, "M:handle_event(points)", "handle_event")
-	wants(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
+	needsHook(Event, "M:handle_event(points)", "handle_event")
+	needsHook(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
 	if slices.Contains(s.kinds, Event) && len(s.eventNames) == 0 {
 		r.Fault("events", "name at least one of %q", EventNames)
 	}
@@ -190,9 +191,10 @@ func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 	}
 }
 
+// parseMatching reads the field matching.
 func (s *shape) parseMatching(r *goval.Reader) {
 	m := &goval.Reader{Map: r.Table("matching"), Path: "matching."}
-	m.Known("references", "origins", "descriptors", "orders", "targets", "on_error", "order")
+	m.RefuseUnknown("references", "origins", "descriptors", "orders", "targets", "on_error", "order")
 	origins := []string{"faces", "events", "attributes"}
 	c := &capability{
 		references:  m.Texts("references", nil),
@@ -202,7 +204,7 @@ func (s *shape) parseMatching(r *goval.Reader) {
 		order:       m.Whole("order", 100, -1e6, 1e6),
 	}
 	targets := &goval.Reader{Map: m.Table("targets"), Path: "matching.targets."}
-	targets.Known(origins...)
+	targets.RefuseUnknown(origins...)
 	c.targets = map[string][]string{}
 	for origin := range targets.Map {
 		c.targets[origin] = targets.Texts(origin, nil)

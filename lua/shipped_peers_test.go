@@ -70,7 +70,7 @@ func TestRedisIngest(t *testing.T) {
 
 // TestRabbitEvents does the same with RabbitMQ.
 func TestRabbitEvents(t *testing.T) {
-	ch := RabbitChannel(t)
+	ch := rabbitChannel(t)
 	queue := fmt.Sprintf("events-%d", time.Now().UnixNano())
 	d, log := shipped(t, "rabbitmq_events", map[string]any{"url": luatest.RabbitURL(luatest.RabbitAddr(t)), "exchange": queue + ".x", "queue": queue, "key": "camera.*"})
 	publish := func(key, body string) {
@@ -97,14 +97,14 @@ func TestRabbitEvents(t *testing.T) {
 // TestRabbitEventsFull: while the store is full, events stay in the queue and use no
 // attempt. They are stored when the store has room again.
 func TestRabbitEventsFull(t *testing.T) {
-	ch := RabbitChannel(t)
+	ch := rabbitChannel(t)
 	queue := fmt.Sprintf("full-%d", time.Now().UnixNano())
 	d := openDatabase(t, t.TempDir(), 0)
 	var full atomic.Bool
 	full.Store(true)
 	services := func(o *Options) {
 		d.services(o)
-		o.Services.Store = &refusingStore{Writer: o.Services.Store, full: &full}
+		o.Services.Store = &refusingStore{ObjectWriter: o.Services.Store, full: &full}
 	}
 	h, log := Start(t, luatest.BackgroundPlugin(""), services, func(o *Options) {
 		o.Shipped, o.Active, o.Settings = plugins.Files, []string{"rabbitmq_events"}, map[string]any{"rabbitmq_events": map[string]any{
@@ -127,7 +127,7 @@ func TestRabbitEventsFull(t *testing.T) {
 
 // A refusingStore refuses writes while full is set.
 type refusingStore struct {
-	ns.Writer
+	ns.ObjectWriter
 	full *atomic.Bool
 }
 
@@ -135,5 +135,5 @@ func (s *refusingStore) PutObjects(ctx context.Context, account *matcher.ID, obj
 	if s.full.Load() {
 		return 0, matcher.Errorf(matcher.CodeFull, "there is no room")
 	}
-	return s.Writer.PutObjects(ctx, account, objects)
+	return s.ObjectWriter.PutObjects(ctx, account, objects)
 }

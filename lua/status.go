@@ -14,7 +14,7 @@ import (
 type Status struct {
 	Name, Version, File string
 	Kinds               []Kind
-	Degraded            []string // why it does not work fully; empty: it works
+	Degraded            []string // why the plugin does not work fully; empty: it does
 	Events              []string
 	Permissions         []string
 	Order               int            // of its prefilter; prefilters run in ascending order
@@ -51,7 +51,7 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.Name, Version: p.Version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.shown(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
+		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.jsonDocument(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
 	}
 	s.Rejected = p.Lasting.Rejected.Load()
 	s.Replacing, s.Totals = p.main.replaced()
@@ -84,7 +84,7 @@ func (p *plugin) status() Status {
 	}
 	if p.pool != nil {
 		if vacant, cause := p.pool.Vacant(); vacant > 0 {
-			s.Degraded = append(s.Degraded, fmt.Sprintf("%d of %d states of the matching side cannot be made: %v", vacant, p.pool.Size(), cause))
+			s.Degraded = append(s.Degraded, fmt.Sprintf("%d of %d states of the matching side cannot be created: %v", vacant, p.pool.Size(), cause))
 		}
 		s.States += p.pool.Size()
 		s.Totals.Add(p.pool.Counters())
@@ -100,7 +100,7 @@ func (p *plugin) status() Status {
 			s.Degraded = append(s.Degraded, strings.TrimSuffix(c.Name+" is "+c.State+": "+c.Reason, ": "))
 		}
 	}
-	if last := p.Last.Load(); last != nil {
+	if last := p.LastError.Load(); last != nil {
 		s.LastError = *last
 	}
 	return s

@@ -63,8 +63,8 @@ func (s source) tests() ([]string, error) {
 	return files, err
 }
 
-// TestFiles returns the names of the plugins in files that have tests, sorted.
-func TestFiles(files fs.FS) ([]string, error) {
+// TestedPlugins returns the names of the plugins in files that have tests, sorted.
+func TestedPlugins(files fs.FS) ([]string, error) {
 	all, err := fs.Glob(files, "*_test.lua")
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func TestFiles(files fs.FS) ([]string, error) {
 		if dir := path.Dir(file); dir != "." {
 			name = dir
 		}
-		if _, ok, err := look(place{files: files}, name); err == nil && name != libFolder && ok && !slices.Contains(names, name) {
+		if _, ok, err := (place{files: files}).findPlugin(name); err == nil && name != libFolder && ok && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}

@@ -137,7 +137,7 @@ func TestWatchFollowsLinks(t *testing.T) {
 			},
 			func(t *testing.T, root string) { writeFile(t, root+"/src/x.lua", versioned("2", "")) },
 		},
-		"the folder is removed and made again": {
+		"the folder is removed and created again": {
 			func(t *testing.T, root string) { writeFile(t, root+"/plugins/p.lua", versioned("1", "")) },
 			func(t *testing.T, root string) {
 				if err := os.RemoveAll(root + "/plugins"); err != nil {
@@ -175,23 +175,23 @@ func TestSnapshot(t *testing.T) {
 	writeFile(t, dir+"/.git/x.lua", "33")
 	writeFile(t, dir+"/note.txt", "44")
 	if snapshotOf(dir) != first {
-		t.Error("files that no plugin can use count")
+		t.Error("the sum depends on files that no plugin can use")
 	}
 	writeFile(t, dir+"/b/init.lua", "22")
 	second := snapshotOf(dir)
 	if second == first {
-		t.Error("a change does not count")
+		t.Error("the sum does not depend on the change of a file")
 	}
 	if err := os.Remove(dir + "/a.lua"); err != nil {
 		t.Fatal(err)
 	}
 	if snapshotOf(dir) == second {
-		t.Error("a file that is gone does not count")
+		t.Error("the sum does not depend on the removal of a file")
 	}
 	if none := snapshotOf(dir + "/none"); none.problem != "" || none == first {
 		t.Error(none)
 	}
 	if bad := snapshotOf(dir + "/a\x00"); bad.problem == "" {
-		t.Error("a folder that cannot be read")
+		t.Error("a folder that cannot be read is not reported")
 	}
 }

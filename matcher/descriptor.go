@@ -16,7 +16,7 @@ type Descriptor struct {
 // IsZero reports whether d is absent.
 func (d Descriptor) IsZero() bool { return d.Version == 0 }
 
-// sdkMagic is the start of an SDK descriptor: "dp\0\0", uint32 version, data.
+// sdkMagic begins an SDK descriptor. The version, as a uint32, and the data follow.
 const sdkMagic = "dp\x00\x00"
 
 // sdkHeader is the number of bytes before the data.

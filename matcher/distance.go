@@ -79,9 +79,9 @@ func (v *Version) DistanceMax() float64 {
 	}
 }
 
-// Cut returns the largest distance, up to DistanceMax, whose similarity is at
+// DistanceLimit returns the largest distance, up to DistanceMax, whose similarity is at
 // least threshold. threshold is 0..1.
-func (v *Version) Cut(threshold float64) float64 {
+func (v *Version) DistanceLimit(threshold float64) float64 {
 	if v.SimilarityOf(v.DistanceMax()) >= threshold {
 		return v.DistanceMax()
 	}

@@ -51,7 +51,7 @@ type Candidates struct {
 	Origin    Origin
 	Filter    Filter
 	Limit     int      // 1 or more
-	Threshold float64  // least similarity, 0..1
+	Threshold float64  // minimum similarity, 0..1
 	Targets   []string // the top-level fields to return; nil: all
 	Order     Order
 }
@@ -71,7 +71,7 @@ type SubRequest struct {
 	Explain    bool   // whether the client sees Scan; false: a remote need not send it
 }
 
-// CrossMatch is every object of one set against all objects of another.
+// CrossMatch asks to match every object of one set against all objects of another.
 type CrossMatch struct {
 	References *Candidates // only Origin and Filter are used
 	Candidates *Candidates

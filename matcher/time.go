@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Time is a moment in milliseconds since 1970-01-01T00:00:00Z.
+// Time is a point in time, in milliseconds since 1970-01-01T00:00:00Z.
 type Time int64
 
 // timeLayout is RFC 3339 in UTC with milliseconds, the form that clients get.
@@ -35,11 +35,11 @@ func ParseTime(s string) (Time, error) {
 	if isLeap {
 		t = t.Truncate(time.Second).Add(999 * time.Millisecond)
 	}
-	moment := TimeOf(t)
-	if moment < TimeFirst || moment > TimeLast {
+	parsed := TimeOf(t)
+	if parsed < TimeFirst || parsed > TimeLast {
 		return 0, fmt.Errorf("must be in the years 0000 to 9999 in UTC, got %q", Shorten(s))
 	}
-	return moment, nil
+	return parsed, nil
 }
 
 // upperTime returns s with the letters T and Z in upper case. RFC 3339 allows

@@ -19,6 +19,8 @@ type fences struct{ blocks, consts, packed, values, masks, limits, hits, list, l
 
 const blocksMax = TileBlocks
 
+// TestInterleavedStaysInsideArguments checks that scans, lists and tiles
+// neither read nor write bytes before or after their arguments.
 func TestInterleavedStaysInsideArguments(t *testing.T) {
 	f := fences{
 		fenced(t, blocksMax*BlockBytesU8(lengthMax)), fenced(t, blocksMax*4*BlockRows), fenced(t, 2*4*2*GroupMax*lengthMax),
@@ -66,7 +68,7 @@ func checkFencedU8(t *testing.T, k *Kernel, f *fences, q QueriesU8, count, block
 	movePacked(&q, f.packed, side)
 	var tile TileU8
 	for b := range blocks {
-		tile.Add(data[b*size:][:size], consts[b*BlockRows:][:BlockRows])
+		tile.AddBlock(data[b*size:][:size], consts[b*BlockRows:][:BlockRows])
 	}
 	hits := structAt[HitsU8](f.hits, side)
 	k.TileU8(&q, 0, &tile, structAt[[GroupMax]int32](f.limits, side), hits, &tile)

@@ -132,15 +132,15 @@ func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 	t.Helper()
 	var tile, next TileU8
 	for _, b := range order {
-		tile.Add(s.block(b))
-		next.Add(s.block(r.IntN(len(s.rows) / BlockRows)))
+		tile.AddBlock(s.block(b))
+		next.AddBlock(s.block(r.IntN(len(s.rows) / BlockRows)))
 	}
 	ahead := []*TileU8{nil, &next, {}}[r.IntN(3)]
 	for g := range q.Groups() {
 		first, count := q.Group(g)
 		var limits [GroupMax]int32
 		for i := range limits {
-			limits[i] = math.MaxInt32 // the limit of a missing query must not produce hits
+			limits[i] = math.MaxInt32 // missing queries must have no hits, whatever their limit
 		}
 		want := make([][]int32, count)
 		for i := range want {
@@ -345,7 +345,7 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 			return func() {
 				var tile TileU8
 				for range blocks {
-					tile.Add(make([]byte, bytes), make([]int32, consts))
+					tile.AddBlock(make([]byte, bytes), make([]int32, consts))
 				}
 				k.TileU8(q, g, &tile, new([GroupMax]int32), new(HitsU8), nil)
 			}
@@ -381,7 +381,7 @@ func TestInterleavedAllocatesNothing(t *testing.T) {
 			k.ListU8(&q, 8, s.blocks, s.consts, list, 0, values, masks)
 			tile.Reset()
 			for b := range 4 {
-				tile.Add(s.block(b))
+				tile.AddBlock(s.block(b))
 			}
 			for g := range q.Groups() {
 				k.TileU8(&q, g, tile, limits, hits, tile)

@@ -36,6 +36,8 @@ func ends[T any](b []byte, n int) [2][]T {
 	return [2][]T{all[:n:n], all[len(all)-n:]}
 }
 
+// TestRowMajorStaysInsideArguments checks that kernels neither read nor write
+// bytes before or after their arguments.
 func TestRowMajorStaysInsideArguments(t *testing.T) {
 	const countMax = 5
 	dst, query, rows := fenced(t, 4*countMax), fenced(t, 4*lengthMax), fenced(t, 4*lengthMax*countMax)

@@ -32,11 +32,11 @@ func newFaces(s *service, data string) (*faces, error) {
 	defer f.Close() //nolint:errcheck // only read
 	set := &faces{}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var one face
-		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
+		var picture face
+		if err := json.Unmarshal(lines.Bytes(), &picture); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		set.all = append(set.all, one)
+		set.all = append(set.all, picture)
 	}
 	set.list, err = s.importFile(file, len(set.all))
 	return set, err

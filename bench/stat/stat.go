@@ -19,9 +19,9 @@ type Rounds struct {
 	seconds [][]float64 // by participant, then by round; the probe has one additional time
 }
 
-// InTurn runs all participants alternately, n times, and the probe once more at the end.
+// RunAlternately runs all participants alternately, n times, and the probe once more at the end.
 // It stops at the first error.
-func InTurn(n int, probe Run, others ...Run) (*Rounds, error) {
+func RunAlternately(n int, probe Run, others ...Run) (*Rounds, error) {
 	r := &Rounds{seconds: make([][]float64, 1+len(others))}
 	participants := append([]Run{probe}, others...)
 	for range n {
@@ -55,12 +55,12 @@ func (r *Rounds) Seconds(participant int) float64 { return Median(r.seconds[part
 // Ratio returns the ratio of the time of a to the time of b. The time of the probe in a
 // round is the mean of its runs before and after the round.
 func (r *Rounds) Ratio(a, b int) Ratio {
-	return r.Of(func(seconds []float64) float64 { return seconds[a] / seconds[b] })
+	return r.Summary(func(seconds []float64) float64 { return seconds[a] / seconds[b] })
 }
 
-// Of summarises a figure of every round. f computes the figure from the times of all
-// participants in a round.
-func (r *Rounds) Of(f func(seconds []float64) float64) Ratio {
+// Summary returns the median and the quartiles of a figure. f computes the figure of a round
+// from the times of all participants in that round.
+func (r *Rounds) Summary(f func(seconds []float64) float64) Ratio {
 	figures := make([]float64, r.Len())
 	for i := range figures {
 		seconds := make([]float64, len(r.seconds))

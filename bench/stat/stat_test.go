@@ -40,10 +40,10 @@ func replay(order *[]int, participant int, seconds ...float64) Run {
 	}
 }
 
-func TestInTurn(t *testing.T) {
+func TestRunAlternately(t *testing.T) {
 	var order []int
 	// The machine halves its speed in the middle: times double, ratios stay.
-	r, err := InTurn(3, replay(&order, 0, 1, 1, 3, 3), replay(&order, 1, 2, 4, 6), replay(&order, 2, 4, 8, 12))
+	r, err := RunAlternately(3, replay(&order, 0, 1, 1, 3, 3), replay(&order, 1, 2, 4, 6), replay(&order, 2, 4, 8, 12))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func TestInTurn(t *testing.T) {
 	if got := r.Ratio(0, 2).Times(8).Inverse(); got != (Ratio{0.5, 0.5, 0.5, 3}) {
 		t.Errorf("scaled and inverted: %+v", got)
 	}
-	if got := r.Of(func(s []float64) float64 { return max(s[0], s[1]) / s[2] }); got != (Ratio{0.5, 0.5, 0.5, 3}) {
+	if got := r.Summary(func(s []float64) float64 { return max(s[0], s[1]) / s[2] }); got != (Ratio{0.5, 0.5, 0.5, 3}) {
 		t.Errorf("of all three: %+v", got)
 	}
 	if got := r.Seconds(1); got != 4 {
@@ -67,10 +67,10 @@ func TestInTurn(t *testing.T) {
 	}
 }
 
-func TestInTurnStopsAtError(t *testing.T) {
+func TestRunAlternatelyStopsAtError(t *testing.T) {
 	broken := errors.New("broken")
 	var order []int
-	_, err := InTurn(3, replay(&order, 0, 1, 1), func() (float64, error) { return 0, broken })
+	_, err := RunAlternately(3, replay(&order, 0, 1, 1), func() (float64, error) { return 0, broken })
 	if !errors.Is(err, broken) || len(order) != 1 {
 		t.Errorf("error %v after %v", err, order)
 	}

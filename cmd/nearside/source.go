@@ -119,7 +119,7 @@ type textSource struct {
 	in   *bufio.Reader
 	file *os.File        // nil: the standard input
 	read int64           // bytes
-	live context.Context // of the import, if another program may be writing the lines; nil: a regular file
+	live context.Context // context of the import, if another program may be writing the lines; nil: a regular file
 }
 
 // signalDelay is how long a signal may take to arrive here after it ended the program
@@ -157,9 +157,7 @@ func (s *textSource) appendLine(dst []byte) ([]byte, error) {
 	}
 	for {
 		part, err := s.in.ReadSlice('\n')
-		if s.read += int64(len(part)); s.read == int64(len(part)) {
-			part = bytes.TrimPrefix(part, []byte("\uFEFF"))
-		}
+		s.read += int64(len(part))
 		if long = long || len(dst)-start+len(part) > lineBytesMax; long {
 			dst = dst[:start]
 		} else {

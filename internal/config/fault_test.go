@@ -166,7 +166,7 @@ func TestListen(t *testing.T) {
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", listen, got, want)
 		}
-		if want == "other machines" { // with insecure, it is allowed
+		if want == "other machines" { // insecure allows this address
 			read(t, "insecure: true\nlisten: '"+listen+"'")
 		}
 	}

@@ -30,8 +30,8 @@ var others = map[string]struct {
 	"log.level": {"debug", true}, "log.format": {"json", false},
 }
 
-// TestReload changes each key in turn: Reload either applies it or returns it as a
-// key that needs a restart.
+// TestReload changes each key in turn. It checks that Reload either applies the key or
+// returns it as a key that needs a restart.
 func TestReload(t *testing.T) {
 	defaults := Default()
 	for _, s := range defaults.settings() {
@@ -59,8 +59,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestEveryField: a key sets every field. Reload would not compare a field without a
-// key.
+// TestEveryField checks that each field of Config has a key. Reload would not compare a
+// field without a key.
 func TestEveryField(t *testing.T) {
 	c := Default()
 	set := map[any]bool{}

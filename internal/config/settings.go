@@ -63,8 +63,8 @@ func metaFieldSettings(f *matcher.MetaField) []setting {
 	}
 }
 
-// defaultRemote has the same cost as the local matcher. So of a replica and the local
-// matcher, the less busy one answers.
+// defaultRemote has the same cost as the local matcher, so the less busy one of a
+// replica and the local matcher answers.
 var defaultRemote = Remote{Cost: 100, Timeout: 10 * time.Second, MaxInflight: 64}
 
 func remoteSettings(r *Remote) []setting {

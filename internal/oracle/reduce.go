@@ -2,8 +2,9 @@ package oracle
 
 import "slices"
 
-// Reduce removes from a decoded answer what the oracle does not know: the details
-// of errors of imports, the times of lists, and most of a plan.
+// Reduce removes the parts of a decoded answer that the oracle does not know: the details
+// of errors of imports, the times of lists, and a plan except its counts and the matcher
+// that answered.
 func (w *World) Reduce(v any) {
 	switch v := v.(type) {
 	case []any:

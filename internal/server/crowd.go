@@ -14,9 +14,9 @@ const (
 	// connectionsWanted is the largest number of open connections, if the process
 	// may open at least twice as many files.
 	connectionsWanted = 16384
-	// turnedAwayMax is how many refused connections at once are read for a moment
-	// before they are closed, so that the client sees the answer. The others are
-	// closed at once.
+	// turnedAwayMax is the largest number of refused connections that are read for a
+	// moment before they are closed, so that their clients see the answer. Further
+	// connections are closed at once.
 	turnedAwayMax = 256
 )
 
@@ -47,8 +47,9 @@ func addressOf(c net.Conn) netip.Prefix {
 	return prefix
 }
 
-// addConnection adds a new connection, or returns why it is refused. When there are
-// too many connections, it closes the one that has been idle longest.
+// addConnection adds a new connection, or returns the error with which it is refused.
+// When there are too many connections, it closes the connection that has been idle
+// longest.
 func (l *listener) addConnection(c *connection) *matcher.Error {
 	perAddress := l.server.limits.Load().ConnectionsPerAddress
 	l.mu.Lock()

@@ -10,8 +10,8 @@ import (
 	"nearside/matcher"
 )
 
-// createEvents stores one event or a list of events. If one cannot be stored, none
-// are.
+// createEvents stores one event or a list of events. It stores either all events or
+// none.
 func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 	body, err := x.body()
 	if err != nil {
@@ -34,7 +34,7 @@ func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 		}
 		objects[i], ids[i] = &in.Object, in.Object.ID
 	}
-	if i, err := x.server.Store.CreateObjects(ctx, x.account, objects); err != nil {
+	if i, err := x.options.Store.CreateObjects(ctx, x.account, objects); err != nil {
 		return at(i, err)
 	}
 	return x.sendValue(http.StatusCreated, map[string]any{"event_ids": ids})

@@ -5,6 +5,17 @@ import "time"
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
 
+// Idle returns the addresses of the clients of idle connections, longest idle first.
+func (s *Server) Idle() (clients []string) {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.idle.Front(); e != nil; e = e.Next() {
+		clients = append(clients, e.Value.(*connection).RemoteAddr().String())
+	}
+	return clients
+}
+
 // HoldBodies takes all room for bodies until release is called. It returns nil if
 // some of the room is in use.
 func (s *Server) HoldBodies() (release func()) { return hold(s.limits.Load().bodies) }
@@ -42,7 +53,7 @@ func (s *Server) HoldHeads() (release func()) { return hold(s.heads) }
 func (s *Server) SetPatience(d time.Duration) {
 	for _, b := range []*budget{s.heads, s.answers.small, s.answers.large, s.limits.Load().bodies, s.limits.Load().lines} {
 		b.mu.Lock()
-		b.slow = d
+		b.slowAfter = d
 		b.mu.Unlock()
 	}
 }
@@ -68,7 +79,7 @@ func hold(all ...*budget) func() {
 		}
 	}
 	for _, b := range all {
-		b.used, b.favored = b.size, &claim{of: b, held: b.reserve}
+		b.used, b.favored = b.size, &claim{budget: b, held: b.reserve}
 	}
 	return func() {
 		for _, b := range all {

@@ -14,7 +14,7 @@ const (
 	// reservation.
 	lineFree = 32 << 10
 	// restMax is the size up to which the beginning of a line is copied to a small
-	// buffer. A longer one stays in the buffer it was read into.
+	// buffer. A longer beginning stays in the buffer that it was read into.
 	restMax = lineFree / 2
 	// restSpare is the minimum free space of a small buffer. restRead is the minimum
 	// free space for a read into it. So small reads copy few bytes.
@@ -26,7 +26,7 @@ const (
 // input it holds only the beginning of a line.
 type lineReader struct {
 	in           io.Reader
-	lineBytesMax int         // of a longer line, only the first lineMax bytes are kept
+	lineBytesMax int         // limit of a line; only the first lineMax bytes of a longer line are kept
 	rest         []byte      // the beginning of a line whose end has not arrived
 	count        int         // lines returned so far
 	wait         func()      // waits for input; nil: Read waits
@@ -35,7 +35,7 @@ type lineReader struct {
 	hold         holder      // for rest; may be nil
 }
 
-// holder changes a reservation to that of a buffer of size bytes. It waits for
+// holder changes a reservation so that it fits a buffer of size bytes. It waits for
 // memory only if mayWait is true. ok reports whether the memory is reserved.
 type holder func(size int, mayWait bool) (ok bool, err error)
 

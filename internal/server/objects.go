@@ -63,7 +63,7 @@ func (x *exchange) putObject(ctx context.Context, change func(*matcher.Object)) 
 	}
 	in.Object.ID = id
 	change(&in.Object)
-	created, err := x.server.Store.PutObject(ctx, x.account, &in.Object)
+	created, err := x.options.Store.PutObject(ctx, x.account, &in.Object)
 	if err != nil {
 		return err
 	}
@@ -85,10 +85,10 @@ func (s *Server) getObject(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := matcher.ReserveText(x.withTexts(ctx, nil), x.server.Memory.CopyBytes(o, id, x.account, descriptor)); err != nil {
+	if err := matcher.ReserveText(x.withTexts(ctx, nil), x.options.Memory.CopyBytes(o, id, x.account, descriptor)); err != nil {
 		return err
 	}
-	obj, ok := x.server.Memory.Get(o, id, x.account, descriptor)
+	obj, ok := x.options.Memory.Get(o, id, x.account, descriptor)
 	if !ok {
 		return o.NotFound(id)
 	}
@@ -102,7 +102,7 @@ func (s *Server) deleteObject(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.DeleteObject(ctx, x.account, o, id); err != nil {
+	if err := x.options.Store.DeleteObject(ctx, x.account, o, id); err != nil {
 		return err
 	}
 	return x.sendNoContent()
@@ -143,11 +143,11 @@ func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
 	}
 	room := &answerRoom{x: x}
 	if req.Page.Size*rowBytes > freeBytes { // otherwise many large pages would delay small requests
-		room.work = x.conn.of.server.work
-		room.work.enter()
-		defer room.work.leave()
+		room.workers = x.conn.listener.server.workers
+		room.workers.enter()
+		defer room.workers.leave()
 	}
-	objects, count, err := x.server.Memory.Page(x.withRoom(ctx, room), o, &req.Filter, x.account, req.Page)
+	objects, count, err := x.options.Memory.Page(x.withRoom(ctx, room), o, &req.Filter, x.account, req.Page)
 	if err != nil {
 		return err
 	}
@@ -191,13 +191,13 @@ func (x *exchange) deleteSelected(ctx context.Context, f *matcher.Filter, path s
 	if withoutAccount.IsZero() {
 		return matcher.Errorf(matcher.CodeBadInput, "%s: must have a filter besides account_id", path)
 	}
-	switch names, err := x.server.Store.Owners().Of(o, f); {
+	switch names, err := x.options.Store.Owners().Of(o, f); {
 	case err != nil:
 		return err
 	case len(names) > 0:
 		return matcher.Errorf(matcher.CodeForbidden, "%s: the selected objects are owned by %s; delete them there", path, matcher.OwnerText(names))
 	}
-	deleted, err := x.server.Store.DeleteFound(ctx, o, x.server.Memory.Finder(ctx, o, f, x.account))
+	deleted, err := x.options.Store.DeleteFound(ctx, o, x.options.Memory.Finder(ctx, o, f, x.account))
 	if err != nil {
 		return err
 	}

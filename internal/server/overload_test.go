@@ -200,6 +200,17 @@ func (x *service) untilServed(request string) {
 	}
 }
 
+// awaitIdle waits until these connections are idle, in this order, and no others are. The
+// server notices the end of a request a little later than the client has its answer.
+func (x *service) awaitIdle(order ...*raw) {
+	x.Helper()
+	var want []string
+	for _, c := range order {
+		want = append(want, c.LocalAddr().String())
+	}
+	x.until(func() bool { return slices.Equal(x.server.Idle(), want) })
+}
+
 // TestIdleConnectionIsClosed checks that the connection that has been idle longest is closed
 // when there are too many. Requests that are being answered continue.
 func TestIdleConnectionIsClosed(t *testing.T) {
@@ -211,30 +222,40 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		c := x.dial()
 		c.write(request).answer("idle").status(200)
 		idle = append(idle, c)
+		x.awaitIdle(idle...)
 	}
-	idle[0].write(request).answer("used again").status(200) // the order is now 1, 2, 3, 0
+	idle[0].write(request).answer("used again").status(200)
+	idle = append(idle[1:], idle[0])
+	x.awaitIdle(idle...)
 	x.server.SetConnectionsMax(5)
-	for _, n := range []int{1, 2, 3, 0} {
+	for range 4 {
 		c := x.dial()
 		c.write(request).answer("new").status(200)
-		idle[n].ended()
-		c.write(request).answer("it stays").status(200)
+		idle[0].ended()
+		idle = append(idle[1:], c)
+		x.awaitIdle(idle...)
 	}
 	busy.write(strings.Repeat(" ", 1000)).answer("busy").status(200)
 }
 
-// TestUnfinishedHeaderIsClosed checks that a connection with an unfinished header is
-// closed too when there are too many.
+// TestUnfinishedHeaderIsClosed checks that a connection with an unfinished header counts
+// as idle from the moment that the header began.
 func TestUnfinishedHeaderIsClosed(t *testing.T) {
 	x := start(t)
-	var all []*raw
-	for range 3 {
-		all = append(all, x.dial().write("GET /livez HTTP/1.1\r\nHost:"))
-	}
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("so that the others were read").status(200)
-	x.server.SetConnectionsMax(1)
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("new").status(200)
-	all[0].closed()
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	unfinished := x.dial()
+	x.awaitIdle(unfinished)
+	silent := x.dial()
+	x.awaitIdle(unfinished, silent)
+	unfinished.write("GET /livez HTTP/1.1\r\nHost:")
+	x.awaitIdle(silent, unfinished)
+	x.server.SetConnectionsMax(2)
+	first := x.dial()
+	first.write(request).answer("first").status(200)
+	silent.closed()
+	x.awaitIdle(unfinished, first)
+	x.dial().write(request).answer("second").status(200)
+	unfinished.closed()
 }
 
 // closed checks that the server closes the connection without an answer.

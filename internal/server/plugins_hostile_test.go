@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nearside/internal/testkit"
 )
 
 // hostile are the bodies of plugins that do everything they should not. %s is the
@@ -96,8 +98,8 @@ func TestHostilePlugins(t *testing.T) {
 		})
 	}
 	reloads := 100
-	if testing.Short() {
-		reloads = 5
+	if testing.Short() || testkit.RaceEnabled {
+		reloads = 10
 	}
 	for range reloads {
 		reload()

@@ -13,7 +13,7 @@ import (
 
 const (
 	// A refusal is valid for 1/refusedShare of the remaining time of the refused
-	// request, but at most for refusedFor. A queue does not become short earlier.
+	// request, but at most for refusedFor. The queue is hardly shorter before that.
 	refusedShare = 100
 	refusedFor   = 50 * time.Millisecond
 	// refusedMax bounds the refusals that are remembered.
@@ -68,7 +68,7 @@ func (r *refusals) key(x *exchange, body []byte) (k refusedKey, ok bool) {
 		}
 		text = text[from:to]
 	}
-	n := bits.Len(uint(len(body)))
+	n := bits.Len(uint(len(body))) // about equal sizes have the same number of bits, and the same second bit
 	k = refusedKey{candidates: maphash.Bytes(r.seed, text), size: n<<1 | len(body)>>max(0, n-2)&1, route: x.route}
 	if x.account != nil {
 		k.account = *x.account

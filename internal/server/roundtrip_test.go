@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nearside/internal/oracle"
+	"nearside/internal/testkit"
 )
 
 // exported returns the lines of an export, sorted.
@@ -47,7 +48,11 @@ func (x *service) restore(rng *rand.Rand, origin string, exported []string) {
 // TestOracleRoundTrip checks that a server that imports what another one exports
 // gives the same answers, after random writes.
 func TestOracleRoundTrip(t *testing.T) {
-	const seed, steps = 3, 1500
+	const seed = 3
+	steps := 1500
+	if testkit.RaceEnabled {
+		steps = 300
+	}
 	r := openRun(t, seed, oracle.Topologies[0])
 	for r.step = 1; r.step <= steps; r.step++ {
 		r.Step(seed, r.step)

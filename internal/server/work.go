@@ -4,7 +4,7 @@ import "runtime"
 
 // workers is a semaphore with one place per core. All imports, exports and large
 // pages share it, so that other requests do not wait long for a core. A worker
-// leaves before it waits for a client or for memory.
+// calls leave before it waits for a client or for memory, and enter after that.
 type workers chan struct{}
 
 func newWorkers() workers { return make(workers, runtime.GOMAXPROCS(0)) }

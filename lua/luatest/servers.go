@@ -34,12 +34,14 @@ type Server struct {
 	log   string
 }
 
-func skipMissing(t testing.TB, what string) {
+// skipMissing skips a test that needs a program that is not installed. If PEERS_STRICT is
+// set, it fails the test.
+func skipMissing(t testing.TB, program string) {
 	t.Helper()
 	if os.Getenv("PEERS_STRICT") != "" {
-		t.Fatalf("%s is not installed, and PEERS_STRICT is set", what)
+		t.Fatalf("%s is not installed, and PEERS_STRICT is set", program)
 	}
-	t.Skipf("%s is not installed: this was not tested", what)
+	t.Skipf("%s is not installed: this was not tested", program)
 }
 
 // FindProgram looks for a program in folders, then in PATH, and returns its path.
@@ -91,14 +93,14 @@ func (p *Server) End() {
 	p.cmd.Wait() // the error only says that the server was killed
 }
 
-// Ready polls until ask succeeds. It fails the test after 90 s.
-func (p *Server) Ready(t testing.TB, ask func() error) {
+// AwaitReady calls check repeatedly until it succeeds. It fails the test after 90 s.
+func (p *Server) AwaitReady(t testing.TB, check func() error) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	timeout := time.After(90 * time.Second)
 	for {
-		err := ask()
+		err := check()
 		if err == nil {
 			return
 		}
@@ -151,7 +153,7 @@ func StartRedis(t testing.TB, dir, port string) *Server {
 	t.Helper()
 	p := RunServer(t, dir, nil, FindProgram(t, "redis-server"), "--bind", "127.0.0.1", "--port", port, "--dir", dir,
 		"--requirepass", Password, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	p.Ready(t, func() error {
+	p.AwaitReady(t, func() error {
 		return converse("127.0.0.1:"+port, "AUTH "+Password+"\r\nPING\r\n", "+OK\r\n+PONG\r\n")
 	})
 	return p
@@ -174,8 +176,10 @@ func EndServers() {
 	}
 }
 
+// keepServer makes EndServers end a server.
 func keepServer(p *Server) { sharedServers.ends = append(sharedServers.ends, p.End) }
 
+// sharedFolder creates a folder that EndServers removes.
 func sharedFolder(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nearside-"+name)
@@ -247,7 +251,7 @@ func startRabbit(t testing.TB) {
 	keepServer(RunServer(t, dir, env, epmd))
 	p := RunServer(t, dir, env, program)
 	keepServer(p)
-	p.Ready(t, func() error {
+	p.AwaitReady(t, func() error {
 		return converse("127.0.0.1:"+port, "AMQP\x00\x00\x09\x01", "\x01\x00\x00") // a method frame on channel 0: Connection.Start
 	})
 	sharedServers.rabbitAddr, sharedServers.rabbitEnv = "127.0.0.1:"+port, env
@@ -263,7 +267,7 @@ func Rabbitctl(t testing.TB, args ...string) {
 	}
 }
 
-// A Cutter is a TCP proxy between a client and a server. It can cut or freeze the
+// A Cutter is a TCP proxy between a client and a server. It can close or freeze the
 // connections.
 type Cutter struct {
 	l    net.Listener
@@ -276,9 +280,9 @@ type Cutter struct {
 	frozen chan struct{} // closed when Freeze ends; nil: not frozen
 }
 
-// Cut starts a Cutter in front of the server at to. If secure is given, clients
+// NewCutter starts a Cutter in front of the server at to. If secure is given, clients
 // connect to the Cutter through TLS.
-func Cut(t testing.TB, to string, secure ...*tls.Config) *Cutter {
+func NewCutter(t testing.TB, to string, secure ...*tls.Config) *Cutter {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -292,17 +296,17 @@ func Cut(t testing.TB, to string, secure ...*tls.Config) *Cutter {
 	t.Cleanup(func() {
 		l.Close()
 		c.Freeze(false)
-		c.Set(true)
+		c.SetDown(true)
 		c.work.Wait()
 	})
 	return c
 }
 
-// Addr is the address at which clients connect.
+// Addr returns the address to which clients connect.
 func (c *Cutter) Addr() string { return c.l.Addr().String() }
 
-// Set cuts all connections. If down is true, it also cuts new ones from now on.
-func (c *Cutter) Set(down bool) {
+// SetDown closes all connections. While down is true, it also closes new ones.
+func (c *Cutter) SetDown(down bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = down
@@ -326,6 +330,7 @@ func (c *Cutter) Freeze(on bool) {
 	}
 }
 
+// copy copies bytes until one of the connections ends. It waits while the Cutter is frozen.
 func (c *Cutter) copy(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 64<<10)
 	for {

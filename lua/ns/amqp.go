@@ -39,7 +39,7 @@ func amqpModule() vm.Module {
 		Name: "amqp", Doc: "RabbitMQ (AMQP 0-9-1).", Classes: []*vm.Class{amqpClass},
 		Functions: []vm.Function{{
 			Name: "connect", Params: []string{"url: string", "options?: {timeout_ms: number?}"}, Returns: []string{"AmqpClient?", "string? err"},
-			Doc: "Makes a client of amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client connects by itself, also when the server is down now, and connects again when the connection is lost.",
+			Doc: "Creates a client for amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client connects in the background and reconnects when the connection is lost. connect succeeds even if the server is down.",
 			Run: amqpConnect,
 		}},
 	}
@@ -56,7 +56,7 @@ var amqpClass = &vm.Class{
 				"exchange: string", "key: string", "body: string",
 				"options?: {confirm: boolean?, mandatory: boolean?, headers: table<string, string|number|boolean>?, persistent: boolean?, expiration: (integer|string)?, " + amqpProperties + "}",
 			},
-			Doc: "Sends a persistent message, and waits until the server has confirmed it unless confirm is false. With mandatory it fails when no queue took the message; confirm = true sets mandatory unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. The message may have been sent also when there is an error.",
+			Doc: "Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; confirm = true also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless.",
 			Run: amqpPublish,
 		},
 		{
@@ -66,7 +66,7 @@ var amqpClass = &vm.Class{
 				"fn: fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean, attempt: integer, persistent: boolean, expiration: string?, " + amqpProperties + "}): (\"ack\"|\"retry\"|\"dead\"|boolean|{retry: number})?, string?",
 				"options?: {prefetch: integer?, attempts: integer?, dead: (string|boolean|{exchange: string, key: string?})?}",
 			},
-			Doc: "Calls fn for each message of a queue, one after the other. \"ack\" or true acknowledges it. After \"retry\", false, nil or an error it comes again, after 1 to 60 seconds or {retry = seconds}, up to attempts (10) times; then, or after \"dead\", it goes to dead: a queue, or an exchange and key, or true for the x-dead-letter-exchange of a queue that this client has not declared. Without one it stays in the queue. While the store is full or not available (12052, 12050) the consumer pauses, and no attempt is used. A second result is the reason.",
+			Doc: "Calls fn for each message of a queue, one after the other. If fn returns \"ack\" or true, the message is acknowledged. If it returns \"retry\", false or nil, or raises an error, the message is delivered again after 1 to 60 seconds; {retry = seconds} sets the time. After attempts (10) attempts, or \"dead\", the message goes to the dead-letter target dead: the name of a queue, an exchange and a key, or true for the x-dead-letter-exchange of a queue that this client has not declared. If this client has declared the queue with an x-dead-letter-exchange, that is the default. Without a target it stays in the queue. A second result of fn is the reason. If the store is full or not available (12052, 12050), the consumer pauses and no attempt is used.",
 			Run: amqpConsume,
 		},
 		{
@@ -75,7 +75,7 @@ var amqpClass = &vm.Class{
 				"kind: \"queue\"|\"exchange\"", "name: string",
 				"options?: {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?, arguments: table<string, any>?}[]?}",
 			},
-			Doc: "Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false. The client makes it again when it connects again and when it disappears. While the server cannot be reached it returns true, and makes it later.",
+			Doc: "Creates a queue with its bindings, or an exchange (type: direct, fanout, headers or topic). It is durable unless durable is false. The client creates it again after a reconnect and when it disappears. If the server cannot be reached, declare returns true and the client creates it later.",
 			Run: amqpDeclare,
 		},
 		{
@@ -94,11 +94,11 @@ func amqpConnect(c *vm.Call) error {
 	if err != nil {
 		return err
 	}
-	a, err := self(c).Plugin.Host.Doubles.amqp(k, e)
+	client, err := self(c).Plugin.Host.Doubles.amqp(k, e)
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: amqpClass, Value: amqpHandle{a, k.Target}})
+	return c.Return(vm.Object{Class: amqpClass, Value: amqpHandle{client, k.Target}})
 }
 
 // An amqpHandle is the Go value of a script's AmqpClient.
@@ -115,7 +115,7 @@ func amqpPublish(c *vm.Call) error {
 	}
 	err = c.Wait(func(ctx context.Context) error {
 		err := a.Publish(ctx, out)
-		peer.Note(ctx, a.target, notOfMessage(err))
+		peer.RecordOutcome(ctx, a.target, connectionFault(err))
 		return err
 	})
 	if err != nil {
@@ -124,10 +124,10 @@ func amqpPublish(c *vm.Call) error {
 	return c.Return(true)
 }
 
-// notOfMessage returns err, or nil if the server has refused the message. In that
-// case the handler that published it, or its message, caused the failure, not the
-// connection.
-func notOfMessage(err error) error {
+// connectionFault returns err if the connection or the server caused it. It returns nil
+// if the server has refused the message, because then the handler that published it
+// caused the failure.
+func connectionFault(err error) error {
 	if amqp.IsRefused(err) || errors.Is(err, amqp.ErrNoQueue) {
 		return nil
 	}
@@ -141,7 +141,7 @@ func amqpConsume(c *vm.Call) error {
 		return err
 	}
 	fn := c.Func(2)
-	o.Handle = func(d *amqp.Delivery) peer.Verdict { return in.Judge(fn, AMQPMessage(d)) }
+	o.Handle = func(d *amqp.Delivery) peer.Verdict { return in.HandleMessage(fn, AMQPMessage(d)) }
 	o.Release = in.State.Keep(fn)
 	var task peer.Task
 	err = c.Wait(func(ctx context.Context) (err error) {
@@ -156,7 +156,7 @@ func readConsume(c *vm.Call) (amqp.ConsumerOptions, error) {
 	k := amqp.ConsumerOptions{Queue: c.Text(1)}
 	c.Func(2) // raises an error if it is not a function
 	o := &goval.Reader{Map: c.Map(3), Path: "options."}
-	o.Known("prefetch", "attempts", "dead")
+	o.RefuseUnknown("prefetch", "attempts", "dead")
 	k.Prefetch = o.Whole("prefetch", 16, 1, amqp.MaxPrefetch)
 	k.Attempts = o.Whole("attempts", peer.DefaultAttempts, 1, peer.MaxAttempts)
 	k.Dead = readDead(o)
@@ -166,7 +166,7 @@ func readConsume(c *vm.Call) (amqp.ConsumerOptions, error) {
 	if k.Dead.Queue == k.Queue && k.Queue != "" {
 		o.Fault("dead", "%q is the queue itself", k.Queue)
 	}
-	return k, errors.Join(append(o.Faults, shortText("queue", k.Queue))...)
+	return k, errors.Join(append(o.Faults, checkLength("queue", k.Queue))...)
 }
 
 // readDead reads the option dead of consume.
@@ -175,19 +175,19 @@ func readDead(o *goval.Reader) amqp.DeadTarget {
 	case nil:
 	case string:
 		if v == "" || len(v) > 255 {
-			o.Fault("dead", "is not the name of a queue, of 1 to 255 bytes")
+			o.Fault("dead", "the name of a queue must have 1 to 255 bytes, got %d", len(v))
 		}
 		return amqp.DeadTarget{Queue: v}
 	case bool:
 		return amqp.DeadTarget{Own: v}
 	case map[string]any:
 		d := &goval.Reader{Map: v, Path: o.Path + "dead."}
-		d.Known("exchange", "key")
+		d.RefuseUnknown("exchange", "key")
 		t := amqp.DeadTarget{Exchange: d.Text("exchange", ""), Key: d.Text("key", "")}
 		if t.Exchange == "" {
 			d.Fault("exchange", "is missing; for a queue write dead = \"name\"")
 		}
-		o.Faults = append(o.Faults, append(d.Faults, shortText("dead.exchange", t.Exchange), shortText("dead.key", t.Key))...)
+		o.Faults = append(o.Faults, append(d.Faults, checkLength("dead.exchange", t.Exchange), checkLength("dead.key", t.Key))...)
 		return t
 	default:
 		o.Fault("dead", "%v is not the name of a queue, {exchange = name, key = key} or true", v)
@@ -215,49 +215,51 @@ func readDeclare(c *vm.Call) (amqp.Declaration, error) {
 	d.Arguments = amqpTable(o, "arguments")
 	switch d.Kind {
 	case "exchange":
-		o.Known("type", "durable", "auto_delete", "arguments")
+		o.RefuseUnknown("type", "durable", "auto_delete", "arguments")
 		d.ExchangeType = o.Text("type", "direct")
 		if !slices.Contains(exchangeTypes, d.ExchangeType) {
 			o.Fault("type", "%q is not one of %q", d.ExchangeType, exchangeTypes)
 		}
 	case "queue":
-		o.Known("durable", "auto_delete", "exclusive", "arguments", "bind")
+		o.RefuseUnknown("durable", "auto_delete", "exclusive", "arguments", "bind")
 		d.Exclusive = o.Boolean("exclusive", false)
-		d.Bindings = bindings(o)
+		d.Bindings = readBindings(o)
 	default:
 		return d, fmt.Errorf("kind %q is not one of queue, exchange", d.Kind)
 	}
 	if d.Name == "" {
-		return d, errors.New("the name is empty; for a name of its own use ns.uuid()")
+		return d, errors.New("the name is empty; use ns.uuid() for a unique name")
 	}
-	return d, errors.Join(append(o.Faults, shortText("name", d.Name))...)
+	return d, errors.Join(append(o.Faults, checkLength("name", d.Name))...)
 }
 
-func bindings(o *goval.Reader) []amqp.Binding {
+// readBindings reads the option bind of declare.
+func readBindings(o *goval.Reader) []amqp.Binding {
 	list := o.List("bind")
 	if len(list) > maxBindings {
-		o.Fault("bind", "there are more than %d", maxBindings)
+		o.Fault("bind", "must have at most %d bindings, got %d", maxBindings, len(list))
 		return nil
 	}
 	var all []amqp.Binding
 	for i, item := range list {
 		m, _ := item.(map[string]any)
 		b := &goval.Reader{Map: m, Path: fmt.Sprintf("options.bind[%d].", i+1)}
-		b.Known("exchange", "key", "arguments")
-		one := amqp.Binding{Exchange: b.Text("exchange", ""), Key: b.Text("key", ""), Arguments: amqpTable(b, "arguments")}
-		if one.Exchange == "" {
+		b.RefuseUnknown("exchange", "key", "arguments")
+		binding := amqp.Binding{Exchange: b.Text("exchange", ""), Key: b.Text("key", ""), Arguments: amqpTable(b, "arguments")}
+		if binding.Exchange == "" {
 			b.Fault("exchange", "is missing")
 		}
-		all = append(all, one)
-		o.Faults = append(o.Faults, append(b.Faults, shortText("exchange", one.Exchange), shortText("key", one.Key))...)
+		all = append(all, binding)
+		o.Faults = append(o.Faults, append(b.Faults, checkLength("exchange", binding.Exchange), checkLength("key", binding.Key))...)
 	}
 	return all
 }
 
-// shortText checks the length of a name: the protocol allows at most 255 bytes.
-func shortText(what, text string) error {
+// checkLength returns an error if the text of a field is longer than the 255 bytes that
+// the protocol allows.
+func checkLength(field, text string) error {
 	if len(text) > 255 {
-		return fmt.Errorf("%s: is longer than 255 bytes", what)
+		return fmt.Errorf("%s: is longer than 255 bytes", field)
 	}
 	return nil
 }

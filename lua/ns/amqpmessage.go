@@ -21,23 +21,23 @@ var PublishOptions = []string{
 // readPublish reads the arguments of publish.
 func readPublish(c *vm.Call) (amqp.Outgoing, error) {
 	o := &goval.Reader{Map: c.Map(4), Path: "options."}
-	o.Known(append([]string{"confirm", "mandatory"}, PublishOptions...)...)
+	o.RefuseUnknown(append([]string{"confirm", "mandatory"}, PublishOptions...)...)
 	out := amqp.Outgoing{Exchange: c.Text(1), Key: c.Text(2), Message: ReadMessage(o, c.Text(3))}
 	out.Confirm = o.Boolean("confirm", true)
 	// A script that sets confirm expects a queue to receive the message. Other
 	// scripts may publish to an exchange without queues.
 	out.Mandatory = o.Boolean("mandatory", o.Map["confirm"] == true)
 	if out.Mandatory && !out.Confirm {
-		o.Fault("mandatory", "needs confirm: without it nobody waits for the server's answer")
+		o.Fault("mandatory", "needs confirm: with confirm = false, publish does not wait for the server's answer")
 	}
-	return out, errors.Join(append(o.Faults, shortText("exchange", out.Exchange), shortText("key", out.Key))...)
+	return out, errors.Join(append(o.Faults, checkLength("exchange", out.Exchange), checkLength("key", out.Key))...)
 }
 
 // ReadMessage reads the properties of a message from the options of publish.
 func ReadMessage(o *goval.Reader, body string) amqp.Message {
 	text := func(field string) string {
 		s := o.Text(field, "")
-		if err := shortText(field, s); err != nil {
+		if err := checkLength(field, s); err != nil {
 			o.Fault(field, "is longer than 255 bytes")
 		}
 		return s
@@ -130,18 +130,19 @@ func AMQPValue(v any) any {
 	}
 }
 
-// amqpTable reads an option that is a table of strings, numbers and booleans.
+// amqpTable reads an option that is a table of strings, numbers and booleans. It returns
+// nil for an empty table.
 func amqpTable(o *goval.Reader, field string) map[string]any {
 	in := o.Table(field)
 	if len(in) == 0 {
 		return nil
 	}
 	if len(in) > maxAMQPHeaders {
-		o.Fault(field, "there are more than %d", maxAMQPHeaders)
+		o.Fault(field, "must have at most %d entries, got %d", maxAMQPHeaders, len(in))
 	}
 	out := make(map[string]any, len(in))
 	for name, v := range in {
-		if err := shortText(name, name); err != nil {
+		if err := checkLength(name, name); err != nil {
 			o.Faults = append(o.Faults, err)
 		}
 		switch v := v.(type) {

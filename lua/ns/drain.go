@@ -14,8 +14,8 @@ type drains struct {
 	begun bool
 }
 
-// over is a context that has already ended.
-var over = func() context.Context {
+// endedContext is a context that has already ended.
+var endedContext = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
@@ -36,7 +36,7 @@ func (in *Instance) OnDrain(stop func(ctx context.Context)) (forget func()) {
 	d.mu.Lock()
 	if d.begun {
 		d.mu.Unlock()
-		stop(over)
+		stop(endedContext)
 		return func() {}
 	}
 	entry := &stop

@@ -8,10 +8,11 @@ import (
 	"nearside/lua/vm"
 )
 
-// Hinted checks the outcome of a plugin's function. If it looks like a misplaced
-// attempt to reject the request, Hinted returns an error with a hint. Otherwise it
-// returns err. hook is the name of the hook, or "" for another function.
-func Hinted(hook string, results []any, err error) error {
+// WithHint checks the outcome of a plugin's function: its results, or err. If it looks
+// like an attempt to reject the request where that is not possible, WithHint returns an
+// error with a hint. Otherwise it returns err. hook is the name of the hook, or "" for
+// another function.
+func WithHint(hook string, results []any, err error) error {
 	if err == nil {
 		if len(results) == 0 || hook == "prefilter" {
 			return nil
@@ -38,6 +39,8 @@ func Hinted(hook string, results []any, err error) error {
 	return err
 }
 
+// misplaced returns the error for a rejection outside of prefilter. how is "returned" or
+// "raised".
 func misplaced(r *Rejection, how string) error {
-	return fmt.Errorf("ns.reject(%d, %q) was %s here, and works only in prefilter; a route returns its status and body, as in: return %d, %q", r.status, r.detail, how, r.status, r.detail)
+	return fmt.Errorf("ns.reject(%d, %q) was %s here, but works only in prefilter; a route returns its status and body, as in: return %d, %q", r.status, r.detail, how, r.status, r.detail)
 }

@@ -1,19 +1,18 @@
 package ns
 
 import (
-	"nearside/lua/vm"
-
 	"nearside/lua/goval"
+	"nearside/lua/vm"
 )
 
 // JSONModule is ns.json, which encodes and decodes JSON.
 func JSONModule() vm.Module {
 	return vm.Module{
-		Name: "json", Doc: "JSON.",
+		Name: "json", Doc: "Encodes and decodes JSON.",
 		Functions: []vm.Function{
 			{
 				Name: "encode", Params: []string{"value: any"}, Returns: []string{"string"},
-				Doc: "Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.",
+				Doc: "Encodes a value. An empty table becomes {}, unless json.array has marked it or it was decoded from an empty list.",
 				Run: func(c *vm.Call) error {
 					v := c.Value(1)
 					if err := chargeJSON(c, v); err != nil {
@@ -28,20 +27,20 @@ func JSONModule() vm.Module {
 			},
 			{
 				Name: "decode", Params: []string{"text: string"}, Returns: []string{"any", "string? err"},
-				Doc: "Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).",
+				Doc: "Decodes a text. null becomes json.null. Integers beyond 2^53 become boxed integers (see int64).",
 				Run: func(c *vm.Call) error { return returnJSON(c, c.Text(1)) },
 			},
 			{
 				Name: "array", Params: []string{"t: table"}, Returns: []string{"table"},
-				Doc: "Marks a table to be written as [], also when it is empty.",
+				Doc: "Marks a table, so that it is encoded as a list even if it is empty. Returns the table.",
 				Run: func(c *vm.Call) error { return c.ReturnMarked(1, true) },
 			},
 			{
 				Name: "object", Params: []string{"t: table"}, Returns: []string{"table"},
-				Doc: "Marks a table to be written as {}, also when it is empty.",
+				Doc: "Marks a table, so that it is encoded as an object even if it is empty. Returns the table.",
 				Run: func(c *vm.Call) error { return c.ReturnMarked(1, false) },
 			},
 		},
-		Values: []vm.Value{{Name: "null", Type: "userdata", Doc: "JSON's null.", Get: func(*vm.Call) any { return vm.Null{} }}},
+		Values: []vm.Value{{Name: "null", Type: "userdata", Doc: "The value null of JSON.", Get: func(*vm.Call) any { return vm.Null{} }}},
 	}
 }

@@ -24,7 +24,7 @@ const (
 func chargeJSON(c *vm.Call, v any) error {
 	n := jsonLength(v)
 	if n > vm.MaxString {
-		return fmt.Errorf("the text has up to %d bytes; %d are allowed", n, vm.MaxString)
+		return fmt.Errorf("the text may have at most %d bytes, and this value could need %d", vm.MaxString, n)
 	}
 	c.Charge(10 + n/8)
 	c.Allocate(4 * n)
@@ -79,7 +79,7 @@ func returnJSON(c *vm.Call, text string) error {
 	values := strings.Count(text, ",") + strings.Count(text, "[") + 2*objects + 1
 	c.Charge(decodeUnits + len(text)/8 + 4*values)
 	if values > maxJSONValues {
-		return c.Fail(fmt.Errorf("json: there are up to %d values; %d are allowed", values, maxJSONValues))
+		return c.Fail(fmt.Errorf("json: the text may contain at most %d values, and this one could contain %d", maxJSONValues, values))
 	}
 	c.Allocate(3*len(text) + values*jsonValueBytes + objects*jsonObjectBytes)
 	v, err := goval.DecodeJSON([]byte(text))

@@ -15,7 +15,7 @@ func LibraryFile() string { return FormatLibrary(Library, "ns") }
 // name of the library's local variable in the file.
 func FormatLibrary(lib *vm.Library, local string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "---@meta %s\n-- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update\n\n", lib.Root)
+	fmt.Fprintf(&b, "---@meta %s\n-- Generated from the host's modules by: go test ./lua/trial -run TestLibraryFile -update\n\n", lib.Root)
 	for _, m := range lib.Modules {
 		for _, c := range m.Classes {
 			fmt.Fprintf(&b, "---%s\n---@class %s\n", c.Doc, c.Name)
@@ -51,7 +51,8 @@ func FormatLibrary(lib *vm.Library, local string) string {
 	return b.String()
 }
 
-// writeOverload writes the overload of a callable module. f is nil for other modules.
+// writeOverload writes the function that is called when a module itself is called. f is
+// nil if the module cannot be called.
 func writeOverload(b *strings.Builder, f *vm.Function) {
 	if f != nil {
 		fmt.Fprintf(b, "---%s\n---@overload fun(%s): %s\n", f.Doc, strings.Join(f.Params, ", "), strings.Join(f.Returns, ", "))
@@ -67,7 +68,7 @@ func writeFields(b *strings.Builder, fields []vm.Value) {
 func writeFunction(b *strings.Builder, prefix string, f vm.Function) {
 	waits := ""
 	if f.Waits {
-		waits = " Waits."
+		waits = " This call waits."
 	}
 	fmt.Fprintf(b, "\n---%s%s\n", f.Doc, waits)
 	var names []string

@@ -12,8 +12,8 @@ type MetricKind uint8
 
 // The kinds of metrics.
 const (
-	Counter   MetricKind = iota // goes up
-	Gauge                       // goes up and down
+	Counter   MetricKind = iota // its value only increases
+	Gauge                       // its value increases and decreases
 	Histogram                   // counts values by size
 )
 
@@ -29,7 +29,7 @@ type MetricShape struct {
 	Buckets []float64 // of a histogram: finite upper bounds, ascending; nil: buckets for seconds
 }
 
-// Meter stores the metrics of plugins and exports them with the label "plugin".
+// A Meter stores the metrics of plugins and exports them with the label "plugin".
 type Meter interface {
 	// Metric declares a metric. The declaration lasts until Release is called. If
 	// the same plugin has already declared the metric with the same kind, labels
@@ -70,14 +70,14 @@ func (ms *metrics) declare(p *Plugin, s MetricShape) (*metric, error) {
 	key := strings.TrimSuffix(s.Name, "_total")
 	if m := ms.byName[key]; m != nil {
 		if m.Name != s.Name || m.Kind != s.Kind || !slices.Equal(m.Labels, s.Labels) || !slices.Equal(m.Buckets, s.Buckets) {
-			return nil, fmt.Errorf("the %s %s is declared already, with another kind, other labels or buckets", m.Kind, m.Name)
+			return nil, fmt.Errorf("the %s %s is declared already, with another kind, other labels or other buckets", m.Kind, m.Name)
 		}
 		return m, nil
 	}
 	if len(ms.byName) >= MaxMetrics {
 		return nil, fmt.Errorf("a plugin has at most %d metrics", MaxMetrics)
 	}
-	m := &metric{s, nowhere{}}
+	m := &metric{s, discardedMetric{}}
 	if meter := p.Host.Services.Metrics; meter != nil && !ms.closed {
 		var err error
 		if m.Metric, err = meter.Metric(p.About.Name, s); err != nil {
@@ -103,9 +103,9 @@ func (ms *metrics) Release() {
 	ms.closed = true
 }
 
-// nowhere is a metric whose values are discarded, for a host without a Meter.
-type nowhere struct{}
+// discardedMetric is a metric whose values are discarded, for a host without a Meter.
+type discardedMetric struct{}
 
-func (nowhere) Add(float64, []string) error { return nil }
-func (nowhere) Set(float64, []string) error { return nil }
-func (nowhere) Release()                    {}
+func (discardedMetric) Add(float64, []string) error { return nil }
+func (discardedMetric) Set(float64, []string) error { return nil }
+func (discardedMetric) Release()                    {}

@@ -33,12 +33,12 @@ func readTimeout(r *goval.Reader) time.Duration {
 }
 
 // newClient reads the options of connect. It checks that the plugin may reach all
-// targets; kind is "redis" or "amqp". shown names the server in messages.
-func newClient(c *vm.Call, kind, shown string, targets ...string) (peer.Client, error) {
+// targets; kind is "redis" or "amqp". name names the server in messages.
+func newClient(c *vm.Call, kind, name string, targets ...string) (peer.Client, error) {
 	in := self(c)
 	o := &goval.Reader{Map: c.Map(2), Path: "options."}
-	o.Known("timeout_ms")
-	k := peer.Client{Owner: in, Target: shown, Timeout: readTimeout(o)}
+	o.RefuseUnknown("timeout_ms")
+	k := peer.Client{Owner: in, Target: name, Timeout: readTimeout(o)}
 	faults := o.Faults
 	for _, target := range targets {
 		faults = append(faults, in.Permit(kind, target))

@@ -8,8 +8,8 @@ import (
 	"nearside/lua/ns/peer"
 )
 
-// The methods of Instance below implement [peer.Owner], together with Report,
-// Degrade, Recovered, OnDrain and Permit.
+// The methods of Instance in this file, and Report, Degrade, Recovered, OnDrain and
+// Permit, implement [peer.Owner].
 
 // Name implements [peer.Owner].
 func (in *Instance) Name() string { return in.Plugin.About.Name }
@@ -74,7 +74,7 @@ func (in *Instance) removeConsumer(k *peer.Consumer) {
 }
 
 // ConsumerStatus returns the status of the instance's consumers, in the order
-// in which they were made.
+// in which they were created.
 func (in *Instance) ConsumerStatus() []peer.ConsumerStatus {
 	in.mu.Lock()
 	defer in.mu.Unlock()

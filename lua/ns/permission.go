@@ -10,8 +10,8 @@ import (
 // PermissionKinds maps each kind of permission to whether it has a target.
 var PermissionKinds = map[string]bool{"http": true, "redis": true, "amqp": true, "store": false}
 
-// Permissions lists what a plugin may access: "http:host:port", "http:host" (any
-// port), "http:*" or "store".
+// Permissions lists what a plugin may access. Examples are "http:host:port", "http:host"
+// (any port), "http:*" (any host) and "store".
 type Permissions []string
 
 // ParsePermissions reads and checks the permissions in a plugin's table.
@@ -26,11 +26,11 @@ func ParsePermissions(list []any) (Permissions, error) {
 		wantsTarget, known := PermissionKinds[kind]
 		switch {
 		case !known:
-			return nil, fmt.Errorf("permissions[%d]: %q is of no known kind: http, redis, amqp, store", i+1, text)
+			return nil, fmt.Errorf("permissions[%d]: %q must begin with one of http, redis, amqp, store", i+1, text)
 		case wantsTarget && target == "":
-			return nil, fmt.Errorf("permissions[%d]: %q names no host: write %s:host:port or %s:*", i+1, text, kind, kind)
+			return nil, fmt.Errorf("permissions[%d]: %q does not name a host: write %s:host:port or %s:*", i+1, text, kind, kind)
 		case !wantsTarget && hasTarget:
-			return nil, fmt.Errorf("permissions[%d]: %q: %s takes no target", i+1, text, kind)
+			return nil, fmt.Errorf("permissions[%d]: %q must be %q, without a target", i+1, text, kind)
 		}
 		p = append(p, text)
 	}

@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// maxReady is the maximum number of waiting functions of one plugin.
+// maxReady is the maximum number of functions of one plugin that wait for the server.
 const maxReady = 1024
 
 // readiness delays functions of a plugin until the server listens. With the zero
@@ -16,9 +16,9 @@ type readiness struct {
 	waiting []func()
 }
 
-// add registers f, which is called when the server listens. If it listens already,
-// add calls f at once.
-func (r *readiness) add(f func()) error {
+// callWhenReady calls f when the server listens. If the server listens already, it calls
+// f at once.
+func (r *readiness) callWhenReady(f func()) error {
 	r.mu.Lock()
 	if r.begun {
 		r.mu.Unlock()
@@ -33,7 +33,7 @@ func (r *readiness) add(f func()) error {
 	return nil
 }
 
-// Begin calls the waiting functions. The server listens from now on. Later calls do
+// Begin records that the server listens, and calls the waiting functions. Later calls do
 // nothing.
 func (r *readiness) Begin() {
 	r.mu.Lock()

@@ -19,10 +19,10 @@ type Rejection struct {
 }
 
 var rejectionClass = &vm.Class{
-	Name: "Rejection", Doc: "A decision not to answer a request: return it from prefilter.",
+	Name: "Rejection", Doc: "The decision to reject a request. Return it from prefilter.",
 	Fields: []vm.Value{
 		{Name: "status", Type: "integer", Doc: "The HTTP status.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).status }},
-		{Name: "detail", Type: "string", Doc: "The detail.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).detail }},
+		{Name: "detail", Type: "string", Doc: "The detail in the answer.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).detail }},
 	},
 }
 
@@ -32,7 +32,7 @@ func rejectModule() vm.Module {
 		Classes: []*vm.Class{rejectionClass},
 		Functions: []vm.Function{{
 			Name: "reject", Params: []string{"status: integer", "detail: string"}, Returns: []string{"Rejection"},
-			Doc: "Makes a rejection for prefilter to return, or to raise by error: the request is answered with this status (400 to 499), error code 12057 and the detail.",
+			Doc: "Returns a rejection. If prefilter returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.",
 			Run: func(c *vm.Call) error {
 				status := c.Number(1)
 				if status != math.Trunc(status) || status < 400 || status > 499 {
@@ -40,7 +40,7 @@ func rejectModule() vm.Module {
 				}
 				detail := c.Text(2)
 				if detail == "" || len(detail) > maxRejectDetail {
-					return fmt.Errorf("detail: a text of %d bytes; 1 to %d are allowed", len(detail), maxRejectDetail)
+					return fmt.Errorf("detail: must have 1 to %d bytes, got %d", maxRejectDetail, len(detail))
 				}
 				return c.Return(vm.Object{Class: rejectionClass, Value: &Rejection{int(status), detail}})
 			},

@@ -27,15 +27,15 @@ func resourceModule() vm.Module {
 	return vm.Module{Functions: []vm.Function{{
 		Name:    "resource",
 		Returns: []string{"{cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}"},
-		Doc: "Tells how the process is: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), " +
-			"queue (sub-requests that wait for a worker), workers (of matching), rows (objects stored).",
+		Doc: "Returns the resource usage and the load of the process: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), " +
+			"queue (sub-requests that wait for a worker), workers (for matching) and rows (stored objects).",
 		Run: func(c *vm.Call) error {
-			ask := self(c).Plugin.Host.Services.Resources
-			if ask == nil {
-				return errors.New("this host has no figures")
+			resources := self(c).Plugin.Host.Services.Resources
+			if resources == nil {
+				return errors.New("this host does not measure its resources")
 			}
 			c.Charge(resourceUnits)
-			r := ask()
+			r := resources()
 			return c.Return(map[string]any{
 				"cpu": r.CPU.Seconds(), "rss": r.RSS, "heap": r.Heap, "goroutines": r.Goroutines,
 				"uptime": r.Uptime.Seconds(), "queue": r.Queue, "workers": r.Workers, "rows": r.Rows,

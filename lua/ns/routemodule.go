@@ -6,7 +6,7 @@ import "nearside/lua/vm"
 func routeModule() vm.Module {
 	return vm.Module{Functions: []vm.Function{{
 		Name: "route", Params: []string{"method: string", "path: string", "fn: fun(req: table): (integer, any, table?)"},
-		Doc: "Serves /plugins/<name><path> by fn({method, path, query, query_all, headers, body}), which returns status, body (a table is sent as JSON), headers.",
+		Doc: "Serves requests for /plugins/<name><path> with fn. fn receives {method, path, query, query_all, headers, body} and returns the status, the body (a table is encoded as JSON) and the headers.",
 		Run: func(c *vm.Call) error { return self(c).AddRoute(c.Text(1), c.Text(2), c.Func(3)) },
 	}}}
 }

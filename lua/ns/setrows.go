@@ -32,7 +32,7 @@ func setFilter(c *vm.Call) error {
 		results, err := c.Invoke(test, values...)
 		return len(results) > 0 && results[0] != nil && results[0] != false, err
 	})
-	return s.give(c, kept, err)
+	return s.returnSet(c, kept, err)
 }
 
 // setScan compares the rows with the reference of the request.

@@ -14,37 +14,36 @@ import (
 const maxPut = 1000
 
 // storeModule is ns.store. It reads and writes the objects of all accounts. Its tables
-// have the form of the objects in the HTTP API. The checks and error texts are also
-// those of the HTTP API.
+// have the fields of the objects in the HTTP API, with the same checks and error texts.
 func storeModule() vm.Module {
-	m := vm.Module{Name: "store", Doc: `Stored objects, as tables like the API's JSON; descriptor data is base64, texts of errors count from 0. Needs the permission "store".`}
+	m := vm.Module{Name: "store", Doc: `Reads and writes stored objects. They are tables with the fields of the HTTP API's JSON; the data of descriptors is base64. Positions in error texts count from 0, as in the HTTP API. Needs the permission "store".`}
 	for _, o := range []matcher.Origin{matcher.Faces, matcher.Events} {
 		m.Functions = append(m.Functions, objectFunctions(o)...)
 	}
 	m.Functions = append(m.Functions,
 		vm.Function{
 			Name: "attach", Params: []string{"list_id: string", "face_ids: string[]"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
-			Doc: "Puts faces into a list, all or none.", Run: storeFunction(linkFaces("attach")),
+			Doc: "Adds faces to a list, all or none.", Run: storeFunction(linkFaces("attach")),
 		},
 		vm.Function{
 			Name: "detach", Params: []string{"list_id: string", "face_ids: string[]"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
-			Doc: "Takes faces out of a list, all or none.", Run: storeFunction(linkFaces("detach")),
+			Doc: "Removes faces from a list, all or none.", Run: storeFunction(linkFaces("detach")),
 		},
 		vm.Function{
 			Name: "new_list", Params: []string{"list?: {list_id: string?, account_id: string?, user_data: string?}"}, Returns: []string{"string? id", "string? err"}, Waits: true,
-			Doc: "Makes a list and returns its id; fails when there is one already.", Run: storeFunction(newList),
+			Doc: "Creates a list and returns its id. Fails if a list with this id exists.", Run: storeFunction(newList),
 		})
 	return m
 }
 
 // objectFunctions returns the functions for objects of one origin.
 func objectFunctions(o matcher.Origin) []vm.Function {
-	one, many := o.Singular(), o.String()
+	singular, plural := o.Singular(), o.String()
 	return []vm.Function{
 		{
-			Name: "put_" + one, Params: []string{one + ": table"}, Returns: []string{"string? id", "string? err"}, Waits: true,
-			Doc: "Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent.",
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Name: "put_" + singular, Params: []string{singular + ": table"}, Returns: []string{"string? id", "string? err"}, Waits: true,
+			Doc: "Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated.",
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				ids, err := s.put(c, o, []any{c.Value(1)}, nil)
 				if err != nil {
 					return c.Fail(err)
@@ -53,14 +52,14 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			}),
 		},
 		{
-			Name: "put_" + many, Params: []string{many + ": table[]"}, Returns: []string{"string[]? ids", "string? err"}, Waits: true,
+			Name: "put_" + plural, Params: []string{plural + ": table[]"}, Returns: []string{"string[]? ids", "string? err"}, Waits: true,
 			Doc: fmt.Sprintf("Stores up to %d objects at once, all or none, and returns their ids.", maxPut),
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				list := c.List(1)
 				if len(list) > maxPut {
-					return c.Fail(fmt.Errorf("%d %s are more than %d", len(list), many, maxPut))
+					return c.Fail(fmt.Errorf("%s: must have at most %d objects, got %d", plural, maxPut, len(list)))
 				}
-				ids, err := s.put(c, o, list, func(i int, err error) error { return matcher.At(fmt.Sprintf("%s[%d]", many, i), err) })
+				ids, err := s.put(c, o, list, func(i int, err error) error { return matcher.At(fmt.Sprintf("%s[%d]", plural, i), err) })
 				if err != nil {
 					return c.Fail(err)
 				}
@@ -68,9 +67,9 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			}),
 		},
 		{
-			Name: "get_" + one, Params: []string{"id: string"}, Returns: []string{"table?", "string? err"},
-			Doc: "Reads an object, with its descriptors.",
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Name: "get_" + singular, Params: []string{"id: string"}, Returns: []string{"table?", "string? err"},
+			Doc: "Returns an object with its descriptors. Fails if it does not exist.",
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				v, err := s.get(o, c.Text(1))
 				if err != nil {
 					return c.Fail(err)
@@ -79,9 +78,9 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			}),
 		},
 		{
-			Name: "delete_" + one, Params: []string{"id: string"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
-			Doc: "Removes an object; fails when there is none.",
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Name: "delete_" + singular, Params: []string{"id: string"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
+			Doc: "Deletes an object. Fails if it does not exist.",
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				id, err := objectID(o, c.Text(1))
 				if err == nil {
 					err = s.wait(c, func(ctx context.Context) error { return s.Store.DeleteObject(ctx, nil, o, id) })
@@ -96,7 +95,7 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 }
 
 // storeFunction returns a function that runs f if the plugin may use the store.
-func storeFunction(f func(*vm.Call, *stored) error) func(*vm.Call) error {
+func storeFunction(f func(*vm.Call, *objectStore) error) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		in := self(c)
 		if !in.Plugin.Checked.Load() {
@@ -106,7 +105,7 @@ func storeFunction(f func(*vm.Call, *stored) error) func(*vm.Call) error {
 			return err
 		}
 		host := in.Plugin.Host
-		s := &stored{&host.Services, host.Clock}
+		s := &objectStore{&host.Services, host.Clock}
 		if s.Store == nil || s.Objects == nil || s.Decoder == nil {
 			return errors.New("this host has no store")
 		}
@@ -114,8 +113,10 @@ func storeFunction(f func(*vm.Call, *stored) error) func(*vm.Call) error {
 	}
 }
 
-func linkFaces(action string) func(*vm.Call, *stored) error {
-	return func(c *vm.Call, s *stored) error {
+// linkFaces returns the function for an action on the faces of a list: "attach" or
+// "detach".
+func linkFaces(action string) func(*vm.Call, *objectStore) error {
+	return func(c *vm.Call, s *objectStore) error {
 		ids := c.List(2)
 		if ids == nil {
 			ids = []any{}
@@ -137,7 +138,8 @@ func linkFaces(action string) func(*vm.Call, *stored) error {
 	}
 }
 
-func newList(c *vm.Call, s *stored) error {
+// newList implements ns.store.new_list.
+func newList(c *vm.Call, s *objectStore) error {
 	var given any = vm.Empty{}
 	if c.Has(1) {
 		given = c.Value(1)

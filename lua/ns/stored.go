@@ -12,46 +12,45 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Writer changes the stored objects; all changes go through it. It is a *store.Store.
-// When a method returns without an error, the change is durable and visible to the
-// next match.
-type Writer interface {
+// An ObjectWriter changes the stored objects. It is a *store.Store. When a method returns
+// without an error, the change is durable and visible to the next match.
+type ObjectWriter interface {
 	PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error)
 	DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error
 	Link(ctx context.Context, account *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error
 	CreateList(ctx context.Context, l *matcher.List) error
 }
 
-// Reader reads the stored objects. It is a *memory.Memory.
-type Reader interface {
+// An ObjectReader reads the stored objects. It is a *memory.Memory.
+type ObjectReader interface {
 	Get(origin matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool)
 }
 
-// stored holds the services that the functions of ns.store use.
-type stored struct {
+// objectStore holds the services that the functions of ns.store use.
+type objectStore struct {
 	*Services
 	clock Clock
 }
 
-// wait is vm.Call.Wait for a write. It records the outcome for a message handler, so
-// that a failure of the store does not count as a failure of the message; see
-// verdict.go.
-func (s *stored) wait(c *vm.Call, f func(ctx context.Context) error) error {
+// wait is like vm.Call.Wait, for a write. It records the outcome for the message handler,
+// if any, so that a failure of the store does not use an attempt of the message (see
+// recordStoreOutcome).
+func (s *objectStore) wait(c *vm.Call, f func(ctx context.Context) error) error {
 	return c.Wait(func(ctx context.Context) error {
 		err := f(ctx)
-		noteStore(ctx, err)
+		recordStoreOutcome(ctx, err)
 		return err
 	})
 }
 
 // put stores the objects that a script passed and returns their ids. at adds the
 // position of an object to its error; it may be nil.
-func (s *stored) put(c *vm.Call, o matcher.Origin, given []any, at func(i int, err error) error) ([]string, error) {
+func (s *objectStore) put(c *vm.Call, o matcher.Origin, given []any, at func(i int, err error) error) ([]string, error) {
 	ids := make([]string, len(given))
 	if len(given) == 0 {
 		return ids, nil
 	}
-	place := func(i int, err error) error {
+	locate := func(i int, err error) error {
 		if at == nil || i < 0 {
 			return err
 		}
@@ -62,18 +61,18 @@ func (s *stored) put(c *vm.Call, o matcher.Origin, given []any, at func(i int, e
 		for i, v := range given {
 			obj, err := s.read(decoder, o, v)
 			if err != nil {
-				return place(i, err)
+				return locate(i, err)
 			}
 			objects[i], ids[i] = obj, obj.ID.String()
 		}
 		i, err := s.Store.PutObjects(ctx, nil, objects)
-		return place(i, err)
+		return locate(i, err)
 	})
 	return ids, err
 }
 
 // read converts a script's table to an object, as the server converts a request body.
-func (s *stored) read(decoder *wire.Decoder, o matcher.Origin, v any) (*matcher.Object, error) {
+func (s *objectStore) read(decoder *wire.Decoder, o matcher.Origin, v any) (*matcher.Object, error) {
 	if fields, ok := v.(map[string]any); ok {
 		for _, list := range []string{"lists", "tags"} { // an empty table may be a list or an object
 			if fields[list] == (vm.Empty{}) {
@@ -96,14 +95,14 @@ func (s *stored) read(decoder *wire.Decoder, o matcher.Origin, v any) (*matcher.
 	if !in.HasTime {
 		obj.CreateTime = matcher.TimeOf(s.clock.Now())
 	}
-	if most := decoder.Limits.LineBytes; most > 0 {
-		return obj, wire.CheckLine(obj, most)
+	if limit := decoder.Limits.LineBytes; limit > 0 {
+		return obj, wire.CheckLine(obj, limit)
 	}
 	return obj, nil
 }
 
 // get returns an object as a table for scripts.
-func (s *stored) get(o matcher.Origin, text string) (any, error) {
+func (s *objectStore) get(o matcher.Origin, text string) (any, error) {
 	id, err := objectID(o, text)
 	if err != nil {
 		return nil, err

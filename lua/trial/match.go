@@ -13,24 +13,25 @@ import (
 )
 
 // trialLocal is the local matcher of the call in progress.
-type trialLocal struct{ now *trialMemory }
+type trialLocal struct{ current *trialMemory }
 
 func (l *trialLocal) Name() string { return "memory" }
 
 func (l *trialLocal) Cost(ctx context.Context, sub *matcher.SubRequest) (float64, string, bool) {
-	return l.now.Cost(ctx, sub)
+	return l.current.Cost(ctx, sub)
 }
 
 func (l *trialLocal) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
-	return l.now.Match(ctx, subs)
+	return l.current.Match(ctx, subs)
 }
 
 func (l *trialLocal) Select(ctx context.Context, c *matcher.Candidates, account *matcher.ID) (matcher.Selection, error) {
-	return l.now.Select(ctx, c, account)
+	return l.current.Select(ctx, c, account)
 }
 
-// matching runs f, a call of the matching side, with rows as the stored objects.
-func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, probe any,
+// runMatching runs f, a call of the matching side, with rows as the stored objects. It
+// returns the index in rows of each ID.
+func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, probe any,
 	f func(ctx context.Context, sub *matcher.SubRequest) error,
 ) (map[matcher.ID]int, error) {
 	m, err := newTrialMemory(t.clock.Now)
@@ -38,24 +39,24 @@ func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[st
 		return nil, err
 	}
 	defer m.Close()
-	numbers, err := m.put(rows)
+	numbers, err := m.putRows(rows)
 	if err != nil {
 		return nil, err
 	}
-	sub, err := m.ask(candidates, probe, rows)
+	sub, err := m.newSubRequest(candidates, probe, rows)
 	if err != nil {
 		return nil, err
 	}
-	if why := p.Refuses(sub); why != "" {
+	if why := p.Refusal(sub); why != "" {
 		return nil, errors.New("the plugin is " + why)
 	}
-	t.local.now = m
-	defer func() { t.local.now = t.store.memory }()
+	t.local.current = m
+	defer func() { t.local.current = t.store.memory }()
 	before := t.failureCount()
 	err = c.Wait(func(ctx context.Context) error {
-		return t.do(ctx, func(ctx context.Context) error { return f(ctx, sub) })
+		return t.runUntilIdle(ctx, func(ctx context.Context) error { return f(ctx, sub) })
 	})
-	if failed := t.raise(before); failed != nil {
+	if failed := t.takeFailures(before); failed != nil {
 		err = failed
 	}
 	return numbers, err
@@ -63,14 +64,14 @@ func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[st
 
 func trialCost(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("match") {
-		return errors.New("the plugin has no match, and so no cost")
+		return errors.New("the plugin has no hook match, so it has no cost")
 	}
 	var probe any
 	if c.Has(2) {
 		probe = c.List(2)
 	}
 	var cost any
-	_, err := t.matching(c, p, trialRows(c, 3), c.Map(1), probe, func(ctx context.Context, sub *matcher.SubRequest) error {
+	_, err := t.runMatching(c, p, trialRows(c, 3), c.Map(1), probe, func(ctx context.Context, sub *matcher.SubRequest) error {
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		if value, _, ok := matchers[0].Cost(ctx, sub); ok {
@@ -93,13 +94,13 @@ func trialRows(c *vm.Call, i int) []any {
 
 func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("prefilter") {
-		return errors.New("the plugin has no prefilter")
+		return errors.New("the plugin has no hook prefilter")
 	}
 	rows := c.List(1)
 	kept := make([]bool, len(rows))
 	var left *memory.Selection
-	numbers, err := t.matching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
-		whole, err := t.local.now.Select(ctx, sub.Candidates, sub.Account)
+	numbers, err := t.runMatching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
+		whole, err := t.local.current.Select(ctx, sub.Candidates, sub.Account)
 		if err != nil {
 			return err
 		}
@@ -132,11 +133,11 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 
 func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("match") {
-		return errors.New("the plugin has no match")
+		return errors.New("the plugin has no hook match")
 	}
 	rows := c.List(1)
 	var result matcher.Result
-	numbers, err := t.matching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
+	numbers, err := t.runMatching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		result = matchers[0].Match(ctx, []matcher.SubRequest{*sub})[0]

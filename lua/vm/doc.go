@@ -16,7 +16,7 @@
 // process. A call that exceeds its budget is killed: every further instruction
 // raises the error again, so pcall and coroutines cannot keep it alive.
 // Instructions whose work depends on their operands are charged for that work
-// (hooks.go). Every function that loops over data of a script is charged too.
+// (meter.go). Every function that loops over data of a script is charged too.
 // Strings, tables, patterns, coroutines, tasks and nesting are also bounded
 // (limits.go).
 //

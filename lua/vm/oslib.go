@@ -18,8 +18,8 @@ type Time struct {
 // processStart is the default of Time.Started.
 var processStart = time.Now()
 
-// filled returns t with the defaults of empty fields.
-func (t Time) filled() Time {
+// withDefaults returns t with defaults in its empty fields.
+func (t Time) withDefaults() Time {
 	if t.Now == nil {
 		t.Now = time.Now
 	}
@@ -89,11 +89,11 @@ func osDate(l *glua.LState) int {
 		l.Push(glua.LNil)
 	case format == "*t":
 		executionOf(l).charge(l, dateTableUnits)
-		executionOf(l).countAllocated(tableBytes + firstBytes)
+		executionOf(l).countAllocated(tableBytes + stringMapBytes)
 		l.Push(t.table(l))
 	default:
 		text := formatDate(l, format, t, clock.Zone)
-		executionOf(l).countAllocated(6 * len(text)) // with the buffers that it outgrew, each a quarter larger than the one before
+		executionOf(l).countAllocated(6 * len(text)) // with the smaller buffers that append replaced; each is a quarter larger than the one before
 		l.Push(glua.LString(text))
 	}
 	return 1

@@ -163,3 +163,19 @@ func TestDateIsBounded(t *testing.T) {
 		t.Errorf("a long format with a short slice: error %v, want %v", err, ErrSlice)
 	}
 }
+
+// TestDateDirectivesAllocateLittle checks that formatting a date makes almost no garbage,
+// because only the result and its buffers are counted.
+func TestDateDirectivesAllocateLittle(t *testing.T) {
+	c, ok := civilOf(1e9, time.UTC)
+	if !ok {
+		t.Fatal("civilOf refused the time 1e9")
+	}
+	b := make([]byte, 0, 64)
+	allocations := testing.AllocsPerRun(100, func() { b = c.appendDirective(b[:0], 'c', time.UTC) })
+	// The year is one allocation, because fmt gets it as an interface. Under the race
+	// detector, fmt's pool adds some.
+	if allocations > 5 {
+		t.Errorf("%d allocations for the 7 directives in %%c, want at most 5", int(allocations))
+	}
+}

@@ -123,7 +123,7 @@ func (m *matcher) match(s, p int) int {
 }
 
 // matchSpecial matches %b, %f and %1 to %9 at p. It returns the offsets after the
-// match in text and pattern. The offset in the text is -1 if they do not match.
+// match in text and pattern. The offset in the text is -1 if the item does not match.
 // special is false if there is no such item at p.
 func (m *matcher) matchSpecial(s, p int) (text, pattern int, special bool) {
 	if p+1 == len(m.pat) {

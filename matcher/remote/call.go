@@ -62,7 +62,8 @@ func (r *Remote) makeCall(ctx context.Context, c *call) error {
 		return r.unavailable("%w", gobreaker.ErrOpenState)
 	}
 	err := r.send(callCtx, c)
-	// Counted after its end: the breaker ignores calls that began in an earlier span.
+	// The call is counted after its end, because the breaker ignores calls that began in
+	// an earlier span.
 	_, _ = r.breaker.Execute(func() (struct{}, error) { return struct{}{}, err })
 	var refused *refusal
 	switch {
@@ -141,7 +142,7 @@ func (r *Remote) send(ctx context.Context, c *call) error {
 	f := formatOf(answer.Header)
 	switch {
 	case answer.StatusCode/100 == 4:
-		return r.refusal(answer.StatusCode, f, body, c.place)
+		return r.refusedStatus(answer.StatusCode, f, body, c.place)
 	case answer.StatusCode/100 != 2:
 		return failedStatus(answer.StatusCode, f, body, c.place)
 	case c.read == nil:

@@ -202,7 +202,7 @@ func inBubble(t *testing.T, c Config, test func(*testing.T, *testbed)) {
 			}
 		}()
 		synctest.Wait()
-		test(t, &testbed{service: s, Remote: g.now.Load().all[0], group: g, log: log})
+		test(t, &testbed{service: s, Remote: g.current.Load().all[0], group: g, log: log})
 	})
 }
 

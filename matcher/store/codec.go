@@ -99,8 +99,8 @@ func recordBytesMax(o *matcher.Object) int {
 	return n
 }
 
-// appendObject appends the record of o. A list that is not in the table is
-// CodeListNotFound.
+// appendObject appends the record of o. The error is CodeListNotFound if a list of o is
+// not in the table.
 func appendObject(dst []byte, o *matcher.Object, table *listTable) (_ []byte, err error) {
 	dst = append(dst, recordVersions[o.Origin])
 	for i := range recordFields[o.Origin] {

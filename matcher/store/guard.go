@@ -39,9 +39,9 @@ func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
 // haltOnError handles an error of a log file or of the directory that holds it. It
 // poisons the store and halts the goroutine once the guard is armed. Before that
 // it returns err.
-func (g *guardFS) haltOnError(what, name string, err error) error {
+func (g *guardFS) haltOnError(operation, name string, err error) error {
 	if err != nil && g.armed.Load() {
-		g.poison.halt(fmt.Errorf("%s %s: %w", what, name, err))
+		g.poison.halt(fmt.Errorf("%s %s: %w", operation, name, err))
 	}
 	return err
 }
@@ -66,11 +66,11 @@ func (g *guardFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory
 	return g.guardedFile("create", f, name, category, err)
 }
 
-func (g *guardFS) guardedFile(what string, f vfs.File, name string, category vfs.DiskWriteCategory, err error) (vfs.File, error) {
+func (g *guardFS) guardedFile(operation string, f vfs.File, name string, category vfs.DiskWriteCategory, err error) (vfs.File, error) {
 	log := isLog(name)
 	if err != nil {
 		if log {
-			err = g.haltOnError(what, name, err)
+			err = g.haltOnError(operation, name, err)
 		}
 		return nil, err
 	}
@@ -132,11 +132,11 @@ func (f *guardFile) Write(p []byte) (int, error) {
 
 // handleError handles the error of an operation on the file. For a log it halts.
 // For a table it pauses and returns err, because Pebble tries again at once.
-func (f *guardFile) handleError(what string, err error) error {
+func (f *guardFile) handleError(operation string, err error) error {
 	switch {
 	case err == nil:
 	case f.log:
-		return f.guard.haltOnError(what, f.name, err)
+		return f.guard.haltOnError(operation, f.name, err)
 	case f.table:
 		if f.flush {
 			f.guard.flush.Store(&err) // before the pause, so that commits see it at once

@@ -37,7 +37,7 @@ func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matc
 	switch {
 	case !matcher.Visible(account, l.Account) && !slices.Contains(old, l.ID):
 		return matcher.Errorf(matcher.CodeListNotFound, "%s does not exist", l.ID)
-	case !mayJoin(o.Account, l.Account):
+	case !MayJoin(o.Account, l.Account):
 		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the %s", l.ID, o.Origin.Singular())
 	}
 	return nil
@@ -50,9 +50,9 @@ func listsOf(o *matcher.Object) []matcher.ID {
 	return o.Lists
 }
 
-// mayJoin reports whether an object can be in a list, given their accounts. It cannot
+// MayJoin reports whether an object can be in a list, given their accounts. It cannot
 // if both have an account and the accounts differ.
-func mayJoin(object, list matcher.ID) bool {
+func MayJoin(object, list matcher.ID) bool {
 	return object.IsZero() || list.IsZero() || object == list
 }
 
@@ -85,11 +85,11 @@ func (s *Store) writeObjects(ctx context.Context, objects []*matcher.Object, wri
 }
 
 func (tx *Tx) createObject(account *matcher.ID, o *matcher.Object) error {
-	there, err := tx.Has(o.Origin, o.ID)
+	exists, err := tx.Has(o.Origin, o.ID)
 	if err != nil {
 		return err
 	}
-	if there { // expired attributes need no check: attributes are put, not created
+	if exists { // expired attributes need no check: attributes are put, not created
 		return o.Origin.Exists(o.ID)
 	}
 	if err := tx.mayWrite(account, o, nil); err != nil {

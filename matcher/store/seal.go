@@ -85,7 +85,7 @@ func (q *sealer) runSealer(ctx context.Context) {
 
 // reportError warns about err, unless the store is closing or poisoned.
 func (q *sealer) reportError(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil && q.store.poison.get() == nil {
+	if err != nil && ctx.Err() == nil && q.store.poison.fault() == nil {
 		q.store.opts.Warn("store: the segments cannot be written; the next start may take longer", "dir", q.dir, "error", err)
 	}
 }

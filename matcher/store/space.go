@@ -88,8 +88,8 @@ type diskSpace struct {
 	fault   error  // why nothing may be added now, or nil
 }
 
-// measure returns the current disk space. It is called once per group.
-func (s *Store) measure() (diskSpace, error) {
+// measureSpace returns the current disk space. It is called once per group.
+func (s *Store) measureSpace() (diskSpace, error) {
 	free, _, err := diskUsage(s.fs, s.opts.Dir)
 	if err != nil {
 		return diskSpace{}, err

@@ -157,7 +157,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 // its goroutines may still use the files, so the lock stays until the process
 // ends.
 func (s *Store) abandon(err error) error {
-	if s.poison.get() != nil {
+	if s.poison.fault() != nil {
 		return err
 	}
 	openDirs.Delete(s.opts.Dir)
@@ -179,7 +179,7 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		}
 	}
 	l := loader{applier: s.opts.Applier, lists: newLists()}
-	err = readOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
+	err = openReadOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
 		return l.fillApplier(ctx, db, &s.opts, s.poison)
 	})
 	if err != nil {
@@ -245,7 +245,7 @@ func (s *Store) flushed(info pebble.FlushInfo) {
 }
 
 // Err returns the fault that poisoned the store, or nil if writes work.
-func (s *Store) Err() error { return s.poison.get() }
+func (s *Store) Err() error { return s.poison.fault() }
 
 // Close runs the transactions that wait in the queue, then closes the directory.
 // Later commits fail with CodeUnavailable. If the store is poisoned, Close does
@@ -268,12 +268,12 @@ func (s *Store) close() error {
 	case <-s.written:
 	case <-s.poison.done:
 	}
-	if s.poison.get() == nil {
+	if s.poison.fault() == nil {
 		s.tasks.Wait()
 		s.sealer.finish()
 	}
 	close(s.guard.closing)
-	if err := s.poison.get(); err != nil {
+	if err := s.poison.fault(); err != nil {
 		return err
 	}
 	if err := runHaltable(s.poison, s.db.Close); err != nil {

@@ -137,7 +137,7 @@ func (in *findInput) field(key string, v value) (err error) {
 	case "order":
 		in.Page.Order, err = readPageOrder(v)
 	case "targets":
-		in.Targets, err = fieldsOf(in.origin, v)
+		in.Targets, err = pageTargets(in.origin, v)
 	}
 	return err
 }
@@ -183,8 +183,8 @@ func readPageOrder(v value) (matcher.PageOrder, error) {
 	return 0, v.mustBe("one of id, create_time_asc, create_time_desc")
 }
 
-// fieldsOf reads the targets of a page, which are names of fields of objects of o.
-func fieldsOf(o matcher.Origin, v value) ([]string, error) {
+// pageTargets reads the targets of a page, which are names of fields of objects of o.
+func pageTargets(o matcher.Origin, v value) ([]string, error) {
 	names := targetNames[o][:len(targetNames[o])-2] // without similarity and distance
 	targets := []string{}
 	err := v.array(func(_ int, v value) error {

@@ -126,7 +126,7 @@ func refused(t *testing.T, err error, code matcher.Code, detail string) {
 
 func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, n)) }
 
-// sameField compares plain fields, which exist once.
+// sameField compares plain fields by address, because each of them exists only once.
 var sameField = cmp.Comparer(func(a, b *matcher.Field) bool { return a == b })
 
 // fieldAt returns the plain field of events at path.

@@ -241,8 +241,8 @@ func plainLength(b []byte) int {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, slash := w^'"'*ones, w^'\\'*ones
 		// A byte's top bit is set if the byte is below ' ' or equals a quote or a
-		// backslash. A borrow can set wrong bits, but only in bytes after a right one,
-		// and only the first bit is used.
+		// backslash. A borrow can set the bit of a byte that does not match, but only
+		// after a byte that matches, and only the first bit that is set is used.
 		hit := ((w - ' '*ones) &^ w) | ((quote - ones) &^ quote) | ((slash - ones) &^ slash)
 		if hit &= tops; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8

@@ -26,7 +26,7 @@ func (d *Decoder) Match(f Format, body []byte, t matcher.DescriptorType) (*Match
 	req := &MatchRequest{}
 	b := binder{Decoder: d, now: d.Now()}
 	err := d.decode(f, body, func(v value) error {
-		err := v.object(func(key string, v value) (err error) {
+		err := v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "references":
 				req.References, err = b.references(v, "references", d.Limits.References)
@@ -121,7 +121,7 @@ func checkCount(v value, setting string, limit int) error {
 func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 	set := &CandidateSet{Candidates: matcher.Candidates{Limit: min(limitDefault, b.Limits.Result)}}
 	var targets value
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "filters":
 			set.Origin, set.Filter, set.Filters, err = b.filters(v)

@@ -11,13 +11,13 @@ type RawRequest struct {
 	References, Candidates []matcher.Reference
 }
 
-// Raw reads the body of a raw match. Descriptors of different versions are
-// CodeMixedVersions.
+// Raw reads the body of a raw match. The error is CodeMixedVersions if the versions
+// of the descriptors differ.
 func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 	req := &RawRequest{}
 	b := binder{Decoder: d}
 	err := d.decode(f, body, func(v value) error {
-		err := v.object(func(key string, v value) (err error) {
+		err := v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "references":
 				req.References, err = b.references(v, "references", d.Limits.References)
@@ -92,7 +92,7 @@ func (b *binder) references(v value, setting string, limit int) ([]matcher.Refer
 // absent. The id of an object is a UUID. A key must not be empty.
 func (b *binder) reference(v value, ref *matcher.Reference) error {
 	var id, data value
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "type":
 			ref.Type, err = referenceType(v)
@@ -184,7 +184,7 @@ func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
 		}
 		return d, b.checkDescriptor(d)
 	}
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "version":
 			var n int64

@@ -13,7 +13,7 @@ const (
 	Connecting = "connecting" // to its server
 	Running    = "running"
 	Paused     = "paused"   // after a failure not caused by a message; it resumes by itself
-	Degraded   = "degraded" // it cannot continue, or it holds messages that it cannot dispose of
+	Degraded   = "degraded" // it cannot continue, or it holds messages without attempts left that it cannot send to the dead letters
 )
 
 // A ConsumerStatus is the status of one consumer of messages.
@@ -67,7 +67,7 @@ func (k *Consumer) Set(state string, reason error) {
 		k.down = time.Time{}
 	}
 	if state == Running && k.status.Stuck > 0 {
-		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay, because no dead letters are named; the last one: %s", k.status.Stuck, k.stuck)
+		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay, because the option dead is not set; the last one: %s", k.status.Stuck, k.stuck)
 	}
 	k.status.State, k.status.Reason = state, text
 	state = k.status.State
@@ -122,7 +122,7 @@ func (k *Consumer) Lost(err error) {
 }
 
 // AddStuck counts a message that has no attempts left and stays at the server. why
-// is the reason of its last failure.
+// says why its last attempt failed.
 func (k *Consumer) AddStuck(why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -48,7 +48,6 @@ type parser struct {
 }
 
 // advance makes the next token the current one.
-
 func (p *parser) advance() {
 	p.lastLine = p.tok.line
 	if p.aheadTok != nil {

@@ -33,9 +33,9 @@ type Arena struct {
 	used   int // bytes used in the last block
 }
 
-// add stores record and returns its position: the block number in the upper 16 bits and
-// the offset in the block in the lower 16.
-func (a *Arena) add(record []byte) uint32 {
+// addRecord stores record and returns its position: the block number in the upper 16 bits
+// and the offset in the block in the lower 16.
+func (a *Arena) addRecord(record []byte) uint32 {
 	last := len(a.blocks) - 1
 	if last < 0 || len(a.blocks[last])-a.used < len(record) {
 		size := ArenaBlock
@@ -84,7 +84,7 @@ func (v *View) RecordBlocks() (blocks [][]byte) {
 // appendDetails appends the record of o: its texts, followed by the ordinals of its lists
 // or, for an event, by its tags.
 func appendDetails(dst []byte, o *matcher.Object, lists []uint32) []byte {
-	var texts [textsMax]string
+	var texts [textsBuffer]string
 	for _, s := range Shapes[o.Origin].appendTexts(texts[:0], o) {
 		dst = appendText(dst, s)
 	}
@@ -103,8 +103,8 @@ func appendText(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
-// text splits the first text off b.
-func text(b []byte) (s, rest []byte) {
+// cutText returns the first text of b, and the bytes after it.
+func cutText(b []byte) (s, rest []byte) {
 	n, width := binary.Uvarint(b)
 	end := width + int(n)
 	return b[width:end:end], b[end:]
@@ -121,7 +121,7 @@ func (v *View) textBytes(i int) (bytes int) {
 	rest := v.RecordFrom(i)
 	for range v.Layout.textCount() {
 		var s []byte
-		s, rest = text(rest)
+		s, rest = cutText(rest)
 		bytes += len(s)
 	}
 	return bytes
@@ -129,9 +129,9 @@ func (v *View) textBytes(i int) (bytes int) {
 
 // Text returns the text with index field in the record of row i.
 func (v *View) Text(i, field int) []byte {
-	s, rest := text(v.RecordFrom(i))
+	s, rest := cutText(v.RecordFrom(i))
 	for ; field > 0; field-- {
-		s, rest = text(rest)
+		s, rest = cutText(rest)
 	}
 	return s
 }
@@ -147,7 +147,7 @@ func (v *View) setFields(obj *matcher.Object, i int) (rest []byte) {
 	rest = v.RecordFrom(i)
 	for _, f := range v.Layout.Texts {
 		var s []byte
-		switch s, rest = text(rest); {
+		switch s, rest = cutText(rest); {
 		case len(s) == 0:
 		case f.Kind == matcher.UUIDField:
 			f.SetUUID(obj, matcher.ID(s))
@@ -163,12 +163,12 @@ func (v *View) record(i int) []byte {
 	b := v.RecordFrom(i)
 	rest := b
 	for range v.Layout.textCount() {
-		_, rest = text(rest)
+		_, rest = cutText(rest)
 	}
 	n, width := binary.Uvarint(rest)
 	for rest = rest[width:]; n > 0; n-- {
 		if v.Layout.Origin == matcher.Events {
-			_, rest = text(rest)
+			_, rest = cutText(rest)
 			continue
 		}
 		_, width = binary.Uvarint(rest)
@@ -186,7 +186,7 @@ func (v *View) Ordinals(i int) func(yield func(ordinal uint32) bool) {
 		}
 		rest := v.RecordFrom(i)
 		for range v.Layout.textCount() {
-			_, rest = text(rest)
+			_, rest = cutText(rest)
 		}
 		n, width := binary.Uvarint(rest)
 		for rest = rest[width:]; n > 0; n-- {

@@ -48,8 +48,9 @@ type Layout struct {
 	columnCount int
 }
 
-// textsMax is more texts than records usually have.
-const textsMax = 32
+// textsBuffer is the size of a buffer for the texts of a record. If there are more texts,
+// append moves them to the heap.
+const textsBuffer = 32
 
 func newLayout(o matcher.Origin, meta []matcher.MetaField) *Layout {
 	l := &Layout{Shape: Shapes[o], Origin: o}
@@ -133,19 +134,20 @@ func IDOfText(b []byte) (id matcher.ID) {
 // detailsBytes returns the approximate maximum length of the record of o, in bytes.
 func detailsBytes(o *matcher.Object) int {
 	n := 3 + 3*len(o.Lists)
-	var texts [textsMax]string
+	var texts [textsBuffer]string
 	for _, s := range Shapes[o.Origin].appendTexts(texts[:0], o) {
-		n += textBytes(s)
+		n += textSize(s)
 	}
 	if o.Event != nil {
 		for _, s := range o.Event.Tags {
-			n += textBytes(s)
+			n += textSize(s)
 		}
 	}
 	return n
 }
 
-func textBytes(s string) int {
+// textSize returns the number of bytes that a text needs in a record.
+func textSize(s string) int {
 	var width [binary.MaxVarintLen64]byte
 	return len(s) + binary.PutUvarint(width[:], uint64(len(s)))
 }

@@ -3,10 +3,10 @@
 // lane of a register accumulates the sum of one row, and no sum across lanes is
 // needed.
 //
-// A scan compares one query with many blocks, strictly in order. A tile compares
-// 2, 4 or 6 queries with four blocks. It uses each loaded line for as many sums
-// as the registers hold: the sums of a query over a block 24 times with AVX-512,
-// 6 times with AVX2.
+// A scan compares one query with many blocks, strictly in order. A tile
+// compares 2, 4 or 6 queries with four blocks. It uses each loaded line for all
+// of its queries. The registers hold the sums of six queries over four blocks
+// with AVX-512, and over one block with AVX2.
 package main
 
 import (

@@ -25,8 +25,8 @@ var (
 	notFound  = [3]int{22004, 22007, 22005}
 )
 
-// thing is a face, an event or an attribute.
-type thing struct {
+// object is a face, an event or an attribute.
+type object struct {
 	origin int
 	id     string
 	// fields are the fields that an answer has by default, as decoded JSON. Times are
@@ -35,16 +35,16 @@ type thing struct {
 	vectors [2]*vector // face, body
 }
 
-// account returns the account of t, "" if it has none.
-func (t *thing) account() string { a, _ := t.fields["account_id"].(string); return a }
-func (t *thing) time() string    { return t.fields["create_time"].(string) }
+// account returns the account of o, "" if it has none.
+func (o *object) account() string { a, _ := o.fields["account_id"].(string); return a }
+func (o *object) time() string    { return o.fields["create_time"].(string) }
 
-// visible reports whether a request of an account may see t.
-func (t *thing) visible(account string) bool { return account == "" || t.account() == account }
+// visible reports whether a request of an account may see o.
+func (o *object) visible(account string) bool { return account == "" || o.account() == account }
 
 // field returns the field at a path with dots. An empty text counts as absent.
-func (t *thing) field(path string) (any, bool) {
-	var v any = t.fields
+func (o *object) field(path string) (any, bool) {
+	var v any = o.fields
 	for name := range strings.SplitSeq(path, ".") {
 		fields, ok := v.(map[string]any)
 		if !ok {
@@ -57,28 +57,28 @@ func (t *thing) field(path string) (any, bool) {
 	return v, v != ""
 }
 
-// shown returns t with the fields that targets name; nil: all fields.
-func (t *thing) shown(targets []any) map[string]any {
+// shown returns o with the fields that targets name; nil: all fields.
+func (o *object) shown(targets []any) map[string]any {
 	if targets == nil {
-		return maps.Clone(t.fields)
+		return maps.Clone(o.fields)
 	}
-	id := singulars[t.origin] + "_id"
-	some := map[string]any{id: t.id}
+	id := singulars[o.origin] + "_id"
+	some := map[string]any{id: o.id}
 	for _, name := range targets {
-		if v, ok := t.fields[name.(string)]; ok {
+		if v, ok := o.fields[name.(string)]; ok {
 			some[name.(string)] = v
 		}
 	}
 	return some
 }
 
-// whole returns t with its descriptors.
-func (t *thing) whole() map[string]any {
-	all := maps.Clone(t.fields)
-	for i, v := range t.vectors {
+// whole returns o with its descriptors.
+func (o *object) whole() map[string]any {
+	all := maps.Clone(o.fields)
+	for i, v := range o.vectors {
 		switch {
 		case v == nil:
-		case t.origin == eventOrigin:
+		case o.origin == eventOrigin:
 			all[[2]string{"face_descriptor", "body_descriptor"}[i]] = v.json()
 		default:
 			all["descriptor"] = v.json()
@@ -87,7 +87,7 @@ func (t *thing) whole() map[string]any {
 	return all
 }
 
-// field is a field of a thing with a generator of random values.
+// field is a field of an object with a generator of random values.
 type field struct {
 	name string
 	make func(w *World) any
@@ -95,7 +95,7 @@ type field struct {
 
 // from returns a generator that picks from a pool.
 func from(pool func(w *World) []string) func(*World) any {
-	return func(w *World) any { return pick(w, pool(w)) }
+	return func(w *World) any { return testkit.Pick(w.rng, pool(w)...) }
 }
 
 // small returns a generator of integers from 0 to last.
@@ -184,18 +184,18 @@ func (w *World) randomFields(fields []field, p float64) map[string]any {
 	return all
 }
 
-// place3 returns a generator of three names of places.
-func place3(kind string) func(*World) any {
+// placeName returns a generator of three names of places.
+func placeName(kind string) func(*World) any {
 	return func(w *World) any { return fmt.Sprintf("%s %d", kind, w.rng.IntN(3)) }
 }
 
 func (w *World) location() any {
 	return w.randomFields([]field{
-		{"city", place3("Köln")},
-		{"area", place3("area")},
-		{"district", place3("d")},
-		{"street", place3("street")},
-		{"house_number", place3("1/2a")},
+		{"city", placeName("Köln")},
+		{"area", placeName("area")},
+		{"district", placeName("d")},
+		{"street", placeName("street")},
+		{"house_number", placeName("1/2a")},
 		{"geo_position", func(w *World) any {
 			return map[string]any{"longitude": w.longitude(), "latitude": float64(w.rng.IntN(9)-4) / 2}
 		}},
@@ -227,47 +227,47 @@ var bigIntegers = []any{
 // fields.
 func (w *World) meta() any {
 	floor := func(w *World) any {
-		return pick(w, []any{-1.0, 0.0, 1.0, 2.0, 2.5, 1e300, "2", true, nil, []any{1.0}, pick(w, bigIntegers)})
+		return testkit.Pick(w.rng, []any{-1.0, 0.0, 1.0, 2.0, 2.5, 1e300, "2", true, nil, []any{1.0}, testkit.Pick(w.rng, bigIntegers...)}...)
 	}
-	name := func(w *World) any { return pick(w, []any{"a", "b", "bb", "é", "Z", 7.0, false}) }
+	name := func(w *World) any { return testkit.Pick(w.rng, []any{"a", "b", "bb", "é", "Z", 7.0, false}...) }
 	shop := func(w *World) any {
 		return w.randomFields([]field{{"floor", floor}, {"name", name}, {"x", floor}}, 0.6)
 	}
 	return w.randomFields([]field{
 		{"shop", shop},
-		{"vip", func(w *World) any { return pick(w, []any{true, true, false, false, 1.0, "true"}) }},
+		{"vip", func(w *World) any { return testkit.Pick(w.rng, []any{true, true, false, false, 1.0, "true"}...) }},
 		{"more", func(*World) any { return []any{1.0, nil, map[string]any{"a": "b"}} }},
 	}, 0.6)
 }
 
-// newThing returns a random thing with a new ID.
-func (w *World) newThing(origin int) *thing {
-	t := &thing{origin: origin, id: w.newID(), fields: map[string]any{"create_time": moment(w)}}
+// newObject returns a random object with a new ID.
+func (w *World) newObject(origin int) *object {
+	o := &object{origin: origin, id: w.newID(), fields: map[string]any{"create_time": moment(w)}}
 	for _, f := range optional[origin] {
 		if w.Chance(0.65) {
-			t.fields[f.name] = f.make(w)
+			o.fields[f.name] = f.make(w)
 		}
 	}
-	t.fields[singulars[origin]+"_id"] = t.id
+	o.fields[singulars[origin]+"_id"] = o.id
 	switch origin {
 	case faceOrigin:
-		t.vectors[0] = w.newVector(w.randomModel(false))
-		t.fields["lists"] = w.listsFor(t.account())
+		o.vectors[0] = w.newVector(w.randomModel(false))
+		o.fields["lists"] = w.listsFor(o.account())
 	case attributeOrigin:
 		body := w.Chance(0.4)
-		t.vectors[vectorIndex(body)] = w.newVector(w.randomModel(body))
+		o.vectors[vectorIndex(body)] = w.newVector(w.randomModel(body))
 	default:
 		if w.Chance(0.75) {
-			t.vectors[0] = w.newVector(w.randomModel(false))
+			o.vectors[0] = w.newVector(w.randomModel(false))
 		}
-		if t.vectors[0] == nil || w.Chance(0.5) {
-			t.vectors[1] = w.newVector(w.randomModel(true))
+		if o.vectors[0] == nil || w.Chance(0.5) {
+			o.vectors[1] = w.newVector(w.randomModel(true))
 		}
 	}
-	return t
+	return o
 }
 
-// vectorIndex returns the index of a descriptor in thing.vectors.
+// vectorIndex returns the index of a descriptor in object.vectors.
 func vectorIndex(body bool) int {
 	if body {
 		return 1
@@ -275,10 +275,10 @@ func vectorIndex(body bool) int {
 	return 0
 }
 
-// spellThing returns t as a client may write it: times in other zones and with more
+// spellObject returns o as a client may write it: times in other zones and with more
 // digits, IDs in upper case, null for an absent field, a descriptor from the SDK.
-func (w *World) spellThing(t *thing) map[string]any {
-	body := t.whole()
+func (w *World) spellObject(o *object) map[string]any {
+	body := o.whole()
 	for _, key := range slices.Sorted(maps.Keys(body)) { // in a fixed order, for the random numbers
 		text, _ := body[key].(string)
 		switch {
@@ -287,10 +287,10 @@ func (w *World) spellThing(t *thing) map[string]any {
 		case strings.HasSuffix(key, "_id") && key != "external_id" && key != "track_id" && w.Chance(0.05):
 			body[key] = strings.ToUpper(text)
 		case key == "descriptor" && w.Chance(0.1):
-			body[key] = t.vectors[vectorIndex(t.vectors[0] == nil)].sdk()
+			body[key] = o.vectors[vectorIndex(o.vectors[0] == nil)].sdk()
 		}
 	}
-	if absent := pick(w, optional[t.origin]).name; w.Chance(0.1) && body[absent] == nil {
+	if absent := testkit.Pick(w.rng, optional[o.origin]...).name; w.Chance(0.1) && body[absent] == nil {
 		body[absent] = nil
 	}
 	return body
@@ -322,16 +322,13 @@ func (w *World) newID() string {
 	return fmt.Sprintf("%08x-%04x-4%03x-8%03x-%012x", w.rng.Uint32(), w.rng.IntN(1<<16), w.rng.IntN(1<<12), w.rng.IntN(1<<12), w.rng.Uint64()&(1<<48-1))
 }
 
-// find returns the thing with an ID, or nil.
-func (h *holding) find(origin int, id string) *thing {
-	if i := slices.IndexFunc(h.things[origin], func(t *thing) bool { return t.id == id }); i >= 0 {
-		return h.things[origin][i]
+// find returns the object with an ID, or nil.
+func (h *holding) find(origin int, id string) *object {
+	if i := slices.IndexFunc(h.objects[origin], func(o *object) bool { return o.id == id }); i >= 0 {
+		return h.objects[origin][i]
 	}
 	return nil
 }
-
-// pick returns a random element.
-func pick[T any](w *World, from []T) T { return from[w.rng.IntN(len(from))] }
 
 // near returns f or the next float above or below.
 func (w *World) near(f float64) float64 {

@@ -10,14 +10,14 @@ import (
 	"nearside/matcher/store"
 )
 
-// TestEventsBeside filters events while they are written and rewritten, so that tag names
-// and lexicons grow during reads. Every selected event must pass the filter, and every
-// event that existed before must be found.
-func TestEventsBeside(t *testing.T) {
+// TestFilterDuringEventWrites filters events while they are written and rewritten, so
+// that tag names and lexicons grow during reads. Every selected event must pass the
+// filter, and every event that existed before must be found.
+func TestFilterDuringEventWrites(t *testing.T) {
 	p := newOriginsPair(t, 11)
 	const rounds, perRound = 60, 20
 	event := func(n int) *matcher.Object {
-		o := p.of(matcher.Events, 0, p.faces[:1], p.body)
+		o := p.object(matcher.Events, 0, p.faces[:1], p.body)
 		o.ID, o.Event.Source = matcher.ID{byte(n >> 8), byte(n), 1}, fmt.Sprint("s", n%7)
 		o.Event.Tags = []string{fmt.Sprint("tag", n%100), "all"}
 		return o
@@ -28,7 +28,7 @@ func TestEventsBeside(t *testing.T) {
 		readers.Go(func() {
 			for n := r; ; n++ {
 				source, tag := fmt.Sprint("s", n%7), fmt.Sprint("tag", n%100)
-				p.readBeside(t, source, tag)
+				p.checkFilter(t, source, tag)
 				select {
 				case <-done:
 					return
@@ -61,8 +61,8 @@ func TestEventsBeside(t *testing.T) {
 	}
 }
 
-// readBeside reads events of a source that have a tag.
-func (p *originsPair) readBeside(t *testing.T, source, tag string) {
+// checkFilter reads the events of a source that have a tag, and checks each of them.
+func (p *originsPair) checkFilter(t *testing.T, source, tag string) {
 	f := matcher.Filter{Fields: matcher.Where(matcher.AnyOf("source", source)).Fields, Event: matcher.EventFilter{Tags: []string{tag, "none"}}}
 	objects, n, err := p.Page(t.Context(), matcher.Events, &f, nil, matcher.Page{Size: 1000})
 	if err != nil || n != len(objects) {

@@ -10,10 +10,10 @@ import (
 	"nearside/simd"
 )
 
-// TestWriterBesideScan is for the race detector. It appends rows to the same blocks,
-// zones and columns that a scan of an older snapshot reads. Only the snapshot orders the
-// two.
-func TestWriterBesideScan(t *testing.T) {
+// TestScanDuringAppends is for the race detector. It appends rows to the same blocks,
+// zones and columns that a scan of an older snapshot reads. Only taking the snapshot
+// synchronizes the scan with the writer.
+func TestScanDuringAppends(t *testing.T) {
 	similarity := matcher.Calibration{Midpoint: 1, Steepness: 1}
 	for _, version := range []matcher.Version{
 		{Number: 1, Length: 7, Scale: 1, Similarity: similarity},

@@ -12,22 +12,22 @@ type waker struct {
 	pending bool     // wake was called while the reader did not sleep
 }
 
-// wake ends the nap in progress, or else the next one. When it returns, the clock
+// wake ends the sleep in progress, or else the next one. When it returns, the clock
 // counts the reader as running.
 func (w *waker) wake() {
 	w.clock.mu.Lock()
 	defer w.clock.mu.Unlock()
-	if w.sleeper == nil || !w.clock.remove(w.sleeper) {
+	if w.sleeper == nil || !w.clock.removeSleeper(w.sleeper) {
 		w.pending = true
 		return
 	}
-	w.clock.count(1)
+	w.clock.addBusyLocked(1)
 	close(w.sleeper.wake)
 	w.sleeper = nil
 }
 
-// nap sleeps until d has passed, wake is called or ctx ends.
-func (w *waker) nap(ctx context.Context, d time.Duration) {
+// sleep returns when d has passed, wake is called or ctx ends.
+func (w *waker) sleep(ctx context.Context, d time.Duration) {
 	c := w.clock
 	c.mu.Lock()
 	if w.pending || ctx.Err() != nil {
@@ -38,7 +38,7 @@ func (w *waker) nap(ctx context.Context, d time.Duration) {
 	s := &sleeper{ctx: ctx, at: c.now.Add(max(d, 0)), wake: make(chan struct{})}
 	c.sleepers = append(c.sleepers, s)
 	w.sleeper = s
-	c.count(-1)
+	c.addBusyLocked(-1)
 	c.mu.Unlock()
 	select {
 	case <-s.wake:
@@ -46,8 +46,8 @@ func (w *waker) nap(ctx context.Context, d time.Duration) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.remove(s) {
-		c.count(1)
+	if c.removeSleeper(s) {
+		c.addBusyLocked(1)
 	}
 	w.sleeper = nil
 }

@@ -13,7 +13,7 @@ import (
 // trialObjects returns a function that lists the stored objects of an origin.
 func trialObjects(o matcher.Origin) vm.Function {
 	return vm.Function{
-		Name: o.String(), Returns: []string{"table[]"}, Doc: "The objects that are stored, by id, with their descriptors.",
+		Name: o.String(), Returns: []string{"table[]"}, Doc: "The stored objects with their descriptors, sorted by id.",
 		Run: func(c *vm.Call) error {
 			t, err := trialOf(c)
 			if err != nil {
@@ -22,7 +22,7 @@ func trialObjects(o matcher.Origin) vm.Function {
 			if t.store == nil {
 				return c.Return([]any{})
 			}
-			all, err := t.store.all(o)
+			all, err := t.store.listObjects(o)
 			if err != nil {
 				return err
 			}
@@ -35,14 +35,14 @@ func trialStoreModule() vm.Module {
 	return vm.Module{Name: "store", Doc: "The store of the test. It is empty at first.", Functions: []vm.Function{
 		trialObjects(matcher.Faces), trialObjects(matcher.Events),
 		{
-			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all writes fail with reason, until it is called without. After start.",
+			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all writes fail with reason. A call without reason ends this. Call it after test.start.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
 					return err
 				}
 				if t.store == nil {
-					return errors.New("start the plugin first")
+					return errors.New("there is no store yet: call test.start first")
 				}
 				t.store.mu.Lock()
 				defer t.store.mu.Unlock()
@@ -53,11 +53,11 @@ func trialStoreModule() vm.Module {
 	}}
 }
 
-func trialFiguresModule() vm.Module {
+func trialMetricsModule() vm.Module {
 	return vm.Module{Functions: []vm.Function{
 		{
 			Name: "metric", Params: []string{"name: string", "values?: string[]"}, Returns: []string{"number?"},
-			Doc: "A figure of ns.metrics, of a histogram the number of values; values are those of its labels, by the names of the labels.",
+			Doc: "The value of a metric of ns.metrics, or nil if it has none. For a histogram, it is the number of observations. values are the values of the labels, sorted by the names of the labels.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -70,7 +70,7 @@ func trialFiguresModule() vm.Module {
 				t.meter.mu.Lock()
 				defer t.meter.mu.Unlock()
 				for _, name := range []string{c.Text(1), c.Text(1) + "_total"} { // a test may use the name of a counter with or without _total
-					if v, ok := t.meter.figures[metricKey(name, labels)]; ok {
+					if v, ok := t.meter.values[metricKey(name, labels)]; ok {
 						return c.Return(v)
 					}
 				}
@@ -79,18 +79,18 @@ func trialFiguresModule() vm.Module {
 		},
 		{
 			Name: "resource", Params: []string{"figures: {cpu: number?, rss: integer?, queue: integer?, rows: integer?}"},
-			Doc: "Says what ns.resource tells of the process from now on.",
+			Doc: "Sets the values that ns.resource returns from now on.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
 					return err
 				}
 				o := &goval.Reader{Map: c.Map(1), Path: "figures."}
-				o.Known("cpu", "rss", "queue", "rows")
-				t.figures.CPU = time.Duration(o.Number("cpu", t.figures.CPU.Seconds(), 0, 1e9) * float64(time.Second))
-				t.figures.RSS = int64(o.Whole("rss", int(t.figures.RSS), 0, 1e15))
-				t.figures.Queue = o.Whole("queue", t.figures.Queue, 0, 1e9)
-				t.figures.Rows = o.Whole("rows", t.figures.Rows, 0, 1e12)
+				o.RefuseUnknown("cpu", "rss", "queue", "rows")
+				t.resources.CPU = time.Duration(o.Number("cpu", t.resources.CPU.Seconds(), 0, 1e9) * float64(time.Second))
+				t.resources.RSS = int64(o.Whole("rss", int(t.resources.RSS), 0, 1e15))
+				t.resources.Queue = o.Whole("queue", t.resources.Queue, 0, 1e9)
+				t.resources.Rows = o.Whole("rows", t.resources.Rows, 0, 1e12)
 				return errors.Join(o.Faults...)
 			},
 		},

@@ -7,10 +7,10 @@ import (
 )
 
 func trialRedisModule() vm.Module {
-	return vm.Module{Name: "redis", Doc: "The Redis of the test: strings, hashes, lists, sets, streams with groups, PUBLISH, EVAL by script. Times to live and idle times follow the clock of the test. It is empty at first.", Functions: []vm.Function{
+	return vm.Module{Name: "redis", Doc: "The Redis of the test. It has strings, hashes, lists, sets, streams with groups and PUBLISH. script runs EVAL. Times to live and idle times follow the clock of the test. It is empty at first.", Functions: []vm.Function{
 		{
 			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
-			Doc: "Runs a command as somebody else would, and the plugin until it is at rest.",
+			Doc: "Runs a command as another client, and returns when the plugin is idle.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -24,7 +24,7 @@ func trialRedisModule() vm.Module {
 		},
 		{
 			Name: "pending", Params: []string{"stream: string", "group: string"}, Returns: []string{"string[]"},
-			Doc: "The entries that the plugin was given and has not acknowledged.",
+			Doc: "The ids of the entries that the group has delivered and that are not acknowledged.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -32,11 +32,11 @@ func trialRedisModule() vm.Module {
 				}
 				t.redis.mu.Lock()
 				defer t.redis.mu.Unlock()
-				return c.Return(t.redis.data.waiting(c.Text(1), c.Text(2)))
+				return c.Return(t.redis.data.pendingIDs(c.Text(1), c.Text(2)))
 			},
 		},
 		{
-			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all that the plugin asks of it fail with reason, until it is called without.",
+			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all commands of the plugin fail with reason. A call without reason ends this.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -47,7 +47,7 @@ func trialRedisModule() vm.Module {
 			},
 		},
 		{
-			Name: "script", Params: []string{"fn: fun(script: string, keys: string[], args: string[]): any"}, Doc: "Runs the plugin's EVAL: what fn returns is the reply, what it raises the error.",
+			Name: "script", Params: []string{"fn: fun(script: string, keys: string[], args: string[]): any"}, Doc: "Calls fn for each EVAL. The reply is the result of fn, or the error that fn raises.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {

@@ -20,13 +20,13 @@ func (h *holding) list(id string) *listed {
 	return nil
 }
 
-// allows reports whether l may contain things of an account. It may not if l belongs
+// allows reports whether l may contain objects of an account. It may not if l belongs
 // to another account.
 func (l *listed) allows(account string) bool {
 	return l.account == "" || account == "" || l.account == account
 }
 
-// listsFor returns random lists that things of an account may be in, ordered by ID.
+// listsFor returns random lists that objects of an account may be in, ordered by ID.
 func (w *World) listsFor(account string) []any {
 	lists := []any{}
 	for _, l := range w.lists {
@@ -38,17 +38,17 @@ func (w *World) listsFor(account string) []any {
 	return lists
 }
 
-// checkThing gives a new thing the account of the query if it has none. It returns the
+// checkObject gives a new object the account of the query if it has none. It returns the
 // code of the first error of its account and lists, or 0. had are the lists that the
-// thing is already in.
-func (w *World) checkThing(t *thing, account string, had []any) int {
-	if t.account() == "" && account != "" {
-		t.fields["account_id"] = account
+// object is already in.
+func (w *World) checkObject(o *object, account string, had []any) int {
+	if o.account() == "" && account != "" {
+		o.fields["account_id"] = account
 	}
-	if account != "" && t.account() != account {
+	if account != "" && o.account() != account {
 		return 31000
 	}
-	lists, _ := t.fields["lists"].([]any)
+	lists, _ := o.fields["lists"].([]any)
 	for _, id := range lists {
 		if slices.Contains(had, id) {
 			continue
@@ -57,67 +57,67 @@ func (w *World) checkThing(t *thing, account string, had []any) int {
 		if l == nil || account != "" && l.account != account {
 			return 22002
 		}
-		if !l.allows(t.account()) {
+		if !l.allows(o.account()) {
 			return 12026
 		}
 	}
 	return 0
 }
 
-// store adds t. It replaces a thing with the same ID.
-func (w *World) store(t *thing) {
-	if old := w.find(t.origin, t.id); old != nil {
-		*old = *t
+// store adds o. It replaces an object with the same ID.
+func (w *World) store(o *object) {
+	if old := w.find(o.origin, o.id); old != nil {
+		*old = *o
 	} else {
-		w.things[t.origin] = append(w.things[t.origin], t)
+		w.objects[o.origin] = append(w.objects[o.origin], o)
 	}
 }
 
-// removeThings removes the things for which gone returns true, and counts them.
-func (w *World) removeThings(origin int, gone func(*thing) bool) (deleted int) {
-	before := len(w.things[origin])
-	w.things[origin] = slices.DeleteFunc(w.things[origin], gone)
-	return before - len(w.things[origin])
+// removeObjects removes the objects for which gone returns true, and counts them.
+func (w *World) removeObjects(origin int, gone func(*object) bool) (deleted int) {
+	before := len(w.objects[origin])
+	w.objects[origin] = slices.DeleteFunc(w.objects[origin], gone)
+	return before - len(w.objects[origin])
 }
 
-// createThings answers POST of new things. If one cannot be created, none are.
-func (w *World) createThings(things []*thing, account string) Outcome {
+// createObjects answers POST of new objects. If one cannot be created, none are.
+func (w *World) createObjects(objects []*object, account string) Outcome {
 	exists := map[int]int{faceOrigin: 22003, eventOrigin: 22006}
 	ids := []any{}
 	code := 0
-	for _, t := range things { // the server checks the accounts in the bodies first
-		if code == 0 && account != "" && t.account() != "" && t.account() != account {
+	for _, o := range objects { // the server checks the accounts in the bodies first
+		if code == 0 && account != "" && o.account() != "" && o.account() != account {
 			code = 31000
 		}
 	}
-	for i, t := range things {
-		if code == 0 && (w.find(t.origin, t.id) != nil || slices.ContainsFunc(things[:i], func(o *thing) bool { return o.id == t.id })) {
-			code = exists[t.origin]
+	for i, o := range objects {
+		if code == 0 && (w.find(o.origin, o.id) != nil || slices.ContainsFunc(objects[:i], func(other *object) bool { return other.id == o.id })) {
+			code = exists[o.origin]
 		}
 		if code == 0 {
-			code = w.checkThing(t, account, nil)
+			code = w.checkObject(o, account, nil)
 		}
-		ids = append(ids, t.id)
+		ids = append(ids, o.id)
 	}
 	if code != 0 {
 		return refused(code)
 	}
-	for _, t := range things {
-		w.store(t)
+	for _, o := range objects {
+		w.store(o)
 	}
-	if things[0].origin == faceOrigin {
+	if objects[0].origin == faceOrigin {
 		return Outcome{Status: 201, Body: map[string]any{"face_id": ids[0]}}
 	}
 	return Outcome{Status: 201, Body: map[string]any{"event_ids": ids}}
 }
 
 // putAnswer answers PUT.
-func (w *World) putAnswer(t *thing, account string) Outcome {
-	old, status := w.find(t.origin, t.id), 200
+func (w *World) putAnswer(o *object, account string) Outcome {
+	old, status := w.find(o.origin, o.id), 200
 	if old == nil {
 		status = 201
 	}
-	if account != "" && t.account() != "" && t.account() != account {
+	if account != "" && o.account() != "" && o.account() != account {
 		return refused(31000)
 	}
 	if old != nil && !old.visible(account) {
@@ -126,39 +126,39 @@ func (w *World) putAnswer(t *thing, account string) Outcome {
 	var had []any
 	if old != nil {
 		had, _ = old.fields["lists"].([]any)
-		given := t.account()
+		given := o.account()
 		if given == "" {
-			given = account // filled in
+			given = account // the server fills it in
 		}
 		if given != "" && given != old.account() {
 			return refused(12022)
 		}
 		if old.account() != "" {
-			t.fields["account_id"] = old.account()
+			o.fields["account_id"] = old.account()
 		}
 	}
-	if code := w.checkThing(t, account, had); code != 0 {
+	if code := w.checkObject(o, account, had); code != 0 {
 		return refused(code)
 	}
-	w.store(t)
-	return Outcome{Status: status, Body: map[string]any{singulars[t.origin] + "_id": t.id}}
+	w.store(o)
+	return Outcome{Status: status, Body: map[string]any{singulars[o.origin] + "_id": o.id}}
 }
 
 // patchAnswer answers PATCH of a face. It sets fields, and v unless v is nil. A nil
 // field is cleared.
 func (w *World) patchAnswer(id string, fields map[string]any, v *vector, account string) Outcome {
-	t := w.find(faceOrigin, id)
+	o := w.find(faceOrigin, id)
 	if given, ok := fields["account_id"]; ok && given == nil {
 		return refused(12022)
 	}
-	if t == nil || !t.visible(account) {
+	if o == nil || !o.visible(account) {
 		return refused(22004)
 	}
-	if given, ok := fields["account_id"]; ok && given != t.account() {
+	if given, ok := fields["account_id"]; ok && given != o.account() {
 		return refused(12022)
 	}
-	had, _ := t.fields["lists"].([]any)
-	changed := &thing{origin: faceOrigin, id: id, fields: maps.Clone(t.fields), vectors: t.vectors}
+	had, _ := o.fields["lists"].([]any)
+	changed := &object{origin: faceOrigin, id: id, fields: maps.Clone(o.fields), vectors: o.vectors}
 	for name, value := range fields {
 		if changed.fields[name] = value; value == nil {
 			delete(changed.fields, name)
@@ -170,51 +170,51 @@ func (w *World) patchAnswer(id string, fields map[string]any, v *vector, account
 	if v != nil {
 		changed.vectors[0] = v
 	}
-	if code := w.checkThing(changed, account, had); code != 0 {
+	if code := w.checkObject(changed, account, had); code != 0 {
 		return refused(code)
 	}
 	w.store(changed)
 	return Outcome{Status: 200, Body: map[string]any{"face_id": id}}
 }
 
-// getAnswer answers GET of one thing.
+// getAnswer answers GET of one object.
 func (w *World) getAnswer(origin int, id string, r *Request) Outcome {
-	t := w.find(origin, id)
+	o := w.find(origin, id)
 	switch {
-	case t == nil || !t.visible(r.account()):
+	case o == nil || !o.visible(r.account()):
 		return refused(notFound[origin])
 	case r.Query["descriptor"] == "1":
-		return Outcome{Status: 200, Body: t.whole()}
+		return Outcome{Status: 200, Body: o.whole()}
 	}
-	return Outcome{Status: 200, Body: maps.Clone(t.fields)}
+	return Outcome{Status: 200, Body: maps.Clone(o.fields)}
 }
 
-// deleteAnswer answers DELETE of one thing.
+// deleteAnswer answers DELETE of one object.
 func (w *World) deleteAnswer(origin int, id, account string) Outcome {
-	if t := w.find(origin, id); t == nil || !t.visible(account) {
+	if o := w.find(origin, id); o == nil || !o.visible(account) {
 		return refused(notFound[origin])
 	}
-	w.removeThings(origin, func(t *thing) bool { return t.id == id })
+	w.removeObjects(origin, func(o *object) bool { return o.id == id })
 	return Outcome{Status: 204}
 }
 
-// selectedBy returns the things that the filters of r select, ordered by ID.
-func (w *World) selectedBy(origin int, r *Request) []*thing {
+// selectedBy returns the objects that the filters of r select, ordered by ID.
+func (w *World) selectedBy(origin int, r *Request) []*object {
 	filters := maps.Clone(r.filters)
 	filters["origin"] = Origins[origin]
 	_, all := w.selected(w.holding, filters, r.account())
-	slices.SortFunc(all, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(all, func(a, b *object) int { return strings.Compare(a.id, b.id) })
 	return all
 }
 
-// page says which things a page shows, and how.
+// page is the part of a request that selects a page and its fields.
 type page struct {
 	number, size int // number is from 1; 0: the default
 	after, order string
 	targets      []any // nil: all fields
 }
 
-// pageAnswer answers a request for a page of things.
+// pageAnswer answers a request for a page of objects.
 func (w *World) pageAnswer(origin int, p page, r *Request) Outcome {
 	all := w.selectedBy(origin, r)
 	body := map[string]any{"count": float64(len(all))}
@@ -223,18 +223,18 @@ func (w *World) pageAnswer(origin int, p page, r *Request) Outcome {
 		return refused(12022)
 	case p.after != "":
 		delete(body, "count")
-		all = slices.DeleteFunc(all, func(t *thing) bool { return t.id <= strings.ToLower(p.after) })
+		all = slices.DeleteFunc(all, func(o *object) bool { return o.id <= strings.ToLower(p.after) })
 	case p.order == "create_time_asc":
-		slices.SortStableFunc(all, func(a, b *thing) int { return strings.Compare(a.time(), b.time()) })
+		slices.SortStableFunc(all, func(a, b *object) int { return strings.Compare(a.time(), b.time()) })
 	case p.order == "create_time_desc":
-		slices.SortStableFunc(all, func(a, b *thing) int { return strings.Compare(b.time(), a.time()) })
+		slices.SortStableFunc(all, func(a, b *object) int { return strings.Compare(b.time(), a.time()) })
 	}
 	first := (max(p.number, 1) - 1) * p.size
 	shown := []any{}
-	for _, t := range all[min(len(all), first):min(len(all), first+p.size)] {
-		fields := t.shown(p.targets)
+	for _, o := range all[min(len(all), first):min(len(all), first+p.size)] {
+		fields := o.shown(p.targets)
 		if r.Query["descriptor"] == "1" {
-			for name, v := range t.whole() {
+			for name, v := range o.whole() {
 				if strings.HasSuffix(name, "descriptor") {
 					fields[name] = v
 				}
@@ -254,14 +254,14 @@ func (w *World) pageAnswer(origin int, p page, r *Request) Outcome {
 // the lines of the server.
 func (w *World) exportAnswer(origin int, r *Request) Outcome {
 	lines := []any{}
-	for _, t := range w.selectedBy(origin, r) {
-		line := t.whole()
-		others := map[string]any{} // accounts of lists that differ from that of the thing
-		for _, id := range listsOf(t) {
+	for _, o := range w.selectedBy(origin, r) {
+		line := o.whole()
+		others := map[string]any{} // accounts of lists that differ from that of the object
+		for _, id := range listsOf(o) {
 			switch l := w.list(id.(string)); {
-			case l.account == "" && t.account() != "":
+			case l.account == "" && o.account() != "":
 				others[l.id] = nil
-			case l.account != t.account():
+			case l.account != o.account():
 				others[l.id] = l.account
 			}
 		}
@@ -273,53 +273,53 @@ func (w *World) exportAnswer(origin int, r *Request) Outcome {
 	return Outcome{Status: 200, Body: lines}
 }
 
-// deleteSelected answers DELETE of things by filters.
+// deleteSelected answers DELETE of objects by filters.
 func (w *World) deleteSelected(origin int, r *Request) Outcome {
 	if _, named := r.filters["account_id"]; len(r.filters) == 0 || named && len(r.filters) == 1 {
 		return refused(12022)
 	}
 	gone := w.selectedBy(origin, r)
-	w.removeThings(origin, func(t *thing) bool { return slices.Contains(gone, t) })
+	w.removeObjects(origin, func(o *object) bool { return slices.Contains(gone, o) })
 	return Outcome{Status: 200, Body: map[string]any{"deleted": float64(len(gone))}}
 }
 
-// listsOf returns the lists that a thing is in.
-func listsOf(t *thing) []any {
-	lists, _ := t.fields["lists"].([]any)
+// listsOf returns the lists that an object is in.
+func listsOf(o *object) []any {
+	lists, _ := o.fields["lists"].([]any)
 	return lists
 }
 
-// importThing imports t and reports whether its line is accepted. A thing with the
+// importObject imports o and reports whether its line is accepted. An object with the
 // same ID is replaced. hasLists says whether the line has lists, stated has the
-// accounts of lists in the line, and add is a list that t joins too.
-func (w *World) importThing(t *thing, hasLists bool, stated map[string]any, add, account string) bool {
+// accounts of lists in the line, and joined is a list that o joins too.
+func (w *World) importObject(o *object, hasLists bool, stated map[string]any, joined, account string) bool {
 	for id, list := range stated {
-		if !hasLists || !slices.Contains(listsOf(t), any(id)) || account != "" && list != nil && list != account {
+		if !hasLists || !slices.Contains(listsOf(o), any(id)) || account != "" && list != nil && list != account {
 			return false
 		}
 	}
 	if account != "" {
 		stated = nil
 	}
-	if account != "" && t.account() == "" {
-		t.fields["account_id"] = account
+	if account != "" && o.account() == "" {
+		o.fields["account_id"] = account
 	}
-	old := w.find(t.origin, t.id)
-	if account != "" && t.account() != account || old != nil && !old.visible(account) {
+	old := w.find(o.origin, o.id)
+	if account != "" && o.account() != account || old != nil && !old.visible(account) {
 		return false
 	}
-	if t.origin != faceOrigin {
-		w.store(t)
+	if o.origin != faceOrigin {
+		w.store(o)
 		return true
 	}
 	lists := []any{}
 	if hasLists {
-		lists = append(lists, t.fields["lists"].([]any)...)
+		lists = append(lists, o.fields["lists"].([]any)...)
 	} else if old != nil {
 		lists = append(lists, old.fields["lists"].([]any)...)
 	}
-	if add != "" {
-		lists = append(lists, add)
+	if joined != "" {
+		lists = append(lists, joined)
 	}
 	slices.SortFunc(lists, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	lists = slices.Compact(lists)
@@ -328,10 +328,10 @@ func (w *World) importThing(t *thing, hasLists bool, stated map[string]any, add,
 			text, _ := list.(string)
 			return text
 		}
-		return t.account()
+		return o.account()
 	}
 	for _, id := range lists {
-		if !(&listed{account: accountOf(id)}).allows(t.account()) {
+		if !(&listed{account: accountOf(id)}).allows(o.account()) {
 			return false
 		}
 		l := w.list(id.(string))
@@ -339,7 +339,7 @@ func (w *World) importThing(t *thing, hasLists bool, stated map[string]any, add,
 			continue
 		}
 		hidden := account != "" && l.account != account && (old == nil || !slices.Contains(old.fields["lists"].([]any), id))
-		if hidden || !l.allows(t.account()) && (account != "" || !l.imported) {
+		if hidden || !l.allows(o.account()) && (account != "" || !l.imported) {
 			return false
 		}
 	}
@@ -350,7 +350,7 @@ func (w *World) importThing(t *thing, hasLists bool, stated map[string]any, add,
 			l.account = ""
 		}
 	}
-	t.fields["lists"] = lists
-	w.store(t)
+	o.fields["lists"] = lists
+	w.store(o)
 	return true
 }

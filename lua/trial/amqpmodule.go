@@ -15,16 +15,16 @@ func trialAMQPModule() vm.Module {
 	return vm.Module{Name: "amqp", Doc: "The RabbitMQ of the test. It has no queues at first.", Functions: []vm.Function{
 		{
 			Name: "publish", Params: []string{"exchange: string", "key: string", "body: string", "headers?: table", "options?: table"}, Returns: []string{"boolean"}, Waits: true,
-			Doc: "Sends a message as somebody else would, and runs the plugin until it is at rest. options are the properties, as of publish. Returns whether a queue took it. The default exchange makes a queue that nobody has declared.",
+			Doc: "Sends a message as another client. Returns when the plugin is idle: true if a queue took the message. options sets message properties, with the names of the options of publish. With the default exchange (\"\"), a queue that does not exist is created.",
 			Run: trialAMQPPublish,
 		},
 		{
-			Name: "published", Returns: []string{"{exchange: string, key: string, body: string, headers: table}[]"}, Doc: "What the plugin has published.",
+			Name: "published", Returns: []string{"{exchange: string, key: string, body: string, headers: table}[]"}, Doc: "The messages that the plugin has published.",
 			Run: onAMQP(func(c *vm.Call, d *amqpDouble) error { return c.Return(append([]any{}, d.published...)) }),
 		},
 		{
 			Name: "queue", Params: []string{"name: string"}, Returns: []string{"{ready: integer, acked: integer, dropped: integer}?"},
-			Doc: "How a queue is: messages that wait, that handlers have acknowledged, and that were rejected or expired without dead letters.",
+			Doc: "The numbers of messages of a queue: ready wait in the queue, acked were acknowledged by handlers, dropped were rejected or have expired and were not dead-lettered. nil if the queue does not exist.",
 			Run: onAMQP(func(c *vm.Call, d *amqpDouble) error {
 				q := d.queues[c.Text(1)]
 				if q == nil {
@@ -36,7 +36,7 @@ func trialAMQPModule() vm.Module {
 		},
 		{
 			Name: "unacked", Params: []string{"name: string"}, Returns: []string{"integer"},
-			Doc: "How many messages of a queue consumers have and have not acknowledged: they are handled, wait for their next attempt, or are stuck.",
+			Doc: "The number of messages of a queue that consumers have received and not acknowledged. A handler runs, the next attempt is due later, or the message is stuck.",
 			Run: onAMQP(func(c *vm.Call, d *amqpDouble) error {
 				if q := d.queues[c.Text(1)]; q != nil {
 					return c.Return(q.unacked)
@@ -45,7 +45,7 @@ func trialAMQPModule() vm.Module {
 			}),
 		},
 		{
-			Name: "messages", Params: []string{"name: string"}, Returns: []string{"table[]"}, Doc: "The messages that wait in a queue, as a consumer would get them.",
+			Name: "messages", Params: []string{"name: string"}, Returns: []string{"table[]"}, Doc: "The messages that wait in a queue, in the form that a consumer receives.",
 			Run: onAMQP(func(c *vm.Call, d *amqpDouble) error {
 				all := []any{}
 				if q := d.queues[c.Text(1)]; q != nil {
@@ -58,21 +58,21 @@ func trialAMQPModule() vm.Module {
 		},
 		{
 			Name: "delete", Params: []string{"kind: \"queue\"|\"exchange\"", "name: string"}, Waits: true,
-			Doc: "Deletes a queue with its messages, or an exchange with its bindings, as an operator would, and runs the plugin until it is at rest.",
+			Doc: "Deletes a queue with its messages, or an exchange with its bindings, as another client. Returns when the plugin is idle.",
 			Run: func(c *vm.Call) error {
 				kind, name := c.Text(1), c.Text(2)
 				return trialAMQPChange(c, func(d *amqpDouble) error {
-					defer d.deleted()
-					return d.remove(kind, name)
+					defer d.noticeDeletion()
+					return d.deleteDeclared(kind, name)
 				})
 			},
 		},
 		{
 			Name: "down", Params: []string{"reason?: string"}, Waits: true,
-			Doc: "Takes the server away: connections are lost, and all that the plugin asks of it fails with reason, until it is called without.",
+			Doc: "Stops the server: all connections are lost, and calls of the plugin fail with reason. A call without reason starts the server again.",
 			Run: func(c *vm.Call) error {
-				why := c.TextOr(1, "")
-				return trialAMQPChange(c, func(d *amqpDouble) error { d.setDown(why); return nil })
+				reason := c.TextOr(1, "")
+				return trialAMQPChange(c, func(d *amqpDouble) error { d.setDown(reason); return nil })
 			},
 		},
 	}}
@@ -115,7 +115,7 @@ func trialAMQPPublish(c *vm.Call) error {
 	if headers := c.Map(4); headers != nil {
 		o.Map["headers"] = headers
 	}
-	o.Known(ns.PublishOptions...)
+	o.RefuseUnknown(ns.PublishOptions...)
 	message := ns.ReadMessage(o, body)
 	if err := errors.Join(o.Faults...); err != nil {
 		return err
@@ -123,7 +123,7 @@ func trialAMQPPublish(c *vm.Call) error {
 	routed := true
 	err := trialAMQPChange(c, func(d *amqpDouble) error {
 		if exchange == "" && d.queues[key] == nil {
-			if err := d.make(amqp.Declaration{Kind: "queue", Name: key, Durable: true}); err != nil {
+			if err := d.declare(amqp.Declaration{Kind: "queue", Name: key, Durable: true}); err != nil {
 				return err
 			}
 		}
