@@ -144,7 +144,7 @@ func TestImportRule(t *testing.T) {
 	check("matcher/store", "nearside/matcher/memory", false, false)
 	check("matcher/route", "nearside/matcher/remote", false, false)   // neighbours
 	check("cmd/nearside", "nearside/internal/new", false, false)      // unknown
-	check("internal/server", "nearside/internal/config", false, true) // a layer of its own
+	check("internal/server", "nearside/internal/config", false, true) // a lower layer
 	check("internal/server", "nearside/internal/oracle", true, true)
 	check("internal/server", "nearside/internal/oracle", false, false)  // tests only
 	check("internal/oracle", "nearside/internal/testkit", false, true)  // test code, too
@@ -165,8 +165,8 @@ func TestImportRule(t *testing.T) {
 	check("matcher", "github.com/redis/go-redis/v9", true, false)
 }
 
-// TestRequirements: every direct requirement in go.mod has an owner. A requirement
-// without one is not needed.
+// TestRequirements checks that every direct requirement in go.mod has an owner. A
+// requirement without an owner is not needed.
 func TestRequirements(t *testing.T) {
 	mod, err := os.ReadFile("go.mod")
 	if err != nil {
@@ -191,8 +191,8 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
-// TestImageHasSources: .dockerignore lets every package of the binary into the container's
-// build.
+// TestImageHasSources checks that .dockerignore includes every package of the binary in
+// the container's build.
 func TestImageHasSources(t *testing.T) {
 	text, err := os.ReadFile(".dockerignore")
 	if err != nil {
@@ -225,7 +225,7 @@ func TestImageHasSources(t *testing.T) {
 	}
 	for _, dir := range needed {
 		if !slices.ContainsFunc(included, func(prefix string) bool { return within(dir, prefix) }) {
-			t.Errorf(".dockerignore: package %s is missing in the image's build", dir)
+			t.Errorf(".dockerignore: package %s is not included in the image's build", dir)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func allowed(dir, imported string, test bool) error {
 		case dir == own && test: // an external test of its own package
 			return nil
 		case to >= from:
-			return fmt.Errorf("%s stands above or beside %s, which imports it", own, dir)
+			return fmt.Errorf("%s is in a higher layer than %s, or in the same layer, and must not be imported there", own, dir)
 		case slices.Contains(testPackages, own) && !test && !slices.Contains(testPackages, dir):
 			return fmt.Errorf("%s imports %s, which is for tests", dir, own)
 		}

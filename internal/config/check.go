@@ -18,7 +18,7 @@ const metaFieldsMax = 16
 func (c *Config) check() faults {
 	var bad faults
 	if !c.Insecure && !isLoopback(c.Listen) {
-		bad = append(bad, fault{"listen", "must be a loopback address, because there are no keys yet, got " + quote(c.Listen) +
+		bad = append(bad, fault{"listen", "must be a loopback address, because the server does not check API keys yet, got " + quote(c.Listen) +
 			"; set insecure: true to let other machines reach the server"})
 	}
 	if _, err := matcher.NewRegistry(c.Descriptors.Versions); err != nil {

@@ -21,7 +21,7 @@ const DefaultFile = "nearside.yaml"
 // Config is the configuration. Sizes are in bytes.
 type Config struct {
 	Listen      string // host:port; port 0: any free port
-	Insecure    bool   // whether other machines may reach the server, although it has no keys
+	Insecure    bool   // whether other machines may reach the server, although it does not check API keys
 	DataDir     string
 	Workers     int    // matching workers; 0: one per core
 	SIMD        string // auto, generic, avx2, avx512, neon, neon-dotprod or neon-i8mm
@@ -96,7 +96,7 @@ type Limits struct {
 	FilterValues          int
 	CrossMatch            int
 	Memory                int64 // of stored rows; 0: no limit
-	ProcessMemory         int64 // of the process; 0: 90 % of the machine or the control group
+	ProcessMemory         int64 // of the process; 0: 90 % of the memory of the machine or the control group
 	RequestTimeout        time.Duration
 	ShutdownTimeout       time.Duration
 }

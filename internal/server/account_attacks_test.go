@@ -47,7 +47,7 @@ func (o owner) time(n int) string {
 
 func (o owner) face(n int) string {
 	lists := `"` + o.id(100) + `"`
-	if n == 1 && o == nobodys { // objects without an account may be in lists of any account
+	if n == 1 && o == unowned { // objects without an account may be in lists of any account
 		lists += `,"` + attacker.id(100) + `","` + other.id(100) + `"`
 	}
 	return o.withAccount(fmt.Sprintf(`{"face_id":"%s","create_time":"%s","external_id":"%s","user_data":"%s","event_id":"%s","avatar":"%s",
@@ -76,7 +76,7 @@ func (o owner) attribute(n int) string {
 // after the deletes by filter.
 func attacks() (all []attack) {
 	for _, requestsOf := range []func(owner) []attack{owner.reads, owner.pages, owner.matches, owner.filtered, owner.writes, owner.imports, owner.moves} {
-		all = append(append(all, requestsOf(other)...), requestsOf(nobodys)...)
+		all = append(append(all, requestsOf(other)...), requestsOf(unowned)...)
 	}
 	for _, path := range []string{
 		"/version", "/healthcheck?include_luna_services=1", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec", "/1/plugins", "/",
@@ -338,7 +338,7 @@ func (o owner) moves() (all []attack) {
 // adds their IDs to its rows. Both fail if the attacker's set has objects of others.
 func spy(name, order, more string) string {
 	return `local name, order, attacker, other = "` + name + `", "` + order + `", "` + attacker.account + `", "` + other.account + `"
-local foreign = {"` + other.id(1) + `", "` + other.id(2) + `", "` + nobodys.id(1) + `"}
+local foreign = {"` + other.id(1) + `", "` + other.id(2) + `", "` + unowned.id(1) + `"}
 local ns = require("nearside")
 local M = {api = 1, name = name, kinds = {"matching", "background"}, matching = {orders = {order}, on_error = "fail"}}
 local kept = {}

@@ -19,7 +19,7 @@ import (
 // control has only those of the attacker. If the answers differ, or if an answer has a
 // secret of others that the request does not have, the server has revealed something.
 func TestAccountAudit(t *testing.T) {
-	x, control := startAudit(t, attacker, other, nobodys), startAudit(t, attacker)
+	x, control := startAudit(t, attacker, other, unowned), startAudit(t, attacker)
 	a := &audit{x: x, control: control, seen: map[string]map[string]bool{}}
 	others := a.others()
 	if n := len(secrets.FindAllString(others, -1)); n < 500 {
@@ -59,7 +59,7 @@ func TestAccountAudit(t *testing.T) {
 	// A list is deleted with the faces that its account can see.
 	x.call("DELETE", "/1/lists/"+attacker.id(100)+"?with_faces=1&account_id="+attacker.account, "").status(204)
 	x.call("GET", "/1/faces?account_id="+attacker.account, "").status(200).part("count", "0")
-	x.call("GET", "/1/faces/"+nobodys.id(1), "").status(200).part("lists", `["`+other.id(100)+`","`+nobodys.id(100)+`"]`)
+	x.call("GET", "/1/faces/"+unowned.id(1), "").status(200).part("lists", `["`+other.id(100)+`","`+unowned.id(100)+`"]`)
 }
 
 // owner owns objects. digit is part of its IDs, and number is in no field of other
@@ -73,7 +73,7 @@ type owner struct {
 var (
 	attacker = owner{"a", "aaaaaaaa-0000-4000-8000-0000000000ff", 10, 3}
 	other    = owner{"b", "bbbbbbbb-0000-4000-8000-0000000000ff", 201, 9}
-	nobodys  = owner{"c", "", 202, 9}
+	unowned  = owner{"c", "", 202, 9} // the objects without an account
 )
 
 // id returns an ID of o.
@@ -82,7 +82,7 @@ func (o owner) id(n int) string { return strings.Repeat(o.digit, 8) + id(n)[8:] 
 // text returns a text that only o's objects have.
 func (o owner) text(field string) string { return "secret-" + o.digit + "-" + field }
 
-// secrets are texts that only objects of other and nobodys have.
+// secrets matches texts that only objects of other and unowned have.
 var secrets = regexp.MustCompile(`secret-[bc]-[a-z]*|(bbbbbbbb|cccccccc)-[0-9a-f-]{27}|2031-[0-9]{2}-[0-9]{2}T[0-9:.]*Z|(ycnJ|ysrK|yQAA|ygAA)[A-Za-z0-9+/=]*`)
 
 func startAudit(t *testing.T, owners ...owner) *service {
@@ -218,7 +218,7 @@ func (a *audit) others() string {
 		}
 	}
 	slices.Sort(all)
-	for _, o := range []owner{other, nobodys} {
+	for _, o := range []owner{other, unowned} {
 		for n := 1; n <= o.objects; n++ {
 			all = append(all, string(a.x.call("GET", "/1/attributes/"+o.id(n)+"?descriptor=1", "").status(200).body))
 		}

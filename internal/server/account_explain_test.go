@@ -42,7 +42,7 @@ func (x *service) addMany(list matcher.ID) {
 // how much others store. Without an account it does.
 func TestExplainHidesOthers(t *testing.T) {
 	x, control := start(t), start(t)
-	list := nobodys.id(100)
+	list := unowned.id(100)
 	for _, s := range []*service{x, control} {
 		s.call("POST", "/1/lists", `{"list_id":"`+list+`"}`).status(201)
 		for n := 1; n <= 3; n++ {

@@ -258,7 +258,7 @@ func isNotToken(c rune) bool { return c >= utf8.RuneSelf || !isToken(byte(c)) }
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// finish ends the request and reports whether the connection can be used for
+// finish ends the use of the body and reports whether the connection can be used for
 // another request. The rest of the body is skipped: buffered bytes now, and up to
 // skipMax bytes when they arrive. A client that waits for 100 Continue may never
 // send the body, so its connection cannot be used again.

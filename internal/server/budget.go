@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// freeBytes is how much every request may hold without a reservation. The
-	// limits of connections bound it for all requests together. Small requests
-	// therefore never wait behind large ones.
+	// freeBytes is how much every request may hold without a reservation, so that small
+	// requests never wait behind large ones. The limit of connections bounds the sum of
+	// these bytes.
 	freeBytes = 64 << 10
 	// slowAfter is how long a client may take for slowBytes while others wait
 	// for room.
@@ -53,8 +53,8 @@ type budget struct {
 type claim struct {
 	budget *budget
 	onSlow func() // called when the client is slow; must not block
-	// slowCalls is how often onSlow is called within the slowAfter of the budget; 0:
-	// once, after it.
+	// slowCalls is the number of calls of onSlow per slowAfter of the budget. If it is 0,
+	// the first call comes after slowAfter, and every later check calls onSlow again.
 	slowCalls int
 
 	// The fields below are guarded by budget.mu. Only the goroutine of the claim changes

@@ -46,17 +46,17 @@ type connection struct {
 	headLeft   int    // bytes of the head that hertz has not read
 	headRoom   *claim // room for the part of in beyond inputMin
 
-	out     output
-	answer  *claim // room for the answer, until it is written; nil: the answer needs no reservation
-	begun   bool   // the request has reached its handler
-	counted bool   // the request is counted in listener.requests
-	linger  bool   // the client may still be sending
-	reading reading
-	reset   bool // the client does not read, so finish resets the connection and the kernel drops unsent bytes
+	out           output
+	answer        *claim // room for the answer, until it is written; nil: the answer needs no reservation
+	handlerCalled bool   // hertz has called the handler of the request
+	counted       bool   // the request is counted in listener.requests
+	linger        bool   // the client may still be sending
+	reading       reading
+	reset         bool // the client does not read, so finish resets the connection and the kernel drops unsent bytes
 
 	mu       sync.Mutex
 	tooSlow  bool      // set by endReading
-	unread   bool      // set by askWriter: the writer must check whether the client reads
+	asked    bool      // askWriter has interrupted a write, and wasAsked was not called since
 	writeEnd time.Time // the deadline of writes
 }
 
@@ -99,7 +99,7 @@ func (c *connection) isTooSlow() bool {
 // HTTP. In the last case nextRequest has already sent the error.
 func (c *connection) nextRequest() bool {
 	c.head.reset()
-	c.begun, c.linger = false, false
+	c.handlerCalled, c.linger = false, false
 	c.headRoom.resume() // before shrinkInput: resume ignores a claim that holds nothing
 	c.shrinkInput()
 	err := c.readHead()

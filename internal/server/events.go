@@ -2,10 +2,8 @@ package server
 
 import (
 	"context"
-	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"nearside/matcher"
 )
@@ -38,15 +36,4 @@ func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 		return at(i, err)
 	}
 	return x.sendValue(http.StatusCreated, map[string]any{"event_ids": ids})
-}
-
-// putAttribute stores an attribute that expires after ?ttl seconds.
-func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
-	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
-	if err != nil {
-		return err
-	}
-	return x.putObject(ctx, func(o *matcher.Object) {
-		o.Expires = matcher.TimeOf(time.Now().Add(time.Duration(ttl) * time.Second))
-	})
 }

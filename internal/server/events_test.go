@@ -219,6 +219,7 @@ func TestEventRoundTrip(t *testing.T) {
 	x.call("GET", "/1/export", "").status(200)
 }
 
+// sorted returns two lines in ascending order.
 func sorted(lines string) string {
 	a, b, _ := strings.Cut(strings.TrimSpace(lines), "\n")
 	return min(a, b) + max(a, b)

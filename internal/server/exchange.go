@@ -60,7 +60,7 @@ type exchange struct {
 	filters      wire.Query   // the other parameters of a route with filters
 	code         matcher.Code // of the error that was sent; 0: no error
 	aborted      bool         // the client left before the request was complete
-	explain      bool         // the query parameter of a match
+	explain      bool         // ?explain of a match
 }
 
 // routeName returns the name of a route in metrics and points.
@@ -82,7 +82,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 			requestContext: c, options: s.options, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
 			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
-		x.conn.begun = true
+		x.conn.handlerCalled = true
 		x.input = newBodyReader(x.conn)
 		x.out, x.unacceptable = acceptedFormat(x.header("Accept"))
 		ctx, cancel := context.WithTimeout(s.context, x.limits.RequestTimeout)

@@ -32,8 +32,8 @@ func (x *service) await(kind string, n int) {
 	})
 }
 
-// noHeads waits until no connection holds room for a head.
-func (x *service) noHeads() {
+// awaitNoHeads waits until no connection holds room for a head.
+func (x *service) awaitNoHeads() {
 	x.Helper()
 	x.until(func() bool {
 		_, _, heads, _ := x.server.Holders()
@@ -164,7 +164,7 @@ func TestSlowHeads(t *testing.T) {
 	for _, c := range slow {
 		c.Close()
 	}
-	x.noHeads()
+	x.awaitNoHeads()
 }
 
 // TestUnreadAnswers checks that a large answer that the client does not read keeps

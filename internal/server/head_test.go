@@ -52,14 +52,14 @@ func TestManyHiddenLines(t *testing.T) {
 	}
 	scan("GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat(line, 1000) + "\r\n")
 	if len(h.hidden) != 1 {
-		t.Errorf("%d places", len(h.hidden))
+		t.Errorf("hidden has %d entries, want 1", len(h.hidden))
 	}
 	scan("GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat(line+"A: b\r\n", 1000) + "\r\n")
 	if len(h.hidden) != 1000 {
-		t.Errorf("%d places", len(h.hidden))
+		t.Errorf("hidden has %d entries, want 1000", len(h.hidden))
 	}
 	if h.reset(); cap(h.hidden) > hiddenKept {
-		t.Errorf("%d places are kept", cap(h.hidden))
+		t.Errorf("hidden keeps a capacity of %d", cap(h.hidden))
 	}
 }
 

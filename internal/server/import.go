@@ -49,14 +49,14 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if media != "" && media != "application/x-ndjson" {
 		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/x-ndjson, got %q", matcher.Shorten(media))
 	}
-	texts := &importRoom{shared: s.texts, size: textRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
+	texts := &importRoom{shared: s.importTexts, size: textRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
 	defer texts.close()
-	room := &importRoom{shared: s.lines, size: lineRoom, ctx: s.context, timeout: x.limits.RequestTimeout, short: make(chan struct{}, 1)}
+	room := &importRoom{shared: s.importLines, size: lineRoom, ctx: s.context, timeout: x.limits.RequestTimeout, short: make(chan struct{}, 1)}
 	defer room.close()
 	d.texts, d.lines = texts, room
-	x.bodyRoom = x.limits.lines.newClaim(x.conn.endReading)
+	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
 	in := idleReader{x}
-	lines := &lineReader{in: in, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, hold: in.holdLine}
+	lines := &lineReader{in: in, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
 	im := &importer{x: x, room: room, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
@@ -109,8 +109,8 @@ func (r idleReader) wait() {
 	_ = r.x.input.wait()
 }
 
-// holdLine is a holder. It reserves the bytes of a buffer beyond lineFree.
-func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
+// reserveLine is a reserveFunc. It reserves the bytes of a buffer beyond lineFree.
+func (r idleReader) reserveLine(size int, mayWait bool) (ok bool, err error) {
 	need, c := max(int64(size)-lineFree, 0), r.x.bodyRoom
 	switch {
 	case need <= c.held:

@@ -127,7 +127,7 @@ func TestImportOfBrokenConnection(t *testing.T) {
 	cut := func(name, head, body string, want int) {
 		t.Helper()
 		x := start(t)
-		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n" + body).half()
+		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n" + body).closeWrite()
 		c.answer(name).fault(12001, "line", fmt.Sprintf("%d lines were accepted", want))
 		c.ended()
 		x.faces(want)

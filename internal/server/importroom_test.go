@@ -90,11 +90,11 @@ func TestLineCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		if cost = b.room; room.held != cost || texts.held != b.textRoom || texts.held < len(b.text) {
-			t.Errorf("%s: %d bytes for %d, %d for texts of %d", line, room.held, cost, texts.held, len(b.text))
+			t.Errorf("%s: %d bytes are reserved for lines, but the block counts %d; %d for texts, but it counts %d for %d bytes", line, room.held, cost, texts.held, b.textRoom, len(b.text))
 		}
 		lineDecoder{x: x, origin: matcher.Faces, texts: texts, lines: room}.decodeBlock(b)
 		if room.held != b.room || texts.held != 0 {
-			t.Errorf("%s: decoded, %d bytes for %d, %d for texts", line, room.held, b.room, texts.held)
+			t.Errorf("%s: after decoding, %d bytes are reserved for lines, but the block counts %d; %d for texts, want 0", line, room.held, b.room, texts.held)
 		}
 		return b, cost
 	}

@@ -13,7 +13,7 @@ func TestMalformed(t *testing.T) {
 	x := start(t)
 	refused := func(request string, code int, details ...string) {
 		t.Helper()
-		c := x.dial().write(request).half()
+		c := x.dial().write(request).closeWrite()
 		c.answer(fmt.Sprintf("%.60q", request)).fault(code, details...)
 		c.ended()
 	}
@@ -98,7 +98,7 @@ func TestMutatedRequests(t *testing.T) {
 				request = append(request[:at], request[at/2:]...)
 			}
 		}
-		c := x.dial().write(string(request)).half()
+		c := x.dial().write(string(request)).closeWrite()
 		if first, err := c.in.Peek(12); err == nil {
 			answers++
 			if status := string(first[9:]); status >= "500" {

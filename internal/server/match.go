@@ -39,7 +39,7 @@ func (s *Server) match(ctx context.Context, x *exchange) error {
 	}
 	err = x.answerMatch(ctx, body, version)
 	if deadline, limited := ctx.Deadline(); err != nil && ok && limited {
-		s.refusals.note(key, err, deadline)
+		s.refusals.remember(key, err, deadline)
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -72,6 +73,17 @@ func (x *exchange) putObject(ctx context.Context, change func(*matcher.Object)) 
 		status = http.StatusCreated
 	}
 	return x.sendValue(status, map[string]any{field: id})
+}
+
+// putAttribute stores an attribute that expires after ?ttl seconds.
+func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
+	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	return x.putObject(ctx, func(o *matcher.Object) {
+		o.Expires = matcher.TimeOf(time.Now().Add(time.Duration(ttl) * time.Second))
+	})
 }
 
 // getObject sends the object that the path names.

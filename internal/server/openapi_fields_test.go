@@ -77,8 +77,8 @@ func TestSpecFields(t *testing.T) {
 	}
 }
 
-// updateFields compares the generated lines about fields in a file with what x-fields
-// gives. With -update it writes them.
+// updateFields compares the lines about fields in a file with the lines that it generates
+// from x-fields. With -update it writes them.
 func updateFields(t *testing.T, path string) {
 	t.Helper()
 	old := string(testkit.Must(os.ReadFile(path)))
@@ -101,7 +101,7 @@ func updateFields(t *testing.T, path string) {
 	case *update:
 		check(t, os.WriteFile(path, []byte(text), 0o644))
 	default:
-		t.Errorf("the lines about fields in %s are not what x-fields gives: make generate", path)
+		t.Errorf("the lines about fields in %s differ from x-fields: run make generate", path)
 	}
 }
 
@@ -116,7 +116,7 @@ func fieldLines(t testing.TB, fields []specField, words []string) (lines []strin
 	form, objects := words[0], words[1:]
 	if form == "query" || form == "filters" {
 		if slices.Contains(objects, "events") {
-			objects = append(objects, "location", "top_match") // whose fields have filters of events
+			objects = append(objects, "location", "top_match") // their fields have filters of events
 		}
 	}
 	for _, f := range fields {

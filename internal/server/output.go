@@ -168,7 +168,7 @@ func (c *connection) writeUntil(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writeEnd = t
-	if !c.unread {
+	if !c.asked {
 		_ = c.SetWriteDeadline(t) // fails only on a closed connection; the next write reports it
 	}
 }
@@ -177,7 +177,7 @@ func (c *connection) writeUntil(t time.Time) {
 func (c *connection) askWriter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unread = true
+	c.asked = true
 	_ = c.SetWriteDeadline(time.Unix(1, 0))
 }
 
@@ -185,8 +185,8 @@ func (c *connection) askWriter() {
 func (c *connection) wasAsked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	asked := c.unread
-	c.unread = false
+	asked := c.asked
+	c.asked = false
 	_ = c.SetWriteDeadline(c.writeEnd)
 	return asked && time.Now().Before(c.writeEnd)
 }

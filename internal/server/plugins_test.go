@@ -246,5 +246,5 @@ return M`}))
 	if got := after.TotalAlloc - before.TotalAlloc; got > 50<<20 { // 150 MB if each line copied all earlier ones
 		t.Errorf("%d bytes for a header of %d", got, len(request))
 	}
-	x.noHeads()
+	x.awaitNoHeads()
 }

@@ -146,7 +146,7 @@ func TestSkippedChunks(t *testing.T) {
 		for _, early := range []int{0, 1, len(body)} {
 			c := x.dial().write(post + chunked + body[:early])
 			c.answer(fmt.Sprintf("%.40q", body)).fault(12010)
-			c.write(body[early:]).half().ended()
+			c.write(body[early:]).closeWrite().ended()
 		}
 	}
 	// A client that waits for 100 Continue may never send the body.
@@ -177,7 +177,7 @@ func TestEmptyHost(t *testing.T) {
 		}
 	}
 	x.faces(1)
-	x.noHeads()
+	x.awaitNoHeads()
 }
 
 // TestStrictHTTP checks that requests that are not quite HTTP/1.1, or that two servers
@@ -206,7 +206,7 @@ func TestStrictHTTP(t *testing.T) {
 		post("Transfer-Encoding: xchunked"), post("Transfer-Encoding: chunked;q=1"), post("Transfer-Encoding:\vchunked"), post("Transfer-Encoding: \"chunked\""),
 		"POST /1/faces HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "POST /1/faces HTTP/1.0\r\nHost: x\r\nHost: x\r\nContent-Length: 2\r\n\r\n",
 	} {
-		c := x.dial().write(request + "{}" + get("Host: x")).half()
+		c := x.dial().write(request + "{}" + get("Host: x")).closeWrite()
 		c.answer(fmt.Sprintf("%q", request)).status(400).part("error_code", "12001").last()
 		c.ended()
 	}

@@ -27,8 +27,8 @@ func (r *raw) write(text string) *raw {
 	return r
 }
 
-// half closes the sending half of the connection.
-func (r *raw) half() *raw {
+// closeWrite closes the sending half of the connection.
+func (r *raw) closeWrite() *raw {
 	check(r, r.Conn.(*net.TCPConn).CloseWrite())
 	return r
 }

@@ -31,12 +31,12 @@ func TestRefusals(t *testing.T) {
 	}
 	first := key(x, `{`+references(300)+`,`+faces+`}`)
 	overloaded := matcher.Overloaded(time.Second, "too much")
-	r.note(first, matcher.Errorf(matcher.CodeUnavailable, "a remote is gone"), clock.Add(2*time.Second))
-	r.note(first, errors.New("not a *matcher.Error"), clock.Add(2*time.Second))
+	r.remember(first, matcher.Errorf(matcher.CodeUnavailable, "a remote is gone"), clock.Add(2*time.Second))
+	r.remember(first, errors.New("not a *matcher.Error"), clock.Add(2*time.Second))
 	if err := r.check(first); err != nil {
 		t.Fatalf("%v is remembered, but it is not an overload", err)
 	}
-	r.note(first, overloaded, clock.Add(2*time.Second))
+	r.remember(first, overloaded, clock.Add(2*time.Second))
 	account := matcher.ID{1}
 	for name, other := range map[string]refusedKey{
 		"another account": key(&exchange{route: x.route, account: &account}, `{`+references(300)+`,`+faces+`}`),
@@ -57,7 +57,7 @@ func TestRefusals(t *testing.T) {
 		t.Errorf("the refusal is still valid: %v", err)
 	}
 	front := key(x, `{`+faces+`,`+references(300)+`}`)
-	r.note(front, overloaded, clock.Add(2*time.Second))
+	r.remember(front, overloaded, clock.Add(2*time.Second))
 	if err := r.check(key(x, `{`+faces+`,`+references(301)+`}`)); err == nil {
 		t.Error("candidates before the references are not found")
 	}
@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 		t.Error("candidates in the middle are found")
 	}
 	for i := range 3 * refusedMax {
-		r.note(refusedKey{size: i}, overloaded, clock.Add(time.Second))
+		r.remember(refusedKey{size: i}, overloaded, clock.Add(time.Second))
 	}
 	if n := len(r.last); n > refusedMax {
 		t.Errorf("%d refusals are remembered", n)

@@ -2,9 +2,9 @@
 //
 // A [Server] has a listener with connections. A connection reads the head of a
 // request and gives the request to hertz, which calls the handler of the route. Each
-// resource has a file with its handlers. A handler gets an exchange: the request with
-// its account, formats and deadline. It returns an error, which exchange.sendError turns
-// into an answer.
+// resource has a file with its handlers; objects.go has those that faces, events and
+// attributes share. A handler gets an exchange: the request with its account, formats
+// and deadline. It returns an error, which exchange.sendError turns into an answer.
 //
 // All requests share the memory for heads, bodies, lines of imports and answers. Each
 // of these has a budget, and a request holds a claim on it. When memory is short,
@@ -77,8 +77,8 @@ type Limits struct {
 // limits are the limits of new requests, with the budgets that depend on them.
 type limits struct {
 	Limits
-	bodies *budget
-	lines  *budget // of unfinished lines of imports
+	bodies          *budget
+	unfinishedLines *budget // of imports
 }
 
 // Version is what GET /version shows.
@@ -86,21 +86,21 @@ type Version struct{ Major, Minor, Patch int }
 
 // Server serves HTTP. New makes it, Run runs it, Shutdown ends it.
 type Server struct {
-	options  Options
-	limits   atomic.Pointer[limits]
-	heads    *budget
-	answers  *answerBudgets
-	refusals *refusals
-	texts    *semaphore.Weighted // textRoom bytes for imports
-	lines    *semaphore.Weighted // lineRoom bytes for imports
-	decoding *semaphore.Weighted // decodingSize bytes for parsing bodies
-	engine   *hertz.Hertz
-	listener *listener
-	methods  map[string][]string // the methods of each route, by path
-	context  context.Context     // of all requests
-	cancel   context.CancelFunc
-	draining atomic.Bool
-	entering sync.RWMutex // ensures that no request is counted after draining is set
+	options     Options
+	limits      atomic.Pointer[limits]
+	heads       *budget
+	answers     *answerBudgets
+	refusals    *refusals
+	importTexts *semaphore.Weighted // textRoom bytes
+	importLines *semaphore.Weighted // lineRoom bytes
+	decoding    *semaphore.Weighted // decodingSize bytes for parsing bodies
+	engine      *hertz.Hertz
+	listener    *listener
+	methods     map[string][]string // the methods of each route, by path
+	context     context.Context     // of all requests
+	cancel      context.CancelFunc
+	draining    atomic.Bool
+	entering    sync.RWMutex // ensures that no request is counted after draining is set
 
 	workers     workers
 	largeGroups chan struct{} // holds one value per large group, counted over all imports
@@ -112,7 +112,7 @@ func New(o Options) (*Server, error) {
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
 		workers: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
-		texts: semaphore.NewWeighted(textRoom), lines: semaphore.NewWeighted(lineRoom),
+		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
 	var err error
@@ -142,13 +142,13 @@ func New(o Options) (*Server, error) {
 const (
 	// headerBytesMax is the largest value of Limits.HeaderBytes.
 	headerBytesMax = 1 << 20
-	// headsSize is how many bytes of heads all connections may hold together, not
-	// counting inputMin each. hertz needs about three times as much while it answers
+	// headsSize is how many bytes of heads all connections may hold together. The first
+	// inputMin bytes of each connection do not count. hertz needs about three times as much while it answers
 	// a request.
 	headsSize = 64 << 20
 	// bodiesSize and linesSize are how many bytes of bodies, and of unfinished lines
-	// of imports, all requests may hold together, not counting the part of each that
-	// needs no reservation. In addition there is room for the largest body or line. A
+	// of imports, all requests may hold together. The part of each that needs no
+	// reservation does not count. In addition there is room for the largest body or line. A
 	// decoded body needs a few times its size.
 	bodiesSize = 48 << 20
 	linesSize  = 32 << 20
@@ -180,9 +180,9 @@ func (s *Server) Reload(l Limits) {
 		next.bodies = newBudget("bodies", min(bodiesSize, 3*l.BodyBytes), l.BodyBytes)
 	}
 	if current != nil && current.LineBytes == l.LineBytes {
-		next.lines = current.lines
+		next.unfinishedLines = current.unfinishedLines
 	} else {
-		next.lines = newBudget("lines of imports", linesSize, l.LineBytes+2)
+		next.unfinishedLines = newBudget("lines of imports", linesSize, l.LineBytes+2)
 	}
 	s.limits.Store(next)
 }

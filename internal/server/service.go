@@ -40,11 +40,11 @@ func (s *Server) version(_ context.Context, x *exchange) error {
 	})
 }
 
-// healthcheck reports whether the server works. With ?include_luna_services=1 it
-// also reports whether the remotes work.
+// healthcheck reports whether the store works. With ?include_luna_services=1 it also
+// reports whether the remotes work.
 func (s *Server) healthcheck(_ context.Context, x *exchange) error {
 	start := time.Now()
-	all, err := x.flag("include_luna_services")
+	withRemotes, err := x.flag("include_luna_services")
 	if err != nil {
 		return err
 	}
@@ -52,7 +52,7 @@ func (s *Server) healthcheck(_ context.Context, x *exchange) error {
 	if err := x.options.Store.Err(); err != nil {
 		faults = append(faults, err.Error())
 	}
-	if all && x.options.Remotes != nil {
+	if withRemotes && x.options.Remotes != nil {
 		for _, remote := range x.options.Remotes.States() {
 			if remote.Reason != "" {
 				faults = append(faults, "remote "+remote.Name+": "+remote.Reason)
@@ -70,7 +70,8 @@ func (s *Server) livez(_ context.Context, x *exchange) error {
 	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }
 
-// readyz reports whether the server can answer all kinds of requests.
+// readyz reports whether the store works. While the server shuts down, wrap refuses the
+// request before it gets here.
 func (s *Server) readyz(_ context.Context, x *exchange) error {
 	if err := x.options.Store.Err(); err != nil {
 		return matcher.Errorf(matcher.CodeUnavailable, "store: %w", err)

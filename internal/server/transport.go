@@ -66,7 +66,7 @@ func (c *connection) serveRequest(ctx context.Context, serve network.OnData) (mo
 		}
 	}()
 	err := serve(ctx, c)
-	return c.begun && (err == nil || errors.Is(err, hertzerrors.ErrIdleTimeout))
+	return c.handlerCalled && (err == nil || errors.Is(err, hertzerrors.ErrIdleTimeout))
 }
 
 // The methods below are the view that hertz has of a connection.
@@ -149,7 +149,7 @@ func (c *connection) Write(p []byte) (int, error) {
 // Flush implements network.Writer. If no handler has run, hertz has refused the
 // request. Flush then sends our error instead of the answer of hertz.
 func (c *connection) Flush() error {
-	if !c.begun {
+	if !c.handlerCalled {
 		c.out.discard()
 		c.refuse(matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1: the header cannot be read"))
 		return io.ErrClosedPipe

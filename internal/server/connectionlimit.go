@@ -30,9 +30,8 @@ func connectionsMax() int64 {
 	return int64(min(connectionsWanted, files.Cur/2))
 }
 
-// addressOf returns the addresses whose connections are counted together: one IPv4
-// address, or an IPv6 /64 network, because each customer of a provider has at least
-// a /64.
+// addressOf returns the network of a client whose connections are counted together: one
+// IPv4 address, or an IPv6 /64, because each customer of a provider has at least a /64.
 func addressOf(c net.Conn) netip.Prefix {
 	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
