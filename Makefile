@@ -83,7 +83,10 @@ deadcode: ## find functions that no program reaches; fails if there are any
 	@dead=$$(go run golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION) ./cmd/... ./bench/...) || exit 1; \
 	if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 
-kernels: ## tests without assembly, with and without fused multiply-add, and with every kernel (needs AVX-512 VNNI)
+# Emulated CPUs for arm64, each with the kernel that it must get.
+ARM_CPUS := cortex-a57:neon neoverse-n1:neon-dotprod max:neon-i8mm
+
+kernels: ## tests without assembly, with and without fused multiply-add, and with every kernel (needs AVX-512 VNNI); those for arm64 under qemu
 	go test -tags purego ./simd/... ./matcher/...
 	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
 		GOAMD64=v3 go test ./matcher ./internal/exp -run '^(TestBitsOfEveryCPU|TestNearest)$$' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU$$'; \
@@ -92,6 +95,16 @@ kernels: ## tests without assembly, with and without fused multiply-add, and wit
 		SIMD_STRICT=1 go test ./simd/...; \
 	else \
 		echo 'this CPU has no AVX-512 VNNI: its kernels were not tested'; \
+	fi
+	@if command -v qemu-aarch64 >/dev/null; then \
+		go build -o bin/gotest ./internal/testkit/gotest || exit 1; \
+		for cpu in $(ARM_CPUS); do \
+			echo "kernels for arm64 on $${cpu%:*}"; \
+			GOARCH=arm64 SIMD_EXPECT=$${cpu#*:} bin/gotest -short -exec "qemu-aarch64 -cpu $${cpu%:*}" ./simd || exit 1; \
+		done; \
+	else \
+		echo 'qemu-aarch64 (qemu-user) is missing: the kernels for arm64 were not tested'; \
+		test -z "$$PEERS_STRICT"; \
 	fi
 
 generate: ## write the generated files again; fails if a file changes

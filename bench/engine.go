@@ -65,7 +65,7 @@ func (d *dataset) faces() contents {
 		o.CreateTime, o.UserData, o.Lists = timeOf(i), userDataOf(i), in
 		o.Age, o.Gender, o.EthnicGroup = matcher.SmallOf(ageOf(i)), matcher.SmallOf(genderOf(i)), matcher.SmallOf(ethnicGroupOf(i))
 	}}
-	for i := range lists {
+	for i := range listPercents {
 		t.before = append(t.before, store.Change{Kind: store.PutList, List: &matcher.List{ID: listID(i), CreateTime: firstTime}})
 	}
 	return t

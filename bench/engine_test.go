@@ -33,7 +33,7 @@ func TestFilterPercentages(t *testing.T) {
 		}
 	}
 	for _, tiny := range []int{1, 2, 3} { // every list has a row
-		for k := range lists {
+		for k := range listPercents {
 			if f := filtersOf(tiny)[k]; f.count(tiny) != 1 {
 				t.Errorf("%d rows: %s %v %% has %d, want 1", tiny, f.name, f.percent, f.count(tiny))
 			}

@@ -87,7 +87,7 @@ func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list 
 		for r := range ratios {
 			ratios[r] = beside[i][r] / alone[i][r]
 		}
-		s.recordBar(id, stat.RatioOf(ratios), fmt.Sprintf("%.2f ms alone, %.2f ms during a cross match", stat.Median(alone[i]), stat.Median(beside[i])))
+		s.recordBar(id, stat.Summarize(ratios), fmt.Sprintf("%.2f ms alone, %.2f ms during a cross match", stat.Median(alone[i]), stat.Median(beside[i])))
 	}
 	return nil
 }

@@ -11,16 +11,16 @@ import (
 
 // comparison is the result of one peer compared with one of our kernels.
 type comparison struct {
-	Peer     string     `json:"peer"`
-	Kernel   string     `json:"kernel"` // our kernel
-	Encoding string     `json:"encoding"`
-	Rows     int        `json:"rows"`
-	Queries  int        `json:"queries"`
-	Threads  int        `json:"threads"`
-	Ours     float64    `json:"our_ns_per_pair"`
-	Theirs   float64    `json:"their_ns_per_pair"`
-	Faster   stat.Ratio `json:"we_are_faster_by"`
-	Recall   float64    `json:"their_recall_at_10"` // -1 if the peer computes no top 10
+	Peer     string       `json:"peer"`
+	Kernel   string       `json:"kernel"` // our kernel
+	Encoding string       `json:"encoding"`
+	Rows     int          `json:"rows"`
+	Queries  int          `json:"queries"`
+	Threads  int          `json:"threads"`
+	Ours     float64      `json:"our_ns_per_pair"`
+	Theirs   float64      `json:"their_ns_per_pair"`
+	Faster   stat.Summary `json:"we_are_faster_by"`
+	Recall   float64      `json:"their_recall_at_10"` // -1 if the peer computes no top 10
 }
 
 // comparisonSeconds is the approximate time limit of a comparison, because some peers
@@ -129,9 +129,9 @@ func (s *suite) floatPeers() error {
 	return nil
 }
 
-// besidePeers compares all peers of a program with engines that use kernels. numbers are
-// the numbers of queries.
-func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, numbers ...int) error {
+// besidePeers compares all peers of a program with engines that use kernels, once
+// for each number of queries in queryCounts.
+func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, queryCounts ...int) error {
 	recalls := make([]float64, len(p.names))
 	for i := range p.names {
 		var err error
@@ -152,8 +152,8 @@ func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, 
 			}
 			engines = append(engines, e)
 		}
-		for i := 0; i < len(numbers) && err == nil; i++ {
-			err = s.comparePeers(engines, p, recalls, numbers[i])
+		for i := 0; i < len(queryCounts) && err == nil; i++ {
+			err = s.comparePeers(engines, p, recalls, queryCounts[i])
 		}
 		for _, e := range engines {
 			e.close()

@@ -147,10 +147,10 @@ func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 		latency = append(latency, small.Latency.P50)
 	}
 	if kernelOfLevel("avx512") != nil {
-		s.recordBar("http-64-peak", stat.RatioOf(ofPeak), "")
+		s.recordBar("http-64-peak", stat.Summarize(ofPeak), "")
 	}
-	s.recordBar("http-64-1", stat.RatioOf(ofSingle), "")
-	s.recordBar("http-list-p50", stat.RatioOf(latency), "")
+	s.recordBar("http-64-1", stat.Summarize(ofSingle), "")
+	s.recordBar("http-list-p50", stat.Summarize(latency), "")
 	return nil
 }
 
@@ -221,20 +221,20 @@ func (s *suite) measureRestarts(v *service, d *dataset, list string) error {
 
 // measureStarts ends the server with end and starts it again, several times. It returns
 // the seconds from exec to the first answer over all rows.
-func (s *suite) measureStarts(v *service, d *dataset, list string, times int, end func() error) (stat.Ratio, error) {
+func (s *suite) measureStarts(v *service, d *dataset, list string, times int, end func() error) (stat.Summary, error) {
 	var seconds []float64
 	for range times {
 		if err := end(); err != nil {
-			return stat.Ratio{}, err
+			return stat.Summary{}, err
 		}
 		begin := time.Now()
 		if err := v.start(); err != nil {
-			return stat.Ratio{}, err
+			return stat.Summary{}, err
 		}
 		if err := v.checkAnswer(d, list, d.n); err != nil {
-			return stat.Ratio{}, err
+			return stat.Summary{}, err
 		}
 		seconds = append(seconds, time.Since(begin).Seconds())
 	}
-	return stat.RatioOf(seconds), nil
+	return stat.Summarize(seconds), nil
 }

@@ -178,7 +178,7 @@ func TestInterleavedU8(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(11)
 		var q QueriesU8 // PackU8 reuses its memory
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			count, blocks := 1+n%(GroupMax+2), 1+n%5
 			if n > 200 && n%32 > 2 && n%61 != 0 { // smaller, because the oracle is slow
 				count, blocks = 1+n%2, 1

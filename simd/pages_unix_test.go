@@ -43,7 +43,7 @@ func TestRowMajorStaysInsideArguments(t *testing.T) {
 	dst, query, rows := fenced(t, 4*countMax), fenced(t, 4*lengthMax), fenced(t, 4*lengthMax*countMax)
 	r := seeded(6)
 	eachKernel(t, func(t *testing.T, k *Kernel) {
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			for _, count := range []int{1, 2, countMax} {
 				for side := range 2 { // 0: starts right after a fence, 1: ends right before a fence
 					q8, r8 := ends[uint8](query, n)[side], ends[uint8](rows, n*count)[side]

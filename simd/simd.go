@@ -75,7 +75,7 @@ type tileFuncs [GroupMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, 
 	limits *[GroupMax]int32, values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64, next *[TileBlocks][]byte)
 
 // Name returns the kernel's name. It begins with the kernel's level: "generic",
-// "avx2" or "avx512".
+// "avx2", "avx512", "neon", "neon-dotprod" or "neon-i8mm".
 func (k *Kernel) Name() string { return k.name }
 
 // Level is the level of the kernel's instruction set, as [Select] takes it.

@@ -116,12 +116,12 @@ func label(v float64) string {
 // axis is a logarithmic scale.
 type axis struct{ low, high float64 }
 
-func newAxis(series []Series, of func(Point) float64) *axis {
+func newAxis(series []Series, coordinate func(Point) float64) *axis {
 	var all []float64
 	for _, s := range series {
 		for _, p := range s.Points {
 			if isShown(p) {
-				all = append(all, of(p))
+				all = append(all, coordinate(p))
 			}
 		}
 	}

@@ -4,7 +4,7 @@
 // run: ours to that at the limit of the machine, or to that of another library. Judge
 // gives each bar a Verdict. A bar that could not be met is listed in
 // bench/known-misses.md with its measurement and its cause. It is a known miss as long as
-// it does not get worse.
+// it is not worse than this measurement by more than noiseFactor.
 package gate
 
 // Bar is a bound on a figure.

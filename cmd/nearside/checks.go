@@ -35,6 +35,8 @@ func cpuChecks() []check {
 	case best.Name() == "generic":
 		kernel.State = stateWarn
 		kernel.Advice = "matching is several times slower than with AVX2 or AVX-512; in a virtual machine, enable the features of the host's CPU"
+	case strings.HasPrefix(best.Name(), "neon"):
+		kernel.Advice = "the speed of the kernels for arm64 has not been measured"
 	case len(missing) > 0:
 		kernel.Advice = "matching is faster on a CPU that supports " + strings.Join(missing, ", ")
 	}

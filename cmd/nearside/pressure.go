@@ -34,9 +34,9 @@ const (
 // Nothing runs in the background. The memory is read when work arrives, at most once
 // per pressureAge.
 type pressure struct {
-	read    func() int64 // returns the resident memory of the process
-	release func()       // returns unused memory to the system
-	adjust  func(limit, resident int64)
+	read    func() int64                // returns the resident memory of the process
+	release func()                      // returns unused memory to the system
+	adjust  func(limit, resident int64) // sets the limit of the heap, see adjustHeap
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -47,7 +47,7 @@ type pressure struct {
 
 	mu       sync.Mutex
 	readAt   time.Time
-	released time.Time
+	released time.Time // time of the last adjustment and release
 }
 
 func newPressure(log *slog.Logger) *pressure {

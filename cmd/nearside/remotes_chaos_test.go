@@ -29,8 +29,9 @@ type outcome struct {
 	call int64 // number of the call of waitAnswers during which the request began
 }
 
-// startCrowd starts clients, which send the requests that request returns. An answer
-// must be right or have one of the allowed codes.
+// startCrowd starts clients, each of which sends one request after another. request
+// returns a request and the error codes that are allowed for it. An answer must be right
+// or have one of these codes.
 func startCrowd(t *testing.T, w *world, p *process, request func(*rand.Rand) (*matchRequest, []int)) *crowd {
 	c := &crowd{outcomes: make(chan outcome), done: make(chan struct{})}
 	for n := range 4 {
@@ -76,8 +77,9 @@ func (c *crowd) waitAnswers(n int) (failed int) {
 	return failed
 }
 
-// calmRequest returns a request for some of sets, whose reference needs no remote.
-func calmRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
+// probeRequest returns a request with some of sets as candidates. Its reference, probe,
+// needs no remote.
+func probeRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
 	r := &matchRequest{References: []askedReference{probe}, account: testkit.Pick(rng, "", accountA)}
 	for range 1 + rng.IntN(3) {
 		r.Candidates = append(r.Candidates, testkit.Pick(rng, sets...))
@@ -96,7 +98,7 @@ func TestRemoteChaos(t *testing.T) {
 	lists := []string{listHere, listEast, listBoth, listWest}
 	c := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
 		if rng.IntN(2) == 0 {
-			return calmRequest(rng, faces(), faceList(listHere), faceList(listWest), faces(listBoth, listWest), origin("events"), origin("attributes")), nil
+			return probeRequest(rng, faces(), faceList(listHere), faceList(listWest), faces(listBoth, listWest), origin("events"), origin("attributes")), nil
 		}
 		return w.randomRequest(rng, lists), []int{12050, 12060}
 	})
@@ -157,7 +159,7 @@ func TestRemotesReload(t *testing.T) {
 	t.Parallel()
 	w := newPair(t)
 	c := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
-		return calmRequest(rng, faces(), faceList(listHere), faceList(listBoth), faceList(listWest), origin("events")), nil
+		return probeRequest(rng, faces(), faceList(listHere), faceList(listBoth), faceList(listWest), origin("events")), nil
 	})
 	east := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\", \"%s\"]}\n", w.east.url, listEast, listBoth)
 	eastWithout := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\"]}\n", w.east.url, listEast)

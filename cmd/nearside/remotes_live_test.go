@@ -107,7 +107,7 @@ func TestReplica(t *testing.T) {
 			if code == 12050 { // the replica may have a reference that is not in the local store
 				unknown++
 			}
-			r = calmRequest(rng, faces(), faceList(listHere), origin("events"), origin("attributes"))
+			r = probeRequest(rng, faces(), faceList(listHere), origin("events"), origin("attributes"))
 			if _, _, err := w.match(p, r); err != nil {
 				t.Errorf("%v\n%s", err, mustJSON(t, r))
 			}

@@ -60,7 +60,7 @@ func (w *world) first(ok func(*object) bool) *object {
 	return w.objects[slices.IndexFunc(w.objects, ok)]
 }
 
-// someAt returns a object that only one server has.
+// someAt returns an object that only one server has.
 func (w *world) someAt(origin, place string) *object {
 	return w.first(func(o *object) bool {
 		return o.origin == origin && slices.Equal(o.at, []string{place}) && o != w.objects[0]

@@ -15,8 +15,8 @@ const remotesConfig = serveConfig + `    - {number: 1002, type: body, encoding: 
 limits: {request_timeout: 10s}
 `
 
-// Lists of the tests. Their owners are the server that is asked, east, both remotes and
-// west. listNowhere does not exist.
+// Lists of the tests. listHere belongs to the server that is asked, listEast to east,
+// listWest to west, and listBoth to both. listNowhere does not exist.
 const (
 	listHere    = "10000000-0000-4000-8000-000000000000"
 	listEast    = "10000000-0000-4000-8000-000000000001"

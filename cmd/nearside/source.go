@@ -86,7 +86,7 @@ func (j *job) openSource(ctx context.Context, v *matcher.Version, origin matcher
 
 func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.Origin, stdin io.Reader) (source, error) {
 	if !j.vectors {
-		s := &textSource{}
+		s, in := &textSource{}, stdin
 		if j.bytes < 0 {
 			s.live = ctx
 		}
@@ -95,9 +95,9 @@ func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.
 			if err != nil {
 				return nil, err
 			}
-			s.file, stdin = file, file
+			s.file, in = file, file
 		}
-		s.in = bufio.NewReaderSize(stdin, 256<<10)
+		s.in = bufio.NewReaderSize(in, 256<<10)
 		return s, nil
 	}
 	hash := ""

@@ -37,7 +37,7 @@ type upload struct {
 
 	bytesBefore int64       // total size of the files that were sent before the current one
 	firstLine   int64       // number of the request's first line in its file, from 1
-	unknown     bool        // a request got no answer, so some of its lines may be stored
+	maybeStored bool        // a request got no answer, so some of its lines may be stored
 	faults      []lineFault // of the lines of the request
 }
 
@@ -165,7 +165,7 @@ func (u *upload) stoppedError(j job, lines int64, err error) error {
 	if fault, ok := errors.AsType[*serverError](err); lines == 0 || ok && fault.Code != matcher.CodeInternal {
 		return err
 	}
-	u.unknown = true
+	u.maybeStored = true
 	return fmt.Errorf("%w\nthe server may have stored some of these lines; vectors, lines with ids, and all lines with --ids content can be imported again without duplicates", err)
 }
 

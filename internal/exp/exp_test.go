@@ -15,8 +15,8 @@ func expArguments(rng *rand.Rand, n int, f func(x float64)) {
 		0, math.Copysign(0, -1), 1, -1, math.Ln2, -math.Ln2, math.Ln2 / 2, math.MaxFloat64, -math.MaxFloat64, math.Inf(1), math.Inf(-1),
 		math.SmallestNonzeroFloat64, 0x1p-54, -0x1p-54, 0x1p-53, -0x1p-53, 0x3p-54, -0x3p-54, 0x1p-1022,
 		709.782712893384, 709.7827128933841, 710, -708.3964185322641, -708.3964185322642, -745.1332191019411, -745.1332191019412, -745.13321910194122, -746,
-		// The hardest to round: e^x is up to 2^-59 of the last digit from the
-		// middle of two float64s, or from a float64.
+		// The hardest to round: e^x is as near as 2^-59 of the last digit to the
+		// middle of two float64s, or to a float64.
 		0x1.9e9cbbfd6080bp-31, -0x1.22e24fa3d5cf9p-1, 0x1.accfbe46b4efp-1, 0x1.83d4bcdebb3f4p+2, 0x1.c44ce0d716a1ap+4, 0x1.d6336a88077aap+0,
 	} {
 		for _, x := range []float64{x, math.Nextafter(x, math.Inf(1)), math.Nextafter(x, math.Inf(-1))} {

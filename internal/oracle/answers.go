@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// listed is a list.
-type listed struct {
+// storedList is a list of objects that the World stores.
+type storedList struct {
 	id, account, userData string
 	imported              bool // created by an import without an account, and not changed since
 }
 
 // list returns the list with an ID, or nil.
-func (h *holding) list(id string) *listed {
-	if i := slices.IndexFunc(h.lists, func(l *listed) bool { return l.id == id }); i >= 0 {
+func (h *holding) list(id string) *storedList {
+	if i := slices.IndexFunc(h.lists, func(l *storedList) bool { return l.id == id }); i >= 0 {
 		return h.lists[i]
 	}
 	return nil
@@ -22,7 +22,7 @@ func (h *holding) list(id string) *listed {
 
 // allows reports whether l may contain objects of an account. It may not if l belongs
 // to another account.
-func (l *listed) allows(account string) bool {
+func (l *storedList) allows(account string) bool {
 	return l.account == "" || account == "" || l.account == account
 }
 
@@ -331,7 +331,7 @@ func (w *World) importObject(o *object, hasLists bool, stated map[string]any, jo
 		return o.account()
 	}
 	for _, id := range lists {
-		if !(&listed{account: accountOf(id)}).allows(o.account()) {
+		if !(&storedList{account: accountOf(id)}).allows(o.account()) {
 			return false
 		}
 		l := w.list(id.(string))
@@ -345,7 +345,7 @@ func (w *World) importObject(o *object, hasLists bool, stated map[string]any, jo
 	}
 	for _, id := range lists {
 		if l := w.list(id.(string)); l == nil {
-			w.lists = append(w.lists, &listed{id: id.(string), account: accountOf(id), imported: account == ""})
+			w.lists = append(w.lists, &storedList{id: id.(string), account: accountOf(id), imported: account == ""})
 		} else if account == "" && l.imported && l.account != accountOf(id) {
 			l.account = ""
 		}

@@ -54,7 +54,7 @@ func (w *World) deleteList(id string, withFaces bool, account string) Outcome {
 			o.fields["lists"] = slices.DeleteFunc(slices.Clone(o.fields["lists"].([]any)), func(l any) bool { return l == id })
 		}
 	}
-	w.lists = slices.DeleteFunc(w.lists, func(l *listed) bool { return l.id == id })
+	w.lists = slices.DeleteFunc(w.lists, func(l *storedList) bool { return l.id == id })
 	return Outcome{Status: 204}
 }
 
@@ -70,7 +70,7 @@ func (w *World) faceCount(id, account string) float64 {
 }
 
 // shownList returns a list as a client sees it, without its time.
-func (w *World) shownList(l *listed, account string) map[string]any {
+func (w *World) shownList(l *storedList, account string) map[string]any {
 	all := map[string]any{"list_id": l.id, "face_count": w.faceCount(l.id, account)}
 	if l.account != "" {
 		all["account_id"] = l.account

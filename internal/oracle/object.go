@@ -63,13 +63,13 @@ func (o *object) shown(targets []any) map[string]any {
 		return maps.Clone(o.fields)
 	}
 	id := singulars[o.origin] + "_id"
-	some := map[string]any{id: o.id}
+	fields := map[string]any{id: o.id}
 	for _, name := range targets {
 		if v, ok := o.fields[name.(string)]; ok {
-			some[name.(string)] = v
+			fields[name.(string)] = v
 		}
 	}
-	return some
+	return fields
 }
 
 // whole returns o with its descriptors.
@@ -93,21 +93,21 @@ type field struct {
 	make func(w *World) any
 }
 
-// from returns a generator that picks from a pool.
-func from(pool func(w *World) []string) func(*World) any {
+// pickFrom returns a generator that picks from a pool.
+func pickFrom(pool func(w *World) []string) func(*World) any {
 	return func(w *World) any { return testkit.Pick(w.rng, pool(w)...) }
 }
 
-// small returns a generator of integers from 0 to last.
-func small(last int) func(*World) any {
+// upTo returns a generator of integers from 0 to last.
+func upTo(last int) func(*World) any {
 	return func(w *World) any { return float64(w.rng.IntN(last + 1)) }
 }
 
 var (
-	moment   = from(func(w *World) []string { return w.moments })
-	userData = from(func(*World) []string { return []string{"a", "b", "A", "é", "e\u0301", "ß 😀", "x,y", "\u0000\"\\"} })
-	person   = from(func(w *World) []string { return w.people })
-	anyID    = from(func(w *World) []string { return w.ids })
+	moment   = pickFrom(func(w *World) []string { return w.moments })
+	userData = pickFrom(func(*World) []string { return []string{"a", "b", "A", "é", "e\u0301", "ß 😀", "x,y", "\u0000\"\\"} })
+	person   = pickFrom(func(w *World) []string { return w.people })
+	anyID    = pickFrom(func(w *World) []string { return w.ids })
 	age      = func(w *World) any {
 		if w.Chance(0.05) {
 			return float64(255 * w.rng.IntN(2))
@@ -119,37 +119,37 @@ var (
 // optional has the fields of each origin that may be absent.
 var optional = [3][]field{
 	faceOrigin: {
-		{"account_id", from(func(w *World) []string { return w.accounts })},
+		{"account_id", pickFrom(func(w *World) []string { return w.accounts })},
 		{"external_id", person},
 		{"user_data", userData},
 		{"event_id", anyID},
 		{"avatar", person},
 		{"age", age},
-		{"gender", small(1)},
-		{"ethnic_group", small(5)},
+		{"gender", upTo(1)},
+		{"ethnic_group", upTo(5)},
 	},
 	eventOrigin: {
-		{"account_id", from(func(w *World) []string { return w.accounts })},
+		{"account_id", pickFrom(func(w *World) []string { return w.accounts })},
 		{"external_id", person},
 		{"user_data", userData},
 		{"end_time", moment},
-		{"source", from(func(*World) []string { return []string{"cam-1", "cam-2", "cam-3", "камера №7", "Cam-1"} })},
+		{"source", pickFrom(func(*World) []string { return []string{"cam-1", "cam-2", "cam-3", "камера №7", "Cam-1"} })},
 		{"handler_id", anyID},
 		{"stream_id", anyID},
 		{"track_id", person},
 		{"tags", (*World).tags},
 		{"face_id", anyID},
 		{"age", age},
-		{"gender", small(1)},
-		{"ethnic_group", small(5)},
-		{"emotion", small(6)},
-		{"mask", small(3)},
+		{"gender", upTo(1)},
+		{"ethnic_group", upTo(5)},
+		{"emotion", upTo(6)},
+		{"mask", upTo(3)},
 		{"location", (*World).location},
 		{"top_match", (*World).topMatch},
 		{"meta", (*World).meta},
 	},
 	attributeOrigin: {
-		{"account_id", from(func(w *World) []string { return w.accounts })}, {"age", age}, {"gender", small(1)}, {"ethnic_group", small(5)},
+		{"account_id", pickFrom(func(w *World) []string { return w.accounts })}, {"age", age}, {"gender", upTo(1)}, {"ethnic_group", upTo(5)},
 	},
 }
 

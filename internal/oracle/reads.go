@@ -11,7 +11,7 @@ import (
 func (w *World) rawRequest() *Request {
 	r := &Request{Kind: "raw", Method: "POST", Path: "/1/matcher/raw", Query: w.newQuery()}
 	m := w.randomModel(w.Chance(0.4))
-	some := func(n int) []any {
+	references := func(n int) []any {
 		all := []any{}
 		for range n {
 			version := m
@@ -22,7 +22,7 @@ func (w *World) rawRequest() *Request {
 		}
 		return all
 	}
-	r.Body = map[string]any{"references": some(1 + w.rng.IntN(4)), "candidates": some(1 + w.rng.IntN(8))}
+	r.Body = map[string]any{"references": references(1 + w.rng.IntN(4)), "candidates": references(1 + w.rng.IntN(8))}
 	if w.Chance(0.3) {
 		r.Query["explain"] = "1"
 	}
@@ -204,7 +204,7 @@ func (w *World) twoAccounts(r *Request) bool {
 func (w *World) readLists(r *Request) *Request {
 	delete(r.Query, "descriptor")
 	w.chooseServer(r, faceOrigin)
-	visible := func(l *listed) bool { return r.account() == "" || l.account == r.account() }
+	visible := func(l *storedList) bool { return r.account() == "" || l.account == r.account() }
 	if w.Chance(0.5) && len(w.lists) > 0 {
 		l := testkit.Pick(w.rng, w.lists...)
 		r.Kind, r.Path = "get list", "/1/lists/"+l.id

@@ -32,7 +32,7 @@ func (w *World) reducedPlan(plan map[string]any) map[string]any {
 	reduced := map[string]any{}
 	for _, m := range plan["matchers"].([]any) {
 		if m := m.(map[string]any); m["chosen"] == true {
-			if reduced["by"] != nil {
+			if reduced["by"] != nil { // the oracle expects one matcher, so a second one is a difference
 				reduced["by and"] = m["name"]
 			}
 			reduced["by"] = m["name"]

@@ -27,11 +27,11 @@ func (w *World) randomFilters(origin int, account string) map[string]any {
 		if f.name == "account_id" && account != "" && w.Chance(0.97) {
 			continue
 		}
-		of := aim
+		chosen := aim
 		if w.Chance(0.2) {
-			of = testkit.Pick(w.rng, w.pool(origin)...)
+			chosen = testkit.Pick(w.rng, w.pool(origin)...)
 		}
-		has, ok := of.field(f.path)
+		has, ok := chosen.field(f.path)
 		if !ok && w.Chance(0.7) {
 			continue
 		}
@@ -51,7 +51,7 @@ func (w *World) filterValue(f filter, has any, ok bool) any {
 		maps.Copy(box, map[string]any{"longitude_delta": float64(w.rng.IntN(5)) / 2, "latitude_delta": float64(w.rng.IntN(5)) / 2})
 		return box
 	}
-	if many, is := has.([]any); is && ok {
+	if many, isList := has.([]any); isList && ok {
 		ok = len(many) > 0 && f.name[:4] != "meta"
 		if ok {
 			has = testkit.Pick(w.rng, many...)
@@ -71,8 +71,8 @@ func (w *World) filterValue(f filter, has any, ok bool) any {
 func (w *World) singleValue(f filter, has any, ok bool) any {
 	switch f.kind {
 	case "id":
-		id, is := has.(string)
-		if !ok || !is {
+		id, isText := has.(string)
+		if !ok || !isText {
 			id = testkit.Pick(w.rng, w.ids...)
 		}
 		if w.Chance(0.05) {
@@ -80,26 +80,26 @@ func (w *World) singleValue(f filter, has any, ok bool) any {
 		}
 		return id
 	case "bool":
-		if b, is := has.(bool); is && ok {
+		if b, isBool := has.(bool); isBool && ok {
 			return b
 		}
 		return w.Chance(0.5)
 	case "time":
 		return w.timeValue(has, ok)
 	case "text":
-		if text, is := has.(string); is && ok {
+		if text, isText := has.(string); isText && ok {
 			return text
 		}
 		return testkit.Pick(w.rng, []string{"a", "b", "é", "none", "Köln 1", "tag-0", "cam-2", "area 1", "Z", ""}...)
 	}
-	if big, is := has.(Integer); is && ok && f.kind == "number" {
+	if big, isInteger := has.(Integer); isInteger && ok && f.kind == "number" {
 		if w.Chance(0.5) {
 			return testkit.Pick(w.rng, bigIntegers...)
 		}
 		return big
 	}
-	n, is := has.(float64)
-	if !ok || !is {
+	n, isNumber := has.(float64)
+	if !ok || !isNumber {
 		n = float64(w.rng.IntN(60))
 		if f.kind == "number" {
 			n /= 20
@@ -122,8 +122,8 @@ func (w *World) timeValue(has any, ok bool) any {
 	if w.Chance(0.2) {
 		return fmt.Sprintf("now-%d%c", w.rng.IntN(30), "smhdwMy"[w.rng.IntN(7)])
 	}
-	text, is := has.(string)
-	if !ok || !is {
+	text, isText := has.(string)
+	if !ok || !isText {
 		text = testkit.Pick(w.rng, w.moments...)
 	}
 	at := testkit.Must(time.Parse(clockForm, text)).Add(time.Duration(w.rng.IntN(3)-1) * time.Millisecond)

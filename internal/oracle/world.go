@@ -45,7 +45,7 @@ type Limits struct{ References, CrossObjects, FilterValues int }
 // holding has the objects and lists of a server.
 type holding struct {
 	objects [3][]*object // by origin, oldest first
-	lists   []*listed
+	lists   []*storedList
 	listIDs []string // the IDs that its lists may have
 }
 

@@ -264,7 +264,7 @@ func (w *World) writeList(r *Request) {
 }
 
 func (w *World) createList(r *Request) {
-	l := &listed{id: testkit.Pick(w.rng, w.listIDs...), userData: testkit.Pick(w.rng, []string{"", "staff", "ж"}...)}
+	l := &storedList{id: testkit.Pick(w.rng, w.listIDs...), userData: testkit.Pick(w.rng, []string{"", "staff", "ж"}...)}
 	if w.Chance(0.6) {
 		l.account = testkit.Pick(w.rng, w.accounts...)
 	}

@@ -175,11 +175,11 @@ func (x *exchange) checkMemory() error {
 // readQuery checks the query parameters and reads account_id.
 func (x *exchange) readQuery() error {
 	op := &x.operation
-	x.query, x.filters = wire.Query{}, wire.Query{}
 	all, err := x.parameters()
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return err
 	}
+	x.query, x.filters = wire.Query{}, wire.Query{}
 	for _, p := range all {
 		if err := p.checkText(); err != nil {
 			return err

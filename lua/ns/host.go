@@ -41,7 +41,7 @@ type LocalMatcher interface {
 }
 
 // OsTime returns the time source of os.time, os.date and os.clock of plugins.
-func (h *Host) OsTime() vm.Time { return vm.Time{Now: h.Clock.Now, Started: h.Doubles.Started} }
+func (h *Host) OsTime() vm.Clock { return vm.Clock{Now: h.Clock.Now, Started: h.Doubles.Started} }
 
 // WithTimeout returns a context that ends after d. If a Counter is set, the Clock of the
 // test measures d. The caller must call cancel.

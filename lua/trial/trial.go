@@ -106,7 +106,7 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 		return err
 	}
 	s := &suite{plugin: name}
-	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: vm.Time{Now: s.now, Started: processStart()}})
+	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: vm.Clock{Now: s.now, Started: processStart()}})
 	defer func() { err = errors.Join(err, state.Close(context.WithoutCancel(ctx))) }()
 	if _, _, err := state.Load(ctx, vm.Limits{Slice: time.Second}, script); err != nil {
 		return err

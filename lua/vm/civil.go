@@ -137,7 +137,7 @@ func daysBefore(year, month int64) int64 {
 	if leap := year%4 == 0 && (year%100 != 0 || year%400 == 0); leap && month > 1 {
 		days++
 	}
-	y := year - 1 // whole years up to this one
+	y := year - 1 // the last year that has ended
 	return days + y*365 + floorDiv(y, 4) - floorDiv(y, 100) + floorDiv(y, 400) - 719162
 }
 

@@ -21,17 +21,17 @@ type coroutineSet map[weak.Pointer[glua.LState]]int
 const collectTime = 10 * time.Millisecond
 
 // hasRoom reports whether another coroutine may be made.
-func (v coroutineSet) hasRoom() bool {
-	if len(v) < MaxCoroutines {
+func (s coroutineSet) hasRoom() bool {
+	if len(s) < MaxCoroutines {
 		return true
 	}
 	runtime.GC() // dropped coroutines count until a collection finds them
-	for p := range v {
+	for p := range s {
 		if p.Value() == nil {
-			delete(v, p)
+			delete(s, p)
 		}
 	}
-	return len(v) < MaxCoroutines
+	return len(s) < MaxCoroutines
 }
 
 // coroutineFuncs are the functions of gopher-lua on which coroutineLib is built.

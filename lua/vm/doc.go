@@ -3,8 +3,8 @@
 //
 // A Script is compiled once and shared by all states. A State is one
 // interpreter behind a lock. Each call into a State runs on its own Lua thread.
-// A Library function that waits releases the lock while it waits, so a script
-// reads like one asyncio program: control changes hands only at a waiting call.
+// A Library function that waits releases the lock while it waits, so the calls
+// into a State interleave only where a script calls such a function.
 // A Task is a function that runs in its own goroutine. A Pool keeps several
 // States that share no data. A Ref is a reference to a Lua value in Go. A Func is
 // a Lua function that Go can call.

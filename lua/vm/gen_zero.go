@@ -84,7 +84,7 @@ func (f *fn) mayBeMinusZero(e *syntax.Binary) bool {
 	case "-": // only -0 - 0
 		return !(ok1 && a != 0 || ok2 && b != 0 || f.upperBound(e.Left) > 0)
 	case "%":
-		return false // this one is exact; see exactModulo
+		return false // the interpreter's % is used only if it is exact; see exactModulo
 	}
 	return f.upperBound(e.Left) == 0 || f.upperBound(e.Right) == 0
 }

@@ -29,7 +29,7 @@ func NewMemory(limit int64) *Memory {
 	return &Memory{limit: limit, measureAt: limit + limit/8, states: map[*State]struct{}{}}
 }
 
-// SetLimit changes the limit.
+// SetLimit changes the limit to bytes, which must be more than 0.
 func (m *Memory) SetLimit(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -42,7 +42,7 @@ func runOursIn(t *testing.T, zone, program string) string {
 	if err != nil {
 		t.Skip("time zone data is missing: ", err)
 	}
-	s := library.NewState(context.Background(), StateOptions{Time: Time{Zone: location}})
+	s := library.NewState(context.Background(), StateOptions{Time: Clock{Zone: location}})
 	defer func() {
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -139,7 +139,7 @@ func TestOSAgainstLua51(t *testing.T) {
 // TestOSClock checks that os.time, os.date and os.clock use the clock of the state.
 func TestOSClock(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.UTC)
-	s := library.NewState(context.Background(), StateOptions{Time: Time{Now: func() time.Time { return now }, Zone: time.UTC, Started: now.Add(-3 * time.Second)}})
+	s := library.NewState(context.Background(), StateOptions{Time: Clock{Now: func() time.Time { return now }, Zone: time.UTC, Started: now.Add(-3 * time.Second)}})
 	defer func() { _ = s.Close(context.Background()) }()
 	f := loadFunction(t, s, "return function() return os.time(), os.date('%H:%M:%S'), os.clock() end")
 	for _, want := range []string{"[1.7723664e+09 12:00:00 3]", "[1.77237e+09 13:00:00 3603]"} {

@@ -20,7 +20,7 @@ type State struct {
 	owner    any
 	resolve  func(name, from string) (*Script, error)
 	print    func(string)
-	time     Time
+	time     Clock
 	ctx      context.Context // ends when the state ends
 	cancel   context.CancelFunc
 	lock     chan struct{} // has capacity 1; a mutex whose waiters are served in their order
@@ -60,7 +60,7 @@ type State struct {
 type StateOptions struct {
 	Owner  any               // the result of Call.Owner and State.Owner
 	Print  func(line string) // receives the lines of print; nil: they are dropped
-	Time   Time              // for os.time, os.date and os.clock
+	Time   Clock             // for os.time, os.date and os.clock
 	Memory *Memory           // the Memory that counts the bytes of the state; nil: a new one
 
 	// Resolve finds the script that require(name) loads. If it is nil, scripts can
@@ -266,7 +266,7 @@ func (s *State) takeThread(ex *execution) *glua.LState {
 func (s *State) putThread(l *glua.LState) {
 	l.SetTop(0)
 	l.RemoveContext()
-	if len(s.freeThreads) < maxThreads && len(registryOf(l).array) <= pooledRegistry {
+	if len(s.freeThreads) < maxFreeThreads && len(registryOf(l).array) <= pooledRegistry {
 		s.freeThreads = append(s.freeThreads, l)
 	}
 }

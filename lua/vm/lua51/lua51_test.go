@@ -74,7 +74,7 @@ func TestRandomPrograms(t *testing.T) {
 						continue
 					}
 					got := runOurs(p)
-					if got == tooMuchOutput || !sameOutput(got, want[i]) && tooLong(p) {
+					if got == tooMuchMemory || !sameOutput(got, want[i]) && exceedsMaxString(p) {
 						bounded.Add(1)
 						continue
 					}

@@ -122,13 +122,17 @@ func (s *Scheduler) Run(ctx context.Context, j *Job) error {
 }
 
 // submit queues j and starts workers for it. It never starts more workers than the pool
-// has places. pool.Submit therefore waits, if at all, only for a
-// worker that is about to end.
+// has places. pool.Submit therefore waits, if at all, only for a worker that is about
+// to end. For a job of one strip, the calling goroutine becomes the worker.
 func (s *Scheduler) submit(ctx context.Context, j *Job) error {
 	j.weigh(s.listShare)
 	start, err := s.admit(ctx, j)
 	if err != nil {
 		return err
+	}
+	if start == 1 && len(j.strips) == 1 {
+		s.compareUntil(j) // waking a worker takes as long as comparing one strip
+		return nil
 	}
 	for range start {
 		if err := s.pool.Submit(s.runWorker); err != nil { // the pool is closed
@@ -174,17 +178,37 @@ func (s *Scheduler) withdraw(j *Job) {
 	}
 }
 
-// runWorker is the body of a worker: it compares leases until no strips are left.
-func (s *Scheduler) runWorker() {
+// runWorker is the body of a worker of the pool.
+func (s *Scheduler) runWorker() { s.compareUntil(nil) }
+
+// compareUntil compares leases until no strips are left, or until last is done. last may
+// be nil.
+func (s *Scheduler) compareUntil(last *Job) {
 	w := s.scratch.Get().(*scanner)
 	var l lease
 	for s.nextLease(&l) {
 		if err := w.compareLease(&l); err != nil {
 			s.failLease(&l, err)
 		}
+		if last != nil && s.handOver(&l, last) {
+			break
+		}
 	}
 	w.forget()
 	s.scratch.Put(w)
+}
+
+// handOver finishes the lease in l. It returns true if last is done and the caller is no
+// longer a worker. If strips are left, a worker of the pool has taken its place.
+func (s *Scheduler) handOver(l *lease, last *Job) bool {
+	s.mu.Lock()
+	s.finishLease(l, s.now())
+	done, left := last.closed, len(s.jobs) > 0
+	if done && !left {
+		s.workers--
+	}
+	s.mu.Unlock()
+	return done && (!left || s.pool.Submit(s.runWorker) == nil)
 }
 
 // failLease ends the jobs of a lease with an error.
