@@ -7,13 +7,14 @@ import (
 )
 
 // Descriptor is a vector of a version. Data is little-endian and must not be
-// changed once the descriptor was passed on. The zero Descriptor is absent.
+// changed once the descriptor was passed on. The zero Descriptor means that there is
+// no descriptor.
 type Descriptor struct {
 	Version uint32
 	Data    []byte
 }
 
-// IsZero reports whether d is absent.
+// IsZero reports whether d is the zero Descriptor.
 func (d Descriptor) IsZero() bool { return d.Version == 0 }
 
 // sdkMagic begins an SDK descriptor. The version, as a uint32, and the data follow.

@@ -54,7 +54,8 @@ func cosine(a, b []byte) float64 {
 		bb += float64(y * y)
 	}
 	// The contract requires this form, not sqrt(aa)*sqrt(bb). It cannot overflow
-	// or underflow: sums of squared float32 values are far inside float64.
+	// or underflow, because sums of squared float32 values are far inside the range of
+	// float64.
 	return max(0, 2-float64(2*dot)/math.Sqrt(float64(aa*bb)))
 }
 

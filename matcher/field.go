@@ -14,8 +14,8 @@ import (
 //
 //	field    the name in requests and answers
 //	record   the tag in records of the store, 1 to 255; it must never change
-//	origins  the origins that have the field, separated by commas. Without it, all
-//	         origins have a field of Object, and events have the others
+//	origins  the origins that have the field, separated by commas. The default is all
+//	         origins for a field of Object, and events for a field of the other structs
 //	any      the name of the filter by a list of values
 //	is       the name of the filter by one value
 //	range    the name, without __gte and __lt, of the filters by a range of small numbers

@@ -36,7 +36,7 @@ type MatchPoint struct {
 	Err       error // the first one
 }
 
-// Observers passes every call on to each of them, in order.
+// Observers passes every call on to each observer, in order.
 type Observers []Observer
 
 // Requested implements [Observer].

@@ -43,7 +43,7 @@ func ParseTime(s string) (Time, error) {
 }
 
 // upperTime returns s with the letters T and Z in upper case. RFC 3339 allows
-// both cases, time.Parse only this one.
+// both cases, but time.Parse allows only upper case.
 func upperTime(s string) string {
 	if len(s) < len("2006-01-02t15:04:05z") || s[10] != 't' && s[len(s)-1] != 'z' {
 		return s
@@ -74,7 +74,7 @@ func endsMonth(t time.Time) bool {
 	return t.Hour() == 23 && t.Minute() == 59 && t.AddDate(0, 0, 1).Day() == 1
 }
 
-// isStrict reports whether s is RFC 3339 after time.Parse accepted it. time.Parse
+// isStrict reports whether s, which time.Parse has accepted, is RFC 3339. time.Parse
 // also accepts hours of one digit, a comma and zones that do not exist
 // (https://go.dev/issue/54580).
 func isStrict(s string) bool {

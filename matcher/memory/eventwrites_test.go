@@ -12,7 +12,7 @@ import (
 
 // TestFilterDuringEventWrites filters events while they are written and rewritten, so
 // that tag names and lexicons grow during reads. Every selected event must pass the
-// filter, and every event that existed before must be found.
+// filter. After the writes, a filter must find all events that it describes.
 func TestFilterDuringEventWrites(t *testing.T) {
 	p := newOriginsPair(t, 11)
 	const rounds, perRound = 60, 20

@@ -260,9 +260,9 @@ func TestTwoDescriptors(t *testing.T) {
 	}
 }
 
-// TestGiveBack checks that, while the process is short of memory, deleted rows are
+// TestShortOfMemory checks that, while the process is short of memory, deleted rows are
 // dropped long before a chunk would be rewritten otherwise, and writes are refused.
-func TestGiveBack(t *testing.T) {
+func TestShortOfMemory(t *testing.T) {
 	tight := false
 	p := newPair(t, Options{
 		chunkRows: 4096, Tight: func() bool { return tight },

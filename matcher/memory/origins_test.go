@@ -25,10 +25,10 @@ type originsPair struct {
 	*Memory
 	originsModel
 	*world
-	faces []*matcher.Version
-	body  *matcher.Version
-	dir   string
-	texts int // maximum number of texts in a lexicon; 0: the default
+	faces      []*matcher.Version
+	body       *matcher.Version
+	dir        string
+	lexiconMax int // maximum number of texts in a lexicon; 0: the default
 }
 
 // newOriginsPair returns an empty pair. With seed 1, its lexicons overflow.
@@ -46,7 +46,7 @@ func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 	p.body = registry.Version(9)
 	p.originsModel = originsModel{Oracle: memorytest.Oracle{Registry: registry}, objects: map[place]*matcher.Object{}, clock: 1_000_000}
 	if seed == 1 {
-		p.texts = 2
+		p.lexiconMax = 2
 	}
 	p.start(t, metaFields)
 	return p
@@ -56,7 +56,7 @@ func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	t.Helper()
 	m, err := New(Options{
-		Registry: p.Registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta, lexiconMax: p.texts,
+		Registry: p.Registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta, lexiconMax: p.lexiconMax,
 		Now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
 	})
 	if err != nil {
@@ -283,7 +283,7 @@ func TestLexiconClash(t *testing.T) {
 	}
 }
 
-// clash returns two texts with the same hash.
+// clash returns two texts with the same hash. It takes about 80,000 texts to find them.
 func clash(t *testing.T) (a, b string) {
 	t.Helper()
 	seen := map[uint32]string{}

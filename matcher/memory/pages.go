@@ -70,9 +70,10 @@ func rowsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uin
 	return rows, nil
 }
 
-// mergeIsFaster reports whether rowsByID finds the first rows of s faster than sorting
-// the rows of s. If every page is read by rowsByID, all pages together visit each row
-// once.
+// mergeIsFaster reports whether rowsByID finds the given number of first rows of s faster
+// than firstRanked. firstRanked visits all rows of s. rowsByID also visits rows that are
+// not selected: live/s.Len() rows for each row that it finds, if selected rows are spread
+// evenly.
 func mergeIsFaster(s *filter.Selection, rows int) bool {
 	return rows*s.Snapshot().Live(s.Origin()) <= s.Len()*s.Len()
 }

@@ -87,8 +87,8 @@ func (m *Memory) Expired(limit int) []matcher.ID {
 	m.tables.RUnlock()
 	defer runtime.KeepAlive(snap)
 	var ids []matcher.ID
-	for t := range snap.Views[matcher.Attributes] {
-		v := &snap.Views[matcher.Attributes][t]
+	for c := range snap.Views[matcher.Attributes] {
+		v := &snap.Views[matcher.Attributes][c]
 		for i := range v.Rows {
 			if v.Expires[i] <= now && v.Alive(i) {
 				if ids = append(ids, v.IDs[i]); len(ids) == limit {

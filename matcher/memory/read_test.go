@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
-	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 )
 
@@ -213,15 +211,7 @@ func TestRaw(t *testing.T) {
 
 // TestHashCollisions checks that fields are found by hash but compared by value.
 func TestHashCollisions(t *testing.T) {
-	seen := map[uint32]string{}
-	var a, b string
-	for i := 0; b == ""; i++ { // it takes about 80,000 strings to find two with the same 32-bit hash
-		s := fmt.Sprint("collision ", i)
-		if other, ok := seen[table.HashString(s)]; ok {
-			a, b = other, s
-		}
-		seen[table.HashString(s)] = s
-	}
+	a, b := clash(t)
 	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
 	changes := memorytest.Rows3(1, 3)
 	for i, s := range []string{a, b, ""} {

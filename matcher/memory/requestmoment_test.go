@@ -37,7 +37,7 @@ func TestMoment(t *testing.T) {
 
 	// Every face moves to the other list and gets another descriptor. Face 8 is deleted,
 	// face 200 is new, and the first list is replaced by another one with the same ID.
-	for range 30 { // enough tombstones that chunks are rewritten
+	for range 30 { // enough dead rows that chunks are rewritten
 		changes = nil
 		for n := range byte(100) {
 			changes = append(changes, write(n+1, 200, other))
@@ -73,7 +73,7 @@ func TestMoment(t *testing.T) {
 			}
 		}
 		if objects, n, err := mo.Page(t.Context(), matcher.Faces, new(matcher.Where(matcher.AnyOf("external_id", "all"))), nil, matcher.Page{Size: 10, Descriptors: true}); err != nil || n != faces || len(objects) != 10 {
-			t.Errorf("%s: a page is of %d faces, %v; want %d", name, n, err, faces)
+			t.Errorf("%s: the page counts %d faces, %v; want %d", name, n, err, faces)
 		}
 		n := 0
 		if err := mo.Each(t.Context(), inList, matcher.FaceDescriptor, nil, func(*matcher.Object) error { n++; return nil }); err != nil || n != rows[0] {

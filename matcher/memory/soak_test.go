@@ -112,7 +112,7 @@ func (s *soak) countWrite(err error) {
 		matcher.CodeForbidden, matcher.CodeEventExists, matcher.CodeEventNotFound, matcher.CodeAttrNotFound:
 		s.refused.Add(1)
 	default:
-		if keepsAccount(err) {
+		if changesAccount(err) {
 			s.refused.Add(1)
 			return
 		}
@@ -235,7 +235,8 @@ func (s *soak) writeMany(w *world) {
 }
 
 // disturb simulates a shortage of memory, so that the Memory reclaims and refuses, and
-// runs the garbage collector, so that dropped chunks are unmapped.
+// runs the garbage collector, so that dropped chunks are unmapped. Then it reads all
+// objects of an origin, which would fault if a chunk in use had been unmapped.
 func (s *soak) disturb(w *world) {
 	switch w.IntN(4) {
 	case 0:

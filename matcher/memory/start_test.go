@@ -165,7 +165,7 @@ func (n *node) write(t *testing.T, commits int) {
 		switch matcher.CodeOf(err) {
 		case matcher.CodeListExists, matcher.CodeListNotFound, matcher.CodeFaceNotFound:
 		default:
-			if err != nil && !keepsAccount(err) {
+			if err != nil && !changesAccount(err) {
 				t.Fatal(err)
 			}
 		}

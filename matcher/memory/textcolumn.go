@@ -10,8 +10,8 @@ import (
 	"nearside/matcher/memory/table"
 )
 
-// idField is the column of an ID that is stored among the texts of the record.
-func idField(field int) column {
+// idColumn is the column of an ID that is stored among the texts of the record.
+func idColumn(field int) column {
 	of := func(v *table.View, i int) matcher.ID { return table.IDOfText(v.Text(i, field)) }
 	return column{
 		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
@@ -41,9 +41,9 @@ func idField(field int) column {
 	}
 }
 
-// textField is the column of a text of the record. If the text has a column of hashes,
+// textColumn is the column of a text of the record. If the text has a column of hashes,
 // comparisons for equality use it.
-func textField(field int) column {
+func textColumn(field int) column {
 	return column{
 		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
 			want, ok := value.(string)

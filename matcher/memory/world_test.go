@@ -106,9 +106,9 @@ func (w *world) descriptor(v *matcher.Version) matcher.Descriptor {
 	return matcher.Descriptor{Version: v.Number, Data: data}
 }
 
-// keepsAccount reports whether a write failed because it would have changed the account
-// of an object.
-func keepsAccount(err error) bool {
+// changesAccount reports whether err is that of a write that was refused because it would
+// change the account of an object.
+func changesAccount(err error) bool {
 	return matcher.CodeOf(err) == matcher.CodeBadInput && strings.HasPrefix(err.Error(), "account_id: it cannot be changed")
 }
 

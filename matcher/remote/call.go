@@ -36,7 +36,7 @@ type call struct {
 	requestID    string
 	objects      int                                    // maximum in the answer
 	read         func(f wire.Format, body []byte) error // reads a 2xx answer; nil: the body is ignored
-	place        placer                                 // nil: the call has no parts of the client's request
+	place        placer                                 // nil: nothing in the call comes from the client's request
 }
 
 // makeCall makes a call as soon as a slot is free. The error is a fault of the

@@ -90,7 +90,7 @@ type answerError struct {
 	text string
 }
 
-func (f *answerError) Error() string { return f.text }
+func (e *answerError) Error() string { return e.text }
 
 // failedStatus returns the error for an answer with a status that is not a fault
 // of the client.

@@ -123,7 +123,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	}
 	return r.makeCall(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID, objects: rows * len(references),
-		place: b.placer(subs),
+		place: b.matchPlacer(subs),
 		body:  wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets, checkTargets(first.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)

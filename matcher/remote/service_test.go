@@ -206,7 +206,7 @@ func inBubble(t *testing.T, c Config, test func(*testing.T, *testbed)) {
 	})
 }
 
-// answer writes a body in the format that the call accepts.
+// answer writes a body, which is in format f.
 func answer(w http.ResponseWriter, status int, f wire.Format, body []byte) {
 	w.Header().Set("Content-Type", f.MediaType()+"; charset=utf-8")
 	w.WriteHeader(status)

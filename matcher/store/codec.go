@@ -40,7 +40,7 @@ const (
 	tagUserData      = 4  // text, of lists; objects have it as a plain field
 	tagDescriptor0   = 8  // descriptor of type 0; type 1 follows
 	tagLists         = 18 // lists, of faces
-	tagEndTime       = 64 // time, also if it is zero; this and the next ones are of events
+	tagEndTime       = 64 // time, stored even if it is zero; this and the next ones are of events
 	tagTags          = 69 // texts
 	tagPosition      = 78 // position: longitude, latitude
 	tagTopSimilarity = 81 // float

@@ -209,9 +209,9 @@ func TestDamageIsFoundAndNothingIsChanged(t *testing.T) {
 				c = nil
 			}
 			damage("flipped "+kind, name, fmt.Sprintf("flip at %d of %d", at, len(b)), c, func(fs vfs.FS) {
-				c := slices.Clone(b)
-				c[at] ^= bit
-				setFile(t, fs, name, c)
+				changed := slices.Clone(b)
+				changed[at] ^= bit
+				setFile(t, fs, name, changed)
 			})
 		}
 		for range 8 {

@@ -73,7 +73,7 @@ func addDeletedCount(err error, deleted int) error {
 
 // deleteAll removes those objects of ids that exist, and returns their number. It
 // reads their records with one iterator, in the order of keys, because a Get for each
-// record would read the filter of a whole table again and again.
+// record would read the Bloom filter of a whole table again and again.
 func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, err error) {
 	if len(ids) == 0 {
 		return 0, nil

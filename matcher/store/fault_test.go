@@ -26,12 +26,12 @@ func syncRoot(t *testing.T, fs vfs.FS) {
 	testkit.Check(t, d.Close())
 }
 
-// stopFS records the state that a crash would leave on disk after left write
+// stopFS records the state that a crash would leave on disk after a number of write
 // operations.
 type stopFS struct {
 	FS      *vfs.MemFS
 	mu      sync.Mutex
-	left    int
+	left    int // write operations until the state is recorded
 	crashed *vfs.MemFS
 }
 

@@ -22,9 +22,9 @@ type guardFS struct {
 	reserve uint64        // bytes that compactions must leave free for the log and for flushes
 	armed   atomic.Bool   // false while Pebble opens, which returns errors to its caller
 	closing chan struct{} // closed when the store closes, to end pauses
-	// flush is the error of the last attempt to write a memtable; nil if it
+	// flushFault is the error of the last attempt to write a memtable; nil if it
 	// succeeded. While it is set, nothing may be added to the database.
-	flush atomic.Pointer[error]
+	flushFault atomic.Pointer[error]
 }
 
 // retryPause is the pause before a failed table write returns to Pebble, which
@@ -139,7 +139,7 @@ func (f *guardFile) handleError(operation string, err error) error {
 		return f.guard.haltOnError(operation, f.name, err)
 	case f.table:
 		if f.flush {
-			f.guard.flush.Store(&err) // before the pause, so that commits see it at once
+			f.guard.flushFault.Store(&err) // before the pause, so that commits see it at once
 		}
 		select {
 		case <-time.After(retryPause):

@@ -118,7 +118,7 @@ func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Obje
 		case e.list == nil:
 			put = append(put, listEntry{list: &matcher.List{ID: id, Account: wanted, CreateTime: now}, imported: account == nil})
 		case account != nil || !e.imported:
-			if err := mayBeIn(e.list, account, o, old); err != nil {
+			if err := checkInList(e.list, account, o, old); err != nil {
 				return matcher.Errorf(matcher.CodeOf(err), "%s: %w", line.pathOfList(id), err)
 			}
 		case e.list.Account != wanted && !e.list.Account.IsZero():

@@ -131,7 +131,10 @@ type placeState struct {
 	unsure bool   // that step was not acknowledged
 }
 
-func TestKillNine(t *testing.T) {
+// TestKilledWhileWriting kills a process that writes. The next Open must find every
+// acknowledged write, may find writes that were started, and must not find a part of an
+// import.
+func TestKilledWhileWriting(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	places := map[[2]int]*placeState{} // by writer and ID

@@ -145,7 +145,7 @@ func (q *sealer) finish() {
 		}
 		q.reportError(context.Background(), err)
 	}
-	if q.store.guard.flush.Load() != nil {
+	if q.store.guard.flushFault.Load() != nil {
 		return // tables cannot be written
 	}
 	var flushed <-chan struct{}

@@ -95,8 +95,8 @@ func (s *Store) measureSpace() (diskSpace, error) {
 		return diskSpace{}, err
 	}
 	r := diskSpace{free: free, reserve: s.guard.reserve}
-	if flush := s.guard.flush.Load(); flush != nil {
-		r.fault = *flush
+	if fault := s.guard.flushFault.Load(); fault != nil {
+		r.fault = *fault
 	} else if free >= r.reserve { // below the reserve, admit refuses puts anyway
 		r.fault = s.spare.hold()
 	}

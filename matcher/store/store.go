@@ -71,8 +71,8 @@ type Store struct {
 
 	owners atomic.Pointer[matcher.Owners]
 
-	queue   chan *request
-	written chan struct{} // closed when the writer has ended
+	queue       chan *request
+	writerEnded chan struct{} // closed when the writer has ended
 
 	mu     sync.RWMutex // read-locked while a request is sent to queue
 	closed bool
@@ -111,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: data directory %s: %w", o.Dir, err)
 	}
 	o.Dir = dir
-	s := &Store{opts: o, fs: o.fs, poison: newPoison(o.Warn), queue: make(chan *request, queueMax), written: make(chan struct{})}
+	s := &Store{opts: o, fs: o.fs, poison: newPoison(o.Warn), queue: make(chan *request, queueMax), writerEnded: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -233,11 +233,11 @@ func (s *Store) pebbleOptions() *pebble.Options {
 // flushed is called by Pebble after it wrote, or failed to write, a memtable.
 func (s *Store) flushed(info pebble.FlushInfo) {
 	if info.Err == nil || strings.Contains(info.Err.Error(), "empty table") { // an empty memtable is not a fault
-		s.guard.flush.Store(nil)
+		s.guard.flushFault.Store(nil)
 		s.flushWarned = false
 		return
 	}
-	s.guard.flush.Store(&info.Err)
+	s.guard.flushFault.Store(&info.Err)
 	if !s.flushWarned {
 		s.flushWarned = true
 		s.opts.Warn("store: a table cannot be written; trying again", "error", info.Err)
@@ -265,7 +265,7 @@ func (s *Store) Close() error {
 
 func (s *Store) close() error {
 	select {
-	case <-s.written:
+	case <-s.writerEnded:
 	case <-s.poison.done:
 	}
 	if s.poison.fault() == nil {

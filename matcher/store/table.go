@@ -18,11 +18,12 @@ import (
 )
 
 // A group of at least tableBytes is written as a table that Pebble ingests. Through
-// the log every byte would be written three times: to the log,
-// from memtable to table, and by the first compaction. For a smaller group, one
-// sync of the log is cheaper than writing a file, its directory entry and the
-// manifest, and small tables would cause compactions. A large group of an import must
-// be above it: its records have about a quarter of the bytes that it holds in memory.
+// the log every byte would be written three times: to the log, from memtable to table,
+// and by the first compaction. For a smaller group, one sync of the log is cheaper than
+// writing a file, its directory entry and the manifest, and small tables would cause
+// compactions. tableBytes must be less than the records of a large group of an import
+// (internal/server/importgroup.go), which have about a quarter of the bytes that the
+// group holds in memory.
 const tableBytes = 2 << 20
 
 // tableSyncBytes is the number of bytes after which the kernel is asked to start

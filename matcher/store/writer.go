@@ -122,7 +122,7 @@ func (s *Store) runWriter() {
 		} else if !ended {
 			s.poison.fail(errors.New("the writer was ended from within a transaction"))
 		}
-		close(s.written)
+		close(s.writerEnded)
 	}()
 	var next *request
 	for s.poison.fault() == nil {

@@ -50,7 +50,7 @@ func (b *binder) crossSide(v value) (o matcher.Origin, f matcher.Filter, echo Va
 		if key != "filters" {
 			return errUnknownField
 		}
-		o, f, echo, err = b.filters(v)
+		o, f, echo, err = b.filtersWithEcho(v)
 		return err
 	})
 	return o, f, echo, orRequired(err, requirement{"filters", echo.IsZero()})

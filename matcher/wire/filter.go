@@ -107,9 +107,9 @@ func readOrigin(filters value) (matcher.Origin, error) {
 	return o, nil
 }
 
-// filter reads a filters object of o. It refuses null. If null meant that the
+// bindFilters reads a filters object of o. It refuses null. If null meant that the
 // filter is absent, more objects than intended could be matched or deleted.
-func (b *binder) filter(o matcher.Origin, v value) (matcher.Filter, error) {
+func (b *binder) bindFilters(o matcher.Origin, v value) (matcher.Filter, error) {
 	var f matcher.Filter
 	err := v.strictFields(func(key string, v value) error {
 		if key == "origin" {

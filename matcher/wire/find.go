@@ -38,7 +38,7 @@ func (d *Decoder) Find(o matcher.Origin, f Format, body []byte) (*FindRequest, e
 				err = errUnknownField
 			case v.absent():
 			case key == "filters":
-				in.Filter, err = b.filtersOf(o, v)
+				in.Filter, err = b.routeFilters(o, v)
 			default:
 				err = in.field(key, v)
 			}
@@ -89,7 +89,7 @@ func (d *Decoder) Delete(o matcher.Origin, f Format, body []byte) (matcher.Filte
 				err = errUnknownField
 			case !v.absent():
 				given = true
-				filter, err = b.filtersOf(o, v)
+				filter, err = b.routeFilters(o, v)
 			}
 			return err
 		})
@@ -98,9 +98,9 @@ func (d *Decoder) Delete(o matcher.Origin, f Format, body []byte) (matcher.Filte
 	return filter, err
 }
 
-// filtersOf reads a filters object on a route for objects of o. The origin may be
+// routeFilters reads a filters object on a route for objects of o. The origin may be
 // left out there.
-func (b *binder) filtersOf(o matcher.Origin, v value) (matcher.Filter, error) {
+func (b *binder) routeFilters(o matcher.Origin, v value) (matcher.Filter, error) {
 	if v.kind() == kindObject {
 		if named, ok := v.field("origin"); ok {
 			if text, err := named.text(); err != nil || text != o.String() {
@@ -108,7 +108,7 @@ func (b *binder) filtersOf(o matcher.Origin, v value) (matcher.Filter, error) {
 			}
 		}
 	}
-	return b.filter(o, v)
+	return b.bindFilters(o, v)
 }
 
 // findInput is a FindRequest while it is being read.

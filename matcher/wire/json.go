@@ -100,8 +100,9 @@ func invalidUTF8(b []byte) int {
 
 // scanJSON finds the faults that sonic does not report: nesting beyond depthMax
 // (before sonic recurses), control characters and halves of surrogate pairs in
-// strings, and bytes after the outermost value. It finds no other faults. nodes is
-// the number of nodes that body needs on a tape.
+// strings, and bytes after the outermost value. It reports other faults only if body
+// does not begin with an object or an array. nodes is the number of nodes that body
+// needs on a tape.
 func scanJSON(body []byte) (nodes int, err error) {
 	depth, i := 0, skipSpace(body, 0)
 	if i == len(body) || body[i] != '{' && body[i] != '[' {

@@ -22,12 +22,12 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 			case "references":
 				req.References, err = b.references(v, "references", d.Limits.References)
 				if err == nil {
-					err = checkGiven(req.References)
+					err = checkDescriptorsGiven(req.References)
 				}
 			case "candidates":
 				req.Candidates, err = b.references(v, "raw_candidates", d.Limits.RawCandidates)
 				if err == nil {
-					err = checkGiven(req.Candidates)
+					err = checkDescriptorsGiven(req.Candidates)
 				}
 			default:
 				err = errUnknownField
@@ -39,7 +39,7 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 		if err != nil {
 			return err
 		}
-		return sameVersion(req)
+		return checkSameVersion(req)
 	})
 	if err != nil {
 		return nil, err
@@ -47,8 +47,9 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 	return req, nil
 }
 
-// checkGiven refuses references to objects: the request must give descriptors.
-func checkGiven(refs []matcher.Reference) error {
+// checkDescriptorsGiven refuses references to objects: a raw match needs descriptors
+// in the request.
+func checkDescriptorsGiven(refs []matcher.Reference) error {
 	for i := range refs {
 		if refs[i].Descriptor.IsZero() {
 			return within(indexName(i), within("type",
@@ -58,7 +59,8 @@ func checkGiven(refs []matcher.Reference) error {
 	return nil
 }
 
-func sameVersion(req *RawRequest) error {
+// checkSameVersion refuses descriptors of different versions.
+func checkSameVersion(req *RawRequest) error {
 	first := req.References[0].Descriptor.Version
 	check := func(field string, refs []matcher.Reference) error {
 		for i := range refs {

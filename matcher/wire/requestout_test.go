@@ -65,7 +65,7 @@ func TestAppendMatchRequest(t *testing.T) {
 			{Origin: o, Limit: 1, Threshold: 1, Order: matcher.ByTimeAsc},
 		})
 	}
-	g := document{seeded(4), d}
+	g := generator{seeded(4), d}
 	checked := 0
 	for range 500 {
 		text, err := json.Marshal(map[string]any{"references": []any{g.reference()}, "candidates": []any{g.set(), g.set()}})

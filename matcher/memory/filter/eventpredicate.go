@@ -84,7 +84,7 @@ func tagged(want []string) Predicate {
 			}
 			words[w] &= pass | other
 			if other &^= pass; other&words[w] != 0 {
-				clearSome(v, words, w, other, one)
+				clearFailed(v, words, w, other, one)
 			}
 		}
 	}}
@@ -115,10 +115,11 @@ func isSet(x uint64) uint64 {
 	return 0
 }
 
-// clearSome clears the bits of words[w] that are also in some and whose rows fail test.
-func clearSome(v *table.View, words []uint64, w int, some uint64, test func(v *table.View, i int) bool) {
+// clearFailed clears those bits of words[w] that are set in tested and whose rows fail
+// test.
+func clearFailed(v *table.View, words []uint64, w int, tested uint64, test func(v *table.View, i int) bool) {
 	for i := range 64 {
-		if b := uint64(1) << i; words[w]&some&b != 0 && !test(v, w*64+i) {
+		if b := uint64(1) << i; words[w]&tested&b != 0 && !test(v, w*64+i) {
 			words[w] &^= b
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // sparse is the inverse of a share of rows. A set with less than 1/sparse of all rows is
-// tested and scanned row by row rather than in whole words.
+// tested row by row rather than in whole words.
 const sparse = 32
 
 // Query is a filter bound to a snapshot: the rows that the indexes found, and the

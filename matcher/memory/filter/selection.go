@@ -115,7 +115,8 @@ func (s *Selection) Words(chunk uint32) (words []uint64, all bool) {
 	return words, false
 }
 
-// CopyWords returns a copy of the words of a chunk, or nil if no row is selected.
+// CopyWords returns a copy of the words of a chunk. It may return nil if no row is
+// selected.
 func (s *Selection) CopyWords(chunk uint32) []uint64 {
 	words, all := s.Words(chunk)
 	switch n := s.Views()[chunk].Rows; {

@@ -122,8 +122,8 @@ func (s *Scheduler) Run(ctx context.Context, j *Job) error {
 }
 
 // submit queues j and starts workers for it. It never starts more workers than the pool
-// has places. Submit therefore waits, if at all, only for a worker that is about to end.
-// For a job of one strip, the calling goroutine becomes the worker.
+// has places. pool.Submit therefore waits, if at all, only for a worker that is about
+// to end. For a job of one strip, the calling goroutine becomes the worker.
 func (s *Scheduler) submit(ctx context.Context, j *Job) error {
 	j.weigh(s.listShare)
 	start, err := s.admit(ctx, j)

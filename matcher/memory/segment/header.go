@@ -14,7 +14,7 @@ import (
 // header of HeaderBytes, then the sections of [table.Chunk.FrozenSections] one after the
 // other, the lengths of the arena's blocks, and the blocks. It is written once. Its
 // ordinals are those of the manifest. Change Magic whenever the format changes in a way
-// that [table.SlabSum] does not cover: in the columns or in the encoding of details.
+// that [table.SlabSum] does not cover: in the columns or in the encoding of records.
 const (
 	Magic       = "nearseg\x02"
 	HeaderBytes = 1024

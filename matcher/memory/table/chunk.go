@@ -58,7 +58,7 @@ type Chunk struct {
 	Accounts []uint32          // ordinal + 1; 0: no account
 	Smalls   [][]matcher.Small // by small field of the layout
 	Hashes   [][]uint32        // of values, by text field of the layout; 0: absent
-	details  []uint32          // position of the row's record in an arena
+	records  []uint32          // position of the row's record in the arena
 
 	Events  *EventColumns  // events only
 	Expires []matcher.Time // attributes only
@@ -130,7 +130,7 @@ func (c *Chunk) carveColumns(mem []byte) {
 	for range c.Layout.Hashes {
 		c.Hashes = append(c.Hashes, carve[uint32](&mem, n))
 	}
-	c.details = carve[uint32](&mem, n)
+	c.records = carve[uint32](&mem, n)
 	switch c.Layout.Origin {
 	case matcher.Events:
 		c.Events = carveEvents(&mem, n, c.Layout.Meta)
@@ -150,7 +150,7 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// setRow writes all of row i except its details and, for an event, its tags. No snapshot
+// setRow writes all of row i except its record and, for an event, its tags. No snapshot
 // may show the row yet. meta is the parsed meta of an event.
 func (c *Chunk) setRow(i int, o *matcher.Object, account uint32, meta any) {
 	for t, v := range c.Versions {
@@ -192,7 +192,7 @@ func (c *Chunk) setTime(i int, t matcher.Time) {
 	z.Min, z.Max = min(z.Min, t), max(z.Max, t)
 }
 
-// copyRow copies row j of from to row i, except for its details and its tags.
+// copyRow copies row j of from to row i, except for its record and its tags.
 func (c *Chunk) copyRow(i int, from *Chunk, j int) {
 	var data []byte
 	for t, v := range c.Versions {

@@ -6,7 +6,7 @@ import (
 	"nearside/matcher"
 )
 
-// A chunk is rewritten when it has at least compactMin tombstones and they are more than
+// A chunk is rewritten when it has at least compactMin dead rows and they are more than
 // 1/compactShare of its rows.
 const (
 	compactMin   = 1024

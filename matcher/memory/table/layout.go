@@ -54,7 +54,7 @@ const textsBuffer = 32
 
 func newLayout(o matcher.Origin, meta []matcher.MetaField) *Layout {
 	l := &Layout{Shape: Shapes[o], Origin: o}
-	const common = 16 + 8 + 4 + 4 + (4+8)*int(matcher.DescriptorTypes) // ID, time, account, details; constants and norms of descriptors
+	const common = 16 + 8 + 4 + 4 + (4+8)*int(matcher.DescriptorTypes) // ID, time, account, position of the record; constants and norms of descriptors
 	l.columnBytes, l.columnCount = common, 4+2*int(matcher.DescriptorTypes)
 	switch o {
 	case matcher.Events:
@@ -131,8 +131,8 @@ func IDOfText(b []byte) (id matcher.ID) {
 	return id
 }
 
-// detailsBytes returns the approximate maximum length of the record of o, in bytes.
-func detailsBytes(o *matcher.Object) int {
+// recordBytes returns an approximate maximum of the length of the record of o, in bytes.
+func recordBytes(o *matcher.Object) int {
 	n := 3 + 3*len(o.Lists)
 	var texts [textsBuffer]string
 	for _, s := range Shapes[o.Origin].appendTexts(texts[:0], o) {

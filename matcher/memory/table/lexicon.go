@@ -71,8 +71,9 @@ func (l *Lexicon) merge(other *Lexicon) {
 	}
 }
 
-// Find returns maybe, whether some row may have text, and exact, whether no other text
-// has its hash. A nil lexicon returns true and false: any row may have any text.
+// Find returns two answers: maybe reports whether a row may have text, and exact reports
+// whether no other text has the same hash. A nil lexicon returns true and false, because
+// any row may have any text.
 func (l *Lexicon) Find(hash uint32, text string) (maybe, exact bool) {
 	if l == nil {
 		return true, false

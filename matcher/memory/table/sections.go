@@ -23,7 +23,7 @@ func (c *Chunk) Sections(n int) [][]byte {
 	for _, column := range c.Hashes {
 		sections = append(sections, bytesOf(column[:n]))
 	}
-	sections = append(sections, bytesOf(c.details[:n]))
+	sections = append(sections, bytesOf(c.records[:n]))
 	switch c.Layout.Origin {
 	case matcher.Events:
 		sections = append(sections, c.Events.sections(n)...)

@@ -157,7 +157,7 @@ func fits(v *matcher.Version, t int, d matcher.Descriptor) bool {
 // the row's size in bytes.
 func (t *Tables) Need(o *matcher.Object) (k Kind, bytes int64) {
 	vs := t.versionsOf(o)
-	return Kind{o.Origin, vs}, int64(t.Layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + detailsBytes(o))
+	return Kind{o.Origin, vs}, int64(t.Layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + recordBytes(o))
 }
 
 // Promise maps memory for the given numbers of rows, so that the next commit can append

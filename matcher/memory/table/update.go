@@ -12,7 +12,7 @@ type Update struct {
 	tables  *Tables
 	next    *Snapshot
 	pending map[matcher.ID]*List // lists that this update makes; nil: a list that it deletes
-	owned   map[*uint64]bool     // tombstones that this update has already copied
+	owned   map[*uint64]bool     // bitmaps of dead rows, by first word, that this update has already copied
 	cloned  map[*List]bool       // lists whose bitmap this update has already copied
 
 	// Append reuses these buffers.
@@ -39,7 +39,7 @@ func (u *Update) Append(o *matcher.Object) uint32 {
 			u.ordinals = append(u.ordinals, l.Ordinal)
 		}
 	}
-	u.record = appendDetails(u.record[:0], o, u.ordinals)
+	u.record = appendRecord(u.record[:0], o, u.ordinals)
 	account := uint32(0)
 	if !o.Account.IsZero() {
 		account = u.account(o.Account) + 1
@@ -89,11 +89,10 @@ func (u *Update) slot(k Kind) (*View, uint32) {
 	return v, index<<16 | uint32(v.Rows)
 }
 
-// finishRow adds the details of the row that was written at v.Rows, and increments
-// v.Rows.
+// finishRow adds the record of the row that was written at v.Rows, and increments v.Rows.
 func (u *Update) finishRow(v *View, record []byte) {
 	a := u.tables.Arenas[v.Chunk]
-	v.details[v.Rows] = a.addRecord(record)
+	v.records[v.Rows] = a.addRecord(record)
 	v.blocks = a.blocks
 	if v.Events != nil {
 		v.Events.Tags[v.Rows] = v.tagBits(record)
@@ -164,7 +163,7 @@ func (u *Update) bitmap(l *List) *Bitmap {
 	return l.Rows
 }
 
-// Remove puts a tombstone on the row of id, if it has one. The caller must hold the lock.
+// Remove marks the row of id as dead, if there is one. The caller must hold the lock.
 func (u *Update) Remove(o matcher.Origin, id matcher.ID) {
 	row, ok := u.tables.Rows[o][id]
 	if !ok {

@@ -21,7 +21,7 @@ func HashString(s string) uint32 {
 	return max(1, h)
 }
 
-// ArenaBlock is the size of a block of details, in bytes. A longer record has a block of
+// ArenaBlock is the size of a block of records, in bytes. A longer record has a block of
 // its own.
 const ArenaBlock = 1 << 16
 
@@ -75,15 +75,15 @@ func RestoreArena(sizes, records []byte) *Arena {
 func (v *View) RecordBlocks() (blocks [][]byte) {
 	// Records are stored in row order, so the record of the last row ends this view's
 	// part of the arena.
-	last := v.details[v.Rows-1]
+	last := v.records[v.Rows-1]
 	end := int(last&0xffff) + len(v.record(v.Rows-1))
 	blocks = append(blocks, v.blocks[:last>>16]...)
 	return append(blocks, v.blocks[last>>16][:end:end])
 }
 
-// appendDetails appends the record of o: its texts, followed by the ordinals of its lists
+// appendRecord appends the record of o: its texts, followed by the ordinals of its lists
 // or, for an event, by its tags.
-func appendDetails(dst []byte, o *matcher.Object, lists []uint32) []byte {
+func appendRecord(dst []byte, o *matcher.Object, lists []uint32) []byte {
 	var texts [textsBuffer]string
 	for _, s := range Shapes[o.Origin].appendTexts(texts[:0], o) {
 		dst = appendText(dst, s)
@@ -112,7 +112,7 @@ func cutText(b []byte) (s, rest []byte) {
 
 // RecordFrom returns the record of row i and everything after it in its block.
 func (v *View) RecordFrom(i int) []byte {
-	at := v.details[i]
+	at := v.records[i]
 	return v.blocks[at>>16][at&0xffff:]
 }
 
