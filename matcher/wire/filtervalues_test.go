@@ -29,11 +29,12 @@ func allFilters(o matcher.Origin) string {
 	default: // attributes accept the filters of external IDs and user data too
 		text += `"attribute_id__gte":` + textA + `,"attribute_id__lt":` + textB + `,"attribute_ids":[` + textB + `],"external_ids":["a","b"],"user_data":"u"`
 	}
+	all := []string{text}
 	filters := fieldFilters(o)
 	for _, name := range slices.Sorted(maps.Keys(filters)) {
-		text += `,"` + name + `":` + filters[name]
+		all = append(all, `"`+name+`":`+filters[name])
 	}
-	return text + `}`
+	return strings.Join(all, ",") + `}`
 }
 
 // withFilters decodes a match with these filters and returns the filter.

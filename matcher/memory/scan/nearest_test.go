@@ -1,10 +1,10 @@
 package scan
 
 import (
-	"fmt"
-	"math"
+		"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"nearside/matcher"
@@ -71,7 +71,7 @@ func BenchmarkNearest(b *testing.B) {
 		all[i] = Hit{r.Float64(), uint32(i % 65536)}
 	}
 	for _, limit := range []int{10, 100, 1000, 100_000} {
-		b.Run(fmt.Sprint(limit), func(b *testing.B) {
+		b.Run(strconv.Itoa(limit), func(b *testing.B) {
 			for b.Loop() {
 				p := newTestSearch(1<<16, limit)
 				for part := range slices.Chunk(all, 64) {

@@ -3,10 +3,10 @@ package scan
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -104,7 +104,7 @@ func TestClosed(t *testing.T) {
 // themselves.
 func TestManyAtOnce(t *testing.T) {
 	for _, workers := range []int{1, 3} {
-		t.Run(fmt.Sprint(workers), func(t *testing.T) { matchManyAtOnce(t, workers) })
+		t.Run(strconv.Itoa(workers), func(t *testing.T) { matchManyAtOnce(t, workers) })
 	}
 }
 
