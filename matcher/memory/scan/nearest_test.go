@@ -1,7 +1,7 @@
 package scan
 
 import (
-		"math"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"

@@ -21,8 +21,8 @@ type scanKernel struct {
 	sums   int  // registers with the sums of 16 rows: four, or eight with two sums for each row
 	signed bool // whether rows must be turned into signed bytes
 
-	load func(f *function, count int)                     // loads the words of a turn (count > 1) or of one line
-	add  func(f *function, word int, loaded vec, sum vec) // multiplies a line by a word and adds it to the sums
+	load func(f *function, count int)                 // loads the words of a turn (count > 1) or of one line
+	add  func(f *function, word int, loaded, sum vec) // multiplies a line by a word and adds it to the sums
 }
 
 // neonScan multiplies each half of a register of rows by a register that holds the
