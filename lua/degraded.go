@@ -97,7 +97,7 @@ func (h *Host) retryPlugin(g *generation, p *plugin) {
 		if fault := next.close(context.WithoutCancel(g.life)); fault != nil {
 			h.o.Log.Warn("plugins: a failed start did not end cleanly", slog.String("error", fault.Error()))
 		}
-		if g.retrying.Err() != nil {
+		if err == nil || g.retrying.Err() != nil { // p is no longer in the running generation
 			return
 		}
 		pause = min(2*pause, lastRetry)

@@ -3,6 +3,7 @@ package store
 import (
 	"cmp"
 	"encoding/binary"
+	"fmt"
 	"math"
 	"slices"
 
@@ -38,6 +39,9 @@ var fieldsByTag = func() (by [matcher.Origins][math.MaxUint8 + 1]*recordField) {
 	for o := range by {
 		for i := range recordFields[o] {
 			f := &recordFields[o][i]
+			if by[o][f.tag] != nil {
+				panic(fmt.Sprintf("store: two fields of %s have the record tag %d", matcher.Origin(o), f.tag))
+			}
 			by[o][f.tag] = f
 		}
 	}

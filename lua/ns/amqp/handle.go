@@ -191,7 +191,7 @@ func (k *Consumer) deadLetterOrHold(ctx context.Context, q Broker, d *Delivery, 
 	if ctx.Err() != nil {
 		return false, ctx.Err()
 	}
-	k.State.Count(func(s *peer.ConsumerStatus) { s.Stuck++ })
+	k.State.AddStuck(err.Error())
 	k.State.Set(peer.Degraded, fmt.Errorf("a message stays in the queue: %w; its last attempt failed: %w", err, reason))
 	k.owner.Log().Error("a message stays in the queue", slog.String("queue", k.Queue), slog.Int("attempt", d.Attempt),
 		slog.String("error", err.Error()), slog.String("reason", reason.Error()))

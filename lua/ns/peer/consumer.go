@@ -69,7 +69,7 @@ func (k *Consumer) Set(state string, reason error) {
 		k.down = time.Time{}
 	}
 	if state == Running && k.status.Stuck > 0 {
-		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay, because the option dead is not set; the last one: %s", k.status.Stuck, k.stuck)
+		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay at the server; the last one: %s", k.status.Stuck, k.stuck)
 	}
 	k.status.State, k.status.Reason = state, text
 	state = k.status.State
