@@ -76,10 +76,13 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 	k.checkForm(q)
 	t.checkSizes(q.lines * line)
 	_, count := q.Group(g)
-	packed, width := q.group(g)
-	if width > 1 {
-		k.tileU8[width](packed, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, next.prefetched())
-	} else {
+	switch packed := q.group(g); {
+	case count > narrowMax:
+		k.tileWide(q, g, t, limits, hits, next)
+	case count > 1:
+		k.tileU8[widths[count]](packed, &t.blocks, &t.consts, (*[narrowMax]int32)(limits[:]),
+			(*[narrowMax][TileRows]int32)(hits.Values[:]), (*[narrowMax]uint64)(hits.Masks[:]), next.prefetched())
+	default:
 		hits.Masks[0] = 0
 		for b := range t.count {
 			first := b * BlockRows
@@ -90,10 +93,15 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 	hits.trimMasks(count, t.count)
 }
 
+// GroupU8 returns the number of queries of a full group. TileU8 is fastest for full
+// groups.
+func (k *Kernel) GroupU8() int { return k.groupU8 }
+
 // checkForm panics unless q has the packed form that k reads.
 func (k *Kernel) checkForm(q *QueriesU8) {
-	if q.words != k.wordsU8 {
-		panic(fmt.Sprintf("simd: %s needs queries with %d words for each line of a block, got %d", k.name, k.wordsU8, q.words))
+	if q.words != k.wordsU8 || q.width != k.groupU8 {
+		panic(fmt.Sprintf("simd: %s needs queries with %d words for each line of a block, in groups of %d, got %d and %d",
+			k.name, k.wordsU8, k.groupU8, q.words, q.width))
 	}
 }
 

@@ -21,7 +21,7 @@ const blocksMax = TileBlocks
 
 func TestInterleavedStaysInsideArguments(t *testing.T) {
 	f := fences{
-		fenced(t, blocksMax*BlockBytesU8(lengthMax)), fenced(t, blocksMax*4*BlockRows), fenced(t, 2*4*2*GroupMax*lengthMax),
+		fenced(t, blocksMax*BlockBytesU8(lengthMax)), fenced(t, blocksMax*4*BlockRows), fenced(t, 2*4*GroupMax*(lengthMax+4*line)),
 		fenced(t, 4*TileRows), fenced(t, 2*blocksMax), fenced(t, 4*GroupMax), fenced(t, int(unsafe.Sizeof(HitsU8{}))), fenced(t, 2*4*blocksMax),
 		fenced(t, 4*blocksMax*BlockRows),
 	}
@@ -32,7 +32,7 @@ func TestInterleavedStaysInsideArguments(t *testing.T) {
 			if n > 150 && n%32 > 1 && n%13 != 0 {
 				continue
 			}
-			count, blocks := 1+r.IntN(GroupMax), 1+r.IntN(blocksMax)
+			count, blocks := 1+r.IntN(k.groupU8), 1+r.IntN(blocksMax)
 			k.PackU8(&q, randomRows(r, count, n))
 			for side := range 2 { // 0: starts right after a fence, 1: ends right before a fence
 				checkFencedU8(t, k, &f, q, count, blocks, side)

@@ -13,11 +13,13 @@ type level int
 const (
 	levelGeneric level = iota
 	levelAVX2
+	levelAVXVNNI
 	levelAVX512
+	levelAMX
 )
 
 // levels are the names of the levels, lowest first.
-var levels = []string{"generic", "avx2", "avx512"}
+var levels = []string{"generic", "avx2", "avxvnni", "avx512", "amx"}
 
 // kernels lists the kernels of this build, slowest first. It is set once and
 // read-only afterwards.
@@ -33,6 +35,7 @@ var kernels = append([]*Kernel{{
 	scanU8:       scanU8Generic,
 	listShare:    1,
 	tileU8:       tileFuncs{2: tileU8Generic, 4: tileU8Generic, 6: tileU8Generic},
+	groupU8:      narrowMax,
 	probes:       probes{probeStreamGeneric, probeU8Generic, probeF32Generic, 1, 1},
 }}, nativeKernels()...)
 
@@ -41,12 +44,13 @@ var kernels = append([]*Kernel{{
 func Kernels() []*Kernel { return slices.Clone(kernels) }
 
 // Select returns the best usable kernel at or below the named level: "generic",
-// "avx2", "avx512", or "auto" for the highest level. If the CPU does not support
-// the level, Select returns the best kernel that the CPU can run, not an error.
+// "avx2", "avxvnni", "avx512", "amx", or "auto" for the highest level. If this
+// process cannot run that level, Select returns the best kernel that it can run, not
+// an error.
 func Select(name string) (*Kernel, error) {
 	highest := level(slices.Index(levels, name))
 	if name == "auto" {
-		highest = levelAVX512
+		highest = level(len(levels) - 1)
 	}
 	if highest < 0 {
 		return nil, fmt.Errorf("simd: unknown level %q, must be auto, %s", name, strings.Join(levels, ", "))
@@ -59,7 +63,7 @@ func Select(name string) (*Kernel, error) {
 func bestKernel(list []*Kernel, highest level) *Kernel {
 	chosen := list[0]
 	for _, k := range list {
-		if k.usable && k.level <= highest {
+		if k.level <= highest && k.Usable() {
 			chosen = k
 		}
 	}

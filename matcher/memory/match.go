@@ -105,7 +105,7 @@ func (m *Memory) group(ctx context.Context, s *filter.Selection, subs []matcher.
 	first := &subs[members[0]]
 	within := scan.Farthest(first)
 	left := len(members)
-	for wave := range slices.Chunk(members, scan.WaveMax) {
+	for wave := range slices.Chunk(members, m.scheduler.WaveMax()) {
 		left -= len(wave)
 		j := scan.NewJob(s, first.Version)
 		if first.Account != nil {

@@ -12,6 +12,7 @@ import (
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
 	"nearside/matcher/memory/internal/memorytest"
+	"nearside/simd"
 )
 
 // simulation is a scheduler whose workers compare nothing. They take the time that cost
@@ -29,7 +30,7 @@ type simulation struct {
 // simulate returns a simulation with 300,000 rows, which are 19 strips.
 func simulate(t *testing.T, workers int, cost func(l *lease) time.Duration) *simulation {
 	t.Helper()
-	p := newPair(t, pairOptions{workers: workers}, memorytest.Version3())
+	p := newPair(t, pairOptions{workers: workers, kernel: simd.Kernels()[0]}, memorytest.Version3()) // 66 references fill a lease
 	p.commit(t, memorytest.Rows3(0, 300_000)...)
 	s := &simulation{
 		Scheduler: p.scheduler, p: p, selections: map[int]*filter.Selection{}, clock: time.Now(), leases: make([]lease, workers), ends: make([]time.Time, workers), cost: cost,
@@ -326,7 +327,7 @@ func TestLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.until(t, first)
-	begun, waits, small := s.job(t, 0, leaseReferences), s.job(t, 0, 1), s.job(t, 200, 1) // begun leaves no room in its leases
+	begun, waits, small := s.job(t, 0, s.waveMax), s.job(t, 0, 1), s.job(t, 200, 1) // begun leaves no room in its leases
 	for _, j := range []*Job{begun, waits, small} {
 		if err := s.enter(j, 20*strip); err != nil {
 			t.Fatal(err)
@@ -364,7 +365,7 @@ func TestBegunIsEnded(t *testing.T) {
 		}
 		return j
 	}
-	s.until(t, enter(s.job(t, 0, leaseReferences), time.Hour)) // 19 strips take 190 ms
+	s.until(t, enter(s.job(t, 0, s.waveMax), time.Hour)) // 19 strips take 190 ms
 	refused := func(j *Job) bool {
 		_, ok := errors.AsType[*matcher.Error](j.failed)
 		return ok
@@ -376,8 +377,8 @@ func TestBegunIsEnded(t *testing.T) {
 	}
 
 	// The wave has one reference less than a job that has another wave to come.
-	waits, wave := s.job(t, 0, 1), s.job(t, 0, leaseReferences)
-	waits.More, wave.Begun = leaseReferences, true
+	waits, wave := s.job(t, 0, 1), s.job(t, 0, s.waveMax)
+	waits.More, wave.Begun = s.waveMax, true
 	enter(waits, time.Hour)
 	enter(wave, strip)
 	for len(s.jobs) == 2 {
@@ -388,20 +389,20 @@ func TestBegunIsEnded(t *testing.T) {
 	}
 	drain()
 
-	doubtful, other := s.job(t, 0, leaseReferences), s.job(t, 0, leaseReferences)
+	doubtful, other := s.job(t, 0, s.waveMax), s.job(t, 0, s.waveMax)
 	enter(doubtful, 30*strip)
 	enter(other, time.Hour)
 	drain()
 	if !refused(doubtful) || other.failed != nil {
 		t.Errorf("19 strips in the time of 30, while another waits: %v, %v", doubtful.failed, other.failed)
 	}
-	alone := enter(s.job(t, 0, leaseReferences), 30*strip)
+	alone := enter(s.job(t, 0, s.waveMax), 30*strip)
 	drain()
 	if alone.failed != nil {
 		t.Errorf("19 strips in the time of 30, alone: %v", alone.failed)
 	}
-	long := s.job(t, 0, leaseReferences)
-	long.More = leaseReferences // 38 strips
+	long := s.job(t, 0, s.waveMax)
+	long.More = s.waveMax // 38 strips
 	enter(long, time.Hour)
 	long.deadline = s.clock.Add(20 * strip)
 	drain()
@@ -414,7 +415,7 @@ func TestBegunIsEnded(t *testing.T) {
 // it, and that the large one finishes even if more small jobs keep arriving.
 func TestSmallFirst(t *testing.T) {
 	s := simulate(t, 1, shared)
-	large := s.job(t, 0, leaseReferences) // takes no other job along
+	large := s.job(t, 0, s.waveMax) // takes no other job along
 	if err := s.enter(large, time.Hour); err != nil {
 		t.Fatal(err)
 	}

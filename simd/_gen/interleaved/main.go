@@ -4,9 +4,9 @@
 // needed.
 //
 // A scan compares one query with many blocks, strictly in order. A tile compares
-// 2, 4 or 6 queries with four blocks. It uses each loaded line for as many sums
-// as the registers hold: the sums of a query over a block 24 times with AVX-512,
-// 6 times with AVX2.
+// 2, 4 or 6 queries with four blocks, with AMX up to 32. It uses each loaded line for
+// as many sums as the registers hold: the sums of a query over a block 24 times with
+// AVX-512, 6 times with AVX2 or AVX-VNNI.
 package main
 
 import (
@@ -15,6 +15,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"nearside/simd/gen/vex"
 )
 
 //go:generate go run . -pkg simd -out ../../interleaved_amd64.s -stubs ../../interleaved_stub_amd64.go
@@ -33,14 +35,18 @@ var widths = []int{2, 4, groupMax}
 
 func main() {
 	ConstraintExpr("amd64,!purego")
-	scan256("scanU8AVX2")
+	scan256("scanU8AVX2", pairs256)
+	scan256("scanU8AVXVNNI", bytes256)
 	scan512("scanU8VNNI")
 	list512("listU8VNNI")
 	for _, width := range widths {
-		tile256(fmt.Sprintf("tileU8x%dAVX2", width), width)
+		tile256(fmt.Sprintf("tileU8x%dAVX2", width), width, pairs256)
+		tile256(fmt.Sprintf("tileU8x%dAVXVNNI", width), width, bytes256)
 		tile512(fmt.Sprintf("tileU8x%dVNNI", width), width)
 	}
-	Generate()
+	tileAMX("tileU8x16AMX", 1)
+	tileAMX("tileU8x32AMX", 2)
+	vex.Generate()
 }
 
 // textScan declares a kernel for one query.
