@@ -2162,9 +2162,9 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x16AMX(config *[64]byte, queries []uint32, count int, pairs int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64, next *[4][]byte, ahead int, share int)
-// Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·tileU8x16AMX(SB), NOSPLIT, $0-112
+// func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64)
+// Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV
+TEXT ·tileU8AMX(SB), NOSPLIT, $0-88
 	MOVQ config+0(FP), AX
 
 	// LDTILECFG (AX)
@@ -2175,14 +2175,14 @@ TEXT ·tileU8x16AMX(SB), NOSPLIT, $0-112
 	XORQ    CX, CX
 	SUBQ    $+1024, AX
 	CMOVQLT CX, AX
-	MOVQ    count+32(FP), DX
 	MOVQ    $0x00000040, CX
-	SHLQ    $0x06, DX
-	MOVQ    ahead+96(FP), BX
-	MOVQ    next+88(FP), SI
-	XORQ    DI, DI
-	XORQ    R8, R8
+	MOVQ    queries_base+8(FP), DX
+	MOVQ    values+72(FP), BX
+	MOVQ    masks+80(FP), SI
+	MOVQ    limits+64(FP), DI
+	MOVQ    lanes+40(FP), R8
 
+lane:
 	// TILEZERO TMM0
 	LONG $0x497be2c4
 	BYTE $0xc0
@@ -2198,169 +2198,123 @@ TEXT ·tileU8x16AMX(SB), NOSPLIT, $0-112
 	// TILEZERO TMM3
 	LONG $0x497be2c4
 	BYTE $0xd8
-	MOVQ blocks+48(FP), R9
-	MOVQ queries_base+8(FP), R10
-	MOVQ (R9), R11
-	MOVQ 24(R9), R12
-	MOVQ 48(R9), R13
-	MOVQ 72(R9), R9
-	XORQ R14, R14
+	XORQ R9, R9
 
-tile0:
-	// TILELOADD (R10)(CX*1), TMM4
-	LONG $0x4b7bc2c4
+tile:
+	// TILELOADDT1 (DX)(CX*1), TMM4
+	LONG $0x4b79e2c4
 	WORD $0x0a24
-	LEAQ (R11)(R14*1), R15
+	MOVQ blocks+48(FP), R10
+	MOVQ (R10), R11
+	ADDQ R9, R11
 
-	// TILELOADD (R15)(CX*1), TMM5
+	// TILELOADD (R11)(CX*1), TMM5
 	LONG $0x4b7bc2c4
-	WORD $0x0f2c
+	WORD $0x0b2c
 
 	// TDPBSUD TMM5, TMM4, TMM0
 	LONG $0x5e52e2c4
 	BYTE $0xc4
-	LEAQ (R12)(R14*1), R15
+	MOVQ 24(R10), R11
+	ADDQ R9, R11
 
-	// TILELOADD (R15)(CX*1), TMM6
+	// TILELOADD (R11)(CX*1), TMM6
 	LONG $0x4b7bc2c4
-	WORD $0x0f34
+	WORD $0x0b34
 
 	// TDPBSUD TMM6, TMM4, TMM1
 	LONG $0x5e4ae2c4
 	BYTE $0xcc
-	LEAQ (R13)(R14*1), R15
+	MOVQ 48(R10), R11
+	ADDQ R9, R11
 
-	// TILELOADD (R15)(CX*1), TMM7
+	// TILELOADD (R11)(CX*1), TMM7
 	LONG $0x4b7bc2c4
-	WORD $0x0f3c
+	WORD $0x0b3c
 
 	// TDPBSUD TMM7, TMM4, TMM2
 	LONG $0x5e42e2c4
 	BYTE $0xd4
-	LEAQ (R9)(R14*1), R15
+	MOVQ 72(R10), R10
+	ADDQ R9, R10
 
-	// TILELOADD (R15)(CX*1), TMM5
+	// TILELOADD (R10)(CX*1), TMM5
 	LONG $0x4b7bc2c4
-	WORD $0x0f2c
+	WORD $0x0a2c
 
 	// TDPBSUD TMM5, TMM4, TMM3
-	LONG $0x5e52e2c4
-	BYTE $0xdc
-	MOVQ share+104(FP), R15
+	LONG    $0x5e52e2c4
+	BYTE    $0xdc
+	MOVQ    lane+32(FP), R10
+	SHLQ    $0x06, R10
+	ADDQ    R10, DX
+	CMPQ    R9, AX
+	JE      sums
+	ADDQ    $+1024, R9
+	CMPQ    R9, AX
+	CMOVQGT AX, R9
+	JMP     tile
 
-prefetch0:
-	TESTQ BX, BX
-	JZ    prefetched0
-	CMPQ  DI, R8
-	JB    lines0
-	MOVQ  (SI), DI
-	MOVQ  8(SI), R8
-	ADDQ  DI, R8
-	ADDQ  $+24, SI
-
-lines0:
-	PREFETCHT1 (DI)
-	PREFETCHT1 64(DI)
-	PREFETCHT1 128(DI)
-	PREFETCHT1 192(DI)
-	PREFETCHT1 256(DI)
-	PREFETCHT1 320(DI)
-	PREFETCHT1 384(DI)
-	PREFETCHT1 448(DI)
-	ADDQ       $+512, DI
-	DECQ       BX
-	DECQ       R15
-	JNZ        prefetch0
-
-prefetched0:
-	ADDQ    DX, R10
-	CMPQ    R14, AX
-	JE      sums0
-	ADDQ    $+1024, R14
-	CMPQ    R14, AX
-	CMOVQGT AX, R14
-	JMP     tile0
-
-sums0:
-	MOVQ values+72(FP), AX
-	MOVQ masks+80(FP), DX
-	MOVQ limits+64(FP), BX
-	MOVQ consts+56(FP), SI
-
-	// TILESTORED TMM0, (AX)(CX*4)
+sums:
+	// TILESTORED TMM0, (BX)(CX*4)
 	LONG $0x4b7ae2c4
-	WORD $0x8804
+	WORD $0x8b04
 
-	// TILESTORED TMM1, 64(AX)(CX*4)
+	// TILESTORED TMM1, 64(BX)(CX*4)
 	LONG $0x4b7ae2c4
-	WORD $0x884c
+	WORD $0x8b4c
 	BYTE $0x40
 
-	// TILESTORED TMM2, 128(AX)(CX*4)
+	// TILESTORED TMM2, 128(BX)(CX*4)
 	LONG $0x4b7ae2c4
-	LONG $0x00808894
+	LONG $0x00808b94
 	WORD $0x0000
 
-	// TILESTORED TMM3, 192(AX)(CX*4)
-	LONG      $0x4b7ae2c4
-	LONG      $0x00c0889c
-	WORD      $0x0000
-	MOVQ      (SI), CX
-	VMOVDQU32 (CX), Z0
-	MOVQ      24(SI), CX
-	VMOVDQU32 (CX), Z1
-	MOVQ      48(SI), CX
-	VMOVDQU32 (CX), Z2
-	MOVQ      72(SI), CX
-	VMOVDQU32 (CX), Z3
-	MOVQ      count+32(FP), CX
+	// TILESTORED TMM3, 192(BX)(CX*4)
+	LONG   $0x4b7ae2c4
+	LONG   $0x00c08b9c
+	WORD   $0x0000
+	MOVQ   consts+56(FP), R9
+	MOVQ   (R9), R10
+	VPSRAD $0x01, (R10), Z0
+	MOVQ   24(R9), R10
+	VPSRAD $0x01, (R10), Z1
+	MOVQ   48(R9), R10
+	VPSRAD $0x01, (R10), Z2
+	MOVQ   72(R9), R9
+	VPSRAD $0x01, (R9), Z3
+	MOVQ   lane+32(FP), R9
 
-query0:
-	VPSLLD      $0x01, (AX), Z4
-	VPSUBD      Z4, Z0, Z4
-	VMOVDQU32   Z4, (AX)
-	VPCMPD.BCST $0x02, (BX), Z4, K1
-	VPSLLD      $0x01, 64(AX), Z4
-	VPSUBD      Z4, Z1, Z4
-	VMOVDQU32   Z4, 64(AX)
-	VPCMPD.BCST $0x02, (BX), Z4, K2
-	VPSLLD      $0x01, 128(AX), Z4
-	VPSUBD      Z4, Z2, Z4
-	VMOVDQU32   Z4, 128(AX)
-	VPCMPD.BCST $0x02, (BX), Z4, K3
-	VPSLLD      $0x01, 192(AX), Z4
-	VPSUBD      Z4, Z3, Z4
-	VMOVDQU32   Z4, 192(AX)
-	VPCMPD.BCST $0x02, (BX), Z4, K4
-	KUNPCKWD    K1, K2, K1
-	KUNPCKWD    K3, K4, K3
-	KUNPCKDQ    K1, K3, K1
-	KMOVQ       K1, (DX)
-	VPSLLD      $0x01, 256(AX), Z4
-	VPSUBD      Z4, Z0, Z4
-	VMOVDQU32   Z4, 256(AX)
-	VPCMPD.BCST $0x02, 4(BX), Z4, K1
-	VPSLLD      $0x01, 320(AX), Z4
-	VPSUBD      Z4, Z1, Z4
-	VMOVDQU32   Z4, 320(AX)
-	VPCMPD.BCST $0x02, 4(BX), Z4, K2
-	VPSLLD      $0x01, 384(AX), Z4
-	VPSUBD      Z4, Z2, Z4
-	VMOVDQU32   Z4, 384(AX)
-	VPCMPD.BCST $0x02, 4(BX), Z4, K3
-	VPSLLD      $0x01, 448(AX), Z4
-	VPSUBD      Z4, Z3, Z4
-	VMOVDQU32   Z4, 448(AX)
-	VPCMPD.BCST $0x02, 4(BX), Z4, K4
-	KUNPCKWD    K1, K2, K1
-	KUNPCKWD    K3, K4, K3
-	KUNPCKDQ    K1, K3, K1
-	KMOVQ       K1, 8(DX)
-	ADDQ        $+512, AX
-	ADDQ        $+16, DX
-	ADDQ        $+8, BX
-	SUBQ        $+2, CX
-	JG          query0
+query:
+	VPSUBD      (BX), Z0, Z4
+	VPSUBD      64(BX), Z1, Z5
+	VPSUBD      128(BX), Z2, Z6
+	VPSUBD      192(BX), Z3, Z7
+	VPMINSD     Z5, Z4, Z4
+	VPMINSD     Z7, Z6, Z6
+	VPMINSD     Z6, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPCMPD.BCST $0x02, (DI), Z4, K1
+	VPSUBD      256(BX), Z0, Z4
+	VPSUBD      320(BX), Z1, Z5
+	VPSUBD      384(BX), Z2, Z6
+	VPSUBD      448(BX), Z3, Z7
+	VPMINSD     Z5, Z4, Z4
+	VPMINSD     Z7, Z6, Z6
+	VPMINSD     Z6, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPCMPD.BCST $0x02, 4(DI), Z4, K2
+	KORTESTW    K1, K2
+	JNZ         hits
+
+finished:
+	ADDQ $+512, BX
+	ADDQ $+16, SI
+	ADDQ $+8, DI
+	SUBQ $+2, R9
+	JG   query
+	DECQ R8
+	JNZ  lane
 
 	// TILERELEASE
 	LONG $0x4978e2c4
@@ -2368,334 +2322,54 @@ query0:
 	VZEROUPPER
 	RET
 
-// func tileU8x32AMX(config *[64]byte, queries []uint32, count int, pairs int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64, next *[4][]byte, ahead int, share int)
-// Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·tileU8x32AMX(SB), NOSPLIT, $0-112
-	MOVQ config+0(FP), AX
-
-	// LDTILECFG (AX)
-	LONG    $0x4978e2c4
-	WORD    $0x2004
-	MOVQ    blocks+48(FP), AX
-	MOVQ    8(AX), AX
-	XORQ    CX, CX
-	SUBQ    $+1024, AX
-	CMOVQLT CX, AX
-	MOVQ    count+32(FP), DX
-	MOVQ    $0x00000040, CX
-	SHLQ    $0x06, DX
-	MOVQ    ahead+96(FP), BX
-	MOVQ    next+88(FP), SI
-	XORQ    DI, DI
-	XORQ    R8, R8
-
-	// TILEZERO TMM0
-	LONG $0x497be2c4
-	BYTE $0xc0
-
-	// TILEZERO TMM1
-	LONG $0x497be2c4
-	BYTE $0xc8
-
-	// TILEZERO TMM2
-	LONG $0x497be2c4
-	BYTE $0xd0
-
-	// TILEZERO TMM3
-	LONG $0x497be2c4
-	BYTE $0xd8
-	MOVQ blocks+48(FP), R9
-	MOVQ queries_base+8(FP), R10
-	MOVQ (R9), R11
-	MOVQ 24(R9), R9
-	XORQ R12, R12
-
-tile0:
-	// TILELOADD (R10)(CX*1), TMM4
-	LONG $0x4b7bc2c4
-	WORD $0x0a24
-	LEAQ (R11)(R12*1), R13
-
-	// TILELOADD (R13)(CX*1), TMM6
-	LONG $0x4b7bc2c4
-	WORD $0x0d74
-	BYTE $0x00
-
-	// TDPBSUD TMM6, TMM4, TMM0
-	LONG $0x5e4ae2c4
-	BYTE $0xc4
-	LEAQ (R9)(R12*1), R13
-
-	// TILELOADD (R13)(CX*1), TMM7
-	LONG $0x4b7bc2c4
-	WORD $0x0d7c
-	BYTE $0x00
-
-	// TDPBSUD TMM7, TMM4, TMM1
-	LONG $0x5e42e2c4
-	BYTE $0xcc
-
-	// TILELOADD 1024(R10)(CX*1), TMM5
-	LONG $0x4b7bc2c4
-	LONG $0x04000aac
-	WORD $0x0000
-
-	// TDPBSUD TMM6, TMM5, TMM2
-	LONG $0x5e4ae2c4
-	BYTE $0xd5
-
-	// TDPBSUD TMM7, TMM5, TMM3
-	LONG $0x5e42e2c4
-	BYTE $0xdd
-	MOVQ share+104(FP), R13
-
-prefetch0:
-	TESTQ BX, BX
-	JZ    prefetched0
-	CMPQ  DI, R8
-	JB    lines0
-	MOVQ  (SI), DI
-	MOVQ  8(SI), R8
-	ADDQ  DI, R8
-	ADDQ  $+24, SI
-
-lines0:
-	PREFETCHT1 (DI)
-	PREFETCHT1 64(DI)
-	PREFETCHT1 128(DI)
-	PREFETCHT1 192(DI)
-	PREFETCHT1 256(DI)
-	PREFETCHT1 320(DI)
-	PREFETCHT1 384(DI)
-	PREFETCHT1 448(DI)
-	ADDQ       $+512, DI
-	DECQ       BX
-	DECQ       R13
-	JNZ        prefetch0
-
-prefetched0:
-	ADDQ    DX, R10
-	CMPQ    R12, AX
-	JE      sums0
-	ADDQ    $+1024, R12
-	CMPQ    R12, AX
-	CMOVQGT AX, R12
-	JMP     tile0
-
-sums0:
-	MOVQ values+72(FP), R9
-	MOVQ masks+80(FP), R10
-	MOVQ limits+64(FP), R11
-	MOVQ consts+56(FP), R12
-
-	// TILESTORED TMM0, (R9)(CX*4)
-	LONG $0x4b7ac2c4
-	WORD $0x8904
-
-	// TILESTORED TMM1, 64(R9)(CX*4)
-	LONG $0x4b7ac2c4
-	WORD $0x894c
-	BYTE $0x40
-
-	// TILESTORED TMM2, 4096(R9)(CX*4)
-	LONG $0x4b7ac2c4
-	LONG $0x10008994
-	WORD $0x0000
-
-	// TILESTORED TMM3, 4160(R9)(CX*4)
-	LONG      $0x4b7ac2c4
-	LONG      $0x1040899c
-	WORD      $0x0000
-	MOVQ      (R12), R13
-	VMOVDQU32 (R13), Z0
-	MOVQ      24(R12), R12
-	VMOVDQU32 (R12), Z1
-	MOVQ      count+32(FP), R12
-
-query0:
-	VPSLLD      $0x01, (R9), Z2
-	VPSUBD      Z2, Z0, Z2
-	VMOVDQU32   Z2, (R9)
-	VPCMPD.BCST $0x02, (R11), Z2, K1
-	VPSLLD      $0x01, 64(R9), Z2
-	VPSUBD      Z2, Z1, Z2
-	VMOVDQU32   Z2, 64(R9)
-	VPCMPD.BCST $0x02, (R11), Z2, K2
-	KUNPCKWD    K1, K2, K1
-	KMOVD       K1, (R10)
-	VPSLLD      $0x01, 256(R9), Z2
-	VPSUBD      Z2, Z0, Z2
-	VMOVDQU32   Z2, 256(R9)
-	VPCMPD.BCST $0x02, 4(R11), Z2, K1
-	VPSLLD      $0x01, 320(R9), Z2
-	VPSUBD      Z2, Z1, Z2
-	VMOVDQU32   Z2, 320(R9)
-	VPCMPD.BCST $0x02, 4(R11), Z2, K2
-	KUNPCKWD    K1, K2, K1
-	KMOVD       K1, 8(R10)
-	ADDQ        $+512, R9
-	ADDQ        $+16, R10
-	ADDQ        $+8, R11
-	SUBQ        $+2, R12
-	JG          query0
-	MOVQ        pairs+40(FP), R9
-	CMPQ        R9, $0x01
-	JE          done
-
-	// TILEZERO TMM0
-	LONG $0x497be2c4
-	BYTE $0xc0
-
-	// TILEZERO TMM1
-	LONG $0x497be2c4
-	BYTE $0xc8
-
-	// TILEZERO TMM2
-	LONG $0x497be2c4
-	BYTE $0xd0
-
-	// TILEZERO TMM3
-	LONG $0x497be2c4
-	BYTE $0xd8
-	MOVQ blocks+48(FP), R9
-	MOVQ queries_base+8(FP), R10
-	MOVQ 48(R9), R11
-	MOVQ 72(R9), R9
-	XORQ R12, R12
-
-tile2:
-	// TILELOADD (R10)(CX*1), TMM4
-	LONG $0x4b7bc2c4
-	WORD $0x0a24
-	LEAQ (R11)(R12*1), R13
-
-	// TILELOADD (R13)(CX*1), TMM6
-	LONG $0x4b7bc2c4
-	WORD $0x0d74
-	BYTE $0x00
-
-	// TDPBSUD TMM6, TMM4, TMM0
-	LONG $0x5e4ae2c4
-	BYTE $0xc4
-	LEAQ (R9)(R12*1), R13
-
-	// TILELOADD (R13)(CX*1), TMM7
-	LONG $0x4b7bc2c4
-	WORD $0x0d7c
-	BYTE $0x00
-
-	// TDPBSUD TMM7, TMM4, TMM1
-	LONG $0x5e42e2c4
-	BYTE $0xcc
-
-	// TILELOADD 1024(R10)(CX*1), TMM5
-	LONG $0x4b7bc2c4
-	LONG $0x04000aac
-	WORD $0x0000
-
-	// TDPBSUD TMM6, TMM5, TMM2
-	LONG $0x5e4ae2c4
-	BYTE $0xd5
-
-	// TDPBSUD TMM7, TMM5, TMM3
-	LONG $0x5e42e2c4
-	BYTE $0xdd
-	MOVQ share+104(FP), R13
-
-prefetch2:
-	TESTQ BX, BX
-	JZ    prefetched2
-	CMPQ  DI, R8
-	JB    lines2
-	MOVQ  (SI), DI
-	MOVQ  8(SI), R8
-	ADDQ  DI, R8
-	ADDQ  $+24, SI
-
-lines2:
-	PREFETCHT1 (DI)
-	PREFETCHT1 64(DI)
-	PREFETCHT1 128(DI)
-	PREFETCHT1 192(DI)
-	PREFETCHT1 256(DI)
-	PREFETCHT1 320(DI)
-	PREFETCHT1 384(DI)
-	PREFETCHT1 448(DI)
-	ADDQ       $+512, DI
-	DECQ       BX
-	DECQ       R13
-	JNZ        prefetch2
-
-prefetched2:
-	ADDQ    DX, R10
-	CMPQ    R12, AX
-	JE      sums2
-	ADDQ    $+1024, R12
-	CMPQ    R12, AX
-	CMOVQGT AX, R12
-	JMP     tile2
-
-sums2:
-	MOVQ values+72(FP), AX
-	MOVQ masks+80(FP), DX
-	MOVQ limits+64(FP), BX
-	MOVQ consts+56(FP), SI
-
-	// TILESTORED TMM0, 128(AX)(CX*4)
-	LONG $0x4b7ae2c4
-	LONG $0x00808884
-	WORD $0x0000
-
-	// TILESTORED TMM1, 192(AX)(CX*4)
-	LONG $0x4b7ae2c4
-	LONG $0x00c0888c
-	WORD $0x0000
-
-	// TILESTORED TMM2, 4224(AX)(CX*4)
-	LONG $0x4b7ae2c4
-	LONG $0x10808894
-	WORD $0x0000
-
-	// TILESTORED TMM3, 4288(AX)(CX*4)
-	LONG      $0x4b7ae2c4
-	LONG      $0x10c0889c
-	WORD      $0x0000
-	MOVQ      48(SI), CX
-	VMOVDQU32 (CX), Z0
-	MOVQ      72(SI), CX
-	VMOVDQU32 (CX), Z1
-	MOVQ      count+32(FP), CX
-
-query2:
-	VPSLLD      $0x01, 128(AX), Z2
-	VPSUBD      Z2, Z0, Z2
-	VMOVDQU32   Z2, 128(AX)
-	VPCMPD.BCST $0x02, (BX), Z2, K1
-	VPSLLD      $0x01, 192(AX), Z2
-	VPSUBD      Z2, Z1, Z2
-	VMOVDQU32   Z2, 192(AX)
-	VPCMPD.BCST $0x02, (BX), Z2, K2
-	KUNPCKWD    K1, K2, K1
-	KMOVD       K1, 4(DX)
-	VPSLLD      $0x01, 384(AX), Z2
-	VPSUBD      Z2, Z0, Z2
-	VMOVDQU32   Z2, 384(AX)
-	VPCMPD.BCST $0x02, 4(BX), Z2, K1
-	VPSLLD      $0x01, 448(AX), Z2
-	VPSUBD      Z2, Z1, Z2
-	VMOVDQU32   Z2, 448(AX)
-	VPCMPD.BCST $0x02, 4(BX), Z2, K2
-	KUNPCKWD    K1, K2, K1
-	KMOVD       K1, 12(DX)
-	ADDQ        $+512, AX
-	ADDQ        $+16, DX
-	ADDQ        $+8, BX
-	SUBQ        $+2, CX
-	JG          query2
-
-done:
-	// TILERELEASE
-	LONG $0x4978e2c4
-	BYTE $0xc0
-	VZEROUPPER
-	RET
+hits:
+	MOVQ        consts+56(FP), R10
+	MOVQ        (R10), R11
+	VMOVDQU32   (R11), Z4
+	VPSLLD      $0x01, (BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, (BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K1
+	VPSLLD      $0x01, 256(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 256(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K2
+	MOVQ        24(R10), R11
+	VMOVDQU32   (R11), Z4
+	VPSLLD      $0x01, 64(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 64(BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K3
+	KUNPCKWD    K1, K3, K1
+	VPSLLD      $0x01, 320(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 320(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K3
+	KUNPCKWD    K2, K3, K2
+	MOVQ        48(R10), R11
+	VMOVDQU32   (R11), Z4
+	VPSLLD      $0x01, 128(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 128(BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K3
+	VPSLLD      $0x01, 384(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 384(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K4
+	MOVQ        72(R10), R10
+	VMOVDQU32   (R10), Z4
+	VPSLLD      $0x01, 192(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 192(BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K5
+	KUNPCKWD    K3, K5, K3
+	VPSLLD      $0x01, 448(BX), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 448(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K5
+	KUNPCKWD    K4, K5, K4
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, (SI)
+	KUNPCKDQ    K2, K4, K2
+	KMOVQ       K2, 8(SI)
+	JMP         finished

@@ -83,16 +83,8 @@ func tileU8x6AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, li
 //go:noescape
 func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
-// tileU8x16AMX compares count queries, at most 16, with the rows of four blocks,
-// or with the first two if pairs is 1 and it can. It prefetches the blocks of next, in ahead
-// steps of eight lines, at most share steps for each tile of rows. The caller has checked the sizes.
+// tileU8AMX compares lanes*lane queries with the rows of four blocks. It writes masks that are not
+// zero, and the values of their queries. The caller has checked the sizes.
 //
 //go:noescape
-func tileU8x16AMX(config *[64]byte, queries []uint32, count int, pairs int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64, next *[4][]byte, ahead int, share int)
-
-// tileU8x32AMX compares count queries, at most 32, with the rows of four blocks,
-// or with the first two if pairs is 1 and it can. It prefetches the blocks of next, in ahead
-// steps of eight lines, at most share steps for each tile of rows. The caller has checked the sizes.
-//
-//go:noescape
-func tileU8x32AMX(config *[64]byte, queries []uint32, count int, pairs int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64, next *[4][]byte, ahead int, share int)
+func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64)

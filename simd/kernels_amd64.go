@@ -22,7 +22,7 @@ func nativeKernels() []*Kernel {
 			scanU8:       scanU8AVX2,
 			listShare:    0.3,
 			tileU8:       tileFuncs{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
-			groupU8:      narrowMax,
+			groupU8:      NarrowMax,
 			probes:       probes{probeStreamAVX2, probeU8AVX2, probeF32AVX2, 16, 8},
 		},
 		{
@@ -38,7 +38,7 @@ func nativeKernels() []*Kernel {
 			scanU8:       scanU8AVXVNNI,
 			listShare:    0.3,
 			tileU8:       tileFuncs{2: tileU8x2AVXVNNI, 4: tileU8x4AVXVNNI, 6: tileU8x6AVXVNNI},
-			groupU8:      narrowMax,
+			groupU8:      NarrowMax,
 			probes:       probes{probeStreamAVX2, probeU8AVXVNNI, probeF32AVX2, 32, 8},
 		},
 		avx512(),
@@ -61,7 +61,7 @@ func avx512() *Kernel {
 		listU8:       listU8VNNI,
 		listShare:    0.8,
 		tileU8:       tileFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
-		groupU8:      narrowMax,
+		groupU8:      NarrowMax,
 		within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
 		probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
 	}
@@ -72,7 +72,7 @@ func amx() *Kernel {
 	k := avx512()
 	k.name, k.level = "amx-int8", levelAMX
 	k.usable, k.needs, k.permit = cpuid.CPU.Supports(needAMX...), needAMX, permitTiles
-	k.groupU8, k.wideU8 = GroupMax, wideFuncs{1: tileU8x16AMX, 2: tileU8x32AMX}
+	k.groupU8, k.wideU8 = GroupMax, tileU8AMX
 	k.probes.u8, k.probes.u8Step = probeU8AMX, 16*16*64
 	return k
 }

@@ -16,7 +16,7 @@ const GroupMax = 32
 // It holds every query twice, because a kernel reads fastest in memory order.
 // First come the single queries, for scans. Then come the groups, for tiles: for
 // each line of a block, the words of all queries of the group are side by side.
-// Groups of more than narrowMax queries have the form that wide.go describes.
+// Groups of more than NarrowMax queries have the form that wide.go describes.
 type QueriesU8 struct {
 	count   int
 	width   int // queries of a full group
@@ -48,7 +48,7 @@ func (q *QueriesU8) Group(g int) (first, count int) {
 // widths gives the width of the tile that computes a group. The index is the
 // number of queries of the group. Unused places of the tile hold zeros: that
 // costs less than a narrower tile and a scan for each remaining query.
-var widths = [narrowMax + 1]int{0, 1, 2, 4, 4, 6, 6}
+var widths = [NarrowMax + 1]int{0, 1, 2, 4, 4, 6, 6}
 
 // single returns the words of query i for a scan.
 func (q *QueriesU8) single(i int) []uint32 {
@@ -74,7 +74,7 @@ func (q *QueriesU8) groupsAt() int {
 
 // groupWords returns the number of words of a group of count queries.
 func (q *QueriesU8) groupWords(count int) int {
-	if count > narrowMax {
+	if count > NarrowMax {
 		return wideWords(count, q.lines)
 	}
 	return widths[count] * q.lines * q.words
@@ -96,7 +96,7 @@ func (q *QueriesU8) fillGroups() {
 	for g := range q.Groups() {
 		first, count := q.Group(g)
 		packed := q.group(g)
-		if count > narrowMax {
+		if count > NarrowMax {
 			q.fillWide(packed, first, count)
 			continue
 		}

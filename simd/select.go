@@ -35,7 +35,7 @@ var kernels = append([]*Kernel{{
 	scanU8:       scanU8Generic,
 	listShare:    1,
 	tileU8:       tileFuncs{2: tileU8Generic, 4: tileU8Generic, 6: tileU8Generic},
-	groupU8:      narrowMax,
+	groupU8:      NarrowMax,
 	probes:       probes{probeStreamGeneric, probeU8Generic, probeF32Generic, 1, 1},
 }}, nativeKernels()...)
 

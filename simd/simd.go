@@ -66,8 +66,8 @@ type Kernel struct {
 	listU8    listFunc // nil if ListU8 scans block by block
 	listShare float64  // see ListShare
 	tileU8    tileFuncs
-	groupU8   int       // queries of a full group
-	wideU8    wideFuncs // for groups of more than narrowMax queries
+	groupU8   int      // queries of a full group
+	wideU8    wideFunc // for groups of more than NarrowMax queries
 
 	within withinFuncs
 	probes probes
@@ -79,13 +79,14 @@ type scanFunc func(query []uint32, blocks []byte, consts []int32, limit int32, v
 // listFunc does the work of ListU8 after its checks; len(masks) is a multiple of four.
 type listFunc func(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
 
-// narrowMax is the largest number of queries of a tile that multiplies vectors.
-const narrowMax = 6
+// NarrowMax is the largest number of queries of a group that a kernel multiplies as
+// vectors. Larger groups are multiplied as matrices.
+const NarrowMax = 6
 
-// tileFuncs do the work of TileU8 for up to narrowMax queries, after its checks. The
+// tileFuncs do the work of TileU8 for up to NarrowMax queries, after its checks. The
 // index is the width of the tile. next is nil or holds the blocks to prefetch.
-type tileFuncs [narrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
-	limits *[narrowMax]int32, values *[narrowMax][TileRows]int32, masks *[narrowMax]uint64, next *[TileBlocks][]byte)
+type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
+	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte)
 
 // Name returns the kernel's name. It begins with the kernel's level, as in
 // "avx512-vnni".

@@ -68,8 +68,8 @@ func (t *TileU8) prefetched() *[TileBlocks][]byte {
 // HitsU8 holds the results of TileU8. The first index is the query's position in
 // its group.
 type HitsU8 struct {
-	// Values are the values of the rows, block after block. The values of missing
-	// queries and missing blocks are meaningless.
+	// Values are the values of the rows, block after block. Those of missing queries and
+	// missing blocks are meaningless, and so are those of a query whose mask is zero.
 	Values [GroupMax][TileRows]int32
 	// Masks have bit r set if the value of row r is at most the query's limit.
 	Masks [GroupMax]uint64

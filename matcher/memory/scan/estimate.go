@@ -58,7 +58,9 @@ type pace struct {
 	last                  time.Time
 }
 
-func (s *speed) demandLevel(references int) int { return bits.Len(uint(min(references, s.waveMax))) - 1 }
+func (s *speed) demandLevel(references int) int {
+	return bits.Len(uint(min(references, s.waveMax))) - 1
+}
 
 // addMeasured adds the work that a worker did from begun to now, while the given number
 // of references waited.

@@ -44,8 +44,7 @@ func main() {
 		tile256(fmt.Sprintf("tileU8x%dAVXVNNI", width), width, bytes256)
 		tile512(fmt.Sprintf("tileU8x%dVNNI", width), width)
 	}
-	tileAMX("tileU8x16AMX", 1)
-	tileAMX("tileU8x32AMX", 2)
+	tileAMX("tileU8AMX")
 	vex.Generate()
 }
 

@@ -48,6 +48,11 @@ func TILELOADD(m operand.Mem, t Tile) {
 	add(&ir.Instruction{Opcode: "TILELOADD", Operands: ops(m, t), Inputs: ops(m), ISA: []string{"AMXTILE"}})
 }
 
+// TILELOADDT1 is TILELOADD for data that will not be used again soon.
+func TILELOADDT1(m operand.Mem, t Tile) {
+	add(&ir.Instruction{Opcode: "TILELOADDT1", Operands: ops(m, t), Inputs: ops(m), ISA: []string{"AMXTILE"}})
+}
+
 // TILESTORED stores t. The index of m times its scale is the distance between rows.
 func TILESTORED(t Tile, m operand.Mem) {
 	add(&ir.Instruction{Opcode: "TILESTORED", Operands: ops(t, m), Outputs: ops(m), ISA: []string{"AMXTILE"}})
@@ -88,6 +93,7 @@ var encoders = map[string]func(o []operand.Op) []byte{
 	"TILERELEASE": func([]operand.Op) []byte { return bytesOf(prefixNone, 0, 0x49, 0, 0, Tile(0)) },
 	"TILEZERO":    func(o []operand.Op) []byte { return bytesOf(prefixF2, 0, 0x49, number(o[0]), 0, Tile(0)) },
 	"TILELOADD":   func(o []operand.Op) []byte { return bytesOf(prefixF2, 0, 0x4b, number(o[1]), 0, o[0]) },
+	"TILELOADDT1": func(o []operand.Op) []byte { return bytesOf(prefix66, 0, 0x4b, number(o[1]), 0, o[0]) },
 	"TILESTORED":  func(o []operand.Op) []byte { return bytesOf(prefixF3, 0, 0x4b, number(o[0]), 0, o[1]) },
 	"TDPBSUD":     func(o []operand.Op) []byte { return bytesOf(prefixF3, 0, 0x5e, number(o[2]), number(o[0]), o[1]) },
 	vpdpbusd:      func(o []operand.Op) []byte { return bytesOf(prefix66, 1, 0x50, number(o[2]), number(o[1]), o[0]) },
