@@ -88,11 +88,12 @@ kernels: ## tests without assembly; then with every kernel, a missing one being 
 	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
 		GOAMD64=v3 go test ./matcher -run '^(TestBitsOfEveryCPU|TestExp)' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU'; \
 	fi
-	@if grep -q avx512_vnni /proc/cpuinfo; then \
-		SIMD_STRICT=1 go test ./simd/...; \
-	else \
-		echo 'this CPU has no AVX-512 VNNI: its kernels were not tested'; \
-	fi
+	@levels=; \
+	for pair in avx2:avx2 avx_vnni:avxvnni avx512_vnni:avx512 amx_int8:amx; do \
+		if grep -qw "$${pair%:*}" /proc/cpuinfo; then levels=$$levels,$${pair#*:}; \
+		else echo "this CPU has no $${pair%:*}: its kernel is not tested"; fi; \
+	done; \
+	SIMD_STRICT=$$levels go test ./simd/...
 
 generate: ## write generated files again; fails when that changes them
 	go -C simd/_gen generate ./...

@@ -24,7 +24,7 @@ type Config struct {
 	Insecure    bool   // whether the server may listen on other addresses than loopback without keys
 	DataDir     string
 	Workers     int    // matching workers; 0: one per core
-	SIMD        string // auto, generic, avx2 or avx512
+	SIMD        string // auto, generic, avx2, avxvnni, avx512 or amx
 	Descriptors Descriptors
 	Events      Events
 	Plugins     Plugins
