@@ -2162,9 +2162,9 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[32]int32, values *[32][64]int32, masks *[32]uint64)
+// func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32)
 // Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV
-TEXT ·tileU8AMX(SB), NOSPLIT, $0-88
+TEXT ·tileU8AMX(SB), NOSPLIT, $0-96
 	MOVQ config+0(FP), AX
 
 	// LDTILECFG (AX)
@@ -2256,49 +2256,51 @@ tile:
 	JMP     tile
 
 sums:
-	// TILESTORED TMM0, (BX)(CX*4)
-	LONG $0x4b7ae2c4
-	WORD $0x8b04
+	MOVQ sums+88(FP), R9
 
-	// TILESTORED TMM1, 64(BX)(CX*4)
-	LONG $0x4b7ae2c4
-	WORD $0x8b4c
+	// TILESTORED TMM0, (R9)(CX*4)
+	LONG $0x4b7ac2c4
+	WORD $0x8904
+
+	// TILESTORED TMM1, 64(R9)(CX*4)
+	LONG $0x4b7ac2c4
+	WORD $0x894c
 	BYTE $0x40
 
-	// TILESTORED TMM2, 128(BX)(CX*4)
-	LONG $0x4b7ae2c4
-	LONG $0x00808b94
+	// TILESTORED TMM2, 128(R9)(CX*4)
+	LONG $0x4b7ac2c4
+	LONG $0x00808994
 	WORD $0x0000
 
-	// TILESTORED TMM3, 192(BX)(CX*4)
-	LONG   $0x4b7ae2c4
-	LONG   $0x00c08b9c
+	// TILESTORED TMM3, 192(R9)(CX*4)
+	LONG   $0x4b7ac2c4
+	LONG   $0x00c0899c
 	WORD   $0x0000
-	MOVQ   consts+56(FP), R9
-	MOVQ   (R9), R10
-	VPSRAD $0x01, (R10), Z0
-	MOVQ   24(R9), R10
-	VPSRAD $0x01, (R10), Z1
-	MOVQ   48(R9), R10
-	VPSRAD $0x01, (R10), Z2
-	MOVQ   72(R9), R9
-	VPSRAD $0x01, (R9), Z3
-	MOVQ   lane+32(FP), R9
+	MOVQ   consts+56(FP), R10
+	MOVQ   (R10), R11
+	VPSRAD $0x01, (R11), Z0
+	MOVQ   24(R10), R11
+	VPSRAD $0x01, (R11), Z1
+	MOVQ   48(R10), R11
+	VPSRAD $0x01, (R11), Z2
+	MOVQ   72(R10), R10
+	VPSRAD $0x01, (R10), Z3
+	MOVQ   lane+32(FP), R10
 
 query:
-	VPSUBD      (BX), Z0, Z4
-	VPSUBD      64(BX), Z1, Z5
-	VPSUBD      128(BX), Z2, Z6
-	VPSUBD      192(BX), Z3, Z7
+	VPSUBD      (R9), Z0, Z4
+	VPSUBD      64(R9), Z1, Z5
+	VPSUBD      128(R9), Z2, Z6
+	VPSUBD      192(R9), Z3, Z7
 	VPMINSD     Z5, Z4, Z4
 	VPMINSD     Z7, Z6, Z6
 	VPMINSD     Z6, Z4, Z4
 	VPADDD      Z4, Z4, Z4
 	VPCMPD.BCST $0x02, (DI), Z4, K1
-	VPSUBD      256(BX), Z0, Z4
-	VPSUBD      320(BX), Z1, Z5
-	VPSUBD      384(BX), Z2, Z6
-	VPSUBD      448(BX), Z3, Z7
+	VPSUBD      256(R9), Z0, Z4
+	VPSUBD      320(R9), Z1, Z5
+	VPSUBD      384(R9), Z2, Z6
+	VPSUBD      448(R9), Z3, Z7
 	VPMINSD     Z5, Z4, Z4
 	VPMINSD     Z7, Z6, Z6
 	VPMINSD     Z6, Z4, Z4
@@ -2308,10 +2310,11 @@ query:
 	JNZ         hits
 
 finished:
+	ADDQ $+512, R9
 	ADDQ $+512, BX
 	ADDQ $+16, SI
 	ADDQ $+8, DI
-	SUBQ $+2, R9
+	SUBQ $+2, R10
 	JG   query
 	DECQ R8
 	JNZ  lane
@@ -2323,47 +2326,47 @@ finished:
 	RET
 
 hits:
-	MOVQ        consts+56(FP), R10
-	MOVQ        (R10), R11
-	VMOVDQU32   (R11), Z4
-	VPSLLD      $0x01, (BX), Z5
+	MOVQ        consts+56(FP), R11
+	MOVQ        (R11), R12
+	VMOVDQU32   (R12), Z4
+	VPSLLD      $0x01, (R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, (BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K1
-	VPSLLD      $0x01, 256(BX), Z5
+	VPSLLD      $0x01, 256(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 256(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K2
-	MOVQ        24(R10), R11
-	VMOVDQU32   (R11), Z4
-	VPSLLD      $0x01, 64(BX), Z5
+	MOVQ        24(R11), R12
+	VMOVDQU32   (R12), Z4
+	VPSLLD      $0x01, 64(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 64(BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K3
 	KUNPCKWD    K1, K3, K1
-	VPSLLD      $0x01, 320(BX), Z5
+	VPSLLD      $0x01, 320(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 320(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K3
 	KUNPCKWD    K2, K3, K2
-	MOVQ        48(R10), R11
-	VMOVDQU32   (R11), Z4
-	VPSLLD      $0x01, 128(BX), Z5
+	MOVQ        48(R11), R12
+	VMOVDQU32   (R12), Z4
+	VPSLLD      $0x01, 128(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 128(BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K3
-	VPSLLD      $0x01, 384(BX), Z5
+	VPSLLD      $0x01, 384(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 384(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K4
-	MOVQ        72(R10), R10
-	VMOVDQU32   (R10), Z4
-	VPSLLD      $0x01, 192(BX), Z5
+	MOVQ        72(R11), R11
+	VMOVDQU32   (R11), Z4
+	VPSLLD      $0x01, 192(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 192(BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K5
 	KUNPCKWD    K3, K5, K3
-	VPSLLD      $0x01, 448(BX), Z5
+	VPSLLD      $0x01, 448(R9), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 448(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K5

@@ -7,7 +7,7 @@ import (
 )
 
 // GroupMax is the largest number of queries of a group, for any kernel.
-const GroupMax = 32
+const GroupMax = 64
 
 // QueriesU8 holds packed uint8 queries: the form in which one kernel reads them.
 // Only Kernel.PackU8 changes it, so between two calls of PackU8 it is safe for

@@ -2,9 +2,9 @@ package simd
 
 // A wide tile compares more than NarrowMax queries at once, by multiplying matrices. Its
 // registers hold 16 rows of 64 bytes: 16 queries or 16 lines of a block. The queries of a
-// group form one lane of up to 16 queries, or two lanes of the same even number, of which
-// the second may end with zeros instead of queries. Lane after lane, they lie as follows:
-// for every 16 lines of a block, the 16 words of each query for these lines.
+// group form up to four lanes of the same even number, at most 16; zeros take the place of
+// missing queries at the end. Lane after lane, they lie as follows: for every 16 lines of a
+// block, the 16 words of each query for these lines.
 //
 // If the number of lines is no multiple of 16, the last 16 lines of a block overlap those
 // before them, and the queries have zeros for the lines that are repeated. A block of
@@ -17,10 +17,10 @@ const wideLines = 16
 const laneMax = 16
 
 // wideFunc does the work of TileU8 for groups of more than NarrowMax queries, after its
-// checks. All masks are zero.
+// checks. lane is the number of queries of each lane. All masks are zero.
 type wideFunc func(config *tileConfig, queries []uint32, lane, lanes int,
 	blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32, limits *[GroupMax]int32,
-	values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64)
+	values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64, sums *[laneMax][TileRows]int32)
 
 // tileConfig is a configuration of the tile registers, as LDTILECFG reads it.
 type tileConfig = [64]byte
@@ -28,10 +28,8 @@ type tileConfig = [64]byte
 // lanesOf returns the number of lanes for count queries, and the number of queries of a
 // lane.
 func lanesOf(count int) (lanes, lane int) {
-	if count <= laneMax {
-		return 1, count
-	}
-	return 2, ((count+1)/2 + 1) &^ 1
+	lanes = (count + laneMax - 1) / laneMax
+	return lanes, ((count+lanes-1)/lanes + 1) &^ 1
 }
 
 // wideWords returns the number of words of a wide group.
@@ -87,5 +85,5 @@ func (k *Kernel) tileWide(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int3
 	first, count := q.Group(g)
 	lanes, lane := lanesOf(count)
 	hits.Masks = [GroupMax]uint64{}
-	k.wideU8(q.config(first), q.group(g), lane, lanes, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks)
+	k.wideU8(q.config(first), q.group(g), lane, lanes, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, &hits.sums)
 }

@@ -28,7 +28,7 @@ const (
 // faster, and fills whole groups only.
 func waveMax(k *simd.Kernel) int {
 	if k.GroupU8() == simd.GroupMax {
-		return 8 * simd.GroupMax
+		return 4 * simd.GroupMax
 	}
 	return 66
 }

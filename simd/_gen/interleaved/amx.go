@@ -16,13 +16,13 @@ import (
 //
 // The kernel multiplies a lane of up to 16 queries by all four blocks, so it has four
 // tiles of sums. Blocks of 512 dimensions then stay in the L1 cache for all lanes, and a
-// loaded tile of queries is used four times. Two lanes and two blocks at a time need fewer
-// loads, but more of them miss the L1 cache: that was measured 20 % slower. Queries come
-// from the L2 cache; loads that say so were 12 % faster.
+// loaded tile of queries is used four times. Queries come from the L2 cache; loads that
+// say so were measured 12 % faster. Two lanes and two blocks at a time miss the L1 cache
+// more often and were 20 % slower. Four lanes and one block at a time were 30 % slower,
+// because the CPU reads four blocks from memory faster than one.
 //
-// The kernel does not prefetch. Tiles of rows are read in order, so the CPU prefetches
-// them by itself, and prefetch instructions compete with the loads of queries: they were
-// measured up to 20 % slower.
+// The kernel does not prefetch. The CPU prefetches blocks by itself, and prefetch
+// instructions compete with the loads of queries: they were up to 20 % slower.
 //
 // If the lines of a block are no multiple of 16, the last tile of a block repeats
 // lines, for which the queries have zeros. So no byte after a block is read. A block
@@ -31,7 +31,7 @@ import (
 const (
 	tileBytes  = 16 * line
 	laneMax    = 16 // queries of a lane
-	groupWide  = 2 * laneMax
+	groupWide  = 4 * laneMax
 	valueBytes = 4 * tileRows // bytes of a query's values
 )
 
@@ -43,14 +43,15 @@ const (
 	tileRowMax  = 3 // number of registers for rows
 )
 
-// tileAMX generates a tile of one or two lanes.
+// tileAMX generates a tile of any number of lanes.
 func tileAMX(name string) {
 	TEXT(name, NOSPLIT, fmt.Sprintf(
 		"func(config *[64]byte, queries []uint32, lane, lanes int, blocks *[%d][]byte, consts *[%[1]d][]int32, limits *[%d]int32, "+
-			"values *[%[2]d][%d]int32, masks *[%[2]d]uint64)",
-		tileBlocks, groupWide, tileRows))
+			"values *[%[2]d][%d]int32, masks *[%[2]d]uint64, sums *[%[4]d][%[3]d]int32)",
+		tileBlocks, groupWide, tileRows, laneMax))
 	Doc(name+" compares lanes*lane queries with the rows of four blocks. It writes masks that are not",
-		"zero, and the values of their queries. The caller has checked the sizes.")
+		"zero, and the values of their queries. sums is its working memory. The caller has checked",
+		"the sizes.")
 	Pragma("noescape")
 	vex.LDTILECFG(Mem{Base: pointer("config")})
 
@@ -63,18 +64,18 @@ func tileAMX(name string) {
 	stride := GP64()
 	MOVQ(U32(line), stride)
 	queries := base("queries")
-	values, masks, limits := pointer("values"), pointer("masks"), pointer("limits")
+	f := &finisher{values: pointer("values"), masks: pointer("masks"), limits: pointer("limits")}
 	lanes := Load(Param("lanes"), GP64())
 
 	Label("lane")
 	multiplyTiles(queries, last, stride)
-	finishTiles(stride, values, masks, limits)
+	f.finishTiles(stride)
 	DECQ(lanes)
 	JNZ(LabelRef("lane"))
 	vex.TILERELEASE()
 	VZEROUPPER()
 	RET()
-	finishHits(values, masks, limits)
+	f.hits()
 }
 
 // multiplyTiles adds up the products of a lane and four blocks. The tiles of queries
@@ -107,16 +108,20 @@ func multiplyTiles(queries, last, stride reg.Register) {
 	Label("sums")
 }
 
-// finishTurn is the number of queries of an iteration of finishTiles. A single lane of a
-// number of queries that it does not divide has one query more, with arbitrary sums.
+// finishTurn is the number of queries of an iteration of finishTiles. Lanes have a multiple
+// of it.
 const finishTurn = 2
 
-// finishTiles stores the sums of a lane and jumps to finishHits for queries with values
-// within their limits, which are few. A value is c-2*dot, so with h = floor(c/2) it is
-// 2*(h-dot) or one more. Of every four values h-dot, the least one is compared.
-func finishTiles(stride, values, masks, limits reg.Register) {
+// finisher holds the addresses for an iteration of finishTiles.
+type finisher struct{ sums, values, masks, limits reg.Register }
+
+// finishTiles stores the sums of a lane and jumps to hits for queries with values within
+// their limits, which are few. A value is c-2*dot. With h = floor(c/2) it is 2*(h-dot) or
+// one more, so only the least of every four values h-dot is compared.
+func (f *finisher) finishTiles(stride reg.Register) {
+	f.sums = pointer("sums")
 	for b := range vex.Tile(tileBlocks) {
-		vex.TILESTORED(tileSums+b, Mem{Base: values, Index: stride, Scale: valueBytes / line, Disp: int(b) * line})
+		vex.TILESTORED(tileSums+b, Mem{Base: f.sums, Index: stride, Scale: valueBytes / line, Disp: int(b) * line})
 	}
 	array := pointer("consts")
 	var halves [tileBlocks]reg.VecVirtual
@@ -131,28 +136,28 @@ func finishTiles(stride, values, masks, limits reg.Register) {
 		var v [tileBlocks]reg.VecVirtual
 		for b := range v {
 			v[b] = ZMM()
-			VPSUBD(Mem{Base: values, Disp: q*valueBytes + b*line}, halves[b], v[b])
+			VPSUBD(Mem{Base: f.sums, Disp: q*valueBytes + b*line}, halves[b], v[b])
 		}
 		VPMINSD(v[1], v[0], v[0])
 		VPMINSD(v[3], v[2], v[2])
 		VPMINSD(v[2], v[0], v[0])
 		VPADDD(v[0], v[0], v[0])
 		near[q] = K()
-		VPCMPD_BCST(U8(2), Mem{Base: limits, Disp: 4 * q}, v[0], near[q]) // at most the limit
+		VPCMPD_BCST(U8(2), Mem{Base: f.limits, Disp: 4 * q}, v[0], near[q]) // at most the limit
 	}
 	KORTESTW(near[0], near[1])
 	JNZ(LabelRef("hits"))
 	Label("finished")
-	ADDQ(I32(finishTurn*valueBytes), values)
-	ADDQ(I32(finishTurn*8), masks)
-	ADDQ(I32(finishTurn*4), limits)
+	ADDQ(I32(finishTurn*valueBytes), f.sums)
+	ADDQ(I32(finishTurn*valueBytes), f.values)
+	ADDQ(I32(finishTurn*8), f.masks)
+	ADDQ(I32(finishTurn*4), f.limits)
 	SUBQ(I32(finishTurn), left)
 	JG(LabelRef("query"))
 }
 
-// finishHits turns the stored sums of the queries of an iteration into values and sets
-// their masks.
-func finishHits(values, masks, limits reg.Register) {
+// hits writes the values and the masks of the queries of an iteration.
+func (f *finisher) hits() {
 	Label("hits")
 	array := pointer("consts")
 	var hits [finishTurn][tileBlocks]reg.OpmaskVirtual
@@ -160,20 +165,20 @@ func finishHits(values, masks, limits reg.Register) {
 		c := ZMM()
 		VMOVDQU32(Mem{Base: header(array, b)}, c)
 		for q := range hits {
-			v, at := ZMM(), Mem{Base: values, Disp: q*valueBytes + b*line}
-			VPSLLD(U8(1), at, v)
+			v, at := ZMM(), q*valueBytes+b*line
+			VPSLLD(U8(1), Mem{Base: f.sums, Disp: at}, v)
 			VPSUBD(v, c, v)
-			VMOVDQU32(v, at)
+			VMOVDQU32(v, Mem{Base: f.values, Disp: at})
 			hits[q][b] = K()
-			VPCMPD_BCST(U8(2), Mem{Base: limits, Disp: 4 * q}, v, hits[q][b])
-			if b == tileBlocks/2-1 || b == tileBlocks-1 {
+			VPCMPD_BCST(U8(2), Mem{Base: f.limits, Disp: 4 * q}, v, hits[q][b])
+			if b%2 > 0 {
 				KUNPCKWD(hits[q][b-1], hits[q][b], hits[q][b-1]) // the first becomes the low half
 			}
 		}
 	}
 	for q := range hits {
 		KUNPCKDQ(hits[q][0], hits[q][2], hits[q][0])
-		KMOVQ(hits[q][0], Mem{Base: masks, Disp: 8 * q})
+		KMOVQ(hits[q][0], Mem{Base: f.masks, Disp: 8 * q})
 	}
 	JMP(LabelRef("finished"))
 }

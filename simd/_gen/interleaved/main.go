@@ -4,7 +4,7 @@
 // needed.
 //
 // A scan compares one query with many blocks, strictly in order. A tile compares
-// 2, 4 or 6 queries with four blocks, with AMX up to 32. It uses each loaded line for
+// 2, 4 or 6 queries with four blocks, with AMX up to 64. It uses each loaded line for
 // as many sums as the registers hold: the sums of a query over a block 24 times with
 // AVX-512, 6 times with AVX2 or AVX-VNNI.
 package main
