@@ -62,8 +62,8 @@ func (k *Kernel) ListShare() float64 { return k.listShare }
 
 // TileU8 compares the queries of group g with the rows of tile t. It computes the
 // same values and masks as ScanU8. limits are the limits of the group's queries.
-// If next is not nil and the group has at most NarrowMax queries, TileU8 also
-// prefetches the blocks of next into the L2 cache.
+// If next is not nil, TileU8 also prefetches its blocks into the L2 cache, or for a
+// group of more than NarrowMax queries the beginning of these blocks.
 //
 // A caller that runs several groups over a tile in memory should pass the tile
 // that follows as next for the first two groups, because the CPU drops some
@@ -79,7 +79,7 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 	_, count := q.Group(g)
 	switch packed := q.group(g); {
 	case count > NarrowMax:
-		k.tileWide(q, g, t, limits, hits)
+		k.tileWide(q, g, t, limits, hits, next)
 	case count > 1:
 		k.tileU8[widths[count]](packed, &t.blocks, &t.consts, (*[NarrowMax]int32)(limits[:]),
 			(*[NarrowMax][TileRows]int32)(hits.Values[:]), (*[NarrowMax]uint64)(hits.Masks[:]), next.prefetched())

@@ -2162,9 +2162,9 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32)
-// Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV
-TEXT ·tileU8AMX(SB), NOSPLIT, $0-96
+// func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32, next *[4][]byte, ahead int)
+// Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV, MMX+
+TEXT ·tileU8AMX(SB), NOSPLIT, $0-112
 	MOVQ config+0(FP), AX
 
 	// LDTILECFG (AX)
@@ -2181,6 +2181,7 @@ TEXT ·tileU8AMX(SB), NOSPLIT, $0-96
 	MOVQ    masks+80(FP), SI
 	MOVQ    limits+64(FP), DI
 	MOVQ    lanes+40(FP), R8
+	MOVQ    next+96(FP), R9
 
 lane:
 	// TILEZERO TMM0
@@ -2198,109 +2199,109 @@ lane:
 	// TILEZERO TMM3
 	LONG $0x497be2c4
 	BYTE $0xd8
-	XORQ R9, R9
+	XORQ R10, R10
 
 tile:
 	// TILELOADDT1 (DX)(CX*1), TMM4
 	LONG $0x4b79e2c4
 	WORD $0x0a24
-	MOVQ blocks+48(FP), R10
-	MOVQ (R10), R11
-	ADDQ R9, R11
+	MOVQ blocks+48(FP), R11
+	MOVQ (R11), R12
+	ADDQ R10, R12
+
+	// TILELOADD (R12)(CX*1), TMM5
+	LONG $0x4b7bc2c4
+	WORD $0x0c2c
+
+	// TDPBSUD TMM5, TMM4, TMM0
+	LONG $0x5e52e2c4
+	BYTE $0xc4
+	MOVQ 24(R11), R12
+	ADDQ R10, R12
+
+	// TILELOADD (R12)(CX*1), TMM6
+	LONG $0x4b7bc2c4
+	WORD $0x0c34
+
+	// TDPBSUD TMM6, TMM4, TMM1
+	LONG $0x5e4ae2c4
+	BYTE $0xcc
+	MOVQ 48(R11), R12
+	ADDQ R10, R12
+
+	// TILELOADD (R12)(CX*1), TMM7
+	LONG $0x4b7bc2c4
+	WORD $0x0c3c
+
+	// TDPBSUD TMM7, TMM4, TMM2
+	LONG $0x5e42e2c4
+	BYTE $0xd4
+	MOVQ 72(R11), R11
+	ADDQ R10, R11
 
 	// TILELOADD (R11)(CX*1), TMM5
 	LONG $0x4b7bc2c4
 	WORD $0x0b2c
 
-	// TDPBSUD TMM5, TMM4, TMM0
-	LONG $0x5e52e2c4
-	BYTE $0xc4
-	MOVQ 24(R10), R11
-	ADDQ R9, R11
-
-	// TILELOADD (R11)(CX*1), TMM6
-	LONG $0x4b7bc2c4
-	WORD $0x0b34
-
-	// TDPBSUD TMM6, TMM4, TMM1
-	LONG $0x5e4ae2c4
-	BYTE $0xcc
-	MOVQ 48(R10), R11
-	ADDQ R9, R11
-
-	// TILELOADD (R11)(CX*1), TMM7
-	LONG $0x4b7bc2c4
-	WORD $0x0b3c
-
-	// TDPBSUD TMM7, TMM4, TMM2
-	LONG $0x5e42e2c4
-	BYTE $0xd4
-	MOVQ 72(R10), R10
-	ADDQ R9, R10
-
-	// TILELOADD (R10)(CX*1), TMM5
-	LONG $0x4b7bc2c4
-	WORD $0x0a2c
-
 	// TDPBSUD TMM5, TMM4, TMM3
 	LONG    $0x5e52e2c4
 	BYTE    $0xdc
-	MOVQ    lane+32(FP), R10
-	SHLQ    $0x06, R10
-	ADDQ    R10, DX
-	CMPQ    R9, AX
+	MOVQ    lane+32(FP), R11
+	SHLQ    $0x06, R11
+	ADDQ    R11, DX
+	CMPQ    R10, AX
 	JE      sums
-	ADDQ    $+1024, R9
-	CMPQ    R9, AX
-	CMOVQGT AX, R9
+	ADDQ    $+1024, R10
+	CMPQ    R10, AX
+	CMOVQGT AX, R10
 	JMP     tile
 
 sums:
-	MOVQ sums+88(FP), R9
+	MOVQ sums+88(FP), R10
 
-	// TILESTORED TMM0, (R9)(CX*4)
+	// TILESTORED TMM0, (R10)(CX*4)
 	LONG $0x4b7ac2c4
-	WORD $0x8904
+	WORD $0x8a04
 
-	// TILESTORED TMM1, 64(R9)(CX*4)
+	// TILESTORED TMM1, 64(R10)(CX*4)
 	LONG $0x4b7ac2c4
-	WORD $0x894c
+	WORD $0x8a4c
 	BYTE $0x40
 
-	// TILESTORED TMM2, 128(R9)(CX*4)
+	// TILESTORED TMM2, 128(R10)(CX*4)
 	LONG $0x4b7ac2c4
-	LONG $0x00808994
+	LONG $0x00808a94
 	WORD $0x0000
 
-	// TILESTORED TMM3, 192(R9)(CX*4)
+	// TILESTORED TMM3, 192(R10)(CX*4)
 	LONG   $0x4b7ac2c4
-	LONG   $0x00c0899c
+	LONG   $0x00c08a9c
 	WORD   $0x0000
-	MOVQ   consts+56(FP), R10
-	MOVQ   (R10), R11
-	VPSRAD $0x01, (R11), Z0
-	MOVQ   24(R10), R11
-	VPSRAD $0x01, (R11), Z1
-	MOVQ   48(R10), R11
-	VPSRAD $0x01, (R11), Z2
-	MOVQ   72(R10), R10
-	VPSRAD $0x01, (R10), Z3
-	MOVQ   lane+32(FP), R10
+	MOVQ   consts+56(FP), R11
+	MOVQ   (R11), R12
+	VPSRAD $0x01, (R12), Z0
+	MOVQ   24(R11), R12
+	VPSRAD $0x01, (R12), Z1
+	MOVQ   48(R11), R12
+	VPSRAD $0x01, (R12), Z2
+	MOVQ   72(R11), R11
+	VPSRAD $0x01, (R11), Z3
+	MOVQ   lane+32(FP), R11
 
 query:
-	VPSUBD      (R9), Z0, Z4
-	VPSUBD      64(R9), Z1, Z5
-	VPSUBD      128(R9), Z2, Z6
-	VPSUBD      192(R9), Z3, Z7
+	VPSUBD      (R10), Z0, Z4
+	VPSUBD      64(R10), Z1, Z5
+	VPSUBD      128(R10), Z2, Z6
+	VPSUBD      192(R10), Z3, Z7
 	VPMINSD     Z5, Z4, Z4
 	VPMINSD     Z7, Z6, Z6
 	VPMINSD     Z6, Z4, Z4
 	VPADDD      Z4, Z4, Z4
 	VPCMPD.BCST $0x02, (DI), Z4, K1
-	VPSUBD      256(R9), Z0, Z4
-	VPSUBD      320(R9), Z1, Z5
-	VPSUBD      384(R9), Z2, Z6
-	VPSUBD      448(R9), Z3, Z7
+	VPSUBD      256(R10), Z0, Z4
+	VPSUBD      320(R10), Z1, Z5
+	VPSUBD      384(R10), Z2, Z6
+	VPSUBD      448(R10), Z3, Z7
 	VPMINSD     Z5, Z4, Z4
 	VPMINSD     Z7, Z6, Z6
 	VPMINSD     Z6, Z4, Z4
@@ -2310,12 +2311,39 @@ query:
 	JNZ         hits
 
 finished:
-	ADDQ $+512, R9
-	ADDQ $+512, BX
-	ADDQ $+16, SI
-	ADDQ $+8, DI
-	SUBQ $+2, R10
-	JG   query
+	ADDQ  $+512, R10
+	ADDQ  $+512, BX
+	ADDQ  $+16, SI
+	ADDQ  $+8, DI
+	SUBQ  $+2, R11
+	JG    query
+	MOVQ  ahead+104(FP), R10
+	TESTQ R10, R10
+	JZ    prefetched
+
+prefetch:
+	MOVQ       (R9), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 4096(R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 4160(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 4224(R11)
+	PREFETCHT1 192(R11)
+	PREFETCHT1 4288(R11)
+	PREFETCHT1 256(R11)
+	PREFETCHT1 4352(R11)
+	PREFETCHT1 320(R11)
+	PREFETCHT1 4416(R11)
+	PREFETCHT1 384(R11)
+	PREFETCHT1 4480(R11)
+	PREFETCHT1 448(R11)
+	PREFETCHT1 4544(R11)
+	ADDQ       $+24, R9
+	DECQ       R10
+	JNZ        prefetch
+
+prefetched:
 	DECQ R8
 	JNZ  lane
 
@@ -2326,47 +2354,47 @@ finished:
 	RET
 
 hits:
-	MOVQ        consts+56(FP), R11
-	MOVQ        (R11), R12
-	VMOVDQU32   (R12), Z4
-	VPSLLD      $0x01, (R9), Z5
+	MOVQ        consts+56(FP), R12
+	MOVQ        (R12), R13
+	VMOVDQU32   (R13), Z4
+	VPSLLD      $0x01, (R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, (BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K1
-	VPSLLD      $0x01, 256(R9), Z5
+	VPSLLD      $0x01, 256(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 256(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K2
-	MOVQ        24(R11), R12
-	VMOVDQU32   (R12), Z4
-	VPSLLD      $0x01, 64(R9), Z5
+	MOVQ        24(R12), R13
+	VMOVDQU32   (R13), Z4
+	VPSLLD      $0x01, 64(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 64(BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K3
 	KUNPCKWD    K1, K3, K1
-	VPSLLD      $0x01, 320(R9), Z5
+	VPSLLD      $0x01, 320(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 320(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K3
 	KUNPCKWD    K2, K3, K2
-	MOVQ        48(R11), R12
-	VMOVDQU32   (R12), Z4
-	VPSLLD      $0x01, 128(R9), Z5
+	MOVQ        48(R12), R13
+	VMOVDQU32   (R13), Z4
+	VPSLLD      $0x01, 128(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 128(BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K3
-	VPSLLD      $0x01, 384(R9), Z5
+	VPSLLD      $0x01, 384(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 384(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K4
-	MOVQ        72(R11), R11
-	VMOVDQU32   (R11), Z4
-	VPSLLD      $0x01, 192(R9), Z5
+	MOVQ        72(R12), R12
+	VMOVDQU32   (R12), Z4
+	VPSLLD      $0x01, 192(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 192(BX)
 	VPCMPD.BCST $0x02, (DI), Z5, K5
 	KUNPCKWD    K3, K5, K3
-	VPSLLD      $0x01, 448(R9), Z5
+	VPSLLD      $0x01, 448(R10), Z5
 	VPSUBD      Z5, Z4, Z5
 	VMOVDQU32   Z5, 448(BX)
 	VPCMPD.BCST $0x02, 4(DI), Z5, K5

@@ -84,8 +84,9 @@ func tileU8x6AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, li
 func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8AMX compares lanes*lane queries with the rows of four blocks. It writes masks that are not
-// zero, and the values of their queries. sums is its working memory. The caller has checked
-// the sizes.
+// zero, and the values of their queries. sums is its working memory. After each lane it
+// prefetches the beginning of the following ahead blocks of next. The caller has checked the
+// sizes.
 //
 //go:noescape
-func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32)
+func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32, next *[4][]byte, ahead int)

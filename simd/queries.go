@@ -1,6 +1,7 @@
 package simd
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -24,6 +25,7 @@ type QueriesU8 struct {
 	words   int // words that a query has for each line
 	packed  []uint32
 	norms   []int32       // squared L2 norms
+	norm    [1]uint32     // working memory of PackU8
 	configs [2]tileConfig // of a full group and of the last group, if they are wide
 }
 
@@ -119,11 +121,8 @@ func (k *Kernel) PackU8(dst *QueriesU8, queries [][]uint8) {
 	dst.norms = dst.norms[:0]
 	for i, query := range queries {
 		k.packU8(dst.single(i), query)
-		norm := int32(0)
-		for _, x := range query {
-			norm += int32(x) * int32(x)
-		}
-		dst.norms = append(dst.norms, norm)
+		k.squaredL2U8(dst.norm[:], zeros[:dims], query)
+		dst.norms = append(dst.norms, int32(dst.norm[0]))
 	}
 	dst.fillGroups()
 }
@@ -137,6 +136,9 @@ func (q *QueriesU8) Distance(i int, value int32) uint32 { return uint32(value + 
 func (q *QueriesU8) Limit(i int, distance uint32) int32 {
 	return int32(min(distance, math.MaxInt32)) - q.norms[i]
 }
+
+// zeros is the row to which the distance of a query is its norm.
+var zeros [DimMax]uint8
 
 // sameDims returns the number of dimensions of the queries, 0 if there are no
 // queries. It panics unless all queries have the same number.
@@ -157,8 +159,12 @@ func sameDims(queries [][]uint8) int {
 // packBytes writes a query for a kernel that multiplies bytes. Each word holds
 // four dimensions, each as a signed byte: its value minus 128. The padding is 0.
 func packBytes(dst []uint32, query []uint8) {
-	for j, x := range query {
-		dst[j/4] |= uint32(x^0x80) << (j % 4 * 8)
+	full := len(query) / 4
+	for j := range full {
+		dst[j] = binary.LittleEndian.Uint32(query[4*j:]) ^ 0x8080_8080
+	}
+	for j := 4 * full; j < len(query); j++ {
+		dst[full] |= uint32(query[j]^0x80) << (j % 4 * 8)
 	}
 }
 

@@ -17,10 +17,11 @@ const wideLines = 16
 const laneMax = 16
 
 // wideFunc does the work of TileU8 for groups of more than NarrowMax queries, after its
-// checks. lane is the number of queries of each lane. All masks are zero.
+// checks. lane is the number of queries of each lane. All masks are zero. If ahead is not
+// zero, the kernel prefetches the beginning of ahead blocks of next after each lane.
 type wideFunc func(config *tileConfig, queries []uint32, lane, lanes int,
 	blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32, limits *[GroupMax]int32,
-	values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64, sums *[laneMax][TileRows]int32)
+	values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64, sums *[laneMax][TileRows]int32, next *[TileBlocks][]byte, ahead int)
 
 // tileConfig is a configuration of the tile registers, as LDTILECFG reads it.
 type tileConfig = [64]byte
@@ -81,9 +82,13 @@ func wideConfig(lane, lines int) tileConfig {
 }
 
 // tileWide does the work of TileU8 for group g, which is wide.
-func (k *Kernel) tileWide(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32, hits *HitsU8) {
+func (k *Kernel) tileWide(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32, hits *HitsU8, next *TileU8) {
 	first, count := q.Group(g)
 	lanes, lane := lanesOf(count)
+	blocks, ahead := next.prefetched(), 0
+	if blocks != nil {
+		ahead = TileBlocks / lanes
+	}
 	hits.Masks = [GroupMax]uint64{}
-	k.wideU8(q.config(first), q.group(g), lane, lanes, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, &hits.sums)
+	k.wideU8(q.config(first), q.group(g), lane, lanes, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, &hits.sums, blocks, ahead)
 }

@@ -178,16 +178,17 @@ func (w *scanner) setLimits(s *shown, at int) {
 }
 
 // ahead returns the part of the next tile, which starts at row at, that group g should
-// prefetch into the cache, or nil. Large groups do not prefetch. Of the others, the first groups share this work. A single group would
-// request more than memory delivers while the group computes, and would have to wait.
+// prefetch into the cache, or nil. The first groups share this work. A single group would
+// request more than memory delivers while the group computes, and would have to wait. Of
+// large groups, the first one prefetches: it asks for a small part of each block only.
 func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
-	if _, count := w.queries.Group(g); count > simd.NarrowMax {
-		return nil
-	}
+	_, count := w.queries.Group(0)
 	parts := 1
-	if groups >= simd.TileBlocks {
+	switch large := count > simd.NarrowMax; {
+	case large:
+	case groups >= simd.TileBlocks:
 		parts = simd.TileBlocks
-	} else if groups >= 2 {
+	case groups >= 2:
 		parts = 2
 	}
 	rows := simd.TileRows / parts
