@@ -66,7 +66,7 @@ func TestMissingFeatureSelectsLowerKernel(t *testing.T) {
 		}
 		cpuid.CPU.Disable(missing)
 		defer cpuid.CPU.Enable(missing)
-		list := append(Kernels()[:1], nativeKernels()...)
+		list := slices.Concat(Kernels()[:1], nativeKernels())
 		if got := bestKernel(list, highest); got.level != want {
 			t.Errorf("without %s: selected %s, want level %s", missing, got.name, levels[want])
 		}

@@ -16,7 +16,7 @@ const (
 // room for its registers then, and checks that its signal stacks are large enough.
 func requestTiles() error {
 	if _, _, err := syscall.RawSyscall(syscall.SYS_ARCH_PRCTL, archReqXcompPerm, xtileData, 0); err != 0 {
-		return fmt.Errorf("Linux refuses tile registers: arch_prctl(%#x, %d): %w", archReqXcompPerm, xtileData, err)
+		return fmt.Errorf("no tile registers from Linux: arch_prctl(%#x, %d): %w", archReqXcompPerm, xtileData, err)
 	}
 	return nil
 }
