@@ -1,11 +1,11 @@
-# The image holds one static binary, and runs as a user without rights.
+# The image contains one static binary, which runs as an unprivileged user.
 #
 #   docker build -t nearside .
 #   docker run -p 127.0.0.1:5110:5110 -v nearside-data:/data nearside
 #
-# Inside, nearside listens on all addresses, with insecure: true. It must: a container's loopback cannot be reached from
-# outside. It has no keys, so who reaches the port can read and write everything: publish it to where that is meant, as
-# the line above does.
+# In the container, nearside listens on all addresses, with insecure: true, because the container's loopback address
+# cannot be reached from outside. nearside has no API keys: every client that reaches the port can read and write everything.
+# So publish the port only to trusted clients. The command above publishes it only to this machine.
 
 FROM golang:1.26-bookworm AS build
 WORKDIR /src
@@ -27,7 +27,7 @@ ENV NEARSIDE_LISTEN=0.0.0.0:5110 \
     NEARSIDE_INSECURE=true \
     NEARSIDE_DATA_DIR=/data \
     NEARSIDE_PLUGINS_DIR=/plugins
-# /data is the truth; /plugins is a folder to mount files into.
+# /data holds all stored objects. /plugins is empty; files can be mounted or copied into it.
 VOLUME /data
 EXPOSE 5110
 USER 1001:0

@@ -1,18 +1,18 @@
-# Every check has a target here; CI (.ci/run) only installs what they need and calls `make ci`.
+# Every check has a target here. CI (.ci/run) only installs missing packages and calls `make ci`.
 
 # Overridable: make fuzz FUZZTIME=1m, make microbench BENCH=Scan, make test ARGS='-run TestMatch -v'.
 FUZZTIME ?= 10s
 BENCH ?= .
 PKG ?= ./...
 ARGS ?=
-# How long writers, deleters and matchers are at work at once, under the race detector.
+# How long the soak test runs writers, deleters and matchers at the same time, under the race detector.
 SOAK ?= 30s
 
 LINT_VERSION := v2.15.0
 DEADCODE_VERSION := v0.45.0
 LINT := $(shell go env GOPATH)/bin/golangci-lint
 
-# The product is built without C, so the tests are too; only the race detector needs a C compiler.
+# The product and the tests are built without cgo. Only the race detector needs a C compiler.
 export CGO_ENABLED := 0
 export GOFLAGS := -mod=readonly
 
@@ -20,7 +20,7 @@ export GOFLAGS := -mod=readonly
 .NOTPARALLEL:
 .PHONY: help demo run build test lua51 race fuzz bench bench-gates peers microbench lint fmt vet deadcode kernels generate vuln ci clean
 
-help: ## this list
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: build ## import real descriptors, match them, check every figure (less than a minute after the download of modules)
@@ -38,11 +38,11 @@ test: ## every test, about 6 minutes; lists the skipped ones (PKG=./matcher/... 
 race: ## every test under the race detector, in random order (needs gcc)
 	CGO_ENABLED=1 SOAK_TIME=$(SOAK) go test -race -shuffle=on -timeout 40m $(ARGS) $(PKG)
 
-# The defaults are those of `make test`, which runs it too.
+# `make test` runs the same test with these defaults.
 N ?= 20000
 SEED ?= 1
-lua51: ## random Lua programs against lua5.1 (N=5000000 SEED=2 for others)
-	LUA51_N=$(N) LUA51_SEED=$(SEED) go test ./lua/vm/lua51 -run '^TestLua51$$' -count=1 -v -timeout 0 $(ARGS)
+lua51: ## compare random Lua programs with lua5.1 (N=5000000 SEED=2: more programs, another seed)
+	LUA51_N=$(N) LUA51_SEED=$(SEED) go test ./lua/vm/lua51 -run '^TestRandomPrograms$$' -count=1 -v -timeout 0 $(ARGS)
 
 fuzz: ## every fuzz target for FUZZTIME (10s)
 	@grep -rEo --include='*_test.go' --exclude-dir=_gen '^func Fuzz[A-Za-z0-9_]+' . | sort | \
@@ -55,20 +55,20 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 bench: build peers ## measure this machine: bench/results/<machine>.md (about 15 minutes; ARGS=-short: 2 to 3)
 	go run ./bench $(ARGS)
 
-bench-gates: build peers ## the bars for speed and what is reached; fails when one is missed (ARGS=-short)
+bench-gates: build peers ## measure the bars for speed; fails if one is missed (ARGS=-short)
 	go run ./bench -gates $(ARGS)
 
-peers: ## other libraries to compare with, into bin/peers (as root it installs what is missing)
+peers: ## build other libraries to compare with, into bin/peers (as root, it installs missing packages)
 	bench/peers/build.sh
 
 microbench: ## every Go benchmark (BENCH=regexp to narrow)
 	go test -run '^$$' -bench '$(BENCH)' -benchmem $(ARGS) $(PKG)
 
-lint: $(LINT) ## golangci-lint, formatting included
+lint: $(LINT) ## golangci-lint, including the format
 	@$(LINT) version | grep -qF 'version $(LINT_VERSION:v%=%) ' || $(MAKE) --always-make $(LINT)
 	$(LINT) run
 
-fmt: $(LINT) ## rewrite the sources in the one format
+fmt: $(LINT) ## format the sources
 	$(LINT) fmt
 
 $(LINT):
@@ -79,14 +79,17 @@ vet: ## go vet as amd64, as arm64 and without assembly
 	GOARCH=arm64 go vet ./...
 	go vet -tags purego ./...
 
-deadcode: ## functions that no program reaches; fails when there are any
+deadcode: ## find functions that no program reaches; fails if there are any
 	@dead=$$(go run golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION) ./cmd/... ./bench/...) || exit 1; \
 	if [ -n "$$dead" ]; then echo "$$dead"; exit 1; fi
 
-kernels: ## tests without assembly; then with every kernel, a missing one being a failure; then the bits of distances with fused multiply-add
+# Emulated CPUs for arm64, each with the kernel that it must get.
+ARM_CPUS := cortex-a57:neon neoverse-n1:neon-dotprod max:neon-i8mm
+
+kernels: ## tests without assembly, with and without fused multiply-add, and with every kernel of this CPU; those for arm64 under qemu
 	go test -tags purego ./simd/... ./matcher/...
 	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
-		GOAMD64=v3 go test ./matcher -run '^(TestBitsOfEveryCPU|TestExp)' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU'; \
+		GOAMD64=v3 go test ./matcher ./internal/exp -run '^(TestBitsOfEveryCPU|TestNearest)$$' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU$$'; \
 	fi
 	@levels=; \
 	for pair in avx2:avx2 avx_vnni:avxvnni avx512_vnni:avx512 amx_int8:amx; do \
@@ -94,16 +97,26 @@ kernels: ## tests without assembly; then with every kernel, a missing one being 
 		else echo "this CPU has no $${pair%:*}: its kernel is not tested"; fi; \
 	done; \
 	SIMD_STRICT=$$levels go test ./simd/...
+	@if command -v qemu-aarch64 >/dev/null; then \
+		go build -o bin/gotest ./internal/testkit/gotest || exit 1; \
+		for cpu in $(ARM_CPUS); do \
+			echo "kernels for arm64 on $${cpu%:*}"; \
+			GOARCH=arm64 SIMD_EXPECT=$${cpu#*:} bin/gotest -short -exec "qemu-aarch64 -cpu $${cpu%:*}" ./simd || exit 1; \
+		done; \
+	else \
+		echo 'qemu-aarch64 (qemu-user) is missing: the kernels for arm64 were not tested'; \
+		test -z "$$PEERS_STRICT"; \
+	fi
 
-generate: ## write generated files again; fails when that changes them
+generate: ## write the generated files again; fails if a file changes
 	go -C simd/_gen generate ./...
-	go test ./internal/server -run '^TestOpenAPIJSON$$' -update
-	git diff --exit-code -- simd internal/server/openapi.json
+	go test ./internal/server -run '^TestGenerated$$' -update
+	git diff --exit-code -- simd internal/server/openapi.yaml internal/server/openapi.json internal/server/ui
 
 vuln: ## known vulnerabilities (needs the network; not part of ci)
 	go run golang.org/x/vuln/cmd/govulncheck@latest ./...
 
 ci: test vet lint deadcode kernels race fuzz generate demo ## all checks, as CI runs them
 
-clean: ## remove what was built
+clean: ## remove bin/
 	rm -rf bin

@@ -3,8 +3,8 @@
 // package of ours, which hides it.
 //
 // It reads the sources itself instead of asking `go list`, so that it sees the
-// files of every build tag at once, and so that the test cache knows what the
-// result depends on.
+// files of every build tag at once, and so that the test cache knows which files
+// the result depends on.
 package nearside_test
 
 import (
@@ -56,8 +56,8 @@ var layers = [][]string{
 // testPackages are imported only by tests and by each other.
 var testPackages = []string{"internal/oracle", "internal/precise", "internal/testkit", "matcher/memory/internal/memorytest"}
 
-// owners says which package of ours may import a third-party package and what
-// is below it. Its tests may, too.
+// owners says which package of ours may import a third-party package and the packages
+// below it. Its tests may, too.
 var owners = map[string]string{
 	"github.com/HdrHistogram/hdrhistogram-go":  "bench/load",
 	"github.com/RoaringBitmap/roaring/v2":      "matcher/memory/table",
@@ -144,7 +144,7 @@ func TestImportRule(t *testing.T) {
 	check("matcher/store", "nearside/matcher/memory", false, false)
 	check("matcher/route", "nearside/matcher/remote", false, false)   // neighbours
 	check("cmd/nearside", "nearside/internal/new", false, false)      // unknown
-	check("internal/server", "nearside/internal/config", false, true) // a layer of its own
+	check("internal/server", "nearside/internal/config", false, true) // a lower layer
 	check("internal/server", "nearside/internal/oracle", true, true)
 	check("internal/server", "nearside/internal/oracle", false, false)  // tests only
 	check("internal/oracle", "nearside/internal/testkit", false, true)  // test code, too
@@ -165,8 +165,8 @@ func TestImportRule(t *testing.T) {
 	check("matcher", "github.com/redis/go-redis/v9", true, false)
 }
 
-// TestRequirements: every direct requirement in go.mod has an owner. A requirement
-// without one is not needed.
+// TestRequirements checks that every direct requirement in go.mod has an owner. A
+// requirement without an owner is not needed.
 func TestRequirements(t *testing.T) {
 	mod, err := os.ReadFile("go.mod")
 	if err != nil {
@@ -191,6 +191,45 @@ func TestRequirements(t *testing.T) {
 	}
 }
 
+// TestImageHasSources checks that .dockerignore includes every package of the binary in
+// the container's build.
+func TestImageHasSources(t *testing.T) {
+	text, err := os.ReadFile(".dockerignore")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var included []string
+	for line := range strings.Lines(string(text)) {
+		if dir, ok := strings.CutPrefix(strings.TrimSpace(line), "!"); ok {
+			included = append(included, dir)
+		}
+	}
+	imports := map[string][]string{} // of our packages, by package
+	for _, s := range sources(t) {
+		for _, spec := range s.ast.Imports {
+			if own, ok := strings.CutPrefix(strings.Trim(spec.Path.Value, `"`), module+"/"); ok && !s.test {
+				imports[s.dir] = append(imports[s.dir], own)
+			}
+		}
+	}
+	needed := []string{"cmd/nearside"}
+	for i := 0; i < len(needed); i++ {
+		for _, own := range imports[needed[i]] {
+			if !slices.Contains(needed, own) {
+				needed = append(needed, own)
+			}
+		}
+	}
+	if len(needed) < 20 {
+		t.Errorf("only %d packages of the binary were found", len(needed))
+	}
+	for _, dir := range needed {
+		if !slices.ContainsFunc(included, func(prefix string) bool { return within(dir, prefix) }) {
+			t.Errorf(".dockerignore: package %s is not included in the image's build", dir)
+		}
+	}
+}
+
 // allowed returns an error if a file of package dir may not import a package.
 func allowed(dir, imported string, test bool) error {
 	if own, ok := strings.CutPrefix(imported, module+"/"); ok {
@@ -200,7 +239,7 @@ func allowed(dir, imported string, test bool) error {
 		case dir == own && test: // an external test of its own package
 			return nil
 		case to >= from:
-			return fmt.Errorf("%s stands above or beside %s, which imports it", own, dir)
+			return fmt.Errorf("%s is in a higher layer than %s, or in the same layer, and must not be imported there", own, dir)
 		case slices.Contains(testPackages, own) && !test && !slices.Contains(testPackages, dir):
 			return fmt.Errorf("%s imports %s, which is for tests", dir, own)
 		}

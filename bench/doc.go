@@ -10,8 +10,8 @@
 // the generic kernel before it measures their time.
 //
 // A dataset is a file of rows, with the attributes that filters select by. An engine
-// is a matcher/memory with the rows of a dataset, a kernel and a number of workers. A
-// workload is a request to an engine. limits are the speeds that the probes of package
-// simd reach. A section of the suite adds figures to the report and measurements of
-// bars.
+// is a Memory of package matcher/memory with the rows of a dataset, a kernel and a
+// number of workers. A workload is a request to an engine. limits are the speeds that
+// the probes of package simd reach. A section of the suite adds figures to the report
+// and measurements of bars.
 package main

@@ -65,7 +65,7 @@ func (d *dataset) faces() contents {
 		o.CreateTime, o.UserData, o.Lists = timeOf(i), userDataOf(i), in
 		o.Age, o.Gender, o.EthnicGroup = matcher.SmallOf(ageOf(i)), matcher.SmallOf(genderOf(i)), matcher.SmallOf(ethnicGroupOf(i))
 	}}
-	for i := range lists {
+	for i := range listPercents {
 		t.before = append(t.before, store.Change{Kind: store.PutList, List: &matcher.List{ID: listID(i), CreateTime: firstTime}})
 	}
 	return t
@@ -157,7 +157,7 @@ func (e *engine) measureWorkload(section string, rounds int, w workload) (*stat.
 		return nil, figure{}, err
 	}
 	f.Seconds = r.Seconds(firstCode)
-	f.OfLimit = r.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] })
+	f.OfLimit = r.Summary(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] })
 	e.suite.addFigure(f)
 	return r, f, nil
 }

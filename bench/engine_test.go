@@ -33,7 +33,7 @@ func TestFilterPercentages(t *testing.T) {
 		}
 	}
 	for _, tiny := range []int{1, 2, 3} { // every list has a row
-		for k := range lists {
+		for k := range listPercents {
 			if f := filtersOf(tiny)[k]; f.count(tiny) != 1 {
 				t.Errorf("%d rows: %s %v %% has %d, want 1", tiny, f.name, f.percent, f.count(tiny))
 			}
@@ -86,12 +86,12 @@ func TestCheckResultsFindsFaults(t *testing.T) {
 	}
 	defer e.close()
 	w := workload{3, depth, d.findFilter("gender", 50)}
-	check := func(what string, wrong bool, change func(r []matcher.Result)) {
+	check := func(name string, wrong bool, change func(r []matcher.Result)) {
 		t.Helper()
 		results := e.Match(t.Context(), e.subRequests(w))
 		change(results)
 		if err := d.checkResults(w, results); (err != nil) != wrong {
-			t.Errorf("%s: error %v", what, err)
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	check("correct", false, func([]matcher.Result) {})

@@ -12,23 +12,23 @@ import (
 // Events are those of 60 days, from cameras in cities of different sizes. The number of a
 // row determines all attributes by which filters select.
 const (
-	eventDays  = 60
-	eventDay   = matcher.Time(24 * time.Hour / time.Millisecond)
-	cities     = 50
-	perCity    = 4 // cameras per city
-	tagNames   = 24
-	visitors   = 1000             // number of values of the declared field
-	delayMax   = 2 * 60 * 1000    // largest delay of an event in ms: the order of rows is not exactly the order of time
-	dayTested  = 30               // day that the filters select, of eventDays
-	cityTested = 4                // city that the filters select; cities are numbered by size
-	ageFrom    = 20               // first age that the filters select
-	ageTo      = 40               // end of the selected ages, exclusive
-	manyFrom   = visitors * 3 / 4 // first selected value of the declared field
-	manyTo     = visitors * 4 / 5 // end of the selected values, exclusive
-	emotions   = 7
-	cameraStep = 10   // the filter by cameras selects every tenth camera
-	boxHalf    = 0.05 // half of the side of the geo box, in degrees
-	spread     = 0.2  // largest distance of an event from the centre of its city, per axis, in degrees
+	eventDays    = 60
+	eventDay     = matcher.Time(24 * time.Hour / time.Millisecond)
+	cities       = 50
+	perCity      = 4 // cameras per city
+	tagNames     = 24
+	visitors     = 1000             // number of values of the declared field
+	delayMax     = 2 * 60 * 1000    // largest delay of an event in ms: the order of rows is not exactly the order of time
+	dayTested    = 30               // day that the filters select, of eventDays
+	cityTested   = 4                // city that the filters select; cities are numbered by size
+	ageFrom      = 20               // first age that the filters select
+	ageTo        = 40               // end of the selected ages, exclusive
+	visitorsFrom = visitors * 3 / 4 // first selected value of the declared field
+	visitorsTo   = visitors * 4 / 5 // end of the selected values, exclusive
+	emotions     = 7
+	cameraStep   = 10   // the filter by cameras selects every tenth camera
+	boxHalf      = 0.05 // half of the side of the geo box, in degrees
+	spread       = 0.2  // largest distance of an event from the centre of its city, per axis, in degrees
 )
 
 // metaVisitors is the declared field.
@@ -36,9 +36,9 @@ var metaVisitors = matcher.MetaField{Path: "shop.visitors", Type: matcher.MetaNu
 
 // eventSet defines the events of a dataset of n rows.
 type eventSet struct {
-	n        int
-	shuffled bool      // the rows are not in the order of time
-	sizes    []float64 // fraction of the events that city c and all larger cities have
+	n          int
+	shuffled   bool      // the rows are not in the order of time
+	cumulative []float64 // fraction of the events that city c and all larger cities have
 }
 
 func newEventSet(n int, shuffled bool) *eventSet {
@@ -46,10 +46,10 @@ func newEventSet(n int, shuffled bool) *eventSet {
 	sum := 0.0
 	for c := range cities {
 		sum += 1 / float64(c+1)
-		s.sizes = append(s.sizes, sum)
+		s.cumulative = append(s.cumulative, sum)
 	}
 	for c := range cities {
-		s.sizes[c] /= sum
+		s.cumulative[c] /= sum
 	}
 	return s
 }
@@ -88,7 +88,7 @@ func (s *eventSet) timeOf(i int) matcher.Time {
 
 func (s *eventSet) cityOf(i int) int {
 	x := fraction(i, ofCity)
-	for c, end := range s.sizes {
+	for c, end := range s.cumulative {
 		if x < end {
 			return c
 		}
@@ -169,15 +169,15 @@ func (s *eventSet) filters() []*filter {
 	cityAndAges := []matcher.FieldFilter{
 		matcher.Within("age", matcher.Range[uint8]{GTE: &low, LT: &high}), matcher.AnyOf("location.city", cityName(cityTested)),
 	}
-	inCity := func(i int) bool { return ageOf(i) >= ageFrom && ageOf(i) < ageTo && s.cityOf(i) == cityTested }
+	hasCityAndAge := func(i int) bool { return ageOf(i) >= ageFrom && ageOf(i) < ageTo && s.cityOf(i) == cityTested }
 	all := []*filter{
 		{name: oneDay, contiguous: !s.shuffled, filter: matcher.Filter{CreateTime: day}, matches: inDay},
-		{name: oneDayCityAge, filter: matcher.Filter{CreateTime: day, Fields: cityAndAges}, matches: func(i int) bool { return inCity(i) && inDay(i) }},
+		{name: oneDayCityAge, filter: matcher.Filter{CreateTime: day, Fields: cityAndAges}, matches: func(i int) bool { return hasCityAndAge(i) && inDay(i) }},
 	}
 	if s.shuffled {
 		return all
 	}
-	all = append(all, &filter{name: cityAge, filter: matcher.Where(cityAndAges...), matches: inCity})
+	all = append(all, &filter{name: cityAge, filter: matcher.Where(cityAndAges...), matches: hasCityAndAge})
 	return append(all, s.otherFilters()...)
 }
 
@@ -204,8 +204,8 @@ func (s *eventSet) otherFilters() []*filter {
 			return false
 		}},
 		{
-			name: "meta number range", filter: only(matcher.EventFilter{Meta: []matcher.MetaFilter{number(matcher.MetaGTE, manyFrom), number(matcher.MetaLT, manyTo)}}),
-			matches: func(i int) bool { return visitorsOf(i) >= manyFrom && visitorsOf(i) < manyTo },
+			name: "meta number range", filter: only(matcher.EventFilter{Meta: []matcher.MetaFilter{number(matcher.MetaGTE, visitorsFrom), number(matcher.MetaLT, visitorsTo)}}),
+			matches: func(i int) bool { return visitorsOf(i) >= visitorsFrom && visitorsOf(i) < visitorsTo },
 		},
 		{name: "geo box", filter: only(matcher.EventFilter{Position: &box}), matches: func(i int) bool {
 			p := s.positionOf(i)

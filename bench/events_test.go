@@ -24,7 +24,7 @@ func TestEventFilterFractions(t *testing.T) {
 		for _, f := range newEventSet(n, shuffled).filters() {
 			got := float64(f.count(n)) / n
 			want, ok := map[string]float64{
-				oneDay: day, oneDayCityAge: day * city * ages, cityAge: city * ages, "meta number range": float64(manyTo-manyFrom) / visitors,
+				oneDay: day, oneDayCityAge: day * city * ages, cityAge: city * ages, "meta number range": float64(visitorsTo-visitorsFrom) / visitors,
 				"two emotions": 2.0 / emotions, "geo box": 1 / harmonic * (boxHalf / spread) * (boxHalf / spread),
 			}[f.name]
 			if !ok {

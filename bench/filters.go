@@ -27,9 +27,9 @@ func timeOf(i int) matcher.Time { return firstTime + matcher.Time(i) }
 
 const firstTime matcher.Time = 1_777_593_600_000 // 2026-05-01
 
-// lists are the sizes of the lists, in percent of the rows. The rows of a list are
+// listPercents are the sizes of the lists, in percent of the rows. The rows of a list are
 // consecutive and start at one third of all rows.
-var lists = []float64{0.01, 0.1, 1, 10}
+var listPercents = []float64{0.01, 0.1, 1, 10}
 
 func listID(k int) matcher.ID { return matcher.NameID("nearside bench list " + strconv.Itoa(k)) }
 
@@ -44,7 +44,7 @@ func span(n int, percent float64) (lo, hi int) {
 // listsOf returns the lists of row i.
 func listsOf(i, n int) []matcher.ID {
 	var in []matcher.ID
-	for k, percent := range lists {
+	for k, percent := range listPercents {
 		if lo, hi := span(n, percent); lo <= i && i < hi {
 			in = append(in, listID(k))
 		}
@@ -58,7 +58,7 @@ var everything = &filter{name: "no filter", percent: 100, contiguous: true, matc
 // filtersOf returns the filters that are measured on n rows.
 func filtersOf(n int) []*filter {
 	var all []*filter
-	for k, percent := range lists {
+	for k, percent := range listPercents {
 		lo, hi := span(n, percent)
 		id := listID(k)
 		all = append(all, &filter{

@@ -122,7 +122,7 @@ func (l *limits) besideProbes(rounds int, float bool, bytes, products float64, c
 	if float {
 		peak, count = l.f32, l.f32Products()
 	}
-	r, err := stat.InTurn(rounds, l.stream, append([]stat.Run{peak}, code...)...)
+	r, err := stat.RunAlternately(rounds, l.stream, append([]stat.Run{peak}, code...)...)
 	return r, func(seconds []float64) float64 {
 		return max(seconds[0]*bytes/float64(len(l.region)), seconds[1]*products/count)
 	}, err

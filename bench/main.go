@@ -30,20 +30,20 @@ type options struct {
 
 // size is the size of the measurements.
 type size struct {
-	rows       int           // rows of the main set
-	peerRows   int           // rows of the sets that peers search, too
-	probeMiB   int           // size of the region of the stream probe
-	rounds     int           // rounds for a bar
-	tryRounds  int           // rounds for other figures
-	slowRounds int           // minimum of rounds for very slow peers
-	duration   time.Duration // duration of a load run
+	rows         int           // rows of the main set
+	peerRows     int           // rows of the sets that peers search, too
+	probeMiB     int           // size of the region of the stream probe
+	rounds       int           // rounds for a bar
+	figureRounds int           // rounds for other figures
+	slowRounds   int           // minimum number of rounds for very slow peers
+	duration     time.Duration // duration of a load run
 }
 
 // fullSize has a main set of 512 MiB. The main set of shortSize has 64 MiB, and a
 // cache may hold a part of it, so the stream probe reads as many bytes as the set has.
 var (
-	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, probeMiB: 512, rounds: 9, tryRounds: 5, slowRounds: 5, duration: 3 * time.Second}
-	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 64, rounds: 3, tryRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
+	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, probeMiB: 512, rounds: 9, figureRounds: 5, slowRounds: 5, duration: 3 * time.Second}
+	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 64, rounds: 3, figureRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
 )
 
 func main() {

@@ -70,14 +70,14 @@ func (l *seriesSet) addPoint(name string, x, y float64) {
 
 // byClients returns the series of the closed loop over the main set, by number of
 // clients. It uses the last run with each number of clients.
-func (r *report) byClients(of func(*loadFigure) map[string]float64) []chart.Series {
+func (r *report) byClients(valuesOf func(*loadFigure) map[string]float64) []chart.Series {
 	var l seriesSet
 	for i := len(r.Loads) - 1; i >= 0; i-- {
 		f := &r.Loads[i]
 		if f.Rate > 0 || f.Batch != 1 || f.Rows == smallList {
 			continue
 		}
-		values := of(f)
+		values := valuesOf(f)
 		for _, suffix := range []string{"", " p50", " p99"} {
 			if y, ok := values[suffix]; ok {
 				l.addPoint(f.Format+suffix, float64(f.Clients), y)
@@ -88,12 +88,12 @@ func (r *report) byClients(of func(*loadFigure) map[string]float64) []chart.Seri
 }
 
 // byRows returns the series of the scaling section's sets with rows of 512 bytes.
-func (r *report) byRows(of func(*figure) float64) []chart.Series {
+func (r *report) byRows(valueOf func(*figure) float64) []chart.Series {
 	var l seriesSet
 	for i := range r.Figures {
 		f := &r.Figures[i]
 		if f.Section == "scaling" && f.Dim == 512 && f.Encoding == "uint8" {
-			l.addPoint(fmt.Sprintf("%d queries, %d worker(s)", f.Queries, f.Workers), float64(f.Rows), of(f))
+			l.addPoint(fmt.Sprintf("%d queries, %d worker(s)", f.Queries, f.Workers), float64(f.Rows), valueOf(f))
 		}
 	}
 	return l.series

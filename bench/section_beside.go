@@ -87,7 +87,7 @@ func (s *suite) besideRuns(v *service, cross *crossTarget, small *dataset, list 
 		for r := range ratios {
 			ratios[r] = beside[i][r] / alone[i][r]
 		}
-		s.recordBar(id, stat.RatioOf(ratios), fmt.Sprintf("%.2f ms alone, %.2f ms during a cross match", stat.Median(alone[i]), stat.Median(beside[i])))
+		s.recordBar(id, stat.Summarize(ratios), fmt.Sprintf("%.2f ms alone, %.2f ms during a cross match", stat.Median(alone[i]), stat.Median(beside[i])))
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func crossMatch(url, list string, rows int) *crossTarget {
 // runOnce runs the cross match and checks that every face finds itself at distance 0.
 // All faces are different.
 func (c *crossTarget) runOnce(ctx context.Context) error {
-	body, err := c.Once(ctx)
+	body, err := c.PostFirst(ctx)
 	if err != nil {
 		return err
 	}
@@ -147,8 +147,8 @@ func (c *crossTarget) runOnce(ctx context.Context) error {
 	return nil
 }
 
-// runRepeatedly repeats the cross match until stop is called. stop waits for the last
-// one and returns the first error.
+// runRepeatedly repeats the cross match until stop is called. stop waits for the end of
+// the cross match in progress and returns the first error.
 func (c *crossTarget) runRepeatedly(ctx context.Context) (stop func() error) {
 	end, done := make(chan struct{}), make(chan error, 1)
 	go func() {

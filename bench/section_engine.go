@@ -20,7 +20,7 @@ func (s *suite) limitsSection() error {
 	for _, k := range usableKernels() {
 		for _, threads := range machineWorkers() {
 			l := limits{k, threads, s.region}
-			r, err := stat.InTurn(s.size.rounds, l.stream, l.u8, l.f32)
+			r, err := stat.RunAlternately(s.size.rounds, l.stream, l.u8, l.f32)
 			if err != nil {
 				return err
 			}
@@ -123,7 +123,7 @@ func (s *suite) engineRuns(e *engine) error {
 		}
 	}
 	for _, w := range all {
-		if _, _, err := e.measureWorkload("engine", s.size.tryRounds, w); err != nil {
+		if _, _, err := e.measureWorkload("engine", s.size.figureRounds, w); err != nil {
 			return err
 		}
 	}
@@ -142,7 +142,7 @@ func (s *suite) engineBars(e *engine) error {
 		return err
 	}
 	bytes := float64(f.Compared * f.Dim)
-	stream := r.Of(func(seconds []float64) float64 {
+	stream := r.Summary(func(seconds []float64) float64 {
 		return seconds[streamProbe] * bytes / float64(len(s.region)) / seconds[firstCode]
 	})
 	_, some, err := e.measureWorkload("engine", s.size.rounds, unfiltered(16))
@@ -181,12 +181,12 @@ func (s *suite) amxBars(e *engine) error {
 		if err != nil {
 			return err
 		}
-		r, err := stat.InTurn(s.size.rounds, vnni.u8, code)
+		r, err := stat.RunAlternately(s.size.rounds, vnni.u8, code)
 		if err != nil {
 			return err
 		}
 		products := float64(e.data.n) * float64(queries) * float64(e.data.version.Length)
-		s.recordBar(id, r.Of(func(seconds []float64) float64 {
+		s.recordBar(id, r.Summary(func(seconds []float64) float64 {
 			return seconds[0] * products / vnni.u8Products() / seconds[1]
 		}), "")
 	}
@@ -199,7 +199,7 @@ func (s *suite) tileBar() error {
 	if vex == nil {
 		return nil
 	}
-	r, err := stat.InTurn(s.size.rounds, s.tiles(kernelOfLevel("avx2"), 64), s.tiles(vex, 64))
+	r, err := stat.RunAlternately(s.size.rounds, s.tiles(kernelOfLevel("avx2"), 64), s.tiles(vex, 64))
 	if err != nil {
 		return err
 	}
@@ -225,7 +225,7 @@ func (s *suite) tiles(k *simd.Kernel, count int) stat.Run {
 		for at := 0; at+simd.TileBlocks*size <= len(part); at += simd.TileBlocks * size {
 			tile.Reset()
 			for b := range simd.TileBlocks {
-				tile.Add(part[at+b*size:][:size], consts)
+				tile.AddBlock(part[at+b*size:][:size], consts)
 			}
 			for g := range packed.Groups() {
 				k.TileU8(&packed, g, tile, limits, hits, nil)
@@ -256,7 +256,7 @@ func (s *suite) filterBar(e *engine, id string, f *filter) error {
 	if err != nil {
 		return err
 	}
-	r, err := stat.InTurn(s.size.rounds, all, part)
+	r, err := stat.RunAlternately(s.size.rounds, all, part)
 	if err != nil {
 		return err
 	}
@@ -276,7 +276,7 @@ func (s *suite) uniformRuns() error {
 	}
 	defer e.close()
 	for _, queries := range []int{1, 16, 64} {
-		if _, _, err := e.measureWorkload("engine", s.size.tryRounds, unfiltered(queries)); err != nil {
+		if _, _, err := e.measureWorkload("engine", s.size.figureRounds, unfiltered(queries)); err != nil {
 			return err
 		}
 	}
@@ -299,15 +299,15 @@ func (s *suite) floatRuns() error {
 	if err != nil {
 		return err
 	}
-	for _, one := range []struct {
+	for _, set := range []struct {
 		kind    synth.Kind
 		version uint32
 		bars    bool
 	}{{synth.Faces, cosinex512, true}, {synth.Faces, l2x512, false}, {synth.Uniform, cosinex512, false}} {
-		if s.gates && !one.bars {
+		if s.gates && !set.bars {
 			continue
 		}
-		if err := s.floatEngine(one.kind, one.version, one.bars, byteScan); err != nil {
+		if err := s.floatEngine(set.kind, set.version, set.bars, byteScan); err != nil {
 			return err
 		}
 	}
@@ -325,11 +325,11 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 	}
 	defer e.close()
 	if bars {
-		one, err := e.timedRun(unfiltered(1))
+		floatScan, err := e.timedRun(unfiltered(1))
 		if err != nil {
 			return err
 		}
-		r, err := stat.InTurn(s.size.rounds, byteScan, one)
+		r, err := stat.RunAlternately(s.size.rounds, byteScan, floatScan)
 		if err != nil {
 			return err
 		}

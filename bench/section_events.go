@@ -12,15 +12,15 @@ import (
 // eventFigure compares a filter of events with a scan of all events. Times are fractions
 // of the time of that scan.
 type eventFigure struct {
-	Rows     int        `json:"rows"`
-	Order    string     `json:"order"` // order of the rows
-	Workers  int        `json:"workers"`
-	Filter   string     `json:"filter"`
-	Selected int        `json:"selected"`
-	Full     float64    `json:"full_scan_seconds"`
-	Match    stat.Ratio `json:"match"`  // filter, scan and answer
-	Select   stat.Ratio `json:"select"` // the filter alone
-	Scan     stat.Ratio `json:"scan"`   // a match with a selection that is known already
+	Rows     int          `json:"rows"`
+	Order    string       `json:"order"` // order of the rows
+	Workers  int          `json:"workers"`
+	Filter   string       `json:"filter"`
+	Selected int          `json:"selected"`
+	Full     float64      `json:"full_scan_seconds"`
+	Match    stat.Summary `json:"match"`  // filter, scan and answer
+	Select   stat.Summary `json:"select"` // the filter alone
+	Scan     stat.Summary `json:"scan"`   // a match with a selection that is known already
 }
 
 // ideal returns the fraction of the rows that the filter selects.
@@ -94,7 +94,7 @@ func (s *suite) eventRun(e *engine, f *filter) (eventFigure, error) {
 		return func() error { return e.Match(s.ctx, subs)[0].Err }
 	}
 	filter := func() error { _, err := e.Select(s.ctx, c, nil); return err }
-	r, err := stat.InTurn(s.size.rounds, all, e.coldRun(match(subs)), e.coldRun(filter), e.coldRun(match(known)))
+	r, err := stat.RunAlternately(s.size.rounds, all, e.coldRun(match(subs)), e.coldRun(filter), e.coldRun(match(known)))
 	if err != nil {
 		return figure, err
 	}

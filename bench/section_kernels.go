@@ -9,7 +9,7 @@ import (
 
 // kernelRun is a function of a kernel that processes a block of memory.
 type kernelRun struct {
-	what  string
+	name  string
 	float bool
 	run   func(k *simd.Kernel, block []byte)
 }
@@ -45,10 +45,10 @@ func (s *suite) kernelSection() error {
 
 func (s *suite) measureKernel(k *simd.Kernel, r kernelRun, cached bool) error {
 	l := limits{k, 1, s.region}
-	what, part := r.what+" from memory", s.region[:len(s.region)&^(kernelBlock-1)]
+	name, part := r.name+" from memory", s.region[:len(s.region)&^(kernelBlock-1)]
 	repeat, bytes := 1, float64(len(part))
 	if cached {
-		what, part, repeat, bytes = r.what+" from L2", part[:kernelBlock], 200, 0 // 0: memory does not limit the speed
+		name, part, repeat, bytes = r.name+" from L2", part[:kernelBlock], 200, 0 // 0: memory does not limit the speed
 	}
 	code := func() (float64, error) {
 		start := time.Now()
@@ -64,14 +64,14 @@ func (s *suite) measureKernel(k *simd.Kernel, r kernelRun, cached bool) error {
 		rowBytes, encoding = 2048, "float32"
 	}
 	rows := repeat * len(part) / rowBytes
-	rounds, limit, err := l.besideProbes(s.size.tryRounds, r.float, bytes, float64(rows*512), code)
+	rounds, limit, err := l.besideProbes(s.size.figureRounds, r.float, bytes, float64(rows*512), code)
 	if err != nil {
 		return err
 	}
 	s.addFigure(figure{
-		Section: "kernels", Data: "-", What: what, Kernel: k.Name(), Workers: 1, Encoding: encoding, Dim: 512, Rows: rows, Compared: rows, Queries: 1,
+		Section: "kernels", Data: "-", What: name, Kernel: k.Name(), Workers: 1, Encoding: encoding, Dim: 512, Rows: rows, Compared: rows, Queries: 1,
 		Seconds: rounds.Seconds(firstCode),
-		OfLimit: rounds.Of(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] }),
+		OfLimit: rounds.Summary(func(seconds []float64) float64 { return limit(seconds) / seconds[firstCode] }),
 	})
 	return nil
 }

@@ -105,7 +105,7 @@ func (s *suite) luaMatching(e *engine) error {
 			}
 			seconds = append(seconds, time.Since(begin).Seconds()/float64(bar.calls)*bar.unit)
 		}
-		s.recordBar(bar.id, stat.RatioOf(seconds), "")
+		s.recordBar(bar.id, stat.Summarize(seconds), "")
 		if err := h.Close(s.ctx); err != nil {
 			return err
 		}
@@ -166,8 +166,8 @@ func (s *suite) luaEvents(e *engine) error {
 	if p := h.Plugins()[0]; p.Dropped+p.Lost > 0 {
 		return fmt.Errorf("%d events were dropped and %d were lost, want 0: %s", p.Dropped, p.Lost, p.LastError)
 	}
-	s.recordBar("lua-event-request", stat.RatioOf(emit), "")
-	s.recordBar("lua-event-plugin", stat.RatioOf(handle), "")
+	s.recordBar("lua-event-request", stat.Summarize(emit), "")
+	s.recordBar("lua-event-plugin", stat.Summarize(handle), "")
 	return h.Close(s.ctx)
 }
 
@@ -191,7 +191,7 @@ func (s *suite) eventLoad(v *service, d *dataset, list string) error {
 		}
 		ratios = append(ratios, rates[1]/rates[0])
 	}
-	s.recordBar("lua-event-throughput", stat.RatioOf(ratios), "")
+	s.recordBar("lua-event-throughput", stat.Summarize(ratios), "")
 	return v.activatePlugin("")
 }
 

@@ -11,16 +11,16 @@ import (
 
 // comparison is the result of one peer compared with one of our kernels.
 type comparison struct {
-	Peer     string     `json:"peer"`
-	Kernel   string     `json:"kernel"` // our kernel
-	Encoding string     `json:"encoding"`
-	Rows     int        `json:"rows"`
-	Queries  int        `json:"queries"`
-	Threads  int        `json:"threads"`
-	Ours     float64    `json:"our_ns_per_pair"`
-	Theirs   float64    `json:"their_ns_per_pair"`
-	Faster   stat.Ratio `json:"we_are_faster_by"`
-	Recall   float64    `json:"their_recall_at_10"` // -1 if the peer computes no top 10
+	Peer     string       `json:"peer"`
+	Kernel   string       `json:"kernel"` // our kernel
+	Encoding string       `json:"encoding"`
+	Rows     int          `json:"rows"`
+	Queries  int          `json:"queries"`
+	Threads  int          `json:"threads"`
+	Ours     float64      `json:"our_ns_per_pair"`
+	Theirs   float64      `json:"their_ns_per_pair"`
+	Faster   stat.Summary `json:"we_are_faster_by"`
+	Recall   float64      `json:"their_recall_at_10"` // -1 if the peer computes no top 10
 }
 
 // comparisonSeconds is the approximate time limit of a comparison, because some peers
@@ -43,12 +43,12 @@ func (s *suite) peerSection() error {
 
 // absenceReason returns the reason why a peer of a program was not measured.
 func (s *suite) absenceReason(program string) string {
-	for _, found := range s.peerNotes {
-		if text, ok := strings.CutPrefix(found, program+": absent: "); ok {
+	for _, note := range s.peerNotes {
+		if text, ok := strings.CutPrefix(note, program+": absent: "); ok {
 			return text
 		}
 	}
-	return "its program does not offer it"
+	return "the program of the peers does not measure it"
 }
 
 func (s *suite) bytePeers() error {
@@ -66,7 +66,7 @@ func (s *suite) bytePeers() error {
 	for _, name := range []string{"avx512", "avx2"} {
 		prefix := strings.TrimSuffix(name+"-", "avx512-") // bars of avx512 have no prefix
 		for queries, id := range map[int]string{1: "u8-1-faiss", 16: "u8-16-faiss", 64: "u8-64-faiss"} {
-			// The bar counts the fastest index of FAISS: the one with our smallest lead.
+			// The bar compares with the fastest index of FAISS.
 			if closest := s.closestComparison(name, queries, "faiss"); closest != nil && prefix+id != "u8-1-faiss" {
 				s.recordBar(prefix+id, closest.Faster, closest.Peer)
 			}
@@ -78,8 +78,8 @@ func (s *suite) bytePeers() error {
 	return p.close()
 }
 
-// closestComparison returns the comparison with the smallest lead of ours, among those
-// of uint8 with one thread, with a kernel of the given level, and with a peer whose
+// closestComparison returns the comparison in which nearside's lead is smallest. It considers
+// comparisons of uint8 with one thread, a kernel of the given level, and a peer whose
 // name begins with peer. It returns nil if there is no such comparison.
 func (s *suite) closestComparison(level string, queries int, peer string) *comparison {
 	var closest *comparison
@@ -129,9 +129,9 @@ func (s *suite) floatPeers() error {
 	return nil
 }
 
-// besidePeers compares all peers of a program with engines that use kernels. numbers are
-// the numbers of queries.
-func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, numbers ...int) error {
+// besidePeers compares all peers of a program with engines that use kernels, once
+// for each number of queries in queryCounts.
+func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, queryCounts ...int) error {
 	recalls := make([]float64, len(p.names))
 	for i := range p.names {
 		var err error
@@ -152,8 +152,8 @@ func (s *suite) besidePeers(d *dataset, kernels []*simd.Kernel, p *peerProgram, 
 			}
 			engines = append(engines, e)
 		}
-		for i := 0; i < len(numbers) && err == nil; i++ {
-			err = s.comparePeers(engines, p, recalls, numbers[i])
+		for i := 0; i < len(queryCounts) && err == nil; i++ {
+			err = s.comparePeers(engines, p, recalls, queryCounts[i])
 		}
 		for _, e := range engines {
 			e.close()
@@ -179,16 +179,16 @@ func (s *suite) comparePeers(engines []*engine, p *peerProgram, recalls []float6
 	for i := range p.names {
 		runs = append(runs, p.timedRun(i, queries, threads))
 	}
-	once, err := stat.InTurn(1, runs[0], runs[1:]...) // also warms the caches
+	firstRound, err := stat.RunAlternately(1, runs[0], runs[1:]...) // also warms the caches
 	if err != nil {
 		return err
 	}
 	sum := 0.0
 	for i := range runs {
-		sum += once.Seconds(i)
+		sum += firstRound.Seconds(i)
 	}
 	rounds := min(s.size.rounds, max(s.size.slowRounds, int(comparisonSeconds/sum)))
-	r, err := stat.InTurn(rounds, runs[0], runs[1:]...)
+	r, err := stat.RunAlternately(rounds, runs[0], runs[1:]...)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,6 @@ func (s *suite) proxyLoad(v *service, d *dataset, lists []string) error {
 		added, ratios = append(added, p50[1]-p50[0]), append(ratios, rate[1]/rate[0])
 	}
 	s.measured["proxy-list-p50"] = gate.Measurement{Value: stat.Median(added), Note: fmt.Sprintf("%.3f ms", stat.Median(added))}
-	s.recordBar("proxy-64", stat.RatioOf(ratios), "")
+	s.recordBar("proxy-64", stat.Summarize(ratios), "")
 	return front.Stop()
 }

@@ -37,7 +37,7 @@ func (s *suite) measureScaling(version uint32, rows int) error {
 			return err
 		}
 		for _, queries := range []int{1, 16, 64} {
-			if _, _, err = e.measureWorkload("scaling", s.size.tryRounds, unfiltered(queries)); err != nil {
+			if _, _, err = e.measureWorkload("scaling", s.size.figureRounds, unfiltered(queries)); err != nil {
 				break
 			}
 		}

@@ -67,9 +67,9 @@ func (s *suite) serverSection() (err error) {
 }
 
 // addServiceFigure adds a figure of the server to the report and prints it.
-func (s *suite) addServiceFigure(what string, value float64, unit string) {
-	s.service = append(s.service, serviceFigure{what, value, unit})
-	s.logf("   %s: %.4g %s", what, value, unit)
+func (s *suite) addServiceFigure(name string, value float64, unit string) {
+	s.service = append(s.service, serviceFigure{name, value, unit})
+	s.logf("   %s: %.4g %s", name, value, unit)
 }
 
 // importBoth imports the main set and a small one, each into a list.
@@ -122,13 +122,13 @@ func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 // loadBars measures the bars of the server three times, alternating with the probe.
 func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 	l := limits{barKernel(), runtime.GOMAXPROCS(0), s.region}
-	var ofPeak, ofOne, latency []float64
+	var ofPeak, ofSingle, latency []float64
 	for range 3 {
-		probes, err := stat.InTurn(3, l.u8)
+		probes, err := stat.RunAlternately(3, l.u8)
 		if err != nil {
 			return err
 		}
-		one, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 1})
+		single, err := s.loadRun(v, d, wire.JSON, 1, lists[0], d.n, load.Plan{Clients: 1})
 		if err != nil {
 			return err
 		}
@@ -140,20 +140,20 @@ func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 		if err != nil {
 			return err
 		}
-		after, err := stat.InTurn(3, l.u8)
+		after, err := stat.RunAlternately(3, l.u8)
 		if err != nil {
 			return err
 		}
 		peak := l.u8Products() / ((probes.Seconds(0) + after.Seconds(0)) / 2)
 		ofPeak = append(ofPeak, many.PairsPerSecond*float64(d.version.Length)/peak)
-		ofOne = append(ofOne, many.PairsPerSecond/one.PairsPerSecond)
+		ofSingle = append(ofSingle, many.PairsPerSecond/single.PairsPerSecond)
 		latency = append(latency, small.Latency.P50)
 	}
 	if kernelOfLevel("avx512") != nil {
-		s.recordBar("http-64-peak", stat.RatioOf(ofPeak), "")
+		s.recordBar("http-64-peak", stat.Summarize(ofPeak), "")
 	}
-	s.recordBar("http-64-1", stat.RatioOf(ofOne), "")
-	s.recordBar("http-list-p50", stat.RatioOf(latency), "")
+	s.recordBar("http-64-1", stat.Summarize(ofSingle), "")
+	s.recordBar("http-list-p50", stat.Summarize(latency), "")
 	return nil
 }
 
@@ -185,7 +185,7 @@ func (s *suite) amxLoad(v *service, d *dataset, list string) error {
 		}
 		ratios = append(ratios, matrix/vector)
 	}
-	s.recordBar("amx-http-256", stat.RatioOf(ratios), "")
+	s.recordBar("amx-http-256", stat.Summarize(ratios), "")
 	return nil
 }
 
@@ -244,32 +244,32 @@ func (s *suite) measureRestarts(v *service, d *dataset, list string) error {
 		return err
 	}
 	s.addServiceFigure(fmt.Sprintf("start after kill -9 with %d rows", d.n), killed.Median, "s")
-	bare, err := s.measureStarts(v, d, list, 1, func() error {
+	withoutSegments, err := s.measureStarts(v, d, list, 1, func() error {
 		return errors.Join(v.Stop(), os.RemoveAll(filepath.Join(v.dir, "segments")))
 	})
 	if err != nil {
 		return err
 	}
-	s.addServiceFigure(fmt.Sprintf("start without segments with %d rows", d.n), bare.Median, "s")
+	s.addServiceFigure(fmt.Sprintf("start without segments with %d rows", d.n), withoutSegments.Median, "s")
 	return v.Stop()
 }
 
 // measureStarts ends the server with end and starts it again, several times. It returns
 // the seconds from exec to the first answer over all rows.
-func (s *suite) measureStarts(v *service, d *dataset, list string, times int, end func() error) (stat.Ratio, error) {
+func (s *suite) measureStarts(v *service, d *dataset, list string, times int, end func() error) (stat.Summary, error) {
 	var seconds []float64
 	for range times {
 		if err := end(); err != nil {
-			return stat.Ratio{}, err
+			return stat.Summary{}, err
 		}
 		begin := time.Now()
 		if err := v.start(); err != nil {
-			return stat.Ratio{}, err
+			return stat.Summary{}, err
 		}
 		if err := v.checkAnswer(d, list, d.n); err != nil {
-			return stat.Ratio{}, err
+			return stat.Summary{}, err
 		}
 		seconds = append(seconds, time.Since(begin).Seconds())
 	}
-	return stat.RatioOf(seconds), nil
+	return stat.Summarize(seconds), nil
 }

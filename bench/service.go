@@ -109,7 +109,7 @@ func (v *service) checkAnswer(d *dataset, list string, rows int) error {
 	m := requests(d, wire.JSON, 1, list)
 	t := m.Target(v.URL)
 	t.URL += "?explain=1"
-	body, err := t.Once(v.suite.ctx)
+	body, err := t.PostFirst(v.suite.ctx)
 	if err != nil {
 		return err
 	}

@@ -74,19 +74,19 @@ type limitFigure struct {
 
 // figure is one measurement of scanning.
 type figure struct {
-	Section  string     `json:"section"`
-	Data     string     `json:"data"`
-	What     string     `json:"what"`
-	Kernel   string     `json:"kernel"`
-	Workers  int        `json:"workers"`
-	Encoding string     `json:"encoding"`
-	Dim      int        `json:"dim"`
-	Rows     int        `json:"rows"`    // rows of the set
-	Compared int        `json:"scanned"` // rows that pass the filter
-	Queries  int        `json:"queries"`
-	Limit    int        `json:"limit"`
-	Seconds  float64    `json:"seconds"`  // median time of a call
-	OfLimit  stat.Ratio `json:"of_limit"` // time at the machine's limit / measured time
+	Section  string       `json:"section"`
+	Data     string       `json:"data"`
+	What     string       `json:"what"`
+	Kernel   string       `json:"kernel"`
+	Workers  int          `json:"workers"`
+	Encoding string       `json:"encoding"`
+	Dim      int          `json:"dim"`
+	Rows     int          `json:"rows"`    // rows of the set
+	Compared int          `json:"scanned"` // rows that pass the filter
+	Queries  int          `json:"queries"`
+	Limit    int          `json:"limit"`
+	Seconds  float64      `json:"seconds"`  // median time of a call
+	OfLimit  stat.Summary `json:"of_limit"` // time at the machine's limit / measured time
 }
 
 // pairsPerSecond returns the number of pairs of a query and a row compared per second.
@@ -139,7 +139,7 @@ func (s *suite) addFigure(f figure) {
 }
 
 // recordBar records the measured ratio of a bar.
-func (s *suite) recordBar(id string, r stat.Ratio, note string) {
+func (s *suite) recordBar(id string, r stat.Summary, note string) {
 	s.measured[id] = gate.Measurement{Value: r.Median, Low: r.Low, High: r.High, Note: note}
 }
 

@@ -16,12 +16,13 @@ import (
 	"nearside/matcher"
 )
 
-// reloads returns the number of reloads in TestAMQPReloadsUnderLoad: the value of
-// NEARSIDE_RELOADS, or 5.
-func reloads(t *testing.T) int {
+// reloadCount returns the number of reloads in a test under load: the value of
+// NEARSIDE_RELOADS, or fallback.
+func reloadCount(t *testing.T, fallback int) int {
+	t.Helper()
 	text := os.Getenv("NEARSIDE_RELOADS")
 	if text == "" {
-		return 5
+		return fallback
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -36,8 +37,8 @@ func reloads(t *testing.T) int {
 func TestAMQPReloadsUnderLoad(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
-			q, ch := matcher.NewID().String(), RabbitChannel(t)
-			h, log := Start(t, luatest.BackgroundPlugin(`
+			q, ch := matcher.NewID().String(), rabbitChannel(t)
+			h, log := startHost(t, luatest.BackgroundPlugin(`
 M.permissions, M.states = {"amqp:*"}, 2
 local function take(m)
   if ns.kv.incr("n " .. m.body, 1) > 1 then print("TWICE " .. m.body) end
@@ -53,7 +54,7 @@ function M:initialize()
 end`))
 			handled := func() int {
 				h.mu.Lock()
-				kept := h.store("p")
+				kept := h.kvOf("p")
 				h.mu.Unlock()
 				kept.Lock()
 				defer kept.Unlock()
@@ -81,7 +82,7 @@ end`))
 					}
 				}
 			}()
-			for range reloads(t) {
+			for range reloadCount(t, 5) {
 				before := handled()
 				luatest.WaitFor(t, func() bool { return handled() >= before+50 })
 				if err := h.Reload(context.Background()); err != nil {
@@ -108,7 +109,7 @@ end`))
 func TestAMQPPrefetchedUsesNoAttempt(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
 		t.Run(kind, func(t *testing.T) {
-			between, q, ch := luatest.Cut(t, luatest.RabbitAddr(t)), matcher.NewID().String(), RabbitChannel(t)
+			proxy, q, ch := luatest.NewProxy(t, luatest.RabbitAddr(t)), matcher.NewID().String(), rabbitChannel(t)
 			if _, err := ch.QueueDeclare(q, true, false, false, false, amqp.Table{"x-queue-type": kind}); err != nil {
 				t.Fatal(err)
 			}
@@ -116,9 +117,9 @@ func TestAMQPPrefetchedUsesNoAttempt(t *testing.T) {
 				defer ch.QueueDelete(name, false, false, false)
 			}
 			for n := range 5 {
-				send(t, ch, q, strconv.Itoa(n))
+				publishToQueue(t, ch, q, strconv.Itoa(n))
 			}
-			h, log := Start(t, script(`"amqp:*"`, connectAMQP(between.Addr())+`
+			h, log := startHost(t, script(`"amqp:*"`, connectAMQP(proxy.Addr())+`
 local dead, seen = "`+q+`dead", {}
 assert(c:declare("queue", dead))
 assert(c:consume(dead, function(m) print("dead " .. m.body) return true end))
@@ -134,14 +135,14 @@ assert(c:consume("`+q+`", function(m)
 end, {prefetch = 8, attempts = 2, dead = dead}))`))
 			log.Wait(t, "got 0 1")
 			for range 3 {
-				between.Set(true)
-				between.Set(false)
+				proxy.SetDown(true)
+				proxy.SetDown(false)
 			}
 			luatest.WaitFor(t, func() bool { // the client has noticed and has reconnected
 				all := h.Plugins()[0].Consumers
 				return strings.Contains(log.All(), "consumer connecting") && all[0].State == peer.Running && all[1].State == peer.Running
 			})
-			send(t, ch, q+"deadgo", "go")
+			publishToQueue(t, ch, q+"deadgo", "go")
 			for n := range 5 {
 				log.Wait(t, fmt.Sprintf("dead %d", n))
 				if n > 0 {
@@ -164,16 +165,16 @@ func TestAMQPBlockedPublisher(t *testing.T) {
 		{"low on disk", []string{"set_disk_free_limit", "1000000GB"}, []string{"set_disk_free_limit", "1MB"}},
 	} {
 		t.Run(alarm.name, func(t *testing.T) {
-			addr, q, ch := luatest.RabbitAddr(t), matcher.NewID().String(), RabbitChannel(t)
+			addr, q, ch := luatest.RabbitAddr(t), matcher.NewID().String(), rabbitChannel(t)
 			if _, err := ch.QueueDeclare(q, false, true, false, false, nil); err != nil {
 				t.Fatal(err)
 			}
 			for n := range 3 {
-				send(t, ch, q, strconv.Itoa(n))
+				publishToQueue(t, ch, q, strconv.Itoa(n))
 			}
 			luatest.Rabbitctl(t, alarm.raise...)
 			defer luatest.Rabbitctl(t, alarm.end...)
-			h, log := Start(t, script(`"amqp:*"`, `
+			h, log := startHost(t, script(`"amqp:*"`, `
 local c = assert(ns.amqp.connect("`+luatest.RabbitURL(addr)+`", {timeout_ms = 1500}))
 assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end, {prefetch = 1}))
 print("blocked", c:publish("", "`+q+`", "x", {confirm = true}))
@@ -197,8 +198,8 @@ end)`))
 
 // Each state has its own consumer on the queue.
 func TestAMQPStates(t *testing.T) {
-	q, ch := matcher.NewID().String(), RabbitChannel(t)
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	q, ch := matcher.NewID().String(), rabbitChannel(t)
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 M.permissions, M.states = {"amqp:*"}, 3
 function M:initialize()
   local c = assert(ns.amqp.connect("`+luatest.RabbitURL(luatest.RabbitAddr(t))+`"))
@@ -210,7 +211,7 @@ end`))
 		t.Errorf("%+v %v %+v", queue, err, h.Plugins()[0].Consumers)
 	}
 	for n := range 30 {
-		send(t, ch, q, strconv.Itoa(n))
+		publishToQueue(t, ch, q, strconv.Itoa(n))
 	}
 	for n := range 30 {
 		log.Wait(t, fmt.Sprintf("got %d.", n))
@@ -227,8 +228,8 @@ end`))
 // An exclusive queue belongs to the connection of the old generation until that
 // connection ends. A reload still works, and the new generation consumes afterwards.
 func TestAMQPExclusiveOverReload(t *testing.T) {
-	q, ch := matcher.NewID().String(), RabbitChannel(t)
-	h, log := Start(t, script(`"amqp:*"`, connectAMQP(luatest.RabbitAddr(t))+`
+	q, ch := matcher.NewID().String(), rabbitChannel(t)
+	h, log := startHost(t, script(`"amqp:*"`, connectAMQP(luatest.RabbitAddr(t))+`
 assert(c:declare("queue", "`+q+`", {exclusive = true, durable = false}))
 assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))`))
 	for n := range 3 {
@@ -238,7 +239,7 @@ assert(c:consume("`+q+`", function(m) print("got " .. m.body) return true end))`
 		luatest.WaitFor(t, func() bool {
 			return h.Plugins()[0].Consumers[0].State == peer.Running && len(h.Plugins()[0].Degraded) == 0
 		})
-		send(t, ch, q, strconv.Itoa(n))
+		publishToQueue(t, ch, q, strconv.Itoa(n))
 		log.Wait(t, fmt.Sprintf("got %d", n))
 	}
 	closeHost(t, h)

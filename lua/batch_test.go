@@ -40,7 +40,7 @@ end`
 func TestBatchRepeats(t *testing.T) {
 	for _, failure := range []string{`error("down")`, `return false`, `return false, "down"`, `return nil, "down"`} {
 		clock := luatest.NewFakeClock(time.Unix(1000, 0))
-		h, log := Start(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "2", failure)), func(o *Options) { o.Clock = clock })
+		h, log := startHost(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "2", failure)), func(o *Options) { o.Clock = clock })
 		luatest.WaitFor(t, func() bool { clock.Advance(100 * time.Millisecond); return len(flushed(log)) == 2 })
 		if got := flushed(log); !slices.Equal(got, []string{"1-2", "3"}) {
 			t.Errorf("%s: %v", failure, got)
@@ -55,7 +55,7 @@ func TestBatchRepeats(t *testing.T) {
 // TestBatchSuccess: a flush that returns nothing, nil or a value has succeeded.
 func TestBatchSuccess(t *testing.T) {
 	for _, result := range []string{"", "do return end", "do return nil end", "do return true end", "do return {} end"} {
-		h, log := Start(t, luatest.BackgroundPlugin(`
+		h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.batch{size = 1, flush = function(items) ns.log.info("flush " .. items[1]) `+result+` end}:add("x")
 end`))
@@ -66,10 +66,10 @@ end`))
 	}
 }
 
-// TestBatchEndsWithItsPlugin: a reload and a shutdown flush the remaining values, wait
-// for a flush in progress, and repeat a failed flush. No close hook is needed.
+// TestBatchEndsWithItsPlugin: a reload and a shutdown flush the remaining values and
+// repeat a failed flush. No close hook is needed.
 func TestBatchEndsWithItsPlugin(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "1", `error("down")`)))
+	h, log := startHost(t, luatest.BackgroundPlugin(fmt.Sprintf(batchPlugin, "1", `error("down")`)))
 	log.Wait(t, "started")
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func TestBatchEndsWithItsPlugin(t *testing.T) {
 // flushed twice when the plugin is closed meanwhile.
 func TestBatchFlushInProgress(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 local b
 function M:start()
   b = ns.batch{size = 2, flush = function(items)
@@ -99,31 +99,30 @@ function M:start()
 end
 function M:close() ns.log.info("close") ns.log.info("closed " .. tostring(b:flush())) end`), func(o *Options) { o.Clock = clock })
 	log.Wait(t, "begin")
-	var closing sync.WaitGroup
-	closing.Go(func() { closeHost(t, h) })
-	for ended := make(chan struct{}); ; {
-		go func() { closing.Wait(); close(ended) }()
-		luatest.WaitFor(t, func() bool {
-			clock.Advance(time.Second)
-			select {
-			case <-ended:
-				return true
-			default:
-				return false
-			}
-		})
-		break
-	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		closeHost(t, h)
+	}()
+	luatest.WaitFor(t, func() bool {
+		clock.Advance(time.Second)
+		select {
+		case <-ended:
+			return true
+		default:
+			return false
+		}
+	})
 	luatest.WantLines(t, log.All(), "flush 1-2", "flush 3", "msg=close ", "closed true")
 	if got := flushed(log); !slices.Equal(got, []string{"1-2", "3"}) {
 		t.Error(got)
 	}
 }
 
-// TestBatchDropsWhatItCannotFlush: if the destination never returns, the values are
-// finally dropped, counted, and logged with their number.
-func TestBatchDropsWhatItCannotFlush(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`M.limits = {close = 0.05}
+// TestBatchDropsUnflushedValues: if all flushes fail until the plugin is closed, the values
+// are dropped, counted, and logged with their number.
+func TestBatchDropsUnflushedValues(t *testing.T) {
+	h, log := startHost(t, luatest.BackgroundPlugin(`M.limits = {close = 0.05}
 `+fmt.Sprintf(batchPlugin, "1e9", `error("down")`)))
 	log.Wait(t, "started")
 	if err := h.Reload(t.Context()); err != nil {
@@ -135,10 +134,10 @@ func TestBatchDropsWhatItCannotFlush(t *testing.T) {
 	}
 }
 
-// TestBatchFull: if an outage collects more values than max, the oldest are dropped.
+// TestBatchFull: if more values than max wait during an outage, the oldest are dropped.
 func TestBatchFull(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 local down, b = true
 function M:start()
   b = ns.batch{size = 2, seconds = 5, max = 4, flush = function(items)
@@ -166,7 +165,7 @@ end`), func(o *Options) { o.Clock = clock; o.Active = nil })
 }
 
 func TestBatchCannotFlushItself(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   local b
   b = ns.batch{size = 1, flush = function(items) print(pcall(b.flush, b)) end}

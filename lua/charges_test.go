@@ -32,14 +32,15 @@ func (in *instance) workOf(t *testing.T, setup, body string, args ...any) int {
 	return int(in.State.Counters().Instructions-before) / times
 }
 
-// TestChargesOfModules: see TestChargesMatchTheWork of package vm. The minimum numbers
-// are about half of the measured ones.
+// TestChargesOfModules: the functions of ns charge at least a minimum, which is about half
+// of the units that correspond to their measured time. See TestChargesMatchTheWork of
+// package vm.
 func TestChargesOfModules(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.schema = {properties = {a = {default = {1, 2, 3}}, b = {default = {x = 1}}}}`))
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.schema = {properties = {a = {default = {1, 2, 3}}, b = {default = {x = 1}}}}`))
 	in := h.current.Load().plugins[0].main.first()
 	for _, test := range []struct {
 		setup, body string
-		least       int
+		minimum     int
 	}{
 		{"", "local x = ns.name", 12},
 		{"", "local x = ns.conf", 50},
@@ -54,18 +55,18 @@ func TestChargesOfModules(t *testing.T) {
 		{"", "local x = math.fmod(1e308, 5e-324)", 400},
 		{"", "print('x')", 40},
 	} {
-		if got := in.workOf(t, test.setup, test.body); got < test.least {
-			t.Errorf("%s is charged %d units, want at least %d", test.body, got, test.least)
+		if got := in.workOf(t, test.setup, test.body); got < test.minimum {
+			t.Errorf("%s is charged %d units, want at least %d", test.body, got, test.minimum)
 		}
 	}
 	m, v := people(t, 20)
-	h, _ = Start(t, luatest.MatchingPlugin("function M:prefilter(req, set) return set end"), with(m))
+	h, _ = startHost(t, luatest.MatchingPlugin("function M:prefilter(req, set) return set end"), withMatcher(m))
 	state, err := h.current.Load().plugins[0].pool.Get(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer h.current.Load().plugins[0].pool.Put(state, false)
-	sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+	sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
 	rows, err := m.Select(t.Context(), sub.Candidates, nil)
 	if err != nil {
 		t.Fatal(err)

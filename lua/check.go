@@ -15,10 +15,10 @@ import (
 )
 
 // Check loads the plugin of that name as a Host does, but does not initialise it. It
-// reports faults that keep a Host from starting the plugin: syntax, writes to
-// globals, shape, permissions, schema and settings. In all files of the plugin,
-// including the files that it requires, it also reports names that
-// require("nearside") does not have and names that need a missing permission. A
+// reports faults that keep a Host from starting the plugin: in the syntax, the fields of
+// the table, the permissions, the schema and the settings, and writes to globals. In all
+// files of the plugin and the files that it requires, it also reports names that
+// require("nearside") does not have, and names that need a missing permission. A
 // plugin that is not active needs no settings. The error has one line per fault.
 func Check(ctx context.Context, o Options, name string) error {
 	found, err := openSources(o.Dir, o.Shipped)
@@ -26,13 +26,13 @@ func Check(ctx context.Context, o Options, name string) error {
 		return err
 	}
 	name = strings.TrimSuffix(name, ".lua")
-	_, err = newReader(o).check(ctx, found, name)
+	_, err = newCheckingHost(o).check(ctx, found, name)
 	return errors.Join(err, found.close())
 }
 
-// Find returns an error if there is no plugin of that name. It does not read the
+// CheckExists returns an error if there is no plugin of that name. It does not read the
 // plugin's files.
-func Find(o Options, name string) error {
+func CheckExists(o Options, name string) error {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return err
@@ -41,10 +41,10 @@ func Find(o Options, name string) error {
 	return errors.Join(err, found.close())
 }
 
-// newReader returns a Host that only reads plugins.
-func newReader(o Options) *Host {
+// newCheckingHost returns a Host that only reads and checks plugins.
+func newCheckingHost(o Options) *Host {
 	o = o.withDefaults()
-	o.reading = true
+	o.checking = true
 	return newHost(o)
 }
 
@@ -59,18 +59,18 @@ func (h *Host) check(ctx context.Context, found *sources, name string) (*plugin,
 	return p, errors.Join(faults...)
 }
 
-// checkFiles checks the library names in the plugin's files. These are the files that
-// have run and all others in its folder, because they may be required later. It also
-// checks the defaults of the schema.
+// checkFiles checks the names of require("nearside") that the plugin's files use. It
+// checks the files that have run and all others in the plugin's folder, because they may
+// be required later. It also checks the defaults of the schema.
 func (p *plugin) checkFiles() error {
-	faults := []error{p.unknownUses(p.script)}
+	faults := []error{p.badUses(p.script)}
 	if err := p.compiled.badDefaults(); err != nil {
 		faults = append(faults, p.located(err))
 	}
 	seen := map[string]bool{p.script.Name: true}
 	for _, script := range p.source.scripts.all() {
 		seen[script.Name] = true
-		faults = append(faults, p.unknownUses(script))
+		faults = append(faults, p.badUses(script))
 	}
 	s := p.source
 	if s.dir == "" {
@@ -85,18 +85,18 @@ func (p *plugin) checkFiles() error {
 			faults = append(faults, err)
 			return nil
 		}
-		faults = append(faults, p.unknownUses(script))
+		faults = append(faults, p.badUses(script))
 		return nil
 	})
 	return errors.Join(append(faults, err)...)
 }
 
-// unknownUses returns faults for names that the library does not have, and for
-// modules that cannot be used because the plugin lacks the permission.
-func (p *plugin) unknownUses(script *vm.Script) error {
+// badUses returns faults for names that the library does not have, and for modules that
+// need a permission that the plugin does not have.
+func (p *plugin) badUses(script *vm.Script) error {
 	var faults []error
 	for _, use := range script.Uses {
-		if !ns.Library.Knows(use.Path) {
+		if !ns.Library.Has(use.Path) {
 			faults = append(faults, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, ns.Root, use.Path))
 			continue
 		}

@@ -9,22 +9,22 @@ import (
 	"strings"
 )
 
-// CheckConfigured reads the plugins and settings of o without running the plugins. It
-// returns the faults that [New] would refuse and the faults that New would ignore:
-// lines of code that may never run, and settings of plugins that are not active.
-func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) {
+// CheckConfigured reads the plugins and settings of o, without initialising the plugins.
+// fatal are the faults that make [New] fail. ignored are the faults that New ignores: those
+// in code that may never run, and those of plugins that have settings but are not active.
+func CheckConfigured(ctx context.Context, o Options) (fatal, ignored []error) {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return []error{err}, nil
 	}
-	h := newReader(o)
+	h := newCheckingHost(o)
 	for _, name := range activeNames(o.Active) {
 		p, err := h.read(ctx, ctx, found, name)
 		if _, _, unknown := found.find(name); unknown != nil {
 			err = fmt.Errorf("plugins.active: %w", err)
 		}
 		if err != nil {
-			refused = append(refused, err)
+			fatal = append(fatal, err)
 		}
 		if p == nil {
 			continue
@@ -48,10 +48,10 @@ func CheckConfigured(ctx context.Context, o Options) (refused, ignored []error) 
 			}
 		}
 	}
-	return refused, append(ignored, faultLines(found.close())...)
+	return fatal, append(ignored, faultLines(found.close())...)
 }
 
-// faultLines returns one error for each line of err.
+// faultLines returns one error for each line of err's text.
 func faultLines(err error) []error {
 	if err == nil {
 		return nil

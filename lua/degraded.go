@@ -17,18 +17,18 @@ const (
 	lastRetry  = time.Minute
 )
 
-// again returns a plugin with the same files and settings that is not prepared yet.
-// It takes over the queue and the counters.
-func (p *plugin) again() *plugin {
+// unprepared returns a plugin with the same files and settings as p that is not prepared
+// yet. It takes over the queue and the counters.
+func (p *plugin) unprepared() *plugin {
 	next := &plugin{
 		Plugin: ns.Plugin{
-			Host: &p.host.Host, About: p.About, Settings: p.Settings, Log: p.Log, KV: p.KV, Lasting: p.Lasting, Live: p.Live,
+			Host: &p.host.Host, About: p.About, Settings: p.Settings, Log: p.Log, KV: p.KV, Lasting: p.Lasting, BeforeLive: p.BeforeLive,
 		},
 		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled,
 		gate: gate{host: p.host}, reason: p.reason, queue: p.queue,
 	}
 	next.Failures.Store(p.Failures.Load())
-	next.Last.Store(p.Last.Load())
+	next.LastError.Store(p.LastError.Load())
 	return next
 }
 
@@ -39,22 +39,22 @@ func (p *plugin) degrade(ctx context.Context, cause error) (*plugin, error) {
 	if err := p.close(context.WithoutCancel(ctx)); err != nil {
 		return p, errors.Join(p.fault(cause), err)
 	}
-	stand := p.again()
-	if p.is(Event) && stand.queue == nil {
-		stand.queue = newQueue(p.host.o.EventQueue)
+	standIn := p.unprepared()
+	if p.is(Event) && standIn.queue == nil {
+		standIn.queue = newQueue(p.host.o.EventQueue)
 	}
-	stand.tryLater(cause, firstRetry)
-	return stand, nil
+	standIn.recordDegraded(cause, firstRetry)
+	return standIn, nil
 }
 
-// tryLater records why the plugin does not run, and logs the pause before the next
-// attempt.
-func (p *plugin) tryLater(cause error, pause time.Duration) {
+// recordDegraded records why the plugin does not run. It logs this with the pause before
+// the next attempt.
+func (p *plugin) recordDegraded(cause error, pause time.Duration) {
 	p.Failures.Add(1)
 	reason := cause.Error()
-	p.Last.Store(&reason)
+	p.LastError.Store(&reason)
 	p.degraded.Store(&reason)
-	p.Log.Error("plugins: a plugin that is not required does not start, and is tried again", slog.String("error", reason), slog.String("pause", pause.String()))
+	p.Log.Error("plugins: a plugin with required = false did not start; trying again", slog.String("error", reason), slog.String("pause", pause.String()))
 }
 
 // discardQueue discards the queued events of a plugin that does not run.
@@ -67,9 +67,9 @@ func (p *plugin) discardQueue() {
 	}
 }
 
-// retry prepares the plugins that did not start. It starts one goroutine for each of
-// them, which ends with g.
-func (h *Host) retry(g *generation) {
+// retryDegraded starts a goroutine for each plugin of g that did not start. The goroutine
+// tries to prepare the plugin, and ends with g.
+func (h *Host) retryDegraded(g *generation) {
 	for _, p := range g.plugins {
 		if p.degraded.Load() == nil {
 			continue
@@ -85,7 +85,7 @@ func (h *Host) retry(g *generation) {
 // retryPlugin tries to prepare p, with growing pauses, until it runs or g ends.
 func (h *Host) retryPlugin(g *generation, p *plugin) {
 	for pause := firstRetry; h.Clock.Sleep(g.retrying, pause) == nil; {
-		next := p.again()
+		next := p.unprepared()
 		err := next.prepare(g.retrying, g.life)
 		if err == nil && h.substitute(p, next) {
 			next.Log.Info("plugins: the plugin runs now")
@@ -95,13 +95,13 @@ func (h *Host) retryPlugin(g *generation, p *plugin) {
 			return
 		}
 		if fault := next.close(context.WithoutCancel(g.life)); fault != nil {
-			h.o.Log.Warn("plugins: closing an attempt", slog.String("error", fault.Error()))
+			h.o.Log.Warn("plugins: a failed start did not end cleanly", slog.String("error", fault.Error()))
 		}
 		if g.retrying.Err() != nil {
 			return
 		}
 		pause = min(2*pause, lastRetry)
-		p.tryLater(err, pause)
+		p.recordDegraded(err, pause)
 	}
 }
 

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"nearside/lua/luatest"
-	"nearside/lua/ns/peer"
 )
 
 // TestTimersFinish: a running timer function ends before the close hook is called, and
 // no further call begins.
 func TestTimersFinish(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   ns.every(1, function() print("tick") ns.sleep(5) print("tock") end)
   ns.spawn(function() while true do pcall(ns.sleep, 1000) end end)
@@ -57,7 +56,7 @@ return M`
 	for _, name := range []string{"a", "b", "c"} {
 		files[name+".lua"] = strings.ReplaceAll(body, "NAME", name)
 	}
-	h, log := Start(t, luatest.BackgroundPlugin(""), func(o *Options) { o.Dir, o.Active = luatest.Folder(t, files), []string{"b", "c", "a", "b"} })
+	h, log := startHost(t, luatest.BackgroundPlugin(""), func(o *Options) { o.Dir, o.Active = luatest.Folder(t, files), []string{"b", "c", "a", "b"} })
 	closeHost(t, h)
 	luatest.WantLines(t, log.All(), `start\tb`, `start\tc`, `start\ta`, `close\ta`, `close\tc`, `close\tb`)
 }
@@ -65,7 +64,7 @@ return M`
 // TestQueuedEventsBeforeClose: a reload returns after all queued points are handled and
 // the batches that they fill are flushed.
 func TestQueuedEventsBeforeClose(t *testing.T) {
-	h, log := Start(t, versioned("1", `
+	h, log := startHost(t, versioned("1", `
 local b
 function M:initialize() b = ns.batch{size = 100, seconds = 3600, flush = function(items) print("flush " .. #items) end} end
 function M:handle_event(points) for i = 1, #points do b:add(i) end end
@@ -82,7 +81,7 @@ function M:close() print("close") end`), func(o *Options) { o.EventBatch = 7 })
 // TestEventsLostAtClose: points that cannot be handled in time are counted and
 // logged.
 func TestEventsLostAtClose(t *testing.T) {
-	h, log := Start(t, versioned("1", `
+	h, log := startHost(t, versioned("1", `
 M.limits = {close = 0.05}
 function M:handle_event(points) print("handling") ns.sleep(3600) end`), func(o *Options) { o.EventBatch = 1 })
 	p := h.current.Load().plugins[0]
@@ -97,28 +96,42 @@ function M:handle_event(points) print("handling") ns.sleep(3600) end`), func(o *
 	}
 }
 
-// TestLiveIsAfterTheSwap: consumers receive messages only after their generation has
-// replaced the old one.
-func TestLiveIsAfterTheSwap(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
-	p := h.current.Load().plugins[0]
-	if !p.Live.Wait(t.Context()) {
-		t.Error("a running generation is not live")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
+// TestLiveAfterSwap: the running generation is live, so that its consumers receive
+// messages. A generation that was loaded is not live before goLive.
+func TestLiveAfterSwap(t *testing.T) {
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
+	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if peer.NewFlight(nil).Wait(ctx) {
-		t.Error("a flight ended by itself")
+	if !h.current.Load().plugins[0].BeforeLive.Wait(ended) {
+		t.Error("the running generation is not live")
 	}
+	next, err := h.load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next.plugins[0].BeforeLive.Wait(ended) {
+		t.Error("a generation is live before the swap")
+	}
+	next.goLive()
+	if !next.plugins[0].BeforeLive.Wait(ended) {
+		t.Error("the generation is not live after goLive")
+	}
+	if err := next.close(t.Context(), "reload"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestActiveNames: the suffix ".lua" and duplicates are removed.
+func TestActiveNames(t *testing.T) {
 	if got := activeNames([]string{"b.lua", "a", "b"}); !slices.Equal(got, []string{"b", "a"}) {
 		t.Error(got)
 	}
 }
 
-// TestTimerInClose: a timer or reader that is started while its plugin ends does not
-// delay the end.
+// TestTimerInClose: a timer that the close hook starts does not delay the end of the
+// plugin.
 func TestTimerInClose(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`function M:close() ns.every(0.001, function() ns.sleep(1000) end) ns.sleep(0.05) print("closed") end`))
+	h, log := startHost(t, luatest.BackgroundPlugin(`function M:close() ns.every(0.001, function() ns.sleep(1000) end) ns.sleep(0.05) print("closed") end`))
 	begun := time.Now()
 	closeHost(t, h)
 	luatest.WantLines(t, log.All(), "closed")
@@ -130,7 +143,7 @@ func TestTimerInClose(t *testing.T) {
 // TestCloseHookHasTime: at a shutdown, close hooks have time left even if a handler does
 // not end.
 func TestCloseHookHasTime(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start() ns.every(0.001, function() print("stuck") ns.sleep(1000) end) end
 function M:close() print("closed") end`))
 	log.Wait(t, "stuck")

@@ -16,36 +16,36 @@ func (p *plugin) deliver(ctx context.Context, in *instance) {
 			return
 		}
 		for ctx.Err() == nil {
-			name, makers := p.queue.take(p.host.o.EventBatch)
-			if len(makers) == 0 {
+			name, values := p.queue.takeBatch(p.host.o.EventBatch)
+			if len(values) == 0 {
 				break
 			}
-			p.handle(ctx, in, name, makers)
-			p.queue.handled()
+			p.handleBatch(ctx, in, name, values)
+			p.queue.batchHandled()
 		}
 	}
 }
 
-// handle calls handle_event with one batch and the name of its events. If the call
-// fails or the breaker is open, the batch is lost and counted.
-func (p *plugin) handle(ctx context.Context, in *instance, name string, makers []func() any) {
+// handleBatch calls handle_event with the results of values and the name of their events.
+// If the call fails or the breaker is open, the batch is lost and counted.
+func (p *plugin) handleBatch(ctx context.Context, in *instance, name string, values []func() any) {
 	b := p.breakers["handle_event"]
 	if !b.Allow() {
-		p.queue.lose(len(makers))
+		p.queue.countLost(len(values))
 		return
 	}
-	values := make([]any, len(makers))
-	for i, value := range makers {
-		values[i] = goval.Decoded(value())
+	points := make([]any, len(values))
+	for i, value := range values {
+		points[i] = goval.Decoded(value())
 	}
-	_, err := in.hook(ctx, p.limits["handle_event"], "handle_event", values, name)
+	_, err := in.callHook(ctx, p.limits["handle_event"], "handle_event", points, name)
 	if err != nil && innocent(ctx, err) {
 		b.CancelCall()
 	} else {
 		b.RecordCall(err)
 	}
 	if err != nil {
-		p.queue.lose(len(makers))
+		p.queue.countLost(len(values))
 		in.Report("handle_event", err)
 	}
 }

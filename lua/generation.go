@@ -15,17 +15,17 @@ import (
 	"nearside/lua/ns/peer"
 )
 
-// A generation is the set of plugins that one Reload has made. It is immutable after
-// it is published; the state of its plugins still changes.
+// A generation is the set of plugins that one Reload has loaded. It is immutable after it
+// is published, but the state of its plugins still changes.
 type generation struct {
-	plugins   []*plugin // by name
-	started   []*plugin // in the order in which they were started, which is that of plugins.active
-	matchers  []*plugin // plugins with a match hook, by name
-	narrowers []*plugin // plugins with a prefilter hook, by order, then name
-	listeners map[string][]*plugin
-	life      context.Context // ends with the generation
-	cancel    context.CancelFunc
-	sources   *sources
+	plugins    []*plugin            // by name
+	started    []*plugin            // in the order in which they were started, which is that of plugins.active
+	matchers   []*plugin            // plugins with a match hook, by name
+	prefilters []*plugin            // plugins with a prefilter hook, by order, then name
+	listeners  map[string][]*plugin // plugins with a queue, by event
+	life       context.Context      // ends with the generation
+	cancel     context.CancelFunc
+	sources    *sources
 
 	retries     *sync.WaitGroup // attempts to start plugins that are not required
 	retrying    context.Context // ends these attempts
@@ -63,15 +63,15 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 	return g, nil
 }
 
-// index fills matchers, narrowers and listeners from plugins.
+// index fills matchers, prefilters and listeners from plugins.
 func (g *generation) index() {
-	g.matchers, g.narrowers, g.listeners = nil, nil, map[string][]*plugin{}
+	g.matchers, g.prefilters, g.listeners = nil, nil, map[string][]*plugin{}
 	for _, p := range g.plugins {
 		if p.hooks["match"] {
 			g.matchers = append(g.matchers, p)
 		}
 		if p.hooks["prefilter"] {
-			g.narrowers = append(g.narrowers, p)
+			g.prefilters = append(g.prefilters, p)
 		}
 		if p.queue == nil {
 			continue
@@ -80,7 +80,7 @@ func (g *generation) index() {
 			g.listeners[name] = append(g.listeners[name], p)
 		}
 	}
-	slices.SortStableFunc(g.narrowers, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
+	slices.SortStableFunc(g.prefilters, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
 }
 
 // activeNames removes the suffix ".lua" and duplicates, and keeps the order.
@@ -105,7 +105,7 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 		return p, err
 	}
 	if err := p.checkFiles(); err != nil { // not fatal, because the faulty lines may never run
-		h.o.Log.Warn("plugins: check finds faults", slog.String("plugin", name), slog.String("error", err.Error()))
+		h.o.Log.Warn("plugins: a plugin has faults that did not prevent its start", slog.String("plugin", name), slog.String("error", err.Error()))
 	}
 	p.reason = "reload"
 	if h.reloads == 0 {
@@ -124,7 +124,7 @@ func (h *Host) open(ctx, life context.Context, found *sources, name string) (*pl
 // read loads and checks one plugin but does not initialise it.
 func (h *Host) read(ctx, life context.Context, found *sources, name string) (*plugin, error) {
 	src, hides, err := found.find(name)
-	if err != nil && !h.o.reading {
+	if err != nil && !h.o.checking {
 		err = fmt.Errorf("plugins.active: %w", err)
 	}
 	if err != nil {
@@ -141,7 +141,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		gate:  gate{host: h},
 		shape: shape{Declared: ns.Declared{Name: name}}, host: h, source: src, script: script,
 		Plugin: ns.Plugin{
-			Host: &h.Host, About: ns.Declared{Name: name}, KV: h.store(name), Lasting: h.lastingOf(name), Live: peer.NewFlight(h.o.Doubles.Counter),
+			Host: &h.Host, About: ns.Declared{Name: name}, KV: h.kvOf(name), Lasting: h.lastingOf(name), BeforeLive: peer.NewFlight(h.o.Doubles.Counter),
 			Log: h.o.Log.With(slog.String("plugin", name)),
 		},
 	}
@@ -166,7 +166,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	if !ok && h.o.Settings[name] != nil {
 		return p, fmt.Errorf("plugins.settings.%s: is not a table", name)
 	}
-	if p.Settings, err = p.compiled.apply(settings); err != nil && (!h.o.reading || settings != nil || h.active(name)) {
+	if p.Settings, err = p.compiled.apply(settings); err != nil && (!h.o.checking || settings != nil || h.active(name)) {
 		faults := []error{p.compiled.badDefaults()} // the cause may be a wrong default
 		if faults[0] != nil {
 			faults[0] = p.located(faults[0])
@@ -179,17 +179,17 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	return p, nil
 }
 
-// begin runs the functions of plugins that wait until the server listens.
-func (g *generation) begin() {
+// runReady runs the functions that plugins have passed to ns.ready.
+func (g *generation) runReady() {
 	for _, p := range g.plugins {
 		p.Ready.Begin()
 	}
 }
 
-// golive lets the consumers of a generation start to receive messages.
-func (g *generation) golive() {
+// goLive lets the consumers of the generation start to receive messages.
+func (g *generation) goLive() {
 	for _, p := range g.started {
-		p.Live.End()
+		p.BeforeLive.End()
 	}
 }
 
@@ -201,17 +201,17 @@ func (g *generation) close(ctx context.Context, reason string) error {
 	}
 	g.stopRetries()
 	g.retries.Wait()
-	quiet, cancel := firstPart(ctx)
+	quiesceTime, cancel := firstPart(ctx)
 	defer cancel()
 	var work []func()
 	for _, p := range g.plugins {
-		work = append(work, func() { p.quiesce(quiet, reason) })
+		work = append(work, func() { p.quiesce(quiesceTime, reason) })
 	}
 	if len(g.plugins) > 0 {
 		g.plugins[0].host.Together(work)
 	}
 	for _, p := range slices.Backward(g.started) {
-		p.finish(ctx, reason)
+		p.callClose(ctx, reason)
 	}
 	return g.end(ctx)
 }

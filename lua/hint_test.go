@@ -40,7 +40,7 @@ func TestMisspeltKeywords(t *testing.T) {
 // rejections work.
 func TestMisplacedRejections(t *testing.T) {
 	const hint = `works only in prefilter`
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "event"}, events = {"monitoring_event"}}
 function M:start()
   ns.route("GET", "/returned", function() return ns.reject(451, "no") end)
@@ -63,12 +63,12 @@ return M`)
 	}
 
 	m, v := people(t, 5)
-	h, log = Start(t, luatest.MatchingPlugin(`M.matching = {on_error = "fail"}
+	h, log = startHost(t, luatest.MatchingPlugin(`M.matching = {on_error = "fail"}
 function M:prefilter() error({status = 451, message = "no"}) end
 function M:cost() return ns.reject(451, "no") end
-function M:match() error({status = 403}) end`), with(m))
-	sub := ask(v, 1, &matcher.Candidates{Limit: 5})
-	if _, err := narrow(t, h, m, sub); err == nil || !strings.Contains(causeOf(err).Error(), "return ns.reject(451, detail) from prefilter") {
+function M:match() error({status = 403}) end`), withMatcher(m))
+	sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
+	if _, err := runPrefilter(t, h, m, sub); err == nil || !strings.Contains(causeOf(err).Error(), "return ns.reject(451, detail) from prefilter") {
 		t.Error(err)
 	}
 	matchers, _, release := h.Acquire()
@@ -84,7 +84,7 @@ function M:match() error({status = 403}) end`), with(m))
 // TestMemoryIsCountedOnce: a state over its limit counts only as replaced, not as a
 // failure, timeout or error.
 func TestMemoryIsCountedOnce(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 M.limits = {memory = "8MiB"}
 local kept = {}
 function M:start(state)

@@ -33,7 +33,7 @@ type Options struct {
 
 	Doubles ns.Doubles // test doubles, for tests of plugins
 
-	reading bool // plugins are only checked; inactive plugins need no settings
+	checking bool // plugins are only checked; plugins that are not active need no settings
 }
 
 func (o Options) withDefaults() Options {
@@ -43,9 +43,9 @@ func (o Options) withDefaults() Options {
 	if o.Clock == nil {
 		o.Clock = peer.SystemClock{}
 	}
-	set := func(v *int, other int) {
+	set := func(v *int, fallback int) {
 		if *v <= 0 {
-			*v = other
+			*v = fallback
 		}
 	}
 	set(&o.EventQueue, 16384)
@@ -77,8 +77,8 @@ type Host struct {
 	reloads uint64
 }
 
-// New loads and starts the active plugins. Its error names the file, the line
-// and the reason. Close ends the Host.
+// New loads and starts the active plugins. Its error names the file, the line and the
+// reason. The caller must call Close.
 func New(ctx context.Context, o Options) (*Host, error) {
 	o = o.withDefaults()
 	h := newHost(o)
@@ -123,24 +123,24 @@ func (h *Host) reload(ctx context.Context) error {
 	}
 	h.loaded.Store(&files)
 	old := h.current.Swap(next)
-	next.golive()
+	next.goLive()
 	h.reloads++
 	next.inherit(old)
-	h.retry(next)
+	h.retryDegraded(next)
 	if h.listening.Load() {
-		next.begin()
+		next.runReady()
 	}
 	if err := old.close(ctx, "reload"); err != nil {
-		h.o.Log.Warn("plugins: the old generation", slog.String("error", err.Error()))
+		h.o.Log.Warn("plugins: the old generation did not end cleanly", slog.String("error", err.Error()))
 	}
 	return nil
 }
 
-// Listening tells the host that the server listens. Functions that plugins have
-// passed to ns.ready run now; after later reloads, they run at once.
-func (h *Host) Listening() {
+// ServerReady must be called when the server listens. It runs the functions that plugins
+// have passed to ns.ready. After later reloads, such functions run at once.
+func (h *Host) ServerReady() {
 	h.listening.Store(true)
-	h.current.Load().begin()
+	h.current.Load().runReady()
 }
 
 // Reconfigure sets the folder of plugins, the names of the active ones and their
@@ -187,6 +187,7 @@ func (h *Host) Emit(name string, value func() any) {
 // caller need not create the event.
 func (h *Host) Listens(name string) bool { return len(h.current.Load().listeners[name]) > 0 }
 
+// lastingOf returns the counters of a plugin that survive reloads.
 func (h *Host) lastingOf(name string) *ns.Lasting {
 	if h.lasting == nil {
 		h.lasting = map[string]*ns.Lasting{}
@@ -197,8 +198,8 @@ func (h *Host) lastingOf(name string) *ns.Lasting {
 	return h.lasting[name]
 }
 
-// store returns the key-value store of a plugin.
-func (h *Host) store(name string) *ns.KV {
+// kvOf returns the key-value store of a plugin.
+func (h *Host) kvOf(name string) *ns.KV {
 	s := h.kv[name]
 	if s == nil {
 		s = ns.NewKV(h.Clock.Now)

@@ -20,8 +20,8 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// Start runs a host with a plugin named p of that source.
-func Start(t testing.TB, source string, change ...func(*Options)) (*Host, *luatest.Lines) {
+// startHost runs a host with a plugin named p of that source.
+func startHost(t testing.TB, source string, change ...func(*Options)) (*Host, *luatest.Lines) {
 	t.Helper()
 	log := luatest.NewLines()
 	o := Options{
@@ -49,7 +49,7 @@ func closeHost(t testing.TB, h *Host) {
 }
 
 func TestBackgroundPlugin(t *testing.T) {
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:initialize(conf) ns.log.info("init", {n = 1}) end
 function M:start()
   ns.spawn(function(a) ns.sleep(0) ns.log.info("task " .. a) end, "x")
@@ -65,7 +65,7 @@ function M:close(reason) ns.log.info("closed by " .. reason) end`))
 }
 
 func TestEventPlugin(t *testing.T) {
-	h, log := Start(t, `
+	h, log := startHost(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}}
 function M:handle_event(points)

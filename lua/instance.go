@@ -3,8 +3,10 @@ package lua
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"nearside/lua/ns"
+	"nearside/lua/ns/peer"
 	"nearside/lua/vm"
 )
 
@@ -18,20 +20,14 @@ type instance struct {
 	hooks  map[string]*vm.Func // the hooks in table, by name
 }
 
-// hook calls a hook of the plugin. It does nothing if the plugin does not have it.
-func (in *instance) hook(ctx context.Context, lim vm.Limits, name string, args ...any) ([]any, error) {
+// callHook calls a hook of the plugin. It does nothing if the plugin does not have it.
+func (in *instance) callHook(ctx context.Context, lim vm.Limits, name string, args ...any) ([]any, error) {
 	fn := in.hooks[name]
 	if fn == nil {
 		return nil, nil
 	}
 	results, err := in.State.Call(ctx, lim, fn, append([]any{in.table}, args...)...)
-	return results, ns.Hinted(name, results, err)
-}
-
-// goodbye calls the close hook.
-func (in *instance) goodbye(ctx context.Context, reason string) {
-	_, err := in.hook(ctx, in.plugin.limits["close"], "close", reason)
-	in.Report("close", err)
+	return results, ns.WithHint(name, results, err)
 }
 
 // quiesce stops new work for the instance, waits for its handlers and flushes its
@@ -41,12 +37,13 @@ func (in *instance) quiesce(ctx context.Context) {
 	in.Flush(ctx, true)
 }
 
-// finish calls the close hook and flushes the values that the hook has left in
-// batches. Values that cannot be flushed now are dropped and counted.
-func (in *instance) finish(ctx context.Context, reason string) {
-	ctx, cancel := in.plugin.host.Within(ctx, in.plugin.closeTime())
+// callClose calls the close hook and flushes the values that the hook has left in batches.
+// Values that cannot be flushed now are dropped and counted.
+func (in *instance) callClose(ctx context.Context, reason string) {
+	ctx, cancel := in.plugin.host.WithTimeout(ctx, in.plugin.closeTime())
 	defer cancel()
-	in.goodbye(ctx, reason)
+	_, err := in.callHook(ctx, in.plugin.limits["close"], "close", reason)
+	in.Report("close", err)
 	in.Flush(ctx, false)
 }
 
@@ -58,4 +55,50 @@ func (in *instance) close(ctx context.Context) error {
 		return fmt.Errorf("plugin %s: %w", in.plugin.Name, err)
 	}
 	return nil
+}
+
+// A gate counts calls from requests, so that a plugin can be closed after they have
+// ended. The zero gate is open.
+type gate struct {
+	host *Host
+
+	mu     sync.Mutex
+	n      int
+	closed *peer.Flight // created by close; ends with the last call
+}
+
+// enter starts a call. It returns false if the gate is closed. After true, the caller
+// must call leave.
+func (g *gate) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed != nil {
+		return false
+	}
+	g.n++
+	return true
+}
+
+func (g *gate) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.n--; g.n == 0 && g.closed != nil {
+		g.closed.End()
+	}
+}
+
+// close makes enter fail and waits until all calls have ended or ctx ends.
+func (g *gate) close(ctx context.Context) {
+	g.mu.Lock()
+	if g.closed != nil {
+		g.mu.Unlock()
+		return
+	}
+	inside := peer.NewFlight(g.host.o.Doubles.Counter)
+	g.closed = inside
+	if g.n == 0 {
+		inside.End()
+	}
+	g.mu.Unlock()
+	inside.Wait(ctx)
 }

@@ -24,12 +24,12 @@ func counted(h *Host) map[string]any {
 	return all
 }
 
-// TestStatesKnowWhoTheyAre: initialize and start receive side, index, count and reason.
-// A state is kept after an error and replaced after it exceeds a budget. close runs only
-// at a reload and at the end.
-func TestStatesKnowWhoTheyAre(t *testing.T) {
+// TestStateInfo: initialize and start receive side, index, count and reason. A state is
+// kept after an error and replaced after it exceeds a budget. close runs only at a reload
+// and at the end.
+func TestStateInfo(t *testing.T) {
 	m, version := people(t, 3)
-	h, _ := Start(t, `
+	h, _ := startHost(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "matching"}, states = 3, limits = {prefilter = 0.02, slice = 0.01}}
 local mine
@@ -42,7 +42,7 @@ function M:prefilter(req, set)
   if req.limit == 8 then while true do end end
   return set
 end
-return M`, with(m))
+return M`, withMatcher(m))
 	want := map[string]any{}
 	check := func() {
 		t.Helper()
@@ -50,20 +50,20 @@ return M`, with(m))
 			t.Errorf("got  %v\nwant %v", got, want)
 		}
 	}
-	made := func(reason string) {
+	wantCreated := func(reason string) { // all states were created for this reason
 		for i := 1; i <= 3; i++ {
 			want[fmt.Sprintf("init main %d/3 %s", i, reason)] = 1.0
 			want[fmt.Sprintf("start main %d/3 %s", i, reason)] = 1.0
 		}
 		want["init matching 1/2 "+reason], want["init matching 2/2 "+reason] = 1.0, 1.0
 	}
-	made("start")
+	wantCreated("start")
 	check()
 
 	p := h.current.Load().plugins[0]
 	use := func(limit int) {
 		t.Helper()
-		if _, err := narrow(t, h, m, ask(version, 1, &matcher.Candidates{Limit: limit})); err != nil {
+		if _, err := runPrefilter(t, h, m, subRequest(version, 1, &matcher.Candidates{Limit: limit})); err != nil {
 			t.Error(err)
 		}
 		waitForStates(t, p.pool)
@@ -87,7 +87,7 @@ return M`, with(m))
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	made("reload")
+	wantCreated("reload")
 	want["close main reload"], want["close matching reload"] = 3.0, 2.0
 	check()
 	closeHost(t, h)
@@ -103,11 +103,11 @@ func TestReady(t *testing.T) {
 function M:initialize(conf, state) ns.ready(function() ns.sleep(0) ns.log.info("` + version + ` ready " .. state.index) end) end
 function M:start(state) if state.index == 1 then ns.route("GET", "/later", function() ns.ready(function() ns.log.info("at once") end) return 200 end) end end`)
 	}
-	h, log := Start(t, source("one"))
+	h, log := startHost(t, source("one"))
 	if strings.Contains(log.All(), "ready") {
 		t.Error(log.All())
 	}
-	h.Listening()
+	h.ServerReady()
 	log.Wait(t, "one ready 1")
 	log.Wait(t, "one ready 2")
 	if _, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/later"}); err != nil {
@@ -124,13 +124,13 @@ function M:start(state) if state.index == 1 then ns.route("GET", "/later", funct
 	if n := strings.Count(log.All(), " ready "); n != 4 {
 		t.Errorf("%d calls, want 4:\n%s", n, log.All())
 	}
-	refused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": "require('nearside').ready(print)"}), Active: []string{"p"}}, "from initialize on")
+	wantRefused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": "require('nearside').ready(print)"}), Active: []string{"p"}}, "from initialize on")
 }
 
 // TestRoutesOfSeveralStates: the states that have registered a route receive requests in
 // turn, beginning with those of the main side.
 func TestRoutesOfSeveralStates(t *testing.T) {
-	h, _ := Start(t, `
+	h, _ := startHost(t, `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background", "matching"}, states = 3}
 function M:initialize(conf, state)
@@ -187,22 +187,22 @@ function M:match(req, set) return set:scan(1) end
 function M:close(reason) ns.kv.incr("close " .. reason) end
 return M`
 
-// TestDegraded: a plugin that is not required does not stop the service. While it does
-// not run, requests do not skip it, its events are queued, and it is tried again with
-// growing pauses.
+// TestDegraded: a plugin with required = false does not prevent the start of the service.
+// While it does not run, requests for it fail, its events are queued, and its start is
+// tried again after growing pauses.
 func TestDegraded(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
 	m, version := people(t, 3)
-	refused(t, Options{
+	wantRefused(t, Options{
 		Dir: luatest.Folder(t, map[string]string{"p.lua": strings.Replace(degradable, "required = false", "required = true", 1)}), Active: []string{"p"},
 	}, "initialize: the peer is down")
-	h, log := Start(t, degradable, with(m), func(o *Options) { o.Clock = clock })
-	h.Listening()
+	h, log := startHost(t, degradable, withMatcher(m), func(o *Options) { o.Clock = clock })
+	h.ServerReady()
 
 	event := func(n int) {
 		h.Emit("monitoring_event", func() any { return map[string]any{"n": float64(n)} })
 	}
-	stands := func() {
+	checkDegraded := func() {
 		t.Helper()
 		s := h.Plugins()[0]
 		if len(s.Degraded) != 1 || !strings.Contains(s.Degraded[0], "the peer is down") || s.LastError == "" || s.Name != "p" || s.States != 0 {
@@ -211,9 +211,9 @@ func TestDegraded(t *testing.T) {
 		if _, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/x"}); matcher.CodeOf(err) != matcher.CodeUnavailable {
 			t.Errorf("the route: %v", err)
 		}
-		sub := ask(version, 1, &matcher.Candidates{Limit: 5})
-		if rows, err := narrow(t, h, m, sub); matcher.CodeOf(err) != matcher.CodeUnavailable {
-			t.Errorf("the policy: %v, %v", rows, err)
+		sub := subRequest(version, 1, &matcher.Candidates{Limit: 5})
+		if rows, err := runPrefilter(t, h, m, sub); matcher.CodeOf(err) != matcher.CodeUnavailable {
+			t.Errorf("the prefilter: %v, %v", rows, err)
 		}
 		matchers, _, release := h.Acquire()
 		defer release()
@@ -221,7 +221,7 @@ func TestDegraded(t *testing.T) {
 			t.Errorf("the cost: %v, %s", ok, reason)
 		}
 	}
-	stands()
+	checkDegraded()
 	event(1)
 	event(2)
 	if s := h.Plugins()[0]; s.Queued != 2 {
@@ -235,7 +235,7 @@ func TestDegraded(t *testing.T) {
 		return v.(float64)
 	}
 	for i, pause := range []time.Duration{1, 2, 4, 8, 16, 32, 60, 60} {
-		clock.Sleeping(t, 1)
+		clock.WaitForSleepers(t, 1)
 		clock.Advance(pause*time.Second - 1)
 		if n := attempts(); n != float64(i+1) {
 			t.Errorf("%v attempts before pause %d has passed", n, i)
@@ -243,16 +243,16 @@ func TestDegraded(t *testing.T) {
 		clock.Advance(1)
 		luatest.WaitFor(t, func() bool { return attempts() == float64(i+2) })
 	}
-	clock.Sleeping(t, 1)
-	stands()
+	clock.WaitForSleepers(t, 1)
+	checkDegraded()
 
-	// A reload does not change this, and keeps the events.
+	// After a reload, the plugin is still degraded, and the queued events are kept.
 	if err := h.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	stands()
+	checkDegraded()
 	event(3)
-	clock.Sleeping(t, 1)
+	clock.WaitForSleepers(t, 1)
 	up := h.kv["p"]
 	up.Lock()
 	if err := up.Set("up", true, 0); err != nil {
@@ -266,7 +266,7 @@ func TestDegraded(t *testing.T) {
 	if r, err := h.Serve(t.Context(), Request{Method: "GET", Path: "/p/x"}); err != nil || string(r.Body) != "yes" {
 		t.Error(r, err)
 	}
-	if rows, err := narrow(t, h, m, ask(version, 1, &matcher.Candidates{Limit: 5})); err != nil || fmt.Sprint(rows) != "[1]" {
+	if rows, err := runPrefilter(t, h, m, subRequest(version, 1, &matcher.Candidates{Limit: 5})); err != nil || fmt.Sprint(rows) != "[1]" {
 		t.Error(rows, err)
 	}
 	if s := h.Plugins()[0]; len(s.Degraded) > 0 || s.Failures == 0 || s.States != 3 {
@@ -278,10 +278,10 @@ func TestDegraded(t *testing.T) {
 	}
 }
 
-// TestDegradedUntilTheEnd: a plugin that never ran logs the number of lost events and
-// leaves nothing behind.
+// TestDegradedUntilTheEnd: if a plugin never runs, the number of lost events is logged when
+// the host is closed, and its close hook is not called.
 func TestDegradedUntilTheEnd(t *testing.T) {
-	h, log := Start(t, degradable, func(o *Options) { o.MatchStates = 1 })
+	h, log := startHost(t, degradable, func(o *Options) { o.MatchStates = 1 })
 	h.Emit("monitoring_event", func() any { return map[string]any{"n": 1.0} })
 	closeHost(t, h)
 	if got := counted(h); !strings.Contains(log.All(), "are lost") || got["close shutdown"] != nil {

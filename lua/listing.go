@@ -22,7 +22,7 @@ type Listing struct {
 // List checks the plugins of the folder and the shipped plugins as [Check] does, and
 // returns them sorted by name.
 func List(ctx context.Context, o Options) ([]Listing, error) {
-	h := newReader(o)
+	h := newCheckingHost(o)
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {
 		return nil, err
@@ -50,6 +50,7 @@ func List(ctx context.Context, o Options) ([]Listing, error) {
 	return all, found.close()
 }
 
+// listing checks one plugin.
 func (h *Host) listing(ctx context.Context, found *sources, name string) Listing {
 	l := Listing{Name: name}
 	src, hides, err := found.find(name)

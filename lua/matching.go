@@ -16,20 +16,20 @@ import (
 )
 
 // Acquire returns the matching plugins of the running generation: as matchers, and as
-// prefilters in the order in which they run. They are for one request and can be used
+// prefilters in the order in which they run. They are for one request, which can use them
 // until it calls release.
 func (h *Host) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
 	for {
 		g := h.current.Load()
-		if len(g.matchers)+len(g.narrowers) == 0 {
+		if len(g.matchers)+len(g.prefilters) == 0 {
 			return nil, nil, func() {}
 		}
 		if entered := g.enter(); entered != nil {
 			for _, p := range g.matchers {
-				matchers = append(matchers, &answering{plugin: p, costs: map[costKey]offer{}})
+				matchers = append(matchers, &pluginMatcher{plugin: p, costs: map[costKey]offer{}})
 			}
-			for _, p := range g.narrowers {
-				prefilters = append(prefilters, narrowing{p})
+			for _, p := range g.prefilters {
+				prefilters = append(prefilters, pluginPrefilter{p})
 			}
 			return matchers, prefilters, func() {
 				for _, p := range entered {
@@ -61,17 +61,17 @@ func (g *generation) enter() (entered []*plugin) {
 	return entered
 }
 
-// takes returns why a plugin cannot process sub; empty: it can.
-func (c *capability) takes(sub *matcher.SubRequest) string {
-	has := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
+// refusal returns why a plugin cannot process sub; empty: it can.
+func (c *capability) refusal(sub *matcher.SubRequest) string {
+	allows := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
 	switch {
-	case !has(c.origins, sub.Candidates.Origin.String()):
+	case !allows(c.origins, sub.Candidates.Origin.String()):
 		return "not for " + sub.Candidates.Origin.String()
-	case !has(c.descriptors, sub.Version.Type.String()):
+	case !allows(c.descriptors, sub.Version.Type.String()):
 		return "not for " + sub.Version.Type.String() + " descriptors"
-	case !has(c.orders, sub.Candidates.Order.String()):
+	case !allows(c.orders, sub.Candidates.Order.String()):
 		return "not for the order " + sub.Candidates.Order.String()
-	case !has(c.references, string(sub.Reference.Type)) && !slices.Contains(c.references, "descriptor"):
+	case !allows(c.references, string(sub.Reference.Type)) && !slices.Contains(c.references, "descriptor"):
 		return "not for references of type " + string(sub.Reference.Type)
 	}
 	return ""
@@ -97,13 +97,13 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 		return err
 	}
 	in := state.Owner().(*instance)
-	results, err := in.hook(ctx, p.limits[name], name, args...)
+	results, err := in.callHook(ctx, p.limits[name], name, args...)
 	broken := vm.Broken(err)
 	p.pool.Put(state, broken)
-	if decision, ok := decisionOf(name, results, err); ok && !broken {
+	if rejection, ok := rejectionOf(name, results, err); ok && !broken {
 		b.RecordCall(nil)
 		p.Lasting.Rejected.Add(1)
-		return decision.Err()
+		return rejection.Err()
 	}
 	if err == nil {
 		err = read(append(results, nil))
@@ -120,20 +120,20 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	return err
 }
 
-// idleState takes a state from the pool. It replaces states that were killed for their
-// memory since their last use.
+// idleState takes a state from the pool. It replaces states that were killed after their
+// last use because they exceeded limits.memory.
 func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
 	for {
 		state, err := p.pool.Get(ctx)
-		if err != nil || !state.Exceeded() {
+		if err != nil || !state.MemoryExceeded() {
 			return state, err
 		}
 		p.pool.Put(state, true)
 	}
 }
 
-// decisionOf returns the rejection that a prefilter has returned or raised, if any.
-func decisionOf(hook string, results []any, err error) (*ns.Rejection, bool) {
+// rejectionOf returns the rejection that a prefilter has returned or raised, if any.
+func rejectionOf(hook string, results []any, err error) (*ns.Rejection, bool) {
 	switch {
 	case hook != "prefilter":
 		return nil, false
@@ -152,30 +152,30 @@ func innocent(ctx context.Context, err error) bool {
 	return ctx.Err() != nil || errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrHost)
 }
 
-// narrowing is a plugin as a prefilter.
-type narrowing struct{ *plugin }
+// A pluginPrefilter is a plugin as a [matcher.Prefilter].
+type pluginPrefilter struct{ *plugin }
 
 // Name implements [matcher.Prefilter].
-func (p narrowing) Name() string { return p.plugin.Name }
+func (p pluginPrefilter) Name() string { return p.plugin.Name }
 
 // Applies implements [matcher.Prefilter].
-func (p narrowing) Applies(sub *matcher.SubRequest) bool { return p.matching.takes(sub) == "" }
+func (p pluginPrefilter) Applies(sub *matcher.SubRequest) bool { return p.matching.refusal(sub) == "" }
 
 // Narrow implements [matcher.Prefilter]. If the plugin fails, Narrow returns all rows,
 // or CodeUnavailable if the plugin has set on_error to "fail".
-func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows matcher.Selection) (matcher.Selection, error) {
+func (p pluginPrefilter) Narrow(ctx context.Context, sub *matcher.SubRequest, rows matcher.Selection) (matcher.Selection, error) {
 	whole, err := ns.SelectionOf(rows)
 	if err != nil {
 		return nil, err
 	}
-	var left *memory.Selection
+	var narrowed *memory.Selection
 	err = p.matchHook(ctx, "prefilter", func(results []any) (err error) {
-		left, err = ns.Narrowed(results[0], whole)
+		narrowed, err = ns.Narrowed(results[0], whole)
 		return err
 	}, ns.RequestOf(ctx, sub, false), ns.SetOf(&p.host.Host, sub, whole))
 	switch {
 	case err == nil:
-		return left, nil
+		return narrowed, nil
 	case matcher.CodeOf(err) == matcher.CodeRejected:
 		return nil, err
 	case ctx.Err() != nil:
@@ -186,15 +186,15 @@ func (p narrowing) Narrow(ctx context.Context, sub *matcher.SubRequest, rows mat
 	return rows, nil
 }
 
-// answering is a plugin as a matcher, for one request.
-type answering struct {
+// A pluginMatcher is a plugin as a [matcher.Matcher], for one request.
+type pluginMatcher struct {
 	*plugin
 	mu    sync.Mutex
-	costs map[costKey]offer
+	costs map[costKey]offer // the offers so far
 }
 
-// costKey holds the parts of a sub-request that a plugin's cost depends on. It does not
-// depend on the reference.
+// costKey holds the parts of a sub-request on which a plugin's cost depends. The cost does
+// not depend on the reference.
 type costKey struct {
 	candidates *matcher.Candidates
 	version    *matcher.Version
@@ -211,34 +211,35 @@ type offer struct {
 const CostDefault = 100
 
 // Name implements [matcher.Matcher].
-func (a *answering) Name() string { return a.plugin.Name }
+func (m *pluginMatcher) Name() string { return m.plugin.Name }
 
 // Cost implements [matcher.Matcher]. It calls the cost hook once for each candidate set
 // and version.
-func (a *answering) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
-	if reason := a.matching.takes(sub); reason != "" {
+func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
+	if reason := m.matching.refusal(sub); reason != "" {
 		return 0, reason, false
 	}
-	if a.degraded.Load() != nil {
+	if m.degraded.Load() != nil {
 		return 0, "does not run; " + seeLog, false
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	key := costKey{sub.Candidates, sub.Version}
-	o, known := a.costs[key]
+	o, known := m.costs[key]
 	if !known {
-		o = a.ask(ctx, sub)
-		a.costs[key] = o
+		o = m.callCost(ctx, sub)
+		m.costs[key] = o
 	}
 	return o.cost, o.reason, o.ok
 }
 
-func (a *answering) ask(ctx context.Context, sub *matcher.SubRequest) offer {
-	if !a.hooks["cost"] {
+// callCost calls the cost hook.
+func (m *pluginMatcher) callCost(ctx context.Context, sub *matcher.SubRequest) offer {
+	if !m.hooks["cost"] {
 		return offer{cost: CostDefault, ok: true}
 	}
 	o := offer{reason: "cannot"}
-	err := a.matchHook(ctx, "cost", func(results []any) error {
+	err := m.matchHook(ctx, "cost", func(results []any) error {
 		if results[0] == nil {
 			return nil
 		}
@@ -249,21 +250,21 @@ func (a *answering) ask(ctx context.Context, sub *matcher.SubRequest) offer {
 		return nil
 	}, ns.RequestOf(ctx, sub, false))
 	if err != nil {
-		return offer{reason: "cost: " + a.withhold(err).Error()}
+		return offer{reason: "cost: " + m.withhold(err).Error()}
 	}
 	return o
 }
 
-// Match implements [matcher.Matcher]. The local matcher compares the rows that the
-// plugin returns. Rows that do not exist or are not in the set are left out.
-func (a *answering) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
+// Match implements [matcher.Matcher]. The local matcher compares the rows that the plugin
+// returns. Rows that do not exist or are not in the candidate set are left out.
+func (m *pluginMatcher) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 	results := make([]matcher.Result, len(subs))
 	var work sync.WaitGroup
 	next := make(chan int)
-	for range min(len(subs), a.pool.Size()) {
+	for range min(len(subs), m.pool.Size()) {
 		work.Go(func() {
 			for i := range next {
-				results[i] = a.match(ctx, &subs[i])
+				results[i] = m.match(ctx, &subs[i])
 			}
 		})
 	}
@@ -275,35 +276,35 @@ func (a *answering) Match(ctx context.Context, subs []matcher.SubRequest) []matc
 	return results
 }
 
-func (a *answering) match(ctx context.Context, sub *matcher.SubRequest) matcher.Result {
+func (m *pluginMatcher) match(ctx context.Context, sub *matcher.SubRequest) matcher.Result {
 	var ids []matcher.ID
 	declined := false
-	err := a.matchHook(ctx, "match", func(results []any) (err error) {
+	err := m.matchHook(ctx, "match", func(results []any) (err error) {
 		if declined = results[0] == nil; !declined {
 			ids, err = ns.RowIDs(results[0])
 		}
 		return err
-	}, ns.RequestOf(ctx, sub, true), ns.LazySet(&a.host.Host, sub))
+	}, ns.RequestOf(ctx, sub, true), ns.LazySet(&m.host.Host, sub))
 	switch {
 	case err != nil:
-		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.plugin.Name, a.withhold(err))}
+		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", m.plugin.Name, m.withhold(err))}
 	case declined:
 		return matcher.Result{Err: matcher.ErrDeclined}
 	}
-	return a.compare(ctx, sub, ids)
+	return m.compare(ctx, sub, ids)
 }
 
 // compare makes the local matcher compare the objects of ids that are in the set of
 // sub. In the plan, RowsSelected and RowsOtherVersion count the whole set, and
 // RowsScanned counts only the compared rows.
-func (a *answering) compare(ctx context.Context, sub *matcher.SubRequest, ids []matcher.ID) matcher.Result {
-	whole, err := a.host.WholeSet(ctx, sub)
+func (m *pluginMatcher) compare(ctx context.Context, sub *matcher.SubRequest, ids []matcher.ID) matcher.Result {
+	whole, err := m.host.WholeSet(ctx, sub)
 	if err != nil {
-		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", a.plugin.Name, err)}
+		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", m.plugin.Name, err)}
 	}
-	named := *sub
-	named.Selection = whole.ByID(ids)
-	result := a.host.Services.Matching.Match(ctx, []matcher.SubRequest{named})[0]
+	narrowed := *sub
+	narrowed.Selection = whole.ByID(ids)
+	result := m.host.Services.Matching.Match(ctx, []matcher.SubRequest{narrowed})[0]
 	if sub.Explain && result.Err == nil {
 		result.Scan.RowsSelected = whole.Len()
 		result.Scan.RowsOtherVersion = whole.Len() - whole.Comparable(sub.Version)

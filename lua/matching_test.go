@@ -55,21 +55,21 @@ func people(t testing.TB, n int) (*memory.Memory, *matcher.Version) {
 	return m, registry.Version(1)
 }
 
-// ask returns a sub-request for the faces nearest to face n.
-func ask(v *matcher.Version, n int, c *matcher.Candidates) matcher.SubRequest {
+// subRequest returns a sub-request for the faces nearest to face n.
+func subRequest(v *matcher.Version, n int, c *matcher.Candidates) matcher.SubRequest {
 	return matcher.SubRequest{
 		Reference:  &matcher.Reference{Type: matcher.RefRaw, ID: "probe", Descriptor: matcher.Descriptor{Version: 1, Data: []byte{byte(n), byte(n >> 8)}}},
 		Candidates: c, Version: v, RequestID: "1,x",
 	}
 }
 
-// with returns an option that gives a host a local matcher.
-func with(m *memory.Memory) func(*Options) {
+// withMatcher returns an option that gives a host a local matcher.
+func withMatcher(m *memory.Memory) func(*Options) {
 	return func(o *Options) { o.Services.Matching, o.MatchStates = m, 2 }
 }
 
-// numbers returns the numbers of the faces in an answer.
-func numbers(t *testing.T, r matcher.Result) []int {
+// faceNumbers returns the numbers of the faces in an answer.
+func faceNumbers(t *testing.T, r matcher.Result) []int {
 	t.Helper()
 	if r.Err != nil {
 		t.Fatal(r.Err)
@@ -81,8 +81,8 @@ func numbers(t *testing.T, r matcher.Result) []int {
 	return found
 }
 
-// narrow runs the prefilter of the only plugin over all people.
-func narrow(t *testing.T, h *Host, m *memory.Memory, sub matcher.SubRequest) ([]int, error) {
+// runPrefilter runs the prefilter of the only plugin over all people.
+func runPrefilter(t *testing.T, h *Host, m *memory.Memory, sub matcher.SubRequest) ([]int, error) {
 	t.Helper()
 	rows, err := m.Select(t.Context(), sub.Candidates, nil)
 	if err != nil {
@@ -109,17 +109,17 @@ func narrow(t *testing.T, h *Host, m *memory.Memory, sub matcher.SubRequest) ([]
 // TestPrefilterLargeIntegers: a filter on meta reaches a plugin exactly.
 func TestPrefilterLargeIntegers(t *testing.T) {
 	m, v := people(t, 3)
-	h, _ := Start(t, luatest.MatchingPlugin(`function M:prefilter(req, set)
+	h, _ := startHost(t, luatest.MatchingPlugin(`function M:prefilter(req, set)
   local want = req.filters["meta.frame__in"]
   assert(tostring(want[1]) == "9007199254740993" and tostring(want[2]) == "18446744073709551615" and want[3] == 1.5)
   assert(want[1] == ns.json.decode("9007199254740993") and ns.json.encode(req.filters) == '{"meta.frame__in":[9007199254740993,18446744073709551615,1.5]}')
   return set:where("age", "=", 1)
-end`), with(m))
+end`), withMatcher(m))
 	c := &matcher.Candidates{Origin: matcher.Faces, Limit: 3, Filter: matcher.Filter{Event: matcher.EventFilter{Meta: []matcher.MetaFilter{{
 		Field: matcher.MetaField{Path: "frame"}, Op: matcher.MetaIn,
 		Values: []matcher.MetaValue{{Number: matcher.IntNumber(9007199254740993)}, {Number: matcher.UintNumber(math.MaxUint64)}, {Number: matcher.Number{Float: 1.5}}},
 	}}}}}
-	sub := ask(v, 0, c)
+	sub := subRequest(v, 0, c)
 	_, prefilters, release := h.Acquire()
 	defer release()
 	rows, err := m.Select(t.Context(), &matcher.Candidates{Origin: matcher.Faces}, nil)
@@ -173,8 +173,8 @@ func TestPrefilterOperations(t *testing.T) {
 		 if #set:to_table(7) ~= 7 then error("limit") end
 		 return set:ids({})`: func(int) bool { return false },
 	} {
-		h, log := Start(t, luatest.MatchingPlugin("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\n"+source+"\nend"), with(m))
-		got, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
+		h, log := startHost(t, luatest.MatchingPlugin("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\n"+source+"\nend"), withMatcher(m))
+		got, err := runPrefilter(t, h, m, subRequest(v, 1, &matcher.Candidates{Limit: 5}))
 		if err != nil || !slices.Equal(got, keep(want)) {
 			t.Errorf("%s: %v %v\n%s", source, got, err, log.All())
 		}
@@ -184,24 +184,24 @@ func TestPrefilterOperations(t *testing.T) {
 // TestPrefilterOnlyNarrows: a prefilter cannot add rows that are not in its set.
 func TestPrefilterOnlyNarrows(t *testing.T) {
 	m, v := people(t, 100)
-	h, _ := Start(t, luatest.MatchingPlugin(`
+	h, _ := startHost(t, luatest.MatchingPlugin(`
 local first
 M.matching = {on_error = "fail"}
 function M:prefilter(req, set)
   first = first or set
   return first
-end`), with(m), func(o *Options) { o.MatchStates = 1 })
-	all := ask(v, 1, &matcher.Candidates{Limit: 5})
-	if got, err := narrow(t, h, m, all); err != nil || len(got) != 100 {
+end`), withMatcher(m), func(o *Options) { o.MatchStates = 1 })
+	all := subRequest(v, 1, &matcher.Candidates{Limit: 5})
+	if got, err := runPrefilter(t, h, m, all); err != nil || len(got) != 100 {
 		t.Fatal(got, err)
 	}
-	some := ask(v, 1, &matcher.Candidates{Limit: 5, Filter: matcher.Filter{IDs: []matcher.ID{faceID(7)}}})
-	if got, err := narrow(t, h, m, some); err != nil || !slices.Equal(got, []int{7}) {
+	some := subRequest(v, 1, &matcher.Candidates{Limit: 5, Filter: matcher.Filter{IDs: []matcher.ID{faceID(7)}}})
+	if got, err := runPrefilter(t, h, m, some); err != nil || !slices.Equal(got, []int{7}) {
 		t.Fatal(got, err)
 	}
 	// A set of another moment cannot be compared, so this is an error.
 	m.Apply([]store.Change{{Kind: store.DeleteObject, ID: faceID(99)}})
-	if got, err := narrow(t, h, m, all); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(causeOf(err).Error(), "not made from one candidate set") {
+	if got, err := runPrefilter(t, h, m, all); matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(causeOf(err).Error(), "not made from one candidate set") {
 		t.Fatal(got, err)
 	}
 }
@@ -220,10 +220,10 @@ func TestPrefilterFails(t *testing.T) {
 	m, v := people(t, 50)
 	for _, body := range []string{`error("policy")`, `while true do end`, `return 5`, `return nil`, `return set:where("height", ">", 1)`} {
 		for _, mode := range []string{"skip", "fail"} {
-			h, _ := Start(t, luatest.MatchingPlugin("M.matching = {on_error = '"+mode+"'}\nfunction M:prefilter(req, set)\n"+body+"\nend"), with(m),
+			h, _ := startHost(t, luatest.MatchingPlugin("M.matching = {on_error = '"+mode+"'}\nfunction M:prefilter(req, set)\n"+body+"\nend"), withMatcher(m),
 				func(o *Options) { o.BreakerLimit, o.BreakerPause = 2, time.Hour })
 			for range 4 {
-				got, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
+				got, err := runPrefilter(t, h, m, subRequest(v, 1, &matcher.Candidates{Limit: 5}))
 				if mode == "skip" && (err != nil || len(got) != 50) {
 					t.Errorf("%s: %v %v", body, got, err)
 				}
@@ -244,7 +244,7 @@ func TestPrefilterFails(t *testing.T) {
 // set.
 func TestMatch(t *testing.T) {
 	m, v := people(t, 100)
-	h, log := Start(t, luatest.MatchingPlugin(`
+	h, log := startHost(t, luatest.MatchingPlugin(`
 function M:cost(req) return req.limit / 2 end
 function M:match(req, set)
   local r = req.reference
@@ -256,16 +256,16 @@ function M:match(req, set)
   for _, n in ipairs({8, 99, 4, 12, 6}) do rows[#rows + 1] = {id = ("00000000-0000-0000-0000-%012x"):format(n), distance = n} end
   rows[#rows + 1] = {id = ns.uuid()}
   return rows
-end`), with(m))
+end`), withMatcher(m))
 	matchers, _, release := h.Acquire()
 	defer release()
 	c := &matcher.Candidates{Limit: 3, Filter: matcher.Filter{ListID: &listID}}
-	sub := ask(v, 10, c)
+	sub := subRequest(v, 10, c)
 	if cost, reason, ok := matchers[0].Cost(t.Context(), &sub); cost != 1.5 || !ok || reason != "" {
 		t.Error(cost, reason, ok)
 	}
 	result := matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]
-	if got := numbers(t, result); !slices.Equal(got, []int{8, 12, 6}) {
+	if got := faceNumbers(t, result); !slices.Equal(got, []int{8, 12, 6}) {
 		t.Error(got, log.All())
 	}
 	if d := result.Matches[0]; d.Distance != 4 || d.Object.UserData != "user 8" {
@@ -277,19 +277,19 @@ end`), with(m))
 // prefilter has removed do not come back.
 func TestMatchScans(t *testing.T) {
 	m, v := people(t, 200)
-	h, log := Start(t, luatest.MatchingPlugin(`
+	h, log := startHost(t, luatest.MatchingPlugin(`
 function M:match(req, set)
   local near = set:where("gender", "=", 0):scan(4)
   if near[1].distance > near[2].distance or near[1].similarity < near[2].similarity then error("order") end
   return near
-end`), with(m))
+end`), withMatcher(m))
 	matchers, _, release := h.Acquire()
 	defer release()
-	sub := ask(v, 101, &matcher.Candidates{Limit: 10})
+	sub := subRequest(v, 101, &matcher.Candidates{Limit: 10})
 	if cost, _, ok := matchers[0].Cost(t.Context(), &sub); cost != CostDefault || !ok {
 		t.Error(cost, ok)
 	}
-	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]); !slices.Equal(got, []int{100, 102, 98, 104}) {
+	if got := faceNumbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{sub})[0]); !slices.Equal(got, []int{100, 102, 98, 104}) {
 		t.Error(got, log.All())
 	}
 	part, err := m.Select(t.Context(), &matcher.Candidates{Filter: matcher.Filter{IDs: []matcher.ID{faceID(100), faceID(101), faceID(104)}}}, nil)
@@ -299,35 +299,35 @@ end`), with(m))
 	sub.Selection = part
 	results := matchers[0].Match(t.Context(), []matcher.SubRequest{sub, sub, sub, sub, sub})
 	for _, r := range results {
-		if got := numbers(t, r); !slices.Equal(got, []int{100, 104}) {
+		if got := faceNumbers(t, r); !slices.Equal(got, []int{100, 104}) {
 			t.Error(got, log.All())
 		}
 	}
 }
 
-// TestMatchFails: after a fault of a plugin, the error makes the next matcher answer.
-// The result nil declines.
+// TestMatchFails: after a fault of a plugin, the error has a code that makes another
+// matcher answer. The result nil declines.
 func TestMatchFails(t *testing.T) {
 	m, v := people(t, 10)
 	for body, want := range map[string]string{
 		`return nil`: "declined", ``: "declined", `return 7`: "must be a list of rows", `return {{}}`: "row 1 has no id", `return {"x"}`: "row 1 has no id",
 		`return {{id = "x"}}`: `row 1: id: must be a UUID, got "x"`, `error({})`: "error object is a table", `while true do end`: "ran for too long",
 		`return {[1] = {id = ns.uuid()}, [3] = 4}`: "list", `return set`: "must be a list of rows",
-		`return many()`: "100001 rows are more than",
+		`return many()`: "at most 100000 rows, got 100001",
 	} {
-		h, _ := Start(t, luatest.MatchingPlugin(`
+		h, _ := startHost(t, luatest.MatchingPlugin(`
 M.limits = {slice = 1}
 local function many() local t, row = {}, {id = "x"} for i = 1, 100001 do t[i] = row end return t end
 function M:match(req, set)
-`+body+"\nend"), with(m))
+`+body+"\nend"), withMatcher(m))
 		matchers, _, release := h.Acquire()
-		r := matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 1, &matcher.Candidates{Limit: 1})})[0]
+		r := matchers[0].Match(t.Context(), []matcher.SubRequest{subRequest(v, 1, &matcher.Candidates{Limit: 1})})[0]
 		release()
 		if r.Err == nil || !strings.Contains(causeOf(r.Err).Error(), want) || strings.Contains(r.Err.Error(), ".lua") {
 			t.Errorf("%s: %v (%v), want %s", body, r.Err, causeOf(r.Err), want)
 		}
 		if code := matcher.CodeOf(r.Err); code != matcher.CodeInternal && code != matcher.CodeNoMatcher {
-			t.Errorf("%s: code %d: nobody else would be asked", body, code)
+			t.Errorf("%s: code %d would not make another matcher answer", body, code)
 		}
 	}
 }
@@ -336,20 +336,20 @@ function M:match(req, set)
 // allows.
 func TestCapabilities(t *testing.T) {
 	m, v := people(t, 10)
-	h, _ := Start(t, luatest.MatchingPlugin(`
+	h, _ := startHost(t, luatest.MatchingPlugin(`
 M.matching = {references = {"face"}, origins = {"faces"}, descriptors = {"face"}, orders = {"similarity"}}
 function M:cost(req) if req.limit > 5 then return nil end return 1 end
 function M:match() end
-function M:prefilter(req, set) return set end`), with(m))
+function M:prefilter(req, set) return set end`), withMatcher(m))
 	matchers, prefilters, release := h.Acquire()
 	defer release()
-	ask := func(change func(*matcher.SubRequest)) string {
-		sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+	costWith := func(change func(*matcher.SubRequest)) string {
+		sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
 		sub.Reference.Type = matcher.RefFace
 		change(&sub)
 		_, reason, ok := matchers[0].Cost(t.Context(), &sub)
 		if reason != "cannot" && ok != prefilters[0].Applies(&sub) {
-			t.Error("as a prefilter it says something else than as a matcher")
+			t.Error("Applies of the prefilter and Cost of the matcher disagree")
 		}
 		return fmt.Sprint(ok, " ", reason)
 	}
@@ -366,7 +366,7 @@ function M:prefilter(req, set) return set end`), with(m))
 		{"false not for body descriptors", func(s *matcher.SubRequest) { s.Version = &body }},
 		{"false not for references of type sdk_descriptor", func(s *matcher.SubRequest) { s.Reference.Type = matcher.RefSDK }},
 	} {
-		if got := ask(c.change); got != c.want {
+		if got := costWith(c.change); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
@@ -376,14 +376,14 @@ function M:prefilter(req, set) return set end`), with(m))
 // waits for it.
 func TestReloadKeepsRequests(t *testing.T) {
 	m, v := people(t, 10)
-	h, _ := Start(t, luatest.MatchingPlugin("function M:match(req, set) return set:scan(1) end"), with(m))
+	h, _ := startHost(t, luatest.MatchingPlugin("function M:match(req, set) return set:scan(1) end"), withMatcher(m))
 	matchers, _, release := h.Acquire()
 	reloaded := make(chan error)
 	go func() { reloaded <- h.Reload(context.Background()) }()
-	for h.current.Load().matchers[0] == matchers[0].(*answering).plugin {
+	for h.current.Load().matchers[0] == matchers[0].(*pluginMatcher).plugin {
 		runtime.Gosched() // until the new generation is current
 	}
-	if got := numbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{ask(v, 3, &matcher.Candidates{Limit: 1})})[0]); !slices.Equal(got, []int{3}) {
+	if got := faceNumbers(t, matchers[0].Match(t.Context(), []matcher.SubRequest{subRequest(v, 3, &matcher.Candidates{Limit: 1})})[0]); !slices.Equal(got, []int{3}) {
 		t.Error(got)
 	}
 	select {
@@ -400,8 +400,8 @@ func TestReloadKeepsRequests(t *testing.T) {
 // BenchmarkMatching measures the cost that a plugin adds to a request with one set.
 func BenchmarkMatching(b *testing.B) {
 	m, v := people(b, 1000)
-	h, _ := Start(b, luatest.MatchingPlugin("function M:cost(req) return 200 end\nfunction M:match() end\nfunction M:prefilter(req, set) return set end"), with(m))
-	sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+	h, _ := startHost(b, luatest.MatchingPlugin("function M:cost(req) return 200 end\nfunction M:match() end\nfunction M:prefilter(req, set) return set end"), withMatcher(m))
+	sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
 	rows, err := m.Select(b.Context(), sub.Candidates, nil)
 	if err != nil {
 		b.Fatal(err)

@@ -54,7 +54,7 @@ func (d *database) close(t *testing.T) {
 	d.memory.Close()
 }
 
-// Services returns the services of a host that uses d.
+// services sets the options of a host that uses d.
 func (d *database) services(o *Options) {
 	o.Services.Matching, o.Services.Store, o.Services.Objects = d.memory, d.store, d.memory
 	o.Services.Decoder = func() *wire.Decoder {
@@ -63,11 +63,11 @@ func (d *database) services(o *Options) {
 	o.Clock = luatest.NewFakeClock(time.Unix(1000, 0))
 }
 
-// storing starts a plugin with the permission to write, and returns a function that runs
+// startStoring starts a plugin with the permission to write, and returns a function that runs
 // Lua in it.
-func storing(t *testing.T, d *database) (run func(body string) any, fails func(body, want string)) {
+func startStoring(t *testing.T, d *database) (run func(body string) any, fails func(body, want string)) {
 	t.Helper()
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services)
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services)
 	in := h.current.Load().plugins[0].main.first()
 	run = func(body string) any {
 		t.Helper()
@@ -89,10 +89,10 @@ func storing(t *testing.T, d *database) (run func(body string) any, fails func(b
 // line an import would refuse.
 func TestStoreLine(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	const most = 400
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) {
+	const limit = 400
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) {
 		decoder := *o.Services.Decoder()
-		decoder.Limits.LineBytes = most
+		decoder.Limits.LineBytes = limit
 		o.Services.Decoder = func() *wire.Decoder { return &decoder }
 	})
 	in := h.current.Load().plugins[0].main.first()
@@ -108,16 +108,16 @@ func TestStoreLine(t *testing.T) {
 		}
 		return got.(string)
 	}
-	line := func(n int) int { // for the large object, because a control character needs six bytes
+	line := func(n int) int { // the length of the exported line of large, in which a control character needs six bytes
 		obj := matcher.Object{ID: matcher.NewID(), UserData: strings.Repeat("\x01", n), CreateTime: 1, Lists: []matcher.ID{}}
 		obj.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 1, Data: []byte{1, 2}}
 		return len(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
 	}
 	fits := 0
-	for line(fits+1) <= most {
+	for line(fits+1) <= limit {
 		fits++
 	}
-	want := fmt.Sprintf("faces[1].object: must have at most %d bytes as a line of an export, got %d false", most, line(fits+1))
+	want := fmt.Sprintf("faces[1].object: must have at most %d bytes as a line of an export, got %d false", limit, line(fits+1))
 	if got := put(fits + 1); got != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}
@@ -156,7 +156,7 @@ const (
 )
 
 func TestStoreFaces(t *testing.T) {
-	run, fails := storing(t, openDatabase(t, t.TempDir(), 0))
+	run, fails := startStoring(t, openDatabase(t, t.TempDir(), 0))
 	if got := run(`return ns.store.new_list{list_id = "` + list1 + `", user_data = "staff"}`); got != list1 {
 		t.Error(got)
 	}
@@ -182,18 +182,18 @@ func TestStoreFaces(t *testing.T) {
 	fails(`ns.store.delete_face("nobody")`, `face_id: must be a UUID, got "nobody"`)
 }
 
-// TestStoreBadInput: the texts are those of the HTTP interface.
+// TestStoreBadInput: the error texts are those of the HTTP interface.
 func TestStoreBadInput(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	run, fails := storing(t, d)
+	run, fails := startStoring(t, d)
 	descriptor := `descriptor = {version = 1, data = "AQI="}`
 	fails(`ns.store.put_face({})`, "descriptor: is missing")
 	fails(`ns.store.put_face(5)`, "body: must be an object, got 5")
 	fails(`ns.store.put_face{`+descriptor+`, agee = 1}`, "agee: unknown field")
 	fails(`ns.store.put_face{`+descriptor+`, age = 1.5}`, "age: must be an integer from 0 to 255, got 1.5")
-	fails(`ns.store.put_face{`+descriptor+`, age = 0/0}`, "age: NaN has no form in JSON")
+	fails(`ns.store.put_face{`+descriptor+`, age = 0/0}`, "age: NaN cannot be encoded as JSON")
 	fails(`ns.store.put_face{`+descriptor+`, user_data = "\255"}`, "user_data: not UTF-8")
-	fails(`ns.store.put_face{`+descriptor+`, user_data = print}`, "user_data: functions, coroutines and objects have no form in JSON")
+	fails(`ns.store.put_face{`+descriptor+`, user_data = print}`, "user_data: functions, coroutines and objects cannot be encoded as JSON")
 	fails(`ns.store.put_face{descriptor = {version = 1, data = "AQIDBA=="}}`, "descriptor.data: version 1 needs 2 bytes, got 4")
 	fails(`ns.store.put_face{`+descriptor+`, lists = {"`+list1+`"}}`, "lists[0]: "+list1+" does not exist")
 	// Of several objects, the error gives the position of the wrong one, and none of them
@@ -202,7 +202,7 @@ func TestStoreBadInput(t *testing.T) {
 	good := `{face_id = "` + face1 + `", ` + descriptor + `}`
 	fails(`ns.store.put_faces{`+good+`, {age = 300}}`, "faces[1].age: must be an integer from 0 to 255, got 300")
 	fails(`ns.store.put_faces{`+good+`, {`+descriptor+`, lists = {"`+list1+`"}}}`, "faces[1].lists[0]: "+list1+" does not exist")
-	fails(`(function() local t = {} for i = 1, 1001 do t[i] = {} end return ns.store.put_faces(t) end)()`, "1001 faces are more than 1000")
+	fails(`(function() local t = {} for i = 1, 1001 do t[i] = {} end return ns.store.put_faces(t) end)()`, "faces: must have at most 1000 objects, got 1001")
 	if n := d.memory.Stats().Rows[matcher.Faces]; n != 0 {
 		t.Errorf("%d faces were stored", n)
 	}
@@ -218,7 +218,7 @@ func TestStoreBadInput(t *testing.T) {
 }
 
 func TestStoreEvents(t *testing.T) {
-	run, fails := storing(t, openDatabase(t, t.TempDir(), 0))
+	run, fails := startStoring(t, openDatabase(t, t.TempDir(), 0))
 	if got := run(`return ns.store.put_event(ns.json.decode([[` + wholeEvent + `]]))`); got != event1 {
 		t.Error(got)
 	}
@@ -246,12 +246,12 @@ func TestStoreEvents(t *testing.T) {
 	fails(`ns.store.put_events{{}}`, "events[0].face_descriptor: is missing")
 }
 
-// near returns the faces of a list, nearest to {0, 0} first.
+// near returns the numbers of the faces in a list, those nearest to {0, 0} first.
 func (d *database) near(t *testing.T, list matcher.ID) []int {
 	t.Helper()
 	c := &matcher.Candidates{Origin: matcher.Faces, Limit: 100}
 	c.Filter.ListID = &list
-	return numbers(t, d.memory.Match(t.Context(), []matcher.SubRequest{ask(d.registry.Version(1), 0, c)})[0])
+	return faceNumbers(t, d.memory.Match(t.Context(), []matcher.SubRequest{subRequest(d.registry.Version(1), 0, c)})[0])
 }
 
 // TestStoreIsMatchedAndDurable: after a write has returned in Lua, the next request
@@ -259,7 +259,7 @@ func (d *database) near(t *testing.T, list matcher.ID) []int {
 func TestStoreIsMatchedAndDurable(t *testing.T) {
 	dir := t.TempDir()
 	d := openDatabase(t, dir, 0)
-	run, _ := storing(t, d)
+	run, _ := startStoring(t, d)
 	list := matcher.MustID(list1)
 	check := func(d *database, want ...int) {
 		t.Helper()
@@ -295,7 +295,7 @@ assert(ns.store.put_faces(t))`)
 // TestStoreIsFull: if there is no room, the script receives the error of its write, and
 // reading still works.
 func TestStoreIsFull(t *testing.T) {
-	run, _ := storing(t, openDatabase(t, t.TempDir(), 1<<20))
+	run, _ := startStoring(t, openDatabase(t, t.TempDir(), 1<<20))
 	err := run(`
 local first = assert(ns.store.put_face{descriptor = {version = 1, data = "AQI="}})
 for i = 1, 100 do
@@ -311,20 +311,20 @@ end`)
 // and no write is lost.
 func TestStoreTasks(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 M.permissions = {"store"}
 function M:start()
-  local left, most, busy = 20, 0, 0
+  local left, peak, busy = 20, 0, 0
   for i = 1, 20 do
     ns.spawn(function()
       for j = 1, 5 do
         busy = busy + 1
-        most = math.max(most, busy)
+        peak = math.max(peak, busy)
         assert(ns.store.put_face{descriptor = {version = 1, data = ns.base64.encode(string.char(i, j))}})
         busy = busy - 1
       end
       left = left - 1
-      if left == 0 then ns.log.info("done", {overlapped = most > 1}) end
+      if left == 0 then ns.log.info("done", {overlapped = peak > 1}) end
     end)
   end
 end`), d.services)
@@ -341,7 +341,7 @@ func TestStoreIsRefused(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	raises := func(source string, change func(*Options), body, want string) {
 		t.Helper()
-		h, _ := Start(t, luatest.BackgroundPlugin(source), change)
+		h, _ := startHost(t, luatest.BackgroundPlugin(source), change)
 		if _, err := h.current.Load().plugins[0].main.first().run(t, body); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
@@ -366,7 +366,7 @@ func TestStoreIsRefused(t *testing.T) {
 // copies that this server still has.
 func TestStoreOfAnOwner(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	run, fails := storing(t, d)
+	run, fails := startStoring(t, d)
 	run(`assert(ns.store.new_list{list_id = "` + list1 + `"}) assert(ns.store.put_face(ns.json.decode([[` + wholeFace + `]]))) assert(ns.store.put_event(ns.json.decode([[` + wholeEvent + `]])))`)
 	owners := &matcher.Owners{Lists: map[matcher.ID][]string{matcher.MustID(list1): {"east"}}}
 	owners.Origins[matcher.Events] = []string{"west"}

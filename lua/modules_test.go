@@ -32,7 +32,7 @@ func (in *instance) run(t *testing.T, body string) (any, error) {
 
 func TestModules(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`M.version = "1.2" M.permissions = {"http:127.0.0.1:5020", "redis:*", "amqp:mq"}`), func(o *Options) { o.Clock = clock })
+	h, log := startHost(t, luatest.BackgroundPlugin(`M.version = "1.2" M.permissions = {"http:127.0.0.1:5020", "redis:*", "amqp:mq"}`), func(o *Options) { o.Clock = clock })
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body, want string) {
 		t.Helper()
@@ -57,12 +57,12 @@ func TestModules(t *testing.T) {
 	f(`local t = setmetatable(ns.json.decode("[]"), {__index = {a = 1}}) return t.a .. ns.json.encode(t)`, `1{}`)
 	f(`ns.log.info("x", ns.json.decode("[]")) ns.kv.set("e", ns.json.decode("[]")) return ns.json.encode(ns.kv.get("e"))`, "[]")
 	f(`ns.kv.delete("e") return ns.json.decode("[1") == nil and select(2, ns.json.decode("[1"))`, "json: unexpected end")
-	f(`return select(2, ns.json.decode("1 2"))`, "json: there is more behind the value")
+	f(`return select(2, ns.json.decode("1 2"))`, "json: there is more text after the value")
 	f(`return ns.json.decode("null") == ns.json.null`, "true")
 	f(`return ns.json.encode({1, 2, nil, 4, x = 1})`, "error t.lua:2: encode: bad argument #1")
 	f(`local t = {} t.t = t return ns.json.encode(t)`, "error nested deeper than 64")
-	f(`return ns.json.encode(print)`, "error no form in JSON")
-	f(`return ns.json.encode(0/0)`, "error NaN has no form in JSON")
+	f(`return ns.json.encode(print)`, "error cannot be encoded as JSON")
+	f(`return ns.json.encode(0/0)`, "error NaN cannot be encoded as JSON")
 	f(`return ns.json.decode(("["):rep(1e5))`, "<nil>")
 	f(`return ns.re.match("key=12", "(\\w+)=(\\d+)")[3]`, "12")
 	f(`return ns.re.match("x", "y")`, "<nil>")
@@ -95,7 +95,7 @@ func TestModules(t *testing.T) {
 	f(`ns.log.warn("hello", {x = {1}, a = 2}) print("printed", 1)`, "<nil>")
 	log.Wait(t, `level=WARN msg=hello plugin=p a=2 x=[1]`)
 	log.Wait(t, `printed\t1`)
-	f(`ns.sleep(-1)`, "error not within 0 and a year")
+	f(`ns.sleep(-1)`, "error seconds must be from 0 to 31622400 (a year), got -1")
 	for _, p := range [][2]string{{"http", "127.0.0.1:5020"}, {"redis", "any:6379"}, {"amqp", "MQ:5672"}} {
 		if err := in.Permit(p[0], p[1]); err != nil {
 			t.Error(err)
@@ -110,7 +110,7 @@ func TestModules(t *testing.T) {
 
 func TestBatch(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, luatest.BackgroundPlugin(`
+	h, log := startHost(t, luatest.BackgroundPlugin(`
 function M:start()
   local b = ns.batch{size = 3, seconds = 5, max = 4, flush = function(items)
     local t = {} for i, v in ipairs(items) do t[i] = tostring(v.n) end
@@ -151,10 +151,10 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestClosers: everything that a module has registered is closed after the instance's
-// calls, in reverse order. If the instance is closed already, it is closed at once.
+// TestClosers: the functions that OnClose has registered are called in reverse order when
+// the instance is closed. If it is closed already, OnClose calls the function at once.
 func TestClosers(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	var order []string
 	closer := func(name string) func() error {

@@ -20,15 +20,20 @@ var (
 	fractions  = []string{"1.5", "-0.5", "2.0000001"}
 )
 
-// TestOddNumbersInModules: no function of ns converts an odd number to another number. It
-// returns an error that names the fault, and does not panic.
+// isHuge reports whether an odd number is finite, positive and a whole number.
+func isHuge(number string) bool {
+	return number == "1e300" || number == "2^63" || number == "2^64" || number == "2^53*3"
+}
+
+// TestOddNumbersInModules: no function of ns converts an odd number to another number.
+// Each raises an error about the number, and does not panic.
 func TestOddNumbersInModules(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"redis:*", "http:*", "amqp:*"}`))
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"redis:*", "http:*", "amqp:*"}`))
 	in := h.current.Load().plugins[0].main.first()
 	for _, test := range []struct {
 		call      string // X stands for the number
 		fractions bool   // whether the function accepts fractions
-		takes     string // odd numbers that it accepts
+		accepted  string // odd numbers that it accepts
 	}{
 		{"ns.sleep(X)", true, ""},
 		{"ns.every(X, print)", true, ""},
@@ -53,7 +58,7 @@ func TestOddNumbersInModules(t *testing.T) {
 			numbers = append(numbers, fractions...)
 		}
 		for _, number := range numbers {
-			if strings.Contains(" "+test.takes+" ", " "+number+" ") {
+			if strings.Contains(" "+test.accepted+" ", " "+number+" ") {
 				continue
 			}
 			call := strings.Replace(test.call, "X", number, 1)
@@ -94,7 +99,7 @@ func TestOddNumbersInShapes(t *testing.T) {
 			if number == "2.0000001" && (strings.Contains(field, "close") || strings.Contains(field, "prefilter")) {
 				continue
 			}
-			if number[0] != '-' && (number == "2^63" || number == "2^64" || number == "1e300" || number == "2^53*3") && strings.Contains(field, "minLength") {
+			if isHuge(number) && strings.Contains(field, "minLength") {
 				continue // no text has this length
 			}
 			_, err := loadNumber(t, strings.Replace(field, "X", number, 1))
@@ -123,13 +128,10 @@ return M`, field)
 // TestOddNumbersInMatching checks results of hooks and arguments of sets.
 func TestOddNumbersInMatching(t *testing.T) {
 	m, v := people(t, 20)
-	ids := func(number string) bool {
-		return number == "1e300" || number == "2^63" || number == "2^64" || number == "2^53*3"
-	}
 	for _, call := range []string{"set:top('age', X)", "set:sample(X, 1)", "set:sample(1, X)", "set:to_table(X)"} {
 		for _, number := range append(append([]string{}, oddNumbers...), fractions...) {
-			h, _ := Start(t, luatest.MatchingPlugin("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\nlocal x = "+strings.Replace(call, "X", number, 1)+"\nreturn set end"), with(m))
-			_, err := narrow(t, h, m, ask(v, 1, &matcher.Candidates{Limit: 5}))
+			h, _ := startHost(t, luatest.MatchingPlugin("M.matching = {on_error = 'fail'}\nfunction M:prefilter(req, set)\nlocal x = "+strings.Replace(call, "X", number, 1)+"\nreturn set end"), withMatcher(m))
+			_, err := runPrefilter(t, h, m, subRequest(v, 1, &matcher.Candidates{Limit: 5}))
 			if err == nil || !strings.Contains(causeOf(err).Error(), "whole number") {
 				t.Errorf("%s with %s: error %v", call, number, err)
 			}
@@ -137,10 +139,10 @@ func TestOddNumbersInMatching(t *testing.T) {
 		}
 	}
 	for _, number := range oddNumbers {
-		finite := ids(number) || number == "-2^63" || number == "-1e300"
-		h, log := Start(t, luatest.MatchingPlugin("function M:cost() return "+number+" end\nfunction M:match() end"), with(m))
+		finite := isHuge(number) || number == "-2^63" || number == "-1e300"
+		h, log := startHost(t, luatest.MatchingPlugin("function M:cost() return "+number+" end\nfunction M:match() end"), withMatcher(m))
 		matchers, _, release := h.Acquire()
-		sub := ask(v, 1, &matcher.Candidates{Limit: 5})
+		sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
 		_, reason, ok := matchers[0].Cost(t.Context(), &sub)
 		if ok != finite || !ok && !strings.Contains(log.All(), "finite number") {
 			t.Errorf("cost %s: %v %q\n%s", number, ok, reason, log.All())
@@ -154,7 +156,7 @@ func TestOddNumbersInMatching(t *testing.T) {
 func TestOddNumbersInRoutes(t *testing.T) {
 	for _, number := range append([]float64{199, 600, -200, 200.5, 1e300, 1 << 63, -1 << 63}, inf, -inf, nan) {
 		if _, err := parseResponse([]any{number}); err == nil {
-			t.Errorf("%v was taken for a status", number)
+			t.Errorf("%v was accepted as a status", number)
 		}
 	}
 }

@@ -25,7 +25,7 @@ type plugin struct {
 	compiled *settingsSchema // nil: the plugin has no settings
 	gate     gate
 	reason   string                 // why its generation was loaded: "start" or "reload"
-	degraded atomic.Pointer[string] // why it does not run although the service does; nil: it runs
+	degraded atomic.Pointer[string] // why the plugin does not run although the service does; nil: it runs
 	breakers map[string]*vm.Breaker // by hook
 
 	spare  atomic.Pointer[instance] // created to read the table; used as the first instance
@@ -50,7 +50,7 @@ func (p *plugin) located(err error) error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok { // errors.Join made it
 		all = joined.Unwrap()
 	}
-	text, _ := p.source.read(p.source.main) // it could be read before
+	text, _ := p.source.read(p.source.main) // it was read before; without it, lineOf returns 1
 	for i, fault := range all {
 		field, _, _ := strings.Cut(fault.Error(), ": ")
 		all[i] = fmt.Errorf("plugin %s: %s:%d: %w", p.source.name, p.source.shown(p.source.main), lineOf(text, field), fault)
@@ -58,7 +58,7 @@ func (p *plugin) located(err error) error {
 	return errors.Join(all...)
 }
 
-// closeTime is the time limit for quiesce, and again for the close hook.
+// closeTime is the time limit of quiesce, and also of the close hook after it.
 func (p *plugin) closeTime() time.Duration { return p.limits["close"].Total }
 
 // quiesce stops new work for the plugin and finishes the work in progress. Routes,
@@ -67,7 +67,7 @@ func (p *plugin) closeTime() time.Duration { return p.limits["close"].Total }
 func (p *plugin) quiesce(ctx context.Context, reason string) {
 	p.ending.Store(&reason)
 	p.main.end()
-	ctx, cancel := p.host.Within(ctx, p.closeTime())
+	ctx, cancel := p.host.WithTimeout(ctx, p.closeTime())
 	defer cancel()
 	var work []func()
 	for _, in := range p.main.all() {
@@ -96,21 +96,21 @@ func (p *plugin) quiesce(ctx context.Context, reason string) {
 func (p *plugin) reportLost() {
 	waiting, _, _, _ := p.queue.counts()
 	if waiting > 0 {
-		p.queue.lose(waiting)
+		p.queue.countLost(waiting)
 		p.Log.Error("events were lost: the plugin was closed before it could handle them", slog.Int("count", waiting))
 	}
 }
 
-// finish calls the close hooks.
-func (p *plugin) finish(ctx context.Context, reason string) {
+// callClose calls the close hooks of all states.
+func (p *plugin) callClose(ctx context.Context, reason string) {
 	for _, in := range p.main.all() {
-		in.finish(ctx, reason)
+		in.callClose(ctx, reason)
 	}
 	if p.pool != nil {
-		// This runs the close hooks, which need a live generation. plugin.close closes
-		// the pool again, for a generation that was never drained.
+		// Closing the pool calls the close hooks, which need a live generation.
+		// plugin.close closes the pool too, for a generation that was never quiesced.
 		if err := p.pool.Close(ctx); err != nil {
-			p.Failed("close", err)
+			p.RecordFailure("close", err)
 		}
 	}
 }
@@ -118,11 +118,11 @@ func (p *plugin) finish(ctx context.Context, reason string) {
 // endState stops the work of one state of the matching side. The close hook runs only
 // when the plugin is closed, not when the state is replaced.
 func (p *plugin) endState(ctx context.Context, in *instance) {
-	limited, cancel := p.host.Within(ctx, p.closeTime())
+	limited, cancel := p.host.WithTimeout(ctx, p.closeTime())
 	defer cancel()
 	in.quiesce(limited)
 	if reason := p.ending.Load(); reason != nil {
-		in.finish(ctx, *reason)
+		in.callClose(ctx, *reason)
 	}
 }
 

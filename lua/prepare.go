@@ -11,9 +11,9 @@ import (
 	"nearside/lua/vm"
 )
 
-// replacedState is StateInfo.Reason of a state that replaces another one while the
-// plugin runs. Other states have the reason of their generation.
-const replacedState = "replaced"
+// reasonReplaced is StateInfo.Reason of a state that replaces another one while the plugin
+// runs. Other states have the reason of their generation.
+const reasonReplaced = "replaced"
 
 // instantiate creates an interpreter and runs the plugin's file in it. The caller must
 // close the instance, even if there is an error.
@@ -22,13 +22,13 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 	in.State = ns.Library.NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
 		Print: func(line string) { in.WriteLog(slog.LevelInfo, line, nil) }, Time: p.host.OsTime(),
-		Memory: p.memoryAccount(), Exceeded: in.exceeded,
+		Memory: p.memoryAccount(), MemoryExceeded: in.memoryExceeded,
 	})
 	table, value, err := in.State.Load(ctx, defaultLimits()["initialize"], p.script)
 	if err != nil {
 		return in, nil, err
 	}
-	in.State.Keep(table) // like the routes, as long as the state exists
+	in.State.Keep(table) // the table and the routes are kept as long as the state exists
 	in.KeepRoutes()
 	in.table, in.hooks = table, map[string]*vm.Func{}
 	if m, ok := value.(map[string]any); ok {
@@ -49,7 +49,7 @@ func (p *plugin) initialised(ctx, life context.Context, info ns.StateInfo) (*ins
 	}
 	in.Info = info
 	if err == nil {
-		_, err = in.hook(ctx, p.limits["initialize"], "initialize", p.Settings, info.Table())
+		_, err = in.callHook(ctx, p.limits["initialize"], "initialize", p.Settings, info.Table())
 		if err != nil {
 			err = fmt.Errorf("initialize: %w", err)
 		}
@@ -68,7 +68,7 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 	for name := range p.hooks {
 		p.breakers[name] = vm.NewBreaker(p.host.o.BreakerLimit, p.host.o.BreakerPause, p.host.Clock.Now)
 	}
-	if p.is(Event) && p.queue == nil { // if it exists, it is from a stand-in that could not run
+	if p.is(Event) && p.queue == nil { // otherwise it is the queue of a stand-in that did not run
 		p.queue = newQueue(p.host.o.EventQueue)
 	}
 	if p.is(Event) || p.is(Background) {
@@ -86,34 +86,35 @@ func (p *plugin) prepare(ctx, life context.Context) error {
 		}
 	}
 	for _, in := range p.main.all() {
-		if err := p.begin(ctx, in); err != nil {
+		if err := p.callStart(ctx, in); err != nil {
 			return err
 		}
 	}
 	for _, in := range p.main.all() {
-		if err := p.takeEvents(in); err != nil {
+		if err := p.startDelivery(in); err != nil {
 			return err
 		}
 	}
-	p.main.prepared()
+	p.main.allowReplacements()
 	for _, in := range p.main.all() {
-		if in.State.Exceeded() { // it was killed before it was added to main
+		if in.State.MemoryExceeded() { // it was killed before it was added to main
 			go p.replace(in)
 		}
 	}
 	return nil
 }
 
-// begin calls the start hook of an instance of the main side.
-func (p *plugin) begin(ctx context.Context, in *instance) error {
-	if _, err := in.hook(ctx, p.limits["start"], "start", in.Info.Table()); err != nil {
+// callStart calls the start hook of an instance of the main side.
+func (p *plugin) callStart(ctx context.Context, in *instance) error {
+	if _, err := in.callHook(ctx, p.limits["start"], "start", in.Info.Table()); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}
 	return nil
 }
 
-// takeEvents starts a goroutine in which an instance handles events of the queue.
-func (p *plugin) takeEvents(in *instance) error {
+// startDelivery starts a goroutine in which an instance handles events of the queue, if the
+// plugin has one.
+func (p *plugin) startDelivery(in *instance) error {
 	if p.queue == nil {
 		return nil
 	}
@@ -130,12 +131,12 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 		Size: p.host.o.MatchStates, Recycle: p.host.o.Recycle,
 		New: func(pooled context.Context, slot vm.Slot) (*vm.State, error) {
 			call := pooled
-			if first { // the load waits for this call, so its cancellation applies
+			if first { // the load waits for this call, so cancelling the load cancels it
 				call = ctx
 			}
 			info := ns.StateInfo{Side: ns.MatchingSide, Index: slot.Index, Count: p.host.o.MatchStates, Reason: p.reason}
 			if slot.Replaces {
-				info.Reason = replacedState
+				info.Reason = reasonReplaced
 			}
 			in, err := p.initialised(call, life, info)
 			if err != nil {
@@ -148,7 +149,7 @@ func (p *plugin) preparePool(ctx, life context.Context) (err error) {
 			p.endState(ctx, in)
 			return in.close(ctx)
 		},
-		Failed: func(err error) { p.Failed("initialize", err) },
+		Failed: func(err error) { p.RecordFailure("initialize", err) },
 	})
 	first = false
 	return err

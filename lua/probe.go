@@ -13,10 +13,10 @@ import (
 // the first instance of the main side.
 type Probe struct {
 	plugin *plugin
-	first  *instance // nil: it is being replaced, or the plugin has only the matching side
+	first  *instance // nil: it is being replaced, or the plugin has only a matching side
 }
 
-// Probe returns the only plugin of the running generation.
+// Probe returns a Probe of the only plugin of the running generation.
 func (h *Host) Probe() (*Probe, error) {
 	all := h.current.Load().plugins
 	if len(all) != 1 {
@@ -42,7 +42,8 @@ func (p *Probe) Degraded() string {
 	return ""
 }
 
-// Instance returns the first instance; nil: it is being replaced.
+// Instance returns the first instance of the main side; nil: it is being replaced, or the
+// plugin has only a matching side.
 func (p *Probe) Instance() *ns.Instance {
 	if p.first == nil {
 		return nil
@@ -67,14 +68,14 @@ func (p *Probe) HandleEvent(ctx context.Context, points []any, event string) err
 	if p.first == nil {
 		return vm.ErrMemory // it is being replaced
 	}
-	_, err := p.first.hook(ctx, p.plugin.limits["handle_event"], "handle_event", points, event)
+	_, err := p.first.callHook(ctx, p.plugin.limits["handle_event"], "handle_event", points, event)
 	return err
 }
 
-// Refuses returns why the matching side cannot process a sub-request; empty: it can.
-func (p *Probe) Refuses(sub *matcher.SubRequest) string {
+// Refusal returns why the matching side cannot process a sub-request; empty: it can.
+func (p *Probe) Refusal(sub *matcher.SubRequest) string {
 	if p.plugin.matching == nil {
 		return "not of kind matching"
 	}
-	return p.plugin.matching.takes(sub)
+	return p.plugin.matching.refusal(sub)
 }

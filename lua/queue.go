@@ -8,7 +8,7 @@ import (
 // A queue holds the points that a plugin has not received yet. It is a ring buffer: if
 // it is full, a new point replaces the oldest one.
 type queue struct {
-	ready chan struct{} // capacity 1; a signal means that there may be points
+	ready chan struct{} // capacity 1; a signal means that there may be points to take
 
 	mu      sync.Mutex
 	ring    []point
@@ -17,7 +17,7 @@ type queue struct {
 	busy    int           // batches that were taken but not handled yet
 	idle    chan struct{} // created by drain; closed when the queue is empty and busy is 0
 	dropped uint64        // points that were replaced because the queue was full
-	lost    uint64        // points whose batch failed
+	lost    uint64        // points whose batch failed, or that were discarded
 }
 
 // A point is an event: its name, and a function that returns its value.
@@ -44,6 +44,7 @@ func (q *queue) push(p point) {
 	q.wake()
 }
 
+// wake sends the signal of ready, unless it is pending already.
 func (q *queue) wake() {
 	select {
 	case q.ready <- struct{}{}:
@@ -51,10 +52,10 @@ func (q *queue) wake() {
 	}
 }
 
-// take removes up to limit points of the same name, in order, and returns the functions
-// that return their values. If there are any, the caller must call handled after it has
-// processed them.
-func (q *queue) take(limit int) (name string, values []func() any) {
+// takeBatch removes up to limit points of the same name, in order. It returns their name
+// and the functions that return their values. If it returns any, the caller must call
+// batchHandled after it has processed them.
+func (q *queue) takeBatch(limit int) (name string, values []func() any) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for len(values) < limit && q.n > 0 {
@@ -77,7 +78,8 @@ func (q *queue) take(limit int) (name string, values []func() any) {
 	return name, values
 }
 
-func (q *queue) handled() {
+// batchHandled records that a batch from takeBatch was processed.
+func (q *queue) batchHandled() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.busy--; q.busy == 0 && q.n == 0 && q.idle != nil {
@@ -86,8 +88,8 @@ func (q *queue) handled() {
 	}
 }
 
-// lose counts points whose batch failed.
-func (q *queue) lose(n int) {
+// countLost counts n points that will not be handled.
+func (q *queue) countLost(n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.lost += uint64(n)
@@ -97,7 +99,7 @@ func (q *queue) lose(n int) {
 func (q *queue) discard() int {
 	lost := 0
 	q.takeAll(func(point) { lost++ })
-	q.lose(lost)
+	q.countLost(lost)
 	return lost
 }
 
@@ -116,9 +118,8 @@ func (q *queue) takeAll(f func(point)) {
 	}
 }
 
-// drain waits until every point is handled or ctx ends. Only callers that still use
-// the old generation can push points meanwhile. drain waits for these points too; if
-// ctx ends first, they are lost.
+// drain waits until every point is handled or ctx ends. Meanwhile only callers that still
+// use the old generation can push points. drain waits for these points too.
 func (q *queue) drain(ctx context.Context) {
 	q.mu.Lock()
 	if q.n == 0 && q.busy == 0 {

@@ -10,8 +10,8 @@ import (
 	"nearside/lua/luatest"
 )
 
-// clusterOfOne is a server in cluster mode that has all slots.
-func clusterOfOne(t *testing.T) string {
+// startCluster starts a server in cluster mode that has all slots, and returns its address.
+func startCluster(t *testing.T) string {
 	t.Helper()
 	dir, port := t.TempDir(), luatest.FreePort(t)
 	p := luatest.RunServer(t, dir, nil, luatest.FindProgram(t, "redis-server"), "--bind", "127.0.0.1", "--port", port, "--dir", dir, "--save", "",
@@ -20,7 +20,7 @@ func clusterOfOne(t *testing.T) string {
 	address := "127.0.0.1:" + port
 	c := goredis.NewClient(&goredis.Options{Addr: address, Protocol: 2})
 	t.Cleanup(func() { c.Close() })
-	p.Ready(t, func() error {
+	p.AwaitReady(t, func() error {
 		if err := c.Do(context.Background(), "CLUSTER", "ADDSLOTSRANGE", 0, 16383).Err(); err != nil && !strings.Contains(err.Error(), "already busy") {
 			return err
 		}
@@ -32,8 +32,9 @@ func clusterOfOne(t *testing.T) string {
 	return address
 }
 
-// sentinelOf is a Sentinel that knows a server as "main".
-func sentinelOf(t *testing.T, port string) string {
+// startSentinel starts a Sentinel that knows the server at port as "main", and returns the
+// address of the Sentinel.
+func startSentinel(t *testing.T, port string) string {
 	t.Helper()
 	dir, own := t.TempDir(), luatest.FreePort(t)
 	config := luatest.Folder(t, map[string]string{"sentinel.conf": "bind 127.0.0.1\nport " + own + "\ndir " + dir +
@@ -43,7 +44,7 @@ func sentinelOf(t *testing.T, port string) string {
 	address := "127.0.0.1:" + own
 	c := goredis.NewSentinelClient(&goredis.Options{Addr: address, Protocol: 2})
 	t.Cleanup(func() { c.Close() })
-	p.Ready(t, func() error { return c.GetMasterAddrByName(context.Background(), "main").Err() })
+	p.AwaitReady(t, func() error { return c.GetMasterAddrByName(context.Background(), "main").Err() })
 	return address
 }
 
@@ -53,13 +54,13 @@ func TestRedisClusterAndSentinel(t *testing.T) {
 	dir, port := t.TempDir(), luatest.FreePort(t)
 	single := luatest.StartRedis(t, dir, port)
 	t.Cleanup(single.End)
-	sentinel, cluster := sentinelOf(t, port), clusterOfOne(t)
+	sentinel, cluster := startSentinel(t, port), startCluster(t)
 	for name, url := range map[string]string{
 		"sentinel": "redis://:" + luatest.Password + "@" + sentinel + "?master_name=main",
 		"cluster":  "redis://lua:" + luatest.Password + "@" + cluster + "?cluster=true",
 	} {
 		t.Run(name, func(t *testing.T) {
-			h, log := Start(t, script(`"redis:*"`, connectRedis(url)+`
+			h, log := startHost(t, script(`"redis:*"`, connectRedis(url)+`
 assert(c:call("SET", "k", "v"))
 print(c:call("GET", "k"))
 assert(c:subscribe("news", function(m) print("news " .. m) end))
@@ -80,7 +81,7 @@ end)`))
 				t.Fatal(err)
 			}
 			closeHost(t, h)
-			log.HasNoSecret(t)
+			log.WantNoSecret(t)
 		})
 	}
 	all := eval(t, `"redis:`+sentinel+`"`, connectRedis("redis://:"+luatest.Password+"@"+sentinel+"?master_name=main")+`print("master", c:call("PING"))`)

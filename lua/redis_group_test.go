@@ -20,13 +20,14 @@ import (
 	"nearside/matcher"
 )
 
-// streamTest is a real, empty server with a client of the test.
+// A streamTest is a real server, with a client that does not go through plugins.
 type streamTest struct {
 	*goredis.Client
 	url string
 }
 
-func NewStreamTest(t *testing.T) streamTest {
+// newStreamTest returns the shared server, after it has deleted all keys.
+func newStreamTest(t *testing.T) streamTest {
 	t.Helper()
 	text := luatest.RedisURL(t)
 	u, err := url.Parse(text)
@@ -38,6 +39,7 @@ func NewStreamTest(t *testing.T) streamTest {
 	return streamTest{c, text}
 }
 
+// add adds an entry with the field n to the stream "s" for each value.
 func (s streamTest) add(t *testing.T, values ...string) {
 	t.Helper()
 	for _, v := range values {
@@ -47,6 +49,7 @@ func (s streamTest) add(t *testing.T, values ...string) {
 	}
 }
 
+// pending returns the number of pending entries of the group "g".
 func (s streamTest) pending(t *testing.T) int64 {
 	t.Helper()
 	p, err := s.XPending(t.Context(), "s", "g").Result()
@@ -56,17 +59,18 @@ func (s streamTest) pending(t *testing.T) int64 {
 	return p.Count
 }
 
-// reads returns a plugin with a reader of the stream "s".
-func (s streamTest) reads(options, body string) string {
+// readingPlugin returns a plugin that reads the stream "s". body is the body of the
+// handler, whose parameter is e.
+func (s streamTest) readingPlugin(options, body string) string {
 	return script(`"redis:*", "store"`, connectRedis(s.url)+`
 assert(c:xreadgroup({group = "g", stream = "s", block_ms = 60000, `+options+`}, function(e) `+body+` end))
 print("reading")`)
 }
 
 func TestRedisGroupVerdicts(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	s.add(t, "ack", "twice", "dead", "raise")
-	h, log := Start(t, s.reads(`dead = "d", attempts = 2`, `
+	h, log := startHost(t, s.readingPlugin(`dead = "d", attempts = 2`, `
 local n = e.fields.n
 print("got " .. n .. " " .. e.attempt)
 if n == "ack" then return "ack" end
@@ -98,9 +102,9 @@ error("oh")`))
 // TestRedisGroupStuck: without dead letters, an entry stays pending after its last
 // attempt. The status says so, and a reload tries the entry once more.
 func TestRedisGroupStuck(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	s.add(t, "bad", "good")
-	h, log := Start(t, s.reads(`attempts = 2`, `
+	h, log := startHost(t, s.readingPlugin(`attempts = 2`, `
 print("got " .. e.fields.n .. " " .. e.attempt)
 if e.fields.n == "good" then return true end
 return {retry = 0.01}`))
@@ -126,11 +130,11 @@ return {retry = 0.01}`))
 // TestRedisGroupBatch: a handler receives lists of entries and returns a verdict for each
 // entry.
 func TestRedisGroupBatch(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	for i := range 10 {
 		s.add(t, strconv.Itoa(i))
 	}
-	h, log := Start(t, s.reads(`batch = 4, dead = "d"`, `
+	h, log := startHost(t, s.readingPlugin(`batch = 4, dead = "d"`, `
 local verdicts, names = {}, {}
 for i, entry in ipairs(e) do
   names[i] = entry.fields.n
@@ -149,12 +153,12 @@ return verdicts`))
 
 // TestRedisGroupPause: while the store is full, entries wait but use no attempt.
 func TestRedisGroupPause(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	s.add(t, "1", "2")
 	d := openDatabase(t, t.TempDir(), 0)
-	full := &switchedStore{Writer: d.store}
+	full := &switchedStore{ObjectWriter: d.store}
 	full.set(matcher.Errorf(matcher.CodeFull, "the disk is full"))
-	h, log := Start(t, s.reads(`attempts = 1`, `
+	h, log := startHost(t, s.readingPlugin(`attempts = 1`, `
 local id, err = ns.store.new_list({})
 if not id then print("refused " .. e.fields.n) return false end
 print("stored " .. e.fields.n .. " " .. e.attempt)
@@ -174,7 +178,7 @@ return true`), d.services, func(o *Options) { o.Clock, o.Services.Store = nil, f
 // TestRedisGroupTakesOver: a reader takes over the pending entries of other consumers, and
 // those of its own name before a restart, after they have been idle long enough.
 func TestRedisGroupTakesOver(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
 	s.add(t, "gone", "deleted", "mine", "worked on")
 	read := func(consumer string, n int64) []goredis.XMessage {
@@ -190,7 +194,7 @@ func TestRedisGroupTakesOver(t *testing.T) {
 	idle(gone[1].ID, "gone", time.Hour)
 	s.XDel(t.Context(), "s", gone[1].ID)
 	idle(mine[0].ID, "me", redis.OwnIdle)
-	h, log := Start(t, s.reads(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
+	h, log := startHost(t, s.readingPlugin(`consumer = "me", claim_ms = 60000`, `print("got " .. e.fields.n .. " " .. e.attempt) return true`))
 	log.Wait(t, "got gone 2")
 	log.Wait(t, "got mine 2")
 	luatest.WaitFor(t, func() bool { return s.pending(t) == 1 })
@@ -202,11 +206,11 @@ func TestRedisGroupTakesOver(t *testing.T) {
 	closeHost(t, h)
 }
 
-// TestRedisGroupMadeAgain: a reader continues after the group, the stream or all keys were
+// TestRedisGroupRecreated: a reader continues after the group, the stream or all keys were
 // deleted.
-func TestRedisGroupMadeAgain(t *testing.T) {
-	s := NewStreamTest(t)
-	h, log := Start(t, s.reads(``, `print("got " .. e.fields.n) return true`))
+func TestRedisGroupRecreated(t *testing.T) {
+	s := newStreamTest(t)
+	h, log := startHost(t, s.readingPlugin(``, `print("got " .. e.fields.n) return true`))
 	log.Wait(t, "reading")
 	for i, del := range []func() error{
 		func() error { return s.XGroupDestroy(t.Context(), "s", "g").Err() },
@@ -227,12 +231,12 @@ func TestRedisGroupMadeAgain(t *testing.T) {
 // TestRedisGroupStates: each state reads under its own consumer name, and no two states
 // handle the same entry.
 func TestRedisGroupStates(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	const n = 60
 	for i := range n {
 		s.add(t, strconv.Itoa(i))
 	}
-	h, log := Start(t, luatest.BackgroundPlugin(`M.states, M.permissions = 3, {"redis:*"}
+	h, log := startHost(t, luatest.BackgroundPlugin(`M.states, M.permissions = 3, {"redis:*"}
 function M:initialize()
   local c = assert(ns.redis.connect("`+s.url+`"))
   for _, name in ipairs({"named", ""}) do
@@ -258,11 +262,11 @@ end`))
 // TestRedisGroupRenews: a handler that takes longer than claim_ms keeps its entry, even if
 // another process reads the group.
 func TestRedisGroupRenews(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	body := `print("begin " .. e.fields.n) ns.sleep(4) print("end " .. e.fields.n) return true`
-	one, log1 := Start(t, s.reads(`consumer = "a", claim_ms = 2500`, body))
+	one, log1 := startHost(t, s.readingPlugin(`consumer = "a", claim_ms = 2500`, body))
 	log1.Wait(t, "reading")
-	two, log2 := Start(t, s.reads(`consumer = "b", claim_ms = 2500`, body))
+	two, log2 := startHost(t, s.readingPlugin(`consumer = "b", claim_ms = 2500`, body))
 	log2.Wait(t, "reading")
 	s.add(t, "x")
 	luatest.WaitFor(t, func() bool { return strings.Contains(log1.All()+log2.All(), "end x") && s.pending(t) == 0 })
@@ -276,17 +280,17 @@ func TestRedisGroupRenews(t *testing.T) {
 // TestRedisGroupAckIsRepeated: if the connection breaks after the handler has begun, its
 // entry is acknowledged later and not handled again.
 func TestRedisGroupAckIsRepeated(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	u, _ := url.Parse(s.url)
-	between := luatest.Cut(t, u.Host)
-	s.url = strings.Replace(s.url, u.Host, between.Addr(), 1)
-	h, log := Start(t, s.reads(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
+	proxy := luatest.NewProxy(t, u.Host)
+	s.url = strings.Replace(s.url, u.Host, proxy.Addr(), 1)
+	h, log := startHost(t, s.readingPlugin(`claim_ms = 100`, `print("begin " .. e.fields.n .. ";") ns.sleep(0.3) print("end " .. e.fields.n .. ";") return true`))
 	s.add(t, "1")
 	log.Wait(t, "begin 1;")
-	between.Set(true)
+	proxy.SetDown(true)
 	log.Wait(t, "end 1;")
 	log.Wait(t, "xreadgroup failed")
-	between.Set(false)
+	proxy.SetDown(false)
 	s.add(t, "2")
 	log.Wait(t, "end 2;")
 	luatest.WaitFor(t, func() bool { return s.pending(t) == 0 })
@@ -298,7 +302,7 @@ func TestRedisGroupAckIsRepeated(t *testing.T) {
 
 // TestRedisGroupRefused: mistakes of the plugin's author are errors at once.
 func TestRedisGroupRefused(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	s.Set(t.Context(), "text", "x", 0)
 	all := eval(t, `"redis:*"`, connectRedis(s.url)+`
 print("wrong type", c:xreadgroup({group = "g", stream = "text"}, print))
@@ -309,10 +313,10 @@ print("dead", pcall(c.xreadgroup, c, {group = "g", stream = "s", dead = "s"}, pr
 // TestRedisHandlerInAnOutage: a handler that fails because a Redis server is down uses no
 // attempt.
 func TestRedisHandlerInAnOutage(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	port := luatest.FreePort(t)
 	s.add(t, "1")
-	h, log := Start(t, s.reads(`attempts = 1, dead = "d"`, `
+	h, log := startHost(t, s.readingPlugin(`attempts = 1, dead = "d"`, `
 local peer = assert(ns.redis.connect("redis://127.0.0.1:`+port+`", {timeout_ms = 500}))
 local ok, err = peer:call("SET", "a", 1)
 peer:close()
@@ -328,12 +332,12 @@ if not ok then print("refused") return false end`))
 // TestRedisFullMemory: entries are handled while the server accepts no writes. A dead
 // letter waits until the server accepts them again.
 func TestRedisFullMemory(t *testing.T) {
-	s := NewStreamTest(t)
+	s := newStreamTest(t)
 	s.add(t, "bad", "good")
 	s.XGroupCreateMkStream(t.Context(), "s", "g", "0")
 	s.ConfigSet(t.Context(), "maxmemory", "1")
 	t.Cleanup(func() { s.ConfigSet(context.Background(), "maxmemory", "0") })
-	h, log := Start(t, s.reads(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
+	h, log := startHost(t, s.readingPlugin(`dead = "d"`, `print("got " .. e.fields.n) return e.fields.n == "good" or "dead"`))
 	log.Wait(t, "got good")
 	luatest.WaitFor(t, func() bool { return s.pending(t) == 1 })
 	log.Wait(t, "its dead letter")
@@ -364,7 +368,7 @@ func TestRedisFullDisk(t *testing.T) {
 		})
 	}
 	saved("err")
-	h, log := Start(t, s.reads(`dead = "d", attempts = 1`, `print("got " .. e.fields.n .. " " .. e.attempt) return e.fields.n == "good" or "dead"`))
+	h, log := startHost(t, s.readingPlugin(`dead = "d", attempts = 1`, `print("got " .. e.fields.n .. " " .. e.attempt) return e.fields.n == "good" or "dead"`))
 	log.Wait(t, "MISCONF")
 	if strings.Contains(log.All(), "got") {
 		t.Error(log.All())

@@ -1,7 +1,6 @@
 package lua
 
 import (
-	"os"
 	"strconv"
 	"testing"
 
@@ -11,18 +10,11 @@ import (
 )
 
 // TestReloadsUnderLoad reloads many times while entries are written to a stream. Some
-// entries fail at first. Each entry is completed exactly once. RELOADS sets the number of
-// reloads, as in RELOADS=100.
+// entries fail at first. Each entry is completed exactly once.
 func TestReloadsUnderLoad(t *testing.T) {
-	s := NewStreamTest(t)
-	reloads := 25
-	if text := os.Getenv("RELOADS"); text != "" {
-		var err error
-		if reloads, err = strconv.Atoi(text); err != nil {
-			t.Fatal(err)
-		}
-	}
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.states, M.permissions = 2, {"redis:*"}
+	s := newStreamTest(t)
+	reloads := reloadCount(t, 25)
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.states, M.permissions = 2, {"redis:*"}
 local c
 function M:initialize()
   c = assert(ns.redis.connect("`+s.url+`"))

@@ -26,16 +26,16 @@ return M`
 // the breaker and does not replace the state.
 func TestRejectIsNoFailure(t *testing.T) {
 	m, v := people(t, 10)
-	h, _ := Start(t, rejecting, with(m))
+	h, _ := startHost(t, rejecting, withMatcher(m))
 	for range 8 {
 		for _, c := range []struct {
 			id     string
 			status int
 			detail string
 		}{{"blocked", 451, "blocked until Monday"}, {"raised", 429, "too often"}, {"helper", 402, "pay"}, {"other", 0, ""}} {
-			sub := ask(v, 1, &matcher.Candidates{Origin: matcher.Faces})
+			sub := subRequest(v, 1, &matcher.Candidates{Origin: matcher.Faces})
 			sub.RequestID = c.id
-			_, err := narrow(t, h, m, sub)
+			_, err := runPrefilter(t, h, m, sub)
 			e, _ := errors.AsType[*matcher.Error](err)
 			switch {
 			case c.status == 0 && err != nil:
@@ -52,7 +52,7 @@ func TestRejectIsNoFailure(t *testing.T) {
 }
 
 func TestRejectArguments(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin("function M:start() end"))
+	h, _ := startHost(t, luatest.BackgroundPlugin("function M:start() end"))
 	in := h.current.Load().plugins[0].main.first()
 	for arguments, want := range map[string]string{
 		`399, "x"`: "400 to 499", `500, "x"`: "400 to 499", `451.5, "x"`: "400 to 499", `"451", "x"`: "number expected",

@@ -19,8 +19,8 @@ import (
 	"nearside/matcher"
 )
 
-// refused starts a host and checks that the error contains each of want.
-func refused(t *testing.T, o Options, want ...string) {
+// wantRefused checks that a host does not start, and that the error contains each of want.
+func wantRefused(t *testing.T, o Options, want ...string) {
 	t.Helper()
 	h, err := New(context.Background(), o)
 	if err == nil {
@@ -38,7 +38,7 @@ func refused(t *testing.T, o Options, want ...string) {
 func TestRefusals(t *testing.T) {
 	f := func(source string, want ...string) {
 		t.Helper()
-		refused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": source}), Active: []string{"p.lua"}}, append(want, "p.lua")...)
+		wantRefused(t, Options{Dir: luatest.Folder(t, map[string]string{"p.lua": source}), Active: []string{"p.lua"}}, append(want, "p.lua")...)
 	}
 	head := `local M = {api = 1, name = "p", kinds = {"background"}} `
 	f("local x = = 1", "p.lua:1: near '='")
@@ -47,13 +47,13 @@ func TestRefusals(t *testing.T) {
 	f("return 5", "must return one table")
 	f("", "must return one table")
 	f(`return {api = 1, name = "p", kinds = {"background"}, schema = {print, [5] = 1}}`, "schema: ")
-	f(`return {api = 2, name = "p", kinds = {"event"}}`, "api: 2 is not a version", "events: name at least one")
+	f(`return {api = 2, name = "p", kinds = {"event"}}`, "api: must be 1, the only version of the plugin interface, got 2", "events: name at least one")
 	f(`return {api = 1, name = "q", kinds = {"background"}}`, `name: "q" is not the name of the plugin's file, "p"`)
 	f(`return {api = 1, name = "p"}`, "kinds: name at least one")
 	f(`return {api = 1, name = "p", kinds = {"evnt"}}`, `kinds: [1]: "evnt" is not one of`)
 	f(`return {api = 1, name = "p", kinds = {"event"}, events = {"x"}}`, `events: [1]: "x" is not one of`)
-	f(head+`M.permissions = {"file:x"} return M`, `permissions[1]: "file:x" is of no known kind`)
-	f(head+`M.permissions = {"http"} return M`, "names no host")
+	f(head+`M.permissions = {"file:x"} return M`, `permissions[1]: "file:x" must begin with one of http`)
+	f(head+`M.permissions = {"http"} return M`, "does not name a host")
 	f(head+`function M:match() end return M`, "match: is only for plugins of kind matching")
 	f(head+`M.start = 5 return M`, "start: is not a function")
 	f(head+`M.limits = {start = -1, x = 1} return M`, "limits.start: -1 is not a number from", "limits.x: is unknown")
@@ -64,13 +64,13 @@ func TestRefusals(t *testing.T) {
 	f(head+"\nfunction M:start() while true do end end return M", "start: ", "too long")
 	f(`return {api = 1, name = "p", kinds = {"matching"}, matching = {origin = {}, order = "x", on_error = "stop"}}`,
 		"matching.origin: is unknown", "matching.order: x is not a number", `matching.on_error: "stop" is not one of`)
-	f(`return {api = 1, name = "p", kinds = {"matching"}, cost = function() end}`, "cost: makes sense only with match")
+	f(`return {api = 1, name = "p", kinds = {"matching"}, cost = function() end}`, "cost: is only for plugins with the hook match")
 
 	dir := luatest.Folder(t, map[string]string{"a.lua": "", "a/init.lua": "", "b/x.lua": ""})
-	refused(t, Options{Dir: dir, Active: []string{"a"}}, `plugin "a" is there twice`, "a.lua", "a/init.lua")
-	refused(t, Options{Dir: dir, Active: []string{"b"}}, `there is no plugin "b"`, "b.lua", "b/init.lua")
-	refused(t, Options{Dir: dir, Active: []string{"../a"}}, `"../a" is not a name of a plugin`)
-	refused(t, Options{Dir: filepath.Join(dir, "missing"), Active: []string{"a"}}, `there is no plugin "a"`)
+	wantRefused(t, Options{Dir: dir, Active: []string{"a"}}, `plugin "a" exists twice`, "a.lua", "a/init.lua")
+	wantRefused(t, Options{Dir: dir, Active: []string{"b"}}, `there is no plugin "b"`, "b.lua", "b/init.lua")
+	wantRefused(t, Options{Dir: dir, Active: []string{"../a"}}, `"../a" is not a valid name of a plugin`)
+	wantRefused(t, Options{Dir: filepath.Join(dir, "missing"), Active: []string{"a"}}, `there is no plugin "a"`)
 }
 
 func TestSettings(t *testing.T) {
@@ -84,14 +84,14 @@ return M`
 	set := func(settings any) Options {
 		return Options{Dir: luatest.Folder(t, files), Active: []string{"p"}, Settings: map[string]any{"p": settings}}
 	}
-	refused(t, set(map[string]any{"url": 5.0}), "plugins.settings.p: url: got number, want string")
-	refused(t, set(map[string]any{"url": "u", "n": 0}), "n: ", "minimum")
-	refused(t, set(map[string]any{"url": "u", "other": 1}), "other")
-	refused(t, set(map[string]any{}), "url")
-	refused(t, set([]any{}), "is not a table")
-	_, log := Start(t, source, func(o *Options) { o.Settings = map[string]any{"p": map[string]any{"url": "u"}} })
+	wantRefused(t, set(map[string]any{"url": 5.0}), "plugins.settings.p: url: got number, want string")
+	wantRefused(t, set(map[string]any{"url": "u", "n": 0}), "n: ", "minimum")
+	wantRefused(t, set(map[string]any{"url": "u", "other": 1}), "other")
+	wantRefused(t, set(map[string]any{}), "url")
+	wantRefused(t, set([]any{}), "is not a table")
+	_, log := startHost(t, source, func(o *Options) { o.Settings = map[string]any{"p": map[string]any{"url": "u"}} })
 	log.Wait(t, "u31.5u")
-	refused(t, Options{
+	wantRefused(t, Options{
 		Dir: luatest.Folder(t, map[string]string{"p.lua": luatest.BackgroundPlugin("")}), Active: []string{"p"},
 		Settings: map[string]any{"p": map[string]any{"x": 1}},
 	}, "x is unknown: the plugin has no schema")
@@ -102,7 +102,7 @@ func TestFolderWinsOverShipped(t *testing.T) {
 		return `return {api = 1, kinds = {"background"}, name = "p", version = "` + version + `"}`
 	}
 	shipped := fstest.MapFS{"p.lua": {Data: []byte(named("shipped"))}, "s.lua": {Data: []byte(strings.Replace(named("s"), `"p"`, `"s"`, 1))}}
-	h, log := Start(t, named("own"), func(o *Options) { o.Shipped, o.Active = shipped, []string{"p", "s", "p.lua"} })
+	h, log := startHost(t, named("own"), func(o *Options) { o.Shipped, o.Active = shipped, []string{"p", "s", "p.lua"} })
 	log.Wait(t, "takes the place of the shipped plugin")
 	all := h.Plugins()
 	if len(all) != 2 || all[0].Version != "own" || all[1].Version != "s" || all[1].File != "shipped/s.lua" {
@@ -124,7 +124,7 @@ func TestRequireStaysInTheFolder(t *testing.T) {
 		if err := os.Symlink(filepath.Join(outside, "secret.lua"), filepath.Join(dir, "p", "link.lua")); err != nil {
 			t.Fatal(err)
 		}
-		refused(t, Options{Dir: dir, Active: []string{"p"}}, want)
+		wantRefused(t, Options{Dir: dir, Active: []string{"p"}}, want)
 	}
 	dir := luatest.Folder(t, map[string]string{
 		"p/init.lua": "return {api = 1, name = 'p', kinds = {'background'}, version = require('./sub/x').v}", "p/sub/x.lua": "return {v = 'neighbour'}",
@@ -151,7 +151,7 @@ func versioned(version, body string) string {
 }
 
 func TestReload(t *testing.T) {
-	h, log := Start(t, versioned("1", `
+	h, log := startHost(t, versioned("1", `
 function M:start() ns.kv.set("n", 1) ns.spawn(function() while true do pcall(ns.sleep, 0.001) end end) end
 function M:handle_event(points) ns.log.info("one got " .. #points) end
 function M:close(reason) ns.log.info("one closed by " .. reason) end`))
@@ -185,10 +185,10 @@ function M:close(reason) ns.log.info("one closed by " .. reason) end`))
 	}
 }
 
-// TestReloadsLeakNothing: many reloads with events and requests leak neither goroutines
-// nor memory. Every request is answered, by one generation or the next.
-func TestReloadsLeakNothing(t *testing.T) {
-	h, _ := Start(t, versioned("1", `
+// TestReloadsLeakNoGoroutines: many reloads with events and requests leak no goroutines.
+// Every request is answered, by one generation or the next.
+func TestReloadsLeakNoGoroutines(t *testing.T) {
+	h, _ := startHost(t, versioned("1", `
 function M:start()
   for i = 1, 5 do ns.spawn(function() while true do pcall(ns.sleep, 1000) end end) end
   ns.every(0.001, function() end)
@@ -239,7 +239,7 @@ function M:handle_event(points) for i = 1, 100 do end end`))
 }
 
 func TestRoutes(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(`
+	h, _ := startHost(t, luatest.BackgroundPlugin(`
 M.limits = {route = 0.2}
 M.initialize = function() end
 M.start = function(self, req)
@@ -252,17 +252,10 @@ M.start = function(self, req)
   return "no status"
 end`))
 	in := h.current.Load().plugins[0].main.first()
-	wrap := func(path string) {
-		script, err := vm.Compile("r.lua", "return function(req) return require('nearside') and nil end", ns.Root)
-		if err != nil || script == nil {
-			t.Fatal(err)
-		}
-		if err := in.AddRoute("GET", path, routeFunc(t, in)); err != nil {
-			t.Fatal(err)
-		}
-	}
 	for _, path := range []string{"/echo", "/json", "/slow", "/error", "/header", "/other"} {
-		wrap(path)
+		if err := in.AddRoute("GET", path, startAsHandler(t, in)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	get := func(method, path string) (Response, error) {
 		return h.Serve(context.Background(), Request{Method: method, Path: path, Query: map[string][]string{"q": {"Q"}}, Body: []byte("B")})
@@ -288,7 +281,7 @@ end`))
 	f("GET", "/p/error", matcher.CodeInternal)
 	f("GET", "/p/header", matcher.CodeInternal)
 	f("GET", "/p/other", matcher.CodeInternal)
-	if err := in.AddRoute("FETCH", "/x", routeFunc(t, in)); err == nil {
+	if err := in.AddRoute("FETCH", "/x", startAsHandler(t, in)); err == nil {
 		t.Error("method FETCH was accepted")
 	}
 	if got := fmt.Sprint(h.Plugins()[0].Routes); got != "[GET /echo GET /error GET /header GET /json GET /other GET /slow]" {
@@ -296,8 +289,8 @@ end`))
 	}
 }
 
-// routeFunc returns the plugin's start hook, which the tests use as a handler without self.
-func routeFunc(t *testing.T, in *instance) *vm.Func {
+// startAsHandler returns a handler that calls the plugin's start hook, without self.
+func startAsHandler(t *testing.T, in *instance) *vm.Func {
 	t.Helper()
 	script, err := vm.Compile("handler.lua", "return function(start) return function(req) return start(nil, req) end end", ns.Root)
 	if err != nil {
@@ -318,7 +311,7 @@ func routeFunc(t *testing.T, in *instance) *vm.Func {
 // successful call closes it.
 func TestEventsThatFail(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, versioned("1", `
+	h, log := startHost(t, versioned("1", `
 function M:handle_event(points)
   if points[1].bad then error("bad point") end
   ns.log.info("good " .. points[1].n)
@@ -343,10 +336,10 @@ func TestQueueDropsTheOldest(t *testing.T) {
 		q.push(point{"a", func() any { return i }})
 	}
 	q.push(point{"b", func() any { return 5 }})
-	if _, values := q.take(10); len(values) != 2 || values[0]() != 3 || values[1]() != 4 {
+	if _, values := q.takeBatch(10); len(values) != 2 || values[0]() != 3 || values[1]() != 4 {
 		t.Error(values)
 	}
-	if name, values := q.take(10); name != "b" || len(values) != 1 || values[0]() != 5 {
+	if name, values := q.takeBatch(10); name != "b" || len(values) != 1 || values[0]() != 5 {
 		t.Error(name, values)
 	}
 	if n, _, dropped, _ := q.counts(); n != 0 || dropped != 3 {

@@ -13,9 +13,9 @@ import (
 	"nearside/lua/vm"
 )
 
-// The pauses before a state of the event and background side is replaced. The pause
-// doubles each time until replacePauseMax. It starts again at replacePause if
-// the last replacement was more than steadyTime ago.
+// The pauses before a state of the event and background side is replaced. The pause doubles
+// each time, up to replacePauseMax. If the last replacement was more than steadyTime ago, it
+// starts at replacePause again.
 const (
 	replacePause    = time.Second
 	replacePauseMax = time.Minute
@@ -28,7 +28,7 @@ const (
 type mainStates struct {
 	mu        sync.Mutex
 	instances []*instance   // in the order of their indexes
-	ready     chan struct{} // closed when the plugin is prepared; replacements wait for it
+	ready     chan struct{} // closed by allowReplacements; see readiness
 	past      vm.Counters   // of instances that were replaced
 	replacing int
 	pause     time.Duration // before the next replacement
@@ -65,7 +65,8 @@ func (m *mainStates) first() *instance {
 	return m.instances[0]
 }
 
-// readiness returns the channel that prepared closes. The caller must hold the lock.
+// readiness returns the channel that allowReplacements closes. The caller must hold the
+// lock.
 func (m *mainStates) readiness() chan struct{} {
 	if m.ready == nil {
 		m.ready = make(chan struct{})
@@ -73,8 +74,9 @@ func (m *mainStates) readiness() chan struct{} {
 	return m.ready
 }
 
-// prepared allows replacements to begin. It must be called only once.
-func (m *mainStates) prepared() {
+// allowReplacements allows replacements to begin. It must be called once, when the plugin
+// is prepared.
+func (m *mainStates) allowReplacements() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	close(m.readiness())
@@ -91,11 +93,11 @@ func (m *mainStates) end() {
 	m.work.Wait()
 }
 
-// begin removes an instance that is to be replaced. It returns a context that ends with
-// the plugin, the channel that prepared closes, and the pause before the replacement.
-// The caller must then call finish. ok is false if the plugin is ending or in is not an
-// instance of m.
-func (m *mainStates) begin(in *instance, now time.Time) (ctx context.Context, ready <-chan struct{}, pause time.Duration, ok bool) {
+// beginReplacement removes an instance that is to be replaced. It returns a context that
+// ends with the plugin, the channel that allowReplacements closes, and the pause before the
+// replacement. The caller must then call endReplacement. If the plugin is ending or in is
+// not an instance of m, beginReplacement does nothing and ok is false.
+func (m *mainStates) beginReplacement(in *instance, now time.Time) (ctx context.Context, ready <-chan struct{}, pause time.Duration, ok bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	at := slices.Index(m.instances, in)
@@ -117,8 +119,8 @@ func (m *mainStates) begin(in *instance, now time.Time) (ctx context.Context, re
 	return m.ctx, m.readiness(), m.pause, true
 }
 
-// finish ends a replacement. in is the new instance; nil: the plugin ended first.
-func (m *mainStates) finish(in *instance) {
+// endReplacement ends a replacement. in is the new instance; nil: the plugin ended first.
+func (m *mainStates) endReplacement(in *instance) {
 	if in != nil {
 		m.add(in)
 	}
@@ -128,9 +130,9 @@ func (m *mainStates) finish(in *instance) {
 	m.work.Done()
 }
 
-// replaced returns the number of instances that are being replaced, and the sum of the
-// counters of all instances that were removed.
-func (m *mainStates) replaced() (waiting int, past vm.Counters) {
+// replacements returns the number of replacements in progress, and the sum of the counters
+// of all instances that were removed.
+func (m *mainStates) replacements() (inProgress int, past vm.Counters) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.replacing, m.past
@@ -143,14 +145,14 @@ func (p *plugin) memoryAccount() *vm.Memory {
 	return p.account
 }
 
-// exceeded is called after the instance was killed because of its memory. It must not
+// memoryExceeded is called after the instance was killed because of its memory. It must not
 // block (see vm.StateOptions).
-func (in *instance) exceeded(bytes int64) {
+func (in *instance) memoryExceeded(bytes int64) {
 	p := in.plugin
 	p.host.o.Doubles.Counter.AddTasks(1)
-	go func() { // ends at once, or with the replacement, which mainStates.end waits for
+	go func() { // ends soon, or with the replacement; mainStates.end waits for replacements
 		defer p.host.o.Doubles.Counter.AddTasks(-1)
-		p.Noted("memory", vm.ErrMemory)
+		p.SetLastError("memory", vm.ErrMemory)
 		p.Log.LogAttrs(context.Background(), slog.LevelError, "plugin exceeded limits.memory; a state is replaced",
 			slog.Int64("state_bytes", bytes), slog.Int64("limit", p.account.Limit()))
 		p.replace(in)
@@ -161,40 +163,41 @@ func (in *instance) exceeded(bytes int64) {
 // ending, if another goroutine replaces the instance, or if the instance is of the
 // matching side, whose pool replaces it.
 func (p *plugin) replace(in *instance) {
-	for in != nil && in.State.Exceeded() { // the new instance may be killed before it is added
-		ctx, ready, pause, ok := p.main.begin(in, p.host.Clock.Now())
+	for in != nil && in.State.MemoryExceeded() { // the new instance may be killed before it is added
+		ctx, ready, pause, ok := p.main.beginReplacement(in, p.host.Clock.Now())
 		if !ok {
 			return
 		}
 		in = p.replacement(ctx, ready, in, pause)
-		p.main.finish(in)
+		p.main.endReplacement(in)
 	}
 }
 
-// replacement ends a killed instance and tries to create a new one until it succeeds.
-// It returns nil if the plugin ends first. Until the new instance works, the plugin's
-// status is degraded.
+// replacement ends a killed instance and tries to create a new one until it succeeds. It
+// returns nil if the plugin ends first. Until the new instance works, the plugin is
+// degraded.
 func (p *plugin) replacement(ctx context.Context, ready <-chan struct{}, old *instance, pause time.Duration) *instance {
 	p.endKilled(context.WithoutCancel(ctx), old)
-	// place does not refer to the old instance, because that holds the memory.
-	place := &instance{Instance: ns.Instance{Plugin: &p.Plugin, Info: old.Info}, plugin: p, life: old.life}
-	place.Info.Reason = replacedState
-	what := fmt.Sprintf("state %d of the main side", place.Info.Index)
-	place.Degrade(what, errors.New("it held more memory than limits.memory and is made again"))
-	defer p.Troubles.Forget(&place.Instance)
+	// vacant stands for the missing instance. It must not refer to the old one, which
+	// holds the memory.
+	vacant := &instance{Instance: ns.Instance{Plugin: &p.Plugin, Info: old.Info}, plugin: p, life: old.life}
+	vacant.Info.Reason = reasonReplaced
+	part := fmt.Sprintf("state %d of the main side", vacant.Info.Index)
+	vacant.Degrade(part, errors.New("it held more memory than limits.memory; a new state is being created"))
+	defer p.Troubles.Forget(&vacant.Instance)
 	select {
 	case <-ready:
 	case <-ctx.Done():
 	}
 	for p.host.Clock.Sleep(ctx, pause) == nil {
-		in, err := p.successor(ctx, place)
+		in, err := p.successor(ctx, vacant)
 		if err == nil {
-			place.Recovered(what)
+			vacant.Recovered(part)
 			return in
 		}
 		if ctx.Err() == nil {
-			p.Failed("replace", err)
-			place.Degrade(what, fmt.Errorf("it cannot be made again: %w", err))
+			p.RecordFailure("replace", err)
+			vacant.Degrade(part, fmt.Errorf("a new state cannot be created: %w", err))
 		}
 		pause = min(2*pause, replacePauseMax)
 	}
@@ -206,22 +209,22 @@ func (p *plugin) replacement(ctx context.Context, ready <-chan struct{}, old *in
 // not called.
 func (p *plugin) endKilled(ctx context.Context, in *instance) {
 	p.Routes.Remove(&in.Instance)
-	limited, cancel := p.host.Within(ctx, p.closeTime())
+	limited, cancel := p.host.WithTimeout(ctx, p.closeTime())
 	defer cancel()
 	in.Drain(limited)
 	if err := in.close(ctx); err != nil {
-		p.Failed("close", err)
+		p.RecordFailure("close", err)
 	}
 }
 
-// successor creates the instance that replaces place.
-func (p *plugin) successor(ctx context.Context, place *instance) (*instance, error) {
-	in, err := p.initialised(ctx, place.life, place.Info)
+// successor creates the instance that takes the place of vacant.
+func (p *plugin) successor(ctx context.Context, vacant *instance) (*instance, error) {
+	in, err := p.initialised(ctx, vacant.life, vacant.Info)
 	if err != nil {
 		return nil, err
 	}
-	if err = p.begin(ctx, in); err == nil {
-		err = p.takeEvents(in)
+	if err = p.callStart(ctx, in); err == nil {
+		err = p.startDelivery(in)
 	}
 	if err != nil {
 		return nil, errors.Join(err, in.close(context.WithoutCancel(ctx)))

@@ -18,7 +18,7 @@ import (
 // replaced, with its routes and its events. Other plugins are not affected.
 func TestStateIsReplaced(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event", "background"}, events = {"monitoring_event"}, limits = {memory = "4MiB"}}
 local keep, generation = {}, 0
 function M:initialize() generation = ns.kv.incr("made") end
@@ -47,12 +47,12 @@ return M`, func(o *Options) { o.Clock = clock })
 	}
 }
 
-// TestReplacedStateIsToldSo: the new state has the index of the old one and the reason
+// TestStateInfoAfterReplacement: the new state has the index of the old one and the reason
 // "replaced". The old state's close hook is not called, and the values in its batches are
 // dropped and counted.
-func TestReplacedStateIsToldSo(t *testing.T) {
+func TestStateInfoAfterReplacement(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, states = 2, limits = {memory = "4MiB"}}
 local keep = {}
 function M:initialize(conf, state) self.state = state ns.log.info("initialize", state) end
@@ -68,7 +68,7 @@ function M:start(state)
 end
 function M:close() ns.log.info("close", self.state) end
 return M`, func(o *Options) { o.Clock = clock })
-	h.Listening()
+	h.ServerReady()
 	luatest.WaitFor(t, func() bool { s := h.Plugins()[0]; return s.Replacing == 1 && s.Dropped == 3 && len(s.Degraded) == 1 })
 	if s := h.Plugins()[0]; s.States != 1 || !strings.Contains(s.Degraded[0], "state 1 of the main side: it held more memory") {
 		t.Errorf("%d states, degraded %q", s.States, s.Degraded)
@@ -81,7 +81,7 @@ return M`, func(o *Options) { o.Clock = clock })
 		return string(answer.Body)
 	}
 	if a, b := route(), route(); a != "start2" || b != "start2" {
-		t.Errorf("%q and %q answer while a state is made", a, b)
+		t.Errorf("%q and %q answer while a state is being created", a, b)
 	}
 	luatest.WaitFor(t, func() bool {
 		clock.Advance(time.Second)
@@ -107,7 +107,7 @@ return M`, func(o *Options) { o.Clock = clock })
 // Until then, the plugin is degraded and its status says why.
 func TestReplacementIsTriedAgain(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))
-	h, _ := Start(t, `local ns = require("nearside")
+	h, _ := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}, limits = {memory = "4MiB"}}
 local keep = {}
 function M:initialize(conf, state)
@@ -125,7 +125,7 @@ return M`, func(o *Options) { o.Clock = clock })
 		reasons += strings.Join(s.Degraded, " ")
 		return s.Replacing == 0
 	})
-	if !strings.Contains(reasons, "it cannot be made again: initialize:") || !strings.Contains(reasons, "no luck") {
+	if !strings.Contains(reasons, "a new state cannot be created: initialize:") || !strings.Contains(reasons, "no luck") {
 		t.Errorf("degraded: %.500s", reasons)
 	}
 	if took := clock.Now().Sub(began); took < 15*time.Second { // 1, 2, 4 and 8 s
@@ -138,7 +138,7 @@ return M`, func(o *Options) { o.Clock = clock })
 
 // TestReplacementEndsWithThePlugin: a replacement that never succeeds ends with the plugin.
 func TestReplacementEndsWithThePlugin(t *testing.T) {
-	h, log := Start(t, `local ns = require("nearside")
+	h, log := startHost(t, `local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, limits = {memory = 1048576}}
 local keep = {}
 function M:start() ns.spawn(function() for i = 1, 100 do keep[i] = ("x"):rep(100000 + i) end end) end
@@ -157,7 +157,7 @@ local many = {} for i = 1, 1000 do many["k" .. i] = i end ns.log.info("many", ma
 		"text": func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
 	} {
 		var b bytes.Buffer
-		h, _ := Start(t, "local ns = require('nearside') local M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start() "+body+" end return M",
+		h, _ := startHost(t, "local ns = require('nearside') local M = {api = 1, name = 'p', kinds = {'background'}}\nfunction M:start() "+body+" end return M",
 			func(o *Options) { o.Log = slog.New(handler(&b)) })
 		closeHost(t, h)
 		lines := strings.Split(strings.TrimSpace(b.String()), "\n")
@@ -170,7 +170,7 @@ local many = {} for i = 1, 1000 do many["k" .. i] = i end ns.log.info("many", ma
 			}
 			for _, key := range []string{" level=", " msg=", " plugin=", " source="} {
 				if n := strings.Count(" "+lines[0], key); n != 1 && key != " source=" || key == " source=" && n != 0 {
-					t.Errorf("%q is there %d times: %.300s", key, n, lines[0])
+					t.Errorf("%q occurs %d times: %.300s", key, n, lines[0])
 				}
 			}
 			continue

@@ -64,27 +64,28 @@ func (s source) resolve(name, from string) (*vm.Script, error) {
 		module, ok = strings.CutPrefix(name, libFolder+".")
 	}
 	if !ok {
-		return nil, fmt.Errorf(`not found: there are %q, %q (a library in the folder %s) and "./name" (a file beside the one that requires)`,
+		return nil, fmt.Errorf(`not found: require accepts %q, %q (a library in the folder %s) and "./name" (a file in the folder of the file that calls require)`,
 			ns.Root, libFolder+".name", libFolder)
 	}
 	if module = strings.ReplaceAll(module, ".", "/"); !moduleName.MatchString(module) {
-		return nil, fmt.Errorf("not the name of a library: names of letters, digits, _ and - behind %q, with dots or slashes between", libFolder+".")
+		return nil, fmt.Errorf("not the name of a library: after %q, write names of letters, digits, _ and -, separated by dots or slashes", libFolder+".")
 	}
 	return s.scripts.find(s.scripts.places, path.Join(libFolder, module))
 }
 
-// neighbour returns a script in the folder of the file whose name in messages is from.
-// If from is unknown, it uses the folder of the plugin's main file.
+// neighbour returns a script in the folder of the file that calls require. from is the
+// name of that file in messages. If from is unknown, neighbour uses the folder of the
+// plugin's main file.
 func (s source) neighbour(module, from string) (*vm.Script, error) {
 	at, file := s.place, s.main
 	if r, ok := s.scripts.get(from); ok {
 		at, file = r.place, r.file
 	}
 	if file == s.main && s.dir == "" {
-		return nil, errors.New("a plugin that is one file has no neighbours: make it a folder with init.lua, or put what plugins share into " + libFolder)
+		return nil, errors.New("a plugin that is a single file cannot require other files: make it a folder with init.lua, or put the file into the folder " + libFolder)
 	}
 	if !moduleName.MatchString(module) {
-		return nil, fmt.Errorf("%q is not the name of a file in the folder of the file that requires, or in one below", module)
+		return nil, fmt.Errorf("%q is not the name of a file in the folder of the file that calls require, or in a folder below it", module)
 	}
 	return s.scripts.find([]place{at}, path.Join(path.Dir(file), module))
 }

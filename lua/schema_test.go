@@ -16,7 +16,7 @@ import (
 // list or the object that the schema needs there. The same holds for the answer that shows
 // the schema.
 func TestEmptyTables(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(`
+	h, _ := startHost(t, luatest.BackgroundPlugin(`
 M.schema = {
   type = "object", required = {}, examples = {}, ["$defs"] = {}, dependentRequired = {list = {}},
   properties = {
@@ -60,7 +60,7 @@ M.schema = {
 	}) {
 		t.Errorf("%s", got)
 	}
-	Start(t, strings.Replace(luatest.BackgroundPlugin(""), "kinds", `schema = {properties = {a = {type = "array"}}}, kinds`, 1), func(o *Options) {
+	startHost(t, strings.Replace(luatest.BackgroundPlugin(""), "kinds", `schema = {properties = {a = {type = "array"}}}, kinds`, 1), func(o *Options) {
 		o.Settings = map[string]any{"p": map[string]any{"a": vm.Empty{}}} // as tests of plugins pass settings
 	})
 }
@@ -68,7 +68,7 @@ M.schema = {
 // TestLogValues: every value that a script logs gives a valid log line.
 func TestLogValues(t *testing.T) {
 	text := &luatest.Lines{Lines: make(chan string, 1)}
-	Start(t, luatest.BackgroundPlugin(`
+	startHost(t, luatest.BackgroundPlugin(`
 function M:initialize()
   ns.log.info("values", {null = ns.json.null, empty = {}, list = ns.json.array({}), nested = {a = {ns.json.null, {}}}, nan = {0/0, 1/0}, fn = {print}, n = 1.5})
 end`), func(o *Options) { o.Log = slog.New(slog.NewJSONHandler(text, nil)) })

@@ -11,8 +11,8 @@ import (
 // An empty Lua table may be a list or an object. The functions below decide which of
 // the two an empty table in a schema or in settings is.
 
-// The keywords of JSON Schema, by the type of their values. All other keywords have
-// plain values.
+// Keywords of JSON Schema, by the type of their values: a schema, a map of schemas, a list
+// of schemas, a list of other values, or a value that the schema itself describes.
 var (
 	schemaKeywords = []string{
 		"items", "additionalProperties", "additionalItems", "not", "if", "then", "else", "contains", "propertyNames",
@@ -21,7 +21,7 @@ var (
 	schemaMapKeywords  = []string{"properties", "patternProperties", "dependentSchemas", "$defs", "definitions"}
 	schemaListKeywords = []string{"allOf", "anyOf", "oneOf", "prefixItems"}
 	listKeywords       = []string{"required", "enum", "examples", "type"}
-	exampleKeywords    = []string{"default", "const"} // values that the schema describes
+	exampleKeywords    = []string{"default", "const"}
 )
 
 // asSchema copies a schema. It turns empty tables into the lists or objects that the
@@ -155,7 +155,7 @@ func wantsList(schema map[string]any) bool {
 	for _, key := range []string{"anyOf", "oneOf", "allOf"} {
 		list, _ := schema[key].([]any)
 		for _, sub := range list {
-			if one, ok := sub.(map[string]any); ok && wantsList(one) {
+			if s, ok := sub.(map[string]any); ok && wantsList(s) {
 				return true
 			}
 		}
@@ -172,9 +172,9 @@ func fillDefaults(schema, object map[string]any) {
 		if !ok {
 			continue
 		}
-		if _, there := object[name]; !there {
-			if other, has := property["default"]; has {
-				object[name] = goval.Clone(other)
+		if _, exists := object[name]; !exists {
+			if value, ok := property["default"]; ok {
+				object[name] = goval.Clone(value)
 			}
 		}
 		if child, ok := object[name].(map[string]any); ok {

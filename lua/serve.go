@@ -63,6 +63,7 @@ func (h *Host) Serve(ctx context.Context, r Request) (Response, error) {
 	}
 }
 
+// serve answers a request. path is relative to the plugin's own path.
 func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, error) {
 	if p.degraded.Load() != nil {
 		return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s does not run; %s", p.Name, seeLog)
@@ -71,18 +72,18 @@ func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, e
 	if methods == nil {
 		return Response{}, matcher.Errorf(matcher.CodeNoRoute, "path: plugin %s has no route %q", p.Name, path)
 	}
-	registered, ok := methods[r.Method]
+	route, ok := methods[r.Method]
 	if !ok {
 		allowed := slices.Sorted(maps.Keys(methods))
 		return Response{}, matcher.MethodNotAllowed(allowed, "method: %s is not one of %s", r.Method, strings.Join(allowed, ", "))
 	}
-	found := registered.Next()
+	handler := route.Next()
 	query, queryAll := r.query()
-	results, err := found.In.Call(ctx, p.limits["route"], found.Fn, map[string]any{
+	results, err := handler.In.Call(ctx, p.limits["route"], handler.Fn, map[string]any{
 		"method": r.Method, "path": r.Path, "query": query, "query_all": queryAll, "headers": r.Headers, "body": r.Body,
 	})
 	if err != nil {
-		found.In.Report("route", err)
+		handler.In.Report("route", err)
 		if errors.Is(err, vm.ErrTimeout) || ctx.Err() != nil {
 			return Response{}, matcher.Errorf(matcher.CodeDeadline, "plugin %s: route: %w", p.Name, p.withhold(err))
 		}
@@ -90,7 +91,7 @@ func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, e
 	}
 	response, err := parseResponse(results)
 	if err != nil {
-		found.In.Report("route", err)
+		handler.In.Report("route", err)
 		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.Name, err)
 	}
 	return response, nil

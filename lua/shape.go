@@ -5,8 +5,10 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
+	"nearside/internal/units"
 	"nearside/lua/goval"
 	"nearside/lua/ns"
 	"nearside/lua/vm"
@@ -25,7 +27,8 @@ const (
 // EventNames are the names of the events that plugins can listen to.
 var EventNames = []string{"monitoring_event", "sending_event"}
 
-// hookNames are the functions that a plugin's table may have.
+// hookNames are the names of the hooks: the functions of a plugin's table that the host
+// calls.
 var hookNames = []string{"initialize", "handle_event", "start", "close", "cost", "prefilter", "match"}
 
 const maxStates = 64
@@ -52,16 +55,15 @@ type capability struct {
 	order                                    int
 }
 
-// defaultLimits are the budgets of hooks.
+// defaultLimits returns the default budgets of hooks and routes.
 func defaultLimits() map[string]vm.Limits {
-	limits := map[string]vm.Limits{
-		"cost": briefly(50 * time.Millisecond), "prefilter": briefly(50 * time.Millisecond),
-		"match":        {}, // no limit but the request's deadline
+	return map[string]vm.Limits{
+		"cost": requestLimits(50 * time.Millisecond), "prefilter": requestLimits(50 * time.Millisecond),
+		"match":        {}, // only the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
 		"route": {Total: 30 * time.Second}, "close": {Total: 30 * time.Second},
 	}
-	return limits
 }
 
 // fieldNames are the fields of a plugin's table that are not hooks.
@@ -72,9 +74,10 @@ var fieldNames = []string{
 // contractNames are all names that have a meaning in a plugin's table.
 var contractNames = slices.Concat(fieldNames, hookNames)
 
-// parseShape checks the value that a plugin's file returned. inherited are the fields
-// that exist only through metatables, as vm.State.Inherited returns them.
-func parseShape(entry string, value any, inherited []string) (shape, error) {
+// parseShape checks the value that a plugin's file returned. fileName is the name of the
+// file or folder without ".lua". inherited are the fields that exist only through
+// metatables, as vm.State.Inherited returns them.
+func parseShape(fileName string, value any, inherited []string) (shape, error) {
 	s := shape{limits: defaultLimits(), memory: vm.DefaultMemory, hooks: map[string]bool{}}
 	m, ok := value.(map[string]any)
 	if !ok {
@@ -82,10 +85,10 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	}
 	r := &goval.Reader{Map: m}
 	if m["api"] != 1.0 {
-		r.Fault("api", "%v is not a version of the interface that this host has: 1", m["api"])
+		r.Fault("api", "must be 1, the only version of the plugin interface, got %v", m["api"])
 	}
-	if s.Name = r.Text("name", ""); s.Name != entry {
-		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, entry)
+	if s.Name = r.Text("name", ""); s.Name != fileName {
+		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, fileName)
 	}
 	s.Version = r.Text("version", "")
 	for _, k := range r.Texts("kinds", []string{string(Event), string(Background), string(Matching)}) {
@@ -105,7 +108,7 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	s.parseLimits(r)
 	s.parseHooks(r, inherited)
 	refuseInherited(r, inherited)
-	checkOwn(r)
+	checkOwnFields(r)
 	if slices.Contains(s.kinds, Matching) {
 		s.parseMatching(r)
 	} else if m["matching"] != nil {
@@ -114,6 +117,7 @@ func parseShape(entry string, value any, inherited []string) (shape, error) {
 	return s, errors.Join(r.Faults...)
 }
 
+// parseLimits reads the field limits.
 func (s *shape) parseLimits(r *goval.Reader) {
 	limits := &goval.Reader{Map: r.Table("limits"), Path: "limits."}
 	for _, name := range slices.Sorted(maps.Keys(limits.Map)) {
@@ -122,18 +126,18 @@ func (s *shape) parseLimits(r *goval.Reader) {
 			s.memory = readSize(limits, name, minMemory, maxMemory)
 			continue
 		case "slice":
-			continue // below, for all hooks
+			continue // read below, for all hooks
 		}
 		lim, ok := s.limits[name]
 		if !ok {
 			known := append(slices.Sorted(maps.Keys(s.limits)), "memory", "slice")
-			limits.Fault(name, "is unknown; there are %q%s", known, goval.DidYouMean(name, known))
+			limits.Fault(name, "is unknown; the known names are %q%s", known, goval.DidYouMean(name, known))
 			continue
 		}
 		seconds := limits.Number(name, 1, 0.001, 3600)
 		d := time.Duration(math.Round(seconds * float64(time.Second)))
 		if lim.Work > 0 {
-			lim = briefly(d)
+			lim = requestLimits(d)
 		} else {
 			lim.Total = d
 		}
@@ -161,27 +165,27 @@ func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 			r.Fault(name, "is not a function")
 		}
 	}
-	need := func(kind Kind, hook string) {
+	onlyFor := func(kind Kind, hook string) {
 		if s.hooks[hook] && !slices.Contains(s.kinds, kind) {
 			r.Fault(hook, "is only for plugins of kind %s: add it to kinds", kind)
 		}
 	}
-	need(Event, "handle_event")
-	need(Background, "start")
-	need(Matching, "cost")
-	need(Matching, "prefilter")
-	need(Matching, "match")
+	onlyFor(Event, "handle_event")
+	onlyFor(Background, "start")
+	onlyFor(Matching, "cost")
+	onlyFor(Matching, "prefilter")
+	onlyFor(Matching, "match")
 	if s.hooks["cost"] && !s.hooks["match"] {
-		r.Fault("cost", "makes sense only with match")
+		r.Fault("cost", "is only for plugins with the hook match")
 	}
-	wants := func(kind Kind, what string, hooks ...string) {
+	needsHook := func(kind Kind, signature string, hooks ...string) {
 		has := func(hook string) bool { return r.Map[hook] != nil || slices.Contains(inherited, hook) }
 		if slices.Contains(s.kinds, kind) && !slices.ContainsFunc(hooks, has) {
-			r.Fault("kinds", "%s without its hook: write %s, or leave the kind out", kind, what)
+			r.Fault("kinds", "%s needs a hook: add %s, or remove the kind", kind, signature)
 		}
 	}
-	wants(Event, "M:handle_event(points)", "handle_event")
-	wants(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
+	needsHook(Event, "M:handle_event(points)", "handle_event")
+	needsHook(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
 	if slices.Contains(s.kinds, Event) && len(s.eventNames) == 0 {
 		r.Fault("events", "name at least one of %q", EventNames)
 	}
@@ -190,9 +194,10 @@ func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 	}
 }
 
+// parseMatching reads the field matching.
 func (s *shape) parseMatching(r *goval.Reader) {
 	m := &goval.Reader{Map: r.Table("matching"), Path: "matching."}
-	m.Known("references", "origins", "descriptors", "orders", "targets", "on_error", "order")
+	m.RefuseUnknown("references", "origins", "descriptors", "orders", "targets", "on_error", "order")
 	origins := []string{"faces", "events", "attributes"}
 	c := &capability{
 		references:  m.Texts("references", nil),
@@ -202,7 +207,7 @@ func (s *shape) parseMatching(r *goval.Reader) {
 		order:       m.Whole("order", 100, -1e6, 1e6),
 	}
 	targets := &goval.Reader{Map: m.Table("targets"), Path: "matching.targets."}
-	targets.Known(origins...)
+	targets.RefuseUnknown(origins...)
 	c.targets = map[string][]string{}
 	for origin := range targets.Map {
 		c.targets[origin] = targets.Texts(origin, nil)
@@ -216,4 +221,65 @@ func (s *shape) parseMatching(r *goval.Reader) {
 	}
 	s.matching = c
 	r.Faults = append(append(r.Faults, m.Faults...), targets.Faults...)
+}
+
+// checkOwnFields checks the plugin's own fields, which the contract does not name. The
+// names of functions must begin with an underscore, so that misspelt hooks are noticed.
+// Other fields may have any name that does not look like a misspelt name of the contract.
+func checkOwnFields(r *goval.Reader) {
+	for _, name := range slices.Sorted(maps.Keys(r.Map)) {
+		if strings.HasPrefix(name, "_") || slices.Contains(contractNames, name) {
+			continue
+		}
+		if _, isFunction := r.Map[name].(*vm.Func); isFunction {
+			r.Fault(name, "is not a hook, so the host would never call it; make your own functions local, or begin their names with an underscore%s",
+				goval.DidYouMean(name, hookNames))
+		} else if goval.Misspelt(name, contractNames) {
+			r.Fault(name, "is unknown; rename it, or begin it with an underscore, if it is a field of your own%s", goval.DidYouMean(name, contractNames))
+		}
+	}
+}
+
+// refuseInherited refuses fields that exist only through a metatable. The host does not
+// read metatables, so an inherited hook would never run.
+func refuseInherited(r *goval.Reader, paths []string) {
+	for _, path := range paths {
+		if field, nested := strings.CutSuffix(path, ".*"); nested {
+			r.Fault(field, "has a metatable with __index, which is not read: write the fields into the table itself")
+		} else {
+			r.Fault(path, "is inherited through a metatable, which is not read: copy it with ns.extend(Base, M)")
+		}
+	}
+}
+
+// Bounds of limits.memory.
+const (
+	minMemory = 1 << 20
+	maxMemory = 1 << 40
+)
+
+// requestLimits returns the budget of a hook that delays a request: d for the work of Lua
+// code and d for waiting. Work is counted, not measured by a clock, so a busy machine
+// does not make the hook fail.
+func requestLimits(d time.Duration) vm.Limits { return vm.Limits{Work: d, Wait: d} }
+
+// readSize reads a field that is a number of bytes from low to high, or a text such
+// as "64MiB".
+func readSize(r *goval.Reader, field string, low, high int64) int64 {
+	n, ok := parseSize(r.Map[field])
+	if !ok || n < low || n > high {
+		r.Fault(field, "%v is not a size from %d to %d bytes: write a number of bytes, or a text such as \"64MiB\"", r.Map[field], low, high)
+		return low
+	}
+	return n
+}
+
+func parseSize(v any) (int64, bool) {
+	switch v := v.(type) {
+	case float64:
+		return int64(v), v == math.Trunc(v) && math.Abs(v) < 1<<53
+	case string:
+		return units.ParseSize(v)
+	}
+	return 0, false
 }

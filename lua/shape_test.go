@@ -12,9 +12,9 @@ import (
 	"nearside/lua/luatest"
 )
 
-// TestShapeIsOneForAll: start, reload and check refuse the same tables with the same
-// messages.
-func TestShapeIsOneForAll(t *testing.T) {
+// TestStartReloadAndCheckAgree: start, reload and check refuse the same tables with the
+// same messages.
+func TestStartReloadAndCheckAgree(t *testing.T) {
 	event := `local M = {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}} function M:handle_event() end `
 	matching := `local M = {api = 1, name = "p", kinds = {"matching"}} function M:prefilter(req, set) return set end `
 	background := `local M = {api = 1, name = "p", kinds = {"background"}} `
@@ -24,7 +24,7 @@ func TestShapeIsOneForAll(t *testing.T) {
 		event + `function M:handle_events() end return M`:                {"handle_events: ", `did you mean "handle_event"?`},
 		event + `function M:strat() end return M`:                        {"strat: ", `did you mean "start"?`},
 		matching + `function M:pre_filter(req, set) end return M`:        {"pre_filter: ", `did you mean "prefilter"?`},
-		background + `function M:helper() end return M`:                  {"helper: ", "not a hook", "begin with an underscore"},
+		background + `function M:helper() end return M`:                  {"helper: ", "not a hook", "with an underscore"},
 		background + `M.initialise = function() end return M`:            {"initialise: ", `did you mean "initialize"?`},
 		background + `function M:_helper() end return M`:                 nil,
 		background + `function M:Start() end return M`:                   {"Start: ", `did you mean "start"?`},
@@ -46,8 +46,8 @@ func TestShapeIsOneForAll(t *testing.T) {
 		matching + `M.matching = {on_eror = "fail"} return M`:           {"matching.on_eror: is unknown", `did you mean "on_error"?`},
 		matching + `M.limits = {prefiltr = 1} return M`:                 {"limits.prefiltr: is unknown", `did you mean "prefilter"?`},
 		// kinds without hooks
-		`return {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}}`: {"kinds: event without its hook", "handle_event"},
-		`return {api = 1, name = "p", kinds = {"matching"}}`:                             {"kinds: matching without its hook", "prefilter"},
+		`return {api = 1, name = "p", kinds = {"event"}, events = {"monitoring_event"}}`: {"kinds: event needs a hook", "handle_event"},
+		`return {api = 1, name = "p", kinds = {"matching"}}`:                             {"kinds: matching needs a hook", "prefilter"},
 		`return {api = 1, name = "p", kinds = {"background"}}`:                           nil,
 		`return {api = 1, name = "p", kinds = {"evnt"}}`:                                 {`did you mean "event"?`},
 		// metatables
@@ -76,7 +76,7 @@ func TestShapeIsOneForAll(t *testing.T) {
 			}
 			continue
 		}
-		refused(t, o, append(want, "p.lua")...)
+		wantRefused(t, o, append(want, "p.lua")...)
 		h, err := New(context.Background(), Options{Dir: dir, Active: []string{"good"}})
 		if err != nil {
 			t.Fatal(err)
@@ -97,7 +97,7 @@ func TestShapeIsOneForAll(t *testing.T) {
 // TestExtend: fields of Base that M lacks are copied, including fields that Base inherits.
 // Copied hooks run.
 func TestExtend(t *testing.T) {
-	_, log := Start(t, `
+	_, log := startHost(t, `
 local ns = require("nearside")
 local Root = {version = "7", close = function() ns.log.info("closed") end}
 local Base = setmetatable({_n = 1, __index = "no", start = function(self) self:_say("start") end, initialize = error}, {__index = Root})
@@ -140,29 +140,29 @@ local function tail() return require("./one") end
 return {one = tail(), text = "sub " .. neighbour}`,
 		"b/sub/neighbour.lua": `return "neighbour"`, "b/neighbour.lua": `return "wrong"`, "b/sub/one/init.lua": `return {}`,
 		"lib/inspect/init.lua": `local name = ... return {count = require("./start"), name = name}`, "lib/inspect/start.lua": "return 0",
-		"lib/deep/er.lua": "return ' deeper '", "lib/init.lua": "error('lib is no plugin')",
+		"lib/deep/er.lua": "return ' deeper '", "lib/init.lua": "error('lib is not a plugin')",
 	})
 	shipped := fstest.MapFS{
 		"lib/inspect.lua": {Data: []byte("error('the folder wins')")},
 		"lib/shipped.lua": {Data: []byte("return {text = require('./more')}")}, "lib/more.lua": {Data: []byte("return 'shipped'")},
 	}
-	_, log := Start(t, "", func(o *Options) { o.Dir, o.Shipped, o.Active = dir, shipped, []string{"a", "b"} })
+	_, log := startHost(t, "", func(o *Options) { o.Dir, o.Shipped, o.Active = dir, shipped, []string{"a", "b"} })
 	log.Wait(t, "a 1 deeper shipped")
 	log.Wait(t, "b 0")
 
-	refused(t, Options{Dir: dir, Active: []string{"lib"}}, `"lib" is not a name of a plugin`, "libraries")
+	wantRefused(t, Options{Dir: dir, Active: []string{"lib"}}, `"lib" is not a valid name of a plugin`, "libraries")
 	all, err := List(t.Context(), Options{Dir: dir, Shipped: shipped})
 	if err != nil || len(all) != 2 || all[0].Fault != "" || all[1].Fault != "" {
 		t.Errorf("%+v, %v", all, err)
 	}
 	for name, want := range map[string]string{
 		"lib": "not found", "lib.": "not the name of a library", "lib..a": "not the name", "lib/../a": "not the name", "lib.missing": "lib/missing/init.lua",
-		"./a": "a plugin that is one file has no neighbours", "lib.waits": "waiting is not possible", "lib.wrong": `lib/wrong.lua:1: near '='`,
+		"./a": "a plugin that is a single file cannot require other files", "lib.waits": "waiting is not possible", "lib.wrong": `lib/wrong.lua:1: near '='`,
 	} {
 		files := map[string]string{
 			"p.lua": user("p", "require('"+name+"')"), "a.lua": "", "lib/waits.lua": "require('nearside').sleep(1)", "lib/wrong.lua": "x = = 1",
 		}
-		refused(t, Options{Dir: luatest.Folder(t, files), Active: []string{"p"}}, want)
+		wantRefused(t, Options{Dir: luatest.Folder(t, files), Active: []string{"p"}}, want)
 	}
 	err = Check(t.Context(), Options{Dir: luatest.Folder(t, map[string]string{
 		"p.lua": user("p", `local x = require("lib.x")`), "lib/x.lua": "\nreturn {f = function() require('nearside').nothing() end}",
@@ -213,9 +213,9 @@ func TestLinks(t *testing.T) {
 		}
 		closeHost(t, h)
 	}
-	refused(t, Options{Dir: dir, Active: []string{"d"}}, filepath.Join(dir, "d/near.lua"), "symbolic link out of the folder")
-	refused(t, Options{Dir: dir, Active: []string{"n"}}, filepath.Join(dir, "n.lua"), "symbolic link")
-	refused(t, Options{Dir: dir, Active: []string{"e"}}, "e.lua: is not a file")
+	wantRefused(t, Options{Dir: dir, Active: []string{"d"}}, filepath.Join(dir, "d/near.lua"), "symbolic link out of the folder")
+	wantRefused(t, Options{Dir: dir, Active: []string{"n"}}, filepath.Join(dir, "n.lua"), "symbolic link")
+	wantRefused(t, Options{Dir: dir, Active: []string{"e"}}, "e.lua: is not a file")
 	all, err := List(t.Context(), Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestLinks(t *testing.T) {
 
 // TestStatesRunOneText: a changed file has no effect on the running generation.
 func TestStatesRunOneText(t *testing.T) {
-	h, _ := Start(t, "", func(o *Options) {
+	h, _ := startHost(t, "", func(o *Options) {
 		o.Dir = luatest.Folder(t, map[string]string{
 			"p/init.lua": "return {api = 1, name = 'p', kinds = {'background'}, states = 2, version = require('./v')}", "p/v.lua": "return 'old'",
 		})
@@ -265,11 +265,11 @@ func TestEditDistance(t *testing.T) {
 	}
 }
 
-// TestStartWarns: a start logs faults that only check refuses, because their code may never
-// run.
+// TestStartWarns: a start logs the faults that only Check refuses. They do not prevent the
+// start, because their code may never run.
 func TestStartWarns(t *testing.T) {
-	_, log := Start(t, luatest.BackgroundPlugin(`function M:start() if false then ns.kv.gte("x") ns.http.get("http://x/") end end`))
-	for _, want := range []string{"check finds faults", `p.lua:3: nearside has no`, "http.get needs a permission"} {
+	_, log := startHost(t, luatest.BackgroundPlugin(`function M:start() if false then ns.kv.gte("x") ns.http.get("http://x/") end end`))
+	for _, want := range []string{"a plugin has faults that did not prevent its start", `p.lua:3: nearside has no`, "http.get needs a permission"} {
 		if !strings.Contains(log.All(), want) {
 			t.Errorf("no %q in %s", want, log.All())
 		}

@@ -27,11 +27,11 @@ var pluginName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_-]{0,63}$`)
 func CheckPluginName(name string) error {
 	switch {
 	case !pluginName.MatchString(name):
-		return fmt.Errorf("%q is not a name of a plugin: letters, digits, _ and -, at most 64", name)
+		return fmt.Errorf("%q is not a valid name of a plugin: use up to 64 letters, digits, _ and -", name)
 	case strings.HasSuffix(name, "_test"):
-		return fmt.Errorf("%q is not a name of a plugin: files that end with _test.lua are tests", name)
+		return fmt.Errorf("%q is not a valid name of a plugin: files that end with _test.lua are tests", name)
 	case name == libFolder:
-		return fmt.Errorf("%q is not a name of a plugin: the folder %s holds libraries for all plugins", name, libFolder)
+		return fmt.Errorf("%q is not a valid name of a plugin: the folder %s holds libraries for all plugins", name, libFolder)
 	}
 	return nil
 }
@@ -129,17 +129,17 @@ func (s *sources) find(name string) (found source, hides bool, err error) {
 	}
 	var all []source
 	for _, p := range s.places {
-		one, ok, err := look(p, name)
+		src, ok, err := p.findPlugin(name)
 		if err != nil {
 			return source{}, false, err
 		}
 		if ok {
-			one.scripts = &scripts{places: s.places}
-			all = append(all, one)
+			src.scripts = &scripts{places: s.places}
+			all = append(all, src)
 		}
 	}
 	if len(all) == 0 {
-		return source{}, false, fmt.Errorf("there is no plugin %q: neither %s nor %s, nor one that is shipped%s",
+		return source{}, false, fmt.Errorf("there is no plugin %q: %s and %s do not exist, and no shipped plugin has this name%s",
 			name, path.Join(s.dir, name+".lua"), path.Join(s.dir, name, "init.lua"), goval.DidYouMean(name, s.names()))
 	}
 	return all[0], len(all) > 1, nil
@@ -149,14 +149,14 @@ func (s *sources) find(name string) (found source, hides bool, err error) {
 func (s *sources) names() []string {
 	var names []string
 	for _, p := range s.places {
-		some, _ := pluginNames(p.files)
-		names = append(names, some...)
+		more, _ := pluginNames(p.files)
+		names = append(names, more...)
 	}
 	return names
 }
 
-// look finds name.lua or name/init.lua. It returns an error if both exist.
-func look(p place, name string) (source, bool, error) {
+// findPlugin finds name.lua or name/init.lua. It returns an error if both exist.
+func (p place) findPlugin(name string) (source, bool, error) {
 	file, folder := name+".lua", path.Join(name, "init.lua")
 	isFile, err := p.exists(file)
 	if err != nil {
@@ -167,7 +167,7 @@ func look(p place, name string) (source, bool, error) {
 	case err != nil:
 		return source{}, false, err
 	case isFile && isFolder:
-		return source{}, false, fmt.Errorf("plugin %q is there twice: %s and %s", name, p.shown(file), p.shown(folder))
+		return source{}, false, fmt.Errorf("plugin %q exists twice: %s and %s", name, p.shown(file), p.shown(folder))
 	case isFile:
 		return source{place: p, name: name, main: file}, true, nil
 	case isFolder:

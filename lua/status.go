@@ -14,7 +14,7 @@ import (
 type Status struct {
 	Name, Version, File string
 	Kinds               []Kind
-	Degraded            []string // why it does not work fully; empty: it works
+	Degraded            []string // why the plugin does not work fully; empty: it does
 	Events              []string
 	Permissions         []string
 	Order               int            // of its prefilter; prefilters run in ascending order
@@ -24,7 +24,7 @@ type Status struct {
 	States, Tasks       int
 	Queued, Handling    int    // queued points, and batches in progress
 	Dropped             uint64 // points and batch values that were dropped because there was no room
-	Lost                uint64 // points whose batch failed
+	Lost                uint64 // points whose batch failed, or that were discarded
 	Failures            uint64 // of hooks, tasks and timers
 	Rejected            uint64 // requests that the plugin refused with ns.reject
 	Replaced            uint64 // states that were killed because of the memory limit
@@ -51,10 +51,10 @@ func (h *Host) Plugins() []Status {
 func (p *plugin) status() Status {
 	s := Status{
 		Name: p.Name, Version: p.Version, File: p.source.shown(p.source.main), Kinds: p.kinds,
-		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.shown(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
+		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.jsonDocument(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
 	}
 	s.Rejected = p.Lasting.Rejected.Load()
-	s.Replacing, s.Totals = p.main.replaced()
+	s.Replacing, s.Totals = p.main.replacements()
 	account := p.memoryAccount()
 	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()
 	for _, name := range slices.Sorted(maps.Keys(p.breakers)) {
@@ -84,7 +84,7 @@ func (p *plugin) status() Status {
 	}
 	if p.pool != nil {
 		if vacant, cause := p.pool.Vacant(); vacant > 0 {
-			s.Degraded = append(s.Degraded, fmt.Sprintf("%d of %d states of the matching side cannot be made: %v", vacant, p.pool.Size(), cause))
+			s.Degraded = append(s.Degraded, fmt.Sprintf("%d of %d states of the matching side cannot be created: %v", vacant, p.pool.Size(), cause))
 		}
 		s.States += p.pool.Size()
 		s.Totals.Add(p.pool.Counters())
@@ -100,7 +100,7 @@ func (p *plugin) status() Status {
 			s.Degraded = append(s.Degraded, strings.TrimSuffix(c.Name+" is "+c.State+": "+c.Reason, ": "))
 		}
 	}
-	if last := p.Last.Load(); last != nil {
+	if last := p.LastError.Load(); last != nil {
 		s.LastError = *last
 	}
 	return s

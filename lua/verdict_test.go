@@ -15,21 +15,21 @@ import (
 	"nearside/matcher"
 )
 
-// fullStore refuses every write with its own error.
-type fullStore struct{ err error }
+// An outcomeStore returns err for every write.
+type outcomeStore struct{ err error }
 
-func (s fullStore) PutObjects(context.Context, *matcher.ID, []*matcher.Object) (int, error) {
+func (s outcomeStore) PutObjects(context.Context, *matcher.ID, []*matcher.Object) (int, error) {
 	return -1, s.err
 }
 
-func (s fullStore) DeleteObject(context.Context, *matcher.ID, matcher.Origin, matcher.ID) error {
+func (s outcomeStore) DeleteObject(context.Context, *matcher.ID, matcher.Origin, matcher.ID) error {
 	return s.err
 }
 
-func (s fullStore) Link(context.Context, *matcher.ID, matcher.ID, []matcher.ID, bool) error {
+func (s outcomeStore) Link(context.Context, *matcher.ID, matcher.ID, []matcher.ID, bool) error {
 	return s.err
 }
-func (s fullStore) CreateList(context.Context, *matcher.List) error { return s.err }
+func (s outcomeStore) CreateList(context.Context, *matcher.List) error { return s.err }
 
 // handler compiles a Lua function in an instance.
 func (in *instance) handler(t *testing.T, source string) *vm.Func {
@@ -43,12 +43,12 @@ func (in *instance) handler(t *testing.T, source string) *vm.Func {
 
 func TestVerdicts(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
-	var writer fullStore
-	h, _ := Start(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
+	var writer outcomeStore
+	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions = {"store"}`), d.services, func(o *Options) { o.Services.Store = &writer })
 	in := h.current.Load().plugins[0].main.first()
 	f := func(body string, want peer.VerdictKind, wait time.Duration, why string) {
 		t.Helper()
-		v := in.Judge(in.handler(t, "function(m) "+body+" end"), "message")
+		v := in.HandleMessage(in.handler(t, "function(m) "+body+" end"), "message")
 		if v.Kind != want || v.Wait != wait || (v.Err == nil) != (want == peer.Ack) || v.Err != nil && !strings.Contains(v.Err.Error(), why) {
 			t.Errorf("%s: %+v, want %d %v %q", body, v, want, wait, why)
 		}
@@ -88,7 +88,7 @@ func TestVerdicts(t *testing.T) {
 
 	each := func(body string, want ...peer.VerdictKind) {
 		t.Helper()
-		got := in.JudgeAll(in.handler(t, "function(list) "+body+" end"), []any{"a", "b", "c"})
+		got := in.HandleMessages(in.handler(t, "function(list) "+body+" end"), []any{"a", "b", "c"})
 		for i, v := range got {
 			if v.Kind != want[i] {
 				t.Errorf("%s: message %d: %+v, want %d", body, i, v, want[i])
@@ -106,7 +106,7 @@ func TestVerdicts(t *testing.T) {
 // TestDrainOrder: all registered functions are called at the same time. A function that is
 // registered later is called at once.
 func TestDrainOrder(t *testing.T) {
-	h, _ := Start(t, luatest.BackgroundPlugin(""))
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
 	in := h.current.Load().plugins[0].main.first()
 	both := make(chan struct{})
 	in.OnDrain(func(context.Context) { <-both })
@@ -122,7 +122,7 @@ func TestDrainOrder(t *testing.T) {
 
 // A switchedStore is a store that can be made to refuse writes.
 type switchedStore struct {
-	ns.Writer
+	ns.ObjectWriter
 	mu  sync.Mutex
 	err error
 }
@@ -140,7 +140,7 @@ func (s *switchedStore) CreateList(ctx context.Context, l *matcher.List) error {
 	if err != nil {
 		return err
 	}
-	return s.Writer.CreateList(ctx, l)
+	return s.ObjectWriter.CreateList(ctx, l)
 }
 
 func (s *switchedStore) PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (int, error) {
@@ -150,5 +150,5 @@ func (s *switchedStore) PutObjects(ctx context.Context, account *matcher.ID, obj
 	if err != nil {
 		return -1, err
 	}
-	return s.Writer.PutObjects(ctx, account, objects)
+	return s.ObjectWriter.PutObjects(ctx, account, objects)
 }

@@ -24,9 +24,9 @@ const maxWatched = 20_000
 
 // Watch reloads the plugins when the Lua files of the plugin folder differ from the
 // loaded ones, until ctx ends. It compares names, sizes, times and the targets of
-// links. So it notices swapped links and folders that are removed and created again,
-// on every kind of file system. If a reload fails, Watch logs that once for each change,
-// and the running generation stays.
+// links, so it also notices swapped links and folders that are removed and created
+// again, on every kind of file system. If a reload fails, Watch logs the failure once for
+// each change, and the running generation stays.
 func (h *Host) Watch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -66,7 +66,7 @@ func (h *Host) files() snapshot {
 // A snapshot identifies the state of a folder's Lua files at one moment.
 type snapshot struct {
 	sum     string // a hash of names, sizes, times and targets of links
-	problem string // why it does not include all files; empty: it does
+	problem string // why the sum does not cover all files; empty: it does
 }
 
 // snapshotOf returns a snapshot of the Lua files in dir and below. It follows links. A
@@ -76,11 +76,11 @@ func snapshotOf(dir string) snapshot {
 	if dir != "" {
 		v.folder(dir)
 	}
-	l := snapshot{sum: hex.EncodeToString(v.hash.Sum(nil))}
+	s := snapshot{sum: hex.EncodeToString(v.hash.Sum(nil))}
 	if v.problem != nil {
-		l.problem = v.problem.Error()
+		s.problem = v.problem.Error()
 	}
-	return l
+	return s
 }
 
 // visit is a snapshot in progress.
@@ -102,6 +102,7 @@ func (v *visit) fault(err error) {
 	}
 }
 
+// folder adds a folder and its entries to the hash.
 func (v *visit) folder(dir string) {
 	resolved, err := filepath.EvalSymlinks(dir)
 	if err != nil {
@@ -120,7 +121,7 @@ func (v *visit) folder(dir string) {
 	}
 	for _, e := range entries {
 		if v.entries++; v.entries > maxWatched {
-			v.fault(fmt.Errorf("%s: there are more than %d entries", dir, maxWatched))
+			v.fault(fmt.Errorf("%s: the folder of plugins has more than %d files and folders; the rest is not watched", dir, maxWatched))
 			return
 		}
 		if !strings.HasPrefix(e.Name(), ".") { // names of plugins do not begin with a dot
@@ -129,6 +130,7 @@ func (v *visit) folder(dir string) {
 	}
 }
 
+// entry adds a Lua file or a folder to the hash. It ignores other files.
 func (v *visit) entry(path string) {
 	info, err := os.Stat(path)
 	if err == nil && info.IsDir() {

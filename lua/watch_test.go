@@ -35,8 +35,8 @@ func symlink(t *testing.T, target, path string) {
 	}
 }
 
-// watching runs Watch until the test ends.
-func watching(t *testing.T, h *Host) {
+// startWatching runs Watch until the test ends.
+func startWatching(t *testing.T, h *Host) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error)
@@ -52,14 +52,14 @@ func watching(t *testing.T, h *Host) {
 // TestWatch: a change of a file causes a reload, in a new folder too. If the reload fails,
 // it is logged and the running generation stays.
 func TestWatch(t *testing.T) {
-	h, log := Start(t, versioned("1", ""))
+	h, log := startHost(t, versioned("1", ""))
 	version := func() string { return h.Plugins()[0].Version }
 	write := func(name, source string) {
 		t.Helper()
 		writeFile(t, filepath.Join(h.o.Dir, name), source)
 	}
 	write("p.lua", versioned("2", "")) // before Watch begins, so the file differs from the loaded one
-	watching(t, h)
+	startWatching(t, h)
 	luatest.WaitFor(t, func() bool { return version() == "2" })
 	write("p.lua", "return {")
 	log.Wait(t, "not reloaded")
@@ -137,7 +137,7 @@ func TestWatchFollowsLinks(t *testing.T) {
 			},
 			func(t *testing.T, root string) { writeFile(t, root+"/src/x.lua", versioned("2", "")) },
 		},
-		"the folder is removed and made again": {
+		"the folder is removed and created again": {
 			func(t *testing.T, root string) { writeFile(t, root+"/plugins/p.lua", versioned("1", "")) },
 			func(t *testing.T, root string) {
 				if err := os.RemoveAll(root + "/plugins"); err != nil {
@@ -151,8 +151,8 @@ func TestWatchFollowsLinks(t *testing.T) {
 			t.Parallel()
 			root := t.TempDir()
 			f.first(t, root)
-			h, _ := Start(t, "", func(o *Options) { o.Dir = root + "/plugins" })
-			watching(t, h)
+			h, _ := startHost(t, "", func(o *Options) { o.Dir = root + "/plugins" })
+			startWatching(t, h)
 			if v := h.Plugins()[0].Version; v != "1" {
 				t.Fatal(v)
 			}
@@ -175,23 +175,23 @@ func TestSnapshot(t *testing.T) {
 	writeFile(t, dir+"/.git/x.lua", "33")
 	writeFile(t, dir+"/note.txt", "44")
 	if snapshotOf(dir) != first {
-		t.Error("files that no plugin can use count")
+		t.Error("the sum depends on files that no plugin can use")
 	}
 	writeFile(t, dir+"/b/init.lua", "22")
 	second := snapshotOf(dir)
 	if second == first {
-		t.Error("a change does not count")
+		t.Error("the sum does not depend on the change of a file")
 	}
 	if err := os.Remove(dir + "/a.lua"); err != nil {
 		t.Fatal(err)
 	}
 	if snapshotOf(dir) == second {
-		t.Error("a file that is gone does not count")
+		t.Error("the sum does not depend on the removal of a file")
 	}
 	if none := snapshotOf(dir + "/none"); none.problem != "" || none == first {
 		t.Error(none)
 	}
 	if bad := snapshotOf(dir + "/a\x00"); bad.problem == "" {
-		t.Error("a folder that cannot be read")
+		t.Error("a folder that cannot be read is not reported")
 	}
 }

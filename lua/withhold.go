@@ -20,7 +20,7 @@ func (w withheldError) Unwrap() error { return w.cause }
 // withhold hides the text of err, unless the host wrote it for clients or the client is
 // a test of the plugin.
 func (p *plugin) withhold(err error) error {
-	_, forClients := err.(*matcher.Error) //nolint:errorlint // what wraps one may name files
+	_, forClients := err.(*matcher.Error) //nolint:errorlint // an error that wraps one may name files
 	if forClients || errors.Is(err, errOff) || p.host.o.Doubles.ShowErrors {
 		return err
 	}

@@ -30,7 +30,7 @@ func TestBitsOfEveryCPU(t *testing.T) {
 			d := v.Distance(a, b)
 			addBits(d)
 			addBits(v.SimilarityOf(d))
-			addBits(v.Cut(float64(rng.IntN(1000)) / 1000))
+			addBits(v.DistanceLimit(float64(rng.IntN(1000)) / 1000))
 		}
 	}
 	if got := sum.Sum64(); got != want {

@@ -7,16 +7,17 @@ import (
 )
 
 // Descriptor is a vector of a version. Data is little-endian and must not be
-// changed once the descriptor was passed on. The zero Descriptor is absent.
+// changed once the descriptor was passed on. The zero Descriptor means that there is
+// no descriptor.
 type Descriptor struct {
 	Version uint32
 	Data    []byte
 }
 
-// IsZero reports whether d is absent.
+// IsZero reports whether d is the zero Descriptor.
 func (d Descriptor) IsZero() bool { return d.Version == 0 }
 
-// sdkMagic is the start of an SDK descriptor: "dp\0\0", uint32 version, data.
+// sdkMagic begins an SDK descriptor. The version, as a uint32, and the data follow.
 const sdkMagic = "dp\x00\x00"
 
 // sdkHeader is the number of bytes before the data.

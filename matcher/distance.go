@@ -54,7 +54,8 @@ func cosine(a, b []byte) float64 {
 		bb += float64(y * y)
 	}
 	// The contract requires this form, not sqrt(aa)*sqrt(bb). It cannot overflow
-	// or underflow: sums of squared float32 values are far inside float64.
+	// or underflow, because sums of squared float32 values are far inside the range of
+	// float64.
 	return max(0, 2-float64(2*dot)/math.Sqrt(float64(aa*bb)))
 }
 
@@ -79,9 +80,9 @@ func (v *Version) DistanceMax() float64 {
 	}
 }
 
-// Cut returns the largest distance, up to DistanceMax, whose similarity is at
+// DistanceLimit returns the largest distance, up to DistanceMax, whose similarity is at
 // least threshold. threshold is 0..1.
-func (v *Version) Cut(threshold float64) float64 {
+func (v *Version) DistanceLimit(threshold float64) float64 {
 	if v.SimilarityOf(v.DistanceMax()) >= threshold {
 		return v.DistanceMax()
 	}

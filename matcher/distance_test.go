@@ -83,7 +83,8 @@ func TestUint8Distance(t *testing.T) {
 	}
 }
 
-// floats32 makes descriptors from the whole range of float32.
+// floats32 returns n random values. kind selects their range: 0 is about 1, 1 is
+// denormal, 2 is the largest float32 with either sign, and 3 is 1e-30 to 1e30.
 func floats32(rng *rand.Rand, n, kind int) []float32 {
 	values := make([]float32, n)
 	for i := range values {
@@ -118,7 +119,7 @@ func TestFloat32Distance(t *testing.T) {
 				aa.Add(aa, exactFloat().Mul(x, x))
 				bb.Add(bb, exactFloat().Mul(y, y))
 			}
-			// The sum has length terms, each with three roundings of 2^-53.
+			// The sum has one term for each dimension. Each term has three roundings of 2^-53.
 			errorMax := float64(length+2) * 0x1p-53
 			got, want := l2.Distance(packed(a...), packed(b...)), float(exact)
 			if math.Abs(got-want) > want*errorMax*1.01 {
@@ -177,9 +178,9 @@ func TestFloat32DistanceOrder(t *testing.T) {
 	}
 }
 
-// TestDistanceToItself: the distance of a descriptor to itself is 0 in every
-// encoding, and distances are symmetric.
-func TestDistanceToItself(t *testing.T) {
+// TestDistanceToItselfAndSymmetry: the distance of a descriptor to itself is 0, under
+// cosine apart from rounding, and distances are symmetric.
+func TestDistanceToItselfAndSymmetry(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, v := range []matcher.Version{
 		{Length: 100, Scale: 128},

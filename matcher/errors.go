@@ -61,8 +61,8 @@ type Error struct {
 	// Detail reveals something about other accounts, such as how much they store or
 	// what they wait for.
 	Masked string
-	// Path is the place in the client's request, which Detail begins with. Locate
-	// sets it, and At then leaves Detail unchanged. If it is empty, a caller may still
+	// Path is a place in the client's request, and Detail begins with it. Locate sets
+	// both, and At then leaves Detail unchanged. If Path is empty, a caller may still
 	// add the place.
 	Path string
 	err  error

@@ -14,8 +14,8 @@ import (
 //
 //	field    the name in requests and answers
 //	record   the tag in records of the store, 1 to 255; it must never change
-//	origins  the origins that have the field, separated by commas. Without it, all
-//	         origins have a field of Object, and events have the others
+//	origins  the origins that have the field, separated by commas. The default is all
+//	         origins for a field of Object, and events for a field of the other structs
 //	any      the name of the filter by a list of values
 //	is       the name of the filter by one value
 //	range    the name, without __gte and __lt, of the filters by a range of small numbers
@@ -149,13 +149,13 @@ func (f *Field) UUID(obj *Object) ID { return valueOf[ID](f, obj) }
 func (f *Field) Small(obj *Object) Small { return valueOf[Small](f, obj) }
 
 // SetText sets a field of kind [TextField].
-func (f *Field) SetText(obj *Object, text string) { *(*string)(f.place(obj)) = text }
+func (f *Field) SetText(obj *Object, text string) { *(*string)(f.address(obj)) = text }
 
 // SetUUID sets a field of kind [UUIDField].
-func (f *Field) SetUUID(obj *Object, id ID) { *(*ID)(f.place(obj)) = id }
+func (f *Field) SetUUID(obj *Object, id ID) { *(*ID)(f.address(obj)) = id }
 
 // SetSmall sets a field of kind [SmallField].
-func (f *Field) SetSmall(obj *Object, s Small) { *(*Small)(f.place(obj)) = s }
+func (f *Field) SetSmall(obj *Object, s Small) { *(*Small)(f.address(obj)) = s }
 
 // Copy copies the value of the field from one object to another.
 func (f *Field) Copy(to, from *Object) {
@@ -174,12 +174,12 @@ func valueOf[T string | ID | Small](f *Field, obj *Object) (value T) {
 	if f.ofEvent && obj.Event == nil {
 		return value
 	}
-	return *(*T)(f.place(obj))
+	return *(*T)(f.address(obj))
 }
 
-// place returns the address of the field in obj. For a field of obj.Event, it sets
+// address returns the address of the field in obj. For a field of obj.Event, it sets
 // obj.Event if that is nil.
-func (f *Field) place(obj *Object) unsafe.Pointer {
+func (f *Field) address(obj *Object) unsafe.Pointer {
 	if !f.ofEvent {
 		return unsafe.Add(unsafe.Pointer(obj), f.offset)
 	}

@@ -33,8 +33,8 @@ func TestParseID(t *testing.T) {
 	bad("")
 	bad("0f8fad5b-d9cb-469f-a165-70867728950")   // short
 	bad("0f8fad5b-d9cb-469f-a165-70867728950ee") // long
-	bad("0f8fad5bd9cb469fa16570867728950e")      // without dashes
-	bad("0f8fad5bd9cb469fa16570867728950e0000")  // of the right length
+	bad("0f8fad5bd9cb469fa16570867728950e")      // 32 characters without dashes
+	bad("0f8fad5bd9cb469fa16570867728950e0000")  // 36 characters without dashes
 	bad("{0f8fad5b-d9cb-469f-a165-70867728950e}")
 	bad("urn:uuid:0f8fad5b-d9cb-469f-a165-70867728950e")
 	bad("0f8fad5b-d9cb-469f-a165-70867728950g")

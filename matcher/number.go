@@ -38,8 +38,8 @@ func integerBits(f float64) uint64 {
 	return uint64(f)
 }
 
-// ParseNumber reads a number as JSON writes it. A number beyond float64 becomes
-// infinite.
+// ParseNumber reads a number as JSON writes it. For a number beyond the range of
+// float64 it returns an infinite Number and an error.
 func ParseNumber(text string) (Number, error) {
 	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
 		return IntNumber(i), nil

@@ -42,7 +42,7 @@ func (o Origin) Exists(id ID) *Error {
 }
 
 // Small is an optional number from 0 to 255 (an age, an enumeration). The zero
-// value is absent.
+// value means that there is no number.
 type Small uint16
 
 // SmallOf returns v as a present Small.
@@ -51,9 +51,8 @@ func SmallOf(v uint8) Small { return Small(v) + 1 }
 // Get returns the value and whether it is present.
 func (s Small) Get() (v uint8, ok bool) { return uint8(s - 1), s != 0 }
 
-// Object is a stored face, event or attribute. Once an owner has passed an object
-// on, it changes neither the object nor the contents of its slices. [Field] explains
-// the tags.
+// Object is a stored face, event or attribute. Once an object was passed on, neither
+// the object nor the contents of its slices may be changed. [Field] explains the tags.
 type Object struct {
 	Origin      Origin
 	ID          ID

@@ -2,8 +2,8 @@ package matcher
 
 import "time"
 
-// Observer receives events after they happened. Its methods must return at once,
-// because requests wait for them.
+// Observer receives a report of each request, match and write after it is done. Its
+// methods must return at once, because requests wait for them.
 type Observer interface {
 	// Requested reports a request that was answered.
 	Requested(RequestPoint)
@@ -36,7 +36,7 @@ type MatchPoint struct {
 	Err       error // the first one
 }
 
-// Observers passes every call on to each of them, in order.
+// Observers passes every call on to each observer, in order.
 type Observers []Observer
 
 // Requested implements [Observer].

@@ -73,8 +73,8 @@ func TestOwnersOf(t *testing.T) {
 	}
 }
 
-// TestOwnersHave: Has reports whether a remote owns an origin or lists of it.
-func TestOwnersHave(t *testing.T) {
+// TestOwnersHas: Has reports whether a remote owns an origin or lists of it.
+func TestOwnersHas(t *testing.T) {
 	o := &matcher.Owners{Lists: map[matcher.ID][]string{{1}: {"a", "b"}}}
 	o.Origins[matcher.Events] = []string{"e"}
 	for _, x := range []struct {

@@ -51,7 +51,7 @@ type Candidates struct {
 	Origin    Origin
 	Filter    Filter
 	Limit     int      // 1 or more
-	Threshold float64  // least similarity, 0..1
+	Threshold float64  // minimum similarity, 0..1
 	Targets   []string // the top-level fields to return; nil: all
 	Order     Order
 }
@@ -71,7 +71,7 @@ type SubRequest struct {
 	Explain    bool   // whether the client sees Scan; false: a remote need not send it
 }
 
-// CrossMatch is every object of one set against all objects of another.
+// CrossMatch asks to match every object of one set against all objects of another.
 type CrossMatch struct {
 	References *Candidates // only Origin and Filter are used
 	Candidates *Candidates
@@ -94,7 +94,7 @@ type Match struct {
 type Scan struct {
 	RowsSelected     int    // rows that pass the filters
 	RowsOtherVersion int    // selected rows without a descriptor of the match's version
-	RowsScanned      int    // the other selected rows
+	RowsScanned      int    // selected rows with such a descriptor; these are compared
 	Kernel           string // instruction set and form of the scan
 	SharedWith       int    // other sub-requests in the same passes
 	Duration         time.Duration
@@ -124,7 +124,7 @@ type Matcher interface {
 	Match(ctx context.Context, subs []SubRequest) []Result
 }
 
-// Remote is another service that answers as a matcher and has its own objects. Its
+// Remote is another service that stores objects and answers as a matcher. Its
 // methods return CodeUnavailable if the service does not answer, or if the
 // answer breaks the contract.
 type Remote interface {

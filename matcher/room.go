@@ -4,8 +4,9 @@ import "context"
 
 type textRoomKey struct{}
 
-// WithTextRoom returns a context for a request whose answer copies texts and
-// descriptors only after reserve allowed it. Several goroutines may call reserve.
+// WithTextRoom returns a context for a request. [ReserveText] then calls reserve
+// before texts and descriptors are copied for the answer of this request. Several
+// goroutines may call reserve at once.
 func WithTextRoom(ctx context.Context, reserve func(bytes int) error) context.Context {
 	return context.WithValue(ctx, textRoomKey{}, reserve)
 }

@@ -102,8 +102,8 @@ func calibrated(t *testing.T, rng *rand.Rand, v matcher.Version) *matcher.Versio
 	return version(t, v)
 }
 
-// TestCut: the cut passes the threshold, and the next distance does not.
-func TestCut(t *testing.T) {
+// TestDistanceLimit: the limit passes the threshold, and the next distance does not.
+func TestDistanceLimit(t *testing.T) {
 	rng := rand.New(rand.NewPCG(9, 10))
 	for range 30_000 {
 		v := calibrated(t, rng, []matcher.Version{
@@ -116,8 +116,8 @@ func TestCut(t *testing.T) {
 		switch rng.IntN(6) {
 		case 0: // the similarity of a row: the row passes
 			d := min(spread(rng, -9, 9), v.DistanceMax())
-			if threshold = v.SimilarityOf(d); v.Cut(threshold) < d {
-				t.Fatalf("%+v: the cut of %v, the similarity of %v, is %v", v.Similarity, threshold, d, v.Cut(threshold))
+			if threshold = v.SimilarityOf(d); v.DistanceLimit(threshold) < d {
+				t.Fatalf("%+v: the limit of %v, the similarity of %v, is %v", v.Similarity, threshold, d, v.DistanceLimit(threshold))
 			}
 		case 1:
 			threshold = 1
@@ -126,29 +126,29 @@ func TestCut(t *testing.T) {
 		case 3:
 			threshold = spread(rng, -320, -1)
 		}
-		checkCut(t, v, threshold)
+		checkDistanceLimit(t, v, threshold)
 	}
 }
 
-func checkCut(t *testing.T, v *matcher.Version, threshold float64) {
+func checkDistanceLimit(t *testing.T, v *matcher.Version, threshold float64) {
 	t.Helper()
-	cut := v.Cut(threshold)
-	if s := v.SimilarityOf(cut); s < threshold {
-		t.Fatalf("%+v: the cut of %v is %v, and does not pass with similarity %v", v.Similarity, threshold, cut, s)
+	limit := v.DistanceLimit(threshold)
+	if s := v.SimilarityOf(limit); s < threshold {
+		t.Fatalf("%+v: the limit of %v is %v, and does not pass with similarity %v", v.Similarity, threshold, limit, s)
 	}
-	if cut == v.DistanceMax() {
+	if limit == v.DistanceMax() {
 		return
 	}
-	if next := math.Nextafter(cut, math.MaxFloat64); v.SimilarityOf(next) >= threshold {
-		t.Fatalf("%+v: the cut of %v is %v, but %v also passes, with similarity %v", v.Similarity, threshold, cut, next, v.SimilarityOf(next))
+	if next := math.Nextafter(limit, math.MaxFloat64); v.SimilarityOf(next) >= threshold {
+		t.Fatalf("%+v: the limit of %v is %v, but %v also passes, with similarity %v", v.Similarity, threshold, limit, next, v.SimilarityOf(next))
 	}
 }
 
-// TestCutOfThresholdZero: every distance passes threshold 0.
-func TestCutOfThresholdZero(t *testing.T) {
+// TestDistanceLimitOfThresholdZero: every distance passes threshold 0.
+func TestDistanceLimitOfThresholdZero(t *testing.T) {
 	for _, v := range []matcher.Version{{Length: 512, Scale: 128}, {Length: 9, Encoding: matcher.Float32, Metric: matcher.Cosine}, {Length: 9, Encoding: matcher.Float32}} {
-		if v := version(t, v); v.Cut(0) < v.DistanceMax() {
-			t.Errorf("%v: the cut of 0 is %v, want at least %v", v.Encoding, v.Cut(0), v.DistanceMax())
+		if v := version(t, v); v.DistanceLimit(0) < v.DistanceMax() {
+			t.Errorf("%v: the limit of 0 is %v, want at least %v", v.Encoding, v.DistanceLimit(0), v.DistanceMax())
 		}
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Time is a moment in milliseconds since 1970-01-01T00:00:00Z.
+// Time is a point in time, in milliseconds since 1970-01-01T00:00:00Z.
 type Time int64
 
 // timeLayout is RFC 3339 in UTC with milliseconds, the form that clients get.
@@ -35,15 +35,15 @@ func ParseTime(s string) (Time, error) {
 	if isLeap {
 		t = t.Truncate(time.Second).Add(999 * time.Millisecond)
 	}
-	moment := TimeOf(t)
-	if moment < TimeFirst || moment > TimeLast {
+	parsed := TimeOf(t)
+	if parsed < TimeFirst || parsed > TimeLast {
 		return 0, fmt.Errorf("must be in the years 0000 to 9999 in UTC, got %q", Shorten(s))
 	}
-	return moment, nil
+	return parsed, nil
 }
 
 // upperTime returns s with the letters T and Z in upper case. RFC 3339 allows
-// both cases, time.Parse only this one.
+// both cases, but time.Parse allows only upper case.
 func upperTime(s string) string {
 	if len(s) < len("2006-01-02t15:04:05z") || s[10] != 't' && s[len(s)-1] != 'z' {
 		return s
@@ -74,7 +74,7 @@ func endsMonth(t time.Time) bool {
 	return t.Hour() == 23 && t.Minute() == 59 && t.AddDate(0, 0, 1).Day() == 1
 }
 
-// isStrict reports whether s is RFC 3339 after time.Parse accepted it. time.Parse
+// isStrict reports whether s, which time.Parse has accepted, is RFC 3339. time.Parse
 // also accepts hours of one digit, a comma and zones that do not exist
 // (https://go.dev/issue/54580).
 func isStrict(s string) bool {

@@ -70,9 +70,9 @@ type Calibration struct {
 	Steepness float64 // above 0
 }
 
-// uncalibrated is the calibration of a version that the configuration does not
-// calibrate.
-var uncalibrated = Calibration{Midpoint: 1, Steepness: 8}
+// defaultCalibration is the calibration of versions for which the configuration has
+// none.
+var defaultCalibration = Calibration{Midpoint: 1, Steepness: 8}
 
 // IsZero reports whether c is missing from the configuration.
 func (c Calibration) IsZero() bool { return c == Calibration{} }
@@ -179,7 +179,7 @@ func builtin() []Version {
 	var all []Version
 	addVersions := func(t DescriptorType, length int, numbers ...uint32) {
 		for _, n := range numbers {
-			all = append(all, Version{Number: n, Type: t, Length: length, Scale: 128, Similarity: uncalibrated})
+			all = append(all, Version{Number: n, Type: t, Length: length, Scale: 128, Similarity: defaultCalibration})
 		}
 	}
 	addVersions(FaceDescriptor, 512, 54, 56, 57, 58, 59, 60, 62, 65)
@@ -201,7 +201,7 @@ func NewRegistry(custom []Version) (*Registry, error) {
 	var faults []error
 	for i, v := range custom {
 		if v.Calibrated = !v.Similarity.IsZero(); !v.Calibrated {
-			v.Similarity = uncalibrated
+			v.Similarity = defaultCalibration
 		}
 		bad := v.check()
 		if old := r.byNumber[v.Number]; bad == nil && old != nil {

@@ -63,6 +63,8 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestErrors: an error keeps its cause, its code and its RetryAfter when it is wrapped
+// or gets a path.
 func TestErrors(t *testing.T) {
 	cause := context.DeadlineExceeded
 	err := matcher.Errorf(matcher.CodeBadInput, "limit: %d: %w", 0, cause)
@@ -114,31 +116,37 @@ func TestSmall(t *testing.T) {
 	}
 }
 
-// TestFilterIsZero sets each field in turn. If IsZero ignored a field, a delete
-// by that field would be refused or would delete everything.
+// TestFilterIsZero sets each field in turn, also those of Event and of ranges. If
+// IsZero ignored a field, a delete by that field would be refused or would delete
+// everything.
 func TestFilterIsZero(t *testing.T) {
 	var f matcher.Filter
 	if !f.IsZero() {
 		t.Error("IsZero is false for the empty filter")
 	}
-	for i := range reflect.TypeFor[matcher.Filter]().NumField() {
-		var f matcher.Filter
-		field := reflect.ValueOf(&f).Elem().Field(i)
-		fields := []reflect.Value{field}
-		if field.Kind() == reflect.Struct { // a Range
-			fields = []reflect.Value{field.Field(0), field.Field(1)}
-		}
-		for _, x := range fields {
-			f = matcher.Filter{}
-			if x.Kind() == reflect.Slice {
-				x.Set(reflect.MakeSlice(x.Type(), 0, 0)) // selects nothing
-			} else {
-				x.Set(reflect.New(x.Type().Elem()))
+	checked := 0
+	var checkFields func(name string, v reflect.Value)
+	checkFields = func(name string, v reflect.Value) {
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				checkFields(name+"."+v.Type().Field(i).Name, v.Field(i))
 			}
-			if f.IsZero() {
-				t.Errorf("IsZero ignores %s", reflect.TypeFor[matcher.Filter]().Field(i).Name)
-			}
+			return
+		case reflect.Slice:
+			v.Set(reflect.MakeSlice(v.Type(), 0, 0)) // selects nothing
+		default:
+			v.Set(reflect.New(v.Type().Elem()))
 		}
+		if f.IsZero() {
+			t.Errorf("IsZero ignores %s", name)
+		}
+		v.SetZero()
+		checked++
+	}
+	checkFields("Filter", reflect.ValueOf(&f).Elem())
+	if checked < 16 {
+		t.Errorf("only %d fields were checked, want at least 16", checked)
 	}
 }
 

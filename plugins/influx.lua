@@ -1,5 +1,5 @@
 -- influx: writes points to InfluxDB (v2) in line protocol, in batches. While InfluxDB
--- does not answer, points wait. If more wait than 10 requests hold, the oldest are dropped.
+-- does not answer, points wait. If more wait than fit into 10 requests, the oldest are dropped.
 local ns = require("nearside")
 
 local M = {
@@ -15,7 +15,7 @@ local M = {
       bucket = { type = "string", default = "nearside" },
       token = { type = "string", default = "" },
       size = { type = "integer", minimum = 1, maximum = 10000, default = 1000 }, -- points per request
-      seconds = { type = "number", minimum = 0.1, default = 2 },                 -- after this time, fewer are sent
+      seconds = { type = "number", minimum = 0.1, default = 2 },                 -- time after which fewer points are sent
     },
   },
 }

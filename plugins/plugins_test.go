@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestFiles: each plugin is short, begins with a description, has a test and is listed
-// in the README. Package lua runs the tests.
-func TestFiles(t *testing.T) {
+// TestShippedPlugins: each plugin is short, begins with a description, has a test and is
+// listed in the README. Package lua/trial runs the tests.
+func TestShippedPlugins(t *testing.T) {
 	readme, err := os.ReadFile("../README.md")
 	if err != nil {
 		t.Fatal(err)

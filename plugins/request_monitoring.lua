@@ -24,19 +24,21 @@ local M = {
 
 local conf, wanted, created, failing, backlog = nil, {}, false, false, nil
 
--- post returns true if the request must not be repeated: it succeeded, or it was
--- refused, which is logged. Otherwise it returns nil and the reason.
-local function post(path, options, fine, count)
+-- post returns true if the request must not be repeated: it succeeded, or count points
+-- were refused, which is logged. Otherwise it returns nil and the reason. Without count,
+-- it raises an error if the request was refused. accepted has the statuses of success.
+local function post(path, options, accepted, count)
   local answer, err = ns.http.post(conf.url .. path, options)
   if not answer then return nil, err end
   if answer.status >= 500 or answer.status == 429 then return nil, "status " .. answer.status .. ": " .. answer.body end
-  if not fine[answer.status] then
+  if not accepted[answer.status] then
     if not count then error("the bucket: status " .. answer.status .. ": " .. answer.body) end
     ns.log.warn("points were refused", { count = count, status = answer.status, reason = answer.body })
   end
   return true
 end
 
+-- send creates the bucket if necessary, and posts the points, if any.
 local function send(points)
   local err
   if not created then created, err = post("/1/buckets", { query = { bucket = conf.bucket } }, { [201] = true, [409] = true }) end

@@ -3,7 +3,7 @@
 -- Each matcher is asked for its cost, and the cheapest one answers. The cost of the
 -- local matcher is 100. This plugin offers 10 for requests that filter only by a list,
 -- and no cost for others, so it does not get them. Here it just scans the rows of the
--- list, as the local matcher would. Replace the scan by your own method.
+-- list, as the local matcher would. Replace the scan with your own method.
 local ns = require("nearside")
 
 local M = {

@@ -15,8 +15,8 @@ local M = {
       url = { type = "string" },
       external_ids = { type = "array", items = { type = "string" }, default = {} }, -- empty: all persons
       similarity = { type = "number", minimum = 0, maximum = 1, default = 0.9 },
-      seconds = { type = "number", minimum = 0.1, default = 5 }, -- alerts of this time are sent together
-      quiet = { type = "number", minimum = 0, default = 60 },    -- time without a second alert for a person
+      seconds = { type = "number", minimum = 0.1, default = 5 }, -- alerts within this time are sent together
+      quiet = { type = "number", minimum = 0, default = 60 },    -- time in which a person causes only one alert
     },
   },
 }

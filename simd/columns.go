@@ -26,7 +26,8 @@ func Within[T ~uint16 | ~uint32 | ~int64](k *Kernel, words []uint64, values []T,
 
 // withinFuncs do the work of Within for words whose 64 bits are all in use. The
 // index is the size of a value in bytes; nil means that the kernel has no such
-// function. Only as many low bits of lo and span count as a value has.
+// function. A function uses only as many low bits of lo and span as a value
+// has.
 type withinFuncs [9]func(words []uint64, values *byte, lo, span uint64)
 
 // withinGeneric is the reference for Within. It has no branch that depends on the

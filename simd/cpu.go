@@ -14,14 +14,18 @@ var (
 	needAVXVNNI = append(slices.Clip(needAVX2), cpuid.AVXVNNI)
 	needAVX512  = append(slices.Clip(needAVX2), cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VNNI)
 	needAMX     = append(slices.Clip(needAVX512), cpuid.AMXTILE, cpuid.AMXINT8)
+
+	needNEON    = []cpuid.FeatureID{cpuid.ASIMD}
+	needDotProd = append(slices.Clip(needNEON), cpuid.ASIMDDP)
+	needI8MM    = append(slices.Clip(needDotProd), cpuid.I8MM)
 )
 
 // Features returns the names, as package cpuid spells them, of those features
-// that some kernel needs and this CPU has. On architectures other than x86 it is
-// empty.
+// that some kernel needs and this CPU has. On architectures other than amd64 and
+// arm64 it is empty.
 func Features() []string {
 	var names []string
-	for _, f := range append(slices.Clip(needAMX), cpuid.AVXVNNI) {
+	for _, f := range slices.Concat(needAMX, []cpuid.FeatureID{cpuid.AVXVNNI}, needI8MM) {
 		if cpuid.CPU.Supports(f) {
 			names = append(names, f.String())
 		}

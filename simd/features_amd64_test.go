@@ -16,8 +16,8 @@ import (
 )
 
 // TestDispatchChecksRequiredFeatures compares the features that dispatch checks
-// with the features that the generator lists beside each function of the assembly.
-// Dispatch must check every feature that an instruction needs.
+// with the features that the generator lists above each function of the
+// assembly. Dispatch must check every feature that an instruction needs.
 func TestDispatchChecksRequiredFeatures(t *testing.T) {
 	files, err := filepath.Glob("*_amd64.s")
 	if err != nil || len(files) == 0 {

@@ -93,7 +93,7 @@ func TestFloat32(t *testing.T) {
 						m.check(t, k, count, used[:n], used[n:])
 					}
 				}
-				for n := 1; n <= lengthMax; n++ {
+				for n := range lengths() {
 					f(n, 1+n%2)
 				}
 				for _, n := range []int{1, 15, 16, 17, 31, 32, 33, 128, 512, 2048} {
@@ -112,7 +112,7 @@ func TestFloat32(t *testing.T) {
 func TestDotF32Cancellation(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(4)
-		for n := 2; n <= lengthMax; n++ {
+		for n := range lengths() {
 			query, row := make([]float32, n), make([]float32, n)
 			for j := 0; j+1 < n; j += 2 {
 				query[j], row[j] = r.Float32()*1e10, r.Float32()

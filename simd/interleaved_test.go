@@ -132,15 +132,15 @@ func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 	t.Helper()
 	var tile, next TileU8
 	for _, b := range order {
-		tile.Add(s.block(b))
-		next.Add(s.block(r.IntN(len(s.rows) / BlockRows)))
+		tile.AddBlock(s.block(b))
+		next.AddBlock(s.block(r.IntN(len(s.rows) / BlockRows)))
 	}
 	ahead := []*TileU8{nil, &next, {}}[r.IntN(3)]
 	for g := range q.Groups() {
 		first, count := q.Group(g)
 		var limits [GroupMax]int32
 		for i := range limits {
-			limits[i] = math.MaxInt32 // the limit of a missing query must not produce hits
+			limits[i] = math.MaxInt32 // missing queries must have no hits, whatever their limit
 		}
 		want := make([][]int32, count)
 		for i := range want {
@@ -178,7 +178,7 @@ func TestInterleavedU8(t *testing.T) {
 	eachKernel(t, func(t *testing.T, k *Kernel) {
 		r := seeded(11)
 		var q QueriesU8 // PackU8 reuses its memory
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			count, blocks := 1+n%(k.groupU8+2), 1+n%5
 			if n > 200 && n%32 > 2 && n%61 != 0 { // smaller, because the oracle is slow
 				count, blocks = 1+n%2, 1
@@ -374,7 +374,7 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 			return func() {
 				var tile TileU8
 				for range blocks {
-					tile.Add(make([]byte, bytes), make([]int32, consts))
+					tile.AddBlock(make([]byte, bytes), make([]int32, consts))
 				}
 				k.TileU8(q, g, &tile, new([GroupMax]int32), new(HitsU8), nil)
 			}
@@ -410,7 +410,7 @@ func TestInterleavedAllocatesNothing(t *testing.T) {
 			k.ListU8(&q, 8, s.blocks, s.consts, list, 0, values, masks)
 			tile.Reset()
 			for b := range 4 {
-				tile.Add(s.block(b))
+				tile.AddBlock(s.block(b))
 			}
 			for g := range q.Groups() {
 				k.TileU8(&q, g, tile, limits, hits, tile)

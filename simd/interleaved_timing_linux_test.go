@@ -197,7 +197,7 @@ func runTiles(q *QueriesU8, blocks []byte, consts []int32, size int,
 	fill := func(t *TileU8, at int) {
 		t.Reset()
 		for b := at; b < min(at+TileBlocks, len(blocks)/size); b++ {
-			t.Add(blocks[b*size:][:size], consts[b*BlockRows:][:BlockRows])
+			t.AddBlock(blocks[b*size:][:size], consts[b*BlockRows:][:BlockRows])
 		}
 	}
 	fill(tile, 0)

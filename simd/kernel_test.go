@@ -2,6 +2,7 @@ package simd
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -11,6 +12,21 @@ import (
 
 // lengthMax is the largest length of most tests, several times every unroll width.
 const lengthMax = 2100
+
+// lengths yields the lengths from 1 to lengthMax. With -short, which emulated CPUs
+// need, it leaves out most lengths above 200, but none next to a multiple of 64.
+func lengths() iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for n := 1; n <= lengthMax; n++ {
+			if testing.Short() && n > 200 && (n+1)%64 > 2 && n%61 != 0 {
+				continue
+			}
+			if !yield(n) {
+				return
+			}
+		}
+	}
+}
 
 var rowCounts = []int{0, 1, 2, 3, 4, 5, 7, 16, 17, 65}
 

@@ -36,12 +36,14 @@ func ends[T any](b []byte, n int) [2][]T {
 	return [2][]T{all[:n:n], all[len(all)-n:]}
 }
 
+// TestRowMajorStaysInsideArguments checks that kernels neither read nor write
+// bytes before or after their arguments.
 func TestRowMajorStaysInsideArguments(t *testing.T) {
 	const countMax = 5
 	dst, query, rows := fenced(t, 4*countMax), fenced(t, 4*lengthMax), fenced(t, 4*lengthMax*countMax)
 	r := seeded(6)
 	eachKernel(t, func(t *testing.T, k *Kernel) {
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			for _, count := range []int{1, 2, countMax} {
 				for side := range 2 { // 0: starts right after a fence, 1: ends right before a fence
 					q8, r8 := ends[uint8](query, n)[side], ends[uint8](rows, n*count)[side]

@@ -16,9 +16,9 @@ type probes struct {
 	u8Step, f32Step int // products of one instruction
 }
 
-// ProbeStream reads data once, strictly in order, and computes next to nothing:
-// no scan of the same bytes should be much faster. It ignores the bytes after
-// the last multiple of 512.
+// ProbeStream reads data once, strictly in order, and does almost no
+// arithmetic. No scan of the same bytes should be much faster. It ignores the
+// bytes after the last multiple of 512.
 func (k *Kernel) ProbeStream(data []byte) { k.probes.stream(data[:len(data)&^511]) }
 
 // ProbeU8 multiplies and adds bytes with the instruction that k's scans and tiles

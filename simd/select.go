@@ -16,10 +16,13 @@ const (
 	levelAVXVNNI
 	levelAVX512
 	levelAMX
+	levelNEON
+	levelDotProd
+	levelI8MM
 )
 
-// levels are the names of the levels, lowest first.
-var levels = []string{"generic", "avx2", "avxvnni", "avx512", "amx"}
+// levels are the names of the levels, those of an architecture lowest first.
+var levels = []string{"generic", "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm"}
 
 // kernels lists the kernels of this build, slowest first. It is set once and
 // read-only afterwards.
@@ -43,17 +46,20 @@ var kernels = append([]*Kernel{{
 // that this CPU cannot run.
 func Kernels() []*Kernel { return slices.Clone(kernels) }
 
-// Select returns the best usable kernel at or below the named level: "generic",
-// "avx2", "avxvnni", "avx512", "amx", or "auto" for the highest level. If this
-// process cannot run that level, Select returns the best kernel that it can run, not
-// an error.
+// Select returns the best usable kernel at or below the named level: "generic", on
+// amd64 "avx2", "avxvnni", "avx512" or "amx", on arm64 "neon", "neon-dotprod" or
+// "neon-i8mm", or "auto" for the highest level. If this process cannot run that level,
+// Select returns the best kernel that it can run, not an error. The same holds for a
+// level of another architecture.
 func Select(name string) (*Kernel, error) {
 	highest := level(slices.Index(levels, name))
-	if name == "auto" {
-		highest = level(len(levels) - 1)
-	}
-	if highest < 0 {
+	switch {
+	case name == "auto":
+		highest = level(len(levels))
+	case highest < 0:
 		return nil, fmt.Errorf("simd: unknown level %q, must be auto, %s", name, strings.Join(levels, ", "))
+	case !slices.ContainsFunc(kernels, func(k *Kernel) bool { return k.level == highest }):
+		highest = level(len(levels)) // another architecture's level is no limit here
 	}
 	return bestKernel(kernels, highest), nil
 }

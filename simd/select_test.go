@@ -2,6 +2,7 @@ package simd
 
 import (
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,14 +20,19 @@ func TestSelect(t *testing.T) {
 	}
 	check("generic", ks[0])
 	check("auto", usable[len(usable)-1])
-	check(levels[len(levels)-1], usable[len(usable)-1])
+	check("amx", usable[len(usable)-1])
+	check("neon-i8mm", usable[len(usable)-1])
 	for _, k := range usable {
 		check(levels[k.level], k)
+	}
+	// SIMD_EXPECT is the kernel that an emulated CPU must get.
+	if want := os.Getenv("SIMD_EXPECT"); want != "" && usable[len(usable)-1].Name() != want {
+		t.Errorf("the best usable kernel is %s, want %s", usable[len(usable)-1].Name(), want)
 	}
 }
 
 func TestSelectRefusesUnknownLevels(t *testing.T) {
-	for _, name := range []string{"", "AVX2", "avx", "sse", "avx512-vnni"} {
+	for _, name := range []string{"", "AVX2", "avx", "sse", "avx512-vnni", "NEON", "dotprod"} {
 		k, err := Select(name)
 		if err == nil || k != nil {
 			t.Errorf("Select(%q) = %v, %v, want an error", name, k, err)
@@ -101,6 +107,9 @@ func TestCPUNameAndFeatures(t *testing.T) {
 	for _, k := range Kernels() {
 		if k.level == levelAVX2 && k.Usable() && !slices.Contains(Features(), "AVX2") {
 			t.Errorf("%s is usable, but the features %v do not include AVX2", k.Name(), Features())
+		}
+		if k.level == levelNEON && k.Usable() && !slices.Contains(Features(), "ASIMD") {
+			t.Errorf("%s is usable, but the features %v do not include ASIMD", k.Name(), Features())
 		}
 	}
 }

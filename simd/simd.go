@@ -88,8 +88,8 @@ const NarrowMax = 6
 type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
 	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte)
 
-// Name returns the kernel's name. It begins with the kernel's level, as in
-// "avx512-vnni".
+// Name returns the kernel's name. It begins with the kernel's level: "generic",
+// "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod" or "neon-i8mm".
 func (k *Kernel) Name() string { return k.name }
 
 // Level is the level of the kernel's instruction set, as [Select] takes it.

@@ -26,9 +26,9 @@ func (t *TileU8) Reset() { *t = TileU8{} }
 // Len returns the number of blocks.
 func (t *TileU8) Len() int { return t.count }
 
-// Add appends a block and its constants, which ScanU8 describes. It panics if
-// the tile already has four blocks.
-func (t *TileU8) Add(block []byte, consts []int32) {
+// AddBlock appends a block and its constants, which ScanU8 describes. It panics
+// if the tile already has four blocks.
+func (t *TileU8) AddBlock(block []byte, consts []int32) {
 	if t.count == TileBlocks {
 		panic(fmt.Sprintf("simd: a tile must have at most %d blocks", TileBlocks))
 	}

@@ -38,7 +38,7 @@ func TestSignalsDuringTiles(t *testing.T) {
 	k.PackU8(&q, queries)
 	var tile TileU8
 	for b := range TileBlocks {
-		tile.Add(s.block(b))
+		tile.AddBlock(s.block(b))
 	}
 	want := new(HitsU8)
 	k.TileU8(&q, 0, &tile, new([GroupMax]int32), want, nil)

@@ -41,7 +41,7 @@ func TestSquaredL2U8(t *testing.T) {
 			rows := buf[64+lengthMax+r.IntN(64):][:count*n]
 			checkU8(t, k, count, query, rows)
 		}
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			f(n, rowCounts[n%len(rowCounts)])
 			f(n, 2)
 		}
@@ -70,7 +70,7 @@ func TestSquaredL2U8ExtremeBytes(t *testing.T) {
 				t.Fatalf("length %d: %v, want 0, 0, %d", n, dst, full)
 			}
 		}
-		for n := 1; n <= lengthMax; n++ {
+		for n := range lengths() {
 			f(n)
 		}
 		f(DimMax - 1)

@@ -92,8 +92,8 @@ func (c *Chart) writeSeries(b *strings.Builder, i int, s Series, x, y *axis) {
 
 func isShown(p Point) bool { return p.X > 0 && p.Y > 0 && !math.IsInf(p.X+p.Y, 0) }
 
-func writeText(b *strings.Builder, x, y float64, anchor, more, s string) {
-	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, more, html.EscapeString(s))
+func writeText(b *strings.Builder, x, y float64, anchor, attributes, s string) {
+	fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="%s" %s>%s</text>`+"\n", x, y, anchor, attributes, html.EscapeString(s))
 }
 
 func writeLine(b *strings.Builder, x1, y1, x2, y2 float64) {
@@ -116,12 +116,12 @@ func label(v float64) string {
 // axis is a logarithmic scale.
 type axis struct{ low, high float64 }
 
-func newAxis(series []Series, of func(Point) float64) *axis {
+func newAxis(series []Series, coordinate func(Point) float64) *axis {
 	var all []float64
 	for _, s := range series {
 		for _, p := range s.Points {
 			if isShown(p) {
-				all = append(all, of(p))
+				all = append(all, coordinate(p))
 			}
 		}
 	}

@@ -32,11 +32,11 @@ func newFaces(s *service, data string) (*faces, error) {
 	defer f.Close() //nolint:errcheck // only read
 	set := &faces{}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var one face
-		if err := json.Unmarshal(lines.Bytes(), &one); err != nil {
+		var picture face
+		if err := json.Unmarshal(lines.Bytes(), &picture); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		set.all = append(set.all, one)
+		set.all = append(set.all, picture)
 	}
 	set.list, err = s.importFile(file, len(set.all))
 	return set, err
@@ -72,9 +72,9 @@ func (set *faces) neighbours(of *face) []neighbour {
 
 // person is a line of the printed table.
 type person struct {
-	pictures, same      int     // number of pictures, and of those whose nearest other picture is of the same person
-	nearest, similarity float64 // largest distance and smallest similarity of a nearest other picture
-	stranger            string  // nearest other pictures that are of different persons
+	pictures, same             int     // number of pictures, and of those whose nearest other picture is of the same person
+	distanceMax, similarityMin float64 // largest distance and smallest similarity of a nearest other picture
+	strangers                  string  // nearest other pictures that are of different persons
 }
 
 // check matches every face with all faces and compares each row of each answer with this
@@ -108,7 +108,7 @@ func (set *faces) check(s *service, show bool) error {
 		}
 		p := persons[set.all[i].Person]
 		if p == nil {
-			p = &person{similarity: 1}
+			p = &person{similarityMin: 1}
 			persons[set.all[i].Person] = p
 		}
 		p.addPicture(&set.all[i], want[other], got[other].Similarity)
@@ -124,10 +124,10 @@ func (p *person) addPicture(f *face, n neighbour, similarity float64) {
 	if n.Person == f.Person {
 		p.same++
 	} else {
-		p.stranger += fmt.Sprintf(" %s: %s of %s;", f.Picture, n.Picture, n.Person)
+		p.strangers += fmt.Sprintf(" %s: %s of %s;", f.Picture, n.Picture, n.Person)
 	}
-	p.nearest = max(p.nearest, n.distance)
-	p.similarity = min(p.similarity, similarity)
+	p.distanceMax = max(p.distanceMax, n.distance)
+	p.similarityMin = min(p.similarityMin, similarity)
 }
 
 func printPersons(persons map[string]*person) {
@@ -141,7 +141,7 @@ func printPersons(persons map[string]*person) {
 	for _, name := range names {
 		p := persons[name]
 		same, all = same+p.same, all+p.pictures
-		fmt.Printf("%-10s  %d of %d %-24s  distance %6.3f, similarity %.3f\n", name, p.same, p.pictures, p.stranger, p.nearest, p.similarity)
+		fmt.Printf("%-10s  %d of %d %-24s  distance %6.3f, similarity %.3f\n", name, p.same, p.pictures, p.strangers, p.distanceMax, p.similarityMin)
 	}
 	fmt.Printf("faces: %d of %d nearest other pictures are of the same person; all %d distances and positions equal brute force\n", same, all, all*all)
 }

@@ -128,7 +128,7 @@ func (set *sift) squaredDistance(query int, row int32) int {
 // printRates prints the number of rows compared per second over HTTP, first with all
 // queries in one request, then with one query per request.
 func (set *sift) printRates(s *service, references []any) error {
-	measure := func(what string, requests [][]any) error {
+	measure := func(name string, requests [][]any) error {
 		start, rows, kernel := time.Now(), 0, ""
 		for _, r := range requests {
 			a, err := s.match(r, set.list, 10)
@@ -142,7 +142,7 @@ func (set *sift) printRates(s *service, references []any) error {
 		}
 		took := time.Since(start)
 		fmt.Printf("sift: %-24s %6.1f million rows compared per second, %v per request over HTTP, kernel %s\n",
-			what, float64(rows)/took.Seconds()/1e6, (took / time.Duration(len(requests))).Round(10*time.Microsecond), kernel)
+			name, float64(rows)/took.Seconds()/1e6, (took / time.Duration(len(requests))).Round(10*time.Microsecond), kernel)
 		return nil
 	}
 	var batches, singles [][]any

@@ -73,7 +73,7 @@ func Run(ctx context.Context, p Plan, clock Clock, send Send) (*Result, error) {
 		return nil, err
 	}
 	begin := clock.Now()
-	r := &run{Plan: p, clock: clock, send: send, begin: begin, counted: begin.Add(p.WarmUp), end: begin.Add(p.WarmUp + p.Duration)}
+	r := &run{Plan: p, clock: clock, send: send, begin: begin, countFrom: begin.Add(p.WarmUp), end: begin.Add(p.WarmUp + p.Duration)}
 	clients := make([]client, p.Clients)
 	var all sync.WaitGroup
 	for i := range clients {
@@ -93,7 +93,7 @@ func Run(ctx context.Context, p Plan, clock Clock, send Send) (*Result, error) {
 			last = clients[i].last
 		}
 	}
-	total.Elapsed = last.Sub(r.counted)
+	total.Elapsed = last.Sub(r.countFrom)
 	return total, nil
 }
 
@@ -103,7 +103,7 @@ type run struct {
 	clock Clock
 	send  Send
 
-	begin, counted, end time.Time
+	begin, countFrom, end time.Time // requests from countFrom to end are counted
 
 	mu   sync.Mutex
 	next int // number of the next request
@@ -142,14 +142,14 @@ func (c *client) loop(ctx context.Context) {
 			return
 		}
 		if c.Rate > 0 && c.clock.Now().After(c.end.Add(c.Duration)) {
-			if !start.Before(c.counted) {
+			if !start.Before(c.countFrom) {
 				c.result.addErrors(notSent, 1)
 			}
 			continue
 		}
 		c.clock.Until(ctx, start)
 		n, err := c.send(ctx, i)
-		if now := c.clock.Now(); !start.Before(c.counted) {
+		if now := c.clock.Now(); !start.Before(c.countFrom) {
 			c.result.addRequest(now.Sub(start), n, err)
 			c.last = now
 		}

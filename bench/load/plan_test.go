@@ -40,10 +40,10 @@ func (c *clock) server(took map[int]time.Duration) Send {
 	}
 }
 
-func near(t *testing.T, what string, got, want time.Duration) {
+func near(t *testing.T, name string, got, want time.Duration) {
 	t.Helper()
 	if diff := got - want; diff < -want/500-time.Microsecond || diff > want/500+time.Microsecond { // Latencies have three significant digits
-		t.Errorf("%s: %v, want %v", what, got, want)
+		t.Errorf("%s: %v, want %v", name, got, want)
 	}
 }
 
@@ -102,9 +102,9 @@ func TestWarmUpOfTheOpenLoopIsNotCounted(t *testing.T) {
 	}
 }
 
-// TestSlowServerEndsTheOpenLoop uses 100 requests that are due in one second, and a server
-// that needs a quarter of a second for each.
-func TestSlowServerEndsTheOpenLoop(t *testing.T) {
+// TestUnsentRequestsFail: 100 requests are due in one second, and the server needs a quarter of
+// a second for each. Requests are sent for one more second. The rest count as not sent.
+func TestUnsentRequestsFail(t *testing.T) {
 	c := newClock()
 	r, err := Run(t.Context(), Plan{Clients: 1, Duration: time.Second, Rate: 100}, c, func(context.Context, int) (int, error) {
 		c.now = c.now.Add(250 * time.Millisecond)

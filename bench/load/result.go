@@ -38,23 +38,23 @@ func (r *Result) addRequest(latency time.Duration, n int, err error) {
 }
 
 // addErrors adds n failed requests of a kind.
-func (r *Result) addErrors(what string, n int) {
+func (r *Result) addErrors(kind string, n int) {
 	kinds := len(r.Errors)
 	if r.Errors[otherErrors] > 0 {
 		kinds--
 	}
-	if r.Errors[what] == 0 && kinds >= kindsMax {
-		what = otherErrors
+	if r.Errors[kind] == 0 && kinds >= kindsMax {
+		kind = otherErrors
 	}
-	r.Errors[what] += n
+	r.Errors[kind] += n
 }
 
 func (r *Result) merge(other *Result) {
 	r.Requests += other.Requests
 	r.BytesIn += other.BytesIn
 	r.Latencies.Merge(other.Latencies)
-	for what, n := range other.Errors {
-		r.addErrors(what, n)
+	for kind, n := range other.Errors {
+		r.addErrors(kind, n)
 	}
 }
 

@@ -54,9 +54,9 @@ func WriteTable(w io.Writer, all []Summary) error {
 	for i := range all {
 		s := &all[i]
 		failed, rate := 0, "closed"
-		for what, n := range s.Errors {
+		for kind, n := range s.Errors {
 			failed += n
-			total[what] += n
+			total[kind] += n
 		}
 		if s.Rate > 0 {
 			rate = strconv.FormatFloat(s.Rate, 'g', -1, 64)
@@ -68,8 +68,8 @@ func WriteTable(w io.Writer, all []Summary) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, what := range slices.Sorted(maps.Keys(total)) {
-		if _, err := fmt.Fprintf(w, "%d requests failed: %s\n", total[what], what); err != nil {
+	for _, kind := range slices.Sorted(maps.Keys(total)) {
+		if _, err := fmt.Fprintf(w, "%d requests failed: %s\n", total[kind], kind); err != nil {
 			return err
 		}
 	}

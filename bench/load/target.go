@@ -52,8 +52,8 @@ func (t *Target) Connect(clients int) (send Send, closeAll func()) {
 	}, transport.CloseIdleConnections
 }
 
-// Once posts the first body and returns the answer.
-func (t *Target) Once(ctx context.Context) ([]byte, error) {
+// PostFirst posts the first body and returns the answer.
+func (t *Target) PostFirst(ctx context.Context) ([]byte, error) {
 	var answer bytes.Buffer
 	c := &http.Client{Timeout: time.Minute}
 	defer c.CloseIdleConnections()

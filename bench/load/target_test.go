@@ -101,7 +101,7 @@ func TestMissingAnswers(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	server.Listener.Close()
-	if _, err := target.Once(t.Context()); err == nil || !strings.Contains(errorKind(err), "refused") {
+	if _, err := target.PostFirst(t.Context()); err == nil || !strings.Contains(errorKind(err), "refused") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -22,8 +22,8 @@ import (
 
 const (
 	version = 9512
-	// bodies is the number of different requests.
-	bodies = 16
+	// distinctRequests is the number of different requests.
+	distinctRequests = 16
 	// An answer counts as in time if it comes within the deadline plus graceTime
 	// after its request was due.
 	graceTime = 250 * time.Millisecond
@@ -36,8 +36,9 @@ type plan struct {
 	Rate               float64 // requests due per second; 0 for a closed loop, where each client waits for its answer
 	Clients            int     // number of clients of the closed loop
 	Duration, Deadline time.Duration
-	Fresh              bool
-	References, Length int
+	Fresh              bool // each request uses a new connection
+	References         int  // number of references in a request
+	Length             int  // bytes of a descriptor
 }
 
 // result has the numbers of requests by outcome.
@@ -71,7 +72,7 @@ func (p plan) send(ctx context.Context, address string) (*result, error) {
 type clients struct {
 	plan
 	address  string
-	requests [bodies][]byte
+	requests [distinctRequests][]byte
 	inFlight chan struct{}
 
 	mu       sync.Mutex
@@ -144,7 +145,7 @@ func descriptor(random *rand.ChaCha8, length int) string {
 // sendRequest sends request n, which was due at the given time, and counts its outcome.
 func (c *clients) sendRequest(n int, due time.Time) {
 	asked := time.Now()
-	status, err := c.exchange(c.requests[n%bodies])
+	status, err := c.exchange(c.requests[n%distinctRequests])
 	took := time.Since(asked)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,8 +173,8 @@ func (c *clients) exchange(request []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	status, more, err := w.exchange(request, c.Deadline+10*time.Second)
-	if err != nil || !more || c.Fresh {
+	status, reusable, err := w.exchange(request, c.Deadline+10*time.Second)
+	if err != nil || !reusable || c.Fresh {
 		_ = w.Close() // an error does not matter any more
 		return status, err
 	}
@@ -202,7 +203,7 @@ func (c *clients) connect() (*connection, error) {
 
 // exchange sends a request and returns the status of the answer, and whether the
 // connection can be used for another request.
-func (w *connection) exchange(request []byte, timeout time.Duration) (status int, more bool, err error) {
+func (w *connection) exchange(request []byte, timeout time.Duration) (status int, reusable bool, err error) {
 	if err := w.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return 0, false, err
 	}
@@ -210,7 +211,7 @@ func (w *connection) exchange(request []byte, timeout time.Duration) (status int
 		return 0, false, err
 	}
 	length := 0
-	more = true
+	reusable = true
 	for {
 		line, err := w.in.ReadString('\n')
 		if err != nil {
@@ -221,13 +222,13 @@ func (w *connection) exchange(request []byte, timeout time.Duration) (status int
 		switch {
 		case line == "" && status >= 200:
 			_, err := io.CopyN(io.Discard, w.in, int64(length))
-			return status, more, err
+			return status, reusable, err
 		case strings.HasPrefix(line, "HTTP/1.1 "):
 			status, err = strconv.Atoi(line[9:12])
 		case strings.EqualFold(name, "Content-Length"):
 			length, err = strconv.Atoi(value)
 		case strings.EqualFold(name, "Connection"):
-			more = !strings.EqualFold(value, "close")
+			reusable = !strings.EqualFold(value, "close")
 		}
 		if err != nil {
 			return 0, false, err

@@ -112,22 +112,22 @@ func (s *settings) run(ctx context.Context, binaries []string) (missed bool, err
 }
 
 // round measures the capacity of a server and then each factor.
-func (s *settings) round(ctx context.Context, round int, at *server, f *figures) error {
+func (s *settings) round(ctx context.Context, round int, target *server, f *figures) error {
 	capacity := 0.0
 	for _, factor := range append([]float64{0}, s.factors...) {
 		p := plan{Clients: s.clients, Duration: s.step, Deadline: s.deadline, Fresh: s.fresh, References: s.references, Length: s.length}
 		if factor > 0 {
 			p.Rate = factor * capacity
 		}
-		before, err := at.ProcessorTime()
+		before, err := target.ProcessorTime()
 		if err != nil {
 			return err
 		}
-		r, err := p.send(ctx, at.Address())
+		r, err := p.send(ctx, target.Address())
 		if err != nil {
 			return err
 		}
-		after, err := at.ProcessorTime()
+		after, err := target.ProcessorTime()
 		if err != nil {
 			return err
 		}
@@ -136,14 +136,14 @@ func (s *settings) round(ctx context.Context, round int, at *server, f *figures)
 		if factor == 0 {
 			capacity = good
 		}
-		fmt.Printf("%5d  %-20s %10.0f %10.0f %5.2f  %10.0f %8.1f %10.0f %7.0f %9.0f %6.2f\n", round+1, at.name, float64(r.Sent)/seconds, good, good/capacity,
+		fmt.Printf("%5d  %-20s %10.0f %10.0f %5.2f  %10.0f %8.1f %10.0f %7.0f %9.0f %6.2f\n", round+1, target.name, float64(r.Sent)/seconds, good, good/capacity,
 			float64(r.Refused)/seconds, r.RefusalP50, float64(r.Timeouts)/seconds, float64(r.Late)/seconds, float64(r.Failed)/seconds,
 			(after-before).Seconds()/seconds)
 		f.goodput[factor] = append(f.goodput[factor], good/capacity)
 		if r.Refused > 0 {
 			f.refusals[factor] = append(f.refusals[factor], r.RefusalP50)
 		}
-		time.Sleep(time.Second) // the server finishes what it still has
+		time.Sleep(time.Second) // the server finishes its remaining requests
 	}
 	return nil
 }

@@ -36,15 +36,15 @@ descriptors:
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
-	at := &server{name: filepath.Base(binary), dir: dir}
-	if at.Server, err = process.Start(context.Background(), binary, config, filepath.Join(dir, "data")); err == nil {
-		err = at.importFaces(s.rows, s.length)
+	target := &server{name: filepath.Base(binary), dir: dir}
+	if target.Server, err = process.Start(context.Background(), binary, config, filepath.Join(dir, "data")); err == nil {
+		err = target.importFaces(s.rows, s.length)
 	}
 	if err != nil {
-		at.stop()
+		target.stop()
 		return nil, err
 	}
-	return at, nil
+	return target, nil
 }
 
 // stop ends the server and removes its files.

@@ -81,7 +81,7 @@ func (s *Server) Signal(signal os.Signal) error { return s.command.Process.Signa
 
 // ResidentBytes returns the resident memory of the server in bytes.
 func (s *Server) ResidentBytes() (int64, error) {
-	fields, err := s.read("statm")
+	fields, err := s.procFields("statm")
 	if err != nil {
 		return 0, err
 	}
@@ -91,7 +91,7 @@ func (s *Server) ResidentBytes() (int64, error) {
 
 // ProcessorTime returns the processor time that all threads of the server have used.
 func (s *Server) ProcessorTime() (time.Duration, error) {
-	fields, err := s.read("stat")
+	fields, err := s.procFields("stat")
 	if err != nil {
 		return 0, err
 	}
@@ -103,9 +103,9 @@ func (s *Server) ProcessorTime() (time.Duration, error) {
 	return time.Duration(user+system) * tick, err
 }
 
-// read returns the fields of a file of the process in /proc. The name of the program is
+// procFields returns the fields of a file of the process in /proc. The name of the program is
 // one field, even if it contains spaces.
-func (s *Server) read(name string) ([]string, error) {
+func (s *Server) procFields(name string) ([]string, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/%s", s.command.Process.Pid, name))
 	if err != nil {
 		return nil, err

@@ -136,15 +136,15 @@ func post(path string, length int) string {
 
 // largeMatch returns a match request whose answer has a few megabytes.
 func largeMatch(references int) string {
-	one := fmt.Sprintf(`{"type":"raw_descriptor","id":"p","data":%s}`, inJSON(make([]byte, length)))
-	body := `{"references":[` + one + strings.Repeat(","+one, references-1) + `],"candidates":[{"filters":{"origin":"faces"},"limit":1000}]}`
+	reference := fmt.Sprintf(`{"type":"raw_descriptor","id":"p","data":%s}`, inJSON(make([]byte, length)))
+	body := `{"references":[` + reference + strings.Repeat(","+reference, references-1) + `],"candidates":[{"filters":{"origin":"faces"},"limit":1000}]}`
 	return post("/1/matcher/faces", len(body)) + body
 }
 
 // manyValues returns a match request of 60 KB with 30,000 values.
 func manyValues() string {
-	one := fmt.Sprintf(`{"type":"raw_descriptor","id":"p","data":%s}`, inJSON(make([]byte, length)))
-	body := `{"references":[` + one + `],"candidates":[{"filters":{"origin":"faces"},"limit":1,"label":[0` + strings.Repeat(",0", 30_000) + `]}]}`
+	reference := fmt.Sprintf(`{"type":"raw_descriptor","id":"p","data":%s}`, inJSON(make([]byte, length)))
+	body := `{"references":[` + reference + `],"candidates":[{"filters":{"origin":"faces"},"limit":1,"label":[0` + strings.Repeat(",0", 30_000) + `]}]}`
 	return post("/1/matcher/faces", len(body)) + body
 }
 
@@ -154,7 +154,7 @@ func sendText(c net.Conn, text string) { _, _ = io.WriteString(c, text) } // ign
 func untilClosed(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
 // waitUntilDone keeps a connection open without reading from it. It does not notice if
-// the server closes the connection, so it counts none as closed.
+// the server closes the connection, so such a connection never counts as closed.
 func waitUntilDone(ctx context.Context) { <-ctx.Done() }
 
 // flood sends text and then more, as fast as the server takes it.

@@ -87,7 +87,7 @@ func besiege(binary string, a attack, connections int, duration time.Duration) (
 		}
 	}()
 	memory := make(chan int64)
-	go func() { memory <- s.watch(ctx) }()
+	go func() { memory <- s.peakMemory(ctx) }()
 	seen, err := s.observe(duration)
 	<-attacked
 	peak := <-memory

@@ -85,8 +85,8 @@ func inJSON(descriptor []byte) string {
 	return fmt.Sprintf(`{"version":%d,"data":%q}`, version, base64.StdEncoding.EncodeToString(descriptor))
 }
 
-// watch waits until ctx ends and returns the peak of the server's resident memory.
-func (s *server) watch(ctx context.Context) (peak int64) {
+// peakMemory waits until ctx ends and returns the peak of the server's resident memory.
+func (s *server) peakMemory(ctx context.Context) (peak int64) {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -19,9 +19,9 @@ type Rounds struct {
 	seconds [][]float64 // by participant, then by round; the probe has one additional time
 }
 
-// InTurn runs all participants alternately, n times, and the probe once more at the end.
+// RunAlternately runs all participants alternately, n times, and the probe once more at the end.
 // It stops at the first error.
-func InTurn(n int, probe Run, others ...Run) (*Rounds, error) {
+func RunAlternately(n int, probe Run, others ...Run) (*Rounds, error) {
 	r := &Rounds{seconds: make([][]float64, 1+len(others))}
 	participants := append([]Run{probe}, others...)
 	for range n {
@@ -54,13 +54,13 @@ func (r *Rounds) Seconds(participant int) float64 { return Median(r.seconds[part
 
 // Ratio returns the ratio of the time of a to the time of b. The time of the probe in a
 // round is the mean of its runs before and after the round.
-func (r *Rounds) Ratio(a, b int) Ratio {
-	return r.Of(func(seconds []float64) float64 { return seconds[a] / seconds[b] })
+func (r *Rounds) Ratio(a, b int) Summary {
+	return r.Summary(func(seconds []float64) float64 { return seconds[a] / seconds[b] })
 }
 
-// Of summarises a figure of every round. f computes the figure from the times of all
-// participants in a round.
-func (r *Rounds) Of(f func(seconds []float64) float64) Ratio {
+// Summary returns the median and the quartiles of a figure. f computes the figure of a round
+// from the times of all participants in that round.
+func (r *Rounds) Summary(f func(seconds []float64) float64) Summary {
 	figures := make([]float64, r.Len())
 	for i := range figures {
 		seconds := make([]float64, len(r.seconds))
@@ -69,7 +69,7 @@ func (r *Rounds) Of(f func(seconds []float64) float64) Ratio {
 		}
 		figures[i] = f(seconds)
 	}
-	return RatioOf(figures)
+	return Summarize(figures)
 }
 
 func (r *Rounds) secondsIn(participant, round int) float64 {
@@ -80,24 +80,26 @@ func (r *Rounds) secondsIn(participant, round int) float64 {
 	return s[round]
 }
 
-// Ratio is the median of ratios, with their quartiles and their number.
-type Ratio struct {
+// Summary is the median of values, such as ratios, with their quartiles.
+type Summary struct {
 	Median float64 `json:"median"`
-	Low    float64 `json:"low"`  // lower quartile
-	High   float64 `json:"high"` // upper quartile
-	Pairs  int     `json:"pairs"`
+	Low    float64 `json:"low"`   // lower quartile
+	High   float64 `json:"high"`  // upper quartile
+	Pairs  int     `json:"pairs"` // number of values
 }
 
-// RatioOf summarises ratios.
-func RatioOf(ratios []float64) Ratio {
-	return Ratio{Median(ratios), Quantile(ratios, 0.25), Quantile(ratios, 0.75), len(ratios)}
+// Summarize returns the Summary of values.
+func Summarize(values []float64) Summary {
+	return Summary{Median(values), Quantile(values, 0.25), Quantile(values, 0.75), len(values)}
 }
 
-// Times returns the ratio multiplied by a factor.
-func (r Ratio) Times(f float64) Ratio { return Ratio{r.Median * f, r.Low * f, r.High * f, r.Pairs} }
+// Times returns the summary of the values multiplied by a factor.
+func (s Summary) Times(f float64) Summary {
+	return Summary{s.Median * f, s.Low * f, s.High * f, s.Pairs}
+}
 
-// Inverse returns one divided by the ratio.
-func (r Ratio) Inverse() Ratio { return Ratio{1 / r.Median, 1 / r.High, 1 / r.Low, r.Pairs} }
+// Inverse returns the summary of the inverses of the values.
+func (s Summary) Inverse() Summary { return Summary{1 / s.Median, 1 / s.High, 1 / s.Low, s.Pairs} }
 
 // Median returns the median of values, or NaN if there are no values.
 func Median(values []float64) float64 { return Quantile(values, 0.5) }

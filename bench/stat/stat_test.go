@@ -40,26 +40,26 @@ func replay(order *[]int, participant int, seconds ...float64) Run {
 	}
 }
 
-func TestInTurn(t *testing.T) {
+func TestRunAlternately(t *testing.T) {
 	var order []int
-	// The machine halves its speed in the middle: times double, ratios stay.
-	r, err := InTurn(3, replay(&order, 0, 1, 1, 3, 3), replay(&order, 1, 2, 4, 6), replay(&order, 2, 4, 8, 12))
+	// The machine becomes slower: the times grow, but the ratios stay.
+	r, err := RunAlternately(3, replay(&order, 0, 1, 1, 3, 3), replay(&order, 1, 2, 4, 6), replay(&order, 2, 4, 8, 12))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want := []int{0, 1, 2, 0, 1, 2, 0, 1, 2, 0}; !slices.Equal(order, want) {
 		t.Errorf("participants ran in the order %v, want %v", order, want)
 	}
-	if got := r.Ratio(1, 0); got != (Ratio{2, 2, 2, 3}) {
+	if got := r.Ratio(1, 0); got != (Summary{2, 2, 2, 3}) {
 		t.Errorf("1 to the probe: %+v", got)
 	}
-	if got := r.Ratio(2, 1); got != (Ratio{2, 2, 2, 3}) {
+	if got := r.Ratio(2, 1); got != (Summary{2, 2, 2, 3}) {
 		t.Errorf("2 to 1: %+v", got)
 	}
-	if got := r.Ratio(0, 2).Times(8).Inverse(); got != (Ratio{0.5, 0.5, 0.5, 3}) {
+	if got := r.Ratio(0, 2).Times(8).Inverse(); got != (Summary{0.5, 0.5, 0.5, 3}) {
 		t.Errorf("scaled and inverted: %+v", got)
 	}
-	if got := r.Of(func(s []float64) float64 { return max(s[0], s[1]) / s[2] }); got != (Ratio{0.5, 0.5, 0.5, 3}) {
+	if got := r.Summary(func(s []float64) float64 { return max(s[0], s[1]) / s[2] }); got != (Summary{0.5, 0.5, 0.5, 3}) {
 		t.Errorf("of all three: %+v", got)
 	}
 	if got := r.Seconds(1); got != 4 {
@@ -67,21 +67,21 @@ func TestInTurn(t *testing.T) {
 	}
 }
 
-func TestInTurnStopsAtError(t *testing.T) {
+func TestRunAlternatelyStopsAtError(t *testing.T) {
 	broken := errors.New("broken")
 	var order []int
-	_, err := InTurn(3, replay(&order, 0, 1, 1), func() (float64, error) { return 0, broken })
+	_, err := RunAlternately(3, replay(&order, 0, 1, 1), func() (float64, error) { return 0, broken })
 	if !errors.Is(err, broken) || len(order) != 1 {
 		t.Errorf("error %v after %v", err, order)
 	}
 }
 
-func TestRatioOfAndInverse(t *testing.T) {
-	r := RatioOf([]float64{1, 2, 4, 5, 8})
-	if r != (Ratio{4, 2, 5, 5}) {
+func TestSummarizeAndInverse(t *testing.T) {
+	r := Summarize([]float64{1, 2, 4, 5, 8})
+	if r != (Summary{4, 2, 5, 5}) {
 		t.Fatalf("%+v", r)
 	}
-	if i := r.Inverse(); i != (Ratio{0.25, 0.2, 0.5, 5}) {
+	if i := r.Inverse(); i != (Summary{0.25, 0.2, 0.5, 5}) {
 		t.Errorf("inverse: %+v", i)
 	}
 }

@@ -65,10 +65,10 @@ func TestFacesAreLikeFaces(t *testing.T) {
 	for _, v := range []*matcher.Version{bytes512, floats512, floats300} {
 		const n = 500
 		same, different := cosines(New(Faces, 1, v, n), n)
-		check := func(what string, sorted []float64, q, low, high float64) {
+		check := func(name string, sorted []float64, q, low, high float64) {
 			t.Helper()
 			if got := sorted[int(q*float64(len(sorted)-1))]; got < low || got > high {
-				t.Errorf("version %d: %s: got %.3f, want %v to %v", v.Number, what, got, low, high)
+				t.Errorf("version %d: %s: got %.3f, want %v to %v", v.Number, name, got, low, high)
 			}
 		}
 		check("one face, p1", same, 0.01, 0.67, 0.75)

@@ -174,7 +174,8 @@ const (
 	descriptorsMax = 1024
 )
 
-// rows returns descriptors of the server's faces. All have the same version.
+// rows returns descriptors of the server's faces and their version, which is the same
+// for all.
 func (c *benchCmd) rows(ctx context.Context, server *client, filter url.Values) (rows [][]byte, version uint32, err error) {
 	version = c.Version
 	filter.Set("descriptor", "1")

@@ -62,15 +62,15 @@ func benchServer(t *testing.T, failing bool) string {
 	return server.URL
 }
 
-// bench runs the command with a short duration.
-func bench(args ...string) (code int, stdout, stderr string) {
+// runBench runs the command with a short duration.
+func runBench(args ...string) (code int, stdout, stderr string) {
 	var out, fault strings.Builder
 	code = runCommand(append([]string{"bench", "--duration", "30ms", "--warm-up", "0s", "--limit", "3"}, args...), nil, &out, &fault)
 	return code, out.String(), fault.String()
 }
 
 func TestBenchJSON(t *testing.T) {
-	code, out, fault := bench("--url", benchServer(t, false), "--clients", "1,3", "--batch", "2", "--format", "msgpack", "--json")
+	code, out, fault := runBench("--url", benchServer(t, false), "--clients", "1,3", "--batch", "2", "--format", "msgpack", "--json")
 	var a benchAnswer
 	if err := json.Unmarshal([]byte(out), &a); code != 0 || err != nil {
 		t.Fatalf("exit code %d, %v: %s%s", code, err, out, fault)
@@ -87,7 +87,7 @@ func TestBenchJSON(t *testing.T) {
 }
 
 func TestBenchTable(t *testing.T) {
-	code, out, fault := bench("--url", benchServer(t, true), "--clients", "2", "--rate", "1000", "--list", "00000000-0000-0000-0000-00000000000a")
+	code, out, fault := runBench("--url", benchServer(t, true), "--clients", "2", "--rate", "1000", "--list", "00000000-0000-0000-0000-00000000000a")
 	if code != 1 || fault != "" || !strings.HasPrefix(out, "40 rows of version 7, 1 references per request, json, kernel avx9\n") ||
 		!strings.Contains(out, "requests failed: HTTP 503") || !strings.Contains(out, " 1000 ") {
 		t.Errorf("exit code %d, %q:\n%s", code, fault, out)
@@ -98,7 +98,7 @@ func TestBenchRefuses(t *testing.T) {
 	url := benchServer(t, false)
 	check := func(want string, code int, args ...string) {
 		t.Helper()
-		if got, out, fault := bench(append(args, "--url", url)...); got != code || out != "" || !strings.Contains(fault, want) {
+		if got, out, fault := runBench(append(args, "--url", url)...); got != code || out != "" || !strings.Contains(fault, want) {
 			t.Errorf("%v: exit code %d, %q, %q", args, got, out, fault)
 		}
 	}

@@ -38,6 +38,8 @@ func cpuChecks() []check {
 	case best.Name() == "generic":
 		kernel.State = stateWarn
 		kernel.Advice = "matching is several times slower than with AVX2, AVX-512 or AMX; in a virtual machine, enable the features of the host's CPU"
+	case strings.HasPrefix(best.Name(), "neon"):
+		kernel.Advice = "the speed of the kernels for arm64 has not been measured"
 	case len(missing) > 0:
 		kernel.Advice = "matching would be faster with a kernel that cannot be used: " + strings.Join(missing, "; ")
 	}

@@ -9,8 +9,8 @@ import (
 	"nearside/matcher"
 )
 
-// contentIDs derives the ID of an object without one from its line, so that importing
-// the line again writes the same object.
+// contentIDs gives each object that has no ID an ID derived from its line, so that
+// importing the line again writes the same object.
 type contentIDs struct {
 	source
 	field string // face_id or event_id
@@ -56,7 +56,7 @@ func lineID(line []byte) matcher.ID {
 	return matcher.NameID("nearside:" + hex.EncodeToString(hash[:]))
 }
 
-// missingID returns the place for the ID of an object without one: the range of a
+// missingID returns the place for the ID of an object that has no ID: the range of a
 // null, or an empty range before the first key.
 func missingID(line []byte, field string) (from, to int, missing bool) {
 	d := json.NewDecoder(bytes.NewReader(line))

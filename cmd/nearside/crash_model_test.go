@@ -50,7 +50,8 @@ func joinIDs(ids []string) string {
 	return strings.Join(slices.Compact(ids), " ")
 }
 
-func (c content) in(list string) []string {
+// facesIn returns the IDs of the faces of a list.
+func (c content) facesIn(list string) []string {
 	var ids []string
 	for id, f := range c.faces {
 		if slices.Contains(splitIDs(f.lists), list) {
@@ -151,7 +152,7 @@ func (w *writer) next() operation {
 		return w.deleteList(list, w.IntN(2) == 0)
 	case kind == 10 && w.IntN(2) == 0:
 		return operation{http.MethodDelete, "/1/faces?list_id=" + list, nil, []func(content){func(c content) {
-			for _, id := range c.in(list) {
+			for _, id := range c.facesIn(list) {
 				delete(c.faces, id)
 			}
 		}}}
@@ -227,7 +228,7 @@ func (w *writer) deleteList(list string, withFaces bool) operation {
 		path += "?with_faces=1"
 	}
 	return operation{http.MethodDelete, path, nil, []func(content){func(c content) {
-		for _, id := range c.in(list) {
+		for _, id := range c.facesIn(list) {
 			if withFaces {
 				delete(c.faces, id)
 			} else {
@@ -238,12 +239,13 @@ func (w *writer) deleteList(list string, withFaces bool) operation {
 	}}}
 }
 
-// write sends operations until the server does not answer any more.
-func (w *writer) write(p *process, sent func()) error {
+// write sends operations until the server does not answer any more. It calls sending
+// before each of them.
+func (w *writer) write(p *process, sending func()) error {
 	for {
 		op := w.next()
 		w.pending = &op
-		sent()
+		sending()
 		status, answer, err := p.call(op.method, op.path, op.body)
 		switch {
 		case err != nil || status == http.StatusServiceUnavailable:

@@ -122,7 +122,7 @@ func checkContent(t *testing.T, p *process, writers []*writer) {
 		}
 		Count int
 	}
-	p.get(t, "GET", "/1/lists?page_size=1000", nil, &lists)
+	p.mustCall(t, "GET", "/1/lists?page_size=1000", nil, &lists)
 	known := 0
 	for i, w := range writers {
 		for _, l := range lists.Lists {
@@ -132,7 +132,7 @@ func checkContent(t *testing.T, p *process, writers []*writer) {
 			}
 			known++
 			found[i].lists[l.ListID] = true
-			if n := len(found[i].in(l.ListID)); n != l.FaceCount {
+			if n := len(found[i].facesIn(l.ListID)); n != l.FaceCount {
 				t.Errorf("list %s has %d faces, face_count is %d", l.ListID, n, l.FaceCount)
 			}
 		}
@@ -205,7 +205,7 @@ func matchAll(t *testing.T, p *process, ids []string) {
 				}
 			}
 		}
-		p.get(t, "POST", "/1/matcher/faces", map[string]any{
+		p.mustCall(t, "POST", "/1/matcher/faces", map[string]any{
 			"references": references,
 			"candidates": []any{map[string]any{"filters": map[string]any{"origin": "faces"}, "limit": 1, "targets": []string{"face_id", "distance"}}},
 		}, &answer)
@@ -235,7 +235,7 @@ func TestSecondServer(t *testing.T) {
 		t.Errorf("the log of the second server:\n%s", log)
 	}
 	var answer struct{ Count int }
-	first.get(t, "GET", "/1/faces", nil, &answer)
+	first.mustCall(t, "GET", "/1/faces", nil, &answer)
 }
 
 // TestMissingVersion: a server without the version of stored descriptors does not start,
@@ -249,8 +249,8 @@ func TestMissingVersion(t *testing.T) {
 	if code := p.wait(); code != 0 {
 		t.Fatal(code)
 	}
-	for name, text := range map[string]string{"none": "{}\n", "other length": strings.Replace(serveConfig, "length: 16", "length: 17", 1)} {
-		before := files(t, dir)
+	for name, text := range map[string]string{"no versions": "{}\n", "other length": strings.Replace(serveConfig, "length: 16", "length: 17", 1)} {
+		before := readFiles(t, dir)
 		other := start(t, writeConfig(t, text), dir)
 		if code := other.wait(); code != 1 {
 			t.Errorf("%s: code %d", name, code)
@@ -258,7 +258,7 @@ func TestMissingVersion(t *testing.T) {
 		if log := other.log(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "version 1001") {
 			t.Errorf("%s: the log:\n%s", name, log)
 		}
-		after := files(t, dir)
+		after := readFiles(t, dir)
 		for file, content := range before {
 			if after[file] != content {
 				t.Errorf("%s: %s was changed", name, file)
@@ -273,8 +273,8 @@ func TestMissingVersion(t *testing.T) {
 	checkContent(t, serve(t, config, dir), writers)
 }
 
-// files reads all files of a directory except the lock.
-func files(t *testing.T, dir string) map[string]string {
+// readFiles reads all files of a directory except the lock.
+func readFiles(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	all := map[string]string{}
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {

@@ -71,7 +71,7 @@ func commandsOf(text string) (commands []string) {
 	return commands
 }
 
-// commandWords returns the words after the program's name; none if command is
+// commandWords returns the words after the program's name, or nil if command is
 // not a call of the program. Brackets and quotes of a synopsis or of JSON do not
 // count.
 func commandWords(command string) []string {
@@ -179,7 +179,7 @@ func TestSettingsOfDocuments(t *testing.T) {
 		variables["NEARSIDE_"+strings.ToUpper(strings.ReplaceAll(path, ".", "_"))] = true
 	}
 	variable := regexp.MustCompile(`NEARSIDE_[A-Z_]*[A-Z]`)
-	for _, text := range sources(t, ".go") { // those that are not keys: the plugins' other names, and those of tests
+	for _, text := range sources(t, ".go") { // also variables that belong to no setting: other names of NEARSIDE_PLUGINS_ACTIVE, and variables of tests
 		for _, name := range regexp.MustCompile(`"NEARSIDE_[A-Z_]+"`).FindAllString(text, -1) {
 			variables[strings.Trim(name, `"`)] = true
 		}

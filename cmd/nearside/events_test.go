@@ -50,7 +50,7 @@ func TestEventsSurviveKill(t *testing.T) {
 	var page struct {
 		Count int `json:"count"`
 	}
-	p.get(t, "GET", "/1/events?meta.shop.floor__gte=40&tags=b", nil, &page)
+	p.mustCall(t, "GET", "/1/events?meta.shop.floor__gte=40&tags=b", nil, &page)
 	if page.Count != 10 || len(stored.IDs) != 50 {
 		t.Errorf("%d events, want 10", page.Count)
 	}
@@ -74,7 +74,7 @@ func TestEventsSurviveKill(t *testing.T) {
 
 	p = serve(t, writeConfig(t, serveConfig+"events: {retention: 1d}\n"), data)
 	for until := time.Now().Add(20 * time.Second); ; {
-		p.get(t, "GET", "/1/events", nil, &page)
+		p.mustCall(t, "GET", "/1/events", nil, &page)
 		if page.Count == 0 {
 			break
 		}
@@ -87,7 +87,7 @@ func TestEventsSurviveKill(t *testing.T) {
 // postJSON sends JSON text and reads the answer.
 func postJSON(t *testing.T, p *process, path, body string, answer any) {
 	t.Helper()
-	p.get(t, "POST", path, rawJSON(body), answer)
+	p.mustCall(t, "POST", path, rawJSON(body), answer)
 }
 
 // rawJSON is text that is sent as JSON without encoding.

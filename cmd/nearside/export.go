@@ -52,7 +52,7 @@ func (c *exportCmd) Run(s *system) error {
 		return err
 	}
 	defer closeRead(answer)
-	in := &endReader{Reader: answer}
+	in := &errorRecorder{Reader: answer}
 	if c.Output == "" {
 		n, err := io.Copy(s.stdout, in)
 		return in.explain(server, s, n, err)
@@ -63,13 +63,13 @@ func (c *exportCmd) Run(s *system) error {
 	})
 }
 
-// endReader records the error of reading, to distinguish it from an error of writing.
-type endReader struct {
+// errorRecorder records the error of reading, to distinguish it from an error of writing.
+type errorRecorder struct {
 	io.Reader
 	err error
 }
 
-func (r *endReader) Read(b []byte) (int, error) {
+func (r *errorRecorder) Read(b []byte) (int, error) {
 	n, err := r.Reader.Read(b)
 	if err != nil && err != io.EOF {
 		r.err = err
@@ -77,7 +77,7 @@ func (r *endReader) Read(b []byte) (int, error) {
 	return n, err
 }
 
-func (r *endReader) explain(server *client, s *system, n int64, err error) error {
+func (r *errorRecorder) explain(server *client, s *system, n int64, err error) error {
 	if r.err != nil {
 		return fmt.Errorf("the export stopped after %d bytes: %w", n, server.explain(s.ctx, r.err))
 	}

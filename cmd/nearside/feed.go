@@ -93,7 +93,7 @@ func (f *feed) next() (feedBlock, bool) {
 	}
 }
 
-// reuse returns the memory of a block for reuse.
+// reuse gives the memory of a block to a later block.
 func (f *feed) reuse(b feedBlock) {
 	select {
 	case f.free <- b.data[:0]:

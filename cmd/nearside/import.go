@@ -113,7 +113,7 @@ func (c *importCmd) Run(s *system) error {
 	}
 	up.progress.close()
 	up.reportRest()
-	if c.List == "new" && up.total.Accepted == 0 && !up.unknown {
+	if c.List == "new" && up.total.Accepted == 0 && !up.maybeStored {
 		up.total.ListID = nil
 	}
 	if _, ok := interruptedBy(s.ctx); ok && err != nil && c.List == "new" && up.total.ListID != nil {

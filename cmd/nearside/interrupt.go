@@ -57,8 +57,8 @@ func untilInterrupted(ctx context.Context, in io.Reader) io.Reader {
 	return out
 }
 
-// withGrace returns a context that ends the given time after ctx does. The
-// caller calls stop.
+// withGrace returns a context that ends when the time grace has passed after the end of
+// ctx. The caller calls stop.
 func withGrace(ctx context.Context, grace time.Duration) (late context.Context, stop func()) {
 	late, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	unhook := context.AfterFunc(ctx, func() {

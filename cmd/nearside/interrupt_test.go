@@ -27,7 +27,7 @@ func importLine(i int) string {
 func (p *process) faceCount(t *testing.T) int {
 	t.Helper()
 	var answer struct{ Count int }
-	p.get(t, "GET", "/1/faces?page_size=1", nil, &answer)
+	p.mustCall(t, "GET", "/1/faces?page_size=1", nil, &answer)
 	return answer.Count
 }
 
@@ -101,7 +101,7 @@ func TestImportInterrupted(t *testing.T) {
 	var newList struct {
 		FaceCount int `json:"face_count"`
 	}
-	server.get(t, "GET", "/1/lists/"+*list, nil, &newList)
+	server.mustCall(t, "GET", "/1/lists/"+*list, nil, &newList)
 	if n := server.faceCount(t); n != 6000 || newList.FaceCount != 6000 {
 		t.Errorf("%d faces, %d in the list, want 6000", n, newList.FaceCount)
 	}
@@ -112,8 +112,9 @@ func TestImportInterrupted(t *testing.T) {
 	}
 }
 
-// TestGrace: an interrupted import waits for the server's answer for a limited time.
-func TestGrace(t *testing.T) {
+// TestWithGrace: the context ends when the grace period after the interruption is over, and
+// its cause names the interruption. stop ends it earlier.
+func TestWithGrace(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	late, stop := withGrace(ctx, time.Nanosecond)
 	defer stop()

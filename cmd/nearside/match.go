@@ -16,7 +16,7 @@ import (
 
 type matchCmd struct {
 	remoteFlag
-	What    string `arg:"" name:"file|face_id" help:"Face of the server, or a file: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
+	Input   string `arg:"" name:"file|face_id" help:"Face of the server, or a file: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
 	List    string `help:"Only the faces of this list." placeholder:"ID"`
 	Version uint32 `help:"Descriptor version of a vector file, or the version that the face must have." placeholder:"N"`
 	Limit   int    `help:"Maximum number of matches per reference." default:"5" placeholder:"K"`
@@ -121,17 +121,17 @@ func (c *matchCmd) query() url.Values {
 
 // references opens the references, and returns the number of references per request.
 func (c *matchCmd) references(s *system, server *client) (references, int, error) {
-	if id, err := matcher.ParseID(c.What); err == nil {
+	if id, err := matcher.ParseID(c.Input); err == nil {
 		return &oneReference{&reference{Type: matcher.RefFace, ID: id.String()}}, 1, nil
 	}
-	format, isVectors := vectors.FormatOf(c.What)
+	format, isVectors := vectors.FormatOf(c.Input)
 	switch {
 	case isVectors && format == vectors.Ivecs:
-		return nil, 0, usagef("%s: .ivecs files hold row numbers, not descriptors", c.What)
+		return nil, 0, usagef("%s: .ivecs files hold row numbers, not descriptors", c.Input)
 	case isVectors && c.Version == 0:
-		return nil, 0, usagef("%s: vectors need --version, their descriptor version", c.What)
-	case !isVectors && c.What != "-" && strings.ToLower(filepath.Ext(c.What)) != ".ndjson":
-		return nil, 0, usagef("%s: must be a face_id or one of .ndjson, .bvecs, .fvecs, .npy, -", c.What)
+		return nil, 0, usagef("%s: vectors need --version, their descriptor version", c.Input)
+	case !isVectors && c.Input != "-" && strings.ToLower(filepath.Ext(c.Input)) != ".ndjson":
+		return nil, 0, usagef("%s: must be a face_id or one of .ndjson, .bvecs, .fvecs, .npy, -", c.Input)
 	}
 	config, err := server.config(s.ctx)
 	if err != nil {
@@ -139,12 +139,12 @@ func (c *matchCmd) references(s *system, server *client) (references, int, error
 	}
 	batch := min(batchReferences, config.referencesMax)
 	if !isVectors {
-		j := job{path: c.What}
+		j := job{path: c.Input}
 		if err := j.checkFile(nil); err != nil {
 			return nil, 0, err
 		}
 		lines, err := j.openSource(s.ctx, nil, matcher.Faces, untilInterrupted(s.ctx, s.stdin))
-		return &textReferences{path: c.What, lines: lines}, batch, err
+		return &textReferences{path: c.Input, lines: lines}, batch, err
 	}
 	v, err := versionOf(c.Version, config)
 	if err != nil {
@@ -153,10 +153,10 @@ func (c *matchCmd) references(s *system, server *client) (references, int, error
 	if v.Type != matcher.FaceDescriptor {
 		return nil, 0, fmt.Errorf("--version: must be of type face, got %d of type %s", v.Number, v.Type)
 	}
-	file, err := openVectors(c.What, format, v)
+	file, err := openVectors(c.Input, format, v)
 	if err != nil {
 		return nil, 0, err
 	}
-	(&job{path: c.What, note: file.rows.Conversion()}).showNote(s)
-	return &vectorReferences{vectorFile: file, path: c.What, version: v.Number, row: make([]byte, v.Size())}, batch, nil
+	(&job{path: c.Input, note: file.rows.Conversion()}).showNote(s)
+	return &vectorReferences{vectorFile: file, path: c.Input, version: v.Number, row: make([]byte, v.Size())}, batch, nil
 }

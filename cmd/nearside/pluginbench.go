@@ -56,7 +56,7 @@ func (c *pluginBenchCmd) Run(s *system) error {
 	if err != nil && len(figures) == 0 {
 		return err
 	}
-	return errors.Join(err, c.show(s, t.name, figures)) // after an error, the figures measured before it
+	return errors.Join(err, c.show(s, t.name, figures)) // after an error, print the hooks that were measured before it
 }
 
 func (c *pluginBenchCmd) show(s *system, name string, figures []trial.Measurement) error {

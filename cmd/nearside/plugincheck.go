@@ -44,14 +44,14 @@ func (c *pluginCheckCmd) Run(s *system) error {
 	}
 	found, faults := []checked{}, 0
 	for _, t := range targets {
-		one := checked{Plugin: t.name, OK: true, Faults: []string{}}
+		result := checked{Plugin: t.name, OK: true, Faults: []string{}}
 		if err := lua.Check(s.ctx, t.options, t.name); err != nil {
-			one.OK = false
+			result.OK = false
 			for line := range strings.SplitSeq(err.Error(), "\n") {
-				one.Faults = append(one.Faults, strings.TrimPrefix(line, "plugin "+t.name+": "))
+				result.Faults = append(result.Faults, strings.TrimPrefix(line, "plugin "+t.name+": "))
 			}
 		}
-		found, faults = append(found, one), faults+len(one.Faults)
+		found, faults = append(found, result), faults+len(result.Faults)
 	}
 	if c.JSON {
 		err = json.NewEncoder(s.stdout).Encode(found)
@@ -65,16 +65,16 @@ func (c *pluginCheckCmd) Run(s *system) error {
 }
 
 func printChecked(s *system, found []checked) error {
-	for _, one := range found {
-		for _, fault := range one.Faults {
+	for _, result := range found {
+		for _, fault := range result.Faults {
 			if _, err := fmt.Fprintln(s.stdout, fault); err != nil {
 				return err
 			}
 		}
-		if !one.OK {
+		if !result.OK {
 			continue
 		}
-		if _, err := fmt.Fprintf(s.stdout, "%s: ok\n", one.Plugin); err != nil {
+		if _, err := fmt.Fprintf(s.stdout, "%s: ok\n", result.Plugin); err != nil {
 			return err
 		}
 	}

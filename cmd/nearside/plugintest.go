@@ -51,7 +51,7 @@ func (c *pluginTestCmd) Run(s *system) error {
 		return err
 	}
 	for _, t := range targets { // before any test runs, so that a misspelt name is reported as unknown
-		if err := lua.Find(t.options, t.name); err != nil {
+		if err := lua.CheckExists(t.options, t.name); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func (c *pluginTestCmd) Run(s *system) error {
 func (c *pluginTestCmd) targets(o lua.Options) ([]target, error) {
 	targets := targetsOf(o, c.Plugins)
 	if c.Shipped {
-		names, err := lua.TestFiles(plugins.Files)
+		names, err := lua.TestedPlugins(plugins.Files)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +104,7 @@ func (c *pluginTestCmd) targets(o lua.Options) ([]target, error) {
 	if len(targets) > 0 {
 		return targets, nil
 	}
-	names, err := lua.TestFiles(os.DirFS(o.Dir))
+	names, err := lua.TestedPlugins(os.DirFS(o.Dir))
 	if err != nil {
 		return nil, err
 	}

@@ -22,7 +22,7 @@ import (
 type preflight struct {
 	refused  []error  // serve does not start
 	ignored  []error  // serve starts, but ignores a part of the configuration
-	inUse    []error  // serve does not start while another process runs
+	inUse    []error  // serve does not start until another process ends
 	defaults []string // warnings about defaults that may not fit
 }
 

@@ -18,8 +18,8 @@ import (
 const (
 	// pressureAge is the maximum age of a memory reading.
 	pressureAge = 50 * time.Millisecond
-	// pressureRelease is the time between two adjustments of the garbage collector,
-	// and between two attempts to return memory to the system while memory is tight.
+	// pressureRelease is the minimum time between two adjustments of the garbage
+	// collector, and between two attempts to return memory to the system.
 	pressureRelease = time.Second
 	// heapMin is the minimum heap limit. With less, the garbage collector would run
 	// all the time.
@@ -28,15 +28,15 @@ const (
 
 // pressure refuses work while the process has more memory than limits.process_memory,
 // so that the kernel does not kill it. Work is allowed again when the process has less
-// than 95 % of the limit. Without this gap, work would be refused and allowed in quick
-// turns.
+// than 95 % of the limit. Without this gap, the state would change back and forth at
+// every reading.
 //
 // Nothing runs in the background. The memory is read when work arrives, at most once
 // per pressureAge.
 type pressure struct {
-	read    func() int64 // returns the resident memory of the process
-	release func()       // returns unused memory to the system
-	adjust  func(limit, resident int64)
+	read    func() int64                // returns the resident memory of the process
+	release func()                      // returns unused memory to the system
+	adjust  func(limit, resident int64) // sets the limit of the heap, see adjustHeap
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -47,7 +47,7 @@ type pressure struct {
 
 	mu       sync.Mutex
 	readAt   time.Time
-	released time.Time
+	released time.Time // time of the last adjustment and release
 }
 
 func newPressure(log *slog.Logger) *pressure {

@@ -145,8 +145,8 @@ func (p *process) call(method, path string, body any) (int, []byte, error) {
 	return answer.StatusCode, text, err
 }
 
-// get sends a request that must succeed, and reads the answer.
-func (p *process) get(t *testing.T, method, path string, body, answer any) {
+// mustCall sends a request that must succeed, and reads the answer.
+func (p *process) mustCall(t *testing.T, method, path string, body, answer any) {
 	t.Helper()
 	status, text, err := p.call(method, path, body)
 	if err != nil || status/100 != 2 {

@@ -14,12 +14,12 @@ type progress struct {
 	bar *progressbar.ProgressBar // nil: nothing is shown
 }
 
-// newProgress returns the progress of an import of bytesAll bytes; -1: unknown.
-func newProgress(w io.Writer, bytesAll int64) *progress {
+// newProgress returns the progress of an import of totalBytes bytes; -1: unknown.
+func newProgress(w io.Writer, totalBytes int64) *progress {
 	if !isTerminal(w) {
 		return &progress{}
 	}
-	return &progress{bar: progressbar.NewOptions64(bytesAll,
+	return &progress{bar: progressbar.NewOptions64(totalBytes,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionShowBytes(true),
 		progressbar.OptionSetWidth(20),

@@ -105,15 +105,16 @@ func (r *reply) code() (int, error) {
 	return e.Code, nil
 }
 
-// match sends a request and compares the answer with that of w. It returns the answer or
-// the code of the error, which must be that of w or one of others.
-func (w *world) match(p *process, req *matchRequest, others ...int) (matchAnswer, int, error) {
+// match sends a request and compares the answer with the one that w expects. It returns the
+// answer, or the code of an error. The error must be the one that w expects, or have one of
+// the allowed codes.
+func (w *world) match(p *process, req *matchRequest, allowed ...int) (matchAnswer, int, error) {
 	answer, err := ask(p, "POST", req.path(), req)
 	if err != nil {
 		return nil, 0, err
 	}
 	code, err := answer.code()
-	if err != nil || slices.Contains(others, code) {
+	if err != nil || slices.Contains(allowed, code) {
 		return nil, code, err
 	}
 	want, wantCode := w.want(req)
@@ -215,17 +216,17 @@ func (got *answerRow) compare(want *wantRow, targets []string) error {
 	return nil
 }
 
-// load stores the things of a server.
-func (w *world) load(t *testing.T, p *process, place string) {
+// storeObjects stores the objects of place at p.
+func (w *world) storeObjects(t *testing.T, p *process, place string) {
 	t.Helper()
 	lines := map[string]*strings.Builder{"faces": {}, "events": {}}
 	created := map[string]bool{} // lists without an account, which faces of all accounts may join
-	for _, o := range w.things {
+	for _, o := range w.objects {
 		for _, list := range o.lists {
 			if slices.Contains(o.at, place) && !created[list] {
 				created[list] = true
 				var answer struct{}
-				p.get(t, "POST", "/1/lists", map[string]any{"list_id": list}, &answer)
+				p.mustCall(t, "POST", "/1/lists", map[string]any{"list_id": list}, &answer)
 			}
 		}
 		switch {
@@ -249,7 +250,7 @@ func (w *world) load(t *testing.T, p *process, place string) {
 			Accepted, Rejected int
 			Errors             []any
 		}
-		p.get(t, "POST", "/1/import?origin="+origin, text.String(), &answer)
+		p.mustCall(t, "POST", "/1/import?origin="+origin, text.String(), &answer)
 		if answer.Rejected != 0 || answer.Accepted != strings.Count(text.String(), "\n") {
 			t.Fatalf("%+v", answer)
 		}

@@ -10,12 +10,14 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+
+	"nearside/internal/testkit"
 )
 
 // crowd is a group of clients that send requests until end is called.
 type crowd struct {
 	outcomes chan outcome // unbuffered: a client waits until its outcome is read
-	calls    atomic.Int64 // number of calls of answers
+	calls    atomic.Int64 // number of calls of waitAnswers
 	done     chan struct{}
 	all      sync.WaitGroup
 	once     sync.Once
@@ -24,45 +26,46 @@ type crowd struct {
 // outcome is the result of a request.
 type outcome struct {
 	code int
-	call int64 // number of the call of answers during which the request began
+	call int64 // number of the call of waitAnswers during which the request began
 }
 
-// startCrowd starts clients, which send the requests that request returns. An answer
-// must be right or have one of the allowed codes.
+// startCrowd starts clients, each of which sends one request after another. request
+// returns a request and the error codes that are allowed for it. An answer must be right
+// or have one of these codes.
 func startCrowd(t *testing.T, w *world, p *process, request func(*rand.Rand) (*matchRequest, []int)) *crowd {
-	l := &crowd{outcomes: make(chan outcome), done: make(chan struct{})}
+	c := &crowd{outcomes: make(chan outcome), done: make(chan struct{})}
 	for n := range 4 {
 		rng := rand.New(rand.NewPCG(5, uint64(n)))
-		l.all.Go(func() {
+		c.all.Go(func() {
 			for {
-				call := l.calls.Load()
+				call := c.calls.Load()
 				r, allowed := request(rng)
 				_, code, err := w.match(p, r, allowed...)
 				if err != nil {
 					t.Errorf("%v\n%+v", err, r)
 				}
 				select {
-				case l.outcomes <- outcome{code, call}:
-				case <-l.done:
+				case c.outcomes <- outcome{code, call}:
+				case <-c.done:
 					return
 				}
 			}
 		})
 	}
-	t.Cleanup(l.end)
-	return l
+	t.Cleanup(c.end)
+	return c
 }
 
-func (l *crowd) end() {
-	l.once.Do(func() { close(l.done) })
-	l.all.Wait()
+func (c *crowd) end() {
+	c.once.Do(func() { close(c.done) })
+	c.all.Wait()
 }
 
-// answers waits for the answers to n requests that begin after the call, and returns how
+// waitAnswers waits for the answers to n requests that begin after the call, and returns how
 // many failed.
-func (l *crowd) answers(n int) (failed int) {
-	for now := l.calls.Add(1); n > 0; {
-		o := <-l.outcomes
+func (c *crowd) waitAnswers(n int) (failed int) {
+	for now := c.calls.Add(1); n > 0; {
+		o := <-c.outcomes
 		if o.call != now {
 			continue
 		}
@@ -74,11 +77,12 @@ func (l *crowd) answers(n int) (failed int) {
 	return failed
 }
 
-// calmRequest returns a request for some of sets, whose reference needs no remote.
-func calmRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
-	r := &matchRequest{References: []askedReference{probe}, account: pick(rng, "", accountA)}
+// probeRequest returns a request with some of sets as candidates. Its reference, probe,
+// needs no remote.
+func probeRequest(rng *rand.Rand, sets ...askedSet) *matchRequest {
+	r := &matchRequest{References: []askedReference{probe}, account: testkit.Pick(rng, "", accountA)}
 	for range 1 + rng.IntN(3) {
-		r.Candidates = append(r.Candidates, pick(rng, sets...))
+		r.Candidates = append(r.Candidates, testkit.Pick(rng, sets...))
 	}
 	return r
 }
@@ -92,13 +96,13 @@ func TestRemoteChaos(t *testing.T) {
 	t.Parallel()
 	w := newPair(t)
 	lists := []string{listHere, listEast, listBoth, listWest}
-	l := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
+	c := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
 		if rng.IntN(2) == 0 {
-			return calmRequest(rng, faces(), faceList(listHere), faceList(listWest), faces(listBoth, listWest), origin("events"), origin("attributes")), nil
+			return probeRequest(rng, faces(), faceList(listHere), faceList(listWest), faces(listBoth, listWest), origin("events"), origin("attributes")), nil
 		}
 		return w.randomRequest(rng, lists), []int{12050, 12060}
 	})
-	l.answers(100)
+	c.waitAnswers(100)
 	before := w.here.resources(t)
 	rng := rand.New(rand.NewPCG(6, 6))
 	kinds := []string{"kill", "stop", "kill", "both", "stop", "kill"}
@@ -111,12 +115,12 @@ func TestRemoteChaos(t *testing.T) {
 		case "stop", "both":
 			w.east.signal(t, syscall.SIGSTOP)
 		}
-		n := l.answers(20 + rng.IntN(60))
+		n := c.waitAnswers(20 + rng.IntN(60))
 		for range 100 { // requests that need a stopped owner are answered last
 			if n > 0 {
 				break
 			}
-			n = l.answers(20)
+			n = c.waitAnswers(20)
 		}
 		if n == 0 {
 			t.Errorf("%s: no request failed", kind)
@@ -125,7 +129,7 @@ func TestRemoteChaos(t *testing.T) {
 		switch kind {
 		case "both":
 			w.east.signal(t, syscall.SIGKILL)
-			failed += l.answers(20)
+			failed += c.waitAnswers(20)
 			fallthrough
 		case "kill":
 			w.east.wait()
@@ -134,7 +138,7 @@ func TestRemoteChaos(t *testing.T) {
 			w.east.signal(t, syscall.SIGCONT)
 		}
 		eventually(t, func() error {
-			if n := l.answers(60); n > 0 {
+			if n := c.waitAnswers(60); n > 0 {
 				failed += n
 				return fmt.Errorf("after %s: %d requests failed although the owner is running again", kind, n)
 			}
@@ -144,7 +148,7 @@ func TestRemoteChaos(t *testing.T) {
 			t.Fatal(w.here.log())
 		}
 	}
-	l.end()
+	c.end()
 	w.here.settles(t, before)
 	t.Logf("%d requests failed as documented", failed)
 	w.here.stop(t)
@@ -154,8 +158,8 @@ func TestRemoteChaos(t *testing.T) {
 func TestRemotesReload(t *testing.T) {
 	t.Parallel()
 	w := newPair(t)
-	l := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
-		return calmRequest(rng, faces(), faceList(listHere), faceList(listBoth), faceList(listWest), origin("events")), nil
+	c := startCrowd(t, w.world, w.here, func(rng *rand.Rand) (*matchRequest, []int) {
+		return probeRequest(rng, faces(), faceList(listHere), faceList(listBoth), faceList(listWest), origin("events")), nil
 	})
 	east := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\", \"%s\"]}\n", w.east.url, listEast, listBoth)
 	eastWithout := fmt.Sprintf("    - {name: east, url: \"%s\", lists: [\"%s\"]}\n", w.east.url, listEast)
@@ -163,20 +167,20 @@ func TestRemotesReload(t *testing.T) {
 	westWithout := fmt.Sprintf("    - {name: west, url: \"%s\", origins: [events], lists: [\"%s\"]}\n", w.west.url, listWest)
 	reload := func(lines, message string) {
 		t.Helper()
-		l.answers(20)
+		c.waitAnswers(20)
 		if err := os.WriteFile(w.config, []byte(remotesConfig+"matchers:\n  remote:\n"+lines), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		n := strings.Count(w.here.log(), message)
 		w.here.signal(t, syscall.SIGHUP)
 		eventually(t, func() error {
-			l.answers(4)
+			c.waitAnswers(4)
 			if strings.Count(w.here.log(), message) == n {
 				return fmt.Errorf("the log does not have %q:\n%s", message, w.here.log())
 			}
 			return nil
 		})
-		l.answers(20)
+		c.waitAnswers(20)
 	}
 	chosen := func(set askedSet, want string) {
 		t.Helper()
@@ -211,5 +215,5 @@ func TestRemotesReload(t *testing.T) {
 	reload(west+east, done)
 	chosen(faceList(listEast), "east")
 	create(http.StatusForbidden)
-	l.end()
+	c.end()
 }

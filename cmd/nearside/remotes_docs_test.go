@@ -8,8 +8,8 @@ import (
 )
 
 var (
-	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
-	exampleAt = regexp.MustCompile(`http://10\.0\.0\.\d:5110`)
+	yamlBlock  = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	exampleURL = regexp.MustCompile(`http://10\.0\.0\.\d:5110`)
 )
 
 // TestRemotesGuide: the examples in docs/remotes.md are valid configurations, and
@@ -31,7 +31,7 @@ func TestRemotesGuide(t *testing.T) {
 		{"archive": origin("events"), "memory": origin("faces")},
 		{"copy": faces()},
 	} {
-		text := exampleAt.ReplaceAllString(examples[i][1], there.url)
+		text := exampleURL.ReplaceAllString(examples[i][1], there.url)
 		p := serve(t, writeConfig(t, remotesConfig+text), t.TempDir())
 		for matchers, set := range sets {
 			by, err := (&world{}).chosen(p, set)

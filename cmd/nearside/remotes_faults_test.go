@@ -24,7 +24,7 @@ type impostor struct {
 
 // impostorRow returns the correct row for a match of probe, with changes.
 func impostorRow(changes string) string {
-	distance, similarity := apart("abcdefghijklmnop", "abcdefghijklmnoo")
+	distance, similarity := distanceAndSimilarity("abcdefghijklmnop", "abcdefghijklmnoo")
 	row := map[string]any{"face": map[string]any{"face_id": id(1, 1), "account_id": accountA, "lists": []any{}, "user_data": "right"}, "distance": distance, "similarity": similarity}
 	var other map[string]any
 	if err := json.Unmarshal([]byte("{"+changes+"}"), &other); err != nil {
@@ -42,8 +42,8 @@ func impostorAnswer(rows ...string) string {
 	return `[{"reference": {"type": "raw_descriptor", "id": "probe"}, "matches": [{"filters": {}, "result": [` + strings.Join(rows, ",") + `]}]}]`
 }
 
-// says answers with a status and a JSON body.
-func says(status int, body string) http.HandlerFunc {
+// answerWith answers with a status and a JSON body.
+func answerWith(status int, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
@@ -51,8 +51,8 @@ func says(status int, body string) http.HandlerFunc {
 	}
 }
 
-// streams repeatedly sends a chunk, with pauses, until the client cancels the call.
-func streams(contentType, chunk string, pause time.Duration) http.HandlerFunc {
+// sendChunks repeatedly sends a chunk, with pauses, until the client cancels the call.
+func sendChunks(contentType, chunk string, pause time.Duration) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", contentType)
 		w.WriteHeader(http.StatusCreated)
@@ -70,8 +70,8 @@ func streams(contentType, chunk string, pause time.Duration) http.HandlerFunc {
 	}
 }
 
-// breaks sends a text over the bare connection and closes it.
-func breaks(text string) http.HandlerFunc {
+// sendAndClose sends a text over the bare connection and closes it.
+func sendAndClose(text string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := w.(http.Hijacker).Hijack()
 		if err == nil {
@@ -81,48 +81,49 @@ func breaks(text string) http.HandlerFunc {
 	}
 }
 
-func failing(code int, detail string) string {
+func errorBody(code int, detail string) string {
 	return fmt.Sprintf(`{"error_code": %d, "desc": "d", "detail": %q, "link": "l"}`, code, detail)
 }
 
-// nan is impostorAnswer in MessagePack with a distance that is not a number.
-const nan = "\x91\x82\xa9reference\x82\xa4type\xaeraw_descriptor\xa2id\xa5probe\xa7matches\x91\x82\xa7filters\x80\xa6result" +
+// packedAnswer is an impostorAnswer in MessagePack that ends before the 8 bytes of the
+// distance.
+const packedAnswer = "\x91\x82\xa9reference\x82\xa4type\xaeraw_descriptor\xa2id\xa5probe\xa7matches\x91\x82\xa7filters\x80\xa6result" +
 	"\x91\x83\xa4face\x81\xa7face_id\xd9\x2400000001-0000-4000-8000-000000000001\xaasimilarity\xcb\x3f\xe0\x00\x00\x00\x00\x00\x00\xa8distance\xcb"
 
 // impostors returns one impostor for each kind of answer.
 func impostors() []*impostor {
 	right := impostorAnswer(impostorRow(""))
-	packed := func(float string) http.HandlerFunc {
+	packed := func(distance string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/msgpack")
-			_, _ = w.Write([]byte(nan + float))
+			_, _ = w.Write([]byte(packedAnswer + distance))
 		}
 	}
 	bad := func(name, detail string, answer http.HandlerFunc) *impostor {
 		return &impostor{name: name, answer: answer, want: 12050, detail: detail}
 	}
-	invalid := func(name, body string) *impostor { return bad(name, "its answer is invalid", says(201, body)) }
+	invalid := func(name, body string) *impostor { return bad(name, "its answer is invalid", answerWith(201, body)) }
 	row := func(name, detail, changes string) *impostor {
-		return bad(name, detail, says(201, impostorAnswer(impostorRow(changes))))
+		return bad(name, detail, answerWith(201, impostorAnswer(impostorRow(changes))))
 	}
 	return []*impostor{
-		{name: "right", answer: says(201, right)},
-		{name: "right with 200", answer: says(200, right)},
-		{name: "right with unknown fields", answer: says(201, impostorAnswer(impostorRow(`"new": [1]`)))},
+		{name: "right", answer: answerWith(201, right)},
+		{name: "right with 200", answer: answerWith(200, right)},
+		{name: "right with unknown fields", answer: answerWith(201, impostorAnswer(impostorRow(`"new": [1]`)))},
 		bad("silent", "did not answer within", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }),
-		bad("drips", "did not answer within", streams("application/json", " ", 20*time.Millisecond)),
-		bad("endless", "longer than", streams("application/msgpack", strings.Repeat("\x91", 1<<20), 0)),
-		bad("hangs up", "did not answer", breaks("")),
-		bad("no HTTP", "did not answer", breaks("SSH-2.0-nearside\r\n\r\n")),
-		bad("cut", "did not answer", breaks("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n[{")),
-		bad("cut chunks", "did not answer", breaks("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{\"re\r\n")),
-		bad("500", "answered 500", says(500, "")),
-		bad("503", "12050: busy", says(503, failing(12050, "busy"))),
-		bad("504", "12060: late", says(504, failing(12060, "late"))),
+		bad("drips", "did not answer within", sendChunks("application/json", " ", 20*time.Millisecond)),
+		bad("endless", "longer than", sendChunks("application/msgpack", strings.Repeat("\x91", 1<<20), 0)),
+		bad("hangs up", "did not answer", sendAndClose("")),
+		bad("not HTTP", "did not answer", sendAndClose("SSH-2.0-nearside\r\n\r\n")),
+		bad("cut", "did not answer", sendAndClose("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n[{")),
+		bad("cut chunks", "did not answer", sendAndClose("HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n[{\"re\r\n")),
+		bad("500", "answered 500", answerWith(500, "")),
+		bad("503", "12050: busy", answerWith(503, errorBody(12050, "busy"))),
+		bad("504", "12060: late", answerWith(504, errorBody(12060, "late"))),
 		bad("redirect", "answered 302", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/healthcheck", http.StatusFound) }),
 		invalid("empty", ""),
 		invalid("bytes", "\x00\xff\xfe rubbish"),
-		bad("bytes with 200", "its answer is invalid", says(200, "<html>it works</html>")),
+		bad("bytes with 200", "its answer is invalid", answerWith(200, "<html>it works</html>")),
 		invalid("another shape", `{"matches": []}`),
 		invalid("numbers", `[1, 2]`),
 		invalid("no items", `[]`),
@@ -138,17 +139,17 @@ func impostors() []*impostor {
 		row("no id", "", `"face": {"user_data": "who"}`),
 		row("id of another kind", "", `"face": {"face_id": "me"}`),
 		row("another account", "a row belongs to another account", `"face": {"face_id": "00000001-0000-4000-8000-000000000001", "account_id": "`+accountB+`"}`),
-		bad("more rows than the limit", "at most 2 rows", says(201, impostorAnswer(impostorRow(""), impostorRow(`"face": {"face_id": "00000001-0000-4000-8000-000000000002"}`),
+		bad("more rows than the limit", "at most 2 rows", answerWith(201, impostorAnswer(impostorRow(""), impostorRow(`"face": {"face_id": "00000001-0000-4000-8000-000000000002"}`),
 			impostorRow(`"face": {"face_id": "00000001-0000-4000-8000-000000000003"}`)))),
-		bad("a row twice", "twice", says(201, impostorAnswer(impostorRow(""), impostorRow("")))),
+		bad("a row twice", "twice", answerWith(201, impostorAnswer(impostorRow(""), impostorRow("")))),
 		bad("not a number", "its answer is invalid", packed("\x7f\xf8\x00\x00\x00\x00\x00\x00")),
 		bad("infinite", "its answer is invalid", packed("\x7f\xf0\x00\x00\x00\x00\x00\x00")),
-		bad("404 of no route", "12010: x", says(404, failing(12010, "x"))),
-		bad("403", "12026: x", says(403, failing(12026, "x"))),
-		bad("400 without a body", "answered 400", says(400, "")),
-		bad("429", "answered 429", says(429, failing(12022, "slower"))),
-		{name: "400", answer: says(400, failing(31001, "version")), want: 31001, detail: "version"},
-		{name: "400 of its own", answer: says(400, failing(99999, "strange")), want: 12022, detail: "strange"},
+		bad("404 of an unknown route", "12010: x", answerWith(404, errorBody(12010, "x"))),
+		bad("403", "12026: x", answerWith(403, errorBody(12026, "x"))),
+		bad("400 without a body", "answered 400", answerWith(400, "")),
+		bad("429", "answered 429", answerWith(429, errorBody(12022, "slower"))),
+		{name: "400", answer: answerWith(400, errorBody(31001, "version")), want: 31001, detail: "version"},
+		{name: "400 with an unknown code", answer: answerWith(400, errorBody(99999, "strange")), want: 12022, detail: "strange"},
 	}
 }
 
@@ -157,9 +158,9 @@ func (f *impostor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body) // the server notices that the client has gone only after reading the body
 	switch {
 	case r.URL.Path == "/healthcheck":
-		says(200, `{"execution_time": 0}`)(w, r)
+		answerWith(200, `{"execution_time": 0}`)(w, r)
 	case f.correct.Load():
-		says(201, impostorAnswer(impostorRow("")))(w, r)
+		answerWith(201, impostorAnswer(impostorRow("")))(w, r)
 	default:
 		f.answer(w, r)
 	}
@@ -214,7 +215,7 @@ func TestRemoteImpostors(t *testing.T) {
 	}
 	w := newWorld(1)
 	p = serve(t, writeConfig(t, remotesConfig+copying.String()), t.TempDir())
-	w.load(t, p, "here")
+	w.storeObjects(t, p, "here")
 	answer, _, err := w.match(p, &matchRequest{References: []askedReference{probe}, Candidates: []askedSet{faces(), faceList(listHere)}})
 	if err != nil {
 		t.Fatal(err)

@@ -29,14 +29,14 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 // backend is a server that can be killed and restarted at the same address.
 type backend struct {
 	*process
-	config, dir, at string
+	config, dir, listen string
 }
 
 func newBackend(t *testing.T) *backend {
 	t.Helper()
 	b := &backend{config: writeConfig(t, remotesConfig), dir: t.TempDir()}
 	b.process = serve(t, b.config, b.dir)
-	b.at = b.address()
+	b.listen = b.address()
 	return b
 }
 
@@ -48,7 +48,7 @@ func (b *backend) kill(t *testing.T) {
 
 func (b *backend) restart(t *testing.T) {
 	t.Helper()
-	b.process = serveAt(t, b.at, b.config, b.dir)
+	b.process = serveAt(t, b.listen, b.config, b.dir)
 }
 
 // chosen matches against a set and returns the name of the matcher that answered.
@@ -86,15 +86,15 @@ func (w *world) untilChosen(t *testing.T, p *process, set askedSet, name string)
 func TestReplica(t *testing.T) {
 	t.Parallel()
 	w := newWorld(3)
-	w.things = w.things[:len(w.things)-1] // without the twin
-	for _, o := range w.things {
+	w.objects = w.objects[:len(w.objects)-1] // without the twin
+	for _, o := range w.objects {
 		o.at = places
 	}
 	copied := newBackend(t)
 	p := serve(t, writeConfig(t, remotesConfig+fmt.Sprintf("matchers:\n  remote:\n    - {name: copy, url: \"%s\", cost: 10, timeout: 1s}\n", copied.url)), t.TempDir())
 	p.client.Timeout = 30 * time.Second
-	w.load(t, p, "here")
-	w.load(t, copied.process, "here")
+	w.storeObjects(t, p, "here")
+	w.storeObjects(t, copied.process, "here")
 	rng := rand.New(rand.NewPCG(4, 4))
 	matchSome := func() (unknown int) {
 		t.Helper()
@@ -107,14 +107,14 @@ func TestReplica(t *testing.T) {
 			if code == 12050 { // the replica may have a reference that is not in the local store
 				unknown++
 			}
-			r = calmRequest(rng, faces(), faceList(listHere), origin("events"), origin("attributes"))
+			r = probeRequest(rng, faces(), faceList(listHere), origin("events"), origin("attributes"))
 			if _, _, err := w.match(p, r); err != nil {
 				t.Errorf("%v\n%s", err, mustJSON(t, r))
 			}
 		}
 		return unknown
 	}
-	healthy := func() {
+	untilHealthy := func() {
 		t.Helper()
 		eventually(t, func() error {
 			if n := matchSome(); n > 0 {
@@ -124,20 +124,20 @@ func TestReplica(t *testing.T) {
 		})
 	}
 	w.untilChosen(t, p, faces(), "copy")
-	healthy()
+	untilHealthy()
 	for range 2 {
 		copied.kill(t)
 		w.untilChosen(t, p, faces(), "memory")
 		matchSome()
 		copied.restart(t)
 		w.untilChosen(t, p, origin("events"), "copy")
-		healthy()
+		untilHealthy()
 		copied.signal(t, syscall.SIGSTOP)
 		w.untilChosen(t, p, faces(), "memory")
 		matchSome()
 		copied.signal(t, syscall.SIGCONT)
 		w.untilChosen(t, p, origin("attributes"), "copy")
-		healthy()
+		untilHealthy()
 	}
 }
 
@@ -153,7 +153,7 @@ type pair struct {
 func newPair(t *testing.T) *pair {
 	t.Helper()
 	w := &pair{world: newWorld(2), east: newBackend(t), west: serve(t, writeConfig(t, remotesConfig), t.TempDir())}
-	for _, o := range w.things {
+	for _, o := range w.objects {
 		if o.origin != "faces" && o.at[0] == "east" { // east owns no events and attributes, so they would not be found while it is down
 			o.at = []string{"west"}
 		}
@@ -161,9 +161,9 @@ func newPair(t *testing.T) *pair {
 	w.config = writeConfig(t, remotesConfig+strings.ReplaceAll(remoteLines(w.east.process, w.west), "lists:", "timeout: 1s, lists:"))
 	w.here = serve(t, w.config, t.TempDir())
 	w.here.client.Timeout = 30 * time.Second
-	w.load(t, w.here, "here")
-	w.load(t, w.east.process, "east")
-	w.load(t, w.west, "west")
+	w.storeObjects(t, w.here, "here")
+	w.storeObjects(t, w.east.process, "east")
+	w.storeObjects(t, w.west, "west")
 	return w
 }
 
@@ -218,7 +218,7 @@ func TestOwnerFails(t *testing.T) {
 			t.Errorf("write: %d %s %v", status, text, err)
 		}
 	}
-	back := func() {
+	untilBack := func() {
 		t.Helper()
 		eventually(t, func() error {
 			for i, r := range append(needEast, others...) {
@@ -232,17 +232,17 @@ func TestOwnerFails(t *testing.T) {
 			return nil
 		})
 	}
-	back()
+	untilBack()
 	w.east.kill(t)
 	check()
 	w.east.restart(t)
-	back()
+	untilBack()
 	w.east.signal(t, syscall.SIGSTOP)
 	check()
 	w.east.signal(t, syscall.SIGCONT)
-	back()
+	untilBack()
 	w.east.stop(t)
 	check()
 	w.east.restart(t)
-	back()
+	untilBack()
 }

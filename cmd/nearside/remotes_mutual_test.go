@@ -29,13 +29,13 @@ func (p *process) matches(t *testing.T) int {
 func TestMutualRemotes(t *testing.T) {
 	t.Parallel()
 	w := newWorld(5)
-	w.things = w.things[:len(w.things)-1] // without the twin
-	for _, o := range w.things {
+	w.objects = w.objects[:len(w.objects)-1] // without the twin
+	for _, o := range w.objects {
 		o.at = places
 	}
 	left, right := newBackend(t), newBackend(t)
-	w.load(t, left.process, "here")
-	w.load(t, right.process, "here")
+	w.storeObjects(t, left.process, "here")
+	w.storeObjects(t, right.process, "here")
 	replicaOf := map[*backend]*backend{left: right, right: left}
 	for b, replica := range replicaOf {
 		text := remotesConfig + fmt.Sprintf("matchers:\n  remote:\n    - {name: other, url: \"%s\", cost: 10}\n", replica.url)

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"nearside/internal/testkit"
 )
 
-// newWorld generates the things of the tests.
+// newWorld generates the objects of the tests.
 func newWorld(seed uint64) *world {
 	w, rng := &world{}, rand.New(rand.NewPCG(seed, 1))
 	descriptor := func() string {
@@ -19,53 +21,53 @@ func newWorld(seed uint64) *world {
 		return string(text)
 	}
 	n := 0
-	addThing := func(origin string, lists []string, at ...string) *thing {
+	addObject := func(origin string, lists []string, at ...string) *object {
 		n++
-		o := &thing{
+		o := &object{
 			at: at, origin: origin, id: id(1+slices.Index([]string{"faces", "events", "attributes"}, origin), n), lists: lists,
-			second: rng.IntN(100), face: descriptor(), account: pick(rng, "", accountA, accountB),
+			second: rng.IntN(100), face: descriptor(), account: testkit.Pick(rng, "", accountA, accountB),
 		}
 		if origin != "attributes" {
 			o.external, o.data = fmt.Sprintf("key %d", n%7), fmt.Sprintf("%s %d", origin, n)
 		}
-		w.things = append(w.things, o)
+		w.objects = append(w.objects, o)
 		return o
 	}
 	for range 15 {
-		addThing("faces", nil, "here")
-		addThing("faces", []string{listHere}, "here")
-		addThing("faces", []string{listEast}, "east")
-		addThing("faces", []string{listBoth}, "east", "west")
-		addThing("faces", []string{listEast, listBoth}, "east", "west")
-		addThing("faces", []string{listWest}, "west")
-		e := addThing("events", nil, "west")
+		addObject("faces", nil, "here")
+		addObject("faces", []string{listHere}, "here")
+		addObject("faces", []string{listEast}, "east")
+		addObject("faces", []string{listBoth}, "east", "west")
+		addObject("faces", []string{listEast, listBoth}, "east", "west")
+		addObject("faces", []string{listWest}, "west")
+		e := addObject("events", nil, "west")
 		e.track = fmt.Sprintf("track %d", n%4)
 		e.body = descriptor()
-		addThing("attributes", nil, places[n%3])
+		addObject("attributes", nil, places[n%3])
 	}
-	addThing("faces", nil, "east").external = "only at east, in no list"
-	addThing("events", nil, "west").face = ""
-	w.things[len(w.things)-1].body = descriptor()
-	addThing("events", nil, "east").external = "at a remote that does not own events"
-	twin := *w.things[0] // another face with the same ID
+	addObject("faces", nil, "east").external = "only at east, in no list"
+	addObject("events", nil, "west").face = ""
+	w.objects[len(w.objects)-1].body = descriptor()
+	addObject("events", nil, "east").external = "at a remote that does not own events"
+	twin := *w.objects[0] // another face with the same ID
 	twin.at, twin.face, twin.lists, twin.data = []string{"east"}, descriptor(), []string{listEast}, "the twin"
-	w.things = append(w.things, &twin)
+	w.objects = append(w.objects, &twin)
 	return w
 }
 
-// first returns the first thing that ok accepts.
-func (w *world) first(ok func(*thing) bool) *thing {
-	return w.things[slices.IndexFunc(w.things, ok)]
+// first returns the first object that ok accepts.
+func (w *world) first(ok func(*object) bool) *object {
+	return w.objects[slices.IndexFunc(w.objects, ok)]
 }
 
-// someAt returns a thing that only one server has.
-func (w *world) someAt(origin, place string) *thing {
-	return w.first(func(o *thing) bool {
-		return o.origin == origin && slices.Equal(o.at, []string{place}) && o != w.things[0]
+// someAt returns an object that only one server has.
+func (w *world) someAt(origin, place string) *object {
+	return w.first(func(o *object) bool {
+		return o.origin == origin && slices.Equal(o.at, []string{place}) && o != w.objects[0]
 	})
 }
 
-// trio is a server with two remotes, and the things of all three.
+// trio is a server with two remotes, and the objects of all three.
 type trio struct {
 	*world
 	here, east, west *process
@@ -87,13 +89,13 @@ func newTrio(t *testing.T) *trio {
 	w.east, w.west = serve(t, writeConfig(t, remotesConfig), t.TempDir()), serve(t, writeConfig(t, remotesConfig), t.TempDir())
 	w.config = writeConfig(t, remotesConfig+remoteLines(w.east, w.west))
 	w.here = serve(t, w.config, t.TempDir())
-	w.load(t, w.here, "here")
-	w.load(t, w.east, "east")
-	w.load(t, w.west, "west")
+	w.storeObjects(t, w.here, "here")
+	w.storeObjects(t, w.east, "east")
+	w.storeObjects(t, w.west, "west")
 	return w
 }
 
-// TestRemotes: a server with two remotes answers for the things of all three.
+// TestRemotes: a server with two remotes answers for the objects of all three.
 func TestRemotes(t *testing.T) {
 	t.Parallel()
 	w := newTrio(t)
@@ -144,7 +146,7 @@ func (w *trio) routing(t *testing.T) {
 		"events":               origin("events"),
 		"attributes":           origin("attributes"),
 		"list_id and lists":    {Filters: askedFilters{Origin: "faces", ListID: listBoth, Lists: []string{listEast}}},
-		"list_id of another":   {Filters: askedFilters{Origin: "faces", ListID: listHere, Lists: []string{listEast}}},
+		"lists of two owners":  {Filters: askedFilters{Origin: "faces", ListID: listHere, Lists: []string{listEast}}},
 		"key":                  {Filters: askedFilters{Origin: "faces", ListID: listEast, External: []string{"key 1", "key 2"}}},
 		"targets":              {Filters: askedFilters{Origin: "faces", ListID: listEast}, Targets: []string{"user_data", "similarity"}},
 		"targets without rows": {Filters: askedFilters{Origin: "events"}, Targets: []string{}},
@@ -174,7 +176,7 @@ func (w *trio) routing(t *testing.T) {
 
 func (w *trio) references(t *testing.T) {
 	sets := []askedSet{faces(), faceList(listEast), origin("events")}
-	one := func(name, typ, id string) {
+	check := func(name, typ, id string) {
 		t.Helper()
 		for _, account := range []string{"", accountA, accountB} {
 			for _, bodies := range []bool{false, true} {
@@ -184,23 +186,23 @@ func (w *trio) references(t *testing.T) {
 	}
 	var several []askedReference
 	for _, place := range places {
-		one("face at "+place, "face", w.someAt("faces", place).id)
-		one("attribute at "+place, "attribute", w.someAt("attributes", place).id)
+		check("face at "+place, "face", w.someAt("faces", place).id)
+		check("attribute at "+place, "attribute", w.someAt("attributes", place).id)
 		several = append(several, askedReference{Type: "face", ID: w.someAt("faces", place).id}, askedReference{Type: "attribute", ID: w.someAt("attributes", place).id})
 	}
-	one("event at west", "event", w.someAt("events", "west").id)
-	one("event at east", "event", w.someAt("events", "east").id)
-	one("two faces of one ID", "face", w.things[0].id)
+	check("event at west", "event", w.someAt("events", "west").id)
+	check("event at east", "event", w.someAt("events", "east").id)
+	check("two faces of one ID", "face", w.objects[0].id)
 	for _, typ := range []string{"face", "event", "attribute"} {
-		one("unknown "+typ, typ, listNowhere)
+		check("unknown "+typ, typ, listNowhere)
 	}
 	for n := range 7 {
-		one("external ID of faces", "face_external_id", fmt.Sprintf("key %d", n))
-		one("external ID of events", "event_external_id", fmt.Sprintf("key %d", n))
-		one("track", "event_track_id", fmt.Sprintf("track %d", n))
+		check("external ID of faces", "face_external_id", fmt.Sprintf("key %d", n))
+		check("external ID of events", "event_external_id", fmt.Sprintf("key %d", n))
+		check("track", "event_track_id", fmt.Sprintf("track %d", n))
 	}
-	one("face without a list", "face_external_id", "only at east, in no list")
-	one("key with a comma", "face_external_id", "a,b")
+	check("face without a list", "face_external_id", "only at east, in no list")
+	check("key with a comma", "face_external_id", "a,b")
 	several = append(several, askedReference{Type: "face_external_id", ID: "key 3"}, probe, several[0], askedReference{Type: "event_track_id", ID: "none"})
 	w.matchAll(t, "several references", &matchRequest{References: several, Candidates: sets},
 		&matchRequest{References: append(slices.Clone(several), askedReference{Type: "event", ID: listNowhere}), Candidates: sets})
@@ -249,14 +251,12 @@ func (w *trio) random(t *testing.T) {
 	}
 }
 
-func pick[T any](rng *rand.Rand, all ...T) T { return all[rng.IntN(len(all))] }
-
 func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
-	r := &matchRequest{account: pick(rng, "", "", accountA, accountB)}
+	r := &matchRequest{account: testkit.Pick(rng, "", "", accountA, accountB)}
 	for range 1 + rng.IntN(3) {
-		o := pick(rng, w.things...)
+		o := testkit.Pick(rng, w.objects...)
 		single := strings.TrimSuffix(o.origin, "s")
-		switch pick(rng, 0, 0, 0, 0, 0, 1, 2, 3, 3) {
+		switch testkit.Pick(rng, 0, 0, 0, 0, 0, 1, 2, 3, 3) {
 		case 0:
 			if o.descriptor(false) != "" && o.visible(r.account) {
 				r.References = append(r.References, askedReference{Type: single, ID: o.id})
@@ -264,9 +264,9 @@ func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
 			}
 			r.References = append(r.References, probe)
 		case 1:
-			r.References = append(r.References, askedReference{Type: single, ID: pick(rng, o.id, listNowhere)})
+			r.References = append(r.References, askedReference{Type: single, ID: testkit.Pick(rng, o.id, listNowhere)})
 		case 2:
-			r.References = append(r.References, askedReference{Type: pick(rng, "face_external_id", "event_external_id"), ID: pick(rng, o.external, "x") + ""})
+			r.References = append(r.References, askedReference{Type: testkit.Pick(rng, "face_external_id", "event_external_id"), ID: testkit.Pick(rng, o.external, "x")})
 			if last := &r.References[len(r.References)-1]; last.ID == "" {
 				last.ID = "y"
 			}
@@ -276,19 +276,19 @@ func (w *world) randomRequest(rng *rand.Rand, lists []string) *matchRequest {
 	}
 	for range 1 + rng.IntN(3) {
 		s := askedSet{
-			Filters: askedFilters{Origin: pick(rng, "faces", "faces", "faces", "events", "attributes")}, Limit: 1 + rng.IntN(30),
-			Order: pick(rng, "similarity", "similarity", "create_time_asc", "create_time_desc"), Threshold: pick(rng, 0, 0.1, 0.6),
+			Filters: askedFilters{Origin: testkit.Pick(rng, "faces", "faces", "faces", "events", "attributes")}, Limit: 1 + rng.IntN(30),
+			Order: testkit.Pick(rng, "similarity", "similarity", "create_time_asc", "create_time_desc"), Threshold: testkit.Pick(rng, 0, 0.1, 0.6),
 		}
 		if s.Filters.Origin == "faces" {
 			switch rng.IntN(4) {
 			case 0:
-				s.Filters.Lists = []string{pick(rng, lists...), pick(rng, lists...)}
+				s.Filters.Lists = []string{testkit.Pick(rng, lists...), testkit.Pick(rng, lists...)}
 			case 1, 2:
-				s.Filters.ListID = pick(rng, lists...)
+				s.Filters.ListID = testkit.Pick(rng, lists...)
 			}
 		}
 		if s.Filters.Origin != "attributes" {
-			s.Targets = pick(rng, nil, []string{}, []string{"distance"}, []string{"user_data", "create_time", "similarity"})
+			s.Targets = testkit.Pick(rng, nil, []string{}, []string{"distance"}, []string{"user_data", "create_time", "similarity"})
 		}
 		r.Candidates = append(r.Candidates, s)
 	}

@@ -15,8 +15,8 @@ const remotesConfig = serveConfig + `    - {number: 1002, type: body, encoding: 
 limits: {request_timeout: 10s}
 `
 
-// Lists of the tests. Their owners are the server that is asked, east, both remotes and
-// west. listNowhere does not exist.
+// Lists of the tests. listHere belongs to the server that is asked, listEast to east,
+// listWest to west, and listBoth to both. listNowhere does not exist.
 const (
 	listHere    = "10000000-0000-4000-8000-000000000000"
 	listEast    = "10000000-0000-4000-8000-000000000001"
@@ -31,8 +31,8 @@ const (
 // places are the servers. The first one is the server that is asked.
 var places = []string{"here", "east", "west"}
 
-// thing is a face, an event or an attribute, and the servers that have it.
-type thing struct {
+// object is a face, an event or an attribute, and the servers that have it.
+type object struct {
 	at                          []string
 	origin                      string
 	id, account, external, data string // data is user_data
@@ -45,7 +45,7 @@ type thing struct {
 // id returns an ID that encodes a kind and a number.
 func id(kind, n int) string { return fmt.Sprintf("%08x-0000-4000-8000-%012x", kind, n) }
 
-func (o *thing) json() map[string]any {
+func (o *object) json() map[string]any {
 	single := strings.TrimSuffix(o.origin, "s")
 	m := map[string]any{single + "_id": o.id, "create_time": o.time()}
 	putText := func(key, value string) {
@@ -75,22 +75,22 @@ func (o *thing) json() map[string]any {
 	return m
 }
 
-func (o *thing) time() string {
+func (o *object) time() string {
 	return fmt.Sprintf("2026-05-01T00:%02d:%02d.000Z", o.second/60, o.second%60)
 }
 
-func (o *thing) visible(account string) bool { return account == "" || o.account == account }
+func (o *object) visible(account string) bool { return account == "" || o.account == account }
 
-func (o *thing) descriptor(bodies bool) string {
+func (o *object) descriptor(bodies bool) string {
 	if bodies {
 		return o.body
 	}
 	return o.face
 }
 
-// world has all things. It computes the answers of a server with two remotes: east owns
+// world has all objects. It computes the answers of a server with two remotes: east owns
 // listEast and listBoth, west owns listBoth, listWest and all events.
-type world struct{ things []*thing }
+type world struct{ objects []*object }
 
 // owners returns the remotes that own a list.
 func owners(list string) []string {
@@ -138,7 +138,7 @@ type askedFilters struct {
 }
 
 // passes reports whether o is in the set.
-func (s *askedSet) passes(o *thing) bool {
+func (s *askedSet) passes(o *object) bool {
 	f := &s.Filters
 	in := func(list string) bool { return slices.Contains(o.lists, list) }
 	return o.origin == f.Origin && (f.ListID == "" || in(f.ListID)) && (len(f.Lists) == 0 || slices.ContainsFunc(f.Lists, in)) &&
@@ -169,7 +169,7 @@ func (w *world) resolve(r askedReference, account string, bodies bool) (found []
 		return []wantReference{{r.Type, r.ID, "", string(r.Data.(map[string]any)["data"].([]byte))}}, 0
 	case "face", "event", "attribute":
 		for _, place := range places {
-			for _, o := range w.things {
+			for _, o := range w.objects {
 				if o.origin != r.Type+"s" || o.id != r.ID || !slices.Contains(o.at, place) || !o.visible(account) {
 					continue
 				}
@@ -181,7 +181,7 @@ func (w *world) resolve(r askedReference, account string, bodies bool) (found []
 		}
 		return nil, codesNotFound[r.Type]
 	}
-	for _, o := range w.things {
+	for _, o := range w.objects {
 		same := r.Type == "face_external_id" && o.origin == "faces" && o.external == r.ID ||
 			r.Type == "event_external_id" && o.origin == "events" && o.external == r.ID ||
 			r.Type == "event_track_id" && o.origin == "events" && o.track == r.ID
@@ -199,12 +199,12 @@ func (w *world) resolve(r askedReference, account string, bodies bool) (found []
 
 // wantRow is a row of an answer.
 type wantRow struct {
-	*thing
+	*object
 	distance, similarity float64
 }
 
-// apart returns the distance and the similarity of two descriptors.
-func apart(a, b string) (distance, similarity float64) {
+// distanceAndSimilarity returns the distance and the similarity of two descriptors.
+func distanceAndSimilarity(a, b string) (distance, similarity float64) {
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])
 		distance += d * d
@@ -216,11 +216,11 @@ func apart(a, b string) (distance, similarity float64) {
 // rows returns the rows of a set at a server, compared with a descriptor.
 func (w *world) rows(place, descriptor string, s *askedSet, account string, bodies bool) []wantRow {
 	var rows []wantRow
-	for _, o := range w.things {
+	for _, o := range w.objects {
 		if !slices.Contains(o.at, place) || !s.passes(o) || !o.visible(account) || o.descriptor(bodies) == "" || descriptor == "" {
 			continue
 		}
-		if d, similarity := apart(descriptor, o.descriptor(bodies)); similarity >= s.Threshold {
+		if d, similarity := distanceAndSimilarity(descriptor, o.descriptor(bodies)); similarity >= s.Threshold {
 			rows = append(rows, wantRow{o, d, similarity})
 		}
 	}

@@ -55,7 +55,7 @@ func (w *trio) cross(t *testing.T) {
 
 func (w *world) wantCross(place string, left, right *askedSet, account string) []wantItem {
 	var items []wantItem
-	for _, o := range w.things {
+	for _, o := range w.objects {
 		if slices.Contains(o.at, place) && left.passes(o) && o.visible(account) && o.face != "" {
 			items = append(items, wantItem{
 				wantReference{strings.TrimSuffix(o.origin, "s"), o.id, "", o.face}, [][]wantRow{w.rows(place, o.face, right, account, false)},
@@ -106,7 +106,7 @@ func (w *trio) writes(t *testing.T) {
 			Detail string
 		}
 	}
-	w.here.get(t, "POST", "/1/import?origin=faces", line+string(mustJSON(t, mine.json()))+"\n", &imported)
+	w.here.mustCall(t, "POST", "/1/import?origin=faces", line+string(mustJSON(t, mine.json()))+"\n", &imported)
 	if imported.Accepted != 1 || imported.Rejected != 1 || len(imported.Errors) != 1 || !strings.Contains(imported.Errors[0].Detail, "remote east") {
 		t.Errorf("%+v", imported)
 	}
@@ -115,21 +115,21 @@ func (w *trio) writes(t *testing.T) {
 	}
 
 	var page struct{ Count int }
-	w.here.get(t, "GET", "/1/faces?list_id="+listHere, nil, &page)
+	w.here.mustCall(t, "GET", "/1/faces?list_id="+listHere, nil, &page)
 	if page.Count != 15 {
 		t.Errorf("%d faces in the local list, want 15", page.Count)
 	}
-	extra := &thing{at: []string{"here"}, origin: "faces", id: id(9, 1), face: "abcdefghijklmnop", data: "written here", lists: []string{listHere}}
+	extra := &object{at: []string{"here"}, origin: "faces", id: id(9, 1), face: "abcdefghijklmnop", data: "written here", lists: []string{listHere}}
 	if status, text, err := w.here.call("PUT", "/1/faces/"+extra.id, extra.json()); err != nil || status != 201 {
 		t.Fatal(status, string(text), err)
 	}
-	w.things = append(w.things, extra)
+	w.objects = append(w.objects, extra)
 	w.matchAll(t, "after a write here", &matchRequest{References: []askedReference{{Type: "face", ID: extra.id}}, Candidates: []askedSet{faceList(listHere), faceList(listEast)}})
-	extra = &thing{at: []string{"east"}, origin: "faces", id: id(9, 2), face: "abcdefghijklmnop", data: "written at east", lists: []string{listEast}}
+	extra = &object{at: []string{"east"}, origin: "faces", id: id(9, 2), face: "abcdefghijklmnop", data: "written at east", lists: []string{listEast}}
 	if status, text, err := w.east.call("PUT", "/1/faces/"+extra.id, extra.json()); err != nil || status != 201 {
 		t.Fatal(status, string(text), err)
 	}
-	w.things = append(w.things, extra)
+	w.objects = append(w.objects, extra)
 	w.matchAll(t, "after a write at east", &matchRequest{References: []askedReference{{Type: "face", ID: extra.id}}, Candidates: []askedSet{faceList(listHere), faceList(listEast)}})
 }
 

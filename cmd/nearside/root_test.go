@@ -101,19 +101,20 @@ test.case("greets", function() test.equal(test.start():request("GET", "/").json.
 	}
 }
 
-func (p *process) says(t *testing.T, want string) {
+func (p *process) checkGreeting(t *testing.T, want string) {
 	t.Helper()
 	var answer struct{ Text string }
-	p.get(t, "GET", "/plugins/hello/", nil, &answer)
+	p.mustCall(t, "GET", "/plugins/hello/", nil, &answer)
 	if answer.Text != want {
 		t.Errorf("%q, want %q", answer.Text, want)
 	}
 }
 
-// TestRootFolder runs the three ways of docs/containers.md without a container engine.
+// TestRootFolder tries the three ways of docs/containers.md to add plugins, and a plugin with a
+// fault, without a container engine.
 func TestRootFolder(t *testing.T) {
 	active := []string{"NEARSIDE_PLUGINS_ACTIVE=hello,teapot"}
-	t.Run("an own image", func(t *testing.T) {
+	t.Run("an image with plugins", func(t *testing.T) {
 		r := newRootFolder(t)
 		writeHello(t, filepath.Join(r.dir, "plugins"), "hello")
 		config := filepath.Join(r.dir, "etc", "nearside.yaml")
@@ -126,7 +127,7 @@ func TestRootFolder(t *testing.T) {
 			}
 		}
 		p := r.serve(t, active, "--config", config)
-		p.says(t, "hello, image")
+		p.checkGreeting(t, "hello, image")
 		status, body, err := p.call("GET", "/plugins/teapot/teapot", nil)
 		var pot struct{ Temperature float64 }
 		if err != nil || status != 418 || json.Unmarshal(body, &pot) != nil || pot.Temperature < 20 {
@@ -148,18 +149,18 @@ func TestRootFolder(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := r.serve(t, active)
-		p.says(t, "one, world")
+		p.checkGreeting(t, "one, world")
 		writeHello(t, outside, "two")
 		var states []any
-		p.get(t, "POST", "/1/plugins/reload", nil, &states)
-		p.says(t, "two, world")
+		p.mustCall(t, "POST", "/1/plugins/reload", nil, &states)
+		p.checkGreeting(t, "two, world")
 		if err := os.WriteFile(filepath.Join(outside, "hello.lua"), []byte("return = 1"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		if status, body, err := p.call("POST", "/1/plugins/reload", nil); err != nil || status != 409 || !strings.Contains(string(body), "hello.lua:1") {
 			t.Errorf("a file with a fault: %d %s %v", status, body, err)
 		}
-		p.says(t, "two, world")
+		p.checkGreeting(t, "two, world")
 	})
 	t.Run("copied and committed", func(t *testing.T) {
 		r := newRootFolder(t)
@@ -176,9 +177,9 @@ func TestRootFolder(t *testing.T) {
 		}
 		committed.env = append(committed.env, "NEARSIDE_PLUGINS_DIR="+filepath.Join(committed.dir, "plugins", "copy"))
 		p = committed.serve(t, active)
-		p.says(t, "copied, world")
+		p.checkGreeting(t, "copied, world")
 		var page struct{ Count int }
-		p.get(t, "GET", "/1/lists", nil, &page)
+		p.mustCall(t, "GET", "/1/lists", nil, &page)
 		if page.Count != 0 {
 			t.Errorf("%d lists in a new container", page.Count)
 		}

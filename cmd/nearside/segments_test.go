@@ -101,12 +101,12 @@ func TestDamagedDatabase(t *testing.T) {
 		t.Fatal(tables, err)
 	}
 	flipBit(t, tables[0])
-	before := files(t, dir)
+	before := readFiles(t, dir)
 	p := start(t, config, dir)
 	if p.url != "" || p.wait() == 0 || !strings.Contains(p.log(), "is damaged") || !strings.Contains(p.log(), "nothing was changed") {
 		t.Errorf("the server listens on %q:\n%s", p.url, p.log())
 	}
-	if !maps.Equal(files(t, dir), before) {
+	if !maps.Equal(readFiles(t, dir), before) {
 		t.Error("the directory was changed")
 	}
 }

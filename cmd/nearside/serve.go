@@ -245,7 +245,7 @@ func (s *service) configureRemotes(cfg *config.Config) error {
 	if err := s.remotes.Configure(configs); err != nil {
 		return err
 	}
-	_, owners := s.remotes.Now()
+	_, owners := s.remotes.Current()
 	s.store.SetOwners(owners)
 	return nil
 }
@@ -260,7 +260,7 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 	watched := s.watchPlugins(watching)
 	swept := s.sweeper.start(watching)
 	s.log.Info("listening on http://" + s.server.Addr().String())
-	s.plugins.Load().Listening()
+	s.plugins.Load().ServerReady()
 	var err error
 	for running := true; running; {
 		select {

@@ -24,7 +24,7 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 	if pluginErr != nil {
 		refused = append(refused, "plugins.dir", "plugins.active", "plugins.settings")
 	} else {
-		_, ignored := checkPlugins(ctx, next) // Reconfigure has returned the refused ones
+		_, ignored := checkPlugins(ctx, next) // Reconfigure has returned the errors of refused plugins
 		logIgnored(s.log, ignored)
 	}
 	applied, s.restart = s.config.Reload(next, refused...)

@@ -44,16 +44,16 @@ type shownConfig struct {
 	}
 }
 
-// TestConfigInForce: GET /config shows the effective configuration, before and after a
+// TestEffectiveConfig: GET /config shows the effective configuration, before and after a
 // reload, and the log lists the changes that need a restart.
-func TestConfigInForce(t *testing.T) {
+func TestEffectiveConfig(t *testing.T) {
 	const versions = "descriptors: {versions: [{number: 7, type: face, encoding: uint8, length: 4}]}\n"
 	data := t.TempDir()
 	name := writeConfig(t, versions)
 	p := serve(t, name, data)
 	shown := func() (c shownConfig) {
 		t.Helper()
-		p.get(t, "GET", "/config", nil, &c)
+		p.mustCall(t, "GET", "/config", nil, &c)
 		return c
 	}
 	c := shown()
@@ -108,7 +108,7 @@ func TestConfigInForce(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 	var plugins []struct{ Name string }
-	p.get(t, "POST", "/1/plugins/reload", nil, &plugins)
+	p.mustCall(t, "POST", "/1/plugins/reload", nil, &plugins)
 	if len(plugins) != 1 || plugins[0].Name != "teapot" {
 		t.Errorf("%+v", plugins)
 	}

@@ -60,14 +60,14 @@ func newSink(t *testing.T, bucket int) *sink {
 	return s
 }
 
-// next returns the next value of a channel, or fails the test after a minute.
-func next[T any](t *testing.T, what string, c <-chan T) T {
+// receive returns the next value of a channel, or fails the test after a minute.
+func receive[T any](t *testing.T, name string, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
 	case <-time.After(time.Minute):
-		t.Fatalf("%s: nothing arrived within a minute", what)
+		t.Fatalf("%s: nothing arrived within a minute", name)
 		panic("unreachable")
 	}
 }
@@ -88,7 +88,7 @@ func TestShippedPlugins(t *testing.T) {
 			`LUNA_MATCHER_PROXY_ACTIVE_PLUGINS=["request_monitoring.lua", "watchlist_alert"]`,
 			"NEARSIDE_PLUGINS_SETTINGS=" + string(settings),
 		})
-		if got := next(t, "the bucket", s.bucket); got != bucket {
+		if got := receive(t, "the bucket", s.bucket); got != bucket {
 			t.Errorf("the bucket: %d", got)
 		}
 		if status, _, err := p.call("GET", "/1/lists", nil); err != nil || status != http.StatusOK {
@@ -99,7 +99,7 @@ func TestShippedPlugins(t *testing.T) {
 		}
 		seen := map[string]bool{}
 		for len(seen) < 3 { // two requests and an error
-			for _, point := range next(t, "points", s.objects).Points {
+			for _, point := range receive(t, "points", s.objects).Points {
 				_, timed := point.Fields["execution_time"].(float64)
 				id, _ := point.Fields["request_id"].(string)
 				if point.Time < 1.7e9 || id == "" || point.Tags["service"] != "nearside" || point.Series == "requests" && !timed {
@@ -118,8 +118,8 @@ func TestShippedPlugins(t *testing.T) {
 				t.Errorf("no point %q in %v", want, seen)
 			}
 		}
-		p.get(t, "POST", "/1/events", watchedEvents, &struct{}{})
-		alerts := next(t, "an alert", s.alerts).Alerts
+		p.mustCall(t, "POST", "/1/events", watchedEvents, &struct{}{})
+		alerts := receive(t, "an alert", s.alerts).Alerts
 		if len(alerts) != 1 || alerts[0]["person"] != "eve" || alerts[0]["source"] != "cam-1" {
 			t.Errorf("%v", alerts)
 		}

@@ -86,7 +86,7 @@ func (j *job) openSource(ctx context.Context, v *matcher.Version, origin matcher
 
 func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.Origin, stdin io.Reader) (source, error) {
 	if !j.vectors {
-		s := &textSource{}
+		s, in := &textSource{}, stdin
 		if j.bytes < 0 {
 			s.live = ctx
 		}
@@ -95,9 +95,9 @@ func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.
 			if err != nil {
 				return nil, err
 			}
-			s.file, stdin = file, file
+			s.file, in = file, file
 		}
-		s.in = bufio.NewReaderSize(stdin, 256<<10)
+		s.in = bufio.NewReaderSize(in, 256<<10)
 		return s, nil
 	}
 	hash := ""
@@ -119,7 +119,7 @@ type textSource struct {
 	in   *bufio.Reader
 	file *os.File        // nil: the standard input
 	read int64           // bytes
-	live context.Context // of the import, if another program may be writing the lines; nil: a regular file
+	live context.Context // context of the import, if another program may be writing the lines; nil: a regular file
 }
 
 // signalDelay is how long a signal may take to arrive here after it ended the program
@@ -157,9 +157,7 @@ func (s *textSource) appendLine(dst []byte) ([]byte, error) {
 	}
 	for {
 		part, err := s.in.ReadSlice('\n')
-		if s.read += int64(len(part)); s.read == int64(len(part)) {
-			part = bytes.TrimPrefix(part, []byte("\uFEFF"))
-		}
+		s.read += int64(len(part))
 		if long = long || len(dst)-start+len(part) > lineBytesMax; long {
 			dst = dst[:start]
 		} else {

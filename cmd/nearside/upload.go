@@ -35,10 +35,10 @@ type upload struct {
 	total    summary
 	shown    int64 // rejected lines that were printed
 
-	earlier   int64       // bytes of the files before this one
-	firstLine int64       // number of the request's first line in its file, from 1
-	unknown   bool        // a request got no answer, so some of its lines may be stored
-	faults    []lineFault // of the lines of the request
+	bytesBefore int64       // total size of the files that were sent before the current one
+	firstLine   int64       // number of the request's first line in its file, from 1
+	maybeStored bool        // a request got no answer, so some of its lines may be stored
+	faults      []lineFault // of the lines of the request
 }
 
 // lineFault is the reason why a line was rejected.
@@ -79,7 +79,7 @@ func (u *upload) sendFile(j job, v *matcher.Version, stdin io.Reader) error {
 	f := startFeed(u.ctx, lines)
 	defer func() {
 		if f.stop(j.path != "-"); j.path != "-" {
-			u.earlier += lines.offset()
+			u.bytesBefore += lines.offset()
 			lines.close()
 		}
 	}()
@@ -118,7 +118,7 @@ func (u *upload) sendRequest(j job, f *feed) error {
 			u.faults = append(u.faults, lineFault{lines + fault.Line, fault.Detail})
 		}
 		lines += b.lines
-		u.progress.set(before+lines, u.earlier+b.offset)
+		u.progress.set(before+lines, u.bytesBefore+b.offset)
 	})
 	ctx, stop := withGrace(u.ctx, answerGrace)
 	defer stop()
@@ -138,7 +138,7 @@ func (u *upload) sendRequest(j job, f *feed) error {
 	u.faults = append(u.faults, answer.Errors...)
 	slices.SortFunc(u.faults, func(a, b lineFault) int { return cmp.Compare(a.Line, b.Line) })
 	for _, fault := range u.faults {
-		u.reject(j, u.firstLine+fault.Line-1, fault.Detail)
+		u.printRejected(j, u.firstLine+fault.Line-1, fault.Detail)
 	}
 	u.total.Accepted += answer.Accepted
 	u.total.Rejected += answer.Rejected + skipped
@@ -165,7 +165,7 @@ func (u *upload) stoppedError(j job, lines int64, err error) error {
 	if fault, ok := errors.AsType[*serverError](err); lines == 0 || ok && fault.Code != matcher.CodeInternal {
 		return err
 	}
-	u.unknown = true
+	u.maybeStored = true
 	return fmt.Errorf("%w\nthe server may have stored some of these lines; vectors, lines with ids, and all lines with --ids content can be imported again without duplicates", err)
 }
 
@@ -178,7 +178,7 @@ func acceptedOf(err error) int64 {
 	if found == nil {
 		return 0
 	}
-	n, _ := strconv.ParseInt(found[1], 10, 64) // it can only overflow, which is not a number of ours
+	n, _ := strconv.ParseInt(found[1], 10, 64) // can only fail by overflow, and no request has that many lines
 	return n
 }
 
@@ -191,8 +191,8 @@ func (j *job) lineName(line int64) string {
 	return fmt.Sprintf("line %d", line)
 }
 
-// reject prints the reason why a line was rejected, for the first shownMax lines.
-func (u *upload) reject(j job, line int64, detail string) {
+// printRejected prints the reason why a line was rejected, for the first shownMax lines.
+func (u *upload) printRejected(j job, line int64, detail string) {
 	if u.shown == shownMax {
 		return
 	}

@@ -24,7 +24,7 @@ func openVectors(path string, format vectors.Format, v *matcher.Version) (*vecto
 	}
 	rows, err := vectors.NewReader(file, format)
 	if err == nil {
-		err = checkVersion(rows, v)
+		err = checkRowsFit(rows, v)
 	}
 	if err != nil {
 		closeRead(file)
@@ -35,8 +35,8 @@ func openVectors(path string, format vectors.Format, v *matcher.Version) (*vecto
 
 func (f *vectorFile) close() { closeRead(f.file) }
 
-// checkVersion returns an error if rows do not fit v.
-func checkVersion(rows *vectors.Reader, v *matcher.Version) error {
+// checkRowsFit returns an error if rows do not fit v.
+func checkRowsFit(rows *vectors.Reader, v *matcher.Version) error {
 	if rows.Element().String() != v.Encoding.String() || rows.Dim() != v.Length {
 		err := fmt.Errorf("version %d needs vectors of %d %s, got %d %s",
 			v.Number, v.Length, v.Encoding, rows.Dim(), rows.Element())

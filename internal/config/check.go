@@ -10,14 +10,15 @@ import (
 	"nearside/matcher"
 )
 
-// metaFieldsMax bounds the memory that each event needs for these fields.
+// metaFieldsMax is the largest number of events.meta_fields. Each of them needs memory
+// for each event.
 const metaFieldsMax = 16
 
 // check returns the faults that depend on several values.
 func (c *Config) check() faults {
 	var bad faults
 	if !c.Insecure && !isLoopback(c.Listen) {
-		bad = append(bad, fault{"listen", "must be a loopback address without keys, got " + quote(c.Listen) +
+		bad = append(bad, fault{"listen", "must be a loopback address, because the server does not check API keys yet, got " + quote(c.Listen) +
 			"; set insecure: true to let other machines reach the server"})
 	}
 	if _, err := matcher.NewRegistry(c.Descriptors.Versions); err != nil {
@@ -46,8 +47,8 @@ func (c *Config) check() faults {
 	return bad
 }
 
-// checkRemotes returns repeated names of matchers, and repeated origins and lists
-// of each remote.
+// checkRemotes returns a fault for each repeated name of a matcher, and for each
+// repeated origin and list of a remote.
 func (c *Config) checkRemotes() faults {
 	var bad faults
 	seen := map[string]bool{"memory": true} // the name of the local matcher
@@ -63,7 +64,7 @@ func (c *Config) checkRemotes() faults {
 	return bad
 }
 
-// duplicates returns a fault for each value of a list that occurs before it.
+// duplicates returns a fault for each value that occurs earlier in the list.
 func duplicates[T interface {
 	comparable
 	fmt.Stringer
@@ -107,14 +108,14 @@ func checkVersion(v matcher.Version) error {
 // dropDuplicatePlugins removes repeated names of active plugins and returns a
 // warning for each.
 func (c *Config) dropDuplicatePlugins() (warnings []string) {
-	var once []string
+	var unique []string
 	for _, name := range c.Plugins.Active {
-		if slices.Contains(once, name) {
+		if slices.Contains(unique, name) {
 			warnings = append(warnings, fmt.Sprintf("plugins.active: %q is listed twice; it is activated once", name))
 			continue
 		}
-		once = append(once, name)
+		unique = append(unique, name)
 	}
-	c.Plugins.Active = once
+	c.Plugins.Active = unique
 	return warnings
 }

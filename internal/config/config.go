@@ -20,11 +20,11 @@ const DefaultFile = "nearside.yaml"
 
 // Config is the configuration. Sizes are in bytes.
 type Config struct {
-	Listen      string // host:port; port 0: a free one
-	Insecure    bool   // whether the server may listen on other addresses than loopback without keys
+	Listen      string // host:port; port 0: any free port
+	Insecure    bool   // whether other machines may reach the server, although it does not check API keys
 	DataDir     string
 	Workers     int    // matching workers; 0: one per core
-	SIMD        string // auto, generic, avx2, avxvnni, avx512 or amx
+	SIMD        string // auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod or neon-i8mm
 	Descriptors Descriptors
 	Events      Events
 	Plugins     Plugins
@@ -46,7 +46,7 @@ type Descriptors struct {
 
 // Events configures events.
 type Events struct {
-	Retention  time.Duration       // how long events are kept; 0: for ever
+	Retention  time.Duration       // how long events are kept; 0: forever
 	MetaFields []matcher.MetaField // the meta fields that filters can use
 }
 
@@ -86,8 +86,8 @@ type Limits struct {
 	BodyBytes   int64
 	LineBytes   int64 // of import and export
 	HeaderBytes int64 // of the request line and the header together
-	// ConnectionsPerAddress is how many connections one client address may have
-	// open at once.
+	// ConnectionsPerAddress is the largest number of open connections of one client
+	// address.
 	ConnectionsPerAddress int
 	References            int
 	Candidates            int
@@ -96,7 +96,7 @@ type Limits struct {
 	FilterValues          int
 	CrossMatch            int
 	Memory                int64 // of stored rows; 0: no limit
-	ProcessMemory         int64 // of the process; 0: 90 % of the machine or the control group
+	ProcessMemory         int64 // of the process; 0: 90 % of the memory of the machine or the control group
 	RequestTimeout        time.Duration
 	ShutdownTimeout       time.Duration
 }
@@ -107,7 +107,7 @@ type Log struct {
 	Format string // text, json or auto (text on a terminal)
 }
 
-// Default returns the configuration without any source.
+// Default returns the default configuration.
 func Default() Config {
 	return Config{
 		Listen:  "127.0.0.1:5110",

@@ -24,7 +24,7 @@ func writeFile(t *testing.T, text string) string {
 	return path
 }
 
-// read reads a file with this text; there must be no errors and no warnings.
+// read reads a file with this text. The test fails if there are errors or warnings.
 func read(t *testing.T, text string, env ...string) Config {
 	t.Helper()
 	c, warnings, err := Read(writeFile(t, text), env, nil)
@@ -57,7 +57,8 @@ func TestExampleIsDefault(t *testing.T) {
 	}
 }
 
-// TestExampleComments: the example lines in the comments are accepted too.
+// TestExampleComments checks that the example lines in the comments of
+// docs/nearside.yaml are accepted too.
 func TestExampleComments(t *testing.T) {
 	text, err := os.ReadFile("../../docs/nearside.yaml")
 	if err != nil {
@@ -188,7 +189,7 @@ func TestDefaultFile(t *testing.T) {
 	}
 }
 
-// TestNothingGiven reads empty files and keys without values.
+// TestNothingGiven checks that empty files and keys without values give the defaults.
 func TestNothingGiven(t *testing.T) {
 	for _, text := range []string{"", "# only a comment", "---\n", "limits:\nlog:\n  level:\nplugins: {active: , settings: }\n"} {
 		c := read(t, text)

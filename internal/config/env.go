@@ -23,9 +23,9 @@ func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// readEnv merges the environment. A name of a variable cannot be split into the
-// parts of a key, because keys contain underscores themselves. So the names of all
-// keys are looked up.
+// readEnv merges the environment. It looks up the variable of each key. It cannot find
+// the key of a variable instead, because an underscore in the name of a variable stands
+// for a dot or for an underscore.
 func (r *reader) readEnv(env []string) (warnings []string) {
 	given := map[string]string{}
 	for _, entry := range env {

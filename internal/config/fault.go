@@ -8,7 +8,7 @@ import (
 
 // fault is one error in the configuration.
 type fault struct {
-	path string // of the key; empty, or beginning with "[" or ".", until the caller adds its part
+	path string // of the key; callers add its first parts, so until then it is empty or begins with "[" or "."
 	text string
 }
 
@@ -54,7 +54,7 @@ func (all faults) orNil() error {
 	return all
 }
 
-// quote returns a text for a value that a fault can show: short, and without
+// quote returns the text with which a fault shows a value: shortened, and with masked
 // passwords.
 func quote(v any) string {
 	const bytesMax = 80
@@ -70,10 +70,10 @@ func quote(v any) string {
 
 // nearest returns the name that is most similar to s, or "" if no name is similar.
 func nearest(s string, all []string) string {
-	best, least := "", 2+len(s)/6
+	best, distance := "", 2+len(s)/6
 	for _, name := range all {
-		if d := editDistance(s, name); d < least {
-			best, least = name, d
+		if d := editDistance(s, name); d < distance {
+			best, distance = name, d
 		}
 	}
 	return best

@@ -35,7 +35,7 @@ descriptors: {versions: [{number: 1001, type: hand, encoding: uint8, length: 0, 
 		"lissten: is not a known key; did you mean listen?",
 		`--data-dir: data_dir: must be text without zero bytes and must not be empty, got ""`,
 		"workers: must be an integer from 0 to 1024, got -1",
-		`NEARSIDE_SIMD: simd: must be one of auto, generic, avx2, avxvnni, avx512, amx, got "sse"`,
+		`NEARSIDE_SIMD: simd: must be one of auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod, neon-i8mm, got "sse"`,
 		`descriptors.versions[0].type: must be one of face, body, got "hand"`,
 		"descriptors.versions[0].length: must be an integer from 1 to 16384, got 0",
 		"descriptors.versions[0].shape: is not a known key",
@@ -166,7 +166,7 @@ func TestListen(t *testing.T) {
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, want %q", listen, got, want)
 		}
-		if want == "other machines" { // with insecure, it is allowed
+		if want == "other machines" { // insecure allows this address
 			read(t, "insecure: true\nlisten: '"+listen+"'")
 		}
 	}

@@ -91,25 +91,25 @@ func unknownKey(key string, known []string) string {
 	return "is not a known key"
 }
 
-// parseJSON returns raw if it is a T, and parses it as JSON if it is a text. what
-// names the type in errors.
-func parseJSON[T any](raw any, what string) (T, error) {
+// parseJSON returns raw if it is a T, and parses it as JSON if it is a text. typeName
+// is the name of T in errors.
+func parseJSON[T any](raw any, typeName string) (T, error) {
 	if v, ok := raw.(T); ok {
 		return v, nil
 	}
 	var parsed T
 	s, ok := raw.(string)
 	if !ok {
-		return parsed, fmt.Errorf("must be %s, got %s", what, quote(raw))
+		return parsed, fmt.Errorf("must be %s, got %s", typeName, quote(raw))
 	}
 	if err := json.Unmarshal([]byte(s), &parsed); err != nil {
-		return parsed, fmt.Errorf("must be %s in JSON, got %s", what, quote(s))
+		return parsed, fmt.Errorf("must be %s in JSON, got %s", typeName, quote(s))
 	}
 	return parsed, nil
 }
 
-// freeMap is the kind of a map with any keys. Its faults show no values, because
-// they may be secrets.
+// freeMap is the kind of a map with any keys. Its faults do not show values, because
+// values may be secrets.
 var freeMap = kind[map[string]any]{show: func(m map[string]any) any { return m }, parse: func(raw any) (map[string]any, error) {
 	m, err := parseJSON[map[string]any](raw, "a map")
 	if err != nil {

@@ -47,8 +47,8 @@ var (
 	secretQuery = regexp.MustCompile(`(?i)([?&;][^=&;\s]*(?:passw|pwd|token|secret|key|credential)[^=&;\s]*=)[^&;\s"']+`)
 )
 
-// maskValue returns a copy of v with masked secrets. If byKey, it also masks values
-// whose key names a secret.
+// maskValue returns a copy of v with masked secrets. If byKey is true, it also masks
+// values whose key names a secret.
 func maskValue(v any, byKey bool) any {
 	switch v := v.(type) {
 	case string:

@@ -23,8 +23,8 @@ const fileBytesMax = 4 << 20
 
 // Read reads the file at path, then env ("NAME=value", as in [os.Environ]), then
 // flags (by key, as in "data_dir"). If path is empty, it reads [DefaultFile] if that
-// exists. The error joins all faults, one per line. The warnings are for the log;
-// they are also returned with an error.
+// exists. The error joins all faults, one per line. The warnings are for the log. They
+// are returned even if there is an error.
 func Read(path string, env []string, flags map[string]any) (c Config, warnings []string, err error) {
 	c = Default()
 	r := reader{merged: koanf.New("."), sources: Sources{}}
@@ -135,8 +135,8 @@ func (r *reader) checkKeys(prefix string, section map[string]any) {
 	}
 }
 
-// setKey sets key to raw and replaces the value of an earlier source. raw is not a
-// map, because a map would be merged with an earlier one.
+// setKey sets key to raw and replaces the value of an earlier source. raw must not be a
+// map, because koanf would merge it with the map of an earlier source.
 func (r *reader) setKey(key, source string, raw any) {
 	// Loading a confmap with one valid key cannot fail.
 	_ = r.merged.Load(confmap.Provider(map[string]any{key: raw}, "."), nil)

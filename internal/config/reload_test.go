@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// others has, for each key, a value that differs from the default, and whether a
-// reload applies it. A new key needs an entry.
-var others = map[string]struct {
+// changedValues has, for each key, a value that differs from the default, and whether
+// a reload applies it. A new key needs an entry.
+var changedValues = map[string]struct {
 	raw  any
 	live bool
 }{
@@ -30,27 +30,27 @@ var others = map[string]struct {
 	"log.level": {"debug", true}, "log.format": {"json", false},
 }
 
-// TestReload changes each key in turn: Reload either applies it or returns it as a
-// key that needs a restart.
+// TestReload changes each key in turn. It checks that Reload either applies the key or
+// returns it as a key that needs a restart.
 func TestReload(t *testing.T) {
 	defaults := Default()
 	for _, s := range defaults.settings() {
-		other, ok := others[s.key]
+		changed, ok := changedValues[s.key]
 		if !ok {
-			t.Errorf("%s: add an entry for it to others", s.key)
+			t.Errorf("%s: add an entry for it to changedValues", s.key)
 			continue
 		}
 		next := Default()
 		i := slices.IndexFunc(next.settings(), func(o setting) bool { return o.key == s.key })
-		if err := next.settings()[i].value.set(other.raw); err != nil {
+		if err := next.settings()[i].value.set(changed.raw); err != nil {
 			t.Fatal(s.key, err)
 		}
 		c := Default()
 		applied, restart := c.Reload(&next)
-		if got := strings.Join(applied, ","); other.live && (got != s.key || len(restart) > 0 || !reflect.DeepEqual(c, next)) {
+		if got := strings.Join(applied, ","); changed.live && (got != s.key || len(restart) > 0 || !reflect.DeepEqual(c, next)) {
 			t.Errorf("%s: applied %q, restart %q", s.key, applied, restart)
 		}
-		if got := strings.Join(restart, ","); !other.live && (got != s.key || len(applied) > 0 || !reflect.DeepEqual(c, Default())) {
+		if got := strings.Join(restart, ","); !changed.live && (got != s.key || len(applied) > 0 || !reflect.DeepEqual(c, Default())) {
 			t.Errorf("%s: applied %q, restart %q", s.key, applied, restart)
 		}
 		if applied, restart := c.Reload(&next, s.key); len(applied)+len(restart) > 0 {
@@ -59,8 +59,8 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// TestEveryField: a key sets every field. Reload would not compare a field without a
-// key.
+// TestEveryField checks that each field of Config has a key. Reload would not compare a
+// field without a key.
 func TestEveryField(t *testing.T) {
 	c := Default()
 	set := map[any]bool{}

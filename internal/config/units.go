@@ -16,15 +16,15 @@ import (
 
 const day = 24 * time.Hour
 
-// size is a number of bytes in least..most, as a number or with a unit.
-func size(least, most int64) kind[int64] {
+// size is the kind of a number of bytes from lo to hi: a number, or a text with a unit.
+func size(lo, hi int64) kind[int64] {
 	return kind[int64]{show: showSize, parse: func(raw any) (int64, error) {
 		n, ok := parseSize(raw)
 		switch {
 		case !ok:
 			return 0, fmt.Errorf("must be a size, a number of bytes or one with a unit such as 64MiB, got %s", quote(raw))
-		case n < least || n > most:
-			return 0, fmt.Errorf("must be a size from %v to %v, got %s", showSize(least), showSize(most), quote(raw))
+		case n < lo || n > hi:
+			return 0, fmt.Errorf("must be a size from %v to %v, got %s", showSize(lo), showSize(hi), quote(raw))
 		}
 		return n, nil
 	}}
@@ -45,16 +45,16 @@ func showSize(n int64) any {
 	return int(n)
 }
 
-// duration is the kind of a time span from least to most: 0, or numbers with units.
+// duration is the kind of a time span from lo to hi: 0, or numbers with units.
 // The unit d is 24 hours; the other units are those of [time.ParseDuration].
-func duration(least, most time.Duration) kind[time.Duration] {
+func duration(lo, hi time.Duration) kind[time.Duration] {
 	return kind[time.Duration]{show: showDuration, parse: func(raw any) (time.Duration, error) {
 		d, ok := parseDuration(raw)
 		switch {
 		case !ok:
 			return 0, fmt.Errorf("must be a duration such as 500ms, 60s or 30d, got %s", quote(raw))
-		case d < least || d > most:
-			return 0, fmt.Errorf("must be a duration from %v to %v, got %s", showDuration(least), showDuration(most), quote(raw))
+		case d < lo || d > hi:
+			return 0, fmt.Errorf("must be a duration from %v to %v, got %s", showDuration(lo), showDuration(hi), quote(raw))
 		}
 		return d, nil
 	}}
@@ -85,16 +85,17 @@ func parseDuration(raw any) (time.Duration, bool) {
 	return total + d, err == nil && (d >= 0 || !found)
 }
 
-// showDuration uses the largest unit that gives an integer.
+// showDuration returns a duration as text with the largest unit that gives an integer,
+// and 0 as a number.
 func showDuration(d time.Duration) any {
 	if d == 0 {
 		return 0
 	}
-	units := []struct {
+	spans := []struct {
 		name string
 		span time.Duration
 	}{{"d", day}, {"h", time.Hour}, {"m", time.Minute}, {"s", time.Second}, {"ms", time.Millisecond}}
-	for _, u := range units {
+	for _, u := range spans {
 		if d%u.span == 0 {
 			return fmt.Sprintf("%d%s", d/u.span, u.name)
 		}
@@ -116,7 +117,7 @@ var address = text(func(s string) error {
 	return nil
 })
 
-// matcherName is the kind of a remote's name in plans, metrics and errors.
+// matcherName is the kind of the name of a remote. Plans, metrics and errors show it.
 var matcherName = text(func(s string) error {
 	const bytesMax = 64
 	if !nameForm.MatchString(s) || len(s) > bytesMax {
@@ -127,7 +128,7 @@ var matcherName = text(func(s string) error {
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
-// webAddress is the kind of another server's base URL.
+// webAddress is the kind of the base URL of a remote.
 var webAddress = text(func(s string) error {
 	u, err := url.Parse(s)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {

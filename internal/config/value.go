@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// value is a field that can be read from plain YAML values (texts, numbers,
-// booleans, lists, maps) and shown as them. The environment and flags give texts, so
-// every kind also reads its text form.
+// value is a field of the configuration. It can be set from a plain YAML value (text,
+// number, boolean, list or map) and returned as one. The environment and flags give
+// texts, so every kind can also read its text form.
 type value interface {
 	set(raw any) error
 	get() any
@@ -45,7 +45,7 @@ func (f field[T]) set(raw any) error {
 	return nil
 }
 
-// plain shows a value that is a plain YAML value already.
+// plain shows a value that already is a plain YAML value.
 func plain[T any](v T) any { return v }
 
 func parseText(raw any) (string, error) {
@@ -132,12 +132,12 @@ func parseInt(raw any) (int64, bool) {
 	return 0, false
 }
 
-// count is the kind of an integer from least to most.
-func count(least, most int) kind[int] {
+// count is the kind of an integer from lo to hi.
+func count(lo, hi int) kind[int] {
 	return kind[int]{show: plain[int], parse: func(raw any) (int, error) {
 		n, ok := parseInt(raw)
-		if !ok || n < int64(least) || n > int64(most) {
-			return 0, fmt.Errorf("must be an integer from %d to %d, got %s", least, most, quote(raw))
+		if !ok || n < int64(lo) || n > int64(hi) {
+			return 0, fmt.Errorf("must be an integer from %d to %d, got %s", lo, hi, quote(raw))
 		}
 		return int(n), nil
 	}}
@@ -151,8 +151,8 @@ var versionNumber = kind[uint32]{show: func(n uint32) any { return int(n) }, par
 	return uint32(n), nil
 }}
 
-// number is the kind of a finite number from least to most.
-func number(least, most float64) kind[float64] {
+// number is the kind of a finite number from lo to hi.
+func number(lo, hi float64) kind[float64] {
 	return kind[float64]{show: plain[float64], parse: func(raw any) (float64, error) {
 		v, ok := raw.(float64)
 		switch x := raw.(type) {
@@ -165,12 +165,12 @@ func number(least, most float64) kind[float64] {
 		switch {
 		case !ok || math.IsNaN(v) || math.IsInf(v, 0):
 			return 0, fmt.Errorf("must be a finite number, got %s", quote(raw))
-		case v < least && least == math.SmallestNonzeroFloat64:
+		case v < lo && lo == math.SmallestNonzeroFloat64:
 			return 0, fmt.Errorf("must be above 0, got %s", quote(raw))
-		case v < least:
-			return 0, fmt.Errorf("must be at least %v, got %s", least, quote(raw))
-		case v > most:
-			return 0, fmt.Errorf("must be at most %v, got %s", most, quote(raw))
+		case v < lo:
+			return 0, fmt.Errorf("must be at least %v, got %s", lo, quote(raw))
+		case v > hi:
+			return 0, fmt.Errorf("must be at most %v, got %s", hi, quote(raw))
 		}
 		return v, nil
 	}}

@@ -13,11 +13,13 @@ import (
 // same on every CPU. The method is that of P. Tang, "Table-driven
 // implementation of the exponential function in IEEE floating-point
 // arithmetic" (1989): x = k*ln2 + i/128 + s, and e^x = 2^k * e^(i/128) * e^s.
-// The error before rounding is below 2^-120. No float64 has an e^x nearer than
-// 2^-114 to the middle of two float64s, apart from x = 0 and the smallest x,
-// where 1+x is far enough (V. Lefèvre and J.-M. Muller, "Worst cases for
-// correct rounding of the elementary functions in double precision", 2001).
-// Correct rounding also makes the function monotonic.
+// The relative error before rounding is below 2^-120. That is small enough:
+// e^x is at least 2^-114 away from the midpoint of two neighbouring float64s
+// (V. Lefèvre and J.-M. Muller, "Worst cases for correct rounding of the
+// elementary functions in double precision", 2001). The exceptions are x = 0,
+// where the result is exact, and the smallest |x|, where e^x is close to 1+x,
+// which is also far enough from a midpoint. Correct rounding also makes the
+// function monotonic.
 func Nearest(x float64) float64 {
 	switch {
 	case math.IsNaN(x):
@@ -63,10 +65,10 @@ var ln2 = [3]uint64{0xb17217f7d1cf79ab, 0xc9e3b39803f2f6af, 0x40f343267298b62d}
 // reduce returns k and r = x - k*ln2 in units of 2^-128, 0 <= r < 0.6932.
 // 2^-54 < |x| <= 746.
 func reduce(x float64) (k int, r fixed) {
-	k = int(math.Floor(float64(x*math.Log2E) - 0x1p-20)) // never too large, or r would be negative
+	k = int(math.Floor(float64(x*math.Log2E) - 0x1p-20)) // the subtraction keeps k from being too large, which would make r negative
 
-	// The fraction of x, which has at most 106 bits. The whole part is not
-	// needed: that of r is 0.
+	// The fraction of x, which has at most 106 bits. The whole part of x is not
+	// needed, because the whole part of r is 0.
 	fraction, exponent := math.Frexp(math.Abs(x))
 	mantissa := uint64(math.Ldexp(fraction, 53))
 	shift := exponent - 53 + 128 // 22 to 85
@@ -77,7 +79,7 @@ func reduce(x float64) (k int, r fixed) {
 		hi, _ = bits.Sub64(0, hi, borrow)
 	}
 
-	// The fraction of |k|*ln2. What is below 2^-128 is dropped.
+	// The fraction of |k|*ln2. Bits below 2^-128 are dropped.
 	n := uint64(max(k, -k))
 	carry2, _ := bits.Mul64(n, ln2[2])
 	carry1, nlo := bits.Mul64(n, ln2[1])
@@ -92,8 +94,8 @@ func reduce(x float64) (k int, r fixed) {
 }
 
 const (
-	expTerms   = 14 // s < 2^-7: the terms left out are below 2^-130
-	tableTerms = 34 // i/128 < 0.7: below 2^-140
+	expTerms   = 14 // s < 2^-7, so the omitted terms are below 2^-130
+	tableTerms = 34 // i/128 < 0.7, so the omitted terms are below 2^-140
 )
 
 // factorials are 1/n! in units of 2^-126.
@@ -107,8 +109,8 @@ var factorials = func() (all [tableTerms]fixed) {
 	return all
 }()
 
-// taylor returns e^s in units of 2^-126, by that many terms of its series. s
-// is in units of 2^-128.
+// taylor returns e^s in units of 2^-126, as the sum of the given number of
+// terms of its series. s is in units of 2^-128.
 func taylor(s fixed, terms int) fixed {
 	sum := factorials[terms-1]
 	for n := terms - 2; n >= 0; n-- {
@@ -125,8 +127,8 @@ var expSteps = func() (all [89]fixed) {
 	return all
 }()
 
-// round returns the float64 nearest to 2^k * f. f is in units of 2^-124 and
-// 1 <= f < 2.1. It is never in the middle of two float64s.
+// round returns the float64 nearest to 2^k * f. f is in units of 2^-124, and
+// 1 <= f < 2.1. 2^k * f is never the midpoint of two float64s.
 func round(k int, f fixed) float64 {
 	lead := bits.Len64(f.hi) // f is between 2^(lead-61) and twice that
 	k += lead - 61
@@ -141,7 +143,8 @@ func round(k int, f fixed) float64 {
 	}
 	drop := lead - keep
 	m := f.hi>>drop + f.hi>>(drop-1)&1
-	// m brings the highest bit of a normal number, which counts as one in the
-	// exponent. So does a carry out of m.
+	// The leading bit of a normal number is part of m. Adding it increases the
+	// exponent by one, so the exponent field begins one too low. A carry out of
+	// m increases the exponent, too.
 	return math.Float64frombits(uint64(max(k+1022, 0))<<52 + m)
 }

@@ -15,8 +15,8 @@ func expArguments(rng *rand.Rand, n int, f func(x float64)) {
 		0, math.Copysign(0, -1), 1, -1, math.Ln2, -math.Ln2, math.Ln2 / 2, math.MaxFloat64, -math.MaxFloat64, math.Inf(1), math.Inf(-1),
 		math.SmallestNonzeroFloat64, 0x1p-54, -0x1p-54, 0x1p-53, -0x1p-53, 0x3p-54, -0x3p-54, 0x1p-1022,
 		709.782712893384, 709.7827128933841, 710, -708.3964185322641, -708.3964185322642, -745.1332191019411, -745.1332191019412, -745.13321910194122, -746,
-		// The hardest to round: e^x is up to 2^-59 of the last digit from the
-		// middle of two float64s, or from a float64.
+		// The hardest to round: e^x is as near as 2^-59 of the last digit to the
+		// middle of two float64s, or to a float64.
 		0x1.9e9cbbfd6080bp-31, -0x1.22e24fa3d5cf9p-1, 0x1.accfbe46b4efp-1, 0x1.83d4bcdebb3f4p+2, 0x1.c44ce0d716a1ap+4, 0x1.d6336a88077aap+0,
 	} {
 		for _, x := range []float64{x, math.Nextafter(x, math.Inf(1)), math.Nextafter(x, math.Inf(-1))} {
@@ -39,14 +39,15 @@ func expArguments(rng *rand.Rand, n int, f func(x float64)) {
 			x := float64(2*rng.Int64N(1<<20)+1) * 0x1p-53
 			f(x - x*x/2)
 			f(-x/2 - x*x/8)
-		default: // what similarities ask for
+		default: // arguments that similarities have
 			f(40 * rng.NormFloat64())
 		}
 	}
 }
 
-// TestExp: the result is the float64 nearest to the exact value, of 192 bits.
-func TestExp(t *testing.T) {
+// TestNearest: the result is the float64 nearest to e^x, which package precise computes
+// with 192 bits.
+func TestNearest(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 11))
 	failures := 0
 	expArguments(rng, 20_000, func(x float64) {
@@ -61,9 +62,9 @@ func TestExp(t *testing.T) {
 	}
 }
 
-// TestExpError: before it is rounded, the result is within 2^-120 of the exact
-// value. That is 64 times less than the hardest argument needs.
-func TestExpError(t *testing.T) {
+// TestErrorBeforeRounding: before it is rounded, the result has a relative error of at
+// most 2^-120. That is 64 times less than the hardest argument allows.
+func TestErrorBeforeRounding(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 11))
 	worst := new(big.Float)
 	expArguments(rng, 5_000, func(x float64) {
@@ -91,9 +92,9 @@ func TestExpError(t *testing.T) {
 	}
 }
 
-// TestExpMonotonic: neighbours never fall. Correct rounding implies it; this
-// looks at every branch and table step.
-func TestExpMonotonic(t *testing.T) {
+// TestMonotonic: the result never falls from one argument to the next. Correct rounding
+// implies this. The test covers every branch and the steps of the table.
+func TestMonotonic(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 11))
 	expArguments(rng, 60_000, func(x float64) {
 		below, y, above := Nearest(math.Nextafter(x, math.Inf(-1))), Nearest(x), Nearest(math.Nextafter(x, math.Inf(1)))
@@ -103,7 +104,7 @@ func TestExpMonotonic(t *testing.T) {
 	})
 }
 
-func BenchmarkExp(b *testing.B) {
+func BenchmarkNearest(b *testing.B) {
 	sum := 0.0
 	for i := 0; b.Loop(); i++ {
 		sum += Nearest(float64(i&1023)/64 - 8)

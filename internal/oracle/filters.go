@@ -96,19 +96,19 @@ func filtersOf(origin int) []filter {
 	return rows
 }
 
-// selected returns the things of a server that an account can see and that pass
+// selected returns the objects of a server that an account can see and that pass
 // filters, and their origin.
-func (w *World) selected(at *holding, filters any, account string) (origin int, all []*thing) {
+func (w *World) selected(at *holding, filters any, account string) (origin int, all []*object) {
 	wanted := filters.(map[string]any)
 	origin = slices.Index(Origins[:], wanted["origin"].(string))
 	rows := slices.DeleteFunc(filtersOf(origin), func(f filter) bool { _, asked := wanted[f.name]; return !asked })
-	for _, t := range at.things[origin] {
+	for _, o := range at.objects[origin] {
 		fails := func(f filter) bool {
-			has, ok := t.field(f.path)
+			has, ok := o.field(f.path)
 			return !ok || !f.accepts(has, wanted[f.name], w.Now)
 		}
-		if t.visible(account) && !slices.ContainsFunc(rows, fails) {
-			all = append(all, t)
+		if o.visible(account) && !slices.ContainsFunc(rows, fails) {
+			all = append(all, o)
 		}
 	}
 	return origin, all
@@ -123,10 +123,10 @@ func (f filter) accepts(has, wanted any, now time.Time) bool {
 		return min(east, 360-east) <= box["longitude_delta"].(float64) && apart("latitude") <= box["latitude_delta"].(float64)
 	}
 	if many, ok := has.([]any); ok && !strings.HasPrefix(f.name, "meta") {
-		return slices.ContainsFunc(many, func(one any) bool { return f.accepts(one, wanted, now) })
+		return slices.ContainsFunc(many, func(value any) bool { return f.accepts(value, wanted, now) })
 	}
 	if list, ok := wanted.([]any); ok {
-		return slices.ContainsFunc(list, func(one any) bool { return f.compare(has, one, now) == 0 })
+		return slices.ContainsFunc(list, func(value any) bool { return f.compare(has, value, now) == 0 })
 	}
 	order := f.compare(has, wanted, now)
 	switch f.op() {

@@ -16,9 +16,9 @@ func (w *World) link(attach bool, list string, ids []any, account string) Outcom
 	slices.SortFunc(ids, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	codes := []int{}
 	for _, id := range ids {
-		if t := w.find(faceOrigin, id.(string)); t == nil || !t.visible(account) {
+		if o := w.find(faceOrigin, id.(string)); o == nil || !o.visible(account) {
 			codes = append(codes, 22004)
-		} else if attach && !l.allows(t.account()) {
+		} else if attach && !l.allows(o.account()) {
 			codes = append(codes, 12026)
 		}
 	}
@@ -26,14 +26,14 @@ func (w *World) link(attach bool, list string, ids []any, account string) Outcom
 		return refused(codes...)
 	}
 	for _, id := range ids {
-		t := w.find(faceOrigin, id.(string))
-		lists := slices.DeleteFunc(slices.Clone(t.fields["lists"].([]any)), func(id any) bool { return id == list })
+		o := w.find(faceOrigin, id.(string))
+		lists := slices.DeleteFunc(slices.Clone(o.fields["lists"].([]any)), func(id any) bool { return id == list })
 		if attach {
 			lists = append(lists, list)
 			slices.SortFunc(lists, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 		}
-		t.fields = maps.Clone(t.fields)
-		t.fields["lists"] = lists
+		o.fields = maps.Clone(o.fields)
+		o.fields["lists"] = lists
 	}
 	return Outcome{Status: 204}
 }
@@ -44,25 +44,25 @@ func (w *World) deleteList(id string, withFaces bool, account string) Outcome {
 	if l := w.list(id); l == nil || account != "" && l.account != account {
 		return refused(22002)
 	}
-	in := func(t *thing) bool { return slices.Contains(t.fields["lists"].([]any), any(id)) }
+	in := func(o *object) bool { return slices.Contains(o.fields["lists"].([]any), any(id)) }
 	if withFaces {
-		w.removeThings(faceOrigin, func(t *thing) bool { return in(t) && t.visible(account) })
+		w.removeObjects(faceOrigin, func(o *object) bool { return in(o) && o.visible(account) })
 	}
-	for _, t := range w.things[faceOrigin] {
-		if in(t) {
-			t.fields = maps.Clone(t.fields)
-			t.fields["lists"] = slices.DeleteFunc(slices.Clone(t.fields["lists"].([]any)), func(l any) bool { return l == id })
+	for _, o := range w.objects[faceOrigin] {
+		if in(o) {
+			o.fields = maps.Clone(o.fields)
+			o.fields["lists"] = slices.DeleteFunc(slices.Clone(o.fields["lists"].([]any)), func(l any) bool { return l == id })
 		}
 	}
-	w.lists = slices.DeleteFunc(w.lists, func(l *listed) bool { return l.id == id })
+	w.lists = slices.DeleteFunc(w.lists, func(l *storedList) bool { return l.id == id })
 	return Outcome{Status: 204}
 }
 
 // faceCount returns the number of faces of a list that an account can see.
 func (w *World) faceCount(id, account string) float64 {
 	n := 0.0
-	for _, t := range w.things[faceOrigin] {
-		if t.visible(account) && slices.Contains(t.fields["lists"].([]any), any(id)) {
+	for _, o := range w.objects[faceOrigin] {
+		if o.visible(account) && slices.Contains(o.fields["lists"].([]any), any(id)) {
 			n++
 		}
 	}
@@ -70,7 +70,7 @@ func (w *World) faceCount(id, account string) float64 {
 }
 
 // shownList returns a list as a client sees it, without its time.
-func (w *World) shownList(l *listed, account string) map[string]any {
+func (w *World) shownList(l *storedList, account string) map[string]any {
 	all := map[string]any{"list_id": l.id, "face_count": w.faceCount(l.id, account)}
 	if l.account != "" {
 		all["account_id"] = l.account

@@ -58,27 +58,27 @@ func (w *World) resolve(ref map[string]any, body bool, account string) (found []
 	echo := map[string]any{"type": kind, "id": id}
 	if origin, ok := byID[kind]; ok {
 		echo["id"] = strings.ToLower(id)
-		var t *thing
+		var o *object
 		for _, h := range w.holdings {
-			if t == nil {
-				t = h.find(origin, strings.ToLower(id))
+			if o == nil {
+				o = h.find(origin, strings.ToLower(id))
 			}
 		}
 		switch {
-		case t == nil || !t.visible(account):
+		case o == nil || !o.visible(account):
 			return nil, notFound[origin]
-		case t.vectors[vectorIndex(body)] == nil:
+		case o.vectors[vectorIndex(body)] == nil:
 			return nil, 22008
 		}
-		return []probe{{echo, t.vectors[vectorIndex(body)]}}, 0
+		return []probe{{echo, o.vectors[vectorIndex(body)]}}, 0
 	}
 	if ref["data"] != nil {
 		return []probe{{echo, givenVector(ref["data"])}}, 0
 	}
 	key := byKey[kind]
-	for _, t := range w.sorted(key.origin) {
-		if has, ok := t.field(key.path); ok && has == id && t.visible(account) && t.vectors[vectorIndex(body)] != nil {
-			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": t.id}, t.vectors[vectorIndex(body)]})
+	for _, o := range w.sorted(key.origin) {
+		if has, ok := o.field(key.path); ok && has == id && o.visible(account) && o.vectors[vectorIndex(body)] != nil {
+			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": o.id}, o.vectors[vectorIndex(body)]})
 		}
 	}
 	if found == nil {
@@ -87,13 +87,13 @@ func (w *World) resolve(ref map[string]any, body bool, account string) (found []
 	return found, 0
 }
 
-// sorted returns the things of an origin at all servers, ordered by ID.
-func (w *World) sorted(origin int) []*thing {
-	var all []*thing
+// sorted returns the objects of an origin at all servers, ordered by ID.
+func (w *World) sorted(origin int) []*object {
+	var all []*object
 	for _, h := range w.holdings {
-		all = append(all, h.things[origin]...)
+		all = append(all, h.objects[origin]...)
 	}
-	slices.SortFunc(all, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(all, func(a, b *object) int { return strings.Compare(a.id, b.id) })
 	return all
 }
 
@@ -198,16 +198,16 @@ func (w *World) raw(r *Request) Outcome {
 }
 
 // compared counts the objects that a cross match compares.
-func compared(refs, candidates []*thing, isBody bool) (n int) {
+func compared(refs, candidates []*object, isBody bool) (n int) {
 	versions := map[int]bool{}
-	for _, t := range refs {
-		if v := t.vectors[vectorIndex(isBody)]; v != nil {
+	for _, o := range refs {
+		if v := o.vectors[vectorIndex(isBody)]; v != nil {
 			versions[v.number] = true
 			n++
 		}
 	}
-	for _, t := range candidates {
-		if v := t.vectors[vectorIndex(isBody)]; v != nil && versions[v.number] {
+	for _, o := range candidates {
+		if v := o.vectors[vectorIndex(isBody)]; v != nil && versions[v.number] {
 			n++
 		}
 	}
@@ -230,7 +230,7 @@ func (w *World) cross(r *Request, isBody bool) Outcome {
 	if compared(refs, candidates, isBody) > w.Limits.CrossObjects {
 		return refused(31002)
 	}
-	slices.SortFunc(refs, func(a, b *thing) int { return strings.Compare(a.id, b.id) })
+	slices.SortFunc(refs, func(a, b *object) int { return strings.Compare(a.id, b.id) })
 	set := map[string]any{"filters": filters("candidates")}
 	for _, name := range []string{"limit", "threshold", "targets"} {
 		if v, ok := body[name]; ok {
@@ -238,9 +238,9 @@ func (w *World) cross(r *Request, isBody bool) Outcome {
 		}
 	}
 	items, selected := []any{}, w.selectCandidates(set, r.account())
-	for _, t := range refs {
-		if v := t.vectors[vectorIndex(isBody)]; v != nil {
-			echo := map[string]any{"type": singulars[t.origin], "id": t.id}
+	for _, o := range refs {
+		if v := o.vectors[vectorIndex(isBody)]; v != nil {
+			echo := map[string]any{"type": singulars[o.origin], "id": o.id}
 			items = append(items, map[string]any{"reference": echo, "matches": []any{w.compareWith(probe{echo, v}, selected, r.Query["explain"] == "1")}})
 		}
 	}

@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// ranked is a thing with its distance from the reference.
+// ranked is an object with its distance from the reference.
 type ranked struct {
-	*thing
+	*object
 	distance, similarity float64
 }
 
-// candidates is a candidate set with the things that it selects.
+// candidates is a candidate set with the objects that it selects.
 type candidates struct {
 	set        map[string]any
 	origin     int
-	things     []*thing
+	objects    []*object
 	prefilters []any // in the plan
 }
 
-// owner returns the server that has all things that filters can select; false: no
+// owner returns the server that has all objects that filters can select, or false if no
 // server has all of them.
 func (w *World) owner(filters any) (*holding, bool) {
 	if w.Topology.owns == nil {
@@ -40,12 +40,12 @@ func (w *World) selectCandidates(set map[string]any, account string) candidates 
 	if !ok {
 		return c
 	}
-	c.origin, c.things = w.selected(at, set["filters"], account)
+	c.origin, c.objects = w.selected(at, set["filters"], account)
 	for _, p := range w.Topology.prefilters {
 		if strings.Contains(p.origins, Origins[c.origin][:1]) {
-			before := len(c.things)
-			c.things = slices.DeleteFunc(c.things, func(t *thing) bool { return !p.passes(t) })
-			c.prefilters = append(c.prefilters, map[string]any{"plugin": p.name, "before": float64(before), "after": float64(len(c.things))})
+			before := len(c.objects)
+			c.objects = slices.DeleteFunc(c.objects, func(o *object) bool { return !p.passes(o) })
+			c.prefilters = append(c.prefilters, map[string]any{"plugin": p.name, "before": float64(before), "after": float64(len(c.objects))})
 		}
 	}
 	return c
@@ -70,12 +70,12 @@ func (w *World) compareWith(p probe, c candidates, explain bool) map[string]any 
 		item["plan"] = plan
 		if !slices.Contains(pluginMatchers, plan["by"].(string)) {
 			compared := 0
-			for _, t := range c.things {
-				if t.hasVersion(p.vector.model) {
+			for _, o := range c.objects {
+				if o.hasVersion(p.vector.model) {
 					compared++
 				}
 			}
-			plan["rows_selected"], plan["rows_other_version"], plan["rows_scanned"] = float64(len(c.things)), float64(len(c.things)-compared), float64(compared)
+			plan["rows_selected"], plan["rows_other_version"], plan["rows_scanned"] = float64(len(c.objects)), float64(len(c.objects)-compared), float64(compared)
 		}
 	}
 	w.countMatch(p, c, rows)
@@ -90,23 +90,23 @@ func limit(set map[string]any) int {
 	return 5
 }
 
-// hasVersion reports whether t has a descriptor of a version.
-func (t *thing) hasVersion(m *model) bool {
-	v := t.vectors[vectorIndex(m.body)]
+// hasVersion reports whether o has a descriptor of a version.
+func (o *object) hasVersion(m *model) bool {
+	v := o.vectors[vectorIndex(m.body)]
 	return v != nil && v.model == m
 }
 
 // rank returns the rows that pass the threshold, in the order of the answer.
-func (w *World) rank(probe *vector, c candidates) []ranked {
+func (w *World) rank(reference *vector, c candidates) []ranked {
 	threshold, _ := c.set["threshold"].(float64)
 	var rows []ranked
-	for _, t := range c.things {
-		if !t.hasVersion(probe.model) {
+	for _, o := range c.objects {
+		if !o.hasVersion(reference.model) {
 			continue
 		}
-		d := probe.distance(t.vectors[vectorIndex(probe.body)])
-		if s := probe.similarity(d); s >= threshold {
-			rows = append(rows, ranked{t, d, s})
+		d := reference.distance(o.vectors[vectorIndex(reference.body)])
+		if s := reference.similarity(d); s >= threshold {
+			rows = append(rows, ranked{o, d, s})
 		}
 	}
 	slices.SortFunc(rows, func(a, b ranked) int {

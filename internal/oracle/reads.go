@@ -3,24 +3,26 @@ package oracle
 import (
 	"slices"
 	"strings"
+
+	"nearside/internal/testkit"
 )
 
 // rawRequest returns a raw match of descriptors, mostly of one version.
 func (w *World) rawRequest() *Request {
 	r := &Request{Kind: "raw", Method: "POST", Path: "/1/matcher/raw", Query: w.newQuery()}
 	m := w.randomModel(w.Chance(0.4))
-	some := func(n int) []any {
+	references := func(n int) []any {
 		all := []any{}
 		for range n {
-			one := m
+			version := m
 			if w.Chance(0.03) {
-				one = w.randomModel(m.body)
+				version = w.randomModel(m.body)
 			}
-			all = append(all, w.givenReference(pick(w, []string{"raw_descriptor", "sdk_descriptor"}), w.newVector(one)))
+			all = append(all, w.givenReference(testkit.Pick(w.rng, []string{"raw_descriptor", "sdk_descriptor"}...), w.newVector(version)))
 		}
 		return all
 	}
-	r.Body = map[string]any{"references": some(1 + w.rng.IntN(4)), "candidates": some(1 + w.rng.IntN(8))}
+	r.Body = map[string]any{"references": references(1 + w.rng.IntN(4)), "candidates": references(1 + w.rng.IntN(8))}
 	if w.Chance(0.3) {
 		r.Query["explain"] = "1"
 	}
@@ -62,13 +64,13 @@ func (w *World) readRequest() *Request {
 	r := &Request{Kind: "get " + singulars[origin], Method: "GET", Query: w.newQuery()}
 	w.chooseServer(r, origin)
 	if w.Chance(0.3) {
-		r.Query["descriptor"] = pick(w, []string{"0", "1"})
+		r.Query["descriptor"] = testkit.Pick(w.rng, []string{"0", "1"}...)
 	}
 	switch {
 	case w.Chance(0.1):
 		return w.readLists(r)
 	case w.Chance(0.3):
-		id := w.idOfThing(origin, func(t *thing) bool { return t.visible(r.account()) })
+		id := w.idOfObject(origin, func(o *object) bool { return o.visible(r.account()) })
 		r.Path = "/1/" + Origins[origin] + "/" + id
 		r.Answer = func() Outcome { return w.getAnswer(origin, id, r) }
 		return r
@@ -112,21 +114,21 @@ func (w *World) randomPage(origin int) page {
 		p.size = 1 + w.rng.IntN(20)
 	}
 	if w.Chance(0.6) {
-		p.order = pick(w, []string{"id", "create_time_asc", "create_time_desc"})
+		p.order = testkit.Pick(w.rng, []string{"id", "create_time_asc", "create_time_desc"}...)
 	}
 	if w.Chance(0.3) {
 		p.number = 1 + w.rng.IntN(4)
 	}
 	if w.Chance(0.3) {
-		p.after = pick(w, w.ids)
-		if len(w.things[origin]) > 0 && w.Chance(0.7) {
-			p.after = pick(w, w.things[origin]).id
+		p.after = testkit.Pick(w.rng, w.ids...)
+		if len(w.objects[origin]) > 0 && w.Chance(0.7) {
+			p.after = testkit.Pick(w.rng, w.objects[origin]...).id
 		}
 		if w.Chance(0.1) {
 			p.after = strings.ToUpper(p.after)
 		}
 		if w.Chance(0.9) {
-			p.number, p.order = 0, pick(w, []string{"", "id"})
+			p.number, p.order = 0, testkit.Pick(w.rng, []string{"", "id"}...)
 		}
 	}
 	if w.Chance(0.3) {
@@ -202,9 +204,9 @@ func (w *World) twoAccounts(r *Request) bool {
 func (w *World) readLists(r *Request) *Request {
 	delete(r.Query, "descriptor")
 	w.chooseServer(r, faceOrigin)
-	visible := func(l *listed) bool { return r.account() == "" || l.account == r.account() }
+	visible := func(l *storedList) bool { return r.account() == "" || l.account == r.account() }
 	if w.Chance(0.5) && len(w.lists) > 0 {
-		l := pick(w, w.lists)
+		l := testkit.Pick(w.rng, w.lists...)
 		r.Kind, r.Path = "get list", "/1/lists/"+l.id
 		r.Answer = func() Outcome {
 			if !visible(l) {
@@ -218,7 +220,7 @@ func (w *World) readLists(r *Request) *Request {
 	r.Query["page_size"] = "1000"
 	after := ""
 	if w.Chance(0.5) {
-		after = pick(w, slices.Concat(w.ids, w.listIDs))
+		after = testkit.Pick(w.rng, slices.Concat(w.ids, w.listIDs)...)
 		r.Query["after"] = after
 	}
 	r.Answer = func() Outcome {

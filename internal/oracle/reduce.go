@@ -2,8 +2,9 @@ package oracle
 
 import "slices"
 
-// Reduce removes from a decoded answer what the oracle does not know: the details
-// of errors of imports, the times of lists, and most of a plan.
+// Reduce removes the parts of a decoded answer that the oracle does not know: the details
+// of errors of imports, the times of lists, and a plan except its counts and the matcher
+// that answered.
 func (w *World) Reduce(v any) {
 	switch v := v.(type) {
 	case []any:
@@ -31,7 +32,7 @@ func (w *World) reducedPlan(plan map[string]any) map[string]any {
 	reduced := map[string]any{}
 	for _, m := range plan["matchers"].([]any) {
 		if m := m.(map[string]any); m["chosen"] == true {
-			if reduced["by"] != nil {
+			if reduced["by"] != nil { // the oracle expects one matcher, so a second one is a difference
 				reduced["by and"] = m["name"]
 			}
 			reduced["by"] = m["name"]

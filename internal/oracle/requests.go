@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"nearside/internal/testkit"
 )
 
 // Request is a random request with the answer that the oracle expects.
@@ -34,7 +36,7 @@ func (r *Request) account() string { return strings.ToLower(r.Query["account_id"
 func (w *World) newQuery() map[string]string {
 	query := map[string]string{}
 	if w.Chance(0.2) {
-		account := pick(w, w.accounts)
+		account := testkit.Pick(w.rng, w.accounts...)
 		if w.Chance(0.1) {
 			account = strings.ToUpper(account)
 		}
@@ -54,14 +56,14 @@ func (w *World) matchRequest() *Request {
 		r.Path = "/1/matcher"
 	}
 	refs, sets := []any{}, []any{}
-	for range pick(w, []int{1, 1, 1, 2, 3, 5}) {
+	for range testkit.Pick(w.rng, []int{1, 1, 1, 2, 3, 5}...) {
 		refs = append(refs, w.randomReference(isBody, r.account()))
 	}
-	for range pick(w, []int{1, 1, 1, 2, 3, 4}) {
+	for range testkit.Pick(w.rng, []int{1, 1, 1, 2, 3, 4}...) {
 		sets = append(sets, w.randomSet(isBody, r.account(), refs[0].(map[string]any)))
 	}
 	if w.Chance(0.3) {
-		r.Query["explain"] = pick(w, []string{"0", "1", "1"})
+		r.Query["explain"] = testkit.Pick(w.rng, []string{"0", "1", "1"}...)
 	}
 	if w.Chance(0.08) {
 		r.Query["descriptor_version"] = w.versionFor(refs[0].(map[string]any), isBody, r.account())
@@ -84,24 +86,24 @@ func (w *World) versionFor(ref map[string]any, isBody bool, account string) stri
 
 // randomReference returns a random reference. Mostly it can be resolved.
 func (w *World) randomReference(isBody bool, account string) map[string]any {
-	kind := pick(w, []string{
+	kind := testkit.Pick(w.rng, []string{
 		"face", "face", "event", "event", "attribute", "raw_descriptor", "raw_descriptor", "sdk_descriptor",
 		"face_external_id", "event_external_id", "event_track_id",
-	})
+	}...)
 	if isBody && strings.HasPrefix(kind, "face") {
-		kind = pick(w, []string{"event", "event_track_id", "raw_descriptor", kind})
+		kind = testkit.Pick(w.rng, []string{"event", "event_track_id", "raw_descriptor", kind}...)
 	}
 	if origin, ok := byID[kind]; ok {
-		id := w.idOfThing(origin, func(t *thing) bool { return t.visible(account) && t.vectors[vectorIndex(isBody)] != nil })
+		id := w.idOfObject(origin, func(o *object) bool { return o.visible(account) && o.vectors[vectorIndex(isBody)] != nil })
 		if w.Chance(0.05) {
 			id = strings.ToUpper(id)
 		}
 		return map[string]any{"type": kind, "id": id}
 	}
 	if key, ok := byKey[kind]; ok {
-		id := pick(w, w.people)
+		id := testkit.Pick(w.rng, w.people...)
 		if w.Chance(0.7) && len(w.pool(key.origin)) > 0 {
-			if has, ok := pick(w, w.pool(key.origin)).field(key.path); ok {
+			if has, ok := testkit.Pick(w.rng, w.pool(key.origin)...).field(key.path); ok {
 				id = has.(string)
 			}
 		}
@@ -113,24 +115,24 @@ func (w *World) randomReference(isBody bool, account string) map[string]any {
 	return w.givenReference(kind, w.newVector(w.randomModel(isBody)))
 }
 
-// idOfThing returns an ID, mostly of a thing for which good returns true.
-func (w *World) idOfThing(origin int, good func(*thing) bool) string {
+// idOfObject returns an ID, mostly of an object for which good returns true.
+func (w *World) idOfObject(origin int, good func(*object) bool) string {
 	if w.Chance(0.97) {
 		for range 30 {
 			if len(w.pool(origin)) == 0 {
 				break
 			}
-			if t := pick(w, w.pool(origin)); good(t) || w.Chance(0.01) {
-				return t.id
+			if o := testkit.Pick(w.rng, w.pool(origin)...); good(o) || w.Chance(0.01) {
+				return o.id
 			}
 		}
 	}
-	return pick(w, w.ids)
+	return testkit.Pick(w.rng, w.ids...)
 }
 
 // givenReference returns a reference with the descriptor v.
 func (w *World) givenReference(kind string, v *vector) map[string]any {
-	ref := map[string]any{"type": kind, "id": pick(w, []string{"probe", "é/1", ""})}
+	ref := map[string]any{"type": kind, "id": testkit.Pick(w.rng, []string{"probe", "é/1", ""}...)}
 	if w.Chance(0.1) {
 		delete(ref, "id")
 	}
@@ -143,19 +145,19 @@ func (w *World) givenReference(kind string, v *vector) map[string]any {
 
 // randomSet returns a random candidate set.
 func (w *World) randomSet(isBody bool, account string, ref map[string]any) map[string]any {
-	origin := pick(w, []int{0, 0, 0, 1, 1, 1, 2})
+	origin := testkit.Pick(w.rng, []int{0, 0, 0, 1, 1, 1, 2}...)
 	if isBody {
-		origin = pick(w, []int{0, 1, 1, 1, 1, 2, 2})
+		origin = testkit.Pick(w.rng, []int{0, 1, 1, 1, 1, 2, 2}...)
 	}
 	filters := w.randomFilters(origin, account)
 	filters["origin"] = Origins[origin]
 	set := map[string]any{"filters": filters}
 	w.limitAnswer(set, origin)
 	if w.Chance(0.6) {
-		set["order"] = pick(w, []string{"similarity", "create_time_asc", "create_time_desc"})
+		set["order"] = testkit.Pick(w.rng, []string{"similarity", "create_time_asc", "create_time_desc"}...)
 	}
 	if w.Chance(0.15) {
-		set["label"] = pick(w, []any{"x", 1.5, nil, []any{true, "é"}, map[string]any{"a": map[string]any{"b": 0.0}}})
+		set["label"] = testkit.Pick(w.rng, []any{"x", 1.5, nil, []any{true, "é"}, map[string]any{"a": map[string]any{"b": 0.0}}}...)
 	}
 	if w.Chance(0.3) {
 		w.sharpThreshold(set, isBody, account, ref)
@@ -175,9 +177,9 @@ func (w *World) sharpThreshold(set map[string]any, isBody bool, account string, 
 		return
 	}
 	_, all := w.selected(at, set["filters"], account)
-	all = slices.DeleteFunc(all, func(t *thing) bool { return !t.hasVersion(found[0].vector.model) })
+	all = slices.DeleteFunc(all, func(o *object) bool { return !o.hasVersion(found[0].vector.model) })
 	if len(all) > 0 {
-		at := w.near(found[0].vector.similarity(found[0].vector.distance(pick(w, all).vectors[vectorIndex(found[0].vector.body)])))
+		at := w.near(found[0].vector.similarity(found[0].vector.distance(testkit.Pick(w.rng, all...).vectors[vectorIndex(found[0].vector.body)])))
 		set["threshold"] = math.Min(1, math.Max(0, at))
 	}
 }
@@ -185,18 +187,18 @@ func (w *World) sharpThreshold(set map[string]any, isBody bool, account string, 
 // limitAnswer sets a random limit, threshold and targets.
 func (w *World) limitAnswer(set map[string]any, origin int) {
 	if w.Chance(0.7) {
-		set["limit"] = float64(pick(w, []int{1, 2, 3, 4, 7, 10, 20, 1 + w.rng.IntN(20)}))
+		set["limit"] = float64(testkit.Pick(w.rng, []int{1, 2, 3, 4, 7, 10, 20, 1 + w.rng.IntN(20)}...))
 	}
 	if w.Chance(0.02) {
 		set["limit"] = 1000.0
 	}
 	if w.Chance(0.2) {
-		set["threshold"] = pick(w, []float64{0, 1, 0.5, w.rng.Float64(), w.rng.Float64()})
+		set["threshold"] = testkit.Pick(w.rng, []float64{0, 1, 0.5, w.rng.Float64(), w.rng.Float64()}...)
 	}
 	if w.Chance(0.5) {
 		targets := []any{}
-		for range pick(w, []int{0, 1, 2, 3, 6}) {
-			targets = append(targets, pick(w, targetsOf[origin]))
+		for range testkit.Pick(w.rng, []int{0, 1, 2, 3, 6}...) {
+			targets = append(targets, testkit.Pick(w.rng, targetsOf[origin]...))
 		}
 		set["targets"] = targets
 	}

@@ -20,7 +20,7 @@ type Topology struct {
 	owns func(w *World, filters map[string]any) int
 	// home returns the server that a new object goes to; nil: server 0.
 	home func(w *World, origin int) int
-	// refusable reports whether server 0 must refuse a write of server 1.
+	// refusable reports whether server 0 must refuse a write, because server 1 owns the data.
 	refusable func(w *World, r *Request) bool
 	// chosen returns the name of the matcher that answers for a candidate set.
 	chosen func(w *World, set map[string]any) string
@@ -30,17 +30,17 @@ type Topology struct {
 type prefilter struct {
 	name    string
 	origins string // initials of the origins
-	passes  func(*thing) bool
+	passes  func(*object) bool
 }
 
 // Names of matchers in plans.
 const (
 	ReplicaName = "copy"  // a remote with the same objects
-	OwnerName   = "there" // a remote that owns objects
+	OwnerName   = "owner" // a remote that owns objects
 )
 
 // pluginMatchers are the plugins that answer for some candidate sets. They
-// decide which rows they examine, so plans of theirs have no counts.
+// decide which rows they examine, so the counts of their plans are not compared.
 var pluginMatchers = []string{"thin", "table"}
 
 // Topologies are the topologies that tests run.
@@ -49,8 +49,8 @@ var Topologies = []Topology{
 	{
 		Name: "plugins", Percent: 20,
 		prefilters: []prefilter{
-			{"adults", "fe", func(t *thing) bool { age, ok := t.fields["age"].(float64); return ok && age >= 18 }},
-			{"unmasked", "e", func(t *thing) bool { mask, _ := t.fields["mask"].(float64); return mask < 2 }},
+			{"adults", "fe", func(o *object) bool { age, ok := o.fields["age"].(float64); return ok && age >= 18 }},
+			{"unmasked", "e", func(o *object) bool { mask, _ := o.fields["mask"].(float64); return mask < 2 }},
 		},
 		chosen: chosenPlugin,
 	},

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"nearside/internal/precise"
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -164,7 +165,7 @@ func (w *World) anyFloat() float32 {
 // newVector returns a center, a center with some changed values, or under cosine a
 // center with another length.
 func (w *World) newVector(m *model) *vector {
-	v := &vector{m, append([]byte(nil), pick(w, w.center[m])...)}
+	v := &vector{m, append([]byte(nil), testkit.Pick(w.rng, w.center[m]...)...)}
 	if w.Chance(0.4) {
 		return v
 	}

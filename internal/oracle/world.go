@@ -5,8 +5,8 @@
 // A [World] holds the objects and lists that the servers of a [Topology] should
 // have, and makes random [Request] values about them. The Answer of a request
 // changes the world and returns the [Outcome] that a server should answer with.
-// A seed determines all requests. [Uncovered] checks that a run asked enough of
-// everything.
+// A seed determines all requests. [Uncovered] checks that a run had enough successful
+// requests of each kind.
 //
 // Only tests import this package.
 package oracle
@@ -17,10 +17,12 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nearside/internal/testkit"
 )
 
-// World is what the servers should hold and what they should answer. It is not
-// for concurrent use.
+// World is the model of all servers of a topology: their objects, their lists and their
+// answers. It is not for concurrent use.
 type World struct {
 	Topology Topology
 	Now      time.Time // of all requests
@@ -40,10 +42,10 @@ type World struct {
 // Limits are the limits that the first server must have.
 type Limits struct{ References, CrossObjects, FilterValues int }
 
-// holding is what a server holds.
+// holding has the objects and lists of a server.
 type holding struct {
-	things  [3][]*thing // by origin, oldest first
-	lists   []*listed
+	objects [3][]*object // by origin, oldest first
+	lists   []*storedList
 	listIDs []string // the IDs that its lists may have
 }
 
@@ -122,7 +124,7 @@ func (w *World) NextWrite() *Request {
 
 // NextRead returns a random match, cross match, page or object.
 func (w *World) NextRead() *Request {
-	return pick(w, []func() *Request{w.matchRequest, w.crossRequest, w.readRequest, w.readRequest})()
+	return testkit.Pick(w.rng, []func() *Request{w.matchRequest, w.crossRequest, w.readRequest, w.readRequest}...)()
 }
 
 // Fill calls send with the requests that create the first lists and objects.
@@ -153,15 +155,15 @@ func (w *World) Fill(send func(*Request)) {
 func (w *World) fillImport(origin int) *Request {
 	r := &Request{Kind: "fill", Method: "POST", Path: "/1/import", Query: map[string]string{"origin": Origins[origin]}, Writes: true}
 	w.chooseServer(r, origin)
-	var things []*thing
+	var objects []*object
 	for range 10 {
-		t := w.newThing(origin)
-		things = append(things, t)
-		r.Lines = append(r.Lines, JSON(w.spellThing(t)))
+		o := w.newObject(origin)
+		objects = append(objects, o)
+		r.Lines = append(r.Lines, JSON(w.spellObject(o)))
 	}
 	r.Answer = func() Outcome {
-		for _, t := range things {
-			w.store(t)
+		for _, o := range objects {
+			w.store(o)
 		}
 		return Outcome{Status: 200, Body: map[string]any{"accepted": 10.0, "rejected": 0.0, "errors": []any{}}}
 	}
@@ -174,8 +176,8 @@ func (w *World) Chance(p float64) bool { return w.rng.Float64() < p }
 // IDs returns the IDs of the objects of an origin at the first server.
 func (w *World) IDs(origin string) []string {
 	var ids []string
-	for _, t := range w.holdings[0].things[slices.Index(Origins[:], origin)] {
-		ids = append(ids, t.id)
+	for _, o := range w.holdings[0].objects[slices.Index(Origins[:], origin)] {
+		ids = append(ids, o.id)
 	}
 	return ids
 }
@@ -196,9 +198,9 @@ func (w *World) Accounts() []string { return slices.Clone(w.accounts) }
 func (w *World) ListIDs(server int) []string { return slices.Clone(w.holdings[server].listIDs) }
 
 // pool returns the objects of an origin that a request may be about.
-func (w *World) pool(origin int) []*thing {
+func (w *World) pool(origin int) []*object {
 	if !w.everywhere || len(w.holdings) == 1 {
-		return w.things[origin]
+		return w.objects[origin]
 	}
-	return slices.Concat(w.holdings[0].things[origin], w.holdings[1].things[origin])
+	return slices.Concat(w.holdings[0].objects[origin], w.holdings[1].objects[origin])
 }

@@ -9,19 +9,19 @@ import (
 	"nearside/internal/testkit"
 )
 
-// population is the approximate number of things of each origin.
+// population is the approximate number of objects of each origin.
 var population = [3]int{300, 300, 80}
 
 // writeRequest returns a random request that changes objects or lists. The numbers
-// of things stay about the same.
+// of objects stay about the same.
 func (w *World) writeRequest() *Request {
 	r := &Request{Writes: true, Query: w.newQuery()}
-	write := pick(w, []func(*World, *Request){
+	write := testkit.Pick(w.rng, []func(*World, *Request){
 		(*World).createFace, (*World).createEvents, (*World).putFace, (*World).putFace, (*World).putAttribute, (*World).patchFace,
 		(*World).patchFace, (*World).deleteOne, (*World).deleteOne, (*World).deleteSome, (*World).deleteSome, (*World).deleteSome,
 		(*World).deleteSome, (*World).linkFaces, (*World).linkFaces,
 		(*World).writeList, (*World).writeList, (*World).writeList, (*World).writeList, (*World).importLines,
-	})
+	}...)
 	for origin, create := range []func(*World, *Request){(*World).createFace, (*World).createEvents, (*World).putAttribute} {
 		if len(w.sorted(origin)) < population[origin] && w.Chance(0.5) {
 			write = create
@@ -36,7 +36,7 @@ func (w *World) writeRequest() *Request {
 	return r
 }
 
-// chooseServer sends r to a server that stores things of an origin.
+// chooseServer sends r to a server that stores objects of an origin.
 func (w *World) chooseServer(r *Request, origin int) {
 	if w.Topology.home != nil {
 		r.Server = w.Topology.home(w, origin)
@@ -44,25 +44,25 @@ func (w *World) chooseServer(r *Request, origin int) {
 	w.holding = w.holdings[r.Server]
 }
 
-// thingFor returns a new thing. Mostly its account and lists are allowed for the
+// objectFor returns a new object. Mostly its account and lists are allowed for the
 // account of the query.
-func (w *World) thingFor(origin int, account string) *thing {
-	t := w.newThing(origin)
+func (w *World) objectFor(origin int, account string) *object {
+	o := w.newObject(origin)
 	if account != "" && w.Chance(0.9) {
-		delete(t.fields, "account_id")
+		delete(o.fields, "account_id")
 		if w.Chance(0.5) {
-			t.fields["account_id"] = account
+			o.fields["account_id"] = account
 		}
 		if origin == faceOrigin {
-			t.fields["lists"] = slices.DeleteFunc(w.listsFor(account), func(id any) bool { return w.list(id.(string)).account != account })
+			o.fields["lists"] = slices.DeleteFunc(w.listsFor(account), func(id any) bool { return w.list(id.(string)).account != account })
 		}
 	}
-	if lists, ok := t.fields["lists"].([]any); ok {
-		if t.fields["lists"] = w.withAnyList(lists); w.Chance(0.03) {
-			t.fields["lists"] = append(lists, pick(w, w.ids)) // unknown
+	if lists, ok := o.fields["lists"].([]any); ok {
+		if o.fields["lists"] = w.withAnyList(lists); w.Chance(0.03) {
+			o.fields["lists"] = append(lists, testkit.Pick(w.rng, w.ids...)) // unknown
 		}
 	}
-	return t
+	return o
 }
 
 // withAnyList sometimes adds a list, which may belong to another account.
@@ -70,72 +70,72 @@ func (w *World) withAnyList(lists []any) []any {
 	if len(w.lists) == 0 || w.Chance(0.9) {
 		return lists
 	}
-	lists = append(slices.Clone(lists), pick(w, w.lists).id)
+	lists = append(slices.Clone(lists), testkit.Pick(w.rng, w.lists...).id)
 	slices.SortFunc(lists, func(a, b any) int { return strings.Compare(a.(string), b.(string)) })
 	return slices.Compact(lists)
 }
 
-// reuseID gives t the ID of an existing thing.
-func (w *World) reuseID(t *thing) {
-	if len(w.things[t.origin]) > 0 {
-		t.id = pick(w, w.things[t.origin]).id
-		t.fields[singulars[t.origin]+"_id"] = t.id
+// reuseID gives o the ID of an existing object.
+func (w *World) reuseID(o *object) {
+	if len(w.objects[o.origin]) > 0 {
+		o.id = testkit.Pick(w.rng, w.objects[o.origin]...).id
+		o.fields[singulars[o.origin]+"_id"] = o.id
 	}
 }
 
 func (w *World) createFace(r *Request) {
 	w.chooseServer(r, faceOrigin)
-	t := w.thingFor(faceOrigin, r.account())
+	o := w.objectFor(faceOrigin, r.account())
 	if w.Chance(0.15) {
-		w.reuseID(t)
+		w.reuseID(o)
 	}
-	r.Kind, r.Method, r.Path, r.Body = "create face", "POST", "/1/faces", w.spellThing(t)
-	r.Answer = func() Outcome { return w.createThings([]*thing{t}, r.account()) }
+	r.Kind, r.Method, r.Path, r.Body = "create face", "POST", "/1/faces", w.spellObject(o)
+	r.Answer = func() Outcome { return w.createObjects([]*object{o}, r.account()) }
 }
 
 func (w *World) createEvents(r *Request) {
 	w.chooseServer(r, eventOrigin)
-	var things []*thing
+	var objects []*object
 	bodies := []any{}
 	for range 1 + w.rng.IntN(3) {
-		t := w.thingFor(eventOrigin, r.account())
+		o := w.objectFor(eventOrigin, r.account())
 		if w.Chance(0.15) {
-			w.reuseID(t)
+			w.reuseID(o)
 		}
-		if len(things) > 0 && w.Chance(0.1) {
-			t.id = things[0].id
-			t.fields["event_id"] = t.id
+		if len(objects) > 0 && w.Chance(0.1) {
+			o.id = objects[0].id
+			o.fields["event_id"] = o.id
 		}
-		things = append(things, t)
-		bodies = append(bodies, w.spellThing(t))
+		objects = append(objects, o)
+		bodies = append(bodies, w.spellObject(o))
 	}
 	r.Kind, r.Method, r.Path, r.Body = "create events", "POST", "/1/events", bodies
 	if len(bodies) == 1 && w.Chance(0.5) {
 		r.Body = bodies[0]
 	}
-	r.Answer = func() Outcome { return w.createThings(things, r.account()) }
+	r.Answer = func() Outcome { return w.createObjects(objects, r.account()) }
 }
 
-func (w *World) putThing(r *Request, origin int) {
+func (w *World) putObject(r *Request, origin int) {
 	w.chooseServer(r, origin)
-	t := w.thingFor(origin, r.account())
+	o := w.objectFor(origin, r.account())
 	if w.Chance(0.7) {
-		w.reuseID(t)
+		w.reuseID(o)
 	}
-	r.Kind, r.Method, r.Path, r.Body = "put "+singulars[origin], "PUT", "/1/"+Origins[origin]+"/"+t.id, w.spellThing(t)
-	r.Answer = func() Outcome { return w.putAnswer(t, r.account()) }
+	r.Kind, r.Method, r.Path, r.Body = "put "+singulars[origin], "PUT", "/1/"+Origins[origin]+"/"+o.id, w.spellObject(o)
+	r.Answer = func() Outcome { return w.putAnswer(o, r.account()) }
 }
 
-func (w *World) putFace(r *Request) { w.putThing(r, faceOrigin) }
+func (w *World) putFace(r *Request) { w.putObject(r, faceOrigin) }
 
 func (w *World) putAttribute(r *Request) {
-	w.putThing(r, attributeOrigin)
+	w.putObject(r, attributeOrigin)
 	r.Query["ttl"] = "1000000"
 }
 
 func (w *World) patchFace(r *Request) {
 	w.chooseServer(r, faceOrigin)
-	id := w.idOfThing(faceOrigin, func(t *thing) bool { return t.visible(r.account()) })
+	id := w.idOfObject(faceOrigin, func(o *object) bool { return o.visible(r.account()) })
 	fields, body := map[string]any{}, map[string]any{}
 	for _, f := range optional[faceOrigin] {
 		if f.name != "account_id" && w.Chance(0.3) {
@@ -145,15 +145,15 @@ func (w *World) patchFace(r *Request) {
 		}
 	}
 	if w.Chance(0.2) {
-		fields["create_time"] = pick(w, w.moments)
+		fields["create_time"] = testkit.Pick(w.rng, w.moments...)
 	}
-	if t := w.find(faceOrigin, id); w.Chance(0.3) && t != nil {
-		fields["lists"] = w.withAnyList(w.listsFor(t.account()))
+	if o := w.find(faceOrigin, id); w.Chance(0.3) && o != nil {
+		fields["lists"] = w.withAnyList(w.listsFor(o.account()))
 	}
 	if w.Chance(0.1) {
-		fields["account_id"] = pick(w, w.accounts)
-		if t := w.find(faceOrigin, id); w.Chance(0.5) && t != nil && t.account() != "" {
-			fields["account_id"] = t.account() // the same account is allowed
+		fields["account_id"] = testkit.Pick(w.rng, w.accounts...)
+		if o := w.find(faceOrigin, id); w.Chance(0.5) && o != nil && o.account() != "" {
+			fields["account_id"] = o.account() // the same account is allowed
 		} else if w.Chance(0.1) {
 			fields["account_id"] = nil
 		}
@@ -171,12 +171,12 @@ func (w *World) patchFace(r *Request) {
 func (w *World) deleteOne(r *Request) {
 	origin := w.rng.IntN(3)
 	w.chooseServer(r, origin)
-	id := w.idOfThing(origin, func(t *thing) bool { return t.visible(r.account()) })
+	id := w.idOfObject(origin, func(o *object) bool { return o.visible(r.account()) })
 	r.Kind, r.Method, r.Path = "delete "+singulars[origin], "DELETE", "/1/"+Origins[origin]+"/"+id
 	r.Answer = func() Outcome { return w.deleteAnswer(origin, id, r.account()) }
 }
 
-// deleteSome deletes by filters that select at most 8 things.
+// deleteSome deletes by filters that select at most 8 objects.
 func (w *World) deleteSome(r *Request) {
 	origin := w.rng.IntN(3)
 	w.chooseServer(r, origin)
@@ -191,7 +191,7 @@ func (w *World) deleteSome(r *Request) {
 	r.Kind, r.Method, r.Path = "delete "+Origins[origin], "DELETE", "/1/"+Origins[origin]
 	if w.Chance(0.5) {
 		if w.Chance(0.2) {
-			r.filters["account_id"] = pick(w, w.accounts)
+			r.filters["account_id"] = testkit.Pick(w.rng, w.accounts...)
 		}
 		w.useFilterBody(r, map[string]any{}, origin)
 		r.Body = map[string]any{"filters": r.Body.(map[string]any)["filters"]}
@@ -207,9 +207,9 @@ func (w *World) deleteSome(r *Request) {
 
 func (w *World) linkFaces(r *Request) {
 	w.chooseServer(r, faceOrigin)
-	list := pick(w, w.ids)
+	list := testkit.Pick(w.rng, w.ids...)
 	if len(w.lists) > 0 && w.Chance(0.97) {
-		list = pick(w, w.lists).id
+		list = testkit.Pick(w.rng, w.lists...).id
 	}
 	if l := w.list(list); l != nil && w.Chance(0.8) {
 		delete(r.Query, "account_id")
@@ -219,9 +219,9 @@ func (w *World) linkFaces(r *Request) {
 	}
 	ids := []any{}
 	for range 1 + w.rng.IntN(8) {
-		ids = append(ids, w.idOfThing(faceOrigin, func(t *thing) bool {
+		ids = append(ids, w.idOfObject(faceOrigin, func(o *object) bool {
 			l := w.list(list)
-			return t.visible(r.account()) && (l == nil || l.allows(t.account()))
+			return o.visible(r.account()) && (l == nil || l.allows(o.account()))
 		}))
 	}
 	attach := w.Chance(0.6)
@@ -241,10 +241,10 @@ func (w *World) writeList(r *Request) {
 		w.createList(r)
 		return
 	}
-	l := pick(w, w.lists)
+	l := testkit.Pick(w.rng, w.lists...)
 	r.Path = "/1/lists/" + l.id
 	if w.Chance(0.4) {
-		text := pick(w, []string{"", "x", "é"})
+		text := testkit.Pick(w.rng, []string{"", "x", "é"}...)
 		r.Kind, r.Method, r.Body = "patch list", "PATCH", map[string]any{"user_data": text}
 		r.Answer = func() Outcome {
 			if r.account() != "" && l.account != r.account() {
@@ -264,9 +264,9 @@ func (w *World) writeList(r *Request) {
 }
 
 func (w *World) createList(r *Request) {
-	l := &listed{id: pick(w, w.listIDs), userData: pick(w, []string{"", "staff", "ж"})}
+	l := &storedList{id: testkit.Pick(w.rng, w.listIDs...), userData: testkit.Pick(w.rng, []string{"", "staff", "ж"}...)}
 	if w.Chance(0.6) {
-		l.account = pick(w, w.accounts)
+		l.account = testkit.Pick(w.rng, w.accounts...)
 	}
 	body := map[string]any{"list_id": l.id}
 	if l.account != "" {
@@ -295,39 +295,39 @@ func (w *World) createList(r *Request) {
 func (w *World) importLines(r *Request) {
 	origin := w.rng.IntN(2)
 	w.chooseServer(r, origin)
-	add := ""
+	joined := ""
 	r.Query["origin"] = Origins[origin]
 	if origin == faceOrigin && w.Chance(0.5) {
-		add = pick(w, w.listIDs)
-		r.Query["list_id"] = add
+		joined = testkit.Pick(w.rng, w.listIDs...)
+		r.Query["list_id"] = joined
 	}
 	var imports []func() bool // for each line: imports it and reports whether it is accepted
 	for range w.rng.IntN(8) {
 		if w.Chance(0.1) {
-			r.Lines = append(r.Lines, pick(w, []string{"{", "{}", "7", `{"age":3}`, `{"descriptor":{"version":4,"data":"AQID"}}`}))
+			r.Lines = append(r.Lines, testkit.Pick(w.rng, []string{"{", "{}", "7", `{"age":3}`, `{"descriptor":{"version":4,"data":"AQID"}}`}...))
 			imports = append(imports, func() bool { return false })
 			continue
 		}
-		t := w.thingFor(origin, r.account())
+		o := w.objectFor(origin, r.account())
 		if w.Chance(0.3) {
-			w.reuseID(t)
+			w.reuseID(o)
 		}
-		body := w.spellThing(t)
+		body := w.spellObject(o)
 		hasLists := w.Chance(0.6)
 		if !hasLists {
 			delete(body, "lists")
 		}
 		stated := map[string]any{}
-		for _, id := range listsOf(t) {
+		for _, id := range listsOf(o) {
 			if w.Chance(0.3) {
-				stated[id.(string)] = pick(w, []any{nil, nil, pick(w, w.accounts)})
+				stated[id.(string)] = testkit.Pick(w.rng, []any{nil, nil, testkit.Pick(w.rng, w.accounts...)}...)
 			}
 		}
 		if origin == faceOrigin && (len(stated) > 0 || w.Chance(0.05)) {
 			body["list_accounts"] = stated
 		}
 		r.Lines = append(r.Lines, string(testkit.Must(json.Marshal(body))))
-		imports = append(imports, func() bool { return w.importThing(t, hasLists, stated, add, r.account()) })
+		imports = append(imports, func() bool { return w.importObject(o, hasLists, stated, joined, r.account()) })
 	}
 	r.Kind, r.Method, r.Path = "import "+Origins[origin], "POST", "/1/import"
 	r.Answer = func() Outcome {

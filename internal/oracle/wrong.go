@@ -3,6 +3,8 @@ package oracle
 import (
 	"slices"
 	"strings"
+
+	"nearside/internal/testkit"
 )
 
 // wrongRequest returns a request with one mistake, mostly a match.
@@ -19,7 +21,7 @@ func (w *World) wrongRequest() *Request {
 	r.Body = cloneJSON(r.Body)
 	body := r.Body.(map[string]any)
 	refs, sets := body["references"].([]any), body["candidates"].([]any)
-	ref, set := refs[0].(map[string]any), pick(w, sets).(map[string]any)
+	ref, set := refs[0].(map[string]any), testkit.Pick(w.rng, sets...).(map[string]any)
 	filters := set["filters"].(map[string]any)
 	isBody := strings.HasSuffix(r.Path, "bodies")
 	v := w.newVector(w.randomModel(isBody))
@@ -41,9 +43,9 @@ func (w *World) wrongRequest() *Request {
 	case 14:
 		given(map[string]any{"version": 22.0, "data": (&vector{data: make([]byte, 4*33)}).base()})
 	case 15:
-		body[pick(w, []string{"references", "candidates"})] = []any{}
+		body[testkit.Pick(w.rng, []string{"references", "candidates"}...)] = []any{}
 	case 16:
-		delete(body, pick(w, []string{"references", "candidates"}))
+		delete(body, testkit.Pick(w.rng, []string{"references", "candidates"}...))
 	case 17:
 		for len(refs) <= w.Limits.References {
 			refs = append(refs, ref)
@@ -54,15 +56,15 @@ func (w *World) wrongRequest() *Request {
 		filters["external_ids"] = slices.Repeat([]any{"x"}, w.Limits.FilterValues+1)
 		code = 31007
 	case 19:
-		r.Query["explain"] = pick(w, []string{"2", "", "true"})
+		r.Query["explain"] = testkit.Pick(w.rng, []string{"2", "", "true"}...)
 	case 20:
 		r.Query["descriptor_version"], code = "777", 12036
 	case 21:
-		r.Query[pick(w, []string{"limit", "Explain", "page"})] = "1"
+		r.Query[testkit.Pick(w.rng, []string{"limit", "Explain", "page"}...)] = "1"
 	case 22:
-		r.Query["account_id"] = pick(w, []string{"", "x", "00000000-0000-0000-0000-000000000000"})
+		r.Query["account_id"] = testkit.Pick(w.rng, []string{"", "x", "00000000-0000-0000-0000-000000000000"}...)
 	case 23:
-		ref["type"] = pick(w, []any{"body", "xpk_file", nil, 1.0})
+		ref["type"] = testkit.Pick(w.rng, []any{"body", "xpk_file", nil, 1.0}...)
 	default:
 		w.spoilMatch(n, body, ref, set)
 	}
@@ -82,20 +84,20 @@ func (w *World) spoilMatch(n int, body, ref, set map[string]any) {
 	case 2:
 		set["name"] = nil
 	case 3:
-		filters[pick(w, []string{"Age", "origins", "age", "meta.vip__lt", "meta.size__eq", "attribute_id", "face_id__lte"})] = 5.0
+		filters[testkit.Pick(w.rng, []string{"Age", "origins", "age", "meta.vip__lt", "meta.size__eq", "attribute_id", "face_id__lte"}...)] = 5.0
 	case 4:
 		wrong := map[string]string{"faces": "sources", "events": "lists", "attributes": "face_ids"}
 		filters[wrong[filters["origin"].(string)]] = []any{}
 	case 5:
-		set["limit"] = pick(w, []any{0.0, -1.0, 1001.0, 1.5, "5", nil})
+		set["limit"] = testkit.Pick(w.rng, []any{0.0, -1.0, 1001.0, 1.5, "5", nil}...)
 	case 6:
-		set["threshold"] = pick(w, []any{1.5, -0.001, "0", nil})
+		set["threshold"] = testkit.Pick(w.rng, []any{1.5, -0.001, "0", nil}...)
 	case 7:
-		set["order"] = pick(w, []any{"age", "", nil, 1.0})
+		set["order"] = testkit.Pick(w.rng, []any{"age", "", nil, 1.0}...)
 	case 8:
-		set["targets"] = pick(w, []any{[]any{"descriptor"}, []any{"Age"}, "age", []any{1.0}, nil})
+		set["targets"] = testkit.Pick(w.rng, []any{[]any{"descriptor"}, []any{"Age"}, "age", []any{1.0}, nil}...)
 	case 9:
-		filters["origin"] = pick(w, []any{"people", "", nil, 1.0})
+		filters["origin"] = testkit.Pick(w.rng, []any{"people", "", nil, 1.0}...)
 	case 10:
 		delete(set, "filters")
 	}
@@ -119,32 +121,32 @@ func (w *World) wrongFind() *Request {
 	path := "/1/" + Origins[origin]
 	switch w.rng.IntN(5) {
 	case 0:
-		r.Method, r.Path = "GET", path+"?"+pick(w, wrongFilters)
+		r.Method, r.Path = "GET", path+"?"+testkit.Pick(w.rng, wrongFilters...)
 	case 1:
-		r.Method, r.Path = "DELETE", path+"?age__gte=0&"+pick(w, wrongFilters)
+		r.Method, r.Path = "DELETE", path+"?age__gte=0&"+testkit.Pick(w.rng, wrongFilters...)
 	case 2:
-		r.Method, r.Path = "GET", "/1/export?origin="+Origins[origin]+"&"+pick(w, wrongFilters)
+		r.Method, r.Path = "GET", "/1/export?origin="+Origins[origin]+"&"+testkit.Pick(w.rng, wrongFilters...)
 	case 3:
-		r.Method, r.Path, r.Body = "POST", path+"/find", pick(w, []any{
+		r.Method, r.Path, r.Body = "POST", path+"/find", testkit.Pick(w.rng, []any{
 			[]any{},
 			map[string]any{"filters": map[string]any{"gender": nil}},
 			map[string]any{"limit": nil},
 			map[string]any{"page": 0.0},
 			map[string]any{"filters": []any{}},
-			map[string]any{"after": pick(w, w.ids), "page": 1.0},
+			map[string]any{"after": testkit.Pick(w.rng, w.ids...), "page": 1.0},
 			map[string]any{"targets": []any{"similarity"}},
 			map[string]any{"order": "similarity"},
-		})
+		}...)
 	default:
-		r.Method, r.Path, r.Body = "POST", path+"/delete", pick(w, []any{
+		r.Method, r.Path, r.Body = "POST", path+"/delete", testkit.Pick(w.rng, []any{
 			map[string]any{},
 			map[string]any{"filters": nil},
 			map[string]any{"filters": map[string]any{}},
 			map[string]any{"filters": map[string]any{"age__gte": 0.0, "gender": nil}},
-			map[string]any{"filters": map[string]any{"account_id": pick(w, w.accounts)}},
+			map[string]any{"filters": map[string]any{"account_id": testkit.Pick(w.rng, w.accounts...)}},
 			map[string]any{"filters": map[string]any{"age__gte": 0.0}, "page": 1.0},
 			map[string]any{"filters": map[string]any{"age__gte": 0.0, "origin": "attributes"}},
-		})
+		}...)
 	}
 	return r
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// with returns the text of a JSON object on one line, without the closing brace and
-// with the account of o.
-func (o owner) with(text string) string {
+// withAccount returns the text of a JSON object on one line, with the account of o. Both
+// texts lack the closing brace.
+func (o owner) withAccount(text string) string {
 	if o.account != "" {
 		text += `,"account_id":"` + o.account + `"`
 	}
@@ -47,16 +47,16 @@ func (o owner) time(n int) string {
 
 func (o owner) face(n int) string {
 	lists := `"` + o.id(100) + `"`
-	if n == 1 && o == nobodys { // objects without an account may be in lists of any account
+	if n == 1 && o == unowned { // objects without an account may be in lists of any account
 		lists += `,"` + attacker.id(100) + `","` + other.id(100) + `"`
 	}
-	return o.with(fmt.Sprintf(`{"face_id":"%s","create_time":"%s","external_id":"%s","user_data":"%s","event_id":"%s","avatar":"%s",
+	return o.withAccount(fmt.Sprintf(`{"face_id":"%s","create_time":"%s","external_id":"%s","user_data":"%s","event_id":"%s","avatar":"%s",
 		"lists":[%s],"age":%d,"gender":%d,"ethnic_group":%d,"descriptor":%s`,
 		o.id(n), o.time(n), o.key(n), o.text("user"), o.id(20+n), o.text("avatar"), lists, o.number, o.number, o.number, o.data(n))) + "}"
 }
 
 func (o owner) event(n int) string {
-	text := o.with(fmt.Sprintf(`{"event_id":"%s","create_time":"%s","end_time":"%s","source":"%s","handler_id":"%s","stream_id":"%s","track_id":"%s",
+	text := o.withAccount(fmt.Sprintf(`{"event_id":"%s","create_time":"%s","end_time":"%s","source":"%s","handler_id":"%s","stream_id":"%s","track_id":"%s",
 		"external_id":"%s","user_data":"%s","tags":["%s","shared"],"face_id":"%s","age":%d,"gender":%d,"ethnic_group":%d,"emotion":%d,"mask":%d`,
 		o.id(n), o.time(n), o.time(n+20), o.text("source"), o.id(30), o.id(31), o.key(n), o.key(n), o.text("user"), o.text("tag"), o.id(n),
 		o.number, o.number, o.number, o.number, o.number))
@@ -68,14 +68,15 @@ func (o owner) event(n int) string {
 }
 
 func (o owner) attribute(n int) string {
-	return o.with(fmt.Sprintf(`{"attribute_id":"%s","create_time":"%s","age":%d,"gender":%d,"ethnic_group":%d,"descriptor":%s`,
+	return o.withAccount(fmt.Sprintf(`{"attribute_id":"%s","create_time":"%s","age":%d,"gender":%d,"ethnic_group":%d,"descriptor":%s`,
 		o.id(n), o.time(n), o.number, o.number, o.number, o.data(n))) + "}"
 }
 
-// attacks are the requests of the audit. Those that change something come last.
+// attacks are the requests of the audit. Creates and updates come after all reads and
+// after the deletes by filter.
 func attacks() (all []attack) {
 	for _, requestsOf := range []func(owner) []attack{owner.reads, owner.pages, owner.matches, owner.filtered, owner.writes, owner.imports, owner.moves} {
-		all = append(append(all, requestsOf(other)...), requestsOf(nobodys)...)
+		all = append(append(all, requestsOf(other)...), requestsOf(unowned)...)
 	}
 	for _, path := range []string{
 		"/version", "/healthcheck?include_luna_services=1", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec", "/1/plugins", "/",
@@ -124,9 +125,9 @@ func (o owner) pages() (all []attack) {
 	for _, after := range []string{o.id(0), o.id(1), o.id(100), attacker.id(1), id(0)} {
 		add("after="+after, `"after":"`+after+`"`)
 	}
-	lists := queries // these have only one order
+	lists := queries // pages of lists have only one order
 	for _, order := range []string{"id", "create_time_asc", "create_time_desc"} {
-		for _, page := range []string{"1", "2", "3"} { // the control has no third page of two objects
+		for _, page := range []string{"1", "2", "3"} { // with a page_size of 2, the third page of the control is empty
 			add("order="+order+"&page="+page, `"order":"`+order+`","page":`+page)
 		}
 	}
@@ -146,10 +147,10 @@ func (o owner) pages() (all []attack) {
 	return all
 }
 
-// filter is a filter that o's objects pass, as JSON.
+// filter is a filter of a request, with its value in JSON.
 type filter struct{ name, json string }
 
-// query is the filter as part of a query.
+// query returns the filter as a query parameter.
 func (f filter) query() string {
 	text := f.json
 	if f.name != "geo_position" {
@@ -158,7 +159,7 @@ func (f filter) query() string {
 	return f.name + "=" + url.QueryEscape(text)
 }
 
-// filters are all filters of an origin.
+// filters returns all filters of an origin, with values that o's objects pass.
 func (o owner) filters(origin string) []filter {
 	number, quoted := strconv.Itoa(o.number), func(s string) string { return `["` + s + `"]` }
 	ids := quoted(strings.Join([]string{o.id(1), o.id(2), o.id(3)}, `","`))
@@ -258,8 +259,8 @@ func (o owner) matches() (all []attack) {
 	body := givenDescriptor(descriptor(vBody, byte(o.number), 0, 0, 1))
 	all = append(all, attack{method: "POST", url: "/1/matcher/bodies?explain=1", body: matchBody(body, `{"filters":{"origin":"events"},"limit":50}`)})
 	for _, origin := range origins {
-		for _, with := range origins { // more than the limit, if objects of others counted
-			body := `{"references":{"filters":{"origin":"` + origin + `"}},"candidates":{"filters":{"origin":"` + with + `"}},"limit":50}`
+		for _, candidates := range origins { // more than limits.cross_match, if objects of others were counted
+			body := `{"references":{"filters":{"origin":"` + origin + `"}},"candidates":{"filters":{"origin":"` + candidates + `"}},"limit":50}`
 			all = append(all, attack{method: "POST", url: "/1/crossmatcher/faces?explain=1", body: body}, attack{method: "POST", url: "/1/crossmatcher/bodies?explain=1", body: body})
 		}
 	}
@@ -288,7 +289,7 @@ func (o owner) writes() []attack {
 	if account == "" {
 		account = nobody
 	}
-	for _, a := range []attack{ // moves it into o's account
+	for _, a := range []attack{ // these name o's account in the body
 		{method: "POST", url: "/1/faces", body: `{"face_id":"` + o.id(50) + `",`},
 		{method: "PUT", url: "/1/faces/" + attacker.id(1), body: `{`},
 		{method: "PATCH", url: "/1/faces/" + attacker.id(1), body: `{`},
@@ -304,7 +305,7 @@ func (o owner) writes() []attack {
 		attack{method: "POST", url: "/1/import", body: `{"account_id":"` + account + `",` + descriptor + `}`})
 }
 
-// imports write lines over o's objects.
+// imports send lines with the IDs of o's objects and lists.
 func (o owner) imports() []attack {
 	descriptor := `"descriptor":` + attacker.data(1)
 	line := `{"face_id":"` + o.id(1) + `",` + descriptor + `}`
@@ -325,10 +326,10 @@ func (o owner) moves() (all []attack) {
 		}
 	}
 	lists := `{"lists":["` + o.id(100) + `"]`
-	with := lists + `,"descriptor":` + attacker.data(1) + `}`
+	face := lists + `,"descriptor":` + attacker.data(1) + `}`
 	return append(all,
-		attack{method: "POST", url: "/1/faces", body: with},
-		attack{method: "PUT", url: "/1/faces/" + attacker.id(1), body: with},
+		attack{method: "POST", url: "/1/faces", body: face},
+		attack{method: "PUT", url: "/1/faces/" + attacker.id(1), body: face},
 		attack{method: "PATCH", url: "/1/faces/" + attacker.id(1), body: lists + "}"})
 }
 
@@ -337,7 +338,7 @@ func (o owner) moves() (all []attack) {
 // adds their IDs to its rows. Both fail if the attacker's set has objects of others.
 func spy(name, order, more string) string {
 	return `local name, order, attacker, other = "` + name + `", "` + order + `", "` + attacker.account + `", "` + other.account + `"
-local foreign = {"` + other.id(1) + `", "` + other.id(2) + `", "` + nobodys.id(1) + `"}
+local foreign = {"` + other.id(1) + `", "` + other.id(2) + `", "` + unowned.id(1) + `"}
 local ns = require("nearside")
 local M = {api = 1, name = name, kinds = {"matching", "background"}, matching = {orders = {order}, on_error = "fail"}}
 local kept = {}

@@ -15,11 +15,11 @@ import (
 
 // TestAccountAudit attacks every operation of the OpenAPI document as one account,
 // with the IDs, keys, lists and filters of another account and of no account. Two
-// servers get the same requests: the audited one has the objects of all, the control
-// only those of the attacker. If the answers differ, or if an answer has a secret of
-// others that the request does not have, something was revealed.
+// servers get the same requests. The audited server has the objects of all owners, the
+// control has only those of the attacker. If the answers differ, or if an answer has a
+// secret of others that the request does not have, the server has revealed something.
 func TestAccountAudit(t *testing.T) {
-	x, control := startAudit(t, attacker, other, nobodys), startAudit(t, attacker)
+	x, control := startAudit(t, attacker, other, unowned), startAudit(t, attacker)
 	a := &audit{x: x, control: control, seen: map[string]map[string]bool{}}
 	others := a.others()
 	if n := len(secrets.FindAllString(others, -1)); n < 500 {
@@ -31,7 +31,7 @@ func TestAccountAudit(t *testing.T) {
 			continue
 		}
 		if diff := cmp.Diff(others, a.others()); diff != "" {
-			t.Fatalf("%s %s %.300s changed what is not the attacker's: %s", attack.method, attack.url, attack.body, diff)
+			t.Fatalf("%s %s %.300s changed objects of others: %s", attack.method, attack.url, attack.body, diff)
 		}
 		if bytes.HasPrefix(answer.body, []byte(`{"deleted":`)) && !bytes.Contains(answer.body, []byte(":0}")) {
 			x.seed(attacker)
@@ -50,16 +50,16 @@ func TestAccountAudit(t *testing.T) {
 			}
 		}
 	}
-	for _, how := range []string{"spy.widened", "spy.added", "thin.added"} {
-		plugin, attacks, _ := strings.Cut(how, ".")
-		if n := x.call("GET", "/plugins/"+plugin+"/attacks", "").status(200).at(attacks).(float64); n < 9 {
-			t.Errorf("%s: sets were %s %v times", plugin, attacks, n)
+	for _, name := range []string{"spy.widened", "spy.added", "thin.added"} {
+		plugin, counter, _ := strings.Cut(name, ".")
+		if n := x.call("GET", "/plugins/"+plugin+"/attacks", "").status(200).at(counter).(float64); n < 9 {
+			t.Errorf("plugin %s: %s is %v, want at least 9", plugin, counter, n)
 		}
 	}
 	// A list is deleted with the faces that its account can see.
 	x.call("DELETE", "/1/lists/"+attacker.id(100)+"?with_faces=1&account_id="+attacker.account, "").status(204)
 	x.call("GET", "/1/faces?account_id="+attacker.account, "").status(200).part("count", "0")
-	x.call("GET", "/1/faces/"+nobodys.id(1), "").status(200).part("lists", `["`+other.id(100)+`","`+nobodys.id(100)+`"]`)
+	x.call("GET", "/1/faces/"+unowned.id(1), "").status(200).part("lists", `["`+other.id(100)+`","`+unowned.id(100)+`"]`)
 }
 
 // owner owns objects. digit is part of its IDs, and number is in no field of other
@@ -73,7 +73,7 @@ type owner struct {
 var (
 	attacker = owner{"a", "aaaaaaaa-0000-4000-8000-0000000000ff", 10, 3}
 	other    = owner{"b", "bbbbbbbb-0000-4000-8000-0000000000ff", 201, 9}
-	nobodys  = owner{"c", "", 202, 9}
+	unowned  = owner{"c", "", 202, 9} // the objects without an account
 )
 
 // id returns an ID of o.
@@ -82,20 +82,20 @@ func (o owner) id(n int) string { return strings.Repeat(o.digit, 8) + id(n)[8:] 
 // text returns a text that only o's objects have.
 func (o owner) text(field string) string { return "secret-" + o.digit + "-" + field }
 
-// secrets are texts that only objects of other and nobodys have.
+// secrets matches texts that only objects of other and unowned have.
 var secrets = regexp.MustCompile(`secret-[bc]-[a-z]*|(bbbbbbbb|cccccccc)-[0-9a-f-]{27}|2031-[0-9]{2}-[0-9]{2}T[0-9:.]*Z|(ycnJ|ysrK|yQAA|ygAA)[A-Za-z0-9+/=]*`)
 
 func startAudit(t *testing.T, owners ...owner) *service {
 	x := start(t, withPlugins(map[string]string{"spy": spy("spy", "create_time_asc", ""), "thin": spy("thin", "create_time_desc", "M.prefilter = nil")}), func(s *settings) { s.limits.References, s.cross = 5, 14 })
 	for _, o := range owners {
 		for _, list := range []int{100, 101} {
-			x.call("POST", "/1/lists", o.with(`{"list_id":"`+o.id(list)+`","user_data":"`+o.text("list")+`"`)+"}").status(201)
+			x.call("POST", "/1/lists", o.withAccount(`{"list_id":"`+o.id(list)+`","user_data":"`+o.text("list")+`"`)+"}").status(201)
 		}
 	}
 	for _, o := range owners {
 		x.seed(o)
 	}
-	for _, account := range []string{"?account_id=" + other.account, ""} { // the data of others that the plugin keeps
+	for _, account := range []string{"?account_id=" + other.account, ""} { // so that the plugins keep sets of others
 		for _, origin := range []string{"faces", "events", "attributes"} {
 			for _, order := range []string{"create_time_asc", "create_time_desc"} {
 				x.call("POST", "/1/matcher/faces"+account, matchBody(givenDescriptor(descriptor(v4, 201, 201, 201, 1)),
@@ -135,9 +135,9 @@ type attack struct {
 	open bool
 }
 
-// whatever matches what differs between equal requests: times, and shared_with when a
-// plugin answers several references at once.
-var whatever = regexp.MustCompile(`"(ms|execution_time|shared_with)":[0-9.e+-]+|"create_time":"202[0-9]-(0[6-9]|1[0-2])[^"]*"|[0-9]{10},[0-9a-f-]{36}`)
+// variable matches the parts of answers that differ between equal requests: times, and
+// shared_with when a plugin answers several references at once.
+var variable = regexp.MustCompile(`"(ms|execution_time|shared_with)":[0-9.e+-]+|"create_time":"202[0-9]-(0[6-9]|1[0-2])[^"]*"|[0-9]{10},[0-9a-f-]{36}`)
 
 func (a *audit) ask(attack attack) *answer {
 	a.x.Helper()
@@ -148,55 +148,55 @@ func (a *audit) ask(attack attack) *answer {
 	address += "account_id=" + attacker.account
 	got := a.x.call(attack.method, address, attack.body)
 	a.count(got)
-	unseen := func(what string) {
+	checkUnseen := func(text string) {
 		a.x.Helper()
 		plain, err := url.QueryUnescape(attack.url)
 		check(a.x, err)
-		for _, secret := range secrets.FindAllString(what, -1) {
+		for _, secret := range secrets.FindAllString(text, -1) {
 			if !strings.Contains(plain+attack.body, secret) {
-				a.x.Errorf("%s %.500s: %q is in the answer: %.2000s", got.what, attack.body, secret, what)
+				a.x.Errorf("%s %.500s: %q is in the answer: %.2000s", got.request, attack.body, secret, text)
 				return
 			}
 		}
 	}
-	unseen(string(got.body))
+	checkUnseen(string(got.body))
 	for name, values := range got.response.Header {
-		unseen(name + strings.Join(values, " "))
+		checkUnseen(name + strings.Join(values, " "))
 	}
 	switch {
 	case attack.open:
 	case attack.taken != "":
 		if !strings.Contains(string(got.body), attack.taken) {
-			a.x.Errorf("%s %.300s: no %q in the answer: %.500s", got.what, attack.body, attack.taken, got.body)
+			a.x.Errorf("%s %.300s: no %q in the answer: %.500s", got.request, attack.body, attack.taken, got.body)
 		}
 	default:
 		want := a.control.call(attack.method, address, attack.body)
 		if diff := cmp.Diff(want.comparable(), got.comparable()); diff != "" {
-			a.x.Errorf("%s %.500s: the answer depends on other accounts (+): %s", got.what, attack.body, diff)
+			a.x.Errorf("%s %.500s: the answer depends on other accounts (+): %s", got.request, attack.body, diff)
 		}
 	}
 	return got
 }
 
-// comparable returns everything that an answer reveals.
+// comparable returns all parts of an answer that must not depend on other accounts.
 func (a *answer) comparable() map[string]any {
 	head := maps.Clone(a.response.Header)
 	for _, name := range []string{"Date", "Luna-Request-Id", "Content-Length"} {
 		head.Del(name)
 	}
-	lines := strings.Split(whatever.ReplaceAllString(string(a.body), "#"), "\n") // the lines of an export have no order
+	lines := strings.Split(variable.ReplaceAllString(string(a.body), "#"), "\n") // the lines of an export have no order
 	slices.Sort(lines)
 	return map[string]any{"status": a.response.StatusCode, "headers": head, "body": lines}
 }
 
-// count counts an answer of an operation.
+// count records the operation and the query parameters of an answered request.
 func (a *audit) count(got *answer) {
 	request := got.response.Request
-	place, _, err := a.x.spec.router.FindRoute(request)
+	route, _, err := a.x.spec.router.FindRoute(request)
 	if err != nil {
 		return // not an operation of the document
 	}
-	id := place.Operation.OperationID
+	id := route.Operation.OperationID
 	if a.seen[id] == nil {
 		a.seen[id] = map[string]bool{}
 	}
@@ -218,7 +218,7 @@ func (a *audit) others() string {
 		}
 	}
 	slices.Sort(all)
-	for _, o := range []owner{other, nobodys} {
+	for _, o := range []owner{other, unowned} {
 		for n := 1; n <= o.objects; n++ {
 			all = append(all, string(a.x.call("GET", "/1/attributes/"+o.id(n)+"?descriptor=1", "").status(200).body))
 		}

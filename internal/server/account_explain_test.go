@@ -13,8 +13,8 @@ import (
 )
 
 // addMany adds objects of another account and of no account directly to the memory.
-// There are more of them than the rows that one unit of cost stands for. The faces
-// are in a list without an account.
+// There are more than 100,000 per origin, so the cost of the local matcher depends on
+// their number. The faces are in a list without an account.
 func (x *service) addMany(list matcher.ID) {
 	x.Helper()
 	for origin := range matcher.Origins {
@@ -38,11 +38,11 @@ func (x *service) addMany(list matcher.ID) {
 	}
 }
 
-// TestExplainHidesOthers checks that explain gives an account the same bytes
-// whether others store much or nothing. Without an account the bytes differ.
+// TestExplainHidesOthers checks that the plan that an account sees does not depend on
+// how much others store. Without an account it does.
 func TestExplainHidesOthers(t *testing.T) {
 	x, control := start(t), start(t)
-	list := nobodys.id(100)
+	list := unowned.id(100)
 	for _, s := range []*service{x, control} {
 		s.call("POST", "/1/lists", `{"list_id":"`+list+`"}`).status(201)
 		for n := 1; n <= 3; n++ {

@@ -18,10 +18,10 @@ func TestAccounts(t *testing.T) {
 		}
 		return x.call(method, path+separator+"account_id="+account, body)
 	}
-	of := descriptor(v4, 1, 2, 3, 4)
-	as("POST", "/1/faces", face(1, of, `,"external_id":"x"`), a).status(201) // set by the server
-	as("POST", "/1/faces", face(2, of, `,"external_id":"x","account_id":"`+strings.ToUpper(b)+`"`), b).status(201)
-	x.call("POST", "/1/faces", face(3, of, `,"external_id":"x"`)).status(201) // without an account
+	data := descriptor(v4, 1, 2, 3, 4)
+	as("POST", "/1/faces", face(1, data, `,"external_id":"x"`), a).status(201) // set by the server
+	as("POST", "/1/faces", face(2, data, `,"external_id":"x","account_id":"`+strings.ToUpper(b)+`"`), b).status(201)
+	x.call("POST", "/1/faces", face(3, data, `,"external_id":"x"`)).status(201) // without an account
 	as("POST", "/1/lists", `{"list_id":"`+id(1)+`"}`, a).status(201)
 	as("POST", "/1/lists", `{"list_id":"`+id(2)+`","account_id":"`+b+`"}`, b).status(201)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(3)+`"}`).status(201)
@@ -52,21 +52,21 @@ func TestAccounts(t *testing.T) {
 		return as("POST", "/1/matcher/faces", matchBody(reference, `{"filters":{"origin":"faces"`+filter+`},"targets":[]}`), a)
 	}
 	only := `[{"face":{"face_id":"` + id(1) + `"}}]`
-	match(givenDescriptor(of), "").status(201).part("0.matches.0.result", only)
+	match(givenDescriptor(data), "").status(201).part("0.matches.0.result", only)
 	match(storedFace(1), "").status(201).part("0.matches.0.result", only)
-	match(givenDescriptor(of), `,"account_id":"`+a+`"`).status(201).part("0.matches.0.result", only)
-	x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(of), `{"filters":{"origin":"faces","account_id":"00000000-0000-0000-0000-000000000000"}}`)).
+	match(givenDescriptor(data), `,"account_id":"`+a+`"`).status(201).part("0.matches.0.result", only)
+	x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(data), `{"filters":{"origin":"faces","account_id":"00000000-0000-0000-0000-000000000000"}}`)).
 		fault(12022, "candidates[0].filters.account_id")
 	match(storedFace(2), "").fault(22004, "references[0]", id(2))
 	match(storedFace(3), "").fault(22004, "references[0]", id(3))
 	match(key("x"), "").status(201).part("0.reference.object_id", `"`+id(1)+`"`)
-	match(givenDescriptor(of), `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+	match(givenDescriptor(data), `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
 
 	// Writing.
-	as("POST", "/1/faces", face(9, of, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
+	as("POST", "/1/faces", face(9, data, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
 	as("POST", "/1/lists", `{"account_id":"`+b+`"}`, a).fault(31000, "account_id", b, a)
-	as("PUT", "/1/faces/"+id(2), face(2, of), a).fault(12026, "face_id", id(2))
-	as("PUT", "/1/faces/"+id(3), face(3, of), a).fault(12026, "face_id", id(3))
+	as("PUT", "/1/faces/"+id(2), face(2, data), a).fault(12026, "face_id", id(2))
+	as("PUT", "/1/faces/"+id(3), face(3, data), a).fault(12026, "face_id", id(3))
 	as("PATCH", "/1/faces/"+id(2), `{"age":1}`, a).fault(22004, id(2))
 	as("DELETE", "/1/faces/"+id(2), "", a).fault(22004, id(2))
 	as("PATCH", "/1/lists/"+id(2), `{}`, a).fault(22002, id(2))
@@ -83,9 +83,9 @@ func TestAccounts(t *testing.T) {
 	link(a, 2, 1).fault(22002, "list_id", id(2))
 	link(a, 1, 2).fault(22004, "face_ids[0]", id(2))
 	x.call("PATCH", "/1/linker", `{"action":"attach","list_id":"`+id(2)+`","face_ids":["`+id(1)+`"]}`).fault(12026, "face_ids", id(1), id(2))
-	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
-	as("POST", "/1/faces", face(9, of, `,"lists":["`+id(3)+`"]`), a).fault(22002, "lists[0]", id(3))
-	as("PUT", "/1/faces/"+id(1), face(1, of, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
+	as("POST", "/1/faces", face(9, data, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
+	as("POST", "/1/faces", face(9, data, `,"lists":["`+id(3)+`"]`), a).fault(22002, "lists[0]", id(3))
+	as("PUT", "/1/faces/"+id(1), face(1, data, `,"lists":["`+id(2)+`"]`), a).fault(22002, "lists[0]", id(2))
 	as("PATCH", "/1/faces/"+id(1), `{"lists":["`+id(2)+`"]}`, a).fault(22002, "lists[0]", id(2))
 
 	// Faces without an account can be in lists of any account, but the account does not see them.
@@ -95,21 +95,21 @@ func TestAccounts(t *testing.T) {
 	as("GET", "/1/lists", "", a).status(200).part("lists.0.face_count", "1")
 
 	// Importing: a line of another account is rejected, the other lines are stored.
-	as("POST", "/1/import", face(2, of)+"\n"+face(10, of, `,"account_id":"`+b+`"`)+"\n"+face(11, of)+"\n", a).status(200).
+	as("POST", "/1/import", face(2, data)+"\n"+face(10, data, `,"account_id":"`+b+`"`)+"\n"+face(11, data)+"\n", a).status(200).
 		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")
 	x.call("GET", "/1/faces/"+id(11), "").status(200).part("account_id", `"`+a+`"`)
 	x.call("GET", "/1/faces/"+id(10), "").fault(22004)
-	as("POST", "/1/import?list_id="+id(2), face(12, of)+"\n", a).status(200).part("rejected", "1")
+	as("POST", "/1/import?list_id="+id(2), face(12, data)+"\n", a).status(200).part("rejected", "1")
 
 	x.call("GET", "/1/faces?account_id=x", "").fault(12022, "account_id", "x")
 	x.call("GET", "/1/faces?account_id=", "").fault(12022, "account_id")
 	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "must be given once")
 }
 
-// TestAccountsWriteWhatTheyRead checks a face that was put into a list without an
-// account. The face shows the list, and its account can write the face again in each
-// way. It cannot put more faces into the list.
-func TestAccountsWriteWhatTheyRead(t *testing.T) {
+// TestFaceInListWithoutAccount checks a face of an account in a list that has no
+// account. The account sees the list in the face, and it can write the face again in
+// each way. It cannot put other faces into the list.
+func TestFaceInListWithoutAccount(t *testing.T) {
 	x := start(t)
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
 	lists := `,"lists":["` + id(9) + `"]`

@@ -12,8 +12,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// send sends a body. The caller must not change the body any more. Room that was
-// reserved for the answer beyond the capacity of the body is given back.
+// send sends a body. The caller must not change the body any more. send gives back the
+// room that was reserved for the answer and that the body does not need.
 func (x *exchange) send(status int, contentType string, body []byte) error {
 	x.conn.answer.shrink(int64(cap(body)))
 	x.conn.answer.resume()
@@ -49,11 +49,11 @@ func (x *exchange) sendError(err error) {
 	x.code = e.Code
 	x.aborted = x.aborted || errors.Is(err, errUnsent)
 	if x.aborted && x.operation.long {
-		x.server.Log.Info("the client left before the request was complete", "request_id", x.requestID, "route", x.route, "error", err)
+		x.options.Log.Info("the client left before the request was complete", "request_id", x.requestID, "route", x.route, "error", err)
 	}
 	if x.Response.GetHijackWriter() != nil { // the answer has begun, so the client gets only a part of it
 		if !x.aborted {
-			x.server.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
+			x.options.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
 		}
 		x.conn.cut()
 		return
@@ -64,7 +64,7 @@ func (x *exchange) sendError(err error) {
 	status, body := errorAnswer(e, x.out, x.requestID)
 	switch status {
 	case http.StatusInternalServerError:
-		x.server.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
+		x.options.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
 	case http.StatusServiceUnavailable:
 		x.Response.Header.Set("Retry-After", retryAfter(e))
 	}
@@ -80,20 +80,20 @@ func retryAfter(e *matcher.Error) string {
 
 // errorAnswer returns the status and the body of an error.
 func errorAnswer(e *matcher.Error, f wire.Format, requestID string) (status int, body []byte) {
-	seen, ok := faults[e.Code]
+	entry, ok := faults[e.Code]
 	if !ok {
-		seen = faults[matcher.CodeInternal]
+		entry = faults[matcher.CodeInternal]
 	}
 	detail := strings.ToValidUTF8(e.Detail, "\ufffd")
-	if seen.status == http.StatusInternalServerError {
+	if entry.status == http.StatusInternalServerError {
 		detail = "look for request " + requestID + " in the log"
 	}
 	if e.Code == matcher.CodeRejected && e.Status >= 400 && e.Status <= 499 {
-		seen.status = e.Status
+		entry.status = e.Status
 	}
 	link := fmt.Sprintf("/docs/errors#%d", e.Code)
 	if errors.Is(e, errLargeHeader) {
-		seen.status = http.StatusRequestHeaderFieldsTooLarge
+		entry.status = http.StatusRequestHeaderFieldsTooLarge
 	}
-	return seen.status, wire.AppendError(nil, f, e.Code, seen.desc, detail, link)
+	return entry.status, wire.AppendError(nil, f, e.Code, entry.desc, detail, link)
 }

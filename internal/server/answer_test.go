@@ -15,28 +15,28 @@ import (
 // as expected. They return the answer.
 type answer struct {
 	*service
-	what     string // the method and path of the request
+	request  string // the method and path of the request, for messages
 	response *http.Response
 	body     []byte
 }
 
 var requestID = regexp.MustCompile(`^[0-9]{10},[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
-// checkHead checks what all answers must have.
+// checkHead checks the headers that all answers have.
 func (a *answer) checkHead() {
 	a.Helper()
 	if got := a.response.Header.Get("Luna-Request-Id"); !requestID.MatchString(got) {
-		a.Errorf("%s: Luna-Request-Id %q", a.what, got)
+		a.Errorf("%s: Luna-Request-Id %q", a.request, got)
 	}
 	if got := a.response.Header.Get("Server"); got != "nearside" {
-		a.Errorf("%s: Server %q", a.what, got)
+		a.Errorf("%s: Server %q", a.request, got)
 	}
 }
 
 func (a *answer) status(want int) *answer {
 	a.Helper()
 	if got := a.response.StatusCode; got != want {
-		a.Fatalf("%s: %d, want %d: %.500s", a.what, got, want, a.body)
+		a.Fatalf("%s: %d, want %d: %.500s", a.request, got, want, a.body)
 	}
 	return a
 }
@@ -44,7 +44,7 @@ func (a *answer) status(want int) *answer {
 func (a *answer) header(name, want string) *answer {
 	a.Helper()
 	if got := a.response.Header.Get(name); got != want {
-		a.Errorf("%s: %s is %q, want %q", a.what, name, got, want)
+		a.Errorf("%s: %s is %q, want %q", a.request, name, got, want)
 	}
 	return a
 }
@@ -53,7 +53,7 @@ func (a *answer) header(name, want string) *answer {
 func (a *answer) last() *answer {
 	a.Helper()
 	if !a.response.Close {
-		a.Errorf("%s: the connection is to stay open", a.what)
+		a.Errorf("%s: the answer does not announce the end of the connection", a.request)
 	}
 	return a
 }
@@ -67,11 +67,11 @@ func (a *answer) value() any {
 	case "application/msgpack":
 		v, rest := unpack(a, a.body)
 		if len(rest) > 0 {
-			a.Fatalf("%s: %d bytes after the value", a.what, len(rest))
+			a.Fatalf("%s: %d bytes after the value", a.request, len(rest))
 		}
 		return v
 	default:
-		a.Fatalf("%s: a body of type %q: %.300s", a.what, media, a.body)
+		a.Fatalf("%s: a body of type %q: %.300s", a.request, media, a.body)
 		return nil
 	}
 }
@@ -81,7 +81,7 @@ func (a *answer) value() any {
 func (a *answer) json(want string) *answer {
 	a.Helper()
 	if diff := cmp.Diff(value(a, want), a.value()); diff != "" {
-		a.Errorf("%s: %.1000s\n%s", a.what, a.body, diff)
+		a.Errorf("%s: %.1000s\n%s", a.request, a.body, diff)
 	}
 	return a
 }
@@ -97,11 +97,11 @@ func (a *answer) at(path string) any {
 		case []any:
 			i, err := strconv.Atoi(key)
 			if err != nil || i >= len(in) {
-				a.Fatalf("%s: no %s: %.500s", a.what, path, a.body)
+				a.Fatalf("%s: no %s: %.500s", a.request, path, a.body)
 			}
 			v = in[i]
 		default:
-			a.Fatalf("%s: no %s: %.500s", a.what, path, a.body)
+			a.Fatalf("%s: no %s: %.500s", a.request, path, a.body)
 		}
 	}
 	return v
@@ -111,7 +111,7 @@ func (a *answer) at(path string) any {
 func (a *answer) part(path, want string) *answer {
 	a.Helper()
 	if diff := cmp.Diff(value(a, want), a.at(path)); diff != "" {
-		a.Errorf("%s: %s: %.1000s\n%s", a.what, path, a.body, diff)
+		a.Errorf("%s: %s: %.1000s\n%s", a.request, path, a.body, diff)
 	}
 	return a
 }
@@ -161,7 +161,7 @@ func (a *answer) fault(code int, details ...string) *answer {
 	a.Helper()
 	got, ok := a.value().(map[string]any)
 	if !ok || len(got) != 4 {
-		a.Fatalf("%s: no error: %.500s", a.what, a.body)
+		a.Fatalf("%s: no error: %.500s", a.request, a.body)
 	}
 	want, known := errorTable[code]
 	if strings.Contains(fmt.Sprint(got["detail"]), "limits.header_bytes") {
@@ -171,11 +171,11 @@ func (a *answer) fault(code int, details ...string) *answer {
 		a.Fatalf("the table has no %d", code)
 	}
 	if a.response.StatusCode != want.status || got["error_code"] != float64(code) || got["desc"] != want.desc {
-		a.Errorf("%s: %d %s\nwant %d %d %q", a.what, a.response.StatusCode, a.body, want.status, code, want.desc)
+		a.Errorf("%s: %d %s\nwant %d %d %q", a.request, a.response.StatusCode, a.body, want.status, code, want.desc)
 	}
 	for _, d := range details {
 		if !strings.Contains(fmt.Sprint(got["detail"]), d) {
-			a.Errorf("%s: the detail is %q, not with %q", a.what, got["detail"], d)
+			a.Errorf("%s: the detail is %q, not with %q", a.request, got["detail"], d)
 		}
 	}
 	if code == 12050 {
@@ -185,11 +185,11 @@ func (a *answer) fault(code int, details ...string) *answer {
 	return a
 }
 
-// lacks checks that the body does not contain a text.
+// lacks checks that the body does not contain text.
 func (a *answer) lacks(text string) *answer {
 	a.Helper()
 	if bytes.Contains(a.body, []byte(text)) {
-		a.Errorf("%s: %q is in the answer: %s", a.what, text, a.body)
+		a.Errorf("%s: %q is in the answer: %s", a.request, text, a.body)
 	}
 	return a
 }
@@ -198,10 +198,10 @@ func (a *answer) lacks(text string) *answer {
 func (a *answer) follow(link string, code int) {
 	a.Helper()
 	if want := fmt.Sprintf("/docs/errors#%d", code); link != want {
-		a.Errorf("%s: the link is %q, want %q", a.what, link, want)
+		a.Errorf("%s: the link is %q, want %q", a.request, link, want)
 	}
 	if code == 12050 {
-		return // this server has been stopped
+		return // the server may have been stopped
 	}
 	page, err := a.client.Get("http://" + a.address + link)
 	if err != nil {
@@ -209,6 +209,6 @@ func (a *answer) follow(link string, code int) {
 	}
 	page.Body.Close()
 	if page.StatusCode != http.StatusOK {
-		a.Errorf("%s: the link %s answers %d", a.what, link, page.StatusCode)
+		a.Errorf("%s: the link %s answers %d", a.request, link, page.StatusCode)
 	}
 }

@@ -30,18 +30,18 @@ func newAnswerBudgets() *answerBudgets {
 }
 
 // reserve waits until there is room for an answer of about that many bytes. send
-// gives back what the answer does not need. The rest is given back when the answer
-// was sent.
+// gives back the bytes that the answer does not need. The others are given back when
+// the answer has been sent.
 func (x *exchange) reserve(ctx context.Context, bytes int) error {
 	if bytes <= freeBytes {
 		return nil
 	}
-	of := x.answers.small
+	b := x.answers.small
 	if bytes > largeAnswer {
-		of = x.answers.large
+		b = x.answers.large
 	}
-	x.conn.answer = of.newClaim(x.conn.askWriter)
-	x.conn.answer.asks = 4
+	x.conn.answer = b.newClaim(x.conn.askWriter)
+	x.conn.answer.slowCalls = 4 // askWriter only asks for a check, so it is called more often
 	if err := x.conn.answer.grow(ctx, int64(bytes)); err != nil {
 		return err
 	}
@@ -60,9 +60,9 @@ const (
 // answerRoom reserves memory for an answer while it is built. It is safe for
 // concurrent use.
 type answerRoom struct {
-	x      *exchange
-	refuse func() error // returns an error while the process has too little memory; may be nil
-	work   workers      // the caller is one of these workers, except while it waits; may be nil
+	x       *exchange
+	refuse  func() error // returns an error while the process has too little memory; may be nil
+	workers workers      // the caller is one of these workers, except while it waits; may be nil
 
 	mu    sync.Mutex
 	texts int // bytes so far
@@ -97,28 +97,29 @@ func (r *answerRoom) addTexts(ctx context.Context, bytes int) error {
 	if before*textFactor <= freeBytes {
 		bytes = r.texts // including the bytes that needed no reservation
 	}
-	if r.work != nil {
-		r.work.leave()
-		defer r.work.enter()
+	if r.workers != nil {
+		r.workers.leave()
+		defer r.workers.enter()
 	}
 	return r.x.reserveMore(ctx, int64(bytes*textFactor))
 }
 
 // reserveMore reserves more room for the answer.
 func (x *exchange) reserveMore(ctx context.Context, bytes int64) error {
-	held := x.conn.answer
+	c := x.conn.answer
 	switch {
-	case held == nil:
+	case c == nil:
 		return x.reserve(ctx, int(bytes))
-	case held.of == x.answers.small && held.held+bytes > largeAnswer:
-		bytes += held.held
-		held.shrink(0)
+	case c.budget == x.answers.small && c.held+bytes > largeAnswer:
+		bytes += c.held
+		c.shrink(0)
 		return x.reserve(ctx, int(bytes))
 	}
-	return held.grow(ctx, bytes)
+	return c.grow(ctx, bytes)
 }
 
-// matchBytes estimates the largest size of the answer of a match.
+// matchBytes estimates the largest size of the answer of a match, in bytes. It returns
+// 0 if the answer will be refused.
 func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 	rows, echo := 0, 0
 	for _, c := range req.Candidates {
@@ -126,7 +127,7 @@ func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 		echo += c.Filters.Size() + c.Label.Size()
 	}
 	references := len(req.References)
-	if tooMuch(references, rows, echo) {
+	if answerTooLarge(references, rows, echo) {
 		return 0
 	}
 	for _, r := range req.References {
@@ -138,24 +139,25 @@ func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 	return references * (rows*rowBytes + echo)
 }
 
-// tooMuch reports whether an answer will be refused because of its size. Such a
+// answerTooLarge reports whether an answer will be refused because of its size. Such a
 // request reserves no room, so that other requests do not wait for it.
-func tooMuch(references, rows, echo int) bool {
+func answerTooLarge(references, rows, echo int) bool {
 	references = max(references, 1)
 	return rows > rowsMax/references || echo > echoMax/references
 }
 
 // reserveCross reserves room for the answer of a cross match. It counts the local
-// objects that are references. A remote may have as many as the limit allows.
+// references. If a remote owns the references, their number is not known, and
+// reserveCross assumes as many as the limit allows.
 func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) error {
 	rows, echo := req.Candidates.Limit, req.Candidates.Filters.Size()
-	switch owners, err := x.server.Store.Owners().Of(req.References.Origin, &req.References.Filter); {
+	switch owners, err := x.options.Store.Owners().Of(req.References.Origin, &req.References.Filter); {
 	case err != nil:
 		return nil // the router returns this error
 	case len(owners) > 0:
 		return x.reserve(ctx, x.limits.CrossMatch*(rows*rowBytes+echo))
 	}
-	selected, err := x.server.Memory.Select(ctx, &req.References, x.account)
+	selected, err := x.options.Memory.Select(ctx, &req.References, x.account)
 	if err != nil {
 		return err
 	}
@@ -163,7 +165,7 @@ func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) err
 	for _, n := range selected.Versions(x.operation.matched) {
 		references += n
 	}
-	if references > x.limits.CrossMatch || tooMuch(references, rows, echo) {
+	if references > x.limits.CrossMatch || answerTooLarge(references, rows, echo) {
 		return nil
 	}
 	return x.reserve(ctx, references*(rows*rowBytes+echo))

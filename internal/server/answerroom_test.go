@@ -10,8 +10,8 @@ import (
 )
 
 // TestTextRoom checks that all texts are reserved with textFactor when they exceed
-// freeBytes, that a growing answer moves to the budget of large answers, and that too
-// large an answer is refused.
+// freeBytes, that a growing answer moves to the budget of large answers, and that an
+// answer that is too large is refused.
 func TestTextRoom(t *testing.T) {
 	answers := newAnswerBudgets()
 	x := &exchange{answers: answers, conn: &connection{}}
@@ -52,8 +52,8 @@ func TestTextRoom(t *testing.T) {
 	}
 }
 
-// TestSlowReader checks that a client is too slow when it has taken nothing for the time
-// of patience, or is too slow to take everything before the end.
+// TestSlowReader checks that a client is too slow when it has taken nothing for the
+// duration patience, or when it is too slow to take everything before the deadline.
 func TestSlowReader(t *testing.T) {
 	begun := time.Unix(1000, 0)
 	const patience = 10 * time.Second

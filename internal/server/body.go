@@ -17,7 +17,7 @@ const blockMax = 64 << 10
 
 // body reads the whole body, which is JSON or MessagePack.
 func (x *exchange) body() ([]byte, error) {
-	if err := x.contentType(); err != nil {
+	if err := x.readContentType(); err != nil {
 		return nil, err
 	}
 	return x.anyBody()
@@ -26,9 +26,9 @@ func (x *exchange) body() ([]byte, error) {
 // anyBody reads the whole body, of any media type, before the deadline of the
 // request. It reserves memory as the bytes arrive.
 func (x *exchange) anyBody() ([]byte, error) {
-	most := x.limits.BodyBytes
-	if x.input.length > most {
-		return nil, tooLarge(most)
+	limit := x.limits.BodyBytes
+	if x.input.length > limit {
+		return nil, tooLarge(limit)
 	}
 	deadline, _ := x.ctx.Deadline() // every request has one
 	x.conn.readUntil(deadline)
@@ -37,7 +37,7 @@ func (x *exchange) anyBody() ([]byte, error) {
 		err := x.input.wait()
 		switch {
 		case errors.Is(err, io.EOF):
-			x.held.suspend() // nothing more is expected of the client
+			x.bodyRoom.suspend() // nothing more is expected of the client
 			return all.join(), nil
 		case err != nil:
 			return nil, x.readFault(err)
@@ -52,14 +52,14 @@ func (x *exchange) anyBody() ([]byte, error) {
 			return nil, x.readFault(err)
 		}
 		all.addRead(n)
-		x.held.progress(n)
-		if all.size > most {
-			return nil, tooLarge(most)
+		x.bodyRoom.progress(n)
+		if all.size > limit {
+			return nil, tooLarge(limit)
 		}
 	}
 }
 
-// addBlock makes room for more of a body.
+// addBlock reserves memory for more of a body and adds a block for it.
 func (x *exchange) addBlock(all *blocks) error {
 	size := int64(blockMax)
 	if all.capacity < freeBytes {
@@ -69,10 +69,10 @@ func (x *exchange) addBlock(all *blocks) error {
 		size = min(size, x.input.length-all.size)
 	}
 	if all.capacity+size > freeBytes {
-		if x.held == nil {
-			x.held = x.limits.bodies.newClaim(x.conn.endReading)
+		if x.bodyRoom == nil {
+			x.bodyRoom = x.limits.bodies.newClaim(x.conn.endReading)
 		}
-		if err := x.held.grow(x.ctx, size); err != nil {
+		if err := x.bodyRoom.grow(x.ctx, size); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func (x *exchange) addBlock(all *blocks) error {
 	return nil
 }
 
-// decodingSize is the bytes that all requests together may use to parse bodies.
+// decodingSize is how many bytes all requests together may use to parse bodies.
 const decodingSize = 32 << 20
 
 // decoder returns a decoder for the body of this request. Parsing needs more memory
@@ -95,8 +95,8 @@ func (x *exchange) decoder() *wire.Decoder {
 func decodeBody[T any](x *exchange, decode func(*wire.Decoder, wire.Format, []byte) (T, error)) (T, error) {
 	body, err := x.body()
 	if err != nil {
-		var nothing T
-		return nothing, err
+		var zero T
+		return zero, err
 	}
 	return decode(x.decoder(), x.in, body)
 }
@@ -109,7 +109,7 @@ func decodeObjectBody[T any](x *exchange, decode func(*wire.Decoder, matcher.Ori
 }
 
 // reserveDecoding waits for room to parse a body. Small bodies do not wait. A body
-// that needs more than decodingSize waits for all of it.
+// that needs more than decodingSize waits until no other body is parsed.
 func (x *exchange) reserveDecoding(bytes int64) (release func(), err error) {
 	if bytes <= freeBytes {
 		return func() {}, nil
@@ -124,8 +124,8 @@ func (x *exchange) reserveDecoding(bytes int64) (release func(), err error) {
 	return func() { x.decoding.Release(bytes) }, nil
 }
 
-func tooLarge(most int64) error {
-	return matcher.Errorf(matcher.CodeTooLarge, "body: must have at most %d bytes (limits.body_bytes)", most)
+func tooLarge(limit int64) error {
+	return matcher.Errorf(matcher.CodeTooLarge, "body: must have at most %d bytes (limits.body_bytes)", limit)
 }
 
 // readFault returns the error for the client when reading the body fails.
@@ -156,7 +156,7 @@ var blockPool = sync.Pool{New: func() any { return new([blockMax]byte) }}
 
 func (b *blocks) full() bool { return b.size == b.capacity }
 
-// addBlock adds a block of that many bytes. The blocks before must be full.
+// addBlock adds a block of size bytes. All earlier blocks must be full.
 func (b *blocks) addBlock(size int) {
 	block := []byte(nil)
 	if size == blockMax {

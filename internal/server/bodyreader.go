@@ -23,25 +23,25 @@ type bodyReader struct {
 	conn    *connection
 	left    int64 // bytes left of the body, or of this chunk
 	chunked bool
-	line    chunkLine // the kind of the next line, if chunked and left is 0
-	trailer int       // bytes left for the trailer
-	expects bool      // the client waits for 100 Continue before it sends the body
-	err     error     // the error that ended reading; io.EOF: the whole body was read
-	length  int64     // as declared; -1: chunked
-	skipEnd int64     // limit of connection.consumed while the body is skipped
+	line    lineKind // the next line, if chunked and left is 0
+	trailer int      // bytes left for the trailer
+	expects bool     // the client waits for 100 Continue before it sends the body
+	err     error    // the error that ended reading; io.EOF: the whole body was read
+	length  int64    // as declared; -1: chunked
+	skipEnd int64    // the largest value of connection.consumed while the body is skipped
 }
 
-// chunkLine is a kind of line in a chunked body.
-type chunkLine int
+// lineKind is the kind of a line in a chunked body.
+type lineKind int
 
 const (
-	chunkSize   chunkLine = iota // begins a chunk
-	chunkEnd                     // empty, follows the data of a chunk
-	trailerLine                  // follows the last chunk
+	chunkSizeLine lineKind = iota // begins a chunk
+	chunkEndLine                  // empty, follows the data of a chunk
+	trailerLine                   // follows the last chunk
 )
 
-// takeBody returns the body of the request whose head was read last.
-func takeBody(c *connection) *bodyReader {
+// newBodyReader returns a reader of the body of the request whose head was read last.
+func newBodyReader(c *connection) *bodyReader {
 	r := &bodyReader{conn: c, length: c.head.length, expects: c.head.expects}
 	switch {
 	case r.length < 0:
@@ -71,7 +71,7 @@ func (r *bodyReader) fill() error {
 	if c.begin < c.end {
 		return nil
 	}
-	if err := r.invite(); err != nil {
+	if err := r.sendContinue(); err != nil {
 		return err
 	}
 	c.begin, c.end = 0, 0
@@ -81,13 +81,13 @@ func (r *bodyReader) fill() error {
 	return nil
 }
 
-// invite sends 100 Continue to a client that waits for it.
-func (r *bodyReader) invite() error {
+// sendContinue sends 100 Continue to a client that waits for it.
+func (r *bodyReader) sendContinue() error {
 	if !r.expects {
 		return nil
 	}
 	r.expects = false
-	r.conn.writeUntil(time.Now().Add(r.conn.of.server.limits.Load().RequestTimeout))
+	r.conn.writeUntil(time.Now().Add(r.conn.listener.server.limits.Load().RequestTimeout))
 	_, err := r.conn.Conn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	return err
 }
@@ -137,7 +137,7 @@ func (r *bodyReader) readSome(p []byte) (n int, err error) {
 		r.err = r.nextChunk()
 	}
 	if r.err == nil && r.conn.begin == r.conn.end {
-		r.err = r.invite()
+		r.err = r.sendContinue()
 	}
 	if r.err != nil {
 		return 0, r.err
@@ -159,7 +159,7 @@ func (r *bodyReader) countRead(n int) {
 	if r.left -= int64(n); r.left > 0 {
 		return
 	}
-	r.line = chunkEnd
+	r.line = chunkEndLine
 	if !r.chunked {
 		r.err = io.EOF
 	}
@@ -186,17 +186,17 @@ func (r *bodyReader) nextChunk() error {
 
 // readLine reads the next line of a chunked body.
 func (r *bodyReader) readLine() error {
-	limit := [...]int{chunkSize: chunkLineMax, chunkEnd: len("\r\n"), trailerLine: r.trailer}[r.line]
+	limit := [...]int{chunkSizeLine: chunkLineMax, chunkEndLine: len("\r\n"), trailerLine: r.trailer}[r.line]
 	line, err := r.readText(limit)
 	if err != nil {
 		return err
 	}
 	switch r.line {
-	case chunkEnd:
+	case chunkEndLine:
 		if len(line) > 0 {
 			return errChunks
 		}
-		r.line = chunkSize
+		r.line = chunkSizeLine
 	case trailerLine:
 		if len(line) == 0 {
 			return io.EOF
@@ -206,7 +206,7 @@ func (r *bodyReader) readLine() error {
 			return errChunks
 		}
 		r.trailer -= len(line)
-	case chunkSize:
+	case chunkSizeLine:
 		digits, _, _ := bytes.Cut(line, []byte(";")) // extensions are ignored
 		size, err := strconv.ParseUint(string(bytes.TrimRight(digits, " \t")), 16, 63)
 		if err != nil {
@@ -258,8 +258,8 @@ func isNotToken(c rune) bool { return c >= utf8.RuneSelf || !isToken(byte(c)) }
 
 func isControl(c rune) bool { return c < ' ' && c != '\t' || c == 0x7f }
 
-// finish ends the request and reports whether the connection can be used for
-// another one. The rest of the body is skipped: buffered bytes now, and up to
+// finish ends the use of the body and reports whether the connection can be used for
+// another request. The rest of the body is skipped: buffered bytes now, and up to
 // skipMax bytes when they arrive. A client that waits for 100 Continue may never
 // send the body, so its connection cannot be used again.
 func (r *bodyReader) finish() bool {
@@ -296,7 +296,7 @@ func (r *bodyReader) dropBuffered() {
 // errUnskipped ends a connection whose last body cannot be skipped.
 var errUnskipped = errors.New("the rest of a body that no handler has read is too large or malformed")
 
-// skipErr returns the error that ends skipping, nil if more can be skipped.
+// skipErr returns the error that ends skipping, or nil if more can be skipped.
 func (r *bodyReader) skipErr() error {
 	if errors.Is(r.err, errChunks) || r.conn.consumed()+r.left > r.skipEnd {
 		return errUnskipped

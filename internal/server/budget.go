@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	// freeBytes is how much every request may hold without a reservation. The
-	// limits of connections bound it for all requests together. Small requests
-	// therefore never wait behind large ones.
+	// freeBytes is how much every request may hold without a reservation, so that small
+	// requests never wait behind large ones. The limit of connections bounds the sum of
+	// these bytes.
 	freeBytes = 64 << 10
 	// slowAfter is how long a client may take for slowBytes while others wait
 	// for room.
@@ -24,9 +24,9 @@ const (
 	slowCheck = time.Second
 )
 
-// budget bounds the bytes of one kind that all requests hold together. Requests
-// reserve bytes step by step, as the bytes arrive. When no room is left they
-// wait in order of arrival.
+// budget bounds the bytes of one kind, such as bodies, that all requests hold
+// together. Requests reserve bytes step by step, as the bytes arrive. When no room is
+// left, they wait in order of arrival.
 //
 // Requests that each hold a part and wait for more could block each other
 // forever. One claim is therefore favored: its bytes are in a separate reserve,
@@ -37,31 +37,33 @@ type budget struct {
 	size    int64  // bytes that all claims but the favored one may hold
 	reserve int64  // bytes that the favored claim may hold
 
-	mu      sync.Mutex
-	slow    time.Duration // slowAfter; tests change it
-	used    int64         // bytes of all claims but the favored one
-	favored *claim
-	holders map[*claim]struct{} // claims that hold bytes
-	waiting list.List           // of *waiter
-	queued  int64               // bytes that all waiters want
-	pace    returnPace
-	checked time.Time // the last search for slow clients
+	mu        sync.Mutex
+	slowAfter time.Duration // the constant; tests change it
+	used      int64         // bytes of all claims but the favored one
+	favored   *claim
+	holders   map[*claim]struct{} // claims that hold bytes
+	waiting   list.List           // of *waiter
+	queued    int64               // bytes that all waiters want
+	pace      returnPace
+	checked   time.Time // the last search for slow clients
 }
 
 // claim is the part of a budget that one request holds. One goroutine uses it. A
 // nil claim holds nothing.
 type claim struct {
-	of   *budget
-	slow func() // called when the client is slow; must not block
-	asks int    // how often slow is called within slowAfter; 0: once
+	budget *budget
+	onSlow func() // called when the client is slow; must not block
+	// slowCalls is the number of calls of onSlow per slowAfter of the budget. If it is 0,
+	// the first call comes after slowAfter, and every later check calls onSlow again.
+	slowCalls int
 
-	// The fields below are guarded by of.mu. Only the goroutine of the claim changes
+	// The fields below are guarded by budget.mu. Only the goroutine of the claim changes
 	// held, except while it waits in grow.
 	held      int64
 	waiting   bool      // in grow
-	suspended bool      // nothing is expected of the client
-	since     time.Time // when the client began the current slowBytes
-	piece     int64     // bytes of the current slowBytes that the client has sent or read
+	suspended bool      // the server does not wait for the client
+	since     time.Time // when counting in piece began
+	piece     int64     // bytes that the client has sent or read since then; starts again at slowBytes
 }
 
 // waiter is a claim that waits for more bytes.
@@ -72,18 +74,18 @@ type waiter struct {
 }
 
 func newBudget(kind string, size, reserve int64) *budget {
-	return &budget{kind: kind, size: size, reserve: reserve, slow: slowAfter, holders: map[*claim]struct{}{}}
+	return &budget{kind: kind, size: size, reserve: reserve, slowAfter: slowAfter, holders: map[*claim]struct{}{}}
 }
 
 // newClaim returns a claim that holds nothing yet. Its client is slow when it does
-// not send or read slowBytes within slowAfter. Then, while others wait, slow is
+// not send or read slowBytes within slowAfter. Then, while others wait, onSlow is
 // called, possibly more than once.
-func (b *budget) newClaim(slow func()) *claim { return &claim{of: b, slow: slow} }
+func (b *budget) newClaim(onSlow func()) *claim { return &claim{budget: b, onSlow: onSlow} }
 
 // grow waits until the claim holds that many more bytes, or until ctx ends. A claim
-// never holds more than the reserve of the budget: a larger wish is reduced.
+// never holds more than the reserve of the budget, so grow reduces a larger request.
 func (c *claim) grow(ctx context.Context, bytes int64) error {
-	b := c.of
+	b := c.budget
 	b.mu.Lock()
 	bytes = min(bytes, b.reserve-c.held)
 	if (b.waiting.Len() == 0 || c == b.favored) && b.admit(c, bytes) {
@@ -98,7 +100,7 @@ func (c *claim) grow(ctx context.Context, bytes int64) error {
 	place := b.waiting.PushBack(w)
 	b.queued += bytes
 	c.waiting = true
-	tick := time.NewTicker(min(slowCheck, b.slow))
+	tick := time.NewTicker(min(slowCheck, b.slowAfter))
 	defer tick.Stop()
 	b.mu.Unlock()
 	defer c.endWait()
@@ -115,18 +117,19 @@ func (c *claim) grow(ctx context.Context, bytes int64) error {
 	}
 }
 
-// tryGrow is grow without waiting, for a claim that is not favored. It reports
-// whether the bytes are reserved.
+// tryGrow is grow without waiting. It reports whether the bytes are reserved. It does
+// not use the reserve, so it fails for the favored claim.
 func (c *claim) tryGrow(bytes int64) bool {
-	b := c.of
+	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.waiting.Len() == 0 && c != b.favored && b.used+bytes <= b.size && b.admit(c, bytes)
 }
 
-// refuseLate refuses a claim that holds nothing yet if it would wait longer than
-// half of its time. The estimate uses the pace at which bytes were given back
-// lately. The other half is for the work with the bytes. b.mu is held.
+// refuseLate returns an error for a claim that holds nothing yet if it would wait
+// longer than half of its remaining time. The other half is for the work with the
+// bytes. The estimate uses the recent pace at which bytes were given back. b.mu is
+// held.
 func (b *budget) refuseLate(ctx context.Context, c *claim, bytes int64) error {
 	now := time.Now()
 	deadline, ok := ctx.Deadline()
@@ -207,7 +210,7 @@ func (c *claim) shrink(bytes int64) {
 	if c == nil || c.held <= bytes {
 		return
 	}
-	b := c.of
+	b := c.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	returned := c.held - bytes
@@ -231,14 +234,14 @@ func (c *claim) progress(bytes int) {
 	if c == nil || c.held == 0 {
 		return
 	}
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	if c.piece += int64(bytes); c.piece >= slowBytes {
 		c.restart()
 	}
 }
 
-// restart starts to count the next slowBytes. of.mu is held.
+// restart starts to count the bytes of the client again. budget.mu is held.
 func (c *claim) restart() { c.since, c.piece = time.Now(), 0 }
 
 // suspend excludes the client from the search for slow clients until resume.
@@ -246,8 +249,8 @@ func (c *claim) suspend() {
 	if c == nil || c.held == 0 {
 		return
 	}
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	c.suspended = true
 }
 
@@ -256,47 +259,47 @@ func (c *claim) resume() {
 	if c == nil || c.held == 0 {
 		return
 	}
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	c.suspended = false
 	c.restart()
 }
 
 // othersWait reports whether any claim waits for room in the budget.
 func (c *claim) othersWait() bool {
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
-	return c.of.waiting.Len() > 0
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	return c.budget.waiting.Len() > 0
 }
 
 // patience returns the time after which a client is slow while others wait.
 func (c *claim) patience() time.Duration {
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
-	return c.of.slow
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	return c.budget.slowAfter
 }
 
 // endWait marks the end of a wait in grow.
 func (c *claim) endWait() {
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	c.waiting = false
 	c.restart()
 }
 
-// notifySlow calls slow for each claim whose client is slow.
+// notifySlow calls onSlow for each claim whose client is slow.
 func (b *budget) notifySlow() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
-	if now.Sub(b.checked) < min(slowCheck, b.slow) {
+	if now.Sub(b.checked) < min(slowCheck, b.slowAfter) {
 		return
 	}
 	b.checked = now
 	for c := range b.holders {
-		if !c.waiting && !c.suspended && now.Sub(c.since) >= b.slow/time.Duration(max(c.asks, 1)) {
-			c.slow()
-			if c.asks > 0 {
+		if !c.waiting && !c.suspended && now.Sub(c.since) >= b.slowAfter/time.Duration(max(c.slowCalls, 1)) {
+			c.onSlow()
+			if c.slowCalls > 0 {
 				c.restart()
 			}
 		}
@@ -305,32 +308,33 @@ func (b *budget) notifySlow() {
 
 // returnPace measures how fast bytes of a budget are given back.
 type returnPace struct {
-	from      time.Time // when the current second began
-	now, last int64     // bytes in the current second and in the one before
+	from     time.Time // when the current second began
+	current  int64     // bytes in the current second
+	previous int64     // bytes in the second before
 }
 
 // addBytes counts bytes that were given back.
-func (f *returnPace) addBytes(bytes int64, now time.Time) {
-	f.startSecond(now)
-	f.now += bytes
+func (p *returnPace) addBytes(bytes int64, now time.Time) {
+	p.startSecond(now)
+	p.current += bytes
 }
 
 // startSecond starts a new second if the current one is over.
-func (f *returnPace) startSecond(now time.Time) {
-	switch over := now.Sub(f.from); {
+func (p *returnPace) startSecond(now time.Time) {
+	switch over := now.Sub(p.from); {
 	case over >= 2*time.Second:
-		*f = returnPace{from: now}
+		*p = returnPace{from: now}
 	case over >= time.Second:
-		*f = returnPace{from: f.from.Add(time.Second), last: f.now}
+		*p = returnPace{from: p.from.Add(time.Second), previous: p.current}
 	}
 }
 
 // perSecond returns the pace of the last one to two seconds; 0: nothing was given
 // back.
-func (f *returnPace) perSecond(now time.Time) float64 {
-	f.startSecond(now)
-	if f.last == 0 {
+func (p *returnPace) perSecond(now time.Time) float64 {
+	p.startSecond(now)
+	if p.previous == 0 {
 		return 0
 	}
-	return float64(f.last+f.now) / (time.Second + now.Sub(f.from)).Seconds()
+	return float64(p.previous+p.current) / (time.Second + now.Sub(p.from)).Seconds()
 }

@@ -14,7 +14,8 @@ import (
 	"nearside/matcher"
 )
 
-func nobody() { panic("nobody is slow") }
+// neverSlow is for claims whose clients must never count as slow.
+func neverSlow() { panic("unexpected call of onSlow") }
 
 // TestBudgetProgress checks that requests which reserve different amounts step by
 // step all finish, and never hold more than the budget.
@@ -30,7 +31,7 @@ func TestBudgetProgress(t *testing.T) {
 				step := 1 + rng.Int64N(need)
 				work := time.Duration(rng.Int64N(1e6))
 				done.Go(func() {
-					c := b.newClaim(nobody)
+					c := b.newClaim(neverSlow)
 					for c.held < need {
 						if err := c.grow(t.Context(), min(step, need-c.held)); err != nil {
 							t.Errorf("seed %d: %v", seed, err)
@@ -61,7 +62,7 @@ func TestBudgetProgress(t *testing.T) {
 func TestBudgetOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget("things", 10, 10)
-		all, favored := b.newClaim(nobody), b.newClaim(nobody)
+		all, favored := b.newClaim(neverSlow), b.newClaim(neverSlow)
 		all.suspend()
 		for _, c := range []*claim{all, favored} {
 			if err := c.grow(t.Context(), 10); err != nil {
@@ -75,7 +76,7 @@ func TestBudgetOrder(t *testing.T) {
 			go func() {
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
-				err := b.newClaim(nobody).grow(ctx, bytes)
+				err := b.newClaim(neverSlow).grow(ctx, bytes)
 				mu.Lock()
 				defer mu.Unlock()
 				if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeUnavailable {
@@ -108,14 +109,14 @@ func TestBudgetOrder(t *testing.T) {
 }
 
 // TestBudgetSlow checks that a client is slow if it sends less than slowBytes in
-// slowAfter while others wait. It is not slow if nobody waits, if the server takes
-// the time, or if the client is fast enough.
+// slowAfter while others wait. It is not slow if no claim waits, if the server does
+// not wait for the client, or if the client is fast enough.
 func TestBudgetSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget("things", 400, 100)
 		var mu sync.Mutex
-		slow := map[string]time.Duration{} // when slow was called
-		told := func(name string) time.Duration {
+		slow := map[string]time.Duration{} // when onSlow was called
+		slowAt := func(name string) time.Duration {
 			mu.Lock()
 			defer mu.Unlock()
 			return slow[name]
@@ -138,19 +139,19 @@ func TestBudgetSlow(t *testing.T) {
 		go func() {
 			for range 100 {
 				time.Sleep(time.Second)
-				if told("trickling") == 0 {
+				if slowAt("trickling") == 0 {
 					trickling.progress(slowBytes/10 - 10)
 				} else {
-					trickling.shrink(0) // as a request does when slow is called
+					trickling.shrink(0) // as a request does when onSlow is called
 				}
 				steady.progress(slowBytes/10 + 200)
 			}
 		}()
 		time.Sleep(30 * time.Second)
-		if at := told("silent"); at != 0 {
-			t.Errorf("nobody waits, and the silent one was told at %v", at)
+		if at := slowAt("silent"); at != 0 {
+			t.Errorf("no claim waits, but the silent client was slow at %v", at)
 		}
-		waiting := b.newClaim(nobody)
+		waiting := b.newClaim(neverSlow)
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
@@ -159,25 +160,25 @@ func TestBudgetSlow(t *testing.T) {
 			}
 		}()
 		synctest.Wait()
-		if at := told("silent"); at != 30*time.Second {
-			t.Errorf("the silent one was told at %v", at)
+		if at := slowAt("silent"); at != 30*time.Second {
+			t.Errorf("the silent client was slow at %v, want 30s", at)
 		}
 		silent.shrink(0)
 		synctest.Wait()
 		select {
 		case <-served:
 		default:
-			t.Error("room was given back, and the waiting one has none")
+			t.Error("room was given back, but the waiting claim did not get it")
 		}
 		waiting.suspend()
 		go func() {
-			if err := b.newClaim(nobody).grow(t.Context(), 1); err != nil {
+			if err := b.newClaim(neverSlow).grow(t.Context(), 1); err != nil {
 				t.Error(err)
 			}
 		}()
 		time.Sleep(11 * time.Second)
-		if told("trickling") == 0 || told("steady")+told("busy")+told("favored") != 0 {
-			t.Errorf("told were %v", slow)
+		if slowAt("trickling") == 0 || slowAt("steady")+slowAt("busy")+slowAt("favored") != 0 {
+			t.Errorf("slow clients: %v, want only the trickling client besides the silent one", slow)
 		}
 		time.Sleep(100 * time.Second)
 	})

@@ -33,35 +33,35 @@ const (
 // One goroutine uses it. Other goroutines may call cut and endReading.
 type connection struct {
 	net.Conn
-	of      *listener
-	address netip.Prefix
-	idle    *list.Element // guarded by of.mu; nil: a request is being answered
+	listener *listener
+	address  netip.Prefix
+	idle     *list.Element // guarded by listener.mu; nil: a request is being answered
 
 	in         []byte // in[begin:end] holds the bytes that were read
 	begin, end int
-	first      bool        // the first request has not begun
+	first      bool        // no request has begun on this connection
 	received   int64       // bytes that fillInput has read
 	skip       *bodyReader // the last body, if its rest must be skipped before the next head
 	head       head
 	headLeft   int    // bytes of the head that hertz has not read
 	headRoom   *claim // room for the part of in beyond inputMin
 
-	out     output
-	answer  *claim // room for the answer, until it is written; nil: the answer needs no reservation
-	begun   bool   // the request has reached its handler
-	counted bool   // the request is in of.requests
-	linger  bool   // the client may still be sending
-	reading reading
-	reset   bool // the client does not read: close with RST, so that the kernel drops unsent bytes
+	out           output
+	answer        *claim // room for the answer, until it is written; nil: the answer needs no reservation
+	handlerCalled bool   // hertz has called the handler of the request
+	counted       bool   // the request is counted in listener.requests
+	linger        bool   // the client may still be sending
+	reading       reading
+	reset         bool // the client does not read, so finish resets the connection and the kernel drops unsent bytes
 
 	mu       sync.Mutex
 	tooSlow  bool      // set by endReading
-	unread   bool      // set by askWriter: the writer must check whether the client reads
+	asked    bool      // askWriter has interrupted a write, and wasAsked was not called since
 	writeEnd time.Time // the deadline of writes
 }
 
 func newConnection(inner net.Conn, l *listener) *connection {
-	c := &connection{Conn: inner, of: l, address: addressOf(inner), in: make([]byte, inputMin), first: true}
+	c := &connection{Conn: inner, listener: l, address: addressOf(inner), in: make([]byte, inputMin), first: true}
 	c.headRoom = l.server.heads.newClaim(c.endReading)
 	c.out.to = c
 	return c
@@ -99,7 +99,7 @@ func (c *connection) isTooSlow() bool {
 // HTTP. In the last case nextRequest has already sent the error.
 func (c *connection) nextRequest() bool {
 	c.head.reset()
-	c.begun, c.linger = false, false
+	c.handlerCalled, c.linger = false, false
 	c.headRoom.resume() // before shrinkInput: resume ignores a claim that holds nothing
 	c.shrinkInput()
 	err := c.readHead()
@@ -107,7 +107,7 @@ func (c *connection) nextRequest() bool {
 	switch {
 	case err == nil:
 		c.headRoom.suspend() // the client has sent the head
-		c.of.markBusy(c)
+		c.listener.markBusy(c)
 		return true
 	case errors.Is(err, errUnskipped):
 		c.linger = true // so that the client can read the previous answer
@@ -128,7 +128,7 @@ func (c *connection) nextRequest() bool {
 
 // readHead reads until the head of a request is complete.
 func (c *connection) readHead() error {
-	limits := c.of.server.limits.Load()
+	limits := c.listener.server.limits.Load()
 	wait := idleMax
 	if c.first {
 		c.first, wait = false, limits.RequestTimeout
@@ -143,7 +143,7 @@ func (c *connection) readHead() error {
 			if !begun {
 				begun = true
 				deadline = time.Now().Add(limits.RequestTimeout)
-				c.of.markIdle(c)
+				c.listener.markIdle(c)
 			}
 			text := c.in[c.begin:c.end]
 			size, err := c.head.scan(text[:min(len(text), limits.HeaderBytes)])
@@ -193,24 +193,25 @@ func (c *connection) skipBody(deadline time.Time) error {
 func (c *connection) showHead(size int) {
 	if at := c.head.emptyHost; at > 0 {
 		c.in = slices.Insert(c.in, c.begin+at, hostShown)
-		c.head.shiftCuts(at)
+		c.head.shiftHidden(at)
 		size++
 		c.end++
 	}
-	cut := c.head.removeHidden(c.in[c.begin : c.begin+size])
-	c.begin, c.headLeft = c.begin+cut, size-cut
+	removed := c.head.removeHidden(c.in[c.begin : c.begin+size])
+	c.begin, c.headLeft = c.begin+removed, size-removed
 }
 
 // hostShown is the Host that hertz sees instead of an empty one.
 const hostShown = '-'
 
-// consumed returns how many bytes were taken from the buffer since c was opened.
+// consumed returns how many bytes of the input have been used since c was opened.
 func (c *connection) consumed() int64 { return c.received - int64(c.end-c.begin) }
 
 // errLargeHeader gives an error of CodeBadInput the status 431.
 var errLargeHeader = errors.New("larger than the limit")
 
-// roomForHead makes room to read more of a head.
+// roomForHead ensures that the input buffer has space for more of a head. limit is the
+// largest size of a head.
 func (c *connection) roomForHead(deadline time.Time, limit int) error {
 	if c.begin == c.end {
 		c.begin, c.end = 0, 0
@@ -224,7 +225,7 @@ func (c *connection) roomForHead(deadline time.Time, limit int) error {
 		return nil
 	}
 	size := min(2*len(c.in), limit+inputMin)
-	ctx, cancel := context.WithDeadline(c.of.server.context, deadline)
+	ctx, cancel := context.WithDeadline(c.listener.server.context, deadline)
 	defer cancel()
 	if err := c.headRoom.grow(ctx, int64(size-len(c.in))); err != nil {
 		return err
@@ -259,7 +260,7 @@ func (c *connection) fillInput() (int, error) {
 func (c *connection) refuse(e *matcher.Error) {
 	c.linger = true
 	_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
-	_, _ = c.Conn.Write(c.of.server.refusalAnswer(e))
+	_, _ = c.Conn.Write(c.listener.server.refusalAnswer(e))
 }
 
 // endRequest ends a request whose answer was written or cannot be written.
@@ -270,7 +271,7 @@ func (c *connection) endRequest() {
 	}
 	if c.counted {
 		c.counted = false
-		c.of.requests.Done()
+		c.listener.requests.Done()
 	}
 }
 
@@ -285,9 +286,9 @@ func (c *connection) finish() {
 	}
 	_ = c.Conn.Close()
 	c.headRoom.shrink(0)
-	c.of.mu.Lock()
-	c.of.removeConnection(c)
-	c.of.mu.Unlock()
+	c.listener.mu.Lock()
+	c.listener.removeConnection(c)
+	c.listener.mu.Unlock()
 }
 
 // discardInput reads and drops what the client sends within lingerMax.

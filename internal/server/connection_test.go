@@ -65,20 +65,20 @@ func TestAcceptContinues(t *testing.T) {
 // slowNow notifies slow clients as if any pause were too long.
 func (b *budget) slowNow() {
 	b.mu.Lock()
-	b.slow, b.checked = 1, time.Time{}
+	b.slowAfter, b.checked = 1, time.Time{}
 	b.mu.Unlock()
 	b.notifySlow()
 }
 
 func (c *claim) holds() bool {
-	c.of.mu.Lock()
-	defer c.of.mu.Unlock()
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
 	return c.held > 0
 }
 
-// TestHeadRoomWhileAnswered checks that a client is never slow because of the room of
-// its header while its request is answered, but may be again when it sends the next
-// header.
+// TestHeadRoomWhileAnswered checks that a client does not count as slow while its
+// request is answered, although its header still holds room. When it sends the next
+// header, it can count as slow again.
 func TestHeadRoomWhileAnswered(t *testing.T) {
 	s, err := New(Options{Listen: "127.0.0.1:0", Observer: matcher.Observers{}, Limits: Limits{HeaderBytes: 64 << 10, RequestTimeout: time.Minute}})
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 // TestCrossLimit checks that the limit counts the objects that can be compared, for
 // the local matcher, plugins and remotes.
 func TestCrossLimit(t *testing.T) {
-	there := func(x *service, origins ...matcher.Origin) func(*settings) {
+	withRemote := func(x *service, origins ...matcher.Origin) func(*settings) {
 		return func(s *settings) {
-			s.remotes = []remote.Config{{Name: "there", URL: "http://" + x.address, Cost: 1, MaxInflight: 4, Origins: origins}}
+			s.remotes = []remote.Config{{Name: "far", URL: "http://" + x.address, Cost: 1, MaxInflight: 4, Origins: origins}}
 		}
 	}
 	plugin := func(s *settings) {
@@ -23,7 +23,8 @@ func TestCrossLimit(t *testing.T) {
 			match = function(self, req, set) return set:scan(req.limit) end,
 			prefilter = function(self, req, set) return set end}`}
 	}
-	// asked is the server that clients ask. limited is the server whose limit counts.
+	// asked is the server that gets the requests. limited is the server whose limit
+	// applies. filled are the servers that store the events.
 	type servers struct {
 		asked, limited *service
 		filled         []*service
@@ -33,16 +34,17 @@ func TestCrossLimit(t *testing.T) {
 		"plugins": func(t *testing.T) servers { x := start(t, plugin); return servers{x, x, []*service{x}} },
 		"owner": func(t *testing.T) servers {
 			x := start(t)
-			return servers{start(t, func(s *settings) { s.cross = 1 }, there(x, matcher.Events)), x, []*service{x}}
+			return servers{start(t, func(s *settings) { s.cross = 1 }, withRemote(x, matcher.Events)), x, []*service{x}}
 		},
 		"replica": func(t *testing.T) servers {
 			x := start(t, func(s *settings) { s.cross = 1 })
-			y := start(t, there(x))
+			y := start(t, withRemote(x))
 			return servers{y, y, []*service{x, y}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			// 3 events have a face of v4, 2 a face of v4other, 40 a body only; 5 have both.
+			// 3 events have only a face descriptor of v4, 2 only one of v4other, and 40 only a
+			// body descriptor. 5 have a face descriptor of v4 and a body descriptor.
 			s := open(t)
 			var events []string
 			for n := range 50 {

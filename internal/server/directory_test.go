@@ -16,10 +16,10 @@ import (
 
 // TestDirectory2026 opens a data directory that the server of November 2026 made
 // (commit a4dcd2f). The directory has objects of all origins with all fields, segments,
-// and changes that are newer than the segments. Each line that that server exported must
-// be exported again, byte for byte, and every filter must find the objects of the lines
-// that have the value. The segments have other columns than today's, so the first start
-// reads the database and says so; the second one uses the new segments.
+// and changes that are newer than the segments. Each line that the old server exported
+// must be exported again, byte for byte. For every value of a field, its filter must find
+// exactly the objects with this value. The segments have other columns than today's, so
+// the first start reads the database and warns. The second start uses the new segments.
 func TestDirectory2026(t *testing.T) {
 	dir := unpackDirectory(t, "testdata/directory-2026-11.tar.gz")
 	for _, run := range []struct {
@@ -32,7 +32,7 @@ func TestDirectory2026(t *testing.T) {
 				s.dir = dir
 				s.warn = func(msg string, args ...any) { warnings = append(warnings, fmt.Sprint(msg, args)) }
 			})
-			if len(warnings) != run.warnings || run.warnings > 0 && !strings.Contains(warnings[0], "as they were before the configuration or the program changed") {
+			if len(warnings) != run.warnings || run.warnings > 0 && !strings.Contains(warnings[0], "because the configuration or the program changed") {
 				t.Errorf("the warnings are %q, want %d", warnings, run.warnings)
 			}
 			for _, origin := range []string{"faces", "events"} {

@@ -21,8 +21,8 @@ import (
 // errors.
 type cause struct{ text, page string }
 
-// causes are all causes of the codes that have several. A new error with such a code
-// needs a line here, and so a place on the page.
+// causes has all causes of the codes that have several. A new error with such a code
+// needs a line here and a description on the page.
 var causes = map[string][]cause{
 	"CodeTooLarge": {
 		{"limits.body_bytes", "limits.body_bytes"},
@@ -136,7 +136,7 @@ func TestErrorPageCauses(t *testing.T) {
 	}
 }
 
-// errorSite is an expression that makes an error with a code.
+// errorSite is a place in the source that makes an error with a code.
 type errorSite struct{ place, code, text string }
 
 // errorSites finds all expressions with a code and a text: calls, and literals of

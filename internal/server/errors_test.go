@@ -154,7 +154,7 @@ func beforeMatch(match func(context.Context)) func(*settings) {
 	}
 }
 
-// TestNoMatcher checks 31011.
+// TestNoMatcher checks that 31011 is returned when no matcher can answer.
 func TestNoMatcher(t *testing.T) {
 	x := start(t, func(s *settings) {
 		s.matcher = func(m matcher.Matcher) matcher.Matcher {
@@ -168,11 +168,11 @@ func TestNoMatcher(t *testing.T) {
 // TestPanic checks that a panic is a 500 whose request ID is in the log, and that the
 // server continues.
 func TestPanic(t *testing.T) {
-	x := start(t, beforeMatch(func(context.Context) { panic("at the disco") }))
+	x := start(t, beforeMatch(func(context.Context) { panic("a test panic") }))
 	x.storeFaces(1)
 	const request = "1767225600,136df8da-43a1-4d2f-8b6c-3f5f8e0b5a57"
 	x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), allFaces()), "Luna-Request-Id", request).fault(1, request)
-	for _, text := range []string{request, "at the disco", "route=POST:/matcher/faces"} {
+	for _, text := range []string{request, "a test panic", "route=POST:/matcher/faces"} {
 		if !strings.Contains(x.log.String(), text) {
 			t.Errorf("no %q in the log: %s", text, x.log)
 		}
@@ -196,7 +196,7 @@ func TestSlowClient(t *testing.T) {
 		c.ended()
 	}
 	line := face(1, descriptor(v4, 1, 2, 3, 4)) + "\n"
-	x.dial().ended() // a client would take an answer without a request for the answer to its next request
+	x.dial().ended() // no answer: the client would take it for the answer to its next request
 	slow("GET / HT", "request")
 	slow("GET /livez HTTP/1.1\r\nHost: x\r\n", "request")
 	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "body")

@@ -2,16 +2,14 @@ package server
 
 import (
 	"context"
-	"math"
 	"net/http"
 	"strconv"
-	"time"
 
 	"nearside/matcher"
 )
 
-// createEvents stores one event or a list of events. If one cannot be stored, none
-// are.
+// createEvents stores one event or a list of events. It stores either all events or
+// none.
 func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 	body, err := x.body()
 	if err != nil {
@@ -34,19 +32,8 @@ func (s *Server) createEvents(ctx context.Context, x *exchange) error {
 		}
 		objects[i], ids[i] = &in.Object, in.Object.ID
 	}
-	if i, err := x.server.Store.CreateObjects(ctx, x.account, objects); err != nil {
+	if i, err := x.options.Store.CreateObjects(ctx, x.account, objects); err != nil {
 		return at(i, err)
 	}
 	return x.sendValue(http.StatusCreated, map[string]any{"event_ids": ids})
-}
-
-// putAttribute stores an attribute that expires after ?ttl seconds.
-func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
-	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
-	if err != nil {
-		return err
-	}
-	return x.putObject(ctx, func(o *matcher.Object) {
-		o.Expires = matcher.TimeOf(time.Now().Add(time.Duration(ttl) * time.Second))
-	})
 }

@@ -35,7 +35,7 @@ func TestEvents(t *testing.T) {
 	x.call("GET", "/1/events?page=2&page_size=1", "").status(200).part("events.0.event_id", `"`+id(2)+`"`)
 	x.call("GET", "/1/events?page_size=1&descriptor=1", "").status(200).part("events", `[`+whole+`]`)
 
-	// If one event cannot be stored, none are.
+	// Either all events of a request are stored or none.
 	x.call("POST", "/1/events", event(2)).fault(22006, "event_id", id(2))
 	x.call("POST", "/1/events", `[`+event(5)+`,`+event(1)+`]`).fault(22006, "body[1].event_id", id(1))
 	x.call("POST", "/1/events", `[`+event(5)+`,`+event(6)+`,`+event(5)+`]`).fault(22006, "body[2].event_id", id(5))
@@ -85,8 +85,9 @@ func TestEventMatch(t *testing.T) {
 	x.call("POST", faces, matchBody(reference("event", id(2)), events)).status(201).part("0.matches.0.result", `[`+row(2, 0)+`,`+row(1, 1)+`]`)
 	x.call("POST", bodies, matchBody(reference("attribute", id(5)), events)).status(201).part("0.matches.0.result", `[`+row(3, 1)+`,`+row(1, 9)+`]`)
 	x.call("POST", bodies, matchBody(reference("event_external_id", "e"), events)).status(201).part("0.reference.object_id", `"`+id(1)+`"`)
-	x.call("POST", faces, matchBody(reference("event_track_id", "t"), events)).status(201). // the event without a face is skipped
-												part("0.reference.object_id", `"`+id(1)+`"`).part("1.reference.object_id", `"`+id(2)+`"`)
+	// The event without a face is skipped.
+	x.call("POST", faces, matchBody(reference("event_track_id", "t"), events)).status(201).
+		part("0.reference.object_id", `"`+id(1)+`"`).part("1.reference.object_id", `"`+id(2)+`"`)
 	x.call("POST", bodies, matchBody(reference("event_track_id", "t"), events)).status(201).
 		part("0.reference.object_id", `"`+id(1)+`"`).part("1.reference.object_id", `"`+id(3)+`"`)
 	x.call("POST", faces, matchBody(reference("event_track_id", "none"), events)).status(201).part("0.matches.0.result", `[]`)
@@ -218,6 +219,7 @@ func TestEventRoundTrip(t *testing.T) {
 	x.call("GET", "/1/export", "").status(200)
 }
 
+// sorted returns two lines in ascending order.
 func sorted(lines string) string {
 	a, b, _ := strings.Cut(strings.TrimSpace(lines), "\n")
 	return min(a, b) + max(a, b)

@@ -19,19 +19,19 @@ import (
 // operation describes a route: its handler and what the handler accepts.
 type operation struct {
 	handler handler
-	origin  matcher.Origin         // of the objects that a route of objects is about
-	matched matcher.DescriptorType // of a match or cross match
+	origin  matcher.Origin         // of the objects that the handler reads or writes
+	matched matcher.DescriptorType // the type that a match or cross match compares
 	page    string                 // the embedded file that s.page sends
 
-	query   []string // known query parameters except account_id
-	lists   []string // the query parameters that may be repeated
-	filters bool     // query parameters not in query are filters
-	anyKey  bool     // query parameters are not checked
-	plain   bool     // the answer has one media type, and Accept is ignored
-	ownHead bool     // HEAD has a route of its own
-	long    bool     // may take long: the log says when the client leaves early
-	matches bool     // has the parameter explain; RefuseMatch may refuse it
-	writes  bool     // stores objects or lists; RefuseWrite may refuse it
+	query      []string // known query parameters except account_id
+	repeatable []string // query parameters that may be given more than once
+	filters    bool     // query parameters not in query are filters
+	anyKey     bool     // query parameters are not checked
+	plain      bool     // the answer has one media type, and Accept is ignored
+	ownHead    bool     // HEAD has a route of its own
+	long       bool     // may take long; the log reports clients that leave early
+	matches    bool     // has the parameter explain; RefuseMatch may refuse it
+	writes     bool     // stores objects or lists; RefuseWrite may refuse it
 }
 
 // handler answers one request. A returned error becomes the answer.
@@ -41,11 +41,11 @@ type handler func(ctx context.Context, x *exchange) error
 type exchange struct {
 	*requestContext
 	ctx       context.Context // of the request
-	server    Options
+	options   Options
 	limits    *limits // of this request
 	answers   *answerBudgets
 	decoding  *semaphore.Weighted
-	held      *claim // room for the body; nil: the body needs no reservation
+	bodyRoom  *claim // room for the body, or for an unfinished line of an import; nil: no reservation is needed
 	conn      *connection
 	route     string
 	operation operation
@@ -60,7 +60,7 @@ type exchange struct {
 	filters      wire.Query   // the other parameters of a route with filters
 	code         matcher.Code // of the error that was sent; 0: no error
 	aborted      bool         // the client left before the request was complete
-	explain      bool         // the parameter of a match
+	explain      bool         // ?explain of a match
 }
 
 // routeName returns the name of a route in metrics and points.
@@ -79,11 +79,11 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 	return func(ctx context.Context, c *requestContext) {
 		start := time.Now()
 		x := &exchange{
-			requestContext: c, server: s.options, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
+			requestContext: c, options: s.options, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
 			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
-		x.conn.begun = true
-		x.input = takeBody(x.conn)
+		x.conn.handlerCalled = true
+		x.input = newBodyReader(x.conn)
 		x.out, x.unacceptable = acceptedFormat(x.header("Accept"))
 		ctx, cancel := context.WithTimeout(s.context, x.limits.RequestTimeout)
 		defer cancel()
@@ -92,7 +92,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 		c.Response.Header.Set("Luna-Request-Id", x.requestID)
 		if s.beginRequest(x.conn) {
 			x.serve(ctx)
-			x.held.shrink(0)
+			x.bodyRoom.shrink(0)
 		} else {
 			x.sendError(errShuttingDown)
 		}
@@ -112,8 +112,8 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 	}
 }
 
-// statusAborted is the status in metrics and points of requests whose client left
-// before they were complete. No client sees it.
+// statusAborted is the status that metrics and points show for a request whose client
+// left before the request was complete. No client sees this status.
 const statusAborted = 499
 
 // header returns the values of all headers with a name, joined by ", ".
@@ -164,10 +164,10 @@ func (x *exchange) prepare() (err error) {
 // checkMemory refuses matches and writes while the process has too little memory.
 func (x *exchange) checkMemory() error {
 	switch {
-	case x.operation.matches && x.server.RefuseMatch != nil:
-		return x.server.RefuseMatch()
-	case x.operation.writes && x.server.RefuseWrite != nil:
-		return x.server.RefuseWrite()
+	case x.operation.matches && x.options.RefuseMatch != nil:
+		return x.options.RefuseMatch()
+	case x.operation.writes && x.options.RefuseWrite != nil:
+		return x.options.RefuseWrite()
 	}
 	return nil
 }
@@ -175,11 +175,11 @@ func (x *exchange) checkMemory() error {
 // readQuery checks the query parameters and reads account_id.
 func (x *exchange) readQuery() error {
 	op := &x.operation
-	x.query, x.filters = wire.Query{}, wire.Query{}
 	all, err := x.parameters()
-	if err != nil {
+	if err != nil || len(all) == 0 {
 		return err
 	}
+	x.query, x.filters = wire.Query{}, wire.Query{}
 	for _, p := range all {
 		if err := p.checkText(); err != nil {
 			return err
@@ -193,8 +193,8 @@ func (x *exchange) readQuery() error {
 	for _, key := range slices.Sorted(maps.Keys(x.query)) {
 		switch {
 		case key != "account_id" && !slices.Contains(op.query, key):
-			return matcher.Errorf(matcher.CodeBadInput, "%s: unknown query parameter", shorten(key))
-		case !slices.Contains(op.lists, key):
+			return matcher.Errorf(matcher.CodeBadInput, "%s: unknown query parameter", matcher.Shorten(key))
+		case !slices.Contains(op.repeatable, key):
 			if _, _, err := x.query.Value(key); err != nil {
 				return err
 			}
@@ -230,19 +230,20 @@ func (x *exchange) flag(key string) (bool, error) {
 	case v == "1":
 		return true, nil
 	default:
-		return false, matcher.Errorf(matcher.CodeBadInput, "%s: must be 0 or 1, got %q", key, shorten(v))
+		return false, matcher.Errorf(matcher.CodeBadInput, "%s: must be 0 or 1, got %q", key, matcher.Shorten(v))
 	}
 }
 
-// number returns a query parameter from lo to hi, or absent.
-func (x *exchange) number(key string, absent, lo, hi int) (int, error) {
+// number returns a query parameter that must be an integer from lo to hi. If it is
+// missing, number returns fallback.
+func (x *exchange) number(key string, fallback, lo, hi int) (int, error) {
 	v, given := x.parameter(key)
 	if !given {
-		return absent, nil
+		return fallback, nil
 	}
 	n, ok := wire.QueryInteger(v)
 	if !ok || n < int64(lo) || n > int64(hi) {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "%s: must be an integer from %d to %d, got %q", key, lo, hi, shorten(v))
+		return 0, matcher.Errorf(matcher.CodeBadInput, "%s: must be an integer from %d to %d, got %q", key, lo, hi, matcher.Shorten(v))
 	}
 	return int(n), nil
 }
@@ -263,15 +264,15 @@ func (x *exchange) id(notFound func(matcher.ID) *matcher.Error) (matcher.ID, err
 func (x *exchange) media() (string, error) {
 	for e := range strings.SplitSeq(x.header("Content-Encoding"), ",") {
 		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "identity") {
-			return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: must be identity or missing, got %q", shorten(e))
+			return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: must be identity or missing, got %q", matcher.Shorten(e))
 		}
 	}
 	media, _, _ := strings.Cut(string(x.Request.Header.Peek("Content-Type")), ";")
 	return strings.ToLower(strings.TrimSpace(media)), nil
 }
 
-// contentType sets x.in, the format of the body.
-func (x *exchange) contentType() error {
+// readContentType reads the header Content-Type and sets x.in, the format of the body.
+func (x *exchange) readContentType() error {
 	media, err := x.media()
 	if err != nil {
 		return err
@@ -282,7 +283,7 @@ func (x *exchange) contentType() error {
 	case "application/msgpack", "application/x-msgpack":
 		x.in = wire.MessagePack
 	default:
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/json or application/msgpack, got %q", shorten(media))
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/json or application/msgpack, got %q", matcher.Shorten(media))
 	}
 	return nil
 }

@@ -8,11 +8,11 @@ import (
 	"nearside/matcher/wire"
 )
 
-// exportFlush is the size from which lines are sent.
+// exportFlush is the number of bytes after which lines are sent.
 const exportFlush = 32 << 10
 
 // exportObjects sends objects with their descriptors, one per line, in the format
-// of an import. The whole export has no deadline, but each write has.
+// of an import. There is a deadline for each write, but not for the whole export.
 func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	origin, err := x.lineOrigin()
 	if err != nil {
@@ -22,22 +22,22 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	out := x.stream("application/x-ndjson")
+	out := x.startStream("application/x-ndjson")
 	if x.IsHead() {
 		return nil
 	}
 	var lines []byte
 	send := func() error {
-		s.work.leave() // while it waits for the client
-		defer s.work.enter()
+		s.workers.leave() // while it waits for the client
+		defer s.workers.enter()
 		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout))
 		_, err := out.Write(lines)
 		lines = lines[:0]
 		return err
 	}
-	s.work.enter()
-	defer s.work.leave()
-	err = x.server.Memory.Export(context.WithoutCancel(ctx), origin, &f, x.account, func(o *matcher.Object, accounts map[matcher.ID]matcher.ID) error {
+	s.workers.enter()
+	defer s.workers.leave()
+	err = x.options.Memory.Export(context.WithoutCancel(ctx), origin, &f, x.account, func(o *matcher.Object, accounts map[matcher.ID]matcher.ID) error {
 		lines = append(wire.AppendLine(lines, o, accounts), '\n')
 		if len(lines) < exportFlush {
 			return nil

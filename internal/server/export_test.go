@@ -5,6 +5,17 @@ import "time"
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
 
+// Idle returns the addresses of the clients of idle connections, longest idle first.
+func (s *Server) Idle() (clients []string) {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := l.idle.Front(); e != nil; e = e.Next() {
+		clients = append(clients, e.Value.(*connection).RemoteAddr().String())
+	}
+	return clients
+}
+
 // HoldBodies takes all room for bodies until release is called. It returns nil if
 // some of the room is in use.
 func (s *Server) HoldBodies() (release func()) { return hold(s.limits.Load().bodies) }
@@ -14,18 +25,18 @@ func (s *Server) HoldAnswers() (release func()) { return hold(s.answers.small, s
 
 // HoldImports is HoldBodies for imports.
 func (s *Server) HoldImports() (release func()) {
-	if !s.texts.TryAcquire(textRoom) {
+	if !s.importTexts.TryAcquire(textRoom) {
 		return nil
 	}
-	if !s.lines.TryAcquire(lineRoom) {
-		s.texts.Release(textRoom)
+	if !s.importLines.TryAcquire(lineRoom) {
+		s.importTexts.Release(textRoom)
 		return nil
 	}
 	back := func() {
-		s.texts.Release(textRoom)
-		s.lines.Release(lineRoom)
+		s.importTexts.Release(textRoom)
+		s.importLines.Release(lineRoom)
 	}
-	if release = hold(s.limits.Load().lines); release == nil {
+	if release = hold(s.limits.Load().unfinishedLines); release == nil {
 		back()
 		return nil
 	}
@@ -40,9 +51,9 @@ func (s *Server) HoldHeads() (release func()) { return hold(s.heads) }
 
 // SetPatience changes the time after which clients are slow.
 func (s *Server) SetPatience(d time.Duration) {
-	for _, b := range []*budget{s.heads, s.answers.small, s.answers.large, s.limits.Load().bodies, s.limits.Load().lines} {
+	for _, b := range []*budget{s.heads, s.answers.small, s.answers.large, s.limits.Load().bodies, s.limits.Load().unfinishedLines} {
 		b.mu.Lock()
-		b.slow = d
+		b.slowAfter = d
 		b.mu.Unlock()
 	}
 }
@@ -55,7 +66,7 @@ func (s *Server) Holders() (bodies, lines, heads, answers int) {
 		defer b.mu.Unlock()
 		return len(b.holders)
 	}
-	return count(s.limits.Load().bodies), count(s.limits.Load().lines), count(s.heads), count(s.answers.small) + count(s.answers.large)
+	return count(s.limits.Load().bodies), count(s.limits.Load().unfinishedLines), count(s.heads), count(s.answers.small) + count(s.answers.large)
 }
 
 // hold takes all bytes of budgets, or returns nil if some are in use.
@@ -68,7 +79,7 @@ func hold(all ...*budget) func() {
 		}
 	}
 	for _, b := range all {
-		b.used, b.favored = b.size, &claim{of: b, held: b.reserve}
+		b.used, b.favored = b.size, &claim{budget: b, held: b.reserve}
 	}
 	return func() {
 		for _, b := range all {

@@ -13,7 +13,7 @@ func (s *Server) createFace(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.CreateObject(ctx, x.account, &in.Object); err != nil {
+	if err := x.options.Store.CreateObject(ctx, x.account, &in.Object); err != nil {
 		return err
 	}
 	return x.sendValue(http.StatusCreated, map[string]any{"face_id": in.Object.ID})
@@ -38,7 +38,7 @@ func (s *Server) patchFace(ctx context.Context, x *exchange) error {
 		}
 		return x.checkLine(obj)
 	}
-	if err := x.server.Store.PatchObject(ctx, x.account, matcher.Faces, id, change); err != nil {
+	if err := x.options.Store.PatchObject(ctx, x.account, matcher.Faces, id, change); err != nil {
 		return err
 	}
 	return x.sendValue(http.StatusOK, map[string]any{"face_id": id})

@@ -6,20 +6,21 @@ import (
 	"testing"
 )
 
+// full is a face with all fields, as GET ?descriptor=1 shows it.
 const full = `{"face_id":"00000000-0000-4000-8000-000000000001","account_id":"aaaaaaaa-0000-4000-8000-000000000000","external_id":"ext","user_data":"data",
 	"event_id":"eeeeeeee-0000-4000-8000-000000000000","create_time":"2026-05-01T00:00:00.000Z","avatar":"http://a/b","lists":[],
 	"age":33,"gender":1,"ethnic_group":2,"descriptor":{"version":4,"data":"AQIDBA=="}}`
 
-// without returns a face as GET shows it by default.
-func without(face string) string {
+// withoutDescriptor returns a face as GET shows it by default.
+func withoutDescriptor(face string) string {
 	return regexp.MustCompile(`,\s*"descriptor":\{[^}]*\}`).ReplaceAllString(face, "")
 }
 
 func TestFaceCreate(t *testing.T) {
 	x := start(t)
 	x.call("POST", "/1/faces", full).status(201).json(`{"face_id":"` + id(1) + `"}`)
-	x.call("GET", "/1/faces/"+id(1), "").status(200).json(without(full))
-	x.call("GET", "/1/faces/"+id(1)+"?descriptor=0", "").status(200).json(without(full))
+	x.call("GET", "/1/faces/"+id(1), "").status(200).json(withoutDescriptor(full))
+	x.call("GET", "/1/faces/"+id(1)+"?descriptor=0", "").status(200).json(withoutDescriptor(full))
 	x.call("GET", "/1/faces/"+id(1)+"?descriptor=1", "").status(200).json(full)
 	x.call("POST", "/1/faces", full).fault(22003, "face_id", id(1))
 

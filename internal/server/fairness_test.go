@@ -32,8 +32,8 @@ func (x *service) await(kind string, n int) {
 	})
 }
 
-// noHeads waits until no connection holds room for a head.
-func (x *service) noHeads() {
+// awaitNoHeads waits until no connection holds room for a head.
+func (x *service) awaitNoHeads() {
 	x.Helper()
 	x.until(func() bool {
 		_, _, heads, _ := x.server.Holders()
@@ -41,9 +41,10 @@ func (x *service) noHeads() {
 	})
 }
 
+// sending is the head of a request with a large body.
 const sending = "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
 
-// TestDeclaredBodies checks that a body that is declared and not sent takes no room.
+// TestDeclaredBodies checks that a body that is declared but not sent takes no room.
 func TestDeclaredBodies(t *testing.T) {
 	x := start(t)
 	x.server.SetPatience(time.Hour)
@@ -59,7 +60,7 @@ func TestDeclaredBodies(t *testing.T) {
 }
 
 // TestSlowBodies checks that bodies that have stopped arriving keep their room while
-// nobody needs it. When others wait for it, they end with 12030, and the others are
+// no other request needs it. When others wait for it, they end with 12030, and the others are
 // served.
 func TestSlowBodies(t *testing.T) {
 	x := start(t)
@@ -70,7 +71,7 @@ func TestSlowBodies(t *testing.T) {
 		slow = append(slow, c)
 	}
 	x.await("bodies", 4)
-	x.call("POST", "/1/faces", wideFace(1, 60_000)).status(201) // a small body needs no room
+	x.call("POST", "/1/faces", wideFace(1, 60_000)).status(201) // a small body needs no reservation
 	x.server.SetPatience(time.Second)
 	for n := range 4 {
 		x.call("POST", "/1/faces", wideFace(2+n, 1_000_000)).status(201)
@@ -86,7 +87,7 @@ func TestSlowBodies(t *testing.T) {
 		}
 	}
 	if ended == 0 {
-		t.Error("nobody was ended")
+		t.Error("no slow request was ended")
 	}
 	x.faces(5)
 }
@@ -123,7 +124,7 @@ func TestSlowLines(t *testing.T) {
 		c.Close()
 	}
 	if ended == 0 {
-		t.Error("nobody was ended")
+		t.Error("no slow request was ended")
 	}
 }
 
@@ -145,7 +146,7 @@ func TestSlowHeads(t *testing.T) {
 	for range 4 {
 		x.dial().write(unfinished + "\r\n\r\n").answer("large header").status(200)
 	}
-	// The four got room only because some of the others were ended.
+	// The four requests got room only because some of the slow requests were ended.
 	ended := make(chan *raw, len(slow))
 	for _, c := range slow {
 		go func() {
@@ -158,17 +159,16 @@ func TestSlowHeads(t *testing.T) {
 	case c := <-ended:
 		c.answer("slow").fault(12030, "header")
 	case <-time.After(time.Minute):
-		t.Error("nobody was ended")
+		t.Error("no slow request was ended")
 	}
 	for _, c := range slow {
 		c.Close()
 	}
-	x.noHeads()
+	x.awaitNoHeads()
 }
 
 // TestUnreadAnswers checks that a large answer that the client does not read keeps
-// its room until others wait for it. Then the client is disconnected. A client that
-// reads slowly gets the whole answer.
+// its room until others wait for it. Then the client is disconnected.
 func TestUnreadAnswers(t *testing.T) {
 	x := start(t)
 	x.server.SetPatience(time.Hour)
@@ -196,7 +196,7 @@ func TestUnreadAnswers(t *testing.T) {
 		c.Close()
 	}
 	if cut == 0 {
-		t.Error("nobody was disconnected")
+		t.Error("no client was disconnected")
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"nearside/matcher"
 )
 
-// fieldCase is one plain field of one origin, with a value that one object has.
+// fieldCase is a plain field of an origin, with the value that the test stores.
 type fieldCase struct {
 	origin matcher.Origin
 	*matcher.Field
@@ -42,7 +42,7 @@ func fieldCases() (cases []fieldCase) {
 	return cases
 }
 
-// object returns an object of an origin with every plain field of the cases.
+// objectOf returns an object of an origin with every plain field of the cases.
 func objectOf(o matcher.Origin, cases []fieldCase) map[string]any {
 	object := map[string]any{}
 	for _, c := range cases {
@@ -62,9 +62,9 @@ func objectOf(o matcher.Origin, cases []fieldCase) map[string]any {
 	return object
 }
 
-// TestFields walks the table of plain fields. Each field is written, read, filtered,
-// targeted, exported, imported and used by a set operator in Lua; after a restart, with
-// segments and without, it is still there; at last it is cleared.
+// TestFields checks each field of the table of plain fields. The field is written, read,
+// filtered, targeted, exported, imported and used by a set operator in Lua. After a
+// restart, with segments and without, it is still there. Finally it is cleared.
 func TestFields(t *testing.T) {
 	dir, cases := t.TempDir(), fieldCases()
 	var lines [matcher.Origins]string
@@ -99,7 +99,7 @@ func TestFields(t *testing.T) {
 			x.call("POST", "/1/import?origin="+o.String(), lines[o]).status(200).part("accepted", "2")
 		}
 		for _, c := range cases {
-			if c.origin != matcher.Attributes { // which are neither exported nor imported
+			if c.origin != matcher.Attributes { // attributes are neither exported nor imported
 				findField(x, c)
 				matchField(x, c, cases)
 			}
@@ -113,32 +113,35 @@ func TestFields(t *testing.T) {
 	})
 }
 
-// fieldID is the id of the object with the fields, plainID of the one without.
+// fieldID is the ID of the object with the fields, and plainID the ID of the object without
+// fields.
 var fieldID, plainID = id(1), id(2)
 
-// writeFields makes two objects of every origin: one with every field, one with none.
+// writeFields stores two objects of every origin: fieldID with every field, and plainID
+// without fields.
 func writeFields(x *service, cases []fieldCase) {
 	x.Helper()
 	for o := range matcher.Origins {
-		for _, own := range []string{fieldID, plainID} {
+		for _, id := range []string{fieldID, plainID} {
 			object := map[string]any{}
-			if own == fieldID {
+			if id == fieldID {
 				object = objectOf(o, cases)
 			}
-			putObject(x, o, own, object)
+			putObject(x, o, id, object)
 		}
 	}
 }
 
-// putObject writes an object with a descriptor, in place of the one with that id.
-func putObject(x *service, o matcher.Origin, own string, fields map[string]any) {
+// putObject stores an object with these fields and a descriptor. It replaces the object
+// with this ID, if there is one.
+func putObject(x *service, o matcher.Origin, id string, fields map[string]any) {
 	x.Helper()
-	method, path := "PUT", "/1/"+o.String()+"/"+own
+	method, path := "PUT", "/1/"+o.String()+"/"+id
 	switch o {
-	case matcher.Events: // which cannot be changed
+	case matcher.Events: // an event cannot be changed
 		x.call("DELETE", path, "")
 		method, path = "POST", "/1/events"
-		fields["event_id"], fields["face_descriptor"] = own, json.RawMessage(descriptor(v4, 1, 2, 3, 4))
+		fields["event_id"], fields["face_descriptor"] = id, json.RawMessage(descriptor(v4, 1, 2, 3, 4))
 	case matcher.Attributes:
 		path += "?ttl=100000"
 		fields["descriptor"] = json.RawMessage(descriptor(v4, 1, 2, 3, 4))
@@ -151,7 +154,8 @@ func putObject(x *service, o matcher.Origin, own string, fields map[string]any) 
 	}
 }
 
-// findField reads the field, and looks for it with its filters.
+// findField reads the field, and checks that each of its filters finds the object by the
+// value of the field, and finds nothing by another value.
 func findField(x *service, c fieldCase) {
 	x.Helper()
 	object := decodedObject(x, "/1/"+c.origin.String()+"/"+fieldID)
@@ -227,10 +231,11 @@ func matchField(x *service, c fieldCase, cases []fieldCase) {
 	}
 }
 
-// whereLimit is the limit that lets wherePlugin use the first case.
+// whereLimit is the limit of a candidate set for which wherePlugin uses the first case.
 const whereLimit = 100
 
-// wherePlugin keeps the rows that have the value of a case, which the limit names.
+// wherePlugin returns a plugin that keeps the rows with the value of a case. The limit of
+// the candidate set says which case: whereLimit plus its index.
 func wherePlugin(cases []fieldCase) string {
 	var list strings.Builder
 	for _, c := range cases {

@@ -223,6 +223,7 @@ func TestFiltersRefused(t *testing.T) {
 	query("user_data=%2%41", 12022, "user_data:", `escape "%2%"`)
 	query("user_data=%25&external_ids=%g0", 12022, "external_ids:", `"%g0"`)
 	query("user%xdata=x", 12022, "query: the key", `"user%xdata"`, `escape "%xd"`)
+	query("=x&age__gte=1", 12022, `query: the parameter "=x" has no name`)
 	query("account_id=%", 12022, "account_id:", `"%"`)
 	query("create_time__lt=tomorrow", 12022, "create_time__lt", "tomorrow")
 }

@@ -9,7 +9,7 @@ import (
 	"nearside/matcher/store"
 )
 
-// found returns the numbers of the objects of a page.
+// found returns the IDs of the objects of a page.
 func found(a *answer, origin string) (ids []string) {
 	for _, o := range a.status(200).at(origin).([]any) {
 		ids = append(ids, o.(map[string]any)[origin[:len(origin)-1]+"_id"].(string))
@@ -17,8 +17,9 @@ func found(a *answer, origin string) (ids []string) {
 	return ids
 }
 
-// TestPagesAfterID reads pages of everything that has pages, each after the last ID of the
-// previous page, while objects are created and deleted.
+// TestPagesAfterID reads pages of each resource that has pages. Each page begins after the
+// last ID of the previous page. The test deletes the objects of each page before it reads
+// the next page.
 func TestPagesAfterID(t *testing.T) {
 	x := start(t)
 	makers := map[string]func(n int){
@@ -44,7 +45,7 @@ func TestPagesAfterID(t *testing.T) {
 			a := x.call("GET", path+after, "")
 			page := found(a, origin)
 			if strings.Contains(string(a.body), `"count"`) {
-				t.Errorf("%s: a count behind an id: %s", origin, a.body)
+				t.Errorf("%s: a page after an ID has a count: %s", origin, a.body)
 			}
 			if len(page) == 0 {
 				break
@@ -55,7 +56,7 @@ func TestPagesAfterID(t *testing.T) {
 			}
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("%s: saw %v", origin, got)
+			t.Errorf("%s: the pages have %v, want %v", origin, got, want)
 		}
 		x.call("GET", path+"x", "").fault(12022, "after", `"x"`, "UUID")
 		x.call("GET", path+id(1)+"&page=1", "").fault(12022, "after", id(1), "page 1")
@@ -158,7 +159,7 @@ func TestDeleteFound(t *testing.T) {
 		x.call("POST", path+"/delete?account_id="+mine, `{"filters":{"`+filter+`":["e, 1","e, 2"]}}`).status(200).json(`{"deleted":2}`)
 		x.call("POST", path+"/delete", `{"filters":{"`+filter+`":[]}}`).status(200).json(`{"deleted":0}`)
 		if got := found(x.call("POST", path+"/find", `{}`), path[3:]); !slices.Equal(got, []string{id(1), id(4), id(6)}) {
-			t.Errorf("%s: left are %v", path, got)
+			t.Errorf("%s: %v are left", path, got)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 // same bytes again and is more tolerant.
 type head struct {
 	lines   int   // scanned so far, including the request line
-	old     bool  // HTTP/1.0
+	http10  bool  // HTTP/1.0
 	hosts   int   // number of Host headers
 	framed  int   // number of headers that define the length of the body
 	length  int64 // of the body in bytes; -1: chunked
@@ -24,19 +24,19 @@ type head struct {
 	emptyHost int
 
 	scanned int      // bytes of complete lines
-	cut     [][2]int // lines hidden from hertz: offsets from..to, ascending
+	hidden  [][2]int // lines that hertz does not see: begin and end offsets, ascending
 }
 
-// cutKept is the capacity of cut that is kept for the next request.
-const cutKept = 16
+// hiddenKept is the capacity of hidden that is kept for the next request.
+const hiddenKept = 16
 
 // reset makes h ready for the next request.
 func (h *head) reset() {
-	kept := h.cut[:0]
-	if cap(kept) > cutKept {
+	kept := h.hidden[:0]
+	if cap(kept) > hiddenKept {
 		kept = nil
 	}
-	*h = head{cut: kept}
+	*h = head{hidden: kept}
 }
 
 // scan reads the lines that have arrived since the last call. text is all that has
@@ -61,7 +61,7 @@ func (h *head) scan(text []byte) (size int, err error) {
 		h.scanned += end + 1
 		switch line = line[:end-1]; {
 		case h.lines == 0 && len(line) == 0: // HTTP allows an empty line before a request
-			h.cut = append(h.cut[:0], [2]int{0, h.scanned})
+			h.hidden = append(h.hidden[:0], [2]int{0, h.scanned})
 		case h.lines == 0:
 			h.lines++
 			if err := h.checkRequestLine(line); err != nil {
@@ -87,11 +87,11 @@ func (h *head) checkRequestLine(line []byte) error {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, protocol, ok := bytes.Cut(rest, []byte(" "))
 	if !ok || len(method) == 0 || len(target) == 0 {
-		return notHTTP("the request line %q is not METHOD TARGET HTTP/1.1", shorten(string(line)))
+		return notHTTP("the request line %q is not METHOD TARGET HTTP/1.1", matcher.Shorten(string(line)))
 	}
 	for _, b := range method {
 		if !isToken(b) {
-			return notHTTP("the method %q has the character %q", shorten(string(method)), b)
+			return notHTTP("the method %q has the character %q", matcher.Shorten(string(method)), b)
 		}
 	}
 	for _, b := range target {
@@ -102,9 +102,9 @@ func (h *head) checkRequestLine(line []byte) error {
 	switch version := string(protocol); version {
 	case "HTTP/1.1":
 	case "HTTP/1.0":
-		h.old = true
+		h.http10 = true
 	default:
-		return notHTTP("the version %q is neither HTTP/1.1 nor HTTP/1.0", shorten(version))
+		return notHTTP("the version %q is neither HTTP/1.1 nor HTTP/1.0", matcher.Shorten(version))
 	}
 	return nil
 }
@@ -116,16 +116,16 @@ func (h *head) checkField(line []byte, begin int) error {
 	}
 	name, value, ok := bytes.Cut(line, []byte(":"))
 	if !ok || len(name) == 0 {
-		return notHTTP("line %d of the header, %q, is not NAME: VALUE", h.lines, shorten(string(line)))
+		return notHTTP("line %d of the header, %q, is not NAME: VALUE", h.lines, matcher.Shorten(string(line)))
 	}
 	for _, b := range name {
 		if !isToken(b) {
-			return notHTTP("line %d of the header: the name %q has the character %q", h.lines, shorten(string(name)), b)
+			return notHTTP("line %d of the header: the name %q has the character %q", h.lines, matcher.Shorten(string(name)), b)
 		}
 	}
 	for _, b := range value {
 		if b < ' ' && b != '\t' || b == 0x7f {
-			return notHTTP("line %d of the header: the value of %q has the character %q", h.lines, shorten(string(name)), b)
+			return notHTTP("line %d of the header: the value of %q has the character %q", h.lines, matcher.Shorten(string(name)), b)
 		}
 	}
 	value = bytes.Trim(value, " \t")
@@ -150,19 +150,20 @@ func equalName(name []byte, lower string) bool {
 
 // hideLine hides the line that was scanned last from hertz.
 func (h *head) hideLine(begin int) {
-	if last := len(h.cut) - 1; last >= 0 && h.cut[last][1] == begin {
-		h.cut[last][1] = h.scanned
+	if last := len(h.hidden) - 1; last >= 0 && h.hidden[last][1] == begin {
+		h.hidden[last][1] = h.scanned
 		return
 	}
-	h.cut = append(h.cut, [2]int{begin, h.scanned})
+	h.hidden = append(h.hidden, [2]int{begin, h.scanned})
 }
 
-// shiftCuts moves the offsets in cut after a byte was inserted into the head.
-func (h *head) shiftCuts(at int) {
-	for i := range h.cut {
-		if h.cut[i][0] >= at {
-			h.cut[i][0]++
-			h.cut[i][1]++
+// shiftHidden moves the offsets in hidden after a byte was inserted into the head at
+// offset at.
+func (h *head) shiftHidden(at int) {
+	for i := range h.hidden {
+		if h.hidden[i][0] >= at {
+			h.hidden[i][0]++
+			h.hidden[i][1]++
 		}
 	}
 }
@@ -176,7 +177,7 @@ func (h *head) checkHost(value []byte, at int) error {
 		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must be given once")
 	}
 	if at := bytes.IndexAny(value, " \t,/\\?#@<>\""); at >= 0 {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must not have the character %q, got %q", value[at], shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Host: must not have the character %q, got %q", value[at], matcher.Shorten(string(value)))
 	}
 	return nil
 }
@@ -186,7 +187,7 @@ func (h *head) readContentLength(value []byte, begin int) error {
 	h.hideLine(begin)
 	n, err := strconv.ParseUint(string(value), 10, 63) // ParseUint accepts no sign
 	if err != nil {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length: must be a number of bytes, got %q", shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Content-Length: must be a number of bytes, got %q", matcher.Shorten(string(value)))
 	}
 	h.length = int64(n)
 	return nil
@@ -196,23 +197,23 @@ func (h *head) readTransferEncoding(value []byte, begin int) error {
 	h.framed++
 	h.hideLine(begin)
 	if !bytes.EqualFold(value, []byte("chunked")) {
-		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must be chunked, got %q", shorten(string(value)))
+		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must be chunked, got %q", matcher.Shorten(string(value)))
 	}
 	h.length = -1
 	return nil
 }
 
-// checkWhole checks the head after all lines.
+// checkWhole makes the checks that need all lines of the head.
 func (h *head) checkWhole() error {
 	switch {
 	case h.framed > 1:
 		return matcher.Errorf(matcher.CodeSyntax, "header: only one of Content-Length and Transfer-Encoding is allowed, and only once")
-	case h.hosts == 0 && !h.old:
+	case h.hosts == 0 && !h.http10:
 		return matcher.Errorf(matcher.CodeSyntax, "header: Host: is missing, but HTTP/1.1 requires it")
-	case h.length < 0 && h.old:
+	case h.length < 0 && h.http10:
 		return matcher.Errorf(matcher.CodeSyntax, "header: Transfer-Encoding: must not be given in HTTP/1.0")
 	}
-	h.expects = h.expects && !h.old
+	h.expects = h.expects && !h.http10
 	return nil
 }
 
@@ -220,11 +221,11 @@ func (h *head) checkWhole() error {
 // the other bytes to the end of text and returns the offset of the first one. It
 // moves each byte at most once.
 func (h *head) removeHidden(text []byte) int {
-	begin, end := len(text), len(text) // start of the moved bytes, end of the others
-	for _, v := range slices.Backward(h.cut) {
-		begin -= end - v[1]
-		copy(text[begin:], text[v[1]:end])
-		end = v[0]
+	begin, end := len(text), len(text) // begin of the moved bytes, end of the bytes that have not been moved
+	for _, line := range slices.Backward(h.hidden) {
+		begin -= end - line[1]
+		copy(text[begin:], text[line[1]:end])
+		end = line[0]
 	}
 	begin -= end
 	copy(text[begin:], text[:end])

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestHiddenLines checks that hertz sees all lines but those of framing, in their
-// order.
+// TestHiddenLines checks that hertz sees all lines except those that the server handles
+// itself, in the same order.
 func TestHiddenLines(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for range 500 {
@@ -38,8 +38,8 @@ func TestHiddenLines(t *testing.T) {
 	}
 }
 
-// TestManyHiddenLines checks that adjacent hidden lines are removed as one, and that a
-// long list of them is not kept for the next request.
+// TestManyHiddenLines checks that adjacent hidden lines are one entry in hidden, and that
+// a long hidden is not kept for the next request.
 func TestManyHiddenLines(t *testing.T) {
 	line := "Expect: 100-continue\r\n"
 	h := &head{}
@@ -51,15 +51,15 @@ func TestManyHiddenLines(t *testing.T) {
 		}
 	}
 	scan("GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat(line, 1000) + "\r\n")
-	if len(h.cut) != 1 {
-		t.Errorf("%d places", len(h.cut))
+	if len(h.hidden) != 1 {
+		t.Errorf("hidden has %d entries, want 1", len(h.hidden))
 	}
 	scan("GET / HTTP/1.1\r\nHost: x\r\n" + strings.Repeat(line+"A: b\r\n", 1000) + "\r\n")
-	if len(h.cut) != 1000 {
-		t.Errorf("%d places", len(h.cut))
+	if len(h.hidden) != 1000 {
+		t.Errorf("hidden has %d entries, want 1000", len(h.hidden))
 	}
-	if h.reset(); cap(h.cut) > cutKept {
-		t.Errorf("%d places are kept", cap(h.cut))
+	if h.reset(); cap(h.hidden) > hiddenKept {
+		t.Errorf("hidden keeps a capacity of %d", cap(h.hidden))
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"nearside/matcher"
 )
 
-// importObjects stores the lines of the body as they arrive. The whole import has no
-// deadline, but each pause of the client has.
+// importObjects stores the lines of the body as they arrive. There is a deadline for
+// each pause of the client, but not for the whole import.
 func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	o, err := x.lineOrigin()
 	if err != nil {
@@ -47,16 +47,16 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		return err
 	}
 	if media != "" && media != "application/x-ndjson" {
-		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/x-ndjson, got %q", shorten(media))
+		return matcher.Errorf(matcher.CodeMediaType, "header: Content-Type: must be application/x-ndjson, got %q", matcher.Shorten(media))
 	}
-	texts := &importRoom{of: s.texts, size: textRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
+	texts := &importRoom{shared: s.importTexts, size: textRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
 	defer texts.close()
-	room := &importRoom{of: s.lines, size: lineRoom, ctx: s.context, timeout: x.limits.RequestTimeout, short: make(chan struct{}, 1)}
+	room := &importRoom{shared: s.importLines, size: lineRoom, ctx: s.context, timeout: x.limits.RequestTimeout, short: make(chan struct{}, 1)}
 	defer room.close()
 	d.texts, d.lines = texts, room
-	x.held = x.limits.lines.newClaim(x.conn.endReading)
+	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
 	in := idleReader{x}
-	lines := &lineReader{in: in, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, hold: in.holdLine}
+	lines := &lineReader{in: in, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
 	im := &importer{x: x, room: room, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
@@ -85,32 +85,33 @@ func (x *exchange) lineOrigin() (matcher.Origin, error) {
 	}
 	o, err := matcher.ParseOrigin(text)
 	if err != nil || o == matcher.Attributes {
-		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: must be one of faces, events, got %q", shorten(text))
+		return 0, matcher.Errorf(matcher.CodeBadInput, "origin: must be one of faces, events, got %q", matcher.Shorten(text))
 	}
 	return o, nil
 }
 
-// idleReader reads the body of an import. A pause of the client may take as long as
-// a request.
+// idleReader reads the body of an import. Each pause of the client may last for the
+// request timeout.
 type idleReader struct{ x *exchange }
 
 func (r idleReader) Read(p []byte) (n int, err error) {
 	// Read does not wait, because wait was called before. It needs a worker, because
 	// reading tiny chunks takes much CPU time.
-	r.x.conn.of.server.work.runWorker(func() { n, err = r.x.input.Read(p) })
-	r.x.held.progress(n)
+	r.x.conn.listener.server.workers.runWorker(func() { n, err = r.x.input.Read(p) })
+	r.x.bodyRoom.progress(n)
 	return n, err
 }
 
-// wait waits for input. It is called before each Read, which returns its error.
+// wait waits for input. It is called before each Read. Read returns the error of the
+// wait.
 func (r idleReader) wait() {
 	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
 	_ = r.x.input.wait()
 }
 
-// holdLine is a holder. It reserves the part of a buffer beyond lineFree.
-func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
-	need, c := max(int64(size)-lineFree, 0), r.x.held
+// reserveLine is a reserveFunc. It reserves the bytes of a buffer beyond lineFree.
+func (r idleReader) reserveLine(size int, mayWait bool) (ok bool, err error) {
+	need, c := max(int64(size)-lineFree, 0), r.x.bodyRoom
 	switch {
 	case need <= c.held:
 		c.shrink(need)
@@ -118,33 +119,34 @@ func (r idleReader) holdLine(size int, mayWait bool) (ok bool, err error) {
 	case !mayWait:
 		return c.tryGrow(need - c.held), nil
 	}
-	ctx, cancel := context.WithTimeout(r.x.conn.of.server.context, r.x.limits.RequestTimeout)
+	ctx, cancel := context.WithTimeout(r.x.conn.listener.server.context, r.x.limits.RequestTimeout)
 	defer cancel()
 	return true, c.grow(ctx, need-c.held)
 }
 
-// runImport imports all lines. This goroutine reads them, others decode them, and one
-// more stores them in groups, in order. All imports together decode as many blocks at
-// once as there are cores. All goroutines have ended when runImport returns.
+// runImport imports all lines. The calling goroutine reads them, several goroutines
+// decode them, and another goroutine stores them in groups, in order. All imports
+// together decode as many blocks at once as there are cores. All goroutines have ended
+// when runImport returns.
 func (im *importer) runImport(ctx context.Context, lines *lineReader, d lineDecoder) error {
 	b, err := im.firstBlock(lines)
 	if b == nil {
 		return im.endError(err)
 	}
-	ordered, work := make(chan *lineBlock, blocksMax), make(chan *lineBlock, blocksMax)
+	toStore, toDecode := make(chan *lineBlock, blocksMax), make(chan *lineBlock, blocksMax)
 	var decoders sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), blocksMax) {
 		decoders.Go(func() {
-			for b := range work {
-				im.x.conn.of.server.work.runWorker(func() { d.decodeBlock(b) })
+			for b := range toDecode {
+				im.x.conn.listener.server.workers.runWorker(func() { d.decodeBlock(b) })
 			}
 		})
 	}
 	stored := make(chan error, 1)
-	go func() { stored <- im.storeBlocks(ctx, ordered) }()
-	err = im.readBlocks(b, err, lines, ordered, work)
-	close(work)
-	close(ordered)
+	go func() { stored <- im.storeBlocks(ctx, toStore) }()
+	err = im.readBlocks(b, err, lines, toStore, toDecode)
+	close(toDecode)
+	close(toStore)
 	decoders.Wait()
 	return cmp.Or(err, <-stored)
 }
@@ -159,16 +161,16 @@ func (im *importer) firstBlock(lines *lineReader) (*lineBlock, error) {
 	}
 }
 
-// readBlocks passes blocks on, starting with b, until the input ends or nothing more
-// can be stored.
-func (im *importer) readBlocks(b *lineBlock, err error, lines *lineReader, ordered, work chan<- *lineBlock) error {
+// readBlocks reads blocks and sends them to both channels until the input ends or
+// nothing more can be stored. b and err are the results of the first read.
+func (im *importer) readBlocks(b *lineBlock, err error, lines *lineReader, toStore, toDecode chan<- *lineBlock) error {
 	for {
 		if b != nil {
 			select {
 			case <-im.stopped:
 				return nil
-			case ordered <- b:
-				work <- b
+			case toStore <- b:
+				toDecode <- b
 			}
 		}
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"nearside/internal/testkit"
 )
 
+// faces checks how many faces are stored.
 func (x *service) faces(want int) {
 	x.Helper()
 	x.call("GET", "/1/faces", "").status(200).part("count", itoa(want))
@@ -78,10 +79,10 @@ func TestImportLists(t *testing.T) {
 }
 
 // TestImportErrors checks that the first hundred errors are shown in the order of
-// lines, that all are counted, and that a line over the limit is one of them.
+// lines, that all errors are counted, and that a line over the limit is an error.
 func TestImportErrors(t *testing.T) {
-	const most = 2000
-	x := start(t, func(s *settings) { s.line, s.body = most, 100 })
+	const lineMax = 2000
+	x := start(t, func(s *settings) { s.line, s.body = lineMax, 100 })
 	var lines strings.Builder
 	for n := range 250 {
 		switch n % 2 {
@@ -108,14 +109,14 @@ func TestImportErrors(t *testing.T) {
 		return strings.Replace(short, `""`, `"`+strings.Repeat("u", size-len(short))+`"`, 1)
 	}
 	for _, end := range []string{"\n", "\r\n", ""} {
-		x.call("POST", "/1/import", fit(1, most)+end).status(200).json(`{"accepted":1,"rejected":0,"errors":[]}`)
-		x.call("POST", "/1/import", fit(1, most+1)+end).status(200).
+		x.call("POST", "/1/import", fit(1, lineMax)+end).status(200).json(`{"accepted":1,"rejected":0,"errors":[]}`)
+		x.call("POST", "/1/import", fit(1, lineMax+1)+end).status(200).
 			json(`{"accepted":0,"rejected":1,"errors":[{"line":1,"detail":"the line must have at most 2000 bytes"}]}`)
 		huge := strings.Repeat("x", 300_000) + end
 		if end == "" {
 			huge += "\n"
 		}
-		x.call("POST", "/1/import", huge+fit(1, most)+"\n").status(200).
+		x.call("POST", "/1/import", huge+fit(1, lineMax)+"\n").status(200).
 			json(`{"accepted":1,"rejected":1,"errors":[{"line":1,"detail":"the line must have at most 2000 bytes"}]}`)
 	}
 }
@@ -126,7 +127,7 @@ func TestImportOfBrokenConnection(t *testing.T) {
 	cut := func(name, head, body string, want int) {
 		t.Helper()
 		x := start(t)
-		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n" + body).half()
+		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n" + body).closeWrite()
 		c.answer(name).fault(12001, "line", fmt.Sprintf("%d lines were accepted", want))
 		c.ended()
 		x.faces(want)
@@ -185,8 +186,8 @@ func TestRoundTrip(t *testing.T) {
 
 	x.call("GET", "/1/export?origin=attributes", "").fault(12022, "origin", "attributes")
 	x.call("GET", "/1/export?origin=events&list_id="+id(7), "").fault(12022, "list_id", "unknown filter of events")
-	if none := x.call("GET", "/1/export?list_id="+id(7), "").status(200).body; len(none) > 0 {
-		t.Errorf("%s", none)
+	if body := x.call("GET", "/1/export?list_id="+id(7), "").status(200).body; len(body) > 0 {
+		t.Errorf("the export of an unknown list has %s", body)
 	}
 }
 
@@ -200,7 +201,7 @@ func TestImportStreams(t *testing.T) {
 		_, err := io.WriteString(out, text)
 		check(t, err)
 	}
-	for n := range 2001 { // two batches: the first is stored when it is full
+	for n := range 2001 {
 		write(face(n, descriptor(v4, 1, 2, 3, 4)) + "\n")
 	}
 	write(strings.Repeat("\n", 128<<10)) // so that no bytes wait in a buffer

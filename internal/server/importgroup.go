@@ -12,11 +12,12 @@ import (
 
 // Bounds of a group. A group is stored by one commit. Large groups cost less per
 // line, but an import holds two groups in memory, so only a few groups may be large
-// at a time.
+// at a time. A large group leaves half of the room for lines to the group that is
+// built while it is committed.
 const (
 	groupBytesMin  = 4 << 20
-	groupBytesMax  = 24 << 20
-	groupAge       = time.Second // a group is stored this long after its first line
+	groupBytesMax  = lineRoom / 2
+	groupAge       = time.Second // a group is stored at the latest this long after its first line
 	largeGroupsMax = 8
 )
 
@@ -25,11 +26,11 @@ const (
 type importer struct {
 	x           *exchange
 	room        *importRoom   // of lines
-	largeGroups chan struct{} // one value for each large group of all imports
+	largeGroups chan struct{} // holds one value per large group, counted over all imports
 	stopped     chan struct{} // closed when nothing more can be stored
 
 	group  lineGroup
-	commit chan lineGroup // receives the group that is being committed; nil: there is none
+	commit chan lineGroup // receives the group after its commit; nil: no commit is running
 
 	accepted, rejected int
 	errors             []lineError // at most lineErrorMax, in the order of lines
@@ -85,7 +86,7 @@ func (im *importer) storeGroups(ctx context.Context, blocks <-chan *lineBlock) e
 			}
 		case <-im.room.short:
 			if short = true; len(blocks) > 0 {
-				continue // these blocks belong to the group
+				continue // add these blocks to the group first
 			}
 		case <-old.C:
 		}
@@ -147,7 +148,7 @@ func (im *importer) commitGroup(ctx context.Context) error {
 		if len(g.lines) > 0 {
 			ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
 			defer cancel()
-			g.results = im.x.server.Store.Import(ctx, im.x.account, g.lines)
+			g.results = im.x.options.Store.Import(ctx, im.x.account, g.lines)
 		}
 		im.releaseGroup(&g)
 		done <- g

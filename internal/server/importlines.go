@@ -19,8 +19,8 @@ const (
 // lineBlock is a sequence of whole lines.
 type lineBlock struct {
 	text     []byte        // until the block is decoded
-	textRoom int           // bytes of textRoom, given back when the block is decoded
-	room     int           // bytes of lineRoom, given back when the lines are stored; decodeBlock reduces it
+	textRoom int           // reserved bytes of textRoom, until the block is decoded
+	room     int           // reserved bytes of lineRoom, until the lines are stored; decodeBlock reduces it
 	first    int           // number of the first line, from 1
 	done     chan struct{} // closed when the fields below are set
 

@@ -11,17 +11,17 @@ import (
 	"testing/iotest"
 )
 
-// shortReads is a reader that returns at most a few bytes at a time. It returns err
+// shortReads is a reader of rest that returns a few bytes at a time. It returns err
 // after the last bytes, and sometimes together with them.
 type shortReads struct {
 	rng  *rand.Rand
 	rest string
-	most int
+	max  int // bytes of a read
 	err  error
 }
 
 func (r *shortReads) Read(p []byte) (int, error) {
-	n := copy(p[:min(len(p), 1+r.rng.IntN(r.most))], r.rest)
+	n := copy(p[:min(len(p), 1+r.rng.IntN(r.max))], r.rest)
 	if r.rest = r.rest[n:]; r.rest == "" && r.rng.IntN(2) == 0 || n == 0 {
 		return n, r.err
 	}
@@ -32,7 +32,7 @@ func (r *shortReads) Read(p []byte) (int, error) {
 // cut into reads, and that lines over the limit stay over the limit.
 func TestLineReader(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	const most = 40
+	const lineMax = 40
 	for range 2000 {
 		var want []string
 		for range rng.IntN(30) {
@@ -43,7 +43,7 @@ func TestLineReader(t *testing.T) {
 		if len(want) > 0 && (want[len(want)-1] == "" || broken) {
 			want = want[:len(want)-1] // no line after the last line end, or an incomplete one
 		}
-		r := &lineReader{in: &shortReads{rng, stream, 1 + rng.IntN(50), io.EOF}, lineBytesMax: most}
+		r := &lineReader{in: &shortReads{rng, stream, 1 + rng.IntN(50), io.EOF}, lineBytesMax: lineMax}
 		if broken {
 			r.in.(*shortReads).err = iotest.ErrTimeout
 		}
@@ -52,7 +52,7 @@ func TestLineReader(t *testing.T) {
 			t.Fatalf("ended with %v", err)
 		}
 		for i, line := range got {
-			if len(strings.TrimSuffix(line, "\r")) > most && len(strings.TrimSuffix(want[i], "\r")) > most {
+			if len(strings.TrimSuffix(line, "\r")) > lineMax && len(strings.TrimSuffix(want[i], "\r")) > lineMax {
 				got[i] = want[i]
 			}
 		}

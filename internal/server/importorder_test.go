@@ -15,10 +15,10 @@ func TestImportOrder(t *testing.T) {
 	x := start(t)
 	const other = "bbbbbbbb-0000-4000-8000-000000000000"
 	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), `,"account_id":"`+other+`"`)).status(201)
-	const lines, ids, bad = 40_000, 100, 400
+	const lines, ids, period = 40_000, 100, 400 // two of each 400 lines are bad
 	var body, want strings.Builder
 	for n := range lines {
-		switch n % bad {
+		switch n % period {
 		case 0: // the decoder refuses it
 			fmt.Fprintln(&body, `{"descriptor":7}`)
 		case 1: // the store refuses it
@@ -26,13 +26,13 @@ func TestImportOrder(t *testing.T) {
 		default:
 			fmt.Fprintln(&body, face(2+n%ids, descriptor(v4, 1, 2, 3, 4), fmt.Sprintf(`,"user_data":"%d"`, n)))
 		}
-		if n%bad < 2 && n/bad < 50 {
+		if n%period < 2 && n/period < 50 {
 			fmt.Fprintf(&want, " %d", n+1)
 		}
 	}
 	const account = "aaaaaaaa-0000-4000-8000-000000000000"
 	a := x.call("POST", "/1/import?account_id="+account, body.String()).status(200).
-		part("accepted", strconv.Itoa(lines-2*lines/bad)).part("rejected", strconv.Itoa(2*lines/bad))
+		part("accepted", strconv.Itoa(lines-2*lines/period)).part("rejected", strconv.Itoa(2*lines/period))
 	var got strings.Builder
 	for _, e := range a.at("errors").([]any) {
 		fmt.Fprintf(&got, " %.0f", e.(map[string]any)["line"])

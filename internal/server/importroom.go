@@ -31,10 +31,10 @@ const (
 func lineRoomOf(text, lines int) int { return lineCopies*text + lineBytes*lines }
 
 // importRoom is the part of textRoom or lineRoom that one import holds. A nil
-// importRoom has no bounds.
+// importRoom reserves nothing and never waits.
 type importRoom struct {
-	of      *semaphore.Weighted
-	size    int // bytes for all imports
+	shared  *semaphore.Weighted // of all imports
+	size    int                 // bytes for all imports
 	ctx     context.Context
 	timeout time.Duration // of a wait
 	short   chan struct{} // receives a value when reserve has to wait; may be nil
@@ -50,7 +50,7 @@ func (r *importRoom) reserve(bytes int) (reserved int, err error) {
 		return bytes, nil
 	}
 	bytes = min(bytes, r.size)
-	if !r.of.TryAcquire(int64(bytes)) {
+	if !r.shared.TryAcquire(int64(bytes)) {
 		if err := r.wait(bytes); err != nil {
 			return 0, err
 		}
@@ -68,7 +68,7 @@ func (r *importRoom) wait(bytes int) error {
 	}
 	ctx, cancel := context.WithTimeout(r.ctx, r.timeout)
 	defer cancel()
-	err := r.of.Acquire(ctx, int64(bytes))
+	err := r.shared.Acquire(ctx, int64(bytes))
 	if err != nil && r.ctx.Err() == nil {
 		return matcher.Overloaded(0, "memory: %d bytes for an import did not become free in time; all imports share %d bytes", bytes, r.size)
 	}
@@ -84,7 +84,7 @@ func (r *importRoom) release(bytes int) {
 	bytes = min(bytes, r.held)
 	r.held -= bytes
 	r.mu.Unlock()
-	r.of.Release(int64(bytes))
+	r.shared.Release(int64(bytes))
 }
 
 // close gives everything back.

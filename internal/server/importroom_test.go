@@ -13,12 +13,13 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
 
-func newImportRoom(ctx context.Context, of *semaphore.Weighted, size int) *importRoom {
-	return &importRoom{of: of, size: size, ctx: ctx, timeout: time.Minute, short: make(chan struct{}, 1)}
+func newImportRoom(ctx context.Context, shared *semaphore.Weighted, size int) *importRoom {
+	return &importRoom{shared: shared, size: size, ctx: ctx, timeout: time.Minute, short: make(chan struct{}, 1)}
 }
 
 // allocated returns the bytes that f allocates.
@@ -30,8 +31,8 @@ func allocated(f func()) int {
 	return int(after.TotalAlloc - before.TotalAlloc)
 }
 
-// TestImportRoom checks that an import is informed when it waits, that a wish larger
-// than all room gets all room, and that all room is given back.
+// TestImportRoom checks that short receives a value when an import waits, that a request
+// for more than all room gets all room, and that all room is given back.
 func TestImportRoom(t *testing.T) {
 	all := semaphore.NewWeighted(100)
 	first, second := newImportRoom(t.Context(), all, 100), newImportRoom(t.Context(), all, 100)
@@ -44,7 +45,7 @@ func TestImportRoom(t *testing.T) {
 	take(first, 60, 60)
 	take(first, 40, 40)
 	if len(first.short) > 0 {
-		t.Error("it did not wait")
+		t.Error("short has a value, but no reservation waited")
 	}
 	done := make(chan struct{})
 	go func() {
@@ -57,12 +58,12 @@ func TestImportRoom(t *testing.T) {
 	<-done
 	second.release(1000)
 	if !all.TryAcquire(100) {
-		t.Error("not all came back")
+		t.Error("not all room was given back")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := newImportRoom(ended, all, 100).reserve(1); !errors.Is(err, context.Canceled) {
-		t.Errorf("the server ends: %v", err)
+		t.Errorf("after the context ended: %v", err)
 	}
 	late := newImportRoom(t.Context(), all, 100)
 	late.timeout = 0
@@ -89,11 +90,11 @@ func TestLineCost(t *testing.T) {
 			t.Fatal(err)
 		}
 		if cost = b.room; room.held != cost || texts.held != b.textRoom || texts.held < len(b.text) {
-			t.Errorf("%s: %d bytes for %d, %d for texts of %d", line, room.held, cost, texts.held, len(b.text))
+			t.Errorf("%s: %d bytes are reserved for lines, but the block counts %d; %d for texts, but it counts %d for %d bytes", line, room.held, cost, texts.held, b.textRoom, len(b.text))
 		}
 		lineDecoder{x: x, origin: matcher.Faces, texts: texts, lines: room}.decodeBlock(b)
 		if room.held != b.room || texts.held != 0 {
-			t.Errorf("%s: decoded, %d bytes for %d, %d for texts", line, room.held, b.room, texts.held)
+			t.Errorf("%s: after decoding, %d bytes are reserved for lines, but the block counts %d; %d for texts, want 0", line, room.held, b.room, texts.held)
 		}
 		return b, cost
 	}
@@ -108,8 +109,8 @@ func TestLineCost(t *testing.T) {
 				t.Error(err)
 			}
 		}
-	}); made > cost && !Raced { // the race detector allocates too
-		t.Errorf("%d bytes were made of lines that count as %d", made, cost)
+	}); made > cost && !testkit.RaceEnabled { // the race detector allocates too
+		t.Errorf("decoding allocates %d bytes, but the lines reserve only %d", made, cost)
 	}
 	if b, _ := decode(""); b.room != 0 {
 		t.Errorf("blank lines count as %d", b.room)
@@ -133,11 +134,11 @@ func TestSlowLineIsNotCopied(t *testing.T) {
 		got = lines[0]
 	})
 	if len(got) != length || made > 100*length {
-		t.Errorf("%d bytes were made for a line of %d", made, len(got))
+		t.Errorf("%d bytes were allocated for a line of %d", made, len(got))
 	}
 }
 
-// TestNoBufferWithoutRoom checks that an import that waits for room has no buffer.
+// TestNoBufferWithoutRoom checks that an import has no buffer while it waits for room.
 func TestNoBufferWithoutRoom(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -14,7 +14,7 @@ const (
 	// reservation.
 	lineFree = 32 << 10
 	// restMax is the size up to which the beginning of a line is copied to a small
-	// buffer. A longer one stays in the buffer it was read into.
+	// buffer. A longer beginning stays in the buffer that it was read into.
 	restMax = lineFree / 2
 	// restSpare is the minimum free space of a small buffer. restRead is the minimum
 	// free space for a read into it. So small reads copy few bytes.
@@ -26,18 +26,18 @@ const (
 // input it holds only the beginning of a line.
 type lineReader struct {
 	in           io.Reader
-	lineBytesMax int         // of a longer line, only the first lineMax bytes are kept
+	lineBytesMax int         // limit of a line; only the first lineMax bytes of a longer line are kept
 	rest         []byte      // the beginning of a line whose end has not arrived
 	count        int         // lines returned so far
 	wait         func()      // waits for input; nil: Read waits
 	texts        *importRoom // for buffers; may be nil
 	lines        *importRoom // for the lines of blocks; may be nil
-	hold         holder      // for rest; may be nil
+	reserveRest  reserveFunc // reserves memory for rest; may be nil
 }
 
-// holder changes a reservation to that of a buffer of size bytes. It waits for
-// memory only if mayWait is true. ok reports whether the memory is reserved.
-type holder func(size int, mayWait bool) (ok bool, err error)
+// reserveFunc changes a reservation so that it covers a buffer of size bytes. It waits
+// for memory only if mayWait is true. ok reports whether the memory is reserved.
+type reserveFunc func(size int, mayWait bool) (ok bool, err error)
 
 // nextBlock reads once and returns the complete lines, or nil if no line is
 // complete. It can return lines together with an error. At io.EOF the last line needs
@@ -74,8 +74,8 @@ func (r *lineReader) nextBlock() (*lineBlock, error) {
 	if len(text) > end {
 		r.rest = bytes.Clone(text[end:min(len(text), end+r.lineMax())])
 	}
-	if r.hold != nil {
-		_, _ = r.hold(cap(r.rest), false) // succeeds: it is less than before
+	if r.reserveRest != nil {
+		_, _ = r.reserveRest(cap(r.rest), false) // succeeds: it is less than before
 	}
 	b, roomErr := r.newBlock(text[:end], taken)
 	return b, cmp.Or(roomErr, err)
@@ -93,14 +93,14 @@ func (r *lineReader) bufferSize() (int, error) {
 		return cap(r.rest), nil // the buffer of rest
 	case len(r.rest) > restMax:
 		size := max(min(2*cap(r.rest), r.lineMax()+restMax), cap(r.rest)+restMax)
-		if r.hold != nil {
-			if _, err := r.hold(size, true); err != nil {
+		if r.reserveRest != nil {
+			if _, err := r.reserveRest(size, true); err != nil {
 				return 0, err
 			}
 		}
 		return size, nil
-	case r.hold != nil:
-		if ok, err := r.hold(blockBytes, false); err != nil {
+	case r.reserveRest != nil:
+		if ok, err := r.reserveRest(blockBytes, false); err != nil {
 			return 0, err
 		} else if !ok {
 			return lineFree, nil
@@ -137,8 +137,8 @@ func (r *lineReader) keepRest(text []byte) {
 		r.rest = append(make([]byte, 0, size), text...)
 		releaseLines(text)
 	}
-	if r.hold != nil {
-		_, _ = r.hold(cap(r.rest), false) // succeeds: it is not more than before
+	if r.reserveRest != nil {
+		_, _ = r.reserveRest(cap(r.rest), false) // succeeds: it is not more than before
 	}
 }
 

@@ -20,13 +20,13 @@ type listener struct {
 	requests sync.WaitGroup // from the start of the handler until the answer is written
 	serving  sync.WaitGroup // connections, until they are closed
 
-	connectionsMax atomic.Int64 // open connections
+	connectionsMax atomic.Int64 // the limit of open connections; tests change it
 
 	mu        sync.Mutex
 	open      map[*connection]struct{}
 	byAddress map[netip.Prefix]int     // number of open connections
 	idle      list.List                // of *connection without a request, longest idle first
-	away      map[*connection]struct{} // refused connections that are still read, see turnAway
+	away      map[*connection]struct{} // refused connections that turnAway still reads
 }
 
 func listen(address string, s *Server) (*listener, error) {

@@ -27,7 +27,7 @@ func (s *Server) createList(ctx context.Context, x *exchange) error {
 		l.ID = matcher.NewID()
 	}
 	l.CreateTime = matcher.TimeOf(time.Now())
-	if err := x.server.Store.CreateList(ctx, l); err != nil {
+	if err := x.options.Store.CreateList(ctx, l); err != nil {
 		return err
 	}
 	return x.sendValue(http.StatusCreated, map[string]any{"list_id": l.ID})
@@ -38,13 +38,13 @@ func (s *Server) listLists(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	lists, count := x.server.Memory.Lists(x.account, req.Page)
+	lists, count := x.options.Memory.Lists(x.account, req.Page)
 	if req.Page.After != nil {
 		count = wire.NoCount
 	}
 	page := make([]wire.ListAnswer, 0, len(lists))
 	for _, l := range lists {
-		_, faces, _ := x.server.Memory.List(ctx, l.ID, x.account) // 0 faces if the list was deleted in the meantime
+		_, faces, _ := x.options.Memory.List(ctx, l.ID, x.account) // 0 faces if the list was deleted in the meantime
 		page = append(page, wire.ListAnswer{List: l, FaceCount: faces})
 	}
 	return x.sendBody(http.StatusOK, wire.AppendLists(nil, x.out, page, count))
@@ -55,7 +55,7 @@ func (s *Server) getList(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	l, faces, ok := x.server.Memory.List(ctx, id, x.account)
+	l, faces, ok := x.options.Memory.List(ctx, id, x.account)
 	if !ok {
 		return matcher.ListNotFound(id)
 	}
@@ -71,7 +71,7 @@ func (s *Server) patchList(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.PatchList(ctx, x.account, id, patch); err != nil {
+	if err := x.options.Store.PatchList(ctx, x.account, id, patch); err != nil {
 		return err
 	}
 	return x.sendValue(http.StatusOK, map[string]any{"list_id": id})
@@ -86,22 +86,22 @@ func (s *Server) deleteList(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	var faces store.Find
+	var faces store.FindFunc
 	if withFaces {
-		faces = x.server.Memory.Finder(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, x.account)
+		faces = x.options.Memory.Finder(ctx, matcher.Faces, &matcher.Filter{ListID: &id}, x.account)
 	}
-	if err := x.server.Store.DeleteList(ctx, x.account, id, faces); err != nil {
+	if err := x.options.Store.DeleteList(ctx, x.account, id, faces); err != nil {
 		return err
 	}
 	return x.sendNoContent()
 }
 
-func (s *Server) link(ctx context.Context, x *exchange) error {
+func (s *Server) linkFaces(ctx context.Context, x *exchange) error {
 	req, err := decodeBody(x, (*wire.Decoder).Linker)
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.Link(ctx, x.account, req.ListID, req.FaceIDs, req.Attach); err != nil {
+	if err := x.options.Store.Link(ctx, x.account, req.ListID, req.FaceIDs, req.Attach); err != nil {
 		return err
 	}
 	return x.sendNoContent()

@@ -67,7 +67,7 @@ func TestLinker(t *testing.T) {
 	}
 	link("attach", 9, `"`+id(1)+`","`+id(2)+`"`).status(204)
 	count("2")
-	link("attach", 9, `"`+id(1)+`","`+id(1)+`","`+id(3)+`"`).status(204) // twice, and once more
+	link("attach", 9, `"`+id(1)+`","`+id(1)+`","`+id(3)+`"`).status(204) // face 1 is given twice and is already in the list
 	count("3")
 	x.call("GET", "/1/faces/"+id(1), "").status(200).part("lists", `["`+id(9)+`"]`)
 	link("detach", 9, `"`+id(1)+`"`).status(204)

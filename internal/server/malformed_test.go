@@ -7,13 +7,13 @@ import (
 	"testing"
 )
 
-// TestMalformed checks that a request that is not HTTP gets an error of ours and ends
-// its connection. The server continues, also when hertz panics.
+// TestMalformed checks that a request that is not HTTP gets an error of this server, not
+// of hertz, and that its connection ends. The server continues, also when hertz panics.
 func TestMalformed(t *testing.T) {
 	x := start(t)
 	refused := func(request string, code int, details ...string) {
 		t.Helper()
-		c := x.dial().write(request).half()
+		c := x.dial().write(request).closeWrite()
 		c.answer(fmt.Sprintf("%.60q", request)).fault(code, details...)
 		c.ended()
 	}
@@ -40,7 +40,7 @@ func TestMalformed(t *testing.T) {
 	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: "+strings.Repeat("b", 1<<16)+"\r\n\r\n", 12022, "header", "65536")
 	refused("GET /"+strings.Repeat("b", 1<<16)+" HTTP/1.1\r\nHost: x\r\n\r\n", 12022, "header")
 
-	// The end of a body must be certain.
+	// The header must define the length of the body in exactly one way.
 	refused(head("Content-Length: 5", "Transfer-Encoding: chunked")+"0\r\n\r\n", 12001, "Transfer-Encoding")
 	refused(head("Transfer-Encoding: chunked", "Content-Length: 5")+"0\r\n\r\n", 12001, "Content-Length")
 	refused("POST /1/faces HTTP/1.1\r\nContent-Length: 5\r\nHost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 12001, "Transfer-Encoding")
@@ -63,11 +63,11 @@ func TestMalformed(t *testing.T) {
 	}
 	refused(head("Content-Length: 5")+"hell", 12001, "body")
 	refused(head("Content-Length: 5"), 12001, "body")
-	refused(head("Content-Length: 1"), 12001) // the request that no handler sees
+	refused(head("Content-Length: 1"), 12001)
 	refused(head("Content-Length: 100000")+strings.Repeat(" ", 50_000), 12001, "body")
 	x.faces(0)
 	if log := x.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "panic") {
-		t.Errorf("the log should have the one panic of hertz: %s", log)
+		t.Errorf("the log must have exactly one line, about the panic of hertz: %s", log)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestMutatedRequests(t *testing.T) {
 				request = append(request[:at], request[at/2:]...)
 			}
 		}
-		c := x.dial().write(string(request)).half()
+		c := x.dial().write(string(request)).closeWrite()
 		if first, err := c.in.Peek(12); err == nil {
 			answers++
 			if status := string(first[9:]); status >= "500" {

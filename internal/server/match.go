@@ -37,15 +37,15 @@ func (s *Server) match(ctx context.Context, x *exchange) error {
 			return err
 		}
 	}
-	err = x.match(ctx, body, version)
+	err = x.answerMatch(ctx, body, version)
 	if deadline, limited := ctx.Deadline(); err != nil && ok && limited {
-		s.refusals.note(key, err, deadline)
+		s.refusals.remember(key, err, deadline)
 	}
 	return err
 }
 
-// match decodes and answers a match.
-func (x *exchange) match(ctx context.Context, body []byte, version uint32) error {
+// answerMatch decodes the body of a match and answers it.
+func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32) error {
 	t := x.operation.matched
 	req, err := x.decoder().Match(x.in, body, t)
 	if err != nil {
@@ -61,7 +61,7 @@ func (x *exchange) match(ctx context.Context, body []byte, version uint32) error
 	if err := x.reserve(ctx, x.matchBytes(req)); err != nil {
 		return err
 	}
-	answer, err := x.server.Router.Match(x.withTexts(ctx, x.server.RefuseMatch), &route.Request{
+	answer, err := x.options.Router.Match(x.withTexts(ctx, x.options.RefuseMatch), &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
 		Account: x.account, RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(),
 		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
@@ -138,7 +138,7 @@ func (s *Server) crossMatch(ctx context.Context, x *exchange) error {
 	if err := x.reserveCross(ctx, req); err != nil {
 		return err
 	}
-	answer, err := x.server.Router.Cross(x.withTexts(ctx, x.server.RefuseMatch), &route.CrossRequest{
+	answer, err := x.options.Router.Cross(x.withTexts(ctx, x.options.RefuseMatch), &route.CrossRequest{
 		CrossMatch: matcher.CrossMatch{
 			References: &req.References, Candidates: &req.Candidates.Candidates, Type: x.operation.matched,
 			Account: x.account, RequestID: x.requestID, Explain: x.explain,
@@ -173,7 +173,7 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	}
 	v := x.limits.Decoder.Registry.Version(req.References[0].Descriptor.Version)
 	start := time.Now()
-	distances, err := x.server.Memory.Raw(ctx, v, descriptors(req.References), descriptors(req.Candidates))
+	distances, err := x.options.Memory.Raw(ctx, v, descriptors(req.References), descriptors(req.Candidates))
 	if err != nil {
 		return err
 	}
@@ -195,8 +195,8 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 func (x *exchange) rawPlan(req *wire.RawRequest, took time.Duration) *wire.Plan {
 	n := len(req.Candidates)
 	return &wire.Plan{
-		Matchers:     []wire.PlanMatcher{{Name: x.server.Memory.Name(), Chosen: true, Reason: "raw descriptors are compared directly"}},
-		RowsSelected: n, RowsScanned: n, Kernel: x.server.Memory.Kernel(), SharedWith: len(req.References) - 1,
+		Matchers:     []wire.PlanMatcher{{Name: x.options.Memory.Name(), Chosen: true, Reason: "raw descriptors are compared directly"}},
+		RowsSelected: n, RowsScanned: n, Kernel: x.options.Memory.Kernel(), SharedWith: len(req.References) - 1,
 		Milliseconds: float64(took) / float64(time.Millisecond),
 	}
 }

@@ -32,7 +32,7 @@ func matchBody(references, candidates string) string {
 	return `{"references":[` + references + `],"candidates":[` + candidates + `]}`
 }
 
-// similarity is the formula of docs/api.md 2, written independently.
+// similarity computes the formula of docs/api.md 2 without code of the server.
 func similarity(v int, distance float64) float64 {
 	for _, version := range versions {
 		if int(version.Number) == v {
@@ -54,12 +54,12 @@ func floats(version int, values ...float32) string {
 	return descriptor(version, data...)
 }
 
-// row is a row of an answer whose targets are figures.
+// row is a row of an answer to a candidate set with figures.
 func row(n, version int, distance float64) string {
 	return fmt.Sprintf(`{"face":{"face_id":"%s"},"similarity":%s,"distance":%s}`, id(n), number(similarity(version, distance)), number(distance))
 }
 
-// figures are the targets of row.
+// figures are the targets of a candidate set: the numbers of a row.
 const figures = `,"targets":["similarity","distance"]`
 
 // storeFaces stores faces 1 to n. Face i has the descriptor (i, 0, 0, 0) of v4, so its
@@ -90,7 +90,7 @@ func TestMatch(t *testing.T) {
 			{"filters":{"origin":"faces"},"result":[` + row(4, v4, 0) + `]},
 			{"filters":{"origin":"faces"},"result":[` + row(4, v4, 0) + `,` + row(3, v4, 1) + `]}]}]`)
 
-	// The next request sees a write.
+	// A write is visible to the next request.
 	x.call("PUT", "/1/faces/"+id(4), face(4, descriptor(v4, 0, 0, 0, 0))).status(200)
 	x.call("POST", "/1/matcher/faces", body).status(201).part("0.matches.0.result.0", row(4, v4, 0))
 	x.call("DELETE", "/1/faces/"+id(4), "").status(204)
@@ -130,7 +130,7 @@ func TestMatchThresholdAndLimit(t *testing.T) {
 	count(`,"limit":1000`, 12)
 	count(`,"limit":1000,"threshold":0`, 12)
 	count(`,"limit":1000,"threshold":1`, 0)
-	// A row with exactly the threshold passes. With the next float above, it does not.
+	// A row passes a threshold that equals its similarity, but not the next larger float.
 	at := similarity(v4, 49)
 	count(`,"limit":1000,"threshold":`+number(at), 7)
 	count(`,"limit":1000,"threshold":`+number(math.Nextafter(at, 1)), 6)
@@ -163,7 +163,7 @@ func TestMatchOrder(t *testing.T) {
 	order(`,"order":"create_time_asc"`, 2, 3, 1, 4, 5)
 	order(`,"order":"create_time_desc"`, 4, 5, 1, 2, 3) // ties are ordered by ascending ID in each order
 	order(`,"order":"create_time_desc","limit":1`, 4)
-	order(`,"order":"create_time_desc","limit":3,"threshold":`+number(similarity(v4, 4)), 1, 2, 3) // of the rows that pass
+	order(`,"order":"create_time_desc","limit":3,"threshold":`+number(similarity(v4, 4)), 1, 2, 3) // the newest of the rows that pass the threshold
 	order(`,"order":"create_time_asc","limit":2,"threshold":`+number(similarity(v4, 4)), 2, 3)
 }
 
@@ -175,12 +175,12 @@ func TestMatchTargets(t *testing.T) {
 		t.Helper()
 		x.call("POST", "/1/matcher/faces", matchBody(givenDescriptor(descriptor(v4, 1, 2, 3, 4)), allFaces(targets, `,"limit":1`))).status(201).part("0.matches.0.result", want)
 	}
-	rows(``, `[{"face":`+without(full)+`,"similarity":1,"distance":0}]`)
+	rows(``, `[{"face":`+withoutDescriptor(full)+`,"similarity":1,"distance":0}]`)
 	rows(`,"targets":[]`, `[{"face":{"face_id":"`+id(1)+`"}}]`)
 	rows(`,"targets":["face_id"]`, `[{"face":{"face_id":"`+id(1)+`"}}]`)
 	rows(`,"targets":["distance"]`, `[{"face":{"face_id":"`+id(1)+`"},"distance":0}]`)
 	rows(`,"targets":["similarity","age"]`, `[{"face":{"face_id":"`+id(1)+`","age":33},"similarity":1}]`)
-	for field, v := range value(t, without(full)).(map[string]any) {
+	for field, v := range value(t, withoutDescriptor(full)).(map[string]any) {
 		want := map[string]any{"face_id": id(1), field: v}
 		rows(`,"targets":["`+field+`","`+field+`"]`, `[{"face":`+string(testkit.Must(json.Marshal(want)))+`}]`)
 	}
@@ -197,8 +197,8 @@ func TestMatchEcho(t *testing.T) {
 		x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), `{"label":`+label+`,"filters":`+filters+`}`)).status(201).
 			part("0.matches.0", `{"filters":`+filters+`,"label":`+label+`,"result":[]}`)
 	}
-	if _, there := x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), allFaces())).status(201).at("0.matches.0").(map[string]any)["label"]; there {
-		t.Error("a label that nobody gave")
+	if label, ok := x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), allFaces())).status(201).at("0.matches.0").(map[string]any)["label"]; ok {
+		t.Errorf("the request has no label, but the answer has %v", label)
 	}
 }
 
@@ -243,8 +243,8 @@ func TestExplain(t *testing.T) {
 		}
 	}
 	for _, query := range []string{"", "?explain=0"} {
-		if _, there := x.call("POST", "/1/matcher/faces"+query, body).status(201).at("0.matches.0").(map[string]any)["plan"]; there {
-			t.Errorf("a plan without %q", query)
+		if _, ok := x.call("POST", "/1/matcher/faces"+query, body).status(201).at("0.matches.0").(map[string]any)["plan"]; ok {
+			t.Errorf("the answer has a plan with the query %q", query)
 		}
 	}
 	x.call("POST", "/1/matcher/faces?explain=yes", body).fault(12022, "explain", "yes")

@@ -13,8 +13,8 @@ import (
 	"nearside/matcher"
 )
 
-// interrupted calls a function between the lookup of references and the matching of
-// sets.
+// interrupted is a matcher that calls write once, after references were resolved and
+// before sets are matched.
 type interrupted struct {
 	matcher.Matcher
 	mu    sync.Mutex
@@ -33,7 +33,7 @@ func (m *interrupted) Match(ctx context.Context, subs []matcher.SubRequest) []ma
 }
 
 // TestOneMoment checks that references, all sets and both sides of a cross match show
-// the same state, for faces and bodies, although a write comes between.
+// the same state, for faces and bodies, although a write happens between them.
 func TestOneMoment(t *testing.T) {
 	m := &interrupted{}
 	x := start(t, func(s *settings) {
@@ -60,17 +60,17 @@ func TestOneMoment(t *testing.T) {
 		return `{"filters":{"origin":"faces",` + filter + `},"targets":["distance"]}`
 	}
 	inList, byLists := set(`"list_id":"`+id(9)+`"`), set(`"lists":["`+id(9)+`"]`)
-	written := []func(){
-		func() { put(200, `"`+id(9)+`"`) },                             // other descriptors
-		func() { put(100, "") },                                        // out of the list
-		func() { x.call("DELETE", "/1/lists/"+id(9), "").status(204) }, // no list
+	writes := []func(){
+		func() { put(200, `"`+id(9)+`"`) },                             // changes the descriptors
+		func() { put(100, "") },                                        // removes the faces from the list
+		func() { x.call("DELETE", "/1/lists/"+id(9), "").status(204) }, // deletes the list
 		func() { x.call("DELETE", "/1/faces/"+id(2), "").status(204) },
 		func() {
 			x.call("DELETE", "/1/lists/"+id(9), "").status(204)
 			x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
 		},
 	}
-	for i, write := range written {
+	for i, write := range writes {
 		for _, reference := range []string{`{"type":"face","id":"` + id(2) + `"}`, `{"type":"face_external_id","id":"k"}`} {
 			x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`)
 			put(7, `"`+id(9)+`"`)

@@ -141,7 +141,7 @@ func unpack(t testing.TB, b []byte) (v any, rest []byte) {
 	case kind >= 0xe0:
 		v = float64(int8(kind))
 	default:
-		t.Fatalf("%#x begins no value", kind)
+		t.Fatalf("no value begins with %#x", kind)
 	}
 	return v, b
 }

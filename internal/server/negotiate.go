@@ -53,15 +53,7 @@ func acceptedFormat(header string) (wire.Format, error) {
 		}
 	}
 	if quality == 0 {
-		return wire.JSON, matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: must allow application/json or application/msgpack, got %q", shorten(header))
+		return wire.JSON, matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: must allow application/json or application/msgpack, got %q", matcher.Shorten(header))
 	}
 	return best, nil
-}
-
-// shorten cuts a value from a client to 64 bytes, for an error.
-func shorten(s string) string {
-	if len(s) <= 64 {
-		return s
-	}
-	return s[:64] + "..."
 }

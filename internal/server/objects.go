@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -63,7 +64,7 @@ func (x *exchange) putObject(ctx context.Context, change func(*matcher.Object)) 
 	}
 	in.Object.ID = id
 	change(&in.Object)
-	created, err := x.server.Store.PutObject(ctx, x.account, &in.Object)
+	created, err := x.options.Store.PutObject(ctx, x.account, &in.Object)
 	if err != nil {
 		return err
 	}
@@ -72,6 +73,17 @@ func (x *exchange) putObject(ctx context.Context, change func(*matcher.Object)) 
 		status = http.StatusCreated
 	}
 	return x.sendValue(status, map[string]any{field: id})
+}
+
+// putAttribute stores an attribute that expires after ?ttl seconds.
+func (s *Server) putAttribute(ctx context.Context, x *exchange) error {
+	ttl, err := x.number("ttl", 300, 1, math.MaxInt32)
+	if err != nil {
+		return err
+	}
+	return x.putObject(ctx, func(o *matcher.Object) {
+		o.Expires = matcher.TimeOf(time.Now().Add(time.Duration(ttl) * time.Second))
+	})
 }
 
 // getObject sends the object that the path names.
@@ -85,10 +97,10 @@ func (s *Server) getObject(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := matcher.ReserveText(x.withTexts(ctx, nil), x.server.Memory.CopyBytes(o, id, x.account, descriptor)); err != nil {
+	if err := matcher.ReserveText(x.withTexts(ctx, nil), x.options.Memory.CopyBytes(o, id, x.account, descriptor)); err != nil {
 		return err
 	}
-	obj, ok := x.server.Memory.Get(o, id, x.account, descriptor)
+	obj, ok := x.options.Memory.Get(o, id, x.account, descriptor)
 	if !ok {
 		return o.NotFound(id)
 	}
@@ -102,7 +114,7 @@ func (s *Server) deleteObject(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := x.server.Store.DeleteObject(ctx, x.account, o, id); err != nil {
+	if err := x.options.Store.DeleteObject(ctx, x.account, o, id); err != nil {
 		return err
 	}
 	return x.sendNoContent()
@@ -143,11 +155,11 @@ func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
 	}
 	room := &answerRoom{x: x}
 	if req.Page.Size*rowBytes > freeBytes { // otherwise many large pages would delay small requests
-		room.work = x.conn.of.server.work
-		room.work.enter()
-		defer room.work.leave()
+		room.workers = x.conn.listener.server.workers
+		room.workers.enter()
+		defer room.workers.leave()
 	}
-	objects, count, err := x.server.Memory.Page(x.withRoom(ctx, room), o, &req.Filter, x.account, req.Page)
+	objects, count, err := x.options.Memory.Page(x.withRoom(ctx, room), o, &req.Filter, x.account, req.Page)
 	if err != nil {
 		return err
 	}
@@ -191,13 +203,13 @@ func (x *exchange) deleteSelected(ctx context.Context, f *matcher.Filter, path s
 	if withoutAccount.IsZero() {
 		return matcher.Errorf(matcher.CodeBadInput, "%s: must have a filter besides account_id", path)
 	}
-	switch names, err := x.server.Store.Owners().Of(o, f); {
+	switch names, err := x.options.Store.Owners().Of(o, f); {
 	case err != nil:
 		return err
 	case len(names) > 0:
 		return matcher.Errorf(matcher.CodeForbidden, "%s: the selected objects are owned by %s; delete them there", path, matcher.OwnerText(names))
 	}
-	deleted, err := x.server.Store.DeleteFound(ctx, o, x.server.Memory.Finder(ctx, o, f, x.account))
+	deleted, err := x.options.Store.DeleteFound(ctx, o, x.options.Memory.Finder(ctx, o, f, x.account))
 	if err != nil {
 		return err
 	}

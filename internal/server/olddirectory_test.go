@@ -35,7 +35,7 @@ func unpackDirectory(t *testing.T, archive string) string {
 }
 
 // TestOldDirectory checks that a data directory without an ID opens with all its
-// data, gets an ID, and keeps it. The server before commit 726a9e7 made the
+// data, gets an ID, and keeps it. A server from before commit 726a9e7 made the
 // directory.
 func TestOldDirectory(t *testing.T) {
 	dir := unpackDirectory(t, "testdata/directory-without-id.tar.gz")
@@ -60,7 +60,7 @@ func TestOldDirectory(t *testing.T) {
 			first = text
 		}
 		if text == "" || text != first {
-			t.Errorf("the id %q, before %q", text, first)
+			t.Errorf("the ID is %q, before it was %q", text, first)
 		}
 	}
 }

@@ -12,8 +12,9 @@ const (
 	staff     = "22222222-0000-4000-8000-000000000001"
 )
 
-// TestOpenAPILive compares the server with the document. It calls every operation,
-// checks every answer, and checks that both accept and refuse the same bodies.
+// TestOpenAPILive compares the server with the OpenAPI document. It calls every operation
+// and checks every answer. It also checks that the document allows exactly the bodies
+// that the server accepts.
 func TestOpenAPILive(t *testing.T) {
 	d := serveDocumented(t)
 	faces, err := os.ReadFile("../../bench/data/faces.ndjson")
@@ -52,21 +53,21 @@ func TestOpenAPILive(t *testing.T) {
 }
 
 func callFaces(t *testing.T, d *documented, face, descriptor string) {
-	const one = "/1/faces/{face_id}"
+	const byID = "/1/faces/{face_id}"
 	d.call(t, 201, "POST", "/1/faces", "/1/faces", face)
 	d.call(t, 409, "POST", "/1/faces", "/1/faces", face)
 	d.call(t, 400, "POST", "/1/faces", "/1/faces", `{"sex": 1, "descriptor": `+descriptor+`}`)
 	d.call(t, 400, "POST", "/1/faces", "/1/faces", `{"external_id": "no descriptor"}`)
 	d.call(t, 400, "POST", "/1/faces", "/1/faces", `{"age": 256, "descriptor": `+descriptor+`}`)
 	d.call(t, 201, "POST", "/1/faces", "/1/faces", `{"age": null, "gender": 1, "descriptor": `+descriptor+`}`)
-	d.call(t, 200, "PUT", one, "/1/faces/"+knownFace, face)
-	d.call(t, 201, "PUT", one, "/1/faces/"+staff, `{"account_id": "`+staff+`", "descriptor": `+descriptor+`}`)
-	d.call(t, 200, "PATCH", one, "/1/faces/"+knownFace, `{"age": 34, "avatar": null, "face_id": "`+knownFace+`"}`)
-	d.call(t, 400, "PATCH", one, "/1/faces/"+knownFace, `{"descriptor": null}`)
-	d.call(t, 400, "PATCH", one, "/1/faces/"+knownFace, `{"create_time": null}`)
-	d.call(t, 200, "GET", one, "/1/faces/"+knownFace+"?descriptor=1", "")
-	d.call(t, 200, "GET", one, "/1/faces/"+staff, "")
-	d.call(t, 404, "GET", one, "/1/faces/"+nobody, "")
+	d.call(t, 200, "PUT", byID, "/1/faces/"+knownFace, face)
+	d.call(t, 201, "PUT", byID, "/1/faces/"+staff, `{"account_id": "`+staff+`", "descriptor": `+descriptor+`}`)
+	d.call(t, 200, "PATCH", byID, "/1/faces/"+knownFace, `{"age": 34, "avatar": null, "face_id": "`+knownFace+`"}`)
+	d.call(t, 400, "PATCH", byID, "/1/faces/"+knownFace, `{"descriptor": null}`)
+	d.call(t, 400, "PATCH", byID, "/1/faces/"+knownFace, `{"create_time": null}`)
+	d.call(t, 200, "GET", byID, "/1/faces/"+knownFace+"?descriptor=1", "")
+	d.call(t, 200, "GET", byID, "/1/faces/"+staff, "")
+	d.call(t, 404, "GET", byID, "/1/faces/"+nobody, "")
 	d.call(t, 200, "GET", "/1/faces", "/1/faces?page_size=3&descriptor=1&gender=1", "")
 	d.call(t, 400, "GET", "/1/faces", "/1/faces?page_size=1001", "")
 	d.call(t, 200, "GET", "/1/faces", "/1/faces?after="+nobody+"&targets=age,gender&targets=avatar&order=id", "")
@@ -89,7 +90,7 @@ func callFaces(t *testing.T, d *documented, face, descriptor string) {
 }
 
 func callEvents(t *testing.T, d *documented, descriptor string) {
-	const one, attribute = "/1/events/{event_id}", "/1/attributes/{attribute_id}"
+	const byID, attribute = "/1/events/{event_id}", "/1/attributes/{attribute_id}"
 	event := `{"event_id": "` + staff + `", "meta": {"shop": {"floor": 2}}, "top_match": {"similarity": 1}, "face_descriptor": ` + descriptor + `}`
 	d.call(t, 201, "POST", "/1/events", "/1/events", event)
 	d.call(t, 409, "POST", "/1/events", "/1/events", "["+event+"]")
@@ -100,8 +101,8 @@ func callEvents(t *testing.T, d *documented, descriptor string) {
 	} {
 		d.call(t, 400, "POST", "/1/events", "/1/events", body)
 	}
-	d.call(t, 200, "GET", one, "/1/events/"+staff+"?descriptor=1", "")
-	d.call(t, 404, "GET", one, "/1/events/"+nobody, "")
+	d.call(t, 200, "GET", byID, "/1/events/"+staff+"?descriptor=1", "")
+	d.call(t, 404, "GET", byID, "/1/events/"+nobody, "")
 	d.call(t, 200, "GET", "/1/events", "/1/events?descriptor=1&page_size=2&meta.shop.floor__gte=1.5", "")
 	d.call(t, 400, "GET", "/1/events", "/1/events?lists="+staff, "")
 	d.call(t, 200, "GET", "/1/export", "/1/export?origin=events&tags=a", "")
@@ -132,25 +133,25 @@ func callEvents(t *testing.T, d *documented, descriptor string) {
 	d.call(t, 400, "POST", "/1/matcher/faces", "/1/matcher/faces", storedBody("event", `{"origin": "attributes", "tags": ["a"]}`))
 	body := `{"type": "raw_descriptor", "data": {"version": 7, "data": "AQIDBA=="}}`
 	d.call(t, 201, "POST", "/1/matcher/bodies", "/1/matcher/bodies", `{"references": [`+body+`], "candidates": [{"filters": {"origin": "events"}}]}`)
-	d.call(t, 204, "DELETE", one, "/1/events/"+staff, "")
-	d.call(t, 404, "DELETE", one, "/1/events/"+staff, "")
+	d.call(t, 204, "DELETE", byID, "/1/events/"+staff, "")
+	d.call(t, 404, "DELETE", byID, "/1/events/"+staff, "")
 	d.call(t, 200, "DELETE", "/1/events", "/1/events?tags=a", "")
 	d.call(t, 400, "DELETE", "/1/events", "/1/events", "")
 	d.call(t, 204, "DELETE", attribute, "/1/attributes/"+staff, "")
 }
 
 func callLists(t *testing.T, d *documented) {
-	const one = "/1/lists/{list_id}"
+	const byID = "/1/lists/{list_id}"
 	d.call(t, 201, "POST", "/1/lists", "/1/lists", `{"user_data": "staff", "account_id": null}`)
 	d.call(t, 409, "POST", "/1/lists", "/1/lists", `{"list_id": "`+staff+`"}`)
 	d.call(t, 400, "POST", "/1/lists", "/1/lists", `{"name": "staff"}`)
 	d.call(t, 200, "GET", "/1/lists", "/1/lists", "")
 	d.call(t, 200, "GET", "/1/lists", "/1/lists?after="+nobody, "")
 	d.call(t, 400, "GET", "/1/lists", "/1/lists?order=id", "")
-	d.call(t, 200, "GET", one, "/1/lists/"+staff, "")
-	d.call(t, 404, "GET", one, "/1/lists/"+nobody, "")
-	d.call(t, 200, "PATCH", one, "/1/lists/"+staff, `{"user_data": null}`)
-	d.call(t, 400, "PATCH", one, "/1/lists/"+staff, `{"face_count": 1}`)
+	d.call(t, 200, "GET", byID, "/1/lists/"+staff, "")
+	d.call(t, 404, "GET", byID, "/1/lists/"+nobody, "")
+	d.call(t, 200, "PATCH", byID, "/1/lists/"+staff, `{"user_data": null}`)
+	d.call(t, 400, "PATCH", byID, "/1/lists/"+staff, `{"face_count": 1}`)
 	link := `{"action": "detach", "list_id": "` + staff + `", "face_ids": ["` + knownFace + `"]}`
 	d.call(t, 204, "PATCH", "/1/linker", "/1/linker", link)
 	d.call(t, 400, "PATCH", "/1/linker", "/1/linker", strings.Replace(link, "detach", "move", 1))
@@ -186,11 +187,11 @@ func callMatches(t *testing.T, d *documented, descriptor string) {
 }
 
 func callDeletes(t *testing.T, d *documented) {
-	const one, ofList = "/1/faces/{face_id}", "/1/lists/{list_id}"
-	d.call(t, 204, "DELETE", one, "/1/faces/"+knownFace, "")
-	d.call(t, 404, "DELETE", one, "/1/faces/"+knownFace, "")
+	const byID, listByID = "/1/faces/{face_id}", "/1/lists/{list_id}"
+	d.call(t, 204, "DELETE", byID, "/1/faces/"+knownFace, "")
+	d.call(t, 404, "DELETE", byID, "/1/faces/"+knownFace, "")
 	d.call(t, 400, "DELETE", "/1/faces", "/1/faces", "")
 	d.call(t, 400, "DELETE", "/1/faces", "/1/faces?external_ids=person-01,person-02", "")
 	d.call(t, 200, "DELETE", "/1/faces", "/1/faces?external_ids=person-01&external_ids=%5B%22person-02%22%5D", "")
-	d.call(t, 204, "DELETE", ofList, "/1/lists/"+staff+"?with_faces=1", "")
+	d.call(t, 204, "DELETE", listByID, "/1/lists/"+staff+"?with_faces=1", "")
 }

@@ -52,7 +52,7 @@ func (d *documented) call(t *testing.T, want int, method, path, url, body string
 	if op.RequestBody != nil && op.RequestBody.Value.Content["application/json"] != nil {
 		err := fits(op.RequestBody.Value.Content, "application/json", []byte(body))
 		if (err == nil) == (want == http.StatusBadRequest) {
-			t.Errorf("%s %s %.300s: answered %d, but to the document it has the fault %v", method, url, body, want, err)
+			t.Errorf("%s %s %.300s: the status is %d, but checking the body against the document returns %v", method, url, body, want, err)
 		}
 	}
 	described := op.Responses.Value(strconv.Itoa(want))
@@ -62,7 +62,7 @@ func (d *documented) call(t *testing.T, want int, method, path, url, body string
 	}
 	for name, header := range described.Value.Headers {
 		if header.Value.Required && answer.Header.Get(name) == "" {
-			t.Errorf("%s %s: %d without the header %s", method, path, want, name)
+			t.Errorf("%s %s: the answer %d lacks the header %s", method, path, want, name)
 		}
 	}
 	media, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
@@ -74,7 +74,7 @@ func (d *documented) call(t *testing.T, want int, method, path, url, body string
 	}
 }
 
-// fits returns an error if a body does not fit content.
+// fits returns an error if body does not fit the schema that content has for media.
 func fits(content openapi3.Content, media string, body []byte) error {
 	described := content[media]
 	if described == nil {

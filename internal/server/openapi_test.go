@@ -5,15 +5,17 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-var update = flag.Bool("update", false, "write openapi.json again")
+var update = flag.Bool("update", false, "write generated files")
 
 func loadSpec(t testing.TB) *openapi3.T {
 	t.Helper()
@@ -24,8 +26,9 @@ func loadSpec(t testing.TB) *openapi3.T {
 	return doc
 }
 
-// TestOpenAPI checks the document itself, its examples against its schemas, and that
-// it is as strict as docs/api.md.
+// TestOpenAPI checks that the document is valid, that its examples fit its schemas, that
+// no object allows unknown fields unless the schema says so, that the IDs of operations
+// are unique, and that errors and formats are described in the same way everywhere.
 func TestOpenAPI(t *testing.T) {
 	doc := loadSpec(t)
 	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
@@ -40,7 +43,7 @@ func TestOpenAPI(t *testing.T) {
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			if other := ids[op.OperationID]; other != "" || op.OperationID == "" {
-				t.Errorf("%s %s: operation id %q is that of %q", method, path, op.OperationID, other)
+				t.Errorf("%s %s: operation id %q is empty or also that of %q", method, path, op.OperationID, other)
 			}
 			ids[op.OperationID] = path
 			checkErrors(t, method+" "+path, op)
@@ -49,7 +52,8 @@ func TestOpenAPI(t *testing.T) {
 	}
 }
 
-// checkErrors checks that all answers 4xx and 5xx have the common schema of errors.
+// checkErrors checks that all answers 4xx and 5xx have the common schema of errors, and
+// that the examples of errors have the text of their code.
 func checkErrors(t *testing.T, where string, op *openapi3.Operation) {
 	t.Helper()
 	for status, answer := range op.Responses.Map() {
@@ -58,7 +62,13 @@ func checkErrors(t *testing.T, where string, op *openapi3.Operation) {
 		}
 		for media, body := range answer.Value.Content {
 			if body.Schema.Ref != "#/components/schemas/Error" {
-				t.Errorf("%s %s %s: %q is no error", where, status, media, body.Schema.Ref)
+				t.Errorf("%s %s %s: the schema is %q, want Error", where, status, media, body.Schema.Ref)
+			}
+			if example, ok := body.Example.(map[string]any); ok {
+				code, err := strconv.Atoi(fmt.Sprint(example["error_code"]))
+				if err != nil || example["desc"] != errorTable[code].desc {
+					t.Errorf("%s %s: the example of error %v has desc %q, want %q", where, status, example["error_code"], example["desc"], errorTable[code].desc)
+				}
 			}
 		}
 		if answer.Value.Headers["Luna-Request-Id"] == nil {
@@ -71,13 +81,13 @@ func checkErrors(t *testing.T, where string, op *openapi3.Operation) {
 // schema.
 func checkMedia(t *testing.T, where string, op *openapi3.Operation) {
 	t.Helper()
-	check := func(what string, c openapi3.Content) {
+	check := func(place string, c openapi3.Content) {
 		in := c["application/json"]
 		if in == nil || c["application/x-yaml"] != nil {
 			return
 		}
 		if out := c["application/msgpack"]; out == nil || out.Schema.Ref != in.Schema.Ref {
-			t.Errorf("%s %s: JSON and msgpack differ", where, what)
+			t.Errorf("%s %s: JSON and msgpack differ", where, place)
 		}
 	}
 	if op.RequestBody != nil {
@@ -88,7 +98,7 @@ func checkMedia(t *testing.T, where string, op *openapi3.Operation) {
 	}
 }
 
-// TestOpenAPIExamples checks that the face of the examples is one of the sample data,
+// TestOpenAPIExamples checks that the face of the examples is in the sample data,
 // and that each line of the sample data fits the schema of a face.
 func TestOpenAPIExamples(t *testing.T) {
 	doc := loadSpec(t)
@@ -122,9 +132,12 @@ func TestOpenAPIExamples(t *testing.T) {
 	}
 }
 
-// TestOpenAPIJSON checks that the document in JSON equals the YAML, which is written
-// by hand. With -update it writes the JSON. So the server needs no YAML parser.
-func TestOpenAPIJSON(t *testing.T) {
+// TestGenerated checks what is generated from the OpenAPI document in YAML, which is
+// written by hand: the lines about fields in it and in the page /docs, and the document
+// in JSON, so that the server needs no YAML parser. With -update it writes them.
+func TestGenerated(t *testing.T) {
+	updateFields(t, "openapi.yaml")
+	updateFields(t, "ui/docs.html")
 	compact, err := json.Marshal(loadSpec(t))
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +157,7 @@ func TestOpenAPIJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want.Bytes()) {
-		t.Error("openapi.json is not what openapi.yaml says: make generate")
+		t.Error("openapi.json differs from openapi.yaml: run make generate")
 	}
 }
 

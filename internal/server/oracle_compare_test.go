@@ -49,7 +49,7 @@ func (r *oracleRun) compare(q *oracle.Request, want oracle.Outcome, packIn, pack
 	}
 	r.Reduce(got)
 	if !reflect.DeepEqual(want.Body, got) {
-		r.Errorf("%s, msgpack in %t, out %t (-want +got):\n%.6000s", q.Kind, packIn, packOut, cmp.Diff(want.Body, got))
+		r.Errorf("%s, msgpack in the request: %t, in the answer: %t (-want +got):\n%.6000s", q.Kind, packIn, packOut, cmp.Diff(want.Body, got))
 	}
 }
 
@@ -97,6 +97,6 @@ func (r *oracleRun) report(q *oracle.Request) {
 		body = " -d '" + strings.ReplaceAll(strings.Join(q.Lines, "\n"), "'", `'\''`) + "'"
 	}
 	r.Logf("seed %d, step %d: curl -X %s 'http://127.0.0.1:5110%s'%s", r.seed, r.step, q.Method, q.URL(), body)
-	r.Logf("again, with the writes before it only: NEARSIDE_ORACLE_SEED=%d NEARSIDE_ORACLE_ONLY=%d go test -run '%s' ./internal/server", r.seed, r.step, r.Name())
+	r.Logf("to repeat only the writes before it and this step: NEARSIDE_ORACLE_SEED=%d NEARSIDE_ORACLE_ONLY=%d go test -run '%s' ./internal/server", r.seed, r.step, r.Name())
 	r.FailNow()
 }

@@ -37,7 +37,8 @@ func openServers(t *testing.T, w *oracle.World) []*service {
 	return []*service{first, other}
 }
 
-// oracleRemote returns the configuration of the second server at the first one.
+// oracleRemote returns the configuration of the second server as a remote of the first
+// server.
 func oracleRemote(w *oracle.World) remote.Config {
 	if w.Topology.Copies {
 		return remote.Config{Name: oracle.ReplicaName, Cost: 1}
@@ -54,8 +55,8 @@ func oracleRemote(w *oracle.World) remote.Config {
 	return c
 }
 
-// patient begins the source of a plugin that may take long, because the machine may
-// be busy.
+// patient is the beginning of the source of a plugin. It defines long limits for hooks,
+// because the machine may be busy.
 const patient = "local slow = {cost = 60, prefilter = 60, slice = 1}\n"
 
 // oraclePlugins are the sources of the plugins of the topology "plugins", by

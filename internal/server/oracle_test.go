@@ -24,7 +24,7 @@ func oracleSteps() int {
 // oracleRun is a run of TestOracle against one topology.
 type oracleRun struct {
 	*oracle.World
-	*service // that gets the current request
+	*service // gets the current request
 	services []*service
 	seed     uint64
 	step     int
@@ -44,11 +44,11 @@ func TestOracle(t *testing.T) {
 	steps := oracleSteps()
 	var mu sync.Mutex
 	seen := map[string]int{}
-	for _, in := range oracle.Topologies {
-		t.Run(in.Name, func(t *testing.T) {
+	for _, topology := range oracle.Topologies {
+		t.Run(topology.Name, func(t *testing.T) {
 			t.Parallel()
-			r := openRun(t, seed, in)
-			for r.step = 1; r.step <= steps*in.Percent/100; r.step++ {
+			r := openRun(t, seed, topology)
+			for r.step = 1; r.step <= steps*topology.Percent/100; r.step++ {
 				r.Step(seed, r.step)
 				q := r.Next()
 				if only == 0 || q.Writes || r.step == only {
@@ -64,16 +64,16 @@ func TestOracle(t *testing.T) {
 	}
 	t.Cleanup(func() { // after all subtests
 		if only == 0 && !t.Failed() {
-			for _, what := range oracle.Uncovered(seen, steps) {
-				t.Error(what)
+			for _, message := range oracle.Uncovered(seen, steps) {
+				t.Error(message)
 			}
 		}
 	})
 }
 
 // openRun starts the servers of a topology and fills them.
-func openRun(t *testing.T, seed uint64, in oracle.Topology) *oracleRun {
-	w := oracle.New(seed, in)
+func openRun(t *testing.T, seed uint64, topology oracle.Topology) *oracleRun {
+	w := oracle.New(seed, topology)
 	r := &oracleRun{World: w, services: openServers(t, w), seed: seed}
 	r.service = r.services[0]
 	w.Fill(r.ask)

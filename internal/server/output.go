@@ -12,8 +12,8 @@ const (
 	// copyMax is the size below which writes are copied into one piece, so that a
 	// small answer is sent by one system call.
 	copyMax = 4 << 10
-	// writeMax is the largest number of bytes in one write. Progress of the client is
-	// known after each write.
+	// writeMax is the largest number of bytes in one write. The progress of the client
+	// is measured after each write.
 	writeMax = 64 << 10
 )
 
@@ -96,7 +96,8 @@ func firstBytes(pieces net.Buffers, n int) net.Buffers {
 	return first
 }
 
-// dropBytes returns pieces without the first n bytes. It changes pieces.
+// dropBytes returns pieces without the first n bytes. It modifies the elements of
+// pieces.
 func dropBytes(pieces net.Buffers, n int) net.Buffers {
 	for len(pieces) > 0 && n >= len(pieces[0]) {
 		n -= len(pieces[0])
@@ -144,14 +145,14 @@ type reading struct {
 	size, taken int       // bytes
 }
 
-// tooSlow reports whether the client has taken nothing for the time of patience, or
-// is too slow to take everything before end, when writes fail.
+// tooSlow reports whether the client has taken nothing for the duration patience, or
+// is too slow to take everything before end, the deadline of writes.
 func (r *reading) tooSlow(now time.Time, patience time.Duration, end time.Time) bool {
 	if now.Sub(r.last) >= patience {
 		return true
 	}
-	took, all := now.Sub(r.begun), end.Sub(r.begun)
-	return took >= patience && float64(r.taken)/float64(r.size) < float64(took)/float64(all)
+	elapsed, total := now.Sub(r.begun), end.Sub(r.begun)
+	return elapsed >= patience && float64(r.taken)/float64(r.size) < float64(elapsed)/float64(total)
 }
 
 // size returns the number of bytes of pieces.
@@ -167,7 +168,7 @@ func (c *connection) writeUntil(t time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.writeEnd = t
-	if !c.unread {
+	if !c.asked {
 		_ = c.SetWriteDeadline(t) // fails only on a closed connection; the next write reports it
 	}
 }
@@ -176,7 +177,7 @@ func (c *connection) writeUntil(t time.Time) {
 func (c *connection) askWriter() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unread = true
+	c.asked = true
 	_ = c.SetWriteDeadline(time.Unix(1, 0))
 }
 
@@ -184,8 +185,8 @@ func (c *connection) askWriter() {
 func (c *connection) wasAsked() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	asked := c.unread
-	c.unread = false
+	asked := c.asked
+	c.asked = false
 	_ = c.SetWriteDeadline(c.writeEnd)
 	return asked && time.Now().Before(c.writeEnd)
 }

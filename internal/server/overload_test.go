@@ -38,7 +38,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// wideFace is a body of about that many bytes.
+// wideFace is face n with a text of that many bytes.
 func wideFace(n, bytes int) string {
 	return face(n, descriptor(v4, 1, 2, 3, 4), `,"user_data":"`+strings.Repeat("x", bytes)+`"`)
 }
@@ -103,7 +103,7 @@ func TestAnswersWaitForRoom(t *testing.T) {
 }
 
 // TestRefusedAnswersNeedNoRoom checks that a request whose answer would be too large
-// is refused without waiting for room, so that nobody waits behind it.
+// is refused without waiting for room, so that no request waits behind it.
 func TestRefusedAnswersNeedNoRoom(t *testing.T) {
 	x := start(t, func(s *settings) { s.cross, s.limits.Result = 10, 3_000_000 })
 	x.storeFaces(11)
@@ -139,13 +139,13 @@ func TestAnswerIsHeldUntilSent(t *testing.T) {
 		t.Fatal(err)
 	}
 	if x.server.HoldAnswers() != nil {
-		t.Error("the answer has no room, and is not sent yet")
+		t.Error("the answer is not sent yet, but its room was given back")
 	}
 	slow.answer("slowly read").status(201)
 	slow.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
 	release := x.server.HoldAnswers()
 	if release == nil {
-		t.Fatal("the answer was sent, and still has its room")
+		t.Fatal("the answer was sent, but its room was not given back")
 	}
 	release()
 }
@@ -163,7 +163,7 @@ func (x *service) occupy() *raw {
 }
 
 // TestConnections checks that a connection beyond the limit gets an error and is
-// closed, and that there is room again when another one ends.
+// closed, and that a new connection is accepted after another one has ended.
 func TestConnections(t *testing.T) {
 	x := start(t)
 	x.server.SetConnectionsMax(2)
@@ -174,15 +174,14 @@ func TestConnections(t *testing.T) {
 		c.answer("third").fault(12050, "2 connections are open").last()
 		c.ended()
 	}
-	hasty := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
-	hasty.answer("still sending").fault(12050)
-	silent := x.dial()
-	silent.answer("silent").fault(12050) // after it has sent nothing for a while
+	sending := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
+	sending.answer("still sending").fault(12050)
+	x.dial().answer("nothing sent").fault(12050) // the server waits a moment for a request
 	check(t, second.Close())
 	x.untilServed(request)
 	x.server.SetConnectionsMax(100)
 	if text := string(x.call("GET", "/metrics", "").status(200).body); !strings.Contains(text, `nearside_errors_total{code="12050"}`) {
-		t.Error("nothing of it is in the metrics")
+		t.Error("the refused connections are not in the metrics")
 	}
 }
 
@@ -200,6 +199,17 @@ func (x *service) untilServed(request string) {
 	}
 }
 
+// awaitIdle waits until exactly these connections are idle, in this order. The
+// server notices the end of a request a little later than the client has its answer.
+func (x *service) awaitIdle(order ...*raw) {
+	x.Helper()
+	var want []string
+	for _, c := range order {
+		want = append(want, c.LocalAddr().String())
+	}
+	x.until(func() bool { return slices.Equal(x.server.Idle(), want) })
+}
+
 // TestIdleConnectionIsClosed checks that the connection that has been idle longest is closed
 // when there are too many. Requests that are being answered continue.
 func TestIdleConnectionIsClosed(t *testing.T) {
@@ -211,37 +221,48 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 		c := x.dial()
 		c.write(request).answer("idle").status(200)
 		idle = append(idle, c)
+		x.awaitIdle(idle...)
 	}
-	idle[0].write(request).answer("used again").status(200) // the order is now 1, 2, 3, 0
+	idle[0].write(request).answer("used again").status(200)
+	idle = append(idle[1:], idle[0])
+	x.awaitIdle(idle...)
 	x.server.SetConnectionsMax(5)
-	for _, n := range []int{1, 2, 3, 0} {
+	for range 4 {
 		c := x.dial()
 		c.write(request).answer("new").status(200)
-		idle[n].ended()
-		c.write(request).answer("it stays").status(200)
+		idle[0].ended()
+		idle = append(idle[1:], c)
+		x.awaitIdle(idle...)
 	}
 	busy.write(strings.Repeat(" ", 1000)).answer("busy").status(200)
 }
 
-// TestUnfinishedHeaderIsClosed checks that a connection with an unfinished header is
-// closed too when there are too many.
+// TestUnfinishedHeaderIsClosed checks that a connection with an unfinished header may be
+// closed like an idle connection, and that it counts as idle since the header began.
 func TestUnfinishedHeaderIsClosed(t *testing.T) {
 	x := start(t)
-	var all []*raw
-	for range 3 {
-		all = append(all, x.dial().write("GET /livez HTTP/1.1\r\nHost:"))
-	}
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("so that the others were read").status(200)
-	x.server.SetConnectionsMax(1)
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("new").status(200)
-	all[0].closed()
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	unfinished := x.dial()
+	x.awaitIdle(unfinished)
+	silent := x.dial()
+	x.awaitIdle(unfinished, silent)
+	unfinished.write("GET /livez HTTP/1.1\r\nHost:")
+	x.awaitIdle(silent, unfinished)
+	x.server.SetConnectionsMax(2)
+	first := x.dial()
+	first.write(request).answer("first").status(200)
+	silent.closedWithoutAnswer()
+	x.awaitIdle(unfinished, first)
+	x.dial().write(request).answer("second").status(200)
+	unfinished.closedWithoutAnswer()
 }
 
-// closed checks that the server closes the connection without an answer.
-func (r *raw) closed() {
+// closedWithoutAnswer checks that the server closes or resets the connection and sends no
+// answer.
+func (r *raw) closedWithoutAnswer() {
 	r.Helper()
-	if rest, _ := io.ReadAll(r.in); len(rest) > 0 { // the connection may be reset
-		r.Errorf("an answer to nothing: %q", rest)
+	if rest, _ := io.ReadAll(r.in); len(rest) > 0 { // the error is not checked: the connection may be reset
+		r.Errorf("an answer without a request: %q", rest)
 	}
 }
 
@@ -292,28 +313,28 @@ func TestConnectionsFarBeyondLimit(t *testing.T) {
 	}
 }
 
-// gate is a context whose n-th call of Done waits.
+// gate is a context that calls wait in the n-th call of Done, with n.
 type gate struct {
 	context.Context
-	uses int
-	open func(n int)
+	calls int
+	wait  func(n int)
 }
 
 func (g *gate) Done() <-chan struct{} {
-	g.uses++
-	g.open(g.uses)
+	g.calls++
+	g.wait(g.calls)
 	return g.Context.Done()
 }
 
-// gated passes large requests to the memory with a gate.
+// gated is a matcher that gets the context of large requests as a gate.
 type gated struct {
 	matcher.Matcher
-	open func(n int)
+	wait func(n int)
 }
 
 func (g gated) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
 	if len(subs) > 1 {
-		ctx = &gate{Context: ctx, open: g.open}
+		ctx = &gate{Context: ctx, wait: g.wait}
 	}
 	return g.Matcher.Match(ctx, subs)
 }

@@ -7,13 +7,14 @@ import (
 	"nearside/matcher/remote"
 )
 
-// TestOwnerKeysFault checks that keys that match too many objects of an owner are one
-// of several errors, of which the first in the request is returned.
+// TestOwnerKeysFault checks a request with two errors: its keys match too many objects of
+// an owner, and a face does not exist. The error that comes first in the request is
+// returned.
 func TestOwnerKeysFault(t *testing.T) {
 	owner := start(t)
 	x := start(t, func(s *settings) {
 		s.limits.References = 3
-		s.remotes = []remote.Config{{Name: "there", URL: "http://" + owner.address, Cost: 100, MaxInflight: 4, Origins: []matcher.Origin{matcher.Events}}}
+		s.remotes = []remote.Config{{Name: "far", URL: "http://" + owner.address, Cost: 100, MaxInflight: 4, Origins: []matcher.Origin{matcher.Events}}}
 	})
 	for n := range 4 {
 		owner.call("POST", "/1/events", event(n, `,"track_id":"`+[]string{"two", "other"}[n/2]+`"`)).status(201)

@@ -21,13 +21,13 @@ type Plugins interface {
 }
 
 func (s *Server) listPlugins(_ context.Context, x *exchange) error {
-	return x.sendBody(http.StatusOK, wire.AppendValue(nil, x.out, pluginStates(x.server.Plugins.Plugins())))
+	return x.sendBody(http.StatusOK, wire.AppendValue(nil, x.out, pluginStates(x.options.Plugins.Plugins())))
 }
 
 // reloadPlugins loads the files of all plugins again. It continues when the client
 // leaves.
 func (s *Server) reloadPlugins(ctx context.Context, x *exchange) error {
-	if err := x.server.Plugins.Reload(context.WithoutCancel(ctx)); err != nil {
+	if err := x.options.Plugins.Reload(context.WithoutCancel(ctx)); err != nil {
 		return matcher.Errorf(matcher.CodePlugins, "%w", err)
 	}
 	return s.listPlugins(ctx, x)
@@ -82,7 +82,8 @@ func consumerStates(all []peer.ConsumerStatus) []any {
 // notNil returns a copy of list that is not nil, because nil is null in JSON.
 func notNil(list []string) []string { return append([]string{}, list...) }
 
-// schema returns s, or nil without a type if s is nil.
+// schema returns s for an answer. A nil map becomes an untyped nil, which is null in
+// JSON.
 func schema(s map[string]any) any {
 	if s == nil {
 		return nil
@@ -107,12 +108,12 @@ func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 	for _, p := range query {
 		r.Query[p.key] = append(r.Query[p.key], p.value)
 	}
-	answer, err := x.server.Plugins.Serve(ctx, r)
+	answer, err := x.options.Plugins.Serve(ctx, r)
 	if x.IsHead() && matcher.CodeOf(err) == matcher.CodeMethod { // the plugin has no route for HEAD, so GET answers it
 		asGet := r
 		asGet.Method = http.MethodGet
-		if got, e := x.server.Plugins.Serve(ctx, asGet); matcher.CodeOf(e) != matcher.CodeMethod {
-			answer, err = got, e // hertz drops the body
+		if got, e := x.options.Plugins.Serve(ctx, asGet); matcher.CodeOf(e) != matcher.CodeMethod {
+			answer, err = got, e // hertz drops the body of the answer
 		}
 	}
 	if e, ok := errors.AsType[*matcher.Error](err); ok && slices.Contains(e.Methods, http.MethodGet) && !slices.Contains(e.Methods, http.MethodHead) {

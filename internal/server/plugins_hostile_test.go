@@ -12,9 +12,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"nearside/internal/testkit"
 )
 
-// hostile are the bodies of plugins that do everything they should not. %s is the
+// hostile are the bodies of plugins that misbehave, each in its own way. %s is the
 // address of a server that never answers.
 var hostile = map[string]string{
 	"loops":      `prefilter = function(self, req, set) while true do end end`,
@@ -45,8 +47,9 @@ var hostile = map[string]string{
 	end, close = function() while true do end end`,
 }
 
-// hostilePlugins returns whole plugins with these bodies.
-func hostilePlugins(silent string) map[string]string {
+// hostilePlugins returns the sources of plugins with these bodies. silentServer is the
+// address of a server that never answers.
+func hostilePlugins(silentServer string) map[string]string {
 	plugins := map[string]string{}
 	for name, body := range hostile {
 		name = strings.ReplaceAll(name, " ", "_")
@@ -54,18 +57,17 @@ func hostilePlugins(silent string) map[string]string {
 		if strings.HasPrefix(body, "kinds") {
 			kinds = ""
 		}
-		body = strings.ReplaceAll(body, "%s", silent)
+		body = strings.ReplaceAll(body, "%s", silentServer)
 		plugins[name] = fmt.Sprintf("return {api = 1, name = %q, limits = {cost = 0.02, prefilter = 0.02, slice = 0.02, close = 0.02}, %s%s}", name, kinds, body)
 	}
 	return plugins
 }
 
 // TestHostilePlugins checks that every request is answered as if the plugins did not
-// exist, that the counters show them, and that a hundred reloads under load leave no
+// exist, that the counters show their failures, and that a hundred reloads under load leave no
 // goroutines or memory behind.
 func TestHostilePlugins(t *testing.T) {
-	silent := silence(t)
-	x := start(t, withPlugins(hostilePlugins(silent)))
+	x := start(t, withPlugins(hostilePlugins(startSilentServer(t))))
 	for n := range 20 {
 		x.call("POST", "/1/faces", face(n+1, descriptor(v4, byte(n), 2, 3, 4), "")).status(201)
 	}
@@ -96,8 +98,8 @@ func TestHostilePlugins(t *testing.T) {
 		})
 	}
 	reloads := 100
-	if testing.Short() {
-		reloads = 5
+	if testing.Short() || testkit.RaceEnabled {
+		reloads = 10
 	}
 	for range reloads {
 		reload()
@@ -113,8 +115,8 @@ func TestHostilePlugins(t *testing.T) {
 	}
 }
 
-// silence starts a server that never answers, and returns its address.
-func silence(t *testing.T) string {
+// startSilentServer starts a server that never answers, and returns its address.
+func startSilentServer(t *testing.T) string {
 	silent := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(func() {
 		silent.CloseClientConnections()
@@ -129,7 +131,7 @@ func heapBytes() uint64 {
 	return m.HeapAlloc
 }
 
-// checkCounters checks that /1/plugins shows what went wrong.
+// checkCounters checks that /1/plugins shows the failures of the hostile plugins.
 func (x *service) checkCounters(t *testing.T) {
 	t.Helper()
 	var all []struct {

@@ -38,7 +38,7 @@ func TestPluginsAreListed(t *testing.T) {
 	x.call("GET", "/1/plugins?all=1", "").fault(12022, "all")
 
 	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), "")).status(201)
-	for range 5 { // with on_error "skip", no answer shows it
+	for range 5 { // on_error is "skip", so the answers do not show the errors
 		x.call("POST", "/1/matcher/faces", matchBody(storedFace(1), `{"filters":{"origin":"faces"},"targets":[]}`)).status(201).part("0.matches.0.result.0.face.face_id", `"`+id(1)+`"`)
 	}
 	a = x.call("GET", "/1/plugins", "").status(200)
@@ -142,7 +142,7 @@ return M`}))
 	defer response.Body.Close()
 	check(t, json.NewDecoder(response.Body).Decode(&got))
 	if got["agent"] != "7, 8" {
-		t.Errorf("a header that comes twice is %q", got["agent"])
+		t.Errorf("a repeated header is %q, want \"7, 8\"", got["agent"])
 	}
 	// HEAD works wherever GET does.
 	for range 2 {
@@ -185,13 +185,13 @@ return M`
 	}
 	x := start(t, withPlugins(map[string]string{"p": source("one")}))
 	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4), "")).status(201)
-	says := func(want string) {
+	checkRoute := func(want string) {
 		t.Helper()
 		if a := x.call("GET", "/plugins/p/x", "").status(200); string(a.body) != want {
 			t.Errorf("%s, want %s", a.body, want)
 		}
 	}
-	says("one")
+	checkRoute("one")
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	for range 2 {
@@ -213,17 +213,17 @@ return M`
 	for range 10 {
 		x.writePlugin("p", source("two"))
 		x.call("POST", "/1/plugins/reload", "").status(200).part("0.name", `"p"`)
-		says("two")
+		checkRoute("two")
 		x.writePlugin("p", "return {\n  api = 1,\n  name = }")
 		x.call("POST", "/1/plugins/reload", "").fault(int(matcher.CodePlugins), "p.lua:3:")
-		says("two")
+		checkRoute("two")
 	}
 	close(stop)
 	clients.Wait()
 }
 
-// TestPluginHeaders checks that equal names of headers are joined, with memory in
-// proportion to their length.
+// TestPluginHeaders checks that the values of headers with equal names are joined, and
+// that this does not need much more memory than their length.
 func TestPluginHeaders(t *testing.T) {
 	x := start(t, withPlugins(map[string]string{"tea": `
 local ns = require("nearside")
@@ -246,5 +246,5 @@ return M`}))
 	if got := after.TotalAlloc - before.TotalAlloc; got > 50<<20 { // 150 MB if each line copied all earlier ones
 		t.Errorf("%d bytes for a header of %d", got, len(request))
 	}
-	x.noHeads()
+	x.awaitNoHeads()
 }

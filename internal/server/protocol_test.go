@@ -15,7 +15,7 @@ func TestExpectContinue(t *testing.T) {
 	expect := func(request string, length int, more ...string) string {
 		return request + " HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n" + strings.Join(more, "") + "Content-Length: " + itoa(length) + "\r\n\r\n"
 	}
-	invited := func(request, body string, status int) {
+	continued := func(request, body string, status int) {
 		t.Helper()
 		c := x.dial().write(request)
 		head, err := c.in.ReadString('\n')
@@ -25,9 +25,9 @@ func TestExpectContinue(t *testing.T) {
 		c.write(body).answer(request).status(status)
 		c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
 	}
-	invited(expect("POST /1/faces", len(body)), body, 201)
-	invited(expect("POST /1/import", len(body)), body, 200)
-	invited("POST /1/import HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(body)+"0\r\n\r\n", 200)
+	continued(expect("POST /1/faces", len(body)), body, 201)
+	continued(expect("POST /1/import", len(body)), body, 200)
+	continued("POST /1/import HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(body)+"0\r\n\r\n", 200)
 
 	refused := func(request string, code int) {
 		t.Helper()
@@ -56,14 +56,14 @@ func TestPipelined(t *testing.T) {
 	post := func(path, body string) string {
 		return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
 	}
-	requests, want := "", []int(nil)
-	var requestsSb60 strings.Builder
+	var text strings.Builder
+	var want []int
 	for n := range 50 {
-		requestsSb60.WriteString(get + post("/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))) + post("/nowhere", "body") + post("/1/faces", wideFace(100+n, 3000*(n%10))))
-		requestsSb60.WriteString("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(face(200+n, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n")
+		text.WriteString(get + post("/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))) + post("/nowhere", "body") + post("/1/faces", wideFace(100+n, 3000*(n%10))))
+		text.WriteString("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(face(200+n, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n")
 		want = append(want, 200, 201, 404, 201, 200)
 	}
-	requests += requestsSb60.String()
+	requests := text.String()
 	for _, step := range []int{len(requests), 1 << 16, 997} {
 		if step != len(requests) {
 			for n := range 300 {
@@ -86,8 +86,8 @@ func TestPipelined(t *testing.T) {
 }
 
 // TestSkippedBody checks that a small body that no handler reads is skipped when it
-// arrives after the answer. It is never read as a request. After a large one the
-// connection ends.
+// arrives after the answer. It is never read as a request. After a body of more than
+// 64 KiB the connection ends.
 func TestSkippedBody(t *testing.T) {
 	x := start(t)
 	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -98,9 +98,9 @@ func TestSkippedBody(t *testing.T) {
 	for _, size := range []int{1, len(get), 64 << 10} {
 		body := strings.Repeat(get, 1+size/len(get))[:size]
 		for _, early := range []int{0, size / 2, size - 1} {
-			what := fmt.Sprintf("%d of %d bytes before the answer", early, size)
-			c.write(post(size) + body[:early]).answer(what).fault(12010)
-			c.write(body[early:] + get).answer(what + ", then").status(200)
+			when := fmt.Sprintf("%d of %d bytes before the answer", early, size)
+			c.write(post(size) + body[:early]).answer(when).fault(12010)
+			c.write(body[early:] + get).answer(when + ", then").status(200)
 		}
 	}
 	c.write(post(64<<10 + 1)).answer("a large body").fault(12010).last()
@@ -113,21 +113,21 @@ func TestSkippedChunks(t *testing.T) {
 	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 	const post, chunked = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", "\r\n"
 	c := x.dial()
-	inAll := func(size int) string { // chunks, with their framing
+	bodyOf := func(size int) string { // a body of several chunks, with the framing size bytes long
 		const end = "0\r\nA: b\r\n\r\n"
 		body := chunk(strings.Repeat(get, 300)) + chunk(get) + "5;a=b\r\nGET /\r\n"
 		rest := size - len(body) - len(end) - len("xxxx\r\n\r\n")
 		return body + chunk(strings.Repeat("x", rest)) + end
 	}
-	largest := inAll(64 << 10)
+	largest := bodyOf(64 << 10)
 	if len(largest) != 64<<10 {
 		t.Fatalf("%d bytes", len(largest))
 	}
 	for _, body := range []string{"0\r\n\r\n", chunk(get) + "0\r\n\r\n", strings.Repeat(chunk("x"), 1000) + "0\r\n\r\n", largest} {
 		for _, early := range []int{0, 1, len(body) / 2, len(body) - 1, len(body)} {
-			what := fmt.Sprintf("%d of %d bytes before the answer", early, len(body))
-			c.write(post + chunked + body[:early]).answer(what).fault(12010)
-			c.write(body[early:] + get).answer(what + ", then").status(200)
+			when := fmt.Sprintf("%d of %d bytes before the answer", early, len(body))
+			c.write(post + chunked + body[:early]).answer(when).fault(12010)
+			c.write(body[early:] + get).answer(when + ", then").status(200)
 		}
 	}
 	for request, status := range map[string]int{
@@ -136,26 +136,26 @@ func TestSkippedChunks(t *testing.T) {
 		"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n":                                200,
 	} {
 		c.write(request + "0\r\n\r\n" + get).answer(request).status(status)
-		c.answer("behind " + request).status(200)
+		c.answer("after " + request).status(200)
 	}
 	for _, body := range []string{
-		inAll(64<<10 + 1), "10001\r\n" + get, "5\r\nabcd\r\n" + get, "zz\r\n" + get, "0\n\n" + get, "0\r\n" + get + get,
+		bodyOf(64<<10 + 1), "10001\r\n" + get, "5\r\nabcd\r\n" + get, "zz\r\n" + get, "0\n\n" + get, "0\r\n" + get + get,
 		"1\r\nx" + get, "1\nx\r\n0\r\n\r\n" + get, "1;\x00\r\nx\r\n0\r\n\r\n" + get, "-1\r\n" + get, chunk(strings.Repeat("x", 70_000)) + "0\r\n\r\n" + get,
 		strings.Repeat("0", 300) + "\r\n\r\n" + get, "0\r\n" + strings.Repeat("A: b\r\n", 2000) + "\r\n" + get,
 	} {
 		for _, early := range []int{0, 1, len(body)} {
 			c := x.dial().write(post + chunked + body[:early])
 			c.answer(fmt.Sprintf("%.40q", body)).fault(12010)
-			c.write(body[early:]).half().ended()
+			c.write(body[early:]).closeWrite().ended()
 		}
 	}
-	// A client that waits for 100 may never send the body.
+	// A client that waits for 100 Continue may never send the body.
 	c = x.dial().write(post + "Expect: 100-continue\r\n" + chunked)
 	c.answer("expects").fault(12010).last()
 	c.ended()
 }
 
-// TestEmptyHost checks that an empty Host is accepted, as HTTP allows it.
+// TestEmptyHost checks that an empty Host is accepted, because HTTP allows it.
 func TestEmptyHost(t *testing.T) {
 	x := start(t)
 	body := face(1, descriptor(v4, 1, 2, 3, 4))
@@ -177,7 +177,7 @@ func TestEmptyHost(t *testing.T) {
 		}
 	}
 	x.faces(1)
-	x.noHeads()
+	x.awaitNoHeads()
 }
 
 // TestStrictHTTP checks that requests that are not quite HTTP/1.1, or that two servers
@@ -206,7 +206,7 @@ func TestStrictHTTP(t *testing.T) {
 		post("Transfer-Encoding: xchunked"), post("Transfer-Encoding: chunked;q=1"), post("Transfer-Encoding:\vchunked"), post("Transfer-Encoding: \"chunked\""),
 		"POST /1/faces HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "POST /1/faces HTTP/1.0\r\nHost: x\r\nHost: x\r\nContent-Length: 2\r\n\r\n",
 	} {
-		c := x.dial().write(request + "{}" + get("Host: x")).half()
+		c := x.dial().write(request + "{}" + get("Host: x")).closeWrite()
 		c.answer(fmt.Sprintf("%q", request)).status(400).part("error_code", "12001").last()
 		c.ended()
 	}
@@ -258,7 +258,7 @@ func TestJSONEndsWithNewline(t *testing.T) {
 		x.call("GET", "/nowhere", ""), x.call("GET", "/1/export", ""), x.dial().write("x\r\n\r\n").answer("no HTTP"), x.call("GET", "/1/plugins", ""), x.call("GET", "/docs/spec", ""),
 	} {
 		if text := string(a.body); !strings.HasSuffix(text, "}\n") && !strings.HasSuffix(text, "]\n") {
-			t.Errorf("%s ends with %q", a.what, text[max(0, len(text)-10):])
+			t.Errorf("%s ends with %q", a.request, text[max(0, len(text)-10):])
 		}
 	}
 }
@@ -266,28 +266,28 @@ func TestJSONEndsWithNewline(t *testing.T) {
 // TestHeaderLimit checks that limits.header_bytes applies to the request line and the
 // header together, whatever they contain.
 func TestHeaderLimit(t *testing.T) {
-	const most = 3000
-	x := start(t, func(s *settings) { s.header = most })
+	const limit = 3000
+	x := start(t, func(s *settings) { s.header = limit })
 	begin, end := "GET /livez?x=", " HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n"
 	fill := func(n int) string { return strings.Repeat("y", n-len(begin)-len(end)) }
 	// The handler refuses the query of a request whose header is accepted.
-	x.dial().write(begin+fill(most)+end).answer("just fits").fault(12022, "x: unknown")
+	x.dial().write(begin+fill(limit)+end).answer("just fits").fault(12022, "x: unknown")
 	for _, request := range []string{
-		begin + fill(most+1) + end,
-		"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", most) + "\r\n\r\n",
-		"GET /livez HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", most/6) + "\r\n",
-		strings.Repeat("\r\n", most/2) + "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+		begin + fill(limit+1) + end,
+		"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", limit) + "\r\n\r\n",
+		"GET /livez HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", limit/6) + "\r\n",
+		strings.Repeat("\r\n", limit/2) + "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
 	} {
 		c := x.dial().write(request)
-		c.answer(fmt.Sprintf("%.40q", request)).status(431).fault(12022, "header", itoa(most), "limits.header_bytes").last()
+		c.answer(fmt.Sprintf("%.40q", request)).status(431).fault(12022, "header", itoa(limit), "limits.header_bytes").last()
 		c.ended()
 	}
-	x.limits.HeaderBytes = 2 * most
+	x.limits.HeaderBytes = 2 * limit
 	x.server.Reload(x.limits)
-	x.dial().write(begin+fill(2*most)+end).answer("just fits").fault(12022, "x: unknown")
+	x.dial().write(begin+fill(2*limit)+end).answer("just fits").fault(12022, "x: unknown")
 }
 
-// TestHeadInPieces checks that a head can arrive in any pieces.
+// TestHeadInPieces checks that a head can arrive in pieces of any size.
 func TestHeadInPieces(t *testing.T) {
 	x := start(t)
 	body := face(1, descriptor(v4, 1, 2, 3, 4))

@@ -24,9 +24,12 @@ func (x *exchange) parameters() ([]parameter, error) {
 		if wrong != "" {
 			return nil, escapeFault("query: the key", k, wrong)
 		}
+		if key == "" {
+			return nil, matcher.Errorf(matcher.CodeBadInput, "query: the parameter %q has no name", matcher.Shorten(string(part)))
+		}
 		value, wrong := unescape(v)
 		if wrong != "" {
-			return nil, escapeFault(shorten(key)+":", v, wrong)
+			return nil, escapeFault(matcher.Shorten(key)+":", v, wrong)
 		}
 		all = append(all, parameter{key, value})
 	}
@@ -37,7 +40,7 @@ func (x *exchange) parameters() ([]parameter, error) {
 // are not decoded.
 func escapeFault(where string, text []byte, wrong string) error {
 	return matcher.Errorf(matcher.CodeBadInput, "%s %q has the wrong escape %q; %% must be followed by two hexadecimal digits, and is itself written %%25",
-		where, shorten(string(text)), wrong)
+		where, matcher.Shorten(string(text)), wrong)
 }
 
 // unescape decodes percent escapes, and + as a space. wrong is the first malformed
@@ -81,5 +84,5 @@ func (p parameter) checkText() error {
 	if utf8.ValidString(p.key) && utf8.ValidString(p.value) {
 		return nil
 	}
-	return matcher.Errorf(matcher.CodeBadInput, "%s: must be UTF-8", shorten(p.key))
+	return matcher.Errorf(matcher.CodeBadInput, "%s: must be UTF-8", matcher.Shorten(p.key))
 }

@@ -20,31 +20,32 @@ func newRaw(x *service, c net.Conn) *raw {
 	return &raw{x, c, bufio.NewReader(c)}
 }
 
-// write sends text. It ignores that the server has already closed the connection.
+// write sends text. It ignores errors, because the server may already have closed the
+// connection.
 func (r *raw) write(text string) *raw {
 	_, _ = io.WriteString(r.Conn, text)
 	return r
 }
 
-// half closes the sending half.
-func (r *raw) half() *raw {
+// closeWrite closes the sending half of the connection.
+func (r *raw) closeWrite() *raw {
 	check(r, r.Conn.(*net.TCPConn).CloseWrite())
 	return r
 }
 
-// answer reads an answer.
-func (r *raw) answer(what string) *answer {
+// answer reads an answer. request describes the request in messages.
+func (r *raw) answer(request string) *answer {
 	r.Helper()
 	response, err := http.ReadResponse(r.in, nil)
 	if err != nil {
-		r.Fatalf("%s: no answer: %v", what, err)
+		r.Fatalf("%s: no answer: %v", request, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
-		r.Fatalf("%s: %v", what, err)
+		r.Fatalf("%s: %v", request, err)
 	}
-	a := &answer{service: r.service, what: what, response: response, body: body}
+	a := &answer{service: r.service, request: request, response: response, body: body}
 	a.checkHead()
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 )
 
+// key is a reference to all faces with an external_id.
 func key(s string) string { return `{"type":"face_external_id","id":"` + s + `"}` }
 
 func TestKeyReferences(t *testing.T) {
@@ -152,7 +153,7 @@ func TestRaw(t *testing.T) {
 	x.call("POST", "/1/matcher/raw", matchBody(refs, candidates+strings.Repeat(","+givenDescriptor(descriptor(v4, 1, 2, 3, 4)), 998))).fault(31007, "candidates", "1001", "1000")
 }
 
-// TestRowsLimit checks that the limits of all sets together are limited too.
+// TestRowsLimit checks that the sum of the limits of all sets is bounded.
 func TestRowsLimit(t *testing.T) {
 	x := start(t, func(s *settings) { s.limits.Candidates, s.limits.References = 100, 1000 })
 	x.storeFaces(1)

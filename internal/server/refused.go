@@ -13,7 +13,7 @@ import (
 
 const (
 	// A refusal is valid for 1/refusedShare of the remaining time of the refused
-	// request, but at most for refusedFor. A queue does not become short earlier.
+	// request, but at most for refusedFor. The queue hardly shrinks in this time.
 	refusedShare = 100
 	refusedFor   = 50 * time.Millisecond
 	// refusedMax bounds the refusals that are remembered.
@@ -68,7 +68,7 @@ func (r *refusals) key(x *exchange, body []byte) (k refusedKey, ok bool) {
 		}
 		text = text[from:to]
 	}
-	n := bits.Len(uint(len(body)))
+	n := bits.Len(uint(len(body))) // sizes of about the same value have the same number of bits, and the same second-highest bit
 	k = refusedKey{candidates: maphash.Bytes(r.seed, text), size: n<<1 | len(body)>>max(0, n-2)&1, route: x.route}
 	if x.account != nil {
 		k.account = *x.account
@@ -86,9 +86,9 @@ func (r *refusals) check(k refusedKey) error {
 	return nil
 }
 
-// note remembers err if it is a refusal because of overload. deadline is that of the
+// remember keeps err if it is a refusal because of overload. deadline is that of the
 // request.
-func (r *refusals) note(k refusedKey, err error, deadline time.Time) {
+func (r *refusals) remember(k refusedKey, err error, deadline time.Time) {
 	if e, ok := errors.AsType[*matcher.Error](err); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter == 0 {
 		return
 	}
@@ -96,7 +96,7 @@ func (r *refusals) note(k refusedKey, err error, deadline time.Time) {
 	defer r.mu.Unlock()
 	now := r.now()
 	if len(r.last) >= refusedMax {
-		clear(r.last) // requests that are still refused are noted again
+		clear(r.last) // requests that are still refused are remembered again
 	}
 	r.last[k] = refused{now.Add(min(deadline.Sub(now)/refusedShare, refusedFor)), err}
 }

@@ -31,12 +31,12 @@ func TestRefusals(t *testing.T) {
 	}
 	first := key(x, `{`+references(300)+`,`+faces+`}`)
 	overloaded := matcher.Overloaded(time.Second, "too much")
-	r.note(first, matcher.Errorf(matcher.CodeUnavailable, "a remote is gone"), clock.Add(2*time.Second))
-	r.note(first, errors.New("no *Error"), clock.Add(2*time.Second))
+	r.remember(first, matcher.Errorf(matcher.CodeUnavailable, "a remote is gone"), clock.Add(2*time.Second))
+	r.remember(first, errors.New("not a *matcher.Error"), clock.Add(2*time.Second))
 	if err := r.check(first); err != nil {
-		t.Fatalf("%v stands for others", err)
+		t.Fatalf("%v is remembered, but it is not an overload", err)
 	}
-	r.note(first, overloaded, clock.Add(2*time.Second))
+	r.remember(first, overloaded, clock.Add(2*time.Second))
 	account := matcher.ID{1}
 	for name, other := range map[string]refusedKey{
 		"another account": key(&exchange{route: x.route, account: &account}, `{`+references(300)+`,`+faces+`}`),
@@ -50,14 +50,14 @@ func TestRefusals(t *testing.T) {
 		}
 	}
 	if err := r.check(key(x, `{`+strings.ToUpper(references(300))+`,`+faces+`}`)); !errors.Is(err, error(overloaded)) {
-		t.Errorf("a request that is alike: %v", err)
+		t.Errorf("a similar request: %v, want %v", err, overloaded)
 	}
-	clock = clock.Add(20 * time.Millisecond) // a hundredth of its time
+	clock = clock.Add(20 * time.Millisecond) // a hundredth of the remaining time of the request
 	if err := r.check(first); err != nil {
-		t.Errorf("%v still stands", err)
+		t.Errorf("the refusal is still valid: %v", err)
 	}
 	front := key(x, `{`+faces+`,`+references(300)+`}`)
-	r.note(front, overloaded, clock.Add(2*time.Second))
+	r.remember(front, overloaded, clock.Add(2*time.Second))
 	if err := r.check(key(x, `{`+faces+`,`+references(301)+`}`)); err == nil {
 		t.Error("candidates before the references are not found")
 	}
@@ -65,7 +65,7 @@ func TestRefusals(t *testing.T) {
 		t.Error("candidates in the middle are found")
 	}
 	for i := range 3 * refusedMax {
-		r.note(refusedKey{size: i}, overloaded, clock.Add(time.Second))
+		r.remember(refusedKey{size: i}, overloaded, clock.Add(time.Second))
 	}
 	if n := len(r.last); n > refusedMax {
 		t.Errorf("%d refusals are remembered", n)
@@ -89,19 +89,19 @@ func TestBudgetRefuses(t *testing.T) {
 	if err := b.newClaim(nil).grow(deadline, 50); !errors.Is(err, context.Canceled) {
 		t.Errorf("without a pace: %v", err)
 	}
-	b.pace = returnPace{from: time.Now(), last: 1} // at most one byte per second
+	b.pace = returnPace{from: time.Now(), previous: 1} // at most one byte per second
 	err := b.newClaim(nil).grow(deadline, 50)
 	if e, ok := errors.AsType[*matcher.Error](err); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter < 45*time.Second || b.waiting.Len() != 0 {
 		t.Errorf("50 bytes at 1 a second within a minute: %v", err)
 	}
-	b.pace = returnPace{from: time.Now(), last: 1000}
+	b.pace = returnPace{from: time.Now(), previous: 1000}
 	if err := b.newClaim(nil).grow(deadline, 50); !errors.Is(err, context.Canceled) {
 		t.Errorf("50 bytes at 1,000 a second: %v", err)
 	}
-	b.pace = returnPace{from: time.Now(), last: 1}
+	b.pace = returnPace{from: time.Now(), previous: 1}
 	favored.shrink(50)
 	if err := favored.grow(deadline, 50); err != nil {
-		t.Errorf("one that has begun: %v", err)
+		t.Errorf("a claim that already holds bytes: %v", err)
 	}
 	holder.shrink(0)
 	favored.shrink(0)
@@ -113,13 +113,13 @@ func TestBudgetRefuses(t *testing.T) {
 // TestReturnPace checks that the pace is that of the last one to two seconds.
 func TestReturnPace(t *testing.T) {
 	begin := time.Unix(1000, 0)
-	var f returnPace
+	var p returnPace
 	for i := range 100 { // 1,000 bytes a second
-		f.addBytes(10, begin.Add(time.Duration(i)*10*time.Millisecond))
+		p.addBytes(10, begin.Add(time.Duration(i)*10*time.Millisecond))
 	}
 	for after, want := range map[time.Duration]float64{999 * time.Millisecond: 0, time.Second: 1000, 1500 * time.Millisecond: 1000 / 1.5, 3 * time.Second: 0} {
-		g := f
-		if got := g.perSecond(begin.Add(after)); got < want*0.99 || got > want*1.01 {
+		copied := p
+		if got := copied.perSecond(begin.Add(after)); got < want*0.99 || got > want*1.01 {
 			t.Errorf("after %v: %v, want %v", after, got, want)
 		}
 	}

@@ -13,8 +13,8 @@ import (
 // browsers.
 var undocumented = []string{"/plugins/*path", "/", "/docs/", "/favicon.ico"}
 
-// TestRoutesAreDocumented checks that the document has all routes, so that tests that
-// use all operations use all routes.
+// TestRoutesAreDocumented checks that the OpenAPI document has all routes, so that tests
+// of all operations are tests of all routes.
 func TestRoutesAreDocumented(t *testing.T) {
 	s, err := New(Options{Listen: "127.0.0.1:0"})
 	if err != nil {

@@ -2,9 +2,9 @@
 //
 // A [Server] has a listener with connections. A connection reads the head of a
 // request and gives the request to hertz, which calls the handler of the route. Each
-// resource has a file with its handlers. A handler gets an exchange: the request with
-// its account, formats and deadline. It returns an error, which exchange.sendError turns
-// into an answer.
+// resource has a file with its handlers; objects.go has those that faces, events and
+// attributes share. A handler gets an exchange: the request with its account, formats
+// and deadline. It returns an error, which exchange.sendError turns into an answer.
 //
 // All requests share the memory for heads, bodies, lines of imports and answers. Each
 // of these has a budget, and a request holds a claim on it. When memory is short,
@@ -42,7 +42,7 @@ import (
 
 // Options are the parts and settings of a Server.
 type Options struct {
-	Listen string // host:port; port 0 takes a free one
+	Listen string // host:port; port 0: any free port
 	Router *route.Router
 	Memory *memory.Memory
 	// RefuseMatch and RefuseWrite return an error while the process has too little
@@ -67,8 +67,8 @@ type Limits struct {
 	LineBytes   int64         // longest line of an import; see LineMax
 	HeaderBytes int           // largest head of a request
 	CrossMatch  int           // objects of a cross match, both sides together
-	// ConnectionsPerAddress is how many connections one address may have open at
-	// once; 0: any number.
+	// ConnectionsPerAddress is the largest number of open connections of one address;
+	// 0: no limit.
 	ConnectionsPerAddress int
 	RequestTimeout        time.Duration  // of a request, or of each pause in an import or export
 	Config                map[string]any // for GET /config, with masked secrets
@@ -77,8 +77,8 @@ type Limits struct {
 // limits are the limits of new requests, with the budgets that depend on them.
 type limits struct {
 	Limits
-	bodies *budget
-	lines  *budget // of unfinished lines of imports
+	bodies          *budget
+	unfinishedLines *budget // of imports
 }
 
 // Version is what GET /version shows.
@@ -86,33 +86,33 @@ type Version struct{ Major, Minor, Patch int }
 
 // Server serves HTTP. New makes it, Run runs it, Shutdown ends it.
 type Server struct {
-	options  Options
-	limits   atomic.Pointer[limits]
-	heads    *budget
-	answers  *answerBudgets
-	refusals *refusals
-	texts    *semaphore.Weighted // textRoom bytes for imports
-	lines    *semaphore.Weighted // lineRoom bytes for imports
-	decoding *semaphore.Weighted // decodingSize bytes for parsing bodies
-	engine   *hertz.Hertz
-	listener *listener
-	methods  map[string][]string // by path of a route
-	context  context.Context     // of all requests
-	cancel   context.CancelFunc
-	draining atomic.Bool
-	entering sync.RWMutex // orders the start of requests before draining
+	options     Options
+	limits      atomic.Pointer[limits]
+	heads       *budget
+	answers     *answerBudgets
+	refusals    *refusals
+	importTexts *semaphore.Weighted // textRoom bytes
+	importLines *semaphore.Weighted // lineRoom bytes
+	decoding    *semaphore.Weighted // decodingSize bytes for parsing bodies
+	engine      *hertz.Hertz
+	listener    *listener
+	methods     map[string][]string // the methods of each route, by path
+	context     context.Context     // of all requests
+	cancel      context.CancelFunc
+	draining    atomic.Bool
+	entering    sync.RWMutex // ensures that no request is counted after draining is set
 
-	work        workers
-	largeGroups chan struct{} // one value for each large group of all imports
+	workers     workers
+	largeGroups chan struct{} // holds one value per large group, counted over all imports
 }
 
 // New listens on o.Listen and adds the routes. Connections wait until Run.
 func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
-		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
-		work:  newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
-		texts: semaphore.NewWeighted(textRoom), lines: semaphore.NewWeighted(lineRoom),
+		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
+		workers: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
+		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
 	var err error
@@ -120,7 +120,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("server: listen: %w", err)
 	}
 	redirectLog.Do(func() {
-		hlog.SetLevel(hlog.LevelFatal) // important events are answers or errors of this package
+		hlog.SetLevel(hlog.LevelFatal) // this package reports all important events itself
 		hlog.SetOutput(io.Discard)
 	})
 	s.context, s.cancel = context.WithCancel(context.Background())
@@ -142,13 +142,13 @@ func New(o Options) (*Server, error) {
 const (
 	// headerBytesMax is the largest value of Limits.HeaderBytes.
 	headerBytesMax = 1 << 20
-	// headsSize is how many bytes of heads all connections may hold together, not
-	// counting inputMin each. hertz needs about three times as much while it answers
+	// headsSize is how many bytes of heads all connections may hold together. The first
+	// inputMin bytes of each connection do not count. hertz needs about three times as much while it answers
 	// a request.
 	headsSize = 64 << 20
 	// bodiesSize and linesSize are how many bytes of bodies, and of unfinished lines
-	// of imports, all requests may hold together, not counting the part of each that
-	// needs no reservation. In addition there is room for the largest body or line. A
+	// of imports, all requests may hold together. The part of each that needs no
+	// reservation does not count. In addition there is room for the largest body or line. A
 	// decoded body needs a few times its size.
 	bodiesSize = 48 << 20
 	linesSize  = 32 << 20
@@ -173,16 +173,16 @@ func LineMax(line, body int64) int64 { return max(line, body+lineExtra) }
 func (s *Server) Reload(l Limits) {
 	l.LineBytes = LineMax(l.LineBytes, l.BodyBytes)
 	next := &limits{Limits: l}
-	now := s.limits.Load()
-	if now != nil && now.BodyBytes == l.BodyBytes {
-		next.bodies = now.bodies
+	current := s.limits.Load()
+	if current != nil && current.BodyBytes == l.BodyBytes {
+		next.bodies = current.bodies
 	} else {
 		next.bodies = newBudget("bodies", min(bodiesSize, 3*l.BodyBytes), l.BodyBytes)
 	}
-	if now != nil && now.LineBytes == l.LineBytes {
-		next.lines = now.lines
+	if current != nil && current.LineBytes == l.LineBytes {
+		next.unfinishedLines = current.unfinishedLines
 	} else {
-		next.lines = newBudget("lines of imports", linesSize, l.LineBytes+2)
+		next.unfinishedLines = newBudget("lines of imports", linesSize, l.LineBytes+2)
 	}
 	s.limits.Store(next)
 }
@@ -213,7 +213,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.listener.cutAll()
 	<-done
 	_ = s.engine.Shutdown(context.Background())
-	s.listener.serving.Wait() // for connections, which are cut; hertz does not wait if Run has returned
+	s.listener.serving.Wait() // all connections are cut and end soon; hertz does not wait for them if Run has returned
 	return err
 }
 
@@ -226,12 +226,12 @@ func (s *Server) beginRequest(c *connection) bool {
 		return false
 	}
 	c.counted = true
-	c.of.requests.Add(1)
+	c.listener.requests.Add(1)
 	return true
 }
 
-// refusalAnswer returns a complete answer with an error, for requests that cannot be
-// read and for refused connections.
+// refusalAnswer returns the bytes of a complete HTTP answer with an error. It is for
+// requests that cannot be read and for refused connections.
 func (s *Server) refusalAnswer(e *matcher.Error) []byte {
 	start := time.Now()
 	id := newRequestID(start)
@@ -267,7 +267,7 @@ func (s *Server) addRoutes() {
 	s.addRoute("POST", "/1/crossmatcher/bodies", operation{matches: true, handler: s.crossMatch, matched: matcher.BodyDescriptor, query: query{"explain"}})
 
 	s.addRoute("POST", "/1/faces", operation{writes: true, handler: s.createFace, origin: matcher.Faces})
-	s.addRoute("GET", "/1/faces", operation{handler: s.listObjects, origin: matcher.Faces, query: pages, lists: targets, filters: true})
+	s.addRoute("GET", "/1/faces", operation{handler: s.listObjects, origin: matcher.Faces, query: pages, repeatable: targets, filters: true})
 	s.addRoute("DELETE", "/1/faces", operation{handler: s.deleteObjects, origin: matcher.Faces, filters: true})
 	s.addRoute("POST", "/1/faces/find", operation{handler: s.findObjects, origin: matcher.Faces, query: query{"descriptor"}})
 	s.addRoute("POST", "/1/faces/delete", operation{handler: s.deleteFoundObjects, origin: matcher.Faces})
@@ -277,14 +277,14 @@ func (s *Server) addRoutes() {
 	s.addRoute("DELETE", "/1/faces/:id", operation{handler: s.deleteObject, origin: matcher.Faces})
 
 	s.addRoute("POST", "/1/events", operation{writes: true, handler: s.createEvents, origin: matcher.Events})
-	s.addRoute("GET", "/1/events", operation{handler: s.listObjects, origin: matcher.Events, query: pages, lists: targets, filters: true})
+	s.addRoute("GET", "/1/events", operation{handler: s.listObjects, origin: matcher.Events, query: pages, repeatable: targets, filters: true})
 	s.addRoute("DELETE", "/1/events", operation{handler: s.deleteObjects, origin: matcher.Events, filters: true})
 	s.addRoute("POST", "/1/events/find", operation{handler: s.findObjects, origin: matcher.Events, query: query{"descriptor"}})
 	s.addRoute("POST", "/1/events/delete", operation{handler: s.deleteFoundObjects, origin: matcher.Events})
 	s.addRoute("GET", "/1/events/:id", operation{handler: s.getObject, origin: matcher.Events, query: query{"descriptor"}})
 	s.addRoute("DELETE", "/1/events/:id", operation{handler: s.deleteObject, origin: matcher.Events})
 
-	s.addRoute("GET", "/1/attributes", operation{handler: s.listObjects, origin: matcher.Attributes, query: pages, lists: targets, filters: true})
+	s.addRoute("GET", "/1/attributes", operation{handler: s.listObjects, origin: matcher.Attributes, query: pages, repeatable: targets, filters: true})
 	s.addRoute("DELETE", "/1/attributes", operation{handler: s.deleteObjects, origin: matcher.Attributes, filters: true})
 	s.addRoute("POST", "/1/attributes/find", operation{handler: s.findObjects, origin: matcher.Attributes, query: query{"descriptor"}})
 	s.addRoute("POST", "/1/attributes/delete", operation{handler: s.deleteFoundObjects, origin: matcher.Attributes})
@@ -297,7 +297,7 @@ func (s *Server) addRoutes() {
 	s.addRoute("GET", "/1/lists/:id", operation{handler: s.getList})
 	s.addRoute("PATCH", "/1/lists/:id", operation{writes: true, handler: s.patchList})
 	s.addRoute("DELETE", "/1/lists/:id", operation{handler: s.deleteList, query: query{"with_faces"}})
-	s.addRoute("PATCH", "/1/linker", operation{handler: s.link})
+	s.addRoute("PATCH", "/1/linker", operation{handler: s.linkFaces})
 
 	s.addRoute("POST", "/1/import", operation{writes: true, handler: s.importObjects, query: query{"origin", "list_id"}, long: true})
 	s.addRoute("GET", "/1/export", operation{handler: s.exportObjects, query: query{"origin"}, filters: true, plain: true, long: true})
@@ -335,7 +335,7 @@ func (s *Server) addRoute(method, path string, op operation) {
 }
 
 func (s *Server) noRoute(_ context.Context, x *exchange) error {
-	return matcher.Errorf(matcher.CodeNoRoute, "%s is not a resource of this server", shorten(string(x.Path())))
+	return matcher.Errorf(matcher.CodeNoRoute, "%s is not a resource of this server", matcher.Shorten(string(x.Path())))
 }
 
 func (s *Server) noMethod(_ context.Context, x *exchange) error {
@@ -347,8 +347,8 @@ func (s *Server) noMethod(_ context.Context, x *exchange) error {
 			allowed = slices.Concat(allowed, methods) // /1/faces/find also matches /1/faces/:id
 		}
 	}
-	return matcher.MethodNotAllowed(allowed, "%s is not a method of %s", shorten(string(x.Method())), shorten(path))
+	return matcher.MethodNotAllowed(allowed, "%s is not a method of %s", matcher.Shorten(string(x.Method())), matcher.Shorten(path))
 }
 
-// requestContext is hertz's name for a request and its answer.
+// requestContext is hertz's type for a request and its answer.
 type requestContext = app.RequestContext

@@ -41,10 +41,10 @@ func TestMain(m *testing.M) {
 	for _, media := range []string{"application/x-ndjson", "text/html"} {
 		openapi3filter.RegisterBodyDecoder(media, openapi3filter.FileBodyDecoder) // read as text
 	}
-	if os.Getenv(poisonedEnv) != "" { // its data directory stays locked
+	if os.Getenv(poisonedEnv) != "" { // a poisoned store keeps its goroutines
 		os.Exit(m.Run())
 	}
-	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), // ants has two for its unused default pool
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent(), // ants has two goroutines for its unused default pool
 		goleak.IgnoreAnyFunction("github.com/cloudwego/hertz/pkg/protocol.UpdateServerDate.func1"))
 }
 
@@ -75,23 +75,23 @@ var metaFields = []matcher.MetaField{
 	{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "shop.name", Type: matcher.MetaString}, {Path: "vip", Type: matcher.MetaBoolean},
 }
 
-// settings are what tests can change of the server.
+// settings are the settings of a server that tests can change.
 type settings struct {
 	limits     wire.Limits
 	body, line int64
 	timeout    time.Duration
 	memory     int64
 	header     int
-	address    int                                   // connections of one address
+	address    int                                   // limit of connections of one address
 	cross      int                                   // objects of a cross match
 	matcher    func(matcher.Matcher) matcher.Matcher // wraps the memory
 	plugins    map[string]string                     // sources by name; all are active
 	versions   []matcher.Version
-	now        func() time.Time // of filters
+	now        func() time.Time // the clock of filters
 	remotes    []remote.Config
 	refuse     func() error                  // refuses matches and writes; may be nil
 	dir        string                        // data directory; empty: a new one
-	warn       func(msg string, args ...any) // not nil: the store uses segments, and warns
+	warn       func(msg string, args ...any) // if not nil, the store uses segments and calls warn
 }
 
 // service is a running server with a client.
@@ -187,7 +187,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 			err = srv.Shutdown(ctx)
 			check(t, <-served)
 			if srv.HoldBodies() == nil || srv.HoldAnswers() == nil || srv.HoldImports() == nil || srv.HoldHeads() == nil {
-				t.Error("no request is left, and room for bodies, answers, imports or headers was not given back")
+				t.Error("no request is left, but room for bodies, answers, imports or headers was not given back")
 			}
 		})
 		return err
@@ -205,7 +205,7 @@ func (s *settings) openRemotes(t testing.TB, decoder func() *wire.Decoder, objec
 	group := remote.NewGroup(decoder, slog.New(slog.DiscardHandler))
 	t.Cleanup(group.Close)
 	check(t, group.Configure(s.remotes))
-	_, owners := group.Now()
+	_, owners := group.Current()
 	objects.SetOwners(owners)
 	return group
 }
@@ -235,7 +235,7 @@ func (x *service) send(method, url string, body io.Reader, headers ...string) *a
 	if err != nil {
 		x.Fatalf("%s %.200s: %v", method, url, err)
 	}
-	a := &answer{service: x, what: fmt.Sprintf("%s %.200s", method, url), response: response, body: text}
+	a := &answer{service: x, request: fmt.Sprintf("%s %.200s", method, url), response: response, body: text}
 	a.checkHead()
 	x.spec.check(a, request, body)
 	return a
@@ -268,6 +268,7 @@ func (b *buffer) String() string {
 	return b.text.String()
 }
 
+// check fails the test if err is not nil.
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

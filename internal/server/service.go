@@ -34,26 +34,26 @@ func readFiles(from fs.FS) map[string][]byte {
 }
 
 func (s *Server) version(_ context.Context, x *exchange) error {
-	v := x.server.Version
+	v := x.options.Version
 	return x.sendValue(http.StatusOK, map[string]any{
 		"Version": map[string]any{"api": 1, "major": v.Major, "minor": v.Minor, "patch": v.Patch},
 	})
 }
 
-// healthcheck reports whether the server works. With ?include_luna_services=1 it
-// also reports whether the remotes work.
+// healthcheck reports whether the store works. With ?include_luna_services=1 it also
+// reports whether the remotes work.
 func (s *Server) healthcheck(_ context.Context, x *exchange) error {
 	start := time.Now()
-	all, err := x.flag("include_luna_services")
+	withRemotes, err := x.flag("include_luna_services")
 	if err != nil {
 		return err
 	}
 	var faults []any
-	if err := x.server.Store.Err(); err != nil {
+	if err := x.options.Store.Err(); err != nil {
 		faults = append(faults, err.Error())
 	}
-	if all && x.server.Remotes != nil {
-		for _, remote := range x.server.Remotes.States() {
+	if withRemotes && x.options.Remotes != nil {
+		for _, remote := range x.options.Remotes.States() {
 			if remote.Reason != "" {
 				faults = append(faults, "remote "+remote.Name+": "+remote.Reason)
 			}
@@ -70,9 +70,10 @@ func (s *Server) livez(_ context.Context, x *exchange) error {
 	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }
 
-// readyz reports whether the server can answer all kinds of requests.
+// readyz reports whether the store works. While the server shuts down, wrap refuses the
+// request before it gets here.
 func (s *Server) readyz(_ context.Context, x *exchange) error {
-	if err := x.server.Store.Err(); err != nil {
+	if err := x.options.Store.Err(); err != nil {
 		return matcher.Errorf(matcher.CodeUnavailable, "store: %w", err)
 	}
 	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
@@ -84,7 +85,7 @@ func (s *Server) config(_ context.Context, x *exchange) error {
 
 func (s *Server) metrics(_ context.Context, x *exchange) error {
 	var text bytes.Buffer
-	contentType, err := x.server.Metrics(&text, x.header("Accept"))
+	contentType, err := x.options.Metrics(&text, x.header("Accept"))
 	if err != nil {
 		return err
 	}

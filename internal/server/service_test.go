@@ -25,24 +25,24 @@ func TestService(t *testing.T) {
 
 func TestDocs(t *testing.T) {
 	x := start(t)
-	holds := func(path, accept, media string, texts ...string) {
+	contains := func(path, accept, media string, texts ...string) {
 		t.Helper()
 		a := x.call("GET", path, "", "Accept", accept).status(200).header("Content-Type", media)
 		for _, text := range texts {
 			if !strings.Contains(string(a.body), text) {
-				t.Errorf("%s holds no %q", path, text)
+				t.Errorf("%s does not contain %q", path, text)
 			}
 		}
 	}
 	for _, accept := range []string{"*/*", "text/html", "image/png"} {
-		holds("/docs", accept, "text/html; charset=utf-8", "/1/matcher/faces")
-		holds("/docs/", accept, "text/html; charset=utf-8", "/1/matcher/faces")
-		holds("/favicon.ico", accept, "image/x-icon", "PNG")
-		holds("/docs/errors", accept, "text/html; charset=utf-8", `id="12022"`, `id="1"`)
+		contains("/docs", accept, "text/html; charset=utf-8", "/1/matcher/faces")
+		contains("/docs/", accept, "text/html; charset=utf-8", "/1/matcher/faces")
+		contains("/favicon.ico", accept, "image/x-icon", "PNG")
+		contains("/docs/errors", accept, "text/html; charset=utf-8", `id="12022"`, `id="1"`)
 	}
-	holds("/docs/spec", "*/*", "application/json", `"openapi": "3.0.3"`)
-	holds("/docs/spec", "application/json", "application/json", `"openapi": "3.0.3"`)
-	holds("/docs/spec", "application/x-yaml", "application/x-yaml", "openapi: 3.0.3")
+	contains("/docs/spec", "*/*", "application/json", `"openapi": "3.0.3"`)
+	contains("/docs/spec", "application/json", "application/json", `"openapi": "3.0.3"`)
+	contains("/docs/spec", "application/x-yaml", "application/x-yaml", "openapi: 3.0.3")
 }
 
 func TestMetrics(t *testing.T) {
@@ -86,7 +86,7 @@ func TestRequestID(t *testing.T) {
 }
 
 // TestFormats sends every kind of body in both formats and reads each answer in both.
-// All four ways must give the same content.
+// All combinations must give the same content.
 func TestFormats(t *testing.T) {
 	x := start(t)
 	both := func(method, path, body string, status int) {

@@ -17,9 +17,9 @@ import (
 	"nearside/internal/testkit"
 )
 
-// closing begins a Shutdown and returns when the server accepts no connections any
-// more. The channel receives the result of Shutdown.
-func (x *service) closing(ctx context.Context) <-chan error {
+// beginShutdown calls Shutdown in the background and returns when the server accepts no
+// connections any more. The channel receives the result of Shutdown.
+func (x *service) beginShutdown(ctx context.Context) <-chan error {
 	ended := make(chan error, 1)
 	go func() { ended <- x.stop(ctx) }()
 	for {
@@ -34,8 +34,8 @@ func (x *service) closing(ctx context.Context) <-chan error {
 // TestShutdown checks that running requests are answered, new ones are refused, and
 // idle connections are closed.
 func TestShutdown(t *testing.T) {
-	begun, let := make(chan struct{}), make(chan struct{})
-	x := start(t, beforeMatch(func(context.Context) { begun <- struct{}{}; <-let }))
+	begun, proceed := make(chan struct{}), make(chan struct{})
+	x := start(t, beforeMatch(func(context.Context) { begun <- struct{}{}; <-proceed }))
 	x.storeFaces(1)
 	match := matchBody(storedFace(1), allFaces())
 	idle, kept, late, busy := x.dial(), x.dial(), x.dial(), x.dial()
@@ -49,11 +49,11 @@ func TestShutdown(t *testing.T) {
 	}
 	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(lines.String()))
 	<-begun
-	for x.memory.Stats().Rows[0] < 1000 { // the first batch
+	for x.memory.Stats().Rows[0] < 1000 { // until lines are stored
 		runtime.Gosched()
 	}
 
-	ended := x.closing(context.Background())
+	ended := x.beginShutdown(context.Background())
 	for range 2 { // the second request finds the connection closed
 		kept.write("GET /livez HTTP/1.1\r\nHost: x\r\nAccept: application/msgpack\r\n\r\n")
 	}
@@ -62,7 +62,7 @@ func TestShutdown(t *testing.T) {
 	late.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n{}").answer("while shutting down").fault(12050)
 	importing.write(chunk(face(2001, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n").answer("import").status(200).last().
 		json(`{"accepted":2002,"rejected":0,"errors":[]}`)
-	close(let)
+	close(proceed)
 	busy.answer("match").status(201).last().part("0.reference", storedFace(1))
 	check(t, <-ended)
 	idle.ended()
@@ -82,10 +82,10 @@ func TestShutdownCut(t *testing.T) {
 	slow := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}")
 	<-begun
 	grace, cancel := context.WithCancelCause(context.Background())
-	ended := x.closing(grace)
-	patience := errors.New("enough")
-	cancel(patience)
-	if err := <-ended; !errors.Is(err, patience) || !returned {
+	ended := x.beginShutdown(grace)
+	cause := errors.New("the grace period is over")
+	cancel(cause)
+	if err := <-ended; !errors.Is(err, cause) || !returned {
 		t.Errorf("%v, the handler has returned: %v", err, returned)
 	}
 	for _, c := range []*raw{busy, slow} {
@@ -105,7 +105,7 @@ func TestShutdownSlowReader(t *testing.T) {
 	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers between server and client
 		t.Fatal(err)
 	}
-	ended := x.closing(context.Background())
+	ended := x.beginShutdown(context.Background())
 	slow.answer("slowly read").status(201).part("99.matches.999.result.distance", "1")
 	check(t, <-ended)
 }
@@ -116,7 +116,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	for range 5 {
 		x := start(t)
 		const clients = 8
-		told := make([]int, clients) // faces whose write was acknowledged
+		acknowledged := make([]int, clients) // number of faces, by client
 		var enough, done sync.WaitGroup
 		enough.Add(clients)
 		for client := range clients {
@@ -136,7 +136,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 					_, err = io.Copy(io.Discard, response.Body)
 					response.Body.Close()
 					if response.StatusCode == http.StatusCreated {
-						told[client]++
+						acknowledged[client]++
 					} else if response.StatusCode != http.StatusServiceUnavailable {
 						t.Errorf("%d", response.StatusCode)
 					}
@@ -153,21 +153,22 @@ func TestShutdownLosesNothing(t *testing.T) {
 		check(t, x.stop(context.Background()))
 		done.Wait()
 		sum := 0
-		for _, n := range told {
+		for _, n := range acknowledged {
 			sum += n
 		}
 		if rows := x.memory.Stats().Rows[0]; rows != sum {
-			t.Errorf("%d faces are stored, clients were told of %d", rows, sum)
+			t.Errorf("%d faces are stored, but %d writes were acknowledged", rows, sum)
 		}
 	}
 }
 
-// onlyOnce hides that a body could be sent again.
+// onlyOnce is a body that net/http cannot send a second time.
 type onlyOnce struct{ io.Reader }
 
-// TestConcurrent runs clients that do everything at once. Each client has its own
-// faces and knows their state. They share a list and exports.
-func TestConcurrent(t *testing.T) {
+// TestConcurrentClients runs clients that create, match, link, import, export, change and
+// delete faces at the same time. Each client has its own faces and knows their state. The
+// clients share a list.
+func TestConcurrentClients(t *testing.T) {
 	x := start(t)
 	x.call("POST", "/1/lists", `{"list_id":"`+id(9)+`"}`).status(201)
 	const clients, rounds = 6, 15

@@ -40,20 +40,21 @@ var allDateTimes = sync.OnceFunc(func() {
 		`^[0-9]{4}-(0[1-9]|1[012])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$`))
 })
 
-// check checks all successful requests and all JSON answers.
+// check compares an answer in JSON with the document, and also the request if it
+// succeeded.
 func (s *spec) check(a *answer, request *http.Request, body io.Reader) {
 	a.Helper()
 	if a.response.StatusCode == http.StatusMethodNotAllowed || request.Method == http.MethodHead ||
 		slices.Contains([]string{"/", "/docs/", "/favicon.ico"}, request.URL.Path) || strings.HasPrefix(request.URL.Path, "/plugins/") {
 		return // not an operation of the document
 	}
-	request.URL.RawQuery = wholeNumber.ReplaceAllString(request.URL.RawQuery, "=$1") // 33.0 is an integer, but not for the library
+	request.URL.RawQuery = wholeNumber.ReplaceAllString(request.URL.RawQuery, "=$1") // 33.0 is an integer, but openapi3filter refuses it
 	place, parameters, err := s.router.FindRoute(request)
 	if a.response.StatusCode == http.StatusNotFound && (err != nil || place.Operation.Responses.Status(http.StatusNotFound) == nil) {
 		return // the router of the library accepts more
 	}
 	if err != nil {
-		a.Errorf("%s: not in the document: %v", a.what, err)
+		a.Errorf("%s: not in the document: %v", a.request, err)
 		return
 	}
 	in := &openapi3filter.RequestValidationInput{
@@ -68,7 +69,7 @@ func (s *spec) check(a *answer, request *http.Request, body io.Reader) {
 			request.Header.Set("Content-Type", "application/json")
 		}
 		if err := openapi3filter.ValidateRequest(context.Background(), in); err != nil {
-			a.Errorf("%s: the server takes what the document does not: %v", a.what, err)
+			a.Errorf("%s: the server accepts the request, but the document does not allow it: %v", a.request, err)
 		}
 	}
 	media, _, _ := strings.Cut(a.response.Header.Get("Content-Type"), ";")
@@ -80,11 +81,11 @@ func (s *spec) check(a *answer, request *http.Request, body io.Reader) {
 		Body: io.NopCloser(bytes.NewReader(a.body)), Options: in.Options,
 	}
 	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
-		a.Errorf("%s: the document has no such answer: %v", a.what, err)
+		a.Errorf("%s: the document does not allow the answer: %v", a.request, err)
 	}
 }
 
 var wholeNumber = regexp.MustCompile(`=(\d+)\.0\b`)
 
-// unread reports whether the filter cannot read a media type.
+// unread reports whether openapi3filter cannot read a media type.
 func unread(media string) bool { return strings.Contains(media, "msgpack") }

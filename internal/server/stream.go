@@ -20,12 +20,12 @@ type stream struct {
 	ended bool
 }
 
-// stream begins an answer of unknown length. The answer to HEAD is only the header.
-func (x *exchange) stream(contentType string) *stream {
+// startStream starts an answer of unknown length. The answer to HEAD is only the header.
+func (x *exchange) startStream(contentType string) *stream {
 	x.SetStatusCode(http.StatusOK)
 	x.SetContentType(contentType)
 	s := &stream{x: x}
-	if x.conn.head.old {
+	if x.conn.head.http10 {
 		x.SetConnectionClose()
 	}
 	x.Response.HijackWriter(s)
@@ -41,7 +41,7 @@ func (s *stream) Write(p []byte) (int, error) {
 		return 0, err
 	}
 	out := &s.x.conn.out
-	if s.x.conn.head.old {
+	if s.x.conn.head.http10 {
 		out.addBytes(p)
 	} else {
 		out.addBytes(fmt.Appendf(nil, "%x\r\n", len(p)))
@@ -59,8 +59,8 @@ func (s *stream) begin() error {
 	s.begun = true
 	header := &s.x.Response.Header
 	header.SetContentLength(-1)
-	if s.x.conn.head.old {
-		header.SetContentLength(-2)
+	if s.x.conn.head.http10 {
+		header.SetContentLength(-2) // for hertz: neither a length nor chunks
 	}
 	return resp.WriteHeader(header, s.x.conn)
 }
@@ -84,7 +84,7 @@ func (s *stream) Finalize() error {
 		return err
 	}
 	s.ended = true
-	if !s.x.conn.head.old && !s.x.IsHead() {
+	if !s.x.conn.head.http10 && !s.x.IsHead() {
 		s.x.conn.out.addBytes([]byte("0\r\n\r\n"))
 	}
 	return s.x.conn.Flush()

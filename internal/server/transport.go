@@ -28,7 +28,7 @@ func (t transport) ListenAndServe(serve network.OnData) error {
 			defer c.finish()
 			ctx := context.WithValue(context.Background(), connectionKey{}, c)
 			for c.nextRequest() && c.serveRequest(ctx, serve) {
-				c.of.markIdle(c)
+				c.listener.markIdle(c)
 			}
 		})
 	}
@@ -54,19 +54,19 @@ func (t transport) Shutdown(ctx context.Context) error {
 }
 
 // serveRequest lets hertz answer one request. It reports whether the connection can
-// be used for another one. A panic of hertz ends the connection but not the process:
+// be used for another request. A panic of hertz ends the connection but not the process:
 // hertz v0.10.4 panics when it reads "Trailer: ,".
 func (c *connection) serveRequest(ctx context.Context, serve network.OnData) (more bool) {
 	defer c.endRequest()
 	defer func() {
 		if p := recover(); p != nil {
-			c.of.server.options.Log.Warn("request cannot be read", "panic", p)
+			c.listener.server.options.Log.Warn("request cannot be read", "panic", p)
 			c.refuse(matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1: the header cannot be read"))
 			more = false
 		}
 	}()
 	err := serve(ctx, c)
-	return c.begun && (err == nil || errors.Is(err, hertzerrors.ErrIdleTimeout))
+	return c.handlerCalled && (err == nil || errors.Is(err, hertzerrors.ErrIdleTimeout))
 }
 
 // The methods below are the view that hertz has of a connection.
@@ -147,9 +147,9 @@ func (c *connection) Write(p []byte) (int, error) {
 }
 
 // Flush implements network.Writer. If no handler has run, hertz has refused the
-// request; its answer is replaced by one of ours.
+// request. Flush then sends our error instead of the answer of hertz.
 func (c *connection) Flush() error {
-	if !c.begun {
+	if !c.handlerCalled {
 		c.out.discard()
 		c.refuse(matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1: the header cannot be read"))
 		return io.ErrClosedPipe

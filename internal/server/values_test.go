@@ -112,7 +112,7 @@ func TestLargeIntegers(t *testing.T) {
 	}
 	x.call("DELETE", "/1/events/"+id(20), "").status(204)
 
-	// Each way of asking, in JSON and in MessagePack.
+	// Each operation with filters: a page, an export and a match.
 	count := func(filter, value string, want ...int) {
 		t.Helper()
 		query := "meta.shop.floor__" + filter + "=" + url.QueryEscape(strings.Trim(value, "[]"))

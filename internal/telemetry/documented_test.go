@@ -14,8 +14,8 @@ import (
 	"nearside/matcher/remote"
 )
 
-// TestMetricsAreDocumented: docs/metrics.md has a line for every metric of the
-// server, with its type, its labels and its help, and no other line.
+// TestMetricsAreDocumented checks that docs/metrics.md has a line for each metric of the
+// server, with its type, its labels and its help, and that it has no other lines.
 func TestMetricsAreDocumented(t *testing.T) {
 	tm := New("1", Gauges{
 		Rows: func(matcher.Origin) int { return 1 }, Lists: func() int { return 1 }, Memory: func() int64 { return 1 }, Queue: func() int { return 1 },
@@ -45,12 +45,13 @@ func TestMetricsAreDocumented(t *testing.T) {
 	}
 	for _, line := range documented {
 		if !slices.Contains(want, line) {
-			t.Errorf("docs/metrics.md has a line for no metric:\n%s", line)
+			t.Errorf("docs/metrics.md has a line for a metric that does not exist:\n%s", line)
 		}
 	}
 }
 
-// wantedLines describes what is registered, shown or not, as the document has it.
+// wantedLines returns the lines that the document must have: one for each registered
+// metric, even if the metric has no value yet. types has the types of the metrics.
 func wantedLines(tm *Telemetry, types map[string]string) (lines []string) {
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
@@ -61,7 +62,7 @@ func wantedLines(tm *Telemetry, types map[string]string) (lines []string) {
 	for d := range descriptions {
 		found := form.FindStringSubmatch(d.String())
 		if found == nil {
-			continue // of Go or the process
+			continue // a metric of Go or of the process
 		}
 		var labels []string
 		for _, label := range strings.FieldsFunc(found[3]+","+found[4], func(r rune) bool { return r == ',' }) {
@@ -70,7 +71,7 @@ func wantedLines(tm *Telemetry, types map[string]string) (lines []string) {
 		}
 		line := fmt.Sprintf("| `%s` | %s | %s | %s |", found[1], types[found[1]], strings.Join(labels, ", "), found[2])
 		line = strings.Replace(line, "|  |", "| |", 1)
-		if !slices.Contains(lines, line) { // one for each value of a constant label
+		if !slices.Contains(lines, line) { // a metric is registered once for each value of a constant label
 			lines = append(lines, line)
 		}
 	}

@@ -24,9 +24,9 @@ type pluginMetrics struct {
 
 // pluginMeter holds the metrics of one plugin.
 type pluginMeter struct {
-	name    string
-	metrics []*pluginMetric // in the order of declaration
-	series  int             // number of series of all metrics
+	name        string
+	metrics     []*pluginMetric // in the order of declaration
+	seriesCount int             // of all metrics
 }
 
 // pluginMetric implements [ns.Metric].
@@ -34,8 +34,8 @@ type pluginMetric struct {
 	ns.MetricShape
 	owner   *pluginMetrics
 	meter   *pluginMeter
-	holders int // number of declarations that were not released
-	series  map[string]*series
+	holders int                // number of declarations that were not released
+	series  map[string]*series // by label values, see seriesOf
 }
 
 // series is one set of label values.
@@ -47,7 +47,7 @@ type series struct {
 }
 
 // family returns the name of a metric without the suffix _total, which OpenMetrics
-// adds or removes. Metrics with the same family must have the same kind.
+// adds or removes. Metrics of the same family must have the same kind.
 func family(name string) string { return strings.TrimSuffix(name, "_total") }
 
 // Metric implements [ns.Meter].
@@ -88,7 +88,7 @@ func (m *pluginMetric) Release() {
 	if m.holders--; m.holders > 0 {
 		return
 	}
-	m.meter.series -= len(m.series)
+	m.meter.seriesCount -= len(m.series)
 	m.meter.metrics = slices.DeleteFunc(m.meter.metrics, func(other *pluginMetric) bool { return other == m })
 	if len(m.meter.metrics) == 0 {
 		delete(m.owner.plugins, m.meter.name)
@@ -103,10 +103,10 @@ func (m *pluginMetric) seriesOf(labels []string) (*series, error) {
 	if s != nil {
 		return s, nil
 	}
-	if m.meter.series >= seriesMax {
+	if m.meter.seriesCount >= seriesMax {
 		return nil, fmt.Errorf("%s: a plugin must have at most %d sets of label values", m.Name, seriesMax)
 	}
-	m.meter.series++
+	m.meter.seriesCount++
 	s = &series{labels: append([]string{m.meter.name}, labels...), counts: make([]uint64, len(m.Buckets))}
 	m.series[key] = s
 	return s, nil
@@ -139,7 +139,7 @@ func (m *pluginMetric) Set(v float64, labels []string) error {
 	return err
 }
 
-// latestByFamily returns the metric of each family that was declared last.
+// latestByFamily returns, for each family, the metric that was declared last.
 func (p *pluginMeter) latestByFamily() map[string]*pluginMetric {
 	latest := make(map[string]*pluginMetric, len(p.metrics))
 	for _, m := range p.metrics {
@@ -186,10 +186,10 @@ func (m *pluginMetric) collect(help string, out chan<- prometheus.Metric) {
 		case ns.Gauge:
 			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, s.value, s.labels...)
 		case ns.Histogram:
-			counts, below := make(map[float64]uint64, len(m.Buckets)), uint64(0)
+			counts, sum := make(map[float64]uint64, len(m.Buckets)), uint64(0)
 			for i, bound := range m.Buckets {
-				below += s.counts[i]
-				counts[bound] = below
+				sum += s.counts[i]
+				counts[bound] = sum // Prometheus counts all values up to the bound
 			}
 			out <- prometheus.MustNewConstHistogram(desc, s.count, s.value, counts, s.labels...)
 		}

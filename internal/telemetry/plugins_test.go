@@ -98,8 +98,8 @@ ns.metrics.counter("hits_total", "With other labels.", {"x"}):add(1, {x = "\"\n"
 		t.Error(err, open.String())
 	}
 
-	// A name that another plugin uses for another kind is refused, with or without
-	// _total. Values counted before that stay.
+	// A name is refused if another plugin uses it for another kind, with or without _total.
+	// The values that were counted before the refusal stay.
 	write("p", `
 ns.metrics.counter("hits_total", "Hits by route.", {"code", "route"}):add(1, {route = "a", code = 200})
 ns.metrics.counter("heat_total", "Not a gauge any more."):add(7)`)
@@ -125,7 +125,8 @@ function M:start() a:add(10) b:set(20) `
 	if err := h.Reload(context.Background()); err == nil {
 		t.Fatal("the reload succeeded, want an error")
 	}
-	// What the refused plugin added to the common counter stays; its gauge is removed.
+	// The value that the refused plugin added to the shared counter stays. Its gauge is
+	// removed.
 	expectEqual(t, pluginLines(scrape(t, tm)), `nearside_plugin_a_total{plugin="p"} 11`, `nearside_plugin_b_total{plugin="p"} 2`, `nearside_plugin_c_total{plugin="p"} 3`)
 	write("p", next+"end")
 	if err := h.Reload(context.Background()); err != nil {

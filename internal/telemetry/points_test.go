@@ -24,13 +24,13 @@ func TestPluginPoints(t *testing.T) {
 		Listens: func(event string) bool { return listens && event == MonitoringEvent },
 	}
 	at := time.UnixMilli(1_700_000_000_250)
-	everything := func() {
+	observeAll := func() {
 		p.Requested(matcher.RequestPoint{Time: at, Route: "POST:/matcher/faces", Status: 201, RequestID: "1,a", Duration: 1500 * time.Microsecond})
 		p.Requested(matcher.RequestPoint{Time: at, Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput, RequestID: "1,b", Duration: time.Second})
 		p.Matched(matcher.MatchPoint{Time: at, Matcher: "memory", Origin: matcher.Events, RequestID: "1,c", Subs: 2, Rows: 30, Matches: 4, Duration: 2 * time.Second})
 		p.Matched(matcher.MatchPoint{Time: at, Matcher: "plugin", Err: errors.New("x")})
 	}
-	everything()
+	observeAll()
 	tags := func(more map[string]any) map[string]any {
 		all := map[string]any{"service": "nearside"}
 		maps.Copy(all, more)
@@ -64,7 +64,7 @@ func TestPluginPoints(t *testing.T) {
 	}
 	got, listens = nil, false
 	p.Stored(&matcher.Object{Origin: matcher.Events, Event: &matcher.Event{}})
-	if everything(); got != nil {
+	if observeAll(); got != nil {
 		t.Errorf("events without a listener: %v", got)
 	}
 }

@@ -11,14 +11,14 @@ import (
 type remoteStates func() []remote.State
 
 var (
-	remoteUp = prometheus.NewDesc(namespace+"_remote_up", "1 while the remote is available, else 0.", []string{"remote"}, nil)
-	inFlight = prometheus.NewDesc(namespace+"_remote_calls", "Calls to the remote that are in progress.", []string{"remote"}, nil)
+	remoteUp    = prometheus.NewDesc(namespace+"_remote_up", "1 while the remote is available, else 0.", []string{"remote"}, nil)
+	remoteCalls = prometheus.NewDesc(namespace+"_remote_calls", "Calls to the remote that are in progress.", []string{"remote"}, nil)
 )
 
 // Describe implements [prometheus.Collector].
 func (remoteStates) Describe(out chan<- *prometheus.Desc) {
 	out <- remoteUp
-	out <- inFlight
+	out <- remoteCalls
 }
 
 // Collect implements [prometheus.Collector].
@@ -29,6 +29,6 @@ func (states remoteStates) Collect(out chan<- prometheus.Metric) {
 			up = 0
 		}
 		out <- prometheus.MustNewConstMetric(remoteUp, prometheus.GaugeValue, up, s.Name)
-		out <- prometheus.MustNewConstMetric(inFlight, prometheus.GaugeValue, float64(s.Calls), s.Name)
+		out <- prometheus.MustNewConstMetric(remoteCalls, prometheus.GaugeValue, float64(s.Calls), s.Name)
 	}
 }

@@ -1,7 +1,7 @@
 // Package telemetry collects metrics and exposes them to Prometheus.
 //
-// A [Telemetry] is a [matcher.Observer] with a separate registry, so that two of them,
-// for example in tests, never share a metric. Each observation increases counters. At
+// A [Telemetry] is a [matcher.Observer] with a separate registry. So two instances, for
+// example in tests, never share a metric. Each observation increases counters. At
 // each scrape, the values of gauges come from the functions in [Gauges]. The names of
 // all metrics begin with nearside_, and their units are seconds and bytes.
 package telemetry
@@ -23,9 +23,8 @@ import (
 	"nearside/matcher/remote"
 )
 
-// routesMax is the largest number of routes with separate metrics. Further routes are
-// counted together as otherRoute, so that routes with client paths cannot fill the
-// memory.
+// routesMax is the largest number of routes with separate metrics. All further routes
+// are counted as otherRoute, so that paths from clients cannot fill the memory.
 const (
 	routesMax  = 200
 	otherRoute = "other"
@@ -76,7 +75,7 @@ func New(version string, g Gauges) *Telemetry {
 	f := factory{registry}
 	t := &Telemetry{
 		registry: registry,
-		// The server compresses, because it knows the connection.
+		// Answers of the server are not compressed.
 		scrape:  promhttp.HandlerFor(registry, promhttp.HandlerOpts{DisableCompression: true, EnableOpenMetrics: true}),
 		gauges:  g,
 		plugins: &pluginMetrics{plugins: map[string]*pluginMeter{}},
@@ -169,8 +168,8 @@ type scrapeError struct{ text string }
 
 func (e *scrapeError) Error() string { return "telemetry: " + strings.TrimSpace(e.text) }
 
-// responseBuffer is an http.ResponseWriter that holds what promhttp writes. It gives
-// access to promhttp's choice of formats without a server of net/http.
+// responseBuffer is an http.ResponseWriter that keeps the response in memory. So promhttp
+// can choose the format without a server of net/http.
 type responseBuffer struct {
 	header http.Header
 	status int

@@ -35,7 +35,8 @@ func expectLines(t *testing.T, lines []string, want ...string) {
 	}
 }
 
-func TestPoints(t *testing.T) {
+// TestMetrics checks the values of metrics after a few observations.
+func TestMetrics(t *testing.T) {
 	tm := New("1.2.3", Gauges{
 		Rows:   func(o matcher.Origin) int { return 10 + int(o) },
 		Lists:  func() int { return 3 },
@@ -89,8 +90,8 @@ func TestNoGauges(t *testing.T) {
 	}
 }
 
-// TestRoutesAreBounded checks that a client that invents paths cannot fill the memory,
-// also if the paths are not valid UTF-8.
+// TestRoutesAreBounded checks that the number of routes with separate metrics is bounded,
+// and that a route that is not valid UTF-8 is counted.
 func TestRoutesAreBounded(t *testing.T) {
 	tm := New("1", Gauges{})
 	tm.Requested(matcher.RequestPoint{Route: "GET:/bad\xff", Status: 404})

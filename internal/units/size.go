@@ -11,8 +11,8 @@ import (
 // maxSize is the largest size that ParseSize returns, in bytes.
 const maxSize = 1 << 62
 
-// sizeUnits lists the units, largest first of each kind. FormatSize uses the
-// first four, the powers of 1024.
+// sizeUnits lists the powers of 1024 and then those of 1000, each from large to
+// small. FormatSize uses only the first four.
 var sizeUnits = []struct {
 	name  string
 	bytes int64
@@ -46,9 +46,8 @@ func ParseSize(text string) (bytes int64, ok bool) {
 	return n * unit, true
 }
 
-// FormatSize writes bytes in the largest unit of 1024 that leaves an integer.
-// ok is false when there is none: then the number of bytes is the shortest
-// form.
+// FormatSize writes bytes as an integer and the largest possible unit of KiB, MiB,
+// GiB and TiB. ok is false if bytes is 0 or not a multiple of 1024.
 func FormatSize(bytes int64) (text string, ok bool) {
 	for _, u := range sizeUnits[:4] {
 		if bytes != 0 && bytes%u.bytes == 0 {

@@ -79,8 +79,9 @@ type Reader struct {
 	raw  []byte   // a row of the file before its conversion
 }
 
-// NewReader returns a Reader of the file r. It reads up to the dimension of the rows.
-// An empty file is an error; only a .npy file may have no rows.
+// NewReader returns a Reader of the file r. It reads the beginning of the file,
+// up to and including the dimension of the rows. An empty file is an error; only a
+// .npy file may have no rows.
 func NewReader(r io.Reader, f Format) (*Reader, error) {
 	in := &Reader{in: bufio.NewReaderSize(r, 256<<10), rows: -1}
 	if f == Npy {

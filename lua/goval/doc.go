@@ -1,4 +1,4 @@
-// Package goval handles Lua values in their Go form. A Lua table is a
+// Package goval handles the Go values that stand for Lua values. A Lua table is a
 // map[string]any or a []any; see vm.Call.Value.
 //
 // A [Reader] reads the fields of an options table and collects the faults.

@@ -14,7 +14,7 @@ import (
 	"nearside/matcher/wire"
 )
 
-// EncodeJSON encodes a value that vm.Call.Value returned. It modifies v.
+// EncodeJSON encodes a value that vm.Call.Value returned. It modifies the tables in v.
 func EncodeJSON(v any) ([]byte, error) {
 	plain, err := JSONValue(v)
 	if err != nil {
@@ -61,19 +61,19 @@ func JSONValue(v any) (_ any, err error) {
 		}
 	case nil, bool, vm.Integer:
 	default:
-		return nil, errors.New("functions, coroutines and objects have no form in JSON")
+		return nil, errors.New("functions, coroutines and objects cannot be encoded as JSON")
 	}
 	return v, nil
 }
 
-var errNotUTF8 = errors.New("text that is not UTF-8 has no form in JSON: encode bytes with ns.base64")
+var errNotUTF8 = errors.New("text that is not UTF-8 cannot be encoded as JSON: encode bytes with ns.base64")
 
 // jsonNumber converts a number for encoding/json. A whole number that fits into
 // 64 bits is written with all its digits and without an exponent.
 func jsonNumber(f float64) (any, error) {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
-		return nil, fmt.Errorf("%v has no form in JSON", f)
+		return nil, fmt.Errorf("%v cannot be encoded as JSON", f)
 	case f == 0 && math.Signbit(f):
 		return json.Number("-0.0"), nil // many parsers read "-0" as an integer and lose the sign
 	case f == math.Trunc(f) && f >= math.MinInt64 && f < math.MaxInt64:
@@ -90,7 +90,7 @@ func DecodeJSON(text []byte) (any, error) {
 	if !utf8.Valid(text) {
 		return nil, errors.New("json: the text is not UTF-8")
 	}
-	if err := wire.CheckSurrogates(text); err != nil { // encoding/json would replace lone ones silently
+	if err := wire.CheckSurrogates(text); err != nil { // encoding/json would silently replace lone surrogates
 		return nil, fmt.Errorf("json: %w", err)
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -103,13 +103,13 @@ func DecodeJSON(text []byte) (any, error) {
 		return nil, fmt.Errorf("json: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("json: there is more behind the value")
+		return nil, errors.New("json: there is more text after the value")
 	}
 	return LuaValue(v)
 }
 
 // Decoded decodes a json.RawMessage of the host as ns.json.decode does. It
-// returns any other value unchanged.
+// returns a value of any other type unchanged.
 func Decoded(value any) any {
 	text, ok := value.(json.RawMessage)
 	if !ok {
@@ -149,9 +149,9 @@ func LuaValue(v any) (_ any, err error) {
 // an integer that a float64 cannot hold exactly.
 func luaNumber(text string) (any, error) {
 	if n, ok := vm.ParseInteger(text); ok {
-		f, small := n.Small()
+		f, exact := n.Float64()
 		switch {
-		case !small:
+		case !exact:
 			return n, nil
 		case f == 0 && text[0] == '-':
 			return math.Copysign(0, -1), nil

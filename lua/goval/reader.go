@@ -13,7 +13,7 @@ import (
 // can report all of them at once.
 type Reader struct {
 	Map    map[string]any
-	Path   string // before the name of a field in a fault: "options."
+	Path   string // the prefix of field names in faults, such as "options."
 	Faults []error
 }
 
@@ -22,60 +22,60 @@ func (r *Reader) Fault(field, format string, args ...any) {
 	r.Faults = append(r.Faults, fmt.Errorf("%s%s: "+format, append([]any{r.Path, field}, args...)...))
 }
 
-// Text returns a string field, or other if the field is missing.
-func (r *Reader) Text(field, other string) string {
+// Text returns a string field, or fallback if the field is missing or invalid.
+func (r *Reader) Text(field, fallback string) string {
 	switch v := r.Map[field].(type) {
 	case nil:
-		return other
+		return fallback
 	case string:
 		return v
 	default:
 		r.Fault(field, "%v is not a text", v)
-		return other
+		return fallback
 	}
 }
 
-// Boolean returns a boolean field, or other if the field is missing.
-func (r *Reader) Boolean(field string, other bool) bool {
+// Boolean returns a boolean field, or fallback if the field is missing or invalid.
+func (r *Reader) Boolean(field string, fallback bool) bool {
 	switch v := r.Map[field].(type) {
 	case nil:
-		return other
+		return fallback
 	case bool:
 		return v
 	default:
 		r.Fault(field, "%v is not true or false", v)
-		return other
+		return fallback
 	}
 }
 
-// Number returns a number from low to high, or other if the field is missing or
+// Number returns a number from low to high, or fallback if the field is missing or
 // invalid.
-func (r *Reader) Number(field string, other, low, high float64) float64 {
+func (r *Reader) Number(field string, fallback, low, high float64) float64 {
 	switch v := r.Map[field].(type) {
 	case nil:
-		return other
+		return fallback
 	case float64:
 		if v >= low && v <= high {
 			return v
 		}
 	}
 	r.Fault(field, "%v is not a number from %v to %v", r.Map[field], low, high)
-	return other
+	return fallback
 }
 
-// Whole returns an integer from low to high, or other if the field is missing or
+// Whole returns an integer from low to high, or fallback if the field is missing or
 // invalid.
-func (r *Reader) Whole(field string, other, low, high int) int {
-	n := r.Number(field, float64(other), float64(low), float64(high))
+func (r *Reader) Whole(field string, fallback, low, high int) int {
+	n := r.Number(field, float64(fallback), float64(low), float64(high))
 	if n != math.Trunc(n) {
 		r.Fault(field, "%v is not a whole number", n)
-		return other
+		return fallback
 	}
 	return int(n)
 }
 
-// Texts returns a list of distinct strings. If allowed is not nil, each string
-// must be in it.
+// Texts returns a field that is a list of distinct strings. If allowed is not nil, each
+// string must be in it.
 func (r *Reader) Texts(field string, allowed []string) []string {
 	var out []string
 	for i, item := range r.List(field) {
@@ -86,7 +86,7 @@ func (r *Reader) Texts(field string, allowed []string) []string {
 		case allowed != nil && !slices.Contains(allowed, text):
 			r.Fault(field, "[%d]: %q is not one of %q%s", i+1, text, allowed, DidYouMean(text, allowed))
 		case slices.Contains(out, text):
-			r.Fault(field, "[%d]: %q is there twice", i+1, text)
+			r.Fault(field, "[%d]: %q is listed twice", i+1, text)
 		default:
 			out = append(out, text)
 		}
@@ -94,7 +94,8 @@ func (r *Reader) Texts(field string, allowed []string) []string {
 	return out
 }
 
-// List returns a list, or nil if the field is missing or an empty table.
+// List returns a field that is a list, or nil if the field is missing, invalid or an
+// empty table.
 func (r *Reader) List(field string) []any {
 	switch v := r.Map[field].(type) {
 	case nil, vm.Empty:
@@ -106,8 +107,8 @@ func (r *Reader) List(field string) []any {
 	return nil
 }
 
-// Table returns a table with string keys, or nil if the field is missing or an
-// empty table.
+// Table returns a field that is a table with string keys, or nil if the field is missing,
+// invalid or an empty table.
 func (r *Reader) Table(field string) map[string]any {
 	switch v := r.Map[field].(type) {
 	case nil, vm.Empty:
@@ -119,11 +120,11 @@ func (r *Reader) Table(field string) map[string]any {
 	return nil
 }
 
-// Known records a fault for each field that is not in names.
-func (r *Reader) Known(names ...string) {
+// RefuseUnknown records a fault for each field that is not in names.
+func (r *Reader) RefuseUnknown(names ...string) {
 	for _, name := range slices.Sorted(maps.Keys(r.Map)) {
 		if !slices.Contains(names, name) {
-			r.Fault(name, "is unknown; there are %q%s", names, DidYouMean(name, names))
+			r.Fault(name, "is unknown; the known names are %q%s", names, DidYouMean(name, names))
 		}
 	}
 }

@@ -53,9 +53,9 @@ func DidYouMean(name string, known []string) string {
 	return fmt.Sprintf("; did you mean %q?", closest)
 }
 
-// Misspelt reports whether name is probably a misspelt known name. It is if it
-// is one edit away from a known name of at least five letters, or two edits away
-// from a known name of at least eight letters.
+// Misspelt reports whether name is probably a misspelt known name: it is one edit away
+// from a known name of at least five letters, or two edits away from a known name of at
+// least eight letters.
 func Misspelt(name string, known []string) bool {
 	for _, k := range known {
 		if len(name) > len(k)+2 {

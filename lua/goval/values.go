@@ -6,7 +6,7 @@ import (
 	"nearside/lua/vm"
 )
 
-// Clone returns a deep copy of v.
+// Clone returns a deep copy of v, in which vm.Empty has become an empty map.
 func Clone(v any) any {
 	switch v := v.(type) {
 	case map[string]any:

@@ -1,58 +1,58 @@
 ---@meta nearside
--- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update
+-- Generated from the host's modules by: go test ./lua/trial -run TestLibraryFile -update
 
 ---Values that wait to be flushed together.
 ---@class Batch
 local Batch = {}
 
----Adds a value. When max values wait, the oldest is dropped and counted.
+---Adds a value. If max values wait already, the oldest is dropped and counted.
 ---@param value any
 function Batch:add(value) end
 
----Waits for a flush in progress, then flushes all values that wait. Returns true, or nil and why a flush failed: its values then wait for the next one. Waits.
+---Waits for a flush in progress, then flushes all waiting values. If a flush fails, returns nil and the reason, and its values wait for the next flush. Otherwise returns true. This call waits.
 ---@return boolean?
 ---@return string? err
 function Batch:flush() end
 
----Tells how many values were dropped.
+---Returns how many values were dropped.
 ---@return integer
 function Batch:dropped() end
 
----A decision not to answer a request: return it from prefilter.
+---The decision to reject a request. Return it from prefilter.
 ---@class Rejection
 ---@field status integer The HTTP status.
----@field detail string The detail.
+---@field detail string The detail in the answer.
 local Rejection = {}
 
----What a matching plugin learns about a candidate set.
+---The argument req of the hooks of a matching plugin: a candidate set, and the result that the request asks for.
 ---@class Request
----@field origin string faces, events or attributes.
----@field filters table The filters of the set, by their names in requests.
----@field limit integer The most rows that are wanted.
----@field threshold number The least similarity.
----@field order string similarity, create_time_asc or create_time_desc.
----@field targets string[]? The fields that are wanted; nil: all.
----@field descriptor_type string face or body.
----@field version integer The descriptor version of the match.
----@field account_id string? Only objects of this account are visible.
+---@field origin string The kind of the objects: faces, events or attributes.
+---@field filters table The filters of the candidate set, with their names in requests.
+---@field limit integer The maximum number of rows in the answer.
+---@field threshold number The minimum similarity.
+---@field order string The order of the rows: similarity, create_time_asc or create_time_desc.
+---@field targets string[]? The fields of the rows in the answer; nil: all.
+---@field descriptor_type string The type of the descriptors: face or body.
+---@field version integer The version of the descriptors that are compared.
+---@field account_id string? If set, only objects of this account are visible.
 ---@field request_id string The id of the HTTP request.
----@field deadline_ms number? Milliseconds that are left.
----@field reference table? In match: type, id and version of the reference.
+---@field deadline_ms number? Milliseconds until the deadline of the request; nil: no deadline.
+---@field reference table? In match, {type, id, version} of the reference; else nil.
 local Request = {}
 
----The bytes of the reference's descriptor. Only in match.
+---Returns the bytes of the reference's descriptor. Only in match.
 ---@return string
 function Request:descriptor() end
 
----An immutable selection of rows. Every operation gives a new one.
+---An immutable selection of rows. Each operation returns a new set.
 ---@class Set
 local Set = {}
 
----The number of rows.
+---Returns the number of rows.
 ---@return integer
 function Set:len() end
 
----Keeps the rows whose column compares so with value: = != < <= > >=.
+---Keeps the rows for which the comparison of the column with value is true. op is one of = != < <= > >=.
 ---@param column string
 ---@param op string
 ---@param value any
@@ -72,12 +72,12 @@ function Set:between(column, a, b) end
 ---@return Set
 function Set:one_of(column, values) end
 
----Keeps the rows of these objects.
+---Keeps the rows of the objects with these ids.
 ---@param ids string[]
 ---@return Set
 function Set:ids(ids) end
 
----Drops the rows of these objects.
+---Removes the rows of the objects with these ids.
 ---@param ids string[]
 ---@return Set
 function Set:exclude(ids) end
@@ -88,39 +88,39 @@ function Set:exclude(ids) end
 ---@return Set
 function Set:top(column, n) end
 
----Keeps n rows that seed picks, the same ones for the same seed.
+---Keeps n random rows. The same seed selects the same rows.
 ---@param n integer
 ---@param seed integer
 ---@return Set
 function Set:sample(n, seed) end
 
----The rows of either set.
+---Returns the rows that are in at least one of the two sets.
 ---@param other Set
 ---@return Set
 function Set:union(other) end
 
----The rows of both sets.
+---Returns the rows that are in both sets.
 ---@param other Set
 ---@return Set
 function Set:intersect(other) end
 
----The rows that the other set has not.
+---Returns the rows that are not in the other set.
 ---@param other Set
 ---@return Set
 function Set:minus(other) end
 
----Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.
+---Keeps the rows for which test returns true. test receives the values of the named columns. This is slow, because it calls Lua for each row; use the other methods where possible.
 ---@param test function
 ---@param ... string
 ---@return Set
 function Set:filter(test, ...) end
 
----Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match. Waits.
+---Compares the rows with the reference and returns at most limit matches as {id, distance, similarity}, in the order of the request. Only in match. This call waits.
 ---@param limit integer
 ---@return table[]
 function Set:scan(limit) end
 
----The fields of at most limit rows, in no particular order.
+---Returns the fields of at most limit rows as tables, in no particular order.
 ---@param limit integer
 ---@return table[]
 function Set:to_table(limit) end
@@ -129,14 +129,14 @@ function Set:to_table(limit) end
 ---@class Task
 local Task = {}
 
----Ends the task: a waiting call in it returns at once.
+---Ends the task. If the task is waiting in a call, the call returns at once.
 function Task:cancel() end
 
 ---A RabbitMQ client.
 ---@class AmqpClient
 local AmqpClient = {}
 
----Sends a persistent message, and waits until the server has confirmed it unless confirm is false. With mandatory it fails when no queue took the message; confirm = true sets mandatory unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. The message may have been sent also when there is an error. Waits.
+---Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; confirm = true also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless. This call waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
@@ -145,7 +145,7 @@ local AmqpClient = {}
 ---@return string? err
 function AmqpClient:publish(exchange, key, body, options) end
 
----Calls fn for each message of a queue, one after the other. "ack" or true acknowledges it. After "retry", false, nil or an error it comes again, after 1 to 60 seconds or {retry = seconds}, up to attempts (10) times; then, or after "dead", it goes to dead: a queue, or an exchange and key, or true for the x-dead-letter-exchange of a queue that this client has not declared. Without one it stays in the queue. While the store is full or not available (12052, 12050) the consumer pauses, and no attempt is used. A second result is the reason. Waits.
+---Calls fn for each message of a queue, one after the other. If fn returns "ack" or true, the message is acknowledged. If it returns "retry", false or nil, or raises an error, the message is delivered again after 1 to 60 seconds; {retry = seconds} sets the time. After the last of attempts (default 10) attempts, or if fn returns "dead", the message goes to the dead-letter target. The option dead sets the target: the name of a queue, an exchange and a key, or true for the x-dead-letter-exchange of a queue that this client has not declared. The default is the x-dead-letter-exchange with which this client has declared the queue. Without a target, the message stays in the queue. A second result of fn is the reason. If the store is full or not available (12052, 12050), the consumer pauses and no attempt is used. This call waits.
 ---@param queue string
 ---@param fn fun(message: {body: string, headers: table<string, any>, exchange: string, key: string, redelivered: boolean, attempt: integer, persistent: boolean, expiration: string?, content_type: string?, content_encoding: string?, message_id: string?, correlation_id: string?, reply_to: string?, timestamp: number?, priority: integer?, type: string?, app_id: string?}): ("ack"|"retry"|"dead"|boolean|{retry: number})?, string?
 ---@param options? {prefetch: integer?, attempts: integer?, dead: (string|boolean|{exchange: string, key: string?})?}
@@ -153,7 +153,7 @@ function AmqpClient:publish(exchange, key, body, options) end
 ---@return string? err
 function AmqpClient:consume(queue, fn, options) end
 
----Makes an exchange (type: direct, fanout, headers, topic) or a queue with bindings, durable unless that is false. The client makes it again when it connects again and when it disappears. While the server cannot be reached it returns true, and makes it later. Waits.
+---Creates a queue with its bindings, or an exchange (type: direct, fanout, headers or topic). It is durable unless durable is false. The client creates it again after a reconnect and when it disappears. If the server cannot be reached, declare returns true and the client creates it later. This call waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
 ---@param options? {type: string?, durable: boolean?, auto_delete: boolean?, exclusive: boolean?, arguments: table<string, any>?, bind: {exchange: string, key: string?, arguments: table<string, any>?}[]?}
@@ -161,151 +161,151 @@ function AmqpClient:consume(queue, fn, options) end
 ---@return string? err
 function AmqpClient:declare(kind, name, options) end
 
----Ends the client and its consumers. Waits.
+---Ends the client and its consumers. This call waits.
 function AmqpClient:close() end
 
----A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
+---A whole number of any size. tostring, .. and the comparisons == < <= > >= work; arithmetic raises an error.
 ---@class Int64
 local Int64 = {}
 
----A figure that goes up.
+---A metric whose value only increases.
 ---@class Counter
 local Counter = {}
 
----Adds n (1); fails when there are too many sets of label values.
+---Adds n (default 1), which must not be negative. Returns nil and an error if there are too many sets of label values.
 ---@param n? number
 ---@param labels? table<string, string|number>
 ---@return boolean?
 ---@return string? err
 function Counter:add(n, labels) end
 
----A figure that goes up and down.
+---A metric whose value increases and decreases.
 ---@class Gauge
 local Gauge = {}
 
----Sets the figure; fails when there are too many sets of label values.
+---Sets the value. Returns nil and an error if there are too many sets of label values.
 ---@param v number
 ---@param labels? table<string, string|number>
 ---@return boolean?
 ---@return string? err
 function Gauge:set(v, labels) end
 
----Adds n (1), which may be below 0; fails when there are too many sets of label values.
+---Adds n (default 1), which may be negative. Returns nil and an error if there are too many sets of label values.
 ---@param n? number
 ---@param labels? table<string, string|number>
 ---@return boolean?
 ---@return string? err
 function Gauge:add(n, labels) end
 
----Counts of values by size.
+---A metric that counts values by size.
 ---@class Histogram
 local Histogram = {}
 
----Counts a value; fails when there are too many sets of label values.
+---Counts a value. Returns nil and an error if there are too many sets of label values.
 ---@param v number
 ---@param labels? table<string, string|number>
 ---@return boolean?
 ---@return string? err
 function Histogram:observe(v, labels) end
 
----A Redis client. A reply without a value is nil, within a list json.null; an error within a list is {err = text}.
+---A Redis client. A null reply is nil, but json.null within a list. An error within a list is {err = text}.
 ---@class RedisClient
 local RedisClient = {}
 
----Runs a command. Waits.
+---Runs a command and returns its reply. This call waits.
 ---@param command string
 ---@param ... string|number
 ---@return any
 ---@return string? err
 function RedisClient:call(command, ...) end
 
----Sends up to 1000 commands at once and returns their replies. Waits.
+---Sends up to 1000 commands at once and returns their replies. This call waits.
 ---@param commands (string|number)[][]
 ---@return any[]?
 ---@return string? err
 function RedisClient:pipeline(commands) end
 
----Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost; /1/plugins shows for how long there was none. Waits.
+---Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it was disconnected (down_seconds). This call waits.
 ---@param channel string
 ---@param fn fun(message: string, channel: string)
 ---@return Task?
 ---@return string? err
 function RedisClient:subscribe(channel, fn) end
 
----Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns "ack" or true; "retry", false, nil or an error; "dead"; {retry = seconds}; for a list one of them for all, or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice. Waits.
+---Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns "ack" or true, the entry is acknowledged. If it returns "retry", false or nil, or raises an error, fn is called again after 1 to 60 seconds; {retry = seconds} sets the time. After the last of attempts (default 10) attempts, or if fn returns "dead", the entry goes to the stream dead; without the option dead, it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over if they have been idle for claim_ms (default 30000; 0: never). The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice. This call waits.
 ---@param options {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}
 ---@param fn fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|"ack"|"retry"|"dead"|{retry: number}|table[]|nil, string?
 ---@return Task?
 ---@return string? err
 function RedisClient:xreadgroup(options, fn) end
 
----Ends the client and its subscriptions. Waits.
+---Ends the client and its readers. This call waits.
 function RedisClient:close() end
 
 ---@class nearside
----@field conf table The plugin's settings, defaults filled in: a copy at each use.
+---@field conf table The plugin's settings, with defaults filled in. Each access returns a new copy.
 ---@field name string The plugin's name.
 ---@field version string The plugin's version.
 local ns = {}
 
----Collects values and calls flush with up to size (100) of them, at the latest after seconds (1). A flush that raises, or returns false, or nil and a reason, is repeated after 1 s, 2 s, ... 60 s; up to max values (10 times size) wait meanwhile. A reload and a shutdown flush what waits.
+---Collects values and calls flush with up to size (default 100) of them, at the latest after seconds (default 1). If flush raises an error, or returns false, or nil and a reason, it is called again with the same values after 1 s, 2 s, ... 60 s. Meanwhile up to max (default 10 times size) values wait. A reload and a shutdown flush the waiting values.
 ---@param options {size: integer?, seconds: number?, max: integer?, flush: fun(items: any[]): boolean?, string?}
 ---@return Batch
 function ns.batch(options) end
 
----Copies the hooks and fields of base that m lacks, and returns m: how a plugin inherits. Metatables of a plugin's table are not read.
+---Copies to m the hooks and fields of base that m lacks, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.
 ---@param base table
 ---@param m table
 ---@return table m
 function ns.extend(base, m) end
 
----Makes a random id (UUID version 4).
+---Returns a random UUID (version 4).
 ---@return string
 function ns.uuid() end
 
----Makes a rejection for prefilter to return, or to raise by error: the request is answered with this status (400 to 499), error code 12057 and the detail.
+---Returns a rejection. If prefilter returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.
 ---@param status integer
 ---@param detail string
 ---@return Rejection
 function ns.reject(status, detail) end
 
----Tells how the process is: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), queue (sub-requests that wait for a worker), workers (of matching), rows (objects stored).
+---Returns the resource usage and the load of the process: cpu (seconds of processor time since the start), rss and heap (bytes), goroutines, uptime (seconds), queue (sub-requests that wait for a worker), workers (for matching) and rows (stored objects).
 ---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}
 function ns.resource() end
 
----Serves /plugins/<name><path> by fn({method, path, query, query_all, headers, body}), which returns status, body (a table is sent as JSON), headers.
+---Serves requests for /plugins/<name><path> with fn. fn receives {method, path, query, query_all, headers, body} and returns the status, the body (a table is encoded as JSON) and the headers.
 ---@param method string
 ---@param path string
 ---@param fn fun(req: table): (integer, any, table?)
 function ns.route(method, path, fn) end
 
----Runs fn(...) as a task: it starts when the caller waits or ends.
+---Runs fn(...) as a task, which starts when the caller waits or ends.
 ---@param fn function
 ---@param ... any
 ---@return Task?
 ---@return string? err
 function ns.spawn(fn, ...) end
 
----Calls fn again and again, the first time after seconds; a call that is late is not made up for.
+---Calls fn repeatedly, with a pause of seconds before each call.
 ---@param seconds number
 ---@param fn function
 ---@return Task?
 ---@return string? err
 function ns.every(seconds, fn) end
 
----Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.
+---Runs fn() as a task when the server listens, or after a reload, when the new plugins have taken over.
 ---@param fn function
 function ns.ready(fn) end
 
----Waits; 0 lets others run. Waits.
+---Sleeps for seconds. With 0, other calls and tasks of the plugin run. This call waits.
 ---@param seconds number
 function ns.sleep(seconds) end
 
----Unix time in seconds.
+---Returns the Unix time in seconds.
 ---@return number
 function ns.now() end
 
----Seconds since the host's start; never goes back.
+---Returns the seconds since the start of the host. The value never decreases.
 ---@return number
 function ns.monotonic() end
 
@@ -313,47 +313,47 @@ function ns.monotonic() end
 ---@class nearside.amqp
 ns.amqp = {}
 
----Makes a client of amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client connects by itself, also when the server is down now, and connects again when the connection is lost.
+---Creates a client for amqp://[user:password@]host[:port][/vhost], or amqps:// for TLS. The client connects in the background and reconnects when the connection is lost. connect succeeds even if the server is down.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return AmqpClient?
 ---@return string? err
 function ns.amqp.connect(url, options) end
 
----Base64.
+---Base64, in the standard alphabet with padding.
 ---@class nearside.base64
 ns.base64 = {}
 
----Encodes bytes.
+---Encodes bytes as base64.
 ---@param bytes string
 ---@return string
 function ns.base64.encode(bytes) end
 
----Decodes text.
+---Decodes base64. Returns nil and an error if text is not valid.
 ---@param text string
 ---@return string?
 ---@return string? err
 function ns.base64.decode(text) end
 
----Hashes.
+---Hash functions.
 ---@class nearside.hash
 ns.hash = {}
 
----SHA-256, as 64 hexadecimal digits.
+---Returns the SHA-256 hash of bytes as 64 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function ns.hash.sha256(bytes) end
 
----CRC-32 (IEEE), as 8 hexadecimal digits.
+---Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function ns.hash.crc32(bytes) end
 
----HTTP and HTTPS. Names of response headers are in lower case.
+---HTTP and HTTPS requests. The names of response headers are in lower case.
 ---@class nearside.http
 ns.http = {}
 
----Makes a request; any status is a result. json is sent as the body. Redirects are followed as far as the permissions go. Waits.
+---Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target. This call waits.
 ---@param method string
 ---@param url string
 ---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
@@ -361,68 +361,68 @@ ns.http = {}
 ---@return string? err
 function ns.http.request(method, url, options) end
 
----Makes a GET request. Waits.
+---Makes a GET request; see request. This call waits.
 ---@param url string
 ---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
 ---@return string? err
 function ns.http.get(url, options) end
 
----Makes a POST request. Waits.
+---Makes a POST request; see request. This call waits.
 ---@param url string
 ---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
 ---@return string? err
 function ns.http.post(url, options) end
 
----Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.
+---Boxed integers: whole numbers beyond 2^53, which Lua numbers cannot hold exactly. tostring gives their digits. They can be compared with each other, and keep their value in JSON, in the store and in kv.
 ---@class nearside.int64
----Makes a boxed integer of decimal digits or of a whole number.
+---Returns a boxed integer. value is a text of decimal digits, or a whole number.
 ---@overload fun(value: string|integer|Int64): Int64
 ns.int64 = {}
 
----Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.
+---Returns -1 if a is less than b, 0 if they are equal, and 1 if a is greater. a and b are boxed integers or numbers.
 ---@param a number|Int64
 ---@param b number|Int64
 ---@return integer
 function ns.int64.compare(a, b) end
 
----JSON.
+---Encodes and decodes JSON.
 ---@class nearside.json
----@field null userdata JSON's null.
+---@field null userdata The value null of JSON.
 ns.json = {}
 
----Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.
+---Encodes a value. An empty table becomes {}, unless json.array has marked it or it was decoded from an empty list.
 ---@param value any
 ---@return string
 function ns.json.encode(value) end
 
----Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).
+---Decodes a text. null becomes json.null. Integers beyond 2^53 become boxed integers (see int64).
 ---@param text string
 ---@return any
 ---@return string? err
 function ns.json.decode(text) end
 
----Marks a table to be written as [], also when it is empty.
+---Marks a table, so that it is encoded as a list even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function ns.json.array(t) end
 
----Marks a table to be written as {}, also when it is empty.
+---Marks a table, so that it is encoded as an object even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function ns.json.object(t) end
 
----Values that all instances of the plugin share, kept over reloads.
+---A key-value store that all states of the plugin share. It survives reloads, but not restarts.
 ---@class nearside.kv
 ns.kv = {}
 
----Reads a value: a copy; nil when there is none.
+---Returns a copy of the value of a key, or nil if the key does not exist.
 ---@param key string
 ---@return any
 function ns.kv.get(key) end
 
----Stores a value (nil removes it), for ever or for ttl_seconds.
+---Stores a value, for ttl_seconds if given. nil removes the key.
 ---@param key string
 ---@param value any
 ---@param ttl_seconds? number
@@ -430,7 +430,7 @@ function ns.kv.get(key) end
 ---@return string? err
 function ns.kv.set(key, value, ttl_seconds) end
 
----Stores a value unless the key exists; tells whether it did.
+---Stores a value if the key does not exist. Returns whether it was stored.
 ---@param key string
 ---@param value any
 ---@param ttl_seconds? number
@@ -438,14 +438,14 @@ function ns.kv.set(key, value, ttl_seconds) end
 ---@return string? err
 function ns.kv.add(key, value, ttl_seconds) end
 
----Adds n (1) to a number (0 when missing) and returns it; the key keeps its time to live.
+---Adds n (default 1) to the number of a key, or to 0 if the key does not exist, and returns the sum. The key keeps its time to live.
 ---@param key string
 ---@param n? number
 ---@return number?
 ---@return string? err
 function ns.kv.incr(key, n) end
 
----Replaces old (nil: no value) by new (nil: removes) and returns whether it did. old must not be a table.
+---Compare and set: stores new if the current value equals old, and returns whether it did. If old is nil, the key must not exist. If new is nil, the key is removed. old must not be a table.
 ---@param key string
 ---@param old any
 ---@param new any
@@ -453,60 +453,60 @@ function ns.kv.incr(key, n) end
 ---@return string? err
 function ns.kv.cas(key, old, new) end
 
----Removes a key and tells whether it existed.
+---Removes a key and returns whether it existed.
 ---@param key string
 ---@return boolean
 function ns.kv.delete(key) end
 
----Lists keys in order, at most limit (10000).
+---Returns the keys that begin with prefix, sorted, at most limit. The default of limit is its maximum, 10000.
 ---@param prefix? string
 ---@param limit? integer
 ---@return string[]
 function ns.kv.keys(prefix, limit) end
 
----Messages in the host's log.
+---Writes messages to the host's log.
 ---@class nearside.log
 ns.log = {}
 
----Logs a message of level debug.
+---Logs a message at level debug, with fields.
 ---@param message string
 ---@param fields? table<string, any>
 function ns.log.debug(message, fields) end
 
----Logs a message of level info.
+---Logs a message at level info, with fields.
 ---@param message string
 ---@param fields? table<string, any>
 function ns.log.info(message, fields) end
 
----Logs a message of level warn.
+---Logs a message at level warn, with fields.
 ---@param message string
 ---@param fields? table<string, any>
 function ns.log.warn(message, fields) end
 
----Logs a message of level error.
+---Logs a message at level error, with fields.
 ---@param message string
 ---@param fields? table<string, any>
 function ns.log.error(message, fields) end
 
----Figures on /metrics, as nearside_plugin_<name> with the label plugin; kept over a reload that declares them alike. The name of a counter ends with _total, which is added when it is missing.
+---Metrics of the plugin. /metrics shows them as nearside_plugin_<name>, with the label plugin. A reload keeps the values of metrics that are declared again in the same way. The name of a counter ends with _total, which is added if it is missing.
 ---@class nearside.metrics
 ns.metrics = {}
 
----Declares a figure that goes up; labels are the names of those that each add gives.
+---Declares a counter and returns it. labels are the names of the labels whose values each add must give.
 ---@param name string
 ---@param help string
 ---@param labels? string[]
 ---@return Counter
 function ns.metrics.counter(name, help, labels) end
 
----Declares a figure that goes up and down; labels are the names of those that each call gives.
+---Declares a gauge and returns it. labels are the names of the labels whose values each set and add must give.
 ---@param name string
 ---@param help string
 ---@param labels? string[]
 ---@return Gauge
 function ns.metrics.gauge(name, help, labels) end
 
----Declares counts of values by size; labels are names, buckets upper bounds (those of durations in seconds).
+---Declares a histogram and returns it. labels are the names of the labels whose values each observe must give. buckets are ascending upper bounds; without them, they suit durations in seconds.
 ---@param name string
 ---@param help string
 ---@param labels? string[]
@@ -518,20 +518,20 @@ function ns.metrics.histogram(name, help, labels, buckets) end
 ---@class nearside.re
 ns.re = {}
 
----Finds the first match: the whole of it, then the groups; nil when there is none.
+---Finds the first match and returns the matched text, followed by the texts of the groups. Returns nil if s does not match.
 ---@param s string
 ---@param pattern string
 ---@return string[]?
 function ns.re.match(s, pattern) end
 
----Finds all matches, at most limit (10000).
+---Returns the texts of all matches, at most limit. The default of limit is its maximum, 10000.
 ---@param s string
 ---@param pattern string
 ---@param limit? integer
 ---@return string[]
 function ns.re.find_all(s, pattern, limit) end
 
----Replaces all matches; $1 or ${name} stand for groups.
+---Replaces all matches with a text, in which $1 and ${name} stand for groups, and returns the result.
 ---@param s string
 ---@param pattern string
 ---@param with string
@@ -542,80 +542,80 @@ function ns.re.replace(s, pattern, with) end
 ---@class nearside.redis
 ns.redis = {}
 
----Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. With ?master_name=name the hosts are Sentinels, with ?cluster=true nodes of a cluster; &addr=host:port names further ones. Waits.
+---Creates a client for redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client connects on first use and reconnects by itself. If the server is down, calls fail, but connect succeeds. With ?master_name=name the hosts are Sentinels; with ?cluster=true they are nodes of a cluster. &addr=host:port adds a host. This call waits.
 ---@param url string
 ---@param options? {timeout_ms: number?}
 ---@return RedisClient?
 ---@return string? err
 function ns.redis.connect(url, options) end
 
----Stored objects, as tables like the API's JSON; descriptor data is base64, texts of errors count from 0. Needs the permission "store".
+---Reads and writes stored objects. They are tables with the fields of the HTTP API's JSON; the data of descriptors is base64. Positions in error texts count from 0, as in the HTTP API. Needs the permission "store".
 ---@class nearside.store
 ns.store = {}
 
----Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent. Waits.
+---Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated. This call waits.
 ---@param face table
 ---@return string? id
 ---@return string? err
 function ns.store.put_face(face) end
 
----Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---Stores up to 1000 objects at once, all or none, and returns their ids. This call waits.
 ---@param faces table[]
 ---@return string[]? ids
 ---@return string? err
 function ns.store.put_faces(faces) end
 
----Reads an object, with its descriptors.
+---Returns an object with its descriptors. Fails if it does not exist.
 ---@param id string
 ---@return table?
 ---@return string? err
 function ns.store.get_face(id) end
 
----Removes an object; fails when there is none. Waits.
+---Deletes an object. Fails if it does not exist. This call waits.
 ---@param id string
 ---@return boolean?
 ---@return string? err
 function ns.store.delete_face(id) end
 
----Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent. Waits.
+---Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated. This call waits.
 ---@param event table
 ---@return string? id
 ---@return string? err
 function ns.store.put_event(event) end
 
----Stores up to 1000 objects at once, all or none, and returns their ids. Waits.
+---Stores up to 1000 objects at once, all or none, and returns their ids. This call waits.
 ---@param events table[]
 ---@return string[]? ids
 ---@return string? err
 function ns.store.put_events(events) end
 
----Reads an object, with its descriptors.
+---Returns an object with its descriptors. Fails if it does not exist.
 ---@param id string
 ---@return table?
 ---@return string? err
 function ns.store.get_event(id) end
 
----Removes an object; fails when there is none. Waits.
+---Deletes an object. Fails if it does not exist. This call waits.
 ---@param id string
 ---@return boolean?
 ---@return string? err
 function ns.store.delete_event(id) end
 
----Puts faces into a list, all or none. Waits.
+---Adds faces to a list, all or none. This call waits.
 ---@param list_id string
 ---@param face_ids string[]
 ---@return boolean?
 ---@return string? err
 function ns.store.attach(list_id, face_ids) end
 
----Takes faces out of a list, all or none. Waits.
+---Removes faces from a list, all or none. This call waits.
 ---@param list_id string
 ---@param face_ids string[]
 ---@return boolean?
 ---@return string? err
 function ns.store.detach(list_id, face_ids) end
 
----Makes a list and returns its id; fails when there is one already. Waits.
+---Creates a list and returns its id. Fails if a list with this id exists. This call waits.
 ---@param list? {list_id: string?, account_id: string?, user_data: string?}
 ---@return string? id
 ---@return string? err

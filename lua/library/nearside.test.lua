@@ -1,110 +1,110 @@
 ---@meta nearside.test
--- Written from the host's modules: go test ./lua/trial -run TestLibraryFile -update
+-- Generated from the host's modules by: go test ./lua/trial -run TestLibraryFile -update
 
----The plugin under test. Its methods return when it is at rest, and raise what its hooks raise.
+---The plugin under test. A method returns when the plugin is idle, and raises the errors of the plugin's hooks.
 ---@class Plugin
 local Plugin = {}
 
----Hands points to handle_event; event is the first that the plugin asks for. Waits.
+---Calls handle_event with points. The default of event is the first name in the plugin's field events. This call waits.
 ---@param points table[]
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Asks one of the plugin's routes; path is below the plugin's own. A value of query may be a list, for a key that is repeated. account_id goes into the query. Waits.
+---Calls one of the plugin's routes. path is the path in ns.route. If a value of query is a list, the key is repeated. account_id is added to the query. This call waits.
 ---@param method string
 ---@param path string
 ---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: any}
 function Plugin:request(method, path, options) end
 
----The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot. Waits.
+---The result of the hook cost for a candidate set, or nil if the plugin cannot match it. candidates has the fields of a candidate set in a request, and may have the account_id of the request. This call waits.
 ---@param candidates? table
 ---@param probe? integer[]
 ---@param rows? table[]
 ---@return number?
 function Plugin:cost(candidates, probe, rows) end
 
----What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost. Waits.
+---The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows are the result of faces or events. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param candidates? table
 ---@return table[]?
 ---@return {status: integer, detail: string}? rejection
 function Plugin:prefilter(rows, candidates) end
 
----The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost. Waits.
+---The rows that the hook match returns for the descriptor probe, with distance and similarity, or nil if the hook declines. The host checks the rows. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param probe integer[]
 ---@param candidates? table
 ---@return table[]?
 function Plugin:match(rows, probe, candidates) end
 
----Reloads the plugin, as SIGHUP does. Waits.
+---Reloads the plugin, as SIGHUP does. This call waits.
 function Plugin:reload() end
 
----Shuts the plugin down. Waits.
+---Shuts the plugin down. This call waits.
 function Plugin:close() end
 
----How the plugin is. A test that has failures fails, unless it asks for them here.
+---The status of the plugin. A test fails if the plugin has failed, unless the test calls status.
 ---@return {state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}
 function Plugin:status() end
 
----A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not.
+---A whole number of any size. tostring, .. and the comparisons == < <= > >= work; arithmetic raises an error.
 ---@class Int64
 local Int64 = {}
 
 ---@class nearside.test
 local test = {}
 
----Declares a test. Each starts with nothing: no plugin, no requests, an empty Redis.
+---Declares a test. Every test starts without a plugin and without requests, and with an empty Redis.
 ---@param name string
 ---@param fn function
 function test.case(name, fn) end
 
----Starts the plugin with these settings and runs it until it is at rest. Raises what would keep it from starting. Waits.
+---Starts the plugin with these settings. Returns when the plugin is idle. Raises an error if the plugin cannot start. This call waits.
 ---@param settings? table
 ---@return Plugin
 function test.start(settings) end
 
----Fails the test unless both are the same, tables by their contents.
+---Fails the test unless got and want are equal. Tables are equal if their contents are equal.
 ---@param got any
 ---@param want any
----@param what? string
-function test.equal(got, want, what) end
+---@param label? string
+function test.equal(got, want, label) end
 
----Fails the test when value is nil or false.
+---Fails the test if value is nil or false.
 ---@param value any
----@param what? string
-function test.ok(value, what) end
+---@param message? string
+function test.ok(value, message) end
 
----Fails the test unless text contains part, as it stands.
+---Fails the test unless text contains part. part is not a pattern.
 ---@param text string
 ---@param part string
----@param what? string
-function test.contains(text, part, what) end
+---@param label? string
+function test.contains(text, part, label) end
 
----Fails the test unless fn raises an error, one that contains part; returns it. Waits.
+---Fails the test unless fn raises an error that contains part. Returns the text of the error. This call waits.
 ---@param fn function
 ---@param part? string
 ---@return string
 function test.fails(fn, part) end
 
----Fills in what faces need: face_id, and a descriptor (a list of up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/faces.
+---Returns rows as faces. It adds a face_id and a descriptor (a list of up to 16 integers from 0 to 255; missing ones are 0) to rows without them. The fields are those of POST /1/faces.
 ---@param rows table[]
 ---@return table[]
 function test.faces(rows) end
 
----Fills in what events need: event_id, and a face_descriptor if there is no body_descriptor (each a list of up to 16 numbers within 0 and 255; the rest is 0). Their fields are those of POST /1/events.
+---Returns rows as events. It adds an event_id to rows without one, and a face_descriptor to rows without a descriptor. A descriptor is a list of up to 16 integers from 0 to 255; missing ones are 0. The fields are those of POST /1/events.
 ---@param rows table[]
 ---@return table[]
 function test.events(rows) end
 
----A figure of ns.metrics, of a histogram the number of values; values are those of its labels, by the names of the labels.
+---The value of a metric of ns.metrics, or nil if it has none. For a histogram, it is the number of observations. values are the values of the labels, sorted by the names of the labels.
 ---@param name string
 ---@param values? string[]
 ---@return number?
 function test.metric(name, values) end
 
----Says what ns.resource tells of the process from now on.
+---Sets the values that ns.resource returns from now on.
 ---@param figures {cpu: number?, rss: integer?, queue: integer?, rows: integer?}
 function test.resource(figures) end
 
@@ -112,7 +112,7 @@ function test.resource(figures) end
 ---@class nearside.test.amqp
 test.amqp = {}
 
----Sends a message as somebody else would, and runs the plugin until it is at rest. options are the properties, as of publish. Returns whether a queue took it. The default exchange makes a queue that nobody has declared. Waits.
+---Sends a message as another client. Returns when the plugin is idle: true if a queue took the message. options sets message properties, with the names of the options of publish. With the default exchange (""), a queue that does not exist is created. This call waits.
 ---@param exchange string
 ---@param key string
 ---@param body string
@@ -121,130 +121,130 @@ test.amqp = {}
 ---@return boolean
 function test.amqp.publish(exchange, key, body, headers, options) end
 
----What the plugin has published.
+---The messages that the plugin has published.
 ---@return {exchange: string, key: string, body: string, headers: table}[]
 function test.amqp.published() end
 
----How a queue is: messages that wait, that handlers have acknowledged, and that were rejected or expired without dead letters.
+---The numbers of messages of a queue: ready wait in the queue, acked were acknowledged by handlers, dropped were rejected or have expired and were not dead-lettered. nil if the queue does not exist.
 ---@param name string
 ---@return {ready: integer, acked: integer, dropped: integer}?
 function test.amqp.queue(name) end
 
----How many messages of a queue consumers have and have not acknowledged: they are handled, wait for their next attempt, or are stuck.
+---The number of messages of a queue that consumers have received and not acknowledged. Such a message is being handled, waits for its next attempt, or is stuck.
 ---@param name string
 ---@return integer
 function test.amqp.unacked(name) end
 
----The messages that wait in a queue, as a consumer would get them.
+---The messages that wait in a queue, in the form that a consumer receives.
 ---@param name string
 ---@return table[]
 function test.amqp.messages(name) end
 
----Deletes a queue with its messages, or an exchange with its bindings, as an operator would, and runs the plugin until it is at rest. Waits.
+---Deletes a queue with its messages, or an exchange with its bindings, as another client. Returns when the plugin is idle. This call waits.
 ---@param kind "queue"|"exchange"
 ---@param name string
 function test.amqp.delete(kind, name) end
 
----Takes the server away: connections are lost, and all that the plugin asks of it fails with reason, until it is called without. Waits.
+---Stops the server: all connections are lost, and calls of the plugin fail with reason. A call without reason starts the server again. This call waits.
 ---@param reason? string
 function test.amqp.down(reason) end
 
----Base64.
+---Base64, in the standard alphabet with padding.
 ---@class nearside.test.base64
 test.base64 = {}
 
----Encodes bytes.
+---Encodes bytes as base64.
 ---@param bytes string
 ---@return string
 function test.base64.encode(bytes) end
 
----Decodes text.
+---Decodes base64. Returns nil and an error if text is not valid.
 ---@param text string
 ---@return string?
 ---@return string? err
 function test.base64.decode(text) end
 
----The time of the test, which stands still while anything runs.
+---The clock of the test. It stands still while any code of the plugin runs.
 ---@class nearside.test.clock
 test.clock = {}
 
----Lets time pass: timers fire and sleepers wake, in their order, and all that they do is done when it returns. Waits.
+---Moves the clock forward. Timers fire and sleeping tasks wake in the order of their times. Returns when the plugin is idle. This call waits.
 ---@param seconds number
 function test.clock.advance(seconds) end
 
----Unix time in seconds, as the plugin's ns.now() gives it.
+---The Unix time in seconds. The plugin's ns.now() returns the same.
 ---@return number
 function test.clock.now() end
 
----Hashes.
+---Hash functions.
 ---@class nearside.test.hash
 test.hash = {}
 
----SHA-256, as 64 hexadecimal digits.
+---Returns the SHA-256 hash of bytes as 64 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.sha256(bytes) end
 
----CRC-32 (IEEE), as 8 hexadecimal digits.
+---Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.crc32(bytes) end
 
----What ns.http of the plugin reaches.
+---The HTTP servers of the test. ns.http of the plugin connects to them.
 ---@class nearside.test.http
 test.http = {}
 
----Answers the plugin's requests by fn; nil and a text are a failure of the connection. Without it every request fails.
+---Calls fn for each request of the plugin. fn returns the response. If it returns nil and a text, the connection fails with this text. Without a handler, every request fails.
 ---@param fn fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string|string[]>?}?, string?
 function test.http.handle(fn) end
 
----The requests so far, as http.handle gets them.
+---The requests of the plugin so far, in the form that http.handle receives.
 ---@return table[]
 function test.http.requests() end
 
----Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.
+---Boxed integers: whole numbers beyond 2^53, which Lua numbers cannot hold exactly. tostring gives their digits. They can be compared with each other, and keep their value in JSON, in the store and in kv.
 ---@class nearside.test.int64
----Makes a boxed integer of decimal digits or of a whole number.
+---Returns a boxed integer. value is a text of decimal digits, or a whole number.
 ---@overload fun(value: string|integer|Int64): Int64
 test.int64 = {}
 
----Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.
+---Returns -1 if a is less than b, 0 if they are equal, and 1 if a is greater. a and b are boxed integers or numbers.
 ---@param a number|Int64
 ---@param b number|Int64
 ---@return integer
 function test.int64.compare(a, b) end
 
----JSON.
+---Encodes and decodes JSON.
 ---@class nearside.test.json
----@field null userdata JSON's null.
+---@field null userdata The value null of JSON.
 test.json = {}
 
----Writes a value as JSON; an empty table is {} unless json.array marked it, or it came as an empty list.
+---Encodes a value. An empty table becomes {}, unless json.array has marked it or it was decoded from an empty list.
 ---@param value any
 ---@return string
 function test.json.encode(value) end
 
----Reads JSON; null becomes json.null, integers beyond 2^53 boxed ones (see int64).
+---Decodes a text. null becomes json.null. Integers beyond 2^53 become boxed integers (see int64).
 ---@param text string
 ---@return any
 ---@return string? err
 function test.json.decode(text) end
 
----Marks a table to be written as [], also when it is empty.
+---Marks a table, so that it is encoded as a list even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function test.json.array(t) end
 
----Marks a table to be written as {}, also when it is empty.
+---Marks a table, so that it is encoded as an object even if it is empty. Returns the table.
 ---@param t table
 ---@return table
 function test.json.object(t) end
 
----What the plugin logs.
+---The log of the plugin.
 ---@class nearside.test.log
 test.log = {}
 
----The lines so far.
+---The lines that the plugin has logged so far.
 ---@return {level: string, message: string, fields: table}[]
 function test.log.lines() end
 
@@ -252,48 +252,48 @@ function test.log.lines() end
 ---@class nearside.test.re
 test.re = {}
 
----Finds the first match: the whole of it, then the groups; nil when there is none.
+---Finds the first match and returns the matched text, followed by the texts of the groups. Returns nil if s does not match.
 ---@param s string
 ---@param pattern string
 ---@return string[]?
 function test.re.match(s, pattern) end
 
----Finds all matches, at most limit (10000).
+---Returns the texts of all matches, at most limit. The default of limit is its maximum, 10000.
 ---@param s string
 ---@param pattern string
 ---@param limit? integer
 ---@return string[]
 function test.re.find_all(s, pattern, limit) end
 
----Replaces all matches; $1 or ${name} stand for groups.
+---Replaces all matches with a text, in which $1 and ${name} stand for groups, and returns the result.
 ---@param s string
 ---@param pattern string
 ---@param with string
 ---@return string
 function test.re.replace(s, pattern, with) end
 
----The Redis of the test: strings, hashes, lists, sets, streams with groups, PUBLISH, EVAL by script. Times to live and idle times follow the clock of the test. It is empty at first.
+---The Redis of the test. It has strings, hashes, lists, sets, streams with groups and PUBLISH. script runs EVAL. Times to live and idle times follow the clock of the test. It is empty at first.
 ---@class nearside.test.redis
 test.redis = {}
 
----Runs a command as somebody else would, and the plugin until it is at rest. Waits.
+---Runs a command as another client, and returns when the plugin is idle. This call waits.
 ---@param command string
 ---@param ... string|number
 ---@return any
 ---@return string? err
 function test.redis.call(command, ...) end
 
----The entries that the plugin was given and has not acknowledged.
+---The ids of the entries that the group has delivered and that are not acknowledged.
 ---@param stream string
 ---@param group string
 ---@return string[]
 function test.redis.pending(stream, group) end
 
----Makes all that the plugin asks of it fail with reason, until it is called without.
+---Makes all commands of the plugin fail with reason. A call without reason ends this.
 ---@param reason? string
 function test.redis.down(reason) end
 
----Runs the plugin's EVAL: what fn returns is the reply, what it raises the error.
+---Calls fn for each EVAL. The reply is the result of fn, or the error that fn raises.
 ---@param fn fun(script: string, keys: string[], args: string[]): any
 function test.redis.script(fn) end
 
@@ -301,15 +301,15 @@ function test.redis.script(fn) end
 ---@class nearside.test.store
 test.store = {}
 
----The objects that are stored, by id, with their descriptors.
+---The stored objects with their descriptors, sorted by id.
 ---@return table[]
 function test.store.faces() end
 
----The objects that are stored, by id, with their descriptors.
+---The stored objects with their descriptors, sorted by id.
 ---@return table[]
 function test.store.events() end
 
----Makes all writes fail with reason, until it is called without. After start.
+---Makes all writes fail with reason. A call without reason ends this. Call it after test.start.
 ---@param reason? string
 function test.store.down(reason) end
 

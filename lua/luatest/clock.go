@@ -10,9 +10,9 @@ import (
 
 // FakeClock is a clock whose time changes only through Advance.
 type FakeClock struct {
-	mu      sync.Mutex
-	now     time.Time
-	sleeper []sleeper
+	mu       sync.Mutex
+	now      time.Time
+	sleepers []sleeper
 }
 
 type sleeper struct {
@@ -34,7 +34,7 @@ func (c *FakeClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	c.mu.Lock()
 	s := sleeper{c.now.Add(d), make(chan struct{})}
-	c.sleeper = append(c.sleeper, s)
+	c.sleepers = append(c.sleepers, s)
 	c.mu.Unlock()
 	select {
 	case <-s.done:
@@ -42,18 +42,18 @@ func (c *FakeClock) Sleep(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.sleeper = slices.DeleteFunc(c.sleeper, func(other sleeper) bool { return other == s })
+		c.sleepers = slices.DeleteFunc(c.sleepers, func(other sleeper) bool { return other == s })
 		return ctx.Err()
 	}
 }
 
-// Sleeping waits until exactly n goroutines are in Sleep.
-func (c *FakeClock) Sleeping(t *testing.T, n int) {
+// WaitForSleepers waits until exactly n goroutines are in Sleep.
+func (c *FakeClock) WaitForSleepers(t *testing.T, n int) {
 	t.Helper()
 	WaitFor(t, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return len(c.sleeper) == n
+		return len(c.sleepers) == n
 	})
 }
 
@@ -62,15 +62,15 @@ func (c *FakeClock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
-	kept := c.sleeper[:0]
-	for _, s := range c.sleeper {
+	kept := c.sleepers[:0]
+	for _, s := range c.sleepers {
 		if c.now.Before(s.until) {
 			kept = append(kept, s)
 			continue
 		}
 		close(s.done)
 	}
-	c.sleeper = kept
+	c.sleepers = kept
 }
 
 // NewFakeClock returns a clock that starts at now.

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// NewLines makes an empty log.
+// NewLines returns an empty log.
 func NewLines() *Lines { return &Lines{Lines: make(chan string, 1000)} }
 
 // Lines collects the lines that plugins logged.
 type Lines struct {
 	mu    sync.Mutex
 	text  []string
-	Lines chan string // receives each line; a line is dropped while it is full
+	Lines chan string // receives each line, except while it is full
 }
 
 // Write adds a line.
@@ -101,13 +101,13 @@ func WaitFor(t *testing.T, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); runtime.Gosched() {
 		if time.Now().After(end) {
-			t.Fatal("it did not come to be")
+			t.Fatal("the condition is not true after 20 s")
 		}
 	}
 }
 
-// HasNoSecret fails the test if Password or one of secrets was logged.
-func (l *Lines) HasNoSecret(t *testing.T, secrets ...string) {
+// WantNoSecret fails the test if [Password] or one of secrets was logged.
+func (l *Lines) WantNoSecret(t *testing.T, secrets ...string) {
 	t.Helper()
 	for _, s := range append(secrets, Password) {
 		if strings.Contains(l.All(), s) {

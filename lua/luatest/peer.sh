@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a server until standard input ends, which it also does when the test
-# that started it dies: no server is left behind.
-set -m # the server and what it starts are a process group
+# Runs a server until standard input is closed. The system closes it when the test
+# process dies, so no server keeps running after the tests.
+set -m # puts the server and its children into one process group
 "$@" </dev/null &
 cat >/dev/null
 kill -KILL -- "-$!"

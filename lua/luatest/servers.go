@@ -34,12 +34,14 @@ type Server struct {
 	log   string
 }
 
-func skipMissing(t testing.TB, what string) {
+// skipMissing skips a test that needs a program that is not installed. If PEERS_STRICT is
+// set, it fails the test.
+func skipMissing(t testing.TB, program string) {
 	t.Helper()
 	if os.Getenv("PEERS_STRICT") != "" {
-		t.Fatalf("%s is not installed, and PEERS_STRICT is set", what)
+		t.Fatalf("%s is not installed, and PEERS_STRICT is set", program)
 	}
-	t.Skipf("%s is not installed: this was not tested", what)
+	t.Skipf("%s is not installed: this was not tested", program)
 }
 
 // FindProgram looks for a program in folders, then in PATH, and returns its path.
@@ -47,7 +49,7 @@ func skipMissing(t testing.TB, what string) {
 func FindProgram(t testing.TB, program string, folders ...string) string {
 	t.Helper()
 	for _, dir := range folders {
-		if path := filepath.Join(dir, program); exec.Command(path).Path == path && executable(path) {
+		if path := filepath.Join(dir, program); executable(path) {
 			return path
 		}
 	}
@@ -91,14 +93,14 @@ func (p *Server) End() {
 	p.cmd.Wait() // the error only says that the server was killed
 }
 
-// Ready polls until ask succeeds. It fails the test after 90 s.
-func (p *Server) Ready(t testing.TB, ask func() error) {
+// AwaitReady calls check repeatedly until it succeeds. It fails the test after 90 s.
+func (p *Server) AwaitReady(t testing.TB, check func() error) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	timeout := time.After(90 * time.Second)
 	for {
-		err := ask()
+		err := check()
 		if err == nil {
 			return
 		}
@@ -151,7 +153,7 @@ func StartRedis(t testing.TB, dir, port string) *Server {
 	t.Helper()
 	p := RunServer(t, dir, nil, FindProgram(t, "redis-server"), "--bind", "127.0.0.1", "--port", port, "--dir", dir,
 		"--requirepass", Password, "--save", "", "--appendonly", "yes", "--appendfsync", "always")
-	p.Ready(t, func() error {
+	p.AwaitReady(t, func() error {
 		return converse("127.0.0.1:"+port, "AUTH "+Password+"\r\nPING\r\n", "+OK\r\n+PONG\r\n")
 	})
 	return p
@@ -174,8 +176,10 @@ func EndServers() {
 	}
 }
 
+// keepServer makes EndServers end a server.
 func keepServer(p *Server) { sharedServers.ends = append(sharedServers.ends, p.End) }
 
+// sharedFolder creates a folder that EndServers removes.
 func sharedFolder(t testing.TB, name string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "nearside-"+name)
@@ -198,7 +202,7 @@ func RedisURL(t testing.TB) string {
 		keepServer(StartRedis(t, dir, port))
 		sharedServers.redisURL = "redis://:" + Password + "@127.0.0.1:" + port
 	})
-	if sharedServers.redisURL == "" {
+	if sharedServers.redisURL == "" { // an earlier test was skipped, because the server is not installed
 		skipMissing(t, "redis-server")
 	}
 	return sharedServers.redisURL
@@ -211,7 +215,7 @@ func RabbitAddr(t testing.TB) string {
 	sharedServers.mu.Lock()
 	defer sharedServers.mu.Unlock()
 	sharedServers.rabbit.Do(func() { startRabbit(t) })
-	if sharedServers.rabbitAddr == "" {
+	if sharedServers.rabbitAddr == "" { // an earlier test was skipped, because the server is not installed
 		skipMissing(t, "rabbitmq-server")
 	}
 	return sharedServers.rabbitAddr
@@ -247,7 +251,7 @@ func startRabbit(t testing.TB) {
 	keepServer(RunServer(t, dir, env, epmd))
 	p := RunServer(t, dir, env, program)
 	keepServer(p)
-	p.Ready(t, func() error {
+	p.AwaitReady(t, func() error {
 		return converse("127.0.0.1:"+port, "AMQP\x00\x00\x09\x01", "\x01\x00\x00") // a method frame on channel 0: Connection.Start
 	})
 	sharedServers.rabbitAddr, sharedServers.rabbitEnv = "127.0.0.1:"+port, env
@@ -263,9 +267,9 @@ func Rabbitctl(t testing.TB, args ...string) {
 	}
 }
 
-// A Cutter is a TCP proxy between a client and a server. It can cut or freeze the
+// A Proxy is a TCP proxy between a client and a server. It can close or freeze the
 // connections.
-type Cutter struct {
+type Proxy struct {
 	l    net.Listener
 	to   string
 	work sync.WaitGroup
@@ -276,9 +280,9 @@ type Cutter struct {
 	frozen chan struct{} // closed when Freeze ends; nil: not frozen
 }
 
-// Cut starts a Cutter in front of the server at to. If secure is given, clients
-// connect to the Cutter through TLS.
-func Cut(t testing.TB, to string, secure ...*tls.Config) *Cutter {
+// NewProxy starts a Proxy in front of the server at to. If secure is given, clients
+// connect to the Proxy through TLS.
+func NewProxy(t testing.TB, to string, secure ...*tls.Config) *Proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -287,22 +291,22 @@ func Cut(t testing.TB, to string, secure ...*tls.Config) *Cutter {
 	for _, config := range secure {
 		l = tls.NewListener(l, config)
 	}
-	c := &Cutter{l: l, to: to, conns: map[net.Conn]bool{}}
+	c := &Proxy{l: l, to: to, conns: map[net.Conn]bool{}}
 	c.work.Go(c.accept)
 	t.Cleanup(func() {
 		l.Close()
 		c.Freeze(false)
-		c.Set(true)
+		c.SetDown(true)
 		c.work.Wait()
 	})
 	return c
 }
 
-// Addr is the address at which clients connect.
-func (c *Cutter) Addr() string { return c.l.Addr().String() }
+// Addr returns the address to which clients connect.
+func (c *Proxy) Addr() string { return c.l.Addr().String() }
 
-// Set cuts all connections. If down is true, it also cuts new ones from now on.
-func (c *Cutter) Set(down bool) {
+// SetDown closes all connections. While down is true, it also closes new ones.
+func (c *Proxy) SetDown(down bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.down = down
@@ -314,7 +318,7 @@ func (c *Cutter) Set(down bool) {
 
 // Freeze holds back all bytes and keeps the connections open. Freeze(false) lets the
 // bytes pass again.
-func (c *Cutter) Freeze(on bool) {
+func (c *Proxy) Freeze(on bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -326,7 +330,8 @@ func (c *Cutter) Freeze(on bool) {
 	}
 }
 
-func (c *Cutter) copy(to io.Writer, from io.Reader) {
+// copy copies bytes until one of the connections ends. It waits while the Proxy is frozen.
+func (c *Proxy) copy(to io.Writer, from io.Reader) {
 	buffer := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buffer)
@@ -342,7 +347,7 @@ func (c *Cutter) copy(to io.Writer, from io.Reader) {
 	}
 }
 
-func (c *Cutter) accept() {
+func (c *Proxy) accept() {
 	for {
 		in, err := c.l.Accept()
 		if err != nil {

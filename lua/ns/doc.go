@@ -3,9 +3,9 @@
 //
 // A [Host] holds what all plugins of a process share, such as the clock and the
 // [Services]. A [Plugin] is one plugin of one generation. An [Instance] is one
-// interpreter of a Plugin. Package lua makes all three. A function of a module calls
-// self to find its Instance. In plugin tests, [Doubles] replace the clock, the
-// network and the servers.
+// interpreter of a Plugin. Package lua creates all three. A function of a module calls
+// self to find its Instance. In plugin tests, the clock is a double, and
+// [Doubles] replaces the network and the servers.
 //
 // # Writing a module
 //
@@ -23,17 +23,17 @@
 //		in := self(c)                      // the instance whose script calls
 //		url := c.Text(1)                   // raises an error unless it is a string
 //		if err := in.Permit("redis", host(url)); err != nil {
-//			return err                     // a mistake of the plugin's author: raised
+//			return err                     // a mistake of the plugin's author, raised as an error
 //		}
 //		var client *redis.Client
-//		err := c.Wait(func(ctx context.Context) (err error) { // without the lock: use no Lua values
+//		err := c.Wait(func(ctx context.Context) (err error) { // runs without the lock, so it must not use Lua values
 //			client, err = dial(ctx, url)
 //			return err
 //		})
 //		if err != nil {
-//			return c.Fail(err)             // an expected failure: nil, "text"
+//			return c.Fail(err)             // an expected failure, returned as nil and a text
 //		}
-//		in.OnClose(client.Close) // ends with the generation
+//		in.OnClose(client.Close) // when the generation ends
 //		return c.Return(vm.Object{Class: redisClass, Value: client})
 //	}
 //
@@ -42,8 +42,8 @@
 // are strings, and integers beyond 2^53 are of type vm.Integer.
 //
 // Only c.Wait may block, and its function must return when its context ends. Use
-// Instance.Goroutine to start a goroutine, and Instance.spawn to start a Lua
-// function; both end with the instance. Register anything else that must be closed
+// Instance.Goroutine to start a goroutine, and Instance.spawn to call a Lua function
+// in a goroutine; both end with the instance. Register anything else that must be closed
 // with Instance.OnClose. Use Instance.Call to call a stored Lua function (vm.Func)
 // from Go, and c.Invoke to call it during the same call. Every queue, map and wait
 // has a limit. A module reaches other packages of the process through a field of

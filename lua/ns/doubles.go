@@ -10,8 +10,8 @@ import (
 	"nearside/lua/ns/redis"
 )
 
-// Doubles replace the clock, the network and the servers of plugins in plugin tests.
-// The zero value replaces nothing. If Counter is set, the Clock of the host must
+// Doubles replaces the network, the servers and other dependencies of plugins in plugin
+// tests. The zero value replaces nothing. If Counter is set, the Clock of the host must
 // advance only while the count is 0.
 type Doubles struct {
 	Counter   *peer.Counter     // nil: the goroutines of plugins are not counted

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nearside/lua/ns/peer"
 	"nearside/lua/ns/redis"
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -23,28 +24,28 @@ type Host struct {
 // Services are the parts of the process that modules use. If a service is nil, the
 // functions that need it return an error. If Metrics is nil, metrics are discarded.
 type Services struct {
-	Matching  Local            // for plugins of kind matching
+	Matching  LocalMatcher     // for plugins of kind matching
 	Metrics   Meter            // ns.metrics
 	Resources func() Resources // ns.resource; called by any goroutine
 
-	Store   Writer               // ns.store, together with the next two fields
-	Objects Reader               // reads the objects that Store has written
+	Store   ObjectWriter         // ns.store, together with the next two fields
+	Objects ObjectReader         // reads the objects that Store has written
 	Decoder func() *wire.Decoder // with the current limits; called by any goroutine
 }
 
-// Local is the local matcher. It makes and scans the sets of matching plugins, and
-// checks the rows that plugins return.
-type Local interface {
+// A LocalMatcher selects and scans the sets of matching plugins, and compares the rows
+// that plugins return.
+type LocalMatcher interface {
 	matcher.Matcher
 	matcher.Selector
 }
 
 // OsTime returns the time source of os.time, os.date and os.clock of plugins.
-func (h *Host) OsTime() vm.Time { return vm.Time{Now: h.Clock.Now, Started: h.Doubles.Started} }
+func (h *Host) OsTime() vm.Clock { return vm.Clock{Now: h.Clock.Now, Started: h.Doubles.Started} }
 
-// Within returns a context that ends after d. If a Counter is set, d is measured by
-// the clock of the test. The caller must call cancel.
-func (h *Host) Within(ctx context.Context, d time.Duration) (_ context.Context, cancel func()) {
+// WithTimeout returns a context that ends after d. If a Counter is set, the Clock of the
+// test measures d. The caller must call cancel.
+func (h *Host) WithTimeout(ctx context.Context, d time.Duration) (_ context.Context, cancel func()) {
 	counter := h.Doubles.Counter
 	if counter == nil {
 		return context.WithTimeout(ctx, d)
@@ -88,3 +89,6 @@ func (h *Host) Together(work []func()) {
 	}
 	<-done
 }
+
+// A Clock is the clock of plugins. Plugin tests advance it manually.
+type Clock = peer.Clock

@@ -30,24 +30,24 @@ func httpModule() vm.Module {
 		method := strings.ToUpper(name)
 		return vm.Function{
 			Name: name, Params: []string{"url: string", httpOptions}, Returns: returns, Waits: true,
-			Doc: "Makes a " + method + " request.", Run: func(c *vm.Call) error { return httpRun(c, method, 1) },
+			Doc: "Makes a " + method + " request; see request.", Run: func(c *vm.Call) error { return httpRequest(c, method, 1) },
 		}
 	}
-	return vm.Module{Name: "http", Doc: "HTTP and HTTPS. Names of response headers are in lower case.", Functions: []vm.Function{
+	return vm.Module{Name: "http", Doc: "HTTP and HTTPS requests. The names of response headers are in lower case.", Functions: []vm.Function{
 		{
 			Name: "request", Params: []string{"method: string", "url: string", httpOptions}, Returns: returns, Waits: true,
-			Doc: "Makes a request; any status is a result. json is sent as the body. Redirects are followed as far as the permissions go.",
-			Run: func(c *vm.Call) error { return httpRun(c, strings.ToUpper(c.Text(1)), 2) },
+			Doc: "Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target.",
+			Run: func(c *vm.Call) error { return httpRequest(c, strings.ToUpper(c.Text(1)), 2) },
 		},
 		verb("get"), verb("post"),
 	}}
 }
 
-// httpRun makes the request of a call. Argument i is the URL, argument i+1 the options.
-func httpRun(c *vm.Call, method string, i int) error {
+// httpRequest makes the request of a call. Argument i is the URL, argument i+1 the options.
+func httpRequest(c *vm.Call, method string, i int) error {
 	in := self(c)
 	if !httpMethod.MatchString(method) {
-		return errors.New("method is not a word of letters")
+		return errors.New("method must be a word of 1 to 20 letters")
 	}
 	o := &goval.Reader{Map: c.Map(i + 1), Path: "options."}
 	request, err := newHTTPRequest(method, c.Text(i), o)
@@ -82,18 +82,18 @@ func httpRun(c *vm.Call, method string, i int) error {
 // shownURL returns the URL without user, password and query, which may be secret.
 func shownURL(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
-// newHTTPRequest makes a request from the arguments of a script and checks them.
+// newHTTPRequest checks the arguments of a script and returns the request.
 func newHTTPRequest(method, text string, o *goval.Reader) (*http.Request, error) {
 	u, err := url.Parse(text)
-	if err != nil || u.Hostname() == "" || !httpclient.Known(u.Scheme) {
+	if err != nil || u.Hostname() == "" || !httpclient.IsHTTP(u.Scheme) {
 		return nil, errors.New("the url is not of the form http://host[:port]/path or https://host[:port]/path")
 	}
-	o.Known("body", "headers", "query", "timeout_ms", "json")
+	o.RefuseUnknown("body", "headers", "query", "timeout_ms", "json")
 	body := o.Text("body", "")
 	contentType := ""
 	if v, ok := o.Map["json"]; ok {
 		if o.Map["body"] != nil {
-			o.Fault("json", "give either json or body")
+			o.Fault("json", "give either json or body, not both")
 		}
 		encoded, err := goval.EncodeJSON(v)
 		if err != nil {
@@ -115,7 +115,7 @@ func newHTTPRequest(method, text string, o *goval.Reader) (*http.Request, error)
 	if len(o.Table("query")) > 0 {
 		u.RawQuery = query.Encode()
 	}
-	readTimeout(o)
+	readTimeout(o) // reports an invalid timeout together with the other faults
 	request := &http.Request{Method: method, URL: u, Host: u.Host, Header: http.Header{"User-Agent": {"nearside"}}}
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
@@ -132,7 +132,7 @@ func newHTTPRequest(method, text string, o *goval.Reader) (*http.Request, error)
 func setHeaders(request *http.Request, o *goval.Reader) {
 	headers := o.Table("headers")
 	if len(headers) > httpclient.MaxHeaders {
-		o.Fault("headers", "there are more than %d", httpclient.MaxHeaders)
+		o.Fault("headers", "must have at most %d entries, got %d", httpclient.MaxHeaders, len(headers))
 	}
 	seen := map[string]bool{}
 	for name, v := range headers {
@@ -156,7 +156,7 @@ func setHeaders(request *http.Request, o *goval.Reader) {
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
-// httpClient returns the plugin's HTTP client. The first call makes it. Its
+// httpClient returns the plugin's HTTP client. The first call creates it. Its
 // connections belong to the plugin, not to the instance, because instances share
 // them and can be replaced.
 func (in *Instance) httpClient() *httpclient.Client {

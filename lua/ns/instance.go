@@ -22,20 +22,21 @@ type Instance struct {
 	closed    bool
 	closers   []func() error
 	consumers []*peer.Consumer // message consumers, for the status
-	batches   []*batch         // flushed when the instance ends
+	batches   []*batch         // for Flush
 
 	drains drains
 
 	idleHTTP sync.Once // registers a closer: see httpClient
 }
 
-// Module returns the instance itself. It also works on a type that embeds Instance.
-func (in *Instance) Module() *Instance { return in }
+// Base returns the Instance. self calls it on the owner of a state, whose type may embed
+// Instance.
+func (in *Instance) Base() *Instance { return in }
 
 // self returns the instance of the calling script. The owner of the script's state is
 // an Instance or embeds one.
 func self(c *vm.Call) *Instance {
-	return c.Owner().(interface{ Module() *Instance }).Module()
+	return c.Owner().(interface{ Base() *Instance }).Base()
 }
 
 // The sides of a plugin, which share no variables.
@@ -64,8 +65,8 @@ func (in *Instance) Permit(kind, target string) error {
 }
 
 // OnClose registers f, which is called when the instance is closed and its calls have
-// ended. If the instance is closed already, f is called at once. The function
-// registered last is called first.
+// ended. Functions are called in the reverse order of their registration. If the
+// instance is closed already, OnClose calls f at once.
 func (in *Instance) OnClose(f func() error) {
 	in.mu.Lock()
 	if !in.closed {
@@ -80,7 +81,7 @@ func (in *Instance) OnClose(f func() error) {
 // Call calls a Lua function from Go, in the caller's goroutine.
 func (in *Instance) Call(ctx context.Context, lim vm.Limits, fn *vm.Func, args ...any) ([]any, error) {
 	results, err := in.State.Call(ctx, lim, fn, args...)
-	return results, Hinted("", results, err)
+	return results, WithHint("", results, err)
 }
 
 // spawn calls a Lua function in a goroutine of the instance, without a deadline. A
@@ -92,7 +93,7 @@ func (in *Instance) spawn(fn *vm.Func, args ...any) (*vm.Task, error) {
 	counter := in.Counter()
 	counter.AddTasks(1)
 	task, err := in.State.Spawn(vm.Limits{}, fn, args, func(err error) {
-		in.Report("task", Hinted("", nil, err))
+		in.Report("task", WithHint("", nil, err))
 		counter.AddTasks(-1)
 	})
 	if err != nil {
@@ -101,7 +102,8 @@ func (in *Instance) spawn(fn *vm.Func, args ...any) (*vm.Task, error) {
 	return task, err
 }
 
-// errTooEarly means that a task was started before the plugin's table was checked.
+// errTooEarly means that a script has tried to start a task before the plugin's table was
+// checked.
 var errTooEarly = errors.New("tasks can be started from initialize on, not while the file is loading")
 
 // Goroutine runs f in a goroutine of the instance. f must return when ctx ends.
@@ -121,17 +123,17 @@ func (in *Instance) Goroutine(f func(ctx context.Context)) (*vm.Task, error) {
 	return task, err
 }
 
-// Report logs and counts a failure in the background, which no caller receives. It
-// ignores nil, and the errors of a task that was cancelled or whose generation has
-// ended.
-func (in *Instance) Report(what string, err error) {
+// Report logs and counts a failure that is not returned to any caller, such as that of a
+// task. part names the part of the plugin that failed. Report ignores nil, and the errors
+// of calls that were cancelled or whose generation has ended.
+func (in *Instance) Report(part string, err error) {
 	if err == nil || errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, context.Canceled) {
 		return
 	}
-	if !errors.Is(err, vm.ErrMemory) { // already counted as a replaced state
-		in.Plugin.Failed(what, err)
+	if !errors.Is(err, vm.ErrMemory) { // counted as a replaced state
+		in.Plugin.RecordFailure(part, err)
 	}
-	in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "plugin "+what+" failed", slog.String("error", err.Error()))
+	in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "plugin "+part+" failed", slog.String("error", err.Error()))
 }
 
 // End ends the instance. It stops the calls in progress and waits for them. Then it

@@ -12,10 +12,10 @@ import (
 func Int64Module() vm.Module {
 	operand := "integer|Int64"
 	return vm.Module{
-		Name: "int64", Doc: "Whole numbers beyond 2^53, which Lua numbers cannot hold exactly. They print as numbers, compare with each other, and stay exact in JSON, in the store and in kv.",
+		Name: "int64", Doc: "Boxed integers: whole numbers beyond 2^53, which Lua numbers cannot hold exactly. tostring gives their digits. They can be compared with each other, and keep their value in JSON, in the store and in kv.",
 		Call: &vm.Function{
 			Params: []string{"value: string|" + operand}, Returns: []string{"Int64"},
-			Doc: "Makes a boxed integer of decimal digits or of a whole number.",
+			Doc: "Returns a boxed integer. value is a text of decimal digits, or a whole number.",
 			Run: func(c *vm.Call) error {
 				c.Charge(25)
 				n, err := integerArgument(c, 1)
@@ -27,7 +27,7 @@ func Int64Module() vm.Module {
 		},
 		Functions: []vm.Function{{
 			Name: "compare", Params: []string{"a: number|Int64", "b: number|Int64"}, Returns: []string{"integer"},
-			Doc: "Returns -1, 0 or 1: a is less than b, equal, or greater. Takes boxed integers and numbers.",
+			Doc: "Returns -1 if a is less than b, 0 if they are equal, and 1 if a is greater. a and b are boxed integers or numbers.",
 			Run: func(c *vm.Call) error {
 				c.Charge(25)
 				order, err := compareNumbers(c.Value(1), c.Value(2))
@@ -43,7 +43,7 @@ func Int64Module() vm.Module {
 
 // int64Class describes boxed integers to editors. The interpreter itself implements
 // them.
-var int64Class = &vm.Class{Name: "Int64", Doc: "A whole number of any size. tostring(x) is its text; == < <= > >= and .. work, arithmetic does not."}
+var int64Class = &vm.Class{Name: "Int64", Doc: "A whole number of any size. tostring, .. and the comparisons == < <= > >= work; arithmetic raises an error."}
 
 func integerArgument(c *vm.Call, i int) (vm.Integer, error) {
 	switch v := c.Value(i).(type) {
@@ -66,18 +66,21 @@ func integerArgument(c *vm.Call, i int) (vm.Integer, error) {
 
 // compareNumbers compares numbers and boxed integers by their exact values.
 func compareNumbers(a, b any) (int, error) {
-	exact := func(v any, place int) (vm.Integer, float64, error) {
+	// exact returns v, which is argument i. A boxed integer is returned as an Integer. A
+	// number is returned as a float64 and, if it is a whole number, also as an Integer.
+	// Without an Integer, that result is "".
+	exact := func(v any, i int) (vm.Integer, float64, error) {
 		switch v := v.(type) {
 		case vm.Integer:
 			return v, 0, nil
 		case float64:
 			if v != v {
-				return "", 0, fmt.Errorf("argument %d is not a number (NaN)", place)
+				return "", 0, fmt.Errorf("argument %d is not a number (NaN)", i)
 			}
 			n, _ := vm.IntegerOf(v)
 			return n, v, nil
 		}
-		return "", 0, fmt.Errorf("argument %d is not a number or an int64", place)
+		return "", 0, fmt.Errorf("argument %d is not a number or an int64", i)
 	}
 	x, f, err1 := exact(a, 1)
 	y, g, err2 := exact(b, 2)

@@ -17,7 +17,7 @@ const (
 	maxKeys     = 100_000
 	maxKVBytes  = 64 << 20 // approximate size of keys and values
 	maxKeyBytes = 1024
-	maxListed   = 10_000
+	maxListed   = 10_000 // keys that kv.keys returns
 
 	sweepPause = 100 * time.Millisecond // between two sweeps of a full store
 )
@@ -64,6 +64,7 @@ func (s *KV) remove(key string) {
 	delete(s.keys, key)
 }
 
+// errFull is returned when a store has no room for a new key or value.
 var errFull = errors.New("kv: the store is full")
 
 // Set stores a value; nil removes the key. With a ttl of 0 the value never expires. A
@@ -171,23 +172,23 @@ func storable(v any) error {
 func kvModule() vm.Module {
 	key, value := "key: string", "value: any"
 	stored := []string{"boolean?", "string? err"}
-	return vm.Module{Name: "kv", Doc: "Values that all instances of the plugin share, kept over reloads.", Functions: []vm.Function{
+	return vm.Module{Name: "kv", Doc: "A key-value store that all states of the plugin share. It survives reloads, but not restarts.", Functions: []vm.Function{
 		{
-			Name: "get", Params: []string{key}, Returns: []string{"any"}, Doc: "Reads a value: a copy; nil when there is none.",
-			Run: kv(func(c *vm.Call, s *KV) error {
+			Name: "get", Params: []string{key}, Returns: []string{"any"}, Doc: "Returns a copy of the value of a key, or nil if the key does not exist.",
+			Run: withKV(func(c *vm.Call, s *KV) error {
 				v, _ := s.Get(c.Text(1))
 				return c.Return(v)
 			}),
 		},
 		{
 			Name: "set", Params: []string{key, value, "ttl_seconds?: number"}, Returns: stored,
-			Doc: "Stores a value (nil removes it), for ever or for ttl_seconds.",
-			Run: kv(kvSet),
+			Doc: "Stores a value, for ttl_seconds if given. nil removes the key.",
+			Run: withKV(kvSet),
 		},
 		{
 			Name: "add", Params: []string{key, value, "ttl_seconds?: number"}, Returns: stored,
-			Doc: "Stores a value unless the key exists; tells whether it did.",
-			Run: kv(func(c *vm.Call, s *KV) error {
+			Doc: "Stores a value if the key does not exist. Returns whether it was stored.",
+			Run: withKV(func(c *vm.Call, s *KV) error {
 				if _, exists := s.Get(c.Text(1)); exists {
 					return c.Return(false)
 				}
@@ -196,17 +197,17 @@ func kvModule() vm.Module {
 		},
 		{
 			Name: "incr", Params: []string{key, "n?: number"}, Returns: []string{"number?", "string? err"},
-			Doc: "Adds n (1) to a number (0 when missing) and returns it; the key keeps its time to live.",
-			Run: kv(kvIncr),
+			Doc: "Adds n (default 1) to the number of a key, or to 0 if the key does not exist, and returns the sum. The key keeps its time to live.",
+			Run: withKV(kvIncr),
 		},
 		{
 			Name: "cas", Params: []string{key, "old: any", "new: any"}, Returns: stored,
-			Doc: "Replaces old (nil: no value) by new (nil: removes) and returns whether it did. old must not be a table.",
-			Run: kv(kvCas),
+			Doc: "Compare and set: stores new if the current value equals old, and returns whether it did. If old is nil, the key must not exist. If new is nil, the key is removed. old must not be a table.",
+			Run: withKV(kvCas),
 		},
 		{
-			Name: "delete", Params: []string{key}, Returns: []string{"boolean"}, Doc: "Removes a key and tells whether it existed.",
-			Run: kv(func(c *vm.Call, s *KV) error {
+			Name: "delete", Params: []string{key}, Returns: []string{"boolean"}, Doc: "Removes a key and returns whether it existed.",
+			Run: withKV(func(c *vm.Call, s *KV) error {
 				_, exists := s.Get(c.Text(1))
 				s.remove(c.Text(1))
 				return c.Return(exists)
@@ -214,8 +215,8 @@ func kvModule() vm.Module {
 		},
 		{
 			Name: "keys", Params: []string{"prefix?: string", "limit?: integer"}, Returns: []string{"string[]"},
-			Doc: fmt.Sprintf("Lists keys in order, at most limit (%d).", maxListed),
-			Run: kv(func(c *vm.Call, s *KV) error {
+			Doc: fmt.Sprintf("Returns the keys that begin with prefix, sorted, at most limit. The default of limit is its maximum, %d.", maxListed),
+			Run: withKV(func(c *vm.Call, s *KV) error {
 				c.Charge(20 * len(s.keys))
 				limit := maxListed
 				if c.Has(2) {
@@ -228,8 +229,8 @@ func kvModule() vm.Module {
 	}}
 }
 
-// kv runs f with the plugin's store locked.
-func kv(f func(*vm.Call, *KV) error) func(*vm.Call) error {
+// withKV returns a function that runs f with the plugin's store locked.
+func withKV(f func(*vm.Call, *KV) error) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		s := self(c).Plugin.KV
 		c.Charge(20)
@@ -278,7 +279,7 @@ func kvCas(c *vm.Call, s *KV) error {
 	switch old.(type) {
 	case nil, bool, float64, string, vm.Integer:
 	default:
-		return errors.New("kv.cas: old is nil, a boolean, a number or a string")
+		return errors.New("kv.cas: old must be nil, a boolean, a number or a string")
 	}
 	switch current, _ := s.Get(c.Text(1)); current.(type) {
 	case nil, bool, float64, string, vm.Integer:

@@ -31,6 +31,6 @@ func TestKVIsBounded(t *testing.T) {
 	s.sweep()
 	s.remove("one more")
 	if s.bytes != 0 || len(s.keys) != 0 {
-		t.Errorf("%d bytes of %d keys are left", s.bytes, len(s.keys))
+		t.Errorf("%d keys with %d bytes are left", len(s.keys), s.bytes)
 	}
 }

@@ -18,19 +18,19 @@ import (
 // logUnits is the charge for a message, in units of work.
 const logUnits = 200
 
-// maxLogText is the maximum length of a message, in bytes. The rest is cut off.
+// maxLogText is the maximum length of a message, in bytes. Longer ones are cut.
 const maxLogText = 8192
 
 // logModule is ns.log. It writes to the host's log, with the plugin's name.
 func logModule() vm.Module {
-	m := vm.Module{Name: "log", Doc: "Messages in the host's log."}
+	m := vm.Module{Name: "log", Doc: "Writes messages to the host's log."}
 	for _, l := range []struct {
 		name  string
 		level slog.Level
 	}{{"debug", slog.LevelDebug}, {"info", slog.LevelInfo}, {"warn", slog.LevelWarn}, {"error", slog.LevelError}} {
 		m.Functions = append(m.Functions, vm.Function{
 			Name: l.name, Params: []string{"message: string", "fields?: table<string, any>"},
-			Doc: "Logs a message of level " + l.name + ".",
+			Doc: "Logs a message at level " + l.name + ", with fields.",
 			Run: func(c *vm.Call) error {
 				message, fields := c.Text(1), c.Map(2)
 				c.Charge(logUnits + 20*len(fields))
@@ -66,7 +66,8 @@ func logKey(key string) string {
 
 const fieldPrefix = "field_"
 
-// cutText cuts a text to at most n bytes, between two characters, and adds "...".
+// cutText returns s if it has at most n bytes. Otherwise it cuts s to at most n bytes,
+// between two characters, and adds "...".
 func cutText(s string, n int) string {
 	if len(s) <= n {
 		return s

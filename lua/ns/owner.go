@@ -8,8 +8,8 @@ import (
 	"nearside/lua/ns/peer"
 )
 
-// The methods of Instance below implement [peer.Owner], together with Report,
-// Degrade, Recovered, OnDrain and Permit.
+// The methods of Instance in this file, and Report, Degrade, Recovered, OnDrain and
+// Permit, implement [peer.Owner].
 
 // Name implements [peer.Owner].
 func (in *Instance) Name() string { return in.Plugin.About.Name }
@@ -33,7 +33,7 @@ func (in *Instance) Log() *slog.Logger { return in.Plugin.Log }
 func (in *Instance) Usage() *peer.Usage { return &in.Plugin.network.usage }
 
 // AwaitLive implements [peer.Owner].
-func (in *Instance) AwaitLive(ctx context.Context) bool { return in.Plugin.Live.Wait(ctx) }
+func (in *Instance) AwaitLive(ctx context.Context) bool { return in.Plugin.BeforeLive.Wait(ctx) }
 
 // Go implements [peer.Owner].
 func (in *Instance) Go(f func(ctx context.Context)) (peer.Task, error) {
@@ -74,7 +74,7 @@ func (in *Instance) removeConsumer(k *peer.Consumer) {
 }
 
 // ConsumerStatus returns the status of the instance's consumers, in the order
-// in which they were made.
+// in which they were created.
 func (in *Instance) ConsumerStatus() []peer.ConsumerStatus {
 	in.mu.Lock()
 	defer in.mu.Unlock()

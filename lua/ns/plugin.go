@@ -7,7 +7,7 @@ import (
 	"nearside/lua/ns/peer"
 )
 
-// Declared is the part of a plugin's table that modules need.
+// Declared holds the fields of a plugin's table that modules need.
 type Declared struct {
 	Name, Version string
 	Permissions   Permissions
@@ -15,16 +15,16 @@ type Declared struct {
 }
 
 // A Plugin is one plugin of one generation, with the data that modules need. Package
-// lua makes it and may set its fields until Checked is true.
+// lua creates it and may set its fields until Checked is true.
 type Plugin struct {
-	Host     *Host
-	About    Declared
-	Settings map[string]any
-	Log      *slog.Logger
-	KV       *KV
-	Lasting  *Lasting     // shared by all generations of the plugin
-	Live     *peer.Flight // ends when the generation takes over
-	Checked  atomic.Bool  // the table and the settings were checked and no longer change
+	Host       *Host
+	About      Declared
+	Settings   map[string]any
+	Log        *slog.Logger
+	KV         *KV
+	Lasting    *Lasting     // shared by all generations of the plugin
+	BeforeLive *peer.Flight // ends when the generation takes over
+	Checked    atomic.Bool  // the table and the settings were checked and no longer change
 
 	Ready    readiness
 	Routes   routeTable
@@ -32,8 +32,8 @@ type Plugin struct {
 	Metrics  metrics
 	Troubles troubles
 
-	Failures atomic.Uint64          // of hooks, tasks and timers
-	Last     atomic.Pointer[string] // the text of the last failure
+	Failures  atomic.Uint64          // of hooks, tasks and timers
+	LastError atomic.Pointer[string] // the text of the last failure
 }
 
 // Lasting holds the counters that all generations of a plugin share.
@@ -42,17 +42,18 @@ type Lasting struct {
 	Rejected atomic.Uint64 // requests rejected with ns.reject
 }
 
-// Failed counts a failure and shows it in the status of the plugin.
-func (p *Plugin) Failed(what string, err error) {
+// RecordFailure counts a failure and shows it in the status of the plugin. part names the
+// part of the plugin that failed.
+func (p *Plugin) RecordFailure(part string, err error) {
 	p.Failures.Add(1)
-	p.Noted(what, err)
+	p.SetLastError(part, err)
 }
 
-// Noted shows a failure as the last error in the status of the plugin. It does not
-// count the failure.
-func (p *Plugin) Noted(what string, err error) {
-	text := what + ": " + err.Error()
-	p.Last.Store(&text)
+// SetLastError shows a failure as the last error in the status of the plugin. It does
+// not count the failure.
+func (p *Plugin) SetLastError(part string, err error) {
+	text := part + ": " + err.Error()
+	p.LastError.Store(&text)
 	if failed := p.Host.Doubles.Failed; failed != nil {
 		failed(text)
 	}

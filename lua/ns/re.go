@@ -13,7 +13,7 @@ import (
 // Limits of regular expressions.
 const (
 	maxExpression = 4096 // bytes
-	maxCompiled   = 256  // compiled expressions kept per process
+	maxCompiled   = 256  // compiled expressions that a process keeps
 	maxMatches    = 10_000
 	maxProgram    = 5000     // steps of a compiled expression; a{1000} has 1000 steps
 	maxWork       = 64 << 20 // bytes of text times steps; the time of RE2 is proportional to it
@@ -25,7 +25,7 @@ func ReModule() vm.Module {
 	return vm.Module{Name: "re", Doc: "Regular expressions (RE2).", Functions: []vm.Function{
 		{
 			Name: "match", Params: []string{"s: string", pattern}, Returns: []string{"string[]?"},
-			Doc: "Finds the first match: the whole of it, then the groups; nil when there is none.",
+			Doc: "Finds the first match and returns the matched text, followed by the texts of the groups. Returns nil if s does not match.",
 			Run: func(c *vm.Call) error {
 				re, err := expression(c)
 				if err != nil {
@@ -35,12 +35,12 @@ func ReModule() vm.Module {
 				if found == nil {
 					return c.Return(nil)
 				}
-				return c.Return(copies(found))
+				return c.Return(cloneAll(found))
 			},
 		},
 		{
 			Name: "find_all", Params: []string{"s: string", pattern, "limit?: integer"}, Returns: []string{"string[]"},
-			Doc: fmt.Sprintf("Finds all matches, at most limit (%d).", maxMatches),
+			Doc: fmt.Sprintf("Returns the texts of all matches, at most limit. The default of limit is its maximum, %d.", maxMatches),
 			Run: func(c *vm.Call) error {
 				re, err := expression(c)
 				if err != nil {
@@ -52,12 +52,12 @@ func ReModule() vm.Module {
 				}
 				found := re.FindAllString(c.Text(1), limit)
 				c.Charge(matchUnits * len(found))
-				return c.Return(copies(found))
+				return c.Return(cloneAll(found))
 			},
 		},
 		{
 			Name: "replace", Params: []string{"s: string", pattern, "with: string"}, Returns: []string{"string"},
-			Doc: "Replaces all matches; $1 or ${name} stand for groups.",
+			Doc: "Replaces all matches with a text, in which $1 and ${name} stand for groups, and returns the result.",
 			Run: func(c *vm.Call) error {
 				re, err := expression(c)
 				if err != nil {
@@ -102,10 +102,12 @@ var compiled = struct {
 	m map[string]*program
 }{m: map[string]*program{}}
 
+// expression returns the expression of argument 2. It charges for matching it once with
+// the text of argument 1.
 func expression(c *vm.Call) (*regexp.Regexp, error) {
 	pattern, text := c.Text(2), c.Text(1)
 	if len(pattern) > maxExpression {
-		return nil, fmt.Errorf("a pattern of %d bytes is longer than %d", len(pattern), maxExpression)
+		return nil, fmt.Errorf("the pattern must have at most %d bytes, got %d", maxExpression, len(pattern))
 	}
 	c.Charge(50)
 	re, err := compiledExpression(c, pattern)
@@ -113,7 +115,7 @@ func expression(c *vm.Call) (*regexp.Regexp, error) {
 		return nil, err
 	}
 	if len(text)*re.steps > maxWork {
-		return nil, fmt.Errorf("%d bytes of text times the %d steps of the pattern are more than %d", len(text), re.steps, maxWork)
+		return nil, fmt.Errorf("%d bytes of text times %d steps of the pattern are more than %d", len(text), re.steps, maxWork)
 	}
 	c.Charge(max(len(text)/2, len(text)*re.steps/32))
 	c.Allocate(len(text))
@@ -132,7 +134,7 @@ func compiledExpression(c *vm.Call, pattern string) (*program, error) {
 	}
 	steps := stepsOf(tree)
 	if steps > maxProgram {
-		return nil, fmt.Errorf("the pattern has %d steps; %d are allowed", steps, maxProgram)
+		return nil, fmt.Errorf("the pattern must have at most %d steps, got %d", maxProgram, steps)
 	}
 	c.Charge(200 + 40*steps)
 	re, err := regexp.Compile(pattern)
@@ -166,9 +168,9 @@ func stepsOf(re *syntax.Regexp) int {
 	return min(n, maxProgram*1000)
 }
 
-// copies replaces each part of a text with a copy, in place. Memory is counted for
-// each string, so a part must not keep the whole text in memory.
-func copies(parts []string) []string {
+// cloneAll replaces each part of a text with a copy, in place. Only the bytes of the part
+// are counted as memory, so the part must not keep the whole text in memory.
+func cloneAll(parts []string) []string {
 	for i := range parts {
 		parts[i] = strings.Clone(parts[i])
 	}

@@ -21,8 +21,8 @@ const (
 	maxRedisCommand  = 16 << 20         // bytes of a command or pipeline
 	maxRedisPipeline = 1000             // commands
 	maxRedisEntries  = 1000             // entries in one call of the handler of xreadgroup
-	maxRedisBlock    = 60_000           // milliseconds
-	maxClaim         = 24 * 3600 * 1000 // milliseconds
+	maxRedisBlock    = 60_000           // milliseconds, of the option block_ms
+	maxClaim         = 24 * 3600 * 1000 // milliseconds, of the option claim_ms
 	defaultClaim     = 30_000           // milliseconds
 )
 
@@ -34,19 +34,19 @@ type RedisClient interface {
 	Do(ctx context.Context, parts ...any) (any, error)
 	// Pipeline returns a reply or an error value for each command.
 	Pipeline(ctx context.Context, commands [][]any) ([]any, error)
-	// Subscribe calls hear for each message of a channel until the task is
+	// Subscribe calls receive for each message of a channel until the task is
 	// cancelled. release is called once when the subscription has ended or
 	// Subscribe has failed.
-	Subscribe(ctx context.Context, channel string, hear func(message, channel string), release func()) (peer.Task, error)
+	Subscribe(ctx context.Context, channel string, receive func(message, channel string), release func()) (peer.Task, error)
 	// ReadGroup reads a stream until the task is cancelled.
 	ReadGroup(ctx context.Context, g redis.Group) (peer.Task, error)
 	// Close ends the client and waits for its readers.
 	Close(ctx context.Context) error
 }
 
-// notRedis lists the commands that scripts cannot use: they would change the state of
-// a connection, and calls share connections.
-var notRedis = []string{
+// refusedCommands lists the commands that scripts cannot use. They would change the state
+// of a connection, and calls share connections.
+var refusedCommands = []string{
 	"AUTH", "CLIENT", "DISCARD", "EXEC", "HELLO", "MONITOR", "MULTI", "PSUBSCRIBE", "PSYNC", "PUNSUBSCRIBE",
 	"QUIT", "RESET", "SELECT", "SSUBSCRIBE", "SUBSCRIBE", "SUNSUBSCRIBE", "SYNC", "UNSUBSCRIBE", "UNWATCH", "WATCH",
 }
@@ -58,18 +58,18 @@ func redisModule() vm.Module {
 		Name: "redis", Doc: "Redis.", Classes: []*vm.Class{redisClass},
 		Functions: []vm.Function{{
 			Name: "connect", Params: []string{"url: string", "options?: {timeout_ms: number?}"}, Returns: []string{"RedisClient?", "string? err"},
-			Doc: "Makes a client of redis://[user:password@]host[:port][/db], or rediss:// for TLS. It connects by itself, and again: a server that is down makes calls fail, not connect. " +
-				"With ?master_name=name the hosts are Sentinels, with ?cluster=true nodes of a cluster; &addr=host:port names further ones.", Waits: true, Run: redisConnect,
+			Doc: "Creates a client for redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client connects on first use and reconnects by itself. If the server is down, calls fail, but connect succeeds. " +
+				"With ?master_name=name the hosts are Sentinels; with ?cluster=true they are nodes of a cluster. &addr=host:port adds a host.", Waits: true, Run: redisConnect,
 		}},
 	}
 }
 
 var redisClass = &vm.Class{
-	Name: "RedisClient", Doc: "A Redis client. A reply without a value is nil, within a list json.null; an error within a list is {err = text}.",
+	Name: "RedisClient", Doc: "A Redis client. A null reply is nil, but json.null within a list. An error within a list is {err = text}.",
 	Methods: []vm.Function{
 		{
 			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
-			Doc: "Runs a command.", Run: redisCall,
+			Doc: "Runs a command and returns its reply.", Run: redisCall,
 		},
 		{
 			Name: "pipeline", Params: []string{"commands: (string|number)[][]"}, Returns: []string{"any[]?", "string? err"}, Waits: true,
@@ -77,7 +77,7 @@ var redisClass = &vm.Class{
 		},
 		{
 			Name: "subscribe", Params: []string{"channel: string", "fn: fun(message: string, channel: string)"}, Returns: []string{"Task?", "string? err"}, Waits: true,
-			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that come while the connection is lost are lost; /1/plugins shows for how long there was none.", Run: redisSubscribe,
+			Doc: "Calls fn for each message of a channel, one after the other, until the task is cancelled. Messages that are published while the client has no connection are lost. /1/plugins shows how long it was disconnected (down_seconds).", Run: redisSubscribe,
 		},
 		{
 			Name: "xreadgroup", Returns: []string{"Task?", "string? err"}, Waits: true,
@@ -85,32 +85,32 @@ var redisClass = &vm.Class{
 				"options: {group: string, stream: string, consumer: string?, batch: integer?, block_ms: integer?, claim_ms: integer?, attempts: integer?, dead: string?, count: integer?}",
 				"fn: fun(entry: {id: string, stream: string, fields: table<string, string>, attempt: integer}|table[]): boolean|\"ack\"|\"retry\"|\"dead\"|{retry: number}|table[]|nil, string?",
 			},
-			Doc: "Calls fn for each entry of a stream, or with batch for a list of up to so many. fn returns \"ack\" or true; \"retry\", false, nil or an error; \"dead\"; {retry = seconds}; for a list one of them for all, " +
-				"or a list of them. Retries wait from 1 s to 60 s, attempts (10) in all; then the entry goes to the stream dead, or stays pending. A failure because the store is full or not available uses no attempt. " +
-				"Pending entries of consumers that were silent for claim_ms (30000; 0: never) are taken over. Makes stream and group (from the first entry). An entry may come twice.",
+			Doc: "Reads a stream as a consumer of a group. Calls fn for each entry, or, with batch = n, for lists of up to n entries. If fn returns \"ack\" or true, the entry is acknowledged. If it returns \"retry\", false or nil, or raises an error, fn is called again after 1 to 60 seconds; " +
+				"{retry = seconds} sets the time. After the last of attempts (default 10) attempts, or if fn returns \"dead\", the entry goes to the stream dead; without the option dead, it stays pending. For a list, fn returns one verdict for all entries or a list of verdicts. A second result of fn is the reason. " +
+				"If the store is full or not available, the reader pauses and no attempt is used. Pending entries of other consumers are taken over if they have been idle for claim_ms (default 30000; 0: never). The stream and the group are created if necessary; the group starts at the first entry. An entry may be delivered twice.",
 			Run: redisReadGroup,
 		},
 		{
-			Name: "close", Waits: true, Doc: "Ends the client and its subscriptions.",
+			Name: "close", Waits: true, Doc: "Ends the client and its readers.",
 			Run: func(c *vm.Call) error { return c.Wait(c.Self().(RedisClient).Close) },
 		},
 	},
 }
 
 func redisConnect(c *vm.Call) error {
-	at, err := redis.ParseAddress(c.Text(1))
+	address, err := redis.ParseAddress(c.Text(1))
 	if err != nil {
 		return err
 	}
-	k, err := newClient(c, "redis", strings.Join(at.All, ","), at.All...)
+	k, err := newClient(c, "redis", strings.Join(address.All, ","), address.All...)
 	if err != nil {
 		return err
 	}
-	r, err := self(c).Plugin.Host.Doubles.redis(k, at)
+	client, err := self(c).Plugin.Host.Doubles.redis(k, address)
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: redisClass, Value: r})
+	return c.Return(vm.Object{Class: redisClass, Value: client})
 }
 
 func redisCall(c *vm.Call) error {
@@ -137,7 +137,7 @@ func redisPipeline(c *vm.Call) error {
 	r := c.Self().(RedisClient)
 	list := c.List(1)
 	if len(list) > maxRedisPipeline {
-		return fmt.Errorf("%d commands are more than %d", len(list), maxRedisPipeline)
+		return fmt.Errorf("commands: must have at most %d commands, got %d", maxRedisPipeline, len(list))
 	}
 	size := 0
 	commands := make([][]any, len(list))
@@ -200,9 +200,9 @@ func redisReadGroup(c *vm.Call) error {
 			messages[i] = map[string]any{"id": e.ID, "stream": e.Stream, "fields": e.Fields, "attempt": e.Attempt}
 		}
 		if list {
-			return in.JudgeAll(fn, messages)
+			return in.HandleMessages(fn, messages)
 		}
-		return []peer.Verdict{in.Judge(fn, messages[0])}
+		return []peer.Verdict{in.HandleMessage(fn, messages[0])}
 	}
 	g.Holds, g.Release = &in.Plugin.Host.held, in.State.Keep(fn)
 	var task peer.Task
@@ -217,7 +217,7 @@ func redisReadGroup(c *vm.Call) error {
 // list of entries.
 func readGroup(c *vm.Call) (g redis.Group, list bool, err error) {
 	o := &goval.Reader{Map: c.Map(1), Path: "options."}
-	o.Known("group", "consumer", "stream", "count", "block_ms", "batch", "claim_ms", "dead", "attempts")
+	o.RefuseUnknown("group", "consumer", "stream", "count", "block_ms", "batch", "claim_ms", "dead", "attempts")
 	o.Whole("count", 16, 1, maxRedisEntries) // accepted for older plugins; see docs/plugins-contract.md
 	_, list = o.Map["batch"]
 	if o.Map["claim_ms"] == false {
@@ -242,9 +242,9 @@ func readGroup(c *vm.Call) (g redis.Group, list bool, err error) {
 	return g, list, errors.Join(o.Faults...)
 }
 
-// consumerName returns the name under which a state reads a group. Each state has a
-// different name, even if several states run the same code. The name stays the same
-// after a restart. given is the option consumer; it may be empty.
+// consumerName returns the name under which a state reads a group. Each state of a plugin
+// has a different name, which stays the same after a restart. given is the option
+// consumer; it may be empty.
 func (in *Instance) consumerName(given string) string {
 	suffix := fmt.Sprintf("-%d", in.Info.Index)
 	if in.Info.Side == MatchingSide {
@@ -267,7 +267,7 @@ func (in *Instance) consumerName(given string) string {
 // in bytes.
 func RedisCommand(parts []any) (size int, err error) {
 	if len(parts) == 0 {
-		return 0, errors.New("a command has at least a name")
+		return 0, errors.New("the command is empty: it needs at least a name")
 	}
 	for i, part := range parts {
 		switch v := part.(type) {
@@ -282,8 +282,8 @@ func RedisCommand(parts []any) (size int, err error) {
 		size += len(parts[i].(string))
 	}
 	name := strings.ToUpper(parts[0].(string))
-	if slices.Contains(notRedis, name) {
-		return 0, fmt.Errorf("%s would change a connection that calls share", name)
+	if slices.Contains(refusedCommands, name) {
+		return 0, fmt.Errorf("%s is refused: it would change the state of a connection that other calls share", name)
 	}
 	if size > maxRedisCommand {
 		return 0, fmt.Errorf("the command is larger than %d bytes", maxRedisCommand)

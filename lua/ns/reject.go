@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -19,10 +20,10 @@ type Rejection struct {
 }
 
 var rejectionClass = &vm.Class{
-	Name: "Rejection", Doc: "A decision not to answer a request: return it from prefilter.",
+	Name: "Rejection", Doc: "The decision to reject a request. Return it from prefilter.",
 	Fields: []vm.Value{
 		{Name: "status", Type: "integer", Doc: "The HTTP status.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).status }},
-		{Name: "detail", Type: "string", Doc: "The detail.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).detail }},
+		{Name: "detail", Type: "string", Doc: "The detail in the answer.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).detail }},
 	},
 }
 
@@ -32,7 +33,7 @@ func rejectModule() vm.Module {
 		Classes: []*vm.Class{rejectionClass},
 		Functions: []vm.Function{{
 			Name: "reject", Params: []string{"status: integer", "detail: string"}, Returns: []string{"Rejection"},
-			Doc: "Makes a rejection for prefilter to return, or to raise by error: the request is answered with this status (400 to 499), error code 12057 and the detail.",
+			Doc: "Returns a rejection. If prefilter returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.",
 			Run: func(c *vm.Call) error {
 				status := c.Number(1)
 				if status != math.Trunc(status) || status < 400 || status > 499 {
@@ -40,7 +41,7 @@ func rejectModule() vm.Module {
 				}
 				detail := c.Text(2)
 				if detail == "" || len(detail) > maxRejectDetail {
-					return fmt.Errorf("detail: a text of %d bytes; 1 to %d are allowed", len(detail), maxRejectDetail)
+					return fmt.Errorf("detail: must have 1 to %d bytes, got %d", maxRejectDetail, len(detail))
 				}
 				return c.Return(vm.Object{Class: rejectionClass, Value: &Rejection{int(status), detail}})
 			},
@@ -66,3 +67,40 @@ func RaisedRejection(err error) (*Rejection, bool) {
 
 // Err returns the error with which the request is answered.
 func (r *Rejection) Err() error { return matcher.Rejected(r.status, r.detail) }
+
+// WithHint checks the outcome of a plugin's function: its results, or err. If it looks
+// like an attempt to reject the request where that is not possible, WithHint returns an
+// error with a hint. Otherwise it returns err. hook is the name of the hook, or "" for
+// another function.
+func WithHint(hook string, results []any, err error) error {
+	if err == nil {
+		if len(results) == 0 || hook == "prefilter" {
+			return nil
+		}
+		if r, ok := Rejected(results[0]); ok {
+			return misplaced(r, "returned")
+		}
+		return nil
+	}
+	if r, ok := RaisedRejection(err); ok {
+		if hook == "prefilter" {
+			return err
+		}
+		return fmt.Errorf("%w: %w", err, misplaced(r, "raised"))
+	}
+	e, ok := errors.AsType[*vm.Error](err)
+	if !ok || !slices.Contains([]string{"cost", "prefilter", "match"}, hook) {
+		return err
+	}
+	fields, _ := e.Value.(map[string]any)
+	if status, ok := fields["status"].(float64); ok {
+		return fmt.Errorf("%w; a raised table is a failure of the plugin: to answer the request with a status, return ns.reject(%v, detail) from prefilter", err, status)
+	}
+	return err
+}
+
+// misplaced returns the error for a rejection outside of prefilter. how is "returned" or
+// "raised".
+func misplaced(r *Rejection, how string) error {
+	return fmt.Errorf("ns.reject(%d, %q) was %s here, but works only in prefilter; a route returns its status and body, as in: return %d, %q", r.status, r.detail, how, r.status, r.detail)
+}

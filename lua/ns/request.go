@@ -11,8 +11,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// request is the object req in docs/plugins-contract.md, Matching. It describes a
-// candidate set and the result that the plugin should return.
+// request is the Go value of the argument req of matching hooks (docs/plugins-contract.md,
+// Matching). It describes a candidate set and the result that the plugin should return.
 type request struct {
 	ctx       context.Context
 	sub       *matcher.SubRequest
@@ -31,36 +31,36 @@ func requestField(name, kind, doc string, get func(r *request) any) vm.Value {
 }
 
 var requestClass = &vm.Class{
-	Name: "Request", Doc: "What a matching plugin learns about a candidate set.",
+	Name: "Request", Doc: "The argument req of the hooks of a matching plugin: a candidate set, and the result that the request asks for.",
 	Fields: []vm.Value{
-		requestField("origin", "string", "faces, events or attributes.", func(r *request) any { return r.sub.Candidates.Origin.String() }),
-		requestField("filters", "table", "The filters of the set, by their names in requests.", func(r *request) any { return wire.FilterValues(r.sub.Candidates.Origin, &r.sub.Candidates.Filter) }),
-		requestField("limit", "integer", "The most rows that are wanted.", func(r *request) any { return r.sub.Candidates.Limit }),
-		requestField("threshold", "number", "The least similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
-		requestField("order", "string", "similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),
-		requestField("targets", "string[]?", "The fields that are wanted; nil: all.", func(r *request) any {
+		requestField("origin", "string", "The kind of the objects: faces, events or attributes.", func(r *request) any { return r.sub.Candidates.Origin.String() }),
+		requestField("filters", "table", "The filters of the candidate set, with their names in requests.", func(r *request) any { return wire.FilterValues(r.sub.Candidates.Origin, &r.sub.Candidates.Filter) }),
+		requestField("limit", "integer", "The maximum number of rows in the answer.", func(r *request) any { return r.sub.Candidates.Limit }),
+		requestField("threshold", "number", "The minimum similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
+		requestField("order", "string", "The order of the rows: similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),
+		requestField("targets", "string[]?", "The fields of the rows in the answer; nil: all.", func(r *request) any {
 			if r.sub.Candidates.Targets == nil {
 				return nil
 			}
 			return r.sub.Candidates.Targets
 		}),
-		requestField("descriptor_type", "string", "face or body.", func(r *request) any { return r.sub.Version.Type.String() }),
-		requestField("version", "integer", "The descriptor version of the match.", func(r *request) any { return int(r.sub.Version.Number) }),
-		requestField("account_id", "string?", "Only objects of this account are visible.", func(r *request) any {
+		requestField("descriptor_type", "string", "The type of the descriptors: face or body.", func(r *request) any { return r.sub.Version.Type.String() }),
+		requestField("version", "integer", "The version of the descriptors that are compared.", func(r *request) any { return int(r.sub.Version.Number) }),
+		requestField("account_id", "string?", "If set, only objects of this account are visible.", func(r *request) any {
 			if r.sub.Account == nil {
 				return nil
 			}
 			return r.sub.Account.String()
 		}),
 		requestField("request_id", "string", "The id of the HTTP request.", func(r *request) any { return r.sub.RequestID }),
-		requestField("deadline_ms", "number?", "Milliseconds that are left.", func(r *request) any {
+		requestField("deadline_ms", "number?", "Milliseconds until the deadline of the request; nil: no deadline.", func(r *request) any {
 			until, ok := r.ctx.Deadline()
 			if !ok {
 				return nil
 			}
 			return float64(time.Until(until)) / float64(time.Millisecond)
 		}),
-		requestField("reference", "table?", "In match: type, id and version of the reference.", func(r *request) any {
+		requestField("reference", "table?", "In match, {type, id, version} of the reference; else nil.", func(r *request) any {
 			if !r.reference {
 				return nil
 			}
@@ -68,11 +68,11 @@ var requestClass = &vm.Class{
 		}),
 	},
 	Methods: []vm.Function{{
-		Name: "descriptor", Returns: []string{"string"}, Doc: "The bytes of the reference's descriptor. Only in match.",
+		Name: "descriptor", Returns: []string{"string"}, Doc: "Returns the bytes of the reference's descriptor. Only in match.",
 		Run: func(c *vm.Call) error {
 			r := c.Self().(*request)
 			if !r.reference {
-				return errors.New("only match has a reference")
+				return errors.New("the reference is available only in match")
 			}
 			return c.Return(r.sub.Reference.Descriptor.Data)
 		},
@@ -92,7 +92,7 @@ func RowIDs(value any) ([]matcher.ID, error) {
 		return nil, errors.New("the result must be a list of rows {id = ...}")
 	}
 	if len(rows) > RowsMax {
-		return nil, fmt.Errorf("%d rows are more than %d", len(rows), RowsMax)
+		return nil, fmt.Errorf("the result must have at most %d rows, got %d", RowsMax, len(rows))
 	}
 	ids := make([]matcher.ID, len(rows))
 	for i, row := range rows {

@@ -12,6 +12,15 @@ import (
 	"nearside/lua/vm"
 )
 
+// routeModule is ns.route, which serves HTTP requests with functions.
+func routeModule() vm.Module {
+	return vm.Module{Functions: []vm.Function{{
+		Name: "route", Params: []string{"method: string", "path: string", "fn: fun(req: table): (integer, any, table?)"},
+		Doc: "Serves requests for /plugins/<name><path> with fn. fn receives {method, path, query, query_all, headers, body} and returns the status, the body (a table is encoded as JSON) and the headers.",
+		Run: func(c *vm.Call) error { return self(c).AddRoute(c.Text(1), c.Text(2), c.Func(3)) },
+	}}}
+}
+
 // maxRoutes is the maximum number of route paths of one plugin.
 const maxRoutes = 256
 
@@ -24,14 +33,16 @@ type routeTable struct {
 // routes maps a path, then a method, to a route. It is immutable.
 type routes map[string]map[string]*route
 
-// A route is served in turn by the states that have registered it. If states of the
-// main side have registered it, only they serve it.
+// A route has a handler for each state that has registered it. The handlers serve its
+// requests in turn. If states of the main side have registered the route, only they serve
+// it.
 type route struct {
 	handlers []handler // those of the main side come first
 	main     int       // the number of handlers of the main side
 	turn     atomic.Uint64
 }
 
+// A handler is the function with which an instance serves a route.
 type handler struct {
 	In *Instance
 	Fn *vm.Func
@@ -71,7 +82,8 @@ func (t *routeTable) Load() routes {
 	return nil
 }
 
-// add registers fn of in for path and method. Handlers of other instances stay.
+// add registers the function fn of the instance in for path and method. Handlers of other
+// instances stay.
 func (t *routeTable) add(in *Instance, method, path string, fn *vm.Func) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -123,19 +135,19 @@ func (in *Instance) AddRoute(method, path string, fn *vm.Func) error {
 		return fmt.Errorf("method %q is not one of GET, HEAD, POST, PUT, PATCH, DELETE", method)
 	}
 	if !routePath.MatchString(path) || len(path) > 256 {
-		return fmt.Errorf("path %q is not of the form /name", path)
+		return fmt.Errorf("path %q must begin with / and have up to 256 letters, digits and . _ ~ / -", path)
 	}
 	return in.Plugin.Routes.add(in, method, path, fn)
 }
 
-// KeepRoutes keeps the handlers of the routes alive until the state ends.
+// KeepRoutes makes the state keep the handlers of the instance's routes until it ends.
 func (in *Instance) KeepRoutes() { in.State.Keep(servedRoutes{in}) }
 
 // servedRoutes implements [vm.Holder] for the routes of an instance.
 type servedRoutes struct{ *Instance }
 
-// Held implements [vm.Holder].
-func (r servedRoutes) Held(visit func(v any)) {
+// VisitHeld implements [vm.Holder].
+func (r servedRoutes) VisitHeld(visit func(v any)) {
 	for _, methods := range r.Plugin.Routes.Load() {
 		for _, route := range methods {
 			for _, h := range route.handlers {

@@ -70,8 +70,8 @@ func (s *set) selection() (*memory.Selection, error) {
 	return s.rows, nil
 }
 
-// Narrowed returns the rows that are both in whole and in the set that a prefilter
-// returned. So a prefilter can only narrow the set.
+// Narrowed returns the rows that are both in whole and in result, the set that a prefilter
+// returned. So a prefilter can only narrow its set.
 func Narrowed(result any, whole *memory.Selection) (*memory.Selection, error) {
 	object, _ := result.(vm.Object)
 	s, ok := object.Value.(*set)
@@ -85,49 +85,49 @@ func Narrowed(result any, whole *memory.Selection) (*memory.Selection, error) {
 }
 
 var setClass = &vm.Class{
-	Name: "Set", Doc: "An immutable selection of rows. Every operation gives a new one.",
+	Name: "Set", Doc: "An immutable selection of rows. Each operation returns a new set.",
 }
 
-// setModule adds the classes Request and Set, which matching hooks receive. It sets
-// the methods of setClass here because they refer to setClass, which would make its
-// declaration circular.
+// setModule has the classes Request and Set, whose objects matching hooks receive. It sets
+// the methods of setClass here, because they refer to setClass, so that its declaration
+// would be circular.
 func setModule() vm.Module {
-	setClass.Methods = append(selecting(), []vm.Function{
-		combining("union", "The rows of either set.", (*memory.Selection).Union),
-		combining("intersect", "The rows of both sets.", (*memory.Selection).Intersect),
-		combining("minus", "The rows that the other set has not.", (*memory.Selection).Minus),
+	setClass.Methods = append(selectingMethods(), []vm.Function{
+		combiningMethod("union", "Returns the rows that are in at least one of the two sets.", (*memory.Selection).Union),
+		combiningMethod("intersect", "Returns the rows that are in both sets.", (*memory.Selection).Intersect),
+		combiningMethod("minus", "Returns the rows that are not in the other set.", (*memory.Selection).Minus),
 		{
 			Name: "filter", Params: []string{"test: function", "...: string"}, Returns: []string{"Set"},
-			Doc: "Keeps the rows for which test, called with the values of the named columns, returns true. It is slow: prefer the others.",
+			Doc: "Keeps the rows for which test returns true. test receives the values of the named columns. This is slow, because it calls Lua for each row; use the other methods where possible.",
 			Run: setFilter,
 		},
 		{
 			Name: "scan", Params: []string{"limit: integer"}, Returns: []string{"table[]"}, Waits: true,
-			Doc: "Compares the rows with the reference: the nearest as {id, distance, similarity}, in the order of the request. Only in match.",
+			Doc: "Compares the rows with the reference and returns at most limit matches as {id, distance, similarity}, in the order of the request. Only in match.",
 			Run: setScan,
 		},
 		{
 			Name: "to_table", Params: []string{"limit: integer"}, Returns: []string{"table[]"},
-			Doc: "The fields of at most limit rows, in no particular order.",
+			Doc: "Returns the fields of at most limit rows as tables, in no particular order.",
 			Run: setTable,
 		},
 	}...)
 	setClass.Operators = []vm.Function{
-		{Name: "#", Returns: []string{"integer"}, Doc: "As len.", Run: setLen},
-		operator("+", "As union.", (*memory.Selection).Union),
-		operator("*", "As intersect.", (*memory.Selection).Intersect),
-		operator("-", "As minus.", (*memory.Selection).Minus),
+		{Name: "#", Returns: []string{"integer"}, Doc: "The same as len.", Run: setLen},
+		combiningOperator("+", "The same as union.", (*memory.Selection).Union),
+		combiningOperator("*", "The same as intersect.", (*memory.Selection).Intersect),
+		combiningOperator("-", "The same as minus.", (*memory.Selection).Minus),
 	}
 	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
 }
 
-// selecting returns the methods that keep some of the rows.
-func selecting() []vm.Function {
+// selectingMethods returns len and the methods that keep some of the rows.
+func selectingMethods() []vm.Function {
 	return []vm.Function{
-		{Name: "len", Returns: []string{"integer"}, Doc: "The number of rows.", Run: setLen},
+		{Name: "len", Returns: []string{"integer"}, Doc: "Returns the number of rows.", Run: setLen},
 		{
 			Name: "where", Params: []string{"column: string", "op: string", "value: any"}, Returns: []string{"Set"},
-			Doc: "Keeps the rows whose column compares so with value: = != < <= > >=.",
+			Doc: "Keeps the rows for which the comparison of the column with value is true. op is one of = != < <= > >=.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
 				return s.Where(c.Text(1), c.Text(2), c.Value(3))
 			}),
@@ -147,14 +147,14 @@ func selecting() []vm.Function {
 			}),
 		},
 		{
-			Name: "ids", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Keeps the rows of these objects.",
+			Name: "ids", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Keeps the rows of the objects with these ids.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
 				ids, err := idsOf(c.List(1))
 				return s.ByID(ids), err
 			}),
 		},
 		{
-			Name: "exclude", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Drops the rows of these objects.",
+			Name: "exclude", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Removes the rows of the objects with these ids.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
 				ids, err := idsOf(c.List(1))
 				return s.Exclude(ids), err
@@ -169,7 +169,7 @@ func selecting() []vm.Function {
 		},
 		{
 			Name: "sample", Params: []string{"n: integer", "seed: integer"}, Returns: []string{"Set"},
-			Doc: "Keeps n rows that seed picks, the same ones for the same seed.",
+			Doc: "Keeps n random rows. The same seed selects the same rows.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
 				return s.Sample(c.Count(1, 0), uint64(c.IntOr(2, 0))), nil
 			}),
@@ -195,8 +195,8 @@ func (s *set) Bytes() int {
 	return s.rows.Bytes()
 }
 
-// give returns a set to the script.
-func (s *set) give(c *vm.Call, rows *memory.Selection, err error) error {
+// returnSet returns a set of the given rows to the script, or err.
+func (s *set) returnSet(c *vm.Call, rows *memory.Selection, err error) error {
 	c.Charge(OpCost)
 	if err != nil {
 		return err
@@ -204,7 +204,7 @@ func (s *set) give(c *vm.Call, rows *memory.Selection, err error) error {
 	return c.Return(SetOf(s.host, s.sub, rows))
 }
 
-// narrowBy returns the method for an operation on the rows of a set.
+// narrowBy returns a method that applies f to the rows of its set.
 func narrowBy(f func(*vm.Call, *memory.Selection) (*memory.Selection, error)) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		s := c.Self().(*set)
@@ -214,7 +214,7 @@ func narrowBy(f func(*vm.Call, *memory.Selection) (*memory.Selection, error)) fu
 			c.Allocate(setBytes(rows))
 			rows, err = f(c, rows)
 		}
-		return s.give(c, rows, err)
+		return s.returnSet(c, rows, err)
 	}
 }
 
@@ -231,17 +231,17 @@ func combine(c *vm.Call, a, b *set, f func(a, b *memory.Selection) (*memory.Sele
 	c.Charge((x.Len() + y.Len()) / (8 * rowsPerUnit))
 	c.Allocate(setBytes(x) + setBytes(y))
 	rows, err := f(x, y)
-	return a.give(c, rows, err)
+	return a.returnSet(c, rows, err)
 }
 
-func combining(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+func combiningMethod(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
 	return vm.Function{
 		Name: name, Params: []string{"other: Set"}, Returns: []string{"Set"}, Doc: doc,
 		Run: func(c *vm.Call) error { return combine(c, c.Self().(*set), c.Object(1, setClass).(*set), f) },
 	}
 }
 
-func operator(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
+func combiningOperator(name, doc string, f func(a, b *memory.Selection) (*memory.Selection, error)) vm.Function {
 	return vm.Function{Name: name, Params: []string{"a: Set", "b: Set"}, Returns: []string{"Set"}, Doc: doc, Run: func(c *vm.Call) error {
 		return combine(c, c.Object(1, setClass).(*set), c.Object(2, setClass).(*set), f)
 	}}
@@ -272,4 +272,110 @@ func idsOf(list []any) ([]matcher.ID, error) {
 		}
 	}
 	return ids, nil
+}
+
+// setFilter keeps the rows for which a Lua function returns true.
+func setFilter(c *vm.Call) error {
+	s, test := c.Self().(*set), c.Func(1)
+	names := make([]string, c.Args()-1)
+	for i := range names {
+		names[i] = c.Text(i + 2)
+	}
+	rows, err := s.selection()
+	if err != nil {
+		return err
+	}
+	read, err := rows.Reader(names...)
+	if err != nil {
+		return err
+	}
+	values := make([]any, len(names))
+	kept, err := rows.Keep(context.Background(), func(r memory.Row) (bool, error) {
+		read(r, values)
+		for i := range values {
+			values[i] = forLua(values[i])
+		}
+		results, err := c.Invoke(test, values...)
+		return len(results) > 0 && results[0] != nil && results[0] != false, err
+	})
+	return s.returnSet(c, kept, err)
+}
+
+// setScan compares the rows with the reference of the request.
+func setScan(c *vm.Call) error {
+	s := c.Self().(*set)
+	rows, err := s.selection()
+	if err != nil {
+		return err
+	}
+	candidates := *s.sub.Candidates
+	if c.Has(1) {
+		candidates.Limit = c.Count(1, 1)
+	}
+	candidates.Limit, candidates.Targets = min(candidates.Limit, RowsMax), []string{}
+	sub := *s.sub
+	sub.Candidates, sub.Selection = &candidates, rows
+	var result matcher.Result
+	err = c.Wait(func(ctx context.Context) error {
+		result = s.host.Services.Matching.Match(ctx, []matcher.SubRequest{sub})[0]
+		return result.Err
+	})
+	if err != nil {
+		return err
+	}
+	found := make([]any, len(result.Matches))
+	for i, m := range result.Matches {
+		found[i] = map[string]any{"id": m.ID.String(), "distance": m.Distance, "similarity": m.Similarity}
+	}
+	return c.Return(found)
+}
+
+// setTable returns rows with their fields as tables.
+func setTable(c *vm.Call) error {
+	c.Charge(OpCost)
+	limit := min(c.Count(1, 0), RowsMax)
+	rows, err := c.Self().(*set).selection()
+	if err != nil {
+		return err
+	}
+	names := rows.Columns()
+	read, err := rows.Reader(names...)
+	if err != nil {
+		return err
+	}
+	values, tables := make([]any, len(names)), []any{}
+	for r := range rows.Rows() {
+		if len(tables) >= limit {
+			break
+		}
+		read(r, values)
+		row := make(map[string]any, len(names))
+		for i, v := range values {
+			if v != nil {
+				row[names[i]] = forLua(v)
+			}
+		}
+		tables = append(tables, row)
+		c.Charge(len(names))
+	}
+	return c.Return(tables)
+}
+
+// forLua converts the value of a column to a type that scripts can use.
+func forLua(v any) any {
+	switch v := v.(type) {
+	case uint8:
+		return float64(v)
+	case matcher.Time:
+		return v.String()
+	case matcher.ID:
+		return v.String()
+	case []matcher.ID:
+		texts := make([]string, len(v))
+		for i := range v {
+			texts[i] = v[i].String()
+		}
+		return texts
+	}
+	return v
 }

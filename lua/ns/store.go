@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
+	"nearside/lua/goval"
 	"nearside/lua/vm"
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -14,37 +16,36 @@ import (
 const maxPut = 1000
 
 // storeModule is ns.store. It reads and writes the objects of all accounts. Its tables
-// have the form of the objects in the HTTP API. The checks and error texts are also
-// those of the HTTP API.
+// have the fields of the objects in the HTTP API, with the same checks and error texts.
 func storeModule() vm.Module {
-	m := vm.Module{Name: "store", Doc: `Stored objects, as tables like the API's JSON; descriptor data is base64, texts of errors count from 0. Needs the permission "store".`}
+	m := vm.Module{Name: "store", Doc: `Reads and writes stored objects. They are tables with the fields of the HTTP API's JSON; the data of descriptors is base64. Positions in error texts count from 0, as in the HTTP API. Needs the permission "store".`}
 	for _, o := range []matcher.Origin{matcher.Faces, matcher.Events} {
 		m.Functions = append(m.Functions, objectFunctions(o)...)
 	}
 	m.Functions = append(m.Functions,
 		vm.Function{
 			Name: "attach", Params: []string{"list_id: string", "face_ids: string[]"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
-			Doc: "Puts faces into a list, all or none.", Run: storeFunction(linkFaces("attach")),
+			Doc: "Adds faces to a list, all or none.", Run: storeFunction(linkFaces("attach")),
 		},
 		vm.Function{
 			Name: "detach", Params: []string{"list_id: string", "face_ids: string[]"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
-			Doc: "Takes faces out of a list, all or none.", Run: storeFunction(linkFaces("detach")),
+			Doc: "Removes faces from a list, all or none.", Run: storeFunction(linkFaces("detach")),
 		},
 		vm.Function{
 			Name: "new_list", Params: []string{"list?: {list_id: string?, account_id: string?, user_data: string?}"}, Returns: []string{"string? id", "string? err"}, Waits: true,
-			Doc: "Makes a list and returns its id; fails when there is one already.", Run: storeFunction(newList),
+			Doc: "Creates a list and returns its id. Fails if a list with this id exists.", Run: storeFunction(newList),
 		})
 	return m
 }
 
 // objectFunctions returns the functions for objects of one origin.
 func objectFunctions(o matcher.Origin) []vm.Function {
-	one, many := o.Singular(), o.String()
+	singular, plural := o.Singular(), o.String()
 	return []vm.Function{
 		{
-			Name: "put_" + one, Params: []string{one + ": table"}, Returns: []string{"string? id", "string? err"}, Waits: true,
-			Doc: "Stores an object, new or in place of the one with its id, and returns the id; id and create_time are made when absent.",
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Name: "put_" + singular, Params: []string{singular + ": table"}, Returns: []string{"string? id", "string? err"}, Waits: true,
+			Doc: "Stores an object and returns its id. It replaces the object with the same id, if any. If the id or create_time is missing, it is generated.",
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				ids, err := s.put(c, o, []any{c.Value(1)}, nil)
 				if err != nil {
 					return c.Fail(err)
@@ -53,14 +54,14 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			}),
 		},
 		{
-			Name: "put_" + many, Params: []string{many + ": table[]"}, Returns: []string{"string[]? ids", "string? err"}, Waits: true,
+			Name: "put_" + plural, Params: []string{plural + ": table[]"}, Returns: []string{"string[]? ids", "string? err"}, Waits: true,
 			Doc: fmt.Sprintf("Stores up to %d objects at once, all or none, and returns their ids.", maxPut),
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				list := c.List(1)
 				if len(list) > maxPut {
-					return c.Fail(fmt.Errorf("%d %s are more than %d", len(list), many, maxPut))
+					return c.Fail(fmt.Errorf("%s: must have at most %d objects, got %d", plural, maxPut, len(list)))
 				}
-				ids, err := s.put(c, o, list, func(i int, err error) error { return matcher.At(fmt.Sprintf("%s[%d]", many, i), err) })
+				ids, err := s.put(c, o, list, func(i int, err error) error { return matcher.At(fmt.Sprintf("%s[%d]", plural, i), err) })
 				if err != nil {
 					return c.Fail(err)
 				}
@@ -68,9 +69,9 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			}),
 		},
 		{
-			Name: "get_" + one, Params: []string{"id: string"}, Returns: []string{"table?", "string? err"},
-			Doc: "Reads an object, with its descriptors.",
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Name: "get_" + singular, Params: []string{"id: string"}, Returns: []string{"table?", "string? err"},
+			Doc: "Returns an object with its descriptors. Fails if it does not exist.",
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				v, err := s.get(o, c.Text(1))
 				if err != nil {
 					return c.Fail(err)
@@ -79,9 +80,9 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 			}),
 		},
 		{
-			Name: "delete_" + one, Params: []string{"id: string"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
-			Doc: "Removes an object; fails when there is none.",
-			Run: storeFunction(func(c *vm.Call, s *stored) error {
+			Name: "delete_" + singular, Params: []string{"id: string"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
+			Doc: "Deletes an object. Fails if it does not exist.",
+			Run: storeFunction(func(c *vm.Call, s *objectStore) error {
 				id, err := objectID(o, c.Text(1))
 				if err == nil {
 					err = s.wait(c, func(ctx context.Context) error { return s.Store.DeleteObject(ctx, nil, o, id) })
@@ -96,7 +97,7 @@ func objectFunctions(o matcher.Origin) []vm.Function {
 }
 
 // storeFunction returns a function that runs f if the plugin may use the store.
-func storeFunction(f func(*vm.Call, *stored) error) func(*vm.Call) error {
+func storeFunction(f func(*vm.Call, *objectStore) error) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		in := self(c)
 		if !in.Plugin.Checked.Load() {
@@ -106,7 +107,7 @@ func storeFunction(f func(*vm.Call, *stored) error) func(*vm.Call) error {
 			return err
 		}
 		host := in.Plugin.Host
-		s := &stored{&host.Services, host.Clock}
+		s := &objectStore{&host.Services, host.Clock}
 		if s.Store == nil || s.Objects == nil || s.Decoder == nil {
 			return errors.New("this host has no store")
 		}
@@ -114,8 +115,10 @@ func storeFunction(f func(*vm.Call, *stored) error) func(*vm.Call) error {
 	}
 }
 
-func linkFaces(action string) func(*vm.Call, *stored) error {
-	return func(c *vm.Call, s *stored) error {
+// linkFaces returns the function for an action on the faces of a list: "attach" or
+// "detach".
+func linkFaces(action string) func(*vm.Call, *objectStore) error {
+	return func(c *vm.Call, s *objectStore) error {
 		ids := c.List(2)
 		if ids == nil {
 			ids = []any{}
@@ -137,7 +140,8 @@ func linkFaces(action string) func(*vm.Call, *stored) error {
 	}
 }
 
-func newList(c *vm.Call, s *stored) error {
+// newList implements ns.store.new_list.
+func newList(c *vm.Call, s *objectStore) error {
 	var given any = vm.Empty{}
 	if c.Has(1) {
 		given = c.Value(1)
@@ -160,4 +164,153 @@ func newList(c *vm.Call, s *stored) error {
 		return c.Fail(err)
 	}
 	return c.Return(id)
+}
+
+// An ObjectWriter changes the stored objects. It is a *store.Store. When a method returns
+// without an error, the change is durable and visible to the next match.
+type ObjectWriter interface {
+	PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error)
+	DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error
+	Link(ctx context.Context, account *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error
+	CreateList(ctx context.Context, l *matcher.List) error
+}
+
+// An ObjectReader reads the stored objects. It is a *memory.Memory.
+type ObjectReader interface {
+	Get(origin matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool)
+}
+
+// objectStore holds the services that the functions of ns.store use.
+type objectStore struct {
+	*Services
+	clock Clock
+}
+
+// wait is like vm.Call.Wait, for a write. It records the outcome for the message handler,
+// if any, so that a failure of the store does not use an attempt of the message (see
+// recordStoreOutcome).
+func (s *objectStore) wait(c *vm.Call, f func(ctx context.Context) error) error {
+	return c.Wait(func(ctx context.Context) error {
+		err := f(ctx)
+		recordStoreOutcome(ctx, err)
+		return err
+	})
+}
+
+// put stores the objects that a script passed and returns their ids. at adds the
+// position of an object to its error; it may be nil.
+func (s *objectStore) put(c *vm.Call, o matcher.Origin, given []any, at func(i int, err error) error) ([]string, error) {
+	ids := make([]string, len(given))
+	if len(given) == 0 {
+		return ids, nil
+	}
+	locate := func(i int, err error) error {
+		if at == nil || i < 0 {
+			return err
+		}
+		return at(i, err)
+	}
+	err := s.wait(c, func(ctx context.Context) error {
+		decoder, objects := s.Decoder(), make([]*matcher.Object, len(given))
+		for i, v := range given {
+			obj, err := s.read(decoder, o, v)
+			if err != nil {
+				return locate(i, err)
+			}
+			objects[i], ids[i] = obj, obj.ID.String()
+		}
+		i, err := s.Store.PutObjects(ctx, nil, objects)
+		return locate(i, err)
+	})
+	return ids, err
+}
+
+// read converts a script's table to an object, as the server converts a request body.
+func (s *objectStore) read(decoder *wire.Decoder, o matcher.Origin, v any) (*matcher.Object, error) {
+	if fields, ok := v.(map[string]any); ok {
+		for _, list := range []string{"lists", "tags"} { // an empty table may be a list or an object
+			if fields[list] == (vm.Empty{}) {
+				fields[list] = []any{}
+			}
+		}
+	}
+	body, err := bodyOf(v)
+	if err != nil {
+		return nil, err
+	}
+	in, err := decoder.Object(o, wire.JSON, body)
+	if err != nil {
+		return nil, err
+	}
+	obj := &in.Object
+	if !in.HasID {
+		obj.ID = matcher.NewID()
+	}
+	if !in.HasTime {
+		obj.CreateTime = matcher.TimeOf(s.clock.Now())
+	}
+	if limit := decoder.Limits.LineBytes; limit > 0 {
+		return obj, wire.CheckLine(obj, limit)
+	}
+	return obj, nil
+}
+
+// get returns an object as a table for scripts.
+func (s *objectStore) get(o matcher.Origin, text string) (any, error) {
+	id, err := objectID(o, text)
+	if err != nil {
+		return nil, err
+	}
+	obj, ok := s.Objects.Get(o, id, nil, true)
+	if !ok {
+		return nil, o.NotFound(id)
+	}
+	return goval.DecodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+}
+
+func objectID(o matcher.Origin, text string) (matcher.ID, error) {
+	id, err := matcher.ParseID(text)
+	if err != nil {
+		return id, matcher.Errorf(matcher.CodeBadInput, "%s_id: %w", o.Singular(), err)
+	}
+	return id, nil
+}
+
+// bodyOf encodes a script's value as the body of a request.
+func bodyOf(v any) ([]byte, error) {
+	if err := checkUTF8(v); err != nil {
+		return nil, matcher.Errorf(matcher.CodeSyntax, "%w", err)
+	}
+	body, err := goval.EncodeJSON(v)
+	if err != nil {
+		return nil, matcher.Errorf(matcher.CodeBadInput, "%w", err)
+	}
+	return body, nil
+}
+
+// checkUTF8 returns an error if v contains text that is not UTF-8. JSON cannot
+// represent such text; encoding/json would silently replace the invalid bytes.
+func checkUTF8(v any) error {
+	switch v := v.(type) {
+	case string:
+		if !utf8.ValidString(v) {
+			return errors.New("not UTF-8")
+		}
+	case []any:
+		for i, item := range v {
+			if err := checkUTF8(item); err != nil {
+				return fmt.Errorf("[%d]: %w", i, err)
+			}
+		}
+	case map[string]any:
+		for key, item := range v {
+			if err := checkUTF8(key); err != nil {
+				return fmt.Errorf("key %q: %w", goval.Shorten(key), err)
+			}
+			if err := checkUTF8(item); err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+		}
+	}
+	return nil
 }

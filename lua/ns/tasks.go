@@ -14,11 +14,12 @@ import (
 // minPeriod is the shortest period of a timer.
 const minPeriod = time.Millisecond
 
-// taskHandle is the class of the task that spawn and every return.
-var taskHandle = &vm.Class{
+// taskClass is the class of tasks, which functions such as spawn, every and consume
+// return.
+var taskClass = &vm.Class{
 	Name: "Task", Doc: "A running task.",
 	Methods: []vm.Function{{
-		Name: "cancel", Doc: "Ends the task: a waiting call in it returns at once.",
+		Name: "cancel", Doc: "Ends the task. If the task is waiting in a call, the call returns at once.",
 		Run: func(c *vm.Call) error {
 			c.Self().(peer.Task).Cancel()
 			return nil
@@ -30,23 +31,23 @@ var taskHandle = &vm.Class{
 // with their caller and end with the generation of their plugin.
 func tasksModule() vm.Module {
 	return vm.Module{
-		Classes: []*vm.Class{taskHandle},
+		Classes: []*vm.Class{taskClass},
 		Functions: []vm.Function{
 			{
 				Name: "spawn", Params: []string{"fn: function", "...: any"}, Returns: []string{"Task?", "string? err"},
-				Doc: "Runs fn(...) as a task: it starts when the caller waits or ends.", Run: spawnTask,
+				Doc: "Runs fn(...) as a task, which starts when the caller waits or ends.", Run: spawnTask,
 			},
 			{
 				Name: "every", Params: []string{"seconds: number", "fn: function"}, Returns: []string{"Task?", "string? err"},
-				Doc: "Calls fn again and again, the first time after seconds; a call that is late is not made up for.", Run: everyTask,
+				Doc: "Calls fn repeatedly, with a pause of seconds before each call.", Run: everyTask,
 			},
 			{
 				Name: "ready", Params: []string{"fn: function"},
-				Doc: "Runs fn() as a task once the server listens: after a reload when the new plugins have taken over.", Run: readyTask,
+				Doc: "Runs fn() as a task when the server listens, or after a reload, when the new plugins have taken over.", Run: readyTask,
 			},
 			{
 				Name: "sleep", Params: []string{"seconds: number"}, Waits: true,
-				Doc: "Waits; 0 lets others run.",
+				Doc: "Sleeps for seconds. With 0, other calls and tasks of the plugin run.",
 				Run: func(c *vm.Call) error {
 					d, err := Duration(c.Number(1))
 					if err != nil {
@@ -57,13 +58,13 @@ func tasksModule() vm.Module {
 				},
 			},
 			{
-				Name: "now", Returns: []string{"number"}, Doc: "Unix time in seconds.",
+				Name: "now", Returns: []string{"number"}, Doc: "Returns the Unix time in seconds.",
 				Run: func(c *vm.Call) error {
 					return c.Return(float64(self(c).Plugin.Host.Clock.Now().UnixNano()) / 1e9)
 				},
 			},
 			{
-				Name: "monotonic", Returns: []string{"number"}, Doc: "Seconds since the host's start; never goes back.",
+				Name: "monotonic", Returns: []string{"number"}, Doc: "Returns the seconds since the start of the host. The value never decreases.",
 				Run: func(c *vm.Call) error {
 					h := self(c).Plugin.Host
 					return c.Return(h.Clock.Now().Sub(h.Started).Seconds())
@@ -73,10 +74,13 @@ func tasksModule() vm.Module {
 	}
 }
 
+// maxSeconds is the maximum number of seconds that Duration accepts: a year.
+const maxSeconds = 366 * 24 * 3600
+
 // Duration converts a number of seconds, from 0 to a year, to a duration.
 func Duration(seconds float64) (time.Duration, error) {
-	if math.IsNaN(seconds) || seconds < 0 || seconds > 366*24*3600 {
-		return 0, fmt.Errorf("%v seconds are not within 0 and a year", seconds)
+	if math.IsNaN(seconds) || seconds < 0 || seconds > maxSeconds {
+		return 0, fmt.Errorf("seconds must be from 0 to %d (a year), got %v", maxSeconds, seconds)
 	}
 	return time.Duration(math.Ceil(seconds * float64(time.Second))), nil // rounded up, so that a positive time is never 0
 }
@@ -98,7 +102,7 @@ func spawnTask(c *vm.Call) error {
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+	return c.Return(vm.Object{Class: taskClass, Value: task})
 }
 
 func readyTask(c *vm.Call) error {
@@ -107,7 +111,7 @@ func readyTask(c *vm.Call) error {
 		return errTooEarly
 	}
 	release := in.State.Keep(fn)
-	err := in.Plugin.Ready.add(func() {
+	err := in.Plugin.Ready.callWhenReady(func() {
 		defer release()
 		_, err := in.spawn(fn)
 		in.Report("ready", err)
@@ -132,7 +136,7 @@ func everyTask(c *vm.Call) error {
 	if err != nil {
 		return c.Fail(err)
 	}
-	return c.Return(vm.Object{Class: taskHandle, Value: task})
+	return c.Return(vm.Object{Class: taskClass, Value: task})
 }
 
 // tick calls fn repeatedly, with a pause of d before each call, until ctx ends. When

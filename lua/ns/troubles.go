@@ -17,37 +17,36 @@ type troubles struct {
 
 type troubleKey struct {
 	in   *Instance
-	what string
+	part string
 }
 
-// Degrade marks the plugin as degraded because a part of the instance does not work.
-// what names the part, such as a connection. The mark lasts until Recovered is
-// called for the same part or the instance is closed. A repeated call with the same
-// reason is not logged.
-func (in *Instance) Degrade(what string, reason error) {
+// Degrade marks the plugin as degraded because a part of the instance, such as a
+// connection, does not work. The mark lasts until Recovered is called for the same part
+// or the instance is closed. A repeated call with the same reason is not logged.
+func (in *Instance) Degrade(part string, reason error) {
 	t := &in.Plugin.Troubles
 	t.mu.Lock()
 	if t.reasons == nil {
 		t.reasons = map[troubleKey]string{}
 	}
-	before := t.reasons[troubleKey{in, what}]
-	t.reasons[troubleKey{in, what}] = reason.Error()
+	before := t.reasons[troubleKey{in, part}]
+	t.reasons[troubleKey{in, part}] = reason.Error()
 	t.mu.Unlock()
 	if before != reason.Error() {
-		in.Plugin.Log.LogAttrs(context.Background(), slog.LevelWarn, "plugin degraded", slog.String("what", what), slog.String("reason", reason.Error()))
+		in.Plugin.Log.LogAttrs(context.Background(), slog.LevelWarn, "plugin degraded", slog.String("part", part), slog.String("reason", reason.Error()))
 	}
 }
 
-// Recovered removes the mark that Degrade set for the part what. It does nothing if
-// there is no such mark.
-func (in *Instance) Recovered(what string) {
+// Recovered removes the mark that Degrade set for a part. It does nothing if there is no
+// such mark.
+func (in *Instance) Recovered(part string) {
 	t := &in.Plugin.Troubles
 	t.mu.Lock()
-	_, was := t.reasons[troubleKey{in, what}]
-	delete(t.reasons, troubleKey{in, what})
+	_, marked := t.reasons[troubleKey{in, part}]
+	delete(t.reasons, troubleKey{in, part})
 	t.mu.Unlock()
-	if was {
-		in.Plugin.Log.LogAttrs(context.Background(), slog.LevelInfo, "plugin recovered", slog.String("what", what))
+	if marked {
+		in.Plugin.Log.LogAttrs(context.Background(), slog.LevelInfo, "plugin recovered", slog.String("part", part))
 	}
 }
 
@@ -58,13 +57,13 @@ func (t *troubles) Forget(in *Instance) {
 	maps.DeleteFunc(t.reasons, func(k troubleKey, _ string) bool { return k.in == in })
 }
 
-// All returns the reasons as texts "what: reason", sorted and without duplicates.
+// All returns the reasons as texts "part: reason", sorted and without duplicates.
 func (t *troubles) All() []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var texts []string
 	for k, reason := range t.reasons {
-		texts = append(texts, k.what+": "+reason)
+		texts = append(texts, k.part+": "+reason)
 	}
 	slices.Sort(texts)
 	return slices.Compact(texts)

@@ -6,22 +6,21 @@ import (
 	"sync"
 )
 
-// A turn is a lock that is granted in the order of the calls of take. A context can
-// end the wait for it. In a plugin test, the time can advance while a goroutine
-// waits.
+// A turn is a lock that is granted in the order of the calls of lock. A context can end
+// the wait for it. In a plugin test, the time can advance while a goroutine waits.
 type turn struct {
 	host *Host
 
 	mu      sync.Mutex
-	taken   bool
+	locked  bool
 	waiting []chan struct{}
 }
 
-// take waits for the lock. If it returns nil, the caller must call give.
-func (t *turn) take(ctx context.Context) error {
+// lock waits for the lock. If it returns nil, the caller must call unlock.
+func (t *turn) lock(ctx context.Context) error {
 	t.mu.Lock()
-	if !t.taken {
-		t.taken = true
+	if !t.locked {
+		t.locked = true
 		t.mu.Unlock()
 		return nil
 	}
@@ -42,17 +41,17 @@ func (t *turn) take(ctx context.Context) error {
 	}
 	t.mu.Unlock()
 	if i < 0 { // the lock was passed to this goroutine in the meantime
-		t.give()
+		t.unlock()
 	}
 	return ctx.Err()
 }
 
-// give passes the lock to the goroutine that has waited longest, or unlocks it.
-func (t *turn) give() {
+// unlock passes the lock to the goroutine that has waited longest, if any.
+func (t *turn) unlock() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.waiting) == 0 {
-		t.taken = false
+		t.locked = false
 		return
 	}
 	next := t.waiting[0]

@@ -14,23 +14,25 @@ import (
 
 const maxRetrySeconds = 24 * 3600.0 // of {retry = seconds}
 
-// Judge calls a handler with a message and reads its verdict: "ack" or true;
+// HandleMessage calls a handler with a message and reads its verdict: "ack" or true;
 // "retry", false, nil or an error; "dead"; {retry = seconds}. A second result is the
 // reason.
 //
 // Only the end of the instance ends the call. The handler continues if its consumer
 // stops, is cancelled or loses its connection.
-func (in *Instance) Judge(fn *vm.Func, message any) peer.Verdict {
-	return in.judgeEach(fn, message, 1, false)[0]
+func (in *Instance) HandleMessage(fn *vm.Func, message any) peer.Verdict {
+	return in.callHandler(fn, message, 1, false)[0]
 }
 
-// JudgeAll calls a handler with several messages. It reads one verdict for each
+// HandleMessages calls a handler with a list of messages. It reads one verdict for each
 // message, or one verdict for all.
-func (in *Instance) JudgeAll(fn *vm.Func, messages []any) []peer.Verdict {
-	return in.judgeEach(fn, messages, len(messages), true)
+func (in *Instance) HandleMessages(fn *vm.Func, messages []any) []peer.Verdict {
+	return in.callHandler(fn, messages, len(messages), true)
 }
 
-func (in *Instance) judgeEach(fn *vm.Func, argument any, n int, list bool) []peer.Verdict {
+// callHandler calls a handler and returns a verdict for each of n messages. list reports
+// whether the handler may return a list of verdicts.
+func (in *Instance) callHandler(fn *vm.Func, argument any, n int, list bool) []peer.Verdict {
 	ctx, h := peer.WithHandling(in.State.Context())
 	results, err := in.Call(ctx, vm.Limits{}, fn, argument)
 	all := make([]peer.Verdict, n)
@@ -47,7 +49,7 @@ func (in *Instance) judgeEach(fn *vm.Func, argument any, n int, list bool) []pee
 			all[i] = readVerdict(each[i : i+1])
 		case err == nil:
 			all[i] = readVerdict(results)
-		case ended(err):
+		case stateEnded(err):
 			all[i] = peer.Verdict{Kind: peer.Cancelled, Err: err}
 		default:
 			_, failed := errors.AsType[*vm.Error](err)
@@ -63,9 +65,9 @@ func (in *Instance) judgeEach(fn *vm.Func, argument any, n int, list bool) []pee
 	return all
 }
 
-// ended reports whether a call ended because its state ended: the plugin was closed,
+// stateEnded reports whether a call ended because its state ended: the plugin was closed,
 // or the state exceeded its memory limit.
-func ended(err error) bool {
+func stateEnded(err error) bool {
 	return errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrMemory)
 }
 
@@ -111,14 +113,14 @@ func readVerdict(results []any) peer.Verdict {
 	return v
 }
 
-// noteStore records the outcome of a write for the message handler that made it. If
-// the store is full or unavailable (12052, 12050), the message did not cause the
+// recordStoreOutcome records the outcome of a write for the message handler that made it.
+// If the store is full or unavailable (12052, 12050), the message did not cause the
 // failure.
-func noteStore(ctx context.Context, err error) {
+func recordStoreOutcome(ctx context.Context, err error) {
 	switch matcher.CodeOf(err) {
 	case matcher.CodeUnavailable, matcher.CodeFull:
-		peer.Note(ctx, "store", err)
+		peer.RecordOutcome(ctx, "store", err)
 	default:
-		peer.Note(ctx, "store", nil)
+		peer.RecordOutcome(ctx, "store", nil)
 	}
 }

@@ -16,7 +16,7 @@ import (
 // An amqpDouble is the test double of RabbitMQ in one test.
 type amqpDouble struct {
 	clock *clock
-	life  context.Context // the context of the functions that after calls
+	ctx   context.Context // ends when the test ends
 	end   context.CancelFunc
 	waits sync.WaitGroup
 
@@ -33,9 +33,9 @@ type amqpDoubleQueue struct {
 	ready     []*amqpDoubleMessage // oldest first
 	consumers []*amqpDoubleConsumer
 	unacked   int
-	acked     int // acknowledged by handlers
-	dropped   int // rejected or expired messages that were not dead-lettered
-	numbers   uint64
+	acked     int    // acknowledged by handlers
+	dropped   int    // rejected or expired messages that were not dead-lettered
+	numbers   uint64 // the number of the newest message
 }
 
 type amqpDoubleMessage struct {
@@ -46,22 +46,22 @@ type amqpDoubleMessage struct {
 
 func newAMQPDouble(clock *clock) *amqpDouble {
 	d := &amqpDouble{clock: clock, exchanges: map[string]string{}, queues: map[string]*amqpDoubleQueue{}}
-	d.life, d.end = context.WithCancel(context.Background())
+	d.ctx, d.end = context.WithCancel(context.Background())
 	return d
 }
 
-// close cancels the functions that after has not called yet.
+// close ends the waiting goroutines of callAfter.
 func (d *amqpDouble) close() {
 	d.end()
 	d.waits.Wait()
 }
 
-// after calls f when the time wait has passed on the test's clock.
-func (d *amqpDouble) after(wait time.Duration, f func()) {
-	d.clock.add(1)
+// callAfter calls f after a time on the test's clock.
+func (d *amqpDouble) callAfter(wait time.Duration, f func()) {
+	d.clock.addBusy(1)
 	d.waits.Go(func() {
-		defer d.clock.add(-1)
-		if d.clock.Sleep(d.life, wait) == nil {
+		defer d.clock.addBusy(-1)
+		if d.clock.Sleep(d.ctx, wait) == nil {
 			f()
 		}
 	})
@@ -91,20 +91,20 @@ func (d *amqpDouble) route(exchange, key string, p amqp.Message) error {
 		return fmt.Errorf("%w: NO_ROUTE", amqp.ErrNoQueue)
 	}
 	for _, q := range to {
-		d.put(q, exchange, key, p)
+		d.enqueue(q, exchange, key, p)
 	}
 	return nil
 }
 
-// put adds a message to a queue.
-func (d *amqpDouble) put(q *amqpDoubleQueue, exchange, key string, p amqp.Message) {
+// enqueue adds a message to a queue.
+func (d *amqpDouble) enqueue(q *amqpDoubleQueue, exchange, key string, p amqp.Message) {
 	m := &amqpDoubleMessage{Delivery: amqp.Delivery{Message: p, Exchange: exchange, Key: key}}
 	m.Headers = maps.Clone(p.Headers)
 	q.numbers++
 	m.number = q.numbers
 	if ttl, ok := q.lifetime(p.Expiration); ok {
 		m.expires = d.clock.Now().Add(ttl)
-		d.after(ttl, func() {
+		d.callAfter(ttl, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			d.expire(q)
@@ -112,10 +112,10 @@ func (d *amqpDouble) put(q *amqpDoubleQueue, exchange, key string, p amqp.Messag
 	}
 	q.ready = append(q.ready, m)
 	if limit, ok := amqp.HeaderInt(q.Arguments, "x-max-length"); ok && int64(len(q.ready)) > limit {
-		d.die(q, q.ready[0], "maxlen")
+		d.deadLetter(q, q.ready[0], "maxlen")
 		q.ready = q.ready[1:]
 	}
-	d.serve(q)
+	d.startConsumers(q)
 }
 
 // lifetime returns the shorter of the message's and the queue's times to live. The
@@ -134,12 +134,13 @@ func (d *amqpDouble) expire(q *amqpDoubleQueue) {
 	for len(q.ready) > 0 && !q.ready[0].expires.IsZero() && !q.ready[0].expires.After(d.clock.Now()) {
 		m := q.ready[0]
 		q.ready = q.ready[1:]
-		d.die(q, m, "expired")
+		d.deadLetter(q, m, "expired")
 	}
 }
 
-// die sends a message to the dead-letter exchange of the queue, if it has one.
-func (d *amqpDouble) die(q *amqpDoubleQueue, m *amqpDoubleMessage, why string) {
+// deadLetter sends a message to the dead-letter exchange of the queue, or drops it if the
+// queue has no such exchange.
+func (d *amqpDouble) deadLetter(q *amqpDoubleQueue, m *amqpDoubleMessage, reason string) {
 	exchange, ok := q.Arguments["x-dead-letter-exchange"].(string)
 	if !ok {
 		q.dropped++
@@ -155,17 +156,17 @@ func (d *amqpDouble) die(q *amqpDoubleQueue, m *amqpDoubleMessage, why string) {
 		p.Headers = map[string]any{}
 	}
 	p.Expiration = ""
-	p.Headers["x-death"] = died(p.Headers["x-death"], map[string]any{
-		"queue": q.Name, "reason": why, "exchange": m.Exchange, "routing-keys": []any{m.Key}, "count": int64(1), "time": d.clock.Now(),
+	p.Headers["x-death"] = addDeath(p.Headers["x-death"], map[string]any{
+		"queue": q.Name, "reason": reason, "exchange": m.Exchange, "routing-keys": []any{m.Key}, "count": int64(1), "time": d.clock.Now(),
 	})
 	if d.route(exchange, key, p) != nil {
 		q.dropped++
 	}
 }
 
-// died adds an entry to a header x-death. The header has one entry for each queue and
+// addDeath adds an entry to a header x-death. The header has one entry for each queue and
 // reason.
-func died(header any, entry map[string]any) []any {
+func addDeath(header any, entry map[string]any) []any {
 	all, _ := header.([]any)
 	var rest []any
 	for _, item := range all {
@@ -179,16 +180,16 @@ func died(header any, entry map[string]any) []any {
 	return append([]any{entry}, rest...)
 }
 
-// serve makes the idle consumers of a queue handle its messages.
-func (d *amqpDouble) serve(q *amqpDoubleQueue) {
+// startConsumers makes the idle consumers of a queue handle its messages.
+func (d *amqpDouble) startConsumers(q *amqpDoubleQueue) {
 	for i := 0; i < len(q.consumers) && len(q.ready) > 0; i++ {
-		q.consumers[i].begin()
+		q.consumers[i].startHandling()
 	}
 }
 
-// take removes the next message for c, and moves c to the end of the consumers, so that
-// they take turns.
-func (d *amqpDouble) take(q *amqpDoubleQueue, c *amqpDoubleConsumer) *amqpDoubleMessage {
+// takeMessage removes the next message of a queue for c, and returns nil if the queue is
+// empty. It moves c to the end of the consumers, so that they take turns.
+func (d *amqpDouble) takeMessage(q *amqpDoubleQueue, c *amqpDoubleConsumer) *amqpDoubleMessage {
 	d.expire(q)
 	if len(q.ready) == 0 {
 		return nil
@@ -217,15 +218,15 @@ func (d *amqpDouble) putBack(q *amqpDoubleQueue, m *amqpDoubleMessage) {
 		i = len(q.ready)
 	}
 	q.ready = slices.Insert(q.ready, i, m)
-	d.serve(q)
+	d.startConsumers(q)
 }
 
-// make declares a queue or an exchange.
-func (d *amqpDouble) make(w amqp.Declaration) error {
-	other := amqp.Inequivalent(w.Kind, w.Name)
+// declare declares a queue or an exchange.
+func (d *amqpDouble) declare(w amqp.Declaration) error {
+	errOther := amqp.Inequivalent(w.Kind, w.Name)
 	if w.Kind == "exchange" {
 		if kind, ok := d.exchanges[w.Name]; ok && kind != w.ExchangeType {
-			return other
+			return errOther
 		}
 		d.exchanges[w.Name] = w.ExchangeType
 		return nil
@@ -236,7 +237,7 @@ func (d *amqpDouble) make(w amqp.Declaration) error {
 		q.Bindings = nil
 		d.queues[w.Name] = q
 	} else if q.Durable != w.Durable || q.AutoDelete != w.AutoDelete || len(q.Arguments)+len(w.Arguments) > 0 && !reflect.DeepEqual(q.Arguments, w.Arguments) {
-		return other
+		return errOther
 	}
 	for _, b := range w.Bindings {
 		if _, ok := d.exchanges[b.Exchange]; !ok {
@@ -249,8 +250,8 @@ func (d *amqpDouble) make(w amqp.Declaration) error {
 	return nil
 }
 
-// remove deletes a queue with its messages, or an exchange with its bindings.
-func (d *amqpDouble) remove(kind, name string) error {
+// deleteDeclared deletes a queue with its messages, or an exchange with its bindings.
+func (d *amqpDouble) deleteDeclared(kind, name string) error {
 	if kind == "exchange" {
 		if _, ok := d.exchanges[name]; !ok {
 			return amqp.NotFound(kind, name)
@@ -267,7 +268,7 @@ func (d *amqpDouble) remove(kind, name string) error {
 	}
 	delete(d.queues, name)
 	for _, c := range slices.Clone(q.consumers) {
-		c.lose(fmt.Errorf("the server has ended the consumer of queue %s", name))
+		c.loseChannel(fmt.Errorf("the server has ended the consumer of queue %s", name))
 	}
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 
 	"nearside/lua/luatest"
 	"nearside/lua/ns/amqp"
-
 	"nearside/lua/ns/peer"
 )
 
@@ -33,9 +32,9 @@ assert(c:consume(q, function(m)
   if m.body == "raise" then error("oh") end
   if m.body == "seconds" then return m.attempt == 3 or {retry = 0.01} end
   if m.body == "false" then return m.attempt == 2 end
-end, {attempts = 2 + 1, dead = q .. "dead"}))
+end, {attempts = 3, dead = q .. "dead"}))
 print("begun")`, func(t *testing.T, s *stage) {
-		s.logged("begun")
+		s.awaitLines("begun")
 		for _, body := range []string{"ack", "true", "dead", "raise", "seconds", "false", "nil"} {
 			p := text(body)
 			p.Headers = map[string]any{"h": "v", "CC": []any{s.q + "nowhere"}}
@@ -51,13 +50,13 @@ print("begun")`, func(t *testing.T, s *stage) {
 			}
 		}
 		if strings.Contains(s.log.All(), "x-nearside") || !strings.Contains(s.log.All(), "plugin consumer failed") {
-			t.Error("headers of our own are shown, or the error is not:", s.log.All())
+			t.Error("internal headers are visible, or the error was not logged:", s.log.All())
 		}
 		if n, dead := s.depth(s.q), s.depth(s.q+"dead"); n != 0 || dead != 3 {
 			t.Errorf("%d messages are left, %d are dead; want 0 and 3", n, dead)
 		}
 		if c := s.consumer(); c.Retried != 2+2+1+2 || c.State != peer.Running || c.Stuck != 0 {
-			t.Errorf("%+v", c)
+			t.Errorf("the consumer has the status %+v", c)
 		}
 		s.remove("queue", s.q+"dead")
 	})
@@ -79,14 +78,15 @@ assert(c:publish("", q, "b", {confirm = true, headers = {n = 1}, content_type = 
   reply_to = "r", timestamp = 1700000000, expiration = 60000, priority = 7, type = "t", app_id = "a", persistent = false}))
 assert(c:publish("", q, "plain"))
 assert(c:publish("", q, "text", {expiration = "60000"}))`, func(_ *testing.T, s *stage) {
-		s.logged(
+		s.awaitLines(
 			`got app_id=a attempt=1 body=b content_encoding=gzip content_type=text/plain correlation_id=co exchange= expiration=60000 headers={\"n\":1} key=`+s.q+` message_id=m persistent=false priority=7 reply_to=r timestamp=1700000000 type=t`,
 			`got attempt=1 body=plain exchange= headers={} key=`+s.q+` persistent=true priority=0`,
 			`body=text exchange= expiration=60000 `)
 	})
 }
 
-// A message that reaches no queue is an error if the sender requests that.
+// TestAMQPMandatory checks that publishing a message that reaches no queue is an error if
+// the plugin requests that.
 func TestAMQPMandatory(t *testing.T) {
 	eachBroker(t, `
 assert(c:declare("exchange", q .. "x", {type = "topic", auto_delete = true}))
@@ -100,7 +100,7 @@ print("5", c:publish(q .. "x", "b", "x", {mandatory = true}))
 print("6", c:publish(q .. "x", "a.b", "routed", {mandatory = true}))
 print("7", c:publish(q .. "none", "a.b", "x"))
 print("8", c:publish("", q .. "none", "x", {confirm = false}))`, func(t *testing.T, s *stage) {
-		s.logged("got routed", `8\ttrue`)
+		s.awaitLines("got routed", `8\ttrue`)
 		for n, want := range []string{"", `nil\t`, `nil\t`, "true", "true", `nil\t`, "true", `nil\t`, "true"} {
 			if n > 0 {
 				luatest.WantLines(t, s.log.All(), fmt.Sprintf(`%d\t%s`, n, want))
@@ -110,8 +110,9 @@ print("8", c:publish("", q .. "none", "x", {confirm = false}))`, func(t *testing
 	})
 }
 
-// Deleted queues and exchanges that a plugin has declared are declared again, with their
-// bindings. A message that is published before that is not lost.
+// TestAMQPDeclaresAgain checks that deleted queues and exchanges that a plugin has declared
+// are declared again, with their bindings. A message that the plugin publishes before that
+// is not lost.
 func TestAMQPDeclaresAgain(t *testing.T) {
 	eachBroker(t, `
 assert(c:declare("exchange", q .. "x", {type = "topic", durable = false}))
@@ -125,20 +126,20 @@ end))
 assert(c:declare("queue", q .. "2", {durable = false}))
 assert(c:consume(q .. "2", function(m) print("second", c:publish("", q, m.body)) return true end))
 print("begun")`, func(_ *testing.T, s *stage) {
-		s.logged("begun")
+		s.awaitLines("begun")
 		s.publish(s.q+"x", "a", text("one"))
-		s.logged("got one")
+		s.awaitLines("got one")
 		s.remove("queue", s.q)
 		s.publish("", s.q+"2", text("two")) // the handler of this message finds that the queue is missing
-		s.logged(`second\ttrue`, "got two")
+		s.awaitLines(`second\ttrue`, "got two")
 		s.remove("exchange", s.q+"x")
 		s.publish("", s.q, text("exchange"))
-		s.logged(`routed\ttrue`, "got through")
+		s.awaitLines(`routed\ttrue`, "got through")
 		s.remove("queue", s.q)
 		s.await(func() bool { return s.consumer().State == peer.Connecting })
 		s.await(func() bool { return s.consumer().State == peer.Running })
 		s.publish(s.q+"x", "a", text("three"))
-		s.logged("got three")
+		s.awaitLines("got three")
 		s.await(func() bool { return len(s.host.Plugins()[0].Degraded) == 0 })
 		s.remove("queue", s.q)
 		s.remove("queue", s.q+"2")
@@ -146,8 +147,8 @@ print("begun")`, func(_ *testing.T, s *stage) {
 	})
 }
 
-// Without dead letters, a message whose attempts are used up stays in the queue. Other
-// messages are handled meanwhile.
+// TestAMQPStaysWithoutDeadLetters checks that, without dead letters, a message whose
+// attempts are used up stays in the queue. Other messages are handled meanwhile.
 func TestAMQPStaysWithoutDeadLetters(t *testing.T) {
 	eachBroker(t, `
 assert(c:declare("queue", q, {}))
@@ -159,20 +160,21 @@ assert(c:consume(q, function(m) print("got " .. m.body) return m.body == "good" 
 			s.publish("", s.q, text("good"))
 			s.await(func() bool { c := s.consumer(); return c.Stuck == 5 && c.Acked == 1 })
 			if c := s.consumer(); c.State != peer.Degraded || c.Retried != 5 || c.Dead != 0 {
-				t.Errorf("%+v", c)
+				t.Errorf("the consumer has the status %+v", c)
 			}
 			if n := strings.Count(s.log.All(), "got bad"); n != 10 {
 				t.Errorf("handled %d times, want 10", n)
 			}
 			if n := s.depth(s.q); n != 5 {
-				t.Errorf("%d messages are there, want 5", n)
+				t.Errorf("the queue has %d messages, want 5", n)
 			}
 			s.remove("queue", s.q)
 		})
 }
 
-// Dead letters go through the queue's own dead-letter exchange, if it has one, which sets
-// x-death. If that exchange is missing, no message is lost.
+// TestAMQPOwnDeadLetters checks that dead letters go through the queue's own dead-letter
+// exchange, if it has one, and that they have x-death. If that exchange is missing, no
+// message is lost.
 func TestAMQPOwnDeadLetters(t *testing.T) {
 	eachBroker(t, `
 assert(c:declare("queue", q, {arguments = {["x-dead-letter-exchange"] = q .. "x", ["x-dead-letter-routing-key"] = "gone", ["x-expires"] = 60000}}))
@@ -188,15 +190,15 @@ end))`, func(_ *testing.T, s *stage) {
 		s.publish("", s.q, text("early"))
 		s.await(func() bool { return s.consumer().Stuck == 1 })
 		s.publish("", s.q, text("mend"))
-		s.logged("dead early gone rejected 1")
+		s.awaitLines("dead early gone rejected 1")
 		s.publish("", s.q, text("late"))
-		s.logged("dead late gone rejected 1")
+		s.awaitLines("dead late gone rejected 1")
 		s.await(func() bool { c := s.consumer(); return c.State == peer.Running && c.Dead == 2 && c.Stuck == 0 })
 	})
 }
 
-// Expired messages go to the dead letters. The time to live is that of the message or of
-// the queue.
+// TestAMQPExpiry checks that expired messages are dead-lettered. The message or the queue
+// has the time to live.
 func TestAMQPExpiry(t *testing.T) {
 	eachBroker(t, `
 assert(c:declare("queue", q .. "d", {auto_delete = true}))
@@ -206,7 +208,7 @@ end
 assert(c:consume(q .. "d", function(m) print("dead " .. m.body .. " " .. m.headers["x-death"][1].reason .. " " .. tostring(m.expiration)) return true end))
 assert(c:publish("", q, "own", {expiration = 20}))
 assert(c:publish("", q .. "short", "queue's"))`, func(_ *testing.T, s *stage) {
-		s.logged("dead own expired nil", "dead queue's expired nil")
+		s.awaitLines("dead own expired nil", "dead queue's expired nil")
 	})
 }
 
@@ -224,7 +226,7 @@ print("all", c:publish(q .. "headers", "", "all", {mandatory = true, headers = {
 print("any", c:publish(q .. "headers", "", "any", {mandatory = true, headers = {z = "z"}}))
 print("none", c:publish(q .. "headers", "", "none", {mandatory = true, headers = {n = 2, s = "x"}}))
 print("end")`, func(t *testing.T, s *stage) {
-		s.logged("msg=end")
+		s.awaitLines("msg=end")
 		want := map[string]string{
 			`direct a.b\t`: "true", `direct a\t`: "nil", `direct a.b.c\t`: "nil", `fanout a.b\t`: "true", `fanout a\t`: "true", `fanout a.b.c\t`: "true",
 			`topic a.b\t`: "true", `topic a\t`: "nil", `topic a.b.c\t`: "true", `headers a.b\t`: "nil",
@@ -233,12 +235,12 @@ print("end")`, func(t *testing.T, s *stage) {
 		for line, outcome := range want {
 			luatest.WantLines(t, s.log.All(), `"`+line+outcome)
 		}
-		s.logged("got topic a.b.c", "got headers all", "got headers any", "got direct a.b")
+		s.awaitLines("got topic a.b.c", "got headers all", "got headers any", "got direct a.b")
 	})
 }
 
-// An orderly reload lets the running handler end. The new generation handles prefetched
-// messages, once and as a first attempt.
+// TestAMQPReloadInProgress checks that a reload lets the running handler end. The new
+// generation handles prefetched messages, each once and as a first attempt.
 func TestAMQPReloadInProgress(t *testing.T) {
 	eachBroker(t, `
 assert(c:declare("queue", q, {arguments = {["x-expires"] = 60000}}))
@@ -253,12 +255,12 @@ ns.kv.set("reloading", ns.kv.get("seen"))`, func(t *testing.T, s *stage) {
 		for n := 1; n <= 4; n++ {
 			s.publish("", s.q, text(strconv.Itoa(n)))
 		}
-		s.logged("begin 1 1")
+		s.awaitLines("begin 1 1")
 		s.reload(t)
-		s.logged("end 1", "end 2", "end 3", "end 4")
+		s.awaitLines("end 1", "end 2", "end 3", "end 4")
 		for n := 1; n <= 4; n++ {
 			if c := strings.Count(s.log.All(), fmt.Sprintf("begin %d 1", n)); c != 1 {
-				t.Errorf("message %d was begun %d times", n, c)
+				t.Errorf("handling of message %d began %d times, want 1", n, c)
 			}
 		}
 		if strings.Contains(s.log.All(), "begin 1 2") || s.depth(s.q) != 0 {

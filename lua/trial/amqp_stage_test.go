@@ -16,8 +16,8 @@ import (
 	"nearside/matcher"
 )
 
-// A stage runs a plugin with RabbitMQ or with its double. The same cases run on both, so
-// that a plugin's tests behave as the real server does.
+// A stage runs a plugin with RabbitMQ or with its double. The same cases run with both,
+// so they check that the double behaves like the real server.
 type stage struct {
 	host *lua.Host
 	log  *luatest.Lines
@@ -59,14 +59,16 @@ func realStage(t *testing.T, fill func(url, name string) string) *stage {
 		t.Helper()
 		d, err := ch.PublishWithDeferredConfirm(exchange, key, false, false, amqp091.Publishing{Headers: p.Headers, Body: p.Body})
 		if err != nil || !d.Wait() {
-			t.Fatal("not published", err)
+			t.Fatal("the message was not confirmed:", err)
 		}
 	}
 	s.remove = func(kind, name string) {
 		t.Helper()
-		err := control.ExchangeDelete(name, false, false)
+		var err error
 		if kind == "queue" {
 			_, err = control.QueueDelete(name, false, false, false)
+		} else {
+			err = control.ExchangeDelete(name, false, false)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +109,7 @@ func doubleStage(t *testing.T, fill func(url, name string) string) *stage {
 	o.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	do := func(f func(ctx context.Context) error) {
 		t.Helper()
-		if err := tr.do(t.Context(), f); err != nil {
+		if err := tr.runUntilIdle(t.Context(), f); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,7 +119,7 @@ func doubleStage(t *testing.T, fill func(url, name string) string) *stage {
 	})
 	tr.hosts = append(tr.hosts, s.host)
 	t.Cleanup(func() {
-		if err := tr.end(context.Background()); err != nil {
+		if err := tr.closeAll(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})
@@ -136,7 +138,7 @@ func doubleStage(t *testing.T, fill func(url, name string) string) *stage {
 	}
 	s.remove = func(kind, name string) {
 		t.Helper()
-		broker(func(d *amqpDouble) error { d.deleted(); return d.remove(kind, name) })
+		broker(func(d *amqpDouble) error { d.noticeDeletion(); return d.deleteDeclared(kind, name) })
 	}
 	s.depth = func(queue string) (n int) {
 		t.Helper()
@@ -153,13 +155,13 @@ func doubleStage(t *testing.T, fill func(url, name string) string) *stage {
 				t.Fatal(err)
 			}
 		}
-		t.Fatalf("it did not come to be within 100 s of the test's time:\n%s", s.log.All())
+		t.Fatalf("the condition was not met within 100 s of the test's time:\n%s", s.log.All())
 	}
 	return s
 }
 
-// logged waits until all lines are logged, in any order.
-func (s *stage) logged(want ...string) {
+// awaitLines waits until all lines are logged, in any order.
+func (s *stage) awaitLines(want ...string) {
 	for _, text := range want {
 		s.await(func() bool { return strings.Contains(s.log.All(), text) })
 	}

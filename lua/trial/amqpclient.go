@@ -34,15 +34,15 @@ func (d *amqpDouble) connect(c peer.Client, _ peer.Endpoint) (ns.AMQPClient, err
 	a := &amqpDoubleClient{amqpDouble: d, owner: c.Owner, target: c.Target, timeout: c.Timeout}
 	d.clients = append(d.clients, a)
 	if d.down != "" {
-		a.missing()
+		a.degrade()
 	}
 	return a, nil
 }
 
-// missing makes the plugin degraded because the server is down.
-func (a *amqpDoubleClient) missing() { a.owner.Degrade("amqp "+a.target, a.gone()) }
+// degrade makes the plugin degraded because the server is down.
+func (a *amqpDoubleClient) degrade() { a.owner.Degrade("amqp "+a.target, a.errDown()) }
 
-func (a *amqpDoubleClient) gone() error { return errors.New(a.target + ": " + a.down) }
+func (a *amqpDoubleClient) errDown() error { return errors.New(a.target + ": " + a.down) }
 
 func (a *amqpDoubleClient) errClosed() error { return errors.New(a.target + ": the client is closed") }
 
@@ -54,7 +54,7 @@ func (a *amqpDoubleClient) Publish(_ context.Context, out amqp.Outgoing) error {
 		return a.errClosed()
 	}
 	if a.down != "" {
-		return amqp.UnreachableError{Reason: a.gone()}
+		return amqp.UnreachableError{Reason: a.errDown()}
 	}
 	var headers any = vm.Empty{}
 	if len(out.Message.Headers) > 0 {
@@ -77,22 +77,23 @@ func (a *amqpDoubleClient) Publish(_ context.Context, out amqp.Outgoing) error {
 // declares everything again and retries.
 func (a *amqpDoubleClient) publish(out amqp.Outgoing) error {
 	err := a.route(out.Exchange, out.Key, out.Message)
-	if err != nil && a.wanted.Expects(out.Exchange, out.Key, out.Message.Headers, errors.Is(err, amqp.ErrNoQueue)) {
-		a.restore(func(amqp.Declaration) bool { return true })
+	if err != nil && a.wanted.ShouldRoute(out.Exchange, out.Key, out.Message.Headers, errors.Is(err, amqp.ErrNoQueue)) {
+		a.declareAgain(func(amqp.Declaration) bool { return true })
 		err = a.route(out.Exchange, out.Key, out.Message)
 	}
 	return err
 }
 
-func (a *amqpDoubleClient) restore(choose func(amqp.Declaration) bool) {
+// declareAgain declares the chosen declarations of the plugin again.
+func (a *amqpDoubleClient) declareAgain(choose func(amqp.Declaration) bool) {
 	for _, w := range a.wanted.Snapshot() {
 		if !choose(w) {
 			continue
 		}
-		if err := a.make(w); err != nil {
-			a.owner.Degrade(w.What(a.target), err)
+		if err := a.declare(w); err != nil {
+			a.owner.Degrade(w.StatusName(a.target), err)
 		} else {
-			a.owner.Recovered(w.What(a.target))
+			a.owner.Recovered(w.StatusName(a.target))
 		}
 	}
 }
@@ -105,7 +106,7 @@ func (a *amqpDoubleClient) Declare(_ context.Context, w amqp.Declaration) error 
 		return a.errClosed()
 	}
 	if a.down == "" {
-		if err := a.make(w); err != nil {
+		if err := a.declare(w); err != nil {
 			return err
 		}
 	}
@@ -148,37 +149,37 @@ func (a *amqpDoubleClient) Close(context.Context) error {
 	return nil
 }
 
-// setDown disconnects all clients because of why, or connects them again if why is
-// empty.
-func (d *amqpDouble) setDown(why string) {
-	d.down = why
+// setDown disconnects all clients. reason is the error that they report. If reason is
+// empty, the clients connect again.
+func (d *amqpDouble) setDown(reason string) {
+	d.down = reason
 	for _, a := range d.clients {
 		if a.closed || a.owner.Context().Err() != nil {
 			continue
 		}
-		if why == "" {
+		if reason == "" {
 			a.owner.Recovered("amqp " + a.target)
-			a.restore(func(amqp.Declaration) bool { return true })
+			a.declareAgain(func(amqp.Declaration) bool { return true })
 			for _, k := range a.consumers {
 				k.attach()
 			}
 			continue
 		}
-		a.missing()
+		a.degrade()
 		for _, k := range a.consumers {
-			k.lose(a.gone())
+			k.loseChannel(a.errDown())
 		}
 	}
 }
 
-// deleted makes clients notice a deletion after amqp.LookTime, as real clients do.
-func (d *amqpDouble) deleted() {
+// noticeDeletion makes clients notice a deletion after amqp.CheckInterval, as real clients do.
+func (d *amqpDouble) noticeDeletion() {
 	for _, a := range d.clients {
-		d.after(amqp.LookTime, func() {
+		d.callAfter(amqp.CheckInterval, func() {
 			d.mu.Lock()
 			defer d.mu.Unlock()
 			if d.down == "" && !a.closed && a.owner.Context().Err() == nil {
-				a.restore(amqp.Declaration.Stays)
+				a.declareAgain(amqp.Declaration.IsPermanent)
 			}
 		})
 	}

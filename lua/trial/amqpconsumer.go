@@ -15,23 +15,23 @@ import (
 // lock protects its fields.
 type amqpDoubleConsumer struct {
 	*amqp.Consumer
-	client *amqpDoubleClient
-	quit   func()           // ends stopping
-	finish func()           // ends the consumer; nil after it was called
-	at     *amqpDoubleQueue // nil while the consumer is not attached
+	client         *amqpDoubleClient
+	cancelStopping func()           // ends the context Stopping
+	finish         func()           // ends the consumer; nil after it was called
+	attached       *amqpDoubleQueue // nil while the consumer is not attached
 
-	channel context.Context // ends when the queue or the server is lost
-	cut     context.CancelFunc
-	running bool // a goroutine handles messages
-	retry   bool // later has scheduled another attach
-	again   []*amqp.Delivery
-	tags    uint64
-	unacked map[uint64]*amqpDoubleMessage // by delivery tag
+	channel    context.Context // ends when the queue or the server is lost
+	endChannel context.CancelFunc
+	running    bool                          // a goroutine handles messages
+	retry      bool                          // attachLater has scheduled another attempt
+	retaken    []*amqp.Delivery              // deliveries that Retake has returned
+	tags       uint64                        // the last delivery tag
+	unacked    map[uint64]*amqpDoubleMessage // by delivery tag
 }
 
 func newAMQPDoubleConsumer(a *amqpDoubleClient, o amqp.ConsumerOptions) *amqpDoubleConsumer {
 	core, finish := amqp.NewConsumer(a.owner, "amqp "+a.target+" queue "+o.Queue, o)
-	c := &amqpDoubleConsumer{Consumer: core, client: a, quit: core.Stop, finish: finish}
+	c := &amqpDoubleConsumer{Consumer: core, client: a, cancelStopping: core.Stop, finish: finish}
 	core.Stop = func() {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -44,36 +44,36 @@ func newAMQPDoubleConsumer(a *amqpDoubleClient, o amqp.ConsumerOptions) *amqpDou
 // another attempt.
 func (c *amqpDoubleConsumer) attach() {
 	a := c.client
-	if c.at != nil || c.Stopping.Err() != nil {
+	if c.attached != nil || c.Stopping.Err() != nil {
 		return
 	}
 	if a.down == "" && a.queues[c.Queue] == nil {
-		a.restore(func(w amqp.Declaration) bool { return w.Stays() || w.Kind == "queue" && w.Name == c.Queue })
+		a.declareAgain(func(w amqp.Declaration) bool { return w.IsPermanent() || w.Kind == "queue" && w.Name == c.Queue })
 	}
 	q := a.queues[c.Queue]
 	if a.down != "" || q == nil {
 		if a.down != "" {
-			c.State.Lost(a.gone())
+			c.State.Lost(a.errDown())
 		} else {
 			c.State.Set(peer.Degraded, amqp.NotFound("queue", c.Queue))
 		}
-		c.later()
+		c.attachLater()
 		return
 	}
-	c.at, c.unacked, c.again = q, map[uint64]*amqpDoubleMessage{}, nil
-	c.channel, c.cut = context.WithCancel(a.owner.Context())
+	c.attached, c.unacked, c.retaken = q, map[uint64]*amqpDoubleMessage{}, nil
+	c.channel, c.endChannel = context.WithCancel(a.owner.Context())
 	q.consumers = append(q.consumers, c)
 	c.State.Set(peer.Running, nil)
-	a.serve(q)
+	a.startConsumers(q)
 }
 
-// later calls attach after a pause.
-func (c *amqpDoubleConsumer) later() {
+// attachLater calls attach after a pause.
+func (c *amqpDoubleConsumer) attachLater() {
 	if c.retry {
 		return
 	}
 	c.retry = true
-	c.client.after(amqpDoublePause, func() {
+	c.client.callAfter(amqpDoublePause, func() {
 		c.client.mu.Lock()
 		defer c.client.mu.Unlock()
 		c.retry = false
@@ -81,21 +81,24 @@ func (c *amqpDoubleConsumer) later() {
 	})
 }
 
-// lose ends the channel. Unacknowledged messages return to the queue.
-func (c *amqpDoubleConsumer) lose(why error) {
+// loseChannel ends the channel because of err. Unacknowledged messages return to the
+// queue. The consumer attaches again later.
+func (c *amqpDoubleConsumer) loseChannel(err error) {
 	if c.detach() {
-		c.State.Lost(why)
-		c.later()
+		c.State.Lost(err)
+		c.attachLater()
 	}
 }
 
+// detach returns unacknowledged messages to the queue and leaves the queue. It returns
+// false if the consumer was not attached.
 func (c *amqpDoubleConsumer) detach() bool {
-	q := c.at
+	q := c.attached
 	if q == nil {
 		return false
 	}
-	c.cut()
-	c.at = nil
+	c.endChannel()
+	c.attached = nil
 	q.consumers = slices.DeleteFunc(q.consumers, func(o *amqpDoubleConsumer) bool { return o == c })
 	for _, m := range c.unacked {
 		q.unacked--
@@ -109,13 +112,13 @@ func (c *amqpDoubleConsumer) detach() bool {
 
 // halt stops the consumer. The caller must hold the lock.
 func (c *amqpDoubleConsumer) halt() {
-	c.quit()
-	c.leave()
+	c.cancelStopping()
+	c.endStopped()
 }
 
-// leave ends a stopped consumer. If a handler runs, leave does nothing, and the
+// endStopped ends a stopped consumer. If a handler runs, it does nothing, and the
 // handler's goroutine calls it later.
-func (c *amqpDoubleConsumer) leave() {
+func (c *amqpDoubleConsumer) endStopped() {
 	if c.running || c.finish == nil {
 		return
 	}
@@ -125,24 +128,25 @@ func (c *amqpDoubleConsumer) leave() {
 	finish()
 }
 
-// begin starts the consumer's goroutine unless it runs already.
-func (c *amqpDoubleConsumer) begin() {
+// startHandling starts the consumer's goroutine unless it runs already.
+func (c *amqpDoubleConsumer) startHandling() {
 	if c.running || c.Stopping.Err() != nil {
 		return
 	}
-	_, err := c.client.owner.Go(func(context.Context) { c.run() })
+	_, err := c.client.owner.Go(func(context.Context) { c.handleMessages() })
 	c.running = err == nil
 }
 
-func (c *amqpDoubleConsumer) run() {
+// handleMessages handles messages until the queue is empty or the consumer ends.
+func (c *amqpDoubleConsumer) handleMessages() {
 	c.AwaitLive(c.Stopping)
 	for {
 		c.client.mu.Lock()
-		d, channel := c.next(), c.channel
+		d, channel := c.nextDelivery(), c.channel
 		if d == nil {
 			c.running = false
 			if c.Stopping.Err() != nil {
-				c.leave()
+				c.endStopped()
 			}
 			c.client.mu.Unlock()
 			return
@@ -152,22 +156,23 @@ func (c *amqpDoubleConsumer) run() {
 	}
 }
 
-func (c *amqpDoubleConsumer) next() *amqp.Delivery {
-	if c.at == nil || c.Stopping.Err() != nil {
+// nextDelivery returns the next message to handle, or nil.
+func (c *amqpDoubleConsumer) nextDelivery() *amqp.Delivery {
+	if c.attached == nil || c.Stopping.Err() != nil {
 		return nil
 	}
-	if len(c.again) > 0 {
-		d := c.again[0]
-		c.again = c.again[1:]
+	if len(c.retaken) > 0 {
+		d := c.retaken[0]
+		c.retaken = c.retaken[1:]
 		return d
 	}
-	m := c.client.take(c.at, c)
+	m := c.client.takeMessage(c.attached, c)
 	if m == nil {
 		return nil
 	}
 	c.tags++
 	c.unacked[c.tags], m.Tag = m, c.tags
-	return amqp.NewDelivery(c.at.Name, m.Delivery)
+	return amqp.NewDelivery(c.attached.Name, m.Delivery)
 }
 
 var errChannelLost = errors.New("the channel is closed")
@@ -177,12 +182,12 @@ func (c *amqpDoubleConsumer) settle(d *amqp.Delivery, f func(q *amqpDoubleQueue,
 	c.client.mu.Lock()
 	defer c.client.mu.Unlock()
 	m := c.unacked[d.Tag]
-	if c.at == nil || m == nil {
+	if c.attached == nil || m == nil {
 		return errChannelLost
 	}
 	delete(c.unacked, d.Tag)
-	c.at.unacked--
-	f(c.at, m)
+	c.attached.unacked--
+	f(c.attached, m)
 	return nil
 }
 
@@ -198,7 +203,7 @@ func (c *amqpDoubleConsumer) Requeue(d *amqp.Delivery) error {
 
 // Reject implements [amqp.Broker].
 func (c *amqpDoubleConsumer) Reject(d *amqp.Delivery) error {
-	return c.settle(d, func(q *amqpDoubleQueue, m *amqpDoubleMessage) { c.client.die(q, m, "rejected") })
+	return c.settle(d, func(q *amqpDoubleQueue, m *amqpDoubleMessage) { c.client.deadLetter(q, m, "rejected") })
 }
 
 // Forward implements [amqp.Broker].
@@ -219,7 +224,7 @@ func (c *amqpDoubleConsumer) MakeQueue(_ context.Context, name string) error {
 	if c.client.queues[name] != nil {
 		return nil
 	}
-	return c.client.make(amqp.Declaration{Kind: "queue", Name: name, Durable: true})
+	return c.client.declare(amqp.Declaration{Kind: "queue", Name: name, Durable: true})
 }
 
 // OwnDead implements [amqp.Broker].
@@ -231,11 +236,11 @@ func (c *amqpDoubleConsumer) OwnDead(_ context.Context, d *amqp.Delivery) (bool,
 	if !ok {
 		return false, nil
 	}
-	_, there := c.client.exchanges[name]
+	_, exists := c.client.exchanges[name]
 	if kind == "queue" {
-		there = c.client.queues[name] != nil
+		exists = c.client.queues[name] != nil
 	}
-	if !there {
+	if !exists {
 		return false, fmt.Errorf("the dead-letter %s %s does not exist", kind, name)
 	}
 	return true, nil
@@ -245,9 +250,9 @@ func (c *amqpDoubleConsumer) OwnDead(_ context.Context, d *amqp.Delivery) (bool,
 func (c *amqpDoubleConsumer) Retake(d *amqp.Delivery) {
 	c.client.mu.Lock()
 	defer c.client.mu.Unlock()
-	if c.at != nil {
-		c.again = append(c.again, d)
-		c.begin()
+	if c.attached != nil {
+		c.retaken = append(c.retaken, d)
+		c.startHandling()
 	}
 }
 

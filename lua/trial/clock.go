@@ -12,7 +12,7 @@ import (
 // does not wait for the pauses of its plugin, and the order of events is always the
 // same.
 //
-// The clock counts running tasks and calls. They are busy from their start to their
+// The clock counts running tasks and calls. A task or call is busy from its start to its
 // end, except during Sleep.
 type clock struct {
 	mu       sync.Mutex
@@ -44,12 +44,12 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-// task adds n to the number of tasks.
-func (c *clock) task(n int) {
+// addTasks adds n to the number of tasks. Each of them also counts as busy.
+func (c *clock) addTasks(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.tasks += n
-	c.count(n)
+	c.addBusyLocked(n)
 }
 
 func (c *clock) taskCount() int {
@@ -58,14 +58,15 @@ func (c *clock) taskCount() int {
 	return c.tasks
 }
 
-// add adds n to the number of running calls.
-func (c *clock) add(n int) {
+// addBusy adds n to the number of running calls.
+func (c *clock) addBusy(n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.count(n)
+	c.addBusyLocked(n)
 }
 
-func (c *clock) count(n int) {
+// addBusyLocked is addBusy for a caller that holds the lock.
+func (c *clock) addBusyLocked(n int) {
 	if c.busy += n; c.busy == 0 {
 		select {
 		case c.idle <- struct{}{}:
@@ -79,7 +80,7 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	c.mu.Lock()
 	s := &sleeper{ctx: ctx, at: c.now.Add(max(d, 0)), wake: make(chan struct{})}
 	c.sleepers = append(c.sleepers, s)
-	c.count(-1)
+	c.addBusyLocked(-1)
 	c.mu.Unlock()
 	select {
 	case <-s.wake:
@@ -88,15 +89,15 @@ func (c *clock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.remove(s) {
-		c.count(1)
+	if c.removeSleeper(s) {
+		c.addBusyLocked(1)
 	}
 	return ctx.Err()
 }
 
-// remove removes a sleeper. It returns false if the sleeper was woken already. The
+// removeSleeper removes a sleeper. It returns false if the sleeper was woken already. The
 // caller must hold the lock.
-func (c *clock) remove(s *sleeper) bool {
+func (c *clock) removeSleeper(s *sleeper) bool {
 	for i, other := range c.sleepers {
 		if other == s {
 			c.sleepers = append(c.sleepers[:i], c.sleepers[i+1:]...)
@@ -107,12 +108,13 @@ func (c *clock) remove(s *sleeper) bool {
 }
 
 var (
-	errNested = errors.New("a test's handler cannot move the time, nor call the plugin: it runs within a call of it")
-	errStuck  = errors.New("it waits for something that never comes")
+	errNested = errors.New("a test's handler cannot move the time or call the plugin, because the plugin is calling the handler")
+	errStuck  = errors.New("the plugin waits for something that never happens: no timer is left and no task runs")
 )
 
-// take reserves the right to move the time for the caller, until it calls give.
-func (c *clock) take() error {
+// takeControl reserves the right to move the time for the caller, until the caller calls
+// releaseControl.
+func (c *clock) takeControl() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.driving {
@@ -122,7 +124,7 @@ func (c *clock) take() error {
 	return nil
 }
 
-func (c *clock) give() {
+func (c *clock) releaseControl() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.driving = false
@@ -130,15 +132,15 @@ func (c *clock) give() {
 
 // advance moves the time by d and lets the plugin run meanwhile.
 func (c *clock) advance(ctx context.Context, d time.Duration) error {
-	if err := c.take(); err != nil {
+	if err := c.takeControl(); err != nil {
 		return err
 	}
-	defer c.give()
+	defer c.releaseControl()
 	return c.drive(ctx, nil, c.Now().Add(d))
 }
 
 // drive lets the plugin run until done is closed and no call or task runs. If done is
-// nil, it stops when the time is limit. The caller must have called take.
+// nil, it stops when the time is limit. The caller must have called takeControl.
 func (c *clock) drive(ctx context.Context, done <-chan struct{}, limit time.Time) error {
 	for {
 		if err := c.settle(ctx); err != nil {
@@ -176,18 +178,19 @@ func (c *clock) settle(ctx context.Context) error {
 	}
 }
 
-// wakeNext moves the time to that of the next sleeper and wakes it. Of sleepers with
-// the same time, it wakes the one that began first. If limited, it does not move the
-// time beyond limit; if no sleeper wakes until then, it sets the time to limit and
-// returns false. A sleeper whose context has ended is woken first, and no time passes.
+// wakeNext moves the time to the end of the sleep that ends first, and wakes the sleeper.
+// If several end at the same time, it wakes the sleeper that began first. If limited is
+// true, it does not move the time beyond limit. If no sleep ends until then, it sets the
+// time to limit and returns false. A sleeper whose context has ended is woken before all
+// others, and no time passes.
 func (c *clock) wakeNext(limit time.Time, limited bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var next *sleeper
 	for _, s := range c.sleepers {
-		if s.ctx.Err() != nil { // it resumes now, so no time passes
-			c.remove(s)
-			c.count(1)
+		if s.ctx.Err() != nil {
+			c.removeSleeper(s)
+			c.addBusyLocked(1)
 			close(s.wake)
 			return true
 		}
@@ -206,8 +209,8 @@ func (c *clock) wakeNext(limit time.Time, limited bool) bool {
 	if next.at.After(c.now) {
 		c.now = next.at
 	}
-	c.remove(next)
-	c.count(1)
+	c.removeSleeper(next)
+	c.addBusyLocked(1)
 	close(next.wake)
 	return true
 }

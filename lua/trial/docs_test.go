@@ -13,15 +13,16 @@ import (
 
 var luaBlock = regexp.MustCompile("(?s)```lua\n(.*?)```")
 
-// TestTutorial: the examples in docs/plugins.md compile and use only existing functions.
-func TestTutorial(t *testing.T) {
+// TestExamplesInDocs checks that the examples in docs/plugins.md compile and use only
+// existing functions.
+func TestExamplesInDocs(t *testing.T) {
 	text, err := os.ReadFile("../../docs/plugins.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	blocks := luaBlock.FindAllStringSubmatch(string(text), -1)
 	if len(blocks) < 8 {
-		t.Fatalf("%d examples", len(blocks))
+		t.Fatalf("docs/plugins.md has %d examples in Lua, want at least 8", len(blocks))
 	}
 	for i, b := range blocks {
 		root, lib, local := ns.Root, ns.Library, "ns"
@@ -38,7 +39,7 @@ func TestTutorial(t *testing.T) {
 			continue
 		}
 		for _, use := range script.Uses {
-			if !lib.Knows(use.Path) {
+			if !lib.Has(use.Path) {
 				t.Errorf("%s: there is no %s.%s", script.Name, local, use.Path)
 			}
 		}

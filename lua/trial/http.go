@@ -24,7 +24,7 @@ type httpDouble struct {
 
 	mu       sync.Mutex
 	handler  *vm.Func
-	always   bool // without a handler: 201 for POST, else 200
+	always   bool // without a handler, answer 201 to POST and 200 to other requests
 	requests []any
 }
 
@@ -55,7 +55,7 @@ func (d *httpDouble) RoundTrip(r *http.Request) (*http.Response, error) {
 		return trialResponse(r, map[string]any{"status": status})
 	}
 	if handler == nil {
-		return nil, errors.New("connection refused: the test has no http.handle(fn)")
+		return nil, errors.New("connection refused: the test has not called test.http.handle(fn)")
 	}
 	results, err := handler.State().Call(r.Context(), vm.Limits{}, handler, request)
 	if err != nil {
@@ -89,7 +89,7 @@ func trialRequest(r *http.Request, body string) map[string]any {
 func trialResponse(r *http.Request, v any) (*http.Response, error) {
 	m, _ := v.(map[string]any)
 	o := &goval.Reader{Map: m, Path: "the test's response: "}
-	o.Known("status", "body", "json", "headers")
+	o.RefuseUnknown("status", "body", "json", "headers")
 	status := o.Whole("status", 200, 100, 599)
 	body, header := []byte(o.Text("body", "")), http.Header{}
 	if value, ok := m["json"]; ok {
@@ -124,11 +124,11 @@ func trialResponse(r *http.Request, v any) (*http.Response, error) {
 }
 
 func trialHTTPModule() vm.Module {
-	return vm.Module{Name: "http", Doc: "What ns.http of the plugin reaches.", Functions: []vm.Function{
+	return vm.Module{Name: "http", Doc: "The HTTP servers of the test. ns.http of the plugin connects to them.", Functions: []vm.Function{
 		{
 			Name:   "handle",
 			Params: []string{"fn: fun(request: {method: string, url: string, path: string, host: string, query: table, headers: table<string, string>, body: string, json: any}): {status: integer?, body: string?, json: any, headers: table<string, string|string[]>?}?, string?"},
-			Doc:    "Answers the plugin's requests by fn; nil and a text are a failure of the connection. Without it every request fails.",
+			Doc:    "Calls fn for each request of the plugin. fn returns the response. If it returns nil and a text, the connection fails with this text. Without a handler, every request fails.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -142,7 +142,7 @@ func trialHTTPModule() vm.Module {
 			},
 		},
 		{
-			Name: "requests", Returns: []string{"table[]"}, Doc: "The requests so far, as http.handle gets them.",
+			Name: "requests", Returns: []string{"table[]"}, Doc: "The requests of the plugin so far, in the form that http.handle receives.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {

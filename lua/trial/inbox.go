@@ -15,7 +15,8 @@ type inbox struct {
 	running bool
 }
 
-func (b *inbox) put(in *ns.Instance, item any, f func(ctx context.Context, item any)) {
+// addItem adds an item. If no task handles the items, it starts a task that calls f.
+func (b *inbox) addItem(in *ns.Instance, item any, f func(ctx context.Context, item any)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.items = append(b.items, item); b.running {

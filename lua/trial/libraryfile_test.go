@@ -11,8 +11,10 @@ import (
 	"nearside/lua/vm"
 )
 
-var update = flag.Bool("update", false, "write lua/library/nearside.lua")
+var update = flag.Bool("update", false, "write lua/library/nearside.lua and nearside.test.lua")
 
+// TestLibraryFile checks that the definitions for editors match the modules. With
+// -update, it writes them.
 func TestLibraryFile(t *testing.T) {
 	for file, want := range map[string]string{
 		"../library/nearside.lua": ns.LibraryFile(), "../library/nearside.test.lua": LibraryFile(),
@@ -27,17 +29,17 @@ func TestLibraryFile(t *testing.T) {
 			t.Fatal(err)
 		}
 		if string(got) != want {
-			t.Errorf("%s is not what the modules say: go test ./lua/trial -run TestLibraryFile -update", file)
+			t.Errorf("%s differs from the modules; write it again: go test ./lua/trial -run TestLibraryFile -update", file)
 		}
-		// The file is valid Lua. Only the bodies of its functions are empty.
+		// Editors parse the file, so it must be valid Lua.
 		if _, err := vm.Compile(file, want, ns.Root); err != nil {
 			t.Error(err)
 		}
 	}
 }
 
-// TestModulesAreDocumented: each function has a description, and parameters in the form
-// that editors understand.
+// TestModulesAreDocumented checks that each function has a description, and parameters in
+// the form that editors understand.
 func TestModulesAreDocumented(t *testing.T) {
 	check := func(where string, f vm.Function) {
 		if !strings.HasSuffix(f.Doc, ".") || f.Run == nil {

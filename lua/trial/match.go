@@ -13,24 +13,26 @@ import (
 )
 
 // trialLocal is the local matcher of the call in progress.
-type trialLocal struct{ now *trialMemory }
+type trialLocal struct{ current *trialMemory }
 
 func (l *trialLocal) Name() string { return "memory" }
 
 func (l *trialLocal) Cost(ctx context.Context, sub *matcher.SubRequest) (float64, string, bool) {
-	return l.now.Cost(ctx, sub)
+	return l.current.Cost(ctx, sub)
 }
 
 func (l *trialLocal) Match(ctx context.Context, subs []matcher.SubRequest) []matcher.Result {
-	return l.now.Match(ctx, subs)
+	return l.current.Match(ctx, subs)
 }
 
 func (l *trialLocal) Select(ctx context.Context, c *matcher.Candidates, account *matcher.ID) (matcher.Selection, error) {
-	return l.now.Select(ctx, c, account)
+	return l.current.Select(ctx, c, account)
 }
 
-// matching runs f, a call of the matching side, with rows as the stored objects.
-func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, probe any,
+// runMatching runs f, a call of the matching side, with rows as the stored objects.
+// reference is the descriptor of the reference as a list of numbers, or nil. runMatching
+// returns the index in rows of each ID.
+func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, reference any,
 	f func(ctx context.Context, sub *matcher.SubRequest) error,
 ) (map[matcher.ID]int, error) {
 	m, err := newTrialMemory(t.clock.Now)
@@ -38,39 +40,39 @@ func (t *trial) matching(c *vm.Call, p *lua.Probe, rows []any, candidates map[st
 		return nil, err
 	}
 	defer m.Close()
-	numbers, err := m.put(rows)
+	indexes, err := m.putRows(rows)
 	if err != nil {
 		return nil, err
 	}
-	sub, err := m.ask(candidates, probe, rows)
+	sub, err := m.newSubRequest(candidates, reference, rows)
 	if err != nil {
 		return nil, err
 	}
-	if why := p.Refuses(sub); why != "" {
+	if why := p.Refusal(sub); why != "" {
 		return nil, errors.New("the plugin is " + why)
 	}
-	t.local.now = m
-	defer func() { t.local.now = t.store.memory }()
+	t.local.current = m
+	defer func() { t.local.current = t.store.memory }()
 	before := t.failureCount()
 	err = c.Wait(func(ctx context.Context) error {
-		return t.do(ctx, func(ctx context.Context) error { return f(ctx, sub) })
+		return t.runUntilIdle(ctx, func(ctx context.Context) error { return f(ctx, sub) })
 	})
-	if failed := t.raise(before); failed != nil {
+	if failed := t.takeFailures(before); failed != nil {
 		err = failed
 	}
-	return numbers, err
+	return indexes, err
 }
 
 func trialCost(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("match") {
-		return errors.New("the plugin has no match, and so no cost")
+		return errors.New("the plugin has no hook match, so it has no cost")
 	}
-	var probe any
+	var reference any
 	if c.Has(2) {
-		probe = c.List(2)
+		reference = c.List(2)
 	}
 	var cost any
-	_, err := t.matching(c, p, trialRows(c, 3), c.Map(1), probe, func(ctx context.Context, sub *matcher.SubRequest) error {
+	_, err := t.runMatching(c, p, trialRows(c, 3), c.Map(1), reference, func(ctx context.Context, sub *matcher.SubRequest) error {
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		if value, _, ok := matchers[0].Cost(ctx, sub); ok {
@@ -93,13 +95,13 @@ func trialRows(c *vm.Call, i int) []any {
 
 func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("prefilter") {
-		return errors.New("the plugin has no prefilter")
+		return errors.New("the plugin has no hook prefilter")
 	}
 	rows := c.List(1)
 	kept := make([]bool, len(rows))
-	var left *memory.Selection
-	numbers, err := t.matching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
-		whole, err := t.local.now.Select(ctx, sub.Candidates, sub.Account)
+	var narrowedRows *memory.Selection
+	indexes, err := t.runMatching(c, p, rows, c.Map(2), nil, func(ctx context.Context, sub *matcher.SubRequest) error {
+		whole, err := t.local.current.Select(ctx, sub.Candidates, sub.Account)
 		if err != nil {
 			return err
 		}
@@ -109,7 +111,7 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 		if err != nil {
 			return err
 		}
-		left, err = ns.SelectionOf(narrowed)
+		narrowedRows, err = ns.SelectionOf(narrowed)
 		return err
 	})
 	if e, ok := errors.AsType[*matcher.Error](err); ok && e.Code == matcher.CodeRejected {
@@ -118,8 +120,8 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 	if err != nil {
 		return err
 	}
-	for r := range left.Rows() {
-		kept[numbers[left.Object(r).ID]] = true
+	for r := range narrowedRows.Rows() {
+		kept[indexes[narrowedRows.Object(r).ID]] = true
 	}
 	result := []any{}
 	for i, row := range rows {
@@ -132,11 +134,11 @@ func trialPrefilter(c *vm.Call, t *trial, p *lua.Probe) error {
 
 func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
 	if !p.Has("match") {
-		return errors.New("the plugin has no match")
+		return errors.New("the plugin has no hook match")
 	}
 	rows := c.List(1)
 	var result matcher.Result
-	numbers, err := t.matching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
+	indexes, err := t.runMatching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		result = matchers[0].Match(ctx, []matcher.SubRequest{*sub})[0]
@@ -152,7 +154,7 @@ func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
 	}
 	found := make([]any, len(result.Matches))
 	for i, match := range result.Matches {
-		row := goval.Clone(rows[numbers[match.ID]]).(map[string]any)
+		row := goval.Clone(rows[indexes[match.ID]]).(map[string]any)
 		row["distance"], row["similarity"] = match.Distance, match.Similarity
 		found[i] = row
 	}

@@ -14,7 +14,7 @@ import (
 // A Measurement is the measured cost of one hook.
 type Measurement struct {
 	Hook         string  // "handle_event", "GET /path"
-	Per          string  // the unit that the figures refer to: "event" or "call"
+	Per          string  // the unit of the measurement: "event" or "call"
 	Count        int     // the number of measured units
 	Nanoseconds  float64 // time per unit in the interpreter, without waits
 	Instructions float64 // Lua instructions per unit
@@ -27,7 +27,7 @@ const measureBatch = 256
 // everything outside the plugin. HTTP requests are answered with 201 (POST) or 200. rows
 // is the number of faces in the set that the matching side receives.
 func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) (results []Measurement, err error) {
-	if err := lua.Find(o, name); err != nil {
+	if err := lua.CheckExists(o, name); err != nil {
 		return nil, err
 	}
 	name = strings.TrimSuffix(name, ".lua")
@@ -38,8 +38,8 @@ func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.D
 	if err := t.connect(&options); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, t.end(context.WithoutCancel(ctx))) }()
-	err = t.do(ctx, func(ctx context.Context) error {
+	defer func() { err = errors.Join(err, t.closeAll(context.WithoutCancel(ctx))) }()
+	err = t.runUntilIdle(ctx, func(ctx context.Context) error {
 		h, err := lua.New(ctx, options)
 		if err == nil {
 			t.hosts = append(t.hosts, h)
@@ -49,7 +49,7 @@ func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.D
 	if err != nil {
 		return nil, err
 	}
-	t.hosts[0].Listening()
+	t.hosts[0].ServerReady()
 	p, err := t.hosts[0].Probe()
 	if err != nil {
 		return nil, err
@@ -57,7 +57,7 @@ func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.D
 	if reason := p.Degraded(); reason != "" {
 		return nil, errors.New(reason)
 	}
-	hooks, err := t.measured(p, rows)
+	hooks, err := t.hooksToMeasure(p, rows)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +78,8 @@ type measuredHook struct {
 	call func(ctx context.Context) error
 }
 
-// measured returns the hooks that can be measured.
-func (t *trial) measured(p *lua.Probe, rows int) ([]measuredHook, error) {
+// hooksToMeasure returns the hooks of the plugin, each with a function that calls it.
+func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	var hooks []measuredHook
 	if len(p.Events()) > 0 {
 		points := make([]any, measureBatch)
@@ -109,12 +109,12 @@ func (t *trial) measured(p *lua.Probe, rows int) ([]measuredHook, error) {
 	if !p.Has("cost") && !p.Has("prefilter") && !p.Has("match") {
 		return hooks, nil
 	}
-	matching, err := t.measuredMatching(p, rows)
+	matching, err := t.matchingHooksToMeasure(p, rows)
 	return append(hooks, matching...), err
 }
 
-// measuredMatching creates the faces and returns the hooks of the matching side.
-func (t *trial) measuredMatching(p *lua.Probe, rows int) ([]measuredHook, error) {
+// matchingHooksToMeasure creates the faces and returns the hooks of the matching side.
+func (t *trial) matchingHooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	faces := make([]any, rows)
 	for i := range faces {
 		faces[i] = map[string]any{
@@ -123,15 +123,15 @@ func (t *trial) measuredMatching(p *lua.Probe, rows int) ([]measuredHook, error)
 		}
 	}
 	m := t.store.memory
-	if _, err := m.put(faces); err != nil {
+	if _, err := m.putRows(faces); err != nil {
 		return nil, err
 	}
-	sub, err := m.ask(nil, []any{1.0, 2.0}, nil)
+	sub, err := m.newSubRequest(nil, []any{1.0, 2.0}, nil)
 	if err != nil {
 		return nil, err
 	}
-	if why := p.Refuses(sub); why != "" {
-		return nil, errors.New("bench matches faces; the plugin is " + why)
+	if why := p.Refusal(sub); why != "" {
+		return nil, errors.New("the measurement matches faces, but the plugin is " + why)
 	}
 	hook := func(name string, call func(ctx context.Context, sub *matcher.SubRequest) error) []measuredHook {
 		if !p.Has(name) {
@@ -139,13 +139,13 @@ func (t *trial) measuredMatching(p *lua.Probe, rows int) ([]measuredHook, error)
 		}
 		return []measuredHook{{Measurement{Hook: name, Per: "call"}, 1, func(ctx context.Context) error { return call(ctx, sub) }}}
 	}
-	matchers := func(f func(m matcher.Matcher) error) error {
+	withMatcher := func(f func(m matcher.Matcher) error) error {
 		all, _, release := p.Host().Acquire()
 		defer release()
 		return f(all[0])
 	}
 	hooks := hook("cost", func(ctx context.Context, sub *matcher.SubRequest) error {
-		return matchers(func(m matcher.Matcher) error {
+		return withMatcher(func(m matcher.Matcher) error {
 			m.Cost(ctx, sub)
 			return nil
 		})
@@ -161,7 +161,7 @@ func (t *trial) measuredMatching(p *lua.Probe, rows int) ([]measuredHook, error)
 		return err
 	})...)
 	return append(hooks, hook("match", func(ctx context.Context, sub *matcher.SubRequest) error {
-		return matchers(func(m matcher.Matcher) error {
+		return withMatcher(func(m matcher.Matcher) error {
 			if r := m.Match(ctx, []matcher.SubRequest{*sub})[0]; r.Err != nil && !errors.Is(r.Err, matcher.ErrDeclined) {
 				return r.Err
 			}
@@ -175,7 +175,7 @@ func (t *trial) measure(ctx context.Context, p *lua.Probe, hook measuredHook, d 
 	before := p.Status()
 	calls := 0
 	for start := time.Now(); calls == 0 || time.Since(start) < d; calls++ {
-		if err := t.do(ctx, hook.call); err != nil {
+		if err := t.runUntilIdle(ctx, hook.call); err != nil {
 			return hook.Measurement, err
 		}
 		if now := p.Status(); now.Failures != before.Failures {

@@ -18,7 +18,7 @@ import (
 // functions of ns that need no plugin.
 var library = sync.OnceValue(func() *vm.Library {
 	modules := []vm.Module{
-		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(), trialStoreModule(), trialFiguresModule(),
+		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(), trialStoreModule(), trialMetricsModule(),
 		ns.Base64Module(), ns.HashModule(), ns.Int64Module(), ns.JSONModule(), ns.ReModule(),
 	}
 	return vm.NewLibrary(Root, modules...)
@@ -26,27 +26,27 @@ var library = sync.OnceValue(func() *vm.Library {
 
 func trialRootModule() vm.Module {
 	return vm.Module{Classes: []*vm.Class{trialPluginClass}, Functions: []vm.Function{
-		{Name: "case", Params: []string{"name: string", "fn: function"}, Doc: "Declares a test. Each starts with nothing: no plugin, no requests, an empty Redis.", Run: trialAddCase},
+		{Name: "case", Params: []string{"name: string", "fn: function"}, Doc: "Declares a test. Every test starts without a plugin and without requests, and with an empty Redis.", Run: trialAddCase},
 		{
 			Name: "start", Params: []string{"settings?: table"}, Returns: []string{"Plugin"}, Waits: true,
-			Doc: "Starts the plugin with these settings and runs it until it is at rest. Raises what would keep it from starting.", Run: trialStart,
+			Doc: "Starts the plugin with these settings. Returns when the plugin is idle. Raises an error if the plugin cannot start.", Run: trialStart,
 		},
-		{Name: "equal", Params: []string{"got: any", "want: any", "what?: string"}, Doc: "Fails the test unless both are the same, tables by their contents.", Run: trialEqual},
-		{Name: "ok", Params: []string{"value: any", "what?: string"}, Doc: "Fails the test when value is nil or false.", Run: func(c *vm.Call) error {
+		{Name: "equal", Params: []string{"got: any", "want: any", "label?: string"}, Doc: "Fails the test unless got and want are equal. Tables are equal if their contents are equal.", Run: trialEqual},
+		{Name: "ok", Params: []string{"value: any", "message?: string"}, Doc: "Fails the test if value is nil or false.", Run: func(c *vm.Call) error {
 			if !c.Bool(1) {
-				return errors.New(c.TextOr(2, "it is not so"))
+				return errors.New(c.TextOr(2, "the value is nil or false"))
 			}
 			return nil
 		}},
-		{Name: "contains", Params: []string{"text: string", "part: string", "what?: string"}, Doc: "Fails the test unless text contains part, as it stands.", Run: func(c *vm.Call) error {
+		{Name: "contains", Params: []string{"text: string", "part: string", "label?: string"}, Doc: "Fails the test unless text contains part. part is not a pattern.", Run: func(c *vm.Call) error {
 			if !strings.Contains(c.Text(1), c.Text(2)) {
-				return fmt.Errorf("%s%q is not in %q", prefix(c.TextOr(3, "")), c.Text(2), c.Text(1))
+				return fmt.Errorf("%s%q is not in %q", labelPrefix(c.TextOr(3, "")), c.Text(2), c.Text(1))
 			}
 			return nil
 		}},
 		{
 			Name: "fails", Params: []string{"fn: function", "part?: string"}, Returns: []string{"string"}, Waits: true,
-			Doc: "Fails the test unless fn raises an error, one that contains part; returns it.", Run: trialFails,
+			Doc: "Fails the test unless fn raises an error that contains part. Returns the text of the error.", Run: trialFails,
 		},
 	}}
 }
@@ -54,43 +54,43 @@ func trialRootModule() vm.Module {
 func trialAddCase(c *vm.Call) error {
 	s := c.Owner().(*suite)
 	if s.current != nil {
-		return errors.New("a test cannot declare another one")
+		return errors.New("a test cannot declare another test: call test.case outside of tests")
 	}
 	s.cases = append(s.cases, trialCase{c.Text(1), c.Func(2)})
 	return nil
 }
 
-func prefix(what string) string {
-	if what == "" {
+func labelPrefix(label string) string {
+	if label == "" {
 		return ""
 	}
-	return what + ": "
+	return label + ": "
 }
 
 func trialEqual(c *vm.Call) error {
-	got, want := plain(c.Value(1)), plain(c.Value(2))
+	got, want := markEmptyTables(c.Value(1)), markEmptyTables(c.Value(2))
 	if reflect.DeepEqual(got, want) {
 		return nil
 	}
-	return fmt.Errorf("%sgot %s, want %s", prefix(c.TextOr(3, "")), shownValue(got), shownValue(want))
+	return fmt.Errorf("%sgot %s, want %s", labelPrefix(c.TextOr(3, "")), shownValue(got), shownValue(want))
 }
 
-// plain replaces all empty tables with vm.Empty, so that they compare equal.
-func plain(v any) any {
+// markEmptyTables replaces all empty tables with vm.Empty, so that they compare equal.
+func markEmptyTables(v any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if len(v) == 0 {
 			return vm.Empty{}
 		}
 		for k := range v {
-			v[k] = plain(v[k])
+			v[k] = markEmptyTables(v[k])
 		}
 	case []any:
 		if len(v) == 0 {
 			return vm.Empty{}
 		}
 		for i := range v {
-			v[i] = plain(v[i])
+			v[i] = markEmptyTables(v[i])
 		}
 	}
 	return v
@@ -108,31 +108,31 @@ func shownValue(v any) string {
 }
 
 func trialFails(c *vm.Call) error {
-	var said string
+	var message string
 	fn, state := c.Func(1), c.State()
 	err := c.Wait(func(ctx context.Context) error {
 		_, err := state.Call(ctx, vm.Limits{Slice: 2 * time.Second}, fn)
 		if err != nil {
-			said = err.Error()
+			message = err.Error()
 		}
 		return ctx.Err()
 	})
 	switch {
 	case err != nil:
 		return err
-	case said == "":
-		return errors.New("there was no error")
-	case !strings.Contains(said, c.TextOr(2, "")):
-		return fmt.Errorf("%q is not in the error %q", c.Text(2), said)
+	case message == "":
+		return errors.New("the function raised no error")
+	case !strings.Contains(message, c.TextOr(2, "")):
+		return fmt.Errorf("%q is not in the error %q", c.Text(2), message)
 	}
-	return c.Return(said)
+	return c.Return(message)
 }
 
 func trialClockModule() vm.Module {
-	return vm.Module{Name: "clock", Doc: "The time of the test, which stands still while anything runs.", Functions: []vm.Function{
+	return vm.Module{Name: "clock", Doc: "The clock of the test. It stands still while any code of the plugin runs.", Functions: []vm.Function{
 		{
 			Name: "advance", Params: []string{"seconds: number"}, Waits: true,
-			Doc: "Lets time pass: timers fire and sleepers wake, in their order, and all that they do is done when it returns.",
+			Doc: "Moves the clock forward. Timers fire and sleeping tasks wake in the order of their times. Returns when the plugin is idle.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -146,7 +146,7 @@ func trialClockModule() vm.Module {
 			},
 		},
 		{
-			Name: "now", Returns: []string{"number"}, Doc: "Unix time in seconds, as the plugin's ns.now() gives it.",
+			Name: "now", Returns: []string{"number"}, Doc: "The Unix time in seconds. The plugin's ns.now() returns the same.",
 			Run: func(c *vm.Call) error {
 				t, err := trialOf(c)
 				if err != nil {
@@ -159,8 +159,8 @@ func trialClockModule() vm.Module {
 }
 
 func trialLogModule() vm.Module {
-	return vm.Module{Name: "log", Doc: "What the plugin logs.", Functions: []vm.Function{{
-		Name: "lines", Returns: []string{"{level: string, message: string, fields: table}[]"}, Doc: "The lines so far.",
+	return vm.Module{Name: "log", Doc: "The log of the plugin.", Functions: []vm.Function{{
+		Name: "lines", Returns: []string{"{level: string, message: string, fields: table}[]"}, Doc: "The lines that the plugin has logged so far.",
 		Run: func(c *vm.Call) error {
 			t, err := trialOf(c)
 			if err != nil {

@@ -38,9 +38,9 @@ func trialStart(c *vm.Call) error {
 	}
 	var h *lua.Host
 	err = c.Wait(func(ctx context.Context) error {
-		return t.do(ctx, func(ctx context.Context) (err error) {
+		return t.runUntilIdle(ctx, func(ctx context.Context) (err error) {
 			if h, err = lua.New(ctx, o); err == nil {
-				h.Listening()
+				h.ServerReady()
 			}
 			return err
 		})
@@ -52,8 +52,8 @@ func trialStart(c *vm.Call) error {
 	return c.Return(vm.Object{Class: trialPluginClass, Value: &trialPlugin{t, h}})
 }
 
-// on returns a method that calls f with the running plugin.
-func on(f func(c *vm.Call, t *trial, p *lua.Probe) error) func(*vm.Call) error {
+// withProbe returns a method that calls f with a probe of the running plugin.
+func withProbe(f func(c *vm.Call, t *trial, p *lua.Probe) error) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		held := c.Self().(*trialPlugin)
 		p, err := held.host.Probe()
@@ -65,46 +65,46 @@ func on(f func(c *vm.Call, t *trial, p *lua.Probe) error) func(*vm.Call) error {
 }
 
 var trialPluginClass = &vm.Class{
-	Name: "Plugin", Doc: "The plugin under test. Its methods return when it is at rest, and raise what its hooks raise.",
+	Name: "Plugin", Doc: "The plugin under test. A method returns when the plugin is idle, and raises the errors of the plugin's hooks.",
 	Methods: []vm.Function{
 		{
 			Name: "emit", Params: []string{"points: table[]", "event?: string"}, Waits: true,
-			Doc: "Hands points to handle_event; event is the first that the plugin asks for.", Run: on(trialEmit),
+			Doc: "Calls handle_event with points. The default of event is the first name in the plugin's field events.", Run: withProbe(trialEmit),
 		},
 		{
 			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any, account_id: string?}"},
 			Returns: []string{"{status: integer, headers: table<string, string>, body: string, json: any}"}, Waits: true,
-			Doc: "Asks one of the plugin's routes; path is below the plugin's own. A value of query may be a list, for a key that is repeated. account_id goes into the query.", Run: on(trialRequestRoute),
+			Doc: "Calls one of the plugin's routes. path is the path in ns.route. If a value of query is a list, the key is repeated. account_id is added to the query.", Run: withProbe(trialRequestRoute),
 		},
 		{
 			Name: "cost", Params: []string{"candidates?: table", "probe?: integer[]", "rows?: table[]"}, Returns: []string{"number?"}, Waits: true,
-			Doc: "The plugin's cost of a candidate set, which is written as in a request, with the account_id of the request if it has one; nil when it cannot.", Run: on(trialCost),
+			Doc: "The result of the hook cost for a candidate set, or nil if the plugin cannot match it. candidates has the fields of a candidate set in a request, and may have the account_id of the request.", Run: withProbe(trialCost),
 		},
 		{
 			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"},
 			Returns: []string{"table[]?", "{status: integer, detail: string}? rejection"}, Waits: true,
-			Doc: "What the plugin leaves of rows (see faces, events), in their order; nil and the rejection when it rejects the request. candidates: see cost.", Run: on(trialPrefilter),
+			Doc: "The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows are the result of faces or events. candidates: see cost.", Run: withProbe(trialPrefilter),
 		},
 		{
 			Name: "match", Params: []string{"rows: table[]", "probe: integer[]", "candidates?: table"}, Returns: []string{"table[]?"}, Waits: true,
-			Doc: "The plugin's answer for a probe among rows, checked by the host: rows with distance and similarity; nil when it declines. candidates: see cost.", Run: on(trialMatch),
+			Doc: "The rows that the hook match returns for the descriptor probe, with distance and similarity, or nil if the hook declines. The host checks the rows. candidates: see cost.", Run: withProbe(trialMatch),
 		},
 		{
 			Name: "reload", Waits: true, Doc: "Reloads the plugin, as SIGHUP does.",
-			Run: on(func(c *vm.Call, t *trial, p *lua.Probe) error {
-				return c.Wait(func(ctx context.Context) error { return t.do(ctx, p.Host().Reload) })
+			Run: withProbe(func(c *vm.Call, t *trial, p *lua.Probe) error {
+				return c.Wait(func(ctx context.Context) error { return t.runUntilIdle(ctx, p.Host().Reload) })
 			}),
 		},
 		{
 			Name: "close", Waits: true, Doc: "Shuts the plugin down.",
-			Run: on(func(c *vm.Call, t *trial, p *lua.Probe) error {
-				return c.Wait(func(ctx context.Context) error { return t.do(ctx, p.Host().Close) })
+			Run: withProbe(func(c *vm.Call, t *trial, p *lua.Probe) error {
+				return c.Wait(func(ctx context.Context) error { return t.runUntilIdle(ctx, p.Host().Close) })
 			}),
 		},
 		{
 			Name: "status", Returns: []string{"{state: string, reason: string, tasks: integer, routes: string[], failures: integer, last_error: string, dropped: integer}"},
-			Doc: "How the plugin is. A test that has failures fails, unless it asks for them here.",
-			Run: on(func(c *vm.Call, t *trial, p *lua.Probe) error {
+			Doc: "The status of the plugin. A test fails if the plugin has failed, unless the test calls status.",
+			Run: withProbe(func(c *vm.Call, t *trial, p *lua.Probe) error {
 				t.excused = true
 				s := p.Status()
 				state := "running"
@@ -129,7 +129,7 @@ func trialEmit(c *vm.Call, t *trial, p *lua.Probe) error {
 	}
 	points, name := c.List(1), c.TextOr(2, p.Events()[0])
 	return c.Wait(func(ctx context.Context) error {
-		return t.do(ctx, func(ctx context.Context) error {
+		return t.runUntilIdle(ctx, func(ctx context.Context) error {
 			p, err := p.Host().Probe()
 			if err != nil {
 				return err
@@ -159,7 +159,7 @@ func (t *trial) sendEvent(obj *matcher.Object) {
 		points := t.points[in]
 		t.mu.Unlock()
 		text := json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, false))
-		points.put(in, goval.Decoded(text), func(ctx context.Context, item any) {
+		points.addItem(in, goval.Decoded(text), func(ctx context.Context, item any) {
 			in.Report("handle_event", p.HandleEvent(ctx, []any{item}, name))
 		})
 	}
@@ -200,7 +200,7 @@ func readQuery(r *goval.Reader, field string) map[string][]string {
 
 func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
 	o := &goval.Reader{Map: c.Map(3), Path: "options."}
-	o.Known("query", "headers", "body", "json", "account_id")
+	o.RefuseUnknown("query", "headers", "body", "json", "account_id")
 	r := lua.Request{Method: c.Text(1), Path: "/" + p.Name() + c.Text(2), Headers: map[string]string{}, Body: []byte(o.Text("body", ""))}
 	if v, ok := o.Map["json"]; ok {
 		text, err := goval.EncodeJSON(v)
@@ -223,7 +223,7 @@ func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
 	}
 	var response lua.Response
 	err = c.Wait(func(ctx context.Context) error {
-		return t.do(ctx, func(ctx context.Context) (err error) {
+		return t.runUntilIdle(ctx, func(ctx context.Context) (err error) {
 			response, err = p.Host().Serve(ctx, r)
 			return err
 		})

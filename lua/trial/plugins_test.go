@@ -7,10 +7,10 @@ import (
 	"nearside/lua/luatest"
 )
 
-// TestDegradedInTests: a test of a plugin sees it degraded, and running after the peer is
-// up.
+// TestDegradedInTests checks that a test of a plugin can see that the plugin is degraded,
+// and that it runs after the peer is up.
 func TestDegradedInTests(t *testing.T) {
-	got, err := trials(t, map[string]string{"p.lua": `
+	got, err := runTrials(t, map[string]string{"p.lua": `
 local ns = require("nearside")
 local M = {api = 1, name = "p", kinds = {"background"}, permissions = {"http:*"}, required = false}
 function M:initialize()
@@ -38,10 +38,33 @@ end)`})
 	}
 }
 
-// TestRedisDoubleRefusesFarTimes: a time to live that does not fit must not wrap around,
-// because the key would then expire at once.
+// TestRefusedReaderBacksOff checks that the pauses between attempts grow while the server
+// refuses a reader that has worked before. Here the key of the stream has become a string.
+func TestRefusedReaderBacksOff(t *testing.T) {
+	wantPass(t, luatest.BackgroundPlugin(`
+M.permissions = {"redis:*"}
+function M:start()
+  local r = assert(ns.redis.connect("redis://127.0.0.1:6379"))
+  assert(r:xreadgroup({group = "g", stream = "s"}, print))
+end`), `
+test.case("pauses grow", function()
+  local p = test.start()
+  test.redis.call("SET", "s", "a string")
+  test.clock.advance(60)
+  local s = p:status()
+  test.contains(s.last_error, "WRONGTYPE")
+  test.ok(s.failures >= 8 and s.failures <= 20, s.failures .. " attempts in 60 s, want 8 to 20")
+  test.equal(s.state, "degraded")
+  test.redis.call("DEL", "s")
+  test.clock.advance(10)
+  test.equal(p:status().state, "running")
+end)`)
+}
+
+// TestRedisDoubleRefusesFarTimes checks that a time to live that does not fit does not
+// wrap around. The key would then expire at once.
 func TestRedisDoubleRefusesFarTimes(t *testing.T) {
-	passes(t, luatest.BackgroundPlugin(`
+	wantPass(t, luatest.BackgroundPlugin(`
 M.permissions = {"redis:*"}
 function M:start()
   local r = ns.redis.connect("redis://127.0.0.1:6379")
@@ -54,10 +77,10 @@ function M:start()
 end`), `test.case("far", function() test.start() end)`)
 }
 
-// TestNumbersInTests: a number in the query or a header of a test's request is
-// written without an exponent.
-func TestNumbersInTests(t *testing.T) {
-	passes(t, luatest.BackgroundPlugin(`
+// TestNumbersInRequests checks that a number in the query or a header of a test's request
+// is written without an exponent.
+func TestNumbersInRequests(t *testing.T) {
+	wantPass(t, luatest.BackgroundPlugin(`
 function M:start() ns.route("GET", "/x", function(req) return 200, req.query.n .. " " .. req.headers.n end) end`), `
 test.case("whole", function()
   local r = test.start():request("GET", "/x", {query = {n = 12345678}, headers = {n = 1e6}})
@@ -65,11 +88,11 @@ test.case("whole", function()
 end)`)
 }
 
-// TestReplacedStateGivesMessagesBack: the message that a killed state was handling is
-// delivered again. It returns to RabbitMQ at once. The entry of a stream is taken over
-// later, and its delivery counter includes the attempt.
+// TestReplacedStateGivesMessagesBack checks that the message that a killed state was
+// handling is delivered again. A message returns to RabbitMQ at once. An entry of a stream
+// is claimed later, and its delivery counter includes the attempt.
 func TestReplacedStateGivesMessagesBack(t *testing.T) {
-	passes(t, `local ns = require('nearside')
+	wantPass(t, `local ns = require('nearside')
 local M = {api = 1, name = 'p', kinds = {'background'}, permissions = {"redis:r:6379", "amqp:mq:5672"}, limits = {memory = "4MiB"},
   schema = {properties = {redis = {type = "boolean"}}}}
 local keep = {}

@@ -63,8 +63,9 @@ func (d *redisDouble) connect(c peer.Client, at redis.Address) (ns.RedisClient, 
 	return r, r.Open(func() {})
 }
 
-// reach returns an error if the test has set the server down or the client is closed.
-func (r *redisDoubleClient) reach(ctx context.Context) error {
+// checkReachable returns an error if the test has set the server down or the client is
+// closed.
+func (r *redisDoubleClient) checkReachable(ctx context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -72,29 +73,29 @@ func (r *redisDoubleClient) reach(ctx context.Context) error {
 		return errors.New("the client is closed")
 	case r.down != "":
 		err := errors.New(r.down)
-		peer.Note(ctx, r.Target, err)
+		peer.RecordOutcome(ctx, r.Target, err)
 		return err
 	}
-	peer.Note(ctx, r.Target, nil)
+	peer.RecordOutcome(ctx, r.Target, nil)
 	return nil
 }
 
 // Do implements [ns.RedisClient].
 func (r *redisDoubleClient) Do(ctx context.Context, parts ...any) (any, error) {
-	if err := r.reach(ctx); err != nil {
+	if err := r.checkReachable(ctx); err != nil {
 		return nil, err
 	}
-	return r.do(ctx, parts...)
+	return r.runCommand(ctx, parts...)
 }
 
 // Pipeline implements [ns.RedisClient].
 func (r *redisDoubleClient) Pipeline(ctx context.Context, commands [][]any) ([]any, error) {
-	if err := r.reach(ctx); err != nil {
+	if err := r.checkReachable(ctx); err != nil {
 		return nil, err
 	}
 	replies := make([]any, len(commands))
 	for i, command := range commands {
-		reply, err := r.do(ctx, command...)
+		reply, err := r.runCommand(ctx, command...)
 		if replies[i] = reply; err != nil {
 			replies[i] = err
 		}
@@ -103,19 +104,19 @@ func (r *redisDoubleClient) Pipeline(ctx context.Context, commands [][]any) ([]a
 }
 
 // Subscribe implements [ns.RedisClient].
-func (r *redisDoubleClient) Subscribe(ctx context.Context, channel string, hear func(message, channel string), release func()) (peer.Task, error) {
+func (r *redisDoubleClient) Subscribe(ctx context.Context, channel string, receive func(message, channel string), release func()) (peer.Task, error) {
 	return r.Follow(ctx, peer.Reader{
 		What: "subscription", Name: "redis " + r.Target + " channel " + channel, Release: release,
-		Run: func(ctx context.Context, k *peer.Consumer) error { return r.listen(ctx, k, channel, hear) },
+		Run: func(ctx context.Context, k *peer.Consumer) error { return r.listen(ctx, k, channel, receive) },
 	})
 }
 
 // ReadGroup implements [ns.RedisClient].
 func (r *redisDoubleClient) ReadGroup(ctx context.Context, g redis.Group) (peer.Task, error) {
-	return g.Follow(ctx, &r.Client, r.database, &redisDoublePeer{redisDoubleClient: r, waker: waker{clock: r.clock}})
+	return g.Follow(ctx, &r.Client, r.database, &redisDoubleServer{redisDoubleClient: r, waker: waker{clock: r.clock}})
 }
 
-// callRedisDouble runs the command that the arguments of the call form.
+// callRedisDouble runs the command that is given by the arguments of the call.
 func callRedisDouble(c *vm.Call, d *redisDouble) error {
 	parts := make([]any, c.Args())
 	for i := range parts {
@@ -126,7 +127,7 @@ func callRedisDouble(c *vm.Call, d *redisDouble) error {
 	}
 	var reply any
 	err := c.Wait(func(ctx context.Context) (err error) {
-		reply, err = d.do(ctx, parts...)
+		reply, err = d.runCommand(ctx, parts...)
 		return err
 	})
 	if err != nil {
@@ -135,16 +136,16 @@ func callRedisDouble(c *vm.Call, d *redisDouble) error {
 	return c.Return(reply)
 }
 
-// do runs a command, even if the server is down, and wakes the readers that may have
-// something to read.
-func (d *redisDouble) do(ctx context.Context, parts ...any) (any, error) {
+// runCommand runs a command, even if the server is down, and wakes the readers that may
+// have something to read.
+func (d *redisDouble) runCommand(ctx context.Context, parts ...any) (any, error) {
 	name, args := commandText(parts)
 	if name == "EVAL" {
 		return d.eval(ctx, args)
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.locked(name, args)
+	return d.runLocked(name, args)
 }
 
 func commandText(parts []any) (name string, args []string) {
@@ -154,7 +155,8 @@ func commandText(parts []any) (name string, args []string) {
 	return strings.ToUpper(args[0]), args[1:]
 }
 
-func (d *redisDouble) locked(name string, args []string) (any, error) {
+// runLocked is runCommand for all commands except EVAL. The caller holds the lock.
+func (d *redisDouble) runLocked(name string, args []string) (any, error) {
 	if name == "PUBLISH" && len(args) == 2 {
 		for _, s := range d.channels[args[0]] {
 			s.messages = append(s.messages, args[1])
@@ -162,7 +164,7 @@ func (d *redisDouble) locked(name string, args []string) (any, error) {
 		}
 		return int64(len(d.channels[args[0]])), nil
 	}
-	reply, err := d.data.run(name, args)
+	reply, err := d.data.runCommand(name, args)
 	if err != nil {
 		return nil, redisDoubleError(err.Error())
 	}
@@ -223,7 +225,8 @@ func (d *redisDouble) wakeAll() {
 	}
 }
 
-// setDown makes all commands of clients fail with reason; empty: they work again.
+// setDown makes all commands of clients fail with reason. If reason is empty, they work
+// again.
 func (d *redisDouble) setDown(reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -236,23 +239,23 @@ func (d *redisDouble) setDown(reason string) {
 	}
 }
 
-// A redisDoublePeer is the double from the view of one reader of a stream. It
-// implements [redis.Server].
-type redisDoublePeer struct {
+// A redisDoubleServer is the double as the server of one stream reader. It implements
+// [redis.Server].
+type redisDoubleServer struct {
 	*redisDoubleClient
 	waker waker
 }
 
 // Exec implements [redis.Server].
-func (p *redisDoublePeer) Exec(ctx context.Context, commands ...[]any) error {
-	if err := p.reach(ctx); err != nil {
+func (s *redisDoubleServer) Exec(ctx context.Context, commands ...[]any) error {
+	if err := s.checkReachable(ctx); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, command := range commands {
 		name, args := commandText(command)
-		if _, err := p.locked(name, args); err != nil {
+		if _, err := s.runLocked(name, args); err != nil {
 			return err
 		}
 	}
@@ -260,43 +263,43 @@ func (p *redisDoublePeer) Exec(ctx context.Context, commands ...[]any) error {
 }
 
 // Read implements [redis.Server].
-func (p *redisDoublePeer) Read(ctx context.Context, block time.Duration, command ...any) (any, error) {
-	p.mu.Lock()
-	p.readers[&p.waker] = true
-	p.mu.Unlock()
+func (s *redisDoubleServer) Read(ctx context.Context, block time.Duration, command ...any) (any, error) {
+	s.mu.Lock()
+	s.readers[&s.waker] = true
+	s.mu.Unlock()
 	for _, wait := range []time.Duration{block, 0} {
-		reply, err := p.Do(ctx, command...)
+		reply, err := s.Do(ctx, command...)
 		if reply != nil || err != nil || wait == 0 {
 			return reply, err
 		}
-		p.waker.nap(ctx, wait)
+		s.waker.sleep(ctx, wait)
 	}
 	return nil, nil
 }
 
 // End implements [redis.Server].
-func (p *redisDoublePeer) End() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.readers, &p.waker)
+func (s *redisDoubleServer) End() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.readers, &s.waker)
 }
 
-// listen calls hear with each message of a channel.
-func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channel string, hear func(message, channel string)) error {
-	if err := r.reach(ctx); err != nil {
+// listen calls receive with each message of a channel.
+func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channel string, receive func(message, channel string)) error {
+	if err := r.checkReachable(ctx); err != nil {
 		return err
 	}
 	s := &redisDoubleChannel{waker: waker{clock: r.clock}}
 	r.mu.Lock()
 	r.channels[channel] = append(r.channels[channel], s)
 	r.mu.Unlock()
-	defer r.leave(channel, s)
+	defer r.unsubscribe(channel, s)
 	k.Set(peer.Running, nil)
 	if !r.Owner.AwaitLive(ctx) {
 		return ctx.Err()
 	}
 	for ctx.Err() == nil {
-		if err := r.reach(ctx); err != nil {
+		if err := r.checkReachable(ctx); err != nil {
 			return err
 		}
 		r.mu.Lock()
@@ -304,17 +307,17 @@ func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channe
 		s.messages = nil
 		r.mu.Unlock()
 		for _, m := range messages {
-			hear(m, channel)
+			receive(m, channel)
 			k.Count(func(s *peer.ConsumerStatus) { s.Acked++ })
 		}
 		if len(messages) == 0 {
-			s.waker.nap(ctx, time.Hour)
+			s.waker.sleep(ctx, time.Hour)
 		}
 	}
 	return ctx.Err()
 }
 
-func (r *redisDoubleClient) leave(channel string, s *redisDoubleChannel) {
+func (r *redisDoubleClient) unsubscribe(channel string, s *redisDoubleChannel) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.channels[channel]

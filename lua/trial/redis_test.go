@@ -23,7 +23,7 @@ SETNX a 1|SETNX a 2|MGET a none n|TYPE a|TYPE none|EXISTS a none n|DEL a none n|
 	"lists":   `RPUSH l a b c|LPUSH l x y|LLEN l|LRANGE l 0 -1|LRANGE l -2 9|LRANGE l 5 1|LPOP l|RPOP l|LTRIM l 0 0|LRANGE l 0 -1|LPOP l|LPOP l|EXISTS l|LRANGE l x y`,
 	"sets":    `SADD s a b|SADD s b c|SISMEMBER s a|SISMEMBER s x|SCARD s|SREM s a x|SMEMBERS none|SREM s b c|EXISTS s`,
 	"types":   `SET t x|LPUSH t x|HSET t a b|SADD t x|XADD t 1-1 a b|XLEN t|XGROUP CREATE t g 0|XREADGROUP GROUP g c STREAMS t >|RPUSH l x|GET l|INCR l|MGET t l|SET l y|GET l`,
-	"streams": `XADD s 5-1 a 1 b 2|XADD s 5-1 a 1|XADD s 4-9 a 1|XADD s 5-2 a 2|XADD s 6 a 3|XLEN s|XRANGE s - +|XRANGE s 5-2 +|XRANGE s (5-1 (6-0|XDEL s 5-2 9-9|XLEN s|XADD s MAXLEN 2 7-1 a 4|XRANGE s - +|XTRIM s MAXLEN 1|XADD none NOMKSTREAM 1-1 a b|EXISTS none|XADD s 8-1 a`,
+	"streams": `XADD s 5-1 a 1 b 2|XADD s 5-1 a 1|XADD s 4-9 a 1|XADD s 5-2 a 2|XADD s 6 a 3|XLEN s|XRANGE s - +|XRANGE s 5-2 +|XRANGE s (5-1 (6-0|XDEL s 5-2 9-9|XLEN s|XADD s MAXLEN 2 7-1 a 4|XRANGE s - +|XTRIM s MAXLEN 1|XTRIM s MAXLEN ~|XADD s NOMKSTREAM MAXLEN ~|XADD none NOMKSTREAM 1-1 a b|EXISTS none|XADD s 8-1 a`,
 	"groups": `XREADGROUP GROUP g c STREAMS s >|XPENDING s g|XADD s 1-1 n 1|XADD s 2-1 n 2|XADD s 3-1 n 3|XREADGROUP GROUP g c STREAMS s >|XGROUP CREATE s g 0|XGROUP CREATE s g 0|XGROUP CREATE none g 0|XGROUP CREATE made g 0 MKSTREAM
 XREADGROUP GROUP g c COUNT 2 STREAMS s >|XREADGROUP GROUP g d COUNT 2 STREAMS s >|XREADGROUP GROUP g d STREAMS s >|XPENDING s g|XREADGROUP GROUP g c STREAMS s 0|XREADGROUP GROUP g d STREAMS s 0|XREADGROUP GROUP g c STREAMS s 1-1
 XACK s g 1-1 1-1 9-9|XACK s none 1-1|XACK none g 1-1|XPENDING s g - + 10 c|XGROUP CREATE s late $|XREADGROUP GROUP late c STREAMS s >|XADD s 4-1 n 4|XREADGROUP GROUP late c STREAMS s >|XDEL s 2-1|XREADGROUP GROUP g c STREAMS s 0|XGROUP DESTROY s g|XGROUP DESTROY s g|XPENDING s g`,
@@ -54,8 +54,9 @@ func shownReply(command string, reply any, err error) string {
 	return text
 }
 
-// TestRedisDoubleIsLikeTheServer: the double gives the same replies as a real server.
-func TestRedisDoubleIsLikeTheServer(t *testing.T) {
+// TestRedisDoubleMatchesTheServer checks that the double gives the same replies as a real
+// server.
+func TestRedisDoubleMatchesTheServer(t *testing.T) {
 	s := redisClient(t)
 	for name, dialogue := range redisDialogues {
 		s.FlushAll(t.Context())
@@ -67,15 +68,15 @@ func TestRedisDoubleIsLikeTheServer(t *testing.T) {
 			}
 			reply, err := s.Do(t.Context(), parts...).Result()
 			want := shownReply(command, reply, err)
-			reply, err = d.do(t.Context(), parts...)
+			reply, err = d.runCommand(t.Context(), parts...)
 			if got := shownReply(command, reply, err); got != want {
-				t.Errorf("%s: %s: %s, the server says %s", name, command, got, want)
+				t.Errorf("%s: %s: got %s, the server replies %s", name, command, got, want)
 			}
 		}
 	}
 }
 
-// TestRedisDoubleExpires: times to live follow the clock of the test.
+// TestRedisDoubleExpires checks that times to live follow the clock of the test.
 func TestRedisDoubleExpires(t *testing.T) {
 	clock := newClock()
 	d := newRedisDouble(clock)
@@ -84,26 +85,26 @@ func TestRedisDoubleExpires(t *testing.T) {
 		for part := range strings.FieldsSeq(command) {
 			parts = append(parts, part)
 		}
-		reply, err := d.do(t.Context(), parts...)
+		reply, err := d.runCommand(t.Context(), parts...)
 		return shownReply(command, reply, err)
 	}
 	do("SET a 1 PX 1500")
 	do("SET lock me NX EX 10")
-	move := func(d time.Duration) {
+	advance := func(d time.Duration) {
 		if err := clock.advance(context.Background(), d); err != nil {
 			t.Fatal(err)
 		}
 	}
-	move(time.Second)
-	if got := do("PTTL a") + do("SET lock you NX EX 10"); got != "500nil" {
-		t.Error(got)
+	advance(time.Second)
+	if ttl, lock := do("PTTL a"), do("SET lock you NX EX 10"); ttl != "500" || lock != "nil" {
+		t.Errorf("after 1 s: PTTL %s, SET NX %s; want 500 and nil", ttl, lock)
 	}
-	move(500 * time.Millisecond)
-	if got := do("GET a") + do("TTL a"); got != "nil-2" {
-		t.Error(got)
+	advance(500 * time.Millisecond)
+	if value, ttl := do("GET a"), do("TTL a"); value != "nil" || ttl != "-2" {
+		t.Errorf("after 1.5 s: GET %s, TTL %s; want nil and -2", value, ttl)
 	}
-	move(9 * time.Second)
+	advance(9 * time.Second)
 	if got := do("SET lock you NX EX 10"); got != "OK" {
-		t.Error(got)
+		t.Errorf("after 10.5 s: SET NX %s, want OK", got)
 	}
 }

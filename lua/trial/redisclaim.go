@@ -21,9 +21,9 @@ func (d *redisData) xpending(key string, args []string) (any, error) {
 	if len(args) == 0 {
 		return g.summary(), nil
 	}
-	idle := 0
+	minIdle := 0
 	if strings.EqualFold(args[0], "IDLE") && len(args) > 1 {
-		idle, _ = strconv.Atoi(args[1])
+		minIdle, _ = strconv.Atoi(args[1])
 		args = args[2:]
 	}
 	if len(args) < 3 {
@@ -37,9 +37,9 @@ func (d *redisData) xpending(key string, args []string) (any, error) {
 	all := []any{}
 	for _, id := range g.ids() {
 		p := g.pending[id]
-		quiet := int(d.now().Sub(p.since).Milliseconds())
-		if r.has(id) && len(all) < count && quiet >= idle && (len(args) < 4 || args[3] == p.consumer) {
-			all = append(all, []any{id, p.consumer, quiet, p.count})
+		idle := int(d.now().Sub(p.since).Milliseconds())
+		if r.has(id) && len(all) < count && idle >= minIdle && (len(args) < 4 || args[3] == p.consumer) {
+			all = append(all, []any{id, p.consumer, idle, p.count})
 		}
 	}
 	return all, nil
@@ -68,7 +68,7 @@ func (d *redisData) xclaim(key string, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet, err := strconv.Atoi(args[2])
+	minIdle, err := strconv.Atoi(args[2])
 	if err != nil {
 		return nil, errors.New("ERR Invalid min-idle-time argument for XCLAIM")
 	}
@@ -97,7 +97,7 @@ func (d *redisData) xclaim(key string, args []string) (any, error) {
 	}
 	all := []any{}
 	for _, id := range ids {
-		if p := g.pending[id]; p != nil && int(d.now().Sub(p.since).Milliseconds()) >= quiet {
+		if p := g.pending[id]; p != nil && int(d.now().Sub(p.since).Milliseconds()) >= minIdle {
 			all = append(all, g.claim(s, id, args[1], since, retries, justID)...)
 		}
 	}
@@ -133,7 +133,7 @@ func (d *redisData) xautoclaim(key string, args []string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	quiet, err := strconv.Atoi(args[2])
+	minIdle, err := strconv.Atoi(args[2])
 	if err != nil {
 		return nil, errors.New("ERR Invalid min-idle-time argument for XAUTOCLAIM")
 	}
@@ -152,7 +152,7 @@ func (d *redisData) xautoclaim(key string, args []string) (any, error) {
 	}
 	next, claimed, deleted := "0-0", []any{}, []any{}
 	for _, id := range g.ids() {
-		if redis.CompareIDs(id, args[3]) < 0 || int(d.now().Sub(g.pending[id].since).Milliseconds()) < quiet {
+		if redis.CompareIDs(id, args[3]) < 0 || int(d.now().Sub(g.pending[id].since).Milliseconds()) < minIdle {
 			continue
 		}
 		if len(claimed) == count {
@@ -168,7 +168,8 @@ func (d *redisData) xautoclaim(key string, args []string) (any, error) {
 	return []any{next, claimed, deleted}, nil
 }
 
-func (d *redisData) waiting(stream, group string) []string {
+// pendingIDs returns the ids of the pending entries of a group, in order.
+func (d *redisData) pendingIDs(stream, group string) []string {
 	if g := d.view(stream).stream.groups[group]; g != nil {
 		return append([]string{}, g.ids()...)
 	}

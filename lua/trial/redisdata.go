@@ -54,8 +54,8 @@ var redisCommands = func() map[string]redisCommandDouble {
 	return all
 }()
 
-// run runs a command. It returns the same errors as a real server.
-func (d *redisData) run(name string, args []string) (any, error) {
+// runCommand runs a command. It returns the same errors as a real server.
+func (d *redisData) runCommand(name string, args []string) (any, error) {
 	switch name {
 	case "PING":
 		return "PONG", nil
@@ -80,7 +80,7 @@ func (d *redisData) run(name string, args []string) (any, error) {
 	return reply, err
 }
 
-// get returns the value of a key; nil: the key does not exist or has expired.
+// get returns the value of a key, or nil if the key does not exist or has expired.
 func (d *redisData) get(key string) *redisValue {
 	v := d.keys[key]
 	if v != nil && !v.expires.IsZero() && !d.now().Before(v.expires) {
@@ -90,8 +90,8 @@ func (d *redisData) get(key string) *redisValue {
 	return v
 }
 
-// make returns the value of a key. If the key does not exist, make creates it.
-func (d *redisData) make(key, kind string) *redisValue {
+// getOrCreate returns the value of a key. If the key does not exist, it is created.
+func (d *redisData) getOrCreate(key, kind string) *redisValue {
 	v := d.get(key)
 	if v == nil {
 		v = &redisValue{kind: kind, hash: map[string]string{}, set: map[string]bool{}, stream: &redisStreamData{groups: map[string]*redisGroup{}}}
@@ -220,7 +220,7 @@ var redisTextCommands = map[string]redisCommandDouble{
 		return all, nil
 	}},
 	"APPEND": {2, "string", func(d *redisData, key string, args []string) (any, error) {
-		v := d.make(key, "string")
+		v := d.getOrCreate(key, "string")
 		v.text += args[0]
 		return len(v.text), nil
 	}},
@@ -292,6 +292,6 @@ func (d *redisData) increase(key, by string) (any, error) {
 	if errors.Join(err, err2) != nil {
 		return nil, errRedisNumber
 	}
-	d.make(key, "string").text = strconv.FormatInt(old+n, 10)
+	d.getOrCreate(key, "string").text = strconv.FormatInt(old+n, 10)
 	return old + n, nil
 }

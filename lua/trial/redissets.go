@@ -10,18 +10,18 @@ import (
 
 var redisHashCommands = map[string]redisCommandDouble{
 	"HGET": {2, "hash", func(d *redisData, key string, args []string) (any, error) {
-		return present(d.view(key).hash, args[0]), nil
+		return fieldOrNil(d.view(key).hash, args[0]), nil
 	}},
 	"HMGET": {2, "hash", func(d *redisData, key string, args []string) (any, error) {
 		all := []any{}
 		for _, field := range args {
-			all = append(all, present(d.view(key).hash, field))
+			all = append(all, fieldOrNil(d.view(key).hash, field))
 		}
 		return all, nil
 	}},
 	"HSET": {3, "hash", (*redisData).setHash},
 	"HSETNX": {3, "hash", func(d *redisData, key string, args []string) (any, error) {
-		if _, there := d.view(key).hash[args[0]]; there {
+		if _, found := d.view(key).hash[args[0]]; found {
 			return 0, nil
 		}
 		return d.setHash(key, args[:2])
@@ -35,11 +35,11 @@ var redisHashCommands = map[string]redisCommandDouble{
 		return before - len(hash), nil
 	}},
 	"HEXISTS": {2, "hash", func(d *redisData, key string, args []string) (any, error) {
-		_, there := d.view(key).hash[args[0]]
-		return countOf(there), nil
+		_, found := d.view(key).hash[args[0]]
+		return countOf(found), nil
 	}},
 	"HLEN":    {1, "hash", func(d *redisData, key string, _ []string) (any, error) { return len(d.view(key).hash), nil }},
-	"HGETALL": {1, "hash", func(d *redisData, key string, _ []string) (any, error) { return flat(d.view(key).hash), nil }},
+	"HGETALL": {1, "hash", func(d *redisData, key string, _ []string) (any, error) { return sortedPairs(d.view(key).hash), nil }},
 	"HINCRBY": {3, "hash", func(d *redisData, key string, args []string) (any, error) {
 		n, err := strconv.ParseInt(args[1], 10, 64)
 		old, err2 := strconv.ParseInt(cmp.Or(d.view(key).hash[args[0]], "0"), 10, 64)
@@ -49,19 +49,19 @@ var redisHashCommands = map[string]redisCommandDouble{
 		if err2 != nil {
 			return nil, errors.New("ERR hash value is not an integer")
 		}
-		d.make(key, "hash").hash[args[0]] = strconv.FormatInt(old+n, 10)
+		d.getOrCreate(key, "hash").hash[args[0]] = strconv.FormatInt(old+n, 10)
 		return old + n, nil
 	}},
 }
 
-func present(m map[string]string, key string) any {
+func fieldOrNil(m map[string]string, key string) any {
 	if v, ok := m[key]; ok {
 		return v
 	}
 	return nil
 }
 
-func flat(m map[string]string) []string {
+func sortedPairs(m map[string]string) []string {
 	list := []string{}
 	for _, k := range slices.Sorted(maps.Keys(m)) {
 		list = append(list, k, m[k])
@@ -73,7 +73,7 @@ func (d *redisData) setHash(key string, args []string) (any, error) {
 	if len(args)%2 != 0 {
 		return nil, errors.New("ERR wrong number of arguments for 'hset' command")
 	}
-	hash := d.make(key, "hash").hash
+	hash := d.getOrCreate(key, "hash").hash
 	before := len(hash)
 	for i := 0; i < len(args); i += 2 {
 		hash[args[i]] = args[i+1]
@@ -83,14 +83,14 @@ func (d *redisData) setHash(key string, args []string) (any, error) {
 
 var redisListCommands = map[string]redisCommandDouble{
 	"LPUSH": {2, "list", func(d *redisData, key string, args []string) (any, error) {
-		v := d.make(key, "list")
+		v := d.getOrCreate(key, "list")
 		for _, item := range args {
 			v.list = slices.Insert(v.list, 0, item)
 		}
 		return len(v.list), nil
 	}},
 	"RPUSH": {2, "list", func(d *redisData, key string, args []string) (any, error) {
-		v := d.make(key, "list")
+		v := d.getOrCreate(key, "list")
 		v.list = append(v.list, args...)
 		return len(v.list), nil
 	}},
@@ -143,7 +143,7 @@ func (d *redisData) part(key string, args []string) ([]string, error) {
 
 var redisSetCommands = map[string]redisCommandDouble{
 	"SADD": {2, "set", func(d *redisData, key string, args []string) (any, error) {
-		set := d.make(key, "set").set
+		set := d.getOrCreate(key, "set").set
 		before := len(set)
 		for _, v := range args {
 			set[v] = true

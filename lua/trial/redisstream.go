@@ -16,7 +16,7 @@ import (
 // redisStreamData is one stream.
 type redisStreamData struct {
 	entries []redisEntry // sorted by id
-	last    string       // the id of the last entry added; empty: none was added
+	last    string       // the id of the last added entry; empty before the first entry
 	groups  map[string]*redisGroup
 }
 
@@ -96,7 +96,7 @@ func (d *redisData) xadd(key string, args []string) (any, error) {
 		args = args[1:]
 	}
 	var trim []string
-	if strings.EqualFold(args[0], "MAXLEN") {
+	if len(args) > 2 && strings.EqualFold(args[0], "MAXLEN") {
 		trim = args
 		args = args[2:]
 		if trim[1] == "~" || trim[1] == "=" {
@@ -106,7 +106,7 @@ func (d *redisData) xadd(key string, args []string) (any, error) {
 	if len(args) < 3 || len(args)%2 == 0 {
 		return nil, errors.New("ERR wrong number of arguments for 'xadd' command")
 	}
-	s := d.make(key, "stream").stream
+	s := d.getOrCreate(key, "stream").stream
 	id := args[0]
 	if id == "*" {
 		id = d.nextID(s)
@@ -147,7 +147,7 @@ func (s *redisStreamData) trim(args []string) (int, error) {
 		return 0, errRedisSyntax
 	}
 	text := args[1]
-	if text == "~" || text == "=" {
+	if (text == "~" || text == "=") && len(args) > 2 {
 		text = args[2]
 	}
 	n, err := strconv.Atoi(text)
@@ -163,16 +163,16 @@ func (s *redisStreamData) trim(args []string) (int, error) {
 
 // A redisRange is the range of ids of XRANGE or XPENDING.
 type redisRange struct {
-	from, to       string
-	after, before  bool // after excludes from, before excludes to
-	first, forever bool // from is "-", to is "+"
+	from, to               string
+	excludeFrom, excludeTo bool // whether the id itself is not in the range
+	fromStart, toEnd       bool // whether from is "-", and to is "+"
 }
 
 func newRedisRange(args []string) (redisRange, error) {
 	r := redisRange{from: args[0], to: args[1]}
-	r.from, r.after = strings.CutPrefix(r.from, "(")
-	r.to, r.before = strings.CutPrefix(r.to, "(")
-	r.first, r.forever = r.from == "-", r.to == "+"
+	r.from, r.excludeFrom = strings.CutPrefix(r.from, "(")
+	r.to, r.excludeTo = strings.CutPrefix(r.to, "(")
+	r.fromStart, r.toEnd = r.from == "-", r.to == "+"
 	for _, id := range []string{r.from, r.to} {
 		if id != "-" && id != "+" && strings.Trim(id, "0123456789-") != "" {
 			return r, errors.New("ERR Invalid stream ID specified as stream command argument")
@@ -183,7 +183,7 @@ func newRedisRange(args []string) (redisRange, error) {
 
 func (r redisRange) has(id string) bool {
 	low, high := redis.CompareIDs(id, r.from), redis.CompareIDs(id, r.to)
-	return (r.first || low > 0 || low == 0 && !r.after) && (r.forever || high < 0 || high == 0 && !r.before)
+	return (r.fromStart || low > 0 || low == 0 && !r.excludeFrom) && (r.toEnd || high < 0 || high == 0 && !r.excludeTo)
 }
 
 // runStream runs the commands whose key is not their first argument.
@@ -224,7 +224,7 @@ func (d *redisData) xgroup(args []string) (any, error) {
 		return nil, errRedisType
 	}
 	if action == "CREATE" && v == nil && len(args) > 4 && strings.EqualFold(args[4], "MKSTREAM") {
-		v = d.make(key, "stream")
+		v = d.getOrCreate(key, "stream")
 	}
 	if v == nil {
 		return nil, errors.New("ERR The XGROUP subcommand requires the key to exist. Note that for CREATE you may want to use the MKSTREAM option to create an empty stream automatically.") //nolint:revive,staticcheck // the server's own text

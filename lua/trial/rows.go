@@ -51,10 +51,10 @@ func newTrialMemory(now func() time.Time) (*trialMemory, error) {
 	return &trialMemory{m, &wire.Decoder{Registry: registry, Limits: limits, Now: now}, registry.Version(trialVersion)}, nil
 }
 
-// put stores faces and events. rows have the fields of a request, except that
-// descriptors are lists of numbers. put returns the index in rows of each ID.
-func (m *trialMemory) put(rows []any) (map[matcher.ID]int, error) {
-	number := map[matcher.ID]int{}
+// putRows stores faces and events. rows have the fields of a request, except that
+// descriptors are lists of numbers. putRows returns the index in rows of each ID.
+func (m *trialMemory) putRows(rows []any) (map[matcher.ID]int, error) {
+	index := map[matcher.ID]int{}
 	for i, row := range rows {
 		origin, line, err := trialLine(row)
 		if err != nil {
@@ -67,14 +67,14 @@ func (m *trialMemory) put(rows []any) (map[matcher.ID]int, error) {
 		if !in.HasID {
 			return nil, fmt.Errorf("rows[%d]: %s_id is missing: pass the rows through test.%s first", i+1, origin.Singular(), origin)
 		}
-		number[in.Object.ID] = i
+		index[in.Object.ID] = i
 		var changes []store.Change
 		for _, id := range in.Object.Lists {
 			changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: id}})
 		}
 		m.Apply(append(changes, store.Change{Kind: store.PutObject, Object: &in.Object}))
 	}
-	return number, nil
+	return index, nil
 }
 
 // trialLine returns the origin of a row and the row as JSON.
@@ -120,22 +120,23 @@ func trialDescriptor(v any, version uint32) (map[string]any, error) {
 	}
 	data := make([]byte, trialLength)
 	if len(list) > trialLength {
-		return nil, fmt.Errorf("%d numbers are more than %d", len(list), trialLength)
+		return nil, fmt.Errorf("must have at most %d numbers, got %d", trialLength, len(list))
 	}
 	for i, item := range list {
 		f, ok := item.(float64)
 		if data[i] = byte(f); !ok || float64(data[i]) != f {
-			return nil, fmt.Errorf("%v is not a whole number within 0 and 255", item)
+			return nil, fmt.Errorf("[%d]: must be an integer from 0 to 255, got %v", i+1, item)
 		}
 	}
 	return map[string]any{"version": float64(version), "data": base64.StdEncoding.EncodeToString(data)}, nil
 }
 
-// ask returns the sub-request of one probe and one candidate set. If the filters do not
-// give an origin, the first of rows determines it. Besides the fields of a candidate
-// set, candidates may have the account_id of the request.
-func (m *trialMemory) ask(candidates map[string]any, probe any, rows []any) (*matcher.SubRequest, error) {
-	descriptor, err := trialDescriptor(probe, trialVersion)
+// newSubRequest returns the sub-request of one reference and one candidate set. reference
+// is the descriptor as a list of numbers; scripts call it probe. If the
+// filters have no origin, the first of rows determines it. Besides the fields of a
+// candidate set, candidates may have the account_id of the request.
+func (m *trialMemory) newSubRequest(candidates map[string]any, reference any, rows []any) (*matcher.SubRequest, error) {
+	descriptor, err := trialDescriptor(reference, trialVersion)
 	if err != nil {
 		return nil, fmt.Errorf("probe: %w", err)
 	}
@@ -181,7 +182,8 @@ func (m *trialMemory) ask(candidates map[string]any, probe any, rows []any) (*ma
 	}, nil
 }
 
-// trialAccount removes account_id from options and returns it; nil: it is missing.
+// trialAccount removes account_id from options and returns it. It returns nil if
+// account_id is missing.
 func trialAccount(options map[string]any) (*matcher.ID, error) {
 	value, ok := options["account_id"]
 	delete(options, "account_id")
@@ -190,36 +192,36 @@ func trialAccount(options map[string]any) (*matcher.ID, error) {
 	}
 	text, isText := value.(string)
 	if !isText {
-		return nil, fmt.Errorf("account_id: %v is not a text", value)
+		return nil, fmt.Errorf("account_id: must be a UUID as a string, got %v", value)
 	}
 	id, err := matcher.ParseID(text)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("account_id: %w", err)
 	case id.IsZero():
-		return nil, fmt.Errorf("account_id: %s is the nil UUID, which names no account", id)
+		return nil, fmt.Errorf("account_id: must not be the nil UUID %s", id)
 	}
 	return &id, nil
 }
 
 func trialMatchModule() vm.Module {
-	const descriptor = "a list of up to 16 numbers within 0 and 255; the rest is 0"
+	const descriptor = "a list of up to 16 integers from 0 to 255; missing ones are 0"
 	return vm.Module{Functions: []vm.Function{
 		{
 			Name: "faces", Params: []string{"rows: table[]"}, Returns: []string{"table[]"},
-			Doc: "Fills in what faces need: face_id, and a descriptor (" + descriptor + "). Their fields are those of POST /1/faces.",
+			Doc: "Returns rows as faces. It adds a face_id and a descriptor (" + descriptor + ") to rows without them. The fields are those of POST /1/faces.",
 			Run: func(c *vm.Call) error { return trialFill(c, "face_id", "descriptor") },
 		},
 		{
 			Name: "events", Params: []string{"rows: table[]"}, Returns: []string{"table[]"},
-			Doc: "Fills in what events need: event_id, and a face_descriptor if there is no body_descriptor (each " + descriptor + "). Their fields are those of POST /1/events.",
+			Doc: "Returns rows as events. It adds an event_id to rows without one, and a face_descriptor to rows without a descriptor. A descriptor is " + descriptor + ". The fields are those of POST /1/events.",
 			Run: func(c *vm.Call) error { return trialFill(c, "event_id", "face_descriptor", "body_descriptor") },
 		},
 	}}
 }
 
-// trialFill adds missing ids to rows. It adds the first of descriptors to rows that have
-// none of them.
+// trialFill adds missing ids to rows. It adds the first of descriptors to rows that do
+// not have any of them.
 func trialFill(c *vm.Call, id string, descriptors ...string) error {
 	rows := c.List(1)
 	for i, row := range rows {

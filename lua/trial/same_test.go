@@ -58,10 +58,10 @@ func realServices(t *testing.T) func(*lua.Options) {
 	}
 }
 
-// same runs a scenario in a plugin with real services and in a test of the plugin, and
-// checks that the results are the same. The scenario is the body of a function that calls
+// compareWithDouble runs a scenario in a plugin with real services and in a test of the
+// plugin, and checks that the results are the same. The scenario is the body of a function that calls
 // note(...) with its results. inTest is Lua code that runs in the test before the plugin.
-func same(t *testing.T, scenario, inTest string, change func(*lua.Options), want ...string) {
+func compareWithDouble(t *testing.T, scenario, inTest string, change func(*lua.Options), want ...string) {
 	t.Helper()
 	plugin := luatest.BackgroundPlugin(`
 M.permissions = {"store", "http:*"}
@@ -84,10 +84,10 @@ end`)
 	}
 	for _, part := range want {
 		if !strings.Contains(string(r.Body), part) {
-			t.Errorf("the real one does not say %q:\n%s", part, r.Body)
+			t.Errorf("the output with real services does not contain %q:\n%s", part, r.Body)
 		}
 	}
-	passes(t, plugin, `
+	wantPass(t, plugin, `
 test.case("the double", function()
   local p = test.start()
   `+inTest+`
@@ -99,9 +99,9 @@ test.case("the double", function()
 end)`)
 }
 
-// TestStoreDoubleIsTheStore runs reads and writes of objects, lists and
-// accounts against the real store and its double.
-func TestStoreDoubleIsTheStore(t *testing.T) {
+// TestStoreDoubleMatchesTheStore runs reads and writes of objects, lists and accounts
+// with the real store and with its double.
+func TestStoreDoubleMatchesTheStore(t *testing.T) {
 	const scenario = `
 local s, A, B = ns.store, "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
 local function id(n) return ("00000000-0000-4000-8000-%012d"):format(n) end
@@ -149,12 +149,12 @@ note(s.put_event({event_id = id(3), face_descriptor = data(1), location = {geo_p
 note(s.delete_event(id(2))) note(s.get_event(id(2)))
 note(pcall(s.put_faces, 5))
 `
-	same(t, scenario, "", realServices(t), `18446744073709551615`, "belongs to another account than the list", "nested deeper than 24")
+	compareWithDouble(t, scenario, "", realServices(t), `18446744073709551615`, "belongs to another account than the list", "nested deeper than 24")
 }
 
-// TestMatchingDoubleIsTheMatcher runs the operations of a set over the same
-// rows in a plugin with the real store and in a test.
-func TestMatchingDoubleIsTheMatcher(t *testing.T) {
+// TestMatchingDoubleMatchesTheServer runs the operations of a set over the same rows in a
+// plugin with the real store and in a test.
+func TestMatchingDoubleMatchesTheServer(t *testing.T) {
 	const rows = `
 local function id(n) return ("00000000-0000-4000-8000-%012d"):format(n) end
 local A, B, L = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000", "11111111-0000-4000-8000-000000000000"
@@ -176,7 +176,7 @@ function M:match(req, set) return set:scan(5) end
 `
 	ask := []string{`{limit = 1}`, `{limit = 2}`, `{limit = 3}`, `{limit = 4}`, `{limit = 5}`, `{limit = 1, account_id = A}`, `{limit = 5, account_id = B, filters = {age__gte = 3}}`, `{limit = 2, filters = {list_id = L}}`}
 	checks := realAnswers(t, luatest.MatchingPlugin(hooks+`M.permissions = {"store"}`), rows, ask)
-	passes(t, luatest.MatchingPlugin(hooks), rows+`
+	wantPass(t, luatest.MatchingPlugin(hooks), rows+`
 test.case("the same", function()
   local p = test.start()
   rows = test.faces(rows)
@@ -219,7 +219,7 @@ end) end`), change)
 	asking := &trialMemory{m, o.Services.Decoder(), o.Services.Decoder().Registry.Version(trialVersion)}
 	var checks strings.Builder
 	for _, candidates := range ask {
-		sub, err := asking.ask(luaTable(t, candidates), []any{1.0, 2.0}, nil)
+		sub, err := asking.newSubRequest(luaTable(t, candidates), []any{1.0, 2.0}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,9 +265,9 @@ func luaTable(t *testing.T, text string) map[string]any {
 	return v.(map[string]any)
 }
 
-// TestHTTPDoubleIsAServer makes the same requests to a real server and to the double, which
-// must give the same answers.
-func TestHTTPDoubleIsAServer(t *testing.T) {
+// TestHTTPDoubleMatchesAServer makes the same requests to a real server and to the double,
+// and checks that the answers are the same.
+func TestHTTPDoubleMatchesAServer(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/json":
@@ -324,5 +324,5 @@ note(pcall(ns.http.get, base .. "/x", {body = "1", json = 1}))
     end
     if path == "/slow" then return nil, "timeout" end
   end)`
-	same(t, scenario, double, func(o *lua.Options) { o.Clock = luatest.NewFakeClock(time.Unix(0, 0)) }, "9007199254740993", "more than 5 redirects", "timeout", "larger than 8388608", `"a, b"`)
+	compareWithDouble(t, scenario, double, func(o *lua.Options) { o.Clock = luatest.NewFakeClock(time.Unix(0, 0)) }, "9007199254740993", "more than 5 redirects", "timeout", "larger than 8388608", `"a, b"`)
 }

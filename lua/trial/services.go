@@ -23,27 +23,27 @@ func (t *trial) connect(o *lua.Options) error {
 			return err
 		}
 		t.store = &storeDouble{memory: m, objects: map[storeKey]bool{}, lists: map[matcher.ID]*matcher.List{}, stored: t.sendEvent}
-		t.local = &trialLocal{now: m}
+		t.local = &trialLocal{current: m}
 	}
 	o.Services = ns.Services{
 		Matching: t.local, Metrics: t.meter,
-		Resources: func() ns.Resources { return t.figures },
+		Resources: func() ns.Resources { return t.resources },
 		Store:     t.store, Objects: t.store.memory, Decoder: func() *wire.Decoder { return t.store.memory.decoder },
 	}
 	return nil
 }
 
-// trialFigures are the figures that ns.resource returns in tests.
-var trialFigures = ns.Resources{
+// trialResources are the values that ns.resource returns in tests.
+var trialResources = ns.Resources{
 	CPU: time.Second, RSS: 256 << 20, Heap: 64 << 20, Goroutines: 40, Uptime: time.Minute, Workers: 2,
 }
 
 // processStart returns the time from which os.clock counts. With it, os.clock returns
 // the processor time that ns.resource returns.
-func processStart() time.Time { return startTime.Add(-trialFigures.CPU) }
+func processStart() time.Time { return startTime.Add(-trialResources.CPU) }
 
 // A storeDouble is the store of one test. It keeps objects in memory and implements
-// [ns.Writer].
+// [ns.ObjectWriter].
 type storeDouble struct {
 	memory *trialMemory
 	stored func(*matcher.Object) // called for each stored event
@@ -51,7 +51,7 @@ type storeDouble struct {
 	mu      sync.Mutex
 	objects map[storeKey]bool
 	lists   map[matcher.ID]*matcher.List
-	down    string
+	down    string // why writes fail; empty: they work
 }
 
 type storeKey struct {
@@ -59,6 +59,8 @@ type storeKey struct {
 	id     matcher.ID
 }
 
+// lock locks the store for a write. If the test has set the store down, lock returns an
+// error and does not lock it.
 func (s *storeDouble) lock() error {
 	s.mu.Lock()
 	if s.down != "" {
@@ -68,14 +70,14 @@ func (s *storeDouble) lock() error {
 	return nil
 }
 
-// PutObjects implements [ns.Writer].
+// PutObjects implements [ns.ObjectWriter].
 func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*matcher.Object) (int, error) {
 	if err := s.lock(); err != nil {
 		return -1, err
 	}
 	defer s.mu.Unlock()
 	for i, obj := range objects {
-		if err := s.check(obj); err != nil {
+		if err := s.checkObject(obj); err != nil {
 			return i, err
 		}
 	}
@@ -91,9 +93,9 @@ func (s *storeDouble) PutObjects(_ context.Context, _ *matcher.ID, objects []*ma
 	return 0, nil
 }
 
-// check returns an error if obj cannot be stored. If obj has no account and replaces a
+// checkObject returns an error if obj cannot be stored. If obj has no account and replaces a
 // stored object, it takes over the account of that object.
-func (s *storeDouble) check(obj *matcher.Object) error {
+func (s *storeDouble) checkObject(obj *matcher.Object) error {
 	if s.objects[storeKey{obj.Origin, obj.ID}] {
 		old, _ := s.memory.Get(obj.Origin, obj.ID, nil, false)
 		if !obj.Account.IsZero() && obj.Account != old.Account {
@@ -105,20 +107,14 @@ func (s *storeDouble) check(obj *matcher.Object) error {
 		switch l := s.lists[id]; {
 		case l == nil:
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", n, id)
-		case !mayJoin(obj.Account, l.Account):
+		case !store.MayJoin(obj.Account, l.Account):
 			return matcher.Errorf(matcher.CodeForbidden, "lists[%d]: %s belongs to another account than the %s", n, id, obj.Origin.Singular())
 		}
 	}
 	return nil
 }
 
-// mayJoin reports whether an object can be in a list. It cannot if they belong to
-// different accounts.
-func mayJoin(object, list matcher.ID) bool {
-	return object.IsZero() || list.IsZero() || object == list
-}
-
-// DeleteObject implements [ns.Writer].
+// DeleteObject implements [ns.ObjectWriter].
 func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.Origin, id matcher.ID) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -132,7 +128,7 @@ func (s *storeDouble) DeleteObject(_ context.Context, _ *matcher.ID, o matcher.O
 	return nil
 }
 
-// Link implements [ns.Writer].
+// Link implements [ns.ObjectWriter].
 func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -146,7 +142,7 @@ func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, fa
 		if !s.objects[storeKey{matcher.Faces, id}] {
 			return matcher.Errorf(matcher.CodeFaceNotFound, "face_ids[%d]: %s does not exist", i, id)
 		}
-		if obj, _ := s.memory.Get(matcher.Faces, id, nil, false); attach && !mayJoin(obj.Account, l.Account) {
+		if obj, _ := s.memory.Get(matcher.Faces, id, nil, false); attach && !store.MayJoin(obj.Account, l.Account) {
 			return matcher.Errorf(matcher.CodeForbidden, "face_ids[%d]: %s belongs to another account than the list %s", i, id, list)
 		}
 	}
@@ -162,7 +158,7 @@ func (s *storeDouble) Link(_ context.Context, _ *matcher.ID, list matcher.ID, fa
 	return nil
 }
 
-// CreateList implements [ns.Writer].
+// CreateList implements [ns.ObjectWriter].
 func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
 	if err := s.lock(); err != nil {
 		return err
@@ -176,8 +172,8 @@ func (s *storeDouble) CreateList(_ context.Context, l *matcher.List) error {
 	return nil
 }
 
-// all returns the objects of an origin in the form of the API, sorted by id.
-func (s *storeDouble) all(o matcher.Origin) ([]any, error) {
+// listObjects returns the objects of an origin in the form of the API, sorted by id.
+func (s *storeDouble) listObjects(o matcher.Origin) ([]any, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []matcher.ID
@@ -199,10 +195,10 @@ func (s *storeDouble) all(o matcher.Origin) ([]any, error) {
 	return objects, nil
 }
 
-// A meterDouble keeps the figures of ns.metrics. It implements [ns.Meter].
+// A meterDouble keeps the values of ns.metrics. It implements [ns.Meter].
 type meterDouble struct {
-	mu      sync.Mutex
-	figures map[string]float64 // by name and label values
+	mu     sync.Mutex
+	values map[string]float64 // by name and label values
 }
 
 // Metric implements [ns.Meter].
@@ -225,14 +221,14 @@ func (m *metricDouble) Add(v float64, labels []string) error {
 	if m.shape.Kind == ns.Histogram {
 		v = 1
 	}
-	m.figures[metricKey(m.shape.Name, labels)] += v
+	m.values[metricKey(m.shape.Name, labels)] += v
 	return nil
 }
 
 func (m *metricDouble) Set(v float64, labels []string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.figures[metricKey(m.shape.Name, labels)] = v
+	m.values[metricKey(m.shape.Name, labels)] = v
 	return nil
 }
 

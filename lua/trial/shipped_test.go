@@ -8,13 +8,13 @@ import (
 	"nearside/plugins"
 )
 
-// TestShipped: the shipped plugins have no faults, pass their own tests, and can be
-// measured.
+// TestShipped checks that the shipped plugins have no faults, pass their own tests, and
+// can be measured.
 func TestShipped(t *testing.T) {
 	o := lua.Options{Shipped: plugins.Files}
 	all, err := lua.List(t.Context(), o)
 	if err != nil || len(all) == 0 {
-		t.Fatal(all, err)
+		t.Fatalf("listing the shipped plugins: %+v, %v", all, err)
 	}
 	settings := map[string]any{
 		"redis_ingest":    map[string]any{"list_id": "11111111-0000-4000-8000-000000000000"},
@@ -23,7 +23,7 @@ func TestShipped(t *testing.T) {
 	for _, l := range all {
 		t.Run(l.Name, func(t *testing.T) {
 			if l.Fault != "" || !l.Shipped || l.Version == "" {
-				t.Errorf("%+v", l)
+				t.Errorf("listed as %+v, want a shipped plugin with a version and without a fault", l)
 			}
 			if err := lua.Check(t.Context(), o, l.Name); err != nil {
 				t.Error(err)
@@ -36,7 +36,7 @@ func TestShipped(t *testing.T) {
 				}
 			})
 			if err != nil || tests < 3 {
-				t.Errorf("%d tests, %v", tests, err)
+				t.Errorf("%d tests ran, error %v; want at least 3 tests", tests, err)
 			}
 			if _, err := Measure(t.Context(), lua.Options{Shipped: plugins.Files, Settings: settings}, l.Name, 100, time.Nanosecond); err != nil {
 				t.Error(err)

@@ -13,8 +13,8 @@ import (
 	"nearside/lua/luatest"
 )
 
-// TestScaffold: the files that `plugin new` writes have no faults, pass their own tests,
-// and can be measured.
+// TestScaffold checks that the files that `plugin new` writes have no faults, pass their
+// own tests, and can be measured.
 func TestScaffold(t *testing.T) {
 	for _, kind := range []lua.Kind{lua.Event, lua.Background, lua.Matching} {
 		files, err := Scaffold("p", kind)
@@ -25,7 +25,7 @@ func TestScaffold(t *testing.T) {
 		if err := lua.Check(t.Context(), lua.Options{Dir: dir}, "p"); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}
-		got, err := trials(t, files)
+		got, err := runTrials(t, files)
 		if err != nil || strings.Count(got, ": ok\n") != 2 || strings.Count(got, "\n") != 2 {
 			t.Errorf("%s: %v\n%s", kind, err, got)
 		}
@@ -41,16 +41,16 @@ func TestScaffold(t *testing.T) {
 	}
 	for _, name := range []string{"", "a/b", "x_test", "..", strings.Repeat("x", 65)} {
 		if _, err := Scaffold(name, lua.Event); err == nil {
-			t.Errorf("%q is a name", name)
+			t.Errorf("the plugin name %q was accepted", name)
 		}
 	}
 	if _, err := Scaffold("p", "other"); err == nil {
-		t.Error("a kind that there is not")
+		t.Error("an unknown kind was accepted")
 	}
 }
 
-// TestCheckNamesLines: the error gives the line of every fault.
-func TestCheckNamesLines(t *testing.T) {
+// TestCheckReportsLines checks that the error gives the line of every fault.
+func TestCheckReportsLines(t *testing.T) {
 	dir := luatest.Folder(t, map[string]string{"p.lua": `local ns = require("nearside")
 local M = {
   api = 2, name = "other", -- permissions = nothing
@@ -98,8 +98,8 @@ return M`})
 			}
 		}
 	}
-	check("p", "p.lua:3: api: 2 ", `p.lua:3: name: "other"`, `p.lua:4: kinds: [2]: "evnt"`, `p.lua:5: permissions[1]: "htp:x"`,
-		"p.lua:4: kinds: event without its hook", "p.lua:8: matching: is only for", "p.lua:12: start: is only for", "p.lua:11: http.get needs a permission")
+	check("p", "p.lua:3: api: must be 1", `p.lua:3: name: "other"`, `p.lua:4: kinds: [2]: "evnt"`, `p.lua:5: permissions[1]: "htp:x"`,
+		"p.lua:4: kinds: event needs a hook", "p.lua:8: matching: is only for", "p.lua:12: start: is only for", "p.lua:11: http.get needs a permission")
 	check("q", "q.lua:4: schema.properties.a.type: value must be one of", "q.lua:4: schema.properties.a.type: got string")
 	check("r", `r.lua:5: amqp.connect needs a permission: add "amqp:host:port"`, `r.lua:6: store.get_face needs a permission: add "store"`)
 	check("s", "s.lua:1: ")
@@ -107,6 +107,7 @@ return M`})
 		"d.lua:5: schema.properties.deep.default: x: is missing")
 }
 
+// TestList checks which plugins are listed, and their properties.
 func TestList(t *testing.T) {
 	plugin := func(name, version string) string {
 		return "return {api = 1, name = '" + name + "', version = '" + version + "', kinds = {'background'}, schema = {type = 'object', required = {'x'}}}"
@@ -124,9 +125,9 @@ func TestList(t *testing.T) {
 		got = append(got, fmt.Sprint(l.Name, l.Version, l.Shipped, l.Hides, l.Active, l.Fault != ""))
 	}
 	if strings.Join(got, ",") != "a2false true false false,b1false false true true,cfalse false false true,d1true false false false" {
-		t.Error(got)
+		t.Errorf("listed %v", got)
 	}
 	if all, err := lua.List(t.Context(), lua.Options{Dir: filepath.Join(dir, "none"), Shipped: shipped}); err != nil || len(all) != 2 {
-		t.Error(all, err)
+		t.Errorf("without a plugin directory: %+v, %v; want the 2 shipped plugins", all, err)
 	}
 }

@@ -29,24 +29,24 @@ type Result struct {
 
 // A trial is one test of a plugin, with test doubles of everything outside the plugin.
 type trial struct {
-	options lua.Options // of the plugin's host
-	name    string      // of the plugin
-	clock   *clock
-	http    *httpDouble
-	redis   *redisDouble
-	amqp    *amqpDouble
-	log     *testLog
-	hosts   []*lua.Host
-	store   *storeDouble // nil before the first start
-	local   *trialLocal
-	meter   *meterDouble
-	figures ns.Resources
+	options   lua.Options // of the plugin's host
+	name      string      // of the plugin
+	clock     *clock
+	http      *httpDouble
+	redis     *redisDouble
+	amqp      *amqpDouble
+	log       *testLog
+	hosts     []*lua.Host
+	store     *storeDouble // nil before the first start
+	local     *trialLocal
+	meter     *meterDouble
+	resources ns.Resources
 
 	mu       sync.Mutex
-	failures []string                // of calls whose result the test does not receive, and of the matching side
+	failures []string                // of background calls and of the matching side; the test does not receive these errors
 	points   map[*ns.Instance]*inbox // of stored events
 
-	excused bool // the test has read the plugin's failures
+	excused bool // the test has called status, so failures of the plugin do not fail it
 }
 
 // suite is a file of tests. It owns the state of the file's script.
@@ -58,7 +58,7 @@ type suite struct {
 
 type trialCase struct {
 	name string
-	run  *vm.Func
+	fn   *vm.Func
 }
 
 // now returns the time of the current test.
@@ -73,7 +73,7 @@ func (s *suite) now() time.Time {
 func trialOf(c *vm.Call) (*trial, error) {
 	t := c.Owner().(*suite).current
 	if t == nil {
-		return nil, errors.New("only a test can do this, not the file around it")
+		return nil, errors.New("only a test (test.case) can call this, not the file outside of its tests")
 	}
 	return t, nil
 }
@@ -98,7 +98,7 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 	}
 	lib := library()
 	for _, use := range script.Uses {
-		if !lib.Knows(use.Path) {
+		if !lib.Has(use.Path) {
 			err = errors.Join(err, fmt.Errorf("%s:%d: %s has no %q", script.Name, use.Line, Root, use.Path))
 		}
 	}
@@ -106,17 +106,17 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 		return err
 	}
 	s := &suite{plugin: name}
-	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: vm.Time{Now: s.now, Started: processStart()}})
+	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: vm.Clock{Now: s.now, Started: processStart()}})
 	defer func() { err = errors.Join(err, state.Close(context.WithoutCancel(ctx))) }()
 	if _, _, err := state.Load(ctx, vm.Limits{Slice: time.Second}, script); err != nil {
 		return err
 	}
 	if len(s.cases) == 0 {
-		return fmt.Errorf("%s: it has no test.case(name, fn)", script.Name)
+		return fmt.Errorf("%s: the file has no test.case(name, fn)", script.Name)
 	}
 	for _, tc := range s.cases {
 		start := time.Now()
-		err := s.run(ctx, o, tc)
+		err := s.runCase(ctx, o, tc)
 		r := Result{Plugin: name, File: script.Name, Name: tc.name, Took: time.Since(start)}
 		if err != nil {
 			r.Fault = err.Error()
@@ -129,21 +129,21 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 	return nil
 }
 
-// run runs one test and closes everything that the test has started.
-func (s *suite) run(ctx context.Context, o lua.Options, tc trialCase) error {
+// runCase runs one test and closes everything that the test has started.
+func (s *suite) runCase(ctx context.Context, o lua.Options, tc trialCase) error {
 	t := newTrial(o, s.plugin)
 	s.current = t
 	defer func() { s.current = nil }()
-	calling, cancel := context.WithTimeout(ctx, testTime)
+	callCtx, cancel := context.WithTimeout(ctx, testTime)
 	defer cancel()
-	_, err := tc.run.State().Call(calling, vm.Limits{Slice: 2 * time.Second}, tc.run)
-	if calling.Err() != nil && ctx.Err() == nil {
-		err = fmt.Errorf("it took longer than %v: %w", testTime, err)
+	_, err := tc.fn.State().Call(callCtx, vm.Limits{Slice: 2 * time.Second}, tc.fn)
+	if callCtx.Err() != nil && ctx.Err() == nil {
+		err = fmt.Errorf("the test took longer than %v: %w", testTime, err)
 	}
-	ending, cancelEnd := context.WithTimeout(context.WithoutCancel(ctx), testTime)
-	defer cancelEnd()
-	err = errors.Join(err, t.end(ending))
-	if failed := t.raise(0); err == nil && failed != nil && !t.excused {
+	closeCtx, cancelClose := context.WithTimeout(context.WithoutCancel(ctx), testTime)
+	defer cancelClose()
+	err = errors.Join(err, t.closeAll(closeCtx))
+	if failed := t.takeFailures(0); err == nil && failed != nil && !t.excused {
 		err = fmt.Errorf("the plugin has failed: %w", failed)
 	}
 	return err
@@ -152,36 +152,36 @@ func (s *suite) run(ctx context.Context, o lua.Options, tc trialCase) error {
 func newTrial(o lua.Options, name string) *trial {
 	t := &trial{
 		name: name, clock: newClock(), log: &testLog{},
-		meter: &meterDouble{figures: map[string]float64{}}, figures: trialFigures,
+		meter: &meterDouble{values: map[string]float64{}}, resources: trialResources,
 	}
 	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(t.clock), newAMQPDouble(t.clock)
 	t.options = lua.Options{
 		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
 		Clock: t.clock, MatchStates: 1,
 		Doubles: ns.Doubles{
-			Counter: &peer.Counter{Running: t.clock.add, Tasks: t.clock.task},
+			Counter: &peer.Counter{Running: t.clock.addBusy, Tasks: t.clock.addTasks},
 			Random:  func() float64 { return 0.5 }, Transport: t.http, Started: processStart(),
-			Redis: t.redis.connect, AMQP: t.amqp.connect, Failed: t.failed, ShowErrors: true,
+			Redis: t.redis.connect, AMQP: t.amqp.connect, Failed: t.addFailure, ShowErrors: true,
 		},
 	}
 	return t
 }
 
-// do runs f, which calls the plugin. It returns after f has ended and the plugin is
-// idle.
-func (t *trial) do(ctx context.Context, f func(ctx context.Context) error) (err error) {
-	if err := t.clock.take(); err != nil { // before f, because f may call handlers of the test
+// runUntilIdle runs f, which calls the plugin. It returns after f has ended and the
+// plugin is idle.
+func (t *trial) runUntilIdle(ctx context.Context, f func(ctx context.Context) error) (err error) {
+	if err := t.clock.takeControl(); err != nil { // before f, because f may call handlers of the test
 		return err
 	}
-	defer t.clock.give()
-	t.clock.add(1)
+	defer t.clock.releaseControl()
+	t.clock.addBusy(1)
 	done := make(chan struct{})
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	work.Go(func() {
 		err = f(ctx)
 		close(done)
-		t.clock.add(-1)
+		t.clock.addBusy(-1)
 	})
 	driven := t.clock.drive(ctx, done, time.Time{})
 	cancel()
@@ -192,16 +192,16 @@ func (t *trial) do(ctx context.Context, f func(ctx context.Context) error) (err 
 	return err
 }
 
-// failed records a failure of a call whose result the test does not receive.
-func (t *trial) failed(what string) {
+// addFailure records a failure of the plugin. It is the value of [ns.Doubles].Failed.
+func (t *trial) addFailure(failure string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.failures = append(t.failures, what)
+	t.failures = append(t.failures, failure)
 }
 
-// raise removes all failures after the first n and returns the last of them. The caller
-// raises it in the test, so the test already knows about it.
-func (t *trial) raise(n int) error {
+// takeFailures removes all failures after the first n and returns the last of them. The
+// caller returns it to the test, so it must not be reported again.
+func (t *trial) takeFailures(n int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.failures) <= n {
@@ -218,11 +218,11 @@ func (t *trial) failureCount() int {
 	return len(t.failures)
 }
 
-// end closes the plugins that are still open.
-func (t *trial) end(ctx context.Context) error {
+// closeAll closes the plugins that are still open, and the doubles.
+func (t *trial) closeAll(ctx context.Context) error {
 	var faults []error
 	for _, h := range slices.Backward(t.hosts) {
-		faults = append(faults, t.do(ctx, h.Close))
+		faults = append(faults, t.runUntilIdle(ctx, h.Close))
 	}
 	t.hosts = nil
 	t.amqp.close()

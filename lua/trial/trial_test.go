@@ -11,8 +11,8 @@ import (
 	"nearside/lua/luatest"
 )
 
-// trials runs the tests of a plugin named p and returns a line for each.
-func trials(t *testing.T, files map[string]string) (string, error) {
+// runTrials runs the tests of a plugin named p and returns a line for each.
+func runTrials(t *testing.T, files map[string]string) (string, error) {
 	t.Helper()
 	var b strings.Builder
 	err := Run(t.Context(), lua.Options{Dir: luatest.Folder(t, files)}, "p", func(r Result) {
@@ -24,10 +24,10 @@ func trials(t *testing.T, files map[string]string) (string, error) {
 // folders matches the folders before file names.
 var folders = regexp.MustCompile(`/\S+/`)
 
-// passes checks that all tests in body pass.
-func passes(t *testing.T, plugin, body string) {
+// wantPass checks that all tests in body pass.
+func wantPass(t *testing.T, plugin, body string) {
 	t.Helper()
-	got, err := trials(t, map[string]string{"p.lua": plugin, "p_test.lua": "local test = require('nearside.test')\n" + body})
+	got, err := runTrials(t, map[string]string{"p.lua": plugin, "p_test.lua": "local test = require('nearside.test')\n" + body})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func passes(t *testing.T, plugin, body string) {
 }
 
 func TestTrialClock(t *testing.T) {
-	passes(t, luatest.BackgroundPlugin(`
+	wantPass(t, luatest.BackgroundPlugin(`
 local order = {}
 function M:start()
   ns.every(10, function() order[#order + 1] = "tick@" .. ns.monotonic() end)
@@ -49,7 +49,7 @@ function M:start()
 end
 function M:close() ns.sleep(20) ns.log.info("closed " .. table.concat(order, " ")) end
 `), `
-test.case("in order", function()
+test.case("timers and tasks run in the order of their times", function()
   local from = test.clock.now()
   local p = test.start()
   test.equal(test.clock.now() - from, 5, "start has slept")
@@ -58,15 +58,15 @@ test.case("in order", function()
   test.equal(test.log.lines()[1].message, "closed start@5 tick@10 task@15", "timers stop before close")
   test.fails(function() p:status() end, "closed")
 end)
-test.case("afresh", function()
+test.case("a test has no tasks of the previous test", function()
   local p = test.start()
   test.equal(p:status().tasks, 2)
-  test.fails(function() error("x") end, "x")
 end)`)
 }
 
+// TestTrialReports checks the reports of tests that pass, fail or cannot run.
 func TestTrialReports(t *testing.T) {
-	got, err := trials(t, map[string]string{
+	got, err := runTrials(t, map[string]string{
 		"p.lua": luatest.BackgroundPlugin("local function bad() error('oops') end\nfunction M:start() ns.every(1, bad) end"),
 		"p_test.lua": `local test = require("nearside.test")
 test.case("passes", function() end)
@@ -93,7 +93,7 @@ test.case("equal", function() test.equal({}, {}) test.equal({a = {}}, {a = {}}) 
 			t.Errorf("no %q in:\n%s", want, got)
 		}
 	}
-	got, err = trials(t, map[string]string{
+	got, err = runTrials(t, map[string]string{
 		"p.lua": luatest.BackgroundPlugin("function M:close() error('cannot end') end"),
 		"p_test.lua": `local test = require("nearside.test")
 test.case("at the end", function() test.start() end)
@@ -104,20 +104,20 @@ test.case("before", function() test.start():close() end)`,
 	}
 	for source, want := range map[string]string{
 		"x = 1": "global", "local t = require('nearside.test')\nt.nothing()": `p_test.lua:2: nearside.test has no "nothing"`, "": "no test.case",
-		"local t = require('nearside.test') t.clock.now()": "only a test can do this", "require('nearside')": "not found",
+		"local t = require('nearside.test') t.clock.now()": "only a test (test.case) can call this", "require('nearside')": "not found",
 	} {
-		_, err := trials(t, map[string]string{"p.lua": luatest.BackgroundPlugin(""), "p_test.lua": source})
+		_, err := runTrials(t, map[string]string{"p.lua": luatest.BackgroundPlugin(""), "p_test.lua": source})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v; want %q", source, err, want)
 		}
 	}
-	if _, err := trials(t, map[string]string{"p.lua": luatest.BackgroundPlugin("")}); err == nil || !strings.Contains(err.Error(), "there is no") {
+	if _, err := runTrials(t, map[string]string{"p.lua": luatest.BackgroundPlugin("")}); err == nil || !strings.Contains(err.Error(), "there is no") {
 		t.Error(err)
 	}
 }
 
 func TestTrialHTTP(t *testing.T) {
-	passes(t, `local ns = require('nearside')
+	wantPass(t, `local ns = require('nearside')
 local M = {api = 1, name = 'p', kinds = {'event'}, events = {'monitoring_event'}, permissions = {"http:sink:80"}}
 function M:handle_event(points)
   for _, p in ipairs(points) do
@@ -151,7 +151,7 @@ end)`)
 }
 
 func TestTrialRedis(t *testing.T) {
-	passes(t, `local ns = require('nearside')
+	wantPass(t, `local ns = require('nearside')
 local M = {api = 1, name = 'p', kinds = {'background'}, permissions = {"redis:r:6379"}}
 function M:start()
   local r = assert(ns.redis.connect("redis://r"))
@@ -161,7 +161,7 @@ function M:start()
   r:xreadgroup({group = "g", stream = "s"}, function(e) ns.sleep(1) r:call("RPUSH", "entries", e.fields.n) return e.fields.n ~= "2" or {retry = 3600} end)
 end
 return M`, `
-test.case("all of it", function()
+test.case("commands, a subscription and a stream", function()
   local p = test.start()
   local function call(...) local v, err = test.redis.call(...) return v or err end
   test.equal(call("GET", "k"), "v")
@@ -200,7 +200,7 @@ end)`)
 }
 
 func TestTrialAMQP(t *testing.T) {
-	passes(t, `local ns = require('nearside')
+	wantPass(t, `local ns = require('nearside')
 local M = {api = 1, name = 'p', kinds = {'background'}, permissions = {"amqp:mq:5672"}}
 function M:start()
   local a = assert(ns.amqp.connect("amqp://mq"))
@@ -263,7 +263,7 @@ end)`)
 }
 
 func TestTrialMatching(t *testing.T) {
-	passes(t, luatest.MatchingPlugin(`
+	wantPass(t, luatest.MatchingPlugin(`
 M.matching = {origins = {"faces"}, orders = {"similarity"}, on_error = "fail"}
 function M:cost(req) if req.filters.list_id then return 10 end end
 function M:prefilter(req, set)
@@ -291,9 +291,10 @@ test.case("match", function()
 end)`)
 }
 
-// TestTrialShowsRejections: a test of a plugin sees status and detail.
+// TestTrialShowsRejections checks that a test of a plugin gets the status and the detail
+// of a rejection.
 func TestTrialShowsRejections(t *testing.T) {
-	passes(t, luatest.MatchingPlugin(`function M:prefilter(req, set) return ns.reject(451, "blocked") end`), `
+	wantPass(t, luatest.MatchingPlugin(`function M:prefilter(req, set) return ns.reject(451, "blocked") end`), `
 test.case("rejects", function()
   local rows, why = test.start():prefilter(test.faces({{age = 1}}))
   test.equal(rows, nil)
@@ -301,9 +302,9 @@ test.case("rejects", function()
 end)`)
 }
 
-// TestTrialShowsLoggedFields: a test of a plugin sees logged values unchanged.
+// TestTrialShowsLoggedFields checks that a test of a plugin gets logged values unchanged.
 func TestTrialShowsLoggedFields(t *testing.T) {
-	passes(t, `local ns = require('nearside')
+	wantPass(t, `local ns = require('nearside')
 local M = {api = 1, name = 'p', kinds = {'background'}}
 function M:start() ns.log.info("m", {n = 1.5, list = {1, {a = "b"}}, big = ns.int64("9007199254740993"), text = "t"}) end
 return M`, `

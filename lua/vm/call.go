@@ -26,22 +26,22 @@ type Call struct {
 // into an error.
 type badArgument struct{ message string }
 
-// wrap converts f to a gopher-lua function. Panics in Run become Lua errors, so
-// a fault in Run neither ends the process nor keeps the state locked.
-func (f Function) wrap() glua.LGFunction {
+// wrapFunction converts f to a gopher-lua function. Panics in Run become Lua errors,
+// so a fault in Run neither ends the process nor keeps the state locked.
+func (f Function) wrapFunction() glua.LGFunction {
 	return func(l *glua.LState) int {
-		return f.call(&Call{l: l, exec: executionOf(l), f: &f})
+		return f.runCall(&Call{l: l, exec: executionOf(l), f: &f})
 	}
 }
 
-// wrapMethod is wrap for a method of class. It checks the object.
+// wrapMethod is wrapFunction for a method of class. It checks the object.
 func (f Function) wrapMethod(class *Class) glua.LGFunction {
 	return func(l *glua.LState) int {
 		c := &Call{l: l, exec: executionOf(l), f: &f, skip: 1}
 		if ud, ok := l.Get(1).(*glua.LUserData); ok {
 			if o, ok := ud.Value.(Object); ok && o.Class == class {
 				c.self = o.Value
-				return f.call(c)
+				return f.runCall(c)
 			}
 		}
 		l.RaiseError("%s:%s is a method: call it with a colon", class.Name, f.Name)
@@ -49,7 +49,9 @@ func (f Function) wrapMethod(class *Class) glua.LGFunction {
 	}
 }
 
-func (f *Function) call(c *Call) int {
+// runCall runs f and returns the number of results. It raises the error of Run in the
+// script.
+func (f *Function) runCall(c *Call) int {
 	if err := f.runRecovering(c); err != nil {
 		if errors.Is(err, ErrHost) {
 			c.exec.hostError = err
@@ -123,7 +125,7 @@ func (c *Call) Text(i int) string {
 	return ""
 }
 
-// TextOr is Text, or other if the argument is nil or missing.
+// TextOr is like Text, but returns other if the argument is nil or missing.
 func (c *Call) TextOr(i int, other string) string {
 	if !c.Has(i) {
 		return other
@@ -140,7 +142,7 @@ func (c *Call) Number(i int) float64 {
 	return 0
 }
 
-// NumberOr is Number, or other if the argument is nil or missing.
+// NumberOr is like Number, but returns other if the argument is nil or missing.
 func (c *Call) NumberOr(i int, other float64) float64 {
 	if !c.Has(i) {
 		return other
@@ -152,21 +154,21 @@ func (c *Call) NumberOr(i int, other float64) float64 {
 func (c *Call) Int(i int) int {
 	f := c.Number(i)
 	if f != math.Trunc(f) || math.Abs(f) > maxInteger {
-		c.failArgument(i, "whole number")
+		panic(badArgument{fmt.Sprintf("bad argument #%d (whole number expected, got %s)", i, numberText(f))})
 	}
 	return int(f)
 }
 
-// Count returns argument i, which must be a whole number from least to 2^53.
-func (c *Call) Count(i, least int) int {
+// Count returns argument i, which must be a whole number from minimum to 2^53.
+func (c *Call) Count(i, minimum int) int {
 	n := c.Int(i)
-	if n < least {
-		panic(badArgument{fmt.Sprintf("bad argument #%d (a whole number from %d expected, got %d)", i, least, n)})
+	if n < minimum {
+		panic(badArgument{fmt.Sprintf("bad argument #%d (a whole number from %d expected, got %d)", i, minimum, n)})
 	}
 	return n
 }
 
-// IntOr is Int, or other if the argument is nil or missing.
+// IntOr is like Int, but returns other if the argument is nil or missing.
 func (c *Call) IntOr(i, other int) int {
 	if !c.Has(i) {
 		return other
@@ -274,7 +276,7 @@ func (c *Call) Wait(f func(ctx context.Context) error) error {
 	}
 	s := c.exec.state
 	s.heldBytes += int64(c.heldBytes)
-	defer func() { s.heldBytes -= int64(c.heldBytes) }() // wait takes the lock again before it returns
+	defer func() { s.heldBytes -= int64(c.heldBytes) }() // c.exec.wait takes the lock again before it returns
 	return c.exec.wait(f)
 }
 

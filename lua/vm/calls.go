@@ -11,7 +11,8 @@ func (ex *execution) addToCalls() {
 	s.callList = ex
 }
 
-// removeFromCalls removes the execution from that list.
+// removeFromCalls removes the execution from the list of running calls. The caller
+// holds the state's lock.
 func (ex *execution) removeFromCalls() {
 	if ex.prev != nil {
 		ex.prev.next = ex.next
@@ -23,9 +24,9 @@ func (ex *execution) removeFromCalls() {
 	}
 }
 
-// A Holder keeps Lua values of a state in Go. Held calls visit for each of them.
+// A Holder keeps Lua values of a state in Go. VisitHeld calls visit for each of them.
 // A value is a *Ref, a *Func, or a []any of them.
-type Holder interface{ Held(visit func(v any)) }
+type Holder interface{ VisitHeld(visit func(v any)) }
 
 // A keptValue is a value that Keep has registered.
 type keptValue struct{ value any }

@@ -137,7 +137,7 @@ func daysBefore(year, month int64) int64 {
 	if leap := year%4 == 0 && (year%100 != 0 || year%400 == 0); leap && month > 1 {
 		days++
 	}
-	y := year - 1 // whole years up to this one
+	y := year - 1 // the last year that has ended
 	return days + y*365 + floorDiv(y, 4) - floorDiv(y, 100) + floorDiv(y, 400) - 719162
 }
 
@@ -165,7 +165,7 @@ func (c civil) appendDirective(b []byte, name byte, local *time.Location) []byte
 		return b
 	}
 	if f, ok := numberDirectives[name]; ok {
-		return fmt.Appendf(b, f.format, f.get(&c))
+		return fmt.Appendf(b, f.format, f.get(c))
 	}
 	switch name {
 	case 'n':
@@ -226,34 +226,34 @@ var compositeDirectives = map[byte]string{
 // A numberDirective is a directive that prints a number.
 type numberDirective struct {
 	format string
-	get    func(c *civil) int64
+	get    func(c civil) int64
 }
 
 var numberDirectives = map[byte]numberDirective{
-	'C': {"%d", func(c *civil) int64 { return floorDiv(int64(c.year)+1900, 100) }},
-	'd': {"%02d", func(c *civil) int64 { return int64(c.day) }},
-	'e': {"%2d", func(c *civil) int64 { return int64(c.day) }},
-	'G': {"%d", func(c *civil) int64 { year, _ := c.isoWeek(); return year }},
-	'g': {"%02d", func(c *civil) int64 { year, _ := c.isoWeek(); return year - floorDiv(year, 100)*100 }},
-	'H': {"%02d", func(c *civil) int64 { return int64(c.hour) }},
-	'I': {"%02d", func(c *civil) int64 { return int64(c.hour+11)%12 + 1 }},
-	'j': {"%03d", func(c *civil) int64 { return int64(c.yearday) + 1 }},
-	'k': {"%2d", func(c *civil) int64 { return int64(c.hour) }},
-	'l': {"%2d", func(c *civil) int64 { return int64(c.hour+11)%12 + 1 }},
-	'M': {"%02d", func(c *civil) int64 { return int64(c.minute) }},
-	'm': {"%02d", func(c *civil) int64 { return int64(c.month) + 1 }},
-	'S': {"%02d", func(c *civil) int64 { return int64(c.second) }},
-	'U': {"%02d", func(c *civil) int64 { return int64(c.yearday-c.weekday+7) / 7 }},
-	'u': {"%d", func(c *civil) int64 { return int64(c.weekday+6)%7 + 1 }},
-	'V': {"%02d", func(c *civil) int64 { _, week := c.isoWeek(); return week }},
-	'W': {"%02d", func(c *civil) int64 { return int64(c.yearday-(c.weekday+6)%7+7) / 7 }},
-	'w': {"%d", func(c *civil) int64 { return int64(c.weekday) }},
-	'Y': {"%d", func(c *civil) int64 { return int64(c.year) + 1900 }},
-	'y': {"%02d", func(c *civil) int64 { year := int64(c.year); return year - floorDiv(year, 100)*100 }},
+	'C': {"%d", func(c civil) int64 { return floorDiv(int64(c.year)+1900, 100) }},
+	'd': {"%02d", func(c civil) int64 { return int64(c.day) }},
+	'e': {"%2d", func(c civil) int64 { return int64(c.day) }},
+	'G': {"%d", func(c civil) int64 { year, _ := c.isoWeek(); return year }},
+	'g': {"%02d", func(c civil) int64 { year, _ := c.isoWeek(); return year - floorDiv(year, 100)*100 }},
+	'H': {"%02d", func(c civil) int64 { return int64(c.hour) }},
+	'I': {"%02d", func(c civil) int64 { return int64(c.hour+11)%12 + 1 }},
+	'j': {"%03d", func(c civil) int64 { return int64(c.yearday) + 1 }},
+	'k': {"%2d", func(c civil) int64 { return int64(c.hour) }},
+	'l': {"%2d", func(c civil) int64 { return int64(c.hour+11)%12 + 1 }},
+	'M': {"%02d", func(c civil) int64 { return int64(c.minute) }},
+	'm': {"%02d", func(c civil) int64 { return int64(c.month) + 1 }},
+	'S': {"%02d", func(c civil) int64 { return int64(c.second) }},
+	'U': {"%02d", func(c civil) int64 { return int64(c.yearday-c.weekday+7) / 7 }},
+	'u': {"%d", func(c civil) int64 { return int64(c.weekday+6)%7 + 1 }},
+	'V': {"%02d", func(c civil) int64 { _, week := c.isoWeek(); return week }},
+	'W': {"%02d", func(c civil) int64 { return int64(c.yearday-(c.weekday+6)%7+7) / 7 }},
+	'w': {"%d", func(c civil) int64 { return int64(c.weekday) }},
+	'Y': {"%d", func(c civil) int64 { return int64(c.year) + 1900 }},
+	'y': {"%02d", func(c civil) int64 { year := int64(c.year); return year - floorDiv(year, 100)*100 }},
 }
 
 // isoWeek returns the week number of ISO 8601 and the year of that week.
-func (c *civil) isoWeek() (year, week int64) {
+func (c civil) isoWeek() (year, week int64) {
 	days := daysBefore(int64(c.year)+1900, 0) + int64(c.yearday)
 	thursday := days - int64(c.weekday+6)%7 + 3
 	year = int64(c.year) + 1900

@@ -58,7 +58,7 @@ func TestObjects(t *testing.T) {
 	f(`a.n = 5`, errors.New(`Counter is read-only: "n" cannot be set`))
 	f(`return a.add(1)`, errors.New("call it with a colon"))
 	f(`return a + 1`, errors.New("bad argument #2 (Counter expected, got number)"))
-	f(`return a:add(1.5)`, errors.New("whole number expected"))
+	f(`return a:add(1.5)`, errors.New("bad argument #1 (whole number expected, got 1.5)"))
 	f(`return type(a)`, "userdata")
 }
 

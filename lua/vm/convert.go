@@ -252,22 +252,22 @@ func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 	case []map[string]any:
 		return listToLua(c, v, depth)
 	case *Func:
-		return c.sameState(v.state, v.value)
+		return c.valueOf(v.state, v.value)
 	case *Ref:
-		return c.sameState(v.state, v.value)
+		return c.valueOf(v.state, v.value)
 	case Object:
 		return s.boxObject(v)
 	case func(*Call) error:
-		return s.main.NewFunction(Function{Name: "?", Waits: true, Run: v}.wrap()), nil
+		return s.main.NewFunction(Function{Name: "?", Waits: true, Run: v}.wrapFunction()), nil
 	case Closure:
-		return s.main.NewClosure(Function{Name: "?", Waits: true, Run: v.Run}.wrap(), glua.LString(v.Holds)), nil
+		return s.main.NewClosure(Function{Name: "?", Waits: true, Run: v.Run}.wrapFunction(), glua.LString(v.Holds)), nil
 	}
 	return nil, fmt.Errorf("a %T cannot be converted to Lua", v)
 }
 
-// sameState returns v, a value of s. It fails if the conversion is for another
+// valueOf returns v, a value of the state s. It fails if the conversion is for another
 // state.
-func (c *converter) sameState(s *State, v glua.LValue) (glua.LValue, error) {
+func (c *converter) valueOf(s *State, v glua.LValue) (glua.LValue, error) {
 	if s != c.state {
 		return nil, fmt.Errorf("the %s belongs to another interpreter", v.Type())
 	}

@@ -12,25 +12,26 @@ import (
 
 // A coroutineSet holds the coroutines of a state that have not ended. Each is an
 // interpreter thread of at least 11 KB. Coroutines that a script has dropped
-// leave the set after a garbage collection. The value is the number of results
-// that a suspended coroutine wants from its yield; a negative number means all.
+// leave the set after a garbage collection. The map's values are the numbers of
+// results that suspended coroutines want from their yields; a negative number means
+// all.
 type coroutineSet map[weak.Pointer[glua.LState]]int
 
 // collectTime is the time that is charged for a garbage collection.
 const collectTime = 10 * time.Millisecond
 
 // hasRoom reports whether another coroutine may be made.
-func (v coroutineSet) hasRoom() bool {
-	if len(v) < MaxCoroutines {
+func (s coroutineSet) hasRoom() bool {
+	if len(s) < MaxCoroutines {
 		return true
 	}
 	runtime.GC() // dropped coroutines count until a collection finds them
-	for p := range v {
+	for p := range s {
 		if p.Value() == nil {
-			delete(v, p)
+			delete(s, p)
 		}
 	}
-	return len(v) < MaxCoroutines
+	return len(s) < MaxCoroutines
 }
 
 // coroutineFuncs are the functions of gopher-lua on which coroutineLib is built.

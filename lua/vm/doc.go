@@ -3,8 +3,8 @@
 //
 // A Script is compiled once and shared by all states. A State is one
 // interpreter behind a lock. Each call into a State runs on its own Lua thread.
-// A Library function that waits releases the lock while it waits, so a script
-// reads like one asyncio program: control changes hands only at a waiting call.
+// A Library function that waits releases the lock while it waits, so the calls
+// into a State interleave only where a script calls such a function.
 // A Task is a function that runs in its own goroutine. A Pool keeps several
 // States that share no data. A Ref is a reference to a Lua value in Go. A Func is
 // a Lua function that Go can call.
@@ -16,7 +16,7 @@
 // process. A call that exceeds its budget is killed: every further instruction
 // raises the error again, so pcall and coroutines cannot keep it alive.
 // Instructions whose work depends on their operands are charged for that work
-// (hooks.go). Every function that loops over data of a script is charged too.
+// (meter.go). Every function that loops over data of a script is charged too.
 // Strings, tables, patterns, coroutines, tasks and nesting are also bounded
 // (limits.go).
 //

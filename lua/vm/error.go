@@ -9,8 +9,8 @@ import (
 
 // Reasons why a call ended early. errors.Is finds them in an *Error.
 var (
-	ErrSlice      = errors.New("it ran for too long without a waiting call")
-	ErrAllocation = errors.New("it allocated more than 64 MiB without a waiting call")
+	ErrSlice      = errors.New("the call ran for too long without a waiting call")
+	ErrAllocation = errors.New("the call allocated more than 64 MiB without a waiting call")
 	ErrMemory     = errors.New("the plugin holds more memory than its limit: its state is replaced")
 	ErrTimeout    = errors.New("the call took longer than its limit")
 	ErrCancelled  = errors.New("the call was cancelled")

@@ -40,10 +40,9 @@ type execution struct {
 	sampleState   uint32          // random state of isSampled
 	noWaitReason  string          // why the call must not wait; empty if it may
 
-	waits  context.Context // for waiting functions; made by the first wait
-	cancel context.CancelFunc
-	prev   *execution // links of State.callList
-	next   *execution
+	waitCtx    context.Context // for waiting functions; made by the first wait
+	cancelWait context.CancelFunc
+	prev, next *execution // links of State.callList
 }
 
 // newExecution begins a call. The caller took the state's lock at the time now.
@@ -206,8 +205,8 @@ func (ex *execution) wait(f func(context.Context) error) (err error) {
 // waitContext returns the context for waiting functions. It ends when the call,
 // its deadline, its caller or its state ends.
 func (ex *execution) waitContext() context.Context {
-	if ex.waits != nil {
-		return ex.waits
+	if ex.waitCtx != nil {
+		return ex.waitCtx
 	}
 	ctx, cancel := ex.caller, context.CancelFunc(nil)
 	if ex.deadline.IsZero() {
@@ -215,28 +214,28 @@ func (ex *execution) waitContext() context.Context {
 	} else {
 		ctx, cancel = context.WithDeadline(ctx, ex.deadline)
 	}
-	ex.waits, ex.cancel = ctx, cancel
+	ex.waitCtx, ex.cancelWait = ctx, cancel
 	if ex.caller != ex.state.ctx {
 		stop := context.AfterFunc(ex.state.ctx, cancel)
-		ex.cancel = func() { stop(); cancel() }
+		ex.cancelWait = func() { stop(); cancel() }
 	}
 	return ctx
 }
 
-// finish releases the context of waiting functions and returns the units of work
+// finishCall releases the context of waiting functions and returns the units of work
 // of the execution.
-func (ex *execution) finish() uint64 {
-	if ex.cancel != nil {
-		ex.cancel()
+func (ex *execution) finishCall() uint64 {
+	if ex.cancelWait != nil {
+		ex.cancelWait()
 	}
 	ex.countUnits()
 	return ex.unitsUsed
 }
 
-// reuse keeps ex for the next call. There must be no other reference to ex, so
+// keepForReuse keeps ex for the next call. There must be no other reference to ex, so
 // the call must have returned without an error. The caller holds the state's
 // lock.
-func (ex *execution) reuse() {
+func (ex *execution) keepForReuse() {
 	s := ex.state
 	*ex = execution{}
 	s.spareExecution = ex

@@ -62,10 +62,10 @@ func splitDirective(l *glua.LState, s string) (spec string, verb byte) {
 }
 
 // A number with more digits than exactDigits is computed with long integers,
-// which costs manyDigits units in addition to the work for each digit.
+// which costs manyDigitsUnits in addition to the work for each digit.
 const (
-	exactDigits = 17
-	manyDigits  = 50
+	exactDigits     = 17
+	manyDigitsUnits = 50
 )
 
 // digitsOf estimates the number of digits that a directive prints for n.
@@ -95,7 +95,7 @@ func formatOne(l *glua.LState, spec string, verb byte, arg int) string {
 	case 'e', 'E', 'f', 'g', 'G':
 		n := checkNumber(l, arg)
 		if digits := digitsOf(spec, verb, n); digits > exactDigits {
-			executionOf(l).charge(l, manyDigits+digits/2)
+			executionOf(l).charge(l, manyDigitsUnits+digits/2)
 		}
 		return formatFloat(spec, verb, n)
 	case 'q':

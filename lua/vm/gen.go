@@ -42,8 +42,8 @@ type genError struct {
 	reason string
 }
 
-// generate returns the main function of a source. The error begins with
-// "name:line:".
+// generate returns the main function of a source. An error in the source begins with
+// "name:line:", and a fault of the generator with "name:".
 func generate(name string, main *syntax.Function) (proto *glua.FunctionProto, err error) {
 	g := &generator{name: name, assigned: assignedNames(main)}
 	defer func() {
@@ -94,8 +94,8 @@ type fn struct {
 
 	constants     []glua.LValue
 	constantIndex map[glua.LValue]int // index of each constant
-	namesEnd      int                 // names are constants with an index below this one
-	usedNames     []string            // names; a name with a lower index than one before it may be missing
+	namesEnd      int                 // all constants that are names have an index below this
+	usedNames     []string            // names in the order of first use; a name that was a string constant before may be missing
 	protos        []*glua.FunctionProto
 	calls         []glua.DbgCall
 
@@ -256,7 +256,8 @@ func (f *fn) checkName(name string, line int) {
 	}
 }
 
-// nameConstant is constant for an instruction whose operand is a name.
+// nameConstant returns the index of the constant name, for an instruction whose
+// operand is a name.
 func (f *fn) nameConstant(name string) int {
 	i := f.constant(glua.LString(name))
 	if i >= f.namesEnd {

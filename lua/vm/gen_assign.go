@@ -95,9 +95,9 @@ func (f *fn) assignStatement(s *syntax.Assign) {
 		f.top = top
 		places = places[:last]
 	}
-	for _, place := range slices.Backward(places) {
+	for _, target := range slices.Backward(places) {
 		f.top--
-		f.storeValue(place, f.top, s.Line)
+		f.storeValue(target, f.top, s.Line)
 	}
 }
 

@@ -14,12 +14,12 @@ import (
 // returns the index of the call instruction and leaves f.top as it was.
 func (f *fn) callExpr(e syntax.Expr, n int) int {
 	base := f.top
-	line, args, calls := 0, 1, unnamed
+	line, args, callee := 0, 1, unnamed
 	var list []syntax.Expr
 	switch e := e.(type) {
 	case *syntax.Call:
 		f.evalNext(e.Func)
-		line, list, calls = e.Line, e.Args, callName(e.Func)
+		line, list, callee = e.Line, e.Args, callName(e.Func)
 	case *syntax.Method:
 		object := f.evalAny(e.Object)
 		f.top = base
@@ -33,7 +33,7 @@ func (f *fn) callExpr(e syntax.Expr, n int) int {
 			key = base + 1
 		}
 		f.emit(e.SelfLine, glua.OP_SELF, base, object, key)
-		line, list, calls, args = e.Line, e.Args, e.Name, 2
+		line, list, callee, args = e.Line, e.Args, e.Name, 2
 	}
 	f.top = base + args
 	args += len(list)
@@ -43,7 +43,7 @@ func (f *fn) callExpr(e syntax.Expr, n int) int {
 	f.top = base
 	f.markUsed(base + max(n, 1))
 	pc := f.emit(line, glua.OP_CALL, base, args, n+1)
-	f.calls = append(f.calls, glua.DbgCall{Name: taggedName(calls, n), Pc: pc})
+	f.calls = append(f.calls, glua.DbgCall{Name: taggedName(callee, n), Pc: pc})
 	return pc
 }
 

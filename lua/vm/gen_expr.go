@@ -47,7 +47,7 @@ func (f *fn) evalAny(e syntax.Expr) int {
 	return f.evalNext(e)
 }
 
-// evalReusing is evalAny, but uses reg if it is the topmost temporary register.
+// evalReusing is like evalAny, but uses reg if it is the topmost temporary register.
 // So a long chain of operations does not need a register for each operation.
 func (f *fn) evalReusing(e syntax.Expr, reg int) int {
 	if f.localOf(e) == nil && f.isTopTemporary(reg) {
@@ -80,7 +80,7 @@ func constantValue(e syntax.Expr) (glua.LValue, bool) {
 	case *syntax.Paren:
 		return constantValue(e.X)
 	}
-	if n, ok := fold(e); ok {
+	if n, ok := foldConstant(e); ok {
 		return glua.LNumber(n), true
 	}
 	return nil, false
@@ -127,7 +127,7 @@ func (f *fn) move(reg, operand, line int) {
 func (f *fn) evalInto(e syntax.Expr, reg int) {
 	top := f.top
 	defer func() { f.top = top }()
-	if n, ok := fold(e); ok {
+	if n, ok := foldConstant(e); ok {
 		f.emitBx(f.line, glua.OP_LOADK, reg, f.constant(glua.LNumber(n)))
 		return
 	}
@@ -266,29 +266,29 @@ func (f *fn) unary(e *syntax.Unary, reg int) {
 	}
 }
 
-// fold computes constant arithmetic as the reference compiler does. It does not
-// fold if the result is NaN or a divisor is 0.
-func fold(e syntax.Expr) (float64, bool) {
+// foldConstant computes constant arithmetic as the reference compiler does. It does
+// not fold if the result is NaN or a divisor is 0.
+func foldConstant(e syntax.Expr) (float64, bool) {
 	switch e := e.(type) {
 	case *syntax.Number:
 		return e.Value, true
 	case *syntax.Paren:
-		return fold(e.X)
+		return foldConstant(e.X)
 	case *syntax.Unary:
 		if e.Op == "-" {
-			n, ok := fold(e.X)
+			n, ok := foldConstant(e.X)
 			return -n, ok
 		}
 	case *syntax.Binary:
 		if _, ok := operations[e.Op]; !ok {
 			return 0, false
 		}
-		a, ok1 := fold(e.Left)
-		b, ok2 := fold(e.Right)
+		a, ok1 := foldConstant(e.Left)
+		b, ok2 := foldConstant(e.Right)
 		if !ok1 || !ok2 || b == 0 && (e.Op == "/" || e.Op == "%") {
 			return 0, false
 		}
-		n := compute(e.Op, a, b)
+		n := applyOperator(e.Op, a, b)
 		return n, !math.IsNaN(n)
 	}
 	return 0, false
@@ -299,7 +299,7 @@ const maxLength = 1 << 40
 
 // isNumeric reports whether e is known to be a number.
 func (f *fn) isNumeric(e syntax.Expr) bool {
-	if _, ok := fold(e); ok {
+	if _, ok := foldConstant(e); ok {
 		return true
 	}
 	switch e := e.(type) {
@@ -320,7 +320,7 @@ func (f *fn) isNumeric(e syntax.Expr) bool {
 // upperBound returns an upper bound of e if e is known to be a non-negative
 // integer, and 0 otherwise.
 func (f *fn) upperBound(e syntax.Expr) float64 {
-	if n, ok := fold(e); ok {
+	if n, ok := foldConstant(e); ok {
 		if wholeNumber(n) && n > 0 {
 			return n
 		}
@@ -353,34 +353,34 @@ func (f *fn) upperBound(e syntax.Expr) float64 {
 
 // loopUpperBound is upperBound for the variable of a numeric loop.
 func (f *fn) loopUpperBound(from, to, step syntax.Expr) float64 {
-	by, ok := fold(step)
+	by, ok := foldConstant(step)
 	if !ok || by != math.Trunc(by) || by == 0 || by > 1024 {
 		return 0
 	}
 	start, limit := f.upperBound(from), f.upperBound(to)
-	if n, ok := fold(from); ok && n == 0 {
+	if n, ok := foldConstant(from); ok && n == 0 {
 		start = 1
 	}
 	if start == 0 || start > 1<<50 {
 		return 0
 	}
 	if by < 0 { // the loop counts down to the limit, which must not be negative
-		if n, ok := fold(to); (ok && n >= 0) || limit > 0 {
+		if n, ok := foldConstant(to); (ok && n >= 0) || limit > 0 {
 			return start
 		}
 		return 0
 	}
-	if n, ok := fold(to); ok && n < 1<<50 {
+	if n, ok := foldConstant(to); ok && n < 1<<50 {
 		return max(n, start)
 	}
-	return 1 << 50 // no loop can count further
+	return 1 << 50 // no loop runs long enough to exceed this
 }
 
 // exactModulo reports whether the interpreter's % has the result of Lua 5.1. It
 // does if the left operand is a non-negative integer and the right operand is a
 // constant positive integer.
 func (f *fn) exactModulo(e *syntax.Binary) bool {
-	n, ok := fold(e.Right)
+	n, ok := foldConstant(e.Right)
 	if !ok || n < 1 || !wholeNumber(n) {
 		return false
 	}

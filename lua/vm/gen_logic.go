@@ -66,8 +66,8 @@ func (f *fn) exitIf(e syntax.Expr, truth bool, reg int, out *[]int) {
 	*out = append(*out, f.jump(f.line))
 }
 
-// exitBool is exitIf for a boolean that is truth if none of the jumps in stay is
-// taken.
+// exitBool ends exitIf for a boolean expression. stay holds the jumps that are taken
+// if the value of the expression is not truth.
 func (f *fn) exitBool(stay []int, truth bool, reg int, out *[]int) {
 	f.emit(f.line, glua.OP_LOADBOOL, reg, b2i(truth), 0)
 	*out = append(*out, f.jump(f.line))

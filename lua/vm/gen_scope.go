@@ -18,7 +18,7 @@ type variable struct {
 // An upvalue of a function refers to a register or to an upvalue of its parent.
 type upvalue struct {
 	name  string
-	local bool
+	local bool // whether index is a register of the parent; otherwise it is an upvalue of the parent
 	index int
 }
 

@@ -76,15 +76,15 @@ func (f *fn) emitZeroCalls() {
 // mayBeMinusZero reports whether the result of e could be -0. An operand with an
 // upper bound is not -0.
 func (f *fn) mayBeMinusZero(e *syntax.Binary) bool {
-	a, ok1 := fold(e.Left)
-	b, ok2 := fold(e.Right)
+	a, ok1 := foldConstant(e.Left)
+	b, ok2 := foldConstant(e.Right)
 	switch e.Op {
 	case "+": // only -0 + -0
 		return !(ok1 && a != 0 || ok2 && b != 0 || f.upperBound(e.Left) > 0 || f.upperBound(e.Right) > 0)
 	case "-": // only -0 - 0
 		return !(ok1 && a != 0 || ok2 && b != 0 || f.upperBound(e.Left) > 0)
 	case "%":
-		return false // this one is exact; see exactModulo
+		return false // the interpreter's % is used only if it is exact; see exactModulo
 	}
 	return f.upperBound(e.Left) == 0 || f.upperBound(e.Right) == 0
 }

@@ -17,8 +17,8 @@ func extentOf(table *glua.LTable) extent {
 }
 
 const (
-	keyBytes   = 200  // bytes of a new key, with the garbage of growing maps
-	firstBytes = 2400 // bytes of the map of string keys, which gopher-lua makes for 32 keys
+	keyBytes       = 200  // bytes of a new key, with the garbage of growing maps
+	stringMapBytes = 2400 // bytes of the map of string keys, which gopher-lua makes for 32 keys
 )
 
 // The work of a new key, in addition to the work for its bytes. In a table with
@@ -30,7 +30,8 @@ const (
 	manyKeys     = 32
 )
 
-// chargeGrowth charges for the growth of a table since its extent was before.
+// chargeGrowth charges for the growth of a table. before is the table's extent before
+// the change.
 func (ex *execution) chargeGrowth(table *glua.LTable, before extent) {
 	now := extentOf(table)
 	if now == before {
@@ -48,7 +49,7 @@ func (ex *execution) chargeGrowth(table *glua.LTable, before extent) {
 		}
 	}
 	if now.strings && !before.strings {
-		bytes += firstBytes
+		bytes += stringMapBytes
 	}
 	ex.countAllocated(bytes)
 }

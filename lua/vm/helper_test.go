@@ -108,8 +108,8 @@ func evalBody(t testing.TB, body string, args ...any) any {
 	return results[0]
 }
 
-// wantCut runs body and checks that its slice or its allocation limit ends it.
-func wantCut(t testing.TB, body string) {
+// wantKilled runs body and checks that its slice or its allocation limit ends it.
+func wantKilled(t testing.TB, body string) {
 	t.Helper()
 	if _, err := runBodyFor(t, DefaultSlice, body); !errors.Is(err, ErrSlice) && !errors.Is(err, ErrAllocation) {
 		t.Errorf("%s: error %v, want %v", body, err, ErrSlice)

@@ -64,8 +64,8 @@ func indexed(t *glua.LTable, path string, seen map[*glua.LTable]bool) (paths []s
 	return paths
 }
 
-// ReturnExtended copies the fields that argument target lacks from argument base,
-// and returns target to the script. Both arguments are tables. Fields that base
+// ReturnExtended copies those fields of argument base that argument target lacks to
+// target, and returns target to the script. Both arguments are tables. Fields that base
 // inherits through tables in __index are copied too. Fields whose names begin
 // with two underscores are not copied.
 func (c *Call) ReturnExtended(base, target int) error {

@@ -47,9 +47,9 @@ func IntegerOf(f float64) (n Integer, ok bool) {
 // MarshalJSON returns the number as a JSON number.
 func (n Integer) MarshalJSON() ([]byte, error) { return []byte(n), nil }
 
-// Small converts n to a Lua number. ok is false if n is beyond 2^53, which a Lua
-// number does not hold exactly.
-func (n Integer) Small() (f float64, ok bool) {
+// Float64 converts n to a Lua number. ok is false if n is beyond 2^53, because a Lua
+// number does not hold such an integer exactly.
+func (n Integer) Float64() (f float64, ok bool) {
 	i, err := strconv.ParseInt(string(n), 10, 64)
 	return float64(i), err == nil && i <= maxInteger && i >= -maxInteger
 }

@@ -37,7 +37,7 @@ func TestIntegerCompare(t *testing.T) {
 	}
 	for _, f := range []float64{math.Inf(1), math.Inf(-1)} {
 		if got, ok := Integer("1").CompareFloat(f); !ok || float64(got)*f > 0 {
-			t.Error(f, got, ok)
+			t.Errorf("CompareFloat of 1 and %v: %d, %t", f, got, ok)
 		}
 	}
 	if _, ok := Integer("1").CompareFloat(math.NaN()); ok {

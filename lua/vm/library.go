@@ -105,10 +105,10 @@ func NewLibrary(root string, modules ...Module) *Library {
 	return lib
 }
 
-// Knows reports whether path is a module of the library, or begins with a function
+// Has reports whether path is a module of the library, or begins with a function
 // or value of it. Examples are "kv.get" and "conf.url". It does not check the part
 // of the path after a value.
-func (lib *Library) Knows(path string) bool {
+func (lib *Library) Has(path string) bool {
 	first, rest, deeper := strings.Cut(path, ".")
 	isModule := slices.ContainsFunc(lib.Modules, func(m Module) bool { return m.Name == first })
 	if !deeper || !isModule {
@@ -133,7 +133,9 @@ func newTable() *glua.LTable { return &glua.LTable{Metatable: glua.LNil} }
 
 // sharedFunction returns a Lua function for f. States can share it, because nothing
 // writes to it.
-func (lib *Library) sharedFunction(f Function) *glua.LFunction { return lib.goFunction(f.wrap()) }
+func (lib *Library) sharedFunction(f Function) *glua.LFunction {
+	return lib.goFunction(f.wrapFunction())
+}
 
 // goFunction returns a Lua function for a gopher-lua function.
 func (lib *Library) goFunction(f glua.LGFunction) *glua.LFunction {
@@ -159,7 +161,7 @@ func (lib *Library) readOnlyView(name string, fields *glua.LTable, values map[st
 			c.Charge(valueUnits)
 			return c.Return(v.Get(c))
 		}}
-		return f.wrap()(l)
+		return f.wrapFunction()(l)
 	}))
 	fields.Metatable = missing
 	return &glua.LUserData{Metatable: lib.sealedMeta(name, fields)}
@@ -172,7 +174,7 @@ func (lib *Library) makeCallable(m Module, ud *glua.LUserData) *glua.LUserData {
 		f := *m.Call
 		f.Name = m.Name
 		ud.Metatable.(*glua.LTable).RawSetString("__call", lib.goFunction(func(l *glua.LState) int {
-			return f.call(&Call{l: l, exec: executionOf(l), f: &f, skip: 1})
+			return f.runCall(&Call{l: l, exec: executionOf(l), f: &f, skip: 1})
 		}))
 	}
 	return ud
@@ -248,7 +250,7 @@ func (class *Class) indexFunction(methods *glua.LTable) glua.LGFunction {
 			return 1
 		}
 		o := l.Get(1).(*glua.LUserData).Value.(Object)
-		return f.call(&Call{l: l, exec: executionOf(l), f: &f, self: o.Value})
+		return f.runCall(&Call{l: l, exec: executionOf(l), f: &f, self: o.Value})
 	}
 }
 

@@ -17,9 +17,9 @@ const (
 	maxFrames      = 1000     // Lua calls on one thread
 	maxRegistry    = 1 << 18  // values on one thread
 	maxResults     = 8000     // results of unpack or string.byte
-	maxThreads     = 64       // idle threads of a state
+	maxFreeThreads = 64       // idle threads of a state
 	maxSteps       = 4 << 20  // steps of one pattern match
-	pooledRegistry = 4096     // values of a thread up to which it is kept for the next call
+	pooledRegistry = 4096     // a thread with a larger stack is not kept for the next call
 	checkEvery     = 256      // units of work between two checks of a call's budget
 )
 

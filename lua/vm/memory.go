@@ -9,8 +9,8 @@ import (
 // bytes that its scripts allocate. When these may exceed the limit, the live bytes
 // are measured by walking all values that the states can reach. If the total is
 // over the limit, the largest state is killed: its calls fail with ErrMemory, and
-// StateOptions.Exceeded tells its owner to replace it. Its methods may be called by
-// any goroutine.
+// StateOptions.MemoryExceeded tells its owner to replace it. The methods of a Memory may
+// be called by any goroutine.
 type Memory struct {
 	limit     int64        // bytes
 	measureAt int64        // value of used above which states are measured
@@ -29,7 +29,7 @@ func NewMemory(limit int64) *Memory {
 	return &Memory{limit: limit, measureAt: limit + limit/8, states: map[*State]struct{}{}}
 }
 
-// SetLimit changes the limit.
+// SetLimit changes the limit to bytes, which must be more than 0.
 func (m *Memory) SetLimit(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -126,8 +126,8 @@ func (m *Memory) kill(s *State) {
 	m.kills.Add(1)
 	s.overLimit.Store(true)
 	s.cancel()
-	if s.exceeded != nil {
-		s.exceeded(bytes)
+	if s.memoryExceeded != nil {
+		s.memoryExceeded(bytes)
 	}
 }
 

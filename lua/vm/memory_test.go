@@ -85,8 +85,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	for name, body := range memoryShapes {
 		t.Run(name, func(t *testing.T) {
 			killed := make(chan int64, 1)
-			account := NewMemory(limit)
-			s := library.NewState(context.Background(), StateOptions{Memory: account, Exceeded: func(n int64) { killed <- n }})
+			memory := NewMemory(limit)
+			s := library.NewState(context.Background(), StateOptions{Memory: memory, MemoryExceeded: func(n int64) { killed <- n }})
 			defer closeState(t, s)
 			fn := loadFunction(t, s, keepingScript("pcall(function() for n = 1, 20 do "+body+" end end)"))
 			defer s.Keep(fn)()
@@ -107,8 +107,8 @@ func TestMemoryIsBounded(t *testing.T) {
 			if _, err := s.Call(context.Background(), generous, fn); !errors.Is(err, ErrMemory) {
 				t.Errorf("a call after the kill: error %v, want %v", err, ErrMemory)
 			}
-			if account.Used() != 0 || account.Kills() != 1 {
-				t.Errorf("the account has %d bytes and %d kills, want 0 and 1", account.Used(), account.Kills())
+			if memory.Used() != 0 || memory.Kills() != 1 {
+				t.Errorf("the Memory has %d bytes and %d kills, want 0 and 1", memory.Used(), memory.Kills())
 			}
 		})
 	}
@@ -133,7 +133,7 @@ func TestWaitingCallsCountAsMemory(t *testing.T) {
 		`local t = {} for i = 1, 1e5 do t[i] = i end table.sort(t, function(a, b) ns.sleep(1000) end)`,
 	} {
 		killed := make(chan int64, 1)
-		s := library.NewState(context.Background(), StateOptions{Memory: NewMemory(16 << 20), Exceeded: func(n int64) { killed <- n }})
+		s := library.NewState(context.Background(), StateOptions{Memory: NewMemory(16 << 20), MemoryExceeded: func(n int64) { killed <- n }})
 		fn := loadFunction(t, s, keepingScript(body))
 		for i := range 40 {
 			_, _ = s.Spawn(Limits{Slice: time.Hour}, fn, []any{float64(i)}, nil) // the state may have been killed already
@@ -149,11 +149,11 @@ func TestWaitingCallsCountAsMemory(t *testing.T) {
 
 // TestStatesShareOneMemory checks that the largest of several states is killed.
 func TestStatesShareOneMemory(t *testing.T) {
-	account := NewMemory(16 << 20)
+	memory := NewMemory(16 << 20)
 	var states []*State
 	var fns []*Func
 	for range 4 {
-		s := library.NewState(context.Background(), StateOptions{Memory: account})
+		s := library.NewState(context.Background(), StateOptions{Memory: memory})
 		defer closeState(t, s)
 		fn := loadFunction(t, s, keepingScript(`keep[#keep + 1] = ("x"):rep(...)`))
 		defer s.Keep(fn)()
@@ -172,8 +172,8 @@ func TestStatesShareOneMemory(t *testing.T) {
 		}
 	}
 	for i, s := range states {
-		if s.Exceeded() != (i == 2) {
-			t.Errorf("state %d: Exceeded returned %v, want %v", i, s.Exceeded(), i == 2)
+		if s.MemoryExceeded() != (i == 2) {
+			t.Errorf("state %d: MemoryExceeded returned %v, want %v", i, s.MemoryExceeded(), i == 2)
 		}
 	}
 }
@@ -181,8 +181,8 @@ func TestStatesShareOneMemory(t *testing.T) {
 // TestGarbageIsNotMemory checks that a state whose scripts keep no values is never
 // killed.
 func TestGarbageIsNotMemory(t *testing.T) {
-	account := NewMemory(8 << 20)
-	s := library.NewState(context.Background(), StateOptions{Memory: account})
+	memory := NewMemory(8 << 20)
+	s := library.NewState(context.Background(), StateOptions{Memory: memory})
 	defer closeState(t, s)
 	fn := loadFunction(t, s, keepingScript(`for i = 1, 20 do local s = ("x"):rep(1e6) local t = {} for k = 1, 1000 do t["k" .. k] = {} end end`))
 	for range 20 {
@@ -216,7 +216,7 @@ func TestSliceAllocationIsBounded(t *testing.T) {
 		_, err := runBodyFor(t, DefaultSlice, body)
 		runtime.ReadMemStats(&after)
 		if !errors.Is(err, ErrSlice) && !errors.Is(err, ErrAllocation) {
-			t.Errorf("%s: %v", body, err)
+			t.Errorf("%s: error %v, want %v or %v", body, err, ErrSlice, ErrAllocation)
 		}
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 2*maxSliceBytes {
 			t.Errorf("%s: %d bytes were allocated, want at most %d", body, grown, 2*maxSliceBytes)
@@ -252,7 +252,7 @@ func TestExpensiveInstructionsAreCharged(t *testing.T) {
 		_, err := s.Call(context.Background(), Limits{Slice: 4 * DefaultSlice}, rounds)
 		t.Logf("%v for %s", time.Since(start), body)
 		if !errors.Is(err, ErrSlice) && !errors.Is(err, ErrAllocation) {
-			t.Errorf("%s: %v", body, err)
+			t.Errorf("%s: error %v, want %v or %v", body, err, ErrSlice, ErrAllocation)
 			continue
 		}
 		results, err := s.Call(context.Background(), generous, rounds, true)

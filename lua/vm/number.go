@@ -56,10 +56,10 @@ func checkNumber(l *glua.LState, i int) float64 {
 	return n
 }
 
-// checkInt is checkNumber, truncated to an integer.
+// checkInt is like checkNumber, but truncates the number to an integer.
 func checkInt(l *glua.LState, i int) int { return int(toInt64(checkNumber(l, i))) }
 
-// optInt is checkInt, or other if the argument is nil or missing.
+// optInt is like checkInt, but returns other if the argument is nil or missing.
 func optInt(l *glua.LState, i, other int) int {
 	if l.Get(i) == glua.LNil {
 		return other

@@ -12,9 +12,9 @@ import (
 
 var inf = math.Inf(1)
 
-// TestExp: math.exp gives the float64 nearest to the exact result, on every CPU.
-// Go's math.Exp misses it for some of these arguments, and for which ones depends
-// on the CPU.
+// TestExp checks that math.exp returns the float64 nearest to the exact result, on every
+// CPU. Go's math.Exp returns another float64 for some of these arguments. Which arguments
+// these are depends on the CPU.
 func TestExp(t *testing.T) {
 	s := newState(t)
 	exp := loadFunction(t, s, "return function(x) return math.exp(x) end")
@@ -29,7 +29,7 @@ func TestExp(t *testing.T) {
 		}
 	}
 	if got := evalBody(t, "return tostring(math.exp(math.huge)) .. ' ' .. math.exp(-math.huge) .. ' ' .. math.exp(0)"); got != "inf 0 1" {
-		t.Error(got)
+		t.Errorf("math.exp of infinities and 0: %v, want inf 0 1", got)
 	}
 }
 
@@ -116,7 +116,7 @@ func withoutSign(text string) string {
 // not.
 func TestLargeExponents(t *testing.T) {
 	for source, want := range map[string]any{
-		"return math.ldexp(1, 2^31), math.ldexp(1, 2^63)": inf, "return math.ldexp(5e-324, -1e300)": 0.0, "return math.ldexp(1, -2^40)": 0.0,
+		"return math.ldexp(1, 2^31)": inf, "return math.ldexp(1, 2^63)": inf, "return math.ldexp(5e-324, -1e300)": 0.0, "return math.ldexp(1, -2^40)": 0.0,
 		"return math.ldexp(5e-324, 1074)": 1.0, "return table.maxn{[2^60] = 1, [1.5] = 1, 5}": float64(1 << 60), "return table.maxn{[-3] = 1}": 0.0,
 	} {
 		if got := evalBody(t, source); got != want {

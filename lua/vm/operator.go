@@ -44,7 +44,7 @@ func zeroFunction(op string) glua.LGFunction {
 		x, ok1 := toNumber(l, l.Get(1))
 		y, ok2 := toNumber(l, l.Get(2))
 		if ok1 && ok2 {
-			l.Push(glua.LNumber(compute(op, x, y)))
+			l.Push(glua.LNumber(applyOperator(op, x, y)))
 		}
 		return 1
 	}
@@ -61,8 +61,8 @@ func stringOperators() map[string]glua.LGFunction {
 	return functions
 }
 
-// compute applies an arithmetic operator to two numbers.
-func compute(op string, a, b float64) float64 {
+// applyOperator applies an arithmetic operator to two numbers.
+func applyOperator(op string, a, b float64) float64 {
 	switch op {
 	case "+":
 		return a + b
@@ -106,7 +106,7 @@ func arithmeticFunction(op, event string) glua.LGFunction {
 		y, ok2 := toNumber(l, b)
 		if ok1 && ok2 {
 			l.SetTop(0)
-			l.Push(glua.LNumber(compute(op, x, y)))
+			l.Push(glua.LNumber(applyOperator(op, x, y)))
 			return 1
 		}
 		f := metaField(l, a, event)

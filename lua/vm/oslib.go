@@ -8,28 +8,28 @@ import (
 	glua "github.com/yuin/gopher-lua"
 )
 
-// A Time determines the results of os.time, os.date and os.clock.
-type Time struct {
+// A Clock determines the results of os.time, os.date and os.clock.
+type Clock struct {
 	Now     func() time.Time // nil: time.Now
 	Zone    *time.Location   // zone of local times; nil: time.Local
 	Started time.Time        // the time from which os.clock counts; zero: the start of the process
 }
 
-// processStart is the default of Time.Started.
+// processStart is the default of Clock.Started.
 var processStart = time.Now()
 
-// filled returns t with the defaults of empty fields.
-func (t Time) filled() Time {
-	if t.Now == nil {
-		t.Now = time.Now
+// withDefaults returns c with defaults in its empty fields.
+func (c Clock) withDefaults() Clock {
+	if c.Now == nil {
+		c.Now = time.Now
 	}
-	if t.Zone == nil {
-		t.Zone = time.Local
+	if c.Zone == nil {
+		c.Zone = time.Local
 	}
-	if t.Started.IsZero() {
-		t.Started = processStart
+	if c.Started.IsZero() {
+		c.Started = processStart
 	}
-	return t
+	return c
 }
 
 // osLib returns the functions of os that scripts may use. They have the results of
@@ -38,12 +38,12 @@ func osLib() map[string]glua.LGFunction {
 	return map[string]glua.LGFunction{"clock": osClock, "date": osDate, "difftime": osDifftime, "time": osTime}
 }
 
-func timeOf(l *glua.LState) Time { return executionOf(l).state.time }
+func clockOf(l *glua.LState) Clock { return executionOf(l).state.time }
 
 // osClock is os.clock. It returns elapsed seconds. C returns the processor time of
 // the process, but here that includes the work of the whole server.
 func osClock(l *glua.LState) int {
-	t := timeOf(l)
+	t := clockOf(l)
 	l.Push(glua.LNumber(t.Now().Sub(t.Started).Seconds()))
 	return 1
 }
@@ -74,7 +74,7 @@ func osDate(l *glua.LState) int {
 	if end := strings.IndexByte(format, 0); end >= 0 { // C strings end at the first zero byte
 		format = format[:end]
 	}
-	clock := timeOf(l)
+	clock := clockOf(l)
 	seconds := clock.Now().Unix()
 	if l.Get(2) != glua.LNil {
 		seconds = toInt64(checkNumber(l, 2))
@@ -89,11 +89,11 @@ func osDate(l *glua.LState) int {
 		l.Push(glua.LNil)
 	case format == "*t":
 		executionOf(l).charge(l, dateTableUnits)
-		executionOf(l).countAllocated(tableBytes + firstBytes)
+		executionOf(l).countAllocated(tableBytes + stringMapBytes)
 		l.Push(t.table(l))
 	default:
 		text := formatDate(l, format, t, clock.Zone)
-		executionOf(l).countAllocated(6 * len(text)) // with the buffers that it outgrew, each a quarter larger than the one before
+		executionOf(l).countAllocated(6 * len(text)) // with the smaller buffers that append replaced; each is a quarter larger than the one before
 		l.Push(glua.LString(text))
 	}
 	return 1
@@ -126,7 +126,7 @@ func formatDate(l *glua.LState, format string, t civil, local *time.Location) st
 // osTime is os.time. It returns the current time, or the time that a table holds as
 // local time. Fields may be out of their range: day 32 is in the next month.
 func osTime(l *glua.LState) int {
-	clock := timeOf(l)
+	clock := clockOf(l)
 	if l.Get(1) == glua.LNil {
 		l.Push(glua.LNumber(clock.Now().Unix()))
 		return 1

@@ -42,7 +42,7 @@ func runOursIn(t *testing.T, zone, program string) string {
 	if err != nil {
 		t.Skip("time zone data is missing: ", err)
 	}
-	s := library.NewState(context.Background(), StateOptions{Time: Time{Zone: location}})
+	s := library.NewState(context.Background(), StateOptions{Time: Clock{Zone: location}})
 	defer func() {
 		if err := s.Close(context.Background()); err != nil {
 			t.Error(err)
@@ -139,7 +139,7 @@ func TestOSAgainstLua51(t *testing.T) {
 // TestOSClock checks that os.time, os.date and os.clock use the clock of the state.
 func TestOSClock(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 5e8, time.UTC)
-	s := library.NewState(context.Background(), StateOptions{Time: Time{Now: func() time.Time { return now }, Zone: time.UTC, Started: now.Add(-3 * time.Second)}})
+	s := library.NewState(context.Background(), StateOptions{Time: Clock{Now: func() time.Time { return now }, Zone: time.UTC, Started: now.Add(-3 * time.Second)}})
 	defer func() { _ = s.Close(context.Background()) }()
 	f := loadFunction(t, s, "return function() return os.time(), os.date('%H:%M:%S'), os.clock() end")
 	for _, want := range []string{"[1.7723664e+09 12:00:00 3]", "[1.77237e+09 13:00:00 3603]"} {
@@ -161,5 +161,21 @@ func TestDateIsBounded(t *testing.T) {
 	}
 	if _, err := s.Call(context.Background(), Limits{Slice: 5 * time.Millisecond}, long, MaxString/2, "%s"); !errors.Is(err, ErrSlice) {
 		t.Errorf("a long format with a short slice: error %v, want %v", err, ErrSlice)
+	}
+}
+
+// TestDateDirectivesAllocateLittle checks that formatting a date makes almost no garbage,
+// because only the result and its buffers are counted.
+func TestDateDirectivesAllocateLittle(t *testing.T) {
+	c, ok := civilOf(1e9, time.UTC)
+	if !ok {
+		t.Fatal("civilOf refused the time 1e9")
+	}
+	b := make([]byte, 0, 64)
+	allocations := testing.AllocsPerRun(100, func() { b = c.appendDirective(b[:0], 'c', time.UTC) })
+	// The year is one allocation, because fmt gets it as an interface. Under the race
+	// detector, fmt's pool adds some.
+	if allocations > 5 {
+		t.Errorf("%d allocations for the 7 directives in %%c, want at most 5", int(allocations))
 	}
 }

@@ -7,8 +7,8 @@ import (
 )
 
 const (
-	maxCaptures = 32
-	maxPattern  = 200 // recursion depth of a match
+	maxCaptures   = 32
+	maxMatchDepth = 200 // recursion depth of a match
 
 	openCapture     = -1 // length of a capture that has not ended
 	positionCapture = -2 // length of a capture "()"
@@ -58,7 +58,7 @@ func shorten(s string) string {
 // match matches the pattern from offset p on with the text from offset s on. It
 // returns the end of the match in the text, or -1.
 func (m *matcher) match(s, p int) int {
-	if m.depth++; m.depth > maxPattern {
+	if m.depth++; m.depth > maxMatchDepth {
 		m.l.RaiseError("pattern too complex")
 	}
 	defer func() { m.depth-- }()
@@ -123,7 +123,7 @@ func (m *matcher) match(s, p int) int {
 }
 
 // matchSpecial matches %b, %f and %1 to %9 at p. It returns the offsets after the
-// match in text and pattern. The offset in the text is -1 if they do not match.
+// match in text and pattern. The offset in the text is -1 if the item does not match.
 // special is false if there is no such item at p.
 func (m *matcher) matchSpecial(s, p int) (text, pattern int, special bool) {
 	if p+1 == len(m.pat) {

@@ -2,8 +2,9 @@ package vm
 
 import "math"
 
-// power returns a to the power of b. If a and b are whole numbers and a float64
-// holds the result exactly, the result is exact. math.Pow does not guarantee that.
+// power returns a to the power of b. The result is exact if a and b are whole
+// numbers, b is from 2 to 64, and the result is at most 2^53. math.Pow does not
+// guarantee that.
 func power(a, b float64) float64 {
 	if b == math.Trunc(b) && b >= 2 && b <= 64 && a == math.Trunc(a) && math.Abs(a) < maxInteger {
 		product := 1.0

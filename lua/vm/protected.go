@@ -44,8 +44,8 @@ func protectedCall(l *glua.LState, ex *execution, fn glua.LValue, first int) (re
 	return results, nil
 }
 
-// safePCall is LState.PCall, but also recovers the panics of the interpreter that
-// PCall does not recover.
+// safePCall is like LState.PCall, but also recovers the panics of the interpreter
+// that PCall does not recover.
 func safePCall(p *glua.LState, nargs int) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

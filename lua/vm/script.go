@@ -25,9 +25,9 @@ type Use struct {
 
 // Compile compiles source. name is the name of the file in errors. root is the name
 // by which the script requires the root module of the library. Compile refuses a
-// source that writes a global, even if that line never runs. Errors begin with
-// "name:line:", except for a source that is too long or binary, which begin with
-// "name:".
+// source that writes a global, even if that line never runs. Errors in the source
+// begin with "name:line:". The errors for a source that is too long or binary, and
+// for a fault of the compiler, begin with "name:".
 func Compile(name, source, root string) (*Script, error) {
 	if len(source) > MaxSource {
 		return nil, fmt.Errorf("%s: the source has %d bytes, the maximum is %d", name, len(source), MaxSource)

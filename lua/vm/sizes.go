@@ -14,7 +14,7 @@ const (
 	functionBytes = 64   // a closure without upvalues
 	upvalueBytes  = 48   // an upvalue
 	objectBytes   = 80   // a userdata with its Object
-	numberBlock   = 256  // a block of numbers; it lives as long as one of its numbers
+	numberBlock   = 256  // gopher-lua allocates numbers in blocks of this size
 	boxBytes      = 16   // the header of a string in an interface
 	threadBytes   = 3200 // a thread without its registry
 )

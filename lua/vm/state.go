@@ -20,7 +20,7 @@ type State struct {
 	owner    any
 	resolve  func(name, from string) (*Script, error)
 	print    func(string)
-	time     Time
+	time     Clock
 	ctx      context.Context // ends when the state ends
 	cancel   context.CancelFunc
 	lock     chan struct{} // has capacity 1; a mutex whose waiters are served in their order
@@ -46,11 +46,11 @@ type State struct {
 	reported  int64 // value of allocated at the last report to memory
 	heldBytes int64 // bytes of Go values that calls keep while they wait
 
-	memory        *Memory
-	exceeded      func(bytes int64)
-	overLimit     atomic.Bool // whether the state was killed because of its memory
-	liveBytes     int64       // guarded by memory.mu: live bytes when last measured
-	sinceMeasured int64       // guarded by memory.mu: bytes allocated since then
+	memory         *Memory
+	memoryExceeded func(bytes int64) // StateOptions.MemoryExceeded; may be nil
+	overLimit      atomic.Bool       // whether the state was killed because of its memory
+	liveBytes      int64             // guarded by memory.mu: live bytes when last measured
+	sinceMeasured  int64             // guarded by memory.mu: bytes allocated since then
 
 	keepMu sync.Mutex
 	kept   map[*keptValue]struct{} // guarded by keepMu
@@ -60,7 +60,7 @@ type State struct {
 type StateOptions struct {
 	Owner  any               // the result of Call.Owner and State.Owner
 	Print  func(line string) // receives the lines of print; nil: they are dropped
-	Time   Time              // for os.time, os.date and os.clock
+	Time   Clock             // for os.time, os.date and os.clock
 	Memory *Memory           // the Memory that counts the bytes of the state; nil: a new one
 
 	// Resolve finds the script that require(name) loads. If it is nil, scripts can
@@ -69,9 +69,9 @@ type StateOptions struct {
 	// module.
 	Resolve func(name, from string) (*Script, error)
 
-	// Exceeded is called once if the state is killed because its Memory is over the
-	// limit. bytes are the live bytes of the state. Exceeded must return at once.
-	Exceeded func(bytes int64)
+	// MemoryExceeded is called once if the state is killed because its Memory is over the
+	// limit. bytes are the live bytes of the state. MemoryExceeded must return at once.
+	MemoryExceeded func(bytes int64)
 }
 
 // NewState returns a state whose scripts can use lib. The state ends when ctx ends
@@ -82,8 +82,8 @@ func (lib *Library) NewState(ctx context.Context, o StateOptions) *State {
 		o.Memory = NewMemory(0)
 	}
 	s := &State{
-		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print, time: o.Time.filled(),
-		memory: o.Memory, exceeded: o.Exceeded,
+		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print, time: o.Time.withDefaults(),
+		memory: o.Memory, memoryExceeded: o.MemoryExceeded,
 		lock:           make(chan struct{}, 1),
 		main:           glua.NewState(stateOptions()),
 		busyCoroutines: map[*glua.LState]bool{},
@@ -202,14 +202,14 @@ func (s *State) callLocked(ctx context.Context, lim Limits, noWait string, fn gl
 	ex.addToCalls()
 	err := s.protect(ex, fn, args, read)
 	ex.removeFromCalls()
-	s.counters.instructions.Add(ex.finish())
+	s.counters.instructions.Add(ex.finishCall())
 	if over := s.reportAllocated(); errors.Is(over, ErrMemory) && ex.killReason == nil {
 		ex.killReason = over
 		err = &Error{Message: over.Error(), reason: over}
 	}
 	s.counters.countOutcome(err, ex.killReason)
 	if err == nil {
-		ex.reuse()
+		ex.keepForReuse()
 	}
 	return err
 }
@@ -266,7 +266,7 @@ func (s *State) takeThread(ex *execution) *glua.LState {
 func (s *State) putThread(l *glua.LState) {
 	l.SetTop(0)
 	l.RemoveContext()
-	if len(s.freeThreads) < maxThreads && len(registryOf(l).array) <= pooledRegistry {
+	if len(s.freeThreads) < maxFreeThreads && len(registryOf(l).array) <= pooledRegistry {
 		s.freeThreads = append(s.freeThreads, l)
 	}
 }
@@ -319,8 +319,8 @@ func (s *State) endReason() error {
 	return nil
 }
 
-// Exceeded reports whether the state was killed because of its memory.
-func (s *State) Exceeded() bool { return s.overLimit.Load() }
+// MemoryExceeded reports whether the state was killed because of its memory.
+func (s *State) MemoryExceeded() bool { return s.overLimit.Load() }
 
 // releaseLock releases the lock and counts the time for which it was held.
 func (s *State) releaseLock() {

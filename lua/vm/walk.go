@@ -10,8 +10,8 @@ import (
 // bytes. Bytes returns the size of the value. It may be called by any goroutine.
 type Sized interface{ Bytes() int }
 
-// A memoryWalk adds up the bytes of all values that a state can reach. What states
-// share, such as the library and compiled scripts, does not count.
+// A memoryWalk adds up the bytes of all values that a state can reach. Values that
+// states share, such as the library and compiled scripts, do not count.
 type memoryWalk struct {
 	seen     addresses
 	bytes    int
@@ -67,7 +67,7 @@ func (w *memoryWalk) visitGo(v any) {
 			w.visitGo(item)
 		}
 	case Holder:
-		v.Held(w.visitGo)
+		v.VisitHeld(w.visitGo)
 	}
 }
 

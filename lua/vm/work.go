@@ -16,9 +16,9 @@ const (
 
 	bytesPerUnit = 64 // bytes that can be allocated, filled and collected in one unit
 
-	// backstop is the factor by which the time of a slice by the clock may exceed
-	// its budget, but it may always take minBackstop. This limits work that is not
-	// counted. The factor is so large that a busy machine does not reach the limit.
+	// By the clock, a slice may take backstop times its budget, and at least
+	// minBackstop. This limits work that is not counted. The factor is so large
+	// that a slice does not reach the limit on a busy machine.
 	backstop    = 20
 	minBackstop = 2 * time.Second
 )
@@ -51,7 +51,7 @@ func calibrate() time.Duration {
 	defer l.Close()
 	fastest := longestUnit
 	for range 30 {
-		ex := &execution{state: &State{}, unitsLeft: 1 << 30} // so many that the budget is never checked
+		ex := &execution{state: &State{}, unitsLeft: 1 << 30} // so large that the budget is never checked
 		l.SetContext(ex)
 		l.Push(l.NewFunctionFromProto(script.proto))
 		start := time.Now()

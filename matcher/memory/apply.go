@@ -20,11 +20,11 @@ func (m *Memory) Admit(changes []store.Change) error {
 			need += bytes
 		}
 	}
-	if most := m.bytesMax.Load(); most > 0 && need > 0 {
-		m.tables.Reclaim(most - need)
-		if used := m.tables.Bytes.Load(); used+need > most {
-			return matcher.Errorf(matcher.CodeFull, "limits.memory: %d of %d bytes are used and the write needs up to %d more", used, most, need).
-				Mask(fmt.Sprintf("limits.memory: the write needs up to %d bytes, and less is left of %d", need, most))
+	if limit := m.bytesMax.Load(); limit > 0 && need > 0 {
+		m.tables.Reclaim(limit - need)
+		if used := m.tables.Bytes.Load(); used+need > limit {
+			return matcher.Errorf(matcher.CodeFull, "limits.memory: %d of %d bytes are used and the write needs up to %d more", used, limit, need).
+				Mask(fmt.Sprintf("limits.memory: the write needs up to %d bytes, and less is left of %d", need, limit))
 		}
 	}
 	if need > 0 && m.options.Refuse != nil {

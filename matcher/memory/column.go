@@ -13,8 +13,8 @@ import (
 type column struct {
 	// where returns the predicate for comparing the column with one value.
 	where func(s *Selection, op string, value any) (filter.Predicate, error)
-	// oneOf returns the predicate for equality with any of values. If it is nil, where is
-	// used for each value, because there is nothing faster.
+	// oneOf returns the predicate for equality with any of values. It is nil if that is not
+	// faster than using where for each value.
 	oneOf func(s *Selection, values []any) (filter.Predicate, error)
 	// find keeps the rows that equal any of values, using an index. It replaces where for
 	// = and !=, and it replaces oneOf. It is nil if there is no index. In a column with
@@ -26,9 +26,9 @@ type column struct {
 	rank func(v *table.View, i int) (rank int64, ok bool)
 }
 
-// compares reports whether a value passes op. sign is -1, 0 or 1, from comparing the
+// satisfies reports whether a value passes op. sign is -1, 0 or 1, from comparing the
 // value with the operand. ok is false if op is unknown.
-func compares(op string, sign int) (pass, ok bool) {
+func satisfies(op string, sign int) (pass, ok bool) {
 	switch op {
 	case "=", "==":
 		return sign == 0, true
@@ -46,7 +46,7 @@ func compares(op string, sign int) (pass, ok bool) {
 	return false, false
 }
 
-// badOperator returns the error for an op that compares does not know.
+// badOperator returns the error for an unknown op.
 func badOperator(op string) error {
 	return fmt.Errorf("%q is not one of = != < <= > >=", op)
 }
@@ -78,6 +78,7 @@ func interval(op string, x float64) (lo, hi int64, others bool, err error) {
 	return lo, hi, others, err
 }
 
+// smallColumn is the column of a small number.
 func smallColumn(of func(*table.Chunk) []matcher.Small) column {
 	present := filter.Within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8))
 	return column{
@@ -125,7 +126,8 @@ func smallColumn(of func(*table.Chunk) []matcher.Small) column {
 	}
 }
 
-// timeColumn accepts RFC 3339, now-<n><unit> and seconds since 1970.
+// timeColumn is the column of a time. Values to compare with are RFC 3339 times,
+// now-<n><unit> or seconds since 1970.
 func timeColumn(of func(*table.Chunk) []matcher.Time) column {
 	return column{
 		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
@@ -187,11 +189,11 @@ func idTest(op string, value any) (func(matcher.ID) bool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := compares(op, 0); !ok {
+	if _, ok := satisfies(op, 0); !ok {
 		return nil, badOperator(op)
 	}
 	return func(x matcher.ID) bool {
-		pass, _ := compares(op, x.Compare(id))
+		pass, _ := satisfies(op, x.Compare(id))
 		return pass && !x.IsZero()
 	}, nil
 }

@@ -25,9 +25,9 @@ var columns = func() (by [matcher.Origins]map[string]column) {
 		}
 		for slot, f := range table.Shapes[o].Texts {
 			if f.Kind == matcher.UUIDField {
-				by[o][f.Path()] = idField(slot)
+				by[o][f.Path()] = idColumn(slot)
 			} else {
-				by[o][f.Path()] = textField(slot)
+				by[o][f.Path()] = textColumn(slot)
 			}
 		}
 	}

@@ -13,18 +13,18 @@ import (
 	"nearside/matcher/store"
 )
 
-// counting counts mapped regions.
+// counting counts mapped and unmapped regions.
 type counting struct {
 	mapped, unmapped atomic.Int64
 }
 
 func (c *counting) regions() table.Regions {
 	mapped := table.MappedRegions()
-	return table.Regions{Get: func(size int, huge bool) ([]byte, error) {
+	return table.Regions{Allocate: func(size int, huge bool) ([]byte, error) {
 		c.mapped.Add(1)
-		return mapped.Get(size, huge)
-	}, Put: func(mem []byte) {
-		mapped.Put(mem)
+		return mapped.Allocate(size, huge)
+	}, Free: func(mem []byte) {
+		mapped.Free(mem)
 		c.unmapped.Add(1)
 	}}
 }
@@ -55,7 +55,7 @@ func TestChurn(t *testing.T) {
 	list := matcher.NewID()
 	p.commit(t, store.Change{Kind: store.PutList, List: &matcher.List{ID: list}})
 	rng := rand.New(rand.NewPCG(1, 1))
-	most := 0
+	highest := 0 // number of chunks
 	for range commits {
 		var changes []store.Change
 		for range 500 {
@@ -66,15 +66,15 @@ func TestChurn(t *testing.T) {
 			changes = append(changes, c)
 		}
 		p.commit(t, changes...)
-		most = max(most, p.tables.ChunkCount(matcher.Faces))
+		highest = max(highest, p.tables.ChunkCount(matcher.Faces))
 	}
 	invariants(t, p.Memory)
 	// The live rows fill one chunk. A chunk is rewritten when a quarter of it is dead.
-	if most > 4 || len(p.tables.Newest.Views[matcher.Faces]) > 4 {
-		t.Errorf("%d chunks at a time, %d places, for %d rows", most, len(p.tables.Newest.Views[matcher.Faces]), live)
+	if highest > 4 || len(p.tables.Newest.Views[matcher.Faces]) > 4 {
+		t.Errorf("up to %d chunks at a time, %d views, for %d rows", highest, len(p.tables.Newest.Views[matcher.Faces]), live)
 	}
 	if n := memory.mapped.Load(); n < 2*commits*500/4096 {
-		t.Fatalf("only %d regions were mapped: this is no churn", n)
+		t.Fatalf("only %d regions were mapped, too few for this test", n)
 	}
 	memory.settle(t, 2*int64(p.tables.ChunkCount(matcher.Faces)))
 	p.check(t, p.listSub(list), p.Expect(p.listSub(list)))
@@ -86,7 +86,7 @@ func TestChurn(t *testing.T) {
 	p.commit(t, deletes...)
 	p.tables.Compact(func(*table.View) bool { return true })
 	if n := p.tables.ChunkCount(matcher.Faces); n != 0 || p.Stats().Bytes != 0 {
-		t.Errorf("%d chunks are left of nothing, %d bytes", n, p.Stats().Bytes)
+		t.Errorf("%d chunks and %d bytes are left, although all objects were deleted", n, p.Stats().Bytes)
 	}
 	invariants(t, p.Memory)
 	memory.settle(t, 0)
@@ -134,7 +134,7 @@ func TestCompactLeavesLists(t *testing.T) {
 	changes := []store.Change{{Kind: store.PutList, List: &matcher.List{ID: list}}}
 	for n := range byte(100) {
 		for o := range matcher.Origins {
-			x := p.of(o, p.clock, p.faces[:1], p.body)
+			x := p.object(o, p.clock, p.faces[:1], p.body)
 			if x.ID = (matcher.ID{n + 1}); o == matcher.Faces {
 				x.Lists = []matcher.ID{list}
 			}

@@ -17,7 +17,7 @@ const (
 //
 //	cost = Options.Cost * max(1, rows/100,000)
 //
-// rows is the number of rows that prefilters left of the set. Without prefilters, it is
+// rows is the number of rows of the set that prefilters left. Without prefilters, it is
 // an upper bound of the selected rows, derived from the objects of the origin and from
 // the lists and IDs that the filter names. For a request of an account, only rows of that
 // account count, so that a cost reveals nothing about other accounts.
@@ -40,38 +40,38 @@ func (m *Memory) Cost(_ context.Context, sub *matcher.SubRequest) (cost float64,
 func (m *Memory) rowsAtMost(o matcher.Origin, f *matcher.Filter, account *matcher.ID) int {
 	m.tables.RLock()
 	defer m.tables.RUnlock()
-	column, known := uint32(0), true
+	value, known := uint32(0), true // value of the account in the column of accounts
 	if account != nil {
-		column, known = m.tables.Accounts[*account]
-		column++
+		value, known = m.tables.Accounts[*account]
+		value++
 	}
 	if !known {
 		return 0
 	}
-	most := m.tables.Newest.Live(o)
+	bound := m.tables.Newest.Live(o)
 	if account != nil {
-		most = m.tables.Tallies[o].Of(column)
+		bound = m.tables.Tallies[o].Of(value)
 	}
 	if f.IDs != nil {
-		most = min(most, len(f.IDs))
+		bound = min(bound, len(f.IDs))
 	}
 	if f.ListID != nil {
-		most = min(most, m.rowsOfLists([]matcher.ID{*f.ListID}, account != nil, column))
+		bound = min(bound, m.rowsOfLists([]matcher.ID{*f.ListID}, account != nil, value))
 	}
 	if f.Lists != nil && len(f.Lists) <= costLists {
-		most = min(most, m.rowsOfLists(f.Lists, account != nil, column))
+		bound = min(bound, m.rowsOfLists(f.Lists, account != nil, value))
 	}
-	return most
+	return bound
 }
 
-// rowsOfLists adds up the faces of lists: all of them, or if one is set, those of one
-// account. A face that is in two lists counts twice.
-func (m *Memory) rowsOfLists(lists []matcher.ID, one bool, account uint32) int {
+// rowsOfLists adds up the faces of lists. If byAccount is set, it counts only the faces
+// of account. A face that is in two lists counts twice.
+func (m *Memory) rowsOfLists(lists []matcher.ID, byAccount bool, account uint32) int {
 	n := 0
 	for _, id := range lists {
 		switch l := m.tables.Lists[id]; {
 		case l == nil:
-		case one:
+		case byAccount:
 			n += l.Tally.Of(account)
 		default:
 			n += l.Rows.Count()

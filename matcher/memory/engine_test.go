@@ -72,7 +72,7 @@ func (p *pair) commit(t testing.TB, changes ...store.Change) {
 		if err := p.Admit(part); err != nil {
 			t.Fatal(err)
 		}
-		p.Change(part)
+		p.ApplyChanges(part)
 		p.Apply(part)
 	}
 }

@@ -20,6 +20,7 @@ func TestColumnsOfEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := selection.(*Selection)
+	filled := 0
 	for name := range columns[matcher.Events] {
 		read, err := s.Reader(name)
 		if err != nil {
@@ -36,7 +37,10 @@ func TestColumnsOfEvents(t *testing.T) {
 			values[got[0]]++
 			rows++
 		}
-		if rows == 0 || len(values) < 2 {
+		if values[nil] == rows { // a field that the events of this test do not have
+			continue
+		}
+		if filled++; len(values) < 2 {
 			t.Fatalf("%s: %d values of %d rows", name, len(values), rows)
 		}
 		for value, n := range values {
@@ -74,6 +78,9 @@ func TestColumnsOfEvents(t *testing.T) {
 				}
 			}
 		}
+	}
+	if filled < 22 {
+		t.Errorf("only %d columns have values", filled)
 	}
 	for _, name := range []string{"lists", "tags", "meta", "height"} {
 		if _, err := s.Where(name, "=", "x"); err == nil || !strings.Contains(err.Error(), "is not one of the columns account_id, age,") {

@@ -22,10 +22,10 @@ type history struct {
 	ends    map[int64]int // by state: number of changes up to and including it
 	objects map[place][]revision
 	deleted map[matcher.ID][]int // by list: the changes that deleted it
-	asked   map[int64]int        // by state: number of readers that started when it was the last one
+	asked   map[int64]int        // by state: number of readers that started when it was the newest state
 }
 
-// revision is an object from a certain change on; nil: deleted.
+// revision is the state of an object after a change; object is nil if it was deleted.
 type revision struct {
 	change int
 	object *matcher.Object

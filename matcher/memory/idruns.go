@@ -28,7 +28,8 @@ func (r *idRun) seek() bool {
 // idRuns is a heap of runs. The first run has the smallest ID.
 type idRuns []idRun
 
-func (h *idRuns) add(r idRun) {
+// push adds a run, unless it has no selected rows.
+func (h *idRuns) push(r idRun) {
 	if !r.seek() {
 		return
 	}
@@ -43,8 +44,8 @@ func (h *idRuns) add(r idRun) {
 	}
 }
 
-// next removes the smallest ID.
-func (h *idRuns) next() {
+// pop removes the smallest ID.
+func (h *idRuns) pop() {
 	all := *h
 	if all[0].rows = all[0].rows[1:]; !all[0].seek() {
 		all[0] = all[len(all)-1]

@@ -181,7 +181,7 @@ func checkKilled(t *testing.T, w *world, dir string, texts map[[2]int][]string) 
 			count++
 		}
 		if !slices.Contains(maybe, x.UserData) {
-			t.Fatalf("writer %d, %d: %q is there, want one of %q", place[0], place[1], x.UserData, maybe)
+			t.Fatalf("writer %d, object %d: the text is %q, want one of %q", place[0], place[1], x.UserData, maybe)
 		}
 		texts[place] = []string{x.UserData}
 	}
@@ -217,7 +217,7 @@ func runChild(t *testing.T, dir, kill string, step int) (lines []string) {
 		lines = append(lines, strings.TrimSpace(line))
 	}
 	if err := cmd.Wait(); !stuck.Stop() || !strings.Contains(fmt.Sprint(err), "killed") {
-		t.Fatalf("the child ended by itself, or never: %v", err)
+		t.Fatalf("the child was not killed by its own signal: %v", err)
 	}
 	return lines
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -18,7 +19,7 @@ import (
 // rows, and rows at the chunk borders.
 func TestChunkBorders(t *testing.T) {
 	lengths := []int{1, 7, 32}
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		lengths = lengths[:1]
 	}
 	for _, length := range lengths {
@@ -148,9 +149,9 @@ func TestHighRows(t *testing.T) {
 	p.check(t, subs, p.Expect(subs))
 }
 
-// TestManyProbes matches more references than can share a pass, and more rows than a
+// TestManyReferences matches more references than can share a pass, and more rows than a
 // strip has.
-func TestManyProbes(t *testing.T) {
+func TestManyReferences(t *testing.T) {
 	w := newWorld(5)
 	v := w.versions[3]
 	m, err := New(Options{Registry: w.registry, Kernel: simd.Kernels()[0], Workers: 2, Cost: 100})

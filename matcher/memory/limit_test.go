@@ -59,9 +59,9 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
-// TestReclaimOnlyWhatHelps checks that chunks are rewritten if that makes room, worst
-// first, and no more of them than needed.
-func TestReclaimOnlyWhatHelps(t *testing.T) {
+// TestReclaimRewritesWorstChunk checks that chunks are rewritten only if that makes
+// enough room, the chunk with the most dead rows first, and no more chunks than needed.
+func TestReclaimRewritesWorstChunk(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
 	all := memorytest.Rows3(0, 3*64)
 	p.commit(t, all...)
@@ -76,14 +76,14 @@ func TestReclaimOnlyWhatHelps(t *testing.T) {
 		t.Fatal(err)
 	}
 	if now := p.tables.Newest.Views[matcher.Faces]; &now[0] != &views[0] {
-		t.Error("chunks were rewritten for a write that is refused all the same")
+		t.Error("chunks were rewritten for a write that was refused anyway")
 	}
 	if err := p.Admit(memorytest.Rows3(1000, 1)); err != nil {
 		t.Fatal(err)
 	}
 	now := p.tables.Newest.Views[matcher.Faces]
 	if now[0].Chunk != first || now[2].Chunk != third || now[1].Deaths > 0 {
-		t.Error("not the worst chunk was rewritten, or not it alone")
+		t.Error("want only the second chunk rewritten, which has the most dead rows")
 	}
 	invariants(t, p.Memory)
 }
@@ -93,12 +93,12 @@ type failing struct{ now bool }
 
 func (f *failing) regions() table.Regions {
 	mapped := table.MappedRegions()
-	return table.Regions{Get: func(size int, huge bool) ([]byte, error) {
+	return table.Regions{Allocate: func(size int, huge bool) ([]byte, error) {
 		if f.now {
 			return nil, errors.New("no memory")
 		}
-		return mapped.Get(size, huge)
-	}, Put: mapped.Put}
+		return mapped.Allocate(size, huge)
+	}, Free: mapped.Free}
 }
 
 // TestNoMemory checks that a write is refused if no memory can be mapped for it. An
@@ -176,7 +176,7 @@ func TestCompactWithoutMemory(t *testing.T) {
 	memory.now = true
 	open, views := maps.Clone(p.tables.Open), p.tables.Newest.Views[matcher.Faces]
 	p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 && v.Rows == 64 })
-	p.tables.Compact(func(v *table.View) bool { return v.Rows == 64 }) // more than there is room for
+	p.tables.Compact(func(v *table.View) bool { return v.Rows == 64 }) // more rows than fit into the open chunk
 	p.tables.Compact(func(v *table.View) bool { return v.Rows == 2 })
 	same := func(a, b table.View) bool { return a.Chunk == b.Chunk && a.Rows == b.Rows }
 	if now := p.tables.Newest.Views[matcher.Faces]; !slices.EqualFunc(now, views, same) || !maps.Equal(open, p.tables.Open) {
@@ -198,7 +198,7 @@ func TestMisfits(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3(),
 		matcher.Version{Number: 2, Type: matcher.BodyDescriptor, Length: 3, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	if n := p.Misfits(); len(n) != 0 {
-		t.Errorf("misfits of nothing: %v", n)
+		t.Errorf("misfits before any write: %v", n)
 	}
 	id := func(n byte) matcher.ID { return matcher.ID{n} }
 	changes := []store.Change{
@@ -260,9 +260,9 @@ func TestTwoDescriptors(t *testing.T) {
 	}
 }
 
-// TestGiveBack checks that, while the process is short of memory, deleted rows are
+// TestShortOfMemory checks that, while the process is short of memory, deleted rows are
 // dropped long before a chunk would be rewritten otherwise, and writes are refused.
-func TestGiveBack(t *testing.T) {
+func TestShortOfMemory(t *testing.T) {
 	tight := false
 	p := newPair(t, Options{
 		chunkRows: 4096, Tight: func() bool { return tight },

@@ -8,13 +8,14 @@ import (
 	"nearside/matcher/memory/table"
 )
 
-// listsColumn passes = if one of the face's lists is the given one, and != if none is.
+// listsColumn is the column of a face's lists. = keeps the faces that are in the given
+// list, and != keeps the others.
 var listsColumn = column{
 	where: func(_ *Selection, op string, value any) (filter.Predicate, error) {
 		if _, err := idOf(value); err != nil {
 			return filter.Nothing, err
 		}
-		return filter.Nothing, fmt.Errorf("%q is not one of = !=, which lists have", op)
+		return filter.Nothing, fmt.Errorf("must be compared with = or !=, got %q", op)
 	},
 	find: (*Selection).inLists,
 	value: func(s *table.Snapshot, v *table.View, i int) any {

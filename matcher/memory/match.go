@@ -46,7 +46,7 @@ func (m *Memory) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 		members := groups[k]
 		s, err := selectionFor(ctx, queries[g], &subs[members[0]])
 		if err == nil {
-			err = m.group(ctx, s, subs, members, results)
+			err = m.matchGroup(ctx, s, subs, members, results)
 		}
 		for _, i := range members {
 			if err != nil {
@@ -100,10 +100,11 @@ func selectionFor(ctx context.Context, q *filter.Query, sub *matcher.SubRequest)
 	return q.Select(ctx)
 }
 
-// group answers the sub-requests of one group. s has the rows of their candidate set.
-func (m *Memory) group(ctx context.Context, s *filter.Selection, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
+// matchGroup answers the sub-requests of one group. s has the rows of their candidate
+// set.
+func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
 	first := &subs[members[0]]
-	within := scan.Farthest(first)
+	farthest := scan.Farthest(first)
 	left := len(members)
 	for wave := range slices.Chunk(members, m.scheduler.WaveMax()) {
 		left -= len(wave)
@@ -111,19 +112,19 @@ func (m *Memory) group(ctx context.Context, s *filter.Selection, subs []matcher.
 		if first.Account != nil {
 			j.Account = *first.Account
 		}
-		j.More, j.Begun = left, left+len(wave) < len(members)
+		j.Later, j.Begun = left, left+len(wave) < len(members)
 		for _, sub := range wave {
-			j.Searches = append(j.Searches, scan.NewSearch(s.Snapshot(), &subs[sub], within))
+			j.Searches = append(j.Searches, scan.NewSearch(s.Snapshot(), &subs[sub], farthest))
 		}
 		if err := m.scheduler.Run(ctx, j); err != nil {
 			return err
 		}
 		figures := matcher.Scan{
 			RowsSelected: s.Len(), RowsOtherVersion: s.Len() - j.Rows, RowsScanned: j.Rows,
-			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.Shared),
+			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.SharedMax),
 		}
 		for i, sub := range wave {
-			rows, err := matches(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
+			rows, err := matchesOf(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
 			if err != nil {
 				return err
 			}
@@ -134,8 +135,8 @@ func (m *Memory) group(ctx context.Context, s *filter.Selection, subs []matcher.
 	return nil
 }
 
-// matches returns the answer to sub: the hits that found has in snap.
-func matches(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
+// matchesOf returns the answer to sub: the hits of found, whose rows are in snap.
+func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
 	hits, origin := found.Ranked(), sub.Candidates.Origin
 	rows := make([]matcher.Match, len(hits))
 	objects := make([]matcher.Object, len(hits))

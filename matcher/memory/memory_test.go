@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -21,17 +22,17 @@ func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version
 	for range 1 + w.IntN(20) {
 		switch w.IntN(12) {
 		case 0:
-			l := pick(w, w.lists)
+			l := testkit.Pick(w.Rand, w.lists...)
 			exists[l] = true
 			changes = append(changes, store.Change{Kind: store.PutList, List: &matcher.List{ID: l}})
 		case 1:
-			l := pick(w, w.lists)
+			l := testkit.Pick(w.Rand, w.lists...)
 			if exists[l] && w.IntN(4) == 0 {
 				exists[l] = false
 				changes = append(changes, store.Change{Kind: store.DeleteList, ID: l})
 			}
 		case 2, 3, 4, 5:
-			changes = append(changes, store.Change{Kind: store.DeleteObject, ID: pick(w, w.ids)})
+			changes = append(changes, store.Change{Kind: store.DeleteObject, ID: testkit.Pick(w.Rand, w.ids...)})
 		default:
 			var lists []matcher.ID
 			for _, l := range w.lists {
@@ -42,7 +43,7 @@ func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version
 			changes = append(changes, store.Change{Kind: store.PutObject, Object: w.face(lists, versions)})
 		}
 	}
-	o.Change(changes)
+	o.ApplyChanges(changes)
 	if err := m.Admit(changes); err != nil {
 		panic(err)
 	}
@@ -63,7 +64,7 @@ func TestEqualsBruteForce(t *testing.T) {
 				}
 				w := newWorld(uint64(workers))
 				for i := range len(w.versions) {
-					if memorytest.UnderRace && i%5 > 0 {
+					if testkit.RaceEnabled && i%5 > 0 {
 						continue
 					}
 					versions := w.versions[i : i+1]

@@ -110,7 +110,7 @@ func (mo *requestMoment) Get(o matcher.Origin, id matcher.ID, account *matcher.I
 	if !ok {
 		return matcher.Object{}, false
 	}
-	return get(mo.snap, o, row, account, mo.now, descriptors)
+	return visibleObject(mo.snap, o, row, account, mo.now, descriptors)
 }
 
 // rowOf finds the row of an object. Usually that is a lookup. It scans all rows only if
@@ -146,13 +146,13 @@ func (mo *requestMoment) Page(ctx context.Context, o matcher.Origin, f *matcher.
 	m.tables.RLock()
 	q := m.bind(o, f, account, mo.now) // accounts are never removed, and no other index is used
 	m.tables.RUnlock()
-	q.At(mo.snap)
+	q.UseSnapshot(mo.snap)
 	q.AddColumns(f)
 	s, err := q.Select(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	return objectsOf(ctx, s, p)
+	return objectsOfPage(ctx, s, p)
 }
 
 // Each implements [matcher.Moment].
@@ -161,5 +161,5 @@ func (mo *requestMoment) Each(ctx context.Context, c *matcher.Candidates, t matc
 	if err != nil {
 		return err
 	}
-	return each(ctx, s.rows.WithType(t), f)
+	return eachObject(ctx, s.rows.WithType(t), f)
 }

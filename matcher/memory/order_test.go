@@ -36,9 +36,9 @@ func (p *pair) makeLists(t *testing.T, n int) []matcher.ID {
 	return lists
 }
 
-// inOrder returns how many adjacent rows of faces are not ordered by list and time, and
-// the number of rows examined. It skips the last chunk.
-func (p *pair) inOrder() (wrong, rows int) {
+// outOfOrder returns how many rows of faces do not follow the previous row in the order
+// of list and time, and the number of rows examined. It skips the open chunk.
+func (p *pair) outOfOrder() (wrong, rows int) {
 	views := p.tables.Newest.Views[matcher.Faces]
 	open := p.tables.Open[table.Kind{Origin: matcher.Faces, Versions: views[len(views)-1].Versions}]
 	for c := range views {
@@ -63,7 +63,7 @@ func TestFullChunksAreOrdered(t *testing.T) {
 	lists := p.makeLists(t, 10)
 	p.commit(t, mixture(rand.New(rand.NewPCG(1, 2)), lists, 5000)...)
 	invariants(t, p.Memory)
-	if wrong, rows := p.inOrder(); rows < 4000 || wrong > rows/200 {
+	if wrong, rows := p.outOfOrder(); rows < 4000 || wrong > rows/200 {
 		t.Errorf("%d of %d neighbours are out of order", wrong, rows)
 	}
 	for _, list := range lists {

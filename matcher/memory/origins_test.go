@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -22,12 +23,12 @@ import (
 // originsPair is a Memory and a brute-force model that receive the same changes.
 type originsPair struct {
 	*Memory
-	plain
+	originsModel
 	*world
-	faces []*matcher.Version
-	body  *matcher.Version
-	dir   string
-	texts int // maximum number of texts in a lexicon; 0: the default
+	faces      []*matcher.Version
+	body       *matcher.Version
+	dir        string
+	lexiconMax int // maximum number of texts in a lexicon; 0: the default
 }
 
 // newOriginsPair returns an empty pair. With seed 1, its lexicons overflow.
@@ -43,9 +44,9 @@ func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 	}
 	p.faces = []*matcher.Version{registry.Version(w.versions[0].Number), registry.Version(w.versions[1].Number)}
 	p.body = registry.Version(9)
-	p.plain = plain{Oracle: memorytest.Oracle{Registry: registry}, objects: map[place]*matcher.Object{}, clock: 1_000_000}
+	p.originsModel = originsModel{Oracle: memorytest.Oracle{Registry: registry}, objects: map[place]*matcher.Object{}, clock: 1_000_000}
 	if seed == 1 {
-		p.texts = 2
+		p.lexiconMax = 2
 	}
 	p.start(t, metaFields)
 	return p
@@ -55,7 +56,7 @@ func newOriginsPair(t *testing.T, seed uint64) *originsPair {
 func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	t.Helper()
 	m, err := New(Options{
-		Registry: p.Registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta, lexiconMax: p.texts,
+		Registry: p.Registry, Kernel: p.kernel(), Workers: 2, Cost: 100, chunkRows: 128, MetaFields: meta, lexiconMax: p.lexiconMax,
 		Now: func() time.Time { return time.UnixMilli(int64(p.clock)) },
 	})
 	if err != nil {
@@ -65,14 +66,15 @@ func (p *originsPair) start(t *testing.T, meta []matcher.MetaField) {
 	p.Memory = m
 }
 
-// restart seals the Memory and restores it from the segments.
+// restart seals the Memory and restores it from the segments. It also checks that a
+// Memory with other declared fields refuses the segments.
 func (p *originsPair) restart(t *testing.T) {
 	t.Helper()
-	dir := p.dir // always the same folder, so that unchanged chunks are not sealed again
+	dir := p.dir // always the same folder, so that the segments of unchanged chunks are kept
 	seal(t, p.Memory, dir, "mark")
 	p.start(t, nil)
 	if _, err := p.Restore(t.Context(), dir); len(p.objects) > 0 && (err == nil || !strings.Contains(err.Error(), "the configuration or the program changed")) {
-		t.Fatalf("other declared fields: %v", err)
+		t.Fatalf("restored with other declared fields: %v", err)
 	}
 	p.start(t, metaFields)
 	if mark, err := p.Restore(t.Context(), dir); err != nil || string(mark) != "mark" || p.Records() != uint64(len(p.objects)) {
@@ -88,15 +90,15 @@ func (p *originsPair) step(t *testing.T) {
 	for range 1 + p.IntN(60) {
 		o := matcher.Origin(p.IntN(int(matcher.Origins)))
 		if p.IntN(4) == 0 {
-			changes = append(changes, store.Change{Kind: store.DeleteObject, Origin: o, ID: pick(p.world, p.ids)})
+			changes = append(changes, store.Change{Kind: store.DeleteObject, Origin: o, ID: testkit.Pick(p.Rand, p.ids...)})
 			continue
 		}
-		changes = append(changes, store.Change{Kind: store.PutObject, Object: p.of(o, p.clock, p.faces, p.body)})
+		changes = append(changes, store.Change{Kind: store.PutObject, Object: p.object(o, p.clock, p.faces, p.body)})
 	}
 	if err := p.Admit(changes); err != nil {
 		t.Fatal(err)
 	}
-	p.apply(changes)
+	p.applyToModel(changes)
 	p.Apply(changes)
 	if p.IntN(6) == 0 {
 		p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
@@ -104,12 +106,8 @@ func (p *originsPair) step(t *testing.T) {
 	p.clock += matcher.Time(p.IntN(5))
 }
 
-// apply applies changes to the model. It is defined because both embedded types have an
-// apply.
-func (p *originsPair) apply(changes []store.Change) { p.plain.apply(changes) }
-
-// same fails the test unless two objects are equal.
-func same(t *testing.T, got, want *matcher.Object) {
+// mustEqual fails the test unless two objects are equal.
+func mustEqual(t *testing.T, got, want *matcher.Object) {
 	t.Helper()
 	if reflect.DeepEqual(got, want) {
 		return // cmp is slow
@@ -126,7 +124,7 @@ func (p *originsPair) check(t *testing.T) {
 	f := p.filterOf(o)
 	var account *matcher.ID
 	if p.IntN(5) == 0 {
-		account = new(pick(p.world, p.accounts))
+		account = new(testkit.Pick(p.Rand, p.accounts...))
 	}
 	want := p.selected(o, &f, account)
 	got, n, err := p.Page(t.Context(), o, &f, account, matcher.Page{Size: 1000, Descriptors: true})
@@ -134,7 +132,7 @@ func (p *originsPair) check(t *testing.T) {
 		t.Fatalf("%v: %d objects of %s, want %d: %s", err, n, o, len(want), show(f))
 	}
 	for i := range got {
-		same(t, &got[i], want[i])
+		mustEqual(t, &got[i], want[i])
 	}
 	page, part := wantedPage(p.world, want)
 	got, n, err = p.Page(t.Context(), o, &f, account, page)
@@ -142,9 +140,9 @@ func (p *originsPair) check(t *testing.T) {
 		t.Fatalf("%v: page %+v: %d of %d objects of %s, want %d of %d: %s", err, page, len(got), n, o, len(part), len(want), show(f))
 	}
 	for i := range got {
-		same(t, &got[i], part[i])
+		mustEqual(t, &got[i], part[i])
 	}
-	v := pick(p.world, []*matcher.Version{p.faces[0], p.faces[1], p.body})
+	v := testkit.Pick(p.Rand, []*matcher.Version{p.faces[0], p.faces[1], p.body}...)
 	c := &matcher.Candidates{Origin: o, Filter: f, Limit: 1 + p.IntN(9), Order: matcher.Order(p.IntN(3))}
 	sub := memorytest.Reference(v, p.descriptor(v).Data, c)
 	sub.Account = account
@@ -157,7 +155,7 @@ func wantedPage(w *world, all []*matcher.Object) (matcher.Page, []*matcher.Objec
 	p := matcher.Page{Order: matcher.PageOrder(w.IntN(3)), Size: 1 + w.IntN(12), Descriptors: true}
 	all = slices.Clone(all)
 	if w.IntN(2) == 0 {
-		p.Order, p.After = matcher.PageByID, new(pick(w, w.ids))
+		p.Order, p.After = matcher.PageByID, new(testkit.Pick(w.Rand, w.ids...))
 		all = slices.DeleteFunc(all, func(o *matcher.Object) bool { return o.ID.String() <= p.After.String() })
 	} else if p.Offset = w.IntN(20); p.Order != matcher.PageByID {
 		slices.SortStableFunc(all, func(a, b *matcher.Object) int {
@@ -175,13 +173,13 @@ func wantedPage(w *world, all []*matcher.Object) (matcher.Page, []*matcher.Objec
 // filter.
 func (p *originsPair) checkMatch(t *testing.T, sub *matcher.SubRequest, selected []*matcher.Object) {
 	t.Helper()
-	few := *memorytest.NewOracle(p.Registry)
+	oracle := *memorytest.NewOracle(p.Registry)
 	for _, x := range selected {
-		few.Faces[x.ID] = x
+		oracle.Faces[x.ID] = x
 	}
 	all := *sub
 	all.Account, all.Candidates = nil, &matcher.Candidates{Limit: sub.Candidates.Limit, Order: sub.Candidates.Order}
-	want, n, scanned := few.Answer(&all)
+	want, n, scanned := oracle.Answer(&all)
 	r := p.Match(t.Context(), []matcher.SubRequest{*sub})[0]
 	if r.Err != nil || r.Scan.RowsSelected != n || r.Scan.RowsScanned != scanned {
 		t.Fatalf("%v: scan %+v, want %d selected, %d scanned", r.Err, r.Scan, n, scanned)
@@ -190,9 +188,9 @@ func (p *originsPair) checkMatch(t *testing.T, sub *matcher.SubRequest, selected
 		t.Fatalf("%s:\n got %v\nwant %v", show(sub.Candidates.Filter), got, want)
 	}
 	for _, m := range r.Matches {
-		plain := *few.Faces[m.ID]
+		plain := *oracle.Faces[m.ID]
 		plain.Descriptors = [matcher.DescriptorTypes]matcher.Descriptor{}
-		same(t, m.Object, &plain)
+		mustEqual(t, m.Object, &plain)
 	}
 }
 
@@ -212,7 +210,7 @@ func TestOriginsEqualBruteForce(t *testing.T) {
 		if seed == 2 { // two texts for every hash
 			lexicons := slices.Clone(p.tables.Lexicons.Meta)
 			for field := range table.Shapes[matcher.Events].Hashes {
-				lexicons = append(lexicons, p.tables.Lexicons.Of(matcher.Events, field))
+				lexicons = append(lexicons, p.tables.Lexicons.ForText(matcher.Events, field))
 			}
 			for _, l := range lexicons {
 				if l == nil {
@@ -243,10 +241,10 @@ func TestOriginsEqualBruteForce(t *testing.T) {
 		}
 		for place, x := range p.objects {
 			got, ok := p.Get(place.origin, place.id, nil, true)
-			if want := p.there(place.origin, &matcher.Filter{}, nil, x); ok != want {
+			if want := p.isSelected(place.origin, &matcher.Filter{}, nil, x); ok != want {
 				t.Errorf("Get: %v, want %v", ok, want)
 			} else if ok {
-				same(t, &got, x)
+				mustEqual(t, &got, x)
 			}
 		}
 		invariants(t, p.Memory)
@@ -265,15 +263,15 @@ func (p *originsPair) expired() (n int) {
 	return n
 }
 
-// TestLexiconClash checks that texts with the same hash are told apart.
+// TestLexiconClash checks that a filter distinguishes texts with the same hash.
 func TestLexiconClash(t *testing.T) {
 	a, b := clash(t)
 	p := newOriginsPair(t, 9)
 	for i, source := range []string{a, b, a} {
-		x := p.of(matcher.Events, 0, p.faces, p.body)
+		x := p.object(matcher.Events, 0, p.faces, p.body)
 		x.ID, x.Event.Source = matcher.ID{byte(i + 1)}, source
 		change := []store.Change{{Kind: store.PutObject, Object: x}}
-		p.apply(change)
+		p.applyToModel(change)
 		p.Apply(change)
 	}
 	for _, want := range []string{a, b} {
@@ -285,7 +283,7 @@ func TestLexiconClash(t *testing.T) {
 	}
 }
 
-// clash returns two texts with the same hash.
+// clash returns two texts with the same hash. It takes about 80,000 texts to find them.
 func clash(t *testing.T) (a, b string) {
 	t.Helper()
 	seen := map[uint32]string{}
@@ -296,7 +294,7 @@ func clash(t *testing.T) (a, b string) {
 		}
 		seen[table.HashString(s)] = s
 	}
-	t.Fatal("no two of a million texts have one hash")
+	t.Fatal("found no two texts with the same hash among 2^20")
 	return "", ""
 }
 
@@ -304,7 +302,7 @@ func clash(t *testing.T) (a, b string) {
 // none does.
 func TestOneClock(t *testing.T) {
 	p := newOriginsPair(t, 3)
-	x := p.of(matcher.Attributes, 0, p.faces, p.body)
+	x := p.object(matcher.Attributes, 0, p.faces, p.body)
 	x.Expires = p.clock + 50
 	p.Apply([]store.Change{{Kind: store.PutObject, Object: x}})
 	p.options.Now = func() time.Time { p.clock++; return time.UnixMilli(int64(p.clock)) } // each call advances the clock

@@ -20,14 +20,15 @@ type place struct {
 	id     matcher.ID
 }
 
-// plain has all objects of all origins as plain structs, and a clock.
-type plain struct {
+// originsModel has all objects of all origins as plain structs, and a clock.
+type originsModel struct {
 	memorytest.Oracle
 	objects map[place]*matcher.Object
 	clock   matcher.Time
 }
 
-func (p *plain) apply(changes []store.Change) {
+// applyToModel applies the changes of a commit, which must not change lists.
+func (p *originsModel) applyToModel(changes []store.Change) {
 	for _, c := range changes {
 		switch c.Kind {
 		case store.PutObject:
@@ -35,13 +36,13 @@ func (p *plain) apply(changes []store.Change) {
 		case store.DeleteObject:
 			delete(p.objects, place{c.Origin, c.ID})
 		default:
-			panic("no lists here")
+			panic("the model has no lists")
 		}
 	}
 }
 
-// there reports whether the filter and the account can see x at all.
-func (p *plain) there(o matcher.Origin, f *matcher.Filter, account *matcher.ID, x *matcher.Object) bool {
+// isSelected reports whether a filter selects x for a request of account.
+func (p *originsModel) isSelected(o matcher.Origin, f *matcher.Filter, account *matcher.ID, x *matcher.Object) bool {
 	if x.Origin != o || x.Origin == matcher.Attributes && x.Expires != 0 && x.Expires <= p.clock {
 		return false
 	}
@@ -50,7 +51,7 @@ func (p *plain) there(o matcher.Origin, f *matcher.Filter, account *matcher.ID, 
 	return p.Passes(&common, account, x) && (o != matcher.Events || p.passesEvent(&f.Event, x.Event))
 }
 
-func (p *plain) passesEvent(f *matcher.EventFilter, e *matcher.Event) bool {
+func (p *originsModel) passesEvent(f *matcher.EventFilter, e *matcher.Event) bool {
 	tag := f.Tags == nil
 	for _, s := range e.Tags {
 		tag = tag || slices.Contains(f.Tags, s)
@@ -90,7 +91,7 @@ func passesMeta(f *matcher.MetaFilter, meta string) bool {
 			if f.Field.Type != matcher.MetaNumber {
 				return false
 			}
-			sign = exactly(x.String()).Cmp(exactly(fmt.Sprint(want.Number.Any())))
+			sign = exactNumber(x.String()).Cmp(exactNumber(fmt.Sprint(want.Number.Any())))
 		case string:
 			if f.Field.Type != matcher.MetaString {
 				return false
@@ -114,8 +115,8 @@ func passesMeta(f *matcher.MetaFilter, meta string) bool {
 	return false
 }
 
-// exactly parses an integer without rounding, and any other number as float64.
-func exactly(text string) *big.Float {
+// exactNumber parses an integer without rounding, and any other number as float64.
+func exactNumber(text string) *big.Float {
 	if i, ok := new(big.Int).SetString(text, 10); ok {
 		return new(big.Float).SetPrec(100).SetInt(i)
 	}
@@ -127,10 +128,10 @@ func exactly(text string) *big.Float {
 }
 
 // selected returns the objects that a filter selects, ordered by ID.
-func (p *plain) selected(o matcher.Origin, f *matcher.Filter, account *matcher.ID) []*matcher.Object {
+func (p *originsModel) selected(o matcher.Origin, f *matcher.Filter, account *matcher.ID) []*matcher.Object {
 	var all []*matcher.Object
 	for _, x := range p.objects {
-		if p.there(o, f, account, x) {
+		if p.isSelected(o, f, account, x) {
 			all = append(all, x)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -21,13 +22,13 @@ func (w *world) text(prefix string, n int) string {
 
 func (w *world) maybeID(from []matcher.ID) (id matcher.ID) {
 	if w.IntN(4) > 0 {
-		id = pick(w, from)
+		id = testkit.Pick(w.Rand, from...)
 	}
 	return id
 }
 
-// of returns a random object of any origin.
-func (w *world) of(o matcher.Origin, now matcher.Time, versions []*matcher.Version, body *matcher.Version) *matcher.Object {
+// object returns a random object of any origin.
+func (w *world) object(o matcher.Origin, now matcher.Time, versions []*matcher.Version, body *matcher.Version) *matcher.Object {
 	x := w.face(nil, versions)
 	x.Origin, x.Lists = o, nil
 	switch o {
@@ -63,12 +64,12 @@ func (w *world) event() *matcher.Event {
 		Location: matcher.Location{City: w.text("c", 4), Area: w.text("a", 4), District: w.text("d", 4), Street: w.text("r", 4), HouseNumber: w.text("", 9)},
 		TopMatch: matcher.TopMatch{ObjectID: w.maybeID(w.ids[:9]), ExternalID: w.text("x", 5)},
 	}
-	tags, most := 3, 4 // number of names in use; with 90 names, not all have their own bit
+	names, tagsMax := 3, 4 // with 90 names, not all have their own bit
 	if w.IntN(2) == 0 {
-		tags, most = 90, 20
+		names, tagsMax = 90, 20
 	}
-	for range w.IntN(most) {
-		e.Tags = append(e.Tags, fmt.Sprint("tag", w.IntN(tags)))
+	for range w.IntN(tagsMax) {
+		e.Tags = append(e.Tags, fmt.Sprint("tag", w.IntN(names)))
 	}
 	if w.IntN(3) > 0 {
 		e.EndTime = new(matcher.Time(w.IntN(20)*1000 - 5000))
@@ -76,22 +77,21 @@ func (w *world) event() *matcher.Event {
 	if w.IntN(3) > 0 {
 		e.Location.Position = &matcher.Position{Longitude: float64(w.IntN(9)) - 4.5, Latitude: float64(w.IntN(9)) / 8}
 		if w.IntN(2) == 0 {
-			e.Location.Position.Longitude = pick(w, []float64{-180, -179.9, -179.8, -165, 165, 179.8, 179.9, 180})
+			e.Location.Position.Longitude = testkit.Pick(w.Rand, []float64{-180, -179.9, -179.8, -165, 165, 179.8, 179.9, 180}...)
 		}
 	}
 	if w.IntN(3) > 0 {
 		e.TopMatch.Similarity = new(float64(w.IntN(5)) / 4)
 	}
-	e.Meta = pick(w, []string{
+	e.Meta = testkit.Pick(w.Rand, []string{
 		"", `{}`, `{"shop":{"floor":3},"name":"n1","a":{"vip":true}}`, `{"shop":{"floor":-0.5},"name":"n2","a":{"vip":false}}`,
 		`{"shop":{"floor":"3"},"name":3,"a":{"vip":1}}`, `{"shop":3,"name":"","a":[true]}`, `{"shop":{"floor":1e300},"name":"\u00e9"}`,
-		`{"shop":{"floor":3.0000000001},"name":null}`, `{"shop":{"floor":` + pick(w, large) + `}}`, `{"shop":{"floor":` + pick(w, large) + `}}`,
-	})
+		`{"shop":{"floor":3.0000000001},"name":null}`, `{"shop":{"floor":` + testkit.Pick(w.Rand, large...) + `}}`, `{"shop":{"floor":` + testkit.Pick(w.Rand, large...) + `}}`,
+	}...)
 	return e
 }
 
-// large has numbers that are the same in float64 as their neighbours, and such
-// neighbours.
+// large has large integers, and their neighbours that are equal in float64.
 var large = []string{
 	"9007199254740992", "9007199254740993", "9.007199254740992e15", "-9007199254740993", "-9007199254740992", "18446744073709551615",
 	"18446744073709551614", "1.8446744073709552e19", "-9223372036854775808", "-9223372036854775807", "9223372036854775807", "9223372036854775808",
@@ -142,7 +142,7 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 		case 5:
 			on(&f, "track_id").Texts = texts("t", 10)
 		case 6:
-			e.Tags = texts("tag", pick(w, []int{4, 100}))
+			e.Tags = texts("tag", testkit.Pick(w.Rand, []int{4, 100}...))
 		case 7:
 			on(&f, "emotion").Smalls = subset(w, []uint8{0, 1, 2, 9})
 		case 8:
@@ -160,7 +160,7 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 		case 14:
 			e.Position = &matcher.GeoBox{Longitude: float64(w.IntN(9)) - 4, Latitude: w.Float64(), LongitudeDelta: float64(w.IntN(4)) / 2, LatitudeDelta: w.Float64() / 2}
 			if w.IntN(2) == 0 {
-				e.Position.Longitude, e.Position.LongitudeDelta = pick(w, []float64{-180, -179.9, -170, 0, 179.9, 180}), pick(w, []float64{0, 0.1, 0.2, 1, 15, 179.95, 180, 360})
+				e.Position.Longitude, e.Position.LongitudeDelta = testkit.Pick(w.Rand, []float64{-180, -179.9, -170, 0, 179.9, 180}...), testkit.Pick(w.Rand, []float64{0, 0.1, 0.2, 1, 15, 179.95, 180, 360}...)
 			}
 		case 15:
 			e.EndTime = matcher.Range[matcher.Time]{GTE: new(matcher.Time(w.IntN(20)*1000 - 5000))}
@@ -171,7 +171,7 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 		case 18:
 			on(&f, "top_match.external_id").Texts = texts("x", 6)
 		case 19:
-			e.TopMatchSimilarity = matcher.Range[float64]{GTE: new(w.Float64()), LT: pick(w, []*float64{nil, new(0.75), new(2.0)})}
+			e.TopMatchSimilarity = matcher.Range[float64]{GTE: new(w.Float64()), LT: testkit.Pick(w.Rand, []*float64{nil, new(0.75), new(2.0)}...)}
 		case 20:
 			e.Meta = append(e.Meta, w.metaFilter())
 		}
@@ -180,7 +180,7 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 }
 
 func (w *world) metaFilter() matcher.MetaFilter {
-	f := matcher.MetaFilter{Field: pick(w, metaFields), Op: matcher.MetaOp(w.IntN(4))}
+	f := matcher.MetaFilter{Field: testkit.Pick(w.Rand, metaFields...), Op: matcher.MetaOp(w.IntN(4))}
 	if f.Field.Type == matcher.MetaBoolean {
 		f.Op %= 2
 	}
@@ -188,15 +188,15 @@ func (w *world) metaFilter() matcher.MetaFilter {
 		switch f.Field.Type {
 		case matcher.MetaNumber:
 			if w.IntN(3) > 0 {
-				n, err := matcher.ParseNumber(pick(w, large))
+				n, err := matcher.ParseNumber(testkit.Pick(w.Rand, large...))
 				if err != nil {
 					panic(err)
 				}
 				return matcher.MetaValue{Number: n}
 			}
-			return matcher.MetaValue{Number: matcher.Number{Float: pick(w, []float64{3, -0.5, 1e300, 7, 3.0000000001})}}
+			return matcher.MetaValue{Number: matcher.Number{Float: testkit.Pick(w.Rand, []float64{3, -0.5, 1e300, 7, 3.0000000001}...)}}
 		case matcher.MetaString:
-			return matcher.MetaValue{Text: pick(w, []string{"n1", "n2", "", "é", "z"})}
+			return matcher.MetaValue{Text: testkit.Pick(w.Rand, []string{"n1", "n2", "", "é", "z"}...)}
 		default:
 			return matcher.MetaValue{Number: matcher.IntNumber(int64(w.IntN(2)))}
 		}

@@ -16,11 +16,11 @@ func (m *Memory) Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, 
 	if err != nil {
 		return nil, 0, err
 	}
-	return objectsOf(ctx, s, p)
+	return objectsOfPage(ctx, s, p)
 }
 
-// objectsOf returns the objects of a page of s, and the number of rows of s.
-func objectsOf(ctx context.Context, s *filter.Selection, p matcher.Page) ([]matcher.Object, int, error) {
+// objectsOfPage returns the objects of a page of s, and the number of rows of s.
+func objectsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]matcher.Object, int, error) {
 	snap, origin := s.Snapshot(), s.Origin()
 	defer runtime.KeepAlive(snap)
 	rows, err := rowsOfPage(ctx, s, p)
@@ -49,11 +49,11 @@ func rowsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uin
 	if p.Offset >= s.Len() {
 		return nil, nil
 	}
-	most := min(p.Offset+p.Size, s.Len())
-	if p.Order == matcher.PageByID && walks(s, most) {
+	end := min(p.Offset+p.Size, s.Len())
+	if p.Order == matcher.PageByID && mergeIsFaster(s, end) {
 		return rowsByID(ctx, s, p)
 	}
-	first := firstRanked(s, most, func(e filter.Entry) (int64, bool) {
+	first := firstRanked(s, end, func(e filter.Entry) (int64, bool) {
 		switch v, i := s.Snapshot().At(s.Origin(), e.Row); p.Order {
 		case matcher.PageByTimeAsc:
 			return ^int64(v.Times[i]), true // reverses the order
@@ -70,10 +70,11 @@ func rowsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uin
 	return rows, nil
 }
 
-// walks reports whether finding the first rows of s by reading all rows in the order of
-// IDs is faster than sorting the rows of s. If every page is read this way, all pages
-// together visit each row once.
-func walks(s *filter.Selection, rows int) bool {
+// mergeIsFaster reports whether rowsByID finds the given number of first rows of s faster
+// than firstRanked. firstRanked visits all rows of s. rowsByID also visits rows that are
+// not selected: live/s.Len() rows for each row that it finds, if selected rows are spread
+// evenly.
+func mergeIsFaster(s *filter.Selection, rows int) bool {
 	return rows*s.Snapshot().Live(s.Origin()) <= s.Len()*s.Len()
 }
 
@@ -104,11 +105,11 @@ func rowsByID(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uint3
 				})
 				rows = rows[at:]
 			}
-			runs.add(idRun{rows: rows, ids: v.IDs, chunk: uint32(c) << 16, n: v.Rows, words: words})
+			runs.push(idRun{rows: rows, ids: v.IDs, chunk: uint32(c) << 16, n: v.Rows, words: words})
 		}
 	}
 	rows := make([]uint32, 0, min(p.Size, s.Len()))
-	for skip := p.Offset; len(runs) > 0 && len(rows) < p.Size; runs.next() {
+	for skip := p.Offset; len(runs) > 0 && len(rows) < p.Size; runs.pop() {
 		if skip > 0 {
 			skip--
 			continue

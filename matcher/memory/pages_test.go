@@ -17,10 +17,10 @@ import (
 	"nearside/matcher/store"
 )
 
-// TestPagesBehindAnID reads all pages, one after the other, of all rows and of a few,
-// while rows are written and deleted. Each object that exists the whole time must be
-// returned exactly once.
-func TestPagesBehindAnID(t *testing.T) {
+// TestPagesAfterID reads all pages, one after the other, of all rows and of a few, while
+// rows are written and deleted. Each object that exists the whole time must be returned
+// exactly once.
+func TestPagesAfterID(t *testing.T) {
 	const rows = 6000
 	p := newPair(t, Options{chunkRows: 2048}, memorytest.Version3())
 	rng := rand.New(rand.NewPCG(3, 3))
@@ -112,7 +112,7 @@ func TestPagesByTime(t *testing.T) {
 				got = append(got, objects[i].ID[0])
 			}
 			if part := want[min(offset, len(want)):]; err != nil || n != len(want) || !bytes.Equal(got, part[:min(3, len(part))]) {
-				t.Errorf("%s at %d: %v of %d, want of %v (%v)", order, offset, got, n, want, err)
+				t.Errorf("%s at %d: %v of %d, want a part of %v (%v)", order, offset, got, n, want, err)
 			}
 		}
 	}
@@ -121,7 +121,8 @@ func TestPagesByTime(t *testing.T) {
 	check(matcher.PageByID, 3, 4, 5, 6, 7, 8, 9)
 }
 
-func TestPageEnds(t *testing.T) {
+// TestPageOfEndedContext checks that Page returns the cause when its context has ended.
+func TestPageOfEndedContext(t *testing.T) {
 	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
 	p.commit(t, memorytest.Rows3(0, 100)...)
 	stop := errors.New("enough")

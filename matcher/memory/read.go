@@ -17,7 +17,7 @@ func (m *Memory) Get(o matcher.Origin, id matcher.ID, account *matcher.ID, descr
 	if !ok {
 		return matcher.Object{}, false
 	}
-	return get(snap, o, row, account, m.now(), descriptors)
+	return visibleObject(snap, o, row, account, m.now(), descriptors)
 }
 
 // CopyBytes returns how many bytes of texts and descriptors Get would copy. It returns 0
@@ -32,9 +32,9 @@ func (m *Memory) CopyBytes(o matcher.Origin, id matcher.ID, account *matcher.ID,
 	return snap.CopyBytes(o, row, descriptors)
 }
 
-// get returns the object of a row of s. An object of another account, or one that has
-// expired at now, is not found.
-func get(s *table.Snapshot, o matcher.Origin, row uint32, account *matcher.ID, now matcher.Time, descriptors bool) (matcher.Object, bool) {
+// visibleObject returns the object of a row of s. It returns false if the object belongs
+// to another account or has expired at now.
+func visibleObject(s *table.Snapshot, o matcher.Origin, row uint32, account *matcher.ID, now matcher.Time, descriptors bool) (matcher.Object, bool) {
 	obj := s.Object(o, row)
 	if !matcher.Visible(account, obj.Account) || obj.Expired(now) {
 		return matcher.Object{}, false
@@ -79,20 +79,19 @@ func (m *Memory) Finder(ctx context.Context, o matcher.Origin, f *matcher.Filter
 	}
 }
 
-// Expired returns the IDs of attributes that have expired; most is the maximum number of
-// IDs.
-func (m *Memory) Expired(most int) []matcher.ID {
+// Expired returns the IDs of attributes that have expired, at most limit IDs.
+func (m *Memory) Expired(limit int) []matcher.ID {
 	now := m.now()
 	m.tables.RLock()
 	snap := m.tables.Newest
 	m.tables.RUnlock()
 	defer runtime.KeepAlive(snap)
 	var ids []matcher.ID
-	for t := range snap.Views[matcher.Attributes] {
-		v := &snap.Views[matcher.Attributes][t]
+	for c := range snap.Views[matcher.Attributes] {
+		v := &snap.Views[matcher.Attributes][c]
 		for i := range v.Rows {
 			if v.Expires[i] <= now && v.Alive(i) {
-				if ids = append(ids, v.IDs[i]); len(ids) == most {
+				if ids = append(ids, v.IDs[i]); len(ids) == limit {
 					return ids
 				}
 			}
@@ -108,7 +107,7 @@ func (m *Memory) Each(ctx context.Context, o matcher.Origin, filter *matcher.Fil
 	if err != nil {
 		return err
 	}
-	return each(ctx, s, f)
+	return eachObject(ctx, s, f)
 }
 
 // Export is like Each, but also passes the owners of all lists: a map from list ID to
@@ -139,11 +138,11 @@ func (m *Memory) Export(ctx context.Context, o matcher.Origin, filter *matcher.F
 			lists[l.ID] = owners[i]
 		}
 	}
-	return each(ctx, s, func(obj *matcher.Object) error { return f(obj, lists) })
+	return eachObject(ctx, s, func(obj *matcher.Object) error { return f(obj, lists) })
 }
 
-// each calls f with each object of s.
-func each(ctx context.Context, s *filter.Selection, f func(*matcher.Object) error) error {
+// eachObject calls f with each object of s, including descriptors.
+func eachObject(ctx context.Context, s *filter.Selection, f func(*matcher.Object) error) error {
 	snap, origin := s.Snapshot(), s.Origin()
 	for e := range s.Entries {
 		if err := context.Cause(ctx); err != nil {

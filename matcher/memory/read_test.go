@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strconv"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
-	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 )
 
@@ -25,7 +24,7 @@ func TestReads(t *testing.T) {
 		f := w.filter()
 		var account *matcher.ID
 		if w.IntN(2) == 0 {
-			account = new(pick(w, w.accounts))
+			account = new(testkit.Pick(w.Rand, w.accounts...))
 		}
 		p.checkReads(t, &f, account)
 		for _, id := range w.ids[:50] {
@@ -76,7 +75,7 @@ func (p *pair) checkReads(t *testing.T, f *matcher.Filter, account *matcher.ID) 
 	for offset := 0; offset <= len(want)+1; offset += 7 {
 		page, n, err := p.Page(t.Context(), matcher.Faces, f, account, matcher.Page{Offset: offset, Size: 7})
 		if err != nil || n != len(want) || !slices.EqualFunc(page, want[min(offset, n):min(offset+7, n)], same(false)) {
-			t.Fatalf("page at %d: %d of %d objects, want of %d (%v)", offset, len(page), n, len(want), err)
+			t.Fatalf("page at %d: %d of %d objects, want a part of %d (%v)", offset, len(page), n, len(want), err)
 		}
 	}
 	found, err := p.Find(t.Context(), matcher.Faces, f, account)
@@ -162,7 +161,7 @@ func TestLists(t *testing.T) {
 	if l, _, _ := p.List(t.Context(), matcher.ID{1}, nil); l.UserData != "new" {
 		t.Errorf("%+v", l)
 	}
-	// Only faces that the account may see are counted: its list may have others.
+	// List counts only faces that the account may see. Its lists can have other faces, too.
 	for n := range byte(3) {
 		face := memorytest.Put(matcher.ID{n}, 1, []byte{1, 2, 3})
 		face.Object.Lists = []matcher.ID{{2}}
@@ -212,15 +211,7 @@ func TestRaw(t *testing.T) {
 
 // TestHashCollisions checks that fields are found by hash but compared by value.
 func TestHashCollisions(t *testing.T) {
-	seen := map[uint32]string{}
-	var a, b string
-	for i := 0; b == ""; i++ { // it takes about 80,000 strings to find two with the same 32-bit hash
-		s := fmt.Sprint("collision ", i)
-		if other, ok := seen[table.HashString(s)]; ok {
-			a, b = other, s
-		}
-		seen[table.HashString(s)] = s
-	}
+	a, b := clash(t)
 	p := newPair(t, Options{chunkRows: 64}, memorytest.Version3())
 	changes := memorytest.Rows3(1, 3)
 	for i, s := range []string{a, b, ""} {

@@ -37,7 +37,7 @@ func TestMoment(t *testing.T) {
 
 	// Every face moves to the other list and gets another descriptor. Face 8 is deleted,
 	// face 200 is new, and the first list is replaced by another one with the same ID.
-	for range 30 { // enough tombstones that chunks are rewritten
+	for range 30 { // enough dead rows that chunks are rewritten
 		changes = nil
 		for n := range byte(100) {
 			changes = append(changes, write(n+1, 200, other))
@@ -48,7 +48,7 @@ func TestMoment(t *testing.T) {
 	p.Apply([]store.Change{{Kind: store.PutList, List: &matcher.List{ID: list}}, write(200, 200, list)})
 	p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 
-	check := func(name string, mo matcher.Moment, value byte, rows [3]int, exists map[byte]bool, keys int) {
+	check := func(name string, mo matcher.Moment, value byte, rows [3]int, exists map[byte]bool, faces int) {
 		t.Helper()
 		version := p.options.Registry.Version(1000)
 		var subs []matcher.SubRequest
@@ -72,15 +72,15 @@ func TestMoment(t *testing.T) {
 				t.Errorf("%s: face %d: %v, %+v", name, n, ok, obj)
 			}
 		}
-		if objects, n, err := mo.Page(t.Context(), matcher.Faces, new(matcher.Where(matcher.AnyOf("external_id", "all"))), nil, matcher.Page{Size: 10, Descriptors: true}); err != nil || n != keys || len(objects) != 10 {
-			t.Errorf("%s: a key finds %d, %v; want %d", name, n, err, keys)
+		if objects, n, err := mo.Page(t.Context(), matcher.Faces, new(matcher.Where(matcher.AnyOf("external_id", "all"))), nil, matcher.Page{Size: 10, Descriptors: true}); err != nil || n != faces || len(objects) != 10 {
+			t.Errorf("%s: the page counts %d faces, %v; want %d", name, n, err, faces)
 		}
 		n := 0
 		if err := mo.Each(t.Context(), inList, matcher.FaceDescriptor, nil, func(*matcher.Object) error { n++; return nil }); err != nil || n != rows[0] {
-			t.Errorf("%s: each gives %d, %v; want %d", name, n, err, rows[0])
+			t.Errorf("%s: Each passes %d faces, %v; want %d", name, n, err, rows[0])
 		}
 	}
-	// 5 and 200 are references; 6, 8 and 201 were not announced to the moment.
+	// The moment was taken with references to 5 and 200, but not to 6, 8 and 201.
 	check("before", before, 4, [3]int{100, 0, 2}, map[byte]bool{5: true, 6: true, 8: true, 200: false, 201: false}, 100)
 	check("after", take(), 200, [3]int{1, 99, 2}, map[byte]bool{5: true, 6: true, 8: false, 200: true, 201: false}, 100)
 

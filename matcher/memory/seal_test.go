@@ -18,9 +18,10 @@ import (
 	"nearside/simd"
 )
 
+// noLimit is a disk that is never full.
 func noLimit(int64) error { return nil }
 
-// seal makes dir a copy of m.
+// seal writes the state of m to segments in dir.
 func seal(t *testing.T, m *Memory, dir, mark string) {
 	t.Helper()
 	if err := m.Capture()(t.Context(), dir, []byte(mark), noLimit); err != nil {
@@ -137,9 +138,9 @@ func segmentFiles(t *testing.T, dir string) []string {
 	return names
 }
 
-// TestSealingBesideWrites seals continuously while rows are written, deleted and
-// compacted. Each copy must show the state at its capture.
-func TestSealingBesideWrites(t *testing.T) {
+// TestSealDuringWrites seals continuously while rows are written, deleted and compacted.
+// The segments must show the state at the time of their capture.
+func TestSealDuringWrites(t *testing.T) {
 	w := newWorld(9)
 	versions := []*matcher.Version{w.versions[3], w.versions[9], w.versions[10], w.versions[11]}
 	m := newMemory(t, w, simd.Kernels()[0], 2)
@@ -182,7 +183,7 @@ func TestInspectSegments(t *testing.T) {
 	for i := range 70 {
 		p.commit(t, memorytest.Put(matcher.ID{1, byte(i)}, 1, make([]byte, 8)))
 	}
-	if s, err := segment.Inspect(dir); err != nil || s != (segment.Sealed{}) {
+	if s, err := segment.Inspect(dir); err != nil || s != (segment.Summary{}) {
 		t.Fatal(s, err)
 	}
 	seal(t, p.Memory, dir, "a")

@@ -48,7 +48,7 @@ func sameFaces(t *testing.T, m *Memory, want map[matcher.ID]*matcher.Object) {
 	for id, x := range want {
 		got, ok := m.Get(matcher.Faces, id, nil, true)
 		if !ok {
-			t.Fatalf("%s is not there", id)
+			t.Fatalf("%s is missing", id)
 		}
 		if fmt.Sprintf("%+v", got) != fmt.Sprintf("%+v", *x) {
 			t.Fatalf("%s:\n got %+v\nwant %+v", id, got, *x)
@@ -94,7 +94,7 @@ func TestLongRecords(t *testing.T) {
 	for i, n := range []int{10, 70_000, 0, 65_500, 100, 200_000, 5, 65_536} {
 		c := memorytest.Put(matcher.NameID(strconv.Itoa(i)), 1, []byte{byte(i)})
 		c.Object.UserData = strings.Repeat("x", n)
-		p.Change([]store.Change{c})
+		p.ApplyChanges([]store.Change{c})
 		m.Apply([]store.Change{c})
 		seal(t, m, dir, "")
 		m = newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
@@ -171,7 +171,7 @@ func TestDamagedSegments(t *testing.T) {
 	}
 	for i := range 150 { // full chunks that differ only in their contents
 		c := memorytest.Put(matcher.ID{1, byte(i)}, w.versions[3].Number, bytes.Repeat([]byte{byte(i)}, w.versions[3].Size()))
-		o.Change([]store.Change{c})
+		o.ApplyChanges([]store.Change{c})
 		m.Apply([]store.Change{c})
 	}
 	dir := t.TempDir()
@@ -257,7 +257,7 @@ func offsets(w *world, b []byte) []int {
 		at += size
 	}
 	if at != len(b) {
-		panic("the sections are not the file")
+		panic("the sections do not add up to the file")
 	}
 	return append(all, segment.HeaderBytes-200) // padding
 }
@@ -297,9 +297,9 @@ func TestChangedVersions(t *testing.T) {
 	c.Encoding, c.Length, c.Scale = matcher.Uint8, 48, 1
 	try(false, "another encoding", c)
 
-	// No row has descriptors that fit no version, so sealing would lose them.
+	// Descriptors that fit no version are in no row, so sealing would lose them.
 	p.commit(t, memorytest.Put(matcher.ID{2}, 77, make([]byte, 4)))
 	if err := p.Capture()(t.Context(), dir, nil, noLimit); err == nil || !strings.Contains(err.Error(), "no version fits") {
-		t.Errorf("sealed with a descriptor missing: %v", err)
+		t.Errorf("sealing with a descriptor that fits no version: %v", err)
 	}
 }

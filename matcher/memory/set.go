@@ -85,7 +85,7 @@ func (s *Selection) apply(p filter.Predicate) *Selection {
 	return s.with(s.rows.Apply(s.memory.options.Kernel, p))
 }
 
-// with returns a set of other rows of the same snapshot.
+// with returns a selection of the given rows, which are rows of the same snapshot.
 func (s *Selection) with(rows *filter.Selection) *Selection { return &Selection{s.memory, rows} }
 
 // errOtherSnapshot is the error for selections that show different moments.

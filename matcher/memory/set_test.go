@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -53,6 +54,7 @@ func field(x *matcher.Object, name string) (value any, ok bool) {
 	panic(name)
 }
 
+// holds reports whether "have op want" is true.
 func holds(have any, op string, want any) bool {
 	var c int
 	if s, ok := have.(string); ok {
@@ -104,6 +106,7 @@ func (o *setOracle) top(name string, n int) *setOracle {
 	return kept
 }
 
+// check compares the rows of s with the expected rows.
 func (o *setOracle) check(t *testing.T, what string, s *Selection) {
 	t.Helper()
 	got := map[matcher.ID]bool{}
@@ -121,26 +124,26 @@ func (o *setOracle) check(t *testing.T, what string, s *Selection) {
 
 // comparison returns a random comparison.
 func (w *world) comparison() (name, op string, value any) {
-	op = pick(w, []string{"=", "==", "!=", "~=", "<", "<=", ">", ">="})
+	op = testkit.Pick(w.Rand, []string{"=", "==", "!=", "~=", "<", "<=", ">", ">="}...)
 	switch w.IntN(10) {
 	case 0:
-		return "face_id", op, pick(w, w.ids).String()
+		return "face_id", op, testkit.Pick(w.Rand, w.ids...).String()
 	case 1:
-		return "account_id", op, pick(w, w.accounts).String()
+		return "account_id", op, testkit.Pick(w.Rand, w.accounts...).String()
 	case 2:
-		return "event_id", op, pick(w, w.events).String()
+		return "event_id", op, testkit.Pick(w.Rand, w.events...).String()
 	case 3:
 		return "create_time", op, float64(w.IntN(20))
 	case 4:
-		return "external_id", op, pick(w, []string{"e0", "e1", "e2", "none", ""})
+		return "external_id", op, testkit.Pick(w.Rand, []string{"e0", "e1", "e2", "none", ""}...)
 	case 5:
 		return "user_data", op, fmt.Sprint("u", w.IntN(7))
 	case 6:
-		return "avatar", op, pick(w, []string{"a", "", "b"})
+		return "avatar", op, testkit.Pick(w.Rand, []string{"a", "", "b"}...)
 	case 7:
 		return "gender", op, float64(w.IntN(4)) - 0.5*float64(w.IntN(2))
 	case 8:
-		return "lists", pick(w, []string{"=", "!="}), pick(w, w.lists).String()
+		return "lists", testkit.Pick(w.Rand, []string{"=", "!="}...), testkit.Pick(w.Rand, w.lists...).String()
 	default:
 		return "age", op, float64(w.IntN(300)) - 20.25*float64(w.IntN(2))
 	}
@@ -166,7 +169,7 @@ func TestSets(t *testing.T) {
 			base.rows[id] = true
 		}
 		if w.IntN(2) == 0 { // lists are not changed: deleting one changes the objects of the oracle
-			p.commit(t, store.Change{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, store.Change{Kind: store.DeleteObject, ID: pick(w, w.ids)})
+			p.commit(t, store.Change{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, store.Change{Kind: store.DeleteObject, ID: testkit.Pick(w.Rand, w.ids...)})
 			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
 		s, o := whole.(*Selection), base
@@ -222,7 +225,7 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 		}
 	case 6:
 		n := w.IntN(40)
-		column := pick(w, []string{"age", "create_time", "gender"})
+		column := testkit.Pick(w.Rand, []string{"age", "create_time", "gender"}...)
 		what = fmt.Sprint("top ", column, n)
 		s, err = s.Top(column, n)
 		o = o.top(column, n)
@@ -236,7 +239,7 @@ func (w *world) operate(t *testing.T, s *Selection, o *setOracle, whole *Selecti
 			t.Fatal(err)
 		}
 		with := base.where(name, op, wanted)
-		what = "algebra"
+		what = "union, intersection or difference"
 		left := s
 		switch w.IntN(3) {
 		case 0:
@@ -276,18 +279,18 @@ func TestListsOfOldSets(t *testing.T) {
 		}
 		old = append(old, whole.(*Selection))
 		if round%4 == 1 {
-			id := pick(w, w.lists)
+			id := testkit.Pick(w.Rand, w.lists...)
 			p.Apply([]store.Change{{Kind: store.DeleteList, ID: id}})
 			if w.IntN(2) == 0 {
 				p.Apply([]store.Change{{Kind: store.PutList, List: &matcher.List{ID: id}}})
 			}
 		}
-		p.Apply([]store.Change{{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, {Kind: store.DeleteObject, ID: pick(w, w.ids)}})
+		p.Apply([]store.Change{{Kind: store.PutObject, Object: w.face(nil, w.versions[:3])}, {Kind: store.DeleteObject, ID: testkit.Pick(w.Rand, w.ids...)}})
 		if round%3 == 0 {
 			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
-		s := pick(w, old)
-		wanted := []matcher.ID{pick(w, w.lists), pick(w, w.lists)}
+		s := testkit.Pick(w.Rand, old...)
+		wanted := []matcher.ID{testkit.Pick(w.Rand, w.lists...), testkit.Pick(w.Rand, w.lists...)}
 		var want []matcher.ID
 		for r := range s.Rows() {
 			x := s.Object(r)
@@ -333,10 +336,10 @@ func TestSample(t *testing.T) {
 	}
 	first := ids(100, 1, 4096)
 	if len(first) != 100 || !slices.Equal(first, ids(100, 1, 64)) {
-		t.Error("the layout of rows shows")
+		t.Error("the sample depends on the layout of rows")
 	}
 	if slices.Equal(first, ids(100, 2, 4096)) {
-		t.Error("seed 2 picks what seed 1 picks")
+		t.Error("seeds 1 and 2 pick the same rows")
 	}
 	if n := len(ids(5000, 1, 4096)); n != 3000 {
 		t.Errorf("%d of 3000 rows", n)
@@ -370,7 +373,7 @@ func TestSetFaults(t *testing.T) {
 		`account_id: must be a UUID, got 1`:                   where("account_id", "=", 1.0),
 		`user_data: must be a string, got 1`:                  where("user_data", "=", 1.0),
 		`user_data: "~" is not one of`:                        where("user_data", "~", "x"),
-		`lists: "<" is not one of = !=`:                       where("lists", "<", matcher.ID{}.String()),
+		`lists: must be compared with = or !=, got "<"`:       where("lists", "<", matcher.ID{}.String()),
 		`user_data: must be a column of numbers`:              func() error { _, err := s.Top("user_data", 1); return err },
 		`age: must be a number, got x`:                        func() error { _, err := s.OneOf("age", []any{"x"}); return err },
 		`"x" is not one of the columns`:                       func() error { _, err := s.Reader("age", "x"); return err },

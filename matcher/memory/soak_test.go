@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
@@ -99,19 +100,19 @@ func TestSoak(t *testing.T) {
 	run(1, s.read)
 	all.Wait()
 
-	t.Logf("%d states, %d writes, %d refused, %d answers, %d of them with several states to come from",
+	t.Logf("%d states, %d writes, %d refused, %d answers, of which %d could come from several states",
 		s.history.done.Load(), s.written.Load(), s.refused.Load(), s.answered.Load(), s.ambiguous.Load())
-	s.end(dir)
+	s.checkEnd(dir)
 }
 
-// must counts a write. It accepts errors that an earlier write explains.
-func (s *soak) must(err error) {
+// countWrite counts a write. It accepts errors that can result from earlier writes.
+func (s *soak) countWrite(err error) {
 	switch matcher.CodeOf(err) {
 	case matcher.CodeFaceExists, matcher.CodeFaceNotFound, matcher.CodeListExists, matcher.CodeListNotFound, matcher.CodeFull,
 		matcher.CodeForbidden, matcher.CodeEventExists, matcher.CodeEventNotFound, matcher.CodeAttrNotFound:
 		s.refused.Add(1)
 	default:
-		if keepsAccount(err) {
+		if changesAccount(err) {
 			s.refused.Add(1)
 			return
 		}
@@ -130,7 +131,7 @@ func (s *soak) object(w *world, o matcher.Origin) *matcher.Object {
 	if o == matcher.Faces {
 		return s.face(w)
 	}
-	return w.of(o, matcher.Time(s.clock.Load()), s.versions, s.body)
+	return w.object(o, matcher.Time(s.clock.Load()), s.versions, s.body)
 }
 
 // filter returns a random filter for any origin, including lists.
@@ -146,33 +147,33 @@ func (w *world) origin() matcher.Origin { return matcher.Origin(w.IntN(int(match
 // write does one random write of the kinds that clients do.
 func (s *soak) write(w *world) {
 	ctx := s.t.Context()
-	list, id := pick(w, w.lists), pick(w, w.ids)
+	list, id := testkit.Pick(w.Rand, w.lists...), testkit.Pick(w.Rand, w.ids...)
 	switch w.IntN(12) {
 	case 0:
-		s.must(s.store.CreateList(ctx, &matcher.List{ID: list}))
+		s.countWrite(s.store.CreateList(ctx, &matcher.List{ID: list}))
 	case 1:
-		var faces store.Find
+		var faces store.FindFunc
 		if w.IntN(2) == 0 {
 			faces = s.memory.Finder(ctx, matcher.Faces, &matcher.Filter{ListID: &list}, nil)
 		}
-		s.must(s.store.DeleteList(ctx, nil, list, faces))
+		s.countWrite(s.store.DeleteList(ctx, nil, list, faces))
 	case 2, 3:
-		s.must(s.store.Link(ctx, nil, list, []matcher.ID{id, pick(w, w.ids)}, w.IntN(3) > 0))
+		s.countWrite(s.store.Link(ctx, nil, list, []matcher.ID{id, testkit.Pick(w.Rand, w.ids...)}, w.IntN(3) > 0))
 	case 4:
 		o := s.face(w)
 		o.Lists = nil
-		s.must(s.store.CreateObject(ctx, nil, o))
+		s.countWrite(s.store.CreateObject(ctx, nil, o))
 	case 5, 6:
 		o := s.face(w)
-		s.must(s.store.PatchObject(ctx, nil, matcher.Faces, o.ID, func(old *matcher.Object) error {
+		s.countWrite(s.store.PatchObject(ctx, nil, matcher.Faces, o.ID, func(old *matcher.Object) error {
 			old.Descriptors, old.Age, old.UserData = o.Descriptors, o.Age, o.UserData
 			return nil
 		}))
 	case 7, 8, 9:
-		s.must(s.store.DeleteObject(ctx, nil, matcher.Faces, id))
+		s.countWrite(s.store.DeleteObject(ctx, nil, matcher.Faces, id))
 	default:
 		_, err := s.store.PutObject(ctx, nil, s.face(w))
-		s.must(err)
+		s.countWrite(err)
 	}
 }
 
@@ -187,23 +188,23 @@ func (s *soak) writeOthers(w *world) {
 	switch w.IntN(10) {
 	case 0:
 		_, err := s.store.DeleteObjects(ctx, matcher.Attributes, func() ([]matcher.ID, error) { return s.memory.Expired(50), nil })
-		s.must(err)
+		s.countWrite(err)
 	case 1:
 		f := matcher.Filter{CreateTime: matcher.Range[matcher.Time]{LT: new(matcher.Time(w.IntN(5) * 1000))}}
 		_, err := s.store.DeleteObjects(ctx, matcher.Events, func() ([]matcher.ID, error) { return s.memory.IDs(ctx, matcher.Events, &f, nil) })
-		s.must(err)
+		s.countWrite(err)
 	case 2, 3:
-		s.must(s.store.DeleteObject(ctx, nil, o, pick(w, w.ids)))
+		s.countWrite(s.store.DeleteObject(ctx, nil, o, testkit.Pick(w.Rand, w.ids...)))
 	case 4, 5:
 		events := make([]*matcher.Object, 1+w.IntN(20))
 		for i := range events {
 			events[i] = s.object(w, matcher.Events)
 		}
 		_, err := s.store.CreateObjects(ctx, nil, events)
-		s.must(err)
+		s.countWrite(err)
 	default:
 		_, err := s.store.PutObject(ctx, nil, s.object(w, o))
-		s.must(err)
+		s.countWrite(err)
 	}
 	s.clock.Add(w.Int64N(2))
 }
@@ -212,9 +213,9 @@ func (s *soak) writeOthers(w *world) {
 func (s *soak) writeMany(w *world) {
 	ctx := s.t.Context()
 	if w.IntN(4) == 0 {
-		f := matcher.Filter{ListID: new(pick(w, w.lists)), Fields: []matcher.FieldFilter{matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(40))})}}
+		f := matcher.Filter{ListID: new(testkit.Pick(w.Rand, w.lists...)), Fields: []matcher.FieldFilter{matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(40))})}}
 		_, err := s.store.DeleteFound(ctx, matcher.Faces, s.memory.Finder(ctx, matcher.Faces, &f, nil))
-		s.must(err)
+		s.countWrite(err)
 		return
 	}
 	var lines []store.ImportLine
@@ -222,19 +223,20 @@ func (s *soak) writeMany(w *world) {
 		line := store.ImportLine{Object: s.face(w), HasLists: w.IntN(2) == 0}
 		switch w.IntN(6) {
 		case 0, 1:
-			line.AddList = pick(w, w.lists)
+			line.AddList = testkit.Pick(w.Rand, w.lists...)
 		case 2:
 			line = store.ImportLine{Object: s.object(w, matcher.Events)}
 		}
 		lines = append(lines, line)
 	}
 	for _, err := range s.store.Import(ctx, nil, lines) {
-		s.must(err)
+		s.countWrite(err)
 	}
 }
 
 // disturb simulates a shortage of memory, so that the Memory reclaims and refuses, and
-// runs the garbage collector, so that dropped chunks are unmapped.
+// runs the garbage collector, so that dropped chunks are unmapped. Then it reads all
+// objects of an origin, which would fault if a chunk in use had been unmapped.
 func (s *soak) disturb(w *world) {
 	switch w.IntN(4) {
 	case 0:
@@ -259,7 +261,7 @@ func (s *soak) match(w *world) {
 			c.Threshold = w.Float64()
 		}
 		for range 1 + w.IntN(2) {
-			v := pick(w, s.compared)
+			v := testkit.Pick(w.Rand, s.compared...)
 			subs = append(subs, memorytest.Reference(v, w.descriptor(v).Data, c))
 		}
 	}
@@ -277,7 +279,7 @@ func (s *soak) match(w *world) {
 			results = s.memory.Match(s.t.Context(), subs)
 		}
 	}
-	s.ask(read, fmt.Sprintf("match of %d, first %s by %s", len(subs), subs[0].Candidates.Origin, show(subs[0].Candidates.Filter)), func(p *plain) bool {
+	s.ask(read, fmt.Sprintf("match of %d, first %s by %s", len(subs), subs[0].Candidates.Origin, show(subs[0].Candidates.Filter)), func(p *originsModel) bool {
 		for i := range subs {
 			if results[i].Err != nil || !sameMatches(p, &subs[i], &results[i]) {
 				return false
@@ -288,19 +290,19 @@ func (s *soak) match(w *world) {
 }
 
 // sameMatches reports whether an answer equals that of the model in all fields.
-func sameMatches(p *plain, sub *matcher.SubRequest, r *matcher.Result) bool {
-	few := *memorytest.NewOracle(p.Registry)
+func sameMatches(p *originsModel, sub *matcher.SubRequest, r *matcher.Result) bool {
+	oracle := *memorytest.NewOracle(p.Registry)
 	for _, x := range p.selected(sub.Candidates.Origin, &sub.Candidates.Filter, nil) {
-		few.Faces[x.ID] = x
+		oracle.Faces[x.ID] = x
 	}
 	all, c := *sub, *sub.Candidates
 	c.Filter = matcher.Filter{}
 	all.Candidates = &c
-	rows, selected, scanned := few.Answer(&all)
+	rows, selected, scanned := oracle.Answer(&all)
 	if r.Scan.RowsSelected != selected || r.Scan.RowsScanned != scanned || !slices.Equal(memorytest.AnswersOf(r.Matches), rows) {
 		return false
 	}
-	return !slices.ContainsFunc(r.Matches, func(m matcher.Match) bool { return !sameObject(m.Object, few.Faces[m.ID], false) })
+	return !slices.ContainsFunc(r.Matches, func(m matcher.Match) bool { return !sameObject(m.Object, oracle.Faces[m.ID], false) })
 }
 
 // sameObject reports whether an object that was read equals the one that was written.
@@ -322,16 +324,16 @@ func (s *soak) read(w *world) {
 		if objects, err = s.memory.Find(s.t.Context(), o, &f, nil); err != nil {
 			s.t.Error(err)
 		}
-	}, "find", func(p *plain) bool { return sameObjects(objects, p.selected(o, &f, nil)) })
+	}, "find", func(p *originsModel) bool { return sameObjects(objects, p.selected(o, &f, nil)) })
 }
 
 func sameObjects(got []matcher.Object, want []*matcher.Object) bool {
 	return slices.EqualFunc(got, want, func(got matcher.Object, want *matcher.Object) bool { return sameObject(&got, want, true) })
 }
 
-// ask calls read. It fails the test if the answer is right in none of the states, and at
-// none of the times, that it may come from.
-func (s *soak) ask(read func(), what string, right func(*plain) bool) {
+// ask calls read. The answer must be right in one of the states, and at one of the times,
+// from the start of read to its end.
+func (s *soak) ask(read func(), what string, right func(*originsModel) bool) {
 	begin := s.clock.Load()
 	s.history.ask(read, func(first, last int64) {
 		end := s.clock.Load()
@@ -351,12 +353,12 @@ func (s *soak) ask(read func(), what string, right func(*plain) bool) {
 }
 
 // model returns the state of the history at a time.
-func (s *soak) model(state, clock int64) *plain {
-	return &plain{Oracle: memorytest.Oracle{Registry: s.world.registry}, objects: s.history.at(state), clock: matcher.Time(clock)}
+func (s *soak) model(state, clock int64) *originsModel {
+	return &originsModel{Oracle: memorytest.Oracle{Registry: s.world.registry}, objects: s.history.at(state), clock: matcher.Time(clock)}
 }
 
-// end compares the Memory with the last state and with the contents of the store.
-func (s *soak) end(dir string) {
+// checkEnd compares the Memory with the last state and with the contents of the store.
+func (s *soak) checkEnd(dir string) {
 	t := s.t
 	invariants(t, s.memory)
 	compare := func(name string, m *Memory, clock int64) {

@@ -14,13 +14,15 @@ import (
 
 	"go.uber.org/goleak"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/store"
 	"nearside/simd"
 )
 
-// tee passes commits to an oracle as well, but not the changes that a start applies.
+// tee passes commits to a Memory and to an oracle. Changes that a start applies go only
+// to the Memory.
 type tee struct {
 	*Memory
 	*memorytest.Oracle
@@ -29,7 +31,7 @@ type tee struct {
 
 func (x *tee) Apply(changes []store.Change) {
 	if x.live.Load() {
-		x.Change(changes)
+		x.ApplyChanges(changes)
 	}
 	x.Memory.Apply(changes)
 }
@@ -64,8 +66,8 @@ func newNode(t *testing.T, w *world) *node {
 }
 
 // start opens the store, with or without its cache, and compares everything with the
-// oracle. warnings are the expected warnings. fast says whether the start must not read
-// all records.
+// oracle. warnings are parts of the expected warnings. fast is whether the start must use
+// segments instead of reading all records.
 func (n *node) start(t *testing.T, fast bool, warnings ...string) {
 	t.Helper()
 	m := newMemory(t, n.w, simd.Kernels()[0], 1)
@@ -134,13 +136,13 @@ func (n *node) write(t *testing.T, commits int) {
 	for range commits {
 		var err error
 		lists := slices.Sorted(maps.Keys(n.textLists()))
-		switch l := pick(w, w.lists); w.IntN(9) {
+		switch l := testkit.Pick(w.Rand, w.lists...); w.IntN(9) {
 		case 0:
 			err = n.CreateList(ctx, &matcher.List{ID: l})
 		case 1:
 			err = n.DeleteList(ctx, nil, l, nil)
 		case 2, 3:
-			err = n.DeleteObject(ctx, nil, matcher.Faces, pick(w, w.ids))
+			err = n.DeleteObject(ctx, nil, matcher.Faces, testkit.Pick(w.Rand, w.ids...))
 		case 4:
 			var lines []store.ImportLine
 			for range 20 {
@@ -163,7 +165,7 @@ func (n *node) write(t *testing.T, commits int) {
 		switch matcher.CodeOf(err) {
 		case matcher.CodeListExists, matcher.CodeListNotFound, matcher.CodeFaceNotFound:
 		default:
-			if err != nil && !keepsAccount(err) {
+			if err != nil && !changesAccount(err) {
 				t.Fatal(err)
 			}
 		}
@@ -267,8 +269,9 @@ func TestJournal(t *testing.T) {
 	}
 }
 
-// TestAnotherPast tests segments from a copy of the directory with a different history.
-func TestAnotherPast(t *testing.T) {
+// TestSegmentsOfOtherHistory tests segments from a copy of the directory with a different
+// history.
+func TestSegmentsOfOtherHistory(t *testing.T) {
 	w := newWorld(12)
 	n := newNode(t, w)
 	n.start(t, false)

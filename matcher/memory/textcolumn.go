@@ -10,8 +10,8 @@ import (
 	"nearside/matcher/memory/table"
 )
 
-// idField is the column of an ID that is stored among the texts of the record.
-func idField(field int) column {
+// idColumn is the column of an ID that is stored among the texts of the record.
+func idColumn(field int) column {
 	of := func(v *table.View, i int) matcher.ID { return table.IDOfText(v.Text(i, field)) }
 	return column{
 		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
@@ -41,16 +41,16 @@ func idField(field int) column {
 	}
 }
 
-// textField is the column of a text of the record. If the text has a column of hashes,
+// textColumn is the column of a text of the record. If the text has a column of hashes,
 // comparisons for equality use it.
-func textField(field int) column {
+func textColumn(field int) column {
 	return column{
 		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
 			want, ok := value.(string)
 			if !ok {
 				return filter.Nothing, fmt.Errorf("must be a string, got %v", value)
 			}
-			if _, ok := compares(op, 0); !ok {
+			if _, ok := satisfies(op, 0); !ok {
 				return filter.Nothing, badOperator(op)
 			}
 			if p, ok := s.compareText(field, op, want); ok {
@@ -58,7 +58,7 @@ func textField(field int) column {
 			}
 			return filter.ByRow(func(v *table.View, i int) bool {
 				x := v.Text(i, field)
-				pass, _ := compares(op, cmp.Compare(string(x), want))
+				pass, _ := satisfies(op, cmp.Compare(string(x), want))
 				return pass && len(x) > 0
 			}), nil
 		},
@@ -81,15 +81,15 @@ func textField(field int) column {
 	}
 }
 
-// hashed reports whether a text of the record has a column of hashes.
-func (s *Selection) hashed(field int) bool {
+// hasHashes reports whether a text of the record has a column of hashes.
+func (s *Selection) hasHashes(field int) bool {
 	return field < s.memory.tables.Layouts[s.rows.Origin()].Hashes
 }
 
 // textIn returns a predicate that passes rows whose text is one of want.
 func (s *Selection) textIn(field int, want []string) filter.Predicate {
-	if s.hashed(field) {
-		return filter.TextIn(field, want, s.memory.tables.Lexicons.Of(s.rows.Origin(), field))
+	if s.hasHashes(field) {
+		return filter.TextIn(field, want, s.memory.tables.Lexicons.ForText(s.rows.Origin(), field))
 	}
 	set := make(map[string]struct{}, len(want))
 	for _, text := range want {
@@ -103,7 +103,7 @@ func (s *Selection) textIn(field int, want []string) filter.Predicate {
 // it, and otherwise false. An ordering such as < needs a complete list of the texts,
 // which exists only for some columns of events.
 func (s *Selection) compareText(field int, op, want string) (p filter.Predicate, ok bool) {
-	if !s.hashed(field) {
+	if !s.hasHashes(field) {
 		return filter.Nothing, false
 	}
 	column := func(c *table.Chunk) []uint32 { return c.Hashes[field] }
@@ -113,7 +113,7 @@ func (s *Selection) compareText(field int, op, want string) (p filter.Predicate,
 	case "!=", "~=":
 		return filter.Without(filter.Within(column, 1, math.MaxUint32), s.textIn(field, []string{want})), true
 	}
-	lex := s.memory.tables.Lexicons.Of(s.rows.Origin(), field)
+	lex := s.memory.tables.Lexicons.ForText(s.rows.Origin(), field)
 	if lex == nil {
 		return filter.Nothing, false
 	}
@@ -123,7 +123,7 @@ func (s *Selection) compareText(field int, op, want string) (p filter.Predicate,
 	}
 	var hashes []uint32
 	for hash, text := range texts {
-		if pass, _ := compares(op, cmp.Compare(text, want)); pass {
+		if pass, _ := satisfies(op, cmp.Compare(text, want)); pass {
 			hashes = append(hashes, hash)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
@@ -19,7 +20,7 @@ import (
 // row is derived from the query.
 var hostile = map[string]func(rng *rand.Rand, query, row []float32){
 	"equal": func(_ *rand.Rand, query, row []float32) { copy(row, query) },
-	"an ulp beside the query": func(rng *rand.Rand, query, row []float32) {
+	"an ulp from the query": func(rng *rand.Rand, query, row []float32) {
 		copy(row, query)
 		for range 1 + rng.IntN(3) {
 			i := rng.IntN(len(row))
@@ -52,9 +53,9 @@ var hostile = map[string]func(rng *rand.Rand, query, row []float32){
 		}
 	},
 	"sum next to overflow": func(rng *rand.Rand, query, row []float32) {
-		most := math.Sqrt(math.MaxFloat32 / float64(len(row)))
+		largest := math.Sqrt(math.MaxFloat32 / float64(len(row)))
 		for i := range row {
-			row[i] = query[i] + float32(most)*(1+float32(rng.IntN(9)-4)*0x1p-23)
+			row[i] = query[i] + float32(largest)*(1+float32(rng.IntN(9)-4)*0x1p-23)
 		}
 	},
 	"differences overflow": func(rng *rand.Rand, _, row []float32) {
@@ -77,7 +78,7 @@ var hostile = map[string]func(rng *rand.Rand, query, row []float32){
 			row[i] = query[i] * scale * (1 + float32(rng.IntN(3)-1)*0x1p-23)
 		}
 	},
-	"few are not small": func(rng *rand.Rand, query, row []float32) {
+	"few rows are near": func(rng *rand.Rand, query, row []float32) {
 		for i := range row {
 			row[i] = rng.Float32()
 		}
@@ -99,7 +100,8 @@ func signed(rng *rand.Rand, x float32) float32 {
 	return x
 }
 
-// hostileRow returns a valid descriptor.
+// hostileRow returns a row of a kind of hostile rows. It replaces values that are not
+// finite, and a row of zeros, because they are not valid descriptors.
 func hostileRow(rng *rand.Rand, kind string, query []float32) []float32 {
 	row := make([]float32, len(query))
 	hostile[kind](rng, query, row)
@@ -120,7 +122,7 @@ func hostileRow(rng *rand.Rand, kind string, query []float32) []float32 {
 // compute for hostile rows.
 func TestFloatsEqualBruteForce(t *testing.T) {
 	lengths := []int{1, 2, 15, 16, 33, 256, 2048}
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		lengths = []int{33}
 	}
 	for _, metric := range []matcher.Metric{matcher.L2, matcher.Cosine} {
@@ -165,7 +167,7 @@ func testHostile(t *testing.T, v matcher.Version) {
 	}
 }
 
-// checkHostile tests limits and thresholds exactly at rows.
+// checkHostile tests several limits, and thresholds that equal the similarity of a row.
 func (p *pair) checkHostile(t *testing.T, query []byte) {
 	t.Helper()
 	v := p.options.Registry.Version(1)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/simd"
@@ -59,8 +60,6 @@ func (w *world) newID() (id matcher.ID) {
 	return id
 }
 
-func pick[T any](w *world, from []T) T { return from[w.IntN(len(from))] }
-
 func subset[T any](w *world, from []T) []T {
 	some := []T{}
 	for _, x := range from {
@@ -107,16 +106,17 @@ func (w *world) descriptor(v *matcher.Version) matcher.Descriptor {
 	return matcher.Descriptor{Version: v.Number, Data: data}
 }
 
-// keepsAccount reports whether a write failed because it would have changed the account
-// of an object.
-func keepsAccount(err error) bool {
+// changesAccount reports whether err is that of a write that was refused because it would
+// change the account of an object.
+func changesAccount(err error) bool {
 	return matcher.CodeOf(err) == matcher.CodeBadInput && strings.HasPrefix(err.Error(), "account_id: it cannot be changed")
 }
 
+// face returns a random face in some of the lists.
 func (w *world) face(lists []matcher.ID, versions []*matcher.Version) *matcher.Object {
-	o := &matcher.Object{ID: pick(w, w.ids), CreateTime: matcher.Time(w.IntN(20) * 1000), Avatar: "a"}
+	o := &matcher.Object{ID: testkit.Pick(w.Rand, w.ids...), CreateTime: matcher.Time(w.IntN(20) * 1000), Avatar: "a"}
 	if w.IntN(3) > 0 {
-		o.Account = pick(w, w.accounts)
+		o.Account = testkit.Pick(w.Rand, w.accounts...)
 		o.ExternalID = fmt.Sprint("e", w.IntN(6))
 		o.Age = matcher.SmallOf(uint8(w.IntN(90)))
 		o.Gender = matcher.SmallOf(uint8(w.IntN(2)))
@@ -124,20 +124,20 @@ func (w *world) face(lists []matcher.ID, versions []*matcher.Version) *matcher.O
 	if w.IntN(3) > 0 {
 		o.UserData = fmt.Sprint("u", w.IntN(6))
 		o.EthnicGroup = matcher.SmallOf(uint8(w.IntN(5)))
-		o.EventID = pick(w, w.events)
+		o.EventID = testkit.Pick(w.Rand, w.events...)
 	}
 	o.Lists = subset(w, lists)
 	slices.SortFunc(o.Lists, matcher.ID.Compare)
-	o.Descriptors[matcher.FaceDescriptor] = w.descriptor(pick(w, versions))
+	o.Descriptors[matcher.FaceDescriptor] = w.descriptor(testkit.Pick(w.Rand, versions...))
 	return o
 }
 
-//go:fix inline
+// filter returns a random filter for faces.
 func (w *world) filter() (f matcher.Filter) {
 	for range w.IntN(4) {
 		switch w.IntN(14) {
 		case 0:
-			f.Account = new(pick(w, w.accounts))
+			f.Account = new(testkit.Pick(w.Rand, w.accounts...))
 		case 1:
 			f.CreateTime.GTE = new(matcher.Time(w.IntN(20) * 1000))
 		case 2:
@@ -159,9 +159,9 @@ func (w *world) filter() (f matcher.Filter) {
 		case 10:
 			f.IDs = subset(w, w.ids)[:w.IntN(50)]
 		case 11:
-			f.IDRange = matcher.Range[matcher.ID]{GTE: new(pick(w, w.ids)), LT: new(pick(w, w.ids))}
+			f.IDRange = matcher.Range[matcher.ID]{GTE: new(testkit.Pick(w.Rand, w.ids...)), LT: new(testkit.Pick(w.Rand, w.ids...))}
 		case 12:
-			f.ListID = new(pick(w, w.lists))
+			f.ListID = new(testkit.Pick(w.Rand, w.lists...))
 		case 13:
 			f.Lists = subset(w, w.lists)
 		}
@@ -169,7 +169,7 @@ func (w *world) filter() (f matcher.Filter) {
 	return f
 }
 
-// matchBoth compares the answers to a request of several sub-requests.
+// matchBoth compares the answers of m to a random request with those of o.
 func matchBoth(t *testing.T, w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version) {
 	t.Helper()
 	var subs []matcher.SubRequest
@@ -180,10 +180,10 @@ func matchBoth(t *testing.T, w *world, m *Memory, o *memorytest.Oracle, versions
 		}
 		var account *matcher.ID
 		if w.IntN(4) == 0 {
-			account = new(pick(w, w.accounts))
+			account = new(testkit.Pick(w.Rand, w.accounts...))
 		}
 		for range 1 + w.IntN(3) {
-			v := pick(w, versions)
+			v := testkit.Pick(w.Rand, versions...)
 			subs = append(subs, matcher.SubRequest{Reference: &matcher.Reference{Descriptor: w.descriptor(v)}, Candidates: c, Version: v, Account: account})
 		}
 	}

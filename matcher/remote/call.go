@@ -36,7 +36,7 @@ type call struct {
 	requestID    string
 	objects      int                                    // maximum in the answer
 	read         func(f wire.Format, body []byte) error // reads a 2xx answer; nil: the body is ignored
-	place        placer                                 // nil: the call has no parts of the client's request
+	place        placer                                 // nil: nothing in the call comes from the client's request
 }
 
 // makeCall makes a call as soon as a slot is free. The error is a fault of the
@@ -62,7 +62,8 @@ func (r *Remote) makeCall(ctx context.Context, c *call) error {
 		return r.unavailable("%w", gobreaker.ErrOpenState)
 	}
 	err := r.send(callCtx, c)
-	// Counted after its end: the breaker ignores calls that began in an earlier span.
+	// The call is counted after its end, because the breaker ignores calls that began in
+	// an earlier span.
 	_, _ = r.breaker.Execute(func() (struct{}, error) { return struct{}{}, err })
 	var refused *refusal
 	switch {
@@ -141,7 +142,7 @@ func (r *Remote) send(ctx context.Context, c *call) error {
 	f := formatOf(answer.Header)
 	switch {
 	case answer.StatusCode/100 == 4:
-		return r.refusal(answer.StatusCode, f, body, c.place)
+		return r.refusedStatus(answer.StatusCode, f, body, c.place)
 	case answer.StatusCode/100 != 2:
 		return failedStatus(answer.StatusCode, f, body, c.place)
 	case c.read == nil:

@@ -117,9 +117,9 @@ func TestLargeAnswer(t *testing.T) {
 	})
 }
 
-// TestTimes: the error says which deadline passed, and only the remote's own delays
+// TestTimeouts: the error says which deadline passed, and only the remote's own delays
 // count as failures.
-func TestTimes(t *testing.T) {
+func TestTimeouts(t *testing.T) {
 	c := baseConfig()
 	c.Timeout = 3 * time.Second
 	inBubble(t, c, func(t *testing.T, b *testbed) {

@@ -13,7 +13,7 @@ import (
 func (r *Remote) Cross(ctx context.Context, m *matcher.CrossMatch) (refs []matcher.Reference, results []matcher.Result, err error) {
 	err = r.makeCall(ctx, &call{
 		method: "POST", path: "/1/crossmatcher/" + plural(m.Type), query: query(m.Account, m.Explain), requestID: m.RequestID, objects: answerMax / objectBytes, // the number is unknown
-		place: placeOfCross,
+		place: crossPlacer,
 		body:  wire.AppendCrossRequest(nil, wire.MessagePack, m.References, m.Candidates, checkTargets(m.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)

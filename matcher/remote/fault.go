@@ -63,9 +63,9 @@ var clientCodes = map[matcher.Code]bool{
 	matcher.CodeAccountConflict: true, matcher.CodeWrongVersion: true, matcher.CodeCrossLimit: true, matcher.CodeTooMany: true,
 }
 
-// refusal returns the error for an answer with status 4xx. A fault of the client
+// refusedStatus returns the error for an answer with status 4xx. A fault of the client
 // keeps its code; a code that is not in the contract becomes CodeBadInput.
-func (r *Remote) refusal(status int, f wire.Format, body []byte, place placer) error {
+func (r *Remote) refusedStatus(status int, f wire.Format, body []byte, place placer) error {
 	e, err := parseError(f, body)
 	switch {
 	case err == nil && e.Code == matcher.CodeRejected:
@@ -90,7 +90,7 @@ type answerError struct {
 	text string
 }
 
-func (f *answerError) Error() string { return f.text }
+func (e *answerError) Error() string { return e.text }
 
 // failedStatus returns the error for an answer with a status that is not a fault
 // of the client.

@@ -44,6 +44,9 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 			} else {
 				found, _, err = r.decoder().ParseObjects(f, o, body)
 			}
+			if err != nil {
+				return err
+			}
 			for i := range found {
 				if !slices.Contains(chunk, found[i].ID) {
 					return errors.New("it has an object that was not asked for")
@@ -52,7 +55,7 @@ func (r *Remote) Find(ctx context.Context, o matcher.Origin, ids []matcher.ID, a
 					return errors.New("it has an object of another account")
 				}
 			}
-			return err
+			return nil
 		}
 		switch err := r.makeCall(ctx, c); {
 		case o == matcher.Attributes && matcher.CodeOf(err) == matcher.CodeAttrNotFound:
@@ -84,7 +87,7 @@ func (r *Remote) Keys(ctx context.Context, keys []matcher.Reference, t matcher.D
 	emptySet := map[string]any{"filters": map[string]any{"origin": matcher.Faces.String(), "face_ids": []any{}}}
 	err := r.makeCall(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(t), query: query(account, false), requestID: requestID, objects: r.decoder().Limits.References,
-		place: placeOfKeys(keys),
+		place: keysPlacer(keys),
 		body:  wire.AppendValue(nil, wire.MessagePack, map[string]any{"references": references, "candidates": []any{emptySet}}),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)

@@ -142,6 +142,9 @@ func TestFindAttributes(t *testing.T) {
 		})
 		_, err = b.Find(t.Context(), matcher.Attributes, ids(1, 2), nil, "")
 		wantUnavailable(t, err, "was not asked for")
+		b.setHandler(func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, wire.JSON, []byte(`{}`)) })
+		_, err = b.Find(t.Context(), matcher.Attributes, ids(1, 2), nil, "")
+		wantUnavailable(t, err, "its answer is invalid: attribute_id: is missing")
 	})
 }
 

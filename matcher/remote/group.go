@@ -17,7 +17,7 @@ type Group struct {
 	decoder func() *wire.Decoder
 	log     *slog.Logger
 	dial    dialer
-	now     atomic.Pointer[generation]
+	current atomic.Pointer[generation]
 	mu      sync.Mutex // held by Configure and Close
 }
 
@@ -32,15 +32,15 @@ type generation struct {
 // which reads objects.
 func NewGroup(decoder func() *wire.Decoder, log *slog.Logger) *Group {
 	g := &Group{decoder: decoder, log: log, dial: (&net.Dialer{Timeout: dialTimeout}).DialContext}
-	g.now.Store(&generation{})
+	g.current.Store(&generation{})
 	return g
 }
 
-// Now returns the remotes in the order of the configuration, and the data that
+// Current returns the remotes in the order of the configuration, and the data that
 // they own. The caller must not change the results.
-func (g *Group) Now() ([]matcher.Remote, *matcher.Owners) {
-	now := g.now.Load()
-	return now.remotes, now.owners
+func (g *Group) Current() ([]matcher.Remote, *matcher.Owners) {
+	current := g.current.Load()
+	return current.remotes, current.owners
 }
 
 // State is the state of a remote.
@@ -52,7 +52,7 @@ type State struct {
 
 // States returns the states of the remotes, in the order of the configuration.
 func (g *Group) States() []State {
-	remotes := g.now.Load().all
+	remotes := g.current.Load().all
 	states := make([]State, len(remotes))
 	for i, r := range remotes {
 		states[i] = State{Name: r.config.Name, Calls: len(r.slots)}
@@ -69,7 +69,7 @@ func (g *Group) States() []State {
 func (g *Group) Configure(configs []Config) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	before := g.now.Load()
+	before := g.current.Load()
 	next := &generation{owners: ownersOf(configs)}
 	var created []*Remote
 	var faults []error
@@ -90,7 +90,7 @@ func (g *Group) Configure(configs []Config) error {
 		closeAll(created)
 		return errors.Join(faults...)
 	}
-	g.now.Store(next)
+	g.current.Store(next)
 	var removed []*Remote
 	for _, r := range before.all {
 		if next.unchanged(&r.config) != r {
@@ -105,7 +105,7 @@ func (g *Group) Configure(configs []Config) error {
 func (g *Group) Close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	closeAll(g.now.Swap(&generation{}).all)
+	closeAll(g.current.Swap(&generation{}).all)
 }
 
 func closeAll(remotes []*Remote) {

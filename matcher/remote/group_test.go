@@ -32,7 +32,7 @@ func TestConfigure(t *testing.T) {
 			if err := b.group.Configure(configs); err != nil {
 				t.Fatal(err)
 			}
-			now, _ := b.group.Now()
+			now, _ := b.group.Current()
 			for _, m := range now {
 				all[m] = true
 			}
@@ -42,7 +42,7 @@ func TestConfigure(t *testing.T) {
 		if len(now) != 2 || now[1] != matcher.Remote(b.Remote) || now[0].Name() != "west" || now[0].Replica() || !now[1].Replica() {
 			t.Errorf("%v", now)
 		}
-		_, owners := b.group.Now()
+		_, owners := b.group.Current()
 		if !slices.Equal(owners.OfOrigin(matcher.Events), []string{"west"}) || !slices.Equal(owners.OfList(face(2)), []string{"west"}) || owners.OfOrigin(matcher.Faces) != nil {
 			t.Errorf("%+v", owners)
 		}
@@ -73,7 +73,7 @@ func TestConfigure(t *testing.T) {
 				m.(*Remote).close()
 			}
 		}
-		if now, owners := b.group.Now(); len(now) != 0 || owners != nil {
+		if now, owners := b.group.Current(); len(now) != 0 || owners != nil {
 			t.Errorf("%v, %+v", now, owners)
 		}
 	})
@@ -83,14 +83,14 @@ func TestConfigure(t *testing.T) {
 // are closed.
 func TestConfigureFails(t *testing.T) {
 	inBubble(t, baseConfig(), func(t *testing.T, b *testbed) {
-		before, _ := b.group.Now()
+		before, _ := b.group.Current()
 		good, bad := baseConfig(), baseConfig()
 		good.Name, bad.Name, bad.URL = "good", "bad", "http://me:secret@h:port"
 		err := b.group.Configure([]Config{good, bad, bad})
 		if err == nil || !strings.Contains(err.Error(), "matchers.remote[1].url: ") || !strings.Contains(err.Error(), "matchers.remote[2].url: ") || strings.Contains(err.Error(), "secret") {
 			t.Error(err)
 		}
-		if after, _ := b.group.Now(); !slices.Equal(before, after) {
+		if after, _ := b.group.Current(); !slices.Equal(before, after) {
 			t.Errorf("%v", after)
 		}
 		b.setHandler(matches(t, wire.JSON))
@@ -161,7 +161,7 @@ func TestMatchWhileConfiguring(t *testing.T) {
 	for range 4 {
 		all.Go(func() {
 			for stop.Err() == nil {
-				remotes, _ := g.Now()
+				remotes, _ := g.Current()
 				for _, m := range remotes {
 					for _, r := range m.Match(t.Context(), pairs(references(2), setsOf(2, 1))) {
 						if r.Err != nil {

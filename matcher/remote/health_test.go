@@ -72,9 +72,9 @@ func TestHalfOfManyFail(t *testing.T) {
 	})
 }
 
-// TestSlowCounts: the breaker also opens if calls time out while health checks
+// TestTimeoutsOpenTheBreaker: the breaker also opens if calls time out while health checks
 // succeed.
-func TestSlowCounts(t *testing.T) {
+func TestTimeoutsOpenTheBreaker(t *testing.T) {
 	c := baseConfig()
 	c.Timeout = breakerSpan / 4
 	inBubble(t, c, func(t *testing.T, b *testbed) {

@@ -123,7 +123,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	}
 	return r.makeCall(ctx, &call{
 		method: "POST", path: "/1/matcher/" + plural(first.Version.Type), query: query(first.Account, first.Explain), requestID: first.RequestID, objects: rows * len(references),
-		place: b.placer(subs),
+		place: b.matchPlacer(subs),
 		body:  wire.AppendMatchRequest(nil, wire.MessagePack, references, b.sets, checkTargets(first.Account)...),
 		read: func(f wire.Format, body []byte) error {
 			answer, err := wire.ParseAnswer(f, body)
@@ -191,7 +191,7 @@ func resultOf(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerS
 			return empty, errors.New("a row has no object of the requested origin")
 		case account != nil && row.Object.Account != *account:
 			return empty, errors.New("a row belongs to another account")
-		case seen[row.Object.ID]: // then another object is missing
+		case seen[row.Object.ID]: // another object is missing in its place
 			return empty, errors.New("an object is given twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:
 			return empty, errors.New("a row has no similarity or distance, or is below the threshold")
@@ -201,11 +201,11 @@ func resultOf(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerS
 			ID: row.Object.ID, CreateTime: row.Object.CreateTime, Distance: row.Distance, Similarity: row.Similarity, Object: &row.Object,
 		}
 	}
-	return matcher.Result{Matches: rows, Scan: scan(answer.Plan)}, nil
+	return matcher.Result{Matches: rows, Scan: scanOf(answer.Plan)}, nil
 }
 
-// scan returns the work of the remote according to its plan.
-func scan(p *wire.Plan) matcher.Scan {
+// scanOf returns the work of the remote according to its plan.
+func scanOf(p *wire.Plan) matcher.Scan {
 	if p == nil {
 		return matcher.Scan{}
 	}

@@ -150,7 +150,7 @@ func TestBatches(t *testing.T) {
 	check("references", pairs(references(501), setsOf(2, 5)), "1x2", "250x2", "250x2")
 	check("rows", pairs(references(5), setsOf(50, 1000)), "1x50", "2x50", "2x50")
 	check("rows of one reference", pairs(references(2), setsOf(130, 1000)), "1x100", "1x100", "2x30")
-	check("a limit above all", pairs(references(2), setsOf(1, 1000)), "2x1")
+	check("one set with the highest limit", pairs(references(2), setsOf(1, 1000)), "2x1")
 	check("sets", pairs(references(2), setsOf(101, 1)), "2x1", "2x100")
 
 	// After failures of other matchers, a set may lack some references.

@@ -43,8 +43,8 @@ func (p placer) locate(detail string) (path, rest string) {
 	return path, rest
 }
 
-// placer returns the placer of the match that answers b.
-func (b *batch) placer(subs []matcher.SubRequest) placer {
+// matchPlacer returns the placer of the match that answers b.
+func (b *batch) matchPlacer(subs []matcher.SubRequest) placer {
 	return func(list string, index int, field string) (path, left string) {
 		switch {
 		case list != "references" && list != "candidates":
@@ -72,9 +72,9 @@ func setPath(path, field string) string {
 	return path + field
 }
 
-// placeOfKeys returns the placer of a call whose references are keys. The
+// keysPlacer returns the placer of a call whose references are keys. The
 // candidates of the call do not come from the client.
-func placeOfKeys(keys []matcher.Reference) placer {
+func keysPlacer(keys []matcher.Reference) placer {
 	return func(list string, index int, field string) (path, left string) {
 		switch {
 		case list != "references":
@@ -87,9 +87,9 @@ func placeOfKeys(keys []matcher.Reference) placer {
 	}
 }
 
-// placeOfCross is the placer of a cross match. The call has the same form as the
+// crossPlacer is the placer of a cross match. The call has the same form as the
 // client's request.
-func placeOfCross(list string, index int, field string) (path, left string) {
+func crossPlacer(list string, index int, field string) (path, left string) {
 	if index >= 0 {
 		list += "[" + strconv.Itoa(index) + "]"
 	}

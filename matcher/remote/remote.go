@@ -30,8 +30,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Config describes a remote. It owns its Origins and Lists. Without them, it is a
-// replica of the local store.
+// Config describes a remote. The remote owns Origins and Lists. If both are empty, it
+// is a replica of the local store.
 type Config struct {
 	Name        string
 	URL         string

@@ -202,11 +202,11 @@ func inBubble(t *testing.T, c Config, test func(*testing.T, *testbed)) {
 			}
 		}()
 		synctest.Wait()
-		test(t, &testbed{service: s, Remote: g.now.Load().all[0], group: g, log: log})
+		test(t, &testbed{service: s, Remote: g.current.Load().all[0], group: g, log: log})
 	})
 }
 
-// answer writes a body in the format that the call accepts.
+// answer writes a body, which is in format f.
 func answer(w http.ResponseWriter, status int, f wire.Format, body []byte) {
 	w.Header().Set("Content-Type", f.MediaType()+"; charset=utf-8")
 	w.WriteHeader(status)

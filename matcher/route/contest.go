@@ -24,7 +24,7 @@ type contest struct {
 func (r *Router) newContest(forwarded bool) *contest {
 	c := &contest{matchers: []matcher.Matcher{r.options.Local}, release: func() {}}
 	if r.options.Remotes != nil {
-		c.remotes, c.owners = r.options.Remotes.Now()
+		c.remotes, c.owners = r.options.Remotes.Current()
 	}
 	if forwarded {
 		c.remotes = nil

@@ -16,7 +16,7 @@ func (r *Router) crossOwners(req *CrossRequest) ([]string, error) {
 	if r.options.Remotes == nil {
 		return nil, nil
 	}
-	_, all := r.options.Remotes.Now()
+	_, all := r.options.Remotes.Current()
 	left, err := all.Of(req.References.Origin, &req.References.Filter)
 	if err != nil {
 		return nil, matcher.At("references", err)
@@ -36,7 +36,7 @@ func (r *Router) crossOwners(req *CrossRequest) ([]string, error) {
 // crossRemote lets an owner answer a cross match. The limits of the remote apply
 // too.
 func (r *Router) crossRemote(ctx context.Context, req *CrossRequest, owners []string) (*Answer, error) {
-	remotes, _ := r.options.Remotes.Now()
+	remotes, _ := r.options.Remotes.Current()
 	remotes = slices.DeleteFunc(slices.Clone(remotes), func(m matcher.Remote) bool { return !slices.Contains(owners, m.Name()) })
 	var offered []wire.PlanMatcher
 	err := error(matcher.Errorf(matcher.CodeUnavailable, "%s is not configured any more", matcher.OwnerText(owners)))
@@ -49,7 +49,7 @@ func (r *Router) crossRemote(ctx context.Context, req *CrossRequest, owners []st
 			a.explain(req.Explain, offered)
 			return a, nil
 		}
-		if ctx.Err() != nil || !fallible(err) {
+		if ctx.Err() != nil || !isMatcherFault(err) {
 			break
 		}
 		offer.Chosen, offer.Reason = false, failedReason(err, req.Account)

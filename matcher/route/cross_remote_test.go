@@ -140,7 +140,7 @@ type someRemotes struct {
 	owners *matcher.Owners
 }
 
-func (r someRemotes) Now() ([]matcher.Remote, *matcher.Owners) { return r.all, r.owners }
+func (r someRemotes) Current() ([]matcher.Remote, *matcher.Owners) { return r.all, r.owners }
 
 // TestHungOwnerLeavesTime: if one owner of a cross match hangs, the other one has
 // half of the time.

@@ -47,7 +47,7 @@ func (r *Router) narrow(ctx context.Context, prefilters []matcher.Prefilter, sub
 			continue
 		}
 		if done[key] == nil {
-			left, err := prefilter(ctx, apply, sub)
+			left, err := narrowSet(ctx, apply, sub)
 			if err != nil {
 				return nil, located(sub.Path, err)
 			}
@@ -59,8 +59,9 @@ func (r *Router) narrow(ctx context.Context, prefilters []matcher.Prefilter, sub
 	return all, nil
 }
 
-// prefilter evaluates the filter of sub's candidate set and narrows the rows.
-func prefilter(ctx context.Context, apply []matcher.Prefilter, sub *matcher.SubRequest) (*narrowed, error) {
+// narrowSet evaluates the filter of sub's candidate set and runs the prefilters on
+// its rows.
+func narrowSet(ctx context.Context, apply []matcher.Prefilter, sub *matcher.SubRequest) (*narrowed, error) {
 	rows, err := sub.Moment.Select(ctx, sub.Candidates, sub.Account)
 	if err != nil {
 		return nil, err

@@ -74,7 +74,7 @@ type remotes struct {
 	owners *matcher.Owners
 }
 
-func (r remotes) Now() ([]matcher.Remote, *matcher.Owners) {
+func (r remotes) Current() ([]matcher.Remote, *matcher.Owners) {
 	all := make([]matcher.Remote, len(r.all))
 	for i, m := range r.all {
 		all[i] = m
@@ -217,9 +217,9 @@ func TestOwnerFails(t *testing.T) {
 	}
 }
 
-// TestOwnersRefusalIsTheClients: after an error that the request caused, no other
+// TestClientErrorOfOwnerIsFinal: after an error that the request caused, no other
 // owner is asked.
-func TestOwnersRefusalIsTheClients(t *testing.T) {
+func TestClientErrorOfOwnerIsFinal(t *testing.T) {
 	owned := &matcher.Owners{Lists: map[matcher.ID][]string{id(2): {"a", "b"}}}
 	b := costs("b", 200)
 	r := route.New(options(t, costs("local", 1), remotes{[]*remote{owner(fails("a", 100, matcher.Errorf(matcher.CodeTooMany, "limit: 5"))), owner(b)}, owned}))

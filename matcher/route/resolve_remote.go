@@ -13,9 +13,10 @@ import (
 // not in the local store, it asks the remotes that own data of their origin, then
 // the replicas, then the others. Keys also stand for the objects of the owners,
 // even if local objects were found. If a remote that may have an object does not
-// answer, its error is returned, not that the object does not exist.
+// answer, its error is returned, because it is not certain that the object does not
+// exist.
 func (r *Router) resolveRemote(ctx context.Context, req *Request, all []resolved) {
-	remotes, owners := r.options.Remotes.Now()
+	remotes, owners := r.options.Remotes.Current()
 	for origin := range matcher.Origins {
 		q := &inquiry{req: req, all: all, origin: origin}
 		for i := range all {
@@ -27,7 +28,7 @@ func (r *Router) resolveRemote(ctx context.Context, req *Request, all []resolved
 		for _, rel := range relations {
 			for _, m := range remotes {
 				if relationOf(m, owners, origin) == rel {
-					q.ask(ctx, m, rel)
+					q.askRemote(ctx, m, rel)
 				}
 			}
 		}
@@ -56,8 +57,8 @@ func relationOf(m matcher.Remote, owners *matcher.Owners, origin matcher.Origin)
 	return unrelated
 }
 
-// inquiry has the references of a request that remotes are asked for, for objects
-// of one origin.
+// inquiry holds the references of a request to objects of one origin for which remotes
+// are asked.
 type inquiry struct {
 	req       *Request
 	all       []resolved
@@ -79,8 +80,8 @@ func (q *inquiry) addReference(i int) {
 	}
 }
 
-// ask asks a remote for the references that are not resolved yet.
-func (q *inquiry) ask(ctx context.Context, m matcher.Remote, rel relation) {
+// askRemote asks a remote for the references that are not resolved yet.
+func (q *inquiry) askRemote(ctx context.Context, m matcher.Remote, rel relation) {
 	err := q.askIDs(ctx, m)
 	if err == nil {
 		err = q.askKeys(ctx, m, rel)
@@ -108,7 +109,7 @@ func (q *inquiry) askIDs(ctx context.Context, m matcher.Remote) error {
 		id, err := matcher.ParseID(q.req.References[i].ID)
 		if obj := found[id]; err == nil && obj != nil && q.all[i].missing() {
 			q.all[i] = resolveObject(q.req, i, obj)
-			if q.all[i].err != nil { // it may have one of a version that is not registered here
+			if q.all[i].err != nil { // the object may have a descriptor of a version that is not registered here
 				q.all[i].err = matcher.Errorf(matcher.CodeNoDescriptor, "%w of a version that is registered here", q.all[i].err)
 			}
 		}
@@ -159,7 +160,7 @@ func (q *inquiry) withinLimit(asked []matcher.Reference, ids [][]matcher.ID) []m
 		}
 		for _, i := range q.keys {
 			if r := &q.req.References[i]; r.Type == ref.Type && r.ID == ref.ID {
-				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: references: %d or more, the limit is %d", i, n, q.req.ReferencesMax)
+				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: %d or more references, the limit is %d", i, n, q.req.ReferencesMax)
 				break
 			}
 		}

@@ -164,7 +164,7 @@ func TestReferencesWithoutObject(t *testing.T) {
 	check(matcher.CodeWrongVersion, "references[0]: its descriptor has version 59", req)
 	req = request(named(matcher.RefEventTrackID, "k20"))
 	req.ReferencesMax = 1
-	check(matcher.CodeTooMany, "references[0].id: references: 2 or more, the limit is 1", req)
+	check(matcher.CodeTooMany, "references[0].id: 2 or more references, the limit is 1", req)
 	req = request(raw(1), named(matcher.RefFaceExternalID, "twins"))
 	req.ReferencesMax = 3
 	check(matcher.CodeTooMany, "references: 4 or more, the limit is 3", req)
@@ -175,7 +175,7 @@ func TestReferencesWithoutObject(t *testing.T) {
 }
 
 // TestRemotesThatDoNotAnswer: if a remote that may have an object does not answer,
-// its error is returned, not that the object does not exist.
+// its error is returned, because it is not certain that the object does not exist.
 func TestRemotesThatDoNotAnswer(t *testing.T) {
 	const face, event, faceKey = matcher.RefFace, matcher.RefEvent, matcher.RefFaceExternalID
 	check := func(failing, want string, refs ...matcher.Reference) {

@@ -25,16 +25,17 @@ type Moments interface {
 // Plugins are the matchers and prefilters of plugins. They can change while
 // requests are in progress.
 type Plugins interface {
-	// Acquire returns the current ones, prefilters in the order in which they run.
-	// They can be used until release is called. The caller calls it once.
+	// Acquire returns the current matchers and prefilters, the prefilters in the order
+	// in which they run. Both can be used until release is called. The caller calls
+	// release once.
 	Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func())
 }
 
 // Remotes are other services. They can change while requests are in progress.
 type Remotes interface {
-	// Now returns the current remotes and the data that they own. Ties go to the
+	// Current returns the current remotes and the data that they own. Ties go to the
 	// first remote.
-	Now() ([]matcher.Remote, *matcher.Owners)
+	Current() ([]matcher.Remote, *matcher.Owners)
 }
 
 // Options configure a Router.

@@ -40,23 +40,23 @@ func (w *work) askAll(ctx context.Context) {
 			switch {
 			case indexes == nil:
 			case len(indexes) == len(pending): // the usual case
-				w.ask(ctx, m, indexes)
+				w.askMatcher(ctx, m, indexes)
 			default:
-				calls.Go(func() { w.ask(ctx, m, indexes) })
+				calls.Go(func() { w.askMatcher(ctx, m, indexes) })
 			}
 		}
 		calls.Wait()
-		pending = w.failed(ctx, pending)
+		pending = w.nextPending(ctx, pending)
 	}
 }
 
-// failed returns the sub-requests of asked that another matcher may answer, and
+// nextPending returns the sub-requests of asked that another matcher may answer, and
 // sets the reasons of the others.
-func (w *work) failed(ctx context.Context, asked []int) []int {
+func (w *work) nextPending(ctx context.Context, asked []int) []int {
 	var pending []int
 	for _, i := range asked {
 		c, err := &w.choices[i], w.results[i].Err
-		if err == nil || c.isLast() || ctx.Err() != nil || !fallible(err) {
+		if err == nil || c.isLast() || ctx.Err() != nil || !isMatcherFault(err) {
 			c.setReasons()
 			continue
 		}
@@ -66,9 +66,9 @@ func (w *work) failed(ctx context.Context, asked []int) []int {
 	return pending
 }
 
-// fallible reports whether the matcher is the cause of err, not the request. Then
+// isMatcherFault reports whether the matcher is the cause of err, not the request. Then
 // another matcher may succeed.
-func fallible(err error) bool {
+func isMatcherFault(err error) bool {
 	switch matcher.CodeOf(err) {
 	case matcher.CodeInternal, matcher.CodeUnavailable, matcher.CodeDeadline, matcher.CodeNoMatcher:
 		return true
@@ -76,8 +76,8 @@ func fallible(err error) bool {
 	return false
 }
 
-// ask lets matcher m answer the sub-requests with these indexes in one call.
-func (w *work) ask(ctx context.Context, m int, indexes []int) {
+// askMatcher lets matcher m answer the sub-requests with these indexes in one call.
+func (w *work) askMatcher(ctx context.Context, m int, indexes []int) {
 	start := time.Now()
 	batch := make([]matcher.SubRequest, len(indexes))
 	hasNext := m > 0 // the local matcher stops in time by itself

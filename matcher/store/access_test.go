@@ -54,8 +54,8 @@ func TestInspectAccess(t *testing.T) {
 	}
 }
 
-// A path that cannot become a directory is a fault, and none is made. So Open
-// refuses it, too.
+// TestInspectImpossible checks that Inspect reports a path at which no directory can be
+// created, and that Open refuses it, too.
 func TestInspectImpossible(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Symlink("nothing/here", filepath.Join(dir, "link")); err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -88,11 +89,11 @@ func openCached(t *testing.T, o Options) (*Store, *modelCache) {
 func sealNow(t *testing.T, s *Store) {
 	t.Helper()
 	var seal Seal
-	must(t, s.CommitAlone(ctx, func(*Tx) error {
+	testkit.Check(t, s.CommitAlone(ctx, func(*Tx) error {
 		seal = s.sealer.capture()
 		return nil
 	}))
-	must(t, s.sealer.seal(ctx, seal))
+	testkit.Check(t, s.sealer.seal(ctx, seal))
 }
 
 // TestCacheIsFollowed checks that each start restores the state of the data, and that
@@ -105,7 +106,7 @@ func TestCacheIsFollowed(t *testing.T) {
 	var want *model
 	for round := range 12 {
 		s, warnings, err := c.open(Options{Dir: "/data", fs: live})
-		must(t, err)
+		testkit.Check(t, err)
 		if round > 0 {
 			c.equal(t, want)
 			if s.sealer.current == (round == 7) || (len(warnings) > 0) != (round == 7) {
@@ -116,7 +117,7 @@ func TestCacheIsFollowed(t *testing.T) {
 			switch list := id(200 + rng.IntN(3)); rng.IntN(4) {
 			case 0:
 				if err := s.DeleteList(ctx, nil, list, nil); err != nil {
-					must(t, s.CreateList(ctx, &matcher.List{ID: list, UserData: strconv.Itoa(n)}))
+					testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: list, UserData: strconv.Itoa(n)}))
 				}
 			case 1:
 				err := s.DeleteObject(ctx, nil, matcher.Faces, id(rng.IntN(40)))
@@ -124,17 +125,17 @@ func TestCacheIsFollowed(t *testing.T) {
 					wantCode(t, err, matcher.CodeFaceNotFound)
 				}
 			default:
-				must(t, errors.Join(s.Import(ctx, nil, []ImportLine{{Object: face(rng, id(rng.IntN(40))), AddList: list}})...))
+				testkit.Check(t, errors.Join(s.Import(ctx, nil, []ImportLine{{Object: face(rng, id(rng.IntN(40))), AddList: list}})...))
 			}
 		}
 		want = c.clone()
 		if round%3 == 2 { // simulates a killed process
 			live = smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}))
 			sealed, mark := c.sealed, c.mark
-			must(t, s.Close())
+			testkit.Check(t, s.Close())
 			c.sealed, c.mark = sealed, mark
 		} else {
-			must(t, s.Close())
+			testkit.Check(t, s.Close())
 		}
 		if round == 6 {
 			c.fault = errors.New("damaged")
@@ -149,13 +150,13 @@ func TestSealing(t *testing.T) {
 	noLeaks(t)
 	c := &modelCache{events: make(chan struct{}, 1)}
 	s, _, err := c.open(Options{Dir: "/data", fs: vfs.NewMem(), SealAfter: 10})
-	must(t, err)
+	testkit.Check(t, err)
 	rng := seeded()
 	for n := range 10 {
-		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
+		testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
 	<-c.events
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	if len(c.sealed.objects) != 10 {
 		t.Errorf("%d objects are sealed, want 10", len(c.sealed.objects))
 	}
@@ -171,40 +172,40 @@ func TestNoSpaceToSeal(t *testing.T) {
 	c := &modelCache{events: make(chan struct{}, 1)}
 	o := Options{Dir: "/data", fs: disk, SealAfter: 10}
 	s, _, err := c.open(o)
-	must(t, err)
+	testkit.Check(t, err)
 	rng := seeded()
 	for n := range 10 {
-		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
+		testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
 	<-c.events
 	disk.free.Store(9 << 19) // the reserve is 2 MiB
 	s.sealer.changes.Add(journalKeysMin)
 	for n := range 10 {
-		must(t, s.CreateObject(ctx, nil, face(rng, id(100+n))))
+		testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(100+n))))
 	}
 	<-c.events
 	want := c.clone()
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	if c.sealed != nil {
 		t.Error("a useless copy was kept")
 	}
 	disk.free.Store(1 << 40)
 	o.SealAfter = 0 // the default, so that the cache is not sealed at once
 	s, warnings, err := c.open(o)
-	must(t, err)
+	testkit.Check(t, err)
 	c.equal(t, want)
 	if s.sealer.current || len(warnings) > 0 {
 		t.Errorf("the start used a cache with mark %v, warnings %q; want no cache and no warnings", c.mark, warnings)
 	}
 	entries := 0
 	it, err := s.db.NewIter(nil)
-	must(t, err)
+	testkit.Check(t, err)
 	for it.First(); it.Valid(); it.Next() {
 		entries += strings.Count(string(it.Key()[:1]), string(rune(kindJournal)))
 	}
-	must(t, it.Close())
+	testkit.Check(t, it.Close())
 	if entries > 10 {
 		t.Errorf("%d entries of the journal are left, want at most 10", entries)
 	}
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 }

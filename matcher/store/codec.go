@@ -40,7 +40,7 @@ const (
 	tagUserData      = 4  // text, of lists; objects have it as a plain field
 	tagDescriptor0   = 8  // descriptor of type 0; type 1 follows
 	tagLists         = 18 // lists, of faces
-	tagEndTime       = 64 // time, also if it is zero; this and the next ones are of events
+	tagEndTime       = 64 // time, stored even if it is zero; this and the next ones are of events
 	tagTags          = 69 // texts
 	tagPosition      = 78 // position: longitude, latitude
 	tagTopSimilarity = 81 // float
@@ -99,8 +99,8 @@ func recordBytesMax(o *matcher.Object) int {
 	return n
 }
 
-// appendObject appends the record of o. A list that is not in the table is
-// CodeListNotFound.
+// appendObject appends the record of o. The error is CodeListNotFound if a list of o is
+// not in the table.
 func appendObject(dst []byte, o *matcher.Object, table *listTable) (_ []byte, err error) {
 	dst = append(dst, recordVersions[o.Origin])
 	for i := range recordFields[o.Origin] {

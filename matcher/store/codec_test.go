@@ -14,13 +14,32 @@ import (
 	"nearside/matcher"
 )
 
-// Tags of plain fields as directories have them. Tests state them again, so that a
-// change of the table is noticed.
+// Some of the tags that TestRecordTags pins.
 const (
 	tagAge    = 5
 	tagGender = 6
 	tagSource = 65
 )
+
+// TestRecordTags pins the tags of plain fields. Existing directories have records with
+// these tags, and other tests would not notice a change.
+func TestRecordTags(t *testing.T) {
+	want := map[string]byte{
+		"external_id": 3, "user_data": 4, "age": tagAge, "gender": tagGender, "ethnic_group": 7, "event_id": 16, "avatar": 17,
+		"source": tagSource, "handler_id": 66, "stream_id": 67, "track_id": 68, "face_id": 70, "emotion": 71, "mask": 72,
+		"location.city": 73, "location.area": 74, "location.district": 75, "location.street": 76, "location.house_number": 77,
+		"top_match.object_id": 79, "top_match.external_id": 80,
+	}
+	got := map[string]byte{}
+	for o := range matcher.Origins {
+		for _, f := range matcher.Fields(o) {
+			got[f.Path()] = f.Record
+		}
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
 
 func drawID(t *rapid.T, label string) (id matcher.ID) {
 	if rapid.Bool().Draw(t, label+"?") {

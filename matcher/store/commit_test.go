@@ -9,16 +9,17 @@ import (
 	"sync"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
-// countObserver records the IDs of stored objects.
-type countObserver struct {
+// storedObserver records the IDs of stored objects.
+type storedObserver struct {
 	matcher.Observers
 	stored []matcher.ID
 }
 
-func (c *countObserver) Stored(o *matcher.Object) { c.stored = append(c.stored, o.ID) }
+func (c *storedObserver) Stored(o *matcher.Object) { c.stored = append(c.stored, o.ID) }
 
 func TestConcurrentCommits(t *testing.T) {
 	noLeaks(t)
@@ -27,8 +28,8 @@ func TestConcurrentCommits(t *testing.T) {
 	// Each writer has its own IDs and knows their final content. All writers share a
 	// list and a counter object.
 	counter := &matcher.Object{Origin: matcher.Events, ID: id(9999)}
-	must(t, s.CreateObject(ctx, nil, counter))
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(5000)}))
+	testkit.Check(t, s.CreateObject(ctx, nil, counter))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(5000)}))
 	expected := make([]map[matcher.ID]string, writers)
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -103,7 +104,7 @@ func TestConcurrentCommits(t *testing.T) {
 
 func TestTransactionsFailAlone(t *testing.T) {
 	noLeaks(t)
-	seen := &countObserver{}
+	seen := &storedObserver{}
 	s, m := open(t, Options{Dir: t.TempDir(), Observer: seen})
 	release := blockWriter(t, s)
 	var wg sync.WaitGroup
@@ -132,7 +133,7 @@ func TestTransactionsFailAlone(t *testing.T) {
 	}
 	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(5), id(101))), matcher.CodeListNotFound) // the table of lists was rolled back
 	s, m = reopen(t, s, m)
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(101)}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(101)}))
 	reopen(t, s, m)
 }
 
@@ -150,7 +151,7 @@ func blockWriter(t *testing.T, s *Store) (release func()) {
 	<-started
 	return func() {
 		close(end)
-		must(t, <-done)
+		testkit.Check(t, <-done)
 	}
 }
 
@@ -194,13 +195,13 @@ func TestContextOfCommit(t *testing.T) {
 		t.Errorf("error %v does not wrap its cause", err)
 	}
 	release()
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	if m.object(matcher.Faces, id(1)) != nil {
 		t.Error("a transaction ran after its context ended")
 	}
 	// Once fn runs, Commit waits for the result.
 	short, cancel = context.WithCancel(ctx)
-	must(t, s.Commit(short, func(tx *Tx) error {
+	testkit.Check(t, s.Commit(short, func(tx *Tx) error {
 		cancel()
 		return tx.Put(face(seeded(), id(3)))
 	}))
@@ -256,7 +257,7 @@ func TestClose(t *testing.T) {
 	for i := range errs {
 		wg.Go(func() { errs[i] = s.CreateObject(ctx, nil, face(seeded(), id(i))) })
 	}
-	wg.Go(func() { must(t, s.Close()) })
+	wg.Go(func() { testkit.Check(t, s.Close()) })
 	release()
 	wg.Wait()
 	acked := 0
@@ -271,6 +272,6 @@ func TestClose(t *testing.T) {
 		t.Errorf("%d acknowledged, %d applied", acked, len(m.objects))
 	}
 	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(30))), matcher.CodeUnavailable)
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	reopen(t, s, m)
 }

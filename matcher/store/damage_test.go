@@ -15,6 +15,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -28,18 +29,18 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model, c *modelCach
 	s, m := openCached(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
 	rng := seeded()
 	for n := range 3 {
-		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + n)}))
+		testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100 + n)}))
 	}
 	for round := range 3 {
-		must(t, errors.Join(s.Import(ctx, nil, facesOf(rng, 20+10*round, 30, id(103+round)))...)) // written as a table
+		testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(rng, 20+10*round, 30, id(103+round)))...)) // written as a table
 		for n := range 20 {
 			_, err := s.PutObject(ctx, nil, face(rng, id(rng.IntN(40)), id(100+n%3)))
-			must(t, err)
+			testkit.Check(t, err)
 		}
-		must(t, s.DeleteList(ctx, nil, id(100+round), nil))
-		must(t, s.CreateList(ctx, &matcher.List{ID: id(100 + round), UserData: "again"}))
+		testkit.Check(t, s.DeleteList(ctx, nil, id(100+round), nil))
+		testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100 + round), UserData: "again"}))
 		if round < 2 {
-			must(t, s.db.Flush())
+			testkit.Check(t, s.db.Flush())
 			sealNow(t, s)
 		}
 	}
@@ -47,7 +48,7 @@ func killedDir(t *testing.T) (fs *vfs.MemFS, want, previous *model, c *modelCach
 		t.Fatalf("%d tables were ingested, want 3", n)
 	}
 	previous = m.clone()
-	must(t, s.CreateObject(ctx, nil, face(rng, id(1000))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(1000))))
 	killed := live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rng}) // a consistent snapshot, although Pebble continues to write
 	return smallDisk(killed), m.clone(), previous, m.copyOf()
 }
@@ -84,15 +85,15 @@ func filesOf(t *testing.T, fs vfs.FS) map[string][]byte {
 		if errors.Is(err, fs2.ErrNotExist) {
 			continue
 		}
-		must(t, err)
+		testkit.Check(t, err)
 		for _, name := range names {
 			if name == nameLock || path.Join(dir, name) == "/data/pebble" {
 				continue
 			}
 			f, err := fs.Open(path.Join(dir, name))
-			must(t, err)
+			testkit.Check(t, err)
 			b, err := io.ReadAll(f)
-			must(t, errors.Join(err, f.Close()))
+			testkit.Check(t, errors.Join(err, f.Close()))
 			files[path.Join(dir, name)] = b
 		}
 	}
@@ -112,9 +113,9 @@ func hashOf(t *testing.T, fs vfs.FS) string {
 func setFile(t *testing.T, fs vfs.FS, name string, b []byte) {
 	t.Helper()
 	f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
-	must(t, err)
+	testkit.Check(t, err)
 	_, err = f.Write(slices.Clone(b))
-	must(t, errors.Join(err, f.Sync(), f.Close()))
+	testkit.Check(t, errors.Join(err, f.Sync(), f.Close()))
 }
 
 // tryOpen opens a directory that may be damaged, first without its cache and then, if
@@ -172,11 +173,11 @@ func TestDamageIsFoundAndNothingIsChanged(t *testing.T) {
 		t.Fatal("the undamaged directory cannot be opened")
 	}
 	s, warnings, err := c.copyOf().open(Options{Dir: "/data", fs: cloneFS(t, base)})
-	must(t, err)
+	testkit.Check(t, err)
 	if !s.sealer.current {
 		t.Fatalf("the undamaged segments were not used: %q", warnings)
 	}
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	rng := rand.New(rand.NewPCG(3, 4))
 	tally := map[string][2]int{}
 	damage := func(kind, name, how string, c *modelCache, change func(fs vfs.FS)) {
@@ -197,7 +198,7 @@ func TestDamageIsFoundAndNothingIsChanged(t *testing.T) {
 		if kind == "" || strings.Contains(name, "marker") {
 			kind = strings.TrimRight(path.Base(name), "0123456789-.")
 		}
-		damage("removed "+kind, name, "removal", c, func(fs vfs.FS) { must(t, fs.Remove(name)) })
+		damage("removed "+kind, name, "removal", c, func(fs vfs.FS) { testkit.Check(t, fs.Remove(name)) })
 		for i := range 24 {
 			if len(b) == 0 {
 				break
@@ -208,9 +209,9 @@ func TestDamageIsFoundAndNothingIsChanged(t *testing.T) {
 				c = nil
 			}
 			damage("flipped "+kind, name, fmt.Sprintf("flip at %d of %d", at, len(b)), c, func(fs vfs.FS) {
-				c := slices.Clone(b)
-				c[at] ^= bit
-				setFile(t, fs, name, c)
+				changed := slices.Clone(b)
+				changed[at] ^= bit
+				setFile(t, fs, name, changed)
 			})
 		}
 		for range 8 {
@@ -251,14 +252,14 @@ func TestLogCutAtEveryByte(t *testing.T) {
 	fs := cloneFS(t, base)
 	setFile(t, fs, name, log[:lastRecord])
 	n, err := readCommitted(fs, "/data")
-	must(t, err)
+	testkit.Check(t, err)
 	setFile(t, fs, "/data/COMMITTED", []byte(committedText(n-1)))
 	if !tryOpen(t, "incomplete last record", fs, previous, c) {
 		t.Error("an incomplete last record was reported as damage")
 	}
 	// The log as a whole is lost.
 	fs = cloneFS(t, base)
-	must(t, fs.Remove(name))
+	testkit.Check(t, fs.Remove(name))
 	if tryOpen(t, "log removed", fs, want, c) {
 		t.Error("a lost log was not detected")
 	}

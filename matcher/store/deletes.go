@@ -12,22 +12,22 @@ import (
 	"nearside/matcher"
 )
 
-// DeleteBatch is the number of objects that one commit deletes when the caller
-// gives no smaller one: writes beside it wait for one batch, and the memory of a
-// delete does not depend on its size.
+// DeleteBatch is the number of objects that a large delete deletes per commit. So
+// other writes wait for one batch, and the memory that a delete needs does not depend
+// on its size.
 const DeleteBatch = 10_000
 
-// Find returns the IDs of objects that are to be deleted: all, or those among the
-// given IDs that still are.
-type Find func(among []matcher.ID) ([]matcher.ID, error)
+// FindFunc returns the IDs of the objects to delete. If among is nil, it returns all of
+// them; otherwise it returns those of among that are still to be deleted.
+type FindFunc func(among []matcher.ID) ([]matcher.ID, error)
 
 // DeleteFound removes the objects that find returns, in batches of DeleteBatch.
 // Each batch is deleted as a whole or not at all. Before a batch is deleted, find
-// is asked again for its objects, while the applier's state is the committed one
-// and nothing else is written. Objects that find would return only since
-// DeleteFound began stay. After an error, deleted is the number of objects that
-// were removed before it, and the error says it, too.
-func (s *Store) DeleteFound(ctx context.Context, origin matcher.Origin, find Find) (deleted int, err error) {
+// is called again with its IDs. Meanwhile the applier has exactly the committed state
+// and nothing else is written. Objects that match only after DeleteFound began are not
+// deleted. After an error, deleted is the number of objects that were removed before
+// it; the text of the error has the number, too.
+func (s *Store) DeleteFound(ctx context.Context, origin matcher.Origin, find FindFunc) (deleted int, err error) {
 	if err := s.Owners().CheckOrigin(origin); err != nil {
 		return 0, err
 	}
@@ -38,42 +38,42 @@ func (s *Store) DeleteFound(ctx context.Context, origin matcher.Origin, find Fin
 	return s.deleteBatches(ctx, origin, ids, find)
 }
 
-func (s *Store) deleteBatches(ctx context.Context, origin matcher.Origin, ids []matcher.ID, find Find) (deleted int, err error) {
+func (s *Store) deleteBatches(ctx context.Context, origin matcher.Origin, ids []matcher.ID, find FindFunc) (deleted int, err error) {
 	for batch := range slices.Chunk(ids, s.opts.deleteBatch) {
 		n, err := s.DeleteObjects(ctx, origin, func() ([]matcher.ID, error) { return find(batch) })
 		if err != nil {
-			return deleted, partly(err, deleted)
+			return deleted, addDeletedCount(err, deleted)
 		}
 		deleted += n
 	}
 	return deleted, nil
 }
 
-// partly adds to the error of a batch how many objects the batches before it have
-// deleted.
-func partly(err error, deleted int) error {
+// addDeletedCount adds to err, the error of a batch, the number of objects that the
+// batches before it deleted.
+func addDeletedCount(err error, deleted int) error {
 	if deleted == 0 {
 		return err
 	}
-	also := fmt.Sprintf("; %d objects were deleted before", deleted)
-	if errors.Is(err, context.DeadlineExceeded) { // which would be answered without the number
-		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed%s", also)
+	count := fmt.Sprintf("; %d objects were deleted before", deleted)
+	if errors.Is(err, context.DeadlineExceeded) { // the answer to this error would not have the number
+		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed%s", count)
 	}
 	e, ok := errors.AsType[*matcher.Error](err)
 	if !ok {
-		return fmt.Errorf("%w%s", err, also)
+		return fmt.Errorf("%w%s", err, count)
 	}
 	counted := *e
-	counted.Detail += also
+	counted.Detail += count
 	if e.Masked != "" {
-		counted.Masked += also
+		counted.Masked += count
 	}
 	return &counted
 }
 
-// deleteAll removes the objects of ids that are there and returns how many. It
-// reads their records with one iterator, in the order of keys: a Get for each
-// would read the filter of a whole table again and again.
+// deleteAll removes those objects of ids that exist, and returns their number. It
+// reads their records with one iterator, in the order of keys, because a Get for each
+// record would read the Bloom filter of a whole table again and again.
 func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, err error) {
 	if len(ids) == 0 {
 		return 0, nil
@@ -87,15 +87,15 @@ func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, e
 			deleted, err = 0, fmt.Errorf("store: %w", closing)
 		}
 	}()
-	for _, id := range sortOnce(slices.Clone(ids)) {
-		if err := tx.seek(it, objectKey(origin, id)); err != nil {
+	for _, id := range sortUnique(slices.Clone(ids)) {
+		if err := tx.seekRecord(it, objectKey(origin, id)); err != nil {
 			return 0, err
 		}
-		there, err := tx.Has(origin, id)
+		exists, err := tx.Has(origin, id)
 		if err != nil {
 			return 0, err
 		}
-		if !there {
+		if !exists {
 			continue
 		}
 		if err := tx.Delete(origin, id); err != nil {
@@ -106,8 +106,9 @@ func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, e
 	return deleted, nil
 }
 
-// seek finds the record of k with it, so that readRecord does not have to.
-func (tx *Tx) seek(it *pebble.Iterator, k key) error {
+// seekRecord reads the record of k with the iterator it, and keeps it in tx.last, where
+// readRecord finds it.
+func (tx *Tx) seekRecord(it *pebble.Iterator, k key) error {
 	if _, own := tx.local[k]; own {
 		return nil
 	}

@@ -7,21 +7,22 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
-// TestDeleteFound: a large delete is several commits, each of which looks again
-// at the objects that it deletes. An error says how many are gone.
+// TestDeleteFound: a large delete is several commits. Each of them looks up its objects
+// again before it deletes them. An error has the number of objects deleted before it.
 func TestDeleteFound(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir(), deleteBatch: 3})
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
 	fill := func(n int) {
 		t.Helper()
 		for i := range n {
 			_, err := s.PutObject(ctx, nil, face(rng, id(i), id(100)))
-			must(t, err)
+			testkit.Check(t, err)
 		}
 	}
 	in := func(among []matcher.ID) ([]matcher.ID, error) {
@@ -39,15 +40,15 @@ func TestDeleteFound(t *testing.T) {
 		t.Errorf("deleted %d, %v; %d are left after %d commits", n, err, len(m.objects), m.applies-before)
 	}
 
-	// What is taken out of the list before its batch stays, and so does what came
-	// after the delete began.
+	// A face that leaves the list before its batch is deleted stays, and so does a face
+	// that joins the list after the delete began.
 	fill(7)
 	calls := 0
 	n, err = s.DeleteFound(ctx, matcher.Faces, func(among []matcher.ID) ([]matcher.ID, error) {
 		found, err := in(among)
 		if calls++; calls == 1 {
-			must(t, s.Link(ctx, nil, id(100), []matcher.ID{found[5]}, false))
-			must(t, s.CreateObject(ctx, nil, face(rng, id(50), id(100))))
+			testkit.Check(t, s.Link(ctx, nil, id(100), []matcher.ID{found[5]}, false))
+			testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(50), id(100))))
 		}
 		return found, err
 	})
@@ -86,11 +87,11 @@ func TestDeleteFound(t *testing.T) {
 	// A list with its faces.
 	fill(10)
 	before = m.applies
-	must(t, s.DeleteList(ctx, nil, id(100), in))
+	testkit.Check(t, s.DeleteList(ctx, nil, id(100), in))
 	if m.list(id(100)) != nil || m.applies != before+5 || len(m.objects) != 0 {
 		t.Errorf("%d objects are left after %d commits", len(m.objects), m.applies-before)
 	}
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountA}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountA}))
 	fill(10)
 	wantCode(t, s.DeleteList(ctx, &accountB, id(100), in), matcher.CodeListNotFound)
 	calls = 0

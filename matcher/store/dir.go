@@ -125,7 +125,7 @@ func lockDir(fs vfs.FS, dir string) (*pebble.Lock, error) {
 	switch {
 	case err == nil:
 		return lock, nil
-	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held"): // by another process, by this process
+	case errors.Is(err, syscall.EAGAIN), strings.Contains(err.Error(), "lock held"): // the first error means another process, the second this process
 		return nil, fmt.Errorf("store: data directory %s is in use by another nearside: stop it, or choose another directory", dir)
 	default:
 		return nil, fmt.Errorf("store: data directory %s cannot be locked: %w", dir, err)

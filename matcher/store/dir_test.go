@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"nearside/internal/testkit"
 )
 
 // checkRefused opens a directory and fails unless Open returns an error that contains
@@ -30,20 +32,20 @@ func TestDirInUse(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	s, m := open(t, Options{Dir: dir})
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	checkRefused(t, Options{Dir: dir}, dir, "in use") // by this process
 
 	info, err := Inspect(dir) // must not release the lock
-	must(t, err)
+	testkit.Check(t, err)
 	if !info.Exists || !info.InUse || info.Format != 1 || info.Commits != 1 || info.Bytes == 0 || info.Free == 0 || info.Fault != nil {
 		t.Errorf("Inspect: %+v", info)
 	}
 	if lines := childOutput(t, dir); len(lines) != 1 || !strings.Contains(lines[0], "in use") {
 		t.Errorf("another process printed %q, want one line with \"in use\"", lines)
 	}
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	reopen(t, s, m)
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 }
 
 func TestInspectReportsUseByAnotherProcess(t *testing.T) {
@@ -52,7 +54,7 @@ func TestInspectReportsUseByAnotherProcess(t *testing.T) {
 	inUse := false
 	runChild(t, dir, 1, func(string) bool {
 		info, err := Inspect(dir)
-		must(t, err)
+		testkit.Check(t, err)
 		inUse = info.InUse
 		return true
 	})
@@ -72,7 +74,7 @@ func TestInspectReportsUseByAnotherProcess(t *testing.T) {
 func TestForeignAndNewerDirectories(t *testing.T) {
 	noLeaks(t)
 	fs := smallDisk(vfs.NewMem())
-	must(t, fs.MkdirAll("/data", 0o755))
+	testkit.Check(t, fs.MkdirAll("/data", 0o755))
 	setFile(t, fs, "/data/notes.txt", []byte("mine"))
 	before := hashOf(t, fs)
 	checkRefused(t, Options{Dir: "/data", fs: fs}, "/data", "notes.txt", "choose another directory")
@@ -90,7 +92,7 @@ func TestForeignAndNewerDirectories(t *testing.T) {
 	if hashOf(t, fs) != before {
 		t.Error("a directory of a newer format was changed")
 	}
-	must(t, fs.RemoveAll("/data/pebble")) // a newer format may have other files
+	testkit.Check(t, fs.RemoveAll("/data/pebble")) // a newer format may have other files
 	checkRefused(t, Options{Dir: "/data", fs: fs}, "format 2", "newer")
 	setFile(t, fs, "/data/FORMAT", []byte(formatText()))
 	checkRefused(t, Options{Dir: "/data", fs: fs}, "damaged", "pebble")
@@ -99,7 +101,7 @@ func TestForeignAndNewerDirectories(t *testing.T) {
 	}
 
 	file := filepath.Join(t.TempDir(), "file")
-	must(t, os.WriteFile(file, nil, 0o600))
+	testkit.Check(t, os.WriteFile(file, nil, 0o600))
 	checkRefused(t, Options{Dir: file}, file)
 }
 
@@ -111,20 +113,20 @@ func TestCreationCutShort(t *testing.T) {
 	for after := 0; ; after++ {
 		fs := vfs.NewCrashableMem()
 		smallDisk(fs)
-		must(t, fs.MkdirAll("/data", 0o755))
+		testkit.Check(t, fs.MkdirAll("/data", 0o755))
 		syncRoot(t, fs)
 		stop := &stopFS{FS: fs, left: after}
 		s, err := Open(ctx, Options{Dir: "/data", Applier: newModel(), fs: stop.wrap()})
-		must(t, err) // stop only records the state and injects no errors
-		must(t, s.Close())
+		testkit.Check(t, err) // stop only records the state and injects no errors
+		testkit.Check(t, s.Close())
 		if stop.crashed == nil { // no data race: all goroutines that set it have ended
 			break
 		}
 		cuts++
 		smallDisk(stop.crashed)
 		s2, _ := open(t, Options{Dir: "/data", fs: stop.crashed})
-		must(t, s2.CreateObject(ctx, nil, face(seeded(), id(1))))
-		must(t, s2.Close())
+		testkit.Check(t, s2.CreateObject(ctx, nil, face(seeded(), id(1))))
+		testkit.Check(t, s2.Close())
 	}
 	if cuts < 20 {
 		t.Errorf("creation was cut at %d places, want at least 20", cuts)
@@ -134,9 +136,9 @@ func TestCreationCutShort(t *testing.T) {
 func TestLostAndFoundIsIgnored(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
-	must(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700))
+	testkit.Check(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700))
 	s, m := open(t, Options{Dir: dir})
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	reopen(t, s, m)
 }
 

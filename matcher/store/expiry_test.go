@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -31,7 +32,7 @@ func TestExpired(t *testing.T) {
 	_, err := put(b, 10)
 	wantCode(t, err, matcher.CodeForbidden)
 	now = now.Add(10 * time.Second)
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	s, m := open(t, o)
 	if m.object(matcher.Attributes, id(1)) == nil {
 		t.Fatal("the expired attribute was deleted without a delete")

@@ -14,23 +14,24 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
 func syncRoot(t *testing.T, fs vfs.FS) {
 	t.Helper()
 	d, err := fs.OpenDir("/")
-	must(t, err)
-	must(t, d.Sync())
-	must(t, d.Close())
+	testkit.Check(t, err)
+	testkit.Check(t, d.Sync())
+	testkit.Check(t, d.Close())
 }
 
-// stopFS records the state that a crash would leave on disk after left write
+// stopFS records the state that a crash would leave on disk after a number of write
 // operations.
 type stopFS struct {
 	FS      *vfs.MemFS
 	mu      sync.Mutex
-	left    int
+	left    int // write operations until the state is recorded
 	crashed *vfs.MemFS
 }
 
@@ -111,9 +112,9 @@ func TestPoison(t *testing.T) {
 			warned := make(chan string, 10)
 			m := newModel()
 			s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: f.disk, Warn: func(msg string, _ ...any) { warned <- msg }})
-			must(t, err)
+			testkit.Check(t, err)
 			acked, err := putUntilRefused(s, 0, 5)
-			must(t, err)
+			testkit.Check(t, err)
 			f.on.Store(true)
 			more, err := putUntilRefused(s, 1000, 2000)
 			acked = append(acked, more...)
@@ -180,7 +181,6 @@ func TestTablesWaitForSpace(t *testing.T) {
 
 // checkTablesWait makes operations of one kind on tables fail with fault, and checks
 // that writes then fail with code until the fault is gone.
-
 func checkTablesWait(t *testing.T, kind errorfs.OpKind, fault error, code matcher.Code) {
 	t.Helper()
 	f := newFaults(func(op errorfs.Op) bool {
@@ -204,7 +204,7 @@ func TestFullDiskRefusesWrites(t *testing.T) {
 	noLeaks(t)
 	f := newFaults(func(errorfs.Op) bool { return false }, nil)
 	s, m := open(t, Options{Dir: "/data", fs: f.disk})
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	f.disk.free.Store(100_000)
 	err := s.CreateObject(ctx, nil, face(seeded(), id(2)))
 	wantCode(t, err, matcher.CodeFull)
@@ -214,12 +214,12 @@ func TestFullDiskRefusesWrites(t *testing.T) {
 	for _, err := range s.Import(ctx, nil, []ImportLine{{Object: face(seeded(), id(3)), AddList: id(100)}}) {
 		wantCode(t, err, matcher.CodeFull)
 	}
-	must(t, s.DeleteObject(ctx, nil, matcher.Faces, id(1))) // deletes make space
+	testkit.Check(t, s.DeleteObject(ctx, nil, matcher.Faces, id(1))) // deletes make space
 	if s.Err() != nil || len(m.objects) != 0 || len(m.lists) != 0 {
 		t.Errorf("%v; %d objects, %d lists", s.Err(), len(m.objects), len(m.lists))
 	}
 	f.disk.free.Store(1 << 40)
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	reopen(t, s, m)
 }
 
@@ -232,10 +232,10 @@ func TestSpare(t *testing.T) {
 		return isLog(op.Path) && op.Kind == errorfs.OpFileWrite && s.spare.isHeld()
 	}, syscall.ENOSPC)
 	s, m := open(t, Options{Dir: "/data", fs: full.disk})
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 	full.on.Store(true)
 	full.disk.free.Store(3 << 20) // passes the free-space check
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(2))))
 	if full.hits.Load() != 1 || s.spare.isHeld() || s.Err() != nil {
 		t.Fatalf("hits %d, spare held %v, %v", full.hits.Load(), s.spare.isHeld(), s.Err())
 	}
@@ -243,7 +243,7 @@ func TestSpare(t *testing.T) {
 	wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(3))), matcher.CodeFull)
 	full.on.Store(false)
 	full.disk.free.Store(1 << 40)
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(3))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(3))))
 	if !s.spare.isHeld() {
 		t.Error("the spare file was not created again")
 	}

@@ -22,9 +22,9 @@ type guardFS struct {
 	reserve uint64        // bytes that compactions must leave free for the log and for flushes
 	armed   atomic.Bool   // false while Pebble opens, which returns errors to its caller
 	closing chan struct{} // closed when the store closes, to end pauses
-	// flush is the error of the last attempt to write a memtable; nil if it
+	// flushFault is the error of the last attempt to write a memtable; nil if it
 	// succeeded. While it is set, nothing may be added to the database.
-	flush atomic.Pointer[error]
+	flushFault atomic.Pointer[error]
 }
 
 // retryPause is the pause before a failed table write returns to Pebble, which
@@ -39,9 +39,9 @@ func isTable(name string) bool { return strings.HasSuffix(name, ".sst") }
 // haltOnError handles an error of a log file or of the directory that holds it. It
 // poisons the store and halts the goroutine once the guard is armed. Before that
 // it returns err.
-func (g *guardFS) haltOnError(what, name string, err error) error {
+func (g *guardFS) haltOnError(operation, name string, err error) error {
 	if err != nil && g.armed.Load() {
-		g.poison.halt(fmt.Errorf("%s %s: %w", what, name, err))
+		g.poison.halt(fmt.Errorf("%s %s: %w", operation, name, err))
 	}
 	return err
 }
@@ -66,11 +66,11 @@ func (g *guardFS) ReuseForWrite(old, name string, category vfs.DiskWriteCategory
 	return g.guardedFile("create", f, name, category, err)
 }
 
-func (g *guardFS) guardedFile(what string, f vfs.File, name string, category vfs.DiskWriteCategory, err error) (vfs.File, error) {
+func (g *guardFS) guardedFile(operation string, f vfs.File, name string, category vfs.DiskWriteCategory, err error) (vfs.File, error) {
 	log := isLog(name)
 	if err != nil {
 		if log {
-			err = g.haltOnError(what, name, err)
+			err = g.haltOnError(operation, name, err)
 		}
 		return nil, err
 	}
@@ -132,14 +132,14 @@ func (f *guardFile) Write(p []byte) (int, error) {
 
 // handleError handles the error of an operation on the file. For a log it halts.
 // For a table it pauses and returns err, because Pebble tries again at once.
-func (f *guardFile) handleError(what string, err error) error {
+func (f *guardFile) handleError(operation string, err error) error {
 	switch {
 	case err == nil:
 	case f.log:
-		return f.guard.haltOnError(what, f.name, err)
+		return f.guard.haltOnError(operation, f.name, err)
 	case f.table:
 		if f.flush {
-			f.guard.flush.Store(&err) // before the pause, so that commits see it at once
+			f.guard.flushFault.Store(&err) // before the pause, so that commits see it at once
 		}
 		select {
 		case <-time.After(retryPause):

@@ -90,7 +90,7 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 	if !line.AddList.IsZero() {
 		c.Lists = append(c.Lists, line.AddList)
 	}
-	c.Lists = sortOnce(c.Lists)
+	c.Lists = sortUnique(c.Lists)
 	if err := tx.checkOwners(&c, listsOf(old)); err != nil {
 		return err
 	}
@@ -100,16 +100,17 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 	return tx.Put(&c)
 }
 
-// importLists makes sure that o can be in its lists: it creates those that are
-// missing. A list that an import of all accounts has created loses its account
-// when another line names another one, since a line tells the account of a list
-// only if it is not that of the face, and lines of earlier releases never do.
-// All other lists keep their account. After an error nothing is written.
+// importLists creates the lists of o that are missing, and checks that o can be in
+// the others. A list that an import of all accounts created loses its account if a
+// later line implies a different account. The account that a line implies is not
+// certain: a line gives the account of a list only if it differs from the account of
+// the face, and lines of earlier releases never give it. All other lists keep their
+// account. After an error nothing is written.
 func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Object, old []matcher.ID, now matcher.Time) error {
 	var put []listEntry
 	for _, id := range o.Lists {
 		wanted := line.listAccount(id, o)
-		if !mayJoin(o.Account, wanted) {
+		if !MayJoin(o.Account, wanted) {
 			return matcher.Errorf(matcher.CodeForbidden, "list_accounts.%s: %s is another account than the face's %s", id, wanted, o.Account)
 		}
 		e := tx.store.lists.byID[id]
@@ -117,7 +118,7 @@ func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Obje
 		case e.list == nil:
 			put = append(put, listEntry{list: &matcher.List{ID: id, Account: wanted, CreateTime: now}, imported: account == nil})
 		case account != nil || !e.imported:
-			if err := mayBeIn(e.list, account, o, old); err != nil {
+			if err := checkInList(e.list, account, o, old); err != nil {
 				return matcher.Errorf(matcher.CodeOf(err), "%s: %w", line.pathOfList(id), err)
 			}
 		case e.list.Account != wanted && !e.list.Account.IsZero():

@@ -101,7 +101,7 @@ func canMake(dir string) error {
 			err = unix.ENAMETOOLONG
 		}
 	}
-	if _, missing := os.Stat(above); missing != nil { // a link to nothing
+	if _, missing := os.Stat(above); missing != nil { // a symbolic link to a file that does not exist
 		return fmt.Errorf("store: data directory %s cannot be made: %w", dir, missing)
 	}
 	if err == nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -130,7 +131,10 @@ type placeState struct {
 	unsure bool   // that step was not acknowledged
 }
 
-func TestKillNine(t *testing.T) {
+// TestKilledWhileWriting kills a process that writes. The next Open must find every
+// acknowledged write, may find writes that were started, and must not find a part of an
+// import.
+func TestKilledWhileWriting(t *testing.T) {
 	noLeaks(t)
 	dir := t.TempDir()
 	places := map[[2]int]*placeState{} // by writer and ID
@@ -199,8 +203,8 @@ func runChild(t *testing.T, dir string, step int, kill func(line string) bool) (
 	cmd.Env = append(os.Environ(), "NEARSIDE_STORE_CHILD="+dir, "NEARSIDE_STORE_STEP="+strconv.Itoa(step))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
+	testkit.Check(t, err)
+	testkit.Check(t, cmd.Start())
 	stuck := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer stuck.Stop()
 	r := bufio.NewReader(out)
@@ -214,7 +218,7 @@ func runChild(t *testing.T, dir string, step int, kill func(line string) bool) (
 		lines = append(lines, line)
 		if !killed && kill(line) {
 			killed = true
-			must(t, cmd.Process.Kill()) // SIGKILL; the rest of the pipe is still read
+			testkit.Check(t, cmd.Process.Kill()) // SIGKILL; the rest of the pipe is still read
 		}
 	}
 	_ = cmd.Wait() // the caller checks the lines, not the exit status
@@ -227,8 +231,8 @@ func checkKilled(t *testing.T, dir string, places map[[2]int]*placeState) {
 	t.Helper()
 	m := newModel()
 	s, err := Open(ctx, Options{Dir: dir, Applier: m})
-	must(t, err)
-	must(t, s.Close())
+	testkit.Check(t, err)
+	testkit.Check(t, s.Close())
 	count := 0
 	for at, p := range places {
 		rows := 1

@@ -52,10 +52,10 @@ func (s *Store) PatchList(ctx context.Context, account *matcher.ID, id matcher.I
 }
 
 // DeleteList removes a list and so takes all faces out of it. If withFaces is not
-// nil, DeleteList also deletes the faces that withFaces returns. If they are more
-// than a batch, all that exist at first are deleted before the list, as by
-// DeleteFound.
-func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.ID, withFaces Find) error {
+// nil, DeleteList also deletes the faces that withFaces returns. If there are more than
+// DeleteBatch faces, those that exist when DeleteList begins are deleted first, in
+// batches, as by DeleteFound. The last commit deletes the list and the remaining faces.
+func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.ID, withFaces FindFunc) error {
 	if err := s.Owners().CheckList(id); err != nil {
 		return err
 	}
@@ -87,13 +87,13 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 		return nil
 	})
 	if err != nil {
-		return partly(err, deleted)
+		return addDeletedCount(err, deleted)
 	}
 	return nil
 }
 
-// deleteManyFaces deletes the faces of a list if they are more than a batch.
-func (s *Store) deleteManyFaces(ctx context.Context, account *matcher.ID, id matcher.ID, find Find) (deleted int, err error) {
+// deleteManyFaces deletes the faces of a list if there are more than DeleteBatch.
+func (s *Store) deleteManyFaces(ctx context.Context, account *matcher.ID, id matcher.ID, find FindFunc) (deleted int, err error) {
 	err = s.Commit(ctx, func(tx *Tx) error {
 		_, err := tx.visibleList(account, id)
 		return err
@@ -146,7 +146,7 @@ func (tx *Tx) linkFace(account *matcher.ID, l *matcher.List, id matcher.ID, atta
 	if err != nil {
 		return err
 	}
-	if attach && !mayJoin(o.Account, l.Account) {
+	if attach && !MayJoin(o.Account, l.Account) {
 		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the list %s", id, l.ID)
 	}
 	at, in := slices.BinarySearchFunc(o.Lists, l.ID, matcher.ID.Compare)

@@ -148,8 +148,8 @@ func (l *loader) checkState() error {
 	return nil
 }
 
-// readOnly opens the database read-only and passes it to load.
-func readOnly(g *guardFS, database string, o *pebble.Options, load func(*pebble.DB) error) error {
+// openReadOnly opens the database read-only, passes it to load and closes it.
+func openReadOnly(g *guardFS, database string, o *pebble.Options, load func(*pebble.DB) error) error {
 	o.ReadOnly = true
 	db, err := openPebble(database, o, g.poison)
 	if err != nil {

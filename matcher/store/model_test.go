@@ -175,14 +175,6 @@ func seeded() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
 
 var ctx = context.Background()
 
-// must fails the test if err is not nil.
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // wantCode fails the test unless err has the given code.
 func wantCode(t *testing.T, err error, code matcher.Code) {
 	t.Helper()

@@ -10,10 +10,10 @@ import (
 // Methods with a parameter account act for that account: objects and lists of other
 // accounts do not exist for it. A nil account sees all objects and lists.
 
-// mayWrite returns an error if o cannot be stored: a remote owns it or one of its
-// lists, a list does not exist, or mayBeIn refuses a list. old are the lists that o
+// checkWrite returns an error if o cannot be stored: a remote owns it or one of its
+// lists, a list does not exist, or checkInList refuses a list. old are the lists that o
 // is in already.
-func (tx *Tx) mayWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+func (tx *Tx) checkWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
 	if err := tx.checkOwners(o, old); err != nil {
 		return err
 	}
@@ -22,22 +22,22 @@ func (tx *Tx) mayWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID)
 		if l == nil {
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
 		}
-		if err := mayBeIn(l, account, o, old); err != nil {
+		if err := checkInList(l, account, o, old); err != nil {
 			return matcher.Errorf(matcher.CodeOf(err), "lists[%d]: %w", i, err)
 		}
 	}
 	return nil
 }
 
-// mayBeIn returns an error if o cannot be in l. The error is CodeListNotFound if
+// checkInList returns an error if o cannot be in l. The error is CodeListNotFound if
 // account cannot see l. Lists in old, which o is in already, are exempt, so that an
 // account can write back an object that it has read. The error is CodeForbidden if o
 // and l belong to different accounts.
-func mayBeIn(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+func checkInList(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
 	switch {
 	case !matcher.Visible(account, l.Account) && !slices.Contains(old, l.ID):
 		return matcher.Errorf(matcher.CodeListNotFound, "%s does not exist", l.ID)
-	case !mayJoin(o.Account, l.Account):
+	case !MayJoin(o.Account, l.Account):
 		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the %s", l.ID, o.Origin.Singular())
 	}
 	return nil
@@ -50,9 +50,9 @@ func listsOf(o *matcher.Object) []matcher.ID {
 	return o.Lists
 }
 
-// mayJoin reports whether an object can be in a list, given their accounts. It cannot
+// MayJoin reports whether an object can be in a list, given their accounts. It cannot
 // if both have an account and the accounts differ.
-func mayJoin(object, list matcher.ID) bool {
+func MayJoin(object, list matcher.ID) bool {
 	return object.IsZero() || list.IsZero() || object == list
 }
 
@@ -85,14 +85,14 @@ func (s *Store) writeObjects(ctx context.Context, objects []*matcher.Object, wri
 }
 
 func (tx *Tx) createObject(account *matcher.ID, o *matcher.Object) error {
-	there, err := tx.Has(o.Origin, o.ID)
+	exists, err := tx.Has(o.Origin, o.ID)
 	if err != nil {
 		return err
 	}
-	if there { // expired attributes need no check: attributes are put, not created
+	if exists { // expired attributes need no check: attributes are put, not created
 		return o.Origin.Exists(o.ID)
 	}
-	if err := tx.mayWrite(account, o, nil); err != nil {
+	if err := tx.checkWrite(account, o, nil); err != nil {
 		return err
 	}
 	return tx.Put(o)
@@ -131,7 +131,7 @@ func (tx *Tx) putObject(account *matcher.ID, o *matcher.Object) (created bool, e
 		}
 		o.Account = old.Account
 	}
-	if err := tx.mayWrite(account, o, listsOf(old)); err != nil {
+	if err := tx.checkWrite(account, o, listsOf(old)); err != nil {
 		return false, err
 	}
 	return old == nil, tx.Put(o)
@@ -188,7 +188,7 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 			return err
 		}
 		o.Origin, o.ID = origin, id
-		if err := tx.mayWrite(account, o, old); err != nil {
+		if err := tx.checkWrite(account, o, old); err != nil {
 			return err
 		}
 		return tx.Put(o)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -19,13 +20,13 @@ func TestObjects(t *testing.T) {
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir()})
 
-	must(t, s.CreateObject(ctx, nil, face(rng, id(1))))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(1))))
 	wantCode(t, s.CreateObject(ctx, nil, face(rng, id(1))), matcher.CodeFaceExists)
 	wantCode(t, s.CreateObject(ctx, nil, face(rng, id(2), id(100))), matcher.CodeListNotFound)
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
-	must(t, s.CreateObject(ctx, nil, face(rng, id(2), id(100))))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(2), id(100))))
 	event := &matcher.Object{Origin: matcher.Events, ID: id(1), CreateTime: 5}
-	must(t, s.CreateObject(ctx, nil, event)) // IDs are per origin
+	testkit.Check(t, s.CreateObject(ctx, nil, event)) // IDs are per origin
 	wantCode(t, s.CreateObject(ctx, nil, &matcher.Object{Origin: matcher.Events, ID: id(3), Lists: []matcher.ID{id(100)}}), matcher.CodeBadInput)
 
 	created, err := s.PutObject(ctx, nil, face(rng, id(3)))
@@ -40,7 +41,7 @@ func TestObjects(t *testing.T) {
 		t.Errorf("lists of a face put with the same list twice: %v", o.Lists)
 	}
 
-	must(t, s.PatchObject(ctx, nil, matcher.Faces, id(3), func(o *matcher.Object) error {
+	testkit.Check(t, s.PatchObject(ctx, nil, matcher.Faces, id(3), func(o *matcher.Object) error {
 		o.UserData, o.ID = "patched", id(99)
 		return nil
 	}))
@@ -57,7 +58,7 @@ func TestObjects(t *testing.T) {
 		return nil
 	}), matcher.CodeListNotFound)
 
-	must(t, s.DeleteObject(ctx, nil, matcher.Events, id(1)))
+	testkit.Check(t, s.DeleteObject(ctx, nil, matcher.Events, id(1)))
 	wantCode(t, s.DeleteObject(ctx, nil, matcher.Events, id(1)), matcher.CodeEventNotFound)
 	s, m = reopen(t, s, m)
 
@@ -90,7 +91,7 @@ func TestPutObjectsIsAllOrNothing(t *testing.T) {
 	if i != 1 || m.object(matcher.Faces, id(1)) != nil {
 		t.Errorf("index %d", i)
 	}
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
 	theirs := face(rng, id(3))
 	theirs.Account = accountB
 	last := face(rng, id(1), id(100))
@@ -130,28 +131,28 @@ func TestListCreatedAgainIsEmpty(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir()})
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), UserData: "first"}))
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(101)}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100), UserData: "first"}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(101)}))
 	wantCode(t, s.CreateList(ctx, &matcher.List{ID: id(100)}), matcher.CodeListExists)
 	for n := range 5 {
-		must(t, s.CreateObject(ctx, nil, face(rng, id(n), id(100), id(101))))
+		testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(n), id(100), id(101))))
 	}
-	must(t, s.PatchList(ctx, nil, id(100), func(l *matcher.List) error { l.UserData, l.ID = "patched", id(7); return nil }))
+	testkit.Check(t, s.PatchList(ctx, nil, id(100), func(l *matcher.List) error { l.UserData, l.ID = "patched", id(7); return nil }))
 	if l := m.list(id(100)); l.UserData != "patched" || len(m.faces(id(100))) != 5 {
 		t.Errorf("after the patch: %+v with %d faces", l, len(m.faces(id(100))))
 	}
-	must(t, s.DeleteList(ctx, nil, id(100), nil))
+	testkit.Check(t, s.DeleteList(ctx, nil, id(100), nil))
 	wantCode(t, s.DeleteList(ctx, nil, id(100), nil), matcher.CodeListNotFound)
 	wantCode(t, s.PatchList(ctx, nil, id(100), nil), matcher.CodeListNotFound)
 	s, m = reopen(t, s, m)
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
-	must(t, s.Link(ctx, nil, id(100), []matcher.ID{id(3)}, true))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	testkit.Check(t, s.Link(ctx, nil, id(100), []matcher.ID{id(3)}, true))
 	s, m = reopen(t, s, m)
 	if got := m.faces(id(100)); !slices.Equal(got, []matcher.ID{id(3)}) {
 		t.Errorf("the list that was created again has faces %v, want only face 3", got)
 	}
 	// One transaction deletes the list, creates it again and reads a face.
-	must(t, s.Commit(ctx, func(tx *Tx) error {
+	testkit.Check(t, s.Commit(ctx, func(tx *Tx) error {
 		tx.DeleteList(id(100))
 		tx.PutList(&matcher.List{ID: id(100)})
 		o, err := tx.Object(matcher.Faces, id(3))
@@ -160,7 +161,7 @@ func TestListCreatedAgainIsEmpty(t *testing.T) {
 		}
 		return err
 	}))
-	must(t, s.DeleteList(ctx, nil, id(101), func([]matcher.ID) ([]matcher.ID, error) { return m.faces(id(101)), nil }))
+	testkit.Check(t, s.DeleteList(ctx, nil, id(101), func([]matcher.ID) ([]matcher.ID, error) { return m.faces(id(101)), nil }))
 	if len(m.objects) != 0 || len(m.lists) != 1 {
 		t.Errorf("%d objects and %d lists are left", len(m.objects), len(m.lists))
 	}
@@ -171,9 +172,9 @@ func TestLink(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir()})
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
 	for n := range 4 {
-		must(t, s.CreateObject(ctx, nil, face(rng, id(n))))
+		testkit.Check(t, s.CreateObject(ctx, nil, face(rng, id(n))))
 	}
 	err := s.Link(ctx, nil, id(100), []matcher.ID{id(0), id(9)}, true)
 	wantCode(t, err, matcher.CodeFaceNotFound)
@@ -184,8 +185,8 @@ func TestLink(t *testing.T) {
 		t.Error("a failed Link added faces")
 	}
 	wantCode(t, s.Link(ctx, nil, id(101), []matcher.ID{id(0)}, true), matcher.CodeListNotFound)
-	must(t, s.Link(ctx, nil, id(100), []matcher.ID{id(0), id(1), id(1), id(2)}, true))
-	must(t, s.Link(ctx, nil, id(100), []matcher.ID{id(1), id(3)}, false))
+	testkit.Check(t, s.Link(ctx, nil, id(100), []matcher.ID{id(0), id(1), id(1), id(2)}, true))
+	testkit.Check(t, s.Link(ctx, nil, id(100), []matcher.ID{id(1), id(3)}, false))
 	got := m.faces(id(100))
 	slices.SortFunc(got, matcher.ID.Compare)
 	if !slices.Equal(got, []matcher.ID{id(0), id(2)}) {
@@ -203,10 +204,10 @@ func TestAccounts(t *testing.T) {
 		o.Account = account
 		return o
 	}
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountA}))
-	must(t, s.CreateObject(ctx, nil, of(accountA, 1, id(100))))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountA}))
+	testkit.Check(t, s.CreateObject(ctx, nil, of(accountA, 1, id(100))))
 	wantCode(t, s.CreateObject(ctx, nil, of(accountB, 2, id(100))), matcher.CodeForbidden)
-	must(t, s.CreateObject(ctx, nil, of(accountB, 2)))
+	testkit.Check(t, s.CreateObject(ctx, nil, of(accountB, 2)))
 
 	_, err := s.PutObject(ctx, &accountB, of(accountB, 1))
 	wantCode(t, err, matcher.CodeForbidden)
@@ -223,8 +224,8 @@ func TestAccounts(t *testing.T) {
 	wantCode(t, s.Link(ctx, &accountB, id(100), []matcher.ID{id(2)}, true), matcher.CodeListNotFound)
 	wantCode(t, s.Link(ctx, &accountA, id(100), []matcher.ID{id(2)}, true), matcher.CodeFaceNotFound)
 	wantCode(t, s.Link(ctx, nil, id(100), []matcher.ID{id(2)}, true), matcher.CodeForbidden)
-	must(t, s.DeleteObject(ctx, &accountA, matcher.Faces, id(1)))
-	must(t, s.DeleteObject(ctx, nil, matcher.Faces, id(2)))
+	testkit.Check(t, s.DeleteObject(ctx, &accountA, matcher.Faces, id(1)))
+	testkit.Check(t, s.DeleteObject(ctx, nil, matcher.Faces, id(2)))
 	reopen(t, s, m)
 }
 
@@ -232,10 +233,10 @@ func TestImport(t *testing.T) {
 	noLeaks(t)
 	rng := seeded()
 	s, m := open(t, Options{Dir: t.TempDir()})
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountB}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100), Account: accountB}))
 	foreign := face(rng, id(50))
 	foreign.Account = accountB
-	must(t, s.CreateObject(ctx, nil, foreign))
+	testkit.Check(t, s.CreateObject(ctx, nil, foreign))
 
 	line := func(n int, has bool, add matcher.ID, lists ...matcher.ID) ImportLine {
 		o := face(rng, id(n), lists...)
@@ -271,7 +272,7 @@ func TestImport(t *testing.T) {
 	}
 	s, m = reopen(t, s, m)
 	errs = s.Import(ctx, nil, []ImportLine{line(1, true, none, id(102)), line(2, true, none)})
-	must(t, errors.Join(errs...))
+	testkit.Check(t, errors.Join(errs...))
 	if a, b := m.object(matcher.Faces, id(1)).Lists, m.object(matcher.Faces, id(2)).Lists; !slices.Equal(a, []matcher.ID{id(102)}) || len(b) != 0 {
 		t.Errorf("lists after lines that replace them: %v, %v; want only 102, and none", a, b)
 	}
@@ -283,7 +284,7 @@ func TestDeletingManyIsOneCommit(t *testing.T) {
 	s, m := open(t, Options{Dir: t.TempDir()})
 	const n = 40_000
 	ids := make([]matcher.ID, n)
-	must(t, s.Commit(ctx, func(tx *Tx) error {
+	testkit.Check(t, s.Commit(ctx, func(tx *Tx) error {
 		for i := range ids {
 			ids[i] = matcher.NewID()
 			if err := tx.Put(&matcher.Object{Origin: matcher.Events, ID: ids[i], CreateTime: 1}); err != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -16,12 +17,12 @@ func ownedStore(t *testing.T) (*Store, *model) {
 	t.Helper()
 	noLeaks(t)
 	s, m := open(t, Options{Dir: "/data", fs: smallDisk(vfs.NewMem())})
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
-	must(t, s.CreateList(ctx, &matcher.List{ID: id(200)}))
-	must(t, s.CreateObject(ctx, nil, face(seeded(), id(1), id(100), id(200))))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
+	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(200)}))
+	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1), id(100), id(200))))
 	for _, o := range []matcher.Origin{matcher.Events, matcher.Attributes} {
 		_, err := s.PutObject(ctx, nil, &matcher.Object{Origin: o, ID: id(1), CreateTime: 5})
-		must(t, err)
+		testkit.Check(t, err)
 	}
 	owners := &matcher.Owners{Lists: map[matcher.ID][]string{id(200): {"east"}, id(201): {"east", "west"}}}
 	owners.Origins[matcher.Events], owners.Origins[matcher.Attributes] = []string{"events"}, []string{"attributes"}
@@ -128,7 +129,7 @@ func TestOwnersRefuseWrites(t *testing.T) {
 			before := m.clone()
 			err := w.call(s)
 			if w.refused == "" {
-				must(t, err)
+				testkit.Check(t, err)
 				return
 			}
 			wantCode(t, err, matcher.CodeForbidden)
@@ -160,7 +161,7 @@ func TestOwnerOfFaces(t *testing.T) {
 		wantCode(t, w.call(s), matcher.CodeForbidden)
 	}
 	m.equal(t, before)
-	must(t, s.CreateObject(ctx, nil, &matcher.Object{Origin: matcher.Events, ID: id(7)}))
+	testkit.Check(t, s.CreateObject(ctx, nil, &matcher.Object{Origin: matcher.Events, ID: id(7)}))
 }
 
 // TestOwnersAndGoodLines checks that an import line with data of a remote does not
@@ -170,7 +171,7 @@ func TestOwnersAndGoodLines(t *testing.T) {
 	rng := seeded()
 	errs := s.Import(ctx, nil, []ImportLine{{Object: face(rng, id(5)), AddList: id(200)}, {Object: face(rng, id(6)), AddList: id(300)}})
 	wantCode(t, errs[0], matcher.CodeForbidden)
-	must(t, errs[1])
+	testkit.Check(t, errs[1])
 	if m.object(matcher.Faces, id(5)) != nil || m.object(matcher.Faces, id(6)) == nil || m.list(id(300)) == nil {
 		t.Error("want only the second line stored")
 	}

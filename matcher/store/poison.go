@@ -36,8 +36,8 @@ func (p *poison) fail(cause error) {
 	})
 }
 
-// get returns the fault, or nil.
-func (p *poison) get() error {
+// fault returns the fault, or nil.
+func (p *poison) fault() error {
 	select {
 	case <-p.done:
 		return p.err

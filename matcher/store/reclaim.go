@@ -12,8 +12,8 @@ const (
 	// reclaimAfter is the number of bytes of deleted and replaced records, called
 	// garbage, after which the tables are rewritten without them.
 	reclaimAfter = 16 << 20
-	// reclaimShare is the divisor of the tables' size: at least 1/reclaimShare of
-	// the tables must be garbage, because rewriting costs as much as the rest.
+	// reclaimShare is a divisor: at least 1/reclaimShare of the tables' bytes must be
+	// garbage, because rewriting writes all the other bytes again.
 	reclaimShare = 2
 	// reclaimRest is the pause of the reclaimer, as a multiple of the time of its
 	// last work.
@@ -57,7 +57,7 @@ func (r *reclaimer) runReclaimer(ctx context.Context) {
 			return
 		}
 		start := time.Now()
-		if err := r.reclaim(ctx); err != nil && ctx.Err() == nil && r.store.poison.get() == nil {
+		if err := r.reclaim(ctx); err != nil && ctx.Err() == nil && r.store.poison.fault() == nil {
 			r.store.opts.Warn("store: the disk space of deleted objects cannot be freed; the store tries again after more deletes", "error", err)
 		}
 		rest.Reset(max(reclaimRest*time.Since(start), time.Second))

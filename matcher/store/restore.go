@@ -32,12 +32,12 @@ func (l *loader) fillApplier(ctx context.Context, db *pebble.DB, o *Options, p *
 	if o.Cache == nil {
 		return l.loadAndCheck(ctx, db)
 	}
-	counting, stop := context.WithCancel(ctx)
+	digestCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	all := make(chan countResult, 1)
+	all := make(chan digestResult, 1)
 	go func() {
-		d, err := countAll(counting, db, p)
-		all <- countResult{d, err}
+		d, err := digestAll(digestCtx, db, p)
+		all <- digestResult{d, err}
 	}()
 	err := l.restoreCache(ctx, db, o.Cache, filepath.Join(o.Dir, nameSegments))
 	if !l.restored {

@@ -85,7 +85,7 @@ func (q *sealer) runSealer(ctx context.Context) {
 
 // reportError warns about err, unless the store is closing or poisoned.
 func (q *sealer) reportError(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil && q.store.poison.get() == nil {
+	if err != nil && ctx.Err() == nil && q.store.poison.fault() == nil {
 		q.store.opts.Warn("store: the segments cannot be written; the next start may take longer", "dir", q.dir, "error", err)
 	}
 }
@@ -145,7 +145,7 @@ func (q *sealer) finish() {
 		}
 		q.reportError(context.Background(), err)
 	}
-	if q.store.guard.flush.Load() != nil {
+	if q.store.guard.flushFault.Load() != nil {
 		return // tables cannot be written
 	}
 	var flushed <-chan struct{}

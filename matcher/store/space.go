@@ -88,15 +88,15 @@ type diskSpace struct {
 	fault   error  // why nothing may be added now, or nil
 }
 
-// measure returns the current disk space. It is called once per group.
-func (s *Store) measure() (diskSpace, error) {
+// measureSpace returns the current disk space. It is called once per group.
+func (s *Store) measureSpace() (diskSpace, error) {
 	free, _, err := diskUsage(s.fs, s.opts.Dir)
 	if err != nil {
 		return diskSpace{}, err
 	}
 	r := diskSpace{free: free, reserve: s.guard.reserve}
-	if flush := s.guard.flush.Load(); flush != nil {
-		r.fault = *flush
+	if fault := s.guard.flushFault.Load(); fault != nil {
+		r.fault = *fault
 	} else if free >= r.reserve { // below the reserve, admit refuses puts anyway
 		r.fault = s.spare.hold()
 	}

@@ -71,8 +71,8 @@ type Store struct {
 
 	owners atomic.Pointer[matcher.Owners]
 
-	queue   chan *request
-	written chan struct{} // closed when the writer has ended
+	queue       chan *request
+	writerEnded chan struct{} // closed when the writer has ended
 
 	mu     sync.RWMutex // read-locked while a request is sent to queue
 	closed bool
@@ -111,7 +111,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 		return nil, fmt.Errorf("store: data directory %s: %w", o.Dir, err)
 	}
 	o.Dir = dir
-	s := &Store{opts: o, fs: o.fs, poison: newPoison(o.Warn), queue: make(chan *request, queueMax), written: make(chan struct{})}
+	s := &Store{opts: o, fs: o.fs, poison: newPoison(o.Warn), queue: make(chan *request, queueMax), writerEnded: make(chan struct{})}
 	if err := s.open(ctx); err != nil {
 		return nil, err
 	}
@@ -157,7 +157,7 @@ func (s *Store) open(ctx context.Context) (err error) {
 // its goroutines may still use the files, so the lock stays until the process
 // ends.
 func (s *Store) abandon(err error) error {
-	if s.poison.get() != nil {
+	if s.poison.fault() != nil {
 		return err
 	}
 	openDirs.Delete(s.opts.Dir)
@@ -179,7 +179,7 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 		}
 	}
 	l := loader{applier: s.opts.Applier, lists: newLists()}
-	err = readOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
+	err = openReadOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
 		return l.fillApplier(ctx, db, &s.opts, s.poison)
 	})
 	if err != nil {
@@ -233,11 +233,11 @@ func (s *Store) pebbleOptions() *pebble.Options {
 // flushed is called by Pebble after it wrote, or failed to write, a memtable.
 func (s *Store) flushed(info pebble.FlushInfo) {
 	if info.Err == nil || strings.Contains(info.Err.Error(), "empty table") { // an empty memtable is not a fault
-		s.guard.flush.Store(nil)
+		s.guard.flushFault.Store(nil)
 		s.flushWarned = false
 		return
 	}
-	s.guard.flush.Store(&info.Err)
+	s.guard.flushFault.Store(&info.Err)
 	if !s.flushWarned {
 		s.flushWarned = true
 		s.opts.Warn("store: a table cannot be written; trying again", "error", info.Err)
@@ -245,7 +245,7 @@ func (s *Store) flushed(info pebble.FlushInfo) {
 }
 
 // Err returns the fault that poisoned the store, or nil if writes work.
-func (s *Store) Err() error { return s.poison.get() }
+func (s *Store) Err() error { return s.poison.fault() }
 
 // Close runs the transactions that wait in the queue, then closes the directory.
 // Later commits fail with CodeUnavailable. If the store is poisoned, Close does
@@ -265,15 +265,15 @@ func (s *Store) Close() error {
 
 func (s *Store) close() error {
 	select {
-	case <-s.written:
+	case <-s.writerEnded:
 	case <-s.poison.done:
 	}
-	if s.poison.get() == nil {
+	if s.poison.fault() == nil {
 		s.tasks.Wait()
 		s.sealer.finish()
 	}
 	close(s.guard.closing)
-	if err := s.poison.get(); err != nil {
+	if err := s.poison.fault(); err != nil {
 		return err
 	}
 	if err := runHaltable(s.poison, s.db.Close); err != nil {

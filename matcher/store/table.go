@@ -17,12 +17,14 @@ import (
 	"nearside/matcher"
 )
 
-// tableBytes is the size of a group from which on it is written as a table that
-// Pebble ingests. Through the log every byte is written three times: to the log,
-// from memtable to table, and by the first compaction. For a smaller group, one
-// sync of the log is cheaper than writing a file, its directory entry and the
-// manifest, and small tables would cause compactions.
-const tableBytes = 4 << 20
+// A group of at least tableBytes is written as a table that Pebble ingests. Through
+// the log every byte would be written three times: to the log, from memtable to table,
+// and by the first compaction. For a smaller group, one sync of the log is cheaper than
+// writing a file, its directory entry and the manifest, and small tables would cause
+// compactions. tableBytes must be less than the records of a large group of an import
+// (internal/server/importgroup.go), which have about a quarter of the bytes that the
+// group holds in memory.
+const tableBytes = 2 << 20
 
 // tableSyncBytes is the number of bytes after which the kernel is asked to start
 // writing a table to disk, so that the final sync is short.
@@ -47,7 +49,7 @@ func (s *Store) ingest(ops []op) error {
 			return err
 		}
 	}
-	// If it cannot be removed, the next table replaces it or the next Open removes it.
+	// If the file cannot be removed, the next table replaces it or the next Open removes it.
 	if removeErr := s.fs.Remove(path); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 		s.opts.Warn("store: an unused table cannot be removed", "error", removeErr)
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
 // TestTableCutShort stops the machine at any file operation of commits that go through
-// the log and through tables. Acknowledged commits must survive, and of the commit in
-// progress all writes or none.
+// the log and through tables. Acknowledged commits must survive. Of the commit in
+// progress, either all writes or no writes must survive.
 func TestTableCutShort(t *testing.T) {
 	noLeaks(t)
 	for _, unsynced := range []int{0, 100} {
@@ -23,7 +24,7 @@ func TestTableCutShort(t *testing.T) {
 		for after := 0; ; after += 1 + after/20 {
 			fs := smallDisk(vfs.NewCrashableMem())
 			s, _ := open(t, Options{Dir: "/data", fs: fs}) // creates the directory without a cut
-			must(t, s.Close())
+			testkit.Check(t, s.Close())
 			commits, states := cutShort(t, fs, after, unsynced)
 			if commits < 0 {
 				break
@@ -38,7 +39,7 @@ func TestTableCutShort(t *testing.T) {
 				}
 				found.equal(t, states.after[s.state.commits])
 				noOrphans(t, s, fs)
-				must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 500, 30, id(100)))...))
+				testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 500, 30, id(100)))...))
 				reopen(t, s, found)
 			})
 			if t.Failed() {
@@ -79,11 +80,11 @@ func cutShort(t *testing.T, fs *vfs.MemFS, after, unsynced int) (commits int, st
 	}))
 	m := newModel()
 	s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: injected, tableBytes: 10_000})
-	must(t, err)
+	testkit.Check(t, err)
 	rng := seeded()
 	states.after = []*model{m.clone()}
 	step := func(err error) {
-		must(t, err)
+		testkit.Check(t, err)
 		mu.Lock()
 		defer mu.Unlock()
 		answered++
@@ -95,7 +96,7 @@ func cutShort(t *testing.T, fs *vfs.MemFS, after, unsynced int) (commits int, st
 	}
 	step(s.DeleteObject(ctx, nil, matcher.Faces, id(20)))
 	step(errors.Join(s.Import(ctx, nil, facesOf(rng, 0, 40, id(100)))...))
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	mu.Lock()
 	defer mu.Unlock()
 	return commits, states

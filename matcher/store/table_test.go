@@ -17,6 +17,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -77,7 +78,7 @@ func TestTablesAndLogAreEquivalent(t *testing.T) {
 		m := &recorder{model: newModel()}
 		o.Applier = m
 		s, err := Open(ctx, o)
-		must(t, err)
+		testkit.Check(t, err)
 		record := func(errs ...error) {
 			for _, err := range errs {
 				text := ""
@@ -112,7 +113,7 @@ func TestTablesAndLogAreEquivalent(t *testing.T) {
 			}
 		}
 		r.changes, r.state, r.tables = m.changes, s.state, s.db.Metrics().Ingest.Count
-		must(t, s.Close())
+		testkit.Check(t, s.Close())
 		_, r.found = open(t, Options{Dir: "/data", fs: fs})
 		r.found.equal(t, m.model)
 		return r
@@ -143,7 +144,7 @@ func TestTableFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFaults(func(op errorfs.Op) bool { return op.Kind == kind && path.Base(op.Path) == nameTable }, fault)
 			s, m := open(t, Options{Dir: "/data", fs: f.disk, tableBytes: 10_000})
-			must(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
+			testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1))))
 			f.on.Store(true)
 			release := blockWriter(t, s)
 			var wg sync.WaitGroup
@@ -172,7 +173,7 @@ func TestTableFaults(t *testing.T) {
 			}
 			noOrphans(t, s, f.fs)
 			wantCode(t, s.CreateObject(ctx, nil, face(seeded(), id(2), id(100))), matcher.CodeListNotFound)
-			must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+			testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
 			noOrphans(t, s, f.fs)
 			reopen(t, s, m)
 		})
@@ -192,9 +193,9 @@ func noOrphans(t *testing.T, s *Store, fs vfs.FS) {
 	}
 	orphan := func() string {
 		names, err := fs.List("/data/pebble")
-		must(t, err)
+		testkit.Check(t, err)
 		levels, err := s.db.SSTables()
-		must(t, err)
+		testkit.Check(t, err)
 		known := map[string]bool{}
 		for _, table := range slices.Concat(levels...) {
 			known[table.FileNum.String()+".sst"] = true
@@ -220,10 +221,10 @@ func TestTableDamage(t *testing.T) {
 	const tableFaces = 400 // several blocks
 	live := smallDisk(vfs.NewCrashableMem())
 	s, c := openCached(t, Options{Dir: "/data", fs: live, tableBytes: 10_000})
-	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, tableFaces, id(100)))...))
+	testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, tableFaces, id(100)))...))
 	sealNow(t, s)
 	for n := range 3 { // in the log, so that the state of the last commit is not lost with the table
-		must(t, s.CreateObject(ctx, nil, face(seeded(), id(1000+n))))
+		testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(1000+n))))
 	}
 	want, c := c.clone(), c.copyOf()
 	killed := smallDisk(live.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: seeded()}))
@@ -245,7 +246,7 @@ func TestTableDamage(t *testing.T) {
 			t.Errorf("%s was not detected", what)
 		}
 	}
-	try("removal", func(fs vfs.FS) { must(t, fs.Remove(name)) })
+	try("removal", func(fs vfs.FS) { testkit.Check(t, fs.Remove(name)) })
 	rng := seeded()
 	for range 8 {
 		n := rng.IntN(len(table))
@@ -284,14 +285,14 @@ func TestTablePoison(t *testing.T) {
 	f := newFaults(func(op errorfs.Op) bool { return isManifest(op) && op.Kind == errorfs.OpFileWrite }, syscall.EIO)
 	m := newModel()
 	s, err := Open(ctx, Options{Dir: "/data", Applier: m, fs: f.disk, tableBytes: 10_000})
-	must(t, err)
-	must(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
+	testkit.Check(t, err)
+	testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, 60, id(100)))...))
 	// In a new directory the ID is still in the memtable. Pebble would delay a table
 	// whose key range contains that key, and record it in the manifest later.
-	must(t, s.Close())
+	testkit.Check(t, s.Close())
 	m = newModel()
 	s, err = Open(ctx, Options{Dir: "/data", Applier: m, fs: f.disk, tableBytes: 10_000})
-	must(t, err)
+	testkit.Check(t, err)
 	f.on.Store(true)
 	for _, err := range s.Import(ctx, nil, facesOf(seeded(), 100, 60, id(101))) {
 		wantCode(t, err, matcher.CodeUnavailable)
@@ -302,5 +303,5 @@ func TestTablePoison(t *testing.T) {
 	if n := len(found.objects); n != 60 && n != 120 {
 		t.Errorf("%d objects, want 60 or 120", n)
 	}
-	must(t, errors.Join(s2.Import(ctx, nil, facesOf(seeded(), 200, 60, id(101)))...))
+	testkit.Check(t, errors.Join(s2.Import(ctx, nil, facesOf(seeded(), 200, 60, id(101)))...))
 }

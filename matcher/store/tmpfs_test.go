@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 )
 
@@ -29,7 +30,7 @@ func TestRealFullDisk(t *testing.T) {
 	s, m = reopen(t, s, m) // a full directory can be opened
 
 	for _, id := range acked[:len(acked)/2] { // deletes work on a full disk
-		must(t, s.DeleteObject(ctx, nil, matcher.Faces, id))
+		testkit.Check(t, s.DeleteObject(ctx, nil, matcher.Faces, id))
 	}
 	reopen(t, s, m)
 }
@@ -85,18 +86,18 @@ func TestFullDiskWhileWriting(t *testing.T) {
 	}
 	for range 8 {
 		filler, err := os.Create(filepath.Join(dir, "filler"))
-		must(t, err)
+		testkit.Check(t, err)
 		block := make([]byte, 4096)
 		for err == nil {
 			_, err = filler.Write(block)
 		}
 		<-refusals
-		must(t, filler.Close())
-		must(t, os.Remove(filler.Name()))
+		testkit.Check(t, filler.Close())
+		testkit.Check(t, os.Remove(filler.Name()))
 	}
 	close(stop)
 	wg.Wait()
-	must(t, s.Err())
+	testkit.Check(t, s.Err())
 	untilWritten(t, s, matcher.CodeFull)
 	reopen(t, s, m)
 }

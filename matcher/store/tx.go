@@ -122,14 +122,14 @@ func (tx *Tx) Object(origin matcher.Origin, id matcher.ID) (*matcher.Object, err
 }
 
 // Put creates an object or replaces the object with the same ID. The store owns o
-// afterwards. A list that does not exist is CodeListNotFound.
+// afterwards. The error is CodeListNotFound if a list of o does not exist.
 func (tx *Tx) Put(o *matcher.Object) error {
 	if o.Origin != matcher.Faces && len(o.Lists) > 0 {
 		return matcher.Errorf(matcher.CodeBadInput, "lists: only faces are in lists")
 	}
-	if !sortedOnce(o.Lists) {
+	if !isSortedUnique(o.Lists) {
 		c := *o
-		c.Lists = sortOnce(slices.Clone(o.Lists))
+		c.Lists = sortUnique(slices.Clone(o.Lists))
 		o = &c
 	}
 	rec, err := tx.encodeObject(o)
@@ -244,8 +244,8 @@ func (tx *Tx) writeRecord(k key, rec []byte) {
 	tx.bytes += len(k) + len(rec) + 8
 }
 
-// sortedOnce reports whether ids are sorted and unique.
-func sortedOnce(ids []matcher.ID) bool {
+// isSortedUnique reports whether ids are sorted and unique.
+func isSortedUnique(ids []matcher.ID) bool {
 	for i := 1; i < len(ids); i++ {
 		if ids[i-1].Compare(ids[i]) >= 0 {
 			return false
@@ -254,8 +254,8 @@ func sortedOnce(ids []matcher.ID) bool {
 	return true
 }
 
-// sortOnce sorts ids in place and removes duplicates.
-func sortOnce(ids []matcher.ID) []matcher.ID {
+// sortUnique sorts ids in place and removes duplicates.
+func sortUnique(ids []matcher.ID) []matcher.ID {
 	slices.SortFunc(ids, matcher.ID.Compare)
 	return slices.Compact(ids)
 }

@@ -14,17 +14,17 @@ import (
 	"nearside/matcher"
 )
 
-// countResult is the digest of a part of the records, or an error.
-type countResult struct {
+// digestResult is the digest of a part of the records, or an error.
+type digestResult struct {
 	digest digest
 	err    error
 }
 
-// countAll reads all records, on all cores, and returns their digest. It finds the
+// digestAll reads all records, on all cores, and returns their digest. It finds the
 // same damage as loadRecords: Pebble verifies the checksum of every block, and the
 // digest shows whether every record exists and is unchanged. A record that passes
 // both checks and cannot be decoded was written by another program.
-func countAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err error) {
+func digestAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err error) {
 	cuts, err := keyCuts(db)
 	if err != nil {
 		return digest{}, err
@@ -33,7 +33,7 @@ func countAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err 
 	defer cancel()
 	var next atomic.Int64
 	workers := runtime.GOMAXPROCS(0)
-	parts := make(chan countResult, workers)
+	parts := make(chan digestResult, workers)
 	for range workers {
 		go func() {
 			var d digest
@@ -46,11 +46,11 @@ func countAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err 
 				return nil
 			})
 			if err != nil {
-				parts <- countResult{err: err} // without d: a halted goroutine may still use it
+				parts <- digestResult{err: err} // without d: a halted goroutine may still use it
 				cancel()
 				return
 			}
-			parts <- countResult{digest: d}
+			parts <- digestResult{digest: d}
 		}()
 	}
 	for range workers {

@@ -92,7 +92,7 @@ func (s *Store) enqueue(r *request) error {
 	if s.closed {
 		return matcher.Errorf(matcher.CodeUnavailable, "store: the data directory is closed")
 	}
-	if err := s.poison.get(); err != nil {
+	if err := s.poison.fault(); err != nil {
 		return err
 	}
 	if r.ctx.Err() != nil {
@@ -122,10 +122,10 @@ func (s *Store) runWriter() {
 		} else if !ended {
 			s.poison.fail(errors.New("the writer was ended from within a transaction"))
 		}
-		close(s.written)
+		close(s.writerEnded)
 	}()
 	var next *request
-	for s.poison.get() == nil {
+	for s.poison.fault() == nil {
 		r := next
 		if r == nil {
 			if r = <-s.queue; r == nil {
@@ -200,7 +200,7 @@ func (g *group) mergeTx(tx *Tx) error {
 	}
 	if !g.measured {
 		var err error
-		if g.space, err = g.store.measure(); err != nil {
+		if g.space, err = g.store.measureSpace(); err != nil {
 			return err
 		}
 		g.measured = true
@@ -241,8 +241,8 @@ func (g *group) commit() {
 		if s.sealer != nil {
 			g.ops = append(g.ops, op{journalKey(next.commits), appendJournal(nil, g.delta, g.changes)})
 		}
-		if err := g.writeOps(); s.poison.get() != nil {
-			return // the poison makes submit answer
+		if err := g.writeOps(); s.poison.fault() != nil {
+			return // submit returns the fault to the callers
 		} else if err != nil {
 			g.failAll(err)
 		} else {

@@ -76,7 +76,7 @@ func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
 		if obj == nil { // it was deleted while the answer was made
 			obj, targets = &matcher.Object{Origin: s.origin, ID: row.ID}, 0
 		}
-		w.object(obj, targets, false)
+		w.storedObject(obj, targets, false)
 		w.figures(row.Similarity, row.Distance, s.sim, s.dist)
 		w.EndObject()
 	}

@@ -72,8 +72,8 @@ func each[T any](v value, all *[]T, read func(value, *T) error) error {
 	})
 }
 
-// lenientFields calls visit for each field of an object. Unlike object, it allows
-// repeated fields.
+// lenientFields calls visit for each field of an object. Unlike strictFields, it
+// allows repeated fields.
 func (v value) lenientFields(visit func(key string, v value) error) error {
 	if v.kind() != kindObject {
 		return v.mustBe("an object")

@@ -16,7 +16,7 @@ func (d *Decoder) Cross(f Format, body []byte) (*CrossRequest, error) {
 	var hasReferences, hasCandidates bool
 	err := d.decode(f, body, func(v value) error {
 		var targets value
-		err := v.object(func(key string, v value) (err error) {
+		err := v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "references":
 				hasReferences = true
@@ -46,11 +46,11 @@ func (d *Decoder) Cross(f Format, body []byte) (*CrossRequest, error) {
 
 // crossSide reads {"filters": {...}}. echo is a copy of the filters for the answer.
 func (b *binder) crossSide(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
-	err = v.object(func(key string, v value) (err error) {
+	err = v.strictFields(func(key string, v value) (err error) {
 		if key != "filters" {
 			return errUnknownField
 		}
-		o, f, echo, err = b.filters(v)
+		o, f, echo, err = b.filtersWithEcho(v)
 		return err
 	})
 	return o, f, echo, orRequired(err, requirement{"filters", echo.IsZero()})

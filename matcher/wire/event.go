@@ -27,9 +27,10 @@ func (b *binder) tags(v value) ([]string, error) {
 	return tags, err
 }
 
-// nullableFields is like object, but visit receives an absent value instead of null.
+// nullableFields is like strictFields, but visit receives an absent value instead of
+// null.
 func (v value) nullableFields(visit func(key string, v value) error) error {
-	return v.object(func(key string, field value) error {
+	return v.strictFields(func(key string, field value) error {
 		if field.isNull() {
 			field = value{}
 		}
@@ -70,7 +71,7 @@ func (v value) location(obj *matcher.Object) error {
 
 func (v value) position() (*matcher.Position, error) {
 	p := &matcher.Position{Longitude: math.NaN(), Latitude: math.NaN()}
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "longitude":
 			p.Longitude, err = v.number(-180, 180)

@@ -53,7 +53,7 @@ func (d *Decoder) FacePatch(f Format, body []byte) (func(*matcher.Object) error,
 	var fields []*objectField
 	b := binder{Decoder: d}
 	err := d.decode(f, body, func(v value) error {
-		return v.object(func(key string, v value) error {
+		return v.strictFields(func(key string, v value) error {
 			field := fieldByName[matcher.Faces][key]
 			if field == nil {
 				return errUnknownField

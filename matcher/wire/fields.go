@@ -18,8 +18,8 @@ var filterFields = func() (by [matcher.Origins]map[string]filterField) {
 			addPlainFilters(by[o], f)
 		}
 	}
-	// Attributes have neither field. Filters on these fields are still accepted, and no
-	// attribute passes them.
+	// Attributes have no external_id and no user_data. Filters on these fields are still
+	// accepted, and no attribute passes them.
 	for _, name := range []string{"external_id", "user_data"} {
 		addPlainFilters(by[matcher.Attributes], plainByName[matcher.Faces][""][name])
 	}
@@ -30,28 +30,28 @@ var filterFields = func() (by [matcher.Origins]map[string]filterField) {
 func commonFilters(o matcher.Origin) map[string]filterField {
 	id := o.Singular() + "_id"
 	return map[string]filterField{
-		id + "s":           many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.IDs }).as(formID),
-		id + "__gte":       one(readID, func(f *matcher.Filter) **matcher.ID { return &f.IDRange.GTE }),
-		id + "__lt":        one(readID, func(f *matcher.Filter) **matcher.ID { return &f.IDRange.LT }),
-		"account_id":       one(readAccount, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
-		"create_time__gte": one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.GTE }),
-		"create_time__lt":  one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.LT }),
+		id + "s":           listFilter(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.IDs }).inForm(formID),
+		id + "__gte":       valueFilter(readID, func(f *matcher.Filter) **matcher.ID { return &f.IDRange.GTE }),
+		id + "__lt":        valueFilter(readID, func(f *matcher.Filter) **matcher.ID { return &f.IDRange.LT }),
+		"account_id":       valueFilter(readAccount, func(f *matcher.Filter) **matcher.ID { return &f.Account }),
+		"create_time__gte": valueFilter(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.GTE }),
+		"create_time__lt":  valueFilter(readTime, func(f *matcher.Filter) **matcher.Time { return &f.CreateTime.LT }),
 	}
 }
 
 // ownFilters are the filters of one origin on fields that are not plain.
 var ownFilters = [matcher.Origins]map[string]filterField{
 	matcher.Faces: {
-		"list_id": one(readID, func(f *matcher.Filter) **matcher.ID { return &f.ListID }),
-		"lists":   many(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Lists }).as(formID),
+		"list_id": valueFilter(readID, func(f *matcher.Filter) **matcher.ID { return &f.ListID }),
+		"lists":   listFilter(readID, func(f *matcher.Filter) *[]matcher.ID { return &f.Lists }).inForm(formID),
 	},
 	matcher.Events: {
-		"tags":                      many(readText, func(f *matcher.Filter) *[]string { return &f.Event.Tags }),
-		"geo_position":              one(readBox, func(f *matcher.Filter) **matcher.GeoBox { return &f.Event.Position }).as(formJSON),
-		"end_time__gte":             one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.Event.EndTime.GTE }),
-		"end_time__lt":              one(readTime, func(f *matcher.Filter) **matcher.Time { return &f.Event.EndTime.LT }),
-		"top_match_similarity__gte": one(readNumber, func(f *matcher.Filter) **float64 { return &f.Event.TopMatchSimilarity.GTE }).as(formNumber),
-		"top_match_similarity__lt":  one(readNumber, func(f *matcher.Filter) **float64 { return &f.Event.TopMatchSimilarity.LT }).as(formNumber),
+		"tags":                      listFilter(readText, func(f *matcher.Filter) *[]string { return &f.Event.Tags }),
+		"geo_position":              valueFilter(readBox, func(f *matcher.Filter) **matcher.GeoBox { return &f.Event.Position }).inForm(formJSON),
+		"end_time__gte":             valueFilter(readTime, func(f *matcher.Filter) **matcher.Time { return &f.Event.EndTime.GTE }),
+		"end_time__lt":              valueFilter(readTime, func(f *matcher.Filter) **matcher.Time { return &f.Event.EndTime.LT }),
+		"top_match_similarity__gte": valueFilter(readNumber, func(f *matcher.Filter) **float64 { return &f.Event.TopMatchSimilarity.GTE }).inForm(formNumber),
+		"top_match_similarity__lt":  valueFilter(readNumber, func(f *matcher.Filter) **float64 { return &f.Event.TopMatchSimilarity.LT }).inForm(formNumber),
 	},
 	matcher.Attributes: {},
 }
@@ -65,8 +65,8 @@ func addPlainFilters(to map[string]filterField, field *matcher.Field) {
 		to[field.Is] = plainFilter(field, false)
 	}
 	if field.Range != "" {
-		to[field.Range+"__gte"] = one(readSmall, func(f *matcher.Filter) **uint8 { return &f.On(field).Range.GTE }).as(formInteger)
-		to[field.Range+"__lt"] = one(readSmall, func(f *matcher.Filter) **uint8 { return &f.On(field).Range.LT }).as(formInteger)
+		to[field.Range+"__gte"] = valueFilter(readSmall, func(f *matcher.Filter) **uint8 { return &f.On(field).Range.GTE }).inForm(formInteger)
+		to[field.Range+"__lt"] = valueFilter(readSmall, func(f *matcher.Filter) **uint8 { return &f.On(field).Range.LT }).inForm(formInteger)
 	}
 }
 
@@ -74,11 +74,11 @@ func addPlainFilters(to map[string]filterField, field *matcher.Field) {
 func plainFilter(field *matcher.Field, list bool) filterField {
 	switch field.Kind {
 	case matcher.TextField:
-		return valuesOf(list, readText, func(f *matcher.Filter) *[]string { return &f.On(field).Texts })
+		return plainValueFilter(list, readText, func(f *matcher.Filter) *[]string { return &f.On(field).Texts })
 	case matcher.UUIDField:
-		return valuesOf(list, readID, func(f *matcher.Filter) *[]matcher.ID { return &f.On(field).UUIDs }).as(formID)
+		return plainValueFilter(list, readID, func(f *matcher.Filter) *[]matcher.ID { return &f.On(field).UUIDs }).inForm(formID)
 	default:
-		return valuesOf(list, readSmall, func(f *matcher.Filter) *[]uint8 { return &f.On(field).Smalls }).as(formInteger)
+		return plainValueFilter(list, readSmall, func(f *matcher.Filter) *[]uint8 { return &f.On(field).Smalls }).inForm(formInteger)
 	}
 }
 
@@ -129,7 +129,7 @@ func metaFilterField(declared matcher.MetaField, op matcher.MetaOp) filterField 
 	field.bind = func(b *binder, f *matcher.Filter, v value) error {
 		var values []matcher.MetaValue
 		if op == matcher.MetaIn {
-			if err := many(read, func(*matcher.Filter) *[]matcher.MetaValue { return &values }).bind(b, f, v); err != nil {
+			if err := listFilter(read, func(*matcher.Filter) *[]matcher.MetaValue { return &values }).bind(b, f, v); err != nil {
 				return err
 			}
 		} else {
@@ -189,7 +189,7 @@ func readBox(_ *binder, v value) (matcher.GeoBox, error) {
 	var box matcher.GeoBox
 	nan := math.NaN()
 	box = matcher.GeoBox{Longitude: nan, Latitude: nan, LongitudeDelta: nan, LatitudeDelta: nan}
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "origin_longitude":
 			box.Longitude, err = v.number(-180, 180)

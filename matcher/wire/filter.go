@@ -22,8 +22,8 @@ const (
 	formJSON
 )
 
-// one binds a filter of one value.
-func one[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) **T) filterField {
+// valueFilter returns a filter that takes one value. to is where the value belongs.
+func valueFilter[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) **T) filterField {
 	return filterField{bind: func(b *binder, f *matcher.Filter, v value) error {
 		x, err := read(b, v)
 		*to(f) = &x
@@ -31,8 +31,9 @@ func one[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) *
 	}}
 }
 
-// many binds a filter of a list of values; an empty one selects nothing.
-func many[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) *[]T) filterField {
+// listFilter returns a filter that takes a list of values; an empty list selects
+// nothing. to is where the list belongs.
+func listFilter[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) *[]T) filterField {
 	return filterField{list: true, bind: func(b *binder, f *matcher.Filter, v value) error {
 		if v.kind() != kindArray {
 			return v.mustBe("an array")
@@ -50,10 +51,11 @@ func many[T any](read func(*binder, value) (T, error), to func(*matcher.Filter) 
 	}}
 }
 
-// valuesOf binds a filter of a list of values, or of one value as a list.
-func valuesOf[T any](list bool, read func(*binder, value) (T, error), to func(*matcher.Filter) *[]T) filterField {
+// plainValueFilter returns a filter whose values belong in a list. If list is false,
+// the filter takes one value, which becomes a list of one.
+func plainValueFilter[T any](list bool, read func(*binder, value) (T, error), to func(*matcher.Filter) *[]T) filterField {
 	if list {
-		return many(read, to)
+		return listFilter(read, to)
 	}
 	return filterField{bind: func(b *binder, f *matcher.Filter, v value) error {
 		x, err := read(b, v)
@@ -62,7 +64,8 @@ func valuesOf[T any](list bool, read func(*binder, value) (T, error), to func(*m
 	}}
 }
 
-func (f filterField) as(in form) filterField { f.form = in; return f }
+// inForm returns f with a form for its values in a query.
+func (f filterField) inForm(in form) filterField { f.form = in; return f }
 
 func readID(_ *binder, v value) (matcher.ID, error) { return v.id() }
 
@@ -104,11 +107,11 @@ func readOrigin(filters value) (matcher.Origin, error) {
 	return o, nil
 }
 
-// filter reads a filters object of o. It refuses null. If null meant that the
+// bindFilters reads a filters object of o. It refuses null. If null meant that the
 // filter is absent, more objects than intended could be matched or deleted.
-func (b *binder) filter(o matcher.Origin, v value) (matcher.Filter, error) {
+func (b *binder) bindFilters(o matcher.Origin, v value) (matcher.Filter, error) {
 	var f matcher.Filter
-	err := v.object(func(key string, v value) error {
+	err := v.strictFields(func(key string, v value) error {
 		if key == "origin" {
 			return nil
 		}

@@ -11,21 +11,30 @@ import (
 	"nearside/matcher"
 )
 
-const commonFilterText = `"account_id":` + textA + `,"create_time__gte":"2026-01-01T00:00:00.001Z","create_time__lt":"2026-02-01T00:00:00.000Z","user_data":"u",
-	"external_ids":["a","b"],"age__gte":18,"age__lt":60,"gender":0,"ethnic_groups":[1,2],`
+const commonFilterText = `"account_id":` + textA + `,"create_time__gte":"2026-01-01T00:00:00.001Z","create_time__lt":"2026-02-01T00:00:00.000Z",`
 
-// allFilters has, for each origin, a filters object with every filter.
-var allFilters = map[matcher.Origin]string{
-	matcher.Faces: `{"origin":"faces",` + commonFilterText + `"face_ids":[` + textA + `],"face_id__gte":` + textA + `,"face_id__lt":` + textB + `,
-		"list_id":` + textA + `,"lists":[` + textB + `],"event_ids":[]}`,
-	matcher.Events: `{"origin":"events",` + commonFilterText + `"event_id__gte":` + textA + `,"event_id__lt":` + textB + `,"event_ids":[` + textA + `],"face_ids":[` + textB + `],"sources":["s"],"handler_ids":[` + textA + `],
-		"stream_ids":[` + textB + `],"track_ids":["t"],"tags":["x"],"emotions":[1],"masks":[2],"cities":["c"],"areas":["a"],"districts":["d"],
-		"streets":["s"],"house_numbers":["1"],"geo_position":{"origin_longitude":1.5,"origin_latitude":2.5,"longitude_delta":0.5,"latitude_delta":0.25},
-		"end_time__gte":"2026-01-01T00:00:00.000Z","end_time__lt":"2026-02-01T00:00:00.999Z","top_match_object_ids":[` + textA + `],
-		"top_match_external_ids":["e"],"top_match_similarity__gte":0.5,"top_match_similarity__lt":0.75,
-		"meta.shop.floor__gte":3,"meta.shop.floor__lt":9007199254740993,"meta.shop.floor__eq":-9223372036854775807,
-		"meta.shop.floor__in":[18446744073709551615,9007199254740992,1.5,1e300,-0.5],"meta.shop.name__in":["a","b"],"meta.vip__eq":true}`,
-	matcher.Attributes: `{"origin":"attributes",` + commonFilterText + `"attribute_id__gte":` + textA + `,"attribute_id__lt":` + textB + `,"attribute_ids":[` + textB + `]}`,
+// allFilters returns a filters object with every filter of an origin.
+func allFilters(o matcher.Origin) string {
+	text := `{"origin":"` + o.String() + `",` + commonFilterText
+	switch o {
+	case matcher.Faces:
+		text += `"face_ids":[` + textA + `],"face_id__gte":` + textA + `,"face_id__lt":` + textB + `,"list_id":` + textA + `,"lists":[` + textB + `]`
+	case matcher.Events:
+		text += `"event_id__gte":` + textA + `,"event_id__lt":` + textB + `,"event_ids":[` + textA + `],"tags":["x"],
+			"geo_position":{"origin_longitude":1.5,"origin_latitude":2.5,"longitude_delta":0.5,"latitude_delta":0.25},
+			"end_time__gte":"2026-01-01T00:00:00.000Z","end_time__lt":"2026-02-01T00:00:00.999Z",
+			"top_match_similarity__gte":0.5,"top_match_similarity__lt":0.75,
+			"meta.shop.floor__gte":3,"meta.shop.floor__lt":9007199254740993,"meta.shop.floor__eq":-9223372036854775807,
+			"meta.shop.floor__in":[18446744073709551615,9007199254740992,1.5,1e300,-0.5],"meta.shop.name__in":["a","b"],"meta.vip__eq":true`
+	default: // attributes accept the filters of external IDs and user data too
+		text += `"attribute_id__gte":` + textA + `,"attribute_id__lt":` + textB + `,"attribute_ids":[` + textB + `],"external_ids":["a","b"],"user_data":"u"`
+	}
+	all := []string{text}
+	filters := fieldFilters(o)
+	for _, name := range slices.Sorted(maps.Keys(filters)) {
+		all = append(all, `"`+name+`":`+filters[name])
+	}
+	return strings.Join(all, ",") + `}`
 }
 
 // withFilters decodes a match with these filters and returns the filter.
@@ -67,8 +76,8 @@ func sortFilters(f *matcher.Filter) *matcher.Filter {
 // for all filters.
 func TestFilterValues(t *testing.T) {
 	d := newDecoder(t)
-	for o, text := range allFilters {
-		want := withFilters(t, d, JSON, []byte(text))
+	for o := range matcher.Origins {
+		want := withFilters(t, d, JSON, []byte(allFilters(o)))
 		values := FilterValues(o, want)
 		for name := range filterFields[o] {
 			if _, ok := values[name]; !ok {

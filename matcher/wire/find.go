@@ -38,7 +38,7 @@ func (d *Decoder) Find(o matcher.Origin, f Format, body []byte) (*FindRequest, e
 				err = errUnknownField
 			case v.absent():
 			case key == "filters":
-				in.Filter, err = b.filtersOf(o, v)
+				in.Filter, err = b.routeFilters(o, v)
 			default:
 				err = in.field(key, v)
 			}
@@ -89,7 +89,7 @@ func (d *Decoder) Delete(o matcher.Origin, f Format, body []byte) (matcher.Filte
 				err = errUnknownField
 			case !v.absent():
 				given = true
-				filter, err = b.filtersOf(o, v)
+				filter, err = b.routeFilters(o, v)
 			}
 			return err
 		})
@@ -98,9 +98,9 @@ func (d *Decoder) Delete(o matcher.Origin, f Format, body []byte) (matcher.Filte
 	return filter, err
 }
 
-// filtersOf reads a filters object on a route for objects of o. The origin may be
+// routeFilters reads a filters object on a route for objects of o. The origin may be
 // left out there.
-func (b *binder) filtersOf(o matcher.Origin, v value) (matcher.Filter, error) {
+func (b *binder) routeFilters(o matcher.Origin, v value) (matcher.Filter, error) {
 	if v.kind() == kindObject {
 		if named, ok := v.field("origin"); ok {
 			if text, err := named.text(); err != nil || text != o.String() {
@@ -108,7 +108,7 @@ func (b *binder) filtersOf(o matcher.Origin, v value) (matcher.Filter, error) {
 			}
 		}
 	}
-	return b.filter(o, v)
+	return b.bindFilters(o, v)
 }
 
 // findInput is a FindRequest while it is being read.
@@ -137,7 +137,7 @@ func (in *findInput) field(key string, v value) (err error) {
 	case "order":
 		in.Page.Order, err = readPageOrder(v)
 	case "targets":
-		in.Targets, err = fieldsOf(in.origin, v)
+		in.Targets, err = pageTargets(in.origin, v)
 	}
 	return err
 }
@@ -183,8 +183,8 @@ func readPageOrder(v value) (matcher.PageOrder, error) {
 	return 0, v.mustBe("one of id, create_time_asc, create_time_desc")
 }
 
-// fieldsOf reads the targets of a page, which are names of fields of objects of o.
-func fieldsOf(o matcher.Origin, v value) ([]string, error) {
+// pageTargets reads the targets of a page, which are names of fields of objects of o.
+func pageTargets(o matcher.Origin, v value) ([]string, error) {
 	names := targetNames[o][:len(targetNames[o])-2] // without similarity and distance
 	targets := []string{}
 	err := v.array(func(_ int, v value) error {

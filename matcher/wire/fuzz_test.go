@@ -175,8 +175,8 @@ func FuzzEvent(f *testing.F) {
 	})
 }
 
-// FuzzSmall covers the bodies for lists, links and patches.
-func FuzzSmall(f *testing.F) {
+// FuzzListsAndPatches covers the bodies for lists, links and patches.
+func FuzzListsAndPatches(f *testing.F) {
 	d := newDecoder(f)
 	seeds(f, `{"list_id":"`+idA.String()+`","user_data":null}`, `{"action":"attach","list_id":"`+idA.String()+`","face_ids":["`+idB.String()+`"]}`)
 	f.Fuzz(func(t *testing.T, packed bool, body []byte) {

@@ -52,17 +52,17 @@ func newDecoder(t testing.TB) *Decoder {
 
 // sdkForm returns an SDK descriptor in base64: "dp\0\0", the version, the data.
 func sdkForm(version uint32, data ...byte) string {
-	return base(append(binary.LittleEndian.AppendUint32([]byte("dp\x00\x00"), version), data...)...)
+	return base64Of(append(binary.LittleEndian.AppendUint32([]byte("dp\x00\x00"), version), data...)...)
 }
 
-func base(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
+func base64Of(b ...byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 func floats(fs ...float32) string {
 	var b []byte
 	for _, f := range fs {
 		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(f))
 	}
-	return base(b...)
+	return base64Of(b...)
 }
 
 // pack appends v in MessagePack with sorted keys. It is independent of Writer.
@@ -126,7 +126,7 @@ func refused(t *testing.T, err error, code matcher.Code, detail string) {
 
 func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, n)) }
 
-// sameField compares plain fields, which exist once.
+// sameField compares plain fields by address, because each of them exists only once.
 var sameField = cmp.Comparer(func(a, b *matcher.Field) bool { return a == b })
 
 // fieldAt returns the plain field of events at path.

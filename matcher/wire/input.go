@@ -40,32 +40,39 @@ func (d *Decoder) Object(o matcher.Origin, f Format, body []byte) (*ObjectInput,
 
 // Line reads one line of an import, which is the JSON of Object. The line of a
 // face may also have the accounts of its lists. Only the length of the line limits
-// the number of lists: links, or an earlier configuration, may have put a face
-// into more lists than one request can name.
+// the number of lists, because link requests or an earlier configuration may have put
+// a face into more lists than one request can name.
 func (d *Decoder) Line(o matcher.Origin, line []byte) (*ObjectInput, error) {
-	free := *d
-	free.Limits.FilterValues, free.line = math.MaxInt, true
+	unlimited := *d
+	unlimited.Limits.FilterValues, unlimited.line = math.MaxInt, true
 	in := &ObjectInput{}
-	b := binder{Decoder: &free}
-	if err := free.decode(JSON, line, func(v value) error { return b.object(o, v, in) }); err != nil {
+	b := binder{Decoder: &unlimited}
+	if err := unlimited.decode(JSON, line, func(v value) error { return b.object(o, v, in) }); err != nil {
 		return nil, err
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(in.ListAccounts), matcher.ID.Compare) {
-		if !slices.Contains(in.Object.Lists, id) {
-			return nil, matcher.Errorf(matcher.CodeBadInput, "%s.%s: the list is not in lists", listAccounts, id)
-		}
+	missing := maps.Clone(in.ListAccounts)
+	for _, id := range in.Object.Lists {
+		delete(missing, id)
+	}
+	if len(missing) > 0 {
+		first := slices.MinFunc(slices.Collect(maps.Keys(missing)), matcher.ID.Compare) // so that the error is always the same
+		return nil, matcher.Errorf(matcher.CodeBadInput, "%s.%s: the list is not in lists", listAccounts, first)
 	}
 	return in, nil
 }
 
 // listAccounts reads the accounts of lists; null means that the list has no
-// account.
+// account. It finds repeated keys itself, because strictFields takes quadratic time for
+// the thousands of keys that a line can have.
 func (b *binder) listAccounts(v value) (map[matcher.ID]matcher.ID, error) {
 	accounts := map[matcher.ID]matcher.ID{}
-	err := v.object(func(key string, v value) error {
+	err := v.lenientFields(func(key string, v value) error {
 		id, err := matcher.ParseID(key)
 		if err != nil {
 			return badInput("the key must be the UUID of a list")
+		}
+		if _, twice := accounts[id]; twice {
+			return badInput("is given twice")
 		}
 		var account matcher.ID
 		if !v.isNull() {
@@ -104,7 +111,7 @@ func (d *Decoder) Events(f Format, body []byte) (all []*ObjectInput, list bool, 
 func (b *binder) object(o matcher.Origin, v value, in *ObjectInput) error {
 	obj := &in.Object
 	obj.Origin = o
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		field := fieldByName[o][key]
 		switch {
 		case b.line && o == matcher.Faces && key == listAccounts:

@@ -100,8 +100,9 @@ func invalidUTF8(b []byte) int {
 
 // scanJSON finds the faults that sonic does not report: nesting beyond depthMax
 // (before sonic recurses), control characters and halves of surrogate pairs in
-// strings, and bytes after the outermost value. It finds no other faults. nodes is
-// the number of nodes that body needs on a tape.
+// strings, and bytes after the outermost value. It reports other faults only if body
+// does not begin with an object or an array. nodes is the number of nodes that body
+// needs on a tape.
 func scanJSON(body []byte) (nodes int, err error) {
 	depth, i := 0, skipSpace(body, 0)
 	if i == len(body) || body[i] != '{' && body[i] != '[' {
@@ -241,8 +242,8 @@ func plainLength(b []byte) int {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, slash := w^'"'*ones, w^'\\'*ones
 		// A byte's top bit is set if the byte is below ' ' or equals a quote or a
-		// backslash. A borrow can set wrong bits, but only in bytes after a right one,
-		// and only the first bit is used.
+		// backslash. A borrow can set the bit of a byte that does not match, but only
+		// after a byte that matches, and only the first bit that is set is used.
 		hit := ((w - ' '*ones) &^ w) | ((quote - ones) &^ quote) | ((slash - ones) &^ slash)
 		if hit &= tops; hit != 0 {
 			return i + bits.TrailingZeros64(hit)/8

@@ -2,7 +2,7 @@ package wire
 
 import "nearside/matcher"
 
-// ListInput is a list of a request to create one.
+// ListInput is the list of a request that creates it.
 type ListInput struct {
 	List              matcher.List
 	HasID, HasAccount bool
@@ -12,7 +12,7 @@ type ListInput struct {
 func (d *Decoder) List(f Format, body []byte) (*ListInput, error) {
 	in := &ListInput{}
 	err := d.decode(f, body, func(v value) error {
-		return v.object(func(key string, v value) (err error) {
+		return v.strictFields(func(key string, v value) (err error) {
 			switch {
 			case key != "list_id" && key != "account_id" && key != "user_data":
 				err = errUnknownField
@@ -42,7 +42,7 @@ func (d *Decoder) ListPatch(f Format, body []byte) (func(*matcher.List) error, e
 	var id, account *matcher.ID
 	var userData *string
 	err := d.decode(f, body, func(v value) error {
-		return v.object(func(key string, v value) (err error) {
+		return v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "list_id":
 				id, err = v.fixedID()
@@ -98,7 +98,7 @@ func (d *Decoder) Linker(f Format, body []byte) (*LinkRequest, error) {
 	b := binder{Decoder: d}
 	hasAction := false
 	err := d.decode(f, body, func(v value) error {
-		err := v.object(func(key string, v value) (err error) {
+		err := v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "action":
 				hasAction = true

@@ -26,7 +26,7 @@ func (d *Decoder) Match(f Format, body []byte, t matcher.DescriptorType) (*Match
 	req := &MatchRequest{}
 	b := binder{Decoder: d, now: d.Now()}
 	err := d.decode(f, body, func(v value) error {
-		err := v.object(func(key string, v value) (err error) {
+		err := v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "references":
 				req.References, err = b.references(v, "references", d.Limits.References)
@@ -121,10 +121,10 @@ func checkCount(v value, setting string, limit int) error {
 func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 	set := &CandidateSet{Candidates: matcher.Candidates{Limit: min(limitDefault, b.Limits.Result)}}
 	var targets value
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "filters":
-			set.Origin, set.Filter, set.Filters, err = b.filters(v)
+			set.Origin, set.Filter, set.Filters, err = b.filtersWithEcho(v)
 		case "targets":
 			targets = v // their names depend on the origin
 		case "order":
@@ -143,12 +143,13 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 	return set, err
 }
 
-// filters reads a filters object; echo is its copy for the answer.
-func (b *binder) filters(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
+// filtersWithEcho reads the filters object of a candidate set, which has the origin; echo
+// is its copy for the answer.
+func (b *binder) filtersWithEcho(v value) (o matcher.Origin, f matcher.Filter, echo Value, err error) {
 	if o, err = readOrigin(v); err != nil {
 		return o, f, echo, err
 	}
-	if f, err = b.filter(o, v); err != nil {
+	if f, err = b.bindFilters(o, v); err != nil {
 		return o, f, echo, err
 	}
 	echo, err = v.echo()

@@ -17,7 +17,7 @@ func matchBody(reference, set string) string {
 
 const faces = `{"filters":{"origin":"faces"}}`
 
-var rawRef = `{"type":"raw_descriptor","id":"p","data":{"version":1001,"data":"` + base(1, 2, 3, 4) + `"}}`
+var rawRef = `{"type":"raw_descriptor","id":"p","data":{"version":1001,"data":"` + base64Of(1, 2, 3, 4) + `"}}`
 
 // bothFormats calls f with doc as JSON and as MessagePack.
 func bothFormats(t *testing.T, doc string, f func(Format, []byte) error) []error {
@@ -127,7 +127,7 @@ func TestDescriptorRefused(t *testing.T) {
 	r.data(`{"version":2001,"data":"`+floats(float32(nan()), 1)+`"}`, `.data: value 0 must be finite, got NaN`)
 	r.data(`{"version":2001,"data":"`+floats(0, 0)+`"}`, `.data: must not be a zero vector under cosine`)
 	r.data(`"AQIDBA=="`, `: must begin with "dp\0\0", as SDK descriptors do`)
-	r.data(`"`+base([]byte("dp\x00\x00\x01")...)+`"`, `: must have at least the 8 bytes of an SDK descriptor's header, got 5`)
+	r.data(`"`+base64Of([]byte("dp\x00\x00\x01")...)+`"`, `: must have at least the 8 bytes of an SDK descriptor's header, got 5`)
 	r.data(`"`+sdkForm(1001, 1)+`"`, `.data: version 1001 needs 4 bytes, got 1`)
 	r.check(matchBody(`{"type":"raw_descriptor","id":"x","data":{"version":77,"data":"AQIDBA=="}}`, faces),
 		matcher.CodeUnknownVersion, "references[0].data.version: 77 is not registered")

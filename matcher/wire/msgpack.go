@@ -213,7 +213,7 @@ func quoteAround(v []byte, at int) string {
 	return strconv.Quote(string(v[max(0, at-before):min(len(v), at+after)]))
 }
 
-// textOf returns v, the bytes before rest, as a part of text.
+// textOf returns v as a part of text. v must end where rest begins.
 func (p *packParser) textOf(v []byte) string {
 	end := p.offset()
 	return p.text[end-len(v) : end]

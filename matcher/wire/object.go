@@ -61,7 +61,7 @@ func (s targetSet) has(o matcher.Origin, target string) bool {
 // AppendObject appends one object with the fields that targets name; nil: all.
 func AppendObject(dst []byte, f Format, obj *matcher.Object, targets []string, descriptor bool) []byte {
 	w := NewWriter(dst, f)
-	w.object(obj, newTargetSet(obj.Origin, targets), descriptor)
+	w.storedObject(obj, newTargetSet(obj.Origin, targets), descriptor)
 	return w.Done()
 }
 
@@ -166,7 +166,7 @@ func AppendObjects(dst []byte, f Format, o matcher.Origin, objs []*matcher.Objec
 	w.Key(o.String())
 	w.Array(len(objs))
 	for _, obj := range objs {
-		w.object(obj, set, descriptor)
+		w.storedObject(obj, set, descriptor)
 	}
 	w.EndArray()
 	w.count(count)
@@ -181,8 +181,9 @@ func (w *Writer) count(n int) {
 	}
 }
 
-// object writes an object: its ID, and those of its fields that targets contains.
-func (w *Writer) object(obj *matcher.Object, targets targetSet, descriptor bool) {
+// storedObject writes a face, an event or an attribute: its ID, and those of its
+// fields that targets contains.
+func (w *Writer) storedObject(obj *matcher.Object, targets targetSet, descriptor bool) {
 	w.Object()
 	w.fields(obj, targets, descriptor)
 	w.EndObject()

@@ -9,7 +9,7 @@ type Plan struct {
 	Prefilters       []PlanPrefilter
 	RowsSelected     int // rows that pass the filters
 	RowsOtherVersion int // selected rows without a descriptor of the type and version
-	RowsScanned      int // the other selected rows
+	RowsScanned      int // selected rows with such a descriptor; these are compared
 	Kernel           string
 	SharedWith       int // other sub-requests in the same passes
 	Milliseconds     float64

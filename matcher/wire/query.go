@@ -86,9 +86,9 @@ func (b *binder) bindQuery(f *matcher.Filter, field filterField, name string, va
 }
 
 // queryList joins all occurrences of a parameter into one list. An occurrence
-// that begins with [ is a JSON array. Any other occurrence is one value in a list
-// of texts, and values separated by commas in other lists. An empty occurrence has
-// no values.
+// that begins with [ is a JSON array. Any other occurrence is a single value if the
+// list holds texts; otherwise it holds values separated by commas. An empty
+// occurrence has no values.
 func (b *binder) queryList(of form, name string, occurrences []string) (value, error) {
 	nodes := []node{{kind: kindArray}}
 	for _, text := range occurrences {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -9,12 +10,11 @@ import (
 	"nearside/matcher"
 )
 
-// textLists are the lists of texts, which commas do not separate in a query.
-var textLists = map[matcher.Origin]string{
-	matcher.Faces:      "external_ids",
-	matcher.Attributes: "external_ids",
-	matcher.Events: "external_ids sources track_ids tags cities areas districts streets house_numbers top_match_external_ids" +
-		" meta.shop.name__in",
+// isTextList reports whether a filter is a list of texts, which commas do not separate in
+// a query.
+func isTextList(o matcher.Origin, name string) bool {
+	return slices.Contains([]string{"external_ids", "tags", "meta.shop.name__in"}, name) ||
+		slices.ContainsFunc(matcher.Fields(o), func(f *matcher.Field) bool { return f.Any == name && f.Kind == matcher.TextField })
 }
 
 // TestQueryLists writes every list of every origin in all forms that a query
@@ -32,7 +32,7 @@ func TestQueryLists(t *testing.T) {
 		}
 		lists++
 		values := []string{"1", "2", "3"}
-		texts := strings.Contains(" "+textLists[o]+" ", " "+name+" ")
+		texts := isTextList(o, name)
 		switch {
 		case texts:
 			values = []string{"Smith, John", `["`, ` é"\&`}

@@ -11,23 +11,23 @@ type RawRequest struct {
 	References, Candidates []matcher.Reference
 }
 
-// Raw reads the body of a raw match. Descriptors of different versions are
-// CodeMixedVersions.
+// Raw reads the body of a raw match. The error is CodeMixedVersions if the versions
+// of the descriptors differ.
 func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 	req := &RawRequest{}
 	b := binder{Decoder: d}
 	err := d.decode(f, body, func(v value) error {
-		err := v.object(func(key string, v value) (err error) {
+		err := v.strictFields(func(key string, v value) (err error) {
 			switch key {
 			case "references":
 				req.References, err = b.references(v, "references", d.Limits.References)
 				if err == nil {
-					err = checkGiven(req.References)
+					err = checkDescriptorsGiven(req.References)
 				}
 			case "candidates":
 				req.Candidates, err = b.references(v, "raw_candidates", d.Limits.RawCandidates)
 				if err == nil {
-					err = checkGiven(req.Candidates)
+					err = checkDescriptorsGiven(req.Candidates)
 				}
 			default:
 				err = errUnknownField
@@ -39,7 +39,7 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 		if err != nil {
 			return err
 		}
-		return sameVersion(req)
+		return checkSameVersion(req)
 	})
 	if err != nil {
 		return nil, err
@@ -47,8 +47,9 @@ func (d *Decoder) Raw(f Format, body []byte) (*RawRequest, error) {
 	return req, nil
 }
 
-// checkGiven refuses references to objects: the request must give descriptors.
-func checkGiven(refs []matcher.Reference) error {
+// checkDescriptorsGiven refuses references to objects: a raw match needs descriptors
+// in the request.
+func checkDescriptorsGiven(refs []matcher.Reference) error {
 	for i := range refs {
 		if refs[i].Descriptor.IsZero() {
 			return within(indexName(i), within("type",
@@ -58,7 +59,8 @@ func checkGiven(refs []matcher.Reference) error {
 	return nil
 }
 
-func sameVersion(req *RawRequest) error {
+// checkSameVersion refuses descriptors of different versions.
+func checkSameVersion(req *RawRequest) error {
 	first := req.References[0].Descriptor.Version
 	check := func(field string, refs []matcher.Reference) error {
 		for i := range refs {
@@ -92,7 +94,7 @@ func (b *binder) references(v value, setting string, limit int) ([]matcher.Refer
 // absent. The id of an object is a UUID. A key must not be empty.
 func (b *binder) reference(v value, ref *matcher.Reference) error {
 	var id, data value
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "type":
 			ref.Type, err = referenceType(v)
@@ -184,7 +186,7 @@ func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
 		}
 		return d, b.checkDescriptor(d)
 	}
-	err := v.object(func(key string, v value) (err error) {
+	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "version":
 			var n int64

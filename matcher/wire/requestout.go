@@ -11,8 +11,8 @@ import (
 // Each reference is given by its descriptor; its id is its index in references.
 // Besides the targets of the set, it asks for the fields that merging the rows
 // needs: similarity, distance, the create_time if rows are ordered by time, and
-// the fields in also.
-func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, sets []*matcher.Candidates, also ...string) []byte {
+// the extra fields.
+func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, sets []*matcher.Candidates, extra ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
 	w.Key("references")
@@ -33,7 +33,7 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 	for _, set := range sets {
 		w.Object()
 		w.filters(set)
-		w.answerFields(set, also)
+		w.answerFields(set, extra)
 		w.Key("order")
 		w.String(set.Order.String())
 		w.EndObject()
@@ -46,7 +46,7 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 // AppendCrossRequest appends the body of a cross match, as [Decoder.Cross] reads
 // it. Only the origin and the filter of references are used. It asks for the same
 // targets as AppendMatchRequest.
-func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Candidates, also ...string) []byte {
+func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Candidates, extra ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
 	w.Key("references")
@@ -57,7 +57,7 @@ func AppendCrossRequest(dst []byte, f Format, references, candidates *matcher.Ca
 	w.Object()
 	w.filters(candidates)
 	w.EndObject()
-	w.answerFields(candidates, also)
+	w.answerFields(candidates, extra)
 	w.EndObject()
 	return w.Done()
 }
@@ -70,7 +70,7 @@ func (w *Writer) filters(set *matcher.Candidates) {
 }
 
 // answerFields writes the fields that bound the answer: limit, threshold, targets.
-func (w *Writer) answerFields(set *matcher.Candidates, also []string) {
+func (w *Writer) answerFields(set *matcher.Candidates, extra []string) {
 	w.Key("limit")
 	w.Int(int64(set.Limit))
 	w.Key("threshold")
@@ -78,7 +78,7 @@ func (w *Writer) answerFields(set *matcher.Candidates, also []string) {
 	if set.Targets == nil {
 		return
 	}
-	needed := append([]string{similarity, distance}, also...)
+	needed := append([]string{similarity, distance}, extra...)
 	if set.Order != matcher.BySimilarity {
 		needed = append(needed, "create_time")
 	}

@@ -44,8 +44,8 @@ func checkRequest(t *testing.T, d *Decoder, sets []*matcher.Candidates) {
 	}
 }
 
-// withinYears replaces times of f that RFC 3339 cannot express by the nearest ones
-// that it can.
+// withinYears replaces the times of f that RFC 3339 cannot express with the nearest
+// times that it can express.
 func withinYears(f *matcher.Filter) {
 	for _, at := range []**matcher.Time{&f.CreateTime.GTE, &f.CreateTime.LT, &f.Event.EndTime.GTE, &f.Event.EndTime.LT} {
 		if *at != nil {
@@ -58,13 +58,14 @@ func withinYears(f *matcher.Filter) {
 // TestAppendMatchRequest: a server reads the match request that a client writes.
 func TestAppendMatchRequest(t *testing.T) {
 	d := newDecoder(t)
-	for o, text := range allFilters {
+	for o := range matcher.Origins {
+		text := allFilters(o)
 		checkRequest(t, d, []*matcher.Candidates{
 			{Origin: o, Filter: *withFilters(t, d, JSON, []byte(text)), Limit: 7, Threshold: 0.1, Order: matcher.ByTimeDesc, Targets: []string{"age"}},
 			{Origin: o, Limit: 1, Threshold: 1, Order: matcher.ByTimeAsc},
 		})
 	}
-	g := document{seeded(4), d}
+	g := generator{seeded(4), d}
 	checked := 0
 	for range 500 {
 		text, err := json.Marshal(map[string]any{"references": []any{g.reference()}, "candidates": []any{g.set(), g.set()}})
@@ -137,7 +138,8 @@ func TestAppendTargets(t *testing.T) {
 // writes.
 func TestAppendCrossRequest(t *testing.T) {
 	d := newDecoder(t)
-	for o, text := range allFilters {
+	for o := range matcher.Origins {
+		text := allFilters(o)
 		filter := *withFilters(t, d, JSON, []byte(text))
 		references := &matcher.Candidates{Origin: o, Filter: filter, Limit: 99, Threshold: 0.5}
 		candidates := &matcher.Candidates{Origin: matcher.Faces, Limit: 3, Threshold: 0.75, Targets: []string{"age"}}

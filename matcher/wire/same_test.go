@@ -10,17 +10,18 @@ import (
 	"nearside/matcher"
 )
 
-// document generates random match requests. About half of them have faults.
-type document struct {
+// generator makes random match requests and events. About half of them have faults.
+type generator struct {
 	*rand.Rand
 	d *Decoder
 }
 
-func (g document) one(all ...any) any { return all[g.IntN(len(all))] }
+// choose returns one of all.
+func (g generator) choose(all ...any) any { return all[g.IntN(len(all))] }
 
 // maybe sets each field of an object with a probability of one third. Rarely it
 // sets a wrong value or a wrong name.
-func (g document) maybe(obj map[string]any, fields map[string]func() any) map[string]any {
+func (g generator) maybe(obj map[string]any, fields map[string]func() any) map[string]any {
 	for key, field := range fields {
 		switch g.IntN(60) {
 		case 0:
@@ -36,9 +37,9 @@ func (g document) maybe(obj map[string]any, fields map[string]func() any) map[st
 	return obj
 }
 
-func (g document) junk(depth int) any {
+func (g generator) junk(depth int) any {
 	if depth == 0 || g.IntN(3) > 0 {
-		return g.one(nil, true, -1, 1e300, 0.5, "é\n", "", uint64(1<<63), 300)
+		return g.choose(nil, true, -1, 1e300, 0.5, "é\n", "", uint64(1<<63), 300)
 	}
 	if g.IntN(2) == 0 {
 		return []any{g.junk(depth - 1), g.junk(depth - 1)}
@@ -46,26 +47,26 @@ func (g document) junk(depth int) any {
 	return map[string]any{"a": g.junk(depth - 1), "b": g.junk(depth - 1)}
 }
 
-func (g document) id() any {
-	return g.one(idA.String(), idB.String(), "0A000000-0000-4000-8000-00000000000A")
+func (g generator) id() any {
+	return g.choose(idA.String(), idB.String(), "0A000000-0000-4000-8000-00000000000A")
 }
 
-func (g document) descriptor() any {
-	return g.one(map[string]any{"version": 1001, "data": base(1, 2, 3, byte(g.IntN(256)))},
-		map[string]any{"version": 1001, "data": base(1, 2, 3)}, map[string]any{"version": 2001, "data": floats(1, g.Float32())},
-		map[string]any{"version": 1001, "data": base(4, 3, 2, 1)},
+func (g generator) descriptor() any {
+	return g.choose(map[string]any{"version": 1001, "data": base64Of(1, 2, 3, byte(g.IntN(256)))},
+		map[string]any{"version": 1001, "data": base64Of(1, 2, 3)}, map[string]any{"version": 2001, "data": floats(1, g.Float32())},
+		map[string]any{"version": 1001, "data": base64Of(4, 3, 2, 1)},
 		sdkForm(1001, 1, 2, 3, 4))
 }
 
-func (g document) reference() any {
+func (g generator) reference() any {
 	if g.IntN(3) == 0 {
-		return g.maybe(map[string]any{"type": g.one("face", "event", "face_external_id", "xpk_file"), "id": g.id()}, nil)
+		return g.maybe(map[string]any{"type": g.choose("face", "event", "face_external_id", "xpk_file"), "id": g.id()}, nil)
 	}
-	return g.maybe(map[string]any{"type": g.one("raw_descriptor", "sdk_descriptor"), "data": g.descriptor()},
-		map[string]func() any{"id": func() any { return g.one("a", "", "é") }})
+	return g.maybe(map[string]any{"type": g.choose("raw_descriptor", "sdk_descriptor"), "data": g.descriptor()},
+		map[string]func() any{"id": func() any { return g.choose("a", "", "é") }})
 }
 
-func listOf(g document, element func() any) func() any {
+func listOf(g generator, element func() any) func() any {
 	return func() any {
 		all := []any{}
 		for range g.IntN(4) {
@@ -75,10 +76,10 @@ func listOf(g document, element func() any) func() any {
 	}
 }
 
-func (g document) set() any {
+func (g generator) set() any {
 	small := func() any { return g.IntN(256) }
-	text := func() any { return g.one("a", "é", "") }
-	time := func() any { return g.one("now-5m", "now-3M", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+01:00") }
+	text := func() any { return g.choose("a", "é", "") }
+	time := func() any { return g.choose("now-5m", "now-3M", "2026-01-01T00:00:00Z", "2026-01-01T00:00:00.5+01:00") }
 	if g.IntN(2) == 0 {
 		return g.eventSet(small, text, time)
 	}
@@ -88,17 +89,17 @@ func (g document) set() any {
 		"face_ids": listOf(g, g.id), "face_id__gte": g.id, "face_id__lt": g.id, "list_id": g.id, "lists": listOf(g, g.id),
 	})
 	return g.maybe(map[string]any{"filters": filters}, map[string]func() any{
-		"limit": func() any { return g.one(1, 7, 5.0, 100) }, "threshold": func() any { return g.one(0, 0.25, 1) },
-		"order": func() any { return g.one("similarity", "create_time_asc") }, "label": func() any { return g.junk(4) },
-		"targets": listOf(g, func() any { return g.one("age", "face_id", "similarity") }),
+		"limit": func() any { return g.choose(1, 7, 5.0, 100) }, "threshold": func() any { return g.choose(0, 0.25, 1) },
+		"order": func() any { return g.choose("similarity", "create_time_asc") }, "label": func() any { return g.junk(4) },
+		"targets": listOf(g, func() any { return g.choose("age", "face_id", "similarity") }),
 	})
 }
 
-func (g document) eventSet(small, text, time func() any) any {
-	number := func() any { return g.one(0, 0.5, -3, 1e300, uint64(1<<63)) }
-	flag := func() any { return g.one(true, false) }
+func (g generator) eventSet(small, text, time func() any) any {
+	number := func() any { return g.choose(0, 0.5, -3, 1e300, uint64(1<<63)) }
+	flag := func() any { return g.choose(true, false) }
 	box := func() any {
-		return map[string]any{"origin_longitude": g.IntN(180), "origin_latitude": -0.5, "longitude_delta": g.one(0, 1.5, 300), "latitude_delta": 2}
+		return map[string]any{"origin_longitude": g.IntN(180), "origin_latitude": -0.5, "longitude_delta": g.choose(0, 1.5, 300), "latitude_delta": 2}
 	}
 	filters := g.maybe(map[string]any{"origin": "events"}, map[string]func() any{
 		"account_id": g.id, "create_time__gte": time, "end_time__lt": time, "tags": listOf(g, text), "sources": listOf(g, text),
@@ -106,34 +107,34 @@ func (g document) eventSet(small, text, time func() any) any {
 		"meta.shop.floor__gte": number, "meta.shop.floor__in": listOf(g, number), "meta.shop.name__in": listOf(g, text), "meta.vip__eq": flag,
 	})
 	return g.maybe(map[string]any{"filters": filters}, map[string]func() any{
-		"limit": func() any { return g.one(1, 100) }, "targets": listOf(g, func() any { return g.one("tags", "meta", "event_id", "similarity") }),
+		"limit": func() any { return g.choose(1, 100) }, "targets": listOf(g, func() any { return g.choose("tags", "meta", "event_id", "similarity") }),
 	})
 }
 
-// event generates a random event. About half of them have faults.
-func (g document) event() any {
-	text := func() any { return g.one("a", "é\n", "", nil) }
-	small := func() any { return g.one(0, 255, 7.0, nil) }
+// event returns a random event.
+func (g generator) event() any {
+	text := func() any { return g.choose("a", "é\n", "", nil) }
+	small := func() any { return g.choose(0, 255, 7.0, nil) }
 	location := func() any {
 		return g.maybe(map[string]any{}, map[string]func() any{"city": text, "house_number": text, "geo_position": func() any {
-			return map[string]any{"longitude": g.one(-180, 0.1, 1e-9), "latitude": g.one(90, -0.25)}
+			return map[string]any{"longitude": g.choose(-180, 0.1, 1e-9), "latitude": g.choose(90, -0.25)}
 		}})
 	}
 	top := func() any {
-		return g.maybe(map[string]any{}, map[string]func() any{"object_id": g.id, "external_id": text, "similarity": func() any { return g.one(0, 1, 0.3) }})
+		return g.maybe(map[string]any{}, map[string]func() any{"object_id": g.id, "external_id": text, "similarity": func() any { return g.choose(0, 1, 0.3) }})
 	}
-	return g.maybe(map[string]any{"face_descriptor": map[string]any{"version": 1001, "data": base(1, 2, 3, 4)}}, map[string]func() any{
+	return g.maybe(map[string]any{"face_descriptor": map[string]any{"version": 1001, "data": base64Of(1, 2, 3, 4)}}, map[string]func() any{
 		"event_id": g.id, "end_time": func() any { return "2026-01-01T00:00:00.5+01:00" }, "source": text, "track_id": text,
-		"tags": listOf(g, func() any { return g.one("a", "é") }), "emotion": small, "location": location, "top_match": top,
+		"tags": listOf(g, func() any { return g.choose("a", "é") }), "emotion": small, "location": location, "top_match": top,
 		"meta":            func() any { return map[string]any{"a": g.junk(4), "b": g.junk(4)} },
-		"body_descriptor": func() any { return map[string]any{"version": 3001, "data": base(1, 2, 3, 4)} },
+		"body_descriptor": func() any { return map[string]any{"version": 3001, "data": base64Of(1, 2, 3, 4)} },
 	})
 }
 
 // TestEventFormatsAgree: an event has the same meaning in both formats, and
 // writing and reading it gives the same event.
 func TestEventFormatsAgree(t *testing.T) {
-	g := document{seeded(3), newDecoder(t)}
+	g := generator{seeded(3), newDecoder(t)}
 	good := 0
 	for range 5000 {
 		text, err := json.Marshal([]any{g.event(), g.event()})
@@ -188,7 +189,7 @@ func checkAgain(t *testing.T, d *Decoder, obj *matcher.Object) {
 // TestFormatsAgree: a document has the same meaning or the same fault in both
 // formats, and so does the answer.
 func TestFormatsAgree(t *testing.T) {
-	g := document{seeded(2), newDecoder(t)}
+	g := generator{seeded(2), newDecoder(t)}
 	good := 0
 	for range 5000 {
 		doc := map[string]any{"references": []any{g.reference(), g.reference()}, "candidates": []any{g.set()}}
@@ -219,7 +220,7 @@ func TestFormatsAgree(t *testing.T) {
 	}
 }
 
-func answersAgree(t *testing.T, g document, req *MatchRequest) {
+func answersAgree(t *testing.T, g generator, req *MatchRequest) {
 	t.Helper()
 	results := make([][]matcher.Result, len(req.References))
 	for i := range results {

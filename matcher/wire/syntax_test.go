@@ -196,6 +196,10 @@ func TestDuplicateKeys(t *testing.T) {
 	packed := append([]byte("\x82"), strings.Repeat("\xa7list_id\xd9\x24"+idA.String(), 2)...)
 	_, err := d.List(MessagePack, packed)
 	refused(t, err, matcher.CodeBadInput, "list_id: is given twice")
+
+	upper := strings.ToUpper(idA.String()) // the same list
+	_, err = d.Line(matcher.Faces, []byte(`{"lists":[`+textA+`],"list_accounts":{`+textA+`:null,"`+upper+`":`+textB+`},`+faceData+`}`))
+	refused(t, err, matcher.CodeBadInput, "list_accounts."+upper+": is given twice")
 }
 
 // TestTruncated: every proper prefix of a body is malformed.

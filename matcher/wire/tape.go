@@ -28,7 +28,7 @@ type node struct {
 	kind kind
 	size uint32 // nodes up to the next sibling: 1, or more for a container
 	num  uint64 // bool, int64, uint64 or float64 bits; of a container, the number of elements or fields
-	text string // string or binary; of an infinite number, its text in the body
+	text string // string or binary; of a number that an error must quote as given, its text in the request
 }
 
 // tape is a parsed body: its nodes in the order of the text. The strings of its

@@ -11,7 +11,7 @@ import (
 )
 
 // value is a value on a tape: its node and all nodes after it. Its readers return
-// faults without a path; object and array add the path.
+// faults without a path; strictFields and array add the path.
 type value struct{ nodes []node }
 
 func floatNode(f float64) node { return node{kind: kindFloat, num: math.Float64bits(f)} }
@@ -23,8 +23,8 @@ func (v value) isNull() bool { return v.kind() == kindNull }
 // len returns the number of elements or fields of a container.
 func (v value) len() int { return int(v.nodes[0].num) }
 
-// object calls visit for each field. A field given twice is refused.
-func (v value) object(visit func(key string, v value) error) error {
+// strictFields calls visit for each field of an object. A field given twice is refused.
+func (v value) strictFields(visit func(key string, v value) error) error {
 	if v.kind() != kindObject {
 		return v.mustBe("an object")
 	}
@@ -32,7 +32,7 @@ func (v value) object(visit func(key string, v value) error) error {
 	for i := range v.len() {
 		key, field := rest[0].text, value{rest[1:]}
 		before := v.nodes[1:]
-		for range i { // few fields: visit refuses unknown keys
+		for range i { // quadratic, but visit refuses unknown keys, so there are few
 			if before[0].text == key {
 				return within(matcher.Shorten(key), badInput("is given twice"))
 			}

@@ -42,7 +42,7 @@ func BenchmarkFaceLine(b *testing.B) {
 func BenchmarkMatch(b *testing.B) {
 	d := benchDecoder(b)
 	desc := randomFace().Descriptors[0]
-	text := base(desc.Data...)
+	text := base64Of(desc.Data...)
 	ref := `{"type":"raw_descriptor","id":"probe","data":{"version":59,"data":"` + text + `"}},`
 	doc := []byte(matchBody(strings.TrimSuffix(strings.Repeat(ref, 1000), ","), faces))
 	packed := AppendValue(nil, MessagePack, map[string]any{

@@ -17,12 +17,12 @@ import (
 type Writer struct {
 	format Format
 	buf    []byte
-	base   int      // where the value begins
-	open   []object // MessagePack: the objects that are not ended yet
+	base   int          // where the value begins
+	open   []openObject // MessagePack: the objects that are not ended yet
 }
 
-// object is an object that is being written.
-type object struct {
+// openObject is an object that is being written.
+type openObject struct {
 	at   int    // the offset of its header
 	keys uint32 // written so far
 }
@@ -55,7 +55,7 @@ func (w *Writer) Object() {
 		w.buf = append(w.buf, '{')
 		return
 	}
-	w.open = append(w.open, object{at: len(w.buf)})
+	w.open = append(w.open, openObject{at: len(w.buf)})
 	w.buf = append(w.buf, 0) // EndObject writes the header, when the number of keys is known
 }
 

@@ -24,7 +24,8 @@ const k = 10 // rows in a result
 // peer is one way to compute the nearest rows.
 type peer struct {
 	name, module string
-	// scan offers the dot products with rows lo to hi-1 to the tops of the queries.
+	// scan computes the dot products of each query with rows lo to hi-1 and offers them
+	// to the query's top.
 	scan func(s *set, tops []top, lo, hi int)
 }
 

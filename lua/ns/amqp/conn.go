@@ -18,8 +18,8 @@ const (
 	heartbeat = 10 * time.Second // three missed heartbeats end the connection
 	closeTime = time.Second      // timeout of the server's reply to a close
 
-	// LookTime is the time between two checks of the client's declarations.
-	LookTime = 10 * time.Second
+	// CheckInterval is the time between two checks of the client's declarations.
+	CheckInterval = 10 * time.Second
 )
 
 // Limits of a client.
@@ -67,7 +67,7 @@ func Connect(c peer.Client, e peer.Endpoint) (*Client, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(a.Context(), cancel)()
-		a.keep(ctx)
+		a.maintain(ctx)
 	})
 	if err != nil {
 		a.Cancel()
@@ -79,8 +79,8 @@ func Connect(c peer.Client, e peer.Endpoint) (*Client, error) {
 // A line holds a connection and replaces it when it is lost.
 type line struct {
 	turn chan struct{} // of capacity 1: the lock of the fields below; a context can end the wait for it
-	conn *conn
-	down error // why the last attempt to connect failed; nil: it succeeded
+	conn *conn         // nil: not connected yet
+	down error         // why the last attempt to connect failed; nil: it succeeded
 }
 
 // A conn is one connection.
@@ -93,7 +93,7 @@ type conn struct {
 	mu      sync.Mutex
 	blocked string           // why the server does not accept messages; empty: it does
 	plain   *amqp091.Channel // for publishing without confirms
-	senders []*sender        // unused channels for publishing with confirms
+	senders []*sender        // channels for publishing with confirms that no call uses
 }
 
 // A channel is an AMQP channel that remembers why it was closed.
@@ -109,8 +109,9 @@ func newChannel(ch *amqp091.Channel) *channel {
 	return &channel{Channel: ch, closed: ch.NotifyClose(make(chan *amqp091.Error, 1))}
 }
 
-// fault returns why the server closed the channel, or other if it did not.
-func (ch *channel) fault(other error) error {
+// fault returns why the server closed the channel. If the server did not close it,
+// fault returns err.
+func (ch *channel) fault(err error) error {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	select {
@@ -123,7 +124,7 @@ func (ch *channel) fault(other error) error {
 	if ch.reason != nil {
 		return ch.reason
 	}
-	return other
+	return err
 }
 
 // operate runs f under the client's timeout. At most maxCalls operations run at once.
@@ -151,8 +152,8 @@ func (l *line) lock(ctx context.Context) error {
 
 func (l *line) unlock() { <-l.turn }
 
-// guard runs f, a library call that does not take a context. If ctx ends while f
-// runs, guard closes the connection, which ends f. The next operation makes a new
+// guard runs f, which calls the library without a context. If ctx ends while f runs,
+// guard closes the connection, which makes f return. The next operation makes a new
 // connection.
 func (k *conn) guard(ctx context.Context, f func() error) error {
 	defer context.AfterFunc(ctx, func() { _ = k.raw.Close() })()
@@ -162,7 +163,7 @@ func (k *conn) guard(ctx context.Context, f func() error) error {
 	return ctx.Err()
 }
 
-// UnreachableError says why there is no connection.
+// An UnreachableError wraps the reason why there is no connection.
 type UnreachableError struct{ Reason error }
 
 func (e UnreachableError) Error() string { return e.Reason.Error() }
@@ -196,7 +197,7 @@ func (a *Client) connection(ctx context.Context, l *line) (*conn, error) {
 		a.restore(ctx, conn, func(Declaration) bool { return true })
 	} else {
 		alarms := conn.NotifyBlocked(make(chan amqp091.Blocking, 1))
-		conn.alarm.Go(func() { a.hearAlarms(conn, alarms) })
+		conn.alarm.Go(func() { a.watchAlarms(conn, alarms) })
 	}
 	return conn, nil
 }
@@ -257,10 +258,10 @@ func (c *timedConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// hearAlarms records when the server blocks and unblocks publishers. It returns when
+// watchAlarms records when the server blocks and unblocks publishers. It returns when
 // the connection ends.
-func (a *Client) hearAlarms(k *conn, alarms <-chan amqp091.Blocking) {
-	what := "publishing to amqp " + a.Target
+func (a *Client) watchAlarms(k *conn, alarms <-chan amqp091.Blocking) {
+	part := "publishing to amqp " + a.Target
 	for b := range alarms {
 		k.mu.Lock()
 		k.blocked = ""
@@ -270,12 +271,12 @@ func (a *Client) hearAlarms(k *conn, alarms <-chan amqp091.Blocking) {
 		blocked := k.blocked
 		k.mu.Unlock()
 		if blocked == "" {
-			a.Owner.Recovered(what)
+			a.Owner.Recovered(part)
 		} else {
-			a.Owner.Degrade(what, errors.New(blocked))
+			a.Owner.Degrade(part, errors.New(blocked))
 		}
 	}
-	a.Owner.Recovered(what)
+	a.Owner.Recovered(part)
 }
 
 func (k *conn) blockedReason() string {
@@ -291,7 +292,8 @@ func (k *conn) end() {
 	k.alarm.Wait()
 }
 
-// end closes the client's connections. The client has ended and makes no new ones.
+// end closes the client's connections. It is called after the client has ended, so
+// that no new connections are made.
 func (a *Client) end() {
 	for _, l := range []*line{&a.work, &a.out} {
 		l.turn <- struct{}{} // a goroutine that holds the line sees that the client's context has ended
@@ -303,17 +305,17 @@ func (a *Client) end() {
 	}
 }
 
-// keep maintains the work connection until ctx ends. It reconnects when the
-// connection is lost. Every LookTime it declares the client's permanent queues and
-// exchanges again (see Declaration.Stays), in case they were deleted.
-func (a *Client) keep(ctx context.Context) {
-	what := "amqp " + a.Target
+// maintain keeps the work connection open until ctx ends. It reconnects when the
+// connection is lost. At each CheckInterval it declares the client's permanent queues
+// and exchanges again (see Declaration.IsPermanent), in case they were deleted.
+func (a *Client) maintain(ctx context.Context) {
+	part := "amqp " + a.Target
 	pause := peer.NewBackoff(a.Owner)
 	for ctx.Err() == nil {
 		var conn *conn
 		err := a.Within(ctx, func(ctx context.Context) (err error) {
 			if conn, err = a.connection(ctx, &a.work); err == nil {
-				a.restore(ctx, conn, Declaration.Stays)
+				a.restore(ctx, conn, Declaration.IsPermanent)
 				err = ctx.Err()
 			}
 			return err
@@ -322,29 +324,29 @@ func (a *Client) keep(ctx context.Context) {
 			break
 		}
 		if err != nil {
-			a.Owner.Degrade(what, err)
+			a.Owner.Degrade(part, err)
 			_ = pause.Wait(ctx)
 			continue
 		}
-		a.Owner.Recovered(what)
+		a.Owner.Recovered(part)
 		pause.Reset()
-		a.rest(ctx, conn)
+		a.awaitCheck(ctx, conn)
 	}
-	a.Owner.Recovered(what)
+	a.Owner.Recovered(part)
 }
 
-// rest waits for LookTime, or until the connection is lost or ctx ends.
-func (a *Client) rest(ctx context.Context, conn *conn) {
+// awaitCheck waits for CheckInterval, or until the connection is lost or ctx ends.
+func (a *Client) awaitCheck(ctx context.Context, conn *conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
-		case <-conn.gone: //nolint:errcheck // only that it is gone matters here
+		case <-conn.gone: //nolint:errcheck // the reason does not matter here
 			cancel()
 		case <-ctx.Done():
 		}
 	})
-	_ = a.Owner.Clock().Sleep(ctx, LookTime)
+	_ = a.Owner.Clock().Sleep(ctx, CheckInterval)
 	cancel()
 	watch.Wait()
 }

@@ -18,14 +18,16 @@ func NewConsumer(owner peer.Owner, name string, o ConsumerOptions) (k *Consumer,
 	stopping, cancel := context.WithCancel(owner.Context())
 	k.Stopping, k.Stop = stopping, cancel
 	k.ended = peer.NewFlight(owner.Counter())
-	var made atomic.Bool
+	var registered atomic.Bool
 	forget := owner.OnDrain(func(ctx context.Context) {
 		k.Stop()
-		if made.Load() { // otherwise the drain began earlier, and the consumer ends at once
+		// If a drain has begun already, OnDrain calls this function itself. The consumer has
+		// not started then, so there is nothing to wait for.
+		if registered.Load() {
 			k.ended.Wait(ctx)
 		}
 	})
-	made.Store(true)
+	registered.Store(true)
 	return k, func() {
 		o.Release()
 		forget()
@@ -68,14 +70,14 @@ func (a *Client) Consume(ctx context.Context, o ConsumerOptions) (peer.Task, err
 	return task, nil
 }
 
-// consume runs sessions of the consumer until ctx ends or the consumer is stopped.
-// It sends the outcome of the first attempt to first; the script receives it.
+// consume runs sessions of the consumer until ctx ends or the consumer is stopped. It
+// sends the outcome of the first attempt to first, from which Consume returns it.
 func (a *Client) consume(ctx context.Context, k *Consumer, first chan<- error) {
 	pause := peer.NewBackoff(a.Owner)
-	told := false
-	tell := func(err error) {
-		if !told {
-			told = true
+	reported := false
+	reportFirst := func(err error) {
+		if !reported {
+			reported = true
 			first <- err
 		}
 	}
@@ -83,15 +85,15 @@ func (a *Client) consume(ctx context.Context, k *Consumer, first chan<- error) {
 		err := a.session(ctx, k, n > 0, func() {
 			pause.Reset()
 			k.State.Set(peer.Running, nil)
-			tell(nil)
+			reportFirst(nil)
 		})
-		err = a.Fault(ctx, err)
+		err = a.WithTarget(ctx, err)
 		if ctx.Err() != nil || k.Stopping.Err() != nil {
-			tell(err)
+			reportFirst(err)
 			return
 		}
-		if !told && !a.comesLater(k.Queue, err) {
-			tell(err)
+		if !reported && !a.mayRecover(k.Queue, err) {
+			reportFirst(err)
 			return
 		}
 		if IsRefused(err) {
@@ -99,16 +101,16 @@ func (a *Client) consume(ctx context.Context, k *Consumer, first chan<- error) {
 		} else {
 			k.State.Lost(err)
 		}
-		tell(nil)
-		if k.rest(ctx, pause.Next()) != nil {
+		reportFirst(nil)
+		if k.sleep(ctx, pause.Next()) != nil {
 			return
 		}
 	}
 }
 
-// comesLater reports whether a consumer whose first attempt failed with err should
-// keep trying.
-func (a *Client) comesLater(queue string, err error) bool {
+// mayRecover reports whether a consumer whose first attempt failed with err should keep
+// trying.
+func (a *Client) mayRecover(queue string, err error) bool {
 	if !IsRefused(err) || isLocked(err) {
 		return true
 	}

@@ -26,9 +26,10 @@ type Binding struct {
 	Arguments     map[string]any // for an exchange of type headers
 }
 
-// Stays reports whether the queue or exchange exists until a client deletes it. If
-// the server can delete it by itself, it is made again only when it is used.
-func (d Declaration) Stays() bool {
+// IsPermanent reports whether the queue or exchange exists until a client deletes it.
+// Others, which the server can delete by itself, are created again only when they are
+// used.
+func (d Declaration) IsPermanent() bool {
 	return !d.AutoDelete && !d.Exclusive && d.Arguments["x-expires"] == nil
 }
 
@@ -75,10 +76,10 @@ func (s *Declarations) Snapshot() []Declaration {
 	return slices.Clone(s.all)
 }
 
-// Expects reports whether, according to the declarations, a message that was not
-// routed should have been. found is false if the exchange of the message does not
-// exist. It is true if the exchange exists but no queue received the message.
-func (s *Declarations) Expects(exchange, key string, headers map[string]any, found bool) bool {
+// ShouldRoute is called for a message that no queue received. It reports whether the
+// declarations would route the message, so that something they name must be missing.
+// found reports whether the exchange of the message exists.
+func (s *Declarations) ShouldRoute(exchange, key string, headers map[string]any, found bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.index("exchange", exchange)
@@ -97,10 +98,10 @@ func (s *Declarations) Expects(exchange, key string, headers map[string]any, fou
 	})
 }
 
-// Declare makes a queue or an exchange. The client makes it again when it reconnects
-// and when it finds it missing. If the server cannot be reached, or another
-// connection has an exclusive queue of that name, Declare returns no error and the
-// client makes it later.
+// Declare creates a queue or an exchange. The client creates it again after a reconnect, and
+// when it is missing. If the server cannot be reached, or another connection
+// has an exclusive queue of that name, Declare returns no error and the client creates it
+// later.
 func (a *Client) Declare(ctx context.Context, d Declaration) error {
 	return a.operate(ctx, func(ctx context.Context) error { return a.declare(ctx, d) })
 }
@@ -109,9 +110,9 @@ func (a *Client) declare(ctx context.Context, d Declaration) error {
 	if a.wasDown(&a.work) != nil {
 		return a.wanted.Add(d)
 	}
-	soon, cancel := context.WithTimeout(ctx, peer.FirstAttempt)
+	dialing, cancel := context.WithTimeout(ctx, peer.FirstAttempt)
 	defer cancel()
-	conn, err := a.connection(soon, &a.work)
+	conn, err := a.connection(dialing, &a.work)
 	if err != nil {
 		return a.wanted.Add(d)
 	}
@@ -123,14 +124,14 @@ func (a *Client) declare(ctx context.Context, d Declaration) error {
 		return full
 	}
 	if isLocked(err) {
-		a.Owner.Degrade(d.What(a.Target), err)
+		a.Owner.Degrade(d.StatusName(a.Target), err)
 		return nil
 	}
 	return err
 }
 
-// restore makes the declarations of the client again for which choose returns true.
-// A failed one is shown in the status of the plugin.
+// restore repeats those declarations of the client for which choose returns true. If a
+// declaration fails, the status of the plugin shows it.
 func (a *Client) restore(ctx context.Context, conn *conn, choose func(Declaration) bool) {
 	for _, d := range a.wanted.Snapshot() {
 		if !choose(d) {
@@ -139,22 +140,22 @@ func (a *Client) restore(ctx context.Context, conn *conn, choose func(Declaratio
 		err := conn.declare(ctx, d)
 		switch {
 		case err == nil:
-			a.Owner.Recovered(d.What(a.Target))
+			a.Owner.Recovered(d.StatusName(a.Target))
 		case conn.IsClosed() || ctx.Err() != nil:
 			return // the connection caused the failure
 		default:
-			a.Owner.Degrade(d.What(a.Target), err)
+			a.Owner.Degrade(d.StatusName(a.Target), err)
 		}
 	}
 }
 
-// What returns the name of the declaration in the status of a plugin.
-func (d Declaration) What(target string) string {
+// StatusName returns the name of the declaration in the status of a plugin.
+func (d Declaration) StatusName(target string) string {
 	return fmt.Sprintf("amqp %s %s %s", target, d.Kind, d.Name)
 }
 
-// declare uses its own channel, because the server closes the channel when it
-// refuses a declaration.
+// declare creates a queue or an exchange. It uses a channel of its own, because the
+// server closes the channel when it refuses a declaration.
 func (k *conn) declare(ctx context.Context, d Declaration) error {
 	return k.guard(ctx, func() error {
 		ch, err := k.Channel()

@@ -24,19 +24,19 @@ const (
 // the channel is lost; the server then delivers the message again.
 type Broker interface {
 	Ack(d *Delivery) error
-	Requeue(d *Delivery) error
-	Reject(d *Delivery) error // sends d to the queue's own dead letters
+	Requeue(d *Delivery) error // puts d back into the queue
+	Reject(d *Delivery) error  // sends d to the queue's own dead-letter target
 	// Forward publishes m in place of d. It acknowledges d when m is in a queue.
 	Forward(ctx context.Context, d *Delivery, exchange, key string, m Message) error
-	// MakeQueue makes a durable queue unless a queue of that name exists.
+	// MakeQueue creates a durable queue unless a queue of that name exists.
 	MakeQueue(ctx context.Context, name string) error
 	// OwnDead reports whether the queue of d has its own dead-letter target. It
-	// fails if the target does not exist or the server cannot be asked.
+	// fails if the target does not exist or the server cannot be reached.
 	OwnDead(ctx context.Context, d *Delivery) (bool, error)
 	// Retake passes d back to the consumer, which handles it after the current
 	// message.
 	Retake(d *Delivery)
-	// Freed tells the broker that d is no longer held.
+	// Freed is called when d is no longer held.
 	Freed(d *Delivery)
 }
 
@@ -51,7 +51,7 @@ type DeadTarget struct {
 type ConsumerOptions struct {
 	Queue    string
 	Prefetch int // messages that the server sends in advance
-	Attempts int // the maximum for one message
+	Attempts int // the maximum number of attempts for one message
 	Dead     DeadTarget
 	Timeout  time.Duration // of an operation; Client.Consume sets it
 
@@ -89,11 +89,11 @@ func (k *Consumer) HandleDelivery(ctx context.Context, q Broker, d *Delivery) (h
 		return true, k.hold(ctx, q, d, wait)
 	}
 	if len(d.Body) > MaxMessage {
-		return k.bury(ctx, q, d, fmt.Errorf("the message has %d bytes; at most %d are allowed", len(d.Body), MaxMessage))
+		return k.deadLetterOrHold(ctx, q, d, fmt.Errorf("the message has %d bytes; at most %d are allowed", len(d.Body), MaxMessage))
 	}
 	if d.Attempt > k.Attempts {
 		d.Attempt--
-		return k.bury(ctx, q, d, fmt.Errorf("the message has used all %d attempts", k.Attempts))
+		return k.deadLetterOrHold(ctx, q, d, fmt.Errorf("the message has used all %d attempts", k.Attempts))
 	}
 	for failures := 1; ; failures++ {
 		v := k.Handle(d)
@@ -106,10 +106,10 @@ func (k *Consumer) HandleDelivery(ctx context.Context, q Broker, d *Delivery) (h
 			k.State.Set(peer.Running, nil)
 			return k.retry(ctx, q, d, v)
 		case peer.Dead:
-			return k.bury(ctx, q, d, v.Err)
+			return k.deadLetterOrHold(ctx, q, d, v.Err)
 		case peer.Pause:
 			k.State.Set(peer.Paused, v.Err)
-			if k.rest(ctx, peer.PauseWait(failures)) == nil {
+			if k.sleep(ctx, peer.PauseWait(failures)) == nil {
 				continue
 			}
 		}
@@ -121,8 +121,8 @@ func (k *Consumer) now() time.Time { return k.owner.Clock().Now() }
 
 // AwaitLive waits until the plugin's generation takes over, the consumer stops or
 // ctx ends. The consumer subscribes before it calls AwaitLive, so that an
-// auto-delete queue does not lose its last consumer during a reload. So the server
-// may send messages before AwaitLive returns.
+// auto-delete queue does not lose its last consumer during a reload. Therefore the
+// server may send messages before AwaitLive returns.
 func (k *Consumer) AwaitLive(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -130,8 +130,8 @@ func (k *Consumer) AwaitLive(ctx context.Context) {
 	k.owner.AwaitLive(ctx)
 }
 
-// rest sleeps for d. It returns an error if the consumer stops or ctx ends first.
-func (k *Consumer) rest(ctx context.Context, d time.Duration) error {
+// sleep waits for d. It returns an error if the consumer stops or ctx ends first.
+func (k *Consumer) sleep(ctx context.Context, d time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(k.Stopping, cancel)()
@@ -144,7 +144,7 @@ func (k *Consumer) rest(ctx context.Context, d time.Duration) error {
 func (k *Consumer) retry(ctx context.Context, q Broker, d *Delivery, v peer.Verdict) (held bool, err error) {
 	k.reportAttempt(d, v)
 	if d.Attempt >= k.Attempts {
-		return k.bury(ctx, q, d, v.Err)
+		return k.deadLetterOrHold(ctx, q, d, v.Err)
 	}
 	k.State.Count(func(s *peer.ConsumerStatus) { s.Retried++ })
 	wait := v.Wait
@@ -168,7 +168,7 @@ func (k *Consumer) retry(ctx context.Context, q Broker, d *Delivery, v peer.Verd
 func (k *Consumer) renew(ctx context.Context, q Broker, d *Delivery, used int, due time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, k.Timeout)
 	defer cancel()
-	return q.Forward(ctx, d, "", k.Queue, d.again(k.Queue, used, due))
+	return q.Forward(ctx, d, "", k.Queue, d.forRetry(k.Queue, used, due))
 }
 
 // reportAttempt reports a failed attempt. If the handler itself failed, the attempt
@@ -182,9 +182,9 @@ func (k *Consumer) reportAttempt(d *Delivery, v peer.Verdict) {
 		slog.String("outcome", "retry"), slog.String("reason", v.Err.Error()))
 }
 
-// bury sends a message to the dead letters. If that fails, the message is held.
-func (k *Consumer) bury(ctx context.Context, q Broker, d *Delivery, reason error) (held bool, err error) {
-	if err = k.toDead(ctx, q, d, reason); err == nil {
+// deadLetterOrHold sends a message to the dead letters. If that fails, the message is held.
+func (k *Consumer) deadLetterOrHold(ctx context.Context, q Broker, d *Delivery, reason error) (held bool, err error) {
+	if err = k.deadLetter(ctx, q, d, reason); err == nil {
 		k.State.Set(peer.Running, nil)
 		return false, nil
 	}
@@ -192,19 +192,19 @@ func (k *Consumer) bury(ctx context.Context, q Broker, d *Delivery, reason error
 		return false, ctx.Err()
 	}
 	k.State.Count(func(s *peer.ConsumerStatus) { s.Stuck++ })
-	k.State.Set(peer.Degraded, fmt.Errorf("a message stays in the queue: %w; it failed because: %w", err, reason))
+	k.State.Set(peer.Degraded, fmt.Errorf("a message stays in the queue: %w; its last attempt failed: %w", err, reason))
 	k.owner.Log().Error("a message stays in the queue", slog.String("queue", k.Queue), slog.Int("attempt", d.Attempt),
 		slog.String("error", err.Error()), slog.String("reason", reason.Error()))
-	return true, k.keep(ctx, q, d, reason, !errors.Is(err, errNoDead))
+	return true, k.holdStuck(ctx, q, d, reason, !errors.Is(err, errNoDead))
 }
 
-var errNoDead = errors.New("the queue has no dead letters, and the consumer has no option dead")
+var errNoDead = errors.New("the queue has no dead-letter exchange, and the option dead of consume is not set")
 
-// toDead moves a message to the dead letters.
-func (k *Consumer) toDead(ctx context.Context, q Broker, d *Delivery, reason error) error {
+// deadLetter sends a message to the dead letters, counts it and logs it.
+func (k *Consumer) deadLetter(ctx context.Context, q Broker, d *Delivery, reason error) error {
 	ctx, cancel := context.WithTimeout(ctx, k.Timeout)
 	defer cancel()
-	if err := k.move(ctx, q, d, reason); err != nil {
+	if err := k.sendDeadLetter(ctx, q, d, reason); err != nil {
 		return err
 	}
 	k.State.Count(func(s *peer.ConsumerStatus) { s.Dead++ })
@@ -213,15 +213,17 @@ func (k *Consumer) toDead(ctx context.Context, q Broker, d *Delivery, reason err
 	return nil
 }
 
-func (k *Consumer) move(ctx context.Context, q Broker, d *Delivery, reason error) error {
+// sendDeadLetter publishes a message to the first dead-letter target that is configured, or
+// rejects it, so that the server sends it to the queue's own target.
+func (k *Consumer) sendDeadLetter(ctx context.Context, q Broker, d *Delivery, reason error) error {
 	t := k.Dead
 	switch {
 	case t.Queue != "":
-		p := d.dead(k.Queue, reason)
-		err := q.Forward(ctx, d, "", t.Queue, p)
+		letter := d.forDeadLetters(k.Queue, reason)
+		err := q.Forward(ctx, d, "", t.Queue, letter)
 		if errors.Is(err, ErrNoQueue) {
 			if err = q.MakeQueue(ctx, t.Queue); err == nil {
-				err = q.Forward(ctx, d, "", t.Queue, p)
+				err = q.Forward(ctx, d, "", t.Queue, letter)
 			}
 		}
 		return withName("dead-letter queue "+t.Queue, err)
@@ -230,7 +232,7 @@ func (k *Consumer) move(ctx context.Context, q Broker, d *Delivery, reason error
 		if key == "" {
 			key = d.Key
 		}
-		return withName("dead-letter exchange "+t.Exchange, q.Forward(ctx, d, t.Exchange, key, d.dead(k.Queue, reason)))
+		return withName("dead-letter exchange "+t.Exchange, q.Forward(ctx, d, t.Exchange, key, d.forDeadLetters(k.Queue, reason)))
 	case !t.Own:
 		own, err := q.OwnDead(ctx, d)
 		if err == nil && !own {
@@ -243,9 +245,9 @@ func (k *Consumer) move(ctx context.Context, q Broker, d *Delivery, reason error
 	return q.Reject(d)
 }
 
-func withName(what string, err error) error {
+func withName(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", name, err)
 }

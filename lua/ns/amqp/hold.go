@@ -11,8 +11,8 @@ import (
 // must end with the channel. When the consumer stops, the channel is closed, and
 // the server puts the message back into the queue.
 func (k *Consumer) hold(ctx context.Context, q Broker, d *Delivery, wait time.Duration) error {
-	return k.holding(ctx, q, d, func(ctx context.Context) {
-		if k.rest(ctx, min(wait, maxHold)) != nil {
+	return k.holdWhile(ctx, q, d, func(ctx context.Context) {
+		if k.sleep(ctx, min(wait, maxHold)) != nil {
 			return
 		}
 		// A longer wait would exceed the broker's limit for unacknowledged messages,
@@ -23,22 +23,22 @@ func (k *Consumer) hold(ctx context.Context, q Broker, d *Delivery, wait time.Du
 	})
 }
 
-// keep holds a message that could not be sent to the dead letters. If try is true, it
-// tries to send the message again after growing pauses. After maxHold, it puts a
-// copy of the message at the end of the queue.
-func (k *Consumer) keep(ctx context.Context, q Broker, d *Delivery, reason error, try bool) error {
-	return k.holding(ctx, q, d, func(ctx context.Context) {
+// holdStuck holds a message that could not be sent to the dead letters. If retry is
+// true, it tries to send the message again after growing pauses. After maxHold, it puts
+// a copy of the message at the end of the queue.
+func (k *Consumer) holdStuck(ctx context.Context, q Broker, d *Delivery, reason error, retry bool) error {
+	return k.holdWhile(ctx, q, d, func(ctx context.Context) {
 		defer k.State.Count(func(s *peer.ConsumerStatus) { s.Stuck-- })
 		begun := k.now()
 		for n := 1; k.now().Sub(begun) < maxHold; n++ {
 			wait := maxHold
-			if try {
+			if retry {
 				wait = peer.RetryWait(n)
 			}
-			if k.rest(ctx, wait) != nil {
+			if k.sleep(ctx, wait) != nil {
 				return
 			}
-			if try && k.toDead(ctx, q, d, reason) == nil {
+			if retry && k.deadLetter(ctx, q, d, reason) == nil {
 				return
 			}
 		}
@@ -48,27 +48,27 @@ func (k *Consumer) keep(ctx context.Context, q Broker, d *Delivery, reason error
 	})
 }
 
-// holding runs f in a goroutine. The message d is held until f returns.
-func (k *Consumer) holding(ctx context.Context, q Broker, d *Delivery, f func(ctx context.Context)) error {
-	k.count(1, len(d.Body))
+// holdWhile runs f in a goroutine. The message d is held until f returns.
+func (k *Consumer) holdWhile(ctx context.Context, q Broker, d *Delivery, f func(ctx context.Context)) error {
+	k.countHeld(1, len(d.Body))
 	k.holders.Add(1)
 	_, err := k.owner.Go(func(state context.Context) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(state, cancel)()
 		f(ctx)
-		k.count(-1, -len(d.Body))
+		k.countHeld(-1, -len(d.Body))
 		q.Freed(d)
 		k.holders.Done()
 	})
 	if err != nil {
 		k.holders.Done()
-		k.count(-1, -len(d.Body))
+		k.countHeld(-1, -len(d.Body))
 	}
 	return err
 }
 
-func (k *Consumer) count(messages, bytes int) {
+func (k *Consumer) countHeld(messages, bytes int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.held += messages

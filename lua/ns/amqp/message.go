@@ -13,7 +13,7 @@ import (
 const (
 	headerAttempts = "x-nearside-attempts" // attempts that the message has used
 	headerQueue    = "x-nearside-queue"    // the queue in which it used them
-	headerDeaths   = "x-nearside-deaths"   // how often the broker had dead-lettered it by then
+	headerDeaths   = "x-nearside-deaths"   // how often the broker had dead-lettered it before the copy was made
 	headerDue      = "x-nearside-due"      // Unix milliseconds of the next attempt
 	headerExchange = "x-nearside-exchange" // the exchange to which it was first published
 	headerKey      = "x-nearside-key"      // its first routing key
@@ -47,7 +47,7 @@ type Message struct {
 // A Delivery is a message that a consumer received.
 type Delivery struct {
 	Message
-	Exchange, Key string // with which it was published
+	Exchange, Key string // of the first publication
 	Redelivered   bool
 	Tag           uint64    // identifies the delivery on its channel
 	Attempt       int       // the number of the current attempt, from 1
@@ -56,10 +56,10 @@ type Delivery struct {
 	consumerTag string
 }
 
-// NewDelivery sets the attempt and the due time of a delivery from the headers that
-// earlier attempts in the same queue added. It ignores these headers if they are
-// from another queue, or if the server has dead-lettered the message since. The
-// first attempt is then 1.
+// NewDelivery sets the attempt, the due time, the exchange and the key of a delivery
+// from the headers that earlier attempts in the same queue added. If these headers are
+// from another queue, or the server has dead-lettered the message since, it ignores
+// them, and this is attempt 1.
 func NewDelivery(queue string, d Delivery) *Delivery {
 	d.Attempt, d.Due = 1, time.Time{}
 	used, ok := HeaderInt(d.Headers, headerAttempts)
@@ -117,8 +117,9 @@ func isOwnHeader(name string) bool {
 }
 
 // Copy returns a copy of the message for publishing it again. It leaves out the
-// headers CC and BCC, which would send the message to other queues again. It also
-// leaves out the user id, because the server accepts only our own.
+// headers CC and BCC, which would send the message to other queues again, and the
+// headers that the server or a consumer has added for one attempt. A Message has no
+// user id, because the server accepts only the id of the client's user.
 func (d *Delivery) Copy() Message {
 	m := d.Message
 	m.Headers = maps.Clone(d.Headers)
@@ -131,9 +132,9 @@ func (d *Delivery) Copy() Message {
 	return m
 }
 
-// again returns the copy for another attempt in the same queue. used is the number of
+// forRetry returns the copy for another attempt in the same queue. used is the number of
 // attempts used so far; due is when the next attempt may begin.
-func (d *Delivery) again(queue string, used int, due time.Time) Message {
+func (d *Delivery) forRetry(queue string, used int, due time.Time) Message {
 	m := d.Copy()
 	m.Headers[headerAttempts], m.Headers[headerQueue], m.Headers[headerDeaths] = int64(used), queue, deathsOf(d.Headers)
 	m.Headers[headerExchange], m.Headers[headerKey] = d.Exchange, d.Key
@@ -143,8 +144,8 @@ func (d *Delivery) again(queue string, used int, due time.Time) Message {
 	return m
 }
 
-// dead returns the copy for the dead letters. The copy does not expire.
-func (d *Delivery) dead(queue string, reason error) Message {
+// forDeadLetters returns the copy for the dead letters. The copy does not expire.
+func (d *Delivery) forDeadLetters(queue string, reason error) Message {
 	m := d.Copy()
 	text := strings.ToValidUTF8(reason.Error(), "?")
 	m.Headers[headerDeadQueue], m.Headers[headerDeadExchange], m.Headers[headerDeadKey] = queue, d.Exchange, d.Key

@@ -10,20 +10,20 @@ import (
 	"nearside/lua/ns/peer"
 )
 
-// TestAttemptsOfHeaders checks that the attempt stays within its limits for any
+// TestAttemptHeaderIsClamped checks that the attempt stays within its limits for any
 // header value. The header is part of the message, so any sender can set it.
-func TestAttemptsOfHeaders(t *testing.T) {
+func TestAttemptHeaderIsClamped(t *testing.T) {
 	for _, used := range []int64{-1 << 63, -1, 1<<63 - 1} {
 		m := Delivery{Message: Message{Headers: map[string]any{headerAttempts: used, headerQueue: "q", headerDeaths: int64(0)}}}
 		if d := NewDelivery("q", m); d.Attempt < 1 || d.Attempt > peer.MaxAttempts+1 {
-			t.Errorf("%d attempts were used: this is attempt %d", used, d.Attempt)
+			t.Errorf("after %d used attempts, this is attempt %d, want 1 to %d", used, d.Attempt, peer.MaxAttempts+1)
 		}
 	}
 }
 
-// TestWire checks that conversion to the library's type and back keeps all
+// TestMessageRoundTrip checks that conversion to the library's type and back keeps all
 // properties of a message, including nested tables.
-func TestWire(t *testing.T) {
+func TestMessageRoundTrip(t *testing.T) {
 	m := Message{
 		Body: []byte("body"), Headers: map[string]any{"x": map[string]any{"y": []any{map[string]any{"z": int64(1)}}}, "n": nil},
 		ContentType: "a", ContentEncoding: "b", MessageID: "c", CorrelationID: "d", ReplyTo: "e", Type: "f", AppID: "g",

@@ -21,8 +21,8 @@ type Outgoing struct {
 var ErrNoQueue = errors.New("no queue took the message")
 
 // Publish sends a message. If Confirm is set, it waits for the server's confirmation.
-// If an exchange or queue that the client has declared has disappeared, Publish
-// makes it again and sends the message again.
+// If a declared exchange or queue is missing, Publish creates it and sends the message
+// again.
 func (a *Client) Publish(ctx context.Context, o Outgoing) error {
 	return a.operate(ctx, func(ctx context.Context) error { return a.publish(ctx, o) })
 }
@@ -30,7 +30,7 @@ func (a *Client) Publish(ctx context.Context, o Outgoing) error {
 func (a *Client) publish(ctx context.Context, o Outgoing) error {
 	err := a.send(ctx, o)
 	missing, noQueue := IsNotFound(err), errors.Is(err, ErrNoQueue)
-	if (missing || noQueue) && a.wanted.Expects(o.Exchange, o.Key, o.Message.Headers, !missing) {
+	if (missing || noQueue) && a.wanted.ShouldRoute(o.Exchange, o.Key, o.Message.Headers, !missing) {
 		if conn, failed := a.connection(ctx, &a.work); failed == nil {
 			a.restore(ctx, conn, func(Declaration) bool { return true })
 			err = a.send(ctx, o)
@@ -91,7 +91,7 @@ type sender struct {
 }
 
 func (k *conn) sendConfirmed(ctx context.Context, o Outgoing) error {
-	s, err := k.sender(ctx)
+	s, err := k.takeSender(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,18 +110,19 @@ func (k *conn) sendConfirmed(ctx context.Context, o Outgoing) error {
 		return err
 	}
 	if !ok {
-		return s.fault(errors.New("the server did not take the message"))
+		return s.fault(errors.New("the server did not accept the message"))
 	}
 	select {
-	case back := <-s.returned: // the server sends it before the confirmation
-		return fmt.Errorf("%w: %s", ErrNoQueue, back.ReplyText)
+	case returned := <-s.returned: // the server returns a message before it confirms it
+		return fmt.Errorf("%w: %s", ErrNoQueue, returned.ReplyText)
 	default:
 		return nil
 	}
 }
 
-// sender returns an unused channel whose last message is confirmed.
-func (k *conn) sender(ctx context.Context) (*sender, error) {
+// takeSender returns a channel that no call uses and whose last message is confirmed.
+// The caller must call putBack.
+func (k *conn) takeSender(ctx context.Context) (*sender, error) {
 	if s, room := k.freeSender(); s != nil {
 		return s, nil
 	} else if !room {
@@ -145,7 +146,6 @@ func (k *conn) freeSender() (s *sender, room bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for i, s := range slices.Backward(k.senders) {
-
 		select {
 		case <-s.pending.Done():
 		default:
@@ -164,6 +164,7 @@ func (k *conn) freeSender() (s *sender, room bool) {
 	return nil, len(k.senders) < maxCalls
 }
 
+// putBack makes a channel available to other calls, unless it is closed.
 func (k *conn) putBack(s *sender) {
 	if s.pending == nil || s.IsClosed() {
 		return

@@ -6,7 +6,7 @@ import (
 )
 
 // Binds reports whether an exchange of the given type routes a message through the
-// binding. For an unknown type it returns true, because the exchange might.
+// binding. If the type is unknown, it returns true, because the exchange might do so.
 func (b Binding) Binds(exchangeType, key string, headers map[string]any) bool {
 	switch exchangeType {
 	case "direct":
@@ -15,7 +15,7 @@ func (b Binding) Binds(exchangeType, key string, headers map[string]any) bool {
 		return topicMatches(strings.Split(b.Key, "."), strings.Split(key, "."))
 	case "headers":
 		return headersMatch(b.Arguments, headers)
-	default: // fanout
+	default: // fanout, or unknown
 		return true
 	}
 }
@@ -35,8 +35,8 @@ func topicMatches(pattern, words []string) bool {
 }
 
 // headersMatch reports whether headers match the arguments of a Binding. The argument
-// x-match decides whether all (the default) or any of them must be equal. Names that
-// begin with x- count only if it is all-with-x or any-with-x.
+// x-match decides whether all (the default) or any of them must be equal. Arguments whose
+// names begin with x- count only if x-match is all-with-x or any-with-x.
 func headersMatch(arguments, headers map[string]any) bool {
 	mode, _ := arguments["x-match"].(string)
 	mode, withX := strings.CutSuffix(mode, "-with-x")

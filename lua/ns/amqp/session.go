@@ -22,53 +22,55 @@ type session struct {
 	tag      string
 	messages <-chan amqp091.Delivery
 	backlog  []amqp091.Delivery // received under earlier tags
-	again    chan *Delivery     // see Retake
+	retaken  chan *Delivery     // held messages that are to be handled next; see Retake
 	wake     chan struct{}      // of capacity 1: signals that a message was freed
 
 	mu       sync.Mutex
-	occupied int // held messages of the current tag
+	occupied int // held messages that were received under the current tag
 }
 
 // session consumes on a new channel until the channel is lost, the consumer stops or
-// ctx ends. again is true if this is not the consumer's first session; its queue
-// may then be missing. session calls up when the server has accepted the consumer.
-func (a *Client) session(ctx context.Context, k *Consumer, again bool, up func()) error {
-	s, err := a.openSession(ctx, k, again)
+// ctx ends. reopened is true if this is not the consumer's first session; its queue
+// may then be missing. session calls accepted when the server has accepted the consumer.
+func (a *Client) session(ctx context.Context, k *Consumer, reopened bool, accepted func()) error {
+	s, err := a.openSession(ctx, k, reopened)
 	if s != nil {
 		defer s.conn.release(ctx, s)
 	}
 	if err != nil {
 		return err
 	}
-	up()
+	accepted()
 	ctx, cancel := context.WithCancel(ctx)
-	gone := s.ch.NotifyClose(make(chan *amqp091.Error, 1))
+	closed := s.ch.NotifyClose(make(chan *amqp091.Error, 1))
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		select {
-		case <-gone: //nolint:errcheck // only that it is gone matters here
+		case <-closed: //nolint:errcheck // the reason does not matter here
 			cancel()
 		case <-ctx.Done():
 		}
 	})
-	err = s.run(ctx)
+	err = s.handleMessages(ctx)
 	cancel()
 	watch.Wait()
-	k.holders.Wait() // they may still acknowledge messages
+	k.holders.Wait() // these goroutines may still acknowledge messages
 	return err
 }
 
-func (a *Client) openSession(ctx context.Context, k *Consumer, again bool) (*session, error) {
+// openSession opens a channel and starts to consume. After an error, the session that it
+// returns is nil, or has a channel that the caller must release.
+func (a *Client) openSession(ctx context.Context, k *Consumer, reopened bool) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	conn, err := a.connection(ctx, &a.work)
 	if err != nil {
 		return nil, err
 	}
-	if again {
-		a.restore(ctx, conn, func(d Declaration) bool { return d.Stays() || d.Kind == "queue" && d.Name == k.Queue })
+	if reopened {
+		a.restore(ctx, conn, func(d Declaration) bool { return d.IsPermanent() || d.Kind == "queue" && d.Name == k.Queue })
 	}
-	s := &session{a: a, k: k, conn: conn, again: make(chan *Delivery, maxHeld+3*MaxPrefetch), wake: make(chan struct{}, 1)}
+	s := &session{a: a, k: k, conn: conn, retaken: make(chan *Delivery, maxHeld+3*MaxPrefetch), wake: make(chan struct{}, 1)}
 	err = conn.guard(ctx, func() error {
 		plain, err := conn.Channel()
 		if err != nil {
@@ -108,9 +110,9 @@ func (k *conn) release(ctx context.Context, s *session) {
 	_ = k.guard(ctx, func() error { return closeChannel(s.ch.Channel) })
 }
 
-// run waits until the generation takes over, and then handles messages. ctx must end
-// with the channel.
-func (s *session) run(ctx context.Context) error {
+// handleMessages waits until the generation takes over, and then handles messages. ctx
+// must end with the channel.
+func (s *session) handleMessages(ctx context.Context) error {
 	s.k.AwaitLive(ctx)
 	for {
 		if s.k.Stopping.Err() != nil {
@@ -150,7 +152,7 @@ func (s *session) next(ctx context.Context) (*Delivery, error) {
 			return nil, fmt.Errorf("the server has ended the consumer of queue %s", s.k.Queue)
 		}
 		return NewDelivery(s.k.Queue, received(m)), nil
-	case d := <-s.again:
+	case d := <-s.retaken:
 		return d, nil
 	case <-s.wake:
 	case <-s.k.Stopping.Done():
@@ -160,8 +162,8 @@ func (s *session) next(ctx context.Context) (*Delivery, error) {
 	return nil, nil
 }
 
-// makeRoom starts a new tag if the held messages fill the prefetch limit of the
-// current one. The limit applies to each tag, so the server can send more.
+// makeRoom lets the server send more messages if the held ones fill the prefetch limit
+// of the current tag. The limit applies to each tag, so makeRoom starts a new tag.
 func (s *session) makeRoom(ctx context.Context) error {
 	s.mu.Lock()
 	full, old := s.occupied >= s.k.Prefetch, s.tag
@@ -170,7 +172,7 @@ func (s *session) makeRoom(ctx context.Context) error {
 		return nil
 	}
 	if !s.k.canHold() {
-		s.k.State.Set(peer.Degraded, errors.New("it holds as many messages as it can, which wait for their next attempt or have no dead letters to go to"))
+		s.k.State.Set(peer.Degraded, errors.New("the consumer takes no more messages: too many messages wait for their next attempt, or cannot be sent to the dead letters"))
 		return nil
 	}
 	// Subscribe before cancelling: a queue without consumers may be deleted.
@@ -185,13 +187,13 @@ func (s *session) makeRoom(ctx context.Context) error {
 	})
 }
 
-// cancel ends a tag. If keep is true, it adds the messages that the server has sent
-// under the tag to the backlog.
+// cancel stops consuming under a tag. If keep is true, it adds the messages that the
+// server has already sent under the tag to the backlog.
 func (s *session) cancel(tag string, messages <-chan amqp091.Delivery, keep bool) error {
 	if err := s.ch.Cancel(tag, false); err != nil {
 		return err
 	}
-	for m := range messages { // the library closes it after the last message
+	for m := range messages { // the library closes the channel after the last message
 		if keep {
 			s.backlog = append(s.backlog, m)
 		}
@@ -200,7 +202,7 @@ func (s *session) cancel(tag string, messages <-chan amqp091.Delivery, keep bool
 }
 
 // finish stops consuming. When the channel is closed, the server puts the messages
-// that were not started back into the queue.
+// that were not handled back into the queue.
 func (s *session) finish(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.a.Timeout)
 	defer cancel()
@@ -208,6 +210,7 @@ func (s *session) finish(ctx context.Context) error {
 	return errors.Join(errStopped, err)
 }
 
+// occupy adds n to the number of held messages, if d was received under the current tag.
 func (s *session) occupy(d *Delivery, n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -229,7 +232,7 @@ func (s *session) Forward(ctx context.Context, d *Delivery, exchange, key string
 }
 
 func (s *session) MakeQueue(ctx context.Context, name string) error {
-	if there, err := s.conn.exists(ctx, "queue", name); there || err != nil {
+	if exists, err := s.conn.exists(ctx, "queue", name); exists || err != nil {
 		return err
 	}
 	return s.conn.declare(ctx, Declaration{Kind: "queue", Name: name, Durable: true})
@@ -244,8 +247,8 @@ func (s *session) OwnDead(ctx context.Context, d *Delivery) (bool, error) {
 	if !ok {
 		return false, nil
 	}
-	there, err := s.conn.exists(ctx, kind, name)
-	if err == nil && !there {
+	exists, err := s.conn.exists(ctx, kind, name)
+	if err == nil && !exists {
 		err = fmt.Errorf("the dead-letter %s %s does not exist", kind, name)
 	}
 	return err == nil, err
@@ -259,14 +262,14 @@ func (d Declaration) DeadLetters(key string) (kind, name string, ok bool) {
 	if exchange != "" || !ok {
 		return "exchange", exchange, ok
 	}
-	if other, ok := d.Arguments["x-dead-letter-routing-key"].(string); ok {
-		key = other
+	if deadKey, ok := d.Arguments["x-dead-letter-routing-key"].(string); ok {
+		key = deadKey
 	}
 	return "queue", key, true
 }
 
-// Retake never blocks: again has room for all messages that can be held at once.
-func (s *session) Retake(d *Delivery) { s.again <- d }
+// Retake never blocks: retaken has room for all messages that can be held at once.
+func (s *session) Retake(d *Delivery) { s.retaken <- d }
 
 func (s *session) Freed(d *Delivery) {
 	s.occupy(d, -1)

@@ -33,8 +33,8 @@ const (
 
 var ports = map[string]string{"http": "80", "https": "443"}
 
-// Known reports whether a scheme is http or https.
-func Known(scheme string) bool { return ports[scheme] != "" }
+// IsHTTP reports whether a scheme is http or https.
+func IsHTTP(scheme string) bool { return ports[scheme] != "" }
 
 // Target returns the host:port of a URL.
 func Target(u *url.URL) string {
@@ -115,7 +115,7 @@ func (c *Client) checkRedirect(request *http.Request, via []*http.Request) error
 	if len(via) > maxRedirects {
 		return fmt.Errorf("more than %d redirects", maxRedirects)
 	}
-	if !Known(request.URL.Scheme) {
+	if !IsHTTP(request.URL.Scheme) {
 		return errors.New("redirected to a url that is not http or https")
 	}
 	if err := c.permit(Target(request.URL)); err != nil {

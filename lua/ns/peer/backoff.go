@@ -27,7 +27,7 @@ func NewBackoff(owner Owner) *Backoff { return &Backoff{clock: owner.Clock(), ra
 // Next returns the next pause.
 func (b *Backoff) Next() time.Duration {
 	d := maxPause
-	if b.attempt < 7 { // minPause << 7 is beyond maxPause
+	if b.attempt < 7 { // minPause << 7 is longer than maxPause
 		d = min(minPause<<b.attempt, maxPause)
 		b.attempt++
 	}

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A Client is the common part of redis and amqp clients. It ends when it is
-// closed or when its owner ends. The owner waits until the client has ended.
+// A Client is the part that the redis and amqp clients have in common. It ends when
+// it is closed or when its owner ends. The owner waits until the client has ended.
 type Client struct {
 	Owner   Owner
 	Target  string        // host:port, for messages
@@ -17,13 +17,13 @@ type Client struct {
 
 	ctx   context.Context // of the client
 	task  Task            // cancelling it ends the client
-	ended chan struct{}   // closed when shut has returned
+	ended chan struct{}   // closed when the function passed to Open has returned
 }
 
-// Open opens the client. shut is called once when the client ends; it must close
+// Open opens the client. closeAll is called once when the client ends; it must close
 // everything that the client holds. Open fails if the plugin has MaxClients
 // clients already.
-func (k *Client) Open(shut func()) error {
+func (k *Client) Open(closeAll func()) error {
 	clients := &k.Owner.Usage().clients
 	if !reserve(clients, MaxClients) {
 		return fmt.Errorf("the plugin has %d clients: close one, or keep one and use it again", MaxClients)
@@ -33,7 +33,7 @@ func (k *Client) Open(shut func()) error {
 	task, err := k.Owner.GoIdle(func(ctx context.Context) {
 		begun <- ctx
 		<-ctx.Done()
-		shut()
+		closeAll()
 		clients.Add(-1)
 		close(k.ended)
 	})
@@ -62,10 +62,10 @@ func (k *Client) Close(ctx context.Context) error {
 // Cancel ends the client without waiting.
 func (k *Client) Cancel() { k.task.Cancel() }
 
-// Fault adds the target to err. A timeout or a closed client is reported as such,
-// because the libraries report only a broken connection. ctx is the context of
-// the operation.
-func (k *Client) Fault(ctx context.Context, err error) error {
+// WithTarget adds the target to err. If the operation timed out or the client is
+// closed, it returns an error that says so, because the libraries report only a broken
+// connection. ctx is the context of the operation.
+func (k *Client) WithTarget(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
 		return nil
@@ -85,15 +85,15 @@ func (k *Client) Within(ctx context.Context, f func(ctx context.Context) error) 
 	ctx, cancel := context.WithTimeout(ctx, k.Timeout)
 	defer cancel()
 	defer context.AfterFunc(k.ctx, cancel)()
-	return k.Fault(ctx, f(ctx))
+	return k.WithTarget(ctx, f(ctx))
 }
 
 // FirstAttempt is how long a caller waits for the outcome of a reader's first
 // attempt to connect. After that time, the reader continues in the background.
 const FirstAttempt = 2 * time.Second
 
-// A RefusalError is an error reply that only the plugin's author can fix, such as
-// a stream name that belongs to another type of key.
+// A RefusalError is an error reply to a mistake that only the plugin's author can
+// fix, such as the name of a stream that is a key of another type.
 type RefusalError struct{ Reason error }
 
 func (r RefusalError) Error() string { return r.Reason.Error() }
@@ -104,8 +104,8 @@ func (r RefusalError) Unwrap() error { return r.Reason }
 type Reader struct {
 	What string // for messages: "subscription"
 	Name string // for /1/plugins
-	// Run reads until the connection is lost. It is called again after a
-	// pause. It calls status.Set(Running, nil) when it starts to read.
+	// Run reads until the connection is lost. After a pause it is called
+	// again. It must call status.Set(Running, nil) when it starts to read.
 	//
 	// ctx ends when the reader must not take more messages: the task was
 	// cancelled, the client was closed, or a drain has begun. Before Run
@@ -179,26 +179,26 @@ func AwaitFirst(ctx context.Context, first <-chan error) error {
 // first.
 func (k *Client) repeat(ctx context.Context, r Reader, status *Consumer, first chan<- error) {
 	pause := NewBackoff(k.Owner)
-	answered := false
-	answer := func(err error) {
-		if !answered {
-			answered = true
+	reported := false
+	reportFirst := func(err error) {
+		if !reported {
+			reported = true
 			first <- err
 		}
 	}
-	status.onRunning(func() {
+	status.onConnected(func() {
 		pause.Reset()
-		answer(nil)
+		reportFirst(nil)
 	})
 	for {
-		err := k.Fault(ctx, r.Run(ctx, status))
+		err := k.WithTarget(ctx, r.Run(ctx, status))
 		if ctx.Err() != nil {
-			answer(err)
+			reportFirst(err)
 			return
 		}
 		_, isRefused := errors.AsType[RefusalError](err)
-		if isRefused && !answered {
-			answer(err)
+		if isRefused && !reported {
+			reportFirst(err)
 			return
 		}
 		k.Owner.Report(r.What, err)
@@ -206,7 +206,7 @@ func (k *Client) repeat(ctx context.Context, r Reader, status *Consumer, first c
 		if isRefused {
 			status.Set(Degraded, err)
 		}
-		answer(nil)
+		reportFirst(nil)
 		if pause.Wait(ctx) != nil {
 			return
 		}

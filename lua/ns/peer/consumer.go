@@ -13,7 +13,7 @@ const (
 	Connecting = "connecting" // to its server
 	Running    = "running"
 	Paused     = "paused"   // after a failure not caused by a message; it resumes by itself
-	Degraded   = "degraded" // it cannot continue, or it holds messages that it cannot dispose of
+	Degraded   = "degraded" // it cannot continue, or it holds messages without attempts left that it cannot send to the dead letters
 )
 
 // A ConsumerStatus is the status of one consumer of messages.
@@ -32,12 +32,12 @@ type Consumer struct {
 	log    *slog.Logger
 	remove func(*Consumer)
 
-	mu      sync.Mutex
-	status  ConsumerStatus
-	stuck   string    // why the most recent stuck message failed
-	down    time.Time // when the connection was lost; zero: connected
-	running func()    // called without the lock when the consumer starts to read; may be nil
-	ending  func()    // called when the reader has stopped for good; may be nil
+	mu            sync.Mutex
+	status        ConsumerStatus
+	stuck         string    // why the most recent stuck message failed
+	down          time.Time // when the connection was lost; zero: connected
+	whenConnected func()    // see onConnected; may be nil
+	whenEnded     func()    // called when the reader has stopped for good; may be nil
 }
 
 // NewConsumer returns a consumer that is not connected yet. Consumer.Remove calls
@@ -60,6 +60,8 @@ func (k *Consumer) Set(state string, reason error) {
 	if reason != nil {
 		text = reason.Error()
 	}
+	// Degraded does not count: the server has refused the reader.
+	connected := state == Running || state == Paused
 	k.mu.Lock()
 	before := k.status
 	if !k.down.IsZero() && state != Connecting {
@@ -67,14 +69,14 @@ func (k *Consumer) Set(state string, reason error) {
 		k.down = time.Time{}
 	}
 	if state == Running && k.status.Stuck > 0 {
-		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay, because no dead letters are named; the last one: %s", k.status.Stuck, k.stuck)
+		state, text = Degraded, fmt.Sprintf("%d messages failed for the last time and stay, because the option dead is not set; the last one: %s", k.status.Stuck, k.stuck)
 	}
 	k.status.State, k.status.Reason = state, text
 	state = k.status.State
-	name, running := k.status.Name, k.running
+	name, whenConnected := k.status.Name, k.whenConnected
 	k.mu.Unlock()
-	if running != nil && state != Connecting {
-		running()
+	if whenConnected != nil && connected {
+		whenConnected()
 	}
 	if before.State == state || state == Running && before.State == Connecting {
 		return
@@ -86,11 +88,12 @@ func (k *Consumer) Set(state string, reason error) {
 	k.log.Log(context.Background(), level, "consumer "+state, slog.String("consumer", name), slog.String("reason", text))
 }
 
-// onRunning registers f, which is called each time the consumer starts to read.
-func (k *Consumer) onRunning(f func()) {
+// onConnected registers f, which Set calls without the lock for the states Running and
+// Paused. In both, the reader is connected and the server has accepted it.
+func (k *Consumer) onConnected(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.running = f
+	k.whenConnected = f
 }
 
 // OnEnd registers f. The reader's goroutine calls f when the reader has stopped
@@ -98,16 +101,16 @@ func (k *Consumer) onRunning(f func()) {
 func (k *Consumer) OnEnd(f func()) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.ending = f
+	k.whenEnded = f
 }
 
 // end calls the function that OnEnd registered.
 func (k *Consumer) end() {
 	k.mu.Lock()
-	ending := k.ending
+	whenEnded := k.whenEnded
 	k.mu.Unlock()
-	if ending != nil {
-		ending()
+	if whenEnded != nil {
+		whenEnded()
 	}
 }
 
@@ -122,7 +125,7 @@ func (k *Consumer) Lost(err error) {
 }
 
 // AddStuck counts a message that has no attempts left and stays at the server. why
-// is the reason of its last failure.
+// says why its last attempt failed.
 func (k *Consumer) AddStuck(why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

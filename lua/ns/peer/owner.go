@@ -47,14 +47,14 @@ type Owner interface {
 	// NewConsumer adds a consumer to the status of the plugin. Consumer.Remove
 	// removes it.
 	NewConsumer(name string) *Consumer
-	// Report logs and counts a failure of a goroutine. what names the part that
-	// failed.
-	Report(what string, err error)
-	// Degrade marks the plugin as degraded because of what, which names a part
-	// such as a connection. The mark lasts until Recovered is called with the
-	// same what or the interpreter ends.
-	Degrade(what string, reason error)
-	Recovered(what string)
+	// Report logs and counts a failure of a goroutine. part names the part of the
+	// plugin that failed.
+	Report(part string, err error)
+	// Degrade marks the plugin as degraded because a part, such as a connection,
+	// does not work. The mark lasts until Recovered is called for the same part
+	// or the interpreter ends.
+	Degrade(part string, reason error)
+	Recovered(part string)
 	// Permit returns an error if the plugin may not connect to target, a
 	// host:port. kind is "http", "redis" or "amqp".
 	Permit(kind, target string) error

@@ -50,7 +50,7 @@ func PauseWait(failures int) time.Duration { return doubled(failures, maxPaused)
 
 // doubled returns minRetry doubled n-1 times, but at most limit.
 func doubled(n int, limit time.Duration) time.Duration {
-	if n > 10 { // 1 s << 10 is beyond every limit
+	if n > 10 { // 1 s << 10 is longer than every limit
 		return limit
 	}
 	return min(minRetry<<max(n-1, 0), limit)
@@ -60,7 +60,7 @@ func doubled(n int, limit time.Duration) time.Duration {
 // message did not cause.
 type Handling struct {
 	mu     sync.Mutex
-	faults map[string]error // by the part whose last operation failed: "store" or a server's address
+	faults map[string]error // by service, "store" or the address of a server: why its last operation failed
 }
 
 type handlingKey struct{}
@@ -86,12 +86,12 @@ func (h *Handling) Cause() error {
 	return nil
 }
 
-// Note records the outcome of an operation that a message handler started. err is
-// a failure that the message did not cause, or nil; nil clears an earlier failure
-// of the same part. ctx is the context of the operation. what is "store" or the
-// address of a server. Note does nothing if no message handler started the
-// operation.
-func Note(ctx context.Context, what string, err error) {
+// RecordOutcome records the outcome of an operation that a message handler started.
+// service is "store" or the address of a server. err is a failure that the message did
+// not cause, or nil; nil clears an earlier failure of the same service. ctx is the
+// context of the operation. If no message handler started the operation, RecordOutcome
+// does nothing.
+func RecordOutcome(ctx context.Context, service string, err error) {
 	h, ok := ctx.Value(handlingKey{}).(*Handling)
 	if !ok {
 		return
@@ -101,7 +101,7 @@ func Note(ctx context.Context, what string, err error) {
 	if h.faults == nil {
 		h.faults = map[string]error{}
 	}
-	if h.faults[what] = err; err == nil {
-		delete(h.faults, what)
+	if h.faults[service] = err; err == nil {
+		delete(h.faults, service)
 	}
 }

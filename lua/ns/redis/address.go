@@ -16,7 +16,11 @@ import (
 
 const (
 	maxAddresses = 16 // addresses in one URL
-	poolSize     = 16 // connections of a link, which uses one per node
+
+	// poolSize is the size of a link's pool, although a link uses only one connection
+	// per node. After as many failed dials as the pool has places, go-redis would fail
+	// all commands and keep dialling in its own goroutine.
+	poolSize = 16
 )
 
 // An Address is what a client connects to: one server, the Sentinels of a master,
@@ -35,7 +39,7 @@ var errURL = errors.New("the url is not of the form redis://[user:password@]host
 // unescaped password may be in any part of it.
 func ParseAddress(text string) (Address, error) {
 	var a Address
-	text, query, more := strings.Cut(text, "?")
+	text, query, hasQuery := strings.Cut(text, "?")
 	e, err := peer.ParseEndpoint(text, ports)
 	if err != nil {
 		return a, err
@@ -46,7 +50,7 @@ func ParseAddress(text string) (Address, error) {
 			return a, errors.New("the url's path is not the number of a database")
 		}
 	}
-	if !more {
+	if !hasQuery {
 		return a, nil
 	}
 	values, err := url.ParseQuery(query)
@@ -75,22 +79,19 @@ func ParseAddress(text string) (Address, error) {
 	case (a.master == "") != a.cluster || len(a.All) > maxAddresses:
 		return a, errURL
 	case a.cluster && a.Database != 0:
-		return a, errors.New("a cluster has no database but 0")
+		return a, errors.New("a cluster has only database 0")
 	}
 	return a, nil
 }
 
-// config returns the TLS configuration for a server, or nil without TLS.
-func (a Address) config(host string) *tls.Config {
+// tlsConfig returns the TLS configuration for a server, or nil if the scheme is not
+// rediss.
+func (a Address) tlsConfig(host string) *tls.Config {
 	if a.Scheme != "rediss" {
 		return nil
 	}
 	return &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 }
-
-// A link uses one connection per node, but its pool is larger. After as many failed
-// dials as the pool has places, go-redis would fail all commands and keep dialling
-// in its own goroutine.
 
 func (l *link) single(a Address, t linkTimes) goredis.UniversalClient {
 	return goredis.NewClient(&goredis.Options{

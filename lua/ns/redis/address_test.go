@@ -22,7 +22,7 @@ func TestParseAddress(t *testing.T) {
 	f("rediss://u:p@h:1/2", `rediss u ["h:1"] 2 "" false`)
 	f("redis://u:p@h:1/2?master_name=m&addr=i:2&addr=j", `redis u ["h:1" "i:2" "j:6379"] 2 "m" false`)
 	f("redis://h?cluster=true&addr=i:2", `redis  ["h:6379" "i:2"] 0 "" true`)
-	f("redis://h/1?cluster=true", "error a cluster has no database")
+	f("redis://h/1?cluster=true", "error a cluster has only database 0")
 	f("redis://h?addr=i", "error the url is not of the form")
 	f("redis://h?master_name=m&cluster=true", "error the url is not of the form")
 	f("redis://h?a=b", "error the url is not of the form")

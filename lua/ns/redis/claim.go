@@ -11,10 +11,10 @@ const (
 	pendingPages = 10  // pages that one step reads
 )
 
-// takeOver claims and returns up to a batch of pending entries whose consumer has
-// died. That is another consumer that has been silent for Claim, or this consumer
-// before a restart. Each call continues where the previous one stopped. After the
-// last pending entry, takeOver sets swept.
+// takeOver claims and returns up to a batch of pending entries whose consumer seems to
+// have died: another consumer that has been silent for Claim, or this consumer before
+// a restart. Each call continues where the previous one stopped. After the last pending
+// entry, takeOver sets swept.
 func (g *groupReader) takeOver(ctx context.Context) ([]*groupEntry, error) {
 	for range pendingPages {
 		from := g.cursor
@@ -50,15 +50,15 @@ func (g *groupReader) takeOver(ctx context.Context) ([]*groupEntry, error) {
 // claimable reports whether a pending entry may be taken over: no reader of this
 // process holds it, and its consumer has been idle long enough.
 func (g *groupReader) claimable(p pendingEntry) bool {
-	if _, stuck := g.stuck[p.id]; stuck || g.Holds.isHeld(entryKey{g.key, p.id}) {
+	if g.stuck[p.id] || g.Holds.isHeld(entryKey{g.key, p.id}) {
 		return false
 	}
-	idle := g.idleOf(p)
-	return idle > 0 && p.idle >= idle
+	limit := g.claimTime(p)
+	return limit > 0 && p.idle >= limit
 }
 
-// idleOf returns the idle time after which a pending entry is taken over; 0: never.
-func (g *groupReader) idleOf(p pendingEntry) time.Duration {
+// claimTime returns the idle time after which a pending entry is taken over; 0: never.
+func (g *groupReader) claimTime(p pendingEntry) time.Duration {
 	if p.consumer == g.Consumer && (g.Claim == 0 || g.Claim > OwnIdle) {
 		return OwnIdle
 	}
@@ -75,7 +75,7 @@ func (g *groupReader) claimAll(chosen []pendingEntry) ([]*groupEntry, error) {
 		if spent {
 			count = p.count
 		}
-		reply, err := g.server.Do(g.life(), "XCLAIM", g.Stream, g.Name, g.Consumer, g.idleOf(p).Milliseconds(), p.id, "RETRYCOUNT", count)
+		reply, err := g.server.Do(g.life(), "XCLAIM", g.Stream, g.Name, g.Consumer, g.claimTime(p).Milliseconds(), p.id, "RETRYCOUNT", count)
 		if err != nil {
 			return all, refusedReply(err)
 		}

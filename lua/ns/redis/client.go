@@ -15,7 +15,7 @@ import (
 // MaxReply is the largest reply, in bytes.
 const MaxReply = 16 << 20
 
-// maxLinks is the number of links for commands. Calls beyond it wait.
+// maxLinks is the number of links for commands. If all are in use, calls wait.
 const maxLinks = 8
 
 var ports = map[string]string{"redis": "6379", "rediss": "6379"}
@@ -88,20 +88,22 @@ func (r *Client) ReadGroup(ctx context.Context, g Group) (peer.Task, error) {
 	return g.Follow(ctx, &r.Client, r.at.Database, &stream{Client: r})
 }
 
-// withLink is like command, but adds the server's address to the error.
+// withLink runs f with a link, under the client's timeout. It adds the server's address
+// to the error.
 func (r *Client) withLink(ctx context.Context, f func(ctx context.Context, l *link) error) error {
 	return r.Within(ctx, func(ctx context.Context) error { return r.useLink(ctx, f) })
 }
 
-// command runs f with a link, under the client's timeout. It returns the error of
-// the server or the connection unchanged.
-func (r *Client) command(ctx context.Context, f func(ctx context.Context, l *link) error) error {
+// rawLink is like withLink, but returns the error of the server or of the connection
+// unchanged.
+func (r *Client) rawLink(ctx context.Context, f func(ctx context.Context, l *link) error) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	defer context.AfterFunc(r.Context(), cancel)()
 	return r.useLink(ctx, f)
 }
 
+// useLink runs f with a link. If all links are in use, it waits for one.
 func (r *Client) useLink(ctx context.Context, f func(ctx context.Context, l *link) error) error {
 	select {
 	case r.slots <- struct{}{}:
@@ -125,10 +127,10 @@ func (r *Client) useLink(ctx context.Context, f func(ctx context.Context, l *lin
 // the server caused the failure.
 func (r *Client) noteOutcome(ctx context.Context, err error) {
 	if err != nil && (!isReply(err) || isTransient(err)) {
-		peer.Note(ctx, r.Target, err)
+		peer.RecordOutcome(ctx, r.Target, err)
 		return
 	}
-	peer.Note(ctx, r.Target, nil)
+	peer.RecordOutcome(ctx, r.Target, nil)
 }
 
 func (r *Client) takeLink() *link {

@@ -65,7 +65,7 @@ type Entry struct {
 // Follow reads the group through server until the task is cancelled or the
 // client k ends. database is the number of the server's database.
 func (g Group) Follow(ctx context.Context, k *peer.Client, database int, server Server) (peer.Task, error) {
-	r := &groupReader{Group: g, owner: k.Owner, client: k, server: server, stuck: map[string]time.Time{}}
+	r := &groupReader{Group: g, owner: k.Owner, client: k, server: server, stuck: map[string]bool{}}
 	r.key = fmt.Sprintf("%s %d %s\x00%s", k.Target, database, g.Stream, g.Name)
 	return k.Follow(ctx, peer.Reader{
 		What: "xreadgroup",
@@ -86,12 +86,12 @@ type groupReader struct {
 	state  *peer.Consumer
 
 	// Used only by the reader's goroutine.
-	waiting  []*groupEntry        // for a retry or to become a dead letter, ordered by id
-	acks     []string             // ids of entries that were handled but not yet acknowledged
-	stuck    map[string]time.Time // when each entry without attempts left failed, by id
-	working  []*groupEntry        // in the handler
-	cursor   string               // where the check of pending entries continues; empty: at the first
-	swept    time.Time            // when the last check of pending entries ended
+	waiting  []*groupEntry   // for a retry or to become a dead letter, ordered by id
+	acks     []string        // ids of entries that were handled but not yet acknowledged
+	stuck    map[string]bool // ids of pending entries without attempts left
+	handling []*groupEntry   // passed to the handler, which has not returned yet
+	cursor   string          // where the check of pending entries continues; empty: at the first
+	swept    time.Time       // when the last check of pending entries ended
 	renewed  time.Time
 	failures int       // consecutive failures that the messages did not cause
 	resume   time.Time // the end of a pause
@@ -126,7 +126,7 @@ func (g *groupReader) run(ctx context.Context, k *peer.Consumer) error {
 	for ctx.Err() == nil {
 		err := g.step(ctx)
 		if err != nil && strings.HasPrefix(err.Error(), "NOGROUP") { // the group or the whole database was deleted
-			g.owner.Log().Warn("xreadgroup: the group is gone and is made again", "stream", g.Stream, "group", g.Name)
+			g.owner.Log().Warn("xreadgroup: the group was deleted; creating it again", "stream", g.Stream, "group", g.Name)
 			err = g.makeGroup(ctx)
 		}
 		if err != nil {
@@ -148,14 +148,14 @@ func (g *groupReader) makeGroup(ctx context.Context) error {
 
 func (g *groupReader) now() time.Time { return g.owner.Clock().Now() }
 
-// life returns the context for commands about entries that were already taken. It
-// outlives the context of the reader, which ends when the reader must not take more
+// life returns the context for commands about entries that the reader holds. The
+// reader's own context is not suitable: it ends when the reader must not read more
 // entries.
 func (g *groupReader) life() context.Context { return g.owner.Context() }
 
-// step performs the next piece of work. In this order: it retries failed
-// acknowledgements, renews held entries, waits during a pause, handles entries that
-// are due, takes over pending entries, and reads new entries.
+// step does the first of these that is needed: it waits during a pause, handles entries
+// that are due, takes over pending entries, or reads new entries. Before that, it
+// repeats failed acknowledgements and renews held entries.
 func (g *groupReader) step(ctx context.Context) error {
 	if err := g.acknowledge(); err != nil {
 		return err
@@ -166,7 +166,7 @@ func (g *groupReader) step(ctx context.Context) error {
 	if wait := g.resume.Sub(g.now()); wait > 0 {
 		return g.owner.Clock().Sleep(ctx, min(wait, renewTime))
 	}
-	due, err := g.due()
+	due, err := g.takeDue()
 	if err != nil || len(due) > 0 {
 		return errors.Join(err, g.handle(due))
 	}
@@ -219,6 +219,8 @@ func (g *groupReader) readNew(ctx context.Context, wait time.Duration) ([]*group
 	return nil, nil
 }
 
+// refusedUnless is like refusedReply, but returns an error that begins with word
+// unchanged.
 func refusedUnless(word string, err error) error {
 	if strings.HasPrefix(err.Error(), word) {
 		return err
@@ -258,17 +260,18 @@ func (g *groupReader) entries(reply any) []*groupEntry {
 	return all
 }
 
+// hold makes g the holder of an entry. It returns false if another reader holds it.
 func (g *groupReader) hold(id string) bool {
-	return g.Holds.take(entryKey{g.key, id}, g)
+	return g.Holds.tryHold(entryKey{g.key, id}, g)
 }
 
 func (g *groupReader) release(id string) {
 	g.Holds.release(entryKey{g.key, id})
 }
 
-// wait adds an entry to the waiting entries. The entry is due after d. The waiting
-// entries are ordered by id.
-func (g *groupReader) wait(e *groupEntry, d time.Duration) {
+// addWaiting adds an entry to the waiting entries, which are ordered by id. The entry is
+// due after d.
+func (g *groupReader) addWaiting(e *groupEntry, d time.Duration) {
 	e.due = g.now().Add(d)
 	i, _ := slices.BinarySearchFunc(g.waiting, e, func(a, b *groupEntry) int { return CompareIDs(a.id, b.id) })
 	g.waiting = slices.Insert(g.waiting, i, e)

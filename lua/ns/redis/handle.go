@@ -14,13 +14,13 @@ import (
 // error of the connection. Acknowledgements that could not be sent are retried
 // later.
 func (g *groupReader) handle(entries []*groupEntry) error {
-	entries = g.bury(entries)
+	entries = g.writeDeadLetters(entries)
 	if len(entries) == 0 {
 		return g.acknowledge()
 	}
-	g.working = entries
+	g.handling = entries
 	verdicts := g.callHandler(entries)
-	g.working = nil
+	g.handling = nil
 	paused := error(nil)
 	for i, e := range entries {
 		v := verdicts[i]
@@ -30,7 +30,7 @@ func (g *groupReader) handle(entries []*groupEntry) error {
 			g.acks = append(g.acks, e.id)
 		case peer.Pause:
 			paused = v.Err
-			g.wait(e, 0)
+			g.addWaiting(e, 0)
 		case peer.Cancelled:
 			g.release(e.id)
 		case peer.Dead:
@@ -98,7 +98,7 @@ func (g *groupReader) retry(e *groupEntry, v peer.Verdict) {
 	if wait == 0 {
 		wait = peer.RetryWait(e.attempt)
 	}
-	g.wait(e, wait)
+	g.addWaiting(e, wait)
 }
 
 // fail ends the attempts of an entry. The entry goes to the dead letters, or stays
@@ -106,27 +106,27 @@ func (g *groupReader) retry(e *groupEntry, v peer.Verdict) {
 func (g *groupReader) fail(e *groupEntry, why error) {
 	if g.Dead != "" {
 		e.dead = why
-		g.wait(e, 0)
+		g.addWaiting(e, 0)
 		return
 	}
-	g.stuck[e.id] = g.now()
+	g.stuck[e.id] = true
 	g.state.AddStuck(e.id + ": " + why.Error())
-	g.owner.Log().Error("xreadgroup: an entry has failed for the last time and stays pending; name a stream for dead letters (dead)",
+	g.owner.Log().Error("xreadgroup: an entry has failed for the last time and stays pending, because the option dead is not set",
 		slog.String("stream", g.Stream), slog.String("entry", e.id), slog.Int("attempts", e.attempt), slog.String("error", why.Error()))
 }
 
-// bury writes the entries that are marked as dead to the dead letters, and returns
+// writeDeadLetters writes the entries that are marked as dead to the dead letters, and returns
 // the other entries. A dead letter that cannot be written now is retried later.
-func (g *groupReader) bury(entries []*groupEntry) (others []*groupEntry) {
+func (g *groupReader) writeDeadLetters(entries []*groupEntry) (others []*groupEntry) {
 	for _, e := range entries {
 		if e.dead == nil {
 			others = append(others, e)
 			continue
 		}
 		letter := []any{"XADD", g.Dead, "*", "reason", e.dead.Error(), "id", e.id, "stream", g.Stream, "group", g.Name, "attempts", e.attempt}
-		taken := []string{"reason", "id", "stream", "group", "attempts"}
+		reserved := []string{"reason", "id", "stream", "group", "attempts"}
 		for name, value := range e.fields {
-			if slices.Contains(taken, name) {
+			if slices.Contains(reserved, name) {
 				name = "entry." + name
 			}
 			letter = append(letter, name, value)
@@ -135,14 +135,14 @@ func (g *groupReader) bury(entries []*groupEntry) (others []*groupEntry) {
 		err := g.server.Exec(g.life(), letter, ack)
 		if err != nil {
 			g.failures++
-			g.wait(e, peer.RetryWait(g.failures))
-			g.owner.Report("xreadgroup", fmt.Errorf("entry %s: its dead letter: %w", e.id, err))
+			g.addWaiting(e, peer.RetryWait(g.failures))
+			g.owner.Report("xreadgroup", fmt.Errorf("entry %s: its dead letter cannot be written: %w", e.id, err))
 			continue
 		}
 		g.failures = 0
 		g.release(e.id)
 		g.state.Count(func(s *peer.ConsumerStatus) { s.Dead++ })
-		g.owner.Log().Warn("xreadgroup: a dead letter", slog.String("stream", g.Stream), slog.String("entry", e.id),
+		g.owner.Log().Warn("xreadgroup: an entry went to the dead letters", slog.String("stream", g.Stream), slog.String("entry", e.id),
 			slog.Int("attempts", e.attempt), slog.String("error", e.dead.Error()))
 	}
 	return others
@@ -179,7 +179,7 @@ func (g *groupReader) end() {
 		_ = pause.Wait(ctx) // the loop checks ctx
 	}
 	if n := len(g.acks); n > 0 {
-		g.owner.Log().Error("xreadgroup: entries were handled and could not be acknowledged: they will come again",
+		g.owner.Log().Error("xreadgroup: entries were handled but could not be acknowledged; they will be delivered again",
 			slog.String("stream", g.Stream), slog.Int("count", n))
 	}
 	idle := max(g.Claim, OwnIdle).Milliseconds() + 1
@@ -210,7 +210,7 @@ func (g *groupReader) renew() error {
 // delivery counters.
 func (g *groupReader) renewNow(ctx context.Context) error {
 	command := []any{"XCLAIM", g.Stream, g.Name, g.Consumer, 0}
-	for _, e := range slices.Concat(g.working, g.waiting) {
+	for _, e := range slices.Concat(g.handling, g.waiting) {
 		command = append(command, e.id)
 	}
 	if len(command) == 5 {
@@ -220,10 +220,10 @@ func (g *groupReader) renewNow(ctx context.Context) error {
 	return err
 }
 
-// due removes up to a batch of due entries from the waiting ones and returns them.
-// It counts their next attempt. It drops entries that another consumer has taken
-// over or acknowledged.
-func (g *groupReader) due() ([]*groupEntry, error) {
+// takeDue removes up to a batch of due entries from the waiting ones and returns them.
+// It counts their next attempt at the server. It drops entries that another consumer has
+// taken over or acknowledged.
+func (g *groupReader) takeDue() ([]*groupEntry, error) {
 	var due []*groupEntry
 	now := g.now()
 	for _, e := range slices.Clone(g.waiting) {

@@ -14,9 +14,9 @@ type Holds struct {
 // An entryKey identifies an entry of a group.
 type entryKey struct{ group, id string }
 
-// take makes g the holder of an entry. It returns false if the entry has a holder
+// tryHold makes g the holder of an entry. It returns false if the entry has a holder
 // already.
-func (h *Holds) take(key entryKey, g *groupReader) bool {
+func (h *Holds) tryHold(key entryKey, g *groupReader) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.holders[key] != nil {

@@ -16,13 +16,13 @@ import (
 
 // A link is a go-redis client that is used by one call at a time. It has one
 // connection, or one per node of a cluster. go-redis respects the deadline of a
-// context but not its cancellation. Killing a link ends its calls at once.
+// context but not its cancellation; kill ends the calls of a link at once.
 type link struct {
 	goredis.UniversalClient
 	client *Client
-	left   atomic.Int64    // bytes that may be read until the next write
-	life   context.Context // ends with the link; go-redis may dial outside the call
-	over   context.CancelFunc
+	left   atomic.Int64       // bytes that may be read until the next write
+	life   context.Context    // ends with the link; for dials, which go-redis may make outside a call
+	cancel context.CancelFunc // ends life
 
 	mu    sync.Mutex
 	conns []net.Conn // connections that may be open; in a cluster, one per node
@@ -34,12 +34,12 @@ type linkTimes struct{ read, write time.Duration }
 // maxLinkConns bounds the connections that a link remembers.
 const maxLinkConns = 256
 
-// newLink returns a link, which connects on first use. wait is the timeout of a
-// reply. The deadline of a context can shorten it.
-func (r *Client) newLink(wait time.Duration) *link {
+// newLink returns a link, which connects on first use. replyTimeout is how long it
+// waits for a reply; the deadline of a context can shorten this.
+func (r *Client) newLink(replyTimeout time.Duration) *link {
 	l := &link{client: r}
-	l.life, l.over = context.WithCancel(context.Background())
-	times := linkTimes{wait, r.Timeout}
+	l.life, l.cancel = context.WithCancel(context.Background())
+	times := linkTimes{replyTimeout, r.Timeout}
 	switch {
 	case r.at.master != "":
 		l.UniversalClient = l.failover(r.at, times)
@@ -51,7 +51,7 @@ func (r *Client) newLink(wait time.Duration) *link {
 	return l
 }
 
-// dialer connects to a server if the plugin may reach it. The check is needed
+// dialer connects to a server if the plugin may reach it. It checks each address,
 // because Sentinels and cluster nodes can name servers that are not in the URL.
 func (l *link) dialer(ctx context.Context, network, address string) (net.Conn, error) {
 	if err := l.client.Owner.Permit("redis", address); err != nil {
@@ -61,7 +61,7 @@ func (l *link) dialer(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	return l.dial(ctx, network, address, l.client.at.config(host))
+	return l.dial(ctx, network, address, l.client.at.tlsConfig(host))
 }
 
 func (l *link) dial(ctx context.Context, network, address string, secure *tls.Config) (net.Conn, error) {
@@ -101,22 +101,22 @@ func (l *link) dial(ctx context.Context, network, address string, secure *tls.Co
 func (l *link) kill() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.over()
+	l.cancel()
 	for _, conn := range l.conns {
 		_ = conn.Close() // go-redis may have closed it already
 	}
 	l.conns = nil
 }
 
-// end frees the link.
+// end ends the link for good and frees its resources.
 func (l *link) end() {
 	l.kill()
 	_ = l.Close() // the connection is gone already
 }
 
-// fresh allows the next reply to have MaxReply bytes although no command precedes
-// it.
-func (l *link) fresh() { l.left.Store(MaxReply) }
+// allowReply allows up to MaxReply more bytes to be read, for a message that the server
+// sends without a command.
+func (l *link) allowReply() { l.left.Store(MaxReply) }
 
 // A meteredConn limits the number of bytes that are read after each write. This
 // limits the size of a reply.

@@ -12,13 +12,13 @@ import (
 // link.
 type stream struct {
 	*Client
-	link *link // for reads; nil: the next read makes it
+	link *link // for reads; nil: the next read creates it
 	id   int64 // the CLIENT ID of the link's connection; 0: unknown
 }
 
 // Do implements [Server].
 func (s *stream) Do(ctx context.Context, command ...any) (reply any, err error) {
-	err = s.command(ctx, func(ctx context.Context, l *link) (err error) {
+	err = s.rawLink(ctx, func(ctx context.Context, l *link) (err error) {
 		reply, err = l.Do(ctx, command...).Result()
 		if errors.Is(err, goredis.Nil) {
 			return nil
@@ -39,7 +39,7 @@ func (s *stream) Exec(ctx context.Context, commands ...[]any) error {
 		}
 		return nil
 	}
-	return s.command(ctx, func(ctx context.Context, l *link) error {
+	return s.rawLink(ctx, func(ctx context.Context, l *link) error {
 		replies, err := l.TxPipelined(ctx, func(p goredis.Pipeliner) error {
 			for _, command := range commands {
 				p.Do(ctx, command...)
@@ -60,7 +60,7 @@ func (s *stream) Read(ctx context.Context, block time.Duration, command ...any) 
 	if s.link == nil {
 		s.link, s.id = s.newLink(s.Timeout+block), 0
 		if !s.at.cluster {
-			s.id, _ = s.link.Do(ctx, "CLIENT", "ID").Int64() // a user may lack the right for this: see interrupt
+			s.id, _ = s.link.Do(ctx, "CLIENT", "ID").Int64() // the user may lack the right for this; interrupt then closes the connection
 		}
 	}
 	l, id := s.link, s.id
@@ -68,19 +68,19 @@ func (s *stream) Read(ctx context.Context, block time.Duration, command ...any) 
 	defer cancel()
 	defer context.AfterFunc(s.Context(), l.kill)()
 	defer context.AfterFunc(reading, l.kill)()
-	over := make(chan struct{})
-	interrupted := make(chan struct{})
+	done := make(chan struct{}) // closed when the read has returned
+	watched := make(chan struct{})
 	go func() {
-		defer close(interrupted)
+		defer close(watched)
 		select {
-		case <-over:
+		case <-done:
 		case <-ctx.Done():
-			s.interrupt(l, id, over)
+			s.interrupt(l, id, done)
 		}
 	}()
 	reply, err := l.Do(reading, command...).Result()
-	close(over)
-	<-interrupted
+	close(done)
+	<-watched
 	if errors.Is(err, goredis.Nil) {
 		return nil, nil
 	}
@@ -96,24 +96,24 @@ func (s *stream) Read(ctx context.Context, block time.Duration, command ...any) 
 const interruptTime = sweepTime + time.Second
 
 // interrupt makes a read return at once, with the entries that the server has sent.
-// If the connection were closed instead, these entries would be unavailable until
-// they are taken over.
-func (s *stream) interrupt(l *link, id int64, over <-chan struct{}) {
+// done is closed when the read has returned. If the connection were closed instead,
+// these entries would be unavailable until they are taken over.
+func (s *stream) interrupt(l *link, id int64, done <-chan struct{}) {
 	limit := time.NewTimer(interruptTime)
 	defer limit.Stop()
-	again := time.NewTicker(20 * time.Millisecond)
-	defer again.Stop()
+	retry := time.NewTicker(20 * time.Millisecond)
+	defer retry.Stop()
 	for {
 		if id != 0 {
 			_, _ = s.Do(s.Owner.Context(), "CLIENT", "UNBLOCK", id) // if this fails, the read still ends by itself
 		}
 		select {
-		case <-over:
+		case <-done:
 			return
 		case <-limit.C:
 			l.kill()
 			return
-		case <-again.C:
+		case <-retry.C:
 		}
 	}
 }

@@ -1,22 +1,21 @@
--- NAME: counts the seconds since it was started, and says so over HTTP.
+-- NAME: counts the ticks of a timer, and returns the count over HTTP.
 --
--- A background plugin runs tasks and timers beside the requests, and serves
+-- A background plugin runs tasks and timers independently of requests, and serves
 -- paths below /plugins/NAME/.
 local ns = require("nearside")
 
 local M = {
   api = 1, name = "NAME", version = "0.1.0",
   kinds = { "background" },
-  -- permissions = { "redis:127.0.0.1:6379", "store" }, -- what ns.http, ns.redis, ns.amqp may reach; ns.store
-  schema = { -- of plugins.settings.NAME; M:initialize gets it with the defaults filled in
+  -- permissions = { "redis:127.0.0.1:6379", "store" }, -- addresses for ns.http, ns.redis and ns.amqp; "store" for ns.store
+  schema = { -- of plugins.settings.NAME; M:initialize gets the settings with the defaults filled in
     type = "object", additionalProperties = false,
     properties = { period = { type = "number", minimum = 0.1, default = 1 } }, -- seconds
   },
 }
 
--- Handlers, tasks and timers share these variables. Only one of them runs at
--- a time; another one takes its turn when a call waits (ns.sleep, http, redis,
--- amqp, store), never in between.
+-- Handlers, tasks and timers share these variables. Only one of them runs at a time.
+-- Another one can run only while a call waits (ns.sleep, http, redis, amqp, store).
 local conf, ticks = nil, 0
 
 function M:initialize(settings) conf = settings end
@@ -29,7 +28,7 @@ function M:start()
   end)
 end
 
--- close is called before a reload and at the end; tasks end by themselves.
+-- close is called at a reload and at shutdown. Tasks end without it.
 function M:close(reason) ns.log.info("closed", { reason = reason, ticks = ticks }) end
 
 return M

@@ -1,15 +1,15 @@
 -- NAME: counts requests by route, and logs the slow ones.
 --
--- An event plugin gets points about requests and matches after their answers
--- have left: whatever it does, no request waits for it.
+-- An event plugin gets points about requests and matches after the answers were
+-- sent. So no request waits for the plugin.
 local ns = require("nearside")
 
 local M = {
   api = 1, name = "NAME", version = "0.1.0",
   kinds = { "event" },
-  events = { "monitoring_event" }, -- also: "sending_event", objects that were stored
-  -- permissions = { "http:127.0.0.1:8086" }, -- what ns.http, ns.redis, ns.amqp may reach
-  schema = { -- of plugins.settings.NAME; M:initialize gets it with the defaults filled in
+  events = { "monitoring_event" }, -- or "sending_event": a stored event
+  -- permissions = { "http:127.0.0.1:8086" }, -- addresses for ns.http, ns.redis and ns.amqp
+  schema = { -- of plugins.settings.NAME; M:initialize gets the settings with the defaults filled in
     type = "object", additionalProperties = false,
     properties = { slow = { type = "number", minimum = 0, default = 1 } }, -- seconds
   },

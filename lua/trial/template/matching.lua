@@ -1,17 +1,17 @@
 -- NAME: matches only adults.
 --
--- A matching plugin is asked within a request, on the request's time: keep it
--- short, and use the set's operators, which work on whole columns. A loop over
--- rows in Lua is a thousand times slower.
+-- The hooks of a matching plugin run within a request, so keep them short. Use the
+-- methods of the set, which work on whole columns. A loop over rows in Lua is a
+-- thousand times slower.
 local ns = require("nearside")
 
 local M = {
   api = 1, name = "NAME", version = "0.1.0",
   kinds = { "matching" },
   matching = {
-    origins = { "faces" }, -- what it is for; what is left out means any
-    on_error = "fail",     -- a request fails rather than be answered without this ("skip": it is answered)
-    order = 100,           -- of prefilters, before the name
+    origins = { "faces" }, -- the candidate sets that the plugin is used for; without this field, all
+    on_error = "fail",     -- if the plugin fails, the request fails ("skip": it is answered without the plugin)
+    order = 100,           -- prefilters run in ascending order, and then by name
   },
   schema = { -- of plugins.settings.NAME
     type = "object", additionalProperties = false,
@@ -30,7 +30,7 @@ function M:prefilter(req, set)
   return set:where("age", ">=", age)
 end
 
--- With match(req, set) a plugin answers itself, and with cost(req) it says how
--- cheaply: see thin_list among the shipped plugins.
+-- A plugin with match(req, set) can answer requests itself. cost(req) returns the
+-- cost of its answer. See the shipped plugin thin_list.
 
 return M

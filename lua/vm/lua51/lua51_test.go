@@ -34,10 +34,10 @@ func envNumber(t *testing.T, name string, other uint64) uint64 {
 	return n
 }
 
-// TestLua51 compares random programs. Environment variables set the number of programs
-// (LUA51_N, default 20,000), the seed (LUA51_SEED, default 1) and the first program
-// (LUA51_FIRST, default 0).
-func TestLua51(t *testing.T) {
+// TestRandomPrograms compares random programs. Environment variables set the number of
+// programs (LUA51_N, default 20,000), the seed (LUA51_SEED, default 1) and the first
+// program (LUA51_FIRST, default 0).
+func TestRandomPrograms(t *testing.T) {
 	path := findReference(t)
 	n, seed := envNumber(t, "LUA51_N", defaultPrograms), envNumber(t, "LUA51_SEED", defaultSeed)
 	start := envNumber(t, "LUA51_FIRST", 0)
@@ -74,7 +74,7 @@ func TestLua51(t *testing.T) {
 						continue
 					}
 					got := runOurs(p)
-					if got == tooMuchOutput || !sameOutput(got, want[i]) && tooLong(p) {
+					if got == tooMuchMemory || !sameOutput(got, want[i]) && exceedsMaxString(p) {
 						bounded.Add(1)
 						continue
 					}
@@ -110,7 +110,7 @@ func TestLua51(t *testing.T) {
 
 // shrink removes lines from a program as long as its outputs still differ. It returns
 // the shorter program and its outputs.
-func shrink(path, p, got, want string) (program, gotNow, wantNow string) {
+func shrink(path, p, got, want string) (shortened, ourOutput, lua51Output string) {
 	lines := strings.Split(p, "\n")
 	refused := strings.HasPrefix(got, "refused: ")
 	tries := 0

@@ -141,16 +141,16 @@ func runReference(path string, programs []string) ([]string, error) {
 
 var library = vm.NewLibrary("none")
 
-// tooMuchOutput is the output of a program that exceeds the allocation limit of a slice.
-const tooMuchOutput = "allocates too much"
+// tooMuchMemory is the output of a program that exceeds the allocation limit of a slice.
+const tooMuchMemory = "allocates too much"
 
 // runOurs runs a program with lua/vm and returns its output in the form of the driver.
 func runOurs(source string) string { return runOursWith(helperScript, source) }
 
-// tooLong reports whether a program exceeded MaxString, a limit that lua5.1 does not
-// have.
-func tooLong(source string) bool {
-	return strings.Contains(runOursWith(wordyScript, source), fmt.Sprintf("longer than the %d allowed", vm.MaxString))
+// exceedsMaxString reports whether a program exceeded MaxString, a limit that lua5.1
+// does not have.
+func exceedsMaxString(source string) bool {
+	return strings.Contains(runOursWith(fullErrorScript, source), fmt.Sprintf("longer than the %d allowed", vm.MaxString))
 }
 
 // runOursWith is runOurs with other helpers.
@@ -169,7 +169,7 @@ func runOursWith(helpers *vm.Script, source string) string {
 		return "limit"
 	}
 	if errors.Is(err, vm.ErrAllocation) {
-		return tooMuchOutput
+		return tooMuchMemory
 	}
 	if e, ok := errors.AsType[*vm.Error](err); ok {
 		lines = append(lines, "error: "+errorShape(e))
@@ -178,10 +178,10 @@ func runOursWith(helpers *vm.Script, source string) string {
 }
 
 // helperScript returns a function that returns the helpers. The helpers of
-// wordyScript print the full text of each error.
+// fullErrorScript print the full text of each error.
 var (
-	helperScript = mustCompile("return function() " + helpers + " end")
-	wordyScript  = mustCompile("return function() " + strings.Replace(helpers, "function E(e) ", "function E(e) do return tostring(e) end ", 1) + " end")
+	helperScript    = mustCompile("return function() " + helpers + " end")
+	fullErrorScript = mustCompile("return function() " + strings.Replace(helpers, "function E(e) ", "function E(e) do return tostring(e) end ", 1) + " end")
 )
 
 func mustCompile(source string) *vm.Script {

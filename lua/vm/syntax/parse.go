@@ -48,7 +48,6 @@ type parser struct {
 }
 
 // advance makes the next token the current one.
-
 func (p *parser) advance() {
 	p.lastLine = p.tok.line
 	if p.aheadTok != nil {
@@ -236,7 +235,7 @@ func (p *parser) ifStatement(line int) *If {
 	s := &If{}
 	for first := true; first || p.tok.kind == "elseif"; first = false {
 		p.advance()
-		c := Clause{Cond: p.condition(), Line: p.lastLine}
+		c := Clause{Cond: p.condition()}
 		p.expect("then")
 		c.Body = p.block()
 		c.End = p.lastLine

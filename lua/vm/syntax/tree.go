@@ -174,9 +174,9 @@ type (
 
 // A Clause is one condition of If with its block.
 type Clause struct {
-	Line, End int
-	Cond      Expr
-	Body      []Stmt
+	End  int
+	Cond Expr
+	Body []Stmt
 }
 
 func (*Nil) expr()      {}

@@ -62,38 +62,38 @@ func tagged(want []string) Predicate {
 		return false
 	}
 	return Predicate{One: one, All: func(_ *simd.Kernel, v *table.View, words []uint64) {
-		mask, named := uint64(0), 0
+		mask, found := uint64(0), 0 // bits of wanted tags, and their number
 		for b, name := range v.TagNames {
 			if _, ok := set[name]; ok {
 				mask |= 1 << b
-				named++
+				found++
 			}
 		}
 		// Until the chunk has used up its bits, every tag in it has its own bit. A wanted
 		// tag without a bit then occurs in no row.
-		look := len(v.TagNames) == table.TagOther && named < len(set)
+		readOther := len(v.TagNames) == table.TagOther && found < len(set)
 		values := v.Events.Tags[:v.Rows]
 		for w, word := range words {
 			if word == 0 {
 				continue
 			}
 			part := values[w*64 : min(w*64+64, len(values))]
-			pass, other := withAny(part, mask), uint64(0)
-			if look {
-				other = withAny(part, 1<<table.TagOther)
+			pass, other := withAnyBit(part, mask), uint64(0)
+			if readOther {
+				other = withAnyBit(part, 1<<table.TagOther)
 			}
 			words[w] &= pass | other
 			if other &^= pass; other&words[w] != 0 {
-				clearSome(v, words, w, other, one)
+				clearFailed(v, words, w, other, one)
 			}
 		}
 	}}
 }
 
-// withAny returns one bit for each of up to 64 values, set if the value has a bit of
+// withAnyBit returns one bit for each of up to 64 values, set if the value has a bit of
 // mask. It has no branch that depends on the data. It handles eight values at a time to
 // use the processor's parallel units.
-func withAny(values []uint64, mask uint64) (found uint64) {
+func withAnyBit(values []uint64, mask uint64) (found uint64) {
 	if len(values) < 64 {
 		var padded [64]uint64
 		copy(padded[:], values)
@@ -115,10 +115,11 @@ func isSet(x uint64) uint64 {
 	return 0
 }
 
-// clearSome clears the bits of words[w] that are also in some and whose rows fail test.
-func clearSome(v *table.View, words []uint64, w int, some uint64, test func(v *table.View, i int) bool) {
+// clearFailed clears those bits of words[w] that are set in tested and whose rows fail
+// test.
+func clearFailed(v *table.View, words []uint64, w int, tested uint64, test func(v *table.View, i int) bool) {
 	for i := range 64 {
-		if b := uint64(1) << i; words[w]&some&b != 0 && !test(v, w*64+i) {
+		if b := uint64(1) << i; words[w]&tested&b != 0 && !test(v, w*64+i) {
 			words[w] &^= b
 		}
 	}
@@ -144,12 +145,13 @@ func (q *Query) meta(f *matcher.MetaFilter) Predicate {
 	}
 }
 
-// metaText returns a predicate on a declared text. It searches for hashes: of the wanted
-// texts or, for a range, of those texts in the lexicon that are in the range.
+// metaText returns a predicate on a declared text. It compares hashes. For a range, these
+// are the hashes of all texts of the lexicon that are in the range. If the lexicon is
+// incomplete, every row with a text is read.
 func metaText(field int, f *matcher.MetaFilter, lex *table.Lexicon) Predicate {
 	column := func(c *table.Chunk) []uint32 { return c.Events.Meta[field].Hashes }
 	path := f.Field.Path
-	test := func(pass func(string) bool) func(v *table.View, i int) bool {
+	testOf := func(pass func(string) bool) func(v *table.View, i int) bool {
 		return func(v *table.View, i int) bool {
 			s, ok := table.ValueAt(table.ParseMeta(string(v.Meta(i))), path).(string)
 			return ok && pass(s)
@@ -161,10 +163,10 @@ func metaText(field int, f *matcher.MetaFilter, lex *table.Lexicon) Predicate {
 		texts, ok := lex.All()
 		if !ok {
 			return Predicate{
-				One: test(pass),
+				One: testOf(pass),
 				All: func(k *simd.Kernel, v *table.View, words []uint64) {
 					keepWithin(k, words, column(v.Chunk)[:v.Rows], 1, math.MaxUint32)
-					ClearUnless(v, words, test(pass))
+					ClearUnless(v, words, testOf(pass))
 				},
 			}
 		}
@@ -189,7 +191,7 @@ func metaText(field int, f *matcher.MetaFilter, lex *table.Lexicon) Predicate {
 	if !unsure {
 		return Hashed(column, hashes, nil)
 	}
-	return Hashed(column, hashes, test(func(s string) bool { _, ok := set[s]; return ok }))
+	return Hashed(column, hashes, testOf(func(s string) bool { _, ok := set[s]; return ok }))
 }
 
 // addEvent adds the conditions on fields that only events have and that are not plain

@@ -32,14 +32,14 @@ func metaNumber(field int, f *matcher.MetaFilter) Predicate {
 	if !bound.IsShared() {
 		return wide
 	}
-	return settled(wide, column, key, func(v *table.View, i int) bool {
+	return withTestAt(wide, column, key, func(v *table.View, i int) bool {
 		return exact(v, i).Compare(bound) >= 0 == (f.Op == matcher.MetaGTE)
 	})
 }
 
-// settled returns wide with one more condition: rows whose column value is key must also
-// pass test.
-func settled(wide Predicate, column func(*table.Chunk) []table.Number, key table.Number, test func(v *table.View, i int) bool) Predicate {
+// withTestAt returns wide with one more condition: rows whose column value is key must
+// also pass test.
+func withTestAt(wide Predicate, column func(*table.Chunk) []table.Number, key table.Number, test func(v *table.View, i int) bool) Predicate {
 	return Predicate{
 		One: func(v *table.View, i int) bool {
 			return wide.One(v, i) && (column(v.Chunk)[i] != key || test(v, i))

@@ -18,30 +18,30 @@ const fewSpans = 8
 type span[T any] struct{ lo, hi T }
 
 // keepSpans clears the bits of words whose values are outside all spans.
-func keepSpans[T ~uint16 | ~uint32 | ~int64](k *simd.Kernel, words []uint64, values []T, few []span[T]) {
-	some, one := make([]uint64, len(words)), make([]uint64, len(words))
-	for _, s := range few {
-		copy(one, words)
-		keepWithin(k, one, values, s.lo, s.hi)
-		for w := range some {
-			some[w] |= one[w]
+func keepSpans[T ~uint16 | ~uint32 | ~int64](k *simd.Kernel, words []uint64, values []T, spans []span[T]) {
+	kept, inSpan := make([]uint64, len(words)), make([]uint64, len(words))
+	for _, s := range spans {
+		copy(inSpan, words)
+		keepWithin(k, inSpan, values, s.lo, s.hi)
+		for w := range kept {
+			kept[w] |= inSpan[w]
 		}
 	}
-	copy(words, some)
+	copy(words, kept)
 }
 
 // inSpans returns a predicate that passes values in any of the spans.
-func inSpans[T ~uint16 | ~uint32 | ~int64](column func(*table.Chunk) []T, few []span[T]) Predicate {
-	if len(few) == 1 {
-		return Within(column, few[0].lo, few[0].hi)
+func inSpans[T ~uint16 | ~uint32 | ~int64](column func(*table.Chunk) []T, spans []span[T]) Predicate {
+	if len(spans) == 1 {
+		return Within(column, spans[0].lo, spans[0].hi)
 	}
 	return Predicate{
 		One: func(v *table.View, i int) bool {
 			x := column(v.Chunk)[i]
-			return slices.ContainsFunc(few, func(s span[T]) bool { return s.lo <= x && x <= s.hi })
+			return slices.ContainsFunc(spans, func(s span[T]) bool { return s.lo <= x && x <= s.hi })
 		},
 		All: func(k *simd.Kernel, v *table.View, words []uint64) {
-			keepSpans(k, words, column(v.Chunk)[:v.Rows], few)
+			keepSpans(k, words, column(v.Chunk)[:v.Rows], spans)
 		},
 	}
 }
@@ -92,11 +92,11 @@ func oneOf[T ~uint32 | ~int64](column func(*table.Chunk) []T, values []T) Predic
 	case len(values) == 1:
 		return Within(column, values[0], values[0])
 	case len(values) <= fewSpans:
-		few := make([]span[T], len(values))
+		spans := make([]span[T], len(values))
 		for i, x := range values {
-			few[i] = span[T]{x, x}
+			spans[i] = span[T]{x, x}
 		}
-		return inSpans(column, few)
+		return inSpans(column, spans)
 	}
 	set := newValueSet(values)
 	return Predicate{
@@ -112,8 +112,8 @@ type valueSet[T ~uint32 | ~int64] struct {
 	low   [1 << 16 / 64]uint64
 	slots []T    // the length is a power of two; at most half are used; empty slots have the value free
 	shift int    // a hash is shifted right by this to get a slot
-	seed  uint64 // random, so that nobody can choose values that share a slot
-	free  T      // marks empty slots; it is in the set itself, so has(free) is true at an empty slot
+	seed  uint64 // random, so that no client can choose values that share a slot
+	free  T      // marks empty slots; it is a value of the set, so has(free) is right to return true at an empty slot
 }
 
 func newValueSet[T ~uint32 | ~int64](values []T) *valueSet[T] {
@@ -124,27 +124,27 @@ func newValueSet[T ~uint32 | ~int64](values []T) *valueSet[T] {
 	s.slots = slices.Repeat([]T{s.free}, 1<<(64-s.shift))
 	for _, x := range values {
 		s.low[x&0xffff>>6] |= 1 << (x & 63)
-		at := s.at(x)
+		at := s.firstSlot(x)
 		for s.slots[at] != s.free && s.slots[at] != x {
-			at = s.next(at)
+			at = s.nextSlot(at)
 		}
 		s.slots[at] = x
 	}
 	return s
 }
 
-// at returns the first slot to probe for x. The hash is the folded product of x and a
-// constant.
-func (s *valueSet[T]) at(x T) int {
+// firstSlot returns the first slot to probe for x. The hash is the folded product of x
+// and a constant.
+func (s *valueSet[T]) firstSlot(x T) int {
 	hi, lo := bits.Mul64(uint64(x)^s.seed, 0x9e3779b97f4a7c15)
 	return int((hi ^ lo) >> s.shift)
 }
 
-// next returns the slot after at.
-func (s *valueSet[T]) next(at int) int { return (at + 1) & (len(s.slots) - 1) }
+// nextSlot returns the slot after at.
+func (s *valueSet[T]) nextSlot(at int) int { return (at + 1) & (len(s.slots) - 1) }
 
 func (s *valueSet[T]) has(x T) bool {
-	for at := s.at(x); ; at = s.next(at) {
+	for at := s.firstSlot(x); ; at = s.nextSlot(at) {
 		switch s.slots[at] {
 		case x:
 			return true

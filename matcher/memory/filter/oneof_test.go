@@ -10,8 +10,8 @@ import (
 	"nearside/simd"
 )
 
-// TestOneOf compares both forms of the predicate with the definition, for few and for
-// many values. Some values have the same low bits.
+// TestOneOf compares both forms of oneOf with the definition, for few and for many
+// values. Some values have the same low bits.
 func TestOneOf(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 1))
 	for _, count := range []int{0, 1, 2, fewSpans, fewSpans + 1, 33, 1000} {
@@ -38,10 +38,10 @@ func testOneOf[T ~uint32 | ~int64](t *testing.T, random *rand.Rand, count int, v
 	checkPredicate(t, random, p, len(rows), func(i int) bool { return slices.Contains(values, rows[i]) })
 }
 
-// TestChosenValues checks that nobody can choose values that all hash to one slot. The
-// values here would do so if a hash were the highest bits of the product with the golden
-// ratio.
-func TestChosenValues(t *testing.T) {
+// TestValueSetOfChosenValues checks that values that a client chose do not all hash to
+// one slot. The values of this test would do so if a hash were the highest bits of the
+// product with the golden ratio.
+func TestValueSetOfChosenValues(t *testing.T) {
 	const golden = 0x9e3779b97f4a7c15
 	inverse := uint64(golden) // modulo 2^64, by Newton's method
 	for range 6 {
@@ -60,11 +60,12 @@ func TestChosenValues(t *testing.T) {
 		longest = max(longest, run)
 	}
 	if longest > 1000 {
-		t.Errorf("a value may be looked for in %d slots", longest)
+		t.Errorf("a lookup may probe %d slots", longest)
 	}
 }
 
-// TestSmallOneOf does the same for small numbers, including absent ones.
+// TestSmallOneOf compares both forms of SmallOneOf with the definition, for any number of
+// values. Some rows have no number.
 func TestSmallOneOf(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 2))
 	for count := range 256 {

@@ -12,11 +12,12 @@ func around(x, d float64) []span[table.Number] {
 	lo, hi := near(x, d)
 	spans := []span[table.Number]{{lo, hi}}
 	first, last := table.NumberOf(-180), table.NumberOf(180)
-	behind := func(n table.Number) bool { return 360-math.Abs(n.Float()-x) <= d }
-	if behind(last) {
-		lo, hi := table.NumberOf(x), last // hi passes; the numbers x..lo-1 do not
+	// wraps reports whether n is near x by the way across the 180th meridian.
+	wraps := func(n table.Number) bool { return 360-math.Abs(n.Float()-x) <= d }
+	if wraps(last) {
+		lo, hi := table.NumberOf(x), last // hi wraps; the numbers x..lo-1 do not
 		for lo < hi {
-			if mid := lo + table.Number(uint64(hi-lo)/2); behind(mid) {
+			if mid := lo + table.Number(uint64(hi-lo)/2); wraps(mid) {
 				hi = mid
 			} else {
 				lo = mid + 1
@@ -24,10 +25,10 @@ func around(x, d float64) []span[table.Number] {
 		}
 		spans = append(spans, span[table.Number]{lo, last})
 	}
-	if behind(first) {
+	if wraps(first) {
 		lo, hi := first, table.NumberOf(x)
 		for lo < hi {
-			if mid := hi - table.Number(uint64(hi-lo)/2); behind(mid) {
+			if mid := hi - table.Number(uint64(hi-lo)/2); wraps(mid) {
 				lo = mid
 			} else {
 				hi = mid - 1

@@ -19,9 +19,9 @@ type Predicate struct {
 	All func(k *simd.Kernel, v *table.View, words []uint64)
 }
 
-// ByRow returns a predicate that tests the rows one by one with one.
-func ByRow(one func(v *table.View, i int) bool) Predicate {
-	return Predicate{One: one, All: func(_ *simd.Kernel, v *table.View, words []uint64) { ClearUnless(v, words, one) }}
+// ByRow returns a predicate that tests each row with test.
+func ByRow(test func(v *table.View, i int) bool) Predicate {
+	return Predicate{One: test, All: func(_ *simd.Kernel, v *table.View, words []uint64) { ClearUnless(v, words, test) }}
 }
 
 // ClearUnless clears the set bits of words whose rows fail test.
@@ -49,8 +49,8 @@ func Within[T ~uint16 | ~uint32 | ~int64](column func(*table.Chunk) []T, lo, hi 
 // separate SIMD call.
 const gapWords = 4
 
-// keepWithin does the same as [simd.Within], but skips values whose bits are all zero
-// already. The rows that an earlier predicate passed are often close together.
+// keepWithin does the same as [simd.Within], but skips runs of zero words. The rows that
+// pass an earlier predicate are often close together, so such runs are common.
 func keepWithin[T ~uint16 | ~uint32 | ~int64](k *simd.Kernel, words []uint64, values []T, lo, hi T) {
 	for at := 0; at < len(words); {
 		if words[at] == 0 {
@@ -75,7 +75,7 @@ func smallRange(column func(*table.Chunk) []matcher.Small, r matcher.Range[uint8
 		lo = matcher.SmallOf(*r.GTE)
 	}
 	if r.LT != nil {
-		hi = matcher.SmallOf(*r.LT) - 1 // if LT is 0, hi is the absent value, which is below lo: nothing passes
+		hi = matcher.SmallOf(*r.LT) - 1 // if LT is 0, hi is the value for absent numbers, which is below lo: no row passes
 	}
 	return Within(column, lo, hi)
 }
@@ -118,6 +118,7 @@ var Nothing = Predicate{
 	All: func(_ *simd.Kernel, _ *table.View, words []uint64) { clear(words) },
 }
 
+// idRange returns a predicate that passes rows whose ID is in r.
 func idRange(r matcher.Range[matcher.ID]) Predicate {
 	return ByRow(func(v *table.View, i int) bool {
 		id := v.IDs[i]
@@ -131,16 +132,16 @@ var Everything = Predicate{
 	All: func(*simd.Kernel, *table.View, []uint64) {},
 }
 
-// Without returns a predicate that passes rows that pass p and fail but.
-func Without(p, but Predicate) Predicate {
+// Without returns a predicate that passes rows that pass p and do not pass excluded.
+func Without(p, excluded Predicate) Predicate {
 	return Predicate{
-		One: func(v *table.View, i int) bool { return p.One(v, i) && !but.One(v, i) },
+		One: func(v *table.View, i int) bool { return p.One(v, i) && !excluded.One(v, i) },
 		All: func(k *simd.Kernel, v *table.View, words []uint64) {
-			failed := slices.Clone(words)
-			but.All(k, v, failed)
+			unwanted := slices.Clone(words)
+			excluded.All(k, v, unwanted)
 			p.All(k, v, words)
 			for w := range words {
-				words[w] &^= failed[w]
+				words[w] &^= unwanted[w]
 			}
 		},
 	}

@@ -9,9 +9,9 @@ import (
 	"nearside/simd"
 )
 
-// TestKeepWithinStepsOverNothingSelected compares keepWithin with its definition:
-// whichever words are empty, the remaining bits are those whose values are in the range.
-func TestKeepWithinStepsOverNothingSelected(t *testing.T) {
+// TestKeepWithin compares keepWithin with its definition, with runs of zero words at
+// random places.
+func TestKeepWithin(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 1))
 	for _, k := range simd.Kernels() {
 		if !k.Usable() {
@@ -57,7 +57,8 @@ func testKeepWithin[T ~uint16 | ~uint32 | ~int64](t *testing.T, random *rand.Ran
 	}
 }
 
-func TestWithAny(t *testing.T) {
+// TestWithAnyBit compares withAnyBit with its definition, for 1 to 64 values.
+func TestWithAnyBit(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 2))
 	for range 1000 {
 		values := make([]uint64, 1+random.IntN(64))
@@ -70,7 +71,7 @@ func TestWithAny(t *testing.T) {
 				want |= 1 << i
 			}
 		}
-		if got := withAny(values, mask); got != want {
+		if got := withAnyBit(values, mask); got != want {
 			t.Fatalf("%d values: %b, want %b", len(values), got, want)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // sparse is the inverse of a share of rows. A set with less than 1/sparse of all rows is
-// tested and scanned row by row rather than in whole words.
+// tested row by row rather than in whole words.
 const sparse = 32
 
 // Query is a filter bound to a snapshot: the rows that the indexes found, and the
@@ -24,10 +24,10 @@ type Query struct {
 	predicates []Predicate
 }
 
-// Bind looks up what f names in the indexes of t. The query selects rows of the newest
-// snapshot that have not expired at now. If account is not nil, it selects only rows of
-// that account. The caller must hold the lock of t, at least for reading, and must call
-// [Query.AddColumns] next.
+// Bind looks up the IDs, lists and account that f names in the indexes of t. The query
+// selects rows of the newest snapshot that have not expired at now. If account is not
+// nil, it selects only rows of that account. The caller must hold the lock of t, at least
+// for reading, and must call [Query.AddColumns] next.
 func Bind(t *table.Tables, k *simd.Kernel, o matcher.Origin, f *matcher.Filter, account *matcher.ID, now matcher.Time) *Query {
 	q := &Query{tables: t, kernel: k, snap: t.Newest, origin: o}
 	narrow := func(rows *table.Bitmap) {
@@ -63,8 +63,9 @@ func Bind(t *table.Tables, k *simd.Kernel, o matcher.Origin, f *matcher.Filter, 
 	return q
 }
 
-// At makes q select rows of another snapshot. The filter of q must not name lists or IDs.
-func (q *Query) At(snap *table.Snapshot) { q.snap = snap }
+// UseSnapshot makes q select rows of another snapshot. The filter of q must not name
+// lists or IDs.
+func (q *Query) UseSnapshot(snap *table.Snapshot) { q.snap = snap }
 
 // AddColumns adds the conditions that are tested on columns. Conditions on numbers come
 // first, because they are the fastest per row. It needs no lock.
@@ -124,15 +125,15 @@ func (q *Query) Select(ctx context.Context) (*Selection, error) {
 	case q.base == nil && len(q.predicates) == 0:
 		s.all, s.n = true, live
 	case q.base != nil && q.base.Count()*sparse < live:
-		q.eachRow(s)
+		q.selectByRow(s)
 	default:
-		return s, q.eachChunk(ctx, s)
+		return s, q.selectByChunk(ctx, s)
 	}
 	return s, nil
 }
 
-// eachRow tests the rows of base one by one. It is used when base is small.
-func (q *Query) eachRow(s *Selection) {
+// selectByRow tests the rows of base one by one. It is used when base is small.
+func (q *Query) selectByRow(s *Selection) {
 	s.chunks = make([][]uint64, len(q.snap.Views[q.origin]))
 	for it := q.base.Iterate(); it.Next(); {
 		for _, row := range it.Rows {
@@ -145,6 +146,7 @@ func (q *Query) eachRow(s *Selection) {
 	}
 }
 
+// passes reports whether row i passes all predicates.
 func (q *Query) passes(v *table.View, i int) bool {
 	for _, p := range q.predicates {
 		if !p.One(v, i) {
@@ -154,8 +156,8 @@ func (q *Query) passes(v *table.View, i int) bool {
 	return true
 }
 
-// eachChunk evaluates whole columns, chunk by chunk.
-func (q *Query) eachChunk(ctx context.Context, s *Selection) error {
+// selectByChunk evaluates whole columns, chunk by chunk.
+func (q *Query) selectByChunk(ctx context.Context, s *Selection) error {
 	const perChunk = table.ChunkRowsMax / 64
 	views := q.snap.Views[q.origin]
 	dense := make([]uint64, len(views)*perChunk)

@@ -66,7 +66,7 @@ func (s *Selection) Versions(t matcher.DescriptorType) map[uint32]int {
 // WithType returns the rows of s that have a descriptor of type t.
 func (s *Selection) WithType(t matcher.DescriptorType) *Selection {
 	views := s.Views()
-	some := s.Empty()
+	withType := s.Empty()
 	for c := range views {
 		v := &views[c]
 		if v.Rows == 0 || v.Versions[t] == nil {
@@ -77,10 +77,10 @@ func (s *Selection) WithType(t matcher.DescriptorType) *Selection {
 			words = make([]uint64, (v.Rows+63)/64)
 			fill(words, v.Rows)
 		}
-		some.chunks[c] = words
-		some.n += popcount(words)
+		withType.chunks[c] = words
+		withType.n += popcount(words)
 	}
-	return some
+	return withType
 }
 
 // Bytes returns the memory that the selection itself needs, without the rows.
@@ -115,14 +115,15 @@ func (s *Selection) Words(chunk uint32) (words []uint64, all bool) {
 	return words, false
 }
 
-// CopyWords returns a copy of the words of a chunk, or nil if no row is selected.
+// CopyWords returns a copy of the words of a chunk. It may return nil if no row is
+// selected.
 func (s *Selection) CopyWords(chunk uint32) []uint64 {
 	words, all := s.Words(chunk)
 	switch n := s.Views()[chunk].Rows; {
 	case all && n > 0:
 		words = make([]uint64, (n+63)/64)
 		fill(words, n)
-	case s.all: // Words has just allocated them, or there are none
+	case s.all: // Words has just allocated words, or the chunk has no rows
 	default:
 		words = slices.Clone(words)
 	}
@@ -187,11 +188,11 @@ func (s *Selection) Join(other *Selection, op func(a, b uint64) uint64) *Selecti
 			a = make([]uint64, len(b))
 		}
 		for w := range a {
-			with := uint64(0)
+			right := uint64(0)
 			if b != nil {
-				with = b[w]
+				right = b[w]
 			}
-			a[w] = op(a[w], with)
+			a[w] = op(a[w], right)
 		}
 		result.PutWords(c, a)
 	}

@@ -31,7 +31,7 @@ func (q *Query) textIn(f *matcher.Field, want []string) Predicate {
 	if slot < 0 {
 		return Nothing
 	}
-	return TextIn(slot, want, q.tables.Lexicons.Of(q.origin, slot))
+	return TextIn(slot, want, q.tables.Lexicons.ForText(q.origin, slot))
 }
 
 // TextIn returns a predicate that passes rows whose text is one of want. The text must

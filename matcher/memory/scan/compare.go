@@ -58,16 +58,16 @@ func (w *scanner) compareLease(l *lease) (err error) {
 	if c := l.tasks[0].strip.view.Slabs[v.Type].Coarse; c != nil && c.Poor(l.tasks[0].strip.lo, l.tasks[0].strip.hi) {
 		blocks = false
 	}
-	alone := func(p task) bool { return blocks && w.sparse(p) }
+	separate := func(p task) bool { return blocks && w.sparse(p) }
 	for _, p := range l.tasks {
-		if alone(p) {
+		if separate(p) {
 			w.compareSparse(p)
 		}
 	}
 	w.members = w.members[:0]
 	for _, p := range l.tasks {
-		if !alone(p) {
-			w.join(p)
+		if !separate(p) {
+			w.addMembers(p)
 		}
 	}
 	if len(w.members) == 0 {
@@ -81,14 +81,14 @@ func (w *scanner) compareLease(l *lease) (err error) {
 	return nil
 }
 
-// join adds the references of a task to w.members.
-func (w *scanner) join(p task) {
+// addMembers adds the references of a task to w.members.
+func (w *scanner) addMembers(p task) {
 	for _, s := range p.job.Searches {
 		w.members = append(w.members, member{s, p.strip})
 	}
 }
 
-// forget drops references that would keep a snapshot in memory.
+// forget drops the pointers that would keep a snapshot in memory.
 func (w *scanner) forget() {
 	clear(w.members[:cap(w.members)])
 	clear(w.packed[:cap(w.packed)])
@@ -98,9 +98,9 @@ func (w *scanner) forget() {
 	w.next.Reset()
 }
 
-// pack puts the references of w.members into w.queries, in the form that s needs, unless
-// they are already there.
-func (w *scanner) pack(s *table.Slab) {
+// packQueries puts the references of w.members into w.queries, in the form that s needs,
+// unless they are already there.
+func (w *scanner) packQueries(s *table.Slab) {
 	step := 0.0
 	if s.Coarse != nil {
 		step = s.Coarse.Step
@@ -131,27 +131,27 @@ func (w *scanner) pack(s *table.Slab) {
 // compareDense compares all rows of a strip with w.members. The members may come from
 // different snapshots, so their strips may have different numbers of rows.
 func (w *scanner) compareDense(v *matcher.Version) {
-	wide := w.members[0].strip
+	longest := w.members[0].strip
 	for _, m := range w.members[1:] {
-		if m.strip.hi > wide.hi {
-			wide = m.strip
+		if m.strip.hi > longest.hi {
+			longest = m.strip
 		}
 	}
-	w.pack(&wide.view.Slabs[v.Type])
-	s := shown{&wide.view.Slabs[v.Type], wide.hi}
+	w.packQueries(&longest.view.Slabs[v.Type])
+	s := slabView{&longest.view.Slabs[v.Type], longest.hi}
 	if len(w.members) == 1 {
-		w.scan(&s, 0, wide.lo/simd.BlockRows, (wide.hi+simd.BlockRows-1)/simd.BlockRows)
+		w.scanRange(&s, 0, longest.lo/simd.BlockRows, (longest.hi+simd.BlockRows-1)/simd.BlockRows)
 		return
 	}
 	groups := w.queries.Groups()
-	for at := wide.lo; at < wide.hi; at += simd.TileRows {
-		if at == wide.lo || at%table.ZoneRows == 0 {
+	for at := longest.lo; at < longest.hi; at += simd.TileRows {
+		if at == longest.lo || at%table.ZoneRows == 0 {
 			w.setLimits(&s, at)
 		}
-		w.fill(w.tile, &s, at, wide.hi)
-		always := s.always(at)
+		w.fillTile(w.tile, &s, at, longest.hi)
+		always := s.mustCompare(at)
 		for g := range groups {
-			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.ahead(&s, g, groups, at+simd.TileRows, wide.hi))
+			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.prefetchPart(&s, g, groups, at+simd.TileRows, longest.hi))
 			first, count := w.queries.Group(g)
 			for q, mask := range w.hits.Masks[:count] {
 				if mask |= always; mask != 0 {
@@ -166,7 +166,7 @@ func (w *scanner) compareDense(v *matcher.Version) {
 // setLimits sets the limits of all queries for the zone of row at. Within a zone, a limit
 // is only set again when its query has found something. What other workers find for it
 // takes effect in the next zone: a limit that is too high costs only time.
-func (w *scanner) setLimits(s *shown, at int) {
+func (w *scanner) setLimits(s *slabView, at int) {
 	groups := w.queries.Groups()
 	w.limits = slices.Grow(w.limits[:0], groups)[:groups]
 	for g := range w.limits {
@@ -177,11 +177,12 @@ func (w *scanner) setLimits(s *shown, at int) {
 	}
 }
 
-// ahead returns the part of the next tile, which starts at row at, that group g should
-// prefetch into the cache, or nil. The first groups share this work. A single group would
-// request more than memory delivers while the group computes, and would have to wait. Of
-// large groups, the first one prefetches: it asks for a small part of each block only.
-func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
+// prefetchPart returns the part of the next tile, which starts at row at, that group g
+// should prefetch into the cache, or nil. The first groups share this work. A single
+// group would request more than memory delivers while the group computes, and would have
+// to wait. Of large groups, the first one prefetches: it asks for a small part of each
+// block only.
+func (w *scanner) prefetchPart(s *slabView, g, groups, at, hi int) *simd.TileU8 {
 	_, count := w.queries.Group(0)
 	parts := 1
 	switch large := count > simd.NarrowMax; {
@@ -195,38 +196,39 @@ func (w *scanner) ahead(s *shown, g, groups, at, hi int) *simd.TileU8 {
 	if at += g * rows; g >= parts || at >= hi {
 		return nil
 	}
-	w.fill(w.next, s, at, min(hi, at+rows))
+	w.fillTile(w.next, s, at, min(hi, at+rows))
 	return w.next
 }
 
-// shown is a slab as a snapshot shows it. Its last block may have rows that the writer is
-// changing. Kernels read whole blocks, and takeRows drops such rows.
-type shown struct {
+// slabView is a slab with the number of rows that a snapshot shows. Its last block may
+// have rows that the writer is changing. Kernels read whole blocks, and takeRows drops
+// such rows.
+type slabView struct {
 	*table.Slab
 	rows int
 }
 
-// always returns the rows that must always be compared exactly, because kernel values say
-// nothing about them. It covers 64 rows, starting at row at, which must be a multiple of
-// 64.
-func (s *shown) always(at int) uint64 {
+// mustCompare returns the rows that must always be compared exactly, because kernel
+// values say nothing about them. It covers 64 rows, starting at row at, which must be a
+// multiple of 64.
+func (s *slabView) mustCompare(at int) uint64 {
 	if s.Coarse == nil {
 		return 0
 	}
 	return s.Coarse.Cut[at/64].Load()
 }
 
-// fill fills t with the rows at..hi-1, or with as many of them as fit.
-func (w *scanner) fill(t *simd.TileU8, s *shown, at, hi int) {
+// fillTile fills t with the rows at..hi-1, or with as many of them as fit.
+func (w *scanner) fillTile(t *simd.TileU8, s *slabView, at, hi int) {
 	t.Reset()
 	for b := at / simd.BlockRows; b < (min(hi, at+simd.TileRows)+simd.BlockRows-1)/simd.BlockRows; b++ {
-		t.Add(s.Block(b))
+		t.AddBlock(s.Block(b))
 	}
 }
 
 // limit returns the kernel value above which a row in the zone of row at cannot become a
 // hit of query q.
-func (w *scanner) limit(s *shown, q, at int) int32 {
+func (w *scanner) limit(s *slabView, q, at int) int32 {
 	within := w.members[q].search.within()
 	if s.Coarse == nil {
 		return w.queries.Limit(q, uint32(min(within, math.MaxInt32)))
@@ -235,8 +237,8 @@ func (w *scanner) limit(s *shown, q, at int) int32 {
 	return w.copies[q].Limit(s.Coarse.Step, within, e, norm)
 }
 
-// scan compares blocks lo..hi-1 with query q alone.
-func (w *scanner) scan(s *shown, q, lo, hi int) {
+// scanRange compares blocks lo..hi-1 with query q alone.
+func (w *scanner) scanRange(s *slabView, q, lo, hi int) {
 	for lo < hi {
 		n := min(scanBlocks-lo%scanBlocks, hi-lo) // stay within a zone
 		block, consts := s.Block(lo)
@@ -253,7 +255,7 @@ func (w *scanner) scan(s *shown, q, lo, hi int) {
 
 // takeRows offers the rows of mask to the search of query q, but only those that its
 // strip has and selects. The first bit of mask is the row at offset at.
-func (w *scanner) takeRows(s *shown, q, at int, mask uint64, values []int32) {
+func (w *scanner) takeRows(s *slabView, q, at int, mask uint64, values []int32) {
 	m := &w.members[q]
 	if left := m.strip.hi - at; left < 64 {
 		mask &= 1<<max(0, left) - 1
@@ -275,10 +277,10 @@ func (w *scanner) takeRows(s *shown, q, at int, mask uint64, values []int32) {
 	}
 }
 
-// takeCoarse compares the rows of mask exactly. It skips rows that the bound excludes by
-// now, because the bound falls with each hit.
-func (w *scanner) takeCoarse(s *shown, q, at int, mask uint64, values []int32) {
-	m, always := &w.members[q], s.always(at)>>(at&63)
+// takeCoarse compares the rows of mask exactly, one after the other. Each hit can lower
+// the bound, so takeCoarse skips rows that the current bound excludes.
+func (w *scanner) takeCoarse(s *slabView, q, at int, mask uint64, values []int32) {
+	m, always := &w.members[q], s.mustCompare(at)>>(at&63)
 	limit := w.limit(s, q, at)
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)

@@ -7,8 +7,8 @@ import (
 	"nearside/simd"
 )
 
-// tileShare is the share of blocks with a selected row at which comparing all blocks
-// becomes faster for several references. ARCHITECTURE.md has the measurements.
+// tileShare is the fraction of blocks with a selected row from which comparing all blocks
+// is faster for several references. ARCHITECTURE.md has the measurements.
 const tileShare = 0.85
 
 // sparse reports whether skipping the blocks of a strip without a selected row is faster
@@ -25,15 +25,15 @@ func (w *scanner) sparse(p task) bool {
 // reads 16 adjacent rows.
 func (w *scanner) compareSparse(p task) {
 	w.members = w.members[:0]
-	w.join(p)
-	w.pack(&p.strip.view.Slabs[p.job.version.Type])
+	w.addMembers(p)
+	w.packQueries(&p.strip.view.Slabs[p.job.version.Type])
 	w.list = w.list[:0]
 	for i, word := range p.strip.mask {
 		for left := blocksOf(word); left != 0; left &= left - 1 {
 			w.list = append(w.list, uint32((p.strip.lo+i*64+bits.TrailingZeros64(left))/simd.BlockRows))
 		}
 	}
-	s := shown{&p.strip.view.Slabs[p.job.version.Type], p.strip.hi}
+	s := slabView{&p.strip.view.Slabs[p.job.version.Type], p.strip.hi}
 	if len(w.members) == 1 {
 		w.scanList(&s)
 	} else {
@@ -41,9 +41,9 @@ func (w *scanner) compareSparse(p task) {
 	}
 }
 
-// listEnd returns the end of the next blocks of w.list, starting at lo, that can share a
-// limit. There are at most n, and if the slab has zones, all are in the same zone.
-func (w *scanner) listEnd(s *shown, lo, n int) int {
+// listEnd returns the end of a run of w.list that starts at lo and can share a limit. The
+// run has at most n blocks. If the slab has a coarse copy, all of them are in one zone.
+func (w *scanner) listEnd(s *slabView, lo, n int) int {
 	hi := min(lo+n, len(w.list))
 	if s.Coarse != nil {
 		for hi > lo && w.list[hi-1]/table.ZoneBlocks != w.list[lo]/table.ZoneBlocks {
@@ -54,7 +54,7 @@ func (w *scanner) listEnd(s *shown, lo, n int) int {
 }
 
 // scanList compares the blocks of w.list with the only reference.
-func (w *scanner) scanList(s *shown) {
+func (w *scanner) scanList(s *slabView) {
 	for lo := 0; lo < len(w.list); {
 		hi := w.listEnd(s, lo, scanBlocks)
 		n, ahead := hi-lo, min(hi+simd.TileBlocks, len(w.list))
@@ -68,7 +68,7 @@ func (w *scanner) scanList(s *shown) {
 }
 
 // tileList compares the blocks of w.list with all references, four blocks at a time.
-func (w *scanner) tileList(s *shown) {
+func (w *scanner) tileList(s *slabView) {
 	for lo := 0; lo < len(w.list); {
 		hi := w.listEnd(s, lo, simd.TileBlocks)
 		w.fillList(w.tile, s, w.list[lo:hi])
@@ -90,18 +90,18 @@ func (w *scanner) tileList(s *shown) {
 }
 
 // fillList fills t with up to four blocks.
-func (w *scanner) fillList(t *simd.TileU8, s *shown, list []uint32) {
+func (w *scanner) fillList(t *simd.TileU8, s *slabView, list []uint32) {
 	t.Reset()
 	for _, b := range list {
-		t.Add(s.Block(int(b)))
+		t.AddBlock(s.Block(int(b)))
 	}
 }
 
-// takeBlock is takeRows for one block. It adds the rows that kernel values say nothing
-// about.
-func (w *scanner) takeBlock(s *shown, q, b int, mask uint64, values []int32) {
+// takeBlock does the same as takeRows for one block. It adds the rows that must always be
+// compared.
+func (w *scanner) takeBlock(s *slabView, q, b int, mask uint64, values []int32) {
 	at := b * simd.BlockRows
-	if mask |= s.always(at) >> (at & 63) & 0xffff; mask != 0 {
+	if mask |= s.mustCompare(at) >> (at & 63) & 0xffff; mask != 0 {
 		w.takeRows(s, q, at, mask, values)
 	}
 }

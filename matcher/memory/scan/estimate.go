@@ -12,9 +12,9 @@ const (
 	// before the request is refused. Estimates are rough, and a request that would have
 	// finished in time must not be refused.
 	patience = 1.5
-	// doubt is used instead of patience when a job is about to start while others wait.
-	// Its estimate may then take at most this part of its remaining time. Otherwise the
-	// others get its turns.
+	// doubt is used instead of patience when a job is about to start while other jobs wait.
+	// The job is then given up if its estimate exceeds this fraction of its remaining time,
+	// so that the other jobs get its turns.
 	doubt = 0.5
 	// paceWindow is roughly the worker time over which a pace is averaged. It is long
 	// enough that a short pause of one worker has little effect.
@@ -33,9 +33,9 @@ const (
 	// demandLevels is the maximum number of demand levels, each with its own pace: 1
 	// reference, 2 or more, 4 or more, and so on up to as many as fill a lease.
 	demandLevels = 9
-	// estimateJobs is the maximum number of jobs that an estimate examines. Of a longer
-	// queue, it examines a sample of that size, evenly spread. Otherwise the estimates
-	// for new jobs would take processor time from the waiting jobs.
+	// estimateJobs is the maximum number of jobs that an estimate examines. In a longer
+	// queue, it examines an evenly spread sample of that size. Otherwise the estimates for
+	// new jobs would take processor time from the waiting jobs.
 	estimateJobs = 256
 )
 
@@ -48,7 +48,7 @@ type speed struct {
 	waveMax int // of the scheduler
 
 	// These fields belong to the estimate in progress.
-	before, beside float64 // work of the jobs that go before the job in question, and of the other jobs
+	before, behind float64 // work of the jobs that go before the estimated job, and of the other jobs
 	demand         int     // number of references that wait now
 }
 
@@ -74,8 +74,8 @@ func (s *speed) addMeasured(references int, work float64, begun, now time.Time) 
 	p.seconds, p.work, p.leases, p.last = p.seconds*keep+seconds, p.work*keep+work, p.leases*keep+1, now
 }
 
-// forget drops paces that are too old.
-func (s *speed) forget(now time.Time) {
+// dropOld drops paces that are too old.
+func (s *speed) dropOld(now time.Time) {
 	for i := range s.paces {
 		if now.Sub(s.paces[i].last) > paceAge {
 			s.paces[i] = pace{}
@@ -109,20 +109,20 @@ func (s *speed) seconds(work float64, references int) float64 {
 // strip are compared, the work is proportional to their share. It reaches that of the
 // whole strip at the share at which all blocks are compared.
 func (j *Job) weigh(listShare float64) {
-	all := listShare
+	full := listShare // at this share, all blocks are compared
 	if len(j.Searches) > 1 {
-		all = tileShare
+		full = tileShare
 	}
 	j.work = 0
 	for i := range j.strips {
 		s := &j.strips[i]
-		s.work = stripWork + float64((s.hi-s.lo)*j.version.Size())*min(1, s.share/all)
+		s.work = stripWork + float64((s.hi-s.lo)*j.version.Size())*min(1, s.share/full)
 		j.work += s.work
 	}
 }
 
-// rest returns how much work of j is left, for one reference.
-func (j *Job) rest() float64 { return j.work * float64(j.left) / float64(len(j.strips)) }
+// workLeft returns how much work of j is left, for one reference.
+func (j *Job) workLeft() float64 { return j.work * float64(j.left) / float64(len(j.strips)) }
 
 // speed returns the speed of v, and creates it if needed.
 func (s *Scheduler) speed(v *matcher.Version) *speed {
@@ -132,51 +132,54 @@ func (s *Scheduler) speed(v *matcher.Version) *speed {
 	return s.speeds[v]
 }
 
-// wait estimates how long it takes until j is done, including later references of its
-// request. Jobs that share strips with j advance together with it. Of the other jobs,
-// those with no more turns left than j go first, and those with more get only the turns
-// of the oldest job. Jobs that arrive later are not known, and versions that were never
-// measured count as zero time.
-func (s *Scheduler) wait(j *Job, now time.Time) time.Duration {
+// estimate returns how long it will take until j is done, including later references of
+// its request. Jobs that share strips with j advance together with it. Of the other jobs,
+// those with no more remaining work than j go first, and those with more get only the
+// turns of the oldest job. Jobs that arrive later are not known, and versions that were
+// never measured count as zero time.
+func (s *Scheduler) estimate(j *Job, now time.Time) time.Duration {
 	for _, v := range s.speeds {
-		v.forget(now)
-		v.before, v.beside, v.demand = 0, 0, 0
+		v.dropOld(now)
+		v.before, v.behind, v.demand = 0, 0, 0
 	}
-	own, along, most, riders := s.speed(j.version), 0.0, 0.0, 0
+	own := s.speed(j.version)
 	own.demand = len(j.Searches)
-	step := 1 + (len(s.jobs)-1)/s.looks // how many jobs each examined job represents
+	sharedBehind := 0.0 // work of jobs behind j that is done together with strips of j
+	overlapMax := 0.0   // largest overlap of j with another job
+	sharing := 0        // number of references that share strips with j
+	step := 1 + (len(s.jobs)-1)/s.sampleMax
 	for i := 0; i < len(s.jobs); i += step {
-		stands := min(step, len(s.jobs)-i)
-		other := s.jobs[i+scatter(i)%stands]
-		v, work := s.speed(other.version), other.rest()*float64(len(other.Searches))+other.work*float64(other.More)
-		work *= float64(stands)
-		v.demand += stands * len(other.Searches)
-		shares := j.shares(other, s.waveMax)
-		most = max(most, shares)
-		if shares > 0 {
-			riders += stands * len(other.Searches)
+		count := min(step, len(s.jobs)-i) // number of jobs that the examined job represents
+		other := s.jobs[i+scatter(i)%count]
+		v, work := s.speed(other.version), other.workLeft()*float64(len(other.Searches))+other.work*float64(other.Later)
+		work *= float64(count)
+		v.demand += count * len(other.Searches)
+		overlap := j.overlap(other, s.waveMax)
+		overlapMax = max(overlapMax, overlap)
+		if overlap > 0 {
+			sharing += count * len(other.Searches)
 		}
-		shared := work * shares
-		part := shared * min(1, float64(j.left)/float64(other.left))
-		if other.turns() <= j.turns() {
-			v.before += work - shared + part
+		shared := work * overlap
+		together := shared * min(1, float64(j.left)/float64(other.left))
+		if other.remaining() <= j.remaining() {
+			v.before += work - shared + together
 		} else {
-			along += part
-			v.beside += work - shared
+			sharedBehind += together
+			v.behind += work - shared
 		}
 	}
-	// A lease takes along only a limited number of references, and only strips that both
-	// jobs need.
-	taken := min(along, j.rest()*most*max(0, float64(s.waveMax-len(j.Searches))))
-	own.before += j.rest()*float64(len(j.Searches)+j.More) + taken
-	var before, beside float64
+	// A lease takes only a limited number of references, and only strips that both jobs
+	// need.
+	taken := min(sharedBehind, j.workLeft()*overlapMax*max(0, float64(s.waveMax-len(j.Searches))))
+	own.before += j.workLeft()*float64(len(j.Searches)+j.Later) + taken
+	var before, behind float64
 	for _, v := range s.speeds {
 		before += v.seconds(v.before, v.demand)
-		beside += v.seconds(v.beside, v.demand)
+		behind += v.seconds(v.behind, v.demand)
 	}
-	seconds := (before + min(beside, before/(oldestEvery-1))) / float64(s.pool.Cap())
-	// One worker compares the last strip, with the references that it takes along.
-	n := min(len(j.Searches)+riders, s.waveMax)
+	seconds := (before + min(behind, before/(oldestEvery-1))) / float64(s.pool.Cap())
+	// One worker compares the last strip, with all references that share it.
+	n := min(len(j.Searches)+sharing, s.waveMax)
 	seconds += own.seconds(j.work/float64(len(j.strips))*float64(n), n) * (1 - 1/float64(s.pool.Cap()))
 	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second))
 }
@@ -185,41 +188,42 @@ func (s *Scheduler) wait(j *Job, now time.Time) time.Duration {
 // miss jobs, because large and small ones may alternate.
 func scatter(i int) int { return int(uint32(i+1) * 2654435761 >> 8) }
 
-// shares estimates which part of the strips of j would also be taken for other. It checks
-// only two strips, the first and the last.
-func (j *Job) shares(other *Job, waveMax int) float64 {
-	part := 0.0
+// overlap estimates which fraction of the strips of j would also be taken for other. It
+// checks only two strips, the first and the last.
+func (j *Job) overlap(other *Job, waveMax int) float64 {
+	overlap := 0.0
 	if len(j.Searches)+len(other.Searches) > waveMax {
-		return part
+		return overlap
 	}
 	for _, s := range []*strip{&j.strips[0], &j.strips[len(j.strips)-1]} {
-		if other.same(j, s) != nil {
-			part += 0.5
+		if other.matchingStrip(j, s) != nil {
+			overlap += 0.5
 		}
 	}
-	return part
+	return overlap
 }
 
-// needs estimates how long j takes from now on if it has every turn, including later
+// timeNeeded estimates how long j takes from now on if it has every turn, including later
 // references of its request.
-func (s *Scheduler) needs(j *Job) time.Duration {
+func (s *Scheduler) timeNeeded(j *Job) time.Duration {
 	own := s.speed(j.version)
 	lease := own.seconds(j.work/float64(len(j.strips))*float64(min(own.demand, s.waveMax)), own.demand)
 	if p := &own.paces[own.demandLevel(own.demand)]; p.leases > 0 {
 		lease = min(lease, p.seconds/p.leases)
 	}
-	waves := 1 + float64(j.More)/float64(len(j.Searches))
+	waves := 1 + float64(j.Later)/float64(len(j.Searches))
 	return time.Duration(lease * float64(j.left) * waves / float64(s.pool.Cap()) * float64(time.Second))
 }
 
-// inTime refuses j, which is new, if it would be done long after its deadline. It never
-// refuses a job whose request has begun, because the work already done would be lost.
-func (s *Scheduler) inTime(j *Job) error {
+// refuseLate refuses j, which is new, if it would be done long after its deadline. It
+// never refuses a job whose request has begun, because the work already done would be
+// lost.
+func (s *Scheduler) refuseLate(j *Job) error {
 	if j.Begun {
 		return nil
 	}
 	now := s.now()
-	left, wait := j.deadline.Sub(now), s.wait(j, now)
+	left, wait := j.deadline.Sub(now), s.estimate(j, now)
 	if left <= 0 || float64(wait) <= patience*float64(left) { // an expired deadline is reported by the context
 		return nil
 	}
@@ -228,26 +232,27 @@ func (s *Scheduler) inTime(j *Job) error {
 }
 
 // maskedOverload replaces the text of a refusal in requests of an account, because the
-// waiting jobs belong to others.
-const maskedOverload = "matching: it could not be done in time"
+// waiting jobs may belong to other accounts.
+const maskedOverload = "matching: the request could not be done in time"
 
-// late gives up j before its first strip if j was accepted but has waited so long that it
-// can no longer finish in time. Its turns then go to jobs that can. While other jobs
-// wait, a job is given up as soon as finishing in time is doubtful. Otherwise, under
-// overload, every job would get its first turn only shortly before its deadline.
-func (s *Scheduler) late(j *Job, now time.Time) bool {
+// giveUpLate gives up j before its first strip if j was accepted but has waited so long
+// that it can no longer finish in time. Its turns then go to jobs that can. It reports
+// whether j was given up. While other jobs wait, a job is given up as soon as finishing
+// in time is doubtful. Otherwise, under overload, every job would get its first turn only
+// shortly before its deadline.
+func (s *Scheduler) giveUpLate(j *Job, now time.Time) bool {
 	if j.hasBegun() || j.deadline.IsZero() {
 		return false
 	}
-	needs := s.needs(j)
+	needed := s.timeNeeded(j)
 	bound := patience
 	if len(s.jobs) > 1 {
 		bound = doubt
 	}
-	if float64(needs) <= bound*float64(j.deadline.Sub(now)) {
+	if float64(needed) <= bound*float64(j.deadline.Sub(now)) {
 		return false
 	}
-	j.failed = matcher.Overloaded(needs, "matching: it waited too long to be done in time").Mask(maskedOverload)
+	j.failed = matcher.Overloaded(needed, "matching: the request waited too long to be done in time").Mask(maskedOverload)
 	j.left, j.closed = 0, true
 	close(j.done)
 	return true

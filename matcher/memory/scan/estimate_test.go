@@ -9,14 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/simd"
 )
 
-// simulation is a scheduler whose workers compare nothing. They take the time that cost
-// returns, on a clock of the test.
+// simulation is a scheduler with simulated workers, which compare nothing. A lease takes
+// the time that cost returns, on a simulated clock.
 type simulation struct {
 	*Scheduler
 	p          *pair
@@ -62,11 +63,11 @@ func (s *simulation) job(t *testing.T, rows, references int) *Job {
 	return j
 }
 
-// enter queues a job whose request has the given time left.
-func (s *simulation) enter(j *Job, left time.Duration) error {
+// submit queues a job whose request has the given time left.
+func (s *simulation) submit(j *Job, left time.Duration) error {
 	ctx, cancel := context.WithDeadline(context.Background(), s.clock.Add(left))
 	defer cancel()
-	return s.Scheduler.enter(ctx, j)
+	return s.Scheduler.submit(ctx, j)
 }
 
 // step advances the clock to the moment at which the next worker is done, and lets all
@@ -81,17 +82,18 @@ func (s *simulation) step() bool {
 	if first >= 0 {
 		s.clock = s.ends[first]
 		s.ends[first] = time.Time{}
-		s.take(first)
+		s.takeLease(first)
 	}
 	for i, end := range s.ends {
 		if end.IsZero() {
-			s.take(i)
+			s.takeLease(i)
 		}
 	}
 	return first >= 0 || slices.ContainsFunc(s.ends, func(end time.Time) bool { return !end.IsZero() })
 }
 
-func (s *simulation) take(worker int) {
+// takeLease finishes the lease of a worker and takes the next one.
+func (s *simulation) takeLease(worker int) {
 	if !s.nextLease(&s.leases[worker]) {
 		s.workers++ // the worker stays
 		return
@@ -99,8 +101,8 @@ func (s *simulation) take(worker int) {
 	s.ends[worker] = s.clock.Add(s.cost(&s.leases[worker]))
 }
 
-// until runs steps until j is done, and returns how long that took.
-func (s *simulation) until(t *testing.T, j *Job) time.Duration {
+// runUntil runs steps until j is done, and returns how long that took.
+func (s *simulation) runUntil(t *testing.T, j *Job) time.Duration {
 	t.Helper()
 	begun := s.clock
 	for {
@@ -110,14 +112,14 @@ func (s *simulation) until(t *testing.T, j *Job) time.Duration {
 		default:
 		}
 		if !s.step() {
-			t.Fatal("nothing is left to do, and the job is not done")
+			t.Fatal("no strips are left, but the job is not done")
 		}
 	}
 }
 
-// shared returns the time of a strip that is read once and compared with each reference,
-// like a real one.
-func shared(l *lease) time.Duration {
+// sharedCost returns the time of a strip that is read once and compared with each
+// reference, like a real strip.
+func sharedCost(l *lease) time.Duration {
 	references := 0
 	for _, p := range l.tasks {
 		references += len(p.job.Searches)
@@ -125,23 +127,23 @@ func shared(l *lease) time.Duration {
 	return 10*time.Millisecond + time.Duration(references)*500*time.Microsecond
 }
 
-// TestInTime checks that a job that cannot finish in time is refused at once, and no
-// other job.
-func TestInTime(t *testing.T) {
+// TestRefuseLate checks that a job that cannot finish in time is refused at once, and
+// that other jobs are admitted.
+func TestRefuseLate(t *testing.T) {
 	s := simulate(t, 1, func(*lease) time.Duration { return 10 * time.Millisecond })
 	admitted := func(j *Job, left time.Duration) {
 		t.Helper()
-		if err := s.enter(j, left); err != nil {
+		if err := s.submit(j, left); err != nil {
 			t.Fatal(err)
 		}
 	}
 	refused := func(j *Job, left, wait time.Duration) {
 		t.Helper()
 		waiting := len(s.jobs)
-		err := s.enter(j, left)
+		err := s.submit(j, left)
 		e, ok := errors.AsType[*matcher.Error](err)
 		if !ok || e.Code != matcher.CodeUnavailable || len(s.jobs) != waiting {
-			t.Fatalf("%v, %d jobs wait", err, len(s.jobs)-waiting)
+			t.Fatalf("not refused: %v, %d more jobs wait", err, len(s.jobs)-waiting)
 		}
 		if d := e.RetryAfter - wait; d < -wait/100 || d > wait/100 {
 			t.Errorf("the estimate is %v, want %v", e.RetryAfter, wait)
@@ -150,32 +152,32 @@ func TestInTime(t *testing.T) {
 	const strip = 10 * time.Millisecond
 	first := s.job(t, 0, 1)
 	admitted(first, time.Nanosecond) // nothing is measured yet
-	if took := s.until(t, first); took != 19*strip {
+	if took := s.runUntil(t, first); took != 19*strip {
 		t.Fatalf("19 strips took %v", took)
 	}
 	refused(s.job(t, 0, 1), 12*strip, 19*strip)
 	admitted(s.job(t, 0, 1), 13*strip) // within the error that an estimate may have
-	// No demand of two references has been measured: two may cost no more than one.
+	// No lease was measured while two references waited, so the estimate is a lower bound:
+	// two references take as long as one.
 	refused(s.job(t, 0, 1), 12*strip, 19*strip)
 	second := s.job(t, 0, 1)
 	admitted(second, 13*strip)
-	if took := s.until(t, second); took != 19*strip {
+	if took := s.runUntil(t, second); took != 19*strip {
 		t.Fatalf("two jobs that share strips took %v", took)
 	}
-	// A large job, whose request has more references to come, includes them.
+	// The estimate of a large job includes the later references of its request.
 	large := s.job(t, 0, 66)
-	large.More = 66
+	large.Later = 66
 	refused(large, 2*12*strip, 2*19*strip)
 	admitted(large, 2*13*strip)
-	// A small job goes before it, except for the turns of the oldest job, which it
-	// shares. The measured leases are pairs.
-	if err := s.enter(s.job(t, 16384, 1), 3*strip); err != nil {
+	// A small job goes before the large job, except for the turns of the oldest job.
+	if err := s.submit(s.job(t, 16384, 1), 3*strip); err != nil {
 		t.Error(err)
 	}
 	over, cancel := context.WithDeadline(context.Background(), s.clock.Add(-time.Second))
 	defer cancel()
-	if err := s.Scheduler.enter(over, s.job(t, 0, 1)); err != nil {
-		t.Errorf("that the time is over, the context says: %v", err)
+	if err := s.Scheduler.submit(over, s.job(t, 0, 1)); err != nil {
+		t.Errorf("a job with an expired deadline: %v; its context reports that", err)
 	}
 }
 
@@ -183,15 +185,15 @@ func TestInTime(t *testing.T) {
 // of queues. A job that would finish in time must not be refused, and a job that would
 // finish much too late must be.
 func TestEstimate(t *testing.T) {
-	if memorytest.UnderRace {
-		t.Skip("it is about figures, and takes long")
+	if testkit.RaceEnabled {
+		t.Skip("slow under the race detector, which has nothing to find in estimates")
 	}
 	rng := rand.New(rand.NewPCG(3, 3))
 	costs := map[string]func(*lease) time.Duration{
-		"shared":  shared,
+		"shared":  sharedCost,
 		"by work": func(l *lease) time.Duration { return time.Duration(l.work / 100) },
 		"uneven": func(l *lease) time.Duration {
-			return time.Duration(float64(shared(l)) * (0.5 + rng.Float64()))
+			return time.Duration(float64(sharedCost(l)) * (0.5 + rng.Float64()))
 		},
 	}
 	for _, name := range slices.Sorted(maps.Keys(costs)) { // sorted, to use the same random numbers each time
@@ -204,7 +206,7 @@ func TestEstimate(t *testing.T) {
 				references := []int{1, 1, 1, 5, 66}[rng.IntN(5)]
 				rows := []int{0, 0, 100_000, 16_384, 200}[rng.IntN(5)]
 				for range rng.IntN(40) {
-					if err := s.Scheduler.enter(t.Context(), s.job(t, rows, references)); err != nil {
+					if err := s.Scheduler.submit(t.Context(), s.job(t, rows, references)); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -213,11 +215,11 @@ func TestEstimate(t *testing.T) {
 				}
 				j := s.job(t, []int{0, 100_000, 16_384, 200}[rng.IntN(4)], []int{1, 7, 66}[rng.IntN(3)])
 				j.weigh(s.listShare)
-				wait := s.wait(j, s.clock)
-				if err := s.Scheduler.enter(t.Context(), j); err != nil {
+				wait := s.estimate(j, s.clock)
+				if err := s.Scheduler.submit(t.Context(), j); err != nil {
 					t.Fatal(err)
 				}
-				took := s.until(t, j)
+				took := s.runUntil(t, j)
 				if float64(wait) > patience*float64(took) {
 					high++
 				}
@@ -241,61 +243,61 @@ func TestEstimate(t *testing.T) {
 // small jobs.
 func TestEstimateOfLongQueue(t *testing.T) {
 	for _, rows := range [][]int{{0}, {0, 200}, {200, 0}, {0, 200, 200}, {200, 200, 0, 16_384}, {0, 0, 0, 0, 200, 200, 200, 200}} {
-		s := simulate(t, 1, shared)
-		if err := s.Scheduler.enter(t.Context(), s.job(t, 0, 1)); err != nil {
+		s := simulate(t, 1, sharedCost)
+		if err := s.Scheduler.submit(t.Context(), s.job(t, 0, 1)); err != nil {
 			t.Fatal(err)
 		}
 		for s.step() { // to measure a pace
 		}
 		for i := range 2000 {
-			if err := s.Scheduler.enter(t.Context(), s.job(t, rows[i%len(rows)], 1+i%3)); err != nil {
+			if err := s.Scheduler.submit(t.Context(), s.job(t, rows[i%len(rows)], 1+i%3)); err != nil {
 				t.Fatal(err)
 			}
 		}
 		j := s.job(t, 0, 7)
 		j.weigh(s.listShare)
-		wait := s.wait(j, s.clock)
-		s.looks = len(s.jobs)
-		if whole := s.wait(j, s.clock); wait < whole*8/10 || wait > whole*12/10 {
-			t.Errorf("rows %v: the estimate is %v, with all jobs looked at %v", rows, wait, whole)
+		wait := s.estimate(j, s.clock)
+		s.sampleMax = len(s.jobs)
+		if whole := s.estimate(j, s.clock); wait < whole*8/10 || wait > whole*12/10 {
+			t.Errorf("rows %v: the estimate is %v, with all jobs examined %v", rows, wait, whole)
 		}
 	}
 }
 
-// TestPaceHeals checks that a pace measured at a bad moment refuses jobs only for a short
-// time, and that a pause of the machine has little effect.
-func TestPaceHeals(t *testing.T) {
+// TestPaceRecovers checks that a pace measured at a bad moment refuses jobs only for a
+// short time, and that a pause of the machine has little effect.
+func TestPaceRecovers(t *testing.T) {
 	const strip = 10 * time.Millisecond
 	cost := strip
 	s := simulate(t, 1, func(*lease) time.Duration { return cost })
 	run := func() {
 		t.Helper()
 		j := s.job(t, 0, 1)
-		if err := s.enter(j, time.Hour); err != nil {
+		if err := s.submit(j, time.Hour); err != nil {
 			t.Fatal(err)
 		}
-		s.until(t, j)
+		s.runUntil(t, j)
 	}
 	run()
 	paused := s.job(t, 0, 1)
-	if err := s.enter(paused, time.Hour); err != nil {
+	if err := s.submit(paused, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	cost = time.Minute
 	s.step()
 	cost = strip
-	s.until(t, paused)
-	if err := s.inTime(&Job{version: paused.version, Searches: paused.Searches, strips: paused.strips, work: paused.work, left: 19, deadline: s.clock.Add(30 * strip)}); err != nil {
+	s.runUntil(t, paused)
+	if err := s.refuseLate(&Job{version: paused.version, Searches: paused.Searches, strips: paused.strips, work: paused.work, left: 19, deadline: s.clock.Add(30 * strip)}); err != nil {
 		t.Errorf("after a pause: %v", err)
 	}
 	cost = 20 * strip
 	run()
-	if err := s.enter(s.job(t, 0, 1), 19*strip); err == nil {
-		t.Fatal("not refused, though all is slow")
+	if err := s.submit(s.job(t, 0, 1), 19*strip); err == nil {
+		t.Fatal("not refused, although all strips are slow")
 	}
 	s.clock = s.clock.Add(paceAge + 1)
-	if err := s.enter(s.job(t, 0, 1), 19*strip); err != nil {
-		t.Errorf("after a while: %v", err)
+	if err := s.submit(s.job(t, 0, 1), 19*strip); err != nil {
+		t.Errorf("after paceAge: %v", err)
 	}
 }
 
@@ -306,14 +308,14 @@ func TestPauseAfterIdle(t *testing.T) {
 	cost := time.Minute
 	s := simulate(t, 1, func(*lease) time.Duration { return cost })
 	paused := s.job(t, 0, 1)
-	if err := s.enter(paused, time.Hour); err != nil {
+	if err := s.submit(paused, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	s.step() // takes the strip
 	cost = strip
-	s.until(t, paused)
-	if err := s.enter(s.job(t, 0, 1), 100*strip); err != nil {
-		t.Errorf("it takes %v: %v", 19*strip, err)
+	s.runUntil(t, paused)
+	if err := s.submit(s.job(t, 0, 1), 100*strip); err != nil {
+		t.Errorf("the job needs only %v: %v", 19*strip, err)
 	}
 }
 
@@ -323,13 +325,13 @@ func TestLate(t *testing.T) {
 	const strip = 10 * time.Millisecond
 	s := simulate(t, 1, func(*lease) time.Duration { return strip })
 	first := s.job(t, 0, 1)
-	if err := s.enter(first, time.Hour); err != nil {
+	if err := s.submit(first, time.Hour); err != nil {
 		t.Fatal(err)
 	}
-	s.until(t, first)
+	s.runUntil(t, first)
 	begun, waits, small := s.job(t, 0, s.waveMax), s.job(t, 0, 1), s.job(t, 200, 1) // begun leaves no room in its leases
 	for _, j := range []*Job{begun, waits, small} {
-		if err := s.enter(j, 20*strip); err != nil {
+		if err := s.submit(j, 20*strip); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -338,7 +340,7 @@ func TestLate(t *testing.T) {
 	s.step()
 	waits.deadline = s.clock.Add(12 * strip)
 	s.jobs = append(s.jobs, waits, small)
-	s.until(t, begun)
+	s.runUntil(t, begun)
 	for s.step() {
 	}
 	if e, ok := errors.AsType[*matcher.Error](waits.failed); !ok || e.Code != matcher.CodeUnavailable || e.RetryAfter == 0 {
@@ -352,20 +354,20 @@ func TestLate(t *testing.T) {
 	}
 }
 
-// TestBegunIsEnded checks that a later wave of a request is accepted and done whatever
-// the estimate, and goes before requests that have not begun. A request whose end is in
-// doubt does not begin while others wait.
-func TestBegunIsEnded(t *testing.T) {
+// TestBegunRequestIsFinished checks that a later wave of a request is accepted and done
+// whatever the estimate, and goes before requests that have not begun. A request that may
+// not finish in time does not begin while other requests wait.
+func TestBegunRequestIsFinished(t *testing.T) {
 	const strip = 10 * time.Millisecond
 	s := simulate(t, 1, func(*lease) time.Duration { return strip })
 	enter := func(j *Job, left time.Duration) *Job {
 		t.Helper()
-		if err := s.enter(j, left); err != nil {
+		if err := s.submit(j, left); err != nil {
 			t.Fatal(err)
 		}
 		return j
 	}
-	s.until(t, enter(s.job(t, 0, s.waveMax), time.Hour)) // 19 strips take 190 ms
+	s.runUntil(t, enter(s.job(t, 0, s.waveMax), time.Hour)) // 19 strips take 190 ms
 	refused := func(j *Job) bool {
 		_, ok := errors.AsType[*matcher.Error](j.failed)
 		return ok
@@ -376,16 +378,16 @@ func TestBegunIsEnded(t *testing.T) {
 		}
 	}
 
-	// The wave has one reference less than a job that has another wave to come.
+	// The wave has one reference less than the waiting request, which has a second wave.
 	waits, wave := s.job(t, 0, 1), s.job(t, 0, s.waveMax)
-	waits.More, wave.Begun = s.waveMax, true
+	waits.Later, wave.Begun = s.waveMax, true
 	enter(waits, time.Hour)
 	enter(wave, strip)
 	for len(s.jobs) == 2 {
 		s.step()
 	}
 	if refused(wave) || waits.left < len(waits.strips)/2 { // the oldest job has one of four turns
-		t.Errorf("%v, %d strips of the other are left", wave.failed, waits.left)
+		t.Errorf("the wave: %v; %d strips of the waiting job are left", wave.failed, waits.left)
 	}
 	drain()
 
@@ -394,7 +396,7 @@ func TestBegunIsEnded(t *testing.T) {
 	enter(other, time.Hour)
 	drain()
 	if !refused(doubtful) || other.failed != nil {
-		t.Errorf("19 strips in the time of 30, while another waits: %v, %v", doubtful.failed, other.failed)
+		t.Errorf("19 strips in the time of 30, while another job waits: %v, %v", doubtful.failed, other.failed)
 	}
 	alone := enter(s.job(t, 0, s.waveMax), 30*strip)
 	drain()
@@ -402,36 +404,36 @@ func TestBegunIsEnded(t *testing.T) {
 		t.Errorf("19 strips in the time of 30, alone: %v", alone.failed)
 	}
 	long := s.job(t, 0, s.waveMax)
-	long.More = s.waveMax // 38 strips
+	long.Later = s.waveMax // 38 strips
 	enter(long, time.Hour)
 	long.deadline = s.clock.Add(20 * strip)
 	drain()
 	if !refused(long) {
-		t.Error("the references that come later do not count")
+		t.Error("the later references of the request were not counted")
 	}
 }
 
 // TestSmallFirst checks that small jobs that arrive during a large one are done before
-// it, and that the large one finishes even if more small jobs keep arriving.
+// it, and that the large job finishes even if more small jobs keep arriving.
 func TestSmallFirst(t *testing.T) {
-	s := simulate(t, 1, shared)
-	large := s.job(t, 0, s.waveMax) // takes no other job along
-	if err := s.enter(large, time.Hour); err != nil {
+	s := simulate(t, 1, sharedCost)
+	large := s.job(t, 0, s.waveMax) // leaves no room in its leases for other jobs
+	if err := s.submit(large, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	s.step()
 	var small []*Job
 	for n := range 12 {
 		small = append(small, s.job(t, 16_384*(1+n%3), 1))
-		if err := s.enter(small[n], time.Hour); err != nil {
+		if err := s.submit(small[n], time.Hour); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, j := range small {
-		s.until(t, j)
+		s.runUntil(t, j)
 	}
 	if large.left < 10 {
-		t.Errorf("%d of 19 strips of the large one are left when the small ones are done", large.left)
+		t.Errorf("%d of 19 strips of the large job are left when the small jobs are done", large.left)
 	}
 	for range 8 * 19 { // one small job per step
 		select {
@@ -439,10 +441,10 @@ func TestSmallFirst(t *testing.T) {
 			return
 		default:
 		}
-		if err := s.enter(s.job(t, 16_384, 1), time.Hour); err != nil {
+		if err := s.submit(s.job(t, 16_384, 1), time.Hour); err != nil {
 			t.Fatal(err)
 		}
 		s.step()
 	}
-	t.Errorf("%d strips of the large one are left", large.left)
+	t.Errorf("%d strips of the large job are left", large.left)
 }

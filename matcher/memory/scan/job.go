@@ -10,10 +10,10 @@ import (
 	"nearside/simd"
 )
 
-// stripBytes is how many bytes of descriptors, or of their copies, a worker reads at
-// once. For one reference, this takes less than a tenth of a millisecond at memory speed,
-// so a new job does not wait long. It is also long enough that taking the strip costs
-// little in comparison.
+// stripBytes is the number of bytes of descriptors, or of their copies, that a worker
+// reads at once. For one reference, this takes less than a tenth of a millisecond at
+// memory speed, so a new job does not wait long. The time to take a strip is much shorter
+// than that.
 const stripBytes = 2 << 20
 
 // stripRows returns the number of rows in a strip of v, a power of two.
@@ -32,7 +32,7 @@ type strip struct {
 	base   uint32   // number of the row at offset 0 of the chunk
 	lo, hi int      // offsets; lo is a multiple of 64
 	mask   []uint64 // selected rows, starting at lo; nil: all rows
-	share  float64  // share of blocks that have a selected row
+	share  float64  // fraction of blocks that have a selected row
 	work   float64  // work for one reference
 	taken  bool     // guarded by Scheduler.mu
 }
@@ -44,17 +44,17 @@ type Job struct {
 	version  *matcher.Version
 	Searches []*Search
 	strips   []strip
-	index    [][]int32  // strip by chunk and place in the chunk; -1: none
+	index    [][]int32  // index in strips, by chunk and place in the chunk; -1: no selected row
 	Rows     int        // number of selected rows that have a descriptor of the version
 	work     float64    // work of all strips, for one reference
-	More     int        // number of references that the request compares with the same rows after this job
+	Later    int        // number of references that the request compares with the same rows after this job
 	Begun    bool       // the request has already compared other references with the same rows
 	Account  matcher.ID // account of the request; zero: none
 
 	at        int       // all strips before this one are taken
 	left      int       // number of strips not taken yet
 	running   int       // number of workers comparing a strip of this job
-	Shared    int       // most references that shared a strip with the first one; see sharedWith
+	SharedMax int       // maximum of sharedWith over the strips taken
 	deadline  time.Time // deadline of the request; zero: none
 	closed    bool
 	cancelled bool
@@ -62,10 +62,10 @@ type Job struct {
 	done      chan struct{}
 }
 
-// turns is the remaining work by which jobs are ordered: strips not taken yet, times
+// remaining is the number by which jobs are ordered: strips not taken yet, times
 // references. It includes the references that come after this job. A job that has started
 // is usually close to finishing.
-func (j *Job) turns() int { return j.left*len(j.Searches) + len(j.strips)*j.More }
+func (j *Job) remaining() int { return j.left*len(j.Searches) + len(j.strips)*j.Later }
 
 // hasBegun reports whether any work was spent on the request of j.
 func (j *Job) hasBegun() bool { return j.Begun || j.left < len(j.strips) }
@@ -78,10 +78,10 @@ func (j *Job) nextStrip() *strip {
 	return &j.strips[j.at]
 }
 
-// same returns the strip of j with the same rows as s, which is a strip of lead. It
-// returns nil if j does not need those rows.
-func (j *Job) same(lead *Job, s *strip) *strip {
-	if j.version != lead.version || j.origin != lead.origin {
+// matchingStrip returns the strip of j with the same rows as s, which is a strip of
+// other. It returns nil if j does not need those rows.
+func (j *Job) matchingStrip(other *Job, s *strip) *strip {
+	if j.version != other.version || j.origin != other.origin {
 		return nil
 	}
 	chunk := int(s.base >> 16)
@@ -92,11 +92,11 @@ func (j *Job) same(lead *Job, s *strip) *strip {
 	if place >= len(j.index[chunk]) || j.index[chunk][place] < 0 {
 		return nil
 	}
-	mine := &j.strips[j.index[chunk][place]]
-	if mine.taken || mine.view.Chunk != s.view.Chunk { // a different chunk has this index now
+	own := &j.strips[j.index[chunk][place]]
+	if own.taken || own.view.Chunk != s.view.Chunk { // the index belongs to another chunk in the other job's snapshot
 		return nil
 	}
-	return mine
+	return own
 }
 
 // NewJob returns a job with those strips of a selection that have rows of v.
@@ -129,7 +129,7 @@ func (j *Job) addChunk(v *table.View, chunk uint32, selected []uint64) {
 		if selected != nil {
 			s.mask = selected[lo/64 : (s.hi+63)/64]
 			blocks := 0
-			n, blocks = count(s.mask)
+			n, blocks = countRows(s.mask)
 			s.share = float64(blocks) / float64((s.hi-s.lo+15)/16)
 		}
 		if n == 0 {
@@ -143,9 +143,9 @@ func (j *Job) addChunk(v *table.View, chunk uint32, selected []uint64) {
 	j.index[chunk] = places
 }
 
-// count returns the number of rows in a mask, and the number of blocks of 16 that have
-// any of them.
-func count(mask []uint64) (rows, blocks int) {
+// countRows returns the number of rows in a mask, and the number of blocks of 16 that
+// have any of them.
+func countRows(mask []uint64) (rows, blocks int) {
 	for _, w := range mask {
 		rows += bits.OnesCount64(w)
 		blocks += bits.OnesCount64(blocksOf(w))

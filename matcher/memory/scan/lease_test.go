@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
 	"nearside/matcher/memory/internal/memorytest"
@@ -14,16 +15,16 @@ import (
 	"nearside/simd"
 )
 
-// moment is a selection and its expected contents.
-type moment struct {
+// snapshotSet is a candidate set of some snapshot, and the faces of that snapshot.
+type snapshotSet struct {
 	set       *matcher.Candidates
 	selection *filter.Selection
 	faces     map[matcher.ID]*matcher.Object
 }
 
-// TestLease checks that jobs that share a strip each get their own answer. They want
-// different rows of it, few or many, from older or newer snapshots. Some of these rows
-// are in the same block.
+// TestLease checks that jobs that share a strip each get their own answer. They need
+// different rows of the strip, few or many, from older or newer snapshots. Some of these
+// rows are in the same block.
 func TestLease(t *testing.T) {
 	for _, k := range simd.Kernels() {
 		t.Run(k.Name(), func(t *testing.T) {
@@ -54,7 +55,7 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 		}
 		return b
 	}
-	var moments []moment
+	var sets []snapshotSet
 	for n := range 12 {
 		var changes []store.Change
 		for range 1 + rng.IntN(70) {
@@ -70,7 +71,7 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 			}
 		}
 		p.commit(t, changes...)
-		if n%4 == 3 { // sooner or later another chunk takes the index of the first one
+		if n%4 == 3 { // so that another chunk gets the index of the first one at some point
 			p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
 		}
 		for _, age := range []uint8{255, 60, 3} {
@@ -78,21 +79,21 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 			if age == 255 {
 				set.Filter = matcher.Filter{}
 			}
-			moments = append(moments, moment{set, p.selection(t, &set.Filter), maps.Clone(p.Faces)})
+			sets = append(sets, snapshotSet{set, p.selection(t, &set.Filter), maps.Clone(p.Faces)})
 		}
 	}
 	w := newScanner(k)
 	rounds := 500
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		rounds = 50
 	}
 	shared := 0
 	for range rounds {
 		var l lease
-		var chosen []moment
+		var chosen []snapshotSet
 		var subs [][]matcher.SubRequest
 		for range 1 + rng.IntN(5) {
-			m := moments[rng.IntN(len(moments))]
+			m := sets[rng.IntN(len(sets))]
 			j := NewJob(m.selection, v)
 			if len(j.strips) == 0 {
 				continue
@@ -104,9 +105,9 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 			}
 			place := &j.strips[0]
 			if len(l.tasks) > 0 {
-				place = j.same(l.tasks[0].job, l.tasks[0].strip)
+				place = j.matchingStrip(l.tasks[0].job, l.tasks[0].strip)
 			}
-			if place == nil { // its rows are in another chunk now
+			if place == nil { // the rows of its snapshot are in another chunk
 				continue
 			}
 			l.tasks = append(l.tasks, task{j, place})
@@ -121,9 +122,9 @@ func testLease(t *testing.T, k *simd.Kernel, version matcher.Version) {
 		}
 		for i, m := range chosen {
 			o := memorytest.Oracle{Registry: p.Registry, Faces: m.faces}
-			for n, probe := range l.tasks[i].job.Searches {
+			for n, search := range l.tasks[i].job.Searches {
 				want, _, _ := o.Answer(&subs[i][n])
-				if got := memorytest.AnswersOf(probe.matches()); !slices.Equal(got, want) {
+				if got := memorytest.AnswersOf(search.matches()); !slices.Equal(got, want) {
 					t.Fatalf("%v: job %d of %d, reference %d:\n got %v\nwant %v", v.Encoding, i, len(chosen), n, got, want)
 				}
 			}

@@ -67,11 +67,12 @@ func version3(t testing.TB) *matcher.Version {
 	return registry.Version(1)
 }
 
-// commit applies changes of objects to both, like the matcher does.
+// commit applies changes of objects to the tables and to the oracle, like the matcher
+// does.
 func (p *pair) commit(t testing.TB, changes ...store.Change) {
 	t.Helper()
 	for part := range slices.Chunk(changes, 5000) {
-		p.Change(part)
+		p.ApplyChanges(part)
 		u := p.tables.Begin()
 		rows := make([]uint32, len(part))
 		for i, c := range part {

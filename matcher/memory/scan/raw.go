@@ -8,10 +8,10 @@ import (
 )
 
 const (
-	// rawPiece is how many candidates are compared between two checks of the context.
+	// rawPiece is the number of candidates compared between two checks of the context.
 	rawPiece = 256
-	// rawTurn is how many bytes a raw match compares before others have their turn: about
-	// the size of a strip.
+	// rawTurn is the number of bytes that a raw match compares before it yields to other raw
+	// matches: about the size of a strip.
 	rawTurn = stripBytes
 	// rawWaitingMax is the maximum number of raw matches that wait for a turn.
 	rawWaitingMax = 4096
@@ -21,8 +21,8 @@ const (
 // one for each raw match that compares at the same time. Raw matches take turns, so that
 // small ones do not wait for large ones to end.
 type Raw struct {
-	stile  *turnstile
-	kernel *simd.Kernel
+	turnstile *turnstile
+	kernel    *simd.Kernel
 }
 
 // NewRaw returns a Raw with the given number of places.
@@ -31,7 +31,7 @@ func NewRaw(places int, k *simd.Kernel) *Raw { return &Raw{newTurnstile(places, 
 // Distances returns the distance of every reference to every candidate. All of them are
 // descriptors of v. distances[i][j] belongs to references[i] and candidates[j].
 func (raw *Raw) Distances(ctx context.Context, v *matcher.Version, references, candidates [][]byte) ([][]float64, error) {
-	r := rawMatch{visit: visit{of: raw.stile}, kernel: raw.kernel, version: v, candidates: candidates}
+	r := rawMatch{visit: visit{turnstile: raw.turnstile}, kernel: raw.kernel, version: v, candidates: candidates}
 	defer r.leave()
 	if err := r.enter(ctx); err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ type rawMatch struct {
 	version    *matcher.Version
 	candidates [][]byte
 	rows       []byte // uint8 only: the candidates one after another
-	turn       int    // bytes compared since the last turn began
+	turn       int    // bytes compared in this turn
 	sums       [rawPiece]uint32
 }
 
@@ -72,7 +72,7 @@ func (r *rawMatch) compare(ctx context.Context, distances []float64, reference [
 		}
 		if r.turn >= rawTurn {
 			r.turn = 0
-			if err := r.letOthers(ctx); err != nil {
+			if err := r.yield(ctx); err != nil {
 				return err
 			}
 		}

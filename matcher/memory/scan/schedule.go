@@ -14,11 +14,11 @@ import (
 
 // Limits of concurrent work.
 const (
-	// jobsMax is the maximum number of waiting jobs. A request beyond it is refused.
+	// jobsMax is the maximum number of waiting jobs. Further jobs are refused.
 	jobsMax = 4096
-	// oldestEvery is the interval of the turns that go to the job that has waited
-	// longest. The other turns go to the job with the least work left. Small requests
-	// thus overtake huge ones, and huge ones still finish.
+	// Every oldestEvery-th turn goes to the job that has waited longest. The other turns go
+	// to the job with the least work left. Small requests thus overtake huge requests, and
+	// huge requests still finish.
 	oldestEvery = 4
 )
 
@@ -46,12 +46,12 @@ type Scheduler struct {
 	listShare float64   // share of blocks above which a single reference is compared with all blocks of a strip
 	waveMax   int       // maximum number of references that share one strip
 	now       func() time.Time
-	looks     int // estimateJobs, except in tests
+	sampleMax int // estimateJobs, except in tests
 
 	mu      sync.Mutex
 	jobs    []*Job // jobs with strips not taken yet, in order of arrival
 	workers int    // number of running workers
-	turn    int
+	turn    int    // number of turns so far
 	speeds  map[*matcher.Version]*speed
 }
 
@@ -86,7 +86,7 @@ func NewScheduler(workers int, k *simd.Kernel) (*Scheduler, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scheduler{pool: pool, now: time.Now, looks: estimateJobs, speeds: map[*matcher.Version]*speed{}}
+	s := &Scheduler{pool: pool, now: time.Now, sampleMax: estimateJobs, speeds: map[*matcher.Version]*speed{}}
 	s.scratch.New = func() any { return newScanner(k) }
 	s.scratch.Put(newScanner(k))
 	s.listShare, s.waveMax = k.ListShare(), waveMax(k)
@@ -110,13 +110,13 @@ func (s *Scheduler) Run(ctx context.Context, j *Job) error {
 	if j.left == 0 {
 		return nil
 	}
-	if err := s.enter(ctx, j); err != nil {
+	if err := s.submit(ctx, j); err != nil {
 		return err
 	}
 	select {
 	case <-j.done:
 	case <-ctx.Done():
-		s.leave(j)
+		s.withdraw(j)
 		<-j.done
 	}
 	if j.failed != nil {
@@ -128,17 +128,22 @@ func (s *Scheduler) Run(ctx context.Context, j *Job) error {
 	return nil
 }
 
-// enter queues j and starts workers for it. It never starts more workers than the pool
-// has places. Submit therefore waits, if at all, only for a worker that is about to end.
-func (s *Scheduler) enter(ctx context.Context, j *Job) error {
+// submit queues j and starts workers for it. It never starts more workers than the pool
+// has places. pool.Submit therefore waits, if at all, only for a worker that is about
+// to end. For a job of one strip, the calling goroutine becomes the worker.
+func (s *Scheduler) submit(ctx context.Context, j *Job) error {
 	j.weigh(s.listShare)
-	start, err := s.queue(ctx, j)
+	start, err := s.admit(ctx, j)
 	if err != nil {
 		return err
 	}
+	if start == 1 && len(j.strips) == 1 {
+		s.compareUntil(j) // waking a worker takes as long as comparing one strip
+		return nil
+	}
 	for range start {
-		if err := s.pool.Submit(s.work); err != nil { // the pool is closed
-			s.leave(j)
+		if err := s.pool.Submit(s.runWorker); err != nil { // the pool is closed
+			s.withdraw(j)
 			<-j.done
 			return matcher.Errorf(matcher.CodeUnavailable, "matching: %w", err)
 		}
@@ -146,8 +151,8 @@ func (s *Scheduler) enter(ctx context.Context, j *Job) error {
 	return nil
 }
 
-// queue queues j, unless it refuses it, and returns how many workers to start.
-func (s *Scheduler) queue(ctx context.Context, j *Job) (start int, err error) {
+// admit queues j or refuses it. It returns how many workers to start.
+func (s *Scheduler) admit(ctx context.Context, j *Job) (start int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.jobs) >= jobsMax {
@@ -155,7 +160,7 @@ func (s *Scheduler) queue(ctx context.Context, j *Job) (start int, err error) {
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		j.deadline = deadline
-		if err := s.inTime(j); err != nil {
+		if err := s.refuseLate(j); err != nil {
 			return 0, err
 		}
 	}
@@ -165,8 +170,9 @@ func (s *Scheduler) queue(ctx context.Context, j *Job) (start int, err error) {
 	return start, nil
 }
 
-// leave removes j from the queue. j.done is closed as soon as no worker is working on j.
-func (s *Scheduler) leave(j *Job) {
+// withdraw removes j from the queue. j.done is closed as soon as no worker is working on
+// j.
+func (s *Scheduler) withdraw(j *Job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if j.left > 0 {
@@ -179,42 +185,62 @@ func (s *Scheduler) leave(j *Job) {
 	}
 }
 
-// work is the body of a worker: it compares leases until there are no more.
-func (s *Scheduler) work() {
+// runWorker is the body of a worker of the pool.
+func (s *Scheduler) runWorker() { s.compareUntil(nil) }
+
+// compareUntil compares leases until no strips are left, or until last is done. last may
+// be nil.
+func (s *Scheduler) compareUntil(last *Job) {
 	w := s.scratch.Get().(*scanner)
 	var l lease
 	for s.nextLease(&l) {
 		if err := w.compareLease(&l); err != nil {
-			s.fail(&l, err)
+			s.failLease(&l, err)
+		}
+		if last != nil && s.handOver(&l, last) {
+			break
 		}
 	}
 	w.forget()
 	s.scratch.Put(w)
 }
 
-// fail ends the jobs of a lease with an error.
-func (s *Scheduler) fail(l *lease, err error) {
+// handOver finishes the lease in l. It returns true if last is done and the caller is no
+// longer a worker. If strips are left, a worker of the pool has taken its place.
+func (s *Scheduler) handOver(l *lease, last *Job) bool {
+	s.mu.Lock()
+	s.finishLease(l, s.now())
+	done, left := last.closed, len(s.jobs) > 0
+	if done && !left {
+		s.workers--
+	}
+	s.mu.Unlock()
+	return done && (!left || s.pool.Submit(s.runWorker) == nil)
+}
+
+// failLease ends the jobs of a lease with an error.
+func (s *Scheduler) failLease(l *lease, err error) {
 	l.work = 0
 	for _, p := range l.tasks {
 		s.mu.Lock()
 		p.job.failed = err
 		s.mu.Unlock()
-		s.leave(p.job)
+		s.withdraw(p.job)
 	}
 }
 
-// nextLease returns the finished lease in l and takes the next one into l. It returns
-// false if there is none; the worker then ends.
+// nextLease finishes the lease in l and takes the next lease into l. It returns false if
+// no strips are left; the worker then ends.
 func (s *Scheduler) nextLease(l *lease) bool {
 	now := s.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.settle(l, now)
+	s.finishLease(l, now)
 	for len(s.jobs) > 0 {
-		lead := s.lead(now)
-		s.count(l, lead.version, now)
-		if !s.late(lead, now) {
-			s.takeStrip(l, lead, now)
+		j := s.nextJob(now)
+		s.recordDemand(l, j.version, now)
+		if !s.giveUpLate(j, now) {
+			s.takeStrip(l, j, now)
 		}
 		s.jobs = slices.DeleteFunc(s.jobs, func(j *Job) bool { return j.left == 0 })
 		if len(l.tasks) > 0 {
@@ -225,8 +251,9 @@ func (s *Scheduler) nextLease(l *lease) bool {
 	return false
 }
 
-// count records in l, and in the speed of v, how many references wait for strips of v.
-func (s *Scheduler) count(l *lease, v *matcher.Version, now time.Time) {
+// recordDemand records in l, and in the speed of v, how many references wait for strips
+// of v.
+func (s *Scheduler) recordDemand(l *lease, v *matcher.Version, now time.Time) {
 	l.demand = 0
 	for _, j := range s.jobs {
 		if j.version == v {
@@ -235,11 +262,11 @@ func (s *Scheduler) count(l *lease, v *matcher.Version, now time.Time) {
 	}
 	own := s.speed(v)
 	own.demand = l.demand
-	own.forget(now)
+	own.dropOld(now)
 }
 
-// settle records that the lease was finished at now, and empties it.
-func (s *Scheduler) settle(l *lease, now time.Time) {
+// finishLease records that the lease was finished at now, and empties it.
+func (s *Scheduler) finishLease(l *lease, now time.Time) {
 	if l.work > 0 {
 		s.speed(l.tasks[0].job.version).addMeasured(l.demand, l.work, l.begun, now)
 	}
@@ -254,47 +281,48 @@ func (s *Scheduler) settle(l *lease, now time.Time) {
 	*l = lease{tasks: l.tasks[:0]}
 }
 
-// lead returns the job whose turn it is. There must be one. Every oldestEvery-th turn
-// goes to the oldest job. The exception is a job that has not begun and that would miss
-// its deadline if it had only these turns: the work spent on it would be lost.
-func (s *Scheduler) lead(now time.Time) *Job {
-	lead := s.jobs[0]
-	if s.turn++; s.turn%oldestEvery == 0 && (lead.hasBegun() || lead.deadline.IsZero() ||
-		oldestEvery*s.needs(lead) <= lead.deadline.Sub(now)) {
-		return lead
+// nextJob returns the job whose turn it is. There must be a job. Every oldestEvery-th
+// turn goes to the oldest job. The exception is a job that has not begun and that would
+// miss its deadline if it had only these turns: the work spent on it would be lost.
+func (s *Scheduler) nextJob(now time.Time) *Job {
+	oldest := s.jobs[0]
+	if s.turn++; s.turn%oldestEvery == 0 && (oldest.hasBegun() || oldest.deadline.IsZero() ||
+		oldestEvery*s.timeNeeded(oldest) <= oldest.deadline.Sub(now)) {
+		return oldest
 	}
+	next := oldest
 	for _, j := range s.jobs {
-		if j.turns() < lead.turns() {
-			lead = j
+		if j.remaining() < next.remaining() {
+			next = j
 		}
 	}
-	return lead
+	return next
 }
 
-// takeStrip takes the next strip of lead for every job that needs it.
-func (s *Scheduler) takeStrip(l *lease, lead *Job, now time.Time) {
-	strip := lead.nextStrip()
-	references := 0
+// takeStrip takes the next strip of chosen for every job that needs it.
+func (s *Scheduler) takeStrip(l *lease, chosen *Job, now time.Time) {
+	next := chosen.nextStrip()
+	others := 0 // number of references of the other jobs
 	l.begun = now
 	for _, j := range s.jobs {
-		mine := strip
-		if j != lead {
-			if references+len(j.Searches)+len(lead.Searches) > s.waveMax {
+		own := next
+		if j != chosen {
+			if others+len(j.Searches)+len(chosen.Searches) > s.waveMax {
 				continue
 			}
-			if mine = j.same(lead, strip); mine == nil || s.late(j, now) {
+			if own = j.matchingStrip(chosen, next); own == nil || s.giveUpLate(j, now) {
 				continue
 			}
-			references += len(j.Searches)
+			others += len(j.Searches)
 		}
-		mine.taken = true
+		own.taken = true
 		j.left--
 		j.running++
-		l.tasks = append(l.tasks, task{j, mine})
-		l.work += mine.work * float64(len(j.Searches))
+		l.tasks = append(l.tasks, task{j, own})
+		l.work += own.work * float64(len(j.Searches))
 	}
 	for _, p := range l.tasks {
-		p.job.Shared = max(p.job.Shared, l.sharedWith(p.job))
+		p.job.SharedMax = max(p.job.SharedMax, l.sharedWith(p.job))
 	}
 }
 

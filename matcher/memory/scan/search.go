@@ -27,13 +27,15 @@ type Search struct {
 
 	bound atomic.Uint64 // bits of the float64 value above which a row cannot become a hit
 	mu    sync.Mutex
-	hits  []Hit // a heap; the root is the last hit of the order
+	hits  []Hit // the first limit hits so far, and later ones that are not dropped yet
+	last  Hit   // the last of the first limit hits; set when full
+	full  bool  // there were at least limit hits
 }
 
 // Farthest returns the largest distance that passes the threshold of a sub-request.
 func Farthest(sub *matcher.SubRequest) float64 {
 	if sub.Candidates.Threshold > 0 {
-		return sub.Version.Cut(sub.Candidates.Threshold)
+		return sub.Version.DistanceLimit(sub.Candidates.Threshold)
 	}
 	return sub.Version.DistanceMax()
 }
@@ -75,21 +77,9 @@ func (p *Search) exact(row []byte) float64 {
 	return p.version.Distance(p.query, row)
 }
 
-// within returns the value above which a row cannot become a hit. It only falls, so a
-// caller with an older value just compares a few rows too many.
+// within returns the value above which a row cannot become a hit. This value only falls,
+// so a caller with an older value compares only a few rows too many.
 func (p *Search) within() float64 { return math.Float64frombits(p.bound.Load()) }
-
-// offer adds rows that may belong to the answer.
-func (p *Search) offer(found []Hit) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, h := range found {
-		p.push(h)
-	}
-	if p.order == matcher.BySimilarity && len(p.hits) == p.limit {
-		p.bound.Store(math.Float64bits(min(p.cut, p.hits[0].value)))
-	}
-}
 
 // Hit is a row that may belong to an answer. value ranks rows by distance: it is the
 // exact sum for uint8 and the distance for float32. NaN means that it is not computed
@@ -97,52 +87,6 @@ func (p *Search) offer(found []Hit) {
 type Hit struct {
 	value float64
 	Row   uint32
-}
-
-// push adds a row if it passes the threshold and is among the first limit rows of the
-// order.
-func (p *Search) push(h Hit) {
-	full := len(p.hits) == p.limit
-	if full && p.compare(h, p.hits[0]) >= 0 {
-		return
-	}
-	if math.IsNaN(h.value) {
-		v, i := p.snap.At(p.origin, h.Row)
-		h.value = p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
-	}
-	if p.Distance(h) > p.farthest {
-		return
-	}
-	if full {
-		p.hits[0] = h
-		p.down(0)
-		return
-	}
-	p.hits = append(p.hits, h)
-	for i := len(p.hits) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if p.compare(p.hits[i], p.hits[parent]) <= 0 {
-			break
-		}
-		p.hits[i], p.hits[parent] = p.hits[parent], p.hits[i]
-		i = parent
-	}
-}
-
-func (p *Search) down(i int) {
-	for {
-		worst := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(p.hits); child++ {
-			if p.compare(p.hits[child], p.hits[worst]) > 0 {
-				worst = child
-			}
-		}
-		if worst == i {
-			return
-		}
-		p.hits[i], p.hits[worst] = p.hits[worst], p.hits[i]
-		i = worst
-	}
 }
 
 // Distance returns the distance of a hit as the answer reports it.
@@ -163,7 +107,11 @@ func (p *Search) compare(a, b Hit) int {
 	case matcher.ByTimeDesc:
 		c = cmp.Compare(p.time(b), p.time(a))
 	default:
-		c = cmp.Compare(a.value, b.value)
+		if a.value < b.value { // cmp.Compare is slower, because it orders NaN too
+			return -1
+		} else if a.value > b.value {
+			return 1
+		}
 	}
 	if c != 0 || a.Row == b.Row {
 		return c
@@ -179,10 +127,4 @@ func (p *Search) time(h Hit) matcher.Time {
 func (p *Search) id(h Hit) matcher.ID {
 	v, i := p.snap.At(p.origin, h.Row)
 	return v.IDs[i]
-}
-
-// Ranked returns the hits, in the order of the answer. The job must be done.
-func (p *Search) Ranked() []Hit {
-	slices.SortFunc(p.hits, p.compare)
-	return p.hits
 }

@@ -10,39 +10,39 @@ import (
 // turnstile limits the concurrent computations that do not use the scheduler's workers.
 // Waiting visits enter in the order of arrival.
 type turnstile struct {
-	places  chan struct{} // has one value for each visit inside; the runtime serves blocked senders in order
-	waiting atomic.Int64
-	most    int64 // maximum of waiting
+	places     chan struct{} // has one value for each visit inside; the runtime serves blocked senders in order
+	waiting    atomic.Int64
+	waitingMax int64
 }
 
 func newTurnstile(places, waitingMax int) *turnstile {
-	return &turnstile{places: make(chan struct{}, places), most: int64(waitingMax)}
+	return &turnstile{places: make(chan struct{}, places), waitingMax: int64(waitingMax)}
 }
 
 // visit is one goroutine's passage through a turnstile.
 type visit struct {
-	of     *turnstile
-	inside bool
+	turnstile *turnstile
+	inside    bool
 }
 
 // enter waits for a place. The caller must call leave afterwards, even after an error.
 func (v *visit) enter(ctx context.Context) error {
-	t := v.of
-	if t.waiting.Add(1) > t.most {
+	t := v.turnstile
+	if t.waiting.Add(1) > t.waitingMax {
 		t.waiting.Add(-1)
-		return matcher.Errorf(matcher.CodeUnavailable, "matching: the queue is full with %d raw matches", t.most)
+		return matcher.Errorf(matcher.CodeUnavailable, "matching: the queue is full with %d raw matches", t.waitingMax)
 	}
 	return v.wait(ctx)
 }
 
 // wait waits for a place. The visit must already be counted in waiting.
 func (v *visit) wait(ctx context.Context) error {
-	defer v.of.waiting.Add(-1)
+	defer v.turnstile.waiting.Add(-1)
 	if err := context.Cause(ctx); err != nil { // otherwise select might still choose the place
 		return err
 	}
 	select {
-	case v.of.places <- struct{}{}:
+	case v.turnstile.places <- struct{}{}:
 		v.inside = true
 		return nil
 	case <-ctx.Done():
@@ -54,17 +54,17 @@ func (v *visit) wait(ctx context.Context) error {
 func (v *visit) leave() {
 	if v.inside {
 		v.inside = false
-		<-v.of.places
+		<-v.turnstile.places
 	}
 }
 
-// letOthers leaves and enters again behind the waiting visits, if there are any. A visit
-// that has already entered is never refused here.
-func (v *visit) letOthers(ctx context.Context) error {
-	if v.of.waiting.Load() == 0 {
+// yield gives the place to the next waiting visit, if there is one, and waits for a place
+// again. The visit is never refused here, because it has entered before.
+func (v *visit) yield(ctx context.Context) error {
+	if v.turnstile.waiting.Load() == 0 {
 		return nil
 	}
-	v.of.waiting.Add(1)
+	v.turnstile.waiting.Add(1)
 	v.leave()
 	return v.wait(ctx)
 }

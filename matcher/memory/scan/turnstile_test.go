@@ -11,14 +11,13 @@ import (
 	"nearside/matcher"
 )
 
-// TestTurnstile checks that places are given in order of arrival, including to visits
-// that let others go first. A cancelled visit stops waiting, and too many waiting visits
-// are refused.
+// TestTurnstile checks that visits enter in order of arrival. This includes visits that
+// yield. A cancelled visit stops waiting, and too many waiting visits are refused.
 func TestTurnstile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		stile := newTurnstile(1, 4)
+		gate := newTurnstile(1, 4)
 		var order []string
-		inside := visit{of: stile}
+		inside := visit{turnstile: gate}
 		if err := inside.enter(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -30,7 +29,7 @@ func TestTurnstile(t *testing.T) {
 				if name == "gives up" {
 					ctx = impatient
 				}
-				v := visit{of: stile}
+				v := visit{turnstile: gate}
 				defer v.leave()
 				if err := v.enter(ctx); err != nil {
 					if ctx != impatient || !errors.Is(err, gone) {
@@ -40,7 +39,7 @@ func TestTurnstile(t *testing.T) {
 				}
 				order = append(order, name)
 				if name == "a" {
-					if err := v.letOthers(ctx); err != nil {
+					if err := v.yield(ctx); err != nil {
 						t.Error(err)
 					}
 					order = append(order, "a again")
@@ -48,38 +47,38 @@ func TestTurnstile(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		v := visit{of: stile}
+		v := visit{turnstile: gate}
 		if err := v.enter(t.Context()); matcher.CodeOf(err) != matcher.CodeUnavailable || err == nil {
-			t.Errorf("the fifth that waits: %v", err)
+			t.Errorf("the fifth waiting visit: %v", err)
 		}
 		v.leave()
 		cancel(gone)
 		synctest.Wait()
 		if len(order) > 0 {
-			t.Errorf("%v are inside beside another", order)
+			t.Errorf("%v entered while another visit was inside", order)
 		}
 		inside.leave()
 		synctest.Wait()
 		if want := []string{"a", "b", "c", "a again"}; !slices.Equal(order, want) {
 			t.Errorf("the order is %v, want %v", order, want)
 		}
-		if len(stile.places) > 0 || stile.waiting.Load() != 0 {
-			t.Errorf("%d are inside and %d wait", len(stile.places), stile.waiting.Load())
+		if len(gate.places) > 0 || gate.waiting.Load() != 0 {
+			t.Errorf("%d are inside and %d wait", len(gate.places), gate.waiting.Load())
 		}
 	})
 }
 
-// looks is a context that counts how often it is checked.
-type looks struct {
+// countedContext is a context that counts how often it is checked, and calls onCheck.
+type countedContext struct {
 	context.Context
-	look func(n int)
-	n    int
+	onCheck func(n int)
+	n       int
 }
 
-func (l *looks) Err() error {
-	l.n++
-	l.look(l.n)
-	return l.Context.Err()
+func (c *countedContext) Err() error {
+	c.n++
+	c.onCheck(c.n)
+	return c.Context.Err()
 }
 
 // TestRawInTurns checks that a small raw match that arrives during a large one is done
@@ -91,19 +90,19 @@ func TestRawInTurns(t *testing.T) {
 	references := 2 * rawTurn / (3 * candidates) // of the large match: two turns
 	last := references*candidates/rawPiece - 1
 	small := make(chan error, 1)
-	large := &looks{Context: t.Context(), look: func(n int) {
+	large := &countedContext{Context: t.Context(), onCheck: func(n int) {
 		switch n {
 		case 3:
 			go func() {
 				_, err := raw.Distances(t.Context(), v, [][]byte{row}, [][]byte{row})
 				small <- err
 			}()
-			for raw.stile.waiting.Load() == 0 {
+			for raw.turnstile.waiting.Load() == 0 {
 				runtime.Gosched()
 			}
 		case last:
-			if raw.stile.waiting.Load() > 0 {
-				t.Error("the large one is done, and the small one still waits")
+			if raw.turnstile.waiting.Load() > 0 {
+				t.Error("the large match is done, and the small one still waits")
 				return
 			}
 			if err := <-small; err != nil {
@@ -113,15 +112,15 @@ func TestRawInTurns(t *testing.T) {
 	}}
 	got, err := raw.Distances(large, v, slices.Repeat([][]byte{row}, references), slices.Repeat([][]byte{row}, candidates))
 	if err != nil || len(got) != references || large.n < last {
-		t.Errorf("%d references, %d looks, %v", len(got), large.n, err)
+		t.Errorf("%d references, %d checks of the context, %v", len(got), large.n, err)
 	}
-	if len(raw.stile.places) > 0 {
-		t.Error("a place was not given back")
+	if len(raw.turnstile.places) > 0 {
+		t.Error("a place was not returned")
 	}
 }
 
 // TestRawOverload checks that raw matches wait for a place until their context ends, and
-// that a match that panics gives its place back.
+// that a match that panics returns its place.
 func TestRawOverload(t *testing.T) {
 	v, raw := version3(t), NewRaw(1, bestKernel(t))
 	row := [][]byte{{1, 2, 3}}
@@ -133,26 +132,26 @@ func TestRawOverload(t *testing.T) {
 		}()
 		_, _ = raw.Distances(t.Context(), v, [][]byte{{1}}, row) // too short
 	}()
-	raw.stile.places <- struct{}{}
+	raw.turnstile.places <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	waits := make(chan error)
 	go func() {
 		_, err := raw.Distances(ctx, v, row, row)
 		waits <- err
 	}()
-	for raw.stile.waiting.Load() == 0 {
+	for raw.turnstile.waiting.Load() == 0 {
 		runtime.Gosched()
 	}
 	cancel()
 	if err := <-waits; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
-	raw.stile.waiting.Store(rawWaitingMax)
+	raw.turnstile.waiting.Store(rawWaitingMax)
 	if _, err := raw.Distances(t.Context(), v, row, row); matcher.CodeOf(err) != matcher.CodeUnavailable || err == nil {
 		t.Error(err)
 	}
-	raw.stile.waiting.Store(0)
-	<-raw.stile.places
+	raw.turnstile.waiting.Store(0)
+	<-raw.turnstile.places
 	if d, err := raw.Distances(t.Context(), v, row, row); err != nil || d[0][0] != 0 {
 		t.Errorf("%v, %v", d, err)
 	}

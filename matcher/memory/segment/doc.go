@@ -9,7 +9,8 @@
 // The manifest describes the state that the segments are a copy of: the accounts and
 // lists, the segment of each chunk, and its deleted rows. It also has the mark of the
 // commit, which the store compares at the next start. The manifest is replaced as a
-// whole, after all files that it names are on disk.
+// whole, after all files that it names are on disk. Sealing is writing the missing
+// segments, and then the manifest.
 //
 // [Capture] takes the present state of the tables and returns a function that writes it
 // while further commits go on. [Restore] reads all files into empty tables and verifies

@@ -34,6 +34,7 @@ func newFile(v *table.View) *file {
 	return f
 }
 
+// bytes returns the size of the file.
 func (f *file) bytes() int64 {
 	n := int64(HeaderBytes)
 	for _, sections := range [][][]byte{f.sections, f.blocks} {
@@ -44,12 +45,12 @@ func (f *file) bytes() int64 {
 	return n
 }
 
-// SyncBytes is how many bytes are written between two syncs. Small syncs keep commits
-// from waiting long for the disk. Free space is checked at the same interval.
+// SyncBytes is the number of bytes written between two syncs. With small syncs, commits
+// do not wait long for the disk. Free space is checked at the same interval.
 const SyncBytes = 8 << 20
 
-// write writes and syncs the file. The caller must sync the folder to make the file name
-// durable.
+// write writes and syncs the file. It calls room before each further SyncBytes. The
+// caller must sync the folder to make the file name durable.
 func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.Versions, room func(bytes int64) error) (err error) {
 	f.segment.ID = matcher.NewID()
 	path := filepath.Join(dir, fileName(&f.segment))
@@ -66,8 +67,8 @@ func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.
 	if _, err := out.Write(make([]byte, HeaderBytes)); err != nil {
 		return err
 	}
-	since := 0
-	add := func(p *section, b []byte) error {
+	unsynced := 0
+	writeTo := func(p *section, b []byte) error {
 		for ; len(b) > 0; b = b[min(len(b), pieceBytes):] {
 			piece := b[:min(len(b), pieceBytes)]
 			p.sum = crc32.Update(p.sum, castagnoli, piece)
@@ -75,8 +76,8 @@ func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.
 			if _, err := out.Write(piece); err != nil {
 				return err
 			}
-			if since += len(piece); since >= SyncBytes {
-				since = 0
+			if unsynced += len(piece); unsynced >= SyncBytes {
+				unsynced = 0
 				if err := cmp.Or(out.Sync(), room(SyncBytes)); err != nil {
 					return err
 				}
@@ -86,13 +87,13 @@ func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.
 	}
 	for _, b := range f.sections {
 		sections = append(sections, section{})
-		if err := add(&sections[len(sections)-1], b); err != nil {
+		if err := writeTo(&sections[len(sections)-1], b); err != nil {
 			return err
 		}
 	}
 	sections = append(sections, section{})
 	for _, b := range f.blocks {
-		if err := add(&sections[len(sections)-1], b); err != nil {
+		if err := writeTo(&sections[len(sections)-1], b); err != nil {
 			return err
 		}
 	}
@@ -127,19 +128,19 @@ func (in *sectionReader) read(dst []byte) {
 			return
 		}
 		if _, err := in.file.ReadAt(piece, in.at); err != nil {
-			in.err = fmt.Errorf("at %d: %w", in.at, err)
+			in.err = fmt.Errorf("reading at byte %d: %w", in.at, err)
 			return
 		}
 		in.at += int64(len(piece))
 		sum = crc32.Update(sum, castagnoli, piece)
 	}
 	if sum != in.sections[0].sum {
-		in.err = fmt.Errorf("the %d bytes before %d are damaged", len(dst), in.at)
+		in.err = fmt.Errorf("the %d bytes before byte %d are damaged", len(dst), in.at)
 	}
 	in.sections = in.sections[1:]
 }
 
-var errSections = errors.New("its sections are not those of this program")
+var errSections = errors.New("the sections do not have the sizes that this program expects")
 
 // next returns the next section in newly allocated memory, with the given spare capacity.
 func (in *sectionReader) next(spare int) []byte {

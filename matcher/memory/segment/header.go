@@ -14,7 +14,7 @@ import (
 // header of HeaderBytes, then the sections of [table.Chunk.FrozenSections] one after the
 // other, the lengths of the arena's blocks, and the blocks. It is written once. Its
 // ordinals are those of the manifest. Change Magic whenever the format changes in a way
-// that [table.SlabSum] does not cover: in the columns or in the encoding of details.
+// that [table.SlabSum] does not cover: in the columns or in the encoding of records.
 const (
 	Magic       = "nearseg\x02"
 	HeaderBytes = 1024
@@ -62,21 +62,21 @@ func parseHeader(b []byte, s *table.Segment, l *table.Layout, r *matcher.Registr
 	case string(body[:len(Magic)]) != Magic:
 		return vs, nil, errors.New("the format is unknown")
 	case sum != s.Sum || matcher.ID(body[len(Magic):]) != s.ID:
-		return vs, nil, errors.New("it is another file than the manifest means")
+		return vs, nil, errors.New("it is not the file that the manifest names")
 	}
 	d := reader{body[len(Magic)+len(s.ID):]}
 	if rows := int(d.uint32()); rows != s.Rows {
 		return vs, nil, fmt.Errorf("it has %d rows, the manifest says %d", rows, s.Rows)
 	}
 	if d.uint32() != l.Sum() {
-		return vs, nil, fmt.Errorf("it has columns of %s as they were before the configuration or the program changed", l.Origin)
+		return vs, nil, fmt.Errorf("its columns of %s have another layout, because the configuration or the program changed", l.Origin)
 	}
 	if vs, err = d.versions(r); err != nil {
 		return vs, nil, err
 	}
 	n := d.uint32()
 	if n > sectionsMax {
-		return vs, nil, fmt.Errorf("it has %d sections", n)
+		return vs, nil, fmt.Errorf("it has %d sections, at most %d are possible", n, sectionsMax)
 	}
 	for range n {
 		sections = append(sections, section{d.uint64(), d.uint32()})
@@ -88,15 +88,16 @@ func parseHeader(b []byte, s *table.Segment, l *table.Layout, r *matcher.Registr
 // few bytes, which happens only if the format has changed.
 type reader struct{ rest []byte }
 
-func (r *reader) take(n int) []byte {
+// bytes returns the next n bytes.
+func (r *reader) bytes(n int) []byte {
 	b := r.rest[:n]
 	r.rest = r.rest[n:]
 	return b
 }
 
-func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.take(4)) }
+func (r *reader) uint32() uint32 { return binary.LittleEndian.Uint32(r.bytes(4)) }
 
-func (r *reader) uint64() uint64 { return binary.LittleEndian.Uint64(r.take(8)) }
+func (r *reader) uint64() uint64 { return binary.LittleEndian.Uint64(r.bytes(8)) }
 
 // appendVersions appends the version numbers and everything else that the layout of a
 // chunk depends on.
@@ -112,6 +113,8 @@ func appendVersions(dst []byte, vs table.Versions) []byte {
 	return dst
 }
 
+// versions reads what appendVersions wrote. It returns an error if a version has another
+// layout now.
 func (r *reader) versions(registry *matcher.Registry) (vs table.Versions, err error) {
 	for t := range vs {
 		number, layout := r.uint32(), r.uint32()
@@ -123,7 +126,7 @@ func (r *reader) versions(registry *matcher.Registry) (vs table.Versions, err er
 		case v == nil:
 			return vs, fmt.Errorf("it has descriptors of version %d, which is not configured any more", number)
 		case int(v.Type) != t || table.SlabSum(v) != layout:
-			return vs, fmt.Errorf("it has descriptors of version %d as they were before the configuration or the program changed", number)
+			return vs, fmt.Errorf("its descriptors of version %d have another layout, because the configuration or the program changed", number)
 		}
 		vs[t] = v
 	}

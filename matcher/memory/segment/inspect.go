@@ -8,18 +8,18 @@ import (
 	"path/filepath"
 )
 
-// Sealed describes the segments in a folder.
-type Sealed struct {
+// Summary describes the segments in a folder.
+type Summary struct {
 	Files int   // without the manifest
 	Rows  int   // including rows deleted since
 	Bytes int64 // total size of the files
 }
 
 // Inspect describes the segments in dir and changes nothing. Without a manifest, it
-// reports no segments. The error names a missing or damaged file; the contents of
-// segments, however, are verified only at a start.
-func Inspect(dir string) (Sealed, error) {
-	var s Sealed
+// reports no segments. The error names a missing or damaged file. The contents of
+// segments are verified only at a start.
+func Inspect(dir string) (Summary, error) {
+	var s Summary
 	mf, err := readManifest(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil

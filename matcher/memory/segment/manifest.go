@@ -82,16 +82,16 @@ func parseManifest(b []byte) (*manifest, error) {
 		return nil, errors.New("its format is unknown")
 	}
 	r := reader{body[len(manifestMagic):]}
-	mf := &manifest{mark: r.take(int(r.uint32()))}
+	mf := &manifest{mark: r.bytes(int(r.uint32()))}
 	for range r.uint32() {
-		mf.accounts = append(mf.accounts, matcher.ID(r.take(16)))
+		mf.accounts = append(mf.accounts, matcher.ID(r.bytes(16)))
 	}
 	for range r.uint32() {
-		mf.lists = append(mf.lists, table.ListState{ID: matcher.ID(r.take(16)), Live: r.take(1)[0] == 1})
+		mf.lists = append(mf.lists, table.ListState{ID: matcher.ID(r.bytes(16)), Live: r.bytes(1)[0] == 1})
 	}
 	for range r.uint32() {
-		c := sealedChunk{origin: matcher.Origin(r.take(1)[0]), index: r.uint32()}
-		c.segment = table.Segment{ID: matcher.ID(r.take(16)), Rows: int(r.uint32()), Sum: r.uint32()}
+		c := sealedChunk{origin: matcher.Origin(r.bytes(1)[0]), index: r.uint32()}
+		c.segment = table.Segment{ID: matcher.ID(r.bytes(16)), Rows: int(r.uint32()), Sum: r.uint32()}
 		for range r.uint32() {
 			c.dead = append(c.dead, r.uint64())
 		}

@@ -21,17 +21,17 @@ const (
 	listsDeadShare = 4
 )
 
-// capture is a state to be sealed.
+// capture is a state of the tables that is to be written.
 type capture struct {
 	snap  *table.Snapshot
 	files map[*table.Chunk]*file // of chunks with rows that no segment has
 	step  func(string)
 }
 
-// Capture returns a function that makes a folder a copy of the present state of t.
-// Restore later returns mark. The function calls room to check for disk space: room
-// returns an error if the disk does not have that many free bytes. It calls step, unless
-// nil, before each step. Only the writer calls Capture.
+// Capture returns a function that seals the present state of t: it brings the segments in
+// a folder up to date with that state. Restore later returns mark. The function calls
+// room to check for disk space: room returns an error if the disk does not have that many
+// free bytes. It calls step, unless nil, before each step. Only the writer calls Capture.
 func Capture(t *table.Tables, step func(step string)) func(ctx context.Context, dir string, mark []byte, room func(bytes int64) error) error {
 	if len(t.Misfits) > 0 {
 		return func(context.Context, string, []byte, func(int64) error) error {
@@ -110,14 +110,14 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	mf := &manifest{mark: mark, accounts: c.snap.Accounts}
 	live := 0
 	for _, l := range c.snap.Lists {
-		shown := c.snap.Shows(l)
-		mf.lists = append(mf.lists, table.ListState{ID: l.ID, Live: shown})
-		if shown {
+		exists := c.snap.Shows(l)
+		mf.lists = append(mf.lists, table.ListState{ID: l.ID, Live: exists})
+		if exists {
 			live++
 		}
 	}
 	if dead := len(mf.lists) - live; dead > listsDeadMin && dead > listsDeadShare*live {
-		return nil, fmt.Errorf("%d lists were deleted since all was read from the database; they are forgotten at the next start", dead)
+		return nil, fmt.Errorf("the ordinals of %d deleted lists are still in use; the next start reads all records and assigns new ordinals", dead)
 	}
 	return mf, nil
 }

@@ -39,10 +39,11 @@ func (b *Bitmap) FillWords(dense []uint64) { b.rows.WriteDenseTo(dense) }
 const denseShare = 32
 
 // Words returns a function that returns word w of chunk c, which has one bit for each of
-// 64 rows. No row of b may lie beyond the first chunks chunks of the table.
-func (b *Bitmap) Words(chunks int) func(c, w int) uint64 {
+// 64 rows. chunkCount is the number of chunks of the table; all rows of b must be in
+// them.
+func (b *Bitmap) Words(chunkCount int) func(c, w int) uint64 {
 	const perChunk = ChunkRowsMax / 64
-	if b.Count()*denseShare < chunks*ChunkRowsMax {
+	if b.Count()*denseShare < chunkCount*ChunkRowsMax {
 		words := map[uint32]uint64{}
 		for it := b.Iterate(); it.Next(); {
 			for _, row := range it.Rows {
@@ -51,7 +52,7 @@ func (b *Bitmap) Words(chunks int) func(c, w int) uint64 {
 		}
 		return func(c, w int) uint64 { return words[uint32(c*perChunk+w)] }
 	}
-	dense := make([]uint64, chunks*perChunk)
+	dense := make([]uint64, chunkCount*perChunk)
 	b.FillWords(dense)
 	return func(c, w int) uint64 { return dense[c*perChunk+w] }
 }

@@ -10,8 +10,8 @@ import (
 	"nearside/simd"
 )
 
-// ChunkRowsMax is the maximum number of rows in a chunk. It is what 16 bits can count, so
-// a chunk is one container of a roaring bitmap.
+// ChunkRowsMax is the maximum number of rows in a chunk. Offsets of 16 bits address
+// exactly this many rows, so the rows of a chunk are one container of a roaring bitmap.
 const ChunkRowsMax = 1 << 16
 
 // chunkBytesMax limits the descriptors of a chunk, in bytes. Without it, a chunk of very
@@ -38,14 +38,14 @@ func (vs Versions) descriptorBytes() int {
 	return n
 }
 
-// Kind is what all rows of a chunk have in common.
+// Kind is the origin and the versions that all rows of a chunk have in common.
 type Kind struct {
 	Origin   matcher.Origin
 	Versions Versions
 }
 
-// Chunk is a block of rows. The rows that a view shows never change. The writer of the
-// store, and nobody else, appends rows after them.
+// Chunk is a block of rows. The rows that a view shows never change. Only the writer of
+// the store appends rows after them.
 type Chunk struct {
 	Layout   *Layout
 	Versions Versions
@@ -58,7 +58,7 @@ type Chunk struct {
 	Accounts []uint32          // ordinal + 1; 0: no account
 	Smalls   [][]matcher.Small // by small field of the layout
 	Hashes   [][]uint32        // of values, by text field of the layout; 0: absent
-	details  []uint32          // position of the row's record in an arena
+	records  []uint32          // position of the row's record in the arena
 
 	Events  *EventColumns  // events only
 	Expires []matcher.Time // attributes only
@@ -85,8 +85,8 @@ type Segment struct {
 
 // Regions allocates and frees the memory of chunks.
 type Regions struct {
-	Get func(size int, huge bool) ([]byte, error) // returns zeroed memory outside the Go heap
-	Put func(mem []byte)
+	Allocate func(size int, huge bool) ([]byte, error) // returns zeroed memory outside the Go heap
+	Free     func(mem []byte)                          // frees memory that Allocate returned
 }
 
 // MappedRegions returns regions that map memory from the system and unmap it.
@@ -97,28 +97,29 @@ func MappedRegions() Regions { return Regions{newRegion, freeRegion} }
 // keep the chunk alive itself.
 func newChunk(l *Layout, vs Versions, rowsMax int, r Regions) (*Chunk, error) {
 	c := &Chunk{Layout: l, Versions: vs, Capacity: max(64, min(rowsMax, chunkBytesMax/max(1, vs.descriptorBytes()))) &^ 63}
-	columns, err := r.Get(c.Capacity*l.columnBytes+l.columnCount*64, false)
+	columns, err := r.Allocate(c.Capacity*l.columnBytes+l.columnCount*64, false)
 	if err != nil {
 		return nil, err
 	}
-	runtime.AddCleanup(c, r.Put, columns)
+	runtime.AddCleanup(c, r.Free, columns)
 	for t, v := range vs {
 		if v == nil {
 			continue
 		}
-		mem, err := r.Get(slabBytes(v, c.Capacity), true)
+		mem, err := r.Allocate(slabBytes(v, c.Capacity), true)
 		if err != nil {
 			return nil, err
 		}
-		runtime.AddCleanup(c, r.Put, mem)
+		runtime.AddCleanup(c, r.Free, mem)
 		c.Slabs[t] = newSlab(v, c.Capacity, mem, &columns)
 	}
-	c.carve(columns)
+	c.carveColumns(columns)
 	c.Zones = make([]Zone, (c.Capacity+ZoneRows-1)/ZoneRows)
 	return c, nil
 }
 
-func (c *Chunk) carve(mem []byte) {
+// carveColumns cuts the columns out of mem.
+func (c *Chunk) carveColumns(mem []byte) {
 	n := c.Capacity
 	c.IDs = carve[matcher.ID](&mem, n)
 	c.Times = carve[matcher.Time](&mem, n)
@@ -129,7 +130,7 @@ func (c *Chunk) carve(mem []byte) {
 	for range c.Layout.Hashes {
 		c.Hashes = append(c.Hashes, carve[uint32](&mem, n))
 	}
-	c.details = carve[uint32](&mem, n)
+	c.records = carve[uint32](&mem, n)
 	switch c.Layout.Origin {
 	case matcher.Events:
 		c.Events = carveEvents(&mem, n, c.Layout.Meta)
@@ -149,12 +150,12 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// set writes everything of row i except its details. No snapshot may show the row yet.
-// meta is the parsed meta of an event.
-func (c *Chunk) set(i int, o *matcher.Object, account uint32, meta any) {
+// setRow writes all of row i except its record and, for an event, its tags. No snapshot
+// may show the row yet. meta is the parsed meta of an event.
+func (c *Chunk) setRow(i int, o *matcher.Object, account uint32, meta any) {
 	for t, v := range c.Versions {
 		if v != nil {
-			c.Slabs[t].put(i, o.Descriptors[t].Data)
+			c.Slabs[t].putRow(i, o.Descriptors[t].Data)
 		}
 	}
 	c.IDs[i] = o.ID
@@ -163,13 +164,13 @@ func (c *Chunk) set(i int, o *matcher.Object, account uint32, meta any) {
 	for s, f := range c.Layout.Smalls {
 		c.Smalls[s][i] = f.Small(o)
 	}
-	var texts [textsMax]string
+	var texts [textsBuffer]string
 	for f, text := range c.Layout.appendTexts(texts[:0], o)[:len(c.Hashes)] {
 		c.Hashes[f][i] = HashString(text)
 	}
 	switch c.Layout.Origin {
 	case matcher.Events:
-		c.Events.set(i, o, c.Layout.Meta, meta)
+		c.Events.setRow(i, o, c.Layout.Meta, meta)
 	case matcher.Attributes:
 		c.Expires[i] = o.Expires
 		if o.Expires == 0 {
@@ -191,13 +192,13 @@ func (c *Chunk) setTime(i int, t matcher.Time) {
 	z.Min, z.Max = min(z.Min, t), max(z.Max, t)
 }
 
-// copyRow copies row j of from to row i, except for its details.
+// copyRow copies row j of from to row i, except for its record and its tags.
 func (c *Chunk) copyRow(i int, from *Chunk, j int) {
 	var data []byte
 	for t, v := range c.Versions {
 		if v != nil {
 			data = from.Slabs[t].appendTo(data[:0], j)
-			c.Slabs[t].put(i, data)
+			c.Slabs[t].putRow(i, data)
 		}
 	}
 	c.setTime(i, from.Times[j])

@@ -9,10 +9,9 @@ import (
 // Coarse describes a copy of float32 rows in bytes. Scanning the copy instead of the rows
 // needs a quarter of the memory traffic.
 //
-// Let x be a row. Under cosine, x is scaled to length 1; for such rows the distance is
-// the squared Euclidean distance, too. The copy of x is x' = step*(u-128) with bytes u.
-// The copy of a query q is q' = step*v with signed bytes v. With e >= |x-x'| and f >=
-// |q-q'|,
+// Let x be a row. Under cosine, x is scaled to length 1; the distance is then the squared
+// Euclidean distance, as under L2. The copy of x is x' = step*(u-128) with bytes u. The
+// copy of a query q is q' = step*v with signed bytes v. With e >= |x-x'| and f >= |q-q'|,
 //
 //	<q,x> = <q',x'> + <q,x-x'> + <q-q',x'> <= <q',x'> + |q|e + f|x'|
 //
@@ -21,13 +20,13 @@ import (
 //	|x|^2/step^2 - 2<v,u-128> <= (d - |q|^2 + 2|q|e + 2f|x'|) / step^2.
 //
 // The kernel computes the left side, rounded down: a constant of the row minus twice a
-// product of bytes. e and |x'| are the largest values in a zone of rows. Each row that
-// passes the kernel is computed again from its floats, so the result is the same as that
-// of a plain scan.
+// product of bytes. e is the largest |x-x'| in a zone of rows, and |x'| is at most the
+// zone's largest |x| plus e. Each row that passes the kernel is computed again from its
+// floats, so the result is the same as that of a plain scan.
 type Coarse struct {
 	Step  float64 // set by the first row
 	zones []coarseZone
-	Cut   []atomic.Uint64 // rows with a value that the bytes cannot represent; their distance is always computed
+	Cut   []atomic.Uint64 // cut rows, which have a value that the bytes cannot represent; their distance is always computed
 	bytes []byte          // scratch memory of the writer
 }
 
@@ -51,9 +50,9 @@ func newCoarse(rows int) *Coarse {
 	return &Coarse{zones: make([]coarseZone, (rows+ZoneRows-1)/ZoneRows), Cut: make([]atomic.Uint64, (rows+63)/64)}
 }
 
-// put returns the copy of row i, whose value is scale*x, and updates the bounds of its
-// zone. The bytes are valid until the next call.
-func (c *Coarse) put(i int, x []float32, scale float64) (row []byte, constant int32) {
+// quantize returns the copy of row i, whose value is scale*x, and updates the bounds of
+// its zone. The bytes are valid until the next call.
+func (c *Coarse) quantize(i int, x []float32, scale float64) (row []byte, constant int32) {
 	if c.Step == 0 {
 		c.Step = firstStep(x, scale)
 	}
@@ -106,8 +105,8 @@ func (c *Coarse) Bounds(zone, n, dims int) (e, norm float64) {
 	if (zone+1)*ZoneRows <= n {
 		return c.zones[zone].error, c.zones[zone].norm
 	}
-	most := c.Step * math.Sqrt(float64(dims)) * (1 + slack)
-	return most / 2, most * 127.5
+	length := c.Step * math.Sqrt(float64(dims)) * (1 + slack) // of a vector with one step in each dimension
+	return length / 2, length * 127.5
 }
 
 // Poor reports whether so many of the rows lo..hi-1 are cut that scanning the float32
@@ -146,12 +145,11 @@ func (q *CoarseQuery) Set(step float64, x []float32, scale float64) {
 
 // Limit returns a bound of the kernel's value: a row with a larger value is farther away
 // than distance. It holds for rows of a zone with error e and norms up to norm. The
-// formula of Coarse has u-128, but the kernel multiplies u; the last term makes up for
-// that.
+// formula of Coarse has u-128, but the kernel multiplies u; the last term corrects this.
 func (q *CoarseQuery) Limit(step, distance, e, norm float64) int32 {
-	most := distance - q.norm*q.norm + 2*q.norm*e + 2*q.error*(norm+e)
-	most += 8 * slack * (distance + q.norm*q.norm + norm*norm)
-	return clampInt32(math.Ceil(most/(step*step)) - 256*float64(q.sum))
+	bound := distance - q.norm*q.norm + 2*q.norm*e + 2*q.error*(norm+e)
+	bound += 8 * slack * (distance + q.norm*q.norm + norm*norm)
+	return clampInt32(math.Ceil(bound/(step*step)) - 256*float64(q.sum))
 }
 
 func clampInt32(x float64) int32 { return int32(max(math.MinInt32, min(math.MaxInt32, x))) }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
 )
@@ -14,7 +15,7 @@ import (
 func TestCoarseBound(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	lengths := []int{1, 2, 31, 128, 512}
-	if memorytest.UnderRace {
+	if testkit.RaceEnabled {
 		lengths = lengths[:3]
 	}
 	for _, metric := range []matcher.Metric{matcher.L2, matcher.Cosine} {
@@ -54,7 +55,7 @@ func checkBound(t *testing.T, v *matcher.Version, rows [][]byte, query []byte) (
 		if v.CheckData(row) != nil || v.CheckData(query) != nil {
 			return 0
 		}
-		b, constant := c.put(i, Floats(append([]byte(nil), row...)), scale(row))
+		b, constant := c.quantize(i, Floats(append([]byte(nil), row...)), scale(row))
 		copies[i] = copied{append([]byte(nil), b...), constant}
 	}
 	q.Set(c.Step, Floats(append([]byte(nil), query...)), scale(query))
@@ -87,7 +88,7 @@ func TestCoarsePrunes(t *testing.T) {
 	var q CoarseQuery
 	for i := range 4096 {
 		row := memorytest.Adversary(r, 256, 0)
-		b, constant := c.put(i, Floats(row), 1/Norm(row))
+		b, constant := c.quantize(i, Floats(row), 1/Norm(row))
 		if i == 0 {
 			q.Set(c.Step, Floats(query), 1/Norm(query))
 		}
@@ -101,16 +102,16 @@ func TestCoarsePrunes(t *testing.T) {
 		}
 	}
 	if far < 3900 {
-		t.Errorf("%d of 4096 rows were told to be far", far)
+		t.Errorf("%d of 4096 rows are beyond the limit, want at least 3900", far)
 	}
 	if c.Poor(0, 4096) {
-		t.Error("rows of one kind are called cut")
+		t.Error("Poor is true for rows without outliers")
 	}
 	for i := range 1024 {
-		c.put(i, Floats(memorytest.Adversary(r, 256, 2)), 1)
+		c.quantize(i, Floats(memorytest.Adversary(r, 256, 2)), 1)
 	}
 	if !c.Poor(0, 1024) {
-		t.Error("rows with values that stick out are not called cut")
+		t.Error("Poor is false for rows with outliers")
 	}
 }
 
@@ -120,7 +121,7 @@ func TestCoarseRestored(t *testing.T) {
 	const rows = 2*ZoneRows + 70
 	want, got := newCoarse(4096), newCoarse(4096)
 	for i := range rows {
-		want.put(i, Floats(memorytest.Adversary(r, 16, 2*(i%2))), 1)
+		want.quantize(i, Floats(memorytest.Adversary(r, 16, 2*(i%2))), 1)
 	}
 	got.Restore(want.append(nil, rows), rows)
 	if got.Step != want.Step || !slices.Equal(got.zones, want.zones) || want.zones[2].cuts == 0 || want.zones[2].error == 0 {

@@ -6,7 +6,7 @@ import (
 	"nearside/matcher"
 )
 
-// A chunk is rewritten when it has at least compactMin tombstones and they are more than
+// A chunk is rewritten when it has at least compactMin dead rows and they are more than
 // 1/compactShare of its rows.
 const (
 	compactMin   = 1024
@@ -21,12 +21,13 @@ const (
 // count the mapped memory, so it would not run by itself.
 const unmapAfter = 128 << 20
 
-// Maintain rewrites the chunks for which that pays off. Only the writer calls it, after a
-// commit. tight reports whether the process is short of memory; nil means never.
+// Maintain rewrites chunks to free the memory of dead rows, or to bring related rows
+// together. Only the writer calls it, after a commit. tight reports whether the process
+// is short of memory; nil means never.
 func (t *Tables) Maintain(tight func() bool) {
 	t.Compact(func(v *View) bool { return v.Deaths >= compactMin && v.Deaths*compactShare > v.Rows })
 	t.giveBack(tight)
-	t.order()
+	t.orderFilled()
 }
 
 // Compact moves the live rows of the chunks for which wants returns true into open
@@ -43,14 +44,14 @@ func (t *Tables) Compact(wants func(*View) bool) {
 	t.unmap()
 }
 
-// Reclaim drops dead rows until all rows together need no more than most bytes. It starts
+// Reclaim drops dead rows until all rows together need at most limit bytes. It starts
 // with the chunk that has the most dead bytes. If dropping all dead rows would not
 // suffice, it does nothing.
-func (t *Tables) Reclaim(most int64) {
-	if t.Bytes.Load() <= most || t.Bytes.Load()-t.DeadBytes.Load() > most {
+func (t *Tables) Reclaim(limit int64) {
+	if t.Bytes.Load() <= limit || t.Bytes.Load()-t.DeadBytes.Load() > limit {
 		return
 	}
-	for t.Bytes.Load() > most {
+	for t.Bytes.Load() > limit {
 		var (
 			worst  int64
 			origin matcher.Origin
@@ -111,8 +112,8 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 	}
 	u := t.Begin()
 	moved := make([]uint32, 0, old.Live())
-	for _, i := range old.order() {
-		moved = append(moved, u.move(o, &old, i))
+	for _, i := range old.orderedRows() {
+		moved = append(moved, u.appendCopy(o, &old, i))
 	}
 	t.Lock()
 	defer t.Unlock()
@@ -144,10 +145,10 @@ func (u *Update) delist(index uint32) {
 	}
 }
 
-// move appends a copy of row i of from to the open chunk.
-func (u *Update) move(o matcher.Origin, from *View, i int) uint32 {
+// appendCopy appends a copy of row i of from to the open chunk. It returns the new row.
+func (u *Update) appendCopy(o matcher.Origin, from *View, i int) uint32 {
 	to, row := u.slot(Kind{o, from.Versions})
 	to.copyRow(to.Rows, from.Chunk, i)
-	u.close(to, from.record(i))
+	u.finishRow(to, from.record(i))
 	return row
 }

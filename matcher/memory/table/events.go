@@ -65,8 +65,8 @@ func carveEvents(mem *[]byte, n int, meta []matcher.MetaField) *EventColumns {
 	return e
 }
 
-// set writes row i, except for its tags. root is the parsed meta of the event.
-func (c *EventColumns) set(i int, o *matcher.Object, meta []matcher.MetaField, root any) {
+// setRow writes row i, except for its tags. root is the parsed meta of the event.
+func (c *EventColumns) setRow(i int, o *matcher.Object, meta []matcher.MetaField, root any) {
 	e := o.Event
 	if e == nil {
 		e = &matcher.Event{}
@@ -149,12 +149,12 @@ func (l *Layout) TagsIn(record []byte) func(yield func(tag []byte) bool) {
 	return func(yield func(tag []byte) bool) {
 		rest := record
 		for range l.textCount() {
-			_, rest = text(rest)
+			_, rest = cutText(rest)
 		}
 		n, width := binary.Uvarint(rest)
 		for rest = rest[width:]; n > 0; n-- {
 			var tag []byte
-			if tag, rest = text(rest); !yield(tag) {
+			if tag, rest = cutText(rest); !yield(tag) {
 				return
 			}
 		}

@@ -34,7 +34,7 @@ func TestSortedByID(t *testing.T) {
 			}
 			for _, row := range part {
 				if seen[row] {
-					t.Fatalf("%d rows: row %d is there twice", v.Rows, row)
+					t.Fatalf("%d rows: row %d is returned twice", v.Rows, row)
 				}
 				seen[row] = true
 			}

@@ -48,12 +48,13 @@ type Layout struct {
 	columnCount int
 }
 
-// textsMax is more texts than records usually have.
-const textsMax = 32
+// textsBuffer is the size of a buffer for the texts of a record. If there are more texts,
+// append moves them to the heap.
+const textsBuffer = 32
 
 func newLayout(o matcher.Origin, meta []matcher.MetaField) *Layout {
 	l := &Layout{Shape: Shapes[o], Origin: o}
-	const common = 16 + 8 + 4 + 4 + (4+8)*int(matcher.DescriptorTypes) // ID, time, account, details; constants and norms of descriptors
+	const common = 16 + 8 + 4 + 4 + (4+8)*int(matcher.DescriptorTypes) // ID, time, account, position of the record; constants and norms of descriptors
 	l.columnBytes, l.columnCount = common, 4+2*int(matcher.DescriptorTypes)
 	switch o {
 	case matcher.Events:
@@ -130,22 +131,23 @@ func IDOfText(b []byte) (id matcher.ID) {
 	return id
 }
 
-// detailsBytes returns the approximate maximum length of the record of o, in bytes.
-func detailsBytes(o *matcher.Object) int {
+// recordBytes returns an approximate maximum of the length of the record of o, in bytes.
+func recordBytes(o *matcher.Object) int {
 	n := 3 + 3*len(o.Lists)
-	var texts [textsMax]string
+	var texts [textsBuffer]string
 	for _, s := range Shapes[o.Origin].appendTexts(texts[:0], o) {
-		n += textBytes(s)
+		n += textSize(s)
 	}
 	if o.Event != nil {
 		for _, s := range o.Event.Tags {
-			n += textBytes(s)
+			n += textSize(s)
 		}
 	}
 	return n
 }
 
-func textBytes(s string) int {
+// textSize returns the number of bytes that a text needs in a record.
+func textSize(s string) int {
 	var width [binary.MaxVarintLen64]byte
 	return len(s) + binary.PutUvarint(width[:], uint64(len(s)))
 }

@@ -19,14 +19,14 @@ type Lexicon struct {
 	texts   map[uint32]string
 	clashes map[uint32]bool // hashes that several texts share
 	full    bool            // there were too many texts, so the lexicon dropped them all
-	most    int             // maximum number of texts
+	limit   int             // maximum number of texts
 }
 
-func newLexicon(most int) *Lexicon {
-	return &Lexicon{texts: map[uint32]string{}, clashes: map[uint32]bool{}, most: most}
+func newLexicon(limit int) *Lexicon {
+	return &Lexicon{texts: map[uint32]string{}, clashes: map[uint32]bool{}, limit: limit}
 }
 
-// Add adds text. Only the writer adds, so its own reads need no lock.
+// Add adds text. Only the writer calls Add, so Add reads without the lock.
 func (l *Lexicon) Add(hash uint32, text string) {
 	if l.full {
 		return
@@ -40,7 +40,7 @@ func (l *Lexicon) Add(hash uint32, text string) {
 	switch {
 	case ok:
 		l.clashes[hash] = true
-	case len(l.texts) >= l.most:
+	case len(l.texts) >= l.limit:
 		l.full, l.texts, l.clashes = true, nil, nil
 	default:
 		l.texts[hash] = text
@@ -71,8 +71,9 @@ func (l *Lexicon) merge(other *Lexicon) {
 	}
 }
 
-// Find returns two answers: maybe says that some row may have text, and exact says that
-// no other text has its hash. In a nil lexicon, any text may exist, and no hash is exact.
+// Find returns two answers: maybe reports whether a row may have text, and exact reports
+// whether no other text has the same hash. A nil lexicon returns true and false, because
+// any row may have any text.
 func (l *Lexicon) Find(hash uint32, text string) (maybe, exact bool) {
 	if l == nil {
 		return true, false
@@ -102,8 +103,9 @@ type Lexicons struct {
 	Meta  []*Lexicon // by declared field; nil: the field has no lexicon
 }
 
-// Of returns the lexicon of a text, or nil if it has none.
-func (l *Lexicons) Of(o matcher.Origin, field int) *Lexicon {
+// ForText returns the lexicon of the text with index field in the records of o, or nil if
+// the text has no lexicon.
+func (l *Lexicons) ForText(o matcher.Origin, field int) *Lexicon {
 	if o == matcher.Events {
 		return l.texts[field]
 	}
@@ -132,7 +134,7 @@ func (l *Lexicons) addRow(v *View, i int) {
 	rest := v.RecordFrom(i)
 	for f, lex := range l.texts {
 		var s []byte
-		if s, rest = text(rest); lex != nil && len(s) > 0 && !lex.knows(v.Hashes[f][i], s) {
+		if s, rest = cutText(rest); lex != nil && len(s) > 0 && !lex.knows(v.Hashes[f][i], s) {
 			lex.Add(v.Hashes[f][i], string(s))
 		}
 	}
@@ -154,9 +156,9 @@ func (l *Lexicons) merge(other *Lexicons) {
 	}
 }
 
-// add adds the texts of an event. root is its parsed meta.
-func (l *Lexicons) add(o *matcher.Object, meta []matcher.MetaField, root any) {
-	var texts [textsMax]string
+// addEvent adds the texts of an event. root is its parsed meta.
+func (l *Lexicons) addEvent(o *matcher.Object, meta []matcher.MetaField, root any) {
+	var texts [textsBuffer]string
 	all := Shapes[matcher.Events].appendTexts(texts[:0], o)
 	for f, lex := range l.texts {
 		if lex != nil && all[f] != "" {

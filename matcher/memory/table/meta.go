@@ -34,7 +34,7 @@ func ValueAt(root any, path string) any {
 	return root
 }
 
-// MetaNumberOf returns a meta value as a number; ok is false if it is not one.
+// MetaNumberOf returns a meta value as a number; ok is false if it is not a number.
 func MetaNumberOf(value any) (n matcher.Number, ok bool) {
 	text, ok := value.(json.Number)
 	if !ok {

@@ -7,6 +7,7 @@ import (
 	"testing"
 )
 
+// TestNumbers checks that numbers keep the value and the order of their floats.
 func TestNumbers(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
 	all := []float64{-math.MaxFloat64, -180, -1, -math.SmallestNonzeroFloat64, 0, math.SmallestNonzeroFloat64, 1e-9, 1, 180, math.MaxFloat64}

@@ -22,17 +22,17 @@ const (
 	mixedTimes = 8
 )
 
-// full is a chunk that received its last row.
-type full struct {
+// fullChunk is a chunk that received its last row.
+type fullChunk struct {
 	origin matcher.Origin
 	index  uint32
 	*Chunk
 }
 
-// order rewrites those newly full chunks that mix lists or times, each into a chunk of
-// its own. Filters by list, and by time within a list, then select rows that are side by
-// side. Only the writer calls it.
-func (t *Tables) order() {
+// orderFilled rewrites those newly full chunks that mix lists or times, each into a chunk
+// of its own. Filters by list, and by time within a list, then select rows that are side
+// by side. Only the writer calls it.
+func (t *Tables) orderFilled() {
 	filled := t.filled
 	t.filled = nil
 	for _, f := range filled {
@@ -95,8 +95,8 @@ func (v *View) shuffled() bool {
 	return sum > mixedTimes*float64(slices.Max(times)-slices.Min(times))
 }
 
-// order returns the live rows of v by list, then time, then ID.
-func (v *View) order() []int {
+// orderedRows returns the live rows of v, ordered by list, then time, then ID.
+func (v *View) orderedRows() []int {
 	type key struct {
 		home uint32
 		row  int

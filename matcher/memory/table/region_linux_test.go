@@ -29,14 +29,14 @@ func TestRegion(t *testing.T) {
 		t.Fatal(err)
 	}
 	if mem[0] != 0 || mem[size-1] != 0 {
-		t.Error("not zero")
+		t.Error("the region is not zeroed")
 	}
 	mem[0], mem[size-1] = 1, 1
 	during := pages()
 	freeRegion(mem)
-	after, most := pages(), size/os.Getpagesize()/2
-	if during-before < most || during-after < most {
-		t.Errorf("%d pages, then %d, then %d", before, during, after)
+	after, half := pages(), size/os.Getpagesize()/2
+	if during-before < half || during-after < half {
+		t.Errorf("%d pages before, %d with the region, %d after it was freed", before, during, after)
 	}
 	if _, err := newRegion(1<<60, false); err == nil {
 		t.Error("2^60 bytes were mapped")

@@ -7,7 +7,7 @@ import (
 	"nearside/matcher"
 )
 
-// ListState is a list in a state that is being restored.
+// ListState describes a list of a state that is restored.
 type ListState struct {
 	ID   matcher.ID
 	Live bool // false: the list was deleted
@@ -20,7 +20,8 @@ func (t *Tables) Discard() {
 	runtime.GC() // unmaps the chunks
 }
 
-// Records returns the number of objects and lists.
+// Records returns the number of objects and lists, each of which is a record of the
+// store.
 func (t *Tables) Records() uint64 {
 	n := len(t.Lists)
 	for o := range matcher.Origins {
@@ -139,7 +140,7 @@ func (t *Tables) Adopt(r *Restored) error {
 	views[r.index] = *v
 	t.Newest.Views[r.origin] = views
 	if live := t.Newest.Live(r.origin); live != len(rows) {
-		return fmt.Errorf("an object of it is there twice: %d rows, %d objects", live, len(rows))
+		return fmt.Errorf("an object is stored twice: %d rows for %d objects", live, len(rows))
 	}
 	t.Arenas[v.Chunk] = r.arena
 	if v.Rows < v.Capacity {

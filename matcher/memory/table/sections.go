@@ -23,7 +23,7 @@ func (c *Chunk) Sections(n int) [][]byte {
 	for _, column := range c.Hashes {
 		sections = append(sections, bytesOf(column[:n]))
 	}
-	sections = append(sections, bytesOf(c.details[:n]))
+	sections = append(sections, bytesOf(c.records[:n]))
 	switch c.Layout.Origin {
 	case matcher.Events:
 		sections = append(sections, c.Events.sections(n)...)
@@ -133,7 +133,8 @@ func (s *Slab) sections(n int) (sections [][]byte) {
 	return sections
 }
 
-// tail returns the last block if only some of its rows are among the first n, or nil.
+// tail returns the last block of the first n rows if n ends inside of it, and otherwise
+// nil.
 func (s *Slab) tail(n int) []byte {
 	if s.Blocks == nil || n%simd.BlockRows == 0 {
 		return nil
@@ -159,7 +160,7 @@ func SlabSum(v *matcher.Version) uint32 {
 		for i := range data {
 			data[i] = byte(i*7+i>>8+row) & 0x3f // small enough to be finite as float32
 		}
-		s.put(row, data)
+		s.putRow(row, data)
 	}
 	sum := crc32.Checksum([]byte{byte(v.Type), byte(v.Encoding), byte(v.Metric)}, castagnoli)
 	sections := s.sections(rows)

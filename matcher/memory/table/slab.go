@@ -72,9 +72,9 @@ func (s *Slab) Block(b int) (block []byte, consts []int32) {
 	return s.Blocks[b*size : (b+1)*size : (b+1)*size], s.Consts[b*simd.BlockRows:][:simd.BlockRows:simd.BlockRows]
 }
 
-// put writes row i, which no snapshot may show yet. Readers may read other rows of its
+// putRow writes row i, which no snapshot may show yet. Readers may read other rows of its
 // block at the same time.
-func (s *Slab) put(i int, data []byte) {
+func (s *Slab) putRow(i int, data []byte) {
 	if s.Version.Encoding == matcher.Uint8 {
 		s.putBytes(i, data, simd.RowConstU8(data))
 		return
@@ -86,12 +86,12 @@ func (s *Slab) put(i int, data []byte) {
 		scale = s.Inverse[i]
 	}
 	if s.Coarse != nil {
-		bytes, constant := s.Coarse.put(i, Floats(s.Row(i)), scale)
+		bytes, constant := s.Coarse.quantize(i, Floats(s.Row(i)), scale)
 		s.putBytes(i, bytes, constant)
 	}
 }
 
-// putBytes writes row i to the blocks.
+// putBytes writes row, or the coarse copy of a row, to the blocks as row i.
 func (s *Slab) putBytes(i int, row []byte, constant int32) {
 	block, consts := s.Block(i / simd.BlockRows)
 	simd.PutRowU8(block, i%simd.BlockRows, row)

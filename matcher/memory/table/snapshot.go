@@ -49,7 +49,7 @@ type List struct {
 	deleted atomic.Uint64 // epoch in which the list was deleted; 0: it exists
 
 	Info  *matcher.List
-	Rows  *Bitmap // all rows ever added, including dead ones
+	Rows  *Bitmap // may include dead rows
 	Tally Tally   // counts the live rows
 }
 
@@ -91,7 +91,7 @@ func (s *Snapshot) Object(o matcher.Origin, row uint32) matcher.Object {
 	rest := v.setFields(&obj, i)
 	switch o {
 	case matcher.Events:
-		meta, _ := text(rest)
+		meta, _ := cutText(rest)
 		v.setEvent(&obj, i, meta)
 	case matcher.Attributes:
 		if t := v.Expires[i]; t != Never {

@@ -21,8 +21,8 @@ type Options struct {
 // Tables holds the rows of all origins, one table for each, and the indexes that find
 // rows. One goroutine, the writer, changes them; any goroutine may read.
 //
-// The lock guards the first block of fields. They show only the newest state. The lock is
-// held for lookups and while a commit is published, never during a scan: readers take the
+// The lock guards the first block of fields, which show only the newest state. It is held
+// for lookups and while a commit is published, never during a scan: readers take the
 // newest snapshot, release the lock and then read rows. The writer reads these fields
 // without the lock.
 type Tables struct {
@@ -41,7 +41,7 @@ type Tables struct {
 	// Only the writer uses these.
 	Open     map[Kind]uint32 // index of the chunk that takes new rows
 	Arenas   map[*Chunk]*Arena
-	filled   []full            // chunks that became full since the last commit
+	filled   []fullChunk       // chunks that became full since the last commit
 	spare    map[Kind][]*Chunk // mapped by Promise, so that a commit cannot fail
 	promised map[Kind]int      // rows that have room reserved but are not appended yet
 	dropped  int               // bytes of chunks dropped since the last garbage collection
@@ -55,7 +55,7 @@ func NewTables(o Options) *Tables {
 	if o.ChunkRows == 0 {
 		o.ChunkRows = ChunkRowsMax
 	}
-	if o.Regions.Get == nil {
+	if o.Regions.Allocate == nil {
 		o.Regions = MappedRegions()
 	}
 	if o.LexiconMax == 0 {
@@ -140,23 +140,24 @@ func (t *Tables) MisfitCounts() map[uint32]int {
 // do not fit their version.
 func (t *Tables) versionsOf(o *matcher.Object) Versions {
 	var vs Versions
-	for kind, d := range o.Descriptors {
-		if v := t.options.Registry.Version(d.Version); fits(v, kind, d) {
-			vs[kind] = v
+	for i, d := range o.Descriptors {
+		if v := t.options.Registry.Version(d.Version); fits(v, i, d) {
+			vs[i] = v
 		}
 	}
 	return vs
 }
 
+// fits reports whether d, a descriptor of type t, fits v.
 func fits(v *matcher.Version, t int, d matcher.Descriptor) bool {
 	return v != nil && int(v.Type) == t && len(d.Data) == v.Size()
 }
 
-// Need returns the kind of chunk for a new row of o, and an upper bound of the row's size
-// in bytes.
+// Need returns the kind of chunk for a new row of o, and an approximate upper bound of
+// the row's size in bytes.
 func (t *Tables) Need(o *matcher.Object) (k Kind, bytes int64) {
 	vs := t.versionsOf(o)
-	return Kind{o.Origin, vs}, int64(t.Layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + detailsBytes(o))
+	return Kind{o.Origin, vs}, int64(t.Layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + recordBytes(o))
 }
 
 // Promise maps memory for the given numbers of rows, so that the next commit can append
@@ -187,7 +188,7 @@ func (t *Tables) reserve(k Kind, n int) error {
 	}
 	for have < n {
 		if t.ChunkCount(k.Origin) >= ChunksMax {
-			return fmt.Errorf("memory: the %s fill %d chunks already, which is all there can be", k.Origin, ChunksMax)
+			return fmt.Errorf("memory: the %s fill all %d chunks that an origin can have", k.Origin, ChunksMax)
 		}
 		c, err := t.NewChunk(k)
 		if err != nil {
@@ -220,8 +221,8 @@ func (t *Tables) NewChunk(k Kind) (*Chunk, error) {
 	return newChunk(t.Layouts[k.Origin], k.Versions, t.options.ChunkRows, t.options.Regions)
 }
 
-// takeChunk returns an empty chunk. It takes a reserved one if there is one. Otherwise,
-// which happens only while the store loads, it maps a new one.
+// takeChunk returns an empty chunk: a spare chunk if there is one, and otherwise a new
+// chunk. New chunks are needed only while the store loads.
 func (t *Tables) takeChunk(k Kind) *Chunk {
 	if spare := t.spare[k]; len(spare) > 0 {
 		last := len(spare) - 1

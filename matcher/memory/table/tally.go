@@ -48,9 +48,9 @@ func (t *Tally) merge(other Tally) {
 	}
 }
 
-// count adds n to the tallies of a row's origin and of its lists. The caller must hold
+// tallyRow adds n to the tallies of a row's origin and of its lists. The caller must hold
 // the lock.
-func (u *Update) count(o matcher.Origin, v *View, i, n int) {
+func (u *Update) tallyRow(o matcher.Origin, v *View, i, n int) {
 	account := v.Accounts[i]
 	u.tables.Tallies[o].add(account, n)
 	for ordinal := range v.Ordinals(i) {

@@ -12,10 +12,12 @@ type Update struct {
 	tables  *Tables
 	next    *Snapshot
 	pending map[matcher.ID]*List // lists that this update makes; nil: a list that it deletes
-	owned   map[*uint64]bool     // tombstones that this update has already copied
+	owned   map[*uint64]bool     // bitmaps of dead rows, by first word, that this update has already copied
 	cloned  map[*List]bool       // lists whose bitmap this update has already copied
-	record  []byte
-	ordinal []uint32
+
+	// Append reuses these buffers.
+	record   []byte
+	ordinals []uint32
 }
 
 // Begin copies those parts of the newest snapshot that an update may change. Only the
@@ -31,13 +33,13 @@ func (t *Tables) Begin() *Update {
 
 // Append writes o after the last row of its chunk and returns the new row.
 func (u *Update) Append(o *matcher.Object) uint32 {
-	u.ordinal = u.ordinal[:0]
+	u.ordinals = u.ordinals[:0]
 	for _, id := range o.Lists {
 		if l := u.list(id); l != nil {
-			u.ordinal = append(u.ordinal, l.Ordinal)
+			u.ordinals = append(u.ordinals, l.Ordinal)
 		}
 	}
-	u.record = appendDetails(u.record[:0], o, u.ordinal)
+	u.record = appendRecord(u.record[:0], o, u.ordinals)
 	account := uint32(0)
 	if !o.Account.IsZero() {
 		account = u.account(o.Account) + 1
@@ -55,11 +57,11 @@ func (u *Update) Append(o *matcher.Object) uint32 {
 		if len(fields) > 0 {
 			meta = ParseMeta(o.Event.Meta)
 		}
-		u.tables.Lexicons.add(o, fields, meta)
+		u.tables.Lexicons.addEvent(o, fields, meta)
 	}
 	v, row := u.slot(Kind{o.Origin, vs})
-	v.set(v.Rows, o, account, meta)
-	u.close(v, u.record)
+	v.setRow(v.Rows, o, account, meta)
+	u.finishRow(v, u.record)
 	u.tables.Bytes.Add(v.RowBytes(v.Rows - 1))
 	return row
 }
@@ -70,7 +72,7 @@ func (u *Update) slot(k Kind) (*View, uint32) {
 	index, ok := u.tables.Open[k]
 	if !ok || views[index].Rows == views[index].Capacity {
 		if ok {
-			u.tables.filled = append(u.tables.filled, full{k.Origin, index, views[index].Chunk})
+			u.tables.filled = append(u.tables.filled, fullChunk{k.Origin, index, views[index].Chunk})
 		}
 		index = uint32(slices.IndexFunc(views, func(v View) bool { return v.Chunk == nil }))
 		if int32(index) < 0 {
@@ -87,10 +89,10 @@ func (u *Update) slot(k Kind) (*View, uint32) {
 	return v, index<<16 | uint32(v.Rows)
 }
 
-// close adds the details of the row that was written at v.Rows.
-func (u *Update) close(v *View, record []byte) {
+// finishRow adds the record of the row that was written at v.Rows, and increments v.Rows.
+func (u *Update) finishRow(v *View, record []byte) {
 	a := u.tables.Arenas[v.Chunk]
-	v.details[v.Rows] = a.add(record)
+	v.records[v.Rows] = a.addRecord(record)
 	v.blocks = a.blocks
 	if v.Events != nil {
 		v.Events.Tags[v.Rows] = v.tagBits(record)
@@ -138,7 +140,7 @@ func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32) {
 	u.tables.Rows[o][id] = row
 	u.enlist(o, row)
 	v, i := u.next.At(o, row)
-	u.count(o, v, i, 1)
+	u.tallyRow(o, v, i, 1)
 }
 
 // enlist adds row to the bitmaps of its lists. The caller must hold the lock.
@@ -161,7 +163,7 @@ func (u *Update) bitmap(l *List) *Bitmap {
 	return l.Rows
 }
 
-// Remove puts a tombstone on the row of id, if it has one. The caller must hold the lock.
+// Remove marks the row of id as dead, if there is one. The caller must hold the lock.
 func (u *Update) Remove(o matcher.Origin, id matcher.ID) {
 	row, ok := u.tables.Rows[o][id]
 	if !ok {
@@ -169,7 +171,7 @@ func (u *Update) Remove(o matcher.Origin, id matcher.ID) {
 	}
 	delete(u.tables.Rows[o], id)
 	v, i := u.next.At(o, row)
-	u.count(o, v, i, -1)
+	u.tallyRow(o, v, i, -1)
 	switch {
 	case v.Dead == nil:
 		v.Dead = make([]uint64, v.Capacity/64)
@@ -191,15 +193,15 @@ func (u *Update) Finish() { u.tables.Newest = u.next }
 // ForgetList hides the list from the rows that this update appends from now on.
 func (u *Update) ForgetList(id matcher.ID) { u.pending[id] = nil }
 
-// PublishList makes l the list of its ID, with the fields of info. The caller must hold
-// the lock.
+// PublishList makes l the list with the ID of info, and sets its fields. The caller must
+// hold the lock.
 func (u *Update) PublishList(l *List, info *matcher.List) {
 	l.Info = info
 	u.tables.Lists[info.ID] = l
 }
 
-// DeleteList deletes the list of id, if there is one. Older snapshots still show it. The
-// caller must hold the lock.
+// DeleteList deletes the list with this ID, if it exists. Older snapshots still show it.
+// The caller must hold the lock.
 func (u *Update) DeleteList(id matcher.ID) {
 	if l := u.tables.Lists[id]; l != nil {
 		l.deleted.Store(u.next.epoch)

@@ -122,8 +122,8 @@ func finishBlock(acc sums, consts reg.Register, limit reg.VecVirtual, values, ma
 	MOVW(bits[1].As16(), mask)
 }
 
-// scanTurn256 is the number of lines in an iteration of a scan's main loop. Each
-// has its own sums.
+// scanTurn256 is the number of lines in an iteration of a scan's main loop.
+// Each line has its own sums.
 const scanTurn256 = 4
 
 // scan256 generates a scan.

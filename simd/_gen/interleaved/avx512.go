@@ -20,8 +20,8 @@ func finish512(acc reg.VecVirtual, consts Mem, limit reg.VecVirtual, miss reg.Op
 	VPCMPD(U8(6), limit, acc, miss) // acc > limit
 }
 
-// scanTurn512 is the number of lines in an iteration of a scan's main loop. Each
-// has its own sums.
+// scanTurn512 is the number of lines in an iteration of a scan's main loop.
+// Each line has its own sums.
 const scanTurn512 = 8
 
 // scan512 generates a scan.

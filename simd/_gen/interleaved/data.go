@@ -6,7 +6,7 @@ import (
 	. "github.com/mmcloughlin/avo/operand"
 )
 
-// evenBytes is the address of the constant of evenBytesData, once it is generated.
+// evenBytes is the result of evenBytesData. It is empty before the first call.
 var evenBytes Mem
 
 // evenBytesData returns the address of a constant of 32 bytes: 0xff in the even

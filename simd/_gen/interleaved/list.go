@@ -36,7 +36,8 @@ func list512(name string) {
 			VPXORQ(acc[b][half], acc[b][half], acc[b][half])
 		}
 	}
-	// lines is an offset in the first half of a block, far in the second half.
+	// lines is the offset of a line in the first half of a block, and far is the
+	// offset of the line at the same position of the second half.
 	query, far := base("query"), Load(Param("query").Len(), GP64())
 	SHRQ(U8(1), far)
 	words, left := GP64(), GP64()
@@ -84,8 +85,8 @@ func list512(name string) {
 }
 
 // listAddresses returns the addresses of the four blocks at a position in the
-// list, and of the next four blocks, which are the last four of the list at its
-// end.
+// list, and of the next four blocks. If fewer than four blocks follow, next
+// holds the last four blocks of the list.
 func listAddresses(at reg.Register) (rows, next [listBlocks]reg.GPVirtual) {
 	list, last := base("list"), Load(Param("list").Len(), GP64())
 	SUBQ(I32(listBlocks), last)

@@ -4,9 +4,10 @@
 // needed.
 //
 // A scan compares one query with many blocks, strictly in order. A tile compares
-// 2, 4 or 6 queries with four blocks, with AMX up to 64. It uses each loaded line for
-// as many sums as the registers hold: the sums of a query over a block 24 times with
-// AVX-512, 6 times with AVX2 or AVX-VNNI.
+// several queries with four blocks. A tile of 2, 4 or 6 queries uses each loaded line
+// for all of them. The registers hold the sums of six queries over four blocks with
+// AVX-512, and over one block with AVX2 or AVX-VNNI. With AMX, a tile has up to 64
+// queries; amx.go describes it.
 package main
 
 import (

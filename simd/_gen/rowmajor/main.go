@@ -190,10 +190,10 @@ func squaredL2U8VNNI() {
 	})
 }
 
-// floatAVX512 generates a float32 kernel. add must not change a lane of acc whose
-// lanes of r and q are 0. The kernel uses ymm registers: on Zen 4, zmm registers
-// were no faster in cache and up to 20 % slower on long rows from memory, where
-// they run ahead of the prefetcher.
+// floatAVX512 generates a float32 kernel. add must leave a lane of acc
+// unchanged if that lane is 0 in r and in q. The kernel uses ymm registers: on
+// Zen 4, zmm registers were no faster in cache and up to 20 % slower on long
+// rows from memory, where they run ahead of the prefetcher.
 func floatAVX512(name, doc string, add func(r, q, acc reg.VecVirtual)) {
 	acc := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
 	k := kernel{
@@ -211,9 +211,9 @@ func floatAVX512(name, doc string, add func(r, q, acc reg.VecVirtual)) {
 	emitMasked(k, YMM, func(r, q reg.VecVirtual, i int) { add(r, q, acc[i]) })
 }
 
-// emitMasked generates the function of k with steps of one register, which add
-// adds to accumulator i. The rest is one step under a mask. Bytes outside the mask
-// are not read, so they cannot fault, and count as 0.
+// emitMasked generates the function of k with steps of one register. add adds
+// the terms of a step to accumulator i. The rest is one step under a mask.
+// Bytes outside the mask are not read, so they cannot fault, and count as 0.
 func emitMasked(k kernel, register func() reg.VecVirtual, add func(r, q reg.VecVirtual, i int)) {
 	mask := K()
 	constants := k.prepare

@@ -6,8 +6,8 @@ import (
 	"math/rand/v2"
 )
 
-// Adversary returns a row that tries to break a bound. kind is 0..6: rows of any size,
-// with outliers, close to each other, or all the same.
+// Adversary returns a float32 row for which an error bound may fail. kind is 0..6: rows
+// of any size, with outliers, close to each other, or all the same.
 func Adversary(r *rand.Rand, dims, kind int) []byte {
 	data := make([]byte, 0, 4*dims)
 	size := math.Pow(10, float64(r.IntN(60)-30))

@@ -10,10 +10,10 @@ import (
 // Expected is the oracle's answer to a sub-request.
 type Expected struct {
 	Rows              []Answer
-	Selected, Scanned int // rows that pass the filter; those of them that also have the version
+	Selected, Scanned int // rows that pass the filter, and rows that also have the version
 }
 
-// Expect asks the oracle once, for all engines to be compared with it.
+// Expect returns the oracle's answers to sub-requests.
 func (o *Oracle) Expect(subs []matcher.SubRequest) []Expected {
 	all := make([]Expected, len(subs))
 	for i := range subs {

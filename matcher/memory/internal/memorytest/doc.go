@@ -3,7 +3,7 @@
 //
 //   - an [Oracle], which answers matches by brute force over plain objects,
 //   - helpers that make changes and sub-requests ([Put], [Rows3], [Reference]),
-//   - float32 rows that try to break a bound ([Adversary]).
+//   - float32 rows for which an error bound may fail ([Adversary]).
 //
 // Only tests import it.
 package memorytest

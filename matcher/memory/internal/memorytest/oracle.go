@@ -25,8 +25,8 @@ func NewOracle(registry *matcher.Registry) *Oracle {
 	return &Oracle{Registry: registry, Faces: map[matcher.ID]*matcher.Object{}, ListIDs: map[matcher.ID]bool{}}
 }
 
-// Change applies the changes of a commit.
-func (o *Oracle) Change(changes []store.Change) {
+// ApplyChanges applies the changes of a commit.
+func (o *Oracle) ApplyChanges(changes []store.Change) {
 	for _, c := range changes {
 		switch c.Kind {
 		case store.PutObject:

@@ -1,6 +1,0 @@
-//go:build race
-
-package server
-
-// Raced reports whether the race detector runs, which takes its time.
-const Raced = true

@@ -1,0 +1,114 @@
+package scan
+
+import (
+	"math"
+	"math/bits"
+	"slices"
+
+	"nearside/matcher"
+)
+
+// offer adds rows that may belong to the answer.
+func (p *Search) offer(found []Hit) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, h := range found {
+		p.push(h)
+	}
+	if p.full && p.order == matcher.BySimilarity {
+		p.bound.Store(math.Float64bits(min(p.cut, p.last.value)))
+	}
+}
+
+// push adds a row if it passes the threshold and may be among the first limit rows of the
+// order. Rows collect until there are twice as many as wanted; then the later half is
+// dropped. So a row costs a few comparisons, whatever the limit.
+func (p *Search) push(h Hit) {
+	if p.full && !p.before(h, p.last) {
+		return
+	}
+	if math.IsNaN(h.value) {
+		v, i := p.snap.At(p.origin, h.Row)
+		h.value = p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
+	}
+	if p.Distance(h) > p.farthest {
+		return
+	}
+	p.hits = append(p.hits, h)
+	if n := len(p.hits); n == p.limit && !p.full || n == 2*p.limit {
+		p.dropLater()
+	}
+}
+
+// dropLater keeps the first limit hits. There must be at least as many.
+func (p *Search) dropLater() {
+	p.selectFirst(p.hits, p.limit)
+	p.hits = p.hits[:p.limit]
+	p.last, p.full = p.hits[p.limit-1], true
+}
+
+// selectFirst moves the first n hits of the order to the front, the last of them to
+// hits[n-1]. It is the quickselect of Hoare (1961), with the median of three as pivot, and
+// sorts when the pivots are bad too often.
+func (p *Search) selectFirst(hits []Hit, n int) {
+	lo, hi := 0, len(hits)-1
+	for rounds := 2 * bits.Len(uint(len(hits))); lo < hi; rounds-- {
+		if rounds == 0 {
+			slices.SortFunc(hits[lo:hi+1], p.compare)
+			return
+		}
+		pivot := p.median(hits[lo], hits[lo+(hi-lo)/2], hits[hi])
+		i, j := lo, hi
+		for i <= j {
+			for p.before(hits[i], pivot) {
+				i++
+			}
+			for p.before(pivot, hits[j]) {
+				j--
+			}
+			if i <= j {
+				hits[i], hits[j] = hits[j], hits[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch { // hits up to j are not after the pivot, hits from i on are not before it
+		case n-1 <= j:
+			hi = j
+		case n-1 >= i:
+			lo = i
+		default:
+			return
+		}
+	}
+}
+
+func (p *Search) median(a, b, c Hit) Hit {
+	if p.before(b, a) {
+		a, b = b, a
+	}
+	switch {
+	case p.before(b, c):
+		return b
+	case p.before(a, c):
+		return c
+	default:
+		return a
+	}
+}
+
+// before reports whether a comes before b in the answer.
+func (p *Search) before(a, b Hit) bool {
+	if p.order == matcher.BySimilarity && a.value != b.value {
+		return a.value < b.value
+	}
+	return p.compare(a, b) < 0
+}
+
+// Ranked returns the hits, in the order of the answer. The job must be done.
+func (p *Search) Ranked() []Hit {
+	if len(p.hits) > p.limit {
+		p.dropLater()
+	}
+	slices.SortFunc(p.hits, p.compare)
+	return p.hits
+}
