@@ -86,16 +86,17 @@ deadcode: ## find functions that no program reaches; fails if there are any
 # Emulated CPUs for arm64, each with the kernel that it must get.
 ARM_CPUS := cortex-a57:neon neoverse-n1:neon-dotprod max:neon-i8mm
 
-kernels: ## tests without assembly, with and without fused multiply-add, and with every kernel (needs AVX-512 VNNI); those for arm64 under qemu
+kernels: ## tests without assembly, with and without fused multiply-add, and with every kernel of this CPU; those for arm64 under qemu
 	go test -tags purego ./simd/... ./matcher/...
 	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
 		GOAMD64=v3 go test ./matcher ./internal/exp -run '^(TestBitsOfEveryCPU|TestNearest)$$' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU$$'; \
 	fi
-	@if grep -q avx512_vnni /proc/cpuinfo; then \
-		SIMD_STRICT=1 go test ./simd/...; \
-	else \
-		echo 'this CPU has no AVX-512 VNNI: its kernels were not tested'; \
-	fi
+	@levels=; \
+	for pair in avx2:avx2 avx_vnni:avxvnni avx512_vnni:avx512 amx_int8:amx; do \
+		if grep -qw "$${pair%:*}" /proc/cpuinfo; then levels=$$levels,$${pair#*:}; \
+		else echo "this CPU has no $${pair%:*}: its kernel is not tested"; fi; \
+	done; \
+	SIMD_STRICT=$$levels go test ./simd/...
 	@if command -v qemu-aarch64 >/dev/null; then \
 		go build -o bin/gotest ./internal/testkit/gotest || exit 1; \
 		for cpu in $(ARM_CPUS); do \

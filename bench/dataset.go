@@ -38,7 +38,7 @@ const (
 const seed = 20260501
 
 // queriesMax is the number of queries of a dataset.
-const queriesMax = 64
+const queriesMax = 256
 
 // dataset is a file of rows and one of queries, mapped into memory.
 type dataset struct {

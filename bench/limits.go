@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -97,8 +96,11 @@ func (l *limits) arithmetic(probe func(rounds int) (products int)) (float64, err
 const probePieces = 64
 
 func (l *limits) rounds() int {
-	if l.kernel.Name() == "generic" {
+	switch l.kernel.Level() {
+	case "generic":
 		return probeRounds / 64
+	case "amx":
+		return probeRounds / 32 // an instruction takes 16 cycles, not half a cycle
 	}
 	return probeRounds
 }
@@ -143,6 +145,15 @@ func usableKernels() []*simd.Kernel {
 	return all
 }
 
+// barKernel returns the kernel of the bars that name no level: avx512, or the fastest one
+// that this process can run if that is not avx512 or more.
+func barKernel() *simd.Kernel {
+	if k := kernelOfLevel("avx512"); k != nil {
+		return k
+	}
+	return bestKernel()
+}
+
 // bestKernel returns the fastest kernel that this CPU can run.
 func bestKernel() *simd.Kernel {
 	all := usableKernels()
@@ -153,7 +164,7 @@ func bestKernel() *simd.Kernel {
 // run it.
 func kernelOfLevel(name string) *simd.Kernel {
 	k, err := simd.Select(name)
-	if err != nil || !strings.HasPrefix(k.Name(), name) {
+	if err != nil || k.Level() != name {
 		return nil
 	}
 	return k

@@ -13,7 +13,7 @@ import (
 // fakePeer is a program with two peers. The first reports one millisecond and rows 3 and
 // 4, the second two milliseconds and no rows.
 const fakePeer = `#!/bin/sh
-test "$3 $4 $5 $6" = "uint8 512 300 64" || exit 1
+test "$3 $4 $5 $6" = "uint8 512 300 256" || exit 1
 echo '{"peer": "quick", "version": "1.0"}'
 echo '{"peer": "slow", "version": "2.0"}'
 echo '{"ready": true}'

@@ -2,10 +2,11 @@ package main
 
 import (
 	"runtime"
-	"strings"
+	"time"
 
 	"nearside/bench/stat"
 	"nearside/bench/synth"
+	"nearside/simd"
 )
 
 // depth is the number of requested matches, except in workloads that vary it.
@@ -38,9 +39,9 @@ func (s *suite) engineSection() error {
 	if err != nil {
 		return err
 	}
-	for _, name := range []string{"avx512", "avx2"} {
+	for _, name := range []string{"amx", "avx512", "avxvnni", "avx2"} {
 		if kernelOfLevel(name) == nil {
-			s.skipBars("this CPU does not support "+name, barsOf(name)...)
+			s.skipBars("this machine does not support "+name, barsOf(name)...)
 		}
 	}
 	for _, k := range usableKernels() {
@@ -59,6 +60,9 @@ func (s *suite) engineSection() error {
 			}
 		}
 	}
+	if err := s.tileBar(); err != nil {
+		return err
+	}
 	if !s.gates {
 		if err := s.uniformRuns(); err != nil {
 			return err
@@ -69,7 +73,12 @@ func (s *suite) engineSection() error {
 
 // barsOf returns the IDs of the bars that need a level, including bars of peers.
 func barsOf(name string) []string {
-	if name == "avx2" {
+	switch name {
+	case "amx":
+		return []string{"amx-u8-64-vnni", "amx-u8-256-vnni", "amx-http-256"}
+	case "avxvnni":
+		return []string{"avxvnni-u8-64-avx2"}
+	case "avx2":
 		return []string{"avx2-u8-1-stream", "avx2-u8-64-peak", "avx2-u8-1-faiss", "avx2-u8-16-faiss", "avx2-u8-64-faiss"}
 	}
 	return []string{"u8-1-stream", "u8-1-faiss-recorded", "u8-1-faiss-sq8", "u8-64-peak", "u8-64-faiss", "u8-16-limit", "u8-16-faiss", "f32-64-fma", "http-64-peak"}
@@ -90,7 +99,7 @@ func (s *suite) engineRuns(e *engine) error {
 		if err := s.engineBars(e); err != nil {
 			return err
 		}
-		if fastest {
+		if e.limits.kernel == barKernel() {
 			if err := s.filterBars(e); err != nil {
 				return err
 			}
@@ -145,6 +154,8 @@ func (s *suite) engineBars(e *engine) error {
 		return err
 	}
 	switch e.limits.kernel {
+	case kernelOfLevel("amx"):
+		return s.amxBars(e)
 	case kernelOfLevel("avx512"):
 		s.recordBar("u8-1-stream", stream, "")
 		s.recordBar("u8-1-faiss-recorded", stream.Times(recordedFaiss), "recorded: 28.9 ns per row at 24 GB/s")
@@ -155,6 +166,73 @@ func (s *suite) engineBars(e *engine) error {
 		s.recordBar("avx2-u8-64-peak", many.OfLimit, "")
 	}
 	return nil
+}
+
+// amxBars measures an engine with AMX beside the peak of AVX-512 VNNI.
+func (s *suite) amxBars(e *engine) error {
+	vnni := limits{kernelOfLevel("avx512"), 1, s.region}
+	for id, queries := range map[string]int{"amx-u8-64-vnni": 64, "amx-u8-256-vnni": 256} {
+		if queries > 64 {
+			if _, _, err := e.measureWorkload("engine", s.size.rounds, unfiltered(queries)); err != nil {
+				return err
+			}
+		}
+		code, err := e.timedRun(unfiltered(queries))
+		if err != nil {
+			return err
+		}
+		r, err := stat.RunAlternately(s.size.rounds, vnni.u8, code)
+		if err != nil {
+			return err
+		}
+		products := float64(e.data.n) * float64(queries) * float64(e.data.version.Length)
+		s.recordBar(id, r.Summary(func(seconds []float64) float64 {
+			return seconds[0] * products / vnni.u8Products() / seconds[1]
+		}), "")
+	}
+	return nil
+}
+
+// tileBar compares the tiles of AVX-VNNI and AVX2 with 64 queries.
+func (s *suite) tileBar() error {
+	vex := kernelOfLevel("avxvnni")
+	if vex == nil {
+		return nil
+	}
+	r, err := stat.RunAlternately(s.size.rounds, s.tiles(kernelOfLevel("avx2"), 64), s.tiles(vex, 64))
+	if err != nil {
+		return err
+	}
+	s.recordBar("avxvnni-u8-64-avx2", r.Ratio(0, 1), "")
+	return nil
+}
+
+// tiles returns a run of the tiles of a kernel, with a number of queries of 512 dimensions,
+// over a part of the region.
+func (s *suite) tiles(k *simd.Kernel, count int) stat.Run {
+	const dim = 512
+	size, part := simd.BlockBytesU8(dim), s.region[:min(len(s.region), 32<<20)]
+	queries := make([][]byte, count)
+	for i := range queries {
+		queries[i] = s.region[i*dim:][:dim]
+	}
+	var packed simd.QueriesU8
+	k.PackU8(&packed, queries)
+	consts := make([]int32, simd.BlockRows)
+	tile, limits, hits := new(simd.TileU8), new([simd.GroupMax]int32), new(simd.HitsU8)
+	return func() (float64, error) {
+		start := time.Now()
+		for at := 0; at+simd.TileBlocks*size <= len(part); at += simd.TileBlocks * size {
+			tile.Reset()
+			for b := range simd.TileBlocks {
+				tile.AddBlock(part[at+b*size:][:size], consts)
+			}
+			for g := range packed.Groups() {
+				k.TileU8(&packed, g, tile, limits, hits, nil)
+			}
+		}
+		return time.Since(start).Seconds(), s.ctx.Err()
+	}
 }
 
 // filterBars measures the bars of filters that select 1 % of the rows.
@@ -212,7 +290,7 @@ func (s *suite) floatRuns() error {
 	if err != nil {
 		return err
 	}
-	byteEngine, err := s.faceEngine(bytes, bestKernel(), 1)
+	byteEngine, err := s.faceEngine(bytes, barKernel(), 1)
 	if err != nil {
 		return err
 	}
@@ -241,7 +319,7 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 	if err != nil {
 		return err
 	}
-	e, err := s.faceEngine(d, bestKernel(), 1)
+	e, err := s.faceEngine(d, barKernel(), 1)
 	if err != nil {
 		return err
 	}
@@ -265,7 +343,7 @@ func (s *suite) floatEngine(kind synth.Kind, version uint32, bars bool, byteScan
 		if err != nil {
 			return err
 		}
-		if bars && queries == 64 && strings.HasPrefix(bestKernel().Name(), "avx512") {
+		if bars && queries == 64 && barKernel().Level() == "avx512" {
 			s.recordBar("f32-64-fma", f.OfLimit, "")
 		}
 	}

@@ -46,7 +46,7 @@ func (s *suite) eventSection() error {
 }
 
 func (s *suite) eventRuns(d *dataset, set *eventSet, workers int) error {
-	e, err := s.loadEngine(d, set.contents(), bestKernel(), workers)
+	e, err := s.loadEngine(d, set.contents(), barKernel(), workers)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (s *suite) luaSection() error {
 	if err != nil {
 		return err
 	}
-	e, err := s.faceEngine(d, bestKernel(), 1)
+	e, err := s.faceEngine(d, barKernel(), 1)
 	if err != nil {
 		return err
 	}

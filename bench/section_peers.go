@@ -110,7 +110,7 @@ func (s *suite) floatPeers() error {
 		if p == nil {
 			continue
 		}
-		if err := s.besidePeers(d, []*simd.Kernel{bestKernel()}, p, queries...); err != nil {
+		if err := s.besidePeers(d, []*simd.Kernel{barKernel()}, p, queries...); err != nil {
 			return errors.Join(err, p.close())
 		}
 		if err := p.close(); err != nil {

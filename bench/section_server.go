@@ -28,7 +28,7 @@ const smallList = 1000
 // serverSection measures a server process: import, memory, load and restart.
 func (s *suite) serverSection() (err error) {
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skipBars(s.binary+" was not built; run make build", "http-64-peak", "http-64-1", "http-list-p50", "lua-event-throughput", "proxy-list-p50", "proxy-64", "import", "restart", "memory")
+		s.skipBars(s.binary+" was not built; run make build", "http-64-peak", "amx-http-256", "http-64-1", "http-list-p50", "lua-event-throughput", "proxy-list-p50", "proxy-64", "import", "restart", "memory")
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -39,7 +39,7 @@ func (s *suite) serverSection() (err error) {
 	if err != nil {
 		return err
 	}
-	v, err := s.startService("data", "")
+	v, err := s.startService("data", "simd: "+barKernel().Level()+"\n")
 	if err != nil {
 		return err
 	}
@@ -52,6 +52,9 @@ func (s *suite) serverSection() (err error) {
 		return err
 	}
 	if err := s.residentMemory(v, d.n+other.n); err != nil {
+		return err
+	}
+	if err := s.amxLoad(v, d, lists[0]); err != nil {
 		return err
 	}
 	if err := s.eventLoad(v, d, lists[0]); err != nil {
@@ -118,7 +121,7 @@ func (s *suite) loadRuns(v *service, d *dataset, lists []string) error {
 
 // loadBars measures the bars of the server three times, alternating with the probe.
 func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
-	l := limits{bestKernel(), runtime.GOMAXPROCS(0), s.region}
+	l := limits{barKernel(), runtime.GOMAXPROCS(0), s.region}
 	var ofPeak, ofSingle, latency []float64
 	for range 3 {
 		probes, err := stat.RunAlternately(3, l.u8)
@@ -151,6 +154,38 @@ func (s *suite) loadBars(v *service, d *dataset, lists []string) error {
 	}
 	s.recordBar("http-64-1", stat.Summarize(ofSingle), "")
 	s.recordBar("http-list-p50", stat.Summarize(latency), "")
+	return nil
+}
+
+// amxLoad compares the server with amx and with avx512, with 256 clients. It restarts the
+// server for each measurement, and once more at the end, with avx512.
+func (s *suite) amxLoad(v *service, d *dataset, list string) error {
+	if kernelOfLevel("amx") == nil {
+		return nil
+	}
+	measure := func(level string) (float64, error) {
+		if err := errors.Join(v.Stop(), v.writeConfig("simd: "+level+"\n"), v.start()); err != nil {
+			return 0, err
+		}
+		r, err := s.loadRun(v, d, wire.JSON, 1, list, d.n, load.Plan{Clients: 256})
+		if err != nil {
+			return 0, err
+		}
+		return r.PairsPerSecond, nil
+	}
+	var ratios []float64
+	for range 3 {
+		matrix, err := measure("amx")
+		if err != nil {
+			return err
+		}
+		vector, err := measure("avx512")
+		if err != nil {
+			return err
+		}
+		ratios = append(ratios, matrix/vector)
+	}
+	s.recordBar("amx-http-256", stat.Summarize(ratios), "")
 	return nil
 }
 

@@ -32,10 +32,15 @@ type service struct {
 // configuration that all servers have.
 func (s *suite) startService(name, more string) (*service, error) {
 	v := &service{suite: s, dir: filepath.Join(s.dir, name), config: filepath.Join(s.dir, name+".yaml")}
-	if err := os.WriteFile(v.config, []byte(serverConfig(v.dir)+more), 0o600); err != nil {
+	if err := v.writeConfig(more); err != nil {
 		return nil, err
 	}
 	return v, v.start()
+}
+
+// writeConfig writes the configuration that all servers have, and more.
+func (v *service) writeConfig(more string) error {
+	return os.WriteFile(v.config, []byte(serverConfig(v.dir)+more), 0o600)
 }
 
 // start starts the server, which must not be running.

@@ -10,8 +10,10 @@ import (
 // The CPU features that the kernels of a level need. The operating system must
 // support them, too.
 var (
-	needAVX2   = []cpuid.FeatureID{cpuid.AVX, cpuid.AVX2, cpuid.FMA3}
-	needAVX512 = append(slices.Clip(needAVX2), cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VNNI)
+	needAVX2    = []cpuid.FeatureID{cpuid.AVX, cpuid.AVX2, cpuid.FMA3}
+	needAVXVNNI = append(slices.Clip(needAVX2), cpuid.AVXVNNI)
+	needAVX512  = append(slices.Clip(needAVX2), cpuid.BMI2, cpuid.AVX512F, cpuid.AVX512BW, cpuid.AVX512VL, cpuid.AVX512VNNI)
+	needAMX     = append(slices.Clip(needAVX512), cpuid.AMXTILE, cpuid.AMXINT8)
 
 	needNEON    = []cpuid.FeatureID{cpuid.ASIMD}
 	needDotProd = append(slices.Clip(needNEON), cpuid.ASIMDDP)
@@ -23,7 +25,7 @@ var (
 // arm64 it is empty.
 func Features() []string {
 	var names []string
-	for _, f := range slices.Concat(needAVX512, needI8MM) {
+	for _, f := range slices.Concat(needAMX, []cpuid.FeatureID{cpuid.AVXVNNI}, needI8MM) {
 		if cpuid.CPU.Supports(f) {
 			names = append(names, f.String())
 		}

@@ -3,6 +3,8 @@
 package simd
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -28,18 +30,23 @@ func TestDispatchChecksRequiredFeatures(t *testing.T) {
 			t.Fatal(err)
 		}
 		found := regexp.MustCompile(`// func (\w+).*\n// Requires: (.*)`).FindAllStringSubmatch(string(source), -1)
-		if len(found) == 0 {
+		if len(found) == 0 && strings.HasPrefix(string(source), "// Code generated") {
 			t.Fatalf("%s: no function has a line with the features that it requires", file)
 		}
 		functions = append(functions, found...)
 	}
 	for _, f := range functions {
 		need := needAVX512
-		if strings.HasSuffix(f[1], "AVX2") {
+		switch {
+		case strings.HasSuffix(f[1], "AVX2"):
 			need = needAVX2
+		case strings.HasSuffix(f[1], "AVXVNNI"):
+			need = needAVXVNNI
+		case strings.HasSuffix(f[1], "AMX"):
+			need = needAMX
 		}
 		for name := range strings.SplitSeq(f[2], ", ") {
-			if name == "MMX+" { // avo's feature for PREFETCHT1, which every amd64 CPU has
+			if name == "MMX+" || name == "CMOV" { // every amd64 CPU has them; avo has MMX+ for PREFETCHT1
 				continue
 			}
 			if !slices.Contains(need, cpuid.ParseFeature(name)) {
@@ -52,21 +59,59 @@ func TestDispatchChecksRequiredFeatures(t *testing.T) {
 // TestMissingFeatureSelectsLowerKernel disables one feature at a time. A kernel
 // that needs it must not be selected.
 func TestMissingFeatureSelectsLowerKernel(t *testing.T) {
-	check := func(missing cpuid.FeatureID, want level) {
+	check := func(missing cpuid.FeatureID, highest, want level) {
 		t.Helper()
 		if !cpuid.CPU.Supports(missing) {
 			t.Skipf("%s does not have %s", CPUName(), missing)
 		}
 		cpuid.CPU.Disable(missing)
 		defer cpuid.CPU.Enable(missing)
-		if got := bestKernel(append(Kernels()[:1], nativeKernels()...), levelAVX512); got.level != want {
+		list := slices.Concat(Kernels()[:1], nativeKernels())
+		if got := bestKernel(list, highest); got.level != want {
 			t.Errorf("without %s: selected %s, want level %s", missing, got.name, levels[want])
 		}
+		for _, k := range list {
+			why := k.WhyUnusable()
+			if k.level > want && k.level <= highest && (why == nil || !strings.Contains(why.Error(), missing.String())) {
+				t.Errorf("without %s: %s says %v", missing, k.name, why)
+			}
+		}
+	}
+	belowAVX512 := levelAVX2
+	if cpuid.CPU.Supports(needAVXVNNI...) {
+		belowAVX512 = levelAVXVNNI
 	}
 	for _, f := range needAVX2 {
-		check(f, levelGeneric)
+		check(f, levelAVX512, levelGeneric)
 	}
 	for _, f := range needAVX512[len(needAVX2):] {
-		check(f, levelAVX2)
+		check(f, levelAVX512, belowAVX512)
+	}
+	check(cpuid.AVXVNNI, levelAVXVNNI, levelAVX2)
+	for _, f := range needAMX[len(needAVX512):] {
+		check(f, levelAMX, levelAVX512)
+	}
+}
+
+// TestAskForTiles checks the reasons for which tiles are refused.
+func TestAskForTiles(t *testing.T) {
+	asked := false
+	no := func() error {
+		asked = true
+		return errors.New("no")
+	}
+	for _, enabled := range []uint64{0, 0xe7, 0xe7 | 1<<17, 0xe7 | 1<<18} {
+		if err := askForTiles(enabled, no); err == nil || !strings.Contains(err.Error(), "XCR0 is "+fmt.Sprintf("%#x", enabled)) || asked {
+			t.Errorf("XCR0 %#x: %v, asked %v", enabled, err, asked)
+		}
+	}
+	if err := askForTiles(0xe7|3<<17, no); err == nil || err.Error() != "no" {
+		t.Errorf("refused: %v", err)
+	}
+	if err := askForTiles(0xe7|3<<17, func() error { return nil }); err != nil {
+		t.Errorf("permitted: %v", err)
+	}
+	if cpuid.CPU.Supports(cpuid.AVX) && xcr0()&7 != 7 {
+		t.Errorf("XCR0 is %#x, but AVX needs bits 0 to 2", xcr0())
 	}
 }

@@ -64,8 +64,15 @@ func TestMissingFeatureSelectsLowerKernel(t *testing.T) {
 			}
 			cpuid.CPU.Disable(missing)
 			defer cpuid.CPU.Enable(missing)
-			if got := bestKernel(append(Kernels()[:1], nativeKernels()...), levelI8MM); got.level != want {
+			list := slices.Concat(Kernels()[:1], nativeKernels())
+			if got := bestKernel(list, levelI8MM); got.level != want {
 				t.Errorf("without %s: selected %s, want level %s", missing, got.name, levels[want])
+			}
+			for _, k := range list {
+				why := k.WhyUnusable()
+				if k.level > want && (why == nil || !strings.Contains(why.Error(), missing.String())) {
+					t.Errorf("without %s: %s says %v", missing, k.name, why)
+				}
 			}
 		})
 	}

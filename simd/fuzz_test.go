@@ -63,7 +63,7 @@ func FuzzInterleaved(f *testing.F) {
 			}
 			return rows
 		}
-		blocks := 1 + int(count)/GroupMax%TileBlocks
+		blocks := 1 + int(count)/(GroupMax+2)%TileBlocks
 		rows := nextRows(blocks * BlockRows)
 		queries := nextRows(1 + int(count)%(GroupMax+2))
 		s := blocksOf(make([]byte, blocks*BlockBytesU8(n)), rows, RowConstU8)

@@ -62,7 +62,8 @@ func (k *Kernel) ListShare() float64 { return k.listShare }
 
 // TileU8 compares the queries of group g with the rows of tile t. It computes the
 // same values and masks as ScanU8. limits are the limits of the group's queries.
-// If next is not nil, TileU8 also prefetches its blocks into the L2 cache.
+// If next is not nil, TileU8 also prefetches its blocks into the L2 cache, or for a
+// group of more than NarrowMax queries the beginning of these blocks.
 //
 // A caller that runs several groups over a tile in memory should pass the tile
 // that follows as next for the first two groups, because the CPU drops some
@@ -76,10 +77,13 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 	k.checkForm(q)
 	t.checkSizes(q.lines * line)
 	_, count := q.Group(g)
-	packed, width := q.group(g)
-	if width > 1 {
-		k.tileU8[width](packed, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, next.prefetched())
-	} else {
+	switch packed := q.group(g); {
+	case count > NarrowMax:
+		k.tileWide(q, g, t, limits, hits, next)
+	case count > 1:
+		k.tileU8[widths[count]](packed, &t.blocks, &t.consts, (*[NarrowMax]int32)(limits[:]),
+			(*[NarrowMax][TileRows]int32)(hits.Values[:]), (*[NarrowMax]uint64)(hits.Masks[:]), next.prefetched())
+	default:
 		hits.Masks[0] = 0
 		for b := range t.count {
 			first := b * BlockRows
@@ -90,10 +94,15 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 	hits.trimMasks(count, t.count)
 }
 
+// GroupU8 returns the number of queries of a full group. TileU8 is fastest for full
+// groups.
+func (k *Kernel) GroupU8() int { return k.groupU8 }
+
 // checkForm panics unless q has the packed form that k reads.
 func (k *Kernel) checkForm(q *QueriesU8) {
-	if q.words != k.wordsU8 {
-		panic(fmt.Sprintf("simd: %s needs queries with %d words for each line of a block, got %d", k.name, k.wordsU8, q.words))
+	if q.words != k.wordsU8 || q.width != k.groupU8 {
+		panic(fmt.Sprintf("simd: %s needs queries with %d words for each line of a block, in groups of %d, got %d and %d",
+			k.name, k.wordsU8, k.groupU8, q.words, q.width))
 	}
 }
 

@@ -173,6 +173,135 @@ DATA evenBytes<>+24(SB)/4, $0x00ff00ff
 DATA evenBytes<>+28(SB)/4, $0x00ff00ff
 GLOBL evenBytes<>(SB), RODATA|NOPTR, $32
 
+// func scanU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2, AVXVNNI
+TEXT ·scanU8AVXVNNI(SB), NOSPLIT, $0-128
+	MOVQ  query_base+0(FP), AX
+	MOVQ  query_len+8(FP), CX
+	MOVQ  blocks_base+24(FP), DX
+	MOVQ  consts_base+48(FP), BX
+	MOVQ  values_base+80(FP), SI
+	MOVQ  masks_base+104(FP), DI
+	MOVQ  masks_len+112(FP), R8
+	TESTQ R8, R8
+	JZ    done
+	MOVQ  CX, R9
+	ANDQ  $-4, R9
+
+block:
+	XORQ  R10, R10
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+turn:
+	CMPQ         R10, R9
+	JAE          line
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VEX VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VEX VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
+	VPBROADCASTD 8(AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VEX VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
+	VPBROADCASTD 12(AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VEX VPDPBUSD Y10, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xfa
+	ADDQ $+256, DX
+	ADDQ $+4, R10
+	JMP  turn
+
+line:
+	CMPQ         R10, CX
+	JAE          sum
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VEX VPDPBUSD Y10, Y9, Y1
+	LONG $0x5035c2c4
+	BYTE $0xca
+	ADDQ $+64, DX
+	ADDQ $+1, R10
+	JMP  line
+
+sum:
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VBROADCASTSS limit+72(FP), Y2
+	VMOVDQU      (BX), Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y3, Y0
+	VPCMPGTD     Y2, Y0, Y3
+	VMOVDQU      Y0, (SI)
+	VMOVMSKPS    Y3, R10
+	VMOVDQU      32(BX), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y2, Y1, Y0
+	VMOVDQU      Y1, 32(SI)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (DI)
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
 // func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 // Requires: AVX, AVX512F, AVX512VNNI
 TEXT ·scanU8VNNI(SB), NOSPLIT, $0-128
@@ -559,6 +688,109 @@ advance:
 	VZEROUPPER
 	RET
 
+// func tileU8x2AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, AVXVNNI, MMX+
+TEXT ·tileU8x2AVXVNNI(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+
+line:
+	VMOVDQU      (R9), Y4
+	VMOVDQU      32(R9), Y5
+	VPBROADCASTD (R8), Y6
+
+	// VEX VPDPBUSD Y6, Y4, Y0
+	LONG $0x505de2c4
+	BYTE $0xc6
+
+	// VEX VPDPBUSD Y6, Y5, Y1
+	LONG         $0x5055e2c4
+	BYTE         $0xce
+	VPBROADCASTD 4(R8), Y6
+
+	// VEX VPDPBUSD Y6, Y4, Y2
+	LONG $0x505de2c4
+	BYTE $0xd6
+
+	// VEX VPDPBUSD Y6, Y5, Y3
+	LONG       $0x5055e2c4
+	BYTE       $0xde
+	TESTQ      R11, R11
+	JZ         advance
+	PREFETCHT1 (R11)
+	ADDQ       $+64, R11
+
+advance:
+	ADDQ         $+8, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y4
+	VMOVDQU      (R9), Y5
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y5, Y0
+	VPCMPGTD     Y4, Y0, Y5
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y5, R10
+	VMOVDQU      32(R9), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y4, Y1, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VPCMPGTD     Y0, Y2, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y3, Y3, Y3
+	VPSUBD       Y3, Y1, Y3
+	VPCMPGTD     Y0, Y3, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 8(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-72
@@ -776,6 +1008,165 @@ line:
 
 advance:
 	ADDQ         $+32, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y8
+	VMOVDQU      (R9), Y9
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y9, Y0
+	VPCMPGTD     Y8, Y0, Y9
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y9, R10
+	VMOVDQU      32(R9), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y8, Y1, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VPCMPGTD     Y0, Y2, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y3, Y3, Y3
+	VPSUBD       Y3, Y1, Y3
+	VPCMPGTD     Y0, Y3, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 8(SI)
+	VBROADCASTSS 8(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y1, Y4
+	VPCMPGTD     Y0, Y4, Y1
+	VMOVDQU      Y4, 512(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y5, Y5, Y5
+	VPSUBD       Y5, Y1, Y5
+	VPCMPGTD     Y0, Y5, Y0
+	VMOVDQU      Y5, 544(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 16(SI)
+	VBROADCASTSS 12(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y6, Y1, Y6
+	VPCMPGTD     Y0, Y6, Y1
+	VMOVDQU      Y6, 768(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y7, Y7, Y7
+	VPSUBD       Y7, Y1, Y7
+	VPCMPGTD     Y0, Y7, Y0
+	VMOVDQU      Y7, 800(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 24(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
+	RET
+
+// func tileU8x4AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, AVXVNNI, MMX+
+TEXT ·tileU8x4AVXVNNI(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+line:
+	VMOVDQU      (R9), Y8
+	VMOVDQU      32(R9), Y9
+	VPBROADCASTD (R8), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VEX VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	VPBROADCASTD 4(R8), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VEX VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	VPBROADCASTD 8(R8), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VEX VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	VPBROADCASTD 12(R8), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VEX VPDPBUSD Y10, Y9, Y7
+	LONG       $0x5035c2c4
+	BYTE       $0xfa
+	TESTQ      R11, R11
+	JZ         advance
+	PREFETCHT1 (R11)
+	ADDQ       $+64, R11
+
+advance:
+	ADDQ         $+16, R8
 	ADDQ         $+64, R9
 	CMPQ         R9, R10
 	JB           line
@@ -1285,6 +1676,221 @@ advance:
 	VZEROUPPER
 	RET
 
+// func tileU8x6AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// Requires: AVX, AVX2, AVXVNNI, MMX+
+TEXT ·tileU8x6AVXVNNI(SB), NOSPLIT, $0-72
+	MOVQ blocks+24(FP), AX
+	MOVQ consts+32(FP), CX
+	MOVQ next+64(FP), DX
+	MOVQ values+48(FP), BX
+	MOVQ masks+56(FP), SI
+	MOVQ $0x00000004, DI
+
+block:
+	MOVQ  queries_base+0(FP), R8
+	MOVQ  (AX), R9
+	MOVQ  8(AX), R10
+	ADDQ  R9, R10
+	XORQ  R11, R11
+	TESTQ DX, DX
+	JZ    clear
+	MOVQ  (DX), R11
+	ADDQ  $+24, DX
+
+clear:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	VPXOR Y9, Y9, Y9
+	VPXOR Y10, Y10, Y10
+	VPXOR Y11, Y11, Y11
+
+line:
+	VMOVDQU      (R9), Y12
+	VMOVDQU      32(R9), Y13
+	VPBROADCASTD (R8), Y14
+
+	// VEX VPDPBUSD Y14, Y12, Y0
+	LONG $0x501dc2c4
+	BYTE $0xc6
+
+	// VEX VPDPBUSD Y14, Y13, Y1
+	LONG         $0x5015c2c4
+	BYTE         $0xce
+	VPBROADCASTD 4(R8), Y14
+
+	// VEX VPDPBUSD Y14, Y12, Y2
+	LONG $0x501dc2c4
+	BYTE $0xd6
+
+	// VEX VPDPBUSD Y14, Y13, Y3
+	LONG         $0x5015c2c4
+	BYTE         $0xde
+	VPBROADCASTD 8(R8), Y14
+
+	// VEX VPDPBUSD Y14, Y12, Y4
+	LONG $0x501dc2c4
+	BYTE $0xe6
+
+	// VEX VPDPBUSD Y14, Y13, Y5
+	LONG         $0x5015c2c4
+	BYTE         $0xee
+	VPBROADCASTD 12(R8), Y14
+
+	// VEX VPDPBUSD Y14, Y12, Y6
+	LONG $0x501dc2c4
+	BYTE $0xf6
+
+	// VEX VPDPBUSD Y14, Y13, Y7
+	LONG         $0x5015c2c4
+	BYTE         $0xfe
+	VPBROADCASTD 16(R8), Y14
+
+	// VEX VPDPBUSD Y14, Y12, Y8
+	LONG $0x501d42c4
+	BYTE $0xc6
+
+	// VEX VPDPBUSD Y14, Y13, Y9
+	LONG         $0x501542c4
+	BYTE         $0xce
+	VPBROADCASTD 20(R8), Y14
+
+	// VEX VPDPBUSD Y14, Y12, Y10
+	LONG $0x501d42c4
+	BYTE $0xd6
+
+	// VEX VPDPBUSD Y14, Y13, Y11
+	LONG       $0x501542c4
+	BYTE       $0xde
+	TESTQ      R11, R11
+	JZ         advance
+	PREFETCHT1 (R11)
+	ADDQ       $+64, R11
+
+advance:
+	ADDQ         $+24, R8
+	ADDQ         $+64, R9
+	CMPQ         R9, R10
+	JB           line
+	MOVQ         limits+40(FP), R8
+	MOVQ         (CX), R9
+	VBROADCASTSS (R8), Y12
+	VMOVDQU      (R9), Y13
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y13, Y0
+	VPCMPGTD     Y12, Y0, Y13
+	VMOVDQU      Y0, (BX)
+	VMOVMSKPS    Y13, R10
+	VMOVDQU      32(R9), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y12, Y1, Y0
+	VMOVDQU      Y1, 32(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (SI)
+	VBROADCASTSS 4(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y2, Y2, Y2
+	VPSUBD       Y2, Y1, Y2
+	VPCMPGTD     Y0, Y2, Y1
+	VMOVDQU      Y2, 256(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y3, Y3, Y3
+	VPSUBD       Y3, Y1, Y3
+	VPCMPGTD     Y0, Y3, Y0
+	VMOVDQU      Y3, 288(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 8(SI)
+	VBROADCASTSS 8(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y4, Y4, Y4
+	VPSUBD       Y4, Y1, Y4
+	VPCMPGTD     Y0, Y4, Y1
+	VMOVDQU      Y4, 512(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y5, Y5, Y5
+	VPSUBD       Y5, Y1, Y5
+	VPCMPGTD     Y0, Y5, Y0
+	VMOVDQU      Y5, 544(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 16(SI)
+	VBROADCASTSS 12(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y6, Y6, Y6
+	VPSUBD       Y6, Y1, Y6
+	VPCMPGTD     Y0, Y6, Y1
+	VMOVDQU      Y6, 768(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y7, Y7, Y7
+	VPSUBD       Y7, Y1, Y7
+	VPCMPGTD     Y0, Y7, Y0
+	VMOVDQU      Y7, 800(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 24(SI)
+	VBROADCASTSS 16(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y8, Y8, Y8
+	VPSUBD       Y8, Y1, Y8
+	VPCMPGTD     Y0, Y8, Y1
+	VMOVDQU      Y8, 1024(BX)
+	VMOVMSKPS    Y1, R10
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y9, Y9, Y9
+	VPSUBD       Y9, Y1, Y9
+	VPCMPGTD     Y0, Y9, Y0
+	VMOVDQU      Y9, 1056(BX)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, 32(SI)
+	VBROADCASTSS 20(R8), Y0
+	VMOVDQU      (R9), Y1
+	VPADDD       Y10, Y10, Y10
+	VPSUBD       Y10, Y1, Y10
+	VPCMPGTD     Y0, Y10, Y1
+	VMOVDQU      Y10, 1280(BX)
+	VMOVMSKPS    Y1, R8
+	VMOVDQU      32(R9), Y1
+	VPADDD       Y11, Y11, Y11
+	VPSUBD       Y11, Y1, Y11
+	VPCMPGTD     Y0, Y11, Y0
+	VMOVDQU      Y11, 1312(BX)
+	VMOVMSKPS    Y0, R9
+	SHLL         $0x08, R9
+	ORL          R8, R9
+	NOTL         R9
+	MOVW         R9, 40(SI)
+	ADDQ         $+24, AX
+	ADDQ         $+24, CX
+	ADDQ         $+64, BX
+	ADDQ         $+2, SI
+	DECQ         DI
+	JNZ          block
+	VZEROUPPER
+	RET
+
 // func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-72
@@ -1555,3 +2161,246 @@ advance:
 	KMOVQ        K1, 40(DX)
 	VZEROUPPER
 	RET
+
+// func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32, next *[4][]byte, ahead int)
+// Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV, MMX+
+TEXT ·tileU8AMX(SB), NOSPLIT, $0-112
+	MOVQ config+0(FP), AX
+
+	// LDTILECFG (AX)
+	LONG    $0x4978e2c4
+	WORD    $0x2004
+	MOVQ    blocks+48(FP), AX
+	MOVQ    8(AX), AX
+	XORQ    CX, CX
+	SUBQ    $+1024, AX
+	CMOVQLT CX, AX
+	MOVQ    $0x00000040, CX
+	MOVQ    queries_base+8(FP), DX
+	MOVQ    values+72(FP), BX
+	MOVQ    masks+80(FP), SI
+	MOVQ    limits+64(FP), DI
+	MOVQ    lanes+40(FP), R8
+	MOVQ    next+96(FP), R9
+
+lane:
+	// TILEZERO TMM0
+	LONG $0x497be2c4
+	BYTE $0xc0
+
+	// TILEZERO TMM1
+	LONG $0x497be2c4
+	BYTE $0xc8
+
+	// TILEZERO TMM2
+	LONG $0x497be2c4
+	BYTE $0xd0
+
+	// TILEZERO TMM3
+	LONG $0x497be2c4
+	BYTE $0xd8
+	XORQ R10, R10
+
+tile:
+	// TILELOADDT1 (DX)(CX*1), TMM4
+	LONG $0x4b79e2c4
+	WORD $0x0a24
+	MOVQ blocks+48(FP), R11
+	MOVQ (R11), R12
+	ADDQ R10, R12
+
+	// TILELOADD (R12)(CX*1), TMM5
+	LONG $0x4b7bc2c4
+	WORD $0x0c2c
+
+	// TDPBSUD TMM5, TMM4, TMM0
+	LONG $0x5e52e2c4
+	BYTE $0xc4
+	MOVQ 24(R11), R12
+	ADDQ R10, R12
+
+	// TILELOADD (R12)(CX*1), TMM6
+	LONG $0x4b7bc2c4
+	WORD $0x0c34
+
+	// TDPBSUD TMM6, TMM4, TMM1
+	LONG $0x5e4ae2c4
+	BYTE $0xcc
+	MOVQ 48(R11), R12
+	ADDQ R10, R12
+
+	// TILELOADD (R12)(CX*1), TMM7
+	LONG $0x4b7bc2c4
+	WORD $0x0c3c
+
+	// TDPBSUD TMM7, TMM4, TMM2
+	LONG $0x5e42e2c4
+	BYTE $0xd4
+	MOVQ 72(R11), R11
+	ADDQ R10, R11
+
+	// TILELOADD (R11)(CX*1), TMM5
+	LONG $0x4b7bc2c4
+	WORD $0x0b2c
+
+	// TDPBSUD TMM5, TMM4, TMM3
+	LONG    $0x5e52e2c4
+	BYTE    $0xdc
+	MOVQ    lane+32(FP), R11
+	SHLQ    $0x06, R11
+	ADDQ    R11, DX
+	CMPQ    R10, AX
+	JE      sums
+	ADDQ    $+1024, R10
+	CMPQ    R10, AX
+	CMOVQGT AX, R10
+	JMP     tile
+
+sums:
+	MOVQ sums+88(FP), R10
+
+	// TILESTORED TMM0, (R10)(CX*4)
+	LONG $0x4b7ac2c4
+	WORD $0x8a04
+
+	// TILESTORED TMM1, 64(R10)(CX*4)
+	LONG $0x4b7ac2c4
+	WORD $0x8a4c
+	BYTE $0x40
+
+	// TILESTORED TMM2, 128(R10)(CX*4)
+	LONG $0x4b7ac2c4
+	LONG $0x00808a94
+	WORD $0x0000
+
+	// TILESTORED TMM3, 192(R10)(CX*4)
+	LONG   $0x4b7ac2c4
+	LONG   $0x00c08a9c
+	WORD   $0x0000
+	MOVQ   consts+56(FP), R11
+	MOVQ   (R11), R12
+	VPSRAD $0x01, (R12), Z0
+	MOVQ   24(R11), R12
+	VPSRAD $0x01, (R12), Z1
+	MOVQ   48(R11), R12
+	VPSRAD $0x01, (R12), Z2
+	MOVQ   72(R11), R11
+	VPSRAD $0x01, (R11), Z3
+	MOVQ   lane+32(FP), R11
+
+query:
+	VPSUBD      (R10), Z0, Z4
+	VPSUBD      64(R10), Z1, Z5
+	VPSUBD      128(R10), Z2, Z6
+	VPSUBD      192(R10), Z3, Z7
+	VPMINSD     Z5, Z4, Z4
+	VPMINSD     Z7, Z6, Z6
+	VPMINSD     Z6, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPCMPD.BCST $0x02, (DI), Z4, K1
+	VPSUBD      256(R10), Z0, Z4
+	VPSUBD      320(R10), Z1, Z5
+	VPSUBD      384(R10), Z2, Z6
+	VPSUBD      448(R10), Z3, Z7
+	VPMINSD     Z5, Z4, Z4
+	VPMINSD     Z7, Z6, Z6
+	VPMINSD     Z6, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPCMPD.BCST $0x02, 4(DI), Z4, K2
+	KORTESTW    K1, K2
+	JNZ         hits
+
+finished:
+	ADDQ  $+512, R10
+	ADDQ  $+512, BX
+	ADDQ  $+16, SI
+	ADDQ  $+8, DI
+	SUBQ  $+2, R11
+	JG    query
+	MOVQ  ahead+104(FP), R10
+	TESTQ R10, R10
+	JZ    prefetched
+
+prefetch:
+	MOVQ       (R9), R11
+	PREFETCHT1 (R11)
+	PREFETCHT1 4096(R11)
+	PREFETCHT1 64(R11)
+	PREFETCHT1 4160(R11)
+	PREFETCHT1 128(R11)
+	PREFETCHT1 4224(R11)
+	PREFETCHT1 192(R11)
+	PREFETCHT1 4288(R11)
+	PREFETCHT1 256(R11)
+	PREFETCHT1 4352(R11)
+	PREFETCHT1 320(R11)
+	PREFETCHT1 4416(R11)
+	PREFETCHT1 384(R11)
+	PREFETCHT1 4480(R11)
+	PREFETCHT1 448(R11)
+	PREFETCHT1 4544(R11)
+	ADDQ       $+24, R9
+	DECQ       R10
+	JNZ        prefetch
+
+prefetched:
+	DECQ R8
+	JNZ  lane
+
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	VZEROUPPER
+	RET
+
+hits:
+	MOVQ        consts+56(FP), R12
+	MOVQ        (R12), R13
+	VMOVDQU32   (R13), Z4
+	VPSLLD      $0x01, (R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, (BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K1
+	VPSLLD      $0x01, 256(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 256(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K2
+	MOVQ        24(R12), R13
+	VMOVDQU32   (R13), Z4
+	VPSLLD      $0x01, 64(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 64(BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K3
+	KUNPCKWD    K1, K3, K1
+	VPSLLD      $0x01, 320(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 320(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K3
+	KUNPCKWD    K2, K3, K2
+	MOVQ        48(R12), R13
+	VMOVDQU32   (R13), Z4
+	VPSLLD      $0x01, 128(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 128(BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K3
+	VPSLLD      $0x01, 384(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 384(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K4
+	MOVQ        72(R12), R12
+	VMOVDQU32   (R12), Z4
+	VPSLLD      $0x01, 192(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 192(BX)
+	VPCMPD.BCST $0x02, (DI), Z5, K5
+	KUNPCKWD    K3, K5, K3
+	VPSLLD      $0x01, 448(R10), Z5
+	VPSUBD      Z5, Z4, Z5
+	VMOVDQU32   Z5, 448(BX)
+	VPCMPD.BCST $0x02, 4(DI), Z5, K5
+	KUNPCKWD    K4, K5, K4
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, (SI)
+	KUNPCKDQ    K2, K4, K2
+	KMOVQ       K2, 8(SI)
+	JMP         finished

@@ -14,7 +14,7 @@ func scanU8Generic(query []uint32, blocks []byte, consts []int32, limit int32, v
 
 //go:norace
 func tileU8Generic(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
-	limits *[GroupMax]int32, values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64, _ *[TileBlocks][]byte,
+	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, _ *[TileBlocks][]byte,
 ) {
 	width := len(queries) * line / len(blocks[0])
 	for q := range width {

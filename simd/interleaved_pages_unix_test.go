@@ -3,6 +3,7 @@
 package simd
 
 import (
+	"math"
 	"testing"
 	"unsafe"
 )
@@ -23,7 +24,7 @@ const blocksMax = TileBlocks
 // neither read nor write bytes before or after their arguments.
 func TestInterleavedStaysInsideArguments(t *testing.T) {
 	f := fences{
-		fenced(t, blocksMax*BlockBytesU8(lengthMax)), fenced(t, blocksMax*4*BlockRows), fenced(t, 2*4*2*GroupMax*lengthMax),
+		fenced(t, blocksMax*BlockBytesU8(lengthMax)), fenced(t, blocksMax*4*BlockRows), fenced(t, 2*4*GroupMax*(lengthMax+4*line)),
 		fenced(t, 4*TileRows), fenced(t, 2*blocksMax), fenced(t, 4*GroupMax), fenced(t, int(unsafe.Sizeof(HitsU8{}))), fenced(t, 2*4*blocksMax),
 		fenced(t, 4*blocksMax*BlockRows),
 	}
@@ -34,7 +35,7 @@ func TestInterleavedStaysInsideArguments(t *testing.T) {
 			if n > 150 && n%32 > 1 && n%13 != 0 {
 				continue
 			}
-			count, blocks := 1+r.IntN(GroupMax), 1+r.IntN(blocksMax)
+			count, blocks := 1+r.IntN(k.groupU8), 1+r.IntN(blocksMax)
 			k.PackU8(&q, randomRows(r, count, n))
 			for side := range 2 { // 0: starts right after a fence, 1: ends right before a fence
 				checkFencedU8(t, k, &f, q, count, blocks, side)
@@ -71,7 +72,11 @@ func checkFencedU8(t *testing.T, k *Kernel, f *fences, q QueriesU8, count, block
 		tile.AddBlock(data[b*size:][:size], consts[b*BlockRows:][:BlockRows])
 	}
 	hits := structAt[HitsU8](f.hits, side)
-	k.TileU8(&q, 0, &tile, structAt[[GroupMax]int32](f.limits, side), hits, &tile)
+	limits := structAt[[GroupMax]int32](f.limits, side)
+	for i := range limits {
+		limits[i] = math.MaxInt32 // every row is a hit, so that all values are written
+	}
+	k.TileU8(&q, 0, &tile, limits, hits, &tile)
 	for row, want := range out {
 		if got := hits.Values[count-1][row]; got != want {
 			t.Fatalf("%d queries, %d blocks of %d bytes, row %d: tile %d, scan %d", count, blocks, size, row, got, want)

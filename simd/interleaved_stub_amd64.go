@@ -10,6 +10,12 @@ package simd
 //go:noescape
 func scanU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
+// scanU8AVXVNNI compares one query with the rows of consecutive blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func scanU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+
 // scanU8VNNI compares one query with the rows of consecutive blocks.
 // The caller has checked the sizes.
 //
@@ -29,6 +35,12 @@ func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, li
 //go:noescape
 func tileU8x2AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
+// tileU8x2AVXVNNI compares 2 queries with the rows of four blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func tileU8x2AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+
 // tileU8x2VNNI compares 2 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //
@@ -40,6 +52,12 @@ func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 //
 //go:noescape
 func tileU8x4AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+
+// tileU8x4AVXVNNI compares 4 queries with the rows of four blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func tileU8x4AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8x4VNNI compares 4 queries with the rows of four blocks.
 // The caller has checked the sizes.
@@ -53,8 +71,22 @@ func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 //go:noescape
 func tileU8x6AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
+// tileU8x6AVXVNNI compares 6 queries with the rows of four blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func tileU8x6AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+
 // tileU8x6VNNI compares 6 queries with the rows of four blocks.
 // The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+
+// tileU8AMX compares lanes*lane queries with the rows of four blocks. It writes masks that are not
+// zero, and the values of their queries. sums is its working memory. After each lane it
+// prefetches the beginning of the following ahead blocks of next. The caller has checked the
+// sizes.
+//
+//go:noescape
+func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32, next *[4][]byte, ahead int)

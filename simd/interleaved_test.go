@@ -151,12 +151,12 @@ func checkTileU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 			}
 			limits[i] = limitOf(r, want[i])
 		}
-		hits := HitsU8{Masks: [GroupMax]uint64{1, ^uint64(0), 3, 4, ^uint64(0), 5}}
+		hits := HitsU8{Masks: [GroupMax]uint64{1, ^uint64(0), 3, 4, ^uint64(0), 5, GroupMax - 1: 6}}
 		k.TileU8(q, g, &tile, &limits, &hits, ahead)
 		for i := range want {
 			for row, w := range want[i] {
 				hit := hits.Masks[i]>>row&1 == 1
-				if got := hits.Values[i][row]; got != w || hit != (w <= limits[i]) {
+				if got := hits.Values[i][row]; got != w && hit || hit != (w <= limits[i]) {
 					t.Fatalf("%d dimensions, group %d of %d, query %d, row %d: %d, hit %v, want %d, limit %d",
 						s.dims, g, count, i, row, got, hit, w, limits[i])
 				}
@@ -179,9 +179,12 @@ func TestInterleavedU8(t *testing.T) {
 		r := seeded(11)
 		var q QueriesU8 // PackU8 reuses its memory
 		for n := range lengths() {
-			count, blocks := 1+n%(GroupMax+2), 1+n%5
+			count, blocks := 1+n%(k.groupU8+2), 1+n%5
 			if n > 200 && n%32 > 2 && n%61 != 0 { // smaller, because the oracle is slow
 				count, blocks = 1+n%2, 1
+				if k.groupU8 > NarrowMax {
+					count += NarrowMax + n%5*13
+				}
 			}
 			randomBytes(r, buf[:64+blocks*BlockBytesU8(n)])
 			s := blocksOf(buf[r.IntN(64):], randomRows(r, blocks*BlockRows, n), RowConstU8)
@@ -205,17 +208,36 @@ func TestInterleavedU8Shapes(t *testing.T) {
 		var q QueriesU8
 		for _, n := range []int{1, 4, 31, 32, 33, 128, 512} {
 			s := blocksOf(make([]byte, 9*BlockBytesU8(n)), randomRows(r, 9*BlockRows, n), constOf)
-			for count := 1; count <= 2*GroupMax+1; count++ {
+			for count := 1; count <= 2*k.groupU8+1; count++ {
 				queries := randomRows(r, count, n)
 				k.PackU8(&q, queries)
-				for i, query := range queries {
+				for i, query := range queries[max(0, count-2*NarrowMax-1):] {
+					i += max(0, count-2*NarrowMax-1)
 					checkScanU8(t, k, r, s, &q, i, query)
-					checkListU8(t, k, r, s, &q, i, query, count, i)
+					checkListU8(t, k, r, s, &q, i, query, min(count, 2*NarrowMax), i%NarrowMax)
 				}
 				for _, order := range [][]int{{8}, {3, 3}, {7, 1, 0}, {0, 1, 2, 3}, {8, 2, 5, 2}} {
 					checkTileU8(t, k, r, s, &q, queries, order)
 				}
 			}
+		}
+	})
+}
+
+// TestTileU8ManyQueries covers up to 256 queries.
+func TestTileU8ManyQueries(t *testing.T) {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
+		r := seeded(16)
+		var q QueriesU8
+		for count := 1; count <= 256; count++ {
+			n := []int{64, 61, 68, 5}[count%4]
+			s := blocksOf(make([]byte, 4*BlockBytesU8(n)), randomRows(r, 4*BlockRows, n), RowConstU8)
+			queries := randomRows(r, count, n)
+			k.PackU8(&q, queries)
+			if got := (count + k.GroupU8() - 1) / k.GroupU8(); q.Groups() != got {
+				t.Fatalf("%d queries: %d groups, want %d", count, q.Groups(), got)
+			}
+			checkTileU8(t, k, r, s, &q, queries, r.Perm(4)[:1+count%4])
 		}
 	})
 }
@@ -256,6 +278,10 @@ func TestInterleavedU8Extremes(t *testing.T) {
 					checkListU8(t, k, r, s, &q, i, query, 4, 0)
 				}
 				checkTileU8(t, k, r, s, &q, queries, []int{0})
+				var wide QueriesU8 // enough queries for a wide tile
+				many := append(slices.Clip(queries), queries...)
+				k.PackU8(&wide, many)
+				checkTileU8(t, k, r, s, &wide, many, []int{0})
 			}
 			for i, query := range queries {
 				for j, row := range rows {
@@ -311,6 +337,8 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 		k.PackU8(&none, nil)
 		other = q
 		other.words++
+		foreign := q
+		foreign.width = k.groupU8 ^ NarrowMax ^ GroupMax
 		scan := func(q *QueriesU8, query, blocks, bytes, consts, values int) func() {
 			return func() {
 				k.ScanU8(q, query, make([]byte, bytes), make([]int32, consts), 0, make([]int32, values), make([]uint16, blocks))
@@ -322,6 +350,7 @@ func TestInterleavedRefusesWrongSizes(t *testing.T) {
 		refused("scan, query number -1", scan(&q, -1, 2, 2*192, 32, 32))
 		refused("scan, no queries", scan(&none, 0, 0, 0, 0, 0))
 		refused("scan, different packed form", scan(&other, 0, 2, 2*192, 32, 32))
+		refused("scan, different groups", scan(&foreign, 0, 2, 2*192, 32, 32))
 		refused("scan, number of bytes", scan(&q, 0, 2, 2*192-1, 32, 32))
 		refused("scan, number of constants", scan(&q, 0, 2, 2*192, 31, 32))
 		refused("scan, number of values", scan(&q, 0, 2, 2*192, 32, 33))
@@ -369,7 +398,7 @@ func TestInterleavedAllocatesNothing(t *testing.T) {
 		const n = 32
 		r := seeded(17)
 		s := blocksOf(make([]byte, 4*BlockBytesU8(n)), randomRows(r, 4*BlockRows, n), RowConstU8)
-		queries := randomRows(r, 9, n)
+		queries := randomRows(r, 40, n)
 		var q QueriesU8
 		k.PackU8(&q, queries)
 		tile, limits, hits := new(TileU8), new([GroupMax]int32), new(HitsU8)

@@ -17,6 +17,11 @@ import (
 // thread. The result is the median of the ratios, because a shared machine slows
 // down both.
 
+// timedKernels returns the kernels that this process can run, without generic.
+func timedKernels() []*Kernel {
+	return slices.DeleteFunc(Kernels()[1:], func(k *Kernel) bool { return !k.Usable() })
+}
+
 // cpuTime returns the CPU time that the current thread has used.
 func cpuTime() time.Duration {
 	var ts unix.Timespec
@@ -123,7 +128,7 @@ func timedSet(dims int) (blocks []byte, consts []int32) {
 }
 
 func BenchmarkScanU8(b *testing.B) {
-	for _, k := range Kernels()[1:] {
+	for _, k := range timedKernels() {
 		for _, dims := range []int{128, 512, 2048} {
 			blocks, consts := timedSet(dims)
 			size := BlockBytesU8(dims)
@@ -152,11 +157,11 @@ func BenchmarkScanU8(b *testing.B) {
 }
 
 func BenchmarkTileU8(b *testing.B) {
-	for _, k := range Kernels()[1:] {
+	for _, k := range timedKernels() {
 		for _, dims := range []int{128, 512, 2048} {
 			blocks, consts := timedSet(dims)
 			size := BlockBytesU8(dims)
-			for _, count := range []int{1, 2, 4, 5, 6, 16, 64} {
+			for _, count := range []int{1, 2, 4, 5, 6, 7, 8, 12, 16, 32, 64, 256} {
 				var q QueriesU8
 				k.PackU8(&q, randomRows(seeded(22), count, dims))
 				part := len(blocks) / (4 * size) / max(1, count/8) * 4 // number of blocks

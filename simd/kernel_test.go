@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -29,17 +30,18 @@ func lengths() iter.Seq[int] {
 
 var rowCounts = []int{0, 1, 2, 3, 4, 5, 7, 16, 17, 65}
 
-// eachKernel runs f as a subtest for every kernel. The subtest of a kernel that
-// this CPU cannot run is skipped, or fails if SIMD_STRICT is set.
+// eachKernel runs f as a subtest for every kernel. The subtest of a kernel that this
+// process cannot run is skipped, or fails if SIMD_STRICT names its level. SIMD_STRICT is a
+// list of levels, separated by commas.
 func eachKernel(t *testing.T, f func(t *testing.T, k *Kernel)) {
 	t.Helper()
 	for _, k := range Kernels() {
 		t.Run(k.Name(), func(t *testing.T) {
-			if !k.Usable() {
-				if os.Getenv("SIMD_STRICT") != "" {
-					t.Fatalf("SIMD_STRICT is set, but %s cannot run %s", CPUName(), k.Name())
+			if err := k.WhyUnusable(); err != nil {
+				if strict := os.Getenv("SIMD_STRICT"); slices.Contains(strings.Split(strict, ","), k.Level()) {
+					t.Fatalf("SIMD_STRICT is %s, but %s cannot run here: %v", strict, k.Name(), err)
 				}
-				t.Skipf("%s cannot run %s", CPUName(), k.Name())
+				t.Skipf("%s cannot run here: %v", k.Name(), err)
 			}
 			f(t, k)
 		})

@@ -13,6 +13,7 @@ func nativeKernels() []*Kernel {
 			name:         "avx2",
 			level:        levelAVX2,
 			usable:       cpuid.CPU.Supports(needAVX2...),
+			needs:        needAVX2,
 			squaredL2U8:  squaredL2U8AVX2,
 			squaredL2F32: squaredL2F32Vek,
 			dotF32:       dotF32Vek,
@@ -21,25 +22,59 @@ func nativeKernels() []*Kernel {
 			scanU8:       scanU8AVX2,
 			listShare:    0.3,
 			tileU8:       tileFuncs{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
+			groupU8:      NarrowMax,
 			probes:       probes{probeStreamAVX2, probeU8AVX2, probeF32AVX2, 16, 8},
 		},
 		{
-			name:         "avx512-vnni",
-			level:        levelAVX512,
-			usable:       cpuid.CPU.Supports(needAVX512...),
-			squaredL2U8:  squaredL2U8VNNI,
-			squaredL2F32: squaredL2F32AVX512,
-			dotF32:       dotF32AVX512,
+			name:         "avxvnni",
+			level:        levelAVXVNNI,
+			usable:       cpuid.CPU.Supports(needAVXVNNI...),
+			needs:        needAVXVNNI,
+			squaredL2U8:  squaredL2U8AVX2,
+			squaredL2F32: squaredL2F32Vek,
+			dotF32:       dotF32Vek,
 			wordsU8:      1,
 			packU8:       packBytes,
-			scanU8:       scanU8VNNI,
-			listU8:       listU8VNNI,
-			listShare:    0.8,
-			tileU8:       tileFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
-			within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
-			probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
+			scanU8:       scanU8AVXVNNI,
+			listShare:    0.3,
+			tileU8:       tileFuncs{2: tileU8x2AVXVNNI, 4: tileU8x4AVXVNNI, 6: tileU8x6AVXVNNI},
+			groupU8:      NarrowMax,
+			probes:       probes{probeStreamAVX2, probeU8AVXVNNI, probeF32AVX2, 32, 8},
 		},
+		avx512(),
+		amx(),
 	}
+}
+
+func avx512() *Kernel {
+	return &Kernel{
+		name:         "avx512-vnni",
+		level:        levelAVX512,
+		usable:       cpuid.CPU.Supports(needAVX512...),
+		needs:        needAVX512,
+		squaredL2U8:  squaredL2U8VNNI,
+		squaredL2F32: squaredL2F32AVX512,
+		dotF32:       dotF32AVX512,
+		wordsU8:      1,
+		packU8:       packBytes,
+		scanU8:       scanU8VNNI,
+		listU8:       listU8VNNI,
+		listShare:    0.8,
+		tileU8:       tileFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
+		groupU8:      NarrowMax,
+		within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
+		probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
+	}
+}
+
+// amx returns the kernel of AMX. It differs from that of AVX-512 in its tiles.
+func amx() *Kernel {
+	k := avx512()
+	k.name, k.level = "amx-int8", levelAMX
+	k.usable, k.needs, k.permit = cpuid.CPU.Supports(needAMX...), needAMX, permitTiles
+	k.groupU8, k.wideU8 = GroupMax, tileU8AMX
+	k.probes.u8, k.probes.u8Step = probeU8AMX, 16*16*64
+	return k
 }
 
 // squaredL2F32Vek squares vek's distance. ErrorBound includes the error of vek's

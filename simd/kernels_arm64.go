@@ -11,6 +11,7 @@ func nativeKernels() []*Kernel {
 		name:         "neon",
 		level:        levelNEON,
 		usable:       cpuid.CPU.Supports(needNEON...),
+		needs:        needNEON,
 		squaredL2U8:  squaredL2U8NEON,
 		squaredL2F32: squaredL2F32NEON,
 		dotF32:       dotF32NEON,
@@ -20,6 +21,7 @@ func nativeKernels() []*Kernel {
 		listU8:       listU8NEON,
 		listShare:    listShareARM,
 		tileU8:       tileFuncs{2: tileU8x2NEON, 4: tileU8x4NEON, 6: tileU8x6NEON},
+		groupU8:      NarrowMax,
 		within:       withinFuncs{2: within16NEON, 4: within32NEON, 8: within64NEON},
 		probes:       probes{probeStreamNEON, probeU8NEON, probeF32NEON, 8, 4},
 	}
@@ -27,7 +29,7 @@ func nativeKernels() []*Kernel {
 	dotProd := neon
 	dotProd.name = "neon-dotprod"
 	dotProd.level = levelDotProd
-	dotProd.usable = cpuid.CPU.Supports(needDotProd...)
+	dotProd.usable, dotProd.needs = cpuid.CPU.Supports(needDotProd...), needDotProd
 	dotProd.squaredL2U8 = squaredL2U8DotProd
 	dotProd.scanU8 = scanU8DotProd
 	dotProd.listU8 = listU8DotProd
@@ -37,7 +39,7 @@ func nativeKernels() []*Kernel {
 	i8mm := dotProd
 	i8mm.name = "neon-i8mm"
 	i8mm.level = levelI8MM
-	i8mm.usable = cpuid.CPU.Supports(needI8MM...)
+	i8mm.usable, i8mm.needs = cpuid.CPU.Supports(needI8MM...), needI8MM
 	i8mm.scanU8 = scanU8I8MM
 	i8mm.listU8 = listU8I8MM
 	i8mm.tileU8 = tileFuncs{2: tileU8x2I8MM, 4: tileU8x4I8MM, 6: tileU8x6I8MM}

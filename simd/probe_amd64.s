@@ -152,6 +152,185 @@ round:
 done:
 	RET
 
+// func probeU8AVXVNNI(rounds int)
+// Requires: AVX, AVXVNNI
+TEXT ·probeU8AVXVNNI(SB), NOSPLIT, $0-8
+	MOVQ   rounds+0(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
+	VXORPS Y12, Y12, Y12
+	VXORPS Y13, Y13, Y13
+	TESTQ  AX, AX
+	JZ     done
+
+round:
+	// VEX VPDPBUSD Y0, Y1, Y2
+	LONG $0x5075e2c4
+	BYTE $0xd0
+
+	// VEX VPDPBUSD Y0, Y1, Y3
+	LONG $0x5075e2c4
+	BYTE $0xd8
+
+	// VEX VPDPBUSD Y0, Y1, Y4
+	LONG $0x5075e2c4
+	BYTE $0xe0
+
+	// VEX VPDPBUSD Y0, Y1, Y5
+	LONG $0x5075e2c4
+	BYTE $0xe8
+
+	// VEX VPDPBUSD Y0, Y1, Y6
+	LONG $0x5075e2c4
+	BYTE $0xf0
+
+	// VEX VPDPBUSD Y0, Y1, Y7
+	LONG $0x5075e2c4
+	BYTE $0xf8
+
+	// VEX VPDPBUSD Y0, Y1, Y8
+	LONG $0x507562c4
+	BYTE $0xc0
+
+	// VEX VPDPBUSD Y0, Y1, Y9
+	LONG $0x507562c4
+	BYTE $0xc8
+
+	// VEX VPDPBUSD Y0, Y1, Y10
+	LONG $0x507562c4
+	BYTE $0xd0
+
+	// VEX VPDPBUSD Y0, Y1, Y11
+	LONG $0x507562c4
+	BYTE $0xd8
+
+	// VEX VPDPBUSD Y0, Y1, Y12
+	LONG $0x507562c4
+	BYTE $0xe0
+
+	// VEX VPDPBUSD Y0, Y1, Y13
+	LONG $0x507562c4
+	BYTE $0xe8
+	DECQ AX
+	JNZ  round
+	VZEROUPPER
+
+done:
+	RET
+
+DATA fullTiles<>+0(SB)/2, $0x0001
+DATA fullTiles<>+2(SB)/2, $0x0000
+DATA fullTiles<>+4(SB)/2, $0x0000
+DATA fullTiles<>+6(SB)/2, $0x0000
+DATA fullTiles<>+8(SB)/2, $0x0000
+DATA fullTiles<>+10(SB)/2, $0x0000
+DATA fullTiles<>+12(SB)/2, $0x0000
+DATA fullTiles<>+14(SB)/2, $0x0000
+DATA fullTiles<>+16(SB)/2, $0x0040
+DATA fullTiles<>+18(SB)/2, $0x0040
+DATA fullTiles<>+20(SB)/2, $0x0040
+DATA fullTiles<>+22(SB)/2, $0x0040
+DATA fullTiles<>+24(SB)/2, $0x0040
+DATA fullTiles<>+26(SB)/2, $0x0040
+DATA fullTiles<>+28(SB)/2, $0x0040
+DATA fullTiles<>+30(SB)/2, $0x0040
+DATA fullTiles<>+32(SB)/2, $0x0000
+DATA fullTiles<>+34(SB)/2, $0x0000
+DATA fullTiles<>+36(SB)/2, $0x0000
+DATA fullTiles<>+38(SB)/2, $0x0000
+DATA fullTiles<>+40(SB)/2, $0x0000
+DATA fullTiles<>+42(SB)/2, $0x0000
+DATA fullTiles<>+44(SB)/2, $0x0000
+DATA fullTiles<>+46(SB)/2, $0x0000
+DATA fullTiles<>+48(SB)/2, $0x1010
+DATA fullTiles<>+50(SB)/2, $0x1010
+DATA fullTiles<>+52(SB)/2, $0x1010
+DATA fullTiles<>+54(SB)/2, $0x1010
+DATA fullTiles<>+56(SB)/2, $0x0000
+DATA fullTiles<>+58(SB)/2, $0x0000
+DATA fullTiles<>+60(SB)/2, $0x0000
+DATA fullTiles<>+62(SB)/2, $0x0000
+GLOBL fullTiles<>(SB), RODATA|NOPTR, $64
+
+// func probeU8AMX(rounds int)
+// Requires: AMXINT8, AMXTILE
+TEXT ·probeU8AMX(SB), NOSPLIT, $0-8
+	MOVQ rounds+0(FP), AX
+	LEAQ fullTiles<>+0(SB), CX
+
+	// LDTILECFG (CX)
+	LONG  $0x4978e2c4
+	WORD  $0x2104
+	TESTQ AX, AX
+	JZ    done
+
+round:
+	// TDPBSUD TMM7, TMM6, TMM0
+	LONG $0x5e42e2c4
+	BYTE $0xc6
+
+	// TDPBSUD TMM7, TMM6, TMM1
+	LONG $0x5e42e2c4
+	BYTE $0xce
+
+	// TDPBSUD TMM7, TMM6, TMM2
+	LONG $0x5e42e2c4
+	BYTE $0xd6
+
+	// TDPBSUD TMM7, TMM6, TMM3
+	LONG $0x5e42e2c4
+	BYTE $0xde
+
+	// TDPBSUD TMM7, TMM6, TMM4
+	LONG $0x5e42e2c4
+	BYTE $0xe6
+
+	// TDPBSUD TMM7, TMM6, TMM5
+	LONG $0x5e42e2c4
+	BYTE $0xee
+
+	// TDPBSUD TMM7, TMM6, TMM0
+	LONG $0x5e42e2c4
+	BYTE $0xc6
+
+	// TDPBSUD TMM7, TMM6, TMM1
+	LONG $0x5e42e2c4
+	BYTE $0xce
+
+	// TDPBSUD TMM7, TMM6, TMM2
+	LONG $0x5e42e2c4
+	BYTE $0xd6
+
+	// TDPBSUD TMM7, TMM6, TMM3
+	LONG $0x5e42e2c4
+	BYTE $0xde
+
+	// TDPBSUD TMM7, TMM6, TMM4
+	LONG $0x5e42e2c4
+	BYTE $0xe6
+
+	// TDPBSUD TMM7, TMM6, TMM5
+	LONG $0x5e42e2c4
+	BYTE $0xee
+	DECQ AX
+	JNZ  round
+
+done:
+	// TILERELEASE
+	LONG $0x4978e2c4
+	BYTE $0xc0
+	RET
+
 // func probeF32AVX2(rounds int)
 // Requires: AVX, FMA3
 TEXT ·probeF32AVX2(SB), NOSPLIT, $0-8

@@ -22,6 +22,12 @@ func probeU8AVX2(rounds int)
 // probeU8VNNI runs VPDPBUSD 12 times in each round.
 func probeU8VNNI(rounds int)
 
+// probeU8AVXVNNI runs VPDPBUSD 12 times in each round.
+func probeU8AVXVNNI(rounds int)
+
+// probeU8AMX runs TDPBSUD 12 times in each round.
+func probeU8AMX(rounds int)
+
 // probeF32AVX2 runs VFMADD231PS 12 times in each round.
 func probeF32AVX2(rounds int)
 

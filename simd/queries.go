@@ -1,13 +1,14 @@
 package simd
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
 )
 
-// GroupMax is the largest number of queries of a group.
-const GroupMax = 6
+// GroupMax is the largest number of queries of a group, for any kernel.
+const GroupMax = 64
 
 // QueriesU8 holds packed uint8 queries: the form in which one kernel reads them.
 // Only Kernel.PackU8 changes it, so between two calls of PackU8 it is safe for
@@ -16,31 +17,40 @@ const GroupMax = 6
 // It holds every query twice, because a kernel reads fastest in memory order.
 // First come the single queries, for scans. Then come the groups, for tiles: for
 // each line of a block, the words of all queries of the group are side by side.
+// Groups of more than NarrowMax queries have the form that wide.go describes.
 type QueriesU8 struct {
-	count  int
-	lines  int // lines of a block
-	words  int // words that a query has for each line
-	packed []uint32
-	norms  []int32 // squared L2 norms
+	count   int
+	width   int // queries of a full group
+	lines   int // lines of a block
+	words   int // words that a query has for each line
+	packed  []uint32
+	norms   []int32       // squared L2 norms
+	norm    [1]uint32     // working memory of PackU8
+	configs [2]tileConfig // of a full group and of the last group, if they are wide
 }
 
 // Groups returns the number of groups.
-func (q *QueriesU8) Groups() int { return (q.count + GroupMax - 1) / GroupMax }
+func (q *QueriesU8) Groups() int {
+	if q.count == 0 {
+		return 0
+	}
+	return (q.count + q.width - 1) / q.width
+}
 
 // Group returns the number of the first query of group g and the number of its
-// queries, 1 to GroupMax. Every group except the last has GroupMax queries.
-// It panics if g is out of range.
+// queries, 1 to GroupMax. Every group except the last has the same number, which
+// depends on the kernel. It panics if g is out of range.
 func (q *QueriesU8) Group(g int) (first, count int) {
 	if uint(g) >= uint(q.Groups()) {
 		panic(fmt.Sprintf("simd: group %d is out of range, there are %d groups", g, q.Groups()))
 	}
-	return g * GroupMax, min(GroupMax, q.count-g*GroupMax)
+	return g * q.width, min(q.width, q.count-g*q.width)
 }
 
 // widths gives the width of the tile that computes a group. The index is the
 // number of queries of the group. Unused places of the tile hold zeros: that
 // costs less than a narrower tile and a scan for each remaining query.
-var widths = [GroupMax + 1]int{0, 1, 2, 4, 4, 6, 6}
+var widths = [NarrowMax + 1]int{0, 1, 2, 4, 4, 6, 6}
 
 // single returns the words of query i for a scan.
 func (q *QueriesU8) single(i int) []uint32 {
@@ -51,22 +61,35 @@ func (q *QueriesU8) single(i int) []uint32 {
 	return q.packed[i*size:][:size]
 }
 
-// group returns the words of group g, line by line, and the width of its tile.
-func (q *QueriesU8) group(g int) (packed []uint32, width int) {
-	first, count := q.Group(g)
-	width = widths[count]
-	size := q.lines * q.words
-	return q.packed[(q.count+first)*size:][:width*size], width
+// group returns the words of group g.
+func (q *QueriesU8) group(g int) []uint32 {
+	_, count := q.Group(g)
+	return q.packed[q.groupsAt()+g*q.groupWords(q.width):][:q.groupWords(count)]
+}
+
+// groupsAt returns the place of the groups in packed. A wide tile loads lines of 64
+// bytes, which are faster if they are aligned. Large slices begin at such an address.
+func (q *QueriesU8) groupsAt() int {
+	const words = line / 4
+	return (q.count*q.lines*q.words + words - 1) &^ (words - 1)
+}
+
+// groupWords returns the number of words of a group of count queries.
+func (q *QueriesU8) groupWords(count int) int {
+	if count > NarrowMax {
+		return wideWords(count, q.lines)
+	}
+	return widths[count] * q.lines * q.words
 }
 
 // reset sets the sizes, makes room for the packed queries and fills it with zeros.
-func (q *QueriesU8) reset(count, lines, words int) {
-	q.count, q.lines, q.words = count, lines, words
+func (q *QueriesU8) reset(count, width, lines, words int) {
+	q.count, q.width, q.lines, q.words = count, width, lines, words
 	room := 0
 	if count > 0 {
-		room = count + (count-1)/GroupMax*GroupMax + widths[(count-1)%GroupMax+1]
+		room = q.groupsAt() + (count-1)/width*q.groupWords(width) + q.groupWords((count-1)%width+1)
 	}
-	q.packed = slices.Grow(q.packed[:0], room*lines*words)[:room*lines*words]
+	q.packed = slices.Grow(q.packed[:0], room)[:room]
 	clear(q.packed)
 }
 
@@ -74,7 +97,12 @@ func (q *QueriesU8) reset(count, lines, words int) {
 func (q *QueriesU8) fillGroups() {
 	for g := range q.Groups() {
 		first, count := q.Group(g)
-		packed, width := q.group(g)
+		packed := q.group(g)
+		if count > NarrowMax {
+			q.fillWide(packed, first, count)
+			continue
+		}
+		width := widths[count]
 		for i := range count {
 			single := q.single(first + i)
 			for l := range q.lines {
@@ -89,15 +117,12 @@ func (q *QueriesU8) fillGroups() {
 // all queries have the same number of dimensions, 1 to DimMax.
 func (k *Kernel) PackU8(dst *QueriesU8, queries [][]uint8) {
 	dims := sameDims(queries)
-	dst.reset(len(queries), linesU8(dims), k.wordsU8)
+	dst.reset(len(queries), k.groupU8, linesU8(dims), k.wordsU8)
 	dst.norms = dst.norms[:0]
 	for i, query := range queries {
 		k.packU8(dst.single(i), query)
-		norm := int32(0)
-		for _, x := range query {
-			norm += int32(x) * int32(x)
-		}
-		dst.norms = append(dst.norms, norm)
+		k.squaredL2U8(dst.norm[:], zeros[:dims], query)
+		dst.norms = append(dst.norms, int32(dst.norm[0]))
 	}
 	dst.fillGroups()
 }
@@ -111,6 +136,9 @@ func (q *QueriesU8) Distance(i int, value int32) uint32 { return uint32(value + 
 func (q *QueriesU8) Limit(i int, distance uint32) int32 {
 	return int32(min(distance, math.MaxInt32)) - q.norms[i]
 }
+
+// zeros is the row to which the distance of a query is its norm.
+var zeros [DimMax]uint8
 
 // sameDims returns the number of dimensions of the queries, 0 if there are no
 // queries. It panics unless all queries have the same number.
@@ -131,8 +159,12 @@ func sameDims(queries [][]uint8) int {
 // packBytes writes a query for a kernel that multiplies bytes. Each word holds
 // four dimensions, each as a signed byte: its value minus 128. The padding is 0.
 func packBytes(dst []uint32, query []uint8) {
-	for j, x := range query {
-		dst[j/4] |= uint32(x^0x80) << (j % 4 * 8)
+	full := len(query) / 4
+	for j := range full {
+		dst[j] = binary.LittleEndian.Uint32(query[4*j:]) ^ 0x8080_8080
+	}
+	for j := 4 * full; j < len(query); j++ {
+		dst[full] |= uint32(query[j]^0x80) << (j % 4 * 8)
 	}
 }
 

@@ -13,14 +13,16 @@ type level int
 const (
 	levelGeneric level = iota
 	levelAVX2
+	levelAVXVNNI
 	levelAVX512
+	levelAMX
 	levelNEON
 	levelDotProd
 	levelI8MM
 )
 
 // levels are the names of the levels, those of an architecture lowest first.
-var levels = []string{"generic", "avx2", "avx512", "neon", "neon-dotprod", "neon-i8mm"}
+var levels = []string{"generic", "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm"}
 
 // kernels lists the kernels of this build, slowest first. It is set once and
 // read-only afterwards.
@@ -36,6 +38,7 @@ var kernels = append([]*Kernel{{
 	scanU8:       scanU8Generic,
 	listShare:    1,
 	tileU8:       tileFuncs{2: tileU8Generic, 4: tileU8Generic, 6: tileU8Generic},
+	groupU8:      NarrowMax,
 	probes:       probes{probeStreamGeneric, probeU8Generic, probeF32Generic, 1, 1},
 }}, nativeKernels()...)
 
@@ -44,9 +47,9 @@ var kernels = append([]*Kernel{{
 func Kernels() []*Kernel { return slices.Clone(kernels) }
 
 // Select returns the best usable kernel at or below the named level: "generic", on
-// amd64 "avx2" or "avx512", on arm64 "neon", "neon-dotprod" or "neon-i8mm", or
-// "auto" for the highest level. If the CPU does not support the level, Select
-// returns the best kernel that the CPU can run, not an error. The same holds for a
+// amd64 "avx2", "avxvnni", "avx512" or "amx", on arm64 "neon", "neon-dotprod" or
+// "neon-i8mm", or "auto" for the highest level. If this process cannot run that level,
+// Select returns the best kernel that it can run, not an error. The same holds for a
 // level of another architecture.
 func Select(name string) (*Kernel, error) {
 	highest := level(slices.Index(levels, name))
@@ -66,7 +69,7 @@ func Select(name string) (*Kernel, error) {
 func bestKernel(list []*Kernel, highest level) *Kernel {
 	chosen := list[0]
 	for _, k := range list {
-		if k.usable && k.level <= highest {
+		if k.level <= highest && k.Usable() {
 			chosen = k
 		}
 	}

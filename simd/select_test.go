@@ -1,6 +1,7 @@
 package simd
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ func TestSelect(t *testing.T) {
 	}
 	check("generic", ks[0])
 	check("auto", usable[len(usable)-1])
-	check("avx512", usable[len(usable)-1])
+	check("amx", usable[len(usable)-1])
 	check("neon-i8mm", usable[len(usable)-1])
 	for _, k := range usable {
 		check(levels[k.level], k)
@@ -68,6 +69,35 @@ func TestBestKernelIsUsable(t *testing.T) {
 	check(4, levelAVX2, "avx2")
 	check(1, levelAVX2, "generic")
 	check(4, levelGeneric, "generic")
+}
+
+// TestPermission checks that a kernel is not chosen, and says why, if its permission is
+// refused; and that a kernel that the CPU cannot run does not ask for it.
+func TestPermission(t *testing.T) {
+	asked := 0
+	refused := &Kernel{name: "avx512-refused", level: levelAVX512, usable: true, permit: func() error {
+		asked++
+		return errors.New("no")
+	}}
+	list := []*Kernel{{name: "generic", usable: true}, refused}
+	if got := bestKernel(list, levelAVX2); got != list[0] || asked > 0 {
+		t.Errorf("at most avx2: %s, asked %d times", got.name, asked)
+	}
+	if got := bestKernel(list, levelAVX512); got != list[0] || asked == 0 {
+		t.Errorf("refused: %s, asked %d times", got.name, asked)
+	}
+	if err := refused.WhyUnusable(); err == nil || err.Error() != "no" {
+		t.Errorf("refused: %v", err)
+	}
+	asked, refused.usable = 0, false
+	if refused.Usable() || refused.WhyUnusable() == nil || asked > 0 {
+		t.Errorf("not usable: %v, %v, asked %d times", refused.Usable(), refused.WhyUnusable(), asked)
+	}
+	for _, k := range Kernels() {
+		if err := k.WhyUnusable(); (err == nil) != k.Usable() {
+			t.Errorf("%s: usable %v, but %v", k.Name(), k.Usable(), err)
+		}
+	}
 }
 
 func TestCPUNameAndFeatures(t *testing.T) {

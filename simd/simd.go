@@ -11,8 +11,9 @@
 //
 //   - A scan compares one query with consecutive blocks, about as fast as memory
 //     can be read.
-//   - A tile compares a group of up to six queries with up to four blocks, which
-//     may lie anywhere, about as fast as the CPU can multiply.
+//   - A tile compares a group of queries with up to four blocks, which may lie
+//     anywhere, about as fast as the CPU can multiply. A group has up to six
+//     queries, or up to GroupMax if the kernel multiplies matrices.
 //
 // Both return a mask of the rows that are within a limit, so that the caller can
 // skip the other rows. Probes measure the speed of the memory and of the
@@ -34,7 +35,12 @@
 // millisecond, which is 16 MiB read from memory.
 package simd
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // DimMax is the largest number of dimensions of a row. It keeps squared
 // distances between rows of bytes below 2^31.
@@ -46,7 +52,9 @@ const DimMax = 16384
 type Kernel struct {
 	name   string
 	level  level
-	usable bool
+	usable bool              // whether this CPU can run it
+	needs  []cpuid.FeatureID // for WhyUnusable
+	permit func() error      // asks the operating system once; nil: no need to ask
 
 	squaredL2U8  func(dst []uint32, query, rows []uint8)
 	squaredL2F32 func(dst, query, rows []float32)
@@ -58,6 +66,8 @@ type Kernel struct {
 	listU8    listFunc // nil if ListU8 scans block by block
 	listShare float64  // see ListShare
 	tileU8    tileFuncs
+	groupU8   int      // queries of a full group
+	wideU8    wideFunc // for groups of more than NarrowMax queries
 
 	within withinFuncs
 	probes probes
@@ -69,20 +79,42 @@ type scanFunc func(query []uint32, blocks []byte, consts []int32, limit int32, v
 // listFunc does the work of ListU8 after its checks; len(masks) is a multiple of four.
 type listFunc func(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
 
-// tileFuncs do the work of TileU8 after its checks. The index is the width of
-// the tile. next is nil or holds the blocks to prefetch.
-type tileFuncs [GroupMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
-	limits *[GroupMax]int32, values *[GroupMax][TileRows]int32, masks *[GroupMax]uint64, next *[TileBlocks][]byte)
+// NarrowMax is the largest number of queries of a group that a kernel multiplies as
+// vectors. Larger groups are multiplied as matrices.
+const NarrowMax = 6
+
+// tileFuncs do the work of TileU8 for up to NarrowMax queries, after its checks. The
+// index is the width of the tile. next is nil or holds the blocks to prefetch.
+type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
+	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte)
 
 // Name returns the kernel's name. It begins with the kernel's level: "generic",
-// "avx2", "avx512", "neon", "neon-dotprod" or "neon-i8mm".
+// "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod" or "neon-i8mm".
 func (k *Kernel) Name() string { return k.name }
 
 // Level is the level of the kernel's instruction set, as [Select] takes it.
 func (k *Kernel) Level() string { return levels[k.level] }
 
-// Usable reports whether this CPU can run k.
-func (k *Kernel) Usable() bool { return k.usable }
+// Usable reports whether this process can run k. The first call for a kernel that
+// needs the permission of the operating system asks for it.
+func (k *Kernel) Usable() bool { return k.usable && (k.permit == nil || k.permit() == nil) }
+
+// WhyUnusable returns the reason why this process cannot run k, or nil.
+func (k *Kernel) WhyUnusable() error {
+	if k.usable {
+		if k.permit == nil {
+			return nil
+		}
+		return k.permit()
+	}
+	var missing []string
+	for _, f := range k.needs {
+		if !cpuid.CPU.Supports(f) {
+			missing = append(missing, f.String())
+		}
+	}
+	return fmt.Errorf("the CPU, or the system, does not offer %s", strings.Join(missing, ", "))
+}
 
 // SquaredL2U8 sets dst[i] to the squared distance between query and row i of
 // rows: the exact sum over j of (query[j]-row[j])^2.

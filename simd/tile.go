@@ -68,9 +68,11 @@ func (t *TileU8) prefetched() *[TileBlocks][]byte {
 // HitsU8 holds the results of TileU8. The first index is the query's position in
 // its group.
 type HitsU8 struct {
-	// Values are the values of the rows, block after block. The values of missing
-	// queries and missing blocks are meaningless.
+	// Values are the values of the rows, block after block. Only those of hits have a
+	// meaning.
 	Values [GroupMax][TileRows]int32
+	sums   [laneMax][TileRows]int32 // working memory of a wide tile
+
 	// Masks have bit r set if the value of row r is at most the query's limit.
 	Masks [GroupMax]uint64
 

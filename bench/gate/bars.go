@@ -37,6 +37,8 @@ const (
 	events      = "events of 60 days, by arrival: "
 	fullScan    = "x the time of the full scan"
 	besideCross = "HTTP, list of 1,000, 200 requests/s, during a cross match of 50,000 x 50,000"
+	amxMany     = "uint8, 64 references, per core, NEARSIDE_SIMD=amx"
+	amxMost     = "uint8, 256 references, per core, NEARSIDE_SIMD=amx"
 	httpMany    = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
@@ -55,6 +57,9 @@ var Bars = []Bar{
 	{"avx2-u8-64-peak", u8Many + avx2, "x VPMADDWD peak", false, 0.6},
 	{"avx2-u8-64-faiss", u8Many + avx2, "x FAISS, its fastest 8-bit index", false, 1},
 	{"avx2-u8-16-faiss", u8Some + avx2, "x FAISS, its fastest 8-bit index", false, 1},
+	{"avxvnni-u8-64-avx2", u8Many + ", NEARSIDE_SIMD=avxvnni, tiles alone", "x AVX2", false, 1.5},
+	{"amx-u8-64-vnni", amxMany, "x VNNI peak", false, 1.3},
+	{"amx-u8-256-vnni", amxMost, "x VNNI peak", false, 2.3},
 	{"f32-1-u8", f32One, "x the time of the uint8 scan of the same number of rows", true, 1.25},
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},
@@ -68,6 +73,7 @@ var Bars = []Bar{
 	{"events-worst", events + "the slowest filter", fullScan, true, 1.1},
 	{"events-filter", events + "the slowest filter, without its scan", fullScan, true, 0.12},
 	{"http-64-peak", httpMany, "x VNNI peak of all cores", false, 0.5},
+	{"amx-http-256", "HTTP, uint8 x 512, 256 clients, NEARSIDE_SIMD=amx", "x the throughput with avx512", false, 1.6},
 	{"http-64-1", httpMany, "x the pairs/s of one client", false, 4},
 	{"http-list-p50", "HTTP, list of 1,000, 1 client", "ms, median over loopback", true, 0.5},
 	{"beside-cross-p50", besideCross, "x p50 without it", true, 5},

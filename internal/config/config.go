@@ -24,7 +24,7 @@ type Config struct {
 	Insecure    bool   // whether other machines may reach the server, although it does not check API keys
 	DataDir     string
 	Workers     int    // matching workers; 0: one per core
-	SIMD        string // auto, generic, avx2, avx512, neon, neon-dotprod or neon-i8mm
+	SIMD        string // auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod or neon-i8mm
 	Descriptors Descriptors
 	Events      Events
 	Plugins     Plugins

@@ -27,7 +27,7 @@ func (c *Config) settings() []setting {
 		{key: "insecure", value: as(&c.Insecure, boolean)},
 		{key: "data_dir", value: as(&c.DataDir, nonEmpty)},
 		{key: "workers", value: as(&c.Workers, count(0, 1024))},
-		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avx512", "neon", "neon-dotprod", "neon-i8mm"))},
+		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm"))},
 		{key: "descriptors.versions", value: as(&c.Descriptors.Versions, listOf(versionKind))},
 		{key: "events.retention", value: as(&c.Events.Retention, duration(0, 100*365*day))},
 		{key: "events.meta_fields", value: as(&c.Events.MetaFields, listOf(record(matcher.MetaField{}, metaFieldSettings)))},

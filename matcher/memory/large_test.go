@@ -9,7 +9,6 @@ import (
 	"nearside/internal/testkit"
 	"nearside/matcher"
 	"nearside/matcher/memory/internal/memorytest"
-	"nearside/matcher/memory/scan"
 	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
 	"nearside/simd"
@@ -168,7 +167,7 @@ func TestManyReferences(t *testing.T) {
 	p.commit(t, changes...)
 	set := &matcher.Candidates{Limit: 3}
 	var subs []matcher.SubRequest
-	for range 2*scan.WaveMax + 1 {
+	for range 2*m.scheduler.WaveMax() + 1 {
 		subs = append(subs, memorytest.Reference(v, w.descriptor(v).Data, set))
 	}
 	want := p.Expect(subs)

@@ -106,7 +106,7 @@ func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []mat
 	first := &subs[members[0]]
 	farthest := scan.Farthest(first)
 	left := len(members)
-	for wave := range slices.Chunk(members, scan.WaveMax) {
+	for wave := range slices.Chunk(members, m.scheduler.WaveMax()) {
 		left -= len(wave)
 		j := scan.NewJob(s, first.Version)
 		if first.Account != nil {

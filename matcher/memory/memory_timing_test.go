@@ -72,7 +72,7 @@ func BenchmarkMatch(b *testing.B) {
 			{"scattered", matcher.Where(matcher.Within("age", matcher.Range[uint8]{GTE: new(uint8(1))})), benchRows / 100},
 			{"contiguous", matcher.Where(matcher.AnyOf("gender", uint8(1))), benchRows / 100},
 		} {
-			for _, queries := range []int{1, 64} {
+			for _, queries := range []int{1, 64, 256} {
 				b.Run(fmt.Sprintf("%s/%s/queries=%d", k.Name(), set.name, queries), func(b *testing.B) {
 					benchMatch(b, m, set.filter, set.rows, queries)
 				})

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/bits"
 	"runtime/debug"
+	"slices"
 
 	"nearside/matcher"
 	"nearside/matcher/memory/table"
@@ -28,8 +29,8 @@ type scanner struct {
 	found   []Hit
 
 	tile, next *simd.TileU8
-	limits     [simd.GroupMax]int32
-	hits       simd.HitsU8
+	limits     [][simd.GroupMax]int32 // by group
+	hits       *simd.HitsU8           // of its own, so that its address is a multiple of 64
 	values     [scanBlocks * simd.BlockRows]int32
 	masks      [scanBlocks]uint16
 	list       []uint32 // selected blocks of a strip
@@ -42,7 +43,7 @@ type scanner struct {
 const scanBlocks = 32
 
 func newScanner(k *simd.Kernel) *scanner {
-	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}}
+	return &scanner{kernel: k, tile: &simd.TileU8{}, next: &simd.TileU8{}, hits: &simd.HitsU8{}}
 }
 
 // compareLease compares the strip of a lease with the references of its jobs.
@@ -144,16 +145,34 @@ func (w *scanner) compareDense(v *matcher.Version) {
 	}
 	groups := w.queries.Groups()
 	for at := longest.lo; at < longest.hi; at += simd.TileRows {
+		if at == longest.lo || at%table.ZoneRows == 0 {
+			w.setLimits(&s, at)
+		}
 		w.fillTile(w.tile, &s, at, longest.hi)
+		always := s.mustCompare(at)
 		for g := range groups {
-			w.compareTile(&s, g, at, w.prefetchPart(&s, g, groups, at+simd.TileRows, longest.hi))
-			always := s.mustCompare(at)
+			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.prefetchPart(&s, g, groups, at+simd.TileRows, longest.hi))
 			first, count := w.queries.Group(g)
-			for q := range count {
-				if mask := w.hits.Masks[q] | always; mask != 0 {
+			for q, mask := range w.hits.Masks[:count] {
+				if mask |= always; mask != 0 {
 					w.takeRows(&s, first+q, at, mask, w.hits.Values[q][:])
+					w.limits[g][q] = w.limit(&s, first+q, at)
 				}
 			}
+		}
+	}
+}
+
+// setLimits sets the limits of all queries for the zone of row at. Within a zone, a limit
+// is only set again when its query has found something. What other workers find for it
+// takes effect in the next zone: a limit that is too high costs only time.
+func (w *scanner) setLimits(s *slabView, at int) {
+	groups := w.queries.Groups()
+	w.limits = slices.Grow(w.limits[:0], groups)[:groups]
+	for g := range w.limits {
+		first, count := w.queries.Group(g)
+		for q := range count {
+			w.limits[g][q] = w.limit(s, first+q, at)
 		}
 	}
 }
@@ -161,12 +180,16 @@ func (w *scanner) compareDense(v *matcher.Version) {
 // prefetchPart returns the part of the next tile, which starts at row at, that group g
 // should prefetch into the cache, or nil. The first groups share this work. A single
 // group would request more than memory delivers while the group computes, and would have
-// to wait.
+// to wait. Of large groups, the first one prefetches: it asks for a small part of each
+// block only.
 func (w *scanner) prefetchPart(s *slabView, g, groups, at, hi int) *simd.TileU8 {
+	_, count := w.queries.Group(0)
 	parts := 1
-	if groups >= simd.TileBlocks {
+	switch large := count > simd.NarrowMax; {
+	case large:
+	case groups >= simd.TileBlocks:
 		parts = simd.TileBlocks
-	} else if groups >= 2 {
+	case groups >= 2:
 		parts = 2
 	}
 	rows := simd.TileRows / parts
@@ -201,16 +224,6 @@ func (w *scanner) fillTile(t *simd.TileU8, s *slabView, at, hi int) {
 	for b := at / simd.BlockRows; b < (min(hi, at+simd.TileRows)+simd.BlockRows-1)/simd.BlockRows; b++ {
 		t.AddBlock(s.Block(b))
 	}
-}
-
-// compareTile compares w.tile with group g. The rows of the tile are in the same zone as
-// row at.
-func (w *scanner) compareTile(s *slabView, g, at int, next *simd.TileU8) {
-	first, count := w.queries.Group(g)
-	for q := range count {
-		w.limits[q] = w.limit(s, first+q, at)
-	}
-	w.kernel.TileU8(&w.queries, g, w.tile, &w.limits, &w.hits, next)
 }
 
 // limit returns the kernel value above which a row in the zone of row at cannot become a

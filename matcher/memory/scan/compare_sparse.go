@@ -74,8 +74,9 @@ func (w *scanner) tileList(s *slabView) {
 		w.fillList(w.tile, s, w.list[lo:hi])
 		w.fillList(w.next, s, w.list[hi:w.listEnd(s, hi, simd.TileBlocks)])
 		next := w.next
+		w.setLimits(s, int(w.list[lo])*simd.BlockRows)
 		for g := range w.queries.Groups() {
-			w.compareTile(s, g, int(w.list[lo])*simd.BlockRows, next)
+			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, next)
 			next = nil
 			first, count := w.queries.Group(g)
 			for q := range count {

@@ -30,9 +30,9 @@ const (
 	// stripWork is the cost of taking a strip, as bytes that could be compared in the
 	// same time. With it, measurements of small strips are also valid for large ones.
 	stripWork = 64 << 10
-	// demandLevels is the number of demand levels, each with its own pace: 1 reference, 2
-	// or more, 4 or more, up to 64 or more, which fill a lease.
-	demandLevels = 7
+	// demandLevels is the maximum number of demand levels, each with its own pace: 1
+	// reference, 2 or more, 4 or more, and so on up to as many as fill a lease.
+	demandLevels = 9
 	// estimateJobs is the maximum number of jobs that an estimate examines. In a longer
 	// queue, it examines an evenly spread sample of that size. Otherwise the estimates for
 	// new jobs would take processor time from the waiting jobs.
@@ -44,7 +44,8 @@ const (
 // number of references alone, so each level of demand has its own pace. The effect of
 // sharing is measured, not computed.
 type speed struct {
-	paces [demandLevels]pace
+	paces   [demandLevels]pace
+	waveMax int // of the scheduler
 
 	// These fields belong to the estimate in progress.
 	before, behind float64 // work of the jobs that go before the estimated job, and of the other jobs
@@ -57,13 +58,15 @@ type pace struct {
 	last                  time.Time
 }
 
-func demandLevel(references int) int { return min(bits.Len(uint(references)), demandLevels) - 1 }
+func (s *speed) demandLevel(references int) int {
+	return bits.Len(uint(min(references, s.waveMax))) - 1
+}
 
 // addMeasured adds the work that a worker did from begun to now, while the given number
 // of references waited.
 func (s *speed) addMeasured(references int, work float64, begun, now time.Time) {
 	seconds := min(max(0, now.Sub(begun).Seconds()), paceWindow) // anything longer is a pause, whatever the pace
-	p := &s.paces[demandLevel(references)]
+	p := &s.paces[s.demandLevel(references)]
 	if p.seconds >= paceFirst {
 		seconds = min(seconds, paceOutlier*work*p.seconds/p.work)
 	}
@@ -85,11 +88,11 @@ func (s *speed) dropOld(now time.Time) {
 // another level: a strip takes at least as long with more references, and a reference
 // takes at least as long with fewer. If no level was measured, it returns 0.
 func (s *speed) seconds(work float64, references int) float64 {
-	level := demandLevel(references)
+	level := s.demandLevel(references)
 	for l := level; l >= 0; l-- {
 		if p := &s.paces[l]; p.seconds >= paceFirst {
 			if l < level {
-				work *= float64(int(1)<<l) / float64(min(references, leaseReferences))
+				work *= float64(int(1)<<l) / float64(min(references, s.waveMax))
 			}
 			return work * p.seconds / p.work
 		}
@@ -124,7 +127,7 @@ func (j *Job) workLeft() float64 { return j.work * float64(j.left) / float64(len
 // speed returns the speed of v, and creates it if needed.
 func (s *Scheduler) speed(v *matcher.Version) *speed {
 	if s.speeds[v] == nil {
-		s.speeds[v] = &speed{}
+		s.speeds[v] = &speed{waveMax: s.waveMax}
 	}
 	return s.speeds[v]
 }
@@ -151,7 +154,7 @@ func (s *Scheduler) estimate(j *Job, now time.Time) time.Duration {
 		v, work := s.speed(other.version), other.workLeft()*float64(len(other.Searches))+other.work*float64(other.Later)
 		work *= float64(count)
 		v.demand += count * len(other.Searches)
-		overlap := j.overlap(other)
+		overlap := j.overlap(other, s.waveMax)
 		overlapMax = max(overlapMax, overlap)
 		if overlap > 0 {
 			sharing += count * len(other.Searches)
@@ -167,7 +170,7 @@ func (s *Scheduler) estimate(j *Job, now time.Time) time.Duration {
 	}
 	// A lease takes only a limited number of references, and only strips that both jobs
 	// need.
-	taken := min(sharedBehind, j.workLeft()*overlapMax*max(0, float64(leaseReferences-len(j.Searches))))
+	taken := min(sharedBehind, j.workLeft()*overlapMax*max(0, float64(s.waveMax-len(j.Searches))))
 	own.before += j.workLeft()*float64(len(j.Searches)+j.Later) + taken
 	var before, behind float64
 	for _, v := range s.speeds {
@@ -176,7 +179,7 @@ func (s *Scheduler) estimate(j *Job, now time.Time) time.Duration {
 	}
 	seconds := (before + min(behind, before/(oldestEvery-1))) / float64(s.pool.Cap())
 	// One worker compares the last strip, with all references that share it.
-	n := min(len(j.Searches)+sharing, leaseReferences)
+	n := min(len(j.Searches)+sharing, s.waveMax)
 	seconds += own.seconds(j.work/float64(len(j.strips))*float64(n), n) * (1 - 1/float64(s.pool.Cap()))
 	return time.Duration(min(seconds, time.Hour.Seconds()) * float64(time.Second))
 }
@@ -187,9 +190,9 @@ func scatter(i int) int { return int(uint32(i+1) * 2654435761 >> 8) }
 
 // overlap estimates which fraction of the strips of j would also be taken for other. It
 // checks only two strips, the first and the last.
-func (j *Job) overlap(other *Job) float64 {
+func (j *Job) overlap(other *Job, waveMax int) float64 {
 	overlap := 0.0
-	if len(j.Searches)+len(other.Searches) > leaseReferences {
+	if len(j.Searches)+len(other.Searches) > waveMax {
 		return overlap
 	}
 	for _, s := range []*strip{&j.strips[0], &j.strips[len(j.strips)-1]} {
@@ -204,8 +207,8 @@ func (j *Job) overlap(other *Job) float64 {
 // references of its request.
 func (s *Scheduler) timeNeeded(j *Job) time.Duration {
 	own := s.speed(j.version)
-	lease := own.seconds(j.work/float64(len(j.strips))*float64(min(own.demand, leaseReferences)), own.demand)
-	if p := &own.paces[demandLevel(own.demand)]; p.leases > 0 {
+	lease := own.seconds(j.work/float64(len(j.strips))*float64(min(own.demand, s.waveMax)), own.demand)
+	if p := &own.paces[own.demandLevel(own.demand)]; p.leases > 0 {
 		lease = min(lease, p.seconds/p.leases)
 	}
 	waves := 1 + float64(j.Later)/float64(len(j.Searches))

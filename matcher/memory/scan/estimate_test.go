@@ -13,6 +13,7 @@ import (
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
 	"nearside/matcher/memory/internal/memorytest"
+	"nearside/simd"
 )
 
 // simulation is a scheduler with simulated workers, which compare nothing. A lease takes
@@ -30,7 +31,7 @@ type simulation struct {
 // simulate returns a simulation with 300,000 rows, which are 19 strips.
 func simulate(t *testing.T, workers int, cost func(l *lease) time.Duration) *simulation {
 	t.Helper()
-	p := newPair(t, pairOptions{workers: workers}, memorytest.Version3())
+	p := newPair(t, pairOptions{workers: workers, kernel: simd.Kernels()[0]}, memorytest.Version3()) // 66 references fill a lease
 	p.commit(t, memorytest.Rows3(0, 300_000)...)
 	s := &simulation{
 		Scheduler: p.scheduler, p: p, selections: map[int]*filter.Selection{}, clock: time.Now(), leases: make([]lease, workers), ends: make([]time.Time, workers), cost: cost,
@@ -328,7 +329,7 @@ func TestLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.runUntil(t, first)
-	begun, waits, small := s.job(t, 0, leaseReferences), s.job(t, 0, 1), s.job(t, 200, 1) // begun leaves no room in its leases
+	begun, waits, small := s.job(t, 0, s.waveMax), s.job(t, 0, 1), s.job(t, 200, 1) // begun leaves no room in its leases
 	for _, j := range []*Job{begun, waits, small} {
 		if err := s.submit(j, 20*strip); err != nil {
 			t.Fatal(err)
@@ -366,7 +367,7 @@ func TestBegunRequestIsFinished(t *testing.T) {
 		}
 		return j
 	}
-	s.runUntil(t, enter(s.job(t, 0, leaseReferences), time.Hour)) // 19 strips take 190 ms
+	s.runUntil(t, enter(s.job(t, 0, s.waveMax), time.Hour)) // 19 strips take 190 ms
 	refused := func(j *Job) bool {
 		_, ok := errors.AsType[*matcher.Error](j.failed)
 		return ok
@@ -378,8 +379,8 @@ func TestBegunRequestIsFinished(t *testing.T) {
 	}
 
 	// The wave has one reference less than the waiting request, which has a second wave.
-	waits, wave := s.job(t, 0, 1), s.job(t, 0, leaseReferences)
-	waits.Later, wave.Begun = leaseReferences, true
+	waits, wave := s.job(t, 0, 1), s.job(t, 0, s.waveMax)
+	waits.Later, wave.Begun = s.waveMax, true
 	enter(waits, time.Hour)
 	enter(wave, strip)
 	for len(s.jobs) == 2 {
@@ -390,20 +391,20 @@ func TestBegunRequestIsFinished(t *testing.T) {
 	}
 	drain()
 
-	doubtful, other := s.job(t, 0, leaseReferences), s.job(t, 0, leaseReferences)
+	doubtful, other := s.job(t, 0, s.waveMax), s.job(t, 0, s.waveMax)
 	enter(doubtful, 30*strip)
 	enter(other, time.Hour)
 	drain()
 	if !refused(doubtful) || other.failed != nil {
 		t.Errorf("19 strips in the time of 30, while another job waits: %v, %v", doubtful.failed, other.failed)
 	}
-	alone := enter(s.job(t, 0, leaseReferences), 30*strip)
+	alone := enter(s.job(t, 0, s.waveMax), 30*strip)
 	drain()
 	if alone.failed != nil {
 		t.Errorf("19 strips in the time of 30, alone: %v", alone.failed)
 	}
-	long := s.job(t, 0, leaseReferences)
-	long.Later = leaseReferences // 38 strips
+	long := s.job(t, 0, s.waveMax)
+	long.Later = s.waveMax // 38 strips
 	enter(long, time.Hour)
 	long.deadline = s.clock.Add(20 * strip)
 	drain()
@@ -416,7 +417,7 @@ func TestBegunRequestIsFinished(t *testing.T) {
 // it, and that the large job finishes even if more small jobs keep arriving.
 func TestSmallFirst(t *testing.T) {
 	s := simulate(t, 1, sharedCost)
-	large := s.job(t, 0, leaseReferences) // leaves no room in its leases for other jobs
+	large := s.job(t, 0, s.waveMax) // leaves no room in its leases for other jobs
 	if err := s.submit(large, time.Hour); err != nil {
 		t.Fatal(err)
 	}

@@ -16,20 +16,22 @@ import (
 const (
 	// jobsMax is the maximum number of waiting jobs. Further jobs are refused.
 	jobsMax = 4096
-	// leaseReferences is the maximum number of references that share one strip. With that
-	// many, arithmetic is the bottleneck, not memory. More would only start new jobs at
-	// the expense of those that are close to finishing.
-	leaseReferences = WaveMax
 	// Every oldestEvery-th turn goes to the job that has waited longest. The other turns go
 	// to the job with the least work left. Small requests thus overtake huge requests, and
 	// huge requests still finish.
 	oldestEvery = 4
 )
 
-// WaveMax is the maximum number of references of one request that are compared at once.
-// It is enough to make arithmetic the bottleneck of a pass, and leaves room for other
-// requests.
-const WaveMax = 66
+// waveMax returns the maximum number of references that share one strip. With that many,
+// arithmetic is the bottleneck, not memory. More would only start new jobs at the expense
+// of those that are close to finishing. A kernel that multiplies matrices is several times
+// faster, and fills whole groups only.
+func waveMax(k *simd.Kernel) int {
+	if k.GroupU8() == simd.GroupMax {
+		return 4 * simd.GroupMax
+	}
+	return 66
+}
 
 // Scheduler lets jobs share passes over the same rows. A worker takes the next strip of
 // one job and compares it for every job that still needs that strip. A job never waits
@@ -42,6 +44,7 @@ type Scheduler struct {
 	pool      *ants.Pool
 	scratch   sync.Pool // of *scanner
 	listShare float64   // share of blocks above which a single reference is compared with all blocks of a strip
+	waveMax   int       // maximum number of references that share one strip
 	now       func() time.Time
 	sampleMax int // estimateJobs, except in tests
 
@@ -86,9 +89,13 @@ func NewScheduler(workers int, k *simd.Kernel) (*Scheduler, error) {
 	s := &Scheduler{pool: pool, now: time.Now, sampleMax: estimateJobs, speeds: map[*matcher.Version]*speed{}}
 	s.scratch.New = func() any { return newScanner(k) }
 	s.scratch.Put(newScanner(k))
-	s.listShare = k.ListShare()
+	s.listShare, s.waveMax = k.ListShare(), waveMax(k)
 	return s, nil
 }
+
+// WaveMax returns the maximum number of references of one request that are compared at
+// once: as many as may share a strip.
+func (s *Scheduler) WaveMax() int { return s.waveMax }
 
 // Close stops the workers. No job may be running.
 func (s *Scheduler) Close() { s.pool.Release() }
@@ -300,7 +307,7 @@ func (s *Scheduler) takeStrip(l *lease, chosen *Job, now time.Time) {
 	for _, j := range s.jobs {
 		own := next
 		if j != chosen {
-			if others+len(j.Searches)+len(chosen.Searches) > leaseReferences {
+			if others+len(j.Searches)+len(chosen.Searches) > s.waveMax {
 				continue
 			}
 			if own = j.matchingStrip(chosen, next); own == nil || s.giveUpLate(j, now) {

@@ -250,7 +250,7 @@ func (p *pair) playTurns(t *testing.T, rng *rand.Rand, subs []matcher.SubRequest
 	}
 }
 
-// TestLeaseIsBounded checks that at most leaseReferences references share a strip.
+// TestLeaseIsBounded checks that at most waveMax references share a strip.
 func TestLeaseIsBounded(t *testing.T) {
 	p, subs := schedulerPair(t, 1)
 	s := p.scheduler
@@ -258,7 +258,7 @@ func TestLeaseIsBounded(t *testing.T) {
 	selection := p.selection(t, &matcher.Filter{})
 	for range 5 {
 		j := NewJob(selection, subs[0].Version)
-		for range WaveMax {
+		for range s.waveMax/2 + 1 {
 			j.Searches = append(j.Searches, NewSearch(selection.Snapshot(), &subs[0], Farthest(&subs[0])))
 		}
 		if err := s.submit(t.Context(), j); err != nil {
@@ -267,8 +267,8 @@ func TestLeaseIsBounded(t *testing.T) {
 	}
 	var l lease
 	for s.nextLease(&l) { // also returns the previous lease
-		if len(l.tasks) > leaseReferences/WaveMax {
-			t.Fatalf("%d jobs of %d references share a strip", len(l.tasks), WaveMax)
+		if len(l.tasks) > 1 {
+			t.Fatalf("%d jobs of %d references share a strip", len(l.tasks), s.waveMax/2+1)
 		}
 	}
 }

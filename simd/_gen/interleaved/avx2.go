@@ -4,6 +4,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"nearside/simd/gen/vex"
 )
 
 // halves is the number of registers that hold a line.
@@ -28,11 +30,36 @@ func clearSums(acc []sums) {
 	}
 }
 
-// words256 is the number of words that a query has for a line.
-const words256 = 2
+// form256 is the form of queries that an instruction set multiplies.
+type form256 struct {
+	words int // number of words that a query has for a line
+	// line adds the products of a line and of the words of one or more queries to
+	// their sums.
+	line func(query func(q, word int) Mem, rows func(half int) Mem, acc []sums)
+}
 
-// line256 adds the products of a line and of the words of one or more queries to
-// their sums. It extracts the even and the odd dimensions of the line as numbers
+var (
+	pairs256 = form256{2, line256}     // AVX2
+	bytes256 = form256{1, lineVNNI256} // AVX-VNNI
+)
+
+// lineVNNI256 multiplies a line by one word of each query: VPDPBUSD adds the products
+// of four unsigned bytes of a row and four signed bytes of a query.
+func lineVNNI256(query func(q, word int) Mem, rows func(half int) Mem, acc []sums) {
+	r := sums{YMM(), YMM()}
+	for h := range r {
+		VMOVDQU(rows(h), r[h])
+	}
+	for q := range acc {
+		w := YMM()
+		VPBROADCASTD(query(q, 0), w)
+		for h := range r {
+			vex.VPDPBUSD(w, r[h], acc[q][h])
+		}
+	}
+}
+
+// line256 extracts the even and the odd dimensions of the line as numbers
 // of 16 bits and multiplies each by the query's word of that kind; both products
 // of a pair belong to the same row. All queries share the extraction. VPMADDUBSW
 // would multiply bytes directly, but it saturates.
@@ -100,7 +127,7 @@ func finishBlock(acc sums, consts reg.Register, limit reg.VecVirtual, values, ma
 const scanTurn256 = 4
 
 // scan256 generates a scan.
-func scan256(name string) {
+func scan256(name string, form form256) {
 	textScan(name)
 	query, end := base("query"), Load(Param("query").Len(), GP64())
 	rows, consts, values, masks := base("blocks"), base("consts"), base("values"), base("masks")
@@ -109,7 +136,7 @@ func scan256(name string) {
 	JZ(LabelRef("done"))
 	turns := GP64()
 	MOVQ(end, turns)
-	ANDQ(I32(-scanTurn256*words256), turns)
+	ANDQ(I32(-scanTurn256*form.words), turns)
 	acc := newSums(scanTurn256)
 
 	Label("block")
@@ -117,14 +144,14 @@ func scan256(name string) {
 	XORQ(j, j)
 	clearSums(acc)
 	lineLoops(j, turns, end, scanTurn256, func(i int) {
-		line256(func(_, word int) Mem {
-			return Mem{Base: query, Index: j, Scale: 4, Disp: 4 * (i*words256 + word)}
+		form.line(func(_, word int) Mem {
+			return Mem{Base: query, Index: j, Scale: 4, Disp: 4 * (i*form.words + word)}
 		}, func(half int) Mem {
 			return Mem{Base: rows, Disp: i*line + half*line/halves}
 		}, acc[i:i+1])
 	}, func(n int) {
 		ADDQ(I32(n*line), rows)
-		ADDQ(I32(n*words256), j)
+		ADDQ(I32(n*form.words), j)
 	})
 	for n := scanTurn256 / 2; n > 0; n /= 2 {
 		for i := range n {
@@ -149,7 +176,7 @@ func scan256(name string) {
 // tile256 generates a tile that handles one block after the other, each with
 // 2*width registers of sums. With each line it prefetches one line of the block
 // at the same position of the next tile.
-func tile256(name string, width int) {
+func tile256(name string, width int, form form256) {
 	textTile(name, width)
 	blocks, consts, next := pointer("blocks"), pointer("consts"), pointer("next")
 	values, masks := pointer("values"), pointer("masks")
@@ -171,8 +198,8 @@ func tile256(name string, width int) {
 	clearSums(acc)
 
 	Label("line")
-	line256(func(q, word int) Mem {
-		return Mem{Base: query, Disp: 4 * (q*words256 + word)}
+	form.line(func(q, word int) Mem {
+		return Mem{Base: query, Disp: 4 * (q*form.words + word)}
 	}, func(half int) Mem {
 		return Mem{Base: rows, Disp: half * line / halves}
 	}, acc)
@@ -181,7 +208,7 @@ func tile256(name string, width int) {
 	PREFETCHT1(Mem{Base: ahead})
 	ADDQ(I32(line), ahead)
 	Label("advance")
-	ADDQ(I32(4*width*words256), query)
+	ADDQ(I32(4*width*form.words), query)
 	ADDQ(I32(line), rows)
 	CMPQ(rows, end)
 	JB(LabelRef("line"))

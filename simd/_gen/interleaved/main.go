@@ -3,10 +3,11 @@
 // lane of a register accumulates the sum of one row, and no sum across lanes is
 // needed.
 //
-// A scan compares one query with many blocks, strictly in order. A tile
-// compares 2, 4 or 6 queries with four blocks. It uses each loaded line for all
-// of its queries. The registers hold the sums of six queries over four blocks
-// with AVX-512, and over one block with AVX2.
+// A scan compares one query with many blocks, strictly in order. A tile compares
+// several queries with four blocks. A tile of 2, 4 or 6 queries uses each loaded line
+// for all of them. The registers hold the sums of six queries over four blocks with
+// AVX-512, and over one block with AVX2 or AVX-VNNI. With AMX, a tile has up to 64
+// queries; amx.go describes it.
 package main
 
 import (
@@ -15,6 +16,8 @@ import (
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"nearside/simd/gen/vex"
 )
 
 //go:generate go run . -pkg simd -out ../../interleaved_amd64.s -stubs ../../interleaved_stub_amd64.go
@@ -33,14 +36,17 @@ var widths = []int{2, 4, groupMax}
 
 func main() {
 	ConstraintExpr("amd64,!purego")
-	scan256("scanU8AVX2")
+	scan256("scanU8AVX2", pairs256)
+	scan256("scanU8AVXVNNI", bytes256)
 	scan512("scanU8VNNI")
 	list512("listU8VNNI")
 	for _, width := range widths {
-		tile256(fmt.Sprintf("tileU8x%dAVX2", width), width)
+		tile256(fmt.Sprintf("tileU8x%dAVX2", width), width, pairs256)
+		tile256(fmt.Sprintf("tileU8x%dAVXVNNI", width), width, bytes256)
 		tile512(fmt.Sprintf("tileU8x%dVNNI", width), width)
 	}
-	Generate()
+	tileAMX("tileU8AMX")
+	vex.Generate()
 }
 
 // textScan declares a kernel for one query.

@@ -5,9 +5,12 @@ package main
 import (
 	"fmt"
 
+	"github.com/mmcloughlin/avo/attr"
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
+
+	"nearside/simd/gen/vex"
 )
 
 //go:generate go run . -pkg simd -out ../../probe_amd64.s -stubs ../../probe_stub_amd64.go
@@ -22,9 +25,11 @@ func main() {
 	stream("probeStreamAVX512", 64, ZMM, func(m, x, y Op) { VPXORQ(m, x, y) })
 	products("probeU8AVX2", "VPMADDWD", YMM, func(a, b, acc reg.VecVirtual) { VPMADDWD(a, b, acc) })
 	products("probeU8VNNI", "VPDPBUSD", ZMM, func(a, b, acc reg.VecVirtual) { VPDPBUSD(a, b, acc) })
+	products("probeU8AVXVNNI", "VPDPBUSD", YMM, func(a, b, acc reg.VecVirtual) { vex.VPDPBUSD(a, b, acc) })
+	tiles("probeU8AMX")
 	products("probeF32AVX2", "VFMADD231PS", YMM, func(a, b, acc reg.VecVirtual) { VFMADD231PS(a, b, acc) })
 	products("probeF32AVX512", "VFMADD231PS", ZMM, func(a, b, acc reg.VecVirtual) { VFMADD231PS(a, b, acc) })
-	Generate()
+	vex.Generate()
 }
 
 // stream generates a probe that reads memory in order into registers of size bytes.
@@ -77,5 +82,42 @@ func products(name, instruction string, register func() reg.VecVirtual, multiply
 	JNZ(LabelRef("round"))
 	VZEROUPPER()
 	Label("done")
+	RET()
+}
+
+// tiles generates the same for tiles of 16 rows of 64 bytes. Six sums hide the latency.
+func tiles(name string) {
+	const (
+		rows, bytes = 16, 64
+		count       = 6
+	)
+	config := GLOBL("fullTiles", attr.RODATA|attr.NOPTR)
+	for i := range 64 / 2 {
+		word := 0
+		switch {
+		case i == 0:
+			word = 1 // the palette
+		case i >= 8 && i < 16:
+			word = bytes
+		case i >= 24 && i < 28:
+			word = rows<<8 | rows
+		}
+		DATA(2*i, U16(word))
+	}
+	TEXT(name, NOSPLIT, "func(rounds int)")
+	Doc(fmt.Sprintf("%s runs TDPBSUD %d times in each round.", name, sums))
+	left, at := Load(Param("rounds"), GP64()), GP64()
+	LEAQ(config, at)
+	vex.LDTILECFG(Mem{Base: at})
+	TESTQ(left, left)
+	JZ(LabelRef("done"))
+	Label("round")
+	for i := range sums {
+		vex.TDPBSUD(count+1, count, vex.Tile(i%count))
+	}
+	DECQ(left)
+	JNZ(LabelRef("round"))
+	Label("done")
+	vex.TILERELEASE()
 	RET()
 }
