@@ -59,7 +59,7 @@ func (c *benchCmd) Run(s *system) error {
 	if err := c.checkFlags(); err != nil {
 		return err
 	}
-	server, err := newClient(c.URL)
+	server, err := newClient("--url", c.URL)
 	if err != nil {
 		return err
 	}

@@ -36,10 +36,11 @@ type client struct {
 // answerBytesMax bounds an answer that is read into memory.
 const answerBytesMax = 256 << 20
 
-func newClient(base string) (*client, error) {
+// newClient returns a client of the server at base, which is the value of the given flag.
+func newClient(flag, base string) (*client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, usagef("--url: must be a URL such as %s, got %q", defaultURL, base)
+		return nil, usagef("%s: must be a URL such as %s, got %q", flag, defaultURL, base)
 	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

@@ -88,7 +88,7 @@ func printChecks(w io.Writer, checks []check) error {
 
 // ready checks whether a server is ready.
 func (c *doctorCmd) ready(s *system) error {
-	server, err := newClient(strings.TrimSuffix(string(c.Ready), "/readyz"))
+	server, err := newClient("--ready", strings.TrimSuffix(string(c.Ready), "/readyz"))
 	if err != nil {
 		return err
 	}

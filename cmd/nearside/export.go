@@ -32,7 +32,7 @@ Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 S
 
 // Run streams the server's export.
 func (c *exportCmd) Run(s *system) error {
-	server, err := newClient(c.URL)
+	server, err := newClient("--url", c.URL)
 	if err != nil {
 		return err
 	}

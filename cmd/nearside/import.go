@@ -76,7 +76,7 @@ func (c *importCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
-	server, err := newClient(c.URL)
+	server, err := newClient("--url", c.URL)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func (c *matchCmd) Run(s *system) error {
 		}
 		filters["list_id"] = id.String()
 	}
-	server, err := newClient(c.URL)
+	server, err := newClient("--url", c.URL)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 )
 
 // listOf is the kind of a list of values of one kind. Its text form is JSON.
@@ -143,8 +144,12 @@ func checkPlain(v any) error {
 				bad = append(bad, withPath("."+key, err)...)
 			}
 		}
+	case time.Time:
+		return errors.New("must be text, got a date or time; put it in quotes")
+	case map[any]any:
+		return errors.New("must be a map whose keys are text; put the keys in quotes")
 	default:
-		return fmt.Errorf("must be text, got a %T; put it in quotes", v)
+		return fmt.Errorf("must be a value that JSON can express, got a %T", v)
 	}
 	return bad.orNil()
 }
