@@ -128,7 +128,8 @@ func (l *limits) besideProbes(rounds int, float bool, bytes, products float64, c
 	}, err
 }
 
-// The participants of the rounds of besideProbes. firstCode is the first code.
+// The indices of the participants in the rounds of besideProbes. firstCode is the index of
+// the first run of its parameter code.
 const (
 	streamProbe = iota
 	peakProbe

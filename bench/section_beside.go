@@ -15,8 +15,8 @@ import (
 	"nearside/matcher/wire"
 )
 
-// crossRows is the number of faces of a cross match, which compares all with all. It is
-// the default limit of a server.
+// crossRows is the number of faces of a cross match, which compares all with all. Both
+// sides together have 100,000 objects, the default of limits.cross_match.
 const crossRows = 50_000
 
 // besideBars are the bars of this section. They need a server.

@@ -1,8 +1,8 @@
 // Package gate holds the bars for speed and compares measurements with them.
 //
-// A Bar is a bound on one figure. The figure is usually a ratio of two times of the same
-// run: ours to that at the limit of the machine, or to that of another library. Judge
-// gives each bar a Verdict. A bar that could not be met is listed in
+// A Bar is a bound on one figure. The figure is usually a ratio of two times or speeds of
+// the same run: nearside's, and that at the limit of the machine or of another library.
+// Judge gives each bar a Verdict. A bar that could not be met is listed in
 // bench/known-misses.md with its measurement and its cause. It is a known miss as long as
 // it is not worse than this measurement by more than noiseFactor.
 package gate

@@ -1,4 +1,4 @@
-// Command nearside is the matching proxy with its command line tools.
+// Command nearside is the matching server with its command line tools.
 //
 // Each command has its own file. A command returns an error; main prints it and turns
 // it into an exit code: 0 done, 1 failed, 2 wrong usage, 130 and 143 if SIGINT or
@@ -56,7 +56,7 @@ func runCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	helpPrinted := false
 	parser, err := kong.New(&commands{},
 		kong.Name("nearside"),
-		kong.Description("A Lua-scripted, high-throughput matching proxy for descriptors."),
+		kong.Description("A Lua-scripted, high-throughput matching server for descriptors."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(func(int) { helpPrinted = true }), // kong exits only after --help
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}),

@@ -19,16 +19,16 @@ const (
 	lineRoom = 24 << 20 // for lines, from before they are decoded until they are stored
 )
 
-// lineBytes is the memory that a line needs until it is stored, in addition to its
+// lineOverhead is the memory that a line needs until it is stored, in addition to its
 // text: for the object and for the entries of its record in the commit. lineCopies is
 // the number of copies of the text: in the object and in the record.
 const (
-	lineBytes  = 1 << 10
-	lineCopies = 2
+	lineOverhead = 1 << 10
+	lineCopies   = 2
 )
 
 // lineRoomOf returns the bytes of lineRoom that lines with that much text need.
-func lineRoomOf(text, lines int) int { return lineCopies*text + lineBytes*lines }
+func lineRoomOf(text, lines int) int { return lineCopies*text + lineOverhead*lines }
 
 // importRoom is the part of textRoom or lineRoom that one import holds. A nil
 // importRoom reserves nothing and never waits.

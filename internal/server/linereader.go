@@ -26,7 +26,7 @@ const (
 // input it holds only the beginning of a line.
 type lineReader struct {
 	in           io.Reader
-	lineBytesMax int         // limit of a line; only the first lineMax bytes of a longer line are kept
+	lineBytesMax int         // limit of a line; only the first keptMax bytes of a longer line are kept
 	rest         []byte      // the beginning of a line whose end has not arrived
 	count        int         // lines returned so far
 	wait         func()      // waits for input; nil: Read waits
@@ -72,7 +72,7 @@ func (r *lineReader) nextBlock() (*lineBlock, error) {
 	}
 	r.rest = nil
 	if len(text) > end {
-		r.rest = bytes.Clone(text[end:min(len(text), end+r.lineMax())])
+		r.rest = bytes.Clone(text[end:min(len(text), end+r.keptMax())])
 	}
 	if r.reserveRest != nil {
 		_, _ = r.reserveRest(cap(r.rest), false) // succeeds: it is less than before
@@ -81,9 +81,9 @@ func (r *lineReader) nextBlock() (*lineBlock, error) {
 	return b, cmp.Or(roomErr, err)
 }
 
-// lineMax returns how many bytes of a line are kept: enough to detect that the line
+// keptMax returns how many bytes of a line are kept: enough to detect that the line
 // is too long, even if the last byte is a "\r" that belongs to the line end.
-func (r *lineReader) lineMax() int { return r.lineBytesMax + len("x\r") }
+func (r *lineReader) keptMax() int { return r.lineBytesMax + len("x\r") }
 
 // bufferSize returns the capacity of the buffer for the next read and reserves its
 // memory.
@@ -92,7 +92,7 @@ func (r *lineReader) bufferSize() (int, error) {
 	case len(r.rest) > 0 && spare >= restRead:
 		return cap(r.rest), nil // the buffer of rest
 	case len(r.rest) > restMax:
-		size := max(min(2*cap(r.rest), r.lineMax()+restMax), cap(r.rest)+restMax)
+		size := max(min(2*cap(r.rest), r.keptMax()+restMax), cap(r.rest)+restMax)
 		if r.reserveRest != nil {
 			if _, err := r.reserveRest(size, true); err != nil {
 				return 0, err
@@ -129,8 +129,8 @@ func (r *lineReader) buffer(size int) []byte {
 // keepRest keeps text, the beginning of a line. A short text is copied to a small
 // buffer with a quarter more space, unless it is in one already.
 func (r *lineReader) keepRest(text []byte) {
-	if len(text) > r.lineMax() {
-		text = text[:r.lineMax()]
+	if len(text) > r.keptMax() {
+		text = text[:r.keptMax()]
 	}
 	r.rest = text
 	if size := len(text) + len(text)/4 + restSpare; len(text) <= restMax && cap(text) > size {

@@ -293,7 +293,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 	}
 }
 
-// TestConnectionsFarBeyondLimit checks that connections far beyond the limit are closed at once.
+// TestConnectionsFarBeyondLimit checks that connections far beyond the limit get a 503
+// and are closed, although they send nothing.
 func TestConnectionsFarBeyondLimit(t *testing.T) {
 	x := start(t)
 	x.server.SetConnectionsMax(1)
