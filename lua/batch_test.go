@@ -134,6 +134,14 @@ func TestBatchDropsUnflushedValues(t *testing.T) {
 	}
 }
 
+func TestBatchUnknownOption(t *testing.T) {
+	h, _ := startHost(t, luatest.BackgroundPlugin(""))
+	_, err := h.current.Load().plugins[0].main.first().run(t, `ns.batch{flush = print, sise = 5}`)
+	if want := `options.sise: is unknown; the known names are ["size" "seconds" "max" "flush"]; did you mean "size"?`; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 // TestBatchFull: if more values than max wait during an outage, the oldest are dropped.
 func TestBatchFull(t *testing.T) {
 	clock := luatest.NewFakeClock(time.Unix(1000, 0))

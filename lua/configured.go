@@ -11,7 +11,8 @@ import (
 
 // CheckConfigured reads the plugins and settings of o, without initialising the plugins.
 // fatal are the faults that make [New] fail. ignored are the faults that New ignores: those
-// in code that may never run, and those of plugins that have settings but are not active.
+// in code that may never run, those in unused defaults of the schema, and those of plugins
+// that have settings but are not active.
 func CheckConfigured(ctx context.Context, o Options) (fatal, ignored []error) {
 	found, err := openSources(o.Dir, o.Shipped)
 	if err != nil {

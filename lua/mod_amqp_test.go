@@ -88,7 +88,7 @@ func TestAMQPMistakesRaise(t *testing.T) {
 		}
 	}
 	f(`ns.amqp.connect("amqp://u:s3cret@127.0.0.1:1")`, "not permitted: add")
-	f(`ns.amqp.connect("http://u:s3cret@127.0.0.1:1")`, "scheme")
+	f(`ns.amqp.connect("http://u:s3cret@127.0.0.1:1")`, "scheme must be one of amqp, amqps")
 	f(`c:publish("", "k")`, "string expected")
 	f(`c:publish("", "k", "b", {confirm = 1})`, "confirm")
 	f(`c:publish("", "k", "b", {headers = {a = {}}})`, "headers.a")

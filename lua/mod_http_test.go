@@ -74,6 +74,7 @@ func TestHTTPMistakesRaise(t *testing.T) {
 	f(`ns.http.get("http://127.0.0.1:1", {timeout = 1})`, "unknown")
 	f(`ns.http.get("http://127.0.0.1:1", {headers = {["a b"] = "x"}})`, "header")
 	f(`ns.http.get("http://127.0.0.1:1", {headers = {a = "x\r\ny: z"}})`, "header")
+	f(`ns.http.get("http://127.0.0.1:1", {headers = {a = {}}})`, `the value of \"a\": must be a string, number or boolean`)
 	f(`ns.http.get("http://127.0.0.1:1", {json = 1, body = "1"})`, "either json or body")
 	f(`ns.http.get("http://127.0.0.1:1", {json = print})`, "cannot be encoded as JSON")
 	f(`ns.http.request("GE T", "http://127.0.0.1:1")`, "method")

@@ -35,7 +35,7 @@ func TestMetricDeclarations(t *testing.T) {
 	f(`ns.metrics.counter("x", ("h"):rep(501))`, "help must have at most 500 bytes, got 501")
 	f(`ns.metrics.histogram("x_count", "x")`, "_count")
 	f(`ns.metrics.gauge("x", "x", {"plugin"})`, "labels[1]: plugin is reserved")
-	f(`ns.metrics.gauge("x", "x", {"a", "a"})`, "labels[2]: a is reserved or is given twice")
+	f(`ns.metrics.gauge("x", "x", {"a", "a"})`, "labels[2]: a is given twice")
 	f(`ns.metrics.gauge("x", "x", {"a", 1})`, "labels[2]: 1 is not a name")
 	f(`ns.metrics.gauge("x", "x", {"__a"})`, `labels[1]: name "__a"`)
 	f(`ns.metrics.gauge("x", "x", {"a", "b", "c", "d", "e", "f", "g", "h", "i"})`, "must have at most 8 names, got 9")

@@ -80,7 +80,7 @@ func TestRedisMistakesRaise(t *testing.T) {
 		}
 	}
 	f(`ns.redis.connect("redis://:s3cret@127.0.0.1:1")`, "not permitted: add")
-	f(`ns.redis.connect("http://:s3cret@127.0.0.1:1")`, "scheme")
+	f(`ns.redis.connect("http://:s3cret@127.0.0.1:1")`, "scheme must be one of redis, rediss")
 	f(`ns.redis.connect("redis://:s3cr%et@127.0.0.1:1")`, "not of the form")
 	f(`ns.redis.connect("redis://:s3cret/@x:1")`, "not of the form")
 	f(`ns.redis.connect("redis://127.0.0.1:1/x")`, "database")

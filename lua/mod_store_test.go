@@ -194,6 +194,7 @@ func TestStoreBadInput(t *testing.T) {
 	fails(`ns.store.put_face{`+descriptor+`, age = 0/0}`, "age: NaN cannot be encoded as JSON")
 	fails(`ns.store.put_face{`+descriptor+`, user_data = "\255"}`, "user_data: not UTF-8")
 	fails(`ns.store.put_face{`+descriptor+`, user_data = print}`, "user_data: functions, coroutines and objects cannot be encoded as JSON")
+	fails(`ns.store.put_face{`+descriptor+`, lists = {print}}`, "lists: [0]: functions, coroutines and objects cannot be encoded as JSON")
 	fails(`ns.store.put_face{descriptor = {version = 1, data = "AQIDBA=="}}`, "descriptor.data: version 1 needs 2 bytes, got 4")
 	fails(`ns.store.put_face{`+descriptor+`, lists = {"`+list1+`"}}`, "lists[0]: "+list1+" does not exist")
 	// Of several objects, the error gives the position of the wrong one, and none of them

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -121,8 +120,13 @@ func parseResponse(results []any) (Response, error) {
 	headers, _ := results[2].(map[string]any)
 	for name, v := range headers {
 		value, ok := v.(string)
-		if !ok || strings.ContainsAny(name+value, "\r\n\x00") || http.CanonicalHeaderKey(name) == "" {
-			return r, fmt.Errorf("headers.%s: %v is not the text of a header", name, v)
+		switch {
+		case name == "":
+			return r, errors.New("headers: a name is empty")
+		case !ok:
+			return r, fmt.Errorf("headers.%s: must be a string, got %v", name, v)
+		case strings.ContainsAny(name+value, "\r\n\x00"):
+			return r, fmt.Errorf("headers: neither names nor values may have line breaks or zero bytes, got %q: %q", name, value)
 		}
 		r.Headers[strings.ToLower(name)] = value
 	}

@@ -66,8 +66,10 @@ func TestVerdicts(t *testing.T) {
 	f(`return {retry = -1}`, peer.Retry, 0, "not {retry = seconds}")
 	f(`return {retry = 0/0}`, peer.Retry, 0, "not {retry = seconds}")
 	f(`return "akc"`, peer.Retry, 0, `"akc"; allowed are "ack"`)
-	f(`return 1`, peer.Retry, 0, "not a verdict")
-	f(`return ns.json.decode`, peer.Retry, 0, "not a verdict")
+	f(`return 1`, peer.Retry, 0, `returned a number, which is not a verdict; allowed are "ack"`)
+	f(`return {}`, peer.Retry, 0, "returned a table, which is not a verdict")
+	f(`return ns.json.decode`, peer.Retry, 0, "returned a function, which is not a verdict")
+	f(`return ns.json.null`, peer.Retry, 0, "returned a userdata, which is not a verdict")
 
 	const put = `ns.store.new_list({})`
 	for _, code := range []matcher.Code{matcher.CodeUnavailable, matcher.CodeFull} {

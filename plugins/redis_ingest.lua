@@ -32,7 +32,7 @@ local conf, listed
 function M:initialize(settings) conf = settings end
 
 -- ensure_list creates the list before the first face is stored. It fails if the store
--- is full.
+-- refuses the list, for example because it is full.
 local function ensure_list()
   if listed then return true end
   local _, err = ns.store.new_list({ list_id = conf.list_id, user_data = "redis_ingest" })

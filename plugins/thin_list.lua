@@ -1,9 +1,10 @@
 -- thin_list: answers requests that filter only by one list, at a low cost.
 --
--- Each matcher is asked for its cost, and the cheapest one answers. The cost of the
--- local matcher is 100. This plugin offers 10 for requests that filter only by a list,
--- and no cost for others, so it does not get them. Here it just scans the rows of the
--- list, as the local matcher would. Replace the scan with your own method.
+-- Each matcher is asked for its cost, and the cheapest one answers. The local matcher
+-- costs 100 by default, and more for more than 100,000 rows. This plugin offers 10 for
+-- requests that filter only by one list. For others it offers no cost, so it is not
+-- chosen. Here it just scans the rows of the list, as the local matcher would. Replace
+-- the scan with your own method.
 local ns = require("nearside")
 
 local M = {

@@ -15,8 +15,15 @@ import (
 )
 
 // EncodeJSON encodes a value that vm.Call.Value returned. It modifies the tables in v.
-func EncodeJSON(v any) ([]byte, error) {
-	plain, err := JSONValue(v)
+// Positions in its error texts count from 1, as in Lua.
+func EncodeJSON(v any) ([]byte, error) { return encodeJSON(v, 1) }
+
+// EncodeRequest is EncodeJSON for the body of a request. Positions in its error texts
+// count from 0, as in the HTTP API.
+func EncodeRequest(v any) ([]byte, error) { return encodeJSON(v, 0) }
+
+func encodeJSON(v any, firstPosition int) ([]byte, error) {
+	plain, err := jsonValue(v, firstPosition)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +39,10 @@ func EncodeJSON(v any) ([]byte, error) {
 // JSONValue replaces, in place, the types that encoding/json does not know. It
 // returns an error for text that is not UTF-8, because encoding/json would
 // silently replace the invalid bytes.
-func JSONValue(v any) (_ any, err error) {
+func JSONValue(v any) (any, error) { return jsonValue(v, 1) }
+
+// jsonValue is JSONValue. The first item of a list has firstPosition in error texts.
+func jsonValue(v any, firstPosition int) (_ any, err error) {
 	switch v := v.(type) {
 	case vm.Null:
 		return nil, nil
@@ -46,8 +56,8 @@ func JSONValue(v any) (_ any, err error) {
 		}
 	case []any:
 		for i := range v {
-			if v[i], err = JSONValue(v[i]); err != nil {
-				return nil, fmt.Errorf("[%d]: %w", i+1, err)
+			if v[i], err = jsonValue(v[i], firstPosition); err != nil {
+				return nil, fmt.Errorf("[%d]: %w", i+firstPosition, err)
 			}
 		}
 	case map[string]any:
@@ -55,7 +65,7 @@ func JSONValue(v any) (_ any, err error) {
 			if !utf8.ValidString(k) {
 				return nil, fmt.Errorf("key %q: %w", Shorten(k), errNotUTF8)
 			}
-			if v[k], err = JSONValue(v[k]); err != nil {
+			if v[k], err = jsonValue(v[k], firstPosition); err != nil {
 				return nil, fmt.Errorf("%s: %w", k, err)
 			}
 		}

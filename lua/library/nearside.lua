@@ -136,7 +136,7 @@ function Task:cancel() end
 ---@class AmqpClient
 local AmqpClient = {}
 
----Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; confirm = true also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless. This call waits.
+---Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; writing confirm = true explicitly also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless. This call waits.
 ---@param exchange string
 ---@param key string
 ---@param body string

@@ -24,7 +24,7 @@ function Plugin:request(method, path, options) end
 ---@return number?
 function Plugin:cost(candidates, probe, rows) end
 
----The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows are the result of faces or events. candidates: see cost. This call waits.
+---The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows come from test.faces or test.events. candidates: see cost. This call waits.
 ---@param rows table[]
 ---@param candidates? table
 ---@return table[]?

@@ -59,7 +59,7 @@ var amqpClass = &vm.Class{
 				"exchange: string", "key: string", "body: string",
 				"options?: {confirm: boolean?, mandatory: boolean?, headers: table<string, string|number|boolean>?, persistent: boolean?, expiration: (integer|string)?, " + amqpProperties + "}",
 			},
-			Doc: "Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; confirm = true also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless.",
+			Doc: "Sends a message, persistent by default. Waits until the server has confirmed it, unless confirm is false. With mandatory = true it fails if no queue receives the message; writing confirm = true explicitly also sets mandatory, unless mandatory is false. expiration is in milliseconds, timestamp in Unix seconds. After an error, the message may have been sent nevertheless.",
 			Run: amqpPublish,
 		},
 		{

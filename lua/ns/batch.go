@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"nearside/lua/goval"
 	"nearside/lua/ns/peer"
 	"nearside/lua/vm"
 )
@@ -89,12 +90,10 @@ func newBatch(c *vm.Call) error {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return err
 	}
-	for name := range options {
-		switch name {
-		case "size", "seconds", "max", "flush":
-		default:
-			return fmt.Errorf("options.%s is unknown", name)
-		}
+	o := &goval.Reader{Map: options, Path: "options."}
+	o.RefuseUnknown("size", "seconds", "max", "flush")
+	if err := errors.Join(o.Faults...); err != nil {
+		return err
 	}
 	b.size, b.max = int(size), int(limit)
 	b.period = max(time.Duration(seconds*float64(time.Second)), minPeriod)

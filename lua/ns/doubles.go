@@ -17,7 +17,7 @@ type Doubles struct {
 	Counter   *peer.Counter     // nil: the goroutines of plugins are not counted
 	Random    func() float64    // in [0, 1); nil: math/rand
 	Transport http.RoundTripper // for ns.http; nil: the network
-	Started   time.Time         // the start of os.clock's processor time; zero: the process's start
+	Started   time.Time         // the time from which os.clock counts; zero: the start of the process
 
 	// Redis and AMQP connect to servers; nil: connect to real servers.
 	Redis func(c peer.Client, at redis.Address) (RedisClient, error)

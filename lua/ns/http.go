@@ -142,7 +142,11 @@ func setHeaders(request *http.Request, o *goval.Reader) {
 			seen[lower] = true
 		}
 		value, err := goval.ScalarText(v)
-		if err != nil || !httpHeader.MatchString(name) || strings.ContainsFunc(value, isControl) {
+		if err != nil {
+			o.Fault("headers", "the value of %q: %w", name, err)
+			continue
+		}
+		if !httpHeader.MatchString(name) || strings.ContainsFunc(value, isControl) {
 			o.Fault("headers", "%q is not a valid header name, or its value has bytes that a header cannot have", name)
 			continue
 		}

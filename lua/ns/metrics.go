@@ -210,6 +210,8 @@ func (m *metric) labelValues(given map[string]any) ([]string, error) {
 	return values, nil
 }
 
+var reservedLabels = []string{"plugin", "le", "quantile"}
+
 func (s *MetricShape) readLabels(list []any) error {
 	if len(list) > maxMetricLabels {
 		return fmt.Errorf("labels: must have at most %d names, got %d", maxMetricLabels, len(list))
@@ -222,8 +224,11 @@ func (s *MetricShape) readLabels(list []any) error {
 		if err := checkMetricName(name); err != nil {
 			return fmt.Errorf("labels[%d]: %w", i+1, err)
 		}
-		if name == "plugin" || name == "le" || name == "quantile" || slices.Contains(s.Labels, name) {
-			return fmt.Errorf("labels[%d]: %s is reserved or is given twice", i+1, name)
+		if slices.Contains(reservedLabels, name) {
+			return fmt.Errorf("labels[%d]: %s is reserved; the reserved names are %q", i+1, name, reservedLabels)
+		}
+		if slices.Contains(s.Labels, name) {
+			return fmt.Errorf("labels[%d]: %s is given twice", i+1, name)
 		}
 		s.Labels = append(s.Labels, name)
 	}

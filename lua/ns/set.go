@@ -88,9 +88,9 @@ var setClass = &vm.Class{
 	Name: "Set", Doc: "An immutable selection of rows. Each operation returns a new set.",
 }
 
-// setModule has the classes Request and Set, whose objects matching hooks receive. It sets
-// the methods of setClass here, because they refer to setClass, so that its declaration
-// would be circular.
+// setModule has the classes Request and Set, whose objects matching hooks receive. The
+// methods of setClass refer to setClass, so they are set here: in its declaration, they
+// would make it circular.
 func setModule() vm.Module {
 	setClass.Methods = append(selectingMethods(), []vm.Function{
 		combiningMethod("union", "Returns the rows that are in at least one of the two sets.", (*memory.Selection).Union),

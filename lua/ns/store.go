@@ -281,7 +281,7 @@ func bodyOf(v any) ([]byte, error) {
 	if err := checkUTF8(v); err != nil {
 		return nil, matcher.Errorf(matcher.CodeSyntax, "%w", err)
 	}
-	body, err := goval.EncodeJSON(v)
+	body, err := goval.EncodeRequest(v)
 	if err != nil {
 		return nil, matcher.Errorf(matcher.CodeBadInput, "%w", err)
 	}

@@ -71,6 +71,8 @@ func stateEnded(err error) bool {
 	return errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed) || errors.Is(err, vm.ErrMemory)
 }
 
+const allowedVerdicts = `allowed are "ack", "retry", "dead", {retry = seconds}, true, false and nil`
+
 // readVerdict reads the results of a handler: the verdict, then its reason.
 func readVerdict(results []any) peer.Verdict {
 	var first, reason any
@@ -95,7 +97,7 @@ func readVerdict(results []any) peer.Verdict {
 		case "dead":
 			v = peer.Verdict{Kind: peer.Dead, Err: errors.New("the handler returned \"dead\"")}
 		default:
-			v.Raised, v.Err = true, fmt.Errorf("the handler returned %q; allowed are \"ack\", \"retry\", \"dead\", {retry = seconds}, true, false and nil", goval.Shorten(r))
+			v.Raised, v.Err = true, fmt.Errorf("the handler returned %q; %s", goval.Shorten(r), allowedVerdicts)
 		}
 	case map[string]any:
 		seconds, ok := r["retry"].(float64)
@@ -105,12 +107,27 @@ func readVerdict(results []any) peer.Verdict {
 		}
 		v.Wait = max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
 	default:
-		v.Raised, v.Err = true, fmt.Errorf("the handler returned a %T, which is not a verdict", first)
+		v.Raised, v.Err = true, fmt.Errorf("the handler returned a %s, which is not a verdict; %s", luaType(first), allowedVerdicts)
 	}
 	if text, ok := reason.(string); ok && text != "" {
 		v.Err = errors.New(text)
 	}
 	return v
+}
+
+// luaType returns the Lua type of a value that is not nil, a boolean or a string.
+func luaType(v any) string {
+	switch v.(type) {
+	case float64:
+		return "number"
+	case vm.Empty, []any, map[string]any:
+		return "table"
+	case *vm.Func:
+		return "function"
+	case *vm.Ref:
+		return "thread"
+	}
+	return "userdata"
 }
 
 // recordStoreOutcome records the outcome of a write for the message handler that made it.

@@ -30,12 +30,12 @@ type amqpDouble struct {
 
 type amqpDoubleQueue struct {
 	amqp.Declaration
-	ready     []*amqpDoubleMessage // oldest first
-	consumers []*amqpDoubleConsumer
-	unacked   int
-	acked     int    // acknowledged by handlers
-	dropped   int    // rejected or expired messages that were not dead-lettered
-	numbers   uint64 // the number of the newest message
+	ready      []*amqpDoubleMessage // oldest first
+	consumers  []*amqpDoubleConsumer
+	unacked    int
+	acked      int    // acknowledged by handlers
+	dropped    int    // rejected or expired messages that were not dead-lettered
+	lastNumber uint64 // the number of the newest message
 }
 
 type amqpDoubleMessage struct {
@@ -100,8 +100,8 @@ func (d *amqpDouble) route(exchange, key string, p amqp.Message) error {
 func (d *amqpDouble) enqueue(q *amqpDoubleQueue, exchange, key string, p amqp.Message) {
 	m := &amqpDoubleMessage{Delivery: amqp.Delivery{Message: p, Exchange: exchange, Key: key}}
 	m.Headers = maps.Clone(p.Headers)
-	q.numbers++
-	m.number = q.numbers
+	q.lastNumber++
+	m.number = q.lastNumber
 	if ttl, ok := q.lifetime(p.Expiration); ok {
 		m.expires = d.clock.Now().Add(ttl)
 		d.callAfter(ttl, func() {

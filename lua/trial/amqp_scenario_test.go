@@ -11,7 +11,7 @@ import (
 	"nearside/lua/ns/peer"
 )
 
-func text(body string) amqp.Message { return amqp.Message{Body: []byte(body)} }
+func textMessage(body string) amqp.Message { return amqp.Message{Body: []byte(body)} }
 
 func TestAMQPVerdicts(t *testing.T) {
 	for _, kind := range []string{"classic", "quorum"} {
@@ -36,7 +36,7 @@ end, {attempts = 3, dead = q .. "dead"}))
 print("begun")`, func(t *testing.T, s *stage) {
 		s.awaitLines("begun")
 		for _, body := range []string{"ack", "true", "dead", "raise", "seconds", "false", "nil"} {
-			p := text(body)
+			p := textMessage(body)
 			p.Headers = map[string]any{"h": "v", "CC": []any{s.q + "nowhere"}}
 			s.publish(s.q+"x", "key", p)
 		}
@@ -127,18 +127,18 @@ assert(c:declare("queue", q .. "2", {durable = false}))
 assert(c:consume(q .. "2", function(m) print("second", c:publish("", q, m.body)) return true end))
 print("begun")`, func(_ *testing.T, s *stage) {
 		s.awaitLines("begun")
-		s.publish(s.q+"x", "a", text("one"))
+		s.publish(s.q+"x", "a", textMessage("one"))
 		s.awaitLines("got one")
 		s.remove("queue", s.q)
-		s.publish("", s.q+"2", text("two")) // the handler of this message finds that the queue is missing
+		s.publish("", s.q+"2", textMessage("two")) // the handler of this message finds that the queue is missing
 		s.awaitLines(`second\ttrue`, "got two")
 		s.remove("exchange", s.q+"x")
-		s.publish("", s.q, text("exchange"))
+		s.publish("", s.q, textMessage("exchange"))
 		s.awaitLines(`routed\ttrue`, "got through")
 		s.remove("queue", s.q)
 		s.await(func() bool { return s.consumer().State == peer.Connecting })
 		s.await(func() bool { return s.consumer().State == peer.Running })
-		s.publish(s.q+"x", "a", text("three"))
+		s.publish(s.q+"x", "a", textMessage("three"))
 		s.awaitLines("got three")
 		s.await(func() bool { return len(s.host.Plugins()[0].Degraded) == 0 })
 		s.remove("queue", s.q)
@@ -155,9 +155,9 @@ assert(c:declare("queue", q, {}))
 assert(c:consume(q, function(m) print("got " .. m.body) return m.body == "good" or {retry = 0.001} end, {attempts = 2, prefetch = 2}))`,
 		func(t *testing.T, s *stage) {
 			for range 5 {
-				s.publish("", s.q, text("bad"))
+				s.publish("", s.q, textMessage("bad"))
 			}
-			s.publish("", s.q, text("good"))
+			s.publish("", s.q, textMessage("good"))
 			s.await(func() bool { c := s.consumer(); return c.Stuck == 5 && c.Acked == 1 })
 			if c := s.consumer(); c.State != peer.Degraded || c.Retried != 5 || c.Dead != 0 {
 				t.Errorf("the consumer has the status %+v", c)
@@ -167,6 +167,13 @@ assert(c:consume(q, function(m) print("got " .. m.body) return m.body == "good" 
 			}
 			if n := s.depth(s.q); n != 5 {
 				t.Errorf("the queue has %d messages, want 5", n)
+			}
+			s.publish("", s.q, textMessage("good"))
+			s.await(func() bool {
+				return strings.HasPrefix(s.consumer().Reason, "5 messages failed for the last time") && s.consumer().Acked == 2
+			})
+			if reason := s.consumer().Reason; !strings.HasSuffix(reason, "the last one: the queue has no dead-letter exchange, and the option dead of consume is not set") {
+				t.Errorf("after the acknowledgement of another message, the reason is %q", reason)
 			}
 			s.remove("queue", s.q)
 		})
@@ -187,11 +194,11 @@ assert(c:consume(q, function(m)
   end
   return "dead"
 end))`, func(_ *testing.T, s *stage) {
-		s.publish("", s.q, text("early"))
+		s.publish("", s.q, textMessage("early"))
 		s.await(func() bool { return s.consumer().Stuck == 1 })
-		s.publish("", s.q, text("mend"))
+		s.publish("", s.q, textMessage("mend"))
 		s.awaitLines("dead early gone rejected 1")
-		s.publish("", s.q, text("late"))
+		s.publish("", s.q, textMessage("late"))
 		s.awaitLines("dead late gone rejected 1")
 		s.await(func() bool { c := s.consumer(); return c.State == peer.Running && c.Dead == 2 && c.Stuck == 0 })
 	})
@@ -253,7 +260,7 @@ assert(c:consume(q, function(m)
 end, {prefetch = 10, attempts = 2}))
 ns.kv.set("reloading", ns.kv.get("seen"))`, func(t *testing.T, s *stage) {
 		for n := 1; n <= 4; n++ {
-			s.publish("", s.q, text(strconv.Itoa(n)))
+			s.publish("", s.q, textMessage(strconv.Itoa(n)))
 		}
 		s.awaitLines("begin 1 1")
 		s.reload(t)

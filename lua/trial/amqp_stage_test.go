@@ -25,7 +25,7 @@ type stage struct {
 
 	publish func(exchange, key string, p amqp.Message)
 	remove  func(kind, name string)
-	depth   func(queue string) int // the number of ready and unacknowledged messages
+	depth   func(queue string) int // the number of ready and unacknowledged messages; on a real server, only stuck ones count as unacknowledged
 	await   func(want func() bool)
 	reload  func(t *testing.T)
 }

@@ -25,7 +25,7 @@ type amqpDoubleConsumer struct {
 	running    bool                          // a goroutine handles messages
 	retry      bool                          // attachLater has scheduled another attempt
 	retaken    []*amqp.Delivery              // deliveries that Retake has returned
-	tags       uint64                        // the last delivery tag
+	lastTag    uint64                        // the last delivery tag
 	unacked    map[uint64]*amqpDoubleMessage // by delivery tag
 }
 
@@ -170,8 +170,8 @@ func (c *amqpDoubleConsumer) nextDelivery() *amqp.Delivery {
 	if m == nil {
 		return nil
 	}
-	c.tags++
-	c.unacked[c.tags], m.Tag = m, c.tags
+	c.lastTag++
+	c.unacked[c.lastTag], m.Tag = m, c.lastTag
 	return amqp.NewDelivery(c.attached.Name, m.Delivery)
 }
 

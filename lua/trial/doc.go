@@ -5,8 +5,8 @@
 // interpreter of their own. A trial is one test with its own host and with test doubles
 // of everything outside the plugin. Its clock stands still while any code of the plugin
 // runs, and jumps to the time of the next sleeper when no code runs. For this, the host
-// counts its goroutines (peer.Counter). They may block only in Clock.Sleep, or for a
-// short time.
+// counts its goroutines (peer.Counter). They may block only in Clock.Sleep, in a
+// peer.Flight, or for a short time.
 //
 // The double of HTTP replaces the transport. The doubles of Redis and RabbitMQ replace
 // the interfaces of their clients. So tests also run the code of the modules. The

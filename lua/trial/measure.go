@@ -14,10 +14,10 @@ import (
 // A Measurement is the measured cost of one hook.
 type Measurement struct {
 	Hook         string  // "handle_event", "GET /path"
-	Per          string  // the unit of the measurement: "event" or "call"
-	Count        int     // the number of measured units
-	Nanoseconds  float64 // time per unit in the interpreter, without waits
-	Instructions float64 // Lua instructions per unit
+	Per          string  // what one measured item is: "event" or "call"
+	Count        int     // the number of measured items
+	Nanoseconds  float64 // time per item in the interpreter, without waits
+	Instructions float64 // units of work per item; one unit is about one Lua instruction
 }
 
 // measureBatch is the number of points in a measured call of handle_event.
@@ -74,7 +74,7 @@ func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.D
 // A measuredHook is a hook with a function that calls it once.
 type measuredHook struct {
 	Measurement
-	n    int // the number of units in one call
+	n    int // the number of items in one call
 	call func(ctx context.Context) error
 }
 

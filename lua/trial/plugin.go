@@ -83,7 +83,7 @@ var trialPluginClass = &vm.Class{
 		{
 			Name: "prefilter", Params: []string{"rows: table[]", "candidates?: table"},
 			Returns: []string{"table[]?", "{status: integer, detail: string}? rejection"}, Waits: true,
-			Doc: "The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows are the result of faces or events. candidates: see cost.", Run: withProbe(trialPrefilter),
+			Doc: "The rows that the hook prefilter keeps, in the order of rows. If the hook rejects the request, nil and the rejection. rows come from test.faces or test.events. candidates: see cost.", Run: withProbe(trialPrefilter),
 		},
 		{
 			Name: "match", Params: []string{"rows: table[]", "probe: integer[]", "candidates?: table"}, Returns: []string{"table[]?"}, Waits: true,

@@ -23,14 +23,14 @@ type redisDouble struct {
 	mu       sync.Mutex
 	data     redisData
 	readers  map[*waker]bool // woken when streams have changed
-	channels map[string][]*redisDoubleChannel
+	channels map[string][]*redisDoubleSubscription
 	script   *vm.Func // runs EVAL; nil: EVAL fails
 	down     string   // why the server is down; empty: it works
 }
 
 func newRedisDouble(clock *clock) *redisDouble {
 	return &redisDouble{
-		clock: clock, data: newRedisData(clock.Now), readers: map[*waker]bool{}, channels: map[string][]*redisDoubleChannel{},
+		clock: clock, data: newRedisData(clock.Now), readers: map[*waker]bool{}, channels: map[string][]*redisDoubleSubscription{},
 	}
 }
 
@@ -51,8 +51,8 @@ type redisDoubleClient struct {
 	database int
 }
 
-// A redisDoubleChannel is one subscription.
-type redisDoubleChannel struct {
+// A redisDoubleSubscription is one subscription to a channel.
+type redisDoubleSubscription struct {
 	waker    waker
 	messages []string
 }
@@ -289,7 +289,7 @@ func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channe
 	if err := r.checkReachable(ctx); err != nil {
 		return err
 	}
-	s := &redisDoubleChannel{waker: waker{clock: r.clock}}
+	s := &redisDoubleSubscription{waker: waker{clock: r.clock}}
 	r.mu.Lock()
 	r.channels[channel] = append(r.channels[channel], s)
 	r.mu.Unlock()
@@ -317,7 +317,7 @@ func (r *redisDoubleClient) listen(ctx context.Context, k *peer.Consumer, channe
 	return ctx.Err()
 }
 
-func (r *redisDoubleClient) unsubscribe(channel string, s *redisDoubleChannel) {
+func (r *redisDoubleClient) unsubscribe(channel string, s *redisDoubleSubscription) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	all := r.channels[channel]

@@ -229,7 +229,8 @@ var redisTextCommands = map[string]redisCommandDouble{
 	"INCRBY": {2, "string", func(d *redisData, key string, args []string) (any, error) { return d.increase(key, args[0]) }},
 }
 
-// text implements GET. As in MGET, it also returns nil for a key of another kind.
+// text implements GET and MGET. It returns nil for a key of another kind, as MGET does;
+// runCommand has already refused GET of such a key.
 func (d *redisData) text(key string) any {
 	if v := d.get(key); v != nil && v.kind == "string" {
 		return v.text

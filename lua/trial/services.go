@@ -38,8 +38,8 @@ var trialResources = ns.Resources{
 	CPU: time.Second, RSS: 256 << 20, Heap: 64 << 20, Goroutines: 40, Uptime: time.Minute, Workers: 2,
 }
 
-// processStart returns the time from which os.clock counts. With it, os.clock returns
-// the processor time that ns.resource returns.
+// processStart returns the time from which os.clock counts. With it, os.clock at the
+// start of a test equals the processor time that ns.resource returns.
 func processStart() time.Time { return startTime.Add(-trialResources.CPU) }
 
 // A storeDouble is the store of one test. It keeps objects in memory and implements

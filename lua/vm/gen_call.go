@@ -74,12 +74,12 @@ func untagged(s string) string {
 	var b strings.Builder
 	for found {
 		b.WriteString(before)
-		count := strings.TrimLeft(strings.TrimPrefix(after, "-"), "0123456789")
-		if strings.HasSuffix(after[:len(after)-len(count)], "-") || len(count) == len(after) {
+		rest := strings.TrimLeft(strings.TrimPrefix(after, "-"), "0123456789")
+		if strings.HasSuffix(after[:len(after)-len(rest)], "-") || len(rest) == len(after) {
 			b.WriteString(wantsTag) // not a tag: no number follows
-			count = after
+			rest = after
 		}
-		before, after, found = strings.Cut(count, wantsTag)
+		before, after, found = strings.Cut(rest, wantsTag)
 	}
 	b.WriteString(before)
 	return b.String()

@@ -13,7 +13,7 @@ import (
 // of the root module.
 type Module struct {
 	Name      string    // such as "kv"
-	Doc       string    // one sentence
+	Doc       string    // one or more sentences, for editors
 	Call      *Function // called by root.name(...), may be nil; its Name is not used
 	Functions []Function
 	Values    []Value
@@ -26,7 +26,7 @@ type Function struct {
 	Name    string
 	Params  []string // "key: string", "ttl?: number", "...: any", as in LuaCATS
 	Returns []string // "string?", "string? err"
-	Doc     string   // one sentence
+	Doc     string   // one or more sentences, for editors
 	Waits   bool     // whether Run may call Call.Wait
 	Run     func(c *Call) error
 }

@@ -82,7 +82,7 @@ func (a *Client) consume(ctx context.Context, k *Consumer, first chan<- error) {
 		}
 	}
 	for n := 0; ; n++ {
-		err := a.session(ctx, k, n > 0, func() {
+		err := a.runSession(ctx, k, n > 0, func() {
 			pause.Reset()
 			k.State.Set(peer.Running, nil)
 			reportFirst(nil)

@@ -29,10 +29,10 @@ type session struct {
 	occupied int // held messages that were received under the current tag
 }
 
-// session consumes on a new channel until the channel is lost, the consumer stops or
+// runSession consumes on a new channel until the channel is lost, the consumer stops or
 // ctx ends. reopened is true if this is not the consumer's first session; its queue
-// may then be missing. session calls accepted when the server has accepted the consumer.
-func (a *Client) session(ctx context.Context, k *Consumer, reopened bool, accepted func()) error {
+// may then be missing. runSession calls accepted when the server has accepted the consumer.
+func (a *Client) runSession(ctx context.Context, k *Consumer, reopened bool, accepted func()) error {
 	s, err := a.openSession(ctx, k, reopened)
 	if s != nil {
 		defer s.conn.release(ctx, s)

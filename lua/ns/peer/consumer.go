@@ -21,7 +21,7 @@ type ConsumerStatus struct {
 	Name                 string // "redis 127.0.0.1:6379 stream faces, group nearside"
 	State, Reason        string // Reason says why the consumer is not running
 	Acked, Retried, Dead uint64
-	Stuck                int           // messages without attempts left and without a dead-letter target
+	Stuck                int           // messages that failed for the last time and could not be sent to the dead letters
 	Down                 time.Duration // total time without a connection
 }
 
@@ -34,7 +34,7 @@ type Consumer struct {
 
 	mu            sync.Mutex
 	status        ConsumerStatus
-	stuck         string    // why the most recent stuck message failed
+	stuck         string    // why the most recent stuck message is stuck
 	down          time.Time // when the connection was lost; zero: connected
 	whenConnected func()    // see onConnected; may be nil
 	whenEnded     func()    // called when the reader has stopped for good; may be nil
@@ -124,8 +124,8 @@ func (k *Consumer) Lost(err error) {
 	k.Set(Connecting, err)
 }
 
-// AddStuck counts a message that has no attempts left and stays at the server. why
-// says why its last attempt failed.
+// AddStuck counts a message that has no attempts left and stays at the server. why is
+// the reason, for the status.
 func (k *Consumer) AddStuck(why string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

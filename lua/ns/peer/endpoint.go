@@ -2,9 +2,13 @@ package peer
 
 import (
 	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // An Endpoint is the parsed URL of a server. Only Target may be shown or logged:
@@ -33,7 +37,7 @@ func ParseEndpoint(text string, ports map[string]string) (Endpoint, error) {
 	}
 	port, ok := ports[e.Scheme]
 	if !ok {
-		return Endpoint{}, errors.New("the url's scheme is not one that this module knows")
+		return Endpoint{}, fmt.Errorf("the url's scheme must be one of %s", strings.Join(slices.Sorted(maps.Keys(ports)), ", "))
 	}
 	if e.Port == "" {
 		e.Port = port

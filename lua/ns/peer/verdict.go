@@ -33,10 +33,11 @@ type Verdict struct {
 	Kind VerdictKind
 	Wait time.Duration // before a retry; 0: RetryWait
 	Err  error         // why the message was not acknowledged; nil for Ack
-	// Raised is true if the handler raised Err or returned an invalid verdict.
-	// Both are faults of the plugin.
+	// Raised is true if the call of the handler failed or its result is not a valid
+	// verdict. The Redis reader reports both as failures of the plugin.
 	Raised bool
-	// Failed is true if the call of the handler itself failed.
+	// Failed is true if the call of the handler failed. The RabbitMQ consumer reports
+	// only this as a failure of the plugin.
 	Failed bool
 }
 

@@ -233,8 +233,9 @@ func listOf(v any) []any {
 	return list
 }
 
-// entries parses [[id, [field, value, ...]], ...] and holds the entries. An entry
-// without fields was deleted from the stream; it is marked for acknowledgement.
+// entries parses [[id, [field, value, ...]], ...], holds the entries and returns them,
+// without those that another reader holds. An entry without fields was deleted from the
+// stream; it is marked for acknowledgement.
 func (g *groupReader) entries(reply any) []*groupEntry {
 	var all []*groupEntry
 	for _, item := range listOf(reply) {

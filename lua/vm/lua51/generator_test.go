@@ -70,6 +70,8 @@ func generateProgram(seed, i uint64) string {
 	if g.IntN(40) == 0 {
 		g.manyLocals()
 	}
+	// The first statements declare variables. An entry without a name declares a, b and
+	// c; an entry without a text names the second variable of the entry before it.
 	for _, d := range []struct {
 		text, name string
 		kind       kind

@@ -11,9 +11,9 @@ var priority = map[string]struct{ left, right int }{
 // unaryPriority is the priority of "not", "-" and "#".
 const unaryPriority = 8
 
-// setIndexLine sets the line of e, if e is an index, to the line of the last
-// token that was read. lua5.1 emits the instruction that can fail at that line.
-// It returns e.
+// setIndexLine sets the line of e, if e is an index, to the line of the token before
+// the current one. lua5.1 emits the instruction that can fail at that line. It returns
+// e.
 func (p *parser) setIndexLine(e Expr) Expr {
 	if ix, ok := e.(*Index); ok {
 		ix.Line = p.lastLine
