@@ -75,7 +75,9 @@ func Rejected(status int, detail string) *Error {
 }
 
 // Errorf makes an Error; %w keeps a cause for errors.Is and errors.As. If the
-// cause is an Error, the new one takes over its RetryAfter and masks its detail.
+// cause is an Error, the new one takes over its RetryAfter. If the cause also has a
+// Masked text, the new Masked is the new detail with that text in place of the
+// cause's detail.
 func Errorf(code Code, format string, args ...any) *Error {
 	err := fmt.Errorf(format, args...)
 	e := &Error{Code: code, Detail: err.Error(), err: errors.Unwrap(err)}

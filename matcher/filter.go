@@ -8,7 +8,7 @@ type Range[T any] struct{ GTE, LT *T }
 // IsZero reports whether r lets every value pass.
 func (r Range[T]) IsZero() bool { return r.GTE == nil && r.LT == nil }
 
-// Filter selects candidates of one origin (docs/api.md, section 3): fields are joined
+// Filter selects candidates of one origin (docs/api.md, Filters): fields are joined
 // by AND, the values of a list by OR. A nil pointer or slice does not filter; an empty
 // slice that is not nil selects nothing. A row without a field does not pass a filter
 // on it. A Filter is read-only after its request was decoded.

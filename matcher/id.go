@@ -48,6 +48,14 @@ func (id ID) IsZero() bool { return id == ID{} }
 // Compare returns -1, 0 or 1 in the order of the text.
 func (id ID) Compare(other ID) int { return bytes.Compare(id[:], other[:]) }
 
+// AccountText returns the text that names an account in an error.
+func AccountText(account ID) string {
+	if account.IsZero() {
+		return "no account"
+	}
+	return account.String()
+}
+
 // Visible reports whether a request of account sees the data of owner; account is
 // nil for requests that see everything.
 func Visible(account *ID, owner ID) bool { return account == nil || *account == owner }

@@ -34,7 +34,8 @@ type Reference struct {
 }
 
 // Path returns the path of a field of a reference in the client's request. For a
-// reference that names an object, it is the path of the id, its only field.
+// reference that names an object, it is the path of its id, whatever field is. For
+// Place 0, it is "references".
 func (r *Reference) Path(field string) string {
 	switch {
 	case r.Place == 0:

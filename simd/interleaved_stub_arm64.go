@@ -11,7 +11,7 @@ package simd
 func scanU8NEON(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
 // listU8NEON compares one query with the blocks list[:len(masks)].
-// It prefetches the block that follows 4 places later in the list.
+// It prefetches the block that is 4 places later in the list.
 // The caller has checked the sizes.
 //
 //go:noescape
@@ -24,7 +24,7 @@ func listU8NEON(query []uint32, blocks []byte, consts []int32, list []uint32, li
 func scanU8DotProd(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
 // listU8DotProd compares one query with the blocks list[:len(masks)].
-// It prefetches the block that follows 4 places later in the list.
+// It prefetches the block that is 4 places later in the list.
 // The caller has checked the sizes.
 //
 //go:noescape
@@ -37,7 +37,7 @@ func listU8DotProd(query []uint32, blocks []byte, consts []int32, list []uint32,
 func scanU8I8MM(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
 // listU8I8MM compares one query with the blocks list[:len(masks)].
-// It prefetches the block that follows 4 places later in the list.
+// It prefetches the block that is 4 places later in the list.
 // The caller has checked the sizes.
 //
 //go:noescape

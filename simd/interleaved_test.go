@@ -99,7 +99,8 @@ func checkScanU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 }
 
 // checkListU8 compares ListU8 with the oracle for query i and count random blocks,
-// of which some repeat. The list has ahead further blocks after them.
+// some of which repeat. The list then has another ahead blocks, which ListU8 may
+// prefetch.
 func checkListU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8, i int, query []uint8, count, ahead int) {
 	t.Helper()
 	list, want := make([]uint32, count+ahead), make([]int32, 0, count*BlockRows)

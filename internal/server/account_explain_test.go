@@ -83,7 +83,7 @@ func TestFullHidesOthers(t *testing.T) {
 	used := itoa(int(x.memory.Stats().Bytes)) + " of 2000 bytes are used"
 	x.call("POST", "/1/faces", body).fault(12052, used)
 	for _, url := range []string{"/1/faces", "/1/import"} {
-		x.call("POST", url+account, body).fault(12052, "limits.memory: the write needs up to ", " bytes, and less is left of 2000").lacks("used")
+		x.call("POST", url+account, body).fault(12052, "limits.memory: the write needs up to ", " bytes, more than is left of the limit of 2000").lacks("used")
 	}
 }
 

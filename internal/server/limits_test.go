@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestLimits checks the limits of docs/api.md 6. A value at the limit is accepted,
+// TestLimits checks the limits of docs/api.md, section "Bounds". A value at the limit is accepted,
 // one more is refused, and the answer names the field and the value. TestFull checks
 // the limit of memory, TestDeadline and TestSlowClient that of time, TestShutdownCut
 // that of a shutdown.

@@ -99,7 +99,7 @@ func (s *storeDouble) checkObject(obj *matcher.Object) error {
 	if s.objects[storeKey{obj.Origin, obj.ID}] {
 		old, _ := s.memory.Get(obj.Origin, obj.ID, nil, false)
 		if !obj.Account.IsZero() && obj.Account != old.Account {
-			return matcher.Errorf(matcher.CodeBadInput, "account_id: it cannot be changed to %s", obj.Account)
+			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(old.Account), obj.Account)
 		}
 		obj.Account = old.Account
 	}

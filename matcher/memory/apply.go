@@ -24,7 +24,7 @@ func (m *Memory) Admit(changes []store.Change) error {
 		m.tables.Reclaim(limit - need)
 		if used := m.tables.Bytes.Load(); used+need > limit {
 			return matcher.Errorf(matcher.CodeFull, "limits.memory: %d of %d bytes are used and the write needs up to %d more", used, limit, need).
-				Mask(fmt.Sprintf("limits.memory: the write needs up to %d bytes, and less is left of %d", need, limit))
+				Mask(fmt.Sprintf("limits.memory: the write needs up to %d bytes, more than is left of the limit of %d", need, limit))
 		}
 	}
 	if need > 0 && m.options.Refuse != nil {

@@ -227,8 +227,9 @@ func TestMisfits(t *testing.T) {
 	invariants(t, p.Memory)
 }
 
-// TestTwoDescriptors checks that an event with a face and a body has room for the columns
-// of both, for all combinations of versions.
+// TestTwoDescriptors checks that a chunk of events with a face and a body has room for
+// the columns of both descriptors, and that each event is found by each of its
+// descriptors.
 func TestTwoDescriptors(t *testing.T) {
 	similarity := matcher.Calibration{Midpoint: 1, Steepness: 1}
 	float := matcher.Version{Length: 3, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: similarity}

@@ -110,19 +110,19 @@ func (m *Memory) Each(ctx context.Context, o matcher.Origin, filter *matcher.Fil
 	return eachObject(ctx, s, f)
 }
 
-// Export is like Each, but also passes the owners of all lists: a map from list ID to
-// account ID, as of the same moment. The zero ID means no account. A request of an
-// account receives an empty map.
+// Export is like Each, but also passes the accounts of all lists: a map from list ID to
+// account ID, as of the same moment. The zero ID means no account. The map is empty
+// unless o is Faces and account is nil.
 func (m *Memory) Export(ctx context.Context, o matcher.Origin, filter *matcher.Filter, account *matcher.ID, f func(*matcher.Object, map[matcher.ID]matcher.ID) error) error {
 	m.tables.RLock()
 	q := m.bind(o, filter, account, m.now())
-	var owners []matcher.ID // by list ordinal
+	var accounts []matcher.ID // by list ordinal
 	if o == matcher.Faces && account == nil {
 		all := m.tables.Newest.Lists
-		owners = make([]matcher.ID, len(all))
+		accounts = make([]matcher.ID, len(all))
 		for i, l := range all {
 			if l.Info != nil { // nil for a list that was deleted before the last start
-				owners[i] = l.Info.Account
+				accounts[i] = l.Info.Account
 			}
 		}
 	}
@@ -132,10 +132,10 @@ func (m *Memory) Export(ctx context.Context, o matcher.Origin, filter *matcher.F
 	if err != nil {
 		return err
 	}
-	lists := make(map[matcher.ID]matcher.ID, len(owners))
-	for i := range owners {
+	lists := make(map[matcher.ID]matcher.ID, len(accounts))
+	for i := range accounts {
 		if l := s.Snapshot().Lists[i]; s.Snapshot().Shows(l) {
-			lists[l.ID] = owners[i]
+			lists[l.ID] = accounts[i]
 		}
 	}
 	return eachObject(ctx, s, func(obj *matcher.Object) error { return f(obj, lists) })

@@ -149,8 +149,8 @@ func testHostile(t *testing.T, v matcher.Version) {
 	for i := range ids {
 		ids[i] = matcher.ID{byte(rng.Uint32()), byte(i)}
 	}
-	for _, origin := range []string{"plain", "denormal", "sum overflows", "one large value"} {
-		query := hostileRow(rng, origin, hostileRow(rng, "plain", make([]float32, v.Length)))
+	for _, queryKind := range []string{"plain", "denormal", "sum overflows", "one large value"} {
+		query := hostileRow(rng, queryKind, hostileRow(rng, "plain", make([]float32, v.Length)))
 		for k := range len(kinds) + 1 {
 			var changes []store.Change
 			for i, id := range ids {

@@ -70,8 +70,8 @@ func subset[T any](w *world, from []T) []T {
 	return some
 }
 
-// descriptor returns one of few different rows, so that ties are common, and occasionally
-// an extreme one.
+// descriptor returns a random row, often one of a few, so that ties are common, and
+// sometimes an extreme one.
 func (w *world) descriptor(v *matcher.Version) matcher.Descriptor {
 	data := make([]byte, 0, v.Size())
 	kind, base := w.IntN(8), w.IntN(4)
@@ -109,7 +109,7 @@ func (w *world) descriptor(v *matcher.Version) matcher.Descriptor {
 // changesAccount reports whether err is that of a write that was refused because it would
 // change the account of an object.
 func changesAccount(err error) bool {
-	return matcher.CodeOf(err) == matcher.CodeBadInput && strings.HasPrefix(err.Error(), "account_id: it cannot be changed")
+	return matcher.CodeOf(err) == matcher.CodeBadInput && strings.HasPrefix(err.Error(), "account_id: ") && strings.Contains(err.Error(), " cannot be changed to ")
 }
 
 // face returns a random face in some of the lists.

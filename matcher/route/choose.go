@@ -67,9 +67,9 @@ func (r *Router) sortRanked(c *contest, ch *choice) {
 func (ch *choice) noMatcherError() error {
 	reasons := make([]string, len(ch.offered))
 	for i, m := range ch.offered {
-		reasons[i] = m.Name + ": " + cmp.Or(m.Reason, "cannot")
+		reasons[i] = m.Name + ": " + cmp.Or(m.Reason, "it gave no reason")
 	}
-	return fmt.Errorf("no matcher can do it: %s", strings.Join(reasons, "; "))
+	return fmt.Errorf("no matcher can answer for this candidate set: %s", strings.Join(reasons, "; "))
 }
 
 // matcher returns the index of the matcher that is asked.

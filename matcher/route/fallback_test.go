@@ -105,8 +105,8 @@ func TestNoFallback(t *testing.T) {
 	}
 }
 
-// TestHungMatcherLeavesTime: a matcher gets half of the request's time if another
-// one can follow. The last one and the local one get all remaining time.
+// TestHungMatcherLeavesTime: a remote or a plugin gets half of the remaining time if
+// another matcher can follow. The last one and the local one get all of it.
 func TestHungMatcherLeavesTime(t *testing.T) {
 	const day = 24 * time.Hour
 	ctx, cancel := context.WithTimeout(t.Context(), day)

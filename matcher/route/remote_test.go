@@ -260,7 +260,7 @@ func TestNarrowedSetOfAnOwner(t *testing.T) {
 	req := request(raw(1))
 	req.Candidates = []*matcher.Candidates{{Limit: 1}, {Limit: 1, Filter: listID(1)}}
 	_, err := route.New(o).Match(t.Context(), req)
-	if matcher.CodeOf(err) != matcher.CodeNoMatcher || err.Error() != "candidates[1]: no matcher can do it: local: the set is owned by remote a; a: cannot take a narrowed set" {
+	if matcher.CodeOf(err) != matcher.CodeNoMatcher || err.Error() != "candidates[1]: no matcher can answer for this candidate set: local: the set is owned by remote a; a: cannot take a narrowed set" {
 		t.Error(err)
 	}
 }

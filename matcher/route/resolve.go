@@ -61,7 +61,7 @@ func (r *Router) resolve(ctx context.Context, req *Request, moment matcher.Momen
 			}
 		}
 		if refs = append(refs, all[i].found...); len(refs) > limit {
-			return nil, matcher.Errorf(matcher.CodeTooMany, "references: %d or more, the limit is %d", len(refs), limit)
+			return nil, matcher.Errorf(matcher.CodeTooMany, "references: must be at most %d after each key is replaced by its objects, got %d or more", limit, len(refs))
 		}
 	}
 	return refs, nil

@@ -160,7 +160,7 @@ func (q *inquiry) withinLimit(asked []matcher.Reference, ids [][]matcher.ID) []m
 		}
 		for _, i := range q.keys {
 			if r := &q.req.References[i]; r.Type == ref.Type && r.ID == ref.ID {
-				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: %d or more references, the limit is %d", i, n, q.req.ReferencesMax)
+				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: with this key the references are %d or more, the limit is %d", i, n, q.req.ReferencesMax)
 				break
 			}
 		}

@@ -164,10 +164,10 @@ func TestReferencesWithoutObject(t *testing.T) {
 	check(matcher.CodeWrongVersion, "references[0]: its descriptor has version 59", req)
 	req = request(named(matcher.RefEventTrackID, "k20"))
 	req.ReferencesMax = 1
-	check(matcher.CodeTooMany, "references[0].id: 2 or more references, the limit is 1", req)
+	check(matcher.CodeTooMany, "references[0].id: with this key the references are 2 or more, the limit is 1", req)
 	req = request(raw(1), named(matcher.RefFaceExternalID, "twins"))
 	req.ReferencesMax = 3
-	check(matcher.CodeTooMany, "references: 4 or more, the limit is 3", req)
+	check(matcher.CodeTooMany, "references: must be at most 3 after each key is replaced by its objects, got 4 or more", req)
 	req.ReferencesMax = 4
 	if got, err := q.match(t.Context(), req); err != nil || got != "1 1(twins 1) 2(twins 2) 11(twins 11)" {
 		t.Error(got, err)

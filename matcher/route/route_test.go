@@ -288,8 +288,8 @@ func TestErrors(t *testing.T) {
 	unknown.Descriptor.Version = 7
 	check(request(unknown), matcher.CodeUnknownVersion, "references[0].data.version: version 7 is not registered")
 
-	check(with(request(raw(1), raw(2), raw(3)), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "the limit is 2")
-	check(with(request(raw(1), key("twins")), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "the limit is 2")
+	check(with(request(raw(1), raw(2), raw(3)), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "must be at most 2")
+	check(with(request(raw(1), key("twins")), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "must be at most 2")
 	check(with(request(raw(1), raw(2)), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "limits allow 3 rows for each of 2 references")
 	check(request(key("slow")), matcher.CodeDeadline, "deadline")
 

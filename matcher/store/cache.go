@@ -56,9 +56,11 @@ func (m mark) append(dst []byte) []byte { return m.state.append(append(dst, m.in
 
 func decodeMark(b []byte) (m mark, err error) {
 	if len(b) < len(m.instance) {
-		return m, fmt.Errorf("the mark needs at least %d bytes, got %d", len(m.instance), len(b))
+		return m, fmt.Errorf("mark of the segments: must have at least %d bytes, got %d", len(m.instance), len(b))
 	}
 	m.instance = matcher.ID(b)
-	m.state, err = decodeState(b[len(m.instance):])
-	return m, err
+	if m.state, err = decodeState(b[len(m.instance):]); err != nil {
+		return m, fmt.Errorf("mark of the segments: %w", err)
+	}
+	return m, nil
 }

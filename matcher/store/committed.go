@@ -39,8 +39,8 @@ func readCommitted(fsys vfs.FS, dir string) (uint64, error) {
 	return n, nil
 }
 
-// checkCommitted returns an error if the database, whose last commit is commits,
-// misses commits that were acknowledged.
+// checkCommitted returns an error if the database lacks commits that were
+// acknowledged. commits is the number of its last commit.
 func checkCommitted(fsys vfs.FS, dir string, commits uint64) error {
 	n, err := readCommitted(fsys, dir)
 	if err != nil {

@@ -55,7 +55,7 @@ func addDeletedCount(err error, deleted int) error {
 	if deleted == 0 {
 		return err
 	}
-	count := fmt.Sprintf("; %d objects were deleted before", deleted)
+	count := fmt.Sprintf("; %d objects had already been deleted", deleted)
 	if errors.Is(err, context.DeadlineExceeded) { // the answer to this error would not have the number
 		return matcher.Errorf(matcher.CodeDeadline, "the request's deadline passed%s", count)
 	}

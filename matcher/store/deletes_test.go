@@ -63,9 +63,9 @@ func TestDeleteFound(t *testing.T) {
 		code   matcher.Code
 		detail string
 	}{
-		{broken, matcher.CodeUnavailable, "broken; 6 objects were deleted before"},
-		{errors.New("mine"), matcher.CodeInternal, "mine; 6 objects were deleted before"},
-		{context.DeadlineExceeded, matcher.CodeDeadline, "the request's deadline passed; 6 objects were deleted before"},
+		{broken, matcher.CodeUnavailable, "broken; 6 objects had already been deleted"},
+		{errors.New("mine"), matcher.CodeInternal, "mine; 6 objects had already been deleted"},
+		{context.DeadlineExceeded, matcher.CodeDeadline, "the request's deadline passed; 6 objects had already been deleted"},
 	} {
 		fill(10)
 		left, calls := len(m.objects), 0
@@ -79,7 +79,7 @@ func TestDeleteFound(t *testing.T) {
 		if n != 6 || err.Error() != c.detail || len(m.objects) != left-6 || errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("deleted %d, %v; want %s", n, err, c.detail)
 		}
-		if e, ok := errors.AsType[*matcher.Error](err); ok && errors.Is(c.err, broken) && e.Masked != "masked; 6 objects were deleted before" {
+		if e, ok := errors.AsType[*matcher.Error](err); ok && errors.Is(c.err, broken) && e.Masked != "masked; 6 objects had already been deleted" {
 			t.Errorf("masked: %q", e.Masked)
 		}
 	}
@@ -101,7 +101,7 @@ func TestDeleteFound(t *testing.T) {
 		}
 		return in(among)
 	})
-	if wantCode(t, err, matcher.CodeUnavailable); !strings.HasSuffix(err.Error(), "; 3 objects were deleted before") || m.list(id(100)) == nil || len(m.objects) != 7 {
+	if wantCode(t, err, matcher.CodeUnavailable); !strings.HasSuffix(err.Error(), "; 3 objects had already been deleted") || m.list(id(100)) == nil || len(m.objects) != 7 {
 		t.Errorf("%v; %d are left", err, len(m.objects))
 	}
 	reopen(t, s, m)

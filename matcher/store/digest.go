@@ -3,7 +3,6 @@ package store
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"hash/crc32"
 )
 
@@ -66,7 +65,7 @@ func decodeState(b []byte) (s state, err error) {
 		d.err = errors.New("unexpected bytes at the end")
 	}
 	if d.err != nil {
-		return state{}, fmt.Errorf("state of the last commit: %w", d.err)
+		return state{}, d.err
 	}
 	return s, nil
 }

@@ -41,10 +41,11 @@ func (l *ImportLine) listAccount(id matcher.ID, o *matcher.Object) matcher.ID {
 // the lines differ, whatever their order.
 //
 // Import returns one error per line, nil if the object is durable. A rejected line
-// does not stop the other lines. It is CodeForbidden if the stored object belongs to
-// another account or a remote owns the object or its list, and CodeListNotFound if a
-// list belongs to another account. All lines are one commit: if the commit fails,
-// every line gets its error.
+// does not stop the other lines. Its error is CodeForbidden if the stored object
+// belongs to another account, if a remote owns the object or its list, or if the
+// object and a list belong to different accounts. It is CodeListNotFound if account
+// cannot see a list. All lines are one commit: if the commit fails, every line gets
+// the error of the commit.
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
 	errs := make([]error, len(lines))
 	err := s.Commit(ctx, func(tx *Tx) error {

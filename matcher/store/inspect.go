@@ -102,7 +102,7 @@ func canMake(dir string) error {
 		}
 	}
 	if _, missing := os.Stat(above); missing != nil { // a symbolic link to a file that does not exist
-		return fmt.Errorf("store: data directory %s cannot be made: %w", dir, missing)
+		return fmt.Errorf("store: data directory %s cannot be created: the symbolic link %s leads nowhere: %w", dir, above, missing)
 	}
 	if err == nil {
 		err = unix.Faccessat(unix.AT_FDCWD, above, unix.W_OK|unix.X_OK, unix.AT_EACCESS)

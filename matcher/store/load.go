@@ -121,7 +121,9 @@ func (l *loader) readRecord(k, value []byte) error {
 func (l *loader) readMeta(k key, value []byte) (err error) {
 	switch k {
 	case metaState:
-		l.state, err = decodeState(value)
+		if l.state, err = decodeState(value); err != nil {
+			err = fmt.Errorf("state of the last commit: %w", err)
+		}
 	case metaNextList:
 		d := decoder{rest: value}
 		l.lists.next, err = d.uvarint(), d.err
@@ -138,7 +140,8 @@ func (l *loader) readMeta(k key, value []byte) (err error) {
 // commit.
 func (l *loader) checkState() error {
 	if l.digest != l.state.digest {
-		return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d, want %d", l.digest.records, l.state.digest.records)
+		return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d records with checksum %016x, must be %d with checksum %016x",
+			l.digest.records, l.digest.sum, l.state.digest.records, l.state.digest.sum)
 	}
 	for number, id := range l.lists.ids {
 		if number >= l.lists.next {

@@ -127,7 +127,7 @@ func (tx *Tx) putObject(account *matcher.ID, o *matcher.Object) (created bool, e
 	}
 	if old != nil {
 		if !o.Account.IsZero() && o.Account != old.Account {
-			return false, matcher.Errorf(matcher.CodeBadInput, "account_id: it cannot be changed to %s", o.Account)
+			return false, matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(old.Account), o.Account)
 		}
 		o.Account = old.Account
 	}

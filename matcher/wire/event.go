@@ -125,7 +125,8 @@ func (v value) meta() (string, error) {
 	return string(w.Done()), nil
 }
 
-// checkMeta refuses values that JSON cannot write and keys that are given twice.
+// checkMeta refuses values that JSON cannot write, keys that are given twice, and
+// nesting deeper than metaDepth.
 func (v value) checkMeta(depth int) error {
 	switch n := v.nodes[0]; n.kind {
 	case kindFloat:

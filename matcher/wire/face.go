@@ -35,14 +35,6 @@ func (b *binder) ids(v value) ([]matcher.ID, error) {
 	return ids, err
 }
 
-// accountText names an account in an error.
-func accountText(id matcher.ID) string {
-	if id.IsZero() {
-		return "no account"
-	}
-	return id.String()
-}
-
 // FacePatch reads the body of PATCH and returns a function that applies it to a
 // face. The function sets the fields that are given; null clears a field. A
 // descriptor or a create_time can be replaced but not cleared. face_id and
@@ -76,7 +68,7 @@ func (d *Decoder) FacePatch(f Format, body []byte) (func(*matcher.Object) error,
 			return matcher.Errorf(matcher.CodeBadInput, "face_id: %s cannot be changed to %s", obj.ID, given.ID)
 		}
 		if !given.Account.IsZero() && given.Account != obj.Account {
-			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", accountText(obj.Account), given.Account)
+			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(obj.Account), given.Account)
 		}
 		for _, field := range fields {
 			if field.copy != nil {

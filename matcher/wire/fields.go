@@ -8,7 +8,7 @@ import (
 	"nearside/matcher"
 )
 
-// filterFields are the filters by origin (docs/api.md, section 3), without those of
+// filterFields are the filters by origin (docs/api.md, Filters), without those of
 // meta.
 var filterFields = func() (by [matcher.Origins]map[string]filterField) {
 	for o := range matcher.Origins {
@@ -165,7 +165,7 @@ func (v value) metaValue(t matcher.MetaType) (matcher.MetaValue, error) {
 func (v value) finite() (float64, error) {
 	f, err := v.number(-math.MaxFloat64, math.MaxFloat64)
 	if err != nil {
-		err = v.mustBe("a number")
+		err = v.mustBe("a finite number")
 	}
 	return f, err
 }

@@ -2,7 +2,7 @@ package wire
 
 import "nearside/matcher"
 
-// FilterValues returns the filters of f by name (docs/api.md, section 3), in the types
+// FilterValues returns the filters of f by name (docs/api.md, Filters), in the types
 // that [AppendValue] takes. Decoding them gives the same filter. o is the origin of the
 // objects; the result does not contain it. A time that RFC 3339 cannot express becomes
 // the nearest time that it can express.

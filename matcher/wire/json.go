@@ -125,7 +125,7 @@ func scanJSON(body []byte) (nodes int, err error) {
 		case '{', '[':
 			nodes++
 			if depth++; depth > depthMax {
-				return 0, syntaxAt(body, i, "nested deeper than %d", depthMax)
+				return 0, syntaxAt(body, i, "nested deeper than %d levels", depthMax)
 			}
 		case '}', ']':
 			if depth--; depth > 0 {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"nearside/matcher"
@@ -192,10 +193,10 @@ func targetsOf(o matcher.Origin, v value) ([]string, error) {
 		}
 		t := targetNamed(o, s)
 		if t == "" {
-			return v.mustBe("a target of " + o.String())
+			return v.mustBe("one of " + strings.Join(Targets(o), ", "))
 		}
 		if len(targets) == 2*len(Targets(o)) { // some repetition is accepted
-			return badInput("must have at most %d targets", 2*len(Targets(o)))
+			return badInput("must have at most %d targets, got more", 2*len(Targets(o)))
 		}
 		targets = append(targets, t)
 		return nil

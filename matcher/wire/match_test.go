@@ -90,7 +90,7 @@ func TestReferenceRefused(t *testing.T) {
 	r.ref(`{}`, `.type: is missing`)
 	r.ref(`{"id":"x"}`, `.type: is missing`)
 	r.ref(`{"type":5}`, `.type: must be text, got 5`)
-	r.ref(`{"type":"nope"}`, `.type: must be a type of reference`)
+	r.ref(`{"type":"nope"}`, `.type: must be one of face, event, attribute, face_external_id, event_external_id, event_track_id, raw_descriptor, sdk_descriptor, got "nope"`)
 	r.ref(`{"type":"xpk_file"}`, `.type: "xpk_file" is not supported: its format is not public`)
 	r.ref(`{"type":"face"}`, `.id: is missing`)
 	r.ref(`{"type":"face","id":"abc"}`, `.id: must be a UUID, got "abc"`)
@@ -158,8 +158,8 @@ func TestSetRefused(t *testing.T) {
 	r.set(`{"filters":{"origin":"faces"},"order":"random"}`, `.order: must be one of similarity, create_time_asc, create_time_desc, got "random"`)
 	r.set(`{"filters":{"origin":"faces"},"order":1}`, `.order: must be text, got 1`)
 	r.set(`{"filters":{"origin":"faces"},"targets":"face_id"}`, `.targets: must be an array, got "face_id"`)
-	r.set(`{"filters":{"origin":"faces"},"targets":["face_id","source"]}`, `.targets[1]: must be a target of faces, got "source"`)
-	r.set(`{"filters":{"origin":"faces"},"targets":["descriptor"]}`, `.targets[0]: must be a target of faces, got "descriptor"`)
+	r.set(`{"filters":{"origin":"faces"},"targets":["face_id","source"]}`, `.targets[1]: must be one of face_id, `)
+	r.set(`{"filters":{"origin":"faces"},"targets":["descriptor"]}`, `.targets[0]: must be one of face_id, `)
 	r.set(`{"filters":{"origin":"faces"},"targets":[1]}`, `.targets[0]: must be text, got 1`)
 }
 

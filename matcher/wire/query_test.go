@@ -116,7 +116,7 @@ func TestQueryRefused(t *testing.T) {
 	faces("face_ids", "face_ids[0]: must be a UUID, got 1", `[1]`)
 	faces("ethnic_groups", `ethnic_groups[0]: must be an integer from 0 to 255, got "1"`, `["1"]`)
 	faces("ethnic_groups", `ethnic_groups[1]: must be an integer`, "3", "1 2")
-	faces("ethnic_groups", "nested deeper than 32", strings.Repeat("[", 33)+strings.Repeat("]", 33))
+	faces("ethnic_groups", "nested deeper than 32 levels", strings.Repeat("[", 33)+strings.Repeat("]", 33))
 	faces("external_ids[]", "external_ids[]: unknown filter of faces; did you mean external_ids?", "a")
 	faces("foo[]", "foo[]: unknown filter of faces", "a")
 	for name := range filterFields[matcher.Faces] {

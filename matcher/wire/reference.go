@@ -150,7 +150,7 @@ func referenceType(v value) (matcher.ReferenceType, error) {
 	if s == "xpk_file" {
 		return "", badInput(`"xpk_file" is not supported: its format is not public`)
 	}
-	return "", v.mustBe("a type of reference such as face or raw_descriptor")
+	return "", v.mustBe("one of face, event, attribute, face_external_id, event_external_id, event_track_id, raw_descriptor, sdk_descriptor")
 }
 
 func referenceID(t matcher.ReferenceType, v value) (string, error) {

@@ -56,9 +56,9 @@ func TestJSONSyntax(t *testing.T) {
 	check("[\"a\xff\"]", "byte 3: not UTF-8")
 	check("[\"\xed\xa0\x80\"]", "byte 2: not UTF-8") // a surrogate
 	check("{\"\xc0\x80\":1}", "byte 2: not UTF-8")   // overlong
-	check(strings.Repeat("[", 33)+strings.Repeat("]", 33), "byte 32: nested deeper than 32")
-	check(strings.Repeat(`{"a":`, 1e6), "nested deeper than 32")
-	check(strings.Repeat("[", 1e6), "byte 32: nested deeper than 32")
+	check(strings.Repeat("[", 33)+strings.Repeat("]", 33), "byte 32: nested deeper than 32 levels")
+	check(strings.Repeat(`{"a":`, 1e6), "nested deeper than 32 levels")
+	check(strings.Repeat("[", 1e6), "byte 32: nested deeper than 32 levels")
 
 	if err := parse(JSON, []byte(strings.Repeat("[", 32)+strings.Repeat("]", 32))); err != nil {
 		t.Error(err)
@@ -85,7 +85,7 @@ func TestJSONSyntaxPath(t *testing.T) {
 		`{"a":[tru]}`:                                    `a[0]: byte 9: invalid character ']'`,
 		`{"a":[0,1`:                                      `a[1]: byte 9: unexpected end`,
 		`{"orig\u0069n":[{"\"":-}]}`:                     `origin[0].": byte 23: invalid character '}'`,
-		`{"a":` + strings.Repeat("[", 40):                `a` + strings.Repeat("[0]", 31) + `: byte 36: nested deeper than 32`,
+		`{"a":` + strings.Repeat("[", 40):                `a` + strings.Repeat("[0]", 31) + `: byte 36: nested deeper than 32 levels`,
 		strings.Repeat("[", 40) + "\"\xff\"":             `body` + strings.Repeat("[0]", 32) + `: byte 41: not UTF-8`,
 		`{"a":[{"` + strings.Repeat("k", 100) + `":x}]}`: `a[0].` + strings.Repeat("k", 61) + `...: byte 110: invalid`,
 		`{"a":1} x`:                                      "body: byte 8: more bytes",
@@ -128,10 +128,10 @@ func TestMessagePackBounds(t *testing.T) {
 	check("\xdb\xff\xff\xff\xff", matcher.CodeSyntax, "unexpected end")
 	check("\xc6\xff\xff\xff\xff", matcher.CodeSyntax, "unexpected end")
 	check("\xc9\xff\xff\xff\xff\x05", matcher.CodeBadInput, "body: byte 0: a value of an extension type is not accepted; times are text")
-	check(strings.Repeat("\x91", 33)+"\x01", matcher.CodeSyntax, "byte 32: nested deeper than 32")
-	check(strings.Repeat("\x91", 1e6)+"\x01", matcher.CodeSyntax, "nested deeper than 32")
-	check(strings.Repeat("\x81\xa1a", 1e5)+"\x01", matcher.CodeSyntax, "nested deeper than 32")
-	check(strings.Repeat("\xdd\x00\x00\x00\x05", 1e5), matcher.CodeSyntax, "nested deeper than 32")
+	check(strings.Repeat("\x91", 33)+"\x01", matcher.CodeSyntax, "byte 32: nested deeper than 32 levels")
+	check(strings.Repeat("\x91", 1e6)+"\x01", matcher.CodeSyntax, "nested deeper than 32 levels")
+	check(strings.Repeat("\x81\xa1a", 1e5)+"\x01", matcher.CodeSyntax, "nested deeper than 32 levels")
+	check(strings.Repeat("\xdd\x00\x00\x00\x05", 1e5), matcher.CodeSyntax, "nested deeper than 32 levels")
 	check("\x91\xa2a\xff", matcher.CodeSyntax, "byte 3: not UTF-8")
 	check("\x81\xa1\xff\x01", matcher.CodeSyntax, "byte 2: not UTF-8")
 	check("\x81\x01\x01", matcher.CodeBadInput, "byte 1: a key of type int")
@@ -140,7 +140,7 @@ func TestMessagePackBounds(t *testing.T) {
 	check("\x81\xa1a\x92\x01\xc1", matcher.CodeSyntax, "a[1]: byte 5: no value begins with 0xc1")
 	check("\x81\xa1a\x92\x01", matcher.CodeSyntax, "a: byte 3: 2 elements are declared")
 	check("\x81\xa1a\x92\x01\xa5b", matcher.CodeSyntax, "a[1]: byte 7: unexpected end")
-	check("\x81\xa1a"+strings.Repeat("\x91", 40), matcher.CodeSyntax, "a"+strings.Repeat("[0]", 31)+": byte 34: nested deeper than 32")
+	check("\x81\xa1a"+strings.Repeat("\x91", 40), matcher.CodeSyntax, "a"+strings.Repeat("[0]", 31)+": byte 34: nested deeper than 32 levels")
 	check("\x81\xa1a\x93\x01\x81\xa1b\x92\x02\xd4\x05\x00\x00", matcher.CodeBadInput, "a[1].b[1]: byte 10: a value of an extension type is not accepted")
 	check("\x82\xa1a\x01\xa1b\x81\x01\x01", matcher.CodeBadInput, "b: byte 7: a key of type int is not accepted; keys are text")
 	check("\x81\xa1a\x92\x01\xa3x\xffy", matcher.CodeSyntax, `a[1]: byte 7: not UTF-8: "x\xffy"`)

@@ -126,7 +126,7 @@ func (t *tape) located(err error) error {
 // errTooManyValues is the fault of a whole body.
 var errTooManyValues = &fault{code: matcher.CodeTooMany, message: fmt.Sprintf("must have at most %d values", nodesMax)}
 
-var errDepth = &fault{code: matcher.CodeSyntax, message: fmt.Sprintf("nested deeper than %d", depthMax)}
+var errDepth = &fault{code: matcher.CodeSyntax, message: fmt.Sprintf("nested deeper than %d levels", depthMax)}
 
 // syntaxFault returns the fault of a body that is malformed at offset.
 func syntaxFault(offset int, format string, args ...any) error {

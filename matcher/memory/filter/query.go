@@ -67,8 +67,9 @@ func Bind(t *table.Tables, k *simd.Kernel, o matcher.Origin, f *matcher.Filter, 
 // lists or IDs.
 func (q *Query) UseSnapshot(snap *table.Snapshot) { q.snap = snap }
 
-// AddColumns adds the conditions that are tested on columns. Conditions on numbers come
-// first, because they are the fastest per row. It needs no lock.
+// AddColumns adds the conditions that are tested on columns. Conditions on the
+// creation time and on small numbers come first, because they are the fastest per row. It
+// needs no lock.
 func (q *Query) AddColumns(f *matcher.Filter) {
 	if !f.CreateTime.IsZero() {
 		q.add(TimeRange(f.CreateTime))

@@ -209,8 +209,8 @@ type slabView struct {
 }
 
 // mustCompare returns the rows that must always be compared exactly, because kernel
-// values say nothing about them. It covers 64 rows, starting at row at, which must be a
-// multiple of 64.
+// values say nothing about them. It has one bit for each of the 64 rows from at&^63 on,
+// so a caller whose at is not a multiple of 64 shifts it by at&63.
 func (s *slabView) mustCompare(at int) uint64 {
 	if s.Coarse == nil {
 		return 0

@@ -87,7 +87,7 @@ func scanDoc(name string) []string {
 func listDoc(name string) []string {
 	return []string{
 		name + " compares one query with the blocks list[:len(masks)].",
-		fmt.Sprintf("It prefetches the block that follows %d places later in the list.", listAhead),
+		fmt.Sprintf("It prefetches the block that is %d places later in the list.", listAhead),
 		"The caller has checked the sizes.",
 	}
 }

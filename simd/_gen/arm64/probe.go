@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// products is the number of multiply instructions in a round of a probe.
-const products = 12
+// multiplies is the number of multiply instructions in a round of a probe.
+const multiplies = 12
 
 // probes returns the probes. They measure the highest speed that a core reaches: they
 // only read memory, or only multiply.
@@ -47,12 +47,12 @@ func stream() *function {
 
 // multiply generates a probe that repeats one multiply instruction and reads no memory.
 func multiply(name, instruction string, add func(f *function, sum vec)) *function {
-	f := newFunction(name, "rounds int", 8, fmt.Sprintf("%s runs %s %d times in each round.", name, instruction, products))
+	f := newFunction(name, "rounds int", 8, fmt.Sprintf("%s runs %s %d times in each round.", name, instruction, multiplies))
 	f.op("MOVD rounds+0(FP), R0")
 	f.clear(0, 30)
 	f.op("CBZ R0, done")
 	f.label("round")
-	for sum := range vec(products) {
+	for sum := range vec(multiplies) {
 		add(f, sum)
 	}
 	f.op("SUBS $1, R0, R0")

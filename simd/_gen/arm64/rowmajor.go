@@ -1,8 +1,9 @@
 package main
 
 // rowMajor returns the kernels that read row-major data. Each computes, for each row,
-// one sum over pairs of an element of the row and an element of the query. All share
-// one frame: turns of several registers, steps of one register, and the rest one by one.
+// one sum over pairs of an element of the row and an element of the query. All have
+// the same structure: turns of several registers, steps of one register, and the rest one
+// by one.
 func rowMajor() []*function {
 	const product vec = 24
 	return []*function{
@@ -135,8 +136,9 @@ func squaredL2U8(name string, sums int, add func(f *function, i int, d vec)) *fu
 	return f
 }
 
-// sumF32 generates a float32 kernel with eight sums, as many as hide the latency of
-// two multipliers of four cycles. add adds the products of four lanes, rest of one.
+// sumF32 generates a float32 kernel with eight sums, which hide a latency of four cycles
+// on two multipliers. add adds the products of four lanes; rest adds the product of one
+// lane.
 func sumF32(name, doc string, add, rest func(f *function, sum, r, q vec)) *function {
 	f := newFunction(name, "dst []float32, query []float32, rows []float32", 72, name+" "+doc, "The caller has checked the shape.")
 	const sums = 8

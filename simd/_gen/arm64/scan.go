@@ -208,7 +208,7 @@ func (k scanKernel) start(f *function) {
 	f.op("VDUP %v.S[0], %[1]v.S4", scanStart)
 }
 
-// startShift is log2 of 128, divided by the number of sums of a row.
+// startShift returns log2 of 128/sumsOfRow.
 func startShift(sumsOfRow int) int { return 7 - log2(sumsOfRow) }
 
 func log2(n int) int {

@@ -154,7 +154,7 @@ func tileNEON(width int) *function {
 	return f
 }
 
-// wholeBlock generates the frame of a tile that handles whole blocks. start sets the
+// wholeBlock generates the loop of a tile that handles whole blocks. start sets the
 // sums, and lines adds all lines of a block.
 func (f *function) wholeBlock(width int, start, lines func(), sums func(q int) vec) {
 	f.nextBlock(tileData)

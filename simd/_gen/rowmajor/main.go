@@ -2,7 +2,7 @@
 // data. Each computes, for each row, one sum over pairs of an element of the row
 // and an element of the query.
 //
-// All kernels share one frame. It reads rows strictly in order, because a core
+// All kernels share one loop. It reads rows strictly in order, because a core
 // reads memory about twice as fast that way as when it reads several rows side by
 // side. Within a row it takes steps of one vector register, then the rest, which
 // is shorter than a register. A turn, one iteration of the main loop, takes 64 to
@@ -47,8 +47,8 @@ type kernel struct {
 	store   func(out Mem)                         // stores the row's sum
 }
 
-// emitFrame generates the function of k: the shared frame with the parts of k.
-func emitFrame(k kernel) {
+// emitLoop generates the function of k: the shared loop with the parts of k.
+func emitLoop(k kernel) {
 	TEXT(k.name, NOSPLIT, "func(dst []"+k.dst+", query, rows []"+k.elem+")")
 	Doc(k.name+" "+k.doc, "The caller has checked the shape.")
 	Pragma("noescape")
@@ -112,7 +112,7 @@ func emitFrame(k kernel) {
 func squaredL2U8AVX2() {
 	acc := [2]reg.VecVirtual{YMM(), YMM()}
 	scalar := GP32()
-	emitFrame(kernel{
+	emitLoop(kernel{
 		name: "squaredL2U8AVX2", doc: "sets dst[i] to the exact sum of (query[j]-row[j])^2.",
 		dst: "uint32", elem: "uint8", step: 16, turn: 4,
 		prepare: func(reg.Register) {},
@@ -238,7 +238,7 @@ func emitMasked(k kernel, register func() reg.VecVirtual, add func(r, q reg.VecV
 		VMOVDQU8_Z(Mem{Base: query, Index: j, Scale: 1}, mask, q)
 		add(r, q, 1)
 	}
-	emitFrame(k)
+	emitLoop(k)
 }
 
 // roundDown returns n rounded down to a multiple of m, a power of two.

@@ -64,7 +64,7 @@ func (o *Oracle) Passes(f *matcher.Filter, account *matcher.ID, x *matcher.Objec
 		(f.Lists == nil || in(f.Lists, x.Lists...))
 }
 
-// Distance is implemented from the text of docs/api.md, section 2.
+// Distance is implemented from the text of docs/api.md, Distance.
 func (o *Oracle) Distance(v *matcher.Version, a, b []byte) float64 {
 	if v.Encoding == matcher.Uint8 {
 		sum := int64(0)
