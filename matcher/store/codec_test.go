@@ -221,6 +221,7 @@ func FuzzDecode(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(event)
+	f.Add([]byte{recordVersions[matcher.Events], tagTags, 0}) // no tags
 	f.Add(appendList(nil, listEntry{list: &matcher.List{UserData: "x", CreateTime: -1}, number: 3}))
 	f.Fuzz(func(t *testing.T, rec []byte) {
 		if e, err := decodeList(rec, id(3)); err == nil {

@@ -190,8 +190,12 @@ func (d *decoder) lists(table *listTable) []matcher.ID {
 	return ids
 }
 
+// texts returns nil if there are no texts, as in an object that does not have the field.
 func (d *decoder) texts() []string {
 	n := d.uvarint()
+	if n == 0 {
+		return nil
+	}
 	if n > uint64(len(d.rest)) { // each text has at least one byte
 		d.fail(errTruncated)
 		return nil
