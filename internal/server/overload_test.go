@@ -347,7 +347,7 @@ func TestSmallRequestsDuringCrossMatch(t *testing.T) {
 	x := start(t, func(s *settings) {
 		s.matcher = func(m matcher.Matcher) matcher.Matcher {
 			return gated{m, func(n int) {
-				if n == 4 { // the cross match has many waves, each of which waits at least once
+				if n == 2 { // the cross match has at least two waves, each of which waits at least once
 					close(underway)
 					<-answered
 				}
@@ -355,7 +355,8 @@ func TestSmallRequestsDuringCrossMatch(t *testing.T) {
 		}
 	})
 	var lines strings.Builder
-	for n := range 500 {
+	const faces = 500
+	for n := range faces {
 		lines.WriteString(face(n, descriptor(v4, byte(n), byte(n>>8), 0, 0)) + "\n")
 	}
 	x.call("POST", "/1/import", lines.String()).status(200)
@@ -364,7 +365,11 @@ func TestSmallRequestsDuringCrossMatch(t *testing.T) {
 		const side = `{"filters":{"origin":"faces"}}`
 		crossed <- x.call("POST", "/1/crossmatcher/faces", `{"references":`+side+`,"candidates":`+side+`,"limit":3}`)
 	}()
-	<-underway
+	select {
+	case <-underway:
+	case a := <-crossed:
+		t.Fatalf("the cross match did not wait: %.300s", a.body)
+	}
 	probe := givenDescriptor(descriptor(v4, 7, 0, 0, 0))
 	for range 20 {
 		x.call("POST", "/1/matcher/faces", matchBody(probe, allFaces(`,"limit":1`, figures))).status(201).part("0.matches.0.result", `[`+row(7, v4, 0)+`]`)
@@ -376,5 +381,5 @@ func TestSmallRequestsDuringCrossMatch(t *testing.T) {
 	default:
 	}
 	close(answered)
-	(<-crossed).status(201).part("499.matches.0.result.0.face.face_id", `"`+id(499)+`"`)
+	(<-crossed).status(201).part(itoa(faces-1)+".matches.0.result.0.face.face_id", `"`+id(faces-1)+`"`)
 }
