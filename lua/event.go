@@ -29,8 +29,8 @@ func (p *plugin) deliver(ctx context.Context, in *instance) {
 // handleBatch calls handle_event with the results of values and the name of their events.
 // If the call fails or the breaker is open, the batch is lost and counted.
 func (p *plugin) handleBatch(ctx context.Context, in *instance, name string, values []func() any) {
-	b := p.breakers["handle_event"]
-	if !b.Allow() {
+	call, ok := p.breakers["handle_event"].Allow()
+	if !ok {
 		p.queue.countLost(len(values))
 		return
 	}
@@ -40,9 +40,9 @@ func (p *plugin) handleBatch(ctx context.Context, in *instance, name string, val
 	}
 	_, err := in.callHook(ctx, p.limits["handle_event"], "handle_event", points, name)
 	if err != nil && innocent(ctx, err) {
-		b.CancelCall()
+		call.Cancel()
 	} else {
-		b.RecordCall(err)
+		call.Record(err)
 	}
 	if err != nil {
 		p.queue.countLost(len(values))

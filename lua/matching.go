@@ -87,13 +87,13 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	if reason := p.degraded.Load(); reason != nil {
 		return errors.New("the plugin does not run: " + *reason)
 	}
-	b := p.breakers[name]
-	if !b.Allow() {
+	call, ok := p.breakers[name].Allow()
+	if !ok {
 		return errOff
 	}
 	state, err := p.idleState(ctx)
 	if err != nil {
-		b.CancelCall()
+		call.Cancel()
 		return err
 	}
 	in := state.Owner().(*instance)
@@ -101,7 +101,7 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 	broken := vm.Broken(err)
 	p.pool.Put(state, broken)
 	if rejection, ok := rejectionOf(name, results, err); ok && !broken {
-		b.RecordCall(nil)
+		call.Record(nil)
 		p.Lasting.Rejected.Add(1)
 		return rejection.Err()
 	}
@@ -109,13 +109,13 @@ func (p *plugin) matchHook(ctx context.Context, name string, read func(results [
 		err = read(append(results, nil))
 	}
 	if err != nil && innocent(ctx, err) {
-		b.CancelCall()
+		call.Cancel()
 		if errors.Is(err, vm.ErrHost) {
 			p.Log.LogAttrs(ctx, slog.LevelError, "plugin "+name+": a service of the host failed", slog.String("error", err.Error()))
 		}
 		return err
 	}
-	b.RecordCall(err)
+	call.Record(err)
 	in.Report(name, err)
 	return err
 }

@@ -49,6 +49,10 @@ func TestVerdicts(t *testing.T) {
 	f := func(body string, want peer.VerdictKind, wait time.Duration, why string) {
 		t.Helper()
 		v := in.HandleMessage(in.handler(t, "function(m) "+body+" end"), "message")
+		invalid := strings.Contains(why, "not a verdict") || strings.Contains(why, "allowed are") || strings.Contains(why, "not {retry")
+		if raised := strings.Contains(body, "error(") || strings.Contains(body, "assert("); v.PluginFailed != (want == peer.Retry && (raised || invalid)) {
+			t.Errorf("%s: PluginFailed is %v", body, v.PluginFailed)
+		}
 		if v.Kind != want || v.Wait != wait || (v.Err == nil) != (want == peer.Ack) || v.Err != nil && !strings.Contains(v.Err.Error(), why) {
 			t.Errorf("%s: %+v, want %d %v %q", body, v, want, wait, why)
 		}

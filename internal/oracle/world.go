@@ -88,7 +88,7 @@ func New(seed uint64, in Topology) *World {
 // Step sets the random numbers of a step. The next request depends only on the
 // seed, the step and the state of the world.
 func (w *World) Step(seed uint64, step int) {
-	// PCG sources with neighboring seeds begin with similar numbers, so the steps
+	// PCG sources with neighbouring seeds begin with similar numbers, so the steps
 	// are spread out.
 	w.rng = rand.New(rand.NewPCG(seed, uint64(step)*0x9e3779b97f4a7c15))
 }

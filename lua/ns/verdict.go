@@ -52,8 +52,7 @@ func (in *Instance) callHandler(fn *vm.Func, argument any, n int, list bool) []p
 		case stateEnded(err):
 			all[i] = peer.Verdict{Kind: peer.Cancelled, Err: err}
 		default:
-			_, failed := errors.AsType[*vm.Error](err)
-			all[i] = peer.Verdict{Kind: peer.Retry, Err: err, Raised: true, Failed: failed}
+			all[i] = peer.Verdict{Kind: peer.Retry, Err: err, PluginFailed: true}
 		}
 		if cause := h.Cause(); all[i].Kind == peer.Retry && cause != nil {
 			all[i] = peer.Verdict{Kind: peer.Pause, Err: cause}
@@ -97,17 +96,17 @@ func readVerdict(results []any) peer.Verdict {
 		case "dead":
 			v = peer.Verdict{Kind: peer.Dead, Err: errors.New("the handler returned \"dead\"")}
 		default:
-			v.Raised, v.Err = true, fmt.Errorf("the handler returned %q; %s", goval.Shorten(r), allowedVerdicts)
+			v.PluginFailed, v.Err = true, fmt.Errorf("the handler returned %q; %s", goval.Shorten(r), allowedVerdicts)
 		}
 	case map[string]any:
 		seconds, ok := r["retry"].(float64)
 		if !ok || len(r) != 1 || !(seconds >= 0 && seconds <= maxRetrySeconds) {
-			v.Raised, v.Err = true, fmt.Errorf("the handler returned a table that is not {retry = seconds}, seconds from 0 to %v", maxRetrySeconds)
+			v.PluginFailed, v.Err = true, fmt.Errorf("the handler returned a table that is not {retry = seconds}, seconds from 0 to %v", maxRetrySeconds)
 			break
 		}
 		v.Wait = max(time.Duration(seconds*float64(time.Second)), time.Millisecond)
 	default:
-		v.Raised, v.Err = true, fmt.Errorf("the handler returned a %s, which is not a verdict; %s", luaType(first), allowedVerdicts)
+		v.PluginFailed, v.Err = true, fmt.Errorf("the handler returned a %s, which is not a verdict; %s", luaType(first), allowedVerdicts)
 	}
 	if text, ok := reason.(string); ok && text != "" {
 		v.Err = errors.New(text)

@@ -18,7 +18,15 @@ type Breaker struct {
 	failures int // in a row
 	until    time.Time
 	probing  bool
+	openings int // how often the breaker has opened
 	reason   string
+}
+
+// A BreakerCall is a call that a breaker has allowed. Its outcome has no effect if the
+// breaker has opened since the call began.
+type BreakerCall struct {
+	breaker  *Breaker
+	openings int // when the call began
 }
 
 // NewBreaker returns a closed breaker. It opens for the duration pause after
@@ -27,25 +35,30 @@ func NewBreaker(limit int, pause time.Duration, now func() time.Time) *Breaker {
 	return &Breaker{limit: max(limit, 1), pause: pause, now: now}
 }
 
-// Allow reports whether a call may be made. If it returns true, the caller must
-// call RecordCall or CancelCall afterwards.
-func (b *Breaker) Allow() bool {
+// Allow reports whether a call may be made. If ok is true, the caller must call Record
+// or Cancel of the call afterwards.
+func (b *Breaker) Allow() (call BreakerCall, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	call = BreakerCall{b, b.openings}
 	if b.failures < b.limit {
-		return true
+		return call, true
 	}
 	if b.probing || b.now().Before(b.until) {
-		return false
+		return call, false
 	}
 	b.probing = true
-	return true
+	return call, true
 }
 
-// RecordCall records the outcome of a call: nil is success.
-func (b *Breaker) RecordCall(err error) {
+// Record records the outcome of the call: nil is success.
+func (c BreakerCall) Record(err error) {
+	b := c.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if c.openings != b.openings {
+		return
+	}
 	b.probing = false
 	if err == nil {
 		b.failures, b.reason = 0, ""
@@ -54,15 +67,19 @@ func (b *Breaker) RecordCall(err error) {
 	b.failures++
 	b.reason = err.Error()
 	if b.failures >= b.limit {
+		b.openings++
 		b.until = b.now().Add(b.pause)
 	}
 }
 
-// CancelCall ends an allowed call without recording an outcome.
-func (b *Breaker) CancelCall() {
+// Cancel ends the call without recording an outcome.
+func (c BreakerCall) Cancel() {
+	b := c.breaker
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.probing = false
+	if c.openings == b.openings {
+		b.probing = false
+	}
 }
 
 // State returns "closed", "open" or "half-open", and the text of the last

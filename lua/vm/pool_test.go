@@ -186,36 +186,37 @@ func TestBreaker(t *testing.T) {
 	now := time.Unix(0, 0)
 	b := NewBreaker(3, time.Minute, func() time.Time { return now })
 	bad := errors.New("bad")
-	want := func(state string, allowed bool) {
+	want := func(state string, allowed bool) BreakerCall {
 		t.Helper()
 		if s, _ := b.State(); s != state {
 			t.Errorf("state %s, want %s", s, state)
 		}
-		if a := b.Allow(); a != allowed {
-			t.Errorf("Allow returned %v, want %v", a, allowed)
+		call, ok := b.Allow()
+		if ok != allowed {
+			t.Errorf("Allow returned %v, want %v", ok, allowed)
 		}
+		return call
 	}
 	for range 2 {
-		want("closed", true)
-		b.RecordCall(bad)
+		want("closed", true).Record(bad)
 	}
-	want("closed", true)
-	b.RecordCall(nil) // resets the count
+	want("closed", true).Record(nil) // resets the count
+	late := []BreakerCall{want("closed", true), want("closed", true), want("closed", true)}
 	for range 3 {
-		want("closed", true)
-		b.RecordCall(bad)
+		want("closed", true).Record(bad)
 	}
+	late[0].Record(nil) // it began before the breaker opened
 	want("open", false)
 	now = now.Add(time.Minute)
-	want("half-open", true)
+	probe := want("half-open", true)
+	late[1].Record(bad)
+	late[2].Cancel()
 	want("half-open", false) // one probe at a time
-	b.RecordCall(bad)
+	probe.Record(bad)
 	want("open", false)
 	now = now.Add(time.Minute)
-	want("half-open", true)
-	b.CancelCall()
-	want("half-open", true)
-	b.RecordCall(nil)
+	want("half-open", true).Cancel()
+	want("half-open", true).Record(nil)
 	want("closed", true)
 	if _, reason := b.State(); reason != "" {
 		t.Errorf("the reason of a closed breaker is %q, want none", reason)

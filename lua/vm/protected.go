@@ -13,7 +13,7 @@ import (
 // the caller (yuin/gopher-lua#448), and fn may call functions that wait.
 func protectedCall(l *glua.LState, ex *execution, fn glua.LValue, first int) (results int, err error) {
 	if ex.depth >= MaxDepth {
-		l.RaiseError("calls, coroutines and callbacks are nested deeper than %d", MaxDepth)
+		l.RaiseError("calls, coroutines and callbacks are nested deeper than %d levels", MaxDepth)
 	}
 	s, g := ex.state, ex.state.main.G
 	current, depth, caller, outer := ex.coroutine, ex.depth, g.CurrentThread, ex.outer

@@ -171,10 +171,9 @@ func (k *Consumer) renew(ctx context.Context, q Broker, d *Delivery, used int, d
 	return q.Forward(ctx, d, "", k.Queue, d.forRetry(k.Queue, used, due))
 }
 
-// reportAttempt reports a failed attempt. If the handler itself failed, the attempt
-// counts as a failure of the plugin.
+// reportAttempt reports a failed attempt.
 func (k *Consumer) reportAttempt(d *Delivery, v peer.Verdict) {
-	if v.Failed {
+	if v.PluginFailed {
 		k.owner.Report("consumer", fmt.Errorf("queue %s: %w", k.Queue, v.Err))
 		return
 	}

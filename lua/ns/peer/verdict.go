@@ -33,12 +33,9 @@ type Verdict struct {
 	Kind VerdictKind
 	Wait time.Duration // before a retry; 0: RetryWait
 	Err  error         // why the message was not acknowledged; nil for Ack
-	// Raised is true if the call of the handler failed or its result is not a valid
-	// verdict. The Redis reader reports both as failures of the plugin.
-	Raised bool
-	// Failed is true if the call of the handler failed. The RabbitMQ consumer reports
-	// only this as a failure of the plugin.
-	Failed bool
+	// PluginFailed is true if the call of the handler failed or its result is not a
+	// valid verdict. Both are reported as failures of the plugin.
+	PluginFailed bool
 }
 
 // RetryWait returns how long a message waits after a failed attempt. attempt

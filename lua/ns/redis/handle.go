@@ -84,7 +84,7 @@ func (g *groupReader) keepAlive() (stop func()) {
 // it has no attempts left.
 func (g *groupReader) retry(e *groupEntry, v peer.Verdict) {
 	g.state.Count(func(s *peer.ConsumerStatus) { s.Retried++ })
-	if v.Raised {
+	if v.PluginFailed {
 		g.owner.Report("xreadgroup", fmt.Errorf("entry %s, attempt %d of %d: %w", e.id, e.attempt, g.Attempts, v.Err))
 	} else {
 		g.owner.Log().Warn("xreadgroup: an entry was not handled", slog.String("stream", g.Stream), slog.String("entry", e.id),
