@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"nearside/internal/testkit"
 )
 
 // TestAccountAudit attacks every operation of the OpenAPI document as one account,
@@ -25,18 +27,28 @@ func TestAccountAudit(t *testing.T) {
 	if n := len(secrets.FindAllString(others, -1)); n < 500 {
 		t.Fatalf("only %d secrets are stored", n)
 	}
+	compareEvery := 1 // attacks that write
+	if testkit.RaceEnabled {
+		compareEvery = 8 // a comparison is slow there; the run without the race detector finds the attack
+	}
+	writes := 0
 	for _, attack := range attacks() {
 		answer := a.ask(attack)
 		if attack.method == "GET" || strings.Contains(attack.url, "matcher/") || strings.Contains(attack.url, "/find") {
 			continue
 		}
-		if diff := cmp.Diff(others, a.others()); diff != "" {
-			t.Fatalf("%s %s %.300s changed objects of others: %s", attack.method, attack.url, attack.body, diff)
+		if writes++; writes%compareEvery == 0 {
+			if diff := cmp.Diff(others, a.others()); diff != "" {
+				t.Fatalf("%s %s %.300s, or one of the %d attacks before it, changed objects of others: %s", attack.method, attack.url, attack.body, compareEvery-1, diff)
+			}
 		}
 		if bytes.HasPrefix(answer.body, []byte(`{"deleted":`)) && !bytes.Contains(answer.body, []byte(":0}")) {
 			x.seed(attacker)
 			control.seed(attacker)
 		}
+	}
+	if diff := cmp.Diff(others, a.others()); diff != "" {
+		t.Fatalf("the last attacks changed objects of others: %s", diff)
 	}
 	for path, item := range x.spec.doc.Paths.Map() {
 		for method, op := range item.Operations() {
