@@ -110,7 +110,7 @@ func run(ctx context.Context, o *options) (missed int, err error) {
 	if o.only != "" { // bars of other sections do not count
 		bars = slices.DeleteFunc(slices.Clone(bars), func(b gate.Bar) bool { _, ok := s.measured[b.ID]; return !ok })
 	}
-	verdicts := gate.Judge(bars, s.measured, known)
+	verdicts := gate.Judge(bars, s.measured, known, s.class)
 	if !o.gates {
 		if err := s.writeReport(verdicts); err != nil {
 			return 0, err

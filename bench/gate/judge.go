@@ -3,7 +3,9 @@ package gate
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -40,14 +42,16 @@ type Verdict struct {
 // recorded. It is about the noise of medians.
 const noiseFactor = 1.15
 
-// Judge returns the verdicts of bars, in their order. A bar that was neither measured nor
-// skipped is a miss.
-func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) []Verdict {
+// Judge returns the verdicts of bars on a machine of a class, in their order. A bar that
+// was neither measured nor skipped is a miss. So is a bar that is only known to be missed
+// on other classes.
+func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known, class string) []Verdict {
 	verdicts := make([]Verdict, len(bars))
 	for i, b := range bars {
 		m, ok := measured[b.ID]
 		v := Verdict{Bar: b, Measurement: m}
-		k, isKnown := known[b.ID]
+		k := known[b.ID]
+		recorded, isKnown := k.Measured[class]
 		switch {
 		case !ok:
 			v.Status, v.Note = Miss, "not measured"
@@ -58,10 +62,12 @@ func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) 
 			if isKnown {
 				v.Note = joinNotes(m.Note, "listed in known-misses.md, but passes")
 			}
-		case isKnown && notWorse(&b, m.Value, k.Measured):
+		case isKnown && notWorse(&b, m.Value, recorded):
 			v.Status, v.Note = KnownMiss, joinNotes(m.Note, k.Cause)
 		case isKnown:
-			v.Status, v.Note = Miss, joinNotes(m.Note, fmt.Sprintf("worse than the known miss of %v", k.Measured))
+			v.Status, v.Note = Miss, joinNotes(m.Note, fmt.Sprintf("worse than the known miss of %v", recorded))
+		case len(k.Measured) > 0:
+			v.Status, v.Note = Miss, joinNotes(m.Note, "a known miss of other machines: "+strings.Join(slices.Sorted(maps.Keys(k.Measured)), ", "))
 		default:
 			v.Status = Miss
 		}
