@@ -140,6 +140,10 @@ func (r *report) writeTables(b *bytes.Buffer) {
 			return fmt.Sprintf("| %s | %s | %d | %d | %d | %.2f | %s | %.2f | %.2f (%.2f..%.2f) | %s |", c.Peer, c.Encoding, c.Rows, c.Queries, c.Threads,
 				c.Theirs, c.Kernel, c.Ours, c.Faster.Median, c.Faster.Low, c.Faster.High, recall)
 		})
+	if len(r.Comparisons) > 0 {
+		b.WriteString("\n#")
+		writeRecorded(b)
+	}
 	writeTable(b, "HTTP load", "The load generator runs on the same cores. Rate: requests due per second; latency counts from the time when a request was due. Closed: each client sends its next request after the answer.",
 		"| format | rows | references | clients | rate | requests/s | M pairs/s | p50 ms | p99 ms | p99.9 ms | max ms | failed |", r.Loads, func(l *loadFigure) string {
 			rate, failed := "closed", 0
