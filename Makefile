@@ -18,7 +18,7 @@ export GOFLAGS := -mod=readonly
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo run build test lua51 race fuzz bench bench-gates peers microbench lint fmt vet deadcode kernels generate vuln ci clean
+.PHONY: help demo run build test lua51 race fuzz bench bench-gates bench-table peers microbench lint fmt vet deadcode kernels generate vuln ci clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,11 +52,14 @@ fuzz: ## every fuzz target for FUZZTIME (10s)
 		go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) "$${file%/*}" || exit 1; \
 	done
 
-bench: build peers ## measure this machine: bench/results/<machine>.md (about 15 minutes; ARGS=-short: 2 to 3)
+bench: build peers ## measure this machine: bench/results/<class>.md, ratios.md (about 15 minutes; ARGS=-short: 2 to 3)
 	go run ./bench $(ARGS)
 
 bench-gates: build peers ## measure the bars for speed; fails if one is missed (ARGS=-short)
 	go run ./bench -gates $(ARGS)
+
+bench-table: ## write bench/results/ratios.md, the bars on all machine classes, from the results there
+	go run ./bench -table
 
 peers: ## build other libraries to compare with, into bin/peers (as root, it installs missing packages)
 	bench/peers/build.sh

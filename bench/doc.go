@@ -2,8 +2,9 @@
 // nearside with the limits of the machine and with other libraries, alternating
 // between them.
 //
-//	go run ./bench            the whole suite: bench/results/<machine>.md, .json and pictures
+//	go run ./bench            the whole suite: bench/results/<class>.md, .json, pictures, and ratios.md
 //	go run ./bench -gates     only the bars of package gate, as a table; exit code 1 on a miss
+//	go run ./bench -table     no measurement: ratios.md, from the results of all machine classes
 //
 // It must run in the root of the repository, after `make build`. With -short it uses
 // fewer rows and rounds. It compares the results of every engine configuration with

@@ -2,7 +2,6 @@ package main
 
 import (
 	"os"
-	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,6 +14,9 @@ import (
 // machine describes the machine on which a result was measured.
 type machine struct {
 	CPU       string   `json:"cpu"`
+	Vendor    string   `json:"vendor"`
+	Family    int      `json:"family"`
+	Model     int      `json:"model"`
 	Features  []string `json:"features"`
 	Cores     int      `json:"cores"`
 	Caches    string   `json:"caches"`
@@ -30,6 +32,7 @@ func describeMachine() machine {
 		CPU: simd.CPUName(), Features: simd.Features(), Cores: runtime.GOMAXPROCS(0), Go: runtime.Version(),
 		HugePages: bracketed(readText("/sys/kernel/mm/transparent_hugepage/enabled")), Load: firstWords(readText("/proc/loadavg"), 3),
 	}
+	m.Vendor, m.Family, m.Model = simd.CPUModel()
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
 		m.MemoryMB = int(info.Totalram * uint64(info.Unit) / 1e6)
@@ -73,11 +76,4 @@ func bracketed(text string) string {
 func firstWords(text string, n int) string {
 	words := strings.Fields(text)
 	return strings.Join(words[:min(n, len(words))], " ")
-}
-
-var notInNames = regexp.MustCompile(`[^a-z0-9]+`)
-
-// slug returns a name of the machine for the names of files.
-func (m *machine) slug() string {
-	return strings.Trim(notInNames.ReplaceAllString(strings.ToLower(m.CPU), "-"), "-") + "-" + strconv.Itoa(m.Cores) + "-cores"
 }

@@ -18,6 +18,7 @@ import (
 // options are the options of the command line.
 type options struct {
 	gates  bool
+	table  bool
 	short  bool
 	only   string
 	binary string
@@ -49,6 +50,7 @@ var (
 func main() {
 	var o options
 	flag.BoolVar(&o.gates, "gates", false, "measure only the bars; exit code 1 if one is missed")
+	flag.BoolVar(&o.table, "table", false, "measure nothing; write the table of all machine classes")
 	flag.BoolVar(&o.short, "short", false, "use fewer rows and rounds")
 	flag.StringVar(&o.only, "only", "", "sections to run, separated by commas: "+strings.Join(sectionNames(), ","))
 	flag.StringVar(&o.binary, "bin", "bin/nearside", "path of the server's program")
@@ -65,6 +67,13 @@ func main() {
 	if *rows > 0 {
 		o.size.rows = *rows
 		o.size.peerRows = max(1024, *rows/4)
+	}
+	if o.table {
+		if err := o.writeRatios(); err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %v\n", err)
+			os.Exit(1)
+		}
+		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	missed, err := run(ctx, &o)
@@ -110,10 +119,15 @@ func run(ctx context.Context, o *options) (missed int, err error) {
 	if o.only != "" { // bars of other sections do not count
 		bars = slices.DeleteFunc(slices.Clone(bars), func(b gate.Bar) bool { _, ok := s.measured[b.ID]; return !ok })
 	}
-	verdicts := gate.Judge(bars, s.measured, known)
+	verdicts := gate.Judge(bars, s.measured, known, s.class)
 	if !o.gates {
 		if err := s.writeReport(verdicts); err != nil {
 			return 0, err
+		}
+		if !s.short && s.only == "" {
+			if err := s.writeRatios(); err != nil {
+				return 0, err
+			}
 		}
 	}
 	if s.size.rows < fullSize.rows || s.short {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -57,20 +58,23 @@ func (d *dataset) nearest(query int, f *filter, limit int) ([]neighbour, error) 
 		return nil, err
 	}
 	var top []neighbour
+	farthest := math.Inf(1)
+	sortTop := func() {
+		slices.SortFunc(top, neighbour.compare)
+		if len(top) >= limit {
+			top = top[:limit]
+			farthest = top[limit-1].distance
+		}
+	}
 	for i, x := range distances {
-		if len(top) == limit && x > top[limit-1].distance || !f.matches(i) {
+		if x > farthest || !f.matches(i) {
 			continue
 		}
-		n := neighbour{idOf(i), x}
-		at, _ := slices.BinarySearchFunc(top, n, neighbour.compare)
-		if len(top) == limit {
-			if at == limit {
-				continue
-			}
-			top = top[:limit-1]
+		if top = append(top, neighbour{idOf(i), x}); len(top) >= 4*limit {
+			sortTop()
 		}
-		top = slices.Insert(top, at, n)
 	}
+	sortTop()
 	return top, nil
 }
 

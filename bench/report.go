@@ -56,9 +56,12 @@ func (s *suite) writeReport(verdicts []gate.Verdict) error {
 	if err := os.MkdirAll(s.out, 0o755); err != nil {
 		return err
 	}
-	name := r.Machine.slug()
+	name := s.class
 	if s.short {
 		name += "-short"
+	}
+	if s.only != "" {
+		name += "-part"
 	}
 	base := filepath.Join(s.out, name)
 	pictures, err := r.drawPictures(base)
@@ -78,7 +81,7 @@ func (s *suite) writeReport(verdicts []gate.Verdict) error {
 // writePage writes the Markdown page, except the bars.
 func (r *report) writePage(b *bytes.Buffer, pictures []string) {
 	m := &r.Machine
-	fmt.Fprintf(b, "# %s, %d cores\n\n", m.CPU, m.Cores)
+	fmt.Fprintf(b, "# %s: %s, %d cores\n\n", m.class(), m.CPU, m.Cores)
 	fmt.Fprintf(b, "Written by `make bench` on %s in %d s. The speed of shared machines drifts, so compare ratios: each is the median of runs that alternate.\n", r.Date, r.Seconds)
 	if r.Short {
 		b.WriteString("\n**This is a short run, with fewer rows and rounds than the bars require.**\n")
@@ -137,6 +140,10 @@ func (r *report) writeTables(b *bytes.Buffer) {
 			return fmt.Sprintf("| %s | %s | %d | %d | %d | %.2f | %s | %.2f | %.2f (%.2f..%.2f) | %s |", c.Peer, c.Encoding, c.Rows, c.Queries, c.Threads,
 				c.Theirs, c.Kernel, c.Ours, c.Faster.Median, c.Faster.Low, c.Faster.High, recall)
 		})
+	if len(r.Comparisons) > 0 {
+		b.WriteString("\n#")
+		writeRecorded(b)
+	}
 	writeTable(b, "HTTP load", "The load generator runs on the same cores. Rate: requests due per second; latency counts from the time when a request was due. Closed: each client sends its next request after the answer.",
 		"| format | rows | references | clients | rate | requests/s | M pairs/s | p50 ms | p99 ms | p99.9 ms | max ms | failed |", r.Loads, func(l *loadFigure) string {
 			rate, failed := "closed", 0

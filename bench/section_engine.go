@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"time"
 
@@ -104,6 +105,11 @@ func (s *suite) engineRuns(e *engine) error {
 				return err
 			}
 		}
+		if fastest {
+			if err := s.answerBars(e); err != nil {
+				return err
+			}
+		}
 	}
 	if s.gates {
 		return nil
@@ -115,8 +121,11 @@ func (s *suite) engineRuns(e *engine) error {
 		}
 	}
 	if fastest {
-		for _, limit := range []int{1, 100, 1000} {
-			all = append(all, workload{1, limit, everything}, workload{64, limit, everything})
+		for _, limit := range []int{1, 100, 1000, 10_000, 100_000} {
+			all = append(all, workload{1, limit, everything})
+			if limit <= 1000 {
+				all = append(all, workload{64, limit, everything})
+			}
 		}
 		for _, f := range e.data.filters {
 			all = append(all, workload{1, depth, f}, workload{16, depth, f})
@@ -233,6 +242,32 @@ func (s *suite) tiles(k *simd.Kernel, count int) stat.Run {
 		}
 		return time.Since(start).Seconds(), s.ctx.Err()
 	}
+}
+
+// answerBars measures the bars of large answers.
+func (s *suite) answerBars(e *engine) error {
+	_, many, err := e.measureWorkload("engine", s.size.rounds, workload{64, 1000, everything})
+	if err != nil {
+		return err
+	}
+	s.recordBar("large-1000", many.OfLimit, e.Kernel())
+	large := min(100_000, e.data.n/10)
+	few, err := e.timedRun(unfiltered(1))
+	if err != nil {
+		return err
+	}
+	most, err := e.timedRun(workload{1, large, everything})
+	if err != nil {
+		return err
+	}
+	r, err := stat.RunAlternately(s.size.rounds, few, most)
+	if err != nil {
+		return err
+	}
+	s.recordBar("large-100000", r.Summary(func(seconds []float64) float64 {
+		return seconds[1] / (1.5*seconds[0] + 100e-9*float64(large))
+	}), fmt.Sprintf("%s; limit %d: %.1f ms, limit %d: %.1f ms", e.Kernel(), depth, r.Seconds(0)*1e3, large, r.Seconds(1)*1e3))
+	return nil
 }
 
 // filterBars measures the bars of filters that select 1 % of the rows.

@@ -56,6 +56,11 @@ func (s *suite) bytePeers() error {
 	if err != nil {
 		return err
 	}
+	if !s.gates {
+		if err := s.besideUSearch(d); err != nil {
+			return err
+		}
+	}
 	p, err := s.startPeer("faiss", d)
 	if p == nil || err != nil {
 		return err
@@ -78,6 +83,15 @@ func (s *suite) bytePeers() error {
 	return p.close()
 }
 
+// besideUSearch compares USearch, which no bar names, with the fastest kernel.
+func (s *suite) besideUSearch(d *dataset) error {
+	p, err := s.startPeer("usearch", d)
+	if p == nil || err != nil {
+		return err
+	}
+	return errors.Join(s.besidePeers(d, []*simd.Kernel{bestKernel()}, p, 1, 16, 64), p.close())
+}
+
 // closestComparison returns the comparison in which nearside's lead is smallest. It considers
 // comparisons of uint8 with one thread, a kernel of the given level, and a peer whose
 // name begins with peer. It returns nil if there is no such comparison.
@@ -97,6 +111,11 @@ func (s *suite) floatPeers() error {
 	d, err := s.dataset(synth.Faces, cosinex512, s.size.peerRows)
 	if err != nil {
 		return err
+	}
+	if !s.gates {
+		if err := s.besideUSearch(d); err != nil {
+			return err
+		}
 	}
 	for _, program := range []string{"faiss", "go"} {
 		queries := []int{1, 16, 64}

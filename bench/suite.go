@@ -50,6 +50,7 @@ type suite struct {
 	region      []byte // memory that the stream probe reads
 	start       time.Time
 	loadAverage string // of the machine, before the suite started
+	class       string // of the machine
 
 	datasets []*dataset
 
@@ -111,7 +112,9 @@ func newSuite(ctx context.Context, o *options) (*suite, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &suite{options: o, ctx: ctx, dir: dir, registry: registry, start: time.Now(), loadAverage: describeMachine().Load, measured: map[string]gate.Measurement{}}
+	m := describeMachine()
+	s := &suite{options: o, ctx: ctx, dir: dir, registry: registry, start: time.Now(), loadAverage: m.Load, class: m.class(), measured: map[string]gate.Measurement{}}
+	s.logf("machine class: %s", s.class)
 	if s.region, err = mapRegion(o.size.probeMiB << 20); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

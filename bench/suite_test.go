@@ -43,7 +43,7 @@ func TestEveryBarIsMeasured(t *testing.T) {
 			t.Fatalf("%s: %v", section.name, err)
 		}
 	}
-	for _, v := range gate.Judge(gate.Bars, s.measured, nil) {
+	for _, v := range gate.Judge(gate.Bars, s.measured, nil, s.class) {
 		switch {
 		case v.Note == "not measured":
 			t.Errorf("%s was not measured", v.ID)
@@ -102,10 +102,6 @@ func TestUnknownSectionIsRefused(t *testing.T) {
 }
 
 func TestMachine(t *testing.T) {
-	m := machine{CPU: "AMD EPYC(tm) 9B14, 2.6 GHz", Cores: 2}
-	if got := m.slug(); got != "amd-epyc-tm-9b14-2-6-ghz-2-cores" {
-		t.Errorf("slug %s", got)
-	}
 	if got := bracketed("always [madvise] never"); got != "madvise" {
 		t.Errorf("bracketed returned %q, want madvise", got)
 	}

@@ -41,3 +41,17 @@ func CPUName() string {
 	}
 	return runtime.GOARCH
 }
+
+// CPUModel returns the CPU's vendor, family and model, as the CPUID instruction
+// reports them. On architectures other than amd64, and where the operating
+// system hides them, the vendor is the architecture's name or the numbers are 0.
+func CPUModel() (vendor string, family, model int) {
+	vendor = cpuid.CPU.VendorString
+	if cpuid.CPU.VendorID != cpuid.VendorUnknown {
+		vendor = cpuid.CPU.VendorID.String()
+	}
+	if vendor == "" {
+		vendor = runtime.GOARCH
+	}
+	return vendor, cpuid.CPU.Family, cpuid.CPU.Model
+}

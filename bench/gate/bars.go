@@ -60,6 +60,8 @@ var Bars = []Bar{
 	{"avxvnni-u8-64-avx2", u8Many + ", NEARSIDE_SIMD=avxvnni, tiles alone", "x AVX2", false, 1.5},
 	{"amx-u8-64-vnni", amxMany, "x VNNI peak", false, 1.3},
 	{"amx-u8-256-vnni", amxMost, "x VNNI peak", false, 2.3},
+	{"large-1000", u8Many + ", limit 1,000", "x min(VNNI or AMX peak, 64 x stream probe)", false, 0.7},
+	{"large-100000", "uint8, 1 query, 1 thread, limit 100,000 of 1M rows", "x (1.5 x the time of limit 10 + 100 ns per match)", true, 1},
 	{"f32-1-u8", f32One, "x the time of the uint8 scan of the same number of rows", true, 1.25},
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},
@@ -85,7 +87,8 @@ var Bars = []Bar{
 	{"lua-event-request", "Lua: an event", "us added to its request", true, 2},
 	{"lua-event-plugin", "Lua: an event", "us in the plugin", true, 10},
 	{"lua-event-throughput", "HTTP, 64 clients, an event plugin active", "x without it", false, 0.95},
-	{"import", "import of uint8 x 512, sync on", "rows/s", false, 100_000},
+	{"import", "import of uint8 x 512, sync on, with the command line", "rows/s", false, 250_000},
+	{"import-http", "import of uint8 x 512, sync on, lines with base64 in one HTTP request", "rows/s", false, 200_000},
 	{"restart", "restart, page cache warm", "s from exec to the first answer over all rows", true, 1},
 	{"memory", "resident memory of a server", "x (rows x (descriptor + 128 B) + 250 MB)", true, 1},
 }

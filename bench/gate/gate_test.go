@@ -2,6 +2,7 @@ package gate
 
 import (
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -10,6 +11,9 @@ var twoBars = []Bar{
 	{"rate", "scan", "x probe", false, 0.8},
 	{"time", "start", "s", true, 1},
 }
+
+// here returns a measurement of the class that TestJudge judges.
+func here(value float64) map[string]float64 { return map[string]float64{"amd-zen4-2-cores": value} }
 
 func TestJudge(t *testing.T) {
 	check := func(bar int, want Status, m *Measurement, known ...Known) Verdict {
@@ -22,7 +26,7 @@ func TestJudge(t *testing.T) {
 		for _, k := range known {
 			misses[id] = k
 		}
-		v := Judge(twoBars[bar:bar+1], measured, misses)
+		v := Judge(twoBars[bar:bar+1], measured, misses, "amd-zen4-2-cores")
 		if len(v) != 1 || v[0].Status != want || (Missed(v) == 1) != (want == Miss) {
 			t.Errorf("%s %+v with %v: %+v, want %s", id, m, known, v, want)
 		}
@@ -34,12 +38,17 @@ func TestJudge(t *testing.T) {
 	check(1, Miss, &Measurement{Value: 1.001})
 	check(0, Skipped, &Measurement{Skipped: "no such CPU"})
 	check(0, Miss, nil)
-	check(0, Miss, nil, Known{Measured: 0.7})
-	check(0, KnownMiss, &Measurement{Value: 0.65}, Known{Measured: 0.7, Cause: "memory"})
-	check(1, KnownMiss, &Measurement{Value: 2.2}, Known{Measured: 2})
-	check(0, Miss, &Measurement{Value: 0.5}, Known{Measured: 0.7}) // worse than recorded
-	check(1, Miss, &Measurement{Value: 3}, Known{Measured: 2})
-	if v := check(0, Pass, &Measurement{Value: 0.9, Note: "n"}, Known{Measured: 0.7}); v.Note != "n; listed in known-misses.md, but passes" {
+	check(0, Miss, nil, Known{Measured: here(0.7)})
+	check(0, KnownMiss, &Measurement{Value: 0.65}, Known{Measured: here(0.7), Cause: "memory"})
+	check(1, KnownMiss, &Measurement{Value: 2.2}, Known{Measured: here(2)})
+	check(0, Miss, &Measurement{Value: 0.5}, Known{Measured: here(0.7)}) // worse than recorded
+	elsewhere := map[string]float64{"intel-ice-lake-2-cores": 0.5, "amd-zen3-2-cores": 0.6}
+	if v := check(0, Miss, &Measurement{Value: 0.7}, Known{Measured: elsewhere}); v.Note != "a known miss of other machines: amd-zen3-2-cores, intel-ice-lake-2-cores" {
+		t.Errorf("note %q", v.Note)
+	}
+	check(0, Pass, &Measurement{Value: 0.8}, Known{Measured: elsewhere})
+	check(1, Miss, &Measurement{Value: 3}, Known{Measured: here(2)})
+	if v := check(0, Pass, &Measurement{Value: 0.9, Note: "n"}, Known{Measured: here(0.7)}); v.Note != "n; listed in known-misses.md, but passes" {
 		t.Errorf("note %q", v.Note)
 	}
 }
@@ -48,7 +57,7 @@ func TestTables(t *testing.T) {
 	v := Judge(twoBars, map[string]Measurement{
 		"rate": {Value: 0.91234, Low: 0.9, High: 0.95},
 		"time": {Skipped: "not there yet"},
-	}, nil)
+	}, nil, "amd-zen4-2-cores")
 	var text, markdown strings.Builder
 	if err := WriteTable(&text, v); err != nil {
 		t.Fatal(err)
@@ -75,22 +84,27 @@ func TestParseKnown(t *testing.T) {
 - this list is for the reader
 
 ## rate
-- measured: 0.74 on AMD EPYC, 2026-05-01
+- measured: 0.74 on amd-zen4-2-cores, 2026-05-01
+- measured: 0.59 on intel-ice-lake-8-cores, 2026-06-01 (0.5 in
+  a run beside others)
 - cause: the prefetcher
 - tried: larger tiles,
   and smaller ones
 
 ## time
 - tried: all
-- measured: 1.5 elsewhere
+- measured: 1.5 on amd-zen5-2-cores, 2026-07-01
 - cause: the disk
 `), twoBars)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(known) != 2 || known["rate"] != (Known{0.74, "on AMD EPYC, 2026-05-01", "the prefetcher", "larger tiles, and smaller ones"}) ||
-		known["time"] != (Known{1.5, "elsewhere", "the disk", "all"}) {
-		t.Errorf("%+v", known)
+	want := map[string]Known{
+		"rate": {map[string]float64{"amd-zen4-2-cores": 0.74, "intel-ice-lake-8-cores": 0.59}, "the prefetcher", "larger tiles, and smaller ones"},
+		"time": {map[string]float64{"amd-zen5-2-cores": 1.5}, "the disk", "all"},
+	}
+	if !reflect.DeepEqual(known, want) {
+		t.Errorf("%+v, want %+v", known, want)
 	}
 }
 
@@ -102,13 +116,19 @@ func TestParseKnownRefuses(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
 		}
 	}
-	const good = "## rate\n- measured: 1 here\n- cause: c\n- tried: t\n"
+	const here, end = "- measured: 1 on a-b, 2026-01-02\n", "- cause: c\n- tried: t\n"
+	const good = "## rate\n" + here + end
 	check(`line 1: unknown bar "speed"`, "## speed\n")
 	check("line 5: bar rate occurs twice", good+good)
-	check("rate: tried is missing", "## rate\n- measured: 1 here\n- cause: c\n")
-	check("rate: cause is missing", "## rate\n- measured: 1 here\n- cause:\n- tried: t\n")
-	check(`"fast" is not a number`, "## rate\n- measured: fast\n- cause: c\n- tried: t\n")
-	check("the machine is missing", "## rate\n- measured: 1\n- cause: c\n- tried: t\n")
+	check("rate: tried is missing", "## rate\n"+here+"- cause: c\n")
+	check("rate: cause is missing", "## rate\n"+here+"- cause:\n- tried: t\n")
+	check("rate: measured is missing", "## rate\n"+end)
+	check(`"fast" is not a number`, "## rate\n- measured: fast on a-b, 2026-01-02\n"+end)
+	check(`"2026-13-02" is not a date`, "## rate\n- measured: 1 on a-b, 2026-13-02\n"+end)
+	check("must be like", "## rate\n- measured: 1\n"+end)
+	check("must be like", "## rate\n- measured: 1 on AMD EPYC (Zen 4), 2026-01-02\n"+end)
+	check("must be like", "## rate\n- measured: 1 on a-b\n"+end)
+	check("class a-b occurs twice", "## rate\n"+here+here+end)
 	check("line 3: item cause occurs twice", "## rate\n- cause: c\n- cause: c\n")
 	check(`unknown item "reason"`, "## rate\n- reason: c\n")
 	check("must be an item", "## rate\nprose\n")

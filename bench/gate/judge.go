@@ -3,7 +3,9 @@ package gate
 import (
 	"fmt"
 	"io"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -36,21 +38,26 @@ type Verdict struct {
 	Status Status
 }
 
+// NotMeasured is the note of a bar that was neither measured nor skipped.
+const NotMeasured = "not measured"
+
 // noiseFactor is the factor by which a known miss may be further from its bound than
 // recorded. It is about the noise of medians.
 const noiseFactor = 1.15
 
-// Judge returns the verdicts of bars, in their order. A bar that was neither measured nor
-// skipped is a miss.
-func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) []Verdict {
+// Judge returns the verdicts of bars on a machine of a class, in their order. A bar that
+// was neither measured nor skipped is a miss. So is a bar that is only known to be missed
+// on other classes.
+func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known, class string) []Verdict {
 	verdicts := make([]Verdict, len(bars))
 	for i, b := range bars {
 		m, ok := measured[b.ID]
 		v := Verdict{Bar: b, Measurement: m}
-		k, isKnown := known[b.ID]
+		k := known[b.ID]
+		recorded, isKnown := k.Measured[class]
 		switch {
 		case !ok:
-			v.Status, v.Note = Miss, "not measured"
+			v.Status, v.Note = Miss, NotMeasured
 		case m.Skipped != "":
 			v.Status = Skipped
 		case b.meets(m.Value):
@@ -58,10 +65,12 @@ func Judge(bars []Bar, measured map[string]Measurement, known map[string]Known) 
 			if isKnown {
 				v.Note = joinNotes(m.Note, "listed in known-misses.md, but passes")
 			}
-		case isKnown && notWorse(&b, m.Value, k.Measured):
+		case isKnown && notWorse(&b, m.Value, recorded):
 			v.Status, v.Note = KnownMiss, joinNotes(m.Note, k.Cause)
 		case isKnown:
-			v.Status, v.Note = Miss, joinNotes(m.Note, fmt.Sprintf("worse than the known miss of %v", k.Measured))
+			v.Status, v.Note = Miss, joinNotes(m.Note, fmt.Sprintf("worse than the known miss of %v", recorded))
+		case len(k.Measured) > 0:
+			v.Status, v.Note = Miss, joinNotes(m.Note, "a known miss of other machines: "+strings.Join(slices.Sorted(maps.Keys(k.Measured)), ", "))
 		default:
 			v.Status = Miss
 		}
@@ -101,7 +110,7 @@ func WriteTable(w io.Writer, verdicts []Verdict) error {
 	_, _ = fmt.Fprintln(t, "BAR\tSTATUS\tMEASURED\tBOUND\tFIGURE\tWORKLOAD\tNOTE") // Flush returns its errors
 	for i := range verdicts {
 		v := &verdicts[i]
-		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Status, v.measured(), v.bound(), v.Figure, v.Workload, v.note())
+		_, _ = fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.Status, v.MeasuredText(), v.BoundText(), v.Figure, v.Workload, v.note())
 	}
 	return t.Flush()
 }
@@ -112,22 +121,25 @@ func WriteMarkdown(w io.Writer, verdicts []Verdict) error {
 	b.WriteString("| bar | workload | figure | bound | measured | status | note |\n|---|---|---|---|---|---|---|\n")
 	for i := range verdicts {
 		v := &verdicts[i]
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", v.ID, v.Workload, v.Figure, v.bound(), v.measured(), v.Status, v.note())
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", v.ID, v.Workload, v.Figure, v.BoundText(), v.MeasuredText(), v.Status, v.note())
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-func (v *Verdict) bound() string {
-	if v.AtMost {
-		return "<= " + number(v.Bound)
+// BoundText returns the bound as tables show it, like ">= 0.8".
+func (b *Bar) BoundText() string {
+	if b.AtMost {
+		return "<= " + number(b.Bound)
 	}
-	return ">= " + number(v.Bound)
+	return ">= " + number(b.Bound)
 }
 
-func (v *Verdict) measured() string {
+// MeasuredText returns the measurement as tables show it, with its quartiles if there are
+// several.
+func (v *Verdict) MeasuredText() string {
 	switch {
-	case v.Skipped != "" || v.Status == Miss && v.Note == "not measured":
+	case v.Skipped != "" || v.Status == Miss && v.Note == NotMeasured:
 		return "-"
 	case v.Low != 0 || v.High != 0:
 		return fmt.Sprintf("%s (%s..%s)", number(v.Value), number(v.Low), number(v.High))

@@ -2,34 +2,36 @@ package gate
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
-// Known describes a bar that is known to be missed.
+// Known describes a bar that is known to be missed on some machine classes.
 type Known struct {
-	Measured float64 // the figure of the bar
-	On       string  // machine and date
+	Measured map[string]float64 // the figure of the bar, by machine class
 	Cause    string
 	Tried    string
 }
 
 // ParseKnown parses known-misses.md. It has a section of second level for each bar, whose
-// heading is the bar's ID, with one list item for each of measured, cause and tried. An
-// item may continue in indented lines. Text before the first section is ignored.
+// heading is the bar's ID, with a list item for cause and for tried, and one item named
+// measured for each machine class. An item may continue in indented lines. Text before the
+// first section is ignored.
 //
 //	## u8-64-peak
-//	- measured: 0.74 on AMD EPYC (Zen 4), 2026-05-01
+//	- measured: 0.74 on amd-zen4-2-cores, 2026-05-01
+//	- measured: 0.59 on intel-granite-rapids-2-cores, 2026-06-01 (0.57-0.61 in five runs)
 //	- cause: one sentence
 //	- tried: what did not help,
 //	  and how far it came
 //
-// An unknown or repeated bar and a missing, empty, unknown or repeated item are errors.
-// The error has the number of the line.
+// An unknown or repeated bar, a repeated class, and a missing, empty, unknown or repeated
+// item are errors. The error has the number of the line.
 func ParseKnown(r io.Reader, bars []Bar) (map[string]Known, error) {
 	p := knownParser{bars: bars, known: map[string]Known{}}
 	lines := bufio.NewScanner(r)
@@ -55,7 +57,8 @@ type knownParser struct {
 	known   map[string]Known
 	line    int
 	section string            // ID of the bar
-	text    map[string]string // items of section
+	text    map[string]string // items of section, except measured
+	figures []string          // items measured of section
 	item    string            // the item that indented lines continue
 }
 
@@ -77,8 +80,14 @@ func (p *knownParser) parseLine(line string) error {
 		if _, ok := p.text[name]; ok {
 			return fmt.Errorf("item %s occurs twice", name)
 		}
-		p.item, p.text[name] = name, strings.TrimSpace(text)
+		if p.item = name; name == "measured" {
+			p.figures = append(p.figures, strings.TrimSpace(text))
+		} else {
+			p.text[name] = strings.TrimSpace(text)
+		}
 		return nil
+	case strings.HasPrefix(line, "  ") && p.item == "measured":
+		return nil // remarks, which follow class and date
 	case strings.HasPrefix(line, "  ") && p.item != "":
 		p.text[p.item] = strings.TrimSpace(p.text[p.item] + " " + strings.TrimSpace(line))
 		return nil
@@ -93,7 +102,7 @@ func (p *knownParser) beginSection(id string) error {
 	if _, ok := p.known[id]; ok {
 		return fmt.Errorf("bar %s occurs twice", id)
 	}
-	p.section, p.text, p.item = id, map[string]string{}, ""
+	p.section, p.text, p.figures, p.item = id, map[string]string{}, nil, ""
 	return nil
 }
 
@@ -103,18 +112,38 @@ func (p *knownParser) endSection() error {
 		return nil
 	}
 	for _, item := range itemNames {
-		if p.text[item] == "" {
+		if item != "measured" && p.text[item] == "" || item == "measured" && len(p.figures) == 0 {
 			return fmt.Errorf("%s: %s is missing", p.section, item)
 		}
 	}
-	figure, on, _ := strings.Cut(p.text["measured"], " ")
-	value, err := strconv.ParseFloat(figure, 64)
-	if err != nil {
-		return fmt.Errorf("%s: measured: %q is not a number", p.section, figure)
+	measured := map[string]float64{}
+	for _, text := range p.figures {
+		class, value, err := parseFigure(text)
+		if err != nil {
+			return fmt.Errorf("%s: measured: %w", p.section, err)
+		}
+		if _, ok := measured[class]; ok {
+			return fmt.Errorf("%s: measured: class %s occurs twice", p.section, class)
+		}
+		measured[class] = value
 	}
-	if on = strings.TrimSpace(on); on == "" {
-		return errors.New(p.section + ": measured: the machine is missing")
-	}
-	p.known[p.section] = Known{value, on, p.text["cause"], p.text["tried"]}
+	p.known[p.section] = Known{measured, p.text["cause"], p.text["tried"]}
 	return nil
+}
+
+var figureForm = regexp.MustCompile(`^(\S+) on ([a-z0-9]+(?:-[a-z0-9]+)+), (\d{4}-\d{2}-\d{2})(?: .*)?$`)
+
+// parseFigure parses the text of an item measured.
+func parseFigure(text string) (class string, value float64, err error) {
+	parts := figureForm.FindStringSubmatch(text)
+	if parts == nil {
+		return "", 0, fmt.Errorf("must be like %q, got %q", "0.74 on amd-zen4-2-cores, 2026-05-01", text)
+	}
+	if value, err = strconv.ParseFloat(parts[1], 64); err != nil {
+		return "", 0, fmt.Errorf("%q is not a number", parts[1])
+	}
+	if _, err := time.Parse(time.DateOnly, parts[3]); err != nil {
+		return "", 0, fmt.Errorf("%q is not a date", parts[3])
+	}
+	return parts[2], value, nil
 }

@@ -3,7 +3,7 @@
 # the repository, and prints a line of JSON for each.
 #
 # If run as root on Debian, it installs missing packages (g++, libfaiss-dev,
-# libopenblas-dev). A program that cannot be built is reported as absent. This
+# libopenblas-dev). USearch needs node 20 and npm, which it does not install. A program that cannot be built is reported as absent. This
 # is not a failure: the comparison reports it, too.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -40,4 +40,19 @@ if CGO_ENABLED=0 go -C _go build -o "../$out/go" . 2>"$out/go.log"; then
 else
 	rm -f "$out/go"
 	absent go "the build failed, see bin/peers/go.log"
+fi
+
+# The npm package has binaries for Linux on x64 and arm64. Its install script would
+# compile USearch on other systems, and is not run.
+rm -rf "$out/usearch" "$out/usearch.d"
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+	absent usearch "node or npm is not installed"
+elif mkdir "$out/usearch.d" && cp _node/package.json _node/package-lock.json _node/usearch.mjs "$out/usearch.d" &&
+	npm ci --prefix "$out/usearch.d" --ignore-scripts --no-audit --no-fund >"$out/usearch.log" 2>&1 &&
+	found=$(node "$out/usearch.d/usearch.mjs" --check 2>>"$out/usearch.log"); then
+	printf '#!/bin/sh\nexec node "$(dirname "$0")/usearch.d/usearch.mjs" "$@"\n' >"$out/usearch" && chmod +x "$out/usearch"
+	printf '{"program": "usearch", "usearch": "%s", "node": "%s"}\n' "$found" "$(node --version)"
+else
+	rm -rf "$out/usearch.d"
+	absent usearch "the installation failed, see bin/peers/usearch.log"
 fi
