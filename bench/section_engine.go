@@ -78,11 +78,11 @@ func barsOf(name string) []string {
 	case "amx":
 		return []string{"amx-u8-64-vnni", "amx-u8-256-vnni", "amx-http-256"}
 	case "avxvnni":
-		return []string{"avxvnni-u8-64-avx2"}
+		return []string{"avxvnni-u8-64-avx2", "avxvnni-filter-scattered"}
 	case "avx2":
-		return []string{"avx2-u8-1-stream", "avx2-u8-64-peak", "avx2-u8-1-faiss", "avx2-u8-16-faiss", "avx2-u8-64-faiss"}
+		return []string{"avx2-u8-1-stream", "avx2-u8-64-peak", "avx2-u8-1-faiss", "avx2-u8-16-faiss", "avx2-u8-64-faiss", "avx2-filter-scattered"}
 	}
-	return []string{"u8-1-stream", "u8-1-faiss-recorded", "u8-1-faiss-sq8", "u8-64-peak", "u8-64-faiss", "u8-16-limit", "u8-16-faiss", "f32-64-fma", "http-64-peak"}
+	return []string{"avx2-filter-scattered", "avxvnni-filter-scattered", "u8-1-stream", "u8-1-faiss-recorded", "u8-1-faiss-sq8", "u8-64-peak", "u8-64-faiss", "u8-16-limit", "u8-16-faiss", "f32-64-fma", "http-64-peak"}
 }
 
 // close frees the memory. The garbage collector unmaps the descriptors when nothing
@@ -277,7 +277,54 @@ func (s *suite) filterBars(e *engine) error {
 			return err
 		}
 	}
+	return s.scatteredBars(e)
+}
+
+// scatteredBars measures a scattered filter with AVX2 and AVX-VNNI, as multiples of what it
+// costs with AVX-512, the kernel of e. The cost is the fraction of the time of a full scan
+// with the same kernel.
+func (s *suite) scatteredBars(e *engine) error {
+	if e.limits.kernel.Level() != "avx512" {
+		return nil
+	}
+	for _, level := range []string{"avx2", "avxvnni"} {
+		k := kernelOfLevel(level)
+		if k == nil {
+			continue
+		}
+		other, err := s.faceEngine(e.data, k, 1)
+		if err != nil {
+			return err
+		}
+		costs, err := other.scatteredCosts(e)
+		other.close()
+		if err != nil {
+			return err
+		}
+		s.recordBar(level+"-filter-scattered", costs, "")
+	}
 	return nil
+}
+
+// scatteredCosts returns what a scattered filter costs with e as a multiple of what it costs
+// with base.
+func (e *engine) scatteredCosts(base *engine) (stat.Summary, error) {
+	part := workload{1, depth, e.data.findFilter("age", 1)}
+	var runs []stat.Run
+	for _, of := range []*engine{base, e} {
+		for _, w := range []workload{unfiltered(1), part} {
+			run, err := of.timedRun(w)
+			if err != nil {
+				return stat.Summary{}, err
+			}
+			runs = append(runs, run)
+		}
+	}
+	r, err := stat.RunAlternately(e.suite.size.rounds, runs[0], runs[1:]...)
+	if err != nil {
+		return stat.Summary{}, err
+	}
+	return r.Summary(func(seconds []float64) float64 { return seconds[3] / seconds[2] / (seconds[1] / seconds[0]) }), nil
 }
 
 // filterBar measures the time of a filtered scan as a fraction of the time of a full

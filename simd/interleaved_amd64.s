@@ -386,6 +386,742 @@ sum:
 done:
 	RET
 
+// func listU8AVX2(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2, MMX+
+TEXT ·listU8AVX2(SB), NOSPLIT, $0-152
+	VBROADCASTSS limit+96(FP), Y0
+	XORQ         AX, AX
+
+group:
+	MOVQ masks_len+136(FP), CX
+	CMPQ AX, CX
+	JAE  done
+	MOVQ list_base+72(FP), CX
+	MOVQ list_len+80(FP), DX
+	SUBQ $+4, DX
+	LEAQ 4(AX), BX
+	CMPQ BX, DX
+	JLE  addresses
+	MOVQ DX, BX
+
+addresses:
+	MOVL  (CX)(AX*4), DX
+	MOVQ  query_len+8(FP), SI
+	SHLQ  $0x05, SI
+	IMULQ SI, DX
+	MOVQ  blocks_base+24(FP), SI
+	ADDQ  SI, DX
+	MOVL  4(CX)(AX*4), SI
+	MOVQ  query_len+8(FP), DI
+	SHLQ  $0x05, DI
+	IMULQ DI, SI
+	MOVQ  blocks_base+24(FP), DI
+	ADDQ  DI, SI
+	MOVL  8(CX)(AX*4), DI
+	MOVQ  query_len+8(FP), R8
+	SHLQ  $0x05, R8
+	IMULQ R8, DI
+	MOVQ  blocks_base+24(FP), R8
+	ADDQ  R8, DI
+	MOVL  12(CX)(AX*4), R8
+	MOVQ  query_len+8(FP), R9
+	SHLQ  $0x05, R9
+	IMULQ R9, R8
+	MOVQ  blocks_base+24(FP), R9
+	ADDQ  R9, R8
+	MOVL  (CX)(BX*4), R9
+	MOVQ  query_len+8(FP), R10
+	SHLQ  $0x05, R10
+	IMULQ R10, R9
+	MOVQ  blocks_base+24(FP), R10
+	ADDQ  R10, R9
+	MOVL  4(CX)(BX*4), R10
+	MOVQ  query_len+8(FP), R11
+	SHLQ  $0x05, R11
+	IMULQ R11, R10
+	MOVQ  blocks_base+24(FP), R11
+	ADDQ  R11, R10
+	MOVL  8(CX)(BX*4), R11
+	MOVQ  query_len+8(FP), R12
+	SHLQ  $0x05, R12
+	IMULQ R12, R11
+	MOVQ  blocks_base+24(FP), R12
+	ADDQ  R12, R11
+	MOVL  12(CX)(BX*4), CX
+	MOVQ  query_len+8(FP), BX
+	SHLQ  $0x05, BX
+	IMULQ BX, CX
+	MOVQ  blocks_base+24(FP), BX
+	ADDQ  BX, CX
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	MOVQ  query_base+0(FP), BX
+	MOVQ  query_len+8(FP), R12
+	SHRQ  $0x02, R12
+	MOVQ  R12, R14
+	MOVQ  R12, R13
+	SHLQ  $0x03, R13
+	SHLQ  $0x06, R12
+	XORQ  R15, R15
+	TESTQ R14, R14
+	JZ    odd
+
+line:
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (DX)(R15*1), Y10, Y9
+	VPAND        32(DX)(R15*1), Y10, Y10
+	VPBROADCASTD (BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y2, Y2
+	VMOVDQU      (DX)(R15*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(DX)(R15*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y2, Y2
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (DX)(R12*1), Y10, Y9
+	VPAND        32(DX)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y2, Y2
+	VMOVDQU      (DX)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(DX)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y2, Y2
+	PREFETCHT1   (R9)(R15*1)
+	PREFETCHT1   (R9)(R12*1)
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (SI)(R15*1), Y10, Y9
+	VPAND        32(SI)(R15*1), Y10, Y10
+	VPBROADCASTD (BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VMOVDQU      (SI)(R15*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(SI)(R15*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (SI)(R12*1), Y10, Y9
+	VPAND        32(SI)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VMOVDQU      (SI)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(SI)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	PREFETCHT1   (R10)(R15*1)
+	PREFETCHT1   (R10)(R12*1)
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (DI)(R15*1), Y10, Y9
+	VPAND        32(DI)(R15*1), Y10, Y10
+	VPBROADCASTD (BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VMOVDQU      (DI)(R15*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(DI)(R15*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (DI)(R12*1), Y10, Y9
+	VPAND        32(DI)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VMOVDQU      (DI)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(DI)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	PREFETCHT1   (R11)(R15*1)
+	PREFETCHT1   (R11)(R12*1)
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (R8)(R15*1), Y10, Y9
+	VPAND        32(R8)(R15*1), Y10, Y10
+	VPBROADCASTD (BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y8, Y8
+	VMOVDQU      (R8)(R15*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(R8)(R15*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y8, Y8
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (R8)(R12*1), Y10, Y9
+	VPAND        32(R8)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y8, Y8
+	VMOVDQU      (R8)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(R8)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y8, Y8
+	PREFETCHT1   (CX)(R15*1)
+	PREFETCHT1   (CX)(R12*1)
+	ADDQ         $+8, BX
+	ADDQ         $+64, R15
+	ADDQ         $+64, R12
+	DECQ         R14
+	JNZ          line
+
+odd:
+	MOVQ         query_len+8(FP), CX
+	TESTQ        $+2, CX
+	JZ           sum
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (DX)(R12*1), Y10, Y9
+	VPAND        32(DX)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y2, Y2
+	VMOVDQU      (DX)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(DX)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y1, Y1
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y2, Y2
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (SI)(R12*1), Y10, Y9
+	VPAND        32(SI)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VMOVDQU      (SI)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(SI)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y3, Y3
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y4, Y4
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (DI)(R12*1), Y10, Y9
+	VPAND        32(DI)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VMOVDQU      (DI)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(DI)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y5, Y5
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y6, Y6
+	VMOVDQU      evenBytes<>+0(SB), Y10
+	VPAND        (R8)(R12*1), Y10, Y9
+	VPAND        32(R8)(R12*1), Y10, Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y8, Y8
+	VMOVDQU      (R8)(R12*1), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VMOVDQU      32(R8)(R12*1), Y10
+	VPSRLW       $0x08, Y10, Y10
+	VPBROADCASTD 4(BX)(R13*1), Y11
+	VPMADDWD     Y11, Y9, Y9
+	VPADDD       Y9, Y7, Y7
+	VPMADDWD     Y11, Y10, Y9
+	VPADDD       Y9, Y8, Y8
+
+sum:
+	MOVQ      list_base+72(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	MOVQ      values_base+104(FP), BX
+	ADDQ      BX, DX
+	MOVQ      masks_base+128(FP), BX
+	MOVL      (CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VMOVDQU   (SI), Y9
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y1, Y9, Y1
+	VPCMPGTD  Y0, Y1, Y9
+	VMOVDQU   Y1, (DX)
+	VMOVMSKPS Y9, DI
+	VMOVDQU   32(SI), Y1
+	VPADDD    Y2, Y2, Y2
+	VPSUBD    Y2, Y1, Y2
+	VPCMPGTD  Y0, Y2, Y1
+	VMOVDQU   Y2, 32(DX)
+	VMOVMSKPS Y1, SI
+	SHLL      $0x08, SI
+	ORL       DI, SI
+	NOTL      SI
+	MOVW      SI, (BX)(AX*2)
+	MOVL      4(CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VMOVDQU   (SI), Y1
+	VPADDD    Y3, Y3, Y3
+	VPSUBD    Y3, Y1, Y3
+	VPCMPGTD  Y0, Y3, Y1
+	VMOVDQU   Y3, 64(DX)
+	VMOVMSKPS Y1, DI
+	VMOVDQU   32(SI), Y1
+	VPADDD    Y4, Y4, Y4
+	VPSUBD    Y4, Y1, Y4
+	VPCMPGTD  Y0, Y4, Y1
+	VMOVDQU   Y4, 96(DX)
+	VMOVMSKPS Y1, SI
+	SHLL      $0x08, SI
+	ORL       DI, SI
+	NOTL      SI
+	MOVW      SI, 2(BX)(AX*2)
+	MOVL      8(CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VMOVDQU   (SI), Y1
+	VPADDD    Y5, Y5, Y5
+	VPSUBD    Y5, Y1, Y5
+	VPCMPGTD  Y0, Y5, Y1
+	VMOVDQU   Y5, 128(DX)
+	VMOVMSKPS Y1, DI
+	VMOVDQU   32(SI), Y1
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y6, Y1, Y6
+	VPCMPGTD  Y0, Y6, Y1
+	VMOVDQU   Y6, 160(DX)
+	VMOVMSKPS Y1, SI
+	SHLL      $0x08, SI
+	ORL       DI, SI
+	NOTL      SI
+	MOVW      SI, 4(BX)(AX*2)
+	MOVL      12(CX)(AX*4), CX
+	IMUL3Q    $+64, CX, CX
+	MOVQ      consts_base+48(FP), SI
+	ADDQ      SI, CX
+	VMOVDQU   (CX), Y1
+	VPADDD    Y7, Y7, Y7
+	VPSUBD    Y7, Y1, Y7
+	VPCMPGTD  Y0, Y7, Y1
+	VMOVDQU   Y7, 192(DX)
+	VMOVMSKPS Y1, SI
+	VMOVDQU   32(CX), Y1
+	VPADDD    Y8, Y8, Y8
+	VPSUBD    Y8, Y1, Y8
+	VPCMPGTD  Y0, Y8, Y1
+	VMOVDQU   Y8, 224(DX)
+	VMOVMSKPS Y1, CX
+	SHLL      $0x08, CX
+	ORL       SI, CX
+	NOTL      CX
+	MOVW      CX, 6(BX)(AX*2)
+	ADDQ      $+4, AX
+	JMP       group
+
+done:
+	VZEROUPPER
+	RET
+
+// func listU8AVXVNNI(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2, AVXVNNI, MMX+
+TEXT ·listU8AVXVNNI(SB), NOSPLIT, $0-152
+	VBROADCASTSS limit+96(FP), Y0
+	XORQ         AX, AX
+
+group:
+	MOVQ masks_len+136(FP), CX
+	CMPQ AX, CX
+	JAE  done
+	MOVQ list_base+72(FP), CX
+	MOVQ list_len+80(FP), DX
+	SUBQ $+4, DX
+	LEAQ 4(AX), BX
+	CMPQ BX, DX
+	JLE  addresses
+	MOVQ DX, BX
+
+addresses:
+	MOVL  (CX)(AX*4), DX
+	MOVQ  query_len+8(FP), SI
+	SHLQ  $0x06, SI
+	IMULQ SI, DX
+	MOVQ  blocks_base+24(FP), SI
+	ADDQ  SI, DX
+	MOVL  4(CX)(AX*4), SI
+	MOVQ  query_len+8(FP), DI
+	SHLQ  $0x06, DI
+	IMULQ DI, SI
+	MOVQ  blocks_base+24(FP), DI
+	ADDQ  DI, SI
+	MOVL  8(CX)(AX*4), DI
+	MOVQ  query_len+8(FP), R8
+	SHLQ  $0x06, R8
+	IMULQ R8, DI
+	MOVQ  blocks_base+24(FP), R8
+	ADDQ  R8, DI
+	MOVL  12(CX)(AX*4), R8
+	MOVQ  query_len+8(FP), R9
+	SHLQ  $0x06, R9
+	IMULQ R9, R8
+	MOVQ  blocks_base+24(FP), R9
+	ADDQ  R9, R8
+	MOVL  (CX)(BX*4), R9
+	MOVQ  query_len+8(FP), R10
+	SHLQ  $0x06, R10
+	IMULQ R10, R9
+	MOVQ  blocks_base+24(FP), R10
+	ADDQ  R10, R9
+	MOVL  4(CX)(BX*4), R10
+	MOVQ  query_len+8(FP), R11
+	SHLQ  $0x06, R11
+	IMULQ R11, R10
+	MOVQ  blocks_base+24(FP), R11
+	ADDQ  R11, R10
+	MOVL  8(CX)(BX*4), R11
+	MOVQ  query_len+8(FP), R12
+	SHLQ  $0x06, R12
+	IMULQ R12, R11
+	MOVQ  blocks_base+24(FP), R12
+	ADDQ  R12, R11
+	MOVL  12(CX)(BX*4), CX
+	MOVQ  query_len+8(FP), BX
+	SHLQ  $0x06, BX
+	IMULQ BX, CX
+	MOVQ  blocks_base+24(FP), BX
+	ADDQ  BX, CX
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	VPXOR Y8, Y8, Y8
+	MOVQ  query_base+0(FP), BX
+	MOVQ  query_len+8(FP), R12
+	SHRQ  $0x01, R12
+	MOVQ  R12, R14
+	MOVQ  R12, R13
+	SHLQ  $0x02, R13
+	SHLQ  $0x06, R12
+	XORQ  R15, R15
+	TESTQ R14, R14
+	JZ    odd
+
+line:
+	VMOVDQU      (DX)(R15*1), Y9
+	VMOVDQU      32(DX)(R15*1), Y10
+	VPBROADCASTD (BX), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y1
+	LONG $0x5035c2c4
+	BYTE $0xcb
+
+	// VEX VPDPBUSD Y11, Y10, Y2
+	LONG         $0x502dc2c4
+	BYTE         $0xd3
+	VMOVDQU      (DX)(R12*1), Y9
+	VMOVDQU      32(DX)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y1
+	LONG $0x5035c2c4
+	BYTE $0xcb
+
+	// VEX VPDPBUSD Y11, Y10, Y2
+	LONG         $0x502dc2c4
+	BYTE         $0xd3
+	PREFETCHT1   (R9)(R15*1)
+	PREFETCHT1   (R9)(R12*1)
+	VMOVDQU      (SI)(R15*1), Y9
+	VMOVDQU      32(SI)(R15*1), Y10
+	VPBROADCASTD (BX), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y3
+	LONG $0x5035c2c4
+	BYTE $0xdb
+
+	// VEX VPDPBUSD Y11, Y10, Y4
+	LONG         $0x502dc2c4
+	BYTE         $0xe3
+	VMOVDQU      (SI)(R12*1), Y9
+	VMOVDQU      32(SI)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y3
+	LONG $0x5035c2c4
+	BYTE $0xdb
+
+	// VEX VPDPBUSD Y11, Y10, Y4
+	LONG         $0x502dc2c4
+	BYTE         $0xe3
+	PREFETCHT1   (R10)(R15*1)
+	PREFETCHT1   (R10)(R12*1)
+	VMOVDQU      (DI)(R15*1), Y9
+	VMOVDQU      32(DI)(R15*1), Y10
+	VPBROADCASTD (BX), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y5
+	LONG $0x5035c2c4
+	BYTE $0xeb
+
+	// VEX VPDPBUSD Y11, Y10, Y6
+	LONG         $0x502dc2c4
+	BYTE         $0xf3
+	VMOVDQU      (DI)(R12*1), Y9
+	VMOVDQU      32(DI)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y5
+	LONG $0x5035c2c4
+	BYTE $0xeb
+
+	// VEX VPDPBUSD Y11, Y10, Y6
+	LONG         $0x502dc2c4
+	BYTE         $0xf3
+	PREFETCHT1   (R11)(R15*1)
+	PREFETCHT1   (R11)(R12*1)
+	VMOVDQU      (R8)(R15*1), Y9
+	VMOVDQU      32(R8)(R15*1), Y10
+	VPBROADCASTD (BX), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xfb
+
+	// VEX VPDPBUSD Y11, Y10, Y8
+	LONG         $0x502d42c4
+	BYTE         $0xc3
+	VMOVDQU      (R8)(R12*1), Y9
+	VMOVDQU      32(R8)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xfb
+
+	// VEX VPDPBUSD Y11, Y10, Y8
+	LONG       $0x502d42c4
+	BYTE       $0xc3
+	PREFETCHT1 (CX)(R15*1)
+	PREFETCHT1 (CX)(R12*1)
+	ADDQ       $+4, BX
+	ADDQ       $+64, R15
+	ADDQ       $+64, R12
+	DECQ       R14
+	JNZ        line
+
+odd:
+	MOVQ         query_len+8(FP), CX
+	TESTQ        $+1, CX
+	JZ           sum
+	VMOVDQU      (DX)(R12*1), Y9
+	VMOVDQU      32(DX)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y1
+	LONG $0x5035c2c4
+	BYTE $0xcb
+
+	// VEX VPDPBUSD Y11, Y10, Y2
+	LONG         $0x502dc2c4
+	BYTE         $0xd3
+	VMOVDQU      (SI)(R12*1), Y9
+	VMOVDQU      32(SI)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y3
+	LONG $0x5035c2c4
+	BYTE $0xdb
+
+	// VEX VPDPBUSD Y11, Y10, Y4
+	LONG         $0x502dc2c4
+	BYTE         $0xe3
+	VMOVDQU      (DI)(R12*1), Y9
+	VMOVDQU      32(DI)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y5
+	LONG $0x5035c2c4
+	BYTE $0xeb
+
+	// VEX VPDPBUSD Y11, Y10, Y6
+	LONG         $0x502dc2c4
+	BYTE         $0xf3
+	VMOVDQU      (R8)(R12*1), Y9
+	VMOVDQU      32(R8)(R12*1), Y10
+	VPBROADCASTD (BX)(R13*1), Y11
+
+	// VEX VPDPBUSD Y11, Y9, Y7
+	LONG $0x5035c2c4
+	BYTE $0xfb
+
+	// VEX VPDPBUSD Y11, Y10, Y8
+	LONG $0x502d42c4
+	BYTE $0xc3
+
+sum:
+	MOVQ      list_base+72(FP), CX
+	MOVQ      AX, DX
+	SHLQ      $0x06, DX
+	MOVQ      values_base+104(FP), BX
+	ADDQ      BX, DX
+	MOVQ      masks_base+128(FP), BX
+	MOVL      (CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VMOVDQU   (SI), Y9
+	VPADDD    Y1, Y1, Y1
+	VPSUBD    Y1, Y9, Y1
+	VPCMPGTD  Y0, Y1, Y9
+	VMOVDQU   Y1, (DX)
+	VMOVMSKPS Y9, DI
+	VMOVDQU   32(SI), Y1
+	VPADDD    Y2, Y2, Y2
+	VPSUBD    Y2, Y1, Y2
+	VPCMPGTD  Y0, Y2, Y1
+	VMOVDQU   Y2, 32(DX)
+	VMOVMSKPS Y1, SI
+	SHLL      $0x08, SI
+	ORL       DI, SI
+	NOTL      SI
+	MOVW      SI, (BX)(AX*2)
+	MOVL      4(CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VMOVDQU   (SI), Y1
+	VPADDD    Y3, Y3, Y3
+	VPSUBD    Y3, Y1, Y3
+	VPCMPGTD  Y0, Y3, Y1
+	VMOVDQU   Y3, 64(DX)
+	VMOVMSKPS Y1, DI
+	VMOVDQU   32(SI), Y1
+	VPADDD    Y4, Y4, Y4
+	VPSUBD    Y4, Y1, Y4
+	VPCMPGTD  Y0, Y4, Y1
+	VMOVDQU   Y4, 96(DX)
+	VMOVMSKPS Y1, SI
+	SHLL      $0x08, SI
+	ORL       DI, SI
+	NOTL      SI
+	MOVW      SI, 2(BX)(AX*2)
+	MOVL      8(CX)(AX*4), SI
+	IMUL3Q    $+64, SI, SI
+	MOVQ      consts_base+48(FP), DI
+	ADDQ      DI, SI
+	VMOVDQU   (SI), Y1
+	VPADDD    Y5, Y5, Y5
+	VPSUBD    Y5, Y1, Y5
+	VPCMPGTD  Y0, Y5, Y1
+	VMOVDQU   Y5, 128(DX)
+	VMOVMSKPS Y1, DI
+	VMOVDQU   32(SI), Y1
+	VPADDD    Y6, Y6, Y6
+	VPSUBD    Y6, Y1, Y6
+	VPCMPGTD  Y0, Y6, Y1
+	VMOVDQU   Y6, 160(DX)
+	VMOVMSKPS Y1, SI
+	SHLL      $0x08, SI
+	ORL       DI, SI
+	NOTL      SI
+	MOVW      SI, 4(BX)(AX*2)
+	MOVL      12(CX)(AX*4), CX
+	IMUL3Q    $+64, CX, CX
+	MOVQ      consts_base+48(FP), SI
+	ADDQ      SI, CX
+	VMOVDQU   (CX), Y1
+	VPADDD    Y7, Y7, Y7
+	VPSUBD    Y7, Y1, Y7
+	VPCMPGTD  Y0, Y7, Y1
+	VMOVDQU   Y7, 192(DX)
+	VMOVMSKPS Y1, SI
+	VMOVDQU   32(CX), Y1
+	VPADDD    Y8, Y8, Y8
+	VPSUBD    Y8, Y1, Y8
+	VPCMPGTD  Y0, Y8, Y1
+	VMOVDQU   Y8, 224(DX)
+	VMOVMSKPS Y1, CX
+	SHLL      $0x08, CX
+	ORL       SI, CX
+	NOTL      CX
+	MOVW      CX, 6(BX)(AX*2)
+	ADDQ      $+4, AX
+	JMP       group
+
+done:
+	VZEROUPPER
+	RET
+
 // func listU8VNNI(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
 // Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·listU8VNNI(SB), NOSPLIT, $0-152

@@ -156,6 +156,65 @@ func BenchmarkScanU8(b *testing.B) {
 	}
 }
 
+// BenchmarkListU8 compares one query with scattered blocks. The lists are those of strips
+// of 2 MiB, and each call has up to 32 blocks, as in package scan. The limit is the time
+// of the stream probe for as many bytes in memory order.
+func BenchmarkListU8(b *testing.B) {
+	for _, k := range timedKernels() {
+		for _, dims := range []int{128, 512, 2048} {
+			blocks, consts := timedSet(dims)
+			size := BlockBytesU8(dims)
+			var q QueriesU8
+			k.PackU8(&q, randomRows(seeded(23), 1, dims))
+			for _, percent := range []int{2, 15, 50} {
+				lists, total := scatteredLists(len(blocks)/size, 2<<20/size, percent)
+				b.Run(fmt.Sprintf("%s/%d/%d%%", k.Name(), dims, percent), func(b *testing.B) {
+					reportSpeed(b, float64(total*size), "GB/s", func() { runLists(k, &q, blocks, consts, lists) },
+						func(amount float64) time.Duration { return streamTime(k, blocks[:int(amount)]) })
+				})
+			}
+		}
+	}
+}
+
+// scatteredLists returns a list for each strip of perStrip blocks, and the number of blocks
+// in all lists. Each list has about percent of the blocks of its strip.
+func scatteredLists(blocks, perStrip, percent int) (lists [][]uint32, total int) {
+	r := seeded(24)
+	for lo := 0; lo < blocks; lo += perStrip {
+		var list []uint32
+		for b := lo; b < min(lo+perStrip, blocks); b++ {
+			if r.IntN(100) < percent {
+				list = append(list, uint32(b))
+			}
+		}
+		lists, total = append(lists, list), total+len(list)
+	}
+	return lists, total
+}
+
+// runLists compares a query with the blocks of lists, and keeps the ten best rows.
+func runLists(k *Kernel, q *QueriesU8, blocks []byte, consts []int32, lists [][]uint32) {
+	const turn = 32 // blocks of a call
+	var values [turn * BlockRows]int32
+	var masks [turn]uint16
+	top := bestOf{}
+	for _, list := range lists {
+		for len(list) > 0 {
+			n := min(turn, len(list))
+			ahead := list[:min(n+TileBlocks, len(list))]
+			k.ListU8(q, 0, blocks, consts, ahead, top.limit(), values[:n*BlockRows], masks[:n])
+			for i, mask := range masks[:n] {
+				for ; mask != 0; mask &= mask - 1 {
+					row := bits.TrailingZeros16(mask)
+					top.offer(values[i*BlockRows+row], int(list[i])*BlockRows+row)
+				}
+			}
+			list = list[n:]
+		}
+	}
+}
+
 func BenchmarkTileU8(b *testing.B) {
 	for _, k := range timedKernels() {
 		for _, dims := range []int{128, 512, 2048} {

@@ -69,6 +69,8 @@ var Bars = []Bar{
 	{"filter-list", listPart, fullScan, true, 0.03},
 	{"filter-time", timePart, fullScan, true, 0.03},
 	{"filter-scattered", scattered, fullScan, true, 0.20},
+	{"avx2-filter-scattered", scattered + avx2, fullScan + ", x the same with avx512", true, 1.3},
+	{"avxvnni-filter-scattered", scattered + ", NEARSIDE_SIMD=avxvnni", fullScan + ", x the same with avx512", true, 1.3},
 	{"events-day", events + "one day", fullScan, true, 0.05},
 	{"events-day-city-age", events + "one day, city, ages", fullScan, true, 0.03},
 	{"events-city-age", events + "city, ages", fullScan, true, 0.3},

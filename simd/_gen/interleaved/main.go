@@ -39,6 +39,8 @@ func main() {
 	scan256("scanU8AVX2", pairs256)
 	scan256("scanU8AVXVNNI", bytes256)
 	scan512("scanU8VNNI")
+	list256("listU8AVX2", pairs256)
+	list256("listU8AVXVNNI", bytes256)
 	list512("listU8VNNI")
 	for _, width := range widths {
 		tile256(fmt.Sprintf("tileU8x%dAVX2", width), width, pairs256)
