@@ -82,7 +82,7 @@ func drawObject(t *rapid.T, table *listTable) *matcher.Object {
 		o.Expires = matcher.Time(rapid.Int64().Draw(t, "expires"))
 	default:
 		o.EventID, o.Avatar = drawID(t, "event_id"), rapid.String().Draw(t, "avatar")
-		for id := range table.byID {
+		for _, id := range table.all() {
 			if rapid.Bool().Draw(t, "in list") {
 				o.Lists = append(o.Lists, id)
 			}
