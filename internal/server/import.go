@@ -25,7 +25,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err := owners.CheckOrigin(o); err != nil {
 		return err
 	}
-	d := lineDecoder{x: x, origin: o}
+	d := lineDecoder{x: x, decoder: x.limits.Decoder.Lines(o)}
 	if text, ok := x.parameter("list_id"); ok {
 		id, err := matcher.ParseID(text)
 		if err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"nearside/matcher"
 	"nearside/matcher/store"
+	"nearside/matcher/wire"
 )
 
 const (
@@ -40,7 +41,7 @@ type lineError struct {
 // lineDecoder decodes lines into objects. It is safe for concurrent use.
 type lineDecoder struct {
 	x            *exchange
-	origin       matcher.Origin
+	decoder      *wire.LineDecoder
 	list         matcher.ID  // the list that all objects join; zero: no list
 	texts, lines *importRoom // the room that blocks hold
 }
@@ -88,7 +89,7 @@ func (d lineDecoder) decodeLine(line []byte) (store.ImportLine, error) {
 	if len(bytes.TrimSpace(line)) == 0 {
 		return store.ImportLine{}, nil
 	}
-	in, err := d.x.limits.Decoder.Line(d.origin, line)
+	in, err := d.decoder.Decode(line)
 	if err == nil {
 		err = d.x.completeObject(in)
 	}

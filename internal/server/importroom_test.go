@@ -92,7 +92,7 @@ func TestLineCost(t *testing.T) {
 		if cost = b.room; room.held != cost || texts.held != b.textRoom || texts.held < len(b.text) {
 			t.Errorf("%s: %d bytes are reserved for lines, but the block counts %d; %d for texts, but it counts %d for %d bytes", line, room.held, cost, texts.held, b.textRoom, len(b.text))
 		}
-		lineDecoder{x: x, origin: matcher.Faces, texts: texts, lines: room}.decodeBlock(b)
+		lineDecoder{x: x, decoder: x.limits.Decoder.Lines(matcher.Faces), texts: texts, lines: room}.decodeBlock(b)
 		if room.held != b.room || texts.held != 0 {
 			t.Errorf("%s: after decoding, %d bytes are reserved for lines, but the block counts %d; %d for texts, want 0", line, room.held, b.room, texts.held)
 		}
@@ -105,7 +105,7 @@ func TestLineCost(t *testing.T) {
 	}
 	if made := allocated(func() {
 		for range lines {
-			if _, err := x.limits.Decoder.Line(matcher.Faces, []byte(good)); err != nil {
+			if _, err := x.limits.Decoder.Lines(matcher.Faces).Decode([]byte(good)); err != nil {
 				t.Error(err)
 			}
 		}
