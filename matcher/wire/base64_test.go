@@ -48,3 +48,21 @@ func TestDecodeBase64(t *testing.T) {
 		}
 	}
 }
+
+// TestAppendBase64 compares AppendBase64 with the standard library for every length up to
+// 600, with and without room behind the text.
+func TestAppendBase64(t *testing.T) {
+	rng := seeded(7)
+	for length := range 601 {
+		data := make([]byte, length)
+		for i := range data {
+			data[i] = byte(rng.Uint32())
+		}
+		for _, dst := range [][]byte{nil, []byte("before"), make([]byte, 3, 2000)} {
+			want := base64.StdEncoding.AppendEncode(bytes.Clone(dst), data)
+			if got := AppendBase64(dst, data); !bytes.Equal(got, want) {
+				t.Fatalf("%d bytes after %q: %q, want %q", length, dst, got, want)
+			}
+		}
+	}
+}

@@ -72,8 +72,8 @@ func TestPlainJSONLimits(t *testing.T) {
 		"[\"\x1f\"]": false, "[\"é\"]": true, "[\"\xc3\"]": false, `["\n"]`: false, `["\ud800"]`: false, "nul": false, "[truefalse]": false,
 		strings.Repeat("[", depthMax) + strings.Repeat("]", depthMax):     true,
 		strings.Repeat("[", depthMax+1) + strings.Repeat("]", depthMax+1): false,
-		"[1" + strings.Repeat(",1", plainNodesMax-2) + "]":               true,
-		"[1" + strings.Repeat(",1", plainNodesMax-1) + "]":               false,
+		"[1" + strings.Repeat(",1", plainNodesMax-2) + "]":                true,
+		"[1" + strings.Repeat(",1", plainNodesMax-1) + "]":                false,
 	} {
 		if got := checkPlain(t, []byte(text)); got != want {
 			t.Errorf("%s: accepted: %v", matcher.Shorten(text), got)
