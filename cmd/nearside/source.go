@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 
 	"nearside/internal/vectors"
 	"nearside/matcher"
+	"nearside/matcher/wire"
 )
 
 // source reads a file as lines of JSON.
@@ -241,7 +241,7 @@ func (s *vectorSource) appendLine(dst []byte) ([]byte, error) {
 	dst = append(dst, `":{"version":`...)
 	dst = strconv.AppendUint(dst, uint64(s.version), 10)
 	dst = append(dst, `,"data":"`...)
-	dst = base64.StdEncoding.AppendEncode(dst, s.row)
+	dst = wire.AppendBase64(dst, s.row)
 	return append(dst, "\"}}\n"...), nil
 }
 

@@ -28,6 +28,7 @@ type bodyReader struct {
 	expects bool     // the client waits for 100 Continue before it sends the body
 	err     error    // the error that ended reading; io.EOF: the whole body was read
 	length  int64    // as declared; -1: chunked
+	full    bool     // the last read from the connection filled its buffer, so more bytes have probably arrived
 	skipEnd int64    // the largest value of connection.consumed while the body is skipped
 }
 
@@ -75,7 +76,8 @@ func (r *bodyReader) fill() error {
 		return err
 	}
 	c.begin, c.end = 0, 0
-	if n, err := c.fillInput(); n == 0 {
+	n, err := c.fillInput()
+	if r.full = n == len(c.in); n == 0 {
 		return unexpected(err)
 	}
 	return nil
@@ -93,13 +95,52 @@ func (r *bodyReader) sendContinue() error {
 }
 
 // Read implements io.Reader. It waits only if no bytes are buffered. It returns the
-// buffered bytes of all chunks.
+// buffered bytes of all chunks, and the bytes that have already arrived at the
+// connection if they are probably many.
 func (r *bodyReader) Read(p []byte) (n int, err error) {
 	n, err = r.readSome(p)
-	for err == nil && n < len(p) && r.buffered() {
-		n += copy(p[n:], r.takeBuffered(len(p)-n))
+	for err == nil && n < len(p) {
+		switch {
+		case r.buffered():
+			n += copy(p[n:], r.takeBuffered(len(p)-n))
+		case r.err != nil || !r.full || r.conn.begin < r.conn.end:
+			return n, nil
+		case r.left > 0:
+			n += r.readArrived(p[n:])
+		default: // the next line
+			r.fillArrived()
+		}
 	}
 	return n, err
+}
+
+// readArrived reads bytes of this chunk that have arrived, without waiting.
+func (r *bodyReader) readArrived(p []byte) int {
+	p = p[:min(int64(len(p)), r.left)]
+	n, err := r.conn.readArrived(p)
+	r.full = n == len(p)
+	r.countRead(n)
+	r.noteError(err)
+	return n
+}
+
+// fillArrived reads bytes that have arrived into the empty buffer of the connection,
+// without waiting.
+func (r *bodyReader) fillArrived() {
+	c := r.conn
+	n, err := c.readArrived(c.in)
+	c.begin, c.end = 0, n
+	c.received += int64(n)
+	r.full = n == len(c.in)
+	r.noteError(err)
+}
+
+// noteError keeps an error of the connection for the next call, unless the body has
+// ended.
+func (r *bodyReader) noteError(err error) {
+	if r.err == nil {
+		r.err = unexpected(err)
+	}
 }
 
 // buffered reports whether the next bytes or the next line are in the buffer.
@@ -145,7 +186,9 @@ func (r *bodyReader) readSome(p []byte) (n int, err error) {
 	if r.conn.begin < r.conn.end {
 		return copy(p, r.takeBuffered(len(p))), nil
 	}
-	n, err = r.conn.Conn.Read(p[:min(int64(len(p)), r.left)])
+	p = p[:min(int64(len(p)), r.left)]
+	n, err = r.conn.Conn.Read(p)
+	r.full = n == len(p)
 	r.err = unexpected(err)
 	r.countRead(n)
 	if n > 0 {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"nearside/matcher"
@@ -253,6 +255,30 @@ func (c *connection) fillInput() (int, error) {
 	c.end += n
 	c.received += int64(n)
 	return n, err
+}
+
+// readArrived reads bytes that have arrived. It does not wait: without such bytes, and at
+// the end of the input, it returns 0. A read that may wait reports the end.
+func (c *connection) readArrived(p []byte) (n int, err error) {
+	socket, ok := c.Conn.(syscall.Conn)
+	if !ok || len(p) == 0 {
+		return 0, nil
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Read(func(fd uintptr) (done bool) {
+		for n, failed = -1, syscall.EINTR; errors.Is(failed, syscall.EINTR); {
+			n, failed = syscall.Read(int(fd), p)
+		}
+		return true
+	})
+	if errors.Is(failed, syscall.EAGAIN) {
+		failed = nil
+	}
+	return max(n, 0), cmp.Or(err, failed)
 }
 
 // refuse answers with an error before a handler has seen the request. The connection

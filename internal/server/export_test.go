@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
 
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
@@ -25,16 +29,22 @@ func (s *Server) HoldAnswers() (release func()) { return hold(s.answers.small, s
 
 // HoldImports is HoldBodies for imports.
 func (s *Server) HoldImports() (release func()) {
-	if !s.importTexts.TryAcquire(textRoom) {
-		return nil
-	}
-	if !s.importLines.TryAcquire(lineRoom) {
-		s.importTexts.Release(textRoom)
-		return nil
-	}
+	rooms := []struct {
+		shared *semaphore.Weighted
+		size   int64
+	}{{s.importTexts, textRoom}, {s.importLines, lineRoom}, {s.importCommits, commitRoom}}
+	held := 0
 	back := func() {
-		s.importTexts.Release(textRoom)
-		s.importLines.Release(lineRoom)
+		for _, r := range rooms[:held] {
+			r.shared.Release(r.size)
+		}
+	}
+	for _, r := range rooms {
+		if !r.shared.TryAcquire(r.size) {
+			back()
+			return nil
+		}
+		held++
 	}
 	if release = hold(s.limits.Load().unfinishedLines); release == nil {
 		back()

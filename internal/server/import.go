@@ -25,7 +25,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err := owners.CheckOrigin(o); err != nil {
 		return err
 	}
-	d := lineDecoder{x: x, origin: o}
+	d := lineDecoder{x: x, decoder: x.limits.Decoder.Lines(o)}
 	if text, ok := x.parameter("list_id"); ok {
 		id, err := matcher.ParseID(text)
 		if err != nil {
@@ -53,11 +53,13 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	defer texts.close()
 	room := &importRoom{shared: s.importLines, size: lineRoom, ctx: s.context, timeout: x.limits.RequestTimeout, short: make(chan struct{}, 1)}
 	defer room.close()
+	commits := &importRoom{shared: s.importCommits, size: commitRoom, ctx: s.context, timeout: x.limits.RequestTimeout}
+	defer commits.close()
 	d.texts, d.lines = texts, room
 	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
 	in := idleReader{x}
-	lines := &lineReader{in: in, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
-	im := &importer{x: x, room: room, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
+	lines := &lineReader{in: in, origin: o, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
+	im := &importer{x: x, room: room, commits: commits, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
 		return matcher.Errorf(e.Code, "%s%w; %d lines were accepted", afterLine(lines.count), err, im.accepted)

@@ -15,10 +15,12 @@ import (
 // at a time. A large group leaves half of the room for lines to the group that is
 // built while it is committed.
 const (
-	groupBytesMin  = 4 << 20
-	groupBytesMax  = lineRoom / 2
-	groupAge       = time.Second // a group is stored at the latest this long after its first line
-	largeGroupsMax = 8
+	groupObjectsMin = 2 << 20
+	groupObjectsMax = lineRoom / 2
+	groupCommitMin  = 4 << 20
+	groupCommitMax  = commitRoom
+	groupAge        = time.Second // a group is stored at the latest this long after its first line
+	largeGroupsMax  = 8
 )
 
 // importer stores blocks of lines in groups. One group is committed while the next
@@ -26,6 +28,7 @@ const (
 type importer struct {
 	x           *exchange
 	room        *importRoom   // of lines
+	commits     *importRoom   // of the running commit
 	largeGroups chan struct{} // holds one value per large group, counted over all imports
 	stopped     chan struct{} // closed when nothing more can be stored
 
@@ -38,13 +41,15 @@ type importer struct {
 
 // lineGroup is a group of lines that one commit stores.
 type lineGroup struct {
-	bytes   int  // of lineRoom, given back when the group is stored
+	room    int  // reserved bytes of lineRoom, given back when the group is stored
+	commit  int  // bytes of commitRoom that the commit needs
 	large   bool // the group counts in importer.largeGroups
 	lines   []store.ImportLine
 	numbers []int       // line numbers of lines
 	faults  int         // number of rejected lines
 	errors  []lineError // of rejected lines, at least the first lineErrorMax
 	results []error     // of lines, after the commit
+	err     error       // why the group was not committed
 }
 
 // storeBlocks stores all blocks. After an error it drops the rest.
@@ -72,6 +77,12 @@ func (im *importer) storeGroups(ctx context.Context, blocks <-chan *lineBlock) e
 			if !more {
 				return im.commitGroup(ctx)
 			}
+			<-b.done
+			if im.group.commit+b.cost.commit > groupCommitMax {
+				if err := im.commitGroup(ctx); err != nil {
+					return err
+				}
+			}
 			if im.group.empty() {
 				old.Reset(groupAge)
 			}
@@ -81,7 +92,7 @@ func (im *importer) storeGroups(ctx context.Context, blocks <-chan *lineBlock) e
 			if short && len(blocks) == 0 {
 				break
 			}
-			if im.group.bytes < groupBytesMin || im.group.bytes < groupBytesMax && im.enlarge() {
+			if !im.groupFull() {
 				continue
 			}
 		case <-im.room.short:
@@ -95,6 +106,15 @@ func (im *importer) storeGroups(ctx context.Context, blocks <-chan *lineBlock) e
 			return err
 		}
 	}
+}
+
+// groupFull reports whether the group has reached its size.
+func (im *importer) groupFull() bool {
+	g := &im.group
+	if g.room < groupObjectsMin && g.commit < groupCommitMin {
+		return false
+	}
+	return g.room >= groupObjectsMax || g.commit >= groupCommitMax || !im.enlarge()
 }
 
 // enlarge marks the group as large if not too many groups are large. It reports
@@ -113,21 +133,21 @@ func (im *importer) enlarge() bool {
 
 // releaseGroup gives back the memory of a group.
 func (im *importer) releaseGroup(g *lineGroup) {
-	im.room.release(g.bytes)
+	im.room.release(g.room)
 	if g.large {
 		<-im.largeGroups
 	}
-	g.bytes, g.large, g.lines = 0, false, nil
+	g.room, g.large, g.lines = 0, false, nil
 }
 
 // empty reports whether the group has no lines to store and no errors to report.
 func (g *lineGroup) empty() bool { return len(g.lines) == 0 && g.faults == 0 }
 
-// addBlock waits until b is decoded and adds it to the group.
+// addBlock adds a decoded block to the group.
 func (im *importer) addBlock(b *lineBlock) error {
-	<-b.done
 	g := &im.group
-	g.bytes += b.room
+	g.room += b.room
+	g.commit += b.cost.commit
 	g.lines = append(g.lines, b.lines...)
 	g.numbers = append(g.numbers, b.numbers...)
 	g.faults += b.faults
@@ -146,14 +166,24 @@ func (im *importer) commitGroup(ctx context.Context) error {
 	im.group, im.commit = lineGroup{}, done
 	go func() { // finishCommit waits for it
 		if len(g.lines) > 0 {
-			ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
-			defer cancel()
-			g.results = im.x.options.Store.Import(ctx, im.x.account, g.lines)
+			g.results, g.err = im.storeLines(ctx, &g)
 		}
 		im.releaseGroup(&g)
 		done <- g
 	}()
 	return nil
+}
+
+// storeLines stores the lines of a group. It waits until there is room for the commit.
+func (im *importer) storeLines(ctx context.Context, g *lineGroup) ([]error, error) {
+	reserved, err := im.commits.reserve(g.commit)
+	if err != nil {
+		return nil, err
+	}
+	defer im.commits.release(reserved)
+	ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
+	defer cancel()
+	return im.x.options.Store.Import(ctx, im.x.account, g.lines), nil
 }
 
 // finishCommit waits for the commit and counts its results. It returns an error when
@@ -164,6 +194,9 @@ func (im *importer) finishCommit() error {
 	}
 	g := <-im.commit
 	im.commit = nil
+	if g.err != nil {
+		return g.err
+	}
 	for i, err := range g.results {
 		if err == nil {
 			im.accepted++

@@ -9,23 +9,27 @@ import (
 
 	"nearside/matcher"
 	"nearside/matcher/store"
+	"nearside/matcher/wire"
 )
 
 const (
 	blocksMax    = 16  // blocks that wait for decoding, and blocks that wait for the store
 	lineErrorMax = 100 // errors in the answer
+	// lineErrorBytes is about the memory of an error.
+	lineErrorBytes = 512
 )
 
 // lineBlock is a sequence of whole lines.
 type lineBlock struct {
 	text     []byte        // until the block is decoded
 	textRoom int           // reserved bytes of textRoom, until the block is decoded
-	room     int           // reserved bytes of lineRoom, until the lines are stored; decodeBlock reduces it
+	room     int           // reserved bytes of lineRoom, until the lines are stored; decodeBlock reduces it to cost
 	first    int           // number of the first line, from 1
 	done     chan struct{} // closed when the fields below are set
 
 	lines   []store.ImportLine
 	numbers []int       // line numbers of lines
+	cost    lineCost    // of lines and errors
 	errors  []lineError // of rejected lines, at most lineErrorMax
 	faults  int         // number of rejected lines
 	err     error       // an internal error, which ends the import
@@ -40,7 +44,7 @@ type lineError struct {
 // lineDecoder decodes lines into objects. It is safe for concurrent use.
 type lineDecoder struct {
 	x            *exchange
-	origin       matcher.Origin
+	decoder      *wire.LineDecoder
 	list         matcher.ID  // the list that all objects join; zero: no list
 	texts, lines *importRoom // the room that blocks hold
 }
@@ -53,20 +57,20 @@ func (d lineDecoder) decodeBlock(b *lineBlock) {
 			b.err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	number, text, stored := b.first, b.text, 0
+	number, text := b.first, b.text
 	if number == 1 {
 		text = bytes.TrimPrefix(text, []byte("\uFEFF")) // a byte order mark
 	}
 	for line := range bytes.Lines(text) {
 		line = bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r"))
-		in, err := d.decodeLine(line)
+		in, cost, err := d.decodeLine(line)
 		switch {
 		case err != nil:
 			b.rejectLine(number, err)
 		case in.Object != nil:
 			b.lines = append(b.lines, in)
 			b.numbers = append(b.numbers, number)
-			stored += len(line)
+			b.cost.add(cost)
 		}
 		number++
 	}
@@ -74,38 +78,40 @@ func (d lineDecoder) decodeBlock(b *lineBlock) {
 	b.text = nil
 	d.texts.release(b.textRoom)
 	// Rejected lines keep only their error, and blank lines keep nothing.
-	if needed := lineRoomOf(stored, len(b.lines)+len(b.errors)); needed < b.room {
-		d.lines.release(b.room - needed)
-		b.room = needed
+	if b.cost.object < b.room {
+		d.lines.release(b.room - b.cost.object)
+		b.room = b.cost.object
 	}
 }
 
 // decodeLine decodes one line. The result of a blank line has no Object.
-func (d lineDecoder) decodeLine(line []byte) (store.ImportLine, error) {
+func (d lineDecoder) decodeLine(line []byte) (decoded store.ImportLine, cost lineCost, err error) {
 	if limit := d.x.limits.LineBytes; int64(len(line)) > limit {
-		return store.ImportLine{}, matcher.Errorf(matcher.CodeTooLarge, "the line must have at most %d bytes", limit)
+		return decoded, cost, matcher.Errorf(matcher.CodeTooLarge, "the line must have at most %d bytes", limit)
 	}
 	if len(bytes.TrimSpace(line)) == 0 {
-		return store.ImportLine{}, nil
+		return decoded, cost, nil
 	}
-	in, err := d.x.limits.Decoder.Line(d.origin, line)
+	in, err := d.decoder.Decode(line)
 	if err == nil {
 		err = d.x.completeObject(in)
 	}
 	if err != nil {
-		return store.ImportLine{}, err
+		return decoded, cost, err
 	}
 	accounts, err := d.x.listAccounts(in.ListAccounts)
 	if err != nil {
-		return store.ImportLine{}, err
+		return decoded, cost, err
 	}
-	return store.ImportLine{Object: &in.Object, HasLists: in.HasLists, AddList: d.list, ListAccounts: accounts}, nil
+	decoded = store.ImportLine{Object: &in.Object, HasLists: in.HasLists, AddList: d.list, ListAccounts: accounts}
+	return decoded, costOf(in), nil
 }
 
 func (b *lineBlock) rejectLine(line int, err error) {
 	b.faults++
 	if len(b.errors) < lineErrorMax {
 		b.errors = append(b.errors, lineError{line, asError(err).Detail})
+		b.cost.object += lineErrorBytes
 	}
 }
 

@@ -13,24 +13,15 @@ import (
 // Memory of all imports together, in bytes. No client can block it: texts are decoded
 // as soon as a core is free, and lines are stored within groupAge and the time of a
 // commit, or at once when their import waits for room. An import may hold textRoom
-// while it waits for lineRoom, but never the other way round.
+// while it waits for lineRoom, and lineRoom while it waits for commitRoom, but never the
+// other way round.
 const (
-	textRoom = 8 << 20  // for buffers, until their lines are decoded
-	lineRoom = 24 << 20 // for lines, from before they are decoded until they are stored
+	textRoom   = 8 << 20  // for buffers, until their lines are decoded
+	lineRoom   = 16 << 20 // for objects, from before they are decoded until they are stored
+	commitRoom = 16 << 20 // for what the store needs in addition while it commits lines
 )
 
-// lineOverhead is the memory that a line needs until it is stored, in addition to its
-// text: for the object and for the entries of its record in the commit. lineCopies is
-// the number of copies of the text: in the object and in the record.
-const (
-	lineOverhead = 1 << 10
-	lineCopies   = 2
-)
-
-// lineRoomOf returns the bytes of lineRoom that lines with that much text need.
-func lineRoomOf(text, lines int) int { return lineCopies*text + lineOverhead*lines }
-
-// importRoom is the part of textRoom or lineRoom that one import holds. A nil
+// importRoom is the part of textRoom, lineRoom or commitRoom that one import holds. A nil
 // importRoom reserves nothing and never waits.
 type importRoom struct {
 	shared  *semaphore.Weighted // of all imports

@@ -13,9 +13,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"nearside/internal/testkit"
 	"nearside/matcher"
-	"nearside/matcher/wire"
 )
 
 func newImportRoom(ctx context.Context, shared *semaphore.Weighted, size int) *importRoom {
@@ -69,54 +67,6 @@ func TestImportRoom(t *testing.T) {
 	late.timeout = 0
 	if _, err := late.reserve(1); matcher.CodeOf(err) != matcher.CodeUnavailable {
 		t.Errorf("no room in time: %v", err)
-	}
-}
-
-// TestLineCost checks that a block of small lines reserves enough memory for its
-// objects, and gives back what rejected and blank lines do not need.
-func TestLineCost(t *testing.T) {
-	const lines = 1000
-	registry, err := matcher.NewRegistry([]matcher.Version{{Number: 4, Type: matcher.FaceDescriptor, Encoding: matcher.Uint8, Length: 4, Scale: 1}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	x := &exchange{limits: &limits{Limits: Limits{LineBytes: 1000, Decoder: &wire.Decoder{Registry: registry, Now: time.Now, Limits: wire.Limits{FilterValues: 10}}}}}
-	decode := func(line string) (b *lineBlock, cost int) {
-		t.Helper()
-		texts, room := newImportRoom(t.Context(), semaphore.NewWeighted(textRoom), textRoom), newImportRoom(t.Context(), semaphore.NewWeighted(lineRoom), lineRoom)
-		r := &lineReader{in: strings.NewReader(strings.Repeat(line+"\n", lines)), lineBytesMax: 1000, texts: texts, lines: room}
-		b, err := r.nextBlock()
-		if b == nil {
-			t.Fatal(err)
-		}
-		if cost = b.room; room.held != cost || texts.held != b.textRoom || texts.held < len(b.text) {
-			t.Errorf("%s: %d bytes are reserved for lines, but the block counts %d; %d for texts, but it counts %d for %d bytes", line, room.held, cost, texts.held, b.textRoom, len(b.text))
-		}
-		lineDecoder{x: x, origin: matcher.Faces, texts: texts, lines: room}.decodeBlock(b)
-		if room.held != b.room || texts.held != 0 {
-			t.Errorf("%s: after decoding, %d bytes are reserved for lines, but the block counts %d; %d for texts, want 0", line, room.held, b.room, texts.held)
-		}
-		return b, cost
-	}
-	good := `{"descriptor":{"version":4,"data":"AQIDBA=="}}`
-	b, cost := decode(good)
-	if len(b.lines) != lines || b.room > cost || b.room < cost-lines*lineCopies*len("\n") {
-		t.Errorf("%d lines, room for %d of %d: %v", len(b.lines), b.room, cost, b.errors)
-	}
-	if made := allocated(func() {
-		for range lines {
-			if _, err := x.limits.Decoder.Line(matcher.Faces, []byte(good)); err != nil {
-				t.Error(err)
-			}
-		}
-	}); made > cost && !testkit.RaceEnabled { // the race detector allocates too
-		t.Errorf("decoding allocates %d bytes, but the lines reserve only %d", made, cost)
-	}
-	if b, _ := decode(""); b.room != 0 {
-		t.Errorf("blank lines count as %d", b.room)
-	}
-	if b, _ := decode("{"); b.faults != lines || b.room != lineRoomOf(0, lineErrorMax) {
-		t.Errorf("%d errors count as %d", b.faults, b.room)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"sync"
+
+	"nearside/matcher"
 )
 
 const (
@@ -26,6 +28,7 @@ const (
 // input it holds only the beginning of a line.
 type lineReader struct {
 	in           io.Reader
+	origin       matcher.Origin
 	lineBytesMax int         // limit of a line; only the first keptMax bytes of a longer line are kept
 	rest         []byte      // the beginning of a line whose end has not arrived
 	count        int         // lines returned so far
@@ -158,7 +161,7 @@ func (r *lineReader) newBlock(text []byte, taken int) (*lineBlock, error) {
 	if text[len(text)-1] != '\n' {
 		lines++
 	}
-	room, err := r.lines.reserve(lineRoomOf(len(text), lines))
+	room, err := r.lines.reserve(objectsBound(r.origin, len(text), lines))
 	if err != nil {
 		releaseLines(text)
 		r.texts.release(taken)

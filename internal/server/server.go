@@ -86,21 +86,22 @@ type Version struct{ Major, Minor, Patch int }
 
 // Server serves HTTP. New makes it, Run runs it, Shutdown ends it.
 type Server struct {
-	options     Options
-	limits      atomic.Pointer[limits]
-	heads       *budget
-	answers     *answerBudgets
-	refusals    *refusals
-	importTexts *semaphore.Weighted // textRoom bytes
-	importLines *semaphore.Weighted // lineRoom bytes
-	decoding    *semaphore.Weighted // decodingSize bytes for parsing bodies
-	engine      *hertz.Hertz
-	listener    *listener
-	methods     map[string][]string // the methods of each route, by path
-	context     context.Context     // of all requests
-	cancel      context.CancelFunc
-	draining    atomic.Bool
-	entering    sync.RWMutex // ensures that no request is counted after draining is set
+	options       Options
+	limits        atomic.Pointer[limits]
+	heads         *budget
+	answers       *answerBudgets
+	refusals      *refusals
+	importTexts   *semaphore.Weighted // textRoom bytes
+	importLines   *semaphore.Weighted // lineRoom bytes
+	importCommits *semaphore.Weighted // commitRoom bytes
+	decoding      *semaphore.Weighted // decodingSize bytes for parsing bodies
+	engine        *hertz.Hertz
+	listener      *listener
+	methods       map[string][]string // the methods of each route, by path
+	context       context.Context     // of all requests
+	cancel        context.CancelFunc
+	draining      atomic.Bool
+	entering      sync.RWMutex // ensures that no request is counted after draining is set
 
 	workers     workers
 	largeGroups chan struct{} // holds one value per large group, counted over all imports
@@ -112,7 +113,7 @@ func New(o Options) (*Server, error) {
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
 		workers: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
-		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom),
+		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom), importCommits: semaphore.NewWeighted(commitRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
 	var err error

@@ -60,7 +60,7 @@ func (m *trialMemory) putRows(rows []any) (map[matcher.ID]int, error) {
 		if err != nil {
 			return nil, fmt.Errorf("rows[%d]: %w", i+1, err)
 		}
-		in, err := m.decoder.Line(origin, line)
+		in, err := m.decoder.Lines(origin).Decode(line)
 		if err != nil {
 			return nil, fmt.Errorf("rows[%d]: %w", i+1, err)
 		}

@@ -116,7 +116,7 @@ func TestAppendObject(t *testing.T) {
 // TestExportImport: an import of an exported line gives the same face.
 func TestExportImport(t *testing.T) {
 	face := fullFace()
-	in, err := newDecoder(t).Line(matcher.Faces, AppendObject(nil, JSON, face, nil, true))
+	in, err := newDecoder(t).Lines(matcher.Faces).Decode(AppendObject(nil, JSON, face, nil, true))
 	if diff := cmp.Diff(&ObjectInput{Object: *face, HasID: true, HasLists: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

@@ -16,6 +16,9 @@ func (b *binder) tags(v value) ([]string, error) {
 		return nil, tooMany(v.len(), "filter_values", limit)
 	}
 	var tags []string
+	if v.len() > 0 {
+		tags = make([]string, 0, v.len())
+	}
 	err := v.array(func(_ int, v value) error {
 		s, err := v.keptText()
 		if err == nil && s == "" {

@@ -149,7 +149,7 @@ func FuzzFace(f *testing.F) {
 		if !in.HasID {
 			in.Object.ID = idA
 		}
-		again, err := d.Line(matcher.Faces, AppendObject(nil, JSON, &in.Object, nil, true))
+		again, err := d.Lines(matcher.Faces).Decode(AppendObject(nil, JSON, &in.Object, nil, true))
 		if err != nil {
 			t.Fatal(err)
 		}

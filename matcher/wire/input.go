@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -38,16 +39,29 @@ func (d *Decoder) Object(o matcher.Origin, f Format, body []byte) (*ObjectInput,
 	return in, nil
 }
 
-// Line reads one line of an import, which is the JSON of Object. The line of a
-// face may also have the accounts of its lists. Only the length of the line limits
-// the number of lists, because link requests or an earlier configuration may have put
-// a face into more lists than one request can name.
-func (d *Decoder) Line(o matcher.Origin, line []byte) (*ObjectInput, error) {
-	unlimited := *d
-	unlimited.Limits.FilterValues, unlimited.line = math.MaxInt, true
+// LineDecoder reads the lines of an import. It is safe for concurrent use.
+type LineDecoder struct {
+	decoder Decoder
+	origin  matcher.Origin
+}
+
+// Lines returns a decoder of the lines of an import of o. Only the length of a line
+// limits the number of lists, because link requests or an earlier configuration may
+// have put a face into more lists than one request can name.
+func (d *Decoder) Lines(o matcher.Origin) *LineDecoder {
+	l := &LineDecoder{decoder: *d, origin: o}
+	l.decoder.Limits.FilterValues = math.MaxInt
+	return l
+}
+
+// Decode reads one line, which is the JSON of Object. The line of a face may also have
+// the accounts of its lists.
+func (l *LineDecoder) Decode(line []byte) (*ObjectInput, error) {
 	in := &ObjectInput{}
-	b := binder{Decoder: &unlimited}
-	if err := unlimited.decode(JSON, line, func(v value) error { return b.object(o, v, in) }); err != nil {
+	if err := l.parse(line, in); err != nil {
+		if f, ok := errors.AsType[*fault](err); ok {
+			return nil, f.lineError()
+		}
 		return nil, err
 	}
 	missing := maps.Clone(in.ListAccounts)
@@ -59,6 +73,16 @@ func (d *Decoder) Line(o matcher.Origin, line []byte) (*ObjectInput, error) {
 		return nil, matcher.Errorf(matcher.CodeBadInput, "%s.%s: the list is not in lists", listAccounts, first)
 	}
 	return in, nil
+}
+
+func (l *LineDecoder) parse(line []byte, in *ObjectInput) error {
+	b := binder{Decoder: &l.decoder, line: true}
+	t := newTape()
+	defer t.release()
+	if t.fillPlain(line) {
+		return b.object(l.origin, t.root(), in)
+	}
+	return l.decoder.parse(JSON, line, func(v value) error { return b.object(l.origin, v, in) })
 }
 
 // listAccounts reads the accounts of lists; null means that the list has no

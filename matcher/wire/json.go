@@ -233,11 +233,18 @@ func unicodeEscape(b []byte) (r rune, ok bool) {
 }
 
 // plainLength returns the number of bytes before the first quote, backslash or
-// control character. It tests eight bytes at once, because most of a body is
-// base64.
+// control character.
 func plainLength(b []byte) int {
+	n, _ := plainText(b)
+	return n
+}
+
+// plainText returns plainLength of b. ascii is true if all bytes before that length are
+// ASCII, and may be false if only bytes after it are not. It tests eight bytes at once,
+// because most of a body is base64.
+func plainText(b []byte) (n int, ascii bool) {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
-	i := 0
+	i, all := 0, uint64(0)
 	for ; i+8 <= len(b); i += 8 {
 		w := binary.LittleEndian.Uint64(b[i:])
 		quote, slash := w^'"'*ones, w^'\\'*ones
@@ -245,14 +252,16 @@ func plainLength(b []byte) int {
 		// backslash. A borrow can set the bit of a byte that does not match, but only
 		// after a byte that matches, and only the first bit that is set is used.
 		hit := ((w - ' '*ones) &^ w) | ((quote - ones) &^ quote) | ((slash - ones) &^ slash)
+		all |= w
 		if hit &= tops; hit != 0 {
-			return i + bits.TrailingZeros64(hit)/8
+			return i + bits.TrailingZeros64(hit)/8, all&tops == 0
 		}
 	}
 	for i < len(b) && b[i] >= ' ' && b[i] != '"' && b[i] != '\\' {
+		all |= uint64(b[i])
 		i++
 	}
-	return i
+	return i, all&tops == 0
 }
 
 // visitor fills a tape with the values that sonic parses.

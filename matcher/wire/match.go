@@ -53,7 +53,8 @@ func (d *Decoder) Match(f Format, body []byte, t matcher.DescriptorType) (*Match
 // binder binds one request.
 type binder struct {
 	*Decoder
-	now time.Time
+	now  time.Time
+	line bool // the input is a line of an import, not a body
 }
 
 // requirement is a required field.

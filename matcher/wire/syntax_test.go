@@ -198,7 +198,7 @@ func TestDuplicateKeys(t *testing.T) {
 	refused(t, err, matcher.CodeBadInput, "list_id: is given twice")
 
 	upper := strings.ToUpper(idA.String()) // the same list
-	_, err = d.Line(matcher.Faces, []byte(`{"lists":[`+textA+`],"list_accounts":{`+textA+`:null,"`+upper+`":`+textB+`},`+faceData+`}`))
+	_, err = d.Lines(matcher.Faces).Decode([]byte(`{"lists":[` + textA + `],"list_accounts":{` + textA + `:null,"` + upper + `":` + textB + `},` + faceData + `}`))
 	refused(t, err, matcher.CodeBadInput, "list_accounts."+upper+": is given twice")
 }
 

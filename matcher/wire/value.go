@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"fmt"
 	"math"
 	"strconv"
@@ -180,10 +179,8 @@ func (v value) bytes() ([]byte, error) {
 	default:
 		return nil, v.mustBe("binary data")
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(n.text)
-	// The library skips line breaks. A comparison of lengths finds them.
-	padding := len(n.text) - len(strings.TrimRight(n.text, "="))
-	if err != nil || len(n.text)%4 != 0 || len(b) != len(n.text)/4*3-padding {
+	b, ok := decodeBase64(n.text)
+	if !ok {
 		return nil, v.mustBe("standard base64")
 	}
 	return b, nil

@@ -71,18 +71,12 @@ type Decoder struct {
 	// parsing needs in addition to the body. An error ends the decoding. Otherwise
 	// release is called once the memory is no longer used. Reserve may be nil.
 	Reserve func(bytes int64) (release func(), err error)
-
-	line bool // the input is a line of an import, not a body
 }
 
 // decode parses body and passes its outermost value to bind, which must not keep
 // any part of it.
 func (d *Decoder) decode(f Format, body []byte, bind func(value) error) error {
-	err := d.parse(f, body, bind)
-	if f, ok := errors.AsType[*fault](err); ok && d.line {
-		return f.lineError()
-	}
-	return clientError(err)
+	return clientError(d.parse(f, body, bind))
 }
 
 // parse is like decode, but returns faults of the parser and the binder unchanged.

@@ -32,7 +32,7 @@ func BenchmarkFaceLine(b *testing.B) {
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := d.Line(matcher.Faces, line); err != nil {
+		if _, err := d.Lines(matcher.Faces).Decode(line); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"encoding/base64"
 	"math"
 	"strconv"
 	"unicode/utf8"
@@ -184,7 +183,7 @@ func (w *Writer) Bytes(b []byte) {
 	w.comma()
 	if w.format == JSON {
 		w.buf = append(w.buf, '"')
-		w.buf = base64.StdEncoding.AppendEncode(w.buf, b)
+		w.buf = AppendBase64(w.buf, b)
 		w.buf = append(w.buf, '"')
 		return
 	}
