@@ -1527,136 +1527,206 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-72
-	MOVQ   queries_base+0(FP), AX
-	MOVQ   blocks+24(FP), CX
-	MOVQ   next+64(FP), DX
-	MOVQ   8(CX), BX
-	MOVQ   (CX), SI
-	MOVQ   24(CX), DI
-	MOVQ   48(CX), R8
-	MOVQ   72(CX), CX
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
-	VPXORQ Z2, Z2, Z2
-	VPXORQ Z3, Z3, Z3
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-	VPXORQ Z6, Z6, Z6
-	VPXORQ Z7, Z7, Z7
-	XORQ   R9, R9
-	MOVQ   BX, R10
-	ADDQ   $+192, R10
-	SHRQ   $0x02, R10
-	ANDQ   $-64, R10
-	XORQ   R12, R12
-	MOVQ   BX, R11
-	TESTQ  DX, DX
-	JZ     line
-	XORQ   R11, R11
-
-turn:
-	MOVQ (DX), R12
-	ADDQ $+24, DX
-	ADDQ R10, R11
-	CMPQ R11, BX
-	JBE  line
-	MOVQ BX, R11
+TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-96
+	MOVQ      consts+32(FP), AX
+	VPXORQ    Z0, Z0, Z0
+	MOVQ      (AX), CX
+	VPSRAD    $0x01, (CX), Z1
+	VPSUBD    Z1, Z0, Z1
+	VMOVDQA64 Z1, Z2
+	VMOVDQA64 Z1, Z1
+	MOVQ      24(AX), CX
+	VPSRAD    $0x01, (CX), Z4
+	VPSUBD    Z4, Z0, Z4
+	VMOVDQA64 Z4, Z5
+	VMOVDQA64 Z4, Z4
+	MOVQ      48(AX), CX
+	VPSRAD    $0x01, (CX), Z6
+	VPSUBD    Z6, Z0, Z6
+	VMOVDQA64 Z6, Z7
+	VMOVDQA64 Z6, Z6
+	MOVQ      72(AX), AX
+	VPSRAD    $0x01, (AX), Z8
+	VPSUBD    Z8, Z0, Z8
+	VMOVDQA64 Z8, Z0
+	VMOVDQA64 Z8, Z8
+	MOVQ      queries_base+0(FP), AX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      8(CX), DX
+	MOVQ      (CX), BX
+	MOVQ      24(CX), SI
+	MOVQ      48(CX), DI
+	MOVQ      72(CX), CX
+	XORQ      R8, R8
+	MOVQ      next+64(FP), R9
+	MOVQ      rate+88(FP), R12
+	MOVQ      $-1, R13
+	XORQ      R10, R10
+	XORQ      R11, R11
+	TESTQ     R12, R12
+	JZ        line
+	MOVQ      block+72(FP), R10
+	IMUL3Q    $+24, R10, R10
+	ADDQ      R10, R9
+	MOVQ      (R9), R10
+	MOVQ      8(R9), R11
+	ADDQ      R10, R11
+	MOVQ      at+80(FP), R14
+	ADDQ      R14, R10
 
 line:
-	VMOVDQU64    (SI)(R9*1), Z8
-	VMOVDQU64    (DI)(R9*1), Z9
-	VMOVDQU64    (R8)(R9*1), Z10
-	VMOVDQU64    (CX)(R9*1), Z11
-	VPBROADCASTD (AX), Z12
-	VPDPBUSD     Z12, Z8, Z0
-	VPDPBUSD     Z12, Z9, Z1
-	VPDPBUSD     Z12, Z10, Z2
-	VPDPBUSD     Z12, Z11, Z3
-	VPBROADCASTD 4(AX), Z12
-	VPDPBUSD     Z12, Z8, Z4
-	VPDPBUSD     Z12, Z9, Z5
-	VPDPBUSD     Z12, Z10, Z6
-	VPDPBUSD     Z12, Z11, Z7
-	TESTQ        R12, R12
-	JZ           advance
-	PREFETCHT1   (R12)
-	PREFETCHT1   64(R12)
-	PREFETCHT1   128(R12)
-	PREFETCHT1   192(R12)
-	ADDQ         $+256, R12
+	VMOVDQU64    (BX)(R8*1), Z9
+	VMOVDQU64    (SI)(R8*1), Z10
+	VMOVDQU64    (DI)(R8*1), Z11
+	VMOVDQU64    (CX)(R8*1), Z12
+	VPBROADCASTD (AX), Z13
+	VPDPBUSD     Z13, Z9, Z2
+	VPDPBUSD     Z13, Z10, Z5
+	VPDPBUSD     Z13, Z11, Z7
+	VPDPBUSD     Z13, Z12, Z0
+	VPBROADCASTD 4(AX), Z13
+	VPDPBUSD     Z13, Z9, Z1
+	VPDPBUSD     Z13, Z10, Z4
+	VPDPBUSD     Z13, Z11, Z6
+	VPDPBUSD     Z13, Z12, Z8
+	ADDQ         R12, R13
+	JS           advance
+
+prefetch:
+	PREFETCHT1 (R10)
+	ADDQ       $+64, R10
+	CMPQ       R10, R11
+	JAE        nextBlock
+
+prefetched:
+	SUBQ $+4096, R13
+	JNS  prefetch
 
 advance:
-	ADDQ         $+8, AX
-	ADDQ         $+64, R9
-	CMPQ         R9, R11
-	JB           line
-	CMPQ         R9, BX
-	JB           turn
-	MOVQ         limits+40(FP), AX
-	MOVQ         values+48(FP), CX
-	MOVQ         masks+56(FP), DX
-	MOVQ         consts+32(FP), BX
-	MOVQ         (BX), SI
-	MOVQ         24(BX), DI
-	MOVQ         48(BX), R8
-	MOVQ         72(BX), BX
-	VBROADCASTSS (AX), Z8
-	VMOVDQU32    (SI), Z9
-	VPADDD       Z0, Z0, Z0
-	VPSUBD       Z0, Z9, Z0
-	VPCMPD       $0x06, Z8, Z0, K1
-	VMOVDQU32    Z0, (CX)
-	VMOVDQU32    (DI), Z0
-	VPADDD       Z1, Z1, Z1
-	VPSUBD       Z1, Z0, Z1
-	VPCMPD       $0x06, Z8, Z1, K2
-	VMOVDQU32    Z1, 64(CX)
-	VMOVDQU32    (R8), Z0
-	VPADDD       Z2, Z2, Z2
-	VPSUBD       Z2, Z0, Z2
-	VPCMPD       $0x06, Z8, Z2, K3
-	VMOVDQU32    Z2, 128(CX)
-	VMOVDQU32    (BX), Z0
-	VPADDD       Z3, Z3, Z3
-	VPSUBD       Z3, Z0, Z3
-	VPCMPD       $0x06, Z8, Z3, K4
-	VMOVDQU32    Z3, 192(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, (DX)
-	VBROADCASTSS 4(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z4, Z4, Z4
-	VPSUBD       Z4, Z1, Z4
-	VPCMPD       $0x06, Z0, Z4, K1
-	VMOVDQU32    Z4, 256(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z5, Z5, Z5
-	VPSUBD       Z5, Z1, Z5
-	VPCMPD       $0x06, Z0, Z5, K2
-	VMOVDQU32    Z5, 320(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z6, Z6, Z6
-	VPSUBD       Z6, Z1, Z6
-	VPCMPD       $0x06, Z0, Z6, K3
-	VMOVDQU32    Z6, 384(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z7, Z7, Z7
-	VPSUBD       Z7, Z1, Z7
-	VPCMPD       $0x06, Z0, Z7, K4
-	VMOVDQU32    Z7, 448(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 8(DX)
+	ADDQ        $+8, AX
+	ADDQ        $+64, R8
+	CMPQ        R8, DX
+	JB          line
+	MOVQ        limits+40(FP), AX
+	VPXORQ      Z3, Z3, Z3
+	VPMAXSD     Z2, Z5, Z9
+	VPMAXSD     Z7, Z0, Z10
+	VPMAXSD     Z9, Z10, Z9
+	VPSUBD      Z9, Z3, Z9
+	VPADDD      Z9, Z9, Z9
+	VPCMPD.BCST $0x02, (AX), Z9, K1
+	KMOVW       K1, CX
+	VPMAXSD     Z1, Z4, Z9
+	VPMAXSD     Z6, Z8, Z10
+	VPMAXSD     Z9, Z10, Z9
+	VPSUBD      Z9, Z3, Z9
+	VPADDD      Z9, Z9, Z9
+	VPCMPD.BCST $0x02, 4(AX), Z9, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	MOVQ        masks+56(FP), DX
+	TESTL       CX, CX
+	JNZ         hits
+	MOVQ        $0x00000000, (DX)
+	MOVQ        $0x00000000, 8(DX)
 	VZEROUPPER
 	RET
+
+hits:
+	MOVQ        values+48(FP), CX
+	MOVQ        consts+32(FP), BX
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z3
+	VPSRAD      $0x01, Z3, Z9
+	VPADDD      Z9, Z2, Z2
+	VPADDD      Z2, Z2, Z2
+	VPSUBD      Z2, Z3, Z2
+	VMOVDQU32   Z2, (CX)
+	VPCMPD.BCST $0x02, (AX), Z2, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z3
+	VPADDD      Z3, Z5, Z5
+	VPADDD      Z5, Z5, Z5
+	VPSUBD      Z5, Z2, Z5
+	VMOVDQU32   Z5, 64(CX)
+	VPCMPD.BCST $0x02, (AX), Z5, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z3
+	VPADDD      Z3, Z7, Z7
+	VPADDD      Z7, Z7, Z7
+	VPSUBD      Z7, Z2, Z7
+	VMOVDQU32   Z7, 128(CX)
+	VPCMPD.BCST $0x02, (AX), Z7, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z3
+	VPADDD      Z3, Z0, Z0
+	VPADDD      Z0, Z0, Z0
+	VPSUBD      Z0, Z2, Z0
+	VMOVDQU32   Z0, 192(CX)
+	VPCMPD.BCST $0x02, (AX), Z0, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, (DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z1, Z1
+	VPADDD      Z1, Z1, Z1
+	VPSUBD      Z1, Z0, Z1
+	VMOVDQU32   Z1, 256(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z1, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPSUBD      Z4, Z0, Z4
+	VMOVDQU32   Z4, 320(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z4, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z6, Z6
+	VPADDD      Z6, Z6, Z6
+	VPSUBD      Z6, Z0, Z6
+	VMOVDQU32   Z6, 384(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z6, K3
+	MOVQ        72(BX), BX
+	VMOVDQU32   (BX), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z8, Z8
+	VPADDD      Z8, Z8, Z8
+	VPSUBD      Z8, Z0, Z8
+	VMOVDQU32   Z8, 448(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z8, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 8(DX)
+	VZEROUPPER
+	RET
+
+nextBlock:
+	MOVQ next+64(FP), R14
+	ADDQ $+72, R14
+	CMPQ R9, R14
+	JAE  stop
+	ADDQ $+24, R9
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	JMP  prefetched
+
+stop:
+	XORQ R12, R12
+	MOVQ $-1, R13
+	JMP  advance
 
 // func tileU8x4AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 // Requires: AVX, AVX2, MMX+
@@ -1985,206 +2055,314 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-72
-	MOVQ   queries_base+0(FP), AX
-	MOVQ   blocks+24(FP), CX
-	MOVQ   next+64(FP), DX
-	MOVQ   8(CX), BX
-	MOVQ   (CX), SI
-	MOVQ   24(CX), DI
-	MOVQ   48(CX), R8
-	MOVQ   72(CX), CX
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
-	VPXORQ Z2, Z2, Z2
-	VPXORQ Z3, Z3, Z3
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-	VPXORQ Z6, Z6, Z6
-	VPXORQ Z7, Z7, Z7
-	VPXORQ Z8, Z8, Z8
-	VPXORQ Z9, Z9, Z9
-	VPXORQ Z10, Z10, Z10
-	VPXORQ Z11, Z11, Z11
-	VPXORQ Z12, Z12, Z12
-	VPXORQ Z13, Z13, Z13
-	VPXORQ Z14, Z14, Z14
-	VPXORQ Z15, Z15, Z15
-	XORQ   R9, R9
-	MOVQ   BX, R10
-	ADDQ   $+192, R10
-	SHRQ   $0x02, R10
-	ANDQ   $-64, R10
-	XORQ   R12, R12
-	MOVQ   BX, R11
-	TESTQ  DX, DX
-	JZ     line
-	XORQ   R11, R11
-
-turn:
-	MOVQ (DX), R12
-	ADDQ $+24, DX
-	ADDQ R10, R11
-	CMPQ R11, BX
-	JBE  line
-	MOVQ BX, R11
+TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-96
+	MOVQ      consts+32(FP), AX
+	VPXORQ    Z0, Z0, Z0
+	MOVQ      (AX), CX
+	VPSRAD    $0x01, (CX), Z1
+	VPSUBD    Z1, Z0, Z1
+	VMOVDQA64 Z1, Z2
+	VMOVDQA64 Z1, Z3
+	VMOVDQA64 Z1, Z4
+	VMOVDQA64 Z1, Z1
+	MOVQ      24(AX), CX
+	VPSRAD    $0x01, (CX), Z6
+	VPSUBD    Z6, Z0, Z6
+	VMOVDQA64 Z6, Z7
+	VMOVDQA64 Z6, Z8
+	VMOVDQA64 Z6, Z9
+	VMOVDQA64 Z6, Z6
+	MOVQ      48(AX), CX
+	VPSRAD    $0x01, (CX), Z10
+	VPSUBD    Z10, Z0, Z10
+	VMOVDQA64 Z10, Z11
+	VMOVDQA64 Z10, Z12
+	VMOVDQA64 Z10, Z13
+	VMOVDQA64 Z10, Z10
+	MOVQ      72(AX), AX
+	VPSRAD    $0x01, (AX), Z14
+	VPSUBD    Z14, Z0, Z14
+	VMOVDQA64 Z14, Z0
+	VMOVDQA64 Z14, Z15
+	VMOVDQA64 Z14, Z16
+	VMOVDQA64 Z14, Z14
+	MOVQ      queries_base+0(FP), AX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      8(CX), DX
+	MOVQ      (CX), BX
+	MOVQ      24(CX), SI
+	MOVQ      48(CX), DI
+	MOVQ      72(CX), CX
+	XORQ      R8, R8
+	MOVQ      next+64(FP), R9
+	MOVQ      rate+88(FP), R12
+	MOVQ      $-1, R13
+	XORQ      R10, R10
+	XORQ      R11, R11
+	TESTQ     R12, R12
+	JZ        line
+	MOVQ      block+72(FP), R10
+	IMUL3Q    $+24, R10, R10
+	ADDQ      R10, R9
+	MOVQ      (R9), R10
+	MOVQ      8(R9), R11
+	ADDQ      R10, R11
+	MOVQ      at+80(FP), R14
+	ADDQ      R14, R10
 
 line:
-	VMOVDQU64    (SI)(R9*1), Z16
-	VMOVDQU64    (DI)(R9*1), Z17
-	VMOVDQU64    (R8)(R9*1), Z18
-	VMOVDQU64    (CX)(R9*1), Z19
-	VPBROADCASTD (AX), Z20
-	VPDPBUSD     Z20, Z16, Z0
-	VPDPBUSD     Z20, Z17, Z1
-	VPDPBUSD     Z20, Z18, Z2
-	VPDPBUSD     Z20, Z19, Z3
-	VPBROADCASTD 4(AX), Z20
-	VPDPBUSD     Z20, Z16, Z4
-	VPDPBUSD     Z20, Z17, Z5
-	VPDPBUSD     Z20, Z18, Z6
-	VPDPBUSD     Z20, Z19, Z7
-	VPBROADCASTD 8(AX), Z20
-	VPDPBUSD     Z20, Z16, Z8
-	VPDPBUSD     Z20, Z17, Z9
-	VPDPBUSD     Z20, Z18, Z10
-	VPDPBUSD     Z20, Z19, Z11
-	VPBROADCASTD 12(AX), Z20
-	VPDPBUSD     Z20, Z16, Z12
-	VPDPBUSD     Z20, Z17, Z13
-	VPDPBUSD     Z20, Z18, Z14
-	VPDPBUSD     Z20, Z19, Z15
-	TESTQ        R12, R12
-	JZ           advance
-	PREFETCHT1   (R12)
-	PREFETCHT1   64(R12)
-	PREFETCHT1   128(R12)
-	PREFETCHT1   192(R12)
-	ADDQ         $+256, R12
+	VMOVDQU64    (BX)(R8*1), Z17
+	VMOVDQU64    (SI)(R8*1), Z18
+	VMOVDQU64    (DI)(R8*1), Z19
+	VMOVDQU64    (CX)(R8*1), Z20
+	VPBROADCASTD (AX), Z21
+	VPDPBUSD     Z21, Z17, Z2
+	VPDPBUSD     Z21, Z18, Z7
+	VPDPBUSD     Z21, Z19, Z11
+	VPDPBUSD     Z21, Z20, Z0
+	VPBROADCASTD 4(AX), Z21
+	VPDPBUSD     Z21, Z17, Z3
+	VPDPBUSD     Z21, Z18, Z8
+	VPDPBUSD     Z21, Z19, Z12
+	VPDPBUSD     Z21, Z20, Z15
+	VPBROADCASTD 8(AX), Z21
+	VPDPBUSD     Z21, Z17, Z4
+	VPDPBUSD     Z21, Z18, Z9
+	VPDPBUSD     Z21, Z19, Z13
+	VPDPBUSD     Z21, Z20, Z16
+	VPBROADCASTD 12(AX), Z21
+	VPDPBUSD     Z21, Z17, Z1
+	VPDPBUSD     Z21, Z18, Z6
+	VPDPBUSD     Z21, Z19, Z10
+	VPDPBUSD     Z21, Z20, Z14
+	ADDQ         R12, R13
+	JS           advance
+
+prefetch:
+	PREFETCHT1 (R10)
+	ADDQ       $+64, R10
+	CMPQ       R10, R11
+	JAE        nextBlock
+
+prefetched:
+	SUBQ $+4096, R13
+	JNS  prefetch
 
 advance:
-	ADDQ         $+16, AX
-	ADDQ         $+64, R9
-	CMPQ         R9, R11
-	JB           line
-	CMPQ         R9, BX
-	JB           turn
-	MOVQ         limits+40(FP), AX
-	MOVQ         values+48(FP), CX
-	MOVQ         masks+56(FP), DX
-	MOVQ         consts+32(FP), BX
-	MOVQ         (BX), SI
-	MOVQ         24(BX), DI
-	MOVQ         48(BX), R8
-	MOVQ         72(BX), BX
-	VBROADCASTSS (AX), Z16
-	VMOVDQU32    (SI), Z17
-	VPADDD       Z0, Z0, Z0
-	VPSUBD       Z0, Z17, Z0
-	VPCMPD       $0x06, Z16, Z0, K1
-	VMOVDQU32    Z0, (CX)
-	VMOVDQU32    (DI), Z0
-	VPADDD       Z1, Z1, Z1
-	VPSUBD       Z1, Z0, Z1
-	VPCMPD       $0x06, Z16, Z1, K2
-	VMOVDQU32    Z1, 64(CX)
-	VMOVDQU32    (R8), Z0
-	VPADDD       Z2, Z2, Z2
-	VPSUBD       Z2, Z0, Z2
-	VPCMPD       $0x06, Z16, Z2, K3
-	VMOVDQU32    Z2, 128(CX)
-	VMOVDQU32    (BX), Z0
-	VPADDD       Z3, Z3, Z3
-	VPSUBD       Z3, Z0, Z3
-	VPCMPD       $0x06, Z16, Z3, K4
-	VMOVDQU32    Z3, 192(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, (DX)
-	VBROADCASTSS 4(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z4, Z4, Z4
-	VPSUBD       Z4, Z1, Z4
-	VPCMPD       $0x06, Z0, Z4, K1
-	VMOVDQU32    Z4, 256(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z5, Z5, Z5
-	VPSUBD       Z5, Z1, Z5
-	VPCMPD       $0x06, Z0, Z5, K2
-	VMOVDQU32    Z5, 320(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z6, Z6, Z6
-	VPSUBD       Z6, Z1, Z6
-	VPCMPD       $0x06, Z0, Z6, K3
-	VMOVDQU32    Z6, 384(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z7, Z7, Z7
-	VPSUBD       Z7, Z1, Z7
-	VPCMPD       $0x06, Z0, Z7, K4
-	VMOVDQU32    Z7, 448(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 8(DX)
-	VBROADCASTSS 8(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z8, Z8, Z8
-	VPSUBD       Z8, Z1, Z8
-	VPCMPD       $0x06, Z0, Z8, K1
-	VMOVDQU32    Z8, 512(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z9, Z9, Z9
-	VPSUBD       Z9, Z1, Z9
-	VPCMPD       $0x06, Z0, Z9, K2
-	VMOVDQU32    Z9, 576(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z10, Z10, Z10
-	VPSUBD       Z10, Z1, Z10
-	VPCMPD       $0x06, Z0, Z10, K3
-	VMOVDQU32    Z10, 640(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z11, Z11, Z11
-	VPSUBD       Z11, Z1, Z11
-	VPCMPD       $0x06, Z0, Z11, K4
-	VMOVDQU32    Z11, 704(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 16(DX)
-	VBROADCASTSS 12(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z12, Z12, Z12
-	VPSUBD       Z12, Z1, Z12
-	VPCMPD       $0x06, Z0, Z12, K1
-	VMOVDQU32    Z12, 768(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z13, Z13, Z13
-	VPSUBD       Z13, Z1, Z13
-	VPCMPD       $0x06, Z0, Z13, K2
-	VMOVDQU32    Z13, 832(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z14, Z14, Z14
-	VPSUBD       Z14, Z1, Z14
-	VPCMPD       $0x06, Z0, Z14, K3
-	VMOVDQU32    Z14, 896(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z15, Z15, Z15
-	VPSUBD       Z15, Z1, Z15
-	VPCMPD       $0x06, Z0, Z15, K4
-	VMOVDQU32    Z15, 960(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 24(DX)
+	ADDQ        $+16, AX
+	ADDQ        $+64, R8
+	CMPQ        R8, DX
+	JB          line
+	MOVQ        limits+40(FP), AX
+	VPXORQ      Z5, Z5, Z5
+	VPMAXSD     Z2, Z7, Z17
+	VPMAXSD     Z11, Z0, Z18
+	VPMAXSD     Z17, Z18, Z17
+	VPSUBD      Z17, Z5, Z17
+	VPADDD      Z17, Z17, Z17
+	VPCMPD.BCST $0x02, (AX), Z17, K1
+	KMOVW       K1, CX
+	VPMAXSD     Z3, Z8, Z17
+	VPMAXSD     Z12, Z15, Z18
+	VPMAXSD     Z17, Z18, Z17
+	VPSUBD      Z17, Z5, Z17
+	VPADDD      Z17, Z17, Z17
+	VPCMPD.BCST $0x02, 4(AX), Z17, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	VPMAXSD     Z4, Z9, Z17
+	VPMAXSD     Z13, Z16, Z18
+	VPMAXSD     Z17, Z18, Z17
+	VPSUBD      Z17, Z5, Z17
+	VPADDD      Z17, Z17, Z17
+	VPCMPD.BCST $0x02, 8(AX), Z17, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	VPMAXSD     Z1, Z6, Z17
+	VPMAXSD     Z10, Z14, Z18
+	VPMAXSD     Z17, Z18, Z17
+	VPSUBD      Z17, Z5, Z17
+	VPADDD      Z17, Z17, Z17
+	VPCMPD.BCST $0x02, 12(AX), Z17, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	MOVQ        masks+56(FP), DX
+	TESTL       CX, CX
+	JNZ         hits
+	MOVQ        $0x00000000, (DX)
+	MOVQ        $0x00000000, 8(DX)
+	MOVQ        $0x00000000, 16(DX)
+	MOVQ        $0x00000000, 24(DX)
 	VZEROUPPER
 	RET
+
+hits:
+	MOVQ        values+48(FP), CX
+	MOVQ        consts+32(FP), BX
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z5
+	VPSRAD      $0x01, Z5, Z17
+	VPADDD      Z17, Z2, Z2
+	VPADDD      Z2, Z2, Z2
+	VPSUBD      Z2, Z5, Z2
+	VMOVDQU32   Z2, (CX)
+	VPCMPD.BCST $0x02, (AX), Z2, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z5
+	VPADDD      Z5, Z7, Z7
+	VPADDD      Z7, Z7, Z7
+	VPSUBD      Z7, Z2, Z7
+	VMOVDQU32   Z7, 64(CX)
+	VPCMPD.BCST $0x02, (AX), Z7, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z5
+	VPADDD      Z5, Z11, Z11
+	VPADDD      Z11, Z11, Z11
+	VPSUBD      Z11, Z2, Z11
+	VMOVDQU32   Z11, 128(CX)
+	VPCMPD.BCST $0x02, (AX), Z11, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z5
+	VPADDD      Z5, Z0, Z0
+	VPADDD      Z0, Z0, Z0
+	VPSUBD      Z0, Z2, Z0
+	VMOVDQU32   Z0, 192(CX)
+	VPCMPD.BCST $0x02, (AX), Z0, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, (DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z3, Z3
+	VPADDD      Z3, Z3, Z3
+	VPSUBD      Z3, Z0, Z3
+	VMOVDQU32   Z3, 256(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z3, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z8, Z8
+	VPADDD      Z8, Z8, Z8
+	VPSUBD      Z8, Z0, Z8
+	VMOVDQU32   Z8, 320(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z8, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z12, Z12
+	VPADDD      Z12, Z12, Z12
+	VPSUBD      Z12, Z0, Z12
+	VMOVDQU32   Z12, 384(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z12, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z15, Z15
+	VPADDD      Z15, Z15, Z15
+	VPSUBD      Z15, Z0, Z15
+	VMOVDQU32   Z15, 448(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z15, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 8(DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPSUBD      Z4, Z0, Z4
+	VMOVDQU32   Z4, 512(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z4, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z9, Z9
+	VPADDD      Z9, Z9, Z9
+	VPSUBD      Z9, Z0, Z9
+	VMOVDQU32   Z9, 576(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z9, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z13, Z13
+	VPADDD      Z13, Z13, Z13
+	VPSUBD      Z13, Z0, Z13
+	VMOVDQU32   Z13, 640(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z13, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z16, Z16
+	VPADDD      Z16, Z16, Z16
+	VPSUBD      Z16, Z0, Z16
+	VMOVDQU32   Z16, 704(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z16, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 16(DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z1, Z1
+	VPADDD      Z1, Z1, Z1
+	VPSUBD      Z1, Z0, Z1
+	VMOVDQU32   Z1, 768(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z1, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z6, Z6
+	VPADDD      Z6, Z6, Z6
+	VPSUBD      Z6, Z0, Z6
+	VMOVDQU32   Z6, 832(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z6, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z10, Z10
+	VPADDD      Z10, Z10, Z10
+	VPSUBD      Z10, Z0, Z10
+	VMOVDQU32   Z10, 896(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z10, K3
+	MOVQ        72(BX), BX
+	VMOVDQU32   (BX), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z14, Z14
+	VPADDD      Z14, Z14, Z14
+	VPSUBD      Z14, Z0, Z14
+	VMOVDQU32   Z14, 960(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z14, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 24(DX)
+	VZEROUPPER
+	RET
+
+nextBlock:
+	MOVQ next+64(FP), R14
+	ADDQ $+72, R14
+	CMPQ R9, R14
+	JAE  stop
+	ADDQ $+24, R9
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	JMP  prefetched
+
+stop:
+	XORQ R12, R12
+	MOVQ $-1, R13
+	JMP  advance
 
 // func tileU8x6AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 // Requires: AVX, AVX2, MMX+
@@ -2627,276 +2805,422 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
+// func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
-TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-72
-	MOVQ   queries_base+0(FP), AX
-	MOVQ   blocks+24(FP), CX
-	MOVQ   next+64(FP), DX
-	MOVQ   8(CX), BX
-	MOVQ   (CX), SI
-	MOVQ   24(CX), DI
-	MOVQ   48(CX), R8
-	MOVQ   72(CX), CX
-	VPXORQ Z0, Z0, Z0
-	VPXORQ Z1, Z1, Z1
-	VPXORQ Z2, Z2, Z2
-	VPXORQ Z3, Z3, Z3
-	VPXORQ Z4, Z4, Z4
-	VPXORQ Z5, Z5, Z5
-	VPXORQ Z6, Z6, Z6
-	VPXORQ Z7, Z7, Z7
-	VPXORQ Z8, Z8, Z8
-	VPXORQ Z9, Z9, Z9
-	VPXORQ Z10, Z10, Z10
-	VPXORQ Z11, Z11, Z11
-	VPXORQ Z12, Z12, Z12
-	VPXORQ Z13, Z13, Z13
-	VPXORQ Z14, Z14, Z14
-	VPXORQ Z15, Z15, Z15
-	VPXORQ Z16, Z16, Z16
-	VPXORQ Z17, Z17, Z17
-	VPXORQ Z18, Z18, Z18
-	VPXORQ Z19, Z19, Z19
-	VPXORQ Z20, Z20, Z20
-	VPXORQ Z21, Z21, Z21
-	VPXORQ Z22, Z22, Z22
-	VPXORQ Z23, Z23, Z23
-	XORQ   R9, R9
-	MOVQ   BX, R10
-	ADDQ   $+192, R10
-	SHRQ   $0x02, R10
-	ANDQ   $-64, R10
-	XORQ   R12, R12
-	MOVQ   BX, R11
-	TESTQ  DX, DX
-	JZ     line
-	XORQ   R11, R11
-
-turn:
-	MOVQ (DX), R12
-	ADDQ $+24, DX
-	ADDQ R10, R11
-	CMPQ R11, BX
-	JBE  line
-	MOVQ BX, R11
+TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-96
+	MOVQ      consts+32(FP), AX
+	VPXORQ    Z0, Z0, Z0
+	MOVQ      (AX), CX
+	VPSRAD    $0x01, (CX), Z1
+	VPSUBD    Z1, Z0, Z1
+	VMOVDQA64 Z1, Z2
+	VMOVDQA64 Z1, Z3
+	VMOVDQA64 Z1, Z4
+	VMOVDQA64 Z1, Z5
+	VMOVDQA64 Z1, Z6
+	VMOVDQA64 Z1, Z1
+	MOVQ      24(AX), CX
+	VPSRAD    $0x01, (CX), Z8
+	VPSUBD    Z8, Z0, Z8
+	VMOVDQA64 Z8, Z9
+	VMOVDQA64 Z8, Z10
+	VMOVDQA64 Z8, Z11
+	VMOVDQA64 Z8, Z12
+	VMOVDQA64 Z8, Z13
+	VMOVDQA64 Z8, Z8
+	MOVQ      48(AX), CX
+	VPSRAD    $0x01, (CX), Z14
+	VPSUBD    Z14, Z0, Z14
+	VMOVDQA64 Z14, Z15
+	VMOVDQA64 Z14, Z16
+	VMOVDQA64 Z14, Z17
+	VMOVDQA64 Z14, Z18
+	VMOVDQA64 Z14, Z19
+	VMOVDQA64 Z14, Z14
+	MOVQ      72(AX), AX
+	VPSRAD    $0x01, (AX), Z20
+	VPSUBD    Z20, Z0, Z20
+	VMOVDQA64 Z20, Z0
+	VMOVDQA64 Z20, Z21
+	VMOVDQA64 Z20, Z22
+	VMOVDQA64 Z20, Z23
+	VMOVDQA64 Z20, Z24
+	VMOVDQA64 Z20, Z20
+	MOVQ      queries_base+0(FP), AX
+	MOVQ      blocks+24(FP), CX
+	MOVQ      8(CX), DX
+	MOVQ      (CX), BX
+	MOVQ      24(CX), SI
+	MOVQ      48(CX), DI
+	MOVQ      72(CX), CX
+	XORQ      R8, R8
+	MOVQ      next+64(FP), R9
+	MOVQ      rate+88(FP), R12
+	MOVQ      $-1, R13
+	XORQ      R10, R10
+	XORQ      R11, R11
+	TESTQ     R12, R12
+	JZ        line
+	MOVQ      block+72(FP), R10
+	IMUL3Q    $+24, R10, R10
+	ADDQ      R10, R9
+	MOVQ      (R9), R10
+	MOVQ      8(R9), R11
+	ADDQ      R10, R11
+	MOVQ      at+80(FP), R14
+	ADDQ      R14, R10
 
 line:
-	VMOVDQU64    (SI)(R9*1), Z24
-	VMOVDQU64    (DI)(R9*1), Z25
-	VMOVDQU64    (R8)(R9*1), Z26
-	VMOVDQU64    (CX)(R9*1), Z27
-	VPBROADCASTD (AX), Z28
-	VPDPBUSD     Z28, Z24, Z0
-	VPDPBUSD     Z28, Z25, Z1
-	VPDPBUSD     Z28, Z26, Z2
-	VPDPBUSD     Z28, Z27, Z3
-	VPBROADCASTD 4(AX), Z28
-	VPDPBUSD     Z28, Z24, Z4
-	VPDPBUSD     Z28, Z25, Z5
-	VPDPBUSD     Z28, Z26, Z6
-	VPDPBUSD     Z28, Z27, Z7
-	VPBROADCASTD 8(AX), Z28
-	VPDPBUSD     Z28, Z24, Z8
-	VPDPBUSD     Z28, Z25, Z9
-	VPDPBUSD     Z28, Z26, Z10
-	VPDPBUSD     Z28, Z27, Z11
-	VPBROADCASTD 12(AX), Z28
-	VPDPBUSD     Z28, Z24, Z12
-	VPDPBUSD     Z28, Z25, Z13
-	VPDPBUSD     Z28, Z26, Z14
-	VPDPBUSD     Z28, Z27, Z15
-	VPBROADCASTD 16(AX), Z28
-	VPDPBUSD     Z28, Z24, Z16
-	VPDPBUSD     Z28, Z25, Z17
-	VPDPBUSD     Z28, Z26, Z18
-	VPDPBUSD     Z28, Z27, Z19
-	VPBROADCASTD 20(AX), Z28
-	VPDPBUSD     Z28, Z24, Z20
-	VPDPBUSD     Z28, Z25, Z21
-	VPDPBUSD     Z28, Z26, Z22
-	VPDPBUSD     Z28, Z27, Z23
-	TESTQ        R12, R12
-	JZ           advance
-	PREFETCHT1   (R12)
-	PREFETCHT1   64(R12)
-	PREFETCHT1   128(R12)
-	PREFETCHT1   192(R12)
-	ADDQ         $+256, R12
+	VMOVDQU64    (BX)(R8*1), Z25
+	VMOVDQU64    (SI)(R8*1), Z26
+	VMOVDQU64    (DI)(R8*1), Z27
+	VMOVDQU64    (CX)(R8*1), Z28
+	VPBROADCASTD (AX), Z29
+	VPDPBUSD     Z29, Z25, Z2
+	VPDPBUSD     Z29, Z26, Z9
+	VPDPBUSD     Z29, Z27, Z15
+	VPDPBUSD     Z29, Z28, Z0
+	VPBROADCASTD 4(AX), Z29
+	VPDPBUSD     Z29, Z25, Z3
+	VPDPBUSD     Z29, Z26, Z10
+	VPDPBUSD     Z29, Z27, Z16
+	VPDPBUSD     Z29, Z28, Z21
+	VPBROADCASTD 8(AX), Z29
+	VPDPBUSD     Z29, Z25, Z4
+	VPDPBUSD     Z29, Z26, Z11
+	VPDPBUSD     Z29, Z27, Z17
+	VPDPBUSD     Z29, Z28, Z22
+	VPBROADCASTD 12(AX), Z29
+	VPDPBUSD     Z29, Z25, Z5
+	VPDPBUSD     Z29, Z26, Z12
+	VPDPBUSD     Z29, Z27, Z18
+	VPDPBUSD     Z29, Z28, Z23
+	VPBROADCASTD 16(AX), Z29
+	VPDPBUSD     Z29, Z25, Z6
+	VPDPBUSD     Z29, Z26, Z13
+	VPDPBUSD     Z29, Z27, Z19
+	VPDPBUSD     Z29, Z28, Z24
+	VPBROADCASTD 20(AX), Z29
+	VPDPBUSD     Z29, Z25, Z1
+	VPDPBUSD     Z29, Z26, Z8
+	VPDPBUSD     Z29, Z27, Z14
+	VPDPBUSD     Z29, Z28, Z20
+	ADDQ         R12, R13
+	JS           advance
+
+prefetch:
+	PREFETCHT1 (R10)
+	ADDQ       $+64, R10
+	CMPQ       R10, R11
+	JAE        nextBlock
+
+prefetched:
+	SUBQ $+4096, R13
+	JNS  prefetch
 
 advance:
-	ADDQ         $+24, AX
-	ADDQ         $+64, R9
-	CMPQ         R9, R11
-	JB           line
-	CMPQ         R9, BX
-	JB           turn
-	MOVQ         limits+40(FP), AX
-	MOVQ         values+48(FP), CX
-	MOVQ         masks+56(FP), DX
-	MOVQ         consts+32(FP), BX
-	MOVQ         (BX), SI
-	MOVQ         24(BX), DI
-	MOVQ         48(BX), R8
-	MOVQ         72(BX), BX
-	VBROADCASTSS (AX), Z24
-	VMOVDQU32    (SI), Z25
-	VPADDD       Z0, Z0, Z0
-	VPSUBD       Z0, Z25, Z0
-	VPCMPD       $0x06, Z24, Z0, K1
-	VMOVDQU32    Z0, (CX)
-	VMOVDQU32    (DI), Z0
-	VPADDD       Z1, Z1, Z1
-	VPSUBD       Z1, Z0, Z1
-	VPCMPD       $0x06, Z24, Z1, K2
-	VMOVDQU32    Z1, 64(CX)
-	VMOVDQU32    (R8), Z0
-	VPADDD       Z2, Z2, Z2
-	VPSUBD       Z2, Z0, Z2
-	VPCMPD       $0x06, Z24, Z2, K3
-	VMOVDQU32    Z2, 128(CX)
-	VMOVDQU32    (BX), Z0
-	VPADDD       Z3, Z3, Z3
-	VPSUBD       Z3, Z0, Z3
-	VPCMPD       $0x06, Z24, Z3, K4
-	VMOVDQU32    Z3, 192(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, (DX)
-	VBROADCASTSS 4(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z4, Z4, Z4
-	VPSUBD       Z4, Z1, Z4
-	VPCMPD       $0x06, Z0, Z4, K1
-	VMOVDQU32    Z4, 256(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z5, Z5, Z5
-	VPSUBD       Z5, Z1, Z5
-	VPCMPD       $0x06, Z0, Z5, K2
-	VMOVDQU32    Z5, 320(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z6, Z6, Z6
-	VPSUBD       Z6, Z1, Z6
-	VPCMPD       $0x06, Z0, Z6, K3
-	VMOVDQU32    Z6, 384(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z7, Z7, Z7
-	VPSUBD       Z7, Z1, Z7
-	VPCMPD       $0x06, Z0, Z7, K4
-	VMOVDQU32    Z7, 448(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 8(DX)
-	VBROADCASTSS 8(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z8, Z8, Z8
-	VPSUBD       Z8, Z1, Z8
-	VPCMPD       $0x06, Z0, Z8, K1
-	VMOVDQU32    Z8, 512(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z9, Z9, Z9
-	VPSUBD       Z9, Z1, Z9
-	VPCMPD       $0x06, Z0, Z9, K2
-	VMOVDQU32    Z9, 576(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z10, Z10, Z10
-	VPSUBD       Z10, Z1, Z10
-	VPCMPD       $0x06, Z0, Z10, K3
-	VMOVDQU32    Z10, 640(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z11, Z11, Z11
-	VPSUBD       Z11, Z1, Z11
-	VPCMPD       $0x06, Z0, Z11, K4
-	VMOVDQU32    Z11, 704(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 16(DX)
-	VBROADCASTSS 12(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z12, Z12, Z12
-	VPSUBD       Z12, Z1, Z12
-	VPCMPD       $0x06, Z0, Z12, K1
-	VMOVDQU32    Z12, 768(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z13, Z13, Z13
-	VPSUBD       Z13, Z1, Z13
-	VPCMPD       $0x06, Z0, Z13, K2
-	VMOVDQU32    Z13, 832(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z14, Z14, Z14
-	VPSUBD       Z14, Z1, Z14
-	VPCMPD       $0x06, Z0, Z14, K3
-	VMOVDQU32    Z14, 896(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z15, Z15, Z15
-	VPSUBD       Z15, Z1, Z15
-	VPCMPD       $0x06, Z0, Z15, K4
-	VMOVDQU32    Z15, 960(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 24(DX)
-	VBROADCASTSS 16(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z16, Z16, Z16
-	VPSUBD       Z16, Z1, Z16
-	VPCMPD       $0x06, Z0, Z16, K1
-	VMOVDQU32    Z16, 1024(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z17, Z17, Z17
-	VPSUBD       Z17, Z1, Z17
-	VPCMPD       $0x06, Z0, Z17, K2
-	VMOVDQU32    Z17, 1088(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z18, Z18, Z18
-	VPSUBD       Z18, Z1, Z18
-	VPCMPD       $0x06, Z0, Z18, K3
-	VMOVDQU32    Z18, 1152(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z19, Z19, Z19
-	VPSUBD       Z19, Z1, Z19
-	VPCMPD       $0x06, Z0, Z19, K4
-	VMOVDQU32    Z19, 1216(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 32(DX)
-	VBROADCASTSS 20(AX), Z0
-	VMOVDQU32    (SI), Z1
-	VPADDD       Z20, Z20, Z20
-	VPSUBD       Z20, Z1, Z20
-	VPCMPD       $0x06, Z0, Z20, K1
-	VMOVDQU32    Z20, 1280(CX)
-	VMOVDQU32    (DI), Z1
-	VPADDD       Z21, Z21, Z21
-	VPSUBD       Z21, Z1, Z21
-	VPCMPD       $0x06, Z0, Z21, K2
-	VMOVDQU32    Z21, 1344(CX)
-	VMOVDQU32    (R8), Z1
-	VPADDD       Z22, Z22, Z22
-	VPSUBD       Z22, Z1, Z22
-	VPCMPD       $0x06, Z0, Z22, K3
-	VMOVDQU32    Z22, 1408(CX)
-	VMOVDQU32    (BX), Z1
-	VPADDD       Z23, Z23, Z23
-	VPSUBD       Z23, Z1, Z23
-	VPCMPD       $0x06, Z0, Z23, K4
-	VMOVDQU32    Z23, 1472(CX)
-	KUNPCKWD     K1, K2, K1
-	KUNPCKWD     K3, K4, K3
-	KUNPCKDQ     K1, K3, K1
-	KNOTQ        K1, K1
-	KMOVQ        K1, 40(DX)
+	ADDQ        $+24, AX
+	ADDQ        $+64, R8
+	CMPQ        R8, DX
+	JB          line
+	MOVQ        limits+40(FP), AX
+	VPXORQ      Z7, Z7, Z7
+	VPMAXSD     Z2, Z9, Z25
+	VPMAXSD     Z15, Z0, Z26
+	VPMAXSD     Z25, Z26, Z25
+	VPSUBD      Z25, Z7, Z25
+	VPADDD      Z25, Z25, Z25
+	VPCMPD.BCST $0x02, (AX), Z25, K1
+	KMOVW       K1, CX
+	VPMAXSD     Z3, Z10, Z25
+	VPMAXSD     Z16, Z21, Z26
+	VPMAXSD     Z25, Z26, Z25
+	VPSUBD      Z25, Z7, Z25
+	VPADDD      Z25, Z25, Z25
+	VPCMPD.BCST $0x02, 4(AX), Z25, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	VPMAXSD     Z4, Z11, Z25
+	VPMAXSD     Z17, Z22, Z26
+	VPMAXSD     Z25, Z26, Z25
+	VPSUBD      Z25, Z7, Z25
+	VPADDD      Z25, Z25, Z25
+	VPCMPD.BCST $0x02, 8(AX), Z25, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	VPMAXSD     Z5, Z12, Z25
+	VPMAXSD     Z18, Z23, Z26
+	VPMAXSD     Z25, Z26, Z25
+	VPSUBD      Z25, Z7, Z25
+	VPADDD      Z25, Z25, Z25
+	VPCMPD.BCST $0x02, 12(AX), Z25, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	VPMAXSD     Z6, Z13, Z25
+	VPMAXSD     Z19, Z24, Z26
+	VPMAXSD     Z25, Z26, Z25
+	VPSUBD      Z25, Z7, Z25
+	VPADDD      Z25, Z25, Z25
+	VPCMPD.BCST $0x02, 16(AX), Z25, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	VPMAXSD     Z1, Z8, Z25
+	VPMAXSD     Z14, Z20, Z26
+	VPMAXSD     Z25, Z26, Z25
+	VPSUBD      Z25, Z7, Z25
+	VPADDD      Z25, Z25, Z25
+	VPCMPD.BCST $0x02, 20(AX), Z25, K1
+	KMOVW       K1, DX
+	ORL         DX, CX
+	MOVQ        masks+56(FP), DX
+	TESTL       CX, CX
+	JNZ         hits
+	MOVQ        $0x00000000, (DX)
+	MOVQ        $0x00000000, 8(DX)
+	MOVQ        $0x00000000, 16(DX)
+	MOVQ        $0x00000000, 24(DX)
+	MOVQ        $0x00000000, 32(DX)
+	MOVQ        $0x00000000, 40(DX)
 	VZEROUPPER
 	RET
+
+hits:
+	MOVQ        values+48(FP), CX
+	MOVQ        consts+32(FP), BX
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z7
+	VPSRAD      $0x01, Z7, Z25
+	VPADDD      Z25, Z2, Z2
+	VPADDD      Z2, Z2, Z2
+	VPSUBD      Z2, Z7, Z2
+	VMOVDQU32   Z2, (CX)
+	VPCMPD.BCST $0x02, (AX), Z2, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z7
+	VPADDD      Z7, Z9, Z9
+	VPADDD      Z9, Z9, Z9
+	VPSUBD      Z9, Z2, Z9
+	VMOVDQU32   Z9, 64(CX)
+	VPCMPD.BCST $0x02, (AX), Z9, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z7
+	VPADDD      Z7, Z15, Z15
+	VPADDD      Z15, Z15, Z15
+	VPSUBD      Z15, Z2, Z15
+	VMOVDQU32   Z15, 128(CX)
+	VPCMPD.BCST $0x02, (AX), Z15, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z2
+	VPSRAD      $0x01, Z2, Z7
+	VPADDD      Z7, Z0, Z0
+	VPADDD      Z0, Z0, Z0
+	VPSUBD      Z0, Z2, Z0
+	VMOVDQU32   Z0, 192(CX)
+	VPCMPD.BCST $0x02, (AX), Z0, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, (DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z3, Z3
+	VPADDD      Z3, Z3, Z3
+	VPSUBD      Z3, Z0, Z3
+	VMOVDQU32   Z3, 256(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z3, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z10, Z10
+	VPADDD      Z10, Z10, Z10
+	VPSUBD      Z10, Z0, Z10
+	VMOVDQU32   Z10, 320(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z10, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z16, Z16
+	VPADDD      Z16, Z16, Z16
+	VPSUBD      Z16, Z0, Z16
+	VMOVDQU32   Z16, 384(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z16, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z21, Z21
+	VPADDD      Z21, Z21, Z21
+	VPSUBD      Z21, Z0, Z21
+	VMOVDQU32   Z21, 448(CX)
+	VPCMPD.BCST $0x02, 4(AX), Z21, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 8(DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z4, Z4
+	VPADDD      Z4, Z4, Z4
+	VPSUBD      Z4, Z0, Z4
+	VMOVDQU32   Z4, 512(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z4, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z11, Z11
+	VPADDD      Z11, Z11, Z11
+	VPSUBD      Z11, Z0, Z11
+	VMOVDQU32   Z11, 576(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z11, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z17, Z17
+	VPADDD      Z17, Z17, Z17
+	VPSUBD      Z17, Z0, Z17
+	VMOVDQU32   Z17, 640(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z17, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z22, Z22
+	VPADDD      Z22, Z22, Z22
+	VPSUBD      Z22, Z0, Z22
+	VMOVDQU32   Z22, 704(CX)
+	VPCMPD.BCST $0x02, 8(AX), Z22, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 16(DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z5, Z5
+	VPADDD      Z5, Z5, Z5
+	VPSUBD      Z5, Z0, Z5
+	VMOVDQU32   Z5, 768(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z5, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z12, Z12
+	VPADDD      Z12, Z12, Z12
+	VPSUBD      Z12, Z0, Z12
+	VMOVDQU32   Z12, 832(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z12, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z18, Z18
+	VPADDD      Z18, Z18, Z18
+	VPSUBD      Z18, Z0, Z18
+	VMOVDQU32   Z18, 896(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z18, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z23, Z23
+	VPADDD      Z23, Z23, Z23
+	VPSUBD      Z23, Z0, Z23
+	VMOVDQU32   Z23, 960(CX)
+	VPCMPD.BCST $0x02, 12(AX), Z23, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 24(DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z6, Z6
+	VPADDD      Z6, Z6, Z6
+	VPSUBD      Z6, Z0, Z6
+	VMOVDQU32   Z6, 1024(CX)
+	VPCMPD.BCST $0x02, 16(AX), Z6, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z13, Z13
+	VPADDD      Z13, Z13, Z13
+	VPSUBD      Z13, Z0, Z13
+	VMOVDQU32   Z13, 1088(CX)
+	VPCMPD.BCST $0x02, 16(AX), Z13, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z19, Z19
+	VPADDD      Z19, Z19, Z19
+	VPSUBD      Z19, Z0, Z19
+	VMOVDQU32   Z19, 1152(CX)
+	VPCMPD.BCST $0x02, 16(AX), Z19, K3
+	MOVQ        72(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z24, Z24
+	VPADDD      Z24, Z24, Z24
+	VPSUBD      Z24, Z0, Z24
+	VMOVDQU32   Z24, 1216(CX)
+	VPCMPD.BCST $0x02, 16(AX), Z24, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 32(DX)
+	MOVQ        (BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z2
+	VPADDD      Z2, Z1, Z1
+	VPADDD      Z1, Z1, Z1
+	VPSUBD      Z1, Z0, Z1
+	VMOVDQU32   Z1, 1280(CX)
+	VPCMPD.BCST $0x02, 20(AX), Z1, K1
+	MOVQ        24(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z8, Z8
+	VPADDD      Z8, Z8, Z8
+	VPSUBD      Z8, Z0, Z8
+	VMOVDQU32   Z8, 1344(CX)
+	VPCMPD.BCST $0x02, 20(AX), Z8, K2
+	MOVQ        48(BX), SI
+	VMOVDQU32   (SI), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z14, Z14
+	VPADDD      Z14, Z14, Z14
+	VPSUBD      Z14, Z0, Z14
+	VMOVDQU32   Z14, 1408(CX)
+	VPCMPD.BCST $0x02, 20(AX), Z14, K3
+	MOVQ        72(BX), BX
+	VMOVDQU32   (BX), Z0
+	VPSRAD      $0x01, Z0, Z1
+	VPADDD      Z1, Z20, Z20
+	VPADDD      Z20, Z20, Z20
+	VPSUBD      Z20, Z0, Z20
+	VMOVDQU32   Z20, 1472(CX)
+	VPCMPD.BCST $0x02, 20(AX), Z20, K4
+	KUNPCKWD    K1, K2, K1
+	KUNPCKWD    K3, K4, K3
+	KUNPCKDQ    K1, K3, K1
+	KMOVQ       K1, 40(DX)
+	VZEROUPPER
+	RET
+
+nextBlock:
+	MOVQ next+64(FP), R14
+	ADDQ $+72, R14
+	CMPQ R9, R14
+	JAE  stop
+	ADDQ $+24, R9
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	JMP  prefetched
+
+stop:
+	XORQ R12, R12
+	MOVQ $-1, R13
+	JMP  advance
 
 // func tileU8AMX(config *[64]byte, queries []uint32, lane int, lanes int, blocks *[4][]byte, consts *[4][]int32, limits *[64]int32, values *[64][64]int32, masks *[64]uint64, sums *[16][64]int32, next *[4][]byte, ahead int)
 // Requires: AMXINT8, AMXTILE, AVX, AVX512BW, AVX512F, CMOV, MMX+

@@ -62,7 +62,7 @@ func avx512() *Kernel {
 		scanU8:       scanU8VNNI,
 		listU8:       listU8VNNI,
 		listShare:    0.8,
-		tileU8:       tileFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
+		spreadU8:     spreadFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
 		groupU8:      NarrowMax,
 		within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
 		probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},

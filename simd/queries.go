@@ -24,27 +24,47 @@ type QueriesU8 struct {
 	lines   int // lines of a block
 	words   int // words that a query has for each line
 	packed  []uint32
+	groups  []groupU8
 	norms   []int32       // squared L2 norms
 	norm    [1]uint32     // working memory of PackU8
 	configs [2]tileConfig // of a full group and of the last group, if they are wide
 }
 
-// Groups returns the number of groups.
-func (q *QueriesU8) Groups() int {
-	if q.count == 0 {
-		return 0
-	}
-	return (q.count + q.width - 1) / q.width
+// groupU8 is a group of queries. It is prepared by PackU8, because a call of TileU8 takes
+// less than half a microsecond.
+type groupU8 struct {
+	first, count int
+	packed       []uint32 // the words of the group
+	part         prefetchPart
 }
+
+// prefetchPart is the part of the next tile that a group prefetches at a steady rate, from
+// offset at of a block on. With each line of its tile the group prefetches
+// rate/prefetchUnit lines.
+type prefetchPart struct{ block, at, rate int }
+
+// prefetchUnit is the rate of one line for each line.
+const prefetchUnit = 4096
+
+// part returns the part of the next tile for a group. Each group has the share of its
+// queries, which is about its share of the time.
+func (q *QueriesU8) part(first, count int) prefetchPart {
+	lines := TileBlocks * q.lines
+	lo, hi := lines*first/q.count, lines*(first+count)/q.count
+	return prefetchPart{lo / q.lines, lo % q.lines * line, ((hi-lo)*prefetchUnit + q.lines - 1) / q.lines}
+}
+
+// Groups returns the number of groups.
+func (q *QueriesU8) Groups() int { return len(q.groups) }
 
 // Group returns the number of the first query of group g and the number of its
 // queries, 1 to GroupMax. Every group except the last has the same number, which
 // depends on the kernel. It panics if g is out of range.
 func (q *QueriesU8) Group(g int) (first, count int) {
-	if uint(g) >= uint(q.Groups()) {
-		panic(fmt.Sprintf("simd: group %d is out of range, there are %d groups", g, q.Groups()))
+	if uint(g) >= uint(len(q.groups)) {
+		panic(fmt.Sprintf("simd: group %d is out of range, there are %d groups", g, len(q.groups)))
 	}
-	return g * q.width, min(q.width, q.count-g*q.width)
+	return q.groups[g].first, q.groups[g].count
 }
 
 // widths gives the width of the tile that computes a group. The index is the
@@ -59,12 +79,6 @@ func (q *QueriesU8) single(i int) []uint32 {
 	}
 	size := q.lines * q.words
 	return q.packed[i*size:][:size]
-}
-
-// group returns the words of group g.
-func (q *QueriesU8) group(g int) []uint32 {
-	_, count := q.Group(g)
-	return q.packed[q.groupsAt()+g*q.groupWords(q.width):][:q.groupWords(count)]
 }
 
 // groupsAt returns the place of the groups in packed. A wide tile loads lines of 64
@@ -91,13 +105,18 @@ func (q *QueriesU8) reset(count, width, lines, words int) {
 	}
 	q.packed = slices.Grow(q.packed[:0], room)[:room]
 	clear(q.packed)
+	q.groups = q.groups[:0]
+	for first := 0; first < count; first += width {
+		n := min(width, count-first)
+		words := q.packed[q.groupsAt()+first/width*q.groupWords(width):][:q.groupWords(n)]
+		q.groups = append(q.groups, groupU8{first, n, words, q.part(first, n)})
+	}
 }
 
 // fillGroups copies the words of the single queries into their groups.
 func (q *QueriesU8) fillGroups() {
-	for g := range q.Groups() {
-		first, count := q.Group(g)
-		packed := q.group(g)
+	for _, g := range q.groups {
+		first, count, packed := g.first, g.count, g.packed
 		if count > NarrowMax {
 			q.fillWide(packed, first, count)
 			continue

@@ -66,8 +66,9 @@ type Kernel struct {
 	listU8    listFunc // nil if ListU8 scans block by block
 	listShare float64  // see ListShare
 	tileU8    tileFuncs
-	groupU8   int      // queries of a full group
-	wideU8    wideFunc // for groups of more than NarrowMax queries
+	spreadU8  spreadFuncs // used instead of tileU8 if set
+	groupU8   int         // queries of a full group
+	wideU8    wideFunc    // for groups of more than NarrowMax queries
 
 	within withinFuncs
 	probes probes
@@ -87,6 +88,12 @@ const NarrowMax = 6
 // index is the width of the tile. next is nil or holds the blocks to prefetch.
 type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
 	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte)
+
+// spreadFuncs do the same as tileFuncs, and prefetch at a steady rate: with each line of
+// the tile they prefetch rate/prefetchUnit lines of the blocks of next, from offset at of
+// the given block on. A rate of 0 prefetches nothing.
+type spreadFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
+	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte, block, at, rate int)
 
 // Name returns the kernel's name. It begins with the kernel's level: "generic",
 // "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod" or "neon-i8mm".

@@ -65,6 +65,28 @@ func (t *TileU8) prefetched() *[TileBlocks][]byte {
 	return &t.blocks
 }
 
+// nextPart returns the blocks of next that group g prefetches, or nil, for a kernel that
+// prefetches whole blocks. The first groups share this work. A single group would request
+// more than memory delivers while the group computes, and would have to wait.
+func (h *HitsU8) nextPart(g, groups int, next *TileU8) *[TileBlocks][]byte {
+	parts := 1
+	switch {
+	case groups >= TileBlocks:
+		parts = TileBlocks
+	case groups >= 2:
+		parts = 2
+	}
+	size := TileBlocks / parts
+	if g >= parts || next == nil || g*size >= next.count {
+		return nil
+	}
+	h.part.Reset()
+	for b := g * size; b < min(next.count, (g+1)*size); b++ {
+		h.part.AddBlock(next.blocks[b], next.consts[b])
+	}
+	return &h.part.blocks
+}
+
 // HitsU8 holds the results of TileU8. The first index is the query's position in
 // its group.
 type HitsU8 struct {
@@ -73,17 +95,20 @@ type HitsU8 struct {
 	Values [GroupMax][TileRows]int32
 	sums   [laneMax][TileRows]int32 // working memory of a wide tile
 
-	// Masks have bit r set if the value of row r is at most the query's limit.
+	// Masks have bit r set if the value of row r is at most the query's limit. The masks
+	// behind the last query of the group have no meaning.
 	Masks [GroupMax]uint64
 
 	blockMask [1]uint16 // the mask of one block, for a tile that runs as scans
+	part      TileU8    // the blocks that nextPart returns
 }
 
-// trimMasks clears the mask bits of missing queries and missing blocks.
+// trimMasks clears the mask bits of missing blocks.
 func (h *HitsU8) trimMasks(queries, blocks int) {
-	rows := ^uint64(0) >> (TileRows - blocks*BlockRows)
-	for i := range h.Masks[:queries] {
-		h.Masks[i] &= rows
+	if blocks < TileBlocks {
+		rows := ^uint64(0) >> (TileRows - blocks*BlockRows)
+		for i := range h.Masks[:queries] {
+			h.Masks[i] &= rows
+		}
 	}
-	clear(h.Masks[queries:])
 }

@@ -90,5 +90,5 @@ func (k *Kernel) tileWide(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int3
 		ahead = TileBlocks / lanes
 	}
 	hits.Masks = [GroupMax]uint64{}
-	k.wideU8(q.config(first), q.group(g), lane, lanes, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, &hits.sums, blocks, ahead)
+	k.wideU8(q.config(first), q.groups[g].packed, lane, lanes, &t.blocks, &t.consts, limits, &hits.Values, &hits.Masks, &hits.sums, blocks, ahead)
 }

@@ -154,10 +154,13 @@ func (w *scanner) compareDense(v *matcher.Version) {
 		if at == longest.lo || at%table.ZoneRows == 0 {
 			w.setLimits(&s, at)
 		}
-		w.fillTile(w.tile, &s, at, longest.hi)
+		if at == longest.lo {
+			w.fillTile(w.tile, &s, at, longest.hi)
+		}
+		w.fillTile(w.next, &s, at+simd.TileRows, longest.hi)
 		always := s.mustCompare(at)
 		for g := range groups {
-			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.prefetchPart(&s, g, groups, at+simd.TileRows, longest.hi))
+			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.next)
 			first, count := w.queries.Group(g)
 			for q, mask := range w.hits.Masks[:count] {
 				if mask |= always; mask != 0 {
@@ -166,6 +169,7 @@ func (w *scanner) compareDense(v *matcher.Version) {
 				}
 			}
 		}
+		w.tile, w.next = w.next, w.tile
 	}
 }
 
@@ -180,30 +184,10 @@ func (w *scanner) setLimits(s *slabView, at int) {
 		for q := range count {
 			w.limits[g][q] = w.limit(s, first+q, at)
 		}
+		for q := count; q < w.kernel.GroupU8(); q++ {
+			w.limits[g][q] = math.MinInt32 // a kernel is slower if a missing query has hits
+		}
 	}
-}
-
-// prefetchPart returns the part of the next tile, which starts at row at, that group g
-// should prefetch into the cache, or nil. The first groups share this work. A single
-// group would request more than memory delivers while the group computes, and would have
-// to wait. Of large groups, the first one prefetches: it asks for a small part of each
-// block only.
-func (w *scanner) prefetchPart(s *slabView, g, groups, at, hi int) *simd.TileU8 {
-	_, count := w.queries.Group(0)
-	parts := 1
-	switch large := count > simd.NarrowMax; {
-	case large:
-	case groups >= simd.TileBlocks:
-		parts = simd.TileBlocks
-	case groups >= 2:
-		parts = 2
-	}
-	rows := simd.TileRows / parts
-	if at += g * rows; g >= parts || at >= hi {
-		return nil
-	}
-	w.fillTile(w.next, s, at, min(hi, at+rows))
-	return w.next
 }
 
 // slabView is a slab with the number of rows that a snapshot shows. Its last block may

@@ -73,11 +73,9 @@ func (w *scanner) tileList(s *slabView) {
 		hi := w.listEnd(s, lo, simd.TileBlocks)
 		w.fillList(w.tile, s, w.list[lo:hi])
 		w.fillList(w.next, s, w.list[hi:w.listEnd(s, hi, simd.TileBlocks)])
-		next := w.next
 		w.setLimits(s, int(w.list[lo])*simd.BlockRows)
 		for g := range w.queries.Groups() {
-			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, next)
-			next = nil
+			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.next)
 			first, count := w.queries.Group(g)
 			for q := range count {
 				for i, b := range w.list[lo:hi] {

@@ -79,45 +79,25 @@ func scan512(name string) {
 // tile512 generates a tile that handles all four blocks at once. It needs 4*width
 // registers for sums and four for a line of each block; the rest hold words of the
 // queries.
+//
+// A value is c-2*dot. With h = floor(c/2) it is 2*(h-dot), or one more. The sums begin
+// with -h, so after the last line only the largest of every four sums is compared with
+// the limit. Exact values and masks are computed only if it is within the limit, which
+// is rare.
 func tile512(name string, width int) {
-	textTile(name, width)
-	query, blocks, next := base("queries"), pointer("blocks"), pointer("next")
+	textSpread(name, width)
+	t := &tile{acc: make([][tileBlocks]reg.VecVirtual, width)}
+	t.clear()
+	query, blocks := base("queries"), pointer("blocks")
 	end := GP64() // size of a block in bytes
 	MOVQ(Mem{Base: blocks, Disp: 8}, end)
 	var rows [tileBlocks]reg.Register
 	for b := range rows {
 		rows[b] = header(blocks, b)
 	}
-	acc := make([][tileBlocks]reg.VecVirtual, width)
-	for q := range acc {
-		for b := range acc[q] {
-			acc[q][b] = ZMM()
-			VPXORQ(acc[q][b], acc[q][b], acc[q][b])
-		}
-	}
 	j := GP64()
 	XORQ(j, j)
-
-	// Each line of this tile prefetches four lines of the next tile, in memory
-	// order. So the loop runs in four parts, one for each block of the next tile;
-	// without a next tile it runs in one part.
-	quarter, stop, ahead := GP64(), GP64(), GP64()
-	MOVQ(end, quarter)
-	ADDQ(I32((tileBlocks-1)*line), quarter)
-	SHRQ(U8(2), quarter)
-	ANDQ(I32(-line), quarter)
-	XORQ(ahead, ahead)
-	MOVQ(end, stop)
-	TESTQ(next, next)
-	JZ(LabelRef("line"))
-	XORQ(stop, stop)
-	Label("turn")
-	MOVQ(Mem{Base: next}, ahead)
-	ADDQ(I32(slice), next)
-	ADDQ(quarter, stop)
-	CMPQ(stop, end)
-	JBE(LabelRef("line"))
-	MOVQ(end, stop)
+	ahead := newPrefetch()
 
 	Label("line")
 	var r [tileBlocks]reg.VecVirtual
@@ -125,52 +105,158 @@ func tile512(name string, width int) {
 		r[b] = ZMM()
 		VMOVDQU64(Mem{Base: rows[b], Index: j, Scale: 1}, r[b])
 	}
-	for q := range acc {
+	for q := range t.acc {
 		w := ZMM()
 		VPBROADCASTD(Mem{Base: query, Disp: 4 * q}, w)
 		for b := range r {
-			VPDPBUSD(w, r[b], acc[q][b])
+			VPDPBUSD(w, r[b], t.acc[q][b])
 		}
 	}
-	TESTQ(ahead, ahead)
-	JZ(LabelRef("advance"))
-	for i := range tileBlocks {
-		PREFETCHT1(Mem{Base: ahead, Disp: i * line})
-	}
-	ADDQ(I32(tileBlocks*line), ahead)
-	Label("advance")
+	ahead.step()
 	ADDQ(I32(4*width), query)
 	ADDQ(I32(line), j)
-	CMPQ(j, stop)
-	JB(LabelRef("line"))
 	CMPQ(j, end)
-	JB(LabelRef("turn"))
+	JB(LabelRef("line"))
 
-	finishTile(acc)
-	VZEROUPPER()
-	RET()
+	t.finish()
+	ahead.nextBlock()
 }
 
-// finishTile stores the values and masks of a tile.
-func finishTile(acc [][tileBlocks]reg.VecVirtual) {
-	limits, values, masks, array := pointer("limits"), pointer("values"), pointer("masks"), pointer("consts")
-	var consts [tileBlocks]reg.Register
-	for b := range consts {
-		consts[b] = header(array, b)
-	}
-	for q := range acc {
-		limit := ZMM()
-		VBROADCASTSS(Mem{Base: limits, Disp: 4 * q}, limit)
-		var miss [tileBlocks]reg.OpmaskVirtual
-		for b := range miss {
-			miss[b] = K()
-			finish512(acc[q][b], Mem{Base: consts[b]}, limit, miss[b])
-			VMOVDQU32(acc[q][b], Mem{Base: values, Disp: 4 * (q*tileRows + b*blockRows)})
+// prefetch requests the lines of the next tile in memory order, at a steady rate: memory
+// delivers fewer lines than a burst would request, and a burst delays the loads of rows.
+type prefetch struct {
+	block      reg.Register // address of the slice of the current block
+	at, end    reg.Register // the current line and the end of its block
+	rate, debt reg.Register // debt is negative if no line is due
+}
+
+// prefetchUnit is the debt of one line.
+const prefetchUnit = 4096
+
+func newPrefetch() *prefetch {
+	p := &prefetch{pointer("next"), GP64(), GP64(), Load(Param("rate"), GP64()), GP64()}
+	MOVQ(I32(-1), p.debt)
+	XORQ(p.at, p.at)
+	XORQ(p.end, p.end)
+	TESTQ(p.rate, p.rate)
+	JZ(LabelRef("line"))
+	start := GP64()
+	IMUL3Q(I32(slice), Load(Param("block"), GP64()), start)
+	ADDQ(start, p.block)
+	p.load()
+	ADDQ(Load(Param("at"), GP64()), p.at)
+	return p
+}
+
+func (p *prefetch) load() {
+	MOVQ(Mem{Base: p.block}, p.at)
+	MOVQ(Mem{Base: p.block, Disp: 8}, p.end)
+	ADDQ(p.at, p.end)
+}
+
+// step prefetches the lines that are due after a line of this tile.
+func (p *prefetch) step() {
+	ADDQ(p.rate, p.debt)
+	JS(LabelRef("advance"))
+	Label("prefetch")
+	PREFETCHT1(Mem{Base: p.at})
+	ADDQ(I32(line), p.at)
+	CMPQ(p.at, p.end)
+	JAE(LabelRef("nextBlock"))
+	Label("prefetched")
+	SUBQ(I32(prefetchUnit), p.debt)
+	JNS(LabelRef("prefetch"))
+	Label("advance")
+}
+
+// nextBlock continues with the next block, or stops after the last one.
+func (p *prefetch) nextBlock() {
+	Label("nextBlock")
+	last := pointer("next")
+	ADDQ(I32((tileBlocks-1)*slice), last)
+	CMPQ(p.block, last)
+	JAE(LabelRef("stop"))
+	ADDQ(I32(slice), p.block)
+	p.load()
+	JMP(LabelRef("prefetched"))
+	Label("stop")
+	XORQ(p.rate, p.rate)
+	MOVQ(I32(-1), p.debt)
+	JMP(LabelRef("advance"))
+}
+
+// tile holds the sums of a tile, for each query one of each block.
+type tile struct{ acc [][tileBlocks]reg.VecVirtual }
+
+// clear sets the sums to -h.
+func (t *tile) clear() {
+	array, zero := pointer("consts"), ZMM()
+	VPXORQ(zero, zero, zero)
+	for b := range tileBlocks {
+		start := ZMM()
+		VPSRAD(U8(1), Mem{Base: header(array, b)}, start)
+		VPSUBD(start, zero, start)
+		for q := range t.acc {
+			t.acc[q][b] = ZMM()
+			VMOVDQA64(start, t.acc[q][b])
 		}
-		KUNPCKWD(miss[0], miss[1], miss[0]) // the first becomes the low half
-		KUNPCKWD(miss[2], miss[3], miss[2])
-		KUNPCKDQ(miss[0], miss[2], miss[0])
-		KNOTQ(miss[0], miss[0])
-		KMOVQ(miss[0], Mem{Base: masks, Disp: 8 * q})
 	}
+}
+
+// finish returns masks of zeros if no value is within its limit. Otherwise it stores
+// values and masks.
+func (t *tile) finish() {
+	limits := pointer("limits")
+	any := GP32()
+	zero := ZMM()
+	VPXORQ(zero, zero, zero)
+	for q := range t.acc {
+		low, other := ZMM(), ZMM()
+		VPMAXSD(t.acc[q][0], t.acc[q][1], low)
+		VPMAXSD(t.acc[q][2], t.acc[q][3], other)
+		VPMAXSD(low, other, low)
+		VPSUBD(low, zero, low)
+		VPADDD(low, low, low) // the least 2*(h-dot)
+		near := K()
+		VPCMPD_BCST(U8(2), Mem{Base: limits, Disp: 4 * q}, low, near) // at most the limit
+		bits := GP32()
+		KMOVW(near, bits)
+		if q == 0 {
+			MOVL(bits, any)
+		} else {
+			ORL(bits, any)
+		}
+	}
+	masks := pointer("masks")
+	TESTL(any, any)
+	JNZ(LabelRef("hits"))
+	for q := range t.acc {
+		MOVQ(U32(0), Mem{Base: masks, Disp: 8 * q})
+	}
+	VZEROUPPER()
+	RET()
+
+	Label("hits")
+	values, array := pointer("values"), pointer("consts")
+	for q := range t.acc {
+		var hits [tileBlocks]reg.OpmaskVirtual
+		for b, v := range t.acc[q] {
+			// The sum is dot-h; with h added it is dot.
+			c, half := ZMM(), ZMM()
+			VMOVDQU32(Mem{Base: header(array, b)}, c)
+			VPSRAD(U8(1), c, half)
+			VPADDD(half, v, v)
+			VPADDD(v, v, v)
+			VPSUBD(v, c, v)
+			VMOVDQU32(v, Mem{Base: values, Disp: 4 * (q*tileRows + b*blockRows)})
+			hits[b] = K()
+			VPCMPD_BCST(U8(2), Mem{Base: limits, Disp: 4 * q}, v, hits[b])
+		}
+		KUNPCKWD(hits[0], hits[1], hits[0]) // the first becomes the low half
+		KUNPCKWD(hits[2], hits[3], hits[2])
+		KUNPCKDQ(hits[0], hits[2], hits[0])
+		KMOVQ(hits[0], Mem{Base: masks, Disp: 8 * q})
+	}
+	VZEROUPPER()
+	RET()
 }

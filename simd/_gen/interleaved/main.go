@@ -68,6 +68,19 @@ func textTile(name string, width int) {
 	Pragma("noescape")
 }
 
+// textSpread declares a kernel for the queries of a group that prefetches a part of the
+// next tile.
+func textSpread(name string, width int) {
+	TEXT(name, NOSPLIT, fmt.Sprintf(
+		"func(queries []uint32, blocks *[%d][]byte, consts *[%[1]d][]int32, limits *[%d]int32, "+
+			"values *[%[2]d][%d]int32, masks *[%[2]d]uint64, next *[%[1]d][]byte, block, at, rate int)",
+		tileBlocks, groupMax, tileRows))
+	Doc(fmt.Sprintf("%s compares %d queries with the rows of four blocks. It writes values only if there", name, width),
+		fmt.Sprintf("are hits. With each line it prefetches rate/%d lines of the blocks of next, from offset at of", prefetchUnit),
+		"the first of them on. The caller has checked the sizes.")
+	Pragma("noescape")
+}
+
 func pointer(name string) reg.Register { return Load(Param(name), GP64()) }
 func base(name string) reg.Register    { return Load(Param(name).Base(), GP64()) }
 
