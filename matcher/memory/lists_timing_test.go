@@ -35,7 +35,11 @@ func smallLists(b *testing.B, rows int, scattered bool) *Memory {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := New(Options{Registry: registry, Kernel: simd.Kernels()[0], Workers: 1})
+	k, err := simd.Select("auto")
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := New(Options{Registry: registry, Kernel: k, Workers: 1})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -113,4 +117,58 @@ func benchSmallList(b *testing.B, m *Memory, lists int, same bool) {
 	slices.Sort(took)
 	b.ReportMetric(float64(took[len(took)/2].Nanoseconds()), "p50-ns")
 	b.ReportMetric(float64(took[len(took)*99/100].Nanoseconds()), "p99-ns")
+}
+
+// BenchmarkListWrites reports the time to create, rename and delete a list beside 100,000
+// others, through the store, in commits of 100 lists.
+func BenchmarkListWrites(b *testing.B) {
+	const lists, batch = 100_000, 100
+	registry, err := matcher.NewRegistry(nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := New(Options{Registry: registry, Kernel: simd.Kernels()[0]})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.Close()
+	s, err := store.Open(b.Context(), store.Options{Dir: b.TempDir(), Applier: m})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close() //nolint:errcheck // only a benchmark
+	next := 0
+	write := func(first, n int, text string) {
+		err := s.Commit(b.Context(), func(tx *store.Tx) error {
+			for i := first; i < first+n; i++ {
+				if id := numberedID(1, i); text == "" {
+					tx.DeleteList(id)
+				} else {
+					tx.PutList(&matcher.List{ID: id, UserData: text, CreateTime: 1_777_593_600_000})
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	for ; next < lists; next += 1000 {
+		write(next, 1000, "name")
+	}
+	var create, rename, remove []time.Duration
+	for b.Loop() {
+		begin := time.Now()
+		write(next, batch, "name")
+		created := time.Now()
+		write(next, batch, "other name")
+		renamed := time.Now()
+		write(next, batch, "")
+		create, rename, remove = append(create, created.Sub(begin)), append(rename, renamed.Sub(created)), append(remove, time.Since(renamed))
+		next += batch
+	}
+	for unit, took := range map[string][]time.Duration{"ns/create": create, "ns/rename": rename, "ns/delete": remove} {
+		slices.Sort(took)
+		b.ReportMetric(float64(took[len(took)/2].Nanoseconds())/batch, unit)
+	}
 }
