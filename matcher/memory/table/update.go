@@ -15,6 +15,8 @@ type Update struct {
 	owned   map[*uint64]bool     // bitmaps of dead rows, by first word, that this update has already copied
 	cloned  map[*List]bool       // lists whose bitmap this update has already copied
 
+	unfilled []rowData // see Fill
+
 	// Append reuses these buffers.
 	record   []byte
 	ordinals []uint32
@@ -31,7 +33,8 @@ func (t *Tables) Begin() *Update {
 	return &Update{tables: t, next: &next, pending: map[matcher.ID]*List{}, owned: map[*uint64]bool{}, cloned: map[*List]bool{}}
 }
 
-// Append writes o after the last row of its chunk and returns the new row.
+// Append adds o after the last row of its chunk and returns the new row. The row is
+// complete after Fill.
 func (u *Update) Append(o *matcher.Object) uint32 {
 	u.ordinals = u.ordinals[:0]
 	for _, id := range o.Lists {
@@ -60,6 +63,7 @@ func (u *Update) Append(o *matcher.Object) uint32 {
 		u.tables.Lexicons.addEvent(o, fields, meta)
 	}
 	v, row := u.slot(Kind{o.Origin, vs})
+	u.putDescriptors(v.Chunk, v.Rows, o)
 	v.setRow(v.Rows, o, account, meta)
 	u.finishRow(v, u.record)
 	u.tables.Bytes.Add(v.RowBytes(v.Rows - 1))
