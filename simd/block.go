@@ -1,5 +1,7 @@
 package simd
 
+import "encoding/binary"
+
 // BlockRows is the number of rows of an interleaved block.
 const BlockRows = 16
 
@@ -20,13 +22,14 @@ func BlockBytesU8(dims int) int { return line * linesU8(dims) }
 // not fit rows of len(row) dimensions.
 func PutRowU8(block []byte, i int, row []uint8) {
 	checkBlock(len(block), BlockBytesU8(len(row)), i)
-	full := len(row) &^ 3
-	for j := 0; j < full; j += 4 {
-		copy(block[j*BlockRows+4*i:][:4], row[j:])
+	block = block[4*i:]
+	// Four bytes in one move: copy would call a function for each group.
+	for ; len(row) >= 4; row = row[4:] {
+		binary.NativeEndian.PutUint32(block, binary.NativeEndian.Uint32(row))
+		block = block[min(line, len(block)):]
 	}
-	if full < len(row) {
-		last := block[full*BlockRows+4*i:][:4]
-		clear(last[copy(last, row[full:]):])
+	if len(row) > 0 {
+		clear(block[copy(block[:4], row):4])
 	}
 }
 

@@ -56,6 +56,7 @@ func (m *Memory) Apply(changes []store.Change) {
 		case store.DeleteObject:
 		}
 	}
+	u.Fill()
 	m.tables.KeepPromise()
 	m.tables.Lock()
 	for i, c := range changes {

@@ -18,9 +18,14 @@ type digest struct {
 // addRecord adds a record to the digest. It ignores a nil record.
 func (d *digest) addRecord(k key, rec []byte) {
 	if rec != nil {
-		d.records++
-		d.sum += recordSum(k, rec)
+		d.addSum(recordSum(k, rec))
 	}
+}
+
+// addSum adds a record with the given checksum to the digest.
+func (d *digest) addSum(sum uint64) {
+	d.records++
+	d.sum += sum
 }
 
 // removeRecord removes a record from the digest. It ignores a nil record.

@@ -17,6 +17,8 @@ type ImportLine struct {
 	// the object, by the ID of the list; zero for no account. They matter only to
 	// lists that an import creates.
 	ListAccounts map[matcher.ID]matcher.ID
+
+	record lineRecord // see Prepare
 }
 
 // pathOfList returns where the line names a list. A list that it does not name is
@@ -48,10 +50,12 @@ func (l *ImportLine) listAccount(id matcher.ID, o *matcher.Object) matcher.ID {
 // the error of the commit.
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
 	errs := make([]error, len(lines))
+	records := takeRecords(lines)
 	err := s.Commit(ctx, func(tx *Tx) error {
 		now := matcher.TimeOf(s.opts.now())
+		tx.expect(len(lines))
 		for i := range lines {
-			errs[i] = tx.importLine(account, &lines[i], now)
+			errs[i] = tx.importLine(account, &lines[i], &records[i], now)
 		}
 		return nil
 	})
@@ -66,7 +70,7 @@ func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportL
 }
 
 // importLine stores one line. If it returns an error, it has written nothing.
-func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time) error {
+func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, rec *lineRecord, now matcher.Time) error {
 	o := line.Object
 	old, err := tx.replacedObject(account, o)
 	if err != nil {
@@ -79,26 +83,25 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, now matcher.Time
 		if len(o.Lists) > 0 || !line.AddList.IsZero() {
 			return matcher.Errorf(matcher.CodeBadInput, "lists: only faces are in lists")
 		}
-		return tx.Put(o)
+		return tx.putLine(o, rec)
 	}
-	c := *o // the lists of the caller's object must not change
-	c.Lists = nil
+	c := rec.face // a copy, because the lists of the caller's object must not change
+	lists := listsOf(old)
 	if line.HasLists {
-		c.Lists = append(c.Lists, o.Lists...)
-	} else {
-		c.Lists = append(c.Lists, listsOf(old)...)
+		lists = o.Lists
 	}
+	c.Lists = append(make([]matcher.ID, 0, len(lists)+1), lists...)
 	if !line.AddList.IsZero() {
 		c.Lists = append(c.Lists, line.AddList)
 	}
 	c.Lists = sortUnique(c.Lists)
-	if err := tx.checkOwners(&c, listsOf(old)); err != nil {
+	if err := tx.checkOwners(c, listsOf(old)); err != nil {
 		return err
 	}
-	if err := tx.importLists(account, line, &c, listsOf(old), now); err != nil {
+	if err := tx.importLists(account, line, c, listsOf(old), now); err != nil {
 		return err
 	}
-	return tx.Put(&c)
+	return tx.putLine(c, rec)
 }
 
 // importLists creates the lists of o that are missing, and checks that o can be in

@@ -71,7 +71,7 @@ func (s *Store) writeTable(path string, ops []op) error {
 	order := keyOrder(ops)
 	for i, at := range order {
 		op := &ops[at.index]
-		if i+1 < len(order) && ops[order[i+1].index].key == op.key {
+		if i+1 < len(order) && order[i+1].begin == at.begin && ops[order[i+1].index].key == op.key {
 			continue
 		}
 		if op.rec == nil {

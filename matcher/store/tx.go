@@ -136,7 +136,13 @@ func (tx *Tx) Put(o *matcher.Object) error {
 	if err != nil {
 		return err
 	}
-	if err := tx.replaceObject(objectKey(o.Origin, o.ID), rec); err != nil {
+	k := objectKey(o.Origin, o.ID)
+	return tx.putRecord(o, k, rec, recordSum(k, rec))
+}
+
+// putRecord stores o, whose record is rec. sum is the checksum of both k and rec.
+func (tx *Tx) putRecord(o *matcher.Object, k key, rec []byte, sum uint64) error {
+	if err := tx.replaceObject(k, rec, sum); err != nil {
 		return err
 	}
 	tx.grows = true
@@ -167,7 +173,7 @@ func (tx *Tx) encodeObject(o *matcher.Object) ([]byte, error) {
 
 // Delete removes an object. It does nothing if the object does not exist.
 func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) error {
-	if err := tx.replaceObject(objectKey(origin, id), nil); err != nil {
+	if err := tx.replaceObject(objectKey(origin, id), nil, 0); err != nil {
 		return err
 	}
 	tx.changes = append(tx.changes, Change{Kind: DeleteObject, Origin: origin, ID: id})
@@ -218,19 +224,29 @@ func (tx *Tx) replaceList(id matcher.ID, e listEntry) {
 	tx.writeRecord(k, rec)
 }
 
-// replaceObject writes the record of an object. A nil record deletes it.
-func (tx *Tx) replaceObject(k key, rec []byte) error {
+// replaceObject writes the record of an object. A nil record deletes it. sum is the
+// checksum of both k and rec.
+func (tx *Tx) replaceObject(k key, rec []byte, sum uint64) error {
 	old, err := tx.readRecord(k)
 	if err != nil {
 		return err
 	}
 	tx.delta.removeRecord(k, old)
-	tx.delta.addRecord(k, rec)
+	if rec != nil {
+		tx.delta.addSum(sum)
+	}
 	tx.writeRecord(k, rec)
 	if old != nil {
 		tx.garbage += int64(len(k) + len(old))
 	}
 	return nil
+}
+
+// expect makes room for that many objects, in a transaction that has written nothing.
+func (tx *Tx) expect(objects int) {
+	tx.local = make(map[key][]byte, objects)
+	tx.ops = make([]op, 0, objects+4) // the group adds a few records, and so may lists
+	tx.changes = make([]Change, 0, objects+1)
 }
 
 // writeRecord adds the write of a record to the transaction. A nil record deletes it.

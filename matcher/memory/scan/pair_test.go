@@ -80,6 +80,7 @@ func (p *pair) commit(t testing.TB, changes ...store.Change) {
 				rows[i] = u.Append(c.Object)
 			}
 		}
+		u.Fill()
 		p.tables.Lock()
 		for i, c := range part {
 			switch c.Kind {

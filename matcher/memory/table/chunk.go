@@ -150,14 +150,9 @@ func carve[T any](mem *[]byte, n int) []T {
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(part))), n)
 }
 
-// setRow writes all of row i except its record and, for an event, its tags. No snapshot
-// may show the row yet. meta is the parsed meta of an event.
+// setRow writes all of row i except its descriptors, its record and, for an event, its
+// tags. No snapshot may show the row yet. meta is the parsed meta of an event.
 func (c *Chunk) setRow(i int, o *matcher.Object, account uint32, meta any) {
-	for t, v := range c.Versions {
-		if v != nil {
-			c.Slabs[t].putRow(i, o.Descriptors[t].Data)
-		}
-	}
 	c.IDs[i] = o.ID
 	c.setTime(i, o.CreateTime)
 	c.Accounts[i] = account

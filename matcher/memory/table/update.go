@@ -15,6 +15,8 @@ type Update struct {
 	owned   map[*uint64]bool     // bitmaps of dead rows and of deleted lists, by first word, that this update has already copied
 	lists   map[uint32]*members  // rows of the lists that this update changes, by ordinal
 
+	unfilled []rowData // see Fill
+
 	// Append reuses these buffers.
 	record   []byte
 	ordinals []uint32
@@ -30,7 +32,8 @@ func (t *Tables) Begin() *Update {
 	return &Update{tables: t, next: &next, pending: map[matcher.ID]int64{}, owned: map[*uint64]bool{}, lists: map[uint32]*members{}}
 }
 
-// Append writes o after the last row of its chunk and returns the new row.
+// Append adds o after the last row of its chunk and returns the new row. The row is
+// complete after Fill.
 func (u *Update) Append(o *matcher.Object) uint32 {
 	u.ordinals = u.ordinals[:0]
 	for _, id := range o.Lists {
@@ -56,6 +59,7 @@ func (u *Update) Append(o *matcher.Object) uint32 {
 		u.tables.Lexicons.addEvent(o, fields, meta)
 	}
 	v, row := u.slot(Kind{o.Origin, vs})
+	u.putDescriptors(v.Chunk, v.Rows, o)
 	v.setRow(v.Rows, o, account, meta)
 	u.finishRow(v, u.record)
 	u.tables.Bytes.Add(v.RowBytes(v.Rows - 1))

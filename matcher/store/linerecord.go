@@ -1,0 +1,123 @@
+package store
+
+import (
+	"hash/crc32"
+	"runtime"
+	"slices"
+	"sync"
+
+	"nearside/matcher"
+)
+
+// lineRecord is what can be computed of a line's record outside the writer goroutine:
+// everything except the field of lists. Only the writer knows the numbers of lists and
+// the lists of a stored object.
+type lineRecord struct {
+	face  *matcher.Object // a copy of a face, without lists
+	bytes []byte          // the record without lists; the capacity has room for them
+	lists int             // where the field of lists belongs in bytes
+	sum   uint32          // checksum of the key and of bytes before lists
+}
+
+// Prepare computes the record of the line's object. Import does this for lines that are
+// not prepared. A caller that decodes lines on several goroutines can prepare them there,
+// and then Import has less to do. The object must not change afterwards.
+func (l *ImportLine) Prepare() { l.record.prepare(l.Object) }
+
+func (r *lineRecord) prepare(o *matcher.Object) {
+	r.bytes, r.lists = appendWithoutLists(make([]byte, 0, usualRecordBytes(o)), o)
+	k := objectKey(o.Origin, o.ID)
+	r.sum = crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, r.bytes[:r.lists])
+	if o.Origin == matcher.Faces {
+		c := *o
+		c.Lists = nil
+		r.face = &c
+	}
+}
+
+// usualRecordBytes returns a size that most records of objects with the texts and the
+// descriptors of o do not exceed.
+func usualRecordBytes(o *matcher.Object) int {
+	n := 80 + 2*len(o.Lists)
+	for _, f := range matcher.Fields(o.Origin) {
+		if f.Kind == matcher.TextField {
+			n += len(f.Text(o))
+		}
+	}
+	for _, d := range o.Descriptors {
+		n += len(d.Data)
+	}
+	return n
+}
+
+// appendWithoutLists appends the record of o without the field of lists, and returns
+// where that field belongs.
+func appendWithoutLists(dst []byte, o *matcher.Object) (rec []byte, lists int) {
+	dst = append(dst, recordVersions[o.Origin])
+	fields := recordFields[o.Origin]
+	for i := range fields {
+		if fields[i].tag == tagLists {
+			lists = len(dst)
+			continue
+		}
+		dst, _ = fields[i].append(dst, o, nil) // only lists can fail
+	}
+	if lists == 0 {
+		lists = len(dst)
+	}
+	return dst, lists
+}
+
+// complete returns the record of o and the checksum of its key and record. r must not be
+// used afterwards. The error is CodeListNotFound if a list of o is not in the table.
+func (r *lineRecord) complete(o *matcher.Object, table *listTable) (rec []byte, sum uint64, err error) {
+	rec = r.bytes
+	if len(o.Lists) > 0 {
+		var few [32]byte
+		field, err := appendLists(few[:0], o.Lists, table)
+		if err != nil {
+			return nil, 0, err
+		}
+		rec = slices.Insert(rec, r.lists, field...)
+	}
+	return rec[:len(rec):len(rec)], uint64(crc32.Update(r.sum, castagnoli, rec[r.lists:])), nil
+}
+
+// putLine stores o, the object of a line or the copy in its record.
+func (tx *Tx) putLine(o *matcher.Object, r *lineRecord) error {
+	rec, sum, err := r.complete(o, tx.store.lists)
+	if err != nil {
+		return err
+	}
+	return tx.putRecord(o, objectKey(o.Origin, o.ID), rec, sum)
+}
+
+// takeRecords returns the records of lines, and computes those that are not prepared. A
+// record can be completed only once, so the lines do not keep it.
+func takeRecords(lines []ImportLine) []lineRecord {
+	records := make([]lineRecord, len(lines))
+	inParts(len(lines), func(begin, end int) {
+		for i := begin; i < end; i++ {
+			if lines[i].record.bytes == nil {
+				records[i].prepare(lines[i].Object)
+			} else {
+				records[i], lines[i].record = lines[i].record, lineRecord{}
+			}
+		}
+	})
+	return records
+}
+
+// partMin is the smallest number of lines for which another goroutine is worth its start.
+const partMin = 512
+
+// inParts calls f for parts of n lines, on all cores if there are many lines.
+func inParts(n int, f func(begin, end int)) {
+	parts := max(1, min(runtime.GOMAXPROCS(0), n/partMin))
+	var others sync.WaitGroup
+	for p := 1; p < parts; p++ {
+		others.Go(func() { f(p*n/parts, (p+1)*n/parts) })
+	}
+	f(0, n/parts)
+	others.Wait()
+}
