@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -88,6 +91,70 @@ func TestDamagedSegment(t *testing.T) {
 	}
 	if out := doctor(t, dir); !strings.Contains(out, "warn  segments") || !strings.Contains(out, "no data is lost") {
 		t.Error(out)
+	}
+}
+
+// TestDamageFoundLater: a start from segments does not read the objects in the tables. The
+// damage of one is found after the start. The server then refuses writes, is not ready any
+// more, and still answers with the object from its memory.
+func TestDamageFoundLater(t *testing.T) {
+	t.Parallel()
+	config, dir := writeConfig(t, serveConfig), t.TempDir()
+	p := serve(t, config, dir)
+	var lines strings.Builder
+	face := func(n int) string { return fmt.Sprintf("/1/faces/00000000-0000-4000-8000-%012d", n) }
+	for n := range 4000 {
+		fmt.Fprintf(&lines, "{\"face_id\": %q, \"user_data\": \"%060d\"}\n", path.Base(face(n)), n)
+	}
+	var imported struct{ Accepted int }
+	if p.mustCall(t, http.MethodPost, "/1/import", lines.String(), &imported); imported.Accepted != 4000 {
+		t.Fatalf("%d lines were accepted, want 4000", imported.Accepted)
+	}
+	stop := func(p *process) int {
+		if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		return p.wait()
+	}
+	if code := stop(p); code != 0 {
+		t.Fatalf("the server ended with code %d:\n%s", code, p.log())
+	}
+	text := fmt.Appendf(nil, "%060d", 2000)
+	damaged := 0
+	for name, content := range readFiles(t, filepath.Join(dir, "pebble")) {
+		if at := strings.Index(content, string(text)); at >= 0 && strings.HasSuffix(name, ".sst") {
+			b := []byte(content)
+			b[at+50] ^= 1
+			if err := os.WriteFile(filepath.Join(dir, "pebble", name), b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			damaged++
+		}
+	}
+	if damaged == 0 {
+		t.Fatal("no table has the object")
+	}
+	p = serve(t, config, dir)
+	for status := 0; status != http.StatusServiceUnavailable; {
+		var err error
+		if status, _, err = p.call(http.MethodGet, "/readyz", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !strings.Contains(p.log(), "is damaged") {
+		t.Errorf("the log does not name the damage:\n%s", p.log())
+	}
+	if status, answer, err := p.call(http.MethodPost, "/1/faces", map[string]any{}); status != http.StatusServiceUnavailable || err != nil {
+		t.Errorf("a write: %d %s %v", status, answer, err)
+	}
+	var found struct {
+		UserData string `json:"user_data"`
+	}
+	if p.mustCall(t, http.MethodGet, face(2000), nil, &found); found.UserData != string(text) {
+		t.Errorf("the damaged object has user_data %q, want %q", found.UserData, text)
+	}
+	if code := stop(p); code == 0 {
+		t.Errorf("the server ended with code 0:\n%s", p.log())
 	}
 }
 

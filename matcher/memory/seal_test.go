@@ -106,6 +106,36 @@ func TestDiskFillsWhileSealing(t *testing.T) {
 	}
 }
 
+// TestSealingStops checks that a sealing that is stopped within a section writes no more
+// than the piece in progress, keeps the previous segments and leaves no file of its own.
+func TestSealingStops(t *testing.T) {
+	p := newPair(t, Options{}, matcher.Version{Number: 1, Length: 2048, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := t.TempDir()
+	p.commit(t, memorytest.Put(matcher.ID{1}, 1, make([]byte, 2048)))
+	seal(t, p.Memory, dir, "a")
+	before := segmentFiles(t, dir)
+	var changes []store.Change
+	for i := range 3 * segment.SyncBytes / 2048 {
+		changes = append(changes, memorytest.Put(matcher.NameID(strconv.Itoa(i)), 1, make([]byte, 2048)))
+	}
+	p.commit(t, changes...)
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	err := p.Capture()(ctx, dir, []byte("b"), func(int64) error {
+		if asked++; asked > 1 { // after SyncBytes
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || asked != 2 || !slices.Equal(segmentFiles(t, dir), before) {
+		t.Fatalf("%v, room was called %d times, want 2; files %v", err, asked, segmentFiles(t, dir))
+	}
+	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "a" || m.Records() != 1 {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
 // TestDrop checks that Drop removes all segments, and that the next sealing writes all
 // rows.
 func TestDrop(t *testing.T) {

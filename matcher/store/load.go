@@ -139,10 +139,14 @@ func (l *loader) readMeta(k key, value []byte) (err error) {
 // checkState compares the records that were read with the digest of the last
 // commit.
 func (l *loader) checkState() error {
-	if l.digest != l.state.digest {
-		return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d records with checksum %016x, must be %d with checksum %016x",
-			l.digest.records, l.digest.sum, l.state.digest.records, l.state.digest.sum)
+	if err := l.state.digest.check(l.digest); err != nil {
+		return err
 	}
+	return l.checkLists()
+}
+
+// checkLists returns an error if a list has a number that a new list could get.
+func (l *loader) checkLists() error {
 	for number, id := range l.lists.ids {
 		if number >= l.lists.next {
 			return fmt.Errorf("list %s has number %d, but the number of the next new list is %d", id, number, l.lists.next)
