@@ -163,6 +163,7 @@ func openService(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc
 	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}, matchLog{log}}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: observers, Warn: log.Warn,
+		Progress: startProgress(log, time.Now),
 		Verified: func(records uint64, took time.Duration) {
 			log.Info("the database was verified", "records", records, "took", took.Round(time.Millisecond).String())
 		},

@@ -22,6 +22,7 @@ const (
 // every block that it reads.
 type loader struct {
 	applier  Applier
+	progress Progress
 	lists    *listTable
 	instance matcher.ID // ID of the data directory; zero if it has none
 	state    state      // as stored by the last commit
@@ -56,6 +57,9 @@ func (l *loader) loadRecords(ctx context.Context, db *pebble.DB) (err error) {
 		}
 		if err := l.readRecord(it.Key(), value); err != nil {
 			return err
+		}
+		if l.digest.records%loadChanges == 0 {
+			l.progress(l.digest.records, l.state.digest.records)
 		}
 		if err := l.flushFull(ctx); err != nil {
 			return err

@@ -36,7 +36,7 @@ func (l *loader) fillApplier(ctx context.Context, db *pebble.DB, o *Options) err
 		return ctx.Err()
 	}
 	if !l.restored {
-		*l = loader{applier: l.applier, lists: newLists(), cacheFault: err}
+		*l = loader{applier: l.applier, progress: l.progress, lists: newLists(), cacheFault: err}
 		return l.loadAndCheck(ctx, db)
 	}
 	return l.checkLists()
@@ -45,7 +45,7 @@ func (l *loader) fillApplier(ctx context.Context, db *pebble.DB, o *Options) err
 // restoreCache fills the applier from the cache and the journal. If the cache does
 // not exist, it does nothing. After an error the applier is empty.
 func (l *loader) restoreCache(ctx context.Context, db *pebble.DB, cache Cache, dir string) error {
-	b, err := cache.Restore(ctx, dir)
+	b, err := cache.Restore(ctx, dir, l.progress)
 	if b == nil || err != nil {
 		return err
 	}

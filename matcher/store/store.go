@@ -31,6 +31,8 @@ type Options struct {
 	// Warn receives messages for the operator, with slog's key/value pairs. nil
 	// drops them. The store itself never logs.
 	Warn func(msg string, args ...any)
+	// Progress is called repeatedly while Open fills the applier. nil for no call.
+	Progress Progress
 	// Verified is called when the records were verified after a start from the cache, with
 	// their number and the time that it took. nil for no call.
 	Verified func(records uint64, took time.Duration)
@@ -96,6 +98,9 @@ const queueMax = 1024
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Warn == nil {
 		o.Warn = func(string, ...any) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(uint64, uint64) {}
 	}
 	if o.Verified == nil {
 		o.Verified = func(uint64, time.Duration) {}
@@ -187,7 +192,7 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 			return fmt.Errorf("store: data directory %s cannot be created: %w", dir, err)
 		}
 	}
-	l := loader{applier: s.opts.Applier, lists: newLists()}
+	l := loader{applier: s.opts.Applier, progress: s.opts.Progress, lists: newLists()}
 	err = openReadOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
 		return l.fillApplier(ctx, db, &s.opts)
 	})

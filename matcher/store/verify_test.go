@@ -89,6 +89,28 @@ func TestDamageFoundAfterStart(t *testing.T) {
 	}
 }
 
+// TestProgress checks that a start without a cache reports its progress up to a number of
+// records that is near their total.
+func TestProgress(t *testing.T) {
+	noLeaks(t)
+	fs := smallDisk(vfs.NewMem())
+	s, _ := open(t, Options{Dir: "/data", fs: fs})
+	const n = loadChanges + 10
+	testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 0, n, id(60_000)))...))
+	testkit.Check(t, s.Close())
+	var last, of uint64
+	s, _ = open(t, Options{Dir: "/data", fs: fs, Progress: func(done, total uint64) {
+		if done < last || done > total {
+			t.Errorf("the progress went from %d to %d of %d", last, done, total)
+		}
+		last, of = done, total
+	}})
+	if last != loadChanges || of != n+1 {
+		t.Errorf("the last progress was %d of %d records, want %d of %d", last, of, loadChanges, n+1)
+	}
+	testkit.Check(t, s.Close())
+}
+
 // TestVerificationEndsWithStore closes a store while it verifies.
 func TestVerificationEndsWithStore(t *testing.T) {
 	noLeaks(t)
