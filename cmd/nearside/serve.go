@@ -164,10 +164,8 @@ func openService(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: observers, Warn: log.Warn,
 		Progress: startProgress(log, time.Now),
-		Verified: func(records uint64, took time.Duration) {
-			log.Info("the database was verified", "records", records, "took", took.Round(time.Millisecond).String())
-		},
-		Check: func() error { return checkVersions(s.memory.Misfits()) },
+		Verified: logVerified(log),
+		Check:    func() error { return checkVersions(s.memory.Misfits()) },
 	})
 	if err != nil {
 		s.memory.Close()

@@ -20,3 +20,10 @@ func startProgress(log *slog.Logger, now func() time.Time) func(done, total uint
 		}
 	}
 }
+
+// logVerified returns a function that logs that the database was verified after a start.
+func logVerified(log *slog.Logger) func(records uint64, took time.Duration) {
+	return func(records uint64, took time.Duration) {
+		log.Info("the database was verified", "records", records, "took", took.Round(time.Millisecond).String())
+	}
+}

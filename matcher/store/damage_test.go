@@ -184,7 +184,7 @@ func tryOpenOnce(t *testing.T, what string, fs vfs.FS, want *model, c *modelCach
 // itself leaves it open, because it cannot know whether Pebble was halted.
 func closePoisoned(t *testing.T, s *Store) {
 	t.Helper()
-	if err := s.Close(); err == nil || err != s.Err() {
+	if err := s.Close(); !errors.Is(err, s.Err()) {
 		t.Errorf("Close returned %v, want the fault %v", err, s.Err())
 	}
 	<-s.writerEnded
