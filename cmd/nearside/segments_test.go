@@ -2,9 +2,12 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -91,11 +94,74 @@ func TestDamagedSegment(t *testing.T) {
 	}
 }
 
-// TestDamagedDatabase: a damaged table is found even if the segments are intact.
+// TestDamageFoundLater: a start from segments does not read the objects in the tables. The
+// damage of one is found after the start. The server then refuses writes, is not ready any
+// more, and still answers with the object from its memory.
+func TestDamageFoundLater(t *testing.T) {
+	t.Parallel()
+	config, dir := writeConfig(t, serveConfig), t.TempDir()
+	p := serve(t, config, dir)
+	var lines strings.Builder
+	face := func(n int) string { return fmt.Sprintf("/1/faces/00000000-0000-4000-8000-%012d", n) }
+	for n := range 4000 {
+		fmt.Fprintf(&lines, "{\"face_id\": %q, \"user_data\": \"%060d\", \"descriptor\": {\"version\": 1001, \"data\": \"AAECAwQFBgcICQoLDA0ODw==\"}}\n", path.Base(face(n)), n)
+	}
+	if status, answer, err := p.call(http.MethodPost, "/1/import", lines.String()); err != nil || !strings.Contains(string(answer), `"accepted":4000`) {
+		t.Fatalf("the import: %d %s %v", status, answer, err)
+	}
+	stop := func(p *process) int {
+		if err := p.command.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		return p.wait()
+	}
+	if code := stop(p); code != 0 {
+		t.Fatalf("the server ended with code %d:\n%s", code, p.log())
+	}
+	text := fmt.Appendf(nil, "%060d", 2000)
+	damaged := 0
+	for name, content := range readFiles(t, filepath.Join(dir, "pebble")) {
+		if at := strings.Index(content, string(text)); at >= 0 && strings.HasSuffix(name, ".sst") {
+			b := []byte(content)
+			b[at+50] ^= 1
+			if err := os.WriteFile(name, b, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			damaged++
+		}
+	}
+	if damaged == 0 {
+		t.Fatal("no table has the object")
+	}
+	p = serve(t, config, dir)
+	for status := 0; status != http.StatusServiceUnavailable; {
+		var err error
+		if status, _, err = p.call(http.MethodGet, "/readyz", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if status, answer, err := p.call(http.MethodPost, "/1/import", strings.SplitAfter(lines.String(), "\n")[0]); !strings.Contains(string(answer), "12050") || err != nil {
+		t.Errorf("a write: %d %s %v", status, answer, err)
+	}
+	var found struct {
+		UserData string `json:"user_data"`
+	}
+	if p.mustCall(t, http.MethodGet, face(2000), nil, &found); found.UserData != string(text) {
+		t.Errorf("the damaged object has user_data %q, want %q", found.UserData, text)
+	}
+	if code := stop(p); code == 0 || !strings.Contains(p.log(), "is damaged") {
+		t.Errorf("the server ended with code %d, and its log must name the damage:\n%s", code, p.log())
+	}
+}
+
+// TestDamagedDatabase: without segments, a server with a damaged table does not start.
 func TestDamagedDatabase(t *testing.T) {
 	t.Parallel()
 	config := writeConfig(t, serveConfig)
-	dir, _, _ := stoppedWithSegments(t, config)
+	dir, _, segments := stoppedWithSegments(t, config)
+	if err := os.RemoveAll(filepath.Dir(segments[0])); err != nil {
+		t.Fatal(err)
+	}
 	tables, err := filepath.Glob(filepath.Join(dir, "pebble", "*.sst"))
 	if err != nil || len(tables) == 0 {
 		t.Fatal(tables, err)

@@ -163,7 +163,9 @@ func openService(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc
 	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}, matchLog{log}}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: observers, Warn: log.Warn,
-		Check: func() error { return checkVersions(s.memory.Misfits()) },
+		Progress: startProgress(log, time.Now),
+		Verified: logVerified(log),
+		Check:    func() error { return checkVersions(s.memory.Misfits()) },
 	})
 	if err != nil {
 		s.memory.Close()

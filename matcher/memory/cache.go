@@ -8,8 +8,8 @@ import (
 )
 
 // Restore implements [store.Cache].
-func (m *Memory) Restore(ctx context.Context, dir string) (mark []byte, err error) {
-	return segment.Restore(ctx, dir, m.tables, m.options.Registry)
+func (m *Memory) Restore(ctx context.Context, dir string, progress store.Progress) (mark []byte, err error) {
+	return segment.Restore(ctx, dir, m.tables, m.options.Registry, progress)
 }
 
 // Discard implements [store.Cache].

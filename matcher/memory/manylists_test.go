@@ -124,7 +124,7 @@ func (m *manyLists) restart(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(restored.Close)
-	if _, err := restored.Restore(t.Context(), m.dir); err != nil {
+	if _, err := restored.Restore(t.Context(), m.dir, noProgress); err != nil {
 		t.Fatal(err)
 	}
 	var lists []store.Change

@@ -73,11 +73,11 @@ func (p *originsPair) restart(t *testing.T) {
 	dir := p.dir // always the same folder, so that the segments of unchanged chunks are kept
 	seal(t, p.Memory, dir, "mark")
 	p.start(t, nil)
-	if _, err := p.Restore(t.Context(), dir); len(p.objects) > 0 && (err == nil || !strings.Contains(err.Error(), "the configuration or the program changed")) {
+	if _, err := p.Restore(t.Context(), dir, noProgress); len(p.objects) > 0 && (err == nil || !strings.Contains(err.Error(), "the configuration or the program changed")) {
 		t.Fatalf("restored with other declared fields: %v", err)
 	}
 	p.start(t, metaFields)
-	if mark, err := p.Restore(t.Context(), dir); err != nil || string(mark) != "mark" || p.Records() != uint64(len(p.objects)) {
+	if mark, err := p.Restore(t.Context(), dir, noProgress); err != nil || string(mark) != "mark" || p.Records() != uint64(len(p.objects)) {
 		t.Fatalf("%q, %v: %d records, want %d", mark, err, p.Records(), len(p.objects))
 	}
 	invariants(t, p.Memory)

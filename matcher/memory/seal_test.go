@@ -21,6 +21,9 @@ import (
 // noLimit is a disk that is never full.
 func noLimit(int64) error { return nil }
 
+// noProgress ignores the progress of a restoring.
+func noProgress(uint64, uint64) {}
+
 // seal writes the state of m to segments in dir.
 func seal(t *testing.T, m *Memory, dir, mark string) {
 	t.Helper()
@@ -67,7 +70,7 @@ func TestSealedChunksAreNotWrittenAgain(t *testing.T) {
 		t.Fatalf("%v, %v", err, segmentFiles(t, dir))
 	}
 	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
-	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "b" || m.Records() != 151 {
+	if mark, err := m.Restore(t.Context(), dir, noProgress); err != nil || string(mark) != "b" || m.Records() != 151 {
 		t.Fatal(string(mark), err, m.Records())
 	}
 }
@@ -101,7 +104,37 @@ func TestDiskFillsWhileSealing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer m.Close()
-	if mark, err := m.Restore(t.Context(), dir); err != nil || string(mark) != "c" || m.Records() != uint64(1+len(changes)) {
+	if mark, err := m.Restore(t.Context(), dir, noProgress); err != nil || string(mark) != "c" || m.Records() != uint64(1+len(changes)) {
+		t.Fatal(string(mark), err, m.Records())
+	}
+}
+
+// TestSealingStops checks that a sealing that is stopped within a section writes no more
+// than the piece in progress, keeps the previous segments and leaves no file of its own.
+func TestSealingStops(t *testing.T) {
+	p := newPair(t, Options{}, matcher.Version{Number: 1, Length: 2048, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
+	dir := t.TempDir()
+	p.commit(t, memorytest.Put(matcher.ID{1}, 1, make([]byte, 2048)))
+	seal(t, p.Memory, dir, "a")
+	before := segmentFiles(t, dir)
+	var changes []store.Change
+	for i := range 3 * segment.SyncBytes / 2048 {
+		changes = append(changes, memorytest.Put(matcher.NameID(strconv.Itoa(i)), 1, make([]byte, 2048)))
+	}
+	p.commit(t, changes...)
+	ctx, cancel := context.WithCancel(t.Context())
+	asked := 0
+	err := p.Capture()(ctx, dir, []byte("b"), func(int64) error {
+		if asked++; asked > 1 { // after SyncBytes
+			cancel()
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || asked != 2 || !slices.Equal(segmentFiles(t, dir), before) {
+		t.Fatalf("%v, room was called %d times, want 2; files %v", err, asked, segmentFiles(t, dir))
+	}
+	m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+	if mark, err := m.Restore(t.Context(), dir, noProgress); err != nil || string(mark) != "a" || m.Records() != 1 {
 		t.Fatal(string(mark), err, m.Records())
 	}
 }
@@ -119,12 +152,12 @@ func TestDrop(t *testing.T) {
 		if err := p.Drop(dir); err != nil { // the first time, there are no segments
 			t.Fatal(err)
 		}
-		if mark, err := m.Restore(t.Context(), dir); mark != nil || err != nil || len(segmentFiles(t, dir)) > 0 {
+		if mark, err := m.Restore(t.Context(), dir, noProgress); mark != nil || err != nil || len(segmentFiles(t, dir)) > 0 {
 			t.Fatal(mark, err, segmentFiles(t, dir))
 		}
 		seal(t, p.Memory, dir, "a")
 	}
-	if mark, err := m.Restore(t.Context(), dir); string(mark) != "a" || err != nil || m.Records() != 70 {
+	if mark, err := m.Restore(t.Context(), dir, noProgress); string(mark) != "a" || err != nil || m.Records() != 70 {
 		t.Fatal(string(mark), err, m.Records())
 	}
 }

@@ -24,7 +24,7 @@ import (
 func restoredFrom(t *testing.T, w *world, dir, mark string, o *memorytest.Oracle) *Memory {
 	t.Helper()
 	m := newMemory(t, w, simd.Kernels()[0], 2)
-	got, err := m.Restore(t.Context(), dir)
+	got, err := m.Restore(t.Context(), dir, noProgress)
 	if err != nil || string(got) != mark {
 		t.Fatalf("mark %q, want %q: %v", got, mark, err)
 	}
@@ -98,7 +98,7 @@ func TestLongRecords(t *testing.T) {
 		m.Apply([]store.Change{c})
 		seal(t, m, dir, "")
 		m = newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
-		if _, err := m.Restore(t.Context(), dir); err != nil {
+		if _, err := m.Restore(t.Context(), dir, noProgress); err != nil {
 			t.Fatal(err)
 		}
 		sameFaces(t, m, p.Faces)
@@ -126,7 +126,7 @@ func TestSegmentsKeepBounds(t *testing.T) {
 	dir := t.TempDir()
 	seal(t, p.Memory, dir, "")
 	m := newPair(t, Options{chunkRows: 4096}, *p.options.Registry.Version(1))
-	if _, err := m.Restore(t.Context(), dir); err != nil {
+	if _, err := m.Restore(t.Context(), dir, noProgress); err != nil {
 		t.Fatal(err)
 	}
 	want, got := p.tables.Newest.Views[matcher.Faces][0].Slabs[0].Coarse, m.tables.Newest.Views[matcher.Faces][0].Slabs[0].Coarse
@@ -191,7 +191,7 @@ func TestDamagedSegments(t *testing.T) {
 	refused := func(path, what string) {
 		t.Helper()
 		m := newMemory(t, w, simd.Kernels()[0], 2)
-		_, err := m.Restore(t.Context(), dir)
+		_, err := m.Restore(t.Context(), dir, noProgress)
 		if err == nil || !strings.Contains(err.Error(), path) || m.Records() != 0 || m.tables.Newest.Lists.Len() != 0 {
 			t.Errorf("%s of %s: %v; %d records", what, path, err, m.Records())
 		}
@@ -272,7 +272,7 @@ func TestChangedVersions(t *testing.T) {
 	try := func(want bool, what string, versions ...matcher.Version) {
 		t.Helper()
 		m := newPair(t, Options{chunkRows: 64}, versions...)
-		if _, err := m.Restore(t.Context(), dir); (err == nil) != want || !want && !strings.Contains(err.Error(), "version 1000") {
+		if _, err := m.Restore(t.Context(), dir, noProgress); (err == nil) != want || !want && !strings.Contains(err.Error(), "version 1000") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}

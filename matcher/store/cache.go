@@ -27,8 +27,8 @@ type Cache interface {
 	// Restore sets the empty applier to the state in which the copy in dir was
 	// captured, and returns its mark. If there is no copy, it returns nil and no
 	// error. After an error, which names the damage, the applier is empty. Restore
-	// verifies every byte before its first use.
-	Restore(ctx context.Context, dir string) (mark []byte, err error)
+	// verifies every byte before its first use. It calls progress repeatedly.
+	Restore(ctx context.Context, dir string, progress Progress) (mark []byte, err error)
 	// Records returns the number of lists and objects that the applier has.
 	Records() uint64
 	// Discard empties the applier after Restore.
@@ -40,6 +40,10 @@ type Cache interface {
 	// Drop removes the copy in dir, if there is one.
 	Drop(dir string) error
 }
+
+// Progress receives how many of the total records the applier has. The calls do not
+// overlap. If a cache turns out to be unusable, the number starts again from zero.
+type Progress func(done, total uint64)
 
 // Seal replaces the copy in dir with the captured state, atomically and durably.
 // Before it writes, it calls room with the number of bytes, and returns the error of

@@ -25,7 +25,7 @@ type modelCache struct {
 	events chan struct{} // receives a value after each seal and drop, unless it is nil or full
 }
 
-func (c *modelCache) Restore(context.Context, string) ([]byte, error) {
+func (c *modelCache) Restore(context.Context, string, Progress) ([]byte, error) {
 	if c.sealed == nil || c.fault != nil {
 		return nil, c.fault
 	}

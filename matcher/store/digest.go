@@ -3,6 +3,7 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
 )
 
@@ -40,6 +41,16 @@ func (d *digest) removeRecord(k key, rec []byte) {
 func (d *digest) addDelta(delta digest) {
 	d.records += delta.records
 	d.sum += delta.sum
+}
+
+// check returns an error unless found, computed from the records, equals d, the digest of
+// the last commit.
+func (d digest) check(found digest) error {
+	if found == d {
+		return nil
+	}
+	return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d records with checksum %016x, must be %d with checksum %016x",
+		found.records, found.sum, d.records, d.sum)
 }
 
 // recordSum returns the checksum of a key and its record.

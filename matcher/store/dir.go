@@ -105,14 +105,26 @@ func readFormat(fs vfs.FS, dir string) (int, error) {
 // causes that are not damage, such as missing permission, it says only that dir
 // cannot be read.
 func damageError(dir string, cause error) error {
+	if isAccessFault(cause) {
+		return fmt.Errorf("store: data directory %s cannot be read: %w", dir, cause)
+	}
+	return fmt.Errorf("store: data directory %s is damaged: %s%w; nothing was changed: restore it from a copy, or move it away and import the data again", dir, oneLine(cause), silentError{cause})
+}
+
+// isAccessFault reports whether files could not be read for a reason that is not damage.
+func isAccessFault(err error) bool {
 	for _, e := range []error{fs.ErrPermission, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
-		if errors.Is(cause, e) {
-			return fmt.Errorf("store: data directory %s cannot be read: %w", dir, cause)
+		if errors.Is(err, e) {
+			return true
 		}
 	}
-	// The text must be one line, without the marker that Pebble adds for internal use.
-	text := strings.NewReplacer("\n<corruption detail carrier>", "", "\n", "; ").Replace(cause.Error())
-	return fmt.Errorf("store: data directory %s is damaged: %s%w; nothing was changed: restore it from a copy, or move it away and import the data again", dir, text, silentError{cause})
+	return false
+}
+
+// oneLine returns the text of err in one line, without the marker that Pebble adds for
+// internal use.
+func oneLine(err error) string {
+	return strings.NewReplacer("\n<corruption detail carrier>", "", "\n", "; ").Replace(err.Error())
 }
 
 // openDirs holds the data directories that this process has open. isLocked needs

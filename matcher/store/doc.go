@@ -25,19 +25,19 @@
 //	INGEST     a table that is being written, or that a killed process left
 //	pebble/    the database; its LOCK file is held while the store is open
 //
-// [Open] reads everything before it writes anything, so it leaves a damaged
-// directory unchanged. COMMITTED detects a log that was cut between two records,
-// which Pebble cannot detect.
+// [Open] verifies everything that it passes to the applier before it writes anything.
+// Without a cache that is everything, so it leaves a damaged directory unchanged.
+// COMMITTED detects a log that was cut between two records, which Pebble cannot detect.
 //
 // A small commit goes through Pebble's log. A large commit is written as a sorted
 // table that Pebble ingests, so its bytes are written once instead of three
 // times. In both cases the number and the digest of a commit are stored
 // atomically with it.
 //
-// If a [Cache] is valid, Open passes only the lists and the records written since
-// the cache was sealed to the applier. It also reads all other records, on all
-// cores, to verify them. So Open detects the same damage with and without a
-// cache.
+// If a [Cache] is valid, Open reads only the lists and the records written since the
+// cache was sealed. The store verifies all other records in the background. Damage
+// found then poisons the store, see below: the applier has all objects and goes on
+// to serve them.
 //
 // # When the disk fails
 //

@@ -22,6 +22,7 @@ const (
 // every block that it reads.
 type loader struct {
 	applier  Applier
+	progress Progress
 	lists    *listTable
 	instance matcher.ID // ID of the data directory; zero if it has none
 	state    state      // as stored by the last commit
@@ -56,6 +57,9 @@ func (l *loader) loadRecords(ctx context.Context, db *pebble.DB) (err error) {
 		}
 		if err := l.readRecord(it.Key(), value); err != nil {
 			return err
+		}
+		if l.digest.records%loadChanges == 0 {
+			l.progress(l.digest.records, l.state.digest.records)
 		}
 		if err := l.flushFull(ctx); err != nil {
 			return err
@@ -139,10 +143,14 @@ func (l *loader) readMeta(k key, value []byte) (err error) {
 // checkState compares the records that were read with the digest of the last
 // commit.
 func (l *loader) checkState() error {
-	if l.digest != l.state.digest {
-		return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d records with checksum %016x, must be %d with checksum %016x",
-			l.digest.records, l.digest.sum, l.state.digest.records, l.state.digest.sum)
+	if err := l.state.digest.check(l.digest); err != nil {
+		return err
 	}
+	return l.checkLists()
+}
+
+// checkLists returns an error if a list has a number that a new list could get.
+func (l *loader) checkLists() error {
 	for number, id := range l.lists.all() {
 		if number >= l.lists.next {
 			return fmt.Errorf("list %s has number %d, but the number of the next new list is %d", id, number, l.lists.next)

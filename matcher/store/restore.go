@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -25,42 +24,28 @@ func (s state) journalMax() int64 {
 	return max(journalKeysMin, int64(s.digest.records/journalShare))
 }
 
-// fillApplier fills the applier and verifies all records. If the cache is valid, it
-// restores the applier from the cache and verifies the records in parallel.
-// Otherwise it passes every record to the applier.
-func (l *loader) fillApplier(ctx context.Context, db *pebble.DB, o *Options, p *poison) error {
+// fillApplier fills the applier. If the cache is valid, it restores the applier from the
+// cache and the journal, and a [verifier] verifies the records later. Otherwise it reads,
+// verifies and passes every record to the applier.
+func (l *loader) fillApplier(ctx context.Context, db *pebble.DB, o *Options) error {
 	if o.Cache == nil {
 		return l.loadAndCheck(ctx, db)
 	}
-	digestCtx, stop := context.WithCancel(ctx)
-	defer stop()
-	all := make(chan digestResult, 1)
-	go func() {
-		d, err := digestAll(digestCtx, db, p)
-		all <- digestResult{d, err}
-	}()
 	err := l.restoreCache(ctx, db, o.Cache, filepath.Join(o.Dir, nameSegments))
-	if !l.restored {
-		stop()
-	}
-	found := <-all
-	switch {
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return ctx.Err()
-	case found.err != nil && !errors.Is(found.err, context.Canceled):
-		return found.err // loadRecords would find the same error
-	case !l.restored:
-		*l = loader{applier: l.applier, lists: newLists(), cacheFault: err}
+	}
+	if !l.restored {
+		*l = loader{applier: l.applier, progress: l.progress, lists: newLists(), cacheFault: err}
 		return l.loadAndCheck(ctx, db)
 	}
-	l.digest = found.digest
-	return l.checkState()
+	return l.checkLists()
 }
 
 // restoreCache fills the applier from the cache and the journal. If the cache does
 // not exist, it does nothing. After an error the applier is empty.
 func (l *loader) restoreCache(ctx context.Context, db *pebble.DB, cache Cache, dir string) error {
-	b, err := cache.Restore(ctx, dir)
+	b, err := cache.Restore(ctx, dir, l.progress)
 	if b == nil || err != nil {
 		return err
 	}

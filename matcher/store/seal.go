@@ -17,8 +17,9 @@ const (
 	// work. It leaves most of the disk's time to a long import.
 	sealRest = 4
 	// sealTimeMax limits the time that Close spends on sealing the rest and then
-	// on writing tables for the records that are only in Pebble's log.
-	sealTimeMax = 5 * time.Second
+	// on writing tables for the records that are only in Pebble's log. What is not done
+	// by then costs the next start some time.
+	sealTimeMax = 1500 * time.Millisecond
 )
 
 // nameSegments is the name of the cache's directory.
@@ -195,5 +196,8 @@ func (s *Store) startTasks() {
 	s.tasks.Go(func() { s.reclaimer.runReclaimer(ctx) })
 	if s.sealer != nil {
 		s.tasks.Go(func() { s.sealer.runSealer(ctx) })
+	}
+	if s.verifier != nil {
+		s.tasks.Go(func() { s.verifier.runVerifier(ctx) })
 	}
 }

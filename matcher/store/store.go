@@ -31,6 +31,11 @@ type Options struct {
 	// Warn receives messages for the operator, with slog's key/value pairs. nil
 	// drops them. The store itself never logs.
 	Warn func(msg string, args ...any)
+	// Progress is called repeatedly while Open fills the applier. nil for no call.
+	Progress Progress
+	// Verified is called when the records were verified after a start from the cache, with
+	// their number and the time that it took. nil for no call.
+	Verified func(records uint64, took time.Duration)
 	// SealAfter is the number of changes after which the cache is sealed again; 0
 	// means 16,384. Close seals the rest.
 	SealAfter int
@@ -41,6 +46,7 @@ type Options struct {
 	deleteBatch  int              // 0: the constant DeleteBatch
 	reclaimAfter int64            // 0: the constant reclaimAfter
 	now          func() time.Time // nil: time.Now
+	beforeVerify func()           // called before the records are verified in the background; nil: no call
 }
 
 // Store is an open data directory. Its methods are safe for concurrent use.
@@ -61,6 +67,7 @@ type Store struct {
 	instance  matcher.ID // ID of the directory
 	sealer    *sealer    // nil without a cache
 	reclaimer *reclaimer
+	verifier  *verifier      // nil if Open has verified the records
 	tasks     sync.WaitGroup // goroutines that endTasks ends
 	endTasks  context.CancelFunc
 
@@ -83,13 +90,20 @@ type Store struct {
 // queueMax is the largest number of transactions that wait for the writer.
 const queueMax = 1024
 
-// Open opens a data directory. It locks the directory, reads and verifies
-// everything while it fills o.Applier, and only then writes. An error names the
-// directory, the fault and what to do. After an error the directory is unchanged
-// except for its lock file, and the applier must not be used any more.
+// Open opens a data directory. It locks the directory, verifies everything that it
+// passes to o.Applier, and only then writes. An error names the directory, the fault and
+// what to do. After an error the directory is unchanged except for its lock file, and the
+// applier must not be used any more. After a start from the cache, the store verifies the
+// records that Open did not read, and Err returns the damage that it finds.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Warn == nil {
 		o.Warn = func(string, ...any) {}
+	}
+	if o.Progress == nil {
+		o.Progress = func(uint64, uint64) {}
+	}
+	if o.Verified == nil {
+		o.Verified = func(uint64, time.Duration) {}
 	}
 	if o.fs == nil {
 		o.fs = vfs.Default
@@ -178,9 +192,9 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 			return fmt.Errorf("store: data directory %s cannot be created: %w", dir, err)
 		}
 	}
-	l := loader{applier: s.opts.Applier, lists: newLists()}
+	l := loader{applier: s.opts.Applier, progress: s.opts.Progress, lists: newLists()}
 	err = openReadOnly(s.guard, database, s.pebbleOptions(), func(db *pebble.DB) error {
-		return l.fillApplier(ctx, db, &s.opts, s.poison)
+		return l.fillApplier(ctx, db, &s.opts)
 	})
 	if err != nil {
 		if ctx.Err() != nil {
@@ -218,6 +232,9 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	s.guard.armed.Store(true)
 	if err = s.keepIdentity(l.instance); err == nil {
 		err = s.openCache(&l)
+	}
+	if err == nil && l.restored {
+		s.verifier, err = newVerifier(s)
 	}
 	if err != nil {
 		err = fmt.Errorf("store: data directory %s: %w", dir, err)

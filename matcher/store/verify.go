@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -20,25 +21,78 @@ type digestResult struct {
 	err    error
 }
 
-// digestAll reads all records, on all cores, and returns their digest. It finds the
-// same damage as loadRecords: Pebble verifies the checksum of every block, and the
-// digest shows whether every record exists and is unchanged. A record that passes
-// both checks and cannot be decoded was written by another program.
-func digestAll(ctx context.Context, db *pebble.DB, p *poison) (total digest, err error) {
-	cuts, err := keyCuts(db)
+// verifyShare is a divisor: one worker per verifyShare cores verifies the records in the
+// background, so that requests keep most of the processors and of the disk.
+const verifyShare = 4
+
+// verifier verifies the records after a start from the cache, while the store is open.
+// The start itself reads only the records that the journal names. A nil verifier does
+// nothing.
+type verifier struct {
+	store *Store
+	want  state            // of the snapshot
+	snap  *pebble.Snapshot // the records before the first write
+	cuts  [][]byte         // see keyCuts
+	ended chan struct{}    // closed when the verification has ended
+}
+
+// newVerifier returns a verifier of the records that the database has now.
+func newVerifier(s *Store) (*verifier, error) {
+	cuts, err := keyCuts(s.db)
 	if err != nil {
-		return digest{}, err
+		return nil, err
 	}
+	return &verifier{store: s, want: s.state, snap: s.db.NewSnapshot(), cuts: cuts, ended: make(chan struct{})}, nil
+}
+
+// runVerifier is the verifier's goroutine. Damage poisons the store: the applier has all
+// objects and goes on to serve them, but nothing is written to a damaged directory.
+func (v *verifier) runVerifier(ctx context.Context) {
+	defer close(v.ended)
+	s, start := v.store, time.Now()
+	if s.opts.beforeVerify != nil {
+		s.opts.beforeVerify()
+	}
+	workers := max(1, runtime.GOMAXPROCS(0)/verifyShare)
+	found, err := digestAll(ctx, v.snap, v.cuts, workers, s.poison)
+	if s.poison.fault() != nil {
+		return // Pebble was halted, so the snapshot cannot be closed
+	}
+	if closing := v.snap.Close(); err == nil {
+		err = closing
+	}
+	if err == nil {
+		err = v.want.digest.check(found)
+	}
+	switch {
+	case err == nil:
+		s.opts.Verified(found.records, time.Since(start))
+	case ctx.Err() != nil: // the store is closing; the next start verifies again
+	case isAccessFault(err):
+		s.opts.Warn("store: the database cannot be verified; the next start tries again", "dir", s.opts.Dir, "error", err)
+	default:
+		s.poison.fail(fmt.Errorf("data directory %s is damaged: %s; matches and reads continue with the complete objects in memory: export them, or restore the directory from a copy",
+			s.opts.Dir, oneLine(err)))
+	}
+}
+
+// digestAll reads all records with a number of workers, and returns their digest. It
+// finds the same damage as loadRecords: Pebble verifies the checksum of every block, and
+// the digest shows whether every record exists and is unchanged. A record that passes
+// both checks and cannot be decoded was written by another program.
+func digestAll(ctx context.Context, db pebble.Reader, cuts [][]byte, workers int, p *poison) (total digest, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var next atomic.Int64
-	workers := runtime.GOMAXPROCS(0)
 	parts := make(chan digestResult, workers)
 	for range workers {
 		go func() {
 			var d digest
 			err := runHaltable(p, func() error {
 				for i := next.Add(1); int(i) < len(cuts); i = next.Add(1) {
+					if ctx.Err() != nil {
+						return ctx.Err()
+					}
 					if err := d.addRange(ctx, db, cuts[i-1], cuts[i]); err != nil {
 						return err
 					}
@@ -90,7 +144,7 @@ func keyCuts(db *pebble.DB) ([][]byte, error) {
 
 // addRange adds the records from lower, inclusive, to upper, exclusive. nil means no
 // bound.
-func (d *digest) addRange(ctx context.Context, db *pebble.DB, lower, upper []byte) (err error) {
+func (d *digest) addRange(ctx context.Context, db pebble.Reader, lower, upper []byte) (err error) {
 	it, err := db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return err

@@ -50,7 +50,8 @@ func (f *file) bytes() int64 {
 const SyncBytes = 8 << 20
 
 // write writes and syncs the file. It calls room before each further SyncBytes. The
-// caller must sync the folder to make the file name durable.
+// caller must sync the folder to make the file name durable. If ctx ends, write gives up
+// before the next piece and removes the file.
 func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.Versions, room func(bytes int64) error) (err error) {
 	f.segment.ID = matcher.NewID()
 	path := filepath.Join(dir, fileName(&f.segment))
@@ -70,6 +71,9 @@ func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.
 	unsynced := 0
 	writeTo := func(p *section, b []byte) error {
 		for ; len(b) > 0; b = b[min(len(b), pieceBytes):] {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			piece := b[:min(len(b), pieceBytes)]
 			p.sum = crc32.Update(p.sum, castagnoli, piece)
 			p.size += uint64(len(piece))
@@ -83,7 +87,7 @@ func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.
 				}
 			}
 		}
-		return ctx.Err()
+		return nil
 	}
 	for _, b := range f.sections {
 		sections = append(sections, section{})

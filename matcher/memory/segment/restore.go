@@ -20,12 +20,13 @@ import (
 const pieceBytes = 1 << 20
 
 // Restore reads the segments of dir into t, which must be empty. It returns the mark that
-// they were sealed with, or nil if there are no segments. After an error, t is empty.
+// they were sealed with, or nil if there are no segments. After an error, t is empty. It
+// calls progress with the number of rows that t has, after each segment.
 //
 // Segments are read into ordinary memory, not mapped. The checksums require reading every
 // byte before its first use anyway, so a mapping would save little. Mapped data could
 // also change on disk after it was verified.
-func Restore(ctx context.Context, dir string, t *table.Tables, registry *matcher.Registry) (mark []byte, err error) {
+func Restore(ctx context.Context, dir string, t *table.Tables, registry *matcher.Registry, progress func(done, total uint64)) (mark []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil { // the checksum is right, but the contents are inconsistent
 			err = fmt.Errorf("%s: %v", filepath.Join(dir, ManifestName), r)
@@ -41,7 +42,7 @@ func Restore(ctx context.Context, dir string, t *table.Tables, registry *matcher
 	if err != nil {
 		return nil, err
 	}
-	if err := mf.restore(ctx, dir, t, registry); err != nil {
+	if err := mf.restore(ctx, dir, t, registry, progress); err != nil {
 		return nil, err
 	}
 	return mf.mark, nil
@@ -56,13 +57,15 @@ type restoredChunk struct {
 }
 
 // restore reads all segments of a manifest, on all cores.
-func (mf *manifest) restore(ctx context.Context, dir string, t *table.Tables, registry *matcher.Registry) error {
+func (mf *manifest) restore(ctx context.Context, dir string, t *table.Tables, registry *matcher.Registry, progress func(done, total uint64)) error {
 	t.RestoreOrdinals(mf.accounts, mf.lists)
 	all := make([]*restoredChunk, len(mf.chunks))
 	var rows [matcher.Origins]int
+	read, total := uint64(0), uint64(0)
 	for i, c := range mf.chunks {
 		all[i] = &restoredChunk{sealedChunk: c}
 		rows[c.origin] += c.segment.Rows
+		total += uint64(c.segment.Rows)
 	}
 	t.ExpectRows(rows)
 	ctx, cancel := context.WithCancel(ctx)
@@ -88,7 +91,10 @@ func (mf *manifest) restore(ctx context.Context, dir string, t *table.Tables, re
 			if err != nil {
 				err = fmt.Errorf("%s: %w", filepath.Join(dir, fileName(&r.segment)), err)
 				cancel()
+				continue
 			}
+			read += uint64(r.segment.Rows)
+			progress(read, total)
 		}
 	}
 	workers.Wait()
