@@ -48,7 +48,7 @@ func scan512(name string) {
 	for _, a := range acc {
 		VPXORQ(a, a, a)
 	}
-	lineLoops(j, turns, end, scanTurn512, func(i int) {
+	lineLoops(rows, j, turns, end, scanTurn512, func(i int) {
 		r := ZMM()
 		VMOVDQU64(Mem{Base: rows, Disp: i * line}, r)
 		VPDPBUSD_BCST(Mem{Base: query, Index: j, Scale: 4, Disp: 4 * i}, r, acc[i])
