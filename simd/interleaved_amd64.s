@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func scanU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·scanU8AVX2(SB), NOSPLIT, $0-128
 	MOVQ  query_base+0(FP), AX
 	MOVQ  query_len+8(FP), CX
@@ -50,6 +50,7 @@ turn:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y10, Y9, Y8
 	VPADDD       Y8, Y1, Y1
+	PREFETCHT0   256(DX)
 	VMOVDQU      evenBytes<>+0(SB), Y9
 	VPAND        64(DX), Y9, Y8
 	VPAND        96(DX), Y9, Y9
@@ -67,6 +68,7 @@ turn:
 	VPADDD       Y8, Y2, Y2
 	VPMADDWD     Y10, Y9, Y8
 	VPADDD       Y8, Y3, Y3
+	PREFETCHT0   320(DX)
 	VMOVDQU      evenBytes<>+0(SB), Y9
 	VPAND        128(DX), Y9, Y8
 	VPAND        160(DX), Y9, Y9
@@ -84,6 +86,7 @@ turn:
 	VPADDD       Y8, Y4, Y4
 	VPMADDWD     Y10, Y9, Y8
 	VPADDD       Y8, Y5, Y5
+	PREFETCHT0   384(DX)
 	VMOVDQU      evenBytes<>+0(SB), Y9
 	VPAND        192(DX), Y9, Y8
 	VPAND        224(DX), Y9, Y9
@@ -101,6 +104,7 @@ turn:
 	VPADDD       Y8, Y6, Y6
 	VPMADDWD     Y10, Y9, Y8
 	VPADDD       Y8, Y7, Y7
+	PREFETCHT0   448(DX)
 	ADDQ         $+256, DX
 	ADDQ         $+8, R10
 	JMP          turn
@@ -125,6 +129,7 @@ line:
 	VPADDD       Y8, Y0, Y0
 	VPMADDWD     Y10, Y9, Y8
 	VPADDD       Y8, Y1, Y1
+	PREFETCHT0   256(DX)
 	ADDQ         $+64, DX
 	ADDQ         $+2, R10
 	JMP          line
@@ -174,7 +179,7 @@ DATA evenBytes<>+28(SB)/4, $0x00ff00ff
 GLOBL evenBytes<>(SB), RODATA|NOPTR, $32
 
 // func scanU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
-// Requires: AVX, AVX2, AVXVNNI
+// Requires: AVX, AVX2, AVXVNNI, MMX+
 TEXT ·scanU8AVXVNNI(SB), NOSPLIT, $0-128
 	MOVQ  query_base+0(FP), AX
 	MOVQ  query_len+8(FP), CX
@@ -213,6 +218,7 @@ turn:
 	// VEX VPDPBUSD Y10, Y9, Y1
 	LONG         $0x5035c2c4
 	BYTE         $0xca
+	PREFETCHT0   256(DX)
 	VMOVDQU      64(DX), Y8
 	VMOVDQU      96(DX), Y9
 	VPBROADCASTD 4(AX)(R10*4), Y10
@@ -224,6 +230,7 @@ turn:
 	// VEX VPDPBUSD Y10, Y9, Y3
 	LONG         $0x5035c2c4
 	BYTE         $0xda
+	PREFETCHT0   320(DX)
 	VMOVDQU      128(DX), Y8
 	VMOVDQU      160(DX), Y9
 	VPBROADCASTD 8(AX)(R10*4), Y10
@@ -235,6 +242,7 @@ turn:
 	// VEX VPDPBUSD Y10, Y9, Y5
 	LONG         $0x5035c2c4
 	BYTE         $0xea
+	PREFETCHT0   384(DX)
 	VMOVDQU      192(DX), Y8
 	VMOVDQU      224(DX), Y9
 	VPBROADCASTD 12(AX)(R10*4), Y10
@@ -244,11 +252,12 @@ turn:
 	BYTE $0xf2
 
 	// VEX VPDPBUSD Y10, Y9, Y7
-	LONG $0x5035c2c4
-	BYTE $0xfa
-	ADDQ $+256, DX
-	ADDQ $+4, R10
-	JMP  turn
+	LONG       $0x5035c2c4
+	BYTE       $0xfa
+	PREFETCHT0 448(DX)
+	ADDQ       $+256, DX
+	ADDQ       $+4, R10
+	JMP        turn
 
 line:
 	CMPQ         R10, CX
@@ -262,11 +271,12 @@ line:
 	BYTE $0xc2
 
 	// VEX VPDPBUSD Y10, Y9, Y1
-	LONG $0x5035c2c4
-	BYTE $0xca
-	ADDQ $+64, DX
-	ADDQ $+1, R10
-	JMP  line
+	LONG       $0x5035c2c4
+	BYTE       $0xca
+	PREFETCHT0 256(DX)
+	ADDQ       $+64, DX
+	ADDQ       $+1, R10
+	JMP        line
 
 sum:
 	VPADDD       Y4, Y0, Y0
@@ -303,7 +313,7 @@ done:
 	RET
 
 // func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
-// Requires: AVX, AVX512F, AVX512VNNI
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
 TEXT ·scanU8VNNI(SB), NOSPLIT, $0-128
 	MOVQ         query_base+0(FP), AX
 	MOVQ         query_len+8(FP), CX
@@ -334,20 +344,28 @@ turn:
 	JAE           line
 	VMOVDQU64     (DX), Z9
 	VPDPBUSD.BCST (AX)(R10*4), Z9, Z1
+	PREFETCHT0    256(DX)
 	VMOVDQU64     64(DX), Z9
 	VPDPBUSD.BCST 4(AX)(R10*4), Z9, Z2
+	PREFETCHT0    320(DX)
 	VMOVDQU64     128(DX), Z9
 	VPDPBUSD.BCST 8(AX)(R10*4), Z9, Z3
+	PREFETCHT0    384(DX)
 	VMOVDQU64     192(DX), Z9
 	VPDPBUSD.BCST 12(AX)(R10*4), Z9, Z4
+	PREFETCHT0    448(DX)
 	VMOVDQU64     256(DX), Z9
 	VPDPBUSD.BCST 16(AX)(R10*4), Z9, Z5
+	PREFETCHT0    512(DX)
 	VMOVDQU64     320(DX), Z9
 	VPDPBUSD.BCST 20(AX)(R10*4), Z9, Z6
+	PREFETCHT0    576(DX)
 	VMOVDQU64     384(DX), Z9
 	VPDPBUSD.BCST 24(AX)(R10*4), Z9, Z7
+	PREFETCHT0    640(DX)
 	VMOVDQU64     448(DX), Z9
 	VPDPBUSD.BCST 28(AX)(R10*4), Z9, Z8
+	PREFETCHT0    704(DX)
 	ADDQ          $+512, DX
 	ADDQ          $+8, R10
 	JMP           turn
@@ -357,6 +375,7 @@ line:
 	JAE           sum
 	VMOVDQU64     (DX), Z9
 	VPDPBUSD.BCST (AX)(R10*4), Z9, Z1
+	PREFETCHT0    256(DX)
 	ADDQ          $+64, DX
 	ADDQ          $+1, R10
 	JMP           line

@@ -143,7 +143,7 @@ func scan256(name string, form form256) {
 	j := GP64() // number of the query's word
 	XORQ(j, j)
 	clearSums(acc)
-	lineLoops(j, turns, end, scanTurn256, func(i int) {
+	lineLoops(rows, j, turns, end, scanTurn256, func(i int) {
 		form.line(func(_, word int) Mem {
 			return Mem{Base: query, Index: j, Scale: 4, Disp: 4 * (i*form.words + word)}
 		}, func(half int) Mem {

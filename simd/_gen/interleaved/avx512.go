@@ -48,7 +48,7 @@ func scan512(name string) {
 	for _, a := range acc {
 		VPXORQ(a, a, a)
 	}
-	lineLoops(j, turns, end, scanTurn512, func(i int) {
+	lineLoops(rows, j, turns, end, scanTurn512, func(i int) {
 		r := ZMM()
 		VMOVDQU64(Mem{Base: rows, Disp: i * line}, r)
 		VPDPBUSD_BCST(Mem{Base: query, Index: j, Scale: 4, Disp: 4 * i}, r, acc[i])
@@ -207,7 +207,7 @@ func (t *tile) clear() {
 // values and masks.
 func (t *tile) finish() {
 	limits := pointer("limits")
-	any := GP32()
+	some := GP32() // not zero if a row may be a hit
 	zero := ZMM()
 	VPXORQ(zero, zero, zero)
 	for q := range t.acc {
@@ -222,13 +222,13 @@ func (t *tile) finish() {
 		bits := GP32()
 		KMOVW(near, bits)
 		if q == 0 {
-			MOVL(bits, any)
+			MOVL(bits, some)
 		} else {
-			ORL(bits, any)
+			ORL(bits, some)
 		}
 	}
 	masks := pointer("masks")
-	TESTL(any, any)
+	TESTL(some, some)
 	JNZ(LabelRef("hits"))
 	for q := range t.acc {
 		MOVQ(U32(0), Mem{Base: masks, Disp: 8 * q})

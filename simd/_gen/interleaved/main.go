@@ -100,16 +100,24 @@ func header(array reg.Register, i int) reg.GPVirtual {
 	return p
 }
 
+// scanAhead is the distance in bytes at which a scan prefetches. The CPU looks fewer lines
+// ahead in a scan than in a loop that only reads, so its own prefetcher starts later. On
+// Zen 5, distances from 192 to 384 were measured 10 to 20 % faster than no prefetch, and
+// distances from 640 on made no difference. A prefetch after the last block does no harm,
+// because it cannot fault.
+const scanAhead = 4 * line
+
 // lineLoops generates a scan's loops over the lines of a block. The first loop
 // handles turn lines in each iteration; the second handles the remaining lines one
-// by one. addLine adds line i of an iteration to the sums, and advance moves
+// by one. addLine adds line i of an iteration, at rows, to the sums, and advance moves
 // forward by n lines.
-func lineLoops(j, turns, end reg.Register, turn int, addLine func(i int), advance func(n int)) {
+func lineLoops(rows, j, turns, end reg.Register, turn int, addLine func(i int), advance func(n int)) {
 	Label("turn")
 	CMPQ(j, turns)
 	JAE(LabelRef("line"))
 	for i := range turn {
 		addLine(i)
+		PREFETCHT0(Mem{Base: rows, Disp: i*line + scanAhead})
 	}
 	advance(turn)
 	JMP(LabelRef("turn"))
@@ -117,6 +125,7 @@ func lineLoops(j, turns, end reg.Register, turn int, addLine func(i int), advanc
 	CMPQ(j, end)
 	JAE(LabelRef("sum"))
 	addLine(0)
+	PREFETCHT0(Mem{Base: rows, Disp: scanAhead})
 	advance(1)
 	JMP(LabelRef("line"))
 	Label("sum")
