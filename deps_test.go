@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
 	{"internal/exp"},
 	{"matcher"},
-	{"matcher/wire", "internal/oracle"},
+	{"matcher/wire", "matcher/idindex", "internal/oracle"},
 	{"matcher/store"},
 	{"matcher/memory/internal/memorytest"}, // only tests
 	{"matcher/memory/table"},

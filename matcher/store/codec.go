@@ -118,11 +118,11 @@ func appendLists(dst []byte, ids []matcher.ID, table *listTable) ([]byte, error)
 	var few [8]uint64
 	numbers := few[:0]
 	for i, id := range ids {
-		e := table.byID[id]
-		if e.list == nil {
+		number := table.numberOf(id)
+		if number == 0 {
 			return dst, matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
 		}
-		numbers = append(numbers, e.number)
+		numbers = append(numbers, number)
 	}
 	slices.Sort(numbers)
 	dst = append(dst, tagLists)

@@ -182,7 +182,7 @@ func (d *decoder) lists(table *listTable) []matcher.ID {
 			return nil
 		}
 		last += step
-		if id, ok := table.ids[last]; ok {
+		if id, ok := table.idOf(last); ok {
 			ids = append(ids, id)
 		}
 	}

@@ -114,7 +114,7 @@ func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Obje
 		if !MayJoin(o.Account, wanted) {
 			return matcher.Errorf(matcher.CodeForbidden, "list_accounts.%s: %s is another account than the face's %s", id, wanted, o.Account)
 		}
-		e := tx.store.lists.byID[id]
+		e := tx.store.lists.get(id)
 		switch {
 		case e.list == nil:
 			put = append(put, listEntry{list: &matcher.List{ID: id, Account: wanted, CreateTime: now}, imported: account == nil})

@@ -143,7 +143,7 @@ func (l *loader) checkState() error {
 		return fmt.Errorf("the lists and objects differ from the digest of the last commit: found %d records with checksum %016x, must be %d with checksum %016x",
 			l.digest.records, l.digest.sum, l.state.digest.records, l.state.digest.sum)
 	}
-	for number, id := range l.lists.ids {
+	for number, id := range l.lists.all() {
 		if number >= l.lists.next {
 			return fmt.Errorf("list %s has number %d, but the number of the next new list is %d", id, number, l.lists.next)
 		}

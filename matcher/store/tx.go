@@ -175,7 +175,7 @@ func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) error {
 }
 
 // List returns a list, or nil if it does not exist. The list must not be changed.
-func (tx *Tx) List(id matcher.ID) *matcher.List { return tx.store.lists.byID[id].list }
+func (tx *Tx) List(id matcher.ID) *matcher.List { return tx.store.lists.get(id).list }
 
 // PutList creates a list or replaces the list with the same ID, which keeps its
 // faces. The store owns l afterwards.
@@ -183,7 +183,7 @@ func (tx *Tx) PutList(l *matcher.List) { tx.putList(listEntry{list: l}) }
 
 func (tx *Tx) putList(e listEntry) {
 	table, l := tx.store.lists, e.list
-	e.number = table.byID[l.ID].number
+	e.number = table.numberOf(l.ID)
 	if e.number == 0 {
 		e.number = table.next
 		table.next++ // not reverted by rollback: a number may be skipped, but not used twice
