@@ -44,13 +44,13 @@ func (m *Memory) Admit(changes []store.Change) error {
 func (m *Memory) Apply(changes []store.Change) {
 	u := m.tables.Begin()
 	rows := make([]uint32, len(changes))
-	lists := make([]*table.List, len(changes))
+	lists := make([]uint32, len(changes)) // ordinals
 	for i, c := range changes {
 		switch c.Kind {
 		case store.PutObject:
 			rows[i] = u.Append(c.Object)
 		case store.PutList:
-			lists[i] = u.MakeList(c.List.ID)
+			lists[i] = u.MakeList(c.List)
 		case store.DeleteList:
 			u.ForgetList(c.ID)
 		case store.DeleteObject:

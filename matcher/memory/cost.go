@@ -69,12 +69,13 @@ func (m *Memory) rowsAtMost(o matcher.Origin, f *matcher.Filter, account *matche
 func (m *Memory) rowsOfLists(lists []matcher.ID, byAccount bool, account uint32) int {
 	n := 0
 	for _, id := range lists {
-		switch l := m.tables.Lists[id]; {
-		case l == nil:
+		ordinal, ok := m.tables.FindList(id)
+		switch {
+		case !ok:
 		case byAccount:
-			n += l.Tally.Of(account)
+			n += m.tables.ListTally(ordinal).Of(account)
 		default:
-			n += l.Rows.Count()
+			n += m.tables.ListRowCount(ordinal)
 		}
 	}
 	return n

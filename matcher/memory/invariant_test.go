@@ -68,18 +68,25 @@ func invariants(t *testing.T, m *Memory) {
 		}
 	}
 	checkTallies(t, m)
-	for id, l := range m.tables.Lists {
-		for it := l.Rows.Iterate(); it.Next(); {
+	for list := range m.tables.AllLists() {
+		live := 0
+		for it := m.tables.ListRows(list).Iterate(); it.Next(); {
 			for _, row := range it.Rows {
 				v, i := m.tables.Newest.At(matcher.Faces, row)
 				in := false
 				for ordinal := range v.Ordinals(i) {
-					in = in || ordinal == l.Ordinal
+					in = in || ordinal == list
 				}
-				if i >= v.Rows || !in || m.tables.Newest.Lists[l.Ordinal] != l || l.Info.ID != id {
-					t.Fatalf("list %v has row %d, which is not in it", id, row)
+				if i >= v.Rows || !in || !m.tables.Newest.Lists.Shows(list) {
+					t.Fatalf("list %d has row %d, which is not in it", list, row)
+				}
+				if v.Alive(i) {
+					live++
 				}
 			}
+		}
+		if live != m.tables.ListRowCount(list) {
+			t.Fatalf("list %d has %d live rows, counted %d", list, live, m.tables.ListRowCount(list))
 		}
 	}
 }
@@ -108,23 +115,28 @@ func checkTallies(t *testing.T, m *Memory) {
 			}
 		}
 	}
-	for _, l := range m.tables.Newest.Lists {
-		if l.Rows != nil && m.tables.Lists[l.ID] != l {
-			t.Fatalf("list %v was deleted and has rows", l.ID)
+	lists := &m.tables.Newest.Lists
+	for list := range uint32(lists.Len()) {
+		ordinal, found := m.tables.FindList(lists.At(list).ID)
+		if lists.Shows(list) != (found && ordinal == list) {
+			t.Fatalf("list %d exists: %v, but its ID leads to list %d, %v", list, lists.Shows(list), ordinal, found)
+		}
+		if !lists.Shows(list) && (m.tables.ListRows(list).Count() > 0 || m.tables.ListRowCount(list) > 0) {
+			t.Fatalf("list %d was deleted and has rows", list)
 		}
 	}
-	for id, l := range m.tables.Lists {
-		accounts := 0
+	for list := range m.tables.AllLists() {
+		accounts, tally := 0, m.tables.ListTally(list)
 		for p, n := range inLists {
-			if p.list != l.Ordinal {
+			if p.list != list {
 				continue
 			}
-			if accounts++; l.Tally.Of(p.account) != n {
-				t.Fatalf("list %v has %d rows of account %d, counted %d", id, n, p.account, l.Tally.Of(p.account))
+			if accounts++; tally.Of(p.account) != n {
+				t.Fatalf("list %d has %d rows of account %d, counted %d", list, n, p.account, tally.Of(p.account))
 			}
 		}
-		if len(l.Tally) != accounts {
-			t.Fatalf("list %v has rows of %d accounts, counted %v", id, accounts, l.Tally)
+		if len(tally) != accounts {
+			t.Fatalf("list %d has rows of %d accounts, counted %v", list, accounts, tally)
 		}
 	}
 }

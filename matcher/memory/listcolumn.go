@@ -21,8 +21,8 @@ var listsColumn = column{
 	value: func(s *table.Snapshot, v *table.View, i int) any {
 		ids := []matcher.ID{}
 		for ordinal := range v.Ordinals(i) {
-			if l := s.Lists[ordinal]; s.Shows(l) {
-				ids = append(ids, l.ID)
+			if s.Lists.Shows(ordinal) {
+				ids = append(ids, s.Lists.At(ordinal).ID)
 			}
 		}
 		return ids
@@ -43,12 +43,12 @@ func (s *Selection) inLists(values []any) (*Selection, error) {
 	lists := s.listsOf(ids)
 	current := t.Newest.Views[rows.Origin()]
 	bitmaps, complete := make([]*table.Bitmap, 0, len(lists)), true
-	for _, l := range lists {
-		if l.Rows == nil {
+	for _, ordinal := range lists {
+		if !t.Newest.Lists.Shows(ordinal) {
 			complete = false // the list was deleted after the snapshot
 			continue
 		}
-		bitmaps = append(bitmaps, l.Rows)
+		bitmaps = append(bitmaps, t.ListRows(ordinal))
 	}
 	t.RUnlock()
 	in := table.Union(bitmaps).Words(len(current))
@@ -70,17 +70,17 @@ func (s *Selection) inLists(values []any) (*Selection, error) {
 	return s.with(kept), nil
 }
 
-// listsOf returns the lists of the snapshot that have one of the IDs. The caller must
-// hold the lock of the tables, at least for reading.
-func (s *Selection) listsOf(ids []matcher.ID) []*table.List {
+// listsOf returns the ordinals of the lists of the snapshot that have one of the IDs. The
+// caller must hold the lock of the tables, at least for reading.
+func (s *Selection) listsOf(ids []matcher.ID) []uint32 {
 	snap := s.rows.Snapshot()
-	var found []*table.List
+	var found []uint32
 	missing := map[matcher.ID]struct{}{}
 	for _, id := range ids {
-		l := s.memory.tables.Lists[id]
+		ordinal, ok := s.memory.tables.FindList(id)
 		switch {
-		case l != nil && int(l.Ordinal) < len(snap.Lists):
-			found = append(found, l)
+		case ok && int(ordinal) < snap.Lists.Len():
+			found = append(found, ordinal)
 		case s.memory.tables.Newest != snap:
 			missing[id] = struct{}{} // the list may have been deleted since
 		}
@@ -88,9 +88,9 @@ func (s *Selection) listsOf(ids []matcher.ID) []*table.List {
 	if len(missing) == 0 {
 		return found
 	}
-	for _, l := range snap.Lists {
-		if _, ok := missing[l.ID]; ok && snap.Shows(l) {
-			found = append(found, l)
+	for ordinal := range uint32(snap.Lists.Len()) {
+		if _, ok := missing[snap.Lists.At(ordinal).ID]; ok && snap.Lists.Shows(ordinal) {
+			found = append(found, ordinal)
 		}
 	}
 	return found

@@ -88,7 +88,7 @@ type Stats struct {
 // Stats returns the current figures.
 func (m *Memory) Stats() Stats {
 	m.tables.RLock()
-	s := Stats{Lists: len(m.tables.Lists), Bytes: m.tables.Bytes.Load()}
+	s := Stats{Lists: m.tables.ListCount(), Bytes: m.tables.Bytes.Load()}
 	snap := m.tables.Newest
 	m.tables.RUnlock()
 	for o := range s.Rows {

@@ -124,14 +124,15 @@ func rowsByID(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uint3
 func (m *Memory) Lists(account *matcher.ID, p matcher.Page) ([]matcher.List, int) {
 	n := 0
 	m.tables.RLock()
-	all := make([]matcher.List, 0, len(m.tables.Lists))
-	for _, l := range m.tables.Lists {
-		if !matcher.Visible(account, l.Info.Account) {
+	all := make([]matcher.List, 0, m.tables.ListCount())
+	for ordinal := range m.tables.AllLists() {
+		l := m.tables.ListInfo(ordinal)
+		if !matcher.Visible(account, l.Account) {
 			continue
 		}
 		n++
 		if p.After == nil || l.ID.Compare(*p.After) > 0 {
-			all = append(all, *l.Info)
+			all = append(all, l)
 		}
 	}
 	m.tables.RUnlock()

@@ -118,12 +118,9 @@ func (m *Memory) Export(ctx context.Context, o matcher.Origin, filter *matcher.F
 	q := m.bind(o, filter, account, m.now())
 	var accounts []matcher.ID // by list ordinal
 	if o == matcher.Faces && account == nil {
-		all := m.tables.Newest.Lists
-		accounts = make([]matcher.ID, len(all))
-		for i, l := range all {
-			if l.Info != nil { // nil for a list that was deleted before the last start
-				accounts[i] = l.Info.Account
-			}
+		accounts = make([]matcher.ID, m.tables.Newest.Lists.Len())
+		for ordinal := range accounts {
+			accounts[ordinal] = m.tables.ListAccount(uint32(ordinal))
 		}
 	}
 	m.tables.RUnlock()
@@ -133,9 +130,10 @@ func (m *Memory) Export(ctx context.Context, o matcher.Origin, filter *matcher.F
 		return err
 	}
 	lists := make(map[matcher.ID]matcher.ID, len(accounts))
+	all := &s.Snapshot().Lists
 	for i := range accounts {
-		if l := s.Snapshot().Lists[i]; s.Snapshot().Shows(l) {
-			lists[l.ID] = accounts[i]
+		if ordinal := uint32(i); all.Shows(ordinal) {
+			lists[all.At(ordinal).ID] = accounts[i]
 		}
 	}
 	return eachObject(ctx, s, func(obj *matcher.Object) error { return f(obj, lists) })
@@ -160,8 +158,9 @@ func eachObject(ctx context.Context, s *filter.Selection, f func(*matcher.Object
 // List returns a list and the number of its faces that account may see.
 func (m *Memory) List(ctx context.Context, id matcher.ID, account *matcher.ID) (info matcher.List, faces int, ok bool) {
 	m.tables.RLock()
-	if l := m.tables.Lists[id]; l != nil {
-		info, ok = *l.Info, true
+	ordinal, ok := m.tables.FindList(id)
+	if ok {
+		info = m.tables.ListInfo(ordinal)
 	}
 	m.tables.RUnlock()
 	if !ok || !matcher.Visible(account, info.Account) {

@@ -192,7 +192,7 @@ func TestDamagedSegments(t *testing.T) {
 		t.Helper()
 		m := newMemory(t, w, simd.Kernels()[0], 2)
 		_, err := m.Restore(t.Context(), dir)
-		if err == nil || !strings.Contains(err.Error(), path) || m.Records() != 0 || len(m.tables.Newest.Lists) != 0 {
+		if err == nil || !strings.Contains(err.Error(), path) || m.Records() != 0 || m.tables.Newest.Lists.Len() != 0 {
 			t.Errorf("%s of %s: %v; %d records", what, path, err, m.Records())
 		}
 	}

@@ -11,5 +11,6 @@
 // rows are left. Texts are found by hash. The record of a row is read only if the lexicon
 // of the column cannot guarantee that the hash belongs to a single text.
 //
-// A Selection is a set of live rows of one origin, with one bit per row.
+// A Selection is a set of live rows of one origin, with one bit per row. A small selection,
+// which an index found, has row numbers instead.
 package filter

@@ -135,6 +135,16 @@ func (q *Query) Select(ctx context.Context) (*Selection, error) {
 
 // selectByRow tests the rows of base one by one. It is used when base is small.
 func (q *Query) selectByRow(s *Selection) {
+	if rows, ok := q.base.Few(); ok {
+		s.few = make([]uint32, 0, len(rows))
+		for _, row := range rows {
+			if v, i := q.snap.At(q.origin, row); v.Alive(i) && q.passes(v, i) {
+				s.few = append(s.few, row)
+			}
+		}
+		s.n = len(s.few)
+		return
+	}
 	s.chunks = make([][]uint64, len(q.snap.Views[q.origin]))
 	for it := q.base.Iterate(); it.Next(); {
 		for _, row := range it.Rows {

@@ -15,12 +15,14 @@ import (
 //
 // Rows are addressed by chunk. The words of a chunk have one bit per row, starting at the
 // lowest bit of the first word. There are as many words as the rows of the chunk's view
-// need.
+// need. A small selection has row numbers instead, and its words are made when they are
+// asked for.
 type Selection struct {
 	snap   *table.Snapshot
 	origin matcher.Origin
 	all    bool
-	chunks [][]uint64 // unused if all is set; one bit per row, by chunk; nil: no row of the chunk
+	few    []uint32   // the rows in ascending order; nil: all or chunks has the rows
+	chunks [][]uint64 // one bit per row, by chunk; nil: no row of the chunk
 	n      int
 }
 
@@ -41,12 +43,46 @@ func (s *Selection) Snapshot() *table.Snapshot { return s.snap }
 // Views returns the views of all chunks of the origin, by chunk index.
 func (s *Selection) Views() []table.View { return s.snap.Views[s.origin] }
 
+// Few returns the rows in ascending order if s is a small selection with row numbers.
+// They must not be changed.
+func (s *Selection) Few() (rows []uint32, ok bool) { return s.few, s.few != nil }
+
+// fewIn returns the rows of a small selection that are in a chunk.
+func (s *Selection) fewIn(chunk uint32) []uint32 {
+	lo, _ := slices.BinarySearch(s.few, chunk<<16)
+	hi := lo
+	for hi < len(s.few) && s.few[hi]>>16 == chunk {
+		hi++
+	}
+	return s.few[lo:hi]
+}
+
+// withFew returns the rows of a small selection that pass test, as a small selection.
+func (s *Selection) withFew(test func(v *table.View, i int) bool) *Selection {
+	kept := &Selection{snap: s.snap, origin: s.origin, few: make([]uint32, 0, len(s.few))}
+	for _, row := range s.few {
+		if test(s.snap.At(s.origin, row)) {
+			kept.few = append(kept.few, row)
+		}
+	}
+	kept.n = len(kept.few)
+	return kept
+}
+
 // Versions returns how many rows have a descriptor of type t, by version number. All rows
 // of a chunk have the same versions, so it counts bits and does not read rows.
 func (s *Selection) Versions(t matcher.DescriptorType) map[uint32]int {
 	defer runtime.KeepAlive(s.snap)
 	counts := map[uint32]int{}
 	views := s.Views()
+	for _, row := range s.few {
+		if v := views[row>>16].Versions[t]; v != nil {
+			counts[v.Number]++
+		}
+	}
+	if s.few != nil {
+		return counts
+	}
 	for c := range views {
 		v := &views[c]
 		if v.Rows == 0 || v.Versions[t] == nil {
@@ -65,6 +101,9 @@ func (s *Selection) Versions(t matcher.DescriptorType) map[uint32]int {
 
 // WithType returns the rows of s that have a descriptor of type t.
 func (s *Selection) WithType(t matcher.DescriptorType) *Selection {
+	if s.few != nil {
+		return s.withFew(func(v *table.View, _ int) bool { return v.Versions[t] != nil })
+	}
 	views := s.Views()
 	withType := s.Empty()
 	for c := range views {
@@ -85,7 +124,7 @@ func (s *Selection) WithType(t matcher.DescriptorType) *Selection {
 
 // Bytes returns the memory that the selection itself needs, without the rows.
 func (s *Selection) Bytes() int {
-	n := 128 + 24*len(s.chunks)
+	n := 128 + 24*len(s.chunks) + 4*cap(s.few)
 	for _, chunk := range s.chunks {
 		n += 8 * cap(chunk)
 	}
@@ -94,16 +133,30 @@ func (s *Selection) Bytes() int {
 
 // Skips reports whether the selection has no rows in a chunk.
 func (s *Selection) Skips(chunk int) bool {
+	if s.few != nil {
+		return len(s.fewIn(uint32(chunk))) == 0
+	}
 	return s.Views()[chunk].Rows == 0 || !s.all && s.chunks[chunk] == nil
 }
 
 // Words returns the selected rows of a chunk, one bit per row. If all is true, all rows
 // of the chunk are selected and words is nil.
 func (s *Selection) Words(chunk uint32) (words []uint64, all bool) {
+	v := &s.snap.Views[s.origin][chunk]
+	if s.few != nil {
+		rows := s.fewIn(chunk)
+		if len(rows) == 0 {
+			return nil, false
+		}
+		words = make([]uint64, (v.Rows+63)/64)
+		for _, row := range rows {
+			words[row&0xffff>>6] |= 1 << (row & 63)
+		}
+		return words, false
+	}
 	if !s.all {
 		return s.chunks[chunk], false
 	}
-	v := &s.snap.Views[s.origin][chunk]
 	if v.Dead == nil {
 		return nil, true
 	}
@@ -123,7 +176,7 @@ func (s *Selection) CopyWords(chunk uint32) []uint64 {
 	case all && n > 0:
 		words = make([]uint64, (n+63)/64)
 		fill(words, n)
-	case s.all: // Words has just allocated words, or the chunk has no rows
+	case s.all || s.few != nil: // Words has just allocated words, or the chunk has no rows
 	default:
 		words = slices.Clone(words)
 	}
@@ -158,6 +211,9 @@ func (s *Selection) AddRow(row uint32) {
 // Apply returns the rows of s that pass p.
 func (s *Selection) Apply(k *simd.Kernel, p Predicate) *Selection {
 	defer runtime.KeepAlive(s.snap)
+	if s.few != nil {
+		return s.withFew(p.One)
+	}
 	kept := s.Empty()
 	views := s.Views()
 	for c := range views {
@@ -206,6 +262,10 @@ func (s *Selection) Has(row uint32, id matcher.ID) bool {
 	if c >= len(views) || i >= views[c].Rows || views[c].IDs[i] != id {
 		return false
 	}
+	if s.few != nil {
+		_, ok := slices.BinarySearch(s.few, row)
+		return ok
+	}
 	words, all := s.Words(uint32(c))
 	return all || words != nil && words[i>>6]>>(i&63)&1 == 1
 }
@@ -220,6 +280,14 @@ type Entry struct {
 func (s *Selection) Entries(yield func(Entry) bool) {
 	defer runtime.KeepAlive(s.snap)
 	views := s.Views()
+	for _, row := range s.few {
+		if !yield(Entry{views[row>>16].IDs[row&0xffff], row}) {
+			return
+		}
+	}
+	if s.few != nil {
+		return
+	}
 	for c := range views {
 		words, all := s.Words(uint32(c))
 		for i := range views[c].Rows {

@@ -34,6 +34,8 @@ type scanner struct {
 	values     [scanBlocks * simd.BlockRows]int32
 	masks      [scanBlocks]uint16
 	list       []uint32 // selected blocks of a strip
+	part       strip    // a part of a strip of a small selection
+	word       [1]uint64
 
 	floats [pieceRows]float32
 }
@@ -53,6 +55,10 @@ func (w *scanner) compareLease(l *lease) (err error) {
 			err = matcher.Errorf(matcher.CodeInternal, "memory: scan: panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	if l.tasks[0].strip.few != nil {
+		w.compareFew(l.tasks[0])
+		return nil
+	}
 	v := l.tasks[0].job.version
 	blocks := table.HasBlocks(v)
 	if c := l.tasks[0].strip.view.Slabs[v.Type].Coarse; c != nil && c.Poor(l.tasks[0].strip.lo, l.tasks[0].strip.hi) {
@@ -93,7 +99,7 @@ func (w *scanner) forget() {
 	clear(w.members[:cap(w.members)])
 	clear(w.packed[:cap(w.packed)])
 	clear(w.vectors[:cap(w.vectors)])
-	w.members, w.packed, w.vectors = w.members[:0], w.packed[:0], w.vectors[:0]
+	w.members, w.packed, w.vectors, w.part = w.members[:0], w.packed[:0], w.vectors[:0], strip{}
 	w.tile.Reset()
 	w.next.Reset()
 }

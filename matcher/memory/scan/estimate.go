@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"nearside/matcher"
+	"nearside/simd"
 )
 
 const (
@@ -116,7 +117,11 @@ func (j *Job) weigh(listShare float64) {
 	j.work = 0
 	for i := range j.strips {
 		s := &j.strips[i]
-		s.work = stripWork + float64((s.hi-s.lo)*j.version.Size())*min(1, s.share/full)
+		if s.few != nil { // each row costs a block
+			s.work = stripWork + float64(len(s.few)*simd.BlockRows*j.version.Size())
+		} else {
+			s.work = stripWork + float64((s.hi-s.lo)*j.version.Size())*min(1, s.share/full)
+		}
 		j.work += s.work
 	}
 }

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"math/bits"
+	"slices"
 	"time"
 
 	"nearside/matcher"
@@ -26,8 +27,10 @@ func stripRows(v *matcher.Version) int {
 	return 1 << (bits.Len(uint(rows)) - 1)
 }
 
-// strip is a part of a chunk, to be compared for one job.
+// strip is a part of a chunk, or a part of a small selection, to be compared for one job.
+// A strip of a small selection has only the fields few, work and taken.
 type strip struct {
+	few    []uint32 // row numbers in ascending order; nil: a part of a chunk
 	view   *table.View
 	base   uint32   // number of the row at offset 0 of the chunk
 	lo, hi int      // offsets; lo is a multiple of 64
@@ -44,7 +47,7 @@ type Job struct {
 	version  *matcher.Version
 	Searches []*Search
 	strips   []strip
-	index    [][]int32  // index in strips, by chunk and place in the chunk; -1: no selected row
+	index    [][]int32  // index in strips, by chunk and place in the chunk; -1: no selected row; nil for a small selection
 	Rows     int        // number of selected rows that have a descriptor of the version
 	work     float64    // work of all strips, for one reference
 	Later    int        // number of references that the request compares with the same rows after this job
@@ -81,7 +84,7 @@ func (j *Job) nextStrip() *strip {
 // matchingStrip returns the strip of j with the same rows as s, which is a strip of
 // other. It returns nil if j does not need those rows.
 func (j *Job) matchingStrip(other *Job, s *strip) *strip {
-	if j.version != other.version || j.origin != other.origin {
+	if j.version != other.version || j.origin != other.origin || s.few != nil {
 		return nil
 	}
 	chunk := int(s.base >> 16)
@@ -102,7 +105,12 @@ func (j *Job) matchingStrip(other *Job, s *strip) *strip {
 // NewJob returns a job with those strips of a selection that have rows of v.
 func NewJob(s *filter.Selection, v *matcher.Version) *Job {
 	views := s.Views()
-	j := &Job{origin: s.Origin(), version: v, index: make([][]int32, len(views)), done: make(chan struct{})}
+	j := &Job{origin: s.Origin(), version: v, done: make(chan struct{})}
+	if rows, ok := s.Few(); ok {
+		j.addFew(views, rows)
+		return j
+	}
+	j.index = make([][]int32, len(views))
 	for i := range views {
 		view := &views[i]
 		if view.Live() == 0 || view.Versions[v.Type] != v {
@@ -116,6 +124,20 @@ func NewJob(s *filter.Selection, v *matcher.Version) *Job {
 	}
 	j.left = len(j.strips)
 	return j
+}
+
+// addFew cuts the rows of a small selection into strips. They are not shared with other
+// jobs, because so few rows are compared faster than shared.
+func (j *Job) addFew(views []table.View, rows []uint32) {
+	other := func(row uint32) bool { return views[row>>16].Versions[j.version.Type] != j.version }
+	if slices.ContainsFunc(rows, other) {
+		rows = slices.DeleteFunc(slices.Clone(rows), other)
+	}
+	j.Rows = len(rows)
+	for part := range slices.Chunk(rows, stripRows(j.version)/simd.BlockRows) {
+		j.strips = append(j.strips, strip{few: part})
+	}
+	j.left = len(j.strips)
 }
 
 // addChunk cuts a chunk into strips. selected has one bit per row; nil means all rows.

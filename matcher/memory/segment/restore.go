@@ -92,6 +92,7 @@ func (mf *manifest) restore(ctx context.Context, dir string, t *table.Tables, re
 		}
 	}
 	workers.Wait()
+	t.FinishAdopting()
 	return err
 }
 

@@ -109,9 +109,9 @@ func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(b
 func (c *capture) manifest(mark []byte) (*manifest, error) {
 	mf := &manifest{mark: mark, accounts: c.snap.Accounts}
 	live := 0
-	for _, l := range c.snap.Lists {
-		exists := c.snap.Shows(l)
-		mf.lists = append(mf.lists, table.ListState{ID: l.ID, Live: exists})
+	for ordinal := range uint32(c.snap.Lists.Len()) {
+		exists := c.snap.Lists.Shows(ordinal)
+		mf.lists = append(mf.lists, table.ListState{ID: c.snap.Lists.At(ordinal).ID, Live: exists})
 		if exists {
 			live++
 		}

@@ -1,22 +1,69 @@
 package table
 
 import (
+	"slices"
+
 	"github.com/RoaringBitmap/roaring/v2"
 )
 
-// Bitmap is a set of row numbers of one origin. A published bitmap never changes.
-type Bitmap struct{ rows *roaring.Bitmap }
+// FewRows is the maximum number of rows of a small set. A small set is a sorted slice of
+// row numbers. Work on it depends only on the number of its rows, not on the number of
+// chunks in which they are.
+const FewRows = 4096
 
-func newBitmap() *Bitmap { return &Bitmap{roaring.New()} }
+// Bitmap is a set of row numbers of one origin. It never changes.
+type Bitmap struct {
+	few  []uint32        // the rows in ascending order, if rows is nil
+	rows *roaring.Bitmap // nil: a small set
+}
 
-// bitmapOf returns a bitmap of the given rows.
-func bitmapOf(rows []uint32) *Bitmap { return &Bitmap{roaring.BitmapOf(rows...)} }
+// bitmapOf returns a set of the given rows. It keeps and sorts the slice.
+func bitmapOf(rows []uint32) *Bitmap {
+	if len(rows) > FewRows {
+		return &Bitmap{rows: roaring.BitmapOf(rows...)}
+	}
+	if !slices.IsSorted(rows) {
+		slices.Sort(rows)
+	}
+	return &Bitmap{few: slices.Compact(rows)}
+}
+
+// Few returns the rows in ascending order if b is a small set. They must not be changed.
+func (b *Bitmap) Few() (rows []uint32, ok bool) { return b.few, b.rows == nil }
 
 // Count returns the number of rows.
-func (b *Bitmap) Count() int { return int(b.rows.GetCardinality()) }
+func (b *Bitmap) Count() int {
+	if b.rows == nil {
+		return len(b.few)
+	}
+	return int(b.rows.GetCardinality())
+}
+
+// has reports whether b has a row.
+func (b *Bitmap) has(row uint32) bool {
+	if b.rows == nil {
+		_, ok := slices.BinarySearch(b.few, row)
+		return ok
+	}
+	return b.rows.Contains(row)
+}
 
 // And returns the intersection of b and other.
-func (b *Bitmap) And(other *Bitmap) *Bitmap { return &Bitmap{roaring.And(b.rows, other.rows)} }
+func (b *Bitmap) And(other *Bitmap) *Bitmap {
+	if b.rows != nil && other.rows != nil {
+		return &Bitmap{rows: roaring.And(b.rows, other.rows)}
+	}
+	if b.rows != nil || other.rows == nil && len(other.few) < len(b.few) {
+		b, other = other, b
+	}
+	both := make([]uint32, 0, len(b.few))
+	for _, row := range b.few {
+		if other.has(row) {
+			both = append(both, row)
+		}
+	}
+	return &Bitmap{few: both}
+}
 
 // Union returns the union of all bitmaps. For a single bitmap it returns that bitmap, not
 // a copy.
@@ -24,15 +71,34 @@ func Union(bitmaps []*Bitmap) *Bitmap {
 	if len(bitmaps) == 1 {
 		return bitmaps[0]
 	}
-	rows := make([]*roaring.Bitmap, len(bitmaps))
-	for i, b := range bitmaps {
-		rows[i] = b.rows
+	var few []uint32
+	var large []*roaring.Bitmap
+	for _, b := range bitmaps {
+		if b.rows == nil {
+			few = append(few, b.few...)
+		} else {
+			large = append(large, b.rows)
+		}
 	}
-	return &Bitmap{roaring.FastOr(rows...)}
+	if len(large) == 0 {
+		return bitmapOf(few)
+	}
+	if len(few) > 0 {
+		large = append(large, roaring.BitmapOf(few...))
+	}
+	return &Bitmap{rows: roaring.FastOr(large...)}
 }
 
 // FillWords sets the bits of the rows in dense, which has one bit for every row.
-func (b *Bitmap) FillWords(dense []uint64) { b.rows.WriteDenseTo(dense) }
+func (b *Bitmap) FillWords(dense []uint64) {
+	if b.rows != nil {
+		b.rows.WriteDenseTo(dense)
+		return
+	}
+	for _, row := range b.few {
+		dense[row>>6] |= 1 << (row & 63)
+	}
+}
 
 // denseShare is the inverse of a share of rows. If b has less than 1/denseShare of all
 // rows, Words uses a map instead of one bit for every row.
@@ -60,33 +126,25 @@ func (b *Bitmap) Words(chunkCount int) func(c, w int) uint64 {
 // BitmapIterator reads the rows of a bitmap in ascending order, in batches.
 type BitmapIterator struct {
 	Rows   []uint32 // the batch that Next read; valid until the next call
+	few    []uint32 // not read yet; unused if it is not nil
 	it     roaring.ManyIntIterable
 	buffer [128]uint32
 }
 
 // Iterate returns an iterator positioned before the first row.
-func (b *Bitmap) Iterate() *BitmapIterator { return &BitmapIterator{it: b.rows.ManyIterator()} }
+func (b *Bitmap) Iterate() *BitmapIterator {
+	if b.rows == nil {
+		return &BitmapIterator{few: b.few}
+	}
+	return &BitmapIterator{it: b.rows.ManyIterator()}
+}
 
 // Next reads the next batch of rows. It reports whether there were any.
 func (i *BitmapIterator) Next() bool {
-	i.Rows = i.buffer[:i.it.NextMany(i.buffer[:])]
+	if i.it == nil {
+		i.Rows, i.few = i.few, nil
+	} else {
+		i.Rows = i.buffer[:i.it.NextMany(i.buffer[:])]
+	}
 	return len(i.Rows) > 0
-}
-
-func (b *Bitmap) clone() *Bitmap { return &Bitmap{b.rows.Clone()} }
-
-func (b *Bitmap) add(row uint32) { b.rows.Add(row) }
-
-func (b *Bitmap) addMany(rows []uint32) { b.rows.AddMany(rows) }
-
-// hasChunk reports whether b has any row of the chunk.
-func (b *Bitmap) hasChunk(index uint32) bool {
-	first := uint64(index) << 16
-	return b.rows.IntersectsWithInterval(first, first+ChunkRowsMax)
-}
-
-// removeChunk removes all rows of the chunk.
-func (b *Bitmap) removeChunk(index uint32) {
-	first := uint64(index) << 16
-	b.rows.RemoveRange(first, first+ChunkRowsMax)
 }

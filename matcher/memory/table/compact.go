@@ -111,6 +111,10 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 		return false
 	}
 	u := t.Begin()
+	var listed map[uint32]struct{}
+	if o == matcher.Faces { // lists hold rows of faces only, and row numbers of other origins would collide with them
+		listed = old.listed()
+	}
 	moved := make([]uint32, 0, old.Live())
 	for _, i := range old.orderedRows() {
 		moved = append(moved, u.appendCopy(o, &old, i))
@@ -121,8 +125,10 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 		v, i := u.next.At(o, row)
 		t.Rows[o][v.IDs[i]] = row
 	}
-	if o == matcher.Faces { // lists hold rows of faces only, and row numbers of other origins would collide with them
-		u.delist(index)
+	for ordinal := range listed {
+		if u.next.Lists.Shows(ordinal) {
+			u.list(ordinal).removeChunk(index)
+		}
 	}
 	for _, row := range moved {
 		u.enlist(o, row)
@@ -132,17 +138,19 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 	t.Bytes.Add(-old.DeadBytes)
 	t.DeadBytes.Add(-old.DeadBytes)
 	t.dropped += old.regionBytes()
-	t.Newest = u.next
+	u.Finish()
 	return true
 }
 
-// delist removes all rows of a chunk of faces from the lists.
-func (u *Update) delist(index uint32) {
-	for _, l := range u.tables.Lists {
-		if l.Rows.hasChunk(index) {
-			u.bitmap(l).removeChunk(index)
+// listed returns the ordinals of the lists that have a row of v, dead rows included.
+func (v *View) listed() map[uint32]struct{} {
+	lists := map[uint32]struct{}{}
+	for i := range v.Rows {
+		for ordinal := range v.Ordinals(i) {
+			lists[ordinal] = struct{}{}
 		}
 	}
+	return lists
 }
 
 // appendCopy appends a copy of row i of from to the open chunk. It returns the new row.

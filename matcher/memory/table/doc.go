@@ -13,6 +13,7 @@
 //
 // A row number has 32 bits: the index of the row's chunk in the table in the upper 16,
 // and the row's offset in the chunk in the lower 16. A [Bitmap] is a set of row numbers.
+// A [List] has an ordinal, which records name, and the numbers of its rows.
 //
 // A published row never changes. A [View] is a chunk at one moment: how many rows it had,
 // and which of them were deleted. A [Snapshot] has the views of all chunks, and the lists

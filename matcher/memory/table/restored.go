@@ -23,7 +23,7 @@ func (t *Tables) Discard() {
 // Records returns the number of objects and lists, each of which is a record of the
 // store.
 func (t *Tables) Records() uint64 {
-	n := len(t.Lists)
+	n := t.ListCount()
 	for o := range matcher.Origins {
 		n += t.Newest.Live(o)
 	}
@@ -44,16 +44,17 @@ func (t *Tables) RestoreOrdinals(accounts []matcher.ID, lists []ListState) {
 	for i, id := range accounts {
 		t.Accounts[id] = uint32(i)
 	}
-	for i, s := range lists {
-		l := &List{ID: s.ID, Ordinal: uint32(i)}
-		t.Newest.Lists = append(t.Newest.Lists, l)
+	owned := map[*uint64]bool{}
+	for _, s := range lists {
+		ordinal := t.Newest.Lists.add(s.ID)
+		t.lists = t.Newest.Lists
 		if s.Live {
-			l.Info, l.Rows = &matcher.List{ID: s.ID}, newBitmap()
-			t.Lists[s.ID] = l
+			t.listIndex.Add(ordinal)
 		} else {
-			l.deleted.Store(t.Newest.epoch)
+			t.Newest.Lists.remove(ordinal, owned)
 		}
 	}
+	t.adopted = map[uint32]*members{}
 }
 
 // Restored is a chunk whose rows were read from a file, with everything that Adopt needs.
@@ -62,16 +63,10 @@ type Restored struct {
 	index  uint32 // of the chunk in the table
 	view   View
 	arena  *Arena
-	lists  map[uint32]*members // by list ordinal
+	lists  map[uint32]*members // live rows in lists, by ordinal
 	tally  Tally               // counts the live rows
 	bytes  int64               // of all rows, dead rows included
 	known  Lexicons            // texts of events
-}
-
-// members are the live rows of one chunk that belong to one list.
-type members struct {
-	rows  []uint32
-	tally Tally
 }
 
 // Survey prepares n rows of c, whose sections were read. c is to become the chunk with
@@ -113,7 +108,7 @@ func (t *Tables) Survey(c *Chunk, n int, index uint32, dead []uint64, a *Arena) 
 		for ordinal := range v.Ordinals(i) {
 			l := r.lists[ordinal]
 			if l == nil {
-				_ = t.Newest.Lists[ordinal] // panics if the list is unknown
+				_ = t.Newest.Lists.At(ordinal) // panics if the list is unknown
 				l = &members{}
 				r.lists[ordinal] = l
 			}
@@ -147,14 +142,28 @@ func (t *Tables) Adopt(r *Restored) error {
 		t.Open[Kind{r.origin, v.Versions}] = r.index
 	}
 	for ordinal, in := range r.lists {
-		if l := t.Newest.Lists[ordinal]; l.Rows != nil {
-			l.Rows.addMany(in.rows)
-			l.Tally.merge(in.tally)
+		if !t.Newest.Lists.Shows(ordinal) {
+			continue
 		}
+		m := t.adopted[ordinal]
+		if m == nil {
+			t.adopted[ordinal] = in
+			continue
+		}
+		m.addMany(in.rows)
+		m.tally.merge(in.tally)
 	}
 	t.Tallies[r.origin].merge(r.tally)
 	t.Lexicons.merge(&r.known)
 	t.Bytes.Add(r.bytes)
 	t.DeadBytes.Add(v.DeadBytes)
 	return nil
+}
+
+// FinishAdopting packs the rows of the lists. It is called after the last call of Adopt.
+func (t *Tables) FinishAdopting() {
+	for ordinal, m := range t.adopted {
+		t.packList(t.Newest.Lists.At(ordinal), ordinal, m)
+	}
+	t.adopted = nil
 }

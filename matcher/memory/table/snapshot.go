@@ -2,7 +2,6 @@ package table
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"nearside/matcher"
 )
@@ -31,34 +30,21 @@ func (v *View) RowBytes(i int) int64 {
 	return int64(v.Layout.rowOverhead() + v.Versions.descriptorBytes() + len(v.record(i)))
 }
 
-// IsIn reports whether the record of row i names one of the lists.
-func (v *View) IsIn(i int, lists []*List) bool {
+// IsIn reports whether the record of row i names one of the lists, given by ordinal.
+func (v *View) IsIn(i int, lists []uint32) bool {
 	for ordinal := range v.Ordinals(i) {
-		if slices.ContainsFunc(lists, func(l *List) bool { return l.Ordinal == ordinal }) {
+		if slices.Contains(lists, ordinal) {
 			return true
 		}
 	}
 	return false
 }
 
-// List is a named set of faces. The lock of [Tables] guards the fields after the empty
-// line; a published bitmap never changes.
-type List struct {
-	ID      matcher.ID
-	Ordinal uint32
-	deleted atomic.Uint64 // epoch in which the list was deleted; 0: it exists
-
-	Info  *matcher.List
-	Rows  *Bitmap // may include dead rows
-	Tally Tally   // counts the live rows
-}
-
 // Snapshot is the whole state at one moment. It never changes.
 type Snapshot struct {
-	epoch    uint64
 	Views    [matcher.Origins][]View // by row >> 16; Chunk is nil if the chunk was dropped
-	Lists    []*List                 // by ordinal
-	Accounts []matcher.ID            // by ordinal
+	Lists    Lists
+	Accounts []matcher.ID // by ordinal
 }
 
 // Live returns the number of live rows of an origin.
@@ -73,12 +59,6 @@ func (s *Snapshot) Live(o matcher.Origin) int {
 // At returns the view of a row and its offset there.
 func (s *Snapshot) At(o matcher.Origin, row uint32) (v *View, i int) {
 	return &s.Views[o][row>>16], int(row & 0xffff)
-}
-
-// Shows reports whether l exists in s.
-func (s *Snapshot) Shows(l *List) bool {
-	deleted := l.deleted.Load()
-	return deleted == 0 || deleted > s.epoch
 }
 
 // Object returns the fields of a row, without descriptors.
@@ -99,8 +79,8 @@ func (s *Snapshot) Object(o matcher.Origin, row uint32) matcher.Object {
 		}
 	}
 	for ordinal := range v.Ordinals(i) {
-		if l := s.Lists[ordinal]; s.Shows(l) {
-			obj.Lists = append(obj.Lists, l.ID)
+		if s.Lists.Shows(ordinal) {
+			obj.Lists = append(obj.Lists, s.Lists.At(ordinal).ID)
 		}
 	}
 	return obj

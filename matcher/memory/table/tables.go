@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"nearside/matcher"
+	"nearside/matcher/idindex"
 )
 
 // Options are the settings of tables.
@@ -29,10 +30,13 @@ type Tables struct {
 	sync.RWMutex
 	Newest   *Snapshot
 	Rows     [matcher.Origins]map[matcher.ID]uint32
-	Lists    map[matcher.ID]*List
 	Accounts map[matcher.ID]uint32 // ordinal by ID
 	Tallies  [matcher.Origins]Tally
 	Misfits  map[uint32]int // by version number: how many descriptors do not fit their version
+
+	listIndex *idindex.Index[matcher.ID] // ordinals of lists
+	lists     Lists                      // those that listIndex has or had
+	large     map[uint32]*members        // rows of large lists, by ordinal; published ones never change
 
 	options  Options
 	Layouts  [matcher.Origins]*Layout
@@ -41,10 +45,12 @@ type Tables struct {
 	// Only the writer uses these.
 	Open     map[Kind]uint32 // index of the chunk that takes new rows
 	Arenas   map[*Chunk]*Arena
-	filled   []fullChunk       // chunks that became full since the last commit
-	spare    map[Kind][]*Chunk // mapped by Promise, so that a commit cannot fail
-	promised map[Kind]int      // rows that have room reserved but are not appended yet
-	dropped  int               // bytes of chunks dropped since the last garbage collection
+	filled   []fullChunk         // chunks that became full since the last commit
+	spare    map[Kind][]*Chunk   // mapped by Promise, so that a commit cannot fail
+	promised map[Kind]int        // rows that have room reserved but are not appended yet
+	dropped  int                 // bytes of chunks dropped since the last garbage collection
+	adopted  map[uint32]*members // rows of lists that Adopt collects for FinishAdopting
+	packing  []byte              // scratch memory of packList
 
 	Bytes     atomic.Int64 // of all rows, including dead ones
 	DeadBytes atomic.Int64 // of dead rows
@@ -71,12 +77,15 @@ func NewTables(o Options) *Tables {
 
 // reset removes all rows, lists and accounts. Nothing else may use t while it runs.
 func (t *Tables) reset() {
-	t.Newest = &Snapshot{epoch: 1}
+	t.Newest = &Snapshot{}
 	t.Lexicons = newLexicons(t.options)
 	for i := range t.Rows {
 		t.Rows[i] = map[matcher.ID]uint32{}
 	}
-	t.Lists = map[matcher.ID]*List{}
+	t.lists = Lists{}
+	t.listIndex = idindex.New(func(ordinal uint32) matcher.ID { return t.lists.At(ordinal).ID })
+	t.large = map[uint32]*members{}
+	t.adopted = nil
 	t.Accounts = map[matcher.ID]uint32{}
 	t.Tallies = [matcher.Origins]Tally{}
 	t.Misfits = map[uint32]int{}
@@ -121,8 +130,8 @@ func (t *Tables) RowsOf(o matcher.Origin, ids []matcher.ID) *Bitmap {
 func (t *Tables) RowsIn(lists []matcher.ID) *Bitmap {
 	var found []*Bitmap
 	for _, id := range lists {
-		if l := t.Lists[id]; l != nil {
-			found = append(found, l.Rows)
+		if ordinal, ok := t.FindList(id); ok {
+			found = append(found, t.ListRows(ordinal))
 		}
 	}
 	return Union(found)

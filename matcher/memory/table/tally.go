@@ -30,6 +30,15 @@ func (t Tally) Of(account uint32) int {
 	return 0
 }
 
+// total returns the number of rows of all accounts.
+func (t Tally) total() int {
+	n := 0
+	for _, a := range t {
+		n += a.rows
+	}
+	return n
+}
+
 // add adds n to the number of rows of an account.
 func (t *Tally) add(account uint32, n int) {
 	i, ok := t.find(account)
@@ -54,8 +63,8 @@ func (u *Update) tallyRow(o matcher.Origin, v *View, i, n int) {
 	account := v.Accounts[i]
 	u.tables.Tallies[o].add(account, n)
 	for ordinal := range v.Ordinals(i) {
-		if l := u.next.Lists[ordinal]; l.Rows != nil {
-			l.Tally.add(account, n)
+		if u.next.Lists.Shows(ordinal) {
+			u.list(ordinal).tally.add(account, n)
 		}
 	}
 }

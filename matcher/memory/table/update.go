@@ -11,9 +11,9 @@ import (
 type Update struct {
 	tables  *Tables
 	next    *Snapshot
-	pending map[matcher.ID]*List // lists that this update makes; nil: a list that it deletes
-	owned   map[*uint64]bool     // bitmaps of dead rows, by first word, that this update has already copied
-	cloned  map[*List]bool       // lists whose bitmap this update has already copied
+	pending map[matcher.ID]int64 // ordinals of lists that this update makes; -1: a list that it deletes
+	owned   map[*uint64]bool     // bitmaps of dead rows and of deleted lists, by first word, that this update has already copied
+	lists   map[uint32]*members  // rows of the lists that this update changes, by ordinal
 
 	// Append reuses these buffers.
 	record   []byte
@@ -24,26 +24,22 @@ type Update struct {
 // writer replaces t.Newest, so Begin reads it without the lock.
 func (t *Tables) Begin() *Update {
 	next := *t.Newest
-	next.epoch++
 	for o := range next.Views {
 		next.Views[o] = slices.Clone(next.Views[o])
 	}
-	return &Update{tables: t, next: &next, pending: map[matcher.ID]*List{}, owned: map[*uint64]bool{}, cloned: map[*List]bool{}}
+	return &Update{tables: t, next: &next, pending: map[matcher.ID]int64{}, owned: map[*uint64]bool{}, lists: map[uint32]*members{}}
 }
 
 // Append writes o after the last row of its chunk and returns the new row.
 func (u *Update) Append(o *matcher.Object) uint32 {
 	u.ordinals = u.ordinals[:0]
 	for _, id := range o.Lists {
-		if l := u.list(id); l != nil {
-			u.ordinals = append(u.ordinals, l.Ordinal)
+		if ordinal, ok := u.findList(id); ok {
+			u.ordinals = append(u.ordinals, ordinal)
 		}
 	}
 	u.record = appendRecord(u.record[:0], o, u.ordinals)
-	account := uint32(0)
-	if !o.Account.IsZero() {
-		account = u.account(o.Account) + 1
-	}
+	account := u.account(o.Account)
 	vs := u.tables.versionsOf(o)
 	for t, d := range o.Descriptors {
 		if !d.IsZero() && vs[t] == nil {
@@ -100,37 +96,41 @@ func (u *Update) finishRow(v *View, record []byte) {
 	v.Rows++
 }
 
-// list returns the list with this ID at this point of the update, or nil.
-func (u *Update) list(id matcher.ID) *List {
-	if l, ok := u.pending[id]; ok {
-		return l
+// findList returns the ordinal of the list with this ID at this point of the update.
+func (u *Update) findList(id matcher.ID) (uint32, bool) {
+	if ordinal, ok := u.pending[id]; ok {
+		return uint32(ordinal), ordinal >= 0
 	}
-	return u.tables.Lists[id] // only the writer changes the map
+	return u.tables.FindList(id) // only the writer changes the index
 }
 
-// MakeList returns the list with this ID, and creates it if it does not exist.
-func (u *Update) MakeList(id matcher.ID) *List {
-	if l := u.list(id); l != nil {
-		return l
+// MakeList returns the ordinal of the list that info describes, and creates the list if it
+// does not exist.
+func (u *Update) MakeList(info *matcher.List) uint32 {
+	u.account(info.Account)
+	if ordinal, ok := u.findList(info.ID); ok {
+		return ordinal
 	}
-	l := &List{ID: id, Ordinal: uint32(len(u.next.Lists)), Rows: newBitmap()}
-	u.next.Lists = append(u.next.Lists, l)
-	u.pending[id] = l
-	return l
+	ordinal := u.next.Lists.add(info.ID)
+	u.pending[info.ID] = int64(ordinal)
+	return ordinal
 }
 
-// account returns the ordinal of an account, and assigns a new one if the account is
-// unknown.
+// account returns the value of an account in the column of accounts: its ordinal + 1, or
+// 0 for no account. It assigns a new ordinal if the account is unknown.
 func (u *Update) account(id matcher.ID) uint32 {
+	if id.IsZero() {
+		return 0
+	}
 	if n, ok := u.tables.Accounts[id]; ok {
-		return n
+		return n + 1
 	}
 	n := uint32(len(u.next.Accounts))
 	u.next.Accounts = append(u.next.Accounts, id)
 	u.tables.Lock()
 	u.tables.Accounts[id] = n
 	u.tables.Unlock()
-	return n
+	return n + 1
 }
 
 // Publish makes row the row of id and deletes its older row, if any. The caller must hold
@@ -143,24 +143,25 @@ func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32) {
 	u.tallyRow(o, v, i, 1)
 }
 
-// enlist adds row to the bitmaps of its lists. The caller must hold the lock.
+// enlist adds row to its lists. The caller must hold the lock.
 func (u *Update) enlist(o matcher.Origin, row uint32) {
 	v, i := u.next.At(o, row)
 	for ordinal := range v.Ordinals(i) {
-		if l := u.next.Lists[ordinal]; l.Rows != nil {
-			u.bitmap(l).add(row)
+		if u.next.Lists.Shows(ordinal) {
+			u.list(ordinal).add(row)
 		}
 	}
 }
 
-// bitmap returns the rows of l as a copy that this update may change, because readers use
-// the published bitmap. The caller must hold the lock.
-func (u *Update) bitmap(l *List) *Bitmap {
-	if !u.cloned[l] {
-		l.Rows = l.Rows.clone()
-		u.cloned[l] = true
+// list returns the rows of a list in a form that this update may change. The caller must
+// hold the lock.
+func (u *Update) list(ordinal uint32) *members {
+	m := u.lists[ordinal]
+	if m == nil {
+		m = u.tables.unpackList(u.next.Lists.At(ordinal), ordinal)
+		u.lists[ordinal] = m
 	}
-	return l.Rows
+	return m
 }
 
 // Remove marks the row of id as dead, if there is one. The caller must hold the lock.
@@ -188,24 +189,42 @@ func (u *Update) Remove(o matcher.Origin, id matcher.ID) {
 }
 
 // Finish makes the next snapshot the newest one. The caller must hold the lock.
-func (u *Update) Finish() { u.tables.Newest = u.next }
+func (u *Update) Finish() {
+	for ordinal, m := range u.lists {
+		u.tables.packList(u.next.Lists.At(ordinal), ordinal, m)
+	}
+	u.tables.Newest = u.next
+}
 
 // ForgetList hides the list from the rows that this update appends from now on.
-func (u *Update) ForgetList(id matcher.ID) { u.pending[id] = nil }
+func (u *Update) ForgetList(id matcher.ID) { u.pending[id] = -1 }
 
-// PublishList makes l the list with the ID of info, and sets its fields. The caller must
-// hold the lock.
-func (u *Update) PublishList(l *List, info *matcher.List) {
-	l.Info = info
-	u.tables.Lists[info.ID] = l
+// PublishList makes the list with an ordinal the list with the ID of info, and sets its
+// fields. The caller must hold the lock.
+func (u *Update) PublishList(ordinal uint32, info *matcher.List) {
+	l := u.next.Lists.At(ordinal)
+	l.createTime, l.account = info.CreateTime, 0
+	if !info.Account.IsZero() {
+		l.account = u.tables.Accounts[info.Account] + 1
+	}
+	u.next.Lists.setText(ordinal, info.UserData)
+	if _, ok := u.tables.FindList(info.ID); !ok {
+		u.tables.lists = u.next.Lists
+		u.tables.listIndex.Add(ordinal)
+	}
 }
 
 // DeleteList deletes the list with this ID, if it exists. Older snapshots still show it.
 // The caller must hold the lock.
 func (u *Update) DeleteList(id matcher.ID) {
-	if l := u.tables.Lists[id]; l != nil {
-		l.deleted.Store(u.next.epoch)
-		l.Rows, l.Tally = nil, nil
-		delete(u.tables.Lists, id)
+	ordinal, ok := u.tables.FindList(id)
+	if !ok {
+		return
 	}
+	u.tables.listIndex.Remove(id)
+	delete(u.tables.large, ordinal)
+	delete(u.lists, ordinal)
+	u.next.Lists.At(ordinal).setPacked(nil)
+	u.next.Lists.setText(ordinal, "")
+	u.next.Lists.remove(ordinal, u.owned)
 }
