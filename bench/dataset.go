@@ -17,6 +17,7 @@ import (
 // versions are the descriptor versions of the suite, in addition to the built-in
 // version 59, which has 512 dimensions of uint8.
 var versions = []matcher.Version{
+	{Number: 9032, Length: 32, Scale: 128, Similarity: calibration},
 	{Number: 9128, Length: 128, Scale: 128, Similarity: calibration},
 	{Number: 9204, Length: 2048, Scale: 128, Similarity: calibration},
 	{Number: 9301, Length: 512, Encoding: matcher.Float32, Metric: matcher.Cosine, Similarity: calibration},
@@ -29,6 +30,7 @@ var calibration = matcher.Calibration{Midpoint: 1, Steepness: 8}
 
 // The numbers of the versions, by encoding or metric and by dimensions.
 const (
+	u8x32                               = 9032
 	u8x128, u8x512, u8x2048             = 9128, 59, 9204
 	cosinex128, cosinex512, cosinex2048 = 9328, 9301, 9348
 	l2x512                              = 9302

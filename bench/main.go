@@ -32,6 +32,7 @@ type options struct {
 type size struct {
 	rows         int           // rows of the main set
 	peerRows     int           // rows of the sets that peers search, too
+	listRows     int           // rows of the set with many lists of 100
 	probeMiB     int           // size of the region of the stream probe
 	rounds       int           // rounds for a bar
 	figureRounds int           // rounds for other figures
@@ -42,8 +43,8 @@ type size struct {
 // fullSize has a main set of 512 MiB. The main set of shortSize has 64 MiB, and a
 // cache may hold a part of it, so the stream probe reads as many bytes as the set has.
 var (
-	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, probeMiB: 512, rounds: 9, figureRounds: 5, slowRounds: 5, duration: 3 * time.Second}
-	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, probeMiB: 64, rounds: 3, figureRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
+	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, listRows: 10_000_000, probeMiB: 512, rounds: 9, figureRounds: 5, slowRounds: 5, duration: 3 * time.Second}
+	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, listRows: 1_000_000, probeMiB: 64, rounds: 3, figureRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
 )
 
 func main() {

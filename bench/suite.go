@@ -26,6 +26,7 @@ var sections = []struct {
 	{"kernels", false, (*suite).kernelSection},
 	{"engine", true, (*suite).engineSection},
 	{"events", true, (*suite).eventSection},
+	{"lists", true, (*suite).listSection},
 	{"scaling", false, (*suite).scalingSection},
 	{"peers", true, (*suite).peerSection},
 	{"lua", true, (*suite).luaSection},

@@ -72,6 +72,8 @@ var Bars = []Bar{
 	{"events-city-age", events + "city, ages", fullScan, true, 0.3},
 	{"events-worst", events + "the slowest filter", fullScan, true, 1.1},
 	{"events-filter", events + "the slowest filter, without its scan", fullScan, true, 0.12},
+	{"lists-memory", "100,000 lists", "bytes a list, beside its rows", true, 100},
+	{"list-100-of-10m", "match within a list of 100 rows among 10M", "us, median in the engine", true, 30},
 	{"http-64-peak", httpMany, "x VNNI peak of all cores", false, 0.5},
 	{"amx-http-256", "HTTP, uint8 x 512, 256 clients, NEARSIDE_SIMD=amx", "x the throughput with avx512", false, 1.6},
 	{"http-64-1", httpMany, "x the pairs/s of one client", false, 4},
