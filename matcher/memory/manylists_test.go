@@ -337,6 +337,7 @@ func TestDeletedLists(t *testing.T) {
 		faces = append(faces, c)
 	}
 	p.commit(t, faces...)
+	p.commit(t, store.Change{Kind: store.DeleteList, ID: numberedID(1, 33_332)}) // its bit is beside the next one
 	before, err := p.Select(t.Context(), &matcher.Candidates{}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"testing"
+	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -253,4 +254,12 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("(-want +got):\n%s", d)
 		}
 	})
+}
+
+// TestListPartSize checks that a part of the table of lists wastes little of its 8 KiB.
+func TestListPartSize(t *testing.T) {
+	const list = 16 + 8 + 8 + 4
+	if n := unsafe.Sizeof(listPart{}); n > 8192 || n+list <= 8192 {
+		t.Errorf("a part has %d bytes, want as many lists as 8 KiB can hold", n)
+	}
 }

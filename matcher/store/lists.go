@@ -17,8 +17,9 @@ type listEntry struct {
 	imported bool
 }
 
-// listPartSize is the number of places in a listPart.
-const listPartSize = 256
+// listPartSize is the number of places in a listPart, which then fills 8 KiB. The
+// allocator would round other sizes up.
+const listPartSize = 227
 
 // listPart holds lists in little memory, by place.
 type listPart struct {

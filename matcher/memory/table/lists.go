@@ -24,8 +24,9 @@ func (l *List) packed() packedRows { return unsafe.Slice(l.first, l.size) }
 
 func (l *List) setPacked(p packedRows) { l.first, l.size = unsafe.SliceData(p), uint32(len(p)) }
 
-// listPartSize is the number of lists in a listPart.
-const listPartSize = 256
+// listPartSize is the number of lists in a listPart, which then fills 8 KiB. The allocator
+// would round other sizes up.
+const listPartSize = 204
 
 // listPart holds lists with consecutive ordinals. It never moves, so readers of a snapshot
 // can use it while lists are added.
