@@ -64,8 +64,15 @@ func cosine(a, b []byte) float64 {
 // rises with the distance, because every operation is rounded to the nearest
 // float64.
 func (v *Version) SimilarityOf(distance float64) float64 {
+	return v.SimilarityFunc()(distance)
+}
+
+// SimilarityFunc returns SimilarityOf for many distances. It computes the part that does not
+// depend on the distance once.
+func (v *Version) SimilarityFunc() func(distance float64) float64 {
 	k, m := v.Similarity.Steepness, v.Similarity.Midpoint
-	return (1 + exp.Nearest(-float64(k*m))) / (1 + exp.Nearest(float64(k*(distance-m))))
+	one := 1 + exp.Nearest(-float64(k*m)) // for a similarity of 1 at distance 0
+	return func(distance float64) float64 { return one / (1 + exp.Nearest(float64(k*(distance-m)))) }
 }
 
 // DistanceMax returns an upper bound of the distances between descriptors of v.

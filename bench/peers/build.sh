@@ -43,16 +43,17 @@ else
 fi
 
 # The npm package has binaries for Linux on x64 and arm64. Its install script would
-# compile USearch on other systems, and is not run.
-rm -rf "$out/usearch" "$out/usearch.d"
+# compile USearch on other systems, and is not run. The folder is hidden from the tests
+# of documents, which would follow the links in its documents.
+rm -rf "$out/usearch" "$out/.usearch"
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
 	absent usearch "node or npm is not installed"
-elif mkdir "$out/usearch.d" && cp _node/package.json _node/package-lock.json _node/usearch.mjs "$out/usearch.d" &&
-	npm ci --prefix "$out/usearch.d" --ignore-scripts --no-audit --no-fund >"$out/usearch.log" 2>&1 &&
-	found=$(node "$out/usearch.d/usearch.mjs" --check 2>>"$out/usearch.log"); then
-	printf '#!/bin/sh\nexec node "$(dirname "$0")/usearch.d/usearch.mjs" "$@"\n' >"$out/usearch" && chmod +x "$out/usearch"
+elif mkdir "$out/.usearch" && cp _node/package.json _node/package-lock.json _node/usearch.mjs "$out/.usearch" &&
+	npm ci --prefix "$out/.usearch" --ignore-scripts --no-audit --no-fund >"$out/usearch.log" 2>&1 &&
+	found=$(node "$out/.usearch/usearch.mjs" --check 2>>"$out/usearch.log"); then
+	printf '#!/bin/sh\nexec node "$(dirname "$0")/.usearch/usearch.mjs" "$@"\n' >"$out/usearch" && chmod +x "$out/usearch"
 	printf '{"program": "usearch", "usearch": "%s", "node": "%s"}\n' "$found" "$(node --version)"
 else
-	rm -rf "$out/usearch.d"
+	rm -rf "$out/.usearch"
 	absent usearch "the installation failed, see bin/peers/usearch.log"
 fi

@@ -32,9 +32,43 @@ func Nearest(x float64) float64 {
 		return 1
 	}
 	k, r := reduce(x)
+	if k > -1000 && k < 1000 {
+		if y, ok := roundQuick(k, quick(r)); ok {
+			return y
+		}
+	}
 	i := r.hi >> 57
 	s := fixed{r.hi << 7 >> 7, r.lo}
 	return round(k, expSteps[i].mul(taylor(s, expTerms)))
+}
+
+// quickError is above the error of quick, in its unit.
+const quickError = 4
+
+// quick returns e^r in units of 2^-60, less than quickError too low. It computes as
+// Nearest does, but with 64 bits. Everything is rounded down. The sum of the series is too
+// low by less than 2 units of 2^-62: one for its last product, and the other errors are
+// multiplied by s. The factor of the table, which is below 2, makes that 1 unit of 2^-60.
+// Its own error and the last product add less than 1 unit each.
+func quick(r fixed) uint64 {
+	s := r.hi<<7 | r.lo>>57 // in units of 2^-71
+	sum := factorials[quickTerms-1].hi
+	for n := quickTerms - 2; n >= 0; n-- {
+		product, _ := bits.Mul64(sum, s)
+		sum = factorials[n].hi + product>>7
+	}
+	product, _ := bits.Mul64(expSteps[r.hi>>57].hi, sum)
+	return product
+}
+
+// roundQuick rounds 2^k * f as round does, if all numbers from f to f+quickError have the
+// same result. f is a result of quick, and the result is a normal number.
+func roundQuick(k int, f uint64) (y float64, ok bool) {
+	lead := bits.Len64(f)
+	drop := lead - 53
+	half := uint64(1) << (drop - 1)
+	m := (f + half) >> drop
+	return math.Float64frombits(uint64(k+lead-61+1022)<<52 + m), m == (f+quickError+half)>>drop
 }
 
 // fixed is an integer of 128 bits, a fraction whose unit is stated where it is
@@ -69,9 +103,9 @@ func reduce(x float64) (k int, r fixed) {
 
 	// The fraction of x, which has at most 106 bits. The whole part of x is not
 	// needed, because the whole part of r is 0.
-	fraction, exponent := math.Frexp(math.Abs(x))
-	mantissa := uint64(math.Ldexp(fraction, 53))
-	shift := exponent - 53 + 128 // 22 to 85
+	fields := math.Float64bits(math.Abs(x))
+	mantissa := fields&(1<<52-1) | 1<<52
+	shift := int(fields>>52) - 1023 - 52 + 128 // 22 to 85
 	hi, lo := mantissa<<max(shift-64, 0)>>max(64-shift, 0), mantissa<<shift
 	if x < 0 {
 		var borrow uint64
@@ -95,6 +129,7 @@ func reduce(x float64) (k int, r fixed) {
 
 const (
 	expTerms   = 14 // s < 2^-7, so the omitted terms are below 2^-130
+	quickTerms = 8
 	tableTerms = 34 // i/128 < 0.7, so the omitted terms are below 2^-140
 )
 

@@ -92,6 +92,33 @@ func TestErrorBeforeRounding(t *testing.T) {
 	}
 }
 
+// TestQuick: the quick result has at most the error that it claims, and it is used for
+// nearly all arguments. TestNearest checks what it is rounded to.
+func TestQuick(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 11))
+	expArguments(rng, 60_000, func(x float64) {
+		if math.IsNaN(x) || x > 710 || x < -746 || math.Abs(x) <= 0x1p-54 {
+			return
+		}
+		_, r := reduce(x)
+		f, exact := quick(r), expSteps[r.hi>>57].mul(taylor(fixed{r.hi << 7 >> 7, r.lo}, expTerms))
+		if f > exact.hi || exact.hi+1 > f+quickError {
+			t.Fatalf("%v: quick result %d, exact %d", x, f, exact.hi)
+		}
+	})
+	const n = 10_000
+	used := 0
+	for range n {
+		k, r := reduce(40 * rng.NormFloat64())
+		if _, ok := roundQuick(k, quick(r)); ok {
+			used++
+		}
+	}
+	if used < n*9/10 {
+		t.Errorf("the quick result is used for %d of %d arguments, want 9 of 10", used, n)
+	}
+}
+
 // TestMonotonic: the result never falls from one argument to the next. Correct rounding
 // implies this. The test covers every branch and the steps of the table.
 func TestMonotonic(t *testing.T) {

@@ -177,11 +177,11 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	results := make([][]wire.RawResult, len(distances))
+	results, similarity := make([][]wire.RawResult, len(distances)), v.SimilarityFunc()
 	for i, row := range distances {
 		results[i] = make([]wire.RawResult, len(row))
 		for j, d := range row {
-			results[i][j] = wire.RawResult{Similarity: v.SimilarityOf(d), Distance: d}
+			results[i][j] = wire.RawResult{Similarity: similarity(d), Distance: d}
 		}
 	}
 	var plans []*wire.Plan

@@ -146,17 +146,23 @@ func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubReques
 			return nil, err
 		}
 	}
+	// The first loop only copies: its rows are far apart in memory, and the processor waits
+	// for several of them at a time.
 	for i, h := range hits {
 		v, at := snap.At(origin, h.Row)
+		rows[i].ID, rows[i].CreateTime = v.IDs[at], v.Times[at]
+	}
+	similarity := sub.Version.SimilarityFunc()
+	for i, h := range hits {
+		row := &rows[i]
+		row.Object = &objects[i]
 		if bare {
-			objects[i] = matcher.Object{Origin: origin, ID: v.IDs[at]}
+			row.Object.Origin, row.Object.ID = origin, row.ID
 		} else {
 			objects[i] = snap.Object(origin, h.Row)
 		}
-		d := found.Distance(h)
-		rows[i] = matcher.Match{
-			ID: objects[i].ID, CreateTime: v.Times[at], Distance: d, Similarity: sub.Version.SimilarityOf(d), Object: &objects[i],
-		}
+		row.Distance = found.Distance(h)
+		row.Similarity = similarity(row.Distance)
 	}
 	return rows, nil
 }

@@ -34,15 +34,28 @@ func (p *Search) push(h Hit) {
 	if p.Distance(h) > p.farthest {
 		return
 	}
+	if len(p.hits) == cap(p.hits) { // append alone copies large slices more often
+		p.hits = slices.Grow(p.hits, min(max(8, len(p.hits)), 2*p.limit-len(p.hits)))
+	}
 	p.hits = append(p.hits, h)
-	if n := len(p.hits); n == p.limit && !p.full || n == 2*p.limit {
+	switch n := len(p.hits); {
+	case n == 2*p.limit:
 		p.dropLater()
+	case n == p.limit && !p.full:
+		p.last, p.full = slices.MaxFunc(p.hits, p.compare), true
 	}
 }
 
 // dropLater keeps the first limit hits. There must be at least as many.
 func (p *Search) dropLater() {
-	p.selectFirst(p.hits, p.limit)
+	n := p.limit
+	if p.order == matcher.BySimilarity && len(p.hits) >= bucketsMin {
+		var lo, hi int
+		lo, hi = splitByValue(p.hits, n)
+		p.selectFirst(p.hits[lo:hi], n-lo)
+	} else {
+		p.selectFirst(p.hits, n)
+	}
 	p.hits = p.hits[:p.limit]
 	p.last, p.full = p.hits[p.limit-1], true
 }
@@ -109,6 +122,20 @@ func (p *Search) Ranked() []Hit {
 	if len(p.hits) > p.limit {
 		p.dropLater()
 	}
-	slices.SortFunc(p.hits, p.compare)
+	if p.order != matcher.BySimilarity || len(p.hits) < bucketsMin {
+		slices.SortFunc(p.hits, p.compare)
+		return p.hits
+	}
+	p.hits = sortByValue(p.hits)
+	for lo := 0; lo < len(p.hits); { // rows of equal value are ordered by ID
+		hi := lo + 1
+		for hi < len(p.hits) && p.hits[hi].value == p.hits[lo].value {
+			hi++
+		}
+		if hi-lo > 1 {
+			slices.SortFunc(p.hits[lo:hi], p.compare)
+		}
+		lo = hi
+	}
 	return p.hits
 }

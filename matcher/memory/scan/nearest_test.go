@@ -19,6 +19,12 @@ var streams = map[string]func(r *rand.Rand, i, n int) float64{
 	"falling":    func(_ *rand.Rand, i, n int) float64 { return float64(n - i) },
 	"rising":     func(_ *rand.Rand, i, _ int) float64 { return float64(i) },
 	"organ pipe": func(_ *rand.Rand, i, n int) float64 { return math.Abs(float64(n/2 - i)) },
+	"negative":   func(r *rand.Rand, _, _ int) float64 { return float64(r.IntN(2000)-1000) * 1e-17 },
+	"huge":       func(r *rand.Rand, _, _ int) float64 { return float64(r.IntN(3)-1) * math.MaxFloat64 },
+	"tiny":       func(r *rand.Rand, _, _ int) float64 { return float64(r.IntN(5)-2) * math.SmallestNonzeroFloat64 },
+	"zeros":      func(r *rand.Rand, _, _ int) float64 { return math.Copysign(0, float64(r.IntN(2))-0.5) },
+	"skewed":     func(r *rand.Rand, _, _ int) float64 { return math.Exp(20 * r.NormFloat64()) },
+	"sums":       func(r *rand.Rand, _, _ int) float64 { return float64(5_000_000 + r.IntN(4000)) },
 	"sawtooth":   func(_ *rand.Rand, i, n int) float64 { return float64(n - i + i%7*n) },
 }
 
