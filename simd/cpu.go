@@ -25,7 +25,7 @@ var (
 // arm64 it is empty.
 func Features() []string {
 	var names []string
-	for _, f := range slices.Concat(needAMX, []cpuid.FeatureID{cpuid.AVXVNNI}, needI8MM) {
+	for _, f := range slices.Concat(needAMX, needAVXVNNI[len(needAVX2):], needI8MM) {
 		if cpuid.CPU.Supports(f) {
 			names = append(names, f.String())
 		}

@@ -186,13 +186,3 @@ func packBytes(dst []uint32, query []uint8) {
 		dst[full] |= uint32(query[j]^0x80) << (j % 4 * 8)
 	}
 }
-
-// packPairs writes a query for a kernel that multiplies numbers of 16 bits. Every
-// four dimensions make two words: one holds the first and third dimension, one
-// the second and fourth, each minus 128. The padding is 0.
-func packPairs(dst []uint32, query []uint8) {
-	for j, x := range query {
-		word := uint32(uint16(int16(x) - 128))
-		dst[j/4*2+j%2] |= word << (j % 4 / 2 * 16)
-	}
-}

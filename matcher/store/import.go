@@ -17,8 +17,6 @@ type ImportLine struct {
 	// the object, by the ID of the list; zero for no account. They matter only to
 	// lists that an import creates.
 	ListAccounts map[matcher.ID]matcher.ID
-
-	record lineRecord // see Prepare
 }
 
 // pathOfList returns where the line names a list. A list that it does not name is
@@ -50,7 +48,7 @@ func (l *ImportLine) listAccount(id matcher.ID, o *matcher.Object) matcher.ID {
 // the error of the commit.
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
 	errs := make([]error, len(lines))
-	records := takeRecords(lines)
+	records := recordsOf(lines)
 	err := s.Commit(ctx, func(tx *Tx) error {
 		now := matcher.TimeOf(s.opts.now())
 		tx.expect(len(lines))

@@ -19,11 +19,7 @@ type lineRecord struct {
 	sum   uint32          // checksum of the key and of bytes before lists
 }
 
-// Prepare computes the record of the line's object. Import does this for lines that are
-// not prepared. A caller that decodes lines on several goroutines can prepare them there,
-// and then Import has less to do. The object must not change afterwards.
-func (l *ImportLine) Prepare() { l.record.prepare(l.Object) }
-
+// prepare computes the record of o, which must not change afterwards.
 func (r *lineRecord) prepare(o *matcher.Object) {
 	r.bytes, r.lists = appendWithoutLists(make([]byte, 0, usualRecordBytes(o)), o)
 	k := objectKey(o.Origin, o.ID)
@@ -92,17 +88,12 @@ func (tx *Tx) putLine(o *matcher.Object, r *lineRecord) error {
 	return tx.putRecord(o, objectKey(o.Origin, o.ID), rec, sum)
 }
 
-// takeRecords returns the records of lines, and computes those that are not prepared. A
-// record can be completed only once, so the lines do not keep it.
-func takeRecords(lines []ImportLine) []lineRecord {
+// recordsOf returns the records of lines.
+func recordsOf(lines []ImportLine) []lineRecord {
 	records := make([]lineRecord, len(lines))
 	inParts(len(lines), func(begin, end int) {
 		for i := begin; i < end; i++ {
-			if lines[i].record.bytes == nil {
-				records[i].prepare(lines[i].Object)
-			} else {
-				records[i], lines[i].record = lines[i].record, lineRecord{}
-			}
+			records[i].prepare(lines[i].Object)
 		}
 	})
 	return records

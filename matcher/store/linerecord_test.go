@@ -19,8 +19,8 @@ func TestLineRecord(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		o := drawObject(t, table)
-		line := ImportLine{Object: o}
-		line.Prepare()
+		var prepared lineRecord
+		prepared.prepare(o)
 		c := *o
 		if o.Origin == matcher.Faces {
 			c.Lists = nil
@@ -31,7 +31,7 @@ func TestLineRecord(t *testing.T) {
 			}
 		}
 		want := testkit.Must(appendObject(nil, &c, table))
-		rec, sum, err := line.record.complete(&c, table)
+		rec, sum, err := prepared.complete(&c, table)
 		if err != nil || !bytes.Equal(rec, want) {
 			t.Fatalf("%v: got record\n%x, want\n%x", err, rec, want)
 		}
@@ -41,20 +41,17 @@ func TestLineRecord(t *testing.T) {
 	})
 }
 
-// TestTakeRecords checks that many records stay in the order of their lines, and that a
-// line can be imported again after its record was used.
-func TestTakeRecords(t *testing.T) {
+// TestRecordsOf checks that many records stay in the order of their lines, and that the
+// lines can be imported again.
+func TestRecordsOf(t *testing.T) {
 	table := newLists()
 	table.set(id(1), listEntry{list: &matcher.List{ID: id(1)}, number: 300})
 	rng, lines := seeded(), make([]ImportLine, 5*partMin)
 	for i := range lines {
 		lines[i].Object = face(rng, id(i), id(1))
-		if i%3 == 0 {
-			lines[i].Prepare()
-		}
 	}
 	for range 2 {
-		records := takeRecords(lines)
+		records := recordsOf(lines)
 		for i := range lines {
 			o := lines[i].Object
 			want := testkit.Must(appendObject(nil, o, table))

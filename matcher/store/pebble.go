@@ -28,7 +28,7 @@ func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Op
 		// part of the disk: Pebble starts compactions at half of this number, when
 		// level 0 has 1/64 of the disk. A compaction that waits for disk space must
 		// not stop writes.
-		L0CompactionThreshold: int(min(max(total/32/unit, 4), 64)),
+		L0CompactionThreshold: int(min(max(total/32/unit, 4), 128)),
 		L0StopWritesThreshold: 500,
 		LBaseMaxBytes:         max(unit, 16<<20),
 		MaxOpenFiles:          500,
