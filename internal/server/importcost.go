@@ -32,9 +32,9 @@ const (
 	listAccountObject = 80
 	// lineCommit is the cost of a commit for a line without contents: the entries of
 	// its record in the maps and slices of a transaction, and its part of a table.
-	lineCommit = 1408
+	lineCommit = 1456
 	// listCommit is the cost of a commit for each list of a face.
-	listCommit = 3 * len(matcher.ID{})
+	listCommit = 6 * len(matcher.ID{})
 )
 
 // costOf returns the cost of one line.

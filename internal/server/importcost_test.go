@@ -131,7 +131,7 @@ func TestCommitCost(t *testing.T) {
 	registry := costRegistry(t)
 	eachCost(t, lines, func(name string, decode func() *lineBlock, _ int, _ *importRoom) {
 		b := decode()
-		if made := commitAllocates(t, registry, b.lines); made > b.cost.commit {
+		if made := commitAllocates(t, registry, b.lines, b.cost.commit); made > b.cost.commit {
 			t.Errorf("%s: a commit allocates %d bytes per line, but counts %d", name, made/lines, b.cost.commit/lines)
 		}
 	})
@@ -147,11 +147,11 @@ func costDecoder(t *testing.T, registry *matcher.Registry, o matcher.Origin) (li
 }
 
 // commitAllocates returns how many bytes the store and the memory allocate to commit
-// lines, without what they keep. It returns the smaller of two results, because other
-// goroutines allocate, too.
-func commitAllocates(t *testing.T, registry *matcher.Registry, lines []store.ImportLine) (least int) {
+// lines, without what they keep. Other goroutines allocate, too, up to a megabyte in some
+// attempts. So if the result is more than want, it tries again, and returns the smallest.
+func commitAllocates(t *testing.T, registry *matcher.Registry, lines []store.ImportLine, want int) (least int) {
 	t.Helper()
-	for try := range 2 {
+	for try := 0; try == 0 || try < 10 && least > want; try++ {
 		rows := testkit.Must(memory.New(memory.Options{Registry: registry, Kernel: simd.Kernels()[0]}))
 		objects := testkit.Must(store.Open(t.Context(), store.Options{Dir: t.TempDir(), Applier: rows}))
 		var before, after, end runtime.MemStats

@@ -19,9 +19,15 @@ type lineRecord struct {
 	sum   uint32          // checksum of the key and of bytes before lists
 }
 
-// prepare computes the record of o, which must not change afterwards.
-func (r *lineRecord) prepare(o *matcher.Object) {
-	r.bytes, r.lists = appendWithoutLists(make([]byte, 0, usualRecordBytes(o)), o)
+// prepare computes the record of o, which must not change afterwards. It returns buffer,
+// which it uses and may have enlarged.
+func (r *lineRecord) prepare(o *matcher.Object, buffer []byte) []byte {
+	buffer, r.lists = appendWithoutLists(buffer[:0], o)
+	lists := 0
+	if o.Origin == matcher.Faces {
+		lists = listsHeadBytes + listNumberBytes*(len(o.Lists)+1) // the import may add a list
+	}
+	r.bytes = append(make([]byte, 0, len(buffer)+lists), buffer...)
 	k := objectKey(o.Origin, o.ID)
 	r.sum = crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, r.bytes[:r.lists])
 	if o.Origin == matcher.Faces {
@@ -29,22 +35,14 @@ func (r *lineRecord) prepare(o *matcher.Object) {
 		c.Lists = nil
 		r.face = &c
 	}
+	return buffer
 }
 
-// usualRecordBytes returns a size that most records of objects with the texts and the
-// descriptors of o do not exceed.
-func usualRecordBytes(o *matcher.Object) int {
-	n := 80 + 2*len(o.Lists)
-	for _, f := range matcher.Fields(o.Origin) {
-		if f.Kind == matcher.TextField {
-			n += len(f.Text(o))
-		}
-	}
-	for _, d := range o.Descriptors {
-		n += len(d.Data)
-	}
-	return n
-}
+// Bytes of the field of lists that are usually enough.
+const (
+	listsHeadBytes  = 4
+	listNumberBytes = 3
+)
 
 // appendWithoutLists appends the record of o without the field of lists, and returns
 // where that field belongs.
@@ -92,8 +90,9 @@ func (tx *Tx) putLine(o *matcher.Object, r *lineRecord) error {
 func recordsOf(lines []ImportLine) []lineRecord {
 	records := make([]lineRecord, len(lines))
 	inParts(len(lines), func(begin, end int) {
+		var buffer []byte
 		for i := begin; i < end; i++ {
-			records[i].prepare(lines[i].Object)
+			buffer = records[i].prepare(lines[i].Object, buffer)
 		}
 	})
 	return records

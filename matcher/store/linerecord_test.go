@@ -20,7 +20,7 @@ func TestLineRecord(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := drawObject(t, table)
 		var prepared lineRecord
-		prepared.prepare(o)
+		prepared.prepare(o, nil)
 		c := *o
 		if o.Origin == matcher.Faces {
 			c.Lists = nil
