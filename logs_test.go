@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -52,7 +53,7 @@ func TestLogLinesAreDocumented(t *testing.T) {
 	}
 }
 
-// logMessages returns the constant messages of calls of methods Warn and Error.
+// logMessages returns the constant messages of calls of Warn, Error and warn.
 func logMessages(t *testing.T, path string) (messages []string) {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)
@@ -65,7 +66,7 @@ func logMessages(t *testing.T, path string) (messages []string) {
 			return true
 		}
 		method, ok := call.Fun.(*ast.SelectorExpr)
-		if !ok || method.Sel.Name != "Warn" && method.Sel.Name != "Error" {
+		if !ok || !slices.Contains([]string{"Warn", "Error", "warn"}, method.Sel.Name) {
 			return true
 		}
 		if text, ok := call.Args[0].(*ast.BasicLit); ok && text.Kind == token.STRING {

@@ -71,8 +71,8 @@ func (v *Version) SimilarityOf(distance float64) float64 {
 // depend on the distance once.
 func (v *Version) SimilarityFunc() func(distance float64) float64 {
 	k, m := v.Similarity.Steepness, v.Similarity.Midpoint
-	one := 1 + exp.Nearest(-float64(k*m)) // for a similarity of 1 at distance 0
-	return func(distance float64) float64 { return one / (1 + exp.Nearest(float64(k*(distance-m)))) }
+	atZero := 1 + exp.Nearest(-float64(k*m)) // the divisor at distance 0, where the similarity is 1
+	return func(distance float64) float64 { return atZero / (1 + exp.Nearest(float64(k*(distance-m)))) }
 }
 
 // DistanceMax returns an upper bound of the distances between descriptors of v.

@@ -98,6 +98,7 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 	default:
 		k.tileU8[widths[count]](group.packed, &t.blocks, &t.consts, (*[NarrowMax]int32)(limits[:]),
 			(*[NarrowMax][TileRows]int32)(hits.Values[:]), (*[NarrowMax]uint64)(hits.Masks[:]), hits.nextPart(g, q.Groups(), next))
+		hits.part.Reset() // hits must not refer to blocks that may be unmapped
 	}
 	hits.trimMasks(count, t.count)
 }

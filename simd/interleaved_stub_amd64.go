@@ -57,7 +57,7 @@ func tileU8x2AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, li
 
 // tileU8x2VNNI compares 2 queries with the rows of four blocks. It writes values only if there
 // are hits. With each line it prefetches rate/4096 lines of the blocks of next, from offset at of
-// the first of them on. The caller has checked the sizes.
+// the given block on. The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
@@ -76,7 +76,7 @@ func tileU8x4AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, li
 
 // tileU8x4VNNI compares 4 queries with the rows of four blocks. It writes values only if there
 // are hits. With each line it prefetches rate/4096 lines of the blocks of next, from offset at of
-// the first of them on. The caller has checked the sizes.
+// the given block on. The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
@@ -95,7 +95,7 @@ func tileU8x6AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, li
 
 // tileU8x6VNNI compares 6 queries with the rows of four blocks. It writes values only if there
 // are hits. With each line it prefetches rate/4096 lines of the blocks of next, from offset at of
-// the first of them on. The caller has checked the sizes.
+// the given block on. The caller has checked the sizes.
 //
 //go:noescape
 func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)

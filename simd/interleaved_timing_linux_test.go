@@ -248,8 +248,12 @@ func runTiles(q *QueriesU8, blocks []byte, consts []int32, size int,
 	tops := make([]bestOf, q.count)
 	limits := make([][GroupMax]int32, q.Groups())
 	for g := range limits {
+		_, count := q.Group(g)
 		for i := range limits[g] {
 			limits[g][i] = math.MaxInt32
+			if i >= count {
+				limits[g][i] = math.MinInt32 // a kernel is slower if a missing query has hits
+			}
 		}
 	}
 	hits, tile, next := new(HitsU8), new(TileU8), new(TileU8)
@@ -263,11 +267,7 @@ func runTiles(q *QueriesU8, blocks []byte, consts []int32, size int,
 	for at := 0; at < len(blocks)/size; at += TileBlocks {
 		fill(next, at+TileBlocks)
 		for g := range limits {
-			ahead := next
-			if g >= 2 {
-				ahead = nil
-			}
-			run(g, tile, &limits[g], hits, ahead)
+			run(g, tile, &limits[g], hits, next)
 			first, count := q.Group(g)
 			for i, mask := range hits.Masks[:count] {
 				if mask == 0 {

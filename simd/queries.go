@@ -47,7 +47,8 @@ type prefetchPart struct{ block, at, rate int }
 const prefetchUnit = 4096
 
 // part returns the part of the next tile for a group. Each group has the share of its
-// queries, which is about its share of the time.
+// queries, which is about its share of the time. A last group of one query runs as scans,
+// which do not prefetch its part.
 func (q *QueriesU8) part(first, count int) prefetchPart {
 	lines := TileBlocks * q.lines
 	lo, hi := lines*first/q.count, lines*(first+count)/q.count

@@ -15,7 +15,7 @@ func TestPrefetchParts(t *testing.T) {
 				for g := range q.groups {
 					p := q.groups[g].part
 					start := p.block*q.lines + p.at/line
-					lines := p.rate * q.lines / prefetchUnit // the debt begins at -1, but the first line is due at 0
+					lines := (p.rate*q.lines + prefetchUnit - 1) / prefetchUnit // a kernel prefetches a line as soon as a part of it is due
 					if start > end || start < end-1 {
 						t.Fatalf("%s, %d queries of %d dimensions: group %d starts at line %d, want %d", k.Name(), count, dims, g, start, end)
 					}

@@ -89,9 +89,10 @@ const NarrowMax = 6
 type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
 	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte)
 
-// spreadFuncs do the same as tileFuncs, and prefetch at a steady rate: with each line of
-// the tile they prefetch rate/prefetchUnit lines of the blocks of next, from offset at of
-// the given block on. A rate of 0 prefetches nothing.
+// spreadFuncs compute the same as tileFuncs, but write values only if there are hits. They
+// prefetch at a steady rate: with each line of the tile they prefetch rate/prefetchUnit
+// lines of the blocks of next, from offset at of the given block on. A rate of 0
+// prefetches nothing.
 type spreadFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
 	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte, block, at, rate int)
 

@@ -66,8 +66,8 @@ func (t *TileU8) prefetched() *[TileBlocks][]byte {
 }
 
 // nextPart returns the blocks of next that group g prefetches, or nil, for a kernel that
-// prefetches whole blocks. The first groups share this work. A single group would request
-// more than memory delivers while the group computes, and would have to wait.
+// prefetches whole blocks. The first groups share this work, because a single group would
+// request more than memory delivers while it computes, and would have to wait.
 func (h *HitsU8) nextPart(g, groups int, next *TileU8) *[TileBlocks][]byte {
 	parts := 1
 	switch {
@@ -80,7 +80,6 @@ func (h *HitsU8) nextPart(g, groups int, next *TileU8) *[TileBlocks][]byte {
 	if g >= parts || next == nil || g*size >= next.count {
 		return nil
 	}
-	h.part.Reset()
 	for b := g * size; b < min(next.count, (g+1)*size); b++ {
 		h.part.AddBlock(next.blocks[b], next.consts[b])
 	}
@@ -96,11 +95,11 @@ type HitsU8 struct {
 	sums   [laneMax][TileRows]int32 // working memory of a wide tile
 
 	// Masks have bit r set if the value of row r is at most the query's limit. The masks
-	// behind the last query of the group have no meaning.
+	// after that of the group's last query have no meaning.
 	Masks [GroupMax]uint64
 
 	blockMask [1]uint16 // the mask of one block, for a tile that runs as scans
-	part      TileU8    // the blocks that nextPart returns
+	part      TileU8    // the blocks that nextPart returns; empty between calls of TileU8
 }
 
 // trimMasks clears the mask bits of missing blocks.

@@ -3,8 +3,9 @@
 # the repository, and prints a line of JSON for each.
 #
 # If run as root on Debian, it installs missing packages (g++, libfaiss-dev,
-# libopenblas-dev). USearch needs node 20 and npm, which it does not install. A program that cannot be built is reported as absent. This
-# is not a failure: the comparison reports it, too.
+# libopenblas-dev). It does not install node 20 and npm, which USearch needs. A
+# program that cannot be built is reported as absent. This is not a failure: the
+# comparison reports it, too.
 set -u
 cd "$(dirname "$0")" || exit 1
 out=../../bin/peers

@@ -45,11 +45,12 @@ func Nearest(x float64) float64 {
 // quickError is above the error of quick, in its unit.
 const quickError = 4
 
-// quick returns e^r in units of 2^-60, less than quickError too low. It computes as
-// Nearest does, but with 64 bits. Everything is rounded down. The sum of the series is too
-// low by less than 2 units of 2^-62: one for its last product, and the other errors are
-// multiplied by s. The factor of the table, which is below 2, makes that 1 unit of 2^-60.
-// Its own error and the last product add less than 1 unit each.
+// quick returns e^r in units of 2^-60. The result is too low by less than quickError units.
+// quick computes as Nearest does, but with 64 bits, and rounds everything down. The sum of
+// the series is too low by less than 2 units of 2^-62: 1 for its last product, and less
+// than 1 for the other errors, which are multiplied by s. The factor of the table, which is
+// below 2, makes that less than 1 unit of 2^-60. The error of the factor and the last
+// product add less than 1 unit each.
 func quick(r fixed) uint64 {
 	s := r.hi<<7 | r.lo>>57 // in units of 2^-71
 	sum := factorials[quickTerms-1].hi
@@ -61,8 +62,9 @@ func quick(r fixed) uint64 {
 	return product
 }
 
-// roundQuick rounds 2^k * f as round does, if all numbers from f to f+quickError have the
-// same result. f is a result of quick, and the result is a normal number.
+// roundQuick rounds 2^k * f as round does. ok is false if not all numbers from f to
+// f+quickError have the same result y. f is a result of quick, and -1000 < k < 1000, so
+// that y is a normal number.
 func roundQuick(k int, f uint64) (y float64, ok bool) {
 	lead := bits.Len64(f)
 	drop := lead - 53

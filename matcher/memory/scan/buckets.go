@@ -2,13 +2,13 @@ package scan
 
 import "math"
 
-// Large answers are ordered by counting, because the branches of a sort that compares
-// are hard to predict: each costs more than the work beside it.
+// Large answers are ordered by counting. A sort that compares has branches that the CPU
+// often predicts wrongly, and each wrong prediction costs more than a comparison.
 
 // bucketsMin is the number of hits from which counting is faster than comparing.
 const bucketsMin = 256
 
-// buckets is the number of ranges of values that splitByValue counts.
+// buckets is the number of ranges of values for which splitByValue counts hits.
 const buckets = 1024
 
 // splitByValue moves hits so that the first n of the order by value are at the front,
@@ -60,9 +60,9 @@ func bucketOf(value, least, scale float64) int {
 	return min(int(float64(value-least)*scale), buckets-1)
 }
 
-// sortByValue returns hits in the order of their values, in the same memory or in other.
-// It is a radix sort over the bits of the values, eight bits at a time. Bits that are the
-// same in all hits are skipped: sums of uint8 have many of them.
+// sortByValue returns hits in the order of their values, in the same slice or in a new
+// one. It is a radix sort over the bits of the values, eight bits at a time. Bits that are
+// the same in all hits are skipped: sums of uint8 have many of them.
 func sortByValue(hits []Hit) []Hit {
 	var counts [8][256]uint32
 	for _, h := range hits {

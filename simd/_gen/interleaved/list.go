@@ -8,13 +8,13 @@ import (
 
 // These kernels scan blocks that are not consecutive. Reading such blocks one by one
 // reaches less than half of the memory's speed, because the CPU's own prefetcher starts
-// again at every page. So a list reads both halves of four blocks side by side, and with
-// each line it prefetches the same line of the next four blocks.
+// again at every page. So a list kernel reads both halves of four blocks side by side, and
+// with each line it prefetches the same line of the next four blocks.
 
 // listBlocks is the number of blocks of a list that are read together.
 const listBlocks = 4
 
-// listForm is the part of a list that depends on the instruction set.
+// listForm is the part of a list kernel that depends on the instruction set.
 type listForm struct {
 	words  int                                                 // number of words that a query has for a line
 	clear  func()                                              // sets all sums to zero
@@ -22,7 +22,7 @@ type listForm struct {
 	finish func(b int, consts reg.Register, values, masks Mem) // stores the values and the mask of block b
 }
 
-// list512 generates a list for AVX-512. Each half of a block has its own sums.
+// list512 generates a list kernel for AVX-512. Each half of a block has its own sums.
 func list512(name string) {
 	textList(name)
 	limit := ZMM()
@@ -51,7 +51,7 @@ func list512(name string) {
 	}})
 }
 
-// list256 generates a list for AVX2 or AVX-VNNI. Both halves of a block add to the same
+// list256 generates a list kernel for AVX2 or AVX-VNNI. Both halves of a block add to the same
 // sums, because sums of their own need all sixteen registers.
 func list256(name string, form form256) {
 	textList(name)
@@ -68,7 +68,7 @@ func list256(name string, form form256) {
 	}})
 }
 
-// textList declares a list.
+// textList declares a list kernel.
 func textList(name string) {
 	TEXT(name, NOSPLIT, "func(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)")
 	Doc(name+" compares one query with the blocks list[:len(masks)].",
@@ -77,7 +77,7 @@ func textList(name string) {
 	Pragma("noescape")
 }
 
-// scanList generates the loop of a list over groups of blocks.
+// scanList generates the loop of a list kernel over groups of four blocks.
 func scanList(form listForm) {
 	at := GP64() // position in the list
 	XORQ(at, at)

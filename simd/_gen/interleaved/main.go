@@ -77,7 +77,7 @@ func textSpread(name string, width int) {
 		tileBlocks, groupMax, tileRows))
 	Doc(fmt.Sprintf("%s compares %d queries with the rows of four blocks. It writes values only if there", name, width),
 		fmt.Sprintf("are hits. With each line it prefetches rate/%d lines of the blocks of next, from offset at of", prefetchUnit),
-		"the first of them on. The caller has checked the sizes.")
+		"the given block on. The caller has checked the sizes.")
 	Pragma("noescape")
 }
 
