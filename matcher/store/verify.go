@@ -58,7 +58,7 @@ func (v *verifier) runVerifier(ctx context.Context) {
 	if s.poison.fault() != nil {
 		return // Pebble was halted, so the snapshot cannot be closed
 	}
-	if closing := v.snap.Close(); err == nil {
+	if closing := runHaltable(s.poison, v.snap.Close); err == nil {
 		err = closing
 	}
 	if err == nil {
