@@ -26,8 +26,7 @@ type digestResult struct {
 const verifyShare = 4
 
 // verifier verifies the records after a start from the cache, while the store is open.
-// The start itself reads only the records that the journal names. A nil verifier does
-// nothing.
+// The start itself reads only the lists and the records that the journal names.
 type verifier struct {
 	store *Store
 	want  state            // of the snapshot

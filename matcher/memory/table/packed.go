@@ -82,7 +82,7 @@ func appendPacked(dst []byte, t Tally, rows []uint32) []byte {
 }
 
 // members are the rows of a list in a form that can be changed: in rows, or in bitmap if
-// the list is large.
+// the list is large. A large list stays large.
 type members struct {
 	rows   []uint32 // in ascending order
 	bitmap *roaring.Bitmap
