@@ -18,6 +18,9 @@ func (m *Memory) Discard() { m.tables.Discard() }
 // Records implements [store.Cache].
 func (m *Memory) Records() uint64 { return m.tables.Records() }
 
+// ListCount implements [store.Cache].
+func (m *Memory) ListCount() int { return m.tables.ListCount() }
+
 // Capture implements [store.Cache].
 func (m *Memory) Capture() store.Seal { return segment.Capture(m.tables, m.options.sealStep) }
 

@@ -31,6 +31,8 @@ type Cache interface {
 	Restore(ctx context.Context, dir string, progress Progress) (mark []byte, err error)
 	// Records returns the number of lists and objects that the applier has.
 	Records() uint64
+	// ListCount returns the number of lists that the applier has.
+	ListCount() int
 	// Discard empties the applier after Restore.
 	Discard()
 	// Capture captures the current state of the applier. It is called between two

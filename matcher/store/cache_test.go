@@ -35,6 +35,8 @@ func (c *modelCache) Restore(context.Context, string, Progress) ([]byte, error) 
 
 func (c *modelCache) Records() uint64 { return uint64(len(c.objects) + len(c.lists)) }
 
+func (c *modelCache) ListCount() int { return len(c.lists) }
+
 func (c *modelCache) Discard() { c.objects, c.lists = newModel().objects, newModel().lists }
 
 func (c *modelCache) Capture() Seal {

@@ -74,7 +74,7 @@ func (r *lineRecord) complete(o *matcher.Object, table *listTable) (rec []byte, 
 		}
 		rec = slices.Insert(rec, r.lists, field...)
 	}
-	return rec[:len(rec):len(rec)], uint64(crc32.Update(r.sum, castagnoli, rec[r.lists:])), nil
+	return slices.Clip(rec), uint64(crc32.Update(r.sum, castagnoli, rec[r.lists:])), nil
 }
 
 // putLine stores o, the object of a line or the copy in its record.

@@ -81,6 +81,10 @@ func (l *loader) followJournal(ctx context.Context, db *pebble.DB, cache Cache, 
 	if n := cache.Records(); n != l.state.digest.records {
 		return fmt.Errorf("the segments and the journal lead to %d lists and objects, but the last commit has %d", n, l.state.digest.records)
 	}
+	// The segments have no fields of lists. A list without its record would have no account.
+	if n, lists := cache.ListCount(), l.lists.byID.Len(); n != lists {
+		return fmt.Errorf("the segments and the journal lead to %d lists, but the database has %d", n, lists)
+	}
 	return nil
 }
 

@@ -26,8 +26,7 @@ type digestResult struct {
 const verifyShare = 4
 
 // verifier verifies the records after a start from the cache, while the store is open.
-// The start itself reads only the records that the journal names. A nil verifier does
-// nothing.
+// The start itself reads only the lists and the records that the journal names.
 type verifier struct {
 	store *Store
 	want  state            // of the snapshot
@@ -58,7 +57,7 @@ func (v *verifier) runVerifier(ctx context.Context) {
 	if s.poison.fault() != nil {
 		return // Pebble was halted, so the snapshot cannot be closed
 	}
-	if closing := v.snap.Close(); err == nil {
+	if closing := runHaltable(s.poison, v.snap.Close); err == nil {
 		err = closing
 	}
 	if err == nil {

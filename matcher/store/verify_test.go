@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
@@ -14,13 +15,15 @@ import (
 	"nearside/matcher"
 )
 
-// sealedDir makes a stopped data directory /data. It returns its cache and the state of its data.
+// sealedDir makes a stopped data directory /data with 600 faces and a list. It returns its
+// cache and the state of its data. Each table has several blocks of faces only. Open does
+// not read these, whether Pebble has compacted the tables or not.
 func sealedDir(t *testing.T, fs vfs.FS) (c *modelCache, want *model) {
 	t.Helper()
 	s, c := openCached(t, Options{Dir: "/data", fs: fs, tableBytes: 10_000})
 	testkit.Check(t, s.CreateList(ctx, &matcher.List{ID: id(100)}))
 	for n := range 3 { // each is a table
-		testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 100*n, 40, id(100)))...))
+		testkit.Check(t, errors.Join(s.Import(ctx, nil, facesOf(seeded(), 200*n, 200, id(100)))...))
 	}
 	testkit.Check(t, s.Close())
 	return c, c.clone()
@@ -57,8 +60,8 @@ func TestVerifiedAfterStart(t *testing.T) {
 		testkit.Check(t, err)
 	}
 	close(resume)
-	if n := <-verified; n != 121 || len(warnings) > 0 || s.Err() != nil {
-		t.Errorf("%d records were verified, want 121 without the new ones; warnings %q, error %v", n, warnings, s.Err())
+	if n := <-verified; n != 601 || len(warnings) > 0 || s.Err() != nil {
+		t.Errorf("%d records were verified, want 601 without the new ones; warnings %q, error %v", n, warnings, s.Err())
 	}
 	reopen(t, s, c.model)
 }
@@ -86,6 +89,42 @@ func TestDamageFoundAfterStart(t *testing.T) {
 	// Without the cache, the directory cannot be opened.
 	if tryOpenOnce(t, "damaged", fs, want, nil) {
 		t.Error("the damaged directory was opened without its cache")
+	}
+}
+
+// removeRecord removes a record as no version of the store does: the checksums of all
+// blocks are right after it, and the digest is not.
+func removeRecord(t *testing.T, fs vfs.FS, k key) {
+	t.Helper()
+	db := testkit.Must(pebble.Open("/data/pebble", &pebble.Options{FS: fs, FormatMajorVersion: pebble.FormatNewest, Logger: fatalLogger{newPoison(nil)}}))
+	testkit.Check(t, errors.Join(db.Delete(k[:], pebble.Sync), db.Close()))
+}
+
+// TestMissingRecords checks that a missing object is found after a start from the cache. A
+// missing list is found before the start: clients must not see a list without its account.
+func TestMissingRecords(t *testing.T) {
+	noLeaks(t)
+	fs := smallDisk(vfs.NewMem())
+	c, want := sealedDir(t, fs)
+	removeRecord(t, fs, objectKey(matcher.Faces, id(250)))
+	s, _, err := c.open(Options{Dir: "/data", fs: fs})
+	testkit.Check(t, err)
+	<-s.verifier.ended
+	if s.Err() == nil || !strings.Contains(s.Err().Error(), "found 600 records") {
+		t.Errorf("one of 601 records is missing: %v", s.Err())
+	}
+	c.equal(t, want)
+	closePoisoned(t, s)
+
+	fs = smallDisk(vfs.NewMem())
+	c, _ = sealedDir(t, fs)
+	removeRecord(t, fs, makeKey(kindList, id(100)))
+	if s, _, err := c.open(Options{Dir: "/data", fs: fs}); err == nil {
+		<-s.verifier.ended
+		t.Errorf("the store was opened without the record of a list, then: %v", s.Err())
+		closePoisoned(t, s)
+	} else if !strings.Contains(err.Error(), "found 600 records") {
+		t.Errorf("the record of a list is missing: %v", err)
 	}
 }
 

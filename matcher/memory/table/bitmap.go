@@ -125,9 +125,9 @@ func (b *Bitmap) Words(chunkCount int) func(c, w int) uint64 {
 
 // BitmapIterator reads the rows of a bitmap in ascending order, in batches.
 type BitmapIterator struct {
-	Rows   []uint32 // the batch that Next read; valid until the next call
-	few    []uint32 // not read yet; unused if it is not nil
-	it     roaring.ManyIntIterable
+	Rows   []uint32                // the batch that Next read; valid until the next call
+	few    []uint32                // rows of a small set that are not read yet
+	it     roaring.ManyIntIterable // nil: a small set
 	buffer [128]uint32
 }
 

@@ -82,27 +82,37 @@ func appendPacked(dst []byte, t Tally, rows []uint32) []byte {
 }
 
 // members are the rows of a list in a form that can be changed: in rows, or in bitmap if
-// the list is large.
+// the list is large. A large list stays large.
 type members struct {
 	rows   []uint32 // in ascending order
 	bitmap *roaring.Bitmap
 	tally  Tally // counts the live rows
 }
 
+// add adds a row.
 func (m *members) add(row uint32) {
-	if m.bitmap != nil {
-		m.bitmap.Add(row)
+	n := len(m.rows)
+	switch {
+	case m.bitmap != nil:
+	case n == 0 || m.rows[n-1] < row:
+		m.rows = append(m.rows, row)
+		return
+	case n > packedMax: // to insert into so many rows would take long
+		m.enlarge()
+	default:
+		if at, found := slices.BinarySearch(m.rows, row); !found {
+			m.rows = slices.Insert(m.rows, at, row)
+		}
 		return
 	}
-	if n := len(m.rows); n == 0 || m.rows[n-1] < row {
-		m.rows = append(m.rows, row)
-	} else if at, found := slices.BinarySearch(m.rows, row); !found {
-		m.rows = slices.Insert(m.rows, at, row)
-	}
+	m.bitmap.Add(row)
 }
 
 // addMany adds rows, which ascend and are new.
 func (m *members) addMany(rows []uint32) {
+	if m.bitmap == nil && len(m.rows)+len(rows) > packedMax {
+		m.enlarge()
+	}
 	switch n := len(m.rows); {
 	case m.bitmap != nil:
 		m.bitmap.AddMany(rows)
@@ -113,6 +123,9 @@ func (m *members) addMany(rows []uint32) {
 		slices.Sort(m.rows)
 	}
 }
+
+// enlarge makes the list large.
+func (m *members) enlarge() { m.bitmap, m.rows = roaring.BitmapOf(m.rows...), nil }
 
 // removeChunk removes all rows of the chunk.
 func (m *members) removeChunk(index uint32) {
@@ -148,7 +161,7 @@ func (t *Tables) packList(l *List, ordinal uint32, m *members) {
 		}
 	}
 	if m.bitmap == nil {
-		m.bitmap, m.rows = roaring.BitmapOf(m.rows...), nil
+		m.enlarge()
 	}
 	l.setPacked(nil)
 	t.large[ordinal] = m

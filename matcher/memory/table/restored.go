@@ -108,7 +108,9 @@ func (t *Tables) Survey(c *Chunk, n int, index uint32, dead []uint64, a *Arena) 
 		for ordinal := range v.Ordinals(i) {
 			l := r.lists[ordinal]
 			if l == nil {
-				_ = t.Newest.Lists.At(ordinal) // panics if the list is unknown
+				if int(ordinal) >= t.Newest.Lists.Len() {
+					panic(fmt.Sprintf("row %d is in list %d, but there are only %d lists", i, ordinal, t.Newest.Lists.Len()))
+				}
 				l = &members{}
 				r.lists[ordinal] = l
 			}
