@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"testing"
+	"time"
 
 	"nearside/internal/testkit"
 )
@@ -91,6 +92,26 @@ func TestReadMuch(t *testing.T) {
 		}
 		if n, err := r.Read(make([]byte, blockBytes)); err != nil || size > inputMin && n <= inputMin || size < inputMin && (n != size || r.full) {
 			t.Errorf("%d of %d bytes, %v", n, size, err)
+		}
+	}
+}
+
+// TestReadArrivedLate checks that buffered bytes can be read after the deadline, and the
+// other bytes after a new deadline. An import sets a new one before each read.
+func TestReadArrivedLate(t *testing.T) {
+	client, server := connected(t)
+	testkit.Must(client.Write(make([]byte, 2*inputMin)))
+	c := &connection{Conn: server, in: make([]byte, inputMin)}
+	r := &bodyReader{conn: c, left: 2 * inputMin}
+	testkit.Check(t, r.wait())
+	for rest := 2 * inputMin; rest > 0; {
+		testkit.Check(t, server.SetReadDeadline(time.Unix(1, 0)))
+		n, err := r.Read(make([]byte, 2*inputMin))
+		if rest -= n; err != nil && rest > 0 {
+			t.Fatalf("%d bytes are left: %v", rest, err)
+		}
+		if testkit.Check(t, server.SetReadDeadline(time.Time{})); rest > 0 {
+			testkit.Check(t, r.wait())
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"container/list"
 	"context"
 	"errors"
@@ -42,7 +41,7 @@ type connection struct {
 	in         []byte // in[begin:end] holds the bytes that were read
 	begin, end int
 	first      bool        // no request has begun on this connection
-	received   int64       // bytes that fillInput has read
+	received   int64       // bytes that were read into in
 	skip       *bodyReader // the last body, if its rest must be skipped before the next head
 	head       head
 	headLeft   int    // bytes of the head that hertz has not read
@@ -257,8 +256,9 @@ func (c *connection) fillInput() (int, error) {
 	return n, err
 }
 
-// readArrived reads bytes that have arrived. It does not wait: without such bytes, and at
-// the end of the input, it returns 0. A read that may wait reports the end.
+// readArrived reads bytes that have arrived. It does not wait: without such bytes, at the
+// end of the input and after the deadline of reads, it returns 0. A read that may wait
+// reports the end and the deadline.
 func (c *connection) readArrived(p []byte) (n int, err error) {
 	socket, ok := c.Conn.(syscall.Conn)
 	if !ok || len(p) == 0 {
@@ -269,7 +269,9 @@ func (c *connection) readArrived(p []byte) (n int, err error) {
 		return 0, err
 	}
 	var failed error
-	err = raw.Read(func(fd uintptr) (done bool) {
+	// An error of raw.Read is that of a deadline, which the next read may move, or that of a
+	// closed connection, which the next read reports.
+	_ = raw.Read(func(fd uintptr) (done bool) {
 		for n, failed = -1, syscall.EINTR; errors.Is(failed, syscall.EINTR); {
 			n, failed = syscall.Read(int(fd), p)
 		}
@@ -278,7 +280,7 @@ func (c *connection) readArrived(p []byte) (n int, err error) {
 	if errors.Is(failed, syscall.EAGAIN) {
 		failed = nil
 	}
-	return max(n, 0), cmp.Or(err, failed)
+	return max(n, 0), failed
 }
 
 // refuse answers with an error before a handler has seen the request. The connection

@@ -20,21 +20,26 @@ func (c *lineCost) add(other lineCost) {
 }
 
 const (
-	// blockWaste is how much larger than its contents a block of memory may be: blocks
-	// have fixed sizes, and slices grow in steps.
+	// blockWaste is how much larger than its contents a small block of memory may be:
+	// blocks have fixed sizes, and slices grow in steps. Large blocks may be a quarter
+	// larger.
 	blockWaste = 16
 	// lineObject is the cost of an object without contents: the object, its line in a
 	// block and in a group, its number, and its result.
 	lineObject = int(unsafe.Sizeof(wire.ObjectInput{})) + 3*int(unsafe.Sizeof(store.ImportLine{})) + 4*int(unsafe.Sizeof(0)) + 2*blockWaste
 	// eventObject is the cost of the part that only events have.
 	eventObject = int(unsafe.Sizeof(matcher.Event{})+unsafe.Sizeof(matcher.Position{})+unsafe.Sizeof(matcher.Time(0))+unsafe.Sizeof(float64(0))) + 4*blockWaste
-	// listAccountObject is the cost of an entry of a map that is half empty.
-	listAccountObject = 80
+	// listAccountObject is the cost of an entry of a map that is half empty, and
+	// listAccountsObject that of the smallest map, which has room for 8 entries.
+	listAccountObject  = 80
+	listAccountsObject = 336
 	// lineCommit is the cost of a commit for a line without contents: the entries of
 	// its record in the maps and slices of a transaction, and its part of a table.
 	lineCommit = 1456
-	// listCommit is the cost of a commit for each list of a face.
-	listCommit = 6 * len(matcher.ID{})
+	// listCommit is the cost of a commit for each list of a face, and newListCommit that
+	// of a list that the commit may have to create.
+	listCommit    = 8 * len(matcher.ID{})
+	newListCommit = 2304
 )
 
 // costOf returns the cost of one line.
@@ -51,7 +56,10 @@ func costOf(in *wire.ObjectInput) lineCost {
 	}
 	lists := len(obj.Lists)
 	cost.addBytes(lists*len(matcher.ID{}), 0)
-	cost.add(lineCost{listAccountObject * len(in.ListAccounts), listCommit * lists})
+	cost.commit += listCommit * lists
+	if n := len(in.ListAccounts); n > 0 {
+		cost.object += max(listAccountObject*n, listAccountsObject)
+	}
 	if e := obj.Event; e != nil {
 		cost.object += eventObject
 		cost.addBytes(len(e.Meta), 2)
@@ -66,7 +74,7 @@ func costOf(in *wire.ObjectInput) lineCost {
 // addBytes adds the cost of a block of memory, which a commit copies that many times.
 func (c *lineCost) addBytes(bytes, copies int) {
 	if bytes > 0 {
-		c.object += bytes + bytes/8 + blockWaste
+		c.object += bytes + bytes/4 + blockWaste
 		c.commit += copies * bytes
 	}
 }
@@ -77,10 +85,10 @@ func objectsBound(o matcher.Origin, text, lines int) int {
 	if o == matcher.Events {
 		// A tag of one character needs 4 bytes of text. It becomes a string header and
 		// a block of memory.
-		const tagMax = (16 + 16/8 + 1 + blockWaste + 3) / 4
+		const tagMax = (16 + 16/4 + 1 + blockWaste + 3) / 4
 		return tagMax*text + (lineObject+eventObject+32*blockWaste)*lines
 	}
 	// The entry of a list with an account needs 83 bytes of text, and becomes
-	// listAccountObject and 18 bytes. Other contents are smaller than their text.
-	return text + text/4 + (lineObject+8*blockWaste)*lines
+	// listAccountObject and 20 bytes. Other contents are smaller than their text.
+	return text + text/4 + (lineObject+listAccountsObject+8*blockWaste)*lines
 }

@@ -28,11 +28,12 @@ type lineBlock struct {
 	done     chan struct{} // closed when the fields below are set
 
 	lines   []store.ImportLine
-	numbers []int       // line numbers of lines
-	cost    lineCost    // of lines and errors
-	errors  []lineError // of rejected lines, at most lineErrorMax
-	faults  int         // number of rejected lines
-	err     error       // an internal error, which ends the import
+	numbers []int                   // line numbers of lines
+	cost    lineCost                // of lines and errors
+	lists   map[matcher.ID]struct{} // of all lines, until the block is decoded; the commit may have to create them
+	errors  []lineError             // of rejected lines, at most lineErrorMax
+	faults  int                     // number of rejected lines
+	err     error                   // an internal error, which ends the import
 }
 
 // lineError says why a line was rejected.
@@ -71,11 +72,12 @@ func (d lineDecoder) decodeBlock(b *lineBlock) {
 			b.lines = append(b.lines, in)
 			b.numbers = append(b.numbers, number)
 			b.cost.add(cost)
+			b.addLists(in)
 		}
 		number++
 	}
 	releaseLines(b.text)
-	b.text = nil
+	b.text, b.lists = nil, nil
 	d.texts.release(b.textRoom)
 	// Rejected lines keep only their error, and blank lines keep nothing.
 	if b.cost.object < b.room {
@@ -105,6 +107,20 @@ func (d lineDecoder) decodeLine(line []byte) (decoded store.ImportLine, cost lin
 	}
 	decoded = store.ImportLine{Object: &in.Object, HasLists: in.HasLists, AddList: d.list, ListAccounts: accounts}
 	return decoded, costOf(in), nil
+}
+
+// addLists adds the cost of the lists of a line that no earlier line of the block has. The
+// commit creates those that do not exist.
+func (b *lineBlock) addLists(line store.ImportLine) {
+	for _, id := range line.Object.Lists {
+		if b.lists == nil {
+			b.lists = map[matcher.ID]struct{}{}
+		}
+		before := len(b.lists)
+		if b.lists[id] = struct{}{}; len(b.lists) > before {
+			b.cost.commit += newListCommit
+		}
+	}
 }
 
 func (b *lineBlock) rejectLine(line int, err error) {
