@@ -35,7 +35,7 @@ const (
 	listAccountsObject = 336
 	// lineCommit is the cost of a commit for a line without contents: the entries of
 	// its record in the maps and slices of a transaction, and its part of a table.
-	lineCommit = 1456
+	lineCommit = 1536
 	// listCommit is the cost of a commit for each list of a face, and newListCommit that
 	// of a list that the commit may have to create.
 	listCommit    = 8 * len(matcher.ID{})
