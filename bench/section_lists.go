@@ -34,7 +34,7 @@ func (s *suite) listSection() error {
 	return s.listMatch()
 }
 
-func manyListID(n int) matcher.ID { return matcher.ID(idOf(-1 - n)) }
+func manyListID(n int) matcher.ID { return idOf(-1 - n) }
 
 // putLists returns puts of lists lo to hi-1.
 func putLists(lo, hi int) []store.Change {

@@ -202,11 +202,16 @@ func openService(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc
 	}
 	s.config.Listen = s.server.Addr().String() // with the real port
 	s.server.Reload(s.limits())
-	stats := s.memory.Stats()
-	log.Info("loaded", "faces", stats.Rows[matcher.Faces], "events", stats.Rows[matcher.Events],
-		"attributes", stats.Rows[matcher.Attributes], "lists", stats.Lists, "data_dir", cfg.DataDir,
-		"kernel", kernel.Name(), "workers", stats.Workers, "took", time.Since(start).Round(time.Millisecond).String())
+	s.logLoaded(time.Since(start))
 	return s, nil
+}
+
+// logLoaded logs what a start has loaded, and the time that it took.
+func (s *service) logLoaded(took time.Duration) {
+	stats := s.memory.Stats()
+	s.log.Info("loaded", "faces", stats.Rows[matcher.Faces], "events", stats.Rows[matcher.Events],
+		"attributes", stats.Rows[matcher.Attributes], "lists", stats.Lists, "data_dir", s.config.DataDir,
+		"kernel", s.kernel.Name(), "workers", stats.Workers, "took", took.Round(time.Millisecond).String())
 }
 
 // checkVersions returns an error if stored descriptors have no matching version in the

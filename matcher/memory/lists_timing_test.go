@@ -136,7 +136,7 @@ func BenchmarkListWrites(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // only a benchmark
+	defer s.Close()
 	next := 0
 	write := func(first, n int, text string) {
 		err := s.Commit(b.Context(), func(tx *store.Tx) error {

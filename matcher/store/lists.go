@@ -9,7 +9,7 @@ import (
 
 // listEntry is a list and the number by which face records refer to it.
 type listEntry struct {
-	list   *matcher.List // nil: there is no list
+	list   *matcher.List // nil: the entry does not exist
 	number uint64
 	// imported is set if an import of all accounts created the list, in the account
 	// that its first line named. It is not stored, because only later lines of the
@@ -64,7 +64,7 @@ func (l *listTable) idAt(place uint32) matcher.ID {
 	return p.ids[i]
 }
 
-// get returns the entry of id. It has no list if there is none with this ID.
+// get returns the entry of id, or an entry without a list if the table does not have it.
 func (l *listTable) get(id matcher.ID) (e listEntry) {
 	place, ok := l.byID.Find(id)
 	if !ok {

@@ -85,7 +85,7 @@ func (p *plainParser) container(k kind, end byte) bool {
 		return true
 	}
 	for {
-		if k == kindObject && !(p.next() == '"' && p.string() && p.skip(':')) {
+		if k == kindObject && (p.next() != '"' || !p.string() || !p.skip(':')) {
 			return false
 		}
 		if !p.value() {
