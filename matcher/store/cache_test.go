@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -69,12 +71,19 @@ func (c *modelCache) copyOf() *modelCache { return &modelCache{sealed: c.sealed,
 
 // open opens a store with a new model and the cache c. It returns the warnings of Open.
 func (c *modelCache) open(o Options) (*Store, []string, error) {
+	var mu sync.Mutex // the verification warns from its own goroutine
 	var warnings []string
 	c.model = newModel()
 	o.Applier, o.Cache = c.model, c
-	o.Warn = func(msg string, args ...any) { warnings = append(warnings, fmt.Sprint(msg, args)) }
+	o.Warn = func(msg string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		warnings = append(warnings, fmt.Sprint(msg, args))
+	}
 	s, err := Open(ctx, o)
-	return s, warnings, err
+	mu.Lock()
+	defer mu.Unlock()
+	return s, slices.Clone(warnings), err
 }
 
 // openCached opens a store with a new cache, which is sealed only by sealNow and by
