@@ -47,8 +47,8 @@ func TestRatios(t *testing.T) {
 		t.Errorf("page:\n%s\nwant in it:\n%s", page, want)
 	}
 	for i := range recordedPeers {
-		if !strings.Contains(page, recordedPeers[i].library+" (recorded)") {
-			t.Errorf("%s is not marked as recorded", recordedPeers[i].library)
+		if !strings.Contains(page, recordedPeers[i].peer+" (recorded)") {
+			t.Errorf("%s is not marked as recorded", recordedPeers[i].peer)
 		}
 	}
 	testkit.Check(t, os.WriteFile(filepath.Join(dir, "bad.json"), []byte("{"), 0o600))

@@ -8,7 +8,7 @@ import (
 // recordedPeer is a figure of a library that the suite cannot run. Somebody measured it
 // once; it belongs to no run of the suite.
 type recordedPeer struct {
-	library, data, figure, where string
+	peer, data, figure, where string
 }
 
 // recordedPeers are the recorded figures, for one thread.
@@ -29,6 +29,6 @@ func writeRecorded(b *bytes.Buffer) {
 	b.WriteString("## Recorded figures of other libraries\n\nThe suite did **not** measure these figures. They were recorded once, on the machines named, with one thread. " +
 		"Compare them with care.\n\n| library | workload | recorded figure | recorded on |\n|---|---|---|---|\n")
 	for _, p := range recordedPeers {
-		fmt.Fprintf(b, "| %s (recorded) | %s | %s | %s |\n", p.library, p.data, p.figure, p.where)
+		fmt.Fprintf(b, "| %s (recorded) | %s | %s | %s |\n", p.peer, p.data, p.figure, p.where)
 	}
 }
