@@ -6,7 +6,7 @@ import "testing"
 // each line of the next tile, in order, and that no group prefetches more than one line
 // of the next group's part.
 func TestPrefetchParts(t *testing.T) {
-	for _, k := range Kernels() {
+	eachKernel(t, func(t *testing.T, k *Kernel) {
 		for count := 1; count <= 70; count++ {
 			for _, dims := range []int{1, 4, 61, 512, 2048} {
 				var q QueriesU8
@@ -26,5 +26,5 @@ func TestPrefetchParts(t *testing.T) {
 				}
 			}
 		}
-	}
+	})
 }
