@@ -36,16 +36,22 @@ func (r *Remote) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 	results := make([]matcher.Result, len(subs))
 	slots := make(chan struct{}, callsPerRequest)
 	var calls sync.WaitGroup
-	for _, b := range batches(subs) {
+	all := batches(subs)
+	for n, b := range all {
 		slots <- struct{}{}
-		calls.Go(func() {
+		ask := func() {
 			defer func() { <-slots }()
 			if err := r.match(ctx, subs, b, results); err != nil {
 				for _, i := range b.subs {
 					results[i] = matcher.Result{Err: err}
 				}
 			}
-		})
+		}
+		if n == len(all)-1 { // usually the only one: another goroutine would only add time
+			ask()
+		} else {
+			calls.Go(ask)
+		}
 	}
 	calls.Wait()
 	return results
