@@ -15,6 +15,18 @@ type Event struct {
 	Location  Location `group:"location"`
 	TopMatch  TopMatch `group:"top_match"`
 	Meta      string   // a JSON object
+
+	SourceGroup           string `field:"source_group" record:"84" any:"source_groups" values:"few"`
+	ApparentAge           Small  `field:"apparent_age" record:"85" range:"apparent_age"`
+	ApparentGender        Small  `field:"apparent_gender" record:"86" is:"apparent_gender"`
+	HeadwearState         Smalls `field:"headwear_state" record:"87" any:"headwear_states" values:"few"`
+	SleeveLength          Smalls `field:"sleeve_length" record:"88" any:"sleeve_lengths" values:"few"`
+	UpperClothingColor    Smalls `field:"upper_clothing_color" record:"89" any:"upper_clothing_colors" values:"few"`
+	BackpackState         Smalls `field:"backpack_state" record:"90" any:"backpack_states" values:"few"`
+	LowerGarmentType      Smalls `field:"lower_garment_type" record:"91" any:"lower_garment_types" values:"few"`
+	LowerGarmentColor     Smalls `field:"lower_garment_color" record:"92" any:"lower_garment_colors" values:"few"`
+	ShoesApparentColor    Smalls `field:"shoes_apparent_color" record:"93" any:"shoes_apparent_colors" values:"few"`
+	HeadwearApparentColor Smalls `field:"headwear_apparent_color" record:"94" any:"headwear_apparent_colors" values:"few"`
 }
 
 // Location is where an event happened.

@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// Field is a plain field of objects: an optional text, UUID or small number that
-// needs no code of its own. Struct tags in [Object], [Event], [Location] and
+// Field is a plain field of objects: an optional text, UUID, small number or list of
+// small numbers that needs no code of its own. Struct tags in [Object], [Event], [Location] and
 // [TopMatch] declare the plain fields. These are the keys of the tags:
 //
 //	field    the name in requests and answers
@@ -19,7 +19,7 @@ import (
 //	any      the name of the filter by a list of values
 //	is       the name of the filter by one value
 //	range    the name, without __gte and __lt, of the filters by a range of small numbers
-//	values   "few" if most objects share the values of a text or UUID with many others
+//	values   "few" if most objects share the values of a field, other than a small number, with many others
 //	group    on a struct: the name of the object that holds its members in requests
 //	         and answers
 //
@@ -43,9 +43,10 @@ type FieldKind uint8
 
 // The kinds of fields. A zero value is an absent field.
 const (
-	TextField  FieldKind = iota // string
-	UUIDField                   // ID
-	SmallField                  // Small
+	TextField   FieldKind = iota // string
+	UUIDField                    // ID
+	SmallField                   // Small
+	SmallsField                  // Smalls
 )
 
 // fields are all plain fields, in the order of their declaration.
@@ -108,8 +109,10 @@ func kindOf(member reflect.StructField) FieldKind {
 		return UUIDField
 	case reflect.TypeFor[Small]():
 		return SmallField
+	case reflect.TypeFor[Smalls]():
+		return SmallsField
 	}
-	panic(fmt.Sprintf("matcher: field %s must be of type string, ID or Small, got %s", member.Name, member.Type))
+	panic(fmt.Sprintf("matcher: field %s must be of type string, ID, Small or Smalls, got %s", member.Name, member.Type))
 }
 
 func recordTag(member reflect.StructField) byte {
@@ -139,7 +142,8 @@ func (f *Field) Path() string {
 	return f.Group + "." + f.Name
 }
 
-// Text returns the value in obj of a field of kind [TextField].
+// Text returns the value in obj of a field of kind [TextField], or the bytes of a
+// [Smalls].
 func (f *Field) Text(obj *Object) string { return valueOf[string](f, obj) }
 
 // UUID returns the value in obj of a field of kind [UUIDField].
@@ -148,7 +152,7 @@ func (f *Field) UUID(obj *Object) ID { return valueOf[ID](f, obj) }
 // Small returns the value in obj of a field of kind [SmallField].
 func (f *Field) Small(obj *Object) Small { return valueOf[Small](f, obj) }
 
-// SetText sets a field of kind [TextField].
+// SetText sets a field of kind [TextField], or the bytes of a [Smalls].
 func (f *Field) SetText(obj *Object, text string) { *(*string)(f.address(obj)) = text }
 
 // SetUUID sets a field of kind [UUIDField].
@@ -160,7 +164,7 @@ func (f *Field) SetSmall(obj *Object, s Small) { *(*Small)(f.address(obj)) = s }
 // Copy copies the value of the field from one object to another.
 func (f *Field) Copy(to, from *Object) {
 	switch f.Kind {
-	case TextField:
+	case TextField, SmallsField:
 		f.SetText(to, f.Text(from))
 	case UUIDField:
 		f.SetUUID(to, f.UUID(from))

@@ -29,7 +29,7 @@ type FieldFilter struct {
 	Field  *Field
 	Texts  []string     // for a [TextField]: the allowed values
 	UUIDs  []ID         // for a [UUIDField]: the allowed values
-	Smalls []uint8      // for a [SmallField]: the allowed values
+	Smalls []uint8      // for a [SmallField]: the allowed values; for a [SmallsField]: the values of which it must have one
 	Range  Range[uint8] // for a [SmallField]
 }
 

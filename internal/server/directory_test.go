@@ -117,6 +117,18 @@ func findByFields(x *service, origin string, objects []map[string]any) {
 
 // valuesAt returns the values of the field at path, which may be a list.
 func valuesAt(object map[string]any, path string) []any {
+	switch value := valueAt(object, path).(type) {
+	case nil:
+		return nil
+	case []any:
+		return value
+	default:
+		return []any{value}
+	}
+}
+
+// valueAt returns the value at a path of names, joined by dots, or nil if there is none.
+func valueAt(object map[string]any, path string) any {
 	var value any = object
 	for name := range strings.SplitSeq(path, ".") {
 		part, ok := value.(map[string]any)
@@ -125,12 +137,5 @@ func valuesAt(object map[string]any, path string) []any {
 		}
 		value = part[name]
 	}
-	switch value := value.(type) {
-	case nil:
-		return nil
-	case []any:
-		return value
-	default:
-		return []any{value}
-	}
+	return value
 }

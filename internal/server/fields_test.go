@@ -20,21 +20,27 @@ import (
 type fieldCase struct {
 	origin matcher.Origin
 	*matcher.Field
-	value any // a string or a float64
+	value  any // a string, a float64 or a list of float64
+	wanted any // the value that filters look for: value, or one value of a list
 }
 
 // fieldCases returns a case for every plain field of every origin.
-func fieldCases() (cases []fieldCase) {
+func fieldCases() (cases []*fieldCase) {
 	for o := range matcher.Origins {
 		for i, f := range matcher.Fields(o) {
-			c := fieldCase{origin: o, Field: f}
+			c := &fieldCase{origin: o, Field: f}
 			switch f.Kind {
 			case matcher.TextField:
 				c.value = "value of " + f.Path()
 			case matcher.UUIDField:
 				c.value = fmt.Sprintf("0f000000-0000-4000-8000-%012x", 0xf00+i)
+			case matcher.SmallsField:
+				c.value, c.wanted = []any{3.0, float64(100 + i)}, float64(100+i)
 			default:
 				c.value = float64(100 + i)
+			}
+			if c.wanted == nil {
+				c.wanted = c.value
 			}
 			cases = append(cases, c)
 		}
@@ -43,7 +49,7 @@ func fieldCases() (cases []fieldCase) {
 }
 
 // objectOf returns an object of an origin with every plain field of the cases.
-func objectOf(o matcher.Origin, cases []fieldCase) map[string]any {
+func objectOf(o matcher.Origin, cases []*fieldCase) map[string]any {
 	object := map[string]any{}
 	for _, c := range cases {
 		switch {
@@ -119,7 +125,7 @@ var fieldID, plainID = id(1), id(2)
 
 // writeFields stores two objects of every origin: fieldID with every field, and plainID
 // without fields.
-func writeFields(x *service, cases []fieldCase) {
+func writeFields(x *service, cases []*fieldCase) {
 	x.Helper()
 	for o := range matcher.Origins {
 		for _, id := range []string{fieldID, plainID} {
@@ -156,10 +162,10 @@ func putObject(x *service, o matcher.Origin, id string, fields map[string]any) {
 
 // findField reads the field, and checks that each of its filters finds the object by the
 // value of the field, and finds nothing by another value.
-func findField(x *service, c fieldCase) {
+func findField(x *service, c *fieldCase) {
 	x.Helper()
 	object := decodedObject(x, "/1/"+c.origin.String()+"/"+fieldID)
-	if got := valuesAt(object, c.Path()); len(got) != 1 || got[0] != c.value {
+	if got := valueAt(object, c.Path()); !cmp.Equal(got, c.value) {
 		x.Errorf("%s.%s is %v, want %v", c.origin, c.Path(), got, c.value)
 	}
 	for _, query := range c.queries() {
@@ -168,11 +174,14 @@ func findField(x *service, c fieldCase) {
 			x.Errorf("%s: %s found %v", c.origin, query, got)
 		}
 	}
-	other := c
-	if other.value = "another"; c.Kind == matcher.UUIDField {
-		other.value = plainID
-	} else if c.Kind == matcher.SmallField {
-		other.value = 77.0
+	other := *c
+	switch c.Kind {
+	case matcher.UUIDField:
+		other.wanted = plainID
+	case matcher.SmallField, matcher.SmallsField:
+		other.wanted = 77.0
+	default:
+		other.wanted = "another"
 	}
 	for _, query := range other.queries() {
 		if got := idsFound(x, c.origin, query); len(got) > 0 {
@@ -182,14 +191,14 @@ func findField(x *service, c fieldCase) {
 }
 
 // queries returns the queries that find the value with each filter of the field.
-func (c fieldCase) queries() (all []string) {
+func (c *fieldCase) queries() (all []string) {
 	for _, filter := range []string{c.Any, c.Is} {
 		if filter != "" {
-			all = append(all, url.Values{filter: {fmt.Sprint(c.value)}}.Encode())
+			all = append(all, url.Values{filter: {fmt.Sprint(c.wanted)}}.Encode())
 		}
 	}
 	if c.Range != "" {
-		all = append(all, fmt.Sprintf("%s__gte=%v&%s__lt=%v", c.Range, c.value, c.Range, c.value.(float64)+1))
+		all = append(all, fmt.Sprintf("%s__gte=%v&%s__lt=%v", c.Range, c.wanted, c.Range, c.wanted.(float64)+1))
 	}
 	return all
 }
@@ -211,7 +220,7 @@ func decodedObject(x *service, path string) (object map[string]any) {
 
 // matchField lets a plugin keep the rows with the value, and asks for the field as the
 // only target.
-func matchField(x *service, c fieldCase, cases []fieldCase) {
+func matchField(x *service, c *fieldCase, cases []*fieldCase) {
 	x.Helper()
 	target := c.Name
 	if c.Group != "" {
@@ -236,10 +245,10 @@ const whereLimit = 100
 
 // wherePlugin returns a plugin that keeps the rows with the value of a case. The limit of
 // the candidate set says which case: whereLimit plus its index.
-func wherePlugin(cases []fieldCase) string {
+func wherePlugin(cases []*fieldCase) string {
 	var list strings.Builder
 	for _, c := range cases {
-		value := string(testkit.Must(json.Marshal(c.value)))
+		value := string(testkit.Must(json.Marshal(c.wanted)))
 		fmt.Fprintf(&list, "  {%q, %s},\n", c.Path(), value)
 	}
 	return fmt.Sprintf(`
@@ -255,14 +264,14 @@ return M`, list.String(), whereLimit-1, whereLimit-1)
 
 // clearField removes the field from the object: with null in a PATCH of a face, and with a
 // PUT without the field.
-func clearField(x *service, c fieldCase, cases []fieldCase) {
+func clearField(x *service, c *fieldCase, cases []*fieldCase) {
 	x.Helper()
 	path := "/1/" + c.origin.String() + "/" + fieldID
 	putObject(x, c.origin, fieldID, objectOf(c.origin, cases))
 	if c.origin == matcher.Faces {
 		x.call("PATCH", path, fmt.Sprintf(`{%q:null}`, c.Name)).status(200)
 	} else {
-		others := slices.DeleteFunc(slices.Clone(cases), func(other fieldCase) bool { return other == c })
+		others := slices.DeleteFunc(slices.Clone(cases), func(other *fieldCase) bool { return other == c })
 		putObject(x, c.origin, fieldID, objectOf(c.origin, others))
 	}
 	if got := valuesAt(decodedObject(x, path), c.Path()); got != nil {

@@ -47,7 +47,7 @@ func specFields(t testing.TB) (fields []specField) {
 // TestSpecFields checks that x-fields of the document and the table of fields in
 // package matcher declare the same fields.
 func TestSpecFields(t *testing.T) {
-	kinds := map[matcher.FieldKind]string{matcher.TextField: "text", matcher.UUIDField: "uuid", matcher.SmallField: "small"}
+	kinds := map[matcher.FieldKind]string{matcher.TextField: "text", matcher.UUIDField: "uuid", matcher.SmallField: "small", matcher.SmallsField: "smalls"}
 	declared := map[string]*specField{}
 	for o := range matcher.Origins {
 		for _, f := range matcher.Fields(o) {
@@ -152,11 +152,13 @@ func fieldLines(t testing.TB, fields []specField, words []string) (lines []strin
 func (f *specField) schema(nullable bool) string {
 	text := map[string]string{
 		"text": "{type: string}", "uuid": "{$ref: '#/components/schemas/Id'}", "small": "{$ref: '#/components/schemas/Small'}",
+		"smalls": "{$ref: '#/components/schemas/Smalls'}",
 	}[f.Type]
 	if nullable {
 		text = map[string]string{
 			"text": "{type: string, nullable: true}", "uuid": "{type: string, format: uuid, nullable: true}",
-			"small": "{type: integer, minimum: 0, maximum: 255, nullable: true}",
+			"small":  "{type: integer, minimum: 0, maximum: 255, nullable: true}",
+			"smalls": "{nullable: true, allOf: [{$ref: '#/components/schemas/Smalls'}]}",
 		}[f.Type]
 		if f.Description != "" {
 			text = strings.TrimSuffix(text, "}") + ", description: '" + f.Description + "'}"
@@ -168,6 +170,9 @@ func (f *specField) schema(nullable bool) string {
 // filters returns the filters in a body.
 func (f *specField) filters() (lines []string) {
 	value := f.schema(false)
+	if f.Type == "smalls" {
+		value = "{$ref: '#/components/schemas/Small'}"
+	}
 	if f.Any != "" {
 		lines = append(lines, f.Any+": {type: array, items: "+value+"}")
 	}
@@ -182,7 +187,7 @@ func (f *specField) filters() (lines []string) {
 
 // parameters returns the filters in a query, as components of the document.
 func (f *specField) parameters() (lines []string) {
-	list := map[string]string{"text": "QueryText", "uuid": "QueryIds", "small": "QuerySmalls"}[f.Type]
+	list := map[string]string{"text": "QueryText", "uuid": "QueryIds", "small": "QuerySmalls", "smalls": "QuerySmalls"}[f.Type]
 	if f.Any != "" {
 		lines = append(lines, fmt.Sprintf("%s: {name: %s, in: query, allowEmptyValue: true, schema: {type: array, items: {$ref: '#/components/schemas/%s'}}}",
 			componentName(f.Any), f.Any, list))
@@ -216,7 +221,7 @@ func (f *specField) row() string {
 		name, _, _ := strings.Cut(line, ":")
 		filters = append(filters, "<code>"+name+"</code>")
 	}
-	value := map[string]string{"text": "text", "uuid": "id", "small": "0 to 255"}[f.Type]
+	value := map[string]string{"text": "text", "uuid": "id", "small": "0 to 255", "smalls": "0 to 255, or up to 16 of them"}[f.Type]
 	if f.Description != "" {
 		value += ": " + html.EscapeString(f.Description)
 	}

@@ -370,6 +370,12 @@ func forLua(v any) any {
 		return v.String()
 	case matcher.ID:
 		return v.String()
+	case []uint8:
+		numbers := make([]any, len(v))
+		for i := range v {
+			numbers[i] = float64(v[i])
+		}
+		return numbers
 	case []matcher.ID:
 		texts := make([]string, len(v))
 		for i := range v {

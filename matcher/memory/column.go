@@ -20,7 +20,7 @@ type column struct {
 	// = and !=, and it replaces oneOf. It is nil if there is no index. In a column with
 	// find, every row must have the field.
 	find func(s *Selection, values []any) (*Selection, error)
-	// value returns nil, a uint8, string, [matcher.Time], [matcher.ID] or []matcher.ID.
+	// value returns nil, a uint8, []uint8, string, [matcher.Time], [matcher.ID] or []matcher.ID.
 	value func(s *table.Snapshot, v *table.View, i int) any
 	// rank orders rows for Top. It is nil if the column has no numeric order.
 	rank func(v *table.View, i int) (rank int64, ok bool)

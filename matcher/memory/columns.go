@@ -24,9 +24,12 @@ var columns = func() (by [matcher.Origins]map[string]column) {
 			by[o][f.Path()] = smallColumn(func(c *table.Chunk) []matcher.Small { return c.Smalls[slot] })
 		}
 		for slot, f := range table.Shapes[o].Texts {
-			if f.Kind == matcher.UUIDField {
+			switch f.Kind {
+			case matcher.UUIDField:
 				by[o][f.Path()] = idColumn(slot)
-			} else {
+			case matcher.SmallsField:
+				by[o][f.Path()] = smallsColumn(slot)
+			default:
 				by[o][f.Path()] = textColumn(slot)
 			}
 		}

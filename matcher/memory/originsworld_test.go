@@ -60,7 +60,7 @@ func (w *world) event() *matcher.Event {
 	}
 	e := &matcher.Event{
 		Source: w.text("s", 5), HandlerID: w.maybeID(w.events), StreamID: w.maybeID(w.events), TrackID: w.text("t", 9), FaceID: w.maybeID(w.ids[:9]),
-		Emotion: small(), Mask: small(),
+		Emotion: small(), Mask: small(), ApparentAge: small(), SourceGroup: w.text("g", 3), SleeveLength: w.smalls(), BackpackState: w.smalls(),
 		Location: matcher.Location{City: w.text("c", 4), Area: w.text("a", 4), District: w.text("d", 4), Street: w.text("r", 4), HouseNumber: w.text("", 9)},
 		TopMatch: matcher.TopMatch{ObjectID: w.maybeID(w.ids[:9]), ExternalID: w.text("x", 5)},
 	}
@@ -89,6 +89,21 @@ func (w *world) event() *matcher.Event {
 		`{"shop":{"floor":3.0000000001},"name":null}`, `{"shop":{"floor":` + testkit.Pick(w.Rand, large...) + `}}`, `{"shop":{"floor":` + testkit.Pick(w.Rand, large...) + `}}`,
 	}...)
 	return e
+}
+
+// smalls returns no value, one, or a list of up to three.
+func (w *world) smalls() matcher.Smalls {
+	list := make([]uint8, w.IntN(4))
+	for i := range list {
+		list[i] = uint8(w.IntN(4))
+	}
+	switch w.IntN(3) {
+	case 0:
+		return ""
+	case 1:
+		return matcher.OneSmall(uint8(w.IntN(4)))
+	}
+	return matcher.SmallsOf(list)
 }
 
 // large has large integers, and their neighbours that are equal in float64.
@@ -128,7 +143,7 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 		return all
 	}
 	for range 1 + w.IntN(2) {
-		switch w.IntN(21) {
+		switch w.IntN(23) {
 		case 0:
 			f.IDs = subset(w, w.ids)
 		case 1:
@@ -173,6 +188,10 @@ func (w *world) filterOf(o matcher.Origin) matcher.Filter {
 		case 19:
 			e.TopMatchSimilarity = matcher.Range[float64]{GTE: new(w.Float64()), LT: testkit.Pick(w.Rand, []*float64{nil, new(0.75), new(2.0)}...)}
 		case 20:
+			on(&f, "sleeve_length").Smalls = subset(w, []uint8{0, 1, 2, 9})
+		case 21:
+			on(&f, "source_group").Texts = texts("g", 4)
+		case 22:
 			e.Meta = append(e.Meta, w.metaFilter())
 		}
 	}

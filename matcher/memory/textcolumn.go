@@ -114,9 +114,6 @@ func (s *Selection) compareText(field int, op, want string) (p filter.Predicate,
 		return filter.Without(filter.Within(column, 1, math.MaxUint32), s.textIn(field, []string{want})), true
 	}
 	lex := s.memory.tables.Lexicons.ForText(s.rows.Origin(), field)
-	if lex == nil {
-		return filter.Nothing, false
-	}
 	texts, ok := lex.All()
 	if !ok {
 		return filter.Nothing, false

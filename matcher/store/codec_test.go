@@ -93,13 +93,24 @@ func drawObject(t *rapid.T, table *listTable) *matcher.Object {
 	return o
 }
 
+func drawSmalls(t *rapid.T, label string) matcher.Smalls {
+	list := rapid.SliceOfN(rapid.Byte(), 0, matcher.SmallsMax).Draw(t, label)
+	switch {
+	case rapid.Bool().Draw(t, label+" list?"):
+		return matcher.SmallsOf(list)
+	case len(list) == 1:
+		return matcher.OneSmall(list[0])
+	}
+	return ""
+}
+
 // drawEvent draws the fields of an event. It returns nil if all fields are zero.
 func drawEvent(t *rapid.T) *matcher.Event {
 	text := func(label string) string { return rapid.StringN(0, 8, -1).Draw(t, label) }
 	e := &matcher.Event{
 		Source: text("source"), HandlerID: drawID(t, "handler"), StreamID: drawID(t, "stream"), TrackID: text("track"),
 		Tags: rapid.SliceOf(rapid.String()).Draw(t, "tags"), FaceID: drawID(t, "face"),
-		Emotion: drawSmall(t, "emotion"), Mask: drawSmall(t, "mask"),
+		Emotion: drawSmall(t, "emotion"), Mask: drawSmall(t, "mask"), ApparentAge: drawSmall(t, "apparent age"), SleeveLength: drawSmalls(t, "sleeve"),
 		Location: matcher.Location{City: text("city"), Area: text("area"), District: text("district"), Street: text("street"), HouseNumber: text("house")},
 		TopMatch: matcher.TopMatch{ObjectID: drawID(t, "top object"), ExternalID: text("top external")},
 		Meta:     text("meta"),

@@ -51,7 +51,7 @@ var fieldsByTag = func() (by [matcher.Origins][math.MaxUint8 + 1]*recordField) {
 // plainField returns the recordField of a plain field.
 func plainField(f *matcher.Field) recordField {
 	switch f.Kind {
-	case matcher.TextField:
+	case matcher.TextField, matcher.SmallsField:
 		return simpleField(f.Record,
 			func(dst []byte, o *matcher.Object) []byte { return appendText(dst, f.Record, f.Text(o)) },
 			func(d *decoder, o *matcher.Object) { f.SetText(o, string(d.bytes())) })

@@ -17,7 +17,8 @@ const (
 		`"tags":["b","a","b"],"face_id":` + textB + `,"age":33,"gender":0,"ethnic_group":2,"emotion":3,"mask":0,` +
 		`"location":{"city":"c","area":"a","district":"d","street":"s","house_number":"1/2","geo_position":{"longitude":-1.5,"latitude":2.25}},` +
 		`"top_match":{"object_id":` + textB + `,"external_id":"x","similarity":0},` +
-		`"meta":{"shop":{"floor":3,"name":"<é>\n"},"b":[1,18446744073709551615,-0.5,null,{}],"a":true}`
+		`"meta":{"shop":{"floor":3,"name":"<é>\n"},"b":[1,18446744073709551615,-0.5,null,{}],"a":true},` +
+		`"source_group":"g","apparent_age":34,"apparent_gender":1,"headwear_state":0,"sleeve_length":[2,2,255],"upper_clothing_color":[]`
 )
 
 func fullEvent() *matcher.Object {
@@ -29,9 +30,11 @@ func fullEvent() *matcher.Object {
 		Event: &matcher.Event{
 			EndTime: &end, Source: "cam-1", HandlerID: idA, StreamID: idB, TrackID: "t", Tags: []string{"b", "a", "b"}, FaceID: idB,
 			Emotion: matcher.SmallOf(3), Mask: matcher.SmallOf(0),
-			Location: matcher.Location{City: "c", Area: "a", District: "d", Street: "s", HouseNumber: "1/2", Position: &matcher.Position{Longitude: -1.5, Latitude: 2.25}},
-			TopMatch: matcher.TopMatch{ObjectID: idB, ExternalID: "x", Similarity: &similarity},
-			Meta:     `{"shop":{"floor":3,"name":"<é>\n"},"b":[1,18446744073709551615,-0.5,null,{}],"a":true}`,
+			Location:    matcher.Location{City: "c", Area: "a", District: "d", Street: "s", HouseNumber: "1/2", Position: &matcher.Position{Longitude: -1.5, Latitude: 2.25}},
+			TopMatch:    matcher.TopMatch{ObjectID: idB, ExternalID: "x", Similarity: &similarity},
+			Meta:        `{"shop":{"floor":3,"name":"<é>\n"},"b":[1,18446744073709551615,-0.5,null,{}],"a":true}`,
+			SourceGroup: "g", ApparentAge: matcher.SmallOf(34), ApparentGender: matcher.SmallOf(1),
+			HeadwearState: matcher.OneSmall(0), SleeveLength: matcher.SmallsOf([]uint8{2, 2, 255}), UpperClothingColor: matcher.SmallsOf(nil),
 		},
 	}
 }
@@ -121,6 +124,11 @@ func TestEventRefuses(t *testing.T) {
 	bad(`"tags":["a",5]`, "tags[1]: must be text, got 5")
 	bad(`"face_id":"00000000-0000-0000-0000-000000000000"`, "face_id: must not be the nil UUID")
 	bad(`"emotion":256`, "emotion: must be an integer from 0 to 255, got 256")
+	bad(`"sleeve_length":256`, "sleeve_length: must be an integer from 0 to 255, or an array of at most 16 of them, got 256")
+	bad(`"sleeve_length":"1"`, `sleeve_length: must be an integer from 0 to 255, or an array of at most 16 of them, got "1"`)
+	bad(`"sleeve_length":[1,1.5]`, "sleeve_length[1]: must be an integer from 0 to 255, got 1.5")
+	bad(`"sleeve_length":[[1]]`, "sleeve_length[0]: must be an integer from 0 to 255, got an array")
+	bad(`"sleeve_length":[`+strings.Repeat("1,", 16)+`1]`, "sleeve_length: must have at most 16 values, got 17")
 	bad(`"mask":-1`, "mask: must be an integer from 0 to 255, got -1")
 	bad(`"location":[]`, "location: must be an object, got an array")
 	bad(`"location":{"country":"x"}`, "location.country: unknown field")
@@ -184,7 +192,7 @@ func everyEventFilter() map[string][2]string {
 func fieldFilters(o matcher.Origin) map[string]string {
 	filters := map[string]string{}
 	for _, f := range matcher.Fields(o) {
-		value := map[matcher.FieldKind]string{matcher.TextField: `"t"`, matcher.UUIDField: textA, matcher.SmallField: "7"}[f.Kind]
+		value := map[matcher.FieldKind]string{matcher.TextField: `"t"`, matcher.UUIDField: textA, matcher.SmallField: "7", matcher.SmallsField: "7"}[f.Kind]
 		if f.Any != "" {
 			filters[f.Any] = "[" + value + "]"
 		}

@@ -119,7 +119,7 @@ func refused(t *testing.T, err error, code matcher.Code, detail string) {
 	if matcher.CodeOf(err) != code || !strings.Contains(err.Error(), detail) {
 		t.Errorf("%d %q\nwant %d %q", matcher.CodeOf(err), err, code, detail)
 	}
-	if len(err.Error()) > 300 {
+	if len(err.Error()) > 500 {
 		t.Errorf("the detail has %d bytes", len(err.Error()))
 	}
 }

@@ -222,6 +222,23 @@ func (w *Writer) optionalSmall(key string, s matcher.Small) {
 	}
 }
 
+func (w *Writer) optionalSmalls(key string, s matcher.Smalls) {
+	if s == "" {
+		return
+	}
+	w.Key(key)
+	values, isList := s.Values()
+	if !isList {
+		w.Int(int64(values[0]))
+		return
+	}
+	w.Array(len(values))
+	for _, n := range values {
+		w.Int(int64(n))
+	}
+	w.EndArray()
+}
+
 // ListAnswer is a list as clients see it.
 type ListAnswer struct {
 	matcher.List

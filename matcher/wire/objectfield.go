@@ -125,6 +125,10 @@ func (v value) plainField(f *matcher.Field, obj *matcher.Object) error {
 		id, err := v.objectID()
 		f.SetUUID(obj, id)
 		return err
+	case matcher.SmallsField:
+		numbers, err := v.smalls()
+		f.SetText(obj, string(numbers))
+		return err
 	default:
 		n, err := v.small()
 		f.SetSmall(obj, matcher.SmallOf(n))
@@ -139,6 +143,8 @@ func (w *Writer) plainField(f *matcher.Field, obj *matcher.Object) {
 		w.optionalText(f.Name, f.Text(obj))
 	case matcher.UUIDField:
 		w.optionalID(f.Name, f.UUID(obj))
+	case matcher.SmallsField:
+		w.optionalSmalls(f.Name, matcher.Smalls(f.Text(obj)))
 	default:
 		w.optionalSmall(f.Name, f.Small(obj))
 	}

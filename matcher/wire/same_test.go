@@ -125,7 +125,7 @@ func (g generator) event() any {
 	}
 	return g.maybe(map[string]any{"face_descriptor": map[string]any{"version": 1001, "data": base64Of(1, 2, 3, 4)}}, map[string]func() any{
 		"event_id": g.id, "end_time": func() any { return "2026-01-01T00:00:00.5+01:00" }, "source": text, "track_id": text,
-		"tags": listOf(g, func() any { return g.choose("a", "é") }), "emotion": small, "location": location, "top_match": top,
+		"tags": listOf(g, func() any { return g.choose("a", "é") }), "emotion": small, "sleeve_length": func() any { return g.choose(7.0, 256, nil, listOf(g, small)()) }, "location": location, "top_match": top,
 		"meta":            func() any { return map[string]any{"a": g.junk(4), "b": g.junk(4)} },
 		"body_descriptor": func() any { return map[string]any{"version": 3001, "data": base64Of(1, 2, 3, 4)} },
 	})

@@ -135,6 +135,26 @@ func (v value) small() (uint8, error) {
 	return uint8(i), err
 }
 
+// smalls returns an enumeration of which an object may have several values.
+func (v value) smalls() (matcher.Smalls, error) {
+	if v.kind() != kindArray {
+		n, err := v.integer(0, math.MaxUint8)
+		if err != nil {
+			err = v.mustBe(fmt.Sprintf("an integer from 0 to 255, or an array of at most %d of them", matcher.SmallsMax))
+		}
+		return matcher.OneSmall(uint8(n)), err
+	}
+	if v.len() > matcher.SmallsMax {
+		return "", badInput("must have at most %d values, got %d", matcher.SmallsMax, v.len())
+	}
+	list := make([]uint8, v.len())
+	err := v.array(func(i int, v value) (err error) {
+		list[i], err = v.small()
+		return err
+	})
+	return matcher.SmallsOf(list), err
+}
+
 // number returns a number from lo to hi.
 func (v value) number(lo, hi float64) (float64, error) {
 	f, ok := v.float()

@@ -88,6 +88,8 @@ func (q *Query) AddColumns(f *matcher.Filter) {
 			q.add(q.textIn(f.Field, f.Texts))
 		case matcher.UUIDField:
 			q.add(q.textIn(f.Field, IDTexts(f.UUIDs)))
+		case matcher.SmallsField:
+			q.add(q.smallsIn(f.Field, f.Smalls))
 		}
 	}
 	if q.origin == matcher.Events {

@@ -61,6 +61,35 @@ func TextIn(field int, want []string, lex *table.Lexicon) Predicate {
 	})
 }
 
+// smallsIn returns a predicate on a field of small numbers. It passes rows that have one
+// of want. If the origin does not have the field, no row passes.
+func (q *Query) smallsIn(f *matcher.Field, want []uint8) Predicate {
+	slot := slices.Index(table.Shapes[q.origin].Texts, f)
+	if slot < 0 {
+		return Nothing
+	}
+	return SmallsThat(slot, q.tables.Lexicons.ForText(q.origin, slot), func(n uint8) bool { return slices.Contains(want, n) })
+}
+
+// SmallsThat returns a predicate that passes rows with a number, in a field of small
+// numbers, for which passes returns true. The field must have a column of hashes. lex is
+// its lexicon, or nil.
+func SmallsThat(field int, lex *table.Lexicon, passes func(uint8) bool) Predicate {
+	column := func(c *table.Chunk) []uint32 { return c.Hashes[field] }
+	if texts, ok := lex.All(); ok {
+		var hashes []uint32
+		for hash, text := range texts {
+			if matcher.Smalls(text).Any(passes) {
+				hashes = append(hashes, hash)
+			}
+		}
+		return Hashed(column, hashes, nil)
+	}
+	return ByRow(func(v *table.View, i int) bool {
+		return column(v.Chunk)[i] != 0 && matcher.Smalls(v.Text(i, field)).Any(passes)
+	})
+}
+
 // IDTexts returns ids in the form in which records store them.
 func IDTexts(ids []matcher.ID) []string {
 	texts := make([]string, len(ids))

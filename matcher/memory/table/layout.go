@@ -13,7 +13,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // Shape describes how an origin stores its plain fields.
 type Shape struct {
 	Smalls []*matcher.Field // each has a column
-	Texts  []*matcher.Field // texts and UUIDs in record order; those with a column of hashes come first
+	Texts  []*matcher.Field // texts, UUIDs and lists of small numbers in record order; those with a column of hashes come first
 	Hashes int              // number of texts that have a column of hashes
 }
 

@@ -87,8 +87,11 @@ func (l *Lexicon) Find(hash uint32, text string) (maybe, exact bool) {
 	return ok && known == text, true
 }
 
-// All returns the texts by hash. ok is false if the lexicon is incomplete.
+// All returns the texts by hash. ok is false if the lexicon is incomplete or nil.
 func (l *Lexicon) All() (texts map[uint32]string, ok bool) {
+	if l == nil {
+		return nil, false
+	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if l.full || len(l.clashes) > 0 {

@@ -15,6 +15,8 @@ func passesField(f *matcher.FieldFilter, x *matcher.Object) bool {
 		return slices.Contains(f.UUIDs, value)
 	case uint8:
 		return (f.Smalls == nil || slices.Contains(f.Smalls, value)) && InRange(f.Range, value)
+	case []uint8:
+		return slices.ContainsFunc(value, func(n uint8) bool { return slices.Contains(f.Smalls, n) })
 	default:
 		return false // absent
 	}
@@ -40,6 +42,15 @@ func FieldOf(x *matcher.Object, name string) any {
 		}
 		return nil
 	}
+	smalls := func(s matcher.Smalls) any {
+		switch values, isList := s.Values(); {
+		case isList:
+			return values
+		case values != nil:
+			return values[0]
+		}
+		return nil
+	}
 	common := map[string]any{
 		x.Origin.Singular() + "_id": id(x.ID), "account_id": id(x.Account), "create_time": x.CreateTime, "external_id": text(x.ExternalID),
 		"user_data": text(x.UserData), "age": small(x.Age), "gender": small(x.Gender), "ethnic_group": small(x.EthnicGroup),
@@ -60,5 +71,9 @@ func FieldOf(x *matcher.Object, name string) any {
 		"location.city": text(e.Location.City), "location.area": text(e.Location.Area), "location.district": text(e.Location.District),
 		"location.street": text(e.Location.Street), "location.house_number": text(e.Location.HouseNumber),
 		"top_match.object_id": id(e.TopMatch.ObjectID), "top_match.external_id": text(e.TopMatch.ExternalID),
+		"source_group": text(e.SourceGroup), "apparent_age": small(e.ApparentAge), "apparent_gender": small(e.ApparentGender),
+		"headwear_state": smalls(e.HeadwearState), "sleeve_length": smalls(e.SleeveLength), "upper_clothing_color": smalls(e.UpperClothingColor),
+		"backpack_state": smalls(e.BackpackState), "lower_garment_type": smalls(e.LowerGarmentType), "lower_garment_color": smalls(e.LowerGarmentColor),
+		"shoes_apparent_color": smalls(e.ShoesApparentColor), "headwear_apparent_color": smalls(e.HeadwearApparentColor),
 	}[name]
 }
