@@ -152,6 +152,42 @@ func TestEventRefuses(t *testing.T) {
 	}
 }
 
+// TestFilterAliases checks that a second name of a filter means the same as the first, and
+// that a request cannot have both.
+func TestFilterAliases(t *testing.T) {
+	d := newDecoder(t)
+	for alias, values := range map[string][3]string{
+		"top_similar_object_ids":             {"top_match_object_ids", `[` + textA + `]`, idA.String()},
+		"top_similar_external_ids":           {"top_match_external_ids", `["x"]`, "x"},
+		"top_similar_object_similarity__gte": {"top_match_similarity__gte", "0.25", "0.25"},
+		"top_similar_object_similarity__lt":  {"top_match_similarity__lt", "0.75", "0.75"},
+	} {
+		name, body, query := values[0], values[1], values[2]
+		both := "is another name of " + name + ", which is also given"
+		want, err := d.QueryFilter(matcher.Events, once(map[string]string{name: query}))
+		if err != nil || want.IsZero() {
+			t.Fatal(name, err)
+		}
+		got, err := d.QueryFilter(matcher.Events, once(map[string]string{alias: query}))
+		if diff := cmp.Diff(want, got, sameField); err != nil || diff != "" {
+			t.Error(alias, err, diff)
+		}
+		_, err = d.QueryFilter(matcher.Events, once(map[string]string{alias: query, name: query}))
+		refused(t, err, matcher.CodeBadInput, alias+": "+both)
+		_, err = d.QueryFilter(matcher.Faces, once(map[string]string{alias: query}))
+		refused(t, err, matcher.CodeBadInput, alias+": unknown filter of faces")
+		request, err := d.Match(JSON, []byte(matchBody(rawRef, `{"filters":{"origin":"events","`+alias+`":`+body+`}}`)), matcher.FaceDescriptor)
+		if err != nil {
+			t.Fatal(alias, err)
+		}
+		if diff := cmp.Diff(want, request.Candidates[0].Filter, sameField); diff != "" {
+			t.Error(alias, diff)
+		}
+		_, err = d.Match(JSON, []byte(matchBody(rawRef, `{"filters":{"origin":"events","`+name+`":`+body+`,"`+alias+`":`+body+`}}`)), matcher.FaceDescriptor)
+		refused(t, err, matcher.CodeBadInput, alias+": "+both)
+	}
+}
+
 // everyEventFilter returns each filter of events, as JSON and as a query writes it.
 func everyEventFilter() map[string][2]string {
 	filters := map[string][2]string{

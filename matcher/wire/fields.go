@@ -82,10 +82,25 @@ func plainFilter(field *matcher.Field, list bool) filterField {
 	}
 }
 
-// filterField returns the filter of o with the name key.
-func (d *Decoder) filterField(o matcher.Origin, key string) (filterField, error) {
+// filterAliases are the names that LUNA PLATFORM uses for filters of events.
+var filterAliases = map[string]string{
+	"top_similar_object_ids":             "top_match_object_ids",
+	"top_similar_external_ids":           "top_match_external_ids",
+	"top_similar_object_similarity__gte": "top_match_similarity__gte",
+	"top_similar_object_similarity__lt":  "top_match_similarity__lt",
+}
+
+// filterField returns the filter of o with the name key. given reports whether the
+// request has a filter of some name.
+func (d *Decoder) filterField(o matcher.Origin, key string, given func(name string) bool) (filterField, error) {
 	if field, ok := filterFields[o][key]; ok {
 		return field, nil
+	}
+	if name := filterAliases[key]; name != "" && o == matcher.Events {
+		if given(name) {
+			return filterField{}, badInput("is another name of %s, which is also given", name)
+		}
+		return filterFields[o][name], nil
 	}
 	if path, ok := strings.CutPrefix(key, "meta."); ok && o == matcher.Events {
 		return d.metaFilter(path)

@@ -111,11 +111,12 @@ func readOrigin(filters value) (matcher.Origin, error) {
 // filter is absent, more objects than intended could be matched or deleted.
 func (b *binder) bindFilters(o matcher.Origin, v value) (matcher.Filter, error) {
 	var f matcher.Filter
+	given := func(name string) bool { _, ok := v.field(name); return ok }
 	err := v.strictFields(func(key string, v value) error {
 		if key == "origin" {
 			return nil
 		}
-		field, err := b.filterField(o, key)
+		field, err := b.filterField(o, key, given)
 		if err != nil {
 			return err
 		}

@@ -47,8 +47,9 @@ func QueryInteger(text string) (n int64, ok bool) {
 func (d *Decoder) QueryFilter(o matcher.Origin, q Query) (matcher.Filter, error) {
 	var f matcher.Filter
 	b := binder{Decoder: d, now: d.Now()}
+	given := func(name string) bool { return q[name] != nil }
 	for _, name := range slices.Sorted(maps.Keys(q)) { // sorted, so that the error is always the same
-		field, err := b.filterField(o, name)
+		field, err := b.filterField(o, name, given)
 		if err == nil {
 			err = b.bindQuery(&f, field, name, q[name])
 		}

@@ -23,7 +23,7 @@ func TestQueryLists(t *testing.T) {
 	d := newDecoder(t)
 	lists := 0
 	check := func(o matcher.Origin, name string) {
-		field, err := d.filterField(o, name)
+		field, err := d.filterField(o, name, func(string) bool { return false })
 		if err != nil {
 			t.Fatal(err)
 		}
