@@ -182,9 +182,9 @@ func builtin() []Version {
 			all = append(all, Version{Number: n, Type: t, Length: length, Scale: 128, Similarity: defaultCalibration})
 		}
 	}
-	addVersions(FaceDescriptor, 512, 54, 56, 57, 58, 59, 60, 62, 65)
+	addVersions(FaceDescriptor, 512, 54, 56, 57, 58, 59, 60, 62, 64, 65)
 	addVersions(BodyDescriptor, 2048, 102, 103, 104)
-	addVersions(BodyDescriptor, 512, 105, 106, 107, 108, 110)
+	addVersions(BodyDescriptor, 512, 105, 106, 107, 108, 110, 116)
 	return all
 }
 

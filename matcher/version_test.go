@@ -14,13 +14,13 @@ func TestBuiltInVersions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[uint32]matcher.Version{}
-	for _, n := range []uint32{54, 56, 57, 58, 59, 60, 62, 65} {
+	for _, n := range []uint32{54, 56, 57, 58, 59, 60, 62, 64, 65} {
 		want[n] = matcher.Version{Type: matcher.FaceDescriptor, Length: 512}
 	}
 	for _, n := range []uint32{102, 103, 104} {
 		want[n] = matcher.Version{Type: matcher.BodyDescriptor, Length: 2048}
 	}
-	for _, n := range []uint32{105, 106, 107, 108, 110} {
+	for _, n := range []uint32{105, 106, 107, 108, 110, 116} {
 		want[n] = matcher.Version{Type: matcher.BodyDescriptor, Length: 512}
 	}
 	for n, w := range want {
@@ -63,7 +63,7 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("256 float32 values have %d bytes, want 1024", size)
 	}
 	all := registry.Versions()
-	if n := len(all); n != 19 || all[4].Number != 59 || all[16].Number != 1001 || all[17].Number != 2001 {
+	if n := len(all); n != 21 || all[4].Number != 59 || all[18].Number != 1001 || all[19].Number != 2001 {
 		t.Errorf("%d versions in this order: %v", n, all)
 	}
 	for _, v := range all {

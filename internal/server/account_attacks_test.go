@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"nearside/matcher"
 )
 
 // withAccount returns the text of a JSON object on one line, with the account of o. Both
@@ -60,6 +62,10 @@ func (o owner) event(n int) string {
 		"external_id":"%s","user_data":"%s","tags":["%s","shared"],"face_id":"%s","age":%d,"gender":%d,"ethnic_group":%d,"emotion":%d,"mask":%d`,
 		o.id(n), o.time(n), o.time(n+20), o.text("source"), o.id(30), o.id(31), o.key(n), o.key(n), o.text("user"), o.text("tag"), o.id(n),
 		o.number, o.number, o.number, o.number, o.number))
+	text += fmt.Sprintf(`,"source_group":"%s","apparent_age":%d,"apparent_gender":%d`, o.text("group"), o.number, o.number)
+	for _, f := range smallsFields() {
+		text += fmt.Sprintf(`,"%s":[%d]`, f.Name, o.number)
+	}
 	return text + strings.NewReplacer("\n", "", "\t", "").Replace(fmt.Sprintf(`,"location":{"city":"%s","area":"%s","district":"%s","street":"%s","house_number":"%s",
 		"geo_position":{"longitude":%d.25,"latitude":%d.25}},"top_match":{"object_id":"%s","external_id":"%s","similarity":0.%d},
 		"meta":{"shop":{"floor":%d,"name":"%s"},"more":"%s"},"face_descriptor":%s,"body_descriptor":%s}`,
@@ -185,9 +191,12 @@ func (o owner) filters(origin string) []filter {
 	}
 	for name, field := range map[string]string{
 		"sources": "source", "track_ids": "key", "tags": "tag", "cities": "city", "areas": "area", "districts": "district", "streets": "street",
-		"house_numbers": "house", "top_match_external_ids": "top", "meta.shop.name__in": "shop",
+		"house_numbers": "house", "top_match_external_ids": "top", "top_similar_external_ids": "top", "source_groups": "group", "meta.shop.name__in": "shop",
 	} {
 		all = append(all, filter{name, quoted(o.text(field))})
+	}
+	for _, f := range smallsFields() {
+		all = append(all, filter{f.Any, "[" + number + "]"})
 	}
 	slices.SortFunc(all, func(a, b filter) int { return strings.Compare(a.name+a.json, b.name+b.json) })
 	return append(all,
@@ -196,7 +205,14 @@ func (o owner) filters(origin string) []filter {
 		filter{"geo_position", fmt.Sprintf(`{"origin_longitude":%d,"origin_latitude":%d,"longitude_delta":1,"latitude_delta":1}`, o.number/4, o.number/4)},
 		filter{"end_time__gte", `"2031-01-01T00:00:00Z"`}, filter{"end_time__lt", `"2032-01-01T00:00:00Z"`},
 		filter{"top_match_object_ids", quoted(o.id(32))}, filter{"top_match_similarity__gte", "0.2"}, filter{"top_match_similarity__lt", "0.21"},
+		filter{"top_similar_object_ids", quoted(o.id(32))}, filter{"top_similar_object_similarity__gte", "0.2"}, filter{"top_similar_object_similarity__lt", "0.21"},
+		filter{"apparent_age__gte", number}, filter{"apparent_age__lt", "203"}, filter{"apparent_gender", number},
 		filter{"meta.shop.floor__gte", number}, filter{"meta.shop.floor__lt", "203"}, filter{"meta.shop.name__eq", `"` + o.text("shop") + `"`})
+}
+
+// smallsFields returns the fields of events that have several numbers.
+func smallsFields() []*matcher.Field {
+	return slices.DeleteFunc(slices.Clone(matcher.Fields(matcher.Events)), func(f *matcher.Field) bool { return f.Kind != matcher.SmallsField })
 }
 
 // filtered are requests with each filter, in every place where a filter can be.

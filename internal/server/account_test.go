@@ -5,13 +5,22 @@ import (
 	"testing"
 )
 
-// TestAccounts checks that objects of another account or of no account are not
-// visible.
+// TestAccounts checks that objects of another account or of no account are not visible,
+// however a request gives its account.
 func TestAccounts(t *testing.T) {
+	for _, place := range []string{"account_id", "Luna-Account-Id"} {
+		t.Run(place, func(t *testing.T) { checkAccounts(t, place) })
+	}
+}
+
+func checkAccounts(t *testing.T, place string) {
 	x := start(t)
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
 	as := func(method, path, body, account string) *answer {
 		t.Helper()
+		if place != "account_id" {
+			return x.call(method, path, body, place, account)
+		}
 		separator := "?"
 		if strings.Contains(path, "?") {
 			separator = "&"
@@ -27,7 +36,7 @@ func TestAccounts(t *testing.T) {
 	x.call("POST", "/1/lists", `{"list_id":"`+id(3)+`"}`).status(201)
 
 	// Objects without an account are stored with a zero ID, which no request may name.
-	as("GET", "/1/faces", "", "00000000-0000-0000-0000-000000000000").fault(12022, "account_id", "0000")
+	as("GET", "/1/faces", "", "00000000-0000-0000-0000-000000000000").fault(12022, place, "0000")
 
 	// Reading.
 	x.call("GET", "/1/faces/"+id(1), "").status(200).part("account_id", `"`+a+`"`)
@@ -101,6 +110,11 @@ func TestAccounts(t *testing.T) {
 	x.call("GET", "/1/faces/"+id(10), "").fault(22004)
 	as("POST", "/1/import?list_id="+id(2), face(12, data)+"\n", a).status(200).part("rejected", "1")
 
+	// The account in the query and in the header.
+	x.call("GET", "/1/faces?account_id="+a, "", "Luna-Account-Id", strings.ToUpper(a)).status(200).part("count", "2")
+	x.call("GET", "/1/faces?account_id="+a, "", "Luna-Account-Id", b).fault(31000, "Luna-Account-Id", a, b)
+	x.call("GET", "/1/faces", "", "Luna-Account-Id", "x").fault(12022, "Luna-Account-Id", "x")
+	x.call("GET", "/1/faces", "", "Luna-Account-Id", "").fault(12022, "Luna-Account-Id")
 	x.call("GET", "/1/faces?account_id=x", "").fault(12022, "account_id", "x")
 	x.call("GET", "/1/faces?account_id=", "").fault(12022, "account_id")
 	x.call("GET", "/1/faces?account_id="+a+"&account_id="+b, "").fault(12022, "account_id", "must be given once")

@@ -55,7 +55,7 @@ type exchange struct {
 	// unacceptable is the error of an Accept header that allows neither format.
 	// Errors are sent as JSON then.
 	unacceptable error
-	account      *matcher.ID  // ?account_id; nil: absent
+	account      *matcher.ID  // ?account_id or Luna-Account-Id; nil: neither is given
 	query        wire.Query   // the parameters in operation.query, and account_id
 	filters      wire.Query   // the other parameters of a route with filters
 	code         matcher.Code // of the error that was sent; 0: no error
@@ -151,6 +151,9 @@ func (x *exchange) prepare() (err error) {
 		if err := x.readQuery(); err != nil {
 			return err
 		}
+		if err := x.readAccount(); err != nil {
+			return err
+		}
 	}
 	if err := x.checkMemory(); err != nil {
 		return err
@@ -172,7 +175,7 @@ func (x *exchange) checkMemory() error {
 	return nil
 }
 
-// readQuery checks the query parameters and reads account_id.
+// readQuery checks the query parameters.
 func (x *exchange) readQuery() error {
 	op := &x.operation
 	all, err := x.parameters()
@@ -200,19 +203,49 @@ func (x *exchange) readQuery() error {
 			}
 		}
 	}
+	return nil
+}
+
+// accountHeader is the header that has the meaning of the parameter account_id.
+const accountHeader = "Luna-Account-Id"
+
+// readAccount reads the account from the query and from the header. readQuery has checked
+// that the query has it at most once.
+func (x *exchange) readAccount() error {
 	text, given, _ := x.query.Value("account_id")
-	if !given {
-		return nil
+	if given {
+		id, err := parseAccount("account_id", text)
+		if err != nil {
+			return err
+		}
+		x.account = &id
 	}
+	switch headers := x.Request.Header.PeekAll(accountHeader); {
+	case len(headers) > 1:
+		return matcher.Errorf(matcher.CodeBadInput, "%s: must be given once, got %d headers", accountHeader, len(headers))
+	case len(headers) == 1:
+		id, err := parseAccount(accountHeader, string(headers[0]))
+		if err != nil {
+			return err
+		}
+		if x.account != nil && *x.account != id {
+			return matcher.Errorf(matcher.CodeAccountConflict, "%s: %s is another account than the query's %s", accountHeader, id, x.account)
+		}
+		x.account = &id
+	}
+	return nil
+}
+
+// parseAccount parses the ID of an account. place names it in the request.
+func parseAccount(place, text string) (matcher.ID, error) {
 	id, err := matcher.ParseID(text)
 	if err != nil {
-		return matcher.Errorf(matcher.CodeBadInput, "account_id: %w", err)
+		return id, matcher.Errorf(matcher.CodeBadInput, "%s: %w", place, err)
 	}
 	if id.IsZero() {
-		return matcher.Errorf(matcher.CodeBadInput, "account_id: must not be the nil UUID, got %s", id)
+		return id, matcher.Errorf(matcher.CodeBadInput, "%s: must not be the nil UUID, got %s", place, id)
 	}
-	x.account = &id
-	return nil
+	return id, nil
 }
 
 // parameter returns a query parameter. readQuery has checked that it is given at

@@ -87,13 +87,13 @@ func (x *exchange) sendMatches(req *wire.MatchRequest, answer *route.Answer) err
 // forwarded reports whether another nearside server sent the request.
 func (x *exchange) forwarded() bool { return len(x.Request.Header.Peek(remote.Forwarded)) > 0 }
 
-// checkAccount refuses an account that differs from ?account_id. path is the prefix
+// checkAccount refuses an account that differs from that of the request. path is the prefix
 // of account_id in the request.
 func (x *exchange) checkAccount(given *matcher.ID, path string) error {
 	if given == nil || x.account == nil || *given == *x.account {
 		return nil
 	}
-	return matcher.Errorf(matcher.CodeAccountConflict, "%saccount_id: %s is another account than the query's %s", path, given, x.account)
+	return matcher.Errorf(matcher.CodeAccountConflict, "%saccount_id: %s is another account than the request's %s", path, given, x.account)
 }
 
 // descriptorVersion returns ?descriptor_version, or 0 if it is absent.
