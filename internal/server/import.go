@@ -21,7 +21,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	owners := s.options.Store.Owners()
+	owners := x.options.Store.Owners()
 	if err := owners.CheckOrigin(o); err != nil {
 		return err
 	}
