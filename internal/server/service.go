@@ -77,7 +77,7 @@ func (s *Server) readyz(_ context.Context, x *exchange) error {
 		return startingError(s.progress.Load())
 	}
 	if err := x.options.Store.Err(); err != nil {
-		return matcher.Errorf(matcher.CodeUnavailable, "%w", err)
+		return matcher.Errorf(matcher.CodeUnavailable, "the server is not ready: %w", err)
 	}
 	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }
