@@ -105,8 +105,11 @@ func (r idleReader) Read(p []byte) (n int, err error) {
 }
 
 // wait waits for input. It is called before each Read. Read returns the error of the
-// wait.
+// wait. Only during wait can the client be slow: between two reads, the import waits for
+// other memory, for a worker or for the store.
 func (r idleReader) wait() {
+	r.x.bodyRoom.proceed()
+	defer r.x.bodyRoom.pause()
 	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
 	_ = r.x.input.wait()
 }
