@@ -77,13 +77,13 @@ func TestDamageIsRemembered(t *testing.T) {
 	noLeaks(t)
 	c, want, marked, _ := markedDir(t)
 	for range 2 {
+		before := filesOf(t, marked)
 		s, warnings, resume := openMarked(t, c.copyOf(), marked)
 		wantRefused(t, s, "the file DAMAGED says: found ", "writes are accepted if that finds no damage")
 		if len(warnings) != 1 || !strings.Contains(warnings[0], "nothing can be written: the data directory is damaged") {
 			t.Errorf("warnings: %q", warnings)
 		}
 		s.opts.Applier.(*model).equal(t, want)
-		before := filesOf(t, marked)
 		s.endTasks() // as Close does first
 		close(resume)
 		testkit.Check(t, s.Close())
