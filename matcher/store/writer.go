@@ -42,7 +42,7 @@ type request struct {
 // If ctx ends before fn starts, fn does not run. If ctx ends later, Commit still
 // waits for the result. Commit returns an error of fn unchanged. CodeFull means
 // that there is too little disk space or memory. CodeUnavailable means that the
-// store is closed or poisoned; if it is poisoned, whether the write is stored is
+// store is closed, damaged or poisoned; if it is poisoned, whether the write is stored is
 // unknown until the store is opened again.
 func (s *Store) Commit(ctx context.Context, fn func(tx *Tx) error) error {
 	return s.submit(&request{ctx: ctx, fn: fn, done: make(chan struct{})})
@@ -92,7 +92,7 @@ func (s *Store) enqueue(r *request) error {
 	if s.closed {
 		return matcher.Errorf(matcher.CodeUnavailable, "store: the data directory is closed")
 	}
-	if err := s.poison.fault(); err != nil {
+	if err := s.Err(); err != nil {
 		return err
 	}
 	if r.ctx.Err() != nil {
