@@ -133,6 +133,7 @@ func (r *restoredChunk) read(ctx context.Context, dir string, t *table.Tables, r
 	}
 	in := &sectionReader{ctx: ctx, file: f, at: HeaderBytes, sections: sections}
 	for _, p := range c.Sections(n) {
+		table.Populate(p)
 		in.read(p)
 	}
 	for _, copied := range c.CoarseCopies() {
