@@ -29,7 +29,7 @@ type Options struct {
 type Tables struct {
 	sync.RWMutex
 	Newest   *Snapshot
-	Rows     [matcher.Origins]map[matcher.ID]uint32
+	Rows     [matcher.Origins]*RowMap
 	Accounts map[matcher.ID]uint32 // ordinal by ID
 	Tallies  [matcher.Origins]Tally
 	Misfits  map[uint32]int // by version number: how many descriptors do not fit their version
@@ -45,12 +45,12 @@ type Tables struct {
 	// Only the writer uses these.
 	Open     map[Kind]uint32 // index of the chunk that takes new rows
 	Arenas   map[*Chunk]*Arena
-	filled   []fullChunk         // chunks that became full since the last commit
-	spare    map[Kind][]*Chunk   // mapped by Promise, so that a commit cannot fail
-	promised map[Kind]int        // rows that have room reserved but are not appended yet
-	dropped  int                 // bytes of chunks dropped since the last garbage collection
-	adopted  map[uint32]*members // rows of lists that Adopt collects for FinishAdopting
-	packing  []byte              // scratch memory of packList
+	filled   []fullChunk       // chunks that became full since the last commit
+	spare    map[Kind][]*Chunk // mapped by Promise, so that a commit cannot fail
+	promised map[Kind]int      // rows that have room reserved but are not appended yet
+	dropped  int               // bytes of chunks dropped since the last garbage collection
+	adopted  adopted
+	packing  []byte // scratch memory of packList
 
 	Bytes     atomic.Int64 // of all rows, including dead ones
 	DeadBytes atomic.Int64 // of dead rows
@@ -80,12 +80,12 @@ func (t *Tables) reset() {
 	t.Newest = &Snapshot{}
 	t.Lexicons = newLexicons(t.options)
 	for i := range t.Rows {
-		t.Rows[i] = map[matcher.ID]uint32{}
+		t.Rows[i] = &RowMap{}
 	}
 	t.lists = Lists{}
 	t.listIndex = idindex.New(func(ordinal uint32) matcher.ID { return t.lists.At(ordinal).ID })
 	t.large = map[uint32]*members{}
-	t.adopted = nil
+	t.adopted = adopted{}
 	t.Accounts = map[matcher.ID]uint32{}
 	t.Tallies = [matcher.Origins]Tally{}
 	t.Misfits = map[uint32]int{}
@@ -109,7 +109,7 @@ func (t *Tables) Snapshot() *Snapshot {
 func (t *Tables) Find(o matcher.Origin, id matcher.ID) (snap *Snapshot, row uint32, ok bool) {
 	t.RLock()
 	defer t.RUnlock()
-	row, ok = t.Rows[o][id]
+	row, ok = t.Rows[o].Find(id)
 	return t.Newest, row, ok
 }
 
@@ -118,7 +118,7 @@ func (t *Tables) Find(o matcher.Origin, id matcher.ID) (snap *Snapshot, row uint
 func (t *Tables) RowsOf(o matcher.Origin, ids []matcher.ID) *Bitmap {
 	rows := make([]uint32, 0, len(ids))
 	for _, id := range ids {
-		if row, ok := t.Rows[o][id]; ok {
+		if row, ok := t.Rows[o].Find(id); ok {
 			rows = append(rows, row)
 		}
 	}
