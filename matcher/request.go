@@ -88,7 +88,7 @@ type Match struct {
 	CreateTime Time
 	Distance   float64
 	Similarity float64
-	Object     *Object // without descriptors; nil: not filled in yet
+	Object     *Object // without descriptors; nil: the targets need only the ID, or it is not filled in yet
 }
 
 // Scan explains how an answer was computed (docs/api.md, Explain).

@@ -144,10 +144,9 @@ func (p *pair) check(t *testing.T, subs []matcher.SubRequest, want []memorytest.
 
 // matches returns the rows of the answer without their objects.
 func (p *Search) matches() []matcher.Match {
-	var rows []matcher.Match
-	for _, h := range p.Ranked() {
-		d := p.Distance(h)
-		rows = append(rows, matcher.Match{ID: p.id(h), CreateTime: p.time(h), Distance: d, Similarity: p.version.SimilarityOf(d)})
+	_, rows := p.Ranked()
+	for i := range rows {
+		rows[i].Similarity = p.version.SimilarityOf(rows[i].Distance)
 	}
 	return rows
 }
