@@ -138,22 +138,18 @@ func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []mat
 // matchesOf returns the answer to sub: the rows that found has found in snap.
 func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
 	defer found.Release()
-	hits, rows := found.Ranked()
-	similarity := sub.Version.SimilarityFunc()
-	for i := range rows {
-		rows[i].Similarity = similarity(rows[i].Distance)
-	}
+	rows := found.Ranked(sub.Version.SimilarityFunc())
 	if onlyID(sub.Candidates) {
 		return rows, nil
 	}
-	origin := sub.Candidates.Origin
+	hits, origin := found.Hits(), sub.Candidates.Origin
 	if err := reserveTexts(ctx, snap, origin, hits); err != nil {
 		return nil, err
 	}
 	objects := make([]matcher.Object, len(hits))
 	for i, h := range hits {
 		objects[i] = snap.Object(origin, h.Row)
-		rows[i].Object = &objects[i]
+		rows[i].Object, rows[i].CreateTime = &objects[i], objects[i].CreateTime
 	}
 	return rows, nil
 }

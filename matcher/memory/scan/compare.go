@@ -280,10 +280,10 @@ func (w *scanner) takeRows(s *slabView, q, at int, mask uint64, values []int32) 
 		w.takeCoarse(s, q, at, mask, values)
 		return true
 	}
-	found := w.pending[q]
+	found, norm, first := w.pending[q], w.queries.Distance(q, 0), m.strip.base+uint32(at)
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		found = append(found, Hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
+		found = append(found, Hit{float64(uint32(values[i]) + norm), first + uint32(i)})
 	}
 	full := len(found) >= m.search.batch
 	if full {

@@ -1,7 +1,9 @@
 package scan
 
 import (
+	"encoding/binary"
 	"math"
+	"math/bits"
 	"slices"
 	"sync"
 
@@ -18,20 +20,33 @@ const largeMin = 256
 // Hits above the bound are dropped when there are too many.
 type large struct {
 	levels
-	hits []Hit
-	next int // number of hits at which some are dropped
+	hits   []Hit
+	next   int     // number of hits at which some are dropped
+	ranker *ranker // set when the hits are sorted
 }
 
-var larges = sync.Pool{New: func() any { return new(large) }}
+// larges keeps the memory of large answers, by the number of bits of the limit, so that an
+// answer neither holds far more memory than it needs nor grows from a much smaller one.
+var larges [bits.UintSize + 1]sync.Pool
 
 func newLarge(limit int) *large {
-	l := larges.Get().(*large)
+	l, ok := larges[bits.Len(uint(limit))].Get().(*large)
+	if !ok {
+		l = new(large)
+	}
 	l.levels.reset(limit)
 	l.hits, l.next = l.hits[:0], limit
 	return l
 }
 
-func (l *large) release() { larges.Put(l) }
+func (l *large) release() {
+	class := bits.Len(uint(l.limit))
+	if l.ranker != nil {
+		rankers[class].Put(l.ranker)
+		l.ranker = nil
+	}
+	larges[class].Put(l)
+}
 
 // hitsMax returns the maximum number of hits that a large answer holds. With more room,
 // hits are dropped less often.
@@ -40,24 +55,33 @@ func hitsMax(limit int) int { return max(2*limit, min(4*limit, 1<<14)) }
 // offerLarge is offer for a large answer. It needs no IDs: all hits of the level in which
 // the answer ends are kept, unless there are too many.
 func (p *Search) offerLarge(found []Hit) {
-	l, bound := p.large, p.within()
-	for _, h := range found {
-		if !(h.value <= bound) { // NaN is not a distance
-			continue
-		}
-		if len(l.hits) == cap(l.hits) { // append alone copies large slices more often
-			l.hits = slices.Grow(l.hits, max(8, len(l.hits)))
-		}
-		l.hits = append(l.hits, h)
-		l.add(h.value)
-		if len(l.hits) == l.next {
+	l := p.large
+	for len(found) > 0 {
+		n := min(len(found), l.next-len(l.hits))
+		l.take(found[:n], p.within())
+		if found = found[n:]; len(l.hits) == l.next {
 			p.dropAbove()
-			bound = p.within()
 		}
 	}
 	if l.lower() {
 		p.lowerBound()
 	}
+}
+
+// take adds and counts those hits that are within bound, the bound of the search.
+func (l *large) take(found []Hit, bound float64) {
+	if cap(l.hits)-len(l.hits) < len(found) { // append alone copies large slices more often
+		l.hits = slices.Grow(l.hits, max(len(found), len(l.hits)))
+	}
+	hits := l.hits
+	for _, h := range found {
+		if h.value <= bound { // false for NaN, which is not a distance
+			hits = append(hits, h)
+			l.counts[l.of(h.value)]++
+		}
+	}
+	l.within += len(hits) - len(l.hits)
+	l.hits = hits
 }
 
 // dropAbove drops the hits above the bound, and counts the others by narrower levels.
@@ -95,43 +119,49 @@ func keepWithin(hits []Hit, bound float64) []Hit {
 
 // ranker is the memory in which a large answer is sorted.
 type ranker struct {
-	keys         []rowKey // of the hits, in the order in which they arrived
-	order, spare []Hit    // Row is the index in keys
+	ids          []matcher.ID // of the hits, in the order in which they arrived
+	order, spare []Hit        // Row is the index in ids
 }
 
-// rowKey is what an answer needs of each row.
-type rowKey struct {
-	id   matcher.ID
-	time matcher.Time
-}
+// rankers keeps rankers, like larges.
+var rankers [bits.UintSize + 1]sync.Pool
 
-var rankers = sync.Pool{New: func() any { return new(ranker) }}
-
-// rankLarge is Ranked for a large answer. It reads the keys of all rows before it sorts
-// the hits, because these are almost in the order of memory.
-func (p *Search) rankLarge() ([]Hit, []matcher.Match) {
-	l, r := p.large, rankers.Get().(*ranker)
-	defer rankers.Put(r)
+// rankLarge is Ranked for a large answer. It reads the IDs of all rows before it sorts the
+// hits, because these are almost in the order of memory.
+func (p *Search) rankLarge(similarity func(distance float64) float64) []matcher.Match {
+	l := p.large
+	r, ok := rankers[bits.Len(uint(p.limit))].Get().(*ranker)
+	if !ok {
+		r = new(ranker)
+	}
+	l.ranker = r
 	l.hits = keepWithin(l.hits, p.within())
 	n := len(l.hits)
-	r.keys = slices.Grow(r.keys[:0], n)[:n]
+	r.ids = slices.Grow(r.ids[:0], n)[:n]
 	r.order = slices.Grow(r.order[:0], n)[:n]
 	r.spare = slices.Grow(r.spare[:0], n)[:n]
 	for i, h := range l.hits {
 		v, at := p.snap.At(p.origin, h.Row)
-		r.keys[i] = rowKey{v.IDs[at], v.Times[at]}
+		r.ids[i] = v.IDs[at]
 		r.order[i] = Hit{h.value, uint32(i)}
 	}
 	r.sort()
 	rows := make([]matcher.Match, min(n, p.limit))
 	for i := range rows {
-		h := &r.order[i]
-		k := &r.keys[h.Row]
-		rows[i] = matcher.Match{ID: k.id, CreateTime: k.time, Distance: p.Distance(*h)}
-		h.Row = l.hits[h.Row].Row
+		h, row := r.order[i], &rows[i]
+		row.ID, row.Distance = r.ids[h.Row], p.Distance(h)
+		row.Similarity = similarity(row.Distance)
 	}
-	l.hits = l.hits[:copy(l.hits, r.order[:len(rows)])]
-	return l.hits, rows
+	return rows
+}
+
+// ranked is Hits for a large answer.
+func (l *large) ranked() []Hit {
+	ranked := l.ranker.spare[:min(len(l.hits), l.limit)]
+	for i := range ranked {
+		ranked[i] = l.hits[l.ranker.order[i].Row]
+	}
+	return ranked
 }
 
 // sort sorts order by value, and hits of equal value by ID.
@@ -142,9 +172,33 @@ func (r *ranker) sort() {
 		for hi < len(r.order) && r.order[hi].value == r.order[lo].value {
 			hi++
 		}
-		if hi-lo > 1 {
-			slices.SortFunc(r.order[lo:hi], func(a, b Hit) int { return r.keys[a.Row].id.Compare(r.keys[b.Row].id) })
+		switch tied := r.order[lo:hi]; {
+		case len(tied) > tiesFew:
+			slices.SortFunc(tied, func(a, b Hit) int { return r.ids[a.Row].Compare(r.ids[b.Row]) })
+		case len(tied) > 1:
+			r.sortFew(tied)
 		}
 		lo = hi
 	}
+}
+
+// tiesFew is the largest number of hits of equal value that sortFew sorts.
+const tiesFew = 12
+
+// sortFew sorts a few hits by ID. Most runs of equal values are short.
+func (r *ranker) sortFew(tied []Hit) {
+	for i := 1; i < len(tied); i++ {
+		for j := i; j > 0 && r.before(tied[j], tied[j-1]); j-- {
+			tied[j], tied[j-1] = tied[j-1], tied[j]
+		}
+	}
+}
+
+// before reports whether the ID of a is before that of b.
+func (r *ranker) before(a, b Hit) bool {
+	x, y := &r.ids[a.Row], &r.ids[b.Row]
+	if first, second := binary.BigEndian.Uint64(x[:]), binary.BigEndian.Uint64(y[:]); first != second {
+		return first < second
+	}
+	return x.Compare(*y) < 0
 }

@@ -30,15 +30,6 @@ func (l *levels) of(value float64) int {
 	return max(0, min(int(float64(value-l.least)*l.scale), levelCount-1))
 }
 
-// add counts a hit.
-func (l *levels) add(value float64) {
-	level := l.of(value)
-	l.counts[level]++
-	if level <= l.top {
-		l.within++
-	}
-}
-
 // lower lowers top as far as limit hits stay within. It reports whether top has changed.
 func (l *levels) lower() bool {
 	before := l.top
@@ -73,14 +64,17 @@ func (l *levels) recount(hits []Hit) {
 	l.lower()
 }
 
-// bound returns a value above which no row belongs to the answer.
+// bound returns the largest value in levels 0..top, or most if that is smaller.
 func (l *levels) bound() float64 {
 	if l.scale == 0 || l.top == levelCount-1 {
 		return l.most
 	}
-	v := l.least + float64(l.top+1)/l.scale
-	for l.of(v) <= l.top { // the division was rounded down
-		v = math.Nextafter(v, math.Inf(1))
+	v := l.least + float64(l.top+1)/l.scale // exact except for rounding
+	for l.of(v) > l.top {
+		v = math.Nextafter(v, math.Inf(-1))
+	}
+	for next := math.Nextafter(v, math.Inf(1)); l.of(next) <= l.top; next = math.Nextafter(v, math.Inf(1)) {
+		v = next
 	}
 	return min(v, l.most)
 }

@@ -114,20 +114,34 @@ func (p *Search) before(a, b Hit) bool {
 	return p.compare(a, b) < 0
 }
 
-// Ranked returns the hits and the rows of the answer, both in its order. The rows have no
-// similarity and no object yet. The job must be done.
-func (p *Search) Ranked() ([]Hit, []matcher.Match) {
+// Ranked returns the rows of the answer in its order. They have no object, and a time only
+// if the order is by time. The job must be done.
+func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Match {
 	if p.large != nil {
-		return p.rankLarge()
+		return p.rankLarge(similarity)
 	}
 	if len(p.hits) > p.limit {
 		p.dropLater()
 	}
 	slices.SortFunc(p.hits, p.compare)
 	rows := make([]matcher.Match, len(p.hits))
-	for i, h := range p.hits {
-		v, at := p.snap.At(p.origin, h.Row)
-		rows[i] = matcher.Match{ID: v.IDs[at], CreateTime: v.Times[at], Distance: p.Distance(h)}
+	for i, h := range p.hits { // this only copies: the rows are far apart in memory, and the processor waits for several of them at a time
+		rows[i].ID = p.id(h)
+		if p.order != matcher.BySimilarity {
+			rows[i].CreateTime = p.time(h)
+		}
 	}
-	return p.hits, rows
+	for i, h := range p.hits {
+		rows[i].Distance = p.Distance(h)
+		rows[i].Similarity = similarity(rows[i].Distance)
+	}
+	return rows
+}
+
+// Hits returns the hits of the rows that Ranked has returned. They are valid until Release.
+func (p *Search) Hits() []Hit {
+	if p.large != nil {
+		return p.large.ranked()
+	}
+	return p.hits
 }

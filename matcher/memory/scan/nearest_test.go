@@ -31,10 +31,9 @@ var streams = map[string]func(r *rand.Rand, i, n int) float64{
 
 // newTestSearch returns a search over n rows whose IDs are in no order.
 func newTestSearch(n, limit int) *Search {
-	chunk := &table.Chunk{IDs: make([]matcher.ID, n), Times: make([]matcher.Time, n)}
+	chunk := &table.Chunk{IDs: make([]matcher.ID, n)}
 	for i := range chunk.IDs {
 		chunk.IDs[i] = matcher.ID{byte(i * 167), byte(i >> 8), byte(i)}
-		chunk.Times[i] = matcher.Time(i)
 	}
 	snap := &table.Snapshot{}
 	snap.Views[matcher.Faces] = []table.View{{Chunk: chunk, Rows: n}}
@@ -75,12 +74,12 @@ func testNearest(t *testing.T, p *Search, all []Hit) {
 			t.Fatalf("bound %v is below %v", p.within(), want[len(want)-1].value)
 		}
 	}
-	got, rows := p.Ranked()
-	if !slices.Equal(got, want) {
+	rows := p.Ranked(math.Cbrt)
+	if !slices.Equal(p.Hits(), want) {
 		t.Fatal("wrong hits")
 	}
 	for i, h := range want {
-		if rows[i] != (matcher.Match{ID: p.id(h), CreateTime: p.time(h), Distance: h.value}) {
+		if rows[i] != (matcher.Match{ID: p.id(h), Distance: h.value, Similarity: math.Cbrt(h.value)}) {
 			t.Fatalf("row %d is %+v, want that of hit %v", i, rows[i], h)
 		}
 	}
@@ -152,7 +151,7 @@ func BenchmarkNearest(b *testing.B) {
 					}
 					p.offer(found)
 				}
-				p.Ranked()
+				p.Ranked(math.Cbrt)
 				p.Release()
 			}
 		})

@@ -144,9 +144,9 @@ func (p *pair) check(t *testing.T, subs []matcher.SubRequest, want []memorytest.
 
 // matches returns the rows of the answer without their objects.
 func (p *Search) matches() []matcher.Match {
-	_, rows := p.Ranked()
-	for i := range rows {
-		rows[i].Similarity = p.version.SimilarityOf(rows[i].Distance)
+	rows := p.Ranked(p.version.SimilarityFunc())
+	for i, h := range p.Hits() {
+		rows[i].CreateTime = p.time(h)
 	}
 	return rows
 }

@@ -14,16 +14,16 @@ import (
 // Search is one reference of a job: its descriptor, the order in which rows are ranked,
 // and the hits so far. Workers share it.
 type Search struct {
-	snap     *table.Snapshot
-	origin   matcher.Origin
-	version  *matcher.Version
-	query    []byte    // the descriptor
-	floats   []float32 // the same values for float32
-	inverse  float64   // cosine only: 1/|query|
-	order    matcher.Order
-	limit    int
-	cut      float64 // largest value that passes the threshold
-	batch    int     // number of hits that a worker collects before it offers them
+	snap    *table.Snapshot
+	origin  matcher.Origin
+	version *matcher.Version
+	query   []byte    // the descriptor
+	floats  []float32 // the same values for float32
+	inverse float64   // cosine only: 1/|query|
+	order   matcher.Order
+	limit   int
+	cut     float64 // largest value that passes the threshold
+	batch   int     // number of hits that a worker collects before it offers them
 
 	bound atomic.Uint64 // bits of the float64 value above which a row cannot become a hit
 	mu    sync.Mutex
@@ -76,8 +76,8 @@ func (p *Search) prepare() {
 	p.bound.Store(math.Float64bits(p.cut))
 }
 
-// Release returns the memory of the search for use by others. The hits that Ranked
-// returned must not be used after that.
+// Release returns the memory of the search for use by others. The search must not be used
+// after that.
 func (p *Search) Release() {
 	if p.large != nil {
 		p.large.release()
