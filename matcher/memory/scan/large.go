@@ -34,7 +34,7 @@ func newLarge(limit int) *large {
 	if !ok {
 		l = new(large)
 	}
-	l.levels.reset(limit)
+	l.reset(limit)
 	l.hits, l.next = l.hits[:0], limit
 	return l
 }
