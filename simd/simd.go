@@ -70,8 +70,10 @@ type Kernel struct {
 	groupU8   int         // queries of a full group
 	wideU8    wideFunc    // for groups of more than NarrowMax queries
 
-	within withinFuncs
-	probes probes
+	within   withinFuncs
+	oneOf    oneOfFuncs
+	oneOfMax int // see OneOfMax
+	probes   probes
 }
 
 // scanFunc does the work of ScanU8 after its checks.
