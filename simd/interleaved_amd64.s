@@ -1546,7 +1546,7 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+// func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-96
 	MOVQ      consts+32(FP), AX
@@ -1580,7 +1580,7 @@ TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-96
 	MOVQ      72(CX), CX
 	XORQ      R8, R8
 	MOVQ      next+64(FP), R9
-	MOVQ      rate+88(FP), R12
+	MOVQ      bytes+88(FP), R12
 	MOVQ      $-1, R13
 	XORQ      R10, R10
 	XORQ      R11, R11
@@ -1620,7 +1620,7 @@ prefetch:
 	JAE        nextBlock
 
 prefetched:
-	SUBQ $+4096, R13
+	SUBQ DX, R13
 	JNS  prefetch
 
 advance:
@@ -2074,7 +2074,7 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+// func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-96
 	MOVQ      consts+32(FP), AX
@@ -2116,7 +2116,7 @@ TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-96
 	MOVQ      72(CX), CX
 	XORQ      R8, R8
 	MOVQ      next+64(FP), R9
-	MOVQ      rate+88(FP), R12
+	MOVQ      bytes+88(FP), R12
 	MOVQ      $-1, R13
 	XORQ      R10, R10
 	XORQ      R11, R11
@@ -2166,7 +2166,7 @@ prefetch:
 	JAE        nextBlock
 
 prefetched:
-	SUBQ $+4096, R13
+	SUBQ DX, R13
 	JNS  prefetch
 
 advance:
@@ -2824,7 +2824,7 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+// func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-96
 	MOVQ      consts+32(FP), AX
@@ -2874,7 +2874,7 @@ TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-96
 	MOVQ      72(CX), CX
 	XORQ      R8, R8
 	MOVQ      next+64(FP), R9
-	MOVQ      rate+88(FP), R12
+	MOVQ      bytes+88(FP), R12
 	MOVQ      $-1, R13
 	XORQ      R10, R10
 	XORQ      R11, R11
@@ -2934,7 +2934,7 @@ prefetch:
 	JAE        nextBlock
 
 prefetched:
-	SUBQ $+4096, R13
+	SUBQ DX, R13
 	JNS  prefetch
 
 advance:

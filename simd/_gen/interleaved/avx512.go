@@ -97,7 +97,7 @@ func tile512(name string, width int) {
 	}
 	j := GP64()
 	XORQ(j, j)
-	ahead := newPrefetch()
+	ahead := newPrefetch(end)
 
 	Label("line")
 	var r [tileBlocks]reg.VecVirtual
@@ -124,21 +124,22 @@ func tile512(name string, width int) {
 
 // prefetch requests the lines of the next tile in memory order, at a steady rate: memory
 // delivers fewer lines than a burst would request, and a burst delays the loads of rows.
+//
+// Each line of the tile adds the bytes to prefetch to the debt, and each prefetched line
+// takes the size of a block from it. So the last line of the tile pays the debt exactly.
 type prefetch struct {
-	block      reg.Register // address of the slice of the current block
-	at, end    reg.Register // the current line and the end of its block
-	rate, debt reg.Register // debt is negative if no line is due
+	block       reg.Register // address of the slice of the current block
+	at, end     reg.Register // the current line and the end of its block
+	bytes, debt reg.Register // debt is negative if no line is due
+	size        reg.Register // of a block
 }
 
-// prefetchUnit is the debt of one line.
-const prefetchUnit = 4096
-
-func newPrefetch() *prefetch {
-	p := &prefetch{pointer("next"), GP64(), GP64(), Load(Param("rate"), GP64()), GP64()}
+func newPrefetch(size reg.Register) *prefetch {
+	p := &prefetch{pointer("next"), GP64(), GP64(), Load(Param("bytes"), GP64()), GP64(), size}
 	MOVQ(I32(-1), p.debt)
 	XORQ(p.at, p.at)
 	XORQ(p.end, p.end)
-	TESTQ(p.rate, p.rate)
+	TESTQ(p.bytes, p.bytes)
 	JZ(LabelRef("line"))
 	start := GP64()
 	IMUL3Q(I32(slice), Load(Param("block"), GP64()), start)
@@ -156,7 +157,7 @@ func (p *prefetch) load() {
 
 // step prefetches the lines that are due after a line of this tile.
 func (p *prefetch) step() {
-	ADDQ(p.rate, p.debt)
+	ADDQ(p.bytes, p.debt)
 	JS(LabelRef("advance"))
 	Label("prefetch")
 	PREFETCHT1(Mem{Base: p.at})
@@ -164,7 +165,7 @@ func (p *prefetch) step() {
 	CMPQ(p.at, p.end)
 	JAE(LabelRef("nextBlock"))
 	Label("prefetched")
-	SUBQ(I32(prefetchUnit), p.debt)
+	SUBQ(p.size, p.debt)
 	JNS(LabelRef("prefetch"))
 	Label("advance")
 }
@@ -180,7 +181,7 @@ func (p *prefetch) nextBlock() {
 	p.load()
 	JMP(LabelRef("prefetched"))
 	Label("stop")
-	XORQ(p.rate, p.rate)
+	XORQ(p.bytes, p.bytes)
 	MOVQ(I32(-1), p.debt)
 	JMP(LabelRef("advance"))
 }
