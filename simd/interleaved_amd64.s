@@ -1586,14 +1586,31 @@ TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-96
 	XORQ      R11, R11
 	TESTQ     R12, R12
 	JZ        line
+	MOVQ      at+80(FP), R14
 	MOVQ      block+72(FP), R10
 	IMUL3Q    $+24, R10, R10
 	ADDQ      R10, R9
-	MOVQ      (R9), R10
-	MOVQ      8(R9), R11
-	ADDQ      R10, R11
-	MOVQ      at+80(FP), R14
-	ADDQ      R14, R10
+	ORQ       R14, R10
+	JNZ       place
+
+page:
+	MOVQ       (R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       24(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       48(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       72(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	ADDQ       $+4096, R11
+	CMPQ       R11, DX
+	JB         page
+
+place:
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	ADDQ R14, R10
 
 line:
 	VMOVDQU64    (BX)(R8*1), Z9
@@ -2122,14 +2139,31 @@ TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-96
 	XORQ      R11, R11
 	TESTQ     R12, R12
 	JZ        line
+	MOVQ      at+80(FP), R14
 	MOVQ      block+72(FP), R10
 	IMUL3Q    $+24, R10, R10
 	ADDQ      R10, R9
-	MOVQ      (R9), R10
-	MOVQ      8(R9), R11
-	ADDQ      R10, R11
-	MOVQ      at+80(FP), R14
-	ADDQ      R14, R10
+	ORQ       R14, R10
+	JNZ       place
+
+page:
+	MOVQ       (R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       24(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       48(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       72(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	ADDQ       $+4096, R11
+	CMPQ       R11, DX
+	JB         page
+
+place:
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	ADDQ R14, R10
 
 line:
 	VMOVDQU64    (BX)(R8*1), Z17
@@ -2880,14 +2914,31 @@ TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-96
 	XORQ      R11, R11
 	TESTQ     R12, R12
 	JZ        line
+	MOVQ      at+80(FP), R14
 	MOVQ      block+72(FP), R10
 	IMUL3Q    $+24, R10, R10
 	ADDQ      R10, R9
-	MOVQ      (R9), R10
-	MOVQ      8(R9), R11
-	ADDQ      R10, R11
-	MOVQ      at+80(FP), R14
-	ADDQ      R14, R10
+	ORQ       R14, R10
+	JNZ       place
+
+page:
+	MOVQ       (R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       24(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       48(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       72(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	ADDQ       $+4096, R11
+	CMPQ       R11, DX
+	JB         page
+
+place:
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	ADDQ R14, R10
 
 line:
 	VMOVDQU64    (BX)(R8*1), Z25

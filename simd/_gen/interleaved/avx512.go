@@ -141,12 +141,31 @@ func newPrefetch(size reg.Register) *prefetch {
 	XORQ(p.end, p.end)
 	TESTQ(p.bytes, p.bytes)
 	JZ(LabelRef("line"))
-	start := GP64()
+	start, offset := GP64(), Load(Param("at"), GP64())
 	IMUL3Q(I32(slice), Load(Param("block"), GP64()), start)
 	ADDQ(start, p.block)
+	ORQ(offset, start)
+	JNZ(LabelRef("place"))
+	p.touchPages()
+	Label("place")
 	p.load()
-	ADDQ(Load(Param("at"), GP64()), p.at)
+	ADDQ(offset, p.at)
 	return p
+}
+
+// touchPages prefetches the first line of each page of the next tile, if this group
+// prefetches the first of them. The CPU looks up the addresses of several pages at once.
+// With a steady rate, it would look up one after the other, and wait each time.
+func (p *prefetch) touchPages() {
+	const page = 4096
+	Label("page")
+	for b := range tileBlocks {
+		MOVQ(Mem{Base: p.block, Disp: b * slice}, p.at)
+		PREFETCHT1(Mem{Base: p.at, Index: p.end, Scale: 1})
+	}
+	ADDQ(I32(page), p.end)
+	CMPQ(p.end, p.size)
+	JB(LabelRef("page"))
 }
 
 func (p *prefetch) load() {
