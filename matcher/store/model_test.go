@@ -31,6 +31,7 @@ type model struct {
 	lists   map[matcher.ID]*matcher.List
 	admit   func([]Change) error
 	applies int
+	held    int // calls of Hold without Apply or Withdraw
 }
 
 func newModel() *model {
@@ -46,10 +47,15 @@ func (m *model) Admit(changes []Change) error {
 	return nil
 }
 
+func (m *model) Hold() { m.held++ }
+
+func (m *model) Withdraw() { m.held-- }
+
 func (m *model) Apply(changes []Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.applies++
+	m.held = max(0, m.held-1) // Open applies without Hold
 	for _, c := range changes {
 		switch c.Kind {
 		case PutObject:

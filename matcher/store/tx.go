@@ -14,7 +14,7 @@ import (
 )
 
 // Tx is a running transaction. It reads the committed state, the writes of earlier
-// transactions of its group, and its own writes. It is valid only inside the
+// transactions that are not applied yet, and its own writes. It is valid only inside the
 // function that received it.
 type Tx struct {
 	store   *Store
@@ -75,7 +75,7 @@ func (tx *Tx) readRecord(k key) ([]byte, error) {
 	}
 	rec, ok := tx.local[k]
 	if !ok {
-		rec, ok = tx.group.overlay[k]
+		rec, ok = tx.group.find(k)
 	}
 	if !ok && tx.mayBeCommitted(k) {
 		value, closer, err := tx.store.db.Get(k[:])
