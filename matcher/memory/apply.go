@@ -69,7 +69,7 @@ func (m *Memory) Apply(changes []store.Change) {
 	for i, c := range changes {
 		switch c.Kind {
 		case store.PutObject:
-			u.Publish(c.Object.Origin, c.Object.ID, rows[i])
+			u.Publish(c.Object.Origin, c.Object.ID, rows[i], c.Created)
 		case store.DeleteObject:
 			u.Remove(c.Origin, c.ID)
 		case store.PutList:

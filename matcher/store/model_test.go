@@ -59,6 +59,9 @@ func (m *model) Apply(changes []Change) {
 	for _, c := range changes {
 		switch c.Kind {
 		case PutObject:
+			if c.Created && m.objects[objectKey(c.Object.Origin, c.Object.ID)] != nil {
+				panic("an object was created twice")
+			}
 			for _, id := range c.Object.Lists {
 				if m.lists[id] == nil {
 					panic("a face in a list that does not exist")
