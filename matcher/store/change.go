@@ -15,14 +15,14 @@ const (
 
 // Change is one durable change of the data.
 type Change struct {
-	Kind   ChangeKind
-	Object *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
+	Kind ChangeKind
 	// Created is set for a PutObject if no object has this ID before it. It saves the
 	// applier a search. If it is not set, there may be such an object.
 	Created bool
-	Origin  matcher.Origin // DeleteObject
-	ID      matcher.ID     // DeleteObject, DeleteList
-	List    *matcher.List  // PutList
+	Object  *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
+	Origin  matcher.Origin  // DeleteObject
+	ID      matcher.ID      // DeleteObject, DeleteList
+	List    *matcher.List   // PutList
 }
 
 // Applier keeps a copy of the stored data in memory. The store calls its methods from

@@ -115,7 +115,7 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, rec *lineRecord,
 		}
 		return tx.putLine(o, rec)
 	}
-	c := &rec.face // a copy, because the lists of the caller's object must not change
+	c := rec.face // a copy, because the lists of the caller's object must not change
 	lists := listsOf(old)
 	if line.HasLists {
 		lists = o.Lists

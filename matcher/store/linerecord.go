@@ -13,10 +13,10 @@ import (
 // everything except the field of lists. Only the writer knows the numbers of lists and
 // the lists of a stored object.
 type lineRecord struct {
-	face  matcher.Object // a copy of a face, without lists
-	bytes []byte         // the record without lists; the capacity has room for them
-	lists int            // where the field of lists belongs in bytes
-	sum   uint32         // checksum of the key and of bytes before lists
+	face  *matcher.Object // a copy of a face, without lists
+	bytes []byte          // the record without lists; the capacity has room for them
+	lists int             // where the field of lists belongs in bytes
+	sum   uint32          // checksum of the key and of bytes before lists
 }
 
 // prepare computes the record of o, which must not change afterwards. It returns buffer,
@@ -31,8 +31,9 @@ func (r *lineRecord) prepare(o *matcher.Object, buffer []byte) []byte {
 	k := objectKey(o.Origin, o.ID)
 	r.sum = crc32.Update(crc32.Checksum(k[:], castagnoli), castagnoli, r.bytes[:r.lists])
 	if o.Origin == matcher.Faces {
-		r.face = *o
-		r.face.Lists = nil
+		c := *o
+		c.Lists = nil
+		r.face = &c
 	}
 	return buffer
 }
