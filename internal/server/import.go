@@ -59,7 +59,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
 	in := idleReader{x}
 	lines := &lineReader{in: in, origin: o, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
-	im := &importer{x: x, room: room, commits: commits, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
+	im := &importer{x: x, target: x.options.Store.NewImport(x.account), room: room, commits: commits, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
 		return matcher.Errorf(e.Code, "%s%w; %d lines were accepted", afterLine(lines.count), err, im.accepted)

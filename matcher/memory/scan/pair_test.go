@@ -85,7 +85,7 @@ func (p *pair) commit(t testing.TB, changes ...store.Change) {
 		for i, c := range part {
 			switch c.Kind {
 			case store.PutObject:
-				u.Publish(c.Object.Origin, c.Object.ID, rows[i])
+				u.Publish(c.Object.Origin, c.Object.ID, rows[i], c.Created)
 			case store.DeleteObject:
 				u.Remove(c.Origin, c.ID)
 			default:

@@ -104,7 +104,7 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 	if ok && open == index {
 		delete(t.Open, k)
 	}
-	if t.reserve(k, old.Live()+t.promised[k]) != nil {
+	if t.reserve(k, old.Live()+t.promised.rows[k]+t.heldRows(k)) != nil {
 		if ok {
 			t.Open[k] = open
 		}

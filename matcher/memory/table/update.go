@@ -137,10 +137,12 @@ func (u *Update) account(id matcher.ID) uint32 {
 	return n + 1
 }
 
-// Publish makes row the row of id and deletes its older row, if any. The caller must hold
-// the lock.
-func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32) {
-	u.Remove(o, id)
+// Publish makes row the row of id and deletes its older row, if any. If created is set,
+// there is no older row. The caller must hold the lock.
+func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32, created bool) {
+	if !created {
+		u.Remove(o, id)
+	}
 	u.tables.Rows[o].Set(id, row)
 	u.enlist(o, row)
 	v, i := u.next.At(o, row)
