@@ -41,14 +41,15 @@ func (x *service) awaitNoHeads() {
 	})
 }
 
-// firstEnded waits until the server has answered one of the slow requests, and returns its
-// connection.
+// firstEnded waits until the server has ended one of the slow requests because it is slow,
+// and returns its connection. Slow requests that wait for room themselves may be refused
+// with 503 before that.
 func (x *service) firstEnded(slow []*raw) *raw {
 	x.Helper()
 	ended := make(chan *raw, len(slow))
 	for _, c := range slow {
 		go func() { // ends with the connection
-			if _, err := c.in.Peek(1); err == nil {
+			if head, err := c.in.Peek(len("HTTP/1.1 408")); err == nil && string(head) != "HTTP/1.1 503" {
 				ended <- c
 			}
 		}()
