@@ -34,6 +34,7 @@ type size struct {
 	rows         int           // rows of the main set
 	peerRows     int           // rows of the sets that peers search, too
 	listRows     int           // rows of the set with many lists of 100
+	largeRows    int           // rows of the section large
 	probeMiB     int           // size of the region of the stream probe
 	rounds       int           // rounds for a bar
 	figureRounds int           // rounds for other figures
@@ -44,8 +45,8 @@ type size struct {
 // fullSize has a main set of 512 MiB. The main set of shortSize has 64 MiB, and a
 // cache may hold a part of it, so the stream probe reads as many bytes as the set has.
 var (
-	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, listRows: 10_000_000, probeMiB: 512, rounds: 9, figureRounds: 5, slowRounds: 5, duration: 3 * time.Second}
-	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, listRows: 1_000_000, probeMiB: 64, rounds: 3, figureRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
+	fullSize  = size{rows: 1 << 20, peerRows: 1 << 18, listRows: 10_000_000, largeRows: 10_000_000, probeMiB: 512, rounds: 9, figureRounds: 5, slowRounds: 5, duration: 3 * time.Second}
+	shortSize = size{rows: 1 << 17, peerRows: 1 << 15, listRows: 1_000_000, largeRows: 1_000_000, probeMiB: 64, rounds: 3, figureRounds: 3, slowRounds: 1, duration: 500 * time.Millisecond}
 )
 
 func main() {
@@ -60,6 +61,7 @@ func main() {
 	flag.StringVar(&o.known, "known", "bench/known-misses.md", "file with the known misses")
 	flag.StringVar(&o.temp, "temp", "", "folder for gigabytes of temporary files (default: the system's)")
 	rows := flag.Int("rows", 0, "rows of the main set; 0 means 1,048,576, or 131,072 with -short")
+	large := flag.Int("large-rows", 0, "rows of the section large; 0 means 10,000,000, or 1,000,000 with -short")
 	flag.Parse()
 	o.size = fullSize
 	if o.short {
@@ -68,6 +70,9 @@ func main() {
 	if *rows > 0 {
 		o.size.rows = *rows
 		o.size.peerRows = max(1024, *rows/4)
+	}
+	if *large > 0 {
+		o.size.largeRows = *large
 	}
 	if o.table {
 		if err := o.writeRatios(); err != nil {
@@ -106,7 +111,8 @@ func run(ctx context.Context, o *options) (missed int, err error) {
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	for _, section := range sections {
-		if o.only != "" && !slices.Contains(strings.Split(o.only, ","), section.name) || o.gates && !section.bars {
+		named := slices.Contains(strings.Split(o.only, ","), section.name)
+		if (o.only != "" || section.named) && !named || o.gates && !section.bars {
 			continue
 		}
 		start := time.Now()
@@ -117,7 +123,9 @@ func run(ctx context.Context, o *options) (missed int, err error) {
 		s.logf("   %s took %v", section.name, time.Since(start).Round(time.Second))
 	}
 	bars := gate.Bars
-	if o.only != "" { // bars of other sections do not count
+	if o.only == "" {
+		s.skipBars("run make bench-large", largeBars...)
+	} else { // bars of other sections do not count
 		bars = slices.DeleteFunc(slices.Clone(bars), func(b gate.Bar) bool { _, ok := s.measured[b.ID]; return !ok })
 	}
 	verdicts := gate.Judge(bars, s.measured, known, s.class)

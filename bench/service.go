@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -53,10 +54,10 @@ func (v *service) start() (err error) {
 // returns the list's ID and the seconds of the import.
 func (v *service) importSet(d *dataset) (list string, seconds float64, err error) {
 	path := filepath.Join(v.suite.dir, "import.bvecs")
-	if err := writeVectors(path, d, d.n); err != nil {
+	if err := writeVectors(path, d.version.Length, d.n, d.row); err != nil {
 		return "", 0, err
 	}
-	if list, seconds, err = v.importFile(path, d.version.Number, d.n); err != nil {
+	if list, seconds, err = v.importFile(path, d.version.Number, d.n, "new"); err != nil {
 		return "", 0, err
 	}
 	if err := v.checkAnswer(d, list, d.n); err != nil {
@@ -65,11 +66,11 @@ func (v *service) importSet(d *dataset) (list string, seconds float64, err error
 	return list, seconds, os.Remove(path)
 }
 
-// importFile imports vectors into a new list with the command line. It returns the list's
-// ID and the seconds of the import.
-func (v *service) importFile(path string, version uint32, rows int) (list string, seconds float64, err error) {
+// importFile imports vectors with the command line, into the list with an ID, or into a
+// new list if to is "new". It returns the list's ID and the seconds of the import.
+func (v *service) importFile(path string, version uint32, rows int, to string) (list string, seconds float64, err error) {
 	begin := time.Now()
-	c := exec.CommandContext(v.suite.ctx, v.suite.binary, "import", path, "--url", v.URL, "--version", strconv.Itoa(int(version)), "--list", "new")
+	c := exec.CommandContext(v.suite.ctx, v.suite.binary, "import", path, "--url", v.URL, "--version", strconv.Itoa(int(version)), "--list", to)
 	var fault bytes.Buffer
 	c.Stderr = &fault
 	out, err := c.Output()
@@ -106,12 +107,37 @@ func requests(d *dataset, f wire.Format, batch int, list string) load.Match {
 // checkAnswer sends one match request. It fails unless the server scans the given number
 // of rows and the distances equal those of the oracle.
 func (v *service) checkAnswer(d *dataset, list string, rows int) error {
-	m := requests(d, wire.JSON, 1, list)
+	got, err := v.distances(requests(d, wire.JSON, 1, list), rows)
+	if err != nil || list == "" {
+		return err
+	}
+	nearest, err := d.nearest(0, everything, depth)
+	if err != nil {
+		return err
+	}
+	want := make([]float64, len(nearest))
+	for i := range nearest {
+		want[i] = nearest[i].distance
+	}
+	return compareDistances(got, want)
+}
+
+// compareDistances compares the distances of a server's answer with those of the oracle.
+func compareDistances(got, want []float64) error {
+	if !slices.Equal(got, want) {
+		return fmt.Errorf("the distances of the server's answer are %v, those of the oracle %v", got, want)
+	}
+	return nil
+}
+
+// distances sends a match request and returns the distances of its answer. It fails unless
+// the server scans the given number of rows.
+func (v *service) distances(m load.Match, rows int) ([]float64, error) {
 	t := m.Target(v.URL)
 	t.URL += "?explain=1"
 	body, err := t.PostFirst(v.suite.ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var answer []struct {
 		Matches []struct {
@@ -122,37 +148,30 @@ func (v *service) checkAnswer(d *dataset, list string, rows int) error {
 		}
 	}
 	if err := json.Unmarshal(body, &answer); err != nil || len(answer) != 1 || len(answer[0].Matches) != 1 {
-		return errors.Join(fmt.Errorf("%s: the response must have exactly one answer", m.Origin), err)
+		return nil, errors.Join(fmt.Errorf("%s: the response must have exactly one answer", m.Origin), err)
 	}
-	if scanned := answer[0].Matches[0].Plan.Rows; scanned != rows {
-		return fmt.Errorf("the server must scan %d rows, got %d", rows, scanned)
+	match := answer[0].Matches[0]
+	if match.Plan.Rows != rows {
+		return nil, fmt.Errorf("the server must scan %d rows, got %d", rows, match.Plan.Rows)
 	}
-	if list == "" {
-		return nil
+	distances := make([]float64, len(match.Result))
+	for i := range match.Result {
+		distances[i] = match.Result[i].Distance
 	}
-	want, err := d.nearest(0, everything, depth)
-	if err != nil {
-		return err
-	}
-	for i, row := range answer[0].Matches[0].Result {
-		if i >= len(want) || row.Distance != want[i].distance {
-			return fmt.Errorf("row %d of the server's answer has distance %v, which differs from the oracle", i, row.Distance)
-		}
-	}
-	return nil
+	return distances, nil
 }
 
-// writeVectors writes the first n rows to a .bvecs file.
-func writeVectors(path string, d *dataset, n int) error {
+// writeVectors writes rows to a .bvecs file. rowOf returns row i of n.
+func writeVectors(path string, length, n int, rowOf func(i int) []byte) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
-	dim := binary.LittleEndian.AppendUint32(nil, uint32(d.version.Length))
+	dim := binary.LittleEndian.AppendUint32(nil, uint32(length))
 	for i := range n {
 		_, _ = w.Write(dim) // Flush returns its errors
-		_, _ = w.Write(d.row(i))
+		_, _ = w.Write(rowOf(i))
 	}
 	return errors.Join(w.Flush(), f.Close())
 }

@@ -16,22 +16,25 @@ import (
 )
 
 // sections are the parts of the suite, in the order in which they run. Only sections
-// with bars run with -gates.
+// with bars run with -gates. A named section takes long and much disk space, so it runs
+// only if -only names it.
 var sections = []struct {
-	name string
-	bars bool
-	run  func(*suite) error
+	name  string
+	bars  bool
+	named bool
+	run   func(*suite) error
 }{
-	{"limits", false, (*suite).limitsSection},
-	{"kernels", false, (*suite).kernelSection},
-	{"engine", true, (*suite).engineSection},
-	{"events", true, (*suite).eventSection},
-	{"lists", true, (*suite).listSection},
-	{"scaling", false, (*suite).scalingSection},
-	{"peers", true, (*suite).peerSection},
-	{"lua", true, (*suite).luaSection},
-	{"server", true, (*suite).serverSection},
-	{"beside", true, (*suite).besideSection},
+	{"limits", false, false, (*suite).limitsSection},
+	{"kernels", false, false, (*suite).kernelSection},
+	{"engine", true, false, (*suite).engineSection},
+	{"events", true, false, (*suite).eventSection},
+	{"lists", true, false, (*suite).listSection},
+	{"scaling", false, false, (*suite).scalingSection},
+	{"peers", true, false, (*suite).peerSection},
+	{"lua", true, false, (*suite).luaSection},
+	{"server", true, false, (*suite).serverSection},
+	{"beside", true, false, (*suite).besideSection},
+	{"large", true, true, (*suite).largeSection},
 }
 
 func sectionNames() []string {

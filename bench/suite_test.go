@@ -12,7 +12,7 @@ import (
 )
 
 // tiny is a size that runs all code, but is too small for useful measurements.
-var tiny = size{rows: 3000, peerRows: 1024, listRows: 40_000, probeMiB: 2, rounds: 1, figureRounds: 1, slowRounds: 1, duration: 10 * time.Millisecond}
+var tiny = size{rows: 3000, peerRows: 1024, listRows: 40_000, largeRows: 5000, probeMiB: 2, rounds: 1, figureRounds: 1, slowRounds: 1, duration: 10 * time.Millisecond}
 
 func testOptions(t *testing.T) *options {
 	return &options{gates: true, size: tiny, temp: t.TempDir(), out: t.TempDir(), binary: "none", peers: "none", known: "known-misses.md"}

@@ -85,10 +85,10 @@ type CrossMatch struct {
 // Match is one row of an answer.
 type Match struct {
 	ID         ID
-	CreateTime Time
+	CreateTime Time // set if the order is by time, or Object is not nil
 	Distance   float64
 	Similarity float64
-	Object     *Object // without descriptors; nil: not filled in yet
+	Object     *Object // without descriptors; nil: the targets need only the ID, or it is not filled in yet
 }
 
 // Scan explains how an answer was computed (docs/api.md, Explain).

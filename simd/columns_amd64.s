@@ -7,13 +7,13 @@
 // func within16AVX512(words []uint64, values *byte, lo uint64, span uint64)
 // Requires: AVX, AVX512BW, AVX512F
 TEXT ·within16AVX512(SB), NOSPLIT, $0-48
+	MOVQ         lo+32(FP), AX
+	VPBROADCASTW AX, Z0
+	MOVQ         span+40(FP), AX
+	VPBROADCASTW AX, Z1
 	MOVQ         words_base+0(FP), AX
 	MOVQ         words_len+8(FP), CX
 	MOVQ         values+24(FP), DX
-	MOVQ         lo+32(FP), BX
-	VPBROADCASTW BX, Z0
-	MOVQ         span+40(FP), BX
-	VPBROADCASTW BX, Z1
 	TESTQ        CX, CX
 	JZ           done
 
@@ -38,16 +38,65 @@ word:
 done:
 	RET
 
-// func within32AVX512(words []uint64, values *byte, lo uint64, span uint64)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·within32AVX512(SB), NOSPLIT, $0-48
+// func within16AVX2(words []uint64, values *byte, lo uint64, span uint64)
+// Requires: AVX, AVX2
+TEXT ·within16AVX2(SB), NOSPLIT, $0-48
+	MOVQ         lo+32(FP), AX
+	BTCQ         $0x0f, AX
+	VMOVQ        AX, X0
+	VPBROADCASTW X0, Y0
+	MOVQ         span+40(FP), AX
+	BTCQ         $0x0f, AX
+	VMOVQ        AX, X1
+	VPBROADCASTW X1, Y1
 	MOVQ         words_base+0(FP), AX
 	MOVQ         words_len+8(FP), CX
 	MOVQ         values+24(FP), DX
-	MOVQ         lo+32(FP), BX
-	VPBROADCASTD BX, Z0
-	MOVQ         span+40(FP), BX
-	VPBROADCASTD BX, Z1
+	TESTQ        CX, CX
+	JZ           done
+
+word:
+	VMOVDQU   (DX), Y2
+	VPSUBW    Y0, Y2, Y2
+	VPCMPGTW  Y1, Y2, Y2
+	VMOVDQU   32(DX), Y3
+	VPSUBW    Y0, Y3, Y3
+	VPCMPGTW  Y1, Y3, Y3
+	VPACKSSWB Y3, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VPMOVMSKB Y2, BX
+	VMOVDQU   64(DX), Y2
+	VPSUBW    Y0, Y2, Y2
+	VPCMPGTW  Y1, Y2, Y2
+	VMOVDQU   96(DX), Y3
+	VPSUBW    Y0, Y3, Y3
+	VPCMPGTW  Y1, Y3, Y3
+	VPACKSSWB Y3, Y2, Y2
+	VPERMQ    $0xd8, Y2, Y2
+	VPMOVMSKB Y2, SI
+	SHLQ      $0x20, SI
+	ORQ       SI, BX
+	NOTQ      BX
+	ANDQ      BX, (AX)
+	ADDQ      $+128, DX
+	ADDQ      $+8, AX
+	DECQ      CX
+	JNZ       word
+	VZEROUPPER
+
+done:
+	RET
+
+// func within32AVX512(words []uint64, values *byte, lo uint64, span uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·within32AVX512(SB), NOSPLIT, $0-48
+	MOVQ         lo+32(FP), AX
+	VPBROADCASTD AX, Z0
+	MOVQ         span+40(FP), AX
+	VPBROADCASTD AX, Z1
+	MOVQ         words_base+0(FP), AX
+	MOVQ         words_len+8(FP), CX
+	MOVQ         values+24(FP), DX
 	TESTQ        CX, CX
 	JZ           done
 
@@ -84,16 +133,91 @@ word:
 done:
 	RET
 
-// func within64AVX512(words []uint64, values *byte, lo uint64, span uint64)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·within64AVX512(SB), NOSPLIT, $0-48
+// func within32AVX2(words []uint64, values *byte, lo uint64, span uint64)
+// Requires: AVX, AVX2
+TEXT ·within32AVX2(SB), NOSPLIT, $0-48
+	MOVQ         lo+32(FP), AX
+	BTCQ         $0x1f, AX
+	VMOVQ        AX, X0
+	VPBROADCASTD X0, Y0
+	MOVQ         span+40(FP), AX
+	BTCQ         $0x1f, AX
+	VMOVQ        AX, X1
+	VPBROADCASTD X1, Y1
 	MOVQ         words_base+0(FP), AX
 	MOVQ         words_len+8(FP), CX
 	MOVQ         values+24(FP), DX
-	MOVQ         lo+32(FP), BX
-	VPBROADCASTQ BX, Z0
-	MOVQ         span+40(FP), BX
-	VPBROADCASTQ BX, Z1
+	TESTQ        CX, CX
+	JZ           done
+
+word:
+	VMOVDQU   (DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, BX
+	VMOVDQU   32(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x08, SI
+	ORQ       SI, BX
+	VMOVDQU   64(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x10, SI
+	ORQ       SI, BX
+	VMOVDQU   96(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x18, SI
+	ORQ       SI, BX
+	VMOVDQU   128(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x20, SI
+	ORQ       SI, BX
+	VMOVDQU   160(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x28, SI
+	ORQ       SI, BX
+	VMOVDQU   192(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x30, SI
+	ORQ       SI, BX
+	VMOVDQU   224(DX), Y2
+	VPSUBD    Y0, Y2, Y2
+	VPCMPGTD  Y1, Y2, Y2
+	VMOVMSKPS Y2, SI
+	SHLQ      $0x38, SI
+	ORQ       SI, BX
+	NOTQ      BX
+	ANDQ      BX, (AX)
+	ADDQ      $+256, DX
+	ADDQ      $+8, AX
+	DECQ      CX
+	JNZ       word
+	VZEROUPPER
+
+done:
+	RET
+
+// func within64AVX512(words []uint64, values *byte, lo uint64, span uint64)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·within64AVX512(SB), NOSPLIT, $0-48
+	MOVQ         lo+32(FP), AX
+	VPBROADCASTQ AX, Z0
+	MOVQ         span+40(FP), AX
+	VPBROADCASTQ AX, Z1
+	MOVQ         words_base+0(FP), AX
+	MOVQ         words_len+8(FP), CX
+	MOVQ         values+24(FP), DX
 	TESTQ        CX, CX
 	JZ           done
 
@@ -149,6 +273,489 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
+	VZEROUPPER
+
+done:
+	RET
+
+// func within64AVX2(words []uint64, values *byte, lo uint64, span uint64)
+// Requires: AVX, AVX2
+TEXT ·within64AVX2(SB), NOSPLIT, $0-48
+	MOVQ         lo+32(FP), AX
+	BTCQ         $0x3f, AX
+	VMOVQ        AX, X0
+	VPBROADCASTQ X0, Y0
+	MOVQ         span+40(FP), AX
+	BTCQ         $0x3f, AX
+	VMOVQ        AX, X1
+	VPBROADCASTQ X1, Y1
+	MOVQ         words_base+0(FP), AX
+	MOVQ         words_len+8(FP), CX
+	MOVQ         values+24(FP), DX
+	TESTQ        CX, CX
+	JZ           done
+
+word:
+	VMOVDQU   (DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, BX
+	VMOVDQU   32(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x04, SI
+	ORQ       SI, BX
+	VMOVDQU   64(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x08, SI
+	ORQ       SI, BX
+	VMOVDQU   96(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x0c, SI
+	ORQ       SI, BX
+	VMOVDQU   128(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x10, SI
+	ORQ       SI, BX
+	VMOVDQU   160(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x14, SI
+	ORQ       SI, BX
+	VMOVDQU   192(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x18, SI
+	ORQ       SI, BX
+	VMOVDQU   224(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x1c, SI
+	ORQ       SI, BX
+	VMOVDQU   256(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x20, SI
+	ORQ       SI, BX
+	VMOVDQU   288(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x24, SI
+	ORQ       SI, BX
+	VMOVDQU   320(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x28, SI
+	ORQ       SI, BX
+	VMOVDQU   352(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x2c, SI
+	ORQ       SI, BX
+	VMOVDQU   384(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x30, SI
+	ORQ       SI, BX
+	VMOVDQU   416(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x34, SI
+	ORQ       SI, BX
+	VMOVDQU   448(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x38, SI
+	ORQ       SI, BX
+	VMOVDQU   480(DX), Y2
+	VPSUBQ    Y0, Y2, Y2
+	VPCMPGTQ  Y1, Y2, Y2
+	VMOVMSKPD Y2, SI
+	SHLQ      $0x3c, SI
+	ORQ       SI, BX
+	NOTQ      BX
+	ANDQ      BX, (AX)
+	ADDQ      $+512, DX
+	ADDQ      $+8, AX
+	DECQ      CX
+	JNZ       word
+	VZEROUPPER
+
+done:
+	RET
+
+// func oneOf32AVX512(words []uint64, values *byte, set *byte, count int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·oneOf32AVX512(SB), NOSPLIT, $0-48
+	MOVQ  set+32(FP), AX
+	MOVQ  count+40(FP), CX
+	MOVQ  words_base+0(FP), DX
+	MOVQ  words_len+8(FP), BX
+	MOVQ  values+24(FP), SI
+	TESTQ BX, BX
+	JZ    done
+
+word:
+	VMOVDQU64  (SI), Z0
+	VPTERNLOGD $0xff, Z1, Z1, Z1
+	VMOVDQU64  64(SI), Z2
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VMOVDQU64  128(SI), Z4
+	VPTERNLOGD $0xff, Z5, Z5, Z5
+	VMOVDQU64  192(SI), Z6
+	VPTERNLOGD $0xff, Z7, Z7, Z7
+	MOVQ       AX, DI
+	MOVQ       CX, R8
+
+value:
+	VPBROADCASTD (DI), Z8
+	VPSUBD       Z8, Z0, Z9
+	VPMINUD      Z9, Z1, Z1
+	VPSUBD       Z8, Z2, Z9
+	VPMINUD      Z9, Z3, Z3
+	VPSUBD       Z8, Z4, Z9
+	VPMINUD      Z9, Z5, Z5
+	VPSUBD       Z8, Z6, Z8
+	VPMINUD      Z8, Z7, Z7
+	ADDQ         $+4, DI
+	DECQ         R8
+	JNZ          value
+	VPTESTNMD    Z1, Z1, K1
+	KMOVQ        K1, DI
+	VPTESTNMD    Z3, Z3, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x10, R8
+	ORQ          R8, DI
+	VPTESTNMD    Z5, Z5, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x20, R8
+	ORQ          R8, DI
+	VPTESTNMD    Z7, Z7, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x30, R8
+	ORQ          R8, DI
+	ANDQ         DI, (DX)
+	ADDQ         $+256, SI
+	ADDQ         $+8, DX
+	DECQ         BX
+	JNZ          word
+	VZEROUPPER
+
+done:
+	RET
+
+// func oneOf32AVX2(words []uint64, values *byte, set *byte, count int)
+// Requires: AVX, AVX2
+TEXT ·oneOf32AVX2(SB), NOSPLIT, $0-48
+	MOVQ  set+32(FP), AX
+	MOVQ  count+40(FP), CX
+	MOVQ  words_base+0(FP), DX
+	MOVQ  words_len+8(FP), BX
+	MOVQ  values+24(FP), SI
+	TESTQ BX, BX
+	JZ    done
+
+word:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  AX, DI
+	MOVQ  CX, R8
+
+value0:
+	VPBROADCASTD (DI), Y8
+	VPCMPEQD     (SI), Y8, Y9
+	VPOR         Y9, Y0, Y0
+	VPCMPEQD     32(SI), Y8, Y9
+	VPOR         Y9, Y1, Y1
+	VPCMPEQD     64(SI), Y8, Y9
+	VPOR         Y9, Y2, Y2
+	VPCMPEQD     96(SI), Y8, Y9
+	VPOR         Y9, Y3, Y3
+	VPCMPEQD     128(SI), Y8, Y9
+	VPOR         Y9, Y4, Y4
+	VPCMPEQD     160(SI), Y8, Y9
+	VPOR         Y9, Y5, Y5
+	VPCMPEQD     192(SI), Y8, Y9
+	VPOR         Y9, Y6, Y6
+	VPCMPEQD     224(SI), Y8, Y8
+	VPOR         Y8, Y7, Y7
+	ADDQ         $+4, DI
+	DECQ         R8
+	JNZ          value0
+	VMOVMSKPS    Y0, DI
+	VMOVMSKPS    Y1, R8
+	SHLQ         $0x08, R8
+	ORQ          R8, DI
+	VMOVMSKPS    Y2, R8
+	SHLQ         $0x10, R8
+	ORQ          R8, DI
+	VMOVMSKPS    Y3, R8
+	SHLQ         $0x18, R8
+	ORQ          R8, DI
+	VMOVMSKPS    Y4, R8
+	SHLQ         $0x20, R8
+	ORQ          R8, DI
+	VMOVMSKPS    Y5, R8
+	SHLQ         $0x28, R8
+	ORQ          R8, DI
+	VMOVMSKPS    Y6, R8
+	SHLQ         $0x30, R8
+	ORQ          R8, DI
+	VMOVMSKPS    Y7, R8
+	SHLQ         $0x38, R8
+	ORQ          R8, DI
+	ANDQ         DI, (DX)
+	ADDQ         $+256, SI
+	ADDQ         $+8, DX
+	DECQ         BX
+	JNZ          word
+	VZEROUPPER
+
+done:
+	RET
+
+// func oneOf64AVX512(words []uint64, values *byte, set *byte, count int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·oneOf64AVX512(SB), NOSPLIT, $0-48
+	MOVQ  set+32(FP), AX
+	MOVQ  count+40(FP), CX
+	MOVQ  words_base+0(FP), DX
+	MOVQ  words_len+8(FP), BX
+	MOVQ  values+24(FP), SI
+	TESTQ BX, BX
+	JZ    done
+
+word:
+	VMOVDQU64  (SI), Z0
+	VPTERNLOGD $0xff, Z1, Z1, Z1
+	VMOVDQU64  64(SI), Z2
+	VPTERNLOGD $0xff, Z3, Z3, Z3
+	VMOVDQU64  128(SI), Z4
+	VPTERNLOGD $0xff, Z5, Z5, Z5
+	VMOVDQU64  192(SI), Z6
+	VPTERNLOGD $0xff, Z7, Z7, Z7
+	VMOVDQU64  256(SI), Z8
+	VPTERNLOGD $0xff, Z9, Z9, Z9
+	VMOVDQU64  320(SI), Z10
+	VPTERNLOGD $0xff, Z11, Z11, Z11
+	VMOVDQU64  384(SI), Z12
+	VPTERNLOGD $0xff, Z13, Z13, Z13
+	VMOVDQU64  448(SI), Z14
+	VPTERNLOGD $0xff, Z15, Z15, Z15
+	MOVQ       AX, DI
+	MOVQ       CX, R8
+
+value:
+	VPBROADCASTQ (DI), Z16
+	VPSUBQ       Z16, Z0, Z17
+	VPMINUQ      Z17, Z1, Z1
+	VPSUBQ       Z16, Z2, Z17
+	VPMINUQ      Z17, Z3, Z3
+	VPSUBQ       Z16, Z4, Z17
+	VPMINUQ      Z17, Z5, Z5
+	VPSUBQ       Z16, Z6, Z17
+	VPMINUQ      Z17, Z7, Z7
+	VPSUBQ       Z16, Z8, Z17
+	VPMINUQ      Z17, Z9, Z9
+	VPSUBQ       Z16, Z10, Z17
+	VPMINUQ      Z17, Z11, Z11
+	VPSUBQ       Z16, Z12, Z17
+	VPMINUQ      Z17, Z13, Z13
+	VPSUBQ       Z16, Z14, Z16
+	VPMINUQ      Z16, Z15, Z15
+	ADDQ         $+8, DI
+	DECQ         R8
+	JNZ          value
+	VPTESTNMQ    Z1, Z1, K1
+	KMOVQ        K1, DI
+	VPTESTNMQ    Z3, Z3, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x08, R8
+	ORQ          R8, DI
+	VPTESTNMQ    Z5, Z5, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x10, R8
+	ORQ          R8, DI
+	VPTESTNMQ    Z7, Z7, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x18, R8
+	ORQ          R8, DI
+	VPTESTNMQ    Z9, Z9, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x20, R8
+	ORQ          R8, DI
+	VPTESTNMQ    Z11, Z11, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x28, R8
+	ORQ          R8, DI
+	VPTESTNMQ    Z13, Z13, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x30, R8
+	ORQ          R8, DI
+	VPTESTNMQ    Z15, Z15, K1
+	KMOVQ        K1, R8
+	SHLQ         $0x38, R8
+	ORQ          R8, DI
+	ANDQ         DI, (DX)
+	ADDQ         $+512, SI
+	ADDQ         $+8, DX
+	DECQ         BX
+	JNZ          word
+	VZEROUPPER
+
+done:
+	RET
+
+// func oneOf64AVX2(words []uint64, values *byte, set *byte, count int)
+// Requires: AVX, AVX2
+TEXT ·oneOf64AVX2(SB), NOSPLIT, $0-48
+	MOVQ  set+32(FP), AX
+	MOVQ  count+40(FP), CX
+	MOVQ  words_base+0(FP), DX
+	MOVQ  words_len+8(FP), BX
+	MOVQ  values+24(FP), SI
+	TESTQ BX, BX
+	JZ    done
+
+word:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ  AX, DI
+	MOVQ  CX, R8
+
+value0:
+	VPBROADCASTQ (DI), Y8
+	VPCMPEQQ     (SI), Y8, Y9
+	VPOR         Y9, Y0, Y0
+	VPCMPEQQ     32(SI), Y8, Y9
+	VPOR         Y9, Y1, Y1
+	VPCMPEQQ     64(SI), Y8, Y9
+	VPOR         Y9, Y2, Y2
+	VPCMPEQQ     96(SI), Y8, Y9
+	VPOR         Y9, Y3, Y3
+	VPCMPEQQ     128(SI), Y8, Y9
+	VPOR         Y9, Y4, Y4
+	VPCMPEQQ     160(SI), Y8, Y9
+	VPOR         Y9, Y5, Y5
+	VPCMPEQQ     192(SI), Y8, Y9
+	VPOR         Y9, Y6, Y6
+	VPCMPEQQ     224(SI), Y8, Y8
+	VPOR         Y8, Y7, Y7
+	ADDQ         $+8, DI
+	DECQ         R8
+	JNZ          value0
+	VMOVMSKPD    Y0, DI
+	VMOVMSKPD    Y1, R8
+	SHLQ         $0x04, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y2, R8
+	SHLQ         $0x08, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y3, R8
+	SHLQ         $0x0c, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y4, R8
+	SHLQ         $0x10, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y5, R8
+	SHLQ         $0x14, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y6, R8
+	SHLQ         $0x18, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y7, R8
+	SHLQ         $0x1c, R8
+	ORQ          R8, DI
+	VPXOR        Y0, Y0, Y0
+	VPXOR        Y1, Y1, Y1
+	VPXOR        Y2, Y2, Y2
+	VPXOR        Y3, Y3, Y3
+	VPXOR        Y4, Y4, Y4
+	VPXOR        Y5, Y5, Y5
+	VPXOR        Y6, Y6, Y6
+	VPXOR        Y7, Y7, Y7
+	MOVQ         AX, R8
+	MOVQ         CX, R9
+
+value1:
+	VPBROADCASTQ (R8), Y8
+	VPCMPEQQ     256(SI), Y8, Y9
+	VPOR         Y9, Y0, Y0
+	VPCMPEQQ     288(SI), Y8, Y9
+	VPOR         Y9, Y1, Y1
+	VPCMPEQQ     320(SI), Y8, Y9
+	VPOR         Y9, Y2, Y2
+	VPCMPEQQ     352(SI), Y8, Y9
+	VPOR         Y9, Y3, Y3
+	VPCMPEQQ     384(SI), Y8, Y9
+	VPOR         Y9, Y4, Y4
+	VPCMPEQQ     416(SI), Y8, Y9
+	VPOR         Y9, Y5, Y5
+	VPCMPEQQ     448(SI), Y8, Y9
+	VPOR         Y9, Y6, Y6
+	VPCMPEQQ     480(SI), Y8, Y8
+	VPOR         Y8, Y7, Y7
+	ADDQ         $+8, R8
+	DECQ         R9
+	JNZ          value1
+	VMOVMSKPD    Y0, R8
+	SHLQ         $0x20, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y1, R8
+	SHLQ         $0x24, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y2, R8
+	SHLQ         $0x28, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y3, R8
+	SHLQ         $0x2c, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y4, R8
+	SHLQ         $0x30, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y5, R8
+	SHLQ         $0x34, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y6, R8
+	SHLQ         $0x38, R8
+	ORQ          R8, DI
+	VMOVMSKPD    Y7, R8
+	SHLQ         $0x3c, R8
+	ORQ          R8, DI
+	ANDQ         DI, (DX)
+	ADDQ         $+512, SI
+	ADDQ         $+8, DX
+	DECQ         BX
+	JNZ          word
 	VZEROUPPER
 
 done:

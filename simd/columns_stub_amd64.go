@@ -10,14 +10,56 @@ package simd
 //go:noescape
 func within16AVX512(words []uint64, values *byte, lo uint64, span uint64)
 
+// within16AVX2 clears the bits of the values that are not in lo..lo+span.
+// All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func within16AVX2(words []uint64, values *byte, lo uint64, span uint64)
+
 // within32AVX512 clears the bits of the values that are not in lo..lo+span.
 // All 64 bits of every word are in use. The caller has checked the sizes.
 //
 //go:noescape
 func within32AVX512(words []uint64, values *byte, lo uint64, span uint64)
 
+// within32AVX2 clears the bits of the values that are not in lo..lo+span.
+// All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func within32AVX2(words []uint64, values *byte, lo uint64, span uint64)
+
 // within64AVX512 clears the bits of the values that are not in lo..lo+span.
 // All 64 bits of every word are in use. The caller has checked the sizes.
 //
 //go:noescape
 func within64AVX512(words []uint64, values *byte, lo uint64, span uint64)
+
+// within64AVX2 clears the bits of the values that are not in lo..lo+span.
+// All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func within64AVX2(words []uint64, values *byte, lo uint64, span uint64)
+
+// oneOf32AVX512 clears the bits of the values that are not one of the count values of set, at least
+// one. All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func oneOf32AVX512(words []uint64, values *byte, set *byte, count int)
+
+// oneOf32AVX2 clears the bits of the values that are not one of the count values of set, at least
+// one. All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func oneOf32AVX2(words []uint64, values *byte, set *byte, count int)
+
+// oneOf64AVX512 clears the bits of the values that are not one of the count values of set, at least
+// one. All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func oneOf64AVX512(words []uint64, values *byte, set *byte, count int)
+
+// oneOf64AVX2 clears the bits of the values that are not one of the count values of set, at least
+// one. All 64 bits of every word are in use. The caller has checked the sizes.
+//
+//go:noescape
+func oneOf64AVX2(words []uint64, values *byte, set *byte, count int)

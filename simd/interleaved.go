@@ -94,7 +94,7 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 			part = prefetchPart{}
 		}
 		k.spreadU8[widths[count]](group.packed, &t.blocks, &t.consts, (*[NarrowMax]int32)(limits[:]),
-			(*[NarrowMax][TileRows]int32)(hits.Values[:]), (*[NarrowMax]uint64)(hits.Masks[:]), blocks, part.block, part.at, part.rate)
+			(*[NarrowMax][TileRows]int32)(hits.Values[:]), (*[NarrowMax]uint64)(hits.Masks[:]), blocks, part.block, part.at, part.bytes)
 	default:
 		k.tileU8[widths[count]](group.packed, &t.blocks, &t.consts, (*[NarrowMax]int32)(limits[:]),
 			(*[NarrowMax][TileRows]int32)(hits.Values[:]), (*[NarrowMax]uint64)(hits.Masks[:]), hits.nextPart(g, q.Groups(), next))

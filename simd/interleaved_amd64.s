@@ -1546,7 +1546,7 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+// func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-96
 	MOVQ      consts+32(FP), AX
@@ -1580,20 +1580,37 @@ TEXT ·tileU8x2VNNI(SB), NOSPLIT, $0-96
 	MOVQ      72(CX), CX
 	XORQ      R8, R8
 	MOVQ      next+64(FP), R9
-	MOVQ      rate+88(FP), R12
+	MOVQ      bytes+88(FP), R12
 	MOVQ      $-1, R13
 	XORQ      R10, R10
 	XORQ      R11, R11
 	TESTQ     R12, R12
 	JZ        line
+	MOVQ      at+80(FP), R14
 	MOVQ      block+72(FP), R10
 	IMUL3Q    $+24, R10, R10
 	ADDQ      R10, R9
-	MOVQ      (R9), R10
-	MOVQ      8(R9), R11
-	ADDQ      R10, R11
-	MOVQ      at+80(FP), R14
-	ADDQ      R14, R10
+	ORQ       R14, R10
+	JNZ       place
+
+page:
+	MOVQ       (R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       24(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       48(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       72(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	ADDQ       $+4096, R11
+	CMPQ       R11, DX
+	JB         page
+
+place:
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	ADDQ R14, R10
 
 line:
 	VMOVDQU64    (BX)(R8*1), Z9
@@ -1620,7 +1637,7 @@ prefetch:
 	JAE        nextBlock
 
 prefetched:
-	SUBQ $+4096, R13
+	SUBQ DX, R13
 	JNS  prefetch
 
 advance:
@@ -2074,7 +2091,7 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+// func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-96
 	MOVQ      consts+32(FP), AX
@@ -2116,20 +2133,37 @@ TEXT ·tileU8x4VNNI(SB), NOSPLIT, $0-96
 	MOVQ      72(CX), CX
 	XORQ      R8, R8
 	MOVQ      next+64(FP), R9
-	MOVQ      rate+88(FP), R12
+	MOVQ      bytes+88(FP), R12
 	MOVQ      $-1, R13
 	XORQ      R10, R10
 	XORQ      R11, R11
 	TESTQ     R12, R12
 	JZ        line
+	MOVQ      at+80(FP), R14
 	MOVQ      block+72(FP), R10
 	IMUL3Q    $+24, R10, R10
 	ADDQ      R10, R9
-	MOVQ      (R9), R10
-	MOVQ      8(R9), R11
-	ADDQ      R10, R11
-	MOVQ      at+80(FP), R14
-	ADDQ      R14, R10
+	ORQ       R14, R10
+	JNZ       place
+
+page:
+	MOVQ       (R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       24(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       48(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       72(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	ADDQ       $+4096, R11
+	CMPQ       R11, DX
+	JB         page
+
+place:
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	ADDQ R14, R10
 
 line:
 	VMOVDQU64    (BX)(R8*1), Z17
@@ -2166,7 +2200,7 @@ prefetch:
 	JAE        nextBlock
 
 prefetched:
-	SUBQ $+4096, R13
+	SUBQ DX, R13
 	JNS  prefetch
 
 advance:
@@ -2824,7 +2858,7 @@ advance:
 	VZEROUPPER
 	RET
 
-// func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+// func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 // Requires: AVX, AVX512BW, AVX512F, AVX512VNNI, MMX+
 TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-96
 	MOVQ      consts+32(FP), AX
@@ -2874,20 +2908,37 @@ TEXT ·tileU8x6VNNI(SB), NOSPLIT, $0-96
 	MOVQ      72(CX), CX
 	XORQ      R8, R8
 	MOVQ      next+64(FP), R9
-	MOVQ      rate+88(FP), R12
+	MOVQ      bytes+88(FP), R12
 	MOVQ      $-1, R13
 	XORQ      R10, R10
 	XORQ      R11, R11
 	TESTQ     R12, R12
 	JZ        line
+	MOVQ      at+80(FP), R14
 	MOVQ      block+72(FP), R10
 	IMUL3Q    $+24, R10, R10
 	ADDQ      R10, R9
-	MOVQ      (R9), R10
-	MOVQ      8(R9), R11
-	ADDQ      R10, R11
-	MOVQ      at+80(FP), R14
-	ADDQ      R14, R10
+	ORQ       R14, R10
+	JNZ       place
+
+page:
+	MOVQ       (R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       24(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       48(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	MOVQ       72(R9), R10
+	PREFETCHT1 (R10)(R11*1)
+	ADDQ       $+4096, R11
+	CMPQ       R11, DX
+	JB         page
+
+place:
+	MOVQ (R9), R10
+	MOVQ 8(R9), R11
+	ADDQ R10, R11
+	ADDQ R14, R10
 
 line:
 	VMOVDQU64    (BX)(R8*1), Z25
@@ -2934,7 +2985,7 @@ prefetch:
 	JAE        nextBlock
 
 prefetched:
-	SUBQ $+4096, R13
+	SUBQ DX, R13
 	JNS  prefetch
 
 advance:

@@ -56,11 +56,11 @@ func tileU8x2AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 func tileU8x2AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8x2VNNI compares 2 queries with the rows of four blocks. It writes values only if there
-// are hits. With each line it prefetches rate/4096 lines of the blocks of next, from offset at of
-// the given block on. The caller has checked the sizes.
+// are hits. At a steady rate it prefetches the given number of bytes of the blocks of next, from
+// offset at of the given block on. The caller has checked the sizes.
 //
 //go:noescape
-func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+func tileU8x2VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 
 // tileU8x4AVX2 compares 4 queries with the rows of four blocks.
 // The caller has checked the sizes.
@@ -75,11 +75,11 @@ func tileU8x4AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 func tileU8x4AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8x4VNNI compares 4 queries with the rows of four blocks. It writes values only if there
-// are hits. With each line it prefetches rate/4096 lines of the blocks of next, from offset at of
-// the given block on. The caller has checked the sizes.
+// are hits. At a steady rate it prefetches the given number of bytes of the blocks of next, from
+// offset at of the given block on. The caller has checked the sizes.
 //
 //go:noescape
-func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+func tileU8x4VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 
 // tileU8x6AVX2 compares 6 queries with the rows of four blocks.
 // The caller has checked the sizes.
@@ -94,11 +94,11 @@ func tileU8x6AVX2(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limit
 func tileU8x6AVXVNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte)
 
 // tileU8x6VNNI compares 6 queries with the rows of four blocks. It writes values only if there
-// are hits. With each line it prefetches rate/4096 lines of the blocks of next, from offset at of
-// the given block on. The caller has checked the sizes.
+// are hits. At a steady rate it prefetches the given number of bytes of the blocks of next, from
+// offset at of the given block on. The caller has checked the sizes.
 //
 //go:noescape
-func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, rate int)
+func tileU8x6VNNI(queries []uint32, blocks *[4][]byte, consts *[4][]int32, limits *[6]int32, values *[6][64]int32, masks *[6]uint64, next *[4][]byte, block int, at int, bytes int)
 
 // tileU8AMX compares lanes*lane queries with the rows of four blocks. It writes masks that are not
 // zero, and the values of their queries. sums is its working memory. After each lane it

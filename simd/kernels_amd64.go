@@ -24,6 +24,9 @@ func nativeKernels() []*Kernel {
 			listShare:    0.8,
 			tileU8:       tileFuncs{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
 			groupU8:      NarrowMax,
+			within:       withinAVX2,
+			oneOf:        oneOfAVX2,
+			oneOfMax:     32,
 			probes:       probes{probeStreamAVX2, probeU8AVX2, probeF32AVX2, 16, 8},
 		},
 		{
@@ -41,12 +44,20 @@ func nativeKernels() []*Kernel {
 			listShare:    0.8,
 			tileU8:       tileFuncs{2: tileU8x2AVXVNNI, 4: tileU8x4AVXVNNI, 6: tileU8x6AVXVNNI},
 			groupU8:      NarrowMax,
+			within:       withinAVX2,
+			oneOf:        oneOfAVX2,
+			oneOfMax:     32,
 			probes:       probes{probeStreamAVX2, probeU8AVXVNNI, probeF32AVX2, 32, 8},
 		},
 		avx512(),
 		amx(),
 	}
 }
+
+var (
+	withinAVX2 = withinFuncs{2: within16AVX2, 4: within32AVX2, 8: within64AVX2}
+	oneOfAVX2  = oneOfFuncs{4: oneOf32AVX2, 8: oneOf64AVX2}
+)
 
 func avx512() *Kernel {
 	return &Kernel{
@@ -65,6 +76,8 @@ func avx512() *Kernel {
 		spreadU8:     spreadFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},
 		groupU8:      NarrowMax,
 		within:       withinFuncs{2: within16AVX512, 4: within32AVX512, 8: within64AVX512},
+		oneOf:        oneOfFuncs{4: oneOf32AVX512, 8: oneOf64AVX512},
+		oneOfMax:     64,
 		probes:       probes{probeStreamAVX512, probeU8VNNI, probeF32AVX512, 64, 16},
 	}
 }

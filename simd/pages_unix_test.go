@@ -67,3 +67,23 @@ func TestRowMajorStaysInsideArguments(t *testing.T) {
 		}
 	})
 }
+
+// TestColumnsStayInsideArguments checks the same for the kernels of columns.
+func TestColumnsStayInsideArguments(t *testing.T) {
+	const valuesMax, setMax = 400, 9
+	words, values, set := fenced(t, valuesMax), fenced(t, 8*valuesMax), fenced(t, 8*setMax)
+	eachKernel(t, func(_ *testing.T, k *Kernel) {
+		for n := range valuesMax {
+			for side := range 2 { // 0: starts right after a fence, 1: ends right before a fence
+				bitmap := ends[uint64](words, (n+63)/64)[side]
+				Within(k, bitmap, ends[uint16](values, n)[side], 1, 2)
+				Within(k, bitmap, ends[uint32](values, n)[side], 1, 2)
+				Within(k, bitmap, ends[int64](values, n)[side], 1, 2)
+				for count := range setMax {
+					OneOf(k, bitmap, ends[uint32](values, n)[side], ends[uint32](set, count)[side])
+					OneOf(k, bitmap, ends[int64](values, n)[side], ends[int64](set, count)[side])
+				}
+			}
+		}
+	})
+}

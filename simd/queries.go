@@ -38,21 +38,23 @@ type groupU8 struct {
 	part         prefetchPart
 }
 
-// prefetchPart is the part of the next tile that a group prefetches at a steady rate, from
-// offset at of a block on. With each line of its tile the group prefetches
-// rate/prefetchUnit lines.
-type prefetchPart struct{ block, at, rate int }
-
-// prefetchUnit is the rate of one line for each line.
-const prefetchUnit = 4096
+// prefetchPart is the part of the next tile that a group prefetches at a steady rate: the
+// given number of bytes, from offset at of a block on.
+type prefetchPart struct{ block, at, bytes int }
 
 // part returns the part of the next tile for a group. Each group has the share of its
-// queries, which is about its share of the time. A last group of one query runs as scans,
-// which do not prefetch its part.
+// queries, which is about its share of the time. A last group of one query has no share,
+// because it runs as scans, which do not prefetch.
 func (q *QueriesU8) part(first, count int) prefetchPart {
-	lines := TileBlocks * q.lines
-	lo, hi := lines*first/q.count, lines*(first+count)/q.count
-	return prefetchPart{lo / q.lines, lo % q.lines * line, ((hi-lo)*prefetchUnit + q.lines - 1) / q.lines}
+	if count == 1 {
+		return prefetchPart{}
+	}
+	sharing, lines := q.count, TileBlocks*q.lines
+	if sharing%q.width == 1 {
+		sharing--
+	}
+	lo, hi := lines*first/sharing, lines*(first+count)/sharing
+	return prefetchPart{lo / q.lines, lo % q.lines * line, (hi - lo) * line}
 }
 
 // Groups returns the number of groups.

@@ -70,8 +70,10 @@ type Kernel struct {
 	groupU8   int         // queries of a full group
 	wideU8    wideFunc    // for groups of more than NarrowMax queries
 
-	within withinFuncs
-	probes probes
+	within   withinFuncs
+	oneOf    oneOfFuncs
+	oneOfMax int // see OneOfMax
+	probes   probes
 }
 
 // scanFunc does the work of ScanU8 after its checks.
@@ -90,11 +92,10 @@ type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte,
 	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte)
 
 // spreadFuncs compute the same as tileFuncs, but write values only if there are hits. They
-// prefetch at a steady rate: with each line of the tile they prefetch rate/prefetchUnit
-// lines of the blocks of next, from offset at of the given block on. A rate of 0
-// prefetches nothing.
+// prefetch the given number of bytes of the blocks of next at a steady rate, from offset at
+// of the given block on. bytes is a multiple of a line; 0 prefetches nothing.
 type spreadFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
-	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte, block, at, rate int)
+	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte, block, at, bytes int)
 
 // Name returns the kernel's name. It begins with the kernel's level: "generic",
 // "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod" or "neon-i8mm".

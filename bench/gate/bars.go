@@ -39,6 +39,7 @@ const (
 	besideCross = "HTTP, list of 1,000, 200 requests/s, during a cross match of 50,000 x 50,000"
 	amxMany     = "uint8, 64 references, per core, NEARSIDE_SIMD=amx"
 	amxMost     = "uint8, 256 references, per core, NEARSIDE_SIMD=amx"
+	tenMillion  = "10M rows of uint8 x 512: "
 	httpMany    = "HTTP, uint8 x 512, 64 clients, load generator on the same cores"
 )
 
@@ -95,4 +96,8 @@ var Bars = []Bar{
 	{"import-http", "import of uint8 x 512, sync on, lines with base64 in one HTTP request", "rows/s", false, 200_000},
 	{"restart", "restart, page cache warm", "s from exec to the first answer over all rows", true, 1},
 	{"memory", "resident memory of a server", "x (rows x (descriptor + 128 B) + 250 MB)", true, 1},
+	{"import-10m", tenMillion + "import with the command line", "x the rate of the first tenth", false, 0.8},
+	{"stop-10m", tenMillion + "a stop right after an import", "s", true, 2},
+	{"disk-10m", tenMillion + "disk space when no work is left", "x the bytes of the descriptors", true, 2.3},
+	{"restart-10m", tenMillion + "restart, page cache warm", "GB of segments/s from exec to the first answer over all rows", false, 1.2},
 }

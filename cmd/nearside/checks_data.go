@@ -30,6 +30,9 @@ func dataChecks(dir string) []check {
 			c.Advice = pathAdvice
 			return []check{c} // the path cannot be used, so its free disk space does not matter
 		}
+	case info.Damage != "":
+		c.State, c.Value = stateWarn, info.Damage
+		c.Advice = "nothing can be written; do not delete segments, export all objects or restore a backup (docs/operating.md, Start)"
 	case !info.Exists:
 		c.Value = info.Dir + " does not exist yet; serve creates it"
 	case info.InUse:

@@ -88,13 +88,16 @@ func tryListen(ctx context.Context, address string) error {
 }
 
 // report logs warnings and ignored settings, and returns the reasons why serve does not
-// start. It leaves out resources in use, because the store and the server report them
-// with more details.
+// start. If only one of the data directory and the address is in use, it leaves that out,
+// because the store or the server reports it with more details.
 func (p *preflight) report(log *slog.Logger) error {
 	for _, warning := range p.defaults {
 		log.Warn(warning)
 	}
 	logIgnored(log, p.ignored)
+	if len(p.inUse) > 1 { // probably the same server
+		return errors.Join(append(p.refused, p.inUse...)...)
+	}
 	return errors.Join(p.refused...)
 }
 

@@ -23,9 +23,10 @@ type process struct {
 	url     string
 	client  *http.Client
 
-	mu     sync.Mutex
-	output bytes.Buffer
-	ended  chan struct{}
+	mu        sync.Mutex
+	output    bytes.Buffer
+	listening chan string // receives the URL when the start has ended
+	ended     chan struct{}
 }
 
 // serveConfig is a configuration with version 1001 of 16 bytes.
@@ -52,13 +53,22 @@ func start(t *testing.T, config, dataDir string) *process {
 	return launch(t, command)
 }
 
-// launch starts a server with the given command.
+// launch starts a server with the given command, and waits until it serves or has ended.
 func launch(t *testing.T, command *exec.Cmd) *process {
 	t.Helper()
+	p := spawn(t, command)
+	p.url = <-p.listening // empty if the server ended
+	return p
+}
+
+// spawn starts a server with the given command.
+func spawn(t *testing.T, command *exec.Cmd) *process {
+	t.Helper()
 	p := &process{
-		command: command,
-		client:  &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute},
-		ended:   make(chan struct{}),
+		command:   command,
+		client:    &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}, Timeout: time.Minute},
+		listening: make(chan string, 1),
+		ended:     make(chan struct{}),
 	}
 	stderr, err := p.command.StderrPipe()
 	if err != nil {
@@ -67,16 +77,15 @@ func launch(t *testing.T, command *exec.Cmd) *process {
 	if err := p.command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	listening := make(chan string, 1)
 	go func() {
 		defer close(p.ended)
-		defer close(listening)
+		defer close(p.listening)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			p.mu.Lock()
 			fmt.Fprintln(&p.output, lines.Text())
 			p.mu.Unlock()
 			if _, url, ok := strings.Cut(lines.Text(), "listening on "); ok {
-				listening <- strings.Trim(url, `"}`)
+				p.listening <- strings.Trim(url, `"}`)
 			}
 		}
 	}()
@@ -87,7 +96,6 @@ func launch(t *testing.T, command *exec.Cmd) *process {
 			t.Error(p.log())
 		}
 	})
-	p.url = <-listening // empty if the server ended
 	return p
 }
 

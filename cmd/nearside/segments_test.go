@@ -96,7 +96,8 @@ func TestDamagedSegment(t *testing.T) {
 
 // TestDamageFoundLater: a start from segments does not read the objects in the tables. The
 // damage of one is found after the start. The server then refuses writes, is not ready any
-// more, and still answers with the object from its memory.
+// more, and still answers with the object from its memory. The next start refuses writes,
+// too. When the table is restored, the server finds no damage and accepts writes.
 func TestDamageFoundLater(t *testing.T) {
 	t.Parallel()
 	config, dir := writeConfig(t, serveConfig), t.TempDir()
@@ -119,7 +120,7 @@ func TestDamageFoundLater(t *testing.T) {
 		t.Fatalf("the server ended with code %d:\n%s", code, p.log())
 	}
 	text := fmt.Appendf(nil, "%060d", 2000)
-	damaged := 0
+	undamaged := map[string]string{}
 	for name, content := range readFiles(t, filepath.Join(dir, "pebble")) {
 		if at := strings.Index(content, string(text)); at >= 0 && strings.HasSuffix(name, ".sst") {
 			b := []byte(content)
@@ -127,22 +128,31 @@ func TestDamageFoundLater(t *testing.T) {
 			if err := os.WriteFile(name, b, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			damaged++
+			undamaged[name] = content
 		}
 	}
-	if damaged == 0 {
+	if len(undamaged) == 0 {
 		t.Fatal("no table has the object")
 	}
-	p = serve(t, config, dir)
-	for status := 0; status != http.StatusServiceUnavailable; {
-		var err error
-		if status, _, err = p.call(http.MethodGet, "/readyz", nil); err != nil {
-			t.Fatal(err)
+	awaitReady := func(want int) {
+		t.Helper()
+		for status := 0; status != want; {
+			var err error
+			if status, _, err = p.call(http.MethodGet, "/readyz", nil); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
-	if status, answer, err := p.call(http.MethodPost, "/1/import", strings.SplitAfter(lines.String(), "\n")[0]); !strings.Contains(string(answer), "12050") || err != nil {
-		t.Errorf("a write: %d %s %v", status, answer, err)
+	write := func(want string) {
+		t.Helper()
+		line := strings.SplitAfter(lines.String(), "\n")[0]
+		if status, answer, err := p.call(http.MethodPost, "/1/import", line); !strings.Contains(string(answer), want) || err != nil {
+			t.Errorf("a write: %d %s %v", status, answer, err)
+		}
 	}
+	p = serve(t, config, dir)
+	awaitReady(http.StatusServiceUnavailable)
+	write("12050")
 	var found struct {
 		UserData string `json:"user_data"`
 	}
@@ -151,6 +161,30 @@ func TestDamageFoundLater(t *testing.T) {
 	}
 	if code := stop(p); code == 0 || !strings.Contains(p.log(), "is damaged") {
 		t.Errorf("the server ended with code %d, and its log must name the damage:\n%s", code, p.log())
+	}
+
+	p = serve(t, config, dir)
+	if status, answer, err := p.call(http.MethodGet, "/readyz", nil); status != http.StatusServiceUnavailable || !strings.Contains(string(answer), "is damaged") || err != nil {
+		t.Errorf("GET /readyz after a restart: %d %s %v", status, answer, err)
+	}
+	write("is damaged")
+	if !strings.Contains(p.log(), "nothing can be written: the data directory is damaged") || !strings.Contains(doctor(t, dir), "is damaged") {
+		t.Errorf("the log and doctor must name the damage:\n%s%s", p.log(), doctor(t, dir))
+	}
+	stop(p)
+	for name, content := range undamaged {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p = serve(t, config, dir)
+	awaitReady(http.StatusOK)
+	write(`"accepted":1`)
+	if code := stop(p); code != 0 || !strings.Contains(p.log(), "no damage any more") {
+		t.Errorf("the server ended with code %d:\n%s", code, p.log())
+	}
+	if _, err := os.Stat(filepath.Join(dir, "DAMAGED")); err == nil {
+		t.Error("the verification did not remove the marker")
 	}
 }
 

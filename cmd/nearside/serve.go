@@ -3,14 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"maps"
 	"os"
 	"os/signal"
 	"runtime"
-	"slices"
-	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -22,7 +18,6 @@ import (
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/remote"
-	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
 	"nearside/simd"
@@ -72,14 +67,17 @@ func (c *serveCmd) Run(s *system) error {
 	if err := problems.report(log); err != nil {
 		return err
 	}
-	svc, err := openService(s.ctx, &cfg, log)
+	svc, err := newService(&cfg, log)
 	if err != nil {
 		return err
 	}
-	spareProcessor(svc.memory.Stats().Workers)
 	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
+	signal.Notify(hangups, syscall.SIGHUP) // before start, so that a signal during a start does not end the process
 	defer signal.Stop(hangups)
+	if loaded, err := svc.start(s.ctx); !loaded {
+		return err
+	}
+	spareProcessor(svc.memory.Stats().Workers)
 	return svc.serve(s.ctx, hangups, func() {
 		next, warnings, err := c.readConfig(s)
 		for _, warning := range warnings {
@@ -111,121 +109,31 @@ func spareProcessor(workers int) {
 	}
 }
 
-// service has all parts of a running server, in the order in which they are created.
+// service has all parts of a running server. newService creates those that need no stored
+// data, load creates the others.
 type service struct {
-	log      *slog.Logger
-	config   config.Config // the effective configuration
-	listen   string        // as configured, maybe with port 0
-	restart  []string      // keys that were changed since the start and need a restart
-	kernel   *simd.Kernel
-	registry *matcher.Registry
-	memory   *memory.Memory
-	pressure *pressure
-	store    *store.Store
-	plugins  atomic.Pointer[lua.Host] // nil until openPlugins has returned
-	remotes  *remote.Group
-	server   *server.Server
-	sweeper  *sweeper
-	decoder  atomic.Pointer[wire.Decoder] // with the current limits
-	meta     []matcher.MetaField          // those of the start
-	watch    bool                         // whether changes of plugins reload them
-}
+	log       *slog.Logger
+	config    config.Config // the effective configuration
+	listen    string        // as configured, maybe with port 0
+	restart   []string      // keys that were changed since the start and need a restart
+	kernel    *simd.Kernel
+	registry  *matcher.Registry
+	memory    *memory.Memory
+	pressure  *pressure
+	remotes   *remote.Group
+	points    *telemetry.Telemetry
+	observers matcher.Observers
+	server    *server.Server
+	served    chan error                   // receives the result of server.Run
+	decoder   atomic.Pointer[wire.Decoder] // with the current limits
+	meta      []matcher.MetaField          // those of the start
+	watch     bool                         // whether changes of plugins reload them
 
-// openService creates all parts of the service and loads the stored data.
-func openService(ctx context.Context, cfg *config.Config, log *slog.Logger) (svc *service, err error) {
-	start := time.Now()
-	s := &service{log: log, meta: cfg.Events.MetaFields, config: *cfg, listen: cfg.Listen}
-	if s.registry, err = matcher.NewRegistry(cfg.Descriptors.Versions); err != nil {
-		return nil, err
-	}
-	kernel, err := simd.Select(cfg.SIMD)
-	if err != nil {
-		return nil, err
-	}
-	s.pressure = newPressure(log)
-	s.memory, err = memory.New(memory.Options{
-		Registry: s.registry, Kernel: kernel, Workers: cfg.Workers, Cost: cfg.Matchers.Memory.Cost, BytesMax: cfg.Limits.Memory,
-		MetaFields: s.meta, Refuse: s.pressure.refuseWrite, Tight: s.pressure.isTight,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.remotes = remote.NewGroup(s.decoder.Load, log)
-	points := telemetry.New(versionText(), telemetry.Gauges{
-		Rows:    func(o matcher.Origin) int { return s.memory.Stats().Rows[o] },
-		Lists:   func() int { return s.memory.Stats().Lists },
-		Memory:  func() int64 { return s.memory.Stats().Bytes },
-		Workers: func() int { return s.memory.Stats().Workers },
-		Queue:   func() int { return s.memory.Stats().Queue },
-		Process: s.pressure.figures,
-		Remotes: s.remotes.States,
-	})
-	observers := matcher.Observers{points, &telemetry.Points{Emit: s.emit, Listens: s.listens}, matchLog{log}}
-	s.store, err = store.Open(ctx, store.Options{
-		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: observers, Warn: log.Warn,
-		Progress: startProgress(log, time.Now),
-		Verified: logVerified(log),
-		Check:    func() error { return checkVersions(s.memory.Misfits()) },
-	})
-	if err != nil {
-		s.memory.Close()
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
-		}
-	}()
-	s.pressure.configure(cfg.Limits.ProcessMemory) // after loading, because stored data is loaded even above the limit
-	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: log}
-	s.kernel = kernel
-	limits := s.limits()
-	if err = s.configureRemotes(cfg); err != nil {
-		return nil, err
-	}
-	host, err := s.openPlugins(ctx, cfg, points)
-	if err != nil {
-		return nil, err
-	}
-	s.plugins.Store(host)
-	s.server, err = server.New(server.Options{
-		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
-		Listen: cfg.Listen, Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Observer: observers, Log: log, Metrics: points.WriteText,
-		Router: route.New(route.Options{
-			Registry: s.registry, Moments: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: observers,
-		}),
-		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
-		Limits:  limits,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s.config.Listen = s.server.Addr().String() // with the real port
-	s.server.Reload(s.limits())
-	s.logLoaded(time.Since(start))
-	return s, nil
-}
+	store   *store.Store // nil until the data is loaded
+	sweeper *sweeper
+	plugins atomic.Pointer[lua.Host] // nil until openPlugins has returned
 
-// logLoaded logs what a start has loaded, and the time that it took.
-func (s *service) logLoaded(took time.Duration) {
-	stats := s.memory.Stats()
-	s.log.Info("loaded", "faces", stats.Rows[matcher.Faces], "events", stats.Rows[matcher.Events],
-		"attributes", stats.Rows[matcher.Attributes], "lists", stats.Lists, "data_dir", s.config.DataDir,
-		"kernel", s.kernel.Name(), "workers", stats.Workers, "took", took.Round(time.Millisecond).String())
-}
-
-// checkVersions returns an error if stored descriptors have no matching version in the
-// configuration, because they could not be matched.
-func checkVersions(misfits map[uint32]int) error {
-	if len(misfits) == 0 {
-		return nil
-	}
-	var found []string
-	for _, v := range slices.Sorted(maps.Keys(misfits)) {
-		found = append(found, fmt.Sprintf("%d of version %d", misfits[v], v))
-	}
-	return fmt.Errorf("descriptors.versions: the data directory has descriptors without a fitting version: %s; configure these versions as they were when the objects were stored",
-		strings.Join(found, ", "))
+	loading func(done, total uint64) // tests hold a start with it; may be nil
 }
 
 // limits returns the limits of the effective configuration, and creates a decoder with
@@ -257,11 +165,9 @@ func (s *service) configureRemotes(cfg *config.Config) error {
 	return nil
 }
 
-// serve serves until ctx ends. Then it waits for the requests in progress and closes
+// serve runs after start and until ctx ends. Then it waits for the requests in progress and closes
 // all parts.
 func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
-	served := make(chan error, 1)
-	go func() { served <- s.server.Run() }()
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()
 	watched := s.watchPlugins(watching)
@@ -273,7 +179,7 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 		select {
 		case <-hangups:
 			reload()
-		case err = <-served:
+		case err = <-s.served:
 			running = false
 		case <-ctx.Done():
 			s.log.Info("stopping", "grace", s.config.Limits.ShutdownTimeout.String())
@@ -282,7 +188,7 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 				s.log.Warn("requests were cut at the end of the grace period")
 			}
 			cancel()
-			err = <-served
+			err = <-s.served
 			running = false
 		}
 	}
@@ -302,10 +208,10 @@ func (s *service) close(ctx context.Context) error {
 		defer cancel()
 		err = host.Close(grace)
 	}
-	if s.remotes != nil {
-		s.remotes.Close()
+	s.remotes.Close()
+	if s.store != nil {
+		err = errors.Join(err, s.store.Close())
 	}
-	err = errors.Join(err, s.store.Close())
 	s.memory.Close()
 	return err
 }

@@ -62,7 +62,8 @@ type claim struct {
 	held      int64
 	waiting   bool      // in grow
 	suspended bool      // the server does not wait for the client
-	since     time.Time // when counting in piece began
+	pausedAt  time.Time // when pause was called, or counting in piece began after that
+	since     time.Time // when counting in piece began; without the time of pauses
 	piece     int64     // bytes that the client has sent or read since then; starts again at slowBytes
 }
 
@@ -242,7 +243,34 @@ func (c *claim) progress(bytes int) {
 }
 
 // restart starts to count the bytes of the client again. budget.mu is held.
-func (c *claim) restart() { c.since, c.piece = time.Now(), 0 }
+func (c *claim) restart() {
+	now := time.Now()
+	c.since, c.pausedAt, c.piece = now, now, 0
+}
+
+// pause excludes the client from the search for slow clients until proceed, because the
+// server does not wait for it. The count of its bytes goes on after that, so a client cannot
+// hide behind short pauses.
+func (c *claim) pause() {
+	if c == nil {
+		return
+	}
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	c.suspended, c.pausedAt = true, time.Now()
+}
+
+// proceed ends pause. The time in between does not count.
+func (c *claim) proceed() {
+	if c == nil {
+		return
+	}
+	c.budget.mu.Lock()
+	defer c.budget.mu.Unlock()
+	if c.suspended {
+		c.suspended, c.since = false, c.since.Add(time.Since(c.pausedAt))
+	}
+}
 
 // suspend excludes the client from the search for slow clients until resume.
 func (c *claim) suspend() {

@@ -57,6 +57,47 @@ func TestBudgetProgress(t *testing.T) {
 	}
 }
 
+// TestBudgetPause checks that the time of a client counts without the time in which the
+// server does not wait for it, and goes on after that.
+func TestBudgetPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget("things", 10, 10)
+		slow := make(chan struct{}, 100)
+		c, favored := b.newClaim(func() { slow <- struct{}{} }), b.newClaim(neverSlow)
+		for _, c := range []*claim{c, favored} {
+			if err := c.grow(t.Context(), 10); err != nil {
+				t.Fatal(err)
+			}
+		}
+		favored.suspend()
+		ended := make(chan error, 1)
+		go func() { ended <- b.newClaim(neverSlow).grow(t.Context(), 10) }()
+		const half = slowAfter / 2
+		for range 3 {
+			c.pause()
+			time.Sleep(10 * slowAfter)
+			c.proceed()
+			c.proceed() // does nothing
+		}
+		time.Sleep(half)
+		c.pause()
+		time.Sleep(10 * slowAfter)
+		c.proceed()
+		time.Sleep(half - time.Second)
+		if len(slow) > 0 {
+			t.Error("a pause counted")
+		}
+		time.Sleep(2 * time.Second)
+		if len(slow) == 0 {
+			t.Error("the time before the last pause did not count")
+		}
+		c.shrink(0)
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestBudgetOrder checks that waiters get room in order of arrival, and that a waiter
 // that gives up lets the next ones proceed.
 func TestBudgetOrder(t *testing.T) {

@@ -32,6 +32,7 @@ type operation struct {
 	long       bool     // may take long; the log reports clients that leave early
 	matches    bool     // has the parameter explain; RefuseMatch may refuse it
 	writes     bool     // stores objects or lists; RefuseWrite may refuse it
+	atStart    bool     // is answered while the server is starting, without Parts
 }
 
 // handler answers one request. A returned error becomes the answer.
@@ -41,7 +42,7 @@ type handler func(ctx context.Context, x *exchange) error
 type exchange struct {
 	*requestContext
 	ctx       context.Context // of the request
-	options   Options
+	options   available
 	limits    *limits // of this request
 	answers   *answerBudgets
 	decoding  *semaphore.Weighted
@@ -63,6 +64,13 @@ type exchange struct {
 	explain      bool         // ?explain of a match
 }
 
+// available is what a request can use. Parts is nil if the server was starting when the
+// request began.
+type available struct {
+	*Options
+	*Parts
+}
+
 // routeName returns the name of a route in metrics and points.
 func routeName(method, path string) string {
 	path = strings.NewReplacer(":id", "{id}", "*path", "{path}").Replace(strings.TrimPrefix(path, "/1"))
@@ -79,7 +87,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 	return func(ctx context.Context, c *requestContext) {
 		start := time.Now()
 		x := &exchange{
-			requestContext: c, options: s.options, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
+			requestContext: c, options: available{&s.options, s.parts.Load()}, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
 			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
 		x.conn.handlerCalled = true
@@ -144,6 +152,9 @@ func (x *exchange) serve(ctx context.Context) {
 // prepare makes the checks that need no body.
 func (x *exchange) prepare() (err error) {
 	op := &x.operation
+	if x.options.Parts == nil && !op.atStart {
+		return errStarting
+	}
 	if x.unacceptable != nil && !op.plain {
 		return x.unacceptable
 	}

@@ -21,7 +21,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	owners := s.options.Store.Owners()
+	owners := x.options.Store.Owners()
 	if err := owners.CheckOrigin(o); err != nil {
 		return err
 	}
@@ -59,7 +59,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
 	in := idleReader{x}
 	lines := &lineReader{in: in, origin: o, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
-	im := &importer{x: x, room: room, commits: commits, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
+	im := &importer{x: x, target: x.options.Store.NewImport(x.account), room: room, commits: commits, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
 		return matcher.Errorf(e.Code, "%s%w; %d lines were accepted", afterLine(lines.count), err, im.accepted)
@@ -105,8 +105,11 @@ func (r idleReader) Read(p []byte) (n int, err error) {
 }
 
 // wait waits for input. It is called before each Read. Read returns the error of the
-// wait.
+// wait. Only during wait can the client be slow: between two reads, the import waits for
+// other memory, for a worker or for the store.
 func (r idleReader) wait() {
+	r.x.bodyRoom.proceed()
+	defer r.x.bodyRoom.pause()
 	r.x.conn.readUntil(time.Now().Add(r.x.limits.RequestTimeout))
 	_ = r.x.input.wait()
 }

@@ -11,20 +11,23 @@ import (
 )
 
 // Bounds of a group. A group is stored by one commit. Large groups cost less per
-// line, but an import holds two groups in memory, so only a few groups may be large
-// at a time. A large group leaves half of the room for lines to the group that is
-// built while it is committed.
+// line, but an import holds three groups in memory, so only a few groups may be large
+// at a time. Large groups leave a quarter of the room for lines to the lines that are
+// being decoded.
 const (
 	groupObjectsMin = 2 << 20
-	groupObjectsMax = lineRoom / 2
+	groupObjectsMax = lineRoom / (commitsMax + 2)
 	groupCommitMin  = 4 << 20
-	groupCommitMax  = commitRoom
+	groupCommitMax  = commitRoom / commitsMax
 	groupAge        = time.Second // a group is stored at the latest this long after its first line
 	largeGroupsMax  = 8
+	// commitsMax is the maximum number of commits of an import at a time. The store runs
+	// one while it writes the one before.
+	commitsMax = 2
 )
 
-// importer stores blocks of lines in groups. One group is committed while the next
-// one is built.
+// importer stores blocks of lines in groups. Groups are committed while the next one is
+// built.
 type importer struct {
 	x           *exchange
 	room        *importRoom   // of lines
@@ -32,8 +35,9 @@ type importer struct {
 	largeGroups chan struct{} // holds one value per large group, counted over all imports
 	stopped     chan struct{} // closed when nothing more can be stored
 
-	group  lineGroup
-	commit chan lineGroup // receives the group after its commit; nil: no commit is running
+	group   lineGroup
+	target  *store.Import
+	running []<-chan lineGroup // commits in order; each channel receives the group after its commit
 
 	accepted, rejected int
 	errors             []lineError // at most lineErrorMax, in the order of lines
@@ -49,7 +53,6 @@ type lineGroup struct {
 	faults  int         // number of rejected lines
 	errors  []lineError // of rejected lines, at least the first lineErrorMax
 	results []error     // of lines, after the commit
-	err     error       // why the group was not committed
 }
 
 // storeBlocks stores all blocks. After an error it drops the rest.
@@ -60,7 +63,9 @@ func (im *importer) storeBlocks(ctx context.Context, blocks <-chan *lineBlock) e
 		for range blocks { // so that readBlocks ends
 		}
 	}
-	err = cmp.Or(err, im.finishCommit())
+	for len(im.running) > 0 {
+		err = cmp.Or(err, im.finishCommit())
+	}
 	im.releaseGroup(&im.group)
 	return err
 }
@@ -157,46 +162,55 @@ func (im *importer) addBlock(b *lineBlock) error {
 	return b.err
 }
 
-// commitGroup waits for the previous commit and starts to commit the group.
+// commitGroup starts to commit the group. If too many commits are running, it first waits
+// for the oldest one.
 func (im *importer) commitGroup(ctx context.Context) error {
-	if err := im.finishCommit(); err != nil || im.group.empty() {
+	if len(im.running) == commitsMax {
+		if err := im.finishCommit(); err != nil {
+			return err
+		}
+	}
+	if im.group.empty() {
+		return nil
+	}
+	wait, err := im.startCommit(ctx, &im.group)
+	if err != nil {
 		return err
 	}
 	g, done := im.group, make(chan lineGroup, 1)
-	im.group, im.commit = lineGroup{}, done
+	im.group, im.running = lineGroup{}, append(im.running, done)
 	go func() { // finishCommit waits for it
-		if len(g.lines) > 0 {
-			g.results, g.err = im.storeLines(ctx, &g)
-		}
+		g.results = wait()
 		im.releaseGroup(&g)
 		done <- g
 	}()
 	return nil
 }
 
-// storeLines stores the lines of a group. It waits until there is room for the commit.
-func (im *importer) storeLines(ctx context.Context, g *lineGroup) ([]error, error) {
+// startCommit waits until there is room for the commit of a group, and starts it. wait
+// returns the results of the lines.
+func (im *importer) startCommit(ctx context.Context, g *lineGroup) (wait func() []error, err error) {
+	if len(g.lines) == 0 {
+		return func() []error { return nil }, nil
+	}
 	reserved, err := im.commits.reserve(g.commit)
 	if err != nil {
 		return nil, err
 	}
-	defer im.commits.release(reserved)
 	ctx, cancel := context.WithTimeout(ctx, im.x.limits.RequestTimeout)
-	defer cancel()
-	return im.x.options.Store.Import(ctx, im.x.account, g.lines), nil
+	results := im.target.Start(ctx, g.lines)
+	return func() []error {
+		defer im.commits.release(reserved)
+		defer cancel()
+		return results()
+	}, nil
 }
 
-// finishCommit waits for the commit and counts its results. It returns an error when
-// the store cannot store more.
+// finishCommit waits for the oldest commit and counts its results. It returns an error
+// when the store cannot store more.
 func (im *importer) finishCommit() error {
-	if im.commit == nil {
-		return nil
-	}
-	g := <-im.commit
-	im.commit = nil
-	if g.err != nil {
-		return g.err
-	}
+	g := <-im.running[0]
+	im.running = im.running[1:]
 	for i, err := range g.results {
 		if err == nil {
 			im.accepted++

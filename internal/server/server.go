@@ -1,5 +1,8 @@
 // Package server is the HTTP interface of nearside. It is the only user of hertz.
 //
+// A server listens before the stored data is loaded. Until Open, it answers that it is
+// starting (starting.go).
+//
 // A [Server] has a listener with connections. A connection reads the head of a
 // request and gives the request to hertz, which calls the handler of the route. Each
 // resource has a file with its handlers; objects.go has those that faces, events and
@@ -40,17 +43,12 @@ import (
 	"nearside/matcher/wire"
 )
 
-// Options are the parts and settings of a Server.
+// Options are the settings of a Server, and the parts that it needs from the start.
 type Options struct {
 	Listen string // host:port; port 0: any free port
-	Router *route.Router
-	Memory *memory.Memory
 	// RefuseMatch and RefuseWrite return an error while the process has too little
 	// memory for such a request. They may be nil.
 	RefuseMatch, RefuseWrite func() error
-	Store                    *store.Store
-	Plugins                  Plugins
-	Remotes                  *remote.Group // nil: no remotes
 	Observer                 matcher.Observer
 	Log                      *slog.Logger
 	// Metrics writes the metrics in the format that the header Accept asks for. It
@@ -58,6 +56,16 @@ type Options struct {
 	Metrics func(w io.Writer, accept string) (contentType string, err error)
 	Version Version
 	Limits  Limits
+}
+
+// Parts are what requests need in addition to Options. They exist when the stored data is
+// loaded.
+type Parts struct {
+	Router  *route.Router
+	Memory  *memory.Memory
+	Store   *store.Store
+	Plugins Plugins
+	Remotes *remote.Group // nil: no remotes
 }
 
 // Limits can be changed by Reload while the server runs.
@@ -84,9 +92,12 @@ type limits struct {
 // Version is what GET /version shows.
 type Version struct{ Major, Minor, Patch int }
 
-// Server serves HTTP. New makes it, Run runs it, Shutdown ends it.
+// Server serves HTTP. New makes it, Run runs it, Open lets it answer all requests,
+// Shutdown ends it.
 type Server struct {
 	options       Options
+	parts         atomic.Pointer[Parts]    // nil: the server is starting
+	progress      atomic.Pointer[Progress] // of the start
 	limits        atomic.Pointer[limits]
 	heads         *budget
 	answers       *answerBudgets
@@ -107,7 +118,8 @@ type Server struct {
 	largeGroups chan struct{} // holds one value per large group, counted over all imports
 }
 
-// New listens on o.Listen and adds the routes. Connections wait until Run.
+// New listens on o.Listen and adds the routes. Connections wait until Run. All requests but
+// a few are refused until Open.
 func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
@@ -125,6 +137,7 @@ func New(o Options) (*Server, error) {
 		hlog.SetOutput(io.Discard)
 	})
 	s.context, s.cancel = context.WithCancel(context.Background())
+	s.progress.Store(&Progress{Phase: "opening the data directory"})
 	s.Reload(o.Limits)
 	s.engine = hertz.New(
 		hertz.WithTransport(func(*config.Options) network.Transporter { return transport{s.listener} }),
@@ -311,14 +324,14 @@ func (s *Server) addRoutes() {
 
 	s.addRoute("GET", "/version", operation{handler: s.version})
 	s.addRoute("GET", "/healthcheck", operation{handler: s.healthcheck, query: query{"include_luna_services"}})
-	s.addRoute("GET", "/livez", operation{handler: s.livez})
-	s.addRoute("GET", "/readyz", operation{handler: s.readyz})
+	s.addRoute("GET", "/livez", operation{handler: s.livez, atStart: true})
+	s.addRoute("GET", "/readyz", operation{handler: s.readyz, atStart: true})
 	s.addRoute("GET", "/config", operation{handler: s.config})
 	s.addRoute("GET", "/metrics", operation{handler: s.metrics, anyKey: true, plain: true})
 	s.addRoute("GET", "/docs/spec", operation{handler: s.spec, plain: true})
 	s.addRoute("GET", "/docs", operation{handler: s.page, page: "ui/docs.html", plain: true})
 	s.addRoute("GET", "/docs/", operation{handler: s.page, page: "ui/docs.html", plain: true})
-	s.addRoute("GET", "/docs/errors", operation{handler: s.page, page: "ui/errors.html", plain: true})
+	s.addRoute("GET", "/docs/errors", operation{handler: s.page, page: "ui/errors.html", plain: true, atStart: true}) // errors have a link to it
 	s.addRoute("GET", "/favicon.ico", operation{handler: s.favicon, anyKey: true, plain: true})
 	s.addRoute("GET", "/", operation{handler: s.index, plain: true})
 

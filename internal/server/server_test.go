@@ -92,6 +92,7 @@ type settings struct {
 	refuse     func() error                  // refuses matches and writes; may be nil
 	dir        string                        // data directory; empty: a new one
 	warn       func(msg string, args ...any) // if not nil, the store uses segments and calls warn
+	starting   bool                          // the server is starting until the test calls open
 }
 
 // service is a running server with a client.
@@ -107,6 +108,7 @@ type service struct {
 	log       *buffer
 	spec      *spec
 	client    *http.Client
+	open      func()                      // ends the start
 	stop      func(context.Context) error // calls Shutdown once
 }
 
@@ -169,11 +171,19 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	}
 	remotes := set.openRemotes(t, func() *wire.Decoder { return limits().Decoder }, objects)
 	srv := testkit.Must(server.New(server.Options{
-		Listen: "127.0.0.1:0", Memory: mem, Store: objects, Plugins: host, Observer: observers, Metrics: points.WriteText,
+		Listen: "127.0.0.1:0", Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Router: route.New(route.Options{Registry: registry, Moments: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
 		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse,
 	}))
+	x.open = func() {
+		srv.Open(server.Parts{
+			Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
+			Router: route.New(route.Options{Registry: registry, Moments: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
+		})
+	}
+	if !set.starting {
+		x.open()
+	}
 	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
 	x.client = &http.Client{
 		Transport:     &http.Transport{DisableCompression: true},

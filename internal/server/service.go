@@ -70,11 +70,14 @@ func (s *Server) livez(_ context.Context, x *exchange) error {
 	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }
 
-// readyz reports whether the store works. While the server shuts down, wrap refuses the
-// request before it gets here.
+// readyz reports whether the store works, or the progress of a start. While the server
+// shuts down, wrap refuses the request before it gets here.
 func (s *Server) readyz(_ context.Context, x *exchange) error {
+	if x.options.Parts == nil {
+		return startingError(s.progress.Load())
+	}
 	if err := x.options.Store.Err(); err != nil {
-		return matcher.Errorf(matcher.CodeUnavailable, "store: %w", err)
+		return matcher.Errorf(matcher.CodeUnavailable, "the server is not ready: %w", err)
 	}
 	return x.sendValue(http.StatusOK, map[string]any{"status": "ok"})
 }

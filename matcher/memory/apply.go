@@ -21,8 +21,9 @@ func (m *Memory) Admit(changes []store.Change) error {
 		}
 	}
 	if limit := m.bytesMax.Load(); limit > 0 && need > 0 {
-		m.tables.Reclaim(limit - need)
-		if used := m.tables.Bytes.Load(); used+need > limit {
+		held := m.tables.HeldBytes()
+		m.tables.Reclaim(limit - need - held)
+		if used := m.tables.Bytes.Load() + held; used+need > limit {
 			return matcher.Errorf(matcher.CodeFull, "limits.memory: %d of %d bytes are used and the write needs up to %d more", used, limit, need).
 				Mask(fmt.Sprintf("limits.memory: the write needs up to %d bytes, more than is left of the limit of %d", need, limit))
 		}
@@ -32,11 +33,17 @@ func (m *Memory) Admit(changes []store.Change) error {
 			return err
 		}
 	}
-	if err := m.tables.Promise(rows); err != nil {
+	if err := m.tables.Promise(rows, need); err != nil {
 		return matcher.Errorf(matcher.CodeFull, "%w", err)
 	}
 	return nil
 }
+
+// Hold implements [store.Applier].
+func (m *Memory) Hold() { m.tables.HoldPromise() }
+
+// Withdraw implements [store.Applier].
+func (m *Memory) Withdraw() { m.tables.DropPromise() }
 
 // Apply implements [store.Applier]: it publishes committed changes as one new snapshot.
 // Rows are written before the lock is taken, because no reader can see them yet. Only
@@ -62,7 +69,7 @@ func (m *Memory) Apply(changes []store.Change) {
 	for i, c := range changes {
 		switch c.Kind {
 		case store.PutObject:
-			u.Publish(c.Object.Origin, c.Object.ID, rows[i])
+			u.Publish(c.Object.Origin, c.Object.ID, rows[i], c.Created)
 		case store.DeleteObject:
 			u.Remove(c.Origin, c.ID)
 		case store.PutList:

@@ -145,8 +145,8 @@ func TestCompactLeavesLists(t *testing.T) {
 	for _, o := range []matcher.Origin{matcher.Events, matcher.Attributes, matcher.Faces} {
 		p.Apply([]store.Change{{Kind: store.DeleteObject, Origin: o, ID: matcher.ID{1}}})
 		p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
-		if ids, err := p.IDs(t.Context(), matcher.Faces, &matcher.Filter{ListID: &list}, nil); err != nil || len(ids) != len(p.tables.Rows[matcher.Faces]) {
-			t.Fatalf("%s were rewritten, and the list has %d of %d faces (%v)", o, len(ids), len(p.tables.Rows[matcher.Faces]), err)
+		if ids, err := p.IDs(t.Context(), matcher.Faces, &matcher.Filter{ListID: &list}, nil); err != nil || len(ids) != p.tables.Rows[matcher.Faces].Len() {
+			t.Fatalf("%s were rewritten, and the list has %d of %d faces (%v)", o, len(ids), p.tables.Rows[matcher.Faces].Len(), err)
 		}
 	}
 	invariants(t, p.Memory)

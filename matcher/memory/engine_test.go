@@ -65,10 +65,32 @@ func newPair(t testing.TB, o Options, versions ...matcher.Version) *pair {
 	return &pair{m, *memorytest.NewOracle(registry)}
 }
 
+// markCreated sets Created in changes, like the store does.
+func markCreated(m *Memory, changes []store.Change) {
+	type object struct {
+		origin matcher.Origin
+		id     matcher.ID
+	}
+	exists := map[object]bool{} // objects that earlier changes put or delete
+	for i := range changes {
+		switch c := &changes[i]; c.Kind {
+		case store.PutObject:
+			at := object{c.Object.Origin, c.Object.ID}
+			before, changed := exists[at]
+			c.Created = !before && (changed || !m.Has(at.origin, at.id))
+			exists[at] = true
+		case store.DeleteObject:
+			exists[object{c.Origin, c.ID}] = false
+		case store.PutList, store.DeleteList:
+		}
+	}
+}
+
 // commit applies changes to both, like the store does.
 func (p *pair) commit(t testing.TB, changes ...store.Change) {
 	t.Helper()
 	for part := range slices.Chunk(changes, 5000) {
+		markCreated(p.Memory, part)
 		if err := p.Admit(part); err != nil {
 			t.Fatal(err)
 		}

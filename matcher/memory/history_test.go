@@ -42,6 +42,10 @@ func (h *history) Has(o matcher.Origin, id matcher.ID) bool { return h.next.Has(
 
 func (h *history) Admit(changes []store.Change) error { return h.next.Admit(changes) }
 
+func (h *history) Hold() { h.next.Hold() }
+
+func (h *history) Withdraw() { h.next.Withdraw() }
+
 func (h *history) Apply(changes []store.Change) {
 	state := h.begun.Load() + 1
 	h.mu.Lock()

@@ -14,15 +14,8 @@ func invariants(t *testing.T, m *Memory) {
 	var bytes, dead int64
 	chunks := 0
 	for o := range m.tables.Newest.Views {
-		rows := map[uint32]matcher.ID{}
-		for id, row := range m.tables.Rows[o] {
-			rows[row] = id
-		}
-		if len(rows) != len(m.tables.Rows[o]) {
-			t.Fatalf("%d IDs have %d rows", len(m.tables.Rows[o]), len(rows))
-		}
-		if live := m.tables.Newest.Live(matcher.Origin(o)); live != len(rows) {
-			t.Fatalf("%d live rows, %d IDs", live, len(rows))
+		if live, ids := m.tables.Newest.Live(matcher.Origin(o)), m.tables.Rows[o].Len(); live != ids {
+			t.Fatalf("%d live rows, %d IDs", live, ids)
 		}
 		for c := range m.tables.Newest.Views[o] {
 			v := &m.tables.Newest.Views[o][c]
@@ -41,9 +34,9 @@ func invariants(t *testing.T, m *Memory) {
 				deaths += bits.OnesCount64(word)
 			}
 			for i := range v.Rows {
-				id, is := rows[uint32(c<<16|i)]
-				if is != v.Alive(i) || is && id != v.IDs[i] {
-					t.Fatalf("row %d of chunk %d is alive: %v, and has an ID: %v", i, c, v.Alive(i), is)
+				row, found := m.tables.Rows[o].Find(v.IDs[i])
+				if is := found && row == uint32(c<<16|i); is != v.Alive(i) {
+					t.Fatalf("row %d of chunk %d is alive: %v, and its ID leads to it: %v", i, c, v.Alive(i), is)
 				}
 				bytes += v.RowBytes(i)
 				if !v.Alive(i) {
@@ -99,11 +92,16 @@ func checkTallies(t *testing.T, m *Memory) {
 	inLists := map[place]int{}
 	for o := range m.tables.Newest.Views {
 		all := map[uint32]int{}
-		for _, row := range m.tables.Rows[o] {
-			v, i := m.tables.Newest.At(matcher.Origin(o), row)
-			all[v.Accounts[i]]++
-			for ordinal := range v.Ordinals(i) {
-				inLists[place{ordinal, v.Accounts[i]}]++
+		for c := range m.tables.Newest.Views[o] {
+			v := &m.tables.Newest.Views[o][c]
+			for i := range v.Rows {
+				if !v.Alive(i) {
+					continue
+				}
+				all[v.Accounts[i]]++
+				for ordinal := range v.Ordinals(i) {
+					inLists[place{ordinal, v.Accounts[i]}]++
+				}
 			}
 		}
 		if got := m.tables.Tallies[o]; len(got) != len(all) {

@@ -105,7 +105,7 @@ func TestKilledWhileSealing(t *testing.T) {
 	texts := map[[2]int][]string{} // by writer and number: the texts that may be found; "": no object
 	step, fast := 1, 0
 	for round := range 2 {
-		for k, kill := range []string{"segment", "manifest", "rename", "sync", "clean", "sealed"} {
+		for k, kill := range []string{"segment", "header", "manifest", "rename", "sync", "clean", "sealed"} {
 			for _, line := range runChild(t, dir, kill, step) {
 				var what, kind string
 				var writer, i, at int

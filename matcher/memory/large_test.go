@@ -128,7 +128,7 @@ func TestHighRows(t *testing.T) {
 	}
 	p.commit(t, changes...)
 	p.commit(t, memorytest.Delete(ids[3]), memorytest.Delete(ids[64]), memorytest.Delete(ids[254]))
-	if row := p.tables.Rows[matcher.Faces][ids[253]]; row != table.ChunksMax<<16-1<<16+61 {
+	if row, _ := p.tables.Rows[matcher.Faces].Find(ids[253]); row != table.ChunksMax<<16-1<<16+61 {
 		t.Fatalf("the last row is %d", row)
 	}
 	if err := p.Admit([]store.Change{changes[1], changes[2]}); matcher.CodeOf(err) != matcher.CodeFull { // there is room for only one

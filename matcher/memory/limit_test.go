@@ -166,6 +166,53 @@ func TestPromise(t *testing.T) {
 	invariants(t, p.Memory)
 }
 
+// TestHold checks that changes that are being written keep their memory until they are
+// applied or dropped, and that they count in addition to the changes after them.
+func TestHold(t *testing.T) {
+	var memory failing
+	p := newPair(t, Options{chunkRows: 64, regions: memory.regions()}, memorytest.Version3())
+	p.commit(t, memorytest.Rows3(0, 64)...)
+	for i := range 15 {
+		p.commit(t, memorytest.Delete(memorytest.Rows3(i, 1)[0].Object.ID))
+	}
+	admit := func(changes []store.Change, fits bool) {
+		t.Helper()
+		if err := p.Admit(changes); fits && err != nil || !fits && matcher.CodeOf(err) != matcher.CodeFull {
+			t.Fatalf("error %v; the changes fit: %v", err, fits)
+		}
+	}
+	a, b := memorytest.Rows3(100, 50), memorytest.Rows3(200, 14)
+	admit(a, true)
+	p.Hold()
+	memory.now = true
+	admit(memorytest.Rows3(300, 15), false) // the chunk of a has room for 14
+	admit(b, true)
+	p.Hold()
+	p.Apply(a)
+	views := p.tables.Newest.Views[matcher.Faces]
+	p.tables.Compact(func(v *table.View) bool { return v.Deaths > 0 })
+	if now := p.tables.Newest.Views[matcher.Faces]; &now[0] != &views[0] {
+		t.Error("a chunk was rewritten into the memory of b")
+	}
+	p.Apply(b)
+	if rows := p.Stats().Rows[matcher.Faces]; rows != 64-15+50+14 {
+		t.Errorf("%d rows", rows)
+	}
+	invariants(t, p.Memory)
+
+	memory.now = false
+	p.SetBytesMax(p.Stats().Bytes + 5000)
+	c, d := memorytest.Rows3(400, 30), memorytest.Rows3(500, 30)
+	admit(d, true)
+	admit(c, true)
+	p.Hold()
+	admit(d, false)
+	p.Withdraw()
+	admit(d, true)
+	p.Apply(d)
+	invariants(t, p.Memory)
+}
+
 // TestCompactWithoutMemory checks that a compaction that gets no memory changes nothing,
 // and succeeds later.
 func TestCompactWithoutMemory(t *testing.T) {

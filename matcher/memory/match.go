@@ -135,34 +135,21 @@ func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []mat
 	return nil
 }
 
-// matchesOf returns the answer to sub: the hits of found, whose rows are in snap.
+// matchesOf returns the answer to sub: the rows that found has found in snap.
 func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
-	hits, origin := found.Ranked(), sub.Candidates.Origin
-	rows := make([]matcher.Match, len(hits))
+	defer found.Release()
+	rows := found.Ranked(sub.Version.SimilarityFunc())
+	if onlyID(sub.Candidates) {
+		return rows, nil
+	}
+	hits, origin := found.Hits(), sub.Candidates.Origin
+	if err := reserveTexts(ctx, snap, origin, hits); err != nil {
+		return nil, err
+	}
 	objects := make([]matcher.Object, len(hits))
-	bare := onlyID(sub.Candidates)
-	if !bare {
-		if err := reserveTexts(ctx, snap, origin, hits); err != nil {
-			return nil, err
-		}
-	}
-	// The first loop only copies: its rows are far apart in memory, and the processor waits
-	// for several of them at a time.
 	for i, h := range hits {
-		v, at := snap.At(origin, h.Row)
-		rows[i].ID, rows[i].CreateTime = v.IDs[at], v.Times[at]
-	}
-	similarity := sub.Version.SimilarityFunc()
-	for i, h := range hits {
-		row := &rows[i]
-		row.Object = &objects[i]
-		if bare {
-			row.Object.Origin, row.Object.ID = origin, row.ID
-		} else {
-			objects[i] = snap.Object(origin, h.Row)
-		}
-		row.Distance = found.Distance(h)
-		row.Similarity = similarity(row.Distance)
+		objects[i] = snap.Object(origin, h.Row)
+		rows[i].Object, rows[i].CreateTime = &objects[i], objects[i].CreateTime
 	}
 	return rows, nil
 }

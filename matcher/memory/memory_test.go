@@ -44,6 +44,7 @@ func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version
 		}
 	}
 	o.ApplyChanges(changes)
+	markCreated(m, changes)
 	if err := m.Admit(changes); err != nil {
 		panic(err)
 	}

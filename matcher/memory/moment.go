@@ -49,7 +49,7 @@ func (m *Memory) Moment(account *matcher.ID, references []matcher.Reference, set
 	for o := range ids {
 		mo.rows[o] = make(map[matcher.ID]rowPlace, len(ids[o]))
 		for _, id := range ids[o] {
-			row, ok := m.tables.Rows[o][id]
+			row, ok := m.tables.Rows[o].Find(id)
 			mo.rows[o][id] = rowPlace{row, ok}
 		}
 	}
@@ -122,7 +122,7 @@ func (mo *requestMoment) rowOf(o matcher.Origin, id matcher.ID) (uint32, bool) {
 	}
 	m := mo.memory
 	m.tables.RLock()
-	row, ok := m.tables.Rows[o][id]
+	row, ok := m.tables.Rows[o].Find(id)
 	current := m.tables.Newest == mo.snap
 	m.tables.RUnlock()
 	all := filter.AllRows(mo.snap, o)

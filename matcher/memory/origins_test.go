@@ -95,6 +95,7 @@ func (p *originsPair) step(t *testing.T) {
 		}
 		changes = append(changes, store.Change{Kind: store.PutObject, Object: p.object(o, p.clock, p.faces, p.body)})
 	}
+	markCreated(p.Memory, changes)
 	if err := p.Admit(changes); err != nil {
 		t.Fatal(err)
 	}

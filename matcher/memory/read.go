@@ -48,7 +48,7 @@ func visibleObject(s *table.Snapshot, o matcher.Origin, row uint32, account *mat
 // Has implements [store.Applier].
 func (m *Memory) Has(o matcher.Origin, id matcher.ID) bool {
 	m.tables.RLock()
-	_, ok := m.tables.Rows[o][id]
+	_, ok := m.tables.Rows[o].Find(id)
 	m.tables.RUnlock()
 	return ok
 }

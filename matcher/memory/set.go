@@ -123,7 +123,7 @@ func (s *Selection) ByID(ids []matcher.ID) *Selection {
 	t.RLock()
 	stale := t.Newest != s.rows.Snapshot()
 	for _, id := range ids {
-		if row, ok := t.Rows[s.rows.Origin()][id]; ok && s.rows.Has(row, id) {
+		if row, ok := t.Rows[s.rows.Origin()].Find(id); ok && s.rows.Has(row, id) {
 			kept.AddRow(row)
 		} else if stale {
 			missing[id] = struct{}{} // the row may have moved since

@@ -15,11 +15,14 @@ const (
 
 // Change is one durable change of the data.
 type Change struct {
-	Kind   ChangeKind
-	Object *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
-	Origin matcher.Origin  // DeleteObject
-	ID     matcher.ID      // DeleteObject, DeleteList
-	List   *matcher.List   // PutList
+	Kind ChangeKind
+	// Created is set for a PutObject if no object has this ID before it. It saves the
+	// applier a search. If it is not set, there may be such an object.
+	Created bool
+	Object  *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
+	Origin  matcher.Origin  // DeleteObject
+	ID      matcher.ID      // DeleteObject, DeleteList
+	List    *matcher.List   // PutList
 }
 
 // Applier keeps a copy of the stored data in memory. The store calls its methods from
@@ -33,7 +36,12 @@ type Applier interface {
 	// changes are all changes of the next Apply so far; those of this transaction
 	// come last. The applier must not keep the slice.
 	Admit(changes []Change) error
-	// Apply applies durable changes. It cannot fail. The applier owns the slice and
+	// Hold is called when admitted changes are about to be written. The next calls of
+	// Admit have changes of a later Apply, for which there must be memory in addition.
+	Hold()
+	// Withdraw is called instead of Apply if the changes of the last Hold were not written.
+	Withdraw()
+	// Apply applies durable changes, in the order of calls of Hold. It cannot fail. The applier owns the slice and
 	// everything that it points to; the store never changes them afterwards.
 	Apply(changes []Change)
 }

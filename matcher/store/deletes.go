@@ -112,7 +112,7 @@ func (tx *Tx) seekRecord(it *pebble.Iterator, k key) error {
 	if _, own := tx.local[k]; own {
 		return nil
 	}
-	if _, earlier := tx.group.overlay[k]; earlier || !tx.mayBeCommitted(k) {
+	if _, earlier := tx.group.find(k); earlier || !tx.mayBeCommitted(k) {
 		return nil
 	}
 	var rec []byte

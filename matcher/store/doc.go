@@ -4,11 +4,12 @@
 // A [Store] owns one data directory. Every write is a transaction: a function
 // that takes a [Tx]. [Store.Commit] passes it to the one writer goroutine. The
 // writer runs transactions one after another and collects them in a group. Each
-// transaction sees the committed state and the writes of earlier transactions of
-// its group. The writer commits the group with one sync, passes the [Change]s to
-// the [Applier] in commit order, and then answers the callers. So a write that
-// was acknowledged is durable and visible, and the Applier's copy is never ahead
-// of the disk.
+// transaction sees the writes of all earlier ones. Another goroutine makes the group
+// durable with one sync, while the writer runs the transactions of the next group. Then
+// the writer passes the [Change]s to the [Applier] in commit order and answers the
+// callers. So a write that was acknowledged is durable and visible, and the Applier's
+// copy is never ahead of the disk. If a group cannot be written, the transactions that
+// have run after it fail, too.
 //
 // A face refers to its lists by number. A list gets its number when it is
 // created, and numbers are never reused. Deleting a list therefore costs nothing

@@ -1,7 +1,9 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -47,24 +49,54 @@ func (l *ImportLine) listAccount(id matcher.ID, o *matcher.Object) matcher.ID {
 // cannot see a list. All lines are one commit: if the commit fails, every line gets
 // the error of the commit.
 func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportLine) []error {
+	im := s.NewImport(account)
+	return im.Start(ctx, lines)()
+}
+
+// Import imports several groups of lines, in order. One goroutine uses it.
+type Import struct {
+	store   *Store
+	account *matcher.ID
+	last    *request // of the last group; nil: there is none
+}
+
+// NewImport returns an import by an account.
+func (s *Store) NewImport(account *matcher.ID) *Import { return &Import{store: s, account: account} }
+
+// Start starts to import a group of lines as Store.Import does, after the groups that were
+// started before. wait returns the errors of its lines. If the commit of a group fails, the
+// commits of all later groups fail, too.
+func (im *Import) Start(ctx context.Context, lines []ImportLine) (wait func() []error) {
 	errs := make([]error, len(lines))
 	records := recordsOf(lines)
-	err := s.Commit(ctx, func(tx *Tx) error {
-		now := matcher.TimeOf(s.opts.now())
+	before := im.last
+	r := &request{ctx: ctx, done: make(chan struct{}), fn: func(tx *Tx) error {
+		if before != nil && (!before.ran || before.err != nil) {
+			return cmp.Or(before.err, errors.New("store: the lines before were not imported"))
+		}
+		before = nil // it keeps other lines in memory
+		now := matcher.TimeOf(im.store.opts.now())
 		tx.expect(len(lines))
 		for i := range lines {
-			errs[i] = tx.importLine(account, &lines[i], &records[i], now)
+			errs[i] = tx.importLine(im.account, &lines[i], &records[i], now)
 		}
 		return nil
-	})
-	if err != nil {
-		// A new slice, because the writer may still write to the old one.
-		errs = make([]error, len(lines))
-		for i := range errs {
-			errs[i] = err
+	}}
+	im.last = r
+	err := im.store.enqueue(r)
+	return func() []error {
+		if err == nil {
+			err = im.store.await(r)
 		}
+		if err != nil {
+			// A new slice, because the writer may still write to the old one.
+			errs = make([]error, len(lines))
+			for i := range errs {
+				errs[i] = err
+			}
+		}
+		return errs
 	}
-	return errs
 }
 
 // importLine stores one line. If it returns an error, it has written nothing.

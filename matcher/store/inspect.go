@@ -25,6 +25,7 @@ type Info struct {
 	Cache   string // directory of the [Cache], which may not exist; Bytes includes it
 	Free    uint64 // free bytes of the file system
 	Total   uint64 // size of the file system in bytes
+	Damage  string // what a verification has found, if writes are refused because of it; else empty
 	// Fault is the reason why the directory cannot be opened or created: a
 	// different format, files of other programs, obvious damage or missing
 	// permission. For missing permission it wraps the system's error. A nil Fault
@@ -59,6 +60,9 @@ func Inspect(dir string) (Info, error) {
 	info.Fault = fault
 	if state == dirOurs {
 		info.Format, _ = readFormat(vfs.Default, abs) // inspectDir returned the error as fault
+		if text, found := readMarker(vfs.Default, abs); found {
+			info.Damage = fmt.Sprintf("data directory %s is damaged, as its file %s says: %s", abs, nameDamaged, text)
+		}
 		if info.Commits, err = readCommitted(vfs.Default, abs); err != nil && fault == nil {
 			info.Fault = damageError(abs, err)
 		}

@@ -31,6 +31,7 @@ type model struct {
 	lists   map[matcher.ID]*matcher.List
 	admit   func([]Change) error
 	applies int
+	held    int // calls of Hold without Apply or Withdraw
 }
 
 func newModel() *model {
@@ -46,13 +47,21 @@ func (m *model) Admit(changes []Change) error {
 	return nil
 }
 
+func (m *model) Hold() { m.held++ }
+
+func (m *model) Withdraw() { m.held-- }
+
 func (m *model) Apply(changes []Change) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.applies++
+	m.held = max(0, m.held-1) // Open applies without Hold
 	for _, c := range changes {
 		switch c.Kind {
 		case PutObject:
+			if c.Created && m.objects[objectKey(c.Object.Origin, c.Object.ID)] != nil {
+				panic("an object was created twice")
+			}
 			for _, id := range c.Object.Lists {
 				if m.lists[id] == nil {
 					panic("a face in a list that does not exist")

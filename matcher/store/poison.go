@@ -36,6 +36,20 @@ func (p *poison) fail(cause error) {
 	})
 }
 
+// failDamaged does the same for a damaged directory. A start does not repair it.
+func (p *poison) failDamaged(damage error) {
+	p.once.Do(func() {
+		p.err = refusal(damage)
+		close(p.done)
+		p.warn("store: nothing can be written: the data directory is damaged", "error", damage)
+	})
+}
+
+// refusal returns the error of all writes to a damaged directory.
+func refusal(damage error) error {
+	return matcher.Errorf(matcher.CodeUnavailable, "store: nothing can be written: %w", damage)
+}
+
 // fault returns the fault, or nil.
 func (p *poison) fault() error {
 	select {

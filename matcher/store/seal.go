@@ -84,9 +84,9 @@ func (q *sealer) runSealer(ctx context.Context) {
 	}
 }
 
-// reportError warns about err, unless the store is closing or poisoned.
+// reportError warns about err, unless the store is closing or refuses writes.
 func (q *sealer) reportError(ctx context.Context, err error) {
-	if err != nil && ctx.Err() == nil && q.store.poison.fault() == nil {
+	if err != nil && ctx.Err() == nil && q.store.Err() == nil {
 		q.store.opts.Warn("store: the segments cannot be written; the next start may take longer", "dir", q.dir, "error", err)
 	}
 }

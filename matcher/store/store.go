@@ -78,6 +78,10 @@ type Store struct {
 
 	owners atomic.Pointer[matcher.Owners]
 
+	// marked is the error of writes while the directory has a marker of damage and is being
+	// verified; nil: writes are accepted, unless the store is poisoned. See marker.go.
+	marked atomic.Pointer[error]
+
 	queue       chan *request
 	writerEnded chan struct{} // closed when the writer has ended
 
@@ -94,7 +98,8 @@ const queueMax = 1024
 // passes to o.Applier, and only then writes. An error names the directory, the fault and
 // what to do. After an error the directory is unchanged except for its lock file, and the
 // applier must not be used any more. After a start from the cache, the store verifies the
-// records that Open did not read, and Err returns the damage that it finds.
+// records that Open did not read, and Err returns the damage that it finds. If an earlier
+// verification has found damage, writes are refused until this one finds none.
 func Open(ctx context.Context, o Options) (*Store, error) {
 	if o.Warn == nil {
 		o.Warn = func(string, ...any) {}
@@ -233,6 +238,9 @@ func (s *Store) openDatabase(ctx context.Context, database string, state dirStat
 	if err = s.keepIdentity(l.instance); err == nil {
 		err = s.openCache(&l)
 	}
+	if err == nil {
+		err = s.checkMarker(!l.restored)
+	}
 	if err == nil && l.restored {
 		s.verifier, err = newVerifier(s)
 	}
@@ -261,8 +269,16 @@ func (s *Store) flushed(info pebble.FlushInfo) {
 	}
 }
 
-// Err returns the fault that poisoned the store, or nil if writes work.
-func (s *Store) Err() error { return s.poison.fault() }
+// Err returns the reason why nothing can be written, or nil if writes work.
+func (s *Store) Err() error {
+	if err := s.poison.fault(); err != nil {
+		return err
+	}
+	if marked := s.marked.Load(); marked != nil {
+		return *marked
+	}
+	return nil
+}
 
 // Close runs the transactions that wait in the queue, then closes the directory.
 // Later commits fail with CodeUnavailable. If the store is poisoned, Close does
@@ -287,7 +303,9 @@ func (s *Store) close() error {
 	}
 	if s.poison.fault() == nil {
 		s.tasks.Wait()
-		s.sealer.finish()
+		if s.marked.Load() == nil {
+			s.sealer.finish()
+		}
 	}
 	close(s.guard.closing)
 	if err := s.poison.fault(); err != nil {

@@ -15,6 +15,8 @@ type nullApplier struct{}
 
 func (nullApplier) Has(matcher.Origin, matcher.ID) bool { return false }
 func (nullApplier) Admit([]Change) error                { return nil }
+func (nullApplier) Hold()                               {}
+func (nullApplier) Withdraw()                           {}
 func (nullApplier) Apply([]Change)                      {}
 
 func benchStore(b *testing.B) *Store {

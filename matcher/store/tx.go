@@ -14,7 +14,7 @@ import (
 )
 
 // Tx is a running transaction. It reads the committed state, the writes of earlier
-// transactions of its group, and its own writes. It is valid only inside the
+// transactions that are not applied yet, and its own writes. It is valid only inside the
 // function that received it.
 type Tx struct {
 	store   *Store
@@ -75,7 +75,7 @@ func (tx *Tx) readRecord(k key) ([]byte, error) {
 	}
 	rec, ok := tx.local[k]
 	if !ok {
-		rec, ok = tx.group.overlay[k]
+		rec, ok = tx.group.find(k)
 	}
 	if !ok && tx.mayBeCommitted(k) {
 		value, closer, err := tx.store.db.Get(k[:])
@@ -142,11 +142,12 @@ func (tx *Tx) Put(o *matcher.Object) error {
 
 // putRecord stores o, whose record is rec. sum is the checksum of both k and rec.
 func (tx *Tx) putRecord(o *matcher.Object, k key, rec []byte, sum uint64) error {
-	if err := tx.replaceObject(k, rec, sum); err != nil {
+	replaced, err := tx.replaceObject(k, rec, sum)
+	if err != nil {
 		return err
 	}
 	tx.grows = true
-	tx.changes = append(tx.changes, Change{Kind: PutObject, Object: o})
+	tx.changes = append(tx.changes, Change{Kind: PutObject, Object: o, Created: !replaced})
 	return nil
 }
 
@@ -173,7 +174,7 @@ func (tx *Tx) encodeObject(o *matcher.Object) ([]byte, error) {
 
 // Delete removes an object. It does nothing if the object does not exist.
 func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) error {
-	if err := tx.replaceObject(objectKey(origin, id), nil, 0); err != nil {
+	if _, err := tx.replaceObject(objectKey(origin, id), nil, 0); err != nil {
 		return err
 	}
 	tx.changes = append(tx.changes, Change{Kind: DeleteObject, Origin: origin, ID: id})
@@ -225,11 +226,11 @@ func (tx *Tx) replaceList(id matcher.ID, e listEntry) {
 }
 
 // replaceObject writes the record of an object. A nil record deletes it. sum is the
-// checksum of both k and rec.
-func (tx *Tx) replaceObject(k key, rec []byte, sum uint64) error {
+// checksum of both k and rec. replaced reports whether the object existed.
+func (tx *Tx) replaceObject(k key, rec []byte, sum uint64) (replaced bool, err error) {
 	old, err := tx.readRecord(k)
 	if err != nil {
-		return err
+		return false, err
 	}
 	tx.delta.removeRecord(k, old)
 	if rec != nil {
@@ -239,7 +240,7 @@ func (tx *Tx) replaceObject(k key, rec []byte, sum uint64) error {
 	if old != nil {
 		tx.garbage += int64(len(k) + len(old))
 	}
-	return nil
+	return old != nil, nil
 }
 
 // expect makes room for that many objects, in a transaction that has written nothing.

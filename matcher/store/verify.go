@@ -45,7 +45,8 @@ func newVerifier(s *Store) (*verifier, error) {
 }
 
 // runVerifier is the verifier's goroutine. Damage poisons the store: the applier has all
-// objects and goes on to serve them, but nothing is written to a damaged directory.
+// objects and goes on to serve them, but nothing is written to a damaged directory. The
+// marker keeps it so after a restart.
 func (v *verifier) runVerifier(ctx context.Context) {
 	defer close(v.ended)
 	s, start := v.store, time.Now()
@@ -65,13 +66,13 @@ func (v *verifier) runVerifier(ctx context.Context) {
 	}
 	switch {
 	case err == nil:
+		s.acceptWrites()
 		s.opts.Verified(found.records, time.Since(start))
 	case ctx.Err() != nil: // the store is closing; the next start verifies again
 	case isAccessFault(err):
 		s.opts.Warn("store: the database cannot be verified; the next start tries again", "dir", s.opts.Dir, "error", err)
 	default:
-		s.poison.fail(fmt.Errorf("data directory %s is damaged: %s; matches and reads continue with the complete objects in memory: export them, or restore the directory from a copy",
-			s.opts.Dir, oneLine(err)))
+		s.refuseWrites(oneLine(err))
 	}
 }
 

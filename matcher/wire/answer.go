@@ -68,13 +68,15 @@ func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
 	}
 	w.Key("result")
 	w.Array(len(rows))
+	bare := &matcher.Object{Origin: s.origin}
 	for i := range rows {
 		row := &rows[i]
 		w.Object()
 		w.Key(s.origin.Singular())
 		obj, targets := row.Object, s.targets
-		if obj == nil { // it was deleted while the answer was made
-			obj, targets = &matcher.Object{Origin: s.origin, ID: row.ID}, 0
+		if obj == nil { // the targets need only the ID, or it was deleted while the answer was made
+			bare.ID = row.ID
+			obj, targets = bare, 0
 		}
 		w.storedObject(obj, targets, false)
 		w.figures(row.Similarity, row.Distance, s.sim, s.dist)

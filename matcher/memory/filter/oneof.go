@@ -86,12 +86,29 @@ func SmallOneOf(column func(*table.Chunk) []matcher.Small, values []uint8) Predi
 
 // oneOf returns a predicate that passes the given values.
 func oneOf[T ~uint32 | ~int64](column func(*table.Chunk) []T, values []T) Predicate {
-	switch {
-	case len(values) == 0:
+	switch len(values) {
+	case 0:
 		return Nothing
-	case len(values) == 1:
+	case 1:
 		return Within(column, values[0], values[0])
-	case len(values) <= fewSpans:
+	}
+	p := lookedUp(column, values)
+	return Predicate{One: p.One, All: func(k *simd.Kernel, v *table.View, words []uint64) {
+		if len(values) > k.OneOfMax() {
+			p.All(k, v, words)
+			return
+		}
+		rows := column(v.Chunk)[:v.Rows]
+		for at, end := range runs(words) {
+			simd.OneOf(k, words[at:end], rows[at*64:min(end*64, len(rows))], values)
+		}
+	}}
+}
+
+// lookedUp returns a predicate that passes the given values, for kernels that cannot
+// compare a column with so many values.
+func lookedUp[T ~uint32 | ~int64](column func(*table.Chunk) []T, values []T) Predicate {
+	if len(values) <= fewSpans {
 		spans := make([]span[T], len(values))
 		for i, x := range values {
 			spans[i] = span[T]{x, x}

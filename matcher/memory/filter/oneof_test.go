@@ -14,7 +14,7 @@ import (
 // values. Some values have the same low bits.
 func TestOneOf(t *testing.T) {
 	random := rand.New(rand.NewPCG(6, 1))
-	for _, count := range []int{0, 1, 2, fewSpans, fewSpans + 1, 33, 1000} {
+	for _, count := range []int{0, 1, 2, fewSpans, fewSpans + 1, 32, 33, 64, 65, 1000} {
 		testOneOf(t, random, count, func() uint32 { return random.Uint32() &^ 0xfff0 })
 		testOneOf(t, random, count, func() uint32 { return random.Uint32N(50) })
 		testOneOf(t, random, count, func() table.Number { return table.NumberOf(float64(random.IntN(2000) - 1000)) })

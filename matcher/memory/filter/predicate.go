@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"iter"
 	"math"
 	"math/bits"
 	"slices"
@@ -49,22 +50,34 @@ func Within[T ~uint16 | ~uint32 | ~int64](column func(*table.Chunk) []T, lo, hi 
 // separate SIMD call.
 const gapWords = 4
 
-// keepWithin does the same as [simd.Within], but skips runs of zero words. The rows that
-// pass an earlier predicate are often close together, so such runs are common.
-func keepWithin[T ~uint16 | ~uint32 | ~int64](k *simd.Kernel, words []uint64, values []T, lo, hi T) {
-	for at := 0; at < len(words); {
-		if words[at] == 0 {
-			at++
-			continue
-		}
-		end := at + 1 // after the last nonzero word of the run
-		for next := end; next < len(words) && next-end < gapWords; next++ {
-			if words[next] != 0 {
-				end = next + 1
+// runs yields the parts lo..hi-1 of words that must be evaluated. It skips runs of zero
+// words. The rows that pass an earlier predicate are often close together, so such runs
+// are common.
+func runs(words []uint64) iter.Seq2[int, int] {
+	return func(yield func(lo, hi int) bool) {
+		for at := 0; at < len(words); {
+			if words[at] == 0 {
+				at++
+				continue
 			}
+			end := at + 1 // after the last nonzero word of the run
+			for next := end; next < len(words) && next-end < gapWords; next++ {
+				if words[next] != 0 {
+					end = next + 1
+				}
+			}
+			if !yield(at, end) {
+				return
+			}
+			at = end
 		}
+	}
+}
+
+// keepWithin does the same as [simd.Within], but skips runs of zero words.
+func keepWithin[T ~uint16 | ~uint32 | ~int64](k *simd.Kernel, words []uint64, values []T, lo, hi T) {
+	for at, end := range runs(words) {
 		simd.Within(k, words[at:end], values[at*64:min(end*64, len(values))], lo, hi)
-		at = end
 	}
 }
 

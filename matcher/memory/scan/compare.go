@@ -27,6 +27,7 @@ type scanner struct {
 	queries simd.QueriesU8
 	vectors [][]byte
 	found   []Hit
+	pending [][]Hit // hits that are not offered yet, by member
 
 	tile, next *simd.TileU8
 	limits     [][simd.GroupMax]int32 // by group
@@ -92,6 +93,22 @@ func (w *scanner) addMembers(p task) {
 	for _, s := range p.job.Searches {
 		w.members = append(w.members, member{s, p.strip})
 	}
+	for len(w.pending) < len(w.members) {
+		w.pending = append(w.pending, nil)
+	}
+	for i := range w.members {
+		w.pending[i] = w.pending[i][:0] // it may have hits of a strip at which a worker has failed
+	}
+}
+
+// offerPending offers the pending hits of all members.
+func (w *scanner) offerPending() {
+	for i, found := range w.pending[:len(w.members)] {
+		if len(found) > 0 {
+			w.members[i].search.offer(found)
+			w.pending[i] = found[:0]
+		}
+	}
 }
 
 // forget drops the pointers that would keep a snapshot in memory.
@@ -147,25 +164,30 @@ func (w *scanner) compareDense(v *matcher.Version) {
 	s := slabView{&longest.view.Slabs[v.Type], longest.hi}
 	if len(w.members) == 1 {
 		w.scanRange(&s, 0, longest.lo/simd.BlockRows, (longest.hi+simd.BlockRows-1)/simd.BlockRows)
-		return
+	} else {
+		w.scanTiles(&s, longest.lo)
 	}
+	w.offerPending()
+}
+
+// scanTiles compares the rows of s from lo on with w.members, 64 rows at a time.
+func (w *scanner) scanTiles(s *slabView, lo int) {
 	groups := w.queries.Groups()
-	for at := longest.lo; at < longest.hi; at += simd.TileRows {
-		if at == longest.lo || at%table.ZoneRows == 0 {
-			w.setLimits(&s, at)
+	for at := lo; at < s.rows; at += simd.TileRows {
+		if at == lo || at%table.ZoneRows == 0 {
+			w.setLimits(s, at)
 		}
-		if at == longest.lo {
-			w.fillTile(w.tile, &s, at, longest.hi)
+		if at == lo {
+			w.fillTile(w.tile, s, at, s.rows)
 		}
-		w.fillTile(w.next, &s, at+simd.TileRows, longest.hi)
+		w.fillTile(w.next, s, at+simd.TileRows, s.rows)
 		always := s.mustCompare(at)
 		for g := range groups {
 			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.next)
 			first, count := w.queries.Group(g)
 			for q, mask := range w.hits.Masks[:count] {
-				if mask |= always; mask != 0 {
-					w.takeRows(&s, first+q, at, mask, w.hits.Values[q][:])
-					w.limits[g][q] = w.limit(&s, first+q, at)
+				if mask |= always; mask != 0 && w.takeRows(s, first+q, at, mask, w.hits.Values[q][:]) {
+					w.limits[g][q] = w.limit(s, first+q, at)
 				}
 			}
 		}
@@ -244,8 +266,9 @@ func (w *scanner) scanRange(s *slabView, q, lo, hi int) {
 }
 
 // takeRows offers the rows of mask to the search of query q, but only those that its
-// strip has and selects. The first bit of mask is the row at offset at.
-func (w *scanner) takeRows(s *slabView, q, at int, mask uint64, values []int32) {
+// strip has and selects. The first bit of mask is the row at offset at. Hits are pending
+// until there are enough of them. takeRows reports whether the bound may have changed.
+func (w *scanner) takeRows(s *slabView, q, at int, mask uint64, values []int32) bool {
 	m := &w.members[q]
 	if left := m.strip.hi - at; left < 64 {
 		mask &= 1<<max(0, left) - 1
@@ -255,16 +278,20 @@ func (w *scanner) takeRows(s *slabView, q, at int, mask uint64, values []int32) 
 	}
 	if s.Coarse != nil {
 		w.takeCoarse(s, q, at, mask, values)
-		return
+		return true
 	}
-	w.found = w.found[:0]
+	found, norm, first := w.pending[q], w.queries.Distance(q, 0), m.strip.base+uint32(at)
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		w.found = append(w.found, Hit{float64(w.queries.Distance(q, values[i])), m.strip.base + uint32(at+i)})
+		found = append(found, Hit{float64(uint32(values[i]) + norm), first + uint32(i)})
 	}
-	if len(w.found) > 0 {
-		m.search.offer(w.found)
+	full := len(found) >= m.search.batch
+	if full {
+		m.search.offer(found)
+		found = found[:0]
 	}
+	w.pending[q] = found
+	return full
 }
 
 // takeCoarse compares the rows of mask exactly, one after the other. Each hit can lower

@@ -39,6 +39,7 @@ func (w *scanner) compareSparse(p task) {
 	} else {
 		w.tileList(&s)
 	}
+	w.offerPending()
 }
 
 // listEnd returns the end of a run of w.list that starts at lo and can share a limit. The

@@ -12,6 +12,10 @@ import (
 func (p *Search) offer(found []Hit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.large != nil {
+		p.offerLarge(found)
+		return
+	}
 	for _, h := range found {
 		p.push(h)
 	}
@@ -31,7 +35,7 @@ func (p *Search) push(h Hit) {
 		v, i := p.snap.At(p.origin, h.Row)
 		h.value = p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
 	}
-	if p.Distance(h) > p.farthest {
+	if h.value > p.cut {
 		return
 	}
 	if len(p.hits) == cap(p.hits) { // append alone copies large slices more often
@@ -48,14 +52,7 @@ func (p *Search) push(h Hit) {
 
 // dropLater keeps the first limit hits. There must be at least as many.
 func (p *Search) dropLater() {
-	n := p.limit
-	if p.order == matcher.BySimilarity && len(p.hits) >= bucketsMin {
-		var lo, hi int
-		lo, hi = splitByValue(p.hits, n)
-		p.selectFirst(p.hits[lo:hi], n-lo)
-	} else {
-		p.selectFirst(p.hits, n)
-	}
+	p.selectFirst(p.hits, p.limit)
 	p.hits = p.hits[:p.limit]
 	p.last, p.full = p.hits[p.limit-1], true
 }
@@ -117,25 +114,34 @@ func (p *Search) before(a, b Hit) bool {
 	return p.compare(a, b) < 0
 }
 
-// Ranked returns the hits, in the order of the answer. The job must be done.
-func (p *Search) Ranked() []Hit {
+// Ranked returns the rows of the answer in its order. They have no object, and a time only
+// if the order is by time. The job must be done.
+func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Match {
+	if p.large != nil {
+		return p.rankLarge(similarity)
+	}
 	if len(p.hits) > p.limit {
 		p.dropLater()
 	}
-	if p.order != matcher.BySimilarity || len(p.hits) < bucketsMin {
-		slices.SortFunc(p.hits, p.compare)
-		return p.hits
+	slices.SortFunc(p.hits, p.compare)
+	rows := make([]matcher.Match, len(p.hits))
+	for i, h := range p.hits { // this only copies: the rows are far apart in memory, and the processor waits for several of them at a time
+		rows[i].ID = p.id(h)
+		if p.order != matcher.BySimilarity {
+			rows[i].CreateTime = p.time(h)
+		}
 	}
-	p.hits = sortByValue(p.hits)
-	for lo := 0; lo < len(p.hits); { // rows of equal value are ordered by ID
-		hi := lo + 1
-		for hi < len(p.hits) && p.hits[hi].value == p.hits[lo].value {
-			hi++
-		}
-		if hi-lo > 1 {
-			slices.SortFunc(p.hits[lo:hi], p.compare)
-		}
-		lo = hi
+	for i, h := range p.hits {
+		rows[i].Distance = p.Distance(h)
+		rows[i].Similarity = similarity(rows[i].Distance)
+	}
+	return rows
+}
+
+// Hits returns the hits of the rows that Ranked has returned. They are valid until Release.
+func (p *Search) Hits() []Hit {
+	if p.large != nil {
+		return p.large.ranked()
 	}
 	return p.hits
 }

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -36,34 +37,94 @@ func newTestSearch(n, limit int) *Search {
 	}
 	snap := &table.Snapshot{}
 	snap.Views[matcher.Faces] = []table.View{{Chunk: chunk, Rows: n}}
-	p := &Search{snap: snap, origin: matcher.Faces, version: &matcher.Version{Encoding: matcher.Float32}, limit: limit, farthest: math.Inf(1), cut: math.Inf(1)}
-	p.bound.Store(math.Float64bits(p.cut))
+	p := &Search{snap: snap, origin: matcher.Faces, version: &matcher.Version{Encoding: matcher.Float32}, limit: limit, cut: math.Inf(1)}
+	p.prepare()
 	return p
 }
 
 // TestNearest checks that a search keeps the first hits of the order, whatever the order
-// in which they arrive, and that its bound is never below the last of them.
+// in which they arrive, and that its bound is never below the last of them. The larger set
+// is large enough for hits to be dropped several times.
 func TestNearest(t *testing.T) {
-	const n = 3000
 	for name, value := range streams {
-		for _, limit := range []int{1, 2, 3, 10, 100, 1000, n - 1, n, n + 1} {
-			r := rand.New(rand.NewPCG(1, uint64(limit)))
-			p := newTestSearch(n, limit)
-			all := make([]Hit, n)
-			for i := range all {
-				all[i] = Hit{value(r, i, n), uint32(i)}
+		for n, limits := range map[int][]int{
+			3000:   {1, 2, 3, 10, 100, largeMin - 1, largeMin, 1000, 2999, 3000, 3001},
+			30_000: {largeMin, 1000, 9000},
+		} {
+			for _, limit := range limits {
+				t.Run(fmt.Sprintf("%s/%d of %d", name, limit, n), func(t *testing.T) {
+					r := rand.New(rand.NewPCG(1, uint64(limit)))
+					all := make([]Hit, n)
+					for i := range all {
+						all[i] = Hit{value(r, i, n), uint32(i)}
+					}
+					testNearest(t, newTestSearch(n, limit), all)
+				})
 			}
-			want := slices.SortedFunc(slices.Values(all), p.compare)
-			want = want[:min(limit, n)]
-			for part := range slices.Chunk(all, 7) {
-				p.offer(part)
-				if p.within() < want[len(want)-1].value {
-					t.Fatalf("%s, limit %d: bound %v is below %v", name, limit, p.within(), want[len(want)-1].value)
+		}
+	}
+}
+
+func testNearest(t *testing.T, p *Search, all []Hit) {
+	want := slices.SortedFunc(slices.Values(all), p.compare)
+	want = want[:min(p.limit, len(want))]
+	for part := range slices.Chunk(all, 7) {
+		p.offer(part)
+		if p.within() < want[len(want)-1].value {
+			t.Fatalf("bound %v is below %v", p.within(), want[len(want)-1].value)
+		}
+	}
+	rows := p.Ranked(math.Cbrt)
+	if !slices.Equal(p.Hits(), want) {
+		t.Fatal("wrong hits")
+	}
+	for i, h := range want {
+		if rows[i] != (matcher.Match{ID: p.id(h), Distance: h.value, Similarity: math.Cbrt(h.value)}) {
+			t.Fatalf("row %d is %+v, want that of hit %v", i, rows[i], h)
+		}
+	}
+	p.Release()
+}
+
+// TestLargeBound checks that the bound of a large answer is close to its last hit, and that
+// few rows are offered.
+func TestLargeBound(t *testing.T) {
+	const n = 60_000
+	for _, name := range []string{"random", "sums", "negative"} {
+		for _, limit := range []int{largeMin, 1000, 10_000} {
+			r := rand.New(rand.NewPCG(3, uint64(limit)))
+			p := newTestSearch(n, limit)
+			var all []float64
+			offered := 0
+			for i := range n {
+				x := streams[name](r, i, n)
+				all = append(all, x)
+				if x <= p.within() {
+					p.offer([]Hit{{x, uint32(i)}})
+					offered++
 				}
 			}
-			if got := p.Ranked(); !slices.Equal(got, want) {
-				t.Errorf("%s, limit %d: wrong hits", name, limit)
+			within := 0
+			for _, x := range all {
+				if x <= p.within() {
+					within++
+				}
 			}
+			// Rows with the value of the last hit are within every bound.
+			slices.Sort(all)
+			least := 0
+			for least < n && all[least] <= all[limit-1] {
+				least++
+			}
+			if within > least+least/20 {
+				t.Errorf("%s, limit %d: %d rows are within the bound, want about %d", name, limit, within, least)
+			}
+			// In random order, row i is among the first limit of its predecessors with probability limit/i.
+			expected := float64(least) * (1 + math.Log(n/float64(limit)))
+			if float64(offered) > 1.1*expected {
+				t.Errorf("%s, limit %d: %d rows were offered, want about %.0f", name, limit, offered, expected)
+			}
+			p.Release()
 		}
 	}
 }
@@ -90,7 +151,8 @@ func BenchmarkNearest(b *testing.B) {
 					}
 					p.offer(found)
 				}
-				p.Ranked()
+				p.Ranked(math.Cbrt)
+				p.Release()
 			}
 		})
 	}

@@ -85,7 +85,7 @@ func (p *pair) commit(t testing.TB, changes ...store.Change) {
 		for i, c := range part {
 			switch c.Kind {
 			case store.PutObject:
-				u.Publish(c.Object.Origin, c.Object.ID, rows[i])
+				u.Publish(c.Object.Origin, c.Object.ID, rows[i], c.Created)
 			case store.DeleteObject:
 				u.Remove(c.Origin, c.ID)
 			default:
@@ -144,10 +144,9 @@ func (p *pair) check(t *testing.T, subs []matcher.SubRequest, want []memorytest.
 
 // matches returns the rows of the answer without their objects.
 func (p *Search) matches() []matcher.Match {
-	var rows []matcher.Match
-	for _, h := range p.Ranked() {
-		d := p.Distance(h)
-		rows = append(rows, matcher.Match{ID: p.id(h), CreateTime: p.time(h), Distance: d, Similarity: p.version.SimilarityOf(d)})
+	rows := p.Ranked(p.version.SimilarityFunc())
+	for i, h := range p.Hits() {
+		rows[i].CreateTime = p.time(h)
 	}
 	return rows
 }

@@ -14,22 +14,23 @@ import (
 // Search is one reference of a job: its descriptor, the order in which rows are ranked,
 // and the hits so far. Workers share it.
 type Search struct {
-	snap     *table.Snapshot
-	origin   matcher.Origin
-	version  *matcher.Version
-	query    []byte    // the descriptor
-	floats   []float32 // the same values for float32
-	inverse  float64   // cosine only: 1/|query|
-	order    matcher.Order
-	limit    int
-	farthest float64 // largest distance that passes the threshold
-	cut      float64 // largest value that passes the threshold
+	snap    *table.Snapshot
+	origin  matcher.Origin
+	version *matcher.Version
+	query   []byte    // the descriptor
+	floats  []float32 // the same values for float32
+	inverse float64   // cosine only: 1/|query|
+	order   matcher.Order
+	limit   int
+	cut     float64 // largest value that passes the threshold
+	batch   int     // number of hits that a worker collects before it offers them
 
 	bound atomic.Uint64 // bits of the float64 value above which a row cannot become a hit
 	mu    sync.Mutex
-	hits  []Hit // the first limit hits so far, and later ones that are not dropped yet
-	last  Hit   // the last of the first limit hits; set when full
-	full  bool  // there were at least limit hits
+	hits  []Hit  // the first limit hits so far, and later ones that are not dropped yet
+	last  Hit    // the last of the first limit hits; set when full
+	full  bool   // there were at least limit hits
+	large *large // the hits of a large answer, in place of the three fields above; nil: the answer is small
 }
 
 // Farthest returns the largest distance that passes the threshold of a sub-request.
@@ -45,18 +46,43 @@ func NewSearch(snap *table.Snapshot, sub *matcher.SubRequest, farthest float64) 
 	c, v := sub.Candidates, sub.Version
 	p := &Search{
 		snap: snap, origin: c.Origin, version: v, query: sub.Reference.Descriptor.Data,
-		order: c.Order, limit: c.Limit, farthest: farthest, cut: farthest,
+		order: c.Order, limit: c.Limit, cut: farthest,
 	}
 	if v.Encoding == matcher.Uint8 {
-		p.cut = math.Ceil(p.cut * float64(v.Scale*v.Scale))
+		p.cut = math.Ceil(farthest * float64(v.Scale*v.Scale))
+		for p.cut > 0 && v.FromSum(uint32(p.cut)) > farthest {
+			p.cut--
+		}
 	} else {
 		p.floats = table.Floats(slices.Clone(p.query)) // a copy, for its alignment
 		if v.Metric == matcher.Cosine {
 			p.inverse = 1 / table.Norm(p.query)
 		}
 	}
-	p.bound.Store(math.Float64bits(p.cut))
+	p.prepare()
 	return p
+}
+
+// batchMax is the largest number of hits that a worker collects before it offers them.
+// The bound falls only when hits are offered, so a batch is a small part of the limit.
+const batchMax = 64
+
+// prepare sets what follows from the order, the limit and the cut.
+func (p *Search) prepare() {
+	p.batch = max(1, min(p.limit/16, batchMax))
+	if p.order == matcher.BySimilarity && p.limit >= largeMin {
+		p.large = newLarge(p.limit)
+	}
+	p.bound.Store(math.Float64bits(p.cut))
+}
+
+// Release returns the memory of the search for use by others. The search must not be used
+// after that.
+func (p *Search) Release() {
+	if p.large != nil {
+		p.large.release()
+		p.large = nil
+	}
 }
 
 // scale returns the factor that gives the query length 1 under cosine, and otherwise 1.

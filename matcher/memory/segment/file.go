@@ -51,8 +51,9 @@ const SyncBytes = 8 << 20
 
 // write writes and syncs the file. It calls room before each further SyncBytes. The
 // caller must sync the folder to make the file name durable. If ctx ends, write gives up
-// before the next piece and removes the file.
-func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.Versions, room func(bytes int64) error) (err error) {
+// before the next piece and removes the file. It calls step when all but the header is
+// written.
+func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.Versions, room func(bytes int64) error, step func(string)) (err error) {
 	f.segment.ID = matcher.NewID()
 	path := filepath.Join(dir, fileName(&f.segment))
 	out, err := os.Create(path)
@@ -101,6 +102,7 @@ func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.
 			return err
 		}
 	}
+	step("header")
 	if _, err := out.WriteAt(appendHeader(nil, &f.segment, l, vs, sections), 0); err != nil {
 		return err
 	}

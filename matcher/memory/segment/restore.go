@@ -60,14 +60,11 @@ type restoredChunk struct {
 func (mf *manifest) restore(ctx context.Context, dir string, t *table.Tables, registry *matcher.Registry, progress func(done, total uint64)) error {
 	t.RestoreOrdinals(mf.accounts, mf.lists)
 	all := make([]*restoredChunk, len(mf.chunks))
-	var rows [matcher.Origins]int
 	read, total := uint64(0), uint64(0)
 	for i, c := range mf.chunks {
 		all[i] = &restoredChunk{sealedChunk: c}
-		rows[c.origin] += c.segment.Rows
 		total += uint64(c.segment.Rows)
 	}
-	t.ExpectRows(rows)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan *restoredChunk, len(all))
@@ -84,22 +81,26 @@ func (mf *manifest) restore(ctx context.Context, dir string, t *table.Tables, re
 	}
 	var err error
 	for range all {
-		if r := <-done; err == nil {
-			if err = r.err; err == nil {
-				err = t.Adopt(r.rows)
-			}
-			if err != nil {
-				err = fmt.Errorf("%s: %w", filepath.Join(dir, fileName(&r.segment)), err)
-				cancel()
-				continue
-			}
+		r := <-done
+		switch {
+		case err != nil: // the rest is not needed
+		case r.err != nil:
+			err = fmt.Errorf("%s: %w", filepath.Join(dir, fileName(&r.segment)), r.err)
+			cancel()
+		default:
+			t.Adopt(r.rows)
 			read += uint64(r.segment.Rows)
 			progress(read, total)
 		}
 	}
 	workers.Wait()
-	t.FinishAdopting()
-	return err
+	if err != nil {
+		return err
+	}
+	if err := t.FinishAdopting(ctx); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	return nil
 }
 
 // read reads and verifies one segment. It runs concurrently for different segments.
@@ -132,6 +133,7 @@ func (r *restoredChunk) read(ctx context.Context, dir string, t *table.Tables, r
 	}
 	in := &sectionReader{ctx: ctx, file: f, at: HeaderBytes, sections: sections}
 	for _, p := range c.Sections(n) {
+		table.Populate(p)
 		in.read(p)
 	}
 	for _, copied := range c.CoarseCopies() {

@@ -60,6 +60,9 @@ func Capture(t *table.Tables, step func(step string)) func(ctx context.Context, 
 // segments that the manifest does not name. Until the new manifest is in place, the old
 // one is valid, and all its files exist.
 func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(bytes int64) error) error {
+	if err := c.cleanLeftovers(dir); err != nil {
+		return err
+	}
 	need := int64(0)
 	for _, f := range c.files {
 		need += f.bytes()
@@ -82,7 +85,7 @@ func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(b
 			}
 			if f := c.files[v.Chunk]; f != nil {
 				c.step("segment")
-				if err := f.write(ctx, dir, v.Layout, v.Versions, room); err != nil {
+				if err := f.write(ctx, dir, v.Layout, v.Versions, room, c.step); err != nil {
 					return err
 				}
 				v.Segment.Store(&f.segment)
@@ -98,7 +101,7 @@ func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(b
 		return err
 	}
 	c.step("clean")
-	if err := mf.clean(dir); err != nil {
+	if err := clean(dir, mf.files()); err != nil {
 		return err
 	}
 	c.step("sealed")
@@ -122,6 +125,30 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	return mf, nil
 }
 
+// cleanLeftovers removes the files that a sealing has left that did not write its
+// manifest, because the process ended. They would take disk space until a sealing
+// succeeds. It keeps the files of the old manifest, and those of chunks: a sealing that
+// failed in this process may have written them, and they are not written again.
+func (c *capture) cleanLeftovers(dir string) error {
+	old, err := readManifest(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		old = &manifest{}
+	} else if err != nil {
+		return nil // clean removes them when the damaged manifest is replaced
+	}
+	named := old.files()
+	for o := range c.snap.Views {
+		for i := range c.snap.Views[o] {
+			if v := &c.snap.Views[o][i]; v.Rows > 0 {
+				if s := v.Segment.Load(); s != nil {
+					named[fileName(s)] = true
+				}
+			}
+		}
+	}
+	return clean(dir, named)
+}
+
 // Drop removes all segments in dir. The next capture of t writes all rows again.
 func Drop(dir string, t *table.Tables) error {
 	snap := t.Snapshot()
@@ -135,15 +162,20 @@ func Drop(dir string, t *table.Tables) error {
 	if err := os.Remove(filepath.Join(dir, ManifestName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return (&manifest{}).clean(dir)
+	return clean(dir, nil)
 }
 
-// clean removes the segments that mf does not name.
-func (mf *manifest) clean(dir string) error {
-	named := map[string]bool{}
+// files returns the names of the segments that mf names.
+func (mf *manifest) files() map[string]bool {
+	names := map[string]bool{}
 	for i := range mf.chunks {
-		named[fileName(&mf.chunks[i].segment)] = true
+		names[fileName(&mf.chunks[i].segment)] = true
 	}
+	return names
+}
+
+// clean removes all segments in dir, except the named ones.
+func clean(dir string, named map[string]bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -3,6 +3,7 @@ package table
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -185,6 +186,14 @@ func (c *Chunk) setTime(i int, t matcher.Time) {
 		*z = Zone{t, t}
 	}
 	z.Min, z.Max = min(z.Min, t), max(z.Max, t)
+}
+
+// setZones computes the zones of the first n rows.
+func (c *Chunk) setZones(n int) {
+	for z, at := 0, 0; at < n; z, at = z+1, at+ZoneRows {
+		times := c.Times[at:min(at+ZoneRows, n)]
+		c.Zones[z] = Zone{slices.Min(times), slices.Max(times)}
+	}
 }
 
 // copyRow copies row j of from to row i, except for its record and its tags.

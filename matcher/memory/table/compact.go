@@ -104,7 +104,7 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 	if ok && open == index {
 		delete(t.Open, k)
 	}
-	if t.reserve(k, old.Live()+t.promised[k]) != nil {
+	if t.reserve(k, old.Live()+t.promised.rows[k]+t.heldRows(k)) != nil {
 		if ok {
 			t.Open[k] = open
 		}
@@ -123,7 +123,7 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
 	defer t.Unlock()
 	for _, row := range moved {
 		v, i := u.next.At(o, row)
-		t.Rows[o][v.IDs[i]] = row
+		t.Rows[o].Set(v.IDs[i], row)
 	}
 	for ordinal := range listed {
 		if u.next.Lists.Shows(ordinal) {

@@ -124,6 +124,22 @@ func (m *members) addMany(rows []uint32) {
 	}
 }
 
+// merge adds the rows of other, which has none of the rows of m. other must not be used
+// after that.
+func (m *members) merge(other *members) {
+	m.tally.merge(other.tally)
+	switch {
+	case other.bitmap == nil:
+		m.addMany(other.rows)
+	case m.bitmap == nil:
+		rows := m.rows
+		m.bitmap, m.rows = other.bitmap, nil
+		m.bitmap.AddMany(rows)
+	default:
+		m.bitmap.Or(other.bitmap)
+	}
+}
+
 // enlarge makes the list large.
 func (m *members) enlarge() { m.bitmap, m.rows = roaring.BitmapOf(m.rows...), nil }
 

@@ -103,11 +103,19 @@ func appendText(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
+// textBounds returns where the first text of b starts and ends.
+func textBounds(b []byte) (start, end int) {
+	if n := int(b[0]); n < 0x80 {
+		return 1, 1 + n
+	}
+	n, width := binary.Uvarint(b)
+	return width, width + int(n)
+}
+
 // cutText returns the first text of b, and the bytes after it.
 func cutText(b []byte) (s, rest []byte) {
-	n, width := binary.Uvarint(b)
-	end := width + int(n)
-	return b[width:end:end], b[end:]
+	start, end := textBounds(b)
+	return b[start:end:end], b[end:]
 }
 
 // RecordFrom returns the record of row i and everything after it in its block.

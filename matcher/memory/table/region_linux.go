@@ -4,6 +4,7 @@ package table
 
 import (
 	"fmt"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,6 +25,17 @@ func newRegion(size int, huge bool) ([]byte, error) {
 		_ = unix.Madvise(mem, unix.MADV_HUGEPAGE) // ignore the error: a kernel without huge pages still works
 	}
 	return mem, nil
+}
+
+// Populate commits the pages of mem, which is a part of a region and is about to be
+// written as a whole. That is faster than one page fault for each page.
+func Populate(mem []byte) {
+	start := uintptr(unsafe.Pointer(unsafe.SliceData(mem)))
+	page := uintptr(unix.Getpagesize())
+	skip := (page - start%page) % page // up to the first whole page
+	if n := uintptr(len(mem)); n >= skip+page {
+		_ = unix.Madvise(mem[skip:n-(start+n)%page], unix.MADV_POPULATE_WRITE) // ignore the error: the pages are then committed when they are written
+	}
 }
 
 func freeRegion(mem []byte) { _ = unix.Munmap(mem) } // fails only for memory that newRegion did not map

@@ -1,8 +1,12 @@
 package table
 
 import (
+	"context"
+	"encoding/binary"
 	"fmt"
 	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"nearside/matcher"
 )
@@ -30,13 +34,6 @@ func (t *Tables) Records() uint64 {
 	return uint64(n)
 }
 
-// ExpectRows sizes the indexes of empty tables for the rows that Adopt will add.
-func (t *Tables) ExpectRows(rows [matcher.Origins]int) {
-	for o, n := range rows {
-		t.Rows[o] = make(map[matcher.ID]uint32, n)
-	}
-}
-
 // RestoreOrdinals creates the accounts and lists of empty tables. The index in each slice
 // is the ordinal. The next update sets the other fields of the lists.
 func (t *Tables) RestoreOrdinals(accounts []matcher.ID, lists []ListState) {
@@ -54,7 +51,7 @@ func (t *Tables) RestoreOrdinals(accounts []matcher.ID, lists []ListState) {
 			t.Newest.Lists.remove(ordinal, owned)
 		}
 	}
-	t.adopted = map[uint32]*members{}
+	t.adopted.lists = map[uint32]*members{}
 }
 
 // Restored is a chunk whose rows were read from a file, with everything that Adopt needs.
@@ -63,6 +60,7 @@ type Restored struct {
 	index  uint32 // of the chunk in the table
 	view   View
 	arena  *Arena
+	sorted *shardedRows        // live rows
 	lists  map[uint32]*members // live rows in lists, by ordinal
 	tally  Tally               // counts the live rows
 	bytes  int64               // of all rows, dead rows included
@@ -75,9 +73,7 @@ type Restored struct {
 // concurrently for different chunks, but only after RestoreOrdinals. It panics if the
 // rows are inconsistent.
 func (t *Tables) Survey(c *Chunk, n int, index uint32, dead []uint64, a *Arena) *Restored {
-	for i := range n {
-		c.setTime(i, c.Times[i]) // also updates the zones
-	}
+	c.setZones(n)
 	r := &Restored{origin: c.Layout.Origin, index: index, arena: a, lists: map[uint32]*members{}}
 	r.view = View{Chunk: c, Rows: n, blocks: a.blocks}
 	if r.origin == matcher.Events {
@@ -88,57 +84,95 @@ func (t *Tables) Survey(c *Chunk, n int, index uint32, dead []uint64, a *Arena) 
 		v.Dead = make([]uint64, v.Capacity/64)
 		copy(v.Dead, dead)
 	}
+	lists := listCollector{restored: r, count: t.Newest.Lists.Len()}
 	size := int64(v.Layout.rowOverhead() + v.Versions.descriptorBytes())
 	for i := range v.Rows {
-		record := v.record(i)
-		if v.Events != nil {
-			v.Events.Tags[i] = v.tagBits(record)
-			r.known.addRow(v, i)
+		alive, account := v.Alive(i), v.Accounts[i]
+		if alive {
+			_ = t.Newest.Accounts[:account] // panics if the account is unknown
+			r.tally.add(account, 1)
 		}
-		bytes := size + int64(len(record))
+		var record int
+		if v.Events != nil {
+			b := v.record(i)
+			v.Events.Tags[i] = v.tagBits(b)
+			r.known.addRow(v, i)
+			record = len(b)
+		} else {
+			record = lists.addRow(i, account, alive)
+		}
+		bytes := size + int64(record)
 		r.bytes += bytes
-		if !v.Alive(i) {
+		if !alive {
 			v.Deaths++
 			v.DeadBytes += bytes
-			continue
 		}
-		account := v.Accounts[i]
-		_ = t.Newest.Accounts[:account] // panics if the account is unknown
-		r.tally.add(account, 1)
-		for ordinal := range v.Ordinals(i) {
-			l := r.lists[ordinal]
-			if l == nil {
-				if int(ordinal) >= t.Newest.Lists.Len() {
-					panic(fmt.Sprintf("row %d is in list %d, but there are only %d lists", i, ordinal, t.Newest.Lists.Len()))
-				}
-				l = &members{}
-				r.lists[ordinal] = l
-			}
+	}
+	for _, l := range r.lists {
+		if len(l.rows) > packedMax {
+			l.enlarge() // here, because this runs on all cores
+		}
+	}
+	r.sorted = shardRows(v, index<<16)
+	return r
+}
+
+// listCollector collects the rows of the lists of a restored chunk.
+type listCollector struct {
+	restored *Restored
+	count    int    // number of lists, deleted ones included
+	ordinal  uint32 // of last
+	last     *members
+}
+
+// addRow adds a row to its lists if the row is alive. It returns the size of the row's
+// record in bytes.
+func (c *listCollector) addRow(i int, account uint32, alive bool) (record int) {
+	r := c.restored
+	b := r.view.RecordFrom(i)
+	rest := b
+	for range r.view.Layout.textCount() {
+		_, rest = cutText(rest)
+	}
+	n, width := binary.Uvarint(rest)
+	for rest = rest[width:]; n > 0; n-- {
+		ordinal, width := binary.Uvarint(rest)
+		rest = rest[width:]
+		if alive {
+			l := c.list(uint32(ordinal), i)
 			l.rows = append(l.rows, r.index<<16|uint32(i))
 			l.tally.add(account, 1)
 		}
 	}
-	return r
+	return len(b) - len(rest)
 }
 
-// Adopt adds the rows of r to t.
-func (t *Tables) Adopt(r *Restored) error {
-	v, base := &r.view, r.index<<16
-	rows := t.Rows[r.origin]
-	for i, id := range v.IDs[:v.Rows] {
-		if v.Alive(i) {
-			rows[id] = base | uint32(i)
-		}
+// list returns the rows of a list. It panics if there is no such list.
+func (c *listCollector) list(ordinal uint32, row int) *members {
+	if c.last != nil && c.ordinal == ordinal {
+		return c.last // in most chunks, neighbouring rows are in the same list
 	}
+	l := c.restored.lists[ordinal]
+	if l == nil {
+		if int(ordinal) >= c.count {
+			panic(fmt.Sprintf("row %d is in list %d, but there are only %d lists", row, ordinal, c.count))
+		}
+		l = &members{}
+		c.restored.lists[ordinal] = l
+	}
+	c.ordinal, c.last = ordinal, l
+	return l
+}
+
+// Adopt adds the rows of r to t. Find does not know them before FinishAdopting.
+func (t *Tables) Adopt(r *Restored) {
+	v := &r.view
 	views := t.Newest.Views[r.origin]
 	for int(r.index) >= len(views) {
 		views = append(views, View{})
 	}
 	views[r.index] = *v
 	t.Newest.Views[r.origin] = views
-	if live := t.Newest.Live(r.origin); live != len(rows) {
-		return fmt.Errorf("an object is stored twice: %d rows for %d objects", live, len(rows))
-	}
 	t.Arenas[v.Chunk] = r.arena
 	if v.Rows < v.Capacity {
 		t.Open[Kind{r.origin, v.Versions}] = r.index
@@ -147,25 +181,48 @@ func (t *Tables) Adopt(r *Restored) error {
 		if !t.Newest.Lists.Shows(ordinal) {
 			continue
 		}
-		m := t.adopted[ordinal]
-		if m == nil {
-			t.adopted[ordinal] = in
-			continue
+		if m := t.adopted.lists[ordinal]; m != nil {
+			m.merge(in)
+		} else {
+			t.adopted.lists[ordinal] = in
 		}
-		m.addMany(in.rows)
-		m.tally.merge(in.tally)
 	}
+	t.adopted.rows[r.origin] = append(t.adopted.rows[r.origin], r.sorted)
 	t.Tallies[r.origin].merge(r.tally)
 	t.Lexicons.merge(&r.known)
 	t.Bytes.Add(r.bytes)
 	t.DeadBytes.Add(v.DeadBytes)
-	return nil
 }
 
-// FinishAdopting packs the rows of the lists. It is called after the last call of Adopt.
-func (t *Tables) FinishAdopting() {
-	for ordinal, m := range t.adopted {
+// adopted is what FinishAdopting needs of the rows that Adopt added.
+type adopted struct {
+	lists map[uint32]*members // rows of lists, by ordinal
+	rows  [matcher.Origins][]*shardedRows
+}
+
+// FinishAdopting packs the rows of the lists, and makes Find know all rows. It is called
+// after the last call of Adopt. It returns an error if a row occurs twice, or if ctx ends.
+func (t *Tables) FinishAdopting(ctx context.Context) error {
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			var ids []matcher.ID
+			for n := int(next.Add(1)) - 1; n < int(matcher.Origins)*rowMapShards && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
+				o := n / rowMapShards
+				ids = t.Rows[o].fill(n%rowMapShards, t.adopted.rows[o], ids)
+			}
+		})
+	}
+	for ordinal, m := range t.adopted.lists {
 		t.packList(t.Newest.Lists.At(ordinal), ordinal, m)
 	}
-	t.adopted = nil
+	workers.Wait()
+	t.adopted = adopted{}
+	for o := range matcher.Origins {
+		if live, n := t.Newest.Live(o), t.Rows[o].Len(); live != n && ctx.Err() == nil {
+			return fmt.Errorf("an object is stored twice: %d rows for %d %s", live, n, o)
+		}
+	}
+	return ctx.Err()
 }

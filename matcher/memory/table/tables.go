@@ -1,7 +1,6 @@
 package table
 
 import (
-	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -29,7 +28,7 @@ type Options struct {
 type Tables struct {
 	sync.RWMutex
 	Newest   *Snapshot
-	Rows     [matcher.Origins]map[matcher.ID]uint32
+	Rows     [matcher.Origins]*RowMap
 	Accounts map[matcher.ID]uint32 // ordinal by ID
 	Tallies  [matcher.Origins]Tally
 	Misfits  map[uint32]int // by version number: how many descriptors do not fit their version
@@ -45,12 +44,13 @@ type Tables struct {
 	// Only the writer uses these.
 	Open     map[Kind]uint32 // index of the chunk that takes new rows
 	Arenas   map[*Chunk]*Arena
-	filled   []fullChunk         // chunks that became full since the last commit
-	spare    map[Kind][]*Chunk   // mapped by Promise, so that a commit cannot fail
-	promised map[Kind]int        // rows that have room reserved but are not appended yet
-	dropped  int                 // bytes of chunks dropped since the last garbage collection
-	adopted  map[uint32]*members // rows of lists that Adopt collects for FinishAdopting
-	packing  []byte              // scratch memory of packList
+	filled   []fullChunk       // chunks that became full since the last commit
+	spare    map[Kind][]*Chunk // mapped by Promise, so that a commit cannot fail
+	promised promise           // to the commit that is being prepared
+	held     []promise         // to commits that are being written, in the order of Apply
+	dropped  int               // bytes of chunks dropped since the last garbage collection
+	adopted  adopted
+	packing  []byte // scratch memory of packList
 
 	Bytes     atomic.Int64 // of all rows, including dead ones
 	DeadBytes atomic.Int64 // of dead rows
@@ -80,12 +80,12 @@ func (t *Tables) reset() {
 	t.Newest = &Snapshot{}
 	t.Lexicons = newLexicons(t.options)
 	for i := range t.Rows {
-		t.Rows[i] = map[matcher.ID]uint32{}
+		t.Rows[i] = &RowMap{}
 	}
 	t.lists = Lists{}
 	t.listIndex = idindex.New(func(ordinal uint32) matcher.ID { return t.lists.At(ordinal).ID })
 	t.large = map[uint32]*members{}
-	t.adopted = nil
+	t.adopted = adopted{}
 	t.Accounts = map[matcher.ID]uint32{}
 	t.Tallies = [matcher.Origins]Tally{}
 	t.Misfits = map[uint32]int{}
@@ -93,7 +93,7 @@ func (t *Tables) reset() {
 	t.Arenas = map[*Chunk]*Arena{}
 	t.filled = nil
 	t.spare = map[Kind][]*Chunk{}
-	t.promised = map[Kind]int{}
+	t.promised, t.held = promise{}, nil
 	t.Bytes.Store(0)
 	t.DeadBytes.Store(0)
 }
@@ -109,7 +109,7 @@ func (t *Tables) Snapshot() *Snapshot {
 func (t *Tables) Find(o matcher.Origin, id matcher.ID) (snap *Snapshot, row uint32, ok bool) {
 	t.RLock()
 	defer t.RUnlock()
-	row, ok = t.Rows[o][id]
+	row, ok = t.Rows[o].Find(id)
 	return t.Newest, row, ok
 }
 
@@ -118,7 +118,7 @@ func (t *Tables) Find(o matcher.Origin, id matcher.ID) (snap *Snapshot, row uint
 func (t *Tables) RowsOf(o matcher.Origin, ids []matcher.ID) *Bitmap {
 	rows := make([]uint32, 0, len(ids))
 	for _, id := range ids {
-		if row, ok := t.Rows[o][id]; ok {
+		if row, ok := t.Rows[o].Find(id); ok {
 			rows = append(rows, row)
 		}
 	}
@@ -169,46 +169,6 @@ func (t *Tables) Need(o *matcher.Object) (k Kind, bytes int64) {
 	return Kind{o.Origin, vs}, int64(t.Layouts[o.Origin].rowOverhead() + vs.descriptorBytes() + recordBytes(o))
 }
 
-// Promise maps memory for the given numbers of rows, so that the next commit can append
-// them without failing. It returns an error if the memory is not available. Only the
-// writer calls it.
-func (t *Tables) Promise(rows map[Kind]int) error {
-	for k, n := range rows {
-		if err := t.reserve(k, n); err != nil {
-			return err
-		}
-	}
-	t.promised = rows
-	return nil
-}
-
-// KeepPromise records that the promised rows were appended.
-func (t *Tables) KeepPromise() { clear(t.promised) }
-
-// reserve makes sure that n more rows of k fit into the open and spare chunks.
-func (t *Tables) reserve(k Kind, n int) error {
-	have := 0
-	if index, ok := t.Open[k]; ok {
-		v := &t.Newest.Views[k.Origin][index]
-		have = v.Capacity - v.Rows
-	}
-	for _, c := range t.spare[k] {
-		have += c.Capacity
-	}
-	for have < n {
-		if t.ChunkCount(k.Origin) >= ChunksMax {
-			return fmt.Errorf("memory: the %s fill all %d chunks that an origin can have", k.Origin, ChunksMax)
-		}
-		c, err := t.NewChunk(k)
-		if err != nil {
-			return err
-		}
-		t.spare[k] = append(t.spare[k], c)
-		have += c.Capacity
-	}
-	return nil
-}
-
 // ChunkCount counts the chunks of an origin, including the spare ones.
 func (t *Tables) ChunkCount(o matcher.Origin) int {
 	n := 0
@@ -228,21 +188,4 @@ func (t *Tables) ChunkCount(o matcher.Origin) int {
 // NewChunk maps an empty chunk for rows of k.
 func (t *Tables) NewChunk(k Kind) (*Chunk, error) {
 	return newChunk(t.Layouts[k.Origin], k.Versions, t.options.ChunkRows, t.options.Regions)
-}
-
-// takeChunk returns an empty chunk: a spare chunk if there is one, and otherwise a new
-// chunk. New chunks are needed only while the store loads.
-func (t *Tables) takeChunk(k Kind) *Chunk {
-	if spare := t.spare[k]; len(spare) > 0 {
-		last := len(spare) - 1
-		c := spare[last]
-		spare[last] = nil // otherwise this slice would keep the chunk mapped
-		t.spare[k] = spare[:last]
-		return c
-	}
-	c, err := t.NewChunk(k)
-	if err != nil {
-		panic(err) // committed rows must not be lost
-	}
-	return c
 }

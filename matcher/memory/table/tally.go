@@ -41,6 +41,10 @@ func (t Tally) total() int {
 
 // add adds n to the number of rows of an account.
 func (t *Tally) add(account uint32, n int) {
+	if s := *t; len(s) == 1 && s[0].account == account && s[0].rows != -n {
+		s[0].rows += n
+		return
+	}
 	i, ok := t.find(account)
 	if !ok {
 		*t = slices.Insert(*t, i, accountRows{account: account})

@@ -137,11 +137,13 @@ func (u *Update) account(id matcher.ID) uint32 {
 	return n + 1
 }
 
-// Publish makes row the row of id and deletes its older row, if any. The caller must hold
-// the lock.
-func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32) {
-	u.Remove(o, id)
-	u.tables.Rows[o][id] = row
+// Publish makes row the row of id and deletes its older row, if any. If created is set,
+// there is no older row. The caller must hold the lock.
+func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32, created bool) {
+	if !created {
+		u.Remove(o, id)
+	}
+	u.tables.Rows[o].Set(id, row)
 	u.enlist(o, row)
 	v, i := u.next.At(o, row)
 	u.tallyRow(o, v, i, 1)
@@ -170,11 +172,11 @@ func (u *Update) list(ordinal uint32) *members {
 
 // Remove marks the row of id as dead, if there is one. The caller must hold the lock.
 func (u *Update) Remove(o matcher.Origin, id matcher.ID) {
-	row, ok := u.tables.Rows[o][id]
+	row, ok := u.tables.Rows[o].Find(id)
 	if !ok {
 		return
 	}
-	delete(u.tables.Rows[o], id)
+	u.tables.Rows[o].Remove(id)
 	v, i := u.next.At(o, row)
 	u.tallyRow(o, v, i, -1)
 	switch {

@@ -97,7 +97,7 @@ func tile512(name string, width int) {
 	}
 	j := GP64()
 	XORQ(j, j)
-	ahead := newPrefetch()
+	ahead := newPrefetch(end)
 
 	Label("line")
 	var r [tileBlocks]reg.VecVirtual
@@ -124,28 +124,50 @@ func tile512(name string, width int) {
 
 // prefetch requests the lines of the next tile in memory order, at a steady rate: memory
 // delivers fewer lines than a burst would request, and a burst delays the loads of rows.
+//
+// Each line of the tile adds the bytes to prefetch to the debt, and each prefetched line
+// takes the size of a block from it. So the last line of the tile pays the debt exactly.
 type prefetch struct {
-	block      reg.Register // address of the slice of the current block
-	at, end    reg.Register // the current line and the end of its block
-	rate, debt reg.Register // debt is negative if no line is due
+	block       reg.Register // address of the slice of the current block
+	at, end     reg.Register // the current line and the end of its block
+	bytes, debt reg.Register // debt is negative if no line is due
+	size        reg.Register // of a block
 }
 
-// prefetchUnit is the debt of one line.
-const prefetchUnit = 4096
-
-func newPrefetch() *prefetch {
-	p := &prefetch{pointer("next"), GP64(), GP64(), Load(Param("rate"), GP64()), GP64()}
+func newPrefetch(size reg.Register) *prefetch {
+	p := &prefetch{pointer("next"), GP64(), GP64(), Load(Param("bytes"), GP64()), GP64(), size}
 	MOVQ(I32(-1), p.debt)
 	XORQ(p.at, p.at)
 	XORQ(p.end, p.end)
-	TESTQ(p.rate, p.rate)
+	TESTQ(p.bytes, p.bytes)
 	JZ(LabelRef("line"))
-	start := GP64()
+	start, offset := GP64(), Load(Param("at"), GP64())
 	IMUL3Q(I32(slice), Load(Param("block"), GP64()), start)
 	ADDQ(start, p.block)
+	ORQ(offset, start)
+	JNZ(LabelRef("place"))
+	p.touchPages()
+	Label("place")
 	p.load()
-	ADDQ(Load(Param("at"), GP64()), p.at)
+	ADDQ(offset, p.at)
 	return p
+}
+
+// touchPages prefetches the first line of each page of the next tile, if this group
+// prefetches the first of them. The first line of a page takes longer than others, and the
+// kernel waits for it, but it waits for several pages at once as for two or three. On Zen 5,
+// with 16 queries, this was 15 % faster than without. If each group did this for the pages
+// of its own part, it would gain nothing.
+func (p *prefetch) touchPages() {
+	const page = 4096
+	Label("page")
+	for b := range tileBlocks {
+		MOVQ(Mem{Base: p.block, Disp: b * slice}, p.at)
+		PREFETCHT1(Mem{Base: p.at, Index: p.end, Scale: 1})
+	}
+	ADDQ(I32(page), p.end)
+	CMPQ(p.end, p.size)
+	JB(LabelRef("page"))
 }
 
 func (p *prefetch) load() {
@@ -156,7 +178,7 @@ func (p *prefetch) load() {
 
 // step prefetches the lines that are due after a line of this tile.
 func (p *prefetch) step() {
-	ADDQ(p.rate, p.debt)
+	ADDQ(p.bytes, p.debt)
 	JS(LabelRef("advance"))
 	Label("prefetch")
 	PREFETCHT1(Mem{Base: p.at})
@@ -164,7 +186,7 @@ func (p *prefetch) step() {
 	CMPQ(p.at, p.end)
 	JAE(LabelRef("nextBlock"))
 	Label("prefetched")
-	SUBQ(I32(prefetchUnit), p.debt)
+	SUBQ(p.size, p.debt)
 	JNS(LabelRef("prefetch"))
 	Label("advance")
 }
@@ -180,7 +202,7 @@ func (p *prefetch) nextBlock() {
 	p.load()
 	JMP(LabelRef("prefetched"))
 	Label("stop")
-	XORQ(p.rate, p.rate)
+	XORQ(p.bytes, p.bytes)
 	MOVQ(I32(-1), p.debt)
 	JMP(LabelRef("advance"))
 }

@@ -73,11 +73,11 @@ func textTile(name string, width int) {
 func textSpread(name string, width int) {
 	TEXT(name, NOSPLIT, fmt.Sprintf(
 		"func(queries []uint32, blocks *[%d][]byte, consts *[%[1]d][]int32, limits *[%d]int32, "+
-			"values *[%[2]d][%d]int32, masks *[%[2]d]uint64, next *[%[1]d][]byte, block, at, rate int)",
+			"values *[%[2]d][%d]int32, masks *[%[2]d]uint64, next *[%[1]d][]byte, block, at, bytes int)",
 		tileBlocks, groupMax, tileRows))
 	Doc(fmt.Sprintf("%s compares %d queries with the rows of four blocks. It writes values only if there", name, width),
-		fmt.Sprintf("are hits. With each line it prefetches rate/%d lines of the blocks of next, from offset at of", prefetchUnit),
-		"the given block on. The caller has checked the sizes.")
+		"are hits. At a steady rate it prefetches the given number of bytes of the blocks of next, from",
+		"offset at of the given block on. The caller has checked the sizes.")
 	Pragma("noescape")
 }
 
