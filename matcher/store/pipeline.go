@@ -33,7 +33,10 @@ func (s *Store) runWriter() {
 		close(s.writerEnded)
 	}()
 	p := &pipeline{store: s, running: &group{store: s}}
-	for s.poison.fault() == nil && p.step() {
+	for s.poison.fault() == nil {
+		if !p.step() {
+			break
+		}
 	}
 	ended = true
 }
