@@ -54,7 +54,10 @@ func (l *levels) recount(hits []Hit) {
 	l.reset(l.limit)
 	l.most = most
 	clear(l.counts[:])
-	if scale := levelCount / (most - least); scale > 0 && !math.IsInf(scale, 0) { // otherwise the values are equal, or their difference is infinite or close to 0
+	// There is one level if the values are equal, or their difference is infinite or close to 0.
+	// There is also one if a value is negative, which no distance is: then bound would need
+	// too many steps near 0, where floats are much closer together than the borders of levels.
+	if scale := levelCount / (most - least); least >= 0 && scale > 0 && !math.IsInf(scale, 0) {
 		l.least, l.scale, l.top = least, scale, levelCount-1
 	}
 	for _, h := range hits {
