@@ -71,7 +71,7 @@ func (p *Search) offerLarge(found []Hit) {
 // take adds and counts those hits that are within bound, the bound of the search.
 func (l *large) take(found []Hit, bound float64) {
 	if cap(l.hits)-len(l.hits) < len(found) { // append alone copies large slices more often
-		l.hits = slices.Grow(l.hits, max(len(found), len(l.hits)))
+		l.hits = slices.Grow(l.hits, min(max(len(found), len(l.hits)), l.next-len(l.hits)))
 	}
 	hits := l.hits
 	for _, h := range found {

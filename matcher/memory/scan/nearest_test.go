@@ -135,6 +135,22 @@ func TestLargeBound(t *testing.T) {
 	}
 }
 
+// TestLargeMemory checks that a large answer has little more memory than its hits need.
+func TestLargeMemory(t *testing.T) {
+	for _, limit := range []int{largeMin, 1000, 9000, 16_000} {
+		p := newTestSearch(4*limit, limit)
+		p.large = &large{next: limit} // the pool may have one that a larger limit has used
+		p.large.reset(limit)
+		for row := range uint32(4 * limit) {
+			p.offer([]Hit{{float64(row % 7), row}})
+		}
+		p.Ranked(math.Cbrt)
+		if room, most := cap(p.large.hits), hitsMax(limit)*5/4; room > most {
+			t.Errorf("limit %d: there is room for %d hits, want at most %d", limit, room, most)
+		}
+	}
+}
+
 // BenchmarkNearest offers a million rows with random values.
 func BenchmarkNearest(b *testing.B) {
 	const n = 1 << 20
