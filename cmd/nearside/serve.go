@@ -67,13 +67,13 @@ func (c *serveCmd) Run(s *system) error {
 	if err := problems.report(log); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // before newService listens, so that a signal during a start does not end the process
+	defer signal.Stop(hangups)
 	svc, err := newService(&cfg, log)
 	if err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // before start, so that a signal during a start does not end the process
-	defer signal.Stop(hangups)
 	if loaded, err := svc.start(s.ctx); !loaded {
 		return err
 	}
