@@ -165,8 +165,8 @@ func (s *service) configureRemotes(cfg *config.Config) error {
 	return nil
 }
 
-// serve runs after start and until ctx ends. Then it waits for the requests in progress and closes
-// all parts.
+// serve is called after start and runs until ctx ends. Then it waits for the requests in
+// progress and closes all parts.
 func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()

@@ -123,9 +123,8 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	return mf, nil
 }
 
-// cleanLeftovers removes the files that a sealing has left that did not write its
-// manifest, because the process ended. They would take disk space until a sealing
-// succeeds. It keeps the files of the old manifest, and those of chunks: a sealing that
+// cleanLeftovers removes the files of a sealing that ended, with its process, before it had
+// written its manifest. They would take disk space until a sealing succeeds. It keeps the files of the old manifest, and those of chunks: a sealing that
 // failed in this process may have written them, and they are not written again. A file that
 // cannot be removed does not prevent the sealing, which reports it at the end.
 func (c *capture) cleanLeftovers(dir string) {
