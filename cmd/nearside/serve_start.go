@@ -77,7 +77,7 @@ func (s *service) start(ctx context.Context) (loaded bool, err error) {
 		return true, nil
 	}
 	if ctx.Err() != nil {
-		s.log.Info("stopping before the start is complete", "start", err.Error())
+		s.log.Info("stopping before the start is complete", "error", err)
 		err = nil
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopMax)
