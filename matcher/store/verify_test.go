@@ -198,7 +198,7 @@ func TestLostRecord(t *testing.T) {
 	fs := smallDisk(vfs.NewMem())
 	c, want := sealedDir(t, fs)
 	lost := objectKey(matcher.Faces, id(7))
-	db := testkit.Must(pebble.Open("/data/"+nameDatabase, &pebble.Options{FS: fs}))
+	db := testkit.Must(pebble.Open("/data/"+nameDatabase, &pebble.Options{FS: fs, Logger: fatalLogger{}}))
 	testkit.Check(t, errors.Join(db.Delete(lost[:], pebble.Sync), db.Close()))
 	s, _, resume := openMarked(t, c, fs)
 	writes := map[string]func() error{
