@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"path"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -172,7 +173,7 @@ func (c *client) run(writes int) error {
 // error the write is visible and durable, and after an error nothing of it is stored.
 func TestClientsWhileTablesFail(t *testing.T) {
 	for _, tableBytes := range []int{1, 3000} { // all groups are tables, or large groups
-		t.Run(fmt.Sprint(tableBytes), func(t *testing.T) {
+		t.Run(strconv.Itoa(tableBytes), func(t *testing.T) {
 			noLeaks(t)
 			var on atomic.Bool
 			var syncs atomic.Int64

@@ -33,7 +33,8 @@ func (s *Store) runWriter() {
 		close(s.writerEnded)
 	}()
 	p := &pipeline{store: s, running: &group{store: s}}
-	for s.poison.fault() == nil && p.step() {
+	for more := true; more && s.poison.fault() == nil; {
+		more = p.step()
 	}
 	ended = true
 }

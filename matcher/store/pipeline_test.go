@@ -67,7 +67,7 @@ func startOnTop(t *testing.T, s *Store, f *slowWrites) (first, second <-chan err
 		defer close(ran)
 		o, err := tx.Object(matcher.Faces, id(1))
 		if err != nil || o == nil || o.UserData != want.UserData || len(o.Lists) != 1 || tx.List(id(100)) == nil {
-			return fmt.Errorf("face %v, error %v, list %v: the transaction does not see the group before it", o, err, tx.List(id(100)))
+			return fmt.Errorf("face %v, error %w, list %v: the transaction does not see the group before it", o, err, tx.List(id(100)))
 		}
 		if err := tx.Delete(matcher.Faces, id(1)); err != nil {
 			return err
@@ -162,7 +162,7 @@ func TestCommitAloneWaitsForTheGroupBefore(t *testing.T) {
 			return fmt.Errorf("the applier has %d objects, want those of the groups before", len(m.objects))
 		}
 		if there, err := tx.Has(matcher.Faces, id(3)); err != nil || there {
-			return fmt.Errorf("sees a later write (error %v)", err)
+			return fmt.Errorf("sees a later write (error %w)", err)
 		}
 		return nil
 	}}
