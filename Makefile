@@ -58,7 +58,7 @@ bench: build peers ## measure this machine: bench/results/<class>.md, ratios.md 
 bench-gates: build peers ## measure the bars for speed; fails if one is missed (ARGS=-short)
 	go run ./bench -gates $(ARGS)
 
-bench-large: build ## measure a server with 10 million rows (about 10 minutes, 16 GB of disk; ARGS='-large-rows 2000000')
+bench-large: build ## measure a server with 10 million rows (about 10 minutes, 13 GB of disk; ARGS='-large-rows 2000000')
 	go run ./bench -gates -only large $(ARGS)
 
 bench-table: ## write bench/results/ratios.md, the bars on all machine classes, from the results there

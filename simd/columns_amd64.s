@@ -33,9 +33,9 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func within16AVX2(words []uint64, values *byte, lo uint64, span uint64)
@@ -82,9 +82,9 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func within32AVX512(words []uint64, values *byte, lo uint64, span uint64)
@@ -128,9 +128,9 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func within32AVX2(words []uint64, values *byte, lo uint64, span uint64)
@@ -203,9 +203,9 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func within64AVX512(words []uint64, values *byte, lo uint64, span uint64)
@@ -273,9 +273,9 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func within64AVX2(words []uint64, values *byte, lo uint64, span uint64)
@@ -396,9 +396,9 @@ word:
 	ADDQ      $+8, AX
 	DECQ      CX
 	JNZ       word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func oneOf32AVX512(words []uint64, values *byte, set *byte, count int)
@@ -456,9 +456,9 @@ value:
 	ADDQ         $+8, DX
 	DECQ         BX
 	JNZ          word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func oneOf32AVX2(words []uint64, values *byte, set *byte, count int)
@@ -532,9 +532,9 @@ value0:
 	ADDQ         $+8, DX
 	DECQ         BX
 	JNZ          word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func oneOf64AVX512(words []uint64, values *byte, set *byte, count int)
@@ -624,9 +624,9 @@ value:
 	ADDQ         $+8, DX
 	DECQ         BX
 	JNZ          word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET
 
 // func oneOf64AVX2(words []uint64, values *byte, set *byte, count int)
@@ -756,7 +756,7 @@ value1:
 	ADDQ         $+8, DX
 	DECQ         BX
 	JNZ          word
-	VZEROUPPER
 
 done:
+	VZEROUPPER
 	RET

@@ -93,7 +93,8 @@ type tileFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte,
 
 // spreadFuncs compute the same as tileFuncs, but write values only if there are hits. They
 // prefetch the given number of bytes of the blocks of next at a steady rate, from offset at
-// of the given block on. bytes is a multiple of a line; 0 prefetches nothing.
+// of the given block on. From the beginning of the first block on, they also prefetch a line
+// of each page of all blocks at once. bytes is a multiple of a line; 0 prefetches nothing.
 type spreadFuncs [NarrowMax + 1]func(queries []uint32, blocks *[TileBlocks][]byte, consts *[TileBlocks][]int32,
 	limits *[NarrowMax]int32, values *[NarrowMax][TileRows]int32, masks *[NarrowMax]uint64, next *[TileBlocks][]byte, block, at, bytes int)
 

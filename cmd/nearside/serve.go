@@ -67,13 +67,13 @@ func (c *serveCmd) Run(s *system) error {
 	if err := problems.report(log); err != nil {
 		return err
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // before newService listens, so that a signal during a start does not end the process
+	defer signal.Stop(hangups)
 	svc, err := newService(&cfg, log)
 	if err != nil {
 		return err
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // before start, so that a signal during a start does not end the process
-	defer signal.Stop(hangups)
 	if loaded, err := svc.start(s.ctx); !loaded {
 		return err
 	}
@@ -165,8 +165,8 @@ func (s *service) configureRemotes(cfg *config.Config) error {
 	return nil
 }
 
-// serve runs after start and until ctx ends. Then it waits for the requests in progress and closes
-// all parts.
+// serve is called after start and runs until ctx ends. Then it waits for the requests in
+// progress and closes all parts.
 func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload func()) error {
 	watching, unwatch := context.WithCancel(ctx)
 	defer unwatch()

@@ -21,8 +21,8 @@ import (
 	"nearside/simd"
 )
 
-// newService creates the parts that need no stored data, and listens. The server answers
-// that it is starting until start has loaded the data.
+// newService creates the parts that need no stored data, and listens. After that, start must
+// be called; until it has loaded the data, the server answers that it is starting.
 func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 	s := &service{log: log, meta: cfg.Events.MetaFields, config: *cfg, listen: cfg.Listen, served: make(chan error, 1)}
 	var err error
@@ -65,19 +65,19 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 	return s, nil
 }
 
-// stopMax is how long a start that has failed waits for the answers that the server is
+// stopMax is how long start waits, after a failure, for the answers that the server is
 // writing. They are small.
 const stopMax = time.Second
 
-// start serves and loads the stored data. If that fails, it closes all parts. The end of ctx
-// is not an error: serve stops as after a start.
+// start lets the server answer and loads the stored data. If loading fails, it closes all
+// parts. The end of ctx is not an error, because it is an ordinary stop.
 func (s *service) start(ctx context.Context) (loaded bool, err error) {
 	go func() { s.served <- s.server.Run() }()
 	if err = s.load(ctx); err == nil {
 		return true, nil
 	}
 	if ctx.Err() != nil {
-		s.log.Info("stopping before the start is complete", "start", err.Error())
+		s.log.Info("stopping before the start is complete", "error", err)
 		err = nil
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopMax)

@@ -62,8 +62,8 @@ type claim struct {
 	held      int64
 	waiting   bool      // in grow
 	suspended bool      // the server does not wait for the client
-	pausedAt  time.Time // when pause was called, or counting in piece began after that
-	since     time.Time // when counting in piece began; without the time of pauses
+	pausedAt  time.Time // when pause was called, or when counting in piece began, if that was later
+	since     time.Time // when counting in piece began, moved forward by the time of pauses
 	piece     int64     // bytes that the client has sent or read since then; starts again at slowBytes
 }
 

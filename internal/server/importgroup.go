@@ -31,7 +31,7 @@ const (
 type importer struct {
 	x           *exchange
 	room        *importRoom   // of lines
-	commits     *importRoom   // of the running commit
+	commits     *importRoom   // of the running commits
 	largeGroups chan struct{} // holds one value per large group, counted over all imports
 	stopped     chan struct{} // closed when nothing more can be stored
 

@@ -6,7 +6,7 @@ import (
 	"nearside/matcher"
 )
 
-// Progress tells how far the start of a server is.
+// Progress says how far the start of a server has come.
 type Progress struct {
 	Phase       string // what is being done, such as "loading"
 	Done, Total uint64 // records; Total 0: unknown
@@ -28,8 +28,8 @@ func (s *Server) Open(p Parts) { s.parts.Store(&p) }
 
 var errStarting = matcher.Errorf(matcher.CodeUnavailable, "the server is starting; GET /readyz shows its progress")
 
-// startingError returns the error of GET /readyz during a start. Requests of an account do
-// not see how many records others have.
+// startingError returns the error of GET /readyz during a start. A request of an account
+// does not see the numbers, because they count the records of all accounts.
 func startingError(p *Progress) *matcher.Error {
 	return matcher.Errorf(matcher.CodeUnavailable, "the server is starting: %s", p).
 		Mask("the server is starting: " + p.Phase)

@@ -1,8 +1,10 @@
 package memory
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"nearside/internal/testkit"
@@ -78,6 +80,48 @@ func testLargeAnswers(t *testing.T, v matcher.Version, n int) {
 		p.check(t, subs, want)
 		p.check(t, subs[:len(sets)], want[:len(sets)]) // one reference for each set of candidates
 	})
+}
+
+// TestLargeAnswersAtOnce compares answers of requests that run at once with the oracle.
+// They share the memory of large answers. Some are cancelled, and some of their rows are
+// deleted meanwhile.
+func TestLargeAnswersAtOnce(t *testing.T) {
+	p := newPair(t, Options{chunkRows: 512, Workers: 3},
+		matcher.Version{Number: 1, Length: 3, Scale: 8, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 2}})
+	v, rng := p.options.Registry.Version(1), rand.New(rand.NewPCG(4, 2))
+	var changes []store.Change
+	for i := range 1500 {
+		changes = append(changes, memorytest.Put(matcher.ID{byte(rng.Uint32()), byte(i >> 8), byte(i)}, 1, randomDescriptor(rng, v)))
+	}
+	p.commit(t, changes...)
+	requests := make([][]matcher.SubRequest, 24)
+	want, results := make([][]memorytest.Expected, len(requests)), make([][]matcher.Result, len(requests))
+	for i := range requests {
+		set := &matcher.Candidates{Limit: 256 + rng.IntN(1500), Targets: []string{}}
+		moment := p.Moment(nil, nil, []*matcher.Candidates{set})
+		for range 1 + rng.IntN(3) {
+			sub := memorytest.Reference(v, randomDescriptor(rng, v), set)
+			sub.Moment = moment
+			requests[i] = append(requests[i], sub)
+		}
+		want[i] = p.Expect(requests[i])
+	}
+	var calls sync.WaitGroup
+	for i, subs := range requests {
+		calls.Go(func() { results[i] = p.Match(t.Context(), subs) })
+		ctx, cancel := context.WithCancel(t.Context())
+		calls.Go(func() { p.Match(ctx, subs) })
+		calls.Go(cancel)
+	}
+	calls.Go(func() {
+		for i := range 300 {
+			p.Apply([]store.Change{memorytest.Delete(changes[i].Object.ID)})
+		}
+	})
+	calls.Wait()
+	for i := range requests {
+		memorytest.CheckResults(t, requests[i], results[i], want[i])
+	}
 }
 
 // randomDescriptor returns a descriptor of v, whose elements have few different values.

@@ -2,7 +2,9 @@ package memory
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,5 +187,39 @@ func TestStopWhileSealing(t *testing.T) {
 		}
 		n.start(t, true)
 		n.stop(t)
+	}
+}
+
+// TestSealingDespiteOddFiles seals into a folder with a file that cannot be removed, and
+// with a manifest whose checksum is right but whose contents are inconsistent. The segments
+// must be written in both cases.
+func TestSealingDespiteOddFiles(t *testing.T) {
+	short := append([]byte("nearman\x01"), 0xff, 0xff, 0xff, 0x7f) // the mark is missing
+	short = binary.LittleEndian.AppendUint32(short, crc32.Checksum(short, crc32.MakeTable(crc32.Castagnoli)))
+	for name, write := range map[string]func(dir string) error{
+		"a folder that is not empty": func(dir string) error {
+			return os.MkdirAll(filepath.Join(dir, "x"+segment.Suffix, "y"), 0o755)
+		},
+		"an inconsistent manifest": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, segment.ManifestName), short, 0o644)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t, Options{chunkRows: 64}, shortVersion)
+			dir := t.TempDir()
+			if err := write(dir); err != nil {
+				t.Fatal(err)
+			}
+			p.commit(t, putShort(0, 100)...)
+			err := p.Capture()(t.Context(), dir, []byte("a"), noLimit)
+			if odd, _ := os.Stat(filepath.Join(dir, "x"+segment.Suffix)); (err != nil) != (odd != nil) {
+				t.Errorf("%v", err)
+			}
+			m := newMemory(t, &world{registry: p.options.Registry}, simd.Kernels()[0], 1)
+			if mark, err := m.Restore(t.Context(), dir, noProgress); err != nil || string(mark) != "a" {
+				t.Fatal(string(mark), err)
+			}
+			sameFaces(t, m, p.Faces)
+		})
 	}
 }

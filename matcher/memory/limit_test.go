@@ -3,6 +3,7 @@ package memory
 import (
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -210,6 +211,32 @@ func TestHold(t *testing.T) {
 	p.Withdraw()
 	admit(d, true)
 	p.Apply(d)
+	invariants(t, p.Memory)
+}
+
+// TestOrderingKeepsPromises checks that a chunk mapped for changes that are being written is
+// not used to order a full chunk.
+func TestOrderingKeepsPromises(t *testing.T) {
+	var memory failing
+	p := newPair(t, Options{chunkRows: 64, regions: memory.regions()}, memorytest.Version3())
+	full := mixture(rand.New(rand.NewPCG(1, 2)), p.makeLists(t, 3), 64)
+	p.commit(t, full...)
+	for _, c := range full[:54] {
+		p.commit(t, memorytest.Delete(c.Object.ID))
+	}
+	a, b := memorytest.Rows3(100, 63), memorytest.Rows3(200, 54)
+	for _, changes := range [][]store.Change{a, b} {
+		if err := p.Admit(changes); err != nil {
+			t.Fatal(err)
+		}
+		p.Hold()
+	}
+	memory.now = true
+	p.Apply(a) // the next chunk has room for one row of b, and another chunk was mapped for the rest
+	p.Apply(b)
+	if rows := p.Stats().Rows[matcher.Faces]; rows != 10+63+54 {
+		t.Errorf("%d rows", rows)
+	}
 	invariants(t, p.Memory)
 }
 

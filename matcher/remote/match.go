@@ -110,7 +110,7 @@ func batches(subs []matcher.SubRequest) []batch {
 	return all
 }
 
-// match makes one call and sets the results of its sub-requests. It runs in a
+// match makes one call and sets the results of its sub-requests. It may run in a
 // goroutine of its own, so it must recover from panics itself.
 func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, results []matcher.Result) (err error) {
 	defer func() {

@@ -16,8 +16,8 @@ const (
 // Change is one durable change of the data.
 type Change struct {
 	Kind ChangeKind
-	// Created is set for a PutObject if no object has this ID before it. It saves the
-	// applier a search. If it is not set, there may be such an object.
+	// Created is set for a PutObject if no object has this ID when the change is applied.
+	// It saves the applier a search. If it is not set, there may be such an object.
 	Created bool
 	Object  *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
 	Origin  matcher.Origin  // DeleteObject
@@ -36,12 +36,15 @@ type Applier interface {
 	// changes are all changes of the next Apply so far; those of this transaction
 	// come last. The applier must not keep the slice.
 	Admit(changes []Change) error
-	// Hold is called when admitted changes are about to be written. The next calls of
-	// Admit have changes of a later Apply, for which there must be memory in addition.
+	// Hold is called when the changes of the last Admit are about to be written. Their
+	// memory stays reserved until Apply or Withdraw. Later calls of Admit have the changes
+	// of a later Apply, which need memory in addition.
 	Hold()
-	// Withdraw is called instead of Apply if the changes of the last Hold were not written.
+	// Withdraw is called instead of Apply if changes were not written. It ends every Hold
+	// that was not followed by its Apply.
 	Withdraw()
-	// Apply applies durable changes, in the order of calls of Hold. It cannot fail. The applier owns the slice and
-	// everything that it points to; the store never changes them afterwards.
+	// Apply applies durable changes, in the order of the calls of Hold. It cannot fail. The
+	// applier owns the slice and everything that it points to; the store never changes them
+	// afterwards.
 	Apply(changes []Change)
 }

@@ -112,20 +112,20 @@ func (tx *Tx) seekRecord(it *pebble.Iterator, k key) error {
 	if _, own := tx.local[k]; own {
 		return nil
 	}
-	if _, earlier := tx.group.find(k); earlier || !tx.mayBeCommitted(k) {
+	if _, earlier := tx.group.find(k); earlier || !tx.isCommitted(k) {
 		return nil
 	}
-	var rec []byte
-	if it.SeekGE(k[:]) && bytes.Equal(it.Key(), k[:]) {
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return fmt.Errorf("store: %w", err)
-		}
-		rec = bytes.Clone(value)
-	}
+	found := it.SeekGE(k[:]) && bytes.Equal(it.Key(), k[:])
 	if err := it.Error(); err != nil {
 		return fmt.Errorf("store: %w", err)
 	}
-	tx.last = lookup{k, rec}
+	if !found {
+		return lostRecord(k)
+	}
+	value, err := it.ValueAndErr()
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	tx.last = lookup{k, bytes.Clone(value)}
 	return nil
 }

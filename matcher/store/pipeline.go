@@ -9,7 +9,7 @@ import (
 // pipeline is the work of the writer goroutine. While another goroutine writes a group, the
 // writer runs the transactions of the next one. It applies a group only after the group
 // was written, and groups are written one after another. So the disk and the processor
-// work at the same time, and the order of commits stays.
+// work at the same time, and commits keep their order.
 //
 // Only the writer calls the applier. So the transactions of a group and Apply never run
 // at the same time.
@@ -33,10 +33,8 @@ func (s *Store) runWriter() {
 		close(s.writerEnded)
 	}()
 	p := &pipeline{store: s, running: &group{store: s}}
-	for s.poison.fault() == nil {
-		if !p.step() {
-			break
-		}
+	for more := true; more && s.poison.fault() == nil; {
+		more = p.step()
 	}
 	ended = true
 }
@@ -108,7 +106,7 @@ func (p *pipeline) receive() *request {
 	}
 }
 
-// startWrite begins to write the running group. The next group begins.
+// startWrite begins to write the running group, and begins the next one.
 func (p *pipeline) startWrite() {
 	g := p.running
 	g.before = nil // only transactions need it

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -146,6 +147,35 @@ func TestPoisonFailsTheNextGroup(t *testing.T) {
 	wantCode(t, s.Close(), matcher.CodeUnavailable)
 	if m.applies > 0 {
 		t.Errorf("%d groups were applied", m.applies)
+	}
+}
+
+// panickingObserver is an observer that panics.
+type panickingObserver struct{ matcher.Observers }
+
+func (panickingObserver) Stored(*matcher.Object) { panic("from Stored") }
+
+// TestPanicWhileTheNextGroupIsWritten checks that a panic of the writer poisons the store and
+// answers all callers, also those whose group is being written.
+func TestPanicWhileTheNextGroupIsWritten(t *testing.T) {
+	f := newSlowWrites(vfs.NewMem(), false)
+	m := newModel()
+	s, err := Open(ctx, Options{Dir: "/data", Applier: m, Observer: panickingObserver{}, fs: f, tableBytes: 1 << 30})
+	testkit.Check(t, err)
+	first, second := startOnTop(t, s, f)
+	f.results <- nil
+	<-f.waiting // the second group
+	for _, result := range []<-chan error{first, second} {
+		if err := <-result; matcher.CodeOf(err) != matcher.CodeUnavailable || !strings.Contains(err.Error(), "it is unknown whether this write is stored") {
+			t.Errorf("error %v", err)
+		}
+	}
+	f.hold.Store(false)
+	f.results <- nil
+	wantCode(t, s.Close(), matcher.CodeUnavailable)
+	<-s.writerEnded
+	if m.applies != 1 {
+		t.Errorf("%d groups were applied, want only the one whose observer panicked", m.applies)
 	}
 }
 

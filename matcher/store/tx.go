@@ -67,8 +67,8 @@ func (s *Store) rollback(steps []undo) {
 	}
 }
 
-// readRecord returns the record of k, or nil if it does not exist. The record is
-// valid until the next commit and must not be changed.
+// readRecord returns the record of k, the key of an object, or nil if it does not exist.
+// The record is valid until the next commit and must not be changed.
 func (tx *Tx) readRecord(k key) ([]byte, error) {
 	if tx.last.key == k {
 		return tx.last.rec, nil
@@ -77,10 +77,11 @@ func (tx *Tx) readRecord(k key) ([]byte, error) {
 	if !ok {
 		rec, ok = tx.group.find(k)
 	}
-	if !ok && tx.mayBeCommitted(k) {
+	if !ok && tx.isCommitted(k) {
 		value, closer, err := tx.store.db.Get(k[:])
 		switch {
 		case errors.Is(err, pebble.ErrNotFound):
+			return nil, lostRecord(k)
 		case err != nil:
 			return nil, fmt.Errorf("store: %w", err)
 		default:
@@ -94,11 +95,20 @@ func (tx *Tx) readRecord(k key) ([]byte, error) {
 	return rec, nil
 }
 
-// mayBeCommitted reports whether the committed state may contain the record of k.
-// It asks the applier, which has all objects, to avoid a read from disk.
-func (tx *Tx) mayBeCommitted(k key) bool {
-	origin, isObject := originOf(k[0])
-	return !isObject || tx.store.opts.Applier.Has(origin, matcher.ID(k[1:]))
+// isCommitted reports whether the committed state contains the record of k, the key of an
+// object. It asks the applier, which has all objects, to avoid a read from disk.
+func (tx *Tx) isCommitted(k key) bool {
+	origin, _ := originOf(k[0])
+	return tx.store.opts.Applier.Has(origin, matcher.ID(k[1:]))
+}
+
+// lostRecord is the error of reading k, the key of an object that the applier has, if the
+// database does not have its record. This is damage that the verification has not found
+// yet. Without the error, a write would make the object a new one, and the applier would
+// have it twice.
+func lostRecord(k key) error {
+	origin, _ := originOf(k[0])
+	return fmt.Errorf("store: the database is damaged: it does not have the %s %s, which is in memory", origin.Singular(), matcher.ID(k[1:]))
 }
 
 // Has reports whether an object exists. It is cheaper than Object.

@@ -189,3 +189,39 @@ func TestVerificationCannotRead(t *testing.T) {
 	testkit.Check(t, s.CreateObject(ctx, nil, face(seeded(), id(5000))))
 	testkit.Check(t, s.Close())
 }
+
+// TestLostRecord checks that writes of an object fail if the applier has it and the database
+// has lost its record. Before the verification finds this, they would make the object a new
+// one, and the applier would have it twice.
+func TestLostRecord(t *testing.T) {
+	noLeaks(t)
+	fs := smallDisk(vfs.NewMem())
+	c, want := sealedDir(t, fs)
+	lost := objectKey(matcher.Faces, id(7))
+	db := testkit.Must(pebble.Open("/data/"+nameDatabase, &pebble.Options{FS: fs, Logger: fatalLogger{}}))
+	testkit.Check(t, errors.Join(db.Delete(lost[:], pebble.Sync), db.Close()))
+	s, _, resume := openMarked(t, c, fs)
+	writes := map[string]func() error{
+		"create": func() error { return s.CreateObject(ctx, nil, face(seeded(), id(7))) },
+		"put": func() error {
+			_, err := s.PutObject(ctx, nil, face(seeded(), id(7)))
+			return err
+		},
+		"import": func() error { return s.Import(ctx, nil, []ImportLine{{Object: face(seeded(), id(7))}})[0] },
+		"delete": func() error { return s.DeleteObject(ctx, nil, matcher.Faces, id(7)) },
+		"delete many": func() error {
+			_, err := s.DeleteObjects(ctx, matcher.Faces, func() ([]matcher.ID, error) { return []matcher.ID{id(6), id(7)}, nil })
+			return err
+		},
+	}
+	for name, write := range writes {
+		if err := write(); matcher.CodeOf(err) != matcher.CodeInternal || !strings.Contains(err.Error(), id(7).String()) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	c.equal(t, want)
+	close(resume)
+	<-s.verifier.ended
+	wantRefused(t, s)
+	closePoisoned(t, s)
+}

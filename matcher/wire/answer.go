@@ -74,7 +74,7 @@ func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
 		w.Object()
 		w.Key(s.origin.Singular())
 		obj, targets := row.Object, s.targets
-		if obj == nil { // the targets need only the ID, or it was deleted while the answer was made
+		if obj == nil { // the targets need only the ID
 			bare.ID = row.ID
 			obj, targets = bare, 0
 		}

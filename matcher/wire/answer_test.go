@@ -133,8 +133,8 @@ func TestAppendMatches(t *testing.T) {
 	refs := append([]matcher.Reference(nil), req.References...)
 	refs[1].ObjectID = idB
 	full := matcher.Match{ID: idA, Distance: 0.4765625, Similarity: 1, Object: fullFace()}
-	deleted := matcher.Match{ID: idB, Distance: 1e-9, Similarity: 1e21}
-	results := [][]matcher.Result{{{Matches: []matcher.Match{full, deleted}}, {Matches: []matcher.Match{full}}}, {{}, {}}}
+	withoutObject := matcher.Match{ID: idB, Distance: 1e-9, Similarity: 1e21}
+	results := [][]matcher.Result{{{Matches: []matcher.Match{full, withoutObject}}, {Matches: []matcher.Match{full}}}, {{}, {}}}
 	plan := &Plan{
 		Matchers:     []PlanMatcher{{Name: "memory", Cost: 100, Chosen: true}, {Name: "far", Cost: math.Inf(1), Reason: "down"}},
 		Prefilters:   []PlanPrefilter{{Plugin: "p", Before: 3, After: 2, Milliseconds: 0.5}},

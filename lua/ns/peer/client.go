@@ -80,8 +80,8 @@ func (k *Client) WithTarget(ctx context.Context, err error) error {
 }
 
 // Within runs f under the client's timeout. The context of f also ends when the
-// client ends. If it has ended already, f does not run: AfterFunc cancels ctx in another
-// goroutine, so that f could complete before.
+// client ends. If the client has ended already, f does not run. AfterFunc alone does not
+// ensure this, because it cancels ctx in another goroutine, and f could complete before.
 func (k *Client) Within(ctx context.Context, f func(ctx context.Context) error) error {
 	if err := k.ctx.Err(); err != nil {
 		return k.WithTarget(ctx, err)

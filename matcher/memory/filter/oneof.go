@@ -105,8 +105,8 @@ func oneOf[T ~uint32 | ~int64](column func(*table.Chunk) []T, values []T) Predic
 	}}
 }
 
-// lookedUp returns a predicate that passes the given values, for kernels that cannot
-// compare a column with so many values.
+// lookedUp returns the same predicate as oneOf, without simd.OneOf. It is for kernels that
+// cannot compare a column with so many values at once.
 func lookedUp[T ~uint32 | ~int64](column func(*table.Chunk) []T, values []T) Predicate {
 	if len(values) <= fewSpans {
 		spans := make([]span[T], len(values))

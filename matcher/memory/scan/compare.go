@@ -97,7 +97,7 @@ func (w *scanner) addMembers(p task) {
 		w.pending = append(w.pending, nil)
 	}
 	for i := range w.members {
-		w.pending[i] = w.pending[i][:0] // it may have hits of a strip at which a worker has failed
+		w.pending[i] = w.pending[i][:0] // hits may be left of a strip at which this worker has failed
 	}
 }
 

@@ -10,25 +10,26 @@ import (
 	"nearside/matcher"
 )
 
-// largeMin is the limit from which an answer is large. The hits of large answers are
-// selected and sorted by counting. A sort that compares has branches that the CPU often
+// largeMin is the limit from which an answer by similarity is large. The hits of large
+// answers are selected and sorted by counting. A sort that compares has branches that the CPU often
 // predicts wrongly, and each wrong prediction costs more than a comparison.
 const largeMin = 256
 
 // large has the hits of a large answer, almost in the order of rows. When there are limit
-// hits, they are counted by level, and from then on the bound falls with every batch.
-// Hits above the bound are dropped when there are too many.
+// hits, they are counted by level, and from then on each batch can lower the bound. Hits
+// above the bound are dropped when there are too many.
 type large struct {
 	levels
 	hits   []Hit
-	next   int     // number of hits at which some are dropped
+	next   int     // number of hits at which dropAbove is called next
 	ranker *ranker // set when the hits are sorted
 }
 
 // larges keeps the memory of large answers, by the number of bits of the limit, so that an
-// answer neither holds far more memory than it needs nor grows from a much smaller one.
+// answer neither holds far more memory than it needs nor begins with far less.
 var larges [bits.UintSize + 1]sync.Pool
 
+// newLarge returns a large answer without hits.
 func newLarge(limit int) *large {
 	l, ok := larges[bits.Len(uint(limit))].Get().(*large)
 	if !ok {
@@ -39,6 +40,7 @@ func newLarge(limit int) *large {
 	return l
 }
 
+// release returns the memory of l to the pools.
 func (l *large) release() {
 	class := bits.Len(uint(l.limit))
 	if l.ranker != nil {
@@ -71,7 +73,7 @@ func (p *Search) offerLarge(found []Hit) {
 // take adds and counts those hits that are within bound, the bound of the search.
 func (l *large) take(found []Hit, bound float64) {
 	if cap(l.hits)-len(l.hits) < len(found) { // append alone copies large slices more often
-		l.hits = slices.Grow(l.hits, max(len(found), len(l.hits)))
+		l.hits = slices.Grow(l.hits, min(max(len(found), len(l.hits)), l.next-len(l.hits)))
 	}
 	hits := l.hits
 	for _, h := range found {
@@ -123,7 +125,7 @@ type ranker struct {
 	order, spare []Hit        // Row is the index in ids
 }
 
-// rankers keeps rankers, like larges.
+// rankers keeps rankers by the number of bits of the limit, as larges does.
 var rankers [bits.UintSize + 1]sync.Pool
 
 // rankLarge is Ranked for a large answer. It reads the IDs of all rows before it sorts the

@@ -11,10 +11,10 @@ const levelCount = 1024
 // levels counts the hits of a large answer by value.
 type levels struct {
 	limit       int
-	least, most float64 // the values at the last recount
+	least, most float64 // smallest and largest value at the last recount
 	scale       float64 // levels per unit of value; 0: there is only level 0
 	counts      [levelCount]uint32
-	top         int // rows of higher levels cannot belong to the answer
+	top         int // hits of higher levels cannot belong to the answer
 	within      int // number of hits in levels 0..top
 }
 
@@ -24,7 +24,7 @@ func (l *levels) reset(limit int) {
 	l.counts[0] = 0
 }
 
-// of returns the level of a value. It never falls when the value rises, because each
+// of returns the level of a value. The level never falls when the value rises, because each
 // operation is rounded to the nearest float64.
 func (l *levels) of(value float64) int {
 	return max(0, min(int(float64(value-l.least)*l.scale), levelCount-1))
@@ -54,7 +54,10 @@ func (l *levels) recount(hits []Hit) {
 	l.reset(l.limit)
 	l.most = most
 	clear(l.counts[:])
-	if scale := levelCount / (most - least); scale > 0 && !math.IsInf(scale, 0) { // otherwise the values are equal, or their difference is infinite or close to 0
+	// There is one level if the values are equal, or their difference is infinite or close to 0.
+	// There is also one if a value is negative, which no distance is: then bound would need
+	// too many steps near 0, where floats are much closer together than the borders of levels.
+	if scale := levelCount / (most - least); least >= 0 && scale > 0 && !math.IsInf(scale, 0) {
 		l.least, l.scale, l.top = least, scale, levelCount-1
 	}
 	for _, h := range hits {
@@ -88,7 +91,7 @@ const (
 
 // sortByValue returns hits in the order of their values, and the other slice. Hits of equal
 // value keep their order, and -0 is before 0. It is a radix sort over the bits of the
-// values that are not the same in all hits: sums of uint8 have few of them. spare is as
+// values from the first to the last that differs: sums of uint8 have few of them. spare is as
 // long as hits.
 func sortByValue(hits, spare []Hit) (sorted, other []Hit) {
 	if len(hits) == 0 {

@@ -125,7 +125,9 @@ func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Mat
 	}
 	slices.SortFunc(p.hits, p.compare)
 	rows := make([]matcher.Match, len(p.hits))
-	for i, h := range p.hits { // this only copies: the rows are far apart in memory, and the processor waits for several of them at a time
+	// The first loop only copies: its rows are far apart in memory, and the processor waits
+	// for several of them at a time.
+	for i, h := range p.hits {
 		rows[i].ID = p.id(h)
 		if p.order != matcher.BySimilarity {
 			rows[i].CreateTime = p.time(h)

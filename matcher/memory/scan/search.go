@@ -30,7 +30,7 @@ type Search struct {
 	hits  []Hit  // the first limit hits so far, and later ones that are not dropped yet
 	last  Hit    // the last of the first limit hits; set when full
 	full  bool   // there were at least limit hits
-	large *large // the hits of a large answer, in place of the three fields above; nil: the answer is small
+	large *large // the hits of a large answer, in place of the three fields above; nil: the answer is not large
 }
 
 // Farthest returns the largest distance that passes the threshold of a sub-request.

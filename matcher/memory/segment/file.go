@@ -51,8 +51,8 @@ const SyncBytes = 8 << 20
 
 // write writes and syncs the file. It calls room before each further SyncBytes. The
 // caller must sync the folder to make the file name durable. If ctx ends, write gives up
-// before the next piece and removes the file. It calls step when all but the header is
-// written.
+// before the next piece and removes the file. It calls step before it writes the header,
+// which is last.
 func (f *file) write(ctx context.Context, dir string, l *table.Layout, vs table.Versions, room func(bytes int64) error, step func(string)) (err error) {
 	f.segment.ID = matcher.NewID()
 	path := filepath.Join(dir, fileName(&f.segment))

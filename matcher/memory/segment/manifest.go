@@ -100,14 +100,18 @@ func parseManifest(b []byte) (*manifest, error) {
 	return mf, nil
 }
 
-func readManifest(dir string) (*manifest, error) {
+func readManifest(dir string) (mf *manifest, err error) {
 	path := filepath.Join(dir, ManifestName)
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}
-	mf, err := parseManifest(b)
-	if err != nil {
+	defer func() {
+		if r := recover(); r != nil { // the checksum is right, but the contents are inconsistent
+			mf, err = nil, fmt.Errorf("%s: %v", path, r)
+		}
+	}()
+	if mf, err = parseManifest(b); err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return mf, nil

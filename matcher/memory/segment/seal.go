@@ -60,9 +60,7 @@ func Capture(t *table.Tables, step func(step string)) func(ctx context.Context, 
 // segments that the manifest does not name. Until the new manifest is in place, the old
 // one is valid, and all its files exist.
 func (c *capture) seal(ctx context.Context, dir string, mark []byte, room func(bytes int64) error) error {
-	if err := c.cleanLeftovers(dir); err != nil {
-		return err
-	}
+	c.cleanLeftovers(dir)
 	need := int64(0)
 	for _, f := range c.files {
 		need += f.bytes()
@@ -125,16 +123,16 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	return mf, nil
 }
 
-// cleanLeftovers removes the files that a sealing has left that did not write its
-// manifest, because the process ended. They would take disk space until a sealing
-// succeeds. It keeps the files of the old manifest, and those of chunks: a sealing that
-// failed in this process may have written them, and they are not written again.
-func (c *capture) cleanLeftovers(dir string) error {
+// cleanLeftovers removes the files of a sealing that ended, with its process, before it had
+// written its manifest. They would take disk space until a sealing succeeds. It keeps the files of the old manifest, and those of chunks: a sealing that
+// failed in this process may have written them, and they are not written again. A file that
+// cannot be removed does not prevent the sealing, which reports it at the end.
+func (c *capture) cleanLeftovers(dir string) {
 	old, err := readManifest(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		old = &manifest{}
 	} else if err != nil {
-		return nil // clean removes them when the damaged manifest is replaced
+		return // clean removes them when the damaged manifest is replaced
 	}
 	named := old.files()
 	for o := range c.snap.Views {
@@ -146,7 +144,7 @@ func (c *capture) cleanLeftovers(dir string) error {
 			}
 		}
 	}
-	return clean(dir, named)
+	_ = clean(dir, named)
 }
 
 // Drop removes all segments in dir. The next capture of t writes all rows again.

@@ -37,7 +37,7 @@ func (t *Tables) Compact(wants func(*View) bool) {
 	for o := range t.Newest.Views {
 		for i := range t.Newest.Views[o] {
 			if v := &t.Newest.Views[o][i]; v.Chunk != nil && wants(v) {
-				t.rewrite(matcher.Origin(o), uint32(i))
+				t.rewrite(matcher.Origin(o), uint32(i), v.Live())
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func (t *Tables) Reclaim(limit int64) {
 				}
 			}
 		}
-		if worst == 0 || !t.rewrite(origin, index) {
+		if worst == 0 || !t.rewrite(origin, index, t.Newest.Views[origin][index].Live()) {
 			break
 		}
 	}
@@ -95,16 +95,17 @@ func (t *Tables) unmap() {
 	}
 }
 
-// rewrite replaces one chunk. If there is no memory for a new chunk, it keeps the old one
-// and returns false; a later call can try again.
-func (t *Tables) rewrite(o matcher.Origin, index uint32) bool {
+// rewrite replaces one chunk. Its live rows use up the room of that many rows. If there is
+// no memory for them in addition to the promises, rewrite keeps the old chunk and returns
+// false; a later call can try again.
+func (t *Tables) rewrite(o matcher.Origin, index uint32, room int) bool {
 	old := t.Newest.Views[o][index]
 	k := Kind{o, old.Versions}
 	open, ok := t.Open[k]
 	if ok && open == index {
 		delete(t.Open, k)
 	}
-	if t.reserve(k, old.Live()+t.promised.rows[k]+t.heldRows(k)) != nil {
+	if t.reserve(k, room+t.promised.rows[k]+t.heldRows(k)) != nil {
 		if ok {
 			t.Open[k] = open
 		}

@@ -43,7 +43,7 @@ func (t *Tables) orderFilled() {
 		k := Kind{f.origin, v.Versions}
 		open, ok := t.Open[k] // the chunk that received the first row that did not fit
 		delete(t.Open, k)
-		t.rewrite(f.origin, f.index) // if there is no memory, the chunk stays as it is
+		t.rewrite(f.origin, f.index, v.Capacity) // the rest of the new chunk stays empty
 		if delete(t.Open, k); ok {
 			t.Open[k] = open
 		}

@@ -8,10 +8,10 @@ type promise struct {
 	bytes int64        // upper bound of the sizes of all rows
 }
 
-// Promise maps memory for the given numbers of rows, so that the next update can append
-// them without failing. They have at most the given number of bytes. Promise returns an
-// error if the memory is not available. Only the writer calls it. It replaces the last
-// promise, unless HoldPromise was called.
+// Promise maps memory for the given numbers of rows, so that an update can append them
+// without failing. They have at most the given number of bytes. Promise returns an error
+// if the memory is not available. Only the writer calls it. It replaces the last promise,
+// unless HoldPromise was called.
 func (t *Tables) Promise(rows map[Kind]int, bytes int64) error {
 	for k, n := range rows {
 		if err := t.reserve(k, n+t.heldRows(k)); err != nil {

@@ -164,7 +164,7 @@ func (c *listCollector) list(ordinal uint32, row int) *members {
 	return l
 }
 
-// Adopt adds the rows of r to t. Find does not know them before FinishAdopting.
+// Adopt adds the rows of r to t. Find does not find them until FinishAdopting has returned.
 func (t *Tables) Adopt(r *Restored) {
 	v := &r.view
 	views := t.Newest.Views[r.origin]
@@ -200,8 +200,9 @@ type adopted struct {
 	rows  [matcher.Origins][]*shardedRows
 }
 
-// FinishAdopting packs the rows of the lists, and makes Find know all rows. It is called
-// after the last call of Adopt. It returns an error if a row occurs twice, or if ctx ends.
+// FinishAdopting packs the rows of the lists, and lets Find find all rows. It is called
+// after the last call of Adopt. It returns an error if an object has two live rows, or if
+// ctx ends.
 func (t *Tables) FinishAdopting(ctx context.Context) error {
 	var next atomic.Int64
 	var workers sync.WaitGroup

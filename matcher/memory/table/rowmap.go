@@ -7,8 +7,8 @@ import (
 )
 
 // rowMapShards is the number of maps of a RowMap. With 10 million rows, a map fits into the
-// cache of a core while rows are added to it, which makes a start several times faster than
-// with one map. It is at most 256, because a shard number is a byte.
+// cache of a core while a start adds rows to it, so a row costs fewer cache misses than in
+// one map. It is at most 256, because a shard number is a byte.
 const rowMapShards = 256
 
 // RowMap finds rows by ID. It is split into shards, so that a start fills it on all cores.
@@ -18,7 +18,7 @@ type RowMap struct {
 }
 
 // shardOf returns the shard of an ID. The Go map of the shard hashes the ID again with a
-// random seed. So IDs that a client chose for one shard only make that map large.
+// random seed. So a client that chooses all its IDs for one shard only makes that map large.
 func shardOf(id *matcher.ID) uint8 {
 	le := binary.LittleEndian
 	mixed := (le.Uint64(id[:8])*0x9e3779b97f4a7c15 + le.Uint64(id[8:])) * 0xd6e8feb86659fd93

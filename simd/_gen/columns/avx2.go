@@ -10,7 +10,7 @@ const bytes256 = 32
 
 // within256 generates a kernel like that of within512. AVX2 compares only signed numbers.
 // So it compares value-lo and span with their highest bits flipped, which orders them as
-// unsigned numbers. To subtract lo with its highest bit flipped gives such a value-lo.
+// unsigned numbers. Subtracting lo with its highest bit flipped gives such a value-lo.
 func within256(l lanes) {
 	textWithin(l, "AVX2")
 	lo, span := l.broadcastFlipped("lo"), l.broadcastFlipped("span")
@@ -46,7 +46,7 @@ func (l lanes) broadcastFlipped(param string) reg.VecVirtual {
 }
 
 // laneBits returns the highest bits of the lanes of one or two registers, from register i
-// on, and the numbers of these bits and registers. Every bit of a lane must be the same.
+// on, and the numbers of these bits and registers. All bits of a lane must be equal.
 func (l lanes) laneBits(i int, register func(i int) reg.VecVirtual) (part reg.GPVirtual, bits, used int) {
 	part = GP64()
 	switch l.bits {

@@ -79,8 +79,8 @@ func (l lanes) eachWord(body func(values reg.Register) (word reg.GPVirtual)) {
 	ADDQ(I32(8), words)
 	DECQ(left)
 	JNZ(LabelRef("word"))
-	VZEROUPPER()
 	Label("done")
+	VZEROUPPER() // also without words, because registers have the parameters
 	RET()
 }
 
