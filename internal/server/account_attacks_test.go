@@ -62,11 +62,12 @@ func (o owner) event(n int) string {
 		"external_id":"%s","user_data":"%s","tags":["%s","shared"],"face_id":"%s","age":%d,"gender":%d,"ethnic_group":%d,"emotion":%d,"mask":%d`,
 		o.id(n), o.time(n), o.time(n+20), o.text("source"), o.id(30), o.id(31), o.key(n), o.key(n), o.text("user"), o.text("tag"), o.id(n),
 		o.number, o.number, o.number, o.number, o.number))
-	text += fmt.Sprintf(`,"source_group":"%s","apparent_age":%d,"apparent_gender":%d`, o.text("group"), o.number, o.number)
+	var more strings.Builder
+	fmt.Fprintf(&more, `,"source_group":"%s","apparent_age":%d,"apparent_gender":%d`, o.text("group"), o.number, o.number)
 	for _, f := range smallsFields() {
-		text += fmt.Sprintf(`,"%s":[%d]`, f.Name, o.number)
+		fmt.Fprintf(&more, `,"%s":[%d]`, f.Name, o.number)
 	}
-	return text + strings.NewReplacer("\n", "", "\t", "").Replace(fmt.Sprintf(`,"location":{"city":"%s","area":"%s","district":"%s","street":"%s","house_number":"%s",
+	return text + more.String() + strings.NewReplacer("\n", "", "\t", "").Replace(fmt.Sprintf(`,"location":{"city":"%s","area":"%s","district":"%s","street":"%s","house_number":"%s",
 		"geo_position":{"longitude":%d.25,"latitude":%d.25}},"top_match":{"object_id":"%s","external_id":"%s","similarity":0.%d},
 		"meta":{"shop":{"floor":%d,"name":"%s"},"more":"%s"},"face_descriptor":%s,"body_descriptor":%s}`,
 		o.text("city"), o.text("area"), o.text("district"), o.text("street"), o.text("house"), o.number/4, o.number/4, o.id(32),
