@@ -29,7 +29,7 @@ type FieldFilter struct {
 	Field  *Field
 	Texts  []string     // for a [TextField]: the allowed values
 	UUIDs  []ID         // for a [UUIDField]: the allowed values
-	Smalls []uint8      // for a [SmallField]: the allowed values; for a [SmallsField]: the values of which it must have one
+	Smalls []uint8      // for a [SmallField]: the allowed values; for a [SmallsField]: it must have at least one of these values
 	Range  Range[uint8] // for a [SmallField]
 }
 

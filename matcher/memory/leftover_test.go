@@ -102,8 +102,8 @@ func TestLeftoversOfStoppedSealing(t *testing.T) {
 	restored("a", 150)
 }
 
-// stoppable is a cache whose first sealing after armed waits, after one file, until the
-// store stops. It cannot seal after that, as if there were no time.
+// stoppable is a cache. The first sealing after armed is set writes one file, and then
+// waits until the store stops. All later sealings fail, as if the time was over.
 type stoppable struct {
 	*Memory
 	armed   bool

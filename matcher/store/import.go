@@ -57,7 +57,7 @@ func (s *Store) Import(ctx context.Context, account *matcher.ID, lines []ImportL
 type Import struct {
 	store   *Store
 	account *matcher.ID
-	last    *request // of the last group; nil: there is none
+	last    *request // of the last group; nil: no group was started
 }
 
 // NewImport returns an import by an account.

@@ -135,7 +135,7 @@ func (v value) small() (uint8, error) {
 	return uint8(i), err
 }
 
-// smalls returns an enumeration of which an object may have several values.
+// smalls returns one number, or a list of numbers, from 0 to 255.
 func (v value) smalls() (matcher.Smalls, error) {
 	if v.kind() != kindArray {
 		n, err := v.integer(0, math.MaxUint8)
