@@ -127,7 +127,8 @@ func valuesAt(object map[string]any, path string) []any {
 	}
 }
 
-// valueAt returns the value at a path of names, joined by dots, or nil if there is none.
+// valueAt returns the value at path, which has names joined by dots. It returns nil if a
+// name is missing.
 func valueAt(object map[string]any, path string) any {
 	var value any = object
 	for name := range strings.SplitSeq(path, ".") {

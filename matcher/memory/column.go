@@ -80,50 +80,24 @@ func interval(op string, x float64) (lo, hi int64, others bool, err error) {
 
 // smallColumn is the column of a small number.
 func smallColumn(of func(*table.Chunk) []matcher.Small) column {
-	present := filter.Within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8))
-	return column{
-		where: func(_ *Selection, op string, value any) (filter.Predicate, error) {
-			x, ok := value.(float64)
-			if !ok {
-				return filter.Nothing, fmt.Errorf("must be a number, got %v", value)
-			}
-			lo, hi, others, err := interval(op, x)
-			if err != nil {
-				return filter.Nothing, err
-			}
-			inside := filter.Nothing
-			if lo, hi = max(lo, 0), min(hi, math.MaxUint8); lo <= hi {
-				inside = filter.Within(of, matcher.SmallOf(uint8(lo)), matcher.SmallOf(uint8(hi)))
-			}
-			if others {
-				return filter.Without(present, inside), nil
-			}
-			return inside, nil
+	c := smallNumbers{
+		present: filter.Within(of, matcher.SmallOf(0), matcher.SmallOf(math.MaxUint8)),
+		within: func(_ *Selection, lo, hi uint8) filter.Predicate {
+			return filter.Within(of, matcher.SmallOf(lo), matcher.SmallOf(hi))
 		},
-		oneOf: func(_ *Selection, values []any) (filter.Predicate, error) {
-			var whole []uint8
-			for _, value := range values {
-				x, ok := value.(float64)
-				if !ok {
-					return filter.Nothing, fmt.Errorf("must be a number, got %v", value)
-				}
-				if x == math.Trunc(x) && x >= 0 && x <= math.MaxUint8 {
-					whole = append(whole, uint8(x))
-				}
-			}
-			return filter.SmallOneOf(of, whole), nil
-		},
-		value: func(_ *table.Snapshot, v *table.View, i int) any {
-			if x, ok := of(v.Chunk)[i].Get(); ok {
-				return x
-			}
-			return nil
-		},
-		rank: func(v *table.View, i int) (int64, bool) {
-			x, ok := of(v.Chunk)[i].Get()
-			return int64(x), ok
-		},
+		oneOf: func(_ *Selection, values []uint8) filter.Predicate { return filter.SmallOneOf(of, values) },
+	}.column()
+	c.value = func(_ *table.Snapshot, v *table.View, i int) any {
+		if x, ok := of(v.Chunk)[i].Get(); ok {
+			return x
+		}
+		return nil
 	}
+	c.rank = func(v *table.View, i int) (int64, bool) {
+		x, ok := of(v.Chunk)[i].Get()
+		return int64(x), ok
+	}
+	return c
 }
 
 // timeColumn is the column of a time. Values to compare with are RFC 3339 times,

@@ -122,7 +122,7 @@ func setFile(t *testing.T, fs vfs.FS, name string, b []byte) {
 // c is not nil, with it. Both times either the data must equal want, or the error must
 // be clear and nothing changed. With the cache, the error may also come from the
 // verification after the start, and then the data must equal want, too. tryOpen reports
-// whether there was no error. The parameter what describes the damage.
+// whether both succeeded. Messages of the test describe the damage with what.
 func tryOpen(t *testing.T, what string, fs vfs.FS, want *model, c *modelCache) (opened bool) {
 	t.Helper()
 	opened = tryOpenOnce(t, what, cloneFS(t, fs), want, nil)

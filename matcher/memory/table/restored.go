@@ -147,7 +147,7 @@ func (c *listCollector) addRow(i int, account uint32, alive bool) (record int) {
 	return len(b) - len(rest)
 }
 
-// list returns the rows of a list. It panics if there is no such list.
+// list returns the rows of a list. It panics if the list does not exist.
 func (c *listCollector) list(ordinal uint32, row int) *members {
 	if c.last != nil && c.ordinal == ordinal {
 		return c.last // in most chunks, neighbouring rows are in the same list
