@@ -124,7 +124,7 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32, room int) bool {
 	defer t.Unlock()
 	for _, row := range moved {
 		v, i := u.next.At(o, row)
-		t.Rows[o].Set(v.IDs[i], row)
+		u.setRow(o, v.IDs[i], row)
 	}
 	for ordinal := range listed {
 		if u.next.Lists.Shows(ordinal) {

@@ -84,7 +84,7 @@ func (l *Layout) textCount() int {
 
 // rowOverhead returns the bytes that a row needs besides its descriptors and its record:
 // its columns, its entry in the ID map, and its bits in lists.
-func (l *Layout) rowOverhead() int { return l.columnBytes + 40 }
+func (l *Layout) rowOverhead() int { return l.columnBytes + 24 }
 
 // Sum returns a checksum of the column definitions. They depend on the configuration and
 // on the fields that this program version knows.

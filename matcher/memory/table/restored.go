@@ -113,7 +113,7 @@ func (t *Tables) Survey(c *Chunk, n int, index uint32, dead []uint64, a *Arena) 
 			l.enlarge() // here, because this runs on all cores
 		}
 	}
-	r.sorted = shardRows(v, index<<16)
+	r.sorted = t.Rows[r.origin].shardRows(v, index<<16)
 	return r
 }
 
@@ -204,14 +204,14 @@ type adopted struct {
 // after the last call of Adopt. It returns an error if an object has two live rows, or if
 // ctx ends.
 func (t *Tables) FinishAdopting(ctx context.Context) error {
+	t.rowViews = t.Newest.Views
 	var next atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			var ids []matcher.ID
 			for n := int(next.Add(1)) - 1; n < int(matcher.Origins)*rowMapShards && ctx.Err() == nil; n = int(next.Add(1)) - 1 {
 				o := n / rowMapShards
-				ids = t.Rows[o].fill(n%rowMapShards, t.adopted.rows[o], ids)
+				t.Rows[o].fill(n%rowMapShards, t.adopted.rows[o])
 			}
 		})
 	}

@@ -11,7 +11,8 @@ import (
 
 func TestRowMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(7, 7))
-	m, want := &RowMap{}, map[matcher.ID]uint32{}
+	var ids []matcher.ID // by row
+	m, want := newRowMap(func(row uint32) *matcher.ID { return &ids[row] }), map[matcher.ID]uint32{}
 	randomID := func() (id matcher.ID) {
 		binary.BigEndian.PutUint64(id[rng.IntN(2)*8:], uint64(rng.IntN(2000)))
 		return id
@@ -23,7 +24,8 @@ func TestRowMap(t *testing.T) {
 			m.Remove(id)
 			delete(want, id)
 		case 1:
-			row := rng.Uint32()
+			row := uint32(len(ids))
+			ids = append(ids, id)
 			m.Set(id, row)
 			want[id] = row
 		default:
@@ -52,9 +54,11 @@ func TestShardsAreEven(t *testing.T) {
 		},
 	} {
 		var counts [rowMapShards]int
+		m := newRowMap(nil)
 		for i := range uint64(n) {
 			id := idOf(i)
-			counts[shardOf(&id)]++
+			shard, _ := m.hash(&id)
+			counts[shard]++
 		}
 		for shard, count := range counts {
 			if count < n/rowMapShards/2 || count > n/rowMapShards*2 {

@@ -29,7 +29,8 @@ type Tables struct {
 	sync.RWMutex
 	Newest   *Snapshot
 	Rows     [matcher.Origins]*RowMap
-	Accounts map[matcher.ID]uint32 // ordinal by ID
+	rowViews [matcher.Origins][]View // of the rows in Rows: those of Newest, or of the update that replaces it
+	Accounts map[matcher.ID]uint32   // ordinal by ID
 	Tallies  [matcher.Origins]Tally
 	Misfits  map[uint32]int // by version number: how many descriptors do not fit their version
 
@@ -79,8 +80,9 @@ func NewTables(o Options) *Tables {
 func (t *Tables) reset() {
 	t.Newest = &Snapshot{}
 	t.Lexicons = newLexicons(t.options)
-	for i := range t.Rows {
-		t.Rows[i] = &RowMap{}
+	for o := range t.Rows {
+		t.rowViews[o] = nil
+		t.Rows[o] = newRowMap(func(row uint32) *matcher.ID { return &t.rowViews[o][row>>16].IDs[row&0xffff] })
 	}
 	t.lists = Lists{}
 	t.listIndex = idindex.New(func(ordinal uint32) matcher.ID { return t.lists.At(ordinal).ID })

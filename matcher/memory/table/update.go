@@ -143,10 +143,17 @@ func (u *Update) Publish(o matcher.Origin, id matcher.ID, row uint32, created bo
 	if !created {
 		u.Remove(o, id)
 	}
-	u.tables.Rows[o].Set(id, row)
+	u.setRow(o, id, row)
 	u.enlist(o, row)
 	v, i := u.next.At(o, row)
 	u.tallyRow(o, v, i, 1)
+}
+
+// setRow makes row, which may be new in this update, the row of id. The caller must hold the
+// lock.
+func (u *Update) setRow(o matcher.Origin, id matcher.ID, row uint32) {
+	u.tables.rowViews[o] = u.next.Views[o]
+	u.tables.Rows[o].Set(id, row)
 }
 
 // enlist adds row to its lists. The caller must hold the lock.
@@ -199,7 +206,7 @@ func (u *Update) Finish() {
 	for ordinal, m := range u.lists {
 		u.tables.packList(u.next.Lists.At(ordinal), ordinal, m)
 	}
-	u.tables.Newest = u.next
+	u.tables.Newest, u.tables.rowViews = u.next, u.next.Views
 }
 
 // ForgetList hides the list from the rows that this update appends from now on.
