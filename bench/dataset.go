@@ -51,6 +51,7 @@ type dataset struct {
 	rowsPath      string
 	queriesPath   string
 	filters       []*filter
+	set           *synth.Set
 
 	mu        sync.Mutex
 	distances map[int][]float64 // from a query to every row, as the oracle computed them
@@ -88,6 +89,7 @@ func (s *suite) dataset(kind synth.Kind, version uint32, n int) (*dataset, error
 		return nil, err
 	}
 	set := synth.New(kind, seed, v, n)
+	d.set = set
 	var all sync.WaitGroup
 	for part, parts := 0, runtime.GOMAXPROCS(0); part < parts; part++ {
 		all.Go(func() {

@@ -27,6 +27,7 @@ var sections = []struct {
 	{"limits", false, false, (*suite).limitsSection},
 	{"kernels", false, false, (*suite).kernelSection},
 	{"engine", true, false, (*suite).engineSection},
+	{"groups", true, false, (*suite).groupSection},
 	{"events", true, false, (*suite).eventSection},
 	{"lists", true, false, (*suite).listSection},
 	{"scaling", false, false, (*suite).scalingSection},

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -216,7 +217,7 @@ func (m *pluginMatcher) Name() string { return m.plugin.Name }
 // Cost implements [matcher.Matcher]. It calls the cost hook once for each candidate set
 // and version.
 func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
-	if reason := m.matching.refusal(sub); reason != "" {
+	if reason := cmp.Or(m.matching.refusal(sub), rankingRefusal(sub.Candidates)); reason != "" {
 		return 0, reason, false
 	}
 	if m.degraded.Load() != nil {
@@ -231,6 +232,23 @@ func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost
 		m.costs[key] = o
 	}
 	return o.cost, o.reason, o.ok
+}
+
+// rankingRefusal returns why no plugin can answer for a candidate set; empty: a plugin can.
+// The match hook returns only the nearest rows, as many as the limit. Rows further back may
+// be needed for these fields, and a count needs all rows.
+func rankingRefusal(c *matcher.Candidates) string {
+	switch {
+	case c.Group != nil:
+		return "not for candidate sets with group"
+	case c.Offset > 0:
+		return "not for candidate sets with offset"
+	case c.Count:
+		return "not for candidate sets with count"
+	case c.ExcludeSelf:
+		return "not for candidate sets with exclude_self"
+	}
+	return ""
 }
 
 // callCost calls the cost hook.

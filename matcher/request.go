@@ -27,6 +27,9 @@ type Reference struct {
 	ID         string     // as the client gave it; an object's ID is in lower case
 	ObjectID   ID         // the object that a key (external ID, track) stands for
 	Descriptor Descriptor // from the request, or of the object that ID names
+	// Object is the object that the descriptor of a reference of type RefRaw belongs to,
+	// according to the client; nil: not given.
+	Object *ObjectKey
 	// Place is the position in the client's request, from 1, of the reference
 	// that this one was resolved from; 0: it is not from a request, as in a cross
 	// match.
@@ -55,6 +58,11 @@ type Candidates struct {
 	Threshold float64  // minimum similarity, 0..1
 	Targets   []string // the top-level fields to return; nil: all
 	Order     Order
+
+	Group       *Grouping // nil: rows are not grouped
+	Offset      int       // number of rows, or of groups, to skip
+	Count       bool      // also count all rows, or groups, that pass the filter and the threshold
+	ExcludeSelf bool      // leave out the objects that the reference stands for
 }
 
 // SubRequest is one reference against one candidate set. Sub-requests of one
@@ -88,22 +96,26 @@ type Match struct {
 	CreateTime Time // set if the order is by time, or Object is not nil
 	Distance   float64
 	Similarity float64
+	Group      string  // the value that the rows are grouped by; empty: none
 	Object     *Object // without descriptors; nil: the targets need only the ID, or it is not filled in yet
 }
 
 // Scan explains how an answer was computed (docs/api.md, Explain).
 type Scan struct {
-	RowsSelected     int    // rows that pass the filters
-	RowsOtherVersion int    // selected rows without a descriptor of the match's version
-	RowsScanned      int    // selected rows with such a descriptor; these are compared
-	Kernel           string // instruction set and form of the scan
-	SharedWith       int    // other sub-requests in the same passes
+	RowsSelected     int      // rows that pass the filters
+	RowsOtherVersion int      // selected rows without a descriptor of the match's version
+	RowsScanned      int      // selected rows with such a descriptor; these are compared
+	Kernel           string   // instruction set and form of the scan
+	SharedWith       int      // other sub-requests in the same passes
+	Steps            []string // what was done for Group, Offset, Count and ExcludeSelf
 	Duration         time.Duration
 }
 
-// Result answers one SubRequest: at most Limit matches in its order, or Err.
+// Result answers one SubRequest: at most Limit matches, or groups of matches, in its
+// order, or Err.
 type Result struct {
 	Matches []Match
+	Count   int // if Count is requested: all rows, or groups, that pass the filter and the threshold
 	Scan    Scan
 	Err     error
 }

@@ -63,6 +63,7 @@ var Bars = []Bar{
 	{"amx-u8-256-vnni", amxMost, "x VNNI peak", false, 2.3},
 	{"large-1000", u8Many + ", limit 1,000", "x min(VNNI or AMX peak, 64 x stream probe)", false, 0.7},
 	{"large-100000", "uint8, 1 query, 1 thread, limit 100,000 of 1M rows", "x (1.5 x the time of limit 10 + 100 ns per match)", true, 1},
+	{"group-10", "uint8, 1 query, 1 thread, top 10 persons of 1M pictures", "x the time of the top 10 rows", true, 1.3},
 	{"f32-1-u8", f32One, "x the time of the uint8 scan of the same number of rows", true, 1.25},
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},

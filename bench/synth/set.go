@@ -76,6 +76,9 @@ func (s *Set) Row(dst []byte, i int) {
 	s.picture(dst, &r, uint64(s.identity[i]))
 }
 
+// Person returns the person of row i, who is in picture i of a set of faces.
+func (s *Set) Person(i int) int { return int(s.identity[i]) }
+
 // Query writes query i to dst. For faces, even queries are new pictures of persons in the
 // set, and odd queries are pictures of other persons.
 func (s *Set) Query(dst []byte, i int) {

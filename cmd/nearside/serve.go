@@ -141,7 +141,7 @@ type service struct {
 func (s *service) limits() server.Limits {
 	l := s.config.Limits
 	s.decoder.Store(&wire.Decoder{Registry: s.registry, Now: time.Now, MetaFields: s.meta, Limits: wire.Limits{
-		References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, FilterValues: l.FilterValues,
+		References: l.References, Candidates: l.Candidates, RawCandidates: l.RawCandidates, Result: l.Result, Offset: l.Offset, FilterValues: l.FilterValues,
 		LineBytes: server.LineMax(l.LineBytes, l.BodyBytes),
 	}})
 	return server.Limits{

@@ -93,6 +93,7 @@ type Limits struct {
 	Candidates            int
 	RawCandidates         int
 	Result                int
+	Offset                int
 	FilterValues          int
 	CrossMatch            int
 	Memory                int64 // of stored rows; 0: no limit
@@ -126,6 +127,7 @@ func Default() Config {
 			Candidates:            100,
 			RawCandidates:         10000,
 			Result:                1000,
+			Offset:                100_000,
 			FilterValues:          100000,
 			CrossMatch:            100000,
 			RequestTimeout:        60 * time.Second,

@@ -100,7 +100,7 @@ plugins: {dir: p, active: [a, b.lua], settings: {a: {n: 1, deep: [x, 1.5, null, 
 matchers:
   memory: {cost: 1.5}
   remote: [{name: east, url: "https://h:1/x", cost: 2, timeout: 500ms, origins: [events], lists: [AA000000-0000-0000-0000-000000000001], max_inflight: 3}]
-limits: {body_bytes: 2GiB, line_bytes: 2048, header_bytes: 4KiB, connections_per_address: 7, references: 1, candidates: 2, raw_candidates: 3, result: 4, filter_values: 5, cross_match: 6,
+limits: {body_bytes: 2GiB, line_bytes: 2048, header_bytes: 4KiB, connections_per_address: 7, references: 1, candidates: 2, raw_candidates: 3, result: 4, offset: 9, filter_values: 5, cross_match: 6,
   memory: 10MB, request_timeout: 1m30s, shutdown_timeout: 0}
 log: {level: debug, format: json}
 `)
@@ -119,7 +119,7 @@ log: {level: debug, format: json}
 			Lists: []matcher.ID{matcher.MustID("aa000000-0000-0000-0000-000000000001")}, MaxInflight: 3,
 		}}},
 		Limits: Limits{
-			BodyBytes: 2 << 30, LineBytes: 2048, HeaderBytes: 4 << 10, ConnectionsPerAddress: 7, References: 1, Candidates: 2, RawCandidates: 3, Result: 4, FilterValues: 5, CrossMatch: 6,
+			BodyBytes: 2 << 30, LineBytes: 2048, HeaderBytes: 4 << 10, ConnectionsPerAddress: 7, References: 1, Candidates: 2, RawCandidates: 3, Result: 4, Offset: 9, FilterValues: 5, CrossMatch: 6,
 			Memory: 10_000_000, RequestTimeout: 90 * time.Second,
 		},
 		Log:  Log{Level: slog.LevelDebug, Format: "json"},

@@ -25,7 +25,7 @@ var changedValues = map[string]struct {
 	"limits.header_bytes":            {"2KiB", true},
 	"limits.connections_per_address": {7, true},
 	"limits.references":              {7, true}, "limits.candidates": {7, true}, "limits.raw_candidates": {7, true}, "limits.result": {7, true},
-	"limits.filter_values": {7, true}, "limits.cross_match": {7, true}, "limits.memory": {"2KiB", true}, "limits.process_memory": {"2KiB", true},
+	"limits.filter_values": {7, true}, "limits.offset": {7, true}, "limits.cross_match": {7, true}, "limits.memory": {"2KiB", true}, "limits.process_memory": {"2KiB", true},
 	"limits.request_timeout": {"7s", true}, "limits.shutdown_timeout": {"7s", true},
 	"log.level": {"debug", true}, "log.format": {"json", false},
 }

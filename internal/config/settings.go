@@ -45,6 +45,7 @@ func (c *Config) settings() []setting {
 		{key: "limits.candidates", live: true, value: as(&c.Limits.Candidates, count(1, countMax))},
 		{key: "limits.raw_candidates", live: true, value: as(&c.Limits.RawCandidates, count(1, countMax))},
 		{key: "limits.result", live: true, value: as(&c.Limits.Result, count(1, countMax))},
+		{key: "limits.offset", live: true, value: as(&c.Limits.Offset, count(0, countMax))},
 		{key: "limits.filter_values", live: true, value: as(&c.Limits.FilterValues, count(1, countMax))},
 		{key: "limits.cross_match", live: true, value: as(&c.Limits.CrossMatch, count(1, countMax))},
 		{key: "limits.memory", live: true, value: as(&c.Limits.Memory, size(0, 1<<50))},

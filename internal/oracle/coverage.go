@@ -97,6 +97,15 @@ func Uncovered(seen map[string]int, steps int) []string {
 			want["reference "+kind+" to "+name] = 10
 		}
 	}
+	for origin, names := range groupNames {
+		for _, name := range names {
+			want["group by "+name+" of "+Origins[origin]] = 5
+		}
+		want["count of "+Origins[origin]] = 20
+	}
+	for _, kind := range []string{"face", "event", "attribute", "raw_descriptor", "face_external_id", "event_external_id", "event_track_id"} {
+		want["exclude_self of "+kind] = 5
+	}
 	for _, m := range models {
 		want["version "+strconv.Itoa(m.number)] = 20
 	}
@@ -110,7 +119,8 @@ func Uncovered(seen map[string]int, steps int) []string {
 		"page of faces order create_time_asc", "page of events order create_time_desc", "find faces order create_time_desc", "find events order create_time_asc",
 		"export faces", "export events", "create face", "create events", "put face", "put attribute", "patch face", "delete face",
 		"delete event", "delete attribute", "delete faces", "delete events", "attach", "detach", "create list", "patch list", "delete list",
-		"delete list with faces", "import faces", "import events", "limit", "tie at the limit", "threshold", "in both codecs", "null in find",
+		"delete list with faces", "import faces", "import events", "limit", "tie at the limit", "threshold",
+		"group of several rows", "tie across groups", "offset", "offset beyond the end", "count above a threshold", "in both codecs", "null in find",
 		"error 12022", "error 12026", "error 12036", "error 22001", "error 22002", "error 22003", "error 22004", "error 22005",
 		"error 22006", "error 22007", "error 22008", "error 31000", "error 31001", "error 31002", "error 31005", "error 31007",
 	} {

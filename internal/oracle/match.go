@@ -21,10 +21,11 @@ type Outcome struct {
 func refused(codes ...int) Outcome { return Outcome{Codes: codes} }
 
 // probe is a resolved reference. An answer repeats echo. vector is nil if a key
-// matched no object.
+// matched no object. self is the object that the reference stands for.
 type probe struct {
 	echo   map[string]any
 	vector *vector
+	self   self
 }
 
 // givenVector decodes a descriptor in a body: an object, or text from the SDK.
@@ -70,15 +71,15 @@ func (w *World) resolve(ref map[string]any, body bool, account string) (found []
 		case o.vectors[vectorIndex(body)] == nil:
 			return nil, 22008
 		}
-		return []probe{{echo, o.vectors[vectorIndex(body)]}}, 0
+		return []probe{{echo, o.vectors[vectorIndex(body)], self{kind, o.id}}}, 0
 	}
 	if ref["data"] != nil {
-		return []probe{{echo, givenVector(ref["data"])}}, 0
+		return []probe{{echo, givenVector(ref["data"]), selfOf(ref)}}, 0
 	}
 	key := byKey[kind]
 	for _, o := range w.sorted(key.origin) {
 		if has, ok := o.field(key.path); ok && has == id && o.visible(account) && o.vectors[vectorIndex(body)] != nil {
-			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": o.id}, o.vectors[vectorIndex(body)]})
+			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": o.id}, o.vectors[vectorIndex(body)], self{singulars[key.origin], o.id}})
 		}
 	}
 	if found == nil {
@@ -241,7 +242,7 @@ func (w *World) cross(r *Request, isBody bool) Outcome {
 	for _, o := range refs {
 		if v := o.vectors[vectorIndex(isBody)]; v != nil {
 			echo := map[string]any{"type": singulars[o.origin], "id": o.id}
-			items = append(items, map[string]any{"reference": echo, "matches": []any{w.compareWith(probe{echo, v}, selected, r.Query["explain"] == "1")}})
+			items = append(items, map[string]any{"reference": echo, "matches": []any{w.compareWith(probe{echo: echo, vector: v}, selected, r.Query["explain"] == "1")}})
 		}
 	}
 	return Outcome{Status: 201, Body: items}

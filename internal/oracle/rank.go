@@ -57,14 +57,21 @@ func (w *World) compareWith(p probe, c candidates, explain bool) map[string]any 
 	if label, ok := c.set["label"]; ok {
 		item["label"] = label
 	}
+	if c.set["count"] == true {
+		item["count"] = 0.0
+	}
 	if p.vector == nil {
 		if explain {
 			item["plan"] = map[string]any{"prefilters": []any{}}
 		}
 		return item
 	}
-	rows := w.rank(p.vector, c)
-	item["result"] = showRows(rows[:min(len(rows), limit(c.set))], c)
+	rows := withoutSelf(p, c, w.rank(p.vector, c))
+	groups := inGroups(c.set, rows)
+	item["result"] = showRows(pageOfGroups(c.set, groups), c)
+	if c.set["count"] == true {
+		item["count"] = float64(len(groups))
+	}
 	if explain {
 		plan := map[string]any{"prefilters": c.prefilters, "by": w.Topology.chosen(w, c.set)}
 		item["plan"] = plan
@@ -79,6 +86,7 @@ func (w *World) compareWith(p probe, c candidates, explain bool) map[string]any 
 		}
 	}
 	w.countMatch(p, c, rows)
+	w.countRanking(p, c, rows, groups)
 	return item
 }
 
@@ -128,6 +136,9 @@ func showRows(rows []ranked, c candidates) []any {
 	all := []any{}
 	for _, r := range rows {
 		row := map[string]any{singulars[c.origin]: r.shown(targets)}
+		if c.set["group"] != nil && groupValue(c.set, r.object) != "" {
+			row["group"] = groupValue(c.set, r.object)
+		}
 		if targets == nil || slices.Contains(targets, any("similarity")) {
 			row["similarity"] = r.similarity
 		}

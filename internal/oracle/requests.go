@@ -112,7 +112,11 @@ func (w *World) randomReference(isBody bool, account string) map[string]any {
 	if w.Chance(0.01) {
 		isBody = !isBody
 	}
-	return w.givenReference(kind, w.newVector(w.randomModel(isBody)))
+	ref := w.givenReference(kind, w.newVector(w.randomModel(isBody)))
+	if kind == "raw_descriptor" && w.Chance(0.5) {
+		ref["object"] = w.randomSelf()
+	}
+	return ref
 }
 
 // idOfObject returns an ID, mostly of an object for which good returns true.
@@ -159,6 +163,7 @@ func (w *World) randomSet(isBody bool, account string, ref map[string]any) map[s
 	if w.Chance(0.15) {
 		set["label"] = testkit.Pick(w.rng, []any{"x", 1.5, nil, []any{true, "é"}, map[string]any{"a": map[string]any{"b": 0.0}}}...)
 	}
+	w.rankingFields(set, origin)
 	if w.Chance(0.3) {
 		w.sharpThreshold(set, isBody, account, ref)
 	}

@@ -96,6 +96,8 @@ func chosenPlugin(_ *World, set map[string]any) string {
 	filters := set["filters"].(map[string]any)
 	order, _ := set["order"].(string)
 	switch {
+	case isRanked(set):
+		return "memory"
 	case filters["origin"] == "faces" && filters["list_id"] != nil && (order == "" || order == "similarity") && limit(set) != 2:
 		return "thin"
 	case filters["origin"] != "faces" && limit(set)%2 == 0:

@@ -29,7 +29,7 @@ func (w *World) wrongRequest() *Request {
 		ref["type"], ref["id"], ref["data"] = "raw_descriptor", "x", data
 	}
 	code := 12022
-	n := w.rng.IntN(24)
+	n := w.rng.IntN(28)
 	switch n {
 	case 11:
 		given(map[string]any{"version": 777.0, "data": "AQIDBA=="})
@@ -65,6 +65,8 @@ func (w *World) wrongRequest() *Request {
 		r.Query["account_id"] = testkit.Pick(w.rng, []string{"", "x", "00000000-0000-0000-0000-000000000000"}...)
 	case 23:
 		ref["type"] = testkit.Pick(w.rng, []any{"body", "xpk_file", nil, 1.0}...)
+	case 24, 25, 26, 27:
+		w.spoilRanking(ref, set)
 	default:
 		w.spoilMatch(n, body, ref, set)
 	}

@@ -12,6 +12,7 @@ import (
 const (
 	rowBytes  = 640 // estimate for a row of an answer: the match, its object, its text
 	pairBytes = 200 // estimate for a pair of a raw match
+	skipBytes = 160 // estimate for a row or a group that an offset skips
 	// largeAnswer is the size above which answers use a budget of their own. So
 	// clients that read large answers slowly do not delay small answers.
 	largeAnswer = 1 << 20
@@ -121,13 +122,14 @@ func (x *exchange) reserveMore(ctx context.Context, bytes int64) error {
 // matchBytes estimates the largest size of the answer of a match, in bytes. It returns
 // 0 if the answer will be refused.
 func (x *exchange) matchBytes(req *wire.MatchRequest) int {
-	rows, echo := 0, 0
+	rows, skipped, echo := 0, 0, 0
 	for _, c := range req.Candidates {
-		rows += c.Limit
+		rows += c.AnswerMax()
+		skipped += c.Offset
 		echo += c.Filters.Size() + c.Label.Size()
 	}
 	references := len(req.References)
-	if answerTooLarge(references, rows, echo) {
+	if answerTooLarge(references, rows+skipped, echo) {
 		return 0
 	}
 	for _, r := range req.References {
@@ -136,7 +138,7 @@ func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 			break
 		}
 	}
-	return references * (rows*rowBytes + echo)
+	return references * (rows*rowBytes + skipped*skipBytes + echo)
 }
 
 // answerTooLarge reports whether an answer will be refused because of its size. Such a

@@ -61,7 +61,7 @@ var causes = map[string][]cause{
 		{"(limits.%s)", "limits.filter_values"},
 		{"must have at most %d values", "values"},
 		{"names and values", "names and values"},
-		{"their limits allow", "2,000,000 rows"},
+		{"their limits and offsets allow", "2,000,000 rows"},
 		{"pairs", "pairs of a raw match"},
 		{"filters, labels or ids", "256 MiB"},
 		{"the texts and descriptors of its objects", "64 MiB of texts and descriptors"},
@@ -75,7 +75,7 @@ var causes = map[string][]cause{
 	},
 	"CodeMediaType": {{"Content-Type", "Content-Type"}, {"Content-Encoding", "Content-Encoding"}},
 	"CodeNoMatcher": {
-		{"no matcher has", "different remotes"}, {"was already forwarded", "different remotes"}, {"%s: %w", "No matcher"}, {"declined", "declined"},
+		{"no matcher has", "different remotes"}, {"was already forwarded", "different remotes"}, {"%s: %w", "No matcher"}, {"declined", "declined"}, {"does not know this field", "too old"},
 	},
 	"CodeNoDescriptor": {{"has no %s descriptor", "no descriptor"}, {"version that is registered", "version"}},
 }

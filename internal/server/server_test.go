@@ -116,7 +116,7 @@ type service struct {
 func start(t testing.TB, change ...func(*settings)) *service {
 	t.Helper()
 	set := settings{
-		limits:  wire.Limits{References: 100, Candidates: 20, RawCandidates: 1000, Result: 1000, FilterValues: 100000},
+		limits:  wire.Limits{References: 100, Candidates: 20, RawCandidates: 1000, Result: 1000, Offset: 100_000, FilterValues: 100000},
 		body:    1 << 20,
 		line:    16 << 10,
 		timeout: time.Minute,

@@ -31,6 +31,10 @@ local Rejection = {}
 ---@field limit integer The maximum number of rows in the answer.
 ---@field threshold number The minimum similarity.
 ---@field order string The order of the rows: similarity, create_time_asc or create_time_desc.
+---@field group table? {by, size}: the field by which the answer is grouped, and the maximum number of rows of a group; nil: it is not grouped.
+---@field offset integer The number of rows, or of groups, that the answer skips.
+---@field count boolean Whether the answer has the number of all rows, or groups, that pass.
+---@field exclude_self boolean Whether the answer leaves out the object of the reference.
 ---@field targets string[]? The fields of the rows in the answer; nil: all.
 ---@field descriptor_type string The type of the descriptors: face or body.
 ---@field version integer The version of the descriptors that are compared.

@@ -38,6 +38,15 @@ var requestClass = &vm.Class{
 		requestField("limit", "integer", "The maximum number of rows in the answer.", func(r *request) any { return r.sub.Candidates.Limit }),
 		requestField("threshold", "number", "The minimum similarity.", func(r *request) any { return r.sub.Candidates.Threshold }),
 		requestField("order", "string", "The order of the rows: similarity, create_time_asc or create_time_desc.", func(r *request) any { return r.sub.Candidates.Order.String() }),
+		requestField("group", "table?", "{by, size}: the field by which the answer is grouped, and the maximum number of rows of a group; nil: it is not grouped.", func(r *request) any {
+			if g := r.sub.Candidates.Group; g != nil {
+				return map[string]any{"by": g.By.Name, "size": g.Size}
+			}
+			return nil
+		}),
+		requestField("offset", "integer", "The number of rows, or of groups, that the answer skips.", func(r *request) any { return r.sub.Candidates.Offset }),
+		requestField("count", "boolean", "Whether the answer has the number of all rows, or groups, that pass.", func(r *request) any { return r.sub.Candidates.Count }),
+		requestField("exclude_self", "boolean", "Whether the answer leaves out the object of the reference.", func(r *request) any { return r.sub.Candidates.ExcludeSelf }),
 		requestField("targets", "string[]?", "The fields of the rows in the answer; nil: all.", func(r *request) any {
 			if r.sub.Candidates.Targets == nil {
 				return nil

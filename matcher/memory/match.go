@@ -2,14 +2,10 @@ package memory
 
 import (
 	"context"
-	"runtime"
-	"slices"
 	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/memory/filter"
-	"nearside/matcher/memory/scan"
-	"nearside/matcher/memory/table"
 )
 
 // Name implements [matcher.Matcher].
@@ -46,7 +42,7 @@ func (m *Memory) Match(ctx context.Context, subs []matcher.SubRequest) []matcher
 		members := groups[k]
 		s, err := selectionFor(ctx, queries[g], &subs[members[0]])
 		if err == nil {
-			err = m.matchGroup(ctx, s, subs, members, results)
+			err = m.matchShared(ctx, s, subs, members, results)
 		}
 		for _, i := range members {
 			if err != nil {
@@ -98,69 +94,6 @@ func selectionFor(ctx context.Context, q *filter.Query, sub *matcher.SubRequest)
 		return s.rows, nil
 	}
 	return q.Select(ctx)
-}
-
-// matchGroup answers the sub-requests of one group. s has the rows of their candidate
-// set.
-func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
-	first := &subs[members[0]]
-	farthest := scan.Farthest(first)
-	left := len(members)
-	for wave := range slices.Chunk(members, m.scheduler.WaveMax()) {
-		left -= len(wave)
-		j := scan.NewJob(s, first.Version)
-		if first.Account != nil {
-			j.Account = *first.Account
-		}
-		j.Later, j.Begun = left, left+len(wave) < len(members)
-		for _, sub := range wave {
-			j.Searches = append(j.Searches, scan.NewSearch(s.Snapshot(), &subs[sub], farthest))
-		}
-		if err := m.scheduler.Run(ctx, j); err != nil {
-			return err
-		}
-		figures := matcher.Scan{
-			RowsSelected: s.Len(), RowsOtherVersion: s.Len() - j.Rows, RowsScanned: j.Rows,
-			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.SharedMax),
-		}
-		for i, sub := range wave {
-			rows, err := matchesOf(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
-			if err != nil {
-				return err
-			}
-			results[sub] = matcher.Result{Matches: rows, Scan: figures}
-		}
-	}
-	runtime.KeepAlive(s) // the scan read its chunks by address
-	return nil
-}
-
-// matchesOf returns the answer to sub: the rows that found has found in snap.
-func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
-	defer found.Release()
-	rows := found.Ranked(sub.Version.SimilarityFunc())
-	if onlyID(sub.Candidates) {
-		return rows, nil
-	}
-	hits, origin := found.Hits(), sub.Candidates.Origin
-	if err := reserveTexts(ctx, snap, origin, hits); err != nil {
-		return nil, err
-	}
-	objects := make([]matcher.Object, len(hits))
-	for i, h := range hits {
-		objects[i] = snap.Object(origin, h.Row)
-		rows[i].Object, rows[i].CreateTime = &objects[i], objects[i].CreateTime
-	}
-	return rows, nil
-}
-
-// reserveTexts reserves memory for the texts of the hits.
-func reserveTexts(ctx context.Context, snap *table.Snapshot, o matcher.Origin, hits []scan.Hit) error {
-	bytes := 0
-	for _, h := range hits {
-		bytes += snap.CopyBytes(o, h.Row, false)
-	}
-	return matcher.ReserveText(ctx, bytes)
 }
 
 // onlyID reports whether the targets need no field of the object except the ID. The other

@@ -145,8 +145,10 @@ func (p *originsPair) check(t *testing.T) {
 	}
 	v := testkit.Pick(p.Rand, []*matcher.Version{p.faces[0], p.faces[1], p.body}...)
 	c := &matcher.Candidates{Origin: o, Filter: f, Limit: 1 + p.IntN(9), Order: matcher.Order(p.IntN(3))}
+	p.rankingFields(c)
 	sub := memorytest.Reference(v, p.descriptor(v).Data, c)
-	sub.Account = account
+	ref := p.reference(testkit.Pick(p.Rand, p.ids...))
+	ref.Descriptor, sub.Reference, sub.Account = sub.Reference.Descriptor, ref, account
 	p.checkMatch(t, &sub, want)
 }
 
@@ -179,14 +181,20 @@ func (p *originsPair) checkMatch(t *testing.T, sub *matcher.SubRequest, selected
 		oracle.Faces[x.ID] = x
 	}
 	all := *sub
-	all.Account, all.Candidates = nil, &matcher.Candidates{Limit: sub.Candidates.Limit, Order: sub.Candidates.Order}
+	all.Account = nil
+	ranking := *sub.Candidates
+	ranking.Filter = matcher.Filter{}
+	all.Candidates = &ranking
 	want, n, scanned := oracle.Answer(&all)
 	r := p.Match(t.Context(), []matcher.SubRequest{*sub})[0]
 	if r.Err != nil || r.Scan.RowsSelected != n || r.Scan.RowsScanned != scanned {
 		t.Fatalf("%v: scan %+v, want %d selected, %d scanned", r.Err, r.Scan, n, scanned)
 	}
 	if got := memorytest.AnswersOf(r.Matches); !slices.Equal(got, want) {
-		t.Fatalf("%s:\n got %v\nwant %v", show(sub.Candidates.Filter), got, want)
+		t.Fatalf("%s, %+v:\n got %v\nwant %v", show(sub.Candidates.Filter), *sub.Candidates, got, want)
+	}
+	if n := oracle.Count(&all); sub.Candidates.Count && r.Count != n {
+		t.Fatalf("%s, %+v: counted %d, want %d", show(sub.Candidates.Filter), *sub.Candidates, r.Count, n)
 	}
 	for _, m := range r.Matches {
 		plain := *oracle.Faces[m.ID]

@@ -178,13 +178,16 @@ func matchBoth(t *testing.T, w *world, m *Memory, o *memorytest.Oracle, versions
 		if w.IntN(2) == 0 {
 			c.Threshold = w.Float64()
 		}
+		w.rankingFields(c)
 		var account *matcher.ID
 		if w.IntN(4) == 0 {
 			account = new(testkit.Pick(w.Rand, w.accounts...))
 		}
 		for range 1 + w.IntN(3) {
 			v := testkit.Pick(w.Rand, versions...)
-			subs = append(subs, matcher.SubRequest{Reference: &matcher.Reference{Descriptor: w.descriptor(v)}, Candidates: c, Version: v, Account: account})
+			ref := w.reference(testkit.Pick(w.Rand, w.ids...))
+			ref.Descriptor = w.descriptor(v)
+			subs = append(subs, matcher.SubRequest{Reference: ref, Candidates: c, Version: v, Account: account})
 		}
 	}
 	for i, r := range m.Match(context.Background(), subs) {
@@ -194,6 +197,9 @@ func matchBoth(t *testing.T, w *world, m *Memory, o *memorytest.Oracle, versions
 		}
 		if r.Scan.RowsSelected != selected || r.Scan.RowsScanned != scanned || r.Scan.RowsOtherVersion != selected-scanned {
 			t.Fatalf("scan %+v, want %d selected, %d scanned; filter %+v", r.Scan, selected, scanned, subs[i].Candidates.Filter)
+		}
+		if n := o.Count(&subs[i]); subs[i].Candidates.Count && r.Count != n {
+			t.Fatalf("version %d, %+v: counted %d, want %d", subs[i].Version.Number, *subs[i].Candidates, r.Count, n)
 		}
 		got := memorytest.AnswersOf(r.Matches)
 		for _, x := range r.Matches {

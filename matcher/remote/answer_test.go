@@ -2,6 +2,7 @@ package remote
 
 import (
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -37,7 +38,7 @@ func TestAnswer(t *testing.T) {
 				t.Errorf("%v: %+v", f, got)
 			}
 			want := matcher.Scan{RowsSelected: 9, RowsOtherVersion: 2, RowsScanned: 7, Kernel: "avx2", SharedWith: 3, Duration: 1500 * time.Microsecond}
-			if results[0].Scan != want || len(results[1].Matches) != 0 || results[1].Scan != (matcher.Scan{}) {
+			if !reflect.DeepEqual(results[0].Scan, want) || len(results[1].Matches) != 0 || !reflect.DeepEqual(results[1].Scan, matcher.Scan{}) {
 				t.Errorf("%v: %+v, %+v", f, results[0].Scan, results[1])
 			}
 		})

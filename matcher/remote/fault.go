@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -63,6 +64,10 @@ var clientCodes = map[matcher.Code]bool{
 	matcher.CodeAccountConflict: true, matcher.CodeWrongVersion: true, matcher.CodeCrossLimit: true, matcher.CodeTooMany: true,
 }
 
+// newField matches the error of a server that is too old to group, skip, count or leave out
+// rows. Another matcher may answer in its place.
+var newField = regexp.MustCompile(`^(?:candidates\[\d+\]\.(?:group|offset|count|exclude_self)|references\[\d+\]\.object): unknown field$`)
+
 // refusedStatus returns the error for an answer with status 4xx. A fault of the client
 // keeps its code; a code that is not in the contract becomes CodeBadInput.
 func (r *Remote) refusedStatus(status int, f wire.Format, body []byte, place placer) error {
@@ -74,6 +79,9 @@ func (r *Remote) refusedStatus(status int, f wire.Format, body []byte, place pla
 		return failedStatus(status, f, body, place)
 	}
 	path, detail := place.locate(e.Detail)
+	if newField.MatchString(e.Detail) {
+		return &refusal{matcher.Errorf(matcher.CodeNoMatcher, "%s: remote %s does not know this field: its version is older", path, r.config.Name)}
+	}
 	fault := matcher.Errorf(e.Code, "remote %s: %s", r.config.Name, detail)
 	if !clientCodes[e.Code] {
 		fault = matcher.Errorf(matcher.CodeBadInput, "remote %s: %d: %s: %s", r.config.Name, e.Code, e.Desc, detail)

@@ -19,7 +19,7 @@ import (
 const (
 	referencesPerCall = 250     // below the usual limit of 1000
 	setsPerCall       = 100     // the usual limit
-	rowsPerCall       = 100_000 // of an answer in which every limit is reached
+	rowsPerCall       = 100_000 // of an answer in which every limit is reached, with the rows that offsets skip
 	callsPerRequest   = 8       // in progress at once
 )
 
@@ -83,10 +83,10 @@ func batches(subs []matcher.SubRequest) []batch {
 		var together, later []*column
 		rows := 0
 		for _, c := range columns {
-			fits := c == first || rows+c.set.Limit <= rowsPerCall && len(together) < setsPerCall
+			fits := c == first || rows+c.set.RowsMax() <= rowsPerCall && len(together) < setsPerCall
 			if fits && slices.Equal(c.references, first.references) {
 				together = append(together, c)
-				rows += c.set.Limit
+				rows += c.set.RowsMax()
 			} else {
 				later = append(later, c)
 			}
@@ -121,7 +121,7 @@ func (r *Remote) match(ctx context.Context, subs []matcher.SubRequest, b batch, 
 	first := &subs[b.subs[0]]
 	rows := 0
 	for _, set := range b.sets {
-		rows += set.Limit
+		rows += set.AnswerMax()
 	}
 	references := make([]matcher.Reference, len(b.references))
 	for i, ref := range b.references {
@@ -185,8 +185,11 @@ func checkTargets(account *matcher.ID) []string {
 // resultOf checks the rows of a set and returns them as a result.
 func resultOf(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerSet) (matcher.Result, error) {
 	var empty matcher.Result
-	if len(answer.Rows) > set.Limit {
-		return empty, fmt.Errorf("a set must have at most %d rows, got %d", set.Limit, len(answer.Rows))
+	if len(answer.Rows) > set.AnswerMax() {
+		return empty, fmt.Errorf("a set must have at most %d rows, got %d", set.AnswerMax(), len(answer.Rows))
+	}
+	if set.Count && !answer.HasCount {
+		return empty, errors.New("a set has no count")
 	}
 	rows := make([]matcher.Match, len(answer.Rows))
 	seen := make(map[matcher.ID]bool, len(rows))
@@ -201,13 +204,15 @@ func resultOf(set *matcher.Candidates, account *matcher.ID, answer *wire.AnswerS
 			return empty, errors.New("an object is given twice")
 		case !row.HasSimilarity || !row.HasDistance || math.IsNaN(row.Distance) || row.Similarity < set.Threshold:
 			return empty, errors.New("a row has no similarity or distance, or is below the threshold")
+		case set.Group != nil && row.Group != set.Group.GroupOf(&row.Object):
+			return empty, errors.New("a row is in another group than its object")
 		}
 		seen[row.Object.ID] = true
 		rows[i] = matcher.Match{
-			ID: row.Object.ID, CreateTime: row.Object.CreateTime, Distance: row.Distance, Similarity: row.Similarity, Object: &row.Object,
+			ID: row.Object.ID, CreateTime: row.Object.CreateTime, Distance: row.Distance, Similarity: row.Similarity, Object: &row.Object, Group: row.Group,
 		}
 	}
-	return matcher.Result{Matches: rows, Scan: scanOf(answer.Plan)}, nil
+	return matcher.Result{Matches: rows, Count: answer.Count, Scan: scanOf(answer.Plan)}, nil
 }
 
 // scanOf returns the work of the remote according to its plan.
@@ -217,7 +222,7 @@ func scanOf(p *wire.Plan) matcher.Scan {
 	}
 	return matcher.Scan{
 		RowsSelected: p.RowsSelected, RowsOtherVersion: p.RowsOtherVersion, RowsScanned: p.RowsScanned,
-		Kernel: p.Kernel, SharedWith: p.SharedWith, Duration: duration(p.Milliseconds),
+		Kernel: p.Kernel, SharedWith: p.SharedWith, Steps: p.Steps, Duration: duration(p.Milliseconds),
 	}
 }
 

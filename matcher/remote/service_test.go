@@ -164,7 +164,7 @@ var testRegistry = func() *matcher.Registry {
 }()
 
 var testDecoder = &wire.Decoder{Registry: testRegistry, Now: time.Now, Limits: wire.Limits{
-	References: 1000, Candidates: 100, RawCandidates: 1000, Result: 1000, FilterValues: 1000,
+	References: 1000, Candidates: 100, RawCandidates: 1000, Result: 1000, Offset: 1000, FilterValues: 1000,
 }}
 
 func newService() *service {

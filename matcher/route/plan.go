@@ -29,7 +29,7 @@ func plansOf(references int, req *Request, places []place, w *work, left []*narr
 func planOf(s *matcher.Scan, offered []wire.PlanMatcher) *wire.Plan {
 	return &wire.Plan{
 		Matchers: offered, RowsSelected: s.RowsSelected, RowsOtherVersion: s.RowsOtherVersion,
-		RowsScanned: s.RowsScanned, Kernel: s.Kernel, SharedWith: s.SharedWith, Milliseconds: milliseconds(s.Duration),
+		RowsScanned: s.RowsScanned, Kernel: s.Kernel, SharedWith: s.SharedWith, Steps: s.Steps, Milliseconds: milliseconds(s.Duration),
 	}
 }
 

@@ -68,7 +68,8 @@ type Request struct {
 	Explain    bool
 	Forwarded  bool // the client is a proxy, so no remotes are asked
 	// ReferencesMax bounds the references after each key was replaced by its
-	// objects. RowsMax bounds the rows of the answer if every limit is reached.
+	// objects. RowsMax bounds the rows of the answer if every limit is reached, with
+	// the rows that offsets skip.
 	ReferencesMax, RowsMax int
 
 	cross bool // a cross match: the path of its only candidate set has no index
@@ -168,10 +169,10 @@ func located(path string, err error) error {
 func checkRows(req *Request, references int) error {
 	rows := 0
 	for _, c := range req.Candidates {
-		rows += c.Limit
+		rows += c.RowsMax()
 	}
 	if rows > req.RowsMax/max(references, 1) {
-		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits allow %d rows for each of %d references, in all more than the maximum of %d",
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits and offsets allow %d rows for each of %d references, in all more than the maximum of %d",
 			rows, references, req.RowsMax)
 	}
 	return nil

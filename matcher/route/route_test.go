@@ -290,7 +290,7 @@ func TestErrors(t *testing.T) {
 
 	check(with(request(raw(1), raw(2), raw(3)), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "must be at most 2")
 	check(with(request(raw(1), key("twins")), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "must be at most 2")
-	check(with(request(raw(1), raw(2)), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "limits allow 3 rows for each of 2 references")
+	check(with(request(raw(1), raw(2)), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "limits and offsets allow 3 rows for each of 2 references")
 	check(request(key("slow")), matcher.CodeDeadline, "deadline")
 
 	never := &fake{name: "never", cost: func(*matcher.SubRequest) (float64, string, bool) { return 0, "", false }}

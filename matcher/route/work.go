@@ -144,8 +144,8 @@ func callMatcher(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequ
 }
 
 // completeRows completes the rows of a plugin or a remote. It fills in missing
-// objects, drops rows whose object was deleted, and restores the order and the
-// limit.
+// objects, drops rows whose object was deleted, and restores the order, the groups and
+// the limit.
 func completeRows(result *matcher.Result, c *matcher.Candidates, account *matcher.ID, moment matcher.Moment) {
 	rows := result.Matches[:0:0]
 	for _, row := range result.Matches {
@@ -158,6 +158,5 @@ func completeRows(result *matcher.Result, c *matcher.Candidates, account *matche
 		}
 		rows = append(rows, row)
 	}
-	slices.SortFunc(rows, func(a, b matcher.Match) int { return c.Order.Compare(&a, &b) })
-	result.Matches = rows[:min(len(rows), c.Limit)]
+	result.Matches = c.Arrange(rows)
 }

@@ -21,7 +21,7 @@ func AppendMatches(dst []byte, f Format, req *MatchRequest, refs []matcher.Refer
 		w.Array(len(sets))
 		for j := range sets {
 			w.Object()
-			sets[j].writeFields(w, results[i][j].Matches)
+			sets[j].writeFields(w, &results[i][j])
 			if plans != nil {
 				w.plan(plans[i][j])
 			}
@@ -39,11 +39,12 @@ type answerSet struct {
 	origin         matcher.Origin
 	targets        targetSet
 	sim, dist      bool   // whether rows have a similarity, a distance
+	count          bool   // whether the answer has the count
 	filters, label []byte // encoded once, repeated for every reference
 }
 
 func newAnswerSet(f Format, c *CandidateSet) answerSet {
-	s := answerSet{origin: c.Origin, targets: newTargetSet(c.Origin, c.Targets)}
+	s := answerSet{origin: c.Origin, targets: newTargetSet(c.Origin, c.Targets), count: c.Count}
 	s.sim, s.dist = s.targets.has(c.Origin, similarity), s.targets.has(c.Origin, distance)
 	encode := func(v Value) []byte {
 		if v.IsZero() {
@@ -57,7 +58,8 @@ func newAnswerSet(f Format, c *CandidateSet) answerSet {
 	return s
 }
 
-func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
+func (s *answerSet) writeFields(w *Writer, result *matcher.Result) {
+	rows := result.Matches
 	if s.filters != nil {
 		w.Key("filters")
 		w.Raw(s.filters)
@@ -79,10 +81,18 @@ func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
 			obj, targets = bare, 0
 		}
 		w.storedObject(obj, targets, false)
+		if row.Group != "" {
+			w.Key("group")
+			w.String(row.Group)
+		}
 		w.figures(row.Similarity, row.Distance, s.sim, s.dist)
 		w.EndObject()
 	}
 	w.EndArray()
+	if s.count {
+		w.Key("count")
+		w.Int(int64(result.Count))
+	}
 }
 
 // figures writes the similarity and the distance of a row.

@@ -18,8 +18,10 @@ type AnswerItem struct {
 
 // AnswerSet has the rows of one candidate set.
 type AnswerSet struct {
-	Rows []AnswerRow
-	Plan *Plan // nil: the answer has no plan
+	Rows     []AnswerRow
+	Count    int
+	HasCount bool
+	Plan     *Plan // nil: the answer has no plan
 }
 
 // AnswerRow is one match. Fields that the answer does not have are zero.
@@ -27,6 +29,7 @@ type AnswerRow struct {
 	Object                     matcher.Object // of any origin; its ID may be absent
 	Similarity, Distance       float64        // the similarity is 0..1, the distance 0 or more
 	HasSimilarity, HasDistance bool
+	Group                      string // the value by which the rows are grouped
 }
 
 // ParseAnswer reads the answer of a match or of a cross match. It skips fields
@@ -121,6 +124,11 @@ func (v value) answerSet(set *AnswerSet) error {
 		case "result":
 			hasResult = true
 			return each(v, &set.Rows, value.answerRow)
+		case "count":
+			set.HasCount = true
+			n, err := v.count()
+			set.Count = n
+			return err
 		case "plan":
 			set.Plan = &Plan{}
 			return v.answerPlan(set.Plan)
@@ -151,6 +159,8 @@ func (v value) answerRow(row *AnswerRow) error {
 		case distance:
 			row.HasDistance = true
 			row.Distance, err = v.number(0, math.MaxFloat64)
+		case "group":
+			row.Group, err = v.keptText()
 		}
 		return err
 	})

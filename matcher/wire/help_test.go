@@ -42,7 +42,7 @@ func newDecoder(t testing.TB) *Decoder {
 	}
 	return &Decoder{
 		Registry: r,
-		Limits:   Limits{References: 3, Candidates: 2, RawCandidates: 4, Result: 100, FilterValues: 5},
+		Limits:   Limits{References: 3, Candidates: 2, RawCandidates: 4, Result: 100, Offset: 50, FilterValues: 5},
 		Now:      func() time.Time { return now },
 		MetaFields: []matcher.MetaField{
 			{Path: "shop.floor", Type: matcher.MetaNumber}, {Path: "shop.name", Type: matcher.MetaString}, {Path: "vip", Type: matcher.MetaBoolean},

@@ -122,7 +122,7 @@ func checkCount(v value, setting string, limit int) error {
 
 func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 	set := &CandidateSet{Candidates: matcher.Candidates{Limit: min(limitDefault, b.Limits.Result)}}
-	var targets value
+	var targets, group value
 	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "filters":
@@ -133,14 +133,19 @@ func (b *binder) candidateSet(v value) (*CandidateSet, error) {
 			set.Order, err = readOrder(v)
 		case "label":
 			set.Label, err = v.echo()
+		case "group":
+			group = v // its fields depend on the origin
 		default:
-			err = b.setField(set, key, v)
+			err = b.rankingField(set, key, v)
 		}
 		return err
 	})
 	err = orRequired(err, requirement{"filters", set.Filters.IsZero()})
 	if err == nil && targets.nodes != nil {
 		set.Targets, err = targetsOf(set.Origin, targets)
+	}
+	if err == nil && group.nodes != nil {
+		set.Group, err = grouping(set.Origin, group)
 	}
 	return set, err
 }

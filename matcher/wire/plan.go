@@ -11,7 +11,8 @@ type Plan struct {
 	RowsOtherVersion int // selected rows without a descriptor of the type and version
 	RowsScanned      int // selected rows with such a descriptor; these are compared
 	Kernel           string
-	SharedWith       int // other sub-requests in the same passes
+	SharedWith       int      // other sub-requests in the same passes
+	Steps            []string // what was done for group, offset, count and exclude_self
 	Milliseconds     float64
 }
 
@@ -78,6 +79,10 @@ func (w *Writer) plan(p *Plan) {
 	w.String(p.Kernel)
 	w.Key("shared_with")
 	w.Int(int64(p.SharedWith))
+	if p.Steps != nil {
+		w.Key("steps")
+		writeList(w, p.Steps)
+	}
 	w.Key("ms")
 	w.Float(p.Milliseconds)
 	w.EndObject()
@@ -102,6 +107,11 @@ func (v value) answerPlan(p *Plan) error {
 			p.Kernel, err = v.keptText()
 		case "shared_with":
 			p.SharedWith, err = v.count()
+		case "steps":
+			err = each(v, &p.Steps, func(v value, step *string) (err error) {
+				*step, err = v.keptText()
+				return err
+			})
 		case "ms":
 			p.Milliseconds, err = v.finite()
 		}

@@ -93,7 +93,7 @@ func (b *binder) references(v value, setting string, limit int) ([]matcher.Refer
 // reference reads one reference. With a descriptor, the id is any text and may be
 // absent. The id of an object is a UUID. A key must not be empty.
 func (b *binder) reference(v value, ref *matcher.Reference) error {
-	var id, data value
+	var id, data, object value
 	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "type":
@@ -102,6 +102,8 @@ func (b *binder) reference(v value, ref *matcher.Reference) error {
 			id = v
 		case "data":
 			data = v
+		case "object":
+			object = v
 		default:
 			err = errUnknownField
 		}
@@ -124,6 +126,14 @@ func (b *binder) reference(v value, ref *matcher.Reference) error {
 	if id.nodes != nil {
 		if ref.ID, err = referenceID(ref.Type, id); err != nil {
 			return within("id", err)
+		}
+	}
+	if object.nodes != nil {
+		if ref.Type != matcher.RefRaw {
+			return within("object", badInput("must not be given for a reference of type %s", ref.Type))
+		}
+		if ref.Object, err = objectKey(object); err != nil {
+			return within("object", err)
 		}
 	}
 	if given {

@@ -10,11 +10,13 @@ import (
 // AppendMatchRequest appends the body of a match, as [Decoder.Match] reads it.
 // Each reference is given by its descriptor; its id is its index in references.
 // Besides the targets of the set, it asks for the fields that merging the rows
-// needs: similarity, distance, the create_time if rows are ordered by time, and
-// the extra fields.
+// needs: similarity, distance, the create_time if rows are ordered by time, the field
+// by which rows are grouped, and the extra fields. Fields of a set that an older server
+// does not know are written only if they are used. So is the object of a reference.
 func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, sets []*matcher.Candidates, extra ...string) []byte {
 	w := NewWriter(dst, f)
 	w.Object()
+	exclude := slices.ContainsFunc(sets, func(set *matcher.Candidates) bool { return set.ExcludeSelf })
 	w.Key("references")
 	w.Array(len(references))
 	for i := range references {
@@ -25,6 +27,10 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 		w.String(strconv.Itoa(i))
 		w.Key("data")
 		w.descriptor(references[i].Descriptor)
+		if self, ok := references[i].Self(); ok && exclude {
+			w.Key("object")
+			w.objectKey(self)
+		}
 		w.EndObject()
 	}
 	w.EndArray()
@@ -36,6 +42,7 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 		w.answerFields(set, extra)
 		w.Key("order")
 		w.String(set.Order.String())
+		w.rankingFields(set)
 		w.EndObject()
 	}
 	w.EndArray()
@@ -82,6 +89,9 @@ func (w *Writer) answerFields(set *matcher.Candidates, extra []string) {
 	if set.Order != matcher.BySimilarity {
 		needed = append(needed, "create_time")
 	}
+	if set.Group != nil { // to check the groups of the rows
+		needed = append(needed, set.Group.By.Name)
+	}
 	targets := slices.Clone(set.Targets)
 	for _, name := range needed {
 		if !slices.Contains(targets, name) {
@@ -90,4 +100,25 @@ func (w *Writer) answerFields(set *matcher.Candidates, extra []string) {
 	}
 	w.Key("targets")
 	writeList(w, targets)
+}
+
+// rankingFields writes the fields of a candidate set that group, skip, count and leave
+// out rows.
+func (w *Writer) rankingFields(set *matcher.Candidates) {
+	if set.Group != nil {
+		w.Key("group")
+		w.grouping(set.Group)
+	}
+	if set.Offset > 0 {
+		w.Key("offset")
+		w.Int(int64(set.Offset))
+	}
+	if set.Count {
+		w.Key("count")
+		w.Bool(true)
+	}
+	if set.ExcludeSelf {
+		w.Key("exclude_self")
+		w.Bool(true)
+	}
 }

@@ -2,7 +2,9 @@ package wire
 
 import (
 	"encoding/json"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +27,9 @@ func checkRequest(t *testing.T, d *Decoder, sets []*matcher.Candidates) {
 		}
 		for i, ref := range req.References {
 			want := matcher.Reference{Type: matcher.RefRaw, ID: strconv.Itoa(i), Descriptor: refs[i].Descriptor}
+			if i == 0 && slices.ContainsFunc(sets, func(set *matcher.Candidates) bool { return set.ExcludeSelf }) {
+				want.Object = &matcher.ObjectKey{Origin: matcher.Faces, ID: idA}
+			}
 			if diff := cmp.Diff(want, ref); diff != "" {
 				t.Fatal(diff)
 			}
@@ -120,6 +125,11 @@ func TestAppendTargets(t *testing.T) {
 				t.Error(diff)
 			}
 		}
+	}
+	grouped := &matcher.Candidates{Limit: 1, Targets: []string{}, Group: &matcher.Grouping{By: matcher.GroupFields(matcher.Faces)[1], Size: 1}}
+	body := string(AppendMatchRequest(nil, JSON, nil, []*matcher.Candidates{grouped}))
+	if want := `"targets":["similarity","distance","user_data"]`; !strings.Contains(body, want) {
+		t.Errorf("%s\nhas no %s", body, want)
 	}
 	f(matcher.BySimilarity, nil, nil)
 	f(matcher.ByTimeAsc, nil, nil)

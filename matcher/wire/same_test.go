@@ -63,7 +63,9 @@ func (g generator) reference() any {
 		return g.maybe(map[string]any{"type": g.choose("face", "event", "face_external_id", "xpk_file"), "id": g.id()}, nil)
 	}
 	return g.maybe(map[string]any{"type": g.choose("raw_descriptor", "sdk_descriptor"), "data": g.descriptor()},
-		map[string]func() any{"id": func() any { return g.choose("a", "", "é") }})
+		map[string]func() any{"id": func() any { return g.choose("a", "", "é") }, "object": func() any {
+			return map[string]any{"type": g.choose("face", "event", "attribute", "faces"), "id": g.id()}
+		}})
 }
 
 func listOf(g generator, element func() any) func() any {
@@ -92,7 +94,14 @@ func (g generator) set() any {
 		"limit": func() any { return g.choose(1, 7, 5.0, 100) }, "threshold": func() any { return g.choose(0, 0.25, 1) },
 		"order": func() any { return g.choose("similarity", "create_time_asc") }, "label": func() any { return g.junk(4) },
 		"targets": listOf(g, func() any { return g.choose("age", "face_id", "similarity") }),
+		"group":   g.grouping, "offset": func() any { return g.choose(0, 7, 50.0, 51) }, "count": func() any { return g.choose(true, false) },
+		"exclude_self": func() any { return g.choose(true, false, 1) },
 	})
+}
+
+func (g generator) grouping() any {
+	return g.maybe(map[string]any{"by": g.choose("external_id", "external_id", "user_data", "user_data", "source", "age")},
+		map[string]func() any{"size": func() any { return g.choose(1, 10, 3.0, 11) }})
 }
 
 func (g generator) eventSet(small, text, time func() any) any {
@@ -108,6 +117,7 @@ func (g generator) eventSet(small, text, time func() any) any {
 	})
 	return g.maybe(map[string]any{"filters": filters}, map[string]func() any{
 		"limit": func() any { return g.choose(1, 100) }, "targets": listOf(g, func() any { return g.choose("tags", "meta", "event_id", "similarity") }),
+		"group": g.grouping, "exclude_self": func() any { return true },
 	})
 }
 
@@ -228,8 +238,9 @@ func answersAgree(t *testing.T, g generator, req *MatchRequest) {
 		for j := range results[i] {
 			for range g.IntN(3) {
 				results[i][j].Matches = append(results[i][j].Matches,
-					matcher.Match{ID: idA, Similarity: g.Float64(), Distance: g.ExpFloat64(), Object: fullFace()})
+					matcher.Match{ID: idA, Similarity: g.Float64(), Distance: g.ExpFloat64(), Object: fullFace(), Group: g.choose("", "é").(string)})
 			}
+			results[i][j].Count = g.IntN(1000)
 		}
 	}
 	text := AppendMatches(nil, JSON, req, req.References, results, nil)

@@ -51,6 +51,7 @@ type Limits struct {
 	Candidates    int   // candidate sets of a match
 	RawCandidates int   // candidates of a raw match
 	Result        int   // limit of a candidate set
+	Offset        int   // offset of a candidate set
 	FilterValues  int   // values of one list in a filter; face_ids of a link; lists of a face
 	LineBytes     int64 // an object's line in an export; 0: unlimited
 }

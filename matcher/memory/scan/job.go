@@ -46,6 +46,7 @@ type Job struct {
 	origin   matcher.Origin
 	version  *matcher.Version
 	Searches []*Search
+	Counts   int // number of searches that only count, for references that have another search
 	strips   []strip
 	index    [][]int32  // index in strips, by chunk and place in the chunk; -1: no selected row; nil for a small selection
 	Rows     int        // number of selected rows that have a descriptor of the version

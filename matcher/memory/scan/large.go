@@ -148,20 +148,23 @@ func (p *Search) rankLarge(similarity func(distance float64) float64) []matcher.
 		r.order[i] = Hit{h.value, uint32(i)}
 	}
 	r.sort()
-	rows := make([]matcher.Match, min(n, p.limit))
+	ranked := r.order[min(p.skip, n):min(p.limit, n)]
+	rows := make([]matcher.Match, len(ranked))
 	for i := range rows {
-		h, row := r.order[i], &rows[i]
+		h, row := ranked[i], &rows[i]
 		row.ID, row.Distance = r.ids[h.Row], p.Distance(h)
 		row.Similarity = similarity(row.Distance)
 	}
 	return rows
 }
 
-// ranked is Hits for a large answer.
-func (l *large) ranked() []Hit {
-	ranked := l.ranker.spare[:min(len(l.hits), l.limit)]
+// ranked is Hits for a large answer. It leaves out the first skip hits.
+func (l *large) ranked(skip int) []Hit {
+	n := min(len(l.hits), l.limit)
+	skip = min(skip, n)
+	ranked := l.ranker.spare[:n-skip]
 	for i := range ranked {
-		ranked[i] = l.hits[l.ranker.order[i].Row]
+		ranked[i] = l.hits[l.ranker.order[skip+i].Row]
 	}
 	return ranked
 }

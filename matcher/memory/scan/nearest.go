@@ -12,15 +12,39 @@ import (
 func (p *Search) offer(found []Hit) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.large != nil {
+	if p.excluded != nil {
+		found = slices.DeleteFunc(found, func(h Hit) bool { return slices.Contains(p.excluded, p.id(h)) })
+	}
+	bound := p.cut
+	switch {
+	case p.large != nil:
 		p.offerLarge(found)
 		return
+	case p.groups != nil:
+		for _, h := range found {
+			p.pushGrouped(h)
+		}
+		bound = p.groupBound()
+	case p.members != nil:
+		for _, h := range found {
+			p.pushMember(h)
+		}
+		bound = p.memberBound()
+	case p.counter != nil:
+		for _, h := range found {
+			p.countHit(h)
+		}
+		bound = p.counter.bound(p.cut)
+	default:
+		for _, h := range found {
+			p.push(h)
+		}
+		if p.full && p.order == matcher.BySimilarity {
+			bound = p.last.value
+		}
 	}
-	for _, h := range found {
-		p.push(h)
-	}
-	if p.full && p.order == matcher.BySimilarity {
-		p.bound.Store(math.Float64bits(min(p.cut, p.last.value)))
+	if bound < p.within() {
+		p.bound.Store(math.Float64bits(bound))
 	}
 }
 
@@ -28,14 +52,7 @@ func (p *Search) offer(found []Hit) {
 // order. Rows collect until there are twice as many as wanted; then the later half is
 // dropped. So a row costs a few comparisons, whatever the limit.
 func (p *Search) push(h Hit) {
-	if p.full && !p.before(h, p.last) {
-		return
-	}
-	if math.IsNaN(h.value) {
-		v, i := p.snap.At(p.origin, h.Row)
-		h.value = p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
-	}
-	if h.value > p.cut {
+	if p.full && !p.before(h, p.last) || !p.measure(&h) {
 		return
 	}
 	if len(p.hits) == cap(p.hits) { // append alone copies large slices more often
@@ -120,10 +137,15 @@ func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Mat
 	if p.large != nil {
 		return p.rankLarge(similarity)
 	}
-	if len(p.hits) > p.limit {
-		p.dropLater()
+	if p.groups != nil || p.members != nil {
+		p.takeGroups()
+	} else {
+		if len(p.hits) > p.limit {
+			p.dropLater()
+		}
+		slices.SortFunc(p.hits, p.compare)
+		p.hits = p.hits[min(p.skip, len(p.hits)):]
 	}
-	slices.SortFunc(p.hits, p.compare)
 	rows := make([]matcher.Match, len(p.hits))
 	// The first loop only copies: its rows are far apart in memory, and the processor waits
 	// for several of them at a time.
@@ -143,7 +165,7 @@ func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Mat
 // Hits returns the hits of the rows that Ranked has returned. They are valid until Release.
 func (p *Search) Hits() []Hit {
 	if p.large != nil {
-		return p.large.ranked()
+		return p.large.ranked(p.skip)
 	}
 	return p.hits
 }

@@ -333,7 +333,7 @@ func (l *lease) sharedWith(j *Job) int {
 	n := -1
 	for _, p := range l.tasks {
 		if j.Account.IsZero() || p.job.Account == j.Account {
-			n += len(p.job.Searches)
+			n += len(p.job.Searches) - p.job.Counts
 		}
 	}
 	return n

@@ -14,16 +14,18 @@ import (
 // Search is one reference of a job: its descriptor, the order in which rows are ranked,
 // and the hits so far. Workers share it.
 type Search struct {
-	snap    *table.Snapshot
-	origin  matcher.Origin
-	version *matcher.Version
-	query   []byte    // the descriptor
-	floats  []float32 // the same values for float32
-	inverse float64   // cosine only: 1/|query|
-	order   matcher.Order
-	limit   int
-	cut     float64 // largest value that passes the threshold
-	batch   int     // number of hits that a worker collects before it offers them
+	snap     *table.Snapshot
+	origin   matcher.Origin
+	version  *matcher.Version
+	query    []byte    // the descriptor
+	floats   []float32 // the same values for float32
+	inverse  float64   // cosine only: 1/|query|
+	order    matcher.Order
+	limit    int          // number of rows, or of groups, from the first to the last of the answer
+	skip     int          // number of them that are not in the answer
+	cut      float64      // largest value that passes the threshold
+	batch    int          // number of hits that a worker collects before it offers them
+	excluded []matcher.ID // rows that are left out
 
 	bound atomic.Uint64 // bits of the float64 value above which a row cannot become a hit
 	mu    sync.Mutex
@@ -31,6 +33,11 @@ type Search struct {
 	last  Hit    // the last of the first limit hits; set when full
 	full  bool   // there were at least limit hits
 	large *large // the hits of a large answer, in place of the three fields above; nil: the answer is not large
+
+	groups  *groups  // the first groups, in place of hits during the scan; nil: rows are not grouped
+	members *members // the rows of known groups; nil: the search does not look for them
+	counter *counter // counts rows or groups and keeps no hits; nil: the search does not count
+	values  []string // of the groups of hits; set when the hits of groups are ranked
 }
 
 // Farthest returns the largest distance that passes the threshold of a sub-request.
@@ -46,7 +53,10 @@ func NewSearch(snap *table.Snapshot, sub *matcher.SubRequest, farthest float64) 
 	c, v := sub.Candidates, sub.Version
 	p := &Search{
 		snap: snap, origin: c.Origin, version: v, query: sub.Reference.Descriptor.Data,
-		order: c.Order, limit: c.Limit, cut: farthest,
+		order: c.Order, limit: c.Ranked(), skip: c.Offset, cut: farthest, excluded: sub.Excluded(),
+	}
+	if c.Group != nil {
+		p.groups = newGroups(groupText(c), c.Group.Size)
 	}
 	if v.Encoding == matcher.Uint8 {
 		p.cut = math.Ceil(farthest * float64(v.Scale*v.Scale))
@@ -63,6 +73,11 @@ func NewSearch(snap *table.Snapshot, sub *matcher.SubRequest, farthest float64) 
 	return p
 }
 
+// groupText returns the index in records of the text by which rows are grouped.
+func groupText(c *matcher.Candidates) int {
+	return slices.Index(table.Shapes[c.Origin].Texts, c.Group.By)
+}
+
 // batchMax is the largest number of hits that a worker collects before it offers them.
 // The bound falls only when hits are offered, so a batch is a small part of the limit.
 const batchMax = 64
@@ -70,7 +85,7 @@ const batchMax = 64
 // prepare sets what follows from the order, the limit and the cut.
 func (p *Search) prepare() {
 	p.batch = max(1, min(p.limit/16, batchMax))
-	if p.order == matcher.BySimilarity && p.limit >= largeMin {
+	if p.order == matcher.BySimilarity && p.limit >= largeMin && p.groups == nil {
 		p.large = newLarge(p.limit)
 	}
 	p.bound.Store(math.Float64bits(p.cut))

@@ -2,6 +2,7 @@ package table
 
 import (
 	"encoding/binary"
+	"unsafe"
 
 	"nearside/matcher"
 )
@@ -142,6 +143,13 @@ func (v *View) Text(i, field int) []byte {
 		s, rest = cutText(rest)
 	}
 	return s
+}
+
+// SharedText is Text as a string that shares the memory of the record. It is valid as long
+// as the snapshot that v belongs to.
+func (v *View) SharedText(i, field int) string {
+	text := v.Text(i, field)
+	return unsafe.String(unsafe.SliceData(text), len(text))
 }
 
 // Meta returns the text of the meta of row i, which must be an event.

@@ -97,11 +97,31 @@ type Answer struct {
 	Distance   float64
 	similarity float64
 	time       matcher.Time
+	group      string
 }
 
 // Answer returns the answer to sub, the number of rows that pass its filter, and how many
 // of those have its version.
 func (o *Oracle) Answer(sub *matcher.SubRequest) (rows []Answer, selected, scanned int) {
+	rows, selected, scanned = o.sorted(sub)
+	rows, _ = pageOf(sub.Candidates, rows)
+	k, m := sub.Version.Similarity.Steepness, sub.Version.Similarity.Midpoint
+	for i := range rows {
+		rows[i].similarity = precise.Similarity(m, k, rows[i].Distance)
+	}
+	return rows, selected, scanned
+}
+
+// Count returns the number of all rows, or groups, that an answer to sub is cut from.
+func (o *Oracle) Count(sub *matcher.SubRequest) int {
+	rows, _, _ := o.sorted(sub)
+	_, n := pageOf(sub.Candidates, rows)
+	return n
+}
+
+// sorted returns all rows that pass the filter and the threshold of sub, in the order of
+// the answer.
+func (o *Oracle) sorted(sub *matcher.SubRequest) (rows []Answer, selected, scanned int) {
 	c, v := sub.Candidates, sub.Version
 	k, m := v.Similarity.Steepness, v.Similarity.Midpoint
 	for _, x := range o.Faces {
@@ -114,7 +134,10 @@ func (o *Oracle) Answer(sub *matcher.SubRequest) (rows []Answer, selected, scann
 			continue
 		}
 		scanned++
-		a := Answer{ID: x.ID, Distance: o.Distance(v, sub.Reference.Descriptor.Data, d.Data), time: x.CreateTime}
+		a := Answer{ID: x.ID, Distance: o.Distance(v, sub.Reference.Descriptor.Data, d.Data), time: x.CreateTime, group: groupIn(c, x)}
+		if c.ExcludeSelf && isSelf(sub.Reference, x) {
+			continue
+		}
 		if precise.Passes(m, k, a.Distance, c.Threshold) {
 			rows = append(rows, a)
 		}
@@ -131,10 +154,6 @@ func (o *Oracle) Answer(sub *matcher.SubRequest) (rows []Answer, selected, scann
 		}
 		return bytes.Compare(a.ID[:], b.ID[:]) < 0
 	})
-	rows = rows[:min(len(rows), c.Limit)]
-	for i := range rows {
-		rows[i].similarity = precise.Similarity(m, k, rows[i].Distance)
-	}
 	return rows, selected, scanned
 }
 

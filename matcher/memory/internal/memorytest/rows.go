@@ -31,7 +31,7 @@ func Reference(v *matcher.Version, data []byte, c *matcher.Candidates) matcher.S
 func AnswersOf(matches []matcher.Match) []Answer {
 	var rows []Answer
 	for _, m := range matches {
-		rows = append(rows, Answer{m.ID, m.Distance, m.Similarity, m.CreateTime})
+		rows = append(rows, Answer{m.ID, m.Distance, m.Similarity, m.CreateTime, m.Group})
 	}
 	return rows
 }

@@ -1,0 +1,33 @@
+package memory
+
+import (
+	"fmt"
+
+	"nearside/matcher"
+)
+
+// stepsOf explains what was done for the group, the offset and exclude_self of sub. If
+// again is set, a second scan compared that many rows of the groups of the answer.
+func stepsOf(sub *matcher.SubRequest, again bool, compared int) (steps []string) {
+	c := sub.Candidates
+	if ids := sub.Excluded(); ids != nil {
+		steps = append(steps, fmt.Sprintf("exclude_self: left out %s %s", c.Origin.Singular(), ids[0]))
+	} else if c.ExcludeSelf {
+		steps = append(steps, "exclude_self: the reference is not known to be one of the "+c.Origin.String())
+	}
+	if c.Group != nil {
+		step := fmt.Sprintf("group: found the first %d groups by %s", c.Ranked(), c.Group.By.Name)
+		if again {
+			step += fmt.Sprintf("; a second scan compared %d rows of the groups in the answer", compared)
+		}
+		steps = append(steps, step)
+	}
+	if c.Offset > 0 {
+		what := "rows"
+		if c.Group != nil {
+			what = "groups"
+		}
+		steps = append(steps, fmt.Sprintf("offset: skipped the first %d %s", c.Offset, what))
+	}
+	return steps
+}

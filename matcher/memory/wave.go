@@ -1,0 +1,144 @@
+package memory
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strings"
+
+	"nearside/matcher"
+	"nearside/matcher/memory/filter"
+	"nearside/matcher/memory/scan"
+	"nearside/matcher/memory/table"
+)
+
+// wave is a part of the sub-requests that share a selection and passes over its rows: as
+// many as are compared at once.
+type wave struct {
+	*Memory
+	rows     *filter.Selection
+	subs     []*matcher.SubRequest // with the same candidate set and version
+	farthest float64               // largest distance that passes the threshold
+	job      *scan.Job
+	results  []matcher.Result // by sub-request
+}
+
+// matchShared answers the sub-requests that share the selection s: those of subs with the
+// indexes in members.
+func (m *Memory) matchShared(ctx context.Context, s *filter.Selection, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
+	first := &subs[members[0]]
+	farthest := scan.Farthest(first)
+	counts := &counts{}
+	size, left := m.scheduler.WaveMax(), len(members)
+	if counts.scans(first) {
+		size /= 2 // each reference has two searches
+	}
+	for part := range slices.Chunk(members, size) {
+		left -= len(part)
+		w := &wave{Memory: m, rows: s, farthest: farthest, job: scan.NewJob(s, first.Version), results: make([]matcher.Result, len(part))}
+		if first.Account != nil {
+			w.job.Account = *first.Account
+		}
+		w.job.Later, w.job.Begun = left, left+len(part) < len(members)
+		for _, sub := range part {
+			w.subs = append(w.subs, &subs[sub])
+		}
+		if err := w.match(ctx, counts); err != nil {
+			return err
+		}
+		for i, sub := range part {
+			results[sub] = w.results[i]
+			results[sub].Scan.RowsSelected, results[sub].Scan.RowsOtherVersion, results[sub].Scan.RowsScanned = s.Len(), s.Len()-w.job.Rows, w.job.Rows
+			results[sub].Scan.Kernel, results[sub].Scan.SharedWith = m.options.Kernel.Name(), max(len(members)-1, w.job.SharedMax)
+		}
+	}
+	runtime.KeepAlive(s) // the scan read its chunks by address
+	return nil
+}
+
+// match sets the results of the sub-requests.
+func (w *wave) match(ctx context.Context, counts *counts) error {
+	for _, sub := range w.subs {
+		w.job.Searches = append(w.job.Searches, scan.NewSearch(w.rows.Snapshot(), sub, w.farthest))
+	}
+	searches := w.job.Searches
+	if err := counts.prepare(ctx, w); err != nil {
+		return err
+	}
+	if err := w.scheduler.Run(ctx, w.job); err != nil {
+		return err
+	}
+	if err := counts.finish(ctx, w); err != nil {
+		return err
+	}
+	for i, found := range searches {
+		compared := w.job.Rows
+		members, rows, err := w.searchMembers(ctx, found)
+		if err != nil {
+			return err
+		}
+		if members != nil {
+			found.Release()
+			found, compared = members, rows
+		}
+		if w.results[i].Matches, err = matchesOf(ctx, w.rows.Snapshot(), w.subs[i], found); err != nil {
+			return err
+		}
+		if w.subs[i].Explain {
+			w.results[i].Scan.Steps = append(w.results[i].Scan.Steps, stepsOf(w.subs[i], members != nil, compared)...)
+		}
+	}
+	return nil
+}
+
+// searchMembers searches for all rows of the groups that found has found. rows is the
+// number of rows that were compared. It returns nil if found has all rows of the answer.
+func (w *wave) searchMembers(ctx context.Context, found *scan.Search) (members *scan.Search, rows int, err error) {
+	members, values := found.Members()
+	if members == nil {
+		return nil, 0, nil
+	}
+	by, o := w.subs[0].Candidates.Group.By, w.rows.Origin()
+	text := slices.Index(table.Shapes[o].Texts, by)
+	j := scan.NewJob(w.rows.Apply(w.options.Kernel, filter.TextIn(text, values, w.tables.Lexicons.ForText(o, text))), w.subs[0].Version)
+	j.Searches = []*scan.Search{members}
+	j.Account, j.Begun = w.job.Account, true
+	return members, j.Rows, w.scheduler.Run(ctx, j)
+}
+
+// matchesOf returns the answer to sub: the rows that found has found in snap.
+func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
+	defer found.Release()
+	rows := found.Ranked(sub.Version.SimilarityFunc())
+	hits, origin, whole := found.Hits(), sub.Candidates.Origin, !onlyID(sub.Candidates)
+	bytes := 0
+	for _, value := range found.Values() {
+		bytes += len(value)
+	}
+	for i := 0; whole && i < len(hits); i++ {
+		bytes += snap.CopyBytes(origin, hits[i].Row, false)
+	}
+	if err := matcher.ReserveText(ctx, bytes); err != nil {
+		return nil, err
+	}
+	for i, value := range found.Values() {
+		rows[i].Group = groupText(sub.Candidates.Group.By, value)
+	}
+	if !whole {
+		return rows, nil
+	}
+	objects := make([]matcher.Object, len(hits))
+	for i, h := range hits {
+		objects[i] = snap.Object(origin, h.Row)
+		rows[i].Object, rows[i].CreateTime = &objects[i], objects[i].CreateTime
+	}
+	return rows, nil
+}
+
+// groupText returns the value of a field as answers show it. value is from a record.
+func groupText(by matcher.GroupField, value string) string {
+	if by.Kind == matcher.UUIDField && value != "" {
+		return table.IDOfText([]byte(value)).String()
+	}
+	return strings.Clone(value)
+}
