@@ -76,7 +76,7 @@ func (c *importCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
-	server, err := newClient("--url", c.URL)
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}
