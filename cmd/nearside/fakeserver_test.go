@@ -71,6 +71,8 @@ func (f *fakeServer) config(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, `{"descriptors": {"versions": [
 		{"number": 3, "type": "face", "encoding": "uint8", "length": 3, "scale": 128, "similarity": {"midpoint": 1, "steepness": 8}},
 		{"number": 4, "type": "face", "encoding": "float32", "length": 1, "metric": "l2", "similarity": {"midpoint": 1, "steepness": 8}},
+		{"number": 1004, "type": "face", "encoding": "float32", "length": 4, "metric": "l2", "similarity": {"midpoint": 1, "steepness": 8}},
+		{"number": 1005, "type": "face", "encoding": "uint8", "length": 4, "scale": 128, "similarity": {"midpoint": 1, "steepness": 8}},
 		{"number": 1001, "type": "face", "encoding": "uint8", "length": 256, "scale": 128, "similarity": {"midpoint": 12.6, "steepness": 1}}]},
 		"limits": {"references": 2}}`)
 }

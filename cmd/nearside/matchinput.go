@@ -104,7 +104,7 @@ func (c *matchCmd) openInput(s *system, input string, config *serverConfig) (ref
 	format, isVectors := vectors.FormatOf(input)
 	if !isVectors {
 		j := job{path: input}
-		if err := j.checkFile(nil); err != nil {
+		if err := j.checkFile(nil, matcher.Faces); err != nil {
 			return nil, err
 		}
 		in := s.stdin
@@ -124,7 +124,7 @@ func (c *matchCmd) openInput(s *system, input string, config *serverConfig) (ref
 	if v.Type.String() != c.Type {
 		return nil, fmt.Errorf("--version: must be of type %s, got %d of type %s", c.Type, v.Number, v.Type)
 	}
-	file, err := openVectors(input, format, v)
+	file, err := openVectors(input, inputFormat{vectors: true, format: format}, v)
 	if err != nil {
 		return nil, err
 	}
