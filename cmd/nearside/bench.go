@@ -59,7 +59,7 @@ func (c *benchCmd) Run(s *system) error {
 	if err := c.checkFlags(); err != nil {
 		return err
 	}
-	server, err := newClient("--url", c.URL)
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}

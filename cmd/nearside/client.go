@@ -19,14 +19,6 @@ import (
 	"nearside/matcher/wire"
 )
 
-// defaultURL is the default address of a server.
-const defaultURL = "http://127.0.0.1:5110"
-
-// remoteFlag is the flag of all commands that are clients of a server.
-type remoteFlag struct {
-	URL string `help:"Address of the server (default: http://127.0.0.1:5110)." default:"http://127.0.0.1:5110" placeholder:"URL"`
-}
-
 // client is a client of a server.
 type client struct {
 	base string
@@ -36,11 +28,12 @@ type client struct {
 // answerBytesMax bounds an answer that is read into memory.
 const answerBytesMax = 256 << 20
 
-// newClient returns a client of the server at base, which is the value of the given flag.
-func newClient(flag, base string) (*client, error) {
+// newClient returns a client of the server at base, which is the value of a flag or of
+// an environment variable with the given name.
+func newClient(name, base string) (*client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
-		return nil, usagef("%s: must be a URL such as %s, got %q", flag, defaultURL, base)
+		return nil, usagef("%s: must be a URL such as %s, got %q", name, defaultURL, base)
 	}
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,

@@ -23,12 +23,12 @@ func (s *contentIDs) appendLine(dst []byte) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	return appendWithID(dst, line, s.field), nil
+	return appendWithID(dst, line, s.field, lineID), nil
 }
 
-// appendWithID appends line, and adds an ID in field if it has none. A line that is not
-// an object is not changed; the server reports its fault.
-func appendWithID(dst, line []byte, field string) []byte {
+// appendWithID appends line, and adds the ID that newID returns in field if it has none.
+// A line that is not an object is not changed; the server reports its fault.
+func appendWithID(dst, line []byte, field string, newID func(line []byte) matcher.ID) []byte {
 	from, to, missing := missingID(line, field)
 	if !missing {
 		return append(dst, line...)
@@ -40,7 +40,7 @@ func appendWithID(dst, line []byte, field string) []byte {
 		dst = append(dst, `":`...)
 	}
 	dst = append(dst, '"')
-	dst = append(dst, lineID(line).String()...)
+	dst = append(dst, newID(line).String()...)
 	dst = append(dst, '"')
 	if from == to && bytes.TrimLeft(line[from:], " \t\r\n")[0] != '}' {
 		dst = append(dst, ',')

@@ -11,7 +11,7 @@ func TestContentIDs(t *testing.T) {
 	const id = `"00000000-0000-0000-0000-000000000001"`
 	check := func(line, want string) {
 		t.Helper()
-		got := string(appendWithID([]byte("before "), []byte(line), "face_id"))
+		got := string(appendWithID([]byte("before "), []byte(line), "face_id", lineID))
 		want = "before " + strings.ReplaceAll(want, "ID", `"`+lineID([]byte(line)).String()+`"`)
 		if d := cmp.Diff(want, got); d != "" {
 			t.Error(d)

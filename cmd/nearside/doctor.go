@@ -14,7 +14,7 @@ import (
 
 type doctorCmd struct {
 	DataDir string   `help:"Data directory to check." default:"data" placeholder:"DIR"`
-	Ready   readyURL `help:"Only check whether the server at URL (default: http://127.0.0.1:5110) is ready, for health checks." placeholder:"URL"`
+	Ready   readyURL `help:"Only check whether the server at URL (default: the variable NEARSIDE_URL, or http://127.0.0.1:5110) is ready, for health checks." placeholder:"URL"`
 	JSON    bool     `help:"Print JSON."`
 }
 
@@ -45,7 +45,7 @@ type check struct {
 
 // Run prints the results of the checks.
 func (c *doctorCmd) Run(s *system) error {
-	if c.Ready != "" {
+	if c.Ready.given {
 		return c.ready(s)
 	}
 	if c.DataDir == "" {
@@ -88,7 +88,7 @@ func printChecks(w io.Writer, checks []check) error {
 
 // ready checks whether a server is ready.
 func (c *doctorCmd) ready(s *system) error {
-	server, err := newClient("--ready", strings.TrimSuffix(string(c.Ready), "/readyz"))
+	server, err := c.Ready.client(s)
 	if err != nil {
 		return err
 	}
@@ -117,18 +117,29 @@ func (c *doctorCmd) ready(s *system) error {
 }
 
 // readyURL is a flag whose value is optional.
-type readyURL string
+type readyURL struct {
+	given bool
+	url   string // "": the flag has no value
+}
+
+// client returns a client of the server to check.
+func (u readyURL) client(s *system) (*client, error) {
+	if u.url == "" {
+		return defaultClient(s)
+	}
+	return newClient("--ready", strings.TrimSuffix(u.url, "/readyz"))
+}
 
 // IsBool makes kong accept the flag without a value.
 func (readyURL) IsBool() bool { return true }
 
 // Decode uses the next argument as the value if it is a URL.
 func (u *readyURL) Decode(ctx *kong.DecodeContext) error {
-	*u = defaultURL
+	u.given = true
 	next := ctx.Scan.Peek()
 	text, ok := next.Value.(string)
 	if ok && (next.Type == kong.FlagValueToken || strings.Contains(text, "://")) {
-		*u = readyURL(text)
+		u.url = text
 		ctx.Scan.Pop()
 	}
 	return nil

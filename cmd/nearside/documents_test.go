@@ -123,7 +123,7 @@ func flagsOf(node *kong.Node) map[string]bool {
 // TestCommandsOfDocuments: each command that a document names exists, with its
 // flags, and so does each flag that stands alone.
 func TestCommandsOfDocuments(t *testing.T) {
-	parser, err := kong.New(&commands{}, kong.Name("nearside"))
+	parser, err := kong.New(newCommands(), kong.Name("nearside"))
 	if err != nil {
 		t.Fatal(err)
 	}

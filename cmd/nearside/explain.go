@@ -21,15 +21,23 @@ type explainPrinter struct {
 func (p *explainPrinter) answer(data []byte) error {
 	answer, err := wire.ParseAnswer(wire.JSON, data)
 	if err != nil {
-		return fmt.Errorf("server: /1/matcher/faces: %w", err)
+		return fmt.Errorf("server: answer of a match: %w", err)
 	}
-	for _, item := range answer {
+	extras, err := parseExtras(data, answer)
+	if err != nil {
+		return err
+	}
+	for number, item := range answer {
 		for i := range item.Matches {
 			title := "reference " + oneLine(string(item.Reference.Type)) + " " + oneLine(item.Reference.ID)
 			if len(item.Matches) > 1 {
 				title += fmt.Sprintf("  (set %d)", i+1)
 			}
-			if err := p.tree(title, branchesOf(&item.Matches[i])); err != nil {
+			branches := branchesOf(&item.Matches[i])
+			if count := extras[number].Matches[i].Count; count != nil {
+				branches = append(branches, fieldBranch("count", grouped(int(*count))+" in all"))
+			}
+			if err := p.tree(title, branches); err != nil {
 				return err
 			}
 		}

@@ -14,6 +14,7 @@ import (
 
 type exportCmd struct {
 	remoteFlag
+	filterFlag
 	Origin string `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
 	List   string `help:"Only the faces of this list." placeholder:"ID"`
 	Output string `short:"o" help:"File to write instead of the standard output. It appears when it is complete." placeholder:"FILE"`
@@ -21,9 +22,10 @@ type exportCmd struct {
 
 // Help is printed below the flags.
 func (*exportCmd) Help() string {
-	return `Example:
+	return `Examples:
 
     nearside export -o faces.ndjson
+    nearside export --origin events --filter create_time__gte=now-7d
 
 The output has one object with its descriptors per line; nearside import reads it. With -o, the file is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
 
@@ -32,20 +34,13 @@ Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 S
 
 // Run streams the server's export.
 func (c *exportCmd) Run(s *system) error {
-	server, err := newClient("--url", c.URL)
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}
-	query := url.Values{"origin": {c.Origin}}
-	if c.List != "" {
-		id, err := matcher.ParseID(c.List)
-		if err != nil {
-			return usagef("--list: %v", err)
-		}
-		if c.Origin != "faces" {
-			return usagef("--list: must not be given for %s; only faces are in lists", c.Origin)
-		}
-		query.Set("list_id", id.String())
+	query, err := c.query()
+	if err != nil {
+		return err
 	}
 	answer, err := server.stream(s.ctx, http.MethodGet, "/1/export", query, "", nil)
 	if err != nil {
@@ -61,6 +56,33 @@ func (c *exportCmd) Run(s *system) error {
 		n, err := io.Copy(w, in)
 		return in.explain(server, s, n, err)
 	})
+}
+
+// query returns the query of the request.
+func (c *exportCmd) query() (url.Values, error) {
+	origin, err := matcher.ParseOrigin(c.Origin)
+	if err != nil {
+		return nil, err
+	}
+	filters, err := c.filters(origin)
+	if err != nil {
+		return nil, err
+	}
+	if c.List != "" {
+		id, err := matcher.ParseID(c.List)
+		if err != nil {
+			return nil, usagef("--list: %v", err)
+		}
+		if origin != matcher.Faces {
+			return nil, usagef("--list: must not be given for %s; only faces are in lists", c.Origin)
+		}
+		if err := filters.addText("--list", "list_id", id.String()); err != nil {
+			return nil, err
+		}
+	}
+	query := url.Values{"origin": {c.Origin}}
+	filters.addTo(query)
+	return query, nil
 }
 
 // errorRecorder records the error of reading, to distinguish it from an error of writing.

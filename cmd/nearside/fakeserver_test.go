@@ -50,10 +50,10 @@ func (f *fakeServer) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /readyz", func(http.ResponseWriter, *http.Request) {})
 	mux.HandleFunc("GET /config", f.config)
-	mux.HandleFunc("POST /1/lists", f.list)
+	f.addObjects(mux)
 	mux.HandleFunc("POST /1/import", f.importLines)
 	mux.HandleFunc("GET /1/export", f.export)
-	mux.HandleFunc("POST /1/matcher/faces", f.match)
+	mux.HandleFunc("POST /1/matcher/{type}", f.match)
 	return mux
 }
 
@@ -71,14 +71,10 @@ func (f *fakeServer) config(w http.ResponseWriter, _ *http.Request) {
 	fmt.Fprint(w, `{"descriptors": {"versions": [
 		{"number": 3, "type": "face", "encoding": "uint8", "length": 3, "scale": 128, "similarity": {"midpoint": 1, "steepness": 8}},
 		{"number": 4, "type": "face", "encoding": "float32", "length": 1, "metric": "l2", "similarity": {"midpoint": 1, "steepness": 8}},
+		{"number": 1004, "type": "face", "encoding": "float32", "length": 4, "metric": "l2", "similarity": {"midpoint": 1, "steepness": 8}},
+		{"number": 1005, "type": "face", "encoding": "uint8", "length": 4, "scale": 128, "similarity": {"midpoint": 1, "steepness": 8}},
 		{"number": 1001, "type": "face", "encoding": "uint8", "length": 256, "scale": 128, "similarity": {"midpoint": 12.6, "steepness": 1}}]},
 		"limits": {"references": 2}}`)
-}
-
-func (f *fakeServer) list(w http.ResponseWriter, _ *http.Request) {
-	f.record("lists", "made")
-	w.WriteHeader(http.StatusCreated)
-	fmt.Fprint(w, `{"list_id": "00000000-0000-0000-0000-000000000009"}`)
 }
 
 // importLines rejects lines that contain "bad". At a line with "break" it closes the
@@ -130,8 +126,9 @@ func (f *fakeServer) export(w http.ResponseWriter, r *http.Request) {
 func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 	var request struct {
 		References []struct {
-			Type, ID string
-			Data     json.RawMessage
+			Type, ID         string
+			Data, References json.RawMessage
+			Fuse             string
 		}
 		Candidates []json.RawMessage
 	}
@@ -139,6 +136,16 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 		panic(err)
 	}
 	f.record("matches", fmt.Sprintf("%s %s", r.URL.RawQuery, request.Candidates[0]))
+	if r.PathValue("type") != "faces" {
+		f.record("types", r.PathValue("type"))
+	}
+	var set struct {
+		Group any
+		Count bool
+	}
+	if err := json.Unmarshal(request.Candidates[0], &set); err != nil {
+		panic(err)
+	}
 	var items []string
 	for _, ref := range request.References {
 		if ref.ID == "00000000-0000-0000-0000-000000000404" {
@@ -146,14 +153,20 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprint(w, `{"error_code": 22004, "desc": "Face not found", "detail": "references[0].id: does not exist", "link": ""}`)
 			return
 		}
-		f.record("references", fmt.Sprintf("%s %s %s", ref.Type, ref.ID, ref.Data))
+		f.record("references", strings.Join([]string{ref.Type, ref.ID, string(ref.Data) + string(ref.References) + ref.Fuse}, " "))
 		rows := `{"face": {"face_id": "00000000-0000-0000-0000-000000000001", "external_id": "p1"}, "similarity": 0.5, "distance": 1.25}, {"face": {"face_id": "00000000-0000-0000-0000-000000000002"}, "similarity": 0.25, "distance": 2}`
 		if ref.ID == "0" {
 			rows = ""
 		}
+		if set.Group != nil {
+			rows = strings.Replace(rows, `"similarity": 0.5`, `"group": "g\u0031", "similarity": 0.5`, 1)
+		}
 		plan := ""
+		if set.Count {
+			plan = `, "count": 1234`
+		}
 		if r.URL.Query().Get("explain") == "1" {
-			plan = fakePlan(ref.ID)
+			plan += fakePlan(ref.ID)
 		}
 		items = append(items, fmt.Sprintf(`{"reference": {"type": %q, "id": %q}, "matches": [{"filters": {"origin": "faces"}, "result": [%s]%s}]}`, ref.Type, ref.ID, rows, plan))
 	}

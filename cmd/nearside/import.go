@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"slices"
-	"strings"
 
 	"nearside/internal/vectors"
 	"nearside/matcher"
@@ -15,9 +13,10 @@ import (
 
 type importCmd struct {
 	remoteFlag
-	Files   []string `arg:"" name:"file" help:"Files: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
+	tableFlags
+	Files   []string `arg:"" name:"file" help:"Files: .ndjson, .csv, .parquet, .bvecs, .fvecs, .npy, each also with .gz or .zst, or - for lines of JSON on the standard input."`
 	List    string   `help:"List to add the faces to, or new to create one." placeholder:"ID|new"`
-	Version uint32   `help:"Descriptor version of vector files." placeholder:"N"`
+	Version uint32   `help:"Descriptor version of vector files and tables." placeholder:"N"`
 	Origin  string   `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
 	IDs     string   `name:"ids" help:"How missing ids are generated. auto: by the server; for vectors, from the file's content and the row. content: from the content of each line, so that importing it again creates no duplicates." enum:"auto,content" default:"auto"`
 }
@@ -27,9 +26,12 @@ func (*importCmd) Help() string {
 	return `Examples:
 
     nearside import people.ndjson --list new
-    nearside import base.bvecs --version 1128
+    nearside import base.bvecs.zst --version 1128
+    nearside import people.parquet --version 1128 --vector-column embedding --id-column uuid --map name=external_id
 
 Before it sends anything, the command opens every file and checks its format and its first vector. Valid lines are stored even if others are rejected, and each rejected line is printed. A vector becomes a face. Its external_id is its row, counted from 0. Its face_id is derived from the content of the file and the row, so importing the same file again creates no duplicates. With --ids content, the same is true for lines of JSON without an id; equal lines are then one object.
+
+A row of a table (.csv with a line of names, .parquet) becomes a face with the vector of --vector-column. Columns that have the name of a field of faces, such as user_data or age, become this field; --map gives other columns a field. Other columns are not imported, and a note names them. A row without an id gets one as a row of a vector file does.
 
 --list new creates a list when the first face is accepted. The last line of the output is JSON with the numbers of accepted and rejected lines and the id of the list. After Ctrl-C, the command waits for the server's answer and reports what was stored.
 
@@ -38,11 +40,11 @@ Exit codes: 0 all lines were accepted, 1 a line was rejected or the import stopp
 
 // job is one file of an import.
 type job struct {
-	path    string
-	vectors bool
-	format  vectors.Format // of vector files
-	bytes   int64          // -1: unknown
-	note    string         // how the values are converted; empty: they are not
+	path string
+	inputFormat
+	columns tableFlags // of a table
+	bytes   int64      // -1: unknown
+	note    string     // how the values are converted, and which are not imported
 
 	contentIDs bool // whether missing ids are derived from the content of lines
 }
@@ -76,7 +78,7 @@ func (c *importCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
-	server, err := newClient("--url", c.URL)
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}
@@ -118,7 +120,7 @@ func (c *importCmd) Run(s *system) error {
 	}
 	if _, ok := interruptedBy(s.ctx); ok && err != nil && c.List == "new" && up.total.ListID != nil {
 		err = fmt.Errorf("%w\nto continue, import again with --list %s", err, listID)
-		if slices.ContainsFunc(jobs, func(j job) bool { return !j.vectors && !j.contentIDs }) {
+		if slices.ContainsFunc(jobs, func(j job) bool { return !j.hasRows() && !j.contentIDs }) {
 			err = fmt.Errorf("%w\nlines without an id would be stored twice; first remove the stored lines from the file", err)
 		}
 	}
@@ -134,25 +136,29 @@ func (c *importCmd) Run(s *system) error {
 // jobs returns the files with their formats.
 func (c *importCmd) jobs() ([]job, error) {
 	var jobs []job
-	withVectors, withStdin := false, false
+	withVectors, withTable, withStdin := false, false, false
 	for _, path := range c.Files {
-		format, isVectors := vectors.FormatOf(path)
+		f, known := inputFormatOf(path)
 		switch {
-		case isVectors && format == vectors.Ivecs:
+		case !known:
+			return nil, usagef("%s: must be one of %s", path, importFormats)
+		case f.vectors && f.format == vectors.Ivecs:
 			return nil, usagef("%s: .ivecs files hold row numbers, not descriptors", path)
 		case path == "-" && withStdin:
 			return nil, usagef("-: the standard input can be read only once")
-		case !isVectors && path != "-" && strings.ToLower(filepath.Ext(path)) != ".ndjson":
-			return nil, usagef("%s: must be one of .ndjson, .bvecs, .fvecs, .npy, -", path)
-		case isVectors && c.Version == 0:
+		case f.hasRows() && c.Version == 0:
 			return nil, usagef("%s: vectors need --version, their descriptor version", path)
 		}
-		withVectors = withVectors || isVectors
+		withVectors = withVectors || f.hasRows()
+		withTable = withTable || f.table != ""
 		withStdin = withStdin || path == "-"
-		jobs = append(jobs, job{path: path, vectors: isVectors, format: format, bytes: -1, contentIDs: c.IDs == "content"})
+		jobs = append(jobs, job{path: path, inputFormat: f, columns: c.tableFlags, bytes: -1, contentIDs: c.IDs == "content"})
 	}
 	if c.Version != 0 && !withVectors {
-		return nil, usagef("--version: must be given for vector files only; lines of JSON have their own versions")
+		return nil, usagef("--version: must be given for vector files and tables only; lines of JSON have their own versions")
+	}
+	if flag := c.firstTableFlag(); flag != "" && !withTable {
+		return nil, usagef("%s: must be given for .csv and .parquet files only", flag)
 	}
 	return jobs, nil
 }
@@ -182,7 +188,7 @@ func checkJobs(jobs []job, v *matcher.Version, origin matcher.Origin) error {
 		faults = append(faults, fmt.Errorf("--version: must be of type face, got %d of type body; a face cannot have a body descriptor", v.Number))
 	}
 	for i := range jobs {
-		if err := jobs[i].checkFile(v); err != nil {
+		if err := jobs[i].checkFile(v, origin); err != nil {
 			faults = append(faults, err)
 		}
 	}

@@ -52,7 +52,7 @@ func TestBenchInterrupted(t *testing.T) {
 	var stdout bytes.Buffer
 	const runs = 500 // a run may be too short for a request, and then makes no connection
 	c := &benchCmd{Clients: slices.Repeat([]int{1}, runs), Duration: 20 * time.Millisecond, Batch: 1, Limit: 3, Format: "json"}
-	c.URL = server.URL
+	c.URL = &server.URL
 	err = c.Run(&system{ctx, nil, &stdout, io.Discard, nil})
 	shown := strings.Count(stdout.String(), "closed")
 	if err == nil || shown == 0 || err.Error() != fmt.Sprintf("interrupted in the run with 1 clients; %d of %d runs were completed", shown, runs) {

@@ -13,20 +13,31 @@ import (
 	"os"
 	"strings"
 
+	"nearside/matcher"
+
 	"github.com/alecthomas/kong"
 )
 
 // commands is the command line.
 type commands struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the API."`
-	Import  importCmd  `cmd:"" help:"Send objects or vectors to a server."`
-	Export  exportCmd  `cmd:"" help:"Write the objects of a server as lines of JSON."`
-	Match   matchCmd   `cmd:"" help:"Find the nearest faces on a server."`
-	Bench   benchCmd   `cmd:"" help:"Measure how fast a server answers."`
-	Doctor  doctorCmd  `cmd:"" help:"Check this machine and suggest fixes."`
-	Config  configCmd  `cmd:"" help:"Check and print the configuration."`
-	Plugin  pluginCmd  `cmd:"" help:"Write, check, test and measure plugins."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Serve the API."`
+	Import    importCmd    `cmd:"" help:"Send objects or vectors to a server."`
+	Export    exportCmd    `cmd:"" help:"Write the objects of a server as lines of JSON."`
+	Match     matchCmd     `cmd:"" help:"Find the nearest objects on a server."`
+	List      listCmd      `cmd:"" help:"Read and write lists on a server."`
+	Face      objectCmd    `cmd:"" help:"Read and write faces on a server."`
+	Event     objectCmd    `cmd:"" help:"Read and write events on a server."`
+	Attribute attributeCmd `cmd:"" help:"Read and write attributes on a server."`
+	Bench     benchCmd     `cmd:"" help:"Measure how fast a server answers."`
+	Doctor    doctorCmd    `cmd:"" help:"Check this machine and suggest fixes."`
+	Config    configCmd    `cmd:"" help:"Check and print the configuration."`
+	Plugin    pluginCmd    `cmd:"" help:"Write, check, test and measure plugins."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+// newCommands returns the command line before it is parsed.
+func newCommands() *commands {
+	return &commands{Face: newObjectCmd(matcher.Faces), Event: newObjectCmd(matcher.Events), Attribute: newAttributeCmd()}
 }
 
 // system is the environment of a command.
@@ -54,7 +65,7 @@ func runCommand(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signalContext()
 	defer stop()
 	helpPrinted := false
-	parser, err := kong.New(&commands{},
+	parser, err := kong.New(newCommands(),
 		kong.Name("nearside"),
 		kong.Description("A Lua-scripted, high-throughput matching server for descriptors."),
 		kong.Writers(stdout, stderr),

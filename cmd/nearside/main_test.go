@@ -1,10 +1,14 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -27,6 +31,8 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("DATA", data)
+			env.Setenv("TABLES", filepath.Join(data, "../../internal/vectors/testdata"))
+			env.Setenv("TESTDATA", filepath.Join(data, "../../cmd/nearside/testdata"))
 			env.Setenv("PLUGINS", filepath.Join(data, "../../plugins"))
 			env.Setenv("NO_PROXY", "*")
 			return nil
@@ -34,6 +40,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fakeserver": startFakeServer,
 			"bytes":      writeBytes,
+			"compress":   compressFiles,
+			"cut":        cutFile,
 		},
 	})
 }
@@ -47,4 +55,31 @@ func writeBytes(ts *testscript.TestScript, neg bool, args []string) {
 	text, err := unquote(args[1])
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(text), 0o600))
+}
+
+// compressFiles is the script command `compress FILE...`. It writes FILE.gz and FILE.zst.
+func compressFiles(ts *testscript.TestScript, _ bool, args []string) {
+	for _, name := range args {
+		path := ts.MkAbs(name)
+		data, err := os.ReadFile(path)
+		ts.Check(err)
+		var zipped bytes.Buffer
+		w := gzip.NewWriter(&zipped)
+		_, err = w.Write(data)
+		ts.Check(errors.Join(err, w.Close()))
+		ts.Check(os.WriteFile(path+".gz", zipped.Bytes(), 0o600))
+		encoder, err := zstd.NewWriter(nil)
+		ts.Check(err)
+		ts.Check(os.WriteFile(path+".zst", encoder.EncodeAll(data, nil), 0o600))
+	}
+}
+
+// cutFile is the script command `cut FROM TO`. It copies a file without its last byte.
+func cutFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: cut FROM TO")
+	}
+	data, err := os.ReadFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), data[:len(data)-1], 0o600))
 }

@@ -6,31 +6,34 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"path/filepath"
+	"slices"
 	"strconv"
-	"strings"
 
-	"nearside/internal/vectors"
 	"nearside/matcher"
 )
 
 type matchCmd struct {
 	remoteFlag
-	Input   string `arg:"" name:"file|face_id" help:"Face of the server, or a file: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
-	List    string `help:"Only the faces of this list." placeholder:"ID"`
-	Version uint32 `help:"Descriptor version of a vector file, or the version that the face must have." placeholder:"N"`
-	Limit   int    `help:"Maximum number of matches per reference." default:"5" placeholder:"K"`
-	Explain bool   `help:"Explain each answer: the matchers, the prefilters, rows, scan and time. With --json, the answers contain their plans."`
-	JSON    bool   `help:"Print the server's answers as one JSON array."`
+	candidateFlags
+	Inputs    []string `arg:"" name:"file|id" help:"Ids of objects of the server, or files: .ndjson, .bvecs, .fvecs, .npy, or - for lines of JSON on the standard input."`
+	Type      string   `help:"Type of the descriptors: ${enum}." enum:"face,body" default:"face"`
+	Reference string   `help:"Type of the ids: face, event, attribute, face_external_id, event_external_id or event_track_id (default: face, with --type body event). All arguments are then ids." placeholder:"TYPE"`
+	Version   uint32   `help:"Descriptor version of a vector file, or the version that the object must have." placeholder:"N"`
+	Together  bool     `help:"Treat all references, at most 32, as pictures of one person."`
+	Fuse      string   `help:"How --together ranks a match: best (its smallest distance to a reference) or mean (the average over the references) (default: best)." placeholder:"best|mean"`
+	Explain   bool     `help:"Explain each answer: the matchers, the prefilters, rows, scan and time. With --json, the answers contain their plans."`
+	JSON      bool     `help:"Print the server's answers as one JSON array."`
 }
 
 // Help is printed below the flags.
 func (*matchCmd) Help() string {
 	return `Examples:
 
-    nearside match 5dc73618-3df8-563e-bc95-4cff773c93ec --limit 3
+    nearside match 5dc73618-3df8-563e-bc95-4cff773c93ec --limit 3 --exclude-self
     nearside match queries.bvecs --version 1128 --list 0b8ee4e5-31fd-46ba-9df0-2b1a5a4b9f3e
     nearside match queries.bvecs --version 1128 --explain
+    nearside match --reference face_external_id gate-7 --filter age__gte=18 --threshold 0.8 --group external_id
+    nearside match --type body 7b1c2f0e-5b0a-4c58-9d57-0a3f5f0c9a11 --filter sources='["cam-1", "cam-2"]' --count
 
 Every row of a file is a reference. --explain marks the matcher that answered with *.
 
@@ -44,18 +47,18 @@ const batchReferences = 64
 
 // Run matches the references.
 func (c *matchCmd) Run(s *system) error {
-	if c.Limit < 1 {
-		return usagef("--limit: must be above 0, got %d", c.Limit)
+	if err := c.checkFlags(); err != nil {
+		return err
 	}
-	filters := map[string]any{"origin": matcher.Faces.String()}
-	if c.List != "" {
-		id, err := matcher.ParseID(c.List)
-		if err != nil {
-			return usagef("--list: %v", err)
-		}
-		filters["list_id"] = id.String()
+	origin, err := c.originOf(c.Type)
+	if err != nil {
+		return err
 	}
-	server, err := newClient("--url", c.URL)
+	set, err := c.set(origin)
+	if err != nil {
+		return err
+	}
+	server, err := c.client(s)
 	if err != nil {
 		return err
 	}
@@ -64,8 +67,10 @@ func (c *matchCmd) Run(s *system) error {
 		return err
 	}
 	defer refs.close()
-	set := map[string]any{"filters": filters, "limit": c.Limit, "targets": []string{"face_id", "external_id", "similarity", "distance"}}
-	out := c.printer(s.stdout)
+	if c.Together {
+		refs, batch = &together{from: refs, fuse: c.Fuse}, 1
+	}
+	out := c.printer(s.stdout, origin)
 	answered := 0
 	for {
 		asked, err := takeReferences(refs, batch)
@@ -86,9 +91,28 @@ func (c *matchCmd) Run(s *system) error {
 	}
 }
 
+// checkFlags checks flags that depend on each other.
+func (c *matchCmd) checkFlags() error {
+	switch {
+	case c.Fuse != "" && !c.Together:
+		return usagef("--fuse: must be given with --together only")
+	case c.Fuse != "" && c.Fuse != "best" && c.Fuse != "mean":
+		return usagef("--fuse: must be best or mean, got %q", c.Fuse)
+	case len(c.Targets) > 0 && !c.JSON:
+		return usagef("--targets: needs --json; the table has columns of its own")
+	case c.Reference != "" && !slices.Contains(referenceTypes, matcher.ReferenceType(c.Reference)):
+		return usagef("--reference: must be one of %s, got %q", joinTypes(referenceTypes), c.Reference)
+	}
+	return nil
+}
+
 // ask sends one request and prints its answer.
 func (c *matchCmd) ask(s *system, server *client, asked []*reference, set map[string]any, out printer) error {
-	data, err := server.call(s.ctx, http.MethodPost, "/1/matcher/faces", c.query(), map[string]any{
+	path := "/1/matcher/faces"
+	if c.Type == matcher.BodyDescriptor.String() {
+		path = "/1/matcher/bodies"
+	}
+	data, err := server.call(s.ctx, http.MethodPost, path, c.query(), map[string]any{
 		"references": asked, "candidates": []any{set},
 	})
 	if err != nil {
@@ -97,14 +121,14 @@ func (c *matchCmd) ask(s *system, server *client, asked []*reference, set map[st
 	return out.answer(data)
 }
 
-func (c *matchCmd) printer(w io.Writer) printer {
+func (c *matchCmd) printer(w io.Writer, o matcher.Origin) printer {
 	switch {
 	case c.JSON:
 		return &jsonPrinter{w: w}
 	case c.Explain:
 		return &explainPrinter{w: w}
 	default:
-		return &tablePrinter{w: w}
+		return &tablePrinter{w: w, idField: o.Singular() + "_id", offset: c.Offset, grouped: c.Group != ""}
 	}
 }
 
@@ -117,46 +141,4 @@ func (c *matchCmd) query() url.Values {
 		query.Set("explain", "1")
 	}
 	return query
-}
-
-// references opens the references, and returns the number of references per request.
-func (c *matchCmd) references(s *system, server *client) (references, int, error) {
-	if id, err := matcher.ParseID(c.Input); err == nil {
-		return &oneReference{&reference{Type: matcher.RefFace, ID: id.String()}}, 1, nil
-	}
-	format, isVectors := vectors.FormatOf(c.Input)
-	switch {
-	case isVectors && format == vectors.Ivecs:
-		return nil, 0, usagef("%s: .ivecs files hold row numbers, not descriptors", c.Input)
-	case isVectors && c.Version == 0:
-		return nil, 0, usagef("%s: vectors need --version, their descriptor version", c.Input)
-	case !isVectors && c.Input != "-" && strings.ToLower(filepath.Ext(c.Input)) != ".ndjson":
-		return nil, 0, usagef("%s: must be a face_id or one of .ndjson, .bvecs, .fvecs, .npy, -", c.Input)
-	}
-	config, err := server.config(s.ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	batch := min(batchReferences, config.referencesMax)
-	if !isVectors {
-		j := job{path: c.Input}
-		if err := j.checkFile(nil); err != nil {
-			return nil, 0, err
-		}
-		lines, err := j.openSource(s.ctx, nil, matcher.Faces, untilInterrupted(s.ctx, s.stdin))
-		return &textReferences{path: c.Input, lines: lines}, batch, err
-	}
-	v, err := versionOf(c.Version, config)
-	if err != nil {
-		return nil, 0, err
-	}
-	if v.Type != matcher.FaceDescriptor {
-		return nil, 0, fmt.Errorf("--version: must be of type face, got %d of type %s", v.Number, v.Type)
-	}
-	file, err := openVectors(c.Input, format, v)
-	if err != nil {
-		return nil, 0, err
-	}
-	(&job{path: c.Input, note: file.rows.Conversion()}).showNote(s)
-	return &vectorReferences{vectorFile: file, path: c.Input, version: v.Number, row: make([]byte, v.Size())}, batch, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -25,7 +26,7 @@ type jsonPrinter struct {
 func (p *jsonPrinter) answer(data []byte) error {
 	var items []json.RawMessage
 	if err := json.Unmarshal(data, &items); err != nil {
-		return fmt.Errorf("server: /1/matcher/faces: %w", err)
+		return fmt.Errorf("server: answer of a match: %w", err)
 	}
 	for _, item := range items {
 		before := ",\n"
@@ -52,13 +53,19 @@ func (p *jsonPrinter) end() error {
 // tablePrinter prints a row for each match. Its columns have fixed widths, because it
 // prints an answer before it knows the next one.
 type tablePrinter struct {
-	w    io.Writer
-	rows int
+	w       io.Writer
+	idField string // of the candidates
+	offset  int    // matches that were skipped before the first one
+	grouped bool   // whether the table has a column with the groups
+	rows    int
 }
 
 // row writes a line without trailing blanks.
-func (p *tablePrinter) row(reference string, rank any, faceID, externalID, similarity, distance string) error {
-	line := fmt.Sprintf("%-36s  %4v  %-36s  %-24s  %10s  %s", reference, rank, faceID, externalID, similarity, distance)
+func (p *tablePrinter) row(reference string, rank any, id, externalID, similarity, distance, group string) error {
+	line := fmt.Sprintf("%-36s  %4v  %-36s  %-24s  %10s  %s", reference, rank, id, externalID, similarity, distance)
+	if p.grouped {
+		line = fmt.Sprintf("%-36s  %4v  %-36s  %-24s  %10s  %-20s  %s", reference, rank, id, externalID, similarity, distance, group)
+	}
 	_, err := fmt.Fprintln(p.w, strings.TrimRight(line, " "))
 	return err
 }
@@ -66,28 +73,47 @@ func (p *tablePrinter) row(reference string, rank any, faceID, externalID, simil
 func (p *tablePrinter) answer(data []byte) error {
 	answer, err := wire.ParseAnswer(wire.JSON, data)
 	if err != nil {
-		return fmt.Errorf("server: /1/matcher/faces: %w", err)
+		return fmt.Errorf("server: answer of a match: %w", err)
+	}
+	extras, err := parseExtras(data, answer)
+	if err != nil {
+		return err
 	}
 	if p.rows == 0 {
-		if err := p.row("reference", "rank", "face_id", "external_id", "similarity", "distance"); err != nil {
+		if err := p.row("reference", "rank", p.idField, "external_id", "similarity", "distance", "group"); err != nil {
 			return err
 		}
 	}
-	for _, item := range answer {
+	for i := range answer {
 		p.rows++
-		found := 0
-		for _, set := range item.Matches {
-			for _, row := range set.Rows {
-				found++
-				err := p.row(item.Reference.ID, found, row.Object.ID.String(), row.Object.ExternalID,
-					strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64))
-				if err != nil {
-					return err
-				}
+		if err := p.item(&answer[i], extras[i].Matches); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// item prints the matches of one reference.
+func (p *tablePrinter) item(item *wire.AnswerItem, extras []setExtras) error {
+	found := 0
+	for i, set := range item.Matches {
+		for j, row := range set.Rows {
+			found++
+			err := p.row(item.Reference.ID, p.offset+found, row.Object.ID.String(), row.Object.ExternalID,
+				strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64), oneLine(extras[i].Result[j].Group))
+			if err != nil {
+				return err
 			}
 		}
-		if found == 0 {
-			if err := p.row(item.Reference.ID, "-", "(no match)", "", "", ""); err != nil {
+	}
+	if found == 0 {
+		if err := p.row(item.Reference.ID, "-", "(no match)", "", "", "", ""); err != nil {
+			return err
+		}
+	}
+	for i := range extras {
+		if count := extras[i].Count; count != nil {
+			if err := p.row(item.Reference.ID, "-", fmt.Sprintf("(%d in all)", *count), "", "", "", ""); err != nil {
 				return err
 			}
 		}
@@ -96,3 +122,31 @@ func (p *tablePrinter) answer(data []byte) error {
 }
 
 func (p *tablePrinter) end() error { return nil }
+
+// itemExtras are parts of the answer to one reference that only some requests ask for.
+type itemExtras struct{ Matches []setExtras }
+
+// setExtras are those parts of a candidate set.
+type setExtras struct {
+	Count  *int64 // nil: the answer has no count
+	Result []struct{ Group string }
+}
+
+// parseExtras reads these parts of an answer. The result has an element for each item,
+// candidate set and row of answer.
+func parseExtras(data []byte, answer wire.Answer) (extras []itemExtras, err error) {
+	if err := json.Unmarshal(data, &extras); err != nil {
+		return nil, fmt.Errorf("server: answer of a match: %w", err)
+	}
+	same := len(extras) == len(answer)
+	for i := 0; same && i < len(answer); i++ {
+		same = len(extras[i].Matches) == len(answer[i].Matches)
+		for j := 0; same && j < len(answer[i].Matches); j++ {
+			same = len(extras[i].Matches[j].Result) == len(answer[i].Matches[j].Rows)
+		}
+	}
+	if !same {
+		return nil, errors.New("server: answer of a match: a field is repeated")
+	}
+	return extras, nil
+}

@@ -17,6 +17,10 @@ type reference struct {
 	Type matcher.ReferenceType `json:"type"`
 	ID   string                `json:"id"`
 	Data any                   `json:"data,omitempty"`
+
+	// Only for typeTogether.
+	References []*reference `json:"references,omitempty"`
+	Fuse       string       `json:"fuse,omitempty"`
 }
 
 // references returns references one after the other, and io.EOF at the end.
@@ -41,7 +45,7 @@ func takeReferences(refs references, n int) ([]*reference, error) {
 	return all, nil
 }
 
-// oneReference returns one reference, a face of the server.
+// oneReference returns one reference.
 type oneReference struct{ left *reference }
 
 func (o *oneReference) next() (*reference, error) {
@@ -76,7 +80,7 @@ func (v *vectorReferences) next() (*reference, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("%s: %w", v.path, err)
 	}
-	return &reference{matcher.RefRaw, number, rawDescriptor{v.version, base64.StdEncoding.EncodeToString(v.row)}}, nil
+	return &reference{Type: matcher.RefRaw, ID: number, Data: rawDescriptor{v.version, base64.StdEncoding.EncodeToString(v.row)}}, nil
 }
 
 // textReferences returns the lines of a file of objects. The id of a reference is the
@@ -86,6 +90,8 @@ type textReferences struct {
 	lines source
 	line  int64
 	buf   []byte
+
+	descriptor string // the name of the descriptor in events
 }
 
 func (t *textReferences) close() { t.lines.close() }
@@ -100,7 +106,7 @@ func (t *textReferences) next() (*reference, error) {
 			}
 			return nil, fmt.Errorf("%s: line %d: %w", t.path, t.line, err)
 		}
-		r, err := parseReference(t.buf, "line "+strconv.FormatInt(t.line, 10))
+		r, err := t.parse("line " + strconv.FormatInt(t.line, 10))
 		if err != nil {
 			return nil, fmt.Errorf("%s: line %d: %w", t.path, t.line, err)
 		}
@@ -110,27 +116,36 @@ func (t *textReferences) next() (*reference, error) {
 	}
 }
 
-// parseReference makes a reference from the line of an object, or returns nil for a
-// blank line. It does not check the descriptor; the server does.
-func parseReference(line []byte, name string) (*reference, error) {
-	if len(bytes.TrimSpace(line)) == 0 {
+// parse makes a reference from the line of an object, or returns nil for a blank line.
+// name is its id if the object has none. It does not check the descriptor; the server
+// does.
+func (t *textReferences) parse(name string) (*reference, error) {
+	if len(bytes.TrimSpace(t.buf)) == 0 {
 		return nil, nil
 	}
-	var object struct {
-		FaceID     string          `json:"face_id"`
-		Descriptor json.RawMessage `json:"descriptor"`
-	}
-	if err := json.Unmarshal(line, &object); err != nil {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(t.buf, &object); err != nil {
 		return nil, err
 	}
-	if object.FaceID != "" {
-		name = object.FaceID
+	descriptor, idFields := object["descriptor"], []string{"face_id", "attribute_id"}
+	if isAbsent(descriptor) { // an event
+		descriptor, idFields = object[t.descriptor], []string{"event_id"}
 	}
-	switch {
-	case len(object.Descriptor) == 0 || string(object.Descriptor) == "null":
+	if isAbsent(descriptor) {
 		return nil, errors.New("descriptor: is missing")
-	case object.Descriptor[0] == '"': // an SDK binary
-		return &reference{matcher.RefSDK, name, object.Descriptor}, nil
 	}
-	return &reference{matcher.RefRaw, name, object.Descriptor}, nil
+	for _, field := range idFields {
+		var id string
+		if json.Unmarshal(object[field], &id) == nil && id != "" { // otherwise the name stays
+			name = id
+		}
+	}
+	r := &reference{Type: matcher.RefRaw, ID: name, Data: descriptor}
+	if descriptor[0] == '"' { // an SDK binary
+		r.Type = matcher.RefSDK
+	}
+	return r, nil
 }
+
+// isAbsent reports whether a field is missing or null.
+func isAbsent(value json.RawMessage) bool { return value == nil || string(value) == "null" }

@@ -41,7 +41,7 @@ func (s skippedLineError) Error() string { return string(s) }
 var errLongLine = skippedLineError(fmt.Sprintf("line is longer than %d bytes and was not sent", lineBytesMax))
 
 // checkFile checks that the file can be opened, and that its vectors fit version v.
-func (j *job) checkFile(v *matcher.Version) error {
+func (j *job) checkFile(v *matcher.Version, o matcher.Origin) error {
 	if j.path == "-" {
 		return nil
 	}
@@ -55,11 +55,14 @@ func (j *job) checkFile(v *matcher.Version) error {
 	if info.Mode().IsRegular() {
 		j.bytes = info.Size()
 	}
-	if j.vectors {
-		if j.bytes < 0 { // a pipe cannot be read twice: first for the hash, then for the rows
-			return fmt.Errorf("%s: is not a regular file", j.path)
-		}
-		f, err := openVectors(j.path, j.format, v)
+	if j.hasRows() && j.bytes < 0 { // a pipe cannot be read twice: first for the hash, then for the rows
+		return fmt.Errorf("%s: is not a regular file", j.path)
+	}
+	switch {
+	case j.table != "":
+		return j.checkTable(v, o)
+	case j.vectors:
+		f, err := openVectors(j.path, j.inputFormat, v)
 		if err != nil {
 			return err
 		}
@@ -67,11 +70,11 @@ func (j *job) checkFile(v *matcher.Version) error {
 		f.close()
 		return nil
 	}
-	file, err := os.Open(j.path)
+	in, err := openInput(j.path, j.inputFormat)
 	if err != nil {
 		return err
 	}
-	closeRead(file)
+	in.close()
 	return nil
 }
 
@@ -85,13 +88,13 @@ func (j *job) openSource(ctx context.Context, v *matcher.Version, origin matcher
 }
 
 func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.Origin, stdin io.Reader) (source, error) {
-	if !j.vectors {
+	if !j.hasRows() {
 		s, in := &textSource{}, stdin
 		if j.bytes < 0 {
 			s.live = ctx
 		}
 		if j.path != "-" {
-			file, err := os.Open(j.path)
+			file, err := openInput(j.path, j.inputFormat)
 			if err != nil {
 				return nil, err
 			}
@@ -103,11 +106,14 @@ func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.
 	hash := ""
 	if !j.contentIDs {
 		var err error
-		if hash, err = contentHash(ctx, j.path); err != nil {
+		if hash, err = contentHash(ctx, j.path, j.inputFormat); err != nil {
 			return nil, err
 		}
 	}
-	f, err := openVectors(j.path, j.format, v)
+	if j.table != "" {
+		return j.openTableSource(hash, v, origin)
+	}
+	f, err := openVectors(j.path, j.inputFormat, v)
 	if err != nil {
 		return nil, err
 	}
@@ -117,8 +123,8 @@ func (j *job) openLines(ctx context.Context, v *matcher.Version, origin matcher.
 // textSource is a file of JSON lines.
 type textSource struct {
 	in   *bufio.Reader
-	file *os.File        // nil: the standard input
-	read int64           // bytes
+	file *inputFile      // nil: the standard input
+	read int64           // bytes after decompression
 	live context.Context // context of the import, if another program may be writing the lines; nil: a regular file
 }
 
@@ -142,11 +148,16 @@ func (s *textSource) cutError() error {
 	}
 }
 
-func (s *textSource) offset() int64 { return s.read }
+func (s *textSource) offset() int64 {
+	if s.file != nil {
+		return s.file.count
+	}
+	return s.read
+}
 
 func (s *textSource) close() {
 	if s.file != nil {
-		closeRead(s.file)
+		s.file.close()
 	}
 }
 
@@ -206,18 +217,15 @@ type vectorSource struct {
 func newVectorSource(f *vectorFile, hash string, v *matcher.Version, origin matcher.Origin) *vectorSource {
 	s := &vectorSource{
 		vectorFile: f, idField: origin.Singular() + "_id",
-		descriptor: "descriptor", version: v.Number, row: make([]byte, f.rows.RowSize()),
+		descriptor: descriptorField(v, origin), version: v.Number, row: make([]byte, f.rows.RowSize()),
 	}
 	if hash != "" {
 		s.name = "nearside:" + hash + ":"
 	}
-	if origin == matcher.Events {
-		s.descriptor = v.Type.String() + "_descriptor"
-	}
 	return s
 }
 
-func (s *vectorSource) offset() int64 { return s.rows.Offset() }
+func (s *vectorSource) offset() int64 { return s.in.count }
 
 func (s *vectorSource) appendLine(dst []byte) ([]byte, error) {
 	number := strconv.FormatInt(s.rows.Row(), 10)
@@ -238,36 +246,53 @@ func (s *vectorSource) appendLine(dst []byte) ([]byte, error) {
 	dst = append(dst, number...)
 	dst = append(dst, `","`...)
 	dst = append(dst, s.descriptor...)
-	dst = append(dst, `":{"version":`...)
-	dst = strconv.AppendUint(dst, uint64(s.version), 10)
-	dst = append(dst, `,"data":"`...)
-	dst = wire.AppendBase64(dst, s.row)
-	return append(dst, "\"}}\n"...), nil
+	dst = append(dst, `":`...)
+	dst = appendDescriptor(dst, s.version, s.row)
+	return append(dst, "}\n"...), nil
 }
 
-// contentHash returns the first 16 hex digits of a file's SHA-256.
-func contentHash(ctx context.Context, path string) (string, error) {
-	file, err := os.Open(path)
+// appendDescriptor appends a descriptor as JSON.
+func appendDescriptor(dst []byte, version uint32, data []byte) []byte {
+	dst = append(dst, `{"version":`...)
+	dst = strconv.AppendUint(dst, uint64(version), 10)
+	dst = append(dst, `,"data":"`...)
+	dst = wire.AppendBase64(dst, data)
+	return append(dst, `"}`...)
+}
+
+// descriptorField returns the name of the descriptor of objects of o.
+func descriptorField(v *matcher.Version, o matcher.Origin) string {
+	if o == matcher.Events {
+		return v.Type.String() + "_descriptor"
+	}
+	return "descriptor"
+}
+
+// contentHash returns the first 16 hex digits of the SHA-256 of a file's content. A
+// compressed file has the hash of what it contains, so that its objects have the same ids
+// as those of the file before it was compressed.
+func contentHash(ctx context.Context, path string, f inputFormat) (string, error) {
+	in, err := openInput(path, f)
 	if err != nil {
 		return "", err
 	}
-	defer closeRead(file)
+	defer in.close()
 	hash := sha256.New()
 	block := make([]byte, 1<<20)
 	for ctx.Err() == nil {
-		n, err := file.Read(block)
+		n, err := in.Read(block)
 		hash.Write(block[:n])
 		switch {
 		case errors.Is(err, io.EOF):
 			return hex.EncodeToString(hash.Sum(nil))[:16], nil
 		case err != nil:
-			return "", err
+			return "", fmt.Errorf("%s: %w", path, err)
 		}
 	}
 	return "", context.Cause(ctx)
 }
 
-// showNote prints how the values of a file are converted, if they are.
+// showNote prints how the values of a file are converted, and which are not imported.
 func (j *job) showNote(s *system) {
 	if j.note != "" {
 		_, _ = fmt.Fprintf(s.stderr, "nearside: %s: %s\n", j.path, j.note) // the note is not essential

@@ -145,9 +145,9 @@ func TestManyRequests(t *testing.T) {
 
 // TestRealVectors reads a real vector file: every row becomes a line.
 func TestRealVectors(t *testing.T) {
-	j := job{path: "../../bench/data/sift-base.bvecs", vectors: true}
+	j := job{path: "../../bench/data/sift-base.bvecs", inputFormat: inputFormat{vectors: true}}
 	v := &matcher.Version{Number: 1128, Length: 128, Scale: 128}
-	if err := j.checkFile(v); err != nil {
+	if err := j.checkFile(v, matcher.Faces); err != nil {
 		t.Fatal(err)
 	}
 	lines, err := j.openSource(context.Background(), v, matcher.Faces, nil)

@@ -185,7 +185,7 @@ func acceptedOf(err error) int64 {
 // lineName returns the name of a line, counted from 1, in messages. For a vector it is
 // the row, counted from 0.
 func (j *job) lineName(line int64) string {
-	if j.vectors {
+	if j.hasRows() {
 		return fmt.Sprintf("row %d", line-1)
 	}
 	return fmt.Sprintf("line %d", line)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -12,28 +11,28 @@ import (
 
 // vectorFile is an open file of vectors that fit a descriptor version.
 type vectorFile struct {
-	file *os.File
+	in   *inputFile
 	rows *vectors.Reader
 }
 
 // openVectors opens the file at path and checks that its vectors fit version v.
-func openVectors(path string, format vectors.Format, v *matcher.Version) (*vectorFile, error) {
-	file, err := os.Open(path)
+func openVectors(path string, f inputFormat, v *matcher.Version) (*vectorFile, error) {
+	in, err := openInput(path, f)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := vectors.NewReader(file, format)
+	rows, err := vectors.NewReader(in, f.format)
 	if err == nil {
 		err = checkRowsFit(rows, v)
 	}
 	if err != nil {
-		closeRead(file)
+		in.close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &vectorFile{file, rows}, nil
+	return &vectorFile{in, rows}, nil
 }
 
-func (f *vectorFile) close() { closeRead(f.file) }
+func (f *vectorFile) close() { f.in.close() }
 
 // checkRowsFit returns an error if rows do not fit v.
 func checkRowsFit(rows *vectors.Reader, v *matcher.Version) error {

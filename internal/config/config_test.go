@@ -219,7 +219,7 @@ func TestPluginNames(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	c, warnings, err := Read(writeFile(t, "plugins: {active: [a, a.lua, b]}"), []string{"NEARSIDE_LISTN=x", "NEARSIDE_SERVICE_HOST=1", "NEARSIDE=1"}, nil)
+	c, warnings, err := Read(writeFile(t, "plugins: {active: [a, a.lua, b]}"), []string{"NEARSIDE_LISTN=x", "NEARSIDE_SERVICE_HOST=1", "NEARSIDE=1", "NEARSIDE_URL=http://h"}, nil)
 	want := []string{
 		"environment: NEARSIDE_LISTN is not a known setting; did you mean NEARSIDE_LISTEN?",
 		"environment: NEARSIDE_SERVICE_HOST is not a known setting",

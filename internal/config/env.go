@@ -18,6 +18,10 @@ var activeVariables = []string{
 	"LUNA_PYTHON_MATCHER_ACTIVE_PLUGINS",
 }
 
+// URLVariable is the variable with the address of the server for the commands that are
+// clients. It sets no key.
+const URLVariable = "NEARSIDE_URL"
+
 // envName returns the name of the variable for a key.
 func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
@@ -48,7 +52,7 @@ func (r *reader) readEnv(env []string) (warnings []string) {
 		}
 	}
 	for name := range given {
-		if !strings.HasPrefix(name, envPrefix) || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
+		if !strings.HasPrefix(name, envPrefix) || name == URLVariable || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
 			continue
 		}
 		warning := fmt.Sprintf("environment: %s is not a known setting", name)

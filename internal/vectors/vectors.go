@@ -1,5 +1,6 @@
 // Package vectors reads files of vectors row by row: .bvecs, .fvecs and
-// .ivecs, and .npy arrays of uint8, float16, float32 or float64.
+// .ivecs, and .npy arrays of uint8, float16, float32 or float64. It also reads .csv and
+// .parquet files, whose rows have other values beside a vector; see [Table].
 //
 // A [Reader] uses buffers of limited size, whatever sizes the header of a file
 // claims. All rows of a file have the same dimension. A Reader returns a row as the
@@ -132,9 +133,6 @@ func (r *Reader) RowSize() int { return r.dim * r.element.Size() }
 
 // Row returns the number of rows read so far.
 func (r *Reader) Row() int64 { return r.row }
-
-// Offset returns the number of bytes of the file read so far.
-func (r *Reader) Offset() int64 { return r.offset }
 
 // Next reads the next row into dst, whose length must be RowSize. At the end of the
 // file it returns io.EOF, not wrapped. An error names the zero-based row and the

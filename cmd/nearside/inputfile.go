@@ -1,0 +1,136 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"nearside/internal/vectors"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// inputFormat is the format of a file of an import. Without vectors and table, the file
+// has lines of JSON.
+type inputFormat struct {
+	vectors     bool           // whether it is a vector file
+	format      vectors.Format // of a vector file
+	table       string         // ".csv", ".parquet" or ""
+	compression string         // ".gz", ".zst" or ""
+}
+
+// importFormats are the formats in messages.
+const importFormats = ".ndjson, .csv, .parquet, .bvecs, .fvecs, .npy, each also with .gz or .zst, or -"
+
+// inputFormatOf returns the format of a file by its name, or false if it is unknown.
+func inputFormatOf(path string) (inputFormat, bool) {
+	f := inputFormat{}
+	if path == "-" {
+		return f, true
+	}
+	extension := strings.ToLower(filepath.Ext(path))
+	if extension == ".gz" || extension == ".zst" {
+		f.compression = extension
+		path = strings.TrimSuffix(path, filepath.Ext(path))
+		extension = strings.ToLower(filepath.Ext(path))
+	}
+	switch extension {
+	case ".ndjson":
+		return f, true
+	case ".csv", ".parquet":
+		f.table = extension
+		return f, true
+	}
+	f.format, f.vectors = vectors.FormatOf(path)
+	return f, f.vectors
+}
+
+// hasRows reports whether the lines of the import are rows of a file, which have the
+// descriptor version of --version.
+func (f inputFormat) hasRows() bool { return f.vectors || f.table != "" }
+
+// inputFile reads a file, and decompresses it if it is compressed.
+type inputFile struct {
+	io.Reader
+	file  *os.File
+	count int64 // bytes of the file that were read
+	end   func()
+}
+
+// windowMax bounds the memory that a zstd file can claim. It is the limit of the program
+// zstd, too.
+const windowMax = 128 << 20
+
+// openInput opens the file at path.
+func openInput(path string, f inputFormat) (*inputFile, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	in := &inputFile{file: file, end: func() {}}
+	counted := &countingReader{file, &in.count}
+	switch f.compression {
+	case "":
+		in.Reader = counted
+		return in, nil
+	case ".gz":
+		r, zipErr := gzip.NewReader(counted)
+		in.Reader, err = r, zipErr
+	case ".zst":
+		// With one worker, the decoder has no goroutines.
+		r, zipErr := zstd.NewReader(counted, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(windowMax))
+		if err = zipErr; err == nil {
+			in.Reader, in.end = r, r.Close
+		}
+	}
+	if err != nil {
+		closeRead(file)
+		return nil, fmt.Errorf("%s: %w", path, decompressError(f, err))
+	}
+	in.Reader = &decompressor{in.Reader, f}
+	return in, nil
+}
+
+func (in *inputFile) close() {
+	in.end()
+	closeRead(in.file)
+}
+
+// countingReader counts the bytes that are read.
+type countingReader struct {
+	io.Reader
+	count *int64
+}
+
+func (r *countingReader) Read(b []byte) (int, error) {
+	n, err := r.Reader.Read(b)
+	*r.count += int64(n)
+	return n, err
+}
+
+// decompressor distinguishes the errors of decompression from the end of the data.
+type decompressor struct {
+	io.Reader
+	format inputFormat
+}
+
+func (d *decompressor) Read(b []byte) (int, error) {
+	n, err := d.Reader.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = decompressError(d.format, err)
+	}
+	return n, err
+}
+
+// decompressError returns an error that no reader mistakes for the end of the file.
+func decompressError(f inputFormat, err error) error {
+	name := strings.TrimPrefix(f.compression, ".")
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: the compressed data ends too early", name)
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
