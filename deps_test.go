@@ -29,7 +29,7 @@ const module = "nearside"
 // lower layers, never its neighbours.
 var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
-	{"internal/exp"},
+	{"internal/coding", "internal/exp"},
 	{"matcher"},
 	{"matcher/wire", "matcher/idindex", "internal/oracle"},
 	{"matcher/store"},
@@ -67,6 +67,7 @@ var owners = map[string]string{
 	"github.com/cloudwego/hertz":               "internal/server",
 	"github.com/cockroachdb/pebble/v2":         "matcher/store",
 	"github.com/google/uuid":                   "matcher",
+	"github.com/klauspost/compress":            "internal/coding",
 	"github.com/klauspost/cpuid/v2":            "simd",
 	"github.com/knadh/koanf":                   "internal/config",
 	"github.com/lmittmann/tint":                "cmd/nearside",
