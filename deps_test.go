@@ -29,7 +29,7 @@ const module = "nearside"
 // lower layers, never its neighbours.
 var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
-	{"internal/exp"},
+	{"internal/coding", "internal/exp"},
 	{"matcher"},
 	{"matcher/wire", "matcher/idindex", "internal/oracle"},
 	{"matcher/store"},
@@ -67,12 +67,11 @@ var owners = map[string]string{
 	"github.com/cloudwego/hertz":               "internal/server",
 	"github.com/cockroachdb/pebble/v2":         "matcher/store",
 	"github.com/google/uuid":                   "matcher",
-	"github.com/klauspost/compress":            "cmd/nearside",
+	"github.com/klauspost/compress":            "internal/coding",
 	"github.com/klauspost/cpuid/v2":            "simd",
 	"github.com/knadh/koanf":                   "internal/config",
 	"github.com/lmittmann/tint":                "cmd/nearside",
 	"github.com/panjf2000/ants/v2":             "matcher/memory/scan",
-	"github.com/parquet-go/parquet-go":         "internal/vectors",
 	"github.com/prometheus/client_golang":      "internal/telemetry",
 	"github.com/rabbitmq/amqp091-go":           "lua/ns/amqp",
 	"github.com/redis/go-redis/v9":             "lua/ns/redis",

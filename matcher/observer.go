@@ -23,17 +23,33 @@ type RequestPoint struct {
 	Duration  time.Duration
 }
 
+// MatchKind is a kind of match. Its values are names in monitoring points.
+type MatchKind string
+
+// The kinds of matches.
+const (
+	MatchFaces  MatchKind = "match_face"
+	MatchBodies MatchKind = "match_body"
+	MatchRaw    MatchKind = "raw"
+	MatchCross  MatchKind = "cross_match"
+)
+
 // MatchPoint describes what one matcher did for one request.
 type MatchPoint struct {
 	Time      time.Time
+	Kind      MatchKind
 	Matcher   string
-	Origin    Origin
+	Origin    Origin // of the candidates; not for MatchRaw
 	RequestID string
-	Subs      int // sub-requests answered
+	Subs      int // sub-requests answered; for MatchRaw: references
 	Rows      int // rows compared, over all of them
 	Matches   int // rows returned, over all of them
-	Duration  time.Duration
-	Err       error // the first one
+	// ListRows is the largest number of rows that one sub-request compared within one list;
+	// -1: no candidate set is within one list.
+	ListRows int
+	Loading  time.Duration // of the descriptors of the references, before Duration begins
+	Duration time.Duration
+	Err      error // the first one
 }
 
 // Observers passes every call on to each observer, in order.

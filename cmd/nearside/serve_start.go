@@ -50,7 +50,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		Process: s.pressure.figures,
 		Remotes: s.remotes.States,
 	})
-	s.observers = matcher.Observers{s.points, &telemetry.Points{Emit: s.emit, Listens: s.listens}, matchLog{log}}
+	s.observers = matcher.Observers{s.points, &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}, matchLog{log}}
 	s.server, err = server.New(server.Options{
 		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
 		Listen: cfg.Listen, Observer: s.observers, Log: log, Metrics: s.points.WriteText,

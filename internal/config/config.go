@@ -31,6 +31,7 @@ type Config struct {
 	Matchers    Matchers
 	Limits      Limits
 	Log         Log
+	Monitoring  Monitoring
 
 	// File is the path of the file that was read; empty: no file was read. It is not
 	// a key.
@@ -108,6 +109,11 @@ type Log struct {
 	Format string // text, json or auto (text on a terminal)
 }
 
+// Monitoring configures the monitoring points that plugins receive.
+type Monitoring struct {
+	Service string // the tag service of all points
+}
+
 // Default returns the default configuration.
 func Default() Config {
 	return Config{
@@ -133,6 +139,7 @@ func Default() Config {
 			RequestTimeout:        60 * time.Second,
 			ShutdownTimeout:       30 * time.Second,
 		},
-		Log: Log{Level: slog.LevelInfo, Format: "auto"},
+		Log:        Log{Level: slog.LevelInfo, Format: "auto"},
+		Monitoring: Monitoring{Service: "nearside"},
 	}
 }

@@ -103,6 +103,7 @@ matchers:
 limits: {body_bytes: 2GiB, line_bytes: 2048, header_bytes: 4KiB, connections_per_address: 7, references: 1, candidates: 2, raw_candidates: 3, result: 4, offset: 9, filter_values: 5, cross_match: 6,
   memory: 10MB, request_timeout: 1m30s, shutdown_timeout: 0}
 log: {level: debug, format: json}
+monitoring: {service: gate}
 `)
 	want := Config{
 		Listen: "[::]:0", Insecure: true, DataDir: "/srv/n", Workers: 3, SIMD: "avx2",
@@ -122,8 +123,9 @@ log: {level: debug, format: json}
 			BodyBytes: 2 << 30, LineBytes: 2048, HeaderBytes: 4 << 10, ConnectionsPerAddress: 7, References: 1, Candidates: 2, RawCandidates: 3, Result: 4, Offset: 9, FilterValues: 5, CrossMatch: 6,
 			Memory: 10_000_000, RequestTimeout: 90 * time.Second,
 		},
-		Log:  Log{Level: slog.LevelDebug, Format: "json"},
-		File: c.File, Sources: c.Sources,
+		Log:        Log{Level: slog.LevelDebug, Format: "json"},
+		Monitoring: Monitoring{Service: "gate"},
+		File:       c.File, Sources: c.Sources,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)

@@ -28,6 +28,7 @@ var changedValues = map[string]struct {
 	"limits.filter_values": {7, true}, "limits.offset": {7, true}, "limits.cross_match": {7, true}, "limits.memory": {"2KiB", true}, "limits.process_memory": {"2KiB", true},
 	"limits.request_timeout": {"7s", true}, "limits.shutdown_timeout": {"7s", true},
 	"log.level": {"debug", true}, "log.format": {"json", false},
+	"monitoring.service": {"gate", false},
 }
 
 // TestReload changes each key in turn. It checks that Reload either applies the key or

@@ -54,6 +54,7 @@ func (c *Config) settings() []setting {
 		{key: "limits.shutdown_timeout", live: true, value: as(&c.Limits.ShutdownTimeout, duration(0, day))},
 		{key: "log.level", live: true, value: as(&c.Log.Level, level)},
 		{key: "log.format", value: as(&c.Log.Format, choice("text", "json", "auto"))},
+		{key: "monitoring.service", value: as(&c.Monitoring.Service, nonEmpty)},
 	}
 }
 

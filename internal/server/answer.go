@@ -12,9 +12,11 @@ import (
 	"nearside/matcher/wire"
 )
 
-// send sends a body. The caller must not change the body any more. send gives back the
-// room that was reserved for the answer and that the body does not need.
+// send sends a body, compressed if the client accepts that. The caller must not change the
+// body any more. send gives back the room that was reserved for the answer and that the body
+// does not need.
 func (x *exchange) send(status int, contentType string, body []byte) error {
+	body = x.compress(body)
 	x.conn.answer.shrink(int64(cap(body)))
 	x.conn.answer.resume()
 	x.SetStatusCode(status)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 
+	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -15,37 +16,58 @@ import (
 // blockMax is the size of a block of a large body.
 const blockMax = 64 << 10
 
-// body reads the whole body, which is JSON or MessagePack.
+// body reads the whole body, which is JSON or MessagePack, and decompresses it.
 func (x *exchange) body() ([]byte, error) {
 	if err := x.readContentType(); err != nil {
 		return nil, err
 	}
-	return x.anyBody()
+	all, err := x.readBlocks()
+	if err == nil && x.inCoding != coding.Identity {
+		all, err = x.decompress(all)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return all.join(), nil
 }
 
-// anyBody reads the whole body, of any media type, before the deadline of the
-// request. It reserves memory as the bytes arrive.
+// anyBody reads the whole body, of any media type and coding.
 func (x *exchange) anyBody() ([]byte, error) {
+	all, err := x.readBlocks()
+	if err != nil {
+		return nil, err
+	}
+	return all.join(), nil
+}
+
+// readBlocks reads the whole body, as it was sent, before the deadline of the request. It
+// reserves memory as the bytes arrive.
+func (x *exchange) readBlocks() (*blocks, error) {
 	limit := x.limits.BodyBytes
 	if x.input.length > limit {
 		return nil, tooLarge(limit)
 	}
 	deadline, _ := x.ctx.Deadline() // every request has one
 	x.conn.readUntil(deadline)
-	var all blocks
+	all := &blocks{}
 	for {
 		err := x.input.wait()
 		switch {
 		case errors.Is(err, io.EOF):
 			x.bodyRoom.suspend() // nothing more is expected of the client
-			return all.join(), nil
+			return all, nil
 		case err != nil:
 			return nil, x.readFault(err)
 		}
 		if all.full() {
-			if err := x.addBlock(&all); err != nil {
+			size := all.nextSize()
+			if x.input.length >= 0 {
+				size = min(size, x.input.length-all.size)
+			}
+			if err := x.reserveBody(all.capacity + size); err != nil {
 				return nil, err
 			}
+			all.addBlock(int(size))
 		}
 		n, err := x.input.Read(all.freeSpace())
 		if err != nil {
@@ -59,24 +81,18 @@ func (x *exchange) anyBody() ([]byte, error) {
 	}
 }
 
-// addBlock reserves memory for more of a body and adds a block for it.
-func (x *exchange) addBlock(all *blocks) error {
-	size := int64(blockMax)
-	if all.capacity < freeBytes {
-		size = max(4<<10, 3*all.capacity) // 4, 16 and 64 KiB in all
+// reserveBody reserves memory until the request may hold that many bytes for its body. The
+// first freeBytes need no reservation.
+func (x *exchange) reserveBody(bytes int64) error {
+	if bytes <= freeBytes {
+		return nil
 	}
-	if x.input.length >= 0 {
-		size = min(size, x.input.length-all.size)
+	if x.bodyRoom == nil {
+		x.bodyRoom = x.limits.bodies.newClaim(x.conn.endReading)
 	}
-	if all.capacity+size > freeBytes {
-		if x.bodyRoom == nil {
-			x.bodyRoom = x.limits.bodies.newClaim(x.conn.endReading)
-		}
-		if err := x.bodyRoom.grow(x.ctx, size); err != nil {
-			return err
-		}
+	if more := bytes - freeBytes - x.bodyRoom.held; more > 0 {
+		return x.bodyRoom.grow(x.ctx, more)
 	}
-	all.addBlock(int(size))
 	return nil
 }
 
@@ -156,6 +172,14 @@ var blockPool = sync.Pool{New: func() any { return new([blockMax]byte) }}
 
 func (b *blocks) full() bool { return b.size == b.capacity }
 
+// nextSize returns the size of the next block: 4, 12 and 48 KiB, and then blockMax.
+func (b *blocks) nextSize() int64 {
+	if b.capacity < freeBytes {
+		return max(4<<10, 3*b.capacity)
+	}
+	return blockMax
+}
+
 // addBlock adds a block of size bytes. All earlier blocks must be full.
 func (b *blocks) addBlock(size int) {
 	block := []byte(nil)
@@ -189,9 +213,21 @@ func (b *blocks) join() []byte {
 	whole := make([]byte, 0, b.size)
 	for _, block := range b.all {
 		whole = append(whole, block...)
-		if cap(block) == blockMax {
-			blockPool.Put((*[blockMax]byte)(block[:blockMax]))
-		}
+		releaseBlock(block)
 	}
 	return whole
+}
+
+// release frees a block. The blocks cannot be joined after that.
+func (b *blocks) release(i int) {
+	b.capacity -= int64(cap(b.all[i]))
+	releaseBlock(b.all[i])
+	b.all[i] = nil
+}
+
+// releaseBlock returns a block to blockPool if it is one of its blocks.
+func releaseBlock(b []byte) {
+	if cap(b) == blockMax {
+		blockPool.Put((*[blockMax]byte)(b[:blockMax]))
+	}
 }

@@ -26,6 +26,7 @@ type cause struct{ text, page string }
 var causes = map[string][]cause{
 	"CodeTooLarge": {
 		{"limits.body_bytes", "limits.body_bytes"},
+		{"body: %w", "window"},
 		{"the line must have", "line of an import"},
 		{"as a line of an export", "as a line of an export"},
 		{"one write must have at most", "stored at once"},

@@ -100,7 +100,7 @@ func TestErrors(t *testing.T) {
 	for _, media := range []string{"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/x-ndjson", "json"} {
 		x.call("POST", "/1/faces", full, "Content-Type", media).fault(12027, "Content-Type", strings.Split(media, ";")[0])
 	}
-	x.call("POST", "/1/faces", full, "Content-Encoding", "gzip").fault(12027, "Content-Encoding", "gzip")
+	x.call("POST", "/1/faces", full, "Content-Encoding", "br").fault(12027, "Content-Encoding", "br")
 	x.call("GET", "/version", "", "Accept", "text/html").fault(12028, "Accept", "text/html")
 	x.call("POST", "/1/faces", full, "Accept", "application/json;q=0").fault(12028, "Accept")
 	x.faces(1)

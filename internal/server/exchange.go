@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -28,6 +29,7 @@ type operation struct {
 	filters    bool     // query parameters not in query are filters
 	anyKey     bool     // query parameters are not checked
 	plain      bool     // the answer has one media type, and Accept is ignored
+	ownCoding  bool     // the handler reads and writes content codings itself
 	ownHead    bool     // HEAD has a route of its own
 	long       bool     // may take long; the log reports clients that leave early
 	matches    bool     // has the parameter explain; RefuseMatch may refuse it
@@ -53,6 +55,8 @@ type exchange struct {
 	requestID string
 	input     *bodyReader
 	in, out   wire.Format
+	inCoding  coding.Coding // of the body
+	outCoding coding.Coding // of a large answer
 	// unacceptable is the error of an Accept header that allows neither format.
 	// Errors are sent as JSON then.
 	unacceptable error
@@ -93,6 +97,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 		x.conn.handlerCalled = true
 		x.input = newBodyReader(x.conn)
 		x.out, x.unacceptable = acceptedFormat(x.header("Accept"))
+		x.outCoding = acceptedCoding(x.header("Accept-Encoding"))
 		ctx, cancel := context.WithTimeout(s.context, x.limits.RequestTimeout)
 		defer cancel()
 		x.ctx = ctx
@@ -304,12 +309,10 @@ func (x *exchange) id(notFound func(matcher.ID) *matcher.Error) (matcher.ID, err
 }
 
 // media returns the media type of the body in lower case, "" if there is no
-// Content-Type. It refuses encoded bodies.
+// Content-Type. It also sets x.inCoding.
 func (x *exchange) media() (string, error) {
-	for e := range strings.SplitSeq(x.header("Content-Encoding"), ",") {
-		if e = strings.TrimSpace(e); e != "" && !strings.EqualFold(e, "identity") {
-			return "", matcher.Errorf(matcher.CodeMediaType, "header: Content-Encoding: must be identity or missing, got %q", matcher.Shorten(e))
-		}
+	if err := x.readCoding(); err != nil {
+		return "", err
 	}
 	media, _, _ := strings.Cut(string(x.Request.Header.Peek("Content-Type")), ";")
 	return strings.ToLower(strings.TrimSpace(media)), nil

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"nearside/matcher"
@@ -22,16 +23,17 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	out := x.startStream("application/x-ndjson")
+	out := x.startStream(http.StatusOK, "application/x-ndjson")
 	if x.IsHead() {
 		return nil
 	}
 	var lines []byte
 	send := func() error {
+		piece := out.compress(lines)
 		s.workers.leave() // while it waits for the client
 		defer s.workers.enter()
 		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout))
-		_, err := out.Write(lines)
+		err := out.sendPiece(piece)
 		lines = lines[:0]
 		return err
 	}

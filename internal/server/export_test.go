@@ -56,6 +56,9 @@ func (s *Server) HoldImports() (release func()) {
 	}
 }
 
+// HoldLines is HoldBodies for unfinished lines of imports.
+func (s *Server) HoldLines() (release func()) { return hold(s.limits.Load().unfinishedLines) }
+
 // HoldHeads is HoldBodies for heads.
 func (s *Server) HoldHeads() (release func()) { return hold(s.heads) }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"nearside/internal/coding"
 	"nearside/matcher"
 )
 
@@ -57,8 +58,9 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	defer commits.close()
 	d.texts, d.lines = texts, room
 	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
-	in := idleReader{x}
-	lines := &lineReader{in: in, origin: o, lineBytesMax: int(x.limits.LineBytes), wait: in.wait, texts: texts, lines: room, reserveRest: in.reserveLine}
+	lines := &lineReader{origin: o, lineBytesMax: int(x.limits.LineBytes), texts: texts, lines: room}
+	closeInput := x.readLinesFrom(lines)
+	defer closeInput()
 	im := &importer{x: x, target: x.options.Store.NewImport(x.account), room: room, commits: commits, largeGroups: s.largeGroups, stopped: make(chan struct{}), errors: []lineError{}}
 	err = im.runImport(context.WithoutCancel(ctx), lines, d)
 	if e, ok := errors.AsType[*matcher.Error](err); ok {
@@ -68,6 +70,18 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		return err
 	}
 	return x.sendValue(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.faults()})
+}
+
+// readLinesFrom makes lines read the body of the import. close ends the use of the body.
+func (x *exchange) readLinesFrom(lines *lineReader) (close func()) {
+	if x.inCoding == coding.Identity {
+		in := idleReader{x}
+		lines.in, lines.wait, lines.reserveRest = in, in.wait, in.reserveLine
+		return func() {}
+	}
+	in := newContentReader(x)
+	lines.in, lines.wait, lines.reserveRest = in, in.wait, in.reserveLine
+	return in.decoder.Close
 }
 
 // afterLine returns the beginning of the error of an import that ended after that
@@ -116,7 +130,12 @@ func (r idleReader) wait() {
 
 // reserveLine is a reserveFunc. It reserves the bytes of a buffer beyond lineFree.
 func (r idleReader) reserveLine(size int, mayWait bool) (ok bool, err error) {
-	need, c := max(int64(size)-lineFree, 0), r.x.bodyRoom
+	return r.reserve(max(int64(size)-lineFree, 0), mayWait)
+}
+
+// reserve changes the reservation of the import to that many bytes.
+func (r idleReader) reserve(need int64, mayWait bool) (ok bool, err error) {
+	c := r.x.bodyRoom
 	switch {
 	case need <= c.held:
 		c.shrink(need)
@@ -190,6 +209,7 @@ func (im *importer) endError(err error) error {
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
+	err = im.x.codingFault(err)
 	if _, ok := errors.AsType[*matcher.Error](err); ok {
 		return err
 	}

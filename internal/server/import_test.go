@@ -49,9 +49,9 @@ func TestImport(t *testing.T) {
 	x.call("POST", "/1/import?list_id="+id(1)+"&list_id="+id(1), "").fault(12022, "list_id", "must be given once")
 	x.call("POST", "/1/import?lists="+id(1), "").fault(12022, "lists")
 	x.call("POST", "/1/import", "", "Content-Type", "application/msgpack").fault(12027, "application/msgpack")
-	x.call("POST", "/1/import", "", "Content-Encoding", "gzip").fault(12027, "gzip")
-	for _, lines := range []string{"identity\r\nContent-Encoding: gzip", "identity, gzip", "Identity\r\nContent-Encoding: identity\r\nContent-Encoding: gzip"} {
-		x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Encoding: "+lines+"\r\n\r\n").answer(lines).fault(12027, `"gzip"`)
+	x.call("POST", "/1/import", "", "Content-Encoding", "br").fault(12027, `"br"`)
+	for _, lines := range []string{"identity\r\nContent-Encoding: br", "identity, gzip, br", "gzip\r\nContent-Encoding: identity\r\nContent-Encoding: gzip"} {
+		x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Encoding: "+lines+"\r\n\r\n").answer(lines).fault(12027, "Content-Encoding", "gzip, zstd and identity")
 	}
 	x.call("POST", "/1/import", "", "Content-Encoding", "identity, Identity").status(200)
 }

@@ -174,6 +174,7 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	v := x.limits.Decoder.Registry.Version(req.References[0].Descriptor.Version)
 	start := time.Now()
 	distances, err := x.options.Memory.Raw(ctx, v, descriptors(req.References), descriptors(req.Candidates))
+	x.observeRaw(req, start, err)
 	if err != nil {
 		return err
 	}
@@ -189,6 +190,19 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 		plans = slices.Repeat([]*wire.Plan{x.rawPlan(req, time.Since(start))}, len(req.References))
 	}
 	return x.sendBody(http.StatusCreated, wire.AppendRaw(nil, x.out, req, results, plans))
+}
+
+// observeRaw reports a raw match that began at start.
+func (x *exchange) observeRaw(req *wire.RawRequest, start time.Time, err error) {
+	p := matcher.MatchPoint{
+		Time: start, Kind: matcher.MatchRaw, Matcher: x.options.Memory.Name(), RequestID: x.requestID, Subs: len(req.References),
+		ListRows: -1, Duration: time.Since(start), Err: err,
+	}
+	if err == nil {
+		p.Rows = len(req.References) * len(req.Candidates)
+		p.Matches = p.Rows
+	}
+	x.options.Observer.Matched(p)
 }
 
 // rawPlan explains a raw match. All its references have the same plan.

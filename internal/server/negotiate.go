@@ -2,11 +2,13 @@ package server
 
 import (
 	"fmt"
+	"iter"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -35,17 +37,8 @@ func acceptedFormat(header string) (wire.Format, error) {
 			best, quality = f, q
 		}
 	}
-	for item := range strings.SplitSeq(header, ",") {
-		media, parameters, _ := strings.Cut(item, ";")
-		q := 1.0
-		for p := range strings.SplitSeq(parameters, ";") {
-			if value, ok := strings.CutPrefix(strings.TrimSpace(p), "q="); ok {
-				if parsed, err := strconv.ParseFloat(value, 64); err == nil {
-					q = parsed
-				}
-			}
-		}
-		switch strings.ToLower(strings.TrimSpace(media)) {
+	for media, q := range qualities(header) {
+		switch media {
 		case "*/*", "application/*", "application/json":
 			offer(wire.JSON, q)
 		case "application/msgpack", "application/x-msgpack":
@@ -56,4 +49,67 @@ func acceptedFormat(header string) (wire.Format, error) {
 		return wire.JSON, matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: must allow application/json or application/msgpack, got %q", matcher.Shorten(header))
 	}
 	return best, nil
+}
+
+// qualities returns the names in a header such as Accept in lower case, and their quality
+// values. The quality is 1 if it is not given or malformed.
+func qualities(header string) iter.Seq2[string, float64] {
+	return func(yield func(string, float64) bool) {
+		for item := range headerItems(header) {
+			name, parameters, _ := strings.Cut(item, ";")
+			q := 1.0
+			for p := range strings.SplitSeq(parameters, ";") {
+				if value, ok := strings.CutPrefix(strings.TrimSpace(p), "q="); ok {
+					if parsed, err := strconv.ParseFloat(value, 64); err == nil {
+						q = parsed
+					}
+				}
+			}
+			if !yield(strings.ToLower(strings.TrimSpace(name)), q) {
+				return
+			}
+		}
+	}
+}
+
+// headerItems returns the items of a header that is a list, without empty ones.
+func headerItems(header string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for item := range strings.SplitSeq(header, ",") {
+			if item = strings.TrimSpace(item); item != "" && !yield(item) {
+				return
+			}
+		}
+	}
+}
+
+// acceptedCoding returns the coding of large answers by the header Accept-Encoding: the
+// one with the highest quality. If qualities are equal, zstd comes before gzip, because it
+// is faster, and both come before identity. The header cannot forbid identity, which is
+// used for small answers.
+func acceptedCoding(header string) coding.Coding {
+	if header == "" {
+		return coding.Identity
+	}
+	const unset = -1
+	given := [...]float64{coding.Identity: unset, coding.Gzip: unset, coding.Zstd: unset}
+	others := 0.0 // the quality of "*"
+	for name, q := range qualities(header) {
+		if c, ok := coding.Parse(name); ok {
+			given[c] = q
+		} else if name == "*" {
+			others = q
+		}
+	}
+	best, quality := coding.Identity, max(given[coding.Identity], 0)
+	for _, c := range []coding.Coding{coding.Gzip, coding.Zstd} {
+		q := given[c]
+		if q == unset {
+			q = others
+		}
+		if q > 0 && q >= quality {
+			best, quality = c, q
+		}
+	}
+	return best
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"nearside/internal/coding"
 	"nearside/matcher"
 )
 
@@ -48,8 +49,8 @@ func wideFace(n, bytes int) string {
 func TestBodiesWaitForRoom(t *testing.T) {
 	x := start(t, func(s *settings) { s.timeout = 100 * time.Millisecond })
 	release := x.server.HoldBodies()
-	x.call("POST", "/1/faces", wideFace(1, 100_000)).fault(12050, "bodies", itoa(4<<20))
-	x.send("POST", "/1/faces", unsized(wideFace(1, 100_000))).fault(12050, "bodies", itoa(4<<20))
+	x.call("POST", "/1/faces", wideFace(1, 100_000)).fault(12050, "bodies", itoa(3<<20+2<<20+coding.StateMax))
+	x.send("POST", "/1/faces", unsized(wideFace(1, 100_000))).fault(12050, "bodies", itoa(3<<20+2<<20+coding.StateMax))
 	x.call("POST", "/1/faces", wideFace(1, 60_000)).status(201)
 	x.send("POST", "/1/faces", unsized(wideFace(2, 60_000))).status(201)
 	release()

@@ -35,6 +35,7 @@ import (
 	"github.com/cloudwego/hertz/pkg/network"
 	"golang.org/x/sync/semaphore"
 
+	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/remote"
@@ -114,8 +115,9 @@ type Server struct {
 	draining      atomic.Bool
 	entering      sync.RWMutex // ensures that no request is counted after draining is set
 
-	workers     workers
-	largeGroups chan struct{} // holds one value per large group, counted over all imports
+	workers       workers
+	decompressing workers       // decompress the bodies of requests other than imports
+	largeGroups   chan struct{} // holds one value per large group, counted over all imports
 }
 
 // New listens on o.Listen and adds the routes. Connections wait until Run. All requests but
@@ -124,7 +126,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
-		workers: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
+		workers: newWorkers(), decompressing: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
 		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom), importCommits: semaphore.NewWeighted(commitRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
@@ -162,8 +164,9 @@ const (
 	headsSize = 64 << 20
 	// bodiesSize and linesSize are how many bytes of bodies, and of unfinished lines
 	// of imports, all requests may hold together. The part of each that needs no
-	// reservation does not count. In addition there is room for the largest body or line. A
-	// decoded body needs a few times its size.
+	// reservation does not count. In addition there is room for the largest body or line: for
+	// the compressed body, the state of its decoder, and its content. A decoded body needs a
+	// few times its size.
 	bodiesSize = 48 << 20
 	linesSize  = 32 << 20
 )
@@ -191,12 +194,12 @@ func (s *Server) Reload(l Limits) {
 	if current != nil && current.BodyBytes == l.BodyBytes {
 		next.bodies = current.bodies
 	} else {
-		next.bodies = newBudget("bodies", min(bodiesSize, 3*l.BodyBytes), l.BodyBytes)
+		next.bodies = newBudget("bodies", min(bodiesSize, 3*l.BodyBytes), 2*l.BodyBytes+coding.StateMax)
 	}
 	if current != nil && current.LineBytes == l.LineBytes {
 		next.unfinishedLines = current.unfinishedLines
 	} else {
-		next.unfinishedLines = newBudget("lines of imports", linesSize, l.LineBytes+2)
+		next.unfinishedLines = newBudget("lines of imports", linesSize, l.LineBytes+2+coding.StateMax+contentBytes)
 	}
 	s.limits.Store(next)
 }
@@ -319,7 +322,7 @@ func (s *Server) addRoutes() {
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
-		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true})
+		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true, ownCoding: true})
 	}
 
 	s.addRoute("GET", "/version", operation{handler: s.version})

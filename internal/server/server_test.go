@@ -93,6 +93,7 @@ type settings struct {
 	dir        string                        // data directory; empty: a new one
 	warn       func(msg string, args ...any) // if not nil, the store uses segments and calls warn
 	starting   bool                          // the server is starting until the test calls open
+	observer   matcher.Observer              // may be nil
 }
 
 // service is a running server with a client.
@@ -154,8 +155,11 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	}
 	var host *lua.Host
 	observers := matcher.Observers{points, &telemetry.Points{
-		Emit: func(event string, value func() any) { host.Emit(event, value) }, Listens: func(event string) bool { return host.Listens(event) },
+		Service: "nearside", Emit: func(event string, value func() any) { host.Emit(event, value) }, Listens: func(event string) bool { return host.Listens(event) },
 	}}
+	if set.observer != nil {
+		observers = append(observers, set.observer)
+	}
 	host = testkit.Must(lua.New(t.Context(), lua.Options{
 		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Services: ns.Services{Matching: mem},
 		Log: slog.New(slog.NewTextHandler(log, nil)),

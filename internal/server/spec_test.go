@@ -78,7 +78,7 @@ func (s *spec) check(a *answer, request *http.Request, body io.Reader) {
 	}
 	out := &openapi3filter.ResponseValidationInput{
 		RequestValidationInput: in, Status: a.response.StatusCode, Header: a.response.Header,
-		Body: io.NopCloser(bytes.NewReader(a.body)), Options: in.Options,
+		Body: io.NopCloser(strings.NewReader(decompressed(a, a.response.Header.Get("Content-Encoding"), a.body))), Options: in.Options,
 	}
 	if err := openapi3filter.ValidateResponse(context.Background(), out); err != nil {
 		a.Errorf("%s: the document does not allow the answer: %v", a.request, err)

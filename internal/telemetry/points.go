@@ -16,9 +16,6 @@ const (
 	seriesMatching = "Matching-Process"
 )
 
-// service is the value of the tag service of all points.
-const service = "nearside"
-
 // The names of the events that plugins receive.
 const (
 	MonitoringEvent = "monitoring_event"
@@ -27,6 +24,7 @@ const (
 
 // Points is a [matcher.Observer] that turns observations into events for plugins.
 type Points struct {
+	Service string // the tag service of all points
 	// Emit queues an event and returns at once. Each plugin that receives the event
 	// calls value later, outside the time of the request. value returns maps,
 	// strings, float64s and ints, or a json.RawMessage.
@@ -41,7 +39,7 @@ func (p *Points) Requested(r matcher.RequestPoint) {
 	}
 	p.Emit(MonitoringEvent, func() any {
 		return newPoint(seriesRequests, r.Time,
-			map[string]any{"service": service, "route": r.Route, "status_code": r.Status},
+			map[string]any{"service": p.Service, "route": r.Route, "status_code": r.Status},
 			map[string]any{"request_id": r.RequestID, "execution_time": r.Duration.Seconds()})
 	})
 	if r.Code == 0 {
@@ -49,7 +47,7 @@ func (p *Points) Requested(r matcher.RequestPoint) {
 	}
 	p.Emit(MonitoringEvent, func() any {
 		return newPoint(seriesErrors, r.Time,
-			map[string]any{"service": service, "route": r.Route, "status_code": r.Status, "error_code": int(r.Code)},
+			map[string]any{"service": p.Service, "route": r.Route, "status_code": r.Status, "error_code": int(r.Code)},
 			map[string]any{"request_id": r.RequestID})
 	})
 }
@@ -64,12 +62,18 @@ func (p *Points) Matched(m matcher.MatchPoint) {
 		if m.Err != nil {
 			outcome = "failed"
 		}
-		return newPoint(seriesMatching, m.Time,
-			map[string]any{"service": service, "matcher": m.Matcher, "origin": m.Origin.String(), "outcome": outcome},
-			map[string]any{
-				"request_id": m.RequestID, "execution_time": m.Duration.Seconds(),
-				"sub_requests": m.Subs, "rows": m.Rows, "matches": m.Matches,
-			})
+		tags := map[string]any{"service": p.Service, "matcher": m.Matcher, "outcome": outcome, "matching_type": string(m.Kind)}
+		fields := map[string]any{
+			"request_id": m.RequestID, "execution_time": m.Duration.Seconds(), "matching_time": m.Duration.Seconds(),
+			"load_descriptor_time": m.Loading.Seconds(), "sub_requests": m.Subs, "rows": m.Rows, "matches": m.Matches,
+		}
+		if m.Kind != matcher.MatchRaw {
+			tags["origin"], tags["matching_candidate"] = m.Origin.String(), m.Origin.String()+"_candidates"
+		}
+		if m.ListRows >= 0 {
+			fields["list_batch_size"] = m.ListRows
+		}
+		return newPoint(seriesMatching, m.Time, tags, fields)
 	})
 }
 

@@ -20,6 +20,7 @@ func TestPluginPoints(t *testing.T) {
 	var got []any
 	listens := true
 	p := &Points{
+		Service: "gate",
 		Emit:    func(event string, value func() any) { got = append(got, event, value()) },
 		Listens: func(event string) bool { return listens && event == MonitoringEvent },
 	}
@@ -27,12 +28,16 @@ func TestPluginPoints(t *testing.T) {
 	observeAll := func() {
 		p.Requested(matcher.RequestPoint{Time: at, Route: "POST:/matcher/faces", Status: 201, RequestID: "1,a", Duration: 1500 * time.Microsecond})
 		p.Requested(matcher.RequestPoint{Time: at, Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput, RequestID: "1,b", Duration: time.Second})
-		p.Matched(matcher.MatchPoint{Time: at, Matcher: "memory", Origin: matcher.Events, RequestID: "1,c", Subs: 2, Rows: 30, Matches: 4, Duration: 2 * time.Second})
-		p.Matched(matcher.MatchPoint{Time: at, Matcher: "plugin", Err: errors.New("x")})
+		p.Matched(matcher.MatchPoint{
+			Time: at, Kind: matcher.MatchBodies, Matcher: "memory", Origin: matcher.Events, RequestID: "1,c", Subs: 2, Rows: 30, Matches: 4, ListRows: 20,
+			Loading: 250 * time.Millisecond, Duration: 2 * time.Second,
+		})
+		p.Matched(matcher.MatchPoint{Time: at, Kind: matcher.MatchCross, Matcher: "plugin", ListRows: -1, Err: errors.New("x")})
+		p.Matched(matcher.MatchPoint{Time: at, Kind: matcher.MatchRaw, Matcher: "memory", RequestID: "1,d", Subs: 2, Rows: 6, Matches: 6, ListRows: -1})
 	}
 	observeAll()
 	tags := func(more map[string]any) map[string]any {
-		all := map[string]any{"service": "nearside"}
+		all := map[string]any{"service": "gate"}
 		maps.Copy(all, more)
 		return all
 	}
@@ -46,10 +51,15 @@ func TestPluginPoints(t *testing.T) {
 			map[string]any{"request_id": "1,b", "execution_time": 1.0}),
 		MonitoringEvent, series("errors", map[string]any{"route": "GET:/faces", "status_code": 400, "error_code": 12022},
 			map[string]any{"request_id": "1,b"}),
-		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "memory", "origin": "events", "outcome": "ok"},
-			map[string]any{"request_id": "1,c", "execution_time": 2.0, "sub_requests": 2, "rows": 30, "matches": 4}),
-		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "plugin", "origin": "faces", "outcome": "failed"},
-			map[string]any{"request_id": "", "execution_time": 0.0, "sub_requests": 0, "rows": 0, "matches": 0}),
+		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "memory", "origin": "events", "outcome": "ok", "matching_type": "match_body", "matching_candidate": "events_candidates"},
+			map[string]any{
+				"request_id": "1,c", "execution_time": 2.0, "matching_time": 2.0, "load_descriptor_time": 0.25, "list_batch_size": 20,
+				"sub_requests": 2, "rows": 30, "matches": 4,
+			}),
+		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "plugin", "origin": "faces", "outcome": "failed", "matching_type": "cross_match", "matching_candidate": "faces_candidates"},
+			map[string]any{"request_id": "", "execution_time": 0.0, "matching_time": 0.0, "load_descriptor_time": 0.0, "sub_requests": 0, "rows": 0, "matches": 0}),
+		MonitoringEvent, series("Matching-Process", map[string]any{"matcher": "memory", "outcome": "ok", "matching_type": "raw"},
+			map[string]any{"request_id": "1,d", "execution_time": 0.0, "matching_time": 0.0, "load_descriptor_time": 0.0, "sub_requests": 2, "rows": 6, "matches": 6}),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -114,8 +114,12 @@ func (t *Telemetry) Requested(p matcher.RequestPoint) {
 	}
 }
 
-// Matched implements [matcher.Observer].
+// Matched implements [matcher.Observer]. Raw matches compare no stored rows, so they are in
+// the metrics of requests only.
 func (t *Telemetry) Matched(p matcher.MatchPoint) {
+	if p.Kind == matcher.MatchRaw {
+		return
+	}
 	t.matchDuration.WithLabelValues(p.Matcher).Observe(p.Duration.Seconds())
 	t.subs.WithLabelValues(p.Matcher).Add(float64(p.Subs))
 	t.rows.WithLabelValues(p.Matcher).Add(float64(p.Rows))

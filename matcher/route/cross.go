@@ -3,6 +3,7 @@ package route
 import (
 	"context"
 	"slices"
+	"time"
 
 	"nearside/matcher"
 )
@@ -36,6 +37,7 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 	case len(owners) > 0:
 		return r.crossRemote(ctx, req, owners)
 	}
+	start := time.Now()
 	moment := r.options.Moments.Moment(req.Account, nil, []*matcher.Candidates{req.References, req.Candidates})
 	refs, err := crossReferences(ctx, req, moment)
 	if err != nil {
@@ -44,6 +46,7 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 	match := &Request{
 		Candidates: []*matcher.Candidates{req.Candidates}, Type: req.Type, Account: req.Account, RequestID: req.RequestID,
 		Explain: req.Explain, Forwarded: req.Forwarded, RowsMax: req.RowsMax, cross: true,
+		loading: time.Since(start),
 	}
 	if err := checkRows(match, len(refs)); err != nil {
 		return nil, err

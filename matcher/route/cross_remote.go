@@ -65,7 +65,9 @@ func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossReques
 		ctx, cancel = halfTime(ctx)
 		defer cancel()
 	}
-	point := matcher.MatchPoint{Time: time.Now(), Matcher: m.Name(), Origin: req.Candidates.Origin, RequestID: req.RequestID}
+	point := matcher.MatchPoint{
+		Time: time.Now(), Kind: matcher.MatchCross, Matcher: m.Name(), Origin: req.Candidates.Origin, RequestID: req.RequestID, ListRows: -1,
+	}
 	r.calls.addCalls(m.Name(), 1)
 	defer r.calls.addCalls(m.Name(), -1)
 	refs, results, err := m.Cross(ctx, &req.CrossMatch)

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"time"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -73,6 +74,20 @@ type Request struct {
 	ReferencesMax, RowsMax int
 
 	cross bool // a cross match: the path of its only candidate set has no index
+	// loading is the time in which the descriptors of the references were loaded.
+	loading time.Duration
+}
+
+// kind returns the kind of the match in monitoring points.
+func (req *Request) kind() matcher.MatchKind {
+	switch {
+	case req.cross:
+		return matcher.MatchCross
+	case req.Type == matcher.BodyDescriptor:
+		return matcher.MatchBodies
+	default:
+		return matcher.MatchFaces
+	}
 }
 
 // path returns the path of a candidate set in the client's request.
@@ -93,11 +108,13 @@ type Answer struct {
 // Match answers a request or returns the first error in request order. It reads
 // the local objects from one snapshot.
 func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
+	start := time.Now()
 	moment := r.options.Moments.Moment(req.Account, req.References, req.Candidates)
 	refs, err := r.resolve(ctx, req, moment)
 	if err != nil {
 		return nil, err
 	}
+	req.loading = time.Since(start)
 	if err := checkRows(req, len(refs)); err != nil {
 		return nil, err
 	}
@@ -120,7 +137,7 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	if err != nil {
 		return nil, deadlineError(ctx, err)
 	}
-	w := &work{Router: r, matchers: c.matchers, subs: subs, choices: make([]choice, len(subs)), results: make([]matcher.Result, len(subs))}
+	w := &work{Router: r, kind: req.kind(), loading: req.loading, matchers: c.matchers, subs: subs, choices: make([]choice, len(subs)), results: make([]matcher.Result, len(subs))}
 	for i := range subs {
 		if w.choices[i], err = r.choose(ctx, c, &subs[i], owners[places[i].set]); err != nil {
 			return nil, matcher.Errorf(matcher.CodeNoMatcher, "%s: %w", subs[i].Path, err)

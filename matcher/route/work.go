@@ -15,6 +15,8 @@ import (
 // work has the sub-requests of one request while matchers answer them.
 type work struct {
 	*Router
+	kind     matcher.MatchKind
+	loading  time.Duration // of the descriptors of the references
 	matchers []matcher.Matcher
 	subs     []matcher.SubRequest
 	choices  []choice         // by sub-request
@@ -91,7 +93,8 @@ func (w *work) askMatcher(ctx context.Context, m int, indexes []int) {
 		defer cancel()
 	}
 	point := matcher.MatchPoint{
-		Time: start, Matcher: w.matchers[m].Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID, Subs: len(indexes),
+		Time: start, Kind: w.kind, Matcher: w.matchers[m].Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID,
+		Subs: len(indexes), ListRows: -1, Loading: w.loading,
 	}
 	w.calls.addCalls(point.Matcher, 1)
 	defer w.calls.addCalls(point.Matcher, -1)
@@ -101,6 +104,9 @@ func (w *work) askMatcher(ctx context.Context, m int, indexes []int) {
 		}
 		w.results[indexes[i]] = result
 		point.Rows += result.Scan.RowsScanned
+		if withinList(&batch[i].Candidates.Filter) {
+			point.ListRows = max(point.ListRows, result.Scan.RowsScanned)
+		}
 		point.Matches += len(result.Matches)
 		if point.Err == nil {
 			point.Err = result.Err
@@ -110,6 +116,11 @@ func (w *work) askMatcher(ctx context.Context, m int, indexes []int) {
 	if w.options.Observer != nil {
 		w.options.Observer.Matched(point)
 	}
+}
+
+// withinList reports whether a filter names exactly one list.
+func withinList(f *matcher.Filter) bool {
+	return f.ListID != nil && f.Lists == nil || f.ListID == nil && len(f.Lists) == 1
 }
 
 // halfTime limits ctx to half of its remaining time. The rest is for the next
