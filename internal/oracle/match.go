@@ -21,10 +21,13 @@ type Outcome struct {
 func refused(codes ...int) Outcome { return Outcome{Codes: codes} }
 
 // probe is a resolved reference. An answer repeats echo. vector is nil if a key
-// matched no object.
+// matched no object. A reference of type together has parts; vector is then the first of
+// them.
 type probe struct {
-	echo   map[string]any
-	vector *vector
+	echo           map[string]any
+	vector         *vector
+	together, mean bool
+	parts          []*vector
 }
 
 // givenVector decodes a descriptor in a body: an object, or text from the SDK.
@@ -34,6 +37,10 @@ func givenVector(v any) *vector {
 		return &vector{modelNumbered(int(binary.LittleEndian.Uint32(raw[4:]))), raw[8:]}
 	}
 	d := v.(map[string]any)
+	if numbers, ok := d["data"].([]any); ok {
+		m := modelNumbered(int(d["version"].(float64)))
+		return &vector{m, m.dataOf(numbers)}
+	}
 	return &vector{modelNumbered(int(d["version"].(float64))), testkit.Must(base64.StdEncoding.DecodeString(d["data"].(string)))}
 }
 
@@ -52,6 +59,9 @@ var (
 // resolve returns the probes of a reference, or an error code.
 func (w *World) resolve(ref map[string]any, body bool, account string) (found []probe, code int) {
 	kind, id := ref["type"].(string), ""
+	if kind == "together" {
+		return w.resolveTogether(ref, body, account)
+	}
 	if text, ok := ref["id"].(string); ok {
 		id = text
 	}
@@ -70,15 +80,15 @@ func (w *World) resolve(ref map[string]any, body bool, account string) (found []
 		case o.vectors[vectorIndex(body)] == nil:
 			return nil, 22008
 		}
-		return []probe{{echo, o.vectors[vectorIndex(body)]}}, 0
+		return []probe{{echo: echo, vector: o.vectors[vectorIndex(body)]}}, 0
 	}
 	if ref["data"] != nil {
-		return []probe{{echo, givenVector(ref["data"])}}, 0
+		return []probe{{echo: echo, vector: givenVector(ref["data"])}}, 0
 	}
 	key := byKey[kind]
 	for _, o := range w.sorted(key.origin) {
 		if has, ok := o.field(key.path); ok && has == id && o.visible(account) && o.vectors[vectorIndex(body)] != nil {
-			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": o.id}, o.vectors[vectorIndex(body)]})
+			found = append(found, probe{echo: map[string]any{"type": kind, "id": id, "object_id": o.id}, vector: o.vectors[vectorIndex(body)]})
 		}
 	}
 	if found == nil {
@@ -102,8 +112,10 @@ func (w *World) match(r *Request, isBody bool) Outcome {
 	body := r.Body.(map[string]any)
 	refs, sets := body["references"].([]any), body["candidates"].([]any)
 	for _, ref := range refs {
-		if data := ref.(map[string]any)["data"]; data != nil && givenVector(data).body != isBody {
-			return refused(31001) // found before any other error
+		for _, part := range partsOf(ref) {
+			if data := part.(map[string]any)["data"]; data != nil && givenVector(data).body != isBody {
+				return refused(31001) // found before any other error
+			}
 		}
 	}
 	var codes []int
@@ -126,11 +138,14 @@ func (w *World) match(r *Request, isBody bool) Outcome {
 		}
 		if code != 0 {
 			codes = append(codes, code)
+			if ref.(map[string]any)["type"] == "together" && version != "" {
+				codes = append(codes, 31001) // of an earlier part
+			}
 		}
-		if len(probes) > w.Limits.References {
+		if countOf(probes) > w.Limits.References {
 			codes = append(codes, 31007)
 		}
-		if wrong || code != 0 || len(probes) > w.Limits.References {
+		if wrong || code != 0 || countOf(probes) > w.Limits.References {
 			break // the server returns the first error
 		}
 	}
@@ -241,7 +256,7 @@ func (w *World) cross(r *Request, isBody bool) Outcome {
 	for _, o := range refs {
 		if v := o.vectors[vectorIndex(isBody)]; v != nil {
 			echo := map[string]any{"type": singulars[o.origin], "id": o.id}
-			items = append(items, map[string]any{"reference": echo, "matches": []any{w.compareWith(probe{echo, v}, selected, r.Query["explain"] == "1")}})
+			items = append(items, map[string]any{"reference": echo, "matches": []any{w.compareWith(probe{echo: echo, vector: v}, selected, r.Query["explain"] == "1")}})
 		}
 	}
 	return Outcome{Status: 201, Body: items}

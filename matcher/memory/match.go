@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"runtime"
-	"slices"
 	"time"
 
 	"nearside/matcher"
@@ -105,16 +104,20 @@ func selectionFor(ctx context.Context, q *filter.Query, sub *matcher.SubRequest)
 func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []matcher.SubRequest, members []int, results []matcher.Result) error {
 	first := &subs[members[0]]
 	farthest := scan.Farthest(first)
-	left := len(members)
-	for wave := range slices.Chunk(members, m.scheduler.WaveMax()) {
-		left -= len(wave)
+	left := countOf(subs, members)
+	total := left
+	for _, wave := range waves(subs, members, m.scheduler.WaveMax()) {
+		count := countOf(subs, wave)
+		left -= count
 		j := scan.NewJob(s, first.Version)
 		if first.Account != nil {
 			j.Account = *first.Account
 		}
-		j.Later, j.Begun = left, left+len(wave) < len(members)
-		for _, sub := range wave {
-			j.Searches = append(j.Searches, scan.NewSearch(s.Snapshot(), &subs[sub], farthest))
+		j.Later, j.Begun = left, left+count < total
+		searches := make([]*scan.Search, len(wave))
+		for i, sub := range wave {
+			searches[i] = scan.NewSearch(s.Snapshot(), &subs[sub], farthest)
+			j.Add(searches[i])
 		}
 		if err := m.scheduler.Run(ctx, j); err != nil {
 			return err
@@ -124,7 +127,7 @@ func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []mat
 			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.SharedMax),
 		}
 		for i, sub := range wave {
-			rows, err := matchesOf(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
+			rows, err := matchesOf(ctx, s.Snapshot(), &subs[sub], searches[i])
 			if err != nil {
 				return err
 			}

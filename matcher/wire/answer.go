@@ -78,7 +78,7 @@ func (s *answerSet) writeFields(w *Writer, rows []matcher.Match) {
 			bare.ID = row.ID
 			obj, targets = bare, 0
 		}
-		w.storedObject(obj, targets, false)
+		w.storedObject(obj, targets, NoDescriptors)
 		w.figures(row.Similarity, row.Distance, s.sim, s.dist)
 		w.EndObject()
 	}

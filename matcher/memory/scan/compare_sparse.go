@@ -25,7 +25,7 @@ func (w *scanner) sparse(p task) bool {
 // reads 16 adjacent rows.
 func (w *scanner) compareSparse(p task) {
 	w.members = w.members[:0]
-	w.addMembers(p)
+	w.addMembers(p, true)
 	w.packQueries(&p.strip.view.Slabs[p.job.version.Type])
 	w.list = w.list[:0]
 	for i, word := range p.strip.mask {
@@ -84,6 +84,7 @@ func (w *scanner) tileList(s *slabView) {
 				}
 			}
 		}
+		w.takeFused(s, int(w.list[lo])*simd.BlockRows)
 		lo = hi
 	}
 }

@@ -45,7 +45,7 @@ type strip struct {
 type Job struct {
 	origin   matcher.Origin
 	version  *matcher.Version
-	Searches []*Search
+	Searches []*Search // with the parts of fused searches in their place
 	strips   []strip
 	index    [][]int32  // index in strips, by chunk and place in the chunk; -1: no selected row; nil for a small selection
 	Rows     int        // number of selected rows that have a descriptor of the version
@@ -63,6 +63,15 @@ type Job struct {
 	cancelled bool
 	failed    error
 	done      chan struct{}
+}
+
+// Add adds a reference to j: its search, or the parts of a fused search.
+func (j *Job) Add(s *Search) {
+	if s.fused != nil {
+		j.Searches = append(j.Searches, s.fused.parts...)
+	} else {
+		j.Searches = append(j.Searches, s)
+	}
 }
 
 // remaining is the number by which jobs are ordered: strips not taken yet, times
