@@ -216,11 +216,11 @@ func (m *pluginMatcher) Name() string { return m.plugin.Name }
 // Cost implements [matcher.Matcher]. It calls the cost hook once for each candidate set
 // and version.
 func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
-	if len(sub.Reference.Parts) > 0 { // req:descriptor() has one descriptor
-		return 0, "not for references of type " + string(matcher.RefTogether), false
-	}
 	if reason := m.matching.refusal(sub); reason != "" {
 		return 0, reason, false
+	}
+	if len(sub.Reference.Parts) > 0 { // req:descriptor() returns only one descriptor
+		return 0, "not for references of type " + string(matcher.RefTogether), false
 	}
 	if m.degraded.Load() != nil {
 		return 0, "does not run; " + seeLog, false

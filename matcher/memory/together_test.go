@@ -83,7 +83,7 @@ func picture(rng *rand.Rand, v *matcher.Version, people [][]byte) []byte {
 	data := slices.Clone(testkit.Pick(rng, people...))
 	other := randomDescriptor(rng, v)
 	size := v.Size() / v.Length
-	for range rng.IntN(v.Length + 1) / 3 {
+	for range rng.IntN(v.Length+1) / 3 {
 		at := rng.IntN(v.Length) * size
 		copy(data[at:at+size], other[at:])
 	}
