@@ -212,9 +212,20 @@ func (w *scanner) scanTiles(s *slabView, lo int) {
 				}
 			}
 		}
-		w.takeFused(s, at)
+		if w.fusing.found {
+			w.takeFused(s, w.blocksAt(at))
+		}
 		w.tile, w.next = w.next, w.tile
 	}
+}
+
+// blocksAt returns the blocks of the tile that begins with row at.
+func (w *scanner) blocksAt(at int) []uint32 {
+	w.list = w.list[:0]
+	for b := range uint32(simd.TileBlocks) {
+		w.list = append(w.list, uint32(at/simd.BlockRows)+b)
+	}
+	return w.list
 }
 
 // setLimits sets the limits of all queries for the zone of row at. Within a zone, a limit

@@ -21,11 +21,11 @@ type fusion struct {
 
 // fusing is memory for comparing rows with all parts of a fused search.
 type fusing struct {
-	row       []byte
-	sum       [1]uint32
+	found     bool // a fusion has rows
 	distances [matcher.PartsMax]float64
 	limits    [matcher.PartsMax]floatLimit
 	floats    [matcher.PartsMax * pieceRows]float32
+	values    [matcher.PartsMax][simd.TileRows]int32 // kernel values of a tile
 }
 
 // addFusion adds the fused search whose first part is the next member.
@@ -48,6 +48,7 @@ func (w *scanner) forgetFusions() {
 	}
 	w.fusions = w.fusions[:0]
 	clear(w.fusing.limits[:])
+	w.fusing.found = false
 }
 
 // addFused collects the rows of mask, which are within the limit of part q. For best sums
@@ -56,6 +57,7 @@ func (w *scanner) forgetFusions() {
 func (w *scanner) addFused(s *slabView, q, at int, mask uint64, values []int32) {
 	m := &w.members[q]
 	f, norm := &w.fusions[m.fusion-1], w.queries.Distance(q, 0)
+	w.fusing.found = w.fusing.found || mask != 0
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
 		h := Hit{math.NaN(), m.strip.base + uint32(at+i)}
@@ -66,9 +68,10 @@ func (w *scanner) addFused(s *slabView, q, at int, mask uint64, values []int32) 
 	}
 }
 
-// takeFused compares the collected rows of a tile with all parts and offers those that may
-// be hits. at is a row of the tile.
-func (w *scanner) takeFused(s *slabView, at int) {
+// takeFused compares the collected rows of w.tile with all parts and offers those that may
+// be hits. blocks are the blocks of the tile.
+func (w *scanner) takeFused(s *slabView, blocks []uint32) {
+	w.fusing.found = false
 	for i := range w.fusions {
 		f := &w.fusions[i]
 		if len(f.rows) == 0 {
@@ -79,14 +82,17 @@ func (w *scanner) takeFused(s *slabView, at int) {
 		m := member{search: f.whole, strip: w.members[f.first].strip}
 		changed := false
 		switch {
+		case f.whole.isMean() && f.whole.order == matcher.BySimilarity:
+			w.takeMeans(s, f, &m, blocks)
+			changed = s.Coarse != nil
 		case s.Coarse != nil:
 			for _, h := range f.rows {
 				w.compareFusedRun(s.Version, &m, int(h.Row-m.strip.base), 1, 1)
 			}
 			changed = true
-		case f.whole.fused.mean:
+		case f.whole.isMean(): // only rows that are early or late enough are computed
 			for _, h := range f.rows {
-				w.addMean(s, f, &m, h.Row)
+				f.pending = append(f.pending, Hit{math.NaN(), h.Row})
 			}
 		default:
 			f.pending = append(f.pending, f.rows...)
@@ -97,7 +103,7 @@ func (w *scanner) takeFused(s *slabView, at int) {
 			f.pending, changed = f.pending[:0], true
 		}
 		if changed {
-			w.limitParts(s, f, at)
+			w.limitParts(s, f, int(blocks[0])*simd.BlockRows)
 		}
 	}
 }
@@ -120,21 +126,62 @@ func (w *scanner) offerFused() {
 	}
 }
 
-// addMean computes the mean of a uint8 row. The hit is pending if it is within the bound.
-func (w *scanner) addMean(s *slabView, f *fusion, m *member, row uint32) {
-	p, x := f.whole, &w.fusing
-	if p.order != matcher.BySimilarity { // only rows that are early or late enough are computed
-		f.pending = append(f.pending, Hit{math.NaN(), row})
-		return
+// takeMeans takes the collected rows of w.tile for a mean. Most rows that are within the
+// limit of one part are far from the others. So the kernel computes the values of all parts
+// for the tile.
+func (w *scanner) takeMeans(s *slabView, f *fusion, m *member, blocks []uint32) {
+	w.computeParts(f)
+	var e, norm float64
+	if s.Coarse != nil {
+		e, norm = s.Coarse.Bounds(int(blocks[0])/table.ZoneBlocks, s.rows, s.Version.Length)
 	}
-	x.row = rowBytes(slices.Grow(x.row[:0], s.Version.Length), s.Slab, int(row-m.strip.base))
-	for i, part := range p.fused.parts {
-		w.kernel.SquaredL2U8(x.sum[:], part.query, x.row)
-		x.distances[i] = s.Version.FromSum(x.sum[0])
+	p, distances := f.whole, w.fusing.distances[:len(f.whole.fused.parts)]
+	for _, h := range f.rows {
+		i := int(h.Row - m.strip.base)
+		slot := slices.Index(blocks, uint32(i/simd.BlockRows))*simd.BlockRows + i%simd.BlockRows
+		for n := range distances {
+			switch value := w.fusing.values[n][slot]; {
+			case s.Coarse == nil:
+				distances[n] = s.Version.FromSum(w.queries.Distance(f.first+n, value))
+			case s.mustCompare(i)>>(i&63)&1 == 1: // the value says nothing
+				distances[n] = 0
+			default:
+				distances[n] = w.copies[f.first+n].AtLeast(s.Coarse.Step, value, e, norm)
+			}
+		}
+		if !p.fused.mayPass(distances, p.within()) {
+			continue
+		}
+		if s.Coarse != nil {
+			w.compareFusedRun(s.Version, m, i, 1, 1)
+			continue
+		}
+		distance, sim := matcher.FuseMean.Fused(distances, p.fused.similarity)
+		if key := p.fused.key(sim, distance); key <= p.within() {
+			f.pending = append(f.pending, Hit{key, h.Row})
+		}
 	}
-	distance, sim := matcher.FuseMean.Fused(x.distances[:len(p.fused.parts)], p.fused.similarity)
-	if key := p.fused.key(sim, distance); key <= p.within() {
-		f.pending = append(f.pending, Hit{key, row})
+}
+
+// computeParts sets w.fusing.values to the kernel values of the parts of f for w.tile.
+func (w *scanner) computeParts(f *fusion) {
+	end := f.first + len(f.whole.fused.parts)
+	for g := range w.queries.Groups() {
+		first, count := w.queries.Group(g)
+		if first >= end || first+count <= f.first {
+			continue
+		}
+		var limits [simd.GroupMax]int32 // the kernel only returns values within them
+		for q := range limits {
+			limits[q] = math.MinInt32
+			if q < count && first+q >= f.first && first+q < end {
+				limits[q] = math.MaxInt32
+			}
+		}
+		w.kernel.TileU8(&w.queries, g, w.tile, &limits, w.hits, nil)
+		for q := max(first, f.first); q < min(first+count, end); q++ {
+			w.fusing.values[q-f.first] = w.hits.Values[q-first]
+		}
 	}
 }
 
@@ -208,14 +255,13 @@ func (w *scanner) meanValue(p *Search, s *table.Slab, i int, values []float32, s
 	for n := range distances {
 		distances[n] = w.fusing.limits[n].atLeast(values[n*step], s, i)
 	}
-	distance, sim := matcher.FuseMean.Fused(distances, f.similarity)
-	if f.key(min(1, sim*(1+rounding)), distance*(1-rounding)) > p.within() {
+	if !f.mayPass(distances, p.within()) {
 		return 0, false
 	}
 	for n, part := range f.parts {
 		distances[n] = p.version.Distance(part.query, s.Row(i))
 	}
-	distance, sim = matcher.FuseMean.Fused(distances, f.similarity)
+	distance, sim := matcher.FuseMean.Fused(distances, f.similarity)
 	value = f.key(sim, distance)
 	return value, value <= p.within()
 }

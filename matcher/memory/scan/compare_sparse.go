@@ -84,7 +84,9 @@ func (w *scanner) tileList(s *slabView) {
 				}
 			}
 		}
-		w.takeFused(s, int(w.list[lo])*simd.BlockRows)
+		if w.fusing.found {
+			w.takeFused(s, w.list[lo:hi])
+		}
 		lo = hi
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 
 	"nearside/matcher"
-	"nearside/matcher/memory/table"
 	"nearside/simd"
 )
 
@@ -28,11 +27,12 @@ type fused struct {
 	mean       bool
 	similarity func(distance float64) float64
 
-	// For means: zero is the largest distance whose similarity is above 0, and keyBase the
-	// bits of a distance below all those that a row with similarity 0 can have.
-	zero    float64
-	keyBase uint64
-	limit   atomic.Pointer[partLimit]
+	// For means: expMidpoint is about e^(-k*m). zero is the largest distance whose similarity
+	// is above 0, and keyBase the bits of a distance below all those that a row with
+	// similarity 0 can have.
+	expMidpoint, zero float64
+	keyBase           uint64
+	limit             atomic.Pointer[partLimit]
 }
 
 // partLimit is the limit of the parts of a mean for a bound of the search.
@@ -54,6 +54,7 @@ func (p *Search) fuse(sub *matcher.SubRequest) {
 	if p.fused = f; !f.mean {
 		return
 	}
+	f.expMidpoint = math.Exp(-f.version.Similarity.Steepness * f.version.Similarity.Midpoint)
 	f.zero = p.version.DistanceLimit(math.SmallestNonzeroFloat64)
 	f.keyBase = math.Float64bits(f.zero / 4)
 	p.cut = keyMax
@@ -126,11 +127,33 @@ func (f *fused) distanceLimit(key float64) float64 {
 	return min(most, max(f.zero, distance*(1+rounding)))
 }
 
+// mayPass reports whether a row can have a key of at most bound, if its distances from the
+// parts are at least those given. It is faster than exact similarities.
+func (f *fused) mayPass(distances []float64, bound float64) bool {
+	var distance, sim float64
+	for _, d := range distances {
+		distance += d
+		if d <= f.zero {
+			sim += f.atMost(d)
+		}
+	}
+	n := float64(len(distances))
+	return f.key(min(1, sim/n), distance/n*(1-rounding)) <= bound
+}
+
+// atMost returns a number that is a little larger than the similarity of a distance up to
+// zero. math.Exp overflows for similarities close to 0.
+func (f *fused) atMost(distance float64) float64 {
+	const tiny = 1e-300
+	c := f.version.Similarity
+	return max(tiny, (1+f.expMidpoint)/(1+math.Exp(c.Steepness*(distance-c.Midpoint)))*(1+10*rounding))
+}
+
 // farthest returns a distance beyond which all similarities are below sim. It is at most a
 // little larger than DistanceLimit(sim), which needs 64 steps.
 func (f *fused) farthest(sim float64) float64 {
 	k, m := f.version.Similarity.Steepness, f.version.Similarity.Midpoint
-	d := m + math.Log((1+math.Exp(-k*m))/sim-1)/k
+	d := m + math.Log((1+f.expMidpoint)/sim-1)/k
 	d += 1e-9 * (1 + math.Abs(d))
 	if d >= 0 && d < f.version.DistanceMax() && f.similarity(d) < sim { // false for NaN
 		return d
@@ -147,21 +170,17 @@ func (p *Search) means(row uint32) (distance, sim float64) {
 func (p *Search) partDistances(row uint32) []float64 {
 	v, i := p.snap.At(p.origin, row)
 	slab := &v.Slabs[p.version.Type]
-	data := rowBytes(make([]byte, 0, p.version.Size()), slab, i)
+	var data []byte
+	if p.version.Encoding == matcher.Float32 {
+		data = slab.Row(i)
+	} else {
+		data = make([]byte, p.version.Length)
+		block, _ := slab.Block(i / simd.BlockRows)
+		simd.GetRowU8(data, block, i%simd.BlockRows)
+	}
 	distances := make([]float64, len(p.fused.parts))
 	for n, part := range p.fused.parts {
 		distances[n] = p.version.Distance(part.query, data)
 	}
 	return distances
-}
-
-// rowBytes returns the bytes of row i. dst has room for them, and may not be used.
-func rowBytes(dst []byte, s *table.Slab, i int) []byte {
-	if s.Version.Encoding == matcher.Float32 {
-		return s.Row(i)
-	}
-	dst = dst[:s.Version.Length]
-	block, _ := s.Block(i / simd.BlockRows)
-	simd.GetRowU8(dst, block, i%simd.BlockRows)
-	return dst
 }
