@@ -109,6 +109,9 @@ func (s *suite) engineRuns(e *engine) error {
 			if err := s.answerBars(e); err != nil {
 				return err
 			}
+			if err := s.togetherBars(e); err != nil {
+				return err
+			}
 		}
 	}
 	if s.gates {

@@ -59,7 +59,7 @@ func writeLines(path string, d *dataset) error {
 	for i := range d.n {
 		o := matcher.Object{Origin: matcher.Faces, ID: idOf(i)}
 		o.Descriptors[d.version.Type] = matcher.Descriptor{Version: d.version.Number, Data: d.row(i)}
-		line = append(wire.AppendLine(line[:0], &o, nil), '\n')
+		line = append(wire.AppendLine(line[:0], &o, nil, wire.BinaryDescriptors), '\n')
 		_, _ = w.Write(line) // Flush returns its errors
 	}
 	return errors.Join(w.Flush(), f.Close())

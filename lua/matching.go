@@ -220,6 +220,9 @@ func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost
 	if reason := cmp.Or(m.matching.refusal(sub), rankingRefusal(sub.Candidates)); reason != "" {
 		return 0, reason, false
 	}
+	if len(sub.Reference.Parts) > 0 { // req:descriptor() returns only one descriptor
+		return 0, "not for references of type " + string(matcher.RefTogether), false
+	}
 	if m.degraded.Load() != nil {
 		return 0, "does not run; " + seeLog, false
 	}

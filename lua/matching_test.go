@@ -372,6 +372,33 @@ function M:prefilter(req, set) return set end`), withMatcher(m))
 	}
 }
 
+// TestTogetherHasNoPlugin: a plugin that can answer anything does not answer a reference
+// with several descriptors, but it narrows its candidate set.
+func TestTogetherHasNoPlugin(t *testing.T) {
+	m, v := people(t, 10)
+	h, _ := startHost(t, luatest.MatchingPlugin(`
+function M:match() end
+function M:prefilter(req, set) assert(req.reference == nil) return set:where("age", ">=", 0) end`), withMatcher(m))
+	matchers, prefilters, release := h.Acquire()
+	defer release()
+	sub := subRequest(v, 1, &matcher.Candidates{Limit: 5})
+	part := *sub.Reference
+	sub.Reference = &matcher.Reference{Type: matcher.RefTogether, Descriptor: matcher.Descriptor{Version: v.Number}, Parts: []matcher.Reference{part}}
+	if _, reason, ok := matchers[0].Cost(t.Context(), &sub); ok || reason != "not for references of type together" {
+		t.Errorf("%v %q", ok, reason)
+	}
+	rows, err := m.Select(t.Context(), sub.Candidates, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !prefilters[0].Applies(&sub) {
+		t.Error("the prefilter does not apply")
+	}
+	if _, err := prefilters[0].Narrow(t.Context(), &sub, rows); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestReloadKeepsRequests: a request keeps the plugins that it began with, and a reload
 // waits for it.
 func TestReloadKeepsRequests(t *testing.T) {

@@ -111,7 +111,7 @@ func TestStoreLine(t *testing.T) {
 	line := func(n int) int { // the length of the exported line of large, in which a control character needs six bytes
 		obj := matcher.Object{ID: matcher.NewID(), UserData: strings.Repeat("\x01", n), CreateTime: 1, Lists: []matcher.ID{}}
 		obj.Descriptors[matcher.FaceDescriptor] = matcher.Descriptor{Version: 1, Data: []byte{1, 2}}
-		return len(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+		return len(wire.AppendObject(nil, wire.JSON, &obj, nil, wire.BinaryDescriptors))
 	}
 	fits := 0
 	for line(fits+1) <= limit {

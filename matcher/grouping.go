@@ -81,8 +81,8 @@ func (c *Candidates) AnswerMax() int { return c.Limit * c.GroupSize() }
 
 // Arrange sorts rows into the order of an answer, groups them, and cuts the result to
 // the limit. It skips nothing: the rows are those from Offset on.
-func (c *Candidates) Arrange(rows []Match) []Match {
-	slices.SortFunc(rows, func(a, b Match) int { return c.Order.Compare(&a, &b) })
+func (c *Candidates) Arrange(r *Reference, rows []Match) []Match {
+	slices.SortFunc(rows, func(a, b Match) int { return r.CompareRows(c.Order, &a, &b) })
 	if c.Group == nil {
 		return rows[:min(len(rows), c.Limit)]
 	}

@@ -42,7 +42,7 @@ func TestArrange(t *testing.T) {
 				return true
 			})
 		}
-		if got := c.Arrange(rows); !slices.Equal(got, want) {
+		if got := c.Arrange(&Reference{}, rows); !slices.Equal(got, want) {
 			t.Fatalf("%+v:\n got %v\nwant %v", c, got, want)
 		}
 	}

@@ -19,34 +19,49 @@ const (
 	RefEventTrackID    ReferenceType = "event_track_id"
 	RefRaw             ReferenceType = "raw_descriptor"
 	RefSDK             ReferenceType = "sdk_descriptor"
+	RefTogether        ReferenceType = "together"
 )
 
 // Reference is the descriptor to search for, or an object that has it.
 type Reference struct {
-	Type       ReferenceType
-	ID         string     // as the client gave it; an object's ID is in lower case
-	ObjectID   ID         // the object that a key (external ID, track) stands for
-	Descriptor Descriptor // from the request, or of the object that ID names
+	Type     ReferenceType
+	ID       string // as the client gave it; an object's ID is in lower case
+	ObjectID ID     // the object that a key (external ID, track) stands for
+	// Descriptor is from the request, or of the object that ID names. Of a RefTogether, it
+	// has only the version of the parts; it is zero if there are no parts.
+	Descriptor Descriptor
 	// Object is the object that the descriptor of a reference of type RefRaw belongs to,
 	// according to the client; nil: not given.
 	Object *ObjectKey
+	// Parts are the references that a RefTogether treats as one, with their descriptors
+	// when they are resolved. Fuse says how.
+	Parts []Reference
+	Fuse  Fuse
 	// Place is the position in the client's request, from 1, of the reference
 	// that this one was resolved from; 0: it is not from a request, as in a cross
-	// match.
-	Place int
+	// match. Part is the position, from 1, within the references of a RefTogether
+	// at Place; 0: the reference is not part of one.
+	Place, Part int
 }
 
 // Path returns the path of a field of a reference in the client's request. For a
 // reference that names an object, it is the path of its id, whatever field is. For
 // Place 0, it is "references".
 func (r *Reference) Path(field string) string {
-	switch {
-	case r.Place == 0:
+	if r.Place == 0 {
 		return "references"
-	case r.Type == RefRaw || r.Type == RefSDK:
-		return "references[" + strconv.Itoa(r.Place-1) + "]" + field
 	}
-	return "references[" + strconv.Itoa(r.Place-1) + "].id"
+	path := "references[" + strconv.Itoa(r.Place-1) + "]"
+	if r.Part > 0 {
+		path += ".references[" + strconv.Itoa(r.Part-1) + "]"
+	}
+	switch r.Type {
+	case RefRaw, RefSDK:
+		return path + field
+	case RefTogether:
+		return path + ".references"
+	}
+	return path + ".id"
 }
 
 // Candidates is a set of objects to match against, and the size and content of

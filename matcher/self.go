@@ -36,12 +36,16 @@ func (r *Reference) Self() (self ObjectKey, ok bool) {
 	return ObjectKey{origin, id}, err == nil
 }
 
-// SelfIDs returns the IDs of the objects of o that the reference stands for.
-func (r *Reference) SelfIDs(o Origin) []ID {
+// SelfIDs returns the IDs of the objects of o that the reference, or a part of it, stands
+// for. There may be duplicates.
+func (r *Reference) SelfIDs(o Origin) (ids []ID) {
 	if self, ok := r.Self(); ok && self.Origin == o {
-		return []ID{self.ID}
+		ids = append(ids, self.ID)
 	}
-	return nil
+	for i := range r.Parts {
+		ids = append(ids, r.Parts[i].SelfIDs(o)...)
+	}
+	return ids
 }
 
 // Excluded returns the IDs of the objects that ExcludeSelf leaves out of the answer.

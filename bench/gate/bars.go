@@ -29,6 +29,7 @@ const (
 	u8Many      = "uint8, 64 queries, per core"
 	u8Some      = "uint8, 16 queries, per core"
 	avx2        = ", NEARSIDE_SIMD=avx2"
+	together    = "uint8, 1 reference of 5 pictures, 1 thread, fuse "
 	f32One      = "float32 exact, 1 query"
 	f32Many     = "float32, 64 queries, per core"
 	listPart    = "filter selecting 1 %, contiguous (one list)"
@@ -64,6 +65,8 @@ var Bars = []Bar{
 	{"large-1000", u8Many + ", limit 1,000", "x min(VNNI or AMX peak, 64 x stream probe)", false, 0.7},
 	{"large-100000", "uint8, 1 query, 1 thread, limit 100,000 of 1M rows", "x (1.5 x the time of limit 10 + 100 ns per match)", true, 1},
 	{"group-10", "uint8, 1 query, 1 thread, top 10 persons of 1M pictures", "x the time of the top 10 rows", true, 1.3},
+	{"together-best", together + "best", "x the time of the same pictures as 5 references", true, 1.05},
+	{"together-mean", together + "mean", "x the time of the same pictures as 5 references", true, 1.05},
 	{"f32-1-u8", f32One, "x the time of the uint8 scan of the same number of rows", true, 1.25},
 	{"f32-1-vek", f32One, "x vek32", false, 3},
 	{"f32-64-fma", f32Many, "x FMA peak", false, 0.82},

@@ -15,9 +15,10 @@ import (
 type exportCmd struct {
 	remoteFlag
 	filterFlag
-	Origin string `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
-	List   string `help:"Only the faces of this list." placeholder:"ID"`
-	Output string `short:"o" help:"File to write instead of the standard output. It appears when it is complete." placeholder:"FILE"`
+	Origin     string `help:"Origin of the objects: ${enum}." enum:"faces,events" default:"faces"`
+	List       string `help:"Only the faces of this list." placeholder:"ID"`
+	Descriptor string `help:"How descriptors are written: ${enum}." enum:"base64,numbers" default:"base64"`
+	Output     string `short:"o" help:"File to write instead of the standard output. It appears when it is complete." placeholder:"FILE"`
 }
 
 // Help is printed below the flags.
@@ -27,7 +28,7 @@ func (*exportCmd) Help() string {
     nearside export -o faces.ndjson
     nearside export --origin events --filter create_time__gte=now-7d
 
-The output has one object with its descriptors per line; nearside import reads it. With -o, the file is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
+The output has one object with its descriptors per line; nearside import reads it. With --descriptor numbers, a descriptor is an array of numbers instead of base64. With -o, the file is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
 
 Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`
 }
@@ -41,6 +42,9 @@ func (c *exportCmd) Run(s *system) error {
 	query, err := c.query()
 	if err != nil {
 		return err
+	}
+	if c.Descriptor == "numbers" {
+		query.Set("descriptor", "numbers")
 	}
 	answer, err := server.stream(s.ctx, http.MethodGet, "/1/export", query, "", nil)
 	if err != nil {

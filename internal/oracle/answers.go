@@ -185,6 +185,9 @@ func (w *World) getAnswer(origin int, id string, r *Request) Outcome {
 		return refused(notFound[origin])
 	case r.Query["descriptor"] == "1":
 		return Outcome{Status: 200, Body: o.whole()}
+	case r.Query["descriptor"] == "numbers":
+		w.Seen["numbers of "+singulars[origin]]++
+		return Outcome{Status: 200, Body: o.withNumbers(o.whole(), r)}
 	}
 	return Outcome{Status: 200, Body: maps.Clone(o.fields)}
 }
@@ -233,8 +236,8 @@ func (w *World) pageAnswer(origin int, p page, r *Request) Outcome {
 	shown := []any{}
 	for _, o := range all[min(len(all), first):min(len(all), first+p.size)] {
 		fields := o.shown(p.targets)
-		if r.Query["descriptor"] == "1" {
-			for name, v := range o.whole() {
+		if given := r.Query["descriptor"]; given == "1" || given == "numbers" {
+			for name, v := range o.withNumbers(o.whole(), r) {
 				if strings.HasSuffix(name, "descriptor") {
 					fields[name] = v
 				}
@@ -243,6 +246,9 @@ func (w *World) pageAnswer(origin int, p page, r *Request) Outcome {
 		shown = append(shown, fields)
 	}
 	if len(shown) > 0 {
+		if r.Query["descriptor"] == "numbers" {
+			w.Seen["numbers of "+Origins[origin]]++
+		}
 		w.countFilters(r.Kind+" ", origin, r.filters)
 		w.countPage(r.Kind, p, len(shown))
 	}
@@ -255,7 +261,10 @@ func (w *World) pageAnswer(origin int, p page, r *Request) Outcome {
 func (w *World) exportAnswer(origin int, r *Request) Outcome {
 	lines := []any{}
 	for _, o := range w.selectedBy(origin, r) {
-		line := o.whole()
+		line := o.withNumbers(o.whole(), r)
+		if r.Query["descriptor"] == "numbers" {
+			w.Seen["numbers in an export"]++
+		}
 		others := map[string]any{} // accounts of lists that differ from that of the object
 		for _, id := range listsOf(o) {
 			switch l := w.list(id.(string)); {

@@ -36,8 +36,26 @@ func (w *World) countMatch(p probe, c candidates, rows []ranked) {
 	if _, ok := set["threshold"]; ok && len(rows) < len(c.objects) {
 		w.Seen["threshold"]++
 	}
-	if w.Topology.chosen(w, set) != "memory" {
-		w.Seen["by "+w.Topology.chosen(w, set)]++
+	if by := w.chosenFor(p, c); by != "memory" {
+		w.Seen["by "+by]++
+	}
+	if p.together {
+		w.countTogether(p, c, rows)
+	}
+}
+
+// countTogether counts the features of a match of a reference of type together.
+func (w *World) countTogether(p probe, c candidates, rows []ranked) {
+	kind := "together best"
+	if p.mean {
+		kind = "together mean"
+	}
+	order, _ := c.set["order"].(string)
+	w.Seen[kind]++
+	w.Seen[kind+" order "+order]++
+	w.Seen["together of "+strconv.Itoa(len(p.parts))]++
+	if len(rows) > limit(c.set) && len(p.parts) > 1 {
+		w.Seen[kind+" limit"]++
 	}
 }
 
@@ -93,7 +111,7 @@ func Uncovered(seen map[string]int, steps int) []string {
 		for _, order := range []string{"", "similarity", "create_time_asc", "create_time_desc"} {
 			want["order "+order+" of "+name] = 20
 		}
-		for _, kind := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(byKey)), []string{"raw_descriptor", "sdk_descriptor"}) {
+		for _, kind := range slices.Concat(slices.Collect(maps.Keys(byID)), slices.Collect(maps.Keys(byKey)), []string{"raw_descriptor", "sdk_descriptor", "together"}) {
 			want["reference "+kind+" to "+name] = 10
 		}
 	}
@@ -119,6 +137,8 @@ func Uncovered(seen map[string]int, steps int) []string {
 		"page of faces order create_time_asc", "page of events order create_time_desc", "find faces order create_time_desc", "find events order create_time_asc",
 		"export faces", "export events", "create face", "create events", "put face", "put attribute", "patch face", "delete face",
 		"delete event", "delete attribute", "delete faces", "delete events", "attach", "detach", "create list", "patch list", "delete list",
+		"numbers in a body", "numbers of face", "numbers of event", "numbers of faces", "numbers of events", "numbers in an export",
+		"together best", "together mean", "together mean order create_time_desc", "together without objects", "together of 3",
 		"delete list with faces", "import faces", "import events", "limit", "tie at the limit", "threshold",
 		"group of several rows", "tie across groups", "offset", "offset beyond the end", "count above a threshold", "in both codecs", "null in find",
 		"error 12022", "error 12026", "error 12036", "error 22001", "error 22002", "error 22003", "error 22004", "error 22005",

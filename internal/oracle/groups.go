@@ -13,27 +13,32 @@ var groupNames = [3][]string{
 	eventOrigin: {"external_id", "user_data", "face_id", "track_id", "source"},
 }
 
-// self names the object that a reference stands for; the zero self stands for none.
+// self names an object that a reference stands for.
 type self struct {
 	kind string // face, event or attribute
 	id   string
 }
 
-// selfOf returns the object of a reference with a descriptor.
-func selfOf(ref map[string]any) self {
+// selfsOf returns the object of a reference with a descriptor, if it names one.
+func selfsOf(ref map[string]any) []self {
 	key, ok := ref["object"].(map[string]any)
 	if !ok {
-		return self{}
+		return nil
 	}
-	return self{key["type"].(string), strings.ToLower(key["id"].(string))}
+	return []self{{key["type"].(string), strings.ToLower(key["id"].(string))}}
 }
 
-// withoutSelf returns rows without the object of the reference, if the set excludes it.
+// isSelf reports whether p stands for an object.
+func (p probe) isSelf(origin int, id string) bool {
+	return slices.Contains(p.selfs, self{singulars[origin], id})
+}
+
+// withoutSelf returns rows without the objects of the reference, if the set excludes them.
 func withoutSelf(p probe, c candidates, rows []ranked) []ranked {
 	if c.set["exclude_self"] != true {
 		return rows
 	}
-	return slices.DeleteFunc(rows, func(r ranked) bool { return singulars[r.origin] == p.self.kind && r.id == p.self.id })
+	return slices.DeleteFunc(rows, func(r ranked) bool { return p.isSelf(r.origin, r.id) })
 }
 
 // groupValue returns the value by which a candidate set groups o, "" if o has none.
@@ -166,7 +171,7 @@ func (w *World) countRanking(p probe, c candidates, rows []ranked, groups [][]ra
 			w.Seen["count above a threshold"]++
 		}
 	}
-	if set["exclude_self"] == true && slices.ContainsFunc(c.objects, func(o *object) bool { return singulars[o.origin] == p.self.kind && o.id == p.self.id }) {
+	if set["exclude_self"] == true && slices.ContainsFunc(c.objects, func(o *object) bool { return p.isSelf(o.origin, o.id) }) {
 		w.Seen["exclude_self of "+p.echo["type"].(string)]++
 	}
 }

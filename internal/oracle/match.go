@@ -21,11 +21,14 @@ type Outcome struct {
 func refused(codes ...int) Outcome { return Outcome{Codes: codes} }
 
 // probe is a resolved reference. An answer repeats echo. vector is nil if a key
-// matched no object. self is the object that the reference stands for.
+// matched no object. selfs are the objects that the reference stands for. A reference of type
+// together has parts; vector is then the first of them.
 type probe struct {
-	echo   map[string]any
-	vector *vector
-	self   self
+	echo           map[string]any
+	vector         *vector
+	selfs          []self
+	together, mean bool
+	parts          []*vector
 }
 
 // givenVector decodes a descriptor in a body: an object, or text from the SDK.
@@ -35,6 +38,10 @@ func givenVector(v any) *vector {
 		return &vector{modelNumbered(int(binary.LittleEndian.Uint32(raw[4:]))), raw[8:]}
 	}
 	d := v.(map[string]any)
+	if numbers, ok := d["data"].([]any); ok {
+		m := modelNumbered(int(d["version"].(float64)))
+		return &vector{m, m.dataOf(numbers)}
+	}
 	return &vector{modelNumbered(int(d["version"].(float64))), testkit.Must(base64.StdEncoding.DecodeString(d["data"].(string)))}
 }
 
@@ -53,6 +60,9 @@ var (
 // resolve returns the probes of a reference, or an error code.
 func (w *World) resolve(ref map[string]any, body bool, account string) (found []probe, code int) {
 	kind, id := ref["type"].(string), ""
+	if kind == "together" {
+		return w.resolveTogether(ref, body, account)
+	}
 	if text, ok := ref["id"].(string); ok {
 		id = text
 	}
@@ -71,15 +81,17 @@ func (w *World) resolve(ref map[string]any, body bool, account string) (found []
 		case o.vectors[vectorIndex(body)] == nil:
 			return nil, 22008
 		}
-		return []probe{{echo, o.vectors[vectorIndex(body)], self{kind, o.id}}}, 0
+		return []probe{{echo: echo, vector: o.vectors[vectorIndex(body)], selfs: []self{{kind, o.id}}}}, 0
 	}
 	if ref["data"] != nil {
-		return []probe{{echo, givenVector(ref["data"]), selfOf(ref)}}, 0
+		return []probe{{echo: echo, vector: givenVector(ref["data"]), selfs: selfsOf(ref)}}, 0
 	}
 	key := byKey[kind]
 	for _, o := range w.sorted(key.origin) {
 		if has, ok := o.field(key.path); ok && has == id && o.visible(account) && o.vectors[vectorIndex(body)] != nil {
-			found = append(found, probe{map[string]any{"type": kind, "id": id, "object_id": o.id}, o.vectors[vectorIndex(body)], self{singulars[key.origin], o.id}})
+			found = append(found, probe{
+				echo: map[string]any{"type": kind, "id": id, "object_id": o.id}, vector: o.vectors[vectorIndex(body)], selfs: []self{{singulars[key.origin], o.id}},
+			})
 		}
 	}
 	if found == nil {
@@ -103,8 +115,10 @@ func (w *World) match(r *Request, isBody bool) Outcome {
 	body := r.Body.(map[string]any)
 	refs, sets := body["references"].([]any), body["candidates"].([]any)
 	for _, ref := range refs {
-		if data := ref.(map[string]any)["data"]; data != nil && givenVector(data).body != isBody {
-			return refused(31001) // found before any other error
+		for _, part := range partsOf(ref) {
+			if data := part.(map[string]any)["data"]; data != nil && givenVector(data).body != isBody {
+				return refused(31001) // found before any other error
+			}
 		}
 	}
 	var codes []int
@@ -127,11 +141,14 @@ func (w *World) match(r *Request, isBody bool) Outcome {
 		}
 		if code != 0 {
 			codes = append(codes, code)
+			if ref.(map[string]any)["type"] == "together" && version != "" {
+				codes = append(codes, 31001) // of an earlier part
+			}
 		}
-		if len(probes) > w.Limits.References {
+		if countOf(probes) > w.Limits.References {
 			codes = append(codes, 31007)
 		}
-		if wrong || code != 0 || len(probes) > w.Limits.References {
+		if wrong || code != 0 || countOf(probes) > w.Limits.References {
 			break // the server returns the first error
 		}
 	}

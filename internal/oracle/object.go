@@ -288,6 +288,9 @@ func (w *World) spellObject(o *object) map[string]any {
 			body[key] = strings.ToUpper(text)
 		case key == "descriptor" && w.Chance(0.1):
 			body[key] = o.vectors[vectorIndex(o.vectors[0] == nil)].sdk()
+		case strings.HasSuffix(key, "descriptor") && w.Chance(0.12):
+			w.Seen["numbers in a body"]++
+			body[key] = w.spelledNumbers(givenVector(body[key]))
 		}
 	}
 	if absent := testkit.Pick(w.rng, optional[o.origin]...).name; w.Chance(0.1) && body[absent] == nil {

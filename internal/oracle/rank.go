@@ -61,19 +61,22 @@ func (w *World) compareWith(p probe, c candidates, explain bool) map[string]any 
 		item["count"] = 0.0
 	}
 	if p.vector == nil {
+		if p.together {
+			w.Seen["together without objects"]++
+		}
 		if explain {
 			item["plan"] = map[string]any{"prefilters": []any{}}
 		}
 		return item
 	}
-	rows := withoutSelf(p, c, w.rank(p.vector, c))
+	rows := withoutSelf(p, c, w.rank(p, c))
 	groups := inGroups(c.set, rows)
 	item["result"] = showRows(pageOfGroups(c.set, groups), c)
 	if c.set["count"] == true {
 		item["count"] = float64(len(groups))
 	}
 	if explain {
-		plan := map[string]any{"prefilters": c.prefilters, "by": w.Topology.chosen(w, c.set)}
+		plan := map[string]any{"prefilters": c.prefilters, "by": w.chosenFor(p, c)}
 		item["plan"] = plan
 		if !slices.Contains(pluginMatchers, plan["by"].(string)) {
 			compared := 0
@@ -88,6 +91,16 @@ func (w *World) compareWith(p probe, c candidates, explain bool) map[string]any 
 	w.countMatch(p, c, rows)
 	w.countRanking(p, c, rows, groups)
 	return item
+}
+
+// chosenFor returns the name of the matcher that answers. Plugins do not answer references
+// of type together.
+func (w *World) chosenFor(p probe, c candidates) string {
+	by := w.Topology.chosen(w, c.set)
+	if p.together && slices.Contains(pluginMatchers, by) {
+		return "memory"
+	}
+	return by
 }
 
 // limit returns the limit of a candidate set.
@@ -105,20 +118,19 @@ func (o *object) hasVersion(m *model) bool {
 }
 
 // rank returns the rows that pass the threshold, in the order of the answer.
-func (w *World) rank(reference *vector, c candidates) []ranked {
+func (w *World) rank(p probe, c candidates) []ranked {
 	threshold, _ := c.set["threshold"].(float64)
 	var rows []ranked
 	for _, o := range c.objects {
-		if !o.hasVersion(reference.model) {
+		if !o.hasVersion(p.vector.model) {
 			continue
 		}
-		d := reference.distance(o.vectors[vectorIndex(reference.body)])
-		if s := reference.similarity(d); s >= threshold {
+		if d, s := p.figures(o.vectors[vectorIndex(p.vector.body)]); s >= threshold {
 			rows = append(rows, ranked{o, d, s})
 		}
 	}
 	slices.SortFunc(rows, func(a, b ranked) int {
-		first := cmp.Compare(a.distance, b.distance)
+		first := cmp.Or(cmp.Compare(b.similarity, a.similarity), cmp.Compare(a.distance, b.distance))
 		switch c.set["order"] {
 		case "create_time_asc":
 			first = strings.Compare(a.time(), b.time())

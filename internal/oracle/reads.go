@@ -63,8 +63,8 @@ func (w *World) readRequest() *Request {
 	origin := w.rng.IntN(3)
 	r := &Request{Kind: "get " + singulars[origin], Method: "GET", Query: w.newQuery()}
 	w.chooseServer(r, origin)
-	if w.Chance(0.3) {
-		r.Query["descriptor"] = testkit.Pick(w.rng, []string{"0", "1"}...)
+	if w.Chance(0.45) {
+		r.Query["descriptor"] = testkit.Pick(w.rng, []string{"0", "1", "numbers", "numbers"}...)
 	}
 	switch {
 	case w.Chance(0.1):
@@ -88,7 +88,9 @@ func (w *World) readRequest() *Request {
 	if w.Chance(0.1) && origin != attributeOrigin {
 		r.Kind, r.Path = "export "+Origins[origin], "/1/export"
 		r.Query["origin"] = Origins[origin]
-		delete(r.Query, "descriptor")
+		if r.Query["descriptor"] == "0" {
+			delete(r.Query, "descriptor")
+		}
 		r.Answer = func() Outcome { return w.exportAnswer(origin, r) }
 		return r
 	}

@@ -15,6 +15,7 @@ func (w *World) Reduce(v any) {
 		for _, x := range v {
 			w.Reduce(x)
 		}
+		roundNumbers(v)
 		if _, ok := v["line"]; ok {
 			delete(v, "detail")
 		}

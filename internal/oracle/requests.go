@@ -86,6 +86,14 @@ func (w *World) versionFor(ref map[string]any, isBody bool, account string) stri
 
 // randomReference returns a random reference. Mostly it can be resolved.
 func (w *World) randomReference(isBody bool, account string) map[string]any {
+	if w.Chance(0.15) {
+		return w.togetherReference(isBody, account)
+	}
+	return w.plainReference(isBody, account)
+}
+
+// plainReference is randomReference without the type together.
+func (w *World) plainReference(isBody bool, account string) map[string]any {
 	kind := testkit.Pick(w.rng, []string{
 		"face", "face", "event", "event", "attribute", "raw_descriptor", "raw_descriptor", "sdk_descriptor",
 		"face_external_id", "event_external_id", "event_track_id",
@@ -140,7 +148,7 @@ func (w *World) givenReference(kind string, v *vector) map[string]any {
 	if w.Chance(0.1) {
 		delete(ref, "id")
 	}
-	ref["data"] = any(v.json())
+	ref["data"] = any(w.spelled(v))
 	if kind == "sdk_descriptor" || w.Chance(0.1) {
 		ref["data"] = v.sdk()
 	}
@@ -184,7 +192,8 @@ func (w *World) sharpThreshold(set map[string]any, isBody bool, account string, 
 	_, all := w.selected(at, set["filters"], account)
 	all = slices.DeleteFunc(all, func(o *object) bool { return !o.hasVersion(found[0].vector.model) })
 	if len(all) > 0 {
-		at := w.near(found[0].vector.similarity(found[0].vector.distance(testkit.Pick(w.rng, all...).vectors[vectorIndex(found[0].vector.body)])))
+		_, similarity := found[0].figures(testkit.Pick(w.rng, all...).vectors[vectorIndex(found[0].vector.body)])
+		at := w.near(similarity)
 		set["threshold"] = math.Min(1, math.Max(0, at))
 	}
 }

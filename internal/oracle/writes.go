@@ -162,7 +162,7 @@ func (w *World) patchFace(r *Request) {
 	var v *vector
 	if w.Chance(0.3) {
 		v = w.newVector(w.randomModel(false))
-		body["descriptor"] = v.json()
+		body["descriptor"] = w.spelled(v)
 	}
 	r.Kind, r.Method, r.Path, r.Body = "patch face", "PATCH", "/1/faces/"+id, body
 	r.Answer = func() Outcome { return w.patchAnswer(id, fields, v, r.account()) }

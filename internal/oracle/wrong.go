@@ -27,10 +27,16 @@ func (w *World) wrongRequest() *Request {
 	v := w.newVector(w.randomModel(isBody))
 	given := func(data any) {
 		ref["type"], ref["id"], ref["data"] = "raw_descriptor", "x", data
+		delete(ref, "references")
+		delete(ref, "fuse")
 	}
 	code := 12022
-	n := w.rng.IntN(28)
+	n := w.rng.IntN(32)
 	switch n {
+	case 24, 25:
+		code = w.spoilTogether(ref, isBody)
+	case 26, 27:
+		given(w.wrongNumbers(v))
 	case 11:
 		given(map[string]any{"version": 777.0, "data": "AQIDBA=="})
 		code = 12036
@@ -65,13 +71,65 @@ func (w *World) wrongRequest() *Request {
 		r.Query["account_id"] = testkit.Pick(w.rng, []string{"", "x", "00000000-0000-0000-0000-000000000000"}...)
 	case 23:
 		ref["type"] = testkit.Pick(w.rng, []any{"body", "xpk_file", nil, 1.0}...)
-	case 24, 25, 26, 27:
+	case 28, 29, 30, 31:
 		w.spoilRanking(ref, set)
 	default:
 		w.spoilMatch(n, body, ref, set)
 	}
 	r.Answer = func() Outcome { return refused(code) }
 	return r
+}
+
+// spoilTogether makes ref a reference of type together with a mistake, and returns the
+// code of the error.
+func (w *World) spoilTogether(ref map[string]any, isBody bool) (code int) {
+	part := func() any { return w.givenReference("raw_descriptor", w.newVector(w.randomModel(isBody))) }
+	clear(ref)
+	ref["type"], ref["references"] = "together", []any{part()}
+	switch w.rng.IntN(8) {
+	case 0:
+		ref["references"] = []any{}
+	case 1:
+		ref["references"] = []any{part(), map[string]any{"type": "together", "references": []any{part()}}}
+	case 2:
+		ref["fuse"] = testkit.Pick(w.rng, []any{"worst", "", nil, 1.0}...)
+	case 3:
+		ref["data"] = part().(map[string]any)["data"]
+	case 4:
+		delete(ref, "references")
+	case 5:
+		for len(ref["references"].([]any)) <= partsMax {
+			ref["references"] = append(ref["references"].([]any), part())
+		}
+		return 31007
+	case 6:
+		a, b := w.randomModel(isBody), w.randomModel(isBody)
+		for a == b {
+			b = w.randomModel(isBody)
+		}
+		ref["references"] = []any{w.givenReference("raw_descriptor", w.newVector(a)), w.givenReference("sdk_descriptor", w.newVector(b))}
+		return 31005
+	default:
+		ref["type"], ref["id"] = "raw_descriptor", "x"
+		ref["data"] = part().(map[string]any)["data"]
+	}
+	return 12022
+}
+
+// wrongNumbers returns v as an array of numbers with a mistake.
+func (w *World) wrongNumbers(v *vector) map[string]any {
+	d := v.numbers()
+	list := d["data"].([]any)
+	if w.Chance(0.3) {
+		d["data"] = testkit.Pick(w.rng, list[1:], append(list, 1.0), []any{})
+		return d
+	}
+	wrong := []any{"1", nil, true, []any{}, 1e39, -1e300}
+	if v.metric == 'b' {
+		wrong = append(wrong, 1.5, 256.0, -1.0)
+	}
+	list[w.rng.IntN(len(list))] = testkit.Pick(w.rng, wrong...)
+	return d
 }
 
 // spoilMatch puts mistake n, 0 to 10, into a match: an unknown name, a wrong value, or

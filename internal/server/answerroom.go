@@ -56,6 +56,9 @@ const (
 	// textFactor is the memory per byte of text while the answer is built: a copy of
 	// the object, and the answer, which is copied when it grows.
 	textFactor = 3
+	// numberFactor is the same for descriptors as numbers: a byte of a descriptor needs up
+	// to four characters in JSON.
+	numberFactor = 8
 )
 
 // answerRoom reserves memory for an answer while it is built. It is safe for
@@ -64,6 +67,7 @@ type answerRoom struct {
 	x       *exchange
 	refuse  func() error // returns an error while the process has too little memory; may be nil
 	workers workers      // the caller is one of these workers, except while it waits; may be nil
+	numbers bool         // the answer has descriptors as numbers
 
 	mu    sync.Mutex
 	texts int // bytes so far
@@ -87,7 +91,11 @@ func (r *answerRoom) addTexts(ctx context.Context, bytes int) error {
 	if r.texts += bytes; r.texts > textsMax {
 		return matcher.Errorf(matcher.CodeTooMany, "answer: the texts and descriptors of its objects have more than %d bytes; ask for fewer objects or fewer targets", textsMax)
 	}
-	if r.texts*textFactor <= freeBytes {
+	factor := textFactor
+	if r.numbers {
+		factor = numberFactor
+	}
+	if r.texts*factor <= freeBytes {
 		return nil
 	}
 	if r.refuse != nil {
@@ -95,14 +103,14 @@ func (r *answerRoom) addTexts(ctx context.Context, bytes int) error {
 			return err
 		}
 	}
-	if before*textFactor <= freeBytes {
+	if before*factor <= freeBytes {
 		bytes = r.texts // including the bytes that needed no reservation
 	}
 	if r.workers != nil {
 		r.workers.leave()
 		defer r.workers.enter()
 	}
-	return r.x.reserveMore(ctx, int64(bytes*textFactor))
+	return r.x.reserveMore(ctx, int64(bytes*factor))
 }
 
 // reserveMore reserves more room for the answer.

@@ -66,6 +66,7 @@ var causes = map[string][]cause{
 		{"pairs", "pairs of a raw match"},
 		{"filters, labels or ids", "256 MiB"},
 		{"the texts and descriptors of its objects", "64 MiB of texts and descriptors"},
+		{"must be at most %d references after", "type together: 32 references"},
 		{"references", "limits.references"},
 	},
 	"CodeForbidden": {

@@ -23,6 +23,10 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	form, err := x.exportForm()
+	if err != nil {
+		return err
+	}
 	out := x.startStream(http.StatusOK, "application/x-ndjson")
 	if x.IsHead() {
 		return nil
@@ -40,7 +44,7 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	s.workers.enter()
 	defer s.workers.leave()
 	err = x.options.Memory.Export(context.WithoutCancel(ctx), origin, &f, x.account, func(o *matcher.Object, accounts map[matcher.ID]matcher.ID) error {
-		lines = append(wire.AppendLine(lines, o, accounts), '\n')
+		lines = append(wire.AppendLine(lines, o, accounts, form), '\n')
 		if len(lines) < exportFlush {
 			return nil
 		}

@@ -88,7 +88,8 @@ func objectsBound(o matcher.Origin, text, lines int) int {
 		const tagMax = (16 + 16/4 + 1 + blockWaste + 3) / 4
 		return tagMax*text + (lineObject+eventObject+32*blockWaste)*lines
 	}
-	// The entry of a list with an account needs 83 bytes of text, and becomes
+	// A float32 number of a descriptor needs 2 bytes of text, as in "1,", and becomes 4
+	// bytes. The entry of a list with an account needs 83 bytes of text, and becomes
 	// listAccountObject and 20 bytes. Other contents are smaller than their text.
-	return text + text/4 + (lineObject+listAccountsObject+8*blockWaste)*lines
+	return 2*text + 2*text/4 + (lineObject+listAccountsObject+8*blockWaste)*lines
 }

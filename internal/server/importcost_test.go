@@ -18,13 +18,15 @@ import (
 	"nearside/simd"
 )
 
-// costRegistry has the versions 1 to 2048, each with that many bytes.
+// costRegistry has versions of 4, 512 and 2048 bytes, whose numbers are the same, and version
+// 4096 of 512 float32.
 func costRegistry(t *testing.T) *matcher.Registry {
 	t.Helper()
 	var versions []matcher.Version
 	for _, length := range []int{4, 512, 2048} {
 		versions = append(versions, matcher.Version{Number: uint32(length), Encoding: matcher.Uint8, Length: length, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	}
+	versions = append(versions, matcher.Version{Number: 4096, Encoding: matcher.Float32, Length: 512, Similarity: matcher.Calibration{Midpoint: 1, Steepness: 1}})
 	return testkit.Must(matcher.NewRegistry(versions))
 }
 
@@ -44,8 +46,11 @@ func costLines() map[string]func() string {
 	named := []string{id(), id(), id(), id(), id(), id(), id(), id(), id(), id()}
 	lists, accounts := strings.Join(named, ","), strings.Join(named, ":null,")+":null"
 	return map[string]func() string{
-		"tiny":            func() string { return `{"` + descriptor(4) },
-		"512 bytes":       func() string { return `{"face_id":` + id() + `,"external_id":"123456","` + descriptor(512) },
+		"tiny":      func() string { return `{"` + descriptor(4) },
+		"512 bytes": func() string { return `{"face_id":` + id() + `,"external_id":"123456","` + descriptor(512) },
+		"512 numbers": func() string {
+			return `{"descriptor":{"version":4096,"data":[` + repeat(512, func() string { return "1" }) + `]}}`
+		},
 		"2048 bytes":      func() string { return `{"` + descriptor(2048) },
 		"short texts":     func() string { return `{"user_data":"u","external_id":"e","avatar":"a","` + descriptor(4) },
 		"long user_data":  func() string { return `{"user_data":"` + strings.Repeat("u", 1000) + `","` + descriptor(4) },

@@ -93,18 +93,19 @@ func (s *Server) getObject(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	descriptor, err := x.flag("descriptor")
+	form, err := x.descriptorForm()
 	if err != nil {
 		return err
 	}
-	if err := matcher.ReserveText(x.withTexts(ctx, nil), x.options.Memory.CopyBytes(o, id, x.account, descriptor)); err != nil {
+	room := &answerRoom{x: x, numbers: form.IsNumbers()}
+	if err := matcher.ReserveText(x.withRoom(ctx, room), x.options.Memory.CopyBytes(o, id, x.account, form.Written())); err != nil {
 		return err
 	}
-	obj, ok := x.options.Memory.Get(o, id, x.account, descriptor)
+	obj, ok := x.options.Memory.Get(o, id, x.account, form.Written())
 	if !ok {
 		return o.NotFound(id)
 	}
-	return x.sendBody(http.StatusOK, wire.AppendObject(nil, x.out, &obj, nil, descriptor))
+	return x.sendBody(http.StatusOK, wire.AppendObject(nil, x.out, &obj, nil, form))
 }
 
 // deleteObject deletes the object that the path names.
@@ -145,15 +146,15 @@ func (s *Server) findObjects(ctx context.Context, x *exchange) error {
 // counting would need all objects before it.
 func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
 	o := x.operation.origin
-	descriptor, err := x.flag("descriptor")
+	form, err := x.descriptorForm()
 	if err != nil {
 		return err
 	}
-	req.Page.Descriptors = descriptor
+	req.Page.Descriptors = form.Written()
 	if err := x.reserve(ctx, req.Page.Size*rowBytes); err != nil {
 		return err
 	}
-	room := &answerRoom{x: x}
+	room := &answerRoom{x: x, numbers: form.IsNumbers()}
 	if req.Page.Size*rowBytes > freeBytes { // otherwise many large pages would delay small requests
 		room.workers = x.conn.listener.server.workers
 		room.workers.enter()
@@ -170,7 +171,7 @@ func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
 	for i := range objects {
 		page[i] = &objects[i]
 	}
-	return x.sendBody(http.StatusOK, wire.AppendObjects(nil, x.out, o, page, req.Targets, descriptor, count))
+	return x.sendBody(http.StatusOK, wire.AppendObjects(nil, x.out, o, page, req.Targets, form, count))
 }
 
 // deleteObjects deletes the objects that pass the filters in the query.

@@ -70,8 +70,14 @@ func TestRemoteFaultPlaces(t *testing.T) {
 	begins(match(given(0)+","+storedFace(3), all), 12036, "references[1].id: remote far: data.version: 32 ")
 	begins(match(`{"type":"sdk_descriptor","id":"s","data":"`+base64Of(append([]byte("dp\x00\x00\x20\x00\x00\x00"), make([]byte, 32)...)...)+`"},`+unknown, all), 12036,
 		"references[0].data.version: remote far: 32 ")
+	parts := func(all string) string { return `{"type":"together","references":[` + all + `]}` }
+	match(given(0)+","+parts(given(0)+","+storedFace(2)), all+","+local).status(201)
+	begins(match(given(0)+","+parts(unknown), all), 12036, "references[1].references[0].data.version: remote far: 32 ")
+	begins(match(parts(key("none")+","+unknown+","+storedFace(3)), all), 12036, "references[0].references[1].data.version: remote far: 32 ")
+	begins(match(parts(storedFace(3)+","+unknown), all), 12036, "references[0].references[0].id: remote far: data.version: 32 ")
 	many := strings.Repeat(given(0)+",", 600)
 	begins(match(many+unknown+","+given(0), all), 12036, "references[600].data.version: remote far: 32 ") // in the third call
+	begins(match(strings.Repeat(parts(given(0)+","+given(1))+",", 300)+unknown, all), 12036, "references[300].data.version: remote far: 32 ")
 
 	// The place of a set, also after sets that the proxy answers itself.
 	begins(match(given(0), limit(8)), 12022, "candidates[0].limit: remote far: ")

@@ -317,7 +317,7 @@ func (s *Server) addRoutes() {
 	s.addRoute("PATCH", "/1/linker", operation{handler: s.linkFaces})
 
 	s.addRoute("POST", "/1/import", operation{writes: true, handler: s.importObjects, query: query{"origin", "list_id"}, long: true})
-	s.addRoute("GET", "/1/export", operation{handler: s.exportObjects, query: query{"origin"}, filters: true, plain: true, long: true})
+	s.addRoute("GET", "/1/export", operation{handler: s.exportObjects, query: query{"origin", "descriptor"}, filters: true, plain: true, long: true})
 
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})

@@ -84,7 +84,7 @@ func (p *Points) Stored(obj *matcher.Object) {
 		return
 	}
 	p.Emit(SendingEvent, func() any {
-		return json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, false))
+		return json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, wire.NoDescriptors))
 	})
 }
 

@@ -265,7 +265,7 @@ func (s *objectStore) get(o matcher.Origin, text string) (any, error) {
 	if !ok {
 		return nil, o.NotFound(id)
 	}
-	return goval.DecodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+	return goval.DecodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, wire.BinaryDescriptors))
 }
 
 func objectID(o matcher.Origin, text string) (matcher.ID, error) {

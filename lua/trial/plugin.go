@@ -158,7 +158,7 @@ func (t *trial) sendEvent(obj *matcher.Object) {
 		}
 		points := t.points[in]
 		t.mu.Unlock()
-		text := json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, false))
+		text := json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, wire.NoDescriptors))
 		points.addItem(in, goval.Decoded(text), func(ctx context.Context, item any) {
 			in.Report("handle_event", p.HandleEvent(ctx, []any{item}, name))
 		})

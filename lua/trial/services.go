@@ -186,7 +186,7 @@ func (s *storeDouble) listObjects(o matcher.Origin) ([]any, error) {
 	objects := []any{}
 	for _, id := range ids {
 		obj, _ := s.memory.Get(o, id, nil, true)
-		v, err := goval.DecodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, true))
+		v, err := goval.DecodeJSON(wire.AppendObject(nil, wire.JSON, &obj, nil, wire.BinaryDescriptors))
 		if err != nil {
 			return nil, err
 		}

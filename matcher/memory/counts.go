@@ -52,11 +52,13 @@ func (c *counts) prepare(ctx context.Context, w *wave) error {
 	if err := c.reserve(ctx, w, len(subs)); err != nil {
 		return err
 	}
+	rows := len(w.job.Searches)
 	for _, sub := range subs {
-		c.searches = append(c.searches, scan.NewCount(w.rows.Snapshot(), sub, w.farthest, c.slots))
+		s := scan.NewCount(w.rows.Snapshot(), sub, w.farthest, c.slots)
+		c.searches = append(c.searches, s)
+		w.job.Add(s)
 	}
-	w.job.Searches = append(w.job.Searches, c.searches...)
-	w.job.Counts = len(c.searches)
+	w.job.Counts = len(w.job.Searches) - rows
 	return nil
 }
 
@@ -134,7 +136,7 @@ func (c *counts) repeat(ctx context.Context, w *wave) error {
 	for i, s := range c.searches {
 		if _, ok := s.Count(); !ok {
 			c.searches[i] = scan.NewCount(w.rows.Snapshot(), w.subs[i], w.farthest, c.slots)
-			j.Searches = append(j.Searches, c.searches[i])
+			j.Add(c.searches[i])
 		}
 	}
 	return w.scheduler.Run(ctx, j)

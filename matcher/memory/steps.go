@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"strings"
 
 	"nearside/matcher"
 )
@@ -11,7 +12,11 @@ import (
 func stepsOf(sub *matcher.SubRequest, again bool, compared int) (steps []string) {
 	c := sub.Candidates
 	if ids := sub.Excluded(); ids != nil {
-		steps = append(steps, fmt.Sprintf("exclude_self: left out %s %s", c.Origin.Singular(), ids[0]))
+		texts := make([]string, len(ids))
+		for i, id := range ids {
+			texts[i] = id.String()
+		}
+		steps = append(steps, fmt.Sprintf("exclude_self: left out %s %s", c.Origin.Singular(), strings.Join(texts, ", ")))
 	} else if c.ExcludeSelf {
 		steps = append(steps, "exclude_self: the reference is not known to be one of the "+c.Origin.String())
 	}

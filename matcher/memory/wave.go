@@ -29,17 +29,19 @@ func (m *Memory) matchShared(ctx context.Context, s *filter.Selection, subs []ma
 	first := &subs[members[0]]
 	farthest := scan.Farthest(first)
 	counts := &counts{}
-	size, left := m.scheduler.WaveMax(), len(members)
+	size, left := m.scheduler.WaveMax(), countOf(subs, members)
 	if counts.scans(first) {
 		size /= 2 // each reference has two searches
 	}
-	for part := range slices.Chunk(members, size) {
-		left -= len(part)
+	total := left
+	for _, part := range waves(subs, members, size) {
+		count := countOf(subs, part)
+		left -= count
 		w := &wave{Memory: m, rows: s, farthest: farthest, job: scan.NewJob(s, first.Version), results: make([]matcher.Result, len(part))}
 		if first.Account != nil {
 			w.job.Account = *first.Account
 		}
-		w.job.Later, w.job.Begun = left, left+len(part) < len(members)
+		w.job.Later, w.job.Begun = left, left+count < total
 		for _, sub := range part {
 			w.subs = append(w.subs, &subs[sub])
 		}
@@ -58,10 +60,11 @@ func (m *Memory) matchShared(ctx context.Context, s *filter.Selection, subs []ma
 
 // match sets the results of the sub-requests.
 func (w *wave) match(ctx context.Context, counts *counts) error {
-	for _, sub := range w.subs {
-		w.job.Searches = append(w.job.Searches, scan.NewSearch(w.rows.Snapshot(), sub, w.farthest))
+	searches := make([]*scan.Search, len(w.subs))
+	for i, sub := range w.subs {
+		searches[i] = scan.NewSearch(w.rows.Snapshot(), sub, w.farthest)
+		w.job.Add(searches[i])
 	}
-	searches := w.job.Searches
 	if err := counts.prepare(ctx, w); err != nil {
 		return err
 	}
@@ -101,7 +104,7 @@ func (w *wave) searchMembers(ctx context.Context, found *scan.Search) (members *
 	by, o := w.subs[0].Candidates.Group.By, w.rows.Origin()
 	text := slices.Index(table.Shapes[o].Texts, by)
 	j := scan.NewJob(w.rows.Apply(w.options.Kernel, filter.TextIn(text, values, w.tables.Lexicons.ForText(o, text))), w.subs[0].Version)
-	j.Searches = []*scan.Search{members}
+	j.Add(members)
 	j.Account, j.Begun = w.job.Account, true
 	return members, j.Rows, w.scheduler.Run(ctx, j)
 }

@@ -43,7 +43,7 @@ func pages(t *testing.T, o matcher.Origin, count int) http.HandlerFunc {
 				page = append(page, obj)
 			}
 		}
-		answer(w, http.StatusOK, wire.MessagePack, wire.AppendObjects(nil, wire.MessagePack, o, page, nil, true, len(page)))
+		answer(w, http.StatusOK, wire.MessagePack, wire.AppendObjects(nil, wire.MessagePack, o, page, nil, wire.BinaryDescriptors, len(page)))
 	}
 }
 
@@ -121,7 +121,7 @@ func TestFindAttributes(t *testing.T) {
 			}
 			for _, n := range []int{1, 3} {
 				if r.URL.Path == "/1/attributes/"+face(n).String() {
-					answer(w, http.StatusOK, wire.JSON, wire.AppendObject(nil, wire.JSON, stored(matcher.Attributes, n), nil, true))
+					answer(w, http.StatusOK, wire.JSON, wire.AppendObject(nil, wire.JSON, stored(matcher.Attributes, n), nil, wire.BinaryDescriptors))
 				}
 			}
 		})
@@ -138,7 +138,7 @@ func TestFindAttributes(t *testing.T) {
 		_, err = b.Find(t.Context(), matcher.Attributes, ids(1, 2), nil, "")
 		wantUnavailable(t, err, "12010")
 		b.setHandler(func(w http.ResponseWriter, _ *http.Request) {
-			answer(w, http.StatusOK, wire.JSON, wire.AppendObject(nil, wire.JSON, stored(matcher.Attributes, 9), nil, true))
+			answer(w, http.StatusOK, wire.JSON, wire.AppendObject(nil, wire.JSON, stored(matcher.Attributes, 9), nil, wire.BinaryDescriptors))
 		})
 		_, err = b.Find(t.Context(), matcher.Attributes, ids(1, 2), nil, "")
 		wantUnavailable(t, err, "was not asked for")

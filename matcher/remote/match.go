@@ -93,8 +93,8 @@ func batches(subs []matcher.SubRequest) []batch {
 		}
 		columns = later
 		size := min(referencesPerCall, max(1, rowsPerCall/rows))
-		for lo := 0; lo < len(first.references); lo += size {
-			hi := min(lo+size, len(first.references))
+		for lo, hi := 0, 0; lo < len(first.references); lo = hi {
+			hi = callEnd(first.references, lo, size)
 			b := batch{references: first.references[lo:hi]}
 			for _, c := range together {
 				b.sets = append(b.sets, c.set)
@@ -108,6 +108,15 @@ func batches(subs []matcher.SubRequest) []batch {
 		}
 	}
 	return all
+}
+
+// callEnd returns the end of the references from lo on that together count for at most size
+// references. There is at least one.
+func callEnd(references []*matcher.Reference, lo, size int) (hi int) {
+	for hi, size = lo+1, size-references[lo].Count(); hi < len(references) && size >= references[hi].Count(); hi++ {
+		size -= references[hi].Count()
+	}
+	return hi
 }
 
 // match makes one call and sets the results of its sub-requests. It may run in a

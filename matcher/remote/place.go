@@ -51,7 +51,8 @@ func (b *batch) matchPlacer(subs []matcher.SubRequest) placer {
 		case index < 0:
 			return list + field, ""
 		case list == "references" && index < len(b.references):
-			path := b.references[index].Path(field)
+			ref, field := partAt(b.references[index], field)
+			path := ref.Path(field)
 			if strings.HasSuffix(path, field) {
 				return path, ""
 			}
@@ -61,6 +62,22 @@ func (b *batch) matchPlacer(subs []matcher.SubRequest) placer {
 		}
 		return "", ""
 	}
+}
+
+// partPath matches the path of a part within a reference of type together.
+var partPath = regexp.MustCompile(`^\.references\[(\d{1,9})\]`)
+
+// partAt returns the part of ref that field begins with, and the rest of field. It returns
+// ref and field unchanged if field does not begin with a part.
+func partAt(ref *matcher.Reference, field string) (part *matcher.Reference, rest string) {
+	m := partPath.FindStringSubmatch(field)
+	if m == nil {
+		return ref, field
+	}
+	if n, _ := strconv.Atoi(m[1]); n < len(ref.Parts) { // at most nine digits never fail
+		return &ref.Parts[n], field[len(m[0]):]
+	}
+	return ref, field
 }
 
 // setPath returns the path of a field of the candidate set at path. In a cross

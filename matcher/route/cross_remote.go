@@ -74,8 +74,9 @@ func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossReques
 	err = deadlineError(ctx, err)
 	moment := r.options.Moments.Moment(req.Account, nil, nil)
 	a := &Answer{References: refs, Results: make([][]matcher.Result, len(results))}
+	sub := matcher.SubRequest{Reference: &matcher.Reference{}, Candidates: req.Candidates, Account: req.Account, Moment: moment}
 	for i := range results {
-		completeRows(&results[i], req.Candidates, req.Account, moment)
+		completeRows(&results[i], &sub)
 		a.Results[i] = results[i : i+1]
 		point.Matches += len(results[i].Matches)
 	}

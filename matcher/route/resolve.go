@@ -29,13 +29,15 @@ func notFound(err error) bool {
 	return false
 }
 
-// resolve returns the references with their descriptors. A key becomes one
+// resolve returns the references of req with their descriptors. A key becomes one
 // reference for each object that it stands for, or one reference without a
-// descriptor if there are none. The error is the first one in request order.
-func (r *Router) resolve(ctx context.Context, req *Request, moment matcher.Moment) ([]matcher.Reference, error) {
-	all, limit := make([]resolved, 0, len(req.References)), req.ReferencesMax
-	for i, n := 0, 0; i < len(req.References) && n <= limit; i++ {
-		d := resolveLocal(ctx, req, i, moment)
+// descriptor if there are none. A reference of type together stays one reference, and its
+// keys become parts of it. The error is the first one in request order. flat is req with
+// the references of withParts.
+func (r *Router) resolve(ctx context.Context, req, flat *Request, moment matcher.Moment) ([]matcher.Reference, error) {
+	all, limit := make([]resolved, 0, len(flat.References)), req.ReferencesMax
+	for i, n := 0, 0; i < len(flat.References) && n <= limit; i++ {
+		d := resolveLocal(ctx, flat, i, moment)
 		all = append(all, d)
 		if d.err != nil && !notFound(d.err) {
 			break // this error comes before those of later references
@@ -43,26 +45,20 @@ func (r *Router) resolve(ctx context.Context, req *Request, moment matcher.Momen
 		n += len(d.found)
 	}
 	if r.options.Remotes != nil && !req.Forwarded {
-		r.resolveRemote(ctx, req, all)
+		r.resolveRemote(ctx, flat, all)
 	}
-	refs := make([]matcher.Reference, 0, len(req.References))
-	for i := range all {
-		if err := all[i].err; err != nil {
+	refs, count := make([]matcher.Reference, 0, len(req.References)), 0
+	for i := range req.References {
+		n := max(1, len(req.References[i].Parts))
+		found, err := joinResolved(req, i, all[:min(n, len(all))])
+		if err != nil {
 			return nil, deadlineError(ctx, err)
 		}
-		if all[i].found == nil {
-			all[i].found = []matcher.Reference{req.References[i]}
+		all = all[min(n, len(all)):]
+		if count += countOf(found); count > limit {
+			return nil, matcher.Errorf(matcher.CodeTooMany, "references: must be at most %d after each key is replaced by its objects, got %d or more", limit, count)
 		}
-		for n := range all[i].found {
-			f := &all[i].found[n]
-			f.Place = i + 1
-			if v := f.Descriptor.Version; req.Version != 0 && v != 0 && v != req.Version {
-				return nil, matcher.Errorf(matcher.CodeWrongVersion, "references[%d]: its descriptor has version %d, and descriptor_version is %d", i, v, req.Version)
-			}
-		}
-		if refs = append(refs, all[i].found...); len(refs) > limit {
-			return nil, matcher.Errorf(matcher.CodeTooMany, "references: must be at most %d after each key is replaced by its objects, got %d or more", limit, len(refs))
-		}
+		refs = append(refs, found...)
 	}
 	return refs, nil
 }
@@ -74,11 +70,11 @@ func resolveLocal(ctx context.Context, req *Request, i int, moment matcher.Momen
 	case named:
 		id, err := matcher.ParseID(ref.ID)
 		if err != nil {
-			return resolved{err: matcher.Errorf(matcher.CodeBadInput, "references[%d].id: %w", i, err)}
+			return resolved{err: matcher.Errorf(matcher.CodeBadInput, "%s: %w", ref.Path(".id"), err)}
 		}
 		obj, ok := moment.Get(origin, id, req.Account, true)
 		if !ok {
-			return resolved{err: matcher.Errorf(origin.NotFound(id).Code, "references[%d].id: %s %s does not exist", i, origin.Singular(), id)}
+			return resolved{err: matcher.Errorf(origin.NotFound(id).Code, "%s: %s %s does not exist", ref.Path(".id"), origin.Singular(), id)}
 		}
 		return resolveObject(req, i, &obj)
 	case !ref.Descriptor.IsZero():
@@ -92,7 +88,7 @@ func resolveLocal(ctx context.Context, req *Request, i int, moment matcher.Momen
 func resolveObject(req *Request, i int, obj *matcher.Object) resolved {
 	ref := req.References[i]
 	if ref.Descriptor = obj.Descriptor(req.Type); ref.Descriptor.IsZero() {
-		return resolved{err: matcher.Errorf(matcher.CodeNoDescriptor, "references[%d].id: %s %s has no %s descriptor", i, originOf[ref.Type].Singular(), obj.ID, req.Type)}
+		return resolved{err: matcher.Errorf(matcher.CodeNoDescriptor, "%s: %s %s has no %s descriptor", ref.Path(".id"), originOf[ref.Type].Singular(), obj.ID, req.Type)}
 	}
 	return resolved{found: []matcher.Reference{ref}}
 }
@@ -121,7 +117,9 @@ func resolveKey(ctx context.Context, req *Request, ref matcher.Reference, moment
 		}
 		for i := range objects {
 			if d := objects[i].Descriptor(req.Type); !d.IsZero() {
-				found = append(found, matcher.Reference{Type: ref.Type, ID: ref.ID, ObjectID: objects[i].ID, Descriptor: d})
+				object := ref // with the place of the key
+				object.ObjectID, object.Descriptor = objects[i].ID, d
+				found = append(found, object)
 			}
 		}
 		if len(objects) < size {

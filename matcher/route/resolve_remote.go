@@ -122,7 +122,7 @@ func (q *inquiry) askIDs(ctx context.Context, m matcher.Remote) error {
 func (q *inquiry) askKeys(ctx context.Context, m matcher.Remote, rel relation) error {
 	var asked []matcher.Reference
 	for _, i := range q.keys {
-		ref := matcher.Reference{Type: q.req.References[i].Type, ID: q.req.References[i].ID, Place: i + 1}
+		ref := q.req.References[i]
 		same := func(other matcher.Reference) bool { return other.Type == ref.Type && other.ID == ref.ID }
 		if (rel == owner || q.all[i].missing()) && !slices.ContainsFunc(asked, same) {
 			asked = append(asked, ref)
@@ -143,7 +143,7 @@ func (q *inquiry) askKeys(ctx context.Context, m matcher.Remote, rel relation) e
 	for n, ref := range asked {
 		for _, i := range q.keys {
 			if r := &q.req.References[i]; r.Type == ref.Type && r.ID == ref.ID && (rel == owner || q.all[i].missing()) {
-				q.all[i].found = addFound(q.all[i].found, ref, ids[n], found, q.req.Type)
+				q.all[i].found = addFound(q.all[i].found, *r, ids[n], found, q.req.Type)
 			}
 		}
 	}
@@ -160,7 +160,7 @@ func (q *inquiry) withinLimit(asked []matcher.Reference, ids [][]matcher.ID) []m
 		}
 		for _, i := range q.keys {
 			if r := &q.req.References[i]; r.Type == ref.Type && r.ID == ref.ID {
-				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "references[%d].id: with this key the references are %d or more, the limit is %d", i, n, q.req.ReferencesMax)
+				q.all[i].err = matcher.Errorf(matcher.CodeTooMany, "%s: with this key the references are %d or more, the limit is %d", r.Path(".id"), n, q.req.ReferencesMax)
 				break
 			}
 		}
@@ -209,7 +209,7 @@ func (q *inquiry) setErrors() {
 			err = nil
 		}
 		if e, ok := errors.AsType[*matcher.Error](err); ok && e.Path == "" {
-			err = matcher.Errorf(e.Code, "references[%d].id: %w", i, err)
+			err = matcher.Errorf(e.Code, "%s: %w", q.req.References[i].Path(".id"), err)
 		}
 		if err != nil {
 			q.all[i].err = err

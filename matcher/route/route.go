@@ -109,13 +109,15 @@ type Answer struct {
 // the local objects from one snapshot.
 func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 	start := time.Now()
-	moment := r.options.Moments.Moment(req.Account, req.References, req.Candidates)
-	refs, err := r.resolve(ctx, req, moment)
+	flat := *req
+	flat.References = withParts(req.References)
+	moment := r.options.Moments.Moment(req.Account, flat.References, req.Candidates)
+	refs, err := r.resolve(ctx, req, &flat, moment)
 	if err != nil {
 		return nil, err
 	}
 	req.loading = time.Since(start)
-	if err := checkRows(req, len(refs)); err != nil {
+	if err := checkRows(req, countOf(refs)); err != nil {
 		return nil, err
 	}
 	return r.match(ctx, req, refs, moment)

@@ -100,7 +100,7 @@ func (w *work) askMatcher(ctx context.Context, m int, indexes []int) {
 	defer w.calls.addCalls(point.Matcher, -1)
 	for i, result := range callMatcher(ctx, w.matchers[m], batch) {
 		if m > 0 && result.Err == nil {
-			completeRows(&result, batch[i].Candidates, batch[i].Account, batch[i].Moment)
+			completeRows(&result, &batch[i])
 		}
 		w.results[indexes[i]] = result
 		point.Rows += result.Scan.RowsScanned
@@ -157,11 +157,11 @@ func callMatcher(ctx context.Context, m matcher.Matcher, batch []matcher.SubRequ
 // completeRows completes the rows of a plugin or a remote. It fills in missing
 // objects, drops rows whose object was deleted, and restores the order, the groups and
 // the limit.
-func completeRows(result *matcher.Result, c *matcher.Candidates, account *matcher.ID, moment matcher.Moment) {
-	rows := result.Matches[:0:0]
+func completeRows(result *matcher.Result, sub *matcher.SubRequest) {
+	c, rows := sub.Candidates, result.Matches[:0:0]
 	for _, row := range result.Matches {
 		if row.Object == nil {
-			obj, ok := moment.Get(c.Origin, row.ID, account, false)
+			obj, ok := sub.Moment.Get(c.Origin, row.ID, sub.Account, false)
 			if !ok {
 				continue // deleted meanwhile
 			}
@@ -169,5 +169,5 @@ func completeRows(result *matcher.Result, c *matcher.Candidates, account *matche
 		}
 		rows = append(rows, row)
 	}
-	result.Matches = c.Arrange(rows)
+	result.Matches = c.Arrange(sub.Reference, rows)
 }

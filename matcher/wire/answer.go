@@ -80,7 +80,7 @@ func (s *answerSet) writeFields(w *Writer, result *matcher.Result) {
 			bare.ID = row.ID
 			obj, targets = bare, 0
 		}
-		w.storedObject(obj, targets, false)
+		w.storedObject(obj, targets, NoDescriptors)
 		if row.Group != "" {
 			w.Key("group")
 			w.String(row.Group)

@@ -87,23 +87,23 @@ const (
 )
 
 func TestAppendObject(t *testing.T) {
-	check := func(obj *matcher.Object, targets []string, descriptor bool, want string) {
+	check := func(obj *matcher.Object, targets []string, form DescriptorForm, want string) {
 		t.Helper()
-		golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, obj, targets, descriptor) }, want)
+		golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, obj, targets, form) }, want)
 	}
 	empty := &matcher.Object{ID: idB}
-	check(fullFace(), nil, false, fullText+"}")
-	check(fullFace(), nil, true, fullText+`,"descriptor":{"version":1001,"data":"AQIDBA=="}}`)
-	check(empty, nil, true, emptyText)
-	check(fullFace(), []string{}, false, `{"face_id":`+textA+`}`)
-	check(fullFace(), []string{"gender", "age", "distance"}, false, `{"face_id":`+textA+`,"age":0,"gender":1}`)
-	check(empty, []string{"lists", "age"}, false, `{"face_id":`+textB+`,"lists":[]}`)
+	check(fullFace(), nil, NoDescriptors, fullText+"}")
+	check(fullFace(), nil, BinaryDescriptors, fullText+`,"descriptor":{"version":1001,"data":"AQIDBA=="}}`)
+	check(empty, nil, BinaryDescriptors, emptyText)
+	check(fullFace(), []string{}, NoDescriptors, `{"face_id":`+textA+`}`)
+	check(fullFace(), []string{"gender", "age", "distance"}, NoDescriptors, `{"face_id":`+textA+`,"age":0,"gender":1}`)
+	check(empty, []string{"lists", "age"}, NoDescriptors, `{"face_id":`+textB+`,"lists":[]}`)
 
 	golden(t, func(dst []byte, f Format) []byte {
-		return AppendObjects(dst, f, matcher.Faces, []*matcher.Object{fullFace(), empty}, nil, false, 7)
+		return AppendObjects(dst, f, matcher.Faces, []*matcher.Object{fullFace(), empty}, nil, NoDescriptors, 7)
 	}, `{"faces":[`+fullText+`},`+emptyText+`],"count":7}`)
 	golden(t, func(dst []byte, f Format) []byte {
-		return AppendObjects(dst, f, matcher.Faces, nil, nil, false, 0)
+		return AppendObjects(dst, f, matcher.Faces, nil, nil, NoDescriptors, 0)
 	}, `{"faces":[],"count":0}`)
 	list := ListAnswer{List: matcher.List{ID: idA, Account: idB, UserData: "u"}, FaceCount: 3}
 	listText := `{"list_id":` + textA + `,"account_id":` + textB + `,"user_data":"u","create_time":"1970-01-01T00:00:00.000Z","face_count":3}`
@@ -116,7 +116,7 @@ func TestAppendObject(t *testing.T) {
 // TestExportImport: an import of an exported line gives the same face.
 func TestExportImport(t *testing.T) {
 	face := fullFace()
-	in, err := newDecoder(t).Lines(matcher.Faces).Decode(AppendObject(nil, JSON, face, nil, true))
+	in, err := newDecoder(t).Lines(matcher.Faces).Decode(AppendObject(nil, JSON, face, nil, BinaryDescriptors))
 	if diff := cmp.Diff(&ObjectInput{Object: *face, HasID: true, HasLists: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
 		t.Error(err, diff)
 	}

@@ -151,15 +151,15 @@ func TestParseObjects(t *testing.T) {
 			want = append(want, *obj)
 		}
 		for _, f := range []Format{JSON, MessagePack} {
-			got, count, err := d.ParseObjects(f, o, AppendObjects(nil, f, o, objects, nil, true, 1_000_000))
+			got, count, err := d.ParseObjects(f, o, AppendObjects(nil, f, o, objects, nil, BinaryDescriptors, 1_000_000))
 			if diff := cmp.Diff(want, got); err != nil || diff != "" || count != 1_000_000 {
 				t.Error(err, count, diff)
 			}
-			one, err := d.ParseObject(f, o, AppendObject(nil, f, objects[0], nil, true))
+			one, err := d.ParseObject(f, o, AppendObject(nil, f, objects[0], nil, BinaryDescriptors))
 			if diff := cmp.Diff(want[0], one); err != nil || diff != "" {
 				t.Error(err, diff)
 			}
-			got, count, err = d.ParseObjects(f, o, AppendObjects(nil, f, o, nil, nil, true, 0))
+			got, count, err = d.ParseObjects(f, o, AppendObjects(nil, f, o, nil, nil, BinaryDescriptors, 0))
 			if err != nil || len(got) != 0 || count != 0 {
 				t.Error(err, got, count)
 			}

@@ -44,26 +44,28 @@ func fullEvent() *matcher.Object {
 func TestEventFields(t *testing.T) {
 	d := newDecoder(t)
 	whole := eventText + `,` + faceOfEvent + `,` + bodyOfEvent + `}`
-	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, true) }, whole)
-	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, false) }, eventText+"}")
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, BinaryDescriptors) }, whole)
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, fullEvent(), nil, NoDescriptors) }, eventText+"}")
 	for _, f := range []Format{JSON, MessagePack} { // reading the event that was written
-		in, err := d.Object(matcher.Events, f, AppendObject(nil, f, fullEvent(), nil, true))
+		in, err := d.Object(matcher.Events, f, AppendObject(nil, f, fullEvent(), nil, BinaryDescriptors))
 		if diff := cmp.Diff(&ObjectInput{Object: *fullEvent(), HasID: true, HasTime: true, HasAccount: true}, in); err != nil || diff != "" {
 			t.Error(err, diff)
 		}
 	}
 	bare := &matcher.Object{Origin: matcher.Events, ID: idB}
-	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, bare, nil, true) },
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, bare, nil, BinaryDescriptors) },
 		`{"event_id":`+textB+`,"create_time":"1970-01-01T00:00:00.000Z"}`)
 	nulls := `{` + bodyOfEvent + `,"face_descriptor":null,"tags":null,"location":{"city":null,"geo_position":null},"top_match":{"similarity":null},"meta":null,"end_time":null}`
 	all, list, err := d.Events(JSON, []byte(nulls))
 	if err != nil || list || len(all) != 1 {
 		t.Fatal(all, list, err)
 	}
-	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, &all[0].Object, []string{}, true) },
+	golden(t, func(dst []byte, f Format) []byte {
+		return AppendObject(dst, f, &all[0].Object, []string{}, BinaryDescriptors)
+	},
 		`{"event_id":"00000000-0000-0000-0000-000000000000",`+bodyOfEvent+`}`)
 	golden(t, func(dst []byte, f Format) []byte {
-		return AppendObject(dst, f, fullEvent(), []string{"tags", "similarity", "mask"}, false)
+		return AppendObject(dst, f, fullEvent(), []string{"tags", "similarity", "mask"}, NoDescriptors)
 	}, `{"event_id":`+textA+`,"tags":["b","a","b"],"mask":0}`)
 }
 
@@ -81,7 +83,7 @@ func TestAttributeFields(t *testing.T) {
 	if diff := cmp.Diff(&want, in); diff != "" {
 		t.Error(diff)
 	}
-	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, &in.Object, nil, true) }, text)
+	golden(t, func(dst []byte, f Format) []byte { return AppendObject(dst, f, &in.Object, nil, BinaryDescriptors) }, text)
 	for doc, detail := range map[string]string{
 		`{}`: "descriptor: is missing", `{"user_data":"x",` + faceData + `}`: "user_data: unknown field",
 		`{"attribute_id":5,` + faceData + `}`: "attribute_id: must be a UUID, got 5", `{"age":300,` + faceData + `}`: "age: must be an integer",

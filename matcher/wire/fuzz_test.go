@@ -139,7 +139,7 @@ func FuzzRaw(f *testing.F) {
 // FuzzFace: writing an accepted face and reading it gives the same face.
 func FuzzFace(f *testing.F) {
 	d := newDecoder(f)
-	seeds(f, "{"+faceData+"}", string(AppendObject(nil, JSON, fullFace(), nil, true)), `{"age":null,"lists":["`+idA.String()+`"],`+faceData+"}")
+	seeds(f, "{"+faceData+"}", string(AppendObject(nil, JSON, fullFace(), nil, BinaryDescriptors)), `{"age":null,"lists":["`+idA.String()+`"],`+faceData+"}")
 	f.Fuzz(func(t *testing.T, packed bool, body []byte) {
 		in, err := d.Object(matcher.Faces, formatOf(packed), body)
 		checkFault(t, formatOf(packed), body, err)
@@ -149,7 +149,7 @@ func FuzzFace(f *testing.F) {
 		if !in.HasID {
 			in.Object.ID = idA
 		}
-		again, err := d.Lines(matcher.Faces).Decode(AppendObject(nil, JSON, &in.Object, nil, true))
+		again, err := d.Lines(matcher.Faces).Decode(AppendObject(nil, JSON, &in.Object, nil, BinaryDescriptors))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -199,8 +199,8 @@ func FuzzListsAndPatches(f *testing.F) {
 // only values that the client may rely on.
 func FuzzClient(f *testing.F) {
 	d := newDecoder(f)
-	face := string(AppendObject(nil, JSON, fullFace(), nil, true))
-	event := string(AppendObject(nil, JSON, fullEvent(), nil, true))
+	face := string(AppendObject(nil, JSON, fullFace(), nil, BinaryDescriptors))
+	event := string(AppendObject(nil, JSON, fullEvent(), nil, BinaryDescriptors))
 	seeds(f, `{"error_code":5,"desc":""}`, `{"faces":[`+face+`],"count":3}`, `{"events":[`+event+`],"x":{},"count":1}`, event,
 		`{"attribute_id":`+textA+`,"age":null,"descriptor":{"version":77,"data":""}}`,
 		`[{"reference":{"id":"x"},"matches":[{"result":[{"face":{"age":1},"distance":1}],"plan":{"matchers":[{"cost":null,"chosen":true}],"prefilters":[{"ms":0.5}],"shared_with":7}}]}]`)
@@ -251,10 +251,10 @@ func checkStored(t *testing.T, d *Decoder, o matcher.Origin, obj *matcher.Object
 			t.Fatal(err, v)
 		}
 	}
-	line := AppendObject(nil, JSON, obj, nil, true)
+	line := AppendObject(nil, JSON, obj, nil, BinaryDescriptors)
 	for _, f := range []Format{JSON, MessagePack} {
-		again, err := d.ParseObject(f, o, AppendObject(nil, f, obj, nil, true))
-		if second := AppendObject(nil, JSON, &again, nil, true); err != nil || string(second) != string(line) {
+		again, err := d.ParseObject(f, o, AppendObject(nil, f, obj, nil, BinaryDescriptors))
+		if second := AppendObject(nil, JSON, &again, nil, BinaryDescriptors); err != nil || string(second) != string(line) {
 			t.Fatalf("%v\n%s\n%s", err, line, second)
 		}
 	}

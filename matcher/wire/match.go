@@ -80,6 +80,9 @@ func orRequired(err error, fields ...requirement) error {
 // checkType refuses descriptors that do not have type t.
 func (b *binder) checkType(refs []matcher.Reference, t matcher.DescriptorType) error {
 	for i := range refs {
+		if err := b.checkType(refs[i].Parts, t); err != nil {
+			return within(indexName(i), within("references", err))
+		}
 		if refs[i].Descriptor.IsZero() {
 			continue
 		}

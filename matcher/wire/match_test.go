@@ -90,7 +90,7 @@ func TestReferenceRefused(t *testing.T) {
 	r.ref(`{}`, `.type: is missing`)
 	r.ref(`{"id":"x"}`, `.type: is missing`)
 	r.ref(`{"type":5}`, `.type: must be text, got 5`)
-	r.ref(`{"type":"nope"}`, `.type: must be one of face, event, attribute, face_external_id, event_external_id, event_track_id, raw_descriptor, sdk_descriptor, got "nope"`)
+	r.ref(`{"type":"nope"}`, `.type: must be one of face, event, attribute, face_external_id, event_external_id, event_track_id, raw_descriptor, sdk_descriptor, together, got "nope"`)
 	r.ref(`{"type":"xpk_file"}`, `.type: "xpk_file" is not supported: its format is not public`)
 	r.ref(`{"type":"face"}`, `.id: is missing`)
 	r.ref(`{"type":"face","id":"abc"}`, `.id: must be a UUID, got "abc"`)
@@ -115,7 +115,7 @@ func TestDescriptorRefused(t *testing.T) {
 	r.data(`{"version":1.5,"data":"AQIDBA=="}`, `.version: must be an integer`)
 	r.data(`{"version":"1001","data":"AQIDBA=="}`, `.version: must be an integer`)
 	r.data(`{"version":18446744073709551615,"data":"AQIDBA=="}`, `.version: must be an integer`)
-	r.data(`{"version":1001,"data":5}`, `.data: must be binary data, got 5`)
+	r.data(`{"version":1001,"data":5}`, `.data: must be base64, binary data or an array of numbers, got 5`)
 	r.data(`{"version":1001,"data":""}`, `.data: version 1001 needs 4 bytes, got 0`)
 	r.data(`{"version":1001,"data":"AQID"}`, `.data: version 1001 needs 4 bytes, got 3`)
 	r.data(`{"version":1001,"data":"AQIDBA"}`, `.data: must be standard base64, got "AQIDBA"`)                     // no padding

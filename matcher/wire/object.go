@@ -59,19 +59,19 @@ func (s targetSet) has(o matcher.Origin, target string) bool {
 }
 
 // AppendObject appends one object with the fields that targets name; nil: all.
-func AppendObject(dst []byte, f Format, obj *matcher.Object, targets []string, descriptor bool) []byte {
+func AppendObject(dst []byte, f Format, obj *matcher.Object, targets []string, descriptors DescriptorForm) []byte {
 	w := NewWriter(dst, f)
-	w.storedObject(obj, newTargetSet(obj.Origin, targets), descriptor)
+	w.storedObject(obj, newTargetSet(obj.Origin, targets), descriptors)
 	return w.Done()
 }
 
 // AppendLine appends an object as a line of an export, without the line feed.
 // lists maps the IDs of lists to their accounts; zero: no account. A list that is
 // not in lists belongs to the account of the face.
-func AppendLine(dst []byte, obj *matcher.Object, lists map[matcher.ID]matcher.ID) []byte {
+func AppendLine(dst []byte, obj *matcher.Object, lists map[matcher.ID]matcher.ID, descriptors DescriptorForm) []byte {
 	w := NewWriter(dst, JSON)
 	w.Object()
-	w.fields(obj, newTargetSet(obj.Origin, nil), true)
+	w.fields(obj, newTargetSet(obj.Origin, nil), descriptors)
 	w.listAccounts(obj, lists)
 	w.EndObject()
 	return w.Done()
@@ -103,11 +103,11 @@ func (w *Writer) listAccounts(obj *matcher.Object, lists map[matcher.ID]matcher.
 	}
 }
 
-// LineBytes returns the maximum length of an object's line in an export. It
-// assumes that each list needs an account in the line, because the accounts of
+// LineBytes returns the maximum length of an object's line in an export with binary
+// descriptors. It assumes that each list needs an account in the line, because the accounts of
 // lists can change.
 func LineBytes(obj *matcher.Object) int {
-	n := len(AppendLine(nil, obj, nil))
+	n := len(AppendLine(nil, obj, nil, BinaryDescriptors))
 	if len(obj.Lists) > 0 {
 		n += len(`,"list_accounts":{}`) + listAccountBytes*len(obj.Lists)
 	}
@@ -159,14 +159,14 @@ const NoCount = -1
 
 // AppendObjects appends a page of objects of o; count is the number of objects on
 // all pages, or NoCount.
-func AppendObjects(dst []byte, f Format, o matcher.Origin, objs []*matcher.Object, targets []string, descriptor bool, count int) []byte {
+func AppendObjects(dst []byte, f Format, o matcher.Origin, objs []*matcher.Object, targets []string, descriptors DescriptorForm, count int) []byte {
 	w := NewWriter(dst, f)
 	set := newTargetSet(o, targets)
 	w.Object()
 	w.Key(o.String())
 	w.Array(len(objs))
 	for _, obj := range objs {
-		w.storedObject(obj, set, descriptor)
+		w.storedObject(obj, set, descriptors)
 	}
 	w.EndArray()
 	w.count(count)
@@ -183,21 +183,21 @@ func (w *Writer) count(n int) {
 
 // storedObject writes a face, an event or an attribute: its ID, and those of its
 // fields that targets contains.
-func (w *Writer) storedObject(obj *matcher.Object, targets targetSet, descriptor bool) {
+func (w *Writer) storedObject(obj *matcher.Object, targets targetSet, descriptors DescriptorForm) {
 	w.Object()
-	w.fields(obj, targets, descriptor)
+	w.fields(obj, targets, descriptors)
 	w.EndObject()
 }
 
-func (w *Writer) fields(obj *matcher.Object, targets targetSet, descriptor bool) {
+func (w *Writer) fields(obj *matcher.Object, targets targetSet, descriptors DescriptorForm) {
 	targets |= 1 // the ID
 	for i := range objectFields[obj.Origin] {
 		if targets&(1<<i) != 0 {
 			objectFields[obj.Origin][i].write(w, obj)
 		}
 	}
-	if descriptor {
-		w.descriptors(obj)
+	if descriptors.written {
+		w.descriptors(obj, descriptors)
 	}
 }
 

@@ -70,21 +70,21 @@ var descriptorNames = [matcher.Origins][matcher.DescriptorTypes]string{
 }
 
 // descriptors writes the descriptors that are present.
-func (w *Writer) descriptors(obj *matcher.Object) {
+func (w *Writer) descriptors(obj *matcher.Object, form DescriptorForm) {
 	for t, d := range obj.Descriptors {
 		if d.IsZero() {
 			continue
 		}
 		w.Key(descriptorNames[obj.Origin][t])
-		w.descriptor(d)
+		w.descriptor(d, form)
 	}
 }
 
-func (w *Writer) descriptor(d matcher.Descriptor) {
+func (w *Writer) descriptor(d matcher.Descriptor, form DescriptorForm) {
 	w.Object()
 	w.Key("version")
 	w.Uint(uint64(d.Version))
 	w.Key("data")
-	w.Bytes(d.Data)
+	w.descriptorData(d, form)
 	w.EndObject()
 }

@@ -119,13 +119,13 @@ func TestLineSharesNoMemory(t *testing.T) {
 		t.Errorf("%d good events, %d bad ones", good, bad)
 	}
 	face := fullFace()
-	line := AppendLine(nil, face, map[matcher.ID]matcher.ID{face.Lists[0]: idB})
+	line := AppendLine(nil, face, map[matcher.ID]matcher.ID{face.Lists[0]: idB}, BinaryDescriptors)
 	in, err := g.d.Lines(matcher.Faces).Decode(line)
 	if err != nil {
 		t.Fatal(err)
 	}
 	clear(line)
-	if again := AppendObject(nil, JSON, &in.Object, nil, true); !utf8.Valid(again) || !bytes.Equal(again, AppendObject(nil, JSON, face, nil, true)) {
+	if again := AppendObject(nil, JSON, &in.Object, nil, BinaryDescriptors); !utf8.Valid(again) || !bytes.Equal(again, AppendObject(nil, JSON, face, nil, BinaryDescriptors)) {
 		t.Errorf("%s", again)
 	}
 }

@@ -90,10 +90,11 @@ func (b *binder) references(v value, setting string, limit int) ([]matcher.Refer
 	return refs, err
 }
 
-// reference reads one reference. With a descriptor, the id is any text and may be
-// absent. The id of an object is a UUID. A key must not be empty.
+// reference reads one reference. With a descriptor, or with references that are treated as
+// one, the id is any text and may be absent. The id of an object is a UUID. A key must not
+// be empty.
 func (b *binder) reference(v value, ref *matcher.Reference) error {
-	var id, data, object value
+	var id, data, object, parts, fuse value
 	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "type":
@@ -104,6 +105,10 @@ func (b *binder) reference(v value, ref *matcher.Reference) error {
 			data = v
 		case "object":
 			object = v
+		case "references":
+			parts = v
+		case "fuse":
+			fuse = v
 		default:
 			err = errUnknownField
 		}
@@ -120,7 +125,10 @@ func (b *binder) reference(v value, ref *matcher.Reference) error {
 	if !given && data.nodes != nil {
 		return within("data", badInput("must not be given for a reference of type %s", ref.Type))
 	}
-	if !given && id.nodes == nil {
+	if err := b.together(ref, parts, fuse); err != nil {
+		return err
+	}
+	if !given && ref.Type != matcher.RefTogether && id.nodes == nil {
 		return within("id", errRequired)
 	}
 	if id.nodes != nil {
@@ -151,7 +159,7 @@ func referenceType(v value) (matcher.ReferenceType, error) {
 	}
 	for _, t := range []matcher.ReferenceType{
 		matcher.RefFace, matcher.RefEvent, matcher.RefAttribute, matcher.RefFaceExternalID,
-		matcher.RefEventExternalID, matcher.RefEventTrackID, matcher.RefRaw, matcher.RefSDK,
+		matcher.RefEventExternalID, matcher.RefEventTrackID, matcher.RefRaw, matcher.RefSDK, matcher.RefTogether,
 	} {
 		if s == string(t) {
 			return t, nil
@@ -160,7 +168,7 @@ func referenceType(v value) (matcher.ReferenceType, error) {
 	if s == "xpk_file" {
 		return "", badInput(`"xpk_file" is not supported: its format is not public`)
 	}
-	return "", v.mustBe("one of face, event, attribute, face_external_id, event_external_id, event_track_id, raw_descriptor, sdk_descriptor")
+	return "", v.mustBe("one of face, event, attribute, face_external_id, event_external_id, event_track_id, raw_descriptor, sdk_descriptor, together")
 }
 
 func referenceID(t matcher.ReferenceType, v value) (string, error) {
@@ -171,7 +179,7 @@ func referenceID(t matcher.ReferenceType, v value) (string, error) {
 			return "", err
 		}
 		return id.String(), nil // in lower case
-	case matcher.RefRaw, matcher.RefSDK:
+	case matcher.RefRaw, matcher.RefSDK, matcher.RefTogether:
 		return v.keptText()
 	default:
 		s, err := v.keptText()
@@ -196,6 +204,7 @@ func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
 		}
 		return d, b.checkDescriptor(d)
 	}
+	var numbers value // they are read when the version is known
 	err := v.strictFields(func(key string, v value) (err error) {
 		switch key {
 		case "version":
@@ -203,15 +212,24 @@ func (b *binder) descriptor(v value) (matcher.Descriptor, error) {
 			n, err = v.integer(1, 1<<32-1)
 			d.Version = uint32(n)
 		case "data":
+			if v.kind() == kindArray {
+				numbers = v
+				return nil
+			}
 			d.Data, err = v.bytes()
 		default:
 			err = errUnknownField
 		}
 		return err
 	})
-	err = orRequired(err, requirement{"version", d.Version == 0}, requirement{"data", d.Data == nil})
+	err = orRequired(err, requirement{"version", d.Version == 0}, requirement{"data", d.Data == nil && numbers.nodes == nil})
 	if err != nil {
 		return d, err
+	}
+	if version := b.Registry.Version(d.Version); numbers.nodes != nil && version != nil {
+		if d.Data, err = numbers.numbers(version); err != nil {
+			return d, within("data", err)
+		}
 	}
 	return d, b.checkDescriptor(d)
 }

@@ -8,7 +8,8 @@ import (
 )
 
 // AppendMatchRequest appends the body of a match, as [Decoder.Match] reads it.
-// Each reference is given by its descriptor; its id is its index in references.
+// Each reference is given by its descriptor, or by those of its parts; its id is its index
+// in references.
 // Besides the targets of the set, it asks for the fields that merging the rows
 // needs: similarity, distance, the create_time if rows are ordered by time, the field
 // by which rows are grouped, and the extra fields. Fields of a set that an older server
@@ -20,18 +21,7 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 	w.Key("references")
 	w.Array(len(references))
 	for i := range references {
-		w.Object()
-		w.Key("type")
-		w.String(string(matcher.RefRaw))
-		w.Key("id")
-		w.String(strconv.Itoa(i))
-		w.Key("data")
-		w.descriptor(references[i].Descriptor)
-		if self, ok := references[i].Self(); ok && exclude {
-			w.Key("object")
-			w.objectKey(self)
-		}
-		w.EndObject()
+		w.givenReference(&references[i], strconv.Itoa(i), exclude)
 	}
 	w.EndArray()
 	w.Key("candidates")
@@ -48,6 +38,38 @@ func AppendMatchRequest(dst []byte, f Format, references []matcher.Reference, se
 	w.EndArray()
 	w.EndObject()
 	return w.Done()
+}
+
+// givenReference writes a reference with the descriptors that it has. If withObject is set, it
+// also writes the objects that they belong to.
+func (w *Writer) givenReference(ref *matcher.Reference, id string, withObject bool) {
+	w.Object()
+	w.Key("type")
+	if ref.Type == matcher.RefTogether {
+		w.String(string(matcher.RefTogether))
+	} else {
+		w.String(string(matcher.RefRaw))
+	}
+	w.Key("id")
+	w.String(id)
+	if ref.Type == matcher.RefTogether {
+		w.Key("fuse")
+		w.String(ref.Fuse.String())
+		w.Key("references")
+		w.Array(len(ref.Parts))
+		for i := range ref.Parts {
+			w.givenReference(&ref.Parts[i], strconv.Itoa(i), withObject)
+		}
+		w.EndArray()
+	} else {
+		w.Key("data")
+		w.descriptor(ref.Descriptor, BinaryDescriptors)
+		if self, ok := ref.Self(); ok && withObject {
+			w.Key("object")
+			w.objectKey(self)
+		}
+	}
+	w.EndObject()
 }
 
 // AppendCrossRequest appends the body of a cross match, as [Decoder.Cross] reads

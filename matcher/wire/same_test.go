@@ -55,12 +55,18 @@ func (g generator) descriptor() any {
 	return g.choose(map[string]any{"version": 1001, "data": base64Of(1, 2, 3, byte(g.IntN(256)))},
 		map[string]any{"version": 1001, "data": base64Of(1, 2, 3)}, map[string]any{"version": 2001, "data": floats(1, g.Float32())},
 		map[string]any{"version": 1001, "data": base64Of(4, 3, 2, 1)},
+		map[string]any{"version": 1001, "data": []any{1, 2.0, g.choose(255, 0, 256, 0.5, "1"), 4}},
+		map[string]any{"version": 2001, "data": []any{g.choose(0.1, 1e39, -1e-50, uint64(1<<63)), g.Float32()}},
 		sdkForm(1001, 1, 2, 3, 4))
 }
 
 func (g generator) reference() any {
 	if g.IntN(3) == 0 {
 		return g.maybe(map[string]any{"type": g.choose("face", "event", "face_external_id", "xpk_file"), "id": g.id()}, nil)
+	}
+	if g.IntN(6) == 0 {
+		return g.maybe(map[string]any{"type": "together", "references": listOf(g, g.reference)()},
+			map[string]func() any{"id": func() any { return g.choose("a", "") }, "fuse": func() any { return g.choose("best", "mean", "x") }})
 	}
 	return g.maybe(map[string]any{"type": g.choose("raw_descriptor", "sdk_descriptor"), "data": g.descriptor()},
 		map[string]func() any{"id": func() any { return g.choose("a", "", "é") }, "object": func() any {
@@ -184,13 +190,13 @@ func checkAgain(t *testing.T, d *Decoder, obj *matcher.Object) {
 	if obj.ID.IsZero() {
 		obj.ID = idA
 	}
-	line := AppendObject(nil, JSON, obj, nil, true)
+	line := AppendObject(nil, JSON, obj, nil, BinaryDescriptors)
 	for _, f := range []Format{JSON, MessagePack} {
-		again, err := d.Object(matcher.Events, f, AppendObject(nil, f, obj, nil, true))
+		again, err := d.Object(matcher.Events, f, AppendObject(nil, f, obj, nil, BinaryDescriptors))
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
-		if second := AppendObject(nil, JSON, &again.Object, nil, true); string(second) != string(line) {
+		if second := AppendObject(nil, JSON, &again.Object, nil, BinaryDescriptors); string(second) != string(line) {
 			t.Fatalf("%s\n%s", line, second)
 		}
 	}

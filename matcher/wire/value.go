@@ -189,7 +189,8 @@ func (v value) time() (matcher.Time, error) {
 	return t, nil
 }
 
-// bytes returns a copy of binary data, or the data that a base64 text encodes.
+// bytes returns a copy of binary data, or the data that a base64 text encodes. It is for
+// descriptors, which can also be arrays of numbers.
 func (v value) bytes() ([]byte, error) {
 	n := v.nodes[0]
 	switch n.kind {
@@ -197,7 +198,7 @@ func (v value) bytes() ([]byte, error) {
 		return []byte(n.text), nil
 	case kindString:
 	default:
-		return nil, v.mustBe("binary data")
+		return nil, v.mustBe("base64, binary data or an array of numbers")
 	}
 	b, ok := decodeBase64(n.text)
 	if !ok {

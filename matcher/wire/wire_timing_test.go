@@ -28,7 +28,7 @@ func randomFace() *matcher.Object {
 // BenchmarkFaceLine decodes one line of an import with a 512-byte descriptor.
 func BenchmarkFaceLine(b *testing.B) {
 	d := benchDecoder(b)
-	line := AppendObject(nil, JSON, randomFace(), nil, true)
+	line := AppendObject(nil, JSON, randomFace(), nil, BinaryDescriptors)
 	b.SetBytes(int64(len(line)))
 	b.ReportAllocs()
 	for b.Loop() {

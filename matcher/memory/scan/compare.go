@@ -15,6 +15,7 @@ import (
 type member struct {
 	search *Search
 	strip  *strip
+	fusion int // of a part: index in scanner.fusions, plus 1; 0: not a part
 }
 
 // scanner is the working memory of one worker. It is reused.
@@ -28,6 +29,8 @@ type scanner struct {
 	vectors [][]byte
 	found   []Hit
 	pending [][]Hit // hits that are not offered yet, by member
+	fusions []fusion
+	fusing  fusing
 
 	tile, next *simd.TileU8
 	limits     [][simd.GroupMax]int32 // by group
@@ -74,7 +77,7 @@ func (w *scanner) compareLease(l *lease) (err error) {
 	w.members = w.members[:0]
 	for _, p := range l.tasks {
 		if !separate(p) {
-			w.addMembers(p)
+			w.addMembers(p, blocks)
 		}
 	}
 	if len(w.members) == 0 {
@@ -88,10 +91,26 @@ func (w *scanner) compareLease(l *lease) (err error) {
 	return nil
 }
 
-// addMembers adds the references of a task to w.members.
-func (w *scanner) addMembers(p task) {
+// addMembers adds the references of a task to w.members. A fused search is added as its
+// parts if blocks are compared, and otherwise as a whole.
+func (w *scanner) addMembers(p task, blocks bool) {
+	if len(w.members) == 0 {
+		w.fusions = w.fusions[:0]
+	}
 	for _, s := range p.job.Searches {
-		w.members = append(w.members, member{s, p.strip})
+		m := member{search: s, strip: p.strip}
+		switch first := s.whole != nil && s == s.whole.fused.parts[0]; {
+		case s.whole != nil && !blocks:
+			if m.search = s.whole; !first {
+				continue
+			}
+		case s.whole != nil:
+			if first {
+				w.addFusion(s.whole)
+			}
+			m.fusion = len(w.fusions)
+		}
+		w.members = append(w.members, m)
 	}
 	for len(w.pending) < len(w.members) {
 		w.pending = append(w.pending, nil)
@@ -109,11 +128,13 @@ func (w *scanner) offerPending() {
 			w.pending[i] = found[:0]
 		}
 	}
+	w.offerFused()
 }
 
 // forget drops the pointers that would keep a snapshot in memory.
 func (w *scanner) forget() {
 	clear(w.members[:cap(w.members)])
+	w.forgetFusions()
 	clear(w.packed[:cap(w.packed)])
 	clear(w.vectors[:cap(w.vectors)])
 	w.members, w.packed, w.vectors, w.part = w.members[:0], w.packed[:0], w.vectors[:0], strip{}
@@ -191,8 +212,20 @@ func (w *scanner) scanTiles(s *slabView, lo int) {
 				}
 			}
 		}
+		if w.fusing.found {
+			w.takeFused(s, w.blocksAt(at))
+		}
 		w.tile, w.next = w.next, w.tile
 	}
+}
+
+// blocksAt returns the blocks of the tile that begins with row at.
+func (w *scanner) blocksAt(at int) []uint32 {
+	w.list = w.list[:0]
+	for b := range uint32(simd.TileBlocks) {
+		w.list = append(w.list, uint32(at/simd.BlockRows)+b)
+	}
+	return w.list
 }
 
 // setLimits sets the limits of all queries for the zone of row at. Within a zone, a limit
@@ -275,6 +308,10 @@ func (w *scanner) takeRows(s *slabView, q, at int, mask uint64, values []int32) 
 	}
 	if selected := m.strip.mask; selected != nil && mask != 0 {
 		mask &= selected[(at-m.strip.lo)>>6] >> (at & 63)
+	}
+	if m.fusion > 0 {
+		w.addFused(s, q, at, mask, values)
+		return false
 	}
 	if s.Coarse != nil {
 		w.takeCoarse(s, q, at, mask, values)

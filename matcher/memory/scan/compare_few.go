@@ -22,7 +22,7 @@ func (w *scanner) compareFew(p task) {
 			continue
 		}
 		w.members = w.members[:0]
-		w.addMembers(t)
+		w.addMembers(t, false)
 		for i := range w.members {
 			w.comparePiece(p.job.version, &w.members[i], lo, w.word[0])
 		}

@@ -56,6 +56,10 @@ func (w *scanner) comparePiece(v *matcher.Version, m *member, at int, mask uint6
 
 // compareRun compares n adjacent rows. The bits of mask say which of them are selected.
 func (w *scanner) compareRun(v *matcher.Version, m *member, at, n int, mask uint64) {
+	if m.search.fused != nil {
+		w.compareFusedRun(v, m, at, n, mask)
+		return
+	}
 	s := &m.strip.view.Slabs[v.Type]
 	p, values := m.search, w.floats[:n]
 	rows := table.Floats(s.Rows[at*v.Size() : (at+n)*v.Size()])

@@ -25,7 +25,7 @@ func (w *scanner) sparse(p task) bool {
 // reads 16 adjacent rows.
 func (w *scanner) compareSparse(p task) {
 	w.members = w.members[:0]
-	w.addMembers(p)
+	w.addMembers(p, true)
 	w.packQueries(&p.strip.view.Slabs[p.job.version.Type])
 	w.list = w.list[:0]
 	for i, word := range p.strip.mask {
@@ -83,6 +83,9 @@ func (w *scanner) tileList(s *slabView) {
 					w.takeBlock(s, first+q, int(b), w.hits.Masks[q]>>(i*simd.BlockRows)&0xffff, w.hits.Values[q][i*simd.BlockRows:])
 				}
 			}
+		}
+		if w.fusing.found {
+			w.takeFused(s, w.list[lo:hi])
 		}
 		lo = hi
 	}

@@ -98,12 +98,11 @@ func (p *Search) text(h Hit, field int) string {
 	return v.SharedText(i, field)
 }
 
-// measure computes the distance of h if that is not done yet, and reports whether it
+// measure computes the value of h if that is not done yet, and reports whether it
 // passes the threshold.
 func (p *Search) measure(h *Hit) bool {
 	if math.IsNaN(h.value) {
-		v, i := p.snap.At(p.origin, h.Row)
-		h.value = p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
+		h.value = p.valueOf(h.Row)
 	}
 	return h.value <= p.cut
 }
@@ -198,6 +197,9 @@ func (p *Search) Members() (search *Search, values []string) {
 	search = &Search{
 		snap: p.snap, origin: p.origin, version: p.version, query: p.query, floats: p.floats, inverse: p.inverse,
 		order: p.order, cut: p.cut, batch: max(1, min(len(m.rows)*m.size/16, batchMax)), excluded: p.excluded, members: m,
+	}
+	if p.fused != nil {
+		search.fused = p.fused.copyFor(search)
 	}
 	search.bound.Store(math.Float64bits(p.cut))
 	return search, values

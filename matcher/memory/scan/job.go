@@ -45,8 +45,8 @@ type strip struct {
 type Job struct {
 	origin   matcher.Origin
 	version  *matcher.Version
-	Searches []*Search
-	Counts   int // number of searches that only count, for references that have another search
+	Searches []*Search // with the parts of fused searches in their place
+	Counts   int       // number of searches that only count, for references that have another search
 	strips   []strip
 	index    [][]int32  // index in strips, by chunk and place in the chunk; -1: no selected row; nil for a small selection
 	Rows     int        // number of selected rows that have a descriptor of the version
@@ -64,6 +64,15 @@ type Job struct {
 	cancelled bool
 	failed    error
 	done      chan struct{}
+}
+
+// Add adds a reference to j: its search, or the parts of a fused search.
+func (j *Job) Add(s *Search) {
+	if s.fused != nil {
+		j.Searches = append(j.Searches, s.fused.parts...)
+	} else {
+		j.Searches = append(j.Searches, s)
+	}
 }
 
 // remaining is the number by which jobs are ordered: strips not taken yet, times

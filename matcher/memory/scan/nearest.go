@@ -156,10 +156,31 @@ func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Mat
 		}
 	}
 	for i, h := range p.hits {
-		rows[i].Distance = p.Distance(h)
-		rows[i].Similarity = similarity(rows[i].Distance)
+		rows[i].Distance, rows[i].Similarity = p.figures(h, similarity)
 	}
 	return rows
+}
+
+// figures returns the distance and the similarity of a hit.
+func (p *Search) figures(h Hit, similarity func(distance float64) float64) (distance, sim float64) {
+	if p.isMean() {
+		return p.means(h.Row)
+	}
+	distance = p.Distance(h)
+	return distance, similarity(distance)
+}
+
+// valueOf computes the value of a row.
+func (p *Search) valueOf(row uint32) float64 {
+	switch {
+	case p.isMean():
+		distance, sim := p.means(row)
+		return p.fused.key(sim, distance)
+	case p.fused != nil:
+		return slices.Min(p.partDistances(row))
+	}
+	v, i := p.snap.At(p.origin, row)
+	return p.version.Distance(p.query, v.Slabs[p.version.Type].Row(i))
 }
 
 // Hits returns the hits of the rows that Ranked has returned. They are valid until Release.

@@ -12,7 +12,8 @@ import (
 )
 
 // Search is one reference of a job: its descriptor, the order in which rows are ranked,
-// and the hits so far. Workers share it.
+// and the hits so far. Workers share it. A reference with several descriptors is a fused
+// search, which has parts (fused.go).
 type Search struct {
 	snap     *table.Snapshot
 	origin   matcher.Origin
@@ -38,6 +39,8 @@ type Search struct {
 	members *members // the rows of known groups; nil: the search does not look for them
 	counter *counter // counts rows or groups and keeps no hits; nil: the search does not count
 	values  []string // of the groups of hits; set when the hits of groups are ranked
+	fused   *fused   // of a search with parts
+	whole   *Search  // of a part: the search that has its hits
 }
 
 // Farthest returns the largest distance that passes the threshold of a sub-request.
@@ -52,8 +55,7 @@ func Farthest(sub *matcher.SubRequest) float64 {
 func NewSearch(snap *table.Snapshot, sub *matcher.SubRequest, farthest float64) *Search {
 	c, v := sub.Candidates, sub.Version
 	p := &Search{
-		snap: snap, origin: c.Origin, version: v, query: sub.Reference.Descriptor.Data,
-		order: c.Order, limit: c.Ranked(), skip: c.Offset, cut: farthest, excluded: sub.Excluded(),
+		snap: snap, origin: c.Origin, version: v, order: c.Order, limit: c.Ranked(), skip: c.Offset, cut: farthest, excluded: sub.Excluded(),
 	}
 	if c.Group != nil {
 		p.groups = newGroups(groupText(c), c.Group.Size)
@@ -63,11 +65,14 @@ func NewSearch(snap *table.Snapshot, sub *matcher.SubRequest, farthest float64) 
 		for p.cut > 0 && v.FromSum(uint32(p.cut)) > farthest {
 			p.cut--
 		}
-	} else {
-		p.floats = table.Floats(slices.Clone(p.query)) // a copy, for its alignment
-		if v.Metric == matcher.Cosine {
-			p.inverse = 1 / table.Norm(p.query)
-		}
+	}
+	switch parts := sub.Reference.Parts; len(parts) {
+	case 0:
+		p.setQuery(sub.Reference.Descriptor.Data)
+	case 1:
+		p.setQuery(parts[0].Descriptor.Data) // best and mean are the same
+	default:
+		p.fuse(sub)
 	}
 	p.prepare()
 	return p
@@ -78,6 +83,18 @@ func groupText(c *matcher.Candidates) int {
 	return slices.Index(table.Shapes[c.Origin].Texts, c.Group.By)
 }
 
+// setQuery sets the descriptor.
+func (p *Search) setQuery(query []byte) {
+	p.query = query
+	if p.version.Encoding == matcher.Uint8 {
+		return
+	}
+	p.floats = table.Floats(slices.Clone(query)) // a copy, for its alignment
+	if p.version.Metric == matcher.Cosine {
+		p.inverse = 1 / table.Norm(query)
+	}
+}
+
 // batchMax is the largest number of hits that a worker collects before it offers them.
 // The bound falls only when hits are offered, so a batch is a small part of the limit.
 const batchMax = 64
@@ -85,7 +102,7 @@ const batchMax = 64
 // prepare sets what follows from the order, the limit and the cut.
 func (p *Search) prepare() {
 	p.batch = max(1, min(p.limit/16, batchMax))
-	if p.order == matcher.BySimilarity && p.limit >= largeMin && p.groups == nil {
+	if p.order == matcher.BySimilarity && p.limit >= largeMin && p.groups == nil && !p.isMean() {
 		p.large = newLarge(p.limit)
 	}
 	p.bound.Store(math.Float64bits(p.cut))
@@ -120,11 +137,16 @@ func (p *Search) exact(row []byte) float64 {
 
 // within returns the value above which a row cannot become a hit. This value only falls,
 // so a caller with an older value compares only a few rows too many.
-func (p *Search) within() float64 { return math.Float64frombits(p.bound.Load()) }
+func (p *Search) within() float64 {
+	if p.whole != nil {
+		return p.whole.partWithin()
+	}
+	return math.Float64frombits(p.bound.Load())
+}
 
 // Hit is a row that may belong to an answer. value ranks rows by distance: it is the
-// exact sum for uint8 and the distance for float32. NaN means that it is not computed
-// yet.
+// exact sum for uint8 and the distance for float32, or the key of a mean (fused.go). NaN
+// means that it is not computed yet.
 type Hit struct {
 	value float64
 	Row   uint32
@@ -132,6 +154,10 @@ type Hit struct {
 
 // Distance returns the distance of a hit as the answer reports it.
 func (p *Search) Distance(h Hit) float64 {
+	if p.isMean() {
+		distance, _ := p.means(h.Row)
+		return distance
+	}
 	if p.version.Encoding == matcher.Uint8 {
 		return p.version.FromSum(uint32(h.value))
 	}
@@ -156,6 +182,11 @@ func (p *Search) compare(a, b Hit) int {
 	}
 	if c != 0 || a.Row == b.Row {
 		return c
+	}
+	if p.isMean() && p.order == matcher.BySimilarity { // the mean similarities are equal
+		if c = cmp.Compare(p.Distance(a), p.Distance(b)); c != 0 {
+			return c
+		}
 	}
 	return p.id(a).Compare(p.id(b))
 }

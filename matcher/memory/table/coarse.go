@@ -152,4 +152,15 @@ func (q *CoarseQuery) Limit(step, distance, e, norm float64) int32 {
 	return clampInt32(math.Ceil(bound/(step*step)) - 256*float64(q.sum))
 }
 
+// AtLeast returns a lower bound of the distance of a row whose kernel value is value. It is
+// the inverse of Limit, and holds for the same rows.
+func (q *CoarseQuery) AtLeast(step float64, value int32, e, norm float64) float64 {
+	bound := (float64(value) + 256*float64(q.sum) - 1) * (step * step)
+	bound += q.norm*q.norm - 2*q.norm*e - 2*q.error*(norm+e) - 8*slack*(q.norm*q.norm+norm*norm)
+	if distance := bound / (1 + 8*slack); distance > 0 { // false for NaN
+		return distance
+	}
+	return 0
+}
+
 func clampInt32(x float64) int32 { return int32(max(math.MinInt32, min(math.MaxInt32, x))) }

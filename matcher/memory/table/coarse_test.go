@@ -70,8 +70,14 @@ func checkBound(t *testing.T, v *matcher.Version, rows [][]byte, query []byte) (
 		}
 		e, n := c.Bounds(i/ZoneRows, len(rows), v.Length)
 		d := v.Distance(query, row)
-		if value, limit := int(copies[i].constant)-2*dot, int(q.Limit(c.Step, d, e, n)); value > limit {
+		value := int(copies[i].constant) - 2*dot
+		if limit := int(q.Limit(c.Step, d, e, n)); value > limit {
 			t.Fatalf("%s %d dimensions: row %d at %v has the value %d, which is above %d", v.Metric, v.Length, i, d, value, limit)
+		}
+		if least := q.AtLeast(c.Step, int32(value), e, n); least > d {
+			t.Fatalf("%s %d dimensions: row %d at %v has the value %d, whose distance is at least %v", v.Metric, v.Length, i, d, value, least)
+		} else if least > 0 && value <= int(q.Limit(c.Step, least*(1-1e-6), e, n))-1 {
+			t.Fatalf("%s %d dimensions: the bound %v of value %d is not the inverse of the limit", v.Metric, v.Length, least, value)
 		}
 	}
 	return checked

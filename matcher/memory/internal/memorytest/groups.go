@@ -8,6 +8,11 @@ import (
 
 // isSelf reports whether a match of a reference with exclude_self leaves out x.
 func isSelf(r *matcher.Reference, x *matcher.Object) bool {
+	for i := range r.Parts {
+		if isSelf(&r.Parts[i], x) {
+			return true
+		}
+	}
 	origins := map[matcher.ReferenceType]matcher.Origin{
 		matcher.RefFace: matcher.Faces, matcher.RefFaceExternalID: matcher.Faces, matcher.RefEvent: matcher.Events,
 		matcher.RefEventExternalID: matcher.Events, matcher.RefEventTrackID: matcher.Events, matcher.RefAttribute: matcher.Attributes,

@@ -100,6 +100,9 @@ type Answer struct {
 	group      string
 }
 
+// Similarity returns the similarity of a row.
+func (a Answer) Similarity() float64 { return a.similarity }
+
 // Answer returns the answer to sub, the number of rows that pass its filter, and how many
 // of those have its version.
 func (o *Oracle) Answer(sub *matcher.SubRequest) (rows []Answer, selected, scanned int) {
@@ -107,7 +110,9 @@ func (o *Oracle) Answer(sub *matcher.SubRequest) (rows []Answer, selected, scann
 	rows, _ = pageOf(sub.Candidates, rows)
 	k, m := sub.Version.Similarity.Steepness, sub.Version.Similarity.Midpoint
 	for i := range rows {
-		rows[i].similarity = precise.Similarity(m, k, rows[i].Distance)
+		if len(sub.Reference.Parts) == 0 { // otherwise sorted has set it
+			rows[i].similarity = precise.Similarity(m, k, rows[i].Distance)
+		}
 	}
 	return rows, selected, scanned
 }
@@ -134,17 +139,27 @@ func (o *Oracle) sorted(sub *matcher.SubRequest) (rows []Answer, selected, scann
 			continue
 		}
 		scanned++
-		a := Answer{ID: x.ID, Distance: o.Distance(v, sub.Reference.Descriptor.Data, d.Data), time: x.CreateTime, group: groupIn(c, x)}
 		if c.ExcludeSelf && isSelf(sub.Reference, x) {
 			continue
 		}
-		if precise.Passes(m, k, a.Distance, c.Threshold) {
+		a := Answer{ID: x.ID, time: x.CreateTime, group: groupIn(c, x)}
+		passes := false
+		if len(sub.Reference.Parts) > 0 {
+			a.Distance, a.similarity = o.together(v, sub.Reference, d.Data)
+			passes = a.similarity >= c.Threshold
+		} else {
+			a.Distance = o.Distance(v, sub.Reference.Descriptor.Data, d.Data)
+			passes = precise.Passes(m, k, a.Distance, c.Threshold)
+		}
+		if passes {
 			rows = append(rows, a)
 		}
 	}
 	sort.Slice(rows, func(i, j int) bool {
 		a, b := rows[i], rows[j]
 		switch {
+		case c.Order == matcher.BySimilarity && len(sub.Reference.Parts) > 0 && a.similarity != b.similarity:
+			return a.similarity > b.similarity
 		case c.Order == matcher.BySimilarity && a.Distance != b.Distance:
 			return a.Distance < b.Distance
 		case c.Order == matcher.ByTimeAsc && a.time != b.time:
@@ -155,6 +170,26 @@ func (o *Oracle) sorted(sub *matcher.SubRequest) (rows []Answer, selected, scann
 		return bytes.Compare(a.ID[:], b.ID[:]) < 0
 	})
 	return rows, selected, scanned
+}
+
+// together returns the distance and the similarity of a row for a reference with parts,
+// from the text of docs/api.md, References.
+func (o *Oracle) together(v *matcher.Version, ref *matcher.Reference, row []byte) (distance, similarity float64) {
+	k, m := v.Similarity.Steepness, v.Similarity.Midpoint
+	nearest := math.Inf(1)
+	for _, part := range ref.Parts {
+		d := o.Distance(v, part.Descriptor.Data, row)
+		nearest = math.Min(nearest, d)
+		distance += d
+		if ref.Fuse == matcher.FuseMean {
+			similarity += precise.Similarity(m, k, d)
+		}
+	}
+	if ref.Fuse == matcher.FuseBest {
+		return nearest, precise.Similarity(m, k, nearest)
+	}
+	n := float64(len(ref.Parts))
+	return distance / n, similarity / n
 }
 
 // InRange reports whether v lies in r.

@@ -1,0 +1,284 @@
+package scan
+
+import (
+	"cmp"
+	"math"
+	"math/bits"
+	"slices"
+
+	"nearside/matcher"
+	"nearside/matcher/memory/table"
+	"nearside/simd"
+)
+
+// fusion is a fused search whose parts are members of a scan.
+type fusion struct {
+	whole   *Search
+	first   int   // the member that is the first part
+	rows    []Hit // rows of the tile that are within the limit of a part, once for each such part
+	pending []Hit // hits that are not offered yet
+}
+
+// fusing is memory for comparing rows with all parts of a fused search.
+type fusing struct {
+	found     bool // a fusion has rows
+	distances [matcher.PartsMax]float64
+	limits    [matcher.PartsMax]floatLimit
+	floats    [matcher.PartsMax * pieceRows]float32
+	values    [matcher.PartsMax][simd.TileRows]int32 // kernel values of a tile
+}
+
+// addFusion adds the fused search whose first part is the next member.
+func (w *scanner) addFusion(whole *Search) {
+	n := len(w.fusions)
+	if n < cap(w.fusions) {
+		w.fusions = w.fusions[:n+1] // with the memory of earlier scans
+	} else {
+		w.fusions = append(w.fusions, fusion{})
+	}
+	f := &w.fusions[n]
+	f.whole, f.first, f.rows, f.pending = whole, len(w.members), f.rows[:0], f.pending[:0]
+}
+
+// forgetFusions drops the pointers that would keep a snapshot in memory.
+func (w *scanner) forgetFusions() {
+	all := w.fusions[:cap(w.fusions)]
+	for i := range all {
+		all[i].whole = nil
+	}
+	w.fusions = w.fusions[:0]
+	clear(w.fusing.limits[:])
+	w.fusing.found = false
+}
+
+// addFused collects the rows of mask, which are within the limit of part q. For best sums
+// of uint8 rows, the smallest collected value of a row is exact, or it is above the bound
+// of the search: the other parts are beyond their limits.
+func (w *scanner) addFused(s *slabView, q, at int, mask uint64, values []int32) {
+	m := &w.members[q]
+	f, norm := &w.fusions[m.fusion-1], w.queries.Distance(q, 0)
+	w.fusing.found = w.fusing.found || mask != 0
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		h := Hit{math.NaN(), m.strip.base + uint32(at+i)}
+		if s.Coarse == nil {
+			h.value = float64(uint32(values[i]) + norm)
+		}
+		f.rows = append(f.rows, h)
+	}
+}
+
+// takeFused compares the collected rows of w.tile with all parts and offers those that may
+// be hits. blocks are the blocks of the tile.
+func (w *scanner) takeFused(s *slabView, blocks []uint32) {
+	w.fusing.found = false
+	for i := range w.fusions {
+		f := &w.fusions[i]
+		if len(f.rows) == 0 {
+			continue
+		}
+		slices.SortFunc(f.rows, func(a, b Hit) int { return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.value, b.value)) })
+		f.rows = slices.CompactFunc(f.rows, func(a, b Hit) bool { return a.Row == b.Row })
+		m := member{search: f.whole, strip: w.members[f.first].strip}
+		changed := false
+		switch {
+		case f.whole.isMean() && f.whole.order == matcher.BySimilarity:
+			w.takeMeans(s, f, &m, blocks)
+			changed = s.Coarse != nil
+		case s.Coarse != nil:
+			for _, h := range f.rows {
+				w.compareFusedRun(s.Version, &m, int(h.Row-m.strip.base), 1, 1)
+			}
+			changed = true
+		case f.whole.isMean(): // only rows that are early or late enough are computed
+			for _, h := range f.rows {
+				f.pending = append(f.pending, Hit{math.NaN(), h.Row})
+			}
+		default:
+			f.pending = append(f.pending, f.rows...)
+		}
+		f.rows = f.rows[:0]
+		if len(f.pending) >= f.whole.batch {
+			f.whole.offer(f.pending)
+			f.pending, changed = f.pending[:0], true
+		}
+		if changed {
+			w.limitParts(s, f, int(blocks[0])*simd.BlockRows)
+		}
+	}
+}
+
+// limitParts sets the limits of the parts of f again.
+func (w *scanner) limitParts(s *slabView, f *fusion, at int) {
+	width := w.kernel.GroupU8()
+	for q := f.first; q < f.first+len(f.whole.fused.parts); q++ {
+		w.limits[q/width][q%width] = w.limit(s, q, at)
+	}
+}
+
+// offerFused offers the pending hits of fused searches.
+func (w *scanner) offerFused() {
+	for i := range w.fusions {
+		if f := &w.fusions[i]; len(f.pending) > 0 {
+			f.whole.offer(f.pending)
+			f.pending = f.pending[:0]
+		}
+	}
+}
+
+// takeMeans takes the collected rows of w.tile for a mean. Most rows that are within the
+// limit of one part are far from the others. So the kernel computes the values of all parts
+// for the tile.
+func (w *scanner) takeMeans(s *slabView, f *fusion, m *member, blocks []uint32) {
+	w.computeParts(f)
+	var e, norm float64
+	if s.Coarse != nil {
+		e, norm = s.Coarse.Bounds(int(blocks[0])/table.ZoneBlocks, s.rows, s.Version.Length)
+	}
+	p, distances := f.whole, w.fusing.distances[:len(f.whole.fused.parts)]
+	for _, h := range f.rows {
+		i := int(h.Row - m.strip.base)
+		slot := slices.Index(blocks, uint32(i/simd.BlockRows))*simd.BlockRows + i%simd.BlockRows
+		for n := range distances {
+			switch value := w.fusing.values[n][slot]; {
+			case s.Coarse == nil:
+				distances[n] = s.Version.FromSum(w.queries.Distance(f.first+n, value))
+			case s.mustCompare(i)>>(i&63)&1 == 1: // the value says nothing
+				distances[n] = 0
+			default:
+				distances[n] = w.copies[f.first+n].AtLeast(s.Coarse.Step, value, e, norm)
+			}
+		}
+		if !p.fused.mayPass(distances, p.within()) {
+			continue
+		}
+		if s.Coarse != nil {
+			w.compareFusedRun(s.Version, m, i, 1, 1)
+			continue
+		}
+		distance, sim := matcher.FuseMean.Fused(distances, p.fused.similarity)
+		if key := p.fused.key(sim, distance); key <= p.within() {
+			f.pending = append(f.pending, Hit{key, h.Row})
+		}
+	}
+}
+
+// computeParts sets w.fusing.values to the kernel values of the parts of f for w.tile.
+func (w *scanner) computeParts(f *fusion) {
+	end := f.first + len(f.whole.fused.parts)
+	for g := range w.queries.Groups() {
+		first, count := w.queries.Group(g)
+		if first >= end || first+count <= f.first {
+			continue
+		}
+		var limits [simd.GroupMax]int32 // the kernel only returns values within them
+		for q := range limits {
+			limits[q] = math.MinInt32
+			if q < count && first+q >= f.first && first+q < end {
+				limits[q] = math.MaxInt32
+			}
+		}
+		w.kernel.TileU8(&w.queries, g, w.tile, &limits, w.hits, nil)
+		for q := max(first, f.first); q < min(first+count, end); q++ {
+			w.fusing.values[q-f.first] = w.hits.Values[q-first]
+		}
+	}
+}
+
+// compareFusedRun is compareRun for a fused search.
+func (w *scanner) compareFusedRun(v *matcher.Version, m *member, at, n int, mask uint64) {
+	s := &m.strip.view.Slabs[v.Type]
+	rows := table.Floats(s.Rows[at*v.Size() : (at+n)*v.Size()])
+	parts := m.search.fused.parts
+	for i, part := range parts {
+		values := w.fusing.floats[i*n:][:n]
+		if v.Metric == matcher.Cosine {
+			w.kernel.DotF32(values, part.floats, rows)
+		} else {
+			w.kernel.SquaredL2F32(values, part.floats, rows)
+		}
+	}
+	w.limitFloats(parts)
+	w.found = w.found[:0]
+	for ; mask != 0; mask &= mask - 1 {
+		i := bits.TrailingZeros64(mask)
+		value, ok := w.fusedValue(m.search, s, at+i, w.fusing.floats[i:], n)
+		if !ok {
+			continue
+		}
+		w.found = append(w.found, Hit{value, m.strip.base + uint32(at+i)})
+		if m.search.order == matcher.BySimilarity {
+			m.search.offer(w.found)
+			w.found = w.found[:0]
+			w.limitFloats(parts)
+		}
+	}
+	if len(w.found) > 0 {
+		m.search.offer(w.found)
+	}
+}
+
+func (w *scanner) limitFloats(parts []*Search) {
+	for i, part := range parts {
+		w.fusing.limits[i] = newFloatLimit(part)
+	}
+}
+
+// fusedValue returns the value of row i for a fused search. It is NaN if it need not be
+// computed yet. ok is false if the row cannot become a hit. Every step-th of values is the
+// kernel value of a part.
+func (w *scanner) fusedValue(p *Search, s *table.Slab, i int, values []float32, step int) (value float64, ok bool) {
+	value = math.Inf(1)
+	for n, part := range p.fused.parts {
+		if w.fusing.limits[n].excludes(values[n*step], s, i) {
+			continue
+		}
+		ok = true
+		if p.order != matcher.BySimilarity {
+			return math.NaN(), true
+		}
+		if p.fused.mean {
+			break
+		}
+		value = min(value, p.version.Distance(part.query, s.Row(i)))
+	}
+	if !ok || !p.fused.mean {
+		return value, ok
+	}
+	return w.meanValue(p, s, i, values, step)
+}
+
+// meanValue is fusedValue for a mean. It computes the exact distances only if lower bounds
+// of them allow the row to become a hit.
+func (w *scanner) meanValue(p *Search, s *table.Slab, i int, values []float32, step int) (value float64, ok bool) {
+	f, distances := p.fused, w.fusing.distances[:len(p.fused.parts)]
+	for n := range distances {
+		distances[n] = w.fusing.limits[n].atLeast(values[n*step], s, i)
+	}
+	if !f.mayPass(distances, p.within()) {
+		return 0, false
+	}
+	for n, part := range f.parts {
+		distances[n] = p.version.Distance(part.query, s.Row(i))
+	}
+	distance, sim := matcher.FuseMean.Fused(distances, f.similarity)
+	value = f.key(sim, distance)
+	return value, value <= p.within()
+}
+
+// atLeast returns a lower bound of the distance of row i, whose kernel value is x. It
+// allows for the same errors as newFloatLimit.
+func (l *floatLimit) atLeast(x float32, s *table.Slab, i int) float64 {
+	p := l.search
+	e, d := simd.ErrorBound(p.version.Length), 0.0
+	if p.version.Metric == matcher.Cosine {
+		scale := 2 * p.inverse * s.Inverse[i]
+		d = 2 - float64(x)*scale - simd.UnderflowBound*scale - 2*e - 1e-10
+	} else {
+		d = (float64(x)/(1+1e-10) - simd.UnderflowBound) / (1 + e)
+	}
+	if !(d > 0) || d > math.MaxFloat32 { // an overflow or NaN says nothing
+		return 0
+	}
+	return d
+}
