@@ -8,10 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	"nearside/internal/coding"
 	"nearside/internal/vectors"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 )
 
 // inputFormat is the format of a file of an import. Without vectors and table, the file
@@ -56,14 +54,13 @@ func (f inputFormat) hasRows() bool { return f.vectors || f.table != "" }
 // inputFile reads a file, and decompresses it if it is compressed.
 type inputFile struct {
 	io.Reader
-	file  *os.File
-	count int64 // bytes of the file that were read
-	end   func()
+	file    *os.File
+	content io.Closer // decompresses the file
+	count   int64     // bytes of the file that were read
 }
 
-// windowMax bounds the memory that a zstd file can claim. It is the limit of the program
-// zstd, too.
-const windowMax = 128 << 20
+// codings are the content codings of compressed files, by the end of their names.
+var codings = map[string]coding.Coding{"": coding.Identity, ".gz": coding.Gzip, ".zst": coding.Zstd}
 
 // openInput opens the file at path.
 func openInput(path string, f inputFormat) (*inputFile, error) {
@@ -71,32 +68,21 @@ func openInput(path string, f inputFormat) (*inputFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &inputFile{file: file, end: func() {}}
-	counted := &countingReader{file, &in.count}
-	switch f.compression {
-	case "":
-		in.Reader = counted
-		return in, nil
-	case ".gz":
-		r, zipErr := gzip.NewReader(counted)
-		in.Reader, err = r, zipErr
-	case ".zst":
-		// With one worker, the decoder has no goroutines.
-		r, zipErr := zstd.NewReader(counted, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(windowMax))
-		if err = zipErr; err == nil {
-			in.Reader, in.end = r, r.Close
-		}
-	}
+	in := &inputFile{file: file}
+	r, err := coding.NewFileReader(codings[f.compression], &countingReader{file, &in.count})
 	if err != nil {
 		closeRead(file)
 		return nil, fmt.Errorf("%s: %w", path, decompressError(f, err))
 	}
-	in.Reader = &decompressor{in.Reader, f}
+	in.Reader, in.content = r, r
+	if f.compression != "" {
+		in.Reader = &decompressor{r, f}
+	}
 	return in, nil
 }
 
 func (in *inputFile) close() {
-	in.end()
+	closeRead(in.content)
 	closeRead(in.file)
 }
 

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
-	"compress/gzip"
-	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
-	"github.com/klauspost/compress/zstd"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"nearside/internal/coding"
 )
 
 func TestMain(m *testing.M) {
@@ -63,14 +61,8 @@ func compressFiles(ts *testscript.TestScript, _ bool, args []string) {
 		path := ts.MkAbs(name)
 		data, err := os.ReadFile(path)
 		ts.Check(err)
-		var zipped bytes.Buffer
-		w := gzip.NewWriter(&zipped)
-		_, err = w.Write(data)
-		ts.Check(errors.Join(err, w.Close()))
-		ts.Check(os.WriteFile(path+".gz", zipped.Bytes(), 0o600))
-		encoder, err := zstd.NewWriter(nil)
-		ts.Check(err)
-		ts.Check(os.WriteFile(path+".zst", encoder.EncodeAll(data, nil), 0o600))
+		ts.Check(os.WriteFile(path+".gz", coding.Append(nil, coding.Gzip, data), 0o600))
+		ts.Check(os.WriteFile(path+".zst", coding.Append(nil, coding.Zstd, data), 0o600))
 	}
 }
 

@@ -99,6 +99,54 @@ func TestGroupsEqualBruteForce(t *testing.T) {
 	}
 }
 
+// TestGroupsOfTogether groups, counts and skips rows for references with several parts, which
+// leave out the faces of all their parts.
+func TestGroupsOfTogether(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	uint8s := groupVersion()
+	uint8s.Similarity = matcher.Calibration{Midpoint: 6, Steepness: 1}
+	floats := matcher.Version{Number: 1, Encoding: matcher.Float32, Length: 2, Similarity: matcher.Calibration{Midpoint: 3, Steepness: 1}}
+	for name, v := range map[string]matcher.Version{"uint8": uint8s, "float32": floats} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t, Options{chunkRows: 512}, v)
+			changes := groupsOf(rng, 2000, 200, 1<<24)
+			for i := range changes {
+				if v.Encoding == matcher.Float32 {
+					row := []float32{float32(rng.IntN(30)) / 8, float32(rng.IntN(30)) / 8}
+					changes[i].Object.Descriptors[matcher.FaceDescriptor].Data = memorytest.PackFloats(row)
+				}
+			}
+			p.commit(t, changes...)
+			version := p.options.Registry.Version(1)
+			var subs []matcher.SubRequest
+			for i := range 100 {
+				c := &matcher.Candidates{
+					Limit: testkit.Pick(rng, 1, 3, 10, 100), Offset: testkit.Pick(rng, 0, 0, 5, 299),
+					Order: matcher.Order(rng.IntN(3)), Count: rng.IntN(2) == 0, ExcludeSelf: rng.IntN(2) == 0,
+				}
+				if rng.IntN(4) > 0 {
+					c.Group = &matcher.Grouping{By: matcher.GroupFields(matcher.Faces)[0], Size: testkit.Pick(rng, 1, 1, 2, 5)}
+				}
+				if rng.IntN(2) == 0 {
+					c.Threshold = testkit.Pick(rng, 0.1, 0.5, 0.9)
+				}
+				sub := memorytest.Reference(version, nil, c)
+				sub.Reference.Type, sub.Reference.Fuse = matcher.RefTogether, matcher.Fuse(i%2)
+				for range 1 + rng.IntN(6) {
+					face := testkit.Pick(rng, changes...).Object
+					sub.Reference.Parts = append(sub.Reference.Parts, matcher.Reference{
+						Type: matcher.RefFace, ID: face.ID.String(), Descriptor: face.Descriptor(matcher.FaceDescriptor),
+					})
+				}
+				sub.Reference.Descriptor = matcher.Descriptor{Version: 1}
+				subs = append(subs, sub)
+			}
+			want := p.Expect(subs)
+			eachEngine(t, p.Memory, func(t *testing.T) { p.check(t, subs, want) })
+		})
+	}
+}
+
 // TestGroupsShareScans groups for many references at once, on every kernel and with several
 // workers. Some references leave out their own face.
 func TestGroupsShareScans(t *testing.T) {

@@ -79,7 +79,7 @@ func TestTogetherErrors(t *testing.T) {
 
 	// Each part counts in limits.
 	check(with(request(raw(1), together(raw(1), key("twins"))), func(r *route.Request) { r.ReferencesMax = 3 }), matcher.CodeTooMany, "references: must be at most 3")
-	check(with(request(together(raw(1), raw(2))), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "candidates: their limits allow 3 rows for each of 2 references")
+	check(with(request(together(raw(1), raw(2))), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "candidates: their limits and offsets allow 3 rows for each of 2 references")
 	req := with(request(raw(1), together(raw(1), key("twins"))), func(r *route.Request) { r.ReferencesMax, r.RowsMax = 4, 12 })
 	if _, err := newRouter(t, nil, shows()).Match(t.Context(), req); err != nil {
 		t.Error(err)

@@ -72,7 +72,7 @@ func TestAppendMatchRequest(t *testing.T) {
 	}
 	g := generator{seeded(4), d}
 	checked := 0
-	for range 500 {
+	for range 1000 {
 		text, err := json.Marshal(map[string]any{"references": []any{g.reference()}, "candidates": []any{g.set(), g.set()}})
 		if err != nil {
 			t.Fatal(err)
@@ -85,7 +85,7 @@ func TestAppendMatchRequest(t *testing.T) {
 		checkRequest(t, d, []*matcher.Candidates{&req.Candidates[0].Candidates, &req.Candidates[1].Candidates})
 	}
 	if checked < 50 {
-		t.Errorf("only %d of 500 requests were valid", checked)
+		t.Errorf("only %d of 1000 requests were valid", checked)
 	}
 }
 

@@ -1,0 +1,34 @@
+package coding
+
+import (
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// FileWindowMax is the largest window, in bytes, of a zstd file. It bounds the memory that
+// the file can claim, and is the limit of the program zstd, too.
+const FileWindowMax = 128 << 20
+
+// NewFileReader returns a reader that decompresses a file which the user has chosen. A
+// [Reader] is for data from others: it has smaller windows. The caller closes the reader;
+// from stays open.
+func NewFileReader(c Coding, from io.Reader) (io.ReadCloser, error) {
+	switch c {
+	case Gzip:
+		r, err := gzip.NewReader(from)
+		if err != nil {
+			return nil, err
+		}
+		return r, nil
+	case Zstd:
+		// With one worker, the decoder has no goroutines.
+		r, err := zstd.NewReader(from, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(FileWindowMax))
+		if err != nil {
+			return nil, err
+		}
+		return r.IOReadCloser(), nil
+	}
+	return io.NopCloser(from), nil
+}
