@@ -98,17 +98,35 @@ func (t *closingTable) Close() error {
 	return err
 }
 
-// checkTable checks the columns and the first row of the table.
+// rowsChecked is the number of rows of a table of which one must be readable. The first
+// row alone may have no vector.
+const rowsChecked = 100
+
+// checkTable checks the columns and the first rows of the table.
 func (j *job) checkTable(v *matcher.Version, o matcher.Origin) error {
 	t, err := j.openTable(v, o)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if err := t.next(); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", j.path, err)
-	}
 	j.note = t.note()
+	var first error
+	for range rowsChecked {
+		err := t.next()
+		_, isRow := errors.AsType[*vectors.RowError](err)
+		switch {
+		case err == nil:
+			return nil
+		case first == nil && !errors.Is(err, io.EOF):
+			first = err
+		}
+		if !isRow { // also the end
+			break
+		}
+	}
+	if first != nil {
+		return fmt.Errorf("%s: %w", j.path, first)
+	}
 	return nil
 }
 
