@@ -17,8 +17,8 @@ type tableFile struct {
 	vectors.Table
 	*tablePlan
 	in     *inputFile
-	vector []byte
-	values []any
+	data   []byte // the vector of the current row
+	values []any  // the values of the current row, one for each field
 }
 
 // openTable opens the table, whose vectors must fit version v.
@@ -41,13 +41,13 @@ func (j *job) openTable(v *matcher.Version, o matcher.Origin) (*tableFile, error
 		if v.Encoding == matcher.Uint8 {
 			element = vectors.Uint8
 		}
-		err = t.Select(vectors.VectorColumn{Name: t.tablePlan.vector, Element: element, Dim: v.Length}, t.columnNames())
+		err = t.Select(vectors.VectorColumn{Name: t.vector, Element: element, Dim: v.Length}, t.columnNames())
 	}
 	if err != nil {
 		t.close()
 		return nil, fmt.Errorf("%s: %w", j.path, err)
 	}
-	t.vector, t.values = make([]byte, v.Size()), make([]any, len(t.fields))
+	t.data, t.values = make([]byte, v.Size()), make([]any, len(t.fields))
 	return t, nil
 }
 
@@ -59,7 +59,7 @@ func (t *tableFile) close() {
 }
 
 // next reads the next row.
-func (t *tableFile) next() error { return t.Next(t.vector, t.values) }
+func (t *tableFile) next() error { return t.Next(t.data, t.values) }
 
 // openParquet opens a .parquet file. Its parts are read in any order, so a compressed
 // file is first written to a temporary file, which has no name.
@@ -188,7 +188,7 @@ func (s *tableSource) appendLine(dst []byte) ([]byte, error) {
 	}
 	dst = s.appendFields(dst)
 	dst = appendKey(dst, s.descriptor)
-	dst = appendDescriptor(dst, s.version, s.vector)
+	dst = appendDescriptor(dst, s.version, s.data)
 	return append(dst, "}\n"...), nil
 }
 

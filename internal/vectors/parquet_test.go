@@ -14,8 +14,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// TestParquetOfDuckDB reads a file that DuckDB 1.5.6 wrote. Row i of 4 has the vector
-// (i, i+0.5, -i, 0.1), or (i, 255, 0, 7).
+// TestParquetOfDuckDB reads a file that DuckDB wrote (testdata/duckdb.sql). Row i of 4 has
+// the vector (i, i+0.5, -i, 0.1), or (i, 255, 0, 7).
 func TestParquetOfDuckDB(t *testing.T) {
 	file, err := os.ReadFile("testdata/duckdb.parquet")
 	if err != nil {
