@@ -20,7 +20,7 @@ type candidateFlags struct {
 	Group       string   `help:"Group the matches by a field: external_id, user_data, face_id, track_id or source. SIZE is the maximum number of matches per group (default: 1); --limit then counts groups." placeholder:"FIELD[:SIZE]"`
 	Count       bool     `help:"Print the number of all matches (groups), without --limit and --offset."`
 	ExcludeSelf bool     `help:"Leave out the object that is the reference itself."`
-	Targets     []string `help:"Fields of the matches, with --json (default: id, external_id, similarity, distance)." placeholder:"FIELD,..."`
+	Targets     []string `help:"Fields of the matches, with --json (default: id, external_id, similarity, distance)." placeholder:"FIELD"`
 }
 
 // originOf returns the origin of the candidates of a match of descriptors of type t.

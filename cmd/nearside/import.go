@@ -29,7 +29,7 @@ func (*importCmd) Help() string {
     nearside import base.bvecs.zst --version 1128
     nearside import people.parquet --version 1128 --vector-column embedding --id-column uuid --map name=external_id
 
-Before it sends anything, the command opens every file and checks its format and its first vector. Valid lines are stored even if others are rejected, and each rejected line is printed. A vector becomes a face. Its external_id is its row, counted from 0. Its face_id is derived from the content of the file and the row, so importing the same file again creates no duplicates. With --ids content, the same is true for lines of JSON without an id; equal lines are then one object.
+Before it sends anything, the command opens every file and checks its format and its first vector; one of the first 100 rows of a table must be readable. Valid lines are stored even if others are rejected, and each rejected line is printed. A vector becomes a face. Its external_id is its row, counted from 0. Its face_id is derived from the content of the file and the row, so importing the same file again creates no duplicates. With --ids content, the same is true for lines of JSON without an id; equal lines are then one object.
 
 A row of a table (.csv with a line of names, .parquet) becomes a face with the vector of --vector-column. Columns that have the name of a field of faces, such as user_data or age, become this field; --map gives other columns a field. Other columns are not imported, and a note names them. A row without an id gets one as a row of a vector file does.
 

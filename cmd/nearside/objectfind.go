@@ -60,7 +60,7 @@ type objectFindCmd struct {
 	filterFlag
 	pageFlags
 	Order      string   `help:"Order of the objects: ${enum}." enum:"id,create_time_asc,create_time_desc" default:"id"`
-	Targets    []string `help:"Fields of the objects to print (default: all)." placeholder:"FIELD,..."`
+	Targets    []string `help:"Fields of the objects to print (default: all)." placeholder:"FIELD"`
 	Descriptor bool     `help:"Print descriptors, too."`
 }
 

@@ -17,8 +17,8 @@ type tableFile struct {
 	vectors.Table
 	*tablePlan
 	in     *inputFile
-	vector []byte
-	values []any
+	data   []byte // the vector of the current row
+	values []any  // the values of the current row, one for each field
 }
 
 // openTable opens the table, whose vectors must fit version v.
@@ -41,13 +41,13 @@ func (j *job) openTable(v *matcher.Version, o matcher.Origin) (*tableFile, error
 		if v.Encoding == matcher.Uint8 {
 			element = vectors.Uint8
 		}
-		err = t.Select(vectors.VectorColumn{Name: t.tablePlan.vector, Element: element, Dim: v.Length}, t.columnNames())
+		err = t.Select(vectors.VectorColumn{Name: t.vector, Element: element, Dim: v.Length}, t.columnNames())
 	}
 	if err != nil {
 		t.close()
 		return nil, fmt.Errorf("%s: %w", j.path, err)
 	}
-	t.vector, t.values = make([]byte, v.Size()), make([]any, len(t.fields))
+	t.data, t.values = make([]byte, v.Size()), make([]any, len(t.fields))
 	return t, nil
 }
 
@@ -59,7 +59,7 @@ func (t *tableFile) close() {
 }
 
 // next reads the next row.
-func (t *tableFile) next() error { return t.Next(t.vector, t.values) }
+func (t *tableFile) next() error { return t.Next(t.data, t.values) }
 
 // openParquet opens a .parquet file. Its parts are read in any order, so a compressed
 // file is first written to a temporary file, which has no name.
@@ -98,17 +98,35 @@ func (t *closingTable) Close() error {
 	return err
 }
 
-// checkTable checks the columns and the first row of the table.
+// rowsChecked is the number of rows of a table of which one must be readable. The first
+// row alone may have no vector.
+const rowsChecked = 100
+
+// checkTable checks the columns and the first rows of the table.
 func (j *job) checkTable(v *matcher.Version, o matcher.Origin) error {
 	t, err := j.openTable(v, o)
 	if err != nil {
 		return err
 	}
 	defer t.close()
-	if err := t.next(); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w", j.path, err)
-	}
 	j.note = t.note()
+	var first error
+	for range rowsChecked {
+		err := t.next()
+		_, isRow := errors.AsType[*vectors.RowError](err)
+		switch {
+		case err == nil:
+			return nil
+		case first == nil && !errors.Is(err, io.EOF):
+			first = err
+		}
+		if !isRow { // also the end
+			break
+		}
+	}
+	if first != nil {
+		return fmt.Errorf("%s: %w", j.path, first)
+	}
 	return nil
 }
 
@@ -170,7 +188,7 @@ func (s *tableSource) appendLine(dst []byte) ([]byte, error) {
 	}
 	dst = s.appendFields(dst)
 	dst = appendKey(dst, s.descriptor)
-	dst = appendDescriptor(dst, s.version, s.vector)
+	dst = appendDescriptor(dst, s.version, s.data)
 	return append(dst, "}\n"...), nil
 }
 

@@ -101,11 +101,16 @@ func TestCSVFaults(t *testing.T) {
 	check("v,name\n1,\""+strings.Repeat("x\n", 100), "row 0: must have at most 100 bytes") // an open quote does not read the whole file
 	check(strings.Repeat("x", 200), "header must have at most 100 bytes")
 
+	rows, err := csvRows("v\n"+strings.Repeat("1\n", 1000), 100, VectorColumn{"v", Uint8, 1}) // the limit is for a row, not for the file
+	if len(rows) != 1000 || err != nil {
+		t.Error(len(rows), err)
+	}
+
 	table, err := NewCSV(io.MultiReader(strings.NewReader("v,name\n1,a\n"), iotest.ErrReader(errors.New("broken disk"))), 100)
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows, err := tableRows(table, VectorColumn{"v", Uint8, 1})
+	rows, err = tableRows(table, VectorColumn{"v", Uint8, 1})
 	if len(rows) != 1 || err == nil || !strings.Contains(err.Error(), "row 1: broken disk") {
 		t.Error(rows, err)
 	}

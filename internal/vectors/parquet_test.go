@@ -14,8 +14,8 @@ import (
 	"github.com/parquet-go/parquet-go"
 )
 
-// TestParquetOfDuckDB reads a file that DuckDB 1.5.6 wrote. Row i of 4 has the vector
-// (i, i+0.5, -i, 0.1), or (i, 255, 0, 7).
+// TestParquetOfDuckDB reads a file that DuckDB wrote (testdata/duckdb.sql). Row i of 4 has
+// the vector (i, i+0.5, -i, 0.1), or (i, 255, 0, 7).
 func TestParquetOfDuckDB(t *testing.T) {
 	file, err := os.ReadFile("testdata/duckdb.parquet")
 	if err != nil {
@@ -89,6 +89,7 @@ type parquetRow struct {
 	Name     string    `parquet:"name,optional"`
 	List     []float64 `parquet:"list,list"`
 	Repeated []float32 `parquet:"repeated"`
+	Tags     []string  `parquet:"tags,list"`
 	Number   uint64    `parquet:"number"`
 	Flag     bool      `parquet:"flag"`
 }
@@ -131,7 +132,14 @@ func TestParquetPages(t *testing.T) {
 		if r.Name != "" {
 			name = fmt.Sprintf("string(%s)", r.Name)
 		}
-		lists = append(lists, fmt.Sprintf("%x %s int64(%d)", list, name, r.Number))
+		tags := "<nil>(<nil>)"
+		for range random.IntN(4) {
+			r.Tags = append(r.Tags, fmt.Sprint("tag", random.IntN(1e9)))
+		}
+		if len(r.Tags) > 0 {
+			tags = fmt.Sprintf("[]interface {}(%v)", r.Tags)
+		}
+		lists = append(lists, fmt.Sprintf("%x %s int64(%d) %s", list, name, r.Number, tags))
 		repeated = append(repeated, fmt.Sprintf("%x bool(%v) %s", plain, r.Flag, name))
 		switch i % 50 {
 		case 7:
@@ -166,7 +174,7 @@ func TestParquetPages(t *testing.T) {
 				t.Errorf("%d rows, want %d", len(got), len(want))
 			}
 		}
-		check("list", lists, "name", "number")
+		check("list", lists, "name", "number", "tags")
 		check("repeated", repeated, "flag", "name")
 	}
 }
