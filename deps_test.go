@@ -72,6 +72,7 @@ var owners = map[string]string{
 	"github.com/knadh/koanf":                   "internal/config",
 	"github.com/lmittmann/tint":                "cmd/nearside",
 	"github.com/panjf2000/ants/v2":             "matcher/memory/scan",
+	"github.com/parquet-go/parquet-go":         "internal/vectors",
 	"github.com/prometheus/client_golang":      "internal/telemetry",
 	"github.com/rabbitmq/amqp091-go":           "lua/ns/amqp",
 	"github.com/redis/go-redis/v9":             "lua/ns/redis",

@@ -79,3 +79,7 @@ func (p *Probe) Refusal(sub *matcher.SubRequest) string {
 	}
 	return p.plugin.matching.refusal(sub)
 }
+
+// MatchRefusal returns why the hooks cost and match are not called for a sub-request that
+// the matching side can process; empty: they are.
+func (p *Probe) MatchRefusal(sub *matcher.SubRequest) string { return rankingRefusal(sub.Candidates) }

@@ -35,10 +35,6 @@ func GroupFields(o Origin) []GroupField {
 	return all
 }
 
-// IsGroupName reports whether objects of some origin can be grouped by the field with
-// that name.
-func IsGroupName(name string) bool { return slices.Contains(groupNames, name) }
-
 // GroupNames returns the names of fields, separated by commas.
 func GroupNames(fields []GroupField) string {
 	names := make([]string, len(fields))

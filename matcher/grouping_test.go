@@ -1,9 +1,9 @@
 package matcher
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -19,7 +19,7 @@ func TestArrange(t *testing.T) {
 		for i := range rng.IntN(40) {
 			row := Match{ID: ID{byte(i)}, Distance: float64(rng.IntN(5)), CreateTime: Time(rng.IntN(4))}
 			if c.Group != nil && rng.IntN(4) > 0 {
-				row.Group = fmt.Sprint(rng.IntN(6))
+				row.Group = strconv.Itoa(rng.IntN(6))
 			}
 			rows = append(rows, row)
 		}

@@ -133,16 +133,25 @@ func (w *World) spoilRanking(ref, set map[string]any) {
 		set["exclude_self"] = testkit.Pick(w.rng, []any{1.0, "", nil}...)
 	case 3:
 		set["group"] = testkit.Pick(w.rng, []any{
-			nil, "external_id", map[string]any{}, map[string]any{"by": nil}, map[string]any{"by": by, "limit": 1.0},
-			map[string]any{"by": by, "size": 0.0}, map[string]any{"by": by, "size": 11.0}, map[string]any{"by": by, "size": 1.5},
+			nil, "external_id",
+			map[string]any{},
+			map[string]any{"by": nil},
+			map[string]any{"by": by, "limit": 1.0},
+			map[string]any{"by": by, "size": 0.0},
+			map[string]any{"by": by, "size": 11.0},
+			map[string]any{"by": by, "size": 1.5},
 		}...)
 	case 4:
 		wrong := [3][]string{{"source", "face_id", "track_id", "age"}, {"event_id", "age", "top_match"}, {"external_id", "user_data"}}
 		set["group"] = map[string]any{"by": testkit.Pick(w.rng, wrong[origin]...)}
 	default:
 		ref["object"] = testkit.Pick(w.rng, []any{
-			nil, "face", map[string]any{"type": "face"}, map[string]any{"id": w.ids[0]}, map[string]any{"type": "faces", "id": w.ids[0]},
-			map[string]any{"type": "face", "id": "x"}, map[string]any{"type": "face", "id": w.ids[0], "name": "x"},
+			nil, "face",
+			map[string]any{"type": "face"},
+			map[string]any{"id": w.ids[0]},
+			map[string]any{"type": "faces", "id": w.ids[0]},
+			map[string]any{"type": "face", "id": "x"},
+			map[string]any{"type": "face", "id": w.ids[0], "name": "x"},
 		}...)
 	}
 }

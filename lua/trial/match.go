@@ -139,6 +139,9 @@ func trialMatch(c *vm.Call, t *trial, p *lua.Probe) error {
 	rows := c.List(1)
 	var result matcher.Result
 	indexes, err := t.runMatching(c, p, rows, c.Map(3), c.List(2), func(ctx context.Context, sub *matcher.SubRequest) error {
+		if why := p.MatchRefusal(sub); why != "" {
+			return errors.New("match is " + why)
+		}
 		matchers, _, release := p.Host().Acquire()
 		defer release()
 		result = matchers[0].Match(ctx, []matcher.SubRequest{*sub})[0]

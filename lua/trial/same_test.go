@@ -52,7 +52,7 @@ func realServices(t *testing.T) func(*lua.Options) {
 	return func(o *lua.Options) {
 		o.Services.Matching, o.Services.Store, o.Services.Objects = m, objects, m
 		o.Services.Decoder = func() *wire.Decoder {
-			return &wire.Decoder{Registry: registry, Now: clock.Now, Limits: wire.Limits{References: 1, Candidates: 1, Result: ns.RowsMax, FilterValues: ns.RowsMax}}
+			return &wire.Decoder{Registry: registry, Now: clock.Now, Limits: wire.Limits{References: 1, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}}
 		}
 		o.Clock = clock
 	}

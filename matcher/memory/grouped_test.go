@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -182,7 +183,7 @@ func TestCountManyGroups(t *testing.T) {
 		data := make([]byte, 8)
 		binary.LittleEndian.PutUint32(data, uint32(i))
 		c := memorytest.Put(matcher.ID{0: byte(i), 1: byte(i >> 8), 2: byte(i >> 16), 3: 1}, 1, data)
-		c.Object.ExternalID = fmt.Sprint(i)
+		c.Object.ExternalID = strconv.Itoa(i)
 		changes = append(changes, c)
 	}
 	p.commit(t, changes...)

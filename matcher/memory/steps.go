@@ -12,11 +12,7 @@ import (
 func stepsOf(sub *matcher.SubRequest, again bool, compared int) (steps []string) {
 	c := sub.Candidates
 	if ids := sub.Excluded(); ids != nil {
-		texts := make([]string, len(ids))
-		for i, id := range ids {
-			texts[i] = id.String()
-		}
-		steps = append(steps, fmt.Sprintf("exclude_self: left out %s %s", c.Origin.Singular(), strings.Join(texts, ", ")))
+		steps = append(steps, "exclude_self: left out "+c.Origin.Singular()+" "+joinIDs(ids))
 	} else if c.ExcludeSelf {
 		steps = append(steps, "exclude_self: the reference is not known to be one of the "+c.Origin.String())
 	}
@@ -35,4 +31,13 @@ func stepsOf(sub *matcher.SubRequest, again bool, compared int) (steps []string)
 		steps = append(steps, fmt.Sprintf("offset: skipped the first %d %s", c.Offset, what))
 	}
 	return steps
+}
+
+// joinIDs returns ids, separated by commas.
+func joinIDs(ids []matcher.ID) string {
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return strings.Join(texts, ", ")
 }
