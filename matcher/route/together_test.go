@@ -3,6 +3,7 @@ package route_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,11 +22,11 @@ func shows() *fake {
 	f.match = func(_ context.Context, subs []matcher.SubRequest) []matcher.Result {
 		results := make([]matcher.Result, len(subs))
 		for i, sub := range subs {
-			text := fmt.Sprintf("%s %s %v", sub.Reference.Type, sub.Reference.Fuse, sub.Reference.Descriptor.Data)
+			text := []string{fmt.Sprintf("%s %s %v", sub.Reference.Type, sub.Reference.Fuse, sub.Reference.Descriptor.Data)}
 			for _, p := range sub.Reference.Parts {
-				text += fmt.Sprintf(" %s %s=%d", p.Path(""), p.Type, p.Descriptor.Data[0])
+				text = append(text, fmt.Sprintf("%s %s=%d", p.Path(""), p.Type, p.Descriptor.Data[0]))
 			}
-			results[i].Matches = []matcher.Match{{Object: &matcher.Object{ExternalID: text}}}
+			results[i].Matches = []matcher.Match{{Object: &matcher.Object{ExternalID: strings.Join(text, " ")}}}
 		}
 		return results
 	}
@@ -152,7 +153,7 @@ func TestMeanRowsOfRemotes(t *testing.T) {
 	for i, want := range []string{"2 1 3", "3 0 2"} {
 		var order []string
 		for _, row := range a.Results[i][0].Matches {
-			order = append(order, fmt.Sprint(row.ID[0]))
+			order = append(order, strconv.Itoa(int(row.ID[0])))
 		}
 		if got := strings.Join(order, " "); got != want {
 			t.Errorf("%s: %s, want %s", a.References[i].Fuse, got, want)

@@ -2,6 +2,7 @@ package scan
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"nearside/matcher"
@@ -33,6 +34,11 @@ type fused struct {
 	expMidpoint, zero float64
 	keyBase           uint64
 	limit             atomic.Pointer[partLimit]
+
+	// Search.mu guards these fields until the job is done.
+	row       []byte             // memory for a row
+	distances []float64          // memory for its distances
+	ties      map[uint32]float64 // distances of rows that were compared with rows of equal similarity
 }
 
 // partLimit is the limit of the parts of a mean for a bound of the search.
@@ -179,21 +185,39 @@ func (p *Search) means(row uint32) (distance, sim float64) {
 	return matcher.FuseMean.Fused(p.partDistances(row), p.fused.similarity)
 }
 
-// partDistances returns the distances of a row from the parts of p.
+// tieDistance returns the mean distance of a row, which decides between rows of equal
+// similarity. It keeps some of these distances, because a row is compared several times.
+func (p *Search) tieDistance(row uint32) float64 {
+	f := p.fused
+	if d, ok := f.ties[row]; ok {
+		return d
+	}
+	if f.ties == nil || len(f.ties) >= 4*p.limit+64 {
+		f.ties = map[uint32]float64{}
+	}
+	d, _ := p.means(row)
+	f.ties[row] = d
+	return d
+}
+
+// partDistances returns the distances of a row from the parts of p. They are valid until the
+// next call.
 func (p *Search) partDistances(row uint32) []float64 {
+	f := p.fused
 	v, i := p.snap.At(p.origin, row)
 	slab := &v.Slabs[p.version.Type]
 	var data []byte
 	if p.version.Encoding == matcher.Float32 {
 		data = slab.Row(i)
 	} else {
-		data = make([]byte, p.version.Length)
+		f.row = slices.Grow(f.row[:0], p.version.Length)[:p.version.Length]
+		data = f.row
 		block, _ := slab.Block(i / simd.BlockRows)
 		simd.GetRowU8(data, block, i%simd.BlockRows)
 	}
-	distances := make([]float64, len(p.fused.parts))
-	for n, part := range p.fused.parts {
-		distances[n] = p.version.Distance(part.query, data)
+	f.distances = f.distances[:0]
+	for _, part := range f.parts {
+		f.distances = append(f.distances, p.version.Distance(part.query, data))
 	}
-	return distances
+	return f.distances
 }

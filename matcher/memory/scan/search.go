@@ -184,7 +184,7 @@ func (p *Search) compare(a, b Hit) int {
 		return c
 	}
 	if p.isMean() && p.order == matcher.BySimilarity { // the mean similarities are equal
-		if c = cmp.Compare(p.Distance(a), p.Distance(b)); c != 0 {
+		if c = cmp.Compare(p.tieDistance(a.Row), p.tieDistance(b.Row)); c != 0 {
 			return c
 		}
 	}
