@@ -70,6 +70,9 @@ type SubRequest struct {
 	RequestID  string
 	Path       string // of the candidate set in the client's request, for errors
 	Explain    bool   // whether the client sees Scan; false: a remote need not send it
+	// LateObjects allows a matcher to leave out the objects of its matches and to return
+	// Result.Fill.
+	LateObjects bool
 }
 
 // CrossMatch asks to match every object of one set against all objects of another.
@@ -104,8 +107,11 @@ type Scan struct {
 // Result answers one SubRequest: at most Limit matches in its order, or Err.
 type Result struct {
 	Matches []Match
-	Scan    Scan
-	Err     error
+	// Fill sets the object and the time of m, a copy of Matches[i]. nil: the matches have
+	// their objects, or need only the IDs.
+	Fill func(i int, m *Match) error
+	Scan Scan
+	Err  error
 }
 
 // ErrDeclined is the error of a matcher that was chosen for a sub-request but does

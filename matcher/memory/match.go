@@ -124,34 +124,56 @@ func (m *Memory) matchGroup(ctx context.Context, s *filter.Selection, subs []mat
 			Kernel: m.options.Kernel.Name(), SharedWith: max(len(members)-1, j.SharedMax),
 		}
 		for i, sub := range wave {
-			rows, err := matchesOf(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
+			rows, fill, err := matchesOf(ctx, s.Snapshot(), &subs[sub], j.Searches[i])
 			if err != nil {
 				return err
 			}
-			results[sub] = matcher.Result{Matches: rows, Scan: figures}
+			results[sub] = matcher.Result{Matches: rows, Fill: fill, Scan: figures}
 		}
 	}
 	runtime.KeepAlive(s) // the scan read its chunks by address
 	return nil
 }
 
-// matchesOf returns the answer to sub: the rows that found has found in snap.
-func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
+// matchesOf returns the answer to sub: the rows that found has found in snap, and the
+// function Fill of the result.
+func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, fillFunc, error) {
 	defer found.Release()
 	rows := found.Ranked(sub.Version.SimilarityFunc())
 	if onlyID(sub.Candidates) {
-		return rows, nil
+		return rows, nil, nil
 	}
 	hits, origin := found.Hits(), sub.Candidates.Origin
+	if sub.LateObjects {
+		return rows, fillLater(snap, origin, hits), nil
+	}
 	if err := reserveTexts(ctx, snap, origin, hits); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	objects := make([]matcher.Object, len(hits))
 	for i, h := range hits {
 		objects[i] = snap.Object(origin, h.Row)
 		rows[i].Object, rows[i].CreateTime = &objects[i], objects[i].CreateTime
 	}
-	return rows, nil
+	return rows, nil, nil
+}
+
+// fillFunc is the type of matcher.Result.Fill.
+type fillFunc = func(i int, m *matcher.Match) error
+
+// fillLater returns a function that reads the objects of hits from snap. Hits are used again
+// for other matches, so it keeps the numbers of their rows.
+func fillLater(snap *table.Snapshot, o matcher.Origin, hits []scan.Hit) fillFunc {
+	rows := make([]uint32, len(hits))
+	for i, h := range hits {
+		rows[i] = h.Row
+	}
+	return func(i int, m *matcher.Match) error {
+		obj := snap.Object(o, rows[i])
+		runtime.KeepAlive(snap)
+		m.Object, m.CreateTime = &obj, obj.CreateTime
+		return nil
+	}
 }
 
 // reserveTexts reserves memory for the texts of the hits.
