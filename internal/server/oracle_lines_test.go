@@ -11,10 +11,10 @@ import (
 
 // randomCoding returns the name of a coding, or "" for none.
 func (r *oracleRun) randomCoding() string {
-	switch {
-	case r.Chance(0.5):
+	if r.Chance(0.5) {
 		return ""
-	case r.Chance(0.5):
+	}
+	if r.Chance(0.5) {
 		return "gzip"
 	}
 	return "zstd"
