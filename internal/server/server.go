@@ -126,7 +126,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
-		workers: newWorkers(), decompressing: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
+		workers: newWorkers(), decompressing: newDecompressors(), answers: newAnswerBudgets(), refusals: newRefusals(),
 		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom), importCommits: semaphore.NewWeighted(commitRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
