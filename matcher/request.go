@@ -93,6 +93,9 @@ type SubRequest struct {
 	RequestID  string
 	Path       string // of the candidate set in the client's request, for errors
 	Explain    bool   // whether the client sees Scan; false: a remote need not send it
+	// LateObjects allows a matcher to leave out the objects of its matches and to return
+	// Result.Fill.
+	LateObjects bool
 }
 
 // CrossMatch asks to match every object of one set against all objects of another.
@@ -131,8 +134,11 @@ type Scan struct {
 type Result struct {
 	Matches []Match
 	Count   int // if Count is requested: all rows, or groups, that pass the filter and the threshold
-	Scan    Scan
-	Err     error
+	// Fill sets the object and the time of m, a copy of Matches[i]. nil: the matches have
+	// their objects, or need only the IDs.
+	Fill func(i int, m *Match) error
+	Scan Scan
+	Err  error
 }
 
 // ErrDeclined is the error of a matcher that was chosen for a sub-request but does

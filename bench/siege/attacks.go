@@ -105,6 +105,14 @@ var attacks = []attack{
 		flood(ctx, c, "POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", tinyChunks)
 	}},
 	{"trickled-lines", func(ctx context.Context, c net.Conn) { trickle(ctx, c, post("/1/import", 64<<20), "{}\n") }},
+	{"bombs", func(ctx context.Context, c net.Conn) {
+		bomb := window8 + strings.Repeat("\x02\x00\x10 ", 1000) // blocks of 128 KiB spaces
+		flood(ctx, c, "", coded("/1/lists", len(bomb))+bomb)
+	}},
+	{"stalled-window", func(_ context.Context, c net.Conn) {
+		sendText(c, coded("/1/import", 64<<20)+window8+"\x00\x00\x10")
+		untilClosed(c)
+	}},
 	{"unread-answer", func(ctx context.Context, c net.Conn) { sendText(c, largeMatch(32)); waitUntilDone(ctx) }},
 	{"unread-page", func(ctx context.Context, c net.Conn) {
 		sendText(c, strings.Repeat("GET /1/faces?page_size=1000 HTTP/1.1\r\nHost: x\r\n\r\n", 20))
@@ -133,6 +141,14 @@ var tinyChunks = strings.Repeat("1;"+strings.Repeat("e", 240)+"\r\nx\r\n", 200) 
 func post(path string, length int) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, length)
 }
+
+// coded is post for a body in zstd.
+func coded(path string, length int) string {
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: %d\r\n\r\n", path, length)
+}
+
+// window8 is the beginning of a zstd frame with a window of 8 MiB.
+const window8 = "\x28\xb5\x2f\xfd\x00\x68"
 
 // largeMatch returns a match request whose answer has a few megabytes.
 func largeMatch(references int) string {

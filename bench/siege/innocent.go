@@ -50,8 +50,9 @@ func (s *server) observe(duration time.Duration) (*observation, error) {
 // Its address differs from that of the hostile connections.
 func visit(ctx context.Context, address string) *observation {
 	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true,
-		DialContext:       (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,
+		DisableKeepAlives:  true,
+		DisableCompression: true,
+		DialContext:        (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext,
 	}}
 	body := fmt.Sprintf(`{"references":[{"type":"raw_descriptor","id":"p","data":%s}],"candidates":[{"filters":{"origin":"faces"},"limit":5}]}`,
 		inJSON(make([]byte, length)))

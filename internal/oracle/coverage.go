@@ -141,6 +141,7 @@ func Uncovered(seen map[string]int, steps int) []string {
 		"together best", "together mean", "together mean order create_time_desc", "together without objects", "together of 3",
 		"delete list with faces", "import faces", "import events", "limit", "tie at the limit", "threshold",
 		"group of several rows", "tie across groups", "offset", "offset beyond the end", "count above a threshold", "in both codecs", "null in find",
+		"lines", "lines of several rows", "lines of several pairs",
 		"error 12022", "error 12026", "error 12036", "error 22001", "error 22002", "error 22003", "error 22004", "error 22005",
 		"error 22006", "error 22007", "error 22008", "error 31000", "error 31001", "error 31002", "error 31005", "error 31007",
 	} {

@@ -64,13 +64,18 @@ func (x *exchange) sendError(err error) {
 		x.Response.Header.Set("Allow", strings.Join(e.Methods, ", "))
 	}
 	status, body := errorAnswer(e, x.out, x.requestID)
-	switch status {
-	case http.StatusInternalServerError:
-		x.options.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
-	case http.StatusServiceUnavailable:
+	x.logInternal(status, err)
+	if status == http.StatusServiceUnavailable {
 		x.Response.Header.Set("Retry-After", retryAfter(e))
 	}
 	_ = x.sendBody(status, body)
+}
+
+// logInternal logs an internal error.
+func (x *exchange) logInternal(status int, err error) {
+	if status == http.StatusInternalServerError {
+		x.options.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
+	}
 }
 
 // retryAfter returns the header Retry-After of a 503: the time of the error in
@@ -82,20 +87,25 @@ func retryAfter(e *matcher.Error) string {
 
 // errorAnswer returns the status and the body of an error.
 func errorAnswer(e *matcher.Error, f wire.Format, requestID string) (status int, body []byte) {
+	status, desc, detail, link := errorFields(e, requestID)
+	return status, wire.AppendError(nil, f, e.Code, desc, detail, link)
+}
+
+// errorFields returns the status and the fields of an error.
+func errorFields(e *matcher.Error, requestID string) (status int, desc, detail, link string) {
 	entry, ok := faults[e.Code]
 	if !ok {
 		entry = faults[matcher.CodeInternal]
 	}
-	detail := strings.ToValidUTF8(e.Detail, "\ufffd")
+	detail = strings.ToValidUTF8(e.Detail, "\ufffd")
 	if entry.status == http.StatusInternalServerError {
 		detail = "look for request " + requestID + " in the log"
 	}
 	if e.Code == matcher.CodeRejected && e.Status >= 400 && e.Status <= 499 {
 		entry.status = e.Status
 	}
-	link := fmt.Sprintf("/docs/errors#%d", e.Code)
 	if errors.Is(e, errLargeHeader) {
 		entry.status = http.StatusRequestHeaderFieldsTooLarge
 	}
-	return entry.status, wire.AppendError(nil, f, e.Code, entry.desc, detail, link)
+	return entry.status, entry.desc, detail, fmt.Sprintf("/docs/errors#%d", e.Code)
 }

@@ -13,6 +13,9 @@ const (
 	rowBytes  = 640 // estimate for a row of an answer: the match, its object, its text
 	pairBytes = 200 // estimate for a pair of a raw match
 	skipBytes = 160 // estimate for a row or a group that an offset skips
+	// lineRowBytes is the memory for a row of an answer in lines: its match without the
+	// object, and the number of the stored row.
+	lineRowBytes = 80
 	// largeAnswer is the size above which answers use a budget of their own. So
 	// clients that read large answers slowly do not delay small answers.
 	largeAnswer = 1 << 20
@@ -139,6 +142,9 @@ func (x *exchange) matchBytes(req *wire.MatchRequest) int {
 	references := len(req.References)
 	if answerTooLarge(references, rows+skipped, echo) {
 		return 0
+	}
+	if x.outLines && x.options.Router.OnlyLocal(x.forwarded()) {
+		return rows * lineRowBytes
 	}
 	for _, r := range req.References {
 		if r.Type == matcher.RefFaceExternalID || r.Type == matcher.RefEventExternalID || r.Type == matcher.RefEventTrackID {

@@ -225,6 +225,13 @@ func (b *blocks) release(i int) {
 	b.all[i] = nil
 }
 
+// releaseAll frees all blocks.
+func (b *blocks) releaseAll() {
+	for i := range b.all {
+		b.release(i)
+	}
+}
+
 // releaseBlock returns a block to blockPool if it is one of its blocks.
 func releaseBlock(b []byte) {
 	if cap(b) == blockMax {

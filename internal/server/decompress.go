@@ -33,12 +33,17 @@ func (x *exchange) decompress(compressed *blocks) (*blocks, error) {
 	defer slots.leave()
 	content, err := x.decompressSmall(compressed)
 	if err == nil && content == nil {
-		content, err = x.decompressLarge(compressed, slots)
-		if err == nil {
-			x.bodyRoom.shrink(max(content.capacity-freeBytes, 0))
+		content = &blocks{}
+		err = x.decompressLarge(compressed, content, slots)
+		if err != nil {
+			content.releaseAll()
 		}
+		x.bodyRoom.shrink(max(content.capacity-freeBytes, 0))
 	}
-	return content, x.codingFault(err)
+	if err != nil {
+		return nil, x.codingFault(err)
+	}
+	return content, nil
 }
 
 // decompressSmall decompresses a body that has at most freeBytes together with its content.
@@ -72,11 +77,11 @@ func (x *exchange) decompressSmall(compressed *blocks) (*blocks, error) {
 	}
 }
 
-// decompressLarge decompresses a body of any size. It reserves memory for the compressed
+// decompressLarge decompresses a body of any size to content. It reserves memory for the compressed
 // blocks that are left, for the state of the decoder, and for the content. It gives other
 // bodies a turn after each block.
-func (x *exchange) decompressLarge(compressed *blocks, slots workers) (*blocks, error) {
-	content, state := &blocks{}, 0
+func (x *exchange) decompressLarge(compressed, content *blocks, slots workers) error {
+	state := 0
 	reserve := func(more int) error {
 		slots.leave()
 		defer slots.enter()
@@ -95,7 +100,7 @@ func (x *exchange) decompressLarge(compressed *blocks, slots workers) (*blocks, 
 		if content.full() {
 			size := content.nextSize()
 			if err := reserve(int(size)); err != nil {
-				return nil, err
+				return err
 			}
 			content.addBlock(int(size))
 		}
@@ -103,11 +108,11 @@ func (x *exchange) decompressLarge(compressed *blocks, slots workers) (*blocks, 
 		content.addRead(n)
 		switch {
 		case content.size > x.limits.BodyBytes:
-			return nil, tooLargeContent(x.limits.BodyBytes)
+			return tooLargeContent(x.limits.BodyBytes)
 		case errors.Is(err, io.EOF):
-			return content, nil
+			return nil
 		case err != nil:
-			return nil, err
+			return err
 		}
 	}
 }

@@ -29,6 +29,7 @@ type operation struct {
 	filters    bool     // query parameters not in query are filters
 	anyKey     bool     // query parameters are not checked
 	plain      bool     // the answer has one media type, and Accept is ignored
+	rowLines   bool     // the answer may have a line for each row
 	ownCoding  bool     // the handler reads and writes content codings itself
 	ownHead    bool     // HEAD has a route of its own
 	long       bool     // may take long; the log reports clients that leave early
@@ -57,6 +58,7 @@ type exchange struct {
 	in, out   wire.Format
 	inCoding  coding.Coding // of the body
 	outCoding coding.Coding // of a large answer
+	outLines  bool          // the answer of a match has a line for each row
 	// unacceptable is the error of an Accept header that allows neither format.
 	// Errors are sent as JSON then.
 	unacceptable error
@@ -157,6 +159,9 @@ func (x *exchange) serve(ctx context.Context) {
 // prepare makes the checks that need no body.
 func (x *exchange) prepare() (err error) {
 	op := &x.operation
+	if op.rowLines && acceptsLines(x.header("Accept")) {
+		x.outLines, x.unacceptable = true, nil
+	}
 	if x.options.Parts == nil && !op.atStart {
 		return errStarting
 	}

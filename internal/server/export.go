@@ -38,7 +38,7 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 		defer s.workers.enter()
 		x.conn.writeUntil(time.Now().Add(x.limits.RequestTimeout))
 		err := out.sendPiece(piece)
-		lines = lines[:0]
+		lines = reuse(lines)
 		return err
 	}
 	s.workers.enter()

@@ -72,8 +72,8 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	return x.sendValue(http.StatusOK, map[string]any{"accepted": im.accepted, "rejected": im.rejected, "errors": im.faults()})
 }
 
-// readLinesFrom makes lines read the body of the import. close ends the use of the body.
-func (x *exchange) readLinesFrom(lines *lineReader) (close func()) {
+// readLinesFrom makes lines read the body of the import. closeInput ends the use of the body.
+func (x *exchange) readLinesFrom(lines *lineReader) (closeInput func()) {
 	if x.inCoding == coding.Identity {
 		in := idleReader{x}
 		lines.in, lines.wait, lines.reserveRest = in, in.wait, in.reserveLine

@@ -58,16 +58,22 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 		}
 		sets[i] = &c.Candidates
 	}
+	if err := x.checkLines(req); err != nil {
+		return err
+	}
 	if err := x.reserve(ctx, x.matchBytes(req)); err != nil {
 		return err
 	}
 	answer, err := x.options.Router.Match(x.withTexts(ctx, x.options.RefuseMatch), &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
-		Account: x.account, RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(),
+		Account: x.account, RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(), Lines: x.outLines,
 		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
 	})
 	if err != nil {
 		return err
+	}
+	if x.outLines {
+		return x.sendLines(req.Candidates[0], answer)
 	}
 	return x.sendMatches(req, answer)
 }

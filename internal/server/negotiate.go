@@ -51,6 +51,21 @@ func acceptedFormat(header string) (wire.Format, error) {
 	return best, nil
 }
 
+// acceptsLines reports whether the header Accept prefers lines to the other formats, or
+// likes them as much.
+func acceptsLines(header string) bool {
+	lines, others := 0.0, 0.0
+	for media, q := range qualities(header) {
+		switch media {
+		case "application/x-ndjson":
+			lines = max(lines, q)
+		case "*/*", "application/*", "application/json", "application/msgpack", "application/x-msgpack":
+			others = max(others, q)
+		}
+	}
+	return lines > 0 && lines >= others
+}
+
 // qualities returns the names in a header such as Accept in lower case, and their quality
 // values. The quality is 1 if it is not given or malformed.
 func qualities(header string) iter.Seq2[string, float64] {

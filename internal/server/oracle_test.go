@@ -3,6 +3,7 @@ package server_test
 import (
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -91,6 +92,9 @@ func (r *oracleRun) ask(q *oracle.Request) {
 	}
 	r.service = r.services[q.Server]
 	r.compare(q, want, packIn, packOut)
+	if strings.HasPrefix(q.Path, "/1/matcher") && q.Path != "/1/matcher/raw" && want.Codes == nil {
+		r.compareRowLines(q, want)
+	}
 	if q.Writes && r.Topology.Copies {
 		r.service = r.services[1]
 		r.compare(q, want, packIn, packOut)

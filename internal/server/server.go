@@ -126,7 +126,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
-		workers: newWorkers(), decompressing: newWorkers(), answers: newAnswerBudgets(), refusals: newRefusals(),
+		workers: newWorkers(), decompressing: newDecompressors(), answers: newAnswerBudgets(), refusals: newRefusals(),
 		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom), importCommits: semaphore.NewWeighted(commitRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
@@ -276,9 +276,9 @@ func (s *Server) addRoutes() {
 	type query = []string
 	pages := append(query{"descriptor"}, wire.FindParameters...)
 	targets := query{"targets"}
-	s.addRoute("POST", "/1/matcher/faces", operation{matches: true, handler: s.match, matched: matcher.FaceDescriptor, query: query{"descriptor_version", "explain"}})
-	s.addRoute("POST", "/1/matcher/bodies", operation{matches: true, handler: s.match, matched: matcher.BodyDescriptor, query: query{"descriptor_version", "explain"}})
-	s.addRoute("POST", "/1/matcher", operation{matches: true, handler: s.matchAlias, matched: matcher.FaceDescriptor, query: query{"descriptor_version", "explain"}})
+	s.addRoute("POST", "/1/matcher/faces", operation{matches: true, rowLines: true, handler: s.match, matched: matcher.FaceDescriptor, query: query{"descriptor_version", "explain"}})
+	s.addRoute("POST", "/1/matcher/bodies", operation{matches: true, rowLines: true, handler: s.match, matched: matcher.BodyDescriptor, query: query{"descriptor_version", "explain"}})
+	s.addRoute("POST", "/1/matcher", operation{matches: true, rowLines: true, handler: s.matchAlias, matched: matcher.FaceDescriptor, query: query{"descriptor_version", "explain"}})
 	s.addRoute("POST", "/1/matcher/raw", operation{matches: true, handler: s.matchRaw, query: query{"explain"}})
 	s.addRoute("POST", "/1/crossmatcher/faces", operation{matches: true, handler: s.crossMatch, matched: matcher.FaceDescriptor, query: query{"explain"}})
 	s.addRoute("POST", "/1/crossmatcher/bodies", operation{matches: true, handler: s.crossMatch, matched: matcher.BodyDescriptor, query: query{"explain"}})

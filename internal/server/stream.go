@@ -48,7 +48,7 @@ func (s *stream) compress(p []byte) []byte {
 	if s.coding.Coding == coding.Identity {
 		return p
 	}
-	s.coded = s.coding.Append(s.coded[:0], p)
+	s.coded = s.coding.Append(reuse(s.coded), p)
 	return s.coded
 }
 

@@ -9,6 +9,10 @@ type workers chan struct{}
 
 func newWorkers() workers { return make(workers, runtime.GOMAXPROCS(0)) }
 
+// newDecompressors returns a semaphore with one place per two cores. A small body can have a
+// large content, so decompressing must not occupy all cores.
+func newDecompressors() workers { return make(workers, max(1, runtime.GOMAXPROCS(0)/2)) }
+
 func (w workers) enter() { w <- struct{}{} }
 
 func (w workers) leave() { <-w }

@@ -84,7 +84,7 @@ func (w *wave) match(ctx context.Context, counts *counts) error {
 			found.Release()
 			found, compared = members, rows
 		}
-		if w.results[i].Matches, err = matchesOf(ctx, w.rows.Snapshot(), w.subs[i], found); err != nil {
+		if w.results[i].Matches, w.results[i].Fill, err = matchesOf(ctx, w.rows.Snapshot(), w.subs[i], found); err != nil {
 			return err
 		}
 		if w.subs[i].Explain {
@@ -109,11 +109,13 @@ func (w *wave) searchMembers(ctx context.Context, found *scan.Search) (members *
 	return members, j.Rows, w.scheduler.Run(ctx, j)
 }
 
-// matchesOf returns the answer to sub: the rows that found has found in snap.
-func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, error) {
+// matchesOf returns the answer to sub: the rows that found has found in snap, and the
+// function Fill of the result.
+func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubRequest, found *scan.Search) ([]matcher.Match, fillFunc, error) {
 	defer found.Release()
 	rows := found.Ranked(sub.Version.SimilarityFunc())
-	hits, origin, whole := found.Hits(), sub.Candidates.Origin, !onlyID(sub.Candidates)
+	hits, origin := found.Hits(), sub.Candidates.Origin
+	whole := !onlyID(sub.Candidates) && !sub.LateObjects
 	bytes := 0
 	for _, value := range found.Values() {
 		bytes += len(value)
@@ -122,20 +124,41 @@ func matchesOf(ctx context.Context, snap *table.Snapshot, sub *matcher.SubReques
 		bytes += snap.CopyBytes(origin, hits[i].Row, false)
 	}
 	if err := matcher.ReserveText(ctx, bytes); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	for i, value := range found.Values() {
 		rows[i].Group = groupText(sub.Candidates.Group.By, value)
 	}
-	if !whole {
-		return rows, nil
+	switch {
+	case onlyID(sub.Candidates):
+		return rows, nil, nil
+	case !whole:
+		return rows, fillLater(snap, origin, hits), nil
 	}
 	objects := make([]matcher.Object, len(hits))
 	for i, h := range hits {
 		objects[i] = snap.Object(origin, h.Row)
 		rows[i].Object, rows[i].CreateTime = &objects[i], objects[i].CreateTime
 	}
-	return rows, nil
+	return rows, nil, nil
+}
+
+// fillFunc is the type of matcher.Result.Fill.
+type fillFunc = func(i int, m *matcher.Match) error
+
+// fillLater returns a function that reads the objects of hits from snap. Hits are used again
+// for other matches, so it keeps the numbers of their rows.
+func fillLater(snap *table.Snapshot, o matcher.Origin, hits []scan.Hit) fillFunc {
+	rows := make([]uint32, len(hits))
+	for i, h := range hits {
+		rows[i] = h.Row
+	}
+	return func(i int, m *matcher.Match) error {
+		obj := snap.Object(o, rows[i])
+		runtime.KeepAlive(snap)
+		m.Object, m.CreateTime = &obj, obj.CreateTime
+		return nil
+	}
 }
 
 // groupText returns the value of a field as answers show it. value is from a record.

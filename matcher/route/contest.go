@@ -40,6 +40,13 @@ func (r *Router) newContest(forwarded bool) *contest {
 	return c
 }
 
+// OnlyLocal reports whether only the local matcher can answer a request.
+func (r *Router) OnlyLocal(forwarded bool) bool {
+	c := r.newContest(forwarded)
+	defer c.release()
+	return len(c.matchers) == 1
+}
+
 // balancesLoad reports whether the number of calls in progress decides between
 // matcher i and others of the same cost. It does for the local matcher and remotes,
 // which have the same objects if they compete. It does not for plugins.

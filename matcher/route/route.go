@@ -68,6 +68,9 @@ type Request struct {
 	RequestID  string
 	Explain    bool
 	Forwarded  bool // the client is a proxy, so no remotes are asked
+	// Lines is for an answer that is sent in lines. It needs one reference after keys are
+	// resolved. The objects of its matches may be filled in by matcher.Result.Fill.
+	Lines bool
 	// ReferencesMax bounds the references after each key was replaced by its
 	// objects. RowsMax bounds the rows of the answer if every limit is reached, with
 	// the rows that offsets skip.
@@ -117,6 +120,9 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 		return nil, err
 	}
 	req.loading = time.Since(start)
+	if req.Lines && len(refs) != 1 {
+		return nil, matcher.Errorf(matcher.CodeNotAcceptable, "references[0]: stands for %d objects; an answer of application/x-ndjson needs one reference", len(refs))
+	}
 	if err := checkRows(req, countOf(refs)); err != nil {
 		return nil, err
 	}
@@ -222,6 +228,7 @@ func (r *Router) split(req *Request, refs []matcher.Reference, moment matcher.Mo
 		for j, c := range req.Candidates {
 			subs = append(subs, matcher.SubRequest{
 				Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, Moment: moment, RequestID: req.RequestID, Path: paths[j], Explain: req.Explain,
+				LateObjects: req.Lines,
 			})
 			places = append(places, place{i, j})
 		}

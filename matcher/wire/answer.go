@@ -72,27 +72,31 @@ func (s *answerSet) writeFields(w *Writer, result *matcher.Result) {
 	w.Array(len(rows))
 	bare := &matcher.Object{Origin: s.origin}
 	for i := range rows {
-		row := &rows[i]
-		w.Object()
-		w.Key(s.origin.Singular())
-		obj, targets := row.Object, s.targets
-		if obj == nil { // the targets need only the ID
-			bare.ID = row.ID
-			obj, targets = bare, 0
-		}
-		w.storedObject(obj, targets, NoDescriptors)
-		if row.Group != "" {
-			w.Key("group")
-			w.String(row.Group)
-		}
-		w.figures(row.Similarity, row.Distance, s.sim, s.dist)
-		w.EndObject()
+		s.writeRow(w, &rows[i], bare)
 	}
 	w.EndArray()
 	if s.count {
 		w.Key("count")
 		w.Int(int64(result.Count))
 	}
+}
+
+// writeRow writes a row. bare is memory for an object that has only an ID.
+func (s *answerSet) writeRow(w *Writer, row *matcher.Match, bare *matcher.Object) {
+	w.Object()
+	w.Key(s.origin.Singular())
+	obj, targets := row.Object, s.targets
+	if obj == nil { // the targets need only the ID
+		bare.ID = row.ID
+		obj, targets = bare, 0
+	}
+	w.storedObject(obj, targets, NoDescriptors)
+	if row.Group != "" {
+		w.Key("group")
+		w.String(row.Group)
+	}
+	w.figures(row.Similarity, row.Distance, s.sim, s.dist)
+	w.EndObject()
 }
 
 // figures writes the similarity and the distance of a row.
@@ -159,6 +163,12 @@ func AppendRaw(dst []byte, f Format, req *RawRequest, results [][]RawResult, pla
 // AppendError appends the body of an error.
 func AppendError(dst []byte, f Format, code matcher.Code, desc, detail, link string) []byte {
 	w := NewWriter(dst, f)
+	w.failure(code, desc, detail, link)
+	return w.Done()
+}
+
+// failure writes the object of an error.
+func (w *Writer) failure(code matcher.Code, desc, detail, link string) {
 	w.Object()
 	w.Key("error_code")
 	w.Int(int64(code))
@@ -169,5 +179,4 @@ func AppendError(dst []byte, f Format, code matcher.Code, desc, detail, link str
 	w.Key("link")
 	w.String(link)
 	w.EndObject()
-	return w.Done()
 }
