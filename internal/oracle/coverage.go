@@ -97,7 +97,7 @@ func (w *World) Count(r *Request, want Outcome) {
 // may cover less.
 func Uncovered(seen map[string]int, steps int) []string {
 	var faults []string
-	want := map[string]int{"by thin": 20, "by table": 50, "by owner": 50, "by copy": 50, "error 31011": 5}
+	want := map[string]int{"by thin": 10, "by table": 50, "by owner": 50, "by copy": 50, "error 31011": 5}
 	for origin, name := range Origins {
 		for _, f := range filtersOf(origin) {
 			if origin == attributeOrigin && (f.name == "external_ids" || f.name == "user_data") {

@@ -77,7 +77,7 @@ func (w *World) readRequest() *Request {
 	}
 	r.filters, r.spelling = w.randomFilters(origin, r.account()), w.rng.Uint64()
 	p := w.randomPage(origin)
-	if w.Chance(0.4) {
+	if w.Chance(0.5) {
 		w.useFindBody(r, origin, p)
 		return r
 	}
@@ -85,7 +85,7 @@ func (w *World) readRequest() *Request {
 		r.Query["account_id"] = named.(string)
 		delete(r.filters, "account_id")
 	}
-	if w.Chance(0.1) && origin != attributeOrigin {
+	if w.Chance(0.3) && origin != attributeOrigin {
 		r.Kind, r.Path = "export "+Origins[origin], "/1/export"
 		r.Query["origin"] = Origins[origin]
 		if r.Query["descriptor"] == "0" {
@@ -121,7 +121,7 @@ func (w *World) randomPage(origin int) page {
 	if w.Chance(0.3) {
 		p.number = 1 + w.rng.IntN(4)
 	}
-	if w.Chance(0.3) {
+	if w.Chance(0.4) {
 		p.after = testkit.Pick(w.rng, w.ids...)
 		if len(w.objects[origin]) > 0 && w.Chance(0.7) {
 			p.after = testkit.Pick(w.rng, w.objects[origin]...).id

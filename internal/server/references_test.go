@@ -97,7 +97,7 @@ func TestGivenReferences(t *testing.T) {
 	refused(`{"version":4,"data":"AQIDBA"}`, 12022, "data", "base64")
 	refused(`{"version":4,"data":"AQIDBA==\n"}`, 12022, "base64")
 	refused(`{"version":4,"data":"*"}`, 12022, "base64")
-	refused(`{"version":4,"data":[1,2,3,4]}`, 12022, "data")
+	refused(`{"version":4,"data":[1,2,3,256]}`, 12022, "data[3]")
 	refused(`{"version":4,"data":"AQIDBA==","type":"face"}`, 12022, "type", "unknown field")
 	refused(`7`, 12022, "7")
 	refused(`"`+base64Of('d', 'p', 0, 0)+`"`, 12022, "8 bytes", "got 4")

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"testing"
 	"unicode/utf8"
 
@@ -46,10 +47,15 @@ func checkFault(t *testing.T, format Format, body []byte, err error) {
 		return
 	}
 	valid := utf8.Valid(body) && json.Valid(body) && depth(body) <= depthMax
+	if valid && surrogateEscape.Match(body) {
+		return // encoding/json accepts halves of surrogate pairs (TestSurrogates)
+	}
 	if valid == (err != nil && code == matcher.CodeSyntax) {
 		t.Fatalf("%q: %v, but encoding/json finds valid = %v", body, err, valid)
 	}
 }
+
+var surrogateEscape = regexp.MustCompile(`\\u[dD][89a-fA-F]`)
 
 // depth returns how deep a valid document is nested.
 func depth(body []byte) int {
