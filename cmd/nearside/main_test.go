@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the real main with the scripts in testdata. The script command
 // fakeserver starts a server that records its requests in $WORK/server, and sets $URL;
 // see fakeserver_test.go. The script command realserver starts a real one; see
-// people_test.go.
+// day_test.go.
 func TestScripts(t *testing.T) {
 	data, err := filepath.Abs("../../bench/data")
 	if err != nil {
