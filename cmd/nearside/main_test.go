@@ -16,7 +16,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real main with the scripts in testdata. The script command
 // fakeserver starts a server that records its requests in $WORK/server, and sets $URL;
-// see fakeserver_test.go.
+// see fakeserver_test.go. The script command realserver starts a real one; see
+// day_test.go.
 func TestScripts(t *testing.T) {
 	data, err := filepath.Abs("../../bench/data")
 	if err != nil {
@@ -40,6 +41,10 @@ func TestScripts(t *testing.T) {
 			"bytes":      writeBytes,
 			"compress":   compressFiles,
 			"cut":        cutFile,
+			"realserver": startRealServer(t),
+			"people":     writePeople,
+			"rows":       writeRows,
+			"postlines":  postForLines,
 		},
 	})
 }
