@@ -58,7 +58,7 @@ func parseIDs(texts []string) ([]matcher.ID, error) {
 	for i, text := range texts {
 		var err error
 		if ids[i], err = matcher.ParseID(text); err != nil {
-			return nil, usagef("%v", err)
+			return nil, usagef("id: %v", err)
 		}
 	}
 	return ids, nil

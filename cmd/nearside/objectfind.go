@@ -12,21 +12,21 @@ import (
 
 // pageFlags are the flags of the commands that print pages.
 type pageFlags struct {
-	PageSize int    `help:"Number of objects of a page, 1 to 1000 (default: 10, with --all 1000)." placeholder:"N"`
-	Page     int    `help:"Number of the page, from 1." placeholder:"N"`
+	PageSize *int   `help:"Number of objects of a page, 1 to 1000 (default: 10, with --all 1000)." placeholder:"N"`
+	Page     *int   `help:"Number of the page, from 1." placeholder:"N"`
 	After    string `help:"Print the page that follows this id in the order of ids." placeholder:"ID"`
 	All      bool   `help:"Print all pages."`
 }
 
 func (p *pageFlags) check() error {
 	switch {
-	case p.PageSize < 0 || p.PageSize > 1000:
-		return usagef("--page-size: must be an integer from 1 to 1000, got %d", p.PageSize)
-	case p.Page < 0:
-		return usagef("--page: must be above 0, got %d", p.Page)
-	case p.All && p.Page != 0:
+	case p.PageSize != nil && (*p.PageSize < 1 || *p.PageSize > 1000):
+		return usagef("--page-size: must be an integer from 1 to 1000, got %d", *p.PageSize)
+	case p.Page != nil && *p.Page < 1:
+		return usagef("--page: must be above 0, got %d", *p.Page)
+	case p.All && p.Page != nil:
 		return usagef("--page: must not be given together with --all")
-	case p.After != "" && p.Page != 0:
+	case p.After != "" && p.Page != nil:
 		return usagef("--page: must not be given together with --after")
 	}
 	if p.After != "" {
@@ -40,13 +40,13 @@ func (p *pageFlags) check() error {
 // fields returns the fields of a request for a page.
 func (p *pageFlags) fields() map[string]any {
 	fields := map[string]any{}
-	if p.PageSize != 0 {
-		fields["page_size"] = p.PageSize
+	if p.PageSize != nil {
+		fields["page_size"] = *p.PageSize
 	} else if p.All {
 		fields["page_size"] = 1000
 	}
-	if p.Page != 0 {
-		fields["page"] = p.Page
+	if p.Page != nil {
+		fields["page"] = *p.Page
 	}
 	if p.After != "" {
 		fields["after"] = p.After

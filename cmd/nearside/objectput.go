@@ -42,14 +42,14 @@ func (c *objectPutCmd) Run(s *system) error {
 
 type attributePutCmd struct {
 	objectPutCmd
-	TTL uint32 `name:"ttl" help:"Seconds after which the attributes are deleted (default: 300)." placeholder:"SECONDS"`
+	TTL *uint32 `name:"ttl" help:"Seconds after which the attributes are deleted (default: 300)." placeholder:"SECONDS"`
 }
 
 // Run sends the attributes one after the other.
 func (c *attributePutCmd) Run(s *system) error {
 	query := url.Values{}
-	if c.TTL != 0 {
-		query.Set("ttl", strconv.FormatUint(uint64(c.TTL), 10))
+	if c.TTL != nil {
+		query.Set("ttl", strconv.FormatUint(uint64(*c.TTL), 10))
 	}
 	send := func(server *client, s *system, object json.RawMessage, id *matcher.ID) ([]byte, error) {
 		if id == nil {

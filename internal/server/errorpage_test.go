@@ -62,7 +62,7 @@ var causes = map[string][]cause{
 		{"(limits.%s)", "limits.filter_values"},
 		{"must have at most %d values", "values"},
 		{"names and values", "names and values"},
-		{"their limits and offsets allow", "2,000,000 rows"},
+		{"their limits, group sizes and offsets allow", "2,000,000 rows"},
 		{"pairs", "pairs of a raw match"},
 		{"filters, labels or ids", "256 MiB"},
 		{"the texts and descriptors of its objects", "64 MiB of texts and descriptors"},

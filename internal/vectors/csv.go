@@ -128,22 +128,35 @@ func (w *vectorWriter) addText(text string) error {
 			return errors.New("must end with ] because it begins with [")
 		}
 	}
-	isSeparator := func(r rune) bool { return strings.ContainsRune(" \t\r\n,;", r) }
-	for part := range strings.FieldsFuncSeq(text, isSeparator) {
-		bits := 64
-		if w.Element == Float32 { // rounds once
-			bits = 32
+	text = strings.ReplaceAll(text, ";", ",")
+	hasCommas := strings.Contains(text, ",")
+	for list := range strings.SplitSeq(text, ",") {
+		before := w.n
+		for number := range strings.FieldsSeq(list) {
+			if err := w.addNumber(number); err != nil {
+				return err
+			}
 		}
-		v, err := strconv.ParseFloat(part, bits)
-		switch {
-		case errors.Is(err, strconv.ErrRange) && w.Element == Float32:
-			return fmt.Errorf("value %d: %s is beyond the range of float32 (±%.8g)", w.n, matcher.Shorten(part), math.MaxFloat32)
-		case err != nil && !errors.Is(err, strconv.ErrRange): // add refuses a value that is too large
-			return fmt.Errorf("value %d must be a number, got %q", w.n, matcher.Shorten(part))
-		}
-		if err := w.add(v); err != nil {
-			return err
+		if hasCommas && w.n == before {
+			return fmt.Errorf("value %d is missing", w.n)
 		}
 	}
 	return w.end()
+}
+
+// addNumber writes a value that is given as text.
+func (w *vectorWriter) addNumber(text string) error {
+	bits := 64
+	if w.Element == Float32 { // rounds once
+		bits = 32
+	}
+	v, err := strconv.ParseFloat(text, bits)
+	switch {
+	case errors.Is(err, strconv.ErrRange) && w.Element == Float32:
+		return fmt.Errorf("value %d: %s is beyond the range of float32 (±%.8g)", w.n, matcher.Shorten(text), math.MaxFloat32)
+	case err != nil && !errors.Is(err, strconv.ErrRange), // add refuses a value that is too large
+		strings.ContainsAny(text, "_xX"): // ParseFloat reads 1_0 and 0x1p-2, as in Go
+		return fmt.Errorf("value %d must be a number, got %q", w.n, matcher.Shorten(text))
+	}
+	return w.add(v)
 }

@@ -106,7 +106,7 @@ func (c *counts) finish(ctx context.Context, w *wave) error {
 			step = "count: counted in the scan for the rows"
 		}
 		if scans > 1 {
-			step += fmt.Sprintf("; %d more scans, because there are many groups", scans-1)
+			step += fmt.Sprintf("; scanned %d times, because there are many groups", scans)
 		}
 		if sub.Explain {
 			w.results[i].Scan.Steps = append(w.results[i].Scan.Steps, step)

@@ -197,7 +197,7 @@ func checkRows(req *Request, references int) error {
 		rows += c.RowsMax()
 	}
 	if rows > req.RowsMax/max(references, 1) {
-		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits and offsets allow %d rows for each of %d references, in all more than the maximum of %d",
+		return matcher.Errorf(matcher.CodeTooMany, "candidates: their limits, group sizes and offsets allow %d rows for each of %d references, in all more than the maximum of %d",
 			rows, references, req.RowsMax)
 	}
 	return nil

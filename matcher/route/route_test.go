@@ -283,14 +283,14 @@ func TestErrors(t *testing.T) {
 	account := id(5)
 	check(with(request(face(4)), func(r *route.Request) { r.Account = &account }), matcher.CodeFaceNotFound, "does not exist")
 	check(with(request(raw(1), face(1)), func(r *route.Request) { r.Version = 58 }), matcher.CodeWrongVersion, "references[0]: its descriptor has version 59, and descriptor_version is 58")
-	check(with(request(key("twins")), func(r *route.Request) { r.Version = 58 }), matcher.CodeWrongVersion, "references[0]: ")
+	check(with(request(key("twins")), func(r *route.Request) { r.Version = 58 }), matcher.CodeWrongVersion, "references[0] (face ")
 	unknown := raw(1)
 	unknown.Descriptor.Version = 7
 	check(request(unknown), matcher.CodeUnknownVersion, "references[0].data.version: version 7 is not registered")
 
 	check(with(request(raw(1), raw(2), raw(3)), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "must be at most 2")
 	check(with(request(raw(1), key("twins")), func(r *route.Request) { r.ReferencesMax = 2 }), matcher.CodeTooMany, "must be at most 2")
-	check(with(request(raw(1), raw(2)), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "limits and offsets allow 3 rows for each of 2 references")
+	check(with(request(raw(1), raw(2)), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "limits, group sizes and offsets allow 3 rows for each of 2 references")
 	check(request(key("slow")), matcher.CodeDeadline, "deadline")
 
 	never := &fake{name: "never", cost: func(*matcher.SubRequest) (float64, string, bool) { return 0, "", false }}

@@ -72,8 +72,13 @@ func checkVersion(req *Request, f *matcher.Reference, before []matcher.Reference
 	return nil
 }
 
-// placeOf returns the path of a reference in the client's request.
+// placeOf returns the path of a reference in the client's request. It adds the object if the
+// reference is one of those that a key has found.
 func placeOf(f *matcher.Reference) string {
 	whole := matcher.Reference{Place: f.Place, Part: f.Part, Type: matcher.RefRaw}
-	return whole.Path("")
+	path := whole.Path("")
+	if o, ok := f.Type.Origin(); ok && !f.ObjectID.IsZero() {
+		path += " (" + o.Singular() + " " + f.ObjectID.String() + ")"
+	}
+	return path
 }

@@ -74,13 +74,17 @@ func TestTogetherErrors(t *testing.T) {
 		"references[0].references[2]: its descriptor has version 58, and that of references[0].references[1] has version 59")
 	check(with(request(other, together(other, raw(1))), func(r *route.Request) { r.Version = 58 }), matcher.CodeWrongVersion,
 		"references[1].references[1]: its descriptor has version 59, and descriptor_version is 58")
+	check(request(together(key("twins"), other)), matcher.CodeMixedVersions,
+		"references[0].references[1]: its descriptor has version 58, and that of references[0].references[0] (face "+id(1).String()+") has version 59")
+	check(with(request(key("twins")), func(r *route.Request) { r.Version = 58 }), matcher.CodeWrongVersion,
+		"references[0] (face "+id(1).String()+"): its descriptor has version 59, and descriptor_version is 58")
 	unknown := raw(1)
 	unknown.Descriptor.Version = 7
 	check(request(together(unknown)), matcher.CodeUnknownVersion, "references[0].references: version 7 is not registered")
 
 	// Each part counts in limits.
 	check(with(request(raw(1), together(raw(1), key("twins"))), func(r *route.Request) { r.ReferencesMax = 3 }), matcher.CodeTooMany, "references: must be at most 3")
-	check(with(request(together(raw(1), raw(2))), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "candidates: their limits and offsets allow 3 rows for each of 2 references")
+	check(with(request(together(raw(1), raw(2))), func(r *route.Request) { r.RowsMax = 5 }), matcher.CodeTooMany, "candidates: their limits, group sizes and offsets allow 3 rows for each of 2 references")
 	req := with(request(raw(1), together(raw(1), key("twins"))), func(r *route.Request) { r.ReferencesMax, r.RowsMax = 4, 12 })
 	if _, err := newRouter(t, nil, shows()).Match(t.Context(), req); err != nil {
 		t.Error(err)

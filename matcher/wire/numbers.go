@@ -30,15 +30,15 @@ func (v value) numbers(version *matcher.Version) ([]byte, error) {
 	return data, err
 }
 
-// float32 returns the float32 that is nearest to a number. It refuses numbers that are
-// too large for float32.
+// float32 returns the float32 that is nearest to a number, which is read as float64. It
+// refuses numbers that are too large for float32.
 func (v value) float32() (float32, error) {
 	var f float32
 	switch n := v.nodes[0]; n.kind {
 	case kindInt:
-		f = float32(int64(n.num))
+		f = float32(float64(int64(n.num))) // like the same number with a fraction
 	case kindUint:
-		f = float32(n.num)
+		f = float32(float64(n.num))
 	case kindFloat:
 		f = float32(math.Float64frombits(n.num))
 	default:

@@ -73,6 +73,13 @@ func TestNumbersRead(t *testing.T) {
 	if got := read(1001, "0, 255,1.0,2e1"); !bytes.Equal(got.Data, []byte{0, 255, 1, 20}) || got.Version != 1001 {
 		t.Errorf("%v", got)
 	}
+	// As float64, the integer is in the middle between two float32, and the even one is below it.
+	want := binary.LittleEndian.AppendUint32(nil, math.Float32bits(1<<53))
+	for _, text := range []string{"9007199791611905", "9007199791611905.0"} {
+		if got := read(2001, text+",1"); !bytes.Equal(got.Data[:4], want) {
+			t.Errorf("%s: %x, want %x", text, got.Data[:4], want)
+		}
+	}
 	r := seeded(3)
 	numbers := []float64{
 		0.1, -0.1, 1, 16777217, 1e-45, 1.4e-45, 0.7e-45, math.MaxFloat32, -math.MaxFloat32, 3.4028235e38, 1 << 53, 1 << 62, 1<<63 + 1<<40,
