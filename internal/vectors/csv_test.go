@@ -79,8 +79,8 @@ func TestCSV(t *testing.T) {
 	fault("a,1,NaN", "column v: value 0 must be an integer from 0 to 255, got NaN")
 	fault("a,1,1e999", "column v: value 0 must be an integer from 0 to 255, got +Inf")
 	fault("a,1,[1", "column v: must end with ] because it begins with [")
-	fault("a,1", "must have 3 values as the header, got 2")
-	fault("a,1,1,1", "must have 3 values as the header, got 4")
+	fault("a,1", "must have 3 values, like the header, got 2")
+	fault("a,1,1,1", "must have 3 values, like the header, got 4")
 	check(Float32, 1, "name,age,v\n,,1e39", "0: column v: value 0: 1e39 is beyond the range of float32 (±3.4028235e+38)")
 }
 
