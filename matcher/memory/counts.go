@@ -14,7 +14,7 @@ import (
 // for a count follows the number of values.
 const (
 	slotsFirst  = 1 << 16
-	slotsFactor = 16
+	slotsFactor = 8
 )
 
 // counts counts the rows, or the groups, of the sub-requests that share a selection.
