@@ -19,15 +19,15 @@ type Grouping struct {
 	Size int // maximum number of rows of a group, 1 to GroupSizeMax
 }
 
-// groupNames are the names of the fields by which rows can be grouped.
-var groupNames = []string{"external_id", "user_data", "face_id", "track_id", "source"}
+// groupPaths are the paths of the fields by which rows can be grouped.
+var groupPaths = []string{"external_id", "user_data", "face_id", "track_id", "source"}
 
 // GroupFields returns the fields by which objects of o can be grouped.
 func GroupFields(o Origin) []GroupField {
 	var all []GroupField
-	for _, name := range groupNames {
+	for _, path := range groupPaths {
 		for _, f := range Fields(o) {
-			if f.Path() == name {
+			if f.Path() == path {
 				all = append(all, f)
 			}
 		}
@@ -65,8 +65,8 @@ func (c *Candidates) GroupSize() int {
 	return c.Group.Size
 }
 
-// Ranked returns the number of rows, or of groups, from the first to the last of the
-// answer, including those that Offset skips.
+// Ranked returns the number of rows, or of groups, from the first in the order to the last
+// of the answer: those that Offset skips and those of the answer.
 func (c *Candidates) Ranked() int { return c.Offset + c.Limit }
 
 // RowsMax returns the maximum number of rows that an answer has or skips.
@@ -75,8 +75,8 @@ func (c *Candidates) RowsMax() int { return c.Offset + c.AnswerMax() }
 // AnswerMax returns the maximum number of rows of an answer.
 func (c *Candidates) AnswerMax() int { return c.Limit * c.GroupSize() }
 
-// Arrange sorts rows into the order of an answer, groups them, and cuts the result to
-// the limit. It skips nothing: the rows are those from Offset on.
+// Arrange sorts the rows of an answer that another matcher made, groups them, and cuts the
+// result to the limit. It does not skip rows, because that matcher has applied Offset.
 func (c *Candidates) Arrange(r *Reference, rows []Match) []Match {
 	slices.SortFunc(rows, func(a, b Match) int { return r.CompareRows(c.Order, &a, &b) })
 	if c.Group == nil {

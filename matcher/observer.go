@@ -47,7 +47,7 @@ type MatchPoint struct {
 	// ListRows is the largest number of rows that one sub-request compared within one list;
 	// -1: no candidate set is within one list.
 	ListRows int
-	Loading  time.Duration // of the descriptors of the references, before Duration begins
+	Loading  time.Duration // time for loading the descriptors of the references; not in Duration
 	Duration time.Duration
 	Err      error // the first one
 }

@@ -45,8 +45,8 @@ type Reference struct {
 }
 
 // Path returns the path of a field of a reference in the client's request. For a
-// reference that names an object, it is the path of its id, whatever field is. For
-// Place 0, it is "references".
+// reference that names an object, it is the path of its id, and for a RefTogether that of
+// its references, whatever field is. For Place 0, it is "references".
 func (r *Reference) Path(field string) string {
 	if r.Place == 0 {
 		return "references"
@@ -94,7 +94,7 @@ type SubRequest struct {
 	Path       string // of the candidate set in the client's request, for errors
 	Explain    bool   // whether the client sees Scan; false: a remote need not send it
 	// LateObjects allows a matcher to leave out the objects of its matches and to return
-	// Result.Fill.
+	// Result.Fill instead.
 	LateObjects bool
 }
 
@@ -114,7 +114,7 @@ type Match struct {
 	CreateTime Time // set if the order is by time, or Object is not nil
 	Distance   float64
 	Similarity float64
-	Group      string  // the value that the rows are grouped by; empty: none
+	Group      string  // the value by which the row is grouped; empty: none
 	Object     *Object // without descriptors; nil: the targets need only the ID, or it is not filled in yet
 }
 
@@ -135,7 +135,7 @@ type Result struct {
 	Matches []Match
 	Count   int // if Count is requested: all rows, or groups, that pass the filter and the threshold
 	// Fill sets the object and the time of m, a copy of Matches[i]. nil: the matches have
-	// their objects, or need only the IDs.
+	// their objects, or the targets need only the IDs.
 	Fill func(i int, m *Match) error
 	Scan Scan
 	Err  error

@@ -9,11 +9,11 @@ import (
 const PartsMax = 32
 
 // Fuse says how the distances of a row from the parts of a RefTogether become one
-// distance and one similarity (docs/api.md, References).
+// distance and one similarity (docs/api.md, Several references as one).
 type Fuse uint8
 
-// The ways. FuseBest takes the smallest distance. FuseMean takes the means of the
-// similarities and of the distances.
+// FuseBest takes the smallest distance. FuseMean takes the means of the similarities and of
+// the distances.
 const (
 	FuseBest Fuse = iota
 	FuseMean
@@ -32,7 +32,7 @@ func ParseFuse(s string) (Fuse, error) {
 	return 0, fmt.Errorf("must be one of best, mean, got %q", Shorten(s))
 }
 
-// Count returns for how many references a resolved reference counts in limits.
+// Count returns the number of references as which a resolved reference counts in limits.
 func (r *Reference) Count() int { return max(1, len(r.Parts)) }
 
 // ByMean reports whether rows of r have the mean of several similarities. Such rows are

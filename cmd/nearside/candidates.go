@@ -106,17 +106,14 @@ func (c *candidateFlags) targets(o matcher.Origin) []string {
 	return targets
 }
 
-// groupSizeMax is the maximum number of matches of a group (docs/api.md, Candidate sets).
-const groupSizeMax = 10
-
 // parseGroup reads the flag --group. The server checks the field.
 func parseGroup(text string) (map[string]any, error) {
 	field, size, hasSize := strings.Cut(text, ":")
 	group := map[string]any{"by": field}
 	if hasSize {
 		n, err := strconv.Atoi(size)
-		if err != nil || n < 1 || n > groupSizeMax {
-			return nil, usagef("--group: the size must be an integer from 1 to %d, got %q", groupSizeMax, size)
+		if err != nil || n < 1 || n > matcher.GroupSizeMax {
+			return nil, usagef("--group: the size must be an integer from 1 to %d, got %q", matcher.GroupSizeMax, size)
 		}
 		group["size"] = n
 	}

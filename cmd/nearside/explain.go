@@ -23,21 +23,13 @@ func (p *explainPrinter) answer(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("server: answer of a match: %w", err)
 	}
-	extras, err := parseExtras(data, answer)
-	if err != nil {
-		return err
-	}
-	for number, item := range answer {
+	for _, item := range answer {
 		for i := range item.Matches {
 			title := "reference " + oneLine(string(item.Reference.Type)) + " " + oneLine(item.Reference.ID)
 			if len(item.Matches) > 1 {
 				title += fmt.Sprintf("  (set %d)", i+1)
 			}
-			branches := branchesOf(&item.Matches[i])
-			if count := extras[number].Matches[i].Count; count != nil {
-				branches = append(branches, fieldBranch("count", grouped(int(*count))+" in all"))
-			}
-			if err := p.tree(title, branches); err != nil {
+			if err := p.tree(title, branchesOf(&item.Matches[i])); err != nil {
 				return err
 			}
 		}
@@ -81,24 +73,39 @@ func (p *explainPrinter) tree(title string, branches []branch) error {
 }
 
 func branchesOf(set *wire.AnswerSet) []branch {
-	found := fieldBranch("matches", "none")
+	branches := planBranches(set.Plan)
 	if n := len(set.Rows); n > 0 {
 		first := &set.Rows[0]
-		found = fieldBranch("matches", fmt.Sprintf("%s, nearest %s · similarity %.6f · distance %s",
-			grouped(n), first.Object.ID, first.Similarity, strconv.FormatFloat(first.Distance, 'g', -1, 64)))
+		branches = append(branches, fieldBranch("matches", fmt.Sprintf("%s, first %s · similarity %.6f · distance %s",
+			grouped(n), first.Object.ID, first.Similarity, strconv.FormatFloat(first.Distance, 'g', -1, 64))))
+	} else {
+		branches = append(branches, fieldBranch("matches", "none"))
 	}
-	plan := set.Plan
+	if set.HasCount {
+		branches = append(branches, fieldBranch("count", grouped(set.Count)+" in all"))
+	}
+	return branches
+}
+
+func planBranches(plan *wire.Plan) []branch {
 	if plan == nil {
-		return []branch{fieldBranch("plan", "none; the server did not send one"), found}
+		return []branch{fieldBranch("plan", "none; the server did not send one")}
 	}
-	return []branch{
+	branches := []branch{
 		listBranch("matchers", matcherLines(plan.Matchers)),
 		listBranch("prefilters", prefilterLines(plan.Prefilters)),
 		fieldBranch("rows", fmt.Sprintf("selected %s · other version %s · scanned %s",
 			grouped(plan.RowsSelected), grouped(plan.RowsOtherVersion), grouped(plan.RowsScanned))),
 		fieldBranch("scan", strings.Join(scanOf(plan), " · ")),
-		found,
 	}
+	if len(plan.Steps) > 0 {
+		steps := make([]string, len(plan.Steps))
+		for i, step := range plan.Steps {
+			steps[i] = oneLine(step)
+		}
+		branches = append(branches, listBranch("steps", steps))
+	}
+	return branches
 }
 
 func fieldBranch(name, value string) branch {

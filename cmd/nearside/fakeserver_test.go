@@ -166,7 +166,11 @@ func (f *fakeServer) match(w http.ResponseWriter, r *http.Request) {
 			plan = `, "count": 1234`
 		}
 		if r.URL.Query().Get("explain") == "1" {
-			plan += fakePlan(ref.ID)
+			explained := fakePlan(ref.ID)
+			if set.Count {
+				explained = strings.Replace(explained, `"ms": 1234.56`, `"steps": ["count: every\ncompared row counts"], "ms": 1234.56`, 1)
+			}
+			plan += explained
 		}
 		items = append(items, fmt.Sprintf(`{"reference": {"type": %q, "id": %q}, "matches": [{"filters": {"origin": "faces"}, "result": [%s]%s}]}`, ref.Type, ref.ID, rows, plan))
 	}

@@ -44,7 +44,7 @@ type job struct {
 	inputFormat
 	columns tableFlags // of a table
 	bytes   int64      // -1: unknown
-	note    string     // how the values are converted, and which are not imported
+	note    string     // how the values are converted, or which columns are not imported
 
 	contentIDs bool // whether missing ids are derived from the content of lines
 }

@@ -13,9 +13,9 @@ import (
 	"os"
 	"strings"
 
-	"nearside/matcher"
-
 	"github.com/alecthomas/kong"
+
+	"nearside/matcher"
 )
 
 // commands is the command line.

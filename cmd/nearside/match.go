@@ -20,7 +20,7 @@ type matchCmd struct {
 	Reference string   `help:"Type of the ids: face, event, attribute, face_external_id, event_external_id or event_track_id (default: face, with --type body event). All arguments are then ids." placeholder:"TYPE"`
 	Version   uint32   `help:"Descriptor version of a vector file, or the version that the object must have." placeholder:"N"`
 	Together  bool     `help:"Treat all references, at most 32, as pictures of one person."`
-	Fuse      string   `help:"How --together ranks a match: best (its smallest distance to a reference) or mean (the average over the references) (default: best)." placeholder:"best|mean"`
+	Fuse      string   `help:"How --together rates a match: best, by its smallest distance to a reference, or mean, by its mean similarity to all references (default: best)." placeholder:"best|mean"`
 	Explain   bool     `help:"Explain each answer: the matchers, the prefilters, rows, scan and time. With --json, the answers contain their plans."`
 	JSON      bool     `help:"Print the server's answers as one JSON array."`
 }

@@ -15,8 +15,8 @@ type matchLog struct{ log *slog.Logger }
 // Requested implements [matcher.Observer].
 func (matchLog) Requested(matcher.RequestPoint) {}
 
-// Matched implements [matcher.Observer]. A raw match has only one matcher, so the client sees
-// its error.
+// Matched implements [matcher.Observer]. The server logs the error of a raw match with its
+// request, because no other matcher can answer.
 func (l matchLog) Matched(p matcher.MatchPoint) {
 	if p.Kind != matcher.MatchRaw && p.Err != nil && matcher.CodeOf(p.Err) == matcher.CodeInternal && !errors.Is(p.Err, context.Canceled) {
 		l.log.Error("matcher failed", "matcher", p.Matcher, "request_id", p.RequestID, "error", p.Err)

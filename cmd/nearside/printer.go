@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -75,10 +74,6 @@ func (p *tablePrinter) answer(data []byte) error {
 	if err != nil {
 		return fmt.Errorf("server: answer of a match: %w", err)
 	}
-	extras, err := parseExtras(data, answer)
-	if err != nil {
-		return err
-	}
 	if p.rows == 0 {
 		if err := p.row("reference", "rank", p.idField, "external_id", "similarity", "distance", "group"); err != nil {
 			return err
@@ -86,7 +81,7 @@ func (p *tablePrinter) answer(data []byte) error {
 	}
 	for i := range answer {
 		p.rows++
-		if err := p.item(&answer[i], extras[i].Matches); err != nil {
+		if err := p.item(&answer[i]); err != nil {
 			return err
 		}
 	}
@@ -94,13 +89,13 @@ func (p *tablePrinter) answer(data []byte) error {
 }
 
 // item prints the matches of one reference.
-func (p *tablePrinter) item(item *wire.AnswerItem, extras []setExtras) error {
+func (p *tablePrinter) item(item *wire.AnswerItem) error {
 	found := 0
-	for i, set := range item.Matches {
-		for j, row := range set.Rows {
+	for _, set := range item.Matches {
+		for _, row := range set.Rows {
 			found++
 			err := p.row(item.Reference.ID, p.offset+found, row.Object.ID.String(), row.Object.ExternalID,
-				strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64), oneLine(extras[i].Result[j].Group))
+				strconv.FormatFloat(row.Similarity, 'f', 6, 64), strconv.FormatFloat(row.Distance, 'g', -1, 64), oneLine(row.Group))
 			if err != nil {
 				return err
 			}
@@ -111,9 +106,9 @@ func (p *tablePrinter) item(item *wire.AnswerItem, extras []setExtras) error {
 			return err
 		}
 	}
-	for i := range extras {
-		if count := extras[i].Count; count != nil {
-			if err := p.row(item.Reference.ID, "-", fmt.Sprintf("(%d in all)", *count), "", "", "", ""); err != nil {
+	for _, set := range item.Matches {
+		if set.HasCount {
+			if err := p.row(item.Reference.ID, "-", fmt.Sprintf("(%d in all)", set.Count), "", "", "", ""); err != nil {
 				return err
 			}
 		}
@@ -122,31 +117,3 @@ func (p *tablePrinter) item(item *wire.AnswerItem, extras []setExtras) error {
 }
 
 func (p *tablePrinter) end() error { return nil }
-
-// itemExtras are parts of the answer to one reference that only some requests ask for.
-type itemExtras struct{ Matches []setExtras }
-
-// setExtras are those parts of a candidate set.
-type setExtras struct {
-	Count  *int64 // nil: the answer has no count
-	Result []struct{ Group string }
-}
-
-// parseExtras reads these parts of an answer. The result has an element for each item,
-// candidate set and row of answer.
-func parseExtras(data []byte, answer wire.Answer) (extras []itemExtras, err error) {
-	if err := json.Unmarshal(data, &extras); err != nil {
-		return nil, fmt.Errorf("server: answer of a match: %w", err)
-	}
-	same := len(extras) == len(answer)
-	for i := 0; same && i < len(answer); i++ {
-		same = len(extras[i].Matches) == len(answer[i].Matches)
-		for j := 0; same && j < len(answer[i].Matches); j++ {
-			same = len(extras[i].Matches[j].Result) == len(answer[i].Matches[j].Rows)
-		}
-	}
-	if !same {
-		return nil, errors.New("server: answer of a match: a field is repeated")
-	}
-	return extras, nil
-}

@@ -18,7 +18,7 @@ type reference struct {
 	ID   string                `json:"id"`
 	Data any                   `json:"data,omitempty"`
 
-	// Only for typeTogether.
+	// Only for matcher.RefTogether.
 	References []*reference `json:"references,omitempty"`
 	Fuse       string       `json:"fuse,omitempty"`
 }

@@ -292,7 +292,7 @@ func contentHash(ctx context.Context, path string, f inputFormat) (string, error
 	return "", context.Cause(ctx)
 }
 
-// showNote prints how the values of a file are converted, and which are not imported.
+// showNote prints the note of a file, if it has one.
 func (j *job) showNote(s *system) {
 	if j.note != "" {
 		_, _ = fmt.Fprintf(s.stderr, "nearside: %s: %s\n", j.path, j.note) // the note is not essential

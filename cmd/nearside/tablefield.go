@@ -17,7 +17,7 @@ const (
 	formText    fieldForm = iota
 	formNumber            // a number, or an array of numbers
 	formTexts             // an array of texts
-	formAnyJSON           // whatever the value is as JSON
+	formAnyJSON           // the value as JSON of any type
 )
 
 // fieldForms returns the forms of the fields of objects of o, by their paths.
@@ -53,8 +53,8 @@ func formOf(forms map[string]fieldForm, path string) (fieldForm, bool) {
 	return form, ok
 }
 
-// isMissing reports whether a value of a table is no value. Tables of numbers have NaN
-// for it.
+// isMissing reports whether a value of a table is missing. Tables of numbers have NaN for
+// missing values.
 func isMissing(v any) bool {
 	f, isFloat := v.(float64)
 	return v == nil || isFloat && math.IsNaN(f)

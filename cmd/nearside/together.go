@@ -6,13 +6,7 @@ import (
 	"nearside/matcher"
 )
 
-// typeTogether is the type of a reference that consists of several references.
-const typeTogether matcher.ReferenceType = "together"
-
-// togetherMax is the maximum number of its references (docs/api.md, References).
-const togetherMax = 32
-
-// together joins all references into one.
+// together joins all references into one of type together.
 type together struct {
 	from references
 	fuse string // "": the server's default
@@ -26,14 +20,14 @@ func (t *together) next() (*reference, error) {
 		return nil, io.EOF
 	}
 	t.done = true
-	parts, err := takeReferences(t.from, togetherMax+1)
+	parts, err := takeReferences(t.from, matcher.PartsMax+1)
 	switch {
 	case err != nil:
 		return nil, err
 	case len(parts) == 0:
 		return nil, io.EOF
-	case len(parts) > togetherMax:
-		return nil, usagef("--together: must have at most %d references, got more", togetherMax)
+	case len(parts) > matcher.PartsMax:
+		return nil, usagef("--together: must have at most %d references, got more", matcher.PartsMax)
 	}
-	return &reference{Type: typeTogether, ID: string(typeTogether), References: parts, Fuse: t.fuse}, nil
+	return &reference{Type: matcher.RefTogether, ID: string(matcher.RefTogether), References: parts, Fuse: t.fuse}, nil
 }

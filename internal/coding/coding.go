@@ -24,7 +24,7 @@ const (
 // String returns the name in headers.
 func (c Coding) String() string { return [...]string{"identity", "gzip", "zstd"}[c] }
 
-// Parse returns the coding with a name. Names have no case. x-gzip is an old name of gzip.
+// Parse returns the coding with a name, in upper or lower case. x-gzip is an old name of gzip.
 func Parse(name string) (c Coding, ok bool) {
 	switch strings.ToLower(name) {
 	case "identity":

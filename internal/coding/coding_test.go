@@ -211,7 +211,7 @@ func TestWindows(t *testing.T) {
 			data = append(data, frame...)
 		}
 		class := 0
-		for classes[class] < want {
+		for windowClasses[class] < want {
 			class++
 		}
 		last := 0
@@ -230,7 +230,7 @@ func TestWindows(t *testing.T) {
 		if !bytes.Equal(passed, data) || f.part != partMagic || len(f.kept) > 0 {
 			t.Errorf("round %d: %d of %d bytes, part %d at the end", round, len(passed), len(data), f.part)
 		}
-		if last != zstdState(classes[class]) {
+		if last != zstdState(windowClasses[class]) {
 			t.Errorf("round %d: reserved %d for a window of %d", round, last, want)
 		}
 	}

@@ -8,12 +8,12 @@ import (
 )
 
 // FileWindowMax is the largest window, in bytes, of a zstd file. It bounds the memory that
-// the file can claim, and is the limit of the program zstd, too.
+// the file can claim. The program zstd has the same limit.
 const FileWindowMax = 128 << 20
 
-// NewFileReader returns a reader that decompresses a file which the user has chosen. A
-// [Reader] is for data from others: it has smaller windows. The caller closes the reader;
-// from stays open.
+// NewFileReader returns a reader that decompresses a file which the user has chosen. [Reader]
+// is for data from clients: it allows smaller windows only. The caller closes the returned
+// reader, which does not close from.
 func NewFileReader(c Coding, from io.Reader) (io.ReadCloser, error) {
 	switch c {
 	case Gzip:

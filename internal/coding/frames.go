@@ -13,9 +13,9 @@ const WindowMax = 8 << 20
 // ErrWindow is wrapped by the error of a frame with a window above WindowMax.
 var ErrWindow = errors.New("the zstd window is too large")
 
-// classes are the largest windows of the classes of decoders. A decoder that was used keeps
-// the memory of its largest window, so decoders are pooled by class.
-var classes = [...]int{128 << 10, 2 << 20, WindowMax}
+// windowClasses are the window sizes, in bytes, by which decoders are pooled. A decoder that
+// was used keeps the memory of its largest window.
+var windowClasses = [...]int{128 << 10, 2 << 20, WindowMax}
 
 // StateMax is the largest state of any Reader, in bytes.
 const StateMax = WindowMax + 2<<20
@@ -32,14 +32,14 @@ func zstdState(window int) int {
 type frames struct {
 	from    io.Reader
 	reserve func(bytes int) error
-	class   int   // of the largest window
+	class   int   // index in windowClasses, of the largest window
 	held    int   // bytes that were reserved
 	err     error // of reserve, or ErrWindow
 
 	part    part
 	missing int      // bytes of the part that have not passed
 	kept    []byte   // of a part that is read
-	bytes   [14]byte // memory of kept
+	bytes   [14]byte // memory of kept; the longest header has 14 bytes
 	sum     bool     // the frame ends with a checksum
 }
 
@@ -54,7 +54,7 @@ const (
 	partHeader                 // the rest of a header
 	partBlock                  // the header of a block
 	partLastBlock              // the data of the last block of a frame
-	partEnd                    // whatever cannot be a frame
+	partEnd                    // data that is not a frame; the decoder reports it
 )
 
 // Read implements io.Reader.
@@ -186,7 +186,7 @@ func (f *frames) addWindow(window uint64) error {
 		return fmt.Errorf("%w: it must have at most %d bytes, got %d", ErrWindow, WindowMax, window)
 	}
 	class := 0
-	for window > uint64(classes[class]) {
+	for window > uint64(windowClasses[class]) {
 		class++
 	}
 	return f.reserveClass(class)
@@ -195,7 +195,7 @@ func (f *frames) addWindow(window uint64) error {
 // reserveClass reserves the state of a class, unless a larger state is reserved.
 func (f *frames) reserveClass(class int) error {
 	f.class = max(f.class, class)
-	if state := zstdState(classes[f.class]); state > f.held {
+	if state := zstdState(windowClasses[f.class]); state > f.held {
 		if err := f.reserve(state); err != nil {
 			f.err = err
 			return err

@@ -150,8 +150,8 @@ func (r *Reader) startZstd() error {
 	return r.zstd.Reset(r.input)
 }
 
-// zstdPools have the decoders of each class.
-var zstdPools = [len(classes)]sync.Pool{{New: newZstd}, {New: newZstd}, {New: newZstd}}
+// zstdPools have the decoders of each window class.
+var zstdPools = [len(windowClasses)]sync.Pool{{New: newZstd}, {New: newZstd}, {New: newZstd}}
 
 func newZstd() any {
 	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(WindowMax), zstd.WithDecoderMaxMemory(WindowMax))

@@ -13,7 +13,7 @@ const (
 	rowBytes  = 640 // estimate for a row of an answer: the match, its object, its text
 	pairBytes = 200 // estimate for a pair of a raw match
 	skipBytes = 160 // estimate for a row or a group that an offset skips
-	// lineRowBytes is the memory for a row of an answer in lines: its match without the
+	// lineRowBytes is an estimate for a row of an answer in lines: its match without the
 	// object, and the number of the stored row.
 	lineRowBytes = 80
 	// largeAnswer is the size above which answers use a budget of their own. So

@@ -6,12 +6,12 @@ import (
 	"nearside/internal/coding"
 )
 
-// compressMin is the size below which answers are not compressed: they fit into one packet
-// anyway.
+// compressMin is the size below which answers are not compressed, because they fit into one
+// packet.
 const compressMin = 1 << 10
 
-// compress returns the body of an answer in the coding that the client accepts. The body
-// stays as it is if it is small, does not become smaller, or if there is no room for a
+// compress returns the body of an answer in the coding that the client accepts. It returns
+// body itself if that is small or does not become smaller, or if there is no room for a
 // second copy.
 func (x *exchange) compress(body []byte) []byte {
 	if x.operation.ownCoding || len(body) == 0 {

@@ -25,8 +25,8 @@ func (x *exchange) readCoding() error {
 	return nil
 }
 
-// decompress returns the content of a compressed body that has arrived. No client is
-// waited for meanwhile, so decoders exist only for a short time.
+// decompress returns the content of a compressed body that has arrived. A decoder does not
+// wait for the client, so it exists only for a short time.
 func (x *exchange) decompress(compressed *blocks) (*blocks, error) {
 	slots := x.conn.listener.server.decompressing
 	slots.enter()
@@ -77,9 +77,9 @@ func (x *exchange) decompressSmall(compressed *blocks) (*blocks, error) {
 	}
 }
 
-// decompressLarge decompresses a body of any size to content. It reserves memory for the compressed
-// blocks that are left, for the state of the decoder, and for the content. It gives other
-// bodies a turn after each block.
+// decompressLarge decompresses a body of any size to content. It reserves memory for the
+// compressed blocks that are left, for the state of the decoder, and for the content. It lets
+// other bodies take its place before each block.
 func (x *exchange) decompressLarge(compressed, content *blocks, slots workers) error {
 	state := 0
 	reserve := func(more int) error {

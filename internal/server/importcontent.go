@@ -6,9 +6,9 @@ import "nearside/internal/coding"
 const contentBytes = 64 << 10
 
 // contentReader reads the compressed body of an import and decompresses it. Decompressing
-// happens in wait, because Read must not wait for the client. In contrast to the decoder of
-// another body, that of an import exists while the client sends. So its state and buffer
-// are reserved like an unfinished line.
+// happens in wait, because Read must not wait for the client. Unlike the decoder of other
+// bodies, that of an import exists while the client sends. So its state and buffer are
+// reserved like an unfinished line.
 type contentReader struct {
 	raw     idleReader
 	decoder *coding.Reader

@@ -9,8 +9,7 @@ import (
 	"nearside/matcher/wire"
 )
 
-// checkLines refuses a match whose answer shall be sent in lines, but would have the rows of
-// several pairs of a reference and a candidate set.
+// checkLines refuses a match in lines unless it has one reference and one candidate set.
 func (x *exchange) checkLines(req *wire.MatchRequest) error {
 	if !x.outLines || len(req.References) == 1 && len(req.Candidates) == 1 {
 		return nil

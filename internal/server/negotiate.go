@@ -51,8 +51,8 @@ func acceptedFormat(header string) (wire.Format, error) {
 	return best, nil
 }
 
-// acceptsLines reports whether the header Accept prefers lines to the other formats, or
-// likes them as much.
+// acceptsLines reports whether the quality of lines in the header Accept is at least that of
+// the other formats.
 func acceptsLines(header string) bool {
 	lines, others := 0.0, 0.0
 	for media, q := range qualities(header) {

@@ -98,7 +98,7 @@ func (t *csvTable) Next(vector []byte, values []any) error {
 		return t.err
 	case errors.Is(err, csv.ErrFieldCount):
 		t.row++
-		return &RowError{Row: t.row - 1, Message: fmt.Sprintf("must have %d values as the header, got %d", len(t.names), len(record))}
+		return &RowError{Row: t.row - 1, Message: fmt.Sprintf("must have %d values, like the header, got %d", len(t.names), len(record))}
 	case errors.Is(err, io.EOF):
 		t.err = io.EOF
 		return io.EOF

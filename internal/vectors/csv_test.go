@@ -84,8 +84,8 @@ func TestCSV(t *testing.T) {
 	fault(`a,1,",1"`, "column v: value 0 is missing")
 	fault("a,1,1; ", "column v: value 1 is missing")
 	check(Uint8, 3, "name,age,v\na,1,\"[1,,2,3]\"\n", "0: column v: value 1 is missing")
-	fault("a,1", "must have 3 values as the header, got 2")
-	fault("a,1,1,1", "must have 3 values as the header, got 4")
+	fault("a,1", "must have 3 values, like the header, got 2")
+	fault("a,1,1,1", "must have 3 values, like the header, got 4")
 	check(Float32, 1, "name,age,v\n,,1e39", "0: column v: value 0: 1e39 is beyond the range of float32 (±3.4028235e+38)")
 }
 

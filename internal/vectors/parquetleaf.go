@@ -31,7 +31,7 @@ func newLeafReader(name string, c *parquet.Column) (*leafReader, error) {
 		return nil, fmt.Errorf("vectors: column %s must be a value or a list of values, got lists in lists", name)
 	}
 	if l.leafType = leafTypeOf(c.Type()); l.leafType == nil {
-		return nil, fmt.Errorf("vectors: column %s must not be of type %s, which is not supported", name, c.Type())
+		return nil, fmt.Errorf("vectors: column %s has the type %s, which is not supported", name, c.Type())
 	}
 	return l, nil
 }

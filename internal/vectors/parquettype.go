@@ -4,10 +4,10 @@ import (
 	"strconv"
 	"time"
 
-	"nearside/matcher"
-
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/format"
+
+	"nearside/matcher"
 )
 
 // leafType reads values of one type of columns. number is nil for types that are not

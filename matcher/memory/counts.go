@@ -9,20 +9,20 @@ import (
 	"nearside/matcher/memory/scan"
 )
 
-// Numbers of slots for the values of groups. A scan that finds too many values is
-// repeated with slotsFactor times as many slots, so the memory for a count is in
-// proportion to the number of values.
+// slotsFirst is the number of slots for the values of groups in the first scan. A scan that
+// finds more values than fit is repeated with slotsFactor times as many slots, so the memory
+// for a count follows the number of values.
 const (
 	slotsFirst  = 1 << 16
-	slotsFactor = 16
+	slotsFactor = 8
 )
 
 // counts counts the rows, or the groups, of the sub-requests that share a selection.
 type counts struct {
 	searches []*scan.Search // of the wave, by sub-request, or the only one
 	slots    int            // number of slots of each search
-	reserved int            // bytes, for the slots of all searches of a wave
-	common   *int           // the number that all sub-requests have; nil: not known yet, or they differ
+	reserved int            // bytes that are reserved for the slots of all searches of a wave
+	common   *int           // the count that all sub-requests have; nil: not known yet, or they differ
 }
 
 // scans reports whether the rows or groups of a sub-request must be counted by a scan.
@@ -31,8 +31,8 @@ func (c *counts) scans(sub *matcher.SubRequest) bool {
 	return set.Count && (set.Threshold > 0 || set.Group != nil)
 }
 
-// same reports whether all sub-requests of a wave have the same number of groups: all
-// rows pass, and none is left out.
+// same reports whether all sub-requests of a wave have the same count: all rows pass, and
+// none is left out.
 func (c *counts) same(w *wave) bool {
 	set := w.subs[0].Candidates
 	return set.Threshold == 0 && !set.ExcludeSelf
@@ -82,7 +82,7 @@ func (c *counts) finish(ctx context.Context, w *wave) error {
 		return nil
 	}
 	scans := 1
-	for c.overflown() {
+	for c.overflowed() {
 		if err := c.repeat(ctx, w); err != nil {
 			return err
 		}
@@ -103,7 +103,7 @@ func (c *counts) finish(ctx context.Context, w *wave) error {
 			step = "count: counted once for all references"
 		default:
 			r.Count, _ = c.searches[i].Count()
-			step = "count: counted in the scan for the rows"
+			step = "count: counted in the same scan"
 		}
 		if scans > 1 {
 			step += fmt.Sprintf("; scanned %d times, because there are many groups", scans)
@@ -115,8 +115,8 @@ func (c *counts) finish(ctx context.Context, w *wave) error {
 	return nil
 }
 
-// overflown reports whether a search has found more values than it has room for.
-func (c *counts) overflown() bool {
+// overflowed reports whether a search has found more values than it has room for.
+func (c *counts) overflowed() bool {
 	for _, s := range c.searches {
 		if _, ok := s.Count(); !ok {
 			return true

@@ -173,6 +173,18 @@ func TestGroupsShareScans(t *testing.T) {
 	eachEngine(t, p.Memory, func(t *testing.T) { p.check(t, subs, want) })
 }
 
+// TestSlotsForMillions checks that 3 million groups can be counted within the 64 MiB that an
+// answer may reserve.
+func TestSlotsForMillions(t *testing.T) {
+	slots := slotsFirst
+	for slots*slotsFactor*scan.SlotBytes < 64<<20 {
+		slots *= slotsFactor
+	}
+	if values := slots - slots/4; values < 3_000_000 {
+		t.Errorf("the largest number of slots holds %d values", values)
+	}
+}
+
 // TestCountManyGroups counts more groups than there is room for at first. The memory is
 // reserved, and the request fails if it cannot be.
 func TestCountManyGroups(t *testing.T) {

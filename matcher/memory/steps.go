@@ -8,7 +8,7 @@ import (
 )
 
 // stepsOf explains what was done for the group, the offset and exclude_self of sub. If
-// again is set, a second scan compared that many rows of the groups of the answer.
+// again is true, a second scan compared that number of rows of the groups of the answer.
 func stepsOf(sub *matcher.SubRequest, again bool, compared int) (steps []string) {
 	c := sub.Candidates
 	if ids := sub.Excluded(); ids != nil {

@@ -12,8 +12,7 @@ import (
 	"nearside/matcher/memory/table"
 )
 
-// wave is a part of the sub-requests that share a selection and passes over its rows: as
-// many as are compared at once.
+// wave is as many of the sub-requests that share a selection as are compared at once.
 type wave struct {
 	*Memory
 	rows     *filter.Selection
@@ -34,24 +33,25 @@ func (m *Memory) matchShared(ctx context.Context, s *filter.Selection, subs []ma
 		size /= 2 // each reference has two searches
 	}
 	total := left
-	for _, part := range waves(subs, members, size) {
-		count := countOf(subs, part)
+	for _, indexes := range waves(subs, members, size) {
+		count := countOf(subs, indexes)
 		left -= count
-		w := &wave{Memory: m, rows: s, farthest: farthest, job: scan.NewJob(s, first.Version), results: make([]matcher.Result, len(part))}
+		w := &wave{Memory: m, rows: s, farthest: farthest, job: scan.NewJob(s, first.Version), results: make([]matcher.Result, len(indexes))}
 		if first.Account != nil {
 			w.job.Account = *first.Account
 		}
 		w.job.Later, w.job.Begun = left, left+count < total
-		for _, sub := range part {
+		for _, sub := range indexes {
 			w.subs = append(w.subs, &subs[sub])
 		}
 		if err := w.match(ctx, counts); err != nil {
 			return err
 		}
-		for i, sub := range part {
+		for i, sub := range indexes {
 			results[sub] = w.results[i]
-			results[sub].Scan.RowsSelected, results[sub].Scan.RowsOtherVersion, results[sub].Scan.RowsScanned = s.Len(), s.Len()-w.job.Rows, w.job.Rows
-			results[sub].Scan.Kernel, results[sub].Scan.SharedWith = m.options.Kernel.Name(), max(len(members)-1, w.job.SharedMax)
+			figures := &results[sub].Scan
+			figures.RowsSelected, figures.RowsOtherVersion, figures.RowsScanned = s.Len(), s.Len()-w.job.Rows, w.job.Rows
+			figures.Kernel, figures.SharedWith = m.options.Kernel.Name(), max(len(members)-1, w.job.SharedMax)
 		}
 	}
 	runtime.KeepAlive(s) // the scan read its chunks by address
@@ -75,38 +75,37 @@ func (w *wave) match(ctx context.Context, counts *counts) error {
 		return err
 	}
 	for i, found := range searches {
-		compared := w.job.Rows
-		members, rows, err := w.searchMembers(ctx, found)
+		again, compared, err := w.searchGroups(ctx, found)
 		if err != nil {
 			return err
 		}
-		if members != nil {
+		if again != nil {
 			found.Release()
-			found, compared = members, rows
+			found = again
 		}
 		if w.results[i].Matches, w.results[i].Fill, err = matchesOf(ctx, w.rows.Snapshot(), w.subs[i], found); err != nil {
 			return err
 		}
 		if w.subs[i].Explain {
-			w.results[i].Scan.Steps = append(w.results[i].Scan.Steps, stepsOf(w.subs[i], members != nil, compared)...)
+			w.results[i].Scan.Steps = append(w.results[i].Scan.Steps, stepsOf(w.subs[i], again != nil, compared)...)
 		}
 	}
 	return nil
 }
 
-// searchMembers searches for all rows of the groups that found has found. rows is the
-// number of rows that were compared. It returns nil if found has all rows of the answer.
-func (w *wave) searchMembers(ctx context.Context, found *scan.Search) (members *scan.Search, rows int, err error) {
-	members, values := found.Members()
-	if members == nil {
+// searchGroups searches again, for all rows of the groups that found has found. compared is
+// the number of rows that were compared. It returns nil if found has all rows of the answer.
+func (w *wave) searchGroups(ctx context.Context, found *scan.Search) (again *scan.Search, compared int, err error) {
+	again, values := found.RowsOfGroups()
+	if again == nil {
 		return nil, 0, nil
 	}
 	by, o := w.subs[0].Candidates.Group.By, w.rows.Origin()
 	text := slices.Index(table.Shapes[o].Texts, by)
 	j := scan.NewJob(w.rows.Apply(w.options.Kernel, filter.TextIn(text, values, w.tables.Lexicons.ForText(o, text))), w.subs[0].Version)
-	j.Add(members)
+	j.Add(again)
 	j.Account, j.Begun = w.job.Account, true
-	return members, j.Rows, w.scheduler.Run(ctx, j)
+	return again, j.Rows, w.scheduler.Run(ctx, j)
 }
 
 // matchesOf returns the answer to sub: the rows that found has found in snap, and the

@@ -2,8 +2,8 @@ package memory
 
 import "nearside/matcher"
 
-// countOf returns how many references are compared for sub-requests. Each part of a
-// reference of type together is one.
+// countOf returns how many references are compared for the sub-requests with the indexes in
+// members. Each part of a reference of type together is one.
 func countOf(subs []matcher.SubRequest, members []int) int {
 	n := 0
 	for _, i := range members {

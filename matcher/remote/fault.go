@@ -64,8 +64,8 @@ var clientCodes = map[matcher.Code]bool{
 	matcher.CodeAccountConflict: true, matcher.CodeWrongVersion: true, matcher.CodeCrossLimit: true, matcher.CodeTooMany: true,
 }
 
-// newField matches the error of a server that is too old to group, skip, count or leave out
-// rows. Another matcher may answer in its place.
+// newField matches the error of a server that is too old to know group, offset, count,
+// exclude_self or the object of a reference. Another matcher may answer instead.
 var newField = regexp.MustCompile(`^(?:candidates\[\d+\]\.(?:group|offset|count|exclude_self)|references\[\d+\]\.object): unknown field$`)
 
 // refusedStatus returns the error for an answer with status 4xx. A fault of the client

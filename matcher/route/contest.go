@@ -40,7 +40,7 @@ func (r *Router) newContest(forwarded bool) *contest {
 	return c
 }
 
-// OnlyLocal reports whether only the local matcher can answer a request.
+// OnlyLocal reports whether no other matcher than the local one can answer a request.
 func (r *Router) OnlyLocal(forwarded bool) bool {
 	c := r.newContest(forwarded)
 	defer c.release()

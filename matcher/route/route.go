@@ -68,8 +68,8 @@ type Request struct {
 	RequestID  string
 	Explain    bool
 	Forwarded  bool // the client is a proxy, so no remotes are asked
-	// Lines is for an answer that is sent in lines. It needs one reference after keys are
-	// resolved. The objects of its matches may be filled in by matcher.Result.Fill.
+	// Lines asks for an answer that is sent in lines. It requires one reference after keys are
+	// resolved. matcher.Result.Fill may fill in the objects of the matches.
 	Lines bool
 	// ReferencesMax bounds the references after each key was replaced by its
 	// objects. RowsMax bounds the rows of the answer if every limit is reached, with

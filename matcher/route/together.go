@@ -20,7 +20,7 @@ func withParts(refs []matcher.Reference) []matcher.Reference {
 	return all
 }
 
-// countOf returns for how many references resolved references count in limits.
+// countOf returns the number of references as which resolved references count in limits.
 func countOf(refs []matcher.Reference) int {
 	n := 0
 	for i := range refs {

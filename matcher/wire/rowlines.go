@@ -22,7 +22,7 @@ func (r *RowLines) AppendRow(dst []byte, row *matcher.Match) []byte {
 }
 
 // AppendEnd appends the last line of a complete answer. plan is nil unless the request asked
-// to explain.
+// for it.
 func (r *RowLines) AppendEnd(dst []byte, result *matcher.Result, plan *Plan) []byte {
 	w := NewWriter(dst, JSON)
 	w.Object()

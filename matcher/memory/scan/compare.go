@@ -20,17 +20,17 @@ type member struct {
 
 // scanner is the working memory of one worker. It is reused.
 type scanner struct {
-	kernel  *simd.Kernel
-	members []member
-	packed  []*Search // the searches whose vectors are in queries
-	step    float64   // step of the queries' coarse copies; 0: the queries are uint8 themselves
-	copies  []table.CoarseQuery
-	queries simd.QueriesU8
-	vectors [][]byte
-	found   []Hit
-	pending [][]Hit // hits that are not offered yet, by member
-	fusions []fusion
-	fusing  fusing
+	kernel      *simd.Kernel
+	members     []member
+	packed      []*Search // the searches whose vectors are in queries
+	step        float64   // step of the queries' coarse copies; 0: the queries are uint8 themselves
+	copies      []table.CoarseQuery
+	queries     simd.QueriesU8
+	vectors     [][]byte
+	found       []Hit
+	pending     [][]Hit // hits that are not offered yet, by member
+	fusions     []fusion
+	fusedMemory fusedMemory
 
 	tile, next *simd.TileU8
 	limits     [][simd.GroupMax]int32 // by group
@@ -212,7 +212,7 @@ func (w *scanner) scanTiles(s *slabView, lo int) {
 				}
 			}
 		}
-		if w.fusing.found {
+		if w.fusedMemory.found {
 			w.takeFused(s, w.blocksAt(at))
 		}
 		w.tile, w.next = w.next, w.tile

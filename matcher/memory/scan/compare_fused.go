@@ -15,12 +15,12 @@ import (
 type fusion struct {
 	whole   *Search
 	first   int   // the member that is the first part
-	rows    []Hit // rows of the tile that are within the limit of a part, once for each such part
+	rows    []Hit // rows of the tile within the limit of a part, once for each such part
 	pending []Hit // hits that are not offered yet
 }
 
-// fusing is memory for comparing rows with all parts of a fused search.
-type fusing struct {
+// fusedMemory is memory for comparing rows with all parts of a fused search.
+type fusedMemory struct {
 	found     bool // a fusion has rows
 	distances [matcher.PartsMax]float64
 	limits    [matcher.PartsMax]floatLimit
@@ -47,17 +47,17 @@ func (w *scanner) forgetFusions() {
 		all[i].whole = nil
 	}
 	w.fusions = w.fusions[:0]
-	clear(w.fusing.limits[:])
-	w.fusing.found = false
+	clear(w.fusedMemory.limits[:])
+	w.fusedMemory.found = false
 }
 
-// addFused collects the rows of mask, which are within the limit of part q. For best sums
-// of uint8 rows, the smallest collected value of a row is exact, or it is above the bound
-// of the search: the other parts are beyond their limits.
+// addFused collects the rows of mask, which are within the limit of part q. With FuseBest
+// and uint8, the smallest collected value of a row is its value, or above the bound of the
+// search: parts that did not collect the row are farther away than their limits.
 func (w *scanner) addFused(s *slabView, q, at int, mask uint64, values []int32) {
 	m := &w.members[q]
 	f, norm := &w.fusions[m.fusion-1], w.queries.Distance(q, 0)
-	w.fusing.found = w.fusing.found || mask != 0
+	w.fusedMemory.found = w.fusedMemory.found || mask != 0
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
 		h := Hit{math.NaN(), m.strip.base + uint32(at+i)}
@@ -71,7 +71,7 @@ func (w *scanner) addFused(s *slabView, q, at int, mask uint64, values []int32) 
 // takeFused compares the collected rows of w.tile with all parts and offers those that may
 // be hits. blocks are the blocks of the tile.
 func (w *scanner) takeFused(s *slabView, blocks []uint32) {
-	w.fusing.found = false
+	w.fusedMemory.found = false
 	for i := range w.fusions {
 		f := &w.fusions[i]
 		if len(f.rows) == 0 {
@@ -126,24 +126,24 @@ func (w *scanner) offerFused() {
 	}
 }
 
-// takeMeans takes the collected rows of w.tile for a mean. Most rows that are within the
-// limit of one part are far from the others. So the kernel computes the values of all parts
-// for the tile.
+// takeMeans compares the collected rows of w.tile with all parts of a mean. Most rows within
+// the limit of one part are far from the others. So the kernel first computes the values of
+// all parts for the tile, and exact similarities follow only for rows that may be hits.
 func (w *scanner) takeMeans(s *slabView, f *fusion, m *member, blocks []uint32) {
 	w.computeParts(f)
 	var e, norm float64
 	if s.Coarse != nil {
 		e, norm = s.Coarse.Bounds(int(blocks[0])/table.ZoneBlocks, s.rows, s.Version.Length)
 	}
-	p, distances := f.whole, w.fusing.distances[:len(f.whole.fused.parts)]
+	p, distances := f.whole, w.fusedMemory.distances[:len(f.whole.fused.parts)]
 	for _, h := range f.rows {
 		i := int(h.Row - m.strip.base)
 		slot := slices.Index(blocks, uint32(i/simd.BlockRows))*simd.BlockRows + i%simd.BlockRows
 		for n := range distances {
-			switch value := w.fusing.values[n][slot]; {
+			switch value := w.fusedMemory.values[n][slot]; {
 			case s.Coarse == nil:
 				distances[n] = s.Version.FromSum(w.queries.Distance(f.first+n, value))
-			case s.mustCompare(i)>>(i&63)&1 == 1: // the value says nothing
+			case s.mustCompare(i)>>(i&63)&1 == 1: // the kernel value is no bound for this row
 				distances[n] = 0
 			default:
 				distances[n] = w.copies[f.first+n].AtLeast(s.Coarse.Step, value, e, norm)
@@ -163,7 +163,7 @@ func (w *scanner) takeMeans(s *slabView, f *fusion, m *member, blocks []uint32) 
 	}
 }
 
-// computeParts sets w.fusing.values to the kernel values of the parts of f for w.tile.
+// computeParts sets w.fusedMemory.values to the kernel values of the parts of f for w.tile.
 func (w *scanner) computeParts(f *fusion) {
 	end := f.first + len(f.whole.fused.parts)
 	for g := range w.queries.Groups() {
@@ -180,7 +180,7 @@ func (w *scanner) computeParts(f *fusion) {
 		}
 		w.kernel.TileU8(&w.queries, g, w.tile, &limits, w.hits, nil)
 		for q := max(first, f.first); q < min(first+count, end); q++ {
-			w.fusing.values[q-f.first] = w.hits.Values[q-first]
+			w.fusedMemory.values[q-f.first] = w.hits.Values[q-first]
 		}
 	}
 }
@@ -191,7 +191,7 @@ func (w *scanner) compareFusedRun(v *matcher.Version, m *member, at, n int, mask
 	rows := table.Floats(s.Rows[at*v.Size() : (at+n)*v.Size()])
 	parts := m.search.fused.parts
 	for i, part := range parts {
-		values := w.fusing.floats[i*n:][:n]
+		values := w.fusedMemory.floats[i*n:][:n]
 		if v.Metric == matcher.Cosine {
 			w.kernel.DotF32(values, part.floats, rows)
 		} else {
@@ -202,7 +202,7 @@ func (w *scanner) compareFusedRun(v *matcher.Version, m *member, at, n int, mask
 	w.found = w.found[:0]
 	for ; mask != 0; mask &= mask - 1 {
 		i := bits.TrailingZeros64(mask)
-		value, ok := w.fusedValue(m.search, s, at+i, w.fusing.floats[i:], n)
+		value, ok := w.fusedValue(m.search, s, at+i, w.fusedMemory.floats[i:], n)
 		if !ok {
 			continue
 		}
@@ -218,19 +218,20 @@ func (w *scanner) compareFusedRun(v *matcher.Version, m *member, at, n int, mask
 	}
 }
 
+// limitFloats sets the limits of the parts for float32 rows.
 func (w *scanner) limitFloats(parts []*Search) {
 	for i, part := range parts {
-		w.fusing.limits[i] = newFloatLimit(part)
+		w.fusedMemory.limits[i] = newFloatLimit(part)
 	}
 }
 
 // fusedValue returns the value of row i for a fused search. It is NaN if it need not be
-// computed yet. ok is false if the row cannot become a hit. Every step-th of values is the
-// kernel value of a part.
-func (w *scanner) fusedValue(p *Search, s *table.Slab, i int, values []float32, step int) (value float64, ok bool) {
+// computed yet. ok is false if the row cannot become a hit. The kernel values of the parts are
+// stride elements of values apart.
+func (w *scanner) fusedValue(p *Search, s *table.Slab, i int, values []float32, stride int) (value float64, ok bool) {
 	value = math.Inf(1)
 	for n, part := range p.fused.parts {
-		if w.fusing.limits[n].excludes(values[n*step], s, i) {
+		if w.fusedMemory.limits[n].excludes(values[n*stride], s, i) {
 			continue
 		}
 		ok = true
@@ -245,15 +246,15 @@ func (w *scanner) fusedValue(p *Search, s *table.Slab, i int, values []float32, 
 	if !ok || !p.fused.mean {
 		return value, ok
 	}
-	return w.meanValue(p, s, i, values, step)
+	return w.meanValue(p, s, i, values, stride)
 }
 
 // meanValue is fusedValue for a mean. It computes the exact distances only if lower bounds
 // of them allow the row to become a hit.
-func (w *scanner) meanValue(p *Search, s *table.Slab, i int, values []float32, step int) (value float64, ok bool) {
-	f, distances := p.fused, w.fusing.distances[:len(p.fused.parts)]
+func (w *scanner) meanValue(p *Search, s *table.Slab, i int, values []float32, stride int) (value float64, ok bool) {
+	f, distances := p.fused, w.fusedMemory.distances[:len(p.fused.parts)]
 	for n := range distances {
-		distances[n] = w.fusing.limits[n].atLeast(values[n*step], s, i)
+		distances[n] = w.fusedMemory.limits[n].atLeast(values[n*stride], s, i)
 	}
 	if !f.mayPass(distances, p.within()) {
 		return 0, false
@@ -277,7 +278,7 @@ func (l *floatLimit) atLeast(x float32, s *table.Slab, i int) float64 {
 	} else {
 		d = (float64(x)/(1+1e-10) - simd.UnderflowBound) / (1 + e)
 	}
-	if !(d > 0) || d > math.MaxFloat32 { // an overflow or NaN says nothing
+	if !(d > 0) || d > math.MaxFloat32 { // after an overflow or with NaN, there is no better bound
 		return 0
 	}
 	return d

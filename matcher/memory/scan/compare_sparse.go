@@ -84,7 +84,7 @@ func (w *scanner) tileList(s *slabView) {
 				}
 			}
 		}
-		if w.fusing.found {
+		if w.fusedMemory.found {
 			w.takeFused(s, w.list[lo:hi])
 		}
 		lo = hi

@@ -14,8 +14,8 @@ import (
 // place of a reference in kernels. The fused search has the hits. A row within the limit of
 // a part is compared with all parts before it becomes a hit (compare_fused.go).
 //
-// With FuseBest, a row has the distance of its nearest part. All parts have the bound of the
-// search as their limit.
+// With FuseBest, a row has the distance of its nearest part. The limit of each part is the
+// bound of the search.
 //
 // With FuseMean, a row has the mean of its similarities and the mean of its distances. It is
 // ordered by similarity first, and then by distance. The value of a hit is a key. If the
@@ -37,7 +37,7 @@ type fused struct {
 
 	// Search.mu guards these fields until the job is done.
 	row       []byte             // memory for a row
-	distances []float64          // memory for its distances
+	distances []float64          // memory for its distances from the parts
 	ties      map[uint32]float64 // distances of rows that were compared with rows of equal similarity
 }
 
@@ -115,8 +115,8 @@ func (f *fused) figuresOf(key float64) (sim, distance float64) {
 	return 0, math.Float64frombits(bits - oneBits + f.keyBase)
 }
 
-// partWithin returns the value above which a part says nothing about a row: only if a part
-// has at most this value, the row can become a hit of p.
+// partWithin returns the limit of the parts: a row can become a hit of p only if its value
+// for at least one part is at most this limit.
 func (p *Search) partWithin() float64 {
 	bound := math.Float64frombits(p.bound.Load())
 	if !p.fused.mean {
@@ -137,13 +137,12 @@ func (p *Search) partWithin() float64 {
 // this distance.
 func (f *fused) distanceLimit(key float64) float64 {
 	sim, distance := f.figuresOf(key)
-	most := f.version.DistanceMax()
 	if sim > 0 {
 		return f.farthest(sim * (1 - rounding))
 	}
 	// A row with a similarity above 0 has a part within zero. In any other row, the smallest
 	// distance is at most the mean.
-	return min(most, max(f.zero, distance*(1+rounding)))
+	return min(f.version.DistanceMax(), max(f.zero, distance*(1+rounding)))
 }
 
 // mayPass reports whether a row can have a key of at most bound, if its distances from the

@@ -25,7 +25,7 @@ import (
 //
 // It is no bound for the other rows of the groups. A group may enter when its second row
 // has already been dropped. These rows are therefore found by a second scan, of the rows
-// of the groups of the answer only (members).
+// of the groups of the answer only (groupRows).
 type groups struct {
 	field int // index in records of the text by which rows are grouped
 	size  int // maximum number of rows of a group in the answer
@@ -161,25 +161,26 @@ func (p *Search) page() []group {
 	return page
 }
 
-// members has the rows of the groups of an answer: of each, the first ones in the order.
-type members struct {
+// groupRows has the rows of the groups of an answer: of each group, the first rows in the
+// order of the answer.
+type groupRows struct {
 	field   int
 	size    int
 	rows    [][]Hit // by group, in the order of the answer
 	values  []string
 	byValue map[string]int32
-	full    int // number of groups with size rows, if they can have that many
+	full    int // number of groups that have size rows, or can have only one
 	changes int // since the bound was computed
 }
 
-// Members returns a search for all rows of the groups of the answer, and the values of
+// RowsOfGroups returns a search for all rows of the groups of the answer, and the values of
 // these groups. The search must be offered the rows that have one of the values. It
 // returns nil if the answer has no more than one row of each group. The job must be done.
-func (p *Search) Members() (search *Search, values []string) {
+func (p *Search) RowsOfGroups() (search *Search, values []string) {
 	if p.groups == nil || p.groups.size == 1 {
 		return nil, nil
 	}
-	m := &members{field: p.groups.field, size: p.groups.size, byValue: map[string]int32{}}
+	m := &groupRows{field: p.groups.field, size: p.groups.size, byValue: map[string]int32{}}
 	for n, g := range p.page() {
 		m.values = append(m.values, g.value)
 		if g.value == "" { // a single row
@@ -196,7 +197,7 @@ func (p *Search) Members() (search *Search, values []string) {
 	}
 	search = &Search{
 		snap: p.snap, origin: p.origin, version: p.version, query: p.query, floats: p.floats, inverse: p.inverse,
-		order: p.order, cut: p.cut, batch: max(1, min(len(m.rows)*m.size/16, batchMax)), excluded: p.excluded, members: m,
+		order: p.order, cut: p.cut, batch: max(1, min(len(m.rows)*m.size/16, batchMax)), excluded: p.excluded, groupRows: m,
 	}
 	if p.fused != nil {
 		search.fused = p.fused.copyFor(search)
@@ -205,9 +206,9 @@ func (p *Search) Members() (search *Search, values []string) {
 	return search, values
 }
 
-// pushMember adds a row to its group if the row is one of the first there.
-func (p *Search) pushMember(h Hit) {
-	m := p.members
+// pushGroupRow adds a row to its group if the row is one of the first there.
+func (p *Search) pushGroupRow(h Hit) {
+	m := p.groupRows
 	n, known := m.byValue[p.text(h, m.field)]
 	if !known {
 		return
@@ -224,10 +225,10 @@ func (p *Search) pushMember(h Hit) {
 	m.changes++
 }
 
-// memberBound returns the value above which no row belongs to the answer, as soon as all
+// groupRowsBound returns the value above which no row belongs to the answer, as soon as all
 // groups are full. It is computed after as many changes as there are groups.
-func (p *Search) memberBound() float64 {
-	m := p.members
+func (p *Search) groupRowsBound() float64 {
+	m := p.groupRows
 	if m.full < len(m.rows) || m.changes < len(m.rows) || p.order != matcher.BySimilarity {
 		return p.within()
 	}
@@ -243,7 +244,7 @@ func (p *Search) memberBound() float64 {
 
 // takeGroups sets p.hits and p.values to the rows of a grouped answer.
 func (p *Search) takeGroups() {
-	if m := p.members; m != nil {
+	if m := p.groupRows; m != nil {
 		p.hits = slices.Concat(m.rows...)
 		for n, rows := range m.rows {
 			p.values = append(p.values, slices.Repeat([]string{m.values[n]}, len(rows))...)

@@ -25,11 +25,11 @@ func (p *Search) offer(found []Hit) {
 			p.pushGrouped(h)
 		}
 		bound = p.groupBound()
-	case p.members != nil:
+	case p.groupRows != nil:
 		for _, h := range found {
-			p.pushMember(h)
+			p.pushGroupRow(h)
 		}
-		bound = p.memberBound()
+		bound = p.groupRowsBound()
 	case p.counter != nil:
 		for _, h := range found {
 			p.countHit(h)
@@ -137,7 +137,7 @@ func (p *Search) Ranked(similarity func(distance float64) float64) []matcher.Mat
 	if p.large != nil {
 		return p.rankLarge(similarity)
 	}
-	if p.groups != nil || p.members != nil {
+	if p.groups != nil || p.groupRows != nil {
 		p.takeGroups()
 	} else {
 		if len(p.hits) > p.limit {

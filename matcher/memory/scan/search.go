@@ -35,12 +35,12 @@ type Search struct {
 	full  bool   // there were at least limit hits
 	large *large // the hits of a large answer, in place of the three fields above; nil: the answer is not large
 
-	groups  *groups  // the first groups, in place of hits during the scan; nil: rows are not grouped
-	members *members // the rows of known groups; nil: the search does not look for them
-	counter *counter // counts rows or groups and keeps no hits; nil: the search does not count
-	values  []string // of the groups of hits; set when the hits of groups are ranked
-	fused   *fused   // of a search with parts
-	whole   *Search  // of a part: the search that has its hits
+	groups    *groups    // the first groups, in place of hits during the scan; nil: rows are not grouped
+	groupRows *groupRows // the rows of known groups; nil: the search does not look for them
+	counter   *counter   // counts rows or groups and keeps no hits; nil: the search does not count
+	values    []string   // of the groups of hits; set when the hits of groups are ranked
+	fused     *fused     // of a search with parts
+	whole     *Search    // of a part: the search that has its hits
 }
 
 // Farthest returns the largest distance that passes the threshold of a sub-request.
