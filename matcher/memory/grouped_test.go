@@ -218,7 +218,7 @@ func TestCountManyGroups(t *testing.T) {
 	if want := scan.Slots(n) * scan.SlotBytes; reserved < want || reserved > 2*want {
 		t.Errorf("%d bytes were reserved, want about %d", reserved, want)
 	}
-	if !strings.Contains(strings.Join(r.Scan.Steps, "\n"), "1 more scan") {
+	if !strings.Contains(strings.Join(r.Scan.Steps, "\n"), "scanned 2 times, because") {
 		t.Errorf("steps %q", r.Scan.Steps)
 	}
 	refuse = true
