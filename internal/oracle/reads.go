@@ -85,7 +85,7 @@ func (w *World) readRequest() *Request {
 		r.Query["account_id"] = named.(string)
 		delete(r.filters, "account_id")
 	}
-	if w.Chance(0.3) && origin != attributeOrigin {
+	if w.Chance(0.2) && origin != attributeOrigin {
 		r.Kind, r.Path = "export "+Origins[origin], "/1/export"
 		r.Query["origin"] = Origins[origin]
 		if r.Query["descriptor"] == "0" {
@@ -115,13 +115,13 @@ func (w *World) randomPage(origin int) page {
 	if w.Chance(0.4) {
 		p.size = 1 + w.rng.IntN(20)
 	}
-	if w.Chance(0.6) {
+	if w.Chance(0.8) {
 		p.order = testkit.Pick(w.rng, []string{"id", "create_time_asc", "create_time_desc"}...)
 	}
 	if w.Chance(0.3) {
 		p.number = 1 + w.rng.IntN(4)
 	}
-	if w.Chance(0.4) {
+	if w.Chance(0.3) {
 		p.after = testkit.Pick(w.rng, w.ids...)
 		if len(w.objects[origin]) > 0 && w.Chance(0.7) {
 			p.after = testkit.Pick(w.rng, w.objects[origin]...).id

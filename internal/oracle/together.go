@@ -9,7 +9,7 @@ import (
 // partsMax is the largest number of references that are treated as one.
 const partsMax = 32
 
-// resolveTogether returns the probe of a reference of type together, or an error code.
+// resolveTogether returns the probe of a reference of type together, and an error code or 0.
 func (w *World) resolveTogether(ref map[string]any, body bool, account string) (found []probe, code int) {
 	id, _ := ref["id"].(string)
 	p := probe{echo: map[string]any{"type": "together", "id": id}, together: true, mean: ref["fuse"] == "mean"}
@@ -26,7 +26,7 @@ func (w *World) resolveTogether(ref map[string]any, body bool, account string) (
 				p.vector = part.vector
 			}
 			if part.vector.model != p.vector.model {
-				return nil, 31005
+				return []probe{p}, 31005 // with the parts that count before it
 			}
 			p.parts = append(p.parts, part.vector)
 			p.selfs = append(p.selfs, part.selfs...)

@@ -96,9 +96,9 @@ func (w *World) Step(seed uint64, step int) {
 // Next returns a random request.
 func (w *World) Next() *Request {
 	w.holding, w.everywhere = w.holdings[0], true
-	if w.Chance(0.24) {
+	if w.Chance(0.32) {
 		w.everywhere = false
-		if w.Chance(0.4) {
+		if w.Chance(0.55) {
 			return w.readRequest()
 		}
 		return w.writeRequest()
