@@ -96,7 +96,7 @@ func TestMatchSteps(t *testing.T) {
 	a := x.call("POST", "/1/matcher/faces?explain=1", matchBody(storedFace(1), allFaces(
 		`,"group":{"by":"external_id","size":2},"limit":2,"offset":1,"count":true,"exclude_self":true,"threshold":0.1`)+","+allFaces())).status(201)
 	steps := fmt.Sprint(a.at("0.matches.0.plan.steps"))
-	for _, want := range []string{"exclude_self: left out face " + id(1), "group: found the first 3 groups by external_id; a second scan compared 3 rows", "offset: skipped the first 1 group", "count: "} {
+	for _, want := range []string{"exclude_self: leaves out face " + id(1), "group: found the first 3 groups by external_id; a second scan compared 3 rows", "offset: skipped the first 1 group", "count: "} {
 		if !strings.Contains(steps, want) {
 			t.Errorf("%s\nhas no %q", steps, want)
 		}

@@ -12,7 +12,7 @@ import (
 func stepsOf(sub *matcher.SubRequest, again bool, compared int) (steps []string) {
 	c := sub.Candidates
 	if ids := sub.Excluded(); ids != nil {
-		steps = append(steps, "exclude_self: left out "+c.Origin.Singular()+" "+joinIDs(ids))
+		steps = append(steps, "exclude_self: leaves out "+c.Origin.Singular()+" "+joinIDs(ids))
 	} else if c.ExcludeSelf {
 		steps = append(steps, "exclude_self: the reference is not known to be one of the "+c.Origin.String())
 	}
