@@ -152,9 +152,8 @@ func (w *World) match(r *Request, isBody bool) Outcome {
 			break // the server returns the first error
 		}
 	}
-	needsMatcher := slices.ContainsFunc(probes, func(p probe) bool { return p.vector != nil })
-	for _, set := range sets {
-		if _, ok := w.owner(set.(map[string]any)["filters"]); !ok && needsMatcher {
+	for _, set := range sets { // also if no reference was found (docs/remotes.md)
+		if _, ok := w.owner(set.(map[string]any)["filters"]); !ok {
 			codes = append(codes, 31011)
 		}
 	}

@@ -138,7 +138,7 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	c := r.newContest(req.Forwarded)
 	defer c.release()
 	owners, err := ownersOf(c.owners, req)
-	if err != nil && len(subs) > 0 { // without a reference that was found, no matcher is needed
+	if err != nil {
 		return nil, err
 	}
 	narrowed, err := r.narrow(ctx, c.prefilters, subs)
