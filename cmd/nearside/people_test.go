@@ -118,7 +118,7 @@ func bestOfPersons(rows []ranked) (best []ranked) {
 	return best
 }
 
-// without returns the rows that are none of the references.
+// without returns the rows whose objects are not references.
 func without(rows []ranked, references ...picture) []ranked {
 	return slices.DeleteFunc(slices.Clone(rows), func(row ranked) bool {
 		return slices.ContainsFunc(references, func(p picture) bool { return p.id == row.id })

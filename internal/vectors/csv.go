@@ -28,7 +28,7 @@ type csvTable struct {
 }
 
 // NewCSV returns a Table of a .csv file, whose first line has the names of the columns.
-// Values are texts, and an empty text is no value. A vector is a JSON array, or numbers
+// Values are texts. An empty text means that the value is absent. A vector is a JSON array, or numbers
 // separated by spaces, commas or semicolons. A row may have at most rowMax bytes.
 func NewCSV(r io.Reader, rowMax int64) (Table, error) {
 	t := &csvTable{limit: &io.LimitedReader{R: r, N: rowMax}, rowMax: rowMax}

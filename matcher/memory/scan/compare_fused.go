@@ -143,7 +143,7 @@ func (w *scanner) takeMeans(s *slabView, f *fusion, m *member, blocks []uint32) 
 			switch value := w.fusedMemory.values[n][slot]; {
 			case s.Coarse == nil:
 				distances[n] = s.Version.FromSum(w.queries.Distance(f.first+n, value))
-			case s.mustCompare(i)>>(i&63)&1 == 1: // the kernel value is no bound for this row
+			case s.mustCompare(i)>>(i&63)&1 == 1: // the kernel value says nothing about this row
 				distances[n] = 0
 			default:
 				distances[n] = w.copies[f.first+n].AtLeast(s.Coarse.Step, value, e, norm)
@@ -278,7 +278,7 @@ func (l *floatLimit) atLeast(x float32, s *table.Slab, i int) float64 {
 	} else {
 		d = (float64(x)/(1+1e-10) - simd.UnderflowBound) / (1 + e)
 	}
-	if !(d > 0) || d > math.MaxFloat32 { // after an overflow or with NaN, there is no better bound
+	if !(d > 0) || d > math.MaxFloat32 { // overflow or NaN: 0 is the only bound
 		return 0
 	}
 	return d

@@ -15,8 +15,8 @@ type counter struct {
 	n     int // rows, or groups
 
 	// slots is a hash table of the values of groups, with linear probing. A slot has 32
-	// bits of the hash, of which one is set, and the number of a row with the value. So
-	// the memory does not depend on the length of values.
+	// bits of the hash and the number of a row with the value. The lowest of these bits is
+	// always set. The memory does not depend on the length of values.
 	slots []uint64
 	used  int // number of slots in use
 	seed  maphash.Seed

@@ -23,7 +23,7 @@ import (
 // and their best rows are those that sorting all rows and then grouping them would give,
 // and the value of the last best row is a bound.
 //
-// It is no bound for the other rows of the groups. A group may enter when its second row
+// It does not bound the other rows of the groups. A group may enter when its second row
 // has already been dropped. These rows are therefore found by a second scan, of the rows
 // of the groups of the answer only (groupRows).
 type groups struct {
