@@ -217,7 +217,7 @@ func TestBombs(t *testing.T) {
 		bombs[name] = append(bombs[name], strings.Repeat(part, 32)) // of many members or frames
 	}
 	// A frame with a window of 8 MiB whose blocks repeat one byte 128 KiB times each.
-	frame := "\x28\xb5\x2f\xfd\x00\x68" + strings.Repeat("\x02\x00\x10 ", 10_000)
+	frame := "\x28\xb5\x2f\xfd\x00\x68" + strings.Repeat("\x02\x00\x10 ", 2500)
 	bombs["zstd"] = append(bombs["zstd"], frame)
 	// Frames and members without content.
 	bombs["zstd"] = append(bombs["zstd"], strings.Repeat("\x28\xb5\x2f\xfd\x20\x00\x01\x00\x00", 50_000))
@@ -264,7 +264,7 @@ func TestBombs(t *testing.T) {
 	close(stop)
 	<-watched
 	t.Logf("%d MiB at most, %d MiB before", peak>>20, before>>20)
-	// The contents have more than 2 GiB in all.
+	// The contents of the imports have more than 800 MiB in all.
 	if limit := before + 400<<20; peak > limit {
 		t.Errorf("%d MiB of memory in use, want at most %d", peak>>20, limit>>20)
 	}
@@ -338,6 +338,28 @@ func TestSlowCompressedImports(t *testing.T) {
 			t.Fatalf("%s: the import has ended, but the room of its decoder was not given back", name)
 		}
 		release()
+	}
+}
+
+// TestBufferedImport sends an import whose first bytes arrive together with the head. It
+// checks that the client does not count as slow before the server has waited for it.
+func TestBufferedImport(t *testing.T) {
+	x := start(t)
+	for name, compress := range codings {
+		data := compress(face(1, descriptor(v4, 1, 2, 3, 4)))
+		releaseLines := x.server.HoldLines()
+		c := x.dial().write(fmt.Sprintf("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", name, len(data), data[:len(data)/2]))
+		for x.server.WaitingForLines() == 0 {
+			runtime.Gosched()
+		}
+		releaseWorkers := x.server.HoldWorkers()
+		releaseLines()
+		for x.server.AdmittedToLines() == 0 { // then it waits for a worker
+			runtime.Gosched()
+		}
+		x.server.EndSlowImports()
+		releaseWorkers()
+		c.write(data[len(data)/2:]).answer(name).status(200).part("accepted", "1")
 	}
 }
 

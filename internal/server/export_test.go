@@ -71,6 +71,53 @@ func (s *Server) SetPatience(d time.Duration) {
 	}
 }
 
+// HoldWorkers waits until all workers are idle, and occupies them until release is called.
+func (s *Server) HoldWorkers() (release func()) {
+	for range cap(s.workers) {
+		s.workers.enter()
+	}
+	return func() {
+		for range cap(s.workers) {
+			s.workers.leave()
+		}
+	}
+}
+
+// WaitingForLines returns how many imports wait for room for lines.
+func (s *Server) WaitingForLines() int {
+	b := s.limits.Load().unfinishedLines
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.waiting.Len()
+}
+
+// AdmittedToLines returns how many imports hold room for lines and do not wait for more.
+func (s *Server) AdmittedToLines() (n int) {
+	b := s.limits.Load().unfinishedLines
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for c := range b.holders {
+		if !c.waiting {
+			n++
+		}
+	}
+	return n
+}
+
+// EndSlowImports searches for slow clients of imports, and counts every client that the
+// server waits for as slow.
+func (s *Server) EndSlowImports() {
+	b := s.limits.Load().unfinishedLines
+	b.mu.Lock()
+	before := b.slowAfter
+	b.slowAfter, b.checked = 0, time.Time{}
+	b.mu.Unlock()
+	b.notifySlow()
+	b.mu.Lock()
+	b.slowAfter = before
+	b.mu.Unlock()
+}
+
 // Holders returns how many requests hold room for bodies, lines of imports, heads and
 // answers.
 func (s *Server) Holders() (bodies, lines, heads, answers int) {

@@ -58,6 +58,7 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	defer commits.close()
 	d.texts, d.lines = texts, room
 	x.bodyRoom = x.limits.unfinishedLines.newClaim(x.conn.endReading)
+	x.bodyRoom.pause() // until the first wait; the beginning of the body may have arrived
 	lines := &lineReader{origin: o, lineBytesMax: int(x.limits.LineBytes), texts: texts, lines: room}
 	closeInput := x.readLinesFrom(lines)
 	defer closeInput()
