@@ -405,6 +405,397 @@ sum:
 done:
 	RET
 
+// func scanFarU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2, MMX+
+TEXT ·scanFarU8AVX2(SB), NOSPLIT, $0-128
+	MOVQ  query_base+0(FP), AX
+	MOVQ  query_len+8(FP), CX
+	MOVQ  blocks_base+24(FP), DX
+	MOVQ  consts_base+48(FP), BX
+	MOVQ  values_base+80(FP), SI
+	MOVQ  masks_base+104(FP), DI
+	MOVQ  masks_len+112(FP), R8
+	TESTQ R8, R8
+	JZ    done
+	MOVQ  CX, R9
+	ANDQ  $-8, R9
+
+block:
+	XORQ  R10, R10
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+turn:
+	CMPQ         R10, R9
+	JAE          line
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (DX), Y9, Y8
+	VPAND        32(DX), Y9, Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      (DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	PREFETCHT1   4096(DX)
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        64(DX), Y9, Y8
+	VPAND        96(DX), Y9, Y9
+	VPBROADCASTD 8(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y3, Y3
+	VMOVDQU      64(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      96(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 12(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y3, Y3
+	PREFETCHT1   4160(DX)
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        128(DX), Y9, Y8
+	VPAND        160(DX), Y9, Y9
+	VPBROADCASTD 16(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      128(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      160(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 20(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	PREFETCHT1   4224(DX)
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        192(DX), Y9, Y8
+	VPAND        224(DX), Y9, Y9
+	VPBROADCASTD 24(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      192(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      224(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 28(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	PREFETCHT1   4288(DX)
+	ADDQ         $+256, DX
+	ADDQ         $+8, R10
+	JMP          turn
+
+line:
+	CMPQ         R10, CX
+	JAE          sum
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (DX), Y9, Y8
+	VPAND        32(DX), Y9, Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      (DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	PREFETCHT1   4096(DX)
+	ADDQ         $+64, DX
+	ADDQ         $+2, R10
+	JMP          line
+
+sum:
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VBROADCASTSS limit+72(FP), Y2
+	VMOVDQU      (BX), Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y3, Y0
+	VPCMPGTD     Y2, Y0, Y3
+	VMOVDQU      Y0, (SI)
+	VMOVMSKPS    Y3, R10
+	VMOVDQU      32(BX), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y2, Y1, Y0
+	VMOVDQU      Y1, 32(SI)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (DI)
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
+// func scanFarU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2, AVXVNNI, MMX+
+TEXT ·scanFarU8AVXVNNI(SB), NOSPLIT, $0-128
+	MOVQ  query_base+0(FP), AX
+	MOVQ  query_len+8(FP), CX
+	MOVQ  blocks_base+24(FP), DX
+	MOVQ  consts_base+48(FP), BX
+	MOVQ  values_base+80(FP), SI
+	MOVQ  masks_base+104(FP), DI
+	MOVQ  masks_len+112(FP), R8
+	TESTQ R8, R8
+	JZ    done
+	MOVQ  CX, R9
+	ANDQ  $-4, R9
+
+block:
+	XORQ  R10, R10
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+turn:
+	CMPQ         R10, R9
+	JAE          line
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VEX VPDPBUSD Y10, Y9, Y1
+	LONG         $0x5035c2c4
+	BYTE         $0xca
+	PREFETCHT1   4096(DX)
+	VMOVDQU      64(DX), Y8
+	VMOVDQU      96(DX), Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y2
+	LONG $0x503dc2c4
+	BYTE $0xd2
+
+	// VEX VPDPBUSD Y10, Y9, Y3
+	LONG         $0x5035c2c4
+	BYTE         $0xda
+	PREFETCHT1   4160(DX)
+	VMOVDQU      128(DX), Y8
+	VMOVDQU      160(DX), Y9
+	VPBROADCASTD 8(AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y4
+	LONG $0x503dc2c4
+	BYTE $0xe2
+
+	// VEX VPDPBUSD Y10, Y9, Y5
+	LONG         $0x5035c2c4
+	BYTE         $0xea
+	PREFETCHT1   4224(DX)
+	VMOVDQU      192(DX), Y8
+	VMOVDQU      224(DX), Y9
+	VPBROADCASTD 12(AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y6
+	LONG $0x503dc2c4
+	BYTE $0xf2
+
+	// VEX VPDPBUSD Y10, Y9, Y7
+	LONG       $0x5035c2c4
+	BYTE       $0xfa
+	PREFETCHT1 4288(DX)
+	ADDQ       $+256, DX
+	ADDQ       $+4, R10
+	JMP        turn
+
+line:
+	CMPQ         R10, CX
+	JAE          sum
+	VMOVDQU      (DX), Y8
+	VMOVDQU      32(DX), Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+
+	// VEX VPDPBUSD Y10, Y8, Y0
+	LONG $0x503dc2c4
+	BYTE $0xc2
+
+	// VEX VPDPBUSD Y10, Y9, Y1
+	LONG       $0x5035c2c4
+	BYTE       $0xca
+	PREFETCHT1 4096(DX)
+	ADDQ       $+64, DX
+	ADDQ       $+1, R10
+	JMP        line
+
+sum:
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VBROADCASTSS limit+72(FP), Y2
+	VMOVDQU      (BX), Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y3, Y0
+	VPCMPGTD     Y2, Y0, Y3
+	VMOVDQU      Y0, (SI)
+	VMOVMSKPS    Y3, R10
+	VMOVDQU      32(BX), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y2, Y1, Y0
+	VMOVDQU      Y1, 32(SI)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (DI)
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
+// func scanFarU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX512F, AVX512VNNI, MMX+
+TEXT ·scanFarU8VNNI(SB), NOSPLIT, $0-128
+	MOVQ         query_base+0(FP), AX
+	MOVQ         query_len+8(FP), CX
+	MOVQ         blocks_base+24(FP), DX
+	MOVQ         consts_base+48(FP), BX
+	MOVQ         values_base+80(FP), SI
+	MOVQ         masks_base+104(FP), DI
+	MOVQ         masks_len+112(FP), R8
+	VBROADCASTSS limit+72(FP), Z0
+	TESTQ        R8, R8
+	JZ           done
+	MOVQ         CX, R9
+	ANDQ         $-8, R9
+
+block:
+	XORQ   R10, R10
+	VPXORQ Z1, Z1, Z1
+	VPXORQ Z2, Z2, Z2
+	VPXORQ Z3, Z3, Z3
+	VPXORQ Z4, Z4, Z4
+	VPXORQ Z5, Z5, Z5
+	VPXORQ Z6, Z6, Z6
+	VPXORQ Z7, Z7, Z7
+	VPXORQ Z8, Z8, Z8
+
+turn:
+	CMPQ          R10, R9
+	JAE           line
+	VMOVDQU64     (DX), Z9
+	VPDPBUSD.BCST (AX)(R10*4), Z9, Z1
+	PREFETCHT1    4096(DX)
+	VMOVDQU64     64(DX), Z9
+	VPDPBUSD.BCST 4(AX)(R10*4), Z9, Z2
+	PREFETCHT1    4160(DX)
+	VMOVDQU64     128(DX), Z9
+	VPDPBUSD.BCST 8(AX)(R10*4), Z9, Z3
+	PREFETCHT1    4224(DX)
+	VMOVDQU64     192(DX), Z9
+	VPDPBUSD.BCST 12(AX)(R10*4), Z9, Z4
+	PREFETCHT1    4288(DX)
+	VMOVDQU64     256(DX), Z9
+	VPDPBUSD.BCST 16(AX)(R10*4), Z9, Z5
+	PREFETCHT1    4352(DX)
+	VMOVDQU64     320(DX), Z9
+	VPDPBUSD.BCST 20(AX)(R10*4), Z9, Z6
+	PREFETCHT1    4416(DX)
+	VMOVDQU64     384(DX), Z9
+	VPDPBUSD.BCST 24(AX)(R10*4), Z9, Z7
+	PREFETCHT1    4480(DX)
+	VMOVDQU64     448(DX), Z9
+	VPDPBUSD.BCST 28(AX)(R10*4), Z9, Z8
+	PREFETCHT1    4544(DX)
+	ADDQ          $+512, DX
+	ADDQ          $+8, R10
+	JMP           turn
+
+line:
+	CMPQ          R10, CX
+	JAE           sum
+	VMOVDQU64     (DX), Z9
+	VPDPBUSD.BCST (AX)(R10*4), Z9, Z1
+	PREFETCHT1    4096(DX)
+	ADDQ          $+64, DX
+	ADDQ          $+1, R10
+	JMP           line
+
+sum:
+	VPADDD    Z5, Z1, Z1
+	VPADDD    Z6, Z2, Z2
+	VPADDD    Z7, Z3, Z3
+	VPADDD    Z8, Z4, Z4
+	VPADDD    Z3, Z1, Z1
+	VPADDD    Z4, Z2, Z2
+	VPADDD    Z2, Z1, Z1
+	VMOVDQU32 (BX), Z9
+	VPADDD    Z1, Z1, Z1
+	VPSUBD    Z1, Z9, Z1
+	VPCMPD    $0x06, Z0, Z1, K1
+	VMOVDQU32 Z1, (SI)
+	KNOTW     K1, K1
+	KMOVW     K1, (DI)
+	ADDQ      $+64, BX
+	ADDQ      $+64, SI
+	ADDQ      $+2, DI
+	DECQ      R8
+	JNZ       block
+	VZEROUPPER
+
+done:
+	RET
+
 // func listU8AVX2(query []uint32, blocks []byte, consts []int32, list []uint32, limit int32, values []int32, masks []uint16)
 // Requires: AVX, AVX2, MMX+
 TEXT ·listU8AVX2(SB), NOSPLIT, $0-152

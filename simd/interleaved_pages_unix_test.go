@@ -64,7 +64,9 @@ func checkFencedU8(t *testing.T, k *Kernel, f *fences, q QueriesU8, count, block
 	singles := q
 	singles.packed = singles.packed[:count*q.lines*q.words]
 	movePacked(&singles, f.packed, side)
-	k.ScanU8(&singles, count-1, data, consts, 0, out, masks)
+	for _, form := range scanForms(k) {
+		form.ScanU8(&singles, count-1, data, consts, 0, out, masks)
+	}
 	checkFencedList(t, k, f, singles, count-1, data, consts, out, side)
 	movePacked(&q, f.packed, side)
 	var tile TileU8

@@ -22,6 +22,24 @@ func scanU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, v
 //go:noescape
 func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
+// scanFarU8AVX2 compares one query with the rows of consecutive blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func scanFarU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+
+// scanFarU8AVXVNNI compares one query with the rows of consecutive blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func scanFarU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+
+// scanFarU8VNNI compares one query with the rows of consecutive blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func scanFarU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+
 // listU8AVX2 compares one query with the blocks list[:len(masks)].
 // len(masks) is a multiple of four. It prefetches the blocks that follow in the list.
 // The caller has checked the sizes.

@@ -86,14 +86,17 @@ func checkScanU8(t *testing.T, k *Kernel, r *rand.Rand, s *rowsU8, q *QueriesU8,
 		want[row] = s.value(query, row)
 	}
 	limit := limitOf(r, append(want, 0))
-	k.ScanU8(q, i, s.blocks, s.consts, limit, values[1:len(s.rows)+1], masks[1:count+1])
-	if values[0] != 77 || values[len(s.rows)+1] != 77 || masks[0] != 77 || masks[count+1] != 77 {
-		t.Fatalf("%d dimensions: wrote outside", s.dims)
-	}
-	for row, w := range want {
-		hit := masks[1+row/BlockRows]>>(row%BlockRows)&1 == 1
-		if got := values[1+row]; got != w || hit != (w <= limit) {
-			t.Fatalf("%d dimensions, query %d, row %d: %d, hit %v, want %d, limit %d", s.dims, i, row, got, hit, w, limit)
+	for form, k := range scanForms(k) {
+		k.ScanU8(q, i, s.blocks, s.consts, limit, values[1:len(s.rows)+1], masks[1:count+1])
+		if values[0] != 77 || values[len(s.rows)+1] != 77 || masks[0] != 77 || masks[count+1] != 77 {
+			t.Fatalf("%d dimensions, form %d: wrote outside", s.dims, form)
+		}
+		for row, w := range want {
+			hit := masks[1+row/BlockRows]>>(row%BlockRows)&1 == 1
+			if got := values[1+row]; got != w || hit != (w <= limit) {
+				t.Fatalf("%d dimensions, form %d, query %d, row %d: %d, hit %v, want %d, limit %d", s.dims, form, i, row, got, hit, w, limit)
+			}
+			values[1+row] = 77
 		}
 	}
 }

@@ -19,7 +19,7 @@ func nativeKernels() []*Kernel {
 			dotF32:       dotF32Vek,
 			wordsU8:      2,
 			packU8:       packPairs,
-			scanU8:       scanU8AVX2,
+			scanU8:       scansAVX2.fastest(),
 			listU8:       listU8AVX2,
 			listShare:    0.8,
 			tileU8:       tileFuncs{2: tileU8x2AVX2, 4: tileU8x4AVX2, 6: tileU8x6AVX2},
@@ -39,7 +39,7 @@ func nativeKernels() []*Kernel {
 			dotF32:       dotF32Vek,
 			wordsU8:      1,
 			packU8:       packBytes,
-			scanU8:       scanU8AVXVNNI,
+			scanU8:       scansAVXVNNI.fastest(),
 			listU8:       listU8AVXVNNI,
 			listShare:    0.8,
 			tileU8:       tileFuncs{2: tileU8x2AVXVNNI, 4: tileU8x4AVXVNNI, 6: tileU8x6AVXVNNI},
@@ -59,6 +59,23 @@ var (
 	oneOfAVX2  = oneOfFuncs{4: oneOf32AVX2, 8: oneOf64AVX2}
 )
 
+// scans are the two forms of a scan: near prefetches a few lines ahead, far a page ahead.
+type scans struct{ near, far scanFunc }
+
+var (
+	scansAVX2    = scans{scanU8AVX2, scanFarU8AVX2}
+	scansAVXVNNI = scans{scanU8AVXVNNI, scanFarU8AVXVNNI}
+	scansVNNI    = scans{scanU8VNNI, scanFarU8VNNI}
+)
+
+// fastest returns the form that was measured to be the faster one on CPUs of this vendor.
+func (s scans) fastest() scanFunc {
+	if cpuid.CPU.VendorID == cpuid.Intel {
+		return s.far
+	}
+	return s.near
+}
+
 func avx512() *Kernel {
 	return &Kernel{
 		name:         "avx512-vnni",
@@ -70,7 +87,7 @@ func avx512() *Kernel {
 		dotF32:       dotF32AVX512,
 		wordsU8:      1,
 		packU8:       packBytes,
-		scanU8:       scanU8VNNI,
+		scanU8:       scansVNNI.fastest(),
 		listU8:       listU8VNNI,
 		listShare:    0.8,
 		spreadU8:     spreadFuncs{2: tileU8x2VNNI, 4: tileU8x4VNNI, 6: tileU8x6VNNI},

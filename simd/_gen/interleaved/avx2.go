@@ -127,7 +127,7 @@ func finishBlock(acc sums, consts reg.Register, limit reg.VecVirtual, values, ma
 const scanTurn256 = 4
 
 // scan256 generates a scan.
-func scan256(name string, form form256) {
+func scan256(name string, form form256, ahead lookahead) {
 	textScan(name)
 	query, end := base("query"), Load(Param("query").Len(), GP64())
 	rows, consts, values, masks := base("blocks"), base("consts"), base("values"), base("masks")
@@ -143,7 +143,7 @@ func scan256(name string, form form256) {
 	j := GP64() // number of the query's word
 	XORQ(j, j)
 	clearSums(acc)
-	lineLoops(rows, j, turns, end, scanTurn256, func(i int) {
+	lineLoops(ahead, rows, j, turns, end, scanTurn256, func(i int) {
 		form.line(func(_, word int) Mem {
 			return Mem{Base: query, Index: j, Scale: 4, Disp: 4 * (i*form.words + word)}
 		}, func(half int) Mem {

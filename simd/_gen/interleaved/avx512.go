@@ -25,7 +25,7 @@ func finish512(acc reg.VecVirtual, consts Mem, limit reg.VecVirtual, miss reg.Op
 const scanTurn512 = 8
 
 // scan512 generates a scan.
-func scan512(name string) {
+func scan512(name string, ahead lookahead) {
 	textScan(name)
 	query, end := base("query"), Load(Param("query").Len(), GP64())
 	rows, consts, values, masks := base("blocks"), base("consts"), base("values"), base("masks")
@@ -48,7 +48,7 @@ func scan512(name string) {
 	for _, a := range acc {
 		VPXORQ(a, a, a)
 	}
-	lineLoops(rows, j, turns, end, scanTurn512, func(i int) {
+	lineLoops(ahead, rows, j, turns, end, scanTurn512, func(i int) {
 		r := ZMM()
 		VMOVDQU64(Mem{Base: rows, Disp: i * line}, r)
 		VPDPBUSD_BCST(Mem{Base: query, Index: j, Scale: 4, Disp: 4 * i}, r, acc[i])
