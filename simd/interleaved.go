@@ -101,6 +101,12 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 		hits.part.Reset() // hits must not refer to blocks that may be unmapped
 	}
 	hits.trimMasks(count, t.count)
+	hits.all = false
+	if count <= NarrowMax {
+		for _, mask := range hits.Masks[:count] {
+			hits.all = hits.all || mask != 0
+		}
+	}
 }
 
 // GroupU8 returns the number of queries of a full group. TileU8 is fastest for full

@@ -89,7 +89,7 @@ func (h *HitsU8) nextPart(g, groups int, next *TileU8) *[TileBlocks][]byte {
 // HitsU8 holds the results of TileU8. The first index is the query's position in
 // its group.
 type HitsU8 struct {
-	// Values are the values of the rows, block after block. Only those of hits have a
+	// Values are the values of the rows, block after block. Known tells which of them have a
 	// meaning.
 	Values [GroupMax][TileRows]int32
 	sums   [laneMax][TileRows]int32 // working memory of a wide tile
@@ -98,9 +98,14 @@ type HitsU8 struct {
 	// after that of the group's last query have no meaning.
 	Masks [GroupMax]uint64
 
+	all       bool      // the values of all queries of the group have a meaning
 	blockMask [1]uint16 // the mask of one block, for a tile that runs as scans
 	part      TileU8    // the blocks that nextPart returns; empty between calls of TileU8
 }
+
+// Known reports whether the values of a query have a meaning. This is so if the query has a
+// hit. In a group of at most NarrowMax queries, it is also so if another query has one.
+func (h *HitsU8) Known(query int) bool { return h.all || h.Masks[query] != 0 }
 
 // trimMasks clears the mask bits of missing blocks.
 func (h *HitsU8) trimMasks(queries, blocks int) {

@@ -75,6 +75,53 @@ func testTogether(t *testing.T, custom matcher.Version, seed uint64) {
 	})
 }
 
+// TestTogetherRandomRows compares means with the oracle over several zones of random rows, so
+// that most tiles have a row within the limit of a part.
+func TestTogetherRandomRows(t *testing.T) {
+	const n = 2500
+	for i, custom := range togetherVersions {
+		if testkit.RaceEnabled && i%3 > 0 {
+			continue
+		}
+		custom.Number = 1
+		if custom.Encoding == matcher.Float32 {
+			custom.Scale = 0
+		}
+		t.Run(fmt.Sprintf("%v_%v_%v_%d_%v", custom.Encoding, custom.Metric, custom.Exact, custom.Length, custom.Similarity.Steepness), func(t *testing.T) {
+			p := newPair(t, Options{}, custom)
+			v := p.options.Registry.Version(1)
+			rng := rand.New(rand.NewPCG(uint64(i), 32))
+			var changes []store.Change
+			for i := range n {
+				c := memorytest.Put(matcher.ID{byte(rng.Uint32()), byte(i >> 8), byte(i)}, 1, randomDescriptor(rng, v))
+				c.Object.Age = matcher.SmallOf(uint8(i % 100))
+				changes = append(changes, c)
+			}
+			p.commit(t, changes...)
+			var subs []matcher.SubRequest
+			for _, parts := range []int{2, 7} {
+				ref := &matcher.Reference{Type: matcher.RefTogether, Fuse: matcher.FuseMean, Descriptor: matcher.Descriptor{Version: 1}}
+				for range parts {
+					ref.Parts = append(ref.Parts, matcher.Reference{Type: matcher.RefRaw, Descriptor: matcher.Descriptor{Version: 1, Data: randomDescriptor(rng, v)}})
+				}
+				for _, c := range []*matcher.Candidates{
+					{Limit: 7}, {Limit: 300}, {Limit: 5, Threshold: 1e-5},
+					{Limit: 7, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(97))}))},
+					{Limit: 7, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(30))}))},
+					{Limit: 9, Order: matcher.ByTimeDesc},
+				} {
+					subs = append(subs, matcher.SubRequest{Reference: ref, Candidates: c, Version: v})
+				}
+			}
+			want := p.Expect(subs)
+			eachEngine(t, p.Memory, func(t *testing.T) {
+				p.check(t, subs, want)
+				p.check(t, subs[:1], want[:1])
+			})
+		})
+	}
+}
+
 // picture returns a descriptor near that of a person, equal to it, or anywhere.
 func picture(rng *rand.Rand, v *matcher.Version, people [][]byte) []byte {
 	if rng.IntN(3) == 0 {

@@ -206,6 +206,7 @@ func (w *scanner) scanTiles(s *slabView, lo int) {
 		for g := range groups {
 			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.next)
 			first, count := w.queries.Group(g)
+			w.keepValues(first, count)
 			for q, mask := range w.hits.Masks[:count] {
 				if mask |= always; mask != 0 && w.takeRows(s, first+q, at, mask, w.hits.Values[q][:]) {
 					w.limits[g][q] = w.limit(s, first+q, at)

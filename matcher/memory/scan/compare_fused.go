@@ -17,6 +17,7 @@ type fusion struct {
 	first   int   // the member that is the first part
 	rows    []Hit // rows of the tile within the limit of a part, once for each such part
 	pending []Hit // hits that are not offered yet
+	parts   partValues
 }
 
 // fusedMemory is memory for comparing rows with all parts of a fused search.
@@ -25,7 +26,8 @@ type fusedMemory struct {
 	distances [matcher.PartsMax]float64
 	limits    [matcher.PartsMax]floatLimit
 	floats    [matcher.PartsMax * pieceRows]float32
-	values    [matcher.PartsMax][simd.TileRows]int32 // kernel values of a tile
+	lines     [matcher.PartsMax]line
+	row       []byte
 }
 
 // addFusion adds the fused search whose first part is the next member.
@@ -38,6 +40,8 @@ func (w *scanner) addFusion(whole *Search) {
 	}
 	f := &w.fusions[n]
 	f.whole, f.first, f.rows, f.pending = whole, len(w.members), f.rows[:0], f.pending[:0]
+	parts := len(whole.fused.parts)
+	f.parts.values = slices.Grow(f.parts.values[:0], parts)[:parts]
 }
 
 // forgetFusions drops the pointers that would keep a snapshot in memory.
@@ -77,12 +81,14 @@ func (w *scanner) takeFused(s *slabView, blocks []uint32) {
 		if len(f.rows) == 0 {
 			continue
 		}
-		slices.SortFunc(f.rows, func(a, b Hit) int { return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.value, b.value)) })
-		f.rows = slices.CompactFunc(f.rows, func(a, b Hit) bool { return a.Row == b.Row })
 		m := member{search: f.whole, strip: w.members[f.first].strip}
 		changed := false
+		means := f.whole.isMean() && f.whole.order == matcher.BySimilarity
+		if !means {
+			f.sortRows()
+		}
 		switch {
-		case f.whole.isMean() && f.whole.order == matcher.BySimilarity:
+		case means:
 			w.takeMeans(s, f, &m, blocks)
 			changed = s.Coarse != nil
 		case s.Coarse != nil:
@@ -108,6 +114,12 @@ func (w *scanner) takeFused(s *slabView, blocks []uint32) {
 	}
 }
 
+// sortRows sorts the collected rows and leaves each row once, with its smallest value.
+func (f *fusion) sortRows() {
+	slices.SortFunc(f.rows, func(a, b Hit) int { return cmp.Or(cmp.Compare(a.Row, b.Row), cmp.Compare(a.value, b.value)) })
+	f.rows = slices.CompactFunc(f.rows, func(a, b Hit) bool { return a.Row == b.Row })
+}
+
 // limitParts sets the limits of the parts of f again.
 func (w *scanner) limitParts(s *slabView, f *fusion, at int) {
 	width := w.kernel.GroupU8()
@@ -122,65 +134,6 @@ func (w *scanner) offerFused() {
 		if f := &w.fusions[i]; len(f.pending) > 0 {
 			f.whole.offer(f.pending)
 			f.pending = f.pending[:0]
-		}
-	}
-}
-
-// takeMeans compares the collected rows of w.tile with all parts of a mean. Most rows within
-// the limit of one part are far from the others. So the kernel first computes the values of
-// all parts for the tile, and exact similarities follow only for rows that may be hits.
-func (w *scanner) takeMeans(s *slabView, f *fusion, m *member, blocks []uint32) {
-	w.computeParts(f)
-	var e, norm float64
-	if s.Coarse != nil {
-		e, norm = s.Coarse.Bounds(int(blocks[0])/table.ZoneBlocks, s.rows, s.Version.Length)
-	}
-	p, distances := f.whole, w.fusedMemory.distances[:len(f.whole.fused.parts)]
-	for _, h := range f.rows {
-		i := int(h.Row - m.strip.base)
-		slot := slices.Index(blocks, uint32(i/simd.BlockRows))*simd.BlockRows + i%simd.BlockRows
-		for n := range distances {
-			switch value := w.fusedMemory.values[n][slot]; {
-			case s.Coarse == nil:
-				distances[n] = s.Version.FromSum(w.queries.Distance(f.first+n, value))
-			case s.mustCompare(i)>>(i&63)&1 == 1: // the kernel value says nothing about this row
-				distances[n] = 0
-			default:
-				distances[n] = w.copies[f.first+n].AtLeast(s.Coarse.Step, value, e, norm)
-			}
-		}
-		if !p.fused.mayPass(distances, p.within()) {
-			continue
-		}
-		if s.Coarse != nil {
-			w.compareFusedRun(s.Version, m, i, 1, 1)
-			continue
-		}
-		distance, sim := matcher.FuseMean.Fused(distances, p.fused.similarity)
-		if key := p.fused.key(sim, distance); key <= p.within() {
-			f.pending = append(f.pending, Hit{key, h.Row})
-		}
-	}
-}
-
-// computeParts sets w.fusedMemory.values to the kernel values of the parts of f for w.tile.
-func (w *scanner) computeParts(f *fusion) {
-	end := f.first + len(f.whole.fused.parts)
-	for g := range w.queries.Groups() {
-		first, count := w.queries.Group(g)
-		if first >= end || first+count <= f.first {
-			continue
-		}
-		var limits [simd.GroupMax]int32 // the kernel only returns values within them
-		for q := range limits {
-			limits[q] = math.MinInt32
-			if q < count && first+q >= f.first && first+q < end {
-				limits[q] = math.MaxInt32
-			}
-		}
-		w.kernel.TileU8(&w.queries, g, w.tile, &limits, w.hits, nil)
-		for q := max(first, f.first); q < min(first+count, end); q++ {
-			w.fusedMemory.values[q-f.first] = w.hits.Values[q-first]
 		}
 	}
 }

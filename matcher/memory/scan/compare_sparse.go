@@ -78,6 +78,7 @@ func (w *scanner) tileList(s *slabView) {
 		for g := range w.queries.Groups() {
 			w.kernel.TileU8(&w.queries, g, w.tile, &w.limits[g], w.hits, w.next)
 			first, count := w.queries.Group(g)
+			w.keepValues(first, count)
 			for q := range count {
 				for i, b := range w.list[lo:hi] {
 					w.takeBlock(s, first+q, int(b), w.hits.Masks[q]>>(i*simd.BlockRows)&0xffff, w.hits.Values[q][i*simd.BlockRows:])

@@ -3,6 +3,7 @@ package scan
 import (
 	"math"
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"nearside/matcher"
@@ -34,6 +35,9 @@ type fused struct {
 	expMidpoint, zero float64
 	keyBase           uint64
 	limit             atomic.Pointer[partLimit]
+	boundRows         atomic.Int64 // rows that were compared without bounds
+	boundsOnce        sync.Once    // sets bounds
+	bounds            similarityBounds
 
 	// Search.mu guards these fields until the job is done.
 	row       []byte             // memory for a row

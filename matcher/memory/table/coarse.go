@@ -155,12 +155,19 @@ func (q *CoarseQuery) Limit(step, distance, e, norm float64) int32 {
 // AtLeast returns a lower bound of the distance of a row whose kernel value is value. It is
 // the inverse of Limit, and holds for the same rows.
 func (q *CoarseQuery) AtLeast(step float64, value int32, e, norm float64) float64 {
-	bound := (float64(value) + 256*float64(q.sum) - 1) * (step * step)
-	bound += q.norm*q.norm - 2*q.norm*e - 2*q.error*(norm+e) - 8*slack*(q.norm*q.norm+norm*norm)
-	if distance := bound / (1 + 8*slack); distance > 0 { // false for NaN
+	factor, offset := q.Line(step, e, norm)
+	if distance := float64(value)*factor + offset; distance > 0 { // false for NaN
 		return distance
 	}
 	return 0
+}
+
+// Line returns AtLeast as a straight line: value*factor + offset. It can be negative.
+func (q *CoarseQuery) Line(step, e, norm float64) (factor, offset float64) {
+	offset = (256*float64(q.sum) - 1) * (step * step)
+	offset += q.norm*q.norm - 2*q.norm*e - 2*q.error*(norm+e) - 8*slack*(q.norm*q.norm+norm*norm)
+	const stretch = 1 + 8*slack
+	return step * step / stretch, offset / stretch
 }
 
 func clampInt32(x float64) int32 { return int32(max(math.MinInt32, min(math.MaxInt32, x))) }
