@@ -60,6 +60,12 @@ func duration(lo, hi time.Duration) kind[time.Duration] {
 	}}
 }
 
+// ParseDuration parses a duration as in the configuration: 0, or numbers with the units d, h,
+// m, s and ms.
+func ParseDuration(text string) (time.Duration, error) {
+	return duration(0, 100*365*day).parse(text)
+}
+
 func parseDuration(raw any) (time.Duration, bool) {
 	s, isText := raw.(string)
 	if !isText {
