@@ -80,7 +80,7 @@ func NewKey() string {
 
 var (
 	keyForm  = regexp.MustCompile(`^ns_[0-9A-Za-z]{32}$`)
-	keyFound = regexp.MustCompile(`\bns_[0-9A-Za-z]{32}\b|\beyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*`)
+	keyFound = regexp.MustCompile(`ns_[0-9A-Za-z]{32}|\beyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]*`)
 )
 
 // IsKey reports whether text has the form of a key.

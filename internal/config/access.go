@@ -60,8 +60,14 @@ func (a *Access) expired(now time.Time) (warnings []string) {
 	return warnings
 }
 
-// keyName is the kind of the name of a key. Logs and plugins get it.
-var keyName = matcherName
+// keyName is the kind of the name of a key. Logs and plugins get it, so it must not be the
+// key itself.
+var keyName = text(func(s string) error {
+	if access.HasCredential(s) {
+		return errors.New("must be a name, got a key")
+	}
+	return checkMatcherName(s)
+})
 
 // keyHash is the kind of the SHA-256 of a key, in hexadecimal digits. Its faults do not
 // show the value, because it may be the key itself.

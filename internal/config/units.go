@@ -124,13 +124,15 @@ var address = text(func(s string) error {
 })
 
 // matcherName is the kind of the name of a remote. Plans, metrics and errors show it.
-var matcherName = text(func(s string) error {
+var matcherName = text(checkMatcherName)
+
+func checkMatcherName(s string) error {
 	const bytesMax = 64
 	if !nameForm.MatchString(s) || len(s) > bytesMax {
 		return fmt.Errorf("must be 1 to %d letters, digits, dots, dashes and underscores, got %s", bytesMax, quote(s))
 	}
 	return nil
-})
+}
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
