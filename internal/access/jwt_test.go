@@ -123,7 +123,7 @@ func checker(t *testing.T, p *Policy) func(token, want string) *Caller {
 			t.Errorf("%+v, %v, want %q", c, err, want)
 		}
 		if err != nil {
-			for _, part := range strings.Split(token, ".") {
+			for part := range strings.SplitSeq(token, ".") {
 				if len(part) > 8 && strings.Contains(err.Error(), part) {
 					t.Errorf("the error has a part of the token: %v", err)
 				}
@@ -138,7 +138,9 @@ func TestAlgorithms(t *testing.T) {
 	i, stranger := newIssuer(), newIssuer()
 	publics := pemOf(&i.rsa.PublicKey) + pemOf(&i.ec.PublicKey) + pemOf(i.ed.Public())
 	check := checker(t, accept(t, JWT{PublicKeyFile: write(t, publics)}))
-	signed := func(alg string, key any) string { return sign(map[string]any{"alg": alg, "typ": "JWT"}, claims(nil), key) }
+	signed := func(alg string, key any) string {
+		return sign(map[string]any{"alg": alg, "typ": "JWT"}, claims(nil), key)
+	}
 	check(signed("RS256", i.rsa), "")
 	check(signed("ES256", i.ec), "")
 	check(signed("EdDSA", i.ed), "")
@@ -223,8 +225,17 @@ func TestClaims(t *testing.T) {
 		roles any
 		want  Role
 	}{
-		{nil, NoRole}, {[]string{}, NoRole}, {"", NoRole}, {7, NoRole}, {true, NoRole}, {map[string]any{"admin": true}, NoRole}, {[]any{1, nil}, NoRole}, {"Admin", NoRole},
-		{"openid match", Match}, {[]string{"x", "write", "match"}, Write}, {"admin", Admin},
+		{nil, NoRole},
+		{[]string{}, NoRole},
+		{"", NoRole},
+		{7, NoRole},
+		{true, NoRole},
+		{map[string]any{"admin": true}, NoRole},
+		{[]any{1, nil}, NoRole},
+		{"Admin", NoRole},
+		{"openid match", Match},
+		{[]string{"x", "write", "match"}, Write},
+		{"admin", Admin},
 	} {
 		if c := check(map[string]any{"roles": x.roles}, ""); c.Role != x.want {
 			t.Errorf("%v: %s, want %s", x.roles, c.Role, x.want)

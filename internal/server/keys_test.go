@@ -237,7 +237,7 @@ func TestRotation(t *testing.T) {
 				default:
 				}
 				mu.RLock() // a client uses one key for the whole request
-				request := testkit.Must(http.NewRequest("GET", "http://"+x.address+"/1/lists", nil))
+				request := testkit.Must(http.NewRequest(http.MethodGet, "http://"+x.address+"/1/lists", nil))
 				request.Header.Set("X-Api-Key", current)
 				response, err := x.client.Do(request)
 				mu.RUnlock()
@@ -264,7 +264,9 @@ func TestRotation(t *testing.T) {
 		old := use()
 		next := r.add(access.Key{Name: "key-" + strconv.Itoa(n+1), Roles: []access.Role{access.Read}, Concurrent: 1000})
 		reload(r.Keys)
-		x.until(func() bool { return x.call("GET", "/1/lists", "", "X-Api-Key", next).response.StatusCode == http.StatusOK })
+		x.until(func() bool {
+			return x.call("GET", "/1/lists", "", "X-Api-Key", next).response.StatusCode == http.StatusOK
+		})
 		mu.Lock() // waits for the requests with the old key
 		current = next
 		mu.Unlock()

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 
@@ -287,7 +288,7 @@ func TestListsOfDeletes(t *testing.T) {
 func TestListsHideOthers(t *testing.T) {
 	x := startBoundLists(t, func(s *settings) { s.memory = 6000 })
 	for n := 100; ; n++ {
-		if x.call("POST", "/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))).response.StatusCode == 507 {
+		if x.call("POST", "/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))).response.StatusCode == http.StatusInsufficientStorage {
 			break
 		}
 	}

@@ -73,8 +73,13 @@ func TestRoles(t *testing.T) {
 		role         access.Role
 		open         string
 	}{
-		{"GET", "/new", access.Admin, ""}, {"HEAD", "/new", access.Admin, ""}, {"HEAD", "/1/faces", access.Read, ""}, {"HEAD", "/livez", access.Match, "livez"},
-		{"HEAD", "/docs", access.NoRole, alwaysOpen}, {"HEAD", pluginRoutes, access.Admin, ""}, {"POST", "/livez", access.Admin, ""},
+		{"GET", "/new", access.Admin, ""},
+		{"HEAD", "/new", access.Admin, ""},
+		{"HEAD", "/1/faces", access.Read, ""},
+		{"HEAD", "/livez", access.Match, "livez"},
+		{"HEAD", "/docs", access.NoRole, alwaysOpen},
+		{"HEAD", pluginRoutes, access.Admin, ""},
+		{"POST", "/livez", access.Admin, ""},
 	} {
 		if role, open := accessOf(c.method, c.path); role != c.role || open != c.open {
 			t.Errorf("%s %s: %s %q, want %s %q", c.method, c.path, role, open, c.role, c.open)
