@@ -86,7 +86,7 @@ func (t *Turns) add(name string) (*turn, error) {
 		t.begin(s)
 		return nil, nil
 	}
-	if len(s.waiting) == waitingMax { // the client of the oldest one is the most likely to have given up
+	if len(s.waiting) == waitingMax { // the oldest one is the least likely to be answered in time
 		oldest := s.waiting[0]
 		oldest.err = matcher.Overloaded(time.Second, "key %s: %d of its later requests are waiting, because other keys need the server, too", name, waitingMax)
 		close(oldest.begun)
@@ -136,12 +136,8 @@ func (t *Turns) admit(fair int) {
 			i++
 			continue
 		}
-		next := 0
-		if len(s.waiting) > t.slots { // too many to answer all in time, so the latest ones are answered
-			next = len(s.waiting) - 1
-		}
-		close(s.waiting[next].begun)
-		s.waiting = slices.Delete(s.waiting, next, next+1)
+		close(s.waiting[0].begun)
+		s.waiting = slices.Delete(s.waiting, 0, 1)
 		t.begin(s)
 		t.order = slices.Delete(t.order, i, i+1)
 		if len(s.waiting) > 0 {
