@@ -4,7 +4,7 @@
 #   docker run -p 127.0.0.1:5110:5110 -v nearside-data:/data nearside
 #
 # In the container, nearside listens on all addresses, with insecure: true, because the container's loopback address
-# cannot be reached from outside. nearside has no API keys: every client that reaches the port can read and write everything.
+# cannot be reached from outside. Without keys (access in the configuration), every client that reaches the port can read and write everything.
 # So publish the port only to trusted clients. The command above publishes it only to this machine.
 
 FROM golang:1.26-bookworm AS build

@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
 	{"internal/coding", "internal/exp"},
 	{"matcher"},
-	{"matcher/wire", "matcher/idindex", "internal/oracle"},
+	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle"},
 	{"matcher/store"},
 	{"matcher/memory/internal/memorytest"}, // only tests
 	{"matcher/memory/table"},
@@ -66,6 +66,7 @@ var owners = map[string]string{
 	"github.com/cloudwego/base64x":             "matcher/wire",
 	"github.com/cloudwego/hertz":               "internal/server",
 	"github.com/cockroachdb/pebble/v2":         "matcher/store",
+	"github.com/golang-jwt/jwt/v5":             "internal/access",
 	"github.com/google/uuid":                   "matcher",
 	"github.com/klauspost/compress":            "internal/coding",
 	"github.com/klauspost/cpuid/v2":            "simd",

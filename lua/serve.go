@@ -20,6 +20,7 @@ type Request struct {
 	Query   map[string][]string // the values of each key, in the order of the query
 	Headers map[string]string   // names in lower case
 	Body    []byte
+	Key     string // the name of the caller's key; empty: none
 }
 
 // query returns the query in the form that a handler receives: the last value of each
@@ -37,6 +38,7 @@ type Response struct {
 	Status  int
 	Headers map[string]string
 	Body    []byte
+	Key     string // the name of the caller's key; empty: none
 }
 
 // Serve answers a request for a path of a plugin. Its errors are *matcher.Error with

@@ -28,6 +28,7 @@ const (
 	CodeUnavailable     Code = 12050
 	CodePlugins         Code = 12051
 	CodeFull            Code = 12052
+	CodeBusy            Code = 12053
 	CodeRejected        Code = 12057
 	CodeDeadline        Code = 12060
 	CodeListExists      Code = 22001

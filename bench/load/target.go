@@ -17,6 +17,7 @@ type Target struct {
 	ContentType string // content type of bodies and answers
 	Bodies      [][]byte
 	Status      int           // status of a good answer
+	Key         string        // for the server; empty: no key is sent
 	Timeout     time.Duration // of a request; 0 means one minute
 }
 
@@ -71,6 +72,9 @@ func (t *Target) post(ctx context.Context, c *http.Client, body []byte, to io.Wr
 	}
 	request.Header.Set("Content-Type", t.ContentType)
 	request.Header.Set("Accept", t.ContentType)
+	if t.Key != "" {
+		request.Header.Set("Authorization", "Bearer "+t.Key)
+	}
 	answer, err := c.Do(request)
 	if err != nil {
 		return 0, err

@@ -127,7 +127,7 @@ func (u readyURL) client(s *system) (*client, error) {
 	if u.url == "" {
 		return defaultClient(s)
 	}
-	return newClient("--ready", strings.TrimSuffix(u.url, "/readyz"))
+	return s.withKey(newClient("--ready", strings.TrimSuffix(u.url, "/readyz")))
 }
 
 // IsBool makes kong accept the flag without a value.

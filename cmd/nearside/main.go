@@ -31,6 +31,7 @@ type commands struct {
 	Bench     benchCmd     `cmd:"" help:"Measure how fast a server answers."`
 	Doctor    doctorCmd    `cmd:"" help:"Check this machine and suggest fixes."`
 	Config    configCmd    `cmd:"" help:"Check and print the configuration."`
+	Key       keyCmd       `cmd:"" help:"Make and check keys."`
 	Plugin    pluginCmd    `cmd:"" help:"Write, check, test and measure plugins."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

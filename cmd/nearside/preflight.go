@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"nearside/internal/access"
 	"nearside/internal/config"
 	"nearside/lua"
 	"nearside/matcher"
@@ -32,6 +33,9 @@ func runPreflight(ctx context.Context, cfg *config.Config) preflight {
 	p := preflight{defaults: uncalibrated(cfg)}
 	if _, err := simd.Select(cfg.SIMD); err != nil {
 		p.refused = append(p.refused, fmt.Errorf("simd: %w", err))
+	}
+	if _, err := access.New(cfg.Access.Config(), nil); err != nil {
+		p.refused = append(p.refused, err)
 	}
 	info, err := store.Inspect(cfg.DataDir)
 	if err == nil {

@@ -22,6 +22,7 @@ type process struct {
 	command *exec.Cmd
 	url     string
 	client  *http.Client
+	key     string // of requests; empty: none is sent
 
 	mu        sync.Mutex
 	output    bytes.Buffer
@@ -144,6 +145,9 @@ func (p *process) call(method, path string, body any) (int, []byte, error) {
 		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", contentType)
+	if p.key != "" {
+		request.Header.Set("X-Api-Key", p.key)
+	}
 	answer, err := p.client.Do(request)
 	if err != nil {
 		return 0, nil, err

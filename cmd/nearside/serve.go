@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"nearside/internal/access"
 	"nearside/internal/config"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
@@ -35,7 +36,7 @@ func (*serveCmd) Help() string {
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it is ready, it logs a line with "listening on http://HOST:PORT". After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes and the log level.`
+When it is ready, it logs a line with "listening on http://HOST:PORT". After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes, the keys and the log level.`
 }
 
 // readConfig reads the configuration, at the start or for a reload. It replaces the log
@@ -96,7 +97,7 @@ func (c *serveCmd) Run(s *system) error {
 		if len(restart) > 0 {
 			log.Warn("changes of the configuration need a restart", "needs_restart", restart)
 		}
-		log.Info("plugins, limits, remotes and log level reloaded", "applied", applied, "needs_restart", restart)
+		log.Info("plugins, limits, remotes, keys and log level reloaded", "applied", applied, "needs_restart", restart)
 	})
 }
 
@@ -128,6 +129,7 @@ type service struct {
 	decoder   atomic.Pointer[wire.Decoder] // with the current limits
 	meta      []matcher.MetaField          // those of the start
 	watch     bool                         // whether changes of plugins reload them
+	access    *access.Policy
 
 	store   *store.Store // nil until the data is loaded
 	sweeper *sweeper
@@ -146,7 +148,7 @@ func (s *service) limits() server.Limits {
 	}})
 	return server.Limits{
 		Decoder:   s.decoder.Load(),
-		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: s.shown(),
+		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: s.shown(), Access: s.access,
 	}
 }
 

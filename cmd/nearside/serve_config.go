@@ -6,12 +6,13 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"nearside/internal/access"
 	"nearside/internal/config"
 	"nearside/matcher"
 )
 
 // reload applies the changes that a running service can apply. It returns the keys that
-// it applied and the keys that need a restart. If remotes or plugins cannot be
+// it applied and the keys that need a restart. If remotes, plugins or access cannot be
 // reloaded, their keys keep the old values, and all other keys are applied.
 func (s *service) reload(ctx context.Context, next *config.Config) (applied, restart []string, err error) {
 	next.Listen = s.realListen(next.Listen)
@@ -27,11 +28,17 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 		_, ignored := checkPlugins(ctx, next) // Reconfigure has returned the errors of refused plugins
 		logIgnored(s.log, ignored)
 	}
+	policy, accessErr := access.New(next.Access.Config(), s.access)
+	if accessErr != nil {
+		refused = append(refused, config.AccessKeys...)
+	} else {
+		s.access = policy
+	}
 	applied, s.restart = s.config.Reload(next, refused...)
 	s.memory.SetBytesMax(s.config.Limits.Memory)
 	s.pressure.configure(s.config.Limits.ProcessMemory)
 	s.server.Reload(s.limits())
-	return applied, s.restart, errors.Join(remoteErr, pluginErr)
+	return applied, s.restart, errors.Join(remoteErr, pluginErr, accessErr)
 }
 
 // realListen returns the real address if listen is unchanged, because with port 0 the

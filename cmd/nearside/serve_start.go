@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"nearside/internal/access"
 	"nearside/internal/config"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
@@ -30,6 +31,9 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		return nil, err
 	}
 	if s.kernel, err = simd.Select(cfg.SIMD); err != nil {
+		return nil, err
+	}
+	if s.access, err = access.New(cfg.Access.Config(), nil); err != nil {
 		return nil, err
 	}
 	s.pressure = newPressure(log)
@@ -55,7 +59,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
 		Listen: cfg.Listen, Observer: s.observers, Log: log, Metrics: s.points.WriteText,
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
-		Limits:  s.limits(),
+		Limits:  s.limits(), Insecure: cfg.Insecure,
 	})
 	if err != nil {
 		s.memory.Close()

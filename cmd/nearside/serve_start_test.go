@@ -236,7 +236,7 @@ return {api = 1, name = "slow", kinds = {"background"}, permissions = {%q}, init
 	<-reached // the reload
 	proceed <- struct{}{}
 	eventually(t, func() error {
-		if !strings.Contains(p.log(), "plugins, limits, remotes and log level reloaded") {
+		if !strings.Contains(p.log(), "plugins, limits, remotes, keys and log level reloaded") {
 			return fmt.Errorf("not reloaded:\n%s", p.log())
 		}
 		return nil

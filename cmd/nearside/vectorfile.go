@@ -50,6 +50,9 @@ func checkRowsFit(rows *vectors.Reader, v *matcher.Version) error {
 // versionOf returns the server's version with that number.
 func versionOf(number uint32, server *serverConfig) (*matcher.Version, error) {
 	v := server.versions.Version(number)
+	if v == nil && server.hidden {
+		return nil, fmt.Errorf("--version: must be a built-in version (%s), because the key may not read the versions of the server (GET /config needs the role admin), got %d", versionNumbers(server.versions), number)
+	}
 	if v == nil {
 		return nil, fmt.Errorf("--version: must be a version of the server (%s), got %d", versionNumbers(server.versions), number)
 	}

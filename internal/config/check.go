@@ -17,10 +17,11 @@ const metaFieldsMax = 16
 // check returns the faults that depend on several values.
 func (c *Config) check() faults {
 	var bad faults
-	if !c.Insecure && !isLoopback(c.Listen) {
-		bad = append(bad, fault{"listen", "must be a loopback address, because the server does not check API keys yet, got " + quote(c.Listen) +
-			"; set insecure: true to let other machines reach the server"})
+	if !c.Insecure && !c.Access.Required() && !isLoopback(c.Listen) {
+		bad = append(bad, fault{"listen", "must be a loopback address, because the server has no keys, got " + quote(c.Listen) +
+			"; configure access.keys or access.jwt, or set insecure: true to let other machines reach the server without a key"})
 	}
+	bad = append(bad, c.Access.check()...)
 	if _, err := matcher.NewRegistry(c.Descriptors.Versions); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			path, text, _ := strings.Cut(line, ": ")

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"nearside/internal/access"
 	"nearside/matcher"
 )
 
@@ -21,7 +22,7 @@ const DefaultFile = "nearside.yaml"
 // Config is the configuration. Sizes are in bytes.
 type Config struct {
 	Listen      string // host:port; port 0: any free port
-	Insecure    bool   // whether other machines may reach the server, although it does not check API keys
+	Insecure    bool   // whether other machines may reach the server if Access requires no key
 	DataDir     string
 	Workers     int    // matching workers; 0: one per core
 	SIMD        string // auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod or neon-i8mm
@@ -32,6 +33,7 @@ type Config struct {
 	Limits      Limits
 	Log         Log
 	Monitoring  Monitoring
+	Access      Access
 
 	// File is the path of the file that was read; empty: no file was read. It is not
 	// a key.
@@ -80,6 +82,8 @@ type Remote struct {
 	Origins     []matcher.Origin
 	Lists       []matcher.ID
 	MaxInflight int // calls in progress at once
+	// KeyFile is the path of the file with the key for the remote; empty: no key is sent.
+	KeyFile string
 }
 
 // Limits bounds requests, connections and memory.
@@ -114,6 +118,30 @@ type Monitoring struct {
 	Service string // the tag service of all points
 }
 
+// Access configures who may do what.
+type Access struct {
+	Open []string // what is answered without a key
+	Keys []access.Key
+	JWT  access.JWT
+}
+
+// Config returns a in the form that package access needs.
+func (a *Access) Config() access.Config {
+	return access.Config{Open: a.Open, Keys: a.Keys, JWT: a.JWT}
+}
+
+// AccessKeys are the keys of the section access.
+var AccessKeys = []string{
+	"access.open", "access.keys", "access.jwt.public_key_file", "access.jwt.jwks_file", "access.jwt.secret_file",
+	"access.jwt.issuer", "access.jwt.audience", "access.jwt.roles_claim", "access.jwt.account_claim",
+}
+
+// Required reports whether requests need a key.
+func (a *Access) Required() bool {
+	c := a.Config()
+	return c.Required()
+}
+
 // Default returns the default configuration.
 func Default() Config {
 	return Config{
@@ -141,5 +169,9 @@ func Default() Config {
 		},
 		Log:        Log{Level: slog.LevelInfo, Format: "auto"},
 		Monitoring: Monitoring{Service: "nearside"},
+		Access: Access{
+			Open: []string{"livez", "readyz", "version"},
+			JWT:  access.JWT{Audience: "nearside", RolesClaim: "roles", AccountClaim: "account_id"},
+		},
 	}
 }

@@ -64,7 +64,7 @@ func TestExampleComments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var versions, fields, remotes []string
+	var versions, fields, remotes, keys []string
 	for line := range strings.Lines(string(text)) {
 		item, ok := strings.CutPrefix(strings.TrimSpace(line), "#   - ")
 		switch {
@@ -73,13 +73,15 @@ func TestExampleComments(t *testing.T) {
 			versions = append(versions, "\n  - "+item)
 		case strings.Contains(item, "path: "):
 			fields = append(fields, "\n  - "+item)
+		case strings.Contains(item, "sha256: "):
+			keys = append(keys, "\n  - "+item)
 		default:
 			remotes = append(remotes, "\n  - "+item)
 		}
 	}
 	c := read(t, "descriptors:\n  versions:"+strings.Join(versions, "")+
-		"\nevents:\n  meta_fields:"+strings.Join(fields, "")+"\nmatchers:\n  remote:"+strings.Join(remotes, ""))
-	if len(c.Descriptors.Versions) != 2 || len(c.Events.MetaFields) != 1 || len(c.Matchers.Remote) != 1 {
+		"\nevents:\n  meta_fields:"+strings.Join(fields, "")+"\nmatchers:\n  remote:"+strings.Join(remotes, "")+"\naccess:\n  keys:"+strings.Join(keys, ""))
+	if len(c.Descriptors.Versions) != 2 || len(c.Events.MetaFields) != 1 || len(c.Matchers.Remote) != 1 || len(c.Access.Keys) != 1 {
 		t.Errorf("%+v", c)
 	}
 }
@@ -125,6 +127,7 @@ monitoring: {service: gate}
 		},
 		Log:        Log{Level: slog.LevelDebug, Format: "json"},
 		Monitoring: Monitoring{Service: "gate"},
+		Access:     Default().Access,
 		File:       c.File, Sources: c.Sources,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {

@@ -22,6 +22,10 @@ var activeVariables = []string{
 // clients. It sets no key.
 const URLVariable = "NEARSIDE_URL"
 
+// KeyVariable is the variable with the key of the commands that are clients. It sets no key
+// of the configuration.
+const KeyVariable = "NEARSIDE_KEY"
+
 // envName returns the name of the variable for a key.
 func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
@@ -52,7 +56,7 @@ func (r *reader) readEnv(env []string) (warnings []string) {
 		}
 	}
 	for name := range given {
-		if !strings.HasPrefix(name, envPrefix) || name == URLVariable || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
+		if !strings.HasPrefix(name, envPrefix) || name == URLVariable || name == KeyVariable || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
 			continue
 		}
 		warning := fmt.Sprintf("environment: %s is not a known setting", name)

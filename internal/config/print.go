@@ -6,14 +6,16 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/parsers/yaml"
+
+	"nearside/internal/access"
 )
 
 // masked is shown in place of a secret.
 const masked = "***"
 
 // Map returns c in the structure of the file, in new maps of plain values. It masks
-// secrets: values in plugins.settings whose key names a secret, and user names,
-// passwords and secret parameters in all URLs.
+// secrets: the hashes of keys, values in plugins.settings whose key names a secret, keys in
+// any text, and user names, passwords and secret parameters in all URLs.
 func (c *Config) Map() map[string]any {
 	root := map[string]any{}
 	for _, s := range c.settings() {
@@ -27,7 +29,11 @@ func (c *Config) Map() map[string]any {
 			}
 			section = below
 		}
-		section[parts[len(parts)-1]] = maskValue(s.value.get(), s.key == "plugins.settings")
+		shown := maskValue(s.value.get(), s.key == "plugins.settings")
+		if s.key == "access.keys" {
+			maskHashes(shown)
+		}
+		section[parts[len(parts)-1]] = shown
 	}
 	return root
 }
@@ -75,5 +81,6 @@ func maskValue(v any, byKey bool) any {
 
 func maskText(s string) string {
 	s = userInfo.ReplaceAllString(s, "://"+masked+"@")
-	return secretQuery.ReplaceAllString(s, "${1}"+masked)
+	s = secretQuery.ReplaceAllString(s, "${1}"+masked)
+	return access.Mask(s, masked)
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/providers/confmap"
@@ -47,6 +48,7 @@ func Read(path string, env []string, flags map[string]any) (c Config, warnings [
 	}
 	c.Sources = r.sources
 	warnings = append(warnings, c.dropDuplicatePlugins()...)
+	warnings = append(warnings, c.Access.expired(time.Now())...)
 	r.bad = append(r.bad, c.check()...)
 	if len(r.bad) > 0 {
 		return Default(), warnings, errors.Join(r.lines(&c)...)

@@ -29,6 +29,11 @@ var changedValues = map[string]struct {
 	"limits.request_timeout": {"7s", true}, "limits.shutdown_timeout": {"7s", true},
 	"log.level": {"debug", true}, "log.format": {"json", false},
 	"monitoring.service": {"gate", false},
+	"access.open":        {[]any{"metrics"}, true},
+	"access.keys":        {[]any{map[string]any{"name": "a", "sha256": strings.Repeat("0a", 32), "roles": []any{"match"}}}, true},
+
+	"access.jwt.public_key_file": {"key.pem", true}, "access.jwt.jwks_file": {"keys.json", true}, "access.jwt.secret_file": {"secret", true},
+	"access.jwt.issuer": {"https://issuer", true}, "access.jwt.audience": {"other", true}, "access.jwt.roles_claim": {"scope", true}, "access.jwt.account_claim": {"tenant", true},
 }
 
 // TestReload changes each key in turn. It checks that Reload either applies the key or

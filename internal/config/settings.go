@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"nearside/internal/access"
 	"nearside/matcher"
 )
 
@@ -55,6 +56,15 @@ func (c *Config) settings() []setting {
 		{key: "log.level", live: true, value: as(&c.Log.Level, level)},
 		{key: "log.format", value: as(&c.Log.Format, choice("text", "json", "auto"))},
 		{key: "monitoring.service", value: as(&c.Monitoring.Service, nonEmpty)},
+		{key: "access.open", live: true, value: as(&c.Access.Open, listOf(choice(access.Openable...)))},
+		{key: "access.keys", live: true, value: as(&c.Access.Keys, listOf(record(access.Key{}, keySettings)))},
+		{key: "access.jwt.public_key_file", live: true, value: as(&c.Access.JWT.PublicKeyFile, fileName)},
+		{key: "access.jwt.jwks_file", live: true, value: as(&c.Access.JWT.JWKSFile, fileName)},
+		{key: "access.jwt.secret_file", live: true, value: as(&c.Access.JWT.SecretFile, fileName)},
+		{key: "access.jwt.issuer", live: true, value: as(&c.Access.JWT.Issuer, anyText)},
+		{key: "access.jwt.audience", live: true, value: as(&c.Access.JWT.Audience, nonEmpty)},
+		{key: "access.jwt.roles_claim", live: true, value: as(&c.Access.JWT.RolesClaim, nonEmpty)},
+		{key: "access.jwt.account_claim", live: true, value: as(&c.Access.JWT.AccountClaim, nonEmpty)},
 	}
 }
 
@@ -78,6 +88,7 @@ func remoteSettings(r *Remote) []setting {
 		{key: "origins", value: as(&r.Origins, listOf(origin))},
 		{key: "lists", value: as(&r.Lists, listOf(id))},
 		{key: "max_inflight", value: as(&r.MaxInflight, count(1, 65536))},
+		{key: "key_file", value: as(&r.KeyFile, fileName)},
 	}
 }
 

@@ -60,6 +60,12 @@ func duration(lo, hi time.Duration) kind[time.Duration] {
 	}}
 }
 
+// ParseDuration parses a duration as in the configuration: 0, or numbers with the units d, h,
+// m, s and ms.
+func ParseDuration(text string) (time.Duration, error) {
+	return duration(0, 100*365*day).parse(text)
+}
+
 func parseDuration(raw any) (time.Duration, bool) {
 	s, isText := raw.(string)
 	if !isText {
@@ -118,13 +124,15 @@ var address = text(func(s string) error {
 })
 
 // matcherName is the kind of the name of a remote. Plans, metrics and errors show it.
-var matcherName = text(func(s string) error {
+var matcherName = text(checkMatcherName)
+
+func checkMatcherName(s string) error {
 	const bytesMax = 64
 	if !nameForm.MatchString(s) || len(s) > bytesMax {
 		return fmt.Errorf("must be 1 to %d letters, digits, dots, dashes and underscores, got %s", bytesMax, quote(s))
 	}
 	return nil
-})
+}
 
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 

@@ -3,21 +3,44 @@ package server_test
 import (
 	"strings"
 	"testing"
+
+	"nearside/internal/access"
+	"nearside/internal/testkit"
+	"nearside/matcher"
 )
 
 // TestAccounts checks that objects of another account or of no account are not visible,
 // however a request gives its account.
 func TestAccounts(t *testing.T) {
-	for _, place := range []string{"account_id", "Luna-Account-Id"} {
+	for _, place := range []string{"account_id", "Luna-Account-Id", "key"} {
 		t.Run(place, func(t *testing.T) { checkAccounts(t, place) })
 	}
 }
 
+// accountKeys returns keys that are bound to accounts, for the place "key". conflict is the
+// code of a request that names another account, and its error has the texts of conflicting:
+// the account b, and that of the request, a, unless it is that of a key.
+func accountKeys(place, a, b string) (r *keyring, conflict int, conflicting []string) {
+	r = newKeyring()
+	for _, account := range []string{a, b, id(7)} {
+		r.add(access.Key{Name: account, Roles: []access.Role{access.Write}, Account: testkit.Must(matcher.ParseID(account))})
+	}
+	if place != "key" {
+		r.Config = access.Config{}
+		return r, 31000, []string{b, a}
+	}
+	return r, 12026, []string{b}
+}
+
 func checkAccounts(t *testing.T, place string) {
-	x := start(t)
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
+	r, conflict, conflicting := accountKeys(place, a, b)
+	x := startWithKeys(t, r)
 	as := func(method, path, body, account string) *answer {
 		t.Helper()
+		if place == "key" {
+			return x.call(method, path, body, "Authorization", "Bearer "+r.secrets[strings.ToLower(account)])
+		}
 		if place != "account_id" {
 			return x.call(method, path, body, place, account)
 		}
@@ -36,7 +59,9 @@ func checkAccounts(t *testing.T, place string) {
 	x.call("POST", "/1/lists", `{"list_id":"`+id(3)+`"}`).status(201)
 
 	// Objects without an account are stored with a zero ID, which no request may name.
-	as("GET", "/1/faces", "", "00000000-0000-0000-0000-000000000000").fault(12022, place, "0000")
+	if place != "key" {
+		as("GET", "/1/faces", "", "00000000-0000-0000-0000-000000000000").fault(12022, place, "0000")
+	}
 
 	// Reading.
 	x.call("GET", "/1/faces/"+id(1), "").status(200).part("account_id", `"`+a+`"`)
@@ -69,11 +94,11 @@ func checkAccounts(t *testing.T, place string) {
 	match(storedFace(2), "").fault(22004, "references[0]", id(2))
 	match(storedFace(3), "").fault(22004, "references[0]", id(3))
 	match(key("x"), "").status(201).part("0.reference.object_id", `"`+id(1)+`"`)
-	match(givenDescriptor(data), `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+	match(givenDescriptor(data), `,"account_id":"`+b+`"`).fault(conflict, append(conflicting, "candidates[0].filters.account_id")...)
 
 	// Writing.
-	as("POST", "/1/faces", face(9, data, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
-	as("POST", "/1/lists", `{"account_id":"`+b+`"}`, a).fault(31000, "account_id", b, a)
+	as("POST", "/1/faces", face(9, data, `,"account_id":"`+b+`"`), a).fault(conflict, append(conflicting, "account_id")...)
+	as("POST", "/1/lists", `{"account_id":"`+b+`"}`, a).fault(conflict, append(conflicting, "account_id")...)
 	as("PUT", "/1/faces/"+id(2), face(2, data), a).fault(12026, "face_id", id(2))
 	as("PUT", "/1/faces/"+id(3), face(3, data), a).fault(12026, "face_id", id(3))
 	as("PATCH", "/1/faces/"+id(2), `{"age":1}`, a).fault(22004, id(2))
@@ -175,10 +200,20 @@ func TestFaceInListWithoutAccount(t *testing.T) {
 
 // TestAccountsOfEvents is TestAccounts for events and attributes.
 func TestAccountsOfEvents(t *testing.T) {
-	x := start(t)
+	for _, place := range []string{"account_id", "key"} {
+		t.Run(place, func(t *testing.T) { checkAccountsOfEvents(t, place) })
+	}
+}
+
+func checkAccountsOfEvents(t *testing.T, place string) {
 	const a, b = "aaaaaaaa-0000-4000-8000-000000000000", "bbbbbbbb-0000-4000-8000-000000000000"
+	r, conflict, conflicting := accountKeys(place, a, b)
+	x := startWithKeys(t, r)
 	as := func(method, path, body, account string) *answer {
 		t.Helper()
+		if place == "key" {
+			return x.call(method, path, body, "Authorization", "Bearer "+r.secrets[account])
+		}
 		separator := "?"
 		if strings.Contains(path, "?") {
 			separator = "&"
@@ -217,7 +252,7 @@ func TestAccountsOfEvents(t *testing.T) {
 	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "events", "").status(201).part("0.matches.0.result", `[{"event":{"event_id":"`+id(1)+`"}}]`).part("0.matches.0.plan.rows_selected", "1")
 	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "attributes", "").status(201).part("0.matches.0.result", `[{"attribute":{"attribute_id":"`+id(1)+`"}}]`)
 	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "events", `,"event_ids":["`+id(2)+`","`+id(3)+`"]`).status(201).part("0.matches.0.result", `[]`)
-	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "attributes", `,"account_id":"`+b+`"`).fault(31000, "candidates[0].filters.account_id", b, a)
+	match(givenDescriptor(descriptor(v4, 1, 0, 0, 0)), "attributes", `,"account_id":"`+b+`"`).fault(conflict, append(conflicting, "candidates[0].filters.account_id")...)
 	match(`{"type":"event","id":"`+id(2)+`"}`, "events", "").fault(22007, "references[0]", id(2))
 	match(`{"type":"attribute","id":"`+id(3)+`"}`, "events", "").fault(22005, "references[0]", id(3))
 	for kind, key := range map[string]string{"event_external_id": "x", "event_track_id": "t"} {
@@ -228,9 +263,9 @@ func TestAccountsOfEvents(t *testing.T) {
 	}
 
 	// Writing.
-	as("POST", "/1/events", event(9, `,"account_id":"`+b+`"`), a).fault(31000, "account_id", b, a)
-	as("POST", "/1/events", `[`+event(8)+`,`+event(9, `,"account_id":"`+b+`"`)+`]`, a).fault(31000, "body[1].account_id", b, a)
-	as("PUT", "/1/attributes/"+id(9), `{"account_id":"`+b+`","descriptor":`+descriptor(v4, 1, 0, 0, 0)+`}`, a).fault(31000, "account_id", b, a)
+	as("POST", "/1/events", event(9, `,"account_id":"`+b+`"`), a).fault(conflict, append(conflicting, "account_id")...)
+	as("POST", "/1/events", `[`+event(8)+`,`+event(9, `,"account_id":"`+b+`"`)+`]`, a).fault(conflict, append(conflicting, "body[1].account_id")...)
+	as("PUT", "/1/attributes/"+id(9), `{"account_id":"`+b+`","descriptor":`+descriptor(v4, 1, 0, 0, 0)+`}`, a).fault(conflict, append(conflicting, "account_id")...)
 	as("DELETE", "/1/events?track_ids=t", "", id(7)).status(200).json(`{"deleted":0}`)
 	as("POST", "/1/import?origin=events", event(2)+"\n"+event(10, `,"account_id":"`+b+`"`)+"\n"+event(11)+"\n", a).status(200).
 		part("accepted", "1").part("rejected", "2").part("errors.0.line", "1").part("errors.1.line", "2")

@@ -47,7 +47,7 @@ func (x *exchange) sendNoContent() error {
 // sendError answers with an error. Internal errors are logged with the ID of the
 // request.
 func (x *exchange) sendError(err error) {
-	e := asError(err).For(x.account)
+	e := asError(err).For(x.viewer())
 	x.code = e.Code
 	x.aborted = x.aborted || errors.Is(err, errUnsent)
 	if x.aborted && x.operation.long {
@@ -65,8 +65,11 @@ func (x *exchange) sendError(err error) {
 	}
 	status, body := errorAnswer(e, x.out, x.requestID)
 	x.logInternal(status, err)
-	if status == http.StatusServiceUnavailable {
+	switch status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		x.Response.Header.Set("Retry-After", retryAfter(e))
+	case http.StatusUnauthorized:
+		x.Response.Header.Set("WWW-Authenticate", "Bearer")
 	}
 	_ = x.sendBody(status, body)
 }
@@ -78,11 +81,14 @@ func (x *exchange) logInternal(status int, err error) {
 	}
 }
 
-// retryAfter returns the header Retry-After of a 503: the time of the error in
-// seconds, at least 1 and at most 60.
+// retryAfter returns the header Retry-After of a 503 or 429: the time of the error in
+// seconds, at least 1. Of a 503 it is at most 60, because it is an estimate.
 func retryAfter(e *matcher.Error) string {
-	seconds := math.Ceil(e.RetryAfter.Seconds())
-	return strconv.Itoa(int(min(max(seconds, 1), 60)))
+	seconds := max(math.Ceil(e.RetryAfter.Seconds()), 1)
+	if e.Code != matcher.CodeBusy {
+		seconds = min(seconds, 60)
+	}
+	return strconv.Itoa(int(seconds))
 }
 
 // errorAnswer returns the status and the body of an error.

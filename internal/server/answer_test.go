@@ -127,6 +127,7 @@ var errorTable = map[int]struct {
 	12010: {404, "Resource not found"},
 	12011: {405, "Method not allowed"},
 	12022: {400, "Bad input"},
+	12025: {401, "No key or a wrong key"},
 	12026: {403, "Forbidden"},
 	12027: {415, "Content type of the request is not supported"},
 	12028: {406, "Content type of the answer is not supported"},
@@ -137,6 +138,7 @@ var errorTable = map[int]struct {
 	12051: {409, "Plugins were not reloaded"},
 	12057: {403, "A plugin rejected the request"},
 	12052: {507, "Disk or memory limit reached"},
+	12053: {429, "Rate or concurrency of the key is exceeded"},
 	12060: {504, "Deadline of the request passed"},
 	22001: {409, "List exists"},
 	22002: {404, "List not found"},
@@ -180,6 +182,9 @@ func (a *answer) fault(code int, details ...string) *answer {
 	}
 	if code == 12050 {
 		a.header("Retry-After", "1")
+	}
+	if code == 12025 {
+		a.header("WWW-Authenticate", "Bearer")
 	}
 	a.follow(fmt.Sprint(got["link"]), code)
 	return a

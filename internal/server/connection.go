@@ -36,6 +36,7 @@ type connection struct {
 	net.Conn
 	listener *listener
 	address  netip.Prefix
+	loopback bool          // the client is on this machine
 	idle     *list.Element // guarded by listener.mu; nil: a request is being answered
 
 	in         []byte // in[begin:end] holds the bytes that were read
@@ -62,7 +63,7 @@ type connection struct {
 }
 
 func newConnection(inner net.Conn, l *listener) *connection {
-	c := &connection{Conn: inner, listener: l, address: addressOf(inner), in: make([]byte, inputMin), first: true}
+	c := &connection{Conn: inner, listener: l, address: addressOf(inner), loopback: isLoopback(inner), in: make([]byte, inputMin), first: true}
 	c.headRoom = l.server.heads.newClaim(c.endReading)
 	c.out.to = c
 	return c

@@ -46,6 +46,12 @@ func addressOf(c net.Conn) netip.Prefix {
 	return prefix
 }
 
+// isLoopback reports whether the client of a connection is on this machine.
+func isLoopback(c net.Conn) bool {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // addConnection adds a new connection, or returns the error with which it is refused.
 // When there are too many connections, it closes the connection that has been idle
 // longest.

@@ -35,6 +35,7 @@ var causes = map[string][]cause{
 	"CodeUnavailable": {
 		{"limits.process_memory", "limits.process_memory"},
 		{"limits.connections_per_address", "limits.connections_per_address"},
+		{"later requests are waiting", "waits for others"},
 		{"connections are open and none is idle", "too many connections"},
 		{"shutting down", "shutting down"},
 		{"data directory is closed", "shutting down"},
@@ -74,6 +75,11 @@ var causes = map[string][]cause{
 		{"owned by", "remote matcher owns"},
 		{"face_ids[%d]: %w", "another account"},
 		{"list_accounts.%s: %s is another account", "another account"},
+		{"needs the role", "role of the key is too low"},
+		{"bound to another account", "bound to"},
+		{"not bound to the list", "bound to"},
+		{"bound to lists", "bound to"},
+		{"the lists that the key is bound to", "bound to"},
 	},
 	"CodeMediaType": {{"Content-Type", "Content-Type"}, {"Content-Encoding", "Content-Encoding"}},
 	"CodeNoMatcher": {
@@ -147,7 +153,7 @@ type errorSite struct{ place, code, text string }
 // structs.
 func errorSites(t *testing.T) (sites []errorSite) {
 	t.Helper()
-	for _, folder := range []string{"../../matcher", "../../lua", "../../cmd/nearside", "."} {
+	for _, folder := range []string{"../../matcher", "../../lua", "../access", "../../cmd/nearside", "."} {
 		err := filepath.WalkDir(folder, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() && d.Name() == "trial" {
 				return filepath.SkipDir // doubles for tests of plugins: no client sees their errors

@@ -31,6 +31,7 @@ var faults = map[matcher.Code]fault{
 	matcher.CodeUnavailable:     {http.StatusServiceUnavailable, "Service is unavailable"},
 	matcher.CodePlugins:         {http.StatusConflict, "Plugins were not reloaded"},
 	matcher.CodeFull:            {http.StatusInsufficientStorage, "Disk or memory limit reached"},
+	matcher.CodeBusy:            {http.StatusTooManyRequests, "Rate or concurrency of the key is exceeded"},
 	matcher.CodeRejected:        {http.StatusForbidden, "A plugin rejected the request"}, // or the plugin's status
 	matcher.CodeDeadline:        {http.StatusGatewayTimeout, "Deadline of the request passed"},
 	matcher.CodeListExists:      {http.StatusConflict, "List exists"},

@@ -11,6 +11,9 @@ import (
 // createEvents stores one event or a list of events. It stores either all events or
 // none.
 func (s *Server) createEvents(ctx context.Context, x *exchange) error {
+	if err := x.checkWritable(matcher.Events); err != nil {
+		return err
+	}
 	body, err := x.body()
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
+	"nearside/internal/access"
 	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -36,6 +37,9 @@ type operation struct {
 	matches    bool     // has the parameter explain; RefuseMatch may refuse it
 	writes     bool     // stores objects or lists; RefuseWrite may refuse it
 	atStart    bool     // is answered while the server is starting, without Parts
+
+	role access.Role // that the caller needs; see accessOf
+	open string      // "always", or the name of access.open that makes it open; empty: needs a key
 }
 
 // handler answers one request. A returned error becomes the answer.
@@ -62,12 +66,15 @@ type exchange struct {
 	// unacceptable is the error of an Accept header that allows neither format.
 	// Errors are sent as JSON then.
 	unacceptable error
-	account      *matcher.ID  // ?account_id or Luna-Account-Id; nil: neither is given
-	query        wire.Query   // the parameters in operation.query, and account_id
-	filters      wire.Query   // the other parameters of a route with filters
-	code         matcher.Code // of the error that was sent; 0: no error
-	aborted      bool         // the client left before the request was complete
-	explain      bool         // ?explain of a match
+	// caller is who sent the request; nil: the server requires no key, or the operation is open.
+	caller  *access.Caller
+	inTurn  bool         // the request has entered Server.turns
+	account *matcher.ID  // ?account_id, Luna-Account-Id, or that of the key; nil: none of them
+	query   wire.Query   // the parameters in operation.query, and account_id
+	filters wire.Query   // the other parameters of a route with filters
+	code    matcher.Code // of the error that was sent; 0: no error
+	aborted bool         // the client left before the request was complete
+	explain bool         // ?explain of a match
 }
 
 // available is what a request can use. Parts is nil if the server was starting when the
@@ -147,7 +154,15 @@ func (x *exchange) serve(ctx context.Context) {
 			x.sendError(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	err := x.prepare()
+	err := x.admit()
+	if x.caller != nil {
+		defer x.caller.End()
+		defer x.leaveTurn()
+		ctx = matcher.WithinLists(ctx, x.caller.Lists)
+	}
+	if err == nil {
+		err = x.prepare()
+	}
 	if err == nil {
 		err = x.operation.handler(ctx, x)
 	}
@@ -231,8 +246,15 @@ func (x *exchange) readQuery() error {
 const accountHeader = "Luna-Account-Id"
 
 // readAccount reads the account from the query and from the header. readQuery has checked
-// that the query has it at most once.
+// that the query has it at most once. Without either, it is the account of the key.
 func (x *exchange) readAccount() error {
+	if err := x.readGivenAccount(); err != nil {
+		return err
+	}
+	return x.bindAccount()
+}
+
+func (x *exchange) readGivenAccount() error {
 	text, given, _ := x.query.Value("account_id")
 	if given {
 		id, err := parseAccount("account_id", text)

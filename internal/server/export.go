@@ -23,6 +23,9 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := x.restrict(origin, &f, ""); err != nil {
+		return err
+	}
 	form, err := x.exportForm()
 	if err != nil {
 		return err
@@ -44,6 +47,7 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	s.workers.enter()
 	defer s.workers.leave()
 	err = x.options.Memory.Export(context.WithoutCancel(ctx), origin, &f, x.account, func(o *matcher.Object, accounts map[matcher.ID]matcher.ID) error {
+		x.hideListsOf(o)
 		lines = append(wire.AppendLine(lines, o, accounts, form), '\n')
 		if len(lines) < exportFlush {
 			return nil

@@ -32,6 +32,9 @@ func (s *Server) patchFace(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := x.checkPatch(id, patch); err != nil {
+		return err
+	}
 	change := func(obj *matcher.Object) error {
 		if err := patch(obj); err != nil {
 			return err

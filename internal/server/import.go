@@ -22,6 +22,9 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := x.checkWritable(o); err != nil {
+		return err
+	}
 	owners := x.options.Store.Owners()
 	if err := owners.CheckOrigin(o); err != nil {
 		return err
@@ -37,6 +40,9 @@ func (s *Server) importObjects(ctx context.Context, x *exchange) error {
 		}
 		if o != matcher.Faces {
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: must not be given for %s; only faces are in lists", o)
+		}
+		if err := x.checkList("list_id", id); err != nil {
+			return err
 		}
 		if err := owners.CheckList(id); err != nil {
 			return err

@@ -221,7 +221,7 @@ func (im *importer) finishCommit() error {
 			return err // the whole group has this error
 		}
 		g.faults++
-		g.errors = append(g.errors, lineError{g.numbers[i], asError(err).For(im.x.account).Detail})
+		g.errors = append(g.errors, lineError{g.numbers[i], asError(err).For(im.x.viewer()).Detail})
 	}
 	im.rejected += g.faults
 	slices.SortFunc(g.errors, func(a, b lineError) int { return a.line - b.line })

@@ -101,6 +101,9 @@ func (d lineDecoder) decodeLine(line []byte) (decoded store.ImportLine, cost lin
 	if err != nil {
 		return decoded, cost, err
 	}
+	if err := d.x.checkLineLists(in, d.list); err != nil {
+		return decoded, cost, err
+	}
 	accounts, err := d.x.listAccounts(in.ListAccounts)
 	if err != nil {
 		return decoded, cost, err
@@ -138,7 +141,9 @@ func (x *exchange) listAccounts(given map[matcher.ID]matcher.ID) (map[matcher.ID
 		return given, nil
 	}
 	for _, list := range slices.SortedFunc(maps.Keys(given), matcher.ID.Compare) {
-		if account := given[list]; !account.IsZero() && account != *x.account {
+		if account := given[list]; !account.IsZero() && account != *x.account && x.bound() {
+			return nil, x.otherAccount("list_accounts."+list.String(), account)
+		} else if !account.IsZero() && account != *x.account {
 			return nil, matcher.Errorf(matcher.CodeAccountConflict, "list_accounts.%s: %s is another account than the query's %s", list, account, x.account)
 		}
 	}

@@ -26,6 +26,9 @@ func (s *Server) createList(ctx context.Context, x *exchange) error {
 	if !in.HasID {
 		l.ID = matcher.NewID()
 	}
+	if err := x.checkList("list_id", l.ID); err != nil {
+		return err
+	}
 	l.CreateTime = matcher.TimeOf(time.Now())
 	if err := x.options.Store.CreateList(ctx, l); err != nil {
 		return err
@@ -38,7 +41,7 @@ func (s *Server) listLists(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	lists, count := x.options.Memory.Lists(x.account, req.Page)
+	lists, count := x.pageOfLists(ctx, req.Page)
 	if req.Page.After != nil {
 		count = wire.NoCount
 	}
@@ -51,7 +54,7 @@ func (s *Server) listLists(ctx context.Context, x *exchange) error {
 }
 
 func (s *Server) getList(ctx context.Context, x *exchange) error {
-	id, err := x.id(matcher.ListNotFound)
+	id, err := x.listID()
 	if err != nil {
 		return err
 	}
@@ -63,12 +66,15 @@ func (s *Server) getList(ctx context.Context, x *exchange) error {
 }
 
 func (s *Server) patchList(ctx context.Context, x *exchange) error {
-	id, err := x.id(matcher.ListNotFound)
+	id, err := x.listID()
 	if err != nil {
 		return err
 	}
 	patch, err := decodeBody(x, (*wire.Decoder).ListPatch)
 	if err != nil {
+		return err
+	}
+	if err := x.checkListPatch(id, patch); err != nil {
 		return err
 	}
 	if err := x.options.Store.PatchList(ctx, x.account, id, patch); err != nil {
@@ -78,13 +84,16 @@ func (s *Server) patchList(ctx context.Context, x *exchange) error {
 }
 
 func (s *Server) deleteList(ctx context.Context, x *exchange) error {
-	id, err := x.id(matcher.ListNotFound)
+	id, err := x.listID()
 	if err != nil {
 		return err
 	}
 	withFaces, err := x.flag("with_faces")
 	if err != nil {
 		return err
+	}
+	if x.lists() != nil {
+		return x.unlinkList(ctx, id, withFaces)
 	}
 	var faces store.FindFunc
 	if withFaces {
@@ -99,6 +108,9 @@ func (s *Server) deleteList(ctx context.Context, x *exchange) error {
 func (s *Server) linkFaces(ctx context.Context, x *exchange) error {
 	req, err := decodeBody(x, (*wire.Decoder).Linker)
 	if err != nil {
+		return err
+	}
+	if err := x.checkList("list_id", req.ListID); err != nil {
 		return err
 	}
 	if err := x.options.Store.Link(ctx, x.account, req.ListID, req.FaceIDs, req.Attach); err != nil {

@@ -31,6 +31,9 @@ func (s *Server) match(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := x.enterTurn(ctx); err != nil {
+		return err
+	}
 	key, ok := s.refusals.key(x, body)
 	if ok {
 		if err := s.refusals.check(key); err != nil {
@@ -56,6 +59,9 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 		if err := x.checkAccount(c.Filter.Account, "candidates["+strconv.Itoa(i)+"].filters."); err != nil {
 			return err
 		}
+		if err := x.checkSet(&c.Candidates, "candidates["+strconv.Itoa(i)+"]."); err != nil {
+			return err
+		}
 		sets[i] = &c.Candidates
 	}
 	if err := x.checkLines(req); err != nil {
@@ -66,12 +72,13 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 	}
 	answer, err := x.options.Router.Match(x.withTexts(ctx, x.options.RefuseMatch), &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
-		Account: x.account, RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(), Lines: x.outLines,
+		Account: x.account, Lists: x.lists(), Key: x.keyName(), RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(), Lines: x.outLines,
 		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
 	})
 	if err != nil {
 		return err
 	}
+	x.leaveTurn()
 	if x.outLines {
 		return x.sendLines(req.Candidates[0], answer)
 	}
@@ -80,6 +87,11 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 
 // sendMatches sends the result of a match or a cross match.
 func (x *exchange) sendMatches(req *wire.MatchRequest, answer *route.Answer) error {
+	for i := range answer.Results {
+		for j := range answer.Results[i] {
+			x.hideLists(&answer.Results[i][j])
+		}
+	}
 	echo := 0
 	for _, c := range req.Candidates {
 		echo += c.Filters.Size() + c.Label.Size()
@@ -98,6 +110,9 @@ func (x *exchange) forwarded() bool { return len(x.Request.Header.Peek(remote.Fo
 func (x *exchange) checkAccount(given *matcher.ID, path string) error {
 	if given == nil || x.account == nil || *given == *x.account {
 		return nil
+	}
+	if x.bound() {
+		return x.otherAccount(path+"account_id", *given)
 	}
 	return matcher.Errorf(matcher.CodeAccountConflict, "%saccount_id: %s is another account than the request's %s", path, given, x.account)
 }
@@ -141,6 +156,15 @@ func (s *Server) crossMatch(ctx context.Context, x *exchange) error {
 	if err := x.checkAccount(req.Candidates.Filter.Account, "candidates.filters."); err != nil {
 		return err
 	}
+	if err := x.checkSet(&req.References, "references."); err != nil {
+		return err
+	}
+	if err := x.checkSet(&req.Candidates.Candidates, "candidates."); err != nil {
+		return err
+	}
+	if err := x.enterTurn(ctx); err != nil {
+		return err
+	}
 	if err := x.reserveCross(ctx, req); err != nil {
 		return err
 	}
@@ -161,6 +185,9 @@ func (s *Server) crossMatch(ctx context.Context, x *exchange) error {
 func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	req, err := decodeBody(x, (*wire.Decoder).Raw)
 	if err != nil {
+		return err
+	}
+	if err := x.enterTurn(ctx); err != nil {
 		return err
 	}
 	if pairs := len(req.References) * len(req.Candidates); pairs > rowsMax {

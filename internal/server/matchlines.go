@@ -23,6 +23,7 @@ func (x *exchange) checkLines(req *wire.MatchRequest) error {
 // not for the whole answer.
 func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error {
 	result := &answer.Results[0][0]
+	x.hideLists(result)
 	rows, perRow := len(result.Matches), int64(rowBytes)
 	if result.Fill != nil {
 		perRow = lineRowBytes
@@ -42,6 +43,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 			if err := result.Fill(i, &row); err != nil {
 				return out.fail(format, err)
 			}
+			x.hideListsOf(row.Object)
 		}
 		out.lines = format.AppendRow(out.lines, &row)
 		if len(out.lines) >= exportFlush {
@@ -89,7 +91,7 @@ func reuse(b []byte) []byte {
 
 // fail ends the lines with an error.
 func (s *lineSender) fail(format *wire.RowLines, err error) error {
-	e := asError(err).For(s.x.account)
+	e := asError(err).For(s.x.viewer())
 	s.x.code = e.Code
 	status, desc, detail, link := errorFields(e, s.x.requestID)
 	s.x.logInternal(status, err)

@@ -16,7 +16,10 @@ func (x *exchange) readObject() (*wire.ObjectInput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return in, x.completeObject(in)
+	if err := x.completeObject(in); err != nil {
+		return nil, err
+	}
+	return in, x.placeObject(in)
 }
 
 // completeObject sets the account, the ID and the time that the client left out.
@@ -102,9 +105,10 @@ func (s *Server) getObject(ctx context.Context, x *exchange) error {
 		return err
 	}
 	obj, ok := x.options.Memory.Get(o, id, x.account, form.Written())
-	if !ok {
+	if !ok || !x.lists().See(&obj) {
 		return o.NotFound(id)
 	}
+	x.hideListsOf(&obj)
 	return x.sendBody(http.StatusOK, wire.AppendObject(nil, x.out, &obj, nil, form))
 }
 
@@ -127,7 +131,7 @@ func (s *Server) listObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.sendPage(ctx, req)
+	return x.sendPage(ctx, req, "")
 }
 
 // findObjects sends a page of the objects that pass the filters in the body.
@@ -139,13 +143,17 @@ func (s *Server) findObjects(ctx context.Context, x *exchange) error {
 	if err := x.checkAccount(req.Filter.Account, "filters."); err != nil {
 		return err
 	}
-	return x.sendPage(ctx, req)
+	return x.sendPage(ctx, req, "filters.")
 }
 
 // sendPage sends a page of objects. A page after an ID has no count, because
-// counting would need all objects before it.
-func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
+// counting would need all objects before it. path is the place of the filters in the
+// request.
+func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest, path string) error {
 	o := x.operation.origin
+	if err := x.restrict(o, &req.Filter, path); err != nil {
+		return err
+	}
 	form, err := x.descriptorForm()
 	if err != nil {
 		return err
@@ -169,6 +177,7 @@ func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest) error {
 	}
 	page := make([]*matcher.Object, len(objects))
 	for i := range objects {
+		x.hideListsOf(&objects[i])
 		page[i] = &objects[i]
 	}
 	return x.sendBody(http.StatusOK, wire.AppendObjects(nil, x.out, o, page, req.Targets, form, count))
@@ -180,7 +189,7 @@ func (s *Server) deleteObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.deleteSelected(ctx, &f, "query")
+	return x.deleteSelected(ctx, &f, "query", "")
 }
 
 // deleteFoundObjects deletes the objects that pass the filters in the body.
@@ -192,17 +201,20 @@ func (s *Server) deleteFoundObjects(ctx context.Context, x *exchange) error {
 	if err := x.checkAccount(f.Account, "filters."); err != nil {
 		return err
 	}
-	return x.deleteSelected(ctx, &f, "filters")
+	return x.deleteSelected(ctx, &f, "filters", "filters.")
 }
 
 // deleteSelected deletes the objects that pass f. path is the place of f in the
-// request.
-func (x *exchange) deleteSelected(ctx context.Context, f *matcher.Filter, path string) error {
+// request, and prefix that of its fields.
+func (x *exchange) deleteSelected(ctx context.Context, f *matcher.Filter, path, prefix string) error {
 	o := x.operation.origin
 	withoutAccount := *f
 	withoutAccount.Account = nil
 	if withoutAccount.IsZero() {
 		return matcher.Errorf(matcher.CodeBadInput, "%s: must have a filter besides account_id", path)
+	}
+	if err := x.restrict(o, f, prefix); err != nil {
+		return err
 	}
 	switch names, err := x.options.Store.Owners().Of(o, f); {
 	case err != nil:

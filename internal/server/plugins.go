@@ -103,7 +103,7 @@ func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 	}
 	r := lua.Request{
 		Method: string(x.Method()), Path: strings.TrimPrefix(string(x.Path()), "/plugins"),
-		Query: map[string][]string{}, Headers: x.headers(), Body: body,
+		Query: map[string][]string{}, Headers: x.headers(), Body: body, Key: x.keyName(),
 	}
 	for _, p := range query {
 		r.Query[p.key] = append(r.Query[p.key], p.value)
@@ -141,6 +141,9 @@ func (x *exchange) headers() map[string]string {
 	all := map[string][]string{}
 	x.Request.Header.VisitAll(func(k, v []byte) {
 		name := strings.ToLower(string(k))
+		if x.caller != nil && (name == "authorization" || name == "x-api-key") {
+			return // a plugin gets the name of the key, not the key
+		}
 		all[name] = append(all[name], string(v))
 	})
 	if x.conn.head.emptyHost > 0 {

@@ -22,6 +22,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,7 @@ import (
 	"github.com/cloudwego/hertz/pkg/network"
 	"golang.org/x/sync/semaphore"
 
+	"nearside/internal/access"
 	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/memory"
@@ -57,6 +59,9 @@ type Options struct {
 	Metrics func(w io.Writer, accept string) (contentType string, err error)
 	Version Version
 	Limits  Limits
+	// Insecure lets clients on other machines use a server whose Limits.Access requires no
+	// key.
+	Insecure bool
 }
 
 // Parts are what requests need in addition to Options. They exist when the stored data is
@@ -81,6 +86,7 @@ type Limits struct {
 	ConnectionsPerAddress int
 	RequestTimeout        time.Duration  // of a request, or of each pause in an import or export
 	Config                map[string]any // for GET /config, with masked secrets
+	Access                *access.Policy // who may do what; nil: no keys are required
 }
 
 // limits are the limits of new requests, with the budgets that depend on them.
@@ -115,6 +121,7 @@ type Server struct {
 	draining      atomic.Bool
 	entering      sync.RWMutex // ensures that no request is counted after draining is set
 
+	turns         *access.Turns // of matches
 	workers       workers
 	decompressing workers       // decompress the bodies of requests other than imports
 	largeGroups   chan struct{} // holds one value per large group, counted over all imports
@@ -125,8 +132,8 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
-		heads:   newBudget("headers", headsSize, headerBytesMax+inputMin),
-		workers: newWorkers(), decompressing: newDecompressors(), answers: newAnswerBudgets(), refusals: newRefusals(),
+		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
+		turns: access.NewTurns(turnsPerProcessor * runtime.GOMAXPROCS(0)), workers: newWorkers(), decompressing: newDecompressors(), answers: newAnswerBudgets(), refusals: newRefusals(),
 		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom), importCommits: semaphore.NewWeighted(commitRoom),
 		decoding: semaphore.NewWeighted(decodingSize),
 	}
@@ -338,13 +345,14 @@ func (s *Server) addRoutes() {
 	s.addRoute("GET", "/favicon.ico", operation{handler: s.favicon, anyKey: true, plain: true})
 	s.addRoute("GET", "/", operation{handler: s.index, plain: true})
 
-	s.engine.NoRoute(s.wrap(unknownRoute, operation{handler: s.noRoute, anyKey: true, plain: true}))
-	s.engine.NoMethod(s.wrap(unknownRoute, operation{handler: s.noMethod, anyKey: true, plain: true}))
+	s.engine.NoRoute(s.wrap(unknownRoute, operation{handler: s.noRoute, anyKey: true, plain: true, role: access.NoRole}))
+	s.engine.NoMethod(s.wrap(unknownRoute, operation{handler: s.noMethod, anyKey: true, plain: true, role: access.NoRole}))
 }
 
 // addRoute adds a route, and one for HEAD to each route for GET.
 func (s *Server) addRoute(method, path string, op operation) {
 	s.methods[path] = append(s.methods[path], method)
+	op.role, op.open = accessOf(method, path)
 	s.engine.Handle(method, path, s.wrap(routeName(method, path), op))
 	if method == http.MethodGet && !op.ownHead {
 		s.addRoute(http.MethodHead, path, op) // hertz drops the body

@@ -22,6 +22,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"go.uber.org/goleak"
 
+	"nearside/internal/access"
 	"nearside/internal/oracle"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
@@ -94,6 +95,7 @@ type settings struct {
 	warn       func(msg string, args ...any) // if not nil, the store uses segments and calls warn
 	starting   bool                          // the server is starting until the test calls open
 	observer   matcher.Observer              // may be nil
+	access     access.Config                 // without keys, none is required
 }
 
 // service is a running server with a client.
@@ -109,6 +111,7 @@ type service struct {
 	log       *buffer
 	spec      *spec
 	client    *http.Client
+	key       string                      // the key of requests that have no other; empty: none
 	open      func()                      // ends the start
 	stop      func(context.Context) error // calls Shutdown once
 }
@@ -169,7 +172,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		return server.Limits{
 			Decoder:   &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
-			HeaderBytes: set.header, ConnectionsPerAddress: set.address,
+			HeaderBytes: set.header, ConnectionsPerAddress: set.address, Access: testkit.Must(access.New(set.access, nil)),
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}
@@ -236,6 +239,9 @@ func (x *service) send(method, url string, body io.Reader, headers ...string) *a
 	request := testkit.Must(http.NewRequestWithContext(context.Background(), method, "http://"+x.address+url, body))
 	if strings.HasPrefix(url, "/1/import") {
 		request.Header.Set("Content-Type", "application/x-ndjson")
+	}
+	if x.key != "" {
+		request.Header.Set("Authorization", "Bearer "+x.key)
 	}
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Set(headers[i], headers[i+1])

@@ -53,6 +53,9 @@ func (s *spec) check(a *answer, request *http.Request, body io.Reader) {
 	if a.response.StatusCode == http.StatusNotFound && (err != nil || place.Operation.Responses.Status(http.StatusNotFound) == nil) {
 		return // the router of the library accepts more
 	}
+	if err != nil && (a.response.StatusCode == http.StatusUnauthorized || bytes.Contains(a.body, []byte("the URL must not have a key"))) {
+		return // what is there is said only to those who have a key
+	}
 	if err != nil {
 		a.Errorf("%s: not in the document: %v", a.request, err)
 		return
@@ -65,6 +68,7 @@ func (s *spec) check(a *answer, request *http.Request, body io.Reader) {
 	if readable && a.response.StatusCode < 300 && !unread(request.Header.Get("Content-Type")) {
 		testkit.Must(text.Seek(0, io.SeekStart))
 		request.Body = io.NopCloser(bytes.NewReader(bytes.TrimPrefix(testkit.Must(io.ReadAll(text)), []byte("\uFEFF"))))
+		request.GetBody = nil // openapi3filter would read the body with the mark again
 		if place.Operation.RequestBody != nil && request.Header.Get("Content-Type") == "" {
 			request.Header.Set("Content-Type", "application/json")
 		}

@@ -160,6 +160,9 @@ func (r *Remote) request(ctx context.Context, c *call) *http.Request {
 	req := (&http.Request{Method: c.method, URL: address, Host: address.Host, Header: http.Header{
 		"Accept": {wire.MessagePack.MediaType()}, "User-Agent": {"nearside"}, Forwarded: {"1"},
 	}}).WithContext(ctx)
+	if r.key != "" {
+		req.Header.Set("Authorization", "Bearer "+r.key)
+	}
 	if c.requestID != "" {
 		req.Header.Set("Luna-Request-Id", c.requestID)
 	}

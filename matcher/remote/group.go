@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"nearside/internal/access"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -74,10 +75,14 @@ func (g *Group) Configure(configs []Config) error {
 	var created []*Remote
 	var faults []error
 	for i := range configs {
-		r := before.unchanged(&configs[i])
+		key, err := keyOf(&configs[i])
+		if err != nil {
+			faults = append(faults, fmt.Errorf("matchers.remote[%d].key_file: %w", i, err))
+			continue
+		}
+		r := before.unchanged(&configs[i], key)
 		if r == nil {
-			var err error
-			if r, err = newRemote(configs[i], g.decoder, g.log, g.dial); err != nil {
+			if r, err = newRemote(configs[i], key, g.decoder, g.log, g.dial); err != nil {
 				faults = append(faults, fmt.Errorf("matchers.remote[%d].url: %w", i, err))
 				continue
 			}
@@ -93,7 +98,7 @@ func (g *Group) Configure(configs []Config) error {
 	g.current.Store(next)
 	var removed []*Remote
 	for _, r := range before.all {
-		if next.unchanged(&r.config) != r {
+		if next.unchanged(&r.config, r.key) != r {
 			removed = append(removed, r)
 		}
 	}
@@ -114,10 +119,18 @@ func closeAll(remotes []*Remote) {
 	}
 }
 
-// unchanged returns the remote with an equal configuration, or nil.
-func (g *generation) unchanged(c *Config) *Remote {
+// keyOf reads the key for a remote. It returns "" if none is configured.
+func keyOf(c *Config) (string, error) {
+	if c.KeyFile == "" {
+		return "", nil
+	}
+	return access.ReadKeyFile(c.KeyFile)
+}
+
+// unchanged returns the remote with an equal configuration and an equal key, or nil.
+func (g *generation) unchanged(c *Config, key string) *Remote {
 	for _, r := range g.all {
-		if r.config.equal(c) {
+		if r.config.equal(c) && r.key == key {
 			return r
 		}
 	}

@@ -40,12 +40,14 @@ type Config struct {
 	Origins     []matcher.Origin
 	Lists       []matcher.ID
 	MaxInflight int // calls in progress at once
+	// KeyFile is the path of the file with the key for the remote; empty: no key is sent.
+	KeyFile string
 }
 
 // equal reports whether c and d describe the same remote.
 func (c *Config) equal(d *Config) bool {
 	return c.Name == d.Name && c.URL == d.URL && c.Cost == d.Cost && c.Timeout == d.Timeout && c.MaxInflight == d.MaxInflight &&
-		slices.Equal(c.Origins, d.Origins) && slices.Equal(c.Lists, d.Lists)
+		slices.Equal(c.Origins, d.Origins) && slices.Equal(c.Lists, d.Lists) && c.KeyFile == d.KeyFile
 }
 
 // waitersPerCall is how many calls may wait for each of the MaxInflight slots.
@@ -54,6 +56,7 @@ const waitersPerCall = 16
 // Remote implements [matcher.Remote]. It is safe for concurrent use.
 type Remote struct {
 	config    Config
+	key       string // the content of KeyFile
 	base      *url.URL
 	decoder   func() *wire.Decoder
 	log       *slog.Logger
@@ -72,13 +75,13 @@ type Remote struct {
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
 // newRemote returns a Remote and starts its health checks, which run until close.
-func newRemote(c Config, decoder func() *wire.Decoder, log *slog.Logger, dial dialer) (*Remote, error) {
+func newRemote(c Config, key string, decoder func() *wire.Decoder, log *slog.Logger, dial dialer) (*Remote, error) {
 	base, err := url.Parse(strings.TrimRight(c.URL, "/") + "/")
 	if err != nil {
 		return nil, errors.Unwrap(err) // err has the URL, which may have a password
 	}
 	r := &Remote{
-		config: c, base: base, decoder: decoder, log: log, slots: make(chan struct{}, c.MaxInflight), stopped: make(chan struct{}),
+		config: c, key: key, base: base, decoder: decoder, log: log, slots: make(chan struct{}, c.MaxInflight), stopped: make(chan struct{}),
 		client: &http.Client{
 			Transport: &http.Transport{
 				DialContext:            dial,

@@ -73,7 +73,7 @@ func resolveLocal(ctx context.Context, req *Request, i int, moment matcher.Momen
 			return resolved{err: matcher.Errorf(matcher.CodeBadInput, "%s: %w", ref.Path(".id"), err)}
 		}
 		obj, ok := moment.Get(origin, id, req.Account, true)
-		if !ok {
+		if !ok || !req.Lists.See(&obj) {
 			return resolved{err: matcher.Errorf(origin.NotFound(id).Code, "%s: %s %s does not exist", ref.Path(".id"), origin.Singular(), id)}
 		}
 		return resolveObject(req, i, &obj)
@@ -109,6 +109,9 @@ var keyTypes = map[matcher.ReferenceType]struct {
 func resolveKey(ctx context.Context, req *Request, ref matcher.Reference, moment matcher.Moment) ([]matcher.Reference, error) {
 	var found []matcher.Reference
 	k := keyTypes[ref.Type]
+	if req.Lists != nil && k.origin != matcher.Faces {
+		return nil, nil // no such object exists for the caller
+	}
 	filter, size := matcher.Where(matcher.AnyOf(k.field, ref.ID)), req.ReferencesMax+1
 	for offset := 0; len(found) < size; offset += size {
 		objects, _, err := moment.Page(ctx, k.origin, &filter, req.Account, matcher.Page{Offset: offset, Size: size, Descriptors: true})
@@ -116,7 +119,7 @@ func resolveKey(ctx context.Context, req *Request, ref matcher.Reference, moment
 			return nil, deadlineError(ctx, err)
 		}
 		for i := range objects {
-			if d := objects[i].Descriptor(req.Type); !d.IsZero() {
+			if d := objects[i].Descriptor(req.Type); !d.IsZero() && req.Lists.See(&objects[i]) {
 				object := ref // with the place of the key
 				object.ObjectID, object.Descriptor = objects[i].ID, d
 				found = append(found, object)

@@ -177,7 +177,9 @@ func findObjects(ctx context.Context, m matcher.Remote, q *inquiry, ids []matche
 	}
 	found := make(map[matcher.ID]*matcher.Object, len(objects))
 	for i := range objects {
-		found[objects[i].ID] = &objects[i]
+		if q.req.Lists.See(&objects[i]) {
+			found[objects[i].ID] = &objects[i]
+		}
 	}
 	return found, nil
 }

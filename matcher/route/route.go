@@ -65,6 +65,8 @@ type Request struct {
 	Type       matcher.DescriptorType // of the descriptors to compare
 	Version    uint32                 // required of all references; 0: any
 	Account    *matcher.ID            // only its objects are visible; nil: all
+	Lists      matcher.Lists          // only faces in these lists are visible; nil: all objects
+	Key        string                 // the name of the caller's key; empty: none
 	RequestID  string
 	Explain    bool
 	Forwarded  bool // the client is a proxy, so no remotes are asked

@@ -106,6 +106,26 @@ func (tx *Tx) deleteAll(origin matcher.Origin, ids []matcher.ID) (deleted int, e
 	return deleted, nil
 }
 
+// unlinkAll takes faces out of lists. It returns the number of faces that were in one of
+// the lists.
+func (tx *Tx) unlinkAll(lists matcher.Lists, ids []matcher.ID) (unlinked int, err error) {
+	for _, id := range sortUnique(slices.Clone(ids)) {
+		o, err := tx.Object(matcher.Faces, id)
+		if err != nil {
+			return 0, err
+		}
+		if o == nil || !lists.See(o) {
+			continue
+		}
+		o.Lists = slices.DeleteFunc(o.Lists, lists.Have)
+		if err := tx.Put(o); err != nil {
+			return 0, err
+		}
+		unlinked++
+	}
+	return unlinked, nil
+}
+
 // seekRecord reads the record of k with the iterator it, and keeps it in tx.last, where
 // readRecord finds it.
 func (tx *Tx) seekRecord(it *pebble.Iterator, k key) error {

@@ -69,7 +69,7 @@ func (s *Store) NewImport(account *matcher.ID) *Import { return &Import{store: s
 func (im *Import) Start(ctx context.Context, lines []ImportLine) (wait func() []error) {
 	errs := make([]error, len(lines))
 	records := recordsOf(lines)
-	before := im.last
+	before, by := im.last, viewerOf(ctx, im.account)
 	r := &request{ctx: ctx, done: make(chan struct{}), fn: func(tx *Tx) error {
 		if before != nil && (!before.ran || before.err != nil) {
 			return cmp.Or(before.err, errors.New("store: the lines before were not imported"))
@@ -78,7 +78,7 @@ func (im *Import) Start(ctx context.Context, lines []ImportLine) (wait func() []
 		now := matcher.TimeOf(im.store.opts.now())
 		tx.expect(len(lines))
 		for i := range lines {
-			errs[i] = tx.importLine(im.account, &lines[i], &records[i], now)
+			errs[i] = tx.importLine(by, &lines[i], &records[i], now)
 		}
 		return nil
 	}}
@@ -100,9 +100,9 @@ func (im *Import) Start(ctx context.Context, lines []ImportLine) (wait func() []
 }
 
 // importLine stores one line. If it returns an error, it has written nothing.
-func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, rec *lineRecord, now matcher.Time) error {
+func (tx *Tx) importLine(by viewer, line *ImportLine, rec *lineRecord, now matcher.Time) error {
 	o := line.Object
-	old, err := tx.replacedObject(account, o)
+	old, err := tx.replacedObject(by, o)
 	if err != nil {
 		return err
 	}
@@ -117,8 +117,11 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, rec *lineRecord,
 	}
 	c := rec.face // a copy, because the lists of the caller's object must not change
 	lists := listsOf(old)
-	if line.HasLists {
-		lists = o.Lists
+	switch {
+	case line.HasLists:
+		lists = by.lists.Keep(o.Lists, listsOf(old))
+	case old == nil && line.AddList.IsZero():
+		lists = by.lists
 	}
 	c.Lists = append(make([]matcher.ID, 0, len(lists)+1), lists...)
 	if !line.AddList.IsZero() {
@@ -128,7 +131,7 @@ func (tx *Tx) importLine(account *matcher.ID, line *ImportLine, rec *lineRecord,
 	if err := tx.checkOwners(c, listsOf(old)); err != nil {
 		return err
 	}
-	if err := tx.importLists(account, line, c, listsOf(old), now); err != nil {
+	if err := tx.importLists(by.account, line, c, listsOf(old), now); err != nil {
 		return err
 	}
 	return tx.putLine(c, rec)

@@ -21,10 +21,10 @@ func (s *Store) CreateList(ctx context.Context, l *matcher.List) error {
 	})
 }
 
-// visibleList returns a list that account can see, or CodeListNotFound.
-func (tx *Tx) visibleList(account *matcher.ID, id matcher.ID) (*matcher.List, error) {
+// visibleList returns a list that the viewer can see, or CodeListNotFound.
+func (tx *Tx) visibleList(by viewer, id matcher.ID) (*matcher.List, error) {
 	l := tx.List(id)
-	if l == nil || !matcher.Visible(account, l.Account) {
+	if l == nil || !matcher.Visible(by.account, l.Account) || !by.lists.Have(id) {
 		return nil, matcher.ListNotFound(id)
 	}
 	return l, nil
@@ -37,7 +37,7 @@ func (s *Store) PatchList(ctx context.Context, account *matcher.ID, id matcher.I
 		return err
 	}
 	return s.Commit(ctx, func(tx *Tx) error {
-		old, err := tx.visibleList(account, id)
+		old, err := tx.visibleList(viewerOf(ctx, account), id)
 		if err != nil {
 			return err
 		}
@@ -61,7 +61,7 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 	}
 	if withFaces == nil {
 		return s.Commit(ctx, func(tx *Tx) error {
-			_, err := tx.visibleList(account, id)
+			_, err := tx.visibleList(viewerOf(ctx, account), id)
 			if err == nil {
 				tx.DeleteList(id)
 			}
@@ -73,7 +73,7 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 		return err
 	}
 	err = s.CommitAlone(ctx, func(tx *Tx) error {
-		if _, err := tx.visibleList(account, id); err != nil {
+		if _, err := tx.visibleList(viewerOf(ctx, account), id); err != nil {
 			return err
 		}
 		faces, err := withFaces(nil)
@@ -95,7 +95,7 @@ func (s *Store) DeleteList(ctx context.Context, account *matcher.ID, id matcher.
 // deleteManyFaces deletes the faces of a list if there are more than DeleteBatch.
 func (s *Store) deleteManyFaces(ctx context.Context, account *matcher.ID, id matcher.ID, find FindFunc) (deleted int, err error) {
 	err = s.Commit(ctx, func(tx *Tx) error {
-		_, err := tx.visibleList(account, id)
+		_, err := tx.visibleList(viewerOf(ctx, account), id)
 		return err
 	})
 	if err != nil {
@@ -116,12 +116,12 @@ func (s *Store) Link(ctx context.Context, account *matcher.ID, list matcher.ID, 
 		return err
 	}
 	return s.Commit(ctx, func(tx *Tx) error {
-		l, err := tx.visibleList(account, list)
+		l, err := tx.visibleList(viewerOf(ctx, account), list)
 		if err != nil {
 			return err
 		}
 		for i, id := range faces {
-			if err := tx.linkFace(account, l, id, attach); err != nil {
+			if err := tx.linkFace(viewerOf(ctx, account), l, id, attach); err != nil {
 				return faceError(err, i, id)
 			}
 		}
@@ -141,8 +141,8 @@ func faceError(err error, i int, id matcher.ID) error {
 	return err
 }
 
-func (tx *Tx) linkFace(account *matcher.ID, l *matcher.List, id matcher.ID, attach bool) error {
-	o, err := tx.visibleObject(account, matcher.Faces, id)
+func (tx *Tx) linkFace(by viewer, l *matcher.List, id matcher.ID, attach bool) error {
+	o, err := tx.visibleObject(by, matcher.Faces, id)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,19 @@ import (
 )
 
 // Methods with a parameter account act for that account: objects and lists of other
-// accounts do not exist for it. A nil account sees all objects and lists.
+// accounts do not exist for it. A nil account sees all objects and lists. If their context
+// is bound to lists ([matcher.WithinLists]), only faces in these lists exist, and only these
+// lists are changed: a delete removes faces from them.
+
+// viewer is the account and the lists that a write is bound to.
+type viewer struct {
+	account *matcher.ID
+	lists   matcher.Lists
+}
+
+func viewerOf(ctx context.Context, account *matcher.ID) viewer {
+	return viewer{account, matcher.BoundLists(ctx)}
+}
 
 // checkWrite returns an error if o cannot be stored: a remote owns it or one of its
 // lists, a list does not exist, or checkInList refuses a list. old are the lists that o
@@ -105,7 +117,7 @@ func (tx *Tx) createObject(account *matcher.ID, o *matcher.Object) error {
 func (s *Store) PutObject(ctx context.Context, account *matcher.ID, o *matcher.Object) (created bool, err error) {
 	err = s.Commit(ctx, func(tx *Tx) error {
 		var err error
-		created, err = tx.putObject(account, o)
+		created, err = tx.putObject(viewerOf(ctx, account), o)
 		return err
 	})
 	return created && err == nil, err
@@ -115,13 +127,13 @@ func (s *Store) PutObject(ctx context.Context, account *matcher.ID, o *matcher.O
 // the object that caused the error, -1 if no single object did.
 func (s *Store) PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error) {
 	return s.writeObjects(ctx, objects, func(tx *Tx, o *matcher.Object) error {
-		_, err := tx.putObject(account, o)
+		_, err := tx.putObject(viewerOf(ctx, account), o)
 		return err
 	})
 }
 
-func (tx *Tx) putObject(account *matcher.ID, o *matcher.Object) (created bool, err error) {
-	old, err := tx.replacedObject(account, o)
+func (tx *Tx) putObject(by viewer, o *matcher.Object) (created bool, err error) {
+	old, err := tx.replacedObject(by, o)
 	if err != nil {
 		return false, err
 	}
@@ -130,8 +142,9 @@ func (tx *Tx) putObject(account *matcher.ID, o *matcher.Object) (created bool, e
 			return false, matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(old.Account), o.Account)
 		}
 		o.Account = old.Account
+		o.Lists = by.lists.Keep(o.Lists, old.Lists)
 	}
-	if err := tx.checkWrite(account, o, listsOf(old)); err != nil {
+	if err := tx.checkWrite(by.account, o, listsOf(old)); err != nil {
 		return false, err
 	}
 	return old == nil, tx.Put(o)
@@ -147,25 +160,28 @@ func (tx *Tx) currentObject(origin matcher.Origin, id matcher.ID) (*matcher.Obje
 }
 
 // replacedObject returns the object that o would replace, or nil. It returns
-// CodeForbidden if account cannot see that object.
-func (tx *Tx) replacedObject(account *matcher.ID, o *matcher.Object) (*matcher.Object, error) {
+// CodeForbidden if the viewer cannot see that object.
+func (tx *Tx) replacedObject(by viewer, o *matcher.Object) (*matcher.Object, error) {
 	old, err := tx.currentObject(o.Origin, o.ID)
 	if err != nil || old == nil {
 		return nil, err
 	}
-	if !matcher.Visible(account, old.Account) {
+	if !matcher.Visible(by.account, old.Account) {
 		return nil, matcher.Errorf(matcher.CodeForbidden, "%s_id: %s belongs to another account", o.Origin.Singular(), o.ID)
+	}
+	if !by.lists.See(old) {
+		return nil, matcher.Errorf(matcher.CodeForbidden, "%s_id: %s is in none of the lists that the key is bound to", o.Origin.Singular(), o.ID)
 	}
 	return old, nil
 }
 
-// visibleObject returns an object that account can see, or Origin.NotFound.
-func (tx *Tx) visibleObject(account *matcher.ID, origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
+// visibleObject returns an object that the viewer can see, or Origin.NotFound.
+func (tx *Tx) visibleObject(by viewer, origin matcher.Origin, id matcher.ID) (*matcher.Object, error) {
 	o, err := tx.currentObject(origin, id)
 	if err != nil {
 		return nil, err
 	}
-	if o == nil || !matcher.Visible(account, o.Account) {
+	if o == nil || !matcher.Visible(by.account, o.Account) || !by.lists.See(o) {
 		return nil, origin.NotFound(id)
 	}
 	return o, nil
@@ -179,15 +195,22 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 		return err
 	}
 	return s.Commit(ctx, func(tx *Tx) error {
-		o, err := tx.visibleObject(account, origin, id)
+		by := viewerOf(ctx, account)
+		o, err := tx.visibleObject(by, origin, id)
 		if err != nil {
 			return err
 		}
 		old := slices.Clone(o.Lists)
+		o.Lists = by.lists.Shown(o.Lists)
 		if err := patch(o); err != nil {
 			return err
 		}
-		o.Origin, o.ID = origin, id
+		for i, list := range o.Lists {
+			if !by.lists.Have(list) {
+				return matcher.Errorf(matcher.CodeForbidden, "lists[%d]: the key is not bound to the list %s", i, list)
+			}
+		}
+		o.Origin, o.ID, o.Lists = origin, id, by.lists.Keep(o.Lists, old)
 		if err := tx.checkWrite(account, o, old); err != nil {
 			return err
 		}
@@ -195,13 +218,18 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 	})
 }
 
-// DeleteObject removes an object. It returns Origin.NotFound if it does not exist.
+// DeleteObject removes an object, or takes it out of the lists that ctx is bound to. It returns Origin.NotFound if it does not exist.
 func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error {
 	if err := s.Owners().CheckOrigin(origin); err != nil {
 		return err
 	}
 	return s.Commit(ctx, func(tx *Tx) error {
-		if _, err := tx.visibleObject(account, origin, id); err != nil {
+		by := viewerOf(ctx, account)
+		if _, err := tx.visibleObject(by, origin, id); err != nil {
+			return err
+		}
+		if by.lists != nil {
+			_, err := tx.unlinkAll(by.lists, []matcher.ID{id})
 			return err
 		}
 		return tx.Delete(origin, id)
@@ -210,7 +238,8 @@ func (s *Store) DeleteObject(ctx context.Context, account *matcher.ID, origin ma
 
 // DeleteObjects removes the objects whose IDs selectIDs returns, all or none, and
 // returns the number of removed objects. While selectIDs runs, the applier has
-// exactly the committed state and nothing else is written.
+// exactly the committed state and nothing else is written. If ctx is bound to lists, the
+// objects are taken out of these lists instead.
 func (s *Store) DeleteObjects(ctx context.Context, origin matcher.Origin, selectIDs func() ([]matcher.ID, error)) (deleted int, err error) {
 	if err := s.Owners().CheckOrigin(origin); err != nil {
 		return 0, err
@@ -218,6 +247,10 @@ func (s *Store) DeleteObjects(ctx context.Context, origin matcher.Origin, select
 	err = s.CommitAlone(ctx, func(tx *Tx) error {
 		ids, err := selectIDs()
 		if err != nil {
+			return err
+		}
+		if lists := matcher.BoundLists(ctx); lists != nil {
+			deleted, err = tx.unlinkAll(lists, ids)
 			return err
 		}
 		deleted, err = tx.deleteAll(origin, ids)

@@ -1,0 +1,166 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"nearside/matcher"
+)
+
+const (
+	// activeFor is how long a caller counts as active after its last request.
+	activeFor = time.Second
+	// waitingMax is the largest number of requests of one caller that wait for their turn.
+	waitingMax = 256
+)
+
+// Turns shares the server between callers. While only one caller is active, it does
+// nothing. While several are, a limited number of requests runs at once, and each caller
+// may have its share of them. A caller below its share never waits, so a caller that sends
+// too much delays only itself. What a caller does not use goes to those who wait, in turn.
+//
+// It is safe for concurrent use.
+type Turns struct {
+	slots int // requests that run at once while several callers are active
+	now   func() time.Time
+
+	mu      sync.Mutex
+	running int
+	callers map[string]*share // the active ones
+	order   []*share          // those with waiting requests; the first one is next
+}
+
+// share is what one caller has.
+type share struct {
+	running int
+	waiting []*turn // in order of arrival
+	last    time.Time
+}
+
+// turn is a request that waits.
+type turn struct {
+	begun chan struct{} // closed at the end of the wait
+	err   error         // why it was refused; set before begun is closed
+}
+
+// NewTurns returns Turns with that many slots.
+func NewTurns(slots int) *Turns {
+	return &Turns{slots: slots, now: time.Now, callers: map[string]*share{}}
+}
+
+// Enter waits until a request of the named caller may run. It returns CodeUnavailable if too
+// many later requests of the caller are waiting, or the cause of the end of ctx. After nil, Leave
+// must be called.
+func (t *Turns) Enter(ctx context.Context, name string) error {
+	wait, err := t.add(name)
+	if wait == nil {
+		return err
+	}
+	select {
+	case <-wait.begun:
+		return wait.err
+	case <-ctx.Done():
+		if !t.remove(name, wait) && wait.err == nil { // it began at the same moment
+			t.Leave(name)
+		}
+		return context.Cause(ctx)
+	}
+}
+
+// add counts a request. It returns a turn if the request must wait.
+func (t *Turns) add(name string) (*turn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	s := t.callers[name]
+	if s == nil {
+		s = &share{}
+		t.callers[name] = s
+	}
+	s.last = now
+	active := t.countActive(now)
+	fair := max(1, t.slots/active)
+	if active == 1 || len(s.waiting) == 0 && (t.running < t.slots || s.running < fair) {
+		t.begin(s)
+		return nil, nil
+	}
+	if len(s.waiting) == waitingMax { // the oldest one is the least likely to be answered in time
+		oldest := s.waiting[0]
+		oldest.err = matcher.Overloaded(time.Second, "key %s: %d of its later requests are waiting, because other keys need the server, too", name, waitingMax)
+		close(oldest.begun)
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+	}
+	w := &turn{begun: make(chan struct{})}
+	if s.waiting = append(s.waiting, w); !slices.Contains(t.order, s) {
+		t.order = append(t.order, s)
+	}
+	t.admit(fair)
+	return w, nil
+}
+
+// countActive returns the number of active callers, and forgets the others.
+func (t *Turns) countActive(now time.Time) int {
+	for name, s := range t.callers {
+		if s.running == 0 && len(s.waiting) == 0 && now.Sub(s.last) > activeFor {
+			delete(t.callers, name)
+		}
+	}
+	return len(t.callers)
+}
+
+func (t *Turns) begin(s *share) {
+	s.running++
+	t.running++
+}
+
+// Leave counts the end of a request, and lets others begin.
+func (t *Turns) Leave(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	s := t.callers[name]
+	s.running--
+	s.last = now
+	t.running--
+	t.admit(max(1, t.slots/t.countActive(now)))
+}
+
+// admit begins waiting requests while there are slots, and those of callers that are below
+// their share.
+func (t *Turns) admit(fair int) {
+	for i := 0; i < len(t.order); {
+		s := t.order[i]
+		if t.running >= t.slots && s.running >= fair {
+			i++
+			continue
+		}
+		close(s.waiting[0].begun)
+		s.waiting = slices.Delete(s.waiting, 0, 1)
+		t.begin(s)
+		t.order = slices.Delete(t.order, i, i+1)
+		if len(s.waiting) > 0 {
+			t.order = append(t.order, s) // the others first
+		}
+	}
+}
+
+// remove removes a request that does not wait any longer. It returns false if the request
+// has begun.
+func (t *Turns) remove(name string, w *turn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.callers[name]
+	if s == nil {
+		return false
+	}
+	i := slices.Index(s.waiting, w)
+	if i < 0 {
+		return false
+	}
+	if s.waiting = slices.Delete(s.waiting, i, i+1); len(s.waiting) == 0 {
+		t.order = slices.DeleteFunc(t.order, func(o *share) bool { return o == s })
+	}
+	return true
+}
