@@ -22,6 +22,17 @@ var activeVariables = []string{
 // clients. It sets no key.
 const URLVariable = "NEARSIDE_URL"
 
+// ClientVariables are the variables of the commands that are clients of a server. They set
+// no key.
+var ClientVariables = []string{URLVariable, CAFileVariable, CertFileVariable}
+
+// CAFileVariable and CertFileVariable are the variables with the files that clients need
+// for TLS.
+const (
+	CAFileVariable   = "NEARSIDE_CA_FILE"
+	CertFileVariable = "NEARSIDE_CERT_FILE"
+)
+
 // envName returns the name of the variable for a key.
 func envName(key string) string {
 	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
@@ -52,7 +63,7 @@ func (r *reader) readEnv(env []string) (warnings []string) {
 		}
 	}
 	for name := range given {
-		if !strings.HasPrefix(name, envPrefix) || name == URLVariable || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains(ClientVariables, name) || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
 			continue
 		}
 		warning := fmt.Sprintf("environment: %s is not a known setting", name)
