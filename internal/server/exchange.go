@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -51,6 +52,7 @@ type exchange struct {
 	decoding  *semaphore.Weighted
 	bodyRoom  *claim // room for the body, or for an unfinished line of an import; nil: no reservation is needed
 	conn      *connection
+	client    netip.Addr // the address of the client, which may be behind trusted proxies
 	route     string
 	operation operation
 	requestID string
@@ -97,6 +99,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
 		x.conn.handlerCalled = true
+		x.client = x.clientAddress()
 		x.input = newBodyReader(x.conn)
 		x.out, x.unacceptable = acceptedFormat(x.header("Accept"))
 		x.outCoding = acceptedCoding(x.header("Accept-Encoding"))
@@ -158,6 +161,9 @@ func (x *exchange) serve(ctx context.Context) {
 
 // prepare makes the checks that need no body.
 func (x *exchange) prepare() (err error) {
+	if err := x.conn.listener.countClient(x.conn, x.client); err != nil {
+		return err
+	}
 	op := &x.operation
 	if op.rowLines && acceptsLines(x.header("Accept")) {
 		x.outLines, x.unacceptable = true, nil

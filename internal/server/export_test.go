@@ -9,6 +9,22 @@ import (
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
 
+// SetHandshakesMax changes the limit of unfinished handshakes.
+func (s *Server) SetHandshakesMax(n int) {
+	h := s.listener.handshakes
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.max = n
+}
+
+// Handshakes returns the number of unfinished handshakes.
+func (s *Server) Handshakes() int {
+	h := s.listener.handshakes
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open.Len()
+}
+
 // Idle returns the addresses of the clients of idle connections, longest idle first.
 func (s *Server) Idle() (clients []string) {
 	l := s.listener

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -11,11 +12,13 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,6 +97,9 @@ type settings struct {
 	warn       func(msg string, args ...any) // if not nil, the store uses segments and calls warn
 	starting   bool                          // the server is starting until the test calls open
 	observer   matcher.Observer              // may be nil
+	tls        *tls.Config                   // nil: no TLS; setTLS changes it later
+	currentTLS atomic.Pointer[tls.Config]    // what the server uses
+	proxies    []netip.Prefix                // trusted proxies
 }
 
 // service is a running server with a client.
@@ -109,6 +115,7 @@ type service struct {
 	log       *buffer
 	spec      *spec
 	client    *http.Client
+	secure    *tls.Config                 // of clients; nil: the server does not use TLS
 	open      func()                      // ends the start
 	stop      func(context.Context) error // calls Shutdown once
 }
@@ -127,6 +134,9 @@ func start(t testing.TB, change ...func(*settings)) *service {
 
 		versions: versions,
 		now:      time.Now,
+	}
+	if overTLS(t) {
+		set.tls = serverTLS()
 	}
 	for _, c := range change {
 		c(&set)
@@ -169,7 +179,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		return server.Limits{
 			Decoder:   &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
-			HeaderBytes: set.header, ConnectionsPerAddress: set.address,
+			HeaderBytes: set.header, ConnectionsPerAddress: set.address, TrustedProxies: set.proxies,
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}
@@ -177,7 +187,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	srv := testkit.Must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse,
+		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load,
 	}))
 	x.open = func() {
 		srv.Open(server.Parts{
@@ -189,8 +199,11 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		x.open()
 	}
 	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
+	if set.currentTLS.Store(set.tls); set.tls != nil {
+		x.secure = clientTLS()
+	}
 	x.client = &http.Client{
-		Transport:     &http.Transport{DisableCompression: true},
+		Transport:     &http.Transport{DisableCompression: true, TLSClientConfig: x.secure},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	served := make(chan error, 1)
@@ -233,7 +246,7 @@ func (x *service) call(method, url, body string, headers ...string) *answer {
 
 func (x *service) send(method, url string, body io.Reader, headers ...string) *answer {
 	x.Helper()
-	request := testkit.Must(http.NewRequestWithContext(context.Background(), method, "http://"+x.address+url, body))
+	request := testkit.Must(http.NewRequestWithContext(context.Background(), method, x.url(url), body))
 	if strings.HasPrefix(url, "/1/import") {
 		request.Header.Set("Content-Type", "application/x-ndjson")
 	}
@@ -258,10 +271,7 @@ func (x *service) send(method, url string, body io.Reader, headers ...string) *a
 // dial opens a connection for requests that a correct client does not send.
 func (x *service) dial() *raw {
 	x.Helper()
-	c, err := net.Dial("tcp", x.address)
-	check(x, err)
-	x.Cleanup(func() { c.Close() })
-	return newRaw(x, c)
+	return x.dialFrom(&net.Dialer{})
 }
 
 // buffer is a log that can be read while it is written.
