@@ -164,7 +164,9 @@ func (c *benchCmd) loadTarget(ctx context.Context, server *client) (*load.Target
 		return nil, nil, errors.Join(errors.New("server: /1/matcher/faces: the answer must have one item"), err)
 	}
 	plan := items[0].Matches[0].Plan
-	return m.Target(server.base), &benchAnswer{URL: server.base, Version: m.Version, Kernel: plan.Kernel, Rows: plan.Rows, Batch: c.Batch, Format: c.Format}, nil
+	target := m.Target(server.base)
+	target.TLS = server.secure
+	return target, &benchAnswer{URL: server.base, Version: m.Version, Kernel: plan.Kernel, Rows: plan.Rows, Batch: c.Batch, Format: c.Format}, nil
 }
 
 // The command searches at most pagesMax pages of 1000 faces for descriptors. It stops

@@ -11,7 +11,7 @@ import (
 )
 
 // reload applies the changes that a running service can apply. It returns the keys that
-// it applied and the keys that need a restart. If remotes or plugins cannot be
+// it applied and the keys that need a restart. If remotes, plugins or TLS files cannot be
 // reloaded, their keys keep the old values, and all other keys are applied.
 func (s *service) reload(ctx context.Context, next *config.Config) (applied, restart []string, err error) {
 	next.Listen = s.realListen(next.Listen)
@@ -27,11 +27,15 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 		_, ignored := checkPlugins(ctx, next) // Reconfigure has returned the errors of refused plugins
 		logIgnored(s.log, ignored)
 	}
+	tlsErr := s.certs.Configure(serverFiles(next))
+	if tlsErr != nil {
+		refused = append(refused, "tls.cert_file", "tls.key_file", "tls.client_ca_file")
+	}
 	applied, s.restart = s.config.Reload(next, refused...)
 	s.memory.SetBytesMax(s.config.Limits.Memory)
 	s.pressure.configure(s.config.Limits.ProcessMemory)
 	s.server.Reload(s.limits())
-	return applied, s.restart, errors.Join(remoteErr, pluginErr)
+	return applied, s.restart, errors.Join(remoteErr, pluginErr, tlsErr)
 }
 
 // realListen returns the real address if listen is unchanged, because with port 0 the
