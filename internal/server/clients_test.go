@@ -41,8 +41,12 @@ func TestClientsBehindProxy(t *testing.T) {
 	get := func(forwarded ...string) *answer {
 		return x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n" + header(forwarded) + "\r\n").answer("a short request")
 	}
+	counted := func(ip string, n int) { // the server notices the end of a request a little later than the client
+		x.until(func() bool { return x.server.CountedFor(ip) == n })
+	}
 	for range 10 { // more connections of the proxy than the limit, idle after a request
 		get("203.0.113.7").status(200)
+		counted("203.0.113.7", 0)
 	}
 	first, _ := x.occupyFor("203.0.113.7")
 	second, _ := x.occupyFor("198.51.100.1, 203.0.113.7:4711") // the first address is what the client wrote
@@ -59,11 +63,13 @@ func TestClientsBehindProxy(t *testing.T) {
 	get("2001:db8:0:1::1").status(200)
 	get().status(200) // a request of the proxy itself
 	first.write(strings.Repeat(" ", 1000)).answer("the first import").status(200)
+	counted("203.0.113.7", 1)
 	get("203.0.113.7").status(200)
 	check(t, second.Close())
 	x.until(func() bool { return strings.Contains(x.log.String(), "client=203.0.113.7") }) // the import was cut
 
 	// Addresses of a network of IPv6 belong to one client.
+	counted("2001:db8:0:1::", 0)
 	for _, last := range []string{"1", "2"} {
 		if c, _ := x.occupyFor("2001:db8:0:1::" + last); c == nil {
 			t.Fatal("refused within the limit")

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -23,6 +24,14 @@ func (s *Server) Handshakes() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.open.Len()
+}
+
+// CountedFor returns how many connections are counted for the client with an address.
+func (s *Server) CountedFor(ip string) int {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byAddress[networkOf(netip.MustParseAddr(ip))]
 }
 
 // Idle returns the addresses of the clients of idle connections, longest idle first.
