@@ -32,6 +32,6 @@ VOLUME /data
 EXPOSE 5110
 USER 1001:0
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["/nearside", "doctor", "--ready", "http://127.0.0.1:5110"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD ["/nearside", "doctor", "--ready"]
 ENTRYPOINT ["/nearside"]
 CMD ["serve"]

@@ -29,7 +29,7 @@ const module = "nearside"
 // lower layers, never its neighbours.
 var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
-	{"internal/coding", "internal/exp"},
+	{"internal/certs", "internal/coding", "internal/exp"},
 	{"matcher"},
 	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle"},
 	{"matcher/store"},

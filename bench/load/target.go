@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -19,6 +20,7 @@ type Target struct {
 	Status      int           // status of a good answer
 	Key         string        // for the server; empty: no key is sent
 	Timeout     time.Duration // of a request; 0 means one minute
+	TLS         *tls.Config   // of connections to an https server; nil: the default
 }
 
 // StatusError is the status of an answer that differs from Target.Status.
@@ -35,6 +37,7 @@ const answerBytesMax = 256 << 20
 func (t *Target) Connect(clients int) (send Send, closeAll func()) {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:     t.TLS.Clone(),
 		MaxConnsPerHost:     clients,
 		MaxIdleConns:        clients,
 		MaxIdleConnsPerHost: clients,
@@ -56,7 +59,7 @@ func (t *Target) Connect(clients int) (send Send, closeAll func()) {
 // PostFirst posts the first body and returns the answer.
 func (t *Target) PostFirst(ctx context.Context) ([]byte, error) {
 	var answer bytes.Buffer
-	c := &http.Client{Timeout: time.Minute}
+	c := &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: t.TLS.Clone()}}
 	defer c.CloseIdleConnections()
 	_, err := t.post(ctx, c, t.Bodies[0], &answer)
 	if err != nil {

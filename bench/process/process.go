@@ -20,7 +20,7 @@ import (
 
 // Server is a running server.
 type Server struct {
-	URL     string // http://127.0.0.1:PORT, without a path
+	URL     string // http://127.0.0.1:PORT or https://127.0.0.1:PORT, without a path
 	command *exec.Cmd
 }
 
@@ -28,7 +28,7 @@ type Server struct {
 // Linux reports 100 ticks per second to programs.
 const tick = 10 * time.Millisecond
 
-var listening = regexp.MustCompile(`listening on (http://[0-9.:]+)`)
+var listening = regexp.MustCompile(`listening on (https?://[0-9.:]+)`)
 
 // Start starts a server on a free port of the loopback interface and waits until
 // it accepts requests. The server is killed when ctx ends. binary is the
@@ -54,7 +54,10 @@ func Start(ctx context.Context, binary, config, dataDir string) (*Server, error)
 }
 
 // Address returns HOST:PORT of the server.
-func (s *Server) Address() string { return strings.TrimPrefix(s.URL, "http://") }
+func (s *Server) Address() string {
+	_, address, _ := strings.Cut(s.URL, "://")
+	return address
+}
 
 // Stop sends SIGTERM and waits until the server has stopped.
 func (s *Server) Stop() error {

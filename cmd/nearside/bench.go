@@ -166,6 +166,7 @@ func (c *benchCmd) loadTarget(ctx context.Context, server *client) (*load.Target
 	plan := items[0].Matches[0].Plan
 	target := m.Target(server.base)
 	target.Key = server.key
+	target.TLS = server.secure
 	return target, &benchAnswer{URL: server.base, Version: m.Version, Kernel: plan.Kernel, Rows: plan.Rows, Batch: c.Batch, Format: c.Format}, nil
 }
 

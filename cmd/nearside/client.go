@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,17 +23,18 @@ import (
 
 // client is a client of a server.
 type client struct {
-	base string
-	http *http.Client
-	key  string // empty: no key is sent
+	base   string
+	http   *http.Client
+	secure *tls.Config // of connections to an https server
+	key    string      // empty: no key is sent
 }
 
 // answerBytesMax bounds an answer that is read into memory.
 const answerBytesMax = 256 << 20
 
 // newClient returns a client of the server at base, which is the value of a flag or of
-// an environment variable with the given name.
-func newClient(name, base string) (*client, error) {
+// an environment variable with the given name. secure is used for https.
+func newClient(name, base string, secure *tls.Config) (*client, error) {
 	u, err := url.Parse(base)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, usagef("%s: must be a URL such as %s, got %q", name, defaultURL, base)
@@ -39,11 +42,12 @@ func newClient(name, base string) (*client, error) {
 	transport := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
 		DialContext:           (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
+		TLSClientConfig:       secure,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 10 * time.Minute, // the answer to a large import comes after everything was stored
 		DisableCompression:    true,             // compressing an export takes longer than sending it in most networks
 	}
-	return &client{base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: transport}}, nil
+	return &client{base: strings.TrimSuffix(base, "/"), http: &http.Client{Transport: transport}, secure: secure}, nil
 }
 
 // stream sends a request and returns the answer as a stream, which the caller closes.
@@ -99,7 +103,27 @@ func (c *client) explain(ctx context.Context, err error) error {
 	if failed, ok := errors.AsType[*url.Error](err); ok {
 		err = failed.Err
 	}
+	if advice := tlsAdvice(err); advice != "" {
+		return fmt.Errorf("%s: %w; %s", c.base, err, advice)
+	}
 	return fmt.Errorf("%s: %w", c.base, err)
+}
+
+// tlsAdvice says what to do about an error of TLS.
+func tlsAdvice(err error) string {
+	_, unknown := errors.AsType[x509.UnknownAuthorityError](err)
+	_, misnamed := errors.AsType[x509.HostnameError](err)
+	switch {
+	case unknown:
+		return "if the authority is your own, name its certificate with --ca-file"
+	case misnamed:
+		return "use a name or an address that is in the certificate of the server"
+	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"): // net/http has no type for it
+		return "the server does not use TLS there, so the address must begin with http://"
+	case strings.Contains(err.Error(), "certificate required"):
+		return "the server needs a client certificate; name it with --cert-file"
+	}
+	return ""
 }
 
 // call sends in as JSON, or no body if in is nil, and reads the whole answer.

@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"nearside/internal/certs"
 	"nearside/internal/config"
 )
 
@@ -59,7 +61,7 @@ func (*configCheckCmd) Help() string {
 
     nearside config check --config nearside.yaml
 
-Checks the file and the environment, and everything that serve checks before it starts: the data directory, the address, and the active plugins with their settings. Nothing is changed. Settings that serve would ignore, such as those of an unknown plugin, are warnings. So are a data directory and an address that a running server uses.
+Checks the file and the environment, and everything that serve checks before it starts: the data directory, the address, the files of TLS, and the active plugins with their settings. Nothing is changed. Settings that serve would ignore, such as those of an unknown plugin, are warnings. So are a data directory and an address that a running server uses.
 
 Exit codes: 0 no fault, 1 at least one fault, 2 wrong usage.`
 }
@@ -70,6 +72,9 @@ func (c *configCheckCmd) Run(s *system) error {
 	if err == nil {
 		p := runPreflight(s.ctx, &cfg)
 		warnings = append(warnings, p.warnings()...)
+		if err := certs.CheckTime(serverFiles(&cfg), time.Now()); err != nil {
+			warnings = append(warnings, err.Error())
+		}
 		err = p.faults(&cfg)
 	}
 	if c.JSON {

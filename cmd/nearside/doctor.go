@@ -16,6 +16,7 @@ type doctorCmd struct {
 	DataDir string   `help:"Data directory to check." default:"data" placeholder:"DIR"`
 	Ready   readyURL `help:"Only check whether the server at URL (default: the variable NEARSIDE_URL, or http://127.0.0.1:5110) is ready, for health checks." placeholder:"URL"`
 	JSON    bool     `help:"Print JSON."`
+	tlsFlags
 }
 
 // Help is printed below the flags.
@@ -88,7 +89,7 @@ func printChecks(w io.Writer, checks []check) error {
 
 // ready checks whether a server is ready.
 func (c *doctorCmd) ready(s *system) error {
-	server, err := c.Ready.client(s)
+	server, err := c.readyClient(s)
 	if err != nil {
 		return err
 	}
@@ -122,12 +123,12 @@ type readyURL struct {
 	url   string // "": the flag has no value
 }
 
-// client returns a client of the server to check.
-func (u readyURL) client(s *system) (*client, error) {
-	if u.url == "" {
-		return defaultClient(s)
+// readyClient returns a client of the server to check.
+func (c *doctorCmd) readyClient(s *system) (*client, error) {
+	if c.Ready.url == "" {
+		return c.defaultClient(s)
 	}
-	return s.withKey(newClient("--ready", strings.TrimSuffix(u.url, "/readyz")))
+	return s.withKey(c.newClient(s, "--ready", strings.TrimSuffix(c.Ready.url, "/readyz")))
 }
 
 // IsBool makes kong accept the flag without a value.

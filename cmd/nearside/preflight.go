@@ -10,9 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nearside/internal/access"
+	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/lua"
 	"nearside/matcher"
+	"nearside/matcher/remote"
 	"nearside/matcher/store"
 	"nearside/plugins"
 	"nearside/simd"
@@ -27,7 +29,7 @@ type preflight struct {
 	defaults []string // warnings about defaults that may not fit
 }
 
-// runPreflight checks the data directory, the address and the plugins. It changes
+// runPreflight checks the data directory, the address, the TLS files and the plugins. It changes
 // nothing.
 func runPreflight(ctx context.Context, cfg *config.Config) preflight {
 	p := preflight{defaults: uncalibrated(cfg)}
@@ -52,6 +54,11 @@ func runPreflight(ctx context.Context, cfg *config.Config) preflight {
 		p.inUse = append(p.inUse, fmt.Errorf("listen: %w", err))
 	case err != nil:
 		p.refused = append(p.refused, fmt.Errorf("listen: %w", err))
+	}
+	for _, err := range []error{certs.Check(serverFiles(cfg)), remote.CheckFiles(remoteConfigs(cfg))} {
+		if err != nil {
+			p.refused = append(p.refused, err)
+		}
 	}
 	refused, ignored := checkPlugins(ctx, cfg)
 	p.refused = append(p.refused, refused...)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
@@ -36,7 +37,7 @@ func (*serveCmd) Help() string {
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it is ready, it logs a line with "listening on http://HOST:PORT". After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes, the keys and the log level.`
+When it is ready, it logs a line with "listening on http://HOST:PORT" (https with TLS). After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes, the keys, the TLS files, the trusted proxies and the log level.`
 }
 
 // readConfig reads the configuration, at the start or for a reload. It replaces the log
@@ -122,6 +123,7 @@ type service struct {
 	memory    *memory.Memory
 	pressure  *pressure
 	remotes   *remote.Group
+	certs     *certs.Server
 	points    *telemetry.Telemetry
 	observers matcher.Observers
 	server    *server.Server
@@ -148,18 +150,14 @@ func (s *service) limits() server.Limits {
 	}})
 	return server.Limits{
 		Decoder:   s.decoder.Load(),
-		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: s.shown(), Access: s.access,
+		BodyBytes: l.BodyBytes, LineBytes: l.LineBytes, HeaderBytes: int(l.HeaderBytes), ConnectionsPerAddress: l.ConnectionsPerAddress, TrustedProxies: s.config.TrustedProxies, CrossMatch: l.CrossMatch, RequestTimeout: l.RequestTimeout, Config: s.shown(), Access: s.access,
 	}
 }
 
 // configureRemotes replaces the remotes. The store then refuses writes of the data that
 // they own.
 func (s *service) configureRemotes(cfg *config.Config) error {
-	configs := make([]remote.Config, len(cfg.Matchers.Remote))
-	for i, r := range cfg.Matchers.Remote {
-		configs[i] = remote.Config(r)
-	}
-	if err := s.remotes.Configure(configs); err != nil {
+	if err := s.remotes.Configure(remoteConfigs(cfg)); err != nil {
 		return err
 	}
 	_, owners := s.remotes.Current()
@@ -174,7 +172,12 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 	defer unwatch()
 	watched := s.watchPlugins(watching)
 	swept := s.sweeper.start(watching)
-	s.log.Info("listening on http://" + s.server.Addr().String())
+	certificates := make(chan struct{})
+	go func() {
+		defer close(certificates)
+		s.certs.Watch(watching)
+	}()
+	s.log.Info("listening on " + s.scheme() + "://" + s.server.Addr().String())
 	s.plugins.Load().ServerReady()
 	var err error
 	for running := true; running; {
@@ -197,6 +200,7 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 	unwatch()
 	<-watched
 	<-swept
+	<-certificates
 	err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 	s.log.Info("stopped")
 	return err

@@ -12,7 +12,7 @@ import (
 )
 
 // reload applies the changes that a running service can apply. It returns the keys that
-// it applied and the keys that need a restart. If remotes, plugins or access cannot be
+// it applied and the keys that need a restart. If remotes, plugins, access or TLS files cannot be
 // reloaded, their keys keep the old values, and all other keys are applied.
 func (s *service) reload(ctx context.Context, next *config.Config) (applied, restart []string, err error) {
 	next.Listen = s.realListen(next.Listen)
@@ -34,11 +34,15 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 	} else {
 		s.access = policy
 	}
+	tlsErr := s.certs.Configure(serverFiles(next))
+	if tlsErr != nil {
+		refused = append(refused, "tls.cert_file", "tls.key_file", "tls.client_ca_file")
+	}
 	applied, s.restart = s.config.Reload(next, refused...)
 	s.memory.SetBytesMax(s.config.Limits.Memory)
 	s.pressure.configure(s.config.Limits.ProcessMemory)
 	s.server.Reload(s.limits())
-	return applied, s.restart, errors.Join(remoteErr, pluginErr, accessErr)
+	return applied, s.restart, errors.Join(remoteErr, pluginErr, accessErr, tlsErr)
 }
 
 // realListen returns the real address if listen is unchanged, because with port 0 the

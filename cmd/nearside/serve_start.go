@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/internal/server"
 	"nearside/internal/telemetry"
@@ -36,6 +37,10 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 	if s.access, err = access.New(cfg.Access.Config(), nil); err != nil {
 		return nil, err
 	}
+	s.certs = certs.NewServer(log)
+	if err := s.certs.Configure(serverFiles(cfg)); err != nil {
+		return nil, err
+	}
 	s.pressure = newPressure(log)
 	s.memory, err = memory.New(memory.Options{
 		Registry: s.registry, Kernel: s.kernel, Workers: cfg.Workers, Cost: cfg.Matchers.Memory.Cost, BytesMax: cfg.Limits.Memory,
@@ -53,13 +58,16 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		Queue:   func() int { return s.memory.Stats().Queue },
 		Process: s.pressure.figures,
 		Remotes: s.remotes.States,
+		TLS: func() (time.Time, int64, int64) {
+			return s.certs.NotAfter(), s.certs.Failures(), s.server.HandshakeFailures()
+		},
 	})
 	s.observers = matcher.Observers{s.points, &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}, matchLog{log}}
 	s.server, err = server.New(server.Options{
 		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
 		Listen: cfg.Listen, Observer: s.observers, Log: log, Metrics: s.points.WriteText,
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
-		Limits:  s.limits(), Insecure: cfg.Insecure,
+		Limits:  s.limits(), Insecure: cfg.Insecure, TLS: s.certs.Config,
 	})
 	if err != nil {
 		s.memory.Close()

@@ -28,6 +28,7 @@ func (c *Config) check() faults {
 			bad = append(bad, fault{path, text})
 		}
 	}
+	bad = append(bad, c.checkTLS()...)
 	bad = append(bad, c.checkRemotes()...)
 	paths := map[string]bool{}
 	for i, f := range c.Events.MetaFields {
@@ -59,6 +60,7 @@ func (c *Config) checkRemotes() faults {
 			bad = append(bad, fault{path + "name", quote(r.Name) + " is already the name of another matcher"})
 		}
 		seen[r.Name] = true
+		bad = append(bad, r.checkTLS(path)...)
 		bad = append(bad, duplicates(path+"origins", r.Origins)...)
 		bad = append(bad, duplicates(path+"lists", r.Lists)...)
 	}

@@ -10,6 +10,7 @@ package config
 
 import (
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"nearside/internal/access"
@@ -21,25 +22,37 @@ const DefaultFile = "nearside.yaml"
 
 // Config is the configuration. Sizes are in bytes.
 type Config struct {
-	Listen      string // host:port; port 0: any free port
-	Insecure    bool   // whether other machines may reach the server if Access requires no key
-	DataDir     string
-	Workers     int    // matching workers; 0: one per core
-	SIMD        string // auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod or neon-i8mm
-	Descriptors Descriptors
-	Events      Events
-	Plugins     Plugins
-	Matchers    Matchers
-	Limits      Limits
-	Log         Log
-	Monitoring  Monitoring
-	Access      Access
+	Listen   string // host:port; port 0: any free port
+	Insecure bool   // whether other machines may reach the server if Access requires no key
+	TLS      TLS
+	// TrustedProxies are the addresses of proxies whose header X-Forwarded-For is
+	// believed.
+	TrustedProxies []netip.Prefix
+	DataDir        string
+	Workers        int    // matching workers; 0: one per core
+	SIMD           string // auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod or neon-i8mm
+	Descriptors    Descriptors
+	Events         Events
+	Plugins        Plugins
+	Matchers       Matchers
+	Limits         Limits
+	Log            Log
+	Monitoring     Monitoring
+	Access         Access
 
 	// File is the path of the file that was read; empty: no file was read. It is not
 	// a key.
 	File string
 	// Sources has the source of each key that was set. It is not a key.
 	Sources Sources
+}
+
+// TLS names the files of the server's certificate, in PEM form. All are paths; an empty
+// path means that there is no such file.
+type TLS struct {
+	CertFile     string // the certificate and those of intermediate authorities; empty: no TLS
+	KeyFile      string // the private key; empty: it is in CertFile
+	ClientCAFile string // the authorities of client certificates; empty: clients need none
 }
 
 // Descriptors lists the versions in addition to the built-in ones.
@@ -83,7 +96,9 @@ type Remote struct {
 	Lists       []matcher.ID
 	MaxInflight int // calls in progress at once
 	// KeyFile is the path of the file with the key for the remote; empty: no key is sent.
-	KeyFile string
+	KeyFile  string
+	CAFile   string // the authorities of the remote's certificate; empty: those of the system
+	CertFile string // the certificate and private key that the remote asks for; empty: none
 }
 
 // Limits bounds requests, connections and memory.

@@ -81,7 +81,7 @@ func TestExampleComments(t *testing.T) {
 	}
 	c := read(t, "descriptors:\n  versions:"+strings.Join(versions, "")+
 		"\nevents:\n  meta_fields:"+strings.Join(fields, "")+"\nmatchers:\n  remote:"+strings.Join(remotes, "")+"\naccess:\n  keys:"+strings.Join(keys, ""))
-	if len(c.Descriptors.Versions) != 2 || len(c.Events.MetaFields) != 1 || len(c.Matchers.Remote) != 1 || len(c.Access.Keys) != 1 {
+	if len(c.Descriptors.Versions) != 2 || len(c.Events.MetaFields) != 1 || len(c.Matchers.Remote) != 2 || len(c.Access.Keys) != 1 {
 		t.Errorf("%+v", c)
 	}
 }

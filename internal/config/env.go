@@ -22,9 +22,17 @@ var activeVariables = []string{
 // clients. It sets no key.
 const URLVariable = "NEARSIDE_URL"
 
-// KeyVariable is the variable with the key of the commands that are clients. It sets no key
-// of the configuration.
-const KeyVariable = "NEARSIDE_KEY"
+// ClientVariables are the variables of the commands that are clients of a server. They set
+// no key of the configuration.
+var ClientVariables = []string{URLVariable, KeyVariable, CAFileVariable, CertFileVariable}
+
+// KeyVariable is the variable with the key that clients send. CAFileVariable and
+// CertFileVariable are those with the files that clients need for TLS.
+const (
+	KeyVariable      = "NEARSIDE_KEY"
+	CAFileVariable   = "NEARSIDE_CA_FILE"
+	CertFileVariable = "NEARSIDE_CERT_FILE"
+)
 
 // envName returns the name of the variable for a key.
 func envName(key string) string {
@@ -56,7 +64,7 @@ func (r *reader) readEnv(env []string) (warnings []string) {
 		}
 	}
 	for name := range given {
-		if !strings.HasPrefix(name, envPrefix) || name == URLVariable || name == KeyVariable || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
+		if !strings.HasPrefix(name, envPrefix) || slices.Contains(ClientVariables, name) || slices.Contains(known, name) || slices.Contains(activeVariables, name) {
 			continue
 		}
 		warning := fmt.Sprintf("environment: %s is not a known setting", name)

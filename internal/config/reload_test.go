@@ -13,7 +13,9 @@ var changedValues = map[string]struct {
 	raw  any
 	live bool
 }{
-	"listen": {"127.0.0.1:1", false}, "insecure": {true, false}, "data_dir": {"other", false}, "workers": {3, false}, "simd": {"generic", false},
+	"listen": {"127.0.0.1:1", false}, "insecure": {true, false},
+	"tls.cert_file": {"a.pem", true}, "tls.key_file": {"b.pem", true}, "tls.client_ca_file": {"c.pem", true}, "trusted_proxies": {[]any{"10.0.0.0/8"}, true},
+	"data_dir": {"other", false}, "workers": {3, false}, "simd": {"generic", false},
 	"descriptors.versions": {[]any{map[string]any{"number": 7, "type": "face", "encoding": "uint8", "length": 2}}, false},
 	"events.retention":     {"1h", false},
 	"events.meta_fields":   {[]any{map[string]any{"path": "a", "type": "number"}}, false},

@@ -26,6 +26,10 @@ func (c *Config) settings() []setting {
 	return []setting{
 		{key: "listen", value: as(&c.Listen, address)},
 		{key: "insecure", value: as(&c.Insecure, boolean)},
+		{key: "tls.cert_file", live: true, value: as(&c.TLS.CertFile, optionalPath)},
+		{key: "tls.key_file", live: true, value: as(&c.TLS.KeyFile, optionalPath)},
+		{key: "tls.client_ca_file", live: true, value: as(&c.TLS.ClientCAFile, optionalPath)},
+		{key: "trusted_proxies", live: true, value: as(&c.TrustedProxies, listOf(network))},
 		{key: "data_dir", value: as(&c.DataDir, nonEmpty)},
 		{key: "workers", value: as(&c.Workers, count(0, 1024))},
 		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm"))},
@@ -89,6 +93,8 @@ func remoteSettings(r *Remote) []setting {
 		{key: "lists", value: as(&r.Lists, listOf(id))},
 		{key: "max_inflight", value: as(&r.MaxInflight, count(1, 65536))},
 		{key: "key_file", value: as(&r.KeyFile, fileName)},
+		{key: "ca_file", value: as(&r.CAFile, optionalPath)},
+		{key: "cert_file", value: as(&r.CertFile, optionalPath)},
 	}
 }
 

@@ -51,11 +51,11 @@ func (x *exchange) sendError(err error) {
 	x.code = e.Code
 	x.aborted = x.aborted || errors.Is(err, errUnsent)
 	if x.aborted && x.operation.long {
-		x.options.Log.Info("the client left before the request was complete", "request_id", x.requestID, "route", x.route, "error", err)
+		x.options.Log.Info("the client left before the request was complete", "client", x.client.String(), "request_id", x.requestID, "route", x.route, "error", err)
 	}
 	if x.Response.GetHijackWriter() != nil { // the answer has begun, so the client gets only a part of it
 		if !x.aborted {
-			x.options.Log.Warn("answer was cut", "request_id", x.requestID, "route", x.route, "error", err)
+			x.options.Log.Warn("answer was cut", "client", x.client.String(), "request_id", x.requestID, "route", x.route, "error", err)
 		}
 		x.conn.cut()
 		return
@@ -77,7 +77,7 @@ func (x *exchange) sendError(err error) {
 // logInternal logs an internal error.
 func (x *exchange) logInternal(status int, err error) {
 	if status == http.StatusInternalServerError {
-		x.options.Log.Error("request failed", "request_id", x.requestID, "route", x.route, "error", err)
+		x.options.Log.Error("request failed", "client", x.client.String(), "request_id", x.requestID, "route", x.route, "error", err)
 	}
 }
 

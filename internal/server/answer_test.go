@@ -208,7 +208,7 @@ func (a *answer) follow(link string, code int) {
 	if code == 12050 {
 		return // the server may have been stopped
 	}
-	page, err := a.client.Get("http://" + a.address + link)
+	page, err := a.client.Get(a.url(link))
 	if err != nil {
 		a.Fatal(err)
 	}

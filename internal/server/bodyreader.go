@@ -90,7 +90,7 @@ func (r *bodyReader) sendContinue() error {
 	}
 	r.expects = false
 	r.conn.writeUntil(time.Now().Add(r.conn.listener.server.limits.Load().RequestTimeout))
-	_, err := r.conn.Conn.Write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
+	_, err := r.conn.write([]byte("HTTP/1.1 100 Continue\r\n\r\n"))
 	return err
 }
 
@@ -187,7 +187,7 @@ func (r *bodyReader) readSome(p []byte) (n int, err error) {
 		return copy(p, r.takeBuffered(len(p))), nil
 	}
 	p = p[:min(int64(len(p)), r.left)]
-	n, err = r.conn.Conn.Read(p)
+	n, err = r.conn.read(p)
 	r.full = n == len(p)
 	r.err = unexpected(err)
 	r.countRead(n)

@@ -35,8 +35,11 @@ const (
 type connection struct {
 	net.Conn
 	listener *listener
-	address  netip.Prefix
-	loopback bool          // the client is on this machine
+	secure   *secure       // the TLS layer; nil: the connection does not use TLS
+	peer     netip.Addr    // the other end of the connection
+	proxy    bool          // the peer was a trusted proxy when the connection was accepted
+	address  netip.Prefix  // the client for which it is counted; zero: none. Guarded by listener.mu
+	loopback bool          // the peer is on this machine
 	idle     *list.Element // guarded by listener.mu; nil: a request is being answered
 
 	in         []byte // in[begin:end] holds the bytes that were read
@@ -63,7 +66,7 @@ type connection struct {
 }
 
 func newConnection(inner net.Conn, l *listener) *connection {
-	c := &connection{Conn: inner, listener: l, address: addressOf(inner), loopback: isLoopback(inner), in: make([]byte, inputMin), first: true}
+	c := &connection{Conn: inner, listener: l, peer: peerOf(inner), loopback: isLoopback(inner), in: make([]byte, inputMin), first: true}
 	c.headRoom = l.server.heads.newClaim(c.endReading)
 	c.out.to = c
 	return c
@@ -249,9 +252,25 @@ func (c *connection) shrinkInput() {
 	c.headRoom.shrink(0)
 }
 
+// read reads bytes that the client sends. It waits until some have arrived.
+func (c *connection) read(p []byte) (int, error) {
+	if c.secure != nil {
+		return c.secure.read(p)
+	}
+	return c.Conn.Read(p)
+}
+
+// write sends a short text.
+func (c *connection) write(p []byte) (int, error) {
+	if c.secure != nil {
+		return c.secure.write(p)
+	}
+	return c.Conn.Write(p)
+}
+
 // fillInput reads the next bytes into the buffer, which must have room.
 func (c *connection) fillInput() (int, error) {
-	n, err := c.Conn.Read(c.in[c.end:])
+	n, err := c.read(c.in[c.end:])
 	c.end += n
 	c.received += int64(n)
 	return n, err
@@ -261,7 +280,15 @@ func (c *connection) fillInput() (int, error) {
 // end of the input and after the deadline of reads, it returns 0. A read that may wait
 // reports the end and the deadline.
 func (c *connection) readArrived(p []byte) (n int, err error) {
-	socket, ok := c.Conn.(syscall.Conn)
+	if c.secure != nil {
+		return c.secure.readArrived(p)
+	}
+	return readArrived(c.Conn, p)
+}
+
+// readArrived is connection.readArrived for the connection of TCP.
+func readArrived(tcp net.Conn, p []byte) (n int, err error) {
+	socket, ok := tcp.(syscall.Conn)
 	if !ok || len(p) == 0 {
 		return 0, nil
 	}
@@ -289,7 +316,7 @@ func (c *connection) readArrived(p []byte) (n int, err error) {
 func (c *connection) refuse(e *matcher.Error) {
 	c.linger = true
 	_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
-	_, _ = c.Conn.Write(c.listener.server.refusalAnswer(e))
+	_, _ = c.write(c.listener.server.refusalAnswer(e))
 }
 
 // endRequest ends a request whose answer was written or cannot be written.
@@ -302,11 +329,16 @@ func (c *connection) endRequest() {
 		c.counted = false
 		c.listener.requests.Done()
 	}
+	c.listener.uncountClient(c)
 }
 
 // finish closes c.
 func (c *connection) finish() {
 	c.endRequest()
+	if c.secure != nil && !c.reset {
+		_ = c.SetWriteDeadline(time.Now().Add(lingerMax))
+		c.secure.closeWrite()
+	}
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger && !c.reset && half.CloseWrite() == nil {
 		c.discardInput()
 	}

@@ -30,19 +30,23 @@ func connectionsMax() int64 {
 	return int64(min(connectionsWanted, files.Cur/2))
 }
 
-// addressOf returns the network of a client whose connections are counted together: one
-// IPv4 address, or an IPv6 /64, because each customer of a provider has at least a /64.
-func addressOf(c net.Conn) netip.Prefix {
+// peerOf returns the address at the other end of a connection.
+func peerOf(c net.Conn) netip.Addr {
 	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
 	if !ok {
-		return netip.Prefix{}
+		return netip.Addr{}
 	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	return tcp.AddrPort().Addr().Unmap().WithZone("")
+}
+
+// networkOf returns the network of a client whose connections are counted together: one
+// IPv4 address, or an IPv6 /64, because each customer of a provider has at least a /64.
+func networkOf(ip netip.Addr) netip.Prefix {
 	bits := ip.BitLen()
 	if ip.Is6() {
 		bits = 64
 	}
-	prefix, _ := ip.Prefix(bits) // bits is valid for ip
+	prefix, _ := ip.Prefix(bits) // bits is valid for ip; the zero address has the zero prefix
 	return prefix
 }
 
@@ -54,14 +58,16 @@ func isLoopback(c net.Conn) bool {
 
 // addConnection adds a new connection, or returns the error with which it is refused.
 // When there are too many connections, it closes the connection that has been idle
-// longest.
+// longest. The connections of a trusted proxy are counted for the clients of their
+// requests, see countClient.
 func (l *listener) addConnection(c *connection) *matcher.Error {
-	perAddress := l.server.limits.Load().ConnectionsPerAddress
+	limits := l.server.limits.Load()
+	c.proxy = limits.trusts(c.peer)
+	address := networkOf(c.peer)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if n := l.byAddress[c.address]; perAddress > 0 && n >= perAddress {
-		return matcher.Errorf(matcher.CodeUnavailable,
-			"connection: %d connections of %s are open already, which is the limit of limits.connections_per_address", n, c.address.Addr())
+	if n := l.byAddress[address]; !c.proxy && limits.ConnectionsPerAddress > 0 && n >= limits.ConnectionsPerAddress {
+		return tooManyConnections(n, address)
 	}
 	if n := len(l.open); int64(n) >= l.connectionsMax.Load() {
 		longest := l.idle.Front()
@@ -73,7 +79,10 @@ func (l *listener) addConnection(c *connection) *matcher.Error {
 		oldest.cut()
 	}
 	l.open[c] = struct{}{}
-	l.byAddress[c.address]++
+	if !c.proxy && address.IsValid() {
+		c.address = address
+		l.byAddress[address]++
+	}
 	c.idle = l.idle.PushBack(c)
 	return nil
 }
@@ -85,9 +94,7 @@ func (l *listener) removeConnection(c *connection) {
 		return
 	}
 	delete(l.open, c)
-	if l.byAddress[c.address]--; l.byAddress[c.address] == 0 {
-		delete(l.byAddress, c.address)
-	}
+	l.removeAddress(c)
 	if c.idle != nil {
 		l.idle.Remove(c.idle)
 		c.idle = nil
@@ -130,16 +137,23 @@ func (l *listener) turnAway(c *connection, why *matcher.Error) {
 		return
 	default:
 	}
+	config := l.server.tlsConfig()
 	if len(l.away) >= turnedAwayMax {
-		c.refuse(why) // does not block: the send buffer of the socket is empty
+		if config == nil { // a handshake would need time
+			c.refuse(why) // does not block: the send buffer of the socket is empty
+		}
 		c.cut()
 		return
 	}
 	l.away[c] = struct{}{}
 	l.serving.Go(func() {
-		_ = c.SetReadDeadline(time.Now().Add(lingerMax))
-		_, _ = c.Conn.Read(make([]byte, 1)) // clients do not expect an answer before their request
+		defer c.finish()
+		deadline := time.Now().Add(lingerMax)
+		if config != nil && !c.handshakeUntil(config, deadline) {
+			return
+		}
+		c.readUntil(deadline)
+		_, _ = c.read(make([]byte, 1)) // clients do not expect an answer before their request
 		c.refuse(why)
-		c.finish()
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/netip"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -55,6 +56,7 @@ type exchange struct {
 	decoding  *semaphore.Weighted
 	bodyRoom  *claim // room for the body, or for an unfinished line of an import; nil: no reservation is needed
 	conn      *connection
+	client    netip.Addr // the address of the client, which may be behind trusted proxies
 	route     string
 	operation operation
 	requestID string
@@ -104,6 +106,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
 		}
 		x.conn.handlerCalled = true
+		x.client = x.clientAddress()
 		x.input = newBodyReader(x.conn)
 		x.out, x.unacceptable = acceptedFormat(x.header("Accept"))
 		x.outCoding = acceptedCoding(x.header("Accept-Encoding"))
@@ -154,7 +157,10 @@ func (x *exchange) serve(ctx context.Context) {
 			x.sendError(fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 		}
 	}()
-	err := x.admit()
+	err := x.conn.listener.countClient(x.conn, x.client)
+	if err == nil {
+		err = x.admit()
+	}
 	if x.caller != nil {
 		defer x.caller.End()
 		defer x.leaveTurn()

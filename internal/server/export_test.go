@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -8,6 +9,30 @@ import (
 
 // SetConnectionsMax changes the limit of open connections.
 func (s *Server) SetConnectionsMax(n int64) { s.listener.connectionsMax.Store(n) }
+
+// SetHandshakesMax changes the limit of unfinished handshakes.
+func (s *Server) SetHandshakesMax(n int) {
+	h := s.listener.handshakes
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.max = n
+}
+
+// Handshakes returns the number of unfinished handshakes.
+func (s *Server) Handshakes() int {
+	h := s.listener.handshakes
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.open.Len()
+}
+
+// CountedFor returns how many connections are counted for the client with an address.
+func (s *Server) CountedFor(ip string) int {
+	l := s.listener
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.byAddress[networkOf(netip.MustParseAddr(ip))]
+}
 
 // Idle returns the addresses of the clients of idle connections, longest idle first.
 func (s *Server) Idle() (clients []string) {

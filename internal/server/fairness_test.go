@@ -3,7 +3,6 @@ package server_test
 import (
 	"errors"
 	"io"
-	"net"
 	"runtime"
 	"strings"
 	"syscall"
@@ -168,7 +167,7 @@ func TestUnreadAnswers(t *testing.T) {
 	var unread []*raw
 	for range 8 { // more than the budget of answers
 		c := x.dial()
-		check(t, c.Conn.(*net.TCPConn).SetReadBuffer(4096))
+		check(t, c.tcp().SetReadBuffer(4096))
 		unread = append(unread, c.write(request))
 	}
 	x.await("answers", 3)
@@ -202,7 +201,7 @@ func TestAborted(t *testing.T) {
 		x.call("POST", "/1/import", lines.String()).status(200)
 	}
 	exporting := x.dial()
-	check(t, exporting.Conn.(*net.TCPConn).SetReadBuffer(4096))
+	check(t, exporting.tcp().SetReadBuffer(4096))
 	exporting.write("GET /1/export HTTP/1.1\r\nHost: x\r\n\r\n")
 	if _, err := exporting.in.Peek(1000); err != nil {
 		t.Fatal(err)

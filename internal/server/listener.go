@@ -20,6 +20,7 @@ type listener struct {
 	requests sync.WaitGroup // from the start of the handler until the answer is written
 	serving  sync.WaitGroup // connections, until they are closed
 
+	handshakes     *handshakes
 	connectionsMax atomic.Int64 // the limit of open connections; tests change it
 
 	mu        sync.Mutex
@@ -35,7 +36,7 @@ func listen(address string, s *Server) (*listener, error) {
 		return nil, err
 	}
 	l := &listener{
-		Listener: inner, server: s, closed: make(chan struct{}),
+		Listener: inner, server: s, closed: make(chan struct{}), handshakes: newHandshakes(),
 		open: map[*connection]struct{}{}, byAddress: map[netip.Prefix]int{}, away: map[*connection]struct{}{},
 	}
 	l.connectionsMax.Store(connectionsMax())

@@ -114,15 +114,7 @@ var errNotReading = errors.New("the client reads the answer too slowly, and othe
 
 // sendPieces writes pieces and returns how many bytes the client has taken.
 func (c *connection) sendPieces(pieces net.Buffers) (int, error) {
-	var n int64
-	var err error
-	if len(pieces) == 1 {
-		var written int
-		written, err = c.Conn.Write(pieces[0])
-		n = int64(written)
-	} else {
-		n, err = pieces.WriteTo(c.Conn)
-	}
+	n, err := c.writePieces(pieces)
 	if n > 0 && c.answer != nil {
 		c.reading.last = time.Now()
 		c.reading.taken += int(n)
@@ -137,6 +129,18 @@ func (c *connection) sendPieces(pieces net.Buffers) (int, error) {
 		}
 	}
 	return int(n), err
+}
+
+// writePieces writes pieces and returns how many bytes were sent.
+func (c *connection) writePieces(pieces net.Buffers) (int64, error) {
+	switch {
+	case c.secure != nil:
+		return c.secure.writePieces(pieces)
+	case len(pieces) == 1:
+		n, err := c.Conn.Write(pieces[0])
+		return int64(n), err
+	}
+	return pieces.WriteTo(c.Conn)
 }
 
 // reading is the progress of a client that reads an answer.

@@ -281,10 +281,8 @@ func TestConnectionsPerAddress(t *testing.T) {
 	c := x.dial().write(request)
 	c.answer("the fourth").fault(12050, "3 connections of 127.0.0.1", "limits.connections_per_address").last()
 	c.ended()
-	other, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).Dial("tcp", x.address)
-	check(t, err)
-	defer other.Close()
-	newRaw(x, other).write(request).answer("another address").status(200)
+	other := x.dialFrom(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}})
+	other.write(request).answer("another address").status(200)
 	check(t, all[0].Close())
 	x.untilServed(request)
 	x.limits.ConnectionsPerAddress = 100

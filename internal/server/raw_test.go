@@ -29,7 +29,7 @@ func (r *raw) write(text string) *raw {
 
 // closeWrite closes the sending half of the connection.
 func (r *raw) closeWrite() *raw {
-	check(r, r.Conn.(*net.TCPConn).CloseWrite())
+	check(r, r.Conn.(interface{ CloseWrite() error }).CloseWrite())
 	return r
 }
 

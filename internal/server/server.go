@@ -17,11 +17,13 @@ package server
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"slices"
 	"strings"
@@ -57,6 +59,9 @@ type Options struct {
 	// Metrics writes the metrics in the format that the header Accept asks for. It
 	// returns the content type.
 	Metrics func(w io.Writer, accept string) (contentType string, err error)
+	// TLS returns the TLS configuration for the next connection. A nil function or result
+	// means that connections do not use TLS.
+	TLS     func() *tls.Config
 	Version Version
 	Limits  Limits
 	// Insecure lets clients on other machines use a server whose Limits.Access requires no
@@ -84,9 +89,11 @@ type Limits struct {
 	// ConnectionsPerAddress is the largest number of open connections of one address;
 	// 0: no limit.
 	ConnectionsPerAddress int
-	RequestTimeout        time.Duration  // of a request, or of each pause in an import or export
-	Config                map[string]any // for GET /config, with masked secrets
-	Access                *access.Policy // who may do what; nil: no keys are required
+	// TrustedProxies are the addresses whose header X-Forwarded-For names the client.
+	TrustedProxies []netip.Prefix
+	RequestTimeout time.Duration  // of a request, or of each pause in an import or export
+	Config         map[string]any // for GET /config, with masked secrets
+	Access         *access.Policy // who may do what; nil: no keys are required
 }
 
 // limits are the limits of new requests, with the budgets that depend on them.

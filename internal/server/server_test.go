@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -11,11 +12,13 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,6 +99,9 @@ type settings struct {
 	starting   bool                          // the server is starting until the test calls open
 	observer   matcher.Observer              // may be nil
 	access     access.Config                 // without keys, none is required
+	tls        *tls.Config                   // nil: no TLS; setTLS changes it later
+	currentTLS atomic.Pointer[tls.Config]    // what the server uses
+	proxies    []netip.Prefix                // trusted proxies
 }
 
 // service is a running server with a client.
@@ -112,6 +118,7 @@ type service struct {
 	spec      *spec
 	client    *http.Client
 	key       string                      // the key of requests that have no other; empty: none
+	secure    *tls.Config                 // of clients; nil: the server does not use TLS
 	open      func()                      // ends the start
 	stop      func(context.Context) error // calls Shutdown once
 }
@@ -130,6 +137,9 @@ func start(t testing.TB, change ...func(*settings)) *service {
 
 		versions: versions,
 		now:      time.Now,
+	}
+	if overTLS(t) {
+		set.tls = serverTLS()
 	}
 	for _, c := range change {
 		c(&set)
@@ -172,7 +182,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		return server.Limits{
 			Decoder:   &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits, MetaFields: metaFields},
 			BodyBytes: set.body, LineBytes: set.line, CrossMatch: set.cross, RequestTimeout: set.timeout,
-			HeaderBytes: set.header, ConnectionsPerAddress: set.address, Access: testkit.Must(access.New(set.access, nil)),
+			HeaderBytes: set.header, ConnectionsPerAddress: set.address, TrustedProxies: set.proxies, Access: testkit.Must(access.New(set.access, nil)),
 			Config: map[string]any{"listen": "127.0.0.1:0", "limits": map[string]any{"references": set.limits.References}},
 		}
 	}
@@ -180,7 +190,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	srv := testkit.Must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse,
+		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load,
 	}))
 	x.open = func() {
 		srv.Open(server.Parts{
@@ -192,8 +202,11 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		x.open()
 	}
 	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
+	if set.currentTLS.Store(set.tls); set.tls != nil {
+		x.secure = clientTLS()
+	}
 	x.client = &http.Client{
-		Transport:     &http.Transport{DisableCompression: true},
+		Transport:     &http.Transport{DisableCompression: true, TLSClientConfig: x.secure},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	served := make(chan error, 1)
@@ -236,7 +249,7 @@ func (x *service) call(method, url, body string, headers ...string) *answer {
 
 func (x *service) send(method, url string, body io.Reader, headers ...string) *answer {
 	x.Helper()
-	request := testkit.Must(http.NewRequestWithContext(context.Background(), method, "http://"+x.address+url, body))
+	request := testkit.Must(http.NewRequestWithContext(context.Background(), method, x.url(url), body))
 	if strings.HasPrefix(url, "/1/import") {
 		request.Header.Set("Content-Type", "application/x-ndjson")
 	}
@@ -264,10 +277,7 @@ func (x *service) send(method, url string, body io.Reader, headers ...string) *a
 // dial opens a connection for requests that a correct client does not send.
 func (x *service) dial() *raw {
 	x.Helper()
-	c, err := net.Dial("tcp", x.address)
-	check(x, err)
-	x.Cleanup(func() { c.Close() })
-	return newRaw(x, c)
+	return x.dialFrom(&net.Dialer{})
 }
 
 // buffer is a log that can be read while it is written.

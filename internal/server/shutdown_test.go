@@ -121,13 +121,13 @@ func TestShutdownLosesNothing(t *testing.T) {
 		enough.Add(clients)
 		for client := range clients {
 			done.Go(func() {
-				transport := &http.Transport{}
+				transport := &http.Transport{TLSClientConfig: x.secure}
 				defer transport.CloseIdleConnections()
 				first := sync.OnceFunc(enough.Done)
 				defer first()
 				for n := 0; ; n++ {
 					body := face(1000*client+n, descriptor(v4, 1, 2, 3, 4))
-					request := testkit.Must(http.NewRequest(http.MethodPost, "http://"+x.address+"/1/faces", onlyOnce{strings.NewReader(body)}))
+					request := testkit.Must(http.NewRequest(http.MethodPost, x.url("/1/faces"), onlyOnce{strings.NewReader(body)}))
 					request.ContentLength = int64(len(body))
 					response, err := transport.RoundTrip(request)
 					if err != nil {

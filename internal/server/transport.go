@@ -26,6 +26,9 @@ func (t transport) ListenAndServe(serve network.OnData) error {
 		}
 		t.serving.Go(func() {
 			defer c.finish()
+			if !c.handshake() {
+				return
+			}
 			ctx := context.WithValue(context.Background(), connectionKey{}, c)
 			for c.nextRequest() && c.serveRequest(ctx, serve) {
 				c.listener.markIdle(c)
@@ -60,7 +63,7 @@ func (c *connection) serveRequest(ctx context.Context, serve network.OnData) (mo
 	defer c.endRequest()
 	defer func() {
 		if p := recover(); p != nil {
-			c.listener.server.options.Log.Warn("request cannot be read", "panic", p)
+			c.listener.server.options.Log.Warn("request cannot be read", "client", c.peer.String(), "panic", p)
 			c.refuse(matcher.Errorf(matcher.CodeSyntax, "request: not HTTP/1.1: the header cannot be read"))
 			more = false
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,6 +22,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		Rows: func(matcher.Origin) int { return 1 }, Lists: func() int { return 1 }, Memory: func() int64 { return 1 }, Queue: func() int { return 1 },
 		Process: func() (int64, bool, int64, int64) { return 1, true, 1, 1 }, Workers: func() int { return 1 },
 		Remotes: func() []remote.State { return []remote.State{{Name: "east"}} },
+		TLS:     func() (time.Time, int64, int64) { return time.Unix(1, 0), 1, 1 },
 	})
 	tm.Requested(matcher.RequestPoint{Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput})
 	tm.Matched(matcher.MatchPoint{Matcher: "memory", Err: os.ErrInvalid})

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -44,6 +45,11 @@ type Gauges struct {
 
 	Workers func() int // number of workers of the local matcher
 	Remotes func() []remote.State
+
+	// TLS returns when the certificate of the server expires, how often new files were
+	// not used because they were wrong, and how many handshakes have failed. The time is
+	// zero without TLS.
+	TLS func() (expires time.Time, reloadFailures, handshakeFailures int64)
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent

@@ -82,8 +82,8 @@ func (g *Group) Configure(configs []Config) error {
 		}
 		r := before.unchanged(&configs[i], key)
 		if r == nil {
-			if r, err = newRemote(configs[i], key, g.decoder, g.log, g.dial); err != nil {
-				faults = append(faults, fmt.Errorf("matchers.remote[%d].url: %w", i, err))
+			if r, err = newRemote(fmt.Sprintf("matchers.remote[%d]", i), configs[i], key, g.decoder, g.log, g.dial); err != nil {
+				faults = append(faults, err)
 				continue
 			}
 			created = append(created, r)

@@ -15,6 +15,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -26,6 +27,7 @@ import (
 
 	"github.com/sony/gobreaker/v2"
 
+	"nearside/internal/certs"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -41,13 +43,16 @@ type Config struct {
 	Lists       []matcher.ID
 	MaxInflight int // calls in progress at once
 	// KeyFile is the path of the file with the key for the remote; empty: no key is sent.
-	KeyFile string
+	KeyFile  string
+	CAFile   string // the authorities of the remote's certificate, a path; empty: those of the system
+	CertFile string // the certificate and private key that the remote asks for, a path; empty: none
 }
 
 // equal reports whether c and d describe the same remote.
 func (c *Config) equal(d *Config) bool {
 	return c.Name == d.Name && c.URL == d.URL && c.Cost == d.Cost && c.Timeout == d.Timeout && c.MaxInflight == d.MaxInflight &&
-		slices.Equal(c.Origins, d.Origins) && slices.Equal(c.Lists, d.Lists) && c.KeyFile == d.KeyFile
+		c.KeyFile == d.KeyFile && c.CAFile == d.CAFile && c.CertFile == d.CertFile &&
+		slices.Equal(c.Origins, d.Origins) && slices.Equal(c.Lists, d.Lists)
 }
 
 // waitersPerCall is how many calls may wait for each of the MaxInflight slots.
@@ -74,18 +79,23 @@ type Remote struct {
 // dialer makes connections.
 type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 
-// newRemote returns a Remote and starts its health checks, which run until close.
-func newRemote(c Config, key string, decoder func() *wire.Decoder, log *slog.Logger, dial dialer) (*Remote, error) {
+// newRemote returns a Remote and starts its health checks, which run until close. path is that
+// of c in errors, such as matchers.remote[0].
+func newRemote(path string, c Config, key string, decoder func() *wire.Decoder, log *slog.Logger, dial dialer) (*Remote, error) {
 	base, err := url.Parse(strings.TrimRight(c.URL, "/") + "/")
 	if err != nil {
-		return nil, errors.Unwrap(err) // err has the URL, which may have a password
+		return nil, fmt.Errorf("%s.url: %w", path, errors.Unwrap(err)) // err has the URL, which may have a password
+	}
+	certificates, err := certs.NewClient(c.tlsFiles(path), log.With("remote", c.Name))
+	if err != nil {
+		return nil, err
 	}
 	r := &Remote{
 		config: c, key: key, base: base, decoder: decoder, log: log, slots: make(chan struct{}, c.MaxInflight), stopped: make(chan struct{}),
 		client: &http.Client{
 			Transport: &http.Transport{
 				DialContext:            dial,
-				TLSHandshakeTimeout:    dialTimeout,
+				DialTLSContext:         dialTLS(dial, certificates),
 				MaxIdleConnsPerHost:    c.MaxInflight,
 				IdleConnTimeout:        time.Minute,
 				DisableCompression:     true,
