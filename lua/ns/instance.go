@@ -25,6 +25,7 @@ type Instance struct {
 	batches   []*batch         // for Flush
 
 	drains drains
+	locks  heldLocks // of ns.lock
 
 	idleHTTP sync.Once // registers a closer: see httpClient
 }
@@ -141,6 +142,7 @@ func (in *Instance) Report(part string, err error) {
 func (in *Instance) End(ctx context.Context) error {
 	in.Plugin.Routes.Remove(in)
 	faults := []error{in.State.Close(ctx)}
+	in.locks.releaseAll()
 	in.mu.Lock()
 	closers := in.closers
 	in.closed, in.closers = true, nil

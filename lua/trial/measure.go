@@ -100,7 +100,8 @@ func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	}
 	for _, route := range p.Status().Routes {
 		method, path, _ := strings.Cut(route, " ")
-		r := lua.Request{Method: method, Path: "/" + p.Name() + path, Headers: map[string]string{}}
+		path = strings.NewReplacer("{", "", "}", "").Replace(path) // the value of a parameter is its name
+		r := lua.Request{Method: method, Path: "/" + p.Name() + path, Headers: map[string]string{}, Stream: discard{}}
 		hooks = append(hooks, measuredHook{Measurement{Hook: route, Per: "call"}, 1, func(ctx context.Context) error {
 			_, err := p.Host().Serve(ctx, r)
 			return err
@@ -112,6 +113,13 @@ func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	matching, err := t.matchingHooksToMeasure(p, rows)
 	return append(hooks, matching...), err
 }
+
+// discard is a client that reads all pieces of an answer at once. It implements
+// [ns.AnswerStream].
+type discard struct{}
+
+func (discard) Begin(int, map[string]string) {}
+func (discard) Write([]byte) error           { return nil }
 
 // matchingHooksToMeasure creates the faces and returns the hooks of the matching side.
 func (t *trial) matchingHooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
