@@ -119,6 +119,10 @@ func setModule() vm.Module {
 		combiningOperator("*", "The same as intersect.", (*memory.Selection).Intersect),
 		combiningOperator("-", "The same as minus.", (*memory.Selection).Minus),
 	}
+	idSetClass.Operators = []vm.Function{{
+		Name: "#", Returns: []string{"integer"}, Doc: "The same as len.",
+		Run: func(c *vm.Call) error { return c.Return(len(c.Object(1, idSetClass).(*idSet).ids)) },
+	}}
 	return vm.Module{Classes: []*vm.Class{idSetClass, requestClass, setClass}, Functions: []vm.Function{idSetFunction}}
 }
 

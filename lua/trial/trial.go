@@ -157,7 +157,7 @@ func newTrial(o lua.Options, name string) *trial {
 	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(t.clock), newAMQPDouble(t.clock)
 	t.options = lua.Options{
 		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
-		Clock: t.clock, MatchStates: 1,
+		Clock: t.clock, MatchStates: 1, MetaFields: o.MetaFields,
 		Doubles: ns.Doubles{
 			Counter: &peer.Counter{Running: t.clock.addBusy, Tasks: t.clock.addTasks},
 			Random:  func() float64 { return 0.5 }, Transport: t.http, Started: processStart(),
