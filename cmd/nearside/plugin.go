@@ -16,6 +16,8 @@ type pluginCmd struct {
 	Test  pluginTestCmd  `cmd:"" help:"Run the tests of plugins."`
 	Bench pluginBenchCmd `cmd:"" help:"Measure the time of a plugin's hooks."`
 	List  pluginListCmd  `cmd:"" help:"List the plugins that can be activated."`
+
+	Install pluginInstallCmd `cmd:"" help:"Copy a plugin into the folder, after a check."`
 }
 
 // pluginFlags are the flags for the folder and the configuration of plugins.

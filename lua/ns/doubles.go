@@ -23,6 +23,8 @@ type Doubles struct {
 	Redis func(c peer.Client, at redis.Address) (RedisClient, error)
 	AMQP  func(c peer.Client, e peer.Endpoint) (AMQPClient, error)
 
+	// Printed is called for each line of print, by any goroutine. It may be nil.
+	Printed func(line string)
 	// Failed is called for each failure of a plugin, by any goroutine. It may be
 	// nil.
 	Failed func(text string)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"nearside/lua/ns/peer"
@@ -134,7 +135,11 @@ func (in *Instance) Report(part string, err error) {
 	if !errors.Is(err, vm.ErrMemory) { // counted as a replaced state
 		in.Plugin.RecordFailure(part, err)
 	}
-	in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "plugin "+part+" failed", slog.String("error", err.Error()))
+	attrs := []slog.Attr{slog.String("error", err.Error())}
+	if trace := vm.LuaTrace(err); len(trace) > 0 {
+		attrs = append(attrs, slog.String("traceback", strings.Join(trace, " < ")))
+	}
+	in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "plugin "+part+" failed", attrs...)
 }
 
 // End ends the instance. It stops the calls in progress and waits for them. Then it
