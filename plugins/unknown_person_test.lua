@@ -49,6 +49,13 @@ test.case("looks only at its sources and hours", function()
   })
   test.clock.advance(5)
   test.equal(sent(), "evening morning")
+  plugin:close()
+  plugin = test.start({ url = "http://hook/", quiet = 0, from = 8, to = 12 })
+  for _, hour in ipairs({ "07:59:59", "08:00:00", "11:59:59", "12:00:00" }) do
+    plugin:emit({ event({ event_id = hour, create_time = "2026-01-01T" .. hour .. "Z" }) })
+  end
+  test.clock.advance(5)
+  test.equal(sent(), "evening morning 08:00:00 11:59:59")
 end)
 
 test.case("repeats alerts until the webhook takes them, and counts refusals", function()
