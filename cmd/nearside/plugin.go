@@ -17,6 +17,7 @@ type pluginCmd struct {
 	Bench pluginBenchCmd `cmd:"" help:"Measure the time of a plugin's hooks."`
 	List  pluginListCmd  `cmd:"" help:"List the plugins that can be activated."`
 
+	Profile pluginProfileCmd `cmd:"" help:"Show which Lua lines take the time of a plugin's hooks."`
 	Repl    pluginReplCmd    `cmd:"" help:"Evaluate lines of Lua in a plugin."`
 	Install pluginInstallCmd `cmd:"" help:"Copy a plugin into the folder, after a check."`
 }
