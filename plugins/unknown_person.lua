@@ -44,8 +44,9 @@ function M:initialize(settings)
 end
 
 -- within reports whether the hour of a time is in the configured part of the day.
-local function within(seconds)
-  local hour = tonumber(ns.time.format(seconds, "%H", conf.zone))
+local function within(text)
+  local time = text and ns.time.parse(text) or ns.now()
+  local hour = tonumber(ns.time.format(time, "%H", conf.zone))
   if conf.from < conf.to then return hour >= conf.from and hour < conf.to end
   return hour >= conf.from or hour < conf.to
 end
@@ -54,7 +55,7 @@ function M:handle_event(events)
   for _, e in ipairs(events) do
     local similarity = e.top_match and e.top_match.similarity
     local unknown = not similarity or similarity < conf.similarity
-    if unknown and (#conf.sources == 0 or watched[e.source]) and within(ns.time.parse(e.create_time)) then
+    if unknown and (#conf.sources == 0 or watched[e.source]) and within(e.create_time) then
       local stream = e.stream_id or e.source or ""
       if conf.quiet == 0 or ns.kv.add("quiet " .. stream, true, conf.quiet) then -- also after a reload
         batch:add({ event_id = e.event_id, source = e.source, stream_id = e.stream_id, time = e.create_time, similarity = similarity })
