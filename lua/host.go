@@ -12,6 +12,7 @@ import (
 
 	"nearside/lua/ns"
 	"nearside/lua/ns/peer"
+	"nearside/matcher"
 )
 
 // Options configures a Host.
@@ -31,7 +32,8 @@ type Options struct {
 	BreakerLimit int           // consecutive failures that open a breaker; 0: 5
 	BreakerPause time.Duration // how long a breaker stays open; 0: 10 s
 
-	Doubles ns.Doubles // test doubles, for tests of plugins
+	Doubles    ns.Doubles          // test doubles, for tests of plugins
+	MetaFields []matcher.MetaField // of the events of tests of plugins; a host does not use them
 
 	checking bool // plugins are only checked; plugins that are not active need no settings
 }

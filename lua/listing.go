@@ -13,6 +13,7 @@ import (
 type Listing struct {
 	Name, Version, File string
 	Kinds               []Kind
+	Permissions         []string
 	Shipped             bool   // the plugin is part of the binary
 	Hides               bool   // the plugin replaces a shipped one
 	Active              bool   // Options.Active names the plugin
@@ -61,7 +62,7 @@ func (h *Host) listing(ctx context.Context, found *sources, name string) Listing
 	l.File, l.Hides, l.Shipped = src.shown(src.main), hides, src.label == shippedLabel
 	p, err := h.check(ctx, found, name)
 	if p != nil {
-		l.Version, l.Kinds = p.Version, p.kinds
+		l.Version, l.Kinds, l.Permissions = p.Version, p.kinds, p.Permissions
 	}
 	if err != nil {
 		l.Fault = err.Error()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 
 	"nearside/lua/ns"
@@ -21,7 +20,7 @@ func (p *plugin) instantiate(ctx, life context.Context) (*instance, any, error) 
 	in := &instance{Instance: ns.Instance{Plugin: &p.Plugin}, plugin: p, life: life}
 	in.State = ns.Library.NewState(life, vm.StateOptions{
 		Owner: in, Resolve: p.source.resolve,
-		Print: func(line string) { in.WriteLog(slog.LevelInfo, line, nil) }, Time: p.host.OsTime(),
+		Print: in.Print, Time: p.host.OsTime(), Profile: p.host.Doubles.Profile,
 		Memory: p.memoryAccount(), MemoryExceeded: in.memoryExceeded,
 	})
 	table, value, err := in.State.Load(ctx, defaultLimits()["initialize"], p.script)

@@ -51,6 +51,10 @@ func (p *Probe) Instance() *ns.Instance {
 	return &p.first.Instance
 }
 
+// Table returns the table that the file of the plugin has returned in the first instance of
+// the main side. Instance must not be nil.
+func (p *Probe) Table() *vm.Ref { return p.first.table }
+
 // Has reports whether the plugin has a hook.
 func (p *Probe) Has(hook string) bool { return p.plugin.hooks[hook] }
 

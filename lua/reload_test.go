@@ -198,7 +198,7 @@ function M:handle_event(points) for i = 1, 100 do end end`))
 	route := func() {
 		in := h.current.Load().plugins[0].main.first()
 		fn := in.hooks["start"] // any function can be a handler here
-		if err := in.AddRoute("GET", "/x", fn); err != nil {
+		if err := in.AddRoute("GET", "/x", "admin", fn); err != nil {
 			t.Error(err)
 		}
 	}
@@ -253,7 +253,7 @@ M.start = function(self, req)
 end`))
 	in := h.current.Load().plugins[0].main.first()
 	for _, path := range []string{"/echo", "/json", "/slow", "/error", "/header", "/other"} {
-		if err := in.AddRoute("GET", path, startAsHandler(t, in)); err != nil {
+		if err := in.AddRoute("GET", path, "read", startAsHandler(t, in)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -281,7 +281,7 @@ end`))
 	f("GET", "/p/error", matcher.CodeInternal)
 	f("GET", "/p/header", matcher.CodeInternal)
 	f("GET", "/p/other", matcher.CodeInternal)
-	if err := in.AddRoute("FETCH", "/x", startAsHandler(t, in)); err == nil {
+	if err := in.AddRoute("FETCH", "/x", "read", startAsHandler(t, in)); err == nil {
 		t.Error("method FETCH was accepted")
 	}
 	if got := fmt.Sprint(h.Plugins()[0].Routes); got != "[GET /echo GET /error GET /header GET /json GET /other GET /slow]" {

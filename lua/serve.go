@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"nearside/lua/goval"
+	"nearside/lua/ns"
 	"nearside/lua/vm"
 	"nearside/matcher"
 )
@@ -16,11 +17,15 @@ import (
 // A Request is a request to a route of a plugin.
 type Request struct {
 	Method  string
-	Path    string              // without the prefix /plugins, as in "/teapot/status"
+	Path    string              // decoded, without the prefix /plugins, as in "/teapot/status"
+	RawPath string              // Path as the client has encoded it; empty: unknown
 	Query   map[string][]string // the values of each key, in the order of the query
 	Headers map[string]string   // names in lower case
 	Body    []byte
-	Key     string // the name of the caller's key; empty: none
+
+	Key    string                  // the name of the caller's key; empty: the caller has none
+	Allow  func(role string) error // returns an error if the caller may not use a route of this role; nil: all may
+	Stream ns.AnswerStream         // for req:write; nil: the answer cannot be sent in pieces
 }
 
 // query returns the query in the form that a handler receives: the last value of each
@@ -33,17 +38,42 @@ func (r *Request) query() (last map[string]string, all map[string]any) {
 	return last, all
 }
 
-// A Response is the answer of a route's handler.
+// segments returns the decoded segments of path, the end of r.Path. A segment of the
+// encoded path may contain %2F, which is a slash within a segment.
+func (r *Request) segments(path string) []string {
+	decoded := strings.Split(path[1:], "/")
+	if r.RawPath == "" {
+		return decoded
+	}
+	raw := strings.Split(r.RawPath, "/")
+	var segments []string
+	for _, text := range raw[min(2, len(raw)):] { // without the empty text before the first slash, and without the plugin's name
+		segment, err := url.PathUnescape(text)
+		if err != nil {
+			return decoded
+		}
+		segments = append(segments, segment)
+	}
+	if strings.Join(segments, "/") != path[1:] {
+		return decoded // the server has normalised the path
+	}
+	return segments
+}
+
+// A Response is the answer of a route's handler. If Streamed is true, the handler has sent
+// the answer through Request.Stream, and the other fields are not set.
 type Response struct {
-	Status  int
-	Headers map[string]string
-	Body    []byte
-	Key     string // the name of the caller's key; empty: none
+	Status   int
+	Headers  map[string]string
+	Body     []byte
+	Streamed bool
 }
 
 // Serve answers a request for a path of a plugin. Its errors are *matcher.Error with
 // CodeNoRoute, CodeMethod, CodeUnavailable, CodeDeadline, or CodeInternal for a fault
-// of the plugin.
+// of the plugin, or the error of Request.Allow. Requests for HEAD that have no route are
+// served by the route for GET. Requests for OPTIONS that have no route are answered with the
+// methods of the path; they need no role.
 func (h *Host) Serve(ctx context.Context, r Request) (Response, error) {
 	name, path, _ := strings.Cut(strings.TrimPrefix(r.Path, "/"), "/")
 	path = "/" + path
@@ -69,20 +99,39 @@ func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, e
 	if p.degraded.Load() != nil {
 		return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s does not run; %s", p.Name, seeLog)
 	}
-	methods := p.Routes.Load()[path]
-	if methods == nil {
-		return Response{}, matcher.Errorf(matcher.CodeNoRoute, "path: plugin %s has no route %q", p.Name, path)
-	}
-	route, ok := methods[r.Method]
-	if !ok {
-		allowed := slices.Sorted(maps.Keys(methods))
+	segments := r.segments(path)
+	route, params := p.Routes.Find(r.Method, segments)
+	if route == nil {
+		allowed := p.Routes.Methods(segments)
+		switch {
+		case allowed == nil:
+			return Response{}, matcher.Errorf(matcher.CodeNoRoute, "path: plugin %s has no route %q", p.Name, path)
+		case r.Method == http.MethodOptions:
+			return Response{Status: http.StatusNoContent, Headers: map[string]string{"allow": strings.Join(allowed, ", ")}}, nil
+		}
 		return Response{}, matcher.MethodNotAllowed(allowed, "method: %s is not one of %s", r.Method, strings.Join(allowed, ", "))
 	}
+	if r.Allow != nil {
+		if err := r.Allow(route.Role); err != nil {
+			return Response{}, err
+		}
+	}
+	return p.answer(ctx, route, params, &r)
+}
+
+// answer calls a handler of the route.
+func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]string, r *Request) (Response, error) {
 	handler := route.Next()
 	query, queryAll := r.query()
-	results, err := handler.In.Call(ctx, p.limits["route"], handler.Fn, map[string]any{
-		"method": r.Method, "path": r.Path, "query": query, "query_all": queryAll, "headers": r.Headers, "body": r.Body,
-	})
+	fields := map[string]any{
+		"method": route.Method, "path": r.Path, "params": params, "query": query, "query_all": queryAll, "headers": r.Headers, "body": r.Body,
+	}
+	if r.Key != "" {
+		fields["key"] = r.Key
+	}
+	answer := ns.NewAnswer(&p.host.Host, r.Stream)
+	results, err := handler.In.Call(ctx, p.limits["route"], handler.Fn, answer.Request(fields))
+	streamed := answer.End()
 	if err != nil {
 		handler.In.Report("route", err)
 		if errors.Is(err, vm.ErrTimeout) || ctx.Err() != nil {
@@ -90,7 +139,7 @@ func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, e
 		}
 		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.Name, err)
 	}
-	response, err := parseResponse(results)
+	response, err := parseResponse(results, streamed)
 	if err != nil {
 		handler.In.Report("route", err)
 		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.Name, err)
@@ -99,14 +148,27 @@ func (p *plugin) serve(ctx context.Context, path string, r Request) (Response, e
 }
 
 // parseResponse reads the results of a handler: status, body, headers. A body that is
-// not text is encoded as JSON.
-func parseResponse(results []any) (Response, error) {
+// not text is encoded as JSON. A handler that has sent its answer with req:write returns
+// nothing.
+func parseResponse(results []any, streamed bool) (Response, error) {
 	results = append(results, nil, nil, nil)
-	r := Response{Headers: map[string]string{}}
+	if streamed {
+		if results[0] != nil {
+			return Response{}, fmt.Errorf("the handler has sent its answer with req:write, so it must return nothing, got %v", results[0])
+		}
+		return Response{Streamed: true}, nil
+	}
+	r := Response{}
 	status, ok := results[0].(float64)
 	if r.Status = int(status); !ok || float64(r.Status) != status || r.Status < 200 || r.Status > 599 {
 		return r, fmt.Errorf("the handler's first result, %v, is not a status from 200 to 599", results[0])
 	}
+	table, _ := results[2].(map[string]any)
+	headers, err := ns.AnswerHeaders(table)
+	if err != nil {
+		return r, err
+	}
+	r.Headers = headers
 	switch body := results[1].(type) {
 	case nil:
 	case string:
@@ -117,20 +179,9 @@ func parseResponse(results []any) (Response, error) {
 			return r, fmt.Errorf("body: %w", err)
 		}
 		r.Body = text
-		r.Headers["content-type"] = "application/json"
-	}
-	headers, _ := results[2].(map[string]any)
-	for name, v := range headers {
-		value, ok := v.(string)
-		switch {
-		case name == "":
-			return r, errors.New("headers: a name is empty")
-		case !ok:
-			return r, fmt.Errorf("headers.%s: must be a string, got %v", name, v)
-		case strings.ContainsAny(name+value, "\r\n\x00"):
-			return r, fmt.Errorf("headers: neither names nor values may have line breaks or zero bytes, got %q: %q", name, value)
+		if _, given := headers["content-type"]; !given {
+			headers["content-type"] = "application/json"
 		}
-		r.Headers[strings.ToLower(name)] = value
 	}
 	return r, nil
 }

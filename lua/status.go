@@ -64,11 +64,8 @@ func (p *plugin) status() Status {
 			s.Degraded = append(s.Degraded, name+" is switched off for a while: "+reason)
 		}
 	}
-	table := p.Routes.Load()
-	for _, path := range slices.Sorted(maps.Keys(table)) {
-		for _, method := range slices.Sorted(maps.Keys(table[path])) {
-			s.Routes = append(s.Routes, method+" "+path)
-		}
+	for _, route := range p.Routes.All() {
+		s.Routes = append(s.Routes, route.String())
 	}
 	if p.matching != nil {
 		s.Order = p.matching.order

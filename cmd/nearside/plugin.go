@@ -16,6 +16,10 @@ type pluginCmd struct {
 	Test  pluginTestCmd  `cmd:"" help:"Run the tests of plugins."`
 	Bench pluginBenchCmd `cmd:"" help:"Measure the time of a plugin's hooks."`
 	List  pluginListCmd  `cmd:"" help:"List the plugins that can be activated."`
+
+	Profile pluginProfileCmd `cmd:"" help:"Show which Lua lines take the time of a plugin's hooks."`
+	Repl    pluginReplCmd    `cmd:"" help:"Evaluate lines of Lua in a plugin."`
+	Install pluginInstallCmd `cmd:"" help:"Copy a plugin into the folder, after a check."`
 }
 
 // pluginFlags are the flags for the folder and the configuration of plugins.
@@ -30,7 +34,7 @@ func (f *pluginFlags) options(s *system) (lua.Options, error) {
 	if err != nil {
 		return lua.Options{}, err
 	}
-	o := lua.Options{Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings}
+	o := lua.Options{Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings, MetaFields: cfg.Events.MetaFields}
 	if f.Dir != "" {
 		o.Dir = f.Dir
 	}

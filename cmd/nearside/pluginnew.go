@@ -15,8 +15,8 @@ import (
 )
 
 type pluginNewCmd struct {
-	Name string `arg:"" help:"Name of the plugin: letters, digits, _ and -."`
-	Kind string `help:"Kind of the plugin: ${enum}." enum:"event,background,matching" required:""`
+	Name string   `arg:"" help:"Name of the plugin: letters, digits, _ and -."`
+	Kind []string `help:"Kinds of the plugin, separated by commas: ${enum}." enum:"event,background,matching" required:"" placeholder:"KIND"`
 	pluginFlags
 }
 
@@ -35,7 +35,11 @@ func (c *pluginNewCmd) Run(s *system) error {
 	if err != nil {
 		return err
 	}
-	files, err := trial.Scaffold(c.Name, lua.Kind(c.Kind))
+	kinds := make([]lua.Kind, len(c.Kind))
+	for i, kind := range c.Kind {
+		kinds[i] = lua.Kind(kind)
+	}
+	files, err := trial.Scaffold(c.Name, kinds...)
 	if err != nil {
 		return usagef("%v", err)
 	}

@@ -27,17 +27,18 @@ func (*pluginTestCmd) Help() string {
 
     nearside plugin test plugins/teapot.lua
 
-It runs NAME_test.lua, and all *_test.lua files of a plugin that is a folder, in the same interpreter as plugins. The clock moves only when a test moves it. HTTP, Redis, RabbitMQ and the store are simulated. The exit code is 1 if a test fails.`
+It runs NAME_test.lua, and all *_test.lua files of a plugin that is a folder, in the same interpreter as plugins. The clock moves only when a test moves it. HTTP, Redis, RabbitMQ and the store are simulated. Lines of print are shown above the test, after a bar. The exit code is 1 if a test fails.`
 }
 
 // tested is one test in JSON.
 type tested struct {
-	Plugin  string  `json:"plugin"`
-	File    string  `json:"file"`
-	Test    string  `json:"test"`
-	OK      bool    `json:"ok"`
-	Fault   string  `json:"fault,omitempty"`
-	Seconds float64 `json:"seconds"`
+	Plugin  string   `json:"plugin"`
+	File    string   `json:"file"`
+	Test    string   `json:"test"`
+	OK      bool     `json:"ok"`
+	Fault   string   `json:"fault,omitempty"`
+	Seconds float64  `json:"seconds"`
+	Output  []string `json:"output,omitempty"`
 }
 
 // Run runs the tests and prints a line for each.
@@ -128,7 +129,12 @@ func (c *pluginTestCmd) print(s *system, format string, args ...any) error {
 
 func (c *pluginTestCmd) show(s *system, r trial.Result) error {
 	if c.JSON {
-		return json.NewEncoder(s.stdout).Encode(tested{r.Plugin, r.File, r.Name, r.Fault == "", r.Fault, r.Took.Seconds()})
+		return json.NewEncoder(s.stdout).Encode(tested{r.Plugin, r.File, r.Name, r.Fault == "", r.Fault, r.Took.Seconds(), r.Output})
+	}
+	for _, line := range r.Output {
+		if err := c.print(s, "        | %s\n", line); err != nil {
+			return err
+		}
 	}
 	if r.Fault == "" {
 		return c.print(s, "  ok    %s (%v)\n", r.Name, r.Took.Round(10*time.Microsecond))

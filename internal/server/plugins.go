@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"errors"
 	"net/http"
-	"slices"
 	"strings"
 
 	"nearside/lua"
@@ -89,50 +87,6 @@ func schema(s map[string]any) any {
 		return nil
 	}
 	return s
-}
-
-// pluginRoute passes a request below /plugins to the plugin that the path names.
-func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
-	body, err := x.anyBody()
-	if err != nil {
-		return err
-	}
-	query, err := x.parameters()
-	if err != nil {
-		return err
-	}
-	r := lua.Request{
-		Method: string(x.Method()), Path: strings.TrimPrefix(string(x.Path()), "/plugins"),
-		Query: map[string][]string{}, Headers: x.headers(), Body: body, Key: x.keyName(),
-	}
-	for _, p := range query {
-		r.Query[p.key] = append(r.Query[p.key], p.value)
-	}
-	answer, err := x.options.Plugins.Serve(ctx, r)
-	if x.IsHead() && matcher.CodeOf(err) == matcher.CodeMethod { // the plugin has no route for HEAD, so GET answers it
-		asGet := r
-		asGet.Method = http.MethodGet
-		if got, e := x.options.Plugins.Serve(ctx, asGet); matcher.CodeOf(e) != matcher.CodeMethod {
-			answer, err = got, e // hertz drops the body of the answer
-		}
-	}
-	if e, ok := errors.AsType[*matcher.Error](err); ok && slices.Contains(e.Methods, http.MethodGet) && !slices.Contains(e.Methods, http.MethodHead) {
-		e.Methods = append(e.Methods, http.MethodHead) // HEAD works wherever GET does
-	}
-	if err != nil {
-		return err
-	}
-	contentType := "text/plain; charset=utf-8"
-	for name, value := range answer.Headers {
-		switch name {
-		case "content-type":
-			contentType = value
-		case "content-length", "transfer-encoding", "connection", "luna-request-id", "server", "date": // the server sets these itself
-		default:
-			x.Response.Header.Set(name, value)
-		}
-	}
-	return x.send(answer.Status, contentType, answer.Body)
 }
 
 // headers returns the headers of the request with names in lower case. Values of

@@ -152,7 +152,7 @@ return M`}))
 			t.Errorf("HEAD: %q", text)
 		}
 	}
-	if a := x.call("HEAD", "/plugins/tea/echo", ""); a.response.StatusCode != http.StatusMethodNotAllowed || a.response.Header.Get("Allow") != "POST" {
+	if a := x.call("HEAD", "/plugins/tea/echo", ""); a.response.StatusCode != http.StatusMethodNotAllowed || a.response.Header.Get("Allow") != "OPTIONS, POST" {
 		t.Errorf("HEAD of POST: %d %v", a.response.StatusCode, a.response.Header)
 	}
 	if a := x.call("HEAD", "/plugins/tea/own", ""); a.response.Header.Get("X-Tea") != "HEAD" {
@@ -160,7 +160,7 @@ return M`}))
 	}
 	x.call("GET", "/plugins/tea/cup", "").fault(12010, `"/cup"`)
 	x.call("GET", "/plugins/coffee/pot", "").fault(12010, `"coffee"`)
-	if a := x.call("PUT", "/plugins/tea/pot", ""); a.response.Header.Get("Allow") != "GET, HEAD" {
+	if a := x.call("PUT", "/plugins/tea/pot", ""); a.response.Header.Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("%v", a.response.Header)
 	} else {
 		a.fault(12011, "PUT")

@@ -54,12 +54,13 @@ var roles = map[string]access.Role{
 	"GET /config":                 access.Admin,
 	"GET /1/plugins":              access.Admin,
 	"POST /1/plugins/reload":      access.Admin,
-	"GET " + pluginRoutes:         access.Admin, // the role of the route, when plugins can give one
-	"HEAD " + pluginRoutes:        access.Admin,
-	"POST " + pluginRoutes:        access.Admin,
-	"PUT " + pluginRoutes:         access.Admin,
-	"PATCH " + pluginRoutes:       access.Admin,
-	"DELETE " + pluginRoutes:      access.Admin,
+	"GET " + pluginRoutes:         access.NoRole, // allowRoute checks the role of the plugin's route
+	"HEAD " + pluginRoutes:        access.NoRole,
+	"POST " + pluginRoutes:        access.NoRole,
+	"PUT " + pluginRoutes:         access.NoRole,
+	"PATCH " + pluginRoutes:       access.NoRole,
+	"DELETE " + pluginRoutes:      access.NoRole,
+	"OPTIONS " + pluginRoutes:     access.NoRole,
 }
 
 // pluginRoutes is the path of the routes of plugins.

@@ -335,7 +335,7 @@ func (s *Server) addRoutes() {
 
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"} {
+	for _, method := range pluginMethods {
 		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true, ownCoding: true})
 	}
 

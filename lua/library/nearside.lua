@@ -24,6 +24,19 @@ function Batch:dropped() end
 ---@field detail string The detail in the answer.
 local Rejection = {}
 
+---A prepared list of ids.
+---@class IdSet
+local IdSet = {}
+
+---Returns the number of ids.
+---@return integer
+function IdSet:len() end
+
+---Reports whether an id is in the set.
+---@param id string
+---@return boolean
+function IdSet:has(id) end
+
 ---The argument req of the hooks of a matching plugin: a candidate set, and the result that the request asks for.
 ---@class Request
 ---@field origin string The kind of the objects: faces, events or attributes.
@@ -72,19 +85,24 @@ function Set:between(column, a, b) end
 
 ---Keeps the rows whose column equals one of values.
 ---@param column string
----@param values any[]
+---@param values any[]|IdSet
 ---@return Set
 function Set:one_of(column, values) end
 
 ---Keeps the rows of the objects with these ids.
----@param ids string[]
+---@param ids string[]|IdSet
 ---@return Set
 function Set:ids(ids) end
 
 ---Removes the rows of the objects with these ids.
----@param ids string[]
+---@param ids string[]|IdSet
 ---@return Set
 function Set:exclude(ids) end
+
+---Keeps the faces that are in at least one of these lists.
+---@param ids string[]|IdSet
+---@return Set
+function Set:in_lists(ids) end
 
 ---Keeps the n rows with the largest values of a column of numbers or times.
 ---@param column string
@@ -128,6 +146,40 @@ function Set:scan(limit) end
 ---@param limit integer
 ---@return table[]
 function Set:to_table(limit) end
+
+---A lock that one task of the plugin holds at a time. The one that waits longest is next. It is released when its state ends.
+---@class Lock
+local Lock = {}
+
+---Waits for the lock and returns true, or nil and "timeout" after seconds. Without seconds, it waits as long as the call may. A task that holds the lock must not acquire it again. This call waits.
+---@param seconds? number
+---@return boolean?
+---@return string? err
+function Lock:acquire(seconds) end
+
+---Releases the lock.
+function Lock:release() end
+
+---Waits for the lock, calls fn(...) and releases the lock, also if fn raises an error. Returns copies of the results of fn. This call waits.
+---@param fn function
+---@param ... any
+---@return any ...
+function Lock:with(fn, ...) end
+
+---A signal between tasks of one state.
+---@class Signal
+local Signal = {}
+
+---Waits until notify is called, and returns its value. Returns nil and "timeout" after seconds. If nobody waited at the last notify, its value is returned at once, to one call. This call waits.
+---@param seconds number
+---@return any
+---@return string? err
+function Signal:wait(seconds) end
+
+---Wakes all calls of wait, which return value (true if it is nil), and returns their number. If nobody waits, the value is kept for the next wait; a later one replaces it.
+---@param value? any
+---@return integer
+function Signal:notify(value) end
 
 ---A running task.
 ---@class Task
@@ -212,9 +264,28 @@ local Histogram = {}
 ---@return string? err
 function Histogram:observe(v, labels) end
 
+---A lease of a Redis key.
+---@class Lease
+local Lease = {}
+
+---Reports whether this client holds the key now.
+---@return boolean
+function Lease:held() end
+
+---Ends the lease.
+function Lease:cancel() end
+
 ---A Redis client. A null reply is nil, but json.null within a list. An error within a list is {err = text}.
 ---@class RedisClient
 local RedisClient = {}
+
+---Competes with other clients for a key, of which one at a time is the holder, and returns at once. When this client becomes the holder, won runs as a task. When it no longer is, that task is cancelled and lost is called. The key expires ttl seconds (1 to 86400) after the last renewal; it is renewed three times in that time. A holder that cannot renew it gives up before it expires. When the lease or the plugin ends, the key is deleted after lost has returned, so that another client follows at once.
+---@param key string
+---@param ttl number
+---@param options {won: fun(), lost: fun(reason: string)?}
+---@return Lease?
+---@return string? err
+function RedisClient:lease(key, ttl, options) end
 
 ---Runs a command and returns its reply. This call waits.
 ---@param command string
@@ -257,6 +328,14 @@ local ns = {}
 ---@return Batch
 function ns.batch(options) end
 
+---Calls fn at the times of a cron expression (minute, hour, day, month, day of the week; or @hourly, @daily, @weekly, @monthly, @yearly), by the clocks of zone (default UTC). Times that pass while fn runs are left out. A time that clocks skip in spring is the moment after the skipped hour; a time that they show twice counts once.
+---@param expression string
+---@param zone string?
+---@param fn function
+---@return Task?
+---@return string? err
+function ns.cron(expression, zone, fn) end
+
 ---Copies to m the hooks and fields of base that m lacks, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.
 ---@param base table
 ---@param m table
@@ -277,11 +356,26 @@ function ns.reject(status, detail) end
 ---@return {cpu: number, rss: integer, heap: integer, goroutines: integer, uptime: number, queue: integer, workers: integer, rows: integer}
 function ns.resource() end
 
----Serves requests for /plugins/<name><path> with fn. fn receives {method, path, query, query_all, headers, body} and returns the status, the body (a table is encoded as JSON) and the headers.
+---Serves requests for /plugins/<name><path> with fn. A segment {name} of path matches one segment of a request. fn receives {method, path, params, query, query_all, headers, body, key} and returns the status, the body (a table is encoded as JSON) and the headers. req:write(text, {status, headers}?) sends a piece of the answer at once and waits for the client; it returns true, or nil and an error when the client has left. role is what a key needs to use the route: match, read, write or admin (the default).
 ---@param method string
 ---@param path string
----@param fn fun(req: table): (integer, any, table?)
-function ns.route(method, path, fn) end
+---@param fn fun(req: table): (integer?, any, table?)
+---@param options? {role: string?}
+function ns.route(method, path, fn, options) end
+
+---Prepares a list of ids for ids, exclude, in_lists and one_of of sets, so that they do not parse it at each call. Duplicates count once.
+---@param ids string[]
+---@return IdSet
+function ns.idset(ids) end
+
+---Returns the lock of this name. All states of the plugin share it, also during a reload. It is not held yet.
+---@param name string
+---@return Lock
+function ns.lock(name) end
+
+---Returns a new signal, with which a task wakes other tasks of the same state.
+---@return Signal
+function ns.signal() end
 
 ---Runs fn(...) as a task, which starts when the caller waits or ends.
 ---@param fn function
@@ -339,42 +433,85 @@ function ns.base64.encode(bytes) end
 ---@return string? err
 function ns.base64.decode(text) end
 
----Hash functions.
+---Hash functions. Digests are hexadecimal digits in lower case; hex.decode returns their bytes.
 ---@class nearside.hash
 ns.hash = {}
-
----Returns the SHA-256 hash of bytes as 64 hexadecimal digits.
----@param bytes string
----@return string
-function ns.hash.sha256(bytes) end
 
 ---Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function ns.hash.crc32(bytes) end
 
+---Returns the HMAC of bytes with key.
+---@param algorithm "md5"|"sha1"|"sha256"|"sha512"
+---@param key string
+---@param bytes string
+---@return string
+function ns.hash.hmac(algorithm, key, bytes) end
+
+---Reports whether two texts are equal. The time does not depend on where they differ, so use it to compare a digest or a key with a secret one.
+---@param a string
+---@param b string
+---@return boolean
+function ns.hash.equal(a, b) end
+
+---Returns the md5 hash of bytes as 32 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.md5(bytes) end
+
+---Returns the sha1 hash of bytes as 40 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.sha1(bytes) end
+
+---Returns the sha256 hash of bytes as 64 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.sha256(bytes) end
+
+---Returns the sha512 hash of bytes as 128 hexadecimal digits.
+---@param bytes string
+---@return string
+function ns.hash.sha512(bytes) end
+
+---Hexadecimal digits.
+---@class nearside.hex
+ns.hex = {}
+
+---Encodes bytes as hexadecimal digits in lower case.
+---@param bytes string
+---@return string
+function ns.hex.encode(bytes) end
+
+---Decodes hexadecimal digits in lower or upper case. Returns nil and an error if text is not valid.
+---@param text string
+---@return string?
+---@return string? err
+function ns.hex.decode(text) end
+
 ---HTTP and HTTPS requests. The names of response headers are in lower case.
 ---@class nearside.http
 ns.http = {}
 
----Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target. This call waits.
+---Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target. With retries = n, the request is sent up to n more times, after growing pauses, when the connection fails or the status is 429, 502, 503 or 504; the server may then get it more than once. ca_file, cert_file and key_file are PEM files for https: the trusted authorities, and the certificate and key of the client. With stream, fn receives the body in pieces of up to 64 KiB, without a limit of its size; if it returns false, the rest is not read. body is then empty, and timeout_ms limits the wait for each piece. This call waits.
 ---@param method string
 ---@param url string
----@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
+---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any, retries: integer?, ca_file: string?, cert_file: string?, key_file: string?, stream: (fun(piece: string): boolean?)?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
 ---@return string? err
 function ns.http.request(method, url, options) end
 
 ---Makes a GET request; see request. This call waits.
 ---@param url string
----@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
+---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any, retries: integer?, ca_file: string?, cert_file: string?, key_file: string?, stream: (fun(piece: string): boolean?)?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
 ---@return string? err
 function ns.http.get(url, options) end
 
 ---Makes a POST request; see request. This call waits.
 ---@param url string
----@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}
+---@param options? {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any, retries: integer?, ca_file: string?, cert_file: string?, key_file: string?, stream: (fun(piece: string): boolean?)?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: fun(): any, string?}?
 ---@return string? err
 function ns.http.post(url, options) end
@@ -624,5 +761,24 @@ function ns.store.detach(list_id, face_ids) end
 ---@return string? id
 ---@return string? err
 function ns.store.new_list(list) end
+
+---Times as text. A time is a Unix time in seconds. A zone is UTC (the default), a name such as Europe/Berlin, or Local, the zone of the machine.
+---@class nearside.time
+ns.time = {}
+
+---Returns t as text. layout is rfc3339 (the default), rfc1123 (as in headers of HTTP), or a text with the directives %Y %y %m %d %e %j %H %I %M %S %p %L (milliseconds) %f (microseconds) %a %A %b %B %z (+0100) %Z (CET) %s (seconds since 1970) %F %T %%.
+---@param t number
+---@param layout? string
+---@param zone? string
+---@return string
+function ns.time.format(t, layout, zone) end
+
+---Returns the time that text shows, or nil and an error. layout is as in format, without %j and %Z. zone is the zone of a text that names none. Parts that the layout lacks are those of 1970-01-01T00:00:00.
+---@param text string
+---@param layout? string
+---@param zone? string
+---@return number?
+---@return string? err
+function ns.time.parse(text, layout, zone) end
 
 return ns

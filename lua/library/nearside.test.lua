@@ -10,11 +10,11 @@ local Plugin = {}
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Calls one of the plugin's routes. path is the path in ns.route. If a value of query is a list, the key is repeated. account_id is added to the query. This call waits.
+---Calls one of the plugin's routes. path is the path of the request, below /plugins/<name>. If a value of query is a list, the key is repeated. account_id is added to the query. key is the name of the caller's key, and role its role; without role, the caller may use all routes. pieces are the texts of req:write. With leave_after = n, the client leaves after n of them. This call waits.
 ---@param method string
 ---@param path string
----@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?}
----@return {status: integer, headers: table<string, string>, body: string, json: any}
+---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?, key: string?, role: string?, leave_after: integer?}
+---@return {status: integer, headers: table<string, string>, body: string, json: any, pieces: string[]?}
 function Plugin:request(method, path, options) end
 
 ---The result of the hook cost for a candidate set, or nil if the plugin cannot match it. candidates has the fields of a candidate set in a request, and may have the account_id of the request. This call waits.
@@ -176,19 +176,62 @@ function test.clock.advance(seconds) end
 ---@return number
 function test.clock.now() end
 
----Hash functions.
+---Hash functions. Digests are hexadecimal digits in lower case; hex.decode returns their bytes.
 ---@class nearside.test.hash
 test.hash = {}
-
----Returns the SHA-256 hash of bytes as 64 hexadecimal digits.
----@param bytes string
----@return string
-function test.hash.sha256(bytes) end
 
 ---Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.
 ---@param bytes string
 ---@return string
 function test.hash.crc32(bytes) end
+
+---Returns the HMAC of bytes with key.
+---@param algorithm "md5"|"sha1"|"sha256"|"sha512"
+---@param key string
+---@param bytes string
+---@return string
+function test.hash.hmac(algorithm, key, bytes) end
+
+---Reports whether two texts are equal. The time does not depend on where they differ, so use it to compare a digest or a key with a secret one.
+---@param a string
+---@param b string
+---@return boolean
+function test.hash.equal(a, b) end
+
+---Returns the md5 hash of bytes as 32 hexadecimal digits.
+---@param bytes string
+---@return string
+function test.hash.md5(bytes) end
+
+---Returns the sha1 hash of bytes as 40 hexadecimal digits.
+---@param bytes string
+---@return string
+function test.hash.sha1(bytes) end
+
+---Returns the sha256 hash of bytes as 64 hexadecimal digits.
+---@param bytes string
+---@return string
+function test.hash.sha256(bytes) end
+
+---Returns the sha512 hash of bytes as 128 hexadecimal digits.
+---@param bytes string
+---@return string
+function test.hash.sha512(bytes) end
+
+---Hexadecimal digits.
+---@class nearside.test.hex
+test.hex = {}
+
+---Encodes bytes as hexadecimal digits in lower case.
+---@param bytes string
+---@return string
+function test.hex.encode(bytes) end
+
+---Decodes hexadecimal digits in lower or upper case. Returns nil and an error if text is not valid.
+---@param text string
+---@return string?
+---@return string? err
+function test.hex.decode(text) end
 
 ---The HTTP servers of the test. ns.http of the plugin connects to them.
 ---@class nearside.test.http
@@ -312,5 +355,24 @@ function test.store.events() end
 ---Makes all writes fail with reason. A call without reason ends this. Call it after test.start.
 ---@param reason? string
 function test.store.down(reason) end
+
+---Times as text. A time is a Unix time in seconds. A zone is UTC (the default), a name such as Europe/Berlin, or Local, the zone of the machine.
+---@class nearside.test.time
+test.time = {}
+
+---Returns t as text. layout is rfc3339 (the default), rfc1123 (as in headers of HTTP), or a text with the directives %Y %y %m %d %e %j %H %I %M %S %p %L (milliseconds) %f (microseconds) %a %A %b %B %z (+0100) %Z (CET) %s (seconds since 1970) %F %T %%.
+---@param t number
+---@param layout? string
+---@param zone? string
+---@return string
+function test.time.format(t, layout, zone) end
+
+---Returns the time that text shows, or nil and an error. layout is as in format, without %j and %Z. zone is the zone of a text that names none. Parts that the layout lacks are those of 1970-01-01T00:00:00.
+---@param text string
+---@param layout? string
+---@param zone? string
+---@return number?
+---@return string? err
+function test.time.parse(text, layout, zone) end
 
 return test

@@ -8,6 +8,7 @@ import (
 	"nearside/lua/ns/amqp"
 	"nearside/lua/ns/peer"
 	"nearside/lua/ns/redis"
+	"nearside/lua/vm"
 )
 
 // Doubles replaces the network, the servers and other dependencies of plugins in plugin
@@ -23,6 +24,10 @@ type Doubles struct {
 	Redis func(c peer.Client, at redis.Address) (RedisClient, error)
 	AMQP  func(c peer.Client, e peer.Endpoint) (AMQPClient, error)
 
+	// Profile counts the work of the lines of all plugins. It may be nil.
+	Profile *vm.Profile
+	// Printed is called for each line of print, by any goroutine. It may be nil.
+	Printed func(line string)
 	// Failed is called for each failure of a plugin, by any goroutine. It may be
 	// nil.
 	Failed func(text string)

@@ -3,7 +3,6 @@ package ns
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -20,7 +19,7 @@ var (
 	httpHeader = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}$")
 )
 
-const httpOptions = "options?: {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any}"
+const httpOptions = "options?: {body: string?, headers: table<string, string>?, query: table<string, string|number|boolean>?, timeout_ms: number?, json: any, retries: integer?, ca_file: string?, cert_file: string?, key_file: string?, stream: (fun(piece: string): boolean?)?}"
 
 // httpModule is ns.http: HTTP/1.1 requests. It ignores the proxy settings of the
 // environment, because permissions apply to the address that is contacted.
@@ -36,7 +35,10 @@ func httpModule() vm.Module {
 	return vm.Module{Name: "http", Doc: "HTTP and HTTPS requests. The names of response headers are in lower case.", Functions: []vm.Function{
 		{
 			Name: "request", Params: []string{"method: string", "url: string", httpOptions}, Returns: returns, Waits: true,
-			Doc: "Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target.",
+			Doc: "Makes a request. A response with any status is a result, not an error. json is encoded and sent as the body. Redirects are followed if the plugin is permitted to contact their target. " +
+				"With retries = n, the request is sent up to n more times, after growing pauses, when the connection fails or the status is 429, 502, 503 or 504; the server may then get it more than once. " +
+				"ca_file, cert_file and key_file are PEM files for https: the trusted authorities, and the certificate and key of the client. " +
+				"With stream, fn receives the body in pieces of up to 64 KiB, without a limit of its size; if it returns false, the rest is not read. body is then empty, and timeout_ms limits the wait for each piece.",
 			Run: func(c *vm.Call) error { return httpRequest(c, strings.ToUpper(c.Text(1)), 2) },
 		},
 		verb("get"), verb("post"),
@@ -50,26 +52,29 @@ func httpRequest(c *vm.Call, method string, i int) error {
 		return errors.New("method must be a word of 1 to 20 letters")
 	}
 	o := &goval.Reader{Map: c.Map(i + 1), Path: "options."}
-	request, err := newHTTPRequest(method, c.Text(i), o)
-	if err != nil {
+	h := &httpCall{in: in, retries: o.Whole("retries", 0, 0, maxHTTPRetries), stream: readFunc(o, "stream")}
+	h.tls = httpclient.TLS{CAFile: o.Text("ca_file", ""), CertFile: o.Text("cert_file", ""), KeyFile: o.Text("key_file", "")}
+	if h.tls.KeyFile != "" && h.tls.CertFile == "" {
+		o.Fault("key_file", "needs cert_file")
+	}
+	var err error
+	if h.request, err = newHTTPRequest(method, c.Text(i), o); err != nil {
 		return err
 	}
-	if err := in.Permit("http", httpclient.Target(request.URL)); err != nil {
+	if err := in.Permit("http", httpclient.Target(h.request.URL)); err != nil {
 		return err
 	}
-	timeout := readTimeout(o)
+	h.timeout = readTimeout(o)
+	if h.stream != nil {
+		return h.runStream(c)
+	}
 	var response *httpclient.Response
 	err = c.Wait(func(ctx context.Context) (err error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
-		defer cancel()
-		response, err = in.httpClient().Do(ctx, request)
-		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			err = errors.New("timeout")
-		}
+		response, err = h.withRetries(ctx, h.attempt)
 		return err
 	})
 	if err != nil {
-		return c.Fail(fmt.Errorf("%s %s: %w", method, shownURL(request.URL), err))
+		return h.fail(c, err)
 	}
 	c.Allocate(2 * len(response.Body))
 	body := string(response.Body)
@@ -88,7 +93,7 @@ func newHTTPRequest(method, text string, o *goval.Reader) (*http.Request, error)
 	if err != nil || u.Hostname() == "" || !httpclient.IsHTTP(u.Scheme) {
 		return nil, errors.New("the url is not of the form http://host[:port]/path or https://host[:port]/path")
 	}
-	o.RefuseUnknown("body", "headers", "query", "timeout_ms", "json")
+	o.RefuseUnknown("body", "headers", "query", "timeout_ms", "json", "retries", "ca_file", "cert_file", "key_file", "stream")
 	body := o.Text("body", "")
 	contentType := ""
 	if v, ok := o.Map["json"]; ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 
 	"nearside/lua/ns/peer"
@@ -25,6 +26,7 @@ type Instance struct {
 	batches   []*batch         // for Flush
 
 	drains drains
+	locks  heldLocks // of ns.lock
 
 	idleHTTP sync.Once // registers a closer: see httpClient
 }
@@ -133,7 +135,11 @@ func (in *Instance) Report(part string, err error) {
 	if !errors.Is(err, vm.ErrMemory) { // counted as a replaced state
 		in.Plugin.RecordFailure(part, err)
 	}
-	in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "plugin "+part+" failed", slog.String("error", err.Error()))
+	attrs := []slog.Attr{slog.String("error", err.Error())}
+	if trace := vm.LuaTrace(err); len(trace) > 0 {
+		attrs = append(attrs, slog.String("traceback", strings.Join(trace, " < ")))
+	}
+	in.Plugin.Log.LogAttrs(context.Background(), slog.LevelError, "plugin "+part+" failed", attrs...)
 }
 
 // End ends the instance. It stops the calls in progress and waits for them. Then it
@@ -141,6 +147,7 @@ func (in *Instance) Report(part string, err error) {
 func (in *Instance) End(ctx context.Context) error {
 	in.Plugin.Routes.Remove(in)
 	faults := []error{in.State.Close(ctx)}
+	in.locks.releaseAll()
 	in.mu.Lock()
 	closers := in.closers
 	in.closed, in.closers = true, nil

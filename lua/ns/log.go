@@ -91,6 +91,14 @@ func (in *Instance) WriteLog(level slog.Level, message string, fields map[string
 	in.Plugin.Log.LogAttrs(context.Background(), level, cutText(message, maxLogText), attrs...)
 }
 
+// Print writes a line of print to the plugin's log.
+func (in *Instance) Print(line string) {
+	in.WriteLog(slog.LevelInfo, line, nil)
+	if printed := in.Plugin.Host.Doubles.Printed; printed != nil {
+		printed(line)
+	}
+}
+
 // A LogTable is a table as JSON. A JSON log contains it as a value, other logs
 // contain it as text.
 type LogTable string

@@ -1,12 +1,8 @@
 package ns
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
-	"fmt"
-	"hash/crc32"
 	"time"
 
 	"nearside/lua/vm"
@@ -34,29 +30,6 @@ func Base64Module() vm.Module {
 					return c.Fail(err)
 				}
 				return c.Return(b)
-			},
-		},
-	}}
-}
-
-// HashModule is ns.hash.
-func HashModule() vm.Module {
-	return vm.Module{Name: "hash", Doc: "Hash functions.", Functions: []vm.Function{
-		{
-			Name: "sha256", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "Returns the SHA-256 hash of bytes as 64 hexadecimal digits.",
-			Run: func(c *vm.Call) error {
-				c.Charge(len(c.Text(1))/8 + 20)
-				c.Allocate(len(c.Text(1)))
-				sum := sha256.Sum256([]byte(c.Text(1)))
-				return c.Return(hex.EncodeToString(sum[:]))
-			},
-		},
-		{
-			Name: "crc32", Params: []string{"bytes: string"}, Returns: []string{"string"}, Doc: "Returns the CRC-32 (IEEE) of bytes as 8 hexadecimal digits.",
-			Run: func(c *vm.Call) error {
-				c.Charge(len(c.Text(1))/64 + 20)
-				c.Allocate(len(c.Text(1)))
-				return c.Return(fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(c.Text(1)))))
 			},
 		},
 	}}

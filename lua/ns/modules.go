@@ -19,7 +19,9 @@ func modules() []vm.Module {
 		amqpModule(),
 		Base64Module(),
 		batchModule(),
+		cronModule(),
 		HashModule(),
+		HexModule(),
 		httpModule(),
 		Int64Module(),
 		JSONModule(),
@@ -34,7 +36,9 @@ func modules() []vm.Module {
 		routeModule(),
 		setModule(),
 		storeModule(),
+		syncModule(),
 		tasksModule(),
+		TimeModule(),
 	}
 }
 

@@ -36,10 +36,12 @@ type Plugin struct {
 	LastError atomic.Pointer[string] // the text of the last failure
 }
 
-// Lasting holds the counters that all generations of a plugin share.
+// Lasting holds the counters and the locks that all generations of a plugin share.
 type Lasting struct {
 	Dropped  atomic.Uint64 // values that batches dropped
 	Rejected atomic.Uint64 // requests rejected with ns.reject
+
+	locks locks // of ns.lock
 }
 
 // RecordFailure counts a failure and shows it in the status of the plugin. part names the

@@ -40,6 +40,8 @@ type RedisClient interface {
 	Subscribe(ctx context.Context, channel string, receive func(message, channel string), release func()) (peer.Task, error)
 	// ReadGroup reads a stream until the task is cancelled.
 	ReadGroup(ctx context.Context, g redis.Group) (peer.Task, error)
+	// Context returns a context that ends with the client.
+	Context() context.Context
 	// Close ends the client and waits for its readers.
 	Close(ctx context.Context) error
 }
@@ -55,7 +57,7 @@ var refusedCommands = []string{
 // twice.
 func redisModule() vm.Module {
 	return vm.Module{
-		Name: "redis", Doc: "Redis.", Classes: []*vm.Class{redisClass},
+		Name: "redis", Doc: "Redis.", Classes: []*vm.Class{leaseClass, redisClass},
 		Functions: []vm.Function{{
 			Name: "connect", Params: []string{"url: string", "options?: {timeout_ms: number?}"}, Returns: []string{"RedisClient?", "string? err"},
 			Doc: "Creates a client for redis://[user:password@]host[:port][/db], or rediss:// for TLS. The client connects on first use and reconnects by itself. If the server is down, calls fail, but connect succeeds. " +
@@ -67,6 +69,7 @@ func redisModule() vm.Module {
 var redisClass = &vm.Class{
 	Name: "RedisClient", Doc: "A Redis client. A null reply is nil, but json.null within a list. An error within a list is {err = text}.",
 	Methods: []vm.Function{
+		leaseMethod,
 		{
 			Name: "call", Params: []string{"command: string", "...: string|number"}, Returns: []string{"any", "string? err"}, Waits: true,
 			Doc: "Runs a command and returns its reply.", Run: redisCall,

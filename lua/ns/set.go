@@ -88,7 +88,8 @@ var setClass = &vm.Class{
 	Name: "Set", Doc: "An immutable selection of rows. Each operation returns a new set.",
 }
 
-// setModule has the classes Request and Set, whose objects matching hooks receive. The
+// setModule has the classes Request and Set, whose objects matching hooks receive, and
+// ns.idset. The
 // methods of setClass refer to setClass, so they are set here: in its declaration, they
 // would make it circular.
 func setModule() vm.Module {
@@ -118,7 +119,11 @@ func setModule() vm.Module {
 		combiningOperator("*", "The same as intersect.", (*memory.Selection).Intersect),
 		combiningOperator("-", "The same as minus.", (*memory.Selection).Minus),
 	}
-	return vm.Module{Classes: []*vm.Class{requestClass, setClass}}
+	idSetClass.Operators = []vm.Function{{
+		Name: "#", Returns: []string{"integer"}, Doc: "The same as len.",
+		Run: func(c *vm.Call) error { return c.Return(len(c.Object(1, idSetClass).(*idSet).ids)) },
+	}}
+	return vm.Module{Classes: []*vm.Class{idSetClass, requestClass, setClass}, Functions: []vm.Function{idSetFunction}}
 }
 
 // selectingMethods returns len and the methods that keep some of the rows.
@@ -129,35 +134,49 @@ func selectingMethods() []vm.Function {
 			Name: "where", Params: []string{"column: string", "op: string", "value: any"}, Returns: []string{"Set"},
 			Doc: "Keeps the rows for which the comparison of the column with value is true. op is one of = != < <= > >=.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
-				return s.Where(c.Text(1), c.Text(2), c.Value(3))
+				return s.Where(c.Text(1), c.Text(2), columnValue(c.Value(3)))
 			}),
 		},
 		{
 			Name: "between", Params: []string{"column: string", "a: any", "b: any"}, Returns: []string{"Set"},
 			Doc: "Keeps the rows whose column is at least a and at most b.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
-				return s.Between(c.Text(1), c.Value(2), c.Value(3))
+				return s.Between(c.Text(1), columnValue(c.Value(2)), columnValue(c.Value(3)))
 			}),
 		},
 		{
-			Name: "one_of", Params: []string{"column: string", "values: any[]"}, Returns: []string{"Set"},
+			Name: "one_of", Params: []string{"column: string", "values: any[]|IdSet"}, Returns: []string{"Set"},
 			Doc: "Keeps the rows whose column equals one of values.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
-				return s.OneOf(c.Text(1), c.List(2))
+				values, err := valuesOf(c, 2)
+				if err != nil {
+					return nil, err
+				}
+				return s.OneOf(c.Text(1), values)
 			}),
 		},
 		{
-			Name: "ids", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Keeps the rows of the objects with these ids.",
+			Name: "ids", Params: []string{"ids: string[]|IdSet"}, Returns: []string{"Set"}, Doc: "Keeps the rows of the objects with these ids.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
-				ids, err := idsOf(c.List(1))
+				ids, err := idsArgument(c, 1)
 				return s.ByID(ids), err
 			}),
 		},
 		{
-			Name: "exclude", Params: []string{"ids: string[]"}, Returns: []string{"Set"}, Doc: "Removes the rows of the objects with these ids.",
+			Name: "exclude", Params: []string{"ids: string[]|IdSet"}, Returns: []string{"Set"}, Doc: "Removes the rows of the objects with these ids.",
 			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
-				ids, err := idsOf(c.List(1))
+				ids, err := idsArgument(c, 1)
 				return s.Exclude(ids), err
+			}),
+		},
+		{
+			Name: "in_lists", Params: []string{"ids: string[]|IdSet"}, Returns: []string{"Set"}, Doc: "Keeps the faces that are in at least one of these lists.",
+			Run: narrowBy(func(c *vm.Call, s *memory.Selection) (*memory.Selection, error) {
+				lists, err := valuesOf(c, 1)
+				if err != nil {
+					return nil, err
+				}
+				return s.OneOf("lists", lists)
 			}),
 		},
 		{
@@ -259,21 +278,6 @@ func setLen(c *vm.Call) error {
 	return c.Return(rows.Len())
 }
 
-func idsOf(list []any) ([]matcher.ID, error) {
-	ids := make([]matcher.ID, len(list))
-	for i, value := range list {
-		text, ok := value.(string)
-		if !ok {
-			return nil, fmt.Errorf("id %d must be a string", i+1)
-		}
-		var err error
-		if ids[i], err = matcher.ParseID(text); err != nil {
-			return nil, fmt.Errorf("id %d: %w", i+1, err)
-		}
-	}
-	return ids, nil
-}
-
 // setFilter keeps the rows for which a Lua function returns true.
 func setFilter(c *vm.Call) error {
 	s, test := c.Self().(*set), c.Func(1)
@@ -370,6 +374,8 @@ func forLua(v any) any {
 		return v.String()
 	case matcher.ID:
 		return v.String()
+	case []string, bool, float64, string, int64, uint64: // int64 and uint64 become boxed integers
+		return v
 	case []uint8:
 		numbers := make([]any, len(v))
 		for i := range v {

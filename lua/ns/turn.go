@@ -4,46 +4,89 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 )
 
-// A turn is a lock that is granted in the order of the calls of lock. A context can end
-// the wait for it. In a plugin test, the time can advance while a goroutine waits.
+// A turn is a lock that is granted in the order of the calls of lock and lockWithin. A
+// context can end the wait for it. In a plugin test, the time can advance while a goroutine
+// waits.
 type turn struct {
 	host *Host
 
 	mu      sync.Mutex
 	locked  bool
-	waiting []chan struct{}
+	waiting []*turnWaiter
+}
+
+// A turnWaiter is a goroutine that waits for a turn.
+type turnWaiter struct {
+	granted bool   // the lock was passed to it
+	wake    func() // called by unlock
 }
 
 // lock waits for the lock. If it returns nil, the caller must call unlock.
 func (t *turn) lock(ctx context.Context) error {
-	t.mu.Lock()
-	if !t.locked {
-		t.locked = true
-		t.mu.Unlock()
+	mine := make(chan struct{})
+	w := t.enter(func() {
+		t.host.Doubles.Counter.AddRunning(1) // the waiting goroutine runs again
+		close(mine)
+	})
+	if w == nil {
 		return nil
 	}
-	mine := make(chan struct{})
-	t.waiting = append(t.waiting, mine)
-	t.mu.Unlock()
 	t.host.Doubles.Counter.AddRunning(-1)
 	select {
 	case <-mine:
 		return nil
 	case <-ctx.Done():
 	}
-	t.mu.Lock()
-	i := slices.Index(t.waiting, mine)
-	if i >= 0 {
-		t.waiting = slices.Delete(t.waiting, i, i+1)
+	if t.leave(w) {
+		t.unlock()
+	} else {
 		t.host.Doubles.Counter.AddRunning(1)
 	}
-	t.mu.Unlock()
-	if i < 0 { // the lock was passed to this goroutine in the meantime
-		t.unlock()
-	}
 	return ctx.Err()
+}
+
+// lockWithin is lock with a limit of the time. If ok is false and err is nil, the time is
+// over.
+func (t *turn) lockWithin(ctx context.Context, d time.Duration) (ok bool, err error) {
+	sleep, wake := context.WithCancel(ctx)
+	defer wake()
+	w := t.enter(wake)
+	if w == nil {
+		return true, nil
+	}
+	_ = t.host.Clock.Sleep(sleep, d) // ends early when unlock wakes it, or with ctx
+	granted := t.leave(w)
+	if err := ctx.Err(); err != nil {
+		if granted {
+			t.unlock()
+		}
+		return false, err
+	}
+	return granted, nil
+}
+
+// enter takes the lock and returns nil, or adds a waiter.
+func (t *turn) enter(wake func()) *turnWaiter {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.locked {
+		t.locked = true
+		return nil
+	}
+	w := &turnWaiter{wake: wake}
+	t.waiting = append(t.waiting, w)
+	return w
+}
+
+// leave removes a waiter. It reports whether the lock was passed to it in the meantime.
+func (t *turn) leave(w *turnWaiter) (granted bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting = slices.DeleteFunc(t.waiting, func(other *turnWaiter) bool { return other == w })
+	return w.granted
 }
 
 // unlock passes the lock to the goroutine that has waited longest, if any.
@@ -56,6 +99,6 @@ func (t *turn) unlock() {
 	}
 	next := t.waiting[0]
 	t.waiting = t.waiting[1:]
-	t.host.Doubles.Counter.AddRunning(1) // the waiting goroutine runs again
-	close(next)
+	next.granted = true
+	next.wake()
 }

@@ -35,7 +35,7 @@ func (l *trialLocal) Select(ctx context.Context, c *matcher.Candidates, account 
 func (t *trial) runMatching(c *vm.Call, p *lua.Probe, rows []any, candidates map[string]any, reference any,
 	f func(ctx context.Context, sub *matcher.SubRequest) error,
 ) (map[matcher.ID]int, error) {
-	m, err := newTrialMemory(t.clock.Now)
+	m, err := newTrialMemory(t.clock.Now, t.options.MetaFields)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nearside/lua"
+	"nearside/lua/vm"
 	"nearside/matcher"
 )
 
@@ -27,16 +28,49 @@ const measureBatch = 256
 // everything outside the plugin. HTTP requests are answered with 201 (POST) or 200. rows
 // is the number of faces in the set that the matching side receives.
 func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) (results []Measurement, err error) {
+	err = withHooks(ctx, o, name, rows, nil, func(t *trial, p *lua.Probe, hooks []measuredHook) error {
+		for _, hook := range hooks {
+			m, err := t.measure(ctx, p, hook, d)
+			if err != nil {
+				return fmt.Errorf("%s: %w", hook.Hook, err)
+			}
+			results = append(results, m)
+		}
+		return nil
+	})
+	return results, err
+}
+
+// Profile calls the hooks of a plugin as Measure does, for about the time d in all, and
+// returns the work of each Lua line, the most expensive first.
+func Profile(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) ([]vm.ProfileLine, error) {
+	profile := &vm.Profile{}
+	err := withHooks(ctx, o, name, rows, profile, func(t *trial, p *lua.Probe, hooks []measuredHook) error {
+		if len(hooks) == 0 {
+			return fmt.Errorf("plugin %s has no hook that can be called: handle_event, routes, cost, prefilter, match", p.Name())
+		}
+		for _, hook := range hooks {
+			if _, err := t.measure(ctx, p, hook, d/time.Duration(len(hooks))); err != nil {
+				return fmt.Errorf("%s: %w", hook.Hook, err)
+			}
+		}
+		return nil
+	})
+	return profile.Lines(), err
+}
+
+// withHooks starts a plugin with test doubles, calls f with its hooks, and closes the plugin.
+// profile may be nil.
+func withHooks(ctx context.Context, o lua.Options, name string, rows int, profile *vm.Profile, f func(t *trial, p *lua.Probe, hooks []measuredHook) error) (err error) {
 	if err := lua.CheckExists(o, name); err != nil {
-		return nil, err
+		return err
 	}
-	name = strings.TrimSuffix(name, ".lua")
-	t := newTrial(o, name)
+	t := newTrial(o, strings.TrimSuffix(name, ".lua"))
 	t.http.always = true
 	options := t.options
-	options.Settings = o.Settings
+	options.Settings, options.Doubles.Profile = o.Settings, profile
 	if err := t.connect(&options); err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { err = errors.Join(err, t.closeAll(context.WithoutCancel(ctx))) }()
 	err = t.runUntilIdle(ctx, func(ctx context.Context) error {
@@ -47,28 +81,21 @@ func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.D
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	t.hosts[0].ServerReady()
 	p, err := t.hosts[0].Probe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if reason := p.Degraded(); reason != "" {
-		return nil, errors.New(reason)
+		return errors.New(reason)
 	}
 	hooks, err := t.hooksToMeasure(p, rows)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, hook := range hooks {
-		m, err := t.measure(ctx, p, hook, d)
-		if err != nil {
-			return results, fmt.Errorf("%s: %w", hook.Hook, err)
-		}
-		results = append(results, m)
-	}
-	return results, nil
+	return f(t, p, hooks)
 }
 
 // A measuredHook is a hook with a function that calls it once.
@@ -100,7 +127,8 @@ func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	}
 	for _, route := range p.Status().Routes {
 		method, path, _ := strings.Cut(route, " ")
-		r := lua.Request{Method: method, Path: "/" + p.Name() + path, Headers: map[string]string{}}
+		path = strings.NewReplacer("{", "", "}", "").Replace(path) // the value of a parameter is its name
+		r := lua.Request{Method: method, Path: "/" + p.Name() + path, Headers: map[string]string{}, Stream: discard{}}
 		hooks = append(hooks, measuredHook{Measurement{Hook: route, Per: "call"}, 1, func(ctx context.Context) error {
 			_, err := p.Host().Serve(ctx, r)
 			return err
@@ -112,6 +140,13 @@ func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	matching, err := t.matchingHooksToMeasure(p, rows)
 	return append(hooks, matching...), err
 }
+
+// discard is a client that reads all pieces of an answer at once. It implements
+// [ns.AnswerStream].
+type discard struct{}
+
+func (discard) Begin(int, map[string]string) {}
+func (discard) Write([]byte) error           { return nil }
 
 // matchingHooksToMeasure creates the faces and returns the hooks of the matching side.
 func (t *trial) matchingHooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {

@@ -19,7 +19,7 @@ import (
 var library = sync.OnceValue(func() *vm.Library {
 	modules := []vm.Module{
 		trialRootModule(), trialClockModule(), trialHTTPModule(), trialRedisModule(), trialAMQPModule(), trialLogModule(), trialMatchModule(), trialStoreModule(), trialMetricsModule(),
-		ns.Base64Module(), ns.HashModule(), ns.Int64Module(), ns.JSONModule(), ns.ReModule(),
+		ns.Base64Module(), ns.HashModule(), ns.HexModule(), ns.Int64Module(), ns.JSONModule(), ns.ReModule(), ns.TimeModule(),
 	}
 	return vm.NewLibrary(Root, modules...)
 })

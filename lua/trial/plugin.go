@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -72,9 +70,10 @@ var trialPluginClass = &vm.Class{
 			Doc: "Calls handle_event with points. The default of event is the first name in the plugin's field events.", Run: withProbe(trialEmit),
 		},
 		{
-			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any, account_id: string?}"},
-			Returns: []string{"{status: integer, headers: table<string, string>, body: string, json: any}"}, Waits: true,
-			Doc: "Calls one of the plugin's routes. path is the path in ns.route. If a value of query is a list, the key is repeated. account_id is added to the query.", Run: withProbe(trialRequestRoute),
+			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any, account_id: string?, key: string?, role: string?, leave_after: integer?}"},
+			Returns: []string{"{status: integer, headers: table<string, string>, body: string, json: any, pieces: string[]?}"}, Waits: true,
+			Doc: "Calls one of the plugin's routes. path is the path of the request, below /plugins/<name>. If a value of query is a list, the key is repeated. account_id is added to the query. " +
+				"key is the name of the caller's key, and role its role; without role, the caller may use all routes. pieces are the texts of req:write. With leave_after = n, the client leaves after n of them.", Run: withProbe(trialRequestRoute),
 		},
 		{
 			Name: "cost", Params: []string{"candidates?: table", "probe?: integer[]", "rows?: table[]"}, Returns: []string{"number?"}, Waits: true,
@@ -163,77 +162,4 @@ func (t *trial) sendEvent(obj *matcher.Object) {
 			in.Report("handle_event", p.HandleEvent(ctx, []any{item}, name))
 		})
 	}
-}
-
-// readScalars reads an option that is a table of texts, numbers and booleans.
-func readScalars(r *goval.Reader, field string) map[string]string {
-	out := map[string]string{}
-	for name, v := range r.Table(field) {
-		text, err := goval.ScalarText(v)
-		if err != nil {
-			r.Fault(field+"."+name, "%w", err)
-		}
-		out[name] = text
-	}
-	return out
-}
-
-// readQuery reads an option that is a table of texts, numbers and booleans. A list is a
-// key that is repeated.
-func readQuery(r *goval.Reader, field string) map[string][]string {
-	query := map[string][]string{}
-	for name, v := range r.Table(field) {
-		values, isList := v.([]any)
-		if !isList {
-			values = []any{v}
-		}
-		for _, v := range values {
-			text, err := goval.ScalarText(v)
-			if err != nil {
-				r.Fault(field+"."+name, "%w", err)
-			}
-			query[name] = append(query[name], text)
-		}
-	}
-	return query
-}
-
-func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
-	o := &goval.Reader{Map: c.Map(3), Path: "options."}
-	o.RefuseUnknown("query", "headers", "body", "json", "account_id")
-	r := lua.Request{Method: c.Text(1), Path: "/" + p.Name() + c.Text(2), Headers: map[string]string{}, Body: []byte(o.Text("body", ""))}
-	if v, ok := o.Map["json"]; ok {
-		text, err := goval.EncodeJSON(v)
-		if err != nil {
-			return fmt.Errorf("options.json: %w", err)
-		}
-		r.Body, r.Headers["content-type"] = text, "application/json"
-	}
-	r.Query = readQuery(o, "query")
-	account, err := trialAccount(o.Map)
-	if err != nil {
-		return fmt.Errorf("options.%w", err)
-	}
-	if account != nil {
-		r.Query["account_id"] = []string{account.String()}
-	}
-	maps.Copy(r.Headers, readScalars(o, "headers"))
-	if err := errors.Join(o.Faults...); err != nil {
-		return err
-	}
-	var response lua.Response
-	err = c.Wait(func(ctx context.Context) error {
-		return t.runUntilIdle(ctx, func(ctx context.Context) (err error) {
-			response, err = p.Host().Serve(ctx, r)
-			return err
-		})
-	})
-	if err != nil {
-		return err
-	}
-	result := map[string]any{"status": response.Status, "headers": response.Headers, "body": response.Body}
-	if v, err := goval.DecodeJSON(response.Body); err == nil {
-		result["json"] = v
-	}
-	return c.Return(result)
 }

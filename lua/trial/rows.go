@@ -33,8 +33,9 @@ type trialMemory struct {
 	version *matcher.Version
 }
 
-// newTrialMemory returns an empty trialMemory, which the caller must close.
-func newTrialMemory(now func() time.Time) (*trialMemory, error) {
+// newTrialMemory returns an empty trialMemory, which the caller must close. meta are the
+// declared fields of the meta of events.
+func newTrialMemory(now func() time.Time, meta []matcher.MetaField) (*trialMemory, error) {
 	similarity := matcher.Calibration{Midpoint: 1000, Steepness: 0.01}
 	registry, err := matcher.NewRegistry([]matcher.Version{
 		{Number: trialVersion, Length: trialLength, Scale: 1, Similarity: similarity},
@@ -43,12 +44,12 @@ func newTrialMemory(now func() time.Time) (*trialMemory, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := memory.New(memory.Options{Registry: registry, Kernel: simd.Kernels()[0], Workers: 1, Cost: lua.CostDefault, Now: now})
+	m, err := memory.New(memory.Options{Registry: registry, Kernel: simd.Kernels()[0], Workers: 1, Cost: lua.CostDefault, Now: now, MetaFields: meta})
 	if err != nil {
 		return nil, err
 	}
 	limits := wire.Limits{References: 1, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}
-	return &trialMemory{m, &wire.Decoder{Registry: registry, Limits: limits, Now: now}, registry.Version(trialVersion)}, nil
+	return &trialMemory{m, &wire.Decoder{Registry: registry, Limits: limits, Now: now, MetaFields: meta}, registry.Version(trialVersion)}, nil
 }
 
 // putRows stores faces and events. rows have the fields of a request, except that

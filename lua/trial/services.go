@@ -18,7 +18,7 @@ import (
 // connect sets the services of a plugin's host to those of the test.
 func (t *trial) connect(o *lua.Options) error {
 	if t.store == nil {
-		m, err := newTrialMemory(t.clock.Now)
+		m, err := newTrialMemory(t.clock.Now, t.options.MetaFields)
 		if err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ func TestShipped(t *testing.T) {
 	settings := map[string]any{
 		"redis_ingest":    map[string]any{"list_id": "11111111-0000-4000-8000-000000000000"},
 		"watchlist_alert": map[string]any{"url": "http://hook/"},
+		"unknown_person":  map[string]any{"url": "http://hook/"},
 	}
 	for _, l := range all {
 		t.Run(l.Name, func(t *testing.T) {

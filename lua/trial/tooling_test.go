@@ -131,3 +131,72 @@ func TestList(t *testing.T) {
 		t.Errorf("without a plugin directory: %+v, %v; want the 2 shipped plugins", all, err)
 	}
 }
+
+// TestScaffoldOfSeveralKinds checks all combinations of two and three kinds.
+func TestScaffoldOfSeveralKinds(t *testing.T) {
+	for mask, tests := range map[int]int{3: 2, 5: 2, 6: 2, 7: 3} {
+		var kinds []lua.Kind
+		for i, kind := range allKinds {
+			if mask>>i&1 == 1 {
+				kinds = append(kinds, kind)
+			}
+		}
+		files, err := Scaffold("p", kinds...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := lua.Check(t.Context(), lua.Options{Dir: luatest.Folder(t, files)}, "p"); err != nil {
+			t.Errorf("%s: %v\n%s", kinds, err, files["p.lua"])
+		}
+		got, err := runTrials(t, files)
+		if err != nil || strings.Count(got, ": ok\n") != tests || strings.Count(got, "\n") != tests {
+			t.Errorf("%s: %v\n%s", kinds, err, got)
+		}
+		if strings.Contains(files["p.lua"], "{{ ") || strings.Contains(files["p.lua"], "<no value>") || strings.Contains(files["p.lua"], "\n\n\n") {
+			t.Errorf("%s:\n%s", kinds, files["p.lua"])
+		}
+	}
+	if _, err := Scaffold("p", lua.Event, lua.Event); err == nil || !strings.Contains(err.Error(), "given twice") {
+		t.Error(err)
+	}
+	if _, err := Scaffold("p"); err == nil {
+		t.Error("no kind was accepted")
+	}
+}
+
+// TestOutputAndTraceback checks that a result has the lines of print of the plugin and of
+// its test, and the Lua lines that led to a failure.
+func TestOutputAndTraceback(t *testing.T) {
+	files := map[string]string{"p.lua": luatest.BackgroundPlugin(`
+function M:start() print("plugin", 1) ns.every(1, function() print("tick") end) end`), "p_test.lua": `local test = require("nearside.test")
+local function deeper() error("oops") end
+local function check()
+  deeper()
+  return 1
+end
+test.case("prints", function()
+  print("test", nil, 2)
+  test.start()
+  test.clock.advance(2)
+end)
+test.case("prints much", function() for i = 1, 1100 do print(i) end end)
+test.case("fails", function()
+  check()
+  return 1
+end)`}
+	var results []Result
+	if err := Run(t.Context(), lua.Options{Dir: luatest.Folder(t, files)}, "p", func(r Result) { results = append(results, r) }); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(results[0].Output, "|"); got != "test\tnil\t2|plugin\t1|tick|tick" {
+		t.Error(got)
+	}
+	if n := len(results[1].Output); n != 1001 || results[1].Output[1000] != "... (more lines are not shown)" {
+		t.Errorf("%d lines", n)
+	}
+	fault := folders.ReplaceAllString(results[2].Fault, "")
+	if len(results[2].Output) != 0 || !strings.HasPrefix(fault, "p_test.lua:2: oops\n") {
+		t.Error(results[2])
+	}
+	luatest.WantLines(t, fault, "p_test.lua:2: in function 'deeper'", "p_test.lua:4: in function 'check'", "p_test.lua:14: in")
+}

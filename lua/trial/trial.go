@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ const testTime = 30 * time.Second
 type Result struct {
 	Plugin, File, Name string
 	Took               time.Duration
-	Fault              string // "file:line: reason"; empty: the test passed
+	Fault              string   // "file:line: reason", then the Lua lines that led there; empty: the test passed
+	Output             []string // lines of print of the plugin and of the test
 }
 
 // A trial is one test of a plugin, with test doubles of everything outside the plugin.
@@ -54,6 +56,7 @@ type suite struct {
 	plugin  string
 	cases   []trialCase
 	current *trial // nil while the file is loading
+	output  output // of print since the last test
 }
 
 type trialCase struct {
@@ -106,7 +109,7 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 		return err
 	}
 	s := &suite{plugin: name}
-	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: func(string) {}, Time: vm.Clock{Now: s.now, Started: processStart()}})
+	state := lib.NewState(ctx, vm.StateOptions{Owner: s, Print: s.output.add, Time: vm.Clock{Now: s.now, Started: processStart()}})
 	defer func() { err = errors.Join(err, state.Close(context.WithoutCancel(ctx))) }()
 	if _, _, err := state.Load(ctx, vm.Limits{Slice: time.Second}, script); err != nil {
 		return err
@@ -117,9 +120,9 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 	for _, tc := range s.cases {
 		start := time.Now()
 		err := s.runCase(ctx, o, tc)
-		r := Result{Plugin: name, File: script.Name, Name: tc.name, Took: time.Since(start)}
+		r := Result{Plugin: name, File: script.Name, Name: tc.name, Took: time.Since(start), Output: s.output.take()}
 		if err != nil {
-			r.Fault = err.Error()
+			r.Fault = strings.Join(append([]string{err.Error()}, vm.LuaTrace(err)...), "\n")
 		}
 		each(r)
 		if ctx.Err() != nil {
@@ -132,6 +135,7 @@ func testFile(ctx context.Context, o lua.Options, name string, file lua.TestScri
 // runCase runs one test and closes everything that the test has started.
 func (s *suite) runCase(ctx context.Context, o lua.Options, tc trialCase) error {
 	t := newTrial(o, s.plugin)
+	t.options.Doubles.Printed = s.output.add
 	s.current = t
 	defer func() { s.current = nil }()
 	callCtx, cancel := context.WithTimeout(ctx, testTime)
@@ -157,7 +161,7 @@ func newTrial(o lua.Options, name string) *trial {
 	t.http, t.redis, t.amqp = &httpDouble{trial: t}, newRedisDouble(t.clock), newAMQPDouble(t.clock)
 	t.options = lua.Options{
 		Dir: o.Dir, Shipped: o.Shipped, Active: []string{name}, Log: t.log.logger(),
-		Clock: t.clock, MatchStates: 1,
+		Clock: t.clock, MatchStates: 1, MetaFields: o.MetaFields,
 		Doubles: ns.Doubles{
 			Counter: &peer.Counter{Running: t.clock.addBusy, Tasks: t.clock.addTasks},
 			Random:  func() float64 { return 0.5 }, Transport: t.http, Started: processStart(),

@@ -200,6 +200,16 @@ func (c *Call) Value(i int) any {
 	return v
 }
 
+// IsObject reports whether argument i is an object of class.
+func (c *Call) IsObject(i int, class *Class) bool {
+	ud, ok := c.arg(i).(*glua.LUserData)
+	if !ok {
+		return false
+	}
+	o, ok := ud.Value.(Object)
+	return ok && o.Class == class
+}
+
 // Map returns argument i, which must be a table with string keys. It returns nil
 // if the argument is nil or missing.
 func (c *Call) Map(i int) map[string]any {
@@ -238,13 +248,10 @@ func (c *Call) List(i int) []any {
 
 // Object returns the Go value of argument i, which must be an object of class.
 func (c *Call) Object(i int, class *Class) any {
-	if ud, ok := c.arg(i).(*glua.LUserData); ok {
-		if o, ok := ud.Value.(Object); ok && o.Class == class {
-			return o.Value
-		}
+	if !c.IsObject(i, class) {
+		c.failArgument(i, class.Name)
 	}
-	c.failArgument(i, class.Name)
-	return nil
+	return c.arg(i).(*glua.LUserData).Value.(Object).Value
 }
 
 // Return passes results to the script. They are Go values as for Value, or

@@ -24,7 +24,8 @@ func (ex *execution) removeFromCalls() {
 	}
 }
 
-// A Holder keeps Lua values of a state in Go. VisitHeld calls visit for each of them.
+// A Holder keeps Lua values of a state in Go. VisitHeld calls visit for each of them. The
+// value of an Object may be a Holder; others must be passed to State.Keep.
 // A value is a *Ref, a *Func, or a []any of them.
 type Holder interface{ VisitHeld(visit func(v any)) }
 

@@ -48,6 +48,14 @@ type Closure struct {
 	Holds string // a text that Run needs; it counts as memory of the state
 }
 
+// A MethodTable is a table with fields, whose methods scripts call with a colon. The
+// methods are in a metatable of its own, so loops over the table and encoders see only the
+// fields. A method receives the table as argument 1.
+type MethodTable struct {
+	Fields  map[string]any
+	Methods map[string]func(*Call) error
+}
+
 // converter does one conversion and counts its work.
 type converter struct {
 	state  *State // owner of functions; if nil, functions are refused
@@ -257,12 +265,30 @@ func (c *converter) structureToLua(v any, depth int) (glua.LValue, error) {
 		return c.valueOf(v.state, v.value)
 	case Object:
 		return s.boxObject(v)
+	case MethodTable:
+		return c.methodTableToLua(v, depth)
 	case func(*Call) error:
 		return s.main.NewFunction(Function{Name: "?", Waits: true, Run: v}.wrapFunction()), nil
 	case Closure:
 		return s.main.NewClosure(Function{Name: "?", Waits: true, Run: v.Run}.wrapFunction(), glua.LString(v.Holds)), nil
 	}
 	return nil, fmt.Errorf("a %T cannot be converted to Lua", v)
+}
+
+func (c *converter) methodTableToLua(v MethodTable, depth int) (glua.LValue, error) {
+	fields, err := c.toLua(v.Fields, depth)
+	if err != nil {
+		return nil, err
+	}
+	methods, meta := newTable(), newTable()
+	for name, run := range v.Methods {
+		methods.RawSetString(name, c.state.main.NewFunction(Function{Name: name, Waits: true, Run: run}.wrapFunction()))
+	}
+	meta.RawSetString("__index", methods)
+	c.tables += 2
+	c.bytes += 2*tableBytes + (len(v.Methods)+1)*keyBytes
+	fields.(*glua.LTable).Metatable = meta
+	return fields, nil
 }
 
 // valueOf returns v, a value of the state s. It fails if the conversion is for another

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	glua "github.com/yuin/gopher-lua"
@@ -56,6 +57,9 @@ func newExecution(caller context.Context, s *State, lim Limits, now time.Time) *
 	if ex.limits.Slice <= 0 {
 		ex.limits.Slice = DefaultSlice
 	}
+	if s.profile != nil {
+		ex.shiftSamples(rand.IntN(checkEvery))
+	}
 	ex.startSlice(now)
 	if lim.Work > 0 {
 		ex.workEnd = unitsIn(lim.Work)
@@ -101,6 +105,9 @@ func (ex *execution) countUnits() {
 // state has ended.
 func (ex *execution) checkBudget() {
 	ex.countUnits()
+	if p := ex.state.profile; p != nil {
+		p.sample(ex)
+	}
 	if ex.killReason != nil || ex.checkEnded() {
 		return
 	}

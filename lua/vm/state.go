@@ -46,6 +46,7 @@ type State struct {
 	reported  int64 // value of allocated at the last report to memory
 	heldBytes int64 // bytes of Go values that calls keep while they wait
 
+	profile        *Profile // nil: the work is not sampled
 	memory         *Memory
 	memoryExceeded func(bytes int64) // StateOptions.MemoryExceeded; may be nil
 	overLimit      atomic.Bool       // whether the state was killed because of its memory
@@ -58,10 +59,11 @@ type State struct {
 
 // StateOptions configures a State.
 type StateOptions struct {
-	Owner  any               // the result of Call.Owner and State.Owner
-	Print  func(line string) // receives the lines of print; nil: they are dropped
-	Time   Clock             // for os.time, os.date and os.clock
-	Memory *Memory           // the Memory that counts the bytes of the state; nil: a new one
+	Owner   any               // the result of Call.Owner and State.Owner
+	Print   func(line string) // receives the lines of print; nil: they are dropped
+	Time    Clock             // for os.time, os.date and os.clock
+	Profile *Profile          // counts the work of the lines of the state; nil: it is not sampled
+	Memory  *Memory           // the Memory that counts the bytes of the state; nil: a new one
 
 	// Resolve finds the script that require(name) loads. If it is nil, scripts can
 	// require only the root module. from is the Script.Name of the file that calls
@@ -83,7 +85,7 @@ func (lib *Library) NewState(ctx context.Context, o StateOptions) *State {
 	}
 	s := &State{
 		lib: lib, owner: o.Owner, resolve: o.Resolve, print: o.Print, time: o.Time.withDefaults(),
-		memory: o.Memory, memoryExceeded: o.MemoryExceeded,
+		memory: o.Memory, memoryExceeded: o.MemoryExceeded, profile: o.Profile,
 		lock:           make(chan struct{}, 1),
 		main:           glua.NewState(stateOptions()),
 		busyCoroutines: map[*glua.LState]bool{},

@@ -103,6 +103,9 @@ func (w *memoryWalk) visit(value glua.LValue) {
 			if sized, ok := o.Value.(Sized); ok {
 				w.bytes += sized.Bytes()
 			}
+			if _, ok := o.Value.(Holder); ok {
+				w.toExpand = append(w.toExpand, v)
+			}
 		}
 	case *glua.LState:
 		if w.seen.insert(uintptr(unsafe.Pointer(v))) {
@@ -131,6 +134,8 @@ func (w *memoryWalk) expand(v glua.LValue) {
 				w.visitUpvalues(u)
 			}
 		}
+	case *glua.LUserData:
+		v.Value.(Object).Value.(Holder).VisitHeld(w.visitGo)
 	case *glua.LState:
 		w.visitRegistry(registryOf(v))
 	}

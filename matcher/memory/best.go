@@ -20,7 +20,7 @@ type ranked struct {
 // Top keeps the n rows with the largest values of a column of numbers or times. Among
 // equal values, smaller IDs come first.
 func (s *Selection) Top(name string, n int) (*Selection, error) {
-	c, err := columnOf(s.rows.Origin(), name)
+	c, err := s.column(name)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ type column struct {
 	// = and !=, and it replaces oneOf. It is nil if there is no index. In a column with
 	// find, every row must have the field.
 	find func(s *Selection, values []any) (*Selection, error)
-	// value returns nil, a uint8, []uint8, string, [matcher.Time], [matcher.ID] or []matcher.ID.
+	// value returns nil or a value of a type that Selection.Reader lists.
 	value func(s *table.Snapshot, v *table.View, i int) any
 	// rank orders rows for Top. It is nil if the column has no numeric order.
 	rank func(v *table.View, i int) (rank int64, ok bool)
@@ -105,26 +105,13 @@ func smallColumn(of func(*table.Chunk) []matcher.Small) column {
 func timeColumn(of func(*table.Chunk) []matcher.Time) column {
 	return column{
 		where: func(s *Selection, op string, value any) (filter.Predicate, error) {
-			var x float64
-			switch value := value.(type) {
-			case float64:
-				x = value * 1000
-			case string:
-				t, err := matcher.ParseFilterTime(value, s.memory.options.Now())
-				if err != nil {
-					return filter.Nothing, err
-				}
-				x = float64(t)
-			default:
-				return filter.Nothing, fmt.Errorf("must be a time, got %v", value)
-			}
-			lo, hi, others, err := interval(op, x)
+			lo, hi, others, err := s.timeInterval(op, value)
 			if err != nil {
 				return filter.Nothing, err
 			}
 			inside := filter.Nothing
 			if lo <= hi {
-				from, to := matcher.Time(lo), matcher.Time(hi+1)
+				from, to := lo, hi+1
 				inside = filter.TimeRange(matcher.Range[matcher.Time]{GTE: &from, LT: &to})
 			}
 			if others {
@@ -135,6 +122,26 @@ func timeColumn(of func(*table.Chunk) []matcher.Time) column {
 		value: func(_ *table.Snapshot, v *table.View, i int) any { return of(v.Chunk)[i] },
 		rank:  func(v *table.View, i int) (int64, bool) { return int64(of(v.Chunk)[i]), true },
 	}
+}
+
+// timeInterval returns the times that pass "op value": those in lo..hi, or all except those
+// if others is true.
+func (s *Selection) timeInterval(op string, value any) (lo, hi matcher.Time, others bool, err error) {
+	var x float64
+	switch value := value.(type) {
+	case float64:
+		x = value * 1000
+	case string:
+		t, err := matcher.ParseFilterTime(value, s.memory.options.Now())
+		if err != nil {
+			return 0, 0, false, err
+		}
+		x = float64(t)
+	default:
+		return 0, 0, false, fmt.Errorf("must be a time, got %v", value)
+	}
+	from, to, others, err := interval(op, x)
+	return matcher.Time(from), matcher.Time(to), others, err
 }
 
 // ownID is the column of the object's own ID.

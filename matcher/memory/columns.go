@@ -11,8 +11,7 @@ import (
 )
 
 // columns has the columns that plugins see, by origin and name. A nested plain field is
-// named by its path. Tags, meta, positions, end times and the similarity of the top match
-// are not available.
+// named by its path. Declared fields of meta are not in it; see [Selection.column].
 var columns = func() (by [matcher.Origins]map[string]column) {
 	for o := range matcher.Origins {
 		by[o] = map[string]column{
@@ -35,19 +34,41 @@ var columns = func() (by [matcher.Origins]map[string]column) {
 		}
 	}
 	by[matcher.Faces]["lists"] = listsColumn
+	maps.Copy(by[matcher.Events], eventColumns)
 	return by
 }()
 
-// columnOf returns the column of o called name.
-func columnOf(o matcher.Origin, name string) (column, error) {
-	c, ok := columns[o][name]
-	if !ok {
-		return c, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(columnNames(o), ", "))
+// metaPrefix is the prefix of the columns of declared fields of meta.
+const metaPrefix = "meta."
+
+// column returns the column called name.
+func (s *Selection) column(name string) (column, error) {
+	if c, ok := columns[s.rows.Origin()][name]; ok {
+		return c, nil
 	}
-	return c, nil
+	path, isMeta := strings.CutPrefix(name, metaPrefix)
+	for i, f := range s.metaFields() {
+		if isMeta && f.Path == path {
+			return metaColumn(i, f), nil
+		}
+	}
+	return column{}, fmt.Errorf("%q is not one of the columns %s", name, strings.Join(s.Columns(), ", "))
+}
+
+// metaFields returns the declared fields of meta, which only events have.
+func (s *Selection) metaFields() []matcher.MetaField {
+	if s.rows.Origin() != matcher.Events {
+		return nil
+	}
+	return s.memory.tables.Layouts[matcher.Events].Meta
 }
 
 // Columns returns the names of all columns of the objects in s, sorted alphabetically.
-func (s *Selection) Columns() []string { return columnNames(s.rows.Origin()) }
-
-func columnNames(o matcher.Origin) []string { return slices.Sorted(maps.Keys(columns[o])) }
+func (s *Selection) Columns() []string {
+	names := slices.Collect(maps.Keys(columns[s.rows.Origin()]))
+	for _, f := range s.metaFields() {
+		names = append(names, metaPrefix+f.Path)
+	}
+	slices.Sort(names)
+	return names
+}

@@ -14,12 +14,13 @@ import (
 
 // The operations on a Selection return new selections of the same snapshot. Columns are
 // the fields of the object (docs/api.md, Objects). Values are float64 and string, as in
-// Lua: IDs and times are text, and times may also be seconds since 1970.
+// Lua: IDs and times are text, and times may also be seconds since 1970. Values of meta may
+// also be bool, or int64 and uint64 beyond 2^53.
 
 // Where keeps the rows for which "column op value" is true. op is one of = != < <= > >=;
 // == and ~= are accepted for = and !=.
 func (s *Selection) Where(name, op string, value any) (*Selection, error) {
-	c, err := columnOf(s.rows.Origin(), name)
+	c, err := s.column(name)
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (s *Selection) Between(name string, lo, hi any) (*Selection, error) {
 
 // OneOf keeps the rows whose column equals one of values.
 func (s *Selection) OneOf(name string, values []any) (*Selection, error) {
-	c, err := columnOf(s.rows.Origin(), name)
+	c, err := s.column(name)
 	if err != nil {
 		return nil, err
 	}
@@ -167,12 +168,13 @@ func (s *Selection) Object(r Row) matcher.Object {
 
 // Reader returns a function that reads the named columns of a row into dst. dst must have
 // room for all of them. A value is nil if the row does not have the field. Otherwise it
-// is a uint8, string, [matcher.Time], [matcher.ID] or []matcher.ID.
+// is a bool, uint8, []uint8, float64, int64, uint64, string, []string, [matcher.Time],
+// [matcher.ID] or []matcher.ID.
 func (s *Selection) Reader(names ...string) (func(r Row, dst []any), error) {
 	read := make([]column, len(names))
 	for i, name := range names {
 		var err error
-		if read[i], err = columnOf(s.rows.Origin(), name); err != nil {
+		if read[i], err = s.column(name); err != nil {
 			return nil, err
 		}
 	}

@@ -63,12 +63,9 @@ func textColumn(field int) column {
 			}), nil
 		},
 		oneOf: func(s *Selection, values []any) (filter.Predicate, error) {
-			texts := make([]string, len(values))
-			for i, value := range values {
-				var ok bool
-				if texts[i], ok = value.(string); !ok {
-					return filter.Nothing, fmt.Errorf("must be a string, got %v", value)
-				}
+			texts, err := textsOf(values)
+			if err != nil {
+				return filter.Nothing, err
 			}
 			return s.textIn(field, texts), nil
 		},

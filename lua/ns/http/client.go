@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"nearside/lua/ns/peer"
@@ -29,6 +30,7 @@ const (
 
 	maxRedirects  = 5
 	handshakeTime = 10 * time.Second // of TLS
+	idleTime      = 30 * time.Second // of an unused connection
 )
 
 var ports = map[string]string{"http": "80", "https": "443"}
@@ -43,33 +45,31 @@ func Target(u *url.URL) string {
 
 // A Client makes requests. Its methods may be called by any goroutine.
 type Client struct {
-	http   *http.Client
-	calls  chan struct{} // one per request in progress
-	permit func(target string) error
+	transport http.RoundTripper // replaces the network, also for TLS; nil: the network
+	calls     chan struct{}     // one per request in progress
+	permit    func(target string) error
+
+	mu      sync.Mutex
+	clients map[TLS]*http.Client
 }
 
 // New returns a client that sends requests through transport, or through the network
 // if transport is nil. permit returns an error if the plugin may not reach a
 // host:port.
 func New(transport http.RoundTripper, permit func(target string) error) *Client {
-	if transport == nil {
-		network := &http.Transport{
-			MaxConnsPerHost: MaxCalls, MaxIdleConns: MaxCalls, MaxIdleConnsPerHost: 8,
-			IdleConnTimeout: 30 * time.Second, TLSHandshakeTimeout: handshakeTime,
-			MaxResponseHeaderBytes: MaxHeaderBytes, Protocols: new(http.Protocols),
-		}
-		network.Protocols.SetHTTP1(true)
-		transport = network
-	}
-	c := &Client{calls: make(chan struct{}, MaxCalls), permit: permit}
-	c.http = &http.Client{Transport: transport, CheckRedirect: c.checkRedirect}
-	return c
+	return &Client{transport: transport, calls: make(chan struct{}, MaxCalls), permit: permit, clients: map[TLS]*http.Client{}}
 }
 
 // CloseIdle closes the unused connections.
-func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, h := range c.clients {
+		h.CloseIdleConnections()
+	}
+}
 
-// A Response is a response whose body was read completely.
+// A Response is a response. Body is nil if it is read as a stream.
 type Response struct {
 	Status  int
 	Headers map[string]string // names in lower case
@@ -78,36 +78,75 @@ type Response struct {
 
 // Do makes a request and reads the whole response. If MaxCalls requests are in
 // progress, it waits until one of them has ended.
-func (c *Client) Do(ctx context.Context, request *http.Request) (*Response, error) {
-	select {
-	case c.calls <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-c.calls }()
-	r, err := c.http.Do(request.WithContext(ctx))
+func (c *Client) Do(ctx context.Context, request *http.Request, files TLS) (*Response, error) {
+	s, err := c.Open(ctx, request, files)
 	if err != nil {
-		if outer, ok := errors.AsType[*url.Error](err); ok {
-			err = outer.Err // the outer error contains the whole URL
-		}
 		return nil, err
 	}
-	defer func() { _ = r.Body.Close() }() // an error does not matter after reading
-	if len(r.Header) > MaxHeaders {
-		return nil, fmt.Errorf("the response has more than %d headers", MaxHeaders)
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, MaxBody+1))
+	defer s.Close()
+	body, err := io.ReadAll(io.LimitReader(s.body, MaxBody+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(body) > MaxBody {
 		return nil, fmt.Errorf("the response is larger than %d bytes", MaxBody)
 	}
-	headers := make(map[string]string, len(r.Header))
-	for name, values := range r.Header {
-		headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	s.Body = body
+	return &s.Response, nil
+}
+
+// A Stream is a response whose body is read in pieces. One goroutine at a time may use it.
+type Stream struct {
+	Response
+	client *Client
+	body   io.ReadCloser
+}
+
+// Open makes a request and reads the header of the response. The caller must call Close. ctx
+// is used until then. The response counts as a request in progress until Close.
+func (c *Client) Open(ctx context.Context, request *http.Request, files TLS) (*Stream, error) {
+	client, err := c.clientFor(files)
+	if err != nil {
+		return nil, err
 	}
-	return &Response{r.StatusCode, headers, body}, nil
+	select {
+	case c.calls <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	r, err := client.Do(request.WithContext(ctx)) //nolint:bodyclose // Stream.Close closes it
+	if err != nil {
+		<-c.calls
+		if outer, ok := errors.AsType[*url.Error](err); ok {
+			err = outer.Err // the outer error contains the whole URL
+		}
+		return nil, err
+	}
+	s := &Stream{client: c, body: r.Body, Response: Response{Status: r.StatusCode, Headers: make(map[string]string, len(r.Header))}}
+	if len(r.Header) > MaxHeaders {
+		s.Close()
+		return nil, fmt.Errorf("the response has more than %d headers", MaxHeaders)
+	}
+	for name, values := range r.Header {
+		s.Headers[strings.ToLower(name)] = strings.Join(values, ", ")
+	}
+	return s, nil
+}
+
+// Next fills piece with the next bytes of the body, and returns their number. It returns
+// io.EOF and no bytes at the end.
+func (s *Stream) Next(piece []byte) (int, error) {
+	n, err := io.ReadFull(s.body, piece)
+	if n > 0 && (errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)) {
+		err = nil // the next call returns io.EOF
+	}
+	return n, err
+}
+
+// Close ends the response. It must be called once.
+func (s *Stream) Close() {
+	_ = s.body.Close() // an error does not matter after reading
+	<-s.client.calls
 }
 
 // checkRedirect decides whether a redirect is followed.

@@ -47,8 +47,8 @@ func inBox(b matcher.GeoBox) Predicate {
 	}
 }
 
-// tagged returns a predicate that passes events with at least one of the tags.
-func tagged(want []string) Predicate {
+// Tagged returns a predicate that passes events with at least one of the tags.
+func Tagged(want []string) Predicate {
 	set := make(map[string]struct{}, len(want))
 	for _, s := range want {
 		set[s] = struct{}{}
@@ -125,9 +125,9 @@ func clearFailed(v *table.View, words []uint64, w int, tested uint64, test func(
 	}
 }
 
-// meta returns the predicate of a filter on a declared field.
-func (q *Query) meta(f *matcher.MetaFilter) Predicate {
-	i := slices.Index(q.tables.Layouts[matcher.Events].Meta, f.Field)
+// Meta returns the predicate of a filter on a declared field.
+func Meta(t *table.Tables, f *matcher.MetaFilter) Predicate {
+	i := slices.Index(t.Layouts[matcher.Events].Meta, f.Field)
 	if i < 0 {
 		return Nothing // fields are declared only at program start, and this one was not
 	}
@@ -141,7 +141,7 @@ func (q *Query) meta(f *matcher.MetaFilter) Predicate {
 		}
 		return SmallOneOf(func(c *table.Chunk) []matcher.Small { return c.Events.Meta[i].Flags }, flags)
 	default:
-		return metaText(i, f, q.tables.Lexicons.Meta[i])
+		return metaText(i, f, t.Lexicons.Meta[i])
 	}
 }
 
@@ -207,9 +207,9 @@ func (q *Query) addEvent(f *matcher.EventFilter) {
 		q.add(inBox(*f.Position))
 	}
 	if f.Tags != nil {
-		q.add(tagged(f.Tags))
+		q.add(Tagged(f.Tags))
 	}
 	for i := range f.Meta {
-		q.add(q.meta(&f.Meta[i]))
+		q.add(Meta(q.tables, &f.Meta[i]))
 	}
 }

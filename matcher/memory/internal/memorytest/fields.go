@@ -75,5 +75,24 @@ func FieldOf(x *matcher.Object, name string) any {
 		"headwear_state": smalls(e.HeadwearState), "sleeve_length": smalls(e.SleeveLength), "upper_clothing_color": smalls(e.UpperClothingColor),
 		"backpack_state": smalls(e.BackpackState), "lower_garment_type": smalls(e.LowerGarmentType), "lower_garment_color": smalls(e.LowerGarmentColor),
 		"shoes_apparent_color": smalls(e.ShoesApparentColor), "headwear_apparent_color": smalls(e.HeadwearApparentColor),
+		"tags": append([]string{}, e.Tags...), "end_time": optional(e.EndTime), "top_match.similarity": optional(e.TopMatch.Similarity),
+		"location.geo_position.longitude": coordinate(e, func(p *matcher.Position) float64 { return p.Longitude }),
+		"location.geo_position.latitude":  coordinate(e, func(p *matcher.Position) float64 { return p.Latitude }),
 	}[name]
+}
+
+// optional returns the value at p, or nil.
+func optional[T any](p *T) any {
+	if p == nil {
+		return nil
+	}
+	return *p
+}
+
+// coordinate returns a coordinate of an event, or nil.
+func coordinate(e *matcher.Event, of func(*matcher.Position) float64) any {
+	if e.Location.Position == nil {
+		return nil
+	}
+	return of(e.Location.Position)
 }
