@@ -25,6 +25,7 @@ func modules() []vm.Module {
 		JSONModule(),
 		kvModule(),
 		logModule(),
+		matchModule(),
 		metricsModule(),
 		miscModule(),
 		ReModule(),

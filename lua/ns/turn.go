@@ -6,21 +6,23 @@ import (
 	"sync"
 )
 
-// A turn is a lock that is granted in the order of the calls of lock. A context can end
-// the wait for it. In a plugin test, the time can advance while a goroutine waits.
+// A turn is a lock that is granted in the order of the calls of lock. With seats, that many
+// callers hold it at the same time. A context can end the wait for it. In a plugin test,
+// the time can advance while a goroutine waits.
 type turn struct {
-	host *Host
+	host  *Host
+	seats int // 0: one
 
 	mu      sync.Mutex
-	locked  bool
+	held    int
 	waiting []chan struct{}
 }
 
 // lock waits for the lock. If it returns nil, the caller must call unlock.
 func (t *turn) lock(ctx context.Context) error {
 	t.mu.Lock()
-	if !t.locked {
-		t.locked = true
+	if t.held < max(t.seats, 1) {
+		t.held++
 		t.mu.Unlock()
 		return nil
 	}
@@ -51,7 +53,7 @@ func (t *turn) unlock() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.waiting) == 0 {
-		t.locked = false
+		t.held--
 		return
 	}
 	next := t.waiting[0]

@@ -47,7 +47,7 @@ func newTrialMemory(now func() time.Time) (*trialMemory, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits := wire.Limits{References: 1, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}
+	limits := wire.Limits{References: 1000, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}
 	return &trialMemory{m, &wire.Decoder{Registry: registry, Limits: limits, Now: now}, registry.Version(trialVersion)}, nil
 }
 
