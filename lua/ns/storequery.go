@@ -3,6 +3,7 @@ package ns
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"nearside/lua/goval"
 	"nearside/lua/vm"
@@ -56,11 +57,10 @@ func countObjects(c *vm.Call, s *objectStore) error {
 	if given != nil {
 		body["filters"] = given
 	}
-	if fields, ok := given.(map[string]any); ok {
-		if text, ok := fields["origin"].(string); ok {
-			if o, err := matcher.ParseOrigin(text); err == nil { // else the decoder returns the error
-				origin = o
-			}
+	if fields, ok := given.(map[string]any); ok && fields["origin"] != nil {
+		name, _ := fields["origin"].(string)
+		if origin, err = matcher.ParseOrigin(name); err != nil {
+			return c.Fail(fmt.Errorf("filters.origin: must be one of faces, events, attributes, got %v", fields["origin"]))
 		}
 	}
 	text, err := bodyOf(body)

@@ -15,12 +15,19 @@ func (t *trial) match(ctx context.Context, q *ns.MatchQuery) (*ns.MatchAnswer, e
 		return nil, matcher.Errorf(matcher.CodeUnavailable, "the server is starting; call ns.match in a function that ns.ready has started, or later")
 	}
 	router := route.New(route.Options{Registry: t.store.memory.decoder.Registry, Moments: t.store.memory, Local: t.store.memory})
-	answer, err := router.Match(ctx, &route.Request{
-		References: q.Request.References, Candidates: []*matcher.Candidates{&q.Request.Candidates[0].Candidates}, Type: q.Type, Version: q.Version,
-		Account: q.Account, RequestID: q.RequestID, Explain: q.Explain, ReferencesMax: q.ReferencesMax, RowsMax: q.RowsMax,
-	})
-	if err != nil {
-		return nil, err
+	return routed(router)(ctx, q)
+}
+
+// routed returns a function that answers ns.match with a router.
+func routed(r *route.Router) func(ctx context.Context, q *ns.MatchQuery) (*ns.MatchAnswer, error) {
+	return func(ctx context.Context, q *ns.MatchQuery) (*ns.MatchAnswer, error) {
+		answer, err := r.Match(ctx, &route.Request{
+			References: q.Request.References, Candidates: []*matcher.Candidates{&q.Request.Candidates[0].Candidates}, Type: q.Type, Version: q.Version,
+			Account: q.Account, RequestID: q.RequestID, Explain: q.Explain, ReferencesMax: q.ReferencesMax, RowsMax: q.RowsMax,
+		})
+		if err != nil {
+			return nil, err
+		}
+		return &ns.MatchAnswer{References: answer.References, Results: answer.Results, Plans: answer.Plans}, nil
 	}
-	return &ns.MatchAnswer{References: answer.References, Results: answer.Results, Plans: answer.Plans}, nil
 }
