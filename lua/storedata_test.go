@@ -3,7 +3,6 @@ package lua
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -13,14 +12,14 @@ import (
 	"nearside/matcher"
 )
 
-// storeNumbered makes a plugin store n faces with ids in a scattered order, and with the given
-// expression as user_data.
+// storeNumbered defines fill in Lua, which stores n faces with ids in a scattered order, and
+// with text as user_data.
 const storeNumbered = `
-local function id(n) return ("00000000-0000-4000-8000-%%012d"):format(n) end
+local function id(n) return ("00000000-0000-4000-8000-%012d"):format(n) end
 local function fill(n, text)
   local batch = {}
   for i = 1, n do
-    batch[#batch + 1] = {face_id = id(i * 7919 %% 1000003), age = i %% 100, user_data = text, descriptor = {version = 1, data = "AQI="}}
+    batch[#batch + 1] = {face_id = id(i * 7919 % 1000003), age = i % 100, user_data = text, descriptor = {version = 1, data = "AQI="}}
     if #batch == 1000 or i == n then assert(ns.store.put_faces(batch)) batch = {} end
   end
 end
@@ -30,8 +29,7 @@ end
 // however many of them are in use at the same time.
 func TestIterators(t *testing.T) {
 	run, _ := startStoring(t, openDatabase(t, t.TempDir(), 0))
-	helpers := fmt.Sprintf(storeNumbered)
-	run(helpers + `fill(4500, nil)`)
+	run(storeNumbered + `fill(4500, nil)`)
 	if got := run(`
 local n, last = 0, ""
 for f in ns.store.faces({fields = {"age"}}) do assert(f.face_id > last) last = f.face_id n = n + 1 end
@@ -76,7 +74,7 @@ func TestIteratorsOfLargeObjects(t *testing.T) {
 		o.Services.Objects = measuredReader{d.memory, &largest}
 	})
 	in := h.current.Load().plugins[0].main.first()
-	v, err := in.run(t, fmt.Sprintf(storeNumbered)+`
+	v, err := in.run(t, storeNumbered+`
 for n = 1, 200 do assert(ns.store.put_face({face_id = id(n), user_data = ("x"):rep(n == 100 and 5000000 or 100000), descriptor = {version = 1, data = "AQI="}})) end
 local n, bytes = 0, 0
 for f in ns.store.faces() do n = n + 1 bytes = bytes + #f.user_data ns.sleep(0) end
@@ -113,7 +111,7 @@ func TestEndlessIteration(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	h, log := startHost(t, luatest.BackgroundPlugin(`
 M.permissions, M.limits = {"store"}, {route = 0.2}
-`+fmt.Sprintf(storeNumbered)+`
+`+storeNumbered+`
 local function put(n) assert(ns.store.put_face({face_id = id(n), descriptor = {version = 1, data = "AQI="}})) end
 function M:start()
   fill(1000)
@@ -137,7 +135,7 @@ func TestManyIterators(t *testing.T) {
 	d := openDatabase(t, t.TempDir(), 0)
 	h, _ := startHost(t, luatest.BackgroundPlugin(`M.permissions, M.limits = {"store"}, {memory = "4MiB"}`), d.services)
 	in := h.current.Load().plugins[0].main.first()
-	_, err := in.run(t, fmt.Sprintf(storeNumbered)+`fill(2)
+	_, err := in.run(t, storeNumbered+`fill(2)
 local all = {}
 while true do local it = ns.store.faces({fields = {}}) it() all[#all + 1] = it end`)
 	if err == nil || !strings.Contains(err.Error(), "memory") {
@@ -251,7 +249,8 @@ return M`
 		var got []string
 		for line := range strings.Lines(log.All()) {
 			if _, text, ok := strings.Cut(line, `msg="`); ok && strings.Contains(text, "_event") {
-				got = append(got, text[:strings.Index(text, `"`)])
+				text, _, _ = strings.Cut(text, `"`)
+				got = append(got, text)
 			}
 		}
 		if strings.Join(got, ", ") != strings.Join(want, ", ") {

@@ -89,8 +89,8 @@ func TestPluginChangeEvents(t *testing.T) {
 		by      = `"origin":"plugin:write"`
 		face    = `"create_time":"2026-05-01T00:00:00.000Z","face_id":` + id
 	)
-	var any struct{}
-	postJSON(t, p, "/plugins/write/write", "{}", &any)
+	var answer struct{}
+	postJSON(t, p, "/plugins/write/write", "{}", &answer)
 	want := []string{
 		`list_event {` + account + `,"id":` + list + `,"lists":[],"object":{` + account + `,"list_id":` + list + `},"op":"put",` + by + `}`,
 		`face_event {` + account + `,"id":` + id + `,"lists":[` + list + `],"object":{` + account + `,` + face + `,"lists":[` + list + `]},"op":"put",` + by + `}`,
@@ -103,10 +103,10 @@ func TestPluginChangeEvents(t *testing.T) {
 	want[1], want[2], want[5] = reorder(want[1]), reorder(want[2]), reorder(want[5])
 	// A client's writes. They come after those of the plugin.
 	face2 := `{"face_id":` + strings.Replace(id, "1\"", "2\"", 1) + `,"create_time":"2026-05-01T00:00:00.000Z","lists":[` + list + `],"descriptor":{"version":1001,"data":"AQEBAQEBAQEBAQEBAQEBAQ=="}}`
-	postJSON(t, p, "/1/faces", face2, &any)
+	postJSON(t, p, "/1/faces", face2, &answer)
 	attribute := json.RawMessage(`{"create_time":"2026-05-01T00:00:00.000Z","descriptor":{"version":1001,"data":"AQEBAQEBAQEBAQEBAQEBAQ=="}}`)
 	for _, path := range []string{numbered(5) + "?ttl=1000", numbered(6) + "?ttl=1"} {
-		p.mustCall(t, "PUT", "/1/attributes/"+path, attribute, &any)
+		p.mustCall(t, "PUT", "/1/attributes/"+path, attribute, &answer)
 	}
 	for _, path := range []string{"/1/attributes/" + numbered(5), "/1/lists/" + strings.Trim(list, `"`) + "?with_faces=1"} {
 		if status, text, err := p.call("DELETE", path, nil); status != 204 || err != nil {
@@ -141,7 +141,7 @@ func TestPluginChangeEvents(t *testing.T) {
 
 	// With own_events it does.
 	p = serve(t, pluginConfig(t, folder, "own"), t.TempDir())
-	postJSON(t, p, "/plugins/own/write", "{}", &any)
+	postJSON(t, p, "/plugins/own/write", "{}", &answer)
 	got := seenBy(t, p, "own", 7)
 	for i, e := range want[:7] {
 		if e = strings.Replace(e, "plugin:write", "plugin:own", 1); got[i] != e {
@@ -220,9 +220,9 @@ func TestKVPersists(t *testing.T) {
 			t.Errorf("%d %s %v, want %s", status, text, err, want)
 		}
 	}
-	var any struct{}
+	var answer struct{}
 	p := serve(t, config, dir)
-	postJSON(t, p, "/plugins/kept/set", "{}", &any)
+	postJSON(t, p, "/plugins/kept/set", "{}", &answer)
 	check(p, `{"count":5,"keys":14,"long":1}`)
 	if err := p.command.Process.Kill(); err != nil {
 		t.Fatal(err)
@@ -233,7 +233,7 @@ func TestKVPersists(t *testing.T) {
 	if status, text, err := p.call("GET", "/plugins/other/check", nil); err != nil || status != 500 {
 		t.Errorf("the other plugin: %d %s %v", status, text, err)
 	}
-	postJSON(t, p, "/plugins/kept/late", "{}", &any)
+	postJSON(t, p, "/plugins/kept/late", "{}", &answer)
 	p.mustCall(t, "POST", "/1/plugins/reload", nil, new([]struct{}))
 	check(p, `{"count":5,"keys":15,"late":[1],"long":1}`)
 	p.signal(t, syscall.SIGTERM)

@@ -8,6 +8,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -114,8 +115,8 @@ func content(s *KV) map[string]any {
 func TestKVRecords(t *testing.T) {
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 0))
-	var make func(depth int) any
-	make = func(depth int) any {
+	var random func(depth int) any
+	random = func(depth int) any {
 		kinds := 9
 		if depth == 0 {
 			kinds = 7
@@ -139,19 +140,19 @@ func TestKVRecords(t *testing.T) {
 		case 7:
 			list := []any{}
 			for range r.IntN(4) {
-				list = append(list, make(depth-1))
+				list = append(list, random(depth-1))
 			}
 			return list
 		default:
 			m := map[string]any{}
 			for range r.IntN(4) {
-				m[fmt.Sprint(r.IntN(100))] = make(depth - 1)
+				m[strconv.Itoa(r.IntN(100))] = random(depth - 1)
 			}
 			return m
 		}
 	}
 	for range 2000 {
-		e := kvEntry{value: make(4)}
+		e := kvEntry{value: random(4)}
 		if r.IntN(2) == 0 {
 			e.expires = time.Unix(0, r.Int64())
 		}
@@ -180,7 +181,7 @@ func TestKVRecords(t *testing.T) {
 func TestKVIsKept(t *testing.T) {
 	k := newKeptKV(t)
 	for i := range 2500 {
-		k.set(t, fmt.Sprint(i), float64(i), 0)
+		k.set(t, strconv.Itoa(i), float64(i), 0)
 	}
 	k.set(t, "short", "x", time.Second)
 	k.set(t, "removed", "x", 0)
@@ -205,8 +206,8 @@ func TestKVIsKept(t *testing.T) {
 	if err := again.StopPersisting(t.Context()); err != nil || len(k.double.values) != 2500 {
 		t.Errorf("%v: %d values: the expired one is still stored", err, len(k.double.values))
 	}
-	if again.bytes != k.KV.bytes-k.KV.keys["short"].bytes {
-		t.Errorf("%d bytes, want %d", again.bytes, k.KV.bytes)
+	if again.bytes != k.bytes-k.keys["short"].bytes {
+		t.Errorf("%d bytes, want %d", again.bytes, k.bytes)
 	}
 }
 

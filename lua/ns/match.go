@@ -74,10 +74,10 @@ func WithHook(ctx context.Context, hook string) context.Context {
 	return context.WithValue(ctx, hookKey{}, hook)
 }
 
-// errInHook is the error of ns.match in a hook that a request waits for.
-type errInHook struct{ hook string }
+// inHookError is the error of ns.match in a hook that a request waits for.
+type inHookError struct{ hook string }
 
-func (e errInHook) Error() string {
+func (e inHookError) Error() string {
 	return fmt.Sprintf("ns.match cannot be called from the hook %s, because a request waits for this hook; call it from a task, a route or handle_event", e.hook)
 }
 
@@ -102,7 +102,7 @@ func runMatch(c *vm.Call) error {
 	wrong := err
 	err = c.Wait(func(ctx context.Context) (err error) {
 		if hook, ok := ctx.Value(hookKey{}).(string); ok {
-			return errInHook{hook}
+			return inHookError{hook}
 		}
 		if q == nil {
 			return wrong
@@ -110,7 +110,7 @@ func runMatch(c *vm.Call) error {
 		text, err = in.match(ctx, q, timeout)
 		return err
 	})
-	if _, refused := errors.AsType[errInHook](err); refused {
+	if _, refused := errors.AsType[inHookError](err); refused {
 		return err
 	}
 	if err != nil {
