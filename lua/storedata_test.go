@@ -278,3 +278,41 @@ func TestFieldsOfData(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestChangesWaitForTheOldGeneration: while the old generation handles an event, the new one
+// keeps its events about changes, and handles them after that.
+func TestChangesWaitForTheOldGeneration(t *testing.T) {
+	h, log := startHost(t, `
+local ns = require("nearside")
+local M = {api = 1, name = "p", kinds = {"event"}, events = {"face_event"}}
+function M:handle_event(points)
+  for _, p in ipairs(points) do
+    ns.log.info("begin " .. p.n)
+    while p.n == 1 and not ns.kv.get("go") do ns.sleep(0.001) end
+    ns.log.info("end " .. p.n)
+  end
+end
+return M`)
+	emit := func(n int) { h.EmitFrom(faceEvent, "", func() any { return map[string]any{"n": n} }) }
+	emit(1)
+	log.Wait(t, "begin 1")
+	old, reloaded := h.current.Load(), make(chan error, 1)
+	go func() { reloaded <- h.Reload(t.Context()) }()
+	luatest.WaitFor(t, func() bool { return h.current.Load() != old })
+	emit(2)
+	p := h.current.Load().plugins[0]
+	if _, values := p.queue.takeBatch(1); len(values) > 0 {
+		t.Error("the new generation handles an event while the old one does")
+	}
+	p.KV.Lock()
+	err := p.KV.Set("go", true, 0)
+	p.KV.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-reloaded; err != nil {
+		t.Fatal(err)
+	}
+	log.Wait(t, "end 2")
+	luatest.WantLines(t, log.All(), "begin 1", "end 1", "begin 2", "end 2")
+}
