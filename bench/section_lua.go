@@ -147,7 +147,7 @@ func (s *suite) luaEvents(e *engine) error {
 	if err != nil {
 		return err
 	}
-	points := &telemetry.Points{Emit: h.Emit, Listens: h.Listens}
+	points := &telemetry.Points{Emit: h.EmitFrom, Listens: h.Listens}
 	point := matcher.RequestPoint{Time: time.Now(), Route: "POST:/matcher/faces", Status: http.StatusCreated, RequestID: "1,bench", Duration: time.Millisecond}
 	var emit, handle []float64
 	for range s.size.rounds {

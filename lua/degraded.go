@@ -126,12 +126,31 @@ func (h *Host) substitute(p, next *plugin) bool {
 }
 
 // inherit moves the queued events of stand-ins in an old generation to the plugins
-// of g.
+// of g, before events that these have already.
 func (g *generation) inherit(old *generation) {
 	for _, p := range old.plugins {
 		next := g.find(p.Name)
 		if p.degraded.Load() != nil && p.queue != nil && next != nil && next.queue != nil {
-			p.queue.takeAll(next.queue.push)
+			var all []point
+			p.queue.takeAll(func(waiting point) { all = append(all, waiting) })
+			next.queue.prepend(all)
+		}
+	}
+}
+
+// holdOrdered makes the ordered events of plugins that are also in an old generation wait
+// until release is called, when the old generation has handled its events.
+func (g *generation) holdOrdered(old *generation) (release func()) {
+	var held []*queue
+	for _, p := range g.plugins {
+		if before := old.find(p.Name); p.queue != nil && before != nil && before.queue != nil {
+			p.queue.hold()
+			held = append(held, p.queue)
+		}
+	}
+	return func() {
+		for _, q := range held {
+			q.release()
 		}
 	}
 }

@@ -21,7 +21,7 @@ func (p *plugin) deliver(ctx context.Context, in *instance) {
 				break
 			}
 			p.handleBatch(ctx, in, name, values)
-			p.queue.batchHandled()
+			p.queue.batchHandled(name)
 		}
 	}
 }

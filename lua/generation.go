@@ -159,6 +159,11 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	}
 	p.About = p.Declared
 	p.account.SetLimit(p.memory)
+	if p.persistKV && !h.o.checking {
+		if err := p.KV.Persist(ctx, &h.Host, name, p.Log); err != nil {
+			return p, p.located(err)
+		}
+	}
 	settings, ok := h.o.Settings[name].(map[string]any)
 	if p.compiled, err = compileSchema(p.schema); err != nil {
 		return p, p.located(err)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nearside/lua/goval"
 	"nearside/lua/ns"
 	"nearside/lua/ns/peer"
 	"nearside/matcher"
@@ -121,9 +122,12 @@ func (h *Host) reload(ctx context.Context) error {
 	files := snapshotOf(h.o.Dir) // before the files are read, so that a later change is noticed
 	next, err := h.load(ctx)
 	if err != nil {
+		h.stopPersisting(ctx)
 		return err
 	}
 	h.loaded.Store(&files)
+	release := next.holdOrdered(h.current.Load())
+	defer release()
 	old := h.current.Swap(next)
 	next.goLive()
 	h.reloads++
@@ -135,7 +139,22 @@ func (h *Host) reload(ctx context.Context) error {
 	if err := old.close(ctx, "reload"); err != nil {
 		h.o.Log.Warn("plugins: the old generation did not end cleanly", slog.String("error", err.Error()))
 	}
+	h.stopPersisting(ctx)
 	return nil
+}
+
+// stopPersisting stops to keep the values of plugins that are not active, or do not ask for
+// it. It logs changes that cannot be written.
+func (h *Host) stopPersisting(ctx context.Context) {
+	g := h.current.Load()
+	for name, kv := range h.kv {
+		if p := g.find(name); p != nil && p.persistKV {
+			continue
+		}
+		if err := kv.StopPersisting(ctx); err != nil {
+			h.o.Log.Error("plugins: values of ns.kv are lost", slog.String("error", err.Error()))
+		}
+	}
 }
 
 // ServerReady must be called when the server listens. It runs the functions that plugins
@@ -170,7 +189,9 @@ func (h *Host) Close(ctx context.Context) error {
 		return nil
 	}
 	h.closed = true
-	if err := h.current.Swap(&generation{}).close(ctx, "shutdown"); err != nil {
+	err := h.current.Swap(&generation{}).close(ctx, "shutdown")
+	h.stopPersisting(ctx)
+	if err != nil {
 		return fmt.Errorf("plugins: %w", err)
 	}
 	return nil
@@ -179,10 +200,36 @@ func (h *Host) Close(ctx context.Context) error {
 // Emit queues an event of that name for the plugins that listen to it, and returns at
 // once. value is called later, once for each of these plugins. It returns a value that
 // vm.Call.Return accepts, or a json.RawMessage.
-func (h *Host) Emit(name string, value func() any) {
+func (h *Host) Emit(name string, value func() any) { h.EmitFrom(name, "", value) }
+
+// EmitFrom is Emit for an event with a cause. If a plugin has caused the event, it receives
+// the event only if it has set own_events, and for all plugins the value, a table, gets the
+// field origin.
+func (h *Host) EmitFrom(name string, cause matcher.Cause, value func() any) {
 	for _, p := range h.current.Load().listeners[name] {
-		p.queue.push(point{name, value})
+		if made, ok := p.pointOf(name, cause, value); ok {
+			p.queue.push(made)
+		}
 	}
+}
+
+// pointOf returns the point that the plugin receives for an event, and whether it receives
+// the event.
+func (p *plugin) pointOf(name string, cause matcher.Cause, value func() any) (point, bool) {
+	by := cause.Plugin()
+	if by == "" {
+		return point{name, value}, true
+	}
+	return point{name, func() any { return withOrigin(value(), cause) }}, by != p.Name || p.ownEvents
+}
+
+// withOrigin returns the value of an event with its cause.
+func withOrigin(value any, cause matcher.Cause) any {
+	v := goval.Decoded(value)
+	if fields, ok := v.(map[string]any); ok {
+		fields["origin"] = string(cause)
+	}
+	return v
 }
 
 // Listens reports whether any plugin listens to events of that name. If not, the

@@ -26,7 +26,7 @@ func (in *instance) callHook(ctx context.Context, lim vm.Limits, name string, ar
 	if fn == nil {
 		return nil, nil
 	}
-	results, err := in.State.Call(ctx, lim, fn, append([]any{in.table}, args...)...)
+	results, err := in.State.Call(ns.WithHook(ctx, name), lim, fn, append([]any{in.table}, args...)...)
 	return results, ns.WithHint(name, results, err)
 }
 

@@ -3,7 +3,9 @@ package lua
 import (
 	"context"
 	"errors"
+	"slices"
 
+	"nearside/lua/goval"
 	"nearside/lua/ns"
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -65,6 +67,19 @@ func (p *Probe) Events() []string {
 		return nil
 	}
 	return p.plugin.eventNames
+}
+
+// Point returns the value that handle_event receives for an event with a cause, and whether
+// the plugin receives the event.
+func (p *Probe) Point(event string, cause matcher.Cause, value func() any) (any, bool) {
+	if !slices.Contains(p.Events(), event) {
+		return nil, false
+	}
+	made, ok := p.plugin.pointOf(event, cause, value)
+	if !ok {
+		return nil, false
+	}
+	return goval.Decoded(made.value()), true
 }
 
 // HandleEvent calls handle_event with points of an event.

@@ -2,6 +2,7 @@ package lua
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -15,6 +16,8 @@ type queue struct {
 	first   int
 	n       int
 	busy    int           // batches that were taken but not handled yet
+	serial  bool          // one of them has ordered points
+	held    bool          // ordered points wait for release
 	idle    chan struct{} // created by drain; closed when the queue is empty and busy is 0
 	dropped uint64        // points that were replaced because the queue was full
 	lost    uint64        // points whose batch failed, or that were discarded
@@ -32,16 +35,29 @@ func newQueue(size int) *queue {
 
 func (q *queue) push(p point) {
 	q.mu.Lock()
+	q.add(p)
+	q.mu.Unlock()
+	q.wake()
+}
+
+// add is push for a caller that holds the lock.
+func (q *queue) add(p point) {
 	if q.n == len(q.ring) {
-		q.ring[q.first] = point{}
-		q.first = (q.first + 1) % len(q.ring)
-		q.n--
+		q.removeFirst()
 		q.dropped++
 	}
 	q.ring[(q.first+q.n)%len(q.ring)] = p
 	q.n++
-	q.mu.Unlock()
-	q.wake()
+}
+
+// removeFirst removes the first point and returns it. The caller holds the lock, and the
+// queue is not empty.
+func (q *queue) removeFirst() point {
+	p := q.ring[q.first]
+	q.ring[q.first] = point{}
+	q.first = (q.first + 1) % len(q.ring)
+	q.n--
+	return p
 }
 
 // wake sends the signal of ready, unless it is pending already.
@@ -52,7 +68,8 @@ func (q *queue) wake() {
 	}
 }
 
-// takeBatch removes up to limit points of the same name, in order. It returns their name
+// takeBatch removes up to limit points of the same name, in order. Ordered points are
+// handled by one state at a time. takeBatch returns the name of the points
 // and the functions that return their values. If it returns any, the caller must call
 // batchHandled after it has processed them.
 func (q *queue) takeBatch(limit int) (name string, values []func() any) {
@@ -60,28 +77,36 @@ func (q *queue) takeBatch(limit int) (name string, values []func() any) {
 	defer q.mu.Unlock()
 	for len(values) < limit && q.n > 0 {
 		p := q.ring[q.first]
-		if len(values) > 0 && p.name != name {
+		if q.blocked() || len(values) > 0 && p.name != name {
 			break
 		}
 		name = p.name
-		values = append(values, p.value)
-		q.ring[q.first] = point{}
-		q.first = (q.first + 1) % len(q.ring)
-		q.n--
+		values = append(values, q.removeFirst().value)
 	}
 	if len(values) > 0 {
 		q.busy++
+		q.serial = q.serial || isOrdered(name)
 	}
-	if q.n > 0 {
+	if q.n > 0 && !q.blocked() {
 		q.wake() // for the plugin's other states
 	}
 	return name, values
 }
 
-// batchHandled records that a batch from takeBatch was processed.
-func (q *queue) batchHandled() {
+// blocked reports whether the first point must wait: it is ordered, and another state
+// handles ordered points, or the old generation does. The caller holds the lock, and the
+// queue is not empty.
+func (q *queue) blocked() bool { return (q.held || q.serial) && isOrdered(q.ring[q.first].name) }
+
+// batchHandled records that a batch from takeBatch was processed. name is that of its
+// points.
+func (q *queue) batchHandled(name string) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	if isOrdered(name) {
+		q.serial = false
+		q.wake() // for a state that has found only ordered points
+	}
 	if q.busy--; q.busy == 0 && q.n == 0 && q.idle != nil {
 		close(q.idle)
 		q.idle = nil
@@ -107,15 +132,44 @@ func (q *queue) discard() int {
 func (q *queue) takeAll(f func(point)) {
 	q.mu.Lock()
 	var all []point
-	for ; q.n > 0; q.n-- {
-		all = append(all, q.ring[q.first])
-		q.ring[q.first] = point{}
-		q.first = (q.first + 1) % len(q.ring)
+	for q.n > 0 {
+		all = append(all, q.removeFirst())
 	}
 	q.mu.Unlock()
 	for _, p := range all {
 		f(p)
 	}
+}
+
+// hold makes ordered points wait until release is called. It is for the queue of a new
+// generation, while the old one still handles earlier points.
+func (q *queue) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+}
+
+// release ends hold.
+func (q *queue) release() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = false
+	q.wake()
+}
+
+// prepend adds points before all others. If there is no room for all, the oldest are
+// dropped and counted.
+func (q *queue) prepend(points []point) {
+	q.mu.Lock()
+	all := slices.Clone(points)
+	for q.n > 0 {
+		all = append(all, q.removeFirst())
+	}
+	for _, p := range all {
+		q.add(p)
+	}
+	q.mu.Unlock()
+	q.wake()
 }
 
 // drain waits until every point is handled or ctx ends. Meanwhile only callers that still

@@ -25,7 +25,7 @@ const (
 )
 
 // EventNames are the names of the events that plugins can listen to.
-var EventNames = []string{"monitoring_event", "sending_event"}
+var EventNames = []string{"monitoring_event", sendingEvent, faceEvent, listEvent, attributeEvent}
 
 // hookNames are the names of the hooks: the functions of a plugin's table that the host
 // calls.
@@ -38,6 +38,8 @@ type shape struct {
 	ns.Declared
 	kinds      []Kind
 	eventNames []string
+	persistKV  bool           // whether ns.kv is kept on disk
+	ownEvents  bool           // whether the plugin receives the events that it causes
 	schema     map[string]any // nil: the plugin takes no settings
 	required   bool           // whether the service starts only with this plugin
 	limits     map[string]vm.Limits
@@ -68,7 +70,7 @@ func defaultLimits() map[string]vm.Limits {
 
 // fieldNames are the fields of a plugin's table that are not hooks.
 var fieldNames = []string{
-	"api", "name", "version", "kinds", "events", "permissions", "schema", "states", "limits", "matching", "required",
+	"api", "name", "version", "kinds", "events", "permissions", "schema", "states", "limits", "matching", "required", "own_events", "kv",
 }
 
 // contractNames are all names that have a meaning in a plugin's table.
@@ -102,8 +104,16 @@ func parseShape(fileName string, value any, inherited []string) (shape, error) {
 	if s.Permissions, err = ns.ParsePermissions(r.List("permissions")); err != nil {
 		r.Faults = append(r.Faults, err)
 	}
+	s.ownEvents = r.Boolean("own_events", false)
+	if r.Map["own_events"] != nil && !slices.Contains(s.kinds, Event) {
+		r.Fault("own_events", "is only for plugins of kind event: add it to kinds")
+	}
 	s.schema = r.Table("schema")
 	s.required = r.Boolean("required", true)
+	kv := &goval.Reader{Map: r.Table("kv"), Path: "kv."}
+	kv.RefuseUnknown("persist")
+	s.persistKV = kv.Boolean("persist", false)
+	r.Faults = append(r.Faults, kv.Faults...)
 	s.States = r.Whole("states", 1, 1, maxStates)
 	s.parseLimits(r)
 	s.parseHooks(r, inherited)

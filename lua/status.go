@@ -86,6 +86,9 @@ func (p *plugin) status() Status {
 		s.States += p.pool.Size()
 		s.Totals.Add(p.pool.Counters())
 	}
+	if err := p.KV.Fault(); err != nil {
+		s.Degraded = append(s.Degraded, "kv cannot be written to disk: "+err.Error())
+	}
 	if p.queue != nil {
 		waiting, busy, dropped, lost := p.queue.counts()
 		s.Queued, s.Handling, s.Lost = waiting, busy, lost

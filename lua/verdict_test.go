@@ -13,6 +13,7 @@ import (
 	"nearside/lua/ns/peer"
 	"nearside/lua/vm"
 	"nearside/matcher"
+	"nearside/matcher/store"
 )
 
 // An outcomeStore returns err for every write.
@@ -30,6 +31,16 @@ func (s outcomeStore) Link(context.Context, *matcher.ID, matcher.ID, []matcher.I
 	return s.err
 }
 func (s outcomeStore) CreateList(context.Context, *matcher.List) error { return s.err }
+
+func (s outcomeStore) PatchObject(context.Context, *matcher.ID, matcher.Origin, matcher.ID, func(*matcher.Object) error) error {
+	return s.err
+}
+
+func (s outcomeStore) DeleteFound(context.Context, matcher.Origin, store.FindFunc) (int, error) {
+	return 0, s.err
+}
+
+func (s outcomeStore) Owners() *matcher.Owners { return nil }
 
 // handler compiles a Lua function in an instance.
 func (in *instance) handler(t *testing.T, source string) *vm.Func {

@@ -50,6 +50,7 @@ type MatchPoint struct {
 	Loading  time.Duration // time for loading the descriptors of the references; not in Duration
 	Duration time.Duration
 	Err      error // the first one
+	Cause    Cause // of the match
 }
 
 // Observers passes every call on to each observer, in order.

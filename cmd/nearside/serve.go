@@ -20,6 +20,7 @@ import (
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/remote"
+	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
 	"nearside/simd"
@@ -125,6 +126,7 @@ type service struct {
 	remotes   *remote.Group
 	certs     *certs.Server
 	points    *telemetry.Telemetry
+	events    *telemetry.Points // for plugins
 	observers matcher.Observers
 	server    *server.Server
 	served    chan error                   // receives the result of server.Run
@@ -135,7 +137,8 @@ type service struct {
 
 	store   *store.Store // nil until the data is loaded
 	sweeper *sweeper
-	plugins atomic.Pointer[lua.Host] // nil until openPlugins has returned
+	plugins atomic.Pointer[lua.Host]     // nil until openPlugins has returned
+	router  atomic.Pointer[route.Router] // nil until the data and the plugins are loaded
 
 	loading func(done, total uint64) // tests hold a start with it; may be nil
 }

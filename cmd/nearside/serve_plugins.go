@@ -8,6 +8,7 @@ import (
 	"nearside/internal/telemetry"
 	"nearside/lua"
 	"nearside/lua/ns"
+	"nearside/matcher"
 	"nearside/plugins"
 )
 
@@ -19,16 +20,16 @@ func (s *service) openPlugins(ctx context.Context, cfg *config.Config, points *t
 		Dir:     cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings,
 		Log: s.log, MatchStates: s.memory.Stats().Workers,
 		Services: ns.Services{
-			Matching: s.memory, Metrics: points.Plugins(), Resources: points.Resources,
-			Store: s.store, Objects: s.memory, Decoder: s.decoder.Load,
+			Matching: s.memory, Match: s.matchFor, Metrics: points.Plugins(), Resources: points.Resources,
+			Store: s.store, Objects: s.memory, Decoder: s.decoder.Load, Values: s.store,
 		},
 	})
 }
 
 // emit passes an event to the plugins, if they have been started.
-func (s *service) emit(event string, value func() any) {
+func (s *service) emit(event string, cause matcher.Cause, value func() any) {
 	if host := s.plugins.Load(); host != nil {
-		host.Emit(event, value)
+		host.EmitFrom(event, cause, value)
 	}
 }
 

@@ -62,7 +62,8 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 			return s.certs.NotAfter(), s.certs.Failures(), s.server.HandshakeFailures()
 		},
 	})
-	s.observers = matcher.Observers{s.points, &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}, matchLog{log}}
+	s.events = &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}
+	s.observers = matcher.Observers{s.points, s.events, matchLog{log}}
 	s.server, err = server.New(server.Options{
 		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
 		Listen: cfg.Listen, Observer: s.observers, Log: log, Metrics: s.points.WriteText,
@@ -107,7 +108,7 @@ func (s *service) start(ctx context.Context) (loaded bool, err error) {
 func (s *service) load(ctx context.Context) (err error) {
 	start, cfg := time.Now(), &s.config
 	s.store, err = store.Open(ctx, store.Options{
-		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: s.observers, Warn: s.log.Warn,
+		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: s.observers, Watcher: s.events, Warn: s.log.Warn,
 		Progress: s.showProgress(startProgress(s.log, time.Now)),
 		Verified: logVerified(s.log),
 		Check: func() error {
@@ -131,12 +132,11 @@ func (s *service) load(ctx context.Context) (err error) {
 	s.plugins.Store(host)
 	s.server.Reload(s.limits())
 	s.logLoaded(time.Since(start))
-	s.server.Open(server.Parts{
-		Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes,
-		Router: route.New(route.Options{
-			Registry: s.registry, Moments: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: s.observers,
-		}),
+	router := route.New(route.Options{
+		Registry: s.registry, Moments: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: s.observers,
 	})
+	s.router.Store(router)
+	s.server.Open(server.Parts{Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Router: router})
 	return nil
 }
 

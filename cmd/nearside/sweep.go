@@ -71,7 +71,7 @@ func (s *sweeper) deleteExpired(ctx context.Context) error {
 	}
 	find := func() ([]matcher.ID, error) { return s.memory.Expired(store.DeleteBatch), nil }
 	for ids, _ := find(); len(ids) > 0; ids, _ = find() { // find never fails
-		n, err := s.store.DeleteObjects(ctx, matcher.Attributes, find) // calls find again, because attributes may have changed
+		n, err := s.store.DeleteObjects(matcher.WithCause(ctx, matcher.CauseExpiry), matcher.Attributes, find) // calls find again, because attributes may have changed
 		if err != nil || n < store.DeleteBatch {
 			return err
 		}

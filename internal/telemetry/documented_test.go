@@ -26,6 +26,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	})
 	tm.Requested(matcher.RequestPoint{Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput})
 	tm.Matched(matcher.MatchPoint{Matcher: "memory", Err: os.ErrInvalid})
+	tm.Matched(matcher.MatchPoint{Matcher: "memory", Err: os.ErrInvalid, Cause: matcher.PluginCause("p")})
 	shown, err := tm.registry.Gather()
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,9 @@
 package telemetry
 
 import (
-	"encoding/json"
 	"time"
 
 	"nearside/matcher"
-	"nearside/matcher/wire"
 )
 
 // The names of the series of monitoring points. They are the names of the LUNA
@@ -16,19 +14,18 @@ const (
 	seriesMatching = "Matching-Process"
 )
 
-// The names of the events that plugins receive.
-const (
-	MonitoringEvent = "monitoring_event"
-	SendingEvent    = "sending_event"
-)
+// MonitoringEvent is the name of the event with monitoring points.
+const MonitoringEvent = "monitoring_event"
 
-// Points is a [matcher.Observer] that turns observations into events for plugins.
+// Points is a [matcher.Observer] and a [store.Watcher] that turns observations and changes
+// into events for plugins.
 type Points struct {
 	Service string // the tag service of all points
 	// Emit queues an event and returns at once. Each plugin that receives the event
 	// calls value later, outside the time of the request. value returns maps,
 	// strings, float64s and ints, or a json.RawMessage.
-	Emit    func(event string, value func() any)
+	// cause is the plugin that caused the event, if any.
+	Emit    func(event string, cause matcher.Cause, value func() any)
 	Listens func(event string) bool // reports whether a plugin receives that event
 }
 
@@ -37,7 +34,7 @@ func (p *Points) Requested(r matcher.RequestPoint) {
 	if !p.Listens(MonitoringEvent) {
 		return
 	}
-	p.Emit(MonitoringEvent, func() any {
+	p.Emit(MonitoringEvent, "", func() any {
 		return newPoint(seriesRequests, r.Time,
 			map[string]any{"service": p.Service, "route": r.Route, "status_code": r.Status},
 			map[string]any{"request_id": r.RequestID, "execution_time": r.Duration.Seconds()})
@@ -45,7 +42,7 @@ func (p *Points) Requested(r matcher.RequestPoint) {
 	if r.Code == 0 {
 		return
 	}
-	p.Emit(MonitoringEvent, func() any {
+	p.Emit(MonitoringEvent, "", func() any {
 		return newPoint(seriesErrors, r.Time,
 			map[string]any{"service": p.Service, "route": r.Route, "status_code": r.Status, "error_code": int(r.Code)},
 			map[string]any{"request_id": r.RequestID})
@@ -57,7 +54,7 @@ func (p *Points) Matched(m matcher.MatchPoint) {
 	if !p.Listens(MonitoringEvent) {
 		return
 	}
-	p.Emit(MonitoringEvent, func() any {
+	p.Emit(MonitoringEvent, m.Cause, func() any {
 		outcome := "ok"
 		if m.Err != nil {
 			outcome = "failed"
@@ -77,16 +74,9 @@ func (p *Points) Matched(m matcher.MatchPoint) {
 	})
 }
 
-// Stored implements [matcher.Observer]. Plugins receive stored objects of origin
-// events, in the form of the API.
-func (p *Points) Stored(obj *matcher.Object) {
-	if obj.Origin != matcher.Events || !p.Listens(SendingEvent) {
-		return
-	}
-	p.Emit(SendingEvent, func() any {
-		return json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, wire.NoDescriptors))
-	})
-}
+// Stored implements [matcher.Observer]. It does nothing, because plugins receive changes
+// through Changed.
+func (p *Points) Stored(*matcher.Object) {}
 
 // newPoint returns a monitoring point. Its time is in seconds since 1970.
 func newPoint(series string, t time.Time, tags, fields map[string]any) map[string]any {

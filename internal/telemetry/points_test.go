@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"nearside/matcher"
+	"nearside/matcher/store"
 )
 
 var _ matcher.Observer = (*Points)(nil)
@@ -21,7 +22,12 @@ func TestPluginPoints(t *testing.T) {
 	listens := true
 	p := &Points{
 		Service: "gate",
-		Emit:    func(event string, value func() any) { got = append(got, event, value()) },
+		Emit: func(event string, cause matcher.Cause, value func() any) {
+			if cause != "" {
+				got = append(got, cause)
+			}
+			got = append(got, event, value())
+		},
 		Listens: func(event string) bool { return listens && event == MonitoringEvent },
 	}
 	at := time.UnixMilli(1_700_000_000_250)
@@ -65,15 +71,22 @@ func TestPluginPoints(t *testing.T) {
 		t.Error(diff)
 	}
 	got = nil
-	p.Listens = func(event string) bool { return listens && event == SendingEvent }
-	p.Stored(&matcher.Object{Origin: matcher.Faces})
-	p.Stored(&matcher.Object{Origin: matcher.Events, ID: matcher.ID{15: 7}, CreateTime: 1000, Event: &matcher.Event{Source: "cam-1", Meta: `{"floor":9007199254740993,"none":null}`}})
+	p.Listens = func(event string) bool { return listens && event == "sending_event" }
 	const sent = `{"event_id":"00000000-0000-0000-0000-000000000007","create_time":"1970-01-01T00:00:01.000Z","source":"cam-1","meta":{"floor":9007199254740993,"none":null}}`
-	if diff := cmp.Diff([]any{SendingEvent, json.RawMessage(sent)}, got); diff != "" {
+	changes := []store.Change{
+		{Object: &matcher.Object{Origin: matcher.Faces}},
+		{Object: &matcher.Object{Origin: matcher.Events, ID: matcher.ID{15: 7}, CreateTime: 1000, Event: &matcher.Event{Source: "cam-1", Meta: `{"floor":9007199254740993,"none":null}`}}},
+		{Kind: store.DeleteObject, Object: &matcher.Object{Origin: matcher.Events}},
+	}
+	p.Changed(changes)
+	if diff := cmp.Diff([]any{"sending_event", json.RawMessage(sent)}, got); diff != "" {
 		t.Error(diff)
 	}
+	if !p.Watches(matcher.Events) || p.Watches(matcher.Faces) {
+		t.Error("Watches is wrong")
+	}
 	got, listens = nil, false
-	p.Stored(&matcher.Object{Origin: matcher.Events, Event: &matcher.Event{}})
+	p.Changed(changes)
 	if observeAll(); got != nil {
 		t.Errorf("events without a listener: %v", got)
 	}
@@ -81,7 +94,7 @@ func TestPluginPoints(t *testing.T) {
 
 // BenchmarkPoint measures what an event plugin adds to the time of a request.
 func BenchmarkPoint(b *testing.B) {
-	p := &Points{Emit: func(string, func() any) {}, Listens: func(string) bool { return true }}
+	p := &Points{Emit: func(string, matcher.Cause, func() any) {}, Listens: func(string) bool { return true }}
 	r := matcher.RequestPoint{Time: time.Now(), Route: "POST:/matcher/faces", Status: 201, RequestID: "1,a", Duration: time.Millisecond}
 	for b.Loop() {
 		p.Requested(r)

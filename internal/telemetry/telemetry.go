@@ -64,12 +64,9 @@ type Telemetry struct {
 	errors   *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 
-	matchDuration *prometheus.HistogramVec
-	matchErrors   *prometheus.CounterVec
-	subs          *prometheus.CounterVec
-	rows          *prometheus.CounterVec
-	matches       *prometheus.CounterVec
-	stored        [matcher.Origins]prometheus.Counter
+	matches  *matchMetrics // of clients
+	internal *matchMetrics // of plugins
+	stored   [matcher.Origins]prometheus.Counter
 
 	routesMu sync.RWMutex
 	routes   map[string]string // the label of each known route
@@ -91,11 +88,8 @@ func New(version string, g Gauges) *Telemetry {
 		errors:   f.newCounter("errors_total", "Requests that were answered with an error, by error code.", "code"),
 		duration: f.newHistogram("request_duration_seconds", "Time from request to answer, in seconds, by route.", "route"),
 
-		matchDuration: f.newHistogram("match_duration_seconds", "Time that a matcher took for its part of a request.", "matcher"),
-		matchErrors:   f.newCounter("match_errors_total", "Parts of requests that failed in a matcher.", "matcher"),
-		subs:          f.newCounter("match_subrequests_total", "Pairs of a reference and a candidate set that a matcher was asked for.", "matcher"),
-		rows:          f.newCounter("match_rows_scanned_total", "Rows that a matcher compared.", "matcher"),
-		matches:       f.newCounter("match_rows_returned_total", "Rows that a matcher returned.", "matcher"),
+		matches:  newMatchMetrics(f),
+		internal: newInternalMetrics(f),
 	}
 	stored := f.newCounter("objects_stored_total", "Objects whose write is durable, by origin.", "origin")
 	for origin := range matcher.Origins {
@@ -117,21 +111,6 @@ func (t *Telemetry) Requested(p matcher.RequestPoint) {
 	t.duration.WithLabelValues(route).Observe(p.Duration.Seconds())
 	if p.Code != 0 {
 		t.errors.WithLabelValues(strconv.Itoa(int(p.Code))).Inc()
-	}
-}
-
-// Matched implements [matcher.Observer]. Raw matches compare no stored rows, so they are in
-// the metrics of requests only.
-func (t *Telemetry) Matched(p matcher.MatchPoint) {
-	if p.Kind == matcher.MatchRaw {
-		return
-	}
-	t.matchDuration.WithLabelValues(p.Matcher).Observe(p.Duration.Seconds())
-	t.subs.WithLabelValues(p.Matcher).Add(float64(p.Subs))
-	t.rows.WithLabelValues(p.Matcher).Add(float64(p.Rows))
-	t.matches.WithLabelValues(p.Matcher).Add(float64(p.Matches))
-	if p.Err != nil {
-		t.matchErrors.WithLabelValues(p.Matcher).Inc()
 	}
 }
 

@@ -336,6 +336,12 @@ function ns.batch(options) end
 ---@return string? err
 function ns.cron(expression, zone, fn) end
 
+---Matches as a request to the server does, with all its matchers and the hooks of other plugins, but without the hooks of this plugin. A reference, and the fields of the candidate set, are written as in the HTTP API. descriptor_type is face (default) or body. With reference, returns {reference, result, count?, plan?}; with references, a list of them. The rows of result are those of the HTTP API. Hooks in the path of a request (cost, prefilter, match, request, results) cannot call it. This call waits.
+---@param query {reference: table?, references: table[]?, filters: table, limit: integer?, threshold: number?, targets: string[]?, order: string?, group: table?, offset: integer?, count: boolean?, exclude_self: boolean?, descriptor_type: string?, version: integer?, account_id: string?, explain: boolean?, timeout_ms: number?}
+---@return table? answer
+---@return string? err
+function ns.match(query) end
+
 ---Copies to m the hooks and fields of base that m lacks, and returns m. Use it to inherit from base, because the host does not read metatables of a plugin's table.
 ---@param base table
 ---@param m table
@@ -554,7 +560,7 @@ function ns.json.array(t) end
 ---@return table
 function ns.json.object(t) end
 
----A key-value store that all states of the plugin share. It survives reloads, but not restarts.
+---A key-value store that all states of the plugin share. It survives reloads. With kv = {persist = true} in the plugin's table, it survives restarts, too.
 ---@class nearside.kv
 ns.kv = {}
 
@@ -598,6 +604,11 @@ function ns.kv.cas(key, old, new) end
 ---@param key string
 ---@return boolean
 function ns.kv.delete(key) end
+
+---Waits until all changes before the call are on disk. Needs kv = {persist = true}. Without this call, changes are written after about 0.1 s. This call waits.
+---@return boolean?
+---@return string? err
+function ns.kv.flush() end
 
 ---Returns the keys that begin with prefix, sorted, at most limit. The default of limit is its maximum, 10000.
 ---@param prefix? string
@@ -741,6 +752,45 @@ function ns.store.get_event(id) end
 ---@return boolean?
 ---@return string? err
 function ns.store.delete_event(id) end
+
+---Returns an iterator over the faces that pass filters, in the order of ids. fields names the fields of the objects, and descriptor; without it, an object has all fields and descriptors. The iterator waits while it reads each page of up to 1000 objects. It returns no object twice. It may miss objects that are stored during the iteration.
+---@param query? {filters: table?, fields: string[]?, limit: integer?, account_id: string?}
+---@return fun(): table?
+function ns.store.faces(query) end
+
+---Returns an iterator over the events that pass filters, in the order of ids. fields names the fields of the objects, and face_descriptor and body_descriptor; without it, an object has all fields and descriptors. The iterator waits while it reads each page of up to 1000 objects. It returns no object twice. It may miss objects that are stored during the iteration.
+---@param query? {filters: table?, fields: string[]?, limit: integer?, account_id: string?}
+---@return fun(): table?
+function ns.store.events(query) end
+
+---Returns an iterator over the attributes that pass filters, in the order of ids. fields names the fields of the objects, and descriptor; without it, an object has all fields and descriptors. The iterator waits while it reads each page of up to 1000 objects. It returns no object twice. It may miss objects that are stored during the iteration.
+---@param query? {filters: table?, fields: string[]?, limit: integer?, account_id: string?}
+---@return fun(): table?
+function ns.store.attributes(query) end
+
+---Returns an iterator over the lists, in the order of ids; see faces. The fields are list_id, account_id, user_data, create_time and face_count.
+---@param query? {fields: string[]?, limit: integer?, account_id: string?}
+---@return fun(): table?
+function ns.store.lists(query) end
+
+---Returns the number of objects that pass filters. filters.origin is faces (default), events or attributes. This call waits.
+---@param query? {filters: table?, account_id: string?}
+---@return integer?
+---@return string? err
+function ns.store.count(query) end
+
+---Deletes the faces that pass filters, and returns their number. There must be a filter besides account_id. More than 10,000 faces are deleted in several steps. This call waits.
+---@param query {filters: table, account_id: string?}
+---@return integer? deleted
+---@return string? err
+function ns.store.delete_faces(query) end
+
+---Changes fields of a face, as PATCH of the HTTP API does. json.null clears a field; other fields stay. This call waits.
+---@param id string
+---@param fields table
+---@return boolean?
+---@return string? err
+function ns.store.update_face(id, fields) end
 
 ---Adds faces to a list, all or none. This call waits.
 ---@param list_id string

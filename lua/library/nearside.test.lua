@@ -352,6 +352,50 @@ function test.store.faces() end
 ---@return table[]
 function test.store.events() end
 
+---The stored objects with their descriptors, sorted by id.
+---@return table[]
+function test.store.attributes() end
+
+---Stores an object as a client does. A descriptor is a list of up to 16 integers from 0 to 255, and may be missing. Raises an error if the object is refused. This call waits.
+---@param face table
+---@return string id
+function test.store.put_face(face) end
+
+---Stores an object as a client does. A descriptor is a list of up to 16 integers from 0 to 255, and may be missing. Raises an error if the object is refused. This call waits.
+---@param event table
+---@return string id
+function test.store.put_event(event) end
+
+---Stores an object as a client does. A descriptor is a list of up to 16 integers from 0 to 255, and may be missing. Raises an error if the object is refused. It expires after ttl seconds (default 300). This call waits.
+---@param attribute table
+---@param ttl? integer
+---@return string id
+function test.store.put_attribute(attribute, ttl) end
+
+---Creates a list as a client does. Raises an error if it is refused. This call waits.
+---@param list? {list_id: string?, account_id: string?, user_data: string?}
+---@return string id
+function test.store.put_list(list) end
+
+---Deletes an object as a client does. Raises an error if it does not exist. This call waits.
+---@param id string
+function test.store.delete_face(id) end
+
+---Deletes an object as a client does. Raises an error if it does not exist. This call waits.
+---@param id string
+function test.store.delete_event(id) end
+
+---Deletes an object as a client does. Raises an error if it does not exist. This call waits.
+---@param id string
+function test.store.delete_attribute(id) end
+
+---Deletes a list as a client does. Raises an error if it does not exist. This call waits.
+---@param id string
+function test.store.delete_list(id) end
+
+---Deletes the attributes that have expired by the clock of the test. A server does this every second. This call waits.
+function test.store.expire() end
+
 ---Makes all writes fail with reason. A call without reason ends this. Call it after test.start.
 ---@param reason? string
 function test.store.down(reason) end

@@ -28,9 +28,12 @@ type Services struct {
 	Metrics   Meter            // ns.metrics
 	Resources func() Resources // ns.resource; called by any goroutine
 
+	Match func(ctx context.Context, q *MatchQuery) (*MatchAnswer, error) // ns.match; called by any goroutine
+
 	Store   ObjectWriter         // ns.store, together with the next two fields
 	Objects ObjectReader         // reads the objects that Store has written
 	Decoder func() *wire.Decoder // with the current limits; called by any goroutine
+	Values  ValueStore           // ns.kv of plugins that persist it
 }
 
 // A LocalMatcher selects and scans the sets of matching plugins, and compares the rows

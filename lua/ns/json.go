@@ -2,7 +2,6 @@ package ns
 
 import (
 	"fmt"
-	"strings"
 
 	"nearside/lua/goval"
 	"nearside/lua/vm"
@@ -115,13 +114,9 @@ const decodeUnits = 40
 // returnJSON returns the decoded value of text to the script, or nil and an error. It
 // also returns an error if the value is too large or too deeply nested for Lua.
 func returnJSON(c *vm.Call, text string) error {
-	objects := strings.Count(text, "{")
-	values := strings.Count(text, ",") + strings.Count(text, "[") + 2*objects + 1
-	c.Charge(decodeUnits + len(text)/8 + 4*values)
-	if values > maxJSONValues {
-		return c.Fail(fmt.Errorf("json: the text may contain at most %d values, and this one could contain %d", maxJSONValues, values))
+	if err := chargeDecoding(c, text); err != nil {
+		return c.Fail(err)
 	}
-	c.Allocate(3*len(text) + values*jsonValueBytes + objects*jsonObjectBytes)
 	v, err := goval.DecodeJSON([]byte(text))
 	if err == nil {
 		err = c.Return(v)
@@ -129,5 +124,26 @@ func returnJSON(c *vm.Call, text string) error {
 	if err != nil {
 		return c.Fail(err)
 	}
+	return nil
+}
+
+// chargeDecoding charges for decoding text. It returns an error if the text may have more
+// values than a script can receive.
+func chargeDecoding[T string | []byte](c *vm.Call, text T) error {
+	objects, values := 0, 1
+	for i := range len(text) {
+		switch text[i] {
+		case '{':
+			objects++
+			values += 2
+		case ',', '[':
+			values++
+		}
+	}
+	c.Charge(decodeUnits + len(text)/8 + 4*values)
+	if values > maxJSONValues {
+		return fmt.Errorf("json: the text may contain at most %d values, and this one could contain %d", maxJSONValues, values)
+	}
+	c.Allocate(3*len(text) + values*jsonValueBytes + objects*jsonObjectBytes)
 	return nil
 }

@@ -31,6 +31,7 @@ type KV struct {
 	bytes int
 
 	fullUntil time.Time // until then, new keys are refused without a sweep
+	keeper    *keeper   // writes changes to disk; nil: the values are only in memory
 }
 
 type kvEntry struct {
@@ -59,9 +60,13 @@ func (s *KV) Get(key string) (any, bool) {
 }
 
 func (s *KV) remove(key string) {
+	if _, exists := s.keys[key]; !exists {
+		return
+	}
 	s.fullUntil = time.Time{}
 	s.bytes -= s.keys[key].bytes
 	delete(s.keys, key)
+	s.keeper.mark(key)
 }
 
 // errFull is returned when a store has no room for a new key or value.
@@ -100,6 +105,7 @@ func (s *KV) Set(key string, value any, ttl time.Duration) error {
 	}
 	s.bytes += e.bytes - old.bytes
 	s.keys[key] = e
+	s.keeper.mark(key)
 	return nil
 }
 
@@ -172,7 +178,7 @@ func storable(v any) error {
 func kvModule() vm.Module {
 	key, value := "key: string", "value: any"
 	stored := []string{"boolean?", "string? err"}
-	return vm.Module{Name: "kv", Doc: "A key-value store that all states of the plugin share. It survives reloads, but not restarts.", Functions: []vm.Function{
+	return vm.Module{Name: "kv", Doc: "A key-value store that all states of the plugin share. It survives reloads. With kv = {persist = true} in the plugin's table, it survives restarts, too.", Functions: []vm.Function{
 		{
 			Name: "get", Params: []string{key}, Returns: []string{"any"}, Doc: "Returns a copy of the value of a key, or nil if the key does not exist.",
 			Run: withKV(func(c *vm.Call, s *KV) error {
@@ -212,6 +218,11 @@ func kvModule() vm.Module {
 				s.remove(c.Text(1))
 				return c.Return(exists)
 			}),
+		},
+		{
+			Name: "flush", Returns: []string{"boolean?", "string? err"}, Waits: true,
+			Doc: "Waits until all changes before the call are on disk. Needs kv = {persist = true}. Without this call, changes are written after about 0.1 s.",
+			Run: kvFlush,
 		},
 		{
 			Name: "keys", Params: []string{"prefix?: string", "limit?: integer"}, Returns: []string{"string[]"},
@@ -290,6 +301,21 @@ func kvCas(c *vm.Call, s *KV) error {
 		return c.Return(false)
 	}
 	if err := s.Set(c.Text(1), v, -1); err != nil {
+		return c.Fail(err)
+	}
+	return c.Return(true)
+}
+
+// kvFlush implements ns.kv.flush.
+func kvFlush(c *vm.Call) error {
+	s := self(c).Plugin.KV
+	s.Lock()
+	k := s.keeper
+	s.Unlock()
+	if k == nil {
+		return errors.New("the values of kv are not kept on disk: set kv = {persist = true} in the plugin's table")
+	}
+	if err := c.Wait(k.flush); err != nil {
 		return c.Fail(err)
 	}
 	return c.Return(true)

@@ -27,6 +27,7 @@ func modules() []vm.Module {
 		JSONModule(),
 		kvModule(),
 		logModule(),
+		matchModule(),
 		metricsModule(),
 		miscModule(),
 		ReModule(),

@@ -2,6 +2,7 @@ package ns
 
 import (
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"nearside/lua/ns/peer"
@@ -31,6 +32,10 @@ type Plugin struct {
 	network  network
 	Metrics  metrics
 	Troubles troubles
+
+	matchOnce sync.Once // sets matches
+	matches   turn      // of ns.match
+	pages     pageCache // of the iterators of ns.store
 
 	Failures  atomic.Uint64          // of hooks, tasks and timers
 	LastError atomic.Pointer[string] // the text of the last failure

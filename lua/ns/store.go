@@ -9,6 +9,7 @@ import (
 	"nearside/lua/goval"
 	"nearside/lua/vm"
 	"nearside/matcher"
+	"nearside/matcher/store"
 	"nearside/matcher/wire"
 )
 
@@ -22,6 +23,7 @@ func storeModule() vm.Module {
 	for _, o := range []matcher.Origin{matcher.Faces, matcher.Events} {
 		m.Functions = append(m.Functions, objectFunctions(o)...)
 	}
+	m.Functions = append(m.Functions, queryFunctions()...)
 	m.Functions = append(m.Functions,
 		vm.Function{
 			Name: "attach", Params: []string{"list_id: string", "face_ids: string[]"}, Returns: []string{"boolean?", "string? err"}, Waits: true,
@@ -107,7 +109,7 @@ func storeFunction(f func(*vm.Call, *objectStore) error) func(*vm.Call) error {
 			return err
 		}
 		host := in.Plugin.Host
-		s := &objectStore{&host.Services, host.Clock}
+		s := &objectStore{&host.Services, host.Clock, matcher.PluginCause(in.Plugin.About.Name)}
 		if s.Store == nil || s.Objects == nil || s.Decoder == nil {
 			return errors.New("this host has no store")
 		}
@@ -170,20 +172,28 @@ func newList(c *vm.Call, s *objectStore) error {
 // without an error, the change is durable and visible to the next match.
 type ObjectWriter interface {
 	PutObjects(ctx context.Context, account *matcher.ID, objects []*matcher.Object) (index int, err error)
+	PatchObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID, patch func(*matcher.Object) error) error
 	DeleteObject(ctx context.Context, account *matcher.ID, origin matcher.Origin, id matcher.ID) error
+	DeleteFound(ctx context.Context, origin matcher.Origin, find store.FindFunc) (deleted int, err error)
 	Link(ctx context.Context, account *matcher.ID, list matcher.ID, faces []matcher.ID, attach bool) error
 	CreateList(ctx context.Context, l *matcher.List) error
+	Owners() *matcher.Owners
 }
 
 // An ObjectReader reads the stored objects. It is a *memory.Memory.
 type ObjectReader interface {
 	Get(origin matcher.Origin, id matcher.ID, account *matcher.ID, descriptors bool) (matcher.Object, bool)
+	Page(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID, p matcher.Page) (objects []matcher.Object, count int, err error)
+	Finder(ctx context.Context, o matcher.Origin, f *matcher.Filter, account *matcher.ID) func(among []matcher.ID) ([]matcher.ID, error)
+	Lists(account *matcher.ID, p matcher.Page) (lists []matcher.List, count int)
+	List(ctx context.Context, id matcher.ID, account *matcher.ID) (list matcher.List, faces int, ok bool)
 }
 
 // objectStore holds the services that the functions of ns.store use.
 type objectStore struct {
 	*Services
 	clock Clock
+	cause matcher.Cause // of writes
 }
 
 // wait is like vm.Call.Wait, for a write. It records the outcome for the message handler,
@@ -191,7 +201,7 @@ type objectStore struct {
 // recordStoreOutcome).
 func (s *objectStore) wait(c *vm.Call, f func(ctx context.Context) error) error {
 	return c.Wait(func(ctx context.Context) error {
-		err := f(ctx)
+		err := f(matcher.WithCause(ctx, s.cause))
 		recordStoreOutcome(ctx, err)
 		return err
 	})
@@ -229,8 +239,8 @@ func (s *objectStore) put(c *vm.Call, o matcher.Origin, given []any, at func(i i
 func (s *objectStore) read(decoder *wire.Decoder, o matcher.Origin, v any) (*matcher.Object, error) {
 	if fields, ok := v.(map[string]any); ok {
 		for _, list := range []string{"lists", "tags"} { // an empty table may be a list or an object
-			if fields[list] == (vm.Empty{}) {
-				fields[list] = []any{}
+			if fields[list] != nil {
+				fields[list] = listOf(fields[list])
 			}
 		}
 	}

@@ -7,14 +7,15 @@ import (
 	"time"
 )
 
-// A turn is a lock that is granted in the order of the calls of lock and lockWithin. A
-// context can end the wait for it. In a plugin test, the time can advance while a goroutine
-// waits.
+// A turn is a lock that is granted in the order of the calls of lock and lockWithin. With
+// seats, that many callers hold it at the same time. A context can end the wait for it. In a
+// plugin test, the time can advance while a goroutine waits.
 type turn struct {
-	host *Host
+	host  *Host
+	seats int // 0: one
 
 	mu      sync.Mutex
-	locked  bool
+	held    int
 	waiting []*turnWaiter
 }
 
@@ -72,8 +73,8 @@ func (t *turn) lockWithin(ctx context.Context, d time.Duration) (ok bool, err er
 func (t *turn) enter(wake func()) *turnWaiter {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.locked {
-		t.locked = true
+	if t.held < max(t.seats, 1) {
+		t.held++
 		return nil
 	}
 	w := &turnWaiter{wake: wake}
@@ -94,7 +95,7 @@ func (t *turn) unlock() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.waiting) == 0 {
-		t.locked = false
+		t.held--
 		return
 	}
 	next := t.waiting[0]

@@ -2,17 +2,13 @@ package trial
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 
 	"nearside/lua"
-	"nearside/lua/goval"
 	"nearside/lua/ns"
 	"nearside/lua/vm"
-	"nearside/matcher"
-	"nearside/matcher/wire"
+	"nearside/matcher/store"
 )
 
 // A trialPlugin is the value of a plugin object in a test.
@@ -38,6 +34,7 @@ func trialStart(c *vm.Call) error {
 	err = c.Wait(func(ctx context.Context) error {
 		return t.runUntilIdle(ctx, func(ctx context.Context) (err error) {
 			if h, err = lua.New(ctx, o); err == nil {
+				t.serving.Store(true)
 				h.ServerReady()
 			}
 			return err
@@ -138,14 +135,18 @@ func trialEmit(c *vm.Call, t *trial, p *lua.Probe) error {
 	})
 }
 
-// sendEvent passes a stored event to the plugin's handle_event, if the plugin listens to
-// such events. Events are handled one after another, in the form that a server sends.
-func (t *trial) sendEvent(obj *matcher.Object) {
-	const name = "sending_event"
+// sendChange passes the event about a change to the plugin's handle_event, if the plugin
+// receives it. Events are handled one after another, in the form that a server sends.
+func (t *trial) sendChange(c *store.Change) {
+	name, value := lua.ChangeEvent(c)
 	for _, h := range t.hosts {
 		p, err := h.Probe()
-		if err != nil || !slices.Contains(p.Events(), name) || p.Instance() == nil {
-			continue // the plugin is closed, does not listen to the event, or is being replaced
+		if err != nil || name == "" || p.Instance() == nil {
+			continue // the plugin is closed or is being replaced, or there is no event
+		}
+		item, ok := p.Point(name, c.Cause, value)
+		if !ok {
+			continue
 		}
 		in := p.Instance()
 		t.mu.Lock()
@@ -157,8 +158,7 @@ func (t *trial) sendEvent(obj *matcher.Object) {
 		}
 		points := t.points[in]
 		t.mu.Unlock()
-		text := json.RawMessage(wire.AppendObject(nil, wire.JSON, obj, nil, wire.NoDescriptors))
-		points.addItem(in, goval.Decoded(text), func(ctx context.Context, item any) {
+		points.addItem(in, item, func(ctx context.Context, item any) {
 			in.Report("handle_event", p.HandleEvent(ctx, []any{item}, name))
 		})
 	}

@@ -48,7 +48,7 @@ func newTrialMemory(now func() time.Time, meta []matcher.MetaField) (*trialMemor
 	if err != nil {
 		return nil, err
 	}
-	limits := wire.Limits{References: 1, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}
+	limits := wire.Limits{References: 1000, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}
 	return &trialMemory{m, &wire.Decoder{Registry: registry, Limits: limits, Now: now, MetaFields: meta}, registry.Version(trialVersion)}, nil
 }
 

@@ -61,7 +61,7 @@ end)`)
 // numbers and nulls.
 func TestTrialSendsStoredEvents(t *testing.T) {
 	wantPass(t, luatest.BackgroundPlugin(`
-M.kinds, M.events, M.permissions = {"event", "background"}, {"sending_event"}, {"store"}
+M.kinds, M.events, M.own_events, M.permissions = {"event", "background"}, {"sending_event"}, true, {"store"}
 local got = ns.json.array({})
 function M:handle_event(points, name) for _, p in ipairs(points) do ns.sleep(1) got[#got + 1] = {name, p.event_id:sub(-1), p.meta} end end
 function M:start()

@@ -16,6 +16,7 @@ import (
 	httpclient "nearside/lua/ns/http"
 	"nearside/matcher"
 	"nearside/matcher/memory"
+	"nearside/matcher/route"
 	"nearside/matcher/store"
 	"nearside/matcher/wire"
 	"nearside/simd"
@@ -50,9 +51,10 @@ func realServices(t *testing.T) func(*lua.Options) {
 		m.Close()
 	})
 	return func(o *lua.Options) {
-		o.Services.Matching, o.Services.Store, o.Services.Objects = m, objects, m
+		o.Services.Matching, o.Services.Store, o.Services.Objects, o.Services.Values = m, objects, m, objects
+		o.Services.Match = routed(route.New(route.Options{Registry: registry, Moments: m, Local: m}))
 		o.Services.Decoder = func() *wire.Decoder {
-			return &wire.Decoder{Registry: registry, Now: clock.Now, Limits: wire.Limits{References: 1, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}}
+			return &wire.Decoder{Registry: registry, Now: clock.Now, Limits: wire.Limits{References: 1000, Candidates: 1, Result: ns.RowsMax, Offset: ns.RowsMax, FilterValues: ns.RowsMax}}
 		}
 		o.Clock = clock
 	}

@@ -33,7 +33,9 @@ func trialObjects(o matcher.Origin) vm.Function {
 
 func trialStoreModule() vm.Module {
 	return vm.Module{Name: "store", Doc: "The store of the test. It is empty at first.", Functions: []vm.Function{
-		trialObjects(matcher.Faces), trialObjects(matcher.Events),
+		trialObjects(matcher.Faces), trialObjects(matcher.Events), trialObjects(matcher.Attributes),
+		trialPut(matcher.Faces), trialPut(matcher.Events), trialPut(matcher.Attributes), trialPutList(),
+		trialDelete(matcher.Faces), trialDelete(matcher.Events), trialDelete(matcher.Attributes), trialDeleteList(), trialExpire(),
 		{
 			Name: "down", Params: []string{"reason?: string"}, Doc: "Makes all writes fail with reason. A call without reason ends this. Call it after test.start.",
 			Run: func(c *vm.Call) error {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"nearside/lua"
@@ -48,7 +49,8 @@ type trial struct {
 	failures []string                // of background calls and of the matching side; the test does not receive these errors
 	points   map[*ns.Instance]*inbox // of stored events
 
-	excused bool // the test has called status, so failures of the plugin do not fail it
+	serving atomic.Bool // a server would listen
+	excused bool        // the test has called status, so failures of the plugin do not fail it
 }
 
 // suite is a file of tests. It owns the state of the file's script.

@@ -46,7 +46,7 @@ func objectsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]
 
 // rowsOfPage returns the rows of a page of s.
 func rowsOfPage(ctx context.Context, s *filter.Selection, p matcher.Page) ([]uint32, error) {
-	if p.Offset >= s.Len() {
+	if p.Offset >= s.Len() || p.Size == 0 {
 		return nil, nil
 	}
 	end := min(p.Offset+p.Size, s.Len())

@@ -18,10 +18,10 @@ type contest struct {
 	release    func() // the caller calls it once, at the end
 }
 
-// newContest returns the contest for a request. If the request was forwarded,
-// remotes do not take part, but no other matcher may answer for the data that they
-// own.
-func (r *Router) newContest(forwarded bool) *contest {
+// newContest returns the contest for a request in which plugins take part; nil: none. If
+// the request was forwarded, remotes do not take part, but no other matcher may answer
+// for the data that they own.
+func (r *Router) newContest(forwarded bool, plugins Plugins) *contest {
 	c := &contest{matchers: []matcher.Matcher{r.options.Local}, release: func() {}}
 	if r.options.Remotes != nil {
 		c.remotes, c.owners = r.options.Remotes.Current()
@@ -32,17 +32,17 @@ func (r *Router) newContest(forwarded bool) *contest {
 	for _, m := range c.remotes {
 		c.matchers = append(c.matchers, m)
 	}
-	if r.options.Plugins != nil {
-		var plugins []matcher.Matcher
-		plugins, c.prefilters, c.release = r.options.Plugins.Acquire()
-		c.matchers = append(c.matchers, plugins...)
+	if plugins != nil {
+		var matchers []matcher.Matcher
+		matchers, c.prefilters, c.release = plugins.Acquire()
+		c.matchers = append(c.matchers, matchers...)
 	}
 	return c
 }
 
 // OnlyLocal reports whether no other matcher than the local one can answer a request.
 func (r *Router) OnlyLocal(forwarded bool) bool {
-	c := r.newContest(forwarded)
+	c := r.newContest(forwarded, r.options.Plugins)
 	defer c.release()
 	return len(c.matchers) == 1
 }

@@ -77,6 +77,8 @@ type Request struct {
 	// objects. RowsMax bounds the rows of the answer if every limit is reached, with
 	// the rows that offsets skip.
 	ReferencesMax, RowsMax int
+	// Plugins are the plugins that take part; nil: those of the router.
+	Plugins Plugins
 
 	cross bool // a cross match: the path of its only candidate set has no index
 	// loading is the time in which the descriptors of the references were loaded.
@@ -137,7 +139,11 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 	if err != nil {
 		return nil, err
 	}
-	c := r.newContest(req.Forwarded)
+	plugins := req.Plugins
+	if plugins == nil {
+		plugins = r.options.Plugins
+	}
+	c := r.newContest(req.Forwarded, plugins)
 	defer c.release()
 	owners, err := ownersOf(c.owners, req)
 	if err != nil {

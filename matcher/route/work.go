@@ -94,7 +94,7 @@ func (w *work) askMatcher(ctx context.Context, m int, indexes []int) {
 	}
 	point := matcher.MatchPoint{
 		Time: start, Kind: w.kind, Matcher: w.matchers[m].Name(), Origin: batch[0].Candidates.Origin, RequestID: batch[0].RequestID,
-		Subs: len(indexes), ListRows: -1, Loading: w.loading,
+		Subs: len(indexes), ListRows: -1, Loading: w.loading, Cause: matcher.CauseOf(ctx),
 	}
 	w.calls.addCalls(point.Matcher, 1)
 	defer w.calls.addCalls(point.Matcher, -1)

@@ -19,10 +19,14 @@ type Change struct {
 	// Created is set for a PutObject if no object has this ID when the change is applied.
 	// It saves the applier a search. If it is not set, there may be such an object.
 	Created bool
-	Object  *matcher.Object // PutObject: complete, with descriptors; Lists exist, are sorted and unique
-	Origin  matcher.Origin  // DeleteObject
-	ID      matcher.ID      // DeleteObject, DeleteList
-	List    *matcher.List   // PutList
+	// Object is complete for a PutObject, with descriptors; its Lists exist, are sorted and
+	// unique. For a DeleteObject, it is the deleted object without descriptors if its origin
+	// is watched, else nil.
+	Object *matcher.Object
+	Origin matcher.Origin // DeleteObject
+	ID     matcher.ID     // DeleteObject, DeleteList
+	List   *matcher.List  // PutList, or the deleted list; nil for a list that did not exist
+	Cause  matcher.Cause
 }
 
 // Applier keeps a copy of the stored data in memory. The store calls its methods from

@@ -45,6 +45,7 @@ func (g *group) runRequest(r *request) {
 	fn := r.fn
 	r.fn = nil // it may keep much memory, and an Import keeps r
 	if r.err = tx.callFunc(fn); r.err == nil {
+		tx.setCause(matcher.CauseOf(r.ctx))
 		r.err = g.mergeTx(tx)
 	}
 	if r.err != nil {
@@ -158,7 +159,7 @@ func (g *group) apply() {
 	}
 	s := g.store
 	s.applyChanges(g.changes)
-	s.sealer.noteChanges(len(g.changes))
+	s.sealer.noteChanges(max(len(g.changes), 1)) // a commit of values has no changes, but an entry in the journal
 	s.reclaimer.noteGarbage(g.garbage)
 }
 
@@ -201,15 +202,18 @@ func (g *group) rollback(err error) {
 	}
 }
 
-// applyChanges passes changes to the applier and puts to the observer.
+// applyChanges passes changes to the applier, puts to the observer, and then all changes
+// to the watcher.
 func (s *Store) applyChanges(changes []Change) {
 	s.opts.Applier.Apply(changes)
-	if s.opts.Observer == nil {
-		return
-	}
-	for i := range changes {
-		if changes[i].Kind == PutObject {
-			s.opts.Observer.Stored(changes[i].Object)
+	if s.opts.Observer != nil {
+		for i := range changes {
+			if changes[i].Kind == PutObject {
+				s.opts.Observer.Stored(changes[i].Object)
+			}
 		}
+	}
+	if s.opts.Watcher != nil {
+		s.opts.Watcher.Changed(changes)
 	}
 }

@@ -104,7 +104,7 @@ func (l *loader) readRecord(k, value []byte) error {
 		return nil
 	case kindMeta:
 		return l.readMeta(key(k), value)
-	case kindJournal:
+	case kindJournal, kindValue:
 		return nil
 	}
 	origin, ok := originOf(kind)

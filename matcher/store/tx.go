@@ -184,10 +184,14 @@ func (tx *Tx) encodeObject(o *matcher.Object) ([]byte, error) {
 
 // Delete removes an object. It does nothing if the object does not exist.
 func (tx *Tx) Delete(origin matcher.Origin, id matcher.ID) error {
+	old, err := tx.deletedObject(origin, id)
+	if err != nil {
+		return err
+	}
 	if _, err := tx.replaceObject(objectKey(origin, id), nil, 0); err != nil {
 		return err
 	}
-	tx.changes = append(tx.changes, Change{Kind: DeleteObject, Origin: origin, ID: id})
+	tx.changes = append(tx.changes, Change{Kind: DeleteObject, Origin: origin, ID: id, Object: old})
 	return nil
 }
 
@@ -214,8 +218,9 @@ func (tx *Tx) putList(e listEntry) {
 // DeleteList removes a list and so takes all faces out of it, at no cost per face.
 // It does nothing if the list does not exist.
 func (tx *Tx) DeleteList(id matcher.ID) {
+	old := tx.List(id)
 	tx.replaceList(id, listEntry{})
-	tx.changes = append(tx.changes, Change{Kind: DeleteList, ID: id})
+	tx.changes = append(tx.changes, Change{Kind: DeleteList, ID: id, List: old})
 }
 
 // replaceList writes the record of a list and updates the table of lists. An entry

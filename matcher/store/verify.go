@@ -167,10 +167,10 @@ func (d *digest) addRange(ctx context.Context, db pebble.Reader, lower, upper []
 }
 
 // addChecked checks the kind and the version of a record and adds it, unless it is
-// one that a digest does not include: metadata or the journal.
+// one that a digest does not include: metadata, the journal or a value.
 func (d *digest) addChecked(k, value []byte) error {
 	kind, _, err := parseKey(k)
-	if err != nil || kind == kindMeta || kind == kindJournal {
+	if err != nil || kind == kindMeta || kind == kindJournal || kind == kindValue {
 		return err
 	}
 	version := byte(recordVersion)
