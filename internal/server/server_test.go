@@ -155,7 +155,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	}
 	var host *lua.Host
 	observers := matcher.Observers{points, &telemetry.Points{
-		Service: "nearside", Emit: func(event string, value func() any) { host.Emit(event, value) }, Listens: func(event string) bool { return host.Listens(event) },
+		Service: "nearside", Emit: func(event string, cause matcher.Cause, value func() any) { host.EmitFrom(event, cause, value) }, Listens: func(event string) bool { return host.Listens(event) },
 	}}
 	if set.observer != nil {
 		observers = append(observers, set.observer)
