@@ -30,7 +30,7 @@ func (f *pluginFlags) options(s *system) (lua.Options, error) {
 	if err != nil {
 		return lua.Options{}, err
 	}
-	o := lua.Options{Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings}
+	o := lua.Options{Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings, Override: cfg.Plugins.Override}
 	if f.Dir != "" {
 		o.Dir = f.Dir
 	}

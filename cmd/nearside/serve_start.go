@@ -49,6 +49,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		Queue:   func() int { return s.memory.Stats().Queue },
 		Process: s.pressure.figures,
 		Remotes: s.remotes.States,
+		Plugins: s.pluginStates,
 	})
 	s.observers = matcher.Observers{s.points, &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}, matchLog{log}}
 	s.server, err = server.New(server.Options{

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"nearside/lua"
 	"nearside/matcher"
 )
 
@@ -56,7 +57,8 @@ type Plugins struct {
 	Dir      string
 	Active   []string // names without .lua, each once
 	Settings map[string]any
-	Watch    bool // whether a change in Dir reloads the plugins
+	Override map[string]*lua.Override // changes of the operator, by plugin
+	Watch    bool                     // whether a change in Dir reloads the plugins
 }
 
 // Matchers configures the matchers.
@@ -120,7 +122,7 @@ func Default() Config {
 		Listen:  "127.0.0.1:5110",
 		DataDir: "data",
 		SIMD:    "auto",
-		Plugins: Plugins{Dir: "plugins", Settings: map[string]any{}},
+		Plugins: Plugins{Dir: "plugins", Settings: map[string]any{}, Override: map[string]*lua.Override{}},
 		Matchers: Matchers{
 			Memory: Memory{Cost: 100},
 		},

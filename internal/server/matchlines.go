@@ -35,7 +35,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 		out.workers.enter()
 		defer out.workers.leave()
 	}
-	format := wire.NewRowLines(set)
+	format := wire.NewRowLines(set, result)
 	for i := range result.Matches {
 		row := result.Matches[i] // a copy, so that the object is kept only until it was sent
 		if result.Fill != nil {
@@ -43,7 +43,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 				return out.fail(format, err)
 			}
 		}
-		out.lines = format.AppendRow(out.lines, &row)
+		out.lines = format.AppendRow(out.lines, i, &row)
 		if len(out.lines) >= exportFlush {
 			if err := out.send(); err != nil {
 				return err
@@ -54,7 +54,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 	if x.explain {
 		plan = answer.Plans[0][0]
 	}
-	out.lines = format.AppendEnd(out.lines, result, plan)
+	out.lines = format.AppendEnd(out.lines, plan)
 	return out.send()
 }
 

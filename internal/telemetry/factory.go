@@ -55,6 +55,9 @@ func (f factory) registerGauges(g Gauges) {
 	if g.Remotes != nil {
 		f.registry.MustRegister(remoteStates(g.Remotes))
 	}
+	if g.Plugins != nil {
+		f.registry.MustRegister(pluginStates(g.Plugins))
+	}
 	if g.Workers != nil {
 		f.newGauge("workers", "Number of workers of the local matcher.", nil, func() float64 { return float64(g.Workers()) })
 	}

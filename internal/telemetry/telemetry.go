@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"nearside/lua"
 	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/remote"
@@ -44,6 +45,7 @@ type Gauges struct {
 
 	Workers func() int // number of workers of the local matcher
 	Remotes func() []remote.State
+	Plugins func() []lua.Status
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent

@@ -32,6 +32,7 @@ func modules() []vm.Module {
 		rejectModule(),
 		resourceModule(),
 		routeModule(),
+		rowsModule(),
 		setModule(),
 		storeModule(),
 		tasksModule(),

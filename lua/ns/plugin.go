@@ -40,6 +40,7 @@ type Plugin struct {
 type Lasting struct {
 	Dropped  atomic.Uint64 // values that batches dropped
 	Rejected atomic.Uint64 // requests rejected with ns.reject
+	Hooks    HookTimes
 }
 
 // RecordFailure counts a failure and shows it in the status of the plugin. part names the
