@@ -213,7 +213,7 @@ func rowsModule() vm.Module {
 		},
 		{
 			Name: "group_by", Params: []string{"field: string", "n: integer"}, Returns: []string{"Rows"},
-			Doc: "Keeps the first n rows of each value of a field, or of an added field: extra.NAME. The rows of a value follow its first row. A row without the field is kept.",
+			Doc: "Keeps the first n rows of each value of a field, or of an added field: extra.name. The rows of a value follow its first row. A row without the field is kept.",
 			Run: rowsGroup,
 		},
 		{
