@@ -164,7 +164,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	host = testkit.Must(lua.New(t.Context(), lua.Options{
 		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Override: set.override,
 		Services: ns.Services{Matching: mem, Decoder: func() *wire.Decoder { return &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits} }},
-		Log: slog.New(slog.NewTextHandler(log, nil)),
+		Log:      slog.New(slog.NewTextHandler(log, nil)),
 	}))
 	t.Cleanup(func() { check(t, host.Close(context.Background())) })
 	limits := func() server.Limits {

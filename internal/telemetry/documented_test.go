@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/remote"
 )
@@ -21,6 +23,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		Rows: func(matcher.Origin) int { return 1 }, Lists: func() int { return 1 }, Memory: func() int64 { return 1 }, Queue: func() int { return 1 },
 		Process: func() (int64, bool, int64, int64) { return 1, true, 1, 1 }, Workers: func() int { return 1 },
 		Remotes: func() []remote.State { return []remote.State{{Name: "east"}} },
+		Plugins: func() []lua.Status {
+			return []lua.Status{{Name: "p", HookTimes: []ns.HookTime{{Hook: "match", Count: 1, Buckets: make([]uint64, len(ns.HookBounds))}}}}
+		},
 	})
 	tm.Requested(matcher.RequestPoint{Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput})
 	tm.Matched(matcher.MatchPoint{Matcher: "memory", Err: os.ErrInvalid})
