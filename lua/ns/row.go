@@ -10,7 +10,34 @@ import (
 )
 
 // object returns r for a script.
-func (r *row) object() vm.Object { return vm.Object{Class: rowClass, Value: r} }
+func (r *row) object(c *vm.Call) (any, error) {
+	if r.boxed == nil {
+		boxed, err := c.Box(vm.Object{Class: rowClass, Value: r})
+		if err != nil {
+			return nil, err
+		}
+		r.boxed = boxed
+	}
+	return r.boxed, nil
+}
+
+// callWith calls a Lua function with rows and returns its first result.
+func callWith(c *vm.Call, fn *vm.Func, rows ...*row) (any, error) {
+	var scratch [2]any
+	args := scratch[:0]
+	for _, r := range rows {
+		object, err := r.object(c)
+		if err != nil {
+			return nil, err
+		}
+		args = append(args, object)
+	}
+	results, err := c.Invoke(fn, args...)
+	if err != nil || len(results) == 0 {
+		return nil, err
+	}
+	return results[0], nil
+}
 
 // rowClass is the class of one row of an answer. It has the fields of all origins.
 var rowClass = &vm.Class{

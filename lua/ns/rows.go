@@ -6,9 +6,11 @@ import (
 	"math"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"nearside/lua/goval"
 	"nearside/lua/vm"
@@ -37,6 +39,7 @@ type row struct {
 	list  *Rows
 	match matcher.Match
 	extra []matcher.Extra
+	boxed *vm.Ref // the row as a value of the script; nil: it has not been passed yet
 }
 
 // Bytes implements [vm.Sized]. A row that a script keeps is empty after the hook has ended.
@@ -202,13 +205,18 @@ func rowsModule() vm.Module {
 			Name: "at", Params: []string{"i: integer"}, Returns: []string{"Row?"}, Doc: "Returns row i, from 1, or nil if there is no such row.",
 			Run: func(c *vm.Call) error {
 				rows, err := c.Self().(*Rows).current()
-				if i := c.Int(1); err == nil && i >= 1 && i <= len(rows) {
-					return c.Return(rows[i-1].object())
-				}
+				i := c.Int(1)
 				if err != nil {
 					return err
 				}
-				return c.Return(nil)
+				if i < 1 || i > len(rows) {
+					return c.Return(nil)
+				}
+				object, err := rows[i-1].object(c)
+				if err != nil {
+					return err
+				}
+				return c.Return(object)
 			},
 		},
 		{
@@ -247,8 +255,8 @@ func rowsModule() vm.Module {
 			Run: keepRows(func(c *vm.Call, _ *Rows) (func(int, *row) (bool, error), error) {
 				test := c.Func(1)
 				return func(_ int, r *row) (bool, error) {
-					results, err := c.Invoke(test, r.object())
-					return !isTrue(results), err
+					result, err := callWith(c, test, r)
+					return !isTrue(result), err
 				}, nil
 			}),
 		},
@@ -273,7 +281,8 @@ var rowsClass = &vm.Class{
 	Name: "Rows", Doc: "The argument rows of the hook results: the rows of an answer, in its order. Each method that changes the list returns it.",
 }
 
-func isTrue(results []any) bool { return len(results) > 0 && results[0] != nil && results[0] != false }
+// isTrue reports whether a result of a Lua function is neither nil nor false.
+func isTrue(result any) bool { return result != nil && result != false }
 
 func rowsLen(c *vm.Call) error {
 	l, ok := c.Self().(*Rows)
@@ -310,15 +319,25 @@ func showRows(f func(l *Rows, names []string) []string) func(*vm.Call) error {
 // bySimilarity is the test of where_similarity.
 func bySimilarity(c *vm.Call, _ *Rows) (func(int, *row) (bool, error), error) {
 	op, x := c.Text(1), c.Number(2)
-	compare, ok := map[string]func(s float64) bool{
-		"=": func(s float64) bool { return s == x }, "!=": func(s float64) bool { return s != x },
-		"<": func(s float64) bool { return s < x }, "<=": func(s float64) bool { return s <= x },
-		">": func(s float64) bool { return s > x }, ">=": func(s float64) bool { return s >= x },
-	}[op]
-	if !ok || math.IsNaN(x) {
+	if !slices.Contains([]string{"=", "!=", "<", "<=", ">", ">="}, op) || math.IsNaN(x) {
 		return nil, fmt.Errorf("must be one of = != < <= > >= and a number, got %q and %v", goval.Shorten(op), x)
 	}
-	return func(_ int, r *row) (bool, error) { return compare(r.match.Similarity), nil }, nil
+	return func(_ int, r *row) (bool, error) {
+		switch s := r.match.Similarity; op {
+		case "=":
+			return s == x, nil
+		case "!=":
+			return s != x, nil
+		case "<":
+			return s < x, nil
+		case "<=":
+			return s <= x, nil
+		case ">":
+			return s > x, nil
+		default:
+			return s >= x, nil
+		}
+	}, nil
 }
 
 // rowsGroup is group_by.
@@ -330,24 +349,43 @@ func rowsGroup(c *vm.Call) error {
 	}
 	return l.change(c, func(rows []*row) ([]*row, error) {
 		c.Charge(4 * rowUnits * len(rows))
-		var groups [][]*row
-		byValue := map[string]int{}
+		kept, groups := make([]*row, 0, len(rows)), make([]int, 0, len(rows))
+		byValue, sizes, sorted := make(map[string]int, len(rows)), make([]int, 0, len(rows)), true
 		for _, r := range rows {
 			value, err := valueOf(r)
 			if err != nil {
 				return nil, err
 			}
-			i, known := byValue[value]
-			switch {
-			case value == "" || !known:
-				byValue[value] = len(groups)
-				groups = append(groups, []*row{r})
-			case len(groups[i]) < n:
-				groups[i] = append(groups[i], r)
+			group, known := byValue[value]
+			if value == "" || !known {
+				group = len(sizes)
+				byValue[value] = group
+				sizes = append(sizes, 0)
 			}
+			if sizes[group]++; sizes[group] > n {
+				continue
+			}
+			sorted = sorted && group == len(sizes)-1
+			kept, groups = append(kept, r), append(groups, group)
 		}
-		return slices.Concat(groups...), nil
+		if !sorted {
+			sort.Stable(byGroup{kept, groups})
+		}
+		return kept, nil
 	})
+}
+
+// byGroup sorts rows by their groups.
+type byGroup struct {
+	rows   []*row
+	groups []int
+}
+
+func (b byGroup) Len() int           { return len(b.rows) }
+func (b byGroup) Less(i, j int) bool { return b.groups[i] < b.groups[j] }
+func (b byGroup) Swap(i, j int) {
+	b.rows[i], b.rows[j] = b.rows[j], b.rows[i]
+	b.groups[i], b.groups[j] = b.groups[j], b.groups[i]
 }
 
 // groupValue returns a function that returns the value of a field as text, or "" for a row
@@ -384,11 +422,11 @@ func rowsSort(c *vm.Call) error {
 		sorted := slices.Clone(rows)
 		var failed error
 		sort.SliceStable(sorted, func(i, j int) bool {
-			results, err := c.Invoke(before, sorted[i].object(), sorted[j].object())
+			result, err := callWith(c, before, sorted[i], sorted[j])
 			if err != nil && failed == nil {
 				failed = err
 			}
-			return isTrue(results)
+			return isTrue(result)
 		})
 		if failed == nil {
 			l.changed.order = true
@@ -458,11 +496,11 @@ func extraValue(c *vm.Call) (func(r *row) (string, error), error) {
 	value := c.Value(2)
 	if fn, ok := value.(*vm.Func); ok {
 		return func(r *row) (string, error) {
-			results, err := c.Invoke(fn, r.object())
-			if err != nil || len(results) == 0 || results[0] == nil {
+			result, err := callWith(c, fn, r)
+			if err != nil || result == nil {
 				return "", err
 			}
-			return extraJSON(c, results[0])
+			return extraJSON(c, result)
 		}, nil
 	}
 	if value == nil {
@@ -480,12 +518,29 @@ func extraJSON(c *vm.Call, v any) (string, error) {
 	if text, ok := v.(string); ok && len(text) > ExtraRowMax { // do not encode it first
 		return "", extraTooLarge(len(text))
 	}
-	encoded, err := goval.EncodeJSON(v)
+	encoded, err := encodeExtra(v)
 	if err != nil {
 		return "", err
 	}
 	c.Allocate(len(encoded))
 	return string(encoded), nil
+}
+
+// encodeExtra is goval.EncodeJSON, which is slow for the usual values.
+func encodeExtra(v any) ([]byte, error) {
+	switch v := v.(type) {
+	case bool:
+		return wire.AppendValue(nil, wire.JSON, v), nil
+	case string:
+		if utf8.ValidString(v) {
+			return wire.AppendValue(nil, wire.JSON, v), nil
+		}
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1<<53 {
+			return strconv.AppendInt(nil, int64(v), 10), nil
+		}
+	}
+	return goval.EncodeJSON(v)
 }
 
 func extraTooLarge(bytes int) error {
