@@ -84,7 +84,7 @@ function Rows:len() end
 ---@return Row?
 function Rows:at(i) end
 
----Keeps the first n rows of each value of a field, or of an added field: extra.NAME. The rows of a value follow its first row. A row without the field is kept.
+---Keeps the first n rows of each value of a field, or of an added field: extra.name. The rows of a value follow its first row. A row without the field is kept.
 ---@param field string
 ---@param n integer
 ---@return Rows
