@@ -197,3 +197,53 @@ func TestResultsHookErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestHooksOfCross: hooks run once for a cross match, whether the local matcher or a remote
+// answers. The matcher returns all fields, and the answer keeps the requested ones.
+func TestHooksOfCross(t *testing.T) {
+	for list, references := range map[byte]int{0: 3, 1: 2} { // list 1 belongs to a remote, which answers for two references
+		var calls []matcher.MatchCall
+		limits := requestHook{"limits", func(call *matcher.MatchCall) (string, error) {
+			calls = append(calls, *call)
+			call.Candidates[0].Limit = 2
+			return "", nil
+		}}
+		results := &resultsHook{name: "r", applies: func(sub *matcher.SubRequest) bool { return sub.Reference.Type == matcher.RefFace }}
+		p := &plugins{requests: []matcher.RequestHook{limits}, results: []matcher.ResultsHook{results}}
+		local, asked := costs("local", 100), new([]string)
+		remoteA := owner(costs("a", 20))
+		var crossed *matcher.CrossMatch
+		remoteA.cross, remoteA.asked, remoteA.crossed = crosses("a"), asked, &crossed
+		o := options(t, local, remotes{[]*remote{remoteA}, &matcher.Owners{Lists: map[matcher.ID][]string{id(1): {"a"}}}})
+		o.Plugins, o.Moments = p, frozen{faces(), &selector{}}
+		filter := matcher.Filter{}
+		if list > 0 {
+			filter = listID(list)
+		}
+		req := crossRequest(filter, filter)
+		req.Candidates.Targets, req.Route = []string{"age"}, "POST:/crossmatcher/faces"
+		a, err := route.New(o).Cross(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(calls) != 1 || calls[0].Kind != matcher.MatchCross || calls[0].ReferenceSet != req.References || calls[0].Route != req.Route || req.Candidates.Limit != 2 {
+			t.Errorf("list %d: %+v", list, calls)
+		}
+		if len(results.seen) != references || !strings.HasSuffix(results.seen[0], " 2 [age]") || p.held != 0 {
+			t.Errorf("list %d: %q", list, results.seen)
+		}
+		sent := req.Candidates
+		if list > 0 {
+			sent = crossed.Candidates
+		} else {
+			sent = local.calls[0][0].Candidates
+		}
+		if sent.Targets != nil || sent.Limit != 2 {
+			t.Errorf("list %d: the matcher got %+v", list, sent)
+		}
+		plan := a.Plans[0][0]
+		if len(plan.Hooks) != 2 || plan.Hooks[0].Changes[0] != "limit 2, was 3" || plan.Hooks[1].Plugin != "r" || a.Results[0][0].Extra[0][0].JSON != "r" {
+			t.Errorf("list %d: %+v", list, plan.Hooks)
+		}
+	}
+}
