@@ -3,6 +3,7 @@ package server_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"nearside/lua"
 	"nearside/matcher"
@@ -220,3 +221,36 @@ func TestOverride(t *testing.T) {
 }
 
 func parsedID(n int) matcher.ID { return matcher.MustID(id(n)) }
+
+// TestHooksNeedRoom checks that memory is reserved for what plugins add to an answer: rows by
+// a higher limit, fields, and the objects of an answer in lines.
+func TestHooksNeedRoom(t *testing.T) {
+	plugin := func(body string) map[string]string {
+		return map[string]string{"p": `local M = {api = 1, name = "p", kinds = {"matching"}, matching = {on_error = "fail"}} ` + body + ` return M`}
+	}
+	one := matchBody(givenDescriptor(descriptor(v4, 0, 0, 0, 0)), allFaces(figures, `,"limit":20`))
+	for name, c := range map[string]struct {
+		plugin, path, body, accept string
+		code                       int // while there is no room
+	}{
+		"limit":       {`function M:request(req) req:set_limit(1000) end`, "/1/matcher/faces", one, "", 12050},
+		"cross limit": {`function M:request(req) req:set_limit(1000) end`, "/1/crossmatcher/faces", `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}},"limit":1}`, "", 12050},
+		"fields":      {`function M:results(req, rows) rows:add("x", ("x"):rep(4000)) end`, "/1/matcher/faces", one, "", 12060},
+		"lines":       {`function M:results(req, rows) end`, "/1/matcher/faces", strings.Replace(one, `"limit":20`, `"limit":500`, 1), lines, 12050},
+	} {
+		x := start(t, withPlugins(plugin(c.plugin)), func(s *settings) { s.timeout = 300 * time.Millisecond })
+		x.storeFaces(20)
+		release := x.server.HoldAnswers()
+		accept := []string{"Accept", c.accept}
+		if c.accept == "" {
+			accept = nil
+		}
+		if a := x.call("POST", c.path, c.body, accept...); a.response.StatusCode == 201 {
+			t.Errorf("%s: the answer needed no room", name)
+		} else {
+			a.fault(c.code)
+		}
+		release()
+		x.call("POST", c.path, c.body, accept...).status(201)
+	}
+}

@@ -69,7 +69,7 @@ func (c *contest) callRequestHooks(ctx context.Context, req *Request) error {
 	}
 	if changed && req.Reserve != nil {
 		if err := req.Reserve(ctx); err != nil {
-			return deadlineError(ctx, err)
+			return err
 		}
 	}
 	req.widen()
