@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -245,7 +246,7 @@ func TestHooksNeedRoom(t *testing.T) {
 		if c.accept == "" {
 			accept = nil
 		}
-		if a := x.call("POST", c.path, c.body, accept...); a.response.StatusCode == 201 {
+		if a := x.call("POST", c.path, c.body, accept...); a.response.StatusCode == http.StatusCreated {
 			t.Errorf("%s: the answer needed no room", name)
 		} else {
 			a.fault(c.code)

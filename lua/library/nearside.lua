@@ -106,6 +106,11 @@ function Rows:only(...) end
 ---@return Rows
 function Rows:add(name, value) end
 
+---Sorts the rows: before(a, b) returns true if row a comes before row b. Rows of which neither comes before the other keep their order. The answer says that it has the order of a plugin.
+---@param before function
+---@return Rows
+function Rows:sort(before) end
+
 ---Keeps the rows for which the comparison of the similarity with x is true. op is one of = != < <= > >=.
 ---@param op string
 ---@param x number
@@ -121,11 +126,6 @@ function Rows:drop(test) end
 ---@param n integer
 ---@return Rows
 function Rows:limit(n) end
-
----Sorts the rows: before(a, b) returns true if row a comes before row b. Rows of which neither comes before the other keep their order. The answer says that it has the order of a plugin.
----@param before function
----@return Rows
-function Rows:sort(before) end
 
 ---A row of an answer. It has the fields of the object, also those that the answer does not show; nil: the object does not have the field.
 ---@class Row

@@ -172,11 +172,16 @@ func (c *contest) callResultsHooks(ctx context.Context, subs []matcher.SubReques
 		return nil, nil
 	}
 	plans, errs := make([][]wire.PlanHook, len(subs)), make([]error, len(subs))
-	var next, failed atomic.Int64
+	var next atomic.Int64
+	var failed atomic.Bool
 	work := func() {
-		for i := int(next.Add(1)) - 1; i < len(subs) && failed.Load() == 0; i = int(next.Add(1)) - 1 {
+		for !failed.Load() { // before the next index is taken, so that all lower indexes have their results
+			i := int(next.Add(1)) - 1
+			if i >= len(subs) {
+				return
+			}
 			if plans[i], errs[i] = c.callResultsHooksOf(ctx, &subs[i], results[i]); errs[i] != nil {
-				failed.Store(1)
+				failed.Store(true)
 			}
 		}
 	}

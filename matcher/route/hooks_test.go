@@ -44,7 +44,7 @@ func (h *resultsHook) Applies(sub *matcher.SubRequest) bool {
 func (h *resultsHook) Results(_ context.Context, sub *matcher.SubRequest, r *matcher.Result) (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seen = append(h.seen, fmt.Sprint(sub.Reference.Descriptor.Data, sub.Candidates.Limit, sub.Candidates.Targets))
+	h.seen = append(h.seen, fmt.Sprintf("%v %d %v", sub.Reference.Descriptor.Data, sub.Candidates.Limit, sub.Candidates.Targets))
 	if h.err != nil {
 		if err := h.err(sub); err != nil {
 			return "", err
@@ -190,7 +190,7 @@ func TestResultsHookErrors(t *testing.T) {
 		return nil
 	}}
 	p := &plugins{results: []matcher.ResultsHook{hook}}
-	for range 20 {
+	for range 500 {
 		_, err := newHookRouter(t, costs("local", 1), p).Match(t.Context(), request(raw(1), raw(2), raw(3), raw(4), raw(5), raw(6)))
 		if err == nil || err.Error() != "candidates[1]: reference 3" || p.held != 0 {
 			t.Fatal(err, p.held)
@@ -232,7 +232,7 @@ func TestHooksOfCross(t *testing.T) {
 		if len(results.seen) != references || !strings.HasSuffix(results.seen[0], " 2 [age]") || p.held != 0 {
 			t.Errorf("list %d: %q", list, results.seen)
 		}
-		sent := req.Candidates
+		var sent *matcher.Candidates
 		if list > 0 {
 			sent = crossed.Candidates
 		} else {
