@@ -400,3 +400,35 @@ func TestOverrideFields(t *testing.T) {
 		}
 	}
 }
+
+// TestWhen: every list of When must be satisfied, and an empty list is.
+func TestWhen(t *testing.T) {
+	a, b := matcher.ID{1}, matcher.ID{2}
+	set := func(origin matcher.Origin, list *matcher.ID, lists ...matcher.ID) *matcher.Candidates {
+		return &matcher.Candidates{Origin: origin, Filter: matcher.Filter{ListID: list, Lists: lists}}
+	}
+	for _, c := range []struct {
+		when    When
+		set     *matcher.Candidates
+		account *matcher.ID
+		want    string
+	}{
+		{When{}, set(matcher.Events, nil), nil, ""},
+		{When{Lists: []matcher.ID{a}}, set(matcher.Faces, &a), nil, ""},
+		{When{Lists: []matcher.ID{a}}, set(matcher.Faces, &b), nil, "not for the lists of the set"},
+		{When{Lists: []matcher.ID{a}}, set(matcher.Faces, nil), nil, "not for the lists of the set"},
+		{When{Lists: []matcher.ID{a}}, set(matcher.Faces, nil, b, a), nil, ""},
+		{When{Lists: []matcher.ID{a}}, set(matcher.Faces, nil, b), nil, "not for the lists of the set"},
+		{When{Accounts: []matcher.ID{a}}, set(matcher.Faces, nil), nil, "not for the account of the request"},
+		{When{Accounts: []matcher.ID{a}}, set(matcher.Faces, nil), &b, "not for the account of the request"},
+		{When{Accounts: []matcher.ID{b, a}}, set(matcher.Faces, nil), &a, ""},
+		{When{Origins: []matcher.Origin{matcher.Faces}}, set(matcher.Events, nil), &a, "not for events"},
+		{When{Routes: []string{"POST:/x"}}, set(matcher.Events, nil), &a, "not for the route POST:/matcher/faces"},
+		{When{Routes: []string{"POST:/matcher/faces"}, Origins: []matcher.Origin{matcher.Faces}}, set(matcher.Events, nil), &a, "not for events"},
+		{When{Routes: []string{"POST:/matcher/faces"}, Lists: []matcher.ID{b}}, set(matcher.Faces, &b), &a, ""},
+	} {
+		if got := strings.TrimSuffix(c.when.refusal(c.set, c.account, "POST:/matcher/faces"), " (plugins.override)"); got != c.want {
+			t.Errorf("%+v, %+v: %q, want %q", c.when, c.set.Filter, got, c.want)
+		}
+	}
+}

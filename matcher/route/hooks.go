@@ -27,7 +27,15 @@ type hooked struct {
 	// shown are the candidate sets of the answer. The candidate sets of the request may ask
 	// for more fields, for results hooks.
 	shown []*matcher.Candidates
-	plans [][]wire.PlanHook // of request hooks, by candidate set
+	plans [][]wire.PlanHook // of request hooks, by candidate set; nil: there are none
+}
+
+// requestPlans returns what request hooks did to a candidate set.
+func (h *hooked) requestPlans(set int) []wire.PlanHook {
+	if h.plans == nil {
+		return nil
+	}
+	return slices.Clone(h.plans[set])
 }
 
 // callOf returns a match as request hooks see it.
@@ -42,9 +50,21 @@ func (req *Request) callOf() *matcher.MatchCall {
 // callRequestHooks calls the request hooks, which may change the candidate sets of req.
 // Then it makes the candidate sets ask for all fields for which a results hook applies.
 func (c *contest) callRequestHooks(ctx context.Context, req *Request) error {
-	req.hooked = &hooked{contest: c, shown: req.Candidates, plans: make([][]wire.PlanHook, len(req.Candidates))}
+	req.hooked = &hooked{contest: c, shown: req.Candidates}
+	if len(c.hooks.Requests) > 0 {
+		if err := req.changeSets(ctx); err != nil {
+			return err
+		}
+	}
+	req.widen()
+	return nil
+}
+
+// changeSets calls the request hooks.
+func (req *Request) changeSets(ctx context.Context) error {
+	req.hooked.plans = make([][]wire.PlanHook, len(req.Candidates))
 	call, changed := req.callOf(), false
-	for _, h := range c.hooks.Requests {
+	for _, h := range req.hooked.contest.hooks.Requests {
 		if !h.Applies(call) {
 			continue
 		}
@@ -68,11 +88,8 @@ func (c *contest) callRequestHooks(ctx context.Context, req *Request) error {
 		}
 	}
 	if changed && req.Reserve != nil {
-		if err := req.Reserve(ctx); err != nil {
-			return err
-		}
+		return req.Reserve(ctx)
 	}
-	req.widen()
 	return nil
 }
 
@@ -157,7 +174,7 @@ func (h *hooked) wantsObjects(sets []*matcher.Candidates) bool {
 // addTo adds what plugins did to the plan of a candidate set and a reference. results[i]
 // has what results hooks did; results is nil if there are none.
 func (h *hooked) addTo(plan *wire.Plan, set int, results [][]wire.PlanHook, i int, result *matcher.Result) {
-	plan.Hooks = slices.Clone(h.plans[set])
+	plan.Hooks = h.requestPlans(set)
 	if results != nil {
 		plan.Hooks = append(plan.Hooks, results[i]...)
 	}
