@@ -16,7 +16,8 @@ import (
 // rowUnits is the work of an operation for each row, in units of work.
 const rowUnits = 4
 
-// keep returns a method that keeps the rows for which keeps returns true.
+// keepRows returns a method that keeps the rows for which keeps returns true. prepare reads
+// the arguments.
 func keepRows(prepare func(c *vm.Call, l *Rows) (keeps func(i int, r *row) (bool, error), err error)) func(*vm.Call) error {
 	return func(c *vm.Call) error {
 		l := c.Self().(*Rows)

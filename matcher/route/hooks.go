@@ -133,9 +133,10 @@ func (req *Request) widen() {
 	if len(hooks) == 0 {
 		return
 	}
+	types := req.referenceTypes()
 	req.Candidates = slices.Clone(req.Candidates)
 	for i, set := range req.Candidates {
-		if req.anyApplies(hooks, set) {
+		if req.anyApplies(hooks, set, types) {
 			wide := *set
 			wide.Targets = nil
 			req.Candidates[i] = &wide
@@ -143,19 +144,27 @@ func (req *Request) widen() {
 	}
 }
 
-// anyApplies reports whether a results hook may apply to the answer of a candidate set.
-func (req *Request) anyApplies(hooks []matcher.ResultsHook, set *matcher.Candidates) bool {
-	refs := req.References
-	if len(refs) == 0 { // a cross match: they are not known yet
-		refs = []matcher.Reference{{}}
+// referenceTypes returns the types of the references, each once.
+func (req *Request) referenceTypes() (types []matcher.ReferenceType) {
+	if req.cross {
+		return []matcher.ReferenceType{refTypes[req.referenceSet.Origin]}
 	}
+	for i := range req.References {
+		if t := req.References[i].Type; !slices.Contains(types, t) {
+			types = append(types, t)
+		}
+	}
+	return types
+}
+
+// anyApplies reports whether a results hook applies to the answer of a candidate set for a
+// reference of one of the types.
+func (req *Request) anyApplies(hooks []matcher.ResultsHook, set *matcher.Candidates, types []matcher.ReferenceType) bool {
 	return slices.ContainsFunc(hooks, func(h matcher.ResultsHook) bool {
-		return slices.ContainsFunc(refs, func(ref matcher.Reference) bool {
-			if req.cross {
-				ref.Type = refTypes[req.referenceSet.Origin]
-			}
+		return slices.ContainsFunc(types, func(t matcher.ReferenceType) bool {
 			return h.Applies(&matcher.SubRequest{
-				Reference: &ref, Candidates: set, Version: &matcher.Version{Type: req.Type}, Account: req.Account, Key: req.Key, Route: req.Route,
+				Reference: &matcher.Reference{Type: t}, Candidates: set, Version: &matcher.Version{Type: req.Type},
+				Account: req.Account, Key: req.Key, Route: req.Route,
 			})
 		})
 	})
