@@ -162,7 +162,7 @@ function M:start()
 end`), func(o *Options) { o.Clock = clock; o.Active = nil })
 	var reload sync.WaitGroup
 	reload.Go(func() {
-		if err := h.Reconfigure(t.Context(), h.o.Dir, []string{"p"}, nil); err != nil {
+		if err := h.Reconfigure(t.Context(), h.o.Dir, []string{"p"}, nil, nil); err != nil {
 			t.Error(err)
 		}
 	})

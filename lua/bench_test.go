@@ -3,6 +3,9 @@ package lua
 import (
 	"context"
 	"testing"
+
+	"nearside/lua/luatest"
+	"nearside/matcher"
 )
 
 var benchPoint = map[string]any{
@@ -35,5 +38,39 @@ function M:handle_event(points) for i = 1, #points do n = n + points[i].fields.e
 	}
 	if p.Failures.Load() > 0 {
 		b.Fatal(*p.LastError.Load())
+	}
+}
+
+// BenchmarkRequestAndResults measures what the hooks request and results, of five lines
+// each, add to a match with ten rows.
+func BenchmarkRequestAndResults(b *testing.B) {
+	m, v := people(b, 100)
+	h, _ := startHost(b, luatest.MatchingPlugin(`
+local departments = {[0] = "north", "south"}
+function M:request(req)
+  if req.key == "blocked" then return ns.reject(451, "blocked") end
+  req:set_threshold(0.1)
+  req:set_limit(10)
+  if req.origin == "events" then req:set_order("create_time_desc") end
+end
+function M:results(req, rows)
+  rows:group_by("user_data", 1):hide("user_data")
+  rows:add("department", function(row) return departments[row.gender] end)
+  rows:drop(function(row) return row.age > 200 end)
+  return rows:where_similarity(">=", 0.2)
+end`), withMatcher(m))
+	sub, answer := nearest(b, m, v, 10)
+	call := &matcher.MatchCall{Kind: matcher.MatchFaces, Candidates: []*matcher.Candidates{sub.Candidates}, RowsMax: 1000}
+	b.ReportAllocs()
+	for b.Loop() {
+		hooks, release := h.AcquireHooks()
+		if skipped, err := hooks.Requests[0].Request(context.Background(), call); err != nil || skipped != "" {
+			b.Fatal(skipped, err)
+		}
+		result := answer
+		if skipped, err := hooks.Results[0].Results(context.Background(), &sub, &result); err != nil || skipped != "" || len(result.Matches) != 10 {
+			b.Fatal(skipped, err)
+		}
+		release()
 	}
 }

@@ -49,6 +49,11 @@ func CheckConfigured(ctx context.Context, o Options) (fatal, ignored []error) {
 			}
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(o.Override)) {
+		if _, _, err := found.find(name); err != nil {
+			ignored = append(ignored, fmt.Errorf("plugins.override.%s: %w", name, err))
+		}
+	}
 	return fatal, append(ignored, faultLines(found.close())...)
 }
 

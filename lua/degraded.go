@@ -24,7 +24,7 @@ func (p *plugin) unprepared() *plugin {
 		Plugin: ns.Plugin{
 			Host: &p.host.Host, About: p.About, Settings: p.Settings, Log: p.Log, KV: p.KV, Lasting: p.Lasting, BeforeLive: p.BeforeLive,
 		},
-		shape: p.shape, host: p.host, source: p.source, script: p.script, compiled: p.compiled,
+		shape: p.shape, overridden: p.overridden, host: p.host, source: p.source, script: p.script, compiled: p.compiled,
 		gate: gate{host: p.host}, reason: p.reason, queue: p.queue,
 	}
 	next.Failures.Store(p.Failures.Load())

@@ -13,11 +13,10 @@
 //
 // [Host.Emit] queues a point for event plugins and returns at once. [Host.Serve]
 // answers a request below /plugins with a route that a plugin has registered.
-// [Host.Acquire] returns the matching plugins for one request. They stay usable until
-// the request releases them, even if the host reloads meanwhile. Their cost,
-// prefilter and match hooks run on pooled states. The arguments req and set of these
-// hooks are vm.Objects, which Lua receives without a copy. [Host.Plugins] returns the
-// status of all plugins.
+// [Host.AcquireHooks] returns the hooks of matching plugins for one request. They stay
+// usable until the request releases them, even if the host reloads meanwhile. The hooks
+// run on pooled states. Their arguments req, set and rows are vm.Objects, which Lua
+// receives without a copy. [Host.Plugins] returns the status of all plugins.
 //
 // # Memory
 //

@@ -18,14 +18,15 @@ import (
 // A generation is the set of plugins that one Reload has loaded. It is immutable after it
 // is published, but the state of its plugins still changes.
 type generation struct {
-	plugins    []*plugin            // by name
-	started    []*plugin            // in the order in which they were started, which is that of plugins.active
-	matchers   []*plugin            // plugins with a match hook, by name
-	prefilters []*plugin            // plugins with a prefilter hook, by order, then name
-	listeners  map[string][]*plugin // plugins with a queue, by event
-	life       context.Context      // ends with the generation
-	cancel     context.CancelFunc
-	sources    *sources
+	plugins   []*plugin            // by name
+	started   []*plugin            // in the order in which they were started, which is that of plugins.active
+	matches   bool                 // whether a plugin is of kind matching
+	matchers  []*plugin            // plugins with a match hook, by name
+	hooked    map[string][]*plugin // plugins with a hook of orderedHooks, by hook; each list is sorted by order, then name
+	listeners map[string][]*plugin // plugins with a queue, by event
+	life      context.Context      // ends with the generation
+	cancel    context.CancelFunc
+	sources   *sources
 
 	retries     *sync.WaitGroup // attempts to start plugins that are not required
 	retrying    context.Context // ends these attempts
@@ -63,15 +64,21 @@ func (h *Host) load(ctx context.Context) (_ *generation, err error) {
 	return g, nil
 }
 
-// index fills matchers, prefilters and listeners from plugins.
+// orderedHooks are the hooks that run for each plugin that has them, one after the other.
+var orderedHooks = []string{"request", "prefilter", "results"}
+
+// index fills matchers, hooked and listeners from plugins.
 func (g *generation) index() {
-	g.matchers, g.prefilters, g.listeners = nil, nil, map[string][]*plugin{}
+	g.matches, g.matchers, g.hooked, g.listeners = false, nil, map[string][]*plugin{}, map[string][]*plugin{}
 	for _, p := range g.plugins {
+		g.matches = g.matches || p.is(Matching)
 		if p.hooks["match"] {
 			g.matchers = append(g.matchers, p)
 		}
-		if p.hooks["prefilter"] {
-			g.prefilters = append(g.prefilters, p)
+		for _, hook := range orderedHooks {
+			if p.hooks[hook] {
+				g.hooked[hook] = append(g.hooked[hook], p)
+			}
 		}
 		if p.queue == nil {
 			continue
@@ -80,7 +87,9 @@ func (g *generation) index() {
 			g.listeners[name] = append(g.listeners[name], p)
 		}
 	}
-	slices.SortStableFunc(g.prefilters, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
+	for _, all := range g.hooked {
+		slices.SortStableFunc(all, func(a, b *plugin) int { return cmp.Compare(a.matching.order, b.matching.order) })
+	}
 }
 
 // activeNames removes the suffix ".lua" and duplicates, and keeps the order.
@@ -142,7 +151,7 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 		shape: shape{Declared: ns.Declared{Name: name}}, host: h, source: src, script: script,
 		Plugin: ns.Plugin{
 			Host: &h.Host, About: ns.Declared{Name: name}, KV: h.kvOf(name), Lasting: h.lastingOf(name), BeforeLive: peer.NewFlight(h.o.Doubles.Counter),
-			Log: h.o.Log.With(slog.String("plugin", name)),
+			Log: h.logOf(name),
 		},
 	}
 	first, value, err := p.instantiate(ctx, life)
@@ -156,6 +165,11 @@ func (h *Host) read(ctx, life context.Context, found *sources, name string) (*pl
 	}
 	if p.shape, err = parseShape(name, value, inherited); err != nil {
 		return p, p.located(err)
+	}
+	if o := h.o.Override[name]; o != nil {
+		if err := p.override(o); err != nil {
+			return p, err
+		}
 	}
 	p.About = p.Declared
 	p.account.SetLimit(p.memory)

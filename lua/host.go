@@ -18,11 +18,12 @@ import (
 
 // Options configures a Host.
 type Options struct {
-	Dir      string         // the folder of plugins; it may not exist
-	Shipped  fs.FS          // the plugins in the binary; nil: there are no such plugins
-	Active   []string       // names, with or without ".lua"
-	Settings map[string]any // plugins.settings, by plugin
-	Log      *slog.Logger   // for messages of plugins and of the host; nil: they are discarded
+	Dir      string               // the folder of plugins; it may not exist
+	Shipped  fs.FS                // the plugins in the binary; nil: there are no such plugins
+	Active   []string             // names, with or without ".lua"
+	Settings map[string]any       // plugins.settings, by plugin
+	Override map[string]*Override // plugins.override, by plugin
+	Log      *slog.Logger         // for messages of plugins and of the host; nil: they are discarded
 	Services ns.Services
 
 	Clock        ns.Clock      // nil: the system clock
@@ -164,14 +165,14 @@ func (h *Host) ServerReady() {
 	h.current.Load().runReady()
 }
 
-// Reconfigure sets the folder of plugins, the names of the active ones and their
-// settings, and reloads. If the reload fails, the old configuration stays in effect,
+// Reconfigure sets the folder of plugins, the names of the active ones, their settings and
+// their overrides, and reloads. If the reload fails, the old configuration stays in effect,
 // for later reloads too.
-func (h *Host) Reconfigure(ctx context.Context, dir string, active []string, settings map[string]any) error {
+func (h *Host) Reconfigure(ctx context.Context, dir string, active []string, settings map[string]any, override map[string]*Override) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	old := h.o
-	h.o.Dir, h.o.Active, h.o.Settings = dir, active, settings
+	h.o.Dir, h.o.Active, h.o.Settings, h.o.Override = dir, active, settings, override
 	err := h.reload(ctx)
 	if err != nil {
 		h.o = old

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"nearside/lua/ns"
 	"nearside/lua/ns/peer"
@@ -26,7 +27,9 @@ func (in *instance) callHook(ctx context.Context, lim vm.Limits, name string, ar
 	if fn == nil {
 		return nil, nil
 	}
+	start := time.Now()
 	results, err := in.State.Call(ns.WithHook(ctx, name), lim, fn, append([]any{in.table}, args...)...)
+	in.plugin.Lasting.Hooks.Observe(name, time.Since(start))
 	return results, ns.WithHint(name, results, err)
 }
 

@@ -16,32 +16,49 @@ import (
 	"nearside/matcher/memory"
 )
 
-// Acquire returns the matching plugins of the running generation: as matchers, and as
-// prefilters in the order in which they run. They are for one request, which can use them
-// until it calls release.
-func (h *Host) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
+// AcquireHooks returns the matching plugins of the running generation. The hooks are for one
+// request, which can use them until it calls release.
+func (h *Host) AcquireHooks() (hooks matcher.Hooks, release func()) {
 	for {
 		g := h.current.Load()
-		if len(g.matchers)+len(g.prefilters) == 0 {
-			return nil, nil, func() {}
+		if !g.matches {
+			return hooks, func() {}
 		}
 		if entered := g.enter(); entered != nil {
-			for _, p := range g.matchers {
-				matchers = append(matchers, &pluginMatcher{plugin: p, costs: map[costKey]offer{}})
-			}
-			for _, p := range g.prefilters {
-				prefilters = append(prefilters, pluginPrefilter{p})
-			}
-			return matchers, prefilters, func() {
+			return g.newHooks(), func() {
 				for _, p := range entered {
 					p.gate.leave()
 				}
 			}
 		}
 		if g == h.current.Load() { // the host is closed
-			return nil, nil, func() {}
+			return hooks, func() {}
 		}
 	}
+}
+
+// newHooks returns the hooks of the generation's plugins for one request.
+func (g *generation) newHooks() (hooks matcher.Hooks) {
+	for _, p := range g.matchers {
+		hooks.Matchers = append(hooks.Matchers, &pluginMatcher{plugin: p, costs: map[costKey]offer{}})
+	}
+	for _, p := range g.hooked["request"] {
+		hooks.Requests = append(hooks.Requests, pluginRequest{p})
+	}
+	for _, p := range g.hooked["prefilter"] {
+		hooks.Prefilters = append(hooks.Prefilters, pluginPrefilter{p})
+	}
+	room := &ns.ExtraRoom{}
+	for _, p := range g.hooked["results"] {
+		hooks.Results = append(hooks.Results, pluginResults{p, room})
+	}
+	return hooks
+}
+
+// Acquire returns the matchers and the prefilters of AcquireHooks.
+func (h *Host) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
+	hooks, release := h.AcquireHooks()
+	return hooks.Matchers, hooks.Prefilters, release
 }
 
 // enter starts a call at the gates of all plugins of kind matching. If one of the
@@ -62,17 +79,29 @@ func (g *generation) enter() (entered []*plugin) {
 	return entered
 }
 
+// allows reports whether a list of a capability allows a value. An empty list allows all.
+func allows(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
+
+// setRefusal returns why a plugin cannot process a candidate set whose descriptors of type t
+// are compared; empty: it can.
+func (c *capability) setRefusal(set *matcher.Candidates, t matcher.DescriptorType) string {
+	switch {
+	case !allows(c.origins, set.Origin.String()):
+		return "not for " + set.Origin.String()
+	case !allows(c.descriptors, t.String()):
+		return "not for " + t.String() + " descriptors"
+	case !allows(c.orders, set.Order.String()):
+		return "not for the order " + set.Order.String()
+	}
+	return ""
+}
+
 // refusal returns why a plugin cannot process sub; empty: it can.
 func (c *capability) refusal(sub *matcher.SubRequest) string {
-	allows := func(list []string, value string) bool { return len(list) == 0 || slices.Contains(list, value) }
-	switch {
-	case !allows(c.origins, sub.Candidates.Origin.String()):
-		return "not for " + sub.Candidates.Origin.String()
-	case !allows(c.descriptors, sub.Version.Type.String()):
-		return "not for " + sub.Version.Type.String() + " descriptors"
-	case !allows(c.orders, sub.Candidates.Order.String()):
-		return "not for the order " + sub.Candidates.Order.String()
-	case !allows(c.references, string(sub.Reference.Type)) && !slices.Contains(c.references, "descriptor"):
+	if why := c.setRefusal(sub.Candidates, sub.Version.Type); why != "" {
+		return why
+	}
+	if !allows(c.references, string(sub.Reference.Type)) && !slices.Contains(c.references, "descriptor") {
 		return "not for references of type " + string(sub.Reference.Type)
 	}
 	return ""
@@ -133,10 +162,10 @@ func (p *plugin) idleState(ctx context.Context) (*vm.State, error) {
 	}
 }
 
-// rejectionOf returns the rejection that a prefilter has returned or raised, if any.
+// rejectionOf returns the rejection that a hook has returned or raised, if any.
 func rejectionOf(hook string, results []any, err error) (*ns.Rejection, bool) {
 	switch {
-	case hook != "prefilter":
+	case !ns.CanReject(hook):
 		return nil, false
 	case err != nil:
 		return ns.RaisedRejection(err)
@@ -160,7 +189,7 @@ type pluginPrefilter struct{ *plugin }
 func (p pluginPrefilter) Name() string { return p.plugin.Name }
 
 // Applies implements [matcher.Prefilter].
-func (p pluginPrefilter) Applies(sub *matcher.SubRequest) bool { return p.matching.refusal(sub) == "" }
+func (p pluginPrefilter) Applies(sub *matcher.SubRequest) bool { return p.refusal(sub) == "" }
 
 // Narrow implements [matcher.Prefilter]. If the plugin fails, Narrow returns all rows,
 // or CodeUnavailable if the plugin has set on_error to "fail".
@@ -174,15 +203,11 @@ func (p pluginPrefilter) Narrow(ctx context.Context, sub *matcher.SubRequest, ro
 		narrowed, err = ns.Narrowed(results[0], whole)
 		return err
 	}, ns.RequestOf(ctx, sub, false), ns.SetOf(&p.host.Host, sub, whole))
-	switch {
-	case err == nil:
+	if err == nil {
 		return narrowed, nil
-	case matcher.CodeOf(err) == matcher.CodeRejected:
+	}
+	if _, err := p.orSkip(ctx, "prefilter", err); err != nil {
 		return nil, err
-	case ctx.Err() != nil:
-		return nil, ctx.Err()
-	case p.matching.failOnError:
-		return nil, matcher.Errorf(matcher.CodeUnavailable, "plugin %s: prefilter: %w", p.plugin.Name, p.withhold(err))
 	}
 	return rows, nil
 }
@@ -217,7 +242,7 @@ func (m *pluginMatcher) Name() string { return m.plugin.Name }
 // Cost implements [matcher.Matcher]. It calls the cost hook once for each candidate set
 // and version.
 func (m *pluginMatcher) Cost(ctx context.Context, sub *matcher.SubRequest) (cost float64, reason string, ok bool) {
-	if reason := cmp.Or(m.matching.refusal(sub), rankingRefusal(sub.Candidates)); reason != "" {
+	if reason := cmp.Or(m.refusal(sub), rankingRefusal(sub.Candidates)); reason != "" {
 		return 0, reason, false
 	}
 	if len(sub.Reference.Parts) > 0 { // req:descriptor() returns only one descriptor
@@ -254,11 +279,21 @@ func rankingRefusal(c *matcher.Candidates) string {
 	return ""
 }
 
-// callCost calls the cost hook.
+// callCost calls the cost hook. The operator's override replaces the cost, unless the
+// plugin cannot answer.
 func (m *pluginMatcher) callCost(ctx context.Context, sub *matcher.SubRequest) offer {
-	if !m.hooks["cost"] {
-		return offer{cost: CostDefault, ok: true}
+	o := offer{cost: CostDefault, ok: true}
+	if m.hooks["cost"] {
+		o = m.costOfHook(ctx, sub)
 	}
+	if cost := m.overridden.Cost; o.ok && cost != nil {
+		o.cost = *cost
+	}
+	return o
+}
+
+// costOfHook returns the result of the cost hook.
+func (m *pluginMatcher) costOfHook(ctx context.Context, sub *matcher.SubRequest) offer {
 	o := offer{reason: "cannot"}
 	err := m.matchHook(ctx, "cost", func(results []any) error {
 		if results[0] == nil {

@@ -19,14 +19,15 @@ import (
 type plugin struct {
 	ns.Plugin
 	shape
-	host     *Host
-	source   source
-	script   *vm.Script
-	compiled *settingsSchema // nil: the plugin has no settings
-	gate     gate
-	reason   string                 // why its generation was loaded: "start" or "reload"
-	degraded atomic.Pointer[string] // why the plugin does not run although the service does; nil: it runs
-	breakers map[string]*vm.Breaker // by hook
+	overridden Override // by the operator
+	host       *Host
+	source     source
+	script     *vm.Script
+	compiled   *settingsSchema // nil: the plugin has no settings
+	gate       gate
+	reason     string                 // why its generation was loaded: "start" or "reload"
+	degraded   atomic.Pointer[string] // why the plugin does not run although the service does; nil: it runs
+	breakers   map[string]*vm.Breaker // by hook
 
 	spare  atomic.Pointer[instance] // created to read the table; used as the first instance
 	main   mainStates               // the event and background side; empty for a plugin that only matches

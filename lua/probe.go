@@ -96,7 +96,7 @@ func (p *Probe) Refusal(sub *matcher.SubRequest) string {
 	if p.plugin.matching == nil {
 		return "not of kind matching"
 	}
-	return p.plugin.matching.refusal(sub)
+	return p.plugin.refusal(sub)
 }
 
 // MatchRefusal returns why the hooks cost and match are not called for a sub-request that

@@ -29,7 +29,14 @@ var EventNames = []string{"monitoring_event", sendingEvent, faceEvent, listEvent
 
 // hookNames are the names of the hooks: the functions of a plugin's table that the host
 // calls.
-var hookNames = []string{"initialize", "handle_event", "start", "close", "cost", "prefilter", "match"}
+var hookNames = append([]string{"initialize", "handle_event", "start", "close", "cost", "prefilter", "match"}, laterHooks...)
+
+// laterHooks are hooks that earlier versions did not have. Older plugins may have data with
+// such names, and with similar ones.
+var laterHooks = []string{"request", "results"}
+
+// matchingHooks are the hooks of plugins of kind matching.
+var matchingHooks = []string{"request", "cost", "prefilter", "match", "results"}
 
 const maxStates = 64
 
@@ -60,7 +67,8 @@ type capability struct {
 // defaultLimits returns the default budgets of hooks and routes.
 func defaultLimits() map[string]vm.Limits {
 	return map[string]vm.Limits{
-		"cost": requestLimits(50 * time.Millisecond), "prefilter": requestLimits(50 * time.Millisecond),
+		"request": requestLimits(50 * time.Millisecond), "cost": requestLimits(50 * time.Millisecond),
+		"prefilter": requestLimits(50 * time.Millisecond), "results": requestLimits(50 * time.Millisecond),
 		"match":        {}, // only the request's deadline
 		"handle_event": {Total: 10 * time.Second},
 		"initialize":   {Total: 30 * time.Second}, "start": {Total: 30 * time.Second},
@@ -75,6 +83,9 @@ var fieldNames = []string{
 
 // contractNames are all names that have a meaning in a plugin's table.
 var contractNames = slices.Concat(fieldNames, hookNames)
+
+// misspeltData are the names that a misspelt field that is not a function may stand for.
+var misspeltData = slices.DeleteFunc(slices.Clone(contractNames), func(name string) bool { return slices.Contains(laterHooks, name) })
 
 // parseShape checks the value that a plugin's file returned. fileName is the name of the
 // file or folder without ".lua". inherited are the fields that exist only through
@@ -117,7 +128,7 @@ func parseShape(fileName string, value any, inherited []string) (shape, error) {
 	s.States = r.Whole("states", 1, 1, maxStates)
 	s.parseLimits(r)
 	s.parseHooks(r, inherited)
-	refuseInherited(r, inherited)
+	refuseInherited(r, s.ownNames(inherited))
 	checkOwnFields(r)
 	if slices.Contains(s.kinds, Matching) {
 		s.parseMatching(r)
@@ -133,7 +144,7 @@ func (s *shape) parseLimits(r *goval.Reader) {
 	for _, name := range slices.Sorted(maps.Keys(limits.Map)) {
 		switch name {
 		case "memory":
-			s.memory = readSize(limits, name, minMemory, maxMemory)
+			s.memory = readSize(limits, name, MemoryMin, MemoryMax)
 			continue
 		case "slice":
 			continue // read below, for all hooks
@@ -172,7 +183,9 @@ func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 		case *vm.Func:
 			s.hooks[name] = true
 		default:
-			r.Fault(name, "is not a function")
+			if !slices.Contains(laterHooks, name) {
+				r.Fault(name, "is not a function")
+			}
 		}
 	}
 	onlyFor := func(kind Kind, hook string) {
@@ -182,20 +195,23 @@ func (s *shape) parseHooks(r *goval.Reader, inherited []string) {
 	}
 	onlyFor(Event, "handle_event")
 	onlyFor(Background, "start")
-	onlyFor(Matching, "cost")
-	onlyFor(Matching, "prefilter")
-	onlyFor(Matching, "match")
+	for _, hook := range matchingHooks {
+		onlyFor(Matching, hook)
+	}
 	if s.hooks["cost"] && !s.hooks["match"] {
 		r.Fault("cost", "is only for plugins with the hook match")
 	}
 	needsHook := func(kind Kind, signature string, hooks ...string) {
-		has := func(hook string) bool { return r.Map[hook] != nil || slices.Contains(inherited, hook) }
+		has := func(hook string) bool {
+			_, isFunction := r.Map[hook].(*vm.Func)
+			return isFunction || r.Map[hook] != nil && !slices.Contains(laterHooks, hook) || slices.Contains(inherited, hook)
+		}
 		if slices.Contains(s.kinds, kind) && !slices.ContainsFunc(hooks, has) {
 			r.Fault("kinds", "%s needs a hook: add %s, or remove the kind", kind, signature)
 		}
 	}
 	needsHook(Event, "M:handle_event(points)", "handle_event")
-	needsHook(Matching, "M:prefilter(req, set) or M:match(req, set)", "prefilter", "match", "cost")
+	needsHook(Matching, "M:request(req), M:prefilter(req, set), M:match(req, set) or M:results(req, rows)", matchingHooks...)
 	if slices.Contains(s.kinds, Event) && len(s.eventNames) == 0 {
 		r.Fault("events", "name at least one of %q", EventNames)
 	}
@@ -244,10 +260,19 @@ func checkOwnFields(r *goval.Reader) {
 		if _, isFunction := r.Map[name].(*vm.Func); isFunction {
 			r.Fault(name, "is not a hook, so the host would never call it; make your own functions local, or begin their names with an underscore%s",
 				goval.DidYouMean(name, hookNames))
-		} else if goval.Misspelt(name, contractNames) {
-			r.Fault(name, "is unknown; rename it, or begin it with an underscore, if it is a field of your own%s", goval.DidYouMean(name, contractNames))
+		} else if goval.Misspelt(name, misspeltData) {
+			r.Fault(name, "is unknown; rename it, or begin it with an underscore, if it is a field of your own%s", goval.DidYouMean(name, misspeltData))
 		}
 	}
+}
+
+// ownNames removes the names of laterHooks from inherited, unless they are hooks of the
+// plugin. A plugin of another kind may have its own functions with such names.
+func (s *shape) ownNames(inherited []string) []string {
+	if slices.Contains(s.kinds, Matching) {
+		return inherited
+	}
+	return slices.DeleteFunc(slices.Clone(inherited), func(name string) bool { return slices.Contains(laterHooks, name) })
 }
 
 // refuseInherited refuses fields that exist only through a metatable. The host does not
@@ -262,10 +287,10 @@ func refuseInherited(r *goval.Reader, paths []string) {
 	}
 }
 
-// Bounds of limits.memory.
+// Bounds of limits.memory, in bytes.
 const (
-	minMemory = 1 << 20
-	maxMemory = 1 << 40
+	MemoryMin = 1 << 20
+	MemoryMax = 1 << 40
 )
 
 // requestLimits returns the budget of a hook that delays a request: d for the work of Lua

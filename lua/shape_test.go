@@ -81,7 +81,7 @@ func TestStartReloadAndCheckAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		reloaded := h.Reconfigure(context.Background(), dir, []string{"p"}, nil)
+		reloaded := h.Reconfigure(context.Background(), dir, []string{"p"}, nil, nil)
 		if err := h.Reload(context.Background()); err != nil { // with the previous configuration
 			t.Error(err)
 		}

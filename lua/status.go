@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"nearside/lua/ns"
 	"nearside/lua/ns/peer"
 	"nearside/lua/vm"
 )
@@ -17,7 +18,8 @@ type Status struct {
 	Degraded            []string // why the plugin does not work fully; empty: it does
 	Events              []string
 	Permissions         []string
-	Order               int            // of its prefilter; prefilters run in ascending order
+	Order               int            // of its hooks of the matching side; they run in ascending order
+	Places              []HookPlace    // where its hooks run among those of other plugins
 	Schema              map[string]any // of its settings; nil: it has no schema
 	Routes              []string       // as in "GET /teapot"
 	Hooks               []HookStatus
@@ -33,6 +35,14 @@ type Status struct {
 	LastError           string
 	Consumers           []peer.ConsumerStatus
 	Totals              vm.Counters
+	HookTimes           []ns.HookTime // since the start of the process
+}
+
+// A HookPlace says when a hook runs that several plugins may have.
+type HookPlace struct {
+	Hook  string // request, prefilter or results
+	Order int    // plugins run in ascending order, then by name
+	Place int    // among the plugins with this hook, from 1
 }
 
 // A HookStatus is the breaker of one hook.
@@ -44,8 +54,19 @@ func (h *Host) Plugins() []Status {
 	all := make([]Status, len(g.plugins))
 	for i, p := range g.plugins {
 		all[i] = p.status()
+		all[i].Places = g.placesOf(p)
 	}
 	return all
+}
+
+// placesOf returns where the hooks of p run among those of other plugins.
+func (g *generation) placesOf(p *plugin) (places []HookPlace) {
+	for _, hook := range orderedHooks {
+		if i := slices.Index(g.hooked[hook], p); i >= 0 {
+			places = append(places, HookPlace{hook, p.matching.order, i + 1})
+		}
+	}
+	return places
 }
 
 func (p *plugin) status() Status {
@@ -53,7 +74,7 @@ func (p *plugin) status() Status {
 		Name: p.Name, Version: p.Version, File: p.source.shown(p.source.main), Kinds: p.kinds,
 		Events: p.eventNames, Permissions: p.Permissions, Schema: p.compiled.jsonDocument(), Dropped: p.Lasting.Dropped.Load(), Failures: p.Failures.Load(),
 	}
-	s.Rejected = p.Lasting.Rejected.Load()
+	s.Rejected, s.HookTimes = p.Lasting.Rejected.Load(), p.Lasting.Hooks.Snapshot()
 	s.Replacing, s.Totals = p.main.replacements()
 	account := p.memoryAccount()
 	s.Replaced, s.Memory, s.MemoryLimit = account.Kills(), account.Used(), account.Limit()

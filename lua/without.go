@@ -17,16 +17,18 @@ type Others struct {
 // Without returns the matching side of all plugins except the one of that name.
 func (h *Host) Without(name string) Others { return Others{h, name} }
 
-// Acquire does the same as Host.Acquire. After the host was closed, prefilters is one that
-// fails, because the plugins cannot narrow the candidate sets any more.
-func (o Others) Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func()) {
+// AcquireHooks does the same as Host.AcquireHooks. After the host was closed, there is a
+// prefilter that fails, because the plugins cannot narrow the candidate sets any more.
+func (o Others) AcquireHooks() (hooks matcher.Hooks, release func()) {
 	if o.host.current.Load().cancel == nil {
-		return nil, []matcher.Prefilter{closedPrefilter{}}, func() {}
+		return matcher.Hooks{Prefilters: []matcher.Prefilter{closedPrefilter{}}}, func() {}
 	}
-	matchers, prefilters, release = o.host.Acquire()
-	matchers = slices.DeleteFunc(matchers, func(m matcher.Matcher) bool { return m.Name() == o.except })
-	prefilters = slices.DeleteFunc(prefilters, func(p matcher.Prefilter) bool { return p.Name() == o.except })
-	return matchers, prefilters, release
+	hooks, release = o.host.AcquireHooks()
+	hooks.Requests = slices.DeleteFunc(hooks.Requests, func(h matcher.RequestHook) bool { return h.Name() == o.except })
+	hooks.Matchers = slices.DeleteFunc(hooks.Matchers, func(m matcher.Matcher) bool { return m.Name() == o.except })
+	hooks.Prefilters = slices.DeleteFunc(hooks.Prefilters, func(p matcher.Prefilter) bool { return p.Name() == o.except })
+	hooks.Results = slices.DeleteFunc(hooks.Results, func(h matcher.ResultsHook) bool { return h.Name() == o.except })
+	return hooks, release
 }
 
 // A closedPrefilter takes the place of the prefilters of a host that is closed.

@@ -91,6 +91,8 @@ type SubRequest struct {
 	Selection  Selection // the rows that prefilters left; nil: they removed nothing
 	Moment     Moment    // the snapshot of the request; nil: read the current objects
 	RequestID  string
+	Key        string // the name of the caller's key; empty: there is none
+	Route      string // as in metrics: "POST:/matcher/faces"
 	Path       string // of the candidate set in the client's request, for errors
 	Explain    bool   // whether the client sees Scan; false: a remote need not send it
 	// LateObjects allows a matcher to leave out the objects of its matches and to return
@@ -104,6 +106,8 @@ type CrossMatch struct {
 	Candidates *Candidates
 	Type       DescriptorType // of the descriptors to compare
 	Account    *ID            // only its objects are visible; nil: all
+	Key        string         // the name of the caller's key; empty: there is none
+	Route      string         // as in metrics: "POST:/crossmatcher/faces"
 	RequestID  string
 	Explain    bool
 }
@@ -139,6 +143,11 @@ type Result struct {
 	Fill func(i int, m *Match) error
 	Scan Scan
 	Err  error
+
+	// The next three fields are set by plugins that have changed the rows (ResultsHook).
+	Targets     []string  // the fields that the answer shows; nil: those that the request asks for
+	Extra       [][]Extra // by row: the fields that plugins have added; nil: none
+	PluginOrder bool      // whether the rows have the order of a plugin
 }
 
 // ErrDeclined is the error of a matcher that was chosen for a sub-request but does

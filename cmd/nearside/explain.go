@@ -98,6 +98,9 @@ func planBranches(plan *wire.Plan) []branch {
 			grouped(plan.RowsSelected), grouped(plan.RowsOtherVersion), grouped(plan.RowsScanned))),
 		fieldBranch("scan", strings.Join(scanOf(plan), " · ")),
 	}
+	if len(plan.Hooks) > 0 {
+		branches = append(branches, listBranch("plugins", hookLines(plan.Hooks)))
+	}
 	if len(plan.Steps) > 0 {
 		steps := make([]string, len(plan.Steps))
 		for i, step := range plan.Steps {
@@ -152,6 +155,19 @@ func prefilterLines(prefilters []wire.PlanPrefilter) []string {
 	rows := make([][]string, len(prefilters))
 	for i, f := range prefilters {
 		rows[i] = []string{oneLine(f.Plugin), grouped(f.Before) + " -> " + grouped(f.After), milliseconds(f.Milliseconds)}
+	}
+	return aligned(rows)
+}
+
+// hookLines says what hooks of plugins have changed.
+func hookLines(hooks []wire.PlanHook) []string {
+	rows := make([][]string, len(hooks))
+	for i, h := range hooks {
+		changes := "no changes"
+		if len(h.Changes) > 0 {
+			changes = oneLine(strings.Join(h.Changes, "; "))
+		}
+		rows[i] = []string{oneLine(h.Plugin) + " " + oneLine(h.Hook), changes, milliseconds(h.Milliseconds)}
 	}
 	return aligned(rows)
 }

@@ -190,5 +190,6 @@ func fakePlan(reference string) string {
 	return `, "plan": {"matchers": [{"name": "memory", "cost": 100, "chosen": true, "reason": "lowest cost"}, {"name": "thin_list", "cost": 12.5, "chosen": false, "reason": "failed: no\nanswer"},
 		{"name": "far", "cost": 0, "chosen": false, "reason": "cannot"}],
 		"prefilters": [{"plugin": "adults_only", "before": 1000000, "after": 412034, "ms": 12.34}, {"plugin": "é", "before": 412034, "after": 7, "ms": 0.0314}],
+		"hooks": [{"plugin": "policy", "hook": "request", "changes": ["limit 2, was 4", "order\nx"], "ms": 0.02}, {"plugin": "dress", "hook": "results", "changes": [], "ms": 0.01}], "order": "plugin",
 		"rows_selected": 1000000, "rows_other_version": 0, "rows_scanned": 999, "kernel": "avx512-vnni", "shared_with": 3, "ms": 1234.56}`
 }

@@ -34,7 +34,10 @@ func (f *pluginFlags) options(s *system) (lua.Options, error) {
 	if err != nil {
 		return lua.Options{}, err
 	}
-	o := lua.Options{Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings, MetaFields: cfg.Events.MetaFields}
+	o := lua.Options{
+		Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings, Override: cfg.Plugins.Override,
+		MetaFields: cfg.Events.MetaFields,
+	}
 	if f.Dir != "" {
 		o.Dir = f.Dir
 	}

@@ -68,7 +68,7 @@ func (c *pluginBenchCmd) show(s *system, name string, figures []trial.Measuremen
 		return json.NewEncoder(s.stdout).Encode(rows)
 	}
 	if len(figures) == 0 {
-		return fmt.Errorf("plugin %s has no hook that can be called: handle_event, routes, cost, prefilter, match", name)
+		return fmt.Errorf("plugin %s has no hook that can be called: handle_event, routes, request, cost, prefilter, match, results", name)
 	}
 	if _, err := fmt.Fprintf(s.stdout, "%-24s  %12s  %12s  %10s\n", "hook", "ns", "instructions", "count"); err != nil {
 		return err

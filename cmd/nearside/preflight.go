@@ -69,7 +69,7 @@ func runPreflight(ctx context.Context, cfg *config.Config) preflight {
 // checkPlugins checks the plugins that cfg activates, without running them.
 func checkPlugins(ctx context.Context, cfg *config.Config) (refused, ignored []error) {
 	return lua.CheckConfigured(ctx, lua.Options{
-		Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings,
+		Dir: cfg.Plugins.Dir, Shipped: plugins.Files, Active: cfg.Plugins.Active, Settings: cfg.Plugins.Settings, Override: cfg.Plugins.Override,
 	})
 }
 

@@ -21,9 +21,9 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 	if remoteErr != nil {
 		refused = append(refused, "matchers.remote")
 	}
-	pluginErr := s.plugins.Load().Reconfigure(ctx, next.Plugins.Dir, next.Plugins.Active, next.Plugins.Settings)
+	pluginErr := s.plugins.Load().Reconfigure(ctx, next.Plugins.Dir, next.Plugins.Active, next.Plugins.Settings, next.Plugins.Override)
 	if pluginErr != nil {
-		refused = append(refused, "plugins.dir", "plugins.active", "plugins.settings")
+		refused = append(refused, "plugins.dir", "plugins.active", "plugins.settings", "plugins.override")
 	} else {
 		_, ignored := checkPlugins(ctx, next) // Reconfigure has returned the errors of refused plugins
 		logIgnored(s.log, ignored)

@@ -17,13 +17,21 @@ func (s *service) openPlugins(ctx context.Context, cfg *config.Config, points *t
 	s.watch = cfg.Plugins.Watch
 	return lua.New(ctx, lua.Options{
 		Shipped: plugins.Files,
-		Dir:     cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings,
+		Dir:     cfg.Plugins.Dir, Active: slices.Clone(cfg.Plugins.Active), Settings: cfg.Plugins.Settings, Override: cfg.Plugins.Override,
 		Log: s.log, MatchStates: s.memory.Stats().Workers,
 		Services: ns.Services{
 			Matching: s.memory, Match: s.matchFor, Metrics: points.Plugins(), Resources: points.Resources,
 			Store: s.store, Objects: s.memory, Decoder: s.decoder.Load, Values: s.store,
 		},
 	})
+}
+
+// pluginStates returns the states of the plugins, or none before they have been started.
+func (s *service) pluginStates() []lua.Status {
+	if host := s.plugins.Load(); host != nil {
+		return host.Plugins()
+	}
+	return nil
 }
 
 // emit passes an event to the plugins, if they have been started.

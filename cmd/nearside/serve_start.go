@@ -61,6 +61,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		TLS: func() (time.Time, int64, int64) {
 			return s.certs.NotAfter(), s.certs.Failures(), s.server.HandshakeFailures()
 		},
+		Plugins: s.pluginStates,
 	})
 	s.events = &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}
 	s.observers = matcher.Observers{s.points, s.events, matchLog{log}}

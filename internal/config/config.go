@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/lua"
 	"nearside/matcher"
 )
 
@@ -71,7 +72,8 @@ type Plugins struct {
 	Dir      string
 	Active   []string // names without .lua, each once
 	Settings map[string]any
-	Watch    bool // whether a change in Dir reloads the plugins
+	Override map[string]*lua.Override // changes of the operator, by plugin
+	Watch    bool                     // whether a change in Dir reloads the plugins
 }
 
 // Matchers configures the matchers.
@@ -163,7 +165,7 @@ func Default() Config {
 		Listen:  "127.0.0.1:5110",
 		DataDir: "data",
 		SIMD:    "auto",
-		Plugins: Plugins{Dir: "plugins", Settings: map[string]any{}},
+		Plugins: Plugins{Dir: "plugins", Settings: map[string]any{}, Override: map[string]*lua.Override{}},
 		Matchers: Matchers{
 			Memory: Memory{Cost: 100},
 		},

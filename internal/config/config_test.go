@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"nearside/lua"
 	"nearside/matcher"
 
 	"github.com/google/go-cmp/cmp"
@@ -98,7 +99,9 @@ descriptors:
     - {number: 1001, type: face, encoding: uint8, length: 256, similarity: {midpoint: 12.6, steepness: 1}}
     - {number: 2001, type: body, encoding: float32, length: 64, metric: cosine, similarity: {midpoint: 0.9, steepness: 10}}
 events: {retention: 30d, meta_fields: [{path: shop.floor, type: number}]}
-plugins: {dir: p, active: [a, b.lua], settings: {a: {n: 1, deep: [x, 1.5, null, true]}}, watch: true}
+plugins: {dir: p, active: [a, b.lua], settings: {a: {n: 1, deep: [x, 1.5, null, true]}}, watch: true,
+  override: {a: {order: -3, cost: 5, log: debug, limits: {memory: 64MiB},
+    when: {lists: [AA000000-0000-0000-0000-000000000001], origins: [events], accounts: [BB000000-0000-0000-0000-000000000001], routes: ["POST:/matcher/faces"]}}, b: {}, c: }}
 matchers:
   memory: {cost: 1.5}
   remote: [{name: east, url: "https://h:1/x", cost: 2, timeout: 500ms, origins: [events], lists: [AA000000-0000-0000-0000-000000000001], max_inflight: 3}]
@@ -107,6 +110,7 @@ limits: {body_bytes: 2GiB, line_bytes: 2048, header_bytes: 4KiB, connections_per
 log: {level: debug, format: json}
 monitoring: {service: gate}
 `)
+	order, cost, debug := -3, 5.0, slog.LevelDebug
 	want := Config{
 		Listen: "[::]:0", Insecure: true, DataDir: "/srv/n", Workers: 3, SIMD: "avx2",
 		Descriptors: Descriptors{Versions: []matcher.Version{
@@ -116,6 +120,15 @@ monitoring: {service: gate}
 		Events: Events{Retention: 720 * time.Hour, MetaFields: []matcher.MetaField{{Path: "shop.floor", Type: matcher.MetaNumber}}},
 		Plugins: Plugins{Dir: "p", Active: []string{"a", "b"}, Watch: true, Settings: map[string]any{
 			"a": map[string]any{"n": 1, "deep": []any{"x", 1.5, nil, true}},
+		}, Override: map[string]*lua.Override{
+			"a": {
+				Order: &order, Cost: &cost, Log: &debug, Memory: 64 << 20,
+				When: lua.When{
+					Lists: []matcher.ID{matcher.MustID("aa000000-0000-0000-0000-000000000001")}, Origins: []matcher.Origin{matcher.Events},
+					Accounts: []matcher.ID{matcher.MustID("bb000000-0000-0000-0000-000000000001")}, Routes: []string{"POST:/matcher/faces"},
+				},
+			},
+			"b": {},
 		}},
 		Matchers: Matchers{Memory: Memory{1.5}, Remote: []Remote{{
 			Name: "east", URL: "https://h:1/x", Cost: 2, Timeout: 500 * time.Millisecond, Origins: []matcher.Origin{matcher.Events},

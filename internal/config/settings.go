@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/lua"
 	"nearside/matcher"
 )
 
@@ -39,6 +40,7 @@ func (c *Config) settings() []setting {
 		{key: "plugins.dir", live: true, value: as(&c.Plugins.Dir, nonEmpty)},
 		{key: "plugins.active", live: true, value: as(&c.Plugins.Active, pluginList)},
 		{key: "plugins.settings", live: true, value: as(&c.Plugins.Settings, freeMap)},
+		{key: "plugins.override", live: true, value: as(&c.Plugins.Override, mapOf(optional(record(lua.Override{}, overrideSettings))))},
 		{key: "plugins.watch", value: as(&c.Plugins.Watch, boolean)},
 		{key: "matchers.memory.cost", value: as(&c.Matchers.Memory.Cost, number(0, math.MaxFloat64))},
 		{key: "matchers.remote", live: true, value: as(&c.Matchers.Remote, listOf(record(defaultRemote, remoteSettings)))},

@@ -53,6 +53,19 @@ func (x *exchange) reserve(ctx context.Context, bytes int) error {
 	return nil
 }
 
+// reserveUpTo reserves more room, so that there is room for an answer of about that many
+// bytes.
+func (x *exchange) reserveUpTo(ctx context.Context, bytes int) error {
+	more := int64(bytes)
+	if x.conn.answer != nil {
+		more -= x.conn.answer.held
+	}
+	if more <= 0 {
+		return nil
+	}
+	return x.reserveMore(ctx, more)
+}
+
 // Bounds of the texts and descriptors of objects in an answer.
 const (
 	textsMax = 64 << 20 // bytes in one answer
@@ -171,7 +184,7 @@ func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) err
 	case err != nil:
 		return nil // the router returns this error
 	case len(owners) > 0:
-		return x.reserve(ctx, x.limits.CrossMatch*(rows*rowBytes+echo))
+		return x.reserveUpTo(ctx, x.limits.CrossMatch*(rows*rowBytes+echo))
 	}
 	selected, err := x.options.Memory.Select(ctx, &req.References, x.account)
 	if err != nil {
@@ -184,5 +197,5 @@ func (x *exchange) reserveCross(ctx context.Context, req *wire.CrossRequest) err
 	if references > x.limits.CrossMatch || answerTooLarge(references, rows, echo) {
 		return nil
 	}
-	return x.reserve(ctx, references*(rows*rowBytes+echo))
+	return x.reserveUpTo(ctx, references*(rows*rowBytes+echo))
 }

@@ -72,13 +72,15 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 	}
 	answer, err := x.options.Router.Match(x.withTexts(ctx, x.options.RefuseMatch), &route.Request{
 		References: req.References, Candidates: sets, Type: t, Version: version,
-		Account: x.account, Lists: x.lists(), Key: x.keyName(), RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(), Lines: x.outLines,
+		Account: x.account, Lists: x.lists(), Key: x.keyName(), Route: x.route, RequestID: x.requestID, Explain: x.explain, Forwarded: x.forwarded(), Lines: x.outLines,
 		ReferencesMax: x.limits.Decoder.Limits.References, RowsMax: rowsMax,
+		Reserve: func(ctx context.Context) error { return x.reserveUpTo(ctx, x.matchBytes(req)) },
 	})
 	if err != nil {
 		return err
 	}
 	x.leaveTurn()
+	x.markOrder(answer)
 	if x.outLines {
 		return x.sendLines(req.Candidates[0], answer)
 	}
@@ -100,6 +102,17 @@ func (x *exchange) sendMatches(req *wire.MatchRequest, answer *route.Answer) err
 		return err
 	}
 	return x.sendBody(http.StatusCreated, wire.AppendMatches(nil, x.out, req, answer.References, answer.Results, answer.Plans))
+}
+
+// orderHeader says that rows of a match are not in the order of the request, but in that
+// of a plugin.
+const orderHeader = "Nearside-Order"
+
+// markOrder sets orderHeader if rows have the order of a plugin.
+func (x *exchange) markOrder(answer *route.Answer) {
+	if answer.PluginOrder {
+		x.Response.Header.Set(orderHeader, "plugin")
+	}
 }
 
 // forwarded reports whether another nearside server sent the request.
@@ -171,13 +184,15 @@ func (s *Server) crossMatch(ctx context.Context, x *exchange) error {
 	answer, err := x.options.Router.Cross(x.withTexts(ctx, x.options.RefuseMatch), &route.CrossRequest{
 		CrossMatch: matcher.CrossMatch{
 			References: &req.References, Candidates: &req.Candidates.Candidates, Type: x.operation.matched,
-			Account: x.account, RequestID: x.requestID, Explain: x.explain,
+			Account: x.account, Route: x.route, RequestID: x.requestID, Explain: x.explain,
 		},
 		Forwarded: x.forwarded(), ObjectsMax: x.limits.CrossMatch, RowsMax: rowsMax,
+		Reserve: func(ctx context.Context) error { return x.reserveCross(ctx, req) },
 	})
 	if err != nil {
 		return err
 	}
+	x.markOrder(answer)
 	return x.sendMatches(&wire.MatchRequest{Candidates: []*wire.CandidateSet{req.Candidates}}, answer)
 }
 

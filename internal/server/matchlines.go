@@ -36,7 +36,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 		out.workers.enter()
 		defer out.workers.leave()
 	}
-	format := wire.NewRowLines(set)
+	format := wire.NewRowLines(set, result)
 	for i := range result.Matches {
 		row := result.Matches[i] // a copy, so that the object is kept only until it was sent
 		if result.Fill != nil {
@@ -45,7 +45,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 			}
 			x.hideListsOf(row.Object)
 		}
-		out.lines = format.AppendRow(out.lines, &row)
+		out.lines = format.AppendRow(out.lines, i, &row)
 		if len(out.lines) >= exportFlush {
 			if err := out.send(); err != nil {
 				return err
@@ -56,7 +56,7 @@ func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error
 	if x.explain {
 		plan = answer.Plans[0][0]
 	}
-	out.lines = format.AppendEnd(out.lines, result, plan)
+	out.lines = format.AppendEnd(out.lines, plan)
 	return out.send()
 }
 

@@ -46,12 +46,16 @@ func pluginStates(all []lua.Status) []any {
 		if p.Replacing > 0 {
 			state = "degraded"
 		}
+		hooks := map[string]any{}
+		for _, h := range p.Places {
+			hooks[h.Hook] = map[string]any{"order": h.Order, "place": h.Place}
+		}
 		kinds := make([]string, len(p.Kinds))
 		for k := range p.Kinds {
 			kinds[k] = string(p.Kinds[k])
 		}
 		shown[i] = map[string]any{
-			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "reason": strings.Join(p.Degraded, "; "), "order": p.Order, "file": p.File,
+			"name": p.Name, "version": p.Version, "kinds": kinds, "state": state, "reason": strings.Join(p.Degraded, "; "), "order": p.Order, "hooks": hooks, "file": p.File,
 			"permissions": notNil(p.Permissions), "schema": schema(p.Schema), "events": notNil(p.Events), "routes": notNil(p.Routes),
 			"breakers": breakers, "consumers": consumerStates(p.Consumers), "last_error": p.LastError,
 			"counters": map[string]any{

@@ -90,6 +90,7 @@ type settings struct {
 	cross      int                                   // objects of a cross match
 	matcher    func(matcher.Matcher) matcher.Matcher // wraps the memory
 	plugins    map[string]string                     // sources by name; all are active
+	override   map[string]*lua.Override              // of plugins, by name
 	versions   []matcher.Version
 	now        func() time.Time // the clock of filters
 	remotes    []remote.Config
@@ -174,8 +175,9 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		observers = append(observers, set.observer)
 	}
 	host = testkit.Must(lua.New(t.Context(), lua.Options{
-		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Services: ns.Services{Matching: mem},
-		Log: slog.New(slog.NewTextHandler(log, nil)),
+		Dir: x.pluginDir, Active: slices.Sorted(maps.Keys(set.plugins)), Override: set.override,
+		Services: ns.Services{Matching: mem, Decoder: func() *wire.Decoder { return &wire.Decoder{Registry: registry, Now: set.now, Limits: set.limits} }},
+		Log:      slog.New(slog.NewTextHandler(log, nil)),
 	}))
 	t.Cleanup(func() { check(t, host.Close(context.Background())) })
 	limits := func() server.Limits {

@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nearside/lua"
+	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/remote"
 )
@@ -23,6 +25,9 @@ func TestMetricsAreDocumented(t *testing.T) {
 		Process: func() (int64, bool, int64, int64) { return 1, true, 1, 1 }, Workers: func() int { return 1 },
 		Remotes: func() []remote.State { return []remote.State{{Name: "east"}} },
 		TLS:     func() (time.Time, int64, int64) { return time.Unix(1, 0), 1, 1 },
+		Plugins: func() []lua.Status {
+			return []lua.Status{{Name: "p", HookTimes: []ns.HookTime{{Hook: "match", Count: 1, Buckets: make([]uint64, len(ns.HookBounds))}}}}
+		},
 	})
 	tm.Requested(matcher.RequestPoint{Route: "GET:/faces", Status: 400, Code: matcher.CodeBadInput})
 	tm.Matched(matcher.MatchPoint{Matcher: "memory", Err: os.ErrInvalid})

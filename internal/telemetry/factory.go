@@ -58,6 +58,9 @@ func (f factory) registerGauges(g Gauges) {
 	if g.TLS != nil {
 		f.registerTLS(g.TLS)
 	}
+	if g.Plugins != nil {
+		f.registry.MustRegister(pluginStates(g.Plugins))
+	}
 	if g.Workers != nil {
 		f.newGauge("workers", "Number of workers of the local matcher.", nil, func() float64 { return float64(g.Workers()) })
 	}

@@ -153,7 +153,8 @@ func (a *pluginMetrics) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements [prometheus.Collector]. During a reload, two plugins may have
 // metrics of different kinds in a family. Then the metric of the plugin that comes
-// first by name is collected, because a conflict would make the whole scrape fail.
+// first by name is collected, because a conflict would make the whole scrape fail. For the
+// same reason, metrics with the name of one of the host's are not collected.
 func (a *pluginMetrics) Collect(out chan<- prometheus.Metric) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -170,7 +171,7 @@ func (a *pluginMetrics) Collect(out chan<- prometheus.Metric) {
 				first = m
 				families[key] = m
 			}
-			if first.Kind == m.Kind && first.Name == m.Name {
+			if first.Kind == m.Kind && first.Name == m.Name && !ns.IsHostMetric(m.Name) {
 				m.collect(first.Help, out)
 			}
 		}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"nearside/lua"
 	"nearside/lua/ns"
 	"nearside/matcher"
 	"nearside/matcher/remote"
@@ -49,7 +50,8 @@ type Gauges struct {
 	// TLS returns when the certificate of the server expires, how often new files were
 	// not used because they were wrong, and how many handshakes have failed. The time is
 	// zero without TLS.
-	TLS func() (expires time.Time, reloadFailures, handshakeFailures int64)
+	TLS     func() (expires time.Time, reloadFailures, handshakeFailures int64)
+	Plugins func() []lua.Status
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent

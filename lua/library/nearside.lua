@@ -18,7 +18,7 @@ function Batch:flush() end
 ---@return integer
 function Batch:dropped() end
 
----The decision to reject a request. Return it from prefilter.
+---The decision to reject a request. Return it from prefilter or request.
 ---@class Rejection
 ---@field status integer The HTTP status.
 ---@field detail string The detail in the answer.
@@ -36,6 +36,151 @@ function IdSet:len() end
 ---@param id string
 ---@return boolean
 function IdSet:has(id) end
+---The argument req of the hook request: a match or a cross match, before its references are resolved.
+---@class MatchCall
+---@field kind string match_face, match_body or cross_match.
+---@field descriptor_type string The type of the descriptors: face or body.
+---@field version integer? The version that all references must have (descriptor_version); nil: any.
+---@field origin string The kind of the objects of the first candidate set: faces, events or attributes.
+---@field sets table[] A new list of the candidate sets, each {origin, filters, limit, threshold, order, targets, group, offset, count, exclude_self}, with the changes so far. To change the request, call the methods.
+---@field references table[] The references as the client gave them, each {type, id}; none in a cross match.
+---@field reference_set table? {origin, filters} of the references of a cross match, else nil.
+---@field account_id string? If set, only objects of this account are visible.
+---@field key string? The name of the caller's key; nil: there is none.
+---@field route string The route, as in metrics: POST:/matcher/faces.
+---@field request_id string The id of the HTTP request.
+---@field forwarded boolean Whether another nearside server sent the request.
+---@field deadline_ms number? Milliseconds until the deadline of the request; nil: no deadline.
+local MatchCall = {}
+
+---Sets the minimum similarity, 0 to 1. set is the number of a candidate set, from 1; without it, all sets change that the plugin is for.
+---@param x number
+---@param set? integer
+function MatchCall:set_threshold(x, set) end
+
+---Sets the maximum number of rows in the answer, or of groups if it is grouped: 1 to limits.result. set is the number of a candidate set, from 1; without it, all sets change that the plugin is for.
+---@param n integer
+---@param set? integer
+function MatchCall:set_limit(n, set) end
+
+---Sets the fields of the rows in the answer; nil: all. set is the number of a candidate set, from 1; without it, all sets change that the plugin is for.
+---@param targets string[]?
+---@param set? integer
+function MatchCall:set_targets(targets, set) end
+
+---Sets the order: similarity, create_time_asc or create_time_desc. set is the number of a candidate set, from 1; without it, all sets change that the plugin is for.
+---@param order string
+---@param set? integer
+function MatchCall:set_order(order, set) end
+
+---Sets whether the answer leaves out the object of the reference. set is the number of a candidate set, from 1; without it, all sets change that the plugin is for.
+---@param exclude boolean
+---@param set? integer
+function MatchCall:set_exclude_self(exclude, set) end
+
+---Groups the answer by a field, with at most size (1 to 10, default 1) rows of each group; nil: it is not grouped. set is the number of a candidate set, from 1; without it, all sets change that the plugin is for.
+---@param group {by: string, size: integer?}?
+---@param set? integer
+function MatchCall:set_group(group, set) end
+
+---The argument rows of the hook results: the rows of an answer, in its order. Each method that changes the list returns it.
+---@class Rows
+local Rows = {}
+
+---Returns the number of rows.
+---@return integer
+function Rows:len() end
+
+---Returns row i, from 1, or nil if there is no such row.
+---@param i integer
+---@return Row?
+function Rows:at(i) end
+
+---Keeps the first n rows of each value of a field, or of an added field: extra.name. The rows of a value follow its first row. A row without the field is kept.
+---@param field string
+---@param n integer
+---@return Rows
+function Rows:group_by(field, n) end
+
+---Removes fields from the answer. Scripts can still read them. The id of the object cannot be hidden.
+---@param ... string
+---@return Rows
+function Rows:hide(...) end
+
+---Removes all other fields from the answer, except for the id of the object and added fields. It does not show fields that the request does not ask for.
+---@param ... string
+---@return Rows
+function Rows:only(...) end
+
+---Adds a field to each row, which the answer shows in extra. If value is a function, it is called with each row, and its result is the value; nil: the row does not get the field. A value must be one that JSON has.
+---@param name string
+---@param value any
+---@return Rows
+function Rows:add(name, value) end
+
+---Sorts the rows: before(a, b) returns true if row a comes before row b. Rows of which neither comes before the other keep their order. The answer says that it has the order of a plugin.
+---@param before function
+---@return Rows
+function Rows:sort(before) end
+
+---Keeps the rows for which the comparison of the similarity with x is true. op is one of = != < <= > >=.
+---@param op string
+---@param x number
+---@return Rows
+function Rows:where_similarity(op, x) end
+
+---Removes the rows for which test(row) returns true.
+---@param test function
+---@return Rows
+function Rows:drop(test) end
+
+---Keeps the first n rows.
+---@param n integer
+---@return Rows
+function Rows:limit(n) end
+
+---A row of an answer. It has the fields of the object, also those that the answer does not show; nil: the object does not have the field.
+---@class Row
+---@field id string The id of the object.
+---@field similarity number The similarity, 0 to 1.
+---@field distance number The distance.
+---@field group string? The value by which the answer is grouped.
+---@field extra table A new table of the fields that plugins have added.
+---@field face_id any The field face_id of the object, as in answers.
+---@field account_id any The field account_id of the object, as in answers.
+---@field external_id any The field external_id of the object, as in answers.
+---@field user_data any The field user_data of the object, as in answers.
+---@field event_id any The field event_id of the object, as in answers.
+---@field create_time any The field create_time of the object, as in answers.
+---@field avatar any The field avatar of the object, as in answers.
+---@field lists any The field lists of the object, as in answers.
+---@field age any The field age of the object, as in answers.
+---@field gender any The field gender of the object, as in answers.
+---@field ethnic_group any The field ethnic_group of the object, as in answers.
+---@field end_time any The field end_time of the object, as in answers.
+---@field source any The field source of the object, as in answers.
+---@field handler_id any The field handler_id of the object, as in answers.
+---@field stream_id any The field stream_id of the object, as in answers.
+---@field track_id any The field track_id of the object, as in answers.
+---@field tags any The field tags of the object, as in answers.
+---@field emotion any The field emotion of the object, as in answers.
+---@field mask any The field mask of the object, as in answers.
+---@field location any The field location of the object, as in answers.
+---@field top_match any The field top_match of the object, as in answers.
+---@field meta any The field meta of the object, as in answers.
+---@field source_group any The field source_group of the object, as in answers.
+---@field apparent_age any The field apparent_age of the object, as in answers.
+---@field apparent_gender any The field apparent_gender of the object, as in answers.
+---@field headwear_state any The field headwear_state of the object, as in answers.
+---@field sleeve_length any The field sleeve_length of the object, as in answers.
+---@field upper_clothing_color any The field upper_clothing_color of the object, as in answers.
+---@field backpack_state any The field backpack_state of the object, as in answers.
+---@field lower_garment_type any The field lower_garment_type of the object, as in answers.
+---@field lower_garment_color any The field lower_garment_color of the object, as in answers.
+---@field shoes_apparent_color any The field shoes_apparent_color of the object, as in answers.
+---@field headwear_apparent_color any The field headwear_apparent_color of the object, as in answers.
+---@field attribute_id any The field attribute_id of the object, as in answers.
+local Row = {}
 
 ---The argument req of the hooks of a matching plugin: a candidate set, and the result that the request asks for.
 ---@class Request
@@ -52,12 +197,14 @@ function IdSet:has(id) end
 ---@field descriptor_type string The type of the descriptors: face or body.
 ---@field version integer The version of the descriptors that are compared.
 ---@field account_id string? If set, only objects of this account are visible.
+---@field key string? The name of the caller's key; nil: there is none.
+---@field route string The route, as in metrics: POST:/matcher/faces.
 ---@field request_id string The id of the HTTP request.
 ---@field deadline_ms number? Milliseconds until the deadline of the request; nil: no deadline.
----@field reference table? In match, {type, id, version} of the reference; else nil.
+---@field reference table? In match and results, {type, id, version} of the reference; else nil.
 local Request = {}
 
----Returns the bytes of the reference's descriptor. Only in match.
+---Returns the bytes of the reference's descriptor. Only in match and results. It is empty for references of type together, and in results for references of a remote.
 ---@return string
 function Request:descriptor() end
 
@@ -352,7 +499,7 @@ function ns.extend(base, m) end
 ---@return string
 function ns.uuid() end
 
----Returns a rejection. If prefilter returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.
+---Returns a rejection. If prefilter or request returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.
 ---@param status integer
 ---@param detail string
 ---@return Rejection

@@ -5,6 +5,21 @@
 ---@class Plugin
 local Plugin = {}
 
+---The candidate sets of a match after the hook request, each as in req.sets. If the hook rejects the request, nil and the rejection. candidates is one candidate set of a request, or a list of them. kind is match_face (default), match_body or cross_match. references are tables {type, id}. This call waits.
+---@param candidates? table|table[]
+---@param options? {account_id: string?, key: string?, route: string?, kind: string?, forwarded: boolean?, references: table[]?}
+---@return table[]?
+---@return {status: integer, detail: string}? rejection
+function Plugin:match_request(candidates, options) end
+
+---Matches the descriptor probe against rows, calls the hook results, and returns the rows of the answer as a client gets them: {face = {...}, similarity, distance, extra}. The second result has order = "plugin" if the plugin has sorted the rows, and the count if candidates asks for it. candidates: see cost. This call waits.
+---@param rows table[]
+---@param probe? integer[]
+---@param candidates? table
+---@return table[]
+---@return {order: string?, count: integer?}
+function Plugin:results(rows, probe, candidates) end
+
 ---Calls handle_event with points. The default of event is the first name in the plugin's field events. This call waits.
 ---@param points table[]
 ---@param event? string

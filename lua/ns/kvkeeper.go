@@ -19,7 +19,7 @@ type ValueStore interface {
 
 // Bounds of writes of kept values.
 const (
-	keepRows  = 1000                   // keys of one commit
+	keepKeys  = 1000                   // keys of one commit
 	keepBytes = 4 << 20                // bytes after which a commit gets no more keys
 	keepPause = 100 * time.Millisecond // before changes are written, so that one commit has many of them
 	keepRetry = 5 * time.Second        // after a write that failed
@@ -196,7 +196,7 @@ func (k *keeper) flush(ctx context.Context) error {
 	left := len(k.changed)
 	k.kv.Unlock()
 	for left > 0 {
-		keys, entries := k.takeChanged(min(left, keepRows))
+		keys, entries := k.takeChanged(min(left, keepKeys))
 		if len(keys) == 0 {
 			return nil
 		}

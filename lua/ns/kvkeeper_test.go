@@ -35,7 +35,7 @@ func (d *valueDouble) PutValues(_ context.Context, values []store.Value) error {
 	if d.err != nil {
 		return d.err
 	}
-	if len(values) > keepRows {
+	if len(values) > keepKeys {
 		return errors.New("too many values in one commit")
 	}
 	for _, v := range values {

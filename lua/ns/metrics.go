@@ -3,6 +3,7 @@ package ns
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"regexp"
 	"slices"
@@ -22,6 +23,16 @@ const (
 	maxLabelValue   = 128 // bytes
 	maxBuckets      = 32
 )
+
+// hostMetrics are the names, without _total, of the metrics that the host has for each
+// plugin.
+var hostMetrics = []string{"hook_seconds", "calls", "errors", "timeouts", "rejected", "dropped", "memory_bytes"}
+
+// IsHostMetric reports whether the host has a metric for each plugin with the name of a
+// metric of a plugin.
+func IsHostMetric(name string) bool {
+	return slices.Contains(hostMetrics, strings.TrimSuffix(name, "_total"))
+}
 
 // labelsParam is the parameter of a method that takes label values.
 const labelsParam = "labels?: table<string, string|number>"
@@ -305,6 +316,9 @@ func (ms *metrics) declare(p *Plugin, s MetricShape) (*metric, error) {
 	}
 	if len(ms.byName) >= MaxMetrics {
 		return nil, fmt.Errorf("a plugin has at most %d metrics", MaxMetrics)
+	}
+	if IsHostMetric(s.Name) { // plugins of earlier versions may have such a name
+		p.Log.Warn("a metric of the plugin is not exported, because the host has a metric of this name; rename it", slog.String("metric", s.Name))
 	}
 	m := &metric{s, discardedMetric{}}
 	if meter := p.Host.Services.Metrics; meter != nil && !ms.closed {

@@ -35,6 +35,7 @@ func modules() []vm.Module {
 		rejectModule(),
 		resourceModule(),
 		routeModule(),
+		rowsModule(),
 		setModule(),
 		storeModule(),
 		syncModule(),

@@ -47,6 +47,7 @@ type Lasting struct {
 	Rejected atomic.Uint64 // requests rejected with ns.reject
 
 	locks locks // of ns.lock
+	Hooks HookTimes
 }
 
 // RecordFailure counts a failure and shows it in the status of the plugin. part names the

@@ -13,14 +13,14 @@ import (
 // maxRejectDetail is the maximum length of a rejection's detail, in bytes.
 const maxRejectDetail = 1024
 
-// Rejection is the result of ns.reject: a prefilter's decision to reject a request.
+// Rejection is the result of ns.reject: the decision of a hook to reject a request.
 type Rejection struct {
 	status int
 	detail string
 }
 
 var rejectionClass = &vm.Class{
-	Name: "Rejection", Doc: "The decision to reject a request. Return it from prefilter.",
+	Name: "Rejection", Doc: "The decision to reject a request. Return it from prefilter or request.",
 	Fields: []vm.Value{
 		{Name: "status", Type: "integer", Doc: "The HTTP status.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).status }},
 		{Name: "detail", Type: "string", Doc: "The detail in the answer.", Get: func(c *vm.Call) any { return c.Self().(*Rejection).detail }},
@@ -33,7 +33,7 @@ func rejectModule() vm.Module {
 		Classes: []*vm.Class{rejectionClass},
 		Functions: []vm.Function{{
 			Name: "reject", Params: []string{"status: integer", "detail: string"}, Returns: []string{"Rejection"},
-			Doc: "Returns a rejection. If prefilter returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.",
+			Doc: "Returns a rejection. If prefilter or request returns it, or raises it with error(), the request is answered with this status (400 to 499), error code 12057 and the detail.",
 			Run: func(c *vm.Call) error {
 				status := c.Number(1)
 				if status != math.Trunc(status) || status < 400 || status > 499 {
@@ -74,7 +74,7 @@ func (r *Rejection) Err() error { return matcher.Rejected(r.status, r.detail) }
 // another function.
 func WithHint(hook string, results []any, err error) error {
 	if err == nil {
-		if len(results) == 0 || hook == "prefilter" {
+		if len(results) == 0 || CanReject(hook) {
 			return nil
 		}
 		if r, ok := Rejected(results[0]); ok {
@@ -83,24 +83,27 @@ func WithHint(hook string, results []any, err error) error {
 		return nil
 	}
 	if r, ok := RaisedRejection(err); ok {
-		if hook == "prefilter" {
+		if CanReject(hook) {
 			return err
 		}
 		return fmt.Errorf("%w: %w", err, misplaced(r, "raised"))
 	}
 	e, ok := errors.AsType[*vm.Error](err)
-	if !ok || !slices.Contains([]string{"cost", "prefilter", "match"}, hook) {
+	if !ok || !slices.Contains([]string{"request", "cost", "prefilter", "match", "results"}, hook) {
 		return err
 	}
 	fields, _ := e.Value.(map[string]any)
 	if status, ok := fields["status"].(float64); ok {
-		return fmt.Errorf("%w; a raised table is a failure of the plugin: to answer the request with a status, return ns.reject(%v, detail) from prefilter", err, status)
+		return fmt.Errorf("%w; a raised table is a failure of the plugin: to answer the request with a status, return ns.reject(%v, detail) from prefilter or request", err, status)
 	}
 	return err
 }
 
-// misplaced returns the error for a rejection outside of prefilter. how is "returned" or
+// CanReject reports whether a hook can reject the request with ns.reject.
+func CanReject(hook string) bool { return hook == "prefilter" || hook == "request" }
+
+// misplaced returns the error for a rejection where it is not possible. how is "returned" or
 // "raised".
 func misplaced(r *Rejection, how string) error {
-	return fmt.Errorf("ns.reject(%d, %q) was %s here, but works only in prefilter; a route returns its status and body, as in: return %d, %q", r.status, r.detail, how, r.status, r.detail)
+	return fmt.Errorf("ns.reject(%d, %q) was %s here, but works only in prefilter and request; a route returns its status and body, as in: return %d, %q", r.status, r.detail, how, r.status, r.detail)
 }

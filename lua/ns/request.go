@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"nearside/lua/vm"
 	"nearside/matcher"
@@ -61,15 +60,11 @@ var requestClass = &vm.Class{
 			}
 			return r.sub.Account.String()
 		}),
+		requestField("key", "string?", "The name of the caller's key; nil: there is none.", func(r *request) any { return textOrNil(r.sub.Key) }),
+		requestField("route", "string", "The route, as in metrics: POST:/matcher/faces.", func(r *request) any { return r.sub.Route }),
 		requestField("request_id", "string", "The id of the HTTP request.", func(r *request) any { return r.sub.RequestID }),
-		requestField("deadline_ms", "number?", "Milliseconds until the deadline of the request; nil: no deadline.", func(r *request) any {
-			until, ok := r.ctx.Deadline()
-			if !ok {
-				return nil
-			}
-			return float64(time.Until(until)) / float64(time.Millisecond)
-		}),
-		requestField("reference", "table?", "In match, {type, id, version} of the reference; else nil.", func(r *request) any {
+		requestField("deadline_ms", "number?", "Milliseconds until the deadline of the request; nil: no deadline.", func(r *request) any { return millisecondsLeft(r.ctx) }),
+		requestField("reference", "table?", "In match and results, {type, id, version} of the reference; else nil.", func(r *request) any {
 			if !r.reference {
 				return nil
 			}
@@ -77,11 +72,11 @@ var requestClass = &vm.Class{
 		}),
 	},
 	Methods: []vm.Function{{
-		Name: "descriptor", Returns: []string{"string"}, Doc: "Returns the bytes of the reference's descriptor. Only in match.",
+		Name: "descriptor", Returns: []string{"string"}, Doc: "Returns the bytes of the reference's descriptor. Only in match and results. It is empty for references of type together, and in results for references of a remote.",
 		Run: func(c *vm.Call) error {
 			r := c.Self().(*request)
 			if !r.reference {
-				return errors.New("the reference is available only in match")
+				return errors.New("the reference is available only in match and results")
 			}
 			return c.Return(r.sub.Reference.Descriptor.Data)
 		},

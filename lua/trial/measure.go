@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,7 +135,7 @@ func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 			return err
 		}})
 	}
-	if !p.Has("cost") && !p.Has("prefilter") && !p.Has("match") {
+	if !slices.ContainsFunc([]string{"request", "cost", "prefilter", "match", "results"}, p.Has) {
 		return hooks, nil
 	}
 	matching, err := t.matchingHooksToMeasure(p, rows)
@@ -179,12 +180,13 @@ func (t *trial) matchingHooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, 
 		defer release()
 		return f(all[0])
 	}
-	hooks := hook("cost", func(ctx context.Context, sub *matcher.SubRequest) error {
+	hooks := hook("request", t.callRequest(p))
+	hooks = append(hooks, hook("cost", func(ctx context.Context, sub *matcher.SubRequest) error {
 		return withMatcher(func(m matcher.Matcher) error {
 			m.Cost(ctx, sub)
 			return nil
 		})
-	})
+	})...)
 	hooks = append(hooks, hook("prefilter", func(ctx context.Context, sub *matcher.SubRequest) error {
 		whole, err := m.Select(ctx, sub.Candidates, nil)
 		if err != nil {
@@ -195,14 +197,48 @@ func (t *trial) matchingHooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, 
 		_, err = prefilters[0].Narrow(ctx, sub, whole)
 		return err
 	})...)
-	return append(hooks, hook("match", func(ctx context.Context, sub *matcher.SubRequest) error {
+	hooks = append(hooks, hook("match", func(ctx context.Context, sub *matcher.SubRequest) error {
 		return withMatcher(func(m matcher.Matcher) error {
 			if r := m.Match(ctx, []matcher.SubRequest{*sub})[0]; r.Err != nil && !errors.Is(r.Err, matcher.ErrDeclined) {
 				return r.Err
 			}
 			return nil
 		})
-	})...), nil
+	})...)
+	if !p.Has("results") {
+		return hooks, nil
+	}
+	results, err := t.callResults(p, sub)
+	return append(hooks, hook("results", results)...), err
+}
+
+// callRequest returns a function that calls the hook request once.
+func (t *trial) callRequest(p *lua.Probe) func(ctx context.Context, sub *matcher.SubRequest) error {
+	return func(ctx context.Context, sub *matcher.SubRequest) error {
+		hooks, release := p.Host().AcquireHooks()
+		defer release()
+		set := *sub.Candidates
+		_, err := hooks.Requests[0].Request(ctx, &matcher.MatchCall{
+			Kind: matcher.MatchFaces, Candidates: []*matcher.Candidates{&set}, References: []matcher.Reference{{Type: matcher.RefFace}},
+			Route: "POST:/matcher/faces", RequestID: sub.RequestID, RowsMax: trialRowsMax,
+		})
+		return err
+	}
+}
+
+// callResults returns a function that calls the hook results once, with the nearest 10 rows.
+func (t *trial) callResults(p *lua.Probe, sub *matcher.SubRequest) (func(ctx context.Context, sub *matcher.SubRequest) error, error) {
+	nearest, ten := *sub, *sub.Candidates
+	ten.Limit = 10
+	nearest.Candidates = &ten
+	answer := t.store.memory.Match(context.Background(), []matcher.SubRequest{nearest})[0]
+	return func(ctx context.Context, sub *matcher.SubRequest) error {
+		hooks, release := p.Host().AcquireHooks()
+		defer release()
+		result := answer
+		_, err := hooks.Results[0].Results(ctx, sub, &result)
+		return err
+	}, answer.Err
 }
 
 // measure calls a hook repeatedly for about the time d.

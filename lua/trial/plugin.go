@@ -61,7 +61,7 @@ func withProbe(f func(c *vm.Call, t *trial, p *lua.Probe) error) func(*vm.Call) 
 
 var trialPluginClass = &vm.Class{
 	Name: "Plugin", Doc: "The plugin under test. A method returns when the plugin is idle, and raises the errors of the plugin's hooks.",
-	Methods: []vm.Function{
+	Methods: append(hookMethods(), []vm.Function{
 		{
 			Name: "emit", Params: []string{"points: table[]", "event?: string"}, Waits: true,
 			Doc: "Calls handle_event with points. The default of event is the first name in the plugin's field events.", Run: withProbe(trialEmit),
@@ -113,7 +113,7 @@ var trialPluginClass = &vm.Class{
 				})
 			}),
 		},
-	},
+	}...),
 }
 
 func trialEmit(c *vm.Call, t *trial, p *lua.Probe) error {

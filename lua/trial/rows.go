@@ -142,22 +142,15 @@ func (m *trialMemory) newSubRequest(candidates map[string]any, reference any, ro
 		return nil, fmt.Errorf("probe: %w", err)
 	}
 	set, _ := goval.Clone(candidates).(map[string]any)
-	if set == nil {
-		set = map[string]any{}
-	}
 	account, err := trialAccount(set)
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := set["filters"]; !ok {
-		set["filters"] = map[string]any{}
+	origin := matcher.Faces
+	if len(rows) > 0 {
+		origin = trialOrigin(rows[0])
 	}
-	if filters, ok := set["filters"].(map[string]any); ok && filters["origin"] == nil {
-		filters["origin"] = matcher.Faces.String()
-		if len(rows) > 0 {
-			filters["origin"] = trialOrigin(rows[0]).String()
-		}
-	}
+	withOrigin(&set, origin)
 	plain, err := goval.JSONValue(set)
 	if err != nil {
 		return nil, err
@@ -181,6 +174,21 @@ func (m *trialMemory) newSubRequest(candidates map[string]any, reference any, ro
 		Reference: &r.References[0], Candidates: c, Version: m.version, Account: account,
 		RequestID: "1767225600,00000000-0000-4000-8000-000000000000",
 	}, nil
+}
+
+// withOrigin sets the origin of a candidate set, unless its filters have one.
+func withOrigin(set *map[string]any, origin matcher.Origin) {
+	if *set == nil {
+		*set = map[string]any{}
+	}
+	switch filters := (*set)["filters"].(type) {
+	case nil, vm.Empty:
+		(*set)["filters"] = map[string]any{"origin": origin.String()}
+	case map[string]any:
+		if filters["origin"] == nil {
+			filters["origin"] = origin.String()
+		}
+	}
 }
 
 // trialAccount removes account_id from options and returns it. It returns nil if

@@ -40,6 +40,7 @@ type execution struct {
 	firstThread   [1]*glua.LState // initial backing array of threads; most calls use one thread
 	sampleState   uint32          // random state of isSampled
 	noWaitReason  string          // why the call must not wait; empty if it may
+	fieldCall     Call            // reused for reading fields of objects; their functions call no Lua
 
 	waitCtx    context.Context // for waiting functions; made by the first wait
 	cancelWait context.CancelFunc

@@ -249,9 +249,21 @@ func (class *Class) indexFunction(methods *glua.LTable) glua.LGFunction {
 			l.Push(l.GetTable(methods, key)) // raises an error if there is no such method
 			return 1
 		}
-		o := l.Get(1).(*glua.LUserData).Value.(Object)
-		return f.runCall(&Call{l: l, exec: executionOf(l), f: &f, self: o.Value})
+		o, ex := l.Get(1).(*glua.LUserData).Value.(Object), executionOf(l)
+		ex.fieldCall = Call{l: l, exec: ex, f: &f, self: o.Value}
+		return f.runCall(&ex.fieldCall)
 	}
+}
+
+// Box returns a reference to a new userdata for o. Passing the reference to Lua several
+// times gives the same userdata.
+func (c *Call) Box(o Object) (*Ref, error) {
+	s := c.exec.state
+	v, err := s.boxObject(o)
+	if err != nil {
+		return nil, err
+	}
+	return &Ref{s, v}, nil
 }
 
 // boxObject returns a new userdata for o.

@@ -11,11 +11,11 @@ import (
 // request. It keeps the remotes and plugins of its start, even if the
 // configuration changes meanwhile.
 type contest struct {
-	matchers   []matcher.Matcher // the local one, the remotes, the plugins; ties go to the first
-	remotes    []matcher.Remote
-	owners     *matcher.Owners
-	prefilters []matcher.Prefilter
-	release    func() // the caller calls it once, at the end
+	matchers []matcher.Matcher // the local one, the remotes, the plugins; ties go to the first
+	remotes  []matcher.Remote
+	owners   *matcher.Owners
+	hooks    matcher.Hooks // of the plugins
+	release  func()        // the caller calls it once, at the end
 }
 
 // newContest returns the contest for a request in which plugins take part; nil: none. If
@@ -33,18 +33,18 @@ func (r *Router) newContest(forwarded bool, plugins Plugins) *contest {
 		c.matchers = append(c.matchers, m)
 	}
 	if plugins != nil {
-		var matchers []matcher.Matcher
-		matchers, c.prefilters, c.release = plugins.Acquire()
-		c.matchers = append(c.matchers, matchers...)
+		c.hooks, c.release = plugins.AcquireHooks()
+		c.matchers = append(c.matchers, c.hooks.Matchers...)
 	}
 	return c
 }
 
-// OnlyLocal reports whether no other matcher than the local one can answer a request.
+// OnlyLocal reports whether no other matcher than the local one can answer a request, and
+// no plugin reads the rows of the answer.
 func (r *Router) OnlyLocal(forwarded bool) bool {
 	c := r.newContest(forwarded, r.options.Plugins)
 	defer c.release()
-	return len(c.matchers) == 1
+	return len(c.matchers) == 1 && len(c.hooks.Results) == 0
 }
 
 // balancesLoad reports whether the number of calls in progress decides between

@@ -16,6 +16,18 @@ type CrossRequest struct {
 	// ObjectsMax bounds the objects that both filters select together. RowsMax
 	// bounds the rows of the answer if every reference has limit rows.
 	ObjectsMax, RowsMax int
+	// Reserve is called after plugins have changed the candidate set. It may wait until there
+	// is memory for the changed answer. nil: it is not called.
+	Reserve func(ctx context.Context) error
+}
+
+// request returns the cross match as a request for its local part.
+func (req *CrossRequest) request() *Request {
+	return &Request{
+		Candidates: []*matcher.Candidates{req.Candidates}, Type: req.Type, Account: req.Account, Key: req.Key, Route: req.Route,
+		RequestID: req.RequestID, Explain: req.Explain, Forwarded: req.Forwarded, RowsMax: req.RowsMax, Reserve: req.Reserve,
+		referenceSet: req.References, cross: true,
+	}
 }
 
 // crossBatch is how many references are matched together. More references use
@@ -27,15 +39,25 @@ const crossBatch = 1024
 var refTypes = [matcher.Origins]matcher.ReferenceType{matcher.RefFace, matcher.RefEvent, matcher.RefAttribute}
 
 // Cross answers a cross match. The references are sorted by ID. Objects without a
-// descriptor of the needed type are not references.
-func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) {
+// descriptor of the needed type are not references. Plugins may change the candidate set
+// of the request, except for its origin and filter.
+func (r *Router) Cross(ctx context.Context, asked *CrossRequest) (*Answer, error) {
+	c := r.newContest(asked.Forwarded, r.options.Plugins)
+	defer c.release()
+	match := asked.request()
+	if err := c.callRequestHooks(ctx, match); err != nil {
+		return nil, err
+	}
+	changed := *asked
+	req := &changed
+	req.Candidates = match.Candidates[0]
 	switch owners, err := r.crossOwners(req); {
 	case err != nil:
 		return nil, err
 	case len(owners) > 0 && req.Forwarded:
 		return nil, matcher.Errorf(matcher.CodeNoMatcher, "references: they belong to %s, but the request was already forwarded", matcher.OwnerText(owners))
 	case len(owners) > 0:
-		return r.crossRemote(ctx, req, owners)
+		return r.crossRemote(ctx, req, match, owners)
 	}
 	start := time.Now()
 	moment := r.options.Moments.Moment(req.Account, nil, []*matcher.Candidates{req.References, req.Candidates})
@@ -43,11 +65,7 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 	if err != nil {
 		return nil, deadlineError(ctx, err)
 	}
-	match := &Request{
-		Candidates: []*matcher.Candidates{req.Candidates}, Type: req.Type, Account: req.Account, RequestID: req.RequestID,
-		Explain: req.Explain, Forwarded: req.Forwarded, RowsMax: req.RowsMax, cross: true,
-		loading: time.Since(start),
-	}
+	match.loading = time.Since(start)
 	if err := checkRows(match, len(refs)); err != nil {
 		return nil, err
 	}
@@ -60,6 +78,7 @@ func (r *Router) Cross(ctx context.Context, req *CrossRequest) (*Answer, error) 
 		all.References = append(all.References, a.References...)
 		all.Results = append(all.Results, a.Results...)
 		all.Plans = append(all.Plans, a.Plans...)
+		all.PluginOrder = all.PluginOrder || a.PluginOrder
 	}
 	return all, nil
 }

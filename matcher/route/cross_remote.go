@@ -34,8 +34,8 @@ func (r *Router) crossOwners(req *CrossRequest) ([]string, error) {
 }
 
 // crossRemote lets an owner answer a cross match. The limits of the remote apply
-// too.
-func (r *Router) crossRemote(ctx context.Context, req *CrossRequest, owners []string) (*Answer, error) {
+// too. match is the request with which the hooks of plugins were called.
+func (r *Router) crossRemote(ctx context.Context, req *CrossRequest, match *Request, owners []string) (*Answer, error) {
 	remotes, _ := r.options.Remotes.Current()
 	remotes = slices.DeleteFunc(slices.Clone(remotes), func(m matcher.Remote) bool { return !slices.Contains(owners, m.Name()) })
 	var offered []wire.PlanMatcher
@@ -47,6 +47,9 @@ func (r *Router) crossRemote(ctx context.Context, req *CrossRequest, owners []st
 		var a *Answer
 		if a, err = r.crossAt(ctx, m, req, i < len(remotes)-1); err == nil {
 			a.explain(req.Explain, offered)
+			if err := a.callResultsHooks(ctx, match); err != nil {
+				return nil, err
+			}
 			return a, nil
 		}
 		if ctx.Err() != nil || !isMatcherFault(err) {
@@ -85,6 +88,30 @@ func (r *Router) crossAt(ctx context.Context, m matcher.Remote, req *CrossReques
 		r.options.Observer.Matched(point)
 	}
 	return a, err
+}
+
+// callResultsHooks lets results hooks change the rows of a remote's answer to a cross match.
+func (a *Answer) callResultsHooks(ctx context.Context, match *Request) error {
+	subs, results := make([]matcher.SubRequest, len(a.References)), make([]*matcher.Result, len(a.References))
+	version := &matcher.Version{Type: match.Type} // the remote does not say which
+	for i := range subs {
+		subs[i] = matcher.SubRequest{
+			Reference: &a.References[i], Candidates: match.hooked.shown[0], Version: version, Account: match.Account, RequestID: match.RequestID,
+			Key: match.Key, Route: match.Route, Path: match.path(0), Explain: match.Explain,
+		}
+		results[i] = &a.Results[i][0]
+	}
+	hooks, err := match.hooked.contest.callResultsHooks(ctx, subs, results)
+	if err != nil {
+		return err
+	}
+	for i, result := range results {
+		a.PluginOrder = a.PluginOrder || result.PluginOrder
+		if match.Explain {
+			match.hooked.addTo(a.Plans[i][0], 0, hooks, i, result)
+		}
+	}
+	return nil
 }
 
 // explain adds the plans of an answer of a remote, if the request asked for them.

@@ -206,17 +206,19 @@ func (p *prefilter) Narrow(_ context.Context, _ *matcher.SubRequest, r matcher.S
 	return r.(rows) - rows(p.removes), p.err
 }
 
-// plugins is one generation of plugins; held counts calls of Acquire without
+// plugins is one generation of plugins; held counts calls of AcquireHooks without
 // release.
 type plugins struct {
 	matchers   []matcher.Matcher
 	prefilters []matcher.Prefilter
+	requests   []matcher.RequestHook
+	results    []matcher.ResultsHook
 	held       int
 }
 
-func (p *plugins) Acquire() ([]matcher.Matcher, []matcher.Prefilter, func()) {
+func (p *plugins) AcquireHooks() (matcher.Hooks, func()) {
 	p.held++
-	return p.matchers, p.prefilters, func() { p.held-- }
+	return matcher.Hooks{Requests: p.requests, Matchers: p.matchers, Prefilters: p.prefilters, Results: p.results}, func() { p.held-- }
 }
 
 // TestPrefilters: prefilters run in order, once for each set, and every matcher

@@ -13,7 +13,7 @@ func plansOf(references int, req *Request, places []place, w *work, left []*narr
 	for i := range all {
 		all[i] = make([]*wire.Plan, len(req.Candidates))
 		for j := range all[i] {
-			all[i][j] = &wire.Plan{} // stays empty for a key without objects, which is not matched
+			all[i][j] = &wire.Plan{Hooks: req.hooked.requestPlans(j)} // stays empty for a key without objects, which is not matched
 		}
 	}
 	for i, p := range places {

@@ -20,7 +20,8 @@ type remote struct {
 	has     []matcher.Object
 	err     error // of Find and Keys
 	cross   func() ([]matcher.Reference, []matcher.Result, error)
-	asked   *[]string // the calls of all remotes of a test, in order
+	crossed **matcher.CrossMatch // receives the last cross match; may be nil
+	asked   *[]string            // the calls of all remotes of a test, in order
 }
 
 func (r *remote) Replica() bool { return r.replica }
@@ -63,8 +64,11 @@ func (r *remote) Keys(_ context.Context, keys []matcher.Reference, t matcher.Des
 	return all, r.err
 }
 
-func (r *remote) Cross(context.Context, *matcher.CrossMatch) ([]matcher.Reference, []matcher.Result, error) {
+func (r *remote) Cross(_ context.Context, m *matcher.CrossMatch) ([]matcher.Reference, []matcher.Result, error) {
 	r.record("cross")
+	if r.crossed != nil {
+		*r.crossed = m
+	}
 	return r.cross()
 }
 

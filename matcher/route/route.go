@@ -23,13 +23,12 @@ type Moments interface {
 	Moment(account *matcher.ID, references []matcher.Reference, sets []*matcher.Candidates) matcher.Moment
 }
 
-// Plugins are the matchers and prefilters of plugins. They can change while
-// requests are in progress.
+// Plugins are the plugins that take part in matching. They can change while requests are
+// in progress.
 type Plugins interface {
-	// Acquire returns the current matchers and prefilters, the prefilters in the order
-	// in which they run. Both can be used until release is called. The caller calls
-	// release once.
-	Acquire() (matchers []matcher.Matcher, prefilters []matcher.Prefilter, release func())
+	// AcquireHooks returns the current hooks of plugins. They can be used until release is
+	// called. The caller calls release once.
+	AcquireHooks() (hooks matcher.Hooks, release func())
 }
 
 // Remotes are other services. They can change while requests are in progress.
@@ -66,7 +65,8 @@ type Request struct {
 	Version    uint32                 // required of all references; 0: any
 	Account    *matcher.ID            // only its objects are visible; nil: all
 	Lists      matcher.Lists          // only faces in these lists are visible; nil: all objects
-	Key        string                 // the name of the caller's key; empty: none
+	Key        string                 // the name of the caller's key; empty: there is none
+	Route      string                 // as in metrics: "POST:/matcher/faces"
 	RequestID  string
 	Explain    bool
 	Forwarded  bool // the client is a proxy, so no remotes are asked
@@ -79,8 +79,14 @@ type Request struct {
 	ReferencesMax, RowsMax int
 	// Plugins are the plugins that take part; nil: those of the router.
 	Plugins Plugins
+	// Reserve is called after plugins have changed the candidate sets. It may wait until
+	// there is memory for the changed answer. nil: it is not called.
+	Reserve func(ctx context.Context) error
 
-	cross bool // a cross match: the path of its only candidate set has no index
+	hooked *hooked // what plugins did
+	// referenceSet selects the references of a cross match.
+	referenceSet *matcher.Candidates
+	cross        bool // a cross match: the path of its only candidate set has no index
 	// loading is the time in which the descriptors of the references were loaded.
 	loading time.Duration
 }
@@ -110,11 +116,25 @@ type Answer struct {
 	References []matcher.Reference // resolved; a key is repeated for each of its objects
 	Results    [][]matcher.Result  // by reference, by candidate set
 	Plans      [][]*wire.Plan      // by reference, by candidate set; nil unless Explain
+	// PluginOrder reports whether rows have the order of a plugin.
+	PluginOrder bool
 }
 
 // Match answers a request or returns the first error in request order. It reads
-// the local objects from one snapshot.
-func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
+// the local objects from one snapshot. Plugins may change the candidate sets of the
+// request, except for their origin and filter.
+func (r *Router) Match(ctx context.Context, asked *Request) (*Answer, error) {
+	plugins := asked.Plugins
+	if plugins == nil {
+		plugins = r.options.Plugins
+	}
+	c := r.newContest(asked.Forwarded, plugins)
+	defer c.release()
+	changed := *asked
+	req := &changed
+	if err := c.callRequestHooks(ctx, req); err != nil {
+		return nil, err
+	}
 	start := time.Now()
 	flat := *req
 	flat.References = withParts(req.References)
@@ -133,23 +153,19 @@ func (r *Router) Match(ctx context.Context, req *Request) (*Answer, error) {
 	return r.match(ctx, req, refs, moment)
 }
 
-// match answers a request whose references have their descriptors.
+// match answers a request whose references have their descriptors, and for which the
+// request hooks were called.
 func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Reference, moment matcher.Moment) (*Answer, error) {
 	subs, places, err := r.split(req, refs, moment)
 	if err != nil {
 		return nil, err
 	}
-	plugins := req.Plugins
-	if plugins == nil {
-		plugins = r.options.Plugins
-	}
-	c := r.newContest(req.Forwarded, plugins)
-	defer c.release()
+	c := req.hooked.contest
 	owners, err := ownersOf(c.owners, req)
 	if err != nil {
 		return nil, err
 	}
-	narrowed, err := r.narrow(ctx, c.prefilters, subs)
+	narrowed, err := r.narrow(ctx, c.hooks.Prefilters, subs)
 	if err != nil {
 		return nil, deadlineError(ctx, err)
 	}
@@ -160,18 +176,36 @@ func (r *Router) match(ctx context.Context, req *Request, refs []matcher.Referen
 		}
 	}
 	w.askAll(ctx)
+	return r.finish(ctx, req, refs, places, w, narrowed)
+}
+
+// finish lets results hooks change the results, and returns the answer.
+func (r *Router) finish(ctx context.Context, req *Request, refs []matcher.Reference, places []place, w *work, left []*narrowed) (*Answer, error) {
 	a := &Answer{References: refs, Results: make([][]matcher.Result, len(refs))}
 	for i := range a.Results {
 		a.Results[i] = make([]matcher.Result, len(req.Candidates))
 	}
+	results := make([]*matcher.Result, len(places))
 	for i, p := range places {
 		if err := w.results[i].Err; err != nil {
-			return nil, deadlineError(ctx, located(subs[i].Path, err))
+			return nil, deadlineError(ctx, located(w.subs[i].Path, err))
 		}
-		a.Results[p.reference][p.set] = w.results[i]
+		results[i] = &a.Results[p.reference][p.set]
+		*results[i] = w.results[i]
+		w.subs[i].Candidates = req.hooked.shown[p.set]
+	}
+	hooks, err := req.hooked.contest.callResultsHooks(ctx, w.subs, results)
+	if err != nil {
+		return nil, err
+	}
+	for _, result := range results {
+		a.PluginOrder = a.PluginOrder || result.PluginOrder
 	}
 	if req.Explain {
-		a.Plans = plansOf(len(refs), req, places, w, narrowed)
+		a.Plans = plansOf(len(refs), req, places, w, left)
+		for i, p := range places {
+			req.hooked.addTo(a.Plans[p.reference][p.set], p.set, hooks, i, results[i])
+		}
 	}
 	return a, nil
 }
@@ -221,6 +255,7 @@ func (r *Router) split(req *Request, refs []matcher.Reference, moment matcher.Mo
 		subs   []matcher.SubRequest
 		places []place
 	)
+	late := req.Lines && !req.hooked.wantsObjects(req.Candidates)
 	paths := make([]string, len(req.Candidates))
 	for j := range paths {
 		paths[j] = req.path(j)
@@ -235,8 +270,8 @@ func (r *Router) split(req *Request, refs []matcher.Reference, moment matcher.Mo
 		}
 		for j, c := range req.Candidates {
 			subs = append(subs, matcher.SubRequest{
-				Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, Moment: moment, RequestID: req.RequestID, Path: paths[j], Explain: req.Explain,
-				LateObjects: req.Lines,
+				Reference: &refs[i], Candidates: c, Version: v, Account: req.Account, Moment: moment, RequestID: req.RequestID,
+				Key: req.Key, Route: req.Route, Path: paths[j], Explain: req.Explain, LateObjects: late,
 			})
 			places = append(places, place{i, j})
 		}

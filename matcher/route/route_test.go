@@ -150,7 +150,7 @@ func newRouter(t *testing.T, o *observer, matchers ...matcher.Matcher) *route.Ro
 // others are the matchers of plugins.
 type others []matcher.Matcher
 
-func (p others) Acquire() ([]matcher.Matcher, []matcher.Prefilter, func()) { return p, nil, func() {} }
+func (p others) AcquireHooks() (matcher.Hooks, func()) { return matcher.Hooks{Matchers: p}, func() {} }
 
 func face(n byte) matcher.Reference {
 	return matcher.Reference{Type: matcher.RefFace, ID: id(n).String()}

@@ -37,15 +37,33 @@ func AppendMatches(dst []byte, f Format, req *MatchRequest, refs []matcher.Refer
 // answerSet is the part of an answer that is the same for all references.
 type answerSet struct {
 	origin         matcher.Origin
-	targets        targetSet
-	sim, dist      bool   // whether rows have a similarity, a distance
+	shown          shownFields
 	count          bool   // whether the answer has the count
 	filters, label []byte // encoded once, repeated for every reference
 }
 
+// shownFields are the fields that rows have.
+type shownFields struct {
+	targets   targetSet
+	sim, dist bool // whether rows have a similarity, a distance
+}
+
+func newShownFields(o matcher.Origin, targets []string) shownFields {
+	s := shownFields{targets: newTargetSet(o, targets)}
+	s.sim, s.dist = s.targets.has(o, similarity), s.targets.has(o, distance)
+	return s
+}
+
+// shownIn returns the fields that the rows of a result have.
+func (s *answerSet) shownIn(result *matcher.Result) shownFields {
+	if result.Targets == nil {
+		return s.shown
+	}
+	return newShownFields(s.origin, result.Targets)
+}
+
 func newAnswerSet(f Format, c *CandidateSet) answerSet {
-	s := answerSet{origin: c.Origin, targets: newTargetSet(c.Origin, c.Targets), count: c.Count}
-	s.sim, s.dist = s.targets.has(c.Origin, similarity), s.targets.has(c.Origin, distance)
+	s := answerSet{origin: c.Origin, shown: newShownFields(c.Origin, c.Targets), count: c.Count}
 	encode := func(v Value) []byte {
 		if v.IsZero() {
 			return nil
@@ -70,9 +88,9 @@ func (s *answerSet) writeFields(w *Writer, result *matcher.Result) {
 	}
 	w.Key("result")
 	w.Array(len(rows))
-	bare := &matcher.Object{Origin: s.origin}
+	bare, shown := &matcher.Object{Origin: s.origin}, s.shownIn(result)
 	for i := range rows {
-		s.writeRow(w, &rows[i], bare)
+		s.writeRow(w, &rows[i], extraOf(result, i), shown, bare)
 	}
 	w.EndArray()
 	if s.count {
@@ -81,11 +99,19 @@ func (s *answerSet) writeFields(w *Writer, result *matcher.Result) {
 	}
 }
 
+// extraOf returns the fields that plugins have added to row i.
+func extraOf(result *matcher.Result, i int) []matcher.Extra {
+	if result.Extra == nil {
+		return nil
+	}
+	return result.Extra[i]
+}
+
 // writeRow writes a row. bare is memory for an object that has only an ID.
-func (s *answerSet) writeRow(w *Writer, row *matcher.Match, bare *matcher.Object) {
+func (s *answerSet) writeRow(w *Writer, row *matcher.Match, extra []matcher.Extra, shown shownFields, bare *matcher.Object) {
 	w.Object()
 	w.Key(s.origin.Singular())
-	obj, targets := row.Object, s.targets
+	obj, targets := row.Object, shown.targets
 	if obj == nil { // the targets need only the ID
 		bare.ID = row.ID
 		obj, targets = bare, 0
@@ -95,7 +121,16 @@ func (s *answerSet) writeRow(w *Writer, row *matcher.Match, bare *matcher.Object
 		w.Key("group")
 		w.String(row.Group)
 	}
-	w.figures(row.Similarity, row.Distance, s.sim, s.dist)
+	w.figures(row.Similarity, row.Distance, shown.sim, shown.dist)
+	if len(extra) > 0 {
+		w.Key("extra")
+		w.Object()
+		for _, e := range extra {
+			w.Key(e.Name)
+			w.jsonText(e.JSON)
+		}
+		w.EndObject()
+	}
 	w.EndObject()
 }
 

@@ -200,7 +200,7 @@ func targetsOf(o matcher.Origin, v value) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		t := targetNamed(o, s)
+		t := Target(o, s)
 		if t == "" {
 			return v.mustBe("one of " + strings.Join(Targets(o), ", "))
 		}

@@ -28,9 +28,9 @@ const (
 // changed.
 func Targets(o matcher.Origin) []string { return targetNames[o] }
 
-// targetNamed returns the target with that name, or "". The result is a constant,
+// Target returns the target with that name, or "". The result is a constant,
 // so that it does not keep the body of the request in memory.
-func targetNamed(o matcher.Origin, name string) string {
+func Target(o matcher.Origin, name string) string {
 	if i := slices.Index(targetNames[o], name); i >= 0 {
 		return targetNames[o][i]
 	}

@@ -7,9 +7,11 @@ import "math"
 type Plan struct {
 	Matchers         []PlanMatcher
 	Prefilters       []PlanPrefilter
-	RowsSelected     int // rows that pass the filters
-	RowsOtherVersion int // selected rows without a descriptor of the type and version
-	RowsScanned      int // selected rows with such a descriptor; these are compared
+	Hooks            []PlanHook // the hooks request and results of plugins, in the order in which they ran
+	PluginOrder      bool       // whether the rows have the order of a plugin
+	RowsSelected     int        // rows that pass the filters
+	RowsOtherVersion int        // selected rows without a descriptor of the type and version
+	RowsScanned      int        // selected rows with such a descriptor; these are compared
 	Kernel           string
 	SharedWith       int      // other sub-requests in the same passes
 	Steps            []string // what was done for group, offset, count and exclude_self
@@ -29,6 +31,13 @@ type PlanPrefilter struct {
 	Plugin        string
 	Before, After int // rows
 	Milliseconds  float64
+}
+
+// PlanHook is a hook of a plugin that saw the request or the rows of the answer.
+type PlanHook struct {
+	Plugin, Hook string
+	Changes      []string // what it changed, as texts for people
+	Milliseconds float64
 }
 
 // plan writes p, or null if p is nil.
@@ -69,6 +78,7 @@ func (w *Writer) plan(p *Plan) {
 		w.EndObject()
 	}
 	w.EndArray()
+	w.planHooks(p)
 	w.Key("rows_selected")
 	w.Int(int64(p.RowsSelected))
 	w.Key("rows_other_version")
@@ -88,6 +98,31 @@ func (w *Writer) plan(p *Plan) {
 	w.EndObject()
 }
 
+// planHooks writes what hooks of plugins have changed. It writes nothing if no hook ran.
+func (w *Writer) planHooks(p *Plan) {
+	if p.Hooks != nil {
+		w.Key("hooks")
+		w.Array(len(p.Hooks))
+		for _, h := range p.Hooks {
+			w.Object()
+			w.Key("plugin")
+			w.String(h.Plugin)
+			w.Key("hook")
+			w.String(h.Hook)
+			w.Key("changes")
+			writeList(w, h.Changes)
+			w.Key("ms")
+			w.Float(h.Milliseconds)
+			w.EndObject()
+		}
+		w.EndArray()
+	}
+	if p.PluginOrder {
+		w.Key("order")
+		w.String("plugin")
+	}
+}
+
 // answerPlan reads a plan as a client does. A field that is absent or null is
 // zero.
 func (v value) answerPlan(p *Plan) error {
@@ -97,6 +132,12 @@ func (v value) answerPlan(p *Plan) error {
 			err = each(v, &p.Matchers, value.planMatcher)
 		case "prefilters":
 			err = each(v, &p.Prefilters, value.planPrefilter)
+		case "hooks":
+			err = each(v, &p.Hooks, value.planHook)
+		case "order":
+			var order string
+			order, err = v.text()
+			p.PluginOrder = order == "plugin"
 		case "rows_selected":
 			p.RowsSelected, err = v.count()
 		case "rows_other_version":
@@ -108,10 +149,7 @@ func (v value) answerPlan(p *Plan) error {
 		case "shared_with":
 			p.SharedWith, err = v.count()
 		case "steps":
-			err = each(v, &p.Steps, func(v value, step *string) (err error) {
-				*step, err = v.keptText()
-				return err
-			})
+			err = each(v, &p.Steps, value.planText)
 		case "ms":
 			p.Milliseconds, err = v.finite()
 		}
@@ -149,6 +187,28 @@ func (v value) planPrefilter(f *PlanPrefilter) error {
 		}
 		return err
 	})
+}
+
+func (v value) planHook(h *PlanHook) error {
+	return v.presentFields(func(key string, v value) (err error) {
+		switch key {
+		case "plugin":
+			h.Plugin, err = v.keptText()
+		case "hook":
+			h.Hook, err = v.keptText()
+		case "changes":
+			err = each(v, &h.Changes, value.planText)
+		case "ms":
+			h.Milliseconds, err = v.finite()
+		}
+		return err
+	})
+}
+
+// planText reads a text for people.
+func (v value) planText(text *string) (err error) {
+	*text, err = v.keptText()
+	return err
 }
 
 // count returns an integer of at least 0.
