@@ -129,8 +129,8 @@ func TestWaitingTurns(t *testing.T) {
 // TestShares simulates a server that answers 16 requests at once, each in 16 ms, so 1000
 // per second. Three callers send 250 requests per second each, and a fourth one sends ten
 // times as much. Each request is worth something for 500 ms. The three must get at least
-// 90 % of their answers in time, and the fourth one its share. Without turns, the queue is so long that nobody
-// gets more than a few.
+// 90 % of their answers in time, and the fourth one its share. Without turns, the queue is
+// so long that nobody gets more than a few.
 func TestShares(t *testing.T) {
 	const seed = 7
 	fair, unfair := simulate(t, seed, true), simulate(t, seed, false)

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,7 +50,7 @@ func newKeyring() *keyring {
 	return r
 }
 
-// withKeys makes the server require keys. Requests of the test have the key admin.
+// startWithKeys starts a server that requires keys. Requests of the test have the key admin.
 func startWithKeys(t testing.TB, r *keyring, change ...func(*settings)) *service {
 	t.Helper()
 	x := start(t, append(change, func(s *settings) { s.access = r.Config })...)
@@ -305,16 +306,25 @@ func TestTokens(t *testing.T) {
 	x.call("GET", "/config", "").fault(12025)
 }
 
-// TestKeyOfMatch checks that the router gets the name of the key, for plugins.
-func TestKeyOfMatch(t *testing.T) {
+// TestMatchesOfKeys checks that each kind of match works while several keys are active, and
+// that it leaves its turn, also after an error: otherwise the later matches would wait.
+func TestMatchesOfKeys(t *testing.T) {
 	r := newKeyring()
-	id := testkit.Must(matcher.ParseID(other.account))
-	bound := r.add(access.Key{Name: "bound", Roles: []access.Role{access.Match}, Account: id})
-	x := startWithKeys(t, r)
-	body := matchBody(givenDescriptor(descriptor(v4, 1, 2, 3, 4)), allFaces())
-	x.call("POST", "/1/matcher/faces", body).status(201)
-	x.key = bound
-	x.call("POST", "/1/matcher/faces", body).status(201).part("0.matches.0.result", "[]")
-	x.call("POST", "/1/matcher/raw", matchBody(givenDescriptor(descriptor(v4, 1, 2, 3, 4)), givenDescriptor(descriptor(v4, 1, 2, 3, 4)))).status(201)
-	x.call("POST", "/1/crossmatcher/faces", `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}}}`).status(201)
+	account := testkit.Must(matcher.ParseID(other.account))
+	bound := r.add(access.Key{Name: "bound", Roles: []access.Role{access.Match}, Account: account})
+	x := startWithKeys(t, r, func(s *settings) { s.timeout = 10 * time.Second })
+	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4))).status(201)
+	given := givenDescriptor(descriptor(v4, 1, 2, 3, 4))
+	for range 16 * (runtime.GOMAXPROCS(0) + 1) / 4 {
+		for key, result := range map[string]string{r.secrets["admin"]: `[{"face":{"face_id":"` + id(1) + `"}}]`, bound: "[]"} {
+			x.key = key
+			body := matchBody(given, `{"filters":{"origin":"faces"},"targets":["face_id"]}`)
+			x.call("POST", "/1/matcher/faces", body).status(201).part("0.matches.0.result", result)
+			x.call("POST", "/1/matcher/faces", body, "Accept", "application/x-ndjson").status(201)
+			x.call("POST", "/1/matcher/faces", matchBody(storedFace(2), allFaces())).fault(22004)
+			x.call("POST", "/1/matcher/faces", "{").fault(12001)
+			x.call("POST", "/1/matcher/raw", matchBody(given, given)).status(201)
+			x.call("POST", "/1/crossmatcher/faces", `{"references":{"filters":{"origin":"faces"}},"candidates":{"filters":{"origin":"faces"}}}`).status(201)
+		}
+	}
 }
