@@ -105,7 +105,9 @@ func TestTogetherRandomRows(t *testing.T) {
 					ref.Parts = append(ref.Parts, matcher.Reference{Type: matcher.RefRaw, Descriptor: matcher.Descriptor{Version: 1, Data: randomDescriptor(rng, v)}})
 				}
 				for _, c := range []*matcher.Candidates{
-					{Limit: 7}, {Limit: 300}, {Limit: 5, Threshold: 1e-5},
+					{Limit: 7},
+					{Limit: 300},
+					{Limit: 5, Threshold: 1e-5},
 					{Limit: 7, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(97))}))},
 					{Limit: 7, Filter: matcher.Where(matcher.Within("age", matcher.Range[uint8]{LT: new(uint8(30))}))},
 					{Limit: 9, Order: matcher.ByTimeDesc},
