@@ -78,7 +78,7 @@ func TestRoles(t *testing.T) {
 		{"HEAD", "/1/faces", access.Read, ""},
 		{"HEAD", "/livez", access.Match, "livez"},
 		{"HEAD", "/docs", access.NoRole, alwaysOpen},
-		{"HEAD", pluginRoutes, access.Admin, ""},
+		{"HEAD", pluginRoutes, access.NoRole, ""},
 		{"POST", "/livez", access.Admin, ""},
 	} {
 		if role, open := accessOf(c.method, c.path); role != c.role || open != c.open {
@@ -92,7 +92,7 @@ func TestLoopback(t *testing.T) {
 	check := func(address string, insecure, want bool) {
 		t.Helper()
 		c := &connection{loopback: isLoopback(fakeConn{address: address})}
-		x := &exchange{conn: c, limits: &limits{}, options: available{Options: &Options{Insecure: insecure}}}
+		x := &exchange{conn: c, client: peerOf(fakeConn{address: address}), limits: &limits{}, options: available{Options: &Options{Insecure: insecure}}}
 		if err := x.admit(); (err == nil) != want || err != nil && matcher.CodeOf(err) != matcher.CodeUnauthorized {
 			t.Errorf("%s, insecure %v: %v", address, insecure, err)
 		}

@@ -100,6 +100,7 @@ type settings struct {
 	starting   bool                          // the server is starting until the test calls open
 	observer   matcher.Observer              // may be nil
 	access     access.Config                 // without keys, none is required
+	insecure   bool                          // without keys, other machines are answered
 	tls        *tls.Config                   // nil: no TLS; setTLS changes it later
 	currentTLS atomic.Pointer[tls.Config]    // what the server uses
 	proxies    []netip.Prefix                // trusted proxies
@@ -192,7 +193,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	srv := testkit.Must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Limits: limits(), RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load,
+		Limits: limits(), Insecure: set.insecure, RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load,
 	}))
 	x.open = func() {
 		srv.Open(server.Parts{

@@ -24,18 +24,6 @@ function Batch:dropped() end
 ---@field detail string The detail in the answer.
 local Rejection = {}
 
----A prepared list of ids.
----@class IdSet
-local IdSet = {}
-
----Returns the number of ids.
----@return integer
-function IdSet:len() end
-
----Reports whether an id is in the set.
----@param id string
----@return boolean
-function IdSet:has(id) end
 ---The argument req of the hook request: a match or a cross match, before its references are resolved.
 ---@class MatchCall
 ---@field kind string match_face, match_body or cross_match.
@@ -181,6 +169,19 @@ function Rows:limit(n) end
 ---@field headwear_apparent_color any The field headwear_apparent_color of the object, as in answers.
 ---@field attribute_id any The field attribute_id of the object, as in answers.
 local Row = {}
+
+---A prepared list of ids.
+---@class IdSet
+local IdSet = {}
+
+---Returns the number of ids.
+---@return integer
+function IdSet:len() end
+
+---Reports whether an id is in the set.
+---@param id string
+---@return boolean
+function IdSet:has(id) end
 
 ---The argument req of the hooks of a matching plugin: a candidate set, and the result that the request asks for.
 ---@class Request
