@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -50,8 +51,18 @@ func TestOverTLS(t *testing.T) {
 		"SlowCompressedBodies": TestSlowCompressedBodies, "SlowCompressedImports": TestSlowCompressedImports, "BufferedImport": TestBufferedImport,
 		"LinesOfMatch": TestLinesOfMatch, "UnreadLines": TestUnreadLines, "ConnectionsWhileStarting": TestConnectionsWhileStarting,
 	} {
+		if testkit.RaceEnabled && slices.Contains(muchData, name) {
+			continue
+		}
 		t.Run(name, test)
 	}
+}
+
+// muchData are tests with one client and much data. They take minutes under the race
+// detector, which finds more in the others.
+var muchData = []string{
+	"TextsRoundTrip", "ExpensiveBodies", "DeclaredSizes", "Malformed", "Bombs", "SlowCompressedBodies",
+	"CompressedBodies", "CompressedImports", "CompressedAnswers",
 }
 
 // setTLS changes the configuration of new connections.
