@@ -103,6 +103,7 @@ func TestRotateKeys(t *testing.T) {
 	}
 	p.reload(t, name, with(secondLine, secondLine), "not reloaded: the configuration has faults") // keeps the keys
 	p.reload(t, name, with(secondLine)+"  jwt: {secret_file: /nowhere}\n", "only partly reloaded")
+	p.reload(t, name, "", "a reload cannot remove the last key") // an empty file, too, keeps the keys
 	close(done)
 	clients.Wait()
 	if failed.Load() > 0 || total.Load() == 0 {

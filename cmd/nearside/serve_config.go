@@ -29,6 +29,9 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 		logIgnored(s.log, ignored)
 	}
 	policy, accessErr := access.New(next.Access.Config(), s.access)
+	if accessErr == nil && s.access.Required() && !policy.Required() {
+		accessErr = errors.New("access: a reload cannot remove the last key and jwt, because every client could then do everything; the keys stay valid until a restart")
+	}
 	if accessErr != nil {
 		refused = append(refused, config.AccessKeys...)
 	} else {

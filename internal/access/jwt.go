@@ -175,13 +175,15 @@ func reasonOf(err error) string {
 }
 
 // callerOf returns the caller that valid claims describe. A token without roles has no
-// role, and a token without an account sees all accounts.
+// role, and a token without the claim of an account sees all accounts. An account of null is
+// an error, because an issuer may send it for a user without an account.
 func (v *verifier) callerOf(claims jwt.MapClaims) (*Caller, error) {
-	caller := &Caller{Name: "jwt", Role: rolesOf(claimAt(claims, v.config.RolesClaim))}
+	roles, _ := claimAt(claims, v.config.RolesClaim)
+	caller := &Caller{Name: "jwt", Role: rolesOf(roles)}
 	if subject, err := claims.GetSubject(); err == nil && subject != "" {
 		caller.Name = "jwt:" + printable(subject)
 	}
-	if given := claimAt(claims, v.config.AccountClaim); given != nil {
+	if given, ok := claimAt(claims, v.config.AccountClaim); ok {
 		text, _ := given.(string)
 		account, err := matcher.ParseID(text)
 		switch {
@@ -210,17 +212,17 @@ func printable(subject string) string {
 	return subject
 }
 
-// claimAt returns a claim by its name. If there is none and the name has dots, it follows
-// them, as in realm_access.roles.
-func claimAt(claims map[string]any, name string) any {
+// claimAt returns a claim by its name, and whether there is one. If there is none and the
+// name has dots, it follows them, as in realm_access.roles.
+func claimAt(claims map[string]any, name string) (claim any, ok bool) {
 	if v, ok := claims[name]; ok {
-		return v
+		return v, true
 	}
 	first, rest, nested := strings.Cut(name, ".")
 	if below, ok := claims[first].(map[string]any); nested && ok {
 		return claimAt(below, rest)
 	}
-	return nil
+	return nil, false
 }
 
 // rolesOf returns the highest role of a claim: an array of names, or names separated by

@@ -244,7 +244,7 @@ func TestClaims(t *testing.T) {
 	if c := check(map[string]any{"account_id": someAccount.String()}, ""); c.Account == nil || *c.Account != someAccount {
 		t.Errorf("%+v", c)
 	}
-	for _, wrong := range []any{"", "x", 7, []string{someAccount.String()}, matcher.ID{}.String()} {
+	for _, wrong := range []any{json.RawMessage("null"), "", "x", 7, []string{someAccount.String()}, matcher.ID{}.String()} {
 		check(map[string]any{"account_id": wrong}, "account_id")
 	}
 	check(map[string]any{"account_id": someAccount.String(), "roles": "admin"}, "admin and an account")

@@ -81,23 +81,49 @@ func (t *Turns) add(name string) (*turn, error) {
 	}
 	s.last = now
 	active := t.countActive(now)
-	fair := max(1, t.slots/active)
-	if active == 1 || len(s.waiting) == 0 && (t.running < t.slots || s.running < fair) {
+	t.admit(active) // those that have waited for callers that are not active any more
+	if len(s.waiting) == 0 && t.mayBegin(s, active) {
 		t.begin(s)
 		return nil, nil
 	}
-	if len(s.waiting) == waitingMax { // the oldest one is the least likely to be answered in time
-		oldest := s.waiting[0]
-		oldest.err = matcher.Overloaded(time.Second, "key %s: %d of its later requests are waiting, because other keys need the server, too", name, waitingMax)
-		close(oldest.begun)
-		s.waiting = slices.Delete(s.waiting, 0, 1)
+	if len(s.waiting) == waitingMax {
+		t.takeOldest(name, s)
 	}
 	w := &turn{begun: make(chan struct{})}
 	if s.waiting = append(s.waiting, w); !slices.Contains(t.order, s) {
 		t.order = append(t.order, s)
 	}
-	t.admit(fair)
+	t.admit(active)
 	return w, nil
+}
+
+// mayBegin reports whether a request of a caller may begin.
+func (t *Turns) mayBegin(s *share, active int) bool {
+	return active == 1 || t.running < t.slots || s.running < max(1, t.slots/active)
+}
+
+// takeOldest ends the wait of the request of s that has waited longest. It is the least likely
+// to be answered in time, so it is refused if another caller has requests now. Otherwise it
+// begins.
+func (t *Turns) takeOldest(name string, s *share) {
+	oldest := s.waiting[0]
+	s.waiting = slices.Delete(s.waiting, 0, 1)
+	if t.othersBusy(s) {
+		oldest.err = matcher.Overloaded(time.Second, "key %s: %d of its later requests are waiting, because other keys need the server, too", name, waitingMax)
+	} else {
+		t.begin(s)
+	}
+	close(oldest.begun)
+}
+
+// othersBusy reports whether a caller other than that of s has requests that run or wait.
+func (t *Turns) othersBusy(s *share) bool {
+	for _, other := range t.callers {
+		if other != s && (other.running > 0 || len(other.waiting) > 0) {
+			return true
+		}
+	}
+	return false
 }
 
 // countActive returns the number of active callers, and forgets the others.
@@ -124,15 +150,15 @@ func (t *Turns) Leave(name string) {
 	s.running--
 	s.last = now
 	t.running--
-	t.admit(max(1, t.slots/t.countActive(now)))
+	t.admit(t.countActive(now))
 }
 
 // admit begins waiting requests while there are slots, and those of callers that are below
-// their share.
-func (t *Turns) admit(fair int) {
+// their share. If only one caller is active, it begins all.
+func (t *Turns) admit(active int) {
 	for i := 0; i < len(t.order); {
 		s := t.order[i]
-		if t.running >= t.slots && s.running >= fair {
+		if !t.mayBegin(s, active) {
 			i++
 			continue
 		}

@@ -86,6 +86,33 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestTurnsOfOthers checks that requests do not wait for callers that have no requests.
+func TestTurnsOfOthers(t *testing.T) {
+	turns, now := clock(2)
+	turns.mustAdd(t, "b")
+	turns.mustAdd(t, "a")
+	turns.Leave("b") // b stays active for a second
+	turns.mustAdd(t, "a")
+	var waiting []*turn
+	for range waitingMax {
+		waiting = append(waiting, turns.mustAdd(t, "a"))
+	}
+	if begun(waiting[0]) {
+		t.Fatal("a exceeds the slots while b is active")
+	}
+	turns.mustAdd(t, "a")
+	if !begun(waiting[0]) || waiting[0].err != nil {
+		t.Fatalf("the oldest one does not run, although b has no requests: %v", waiting[0].err)
+	}
+	*now = now.Add(2 * time.Second)
+	turns.mustAdd(t, "a")
+	for i, w := range waiting {
+		if !begun(w) || w.err != nil {
+			t.Fatalf("request %d of %d waits, although a is alone: %v", i, waitingMax, w.err)
+		}
+	}
+}
+
 // TestWaitingTurns checks that waiting is bounded, ends with the request, and leaves
 // nothing behind.
 func TestWaitingTurns(t *testing.T) {

@@ -42,6 +42,7 @@ type refusedKey struct {
 	candidates uint64
 	size       int
 	account    matcher.ID
+	caller     string // the name of the key
 	route      string
 }
 
@@ -69,7 +70,7 @@ func (r *refusals) key(x *exchange, body []byte) (k refusedKey, ok bool) {
 		text = text[from:to]
 	}
 	n := bits.Len(uint(len(body))) // sizes of about the same value have the same number of bits, and the same second-highest bit
-	k = refusedKey{candidates: maphash.Bytes(r.seed, text), size: n<<1 | len(body)>>max(0, n-2)&1, route: x.route}
+	k = refusedKey{candidates: maphash.Bytes(r.seed, text), size: n<<1 | len(body)>>max(0, n-2)&1, caller: x.keyName(), route: x.route}
 	if x.account != nil {
 		k.account = *x.account
 	}
