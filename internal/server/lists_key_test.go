@@ -295,3 +295,16 @@ func TestListsHideOthers(t *testing.T) {
 	x.call("POST", "/1/faces", face(99, descriptor(v4, 1, 2, 3, 4))).fault(12052, "used")
 	x.as("POST", "/1/faces", face(99, descriptor(v4, 1, 2, 3, 4))).fault(12052, "limits.memory").lacks("used")
 }
+
+// TestHiddenListOfAccount checks that errors do not name a list that the key does not see.
+func TestHiddenListOfAccount(t *testing.T) {
+	x := startBoundLists(t)
+	x.call("POST", "/1/lists", `{"list_id":"`+id(8)+`","user_data":"list","account_id":"`+other.account+`"}`).status(201)
+	x.call("PUT", "/1/faces/"+id(7), face(7, descriptor(v4, 1, 2, 3, 7), `,"lists":`+idList(1, 8))).status(201)
+	account := `"account_id":"` + attacker.account + `"`
+	line := face(7, descriptor(v4, 1, 2, 3, 8), ","+account)
+	a := x.as("POST", "/1/import", line).status(200).part("rejected", "1").lacks(id(8))
+	if !strings.Contains(string(a.body), "another list of the face belongs to another account") {
+		t.Errorf("%s", a.body)
+	}
+}

@@ -131,7 +131,7 @@ func (tx *Tx) importLine(by viewer, line *ImportLine, rec *lineRecord, now match
 	if err := tx.checkOwners(c, listsOf(old)); err != nil {
 		return err
 	}
-	if err := tx.importLists(by.account, line, c, listsOf(old), now); err != nil {
+	if err := tx.importLists(by, line, c, listsOf(old), now); err != nil {
 		return err
 	}
 	return tx.putLine(c, rec)
@@ -143,7 +143,7 @@ func (tx *Tx) importLine(by viewer, line *ImportLine, rec *lineRecord, now match
 // certain: a line gives the account of a list only if it differs from the account of
 // the face, and lines of earlier releases never give it. All other lists keep their
 // account. After an error nothing is written.
-func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Object, old []matcher.ID, now matcher.Time) error {
+func (tx *Tx) importLists(by viewer, line *ImportLine, o *matcher.Object, old []matcher.ID, now matcher.Time) error {
 	var put []listEntry
 	for _, id := range o.Lists {
 		wanted := line.listAccount(id, o)
@@ -153,9 +153,9 @@ func (tx *Tx) importLists(account *matcher.ID, line *ImportLine, o *matcher.Obje
 		e := tx.store.lists.get(id)
 		switch {
 		case e.list == nil:
-			put = append(put, listEntry{list: &matcher.List{ID: id, Account: wanted, CreateTime: now}, imported: account == nil})
-		case account != nil || !e.imported:
-			if err := checkInList(e.list, account, o, old); err != nil {
+			put = append(put, listEntry{list: &matcher.List{ID: id, Account: wanted, CreateTime: now}, imported: by.account == nil})
+		case by.account != nil || !e.imported:
+			if err := by.checkInList(e.list, o, old); err != nil {
 				return matcher.Errorf(matcher.CodeOf(err), "%s: %w", line.pathOfList(id), err)
 			}
 		case e.list.Account != wanted && !e.list.Account.IsZero():

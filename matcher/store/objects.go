@@ -25,7 +25,7 @@ func viewerOf(ctx context.Context, account *matcher.ID) viewer {
 // checkWrite returns an error if o cannot be stored: a remote owns it or one of its
 // lists, a list does not exist, or checkInList refuses a list. old are the lists that o
 // is in already.
-func (tx *Tx) checkWrite(account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+func (tx *Tx) checkWrite(by viewer, o *matcher.Object, old []matcher.ID) error {
 	if err := tx.checkOwners(o, old); err != nil {
 		return err
 	}
@@ -34,21 +34,23 @@ func (tx *Tx) checkWrite(account *matcher.ID, o *matcher.Object, old []matcher.I
 		if l == nil {
 			return matcher.Errorf(matcher.CodeListNotFound, "lists[%d]: %s does not exist", i, id)
 		}
-		if err := checkInList(l, account, o, old); err != nil {
+		if err := by.checkInList(l, o, old); err != nil {
 			return matcher.Errorf(matcher.CodeOf(err), "lists[%d]: %w", i, err)
 		}
 	}
 	return nil
 }
 
-// checkInList returns an error if o cannot be in l. The error is CodeListNotFound if
+// checkInList returns an error if o cannot be in l. The error is CodeListNotFound if the
 // account cannot see l. Lists in old, which o is in already, are exempt, so that an
 // account can write back an object that it has read. The error is CodeForbidden if o
-// and l belong to different accounts.
-func checkInList(l *matcher.List, account *matcher.ID, o *matcher.Object, old []matcher.ID) error {
+// and l belong to different accounts. It names only lists that the viewer sees.
+func (by viewer) checkInList(l *matcher.List, o *matcher.Object, old []matcher.ID) error {
 	switch {
-	case !matcher.Visible(account, l.Account) && !slices.Contains(old, l.ID):
+	case !matcher.Visible(by.account, l.Account) && !slices.Contains(old, l.ID):
 		return matcher.Errorf(matcher.CodeListNotFound, "%s does not exist", l.ID)
+	case !MayJoin(o.Account, l.Account) && !by.lists.Have(l.ID):
+		return matcher.Errorf(matcher.CodeForbidden, "another list of the %[1]s belongs to another account than the %[1]s", o.Origin.Singular())
 	case !MayJoin(o.Account, l.Account):
 		return matcher.Errorf(matcher.CodeForbidden, "%s belongs to another account than the %s", l.ID, o.Origin.Singular())
 	}
@@ -104,7 +106,7 @@ func (tx *Tx) createObject(account *matcher.ID, o *matcher.Object) error {
 	if exists { // expired attributes need no check: attributes are put, not created
 		return o.Origin.Exists(o.ID)
 	}
-	if err := tx.checkWrite(account, o, nil); err != nil {
+	if err := tx.checkWrite(viewer{account: account}, o, nil); err != nil {
 		return err
 	}
 	return tx.Put(o)
@@ -144,7 +146,7 @@ func (tx *Tx) putObject(by viewer, o *matcher.Object) (created bool, err error) 
 		o.Account = old.Account
 		o.Lists = by.lists.Keep(o.Lists, old.Lists)
 	}
-	if err := tx.checkWrite(by.account, o, listsOf(old)); err != nil {
+	if err := tx.checkWrite(by, o, listsOf(old)); err != nil {
 		return false, err
 	}
 	return old == nil, tx.Put(o)
@@ -211,7 +213,7 @@ func (s *Store) PatchObject(ctx context.Context, account *matcher.ID, origin mat
 			}
 		}
 		o.Origin, o.ID, o.Lists = origin, id, by.lists.Keep(o.Lists, old)
-		if err := tx.checkWrite(account, o, old); err != nil {
+		if err := tx.checkWrite(by, o, old); err != nil {
 			return err
 		}
 		return tx.Put(o)
