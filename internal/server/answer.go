@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"nearside/internal/access"
 	"nearside/matcher"
 	"nearside/matcher/wire"
 )
@@ -103,7 +104,8 @@ func errorFields(e *matcher.Error, requestID string) (status int, desc, detail, 
 	if !ok {
 		entry = faults[matcher.CodeInternal]
 	}
-	detail = strings.ToValidUTF8(e.Detail, "\ufffd")
+	// Errors do not repeat a key that was sent in the wrong place.
+	detail = access.Mask(strings.ToValidUTF8(e.Detail, "\ufffd"), "ns_***")
 	if entry.status == http.StatusInternalServerError {
 		detail = "look for request " + requestID + " in the log"
 	}

@@ -176,6 +176,9 @@ return {api = 1, name = "echo", kinds = {"background"}, start = function() ns.ro
 	}
 	x.call("GET", "/config", "").status(200).lacks("ns_")
 	x.call("GET", "/metrics", "").status(200).lacks("ns_")
+	x.call("GET", "/1/faces", "", "Luna-Account-Id", key).fault(12022, "ns_***").lacks(key)
+	x.call("GET", "/1/faces", "", "Accept", key).fault(12028, "ns_***").lacks(key)
+	x.call("POST", "/1/faces", `{"`+key+`":1}`).fault(12022, "ns_***").lacks(key)
 	if strings.Contains(x.log.String(), key) {
 		t.Errorf("the log has the key: %s", x.log)
 	}
