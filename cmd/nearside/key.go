@@ -104,6 +104,9 @@ func expiry(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		if !t.After(now) {
+			return time.Time{}, usagef("--expires: must be in the future, got %s", text)
+		}
 		return t.UTC(), nil
 	}
 	span, err := config.ParseDuration(text)
