@@ -75,8 +75,9 @@ func TestChargesOfModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req := ns.NewHookRequest(t.Context(), "prefilter", &sub)
 	for _, body := range []string{"none:to_table(10)", "set:to_table(0)", "none:where('age', '>', 1)", "none:len() set:ids({})"} {
-		if got := state.Owner().(*instance).workOf(t, "local none = set:ids({})", body, ns.RequestOf(t.Context(), &sub, false), ns.SetOf(&h.Host, &sub, whole)); got < ns.OpCost {
+		if got := state.Owner().(*instance).workOf(t, "local none = set:ids({})", body, req.Object(), ns.SetOf(&h.Host, req, whole)); got < ns.OpCost {
 			t.Errorf("%s is charged %d units, want at least %d", body, got, ns.OpCost)
 		}
 	}

@@ -51,15 +51,15 @@ var rowClass = &vm.Class{
 	}, objectFields()...),
 }
 
-// readRow returns a function that reads a field of a row. After the hook has ended, a row
-// has no fields.
+// readRow returns a function that reads a field of a row. After the hook has ended, it
+// returns an error.
 func readRow(get func(r *row) any) func(*vm.Call) any {
 	return func(c *vm.Call) any {
 		r := c.Self().(*row)
 		r.list.mu.Lock()
 		defer r.list.mu.Unlock()
 		if r.list.ended {
-			return nil
+			return errRowsEnded
 		}
 		return get(r)
 	}
@@ -110,7 +110,7 @@ var plainFields = func() (by [matcher.Origins]map[string]*matcher.Field) {
 // value returns a field of the row's object as a value for a script; nil: the object does
 // not have it.
 func (r *row) value(name string) any {
-	o := r.list.sub.Candidates.Origin
+	o := r.list.origin
 	obj := r.match.Object
 	switch f := plainFields[o][name]; {
 	case name == o.Singular()+"_id":

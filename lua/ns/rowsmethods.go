@@ -74,7 +74,7 @@ func rowsModule() vm.Module {
 			Run: showRows(func(l *Rows, names []string) []string {
 				shown := l.targets
 				if shown == nil {
-					shown = wire.Targets(l.sub.Candidates.Origin)
+					shown = wire.Targets(l.origin)
 				}
 				return slices.DeleteFunc(slices.Clone(shown), func(name string) bool { return slices.Contains(names, name) })
 			}),
@@ -157,7 +157,7 @@ func showRows(f func(l *Rows, names []string) []string) func(*vm.Call) error {
 		for i := range list {
 			list[i] = c.Text(i + 1)
 		}
-		names, err := targetsOf(l.sub.Candidates.Origin, list)
+		names, err := targetsOf(l.origin, list)
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func bySimilarity(c *vm.Call, _ *Rows) (func(int, *row) (bool, error), error) {
 // rowsGroup is group_by.
 func rowsGroup(c *vm.Call) error {
 	l, field, n := c.Self().(*Rows), c.Text(1), c.Count(2, 1)
-	valueOf, err := groupValue(l.sub.Candidates.Origin, field)
+	valueOf, err := groupValue(l.origin, field)
 	if err != nil {
 		return err
 	}
