@@ -47,7 +47,7 @@ var rowClass = &vm.Class{
 		{Name: "similarity", Type: "number", Doc: "The similarity, 0 to 1.", Get: readRow(func(r *row) any { return r.match.Similarity })},
 		{Name: "distance", Type: "number", Doc: "The distance.", Get: readRow(func(r *row) any { return r.match.Distance })},
 		{Name: "group", Type: "string?", Doc: "The value by which the answer is grouped.", Get: readRow(func(r *row) any { return textOrNil(r.match.Group) })},
-		{Name: "extra", Type: "table", Doc: "A new table of the fields that plugins have added.", Get: readRow(extraTable)},
+		{Name: "extra", Type: "table", Doc: "A new table of the fields that plugins have added.", Get: readExtra},
 	}, objectFields()...),
 }
 
@@ -65,10 +65,18 @@ func readRow(get func(r *row) any) func(*vm.Call) any {
 	}
 }
 
+// readExtra returns the field extra of a row.
+func readExtra(c *vm.Call) any {
+	return readRow(func(r *row) any { return extraTable(c, r) })(c)
+}
+
 // extraTable returns the added fields as values for a script.
-func extraTable(r *row) any {
+func extraTable(c *vm.Call, r *row) any {
 	t := make(map[string]any, len(r.extra))
 	for _, e := range r.extra {
+		if err := chargeDecoding(c, e.JSON); err != nil {
+			return err
+		}
 		if v, err := goval.DecodeJSON([]byte(e.JSON)); err == nil {
 			t[e.Name] = v
 		}
