@@ -129,7 +129,8 @@ func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]
 	if r.Key != "" {
 		fields["key"] = r.Key
 	}
-	answer := ns.NewAnswer(&p.host.Host, r.Stream)
+	ends := func() bool { return p.ending.Load() != nil }
+	answer := ns.NewAnswer(&p.host.Host, r.Stream, ends)
 	results, err := handler.In.Call(ctx, p.limits["route"], handler.Fn, answer.Request(fields))
 	streamed := answer.End()
 	if err != nil {
@@ -138,6 +139,9 @@ func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]
 			return Response{}, matcher.Errorf(matcher.CodeDeadline, "plugin %s: route: %w", p.Name, p.withhold(err))
 		}
 		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.Name, err)
+	}
+	if !streamed && len(results) == 0 && ends() { // req:write may have refused the first piece
+		return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s is being closed", p.Name)
 	}
 	response, err := parseResponse(results, streamed)
 	if err != nil {
