@@ -138,7 +138,7 @@ func AnswerHeaders(table map[string]any) (map[string]string, error) {
 		case name == "":
 			return nil, errors.New("headers: a name is empty")
 		case !ok:
-			return nil, fmt.Errorf("headers.%s: must be a string, got %v", name, v)
+			return nil, fmt.Errorf("headers.%s: must be a string, got %s", name, goval.Describe(v))
 		case strings.ContainsAny(name+value, "\r\n\x00"):
 			return nil, fmt.Errorf("headers: neither names nor values may have line breaks or zero bytes, got %q: %q", name, value)
 		}

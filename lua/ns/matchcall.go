@@ -196,7 +196,7 @@ func targetsOf(o matcher.Origin, list []any) ([]string, error) {
 func unknownTarget(o matcher.Origin, v any) error {
 	name, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("must be a string, got %v", v)
+		return fmt.Errorf("must be a string, got %s", goval.Describe(v))
 	}
 	all := wire.Targets(o)
 	return fmt.Errorf("%q is not a field of rows of %s; the fields are %s%s", goval.Shorten(name), o, strings.Join(all, ", "), goval.DidYouMean(name, all))
