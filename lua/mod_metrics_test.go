@@ -49,7 +49,7 @@ func TestMetricDeclarations(t *testing.T) {
 	f(`local c = ns.metrics.counter("ok_total", "x") c:set(1)`, `Counter has no "set"`)
 	f(`local g = ns.metrics.gauge("g", "x", {"a", "b"}) assert(g:set(1, {b = 1.5, a = "x"})) assert(g:add(-1, {b = 1.5, a = "x"}))`, "")
 	f(`local g = ns.metrics.gauge("g", "x", {"b", "a"}) g:set(1, {a = 1, c = 2})`, "label b: must be a text or a number, got nothing")
-	f(`local g = ns.metrics.gauge("g", "x", {"b", "a"}) g:set(1, {a = 1, b = true})`, "label b: true")
+	f(`local g = ns.metrics.gauge("g", "x", {"b", "a"}) g:set(1, {a = 1, b = true})`, "label b: must be a text or a number, got true")
 	f(`local g = ns.metrics.gauge("g", "x", {"b", "a"}) g:set(1, {a = 1, b = ("x"):rep(200)})`, "label b: must have at most 128 bytes, got 200")
 	f(`local g = ns.metrics.gauge("g", "x", {"b", "a"}) g:set(nil, {a = 1, b = 2})`, "bad argument #1")
 	f(`ns.metrics.histogram("h", "x", nil, {1, 2}):observe(3)`, "")

@@ -63,7 +63,7 @@ func TestRefusals(t *testing.T) {
 	f("require('nearside').spawn(print)", "tasks can be started from initialize on")
 	f(head+"\nfunction M:start() while true do end end return M", "start: ", "too long")
 	f(`return {api = 1, name = "p", kinds = {"matching"}, matching = {origin = {}, order = "x", on_error = "stop"}}`,
-		"matching.origin: is unknown", "matching.order: x is not a number", `matching.on_error: "stop" is not one of`)
+		"matching.origin: is unknown", `matching.order: text "x" is not a whole number`, `matching.on_error: "stop" is not one of`)
 	f(`return {api = 1, name = "p", kinds = {"matching"}, cost = function() end}`, "cost: is only for plugins with the hook match")
 
 	dir := luatest.Folder(t, map[string]string{"a.lua": "", "a/init.lua": "", "b/x.lua": ""})
