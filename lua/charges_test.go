@@ -75,9 +75,34 @@ func TestChargesOfModules(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req := ns.NewHookRequest(t.Context(), "prefilter", &sub)
 	for _, body := range []string{"none:to_table(10)", "set:to_table(0)", "none:where('age', '>', 1)", "none:len() set:ids({})"} {
-		if got := state.Owner().(*instance).workOf(t, "local none = set:ids({})", body, ns.RequestOf(t.Context(), &sub, false), ns.SetOf(&h.Host, &sub, whole)); got < ns.OpCost {
+		if got := state.Owner().(*instance).workOf(t, "local none = set:ids({})", body, req.Object(), ns.SetOf(&h.Host, req, whole)); got < ns.OpCost {
 			t.Errorf("%s is charged %d units, want at least %d", body, got, ns.OpCost)
 		}
+	}
+}
+
+// TestChargesOfExtra: work on added fields is charged by their number and their bytes.
+func TestChargesOfExtra(t *testing.T) {
+	m, v := people(t, 101)
+	h, _ := startHost(t, luatest.MatchingPlugin("function M:results() end"), withMatcher(m))
+	state, err := h.current.Load().plugins[0].pool.Get(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.current.Load().plugins[0].pool.Put(state, false)
+	for body, minimum := range map[string]int{ // the function's second argument, set, is a list of 101 rows
+		"set:add('f' .. i, 1)": 101 * 50, // on average, a row has 50 fields
+		"if i == 1 then set:add('t', ('x'):rep(15000)) end local x = set:at(1).extra":     15000 / 8,
+		"if i == 1 then set:add('t', ('x'):rep(15000)) end set:group_by('extra.t', 1000)": 101 * 15000 / 8,
+		"set:limit(1):add('t', function() return {('x'):rep(15000)} end)":                 15000 / 8,
+	} {
+		sub, result := nearest(t, m, v, 101)
+		rows := ns.NewRows(&sub, &result, &ns.ExtraRoom{})
+		if got := state.Owner().(*instance).workOf(t, "", body, nil, rows.Object()); got < minimum {
+			t.Errorf("%s is charged %d units, want at least %d", body, got, minimum)
+		}
+		rows.Discard()
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -153,4 +154,55 @@ function M:close() print("closed") end`))
 		t.Error(err)
 	}
 	luatest.WantLines(t, log.All(), "stuck", "closed")
+}
+
+// endless is a client that reads pieces for ever. begun is closed when it has the first one.
+type endless struct {
+	once  sync.Once
+	begun chan struct{}
+}
+
+func (*endless) Begin(int, map[string]string) {}
+
+func (e *endless) Write([]byte) error {
+	e.once.Do(func() { close(e.begun) })
+	return nil
+}
+
+// TestEndlessAnswerEnds: a reload and a close make req:write fail, so they do not wait for an
+// answer without an end.
+func TestEndlessAnswerEnds(t *testing.T) {
+	h, log := startHost(t, luatest.BackgroundPlugin(`
+function M:start()
+  ns.route("GET", "/x", function(req)
+    while true do
+      local ok, err = req:write("x")
+      if not ok then print("stopped: " .. err) return end
+      ns.sleep(0)
+    end
+  end)
+end`))
+	for i, end := range []func(){
+		func() {
+			if err := h.Reload(t.Context()); err != nil {
+				t.Error(err)
+			}
+		},
+		func() { closeHost(t, h) },
+	} {
+		client := &endless{begun: make(chan struct{})}
+		served := make(chan error)
+		go func() {
+			_, err := h.Serve(context.Background(), Request{Method: "GET", Path: "/p/x", Stream: client})
+			served <- err
+		}()
+		<-client.begun
+		end()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if got := strings.Count(log.All(), "stopped: the plugin ends"); got != i+1 {
+			t.Errorf("%d handlers have stopped, want %d\n%s", got, i+1, log.All())
+		}
+	}
 }

@@ -174,7 +174,10 @@ function M:results(req, rows)
       local ok, err = pcall(kept[name], kept, 1)
       ns.log.info("rows: " .. tostring(ok) .. " " .. err)
     end
-    ns.log.info("row: " .. tostring(row.id) .. tostring(row.similarity))
+    for _, name in ipairs({"id", "similarity"}) do
+      local ok, err = pcall(function() return row[name] end)
+      ns.log.info("row: " .. tostring(ok) .. " " .. tostring(err))
+    end
   end
   kept, row = rows, rows:at(1)
 end`), withMatcher(m), func(o *Options) { o.MatchStates = 1 })
@@ -190,7 +193,8 @@ end`), withMatcher(m), func(o *Options) { o.MatchStates = 1 })
 		release()
 	}
 	all := log.All()
-	if strings.Count(all, "rows: false") != 3 || strings.Count(all, "the hook results has ended") != 3 || !strings.Contains(all, "row: nilnil") || !strings.Contains(all, "request: false set_limit: the hook request has ended") {
+	if strings.Count(all, "rows: false") != 3 || strings.Count(all, "rows cannot be used after the hook results has ended") != 5 || strings.Count(all, "row: false") != 2 ||
+		!strings.Contains(all, "request: false set_limit: req cannot be used after the hook request has ended") {
 		t.Error(all)
 	}
 }

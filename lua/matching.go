@@ -199,10 +199,12 @@ func (p pluginPrefilter) Narrow(ctx context.Context, sub *matcher.SubRequest, ro
 		return nil, err
 	}
 	var narrowed *memory.Selection
+	req := ns.NewHookRequest(ctx, "prefilter", sub)
+	defer req.End()
 	err = p.matchHook(ctx, "prefilter", func(results []any) (err error) {
 		narrowed, err = ns.Narrowed(results[0], whole)
 		return err
-	}, ns.RequestOf(ctx, sub, false), ns.SetOf(&p.host.Host, sub, whole))
+	}, req.Object(), ns.SetOf(&p.host.Host, req, whole))
 	if err == nil {
 		return narrowed, nil
 	}
@@ -295,6 +297,8 @@ func (m *pluginMatcher) callCost(ctx context.Context, sub *matcher.SubRequest) o
 // costOfHook returns the result of the cost hook.
 func (m *pluginMatcher) costOfHook(ctx context.Context, sub *matcher.SubRequest) offer {
 	o := offer{reason: "cannot"}
+	req := ns.NewHookRequest(ctx, "cost", sub)
+	defer req.End()
 	err := m.matchHook(ctx, "cost", func(results []any) error {
 		if results[0] == nil {
 			return nil
@@ -304,7 +308,7 @@ func (m *pluginMatcher) costOfHook(ctx context.Context, sub *matcher.SubRequest)
 		}
 		o.reason = ""
 		return nil
-	}, ns.RequestOf(ctx, sub, false))
+	}, req.Object())
 	if err != nil {
 		return offer{reason: "cost: " + m.withhold(err).Error()}
 	}
@@ -335,12 +339,14 @@ func (m *pluginMatcher) Match(ctx context.Context, subs []matcher.SubRequest) []
 func (m *pluginMatcher) match(ctx context.Context, sub *matcher.SubRequest) matcher.Result {
 	var ids []matcher.ID
 	declined := false
+	req := ns.NewHookRequest(ctx, "match", sub)
+	defer req.End()
 	err := m.matchHook(ctx, "match", func(results []any) (err error) {
 		if declined = results[0] == nil; !declined {
 			ids, err = ns.RowIDs(results[0])
 		}
 		return err
-	}, ns.RequestOf(ctx, sub, true), ns.LazySet(&m.host.Host, sub))
+	}, req.Object(), ns.LazySet(&m.host.Host, req, sub))
 	switch {
 	case err != nil:
 		return matcher.Result{Err: fmt.Errorf("plugin %s: match: %w", m.plugin.Name, m.withhold(err))}

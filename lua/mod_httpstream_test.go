@@ -80,7 +80,7 @@ end`), func(o *Options) { o.Clock = clock })
 		}
 	}
 	luatest.WantLines(t, lines.All(), "later 200 3 again", "never 502 6 ", "bad 500 7 ", "cut nil POST "+s.URL+"/cut: ",
-		"options.retries: 11 is not a number from 0 to 10", "options.stream: is not a function", "options.key_file: needs cert_file")
+		"options.retries: 11 is not a whole number from 0 to 10", "options.stream: is not a function", "options.key_file: needs cert_file")
 	if calls.Load() != 11 {
 		t.Errorf("%d requests, want 3 + 3 + 1 + 4", calls.Load())
 	}

@@ -1,6 +1,7 @@
 package lua
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -158,5 +159,29 @@ func TestOddNumbersInRoutes(t *testing.T) {
 		if _, err := parseResponse([]any{number}, false); err == nil {
 			t.Errorf("%v was accepted as a status", number)
 		}
+	}
+}
+
+// TestStatusOfHandler: the error for a wrong status names the value as the script wrote it.
+func TestStatusOfHandler(t *testing.T) {
+	const start = "the handler must return a status (a number from 200 to 599), got "
+	for want, results := range map[string][]any{
+		`text "200"`: {"200"}, "nothing": nil, "199": {199.0}, "a table": {map[string]any{"a": 1.0}}, "true": {true}, "a list": {[]any{1.0}}, "1000000": {1e6},
+	} {
+		if _, err := parseResponse(results, false); err == nil || err.Error() != start+want {
+			t.Errorf("%v, want %q", err, start+want)
+		}
+	}
+}
+
+// TestWholeNumberText: the bounds of a whole number are written in full.
+func TestWholeNumberText(t *testing.T) {
+	r := &goval.Reader{Map: map[string]any{"limit": -1.0, "n": 1.5, "text": "7"}}
+	for _, field := range []string{"limit", "n", "text"} {
+		r.Whole(field, 0, 0, 1<<53)
+	}
+	const rest = "is not a whole number from 0 to 9007199254740992"
+	if got, want := errors.Join(r.Faults...).Error(), "limit: -1 "+rest+"\nn: 1.5 "+rest+"\ntext: text \"7\" "+rest; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }

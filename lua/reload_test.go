@@ -58,12 +58,12 @@ func TestRefusals(t *testing.T) {
 	f(head+`M.start = 5 return M`, "start: is not a function")
 	f(head+`M.limits = {start = -1, x = 1} return M`, "limits.start: -1 is not a number from", "limits.x: is unknown")
 	f(head+`M.permission = {} return M`, "permission: is unknown")
-	f(head+`M.states = 1000 return M`, "states: 1000 is not a number from 1 to 64")
+	f(head+`M.states = 1000 return M`, "states: 1000 is not a whole number from 1 to 64")
 	f(head+"\nfunction M:initialize() error('bad start', 0) end return M", "initialize: bad start")
 	f("require('nearside').spawn(print)", "tasks can be started from initialize on")
 	f(head+"\nfunction M:start() while true do end end return M", "start: ", "too long")
 	f(`return {api = 1, name = "p", kinds = {"matching"}, matching = {origin = {}, order = "x", on_error = "stop"}}`,
-		"matching.origin: is unknown", "matching.order: x is not a number", `matching.on_error: "stop" is not one of`)
+		"matching.origin: is unknown", `matching.order: text "x" is not a whole number`, `matching.on_error: "stop" is not one of`)
 	f(`return {api = 1, name = "p", kinds = {"matching"}, cost = function() end}`, "cost: is only for plugins with the hook match")
 
 	dir := luatest.Folder(t, map[string]string{"a.lua": "", "a/init.lua": "", "b/x.lua": ""})

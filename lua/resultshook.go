@@ -23,9 +23,11 @@ func (p pluginResults) Applies(sub *matcher.SubRequest) bool { return p.refusal(
 func (p pluginResults) Results(ctx context.Context, sub *matcher.SubRequest, result *matcher.Result) (skipped string, err error) {
 	rows, before := ns.NewRows(sub, result, p.room), extraBytes(result)
 	defer rows.Discard()
+	req := ns.NewHookRequest(ctx, "results", sub)
+	defer req.End()
 	err = p.matchHook(ctx, "results", func(results []any) error {
 		return rows.Commit(results[0], result)
-	}, ns.RequestOf(ctx, sub, true), rows.Object())
+	}, req.Object(), rows.Object())
 	if err == nil {
 		return "", matcher.ReserveText(ctx, extraBytes(result)-before)
 	}

@@ -129,7 +129,8 @@ func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]
 	if r.Key != "" {
 		fields["key"] = r.Key
 	}
-	answer := ns.NewAnswer(&p.host.Host, r.Stream)
+	ends := func() bool { return p.ending.Load() != nil }
+	answer := ns.NewAnswer(&p.host.Host, r.Stream, ends)
 	results, err := handler.In.Call(ctx, p.limits["route"], handler.Fn, answer.Request(fields))
 	streamed := answer.End()
 	if err != nil {
@@ -138,6 +139,9 @@ func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]
 			return Response{}, matcher.Errorf(matcher.CodeDeadline, "plugin %s: route: %w", p.Name, p.withhold(err))
 		}
 		return Response{}, matcher.Errorf(matcher.CodeInternal, "plugin %s: %w", p.Name, err)
+	}
+	if !streamed && len(results) == 0 && ends() { // req:write may have refused the first piece
+		return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s is being closed", p.Name)
 	}
 	response, err := parseResponse(results, streamed)
 	if err != nil {
@@ -154,14 +158,14 @@ func parseResponse(results []any, streamed bool) (Response, error) {
 	results = append(results, nil, nil, nil)
 	if streamed {
 		if results[0] != nil {
-			return Response{}, fmt.Errorf("the handler has sent its answer with req:write, so it must return nothing, got %v", results[0])
+			return Response{}, fmt.Errorf("the handler has sent its answer with req:write, so it must return nothing, got %s", goval.Describe(results[0]))
 		}
 		return Response{Streamed: true}, nil
 	}
 	r := Response{}
 	status, ok := results[0].(float64)
 	if r.Status = int(status); !ok || float64(r.Status) != status || r.Status < 200 || r.Status > 599 {
-		return r, fmt.Errorf("the handler's first result, %v, is not a status from 200 to 599", results[0])
+		return r, fmt.Errorf("the handler must return a status (a number from 200 to 599), got %s", goval.Describe(results[0]))
 	}
 	table, _ := results[2].(map[string]any)
 	headers, err := ns.AnswerHeaders(table)

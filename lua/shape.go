@@ -98,7 +98,7 @@ func parseShape(fileName string, value any, inherited []string) (shape, error) {
 	}
 	r := &goval.Reader{Map: m}
 	if m["api"] != 1.0 {
-		r.Fault("api", "must be 1, the only version of the plugin interface, got %v", m["api"])
+		r.Fault("api", "must be 1, the only version of the plugin interface, got %s", goval.Describe(m["api"]))
 	}
 	if s.Name = r.Text("name", ""); s.Name != fileName {
 		r.Fault("name", "%q is not the name of the plugin's file, %q", s.Name, fileName)

@@ -59,19 +59,23 @@ func (r *Reader) Number(field string, fallback, low, high float64) float64 {
 			return v
 		}
 	}
-	r.Fault(field, "%v is not a number from %v to %v", r.Map[field], low, high)
+	r.Fault(field, "%s is not a number from %s to %s", Describe(r.Map[field]), Describe(low), Describe(high))
 	return fallback
 }
 
 // Whole returns an integer from low to high, or fallback if the field is missing or
 // invalid.
 func (r *Reader) Whole(field string, fallback, low, high int) int {
-	n := r.Number(field, float64(fallback), float64(low), float64(high))
-	if n != math.Trunc(n) {
-		r.Fault(field, "%v is not a whole number", n)
+	switch v := r.Map[field].(type) {
+	case nil:
 		return fallback
+	case float64:
+		if v == math.Trunc(v) && v >= float64(low) && v <= float64(high) {
+			return int(v)
+		}
 	}
-	return int(n)
+	r.Fault(field, "%s is not a whole number from %d to %d", Describe(r.Map[field]), low, high)
+	return fallback
 }
 
 // Texts returns a field that is a list of distinct strings. If allowed is not nil, each

@@ -2,6 +2,9 @@ package goval
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"strconv"
 
 	"nearside/lua/vm"
 )
@@ -42,3 +45,28 @@ func ScalarText(v any) (string, error) {
 
 // Shorten cuts a string to 64 bytes, for quoting in an error.
 func Shorten(s string) string { return s[:min(len(s), 64)] }
+
+// Describe returns a value of a script for an error: nothing, text "x", a list, 12.
+func Describe(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nothing"
+	case string:
+		return fmt.Sprintf("text %q", Shorten(v))
+	case float64:
+		if v == math.Trunc(v) && math.Abs(v) < 1e16 {
+			return strconv.FormatFloat(v, 'f', -1, 64) // not 1e+06
+		}
+	case []any:
+		return "a list"
+	case map[string]any, vm.Empty:
+		return "a table"
+	case vm.Null:
+		return "null"
+	case *vm.Func:
+		return "a function"
+	case vm.Object:
+		return v.Class.Name
+	}
+	return fmt.Sprint(v)
+}

@@ -27,18 +27,24 @@ var errClientLeft = errors.New("the client has left, or reads too slowly")
 // errAnswered means that req:write was called too late.
 var errAnswered = errors.New("the request has been answered already")
 
+// errPluginEnds is what a script reads after the close of its plugin has begun. An endless
+// answer would delay the close until its time limit.
+var errPluginEnds = errors.New("the plugin ends")
+
 // An Answer is the answer of one request to a route, as far as it is sent by req:write.
 type Answer struct {
 	out   AnswerStream // nil: the host does not send answers in pieces
+	ends  func() bool  // whether a reload or the shutdown waits for the plugin
 	turn  turn         // held while a piece is sent; protects the fields below
 	begun bool
 	ended bool
 	fault error // why the last piece was not sent
 }
 
-// NewAnswer returns the answer of a request. out may be nil.
-func NewAnswer(h *Host, out AnswerStream) *Answer {
-	return &Answer{out: out, turn: turn{host: h}}
+// NewAnswer returns the answer of a request. out may be nil. ends reports whether the plugin
+// is being closed, so that no further piece is sent.
+func NewAnswer(h *Host, out AnswerStream, ends func() bool) *Answer {
+	return &Answer{out: out, ends: ends, turn: turn{host: h}}
 }
 
 // Request returns the table with the fields of a request and the method write.
@@ -76,6 +82,8 @@ func (a *Answer) write(c *vm.Call) error {
 		switch {
 		case a.ended:
 			failed = errAnswered
+		case a.ends():
+			failed = errPluginEnds
 		case a.begun && c.Has(3):
 			mistake = errors.New("the answer has begun: only the first call can set the status and headers")
 		default:
@@ -130,7 +138,7 @@ func AnswerHeaders(table map[string]any) (map[string]string, error) {
 		case name == "":
 			return nil, errors.New("headers: a name is empty")
 		case !ok:
-			return nil, fmt.Errorf("headers.%s: must be a string, got %v", name, v)
+			return nil, fmt.Errorf("headers.%s: must be a string, got %s", name, goval.Describe(v))
 		case strings.ContainsAny(name+value, "\r\n\x00"):
 			return nil, fmt.Errorf("headers: neither names nor values may have line breaks or zero bytes, got %q: %q", name, value)
 		}

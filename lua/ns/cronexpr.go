@@ -46,20 +46,20 @@ func parseCron(text string) (cronExpr, error) {
 	}
 	fields := strings.Fields(full)
 	if len(fields) != len(cronFields) {
-		return e, fmt.Errorf("cron: %q must have five fields (minute, hour, day, month, day of the week), or be one of @hourly, @daily, @weekly, @monthly, @yearly", cutText(text, 64))
+		return e, fmt.Errorf("%q must have five fields (minute, hour, day, month, day of the week), or be one of @hourly, @daily, @weekly, @monthly, @yearly", cutText(text, 64))
 	}
 	sets := [5]*uint64{&e.minutes, &e.hours, &e.days, &e.months, &e.weekdays}
 	for i, f := range cronFields {
 		bits, err := f.parse(fields[i])
 		if err != nil {
-			return e, fmt.Errorf("cron: %q: %s: %w", cutText(text, 64), f.name, err)
+			return e, fmt.Errorf("%q: %s: %w", cutText(text, 64), f.name, err)
 		}
 		*sets[i] = bits
 	}
 	e.weekdays |= e.weekdays >> 7 & 1 // 7 is Sunday, too
 	e.anyDay, e.anyWeekday = isWildcard(fields[2]), isWildcard(fields[4])
 	if e.next(time.Unix(0, 0), time.UTC).IsZero() {
-		return e, fmt.Errorf("cron: %q: no month has such a day", cutText(text, 64))
+		return e, fmt.Errorf("%q: no month has such a day", cutText(text, 64))
 	}
 	return e, nil
 }

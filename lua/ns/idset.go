@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"nearside/lua/goval"
 	"nearside/lua/vm"
 	"nearside/matcher"
 )
@@ -113,7 +114,7 @@ func idsOf(list []any) ([]matcher.ID, error) {
 	for i, value := range list {
 		text, ok := value.(string)
 		if !ok {
-			return nil, fmt.Errorf("id %d must be a string, got %v", i+1, value)
+			return nil, fmt.Errorf("id %d must be a string, got %s", i+1, goval.Describe(value))
 		}
 		var err error
 		if ids[i], err = matcher.ParseID(text); err != nil {

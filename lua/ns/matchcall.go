@@ -16,22 +16,26 @@ import (
 )
 
 // A MatchCall is the Go value of the argument req of the hook request. It keeps the changes
-// of the hook until Commit.
+// of the hook until Commit. It can be used until End.
 type MatchCall struct {
+	kind   matcher.MatchKind
+	limits wire.Limits
+
+	mu      sync.Mutex // guards the fields below; a task of the plugin may use the object later
+	ended   bool       // the other fields are not set
 	ctx     context.Context
 	call    *matcher.MatchCall
 	applies func(set *matcher.Candidates) bool
-	limits  wire.Limits
-
-	mu    sync.Mutex // guards the fields below; a task of the plugin may use the object later
-	sets  []matcher.Candidates
-	ended bool
+	sets    []matcher.Candidates
 }
+
+// errCallEnded is the error of a use of the argument req after the hook request.
+var errCallEnded = errors.New("req cannot be used after the hook request has ended")
 
 // NewMatchCall returns the argument of a call of the hook request. applies reports whether
 // the plugin is for a candidate set. The caller must call Commit or End.
 func (h *Host) NewMatchCall(ctx context.Context, call *matcher.MatchCall, applies func(set *matcher.Candidates) bool) *MatchCall {
-	m := &MatchCall{ctx: ctx, call: call, applies: applies, limits: wire.Limits{Result: RowsMax}}
+	m := &MatchCall{kind: call.Kind, ctx: ctx, call: call, applies: applies, limits: wire.Limits{Result: RowsMax}}
 	if h.Services.Decoder != nil {
 		m.limits = h.Services.Decoder().Limits
 	}
@@ -45,17 +49,22 @@ func (h *Host) NewMatchCall(ctx context.Context, call *matcher.MatchCall, applie
 // Object returns m for the script.
 func (m *MatchCall) Object() vm.Object { return vm.Object{Class: matchCallClass, Value: m} }
 
-// End makes further changes an error.
+// End makes further uses an error. A script that keeps m does not keep the request.
 func (m *MatchCall) End() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ended = true
+	m.end()
 }
 
-// Commit makes the changes of the hook, whose first result is given. It makes none if it
-// returns an error.
+// end is End while m.mu is held.
+func (m *MatchCall) end() { m.ended, m.ctx, m.call, m.applies, m.sets = true, nil, nil, nil, nil }
+
+// Commit makes the changes of the hook, whose first result is given, and ends the use of m.
+// It makes no changes if it returns an error.
 func (m *MatchCall) Commit(result any) error {
-	m.End()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	defer m.end()
 	if result != nil {
 		return errors.New("the result must be nothing, or ns.reject(status, detail); use the methods of req to change the request")
 	}
@@ -80,7 +89,7 @@ func (m *MatchCall) change(c *vm.Call, change func(set *matcher.Candidates) erro
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.ended {
-		return errors.New("the hook request has ended, so the request cannot be changed any more")
+		return errCallEnded
 	}
 	if c.Has(2) {
 		n := c.Int(2)
@@ -104,7 +113,7 @@ func (m *MatchCall) change(c *vm.Call, change func(set *matcher.Candidates) erro
 
 // onlyMatch returns an error for a field that the candidates of a cross match do not have.
 func (m *MatchCall) onlyMatch(field string) error {
-	if m.call.Kind == matcher.MatchCross {
+	if m.kind == matcher.MatchCross {
 		return fmt.Errorf("a cross match has no %s; only limit, threshold and targets can be changed", field)
 	}
 	return nil
@@ -187,7 +196,7 @@ func targetsOf(o matcher.Origin, list []any) ([]string, error) {
 func unknownTarget(o matcher.Origin, v any) error {
 	name, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("must be a string, got %v", v)
+		return fmt.Errorf("must be a string, got %s", goval.Describe(v))
 	}
 	all := wire.Targets(o)
 	return fmt.Errorf("%q is not a field of rows of %s; the fields are %s%s", goval.Shorten(name), o, strings.Join(all, ", "), goval.DidYouMean(name, all))
@@ -234,9 +243,17 @@ func readGrouping(c *vm.Call, m *MatchCall) (func(set *matcher.Candidates) error
 	}, m.onlyMatch("group")
 }
 
-// callField returns a field of the class MatchCall.
+// callField returns a field of the class MatchCall. get is called while m.mu is held.
 func callField(name, kind, doc string, get func(m *MatchCall) any) vm.Value {
-	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any { return get(c.Self().(*MatchCall)) }}
+	return vm.Value{Name: name, Type: kind, Doc: doc, Get: func(c *vm.Call) any {
+		m := c.Self().(*MatchCall)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.ended {
+			return errCallEnded
+		}
+		return get(m)
+	}}
 }
 
 var matchCallClass = &vm.Class{
@@ -297,10 +314,8 @@ func millisecondsLeft(ctx context.Context) any {
 	return float64(time.Until(until)) / float64(time.Millisecond)
 }
 
-// setTables returns the candidate sets with the changes so far.
+// setTables returns the candidate sets with the changes so far. m.mu is held.
 func (m *MatchCall) setTables() any {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	all := make([]any, len(m.sets))
 	for i := range m.sets {
 		all[i] = SetTable(&m.sets[i])

@@ -212,7 +212,7 @@ func (m *metric) labelValues(given map[string]any) ([]string, error) {
 		case float64, vm.Integer:
 			values[i] = LabelText(v)
 		default:
-			return nil, fmt.Errorf("label %s: %v is not a text or a number", name, v)
+			return nil, fmt.Errorf("label %s: must be a text or a number, got %s", name, goval.Describe(v))
 		}
 		if n := len(values[i]); n > maxLabelValue {
 			return nil, fmt.Errorf("label %s: must have at most %d bytes, got %d", name, maxLabelValue, n)

@@ -47,28 +47,36 @@ var rowClass = &vm.Class{
 		{Name: "similarity", Type: "number", Doc: "The similarity, 0 to 1.", Get: readRow(func(r *row) any { return r.match.Similarity })},
 		{Name: "distance", Type: "number", Doc: "The distance.", Get: readRow(func(r *row) any { return r.match.Distance })},
 		{Name: "group", Type: "string?", Doc: "The value by which the answer is grouped.", Get: readRow(func(r *row) any { return textOrNil(r.match.Group) })},
-		{Name: "extra", Type: "table", Doc: "A new table of the fields that plugins have added.", Get: readRow(extraTable)},
+		{Name: "extra", Type: "table", Doc: "A new table of the fields that plugins have added.", Get: readExtra},
 	}, objectFields()...),
 }
 
-// readRow returns a function that reads a field of a row. After the hook has ended, a row
-// has no fields.
+// readRow returns a function that reads a field of a row. After the hook has ended, it
+// returns an error.
 func readRow(get func(r *row) any) func(*vm.Call) any {
 	return func(c *vm.Call) any {
 		r := c.Self().(*row)
 		r.list.mu.Lock()
 		defer r.list.mu.Unlock()
 		if r.list.ended {
-			return nil
+			return errRowsEnded
 		}
 		return get(r)
 	}
 }
 
+// readExtra returns the field extra of a row.
+func readExtra(c *vm.Call) any {
+	return readRow(func(r *row) any { return extraTable(c, r) })(c)
+}
+
 // extraTable returns the added fields as values for a script.
-func extraTable(r *row) any {
+func extraTable(c *vm.Call, r *row) any {
 	t := make(map[string]any, len(r.extra))
 	for _, e := range r.extra {
+		if err := chargeDecoding(c, e.JSON); err != nil {
+			return err
+		}
 		if v, err := goval.DecodeJSON([]byte(e.JSON)); err == nil {
 			t[e.Name] = v
 		}
@@ -110,7 +118,7 @@ var plainFields = func() (by [matcher.Origins]map[string]*matcher.Field) {
 // value returns a field of the row's object as a value for a script; nil: the object does
 // not have it.
 func (r *row) value(name string) any {
-	o := r.list.sub.Candidates.Origin
+	o := r.list.origin
 	obj := r.match.Object
 	switch f := plainFields[o][name]; {
 	case name == o.Singular()+"_id":

@@ -11,8 +11,8 @@ import (
 // Rows is the Go value of the argument rows of the hook results: the rows of an answer. Its
 // methods change the list and return it.
 type Rows struct {
-	sub  *matcher.SubRequest
-	room *ExtraRoom
+	origin matcher.Origin
+	room   *ExtraRoom
 
 	mu      sync.Mutex // guards the fields below; a task of the plugin may use the object later
 	all     []*row     // also those that the hook has removed
@@ -38,7 +38,7 @@ func (*row) Bytes() int { return 160 }
 // NewRows returns the rows of a result. room bounds the added fields of the whole answer.
 // The caller must call Commit or Discard.
 func NewRows(sub *matcher.SubRequest, result *matcher.Result, room *ExtraRoom) *Rows {
-	l := &Rows{sub: sub, room: room, targets: sub.Candidates.Targets, rows: make([]*row, len(result.Matches))}
+	l := &Rows{origin: sub.Candidates.Origin, room: room, targets: sub.Candidates.Targets, rows: make([]*row, len(result.Matches))}
 	if result.Targets != nil {
 		l.targets = result.Targets
 	}
@@ -102,10 +102,10 @@ func (l *Rows) end() {
 	for _, r := range l.all {
 		r.match, r.extra = matcher.Match{}, nil
 	}
-	l.rows, l.all = nil, nil
+	l.rows, l.all, l.targets = nil, nil, nil
 }
 
-var errRowsEnded = errors.New("the hook results has ended, so its rows cannot be used any more")
+var errRowsEnded = errors.New("rows cannot be used after the hook results has ended")
 
 // change runs f, which returns the rows of the changed list. f may call Lua functions. It
 // must not change the slice rows.

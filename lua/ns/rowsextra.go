@@ -51,6 +51,7 @@ func rowsAdd(c *vm.Call) error {
 		for i, r := range rows {
 			text, err := encoded(r)
 			if err == nil && text != "" {
+				chargeExtra(c, r.extra)
 				total += int64(len(name) + len(text))
 				extra[i], err = withExtra(r.extra, matcher.Extra{Name: name, JSON: text})
 			}
@@ -103,6 +104,7 @@ func extraJSON(c *vm.Call, v any) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	c.Charge(len(encoded) / extraPerUnit)
 	c.Allocate(len(encoded))
 	return string(encoded), nil
 }
@@ -151,6 +153,19 @@ func withExtra(old []matcher.Extra, added matcher.Extra) ([]matcher.Extra, error
 	}
 	return append(all, added), nil
 }
+
+// extraPerUnit is the number of bytes of an added field that a unit of work encodes or
+// compares.
+const extraPerUnit = 8
+
+// chargeExtra charges for the search in the added fields of a row and for a copy of them.
+func chargeExtra(c *vm.Call, extra []matcher.Extra) {
+	c.Charge(len(extra))
+	c.Allocate((len(extra) + 1) * extraFieldBytes)
+}
+
+// extraFieldBytes is the size of a [matcher.Extra] without its texts.
+const extraFieldBytes = 32
 
 func indexOfExtra(extra []matcher.Extra, name string) int {
 	return slices.IndexFunc(extra, func(e matcher.Extra) bool { return e.Name == name })

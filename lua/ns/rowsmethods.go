@@ -74,7 +74,7 @@ func rowsModule() vm.Module {
 			Run: showRows(func(l *Rows, names []string) []string {
 				shown := l.targets
 				if shown == nil {
-					shown = wire.Targets(l.sub.Candidates.Origin)
+					shown = wire.Targets(l.origin)
 				}
 				return slices.DeleteFunc(slices.Clone(shown), func(name string) bool { return slices.Contains(names, name) })
 			}),
@@ -157,7 +157,7 @@ func showRows(f func(l *Rows, names []string) []string) func(*vm.Call) error {
 		for i := range list {
 			list[i] = c.Text(i + 1)
 		}
-		names, err := targetsOf(l.sub.Candidates.Origin, list)
+		names, err := targetsOf(l.origin, list)
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func bySimilarity(c *vm.Call, _ *Rows) (func(int, *row) (bool, error), error) {
 // rowsGroup is group_by.
 func rowsGroup(c *vm.Call) error {
 	l, field, n := c.Self().(*Rows), c.Text(1), c.Count(2, 1)
-	valueOf, err := groupValue(l.sub.Candidates.Origin, field)
+	valueOf, err := groupValue(c, l.origin, field)
 	if err != nil {
 		return err
 	}
@@ -242,10 +242,12 @@ func (b byGroup) Swap(i, j int) {
 
 // groupValue returns a function that returns the value of a field as text, or "" for a row
 // without the field.
-func groupValue(o matcher.Origin, field string) (func(*row) (string, error), error) {
+func groupValue(c *vm.Call, o matcher.Origin, field string) (func(*row) (string, error), error) {
 	if name, ok := strings.CutPrefix(field, "extra."); ok {
 		return func(r *row) (string, error) {
+			c.Charge(len(r.extra))
 			if i := indexOfExtra(r.extra, name); i >= 0 {
+				c.Charge(len(r.extra[i].JSON) / extraPerUnit)
 				return r.extra[i].JSON, nil
 			}
 			return "", nil

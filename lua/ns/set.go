@@ -10,25 +10,25 @@ import (
 	"nearside/matcher/memory"
 )
 
-// set is the Go value of a script's Set: a selection of rows, with the data that a
-// scan needs. If rows is nil, the set is the candidate set of sub, and its rows are
+// set is the Go value of a script's Set: a selection of rows, with the request that a
+// scan needs. If rows is nil, the set is the candidate set of the request, and its rows are
 // looked up on first use.
 type set struct {
 	host *Host
-	sub  *matcher.SubRequest
+	req  *HookRequest
 	rows *memory.Selection
 }
 
 // SetOf returns a set of the given rows. If rows is nil, it returns the candidate set
-// of sub, whose rows are looked up on first use.
-func SetOf(h *Host, sub *matcher.SubRequest, rows *memory.Selection) vm.Object {
-	return vm.Object{Class: setClass, Value: &set{h, sub, rows}}
+// of req, whose rows are looked up on first use.
+func SetOf(h *Host, req *HookRequest, rows *memory.Selection) vm.Object {
+	return vm.Object{Class: setClass, Value: &set{h, req, rows}}
 }
 
-// LazySet returns the candidate set of sub.
-func LazySet(h *Host, sub *matcher.SubRequest) vm.Object {
+// LazySet returns the candidate set of req, whose sub-request is sub.
+func LazySet(h *Host, req *HookRequest, sub *matcher.SubRequest) vm.Object {
 	rows, _ := SelectionOf(sub.Selection) // nil if no prefilter has narrowed it
-	return SetOf(h, sub, rows)
+	return SetOf(h, req, rows)
 }
 
 // SelectionOf returns s as a selection of the local matcher.
@@ -61,7 +61,11 @@ func (h *Host) WholeSet(ctx context.Context, sub *matcher.SubRequest) (*memory.S
 // selection returns the rows of the set.
 func (s *set) selection() (*memory.Selection, error) {
 	if s.rows == nil {
-		found, err := s.host.WholeSet(context.Background(), s.sub)
+		r, err := s.req.during()
+		if err != nil {
+			return nil, err
+		}
+		found, err := s.host.WholeSet(context.Background(), r.sub)
 		if err != nil {
 			return nil, err
 		}
@@ -220,7 +224,7 @@ func (s *set) returnSet(c *vm.Call, rows *memory.Selection, err error) error {
 	if err != nil {
 		return err
 	}
-	return c.Return(SetOf(s.host, s.sub, rows))
+	return c.Return(SetOf(s.host, s.req, rows))
 }
 
 // narrowBy returns a method that applies f to the rows of its set.
@@ -308,16 +312,23 @@ func setFilter(c *vm.Call) error {
 // setScan compares the rows with the reference of the request.
 func setScan(c *vm.Call) error {
 	s := c.Self().(*set)
+	if s.req.hook != "match" {
+		return fmt.Errorf("a set can be scanned only in match, and this is the hook %s", s.req.hook)
+	}
+	r, err := s.req.during()
+	if err != nil {
+		return err
+	}
 	rows, err := s.selection()
 	if err != nil {
 		return err
 	}
-	candidates := *s.sub.Candidates
+	candidates := *r.sub.Candidates
 	if c.Has(1) {
 		candidates.Limit = c.Count(1, 1)
 	}
 	candidates.Limit, candidates.Targets = min(candidates.Limit, RowsMax), []string{}
-	sub := *s.sub
+	sub := *r.sub
 	sub.Candidates, sub.Selection = &candidates, rows
 	var result matcher.Result
 	err = c.Wait(func(ctx context.Context) error {

@@ -101,3 +101,28 @@ function M:results(req, rows) assert(rows:len() == 10) return rows:limit(2) end`
 		t.Error(got)
 	}
 }
+
+// TestRouteDouble: a test of a plugin sends a path and gets the answer for HEAD as a client of
+// a server.
+func TestRouteDouble(t *testing.T) {
+	wantPass(t, luatest.BackgroundPlugin(`
+function M:start()
+  ns.route("POST", "/p/{name}", function(req) return 200, {name = req.params.name, path = req.path} end)
+  ns.route("GET", "/text", function(req) return 200, "long", {["x-a"] = "b"} end)
+end`), `
+test.case("path", function()
+  local p = test.start()
+  test.equal(p:request("POST", "/p/a%20b").json.name, "a b")
+  test.equal(p:request("POST", "/p/a%20b").json.path, "/p/p/a b")
+  test.equal(p:request("POST", "/p/a%2Fb").json.name, "a/b")
+  test.fails(function() p:request("POST", "/p/a%2") end, "path: invalid URL escape")
+end)
+test.case("head", function()
+  local p = test.start()
+  local answer = p:request("HEAD", "/text")
+  test.equal(answer.status, 200)
+  test.equal(answer.body, "")
+  test.equal(answer.headers["x-a"], "b")
+  test.equal(p:request("GET", "/text").body, "long")
+end)`)
+}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"net/http"
+	"net/url"
 	"slices"
 
 	"nearside/lua"
@@ -22,7 +24,10 @@ func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
 	if err != nil {
 		return err
 	}
-	r.Method, r.Path = c.Text(1), "/"+p.Name()+c.Text(2)
+	r.Method, r.RawPath = c.Text(1), "/"+p.Name()+c.Text(2)
+	if r.Path, err = url.PathUnescape(r.RawPath); err != nil {
+		return fmt.Errorf("path: %w", err)
+	}
 	out := &pieces{left: o.Whole("leave_after", math.MaxInt32, 0, math.MaxInt32)}
 	r.Stream = out
 	if err := errors.Join(o.Faults...); err != nil {
@@ -42,6 +47,9 @@ func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
 	if response.Streamed {
 		response.Body = slices.Concat(out.all...)
 		result = map[string]any{"status": out.status, "headers": out.headers, "body": response.Body, "pieces": out.texts()}
+	}
+	if r.Method == http.MethodHead {
+		result["body"], result["pieces"], response.Body = "", nil, nil
 	}
 	if v, err := goval.DecodeJSON(response.Body); err == nil {
 		result["json"] = v

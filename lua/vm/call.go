@@ -57,12 +57,17 @@ func (f *Function) runCall(c *Call) int {
 			c.exec.hostError = err
 		}
 		message := f.Name + ": " + err.Error()
-		if where := c.l.Where(1); where == "" { // pcall called the function directly
-			c.l.Error(glua.LString(message), 0)
-		}
-		c.l.RaiseError("%s", message)
+		raise(c.l, message)
 	}
 	return c.returned
+}
+
+// raise raises an error whose text begins with the position of the script, if it is known.
+func raise(l *glua.LState, message string) {
+	if l.Where(1) == "" { // pcall called the function directly
+		l.Error(glua.LString(message), 0)
+	}
+	l.RaiseError("%s", message)
 }
 
 // runRecovering calls Run and turns its panics into errors. It does not recover

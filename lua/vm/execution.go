@@ -144,7 +144,7 @@ func (ex *execution) charge(l *glua.LState, units int) {
 		ex.checkBudget()
 	}
 	if ex.killReason != nil {
-		l.RaiseError("%s", ex.killReason.Error())
+		raise(l, ex.killReason.Error())
 	}
 }
 
@@ -163,7 +163,7 @@ func (ex *execution) reserveBytes(l *glua.LState, bytes int) {
 		ex.checkBudget()
 	}
 	if ex.killReason != nil {
-		l.RaiseError("%s", ex.killReason.Error())
+		raise(l, ex.killReason.Error())
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 func errorContains(err error, want string) bool { return strings.Contains(err.Error(), want) }
@@ -163,5 +164,17 @@ end`)
 	_, _ = s.Call(context.Background(), Limits{}, odd)
 	if _, err := s.Call(context.Background(), Limits{}, loadFunction(t, s, `return function() return 1 end`)); err != nil {
 		t.Errorf("a call after the yields: %v", err)
+	}
+}
+
+// TestKillMessage: the message of a call that was killed in a function of the host begins
+// with a position or with the reason.
+func TestKillMessage(t *testing.T) {
+	for _, body := range []string{"while true do pcall(string.rep, 'x', 100000) end", "while true do string.rep('x', 100000) end"} {
+		s := newState(t)
+		_, err := s.Call(context.Background(), Limits{Slice: 10 * time.Millisecond}, loadFunction(t, s, "return function() "+body+" end"))
+		if err == nil || strings.HasPrefix(err.Error(), " ") || strings.Contains(err.Error(), "  ") {
+			t.Errorf("%s: %q", body, err)
+		}
 	}
 }

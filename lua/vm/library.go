@@ -32,10 +32,20 @@ type Function struct {
 }
 
 // A Value is a field of a module that is not a function. Get is called at each
-// read, because states with different owners share the Library.
+// read, because states with different owners share the Library. If Get returns an
+// error, it is raised in the script.
 type Value struct {
 	Name, Type, Doc string
 	Get             func(c *Call) any
+}
+
+// read returns the value of v to the script.
+func (v Value) read(c *Call) error {
+	value := v.Get(c)
+	if err, failed := value.(error); failed {
+		return err
+	}
+	return c.Return(value)
 }
 
 // A Class defines the methods, fields and operators of Objects. The Get function
@@ -159,7 +169,7 @@ func (lib *Library) readOnlyView(name string, fields *glua.LTable, values map[st
 		}
 		f := Function{Name: name + "." + key, Run: func(c *Call) error {
 			c.Charge(valueUnits)
-			return c.Return(v.Get(c))
+			return v.read(c)
 		}}
 		return f.wrapFunction()(l)
 	}))
@@ -239,7 +249,7 @@ func (lib *Library) classMeta(c *Class) *glua.LTable {
 func (class *Class) indexFunction(methods *glua.LTable) glua.LGFunction {
 	fields := map[string]Function{}
 	for _, f := range class.Fields {
-		fields[f.Name] = Function{Name: class.Name + "." + f.Name, Run: func(c *Call) error { return c.Return(f.Get(c)) }}
+		fields[f.Name] = Function{Name: class.Name + "." + f.Name, Run: f.read}
 	}
 	return func(l *glua.LState) int {
 		key := l.Get(2)
