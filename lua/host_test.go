@@ -2,7 +2,10 @@ package lua
 
 import (
 	"context"
+	"encoding/pem"
+	"errors"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"testing"
 	"time"
@@ -14,10 +17,28 @@ import (
 
 func TestMain(m *testing.M) {
 	ours := goleak.IgnoreCurrent() // package ants starts a pool when the program starts
+	forget := trustTestServers()
 	goleak.VerifyTestMain(m, ours, goleak.Cleanup(func(code int) {
 		luatest.EndServers()
+		forget()
 		os.Exit(code)
 	}))
+}
+
+// trustTestServers makes the system trust the certificate of httptest. A process reads the
+// certificates of the system only once. forget removes the file.
+func trustTestServers() (forget func()) {
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	file, err := os.CreateTemp("", "nearside-*.pem")
+	if err == nil {
+		err = pem.Encode(file, &pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+		err = errors.Join(err, file.Close(), os.Setenv("SSL_CERT_FILE", file.Name()))
+	}
+	if err != nil {
+		panic(err)
+	}
+	return func() { _ = os.Remove(file.Name()) }
 }
 
 // startHost runs a host with a plugin named p of that source.

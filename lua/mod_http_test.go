@@ -3,14 +3,11 @@ package lua
 import (
 	"context"
 	"crypto/tls"
-	"encoding/pem"
 	"fmt"
 	"io"
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -158,6 +155,7 @@ func TestHTTPConnectionRefused(t *testing.T) {
 }
 
 // https, rediss and amqps use the certificates that the system trusts, and check names.
+// TestMain makes the system trust the certificate of httptest.
 func TestTLS(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("SSL_CERT_FILE is read on Linux")
@@ -166,12 +164,6 @@ func TestTLS(t *testing.T) {
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
 	s.StartTLS()
 	defer s.Close()
-	file := filepath.Join(t.TempDir(), "ca.pem")
-	certificate := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
-	if err := os.WriteFile(file, certificate, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("SSL_CERT_FILE", file) // read once, by the first test that checks a certificate: this one
 	body := func(kind, scheme, address, use string) string {
 		call := "" // a call on the client, because connect itself does not fail
 		switch kind {
