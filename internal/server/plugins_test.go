@@ -166,7 +166,7 @@ return M`}))
 		a.fault(12011, "PUT")
 	}
 	x.call("POST", "/plugins/tea/echo", strings.Repeat("x", 2<<20)).fault(12029, "body")
-	for path, why := range map[string]string{"/plugins/tea/broken": "cracked", "/plugins/tea/odd": "is not a status"} {
+	for path, why := range map[string]string{"/plugins/tea/broken": "cracked", "/plugins/tea/odd": "must return a status"} {
 		if a := x.call("GET", path, ""); a.response.StatusCode != http.StatusInternalServerError || !strings.Contains(x.log.String(), why) {
 			t.Errorf("%d %s\n%s", a.response.StatusCode, a.body, x.log)
 		}
