@@ -362,6 +362,7 @@ local kept = {}
 local function look(req, set)
   if req.account_id ~= attacker then
     kept[req.origin] = set
+    set:len() -- looks up the rows, which are kept
     return set
   end
   local rows = set:to_table(1000)
@@ -385,8 +386,10 @@ function M:match(req, set)
   local rows, wide = set:scan(1000), look(req, set)
   for _, row in ipairs(rows) do assert(set:ids({row.id}):len() == 1) end
   if wide and wide ~= set then
-    for _, row in ipairs(wide:scan(1000)) do
-      if set:ids({row.id}):len() == 0 then rows[#rows + 1] = {id = row.id} end
+    assert(not pcall(function() return wide:scan(1000) end), "a set of an earlier request was scanned")
+    for _, row in ipairs(wide:to_table(1000)) do
+      local id = row.id or row.face_id or row.event_id or row.attribute_id
+      if set:ids({id}):len() == 0 then rows[#rows + 1] = {id = id} end
     end
     ns.kv.incr("added")
   end
