@@ -101,11 +101,9 @@ func (k *Kernel) TileU8(q *QueriesU8, g int, t *TileU8, limits *[GroupMax]int32,
 		hits.part.Reset() // hits must not refer to blocks that may be unmapped
 	}
 	hits.trimMasks(count, t.count)
-	hits.all = false
+	hits.narrow = 0
 	if count <= NarrowMax {
-		for _, mask := range hits.Masks[:count] {
-			hits.all = hits.all || mask != 0
-		}
+		hits.narrow = count
 	}
 }
 

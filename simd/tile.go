@@ -1,6 +1,9 @@
 package simd
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // TileBlocks is the largest number of blocks of a tile and TileRows the largest
 // number of its rows.
@@ -98,14 +101,16 @@ type HitsU8 struct {
 	// after that of the group's last query have no meaning.
 	Masks [GroupMax]uint64
 
-	all       bool      // the values of all queries of the group have a meaning
+	narrow    int       // the number of queries, if they are at most NarrowMax; else 0
 	blockMask [1]uint16 // the mask of one block, for a tile that runs as scans
 	part      TileU8    // the blocks that nextPart returns; empty between calls of TileU8
 }
 
 // Known reports whether the values of a query have a meaning. This is so if the query has a
 // hit. In a group of at most NarrowMax queries, it is also so if another query has one.
-func (h *HitsU8) Known(query int) bool { return h.all || h.Masks[query] != 0 }
+func (h *HitsU8) Known(query int) bool {
+	return h.Masks[query] != 0 || slices.ContainsFunc(h.Masks[:h.narrow], func(mask uint64) bool { return mask != 0 })
+}
 
 // trimMasks clears the mask bits of missing blocks.
 func (h *HitsU8) trimMasks(queries, blocks int) {

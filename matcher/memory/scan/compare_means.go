@@ -18,6 +18,9 @@ type partValues struct {
 // keepValues keeps the values of the parts of means for w.tile. first and count are the
 // members that were compared with it.
 func (w *scanner) keepValues(first, count int) {
+	if len(w.fusions) == 0 {
+		return
+	}
 	for q := first; q < first+count; q++ {
 		m := &w.members[q]
 		if m.fusion == 0 {
@@ -87,19 +90,12 @@ func (w *scanner) tileDistances(s *slabView, f *fusion, i, slot int) []float64 {
 			continue
 		}
 		if row == nil {
-			row = w.row(s, i)
+			row = appendRowU8(w.fusedMemory.row[:0], s.Slab, i)
+			w.fusedMemory.row = row
 		}
 		distances[n] = s.Version.Distance(f.whole.fused.parts[n].query, row)
 	}
 	return distances
-}
-
-// row returns a copy of a uint8 row. It is valid until the next call.
-func (w *scanner) row(s *slabView, i int) []byte {
-	w.fusedMemory.row = slices.Grow(w.fusedMemory.row[:0], s.Version.Length)[:s.Version.Length]
-	block, _ := s.Block(i / simd.BlockRows)
-	simd.GetRowU8(w.fusedMemory.row, block, i%simd.BlockRows)
-	return w.fusedMemory.row
 }
 
 // line is a lower bound of the distances between a part and rows: value*factor + offset for

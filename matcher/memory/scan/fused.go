@@ -2,11 +2,11 @@ package scan
 
 import (
 	"math"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/table"
 	"nearside/simd"
 )
 
@@ -203,6 +203,15 @@ func (p *Search) tieDistance(row uint32) float64 {
 	return d
 }
 
+// appendRowU8 appends uint8 row i of s to dst.
+func appendRowU8(dst []byte, s *table.Slab, i int) []byte {
+	at := len(dst)
+	dst = append(dst, make([]byte, s.Version.Length)...)
+	block, _ := s.Block(i / simd.BlockRows)
+	simd.GetRowU8(dst[at:], block, i%simd.BlockRows)
+	return dst
+}
+
 // partDistances returns the distances of a row from the parts of p. They are valid until the
 // next call.
 func (p *Search) partDistances(row uint32) []float64 {
@@ -213,10 +222,8 @@ func (p *Search) partDistances(row uint32) []float64 {
 	if p.version.Encoding == matcher.Float32 {
 		data = slab.Row(i)
 	} else {
-		f.row = slices.Grow(f.row[:0], p.version.Length)[:p.version.Length]
+		f.row = appendRowU8(f.row[:0], slab, i)
 		data = f.row
-		block, _ := slab.Block(i / simd.BlockRows)
-		simd.GetRowU8(data, block, i%simd.BlockRows)
 	}
 	f.distances = f.distances[:0]
 	for _, part := range f.parts {
