@@ -194,11 +194,13 @@ print("both " .. get({ca_file = "`+server+`", cert_file = "`+client+`", key_file
 print("without " .. get({ca_file = "`+server+`"}))
 print("system " .. get({cert_file = "`+client+`"}))
 print("missing " .. get({ca_file = "/none.pem"}))
+print("device " .. get({ca_file = "/dev/zero"}))
 print("empty " .. get({ca_file = "`+empty+`"}))
 print("empty " .. get({cert_file = "`+empty+`"}))
 for i = 1, 20 do get({ca_file = "`+server+`", cert_file = "`+client+`", key_file = "`+client+`"}) end
 print("other " .. get({ca_file = "`+client+`", cert_file = "`+client+`"}))
 `)
-	luatest.WantLines(t, all, "both hello gate-7", "both hello gate-7", "without failed", "system failed", "certificate", "missing failed", "ca_file: open /none.pem",
+	luatest.WantLines(t, all, "both hello gate-7", "both hello gate-7", "without failed", "system failed", "certificate", "missing failed", "ca_file: /none.pem cannot be read",
+		"device failed", "ca_file: /dev/zero is not a regular file",
 		"empty failed", "has no certificate in PEM form", "empty failed", "cert_file:", "other failed", "certificate")
 }

@@ -269,14 +269,14 @@ func TestClient(t *testing.T) {
 	f, a, b := newFolder(t), testkit.NewAuthority(), testkit.NewAuthority()
 	ca, cert := File{"--ca-file", f.path("ca")}, File{"--cert-file", f.path("cert")}
 	for _, files := range []ClientFiles{{CA: ca}, {Cert: cert}} {
-		if err := CheckClient(files); err == nil || !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "--c") {
+		if _, err := LoadClient(files); err == nil || !errors.Is(err, os.ErrNotExist) || !strings.HasPrefix(err.Error(), "--c") {
 			t.Error(err)
 		}
 	}
 	one, two := a.Issue(), b.Issue()
 	f.write("ca", a.PEM)
 	f.write("cert", one.Both())
-	c := testkit.Must(NewClient(ClientFiles{ca, cert}, f.logger()))
+	c := testkit.Must(NewClient(ClientFiles{CA: ca, Cert: cert}, f.logger()))
 	server := NewServer(f.logger())
 	f.write("server", b.Issue().Both())
 	testkit.Check(t, server.Configure(f.files("server", "", "")))

@@ -9,8 +9,11 @@ import (
 // ClientFiles are the files of a client.
 type ClientFiles struct {
 	CA   File // the authorities of servers; an empty path: those of the system
-	Cert File // the client's certificate with its private key; an empty path: it has none
+	Cert File // the client's certificate; an empty path: it has none
+	Key  File // the private key of the certificate; an empty path: it is in Cert
 }
+
+func (f ClientFiles) read() (contents, error) { return readAll(f.CA, f.Cert, f.Key) }
 
 // Client has the certificates of a client. It is safe for concurrent use.
 type Client struct {
@@ -27,7 +30,7 @@ type Client struct {
 // when the files are replaced by wrong ones.
 func NewClient(files ClientFiles, log *slog.Logger) (*Client, error) {
 	c := &Client{files: files, log: log}
-	all, err := readAll(files.CA, files.Cert)
+	all, err := files.read()
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +41,13 @@ func NewClient(files ClientFiles, log *slog.Logger) (*Client, error) {
 	return c, nil
 }
 
-// CheckClient returns the error that NewClient would return.
-func CheckClient(files ClientFiles) error {
-	_, err := NewClient(files, nil)
-	return err
+// LoadClient reads files once. The error names the setting and the file.
+func LoadClient(files ClientFiles) (*tls.Config, error) {
+	all, err := files.read()
+	if err != nil {
+		return nil, err
+	}
+	return makeClient(files, all)
 }
 
 // makeClient makes a configuration from the contents of files.
@@ -54,7 +60,7 @@ func makeClient(files ClientFiles, all contents) (*tls.Config, error) {
 		}
 	}
 	if files.Cert.Path != "" {
-		cert, err := pair(files.Cert, File{}, all[1], nil)
+		cert, err := pair(files.Cert, files.Key, all[1], all[2])
 		if err != nil {
 			return nil, err
 		}
@@ -69,7 +75,7 @@ func makeClient(files ClientFiles, all contents) (*tls.Config, error) {
 func (c *Client) Config() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	all, err := readAll(c.files.CA, c.files.Cert)
+	all, err := c.files.read()
 	if err == nil && all.equal(c.contents) {
 		c.wrong = wrongFiles{}
 		return c.config

@@ -22,7 +22,8 @@ func (c *Config) tlsFiles(path string) certs.ClientFiles {
 func CheckFiles(configs []Config) error {
 	var faults []error
 	for i := range configs {
-		faults = append(faults, certs.CheckClient(configs[i].tlsFiles(fmt.Sprintf("matchers.remote[%d]", i))))
+		_, err := certs.LoadClient(configs[i].tlsFiles(fmt.Sprintf("matchers.remote[%d]", i)))
+		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
 }

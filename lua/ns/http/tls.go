@@ -1,12 +1,11 @@
 package http
 
 import (
-	"cmp"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"net/http"
-	"os"
+
+	"nearside/internal/certs"
 )
 
 // maxTLS is the maximum number of different TLS values that a client uses.
@@ -60,30 +59,20 @@ func newTransport(files TLS) (*http.Transport, error) {
 
 // config reads the files.
 func (f TLS) config() (*tls.Config, error) {
-	config := &tls.Config{MinVersion: tls.VersionTLS12}
-	if f.CAFile != "" {
-		text, err := os.ReadFile(f.CAFile)
+	files := certs.ClientFiles{
+		CA: certs.File{Setting: "ca_file", Path: f.CAFile}, Cert: certs.File{Setting: "cert_file", Path: f.CertFile}, Key: certs.File{Setting: "key_file", Path: f.KeyFile},
+	}
+	config, err := certs.LoadClient(files)
+	if err != nil || f.CertFile == "" {
+		return config, err
+	}
+	config.Certificates = nil
+	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		now, err := certs.LoadClient(certs.ClientFiles{Cert: files.Cert, Key: files.Key})
 		if err != nil {
-			return nil, fmt.Errorf("ca_file: %w", err)
+			return nil, err
 		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("ca_file: %s has no certificate in PEM form", f.CAFile)
-		}
+		return &now.Certificates[0], nil
 	}
-	if f.CertFile == "" {
-		return config, nil
-	}
-	load := func() (*tls.Certificate, error) {
-		pair, err := tls.LoadX509KeyPair(f.CertFile, cmp.Or(f.KeyFile, f.CertFile))
-		if err != nil {
-			return nil, fmt.Errorf("cert_file: %s: %w", f.CertFile, err)
-		}
-		return &pair, nil
-	}
-	if _, err := load(); err != nil {
-		return nil, err
-	}
-	config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	return config, nil
 }
