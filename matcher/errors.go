@@ -91,6 +91,14 @@ func Errorf(code Code, format string, args ...any) *Error {
 	return e
 }
 
+// ErrAccountChange is the cause of the error of AccountChange.
+var ErrAccountChange = errors.New("cannot be changed")
+
+// AccountChange makes the error of a request that changes the account of an object or a list.
+func AccountChange(from, to ID) *Error {
+	return Errorf(CodeBadInput, "account_id: %s %w to %s", AccountText(from), ErrAccountChange, to)
+}
+
 // MethodNotAllowed makes an Error of CodeMethod. methods are those that the
 // resource allows.
 func MethodNotAllowed(methods []string, format string, args ...any) *Error {

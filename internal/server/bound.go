@@ -2,9 +2,9 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -95,7 +95,7 @@ func (x *exchange) restrict(o matcher.Origin, f *matcher.Filter, path string) er
 	case bound == nil:
 		return nil
 	case o != matcher.Faces:
-		f.IDs = []matcher.ID{} // for this key, there are no such objects
+		f.IDs = []matcher.ID{} // selects nothing, because the key sees only faces
 		return nil
 	case f.ListID == nil && f.Lists == nil:
 		f.Lists = bound
@@ -171,9 +171,9 @@ func (x *exchange) checkListPatch(id matcher.ID, patch func(*matcher.List) error
 	return x.asOtherAccount(patch(&matcher.List{ID: id, Account: *x.account}))
 }
 
-// asOtherAccount returns err, or CodeForbidden if err refuses an account.
+// asOtherAccount returns err, or CodeForbidden if err refuses a change of the account.
 func (x *exchange) asOtherAccount(err error) error {
-	if err == nil || !x.bound() || !strings.HasPrefix(err.Error(), "account_id: ") {
+	if !errors.Is(err, matcher.ErrAccountChange) {
 		return err
 	}
 	return matcher.Errorf(matcher.CodeForbidden, "account_id: the key %s is bound to another account", x.caller.Name)

@@ -141,7 +141,7 @@ func (tx *Tx) putObject(by viewer, o *matcher.Object) (created bool, err error) 
 	}
 	if old != nil {
 		if !o.Account.IsZero() && o.Account != old.Account {
-			return false, matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(old.Account), o.Account)
+			return false, matcher.AccountChange(old.Account, o.Account)
 		}
 		o.Account = old.Account
 		o.Lists = by.lists.Keep(o.Lists, old.Lists)

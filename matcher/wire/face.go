@@ -68,7 +68,7 @@ func (d *Decoder) FacePatch(f Format, body []byte) (func(*matcher.Object) error,
 			return matcher.Errorf(matcher.CodeBadInput, "face_id: %s cannot be changed to %s", obj.ID, given.ID)
 		}
 		if !given.Account.IsZero() && given.Account != obj.Account {
-			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(obj.Account), given.Account)
+			return matcher.AccountChange(obj.Account, given.Account)
 		}
 		for _, field := range fields {
 			if field.copy != nil {

@@ -67,7 +67,7 @@ func (d *Decoder) ListPatch(f Format, body []byte) (func(*matcher.List) error, e
 			return matcher.Errorf(matcher.CodeBadInput, "list_id: %s cannot be changed to %s", l.ID, id)
 		}
 		if account != nil && *account != l.Account {
-			return matcher.Errorf(matcher.CodeBadInput, "account_id: %s cannot be changed to %s", matcher.AccountText(l.Account), account)
+			return matcher.AccountChange(l.Account, *account)
 		}
 		if userData != nil {
 			l.UserData = *userData
