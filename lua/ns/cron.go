@@ -24,7 +24,7 @@ func cronModule() vm.Module {
 const cronSleep = time.Minute
 
 func cronTask(c *vm.Call) error {
-	c.Charge(taskUnits)
+	c.Charge(taskUnits + cronYears*366) // parseCron may look at each day
 	e, err := parseCron(c.Text(1))
 	if err != nil {
 		return err
