@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"nearside/internal/access"
@@ -22,23 +21,6 @@ import (
 func newKey(name string, role access.Role) (key, line string) {
 	key = access.NewKey()
 	return key, "    " + config.KeyLine(access.Key{Name: name, SHA256: access.HashKey(key), Roles: []access.Role{role}}) + "\n"
-}
-
-// reload writes the configuration and sends SIGHUP. It waits until the log has another line
-// with message.
-func (p *process) reload(t *testing.T, name, text, message string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	n := strings.Count(p.log(), message)
-	p.signal(t, syscall.SIGHUP)
-	eventually(t, func() error {
-		if strings.Count(p.log(), message) == n {
-			return fmt.Errorf("the log does not have %q:\n%s", message, p.log())
-		}
-		return nil
-	})
 }
 
 // TestRotateKeys replaces the key of running clients with SIGHUP: no request fails. A key

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -167,4 +168,21 @@ func (p *process) mustCall(t *testing.T, method, path string, body, answer any) 
 	if err := json.Unmarshal(text, answer); err != nil {
 		t.Fatalf("%s %s: %v: %s", method, path, err, text)
 	}
+}
+
+// reload writes the configuration and sends SIGHUP. It waits until the log has another line
+// with message.
+func (p *process) reload(t *testing.T, name, text, message string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := strings.Count(p.log(), message)
+	p.signal(t, syscall.SIGHUP)
+	eventually(t, func() error {
+		if strings.Count(p.log(), message) == n {
+			return fmt.Errorf("the log does not have %q:\n%s", message, p.log())
+		}
+		return nil
+	})
 }

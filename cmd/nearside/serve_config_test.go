@@ -2,11 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
 	"nearside/internal/config"
@@ -82,17 +80,7 @@ func TestEffectiveConfig(t *testing.T) {
 
 	reload := func(text, message string) {
 		t.Helper()
-		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		n := strings.Count(p.log(), message)
-		p.signal(t, syscall.SIGHUP)
-		eventually(t, func() error {
-			if strings.Count(p.log(), message) == n {
-				return fmt.Errorf("the log does not have %q:\n%s", message, p.log())
-			}
-			return nil
-		})
+		p.reload(t, name, text, message)
 	}
 	// Live settings are applied. With port 0, the address stays the same.
 	reload(versions+"limits: {references: 7}\nplugins: {active: [teapot]}\nworkers: 99\nlog: {format: text}\nlisten: 127.0.0.1:1\n",

@@ -212,8 +212,8 @@ func printable(subject string) string {
 	return subject
 }
 
-// claimAt returns a claim by its name, and whether there is one. If there is none and the
-// name has dots, it follows them, as in realm_access.roles.
+// claimAt returns the claim with a name; ok is false if there is none. A name with dots, such as
+// realm_access.roles, can also lead into the objects of other claims.
 func claimAt(claims map[string]any, name string) (claim any, ok bool) {
 	if v, ok := claims[name]; ok {
 		return v, true

@@ -188,7 +188,7 @@ func TestAlgorithms(t *testing.T) {
 	check(signed("RS256", i.rsa), "")
 	check(signed("HS256", []byte(publics)), "signature")
 
-	// Without tokens, a token is no key.
+	// A server without access.jwt refuses tokens.
 	p, _ := someKeys(t, tokenTime)
 	checker(t, p)(good, "the key is not valid")
 }

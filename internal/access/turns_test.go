@@ -40,7 +40,7 @@ func (t *Turns) mustAdd(tb testing.TB, name string) *turn {
 	return w
 }
 
-// TestTurns checks who waits and who is next.
+// TestTurns checks which requests wait, and which of them begins next.
 func TestTurns(t *testing.T) {
 	turns, now := clock(4)
 	for range 100 { // one caller alone never waits
@@ -55,7 +55,7 @@ func TestTurns(t *testing.T) {
 	}
 	third, over := turns.mustAdd(t, "b"), turns.mustAdd(t, "a")
 	if begun(third) || begun(over) {
-		t.Fatal("nobody waits, but there are no slots")
+		t.Fatal("a request begins, although all slots are in use")
 	}
 	turns.Leave("b")
 	if !begun(third) {

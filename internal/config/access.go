@@ -88,7 +88,7 @@ var keyHash = kind[[32]byte]{
 	},
 }
 
-// optionalID is the kind of an ID that may be absent. The nil UUID is no account.
+// optionalID is the kind of an ID that may be absent. The nil UUID counts as absent.
 var optionalID = kind[matcher.ID]{
 	show: func(v matcher.ID) any {
 		if v.IsZero() {

@@ -48,8 +48,8 @@ type Config struct {
 	Sources Sources
 }
 
-// TLS names the files of the server's certificate, in PEM form. All are paths; an empty
-// path means that there is no such file.
+// TLS names the PEM files of the server's certificate. A path is empty if the setting is not
+// used.
 type TLS struct {
 	CertFile     string // the certificate and those of intermediate authorities; empty: no TLS
 	KeyFile      string // the private key; empty: it is in CertFile
@@ -135,7 +135,7 @@ type Monitoring struct {
 	Service string // the tag service of all points
 }
 
-// Access configures who may do what.
+// Access configures the keys and tokens of clients.
 type Access struct {
 	Open []string // what is answered without a key
 	Keys []access.Key

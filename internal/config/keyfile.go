@@ -20,8 +20,8 @@ type KeyReport struct {
 	Expired []string // keys that have expired
 }
 
-// CheckKeyFile reads the keys of a file: a configuration, of which it ignores the other
-// sections, or a list of keys alone.
+// CheckKeyFile reads the keys of a file. The file is a configuration, whose other sections are
+// ignored, or a list of keys.
 func CheckKeyFile(name string, now time.Time) (KeyReport, error) {
 	data, err := os.ReadFile(name)
 	switch {
