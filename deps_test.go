@@ -31,7 +31,7 @@ var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
 	{"internal/certs", "internal/coding", "internal/exp"},
 	{"matcher"},
-	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle"},
+	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle", "internal/task"},
 	{"matcher/store"},
 	{"matcher/memory/internal/memorytest"}, // only tests
 	{"matcher/memory/table"},

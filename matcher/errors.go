@@ -29,6 +29,8 @@ const (
 	CodePlugins         Code = 12051
 	CodeFull            Code = 12052
 	CodeBusy            Code = 12053
+	CodeTaskExists      Code = 12054
+	CodeTaskNotFound    Code = 12055
 	CodeRejected        Code = 12057
 	CodeDeadline        Code = 12060
 	CodeListExists      Code = 22001

@@ -15,6 +15,7 @@ import (
 	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/internal/server"
+	"nearside/internal/task"
 	"nearside/internal/telemetry"
 	"nearside/lua"
 	"nearside/matcher"
@@ -137,6 +138,7 @@ type service struct {
 
 	store   *store.Store // nil until the data is loaded
 	sweeper *sweeper
+	tasks   *task.Runner                 // nil until the data is loaded
 	plugins atomic.Pointer[lua.Host]     // nil until openPlugins has returned
 	router  atomic.Pointer[route.Router] // nil until the data and the plugins are loaded
 
@@ -212,6 +214,9 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 // close closes all parts below the server, in the reverse order of their creation.
 func (s *service) close(ctx context.Context) error {
 	var err error
+	if s.tasks != nil {
+		s.tasks.Close()
+	}
 	if host := s.plugins.Load(); host != nil {
 		grace, cancel := context.WithTimeout(ctx, s.config.Limits.ShutdownTimeout)
 		defer cancel()

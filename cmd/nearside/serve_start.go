@@ -137,7 +137,11 @@ func (s *service) load(ctx context.Context) (err error) {
 		Registry: s.registry, Moments: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: s.observers,
 	})
 	s.router.Store(router)
-	s.server.Open(server.Parts{Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Router: router})
+	if s.tasks, err = s.openTasks(); err != nil {
+		return err
+	}
+	s.server.Open(server.Parts{Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Router: router, Tasks: s.tasks})
+	s.tasks.Resume()
 	return nil
 }
 

@@ -139,6 +139,8 @@ var errorTable = map[int]struct {
 	12057: {403, "A plugin rejected the request"},
 	12052: {507, "Disk or memory limit reached"},
 	12053: {429, "Rate or concurrency of the key is exceeded"},
+	12054: {409, "A task is running, or the name exists"},
+	12055: {404, "Task or snapshot not found"},
 	12060: {504, "Deadline of the request passed"},
 	22001: {409, "List exists"},
 	22002: {404, "List not found"},

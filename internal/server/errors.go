@@ -32,6 +32,8 @@ var faults = map[matcher.Code]fault{
 	matcher.CodePlugins:         {http.StatusConflict, "Plugins were not reloaded"},
 	matcher.CodeFull:            {http.StatusInsufficientStorage, "Disk or memory limit reached"},
 	matcher.CodeBusy:            {http.StatusTooManyRequests, "Rate or concurrency of the key is exceeded"},
+	matcher.CodeTaskExists:      {http.StatusConflict, "A task is running, or the name exists"},
+	matcher.CodeTaskNotFound:    {http.StatusNotFound, "Task or snapshot not found"},
 	matcher.CodeRejected:        {http.StatusForbidden, "A plugin rejected the request"}, // or the plugin's status
 	matcher.CodeDeadline:        {http.StatusGatewayTimeout, "Deadline of the request passed"},
 	matcher.CodeListExists:      {http.StatusConflict, "List exists"},

@@ -40,6 +40,7 @@ func TestOpenAPILive(t *testing.T) {
 	d.call(t, 200, "GET", "/1/plugins", "/1/plugins", "")
 	d.call(t, 200, "POST", "/1/plugins/reload", "/1/plugins/reload", "")
 	d.call(t, 400, "POST", "/1/plugins/reload", "/1/plugins/reload?hard=1", "")
+	callTasks(t, d)
 	for _, path := range []string{"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec"} {
 		d.call(t, 200, "GET", path, path, "")
 	}
@@ -50,6 +51,20 @@ func TestOpenAPILive(t *testing.T) {
 			}
 		}
 	}
+}
+
+func callTasks(t *testing.T, d *documented) {
+	const byID = "/1/tasks/{id}"
+	id := d.startTask("snapshot", "before")
+	d.waitTask(id, "done")
+	d.call(t, 200, "GET", "/1/tasks", "/1/tasks", "")
+	d.call(t, 200, "GET", byID, "/1/tasks/"+id, "")
+	d.call(t, 404, "GET", byID, "/1/tasks/"+nobody, "")
+	slow := d.startTask("erase", "")
+	d.call(t, 202, "DELETE", byID, "/1/tasks/"+slow, "")
+	d.waitTask(slow, "failed")
+	d.call(t, 400, "DELETE", byID, "/1/tasks/"+id, "")
+	d.call(t, 404, "DELETE", byID, "/1/tasks/"+nobody, "")
 }
 
 func callFaces(t *testing.T, d *documented, face, descriptor string) {

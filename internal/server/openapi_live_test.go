@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"nearside/internal/task"
 )
 
 // documented is a running server with the document that describes it.
@@ -20,7 +23,12 @@ type documented struct {
 
 func serveDocumented(t *testing.T) *documented {
 	t.Helper()
-	return &documented{start(t), loadSpec(t), map[string]bool{}}
+	quick := task.Kind{Name: "snapshot", Run: func(context.Context, *task.Task) (any, error) { return map[string]any{"bytes": 1}, nil }}
+	slow := task.Kind{Name: "erase", Cancels: true, Run: func(ctx context.Context, _ *task.Task) (any, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}}
+	return &documented{start(t, func(s *settings) { s.tasks = []task.Kind{quick, slow} }), loadSpec(t), map[string]bool{}}
 }
 
 // call sends a request and checks the answer: the status is want, the document has

@@ -40,6 +40,7 @@ import (
 
 	"nearside/internal/access"
 	"nearside/internal/coding"
+	"nearside/internal/task"
 	"nearside/matcher"
 	"nearside/matcher/memory"
 	"nearside/matcher/remote"
@@ -77,6 +78,7 @@ type Parts struct {
 	Store   *store.Store
 	Plugins Plugins
 	Remotes *remote.Group // nil: no remotes
+	Tasks   *task.Runner
 }
 
 // Limits can be changed by Reload while the server runs.
@@ -335,6 +337,9 @@ func (s *Server) addRoutes() {
 
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
+	s.addRoute("GET", "/1/tasks", operation{handler: s.listTasks})
+	s.addRoute("GET", "/1/tasks/:id", operation{handler: s.getTask})
+	s.addRoute("DELETE", "/1/tasks/:id", operation{handler: s.cancelTask})
 	for _, method := range pluginMethods {
 		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true, ownCoding: true})
 	}

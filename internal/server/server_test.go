@@ -28,6 +28,7 @@ import (
 	"nearside/internal/access"
 	"nearside/internal/oracle"
 	"nearside/internal/server"
+	"nearside/internal/task"
 	"nearside/internal/telemetry"
 	"nearside/internal/testkit"
 	"nearside/lua"
@@ -102,6 +103,7 @@ type settings struct {
 	access     access.Config                 // without keys, none is required
 	insecure   bool                          // without keys, other machines are answered
 	tls        *tls.Config                   // nil: no TLS; setTLS changes it later
+	tasks      []task.Kind                   // what tasks can do
 	currentTLS atomic.Pointer[tls.Config]    // what the server uses
 	proxies    []netip.Prefix                // trusted proxies
 }
@@ -113,6 +115,7 @@ type service struct {
 	server  *server.Server
 	memory  *memory.Memory
 	store   *store.Store
+	tasks   *task.Runner
 	// pluginDir is the directory of the plugins.
 	pluginDir string
 	limits    server.Limits // to change and pass to Reload; they share nothing with the current limits
@@ -195,9 +198,12 @@ func start(t testing.TB, change ...func(*settings)) *service {
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
 		Limits: limits(), Insecure: set.insecure, RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load,
 	}))
+	tasks := testkit.Must(task.Open(t.TempDir(), slog.New(slog.DiscardHandler), set.tasks...))
+	t.Cleanup(tasks.Close)
+	x.tasks = tasks
 	x.open = func() {
 		srv.Open(server.Parts{
-			Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
+			Tasks: tasks, Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
 			Router: route.New(route.Options{Registry: registry, Moments: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
 		})
 	}
