@@ -405,6 +405,170 @@ sum:
 done:
 	RET
 
+// func scanMiddleU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+// Requires: AVX, AVX2, MMX+
+TEXT ·scanMiddleU8AVX2(SB), NOSPLIT, $0-128
+	MOVQ  query_base+0(FP), AX
+	MOVQ  query_len+8(FP), CX
+	MOVQ  blocks_base+24(FP), DX
+	MOVQ  consts_base+48(FP), BX
+	MOVQ  values_base+80(FP), SI
+	MOVQ  masks_base+104(FP), DI
+	MOVQ  masks_len+112(FP), R8
+	TESTQ R8, R8
+	JZ    done
+	MOVQ  CX, R9
+	ANDQ  $-8, R9
+
+block:
+	XORQ  R10, R10
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+
+turn:
+	CMPQ         R10, R9
+	JAE          line
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (DX), Y9, Y8
+	VPAND        32(DX), Y9, Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      (DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	PREFETCHT0   2048(DX)
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        64(DX), Y9, Y8
+	VPAND        96(DX), Y9, Y9
+	VPBROADCASTD 8(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y3, Y3
+	VMOVDQU      64(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      96(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 12(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y2, Y2
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y3, Y3
+	PREFETCHT0   2112(DX)
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        128(DX), Y9, Y8
+	VPAND        160(DX), Y9, Y9
+	VPBROADCASTD 16(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	VMOVDQU      128(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      160(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 20(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y4, Y4
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y5, Y5
+	PREFETCHT0   2176(DX)
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        192(DX), Y9, Y8
+	VPAND        224(DX), Y9, Y9
+	VPBROADCASTD 24(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	VMOVDQU      192(DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      224(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 28(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y6, Y6
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y7, Y7
+	PREFETCHT0   2240(DX)
+	ADDQ         $+256, DX
+	ADDQ         $+8, R10
+	JMP          turn
+
+line:
+	CMPQ         R10, CX
+	JAE          sum
+	VMOVDQU      evenBytes<>+0(SB), Y9
+	VPAND        (DX), Y9, Y8
+	VPAND        32(DX), Y9, Y9
+	VPBROADCASTD (AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	VMOVDQU      (DX), Y8
+	VPSRLW       $0x08, Y8, Y8
+	VMOVDQU      32(DX), Y9
+	VPSRLW       $0x08, Y9, Y9
+	VPBROADCASTD 4(AX)(R10*4), Y10
+	VPMADDWD     Y10, Y8, Y8
+	VPADDD       Y8, Y0, Y0
+	VPMADDWD     Y10, Y9, Y8
+	VPADDD       Y8, Y1, Y1
+	PREFETCHT0   2048(DX)
+	ADDQ         $+64, DX
+	ADDQ         $+2, R10
+	JMP          line
+
+sum:
+	VPADDD       Y4, Y0, Y0
+	VPADDD       Y5, Y1, Y1
+	VPADDD       Y6, Y2, Y2
+	VPADDD       Y7, Y3, Y3
+	VPADDD       Y2, Y0, Y0
+	VPADDD       Y3, Y1, Y1
+	VBROADCASTSS limit+72(FP), Y2
+	VMOVDQU      (BX), Y3
+	VPADDD       Y0, Y0, Y0
+	VPSUBD       Y0, Y3, Y0
+	VPCMPGTD     Y2, Y0, Y3
+	VMOVDQU      Y0, (SI)
+	VMOVMSKPS    Y3, R10
+	VMOVDQU      32(BX), Y0
+	VPADDD       Y1, Y1, Y1
+	VPSUBD       Y1, Y0, Y1
+	VPCMPGTD     Y2, Y1, Y0
+	VMOVDQU      Y1, 32(SI)
+	VMOVMSKPS    Y0, R11
+	SHLL         $0x08, R11
+	ORL          R10, R11
+	NOTL         R11
+	MOVW         R11, (DI)
+	ADDQ         $+64, BX
+	ADDQ         $+64, SI
+	ADDQ         $+2, DI
+	DECQ         R8
+	JNZ          block
+	VZEROUPPER
+
+done:
+	RET
+
 // func scanFarU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 // Requires: AVX, AVX2, MMX+
 TEXT ·scanFarU8AVX2(SB), NOSPLIT, $0-128

@@ -22,6 +22,12 @@ func scanU8AVXVNNI(query []uint32, blocks []byte, consts []int32, limit int32, v
 //go:noescape
 func scanU8VNNI(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
 
+// scanMiddleU8AVX2 compares one query with the rows of consecutive blocks.
+// The caller has checked the sizes.
+//
+//go:noescape
+func scanMiddleU8AVX2(query []uint32, blocks []byte, consts []int32, limit int32, values []int32, masks []uint16)
+
 // scanFarU8AVX2 compares one query with the rows of consecutive blocks.
 // The caller has checked the sizes.
 //

@@ -59,21 +59,26 @@ var (
 	oneOfAVX2  = oneOfFuncs{4: oneOf32AVX2, 8: oneOf64AVX2}
 )
 
-// scans are the two forms of a scan: near prefetches a few lines ahead, far a page ahead.
-type scans struct{ near, far scanFunc }
+// scans are the forms of a scan: near prefetches a few lines ahead, middle half a page, and
+// far a page. middle is nil for instructions that only later CPUs of AMD have.
+type scans struct{ near, middle, far scanFunc }
 
 var (
-	scansAVX2    = scans{scanU8AVX2, scanFarU8AVX2}
-	scansAVXVNNI = scans{scanU8AVXVNNI, scanFarU8AVXVNNI}
-	scansVNNI    = scans{scanU8VNNI, scanFarU8VNNI}
+	scansAVX2    = scans{scanU8AVX2, scanMiddleU8AVX2, scanFarU8AVX2}
+	scansAVXVNNI = scans{scanU8AVXVNNI, nil, scanFarU8AVXVNNI}
+	scansVNNI    = scans{scanU8VNNI, nil, scanFarU8VNNI}
 )
 
-// fastest returns the form that was measured to be the faster one on CPUs of this vendor.
+// fastest returns the form that was measured to be the fastest one on CPUs like this one.
 func (s scans) fastest() scanFunc {
-	if cpuid.CPU.VendorID == cpuid.Intel {
+	switch {
+	case cpuid.CPU.VendorID == cpuid.Intel:
 		return s.far
+	case s.middle != nil && !cpuid.CPU.Supports(cpuid.AVX512F):
+		return s.middle
+	default:
+		return s.near
 	}
-	return s.near
 }
 
 func avx512() *Kernel {

@@ -8,7 +8,13 @@ func scanForms(k *Kernel) []*Kernel {
 	if !ok {
 		return []*Kernel{k}
 	}
-	near, far := *k, *k
-	near.scanU8, far.scanU8 = forms.near, forms.far
-	return []*Kernel{&near, &far}
+	var all []*Kernel
+	for _, scan := range []scanFunc{forms.near, forms.middle, forms.far} {
+		if scan != nil {
+			form := *k
+			form.scanU8 = scan
+			all = append(all, &form)
+		}
+	}
+	return all
 }
