@@ -16,7 +16,7 @@ import (
 // eachEngine runs f with m for every kernel and with 1, 2 and 7 workers.
 func eachEngine(t *testing.T, m *Memory, f func(t *testing.T)) {
 	t.Helper()
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		for _, workers := range []int{1, 2, 7} {
 			t.Run(fmt.Sprintf("%s/%d", k.Name(), workers), func(t *testing.T) {
 				if !k.Usable() {

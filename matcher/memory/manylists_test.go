@@ -281,7 +281,7 @@ func (m *manyLists) checkLists(t *testing.T) {
 // them, lists come and go, chunks are rewritten, and the Memory is restored.
 func TestManyLists(t *testing.T) {
 	seed := uint64(0)
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		seed++
 		t.Run(k.Name(), func(t *testing.T) {
 			if !k.Usable() {

@@ -9,7 +9,6 @@ import (
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
-	"nearside/simd"
 )
 
 // step makes one random commit and applies it to m and o.
@@ -57,7 +56,7 @@ func step(w *world, m *Memory, o *memorytest.Oracle, versions []*matcher.Version
 // TestEqualsBruteForce runs random writes and matches of every encoding and length, with
 // every kernel and with 1, 2 and 7 workers.
 func TestEqualsBruteForce(t *testing.T) {
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		for _, workers := range []int{1, 2, 7} {
 			t.Run(fmt.Sprintf("%s/%d", k.Name(), workers), func(t *testing.T) {
 				if !k.Usable() {

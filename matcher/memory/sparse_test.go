@@ -14,7 +14,7 @@ import (
 // TestScatteredEqualsBruteForce tests filters that leave from a few to all blocks of a
 // chunk, for one reference and for several. The last block of the chunk is not full.
 func TestScatteredEqualsBruteForce(t *testing.T) {
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		for _, encoding := range []matcher.Encoding{matcher.Uint8, matcher.Float32} {
 			t.Run(fmt.Sprint(k.Name(), " ", encoding), func(t *testing.T) {
 				if !k.Usable() {

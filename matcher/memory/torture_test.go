@@ -12,7 +12,6 @@ import (
 	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
 	"nearside/matcher/store"
-	"nearside/simd"
 )
 
 // hostile has generators of float32 rows for which kernels are inexact: sums that
@@ -185,7 +184,7 @@ func (p *pair) checkHostile(t *testing.T, query []byte) {
 		}
 	}
 	want := p.Expect(subs)
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		if k.Usable() {
 			p.options.Kernel = k
 			p.check(t, subs, want)

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
-	"nearside/simd"
 )
 
 // TestOneOf compares both forms of oneOf with the definition, for few and for many
@@ -95,7 +95,7 @@ func TestSmallOneOf(t *testing.T) {
 func checkPredicate(t *testing.T, random *rand.Rand, p Predicate, n int, want func(i int) bool) {
 	t.Helper()
 	v := &table.View{Chunk: &table.Chunk{}, Rows: n}
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		if !k.Usable() {
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"nearside/matcher"
+	"nearside/matcher/memory/internal/memorytest"
 	"nearside/matcher/memory/table"
 	"nearside/simd"
 )
@@ -13,7 +14,7 @@ import (
 // random places.
 func TestKeepWithin(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 1))
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		if !k.Usable() {
 			continue
 		}

@@ -26,7 +26,7 @@ type snapshotSet struct {
 // different rows of the strip, few or many, from older or newer snapshots. Some of these
 // rows are in the same block.
 func TestLease(t *testing.T) {
-	for _, k := range simd.Kernels() {
+	for _, k := range memorytest.Kernels() {
 		t.Run(k.Name(), func(t *testing.T) {
 			if !k.Usable() {
 				t.Skip("this CPU cannot run the kernel")
