@@ -99,7 +99,7 @@ AVX2_CPU := Haswell
 QEMU_SKIP := ^TestRowMajorStaysInsideArguments$$
 
 kernels: ## tests without assembly, with and without fused multiply-add, and with every kernel of this CPU; those for AVX2 and arm64 under qemu
-	go test -tags purego ./simd/... ./matcher/...
+	go test -tags purego ./simd/... ./matcher ./matcher/memory/...
 	@if grep -qw fma /proc/cpuinfo && grep -qw avx2 /proc/cpuinfo; then \
 		GOAMD64=v3 go test ./matcher ./internal/exp -run '^(TestBitsOfEveryCPU|TestNearest)$$' && GODEBUG=cpu.fma=off go test ./matcher -run '^TestBitsOfEveryCPU$$'; \
 	fi
