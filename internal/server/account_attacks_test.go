@@ -87,11 +87,12 @@ func attacks() (all []attack) {
 	}
 	for _, path := range []string{
 		"/version", "/healthcheck?include_luna_services=1", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec", "/1/plugins", "/",
+		"/1/tasks", "/1/tasks/" + other.id(1),
 		"/plugins/spy/attacks", "/plugins/thin/attacks",
 	} {
 		all = append(all, attack{method: "GET", url: path, open: true})
 	}
-	all = append(all, attack{method: "POST", url: "/1/plugins/reload", open: true})
+	all = append(all, attack{method: "POST", url: "/1/plugins/reload", open: true}, attack{method: "DELETE", url: "/1/tasks/" + other.id(1), open: true})
 	return all
 }
 
