@@ -13,24 +13,19 @@ import (
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
+
+	"nearside/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "write generated files")
 
-func loadSpec(t testing.TB) *openapi3.T {
-	t.Helper()
-	doc, err := openapi3.NewLoader().LoadFromFile("openapi.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return doc
-}
+func readSpec() *openapi3.T { return testkit.Must(openapi3.NewLoader().LoadFromFile("openapi.yaml")) }
 
 // TestOpenAPI checks that the document is valid, that its examples fit its schemas, that
 // no object allows unknown fields unless the schema says so, that the IDs of operations
 // are unique, and that errors and formats are described in the same way everywhere.
 func TestOpenAPI(t *testing.T) {
-	doc := loadSpec(t)
+	doc := readSpec()
 	if err := doc.Validate(t.Context(), openapi3.EnableExamplesValidation()); err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +96,7 @@ func checkMedia(t *testing.T, where string, op *openapi3.Operation) {
 // TestOpenAPIExamples checks that the face of the examples is in the sample data,
 // and that each line of the sample data fits the schema of a face.
 func TestOpenAPIExamples(t *testing.T) {
-	doc := loadSpec(t)
+	doc := readSpec()
 	lines, err := os.Open("../../bench/data/faces.ndjson")
 	if err != nil {
 		t.Fatal(err)
@@ -138,7 +133,7 @@ func TestOpenAPIExamples(t *testing.T) {
 func TestGenerated(t *testing.T) {
 	updateFields(t, "openapi.yaml")
 	updateFields(t, "ui/docs.html")
-	compact, err := json.Marshal(loadSpec(t))
+	compact, err := json.Marshal(readSpec())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +163,7 @@ func TestErrorPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	codes := loadSpec(t).Components.Schemas["Error"].Value.Properties["error_code"].Value.Enum
+	codes := readSpec().Components.Schemas["Error"].Value.Properties["error_code"].Value.Enum
 	if len(codes) == 0 {
 		t.Fatal("the document lists no codes")
 	}
@@ -190,7 +185,7 @@ func TestDocsPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, item := range loadSpec(t).Paths.Map() {
+	for path, item := range readSpec().Paths.Map() {
 		for method := range item.Operations() {
 			if !bytes.Contains(page, []byte(`<b class="`+strings.ToLower(method)+`">`+method+`</b> <code>`+path+`</code>`)) {
 				t.Errorf("docs.html does not show %s %s", method, path)

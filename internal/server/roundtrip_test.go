@@ -51,7 +51,7 @@ func TestOracleRoundTrip(t *testing.T) {
 	const seed = 3
 	steps := 1500
 	if testkit.RaceEnabled {
-		steps = 300
+		steps = 100
 	}
 	r := openRun(t, seed, oracle.Topologies[0])
 	for r.step = 1; r.step <= steps; r.step++ {

@@ -210,7 +210,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	if !set.starting {
 		x.open()
 	}
-	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), newSpec(t)
+	x.address, x.server, x.memory, x.limits, x.spec = srv.Addr().String(), srv, mem, limits(), sharedSpec()
 	if set.currentTLS.Store(set.tls); set.tls != nil {
 		x.secure = clientTLS()
 	}

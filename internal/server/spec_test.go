@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/getkin/kin-openapi/openapi3filter"
@@ -25,20 +24,21 @@ type spec struct {
 	doc    *openapi3.T
 }
 
-func newSpec(t testing.TB) *spec {
-	t.Helper()
+// sharedSpec returns the spec of all servers. Reading the document takes longer than starting
+// a server.
+var sharedSpec = sync.OnceValue(func() *spec {
 	allDateTimes()
-	doc := loadSpec(t)
+	doc := readSpec()
 	doc.Servers = nil // each server has another port
 	return &spec{testkit.Must(legacy.NewRouter(doc)), doc}
-}
+})
 
 // allDateTimes makes the check of date-time follow RFC 3339, which allows lower case
 // letters.
-var allDateTimes = sync.OnceFunc(func() {
+func allDateTimes() {
 	openapi3.DefineStringFormatValidator("date-time", openapi3.NewRegexpFormatValidator(
 		`^[0-9]{4}-(0[1-9]|1[012])-(0[1-9]|[12][0-9]|3[01])[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$`))
-})
+}
 
 // check compares an answer in JSON with the document, and also the request if it
 // succeeded.

@@ -58,11 +58,11 @@ func TestOverTLS(t *testing.T) {
 	}
 }
 
-// muchData are tests with one client and much data. They take minutes under the race
+// muchData are tests with few clients and much data. They take minutes under the race
 // detector, which finds more in the others.
 var muchData = []string{
 	"TextsRoundTrip", "ExpensiveBodies", "DeclaredSizes", "Malformed", "Bombs", "SlowCompressedBodies",
-	"CompressedBodies", "CompressedImports", "CompressedAnswers",
+	"CompressedBodies", "CompressedImports", "CompressedAnswers", "AnswersAreWhole", "UnreadAnswers", "UnreadLines", "TruncatedBodies",
 }
 
 // setTLS changes the configuration of new connections.
