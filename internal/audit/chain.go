@@ -174,6 +174,12 @@ const (
 
 func appendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, timeLayout) }
 
+// setTime replaces the time of a content.
+func setTime(content []byte, t time.Time) {
+	var scratch [2 * timeBytes]byte // AppendFormat also writes behind its result
+	copy(content, appendTime(scratch[:0], t))
+}
+
 // timeOf returns the time in the content of a line.
 func timeOf(content []byte) (time.Time, bool) {
 	if len(content) < timeBytes {

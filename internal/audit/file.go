@@ -69,6 +69,9 @@ func (l *Log) rotate() error {
 
 // moveAway gives a file the name of a rotated one.
 func (l *Log) moveAway(path string, first uint64) error {
+	if first == 0 { // it has no line
+		first = l.head.Seq + 1
+	}
 	name := fmt.Sprintf("%s.%016d", path, first)
 	for n, free := 1, name; ; n++ {
 		if _, err := os.Lstat(free); errors.Is(err, fs.ErrNotExist) {

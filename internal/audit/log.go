@@ -55,22 +55,23 @@ type Log struct {
 	end      context.CancelFunc
 	ended    chan struct{} // closed when the background work has ended; nil before Open
 
-	mu      sync.Mutex // protects the fields below
-	keeper  Keeper
-	chain   *chain
-	key     Key
-	file    *os.File // nil: no audit, or the file could not be opened again
-	path    string   // of file
-	size    int64
-	first   uint64 // number of the first line of file; 0: it is empty
-	head    Head
-	pending []store.AuditRecord // records whose lines are not in the file, in order
-	copied  matcher.ID          // records before this ID have lines in the file
-	unkept  bool                // head or copied have changed since they were kept
-	renamed bool                // a file was renamed since the folder was synced
-	old     []*os.File          // to be synced and closed by the background work
-	fault   error               // why lines cannot be written; nil: they can
-	buffer  []byte
+	mu       sync.Mutex // protects the fields below
+	keeper   Keeper
+	chain    *chain
+	key      Key
+	file     *os.File // nil: no audit, or the file could not be opened again
+	path     string   // of file
+	size     int64
+	maxBytes int64
+	first    uint64 // number of the first line of file; 0: it is empty
+	head     Head
+	pending  []store.AuditRecord // records whose lines are not in the file, in order
+	copied   matcher.ID          // records before this ID have lines in the file
+	unkept   bool                // head or copied have changed since they were kept
+	renamed  bool                // a file was renamed since the folder was synced
+	old      []*os.File          // to be synced and closed by the background work
+	fault    error               // why lines cannot be written; nil: they can
+	buffer   []byte
 }
 
 // New returns a Log without an audit, for requests before Open.
@@ -142,7 +143,7 @@ func (l *Log) start(s Settings) error {
 	if err != nil {
 		return fmt.Errorf("key_file: %w", err)
 	}
-	l.key, l.chain = key, newChain(key)
+	l.key, l.chain, l.maxBytes = key, newChain(key), s.MaxBytes
 	if err := l.openFile(s.File); err != nil {
 		return err
 	}
@@ -170,6 +171,7 @@ func (l *Log) Configure(s Settings) error {
 			return fmt.Errorf("audit: %w", err)
 		}
 	}
+	l.maxBytes = s.MaxBytes
 	if s.File == current.File && string(key.secret) == string(l.key.secret) {
 		l.settings.Store(&s)
 		return nil

@@ -97,7 +97,8 @@ func (l *Log) repairEnd(t *tail) error {
 		}
 	}
 	content := e.appendContent(nil, outcome{status: http.StatusOK, count: e.Count, now: now})
-	return l.writeLines([][]byte{content})
+	text, head := l.encode([][]byte{content})
+	return l.appendText(text, head, 1) // in the same file as the torn bytes
 }
 
 // orderTimes makes sure that no pending record has a time before that of the last line,
@@ -105,7 +106,7 @@ func (l *Log) repairEnd(t *tail) error {
 func (l *Log) orderTimes(last time.Time) {
 	for i := range l.pending {
 		if at, ok := timeOf(l.pending[i].Data); ok && at.Before(last) {
-			appendTime(l.pending[i].Data[:0], last)
+			setTime(l.pending[i].Data, last)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"slices"
@@ -48,10 +47,10 @@ type verifier struct {
 	file   string
 	number int // of the line in the file
 
-	torn       hash.Hash // of the bytes since the last valid line; nil: there are none
-	tornNoEnd  [sha256.Size]byte
-	tornFile   string
-	tornNumber int
+	in         *os.File // the current file
+	torn       bool     // there are bytes since the last valid line
+	tornAt     int64    // where they begin
+	tornNumber int      // of their first line in the file
 }
 
 type verifiedFile struct {
@@ -100,11 +99,11 @@ func (v *verifier) verifyFile(name string) error {
 	}
 	defer func() { _ = f.Close() }() // only read
 	r := newReader(f, 0, 1<<62)
-	v.file, v.number = name, 0
+	v.in, v.file, v.number = f, name, 0
 	for {
-		text, _, complete, err := r.read()
+		text, at, _, err := r.read()
 		if errors.Is(err, io.EOF) {
-			return nil
+			return v.endOfFile()
 		}
 		if err != nil {
 			return err
@@ -112,28 +111,27 @@ func (v *verifier) verifyFile(name string) error {
 		v.number++
 		l, err := parseLine(text)
 		if err != nil {
-			v.addTorn(text, complete)
+			if !v.torn {
+				v.torn, v.tornAt, v.tornNumber = true, at, v.number
+			}
 			continue
 		}
 		if !v.chain.valid(&l) {
 			return v.wrongHash(&l)
 		}
-		if err := v.next(&l); err != nil {
+		if err := v.next(&l, at); err != nil {
 			return err
 		}
 	}
 }
 
-// addTorn keeps bytes that are no line, until the next line says what they are.
-func (v *verifier) addTorn(text []byte, complete bool) {
-	if v.torn == nil {
-		v.torn, v.tornFile, v.tornNumber = sha256.New(), v.file, v.number
+// endOfFile returns a fault if the file ends with bytes that are no line.
+func (v *verifier) endOfFile() error {
+	if !v.torn {
+		return nil
 	}
-	v.torn.Write(text)
-	v.torn.Sum(v.tornNoEnd[:0])
-	if complete {
-		v.torn.Write([]byte("\n"))
-	}
+	return &Fault{v.file, v.tornNumber, v.report.Head.Seq + 1,
+		"is cut off, and no line follows. If the server was killed and was not started since, its next start adds a line about it"}
 }
 
 // fault returns the fault of the current line.
@@ -143,7 +141,7 @@ func (v *verifier) fault(seq uint64, format string, args ...any) error {
 
 // wrongHash says why the hash of a line is not that of its text.
 func (v *verifier) wrongHash(l *line) error {
-	if v.torn != nil {
+	if v.torn {
 		return v.tornFault()
 	}
 	if v.began && (l.head.Seq != v.report.Head.Seq+1 || l.prev != v.report.Head.Hash) {
@@ -153,17 +151,20 @@ func (v *verifier) wrongHash(l *line) error {
 }
 
 func (v *verifier) tornFault() error {
-	return &Fault{v.tornFile, v.tornNumber, v.report.Head.Seq + 1, "was changed: it is not a line, and no audit.recovered line belongs to it"}
+	return &Fault{v.file, v.tornNumber, v.report.Head.Seq + 1, "was changed: it is not a line, and no audit.recovered line belongs to it"}
 }
 
-// next checks the place of a line whose hash is right.
-func (v *verifier) next(l *line) error {
+// next checks the place of a line whose hash is right. at is its offset.
+func (v *verifier) next(l *line, at int64) error {
 	h := &v.report.Head
-	if v.torn != nil {
-		if !v.explainsTorn(l) {
+	if v.torn {
+		switch explained, err := v.explainsTorn(l, at); {
+		case err != nil:
+			return err
+		case !explained:
 			return v.tornFault()
 		}
-		v.torn = nil
+		v.torn = false
 		v.report.Recoveries++
 	}
 	switch {
@@ -228,14 +229,22 @@ func (v *verifier) contains(seq uint64) bool {
 	return false
 }
 
-// explainsTorn reports whether l is the line about the torn bytes before it.
-func (v *verifier) explainsTorn(l *line) bool {
+// explainsTorn reports whether l, at that offset, is the line about the torn bytes before
+// it. The newline before l may have been added to them.
+func (v *verifier) explainsTorn(l *line, at int64) (bool, error) {
 	if !isRecovered(l) {
-		return false
+		return false, nil
 	}
-	text := string(l.content)
-	return strings.Contains(text, `"sha256":"`+hex.EncodeToString(v.tornNoEnd[:])+`"`) ||
-		strings.Contains(text, `"sha256":"`+hex.EncodeToString(v.torn.Sum(nil))+`"`)
+	for _, end := range []int64{at - 1, at} {
+		sum := sha256.New()
+		if _, err := io.Copy(sum, io.NewSectionReader(v.in, v.tornAt, end-v.tornAt)); err != nil {
+			return false, err
+		}
+		if strings.Contains(string(l.content), `"sha256":"`+hex.EncodeToString(sum.Sum(nil))+`"`) {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // checkTime warns if the clock went back.
@@ -252,10 +261,6 @@ func (v *verifier) checkTime(l *line) {
 
 // finish checks the end.
 func (v *verifier) finish() error {
-	if v.torn != nil {
-		return &Fault{v.tornFile, v.tornNumber, v.report.Head.Seq + 1,
-			"is cut off, and no line follows. If the server was killed and was not started since, its next start adds a line about it"}
-	}
 	if v.head == nil {
 		return nil
 	}

@@ -28,19 +28,31 @@ func (l *Log) addEntry(e *Entry, status int) error {
 
 // writeLines writes the lines with the given contents, all or none. The caller holds l.mu.
 func (l *Log) writeLines(contents [][]byte) error {
-	text, head := l.buffer[:0], l.head
+	text, head := l.encode(contents)
+	if l.size > 0 && l.size+int64(len(text)) > l.maxBytes {
+		if err := l.rotate(); err != nil {
+			l.setFault(err)
+			return l.refusal()
+		}
+	}
+	return l.appendText(text, head, len(contents))
+}
+
+// encode returns the lines with the given contents, and the head after them. The text is
+// valid until the next call.
+func (l *Log) encode(contents [][]byte) (text []byte, head Head) {
+	text, head = l.buffer[:0], l.head
 	for _, content := range contents {
 		text, head = l.chain.appendLine(text, head, content)
 	}
 	if cap(text) <= 1<<20 {
 		l.buffer = text
 	}
-	if l.size > 0 && l.size+int64(len(text)) > l.settings.Load().MaxBytes {
-		if err := l.rotate(); err != nil {
-			l.setFault(err)
-			return l.refusal()
-		}
-	}
+	return text, head
+}
+
+// appendText appends lines to the current file.
+func (l *Log) appendText(text []byte, head Head, lines int) error {
 	if n, err := l.file.Write(text); err != nil {
 		if n > 0 { // the rest of the text is torn, unless it can be removed
 			if fault := l.file.Truncate(l.size); fault != nil {
@@ -56,7 +68,7 @@ func (l *Log) writeLines(contents [][]byte) error {
 	}
 	l.size += int64(len(text))
 	l.head, l.unkept = head, true
-	l.lines.Add(int64(len(contents)))
+	l.lines.Add(int64(lines))
 	return nil
 }
 
@@ -129,7 +141,7 @@ func (l *Log) Copy(records []store.AuditRecord) {
 	l.pending = append(l.pending, records...)
 	if l.fault == nil && l.file != nil {
 		for i := range records {
-			appendTime(records[i].Data[:0], l.now()) // the time when the line is written
+			setTime(records[i].Data, l.now()) // the time when the line is written
 		}
 		_ = l.copyPending() // l.fault has the error
 	}
