@@ -70,16 +70,16 @@ func (l *Log) checkpoint() {
 // w.file is open.
 func (l *Log) finish(w *work) error {
 	for _, f := range w.old {
-		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+		if err := errors.Join(l.sync(f), f.Close()); err != nil {
 			return err
 		}
 	}
 	if w.file != nil {
-		if err := w.file.Sync(); err != nil {
+		if err := l.sync(w.file); err != nil {
 			return err
 		}
 	}
-	if w.path != "" && (w.renamed || len(w.old) > 0) {
+	if w.path != "" && !l.unsynced && (w.renamed || len(w.old) > 0) {
 		if err := syncDir(w.path); err != nil {
 			return err
 		}
@@ -91,6 +91,13 @@ func (l *Log) finish(w *work) error {
 		return err
 	}
 	return removeOld(w.path, w.keep)
+}
+
+func (l *Log) sync(f *os.File) error {
+	if l.unsynced {
+		return nil
+	}
+	return f.Sync()
 }
 
 // removeOld removes the oldest rotated files.

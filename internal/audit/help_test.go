@@ -121,6 +121,7 @@ func open(t testing.TB, dir string, k *keeper, change ...func(*Settings)) *bench
 		c(&s)
 	}
 	b.Log = New(slog.New(slog.NewTextHandler(b.text, nil)))
+	b.unsynced = true
 	start := time.Date(2026, 5, 1, 12, int(k.starts), 0, 0, time.UTC)
 	k.starts++
 	b.clock = &start

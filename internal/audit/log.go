@@ -53,6 +53,7 @@ type Log struct {
 	lines    atomic.Int64
 	failures atomic.Int64
 	end      context.CancelFunc
+	unsynced bool          // in tests: files are not synced, so a power loss would lose lines
 	ended    chan struct{} // closed when the background work has ended; nil before Open
 
 	mu       sync.Mutex // protects the fields below
