@@ -128,14 +128,13 @@ type outcome struct {
 
 // appendContent appends the content of the line of e.
 func (e *Entry) appendContent(dst []byte, o outcome) []byte {
-	start := len(dst)
 	dst = appendTime(dst, o.now)
 	dst = appendText(dst, `"request_id":`, e.RequestID)
 	dst = appendText(dst, `,"key":`, e.Key)
 	dst = appendText(dst, `,"account_id":`, e.Account)
 	dst = appendText(dst, `,"address":`, e.Address)
 	dst = appendText(dst, `,"operation":`, e.Operation)
-	dst = appendText(dst, `,"target":`, e.Target)
+	dst = appendText(dst, `,"target":`, maskText(e.Target))
 	dst = append(dst, `,"references":[`...)
 	dst = appendReferences(dst, e.References)
 	dst = append(dst, `],"filters":[`...)
@@ -151,7 +150,7 @@ func (e *Entry) appendContent(dst []byte, o outcome) []byte {
 			dst = appendDigest(dst, e.Filters[i:i+1])
 			continue
 		}
-		dst = append(dst, f...)
+		dst = appendMasked(dst, f)
 	}
 	dst = append(dst, `],"results":[`...)
 	for i := range o.results[:min(len(o.results), ResultsMax)] {
@@ -170,11 +169,7 @@ func (e *Entry) appendContent(dst []byte, o outcome) []byte {
 	if !e.Start.IsZero() {
 		ms = max(0, float64(o.now.Sub(e.Start))/float64(time.Millisecond))
 	}
-	dst = strconv.AppendFloat(dst, ms, 'f', 3, 64)
-	if text := dst[start:]; bytes.Contains(text, []byte("ns_")) || bytes.Contains(text, []byte("eyJ")) {
-		dst = append(dst[:start], access.Mask(string(text), "***")...) // a key in the wrong place
-	}
-	return dst
+	return strconv.AppendFloat(dst, ms, 'f', 3, 64)
 }
 
 func appendReferences(dst []byte, all []Reference) []byte {
@@ -197,7 +192,7 @@ func appendReferences(dst []byte, all []Reference) []byte {
 
 func (r *Reference) append(dst []byte) []byte {
 	dst = appendText(dst, `{"type":`, r.Type)
-	dst = appendText(dst, `,"id":`, shorten(r.ID, 256))
+	dst = appendText(dst, `,"id":`, maskText(shorten(r.ID, 256)))
 	dst = append(dst, `,"sha256":"`...)
 	if r.SHA256 != [sha256.Size]byte{} {
 		dst = hex.AppendEncode(dst, r.SHA256[:])
@@ -216,6 +211,17 @@ func appendDigest(dst []byte, filters [][]byte) []byte {
 	dst = strconv.AppendInt(dst, int64(size), 10)
 	dst = append(dst, `,"sha256":"`...)
 	return append(hex.AppendEncode(dst, sum.Sum(nil)), `"}`...)
+}
+
+// A client may have put a key or a token into the wrong place. Such texts are masked.
+
+func maskText(text string) string { return access.Mask(text, "***") }
+
+func appendMasked(dst, text []byte) []byte {
+	if bytes.Contains(text, []byte("ns_")) || bytes.Contains(text, []byte("eyJ")) {
+		return append(dst, maskText(string(text))...)
+	}
+	return append(dst, text...)
 }
 
 // appendText appends a name and a text in JSON.
@@ -249,12 +255,15 @@ func shorten(text string, limit int) string {
 
 // appendID appends the text of an ID.
 func appendID(dst []byte, id matcher.ID) []byte {
-	for i, n := range [...]int{4, 2, 2, 2, 6} {
-		if i > 0 {
-			dst = append(dst, '-')
-		}
-		dst = hex.AppendEncode(dst, id[:n])
-		copy(id[:], id[n:])
-	}
-	return dst
+	var text [36]byte
+	hex.Encode(text[:8], id[:4])
+	text[8] = '-'
+	hex.Encode(text[9:13], id[4:6])
+	text[13] = '-'
+	hex.Encode(text[14:18], id[6:8])
+	text[18] = '-'
+	hex.Encode(text[19:23], id[8:10])
+	text[23] = '-'
+	hex.Encode(text[24:], id[10:])
+	return append(dst, text[:]...)
 }

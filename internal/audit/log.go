@@ -72,7 +72,8 @@ type Log struct {
 	renamed  bool                // a file was renamed since the folder was synced
 	old      []*os.File          // to be synced and closed by the background work
 	fault    error               // why lines cannot be written; nil: they can
-	buffer   []byte
+	buffer   []byte              // for lines
+	content  []byte              // for the content of a line
 }
 
 // New returns a Log without an audit, for requests before Open.

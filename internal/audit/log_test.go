@@ -139,6 +139,23 @@ func TestRotation(t *testing.T) {
 	}
 }
 
+// TestKilledBeforeCheckpoint kills the first process of a data directory after a rotation,
+// before the head was kept.
+func TestKilledBeforeCheckpoint(t *testing.T) {
+	k, dir := &keeper{}, t.TempDir()
+	small := func(s *Settings) { s.MaxBytes = 1000 }
+	b := open(t, dir, k, small)
+	for n := range 9 {
+		b.write(n)
+	}
+	b.kill()
+	b = open(t, dir, k, small)
+	defer b.kill()
+	if lines := oracle(t, b.files()); len(lines) != 9 {
+		t.Errorf("%d lines, want 9", len(lines))
+	}
+}
+
 // TestMovedFile checks that the audit goes on, with a gap that is found, when its files are
 // moved away or removed.
 func TestMovedFile(t *testing.T) {

@@ -127,8 +127,8 @@ func (t *tail) read(path string, current *os.File) (int64, error) {
 	if t.first, err = firstSeq(current, size); err != nil {
 		return 0, err
 	}
-	if t.stored.Seq == 0 && t.first > 0 {
-		begin, from = len(names), 1 // nothing is known about the other files
+	if t.stored.Seq == 0 && t.first > 0 && len(t.pending) == 0 {
+		from = 1 // a new store, which knows nothing about the older files
 	}
 	for ; begin > 0 && from == 0; begin-- {
 		if from, err = t.readRotated(names[begin-1], false); err != nil {

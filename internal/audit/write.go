@@ -18,13 +18,20 @@ func (l *Log) addEntry(e *Entry, status int) error {
 	if l.file == nil {
 		return nil // the audit was switched off
 	}
-	content := e.appendContent(nil, outcome{status: status, results: e.Results, count: e.Count, now: l.now()})
+	l.content = e.appendContent(l.content[:0], outcome{status: status, results: e.Results, count: e.Count, now: l.now()})
+	content := l.content
+	if cap(content) > contentKept {
+		l.content = nil
+	}
 	if err := l.writeLines([][]byte{content}); err != nil {
 		l.failures.Add(1)
 		return err
 	}
 	return nil
 }
+
+// contentKept is the largest size of a buffer that is used again.
+const contentKept = 64 << 10
 
 // writeLines writes the lines with the given contents, all or none. The caller holds l.mu.
 func (l *Log) writeLines(contents [][]byte) error {
@@ -45,7 +52,7 @@ func (l *Log) encode(contents [][]byte) (text []byte, head Head) {
 	for _, content := range contents {
 		text, head = l.chain.appendLine(text, head, content)
 	}
-	if cap(text) <= 1<<20 {
+	if cap(text) <= contentKept {
 		l.buffer = text
 	}
 	return text, head
