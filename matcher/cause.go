@@ -9,8 +9,11 @@ import (
 // client. Points and events of plugins show a cause that is a plugin.
 type Cause string
 
-// CauseExpiry is the cause of deletes of expired attributes.
-const CauseExpiry Cause = "expiry"
+// The causes that are not plugins.
+const (
+	CauseExpiry    Cause = "expiry"    // expired attributes are deleted
+	CauseRetention Cause = "retention" // old events are deleted
+)
 
 // causePlugin is the start of the causes of plugins.
 const causePlugin = "plugin:"

@@ -32,6 +32,7 @@ type commands struct {
 	Doctor    doctorCmd    `cmd:"" help:"Check this machine and suggest fixes."`
 	Config    configCmd    `cmd:"" help:"Check and print the configuration."`
 	Key       keyCmd       `cmd:"" help:"Make and check keys."`
+	Audit     auditCmd     `cmd:"" help:"Check and print the audit."`
 	Plugin    pluginCmd    `cmd:"" help:"Write, check, test and measure plugins."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/lua"
@@ -54,6 +55,9 @@ func runPreflight(ctx context.Context, cfg *config.Config) preflight {
 		p.inUse = append(p.inUse, fmt.Errorf("listen: %w", err))
 	case err != nil:
 		p.refused = append(p.refused, fmt.Errorf("listen: %w", err))
+	}
+	if err := audit.Check(cfg.Audit.Settings()); err != nil {
+		p.refused = append(p.refused, err)
 	}
 	for _, err := range []error{certs.Check(serverFiles(cfg)), remote.CheckFiles(remoteConfigs(cfg))} {
 		if err != nil {

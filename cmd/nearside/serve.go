@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/internal/server"
@@ -39,7 +40,7 @@ func (*serveCmd) Help() string {
 
     nearside serve --listen 127.0.0.1:5110 --data-dir data
 
-When it is ready, it logs a line with "listening on http://HOST:PORT" (https with TLS). After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes, the keys, the TLS files, the trusted proxies and the log level.`
+When it is ready, it logs a line with "listening on http://HOST:PORT" (https with TLS). After SIGTERM, it completes the running requests and stops. After SIGHUP, it reloads the plugins, the limits, the remotes, the keys, the TLS files, the trusted proxies, the audit and the log level.`
 }
 
 // readConfig reads the configuration, at the start or for a reload. It replaces the log
@@ -135,6 +136,7 @@ type service struct {
 	meta      []matcher.MetaField          // those of the start
 	watch     bool                         // whether changes of plugins reload them
 	access    *access.Policy
+	audit     *audit.Log
 
 	store   *store.Store // nil until the data is loaded
 	sweeper *sweeper
@@ -223,6 +225,7 @@ func (s *service) close(ctx context.Context) error {
 		err = host.Close(grace)
 	}
 	s.remotes.Close()
+	err = errors.Join(err, s.audit.Close())
 	if s.store != nil {
 		err = errors.Join(err, s.store.Close())
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // reload applies the changes that a running service can apply. It returns the keys that
-// it applied and the keys that need a restart. If remotes, plugins, access or TLS files cannot be
+// it applied and the keys that need a restart. If remotes, plugins, access, TLS files or the audit cannot be
 // reloaded, their keys keep the old values, and all other keys are applied.
 func (s *service) reload(ctx context.Context, next *config.Config) (applied, restart []string, err error) {
 	next.Listen = s.realListen(next.Listen)
@@ -41,11 +41,15 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 	if tlsErr != nil {
 		refused = append(refused, "tls.cert_file", "tls.key_file", "tls.client_ca_file")
 	}
+	auditErr := s.audit.Configure(next.Audit.Settings())
+	if auditErr != nil {
+		refused = append(refused, config.AuditKeys...)
+	}
 	applied, s.restart = s.config.Reload(next, refused...)
 	s.memory.SetBytesMax(s.config.Limits.Memory)
 	s.pressure.configure(s.config.Limits.ProcessMemory)
 	s.server.Reload(s.limits())
-	return applied, s.restart, errors.Join(remoteErr, pluginErr, accessErr, tlsErr)
+	return applied, s.restart, errors.Join(remoteErr, pluginErr, accessErr, tlsErr, auditErr)
 }
 
 // realListen returns the real address if listen is unchanged, because with port 0 the

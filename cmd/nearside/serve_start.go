@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/internal/certs"
 	"nearside/internal/config"
 	"nearside/internal/server"
@@ -37,6 +38,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 	if s.access, err = access.New(cfg.Access.Config(), nil); err != nil {
 		return nil, err
 	}
+	s.audit = audit.New(log)
 	s.certs = certs.NewServer(log)
 	if err := s.certs.Configure(serverFiles(cfg)); err != nil {
 		return nil, err
@@ -62,6 +64,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 			return s.certs.NotAfter(), s.certs.Failures(), s.server.HandshakeFailures()
 		},
 		Plugins: s.pluginStates,
+		Audit:   s.audit.Stats,
 	})
 	s.events = &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}
 	s.observers = matcher.Observers{s.points, s.events, matchLog{log}}
@@ -69,7 +72,7 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		RefuseMatch: s.pressure.refuseMatch, RefuseWrite: s.pressure.refuseWrite,
 		Listen: cfg.Listen, Observer: s.observers, Log: log, Metrics: s.points.WriteText,
 		Version: server.Version{Major: versionMajor, Minor: versionMinor, Patch: versionPatch},
-		Limits:  s.limits(), Insecure: cfg.Insecure, TLS: s.certs.Config,
+		Limits:  s.limits(), Insecure: cfg.Insecure, TLS: s.certs.Config, Audit: s.audit,
 	})
 	if err != nil {
 		s.memory.Close()
@@ -109,7 +112,7 @@ func (s *service) start(ctx context.Context) (loaded bool, err error) {
 func (s *service) load(ctx context.Context) (err error) {
 	start, cfg := time.Now(), &s.config
 	s.store, err = store.Open(ctx, store.Options{
-		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: s.observers, Watcher: s.events, Warn: s.log.Warn,
+		Dir: cfg.DataDir, Applier: s.memory, Cache: s.memory, Observer: s.observers, Watcher: s.events, Auditor: s.audit, Warn: s.log.Warn,
 		Progress: s.showProgress(startProgress(s.log, time.Now)),
 		Verified: logVerified(s.log),
 		Check: func() error {
@@ -118,6 +121,9 @@ func (s *service) load(ctx context.Context) (err error) {
 		},
 	})
 	if err != nil {
+		return err
+	}
+	if err := s.audit.Open(ctx, cfg.Audit.Settings(), s.store); err != nil {
 		return err
 	}
 	s.server.SetProgress(server.Progress{Phase: "starting plugins"})

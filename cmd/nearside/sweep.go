@@ -86,6 +86,7 @@ func (s *sweeper) deleteOutdated(ctx context.Context, now time.Time) error {
 	}
 	before := matcher.TimeOf(now.Add(-s.retention))
 	filter := matcher.Filter{CreateTime: matcher.Range[matcher.Time]{LT: &before}}
+	ctx = matcher.WithCause(ctx, matcher.CauseRetention)
 	_, err := s.store.DeleteFound(ctx, matcher.Events, s.memory.Finder(ctx, matcher.Events, &filter, nil))
 	return err
 }

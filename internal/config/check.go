@@ -29,6 +29,9 @@ func (c *Config) check() faults {
 		}
 	}
 	bad = append(bad, c.checkTLS()...)
+	if c.Audit.File != "" && c.Audit.KeyFile == "" {
+		bad = append(bad, fault{"audit.key_file", "must be the path of a file with a secret, because audit.file is configured, got an empty text"})
+	}
 	bad = append(bad, c.checkRemotes()...)
 	paths := map[string]bool{}
 	for i, f := range c.Events.MetaFields {

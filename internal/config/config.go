@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/lua"
 	"nearside/matcher"
 )
@@ -40,6 +41,7 @@ type Config struct {
 	Log            Log
 	Monitoring     Monitoring
 	Access         Access
+	Audit          Audit
 
 	// File is the path of the file that was read; empty: no file was read. It is not
 	// a key.
@@ -142,6 +144,22 @@ type Access struct {
 	JWT  access.JWT
 }
 
+// Audit configures the record of who did what.
+type Audit struct {
+	File     string // the current file; empty: no audit
+	KeyFile  string // the file with the secret of the hashes
+	MaxBytes int64  // a file that would become larger is rotated
+	Keep     int    // rotated files that are kept; 0: all
+	Match    bool   // whether matches have lines
+	Reads    bool   // whether reads of objects have lines
+}
+
+// Settings returns a in the form that package audit needs.
+func (a *Audit) Settings() audit.Settings { return audit.Settings(*a) }
+
+// AuditKeys are the keys of the section audit.
+var AuditKeys = []string{"audit.file", "audit.key_file", "audit.max_bytes", "audit.keep", "audit.match", "audit.reads"}
+
 // Config returns a in the form that package access needs.
 func (a *Access) Config() access.Config {
 	return access.Config{Open: a.Open, Keys: a.Keys, JWT: a.JWT}
@@ -190,5 +208,6 @@ func Default() Config {
 			Open: []string{"livez", "readyz", "version"},
 			JWT:  access.JWT{Audience: "nearside", RolesClaim: "roles", AccountClaim: "account_id"},
 		},
+		Audit: Audit{MaxBytes: 100 << 20, Keep: 30, Match: true},
 	}
 }

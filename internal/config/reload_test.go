@@ -13,6 +13,7 @@ var changedValues = map[string]struct {
 	raw  any
 	live bool
 }{
+	"audit.file": {"a.log", true}, "audit.key_file": {"a.key", true}, "audit.max_bytes": {"1MiB", true}, "audit.keep": {3, true}, "audit.match": {false, true}, "audit.reads": {true, true},
 	"listen": {"127.0.0.1:1", false}, "insecure": {true, false},
 	"tls.cert_file": {"a.pem", true}, "tls.key_file": {"b.pem", true}, "tls.client_ca_file": {"c.pem", true}, "trusted_proxies": {[]any{"10.0.0.0/8"}, true},
 	"data_dir": {"other", false}, "workers": {3, false}, "simd": {"generic", false},

@@ -71,6 +71,12 @@ func (c *Config) settings() []setting {
 		{key: "access.jwt.audience", live: true, value: as(&c.Access.JWT.Audience, nonEmpty)},
 		{key: "access.jwt.roles_claim", live: true, value: as(&c.Access.JWT.RolesClaim, nonEmpty)},
 		{key: "access.jwt.account_claim", live: true, value: as(&c.Access.JWT.AccountClaim, nonEmpty)},
+		{key: "audit.file", live: true, value: as(&c.Audit.File, optionalPath)},
+		{key: "audit.key_file", live: true, value: as(&c.Audit.KeyFile, optionalPath)},
+		{key: "audit.max_bytes", live: true, value: as(&c.Audit.MaxBytes, size(1<<10, 1<<40))},
+		{key: "audit.keep", live: true, value: as(&c.Audit.Keep, count(0, countMax))},
+		{key: "audit.match", live: true, value: as(&c.Audit.Match, boolean)},
+		{key: "audit.reads", live: true, value: as(&c.Audit.Reads, boolean)},
 	}
 }
 

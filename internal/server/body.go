@@ -114,6 +114,9 @@ func decodeBody[T any](x *exchange, decode func(*wire.Decoder, wire.Format, []by
 		var zero T
 		return zero, err
 	}
+	if x.audit.wanted {
+		x.audit.body = body
+	}
 	return decode(x.decoder(), x.in, body)
 }
 

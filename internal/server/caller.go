@@ -36,6 +36,7 @@ func (x *exchange) admit() error {
 		return err
 	}
 	if err := caller.Begin(now); err != nil {
+		x.refusedKey = caller.Name
 		return err
 	}
 	x.caller = caller

@@ -69,3 +69,9 @@ func asError(err error) *matcher.Error {
 		return matcher.Errorf(matcher.CodeInternal, "%w", err)
 	}
 }
+
+// StatusOf returns the HTTP status of an error.
+func StatusOf(err error) int {
+	status, _, _, _ := errorFields(asError(err), "")
+	return status
+}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/internal/coding"
 	"nearside/matcher"
 	"nearside/matcher/wire"
@@ -39,6 +40,7 @@ type operation struct {
 	writes     bool     // stores objects or lists; RefuseWrite may refuse it
 	atStart    bool     // is answered while the server is starting, without Parts
 
+	id   string      // operationId of the API document, for the audit; empty: it never has a line
 	role access.Role // that the caller needs; see accessOf
 	open string      // "always", or the name of access.open that makes it open; empty: needs a key
 }
@@ -77,6 +79,11 @@ type exchange struct {
 	code    matcher.Code // of the error that was sent; 0: no error
 	aborted bool         // the client left before the request was complete
 	explain bool         // ?explain of a match
+	start   time.Time
+	audit   audited
+	// refusedKey is the name of a key that has reached its rate, or its number of requests at
+	// once.
+	refusedKey string
 }
 
 // available is what a request can use. Parts is nil if the server was starting when the
@@ -103,7 +110,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 		start := time.Now()
 		x := &exchange{
 			requestContext: c, options: available{&s.options, s.parts.Load()}, limits: s.limits.Load(), answers: s.answers, decoding: s.decoding, route: name,
-			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start),
+			operation: op, conn: connectionOf(ctx), requestID: requestID(c, start), start: start,
 		}
 		x.conn.handlerCalled = true
 		x.client = x.clientAddress()
@@ -117,6 +124,7 @@ func (s *Server) wrap(name string, op operation) func(context.Context, *requestC
 		c.Response.Header.Set("Luna-Request-Id", x.requestID)
 		if s.beginRequest(x.conn) {
 			x.serve(ctx)
+			x.endAudit()
 			x.bodyRoom.shrink(0)
 		} else {
 			x.sendError(errShuttingDown)
@@ -160,11 +168,15 @@ func (x *exchange) serve(ctx context.Context) {
 	err := x.conn.listener.countClient(x.conn, x.client)
 	if err == nil {
 		err = x.admit()
+		x.beginAudit(err)
 	}
 	if x.caller != nil {
 		defer x.caller.End()
 		defer x.leaveTurn()
 		ctx = matcher.WithinLists(ctx, x.caller.Lists)
+	}
+	if x.audit.entry != nil {
+		ctx = audit.With(ctx, x.audit.entry)
 	}
 	if err == nil {
 		err = x.prepare()
@@ -196,6 +208,9 @@ func (x *exchange) prepare() (err error) {
 		if err := x.readAccount(); err != nil {
 			return err
 		}
+	}
+	if err := x.checkAudit(); err != nil {
+		return err
 	}
 	if err := x.checkMemory(); err != nil {
 		return err

@@ -30,6 +30,9 @@ func (s *Server) exportObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := x.auditStream(http.StatusOK); err != nil {
+		return err
+	}
 	out := x.startStream(http.StatusOK, "application/x-ndjson")
 	if x.IsHead() {
 		return nil

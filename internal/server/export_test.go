@@ -175,3 +175,6 @@ func hold(all ...*budget) func() {
 		}
 	}
 }
+
+// OperationIDs returns the operationId of each operation that may have a line in the audit.
+func OperationIDs() map[string]string { return operationIDs }

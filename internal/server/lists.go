@@ -113,6 +113,13 @@ func (s *Server) linkFaces(ctx context.Context, x *exchange) error {
 	if err := x.checkList("list_id", req.ListID); err != nil {
 		return err
 	}
+	if x.audit.wanted {
+		action := "detach"
+		if req.Attach {
+			action = "attach"
+		}
+		x.noteFilters(wire.AppendValue(nil, wire.JSON, map[string]any{"action": action, "list_id": req.ListID}))
+	}
 	if err := x.options.Store.Link(ctx, x.account, req.ListID, req.FaceIDs, req.Attach); err != nil {
 		return err
 	}

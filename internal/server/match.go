@@ -54,6 +54,7 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 	if err != nil {
 		return err
 	}
+	x.noteMatch(req)
 	sets := make([]*matcher.Candidates, len(req.Candidates))
 	for i, c := range req.Candidates {
 		if err := x.checkAccount(c.Filter.Account, "candidates["+strconv.Itoa(i)+"].filters."); err != nil {
@@ -81,6 +82,7 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 	}
 	x.leaveTurn()
 	x.markOrder(answer)
+	x.noteReferences(answer.References)
 	if x.outLines {
 		return x.sendLines(req.Candidates[0], answer)
 	}
@@ -89,6 +91,7 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 
 // sendMatches sends the result of a match or a cross match.
 func (x *exchange) sendMatches(req *wire.MatchRequest, answer *route.Answer) error {
+	x.noteResults(answer.Results)
 	for i := range answer.Results {
 		for j := range answer.Results[i] {
 			x.hideLists(&answer.Results[i][j])
@@ -163,6 +166,10 @@ func (s *Server) crossMatch(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	if x.audit.wanted {
+		x.noteFilters(req.ReferenceFilters.JSON())
+		x.noteFilters(req.Candidates.Filters.JSON())
+	}
 	if err := x.checkAccount(req.References.Filter.Account, "references.filters."); err != nil {
 		return err
 	}
@@ -202,6 +209,7 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.noteReferences(req.References)
 	if err := x.enterTurn(ctx); err != nil {
 		return err
 	}
@@ -232,6 +240,9 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 		for j, d := range row {
 			results[i][j] = wire.RawResult{Similarity: similarity(d), Distance: d}
 		}
+	}
+	if x.audit.wanted {
+		x.audit.entry.Count = len(req.References) * len(req.Candidates)
 	}
 	var plans []*wire.Plan
 	if x.explain {

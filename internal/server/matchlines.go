@@ -24,6 +24,10 @@ func (x *exchange) checkLines(req *wire.MatchRequest) error {
 func (x *exchange) sendLines(set *wire.CandidateSet, answer *route.Answer) error {
 	result := &answer.Results[0][0]
 	x.hideLists(result)
+	x.noteResults(answer.Results)
+	if err := x.auditStream(http.StatusCreated); err != nil {
+		return err
+	}
 	rows, perRow := len(result.Matches), int64(rowBytes)
 	if result.Fill != nil {
 		perRow = lineRowBytes

@@ -108,6 +108,7 @@ func (s *Server) getObject(ctx context.Context, x *exchange) error {
 	if !ok || !x.lists().See(&obj) {
 		return o.NotFound(id)
 	}
+	x.noteObjects([]matcher.Object{obj})
 	x.hideListsOf(&obj)
 	return x.sendBody(http.StatusOK, wire.AppendObject(nil, x.out, &obj, nil, form))
 }
@@ -140,6 +141,7 @@ func (s *Server) findObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.noteBody()
 	if err := x.checkAccount(req.Filter.Account, "filters."); err != nil {
 		return err
 	}
@@ -172,6 +174,7 @@ func (x *exchange) sendPage(ctx context.Context, req *wire.FindRequest, path str
 	if err != nil {
 		return err
 	}
+	x.noteObjects(objects)
 	if req.Page.After != nil {
 		count = wire.NoCount
 	}
@@ -198,6 +201,7 @@ func (s *Server) deleteFoundObjects(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
+	x.noteBody()
 	if err := x.checkAccount(f.Account, "filters."); err != nil {
 		return err
 	}

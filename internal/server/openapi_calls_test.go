@@ -41,6 +41,9 @@ func TestOpenAPILive(t *testing.T) {
 	d.call(t, 200, "POST", "/1/plugins/reload", "/1/plugins/reload", "")
 	d.call(t, 400, "POST", "/1/plugins/reload", "/1/plugins/reload?hard=1", "")
 	callTasks(t, d)
+	d.call(t, 200, "GET", "/1/audit", "/1/audit?key=&operation=createFace&page_size=1000", "")
+	d.call(t, 200, "GET", "/1/audit", "/1/audit?from=2026-01-01T00:00:00Z&to=2100-01-01T00:00:00Z&after=1", "")
+	d.call(t, 400, "GET", "/1/audit", "/1/audit?after=x", "")
 	for _, path := range []string{"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec"} {
 		d.call(t, 200, "GET", path, path, "")
 	}

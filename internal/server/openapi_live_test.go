@@ -28,7 +28,7 @@ func serveDocumented(t *testing.T) *documented {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}
-	return &documented{start(t, func(s *settings) { s.tasks = []task.Kind{quick, slow} }), readSpec(), map[string]bool{}}
+	return &documented{start(t, withAudit(), func(s *settings) { s.tasks = []task.Kind{quick, slow} }), readSpec(), map[string]bool{}}
 }
 
 // call sends a request and checks the answer: the status is want, the document has

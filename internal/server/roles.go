@@ -54,6 +54,7 @@ var roles = map[string]access.Role{
 	"GET /config":                 access.Admin,
 	"GET /1/plugins":              access.Admin,
 	"POST /1/plugins/reload":      access.Admin,
+	"GET /1/audit":                access.Admin,
 	"GET /1/tasks":                access.Admin,
 	"GET /1/tasks/:id":            access.Admin,
 	"DELETE /1/tasks/:id":         access.Admin,

@@ -39,6 +39,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/internal/coding"
 	"nearside/internal/task"
 	"nearside/matcher"
@@ -65,6 +66,7 @@ type Options struct {
 	TLS     func() *tls.Config
 	Version Version
 	Limits  Limits
+	Audit   *audit.Log // nil: no audit
 	// Insecure lets clients on other machines use a server whose Limits.Access requires no
 	// key.
 	Insecure bool
@@ -139,6 +141,9 @@ type Server struct {
 // New listens on o.Listen and adds the routes. Connections wait until Run. All requests but
 // a few are refused until Open.
 func New(o Options) (*Server, error) {
+	if o.Audit == nil {
+		o.Audit = audit.New(o.Log)
+	}
 	s := &Server{
 		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
 		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
@@ -337,6 +342,7 @@ func (s *Server) addRoutes() {
 
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
+	s.addRoute("GET", "/1/audit", operation{handler: s.listAudit, query: query{"from", "to", "key", "operation", "after", "page_size"}})
 	s.addRoute("GET", "/1/tasks", operation{handler: s.listTasks})
 	s.addRoute("GET", "/1/tasks/:id", operation{handler: s.getTask})
 	s.addRoute("DELETE", "/1/tasks/:id", operation{handler: s.cancelTask})
@@ -365,6 +371,7 @@ func (s *Server) addRoutes() {
 func (s *Server) addRoute(method, path string, op operation) {
 	s.methods[path] = append(s.methods[path], method)
 	op.role, op.open = accessOf(method, path)
+	op.id = operationIDs[strings.Replace(method, http.MethodHead, http.MethodGet, 1)+" "+path]
 	s.engine.Handle(method, path, s.wrap(routeName(method, path), op))
 	if method == http.MethodGet && !op.ownHead {
 		s.addRoute(http.MethodHead, path, op) // hertz drops the body

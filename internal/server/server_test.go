@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"nearside/internal/access"
+	"nearside/internal/audit"
 	"nearside/internal/oracle"
 	"nearside/internal/server"
 	"nearside/internal/task"
@@ -106,6 +107,7 @@ type settings struct {
 	tasks      []task.Kind                   // what tasks can do
 	currentTLS atomic.Pointer[tls.Config]    // what the server uses
 	proxies    []netip.Prefix                // trusted proxies
+	audit      *audit.Settings               // nil: no audit; the files are in a new folder if they are not set
 }
 
 // service is a running server with a client.
@@ -116,6 +118,9 @@ type service struct {
 	memory  *memory.Memory
 	store   *store.Store
 	tasks   *task.Runner
+	audit   *audit.Log
+	// auditSettings are those of audit.
+	auditSettings audit.Settings
 	// pluginDir is the directory of the plugins.
 	pluginDir string
 	limits    server.Limits // to change and pass to Reload; they share nothing with the current limits
@@ -156,7 +161,9 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	if set.dir == "" {
 		set.dir = t.TempDir()
 	}
-	options := store.Options{Dir: set.dir, Applier: mem, Observer: points}
+	log := &buffer{}
+	lines := audit.New(slog.New(slog.NewTextHandler(log, nil)))
+	options := store.Options{Dir: set.dir, Applier: mem, Observer: points, Auditor: lines}
 	if set.warn != nil {
 		options.Cache, options.Warn = mem, set.warn
 	}
@@ -166,8 +173,8 @@ func start(t testing.TB, change ...func(*settings)) *service {
 			t.Error(err)
 		}
 	})
-	log := &buffer{}
-	x := &service{TB: t, store: objects, pluginDir: t.TempDir(), log: log}
+	set.openAudit(t, lines, objects)
+	x := &service{TB: t, store: objects, audit: lines, auditSettings: lines.Settings(), pluginDir: t.TempDir(), log: log}
 	for name, source := range set.plugins {
 		x.writePlugin(name, source)
 	}
@@ -196,7 +203,7 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	srv := testkit.Must(server.New(server.Options{
 		Listen: "127.0.0.1:0", Observer: observers, Metrics: points.WriteText,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Version: server.Version{Major: 1, Minor: 2, Patch: 3},
-		Limits: limits(), Insecure: set.insecure, RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load,
+		Limits: limits(), Insecure: set.insecure, RefuseMatch: set.refuse, RefuseWrite: set.refuse, TLS: set.currentTLS.Load, Audit: lines,
 	}))
 	tasks := testkit.Must(task.Open(t.TempDir(), slog.New(slog.DiscardHandler), set.tasks...))
 	t.Cleanup(tasks.Close)

@@ -58,6 +58,9 @@ func (f factory) registerGauges(g Gauges) {
 	if g.TLS != nil {
 		f.registerTLS(g.TLS)
 	}
+	if g.Audit != nil {
+		f.registerAudit(g.Audit)
+	}
 	if g.Plugins != nil {
 		f.registry.MustRegister(pluginStates(g.Plugins))
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"nearside/internal/audit"
 	"nearside/lua"
 	"nearside/lua/ns"
 	"nearside/matcher"
@@ -52,6 +53,7 @@ type Gauges struct {
 	// zero without TLS.
 	TLS     func() (expires time.Time, reloadFailures, handshakeFailures int64)
 	Plugins func() []lua.Status
+	Audit   func() audit.Stats
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent

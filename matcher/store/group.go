@@ -23,6 +23,7 @@ type group struct {
 	overlay  map[key][]byte // records that ops write; nil: deleted
 	delta    digest
 	changes  []Change
+	records  []AuditRecord // of the transactions; their IDs are set when the write starts
 	undo     []undo
 	answers  []*request // all requests, including failed ones
 
@@ -46,7 +47,9 @@ func (g *group) runRequest(r *request) {
 	r.fn = nil // it may keep much memory, and an Import keeps r
 	if r.err = tx.callFunc(fn); r.err == nil {
 		tx.setCause(matcher.CauseOf(r.ctx))
-		r.err = g.mergeTx(tx)
+		if r.err = g.auditTx(r.ctx, tx); r.err == nil {
+			r.err = g.mergeTx(tx)
+		}
 	}
 	if r.err != nil {
 		g.store.rollback(tx.undo)
@@ -81,6 +84,9 @@ func (g *group) mergeTx(tx *Tx) error {
 	if err := g.store.opts.Applier.Admit(g.changes); err != nil {
 		g.changes = g.changes[:before]
 		return err
+	}
+	if tx.record != nil {
+		g.records = append(g.records, AuditRecord{Data: tx.record})
 	}
 	g.delta.addDelta(tx.delta)
 	g.bytes += bytes
@@ -125,6 +131,7 @@ func (g *group) startWrite() {
 	g.after.commits++
 	g.after.digest.addDelta(g.delta)
 	g.ops = append(g.ops, op{metaState, g.after.append(nil)})
+	g.addRecords()
 	if s.sealer != nil {
 		g.ops = append(g.ops, op{journalKey(g.after.commits), appendJournal(nil, g.delta, g.changes)})
 	}
@@ -158,6 +165,9 @@ func (g *group) apply() {
 		return
 	}
 	s := g.store
+	if len(g.records) > 0 {
+		s.opts.Auditor.Copy(g.records)
+	}
 	s.applyChanges(g.changes)
 	s.sealer.noteChanges(max(len(g.changes), 1)) // a commit of values has no changes, but an entry in the journal
 	s.reclaimer.noteGarbage(g.garbage)

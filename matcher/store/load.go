@@ -104,7 +104,7 @@ func (l *loader) readRecord(k, value []byte) error {
 		return nil
 	case kindMeta:
 		return l.readMeta(key(k), value)
-	case kindJournal, kindValue:
+	case kindJournal, kindValue, kindAudit:
 		return nil
 	}
 	origin, ok := originOf(kind)

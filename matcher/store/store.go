@@ -26,6 +26,7 @@ type Options struct {
 	Cache    Cache            // stores the same copy on disk, for a fast start; nil for no cache
 	Observer matcher.Observer // its Stored is called after Apply, for each object put; nil for none
 	Watcher  Watcher          // receives all changes; nil for none
+	Auditor  Auditor          // makes records of writes; nil for none
 	// Check is called when everything was read, before anything is written. Its
 	// error becomes the error of Open. nil for no check.
 	Check func() error

@@ -27,6 +27,7 @@ type Tx struct {
 	garbage int64  // bytes of records that it deletes or replaces
 	delta   digest // change of the digest
 	changes []Change
+	record  []byte // for the audit; nil: none
 	undo    []undo
 	last    lookup
 }

@@ -1,12 +1,7 @@
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"fmt"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"nearside/matcher"
 )
@@ -40,33 +35,5 @@ func (s *Store) PutValues(ctx context.Context, values []Value) error {
 // EachValue calls f with every stored value, in the order of keys, until f returns an
 // error. f must not keep the data. Values that are written meanwhile may be missing.
 func (s *Store) EachValue(ctx context.Context, f func(v Value) error) error {
-	s.mu.RLock() // Close waits until the iterator is closed
-	defer s.mu.RUnlock()
-	if s.closed {
-		return matcher.Errorf(matcher.CodeUnavailable, "store: the data directory is closed")
-	}
-	if err := s.poison.fault(); err != nil {
-		return err
-	}
-	return runHaltable(s.poison, func() (err error) {
-		it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: []byte{kindValue}, UpperBound: []byte{kindValue + 1}})
-		if err != nil {
-			return fmt.Errorf("store: %w", err)
-		}
-		defer func() { err = cmp.Or(err, it.Close()) }()
-		for it.First(); it.Valid(); it.Next() {
-			data, err := it.ValueAndErr()
-			if err != nil {
-				return fmt.Errorf("store: %w", err)
-			}
-			_, id, err := parseKey(it.Key())
-			if err != nil {
-				return fmt.Errorf("store: %w", err)
-			}
-			if err := f(Value{Key: id, Data: bytes.Clone(data)}); err != nil {
-				return err
-			}
-		}
-		return it.Error()
-	})
+	return s.scan(ctx, kindValue, func(id matcher.ID, data []byte) error { return f(Value{Key: id, Data: data}) })
 }

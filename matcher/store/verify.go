@@ -170,7 +170,7 @@ func (d *digest) addRange(ctx context.Context, db pebble.Reader, lower, upper []
 // one that a digest does not include: metadata, the journal or a value.
 func (d *digest) addChecked(k, value []byte) error {
 	kind, _, err := parseKey(k)
-	if err != nil || kind == kindMeta || kind == kindJournal || kind == kindValue {
+	if err != nil || kind == kindMeta || kind == kindJournal || kind == kindValue || kind == kindAudit {
 		return err
 	}
 	version := byte(recordVersion)

@@ -6,6 +6,8 @@ import "nearside/matcher"
 type CrossRequest struct {
 	References matcher.Candidates // origin and filter
 	Candidates *CandidateSet
+	// ReferenceFilters are the filters of References as given.
+	ReferenceFilters Value
 }
 
 // Cross reads the body of a cross match.
@@ -20,7 +22,7 @@ func (d *Decoder) Cross(f Format, body []byte) (*CrossRequest, error) {
 			switch key {
 			case "references":
 				hasReferences = true
-				req.References.Origin, req.References.Filter, _, err = b.crossSide(v)
+				req.References.Origin, req.References.Filter, req.ReferenceFilters, err = b.crossSide(v)
 			case "candidates":
 				hasCandidates = true
 				set.Origin, set.Filter, set.Filters, err = b.crossSide(v)
