@@ -29,7 +29,12 @@ const (
 	nameCommitted = "COMMITTED"
 	nameSpare     = "SPARE"
 	nameTable     = "INGEST" // a table that is written and then ingested
+	nameRestoring = "RESTORING"
 )
+
+// SnapshotsDir is the default name of the folder of snapshots in a data directory. The
+// store ignores it, also in a directory that is otherwise empty.
+const SnapshotsDir = "snapshots"
 
 // dirState tells whether a data directory was created completely.
 type dirState int
@@ -48,6 +53,8 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	}
 	slices.Sort(names)
 	switch {
+	case slices.Contains(names, nameRestoring):
+		return 0, fmt.Errorf("store: data directory %s is incomplete: a restore into it did not finish; restore again", dir)
 	case slices.Contains(names, nameFormat):
 		return dirOurs, checkFormat(fs, dir)
 	case slices.Contains(names, nameFormatNew):
@@ -55,7 +62,7 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	}
 	for _, name := range names {
 		switch name {
-		case "lost+found": // dir is the root of a file system
+		case "lost+found", SnapshotsDir: // the first one is in the root of a file system
 			continue
 		case nameCommitted, nameID:
 			return 0, damageError(dir, fmt.Errorf("the file %s is missing", nameFormat))
