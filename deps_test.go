@@ -33,6 +33,7 @@ var layers = [][]string{
 	{"matcher"},
 	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle", "internal/task"},
 	{"matcher/store"},
+	{"internal/snapshot"},
 	{"matcher/memory/internal/memorytest"}, // only tests
 	{"matcher/memory/table"},
 	{"matcher/memory/filter"},
