@@ -30,6 +30,8 @@ func (c *Config) check() faults {
 	}
 	bad = append(bad, c.checkTLS()...)
 	bad = append(bad, c.checkRemotes()...)
+	bad = append(bad, c.checkSnapshots()...)
+	bad = append(bad, c.checkRetention()...)
 	paths := map[string]bool{}
 	for i, f := range c.Events.MetaFields {
 		if paths[f.Path] {

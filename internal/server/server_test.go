@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ import (
 	"nearside/internal/access"
 	"nearside/internal/oracle"
 	"nearside/internal/server"
+	"nearside/internal/snapshot"
 	"nearside/internal/task"
 	"nearside/internal/telemetry"
 	"nearside/internal/testkit"
@@ -116,6 +118,8 @@ type service struct {
 	memory  *memory.Memory
 	store   *store.Store
 	tasks   *task.Runner
+	// snapshots is the folder of snapshots of the store.
+	snapshots *snapshot.Folder
 	// pluginDir is the directory of the plugins.
 	pluginDir string
 	limits    server.Limits // to change and pass to Reload; they share nothing with the current limits
@@ -201,9 +205,10 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	tasks := testkit.Must(task.Open(t.TempDir(), slog.New(slog.DiscardHandler), set.tasks...))
 	t.Cleanup(tasks.Close)
 	x.tasks = tasks
+	x.snapshots = snapshot.NewFolder(filepath.Join(set.dir, "snapshots"), filepath.Join(set.dir, "SNAPSHOT"))
 	x.open = func() {
 		srv.Open(server.Parts{
-			Tasks: tasks, Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
+			Snapshots: x.snapshots, Tasks: tasks, Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
 			Router: route.New(route.Options{Registry: registry, Moments: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
 		})
 	}

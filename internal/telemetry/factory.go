@@ -58,6 +58,9 @@ func (f factory) registerGauges(g Gauges) {
 	if g.TLS != nil {
 		f.registerTLS(g.TLS)
 	}
+	if g.Snapshots != nil {
+		f.registerSnapshots(g.Snapshots)
+	}
 	if g.Plugins != nil {
 		f.registry.MustRegister(pluginStates(g.Plugins))
 	}
