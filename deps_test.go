@@ -33,7 +33,7 @@ var layers = [][]string{
 	{"matcher"},
 	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle", "internal/task"},
 	{"matcher/store"},
-	{"internal/audit", "matcher/memory/internal/memorytest"}, // the latter is only for tests
+	{"internal/audit", "internal/snapshot", "matcher/memory/internal/memorytest"}, // the last is only for tests
 	{"matcher/memory/table"},
 	{"matcher/memory/filter"},
 	{"matcher/memory/scan"},

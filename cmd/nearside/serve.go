@@ -138,11 +138,12 @@ type service struct {
 	access    *access.Policy
 	audit     *audit.Log
 
-	store   *store.Store // nil until the data is loaded
-	sweeper *sweeper
-	tasks   *task.Runner                 // nil until the data is loaded
-	plugins atomic.Pointer[lua.Host]     // nil until openPlugins has returned
-	router  atomic.Pointer[route.Router] // nil until the data and the plugins are loaded
+	store     *store.Store // nil until the data is loaded
+	sweeper   *sweeper
+	tasks     *task.Runner                 // nil until the data is loaded
+	snapshots atomic.Pointer[snapshots]    // nil until the data is loaded
+	plugins   atomic.Pointer[lua.Host]     // nil until openPlugins has returned
+	router    atomic.Pointer[route.Router] // nil until the data and the plugins are loaded
 
 	loading func(done, total uint64) // tests hold a start with it; may be nil
 }
@@ -179,6 +180,7 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 	defer unwatch()
 	watched := s.watchPlugins(watching)
 	swept := s.sweeper.start(watching)
+	scheduled := s.snapshots.Load().start(watching, s.tasks)
 	certificates := make(chan struct{})
 	go func() {
 		defer close(certificates)
@@ -207,6 +209,7 @@ func (s *service) serve(ctx context.Context, hangups <-chan os.Signal, reload fu
 	unwatch()
 	<-watched
 	<-swept
+	<-scheduled
 	<-certificates
 	err = errors.Join(err, s.close(context.WithoutCancel(ctx)))
 	s.log.Info("stopped")

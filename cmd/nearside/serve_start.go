@@ -63,8 +63,9 @@ func newService(cfg *config.Config, log *slog.Logger) (*service, error) {
 		TLS: func() (time.Time, int64, int64) {
 			return s.certs.NotAfter(), s.certs.Failures(), s.server.HandshakeFailures()
 		},
-		Plugins: s.pluginStates,
-		Audit:   s.audit.Stats,
+		Plugins:   s.pluginStates,
+		Audit:     s.audit.Stats,
+		Snapshots: func() (time.Time, int64) { return s.snapshots.Load().state() },
 	})
 	s.events = &telemetry.Points{Service: cfg.Monitoring.Service, Emit: s.emit, Listens: s.listens}
 	s.observers = matcher.Observers{s.points, s.events, matchLog{log}}
@@ -143,10 +144,12 @@ func (s *service) load(ctx context.Context) (err error) {
 		Registry: s.registry, Moments: s.memory, Local: s.memory, Remotes: s.remotes, Plugins: host, Observer: s.observers,
 	})
 	s.router.Store(router)
+	saved := openSnapshots(cfg, s.store, s.log)
+	s.snapshots.Store(saved)
 	if s.tasks, err = s.openTasks(); err != nil {
 		return err
 	}
-	s.server.Open(server.Parts{Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Router: router, Tasks: s.tasks})
+	s.server.Open(server.Parts{Memory: s.memory, Store: s.store, Plugins: host, Remotes: s.remotes, Router: router, Tasks: s.tasks, Snapshots: saved.folder})
 	s.tasks.Resume()
 	return nil
 }

@@ -33,6 +33,8 @@ func (c *Config) check() faults {
 		bad = append(bad, fault{"audit.key_file", "must be the path of a file with a secret, because audit.file is configured, got an empty text"})
 	}
 	bad = append(bad, c.checkRemotes()...)
+	bad = append(bad, c.checkSnapshots()...)
+	bad = append(bad, c.checkRetention()...)
 	paths := map[string]bool{}
 	for i, f := range c.Events.MetaFields {
 		if paths[f.Path] {

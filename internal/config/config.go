@@ -34,7 +34,9 @@ type Config struct {
 	Workers        int    // matching workers; 0: one per core
 	SIMD           string // auto, generic, avx2, avxvnni, avx512, amx, neon, neon-dotprod or neon-i8mm
 	Descriptors    Descriptors
+	Faces          Faces
 	Events         Events
+	Lists          Lists
 	Plugins        Plugins
 	Matchers       Matchers
 	Limits         Limits
@@ -42,6 +44,7 @@ type Config struct {
 	Monitoring     Monitoring
 	Access         Access
 	Audit          Audit
+	Snapshots      Snapshots
 
 	// File is the path of the file that was read; empty: no file was read. It is not
 	// a key.
@@ -61,6 +64,24 @@ type TLS struct {
 // Descriptors lists the versions in addition to the built-in ones.
 type Descriptors struct {
 	Versions []matcher.Version
+}
+
+// Faces configures faces.
+type Faces struct {
+	Retention time.Duration // how long faces are kept; 0: forever
+}
+
+// Lists configures lists.
+type Lists struct {
+	// Retention is how long a face stays in a list, by the ID of the list; 0: forever.
+	Retention map[string]time.Duration
+}
+
+// Snapshots configures the snapshots of the data directory.
+type Snapshots struct {
+	Dir   string        // empty: the folder snapshots in the data directory
+	Every time.Duration // how often the server makes one by itself; 0: never
+	Keep  int           // how many of those are kept
 }
 
 // Events configures events.
@@ -183,6 +204,7 @@ func Default() Config {
 		Listen:  "127.0.0.1:5110",
 		DataDir: "data",
 		SIMD:    "auto",
+		Lists:   Lists{Retention: map[string]time.Duration{}},
 		Plugins: Plugins{Dir: "plugins", Settings: map[string]any{}, Override: map[string]*lua.Override{}},
 		Matchers: Matchers{
 			Memory: Memory{Cost: 100},
@@ -204,6 +226,7 @@ func Default() Config {
 		},
 		Log:        Log{Level: slog.LevelInfo, Format: "auto"},
 		Monitoring: Monitoring{Service: "nearside"},
+		Snapshots:  Snapshots{Keep: 7},
 		Access: Access{
 			Open: []string{"livez", "readyz", "version"},
 			JWT:  access.JWT{Audience: "nearside", RolesClaim: "roles", AccountClaim: "account_id"},

@@ -98,7 +98,10 @@ descriptors:
   versions:
     - {number: 1001, type: face, encoding: uint8, length: 256, similarity: {midpoint: 12.6, steepness: 1}}
     - {number: 2001, type: body, encoding: float32, length: 64, metric: cosine, similarity: {midpoint: 0.9, steepness: 10}}
+faces: {retention: 60d}
 events: {retention: 30d, meta_fields: [{path: shop.floor, type: number}]}
+lists: {retention: {aa000000-0000-0000-0000-000000000001: 1d}}
+snapshots: {dir: /backup, every: 12h, keep: 3}
 plugins: {dir: p, active: [a, b.lua], settings: {a: {n: 1, deep: [x, 1.5, null, true]}}, watch: true,
   override: {a: {order: -3, cost: 5, log: debug, limits: {memory: 64MiB},
     when: {lists: [AA000000-0000-0000-0000-000000000001], origins: [events], accounts: [BB000000-0000-0000-0000-000000000001], routes: ["POST:/matcher/faces"]}}, b: {}, c: }}
@@ -117,7 +120,9 @@ monitoring: {service: gate}
 			{Number: 1001, Length: 256, Scale: 128, Similarity: matcher.Calibration{Midpoint: 12.6, Steepness: 1}},
 			{Number: 2001, Type: matcher.BodyDescriptor, Encoding: matcher.Float32, Length: 64, Metric: matcher.Cosine, Similarity: matcher.Calibration{Midpoint: 0.9, Steepness: 10}},
 		}},
-		Events: Events{Retention: 720 * time.Hour, MetaFields: []matcher.MetaField{{Path: "shop.floor", Type: matcher.MetaNumber}}},
+		Faces: Faces{Retention: 1440 * time.Hour}, Lists: Lists{Retention: map[string]time.Duration{"aa000000-0000-0000-0000-000000000001": 24 * time.Hour}},
+		Snapshots: Snapshots{Dir: "/backup", Every: 12 * time.Hour, Keep: 3},
+		Events:    Events{Retention: 720 * time.Hour, MetaFields: []matcher.MetaField{{Path: "shop.floor", Type: matcher.MetaNumber}}},
 		Plugins: Plugins{Dir: "p", Active: []string{"a", "b"}, Watch: true, Settings: map[string]any{
 			"a": map[string]any{"n": 1, "deep": []any{"x", 1.5, nil, true}},
 		}, Override: map[string]*lua.Override{

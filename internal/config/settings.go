@@ -22,6 +22,9 @@ type setting struct {
 // memory than any machine has.
 const countMax = 100_000_000
 
+// retention is the kind of the time that data are kept.
+var retention = duration(0, 100*365*day)
+
 // settings returns all keys in the order of docs/nearside.yaml.
 func (c *Config) settings() []setting {
 	return []setting{
@@ -35,8 +38,10 @@ func (c *Config) settings() []setting {
 		{key: "workers", value: as(&c.Workers, count(0, 1024))},
 		{key: "simd", value: as(&c.SIMD, choice("auto", "generic", "avx2", "avxvnni", "avx512", "amx", "neon", "neon-dotprod", "neon-i8mm"))},
 		{key: "descriptors.versions", value: as(&c.Descriptors.Versions, listOf(versionKind))},
-		{key: "events.retention", value: as(&c.Events.Retention, duration(0, 100*365*day))},
+		{key: "faces.retention", live: true, value: as(&c.Faces.Retention, retention)},
+		{key: "events.retention", live: true, value: as(&c.Events.Retention, retention)},
 		{key: "events.meta_fields", value: as(&c.Events.MetaFields, listOf(record(matcher.MetaField{}, metaFieldSettings)))},
+		{key: "lists.retention", live: true, value: as(&c.Lists.Retention, mapOf(retention))},
 		{key: "plugins.dir", live: true, value: as(&c.Plugins.Dir, nonEmpty)},
 		{key: "plugins.active", live: true, value: as(&c.Plugins.Active, pluginList)},
 		{key: "plugins.settings", live: true, value: as(&c.Plugins.Settings, freeMap)},
@@ -62,6 +67,9 @@ func (c *Config) settings() []setting {
 		{key: "log.level", live: true, value: as(&c.Log.Level, level)},
 		{key: "log.format", value: as(&c.Log.Format, choice("text", "json", "auto"))},
 		{key: "monitoring.service", value: as(&c.Monitoring.Service, nonEmpty)},
+		{key: "snapshots.dir", value: as(&c.Snapshots.Dir, optionalPath)},
+		{key: "snapshots.every", value: as(&c.Snapshots.Every, duration(0, 10*365*day))},
+		{key: "snapshots.keep", value: as(&c.Snapshots.Keep, count(1, 10_000))},
 		{key: "access.open", live: true, value: as(&c.Access.Open, listOf(choice(access.Openable...)))},
 		{key: "access.keys", live: true, value: as(&c.Access.Keys, listOf(record(access.Key{}, keySettings)))},
 		{key: "access.jwt.public_key_file", live: true, value: as(&c.Access.JWT.PublicKeyFile, fileName)},

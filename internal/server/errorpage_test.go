@@ -33,6 +33,8 @@ var causes = map[string][]cause{
 	},
 	"CodeTooSlow": {{"header: fewer than", "header"}, {"body: fewer than", "body"}},
 	"CodeUnavailable": {
+		{"directory is being closed", "shutting down"},
+		{"snapshots are being sent", "Eight snapshots"},
 		{"limits.process_memory", "limits.process_memory"},
 		{"limits.connections_per_address", "limits.connections_per_address"},
 		{"later requests are waiting", "waits for others"},

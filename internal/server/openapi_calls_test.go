@@ -44,6 +44,7 @@ func TestOpenAPILive(t *testing.T) {
 	d.call(t, 200, "GET", "/1/audit", "/1/audit?key=&operation=createFace&page_size=1000", "")
 	d.call(t, 200, "GET", "/1/audit", "/1/audit?from=2026-01-01T00:00:00Z&to=2100-01-01T00:00:00Z&after=1", "")
 	d.call(t, 400, "GET", "/1/audit", "/1/audit?after=x", "")
+	callSnapshots(t, d)
 	for _, path := range []string{"/version", "/healthcheck", "/livez", "/readyz", "/config", "/metrics", "/docs", "/docs/errors", "/docs/spec"} {
 		d.call(t, 200, "GET", path, path, "")
 	}
@@ -54,6 +55,20 @@ func TestOpenAPILive(t *testing.T) {
 			}
 		}
 	}
+}
+
+// callSnapshots uses the tasks of serveDocumented, which make no snapshots.
+func callSnapshots(t *testing.T, d *documented) {
+	const byName = "/1/snapshots/{name}"
+	d.makeSnapshot("before")
+	d.call(t, 202, "POST", "/1/snapshots", "/1/snapshots", `{"name": "after"}`)
+	d.call(t, 409, "POST", "/1/snapshots", "/1/snapshots", `{"name": "before"}`)
+	d.call(t, 400, "POST", "/1/snapshots", "/1/snapshots", `{"name": "../x"}`)
+	d.call(t, 200, "GET", "/1/snapshots", "/1/snapshots", "")
+	d.call(t, 200, "GET", byName, "/1/snapshots/before", "")
+	d.call(t, 404, "GET", byName, "/1/snapshots/none", "")
+	d.call(t, 204, "DELETE", byName, "/1/snapshots/before", "")
+	d.call(t, 404, "DELETE", byName, "/1/snapshots/before", "")
 }
 
 func callTasks(t *testing.T, d *documented) {

@@ -41,6 +41,7 @@ import (
 	"nearside/internal/access"
 	"nearside/internal/audit"
 	"nearside/internal/coding"
+	"nearside/internal/snapshot"
 	"nearside/internal/task"
 	"nearside/matcher"
 	"nearside/matcher/memory"
@@ -81,6 +82,8 @@ type Parts struct {
 	Plugins Plugins
 	Remotes *remote.Group // nil: no remotes
 	Tasks   *task.Runner
+	// Snapshots are made by tasks of the kind snapshot.TaskKind.
+	Snapshots *snapshot.Folder
 }
 
 // Limits can be changed by Reload while the server runs.
@@ -136,6 +139,7 @@ type Server struct {
 	workers       workers
 	decompressing workers       // decompress the bodies of requests other than imports
 	largeGroups   chan struct{} // holds one value per large group, counted over all imports
+	downloads     chan struct{} // holds one value per snapshot that is being sent
 }
 
 // New listens on o.Listen and adds the routes. Connections wait until Run. All requests but
@@ -145,7 +149,7 @@ func New(o Options) (*Server, error) {
 		o.Audit = audit.New(o.Log)
 	}
 	s := &Server{
-		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax),
+		options: o, methods: map[string][]string{}, largeGroups: make(chan struct{}, largeGroupsMax), downloads: make(chan struct{}, downloadsMax),
 		heads: newBudget("headers", headsSize, headerBytesMax+inputMin),
 		turns: access.NewTurns(turnsPerProcessor * runtime.GOMAXPROCS(0)), workers: newWorkers(), decompressing: newDecompressors(), answers: newAnswerBudgets(), refusals: newRefusals(),
 		importTexts: semaphore.NewWeighted(textRoom), importLines: semaphore.NewWeighted(lineRoom), importCommits: semaphore.NewWeighted(commitRoom),
@@ -343,6 +347,10 @@ func (s *Server) addRoutes() {
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
 	s.addRoute("GET", "/1/audit", operation{handler: s.listAudit, query: query{"from", "to", "key", "operation", "after", "page_size"}})
+	s.addRoute("POST", "/1/snapshots", operation{handler: s.createSnapshot})
+	s.addRoute("GET", "/1/snapshots", operation{handler: s.listSnapshots})
+	s.addRoute("GET", "/1/snapshots/:id", operation{handler: s.sendSnapshot, plain: true, long: true})
+	s.addRoute("DELETE", "/1/snapshots/:id", operation{handler: s.deleteSnapshot})
 	s.addRoute("GET", "/1/tasks", operation{handler: s.listTasks})
 	s.addRoute("GET", "/1/tasks/:id", operation{handler: s.getTask})
 	s.addRoute("DELETE", "/1/tasks/:id", operation{handler: s.cancelTask})

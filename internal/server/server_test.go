@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,6 +30,7 @@ import (
 	"nearside/internal/audit"
 	"nearside/internal/oracle"
 	"nearside/internal/server"
+	"nearside/internal/snapshot"
 	"nearside/internal/task"
 	"nearside/internal/telemetry"
 	"nearside/internal/testkit"
@@ -121,6 +123,8 @@ type service struct {
 	audit   *audit.Log
 	// auditSettings are those of audit.
 	auditSettings audit.Settings
+	// snapshots is the folder of snapshots of the store.
+	snapshots *snapshot.Folder
 	// pluginDir is the directory of the plugins.
 	pluginDir string
 	limits    server.Limits // to change and pass to Reload; they share nothing with the current limits
@@ -208,9 +212,10 @@ func start(t testing.TB, change ...func(*settings)) *service {
 	tasks := testkit.Must(task.Open(t.TempDir(), slog.New(slog.DiscardHandler), set.tasks...))
 	t.Cleanup(tasks.Close)
 	x.tasks = tasks
+	x.snapshots = snapshot.NewFolder(filepath.Join(set.dir, "snapshots"), filepath.Join(set.dir, "SNAPSHOT"))
 	x.open = func() {
 		srv.Open(server.Parts{
-			Tasks: tasks, Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
+			Snapshots: x.snapshots, Tasks: tasks, Memory: mem, Store: objects, Plugins: host, Remotes: remotes,
 			Router: route.New(route.Options{Registry: registry, Moments: mem, Local: set.matcher(mem), Remotes: remotes, Plugins: host, Observer: observers}),
 		})
 	}

@@ -61,6 +61,9 @@ func (f factory) registerGauges(g Gauges) {
 	if g.Audit != nil {
 		f.registerAudit(g.Audit)
 	}
+	if g.Snapshots != nil {
+		f.registerSnapshots(g.Snapshots)
+	}
 	if g.Plugins != nil {
 		f.registry.MustRegister(pluginStates(g.Plugins))
 	}

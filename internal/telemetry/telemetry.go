@@ -54,6 +54,10 @@ type Gauges struct {
 	TLS     func() (expires time.Time, reloadFailures, handshakeFailures int64)
 	Plugins func() []lua.Status
 	Audit   func() audit.Stats
+
+	// Snapshots returns when the last snapshot was made, zero if there is none, and how
+	// many could not be made.
+	Snapshots func() (last time.Time, failures int64)
 }
 
 // Telemetry implements [matcher.Observer]. Its methods are safe for concurrent

@@ -16,9 +16,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// formatNumber is the format of data directories that this program writes. It is
+// FormatNumber is the format of data directories that this program writes. It is
 // also the only format that it reads.
-const formatNumber = 1
+const FormatNumber = 1
 
 // Names in a data directory.
 const (
@@ -29,7 +29,12 @@ const (
 	nameCommitted = "COMMITTED"
 	nameSpare     = "SPARE"
 	nameTable     = "INGEST" // a table that is written and then ingested
+	nameRestoring = "RESTORING"
 )
+
+// SnapshotsDir is the default name of the folder of snapshots in a data directory. The
+// store ignores it, also in a directory that is otherwise empty.
+const SnapshotsDir = "snapshots"
 
 // dirState tells whether a data directory was created completely.
 type dirState int
@@ -48,6 +53,8 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	}
 	slices.Sort(names)
 	switch {
+	case slices.Contains(names, nameRestoring):
+		return 0, fmt.Errorf("store: data directory %s is incomplete: a restore into it did not finish; restore again", dir)
 	case slices.Contains(names, nameFormat):
 		return dirOurs, checkFormat(fs, dir)
 	case slices.Contains(names, nameFormatNew):
@@ -55,7 +62,7 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	}
 	for _, name := range names {
 		switch name {
-		case "lost+found": // dir is the root of a file system
+		case "lost+found", SnapshotsDir: // the first one is in the root of a file system
 			continue
 		case nameCommitted, nameID:
 			return 0, damageError(dir, fmt.Errorf("the file %s is missing", nameFormat))
@@ -74,19 +81,19 @@ func inspectDir(fs vfs.FS, dir string) (dirState, error) {
 	return dirNew, nil
 }
 
-// checkFormat reads FORMAT and returns an error unless it is formatNumber.
+// checkFormat reads FORMAT and returns an error unless it is FormatNumber.
 func checkFormat(fs vfs.FS, dir string) error {
 	n, err := readFormat(fs, dir)
 	switch {
 	case err != nil:
 		return damageError(dir, err)
-	case n > formatNumber:
-		return fmt.Errorf("store: data directory %s has format %d, but this program supports formats up to %d: use a newer nearside; nothing was changed", dir, n, formatNumber)
+	case n > FormatNumber:
+		return fmt.Errorf("store: data directory %s has format %d, but this program supports formats up to %d: use a newer nearside; nothing was changed", dir, n, FormatNumber)
 	}
 	return nil
 }
 
-func formatText() string { return fmt.Sprintf("nearside %d\n", formatNumber) }
+func formatText() string { return fmt.Sprintf("nearside %d\n", FormatNumber) }
 
 func readFormat(fs vfs.FS, dir string) (int, error) {
 	b, err := readFile(fs, fs.PathJoin(dir, nameFormat))
@@ -96,7 +103,7 @@ func readFormat(fs vfs.FS, dir string) (int, error) {
 	number, ok := strings.CutPrefix(strings.TrimSuffix(string(b), "\n"), "nearside ")
 	n, err := strconv.Atoi(number)
 	if !ok || err != nil || n < 1 {
-		return 0, fmt.Errorf("the file %s must contain \"nearside %d\", got %.40q", nameFormat, formatNumber, b)
+		return 0, fmt.Errorf("the file %s must contain \"nearside %d\", got %.40q", nameFormat, FormatNumber, b)
 	}
 	return n, nil
 }

@@ -185,7 +185,7 @@ func (g *group) answerAll() {
 // not poisoned, none is durable. If it is unknown whether they are durable, it
 // poisons the store.
 func (g *group) writeOps() error {
-	if g.bytes >= g.store.opts.tableBytes {
+	if g.bytes >= g.store.opts.tableBytes && !g.store.viaLog.Load() {
 		return g.store.ingest(g.ops)
 	}
 	b := g.store.db.NewBatch()

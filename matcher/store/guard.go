@@ -25,6 +25,9 @@ type guardFS struct {
 	// flushFault is the error of the last attempt to write a memtable; nil if it
 	// succeeded. While it is set, nothing may be added to the database.
 	flushFault atomic.Pointer[error]
+	// copying is called before each write and link of a file of a copy. Its error becomes
+	// that of the operation. nil: no copy is being made.
+	copying atomic.Pointer[func() error]
 }
 
 // retryPause is the pause before a failed table write returns to Pebble, which
@@ -46,7 +49,21 @@ func (g *guardFS) haltOnError(operation, name string, err error) error {
 	return err
 }
 
+// owns reports whether a file or folder is one of the database. Others belong to a copy:
+// their errors harm nothing.
+func (g *guardFS) owns(name string) bool {
+	database := g.PathJoin(g.dir, nameDatabase)
+	return name == database || g.PathDir(name) == database
+}
+
 func (g *guardFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
+	if !g.owns(name) {
+		f, err := g.FS.Create(name, category)
+		if err != nil {
+			return nil, err
+		}
+		return &copiedFile{f, g}, nil
+	}
 	// A marker names a file that was just created. Pebble syncs the directory once
 	// for both files. A power loss must not leave the marker without the file.
 	if strings.HasPrefix(g.PathBase(name), "marker.") {
@@ -77,10 +94,42 @@ func (g *guardFS) guardedFile(operation string, f vfs.File, name string, categor
 	return &guardFile{File: f, guard: g, name: name, log: log, table: isTable(name), flush: category == categoryFlush}, nil
 }
 
+// Link links a table into the database, or a file into a copy.
+func (g *guardFS) Link(from, to string) error {
+	if err := g.checkCopy(to); err != nil {
+		return err
+	}
+	return g.FS.Link(from, to)
+}
+
+// checkCopy returns an error if a file of a copy must not be written.
+func (g *guardFS) checkCopy(name string) error {
+	if check := g.copying.Load(); check != nil && !g.owns(name) {
+		return (*check)()
+	}
+	return nil
+}
+
+// copiedFile is a file of a copy. It checks the free space before each write; Pebble and
+// vfs.Copy write at most 32 KiB at a time.
+type copiedFile struct {
+	vfs.File
+	guard *guardFS
+}
+
+func (f *copiedFile) Write(p []byte) (int, error) {
+	if check := f.guard.copying.Load(); check != nil {
+		if err := (*check)(); err != nil {
+			return 0, err
+		}
+	}
+	return f.File.Write(p)
+}
+
 func (g *guardFS) OpenDir(name string) (vfs.File, error) {
 	f, err := g.FS.OpenDir(name)
-	if err != nil {
-		return nil, err
+	if err != nil || !g.owns(name) {
+		return f, err
 	}
 	return &guardFile{File: f, guard: g, name: name, log: true}, nil
 }

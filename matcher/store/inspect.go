@@ -21,7 +21,7 @@ type Info struct {
 	Format  int    // 0 if the directory has no format yet
 	InUse   bool   // opened by this or another process
 	Commits uint64 // lower bound of the number of acknowledged commits
-	Bytes   int64  // disk space of all files
+	Bytes   int64  // disk space of all files, without snapshots, which share most of them
 	Cache   string // directory of the [Cache], which may not exist; Bytes includes it
 	Free    uint64 // free bytes of the file system
 	Total   uint64 // size of the file system in bytes
@@ -121,11 +121,14 @@ func canMake(dir string) error {
 	return nil
 }
 
-// diskBytes returns the disk space of all files in dir. It ignores files that are
+// diskBytes returns the disk space of all files in dir but snapshots. It ignores files that are
 // removed while it runs.
 func diskBytes(dir string) (int64, error) {
 	sum := int64(0)
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if name == filepath.Join(dir, SnapshotsDir) {
+			return fs.SkipDir
+		}
 		if err != nil || d.IsDir() {
 			return ignoreGone(err)
 		}

@@ -33,6 +33,7 @@ type sealer struct {
 	after   int64
 	changes atomic.Int64 // since the last capture
 	wake    chan struct{}
+	turn    chan struct{} // holds a value while the files are sealed, or while they must not change
 
 	// Used by the sealer's goroutine, and by Close after that goroutine has ended.
 	captured state  // at the last capture
@@ -68,19 +69,46 @@ func (q *sealer) runSealer(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		start := time.Now()
-		var seal Seal
-		err := q.store.CommitAlone(ctx, func(*Tx) error {
-			seal = q.capture()
-			return nil
-		})
-		if err == nil {
-			if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
-				err = errors.Join(err, q.dropCache())
-			}
+		release, err := q.pause(ctx)
+		if err != nil {
+			return
 		}
+		start := time.Now()
+		err = q.sealCurrent(ctx)
+		release()
 		q.reportError(ctx, err)
 		rest.Reset(sealRest * time.Since(start))
+	}
+}
+
+// sealCurrent seals the current state. If that fails and the journal has become too long to
+// follow, it removes the cache.
+func (q *sealer) sealCurrent(ctx context.Context) error {
+	var seal Seal
+	err := q.store.CommitAlone(ctx, func(*Tx) error {
+		seal = q.capture()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
+		err = errors.Join(err, q.dropCache())
+	}
+	return err
+}
+
+// pause waits until nothing is being sealed. Until release is called, the files of the cache
+// and the beginning of the journal do not change.
+func (q *sealer) pause(ctx context.Context) (release func(), err error) {
+	if q == nil {
+		return func() {}, nil
+	}
+	select {
+	case q.turn <- struct{}{}:
+		return func() { <-q.turn }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }
 
@@ -172,7 +200,7 @@ func (s *Store) openCache(l *loader) error {
 	}
 	s.sealer = &sealer{
 		store: s, cache: s.opts.Cache, dir: filepath.Join(s.opts.Dir, nameSegments), after: sealAfter,
-		wake: make(chan struct{}, 1), sealed: l.sealed, current: l.restored,
+		wake: make(chan struct{}, 1), turn: make(chan struct{}, 1), sealed: l.sealed, current: l.restored,
 	}
 	if l.cacheFault != nil {
 		s.opts.Warn("store: the segments could not be used; everything was read from the database, and new segments will be written",
@@ -193,6 +221,7 @@ func (s *Store) openCache(l *loader) error {
 func (s *Store) startTasks() {
 	var ctx context.Context
 	ctx, s.endTasks = context.WithCancel(context.Background())
+	s.working = ctx
 	s.tasks.Go(func() { s.reclaimer.runReclaimer(ctx) })
 	if s.sealer != nil {
 		s.tasks.Go(func() { s.sealer.runSealer(ctx) })

@@ -69,9 +69,12 @@ type Store struct {
 	instance  matcher.ID // ID of the directory
 	sealer    *sealer    // nil without a cache
 	reclaimer *reclaimer
-	verifier  *verifier      // nil if Open has verified the records
-	tasks     sync.WaitGroup // goroutines that endTasks ends
+	verifier  *verifier       // nil if Open has verified the records
+	tasks     sync.WaitGroup  // goroutines and calls that endTasks ends
+	working   context.Context // ends with endTasks
 	endTasks  context.CancelFunc
+
+	viaLog atomic.Bool // large commits go through the log, too; see copier.link
 
 	// Only the writer goroutine uses the following fields.
 	lists     *listTable
