@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -33,8 +34,9 @@ type sealer struct {
 	after   int64
 	changes atomic.Int64 // since the last capture
 	wake    chan struct{}
+	sealing sync.Mutex // held while the cache is captured and written
 
-	// Used by the sealer's goroutine, and by Close after that goroutine has ended.
+	// Protected by sealing.
 	captured state  // at the last capture
 	unsealed int64  // changes from the sealed state to the captured state
 	sealed   uint64 // number of the commit that the cache contains
@@ -69,19 +71,46 @@ func (q *sealer) runSealer(ctx context.Context) {
 			return
 		}
 		start := time.Now()
-		var seal Seal
-		err := q.store.CommitAlone(ctx, func(*Tx) error {
-			seal = q.capture()
-			return nil
-		})
-		if err == nil {
-			if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
-				err = errors.Join(err, q.dropCache())
-			}
-		}
+		err := q.sealChanges(ctx, q.checkSpace)
 		q.reportError(ctx, err)
 		rest.Reset(sealRest * time.Since(start))
 	}
+}
+
+// sealChanges captures the cache and writes it. room is called as [Seal] describes.
+func (q *sealer) sealChanges(ctx context.Context, room func(bytes int64) error) error {
+	q.sealing.Lock()
+	defer q.sealing.Unlock()
+	var seal Seal
+	err := q.store.CommitAlone(ctx, func(*Tx) error {
+		seal = q.capture()
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err = q.seal(ctx, seal, room); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
+		err = errors.Join(err, q.dropCache())
+	}
+	return err
+}
+
+// sealNow seals the cache and trims the journal at once. It returns the bytes that it
+// wrote. rate limits the bytes per second; 0: no limit. Without a sealer it does nothing.
+func (q *sealer) sealNow(ctx context.Context, rate int64) (bytes int64, err error) {
+	if q == nil {
+		return 0, nil
+	}
+	first := true
+	err = q.sealChanges(ctx, func(n int64) error {
+		if first { // the first call has the size of all files
+			first, bytes = false, n
+		} else if rate > 0 {
+			time.Sleep(time.Duration(n * int64(time.Second) / rate))
+		}
+		return errors.Join(ctx.Err(), q.checkSpace(n))
+	})
+	return bytes, err
 }
 
 // reportError warns about err, unless the store is closing or refuses writes.
@@ -101,9 +130,9 @@ func (q *sealer) capture() Seal {
 
 // seal writes the captured state to the cache, then removes the older entries from
 // the journal.
-func (q *sealer) seal(ctx context.Context, seal Seal) error {
+func (q *sealer) seal(ctx context.Context, seal Seal, room func(bytes int64) error) error {
 	at := mark{q.store.instance, q.captured}
-	if err := seal(ctx, q.dir, at.append(nil), q.checkSpace); err != nil {
+	if err := seal(ctx, q.dir, at.append(nil), room); err != nil {
 		return err
 	}
 	q.sealed, q.current, q.unsealed = q.captured.commits, true, 0
@@ -140,7 +169,7 @@ func (q *sealer) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), sealTimeMax)
 	defer cancel()
 	if !q.current || q.sealed != q.store.state.commits {
-		err := q.seal(ctx, q.capture())
+		err := q.seal(ctx, q.capture(), q.checkSpace)
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%v was not enough: %w", sealTimeMax, err)
 		}
