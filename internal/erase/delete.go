@@ -21,28 +21,43 @@ func PackIDs(ids []matcher.ID) []byte {
 
 // collect writes the targets with the descriptors that they have now.
 func (j *job) collect(ctx context.Context) error {
-	return writeTargets(j.dir, func(add func(*target) error) error {
-		if j.request.Account == nil {
-			for id := range slices.Chunk(j.request.IDs, len(matcher.ID{})) {
-				if err := errors.Join(ctx.Err(), add(j.targetOf(j.request.Origin, matcher.ID(id)))); err != nil {
-					return err
-				}
+	versions := map[uint32]bool{}
+	return writeTargets(j.dir, func(write func(*target) error) error {
+		add := func(t *target) error {
+			for _, d := range t.Descriptors {
+				versions[d.Version] = true
 			}
-			return nil
+			return write(t)
 		}
-		for o := range matcher.Origins {
-			ids, err := j.Memory.IDs(ctx, matcher.Origin(o), &matcher.Filter{Account: j.request.Account}, nil)
-			if err != nil {
+		if err := j.addAll(ctx, add); err != nil {
+			return err
+		}
+		return j.writeSteps(versions) // before the file of the targets is complete
+	})
+}
+
+// addAll calls add with every target.
+func (j *job) addAll(ctx context.Context, add func(*target) error) error {
+	if j.request.Account == nil {
+		for id := range slices.Chunk(j.request.IDs, len(matcher.ID{})) {
+			if err := errors.Join(ctx.Err(), add(j.targetOf(j.request.Origin, matcher.ID(id)))); err != nil {
 				return err
 			}
-			for _, id := range ids {
-				if err := errors.Join(ctx.Err(), add(j.targetOf(matcher.Origin(o), id))); err != nil {
-					return err
-				}
+		}
+		return nil
+	}
+	for o := range matcher.Origins {
+		ids, err := j.Memory.IDs(ctx, matcher.Origin(o), &matcher.Filter{Account: j.request.Account}, nil)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := errors.Join(ctx.Err(), add(j.targetOf(matcher.Origin(o), id))); err != nil {
+				return err
 			}
 		}
-		return j.addLists(add)
-	})
+	}
+	return j.addLists(add)
 }
 
 // addLists adds the lists of the account.

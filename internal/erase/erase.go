@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"nearside/internal/task"
@@ -86,6 +87,7 @@ type job struct {
 	task    *task.Task
 	dir     string
 	state   state
+	steps   map[uint32][]float64 // of the byte copies in memory, by version
 	report  Report
 }
 
@@ -106,6 +108,9 @@ func (e *Eraser) run(ctx context.Context, t *task.Task) (any, error) {
 			return nil, fmt.Errorf("collecting the objects: %w", err)
 		}
 	} else if err != nil {
+		return nil, err
+	}
+	if err := j.readSteps(); err != nil {
 		return nil, err
 	}
 	t.SetProgress(0.05)
@@ -192,20 +197,51 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-func (j *job) readState() error {
-	b, err := os.ReadFile(filepath.Join(j.dir, nameState))
+func (j *job) readState() error { return j.readJSON(nameState, &j.state) }
+
+func (j *job) writeState() error { return j.writeJSON(nameState, &j.state) }
+
+// writeSteps keeps the steps of the byte copies that are in memory before rows are
+// rewritten.
+func (j *job) writeSteps(versions map[uint32]bool) error {
+	steps := map[uint32][]float64{}
+	for v := range versions {
+		steps[v] = j.Memory.CopySteps(v)
+	}
+	return j.writeJSON(nameSteps, steps)
+}
+
+// readSteps reads the steps of writeSteps, and adds those of today.
+func (j *job) readSteps() error {
+	if err := j.readJSON(nameSteps, &j.steps); err != nil {
+		return err
+	}
+	for v, steps := range j.steps {
+		for _, step := range j.Memory.CopySteps(v) {
+			if !slices.Contains(steps, step) {
+				j.steps[v] = append(j.steps[v], step)
+			}
+		}
+	}
+	return nil
+}
+
+// readJSON reads a file in the folder of the task. A missing file leaves v unchanged.
+func (j *job) readJSON(name string, v any) error {
+	b, err := os.ReadFile(filepath.Join(j.dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return errors.Join(err, json.Unmarshal(b, &j.state))
+	return errors.Join(err, json.Unmarshal(b, v))
 }
 
-func (j *job) writeState() error {
-	b, err := json.Marshal(&j.state)
+// writeJSON replaces a file in the folder of the task, durably.
+func (j *job) writeJSON(name string, v any) error {
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(j.dir, nameState)
+	path := filepath.Join(j.dir, name)
 	f, err := os.Create(path + suffixNew)
 	if err != nil {
 		return err

@@ -26,13 +26,13 @@ type dirFiles struct {
 // were listed.
 const openAttempts = 20
 
-// openDir opens all files below dir, except those that skip selects. live reports whether
-// a table, given by its name, is part of the database; nil: all are.
-func openDir(dir string, skip func(path string) bool, live func(name string) bool) (*dirFiles, error) {
+// openDir opens all files below dir, except those that skip selects. used reports whether
+// a file, given by its name relative to dir, is complete; nil: all are.
+func openDir(dir string, skip func(path string) bool, used func(name string) bool) (*dirFiles, error) {
 	var err error
 	for range openAttempts {
 		files := &dirFiles{}
-		if err = files.open(dir, skip, live); err == nil {
+		if err = files.open(dir, skip, used); err == nil {
 			return files, nil
 		}
 		files.close()
@@ -43,7 +43,7 @@ func openDir(dir string, skip func(path string) bool, live func(name string) boo
 	return nil, fmt.Errorf("files vanish faster than they can be opened: %w", err)
 }
 
-func (f *dirFiles) open(dir string, skip func(path string) bool, live func(name string) bool) error {
+func (f *dirFiles) open(dir string, skip func(path string) bool, used func(name string) bool) error {
 	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -66,7 +66,7 @@ func (f *dirFiles) open(dir string, skip func(path string) bool, live func(name 
 		if err != nil {
 			return err
 		}
-		f.all = append(f.all, dirFile{File: file, name: name, written: live != nil && !live(filepath.Base(path))})
+		f.all = append(f.all, dirFile{File: file, name: name, written: used != nil && !used(name)})
 		return nil
 	})
 }

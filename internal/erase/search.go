@@ -5,9 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
+	"time"
 
 	"nearside/internal/needle"
 	"nearside/matcher/memory"
@@ -33,6 +37,9 @@ func isData(key []byte) bool {
 // searchFile searches a file: all of its bytes, and its records if it has some.
 func (p *pass) searchFile(ctx context.Context, f *dirFile) (*findings, error) {
 	found := &findings{raw: map[uint32]int{}, decoded: map[uint32]map[string]int{}}
+	if isHole(f.File) {
+		return found, nil
+	}
 	meter := newMeter(ctx, p.BytesPerSecond)
 	pace := func(bytes int) { _ = meter.take(bytes) } // the end of ctx is noticed by the reader
 	if _, err := p.set.Read(ctx, io.NewSectionReader(f, 0, math.MaxInt64), pace, found.addRaw); err != nil {
@@ -55,9 +62,43 @@ func (p *pass) searchFile(ctx context.Context, f *dirFile) (*findings, error) {
 		return meter.take(len(key) + len(value))
 	})
 	if err != nil && f.written && ctx.Err() == nil {
-		return found, nil // the database has not finished the table; its bytes were searched
+		return found, p.awaitTable(ctx, f, err)
 	}
 	return found, err
+}
+
+const (
+	// tableWait is how long the database may take to finish or to remove a table.
+	tableWait  = time.Minute
+	tablePause = 50 * time.Millisecond
+)
+
+// awaitTable is called for a table that the database did not use when the files were
+// opened, and that cannot be read because of fault. If the database was writing it, it has
+// only records of other files, and its bytes were searched. Otherwise it is a foreign
+// file, and awaitTable returns fault.
+func (j *job) awaitTable(ctx context.Context, f *dirFile, fault error) error {
+	for end := time.Now().Add(tableWait); time.Now().Before(end); {
+		if _, err := os.Stat(f.Name()); errors.Is(err, fs.ErrNotExist) || j.isUsed(f.name) {
+			return nil
+		}
+		if err := rest(ctx, tablePause); err != nil {
+			return err
+		}
+	}
+	return fault
+}
+
+// isHole reports whether a file has only disk space that was never written, such as the
+// reserve of the store. It reads as zeros. A file system that cannot tell says no.
+func isHole(f *os.File) bool {
+	const seekData = 3 // SEEK_DATA of lseek(2)
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return false
+	}
+	_, err = f.Seek(0, seekData)
+	return errors.Is(err, syscall.ENXIO)
 }
 
 // searchSegment verifies a segment, and searches it for the byte copies that its chunk

@@ -25,6 +25,7 @@ type target struct {
 const (
 	nameTargets = "targets" // all targets, as they were when the erasure began
 	nameChanged = "changed" // targets that were changed before they were deleted
+	nameSteps   = "steps.json"
 	nameState   = "state.json"
 	suffixNew   = ".new"
 )

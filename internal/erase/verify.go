@@ -10,6 +10,7 @@ import (
 	"nearside/internal/needle"
 	"nearside/matcher"
 	"nearside/matcher/memory"
+	"nearside/matcher/store"
 )
 
 const (
@@ -50,7 +51,7 @@ type pass struct {
 func (j *job) verify(ctx context.Context) error {
 	resume := j.Store.PauseSealing()
 	defer resume()
-	files, err := openDir(j.Dir, j.skipped, func(name string) bool { return j.Store.IsLive(name) })
+	files, err := openDir(j.Dir, j.skipped, j.isUsed)
 	if err != nil {
 		return err
 	}
@@ -60,6 +61,12 @@ func (j *job) verify(ctx context.Context) error {
 	}
 	j.report.FilesVerified = len(files.all)
 	return nil
+}
+
+// isUsed reports whether a file is complete: it is not a table that the database is
+// writing, or has written for itself and does not use.
+func (j *job) isUsed(name string) bool {
+	return filepath.Dir(name) != "pebble" || store.KindOfFile(name) != store.TableFile || j.Store.IsLive(filepath.Base(name))
 }
 
 // skipped reports whether a file of the data directory is not searched with the others: it
@@ -146,7 +153,7 @@ func (p *pass) addTarget(t *target) {
 			p.set.AddInterleaved(d.Data, tag)
 			continue
 		}
-		for _, step := range p.Memory.CopySteps(d.Version) {
+		for _, step := range p.steps[d.Version] {
 			copied := memory.ByteCopy(v, step, d.Data)
 			p.set.Add(copied, tag)
 			p.set.AddInterleaved(copied, tag)
