@@ -29,7 +29,7 @@ const module = "nearside"
 // lower layers, never its neighbours.
 var layers = [][]string{
 	{"simd", "plugins", "lua/vm/syntax", "internal/precise", "internal/testkit", "internal/testkit/gotest", "internal/units", "lua/luatest"}, // import nothing of ours
-	{"internal/certs", "internal/coding", "internal/exp"},
+	{"internal/certs", "internal/coding", "internal/exp", "internal/needle"},
 	{"matcher"},
 	{"matcher/wire", "matcher/idindex", "internal/access", "internal/oracle", "internal/task"},
 	{"matcher/store"},
@@ -39,6 +39,7 @@ var layers = [][]string{
 	{"matcher/memory/scan"},
 	{"matcher/memory/segment"},
 	{"matcher/memory"},
+	{"internal/erase"},
 	{"lua/ns/peer"}, // it and the clients do not know Lua
 	{"lua/ns/amqp", "lua/ns/http", "lua/ns/redis"},
 	{"lua/vm"},

@@ -29,6 +29,7 @@ type commands struct {
 	Event     objectCmd    `cmd:"" help:"Read and write events on a server."`
 	Attribute attributeCmd `cmd:"" help:"Read and write attributes on a server."`
 	Snapshot  snapshotCmd  `cmd:"" help:"Make, verify and restore snapshots of a data directory."`
+	Erase     eraseCmd     `cmd:"" help:"Erase objects on a server, and prove that no file has them."`
 	Bench     benchCmd     `cmd:"" help:"Measure how fast a server answers."`
 	Doctor    doctorCmd    `cmd:"" help:"Check this machine and suggest fixes."`
 	Config    configCmd    `cmd:"" help:"Check and print the configuration."`

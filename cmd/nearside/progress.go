@@ -50,3 +50,22 @@ func (p *progress) close() {
 	p.clear()
 	p.bar = nil
 }
+
+// newTaskProgress returns the progress of a task of the server.
+func newTaskProgress(w io.Writer) *progress {
+	if !isTerminal(w) {
+		return &progress{}
+	}
+	return &progress{bar: progressbar.NewOptions(1000,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetWidth(20),
+		progressbar.OptionClearOnFinish(),
+	)}
+}
+
+// setPart shows the part of a task that is done, from 0 to 1.
+func (p *progress) setPart(part float64) {
+	if p.bar != nil {
+		_ = p.bar.Set(int(1000 * part))
+	}
+}

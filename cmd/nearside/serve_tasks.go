@@ -11,5 +11,5 @@ const tasksFolder = "tasks"
 
 // openTasks opens the records of tasks. Interrupted tasks continue with Resume.
 func (s *service) openTasks() (*task.Runner, error) {
-	return task.Open(filepath.Join(s.config.DataDir, tasksFolder), s.log, s.snapshots.Load().kind())
+	return task.Open(filepath.Join(s.config.DataDir, tasksFolder), s.log, s.snapshots.Load().kind(), s.eraseKind())
 }

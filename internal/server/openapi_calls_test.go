@@ -83,6 +83,30 @@ func callTasks(t *testing.T, d *documented) {
 	d.waitTask(slow, "failed")
 	d.call(t, 400, "DELETE", byID, "/1/tasks/"+id, "")
 	d.call(t, 404, "DELETE", byID, "/1/tasks/"+nobody, "")
+	callErasures(t, d)
+}
+
+func callErasures(t *testing.T, d *documented) {
+	const erase, account = "/1/erase", "/1/accounts/{id}"
+	byIDs := `{"origin": "events", "ids": ["` + nobody + `"], "filters": null, "snapshots": true}`
+	d.call(t, 202, "POST", erase, erase, byIDs)
+	d.call(t, 409, "POST", erase, erase, byIDs)
+	d.call(t, 409, "DELETE", account, "/1/accounts/"+nobody, "")
+	for _, body := range []string{`{"ids": []}`, `{"origin": "lists", "ids": ["` + nobody + `"]}`, `{"origin": "faces", "ids": []}`, `{"origin": "faces", "id": "x"}`, `{"origin": "faces", "ids": ["` + nobody + `"], "snapshots": 1}`} {
+		d.call(t, 400, "POST", erase, erase, body)
+	}
+	d.endTask(t)
+	d.call(t, 202, "DELETE", account, "/1/accounts/"+nobody+"?snapshots=1", "")
+	d.call(t, 400, "DELETE", account, "/1/accounts/x", "")
+	d.endTask(t)
+}
+
+// endTask cancels the running task and waits for its end.
+func (d *documented) endTask(t *testing.T) {
+	t.Helper()
+	id := d.tasks.List()[0].ID
+	d.call(t, 202, "DELETE", "/1/tasks/{id}", "/1/tasks/"+id, "")
+	d.waitTask(id, "failed")
 }
 
 func callFaces(t *testing.T, d *documented, face, descriptor string) {

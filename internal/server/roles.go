@@ -62,6 +62,8 @@ var roles = map[string]access.Role{
 	"GET /1/tasks":                access.Admin,
 	"GET /1/tasks/:id":            access.Admin,
 	"DELETE /1/tasks/:id":         access.Admin,
+	"POST /1/erase":               access.Admin,
+	"DELETE /1/accounts/:id":      access.Admin,
 	"GET " + pluginRoutes:         access.NoRole, // allowRoute checks the role of the plugin's route
 	"HEAD " + pluginRoutes:        access.NoRole,
 	"POST " + pluginRoutes:        access.NoRole,

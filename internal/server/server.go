@@ -354,6 +354,8 @@ func (s *Server) addRoutes() {
 	s.addRoute("GET", "/1/tasks", operation{handler: s.listTasks})
 	s.addRoute("GET", "/1/tasks/:id", operation{handler: s.getTask})
 	s.addRoute("DELETE", "/1/tasks/:id", operation{handler: s.cancelTask})
+	s.addRoute("POST", "/1/erase", operation{handler: s.eraseObjects})
+	s.addRoute("DELETE", "/1/accounts/:id", operation{handler: s.eraseAccount, query: query{"snapshots"}})
 	for _, method := range pluginMethods {
 		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true, ownCoding: true})
 	}

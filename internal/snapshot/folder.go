@@ -25,6 +25,9 @@ type Folder struct {
 // system of the data directory, where snapshots are made; nothing else may be there.
 func NewFolder(dir, staging string) *Folder { return &Folder{dir: dir, staging: staging} }
 
+// Dir returns the path of the folder.
+func (f *Folder) Dir() string { return f.dir }
+
 // Info is a snapshot in a Folder.
 type Info struct {
 	Manifest // without Files; only Name is set if Damage is not nil

@@ -93,6 +93,9 @@ func (r *Runner) Start(kind, name string, input any) (Info, error) {
 	if err != nil {
 		return Info{}, err
 	}
+	if _, known := r.kinds[kind]; !known {
+		return Info{}, fmt.Errorf("task: %q is not a kind of task of this server", kind)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
@@ -141,6 +144,7 @@ func (r *Runner) launch(t *Task) {
 func (r *Runner) finish(t *Task, report any, err error) {
 	rec := &t.record
 	rec.State, rec.Ended = Done, time.Now().UTC()
+	rec.Input = nil // the input of an erasure has the IDs of erased objects
 	if report != nil {
 		var fault error
 		rec.Report, fault = json.Marshal(report)

@@ -104,7 +104,7 @@ func sealNow(t *testing.T, s *Store) {
 		seal = s.sealer.capture()
 		return nil
 	}))
-	testkit.Check(t, s.sealer.seal(ctx, seal))
+	testkit.Check(t, s.sealer.seal(ctx, seal, s.sealer.checkSpace))
 }
 
 // TestCacheIsFollowed checks that each start restores the state of the data, and that

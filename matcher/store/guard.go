@@ -22,6 +22,7 @@ type guardFS struct {
 	reserve uint64        // bytes that compactions must leave free for the log and for flushes
 	armed   atomic.Bool   // false while Pebble opens, which returns errors to its caller
 	closing chan struct{} // closed when the store closes, to end pauses
+	pace    pace          // of the tables that compactions write
 	// flushFault is the error of the last attempt to write a memtable; nil if it
 	// succeeded. While it is set, nothing may be added to the database.
 	flushFault atomic.Pointer[error]
@@ -159,6 +160,7 @@ func (f *guardFile) checkSpace(bytes int) error {
 	if f.since += bytes; f.since < spaceCheckBytes {
 		return nil
 	}
+	f.guard.pace.took(f.since)
 	f.since = 0
 	if free, _, err := diskUsage(f.guard.FS, f.guard.dir); err == nil && free < f.guard.reserve {
 		return syscall.ENOSPC

@@ -33,6 +33,11 @@ func pebbleOptions(fs *guardFS, lock *pebble.Lock, unit, total int64) *pebble.Op
 		LBaseMaxBytes:         max(unit, 16<<20),
 		MaxOpenFiles:          500,
 		CacheSize:             32 << 20,
+		// The manifest is written again as soon as it has more edits than tables. So an
+		// erasure can replace it, see Rewrite. The largest limit that still allows this is
+		// less than the size of any manifest.
+		MaxManifestFileSize: 1,
+		NumPrevManifest:     1,
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(error) {},
 			DataCorruption:  func(pebble.DataCorruptionInfo) {}, // the read returns the error

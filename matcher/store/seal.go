@@ -35,7 +35,7 @@ type sealer struct {
 	wake    chan struct{}
 	turn    chan struct{} // holds a value while the files are sealed, or while they must not change
 
-	// Used by the sealer's goroutine, and by Close after that goroutine has ended.
+	// Used by the holder of turn, and by Close after the sealer's goroutine has ended.
 	captured state  // at the last capture
 	unsealed int64  // changes from the sealed state to the captured state
 	sealed   uint64 // number of the commit that the cache contains
@@ -69,30 +69,30 @@ func (q *sealer) runSealer(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		release, err := q.pause(ctx)
-		if err != nil {
-			return
-		}
 		start := time.Now()
-		err = q.sealCurrent(ctx)
-		release()
+		err := q.sealCurrent(ctx, q.checkSpace)
 		q.reportError(ctx, err)
 		rest.Reset(sealRest * time.Since(start))
 	}
 }
 
 // sealCurrent seals the current state. If that fails and the journal has become too long to
-// follow, it removes the cache.
-func (q *sealer) sealCurrent(ctx context.Context) error {
+// follow, it removes the cache. room is called as [Seal] describes.
+func (q *sealer) sealCurrent(ctx context.Context, room func(bytes int64) error) error {
+	release, err := q.pause(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
 	var seal Seal
-	err := q.store.CommitAlone(ctx, func(*Tx) error {
+	err = q.store.CommitAlone(ctx, func(*Tx) error {
 		seal = q.capture()
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	if err = q.seal(ctx, seal); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
+	if err = q.seal(ctx, seal, room); err != nil && ctx.Err() == nil && q.unsealed > q.captured.journalMax() {
 		err = errors.Join(err, q.dropCache())
 	}
 	return err
@@ -112,6 +112,27 @@ func (q *sealer) pause(ctx context.Context) (release func(), err error) {
 	}
 }
 
+// sealNow seals the cache and trims the journal at once. It returns the bytes that it
+// wrote. rate limits the bytes per second; 0: no limit. Without a sealer it does nothing.
+func (q *sealer) sealNow(ctx context.Context, rate int64) (bytes int64, err error) {
+	if q == nil {
+		return 0, nil
+	}
+	first := true
+	err = q.sealCurrent(ctx, func(n int64) error {
+		if first { // the first call has the size of all files
+			first, bytes = false, n
+		} else if rate > 0 {
+			select {
+			case <-time.After(time.Duration(n * int64(time.Second) / rate)):
+			case <-ctx.Done():
+			}
+		}
+		return errors.Join(ctx.Err(), q.checkSpace(n))
+	})
+	return bytes, err
+}
+
 // reportError warns about err, unless the store is closing or refuses writes.
 func (q *sealer) reportError(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil && q.store.Err() == nil {
@@ -129,9 +150,9 @@ func (q *sealer) capture() Seal {
 
 // seal writes the captured state to the cache, then removes the older entries from
 // the journal.
-func (q *sealer) seal(ctx context.Context, seal Seal) error {
+func (q *sealer) seal(ctx context.Context, seal Seal, room func(bytes int64) error) error {
 	at := mark{q.store.instance, q.captured}
-	if err := seal(ctx, q.dir, at.append(nil), q.checkSpace); err != nil {
+	if err := seal(ctx, q.dir, at.append(nil), room); err != nil {
 		return err
 	}
 	q.sealed, q.current, q.unsealed = q.captured.commits, true, 0
@@ -168,7 +189,7 @@ func (q *sealer) finish() {
 	ctx, cancel := context.WithTimeout(context.Background(), sealTimeMax)
 	defer cancel()
 	if !q.current || q.sealed != q.store.state.commits {
-		err := q.seal(ctx, q.capture())
+		err := q.seal(ctx, q.capture(), q.checkSpace)
 		if errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%v was not enough: %w", sealTimeMax, err)
 		}

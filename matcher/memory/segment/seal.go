@@ -112,10 +112,12 @@ func (c *capture) manifest(mark []byte) (*manifest, error) {
 	live := 0
 	for ordinal := range uint32(c.snap.Lists.Len()) {
 		exists := c.snap.Lists.Shows(ordinal)
-		mf.lists = append(mf.lists, table.ListState{ID: c.snap.Lists.At(ordinal).ID, Live: exists})
-		if exists {
-			live++
+		if !exists { // without its ID, which is not needed any more
+			mf.lists = append(mf.lists, table.ListState{})
+			continue
 		}
+		mf.lists = append(mf.lists, table.ListState{ID: c.snap.Lists.At(ordinal).ID, Live: true})
+		live++
 	}
 	if dead := len(mf.lists) - live; dead > listsDeadMin && dead > listsDeadShare*live {
 		return nil, fmt.Errorf("the ordinals of %d deleted lists are still in use; the next start reads all records and assigns new ordinals", dead)
