@@ -43,6 +43,7 @@ local function new_qdrant()
     ["POST /points/query"] = function(body)
       assert(body.params.exact == true)
       q.asked[#q.asked + 1] = body.limit
+      q.must = body.filter.must
       local found, seen = {}, {}
       for _, id in ipairs(q.order) do
         local p = q.points[id]
@@ -104,8 +105,11 @@ test.case("answers with the nearest faces and their distances", function()
   test.equal({ plugin:cost(), plugin:cost({ filters = { list_id = list } }) }, { 50, 50 })
   test.equal(names(plugin:match(rows, { 0 })), "a=1 mine=2 b=9 far=81")
   test.equal(names(plugin:match(rows, { 0 }, { limit = 2 })), "a=1 mine=2")
+  test.equal(q.must, {})
   test.equal(names(plugin:match(rows, { 0 }, { filters = { list_id = list } })), "a=1 b=9")
+  test.equal(q.must, { { key = "lists", match = { value = list } } })
   test.equal(names(plugin:match(rows, { 0 }, { account_id = account })), "mine=2")
+  test.equal(q.must, { { key = "account_id", match = { value = account } } })
   test.equal(names(plugin:match(rows, { 0 }, { filters = { account_id = account } })), "mine=2")
   test.equal({ q.key, q.asked[1], q.asked[2] }, { "secret", 21, 18 })
 end)
