@@ -61,7 +61,7 @@ var mutations = map[string][]mutation{
 	"qdrant/init.lua": {
 		{"points are taken although others may be as near", `if #points == asked then bound`, `if #points ~= asked then bound`},
 		{"too few faces are enough", `or #set:ids(ids) >= wanted`, `or #set:ids(ids) > 0`},
-		{"it asks for more than it may", `if asked == conf.most then return nil end`, ``},
+		{"it answers although faces may be missing", `if asked == conf.most then return nil end`, `if asked == conf.most then return {} end`},
 		{"it matches other versions", `req.version ~= conf.version or`, ``},
 		{"it answers requests with other filters", `if name ~= "list_id" and name ~= "account_id" then return nil end`, ``},
 		{"it answers while the collection is behind", `or not collection.in_step() then`, `then`},
