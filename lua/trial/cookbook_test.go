@@ -125,12 +125,12 @@ func TestCookbookDocument(t *testing.T) {
 			t.Errorf("%s: %d links to a plugin, %d blocks of Lua", title, len(links), len(blocks))
 			continue
 		}
-		source := ""
+		var sources strings.Builder
 		for _, l := range links {
-			source += readFile(t, "../../plugins/"+l[1])
+			sources.WriteString(readFile(t, "../../plugins/"+l[1]))
 		}
 		for _, b := range blocks {
-			if !strings.Contains(source, b[1]) {
+			if !strings.Contains(sources.String(), b[1]) {
 				t.Errorf("%s: the block is not a part of the plugin:\n%s", title, b[1])
 			}
 		}
