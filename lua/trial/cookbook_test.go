@@ -39,7 +39,9 @@ var cookbookMutations = map[string][]mutation{
 		{"a refused point is not logged", `or answer.status ~= 201 then`, `then`},
 	},
 	"persons.lua": {
-		{"persons of all accounts are shown", `account_id = req.query.account_id`, `account_id = nil`},
+		{"persons of all accounts are shown", `or req.query.account_id`, ``},
+		{"the account of the key is ignored", `bound.account_id or req`, `req`},
+		{"keys that are bound to lists see all faces", `if bound.lists then return nil end`, ``},
 		{"keys that may read may delete", `{ role = "write" }`, `{ role = "read" }`},
 		{"a person without faces exists", `if #faces == 0 then return 404`, `if #faces == 0 then return 200`},
 	},

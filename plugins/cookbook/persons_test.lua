@@ -18,6 +18,18 @@ test.case("returns the faces of a person", function()
   test.equal(plugin:request("GET", "/persons/nobody").status, 404)
 end)
 
+test.case("shows a key only what it may see", function()
+  local plugin = begin()
+  local function get(bound, other)
+    return plugin:request("GET", "/persons/anna%20b", { role = "read", bound = bound, query = { account_id = other } })
+  end
+  test.equal(#get({ account_id = account }).json.faces, 1)
+  test.equal(get({ account_id = "44444444-0000-4000-8000-000000000000" }, account).status, 404)
+  test.equal(get({ lists = { "11111111-0000-4000-8000-000000000000" } }).status, 403)
+  test.equal(plugin:request("DELETE", "/persons/carl", { bound = { lists = {} } }).status, 403)
+  test.equal(plugin:request("DELETE", "/persons/carl", { bound = { account_id = account } }).json, { deleted = 0 })
+end)
+
 test.case("deletes a person, for keys that may write", function()
   local plugin = begin()
   test.fails(function() plugin:request("DELETE", "/persons/carl", { role = "read" }) end, "role")
