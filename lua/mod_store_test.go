@@ -26,10 +26,16 @@ type database struct {
 
 func openDatabase(t *testing.T, dir string, bytesMax int64) *database {
 	t.Helper()
-	registry, err := matcher.NewRegistry([]matcher.Version{
+	return openVersions(t, dir, bytesMax, []matcher.Version{
 		{Number: 1, Length: 2, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1000, Steepness: 0.01}},
 		{Number: 2, Type: matcher.BodyDescriptor, Length: 3, Scale: 1, Similarity: matcher.Calibration{Midpoint: 1000, Steepness: 0.01}},
 	})
+}
+
+// openVersions is openDatabase for other versions of descriptors.
+func openVersions(t *testing.T, dir string, bytesMax int64, versions []matcher.Version) *database {
+	t.Helper()
+	registry, err := matcher.NewRegistry(versions)
 	if err != nil {
 		t.Fatal(err)
 	}

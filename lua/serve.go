@@ -24,6 +24,7 @@ type Request struct {
 	Body    []byte
 
 	Key    string                  // the name of the caller's key; empty: the caller has none
+	Bound  map[string]any          // account_id and lists, ids as texts, to which the key is bound; nil: it is not bound
 	Allow  func(role string) error // returns an error if the caller may not use a route of this role; nil: all may
 	Stream ns.AnswerStream         // for req:write; nil: the answer cannot be sent in pieces
 }
@@ -128,6 +129,9 @@ func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]
 	}
 	if r.Key != "" {
 		fields["key"] = r.Key
+	}
+	if r.Bound != nil {
+		fields["bound"] = r.Bound
 	}
 	ends := func() bool { return p.ending.Load() != nil }
 	answer := ns.NewAnswer(&p.host.Host, r.Stream, ends)

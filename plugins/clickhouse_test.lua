@@ -25,6 +25,7 @@ test.case("writes rows in batches", function()
   test.clock.advance(2)
   test.equal(#test.http.requests(), 2)
   test.contains(test.http.requests()[2].body, '"numbers":{}')
+  test.contains(test.http.requests()[2].body, '"texts":{}')
   test.equal(test.metric("rows", { "written" }), 3)
 end)
 

@@ -5,7 +5,8 @@ package plugins
 
 import "embed"
 
-// Files has name.lua and name_test.lua of each plugin.
+// Files has name.lua and name_test.lua of each plugin, or a folder with the files of the
+// plugin.
 //
-//go:embed *.lua
+//go:embed *.lua qdrant/*.lua
 var Files embed.FS

@@ -14,7 +14,7 @@ test.case("gets warmer while idle", function()
 end)
 
 test.case("stops warming at 100 degrees", function()
-  local plugin = test.start({ temperature = 99 })
+  local plugin = test.start({ temperature = 99.5 })
   test.clock.advance(60)
   test.equal(plugin:request("GET", "/teapot").json.temperature, 100)
   test.equal(test.log.lines()[1].message, "the water boils")

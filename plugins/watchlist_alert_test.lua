@@ -18,6 +18,7 @@ test.case("sends alerts for watched persons, in one request", function()
   local sent = test.http.requests()
   test.equal({ #sent, sent[1].url, #sent[1].json.alerts }, { 1, url, 2 })
   test.equal(sent[1].json.alerts[1].person, "eve")
+  test.equal(sent[1].json.alerts[2].similarity, 0.9)
   test.equal(plugin:request("GET", "/status").json, { sent = 2, lost = 0 })
 end)
 

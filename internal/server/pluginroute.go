@@ -29,7 +29,7 @@ func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 		Method: string(x.Method()), Path: strings.TrimPrefix(string(x.Path()), "/plugins"),
 		RawPath: strings.TrimPrefix(string(x.Request.URI().PathOriginal()), "/plugins"),
 		Query:   map[string][]string{}, Headers: x.headers(), Body: body,
-		Key: x.keyName(), Allow: x.allowRoute, Stream: out,
+		Key: x.keyName(), Bound: x.binding(), Allow: x.allowRoute, Stream: out,
 	}
 	for _, p := range query {
 		r.Query[p.key] = append(r.Query[p.key], p.value)
@@ -44,6 +44,26 @@ func (s *Server) pluginRoute(ctx context.Context, x *exchange) error {
 		return nil
 	}
 	return x.send(answer.Status, x.setPluginHeaders(answer.Headers), answer.Body)
+}
+
+// binding returns the account and the lists to which the caller's key is bound, for the handler
+// of a plugin's route, which must restrict its answer itself; nil: the key is not bound.
+func (x *exchange) binding() map[string]any {
+	bound := map[string]any{}
+	if x.bound() {
+		bound["account_id"] = x.caller.Account.String()
+	}
+	if lists := x.lists(); lists != nil {
+		ids := []any{}
+		for _, id := range lists {
+			ids = append(ids, id.String())
+		}
+		bound["lists"] = ids
+	}
+	if len(bound) == 0 {
+		return nil
+	}
+	return bound
 }
 
 // allowRoute returns an error if the caller lacks the role of a plugin's route.

@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"nearside/internal/access"
 	"nearside/internal/testkit"
+	"nearside/matcher"
 )
 
 const streaming = `
@@ -112,5 +114,31 @@ func TestPluginStreamWithoutReader(t *testing.T) {
 			t.Errorf("%s pieces of 64 KiB were taken from the plugin", got)
 		}
 		return
+	}
+}
+
+// TestRoutesOfBoundKeys: the handler of a route knows to what the key of the caller is bound,
+// whatever the query says.
+func TestRoutesOfBoundKeys(t *testing.T) {
+	account, list := matcher.ID{0: 3}, matcher.ID{0: 4}
+	r := &keyring{}
+	r.add(access.Key{Name: "admin", Roles: []access.Role{access.Admin}})
+	r.add(access.Key{Name: "account", Roles: []access.Role{access.Read}, Account: account})
+	r.add(access.Key{Name: "lists", Roles: []access.Role{access.Read}, Lists: []matcher.ID{list}})
+	x := startWithKeys(t, r, withPlugins(map[string]string{"p": `local ns = require("nearside")
+local M = {api = 1, name = "p", kinds = {"background"}}
+function M:start()
+  ns.route("GET", "/bound", function(req) return 200, ns.json.encode({req.bound or "free"}) end, {role = "read"})
+end
+return M`}))
+	for key, want := range map[string]string{
+		"admin":   `["free"]`,
+		"account": `[{"account_id":"` + account.String() + `"}]`,
+		"lists":   `[{"lists":["` + list.String() + `"]}]`,
+	} {
+		x.key = r.secrets[key]
+		if got := x.call("GET", "/plugins/p/bound?bound=x", "").status(200); string(got.body) != want {
+			t.Errorf("%s: %s, want %s", key, got.body, want)
+		}
 	}
 }

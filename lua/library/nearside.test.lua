@@ -25,10 +25,10 @@ function Plugin:results(rows, probe, candidates) end
 ---@param event? string
 function Plugin:emit(points, event) end
 
----Calls one of the plugin's routes. path is the path of the request, below /plugins/<name>. If a value of query is a list, the key is repeated. account_id is added to the query. key is the name of the caller's key, and role its role; without role, the caller may use all routes. pieces are the texts of req:write. With leave_after = n, the client leaves after n of them. This call waits.
+---Calls one of the plugin's routes. path is the path of the request, below /plugins/<name>. If a value of query is a list, the key is repeated. account_id is added to the query. key is the name of the caller's key, bound what it is bound to, and role its role; without role, the caller may use all routes. pieces are the texts of req:write. With leave_after = n, the client leaves after n of them. This call waits.
 ---@param method string
 ---@param path string
----@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?, key: string?, role: string?, leave_after: integer?}
+---@param options? {query: table?, headers: table?, body: string?, json: any, account_id: string?, key: string?, bound: {account_id: string?, lists: string[]?}?, role: string?, leave_after: integer?}
 ---@return {status: integer, headers: table<string, string>, body: string, json: any, pieces: string[]?}
 function Plugin:request(method, path, options) end
 

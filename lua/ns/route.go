@@ -17,7 +17,7 @@ func routeModule() vm.Module {
 	return vm.Module{Functions: []vm.Function{{
 		Name: "route", Params: []string{"method: string", "path: string", "fn: fun(req: table): (integer?, any, table?)", "options?: {role: string?}"},
 		Doc: "Serves requests for /plugins/<name><path> with fn. A segment {name} of path matches one segment of a request. fn receives " +
-			"{method, path, params, query, query_all, headers, body, key} and returns the status, the body (a table is encoded as JSON) and the headers. " +
+			"{method, path, params, query, query_all, headers, body, key, bound} and returns the status, the body (a table is encoded as JSON) and the headers. " +
 			"req:write(text, {status, headers}?) sends a piece of the answer at once and waits for the client; it returns true, or nil and an error when the client has left or the plugin ends. " +
 			"role is what a key needs to use the route: match, read, write or admin (the default).",
 		Run: addRoute,

@@ -102,6 +102,25 @@ function M:results(req, rows) assert(rows:len() == 10) return rows:limit(2) end`
 	}
 }
 
+// TestMeasuredPoints: a measured handle_event gets points of the event that the plugin is for.
+func TestMeasuredPoints(t *testing.T) {
+	for event, body := range map[string]string{
+		"monitoring_event": `assert(p.tags.route and p.fields.execution_time)`,
+		"sending_event":    `assert(p.event_id and p.top_match.similarity)`,
+		"face_event":       `assert(p.op == "put" and p.object.face_id == p.id and #p.lists == 0)`,
+		"list_event":       `assert(p.op == "put" and p.object.list_id == p.id)`,
+		"attribute_event":  `assert(p.op == "put" and p.object.attribute_id == p.id)`,
+	} {
+		dir := luatest.Folder(t, map[string]string{"p.lua": `
+local M = {api = 1, name = "p", kinds = {"event"}, events = {"` + event + `"}}
+function M:handle_event(points) for _, p in ipairs(points) do ` + body + ` end end
+return M`})
+		if _, err := Measure(t.Context(), lua.Options{Dir: dir}, "p", 10, 1); err != nil {
+			t.Errorf("%s: %v", event, err)
+		}
+	}
+}
+
 // TestRouteDouble: a test of a plugin sends a path and gets the answer for HEAD as a client of
 // a server.
 func TestRouteDouble(t *testing.T) {

@@ -106,17 +106,41 @@ type measuredHook struct {
 	call func(ctx context.Context) error
 }
 
+// samplePoint returns point i of a measured call of handle_event.
+func (t *trial) samplePoint(event string, i int) map[string]any {
+	const id = "00000000-0000-4000-8000-%012d"
+	now := t.clock.Now().UTC()
+	object := map[string]any{"create_time": now.Format(time.RFC3339Nano), "user_data": "sample"}
+	change := map[string]any{"op": "put", "id": fmt.Sprintf(id, i), "object": object, "lists": []any{}}
+	switch event {
+	case "sending_event":
+		object["event_id"], object["source"] = fmt.Sprintf(id, i), "camera"
+		object["top_match"] = map[string]any{"object_id": fmt.Sprintf(id, 1000+i), "external_id": "person", "similarity": 0.95}
+		return object
+	case "face_event":
+		object["face_id"], object["lists"] = fmt.Sprintf(id, i), []any{}
+		return change
+	case "list_event":
+		object["list_id"] = fmt.Sprintf(id, i)
+		return change
+	case "attribute_event":
+		object["attribute_id"] = fmt.Sprintf(id, i)
+		return change
+	}
+	return map[string]any{
+		"series": "requests", "time": float64(now.Unix()),
+		"tags":   map[string]any{"service": "nearside", "route": "POST:/matcher/faces", "status_code": 201.0},
+		"fields": map[string]any{"request_id": "1767225600,00000000-0000-4000-8000-000000000000", "execution_time": 0.0123},
+	}
+}
+
 // hooksToMeasure returns the hooks of the plugin, each with a function that calls it.
 func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	var hooks []measuredHook
 	if len(p.Events()) > 0 {
 		points := make([]any, measureBatch)
 		for i := range points {
-			points[i] = map[string]any{
-				"series": "requests", "time": float64(t.clock.Now().Unix()),
-				"tags":   map[string]any{"service": "nearside", "route": "POST:/matcher/faces", "status_code": 201.0},
-				"fields": map[string]any{"request_id": "1767225600,00000000-0000-4000-8000-000000000000", "execution_time": 0.0123},
-			}
+			points[i] = t.samplePoint(p.Events()[0], i)
 		}
 		hooks = append(hooks, measuredHook{Measurement{Hook: "handle_event", Per: "event"}, measureBatch, func(ctx context.Context) error {
 			p, err := p.Host().Probe()

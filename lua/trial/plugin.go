@@ -67,10 +67,10 @@ var trialPluginClass = &vm.Class{
 			Doc: "Calls handle_event with points. The default of event is the first name in the plugin's field events.", Run: withProbe(trialEmit),
 		},
 		{
-			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any, account_id: string?, key: string?, role: string?, leave_after: integer?}"},
+			Name: "request", Params: []string{"method: string", "path: string", "options?: {query: table?, headers: table?, body: string?, json: any, account_id: string?, key: string?, bound: {account_id: string?, lists: string[]?}?, role: string?, leave_after: integer?}"},
 			Returns: []string{"{status: integer, headers: table<string, string>, body: string, json: any, pieces: string[]?}"}, Waits: true,
 			Doc: "Calls one of the plugin's routes. path is the path of the request, below /plugins/<name>. If a value of query is a list, the key is repeated. account_id is added to the query. " +
-				"key is the name of the caller's key, and role its role; without role, the caller may use all routes. pieces are the texts of req:write. With leave_after = n, the client leaves after n of them.", Run: withProbe(trialRequestRoute),
+				"key is the name of the caller's key, bound what it is bound to, and role its role; without role, the caller may use all routes. pieces are the texts of req:write. With leave_after = n, the client leaves after n of them.", Run: withProbe(trialRequestRoute),
 		},
 		{
 			Name: "cost", Params: []string{"candidates?: table", "probe?: integer[]", "rows?: table[]"}, Returns: []string{"number?"}, Waits: true,

@@ -59,7 +59,7 @@ func trialRequestRoute(c *vm.Call, t *trial, p *lua.Probe) error {
 
 // readRouteRequest reads the options of a request. It records most faults in o.
 func readRouteRequest(o *goval.Reader) (lua.Request, error) {
-	o.RefuseUnknown("query", "headers", "body", "json", "account_id", "key", "role", "leave_after")
+	o.RefuseUnknown("query", "headers", "body", "json", "account_id", "key", "bound", "role", "leave_after")
 	r := lua.Request{Headers: map[string]string{}, Body: []byte(o.Text("body", "")), Key: o.Text("key", "")}
 	if v, ok := o.Map["json"]; ok {
 		text, err := goval.EncodeJSON(v)
@@ -67,6 +67,12 @@ func readRouteRequest(o *goval.Reader) (lua.Request, error) {
 			return r, fmt.Errorf("options.json: %w", err)
 		}
 		r.Body, r.Headers["content-type"] = text, "application/json"
+	}
+	if bound := o.Table("bound"); bound != nil {
+		b := &goval.Reader{Map: bound, Path: "options.bound."}
+		b.RefuseUnknown("account_id", "lists")
+		o.Faults = append(o.Faults, b.Faults...)
+		r.Bound = bound
 	}
 	r.Query = readQuery(o, "query")
 	account, err := trialAccount(o.Map)

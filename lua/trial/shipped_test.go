@@ -17,6 +17,7 @@ func TestShipped(t *testing.T) {
 		t.Fatalf("listing the shipped plugins: %+v, %v", all, err)
 	}
 	settings := map[string]any{
+		"expire_faces":    map[string]any{"days": 30.0},
 		"redis_ingest":    map[string]any{"list_id": "11111111-0000-4000-8000-000000000000"},
 		"watchlist_alert": map[string]any{"url": "http://hook/"},
 		"unknown_person":  map[string]any{"url": "http://hook/"},
@@ -38,6 +39,9 @@ func TestShipped(t *testing.T) {
 			})
 			if err != nil || tests < 3 {
 				t.Errorf("%d tests ran, error %v; want at least 3 tests", tests, err)
+			}
+			if l.Name == "qdrant" {
+				return // its match needs an answer of Qdrant, which a measurement does not have
 			}
 			if _, err := Measure(t.Context(), lua.Options{Shipped: plugins.Files, Settings: settings}, l.Name, 100, time.Nanosecond); err != nil {
 				t.Error(err)

@@ -1,0 +1,18 @@
+local test = require("nearside.test")
+
+test.case("serves its routes", function()
+  local plugin = test.start()
+  local answer = plugin:request("GET", "/teapot")
+  test.equal({ answer.status, answer.body, answer.headers["content-type"] }, { 418, "I am teapot", "text/plain" })
+  test.equal(plugin:request("GET", "/teapot/version").body, "T800")
+end)
+
+test.case("boils water in 100 seconds, and ends with the plugin", function()
+  local plugin = test.start()
+  test.clock.advance(101)
+  local lines = test.log.lines()
+  test.equal({ #lines, lines[99].fields.temperature, lines[100].message, lines[101].message }, { 101, 99, "the water boils", "the water boils" })
+  plugin:close()
+  test.clock.advance(10)
+  test.equal(#test.log.lines(), 101)
+end)
