@@ -137,14 +137,14 @@ func parseLine(text []byte) (l line, err error) {
 		return l, errNoLine
 	}
 	rest := text[len(beginSeq) : len(text)-tailBytes]
-	comma := bytes.IndexByte(rest, ',')
-	if comma < 0 {
+	number, content, ok := bytes.Cut(rest, []byte(","))
+	if !ok {
 		return l, errNoLine
 	}
-	if l.head.Seq, err = strconv.ParseUint(string(rest[:comma]), 10, 64); err != nil {
+	if l.head.Seq, err = strconv.ParseUint(string(number), 10, 64); err != nil {
 		return l, errNoLine
 	}
-	l.content = rest[comma+1:]
+	l.content = content
 	return l, nil
 }
 

@@ -122,7 +122,7 @@ func open(t testing.TB, dir string, k *keeper, change ...func(*Settings)) *bench
 	}
 	b.Log = New(slog.New(slog.NewTextHandler(b.text, nil)))
 	b.unsynced = true
-	start := time.Date(2026, 5, 1, 12, int(k.starts), 0, 0, time.UTC)
+	start := time.Date(2026, 5, 1, 12, k.starts, 0, 0, time.UTC)
 	k.starts++
 	b.clock = &start
 	b.now = func() time.Time { *b.clock = b.clock.Add(time.Millisecond); return *b.clock }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -327,7 +328,7 @@ func TestDenied(t *testing.T) {
 	b.flushDenied()
 	b.flushDenied()
 	for n := range 10_000 {
-		b.Denied(fmt.Sprint(n), "", 401)
+		b.Denied(strconv.Itoa(n), "", 401)
 	}
 	b.flushDenied()
 	lines := oracle(t, b.files())
@@ -353,7 +354,7 @@ func TestSecondProcess(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir, &keeper{})
 	defer b.kill()
-	second := New(b.Log.log)
+	second := New(b.log)
 	if err := second.Open(t.Context(), b.Settings(), &keeper{}); err == nil || !strings.Contains(err.Error(), "another process") {
 		t.Error(err)
 	}

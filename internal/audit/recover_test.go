@@ -194,7 +194,7 @@ func TestSeek(t *testing.T) {
 		}
 	}
 	data, _ := os.ReadFile(b.path)
-	for seq := uint64(0); seq < 710; seq++ {
+	for seq := range uint64(710) {
 		want := int64(bytes.Index(data, fmt.Appendf(nil, `{"seq":%d,`, max(seq, 1))))
 		if want < 0 {
 			want = int64(len(data))

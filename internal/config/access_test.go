@@ -56,9 +56,15 @@ access:
 	if applied, restart := c.Reload(&next); fmt.Sprint(applied, restart) != "[access.keys] []" {
 		t.Error(applied, restart)
 	}
-	for i, name := range AccessKeys {
-		if all := c.settings(); all[len(all)-len(AccessKeys)+i].key != name {
-			t.Errorf("AccessKeys has %s at %d", name, i)
+	for section, wanted := range map[string][]string{"access.": AccessKeys, "audit.": AuditKeys} {
+		var keys []string
+		for _, s := range c.settings() {
+			if strings.HasPrefix(s.key, section) {
+				keys = append(keys, s.key)
+			}
+		}
+		if fmt.Sprint(keys) != fmt.Sprint(wanted) {
+			t.Errorf("the keys of %s are %v, want %v", section, wanted, keys)
 		}
 	}
 }

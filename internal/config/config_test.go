@@ -146,6 +146,7 @@ monitoring: {service: gate}
 		Log:        Log{Level: slog.LevelDebug, Format: "json"},
 		Monitoring: Monitoring{Service: "gate"},
 		Access:     Default().Access,
+		Audit:      Default().Audit,
 		File:       c.File, Sources: c.Sources,
 	}
 	if diff := cmp.Diff(want, c); diff != "" {

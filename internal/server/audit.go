@@ -15,6 +15,8 @@ type audited struct {
 	wanted bool         // the request has a line, whatever its outcome
 	done   bool         // the line was written
 	body   []byte       // with filters
+	// references are those of a match, as they are known so far.
+	references []matcher.Reference
 }
 
 // beginAudit describes the request. refusal is the error of admit. A request that has no
@@ -93,6 +95,7 @@ func (x *exchange) addLine(status int) error {
 	if status < http.StatusBadRequest && x.audit.entry.Recorded() {
 		return nil
 	}
+	x.audit.entry.AddReferences(x.audit.references)
 	return x.options.Audit.Add(x.audit.entry, status)
 }
 
@@ -138,21 +141,12 @@ func (x *exchange) noteBody() {
 	}
 }
 
-// noteReferences adds the references of a match, as they are known so far.
-func (x *exchange) noteReferences(all []matcher.Reference) {
-	if !x.audit.wanted {
-		return
-	}
-	x.audit.entry.References = nil
-	x.audit.entry.AddReferences(all)
-}
-
 // noteMatch adds what a match asks for.
 func (x *exchange) noteMatch(req *wire.MatchRequest) {
 	if !x.audit.wanted {
 		return
 	}
-	x.noteReferences(req.References)
+	x.audit.references = req.References
 	for _, c := range req.Candidates {
 		x.noteFilters(c.Filters.JSON())
 	}

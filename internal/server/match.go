@@ -82,7 +82,7 @@ func (x *exchange) answerMatch(ctx context.Context, body []byte, version uint32)
 	}
 	x.leaveTurn()
 	x.markOrder(answer)
-	x.noteReferences(answer.References)
+	x.audit.references = answer.References
 	if x.outLines {
 		return x.sendLines(req.Candidates[0], answer)
 	}
@@ -209,7 +209,7 @@ func (s *Server) matchRaw(ctx context.Context, x *exchange) error {
 	if err != nil {
 		return err
 	}
-	x.noteReferences(req.References)
+	x.audit.references = req.References
 	if err := x.enterTurn(ctx); err != nil {
 		return err
 	}

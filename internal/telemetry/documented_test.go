@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"nearside/internal/audit"
 	"nearside/lua"
 	"nearside/lua/ns"
 	"nearside/matcher"
@@ -25,6 +26,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 		Process: func() (int64, bool, int64, int64) { return 1, true, 1, 1 }, Workers: func() int { return 1 },
 		Remotes: func() []remote.State { return []remote.State{{Name: "east"}} },
 		TLS:     func() (time.Time, int64, int64) { return time.Unix(1, 0), 1, 1 },
+		Audit:   func() audit.Stats { return audit.Stats{} },
 		Plugins: func() []lua.Status {
 			return []lua.Status{{Name: "p", HookTimes: []ns.HookTime{{Hook: "match", Count: 1, Buckets: make([]uint64, len(ns.HookBounds))}}}}
 		},
