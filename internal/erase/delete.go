@@ -47,12 +47,12 @@ func (j *job) addAll(ctx context.Context, add func(*target) error) error {
 		return nil
 	}
 	for o := range matcher.Origins {
-		ids, err := j.Memory.IDs(ctx, matcher.Origin(o), &matcher.Filter{Account: j.request.Account}, nil)
+		ids, err := j.Memory.IDs(ctx, o, &matcher.Filter{Account: j.request.Account}, nil)
 		if err != nil {
 			return err
 		}
 		for _, id := range ids {
-			if err := errors.Join(ctx.Err(), add(j.targetOf(matcher.Origin(o), id))); err != nil {
+			if err := errors.Join(ctx.Err(), add(j.targetOf(o, id))); err != nil {
 				return err
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -180,7 +181,7 @@ func TestErase(t *testing.T) {
 	if second.Objects != 10 || len(second.Remains) != 0 {
 		t.Errorf("got %+v", second)
 	}
-	erased := append(faces[:60:60], events[:10]...)
+	erased := slices.Concat(faces[:60], events[:10])
 	for _, o := range erased {
 		old = append(old, o.Descriptors[0].Data, o.ID[:])
 		if w.memory.Has(o.Origin, o.ID) {
@@ -194,7 +195,7 @@ func TestErase(t *testing.T) {
 			}
 		}
 	}
-	kept := append(faces[60:], events[10:]...)
+	kept := slices.Concat(faces[60:], events[10:])
 	for _, o := range kept {
 		got, ok := w.memory.Get(o.Origin, o.ID, nil, true)
 		if !ok || string(got.Descriptors[0].Data) != string(o.Descriptors[0].Data) {

@@ -19,10 +19,6 @@ const (
 	// 150 MiB.
 	batchBytes = 64 << 20
 	needlesMax = 1 << 20
-	// needlesOfID and needlesOfDescriptor are how many needles one of them has, without
-	// byte copies.
-	needlesOfID         = 2
-	needlesOfDescriptor = 5
 )
 
 // wanted is what a needle stands for.
@@ -191,7 +187,10 @@ type meter struct {
 }
 
 // meterBytes is how many bytes are read between two pauses.
-const meterBytes = 1 << 20
+const meterBytes = 128 << 10
+
+// meterShare is the shortest pause, as a multiple of the time of the work before it.
+const meterShare = 3
 
 func newMeter(ctx context.Context, rate int64) *meter {
 	return &meter{ctx: ctx, rate: rate, begin: time.Now()}
@@ -203,9 +202,9 @@ func (m *meter) take(bytes int) error {
 	if m.bytes < meterBytes {
 		return nil
 	}
-	// At least half of the time is a pause, so that requests get the processor.
+	// Most of the time is a pause, so that requests get the processor.
 	took := time.Since(m.begin)
-	pause := max(time.Duration(m.bytes*int64(time.Second)/m.rate)-took, took)
+	pause := max(time.Duration(m.bytes*int64(time.Second)/m.rate)-took, meterShare*took)
 	m.bytes = 0
 	err := rest(m.ctx, pause)
 	m.begin = time.Now()

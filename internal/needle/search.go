@@ -15,7 +15,7 @@ type Hit struct {
 }
 
 // pieceBytes is how many bytes Read searches at a time.
-const pieceBytes = 1 << 20
+const pieceBytes = 128 << 10
 
 // Search calls found for each needle in data.
 func (s *Set) Search(data []byte, found func(Hit)) {
@@ -24,7 +24,7 @@ func (s *Set) Search(data []byte, found func(Hit)) {
 
 // Read searches everything that in has, and returns the number of bytes. It calls pace,
 // unless it is nil, after each piece with the bytes of the piece, so that pace can limit
-// the rate. Its memory is about a megabyte and four times the longest needle.
+// the rate. Its memory is 128 KiB and twice what the longest needle covers.
 func (s *Set) Read(ctx context.Context, in io.Reader, pace func(bytes int), found func(Hit)) (total int64, err error) {
 	overlap := s.span
 	buffer := make([]byte, 0, pieceBytes+2*overlap)

@@ -16,6 +16,9 @@ const (
 	giveBackShare = 16
 )
 
+// breatheRows is the number of rows that are copied between two calls of Tables.breathe.
+const breatheRows = 256
+
 // unmapAfter is how many bytes of dropped chunks may pile up before a garbage collection
 // is forced. The collector unmaps a chunk when its last snapshot is gone, but it does not
 // count the mapped memory, so it would not run by itself.
@@ -117,8 +120,11 @@ func (t *Tables) rewrite(o matcher.Origin, index uint32, room int) bool {
 		listed = old.listed()
 	}
 	moved := make([]uint32, 0, old.Live())
-	for _, i := range old.orderedRows() {
+	for n, i := range old.orderedRows() {
 		moved = append(moved, u.appendCopy(o, &old, i))
+		if t.breathe != nil && n%breatheRows == 0 {
+			t.breathe()
+		}
 	}
 	t.Lock()
 	defer t.Unlock()

@@ -12,8 +12,11 @@ var errNoRoom = errors.New("there is too little memory to rewrite rows; free mem
 
 // DropDead rewrites one chunk that has dead rows of the given IDs, so that these rows do
 // not exist any more. It returns false if there is no such chunk. It begins at the chunk
-// *next of the origin, and moves *next on. Only the writer calls it.
-func (t *Tables) DropDead(o matcher.Origin, erased func(matcher.ID) bool, next *int) (found bool, err error) {
+// *next of the origin, and moves *next on. It calls breathe repeatedly, which may pause.
+// Only the writer calls it.
+func (t *Tables) DropDead(o matcher.Origin, erased func(matcher.ID) bool, next *int, breathe func()) (found bool, err error) {
+	t.breathe = breathe
+	defer func() { t.breathe = nil }()
 	for ; *next < len(t.Newest.Views[o]); *next++ {
 		v := &t.Newest.Views[o][*next]
 		if v.Chunk == nil || !v.hasDead(erased) {

@@ -55,6 +55,8 @@ type Tables struct {
 
 	Bytes     atomic.Int64 // of all rows, including dead ones
 	DeadBytes atomic.Int64 // of dead rows
+
+	breathe func() // called repeatedly while a chunk is rewritten, to give way to matches; nil: no call
 }
 
 // NewTables returns tables without rows.
