@@ -341,13 +341,7 @@ func (s *Server) addRoutes() {
 
 	s.addRoute("GET", "/1/plugins", operation{handler: s.listPlugins})
 	s.addRoute("POST", "/1/plugins/reload", operation{handler: s.reloadPlugins})
-	s.addRoute("POST", "/1/snapshots", operation{handler: s.createSnapshot})
-	s.addRoute("GET", "/1/snapshots", operation{handler: s.listSnapshots})
-	s.addRoute("GET", "/1/snapshots/:id", operation{handler: s.sendSnapshot, plain: true, long: true})
-	s.addRoute("DELETE", "/1/snapshots/:id", operation{handler: s.deleteSnapshot})
-	s.addRoute("GET", "/1/tasks", operation{handler: s.listTasks})
-	s.addRoute("GET", "/1/tasks/:id", operation{handler: s.getTask})
-	s.addRoute("DELETE", "/1/tasks/:id", operation{handler: s.cancelTask})
+	s.addTaskRoutes()
 	for _, method := range pluginMethods {
 		s.addRoute(method, "/plugins/*path", operation{handler: s.pluginRoute, anyKey: true, plain: true, ownHead: true, ownCoding: true})
 	}
@@ -367,6 +361,17 @@ func (s *Server) addRoutes() {
 
 	s.engine.NoRoute(s.wrap(unknownRoute, operation{handler: s.noRoute, anyKey: true, plain: true, role: access.NoRole}))
 	s.engine.NoMethod(s.wrap(unknownRoute, operation{handler: s.noMethod, anyKey: true, plain: true, role: access.NoRole}))
+}
+
+// addTaskRoutes adds the routes of tasks, and of what they make.
+func (s *Server) addTaskRoutes() {
+	s.addRoute("POST", "/1/snapshots", operation{handler: s.createSnapshot})
+	s.addRoute("GET", "/1/snapshots", operation{handler: s.listSnapshots})
+	s.addRoute("GET", "/1/snapshots/:id", operation{handler: s.sendSnapshot, plain: true, long: true})
+	s.addRoute("DELETE", "/1/snapshots/:id", operation{handler: s.deleteSnapshot})
+	s.addRoute("GET", "/1/tasks", operation{handler: s.listTasks})
+	s.addRoute("GET", "/1/tasks/:id", operation{handler: s.getTask})
+	s.addRoute("DELETE", "/1/tasks/:id", operation{handler: s.cancelTask})
 }
 
 // addRoute adds a route, and one for HEAD to each route for GET.
