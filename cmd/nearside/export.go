@@ -28,6 +28,8 @@ func (*exportCmd) Help() string {
     nearside export -o faces.ndjson
     nearside export --origin events --filter create_time__gte=now-7d
 
+An export is not a backup: its lines are not of one moment, and it has no attributes, no empty lists, and neither user_data nor times of lists. Use nearside snapshot for backups.
+
 The output has one object with its descriptors per line; nearside import reads it. With --descriptor numbers, a descriptor is an array of numbers instead of base64. With -o, the file is replaced when the export is complete. If the export fails or is interrupted, the old file stays.
 
 Exit codes: 0 the export is complete, 1 failed, 2 wrong usage, 130 SIGINT, 143 SIGTERM.`

@@ -47,6 +47,7 @@ func (s *service) reload(ctx context.Context, next *config.Config) (applied, res
 	}
 	applied, s.restart = s.config.Reload(next, refused...)
 	s.memory.SetBytesMax(s.config.Limits.Memory)
+	s.sweeper.retention.Store(newRetention(&s.config))
 	s.pressure.configure(s.config.Limits.ProcessMemory)
 	s.server.Reload(s.limits())
 	return applied, s.restart, errors.Join(remoteErr, pluginErr, accessErr, tlsErr, auditErr)

@@ -129,7 +129,8 @@ func (s *service) load(ctx context.Context) (err error) {
 	}
 	s.server.SetProgress(server.Progress{Phase: "starting plugins"})
 	s.pressure.configure(cfg.Limits.ProcessMemory) // after loading, because stored data is loaded even above the limit
-	s.sweeper = &sweeper{store: s.store, memory: s.memory, retention: cfg.Events.Retention, log: s.log}
+	s.sweeper = &sweeper{store: s.store, memory: s.memory, log: s.log}
+	s.sweeper.retention.Store(newRetention(cfg))
 	if err := s.configureRemotes(cfg); err != nil {
 		return err
 	}

@@ -95,7 +95,7 @@ func storeOfEverything(t *testing.T, p *process) {
 		}
 		send("POST", "/1/faces", face)
 		send("POST", "/1/events", map[string]any{
-			"event_id": id(n + 100), "source": "gate", "meta": map[string]any{"n": n, "deep": []any{1.5, nil, "x"}}, "tags": []string{"a", fmt.Sprint(n % 4)},
+			"event_id": id(n + 100), "source": "gate", "meta": map[string]any{"n": n, "deep": []any{1.5, nil, "x"}}, "tags": []string{"a", strconv.Itoa(n % 4)},
 			"create_time": fmt.Sprintf("2026-01-%02dT10:00:00.%03dZ", n+1, n), "location": map[string]any{"city": "Ulm", "geo_position": map[string]any{"longitude": 10.5, "latitude": float64(n)}},
 			"face_descriptor": descriptor(n + 100),
 		})
@@ -185,7 +185,7 @@ func (h *history) writeHistory(p *process, ticks *atomic.Int64, stop <-chan stru
 		sent := ticks.Add(1)
 		status, answer, err := p.call(op.method, op.path, op.body)
 		if err != nil || status/100 != 2 {
-			return fmt.Errorf("%s %s: %d %s %v", op.method, op.path, status, answer, err)
+			return fmt.Errorf("%s %s: %d %s %w", op.method, op.path, status, answer, err)
 		}
 		acked := ticks.Add(1)
 		for _, step := range op.steps {
@@ -197,8 +197,8 @@ func (h *history) writeHistory(p *process, ticks *atomic.Int64, stop <-chan stru
 
 // find returns the index of the last moment with this content, or -1.
 func (h *history) find(found content) int {
-	for i := len(h.moments) - 1; i >= 0; i-- {
-		if h.moments[i].content.equal(found) {
+	for i, m := range slices.Backward(h.moments) {
+		if m.content.equal(found) {
 			return i
 		}
 	}
@@ -351,7 +351,7 @@ func TestKillDuringSnapshots(t *testing.T) {
 			t.Fatalf("the server was not killed, it ended with code %d:\n%s", code, p.log())
 		}
 		<-asked
-		before := namesIn(t, folder)
+		before := slices.DeleteFunc(namesIn(t, folder), func(name string) bool { return strings.HasPrefix(name, ".") })
 		p = serve(t, config, data)
 		checkContent(t, p, writers)
 		for _, left := range namesIn(t, folder) {

@@ -40,7 +40,9 @@ func newSweeper(t *testing.T, out io.Writer) *sweeper {
 			t.Error(err)
 		}
 	})
-	return &sweeper{store: s, memory: m, log: slog.New(slog.NewTextHandler(out, nil))}
+	sw := &sweeper{store: s, memory: m, log: slog.New(slog.NewTextHandler(out, nil))}
+	sw.retention.Store(&retention{})
+	return sw
 }
 
 func (s *sweeper) putObject(t *testing.T, o matcher.Object) {
@@ -82,18 +84,57 @@ func TestSweep(t *testing.T) {
 	rows(5, 5, 3)
 	sweep() // without a retention
 	rows(5, 5, 2)
-	s.retention = 30 * day
+	s.retention.Store(&retention{events: 30 * day})
 	sweep()
 	rows(5, 3, 2)
 	sweep()
 	rows(5, 3, 2)
+	s.retention.Store(&retention{faces: 31 * day})
+	sweep()
+	rows(4, 3, 2)
+}
+
+// TestListRetention: an old face leaves the list, and is deleted if it is in no other.
+func TestListRetention(t *testing.T) {
+	s := newSweeper(t, io.Discard)
+	now := time.Now()
+	visitors, staff := matcher.ID{1}, matcher.ID{2}
+	for _, id := range []matcher.ID{visitors, staff} {
+		if err := s.store.CreateList(t.Context(), &matcher.List{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put := func(n byte, age time.Duration, lists ...matcher.ID) {
+		t.Helper()
+		s.putObject(t, matcher.Object{Origin: matcher.Faces, ID: matcher.ID{n}, CreateTime: matcher.TimeOf(now.Add(-age)), Lists: lists})
+	}
+	const hour = time.Hour
+	put(1, 2*hour, visitors)
+	put(2, 2*hour, visitors, staff)
+	put(3, 0, visitors)
+	put(4, 2*hour, staff)
+	put(5, 2*hour)
+	s.retention.Store(&retention{lists: map[matcher.ID]time.Duration{visitors: hour, staff: 0, {3}: hour}})
+	for range 2 {
+		if err := s.deleteOutdated(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		for list, want := range map[matcher.ID]int{visitors: 1, staff: 2} {
+			if _, faces, _ := s.memory.List(t.Context(), list, nil); faces != want {
+				t.Errorf("list %s has %d faces, want %d", list, faces, want)
+			}
+		}
+		if got := s.memory.Stats().Rows[matcher.Faces]; got != 4 {
+			t.Errorf("%d faces, want 4", got)
+		}
+	}
 }
 
 // TestSweepEnds: sweepUntilDone ends with its context, and logs a failure once.
 func TestSweepEnds(t *testing.T) {
 	var log strings.Builder
 	s := newSweeper(t, &log)
-	s.retention = time.Hour
+	s.retention.Store(&retention{events: time.Hour})
 	s.putObject(t, matcher.Object{Origin: matcher.Events, ID: matcher.ID{1}, CreateTime: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -25,7 +25,7 @@ func (x *service) makeSnapshot(name string) {
 func TestSnapshots(t *testing.T) {
 	jobs := make(chan snapshot.Job, 1)
 	var x *service
-	make := func(ctx context.Context, t *task.Task) (any, error) {
+	work := func(ctx context.Context, t *task.Task) (any, error) {
 		var job snapshot.Job
 		if err := t.Input(&job); err != nil {
 			return nil, err
@@ -34,7 +34,7 @@ func TestSnapshots(t *testing.T) {
 		_, err := x.snapshots.Create(ctx, x.store, snapshot.Request{Name: job.Name, Version: "1.2.3", Progress: t.SetProgress})
 		return map[string]any{"name": job.Name}, err
 	}
-	x = start(t, func(s *settings) { s.tasks = []task.Kind{{Name: snapshot.TaskKind, Cancels: true, Run: make}} })
+	x = start(t, func(s *settings) { s.tasks = []task.Kind{{Name: snapshot.TaskKind, Cancels: true, Run: work}} })
 	const create, byName = "/1/snapshots", "/1/snapshots/"
 	x.call("GET", create, "").status(200).json(`{"snapshots":[]}`)
 	for body, place := range map[string]string{

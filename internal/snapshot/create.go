@@ -142,9 +142,10 @@ func (f *Folder) install(ctx context.Context, m *Manifest) error {
 }
 
 // canRename reports whether a folder can be renamed from the staging folder to f. It tries
-// that, because two mounts of one file system, or two of its subvolumes, cannot.
+// that, because two mounts of one file system, or two of its subvolumes, cannot. Clean removes
+// the probe, too, if the process ends meanwhile.
 func (f *Folder) canRename() bool {
-	probe := f.staging + ".probe"
+	probe := filepath.Join(f.staging, "probe")
 	if err := os.Mkdir(probe, 0o700); err != nil {
 		return false
 	}

@@ -49,6 +49,58 @@ func (s *Store) deleteBatches(ctx context.Context, origin matcher.Origin, ids []
 	return deleted, nil
 }
 
+// DeleteFromList takes the faces that find returns out of a list, and deletes those that are
+// then in no list. It works in batches, as DeleteFound does. deleted and unlinked are the
+// numbers of faces that were deleted and of those that are still in other lists.
+func (s *Store) DeleteFromList(ctx context.Context, list matcher.ID, find FindFunc) (deleted, unlinked int, err error) {
+	if err := s.Owners().CheckList(list); err != nil {
+		return 0, 0, err
+	}
+	ids, err := find(nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	for batch := range slices.Chunk(ids, s.opts.deleteBatch) {
+		gone, left := 0, 0
+		err := s.CommitAlone(ctx, func(tx *Tx) (err error) {
+			ids, err := find(batch)
+			if err == nil {
+				gone, left, err = tx.deleteFromList(list, ids)
+			}
+			return err
+		})
+		if err != nil {
+			return deleted, unlinked, err
+		}
+		deleted, unlinked = deleted+gone, unlinked+left
+	}
+	return deleted, unlinked, nil
+}
+
+func (tx *Tx) deleteFromList(list matcher.ID, ids []matcher.ID) (deleted, unlinked int, err error) {
+	for _, id := range sortUnique(slices.Clone(ids)) {
+		o, err := tx.Object(matcher.Faces, id)
+		if err != nil {
+			return 0, 0, err
+		}
+		if o == nil || !slices.Contains(o.Lists, list) {
+			continue
+		}
+		if len(o.Lists) == 1 {
+			err = tx.Delete(matcher.Faces, id)
+			deleted++
+		} else {
+			o.Lists = slices.DeleteFunc(o.Lists, func(l matcher.ID) bool { return l == list })
+			err = tx.Put(o)
+			unlinked++
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+	return deleted, unlinked, nil
+}
+
 // addDeletedCount adds to err, the error of a batch, the number of objects that the
 // batches before it deleted.
 func addDeletedCount(err error, deleted int) error {
