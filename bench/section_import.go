@@ -26,7 +26,7 @@ func (s *suite) importByHTTP(d *dataset) (err error) {
 		err = errors.Join(err, os.RemoveAll(v.dir))
 	}()
 	path := filepath.Join(s.dir, "import.ndjson")
-	if err := writeLines(path, d); err != nil {
+	if err := writeLines(path, d, d.n); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.Remove(path)) }()
@@ -48,15 +48,15 @@ func (s *suite) importByHTTP(d *dataset) (err error) {
 	return nil
 }
 
-// writeLines writes the rows of a dataset as lines of an import of faces.
-func writeLines(path string, d *dataset) error {
+// writeLines writes the first rows of a dataset as lines of an import of faces.
+func writeLines(path string, d *dataset, rows int) error {
 	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	w := bufio.NewWriterSize(f, 1<<20)
 	var line []byte
-	for i := range d.n {
+	for i := range rows {
 		o := matcher.Object{Origin: matcher.Faces, ID: idOf(i)}
 		o.Descriptors[d.version.Type] = matcher.Descriptor{Version: d.version.Number, Data: d.row(i)}
 		line = append(wire.AppendLine(line[:0], &o, nil, wire.BinaryDescriptors), '\n')

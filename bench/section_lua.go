@@ -3,28 +3,24 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
-	"syscall"
 	"time"
 
-	"nearside/bench/load"
 	"nearside/bench/stat"
 	"nearside/bench/synth"
 	"nearside/internal/telemetry"
 	"nearside/lua"
 	"nearside/lua/ns"
 	"nearside/matcher"
-	"nearside/matcher/wire"
 )
 
 // luaPlugins are the sources of the measured plugins. policy returns a cost and the
 // unchanged set; adults applies one comparison to all rows; counting reads every
-// monitoring point.
+// monitoring point. since, known and visible are prefilters that keep all rows. changes
+// reads every change of a face.
 var luaPlugins = map[string]string{
 	"policy": `return {api = 1, name = "policy", kinds = {"matching"}, cost = function(self, req) return 200 end, match = function() end,
   prefilter = function(self, req, set) return set end}`,
@@ -33,6 +29,16 @@ var luaPlugins = map[string]string{
 return {api = 1, name = "counting", kinds = {"event"}, events = {"monitoring_event"}, handle_event = function(self, points)
   for _, p in ipairs(points) do
     if p.series == "requests" then seconds = seconds + p.fields.execution_time end
+  end
+end}`,
+	"gateway": gatewayHooks,
+	"since":   `return {api = 1, name = "since", kinds = {"matching"}, prefilter = function(self, req, set) return set:where("create_time", ">=", 0) end}`,
+	"known":   `return {api = 1, name = "known", kinds = {"matching"}, prefilter = function(self, req, set) return set - set:where("external_id", "=", "blocked") end}`,
+	"visible": `return {api = 1, name = "visible", kinds = {"matching"}, prefilter = function(self, req, set) return set - set:where("user_data", "=", "hidden") end}`,
+	"changes": `local faces, deleted = 0, 0
+return {api = 1, name = "changes", kinds = {"event"}, events = {"face_event"}, handle_event = function(self, changes)
+  for _, c in ipairs(changes) do
+    if c.op == "put" then faces = faces + #c.lists else deleted = deleted + 1 end
   end
 end}`,
 }
@@ -51,10 +57,12 @@ func (s *suite) luaSection() error {
 		return err
 	}
 	defer e.close()
-	if err := s.luaMatching(e); err != nil {
-		return err
+	for _, measure := range []func(*engine) error{s.luaMatching, s.luaGateway, s.luaEvents, s.luaHandleEvent} {
+		if err := measure(e); err != nil {
+			return err
+		}
 	}
-	return s.luaEvents(e)
+	return nil
 }
 
 // startHost starts one of luaPlugins.
@@ -169,69 +177,4 @@ func (s *suite) luaEvents(e *engine) error {
 	s.recordBar("lua-event-request", stat.Summarize(emit), "")
 	s.recordBar("lua-event-plugin", stat.Summarize(handle), "")
 	return h.Close(s.ctx)
-}
-
-// eventLoad compares the throughput of a server with and without an event plugin,
-// alternating.
-func (s *suite) eventLoad(v *service, d *dataset, list string) error {
-	var ratios []float64
-	runs := len(s.runs)
-	defer func() { s.runs = s.runs[:runs] }() // the report has only load runs without plugins
-	for range 3 {
-		var rates [2]float64
-		for i, active := range []string{"", "counting"} {
-			if err := v.activatePlugin(active); err != nil {
-				return err
-			}
-			r, err := s.loadRun(v, d, wire.JSON, 1, list, d.n, load.Plan{Clients: 64})
-			if err != nil {
-				return err
-			}
-			rates[i] = r.PerSecond
-		}
-		ratios = append(ratios, rates[1]/rates[0])
-	}
-	s.recordBar("lua-event-throughput", stat.Summarize(ratios), "")
-	return v.activatePlugin("")
-}
-
-// activatePlugin makes the server run one plugin, or no plugin if the name is empty.
-func (v *service) activatePlugin(plugin string) error {
-	dir, err := v.suite.pluginFolder()
-	if err != nil {
-		return err
-	}
-	config := serverConfig(v.dir) + fmt.Sprintf("plugins: {dir: %q, active: [%s]}\n", dir, plugin)
-	if err := os.WriteFile(v.config, []byte(config), 0o600); err != nil {
-		return err
-	}
-	if err := v.Signal(syscall.SIGHUP); err != nil {
-		return err
-	}
-	for range 1000 {
-		body, err := v.get("/1/plugins")
-		if err != nil {
-			return err
-		}
-		if plugin == "" && strings.TrimSpace(body) == "[]" || plugin != "" && strings.Contains(body, `"name":"`+plugin+`"`) {
-			return nil
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	return fmt.Errorf("the server does not run plugin %q after SIGHUP", plugin)
-}
-
-// get returns the body of a resource of the server.
-func (v *service) get(path string) (string, error) {
-	request, err := http.NewRequestWithContext(v.suite.ctx, http.MethodGet, v.URL+path, nil)
-	if err != nil {
-		return "", err
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer answer.Body.Close() //nolint:errcheck // only read
-	body, err := io.ReadAll(answer.Body)
-	return string(body), err
 }

@@ -28,7 +28,7 @@ const smallList = 1000
 // serverSection measures a server process: import, memory, load and restart.
 func (s *suite) serverSection() (err error) {
 	if _, err := os.Stat(s.binary); err != nil {
-		s.skipBars(s.binary+" was not built; run make build", "http-64-peak", "amx-http-256", "http-64-1", "http-list-p50", "lua-event-throughput", "proxy-list-p50", "proxy-64", "import", "import-http", "restart", "memory")
+		s.skipBars(s.binary+" was not built; run make build", "http-64-peak", "amx-http-256", "http-64-1", "http-list-p50", "lua-event-throughput", "lua-prefilters", "lua-event-import", "lua-redis", "proxy-list-p50", "proxy-64", "import", "import-http", "restart", "memory")
 		return nil
 	}
 	d, err := s.dataset(synth.Faces, u8x512, s.size.rows)
@@ -60,7 +60,7 @@ func (s *suite) serverSection() (err error) {
 	if err := s.amxLoad(v, d, lists[0]); err != nil {
 		return err
 	}
-	if err := s.eventLoad(v, d, lists[0]); err != nil {
+	if err := s.pluginLoads(v, d, lists); err != nil {
 		return err
 	}
 	if err := s.proxyLoad(v, d, lists); err != nil {

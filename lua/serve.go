@@ -137,6 +137,9 @@ func (p *plugin) answer(ctx context.Context, route *ns.Route, params map[string]
 	answer := ns.NewAnswer(&p.host.Host, r.Stream, ends)
 	results, err := handler.In.Call(ctx, p.limits["route"], handler.Fn, answer.Request(fields))
 	streamed := answer.End()
+	if err != nil && ctx.Err() == nil && (errors.Is(err, vm.ErrCancelled) || errors.Is(err, vm.ErrClosed)) {
+		return Response{}, matcher.Errorf(matcher.CodeUnavailable, "plugin %s was closed before it answered", p.Name)
+	}
 	if err != nil {
 		handler.In.Report("route", err)
 		if errors.Is(err, vm.ErrTimeout) || ctx.Err() != nil {

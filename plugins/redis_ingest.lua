@@ -9,7 +9,7 @@
 local ns = require("nearside")
 
 local M = {
-  api = 1, name = "redis_ingest", version = "1.1.0",
+  api = 1, name = "redis_ingest", version = "1.2.0",
   kinds = { "background" },
   required = false, -- the service starts even if Redis is down, and tries again
   permissions = { "redis:*", "store" }, -- the address is a setting
@@ -21,6 +21,7 @@ local M = {
       stream = { type = "string", default = "faces" },
       group = { type = "string", default = "nearside" },
       dead = { type = "string", default = "faces.dead" }, -- stream of entries that cannot be stored
+      batch = { type = "integer", minimum = 1, maximum = 1000, default = 250 }, -- entries stored in one transaction
       attempts = { type = "integer", minimum = 1, maximum = 1000, default = 10 },
       list_id = { type = "string" }, -- the list is created if it does not exist
     },
@@ -40,21 +41,37 @@ local function ensure_list()
   return listed, err
 end
 
-local function ingest(entry)
-  local face, err = ns.json.decode(entry.fields.face or "")
-  if type(face) ~= "table" then return "dead", err or "the entry has no face" end -- a retry would not help
-  local ok
-  ok, err = ensure_list()
+-- store_each stores faces one by one, because one of them was refused. It writes the
+-- verdict on each entry.
+local function store_each(faces, places, verdicts)
+  for i, face in ipairs(faces) do
+    local ok, err = ns.store.put_face(face)
+    verdicts[places[i]] = ok and "ack" or { "retry", err }
+  end
+end
+
+-- ingest stores the faces of a batch together, and returns a verdict on each entry.
+local function ingest(entries)
+  local ok, err = ensure_list()
   if not ok then return "retry", err end
-  face.lists = { conf.list_id }
-  ok, err = ns.store.put_face(face)
-  if not ok then return "retry", err end
-  return "ack"
+  local verdicts, faces, places = {}, {}, {}
+  for i, entry in ipairs(entries) do
+    local face, fault = ns.json.decode(entry.fields.face or "")
+    if type(face) == "table" then
+      face.lists = { conf.list_id }
+      faces[#faces + 1], places[#places + 1] = face, i
+      verdicts[i] = "ack"
+    else
+      verdicts[i] = { "dead", fault or "the entry has no face" } -- a retry would not help
+    end
+  end
+  if #faces > 0 and not ns.store.put_faces(faces) then store_each(faces, places, verdicts) end
+  return verdicts
 end
 
 function M:start()
   local redis = assert(ns.redis.connect(conf.url))
-  assert(redis:xreadgroup({ group = conf.group, stream = conf.stream, dead = conf.dead, attempts = conf.attempts }, ingest))
+  assert(redis:xreadgroup({ group = conf.group, stream = conf.stream, dead = conf.dead, batch = conf.batch, attempts = conf.attempts }, ingest))
 end
 
 return M

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -60,10 +61,10 @@ func (c *pluginProfileCmd) Run(s *system) error {
 	if s.ctx.Err() != nil {
 		err = context.Cause(s.ctx)
 	}
-	if err != nil {
+	if err != nil && len(lines) == 0 {
 		return err
 	}
-	return c.show(s, lines)
+	return errors.Join(err, c.show(s, lines)) // after an error, print the lines of the other hooks
 }
 
 func (c *pluginProfileCmd) show(s *system, lines []vm.ProfileLine) error {

@@ -46,7 +46,7 @@ func (in *Instance) callHandler(fn *vm.Func, argument any, n int, list bool) []p
 	for i := range all {
 		switch {
 		case isList && err == nil:
-			all[i] = readVerdict(each[i : i+1])
+			all[i] = readListed(each[i])
 		case err == nil:
 			all[i] = readVerdict(results)
 		case stateEnded(err):
@@ -62,6 +62,15 @@ func (in *Instance) callHandler(fn *vm.Func, argument any, n int, list bool) []p
 		}
 	}
 	return all
+}
+
+// readListed reads an item of a list of verdicts: a verdict, or a list of a verdict and its
+// reason.
+func readListed(item any) peer.Verdict {
+	if pair, ok := item.([]any); ok && (len(pair) == 1 || len(pair) == 2) {
+		return readVerdict(pair)
+	}
+	return readVerdict([]any{item})
 }
 
 // stateEnded reports whether a call ended because its state ended: the plugin was closed,

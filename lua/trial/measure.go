@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -27,38 +28,55 @@ const measureBatch = 256
 
 // Measure calls each hook of a plugin for about the time d, with test doubles of
 // everything outside the plugin. HTTP requests are answered with 201 (POST) or 200. rows
-// is the number of faces in the set that the matching side receives.
+// is the number of faces in the set that the matching side receives. A hook that fails is
+// left out, and the error names it; the others are measured nevertheless.
 func Measure(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) (results []Measurement, err error) {
 	err = withHooks(ctx, o, name, rows, nil, func(t *trial, p *lua.Probe, hooks []measuredHook) error {
-		for _, hook := range hooks {
+		return eachHook(ctx, hooks, func(hook measuredHook) error {
 			m, err := t.measure(ctx, p, hook, d)
-			if err != nil {
-				return fmt.Errorf("%s: %w", hook.Hook, err)
+			if err == nil {
+				results = append(results, m)
 			}
-			results = append(results, m)
-		}
-		return nil
+			return err
+		})
 	})
 	return results, err
 }
 
 // Profile calls the hooks of a plugin as Measure does, for about the time d in all, and
-// returns the work of each Lua line, the most expensive first.
+// returns the work of each Lua line, the most expensive first. Lines of hooks that fail are
+// included, and the error names these hooks.
 func Profile(ctx context.Context, o lua.Options, name string, rows int, d time.Duration) ([]vm.ProfileLine, error) {
 	profile := &vm.Profile{}
 	err := withHooks(ctx, o, name, rows, profile, func(t *trial, p *lua.Probe, hooks []measuredHook) error {
 		if len(hooks) == 0 {
 			return fmt.Errorf("plugin %s has no hook that can be called: handle_event, routes, cost, prefilter, match", p.Name())
 		}
-		for _, hook := range hooks {
-			if _, err := t.measure(ctx, p, hook, d/time.Duration(len(hooks))); err != nil {
-				return fmt.Errorf("%s: %w", hook.Hook, err)
-			}
-		}
-		return nil
+		return eachHook(ctx, hooks, func(hook measuredHook) error {
+			_, err := t.measure(ctx, p, hook, d/time.Duration(len(hooks)))
+			return err
+		})
 	})
 	return profile.Lines(), err
 }
+
+// eachHook calls f with each hook until ctx ends. It returns the errors of all hooks, each
+// with the name of its hook.
+func eachHook(ctx context.Context, hooks []measuredHook, f func(measuredHook) error) error {
+	var faults []error
+	for _, hook := range hooks {
+		if err := f(hook); err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", hook.Hook, err))
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// pathParameter matches a parameter in the path of a route.
+var pathParameter = regexp.MustCompile(`\{[^}]*\}`)
 
 // withHooks starts a plugin with test doubles, calls f with its hooks, and closes the plugin.
 // profile may be nil.
@@ -152,7 +170,7 @@ func (t *trial) hooksToMeasure(p *lua.Probe, rows int) ([]measuredHook, error) {
 	}
 	for _, route := range p.Status().Routes {
 		method, path, _ := strings.Cut(route, " ")
-		path = strings.NewReplacer("{", "", "}", "").Replace(path) // the value of a parameter is its name
+		path = pathParameter.ReplaceAllString(path, "1") // both a text and a number
 		r := lua.Request{Method: method, Path: "/" + p.Name() + path, Headers: map[string]string{}, Stream: discard{}}
 		hooks = append(hooks, measuredHook{Measurement{Hook: route, Per: "call"}, 1, func(ctx context.Context) error {
 			_, err := p.Host().Serve(ctx, r)

@@ -3,13 +3,10 @@ package trial
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
 	"nearside/lua"
-	"nearside/lua/goval"
 	"nearside/lua/ns"
 	"nearside/lua/vm"
 )
@@ -122,25 +119,6 @@ func (r *Repl) Eval(ctx context.Context, line string) (string, error) {
 		texts[i] = replValue(v)
 	}
 	return strings.Join(texts, "\t"), nil
-}
-
-// replValue returns a value as text.
-func replValue(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "nil"
-	case string:
-		return strconv.Quote(v)
-	case *vm.Func:
-		return "function"
-	case vm.Object:
-		return v.Class.Name
-	}
-	text, err := goval.EncodeJSON(goval.Clone(v))
-	if err != nil {
-		return fmt.Sprint(v)
-	}
-	return string(text)
 }
 
 // Advance moves the clock.

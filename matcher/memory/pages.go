@@ -136,7 +136,25 @@ func (m *Memory) Lists(account *matcher.ID, p matcher.Page) ([]matcher.List, int
 		}
 	}
 	m.tables.RUnlock()
-	slices.SortFunc(all, func(a, b matcher.List) int { return a.ID.Compare(b.ID) })
-	all = all[min(p.Offset, len(all)):]
-	return all[:min(p.Size, len(all))], n
+	all = firstLists(all, p.Offset+p.Size)
+	return all[min(p.Offset, len(all)):], n
+}
+
+// firstLists returns the n lists with the smallest IDs, in order. It changes the order of
+// all. It sorts only these n and about as many others, unless n is a large part of all.
+func firstLists(all []matcher.List, n int) []matcher.List {
+	byID := func(a, b matcher.List) int { return a.ID.Compare(b.ID) }
+	if n <= 0 {
+		return nil
+	}
+	kept := all[:0]
+	for i := range all {
+		// kept has at most 2n lists, so it never overtakes i.
+		if kept = append(kept, all[i]); len(kept) == 2*n {
+			slices.SortFunc(kept, byID)
+			kept = kept[:n]
+		}
+	}
+	slices.SortFunc(kept, byID)
+	return kept[:min(n, len(kept))]
 }
