@@ -16,9 +16,9 @@ const (
 	// waitingMax is the largest number of requests of one caller that wait for their turn.
 	waitingMax = 256
 	// arrivalCost is about how much slot time the server needs for a request before and after its
-	// turn. A request that is refused needs it, too. With 16 slots per processor, it is 50
+	// turn. A request that is refused needs it, too. With 16 slots per processor, it is 200
 	// microseconds of one processor.
-	arrivalCost = 800 * time.Microsecond
+	arrivalCost = 3200 * time.Microsecond
 	// usageHalf is how long it takes until half of a caller's usage is forgotten.
 	usageHalf = time.Second
 )
