@@ -186,7 +186,7 @@ func TestUnreadLines(t *testing.T) {
 	if !strings.HasSuffix(string(a.body), "\n"+`{"end":{"count":20000}}`+"\n") || strings.Count(string(a.body), "\n") != 20_001 {
 		t.Errorf("%d bytes end with %q", len(a.body), a.body[len(a.body)-100:])
 	}
-	c := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nAccept: " + lines + "\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
+	c := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: localhost\r\nAccept: " + lines + "\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
 	if _, err := c.in.Peek(1); err != nil { // the answer has begun
 		t.Fatal(err)
 	}
