@@ -205,3 +205,10 @@ func TestUnreadLines(t *testing.T) {
 		t.Errorf("%v, %d bytes", err, len(got))
 	}
 }
+
+// TestUnacceptableMatch checks that the error of Accept names the formats of the operation.
+func TestUnacceptableMatch(t *testing.T) {
+	x := start(t)
+	x.call("POST", "/1/matcher/faces", "{}", "Accept", "text/html").status(406).fault(12028, "application/json, application/msgpack or application/x-ndjson", "text/html")
+	x.call("POST", "/1/matcher/raw", "{}", "Accept", "text/html").status(406).fault(12028, "application/json or application/msgpack").lacks("ndjson")
+}
