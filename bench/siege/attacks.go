@@ -69,22 +69,22 @@ func (h *horde) attackOnce(ctx context.Context, a attack) {
 var attacks = []attack{
 	{"idle", func(_ context.Context, c net.Conn) { untilClosed(c) }},
 	{"used-and-idle", func(_ context.Context, c net.Conn) {
-		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 60_000)+"\r\n\r\n")
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 60_000)+"\r\n\r\n")
 		untilClosed(c)
 	}},
 	{"flood", func(_ context.Context, c net.Conn) {
-		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		untilClosed(c)
 	}},
 	{"unfinished-header", func(_ context.Context, c net.Conn) {
-		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 65_000))
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 65_000))
 		untilClosed(c)
 	}},
 	{"huge-header", func(_ context.Context, c net.Conn) {
-		sendText(c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: "+strings.Repeat("a", 1_040_000))
+		sendText(c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: "+strings.Repeat("a", 1_040_000))
 		untilClosed(c)
 	}},
-	{"trickled-header", func(ctx context.Context, c net.Conn) { trickle(ctx, c, "GET /livez HTTP/1.1\r\nHost: x\r\nA: ", "a") }},
+	{"trickled-header", func(ctx context.Context, c net.Conn) { trickle(ctx, c, "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: ", "a") }},
 	{"declared-body", func(_ context.Context, c net.Conn) { sendText(c, post("/1/lists", 64<<20)+"[ "); untilClosed(c) }},
 	{"stalled-body", func(_ context.Context, c net.Conn) {
 		sendText(c, post("/1/lists", 64<<20)+"["+strings.Repeat(" ", 1<<20))
@@ -102,7 +102,7 @@ var attacks = []attack{
 	}},
 	{"import-lines", func(ctx context.Context, c net.Conn) { flood(ctx, c, post("/1/import", 1<<40), smallLines) }},
 	{"import-chunks", func(ctx context.Context, c net.Conn) {
-		flood(ctx, c, "POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", tinyChunks)
+		flood(ctx, c, "POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", tinyChunks)
 	}},
 	{"trickled-lines", func(ctx context.Context, c net.Conn) { trickle(ctx, c, post("/1/import", 64<<20), "{}\n") }},
 	{"bombs", func(ctx context.Context, c net.Conn) {
@@ -115,12 +115,12 @@ var attacks = []attack{
 	}},
 	{"unread-answer", func(ctx context.Context, c net.Conn) { sendText(c, largeMatch(32)); waitUntilDone(ctx) }},
 	{"unread-page", func(ctx context.Context, c net.Conn) {
-		sendText(c, strings.Repeat("GET /1/faces?page_size=1000 HTTP/1.1\r\nHost: x\r\n\r\n", 20))
+		sendText(c, strings.Repeat("GET /1/faces?page_size=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n", 20))
 		waitUntilDone(ctx)
 	}},
 	{"many-values", func(_ context.Context, c net.Conn) { sendText(c, manyValues()); untilClosed(c) }},
 	{"unread-export", func(ctx context.Context, c net.Conn) {
-		sendText(c, strings.Repeat("GET /1/export HTTP/1.1\r\nHost: x\r\n\r\n", 10))
+		sendText(c, strings.Repeat("GET /1/export HTTP/1.1\r\nHost: localhost\r\n\r\n", 10))
 		waitUntilDone(ctx)
 	}},
 }
@@ -139,12 +139,12 @@ var smallLines = func() string {
 var tinyChunks = strings.Repeat("1;"+strings.Repeat("e", 240)+"\r\nx\r\n", 200) + strings.Repeat("1;"+strings.Repeat("e", 240)+"\r\n\n\r\n", 200)
 
 func post(path string, length int) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", path, length)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n", path, length)
 }
 
 // coded is post for a body in zstd.
 func coded(path string, length int) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Encoding: zstd\r\nContent-Length: %d\r\n\r\n", path, length)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: zstd\r\nContent-Length: %d\r\n\r\n", path, length)
 }
 
 // window8 is the beginning of a zstd frame with a window of 8 MiB.

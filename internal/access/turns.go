@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -14,12 +15,21 @@ const (
 	activeFor = time.Second
 	// waitingMax is the largest number of requests of one caller that wait for their turn.
 	waitingMax = 256
+	// arrivalCost is about how much slot time the server needs for a request before and after its
+	// turn. A request that is refused needs it, too. With 16 slots per processor, it is 200
+	// microseconds of one processor.
+	arrivalCost = 3200 * time.Microsecond
+	// usageHalf is how long it takes until half of a caller's usage is forgotten.
+	usageHalf = time.Second
 )
 
 // Turns shares the server between callers. While only one caller is active, it does
 // nothing. While several are, a limited number of requests runs at once, and each caller
-// may have its share of them. A caller below its share never waits, so a caller that sends
-// too much delays only itself. What a caller does not use goes to those who wait, in turn.
+// may have its share of them. A free slot goes to the waiting caller that has used the least
+// slot time lately. Each request counts, even if it is refused: otherwise a caller that sends
+// too much would make the shares of all callers smaller. A caller below a quarter of its
+// share never waits, and neither does one below its share, unless another one that has used
+// less is waiting.
 //
 // It is safe for concurrent use.
 type Turns struct {
@@ -29,7 +39,8 @@ type Turns struct {
 	mu      sync.Mutex
 	running int
 	callers map[string]*share // the active ones
-	order   []*share          // those with waiting requests; the first one is next
+	order   []*share          // those with waiting requests; the first one of equal usage is next
+	settled time.Time         // when usage was last computed
 }
 
 // share is what one caller has.
@@ -37,6 +48,7 @@ type share struct {
 	running int
 	waiting []*turn // in order of arrival
 	last    time.Time
+	usage   float64 // slot time of late, in seconds
 }
 
 // turn is a request that waits.
@@ -81,8 +93,9 @@ func (t *Turns) add(name string) (*turn, error) {
 	}
 	s.last = now
 	active := t.countActive(now)
+	s.usage += arrivalCost.Seconds()
 	t.admit(active) // those that have waited for callers that are not active any more
-	if len(s.waiting) == 0 && t.mayBegin(s, active) {
+	if len(s.waiting) == 0 && t.mayBegin(s, active, t.leastWaiting()) {
 		t.begin(s)
 		return nil, nil
 	}
@@ -97,9 +110,22 @@ func (t *Turns) add(name string) (*turn, error) {
 	return w, nil
 }
 
-// mayBegin reports whether a request of a caller may begin.
-func (t *Turns) mayBegin(s *share, active int) bool {
-	return active == 1 || t.running < t.slots || s.running < max(1, t.slots/active)
+// mayBegin reports whether a request of a caller may begin. least is leastWaiting.
+func (t *Turns) mayBegin(s *share, active int, least float64) bool {
+	if active == 1 || t.running < t.slots {
+		return true
+	}
+	part := max(1, t.slots/active)
+	return s.running < max(1, part/4) || s.running < part && s.usage <= least
+}
+
+// leastWaiting returns the least usage of the callers that wait.
+func (t *Turns) leastWaiting() float64 {
+	least := math.Inf(1)
+	for _, s := range t.order {
+		least = min(least, s.usage)
+	}
+	return least
 }
 
 // takeOldest ends the wait of the request of s that has waited longest. It is the least likely
@@ -126,12 +152,17 @@ func (t *Turns) othersBusy(s *share) bool {
 	return false
 }
 
-// countActive returns the number of active callers, and forgets the others.
+// countActive returns the number of active callers, and forgets the others. It also computes
+// their usage.
 func (t *Turns) countActive(now time.Time) int {
+	passed := now.Sub(t.settled).Seconds()
+	kept := math.Exp2(-passed / usageHalf.Seconds())
+	t.settled = now
 	for name, s := range t.callers {
 		if s.running == 0 && len(s.waiting) == 0 && now.Sub(s.last) > activeFor {
 			delete(t.callers, name)
 		}
+		s.usage = s.usage*kept + float64(s.running)*passed
 	}
 	return len(t.callers)
 }
@@ -146,22 +177,23 @@ func (t *Turns) Leave(name string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
+	active := t.countActive(now)
 	s := t.callers[name]
 	s.running--
 	s.last = now
 	t.running--
-	t.admit(t.countActive(now))
+	t.admit(active)
 }
 
 // admit begins waiting requests while there are slots, and those of callers that are below
 // their share. If only one caller is active, it begins all.
 func (t *Turns) admit(active int) {
-	for i := 0; i < len(t.order); {
-		s := t.order[i]
-		if !t.mayBegin(s, active) {
-			i++
-			continue
+	for {
+		i := t.next(active)
+		if i < 0 {
+			return
 		}
+		s := t.order[i]
 		close(s.waiting[0].begun)
 		s.waiting = slices.Delete(s.waiting, 0, 1)
 		t.begin(s)
@@ -170,6 +202,18 @@ func (t *Turns) admit(active int) {
 			t.order = append(t.order, s) // the others first
 		}
 	}
+}
+
+// next returns the index in order of the caller whose request begins next: of those that
+// may begin, the one with the least usage. It returns -1 if none may begin.
+func (t *Turns) next(active int) int {
+	best, least := -1, t.leastWaiting()
+	for i, s := range t.order {
+		if (best < 0 || s.usage < t.order[best].usage) && t.mayBegin(s, active, least) {
+			best = i
+		}
+	}
+	return best
 }
 
 // remove removes a request that does not wait any longer. It returns false if the request

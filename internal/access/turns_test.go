@@ -86,6 +86,45 @@ func TestTurns(t *testing.T) {
 	}
 }
 
+// TestTurnsByUsage checks that free slots go to the caller that has used less, and that the
+// requests that were refused count as use.
+func TestTurnsByUsage(t *testing.T) {
+	turns, _ := clock(8)
+	add := func(name string, n int) (all []*turn) {
+		for range n {
+			all = append(all, turns.mustAdd(t, name))
+		}
+		return all
+	}
+	running := func(a, b int) {
+		t.Helper()
+		if turns.callers["a"].running != a || turns.callers["b"].running != b {
+			t.Fatalf("%d of a and %d of b run, want %d and %d", turns.callers["a"].running, turns.callers["b"].running, a, b)
+		}
+	}
+	add("b", 1)
+	add("a", 300) // most of them wait, and some of those are refused
+	running(7, 1)
+	add("b", 9)
+	running(7, 4) // b begins below its share
+	for range 3 {
+		turns.Leave("a")
+	}
+	running(4, 4)
+	for range 3 { // the slots of a go to b, which has used less, until a has a quarter of its share
+		turns.Leave("a")
+	}
+	running(1, 7)
+	turns.Leave("a") // b takes the free slot, and a begins because none of a runs
+	running(1, 8)
+	for range 2 {
+		turns.Leave("b")
+		running(1, 7)
+	}
+	turns.Leave("b") // the last request of b begins, and a may have its share again
+	running(4, 7)
+}
+
 // TestTurnsOfOthers checks that requests do not wait for callers that have no requests.
 func TestTurnsOfOthers(t *testing.T) {
 	turns, now := clock(2)

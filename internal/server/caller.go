@@ -15,10 +15,7 @@ import (
 func (x *exchange) admit() error {
 	policy := x.limits.Access
 	if !policy.Required() {
-		if x.options.Insecure || x.conn.loopback && x.client.IsLoopback() {
-			return nil
-		}
-		return matcher.Errorf(matcher.CodeUnauthorized, "this server has no keys, and answers only clients on its own machine")
+		return x.admitLocal()
 	}
 	if err := x.checkURL(); err != nil {
 		return err

@@ -17,7 +17,7 @@ func behind(s *settings) {
 // occupyFor is occupy for a client behind a proxy. It returns nil if the request is refused.
 func (x *service) occupyFor(forwarded ...string) (c *raw, a *answer) {
 	x.Helper()
-	c = x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\n" + header(forwarded) + "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+	c = x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\n" + header(forwarded) + "Expect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
 	if line := string(testkit.Must(c.in.Peek(len("HTTP/1.1 100")))); line != "HTTP/1.1 100" {
 		return nil, c.answer("an import")
 	}
@@ -39,7 +39,7 @@ func header(forwarded []string) string {
 func TestClientsBehindProxy(t *testing.T) {
 	x := start(t, behind)
 	get := func(forwarded ...string) *answer {
-		return x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n" + header(forwarded) + "\r\n").answer("a short request")
+		return x.dial().write("GET /livez HTTP/1.1\r\nHost: localhost\r\n" + header(forwarded) + "\r\n").answer("a short request")
 	}
 	counted := func(ip string, n int) { // the server notices the end of a request a little later than the client
 		x.until(func() bool { return x.server.CountedFor(ip) == n })
@@ -88,9 +88,9 @@ func TestForwardedOfStrangers(t *testing.T) {
 			t.Fatal("refused within the limit")
 		}
 	}
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n").answer("the third").fault(12050, "2 connections of 127.0.0.1")
+	x.dial().write("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n").answer("the third").fault(12050, "2 connections of 127.0.0.1")
 
 	x.limits.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	x.server.Reload(x.limits) // for new connections
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n").answer("after a reload").status(200)
+	x.dial().write("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.9\r\n\r\n").answer("after a reload").status(200)
 }

@@ -123,12 +123,12 @@ func TestCompressedImports(t *testing.T) {
 		x.call("DELETE", "/1/faces?face_id__gte="+id(0), "").status(200).part("deleted", "3001")
 
 		few := compress(face(1, descriptor(v4, 1, 2, 3, 4)) + "\nbad\n" + face(2, descriptor(v4, 1, 2, 3, 4)))
-		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Encoding: " + name + "\r\n\r\n")
+		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nContent-Encoding: " + name + "\r\n\r\n")
 		for i := range len(few) {
 			c.write("1\r\n" + few[i:i+1] + "\r\n")
 		}
 		c.write("0\r\n\r\n").answer("byte by byte").status(200).part("accepted", "2").part("rejected", "1")
-		c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
+		c.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("next").status(200)
 
 		x.send("POST", "/1/import", opaque(data[:len(data)-1]), "Content-Encoding", name).fault(12001, "after line", name, "ends too early", "lines were accepted")
 		x.send("POST", "/1/import", opaque(data[:len(data)/2]), "Content-Encoding", name).fault(12001, name, "ends too early")
@@ -291,7 +291,7 @@ func TestSlowCompressedBodies(t *testing.T) {
 			data = "\x28\xb5\x2f\xfd\x00\x68\x00\x00\x10" + string(random[:500])
 		}
 		c := x.dial()
-		c.write(fmt.Sprintf("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", name, len(data)+1, data[:len(data)/2]))
+		c.write(fmt.Sprintf("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", name, len(data)+1, data[:len(data)/2]))
 	}
 	for name, compress := range codings {
 		for range 20 {
@@ -325,7 +325,7 @@ func TestSlowCompressedImports(t *testing.T) {
 		"gzip": codings["gzip"](line)[:30],
 		"zstd": "\x28\xb5\x2f\xfd\x00\x68" + string([]byte{byte(len(line) << 3), byte(len(line) >> 5), 0}) + line, // a window of 8 MiB, a part of a line
 	} {
-		c := y.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Encoding: " + name + "\r\nContent-Length: 1000000\r\n\r\n" + data)
+		c := y.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: " + name + "\r\nContent-Length: 1000000\r\n\r\n" + data)
 		for held := false; !held; { // until the decoder exists
 			release := y.server.HoldLines()
 			if held = release == nil; !held {
@@ -348,7 +348,7 @@ func TestBufferedImport(t *testing.T) {
 	for name, compress := range codings {
 		data := compress(face(1, descriptor(v4, 1, 2, 3, 4)))
 		releaseLines := x.server.HoldLines()
-		c := x.dial().write(fmt.Sprintf("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", name, len(data), data[:len(data)/2]))
+		c := x.dial().write(fmt.Sprintf("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: %s\r\nContent-Length: %d\r\n\r\n%s", name, len(data), data[:len(data)/2]))
 		for x.server.WaitingForLines() == 0 {
 			runtime.Gosched()
 		}

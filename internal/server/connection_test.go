@@ -95,7 +95,7 @@ func TestHeadRoomWhileAnswered(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.finish()
-	head := "GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 30_000)
+	head := "GET / HTTP/1.1\r\nHost: localhost\r\nA: " + strings.Repeat("a", 30_000)
 	if _, err := io.WriteString(client, head+"\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}

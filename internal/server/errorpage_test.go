@@ -84,6 +84,8 @@ var causes = map[string][]cause{
 		{"not bound to the list", "bound to"},
 		{"bound to lists", "bound to"},
 		{"the lists that the key is bound to", "bound to"},
+		{"header: Host", "foreign Host or Origin"},
+		{"header: Origin", "foreign Host or Origin"},
 	},
 	"CodeMediaType": {{"Content-Type", "Content-Type"}, {"Content-Encoding", "Content-Encoding"}},
 	"CodeNoMatcher": {

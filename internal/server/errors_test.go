@@ -198,14 +198,14 @@ func TestSlowClient(t *testing.T) {
 	line := face(1, descriptor(v4, 1, 2, 3, 4)) + "\n"
 	x.dial().ended() // no answer: the client would take it for the answer to its next request
 	slow("GET / HT", "request")
-	slow("GET /livez HTTP/1.1\r\nHost: x\r\n", "request")
-	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n", "body")
-	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{", "body")
-	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n{     ", "body")
-	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "body")
-	slow("POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{", "body")
-	slow("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n"+line+"{", "line 1", "1 lines were accepted")
-	slow("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n"+line+"{", "line 1", "1 lines were accepted")
+	slow("GET /livez HTTP/1.1\r\nHost: localhost\r\n", "request")
+	slow("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n", "body")
+	slow("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{", "body")
+	slow("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n{     ", "body")
+	slow("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n", "body")
+	slow("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{", "body")
+	slow("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 90000\r\n\r\n"+line+"{", "line 1", "1 lines were accepted")
+	slow("POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n"+line+"{", "line 1", "1 lines were accepted")
 }
 
 // TestFull checks that 12052 refuses new objects, and that everything else works.

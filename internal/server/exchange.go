@@ -199,6 +199,9 @@ func (x *exchange) prepare() (err error) {
 		return errStarting
 	}
 	if x.unacceptable != nil && !op.plain {
+		if op.rowLines {
+			return notAcceptable("application/json, application/msgpack or application/x-ndjson", x.header("Accept"))
+		}
 		return x.unacceptable
 	}
 	if !op.anyKey {

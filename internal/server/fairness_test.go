@@ -63,7 +63,7 @@ func (x *service) firstEnded(slow []*raw) *raw {
 }
 
 // sending is the head of a request with a large body.
-const sending = "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+const sending = "POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n"
 
 // TestDeclaredBodies checks that a body that is declared but not sent takes no room.
 func TestDeclaredBodies(t *testing.T) {
@@ -107,7 +107,7 @@ func TestSlowBodies(t *testing.T) {
 func TestSlowLines(t *testing.T) {
 	x := start(t, func(s *settings) { s.line = 8 << 20 })
 	x.server.SetPatience(time.Hour)
-	const importing = "POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+	const importing = "POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n"
 	line := face(1, descriptor(v4, 1, 2, 3, 4)) + "\n"
 	var slow []*raw
 	for range 12 { // they need 8 MiB each, and the budget has 40 MiB
@@ -135,7 +135,7 @@ func TestSlowLines(t *testing.T) {
 func TestSlowHeads(t *testing.T) {
 	x := start(t, func(s *settings) { s.header = 1 << 20 })
 	x.server.SetPatience(time.Hour)
-	unfinished := "GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 1_000_000)
+	unfinished := "GET /livez HTTP/1.1\r\nHost: localhost\r\nA: " + strings.Repeat("a", 1_000_000)
 	var slow []*raw
 	for range 66 { // the budget has 65 MiB
 		c := x.dial()
@@ -163,7 +163,7 @@ func TestUnreadAnswers(t *testing.T) {
 	x.server.SetPatience(time.Hour)
 	probe := givenDescriptor(descriptor(v4, 0, 0, 0, 0))
 	body := matchBody(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999)) // about 15 MB in 100,000 pairs
-	request := "POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
+	request := "POST /1/matcher/raw HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
 	var unread []*raw
 	for range 8 { // more than the budget of answers
 		c := x.dial()
@@ -202,14 +202,14 @@ func TestAborted(t *testing.T) {
 	}
 	exporting := x.dial()
 	check(t, exporting.tcp().SetReadBuffer(4096))
-	exporting.write("GET /1/export HTTP/1.1\r\nHost: x\r\n\r\n")
+	exporting.write("GET /1/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if _, err := exporting.in.Peek(1000); err != nil {
 		t.Fatal(err)
 	}
 	check(t, exporting.Close())
-	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + face(1, descriptor(v4, 1, 2, 3, 4)) + "\n{")
+	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n" + face(1, descriptor(v4, 1, 2, 3, 4)) + "\n{")
 	check(t, importing.Close())
-	cut := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n{")
+	cut := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{")
 	check(t, cut.Close())
 
 	metrics := func() string { return string(x.call("GET", "/metrics", "").status(200).body) }

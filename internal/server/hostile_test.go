@@ -27,7 +27,7 @@ func TestTruncatedBodies(t *testing.T) {
 	match := matchBody(storedFace(1)+","+givenDescriptor(descriptor(v4, 1, 2, 3, 4)), allFaces(`,"threshold":0.5,"targets":["age"]`))
 	cut("/1/matcher/faces", match, "application/json")
 	cut("/1/matcher/faces", packed(t, match), "application/msgpack")
-	request := "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(full)) + "\r\n\r\n" + full
+	request := "POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(full)) + "\r\n\r\n" + full
 	for n := 1; n < len(request); n++ {
 		c := x.dial().write(request[:n]).closeWrite()
 		c.answer("cut").fault(12001)
@@ -110,12 +110,12 @@ func TestDeclaredSizes(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for _, request := range []string{
-		"POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n{",
-		"POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n{",
-		"POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 1099511627776\r\n\r\n{",
-		"POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n{",
-		"POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 9223372036854775807\r\n\r\n{",
-		"POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n{",
+		"POST /1/faces HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n{",
+		"POST /1/faces HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7fffffffffffffff\r\n{",
+		"POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1099511627776\r\n\r\n{",
+		"POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n{",
+		"POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9223372036854775807\r\n\r\n{",
+		"POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n7fffffff\r\n{",
 	} {
 		c := x.dial().write(request).closeWrite()
 		if a := c.answer(request); a.response.StatusCode != http.StatusNotFound {

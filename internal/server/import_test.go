@@ -51,7 +51,7 @@ func TestImport(t *testing.T) {
 	x.call("POST", "/1/import", "", "Content-Type", "application/msgpack").fault(12027, "application/msgpack")
 	x.call("POST", "/1/import", "", "Content-Encoding", "br").fault(12027, `"br"`)
 	for _, lines := range []string{"identity\r\nContent-Encoding: br", "identity, gzip, br", "gzip\r\nContent-Encoding: identity\r\nContent-Encoding: gzip"} {
-		x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nContent-Encoding: "+lines+"\r\n\r\n").answer(lines).fault(12027, "Content-Encoding", "gzip, zstd and identity")
+		x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nContent-Encoding: "+lines+"\r\n\r\n").answer(lines).fault(12027, "Content-Encoding", "gzip, zstd and identity")
 	}
 	x.call("POST", "/1/import", "", "Content-Encoding", "identity, Identity").status(200)
 }
@@ -127,7 +127,7 @@ func TestImportOfBrokenConnection(t *testing.T) {
 	cut := func(name, head, body string, want int) {
 		t.Helper()
 		x := start(t)
-		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\n" + head + "\r\n\r\n" + body).closeWrite()
+		c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\n" + head + "\r\n\r\n" + body).closeWrite()
 		c.answer(name).fault(12001, "line", fmt.Sprintf("%d lines were accepted", want))
 		c.ended()
 		x.faces(want)
@@ -144,7 +144,7 @@ func TestImportOfBrokenConnection(t *testing.T) {
 	cut("wrong size", "Transfer-Encoding: chunked", chunk(whole)+"zz\r\n", 2)
 	cut("one byte", "Content-Length: 2", "{", 0)
 	x := start(t)
-	a := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").answer("no line")
+	a := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n").answer("no line")
 	a.fault(12001).part("detail", `"body: malformed chunks; 0 lines were accepted"`)
 	// A line that the end of the body ends is complete.
 	x = start(t)

@@ -205,7 +205,7 @@ func TestRates(t *testing.T) {
 	x.call("GET", "/livez", "").status(200)   // open operations do not
 
 	x.key = one
-	held := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nX-Api-Key: " + one + "\r\nContent-Length: 10\r\n\r\n[")
+	held := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: " + one + "\r\nContent-Length: 10\r\n\r\n[")
 	x.until(func() bool { return x.call("GET", "/1/faces", "").response.StatusCode == http.StatusTooManyRequests })
 	x.call("GET", "/1/faces", "").fault(12053, "key one", "1 requests are in progress").header("Retry-After", "1")
 	x.key = r.secrets["admin"]

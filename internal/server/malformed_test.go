@@ -18,32 +18,32 @@ func TestMalformed(t *testing.T) {
 		c.ended()
 	}
 	head := func(lines ...string) string {
-		return "POST /1/faces HTTP/1.1\r\nHost: x\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+		return "POST /1/faces HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 	}
 	refused("hello\r\n\r\n", 12001, "HTTP/1.1")
 	refused("GET\r\n\r\n", 12001)
 	refused("GET /livez\r\n\r\n", 12001)
 	refused("GET /livez FTP/1.1\r\n\r\n", 12001)
 	refused("GET /livez HTTP/1.1\r\n\r\n", 12001) // no Host
-	refused("GET * HTTP/1.1\r\nHost: x\r\n\r\n", 12010, "*")
+	refused("GET * HTTP/1.1\r\nHost: localhost\r\n\r\n", 12010, "*")
 	refused("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 12001) // TLS
 	refused(strings.Repeat("\x00", 100), 12001)
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\n", 12001) // incomplete
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", 12001)
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\na b: c\r\n\r\n", 12001)
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: b\x00c\r\n\r\n", 12001)
+	refused("GET /livez HTTP/1.1\r\nHost: localhost\r\n", 12001) // incomplete
+	refused("GET /livez HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n", 12001)
+	refused("GET /livez HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n", 12001)
+	refused("GET /livez HTTP/1.1\r\nHost: localhost\r\na: b\x00c\r\n\r\n", 12001)
 	refused(head("Trailer: ,", "Content-Length: 0"), 12001) // hertz panics
 	refused(head("Trailer: Content-Length", "Content-Length: 0"), 12001)
 	refused(head("Content-Length: -5"), 12001)
 	refused(head("Content-Length: 5x"), 12001)
 	refused(head("Content-Length: 99999999999999999999"), 12001)
-	refused("GET /livez HTTP/1.1\r\nHost: x\r\na: "+strings.Repeat("b", 1<<16)+"\r\n\r\n", 12022, "header", "65536")
-	refused("GET /"+strings.Repeat("b", 1<<16)+" HTTP/1.1\r\nHost: x\r\n\r\n", 12022, "header")
+	refused("GET /livez HTTP/1.1\r\nHost: localhost\r\na: "+strings.Repeat("b", 1<<16)+"\r\n\r\n", 12022, "header", "65536")
+	refused("GET /"+strings.Repeat("b", 1<<16)+" HTTP/1.1\r\nHost: localhost\r\n\r\n", 12022, "header")
 
 	// The header must define the length of the body in exactly one way.
 	refused(head("Content-Length: 5", "Transfer-Encoding: chunked")+"0\r\n\r\n", 12001, "Transfer-Encoding")
 	refused(head("Transfer-Encoding: chunked", "Content-Length: 5")+"0\r\n\r\n", 12001, "Content-Length")
-	refused("POST /1/faces HTTP/1.1\r\nContent-Length: 5\r\nHost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 12001, "Transfer-Encoding")
+	refused("POST /1/faces HTTP/1.1\r\nContent-Length: 5\r\nHost: localhost\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", 12001, "Transfer-Encoding")
 	refused(head("Content-Length: 5", "Content-Length: 5")+"hello", 12001, "Content-Length")
 	refused(head("Content-Length: 5", "content-length: 6")+"hello", 12001, "Content-Length")
 	refused(head("Transfer-Encoding: gzip")+"0\r\n\r\n", 12001, "gzip")
@@ -78,9 +78,9 @@ func TestMutatedRequests(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	body := face(1, descriptor(v4, 1, 2, 3, 4))
 	requests := []string{
-		"POST /1/faces?account_id=" + id(1) + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\nAccept: application/json, */*;q=0.1\r\nConnection: close\r\n\r\n" + body,
-		"POST /1/import?list_id=" + id(1) + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\nConnection: close\r\n\r\n" + chunk(body[:30]) + chunk(body[30:]+"\n") + "0\r\nA: b\r\n\r\n",
-		"GET /1/faces?external_ids=a,b%20c&age__gte=3&page=1 HTTP/1.1\r\nHost: x\r\nLuna-Request-Id: 1767225600,136df8da-43a1-4d2f-8b6c-3f5f8e0b5a57\r\nA: b\r\n c\r\nConnection: close\r\n\r\n",
+		"POST /1/faces?account_id=" + id(1) + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(body)) + "\r\nAccept: application/json, */*;q=0.1\r\nConnection: close\r\n\r\n" + body,
+		"POST /1/import?list_id=" + id(1) + " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nTrailer: A\r\nConnection: close\r\n\r\n" + chunk(body[:30]) + chunk(body[30:]+"\n") + "0\r\nA: b\r\n\r\n",
+		"GET /1/faces?external_ids=a,b%20c&age__gte=3&page=1 HTTP/1.1\r\nHost: localhost\r\nLuna-Request-Id: 1767225600,136df8da-43a1-4d2f-8b6c-3f5f8e0b5a57\r\nA: b\r\n c\r\nConnection: close\r\n\r\n",
 	}
 	answers := 0
 	for i := range 1500 {

@@ -186,7 +186,7 @@ func TestUnreadLines(t *testing.T) {
 	if !strings.HasSuffix(string(a.body), "\n"+`{"end":{"count":20000}}`+"\n") || strings.Count(string(a.body), "\n") != 20_001 {
 		t.Errorf("%d bytes end with %q", len(a.body), a.body[len(a.body)-100:])
 	}
-	c := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nAccept: " + lines + "\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
+	c := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: localhost\r\nAccept: " + lines + "\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
 	if _, err := c.in.Peek(1); err != nil { // the answer has begun
 		t.Fatal(err)
 	}
@@ -204,4 +204,11 @@ func TestUnreadLines(t *testing.T) {
 	if got, err := io.ReadAll(response.Body); err == nil || strings.Contains(string(got), `"end"`) {
 		t.Errorf("%v, %d bytes", err, len(got))
 	}
+}
+
+// TestUnacceptableMatch checks that the error of Accept names the formats of the operation.
+func TestUnacceptableMatch(t *testing.T) {
+	x := start(t)
+	x.call("POST", "/1/matcher/faces", "{}", "Accept", "text/html").status(406).fault(12028, "application/json, application/msgpack or application/x-ndjson", "text/html")
+	x.call("POST", "/1/matcher/raw", "{}", "Accept", "text/html").status(406).fault(12028, "application/json or application/msgpack").lacks("ndjson")
 }

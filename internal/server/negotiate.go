@@ -46,9 +46,14 @@ func acceptedFormat(header string) (wire.Format, error) {
 		}
 	}
 	if quality == 0 {
-		return wire.JSON, matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: must allow application/json or application/msgpack, got %q", matcher.Shorten(header))
+		return wire.JSON, notAcceptable("application/json or application/msgpack", header)
 	}
 	return best, nil
+}
+
+// notAcceptable returns the error of a header Accept that allows none of the formats.
+func notAcceptable(formats, header string) *matcher.Error {
+	return matcher.Errorf(matcher.CodeNotAcceptable, "header: Accept: must allow %s, got %q", formats, matcher.Shorten(header))
 }
 
 // acceptsLines reports whether the quality of lines in the header Accept is at least that of

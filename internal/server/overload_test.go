@@ -135,7 +135,7 @@ func TestAnswerIsHeldUntilSent(t *testing.T) {
 	x := start(t)
 	probe := givenDescriptor(descriptor(v4, 0, 0, 0, 0))
 	body := matchBody(probe+strings.Repeat(","+probe, 99), probe+strings.Repeat(","+probe, 999))
-	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
+	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
 	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers between server and client
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestAnswerIsHeldUntilSent(t *testing.T) {
 		t.Error("the answer is not sent yet, but its room was given back")
 	}
 	slow.answer("slowly read").status(201)
-	slow.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
+	slow.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("next").status(200)
 	release := x.server.HoldAnswers()
 	if release == nil {
 		t.Fatal("the answer was sent, but its room was not given back")
@@ -154,7 +154,7 @@ func TestAnswerIsHeldUntilSent(t *testing.T) {
 // occupy begins a request that lasts until its connection is closed.
 func (x *service) occupy() *raw {
 	x.Helper()
-	c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
+	c := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1000\r\n\r\n")
 	if line, err := c.in.ReadString('\n'); err != nil || line != "HTTP/1.1 100 Continue\r\n" {
 		x.Fatalf("%q, %v", line, err)
 	}
@@ -168,14 +168,14 @@ func (x *service) occupy() *raw {
 func TestConnections(t *testing.T) {
 	x := start(t)
 	x.server.SetConnectionsMax(2)
-	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	const request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	_, second := x.occupy(), x.occupy()
 	for range 3 {
 		c := x.dial().write(request)
 		c.answer("third").fault(12050, "2 connections are open").last()
 		c.ended()
 	}
-	sending := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
+	sending := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000))
 	sending.answer("still sending").fault(12050)
 	x.dial().answer("nothing sent").fault(12050) // the server waits a moment for a request
 	check(t, second.Close())
@@ -215,7 +215,7 @@ func (x *service) awaitIdle(order ...*raw) {
 // when there are too many. Requests that are being answered continue.
 func TestIdleConnectionIsClosed(t *testing.T) {
 	x := start(t)
-	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	const request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	busy := x.occupy()
 	var idle []*raw
 	for range 4 {
@@ -242,7 +242,7 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 // closed like an idle connection, and that it counts as idle since the header began.
 func TestUnfinishedHeaderIsClosed(t *testing.T) {
 	x := start(t)
-	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	const request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	unfinished := x.dial()
 	x.awaitIdle(unfinished)
 	silent := x.dial()
@@ -271,7 +271,7 @@ func (r *raw) closedWithoutAnswer() {
 // not, and that other addresses are not affected.
 func TestConnectionsPerAddress(t *testing.T) {
 	x := start(t, func(s *settings) { s.address = 3 })
-	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	const request = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	var all []*raw
 	for range 3 {
 		c := x.dial()

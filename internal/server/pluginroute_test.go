@@ -38,7 +38,7 @@ return M`
 func TestPluginParameters(t *testing.T) {
 	x := start(t, withPlugins(map[string]string{"s": streaming}))
 	for path, want := range map[string]string{"7": "7", "a%2Fb": "a/b", "%C3%A9%20": "é ", "a+b": "a+b", "../persons/8": "8"} {
-		c := x.dial().write("GET /plugins/s/persons/" + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		c := x.dial().write("GET /plugins/s/persons/" + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		if text := string(testkit.Must(io.ReadAll(c.in))); !strings.HasPrefix(text, "HTTP/1.1 200 ") || !strings.HasSuffix(text, "\r\n\r\n"+want) {
 			t.Errorf("%s: %q", path, text)
 		}
@@ -70,7 +70,7 @@ func TestPluginStream(t *testing.T) {
 	if rest := testkit.Must(io.ReadAll(response.Body)); string(rest) != "second" {
 		t.Errorf("%q", rest)
 	}
-	c := x.dial().write("HEAD /plugins/s/two HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	c := x.dial().write("HEAD /plugins/s/two HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 	if text := string(testkit.Must(io.ReadAll(c.in))); !strings.HasPrefix(text, "HTTP/1.1 418 ") || !strings.HasSuffix(text, "\r\n\r\n") {
 		t.Errorf("HEAD: %q", text)
 	}
@@ -97,7 +97,7 @@ func TestBrokenPluginStream(t *testing.T) {
 // and that req:write fails when the client leaves.
 func TestPluginStreamWithoutReader(t *testing.T) {
 	x := start(t, withPlugins(map[string]string{"s": streaming}))
-	c := x.dial().write("GET /plugins/s/endless HTTP/1.1\r\nHost: x\r\n\r\n")
+	c := x.dial().write("GET /plugins/s/endless HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	if _, err := bufio.NewReader(c.in).ReadString('x'); err != nil {
 		t.Fatal(err)
 	}

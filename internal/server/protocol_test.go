@@ -13,7 +13,7 @@ func TestExpectContinue(t *testing.T) {
 	x := start(t)
 	body := face(1, descriptor(v4, 1, 2, 3, 4))
 	expect := func(request string, length int, more ...string) string {
-		return request + " HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\n" + strings.Join(more, "") + "Content-Length: " + itoa(length) + "\r\n\r\n"
+		return request + " HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\n" + strings.Join(more, "") + "Content-Length: " + itoa(length) + "\r\n\r\n"
 	}
 	continued := func(request, body string, status int) {
 		t.Helper()
@@ -23,11 +23,11 @@ func TestExpectContinue(t *testing.T) {
 			t.Fatalf("%s: %q, %v", request, head, err)
 		}
 		c.write(body).answer(request).status(status)
-		c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
+		c.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("next").status(200)
 	}
 	continued(expect("POST /1/faces", len(body)), body, 201)
 	continued(expect("POST /1/import", len(body)), body, 200)
-	continued("POST /1/import HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(body)+"0\r\n\r\n", 200)
+	continued("POST /1/import HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n", chunk(body)+"0\r\n\r\n", 200)
 
 	refused := func(request string, code int) {
 		t.Helper()
@@ -52,15 +52,15 @@ func TestExpectContinue(t *testing.T) {
 // body, whether or not the handler reads it.
 func TestPipelined(t *testing.T) {
 	x := start(t)
-	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	get := "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	post := func(path, body string) string {
-		return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
+		return "POST " + path + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body
 	}
 	var text strings.Builder
 	var want []int
 	for n := range 50 {
 		text.WriteString(get + post("/1/faces", face(n, descriptor(v4, 1, 2, 3, 4))) + post("/nowhere", "body") + post("/1/faces", wideFace(100+n, 3000*(n%10))))
-		text.WriteString("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(face(200+n, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n")
+		text.WriteString("POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(face(200+n, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n")
 		want = append(want, 200, 201, 404, 201, 200)
 	}
 	requests := text.String()
@@ -90,9 +90,9 @@ func TestPipelined(t *testing.T) {
 // 64 KiB the connection ends.
 func TestSkippedBody(t *testing.T) {
 	x := start(t)
-	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	get := "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	post := func(length int) string {
-		return "POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(length) + "\r\n\r\n"
+		return "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(length) + "\r\n\r\n"
 	}
 	c := x.dial()
 	for _, size := range []int{1, len(get), 64 << 10} {
@@ -110,8 +110,8 @@ func TestSkippedBody(t *testing.T) {
 // TestSkippedChunks is TestSkippedBody for chunked bodies.
 func TestSkippedChunks(t *testing.T) {
 	x := start(t)
-	get := "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
-	const post, chunked = "POST /nowhere HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", "\r\n"
+	get := "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	const post, chunked = "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n", "\r\n"
 	c := x.dial()
 	bodyOf := func(size int) string { // a body of several chunks, with the framing size bytes long
 		const end = "0\r\nA: b\r\n\r\n"
@@ -131,9 +131,9 @@ func TestSkippedChunks(t *testing.T) {
 		}
 	}
 	for request, status := range map[string]int{
-		"POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n": 415,
-		"DELETE /1/faces/" + id(1) + " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n":             404,
-		"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n":                                200,
+		"POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n": 415,
+		"DELETE /1/faces/" + id(1) + " HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n":             404,
+		"GET /livez HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n":                                200,
 	} {
 		c.write(request + "0\r\n\r\n" + get).answer(request).status(status)
 		c.answer("after " + request).status(200)
@@ -189,31 +189,31 @@ func TestStrictHTTP(t *testing.T) {
 		return "GET /livez HTTP/1.1\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 	}
 	post := func(lines ...string) string {
-		return "POST /1/faces HTTP/1.1\r\nHost: x\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
+		return "POST /1/faces HTTP/1.1\r\nHost: localhost\r\n" + strings.Join(lines, "\r\n") + "\r\n\r\n"
 	}
 	for _, request := range []string{
-		get("Host: x", "Host: x"), get("Host: x", "host: y"), get("Host: a b"), get("Host: a,b"), get("Host: x/y"), get("Host: u@x"), get(),
-		"GET /livez HTTP/1.2\r\nHost: x\r\n\r\n", "GET /livez HTTP/2.0\r\nHost: x\r\n\r\n", "GET /livez HTTP/0.9\r\n\r\n", "GET /livez http/1.1\r\nHost: x\r\n\r\n",
-		"GET /livez HTTP/1.10\r\nHost: x\r\n\r\n", "GET /livez HTTP/1.1 \r\nHost: x\r\n\r\n", "GET  /livez HTTP/1.1\r\nHost: x\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-		" GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "G(T /livez HTTP/1.1\r\nHost: x\r\n\r\n", "GET /li\tvez HTTP/1.1\r\nHost: x\r\n\r\n", "GET /li\x00vez HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET /livez HTTP/1.1\nHost: x\n\n", "GET /livez HTTP/1.1\r\nHost: x\n\r\n", get("Host: x\nA: b"), get("Host: x", "A: b\rc"), "\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
-		get("Host: x", "A: \x00"), get("Host: x", "A\x00: b"), get("Host: x", "A: \x7f"), get("Host: x", "A: \x1b"),
-		get("Host: x", ": b"), get("Host: x", "A : b"), get("Host: x", "A\t: b"), get("Host: x", "A"), get("Host: x", "A: b", " c"), get("Host: x", "\tc"), get("Host : x"),
+		get("Host: localhost", "Host: x"), get("Host: localhost", "host: y"), get("Host: a b"), get("Host: a,b"), get("Host: x/y"), get("Host: u@x"), get(),
+		"GET /livez HTTP/1.2\r\nHost: localhost\r\n\r\n", "GET /livez HTTP/2.0\r\nHost: localhost\r\n\r\n", "GET /livez HTTP/0.9\r\n\r\n", "GET /livez http/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /livez HTTP/1.10\r\nHost: localhost\r\n\r\n", "GET /livez HTTP/1.1 \r\nHost: localhost\r\n\r\n", "GET  /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+		" GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "G(T /livez HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /li\tvez HTTP/1.1\r\nHost: localhost\r\n\r\n", "GET /li\x00vez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		"GET /livez HTTP/1.1\nHost: x\n\n", "GET /livez HTTP/1.1\r\nHost: x\n\r\n", get("Host: x\nA: b"), get("Host: localhost", "A: b\rc"), "\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		get("Host: localhost", "A: \x00"), get("Host: localhost", "A\x00: b"), get("Host: localhost", "A: \x7f"), get("Host: localhost", "A: \x1b"),
+		get("Host: localhost", ": b"), get("Host: localhost", "A : b"), get("Host: localhost", "A\t: b"), get("Host: localhost", "A"), get("Host: localhost", "A: b", " c"), get("Host: localhost", "\tc"), get("Host : x"),
 		post("Content-Length : 2"), post("Content-Length: -2"), post("Content-Length: +2"), post("Content-Length: 0x2"), post("Content-Length: 2, 2"), post("Content-Length: 2 2"),
 		post("Content-Length: "), post("Content-Length: 2.0"), post("Content-Length: 1_0"), post("Content-Length: 18446744073709551618"), post("Content-Length: 9223372036854775808"),
 		post("Content-Length: 2", "Content-Length: 2"), post("Content-Length: 2", "Content-Length: 3"), post("Content-Length: 2", "Transfer-Encoding: chunked"),
 		post("Transfer-Encoding: chunked", "Content-Length: 2"), post("Transfer-Encoding: identity", "Content-Length: 2"), post("Transfer-Encoding: chunked, chunked"),
 		post("Transfer-Encoding: xchunked"), post("Transfer-Encoding: chunked;q=1"), post("Transfer-Encoding:\vchunked"), post("Transfer-Encoding: \"chunked\""),
-		"POST /1/faces HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "POST /1/faces HTTP/1.0\r\nHost: x\r\nHost: x\r\nContent-Length: 2\r\n\r\n",
+		"POST /1/faces HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "POST /1/faces HTTP/1.0\r\nHost: localhost\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n",
 	} {
-		c := x.dial().write(request + "{}" + get("Host: x")).closeWrite()
+		c := x.dial().write(request + "{}" + get("Host: localhost")).closeWrite()
 		c.answer(fmt.Sprintf("%q", request)).status(400).part("error_code", "12001").last()
 		c.ended()
 	}
 	for _, request := range []string{
-		"\r\n" + get("Host: x"), "\r\n\r\n" + get("Host: x"), get("Host:x"), get("Host: \t x \t"), get("host: [::1]:80"), get("Host: x", "A:"), get("Host: x", "A: \xff\t!"),
-		"GET /livez HTTP/1.0\r\n\r\n", "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET http://x/livez HTTP/1.1\r\nHost: x\r\n\r\n",
-		get("Host: x", "Content-Length: 0"), get("Host: x", "Content-Length: 00"),
+		"\r\n" + get("Host: localhost"), "\r\n\r\n" + get("Host: localhost"), get("Host:localhost"), get("Host: \t localhost \t"), get("host: [::1]:80"), get("Host: localhost", "A:"), get("Host: localhost", "A: \xff\t!"),
+		"GET /livez HTTP/1.0\r\n\r\n", "GET /livez HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", "GET http://x/livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
+		get("Host: localhost", "Content-Length: 0"), get("Host: localhost", "Content-Length: 00"),
 	} {
 		x.dial().write(request).answer(fmt.Sprintf("%q", request)).status(200)
 	}
@@ -244,9 +244,9 @@ func TestAcceptList(t *testing.T) {
 		"Accept: application/json;q=0.1\r\naccept: application/msgpack, text/*\r\n": "application/msgpack",
 		"Accept: text/html\r\nAccept: */*\r\n":                                      "application/json",
 	} {
-		x.dial().write("GET /version HTTP/1.1\r\nHost: x\r\n"+lines+"\r\n").answer(lines).status(200).header("Content-Type", want)
+		x.dial().write("GET /version HTTP/1.1\r\nHost: localhost\r\n"+lines+"\r\n").answer(lines).status(200).header("Content-Type", want)
 	}
-	x.dial().write("GET /version HTTP/1.1\r\nHost: x\r\nAccept: text/html\r\nAccept: image/png\r\n\r\n").answer("neither").fault(12028, "text/html, image/png")
+	x.dial().write("GET /version HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\nAccept: image/png\r\n\r\n").answer("neither").fault(12028, "text/html, image/png")
 }
 
 // TestJSONEndsWithNewline checks that answers in JSON end with one newline, errors too.
@@ -268,15 +268,15 @@ func TestJSONEndsWithNewline(t *testing.T) {
 func TestHeaderLimit(t *testing.T) {
 	const limit = 3000
 	x := start(t, func(s *settings) { s.header = limit })
-	begin, end := "GET /livez?x=", " HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n"
+	begin, end := "GET /livez?x=", " HTTP/1.1\r\nHost: localhost\r\nA: b\r\n\r\n"
 	fill := func(n int) string { return strings.Repeat("y", n-len(begin)-len(end)) }
 	// The handler refuses the query of a request whose header is accepted.
 	x.dial().write(begin+fill(limit)+end).answer("just fits").fault(12022, "x: unknown")
 	for _, request := range []string{
 		begin + fill(limit+1) + end,
-		"GET /livez HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("b", limit) + "\r\n\r\n",
-		"GET /livez HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("A: b\r\n", limit/6) + "\r\n",
-		strings.Repeat("\r\n", limit/2) + "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /livez HTTP/1.1\r\nHost: localhost\r\nA: " + strings.Repeat("b", limit) + "\r\n\r\n",
+		"GET /livez HTTP/1.1\r\nHost: localhost\r\n" + strings.Repeat("A: b\r\n", limit/6) + "\r\n",
+		strings.Repeat("\r\n", limit/2) + "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n",
 	} {
 		c := x.dial().write(request)
 		c.answer(fmt.Sprintf("%.40q", request)).status(431).fault(12022, "header", itoa(limit), "limits.header_bytes").last()
@@ -291,7 +291,7 @@ func TestHeaderLimit(t *testing.T) {
 func TestHeadInPieces(t *testing.T) {
 	x := start(t)
 	body := face(1, descriptor(v4, 1, 2, 3, 4))
-	request := "\r\nPUT /1/faces/" + id(1) + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\nAccept: application/json\r\nA: " + strings.Repeat("b", 20_000) + "\r\n\r\n" + body
+	request := "\r\nPUT /1/faces/" + id(1) + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(body)) + "\r\nAccept: application/json\r\nA: " + strings.Repeat("b", 20_000) + "\r\n\r\n" + body
 	for _, step := range []int{1, 7, 4096, 5000} {
 		c := x.dial()
 		for rest := request; rest != ""; {
@@ -305,6 +305,6 @@ func TestHeadInPieces(t *testing.T) {
 		if a := c.answer(fmt.Sprintf("steps of %d", step)); a.response.StatusCode >= 300 {
 			t.Errorf("steps of %d: %d %s", step, a.response.StatusCode, a.body)
 		}
-		c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("next").status(200)
+		c.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("next").status(200)
 	}
 }

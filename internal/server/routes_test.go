@@ -92,7 +92,7 @@ func TestLoopback(t *testing.T) {
 	check := func(address string, insecure, want bool) {
 		t.Helper()
 		c := &connection{loopback: isLoopback(fakeConn{address: address})}
-		x := &exchange{conn: c, client: peerOf(fakeConn{address: address}), limits: &limits{}, options: available{Options: &Options{Insecure: insecure}}}
+		x := &exchange{requestContext: &requestContext{}, conn: c, client: peerOf(fakeConn{address: address}), limits: &limits{}, options: available{Options: &Options{Insecure: insecure}}}
 		if err := x.admit(); (err == nil) != want || err != nil && matcher.CodeOf(err) != matcher.CodeUnauthorized {
 			t.Errorf("%s, insecure %v: %v", address, insecure, err)
 		}

@@ -139,16 +139,16 @@ func TestKeptConnection(t *testing.T) {
 	x := start(t)
 	c := x.dial()
 	for range 3 {
-		c.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\n").answer("version").status(200)
-		c.write("POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").answer("nowhere").fault(12010)
-		c.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello").answer("junk").fault(12001)
-		c.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2 \r\nlo\r\n0\r\nA: b\r\n\r\n").answer("chunks").fault(12001)
+		c.write("GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("version").status(200)
+		c.write("POST /nowhere HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").answer("nowhere").fault(12010)
+		c.write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello").answer("junk").fault(12001)
+		c.write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2 \r\nlo\r\n0\r\nA: b\r\n\r\n").answer("chunks").fault(12001)
 	}
 	// Two pipelined requests are answered in order.
-	c.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\nGET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	c.write("GET /version HTTP/1.1\r\nHost: localhost\r\n\r\nGET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	c.answer("first").status(200).json(`{"Version":{"api":1,"major":1,"minor":2,"patch":3}}`)
 	c.answer("second").status(200).json(`{"status":"ok"}`)
-	c.write("GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer("last").status(200)
+	c.write("GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").answer("last").status(200)
 	c.ended()
 }
 
@@ -172,9 +172,9 @@ func TestHead(t *testing.T) {
 		"/1/export", "/1/export?origin=bodies", "/1/plugins", "/nowhere", "/1/faces?page=0",
 	} {
 		c := x.dial()
-		c.write("GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n")
+		c.write("GET " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		get := c.answer("GET " + path)
-		c.write("HEAD " + path + " HTTP/1.1\r\nHost: x\r\n\r\nHEAD " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		c.write("HEAD " + path + " HTTP/1.1\r\nHost: localhost\r\n\r\nHEAD " + path + " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
 		for range 2 { // a body would be read as the second answer
 			response, err := http.ReadResponse(c.in, &http.Request{Method: http.MethodHead})
 			if err != nil {

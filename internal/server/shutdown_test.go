@@ -40,14 +40,14 @@ func TestShutdown(t *testing.T) {
 	match := matchBody(storedFace(1), allFaces())
 	idle, kept, late, busy := x.dial(), x.dial(), x.dial(), x.dial()
 	for _, c := range []*raw{idle, kept, late} {
-		c.write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("before").status(200)
+		c.write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("before").status(200)
 	}
-	busy.write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
+	busy.write("POST /1/matcher/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
 	var lines strings.Builder
 	for n := range 2001 {
 		lines.WriteString(face(n, descriptor(v4, 0, 0, 0, byte(n))) + "\n")
 	}
-	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(lines.String()))
+	importing := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(lines.String()))
 	<-begun
 	for x.memory.Stats().Rows[0] < 1000 { // until lines are stored
 		runtime.Gosched()
@@ -55,11 +55,11 @@ func TestShutdown(t *testing.T) {
 
 	ended := x.beginShutdown(context.Background())
 	for range 2 { // the second request finds the connection closed
-		kept.write("GET /livez HTTP/1.1\r\nHost: x\r\nAccept: application/msgpack\r\n\r\n")
+		kept.write("GET /livez HTTP/1.1\r\nHost: localhost\r\nAccept: application/msgpack\r\n\r\n")
 	}
 	kept.answer("while shutting down").fault(12050, "shutting down").last().header("Content-Type", "application/msgpack")
 	kept.ended()
-	late.write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n{}").answer("while shutting down").fault(12050)
+	late.write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n{}").answer("while shutting down").fault(12050)
 	importing.write(chunk(face(2001, descriptor(v4, 1, 2, 3, 4))) + "0\r\n\r\n").answer("import").status(200).last().
 		json(`{"accepted":2002,"rejected":0,"errors":[]}`)
 	close(proceed)
@@ -78,8 +78,8 @@ func TestShutdownCut(t *testing.T) {
 	x := start(t, beforeMatch(func(ctx context.Context) { close(begun); <-ctx.Done(); returned = true }), func(s *settings) { s.timeout = time.Hour })
 	x.storeFaces(1)
 	match := matchBody(storedFace(1), allFaces())
-	busy := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
-	slow := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{}")
+	busy := x.dial().write("POST /1/matcher/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(match)) + "\r\n\r\n" + match)
+	slow := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{}")
 	<-begun
 	grace, cancel := context.WithCancelCause(context.Background())
 	ended := x.beginShutdown(grace)
@@ -101,7 +101,7 @@ func TestShutdownSlowReader(t *testing.T) {
 	x := start(t)
 	refs, candidates := givenDescriptor(descriptor(v4, 0, 0, 0, 0))+strings.Repeat(","+givenDescriptor(descriptor(v4, 0, 0, 0, 0)), 99), givenDescriptor(descriptor(v4, 1, 0, 0, 0))+strings.Repeat(","+givenDescriptor(descriptor(v4, 1, 0, 0, 0)), 999)
 	body := matchBody(refs, candidates)
-	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
+	slow := x.dial().write("POST /1/matcher/raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n" + body)
 	if _, err := slow.in.Peek(1); err != nil { // the answer is larger than all buffers between server and client
 		t.Fatal(err)
 	}

@@ -46,12 +46,12 @@ func TestStarting(t *testing.T) {
 				continue
 			}
 			x.call(method, url, `{}`).fault(12050, "the server is starting").header("Retry-After", "1")
-			kept.write(method+" "+url+" HTTP/1.1\r\nHost: x\r\nAccept: application/msgpack\r\nContent-Length: 2\r\n\r\n{}").
+			kept.write(method+" "+url+" HTTP/1.1\r\nHost: localhost\r\nAccept: application/msgpack\r\nContent-Length: 2\r\n\r\n{}").
 				answer(method+" "+url).fault(12050, "the server is starting").header("Content-Type", "application/msgpack")
 		}
 	}
 	for _, request := range []string{"GET /nowhere", "PUT /version", "GET /plugins/a/b", "GET /", "GET /1/faces?a=b"} {
-		kept.write(request+" HTTP/1.1\r\nHost: x\r\n\r\n").answer(request).fault(12050, "the server is starting")
+		kept.write(request+" HTTP/1.1\r\nHost: localhost\r\n\r\n").answer(request).fault(12050, "the server is starting")
 	}
 	x.call("GET", "/livez", "").status(200)
 	x.call("GET", "/docs/errors", "").status(200) // the place to which the link of an error leads
@@ -59,7 +59,7 @@ func TestStarting(t *testing.T) {
 	x.call("HEAD", "/livez", "").status(200)
 
 	x.open()
-	kept.write("GET /version HTTP/1.1\r\nHost: x\r\n\r\n").answer("after the start").status(200)
+	kept.write("GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("after the start").status(200)
 	x.call("GET", "/readyz", "").status(200)
 	x.call("POST", "/1/faces", face(1, descriptor(v4, 1, 2, 3, 4))).status(201)
 	x.server.SetProgress(server.Progress{Phase: "late"})
@@ -71,19 +71,19 @@ func TestStarting(t *testing.T) {
 func TestRequestsBeforeAndAfterStart(t *testing.T) {
 	x := start(t, starting)
 	body := face(1, descriptor(v4, 1, 2, 3, 4))
-	post := "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n"
+	post := "POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + itoa(len(body)) + "\r\n\r\n"
 	half := x.dial().write(post[:20])
 	refused := x.dial().write(post + body[:10])
 	refused.answer("its header arrived during the start").fault(12050, "the server is starting")
 	expects := x.dial().write(strings.Replace(post, "\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n", 1))
 	expects.answer("it waits for 100 Continue").fault(12050, "the server is starting").last()
 	expects.ended()
-	large := x.dial().write("POST /1/import HTTP/1.1\r\nHost: x\r\nContent-Length: 5000000\r\n\r\n" + body)
+	large := x.dial().write("POST /1/import HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n\r\n" + body)
 	large.answer("a large body").fault(12050, "the server is starting").last()
 
 	x.open()
 	half.write(post[20:] + body).answer("its header is complete after the start").status(201)
-	refused.write(body[10:]+"GET /1/faces/"+id(1)+" HTTP/1.1\r\nHost: x\r\n\r\n").answer("the next request").status(200).part("face_id", `"`+id(1)+`"`)
+	refused.write(body[10:]+"GET /1/faces/"+id(1)+" HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("the next request").status(200).part("face_id", `"`+id(1)+`"`)
 	x.faces(1)
 }
 
@@ -100,7 +100,7 @@ func TestSwitchFromStarting(t *testing.T) {
 			defer first()
 			c, served := x.dial(), 0
 			for served < 20 {
-				a := c.write("GET /1/faces HTTP/1.1\r\nHost: x\r\n\r\nGET /readyz HTTP/1.1\r\nHost: x\r\n\r\n").answer("faces")
+				a := c.write("GET /1/faces HTTP/1.1\r\nHost: localhost\r\n\r\nGET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("faces")
 				ready := c.answer("ready")
 				switch {
 				case a.response.StatusCode == http.StatusOK && ready.response.StatusCode == http.StatusOK:
@@ -123,12 +123,12 @@ func TestSwitchFromStarting(t *testing.T) {
 // and that Shutdown ends one, although clients have not sent their requests.
 func TestConnectionsWhileStarting(t *testing.T) {
 	x := start(t, starting, func(s *settings) { s.address = 3; s.timeout = time.Hour })
-	first := x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+	first := x.dial().write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	first.answer("the first connection").status(200)
 	half := x.dial().write("GET /livez HTTP/1.1\r\n")
-	body := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+	body := x.dial().write("POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n")
 	body.answer("a body that does not arrive").fault(12050, "the server is starting")
-	x.dial().write("GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").answer("one connection more").fault(12050, "limits.connections_per_address").last()
+	x.dial().write("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").answer("one connection more").fault(12050, "limits.connections_per_address").last()
 	check(t, x.stop(context.Background()))
 	for _, c := range []*raw{first, half, body} {
 		c.ended()

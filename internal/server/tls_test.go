@@ -19,7 +19,7 @@ import (
 	"nearside/matcher/remote"
 )
 
-const livez = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+const livez = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 // withTLS makes a server use TLS. change changes its configuration.
 func withTLS(change ...func(*tls.Config)) func(*settings) {
@@ -59,7 +59,7 @@ func (x *service) tryTLS(change ...func(*tls.Config)) (tls.ConnectionState, erro
 // that other bytes end the connection.
 func TestPlainRequestToTLS(t *testing.T) {
 	x := start(t, withTLS())
-	for _, request := range []string{livez, "POST /1/faces HTTP/1.1\r\nHost: x\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000)} {
+	for _, request := range []string{livez, "POST /1/faces HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000000\r\n\r\n" + strings.Repeat("x", 3_000_000)} {
 		c := x.dialPlain().write(request)
 		c.answer("without TLS").fault(12001, "needs TLS", "https://").last()
 		c.ended()
